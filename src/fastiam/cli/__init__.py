@@ -1,4 +1,4 @@
-"""The command line: `fastiam VERB`. One file a verb, loaded when it is called; `main` holds what all verbs share.
+"""The command line: `fastiam VERB`. Each verb is one module, imported when it is called; `main` has the common parts.
 
-Data goes to standard output, messages to standard error. A verb returns its exit code (`exits`).
+Data goes to standard output, messages to standard error. A verb returns its exit code (`exit_codes`).
 """

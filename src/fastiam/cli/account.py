@@ -15,18 +15,18 @@ COLUMNS = ("id", "name", "canonical_id", "partition")
 
 @click.group("account")
 def command() -> None:
-    """Create and list accounts. An account need not be created before what it holds."""
+    """Create and list accounts. An account need not exist before its records."""
 
 
 @command.command("create")
 @click.argument("id_", metavar="ID")
-@click.option("--name", metavar="NAME", help="What people call it.")
+@click.option("--name", metavar="NAME", help="The name of the account.")
 @click.option("--canonical-id", metavar="ID", help="The canonical user id of S3.")
-@click.option("--partition", metavar="NAME", help="`aws` if not given, for a new account.")
+@click.option("--partition", metavar="NAME", help="The partition. Default: `aws` for a new account.")
 @store
 @options.form
 def create(id_: str, name: str | None, canonical_id: str | None, partition: str | None, store: str, form: str) -> int:
-    """Create the account ID, or tell more of it."""
+    """Create the account ID, or add to its record."""
     with entity_commands.writing(store) as directory:
         directory.add_account(id_, name=name, canonical_id=canonical_id, partition=partition)
         record = directory.tables.accounts[id_]
@@ -53,5 +53,5 @@ def show(id_: str, store: str, form: str) -> int:
     with entity_commands.reading(store) as directory:
         record = directory.tables.accounts.get(id_)
     if record is None:
-        raise DirectoryError(f"there is no account `{id_}`", hint="`list` shows what there is")
+        raise DirectoryError(f"there is no account `{id_}`", hint="`list` shows the existing ones")
     return entity_commands.show_record(record, form)

@@ -40,9 +40,9 @@ _FLAGS = ("allowed", "assumed_owner")
 @click.command("authorize")
 @options.policies
 @click.option("--requests", "source", required=True, metavar="FILE", help="Requests: Parquet, Arrow, CSV, JSON lines, or `-`.")
-@click.option("--requests-format", type=click.Choice(NAMES), help="The format of the requests; told by content if not given.")
+@click.option("--requests-format", type=click.Choice(NAMES), help="Format of the requests. Default: detected from content.")
 @click.option("--out", required=True, metavar="FILE", help="Results: .parquet, .arrow, .arrows, .csv, .jsonl, or `-`.")
-@click.option("--out-format", type=click.Choice(NAMES), help="The format of the results; told by the suffix if not given.")
+@click.option("--out-format", type=click.Choice(NAMES), help="The format of the results. Default: that of the suffix.")
 @click.option(
     "--map",
     "mapping",
@@ -57,7 +57,7 @@ _FLAGS = ("allowed", "assumed_owner")
     type=click.Choice(["raise", "deny"]),
     default="raise",
     show_default=True,
-    help="What a row gets that cannot be decided: an end to the job, or the outcome ERROR.",
+    help="For a row that cannot be decided: end the job, or give it the outcome ERROR.",
 )
 @click.option(
     "--strict-columns", is_flag=True, help="End the job if no statement reads a column that is neither kept nor left out."
@@ -65,7 +65,7 @@ _FLAGS = ("allowed", "assumed_owner")
 @options.unknown_owner
 @options.now
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Threads of the engine.")
-@click.option("--quiet", is_flag=True, help="No progress and no summary.")
+@click.option("--quiet", is_flag=True, help="Print no progress and no summary.")
 def command(
     policies: tuple[str, ...],
     saved: str | None,
@@ -84,9 +84,9 @@ def command(
 ) -> int:
     """Decide a file of requests.
 
-    The columns are principal, action, resource, if need be resource_account, and every other one is a condition key.
-    Results come in the order of the requests. A row that cannot be read is never allowed and never dropped.
-    Exits with 0 when the job is done, whatever the answers are.
+    The columns are principal, action, resource, optionally resource_account; every other column is a condition key.
+    Results have the order of the requests. A row that cannot be read is never allowed and never dropped.
+    Exits with 0 when the job is done, whatever the decisions are.
     """
     target = Format(out_format) if out_format else of_name(out)
     check_stdin(*policies, source)
@@ -108,7 +108,7 @@ def command(
 
 
 class Job:
-    """One file of requests on its way to one file of results; `summary` counts what has passed."""
+    """Decides one file of requests into one file of results; `summary` counts the decided rows."""
 
     def __init__(
         self,
@@ -130,7 +130,7 @@ class Job:
         self.seconds = 0.0
 
     def write(self, name: str, form: Format) -> None:
-        """Decides everything and writes it."""
+        """Decide all requests and write the results."""
         began = time.perf_counter()
         results = self.results()
         first = next(results, None) or self._nothing()
@@ -166,7 +166,7 @@ class Job:
             )
         except RequestValueError as error:
             column = self._column_of(error.column)
-            if error.row is None:  # the column as a whole
+            if error.row is None:  # the whole column
                 raise SourceError(error.message, source=self.source.name, path=column, hint=error.hint) from error
             raise self._row_error(batch, error.row, error.message, column, error.hint) from error
         errors = self._errors(batch, decisions)
@@ -193,7 +193,7 @@ class Job:
         return columns | {name: [None] * batch.length for name in missing}
 
     def _check_names(self, context: Collection[str]) -> None:
-        """Check that the names of the context can be keys, and note which of them no statement reads."""
+        """Check that the names of the context are valid keys, and record those that no statement reads."""
         for name in context:
             try:
                 check_key(name)
@@ -216,7 +216,7 @@ class Job:
         return RowError(message, source=self.source.name, row=number, column=column, line=line, hint=hint)
 
     def _errors(self, batch: Batch, decisions: Decisions) -> dict[int, RowError]:
-        """Why rows have the outcome ERROR; the reader knows better than the engine, which met an empty row."""
+        """The errors of rows with the outcome ERROR. For a broken row that of the reader: the engine got an empty row."""
         errors: dict[int, RowError] = {}
         for row, error in sorted(decisions.errors.items()):
             if row in batch.broken:

@@ -1,4 +1,4 @@
-"""Batches of requests as readers give them, and the error that names a row."""
+"""Batches of requests, the output of the readers, and the error for one row."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fastiam.model.request import shorten
 
 ROWS = 65_536  # a batch: big enough to amortise a call, small enough to keep a few of them in memory
 
-RowProblem = tuple[str, str]  # the column ("" for the whole row), and what is wrong with it
+RowProblem = tuple[str, str]  # the column ("" for the whole row), and the error message
 
 
 class RowError(FastiamError):
@@ -49,9 +49,9 @@ class Batch:
     Attributes
     ----------
     first : number of the first row in the file, from 0.
-    length : how many rows.
-    columns : name to column: an Arrow array, or a list of JSON values with None where the row has none.
-    broken : row of the batch to what is wrong, for rows that cannot be read; their columns hold no values.
+    length : number of rows.
+    columns : name to column: an Arrow array, or a list of JSON values, None for a row without a value.
+    broken : row of the batch to its problem, for rows that cannot be read; their values are None.
     line_of : row of the batch to line of the file, or 0.
     """
 

@@ -1,4 +1,4 @@
-"""What readers and writers share: a small DuckDB, and columns of text as Arrow arrays."""
+"""Functions that readers and writers share: a small DuckDB, and columns of text as Arrow arrays."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _LIMITS: dict[str, str | bool | int | float | list[str]] = {"memory_limit": "128
 
 
 def connect() -> Any:
-    """A DuckDB connection that keeps to a little memory and prints nothing."""
+    """A DuckDB connection that uses little memory and prints nothing."""
     import duckdb
 
     connection = duckdb.connect(config=_LIMITS)
@@ -24,7 +24,7 @@ def texts(values: list[Any]) -> Any:
 
     Raises
     ------
-    TypeError, UnicodeEncodeError: a value is no text, or none that can be encoded.
+    TypeError, UnicodeEncodeError: a value is not text, or cannot be encoded.
     """
     from arro3.core import Array, DataType
 
@@ -32,7 +32,7 @@ def texts(values: list[Any]) -> Any:
 
 
 def as_text(values: Any) -> Any:
-    """A column as plain Arrow text, whatever its layout; what is no text becomes JSON. For results alone."""
+    """A column as plain Arrow text, whatever its layout. Other values become JSON. For results only."""
     from arro3.core import Array, DataType
 
     if isinstance(values, list):

@@ -17,15 +17,15 @@ from fastiam.cli.progress import Steps
 
 @click.command("compile")
 @click.argument("paths", nargs=-1, metavar="[PATH...]")
-@click.option("--out", required=True, metavar="FILE", help="The file; one that is there is replaced when the new one is whole.")
+@click.option("--out", required=True, metavar="FILE", help="The file; an existing one is replaced when the new one is complete.")
 @options.unknown_owner
-@click.option("--quiet", is_flag=True, help="No progress and no summary.")
+@click.option("--quiet", is_flag=True, help="Print no progress and no summary.")
 def command(paths: tuple[str, ...], out: str, unknown_owner: str | None, quiet: bool) -> int:
     """Compile policies into a file.
 
-    PATH is an account export, a file in our own format, a store, `-`, or a folder of such files; FASTIAM_STORE if none is
-    given. The file answers as the policies do, with names and places of statements, and needs no other file; processes that
-    load it share its memory. Give it to other verbs as `--engine FILE`. It is read by the release that wrote it.
+    PATH is an account export, a file in our own format, a store, `-`, or a folder of such files. Default: FASTIAM_STORE.
+    Decisions equal those of the policies, with names and positions of statements. The file needs no other file, and processes
+    that load it share its memory. Pass it to other verbs as `--engine FILE`. Only the release that wrote it reads it.
     """
     paths = tuple(given_or_store(paths, "PATH..."))
     check_stdin(*paths)

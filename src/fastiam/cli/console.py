@@ -1,7 +1,7 @@
 """Printing: plain text into files and pipes, colours on a terminal.
 
-rich decides about colours (`NO_COLOR`, `FORCE_COLOR`, `TERM`, `COLUMNS`), and is loaded only where a terminal, or
-`FORCE_COLOR`, asks for them.
+rich decides about colours (`NO_COLOR`, `FORCE_COLOR`, `TERM`, `COLUMNS`). It is loaded only for a terminal, or if
+`FORCE_COLOR` is set.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def is_rich(stream: TextIO) -> bool:
 
 
 def write(pieces: Iterable[Piece] | str, stream: TextIO | None = None) -> None:
-    """One line of styled pieces, on standard output unless told otherwise. Text is printed as it is, never wrapped."""
+    """Write one line of styled pieces, by default to standard output. Text is printed as it is, never wrapped."""
     stream = stream or sys.stdout
     line = [(pieces, "")] if isinstance(pieces, str) else list(pieces)
     if not is_rich(stream):
@@ -33,5 +33,5 @@ def write(pieces: Iterable[Piece] | str, stream: TextIO | None = None) -> None:
 
 
 def note(message: str) -> None:
-    """A message for the person who looks on: standard error, so that it never mixes with data."""
+    """Write a message for a person to standard error, so that it never mixes with data."""
     write(message, sys.stderr)

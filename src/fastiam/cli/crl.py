@@ -35,7 +35,7 @@ def import_(
     account: str | None,
     form: str,
 ) -> int:
-    """Import the revocation list NAME. FILE has it as PEM text, or is `-`."""
+    """Import the revocation list NAME. FILE has the list as PEM text, or is `-`."""
     with changing(store) as (directory, objects):
         arn = TRUST_ANCHOR.find(directory, anchor, account)
         record = objects.import_crl(name, read_bytes(data), arn, enabled=enabled, tags=dict(tags))
@@ -52,7 +52,7 @@ add_enable(command, CRL)
 @named
 @click.argument("data", metavar="FILE")
 def update(name: str, data: str, store: str, account: str | None, form: str) -> int:
-    """Put a newer list in place of the revocation list NAME."""
+    """Replace the revocation list NAME by a newer list."""
     with changing(store) as (directory, objects):
         record = objects.update_crl(CRL.find(directory, name, account), data=read_bytes(data))
     return entity_commands.show_record(record, form)

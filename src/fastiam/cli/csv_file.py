@@ -1,9 +1,8 @@
-"""CSV files of requests: everything is text, an empty field is no value.
+"""CSV files of requests: all values are text, and an empty field has no value.
 
-A row that cannot be read must be named, or denied, and never be dropped. So the standard library's strict reader has the
-last word: a block of lines without a quote, in which no two readers differ, goes through arro3, which is some five times
-faster; a block with quotes, or one that arro3 rejects, goes through `csv`. (DuckDB is no choice here: it reads a file with
-an unbalanced quote as if its rest were not there.)
+A row that cannot be read must be reported, or denied, and never be dropped. So the strict reader of the standard library
+decides. arro3 reads blocks of lines without a quote, in which no two readers differ, about 5 times faster. `csv` reads blocks
+with quotes, and those that arro3 rejects. (DuckDB cannot be used: it ignores the rest of a file after an unbalanced quote.)
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from fastiam.errors import SourceError
 
 BLOCK = 4 << 20  # bytes
 
-Row = list[str] | csv.Error  # an error stands in place of a row that breaks the grammar
+Row = list[str] | csv.Error  # an error replaces a row that breaks the grammar
 
 
 class _UnclosedQuote(Exception):
@@ -32,14 +31,14 @@ def read_csv(stream: BinaryIO, source: str) -> Iterator[Batch]:
 
     Raises
     ------
-    SourceError: no header, a name that stands twice, or a quote that is never closed.
+    SourceError: no header, a name that occurs twice, or a quote that is never closed.
     """
     names, used = _header(stream, source)
     first, line = 0, used
     for block, rest in _blocks(stream):
         batch = _clean_block(block, names, first, line) if b'"' not in block else None
         batch = batch or _block(block, names, first, line)
-        if batch is None:  # the end of the block lies within quotes
+        if batch is None:  # the end of the block is inside quotes
             yield from _stream(chain([block], rest), names, first, line, source)
             return
         yield batch
@@ -64,7 +63,7 @@ def _header(stream: BinaryIO, source: str) -> tuple[list[str], int]:
 
 
 def _blocks(stream: BinaryIO) -> Iterator[tuple[bytes, Iterator[bytes]]]:
-    """Blocks of whole lines, each with what follows it."""
+    """Blocks of whole lines, each with the rest of the stream."""
     rest = iter(lambda: stream.read(BLOCK), b"")
     carry = b""
     for data in rest:
@@ -77,7 +76,7 @@ def _blocks(stream: BinaryIO) -> Iterator[tuple[bytes, Iterator[bytes]]]:
 
 
 def _clean_block(block: bytes, names: Sequence[str], first: int, line: int) -> Batch | None:
-    """A block without quotes, or None where a row of it is broken."""
+    """The batch of a block without quotes, or None if a row of it is broken."""
     from arro3.core import DataType, Field, Schema
     from arro3.io import read_csv as read_clean
 
@@ -85,7 +84,7 @@ def _clean_block(block: bytes, names: Sequence[str], first: int, line: int) -> B
     try:
         lines = _count_lines(block) + 1
         batches = list(read_clean(io.BytesIO(block), schema, has_header=False, batch_size=lines))
-    except Exception:  # arro3 has one type for all errors, which is private; `csv` will say what it is
+    except Exception:  # arro3 has one type for all errors, which is private; `csv` will report the cause
         return None
     if not batches:
         return Batch(first, 0, {})
@@ -104,7 +103,7 @@ def _lines_of(block: bytes, before: int) -> Callable[[int], int]:
 
 
 def _block(block: bytes, names: Sequence[str], first: int, line: int) -> Batch | None:
-    """Any block, or None where a quote is open at its end."""
+    """The batch of any block, or None if a quote is open at its end."""
     try:
         rows = list(_rows(csv.reader(_lines([block]), strict=True)))
     except _UnclosedQuote:
@@ -113,7 +112,7 @@ def _block(block: bytes, names: Sequence[str], first: int, line: int) -> Batch |
 
 
 def _stream(data: Iterable[bytes], names: Sequence[str], first: int, line: int, source: str) -> Iterator[Batch]:
-    """Whatever its quotes do, in batches of rows."""
+    """Batches of rows of text with quotes that may cross blocks."""
     reader = csv.reader(_lines(data), strict=True)
     rows = _rows(reader)
     began = 0
@@ -127,7 +126,7 @@ def _stream(data: Iterable[bytes], names: Sequence[str], first: int, line: int, 
 
 
 def _lines(data: Iterable[bytes]) -> Iterator[str]:
-    """Lines of text; bytes that are no UTF-8 become lone surrogates, which `_check_utf8` finds."""
+    """Lines of text; bytes that are not UTF-8 become lone surrogates, which `_check_utf8` finds."""
     carry = b""
     for part in data:
         *lines, carry = (carry + part).split(b"\n")
@@ -138,7 +137,7 @@ def _lines(data: Iterable[bytes]) -> Iterator[str]:
 
 
 def _rows(reader: Any) -> Iterator[Row]:
-    """Rows; after an error the next line starts afresh."""
+    """Rows; after an error a new row starts at the next line."""
     while True:
         before = reader.line_num
         try:
@@ -152,7 +151,7 @@ def _rows(reader: Any) -> Iterator[Row]:
 
 
 def _batch(raw: Sequence[Row], names: Sequence[str], first: int, line: int) -> Batch:
-    rows = [row for row in raw if row != []]  # blank lines are no rows
+    rows = [row for row in raw if row != []]  # blank lines are not rows
     columns, broken = _columns(rows, names)
     return Batch(first, len(rows), columns, broken, _lines_of_rows(raw, line))
 
@@ -178,8 +177,8 @@ def _row_problem(row: Row, width: int) -> str:
 
 
 def _csv_message(error: csv.Error) -> str:
-    """What `csv` says, in words that help."""
-    return "a carriage return stands alone, where a line ends in a line feed" if "new-line" in str(error) else str(error)
+    """The message of `csv`, clearer for a lone carriage return."""
+    return "a carriage return without a line feed, where lines end in a line feed" if "new-line" in str(error) else str(error)
 
 
 def _check_utf8(name: str, values: Sequence[str], broken: dict[int, RowProblem]) -> None:

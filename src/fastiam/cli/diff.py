@@ -1,4 +1,4 @@
-"""`fastiam diff`: what changes between two sets of policies."""
+"""`fastiam diff`: the decisions that differ between two sets of policies."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ OWNER = "resource_account"
 
 
 @click.command("diff")
-@click.option("--old", multiple=True, metavar="PATH", help="The policies before; may be repeated. Default: FASTIAM_STORE.")
-@click.option("--new", multiple=True, metavar="PATH", help="The policies after; may be repeated.")
+@click.option("--old", multiple=True, metavar="PATH", help="The old policies; may be repeated. Default: FASTIAM_STORE.")
+@click.option("--new", multiple=True, metavar="PATH", help="The new policies; may be repeated.")
 @click.option("--old-engine", metavar="FILE", help="In place of --old, an engine that `fastiam compile` wrote.")
 @click.option("--new-engine", metavar="FILE", help="In place of --new, an engine that `fastiam compile` wrote.")
 @click.option("--requests", "source", metavar="FILE", help="Requests: Parquet, Arrow, CSV, JSON lines, or `-`.")
-@click.option("--requests-format", type=click.Choice(NAMES), help="The format of the requests; told by content if not given.")
+@click.option("--requests-format", type=click.Choice(NAMES), help="Format of the requests. Default: detected from content.")
 @click.option("--log", multiple=True, metavar="PATH", help="In place of requests, logs of CloudTrail; may be repeated.")
 @options.no_session_policies
 @options.unknown
@@ -60,10 +60,10 @@ def command(
     threads: int,
     exit_zero: bool,
 ) -> int:
-    """Compare the answers of two sets of policies, grouped by the statement that flips them.
+    """Compare the decisions of two sets of policies, grouped by the statement that flips them.
 
-    With --log, over the calls of logs of CloudTrail. Without --log and --requests, over the requests that the changed statements
-    can reach, where every context key is unknown.
+    With --log, compare over the calls of CloudTrail logs. Without --log and --requests, compare over the requests that the
+    changed statements can reach, with every context key unknown.
     Exits with 2 if access is gained, 4 if some is gained or lost only by the values of unknown keys, or if some requests
     cannot be decided, else 0.
     """
@@ -96,7 +96,7 @@ def command(
 
 
 def _opened(paths: tuple[str, ...], saved: str | None, unknown_owner: str | None, side: str) -> Engine:
-    """The engine of one side, of `FASTIAM_STORE` for the old one if not given; a saved engine has its `--unknown-owner`."""
+    """The engine of one side, by default `FASTIAM_STORE` for the old one. A saved engine has its own `--unknown-owner`."""
     if saved is None and side == "old":
         paths = tuple(given_or_store(paths, "--old or --old-engine"))
     if (saved is None) == (not paths):
@@ -105,7 +105,7 @@ def _opened(paths: tuple[str, ...], saved: str | None, unknown_owner: str | None
 
 
 def _columns(requests: Source) -> tuple[list[Any], dict[str, Any]]:
-    """The columns of a file of requests, whole: those that every engine needs, and the condition keys."""
+    """The complete columns of a file of requests: those that every engine needs, and the condition keys."""
     from arro3.core import ChunkedArray
 
     parts: dict[str, list[Any]] = {}
@@ -143,7 +143,7 @@ def _row(found: Diff, group: DiffGroup) -> dict[str, Any]:
 
 
 def _print_undecided(found: Diff) -> None:
-    """First of all, so that no table of the rest passes for a comparison of everything."""
+    """Print what was not compared before the table, which would otherwise seem complete."""
     if found.n_errors:
         note(f"{found.n_errors:,} of {found.n_rows:,} requests could not be decided by one of the two")
         note("help: their principals or resources are not in the policies, or not in the log")

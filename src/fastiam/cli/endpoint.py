@@ -26,7 +26,7 @@ def command() -> None:
 @store
 @options.form
 def create(id_: str, policies: tuple[str, ...], account: str | None, gateway: bool, store: str, form: str) -> int:
-    """Create the endpoint ID (`vpce-...`); without a policy it gives full access."""
+    """Create the endpoint ID (`vpce-...`); without a policy it allows full access."""
     read = list(map(entity_commands.read_document, policies))
     with entity_commands.writing(store) as directory:
         directory.add_endpoint(id_, policy=read or None, account=account, gateway=gateway)
@@ -57,7 +57,7 @@ def show(id_: str, store: str, form: str) -> int:
     with entity_commands.reading(store) as directory:
         record = directory.tables.endpoints.get(id_)
     if record is None:
-        raise DirectoryError(f"there is no endpoint `{id_}`", hint="`list` shows what there is")
+        raise DirectoryError(f"there is no endpoint `{id_}`", hint="`list` shows the existing ones")
     return entity_commands.show_record(record, form)
 
 
@@ -67,7 +67,7 @@ def show(id_: str, store: str, form: str) -> int:
 @store
 @options.form
 def set_policy(id_: str, documents: tuple[str, ...], store: str, form: str) -> int:
-    """Give the endpoint ID another policy: JSON, a file or `-`; without one it gives full access again."""
+    """Give the endpoint ID another policy: JSON, a file or `-`; without one it allows full access again."""
     read = list(map(entity_commands.read_document, documents))
     with entity_commands.writing(store) as directory:
         directory.set_endpoint_policy(id_, read or None)

@@ -1,7 +1,7 @@
-"""What `fastiam user`, `role`, `group`, `policy` and their kin share: how things are named, and the verbs that several have.
+"""Parts of the commands for records of a store (`fastiam user`, `role`, `policy` and others): names, and verbs that several have.
 
-A verb opens the store, does one transaction, and shows the record as it is now, in the form of our own format. A thing is named
-by its ARN, or by its name: in the account of `--account` or `FASTIAM_ACCOUNT`, or in the only account that has one of this name.
+A verb opens the store, does one transaction, and prints the record as it is now, in our own format. A record is named by its
+ARN or its name. A name is looked up in the account of `--account` or `FASTIAM_ACCOUNT`, or must occur in one account only.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 Write = Callable[["Directory", str], object]
 Details = Callable[["Directory", str], dict[str, object]]
 
-account = click.option("--account", envvar="FASTIAM_ACCOUNT", metavar="ID", help="The account; or FASTIAM_ACCOUNT.")
+account = click.option("--account", envvar="FASTIAM_ACCOUNT", metavar="ID", help="The account. Default: FASTIAM_ACCOUNT.")
 path = click.option("--path", default="/", show_default=True, metavar="PATH", help="The path before the name: `/eng/`.")
 tags = click.option("--tag", "tags", type=options.Pair(), multiple=True, metavar="KEY=VALUE", help="A tag; may be repeated.")
 policies = click.option(
@@ -39,9 +39,9 @@ document = click.argument("document", metavar="DOCUMENT")
 
 @dataclass(frozen=True, slots=True)
 class EntityType:
-    """A kind of thing: its table, and the type that its ARNs have, which is what the entity_type is called.
+    """A type of record: the resource type of its ARNs, which is also its name, and the table that has it.
 
-    `has_name_field` : records have a field `name`, since their ARNs end in an id.
+    `has_name_field` : records have a field `name`, because their ARNs end in an id.
     """
 
     type: str
@@ -49,22 +49,22 @@ class EntityType:
     has_name_field: bool = False
 
     def name(self, arn: str, record: Any) -> str:
-        """The name of a thing."""
+        """The name of a record."""
         return str(record.name) if self.has_name_field else name_of(arn)
 
     def records(self, directory: Directory) -> dict[str, Any]:
-        """The things of this kind, by ARN."""
+        """The records of this type, by ARN."""
         records: dict[str, Any] = getattr(directory.tables, self.table)
         if self.table != "entities":
             return records
         return {arn: record for arn, record in records.items() if _type_of(arn) == self.type}
 
     def find(self, directory: Directory, name: str, account: str | None) -> str:
-        """The ARN of what is named.
+        """The ARN of the record with a name or ARN.
 
         Raises
         ------
-        DirectoryError: it is not there, or several accounts have one of that name.
+        DirectoryError: not found, or several accounts have a record of that name.
         """
         records = self.records(directory)
         if name.startswith("arn:"):
@@ -82,20 +82,22 @@ class EntityType:
 
     def _hint(self, name: str, records: Mapping[str, Any]) -> str:
         names = records if name.startswith("arn:") else [self.name(arn, record) for arn, record in records.items()]
-        hint = did_you_mean(name, names) or "`list` shows what there is"
+        hint = did_you_mean(name, names) or "`list` shows the existing ones"
         if self.type == "policy":
             hint += "; policies of AWS come with `fastiam import FILE` (docs/sources.md)"
         return hint
 
     def arn(self, directory: Directory, name: str, path: str, account: str | None) -> str:
-        """The ARN of what is to be made."""
+        """The ARN of a record to be created."""
         if name.startswith("arn:"):
             if _type_of(name) != self.type:
-                raise DirectoryError(f"`{name}` is no {self.type}", hint=f"write `arn:aws:iam::<account>:{self.type}/Name`")
+                raise DirectoryError(
+                    f"`{name}` is not an ARN of type {self.type}", hint=f"use `arn:aws:iam::<account>:{self.type}/Name`"
+                )
             return name
         known = directory.tables.accounts
         if account is None and len(known) != 1:
-            raise DirectoryError(f"nothing tells the account of `{name}`", hint="pass `--account`, or the whole ARN")
+            raise DirectoryError(f"the account of `{name}` is unknown", hint="pass `--account`, or the whole ARN")
         id_ = account or next(iter(known))
         partition = known[id_].partition if id_ in known else "aws"
         return f"arn:{partition}:iam::{id_}:{self.type}{path}{name}"
@@ -109,21 +111,21 @@ ANYWHERE_PROFILE = EntityType("profile", "roles_anywhere_profiles", True)
 
 
 def find_credential_owner(directory: Directory, name: str, account: str | None) -> str:
-    """Who has credentials: a user by name or ARN, or a root user, as `root` of an account or by ARN."""
+    """The ARN of a user, by name or ARN, or of a root user, by ARN or as `root` of an account."""
     if name.endswith(":root") and name.startswith("arn:"):
         return name
     if name != "root":
         return USER.find(directory, name, account)
     known = directory.tables.accounts
     if account is None and len(known) != 1:
-        raise DirectoryError("nothing tells whose root user it is", hint="pass `--account`, or the whole ARN")
+        raise DirectoryError("the account of the root user is unknown", hint="pass `--account`, or the whole ARN")
     id_ = account or next(iter(known))
     partition = known[id_].partition if id_ in known else "aws"
     return f"arn:{partition}:iam::{id_}:root"
 
 
 def name_of(arn: str) -> str:
-    """What an ARN calls the thing: the last step of its path; an OIDC provider is called by its whole URL."""
+    """The name in an ARN: the last part of its path; of an OIDC provider its whole URL."""
     return arn.partition(":oidc-provider/")[2] or arn.rpartition("/")[2]
 
 
@@ -139,18 +141,18 @@ def _type_of(arn: str) -> str:
 
 
 def read_document(given: str) -> str | bytes:
-    """A policy as it is given on the command line: JSON itself, a file, or `-` for standard input."""
+    """Read a policy of the command line: JSON itself, a file, or `-` for standard input."""
     return given if given.lstrip().startswith("{") else read_bytes(given)
 
 
 def policy_or_document(directory: Directory, given: str, account: str | None) -> Any:
-    """What a boundary is given as: a managed policy by ARN, or a document."""
+    """The value of a permissions boundary: the ARN of a managed policy, or a document."""
     return POLICY.find(directory, given, account) if given.startswith("arn:") else read_document(given)
 
 
 @contextmanager
 def reading(store: str) -> Iterator[Directory]:
-    """The store, to be read."""
+    """Open the store to read it."""
     from fastiam.api.directory import Directory
 
     with Directory.open(store, create=False, read_only=True) as directory:
@@ -159,7 +161,7 @@ def reading(store: str) -> Iterator[Directory]:
 
 @contextmanager
 def writing(store: str) -> Iterator[Directory]:
-    """The store, to be written in one transaction. What is worth saying about what was written is said."""
+    """Open the store to write it in one transaction, and print the findings about the written records."""
     from fastiam.api.directory import Directory
 
     with Directory.open(store, create=False) as directory:
@@ -170,7 +172,7 @@ def writing(store: str) -> Iterator[Directory]:
 
 
 def show_record(record: object, form: str, **more: object) -> int:
-    """A record as it is now."""
+    """Print a record as it is now."""
     from fastiam.directory.export import plain_record
 
     show(plain_record(record) | more, form)
@@ -178,7 +180,7 @@ def show_record(record: object, form: str, **more: object) -> int:
 
 
 def change(entity_type: EntityType, store: str, name: str, account: str | None, form: str, write: Write) -> int:
-    """One write to one thing, which is shown afterwards. Where it has another ARN then, `write` gives it."""
+    """Change one record and print it. If the change gives it another ARN, `write` returns that."""
     with writing(store) as directory:
         arn = entity_type.find(directory, name, account)
         new = write(directory, arn)
@@ -186,11 +188,11 @@ def change(entity_type: EntityType, store: str, name: str, account: str | None, 
     return show_record(record, form)
 
 
-# -- verbs that several nouns have ----------------------------------------------------------------------------------------
+# -- verbs of several entity types ----------------------------------------------------------------------------------------
 
 
 def named(function: Callable[..., Any]) -> Callable[..., Any]:
-    """What every verb about one thing takes."""
+    """Add the argument and options of every verb for one record."""
     for option in (options.form, account, store, click.argument("name", metavar="NAME")):
         function = option(function)
     return function
@@ -199,7 +201,7 @@ def named(function: Callable[..., Any]) -> Callable[..., Any]:
 def add_show(
     group: click.Group, entity_type: EntityType, more: Callable[[Directory, str], dict[str, object]] | None = None
 ) -> None:
-    """`list` and `show`."""
+    """Add `list` and `show`."""
 
     @group.command("list", help=f"List every {entity_type.type}.")
     @store
@@ -228,9 +230,9 @@ def add_show(
 
 
 def add_delete(group: click.Group, entity_type: EntityType, delete: Write) -> None:
-    """`delete`."""
+    """Add `delete`."""
 
-    @group.command("delete", help="Delete NAME, a name or ARN. What others still lean on is refused.")
+    @group.command("delete", help="Delete NAME, a name or ARN. A record that others refer to is not deleted.")
     @named
     def delete_(name: str, store: str, account: str | None, form: str) -> int:
         with writing(store) as directory:
@@ -241,15 +243,15 @@ def add_delete(group: click.Group, entity_type: EntityType, delete: Write) -> No
 
 
 def add_tags(group: click.Group, entity_type: EntityType) -> None:
-    """`tag` and `untag`."""
+    """Add `tag` and `untag`."""
 
-    @group.command("tag", help="Give NAME tags, beside those that it has.")
+    @group.command("tag", help="Add tags to NAME.")
     @named
     @click.argument("pairs", type=options.Pair(), nargs=-1, required=True, metavar="KEY=VALUE...")
     def tag(name: str, pairs: tuple[tuple[str, str], ...], store: str, account: str | None, form: str) -> int:
         return change(entity_type, store, name, account, form, lambda directory, arn: directory.tag(arn, dict(pairs)))
 
-    @group.command("untag", help="Take tags away from NAME.")
+    @group.command("untag", help="Remove tags from NAME.")
     @named
     @click.argument("keys", nargs=-1, required=True, metavar="KEY...")
     def untag(name: str, keys: tuple[str, ...], store: str, account: str | None, form: str) -> int:
@@ -257,7 +259,7 @@ def add_tags(group: click.Group, entity_type: EntityType) -> None:
 
 
 def add_policies(group: click.Group, entity_type: EntityType) -> None:
-    """`attach`, `detach`, `put-policy` and `delete-policy`."""
+    """Add `attach`, `detach`, `put-policy` and `delete-policy`."""
 
     @group.command("attach", help="Attach POLICY, a managed policy by name or ARN, to NAME.")
     @named
@@ -273,15 +275,13 @@ def add_policies(group: click.Group, entity_type: EntityType) -> None:
     @click.argument("policy")
     def detach(name: str, policy: str, store: str, account: str | None, form: str) -> int:
         def write(directory: Directory, arn: str) -> None:
-            # one that is attached may be gone, so that its ARN alone names it
+            # the attached policy may be deleted: then only its ARN names it
             is_arn = policy.startswith("arn:")
             directory.detach_policy(arn, policy if is_arn else POLICY.find(directory, policy, account or account_of(arn)))
 
         return change(entity_type, store, name, account, form, write)
 
-    @group.command(
-        "put-policy", help="Give NAME an inline policy, in place of one called POLICY. DOCUMENT is JSON, a file or `-`."
-    )
+    @group.command("put-policy", help="Add or replace the inline policy POLICY of NAME. DOCUMENT is JSON, a file or `-`.")
     @named
     @click.argument("policy")
     @document
@@ -291,7 +291,7 @@ def add_policies(group: click.Group, entity_type: EntityType) -> None:
             entity_type, store, name, account, form, lambda directory, arn: directory.put_inline_policy(arn, policy, read)
         )
 
-    @group.command("delete-policy", help="Take the inline policy POLICY away from NAME.")
+    @group.command("delete-policy", help="Delete the inline policy POLICY of NAME.")
     @named
     @click.argument("policy")
     def delete_policy(name: str, policy: str, store: str, account: str | None, form: str) -> int:
@@ -299,9 +299,9 @@ def add_policies(group: click.Group, entity_type: EntityType) -> None:
 
 
 def add_boundary(group: click.Group, entity_type: EntityType) -> None:
-    """`set-boundary` and `delete-boundary`."""
+    """Add `set-boundary` and `delete-boundary`."""
 
-    @group.command("set-boundary", help="Limit NAME by POLICY: the ARN of a managed policy, JSON, a file or `-`.")
+    @group.command("set-boundary", help="Set the permissions boundary of NAME: the ARN of a managed policy, JSON, a file or `-`.")
     @named
     @click.argument("policy")
     def set_boundary(name: str, policy: str, store: str, account: str | None, form: str) -> int:
@@ -310,7 +310,7 @@ def add_boundary(group: click.Group, entity_type: EntityType) -> None:
 
         return change(entity_type, store, name, account, form, write)
 
-    @group.command("delete-boundary", help="Take the permissions boundary of NAME away.")
+    @group.command("delete-boundary", help="Delete the permissions boundary of NAME.")
     @named
     def delete_boundary(name: str, store: str, account: str | None, form: str) -> int:
         return change(entity_type, store, name, account, form, lambda directory, arn: directory.delete_permissions_boundary(arn))

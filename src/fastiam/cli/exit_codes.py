@@ -10,7 +10,7 @@ OK: Final = 0  # allowed, no finding, job done
 FAILED: Final = 1  # the verb could not run
 DENIED: Final = 2  # denied, or something was found
 INVALID: Final = 3  # a policy is rejected
-UNKNOWN: Final = 4  # the answer depends on keys that nobody gave
+UNKNOWN: Final = 4  # the decision depends on unknown keys
 USAGE: Final = 64  # the command line itself is wrong (EX_USAGE)
 INTERRUPTED: Final = 130  # as the shell reports SIGINT
 
@@ -18,5 +18,5 @@ OF_OUTCOME: Final = {Outcome.ALLOW: OK, Outcome.DEPENDS: UNKNOWN, Outcome.ERROR:
 
 
 def of_outcome(outcome: Outcome) -> int:
-    """The exit code that tells an outcome; both kinds of denial are one."""
+    """The exit code of an outcome; both kinds of denial have the same."""
     return OF_OUTCOME.get(outcome, DENIED)

@@ -1,4 +1,4 @@
-"""`fastiam explain`: how one request over stored policies comes to its answer."""
+"""`fastiam explain`: how one request over stored policies is decided."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ def command(
     form: str | None,
     exit_zero: bool,
 ) -> int:
-    """Tell how a request comes to its answer: the verdict first, then every layer with its statements.
+    """Explain how a request is decided: the decision first, then every layer with its statements.
 
     PRINCIPAL is an ARN, a service name, `*` for an unsigned caller, or the name of a user or role.
-    A text on a terminal, one JSON object in a pipe. Exits with 0 if the request is allowed, 2 if it is denied, 4 if that
-    depends on keys that were declared unknown.
+    The output is text on a terminal, one JSON object in a pipe. Exits with 0 if the request is allowed, 2 if it is denied, 4
+    if that depends on keys that were declared unknown.
     """
     engine = open_engine(policies, saved, unknown_owner=unknown_owner)
     principal = find_principal(engine, principal, account)

@@ -11,10 +11,10 @@ from fastiam.cli.store_options import store
 
 
 @click.command("export")
-@click.option("--out", default="-", show_default=True, metavar="FILE", help="Where to write; `-` is standard output.")
+@click.option("--out", default="-", show_default=True, metavar="FILE", help="The output file; `-` is standard output.")
 @store
 def command(out: str, store: str) -> int:
-    """Write everything but credentials as JSON (docs/directory-format.md), which `import` takes."""
+    """Write everything except credentials as JSON (docs/directory-format.md), which `import` reads."""
     check_out(out, "the export", store)
     with entity_commands.reading(store) as directory:
         text = directory.to_json()

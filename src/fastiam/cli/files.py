@@ -33,11 +33,11 @@ def open_out(name: str, *, private: bool = False) -> Iterator[BinaryIO]:
 
 
 def check_out(name: str, what: str, *sources: str) -> None:
-    """See, before anything is computed, that a file can be written and that it is none of the files that are read.
+    """Check, before any computation, that a file can be written and is not one of the files that are read.
 
     Parameters
     ----------
-    what : what is written, for the message.
+    what : the content of the file, for the message.
     sources : the files, folders and stores that are read; `-` is standard input.
 
     Raises

@@ -1,4 +1,4 @@
-"""Which format a file of requests or results has: told by name, by content, or by an option."""
+"""The format of a file of requests or results, from its name, its content or an option."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fastiam.errors import SourceError
 
 
 class Format(StrEnum):
-    """The formats that requests come in and results go out in."""
+    """The formats of requests and results."""
 
     PARQUET = "parquet"
     ARROW = "arrow"
@@ -38,11 +38,11 @@ SUFFIXES = {
 
 
 def of_content(head: bytes, source: str) -> Format:
-    """The format that the first bytes of a file show.
+    """The format of a file, detected from its first bytes.
 
     Raises
     ------
-    SourceError: nothing; a JSON array, which cannot be read row by row; what is no text.
+    SourceError: the file is empty, a JSON array, which cannot be read row by row, or not text.
     """
     if not head:
         raise SourceError("the file is empty", source=source, hint="a file of requests has a header, or an object a line")
@@ -55,7 +55,7 @@ def of_content(head: bytes, source: str) -> Format:
         raise SourceError("a JSON array is not a file of requests", source=source, hint="write one JSON object a line")
     if _CONTROL.search(head):
         hint = "requests are Parquet, Arrow, or text in UTF-8: CSV with a header, or JSON lines"
-        raise SourceError("the content is no file of requests", source=source, hint=hint)
+        raise SourceError("the content is not a file of requests", source=source, hint=hint)
     return Format.JSONL if text.startswith(b"{") else Format.CSV
 
 
@@ -71,5 +71,5 @@ def of_name(name: str) -> Format:
     form = SUFFIXES.get(Path(name).suffix.lower())
     if form is None:
         hint = f"use one of {', '.join(SUFFIXES)}, or pass `--out-format`"
-        raise SourceError("the suffix tells no format to write", source=name, hint=hint)
+        raise SourceError("the suffix does not determine a format", source=name, hint=hint)
     return form

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.group("group")
 def command() -> None:
-    """Create, change, list and delete groups. Users join by `fastiam user add-to-group`."""
+    """Create, change, list and delete groups. `fastiam user add-to-group` adds users."""
 
 
 @command.command("create")
@@ -47,7 +47,7 @@ entity_commands.add_policies(command, GROUP)
 @command.command("rename")
 @named
 @click.argument("new")
-@click.option("--path", metavar="PATH", help="Another path, too.")
+@click.option("--path", metavar="PATH", help="The new path. Default: the present one.")
 def rename(name: str, new: str, path: str | None, store: str, account: str | None, form: str) -> int:
-    """Give the group NAME the name NEW. Its members stay in it."""
+    """Rename the group NAME to NEW. Its members stay."""
     return change(GROUP, store, name, account, form, lambda directory, arn: directory.rename(arn, new, path=path))

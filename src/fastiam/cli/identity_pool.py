@@ -108,7 +108,7 @@ def create(name: str, store: str, keyring: str | None, account: str | None, regi
 @of_store
 @options.form
 def update(pool: str, name: str | None, store: str, keyring: str | None, form: str, **given: Any) -> int:
-    """Configure POOL anew. An option that is not given is reset, except the developer provider."""
+    """Replace the configuration of POOL. An option that is not given is reset, except the developer provider."""
     with open_pools(store, keyring) as pools:
         pool_id = find_pool(pools, pool)
         present = pools.describe_identity_pool(pool_id)

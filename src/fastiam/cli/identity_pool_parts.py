@@ -1,4 +1,4 @@
-"""What `fastiam identity-pool` and its calls share: a store with its identity pools, and how a pool is named."""
+"""Functions that `fastiam identity-pool` and its calls share: open a store with its identity pools, and find a pool."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def open_pools(store: str, keyring: str | None) -> Iterator[IdentityPools]:
 
 
 def find_pool(pools: IdentityPools, name: str) -> str:
-    """The id of the pool that is named by its id or its name.
+    """The id of the pool with an id or name.
 
     Raises
     ------

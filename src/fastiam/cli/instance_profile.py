@@ -22,7 +22,7 @@ def command() -> None:
 @command.command("create")
 @click.argument("name")
 @entity_commands.path
-@click.option("--role", metavar="NAME", help="The role that its instances get.")
+@click.option("--role", metavar="NAME", help="The role of its instances.")
 @entity_commands.tags
 @store
 @entity_commands.account
@@ -48,7 +48,7 @@ entity_commands.add_tags(command, PROFILE)
 @named
 @click.argument("role")
 def add_role(name: str, role: str, store: str, account: str | None, form: str) -> int:
-    """Give the instances of NAME the role ROLE."""
+    """Set ROLE as the role of the instance profile NAME."""
 
     def write(directory: Directory, arn: str) -> None:
         directory.add_role_to_instance_profile(arn, ROLE.find(directory, role, account_of(arn)))
@@ -59,5 +59,5 @@ def add_role(name: str, role: str, store: str, account: str | None, form: str) -
 @command.command("remove-role")
 @named
 def remove_role(name: str, store: str, account: str | None, form: str) -> int:
-    """Leave the instance profile NAME without role."""
+    """Remove the role of the instance profile NAME."""
     return change(PROFILE, store, name, account, form, lambda directory, arn: directory.remove_role_from_instance_profile(arn))

@@ -1,7 +1,7 @@
-"""JSON lines of requests: one object a line, decoded by orjson, so that every broken line can be named.
+"""JSON lines of requests: one object a line, decoded by orjson, so that every broken line can be reported.
 
 Names may differ from line to line: a batch has the columns that its lines name, and null means that the key is absent.
-A line that names one value twice is broken. orjson keeps the last of two; the quotation marks of a line show that there were two.
+A line in which a name occurs twice is broken. orjson keeps the last value; the count of quotation marks detects the others.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _BOM = b"\xef\xbb\xbf"
 def read_json_lines(stream: BinaryIO, renamed: Collection[str] = ()) -> Iterator[Batch]:
     """Batches of a file of JSON lines; blank lines are not rows.
 
-    A line is broken where a name in it cannot be a context key, unless it is one of `renamed`.
+    A line is broken if a name in it cannot be a context key, unless it is one of `renamed`.
     """
     first = line = 0
     while raw := list(islice(stream, ROWS)):
@@ -59,13 +59,13 @@ def _line_of(numbers: Sequence[int], before: int) -> Callable[[int], int]:
 
 
 def _rows(raw: Sequence[bytes]) -> tuple[list[dict[str, Any]], dict[int, RowProblem], Sequence[int]]:
-    """Objects, what is wrong with rows (which are empty then), and the line of each row from 1."""
+    """Objects, problems of rows (which are then empty), and the line of each row from 1."""
     try:
         rows = list(map(orjson.loads, raw))
         if set(map(type, rows)) == {dict} and not _has_twins(b"".join(raw), rows):
             return rows, {}, range(1, len(rows) + 1)
     except orjson.JSONDecodeError:
-        pass  # line by line, to find out which
+        pass  # read line by line to find the broken ones
     rows, broken, numbers = [], {}, []
     for number, text in enumerate(raw, 1):
         if not text.strip():
@@ -140,7 +140,7 @@ def _columns(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _column(values: list[Any]) -> Any:
-    """Texts as an Arrow array, which is read fastest; anything else stays as it is, for the engine to judge."""
+    """Texts as an Arrow array, which is read fastest; other values unchanged, which the engine checks."""
     try:
         return texts(values)
     except (TypeError, UnicodeEncodeError):

@@ -24,7 +24,7 @@ def command() -> None:
 @secret_out
 @options.form
 def create(principal: str, store: str, keyring: str | None, account: str | None, out: str, form: str) -> int:
-    """Make a key for PRINCIPAL, a user by name or ARN, or `root`. Its secret is shown this once."""
+    """Create a key for PRINCIPAL, a user by name or ARN, or `root`. Its secret is shown only now."""
     with open_sts(store, keyring) as sts, open_secret_file(out, store, keyring) as file:
         made = sts.keys.create(entity_commands.find_credential_owner(sts.directory, principal, account))
         show(dict(made.process_json()), form, file)
@@ -46,7 +46,7 @@ def list_(principal: str, store: str, keyring: str | None, account: str | None, 
 
 
 def _add_change(name: str, summary: str, status: str) -> None:
-    """A verb that changes one key, and shows what it is then."""
+    """Add a verb that changes one key and prints its new status."""
 
     @command.command(name, help=summary)
     @click.argument("id_", metavar="ID")
@@ -62,9 +62,9 @@ def _add_change(name: str, summary: str, status: str) -> None:
         return exits.OK
 
 
-_add_change("activate", "Let the key ID sign again.", "Active")
-_add_change("deactivate", "Let the key ID sign no longer; what it issued goes with it.", "Inactive")
-_add_change("delete", "Take the key ID away for good.", "Deleted")
+_add_change("activate", "Activate the key ID.", "Active")
+_add_change("deactivate", "Deactivate the key ID, and with it the sessions that it issued.", "Inactive")
+_add_change("delete", "Delete the key ID.", "Deleted")
 
 
 def _text(value: object) -> str | None:

@@ -1,4 +1,4 @@
-"""The entry point: finds the verb, and turns every error into one message and an exit code.
+"""The entry point: finds the verb, and converts every error into one message and an exit code.
 
 A message reads `file:line:col: message [code]` with a hint below; `--debug` shows the traceback as well.
 """
@@ -27,15 +27,15 @@ from fastiam.errors import FastiamError, PolicyError
 VERBS = {  # in the order in which `--help` lists them
     "authorize": "decide a file of requests",
     "simulate": "decide one request over policy documents",
-    "explain": "tell how one request over stored policies comes to its answer",
-    "who-can": "list everybody who can do something to a resource",
+    "explain": "explain how one request over stored policies is decided",
+    "who-can": "list the principals that can do something to a resource",
     "what-can": "list what a principal can do",
     "compile": "compile policies into a file, for `--engine`",
-    "diff": "tell what changes between two sets of policies",
+    "diff": "compare the decisions of two sets of policies",
     "replay": "compare a log of CloudTrail with policies",
     "validate": "check policy documents",
-    "init": "make an empty store",
-    "import": "take exports and files into a store",
+    "init": "create an empty store",
+    "import": "import exports and files into a store",
     "export": "write a store as a file",
     "account": "accounts of a store",
     "user": "users of a store",
@@ -57,7 +57,7 @@ VERBS = {  # in the order in which `--help` lists them
     "mfa": "MFA devices of a store",
     "sts": "issue sessions from a store",
     "rolesanywhere": "issue sessions from a store for a certificate",
-    "whoami": "tell whose credentials these are",
+    "whoami": "identify the principal of credentials",
 }
 
 
@@ -66,7 +66,7 @@ def _set_debug(ctx: click.Context, _param: click.Parameter, value: bool) -> None
 
 
 def _debug_option() -> click.Option:
-    """Every verb takes it, so that it may stand where it comes to mind: at the end."""
+    """The option of every verb, so that it may also follow the verb."""
     return click.Option(
         ["--debug"], is_flag=True, is_eager=True, expose_value=False, callback=_set_debug, help="Show tracebacks."
     )
@@ -94,12 +94,12 @@ class Verbs(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             code = super().invoke(ctx)
-            sys.stdout.flush()  # here, where an error becomes a message
+            sys.stdout.flush()  # here, so that an error becomes a message
             return code
         except (FastiamError, OSError) as error:
             if ctx.meta.get("debug"):
                 traceback.print_exc()
-            elif not isinstance(error, BrokenPipeError):  # whoever reads has seen enough
+            elif not isinstance(error, BrokenPipeError):  # the reader has closed the pipe
                 _report(error)
             return exits.INVALID if isinstance(error, PolicyError) else exits.FAILED
 
@@ -114,7 +114,7 @@ def _report(error: Exception) -> None:
         reason = (error.strerror or text).lower()
         text = f"{error.filename}: {reason}" if error.filename else reason
     first, _, rest = text.partition("\n")
-    lead = "" if isinstance(error, PolicyError) else "error: "  # findings say themselves what they are
+    lead = "" if isinstance(error, PolicyError) else "error: "  # findings contain their severity
     write([(lead, "bold red"), (first, "")], sys.stderr)
     if rest:
         write(rest, sys.stderr)
@@ -155,7 +155,7 @@ def main() -> NoReturn:
         with suppress(OSError):
             sys.stdout.flush()
             sys.exit(code)
-        # the interpreter flushes once more when it ends, and would complain again
+        # the interpreter flushes again at exit, and would report the error again
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(code)
     except KeyboardInterrupt:

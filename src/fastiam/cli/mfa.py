@@ -25,7 +25,7 @@ def command() -> None:
 @secret_out
 @options.form
 def create(principal: str, name: str, store: str, keyring: str | None, account: str | None, out: str, form: str) -> int:
-    """Make a device for PRINCIPAL. Its seed is shown this once; the address is what a QR code of it says."""
+    """Create a device for PRINCIPAL. Its seed is shown only now; the address is the content of its QR code."""
     with open_sts(store, keyring) as sts, open_secret_file(out, store, keyring) as file:
         made = sts.mfa.create(entity_commands.find_credential_owner(sts.directory, principal, account), name)
         show({"SerialNumber": made.serial, "Seed": str(made.seed), "Address": str(made.uri)}, form, file)
@@ -39,7 +39,7 @@ def create(principal: str, name: str, store: str, keyring: str | None, account: 
 @of_store
 @options.form
 def enable(serial: str, first: str, second: str, store: str, keyring: str | None, form: str) -> int:
-    """Enable the device SERIAL by two codes in a row."""
+    """Enable the device SERIAL with two consecutive codes."""
     with open_sts(store, keyring) as sts:
         sts.mfa.enable(serial, first, second)
     show({"SerialNumber": serial, "Status": "Enabled"}, form)
@@ -65,7 +65,7 @@ def list_(principal: str, store: str, keyring: str | None, account: str | None, 
 @of_store
 @options.form
 def delete(serial: str, store: str, keyring: str | None, form: str) -> int:
-    """Take the device SERIAL away."""
+    """Delete the device SERIAL."""
     with open_sts(store, keyring) as sts:
         sts.mfa.delete(serial)
     show({"SerialNumber": serial, "Status": "Deleted"}, form)

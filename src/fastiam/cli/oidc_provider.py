@@ -19,7 +19,7 @@ thumbprints = click.option(
     "--thumbprint", "thumbprints", multiple=True, metavar="HEX", help="SHA-1 of a certificate; may be repeated."
 )
 
-keys_file = click.option("--keys", "keys_file", metavar="FILE", help="A pinned JWKS: then nothing is read from the network.")
+keys_file = click.option("--keys", "keys_file", metavar="FILE", help="A pinned JWKS; no keys are then read from the network.")
 
 
 @click.group("oidc-provider")
@@ -74,7 +74,7 @@ def set_(
     account: str | None,
     form: str,
 ) -> int:
-    """Give the provider NAME other client ids, thumbprints or pinned keys; what is not given stays."""
+    """Change the client ids, thumbprints or pinned keys of the provider NAME. Other fields stay."""
 
     def write(directory: Directory, arn: str) -> None:
         keys = None if keys_file is None else read_bytes(keys_file).decode()

@@ -1,4 +1,4 @@
-"""Options that several verbs share, and how their texts are read."""
+"""Options that several verbs share, and the types of their values."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Instant(click.ParamType[datetime]):
 
 
 class Pair(click.ParamType[tuple[str, str]]):
-    """`KEY=VALUE`; the value may hold further equals signs, and may be empty. So may the key, if `nameless`."""
+    """`KEY=VALUE`; the value may contain equals signs and may be empty. So may the key, if `nameless`."""
 
     name = "key=value"
 
@@ -48,7 +48,7 @@ class Pair(click.ParamType[tuple[str, str]]):
 
 
 def context_of(pairs: tuple[tuple[str, str], ...], absent: Sequence[str] = ()) -> Mapping[str, Any]:
-    """Context keys as given: a key that stands once has a text, one that stands several times a list, an absent one None."""
+    """The context of the options: a key that occurs once has a text, one that occurs several times a list, an absent one None."""
     found: dict[str, list[str]] = {}
     for key, value in pairs:
         found.setdefault(key, []).append(value)
@@ -57,7 +57,7 @@ def context_of(pairs: tuple[tuple[str, str], ...], absent: Sequence[str] = ()) -
 
 
 def note_more(n: int) -> None:
-    """Say of an answer without unknown keys how many rows more there are with them."""
+    """Print how many more rows a result without unknown keys would have with them."""
     if n:
         note(f"{n} more where keys that are not given have other values: `--unknown '*'` lists them as DEPENDS")
 
@@ -81,7 +81,7 @@ policies = _chained(
         "--policies",
         multiple=True,
         metavar="PATH",
-        help="Where the policies are: account exports, fastiam files, folders of them, a store, or `-`. May be repeated. "
+        help="The policies: account exports, fastiam files, folders of them, a store, or `-`. May be repeated. "
         "Default: FASTIAM_STORE.",
     ),
     click.option("--engine", "saved", metavar="FILE", help="In place of policies, an engine that `fastiam compile` wrote."),
@@ -89,27 +89,28 @@ policies = _chained(
 no_session_policies = click.option(
     "--no-session-policies",
     is_flag=True,
-    help="Take it that sessions have no session policies where the log does not show how they were issued.",
+    help="Assume that sessions have no session policies if their creation is not in the log.",
 )
 unknown_owner = click.option(
     "--unknown-owner",
     type=click.Choice(["principal", "deny"]),
-    help="Who owns a resource of which nothing tells it: the principal's account (the default), or nobody: it is denied.",
+    help="Owner of a resource whose account is unknown: `principal` (the principal's account) or `deny` (deny the request). "
+    "Default: principal.",
 )
-now = click.option("--now", type=Instant(), help="The instant of the decision; the clock's if not given.")
-exit_zero = click.option("--exit-zero", is_flag=True, help="Exit with 0 whatever the answer is.")
+now = click.option("--now", type=Instant(), help="The time of the decision. Default: the clock.")
+exit_zero = click.option("--exit-zero", is_flag=True, help="Exit with 0 whatever the decision is.")
 form = click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 text_form = click.option(
     "--format",
     "form",
     type=click.Choice(["text", "json", "jsonl"]),
-    help="If not given, text on a terminal and JSON lines in a pipe.",
+    help="The format of the output. Default: text on a terminal, JSON lines in a pipe.",
 )
 table_form = click.option(
     "--format",
     "form",
     type=click.Choice(["table", "json", "jsonl", "csv"]),
-    help="If not given, a table on a terminal and JSON lines in a pipe.",
+    help="The format of the output. Default: a table on a terminal, JSON lines in a pipe.",
 )
 request = _chained(
     context := click.option(
@@ -121,7 +122,7 @@ request = _chained(
         help="A context key; repeat it for several values.",
     ),
     owner := click.option(
-        "--resource-account", metavar="ID", help="The account that owns the resource, if it is not told otherwise."
+        "--resource-account", metavar="ID", help="The account that owns the resource, if the policies do not contain it."
     ),
     now,
 )
@@ -129,12 +130,12 @@ unknown = click.option(
     "--unknown",
     multiple=True,
     metavar="KEY",
-    help="A context key of which nothing is known, or a prefix such as `aws:ResourceTag/*`; `*` for all. May be repeated.",
+    help="A context key whose value is unknown, or a prefix such as `aws:ResourceTag/*`; `*` for all. May be repeated.",
 )
 analysis = _chained(
     context,
     unknown,
-    click.option("--absent", multiple=True, metavar="KEY", help="A context key that is not there, beside `--unknown '*'`."),
+    click.option("--absent", multiple=True, metavar="KEY", help="A context key that is absent in spite of `--unknown '*'`."),
     owner,
     now,
 )

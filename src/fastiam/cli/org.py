@@ -62,7 +62,7 @@ def show(store: str, form: str) -> int:
     return entity_commands.show_record(record, form)
 
 
-parent = click.option("--parent", metavar="ID", help="The unit above; the root if not given.")
+parent = click.option("--parent", metavar="ID", help="The parent unit. Default: the root.")
 
 
 @command.command("create-unit")
@@ -90,7 +90,7 @@ def delete_unit(id_: str, store: str, form: str) -> int:
 @store
 @options.form
 def move(element: str, parent: str | None, store: str, form: str) -> int:
-    """Move the account or unit ID. An account from outside joins."""
+    """Move the account or unit ID. An account from outside joins the organisation."""
     return _change(store, form, lambda directory: directory.move(element, parent))
 
 
@@ -99,7 +99,7 @@ def move(element: str, parent: str | None, store: str, form: str) -> int:
 @store
 @options.form
 def remove_account(account: str, store: str, form: str) -> int:
-    """Let the account ID leave."""
+    """Remove the account ID from the organisation."""
     return _change(store, form, lambda directory: directory.remove_account_from_organization(account))
 
 
@@ -112,7 +112,7 @@ service = click.option("--service", default="iam.amazonaws.com", show_default=Tr
 @store
 @options.form
 def register(account: str, service: str, store: str, form: str) -> int:
-    """Let the account ID administer a service for the organisation."""
+    """Register the account ID as the delegated administrator of a service."""
     return _change(store, form, lambda directory: directory.register_delegated_administrator(account, service))
 
 
@@ -122,12 +122,12 @@ def register(account: str, service: str, store: str, form: str) -> int:
 @store
 @options.form
 def deregister(account: str, service: str, store: str, form: str) -> int:
-    """Let the account ID no longer administer a service."""
+    """Deregister the account ID as the delegated administrator of a service."""
     return _change(store, form, lambda directory: directory.deregister_delegated_administrator(account, service))
 
 
 def _add(kind: str) -> None:
-    """The verbs that SCPs and RCPs have alike."""
+    """Add the verbs that SCPs and RCPs share."""
     name, type_ = kind.upper(), TYPES[kind]
 
     def attach_to(directory: Directory, element: str, policy: Any) -> None:
@@ -156,13 +156,13 @@ def _add(kind: str) -> None:
     def detach(element: str, policy: str, store: str, form: str) -> int:
         return _change(store, form, lambda directory: detach_from(directory, element, policy))
 
-    @command.command(f"enable-{kind}s", help=f"Let {name}s count.")
+    @command.command(f"enable-{kind}s", help=f"Enable {name}s.")
     @store
     @options.form
     def enable(store: str, form: str) -> int:
         return _change(store, form, lambda directory: directory.enable_policy_type(type_))
 
-    @command.command(f"disable-{kind}s", help=f"Let {name}s no longer count. All of them are detached.")
+    @command.command(f"disable-{kind}s", help=f"Disable {name}s. All of them are detached.")
     @store
     @options.form
     def disable(store: str, form: str) -> int:
@@ -183,7 +183,7 @@ def path(account: str, store: str, form: str) -> int:
         organization = directory.tables.organization
         elements = None if organization is None else organization.elements(account)
         if organization is None or elements is None:
-            raise DirectoryError(f"`{account}` is in no organisation")
+            raise DirectoryError(f"`{account}` is not in an organisation")
         scps = {e: [p.name for p in level] for e, level in zip(elements, organization.scp_levels(account), strict=True)}
         rcps = {e: [p.name for p in level] for e, level in zip(elements, organization.rcp_levels(account), strict=True)}
     show_text({"path": list(elements), "scps": scps, "rcps": rcps}, form)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.group("policy")
 def command() -> None:
-    """Create, change, list and delete managed policies. `attach` stands under user, role and group."""
+    """Create, change, list and delete managed policies. `attach` is a verb of user, role and group."""
 
 
 @command.command("create")
@@ -52,7 +52,7 @@ entity_commands.add_tags(command, POLICY)
 @command.command("create-version")
 @named
 @entity_commands.document
-@click.option("--set-as-default", is_flag=True, help="In force at once.")
+@click.option("--set-as-default", is_flag=True, help="Make it the default version.")
 def create_version(name: str, document: str, set_as_default: bool, store: str, account: str | None, form: str) -> int:
     """Add a version to the policy NAME. DOCUMENT is JSON, a file or `-`."""
     read = entity_commands.read_document(document)
@@ -67,7 +67,7 @@ def create_version(name: str, document: str, set_as_default: bool, store: str, a
 @named
 @click.argument("version")
 def set_default_version(name: str, version: str, store: str, account: str | None, form: str) -> int:
-    """Put VERSION of the policy NAME in force."""
+    """Make VERSION the default version of the policy NAME."""
     return change(POLICY, store, name, account, form, lambda directory, arn: directory.set_default_policy_version(arn, version))
 
 
@@ -75,5 +75,5 @@ def set_default_version(name: str, version: str, store: str, account: str | None
 @named
 @click.argument("version")
 def delete_version(name: str, version: str, store: str, account: str | None, form: str) -> int:
-    """Delete VERSION of the policy NAME, which is not in force."""
+    """Delete VERSION of the policy NAME, which must not be the default version."""
     return change(POLICY, store, name, account, form, lambda directory, arn: directory.delete_policy_version(arn, version))

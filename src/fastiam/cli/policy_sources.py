@@ -1,4 +1,4 @@
-"""Policies as the command line names them: paths to a compiled engine, with a word on what was found."""
+"""Engines and directories from the paths of the command line, with the findings of reading them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def open_directory(paths: Sequence[str], *, quiet: bool = False) -> Directory:
-    """The directory behind some paths. State that exists is read leniently; count and first lines of findings are shown."""
+    """The directory of some paths, read leniently. The count and the first findings are printed."""
     from fastiam.sources import load
 
     directory = load(*paths)
@@ -24,7 +24,7 @@ def open_directory(paths: Sequence[str], *, quiet: bool = False) -> Directory:
 
 
 def print_findings(directory: Directory) -> None:
-    """The findings of a lenient reading: how many errors and warnings there are, and the first few in full."""
+    """Print the findings of a lenient reading: the numbers of errors and warnings, and the first few in full."""
     if directory.findings:
         note(f"findings in the policies, read leniently: {directory.findings}")
         missing = [finding for finding in directory.findings if finding.code.startswith("DIR-NO-")]
@@ -36,7 +36,7 @@ def print_findings(directory: Directory) -> None:
 def open_engine(
     paths: Sequence[str], saved: str | None = None, *, unknown_owner: str | None = None, quiet: bool = False
 ) -> Engine:
-    """The compiled engine of some paths, or one that is in a file already; of `FASTIAM_STORE` if neither is given."""
+    """The compiled engine of some paths, or the one in the file `saved`; by default that of `FASTIAM_STORE`."""
     import click
 
     check_stdin(*paths)
@@ -44,7 +44,7 @@ def open_engine(
         raise click.UsageError("give either --policies or --engine")
     if saved is not None:
         if unknown_owner is not None:
-            raise click.UsageError("an engine has its --unknown-owner since it was compiled: leave it out")
+            raise click.UsageError("an engine has the --unknown-owner of its compilation: leave it out")
         from fastiam.api.engine import Engine
 
         return Engine.load(saved)
@@ -64,7 +64,7 @@ def given_or_store(paths: Sequence[str], option: str = "--policies or --engine")
 
 
 def check_stdin(*names: str | None) -> None:
-    """See that at most one of the files that a verb reads is standard input."""
+    """Check that at most one of the files that a verb reads is standard input."""
     import click
 
     if names.count("-") > 1:
@@ -72,5 +72,5 @@ def check_stdin(*names: str | None) -> None:
 
 
 def compile_engine(directory: Directory, unknown_owner: str | None) -> Engine:
-    """The engine of a directory."""
+    """Compile the engine of a directory."""
     return directory.compile(unknown_owner=cast(Literal["principal", "deny"], unknown_owner or "principal"))

@@ -1,6 +1,6 @@
-"""Principals as the command line names them: an ARN, a service, `*`, or the name of a user or role.
+"""Principals of the command line: an ARN, a service, `*`, or the name of a user or role.
 
-A principal without a record is an error here: its answers would be denials that say nothing about the policies.
+A principal without a record is an error: it would be denied for that reason, whatever the policies are.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def find_principal(engine: Engine, name: str, account: str | None = None, *, col
 
     Parameters
     ----------
-    account : where a name is looked up; in all accounts if None.
+    account : the account in which a name is looked up; all if None.
     column : the argument, for messages.
 
     Raises
@@ -53,7 +53,7 @@ def find_principal(engine: Engine, name: str, account: str | None = None, *, col
             return found[0]
         if found:
             hint = f"pass `--account` or one of {_listed(found)}"
-            raise RequestValueError(f"several users and roles are called `{shorten(name)}`", column=column, hint=hint)
+            raise RequestValueError(f"several users and roles are named `{shorten(name)}`", column=column, hint=hint)
         if "." in name:
             return name  # a service
     near = get_close_matches(wanted.lower(), by_name, _NEAREST) if len(wanted) <= _LONGEST else ()
@@ -63,7 +63,7 @@ def find_principal(engine: Engine, name: str, account: str | None = None, *, col
 
 
 def check_role(engine: Engine, action: str, resource: str) -> None:
-    """See that a role exists that is to be assumed or passed; of an account without users and roles nothing is known.
+    """Check that a role to be assumed or passed exists, unless its account has no users and roles here.
 
     Raises
     ------

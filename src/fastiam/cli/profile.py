@@ -12,8 +12,8 @@ from fastiam.cli.store_options import store
 
 roles = click.option("--role", "roles", multiple=True, metavar="NAME", help="A role, by name or ARN; may be repeated.")
 session_policy = click.option("--session-policy", metavar="FILE", help="An inline session policy.")
-managed = click.option("--managed-policy", "managed", multiple=True, metavar="NAME", help="A managed one; may be repeated.")
-duration = click.option("--duration-seconds", "duration", type=int, metavar="N", help="How long sessions last at most.")
+managed = click.option("--managed-policy", "managed", multiple=True, metavar="NAME", help="A managed session policy; repeatable.")
+duration = click.option("--duration-seconds", "duration", type=int, metavar="N", help="Maximum duration of sessions in seconds.")
 field = click.argument("field", type=click.Choice(("x509Subject", "x509Issuer", "x509SAN")))
 
 
@@ -78,7 +78,9 @@ add_enable(command, ANYWHERE_PROFILE)
 @session_policy
 @managed
 @duration
-@click.option("--accept-role-session-name/--no-accept-role-session-name", "accepts", default=None, help="Requests may name it.")
+@click.option(
+    "--accept-role-session-name/--no-accept-role-session-name", "accepts", default=None, help="Allow names of sessions."
+)
 def set_(
     name: str,
     roles: tuple[str, ...],
@@ -90,7 +92,7 @@ def set_(
     account: str | None,
     form: str,
 ) -> int:
-    """Change the profile NAME; what is not given stays."""
+    """Change the profile NAME. Fields that are not given stay."""
     with changing(store) as (directory, objects):
         record = objects.update_profile(
             ANYWHERE_PROFILE.find(directory, name, account),
@@ -108,7 +110,7 @@ def set_(
 @field
 @click.argument("specifiers", nargs=-1, required=True, metavar="SPECIFIER...")
 def put_attribute_mapping(name: str, field: str, specifiers: tuple[str, ...], store: str, account: str | None, form: str) -> int:
-    """Let a certificate field give the session tags of the specifiers, and no others."""
+    """Map the specifiers of a certificate field, and no others of it, to session tags."""
     with changing(store) as (directory, objects):
         record = objects.put_attribute_mapping(ANYWHERE_PROFILE.find(directory, name, account), field, specifiers)
     return entity_commands.show_record(record, form)
@@ -121,7 +123,7 @@ def put_attribute_mapping(name: str, field: str, specifiers: tuple[str, ...], st
 def delete_attribute_mapping(
     name: str, field: str, specifiers: tuple[str, ...], store: str, account: str | None, form: str
 ) -> int:
-    """Take specifiers of a certificate field away, or all of them."""
+    """Remove specifiers of a certificate field, by default all."""
     with changing(store) as (directory, objects):
         arn = ANYWHERE_PROFILE.find(directory, name, account)
         record = objects.delete_attribute_mapping(arn, field, specifiers or None)

@@ -1,4 +1,4 @@
-"""Progress of a long job: a bar with the rate, or the step that it is at, on a terminal; nothing elsewhere."""
+"""Progress of a long job on a terminal: a bar with the rate, or the current step."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Self
 
 
 class Progress:
-    """Counts rows. `share` tells how much of the source is read, None where nobody knows."""
+    """Counts rows. `share` returns the fraction of the source that is read, None if unknown."""
 
     def __init__(self, share: Callable[[], float | None], *, quiet: bool = False) -> None:
         self._share = share
@@ -28,7 +28,7 @@ class Progress:
             self._bar.stop()
 
     def advance(self, rows: int) -> None:
-        """So many rows more are done."""
+        """Add finished rows."""
         self._rows += rows
         if self._bar is None:
             return
@@ -40,7 +40,7 @@ class Progress:
 
 
 class Steps:
-    """Tells which step of a job runs, and for how long it has."""
+    """Shows the current step of a job, and its time."""
 
     def __init__(self, *, quiet: bool = False) -> None:
         self._shown = not quiet and sys.stderr.isatty()
@@ -55,7 +55,7 @@ class Steps:
             self._bar = None
 
     def begin(self, step: str) -> None:
-        """The next step."""
+        """Begin the next step."""
         if not self._shown:
             return
         from rich.console import Console

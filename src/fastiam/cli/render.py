@@ -1,6 +1,6 @@
-"""Answers for the terminal and for pipes: a table or a text where somebody looks on, JSON lines or CSV where nobody does.
+"""Results for a terminal, as a table or text, and for pipes, as JSON lines or CSV.
 
-Results become JSON by their one form (`decision_json`).
+`fastiam.model.result` defines the JSON form of results.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from fastiam.model.explanation_text import condition_text, residual_text
 from fastiam.model.policy import ConditionEntry
 from fastiam.model.result import to_json
 
-_WIDTHS = {"principal": 40, "outcome": 13, "change": 8}  # what a column gets at least, if it can use it
+_WIDTHS = {"principal": 40, "outcome": 13, "change": 8}  # minimal width of a column, if its cells are as wide
 _NARROW = 8  # the same for all others
 STYLES = {
     "ALLOW": "green",
@@ -32,22 +32,22 @@ STYLES = {
 
 
 def chosen(form: str | None, for_people: str) -> str:
-    """The format asked for; else the one for people on a terminal, and JSON lines in a pipe."""
+    """The requested format; by default the one for people on a terminal, JSON lines in a pipe."""
     return form or (for_people if is_rich(sys.stdout) else "jsonl")
 
 
 def is_json(form: str) -> bool:
-    """Whether rows in a format are JSON, so that they are whole results and not cells."""
+    """Whether rows in a format are JSON: complete results, not cells."""
     return form in ("json", "jsonl")
 
 
 def write_json(record: object, form: str) -> None:
-    """A record as one JSON document: indented for `json`, one line for `jsonl`."""
+    """Write a record as one JSON document: indented for `json`, one line for `jsonl`."""
     write(json.dumps(to_json(record), indent=2 if form == "json" else None))
 
 
 def write_rows(columns: Sequence[str], rows: Iterable[Mapping[str, Any]], form: str) -> None:
-    """Rows in a format: `table` (rich), `jsonl`, `json` (one array) or `csv`. Lists are joined by line breaks in a table,
+    """Write rows in a format: `table` (rich), `jsonl`, `json` (one array) or `csv`. Lists are joined by line breaks in a table,
     by `; ` in CSV."""
     if form == "table":
         _write_table(columns, rows)
@@ -84,9 +84,9 @@ def _write_table(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> N
 
 
 def _widths(longest: Mapping[str, int], room: int) -> dict[str, int]:
-    """The widths of columns in a room that is too narrow for all: what each needs at least, then to all alike what is left.
+    """The widths of columns that do not all fit: the minimal width of each, and equal shares of the rest.
 
-    Empty where everything has room, or where not even the least has: rich knows what to do.
+    Empty if all fit, or if the minimal widths do not fit: rich then chooses the widths.
     """
     room -= 3 * len(longest)  # between columns
     widths = {name: min(needed, _WIDTHS.get(name, _NARROW)) for name, needed in longest.items()}

@@ -1,4 +1,4 @@
-"""`fastiam replay`: a log of CloudTrail against policies, the disagreements first."""
+"""`fastiam replay`: compare a CloudTrail log with policies, disagreements first."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ COLUMNS = (
 )  # fmt: skip
 OF_TABLE = ("verdict", "calls", "principal", "action", "outcome", "logged", "why")
 _OF_IAM = re.compile(r"^arn:aws[\w-]*:iam::")
-_SHOWN = 10  # names of actions and operations that are worth a line each
+_SHOWN = 10  # listed names of actions and operations
 
 
 @click.command("replay")
@@ -35,13 +35,13 @@ _SHOWN = 10  # names of actions and operations that are worth a line each
     "--only",
     type=click.Choice([verdict.value for verdict in Verdict]),
     multiple=True,
-    help="Show calls of this verdict alone. May be repeated.",
+    help="Show only calls of this verdict. May be repeated.",
 )
 @options.no_session_policies
 @click.option("--limit", type=click.IntRange(min=0), default=40, show_default=True, help="Rows of a table; 0 shows all.")
 @options.unknown_owner
 @options.table_form
-@click.option("--quiet", is_flag=True, help="No progress and no summary.")
+@click.option("--quiet", is_flag=True, help="Print no progress and no summary.")
 @options.exit_zero
 def command(
     policies: tuple[str, ...],
@@ -55,12 +55,12 @@ def command(
     quiet: bool,
     exit_zero: bool,
 ) -> int:
-    """Decide the calls in a LOG of CloudTrail and compare with what it says became of them.
+    """Decide the calls in a CloudTrail LOG and compare the decisions with the logged outcomes.
 
     LOG is a file as CloudTrail writes it, one record a line, the output of `aws cloudtrail lookup-events`, a folder of such
-    files, or `-`. One row for each caller, action, answer and reason, the disagreements first. What the log does not tell is
-    unknown, and an answer that turns on it depends. Exits with 0 if the policies say what the log says, 2 if they disagree
-    somewhere, 4 if they do not, and some calls depend or are undecided.
+    files, or `-`. There is one row for each caller, action, decision and reason, disagreements first. Values that are not in the
+    log are unknown; a decision that depends on them is DEPENDS. Exits with 0 if policies and log agree, 2 if they disagree
+    somewhere, 4 if they do not and some calls depend or are undecided.
     """
     from fastiam.sources import read_cloudtrail
 
@@ -84,7 +84,7 @@ def command(
 
 
 class _ProgressReader:
-    """A log whose batches are counted as they pass."""
+    """A log that reports the number of calls that are read."""
 
     def __init__(self, trail: Any, progress: Progress) -> None:
         self._trail, self._progress = trail, progress
@@ -121,12 +121,12 @@ def _row(group: ReplayGroup) -> dict[str, Any]:
 
 
 def _cells(group: ReplayGroup) -> dict[str, Any]:
-    """A row for people: without what all ARNs of IAM have in common."""
+    """A row for people, without the common prefix of IAM ARNs."""
     return {**_row(group), "principal": _OF_IAM.sub("", group.principal), "why": _why(group)}
 
 
 def _why(group: ReplayGroup) -> str:
-    """What an answer rests on, in one cell."""
+    """The reason of a decision, in one cell."""
     if group.note:
         return group.note
     if group.depends_on:
@@ -169,9 +169,9 @@ def _exit_code(verdicts: Mapping[Verdict, int]) -> int:
 
 
 _MEANING = {
-    Verdict.DISAGREES: "the policies allow what the log says was denied, or the other way round",
-    Verdict.DEPENDS: "the answer turns on what the log does not tell",
-    Verdict.UNDECIDED: "nobody to ask about: caller or resource is not in the policies, or the log does not tell",
-    Verdict.INCONCLUSIVE: "an answer, and a failure in the log that says nothing about policies",
-    Verdict.AGREES: "the policies say what the log says",
+    Verdict.DISAGREES: "the policies allow a call that was denied, or deny one that was allowed",
+    Verdict.DEPENDS: "the decision depends on values that are not in the log",
+    Verdict.UNDECIDED: "not decided: the principal or the resource is not in the policies, or not in the log",
+    Verdict.INCONCLUSIVE: "decided, but the logged failure has another cause than policies",
+    Verdict.AGREES: "the decision equals the logged outcome",
 }

@@ -1,7 +1,7 @@
 """Files of requests, read in batches of columns.
 
-Parquet comes through DuckDB, Arrow files and streams through arro3, row after row and never all at once; for text see
-`csv_file` and `json_lines`.
+DuckDB reads Parquet, arro3 reads Arrow files and streams, both in batches and never a whole file; `csv_file` and
+`json_lines` read text.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from fastiam.cli.formats import ARROW_FILE, GZIP, SUFFIXES, Format, of_content
 from fastiam.cli.json_lines import read_json_lines
 from fastiam.errors import FastiamError, SourceError
 
-_HEAD = 64  # bytes that tell the format
-_BINARY = (Format.PARQUET, Format.ARROW)  # their readers believe in lengths that they find: only show them what is theirs
+_HEAD = 64  # bytes from which the format is detected
+_BINARY = (Format.PARQUET, Format.ARROW)  # their readers trust the lengths in a file: pass only files of the format
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """An open file of requests. `progress` tells the share that is read, None where nobody knows."""
+    """An open file of requests. `progress` returns the fraction that is read, None if unknown."""
 
     name: str
     form: Format
@@ -41,13 +41,13 @@ class Source:
 
 
 def open_requests(name: str, form: Format | None, stack: ExitStack, renamed: Collection[str] = ()) -> Source:
-    """Opens a file of requests, or standard input for `-`; `stack` closes it. `renamed` are the columns that get other names.
+    """Open a file of requests, or standard input for `-`; `stack` closes it. `renamed` are the columns that get other names.
 
-    Gzip is undone for text formats. A Parquet file or Arrow file that comes through a pipe is put into a temporary file.
+    Gzip is unpacked for text formats. A Parquet or Arrow file from a pipe is copied to a temporary file.
 
     Raises
     ------
-    SourceError: the content is no file of requests.
+    SourceError: the content is not a file of requests.
     """
     shown = "<stdin>" if name == "-" else name
     # a file opened in binary mode is a BufferedReader, and so is the buffer below standard input
@@ -62,7 +62,7 @@ def open_requests(name: str, form: Format | None, stack: ExitStack, renamed: Col
     else:
         found = of_content(head, shown)
     if form in _BINARY and found is not form:
-        raise SourceError(f"the content is no {form} file", source=shown)
+        raise SourceError(f"the content does not have the format {form}", source=shown)
     form = form or found
     if form is Format.CSV:
         return Source(shown, form, _unpacked(read_csv(stream, shown), shown), progress)
@@ -76,7 +76,7 @@ def open_requests(name: str, form: Format | None, stack: ExitStack, renamed: Col
 
 @contextmanager
 def _unpacking(shown: str) -> Iterator[None]:
-    """A gzip file that is cut short or damaged is named."""
+    """Convert the errors of a truncated or damaged gzip file."""
     try:
         yield
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
@@ -99,7 +99,7 @@ def _progress_of(stream: io.BufferedReader) -> Callable[[], float | None]:
 
 
 def _spool(stream: BinaryIO, stack: ExitStack) -> str:
-    """A pipe as a temporary file: these formats keep their table of contents at the end."""
+    """Copy a pipe to a temporary file: these formats have their metadata at the end."""
     file = stack.enter_context(tempfile.TemporaryFile())  # without a name, so that a killed run leaves none behind
     shutil.copyfileobj(stream, file)
     file.flush()
@@ -159,7 +159,7 @@ def _read_ipc(read: Callable[[Any], Any], source: Any, shown: str) -> Any:
 
 
 def _arrow_batches(reader: Iterable[Any], names: Sequence[str], shown: str) -> Iterator[Batch]:
-    """Record batches, cut where one is larger than a batch should be."""
+    """Batches of at most `ROWS` rows of record batches."""
     check_names(names, shown)
     first = 0
     try:
@@ -175,7 +175,7 @@ def _arrow_batches(reader: Iterable[Any], names: Sequence[str], shown: str) -> I
 
 
 def _counted(source: Source, total: int) -> Source:
-    """The source with progress by rows."""
+    """A source whose progress is counted in rows."""
     done = 0
 
     def batches() -> Iterator[Batch]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 documents = click.option(
     "--policy", "policies", multiple=True, metavar="DOCUMENT", help="Its policy: JSON, a file or `-`; may be repeated."
 )
-owner = click.option("--account", metavar="ID", help="The account that owns it, where its name does not tell.")
+owner = click.option("--account", metavar="ID", help="The account that owns it, if its ARN does not contain it.")
 
 
 @click.group("resource")
@@ -44,7 +44,7 @@ def create(
     store: str,
     form: str,
 ) -> int:
-    """Create the resource ARN: what carries the policy, a bucket and not its objects."""
+    """Create the resource ARN. It is the resource that has the policy: a bucket, not its objects."""
     read = list(map(entity_commands.read_document, policies))
     with entity_commands.writing(store) as directory:
         directory.add_resource(
@@ -82,7 +82,7 @@ def stored_arn(arn: str) -> str:
 def _find(directory: Directory, arn: str) -> object:
     record = directory.tables.resources.get(stored_arn(arn))
     if record is None:
-        raise DirectoryError(f"there is no resource `{arn}`", hint="`list` shows what there is")
+        raise DirectoryError(f"there is no resource `{arn}`", hint="`list` shows the existing ones")
     return record
 
 
@@ -128,7 +128,7 @@ def delete(arn: str, store: str, form: str) -> int:
 @store
 @options.form
 def tag(arn: str, pairs: tuple[tuple[str, str], ...], store: str, form: str) -> int:
-    """Give the resource ARN tags, beside those that it has."""
+    """Add tags to the resource ARN."""
     with entity_commands.writing(store) as directory:
         directory.tag(arn, dict(pairs))
         record = _find(directory, arn)
@@ -141,7 +141,7 @@ def tag(arn: str, pairs: tuple[tuple[str, str], ...], store: str, form: str) -> 
 @store
 @options.form
 def untag(arn: str, keys: tuple[str, ...], store: str, form: str) -> int:
-    """Take tags away from the resource ARN."""
+    """Remove tags from the resource ARN."""
     with entity_commands.writing(store) as directory:
         directory.untag(arn, keys)
         record = _find(directory, arn)

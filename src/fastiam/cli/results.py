@@ -1,7 +1,7 @@
-"""Results as files: Parquet, CSV and JSON lines through DuckDB, Arrow through arro3.
+"""Files of results: DuckDB writes Parquet, CSV and JSON lines, arro3 writes Arrow.
 
-The writer pulls the batches one after the other and in order, so that none accumulate. Neither library opens the file:
-`runtime.output_files` alone decides how a file is written. arro3 takes an open file, DuckDB needs a path and gets that of a pipe.
+The writer requests the batches one by one, so that they do not accumulate. Neither library opens the file: only
+`runtime.output_files` determines how a file is written. arro3 writes to an open file; DuckDB writes to the path of a pipe.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _CHUNK = 1 << 20
 
 
 def write_results(batches: Iterable[Any], schema: Any, name: str, form: Format) -> None:
-    """Writes record batches of one schema to a file, or to standard output for `-`.
+    """Write record batches of one schema to a file, or to standard output for `-`.
 
     Raises
     ------
@@ -86,9 +86,9 @@ def _piped(file: BinaryIO, raised: list[BaseException]) -> Iterator[str]:
         except Exception as error:
             raised.append(error)
         finally:
-            os.close(source)  # a writer that goes on gets an error
+            os.close(source)  # a writer that continues gets an error
 
-    thread = Thread(target=copy, daemon=True)  # a FIFO without a reader must not hold up the end of the process
+    thread = Thread(target=copy, daemon=True)  # a FIFO without a reader must not block the end of the process
     thread.start()
     try:
         yield f"/dev/fd/{sink}"
@@ -104,7 +104,7 @@ def _write_arrow(reader: Any, file: Any, is_stream: bool) -> None:
 
 
 class _RecordingFile(io.RawIOBase):
-    """A file that keeps its own errors: arro3 raises others in their place.
+    """A file that records its errors, because arro3 replaces them by its own.
 
     A pipe would be a deadlock: arro3 holds the GIL while it writes.
     """

@@ -16,7 +16,9 @@ def command() -> None:
 
 @command.command("create")
 @click.argument("name")
-@click.option("--trust", metavar="DOCUMENT", help="The trust policy: JSON, a file or `-`. Without one nobody assumes the role.")
+@click.option(
+    "--trust", metavar="DOCUMENT", help="The trust policy: JSON, a file or `-`. Default: none; then no principal may assume it."
+)
 @entity_commands.path
 @entity_commands.policies
 @click.option("--boundary", metavar="POLICY", help="The permissions boundary: the ARN of a managed policy, JSON or a file.")
@@ -63,7 +65,7 @@ entity_commands.add_tags(command, ROLE)
 @named
 @entity_commands.document
 def set_trust(name: str, document: str, store: str, account: str | None, form: str) -> int:
-    """Say who may assume the role NAME. DOCUMENT is JSON, a file or `-`."""
+    """Set the trust policy of the role NAME. DOCUMENT is JSON, a file or `-`."""
     trust = entity_commands.read_document(document)
     return change(ROLE, store, name, account, form, lambda directory, arn: directory.set_trust_policy(arn, trust))
 
@@ -72,5 +74,5 @@ def set_trust(name: str, document: str, store: str, account: str | None, form: s
 @named
 @click.argument("seconds", type=int)
 def set_max_session_duration(name: str, seconds: int, store: str, account: str | None, form: str) -> int:
-    """Say how long sessions of the role NAME may last, 3600 to 43200 seconds."""
+    """Set the maximum session duration of the role NAME, 3600 to 43200 seconds."""
     return change(ROLE, store, name, account, form, lambda directory, arn: directory.set_max_session_duration(arn, seconds))

@@ -1,4 +1,4 @@
-"""What `fastiam trust-anchor`, `profile` and `crl` share."""
+"""Functions that `fastiam trust-anchor`, `profile` and `crl` share."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from fastiam.api.directory import Directory
     from fastiam.rolesanywhere import RolesAnywhereObjects
 
-enabled = click.option("--enabled", is_flag=True, help="It counts at once; else `enable` does it.")
-region = click.option("--region", required=True, envvar="AWS_REGION", metavar="REGION", help="The region; or AWS_REGION.")
+enabled = click.option("--enabled", is_flag=True, help="Enable it. Default: disabled until `enable`.")
+region = click.option("--region", required=True, envvar="AWS_REGION", metavar="REGION", help="The region. Default: AWS_REGION.")
 
 
 @contextmanager
 def changing(store: str) -> Iterator[tuple[Directory, RolesAnywhereObjects]]:
-    """A store, and the objects of Roles Anywhere in it, to be changed in one transaction."""
+    """Open a store to change its objects of Roles Anywhere in one transaction."""
     try:
         from fastiam.rolesanywhere import RolesAnywhereObjects
     except ModuleNotFoundError as error:
@@ -32,24 +32,24 @@ def changing(store: str) -> Iterator[tuple[Directory, RolesAnywhereObjects]]:
 
 
 def account_of_store(directory: Directory, account: str | None) -> str:
-    """The account that is named, or the only one that there is."""
+    """The given account, by default the only one of the store."""
     known = directory.tables.accounts
     if account is None and len(known) != 1:
-        raise DirectoryError("nothing identifies the account", hint="pass `--account`")
+        raise DirectoryError("the account is unknown", hint="pass `--account`")
     return account or next(iter(known))
 
 
 def add_enable(group: click.Group, entity_type: EntityType) -> None:
-    """`enable` and `disable`."""
+    """Add `enable` and `disable`."""
 
-    @group.command("enable", help=f"Let the {entity_type.type} NAME count.")
+    @group.command("enable", help=f"Enable the {entity_type.type} NAME.")
     @named
     def enable(name: str, store: str, account: str | None, form: str) -> int:
         with changing(store) as (directory, objects):
             record = objects.enable(entity_type.find(directory, name, account))
         return entity_commands.show_record(record, form)
 
-    @group.command("disable", help=f"Let the {entity_type.type} NAME not count.")
+    @group.command("disable", help=f"Disable the {entity_type.type} NAME.")
     @named
     def disable(name: str, store: str, account: str | None, form: str) -> int:
         with changing(store) as (directory, objects):

@@ -41,8 +41,8 @@ def open_anywhere(store: str, keyring: str | None) -> Iterator[tuple[STS, RolesA
 @click.option("--trust-anchor-arn", "anchor", required=True, metavar="ARN")
 @click.option("--profile-arn", "profile", required=True, metavar="ARN")
 @click.option("--role-arn", "role", required=True, metavar="ARN")
-@click.option("--session-duration", "duration", type=int, metavar="N", help="How long the session lasts, in seconds.")
-@click.option("--role-session-name", "name", metavar="NAME", help="If the profile accepts it.")
+@click.option("--session-duration", "duration", type=int, metavar="N", help="The duration of the session, in seconds.")
+@click.option("--role-session-name", "name", metavar="NAME", help="The name of the session, if the profile accepts it.")
 @of_store
 @secret_out
 def credential_process(
@@ -58,7 +58,7 @@ def credential_process(
     keyring: str | None,
     out: str,
 ) -> int:
-    """Sign a request with the key of a certificate, and print the credentials that it gives, for `credential_process`.
+    """Sign a request with the key of a certificate, and print the credentials for `credential_process`.
 
     Exits with 2 if the trust policy does not allow it.
     """

@@ -46,6 +46,6 @@ entity_commands.add_tags(command, SAML)
 @named
 @metadata
 def set_metadata(name: str, metadata: str, store: str, account: str | None, form: str) -> int:
-    """Take other metadata of the SAML provider NAME."""
+    """Replace the metadata of the SAML provider NAME."""
     read = _read(metadata)
     return change(SAML, store, name, account, form, lambda directory, arn: directory.update_saml_provider(arn, read))

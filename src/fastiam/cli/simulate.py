@@ -25,7 +25,7 @@ from fastiam.model.explanation_text import decision_lines
 @click.option("--action", required=True, help="One action, such as `s3:GetObject`.")
 @click.option("--resource", required=True, help="An ARN or `*`.")
 @click.option("--identity-policy", "identity", multiple=True, metavar="FILE", help="May be repeated.")
-@click.option("--resource-policy", "resource_policy", metavar="FILE", help="A trust or key policy comes in here as well.")
+@click.option("--resource-policy", "resource_policy", metavar="FILE", help="The resource policy; also a trust or key policy.")
 @click.option("--permissions-boundary", "boundary", metavar="FILE")
 @click.option("--session-policy", "session", multiple=True, metavar="FILE", help="May be repeated.")
 @click.option(
@@ -35,7 +35,7 @@ from fastiam.model.explanation_text import decision_lines
 @click.option("--endpoint-policy", "endpoint", multiple=True, metavar="FILE", help="Of the VPC endpoint; may be repeated.")
 @options.request
 @options.unknown
-@click.option("--lenient", is_flag=True, help="Read the documents as state that exists already.")
+@click.option("--lenient", is_flag=True, help="Read the documents as existing policies.")
 @click.option(
     "--engine",
     type=click.Choice(["compiled", "reference"]),
@@ -67,7 +67,7 @@ def command(
 ) -> int:
     """Decide one request over policy documents.
 
-    A layer without an option is not there. Exits with 0 if the request is allowed, 2 if it is denied, 3 if a document is
+    A layer without an option does not exist. Exits with 0 if the request is allowed, 2 if it is denied, 3 if a document is
     rejected, 4 if it depends on unknown keys.
     """
     documents = Documents()
@@ -105,7 +105,7 @@ def command(
 
 
 class Documents:
-    """The documents of the command line, and which file each came from: answers name files, not arguments."""
+    """The documents of the command line and their files, so that results name files, not arguments."""
 
     def __init__(self) -> None:
         self._files: dict[str, str] = {}
@@ -118,7 +118,7 @@ class Documents:
         return read_bytes(file)
 
     def of_layer(self, argument: str, files: Sequence[str]) -> list[bytes | None] | None:
-        """The documents of a layer; None where the layer is not there."""
+        """The documents of a layer; None if the layer does not exist."""
         return [self.single(f"{argument}[{i}]", file) for i, file in enumerate(files)] if files else None
 
     def levels(self, argument: str, levels: Sequence[str]) -> list[list[bytes | None] | None] | None:

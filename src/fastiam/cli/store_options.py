@@ -1,6 +1,6 @@
-"""A store with its credentials as the command line names it, and whose credentials a call is made with.
+"""Options for a store, its keyring, and the credentials of the caller.
 
-The store is `--store` or `FASTIAM_STORE`, the keyring `--keyring` or `FASTIAM_KEYRING`. Secrets never stand on a command line:
+The store is `--store` or `FASTIAM_STORE`, the keyring `--keyring` or `FASTIAM_KEYRING`. Secrets are never on a command line:
 those of the caller come from `--credentials FILE` or from the variables that the AWS CLI reads.
 """
 
@@ -24,16 +24,15 @@ if TYPE_CHECKING:
     from fastiam.federation import Federation
     from fastiam.sts import STS, Credentials, Secret
 
-store = click.option("--store", required=True, envvar="FASTIAM_STORE", metavar="FILE", help="The store; or FASTIAM_STORE.")
-keyring = click.option("--keyring", metavar="FILE", help="The keyring of the store; or FASTIAM_KEYRING.")
+store = click.option("--store", required=True, envvar="FASTIAM_STORE", metavar="FILE", help="The store. Default: FASTIAM_STORE.")
+keyring = click.option("--keyring", metavar="FILE", help="The keyring of the store. Default: FASTIAM_KEYRING.")
 credentials = click.option(
     "--credentials",
     metavar="FILE",
-    help="JSON with AccessKeyId, SecretAccessKey and SessionToken; else AWS_ACCESS_KEY_ID and its kin.",
+    help="JSON with AccessKeyId, SecretAccessKey and SessionToken. Default: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and "
+    "AWS_SESSION_TOKEN.",
 )
-secret_out = click.option(
-    "--out", default="-", show_default=True, metavar="FILE", help="Where to write; only its owner can read the file (mode 0600)."
-)
+secret_out = click.option("--out", default="-", show_default=True, metavar="FILE", help="The output file, with mode 0600.")
 
 
 def of_store(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -42,7 +41,7 @@ def of_store(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class Calls(click.Group):
-    """Verbs of which a policy may refuse some: that is a denial, not a failure."""
+    """A group of verbs that policies may deny: such an error exits with 2, not 1."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -56,7 +55,7 @@ class Calls(click.Group):
 
 @contextmanager
 def open_sts(path: str, keyring_path: str | None) -> Iterator[STS]:
-    """STS over a store that is there."""
+    """`STS` over a store that exists."""
     try:
         from fastiam.sts import STS, Keyring
     except ModuleNotFoundError as error:
@@ -90,7 +89,7 @@ def accept_own_tokens(federation: Federation) -> None:
 
 
 def join_federation(sts: STS) -> None:
-    """Let a call that concerns all secrets of a store, such as `reseal`, reach those of federation too."""
+    """Include the secrets of federation in calls for all secrets of a store, such as `reseal`."""
     try:
         from fastiam.federation import Federation
     except ModuleNotFoundError:
@@ -146,9 +145,9 @@ def _json_value(file: str) -> Any:
 
 @contextmanager
 def open_secret_file(out: str, *read: str | None) -> Iterator[BinaryIO]:
-    """The file for a secret, opened before the secret is made: one that could not be written would be lost.
+    """Open the file for a secret before the secret is created: one that could not be written would be lost.
 
-    `read` : the files that the verb reads, which it does not replace.
+    `read` : the files that the verb reads, which are not replaced.
     """
     check_out(out, "the credentials", *filter(None, read))
     with open_out(out, private=True) as file:
@@ -156,7 +155,7 @@ def open_secret_file(out: str, *read: str | None) -> Iterator[BinaryIO]:
 
 
 def show(made: dict[str, Any], form: str, file: BinaryIO | None = None) -> None:
-    """The result of a verb, on standard output if no file is given: indented JSON, or `name: value` by line."""
+    """Write the result of a verb, to standard output if no file is given: indented JSON, or `name: value` by line."""
     if form == "json":
         text = json.dumps(made, indent=2) + "\n"
     else:

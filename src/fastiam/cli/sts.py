@@ -1,4 +1,4 @@
-"""`fastiam sts`: sessions, printed as the `credential_process` of the AWS CLI and SDKs takes them; and the keyring of a store."""
+"""`fastiam sts`: sessions, printed for `credential_process` of the AWS CLI and SDKs, and the keyring of a store."""
 
 from __future__ import annotations
 
@@ -27,17 +27,19 @@ from fastiam.errors import FastiamError
 
 @click.group("sts", cls=Calls)
 def command() -> None:
-    """Issue sessions from a store, end them, and look after its keyring."""
+    """Issue sessions from a store, revoke them, and manage its keyring."""
 
 
-duration = click.option("--duration-seconds", "duration", type=int, metavar="N", help="How long the session lasts.")
+duration = click.option("--duration-seconds", "duration", type=int, metavar="N", help="The duration of the session.")
 policy = click.option("--policy", metavar="FILE", help="An inline session policy.")
-policy_arns = click.option("--policy-arn", "policy_arns", multiple=True, metavar="ARN", help="A managed one; may be repeated.")
+policy_arns = click.option(
+    "--policy-arn", "policy_arns", multiple=True, metavar="ARN", help="A managed session policy; repeatable."
+)
 tags = click.option(
     "--tag", "tags", type=options.Pair(), multiple=True, metavar="KEY=VALUE", help="A session tag; may be repeated."
 )
 serial = click.option("--serial-number", "serial", metavar="ARN", help="The MFA device.")
-code = click.option("--token-code", "code", metavar="CODE", help="What the MFA device shows.")
+code = click.option("--token-code", "code", metavar="CODE", help="The code of the MFA device.")
 
 
 @command.command("assume-role")
@@ -72,7 +74,7 @@ def assume_role(
     keyring: str | None,
     out: str,
 ) -> int:
-    """Assume a role, and print its credentials for `credential_process`. Exits with 2 if a policy does not let you."""
+    """Assume a role, and print its credentials for `credential_process`. Exits with 2 if a policy does not allow it."""
     with open_sts(store, keyring) as sts, open_secret_file(out, store, keyring, credentials) as file:
         made = sts.assume_role(
             read_credentials(credentials),
@@ -180,7 +182,7 @@ def get_session_token(
     keyring: str | None,
     out: str,
 ) -> int:
-    """Temporary credentials of the same user or root, with MFA if a code is given."""
+    """Print temporary credentials of the same user or root, with MFA if a code is given."""
     with open_sts(store, keyring) as sts, open_secret_file(out, store, keyring, credentials) as file:
         made = sts.get_session_token(read_credentials(credentials), duration=duration, mfa_serial=serial, mfa_code=code)
         show(made.credentials.process_json(), "json", file)
@@ -188,7 +190,7 @@ def get_session_token(
 
 
 @command.command("get-federation-token")
-@click.option("--name", required=True, metavar="NAME", help="What the federated user is called.")
+@click.option("--name", required=True, metavar="NAME", help="The name of the federated user.")
 @duration
 @policy
 @policy_arns
@@ -207,7 +209,7 @@ def get_federation_token(
     keyring: str | None,
     out: str,
 ) -> int:
-    """Credentials for somebody else, narrowed by session policies; without any they may do nothing."""
+    """Print credentials for a federated user, limited by session policies; without any they allow nothing."""
     with open_sts(store, keyring) as sts, open_secret_file(out, store, keyring, credentials) as file:
         made = sts.get_federation_token(
             read_credentials(credentials),
@@ -227,7 +229,7 @@ def get_federation_token(
 @entity_commands.account
 @options.form
 def revoke_sessions(role: str, store: str, keyring: str | None, account: str | None, form: str) -> int:
-    """End all sessions of ROLE, a name or ARN, that were issued so far."""
+    """Revoke all sessions of ROLE, a name or ARN, that were issued so far."""
     with open_sts(store, keyring) as sts:
         arn = entity_commands.ROLE.find(sts.directory, role, account)
         show({"Role": arn, "IssuedBefore": sts.revoke_sessions(arn).isoformat()}, form)
@@ -236,16 +238,16 @@ def revoke_sessions(role: str, store: str, keyring: str | None, account: str | N
 
 @command.command("keyring")
 @click.argument("file")
-@click.option("--rotate", is_flag=True, help="Put a fresh key in front of those that are there.")
-@click.option("--keep", type=click.IntRange(min=0), metavar="N", help="With --rotate, leave out all but N of the older keys.")
+@click.option("--rotate", is_flag=True, help="Add a new first key to the existing ones.")
+@click.option("--keep", type=click.IntRange(min=0), metavar="N", help="With --rotate, keep only N of the older keys.")
 @options.form
 def keyring(file: str, rotate: bool, keep: int | None, form: str) -> int:
-    """Write a new keyring to FILE, for its owner alone; or rotate the one that is there."""
+    """Write a new keyring to FILE (mode 0600), or rotate the existing one."""
     from fastiam.sts import Keyring
 
     if not rotate and Path(file).exists():
         raise FastiamError(
-            f"there is a file `{file}` already\nhelp: what was sealed under it would be lost; rotate it with `--rotate`"
+            f"there is a file `{file}` already\nhelp: secrets that it seals would be lost; rotate it with `--rotate`"
         )
     ring = Keyring.load(file).rotated(keep=keep) if rotate else Keyring.generate()
     ring.save(file)

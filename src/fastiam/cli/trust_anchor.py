@@ -19,7 +19,7 @@ def command() -> None:
 @command.command("create")
 @click.argument("name")
 @click.argument("certificates", metavar="FILE")
-@click.option("--acm-pca-arn", default="", metavar="ARN", help="The private authority that the certificates are of.")
+@click.option("--acm-pca-arn", default="", metavar="ARN", help="The private authority of the certificates.")
 @enabled
 @region
 @entity_commands.tags
@@ -62,7 +62,7 @@ add_enable(command, TRUST_ANCHOR)
 @click.option("--name", "title", metavar="NAME", help="Another name.")
 @click.option("--certificates", metavar="FILE", help="Other certificates, as PEM text.")
 def set_(name: str, title: str | None, certificates: str | None, store: str, account: str | None, form: str) -> int:
-    """Give the trust anchor NAME another name or other certificates."""
+    """Change the name or the certificates of the trust anchor NAME."""
     with changing(store) as (directory, objects):
         arn = TRUST_ANCHOR.find(directory, name, account)
         read = None if certificates is None else read_bytes(certificates)

@@ -1,4 +1,4 @@
-"""Columns of a file of requests that no statement reads: a misspelt key must not pass in silence."""
+"""Columns of a file of requests that no statement reads, so that a misspelt key is reported."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MAX_NAMES = 1000  # names that are compared: lines of JSON may bring any number
 
 
 class UnusedColumns:
-    """The columns of a job that no statement reads, as they come.
+    """The columns of a job that no statement reads, in the order of their batches.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ class UnusedColumns:
         self._hints: dict[str, str] = {}
 
     def add(self, names: Collection[str]) -> str | None:
-        """Take in the names of columns that are read as condition keys; the first of these that no statement reads, or None."""
+        """Add names of columns that are read as condition keys; return the first that no statement reads, or None."""
         new = [name for name in islice(names, _MAX_NAMES) if name not in self._seen] if len(self._seen) < _MAX_NAMES else []
         self._seen.update(new)
         unused = [name for name in new if not is_read(name, self._read)]
@@ -43,7 +43,7 @@ class UnusedColumns:
         return self._hints.get(name, "")
 
     def lines(self) -> Iterable[str]:
-        """A block of a summary; nothing where every column is read."""
+        """The lines of the summary; none if every column is read."""
         if not self.names:
             return
         yield "columns that no statement reads:"
@@ -62,5 +62,5 @@ class UnusedColumns:
 
 
 def _letters(name: str) -> str:
-    """Letters and digits alone, so that `source_ip` is like `aws:SourceIp`."""
+    """Only letters and digits, so that `source_ip` is like `aws:SourceIp`."""
     return "".join(filter(str.isalnum, fold(name)))

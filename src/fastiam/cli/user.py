@@ -22,7 +22,7 @@ def command() -> None:
 @command.command("create")
 @click.argument("name")
 @entity_commands.path
-@click.option("--group", "groups", multiple=True, metavar="NAME", help="A group to be in; may be repeated.")
+@click.option("--group", "groups", multiple=True, metavar="NAME", help="A group of the user; may be repeated.")
 @entity_commands.policies
 @click.option("--boundary", metavar="POLICY", help="The permissions boundary: the ARN of a managed policy, JSON or a file.")
 @entity_commands.tags
@@ -64,9 +64,9 @@ entity_commands.add_tags(command, USER)
 @command.command("rename")
 @named
 @click.argument("new")
-@click.option("--path", metavar="PATH", help="Another path, too.")
+@click.option("--path", metavar="PATH", help="The new path. Default: the present one.")
 def rename(name: str, new: str, path: str | None, store: str, account: str | None, form: str) -> int:
-    """Give the user NAME the name NEW. It stays who it is; policies that name it follow."""
+    """Rename the user NAME to NEW. Its unique id stays, and policies that name it follow."""
     return change(USER, store, name, account, form, lambda directory, arn: directory.rename(arn, new, path=path))
 
 
@@ -74,7 +74,7 @@ def rename(name: str, new: str, path: str | None, store: str, account: str | Non
 @named
 @click.argument("group")
 def add_to_group(name: str, group: str, store: str, account: str | None, form: str) -> int:
-    """Put the user NAME into GROUP."""
+    """Add the user NAME to GROUP."""
 
     def write(directory: Directory, arn: str) -> None:
         directory.add_user_to_group(arn, GROUP.find(directory, group, account_of(arn)))
@@ -86,7 +86,7 @@ def add_to_group(name: str, group: str, store: str, account: str | None, form: s
 @named
 @click.argument("group")
 def remove_from_group(name: str, group: str, store: str, account: str | None, form: str) -> int:
-    """Take the user NAME out of GROUP."""
+    """Remove the user NAME from GROUP."""
 
     def write(directory: Directory, arn: str) -> None:
         directory.remove_user_from_group(arn, GROUP.find(directory, group, account_of(arn)))

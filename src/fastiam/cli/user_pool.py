@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fastiam.cognito.user_pools import UserPools
 
 Json = dict[str, Any]
-ONE_TIME = ("ConfirmationCodeType", "SoftwareTokenMFAUserCodeType")  # codes that are of no use afterwards
+ONE_TIME = ("ConfirmationCodeType", "SoftwareTokenMFAUserCodeType")  # codes that can be used only once
 codes = click.option(
     "--codes", envvar="FASTIAM_CODES", metavar="FILE", help="Append messages with codes to FILE; or FASTIAM_CODES."
 )
@@ -45,7 +45,7 @@ def open_pools(path: str, keyring_path: str | None, codes: str | None, region: s
             fetch=HttpsFetch(),
             region=region,
             account=account,
-            audit=lambda _: None,  # an error is shown by the command line
+            audit=lambda _: None,  # the command line prints errors
         )
 
 
@@ -63,7 +63,7 @@ class Operations(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         found = super().get_command(ctx, cmd_name)
         if found is None:
-            _model()  # says which package is missing, if that is why
+            _model()  # reports a missing package
         return found
 
 
@@ -159,7 +159,7 @@ def _json(text: str, option: str) -> Any:
 
 
 def _pairs(text: str, shape: Json, option: str) -> Json:
-    """The short form of a structure: `Name=email,Value=x`. Booleans and numbers are read by their type."""
+    """The short form of a structure: `Name=email,Value=x`. Booleans and numbers are parsed by type."""
     found: Json = {}
     for part in text.split(","):
         name, mark, value = part.partition("=")
@@ -171,7 +171,7 @@ def _pairs(text: str, shape: Json, option: str) -> Json:
 
 
 def plain(value: Any) -> Any:
-    """An answer as JSON has it."""
+    """A result as a JSON value."""
     if isinstance(value, Mapping):
         return {name: plain(item) for name, item in value.items()}
     if isinstance(value, datetime):
@@ -182,7 +182,7 @@ def plain(value: Any) -> Any:
 
 
 def _of_pool(function: Any) -> click.Command:
-    """A verb about one pool that AWS does not have."""
+    """A verb for one pool that AWS does not have."""
     for add in (options.form, REGION, codes, keyring, store, click.option("--user-pool-id", required=True, metavar="TEXT")):
         function = add(function)
     made: click.Command = command.command(function.__name__.strip("_").replace("_", "-"))(function)
@@ -191,7 +191,7 @@ def _of_pool(function: Any) -> click.Command:
 
 @_of_pool
 def get_jwks(user_pool_id: str, store: str, keyring: str | None, codes: str | None, region: str, form: str) -> int:
-    """The key set that verifies the tokens of a pool."""
+    """Print the key set that verifies the tokens of a pool."""
     with open_pools(store, keyring, codes, region, None) as pools:
         show(pools.get_jwks(user_pool_id), form)
     return exits.OK
@@ -199,7 +199,7 @@ def get_jwks(user_pool_id: str, store: str, keyring: str | None, codes: str | No
 
 @_of_pool
 def rotate_signing_keys(user_pool_id: str, store: str, keyring: str | None, codes: str | None, region: str, form: str) -> int:
-    """Sign with new keys; the old ones verify for a day."""
+    """Generate new signing keys; the old ones verify for a day."""
     with open_pools(store, keyring, codes, region, None) as pools:
         pools.rotate_signing_keys(user_pool_id)
         show(pools.get_jwks(user_pool_id), form)
@@ -207,7 +207,7 @@ def rotate_signing_keys(user_pool_id: str, store: str, keyring: str | None, code
 
 
 def _add_operations() -> None:
-    """A verb for each call; none without the packages that user pools need."""
+    """Add a verb for each call; none if the packages that user pools need are missing."""
     try:
         operations = _model()["operations"]
     except FastiamError:

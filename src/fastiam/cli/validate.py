@@ -1,4 +1,4 @@
-"""`fastiam validate PATH...`: findings about policy documents, and about whatever holds them (spec 1.6)."""
+"""`fastiam validate PATH...`: findings about policy documents and the files that contain them (spec 1.6)."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ _STYLES = {Severity.ERROR: "bold red", Severity.WARN: "bold yellow"}
 @click.option(
     "--kind",
     type=click.Choice([kind.value for kind in PolicyKind]),
-    help="What the documents are attached to; told by content if not given.",
+    help="The kind of the documents. Default: detected from the content.",
 )
-@click.option("--lenient", is_flag=True, help="Reject only what no reading can save, as for state that exists already.")
+@click.option("--lenient", is_flag=True, help="Reject only fatal errors, as for existing policies.")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("--exit-zero", is_flag=True, help="Exit with 0 whatever is found.")
 def command(paths: tuple[str, ...], kind: str | None, lenient: bool, form: str, exit_zero: bool) -> int:
-    """Check policy documents: files of one or of several, and all that `--policies` takes, such as exports and stores.
+    """Check policy documents: files with one or several, and all inputs of `--policies`, such as exports and stores.
 
-    `-` is standard input. Exits with 0 if nothing is found, 2 if something is, and 3 if a document is rejected.
+    `-` is standard input. Exits with 0 without findings, 2 with findings, and 3 if a document is rejected.
     """
     results = [checked for path in paths for checked in _check(path, PolicyKind(kind) if kind else None)]
     (_print_json if form == "json" else _print_text)(results, lenient)
@@ -60,7 +60,7 @@ def _check(path: str, kind: PolicyKind | None) -> list[ValidatedDocument]:
 
 
 def _is_rejected(result: ValidatedDocument, lenient: bool) -> bool:
-    """Whether the mode would refuse a document."""
+    """Whether the mode rejects a document."""
     return any(_rejects(finding, lenient) for finding in result.findings)
 
 

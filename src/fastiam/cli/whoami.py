@@ -1,4 +1,4 @@
-"""`fastiam whoami`: who some credentials are of."""
+"""`fastiam whoami`: the principal of credentials."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fastiam.cli.store_options import credentials, of_store, open_sts, read_cred
 @of_store
 @options.form
 def command(credentials: str | None, store: str, keyring: str | None, form: str) -> int:
-    """Tell whose credentials these are: account, principal ARN and user id, and when they expire."""
+    """Identify the principal of credentials: account, ARN and user id, and when they expire."""
     with open_sts(store, keyring) as sts:
         caller = sts.authenticate(read_credentials(credentials))
         identity = sts.get_caller_identity(caller)
