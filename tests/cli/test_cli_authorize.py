@@ -1,6 +1,6 @@
 """`fastiam authorize` and `fastiam explain`, over a small directory in our own format.
 
-The law: every request gets a row, in order, with the engine's answer; what cannot be decided is named or denied.
+Invariant: every request gets a row, in order, with the decision of the engine; an undecidable row is named or denied.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def results(path: str = "out.jsonl") -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("target", READ)
 @pytest.mark.parametrize("source", READ)
-def test_every_format_in_gives_the_same_results_in_every_format_out(source: str, target: str, folder: Path, call: Run) -> None:
+def test_results_are_equal_for_all_pairs_of_formats(source: str, target: str, folder: Path, call: Run) -> None:
     write_requests(folder / f"requests{source}")
     code, printed, err = call(f"requests{source}", out=f"out{target}")
     assert (code, printed) == (0, ""), err
@@ -149,7 +149,7 @@ def test_results_agree_with_the_engine_row_by_row(folder: Path, call: Run) -> No
         assert (row["outcome"], row["layer"]) == (decision.outcome.name, decision.layer)
 
 
-def test_the_summary_tells_outcomes_deny_statements_and_what_was_not_supplied(folder: Path, call: Run) -> None:
+def test_summary_lists_outcomes_denies_and_missing_keys(folder: Path, call: Run) -> None:
     (folder / "requests.csv").write_text(as_csv([row[:3] for row in ROWS], NAMES[:3]))
     code, _, err = call("requests.csv")
     assert code == 0
@@ -161,7 +161,7 @@ def test_the_summary_tells_outcomes_deny_statements_and_what_was_not_supplied(fo
     assert "requests/s" in err
 
 
-def test_quiet_says_nothing(folder: Path, call: Run) -> None:
+def test_quiet_prints_nothing(folder: Path, call: Run) -> None:
     (folder / "requests.csv").write_text(as_csv())
     assert call("requests.csv", "--quiet") == (0, "", "")
 
@@ -225,7 +225,7 @@ def test_a_column_of_wrong_type_is_named_as_in_the_file(folder: Path, call: Run)
     assert code == 1 and "r.parquet" in err and "`who`" in err and "principals" not in err
 
 
-def test_no_lines_are_no_requests(folder: Path, call: Run) -> None:
+def test_empty_json_lines_file_has_no_requests(folder: Path, call: Run) -> None:
     (folder / "r.jsonl").write_text("")
     assert call("r.jsonl")[0] == 0 and (folder / "out.jsonl").read_text() == ""
 
@@ -239,7 +239,7 @@ def test_no_lines_are_no_requests(folder: Path, call: Run) -> None:
         ("folder.csv", "folder.csv: it is a folder"),
     ],
 )
-def test_where_results_cannot_go_is_told_first(out: str, message: str, folder: Path, call: Run) -> None:
+def test_unwritable_output_is_reported_before_any_work(out: str, message: str, folder: Path, call: Run) -> None:
     (folder / "r.csv").write_text(as_csv())
     (folder / "link.csv").symlink_to("r.csv")
     (folder / "folder.csv").mkdir()
@@ -358,14 +358,14 @@ def authorize(folder: Path, *arguments: str, data: bytes | None = None) -> subpr
 
 
 @pytest.mark.parametrize("suffix", READ)
-def test_requests_come_through_a_pipe_and_results_leave_through_one(suffix: str, folder: Path) -> None:
+def test_requests_and_results_go_through_pipes(suffix: str, folder: Path) -> None:
     write_requests(folder / f"r{suffix}")
     done = authorize(folder, "--requests", "-", "--out", "-", data=(folder / f"r{suffix}").read_bytes())
     assert done.returncode == 0, done.stderr
     assert [json.loads(line)["outcome"] for line in done.stdout.splitlines()] == EXPECTED
 
 
-def test_results_leave_through_a_pipe_as_csv_arrow_stream_and_parquet(folder: Path) -> None:
+def test_results_go_through_a_pipe_in_each_format(folder: Path) -> None:
     (folder / "r.csv").write_text(as_csv())
     done = authorize(folder, "--requests", "r.csv", "--out", "-", "--out-format", "csv", "--quiet")
     assert [row["outcome"] for row in csv.DictReader(io.StringIO(done.stdout.decode()))] == EXPECTED
@@ -375,7 +375,7 @@ def test_results_leave_through_a_pipe_as_csv_arrow_stream_and_parquet(folder: Pa
     assert pl.read_parquet(io.BytesIO(done.stdout))["outcome"].to_list() == EXPECTED
 
 
-def test_a_reader_that_has_seen_enough_is_no_error_message(folder: Path) -> None:
+def test_closed_output_pipe_prints_no_error(folder: Path) -> None:
     (folder / "r.csv").write_text(as_csv(ROWS * 50_000))
     command = [sys.executable, "-m", "fastiam.cli.main", "authorize", "--policies", "policies.json", "--requests", "r.csv"]
     with subprocess.Popen([*command, "--out", "-"], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as job:
@@ -406,7 +406,7 @@ def peak_memory(folder: Path, name: str) -> int:
 
 
 @pytest.mark.parametrize(("form", "options"), [("csv", "HEADER true"), ("parquet", "FORMAT parquet"), ("jsonl", "FORMAT json")])
-def test_memory_stays_flat_as_the_file_grows(form: str, options: str, folder: Path) -> None:
+def test_memory_stays_constant_as_the_file_grows(form: str, options: str, folder: Path) -> None:
     """A file of a gigabyte needs less than 400 MB: the peak does not follow the file."""
     for name, n in (("small", 150_000), ("large", 900_000)):
         duckdb.sql(
@@ -427,9 +427,7 @@ def explain(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, s
     return code, capsys.readouterr().out
 
 
-def test_explain_gives_the_verdict_first_and_the_place_of_each_statement(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_explain_prints_the_decision_first_then_statements(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out = explain(capsys, ANA, "s3:PutObject", KEY, "--context", "aws:SourceIp=203.0.113.1")
     lines = out.splitlines()
     assert code == 2

@@ -1,4 +1,4 @@
-"""Columns of `fastiam authorize`: none is passed over in silence, and no name has two values."""
+"""Columns of `fastiam authorize`: unused ones are reported, and no name has two values."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_two_columns_of_one_name_are_refused(path: str, twin: str, call: Run) ->
 
 
 @pytest.mark.parametrize("path", COLUMNAR)
-def test_two_spellings_of_one_key_are_refused_and_named_as_in_the_file(path: str, call: Run) -> None:
+def test_two_spellings_of_one_key_are_refused_as_written(path: str, call: Run) -> None:
     write(path, [*REQUEST, "aws:SourceIp", "aws:sourceip"], [*ROW, "10.0.0.1", "203.0.113.1"])
     code, err = call(path)
     assert code == 1 and "`aws:SourceIp` and `aws:sourceip` are one key" in err
@@ -182,7 +182,7 @@ STRANGE = [
 
 
 @pytest.mark.parametrize("name", STRANGE)
-def test_a_column_with_an_impossible_key_name_is_refused(name: str, call: Run) -> None:
+def test_column_with_an_invalid_key_name_is_refused(name: str, call: Run) -> None:
     write("r.parquet", [*REQUEST, name], [*ROW, "203.0.113.1"])
     code, err = call("r.parquet", "--on-error", "deny")
     assert code == 1 and "is not a context key" in err and "--map" in err
@@ -193,7 +193,7 @@ def test_a_column_with_an_impossible_key_name_is_refused(name: str, call: Run) -
 
 
 @pytest.mark.parametrize("name", STRANGE)
-def test_a_line_with_an_impossible_key_name_is_an_error_of_its_row(name: str, call: Run) -> None:
+def test_line_with_an_invalid_key_name_is_an_error_of_its_row(name: str, call: Run) -> None:
     Path("r.jsonl").write_text("\n".join([ALLOWED, json.dumps(dict(zip([*REQUEST, name], [*ROW, "x"], strict=True))), DENIED]))
     code, err = call("r.jsonl")
     assert code == 1 and err.startswith("error: r.jsonl:2: ") and "is not a context key" in err
@@ -233,7 +233,7 @@ UNUSED: dict[str, str] = {
 
 @pytest.mark.parametrize("column", UNUSED)
 @pytest.mark.parametrize("path", ["r.csv", "r.jsonl"])
-def test_a_column_that_no_statement_reads_is_listed_with_the_nearest_key(path: str, column: str, call: Run) -> None:
+def test_unused_column_is_listed_with_the_nearest_key(path: str, column: str, call: Run) -> None:
     names, row = [*REQUEST, column], [*ROW, "2026-11-25T09:00:00Z"]
     if path == "r.csv":
         write(path, names, row)
@@ -252,13 +252,13 @@ READ = ["aws:SourceIp", "AWS:sourceip", "app:STAGE", "aws:PrincipalTag/home", "a
 
 
 @pytest.mark.parametrize("column", READ)
-def test_a_column_that_a_statement_reads_is_not_listed(column: str, call: Run) -> None:
+def test_used_column_is_not_listed(column: str, call: Run) -> None:
     write("r.csv", [*REQUEST, column, "resource_account"], [*ROW, "", ACCOUNT])
     code, err = call("r.csv", "--strict-columns")
     assert code == 0 and "no statement reads" not in err, err
 
 
-def test_many_columns_that_no_statement_reads_are_counted(call: Run) -> None:
+def test_many_unused_columns_are_counted(call: Run) -> None:
     rows = [dict(zip(REQUEST, ROW, strict=True)) | {f"app:k{i}": "x"} for i in range(15)]
     Path("r.jsonl").write_text("\n".join(map(json.dumps, rows)))
     code, err = call("r.jsonl")

@@ -1,5 +1,5 @@
 # ruff: noqa: F811  (`call` is a fixture)
-"""`fastiam compile`, and `--engine` in place of `--policies`: the same answers, from one file."""
+"""`fastiam compile`, and `--engine` in place of `--policies`: the same decisions, from one file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cli_analysis_directory import ANA, APP, KEY, A, Run, call, directory, docum
 
 import fastiam
 
-REQUEST = (ANA, "s3:GetObject", KEY, "--now", "2026-01-01T00:00:00Z")  # else two runs may tell two instants
+REQUEST = (ANA, "s3:GetObject", KEY, "--now", "2026-01-01T00:00:00Z")  # else two runs may have different times
 
 
 @pytest.fixture
@@ -30,12 +30,12 @@ def compiled(call: Run) -> Run:
     ],
     ids=lambda verb: " ".join(verb[:1] + verb[3:]),
 )
-def test_a_verb_says_the_same_over_a_file_as_over_policies(compiled, verb):
+def test_verb_prints_the_same_for_an_engine_file_as_for_policies(compiled, verb):
     name, *rest = verb
     assert compiled(name, "--engine", "e.fastiam", *rest) == compiled(name, "--policies", "d.json", *rest)
 
 
-def test_a_file_of_requests_is_decided_alike(compiled, tmp_path):
+def test_engine_file_decides_a_request_file_equally(compiled, tmp_path):
     rows = [f"{who},{action},{KEY}" for who in (ANA, APP, "*") for action in ("s3:GetObject", "s3:PutObject")]
     (tmp_path / "r.csv").write_text("\n".join(["principal,action,resource", *rows]) + "\n")
     for name, *where in (("one", "--engine", "e.fastiam"), ("two", "--policies", "d.json")):
@@ -47,10 +47,10 @@ def test_a_file_of_requests_is_decided_alike(compiled, tmp_path):
 def test_two_files_are_compared(compiled, tmp_path):
     directory(statement("Allow", "s3:*")).dump(tmp_path / "new.json")
     compiled("compile", "new.json", "--out", "new.fastiam")
-    told = compiled("diff", "--old", "d.json", "--new", "new.json")
-    assert told[0] == 2
-    assert compiled("diff", "--old-engine", "e.fastiam", "--new-engine", "new.fastiam") == told
-    assert compiled("diff", "--old", "d.json", "--new-engine", "new.fastiam") == told
+    expected = compiled("diff", "--old", "d.json", "--new", "new.json")
+    assert expected[0] == 2
+    assert compiled("diff", "--old-engine", "e.fastiam", "--new-engine", "new.fastiam") == expected
+    assert compiled("diff", "--old", "d.json", "--new-engine", "new.fastiam") == expected
 
 
 def test_the_summary_counts_and_quiet_does_not(call):
@@ -59,15 +59,15 @@ def test_the_summary_counts_and_quiet_does_not(call):
     assert call("compile", "d.json", "--out", "e.fastiam", "--quiet") == (0, "", "")
 
 
-def test_findings_are_told(call, tmp_path):
-    loose = fastiam.Directory(mode="lenient")
-    loose.add_principal(ANA, identity_policies=[document({"Effect": "Allow", "Action": "nonsense", "Resource": "*"})])
-    loose.dump(tmp_path / "loose.json")
-    code, _, err = call("compile", "loose.json", "--out", "e.fastiam")
+def test_findings_are_printed(call, tmp_path):
+    lenient = fastiam.Directory(mode="lenient")
+    lenient.add_principal(ANA, identity_policies=[document({"Effect": "Allow", "Action": "nonsense", "Resource": "*"})])
+    lenient.dump(tmp_path / "lenient.json")
+    code, _, err = call("compile", "lenient.json", "--out", "e.fastiam")
     assert code == 0 and "findings in the policies, read leniently" in err
 
 
-def test_the_owner_of_what_nothing_tells_is_compiled_in(call):
+def test_unknown_owner_rule_is_compiled_in(call):
     call("compile", "d.json", "--out", "e.fastiam", "--unknown-owner", "deny")
     request = (ANA, "s3:GetObject", "arn:aws:s3:::other/k")
     assert call("explain", "--engine", "e.fastiam", *request)[0] == 2
@@ -84,7 +84,7 @@ def test_policies_come_from_one_place(compiled, where):
     assert code == 64 and "give either --old or --old-engine" in err
 
 
-def test_files_of_the_wrong_kind_are_told_what_they_are(compiled, tmp_path):
+def test_file_of_the_wrong_kind_is_reported_with_its_kind(compiled, tmp_path):
     code, _, err = compiled("explain", "--engine", "d.json", *REQUEST)
     assert code == 1 and "d.json: is no saved engine" in err and "fastiam compile --out" in err
     code, _, err = compiled("explain", "--policies", "e.fastiam", *REQUEST)
@@ -100,6 +100,6 @@ def test_the_step_is_shown_on_a_terminal(call, monkeypatch):
     assert "compiling" in err or "writing" in err or "reading policies" in err
 
 
-def test_what_cannot_be_written_is_told(call):
+def test_unwritable_engine_file_is_reported(call):
     code, _, err = call("compile", "d.json", "--out", f"absent/{A}.fastiam")
     assert code == 1 and "there is no folder" in err

@@ -1,4 +1,4 @@
-"""Files of requests come in row by row, whole and in order, and results go out the same way.
+"""Files of requests and results: complete, in order, row by row.
 
 What a reader cannot read it names (file, line, row, column); it never drops a row, and never guesses one.
 """
@@ -110,7 +110,7 @@ FORMS = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_every_format_is_told_by_content_and_gives_the_same_rows(form: str, tmp_path: Path) -> None:
+def test_every_format_is_detected_by_content(form: str, tmp_path: Path) -> None:
     import pyarrow.feather  # noqa: F401
 
     path = tmp_path / "requests"
@@ -124,7 +124,7 @@ def test_every_format_is_told_by_content_and_gives_the_same_rows(form: str, tmp_
 
 @pytest.mark.parametrize("form", [form for form in FORMS if "gzip" in form or not form.startswith(("csv", "json"))])
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
-def test_a_file_that_is_cut_short_is_named_and_gives_no_row_that_was_not_there(form: str, share: float, tmp_path: Path) -> None:
+def test_truncated_file_is_named_and_adds_no_rows(form: str, share: float, tmp_path: Path) -> None:
     import pyarrow.feather  # noqa: F401
 
     path = tmp_path / "requests"
@@ -134,7 +134,7 @@ def test_a_file_that_is_cut_short_is_named_and_gives_no_row_that_was_not_there(f
         list(open_requests(str(path), None, stack).batches)
 
 
-def test_parquet_tells_how_much_of_it_is_read(tmp_path: Path) -> None:
+def test_parquet_reports_progress_by_rows(tmp_path: Path) -> None:
     duckdb.sql("SELECT i::VARCHAR AS principal FROM range(300000) t(i)").write_parquet(str(tmp_path / "r.parquet"))
     with ExitStack() as stack:
         source = open_requests(str(tmp_path / "r.parquet"), None, stack)
@@ -160,7 +160,7 @@ BROKEN_CSV = {
 
 
 @pytest.mark.parametrize("case", BROKEN_CSV)
-def test_a_broken_csv_row_keeps_its_place_and_says_its_line(case: str) -> None:
+def test_broken_csv_row_keeps_its_position_and_names_its_line(case: str) -> None:
     text, row, line, message = BROKEN_CSV[case]
     (batch,) = read_csv(io.BytesIO(text), "r.csv")
     assert batch.length == 3
@@ -178,13 +178,13 @@ def test_a_broken_csv_row_keeps_its_place_and_says_its_line(case: str) -> None:
         (b"a,a\n1,2\n", "two columns are named `a`"),
     ],
 )
-def test_a_csv_file_whose_rows_cannot_be_told_apart_is_refused(text: bytes, message: str) -> None:
+def test_csv_file_with_an_unclosed_quote_is_refused(text: bytes, message: str) -> None:
     with pytest.raises(SourceError) as refused:
         list(read_csv(io.BytesIO(text), "r.csv"))
     assert message in str(refused.value)
 
 
-def test_an_empty_csv_field_is_no_value() -> None:
+def test_empty_csv_field_has_no_value() -> None:
     (batch,) = read_csv(io.BytesIO(b'a,b,c\n1,,""\n'), "r.csv")
     assert rows_of([batch]) == [("1", None, None)]
 
@@ -205,7 +205,7 @@ def test_csv_blocks_of_any_size_read_what_was_written(cells: list[list[str]], bl
 
 
 @given(st.binary(max_size=60).map(lambda tail: b"a,b\n" + tail), st.integers(1, 20))
-def test_any_bytes_are_read_alike_by_both_csv_readers(text: bytes, block: int) -> None:
+def test_both_csv_readers_agree_on_any_bytes(text: bytes, block: int) -> None:
     """The fast reader of clean blocks and the strict one agree on rows, complaints and lines (the first on none)."""
 
     def outcome(*, fast: bool) -> object:
@@ -236,7 +236,7 @@ def test_json_lines_keep_types_and_need_no_common_names() -> None:
 @pytest.mark.parametrize(
     ("line", "message"), [(b"{oops\n", "not JSON"), (b"[1]\n", "must be an object"), (b'{"a": "\xff"}\n', "not JSON")]
 )
-def test_a_broken_json_line_keeps_its_place_and_says_its_line(line: bytes, message: str) -> None:
+def test_broken_json_line_keeps_its_position_and_names_its_line(line: bytes, message: str) -> None:
     (batch,) = read_json_lines(io.BytesIO(b'{"a": "1"}\n\n' + line + b'{"a": "3"}\n'))
     assert rows_of([batch]) == [("1",), (None,), ("3",)]
     assert message in batch.broken[1][1]
@@ -308,6 +308,6 @@ def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         write_results(iter(batches), batches[0].schema, str(tmp_path / "absent" / "r.csv"), Format.CSV)
 
 
-def test_a_suffix_without_a_format_is_refused_with_the_ones_there_are() -> None:
+def test_unknown_suffix_is_refused_with_the_known_ones() -> None:
     with pytest.raises(SourceError, match=r"\.parquet"):
         of_name("out.xlsx")

@@ -1,4 +1,4 @@
-"""The command line says what it does not know: principals without a record, assumed owners, requests that cannot be decided."""
+"""Reports of missing data: principals without a record, assumed owners, requests that cannot be decided."""
 
 from __future__ import annotations
 
@@ -57,14 +57,14 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
 # -- assumed owners ----------------------------------------------------------------------------------------------------------
 
 
-def test_who_can_over_two_accounts_says_that_the_owner_is_assumed(call):
+def test_who_can_over_two_accounts_reports_the_assumed_owner(call):
     code, out, err = call("who-can", "--policies", "d.json", "s3:GetObject", KEY, "--format", "json")
     assert code == 0 and {row["assumed_owner"] for row in json.loads(out)} == {True}
     assert "the owner of the resource is assumed to be the principal's account in 6 of 6 rows" in err
 
 
 @pytest.mark.parametrize("more", [("--resource-account", A), ("--unknown-owner", "deny")])
-def test_who_can_of_a_known_owner_says_nothing_of_it(more, call):
+def test_who_can_of_a_known_owner_reports_no_assumption(more, call):
     _, out, err = call("who-can", "--policies", "d.json", "s3:GetObject", KEY, "--format", "csv", *more)
     assert {row["assumed_owner"] for row in csv.DictReader(io.StringIO(out))} <= {"false"}
     assert "assumed" not in err
@@ -75,7 +75,7 @@ def test_table_of_who_can_has_a_column_of_the_owner(call):
     assert "owner" in out and "assumed" in out
 
 
-def test_what_can_on_a_resource_says_that_the_owner_is_assumed(call):
+def test_what_can_on_a_resource_reports_the_assumed_owner(call):
     arguments = ["what-can", "--policies", "d.json", ANA, "--resource", KEY, "--action", "s3:GetObject"]
     _, out, err = call(*arguments, "--format", "json")
     assert json.loads(out)[0]["assumed_owner"] is True and "the owner of the resource is assumed" in err
@@ -96,7 +96,7 @@ UNKNOWN = {
 
 @pytest.mark.parametrize("name", UNKNOWN)
 @pytest.mark.parametrize("verb", [("explain", "s3:GetObject", KEY), ("what-can",), ("what-can", "--resource", KEY)])
-def test_principal_without_a_record_is_an_error_with_the_nearest_names(verb, name, call):
+def test_unknown_principal_is_an_error_with_the_nearest_names(verb, name, call):
     code, out, err = call(verb[0], name, *verb[1:], "--policies", "d.json")
     hint = f"help: {UNKNOWN[name]}\n" if UNKNOWN[name] else ""
     assert (code, out) == (1, "")
@@ -104,7 +104,7 @@ def test_principal_without_a_record_is_an_error_with_the_nearest_names(verb, nam
 
 
 @pytest.mark.parametrize("name", [ANA, "ana", "ANA"])
-def test_bare_name_stands_for_the_one_principal_that_has_it(name, call):
+def test_bare_name_is_resolved_to_its_only_principal(name, call):
     code, out, _ = call("explain", "--policies", "d.json", name, "s3:GetObject", KEY, "--format", "json")
     assert code == 0 and json.loads(out)["principal"] == ANA
     code, out, _ = call("what-can", "--policies", "d.json", name, "--format", "json")
@@ -136,7 +136,7 @@ def test_who_can_assume_a_role_that_does_not_exist_is_an_error(call):
 # -- diff --------------------------------------------------------------------------------------------------------------------
 
 
-def test_diff_over_a_log_of_others_exits_with_4_and_says_it_first(call):
+def test_diff_over_an_undecidable_log_exits_with_4(call):
     ghost = user(f"arn:aws:iam::{A}:user/ghost")
     records = [record("s3:GetObject", ghost, {"bucketName": "b", "key": str(i)}) for i in range(3)]
     Path("log.json").write_text(json.dumps({"Records": records}))
@@ -146,7 +146,7 @@ def test_diff_over_a_log_of_others_exits_with_4_and_says_it_first(call):
     assert call("diff", "--old", "d.json", "--new", "d.json", "--log", "log.json", "--exit-zero")[0] == 0
 
 
-def test_diff_over_requests_of_unknown_principals_exits_with_4_and_says_it_first(call):
+def test_diff_over_unknown_principals_exits_with_4(call):
     others = [f"arn:aws:iam::{A}:user/u{i}" for i in range(2)]
     for name, principals in (("all.csv", others), ("some.csv", [*others, ANA])):
         Path(name).write_text("principal,action,resource\n" + "".join(f"{p},s3:GetObject,{KEY}\n" for p in principals))
@@ -156,7 +156,7 @@ def test_diff_over_requests_of_unknown_principals_exits_with_4_and_says_it_first
     assert code == 4 and err.endswith("1 requests compared: nothing flips\n")
 
 
-def test_diff_counts_a_principal_that_one_directory_has_as_a_change(call):
+def test_diff_counts_a_principal_of_one_directory_as_a_change(call):
     directory(ANA).dump("small.json")
     Path("r.csv").write_text(f"principal,action,resource\n{APP},s3:GetObject,{KEY}\n")
     code, out, err = call("diff", "--old", "d.json", "--new", "small.json", "--requests", "r.csv", "--format", "json")
@@ -177,7 +177,7 @@ def test_second_organisation_is_refused_and_the_first_one_stays(call):
     assert call("org", "show", "--store", "iam.db")[1] == before
 
 
-def test_import_of_an_organisation_over_another_keeps_the_one_of_the_store(call):
+def test_import_of_another_organisation_keeps_the_stored_one(call):
     for store, id_, unit in (("one.db", "o-1", "ou-a"), ("two.db", "o-2", "ou-b"), ("again.db", "o-1", "ou-c")):
         for arguments in (["init"], ["org", "create", id_], ["org", "create-unit", unit]):
             assert call(*arguments, "--store", store)[0] == 0
@@ -195,8 +195,8 @@ def test_account_that_exists_keeps_what_is_not_given(call):
     call("init", "--store", "iam.db")
     call("account", "create", A, "--partition", "aws-us-gov", "--canonical-id", "c1", "--store", "iam.db")
     code, out, _ = call("account", "create", A, "--name", "prod", "--store", "iam.db", "--format", "json")
-    told = json.loads(out)
-    assert code == 0 and (told["partition"], told["name"], told["canonical_id"]) == ("aws-us-gov", "prod", "c1")
+    record = json.loads(out)
+    assert code == 0 and (record["partition"], record["name"], record["canonical_id"]) == ("aws-us-gov", "prod", "c1")
 
 
 # -- where policies come from ------------------------------------------------------------------------------------------------
@@ -221,7 +221,7 @@ def inputs(call: Call) -> Call:
 
 
 @pytest.mark.parametrize("verb", TAKING)
-def test_verb_without_policies_takes_the_store_of_the_environment(verb, inputs, monkeypatch):
+def test_verb_without_policies_uses_the_environment_store(verb, inputs, monkeypatch):
     assert inputs(*TAKING[verb])[0] == 64
     monkeypatch.setenv("FASTIAM_STORE", "iam.db")
     code, _, err = inputs(*TAKING[verb])
@@ -229,7 +229,7 @@ def test_verb_without_policies_takes_the_store_of_the_environment(verb, inputs, 
 
 
 @pytest.mark.parametrize("verb", TAKING)
-def test_policies_come_through_standard_input_and_process_substitution(verb, inputs):
+def test_policies_come_through_standard_input_or_substitution(verb, inputs):
     option = {"compile": "", "diff": "--old"}.get(verb, "--policies")
     command = [sys.executable, "-m", "fastiam", *TAKING[verb]]
     for source in ("-", "/dev/fd/0"):
@@ -270,7 +270,7 @@ def test_standard_input_given_twice_is_wrong_usage(arguments, call):
 READ_ONLY = "arn:aws:iam::aws:policy/ReadOnlyAccess"
 
 
-def test_missing_policy_of_aws_is_answered_with_the_file_to_import(call):
+def test_missing_aws_policy_error_names_the_file_to_import(call):
     call("import", "d.json", "--store", "iam.db")
     for name in ("ReadOnlyAccess", READ_ONLY):
         code, _, err = call("user", "attach", "ana", name, "--store", "iam.db")
@@ -282,7 +282,7 @@ def test_missing_policy_of_aws_is_answered_with_the_file_to_import(call):
     assert code == 0 and json.loads(out)["attached_policies"] == [READ_ONLY]
 
 
-def test_export_that_attaches_a_policy_of_aws_without_its_document_is_answered_with_the_file(call):
+def test_export_with_missing_aws_policy_names_the_file(call):
     made = fastiam.Directory("lenient")
     made.add_principal(ANA, identity_policies=[READ_ONLY])
     made.dump("export.json")

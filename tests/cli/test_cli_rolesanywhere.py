@@ -54,7 +54,7 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     return called
 
 
-STORIES = {
+EXAMPLES = {
     "trust-anchor": [
         ("create ca root.pem --tag a=b", {"name": "ca", "tags": {"a": "b"}, "certificates": ROOT.pem}),
         ("create broken policy.json", "RW11"),
@@ -104,12 +104,12 @@ STORIES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("noun", STORIES)
-def test_the_verbs_of_a_noun(noun: str, call: Call) -> None:
+@pytest.mark.parametrize("group_name", EXAMPLES)
+def test_verbs_of_a_group_do_their_work(group_name: str, call: Call) -> None:
     """An expected text is part of the message of a refusal; None expects any record."""
     call("trust-anchor create anchor root.pem")
-    for line, expected in STORIES[noun]:
-        found = call(f"{noun} {line}")
+    for line, expected in EXAMPLES[group_name]:
+        found = call(f"{group_name} {line}")
         if isinstance(expected, str):
             code, message = found
             assert code == 1 and expected in message, line
@@ -117,11 +117,11 @@ def test_the_verbs_of_a_noun(noun: str, call: Call) -> None:
             assert isinstance(found, dict) and found.items() >= (expected or {}).items(), (line, found)
 
 
-def test_every_verb_has_a_story() -> None:
-    for noun, story in STORIES.items():
-        group = program.get_command(None, noun)  # type: ignore[arg-type]
+def test_every_verb_has_an_example() -> None:
+    for group_name, story in EXAMPLES.items():
+        group = program.get_command(None, group_name)  # type: ignore[arg-type]
         done = {line.split(" ")[0] for line, expected in story if not isinstance(expected, str)}
-        assert set(group.commands) == done | {"list"}, noun  # type: ignore[union-attr]
+        assert set(group.commands) == done | {"list"}, group_name  # type: ignore[union-attr]
 
 
 def test_a_list_shows_names(call: Call, capsys: pytest.CaptureFixture[str]) -> None:
@@ -162,7 +162,7 @@ def test_credential_process_prints_credentials_that_authenticate(call: Call) -> 
     assert process(call, anchor, profile)[0] == 1
 
 
-def test_credential_process_takes_the_key_of_the_certificate_alone(call: Call) -> None:
+def test_credential_process_refuses_another_private_key(call: Call) -> None:
     anchor = call("trust-anchor create ca root.pem --enabled")["arn"]
     profile = call("profile create hosts --role Host --enabled")["arn"]
     other = issue("other", ROOT, **DATES)

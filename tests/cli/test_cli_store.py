@@ -1,4 +1,4 @@
-"""`user`, `role`, `group`, `policy`, `org` and their kin: a store from the command line, verb by verb."""
+"""`user`, `role`, `group`, `policy`, `org` and similar groups over a store, verb by verb."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fastiam.cli.main import VERBS, run
 from fastiam.cli.main import fastiam as program
 
 A, B = "111111111111", "222222222222"
-NOUNS = (
+GROUPS = (
     "account",
     "user",
     "group",
@@ -38,7 +38,7 @@ TRUST = json.dumps(
 PUBLIC = json.dumps(
     {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": "*"}}
 )
-NOBODY = PUBLIC.replace("Allow", "Deny")
+DENY_ALL = PUBLIC.replace("Allow", "Deny")
 Call = Callable[..., tuple[int, str, str]]
 
 
@@ -70,7 +70,7 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
 
 
 # A story is a list of command lines with some of the JSON that each prints; None: it is refused.
-STORIES: dict[str, list[tuple[str, dict[str, Any] | None]]] = {
+EXAMPLES: dict[str, list[tuple[str, dict[str, Any] | None]]] = {
     "account": [
         (f"create {B} --name test --canonical-id 79a5", {"id": B, "name": "test", "canonical_id": "79a5"}),
         (f"show {B}", {"id": B, "name": "test"}),
@@ -168,8 +168,8 @@ STORIES: dict[str, list[tuple[str, dict[str, Any] | None]]] = {
         ("path 333333333333", None),
         ("detach-scp ou-a no", {"id": "o-1"}),
         (
-            f"attach-rcp ou-a no {NOBODY}",
-            {"rcps": {"ou-a": [named("no", NOBODY)]}},
+            f"attach-rcp ou-a no {DENY_ALL}",
+            {"rcps": {"ou-a": [named("no", DENY_ALL)]}},
         ),
         ("detach-rcp ou-a no", {"id": "o-1"}),
         ("disable-scps", {"policy_types": ["RESOURCE_CONTROL_POLICY"]}),
@@ -251,22 +251,22 @@ def words(line: str) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("noun", NOUNS)
-def test_the_verbs_of_a_noun(noun: str, call: Call) -> None:
+@pytest.mark.parametrize("group_name", GROUPS)
+def test_verbs_of_a_group_do_their_work(group_name: str, call: Call) -> None:
     call("policy", "create", "Read", READ)
     call("group", "create", "admins")
     call("role", "create", "app")
     call("account", "create", B)
-    for line, expected in STORIES[noun]:
+    for line, expected in EXAMPLES[group_name]:
         verb, *more = words(line)
         extra = (
             ["--account", A]
             if "create" == verb
-            and noun in ("user", "role", "group", "policy", "instance-profile", "saml-provider", "oidc-provider")
+            and group_name in ("user", "role", "group", "policy", "instance-profile", "saml-provider", "oidc-provider")
             else []
         )
         extra = [] if "--account" in more or (more and more[0].startswith("arn:")) else extra
-        code, out, err = call(noun, verb, *more, *extra, "--format", "json")
+        code, out, err = call(group_name, verb, *more, *extra, "--format", "json")
         if expected is None:
             assert code in (1, 3) and out == "" and "Traceback" not in err, line
         else:
@@ -274,11 +274,11 @@ def test_the_verbs_of_a_noun(noun: str, call: Call) -> None:
             assert json.loads(out).items() >= expected.items(), line
 
 
-def test_every_verb_has_a_story() -> None:
-    for noun in NOUNS:
-        group = program.get_command(None, noun)  # type: ignore[arg-type]
-        told = {line.split(" ")[0] for line, expected in STORIES[noun] if expected is not None}
-        assert set(group.commands) <= told | {"list"}, noun  # type: ignore[union-attr]
+def test_every_verb_has_an_example() -> None:
+    for group_name in GROUPS:
+        group = program.get_command(None, group_name)  # type: ignore[arg-type]
+        covered = {line.split(" ")[0] for line, expected in EXAMPLES[group_name] if expected is not None}
+        assert set(group.commands) <= covered | {"list"}, group_name  # type: ignore[union-attr]
 
 
 LISTS = {
@@ -309,13 +309,13 @@ def filled(call: Call) -> Call:
     return call
 
 
-@pytest.mark.parametrize("noun", LISTS)
-def test_lists_are_json_lines_in_a_pipe_and_other_formats_on_demand(noun: str, filled: Call) -> None:
-    code, out, _ = filled(noun, "list")
+@pytest.mark.parametrize("group_name", LISTS)
+def test_lists_are_json_lines_in_a_pipe_by_default(group_name: str, filled: Call) -> None:
+    code, out, _ = filled(group_name, "list")
     (row,) = map(json.loads, out.splitlines())
-    assert code == 0 and row.items() >= LISTS[noun].items()
-    assert json.loads(filled(noun, "list", "--format", "json")[1]) == [row]
-    assert filled(noun, "list", "--format", "csv")[1].startswith(",".join(row))
+    assert code == 0 and row.items() >= LISTS[group_name].items()
+    assert json.loads(filled(group_name, "list", "--format", "json")[1]) == [row]
+    assert filled(group_name, "list", "--format", "csv")[1].startswith(",".join(row))
     assert "arn" in filled("user", "list", "--format", "table")[1]
 
 
@@ -343,12 +343,12 @@ def test_a_store_is_exported_and_imported(filled: Call) -> None:
     assert (code, err) == (0, "") and json.loads(out)["principals"] == 2
     assert json.loads(filled("export", "--store", "other.db")[1]) == json.loads(Path("export.json").read_text())
     code, _, err = filled("import", "export.json", "--store", "other.db")
-    assert code == 0 and "already" in err, "what is there stays, and it is said"
+    assert code == 0 and "already" in err, "existing records stay, and a finding reports them"
     code, _, err = filled("import", "export.json", "--store", "other.db", "--strict")
     assert code == 1 and "already" in err
 
 
-def test_a_store_is_made_once_and_missed_otherwise(call: Call) -> None:
+def test_store_is_created_once_and_required_otherwise(call: Call) -> None:
     code, _, err = call("init")
     assert code == 1 and "already" in err
     code, _, err = call("user", "list", "--store", "absent.db")
@@ -358,7 +358,7 @@ def test_a_store_is_made_once_and_missed_otherwise(call: Call) -> None:
     assert call("user", "fly")[0] == 64
 
 
-def test_what_is_worth_saying_about_a_policy_is_said(call: Call) -> None:
+def test_findings_of_a_written_policy_are_printed(call: Call) -> None:
     old = json.dumps({"Statement": {"Effect": "Allow", "Action": "s3:Get*", "Resource": "*"}})
     code, out, err = call("policy", "create", "Old", old)
     assert code == 0 and "Version" in err and "Version" not in out
@@ -366,7 +366,7 @@ def test_what_is_worth_saying_about_a_policy_is_said(call: Call) -> None:
     assert code == 3 and out == ""
 
 
-def test_credentials_follow_a_user_that_is_renamed_and_go_with_it(filled: Call) -> None:
+def test_credentials_follow_a_renamed_user_and_its_deletion(filled: Call) -> None:
     pytest.importorskip("cryptography")
     assert filled("sts", "keyring", "keyring.json")[0] == 0
     code, out, err = filled("key", "create", arn("user/ana"), "--keyring", "keyring.json", "--format", "json")
@@ -379,7 +379,7 @@ def test_credentials_follow_a_user_that_is_renamed_and_go_with_it(filled: Call) 
     assert key not in filled("key", "list", arn("user/anna"), "--keyring", "keyring.json")[1]
 
 
-def test_it_works_in_a_shell(tmp_path: Path) -> None:
+def test_verbs_work_in_a_shell(tmp_path: Path) -> None:
     """Real processes: a document from a pipe, the store from the environment, JSON into a pipe."""
     environment = os.environ | {"FASTIAM_STORE": str(tmp_path / "iam.db"), "FASTIAM_ACCOUNT": A}
 
@@ -396,4 +396,4 @@ def test_it_works_in_a_shell(tmp_path: Path) -> None:
 
 
 def test_the_verbs_of_stores_are_listed() -> None:
-    assert {*NOUNS, "init", "import", "export"} <= set(VERBS)
+    assert {*GROUPS, "init", "import", "export"} <= set(VERBS)

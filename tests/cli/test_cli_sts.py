@@ -61,13 +61,13 @@ def assume(call: Call, *more: str) -> tuple[int, str, str]:
 def test_assume_role_prints_what_credential_process_takes(call, key):
     code, out, err = assume(call, "--tag", "team=blue", "--transitive-tag-key", "team", "--source-identity", "ana")
     assert (code, err) == (0, "")
-    told = json.loads(out)
-    assert sorted(told) == ["AccessKeyId", "Expiration", "SecretAccessKey", "SessionToken", "Version"]
+    printed = json.loads(out)
+    assert sorted(printed) == ["AccessKeyId", "Expiration", "SecretAccessKey", "SessionToken", "Version"]
     Path("run1.json").write_text(out)
     code, out, _ = call("whoami", "--credentials", "run1.json", "--format", "json")
     who = json.loads(out)
     assert code == 0 and who["Arn"].endswith(":assumed-role/Dep/run1") and who["UserId"] == "AROADEP:run1"
-    assert datetime.fromisoformat(who["Expiration"]) == datetime.fromisoformat(told["Expiration"])
+    assert datetime.fromisoformat(who["Expiration"]) == datetime.fromisoformat(printed["Expiration"])
 
 
 def test_botocore_takes_the_credentials(call, key, tmp_path, monkeypatch):
@@ -179,7 +179,7 @@ def test_sessions_of_a_role_are_revoked(call, key):
     assert call("sts", "revoke-sessions", ANA)[0] == 1
 
 
-def test_without_the_extra_the_message_says_what_to_install(call, monkeypatch):
+def test_missing_extra_message_names_the_package(call, monkeypatch):
     for name in [name for name in sys.modules if name.startswith("fastiam.sts")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "pyotp", None)

@@ -28,7 +28,7 @@ def run(tmp_path, monkeypatch, capsys):
     return call
 
 
-def test_story_from_a_pool_to_tokens(run, tmp_path):
+def test_verbs_lead_from_a_pool_to_tokens(run, tmp_path):
     def pool(verb: str, *args: str):
         return run("user-pool", verb, *args, "--format", "json")
 

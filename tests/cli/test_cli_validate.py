@@ -1,4 +1,4 @@
-"""`fastiam validate` over all that holds documents: files of several, exports, stores, folders; and the words that lead to it."""
+"""`fastiam validate` over files of several documents, exports, stores and folders, and the hints that name it."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ CASES = [
 @pytest.mark.parametrize(
     ("text", "documents", "errors", "warnings", "rejected", "code"), [row[1:] for row in CASES], ids=[row[0] for row in CASES]
 )
-def test_validate_reads_whatever_holds_documents(
+def test_validate_reads_every_kind_of_file(
     tmp_path, capsys, monkeypatch, packed, text, documents, errors, warnings, rejected, code
 ):
     data = gzip.compress(text.encode()) if packed else text.encode()
@@ -83,7 +83,7 @@ def test_validate_names_the_place_of_a_finding_in_json_lines(tmp_path, capsys):
     assert (finding["line"], finding["path"]) == (2, "$[1].Statement.Action")
 
 
-def test_validate_looks_at_every_document_of_a_store(tmp_path, capsys):
+def test_validate_checks_every_document_of_a_store(tmp_path, capsys):
     with fastiam.Directory.open(tmp_path / "s.db", mode="lenient") as store:
         store.add_principal(ANA, identity_policies=[("own", WRONG), ("other", WARNED)])
         store.add_principal(f"arn:aws:iam::{A}:role/R", trust_policy=TRUST)
@@ -110,7 +110,7 @@ def test_validate_of_a_folder_with_nothing_in_it_is_an_error(tmp_path, capsys):
     assert "nothing to load" in capsys.readouterr().err
 
 
-def test_findings_of_a_load_are_counted_with_warnings_and_validate_shows_them_all(tmp_path, capsys):
+def test_load_counts_findings_and_validate_shows_all(tmp_path, capsys):
     path: Path = tmp_path / "export.json"
     path.write_text(json.dumps(export(*[WARNED] * 7, WRONG)))
     assert run(["what-can", ANA, "--policies", str(path)]) == 0
@@ -122,7 +122,7 @@ def test_findings_of_a_load_are_counted_with_warnings_and_validate_shows_them_al
     assert out.count("[G23]") == 7 and out.count("[V24]") == 1 and err.startswith("8 documents: 1 error, 7 warnings")
 
 
-def test_a_load_without_findings_says_nothing(tmp_path, capsys):
+def test_load_without_findings_prints_nothing(tmp_path, capsys):
     path = tmp_path / "export.json"
     path.write_text(json.dumps(export(GOOD)))
     assert run(["what-can", ANA, "--policies", str(path)]) == 0
