@@ -421,7 +421,7 @@ def test_identity_pool_tokens_are_verified_with_configured_keys():
         {"web_providers": {"oidc.example": ""}},
         {"token_checkers": {"accounts.google.com": facebook}},
     ],
-    ids=str,
+    ids=["pool", "amazon", "other", "checker"],
 )
 def test_other_built_in_providers_cannot_be_configured(options):
     with pytest.raises(ValidationError, match="IP40|WI70"):
