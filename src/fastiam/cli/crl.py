@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import click
 
-from fastiam.cli import entity_commands, options
+from fastiam.cli import entity_commands
 from fastiam.cli.entity_commands import CRL, TRUST_ANCHOR, named
 from fastiam.cli.files import read_bytes
-from fastiam.cli.roles_anywhere_objects import add_enable, changing, enabled
-from fastiam.cli.store_options import store
+from fastiam.cli.roles_anywhere_objects import add_verbs, change_object, changing, enabled
 
 
 @click.group("crl")
@@ -21,10 +20,7 @@ def command() -> None:
 @click.argument("data", metavar="FILE")
 @click.option("--trust-anchor", "anchor", required=True, metavar="NAME", help="Name or ARN of the trust anchor that signed it.")
 @enabled
-@entity_commands.tags
-@store
-@entity_commands.account
-@options.form
+@entity_commands.create_options
 def import_(
     name: str,
     data: str,
@@ -42,10 +38,7 @@ def import_(
     return entity_commands.show_record(record, form)
 
 
-entity_commands.add_show(command, CRL)
-entity_commands.add_delete(command, CRL, lambda directory, arn: directory.delete_roles_anywhere(arn))
-entity_commands.add_tags(command, CRL)
-add_enable(command, CRL)
+add_verbs(command, CRL)
 
 
 @command.command("update")
@@ -53,6 +46,5 @@ add_enable(command, CRL)
 @click.argument("data", metavar="FILE")
 def update(name: str, data: str, store: str, account: str | None, form: str) -> int:
     """Replace the revocation list NAME by a newer list."""
-    with changing(store) as (directory, objects):
-        record = objects.update_crl(CRL.find(directory, name, account), data=read_bytes(data))
-    return entity_commands.show_record(record, form)
+    read = read_bytes(data)
+    return change_object(CRL, store, name, account, form, lambda _, objects, arn: objects.update_crl(arn, data=read))

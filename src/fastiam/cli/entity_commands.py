@@ -35,6 +35,7 @@ policies = click.option(
     "--policy", "policies", multiple=True, metavar="ARN", help="A managed policy to attach, by name or ARN; may be repeated."
 )
 document = click.argument("document", metavar="DOCUMENT")
+create_options = options.chained(tags, store, account, options.form)  # of verbs that create a record with tags
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,11 +192,14 @@ def change(entity_type: EntityType, store: str, name: str, account: str | None, 
 # -- verbs of several entity types ----------------------------------------------------------------------------------------
 
 
-def named(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the argument and options of every verb for one record."""
-    for option in (options.form, account, store, click.argument("name", metavar="NAME")):
-        function = option(function)
-    return function
+named = options.chained(click.argument("name", metavar="NAME"), store, account, options.form)  # of verbs for one record
+
+
+def add_common(group: click.Group, entity_type: EntityType, delete: Write, more: Details | None = None) -> None:
+    """Add the verbs of every entity type with tags: `list`, `show`, `delete`, `tag` and `untag`."""
+    add_show(group, entity_type, more)
+    add_delete(group, entity_type, delete)
+    add_tags(group, entity_type)
 
 
 def add_show(

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fastiam.cli import entity_commands, options
+from fastiam.cli import entity_commands
 from fastiam.cli.entity_commands import PROFILE, ROLE, account_of, change, named
-from fastiam.cli.store_options import store
 
 if TYPE_CHECKING:
     from fastiam.api.directory import Directory
@@ -23,10 +22,7 @@ def command() -> None:
 @click.argument("name")
 @entity_commands.path
 @click.option("--role", metavar="NAME", help="The role of its instances.")
-@entity_commands.tags
-@store
-@entity_commands.account
-@options.form
+@entity_commands.create_options
 def create(
     name: str, path: str, role: str | None, tags: tuple[tuple[str, str], ...], store: str, account: str | None, form: str
 ) -> int:
@@ -39,9 +35,7 @@ def create(
     return entity_commands.show_record(record, form)
 
 
-entity_commands.add_show(command, PROFILE)
-entity_commands.add_delete(command, PROFILE, lambda directory, arn: directory.delete_instance_profile(arn))
-entity_commands.add_tags(command, PROFILE)
+entity_commands.add_common(command, PROFILE, lambda directory, arn: directory.delete_instance_profile(arn))
 
 
 @command.command("add-role")

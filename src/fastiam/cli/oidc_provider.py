@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fastiam.cli import entity_commands, options
+from fastiam.cli import entity_commands
 from fastiam.cli.entity_commands import OIDC, change, named
 from fastiam.cli.files import read_bytes
-from fastiam.cli.store_options import store
 
 if TYPE_CHECKING:
     from fastiam.api.directory import Directory
@@ -32,10 +31,7 @@ def command() -> None:
 @client_ids
 @thumbprints
 @keys_file
-@entity_commands.tags
-@store
-@entity_commands.account
-@options.form
+@entity_commands.create_options
 def create(
     url: str,
     client_ids: tuple[str, ...],
@@ -55,9 +51,7 @@ def create(
     return entity_commands.show_record(record, form)
 
 
-entity_commands.add_show(command, OIDC)
-entity_commands.add_delete(command, OIDC, lambda directory, arn: directory.delete_provider(arn))
-entity_commands.add_tags(command, OIDC)
+entity_commands.add_common(command, OIDC, lambda directory, arn: directory.delete_provider(arn))
 
 
 @command.command("set")

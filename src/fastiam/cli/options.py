@@ -67,7 +67,9 @@ def owner_cell(row: Any) -> str:
     return "assumed" if row.assumed_owner else ""
 
 
-def _chained(*options: Decorator) -> Decorator:
+def chained(*options: Decorator) -> Decorator:
+    """One decorator that adds several options, in this order."""
+
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         for option in reversed(options):
             function = option(function)
@@ -76,7 +78,7 @@ def _chained(*options: Decorator) -> Decorator:
     return decorate
 
 
-policies = _chained(
+policies = chained(
     click.option(
         "--policies",
         multiple=True,
@@ -112,7 +114,7 @@ table_form = click.option(
     type=click.Choice(["table", "json", "jsonl", "csv"]),
     help="The format of the output. Default: a table on a terminal, JSON lines in a pipe.",
 )
-request = _chained(
+request = chained(
     context := click.option(
         "--context",
         "context",
@@ -132,7 +134,7 @@ unknown = click.option(
     metavar="KEY",
     help="A context key whose value is unknown, or a prefix such as `aws:ResourceTag/*`; `*` for all. May be repeated.",
 )
-analysis = _chained(
+analysis = chained(
     context,
     unknown,
     click.option("--absent", multiple=True, metavar="KEY", help="A context key that is absent in spite of `--unknown '*'`."),

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fastiam.cli import entity_commands, options
+from fastiam.cli import entity_commands
 from fastiam.cli.entity_commands import POLICY, change, named
-from fastiam.cli.store_options import store
 
 if TYPE_CHECKING:
     from fastiam.api.directory import Directory
@@ -24,10 +23,7 @@ def command() -> None:
 @click.argument("name")
 @entity_commands.document
 @entity_commands.path
-@entity_commands.tags
-@store
-@entity_commands.account
-@options.form
+@entity_commands.create_options
 def create(
     name: str, document: str, path: str, tags: tuple[tuple[str, str], ...], store: str, account: str | None, form: str
 ) -> int:
@@ -44,9 +40,7 @@ def _attached_to(directory: Directory, policy: str) -> dict[str, object]:
     return asdict(directory.attachments(policy))
 
 
-entity_commands.add_show(command, POLICY, _attached_to)
-entity_commands.add_delete(command, POLICY, lambda directory, arn: directory.delete_policy(arn))
-entity_commands.add_tags(command, POLICY)
+entity_commands.add_common(command, POLICY, lambda directory, arn: directory.delete_policy(arn), _attached_to)
 
 
 @command.command("create-version")

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-from fastiam.cli import entity_commands, options
+from fastiam.cli import entity_commands
 from fastiam.cli.entity_commands import ANYWHERE_PROFILE, POLICY, ROLE, named
 from fastiam.cli.files import read_bytes
-from fastiam.cli.roles_anywhere_objects import account_of_store, add_enable, changing, enabled, region
-from fastiam.cli.store_options import store
+from fastiam.cli.roles_anywhere_objects import account_of_store, add_verbs, change_object, changing, enabled, region
+
+if TYPE_CHECKING:
+    from fastiam.api.directory import Directory
+    from fastiam.rolesanywhere import RolesAnywhereObjects
 
 roles = click.option("--role", "roles", multiple=True, metavar="NAME", help="A role, by name or ARN; may be repeated.")
 session_policy = click.option("--session-policy", metavar="FILE", help="An inline session policy.")
@@ -31,10 +36,7 @@ def command() -> None:
 @click.option("--accept-role-session-name", is_flag=True, help="Requests may name the session.")
 @enabled
 @region
-@entity_commands.tags
-@store
-@entity_commands.account
-@options.form
+@entity_commands.create_options
 def create(
     name: str,
     roles: tuple[str, ...],
@@ -66,10 +68,7 @@ def create(
     return entity_commands.show_record(record, form)
 
 
-entity_commands.add_show(command, ANYWHERE_PROFILE)
-entity_commands.add_delete(command, ANYWHERE_PROFILE, lambda directory, arn: directory.delete_roles_anywhere(arn))
-entity_commands.add_tags(command, ANYWHERE_PROFILE)
-add_enable(command, ANYWHERE_PROFILE)
+add_verbs(command, ANYWHERE_PROFILE)
 
 
 @command.command("set")
@@ -93,16 +92,18 @@ def set_(
     form: str,
 ) -> int:
     """Change the profile NAME. Fields that are not given stay."""
-    with changing(store) as (directory, objects):
-        record = objects.update_profile(
-            ANYWHERE_PROFILE.find(directory, name, account),
+
+    def write(directory: Directory, objects: RolesAnywhereObjects, arn: str) -> object:
+        return objects.update_profile(
+            arn,
             role_arns=[ROLE.find(directory, role, account) for role in roles] or None,
             session_policy=None if session_policy is None else read_bytes(session_policy).decode("utf-8-sig"),
             managed_policy_arns=[POLICY.find(directory, policy, account) for policy in managed] or None,
             duration_seconds=duration,
             accept_role_session_name=accepts,
         )
-    return entity_commands.show_record(record, form)
+
+    return change_object(ANYWHERE_PROFILE, store, name, account, form, write)
 
 
 @command.command("put-attribute-mapping")
@@ -111,9 +112,11 @@ def set_(
 @click.argument("specifiers", nargs=-1, required=True, metavar="SPECIFIER...")
 def put_attribute_mapping(name: str, field: str, specifiers: tuple[str, ...], store: str, account: str | None, form: str) -> int:
     """Map the specifiers of a certificate field, and no others of it, to session tags."""
-    with changing(store) as (directory, objects):
-        record = objects.put_attribute_mapping(ANYWHERE_PROFILE.find(directory, name, account), field, specifiers)
-    return entity_commands.show_record(record, form)
+
+    def write(_: Directory, objects: RolesAnywhereObjects, arn: str) -> object:
+        return objects.put_attribute_mapping(arn, field, specifiers)
+
+    return change_object(ANYWHERE_PROFILE, store, name, account, form, write)
 
 
 @command.command("delete-attribute-mapping")
@@ -124,7 +127,8 @@ def delete_attribute_mapping(
     name: str, field: str, specifiers: tuple[str, ...], store: str, account: str | None, form: str
 ) -> int:
     """Remove specifiers of a certificate field, by default all."""
-    with changing(store) as (directory, objects):
-        arn = ANYWHERE_PROFILE.find(directory, name, account)
-        record = objects.delete_attribute_mapping(arn, field, specifiers or None)
-    return entity_commands.show_record(record, form)
+
+    def write(_: Directory, objects: RolesAnywhereObjects, arn: str) -> object:
+        return objects.delete_attribute_mapping(arn, field, specifiers or None)
+
+    return change_object(ANYWHERE_PROFILE, store, name, account, form, write)

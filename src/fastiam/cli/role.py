@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import click
 
-from fastiam.cli import entity_commands, options
+from fastiam.cli import entity_commands
 from fastiam.cli.entity_commands import POLICY, ROLE, account_of, change, named
-from fastiam.cli.store_options import store
 
 
 @click.group("role")
@@ -23,10 +22,7 @@ def command() -> None:
 @entity_commands.policies
 @click.option("--boundary", metavar="POLICY", help="The permissions boundary: the ARN of a managed policy, JSON or a file.")
 @click.option("--max-session-duration", type=int, metavar="SECONDS", default=3600, show_default=True)
-@entity_commands.tags
-@store
-@entity_commands.account
-@options.form
+@entity_commands.create_options
 def create(
     name: str,
     trust: str | None,
@@ -54,11 +50,9 @@ def create(
     return entity_commands.show_record(record, form)
 
 
-entity_commands.add_show(command, ROLE)
-entity_commands.add_delete(command, ROLE, lambda directory, arn: directory.delete_principal(arn))
+entity_commands.add_common(command, ROLE, lambda directory, arn: directory.delete_principal(arn))
 entity_commands.add_policies(command, ROLE)
 entity_commands.add_boundary(command, ROLE)
-entity_commands.add_tags(command, ROLE)
 
 
 @command.command("set-trust")

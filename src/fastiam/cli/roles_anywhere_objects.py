@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,8 @@ from fastiam.errors import DirectoryError, FastiamError
 if TYPE_CHECKING:
     from fastiam.api.directory import Directory
     from fastiam.rolesanywhere import RolesAnywhereObjects
+
+Write = Callable[["Directory", "RolesAnywhereObjects", str], object]
 
 enabled = click.option("--enabled", is_flag=True, help="Enable it. Default: disabled until `enable`.")
 region = click.option("--region", required=True, envvar="AWS_REGION", metavar="REGION", help="The region. Default: AWS_REGION.")
@@ -39,19 +41,23 @@ def account_of_store(directory: Directory, account: str | None) -> str:
     return account or next(iter(known))
 
 
-def add_enable(group: click.Group, entity_type: EntityType) -> None:
-    """Add `enable` and `disable`."""
+def change_object(entity_type: EntityType, store: str, name: str, account: str | None, form: str, write: Write) -> int:
+    """Change one object and print it. `write` returns the new record."""
+    with changing(store) as (directory, objects):
+        record = write(directory, objects, entity_type.find(directory, name, account))
+    return entity_commands.show_record(record, form)
+
+
+def add_verbs(group: click.Group, entity_type: EntityType) -> None:
+    """Add the verbs of all objects: `list`, `show`, `delete`, `tag`, `untag`, `enable` and `disable`."""
+    entity_commands.add_common(group, entity_type, lambda directory, arn: directory.delete_roles_anywhere(arn))
 
     @group.command("enable", help=f"Enable the {entity_type.type} NAME.")
     @named
     def enable(name: str, store: str, account: str | None, form: str) -> int:
-        with changing(store) as (directory, objects):
-            record = objects.enable(entity_type.find(directory, name, account))
-        return entity_commands.show_record(record, form)
+        return change_object(entity_type, store, name, account, form, lambda _, objects, arn: objects.enable(arn))
 
     @group.command("disable", help=f"Disable the {entity_type.type} NAME.")
     @named
     def disable(name: str, store: str, account: str | None, form: str) -> int:
-        with changing(store) as (directory, objects):
-            record = objects.disable(entity_type.find(directory, name, account))
-        return entity_commands.show_record(record, form)
+        return change_object(entity_type, store, name, account, form, lambda _, objects, arn: objects.disable(arn))

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import click
 
-from fastiam.cli import entity_commands, options
+from fastiam.cli import entity_commands
 from fastiam.cli.entity_commands import SAML, change, named
 from fastiam.cli.files import read_bytes
-from fastiam.cli.store_options import store
 
 metadata = click.argument("metadata", metavar="FILE")
 
@@ -24,10 +23,7 @@ def command() -> None:
 @command.command("create")
 @click.argument("name")
 @metadata
-@entity_commands.tags
-@store
-@entity_commands.account
-@options.form
+@entity_commands.create_options
 def create(name: str, metadata: str, tags: tuple[tuple[str, str], ...], store: str, account: str | None, form: str) -> int:
     """Create the SAML provider NAME. FILE is the XML document that it publishes, or `-`."""
     with entity_commands.writing(store) as directory:
@@ -37,9 +33,7 @@ def create(name: str, metadata: str, tags: tuple[tuple[str, str], ...], store: s
     return entity_commands.show_record(record, form)
 
 
-entity_commands.add_show(command, SAML)
-entity_commands.add_delete(command, SAML, lambda directory, arn: directory.delete_provider(arn))
-entity_commands.add_tags(command, SAML)
+entity_commands.add_common(command, SAML, lambda directory, arn: directory.delete_provider(arn))
 
 
 @command.command("set-metadata")

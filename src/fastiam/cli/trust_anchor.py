@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-from fastiam.cli import entity_commands, options
+from fastiam.cli import entity_commands
 from fastiam.cli.entity_commands import TRUST_ANCHOR, named
 from fastiam.cli.files import read_bytes
-from fastiam.cli.roles_anywhere_objects import account_of_store, add_enable, changing, enabled, region
-from fastiam.cli.store_options import store
+from fastiam.cli.roles_anywhere_objects import account_of_store, add_verbs, change_object, changing, enabled, region
+
+if TYPE_CHECKING:
+    from fastiam.api.directory import Directory
+    from fastiam.rolesanywhere import RolesAnywhereObjects
 
 
 @click.group("trust-anchor")
@@ -22,10 +27,7 @@ def command() -> None:
 @click.option("--acm-pca-arn", default="", metavar="ARN", help="The private authority of the certificates.")
 @enabled
 @region
-@entity_commands.tags
-@store
-@entity_commands.account
-@options.form
+@entity_commands.create_options
 def create(
     name: str,
     certificates: str,
@@ -51,10 +53,7 @@ def create(
     return entity_commands.show_record(record, form)
 
 
-entity_commands.add_show(command, TRUST_ANCHOR)
-entity_commands.add_delete(command, TRUST_ANCHOR, lambda directory, arn: directory.delete_roles_anywhere(arn))
-entity_commands.add_tags(command, TRUST_ANCHOR)
-add_enable(command, TRUST_ANCHOR)
+add_verbs(command, TRUST_ANCHOR)
 
 
 @command.command("set")
@@ -63,8 +62,9 @@ add_enable(command, TRUST_ANCHOR)
 @click.option("--certificates", metavar="FILE", help="Other certificates, as PEM text.")
 def set_(name: str, title: str | None, certificates: str | None, store: str, account: str | None, form: str) -> int:
     """Change the name or the certificates of the trust anchor NAME."""
-    with changing(store) as (directory, objects):
-        arn = TRUST_ANCHOR.find(directory, name, account)
-        read = None if certificates is None else read_bytes(certificates)
-        record = objects.update_trust_anchor(arn, name=title, certificates=read)
-    return entity_commands.show_record(record, form)
+    read = None if certificates is None else read_bytes(certificates)
+
+    def write(_: Directory, objects: RolesAnywhereObjects, arn: str) -> object:
+        return objects.update_trust_anchor(arn, name=title, certificates=read)
+
+    return change_object(TRUST_ANCHOR, store, name, account, form, write)

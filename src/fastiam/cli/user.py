@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fastiam.cli import entity_commands, options
+from fastiam.cli import entity_commands
 from fastiam.cli.entity_commands import GROUP, POLICY, USER, account_of, change, named
-from fastiam.cli.store_options import store
 
 if TYPE_CHECKING:
     from fastiam.api.directory import Directory
@@ -25,10 +24,7 @@ def command() -> None:
 @click.option("--group", "groups", multiple=True, metavar="NAME", help="A group of the user; may be repeated.")
 @entity_commands.policies
 @click.option("--boundary", metavar="POLICY", help="The permissions boundary: the ARN of a managed policy, JSON or a file.")
-@entity_commands.tags
-@store
-@entity_commands.account
-@options.form
+@entity_commands.create_options
 def create(
     name: str,
     path: str,
@@ -54,11 +50,9 @@ def create(
     return entity_commands.show_record(record, form)
 
 
-entity_commands.add_show(command, USER)
-entity_commands.add_delete(command, USER, lambda directory, arn: directory.delete_principal(arn))
+entity_commands.add_common(command, USER, lambda directory, arn: directory.delete_principal(arn))
 entity_commands.add_policies(command, USER)
 entity_commands.add_boundary(command, USER)
-entity_commands.add_tags(command, USER)
 
 
 @command.command("rename")
