@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from fastiam.cli import entity_commands, identity_pool_calls, options
 from fastiam.cli import exit_codes as exits
-from fastiam.cli.identity_pool_parts import Pairs, find_pool, open_pools, pool_argument, read_json, report_warnings, show_pool
+from fastiam.cli.identity_pool_parts import (
+    Pairs,
+    change_pool,
+    find_pool,
+    open_pools,
+    pool_verb,
+    read_json,
+    report_warnings,
+    show_pool,
+)
 from fastiam.cli.render import chosen, write_rows
 from fastiam.cli.store_options import of_store, show
 from fastiam.errors import FastiamError
+
+if TYPE_CHECKING:
+    from fastiam.cognito.identity_pools import IdentityPools
 
 
 @click.group("identity-pool")
@@ -102,18 +114,17 @@ def create(name: str, store: str, keyring: str | None, account: str | None, regi
 
 
 @command.command("update")
-@pool_argument
+@pool_verb
 @click.option("--name", metavar="NAME", help="Another name. Default: the present one.")
 @_configuration
-@of_store
-@options.form
 def update(pool: str, name: str | None, store: str, keyring: str | None, form: str, **given: Any) -> int:
     """Replace the configuration of POOL. An option that is not given is reset, except the developer provider."""
-    with open_pools(store, keyring) as pools:
-        pool_id = find_pool(pools, pool)
+
+    def write(pools: IdentityPools, pool_id: str) -> None:
         present = pools.describe_identity_pool(pool_id)
         pools.update_identity_pool(pool_id, name or present.identity_pool_name, **_given(**given))
-        return show_pool(pools, pool_id, form)
+
+    return change_pool(store, keyring, pool, form, write)
 
 
 @command.command("list")
@@ -130,9 +141,7 @@ def list_(store: str, keyring: str | None, account: str | None, form: str | None
 
 
 @command.command("show")
-@pool_argument
-@of_store
-@options.form
+@pool_verb
 def show_(pool: str, store: str, keyring: str | None, form: str) -> int:
     """Show POOL, an id or name, with its roles."""
     with open_pools(store, keyring) as pools:
@@ -140,9 +149,7 @@ def show_(pool: str, store: str, keyring: str | None, form: str) -> int:
 
 
 @command.command("delete")
-@pool_argument
-@of_store
-@options.form
+@pool_verb
 def delete(pool: str, store: str, keyring: str | None, form: str) -> int:
     """Delete POOL with all of its identities."""
     with open_pools(store, keyring) as pools:
@@ -153,38 +160,34 @@ def delete(pool: str, store: str, keyring: str | None, form: str) -> int:
 
 
 @command.command("tag")
-@pool_argument
+@pool_verb
 @click.argument("pairs", type=options.Pair(), nargs=-1, required=True, metavar="KEY=VALUE...")
-@of_store
-@options.form
 def tag(pool: str, pairs: Pairs, store: str, keyring: str | None, form: str) -> int:
     """Add tags to POOL."""
-    with open_pools(store, keyring) as pools:
-        pool_id = find_pool(pools, pool)
+
+    def write(pools: IdentityPools, pool_id: str) -> None:
         pools.tag_resource(pools.describe_identity_pool(pool_id).arn, dict(pairs))
-        return show_pool(pools, pool_id, form)
+
+    return change_pool(store, keyring, pool, form, write)
 
 
 @command.command("untag")
-@pool_argument
+@pool_verb
 @click.argument("keys", nargs=-1, required=True, metavar="KEY...")
-@of_store
-@options.form
 def untag(pool: str, keys: tuple[str, ...], store: str, keyring: str | None, form: str) -> int:
     """Remove tags from POOL."""
-    with open_pools(store, keyring) as pools:
-        pool_id = find_pool(pools, pool)
+
+    def write(pools: IdentityPools, pool_id: str) -> None:
         pools.untag_resource(pools.describe_identity_pool(pool_id).arn, keys)
-        return show_pool(pools, pool_id, form)
+
+    return change_pool(store, keyring, pool, form, write)
 
 
 @command.command("set-roles")
-@pool_argument
+@pool_verb
 @click.option("--authenticated", metavar="ARN", help="The role of authenticated identities.")
 @click.option("--unauthenticated", metavar="ARN", help="The role of guests.")
 @click.option("--role-mappings", "mappings", metavar="FILE", help="Role mappings, JSON as the AWS CLI takes it.")
-@of_store
-@options.form
 def set_roles(
     pool: str,
     authenticated: str | None,
@@ -197,31 +200,31 @@ def set_roles(
     """Replace the roles and role mappings of POOL."""
     named = {"authenticated": authenticated, "unauthenticated": unauthenticated}
     roles = {kind: arn for kind, arn in named.items() if arn is not None}
-    with open_pools(store, keyring) as pools:
-        pool_id = find_pool(pools, pool)
+
+    def write(pools: IdentityPools, pool_id: str) -> None:
         made = pools.set_identity_pool_roles(pool_id, roles, None if mappings is None else read_json(mappings))
         report_warnings(made.warnings)
-        return show_pool(pools, pool_id, form)
+
+    return change_pool(store, keyring, pool, form, write)
 
 
 @command.command("set-principal-tags")
-@pool_argument
+@pool_verb
 @click.argument("provider", metavar="PROVIDER")
 @click.option("--use-defaults", is_flag=True, help="`username` from `sub`, `client` from `aud`.")
 @click.option(
     "--tag", "tags", type=options.Pair(), multiple=True, metavar="KEY=CLAIM", help="A tag from a claim; may be repeated."
 )
-@of_store
-@options.form
 def set_principal_tags(
     pool: str, provider: str, use_defaults: bool, tags: Pairs, store: str, keyring: str | None, form: str
 ) -> int:
     """Replace the claims of PROVIDER that become session tags. Without options there are none."""
-    with open_pools(store, keyring) as pools:
-        pool_id = find_pool(pools, pool)
+
+    def write(pools: IdentityPools, pool_id: str) -> None:
         made = pools.set_principal_tag_attribute_map(pool_id, provider, use_defaults=use_defaults, principal_tags=dict(tags))
         report_warnings(made.warnings)
-        return show_pool(pools, pool_id, form)
+
+    return change_pool(store, keyring, pool, form, write)
 
 
 identity_pool_calls.add_to(command)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from fastiam.cli import exit_codes as exits
+from fastiam.cli import options
 from fastiam.cli.console import note
 from fastiam.cli.files import read_bytes
-from fastiam.cli.store_options import open_federation, show
+from fastiam.cli.store_options import of_store, open_federation, show
 from fastiam.errors import FastiamError
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 Pairs = tuple[tuple[str, str], ...]
 
 pool_argument = click.argument("pool", metavar="POOL")
+pool_verb = options.chained(pool_argument, of_store, options.form)  # of verbs that change or show one pool
 
 
 @contextmanager
@@ -60,6 +62,14 @@ def show_pool(pools: IdentityPools, pool_id: str, form: str) -> int:
     pool = pools.describe_identity_pool(pool_id)
     show({"arn": pool.arn, **plain(pool)}, form)
     return exits.OK
+
+
+def change_pool(store: str, keyring: str | None, name: str, form: str, write: Callable[[IdentityPools, str], object]) -> int:
+    """Change the pool with an id or name, and show it as it is now."""
+    with open_pools(store, keyring) as pools:
+        pool_id = find_pool(pools, name)
+        write(pools, pool_id)
+        return show_pool(pools, pool_id, form)
 
 
 def read_tokens(logins: Pairs) -> dict[str, str]:
