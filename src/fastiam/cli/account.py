@@ -8,7 +8,6 @@ from fastiam.cli import entity_commands, options
 from fastiam.cli import exit_codes as exits
 from fastiam.cli.render import chosen, write_rows
 from fastiam.cli.store_options import store
-from fastiam.errors import DirectoryError
 
 COLUMNS = ("id", "name", "canonical_id", "partition")
 
@@ -44,14 +43,4 @@ def list_(store: str, form: str | None) -> int:
     return exits.OK
 
 
-@command.command("show")
-@click.argument("id_", metavar="ID")
-@store
-@options.form
-def show(id_: str, store: str, form: str) -> int:
-    """Show the account ID."""
-    with entity_commands.reading(store) as directory:
-        record = directory.tables.accounts.get(id_)
-    if record is None:
-        raise DirectoryError(f"there is no account `{id_}`", hint="`list` shows the existing ones")
-    return entity_commands.show_record(record, form)
+entity_commands.add_show_by_id(command, "account", lambda directory, id_: directory.tables.accounts.get(id_))

@@ -10,7 +10,6 @@ from fastiam.cli.render import chosen, write_rows
 from fastiam.cli.resource import documents, owner
 from fastiam.cli.store_options import show as show_text
 from fastiam.cli.store_options import store
-from fastiam.errors import DirectoryError
 
 
 @click.group("endpoint")
@@ -48,17 +47,7 @@ def list_(store: str, form: str | None) -> int:
     return exits.OK
 
 
-@command.command("show")
-@click.argument("id_", metavar="ID")
-@store
-@options.form
-def show(id_: str, store: str, form: str) -> int:
-    """Show the endpoint ID."""
-    with entity_commands.reading(store) as directory:
-        record = directory.tables.endpoints.get(id_)
-    if record is None:
-        raise DirectoryError(f"there is no endpoint `{id_}`", hint="`list` shows the existing ones")
-    return entity_commands.show_record(record, form)
+entity_commands.add_show_by_id(command, "endpoint", lambda directory, id_: directory.tables.endpoints.get(id_))
 
 
 @command.command("set-policy")

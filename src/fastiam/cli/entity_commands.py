@@ -233,6 +233,23 @@ def add_show(
             return show_record(entity_type.records(directory)[arn], form, **details)
 
 
+def add_show_by_id(
+    group: click.Group, type_: str, find: Callable[[Directory, str], object | None], *, metavar: str = "ID"
+) -> None:
+    """Add `show` for records that have an id and no name; `find` returns None if there is none."""
+
+    @group.command("show", help=f"Show the {type_} ID.")
+    @click.argument("id_", metavar="ID")
+    @store
+    @options.form
+    def show(id_: str, store: str, form: str) -> int:
+        with reading(store) as directory:
+            record = find(directory, id_)
+        if record is None:
+            raise DirectoryError(f"there is no {type_} `{id_}`", hint="`list` shows the existing ones")
+        return show_record(record, form)
+
+
 def add_delete(group: click.Group, entity_type: EntityType, delete: Write) -> None:
     """Add `delete`."""
 
