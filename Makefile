@@ -20,11 +20,12 @@ STUBBED = $(subst /,.,$(patsubst src/%.pyi,%,$(sort $(shell find src -name '*.py
 # Places with words that tools/vocabulary.txt replaces by standard terms. The number only falls.
 WORDS := 8356
 
-.PHONY: help build demo test bench bench-single gates gates-record lint format types debug sanitize fuzz mutate docs site clean
+.PHONY: help build demo test coverage bench bench-single gates gates-record lint format types debug sanitize fuzz mutate docs site clean
 
 help:
 	@echo "make demo    generate an organisation and authorise a million requests"
 	@echo "make test    run the whole suite"
+	@echo "make coverage  run it and measure branch coverage of the Python code"
 	@echo "make bench   measure, after checking the answers; records go to bench/record/"
 	@echo "make gates   count instructions against bench/gates.json; gates-record writes it"
 	@echo "make site    build the documentation into build/site"
@@ -50,7 +51,11 @@ demo: build
 
 # Each worker begins with half of the tests, and who is done first takes from the other one.
 test: build
-	$(RUN) -m pytest -n 2 --dist worksteal $(PYTEST)
+	$(RUN) -m pytest -n 2 --dist worksteal --durations=15 $(PYTEST)
+
+# Branch coverage of the Python code. Compiled modules are not measured.
+coverage: build
+	$(RUN) -m pytest -n 2 --dist worksteal --cov=fastiam $(PYTEST)
 
 bench: build
 	$(RUN) bench/run.py $(BENCH)

@@ -1,4 +1,4 @@
-"""What all tests share: where the shared data lies, and how property tests run."""
+"""The path of the shared data, the profile of property tests, and fixtures of all tests."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ settings.load_profile("fastiam")
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of shared data; a test that needs it is skipped where it is absent."""
+    """The folder of shared data. Skip the test if the folder is missing."""
     if not SHARED.is_dir():
         pytest.skip(f"no shared data at {SHARED}")
     return SHARED
 
 
 def skip_where_sanitized() -> None:
-    """For what measures memory: the allocator of a sanitizer keeps what was freed."""
+    """Skip a test that measures memory: the allocator of a sanitizer keeps freed blocks."""
     if "asan" in os.environ.get("LD_PRELOAD", ""):
         pytest.skip("memory is not measured under a sanitizer")

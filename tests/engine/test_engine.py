@@ -431,6 +431,7 @@ def test_an_empty_directory_decides():
 # -- random worlds -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(directories(rows=20))
 def test_single_row_equals_batch_row_and_reference(case):

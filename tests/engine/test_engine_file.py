@@ -58,6 +58,7 @@ def loaded(engine, tmp_path) -> Engine:
 # -- equal answers ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", range(4))
 def test_loaded_generated_directory_decides_equally(part, tmp_path):
     compared = 0

@@ -243,6 +243,7 @@ def places(data: bytes) -> dict[str, tuple[int, int]]:
     return SavedFile(memoryview(data), "engine.fastiam").places
 
 
+@pytest.mark.slow
 def test_out_of_range_indexes_are_refused_or_harmless(load, whole):
     """Every vector, words of it at random, replaced by what is too large, too small or in between."""
     rng = random.Random(7)
@@ -264,6 +265,7 @@ def test_out_of_range_indexes_are_refused_or_harmless(load, whole):
     assert asked > 400 and 0.05 * asked < taken < 0.95 * asked
 
 
+@pytest.mark.slow
 def test_random_bytes_are_refused_or_harmless(load, whole):
     rng = random.Random(8)
     for name, (start, size) in places(whole).items():

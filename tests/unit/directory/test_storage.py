@@ -309,6 +309,7 @@ def test_threads_of_one_directory_write_one_after_the_other(path: Path) -> None:
     assert len(names(path)) == 80
 
 
+@pytest.mark.slow
 def test_a_writer_killed_at_any_moment_loses_nothing_that_it_acknowledged(path: Path) -> None:
     """A hundred kills; the writers are forked from one that has imported all, so that it takes seconds."""
     code = """
@@ -596,6 +597,7 @@ def test_a_database_of_something_else_is_left_alone(path: Path) -> None:
     assert path.read_bytes() == before
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example(at=0.02734375, bits=128)  # the name of a table is no text any more
 @given(at=st.floats(0, 1, exclude_max=True), bits=st.integers(1, 255))
