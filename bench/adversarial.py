@@ -1,7 +1,7 @@
 """Memory under ten million requests that never come again: made-up actions, principals and ARNs through one engine.
 
 Prints resident memory and the engine's own count of bytes as the requests go by; every answer is checked. The cache has its
-default size unless told otherwise, so that memory rises until it is full and stays level from then on.
+default size, or that of `--cache-bytes`, so that memory rises until it is full and stays level from then on.
 """
 
 from __future__ import annotations
@@ -80,11 +80,11 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--cache-bytes", type=int, default=CACHE_BYTES)
     parser.add_argument("--sessions", action="store_true", help="sessions with policies in place of made-up names")
-    told = parser.parse_args()
-    engine, ask = engine_with(told.cache_bytes), sessions if told.sessions else batch
-    step = min(STEP // 25 if told.sessions else STEP, told.rows)
+    options = parser.parse_args()
+    engine, ask = engine_with(options.cache_bytes), sessions if options.sessions else batch
+    step = min(STEP // 25 if options.sessions else STEP, options.rows)
     print(f"{'requests':>12} {'resident MB':>12} {'tables MB':>10} {'drops':>6} {'ns each':>8}")
-    for first in range(0, told.rows, step):
+    for first in range(0, options.rows, step):
         began = time.perf_counter_ns()
         ask(engine, first, step)
         each = (time.perf_counter_ns() - began) / step

@@ -1,8 +1,8 @@
 """What it takes to get ready: JSON text to directory, directory to engine, and one policy changed; with the bytes that it takes.
 
 50,000 roles with 109,000 statements, in our own format. Each turn loads the file anew, so that no compile finds work done. Memory
-is told by `stats()` and, from outside, by what the process grows when it compiles (a process of its own, after what was freed
-has been given back); a batch by the peak over what was there before it, columns and result left out.
+is that of `stats()` and the growth of a separate process when it compiles (after freed
+memory is returned); a batch by the peak over what was there before it, columns and result left out.
 """
 
 from __future__ import annotations

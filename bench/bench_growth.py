@@ -1,7 +1,7 @@
 """The time of a decision as the statements of one principal grow, all of them about the action asked for.
 
-Two kinds of patterns have targets: those that differ in a prefix, which a hash finds, and `*-team-7-*`, which only what lies
-between two wildcards tells apart; a million requests for each, every one for a resource of its own. A tenth as many for what else
+Two kinds of patterns have targets: those that differ in a prefix, which a hash finds, and `*-team-7-*`, which differ only
+between two wildcards; a million requests for each, every one for a resource of its own. A tenth as many for what else
 people write (`workloads.GROWING`): names of every length, wildcards in regions, variables, statements that differ in their
 condition alone (by texts, paths or networks), and a mixture of these. The sizes of a kind are measured turn by turn.
 """

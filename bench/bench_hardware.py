@@ -1,4 +1,4 @@
-"""What the machine allows, in the same minutes: the floors that figures of columns stand beside.
+"""The limits of the machine, in the same minutes: lower bounds for the figures of columns.
 
 Copying 64 bytes a row is what a batch of coded columns cannot go below: eight codes of four bytes, and as much again that they
 point at. Plain text has to be hashed or compared at least once, and looked up, 16 texts at a time, where the answer of a table is

@@ -2,8 +2,8 @@
 
 The work is `identity` with 2,000 roles. A peer answers the first 5,000 and is compared with the reference; one that is wrong has
 no time. It gets policies in the form that suits it best, already sorted by principal, and requests made before the clock
-starts (`peers/worker.py`). What it cannot express is left out of its work and told. A peer that cannot be installed here is told
-as that. fastiam decides the same requests in the same minutes: one by one, and all of them as columns of text.
+starts (`peers/worker.py`). Policies that it cannot express are left out and reported. A peer that cannot be installed is reported
+as missing. fastiam decides the same requests in the same minutes: one by one, and all of them as columns of text.
 """
 
 from __future__ import annotations

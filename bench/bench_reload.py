@@ -1,7 +1,7 @@
 """Replacing the engine of a service while eight threads decide: how long an update takes, and the longest pause of a decision.
 
-Eight Python threads on few cores wait for the interpreter and for the machine whatever the engine does, so the same run without
-updates stands beside it. The interpreter switches threads every tenth of a millisecond here instead of every five.
+Eight Python threads on few cores wait for the interpreter and for the machine in any case, so the same run without
+updates is measured as well. The interpreter switches threads every tenth of a millisecond here instead of every five.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ THREADS = 8
 LONG = 5_000_000  # nanoseconds
 
 
-class Askers:
-    """Threads that decide until they are told to stop, and note how long each decision took."""
+class DecidingThreads:
+    """Threads that decide until they are stopped, and record how long each decision took."""
 
     def __init__(self, live: fastiam.LiveEngine, rows: Sequence[Row]) -> None:
         self.longest: list[int] = []
@@ -47,7 +47,7 @@ class Askers:
         self.asked += asked
         self.long += long
 
-    def __enter__(self) -> Askers:
+    def __enter__(self) -> DecidingThreads:
         for thread in self._threads:
             thread.start()
         return self
@@ -65,10 +65,10 @@ def reload(record: Record, work: Workload, updates: int) -> None:
     for row in rows:
         live.is_allowed(*row)
     names = sorted(work.policies_of)
-    with Askers(live, rows) as quiet:
+    with DecidingThreads(live, rows) as quiet:
         time.sleep(5)
     times = []
-    with Askers(live, rows) as busy:
+    with DecidingThreads(live, rows) as busy:
         for n in range(updates):
             statement = {"Effect": "Deny", "Action": f"s3:Made{n}", "Resource": f"arn:aws:s3:::bkt/{n}"}
             work.directory.put_inline_policy(names[n % len(names)], "new", {"Version": "2012-10-17", "Statement": statement})

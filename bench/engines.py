@@ -63,9 +63,9 @@ class Reference:
     def one(self, principal: str | Session, action: str, resource: str, context: dict[str, str]) -> fastiam.Outcome:
         """The outcome of one request."""
         read = read_context(context)
-        subject, holder, endpoint = self.snapshot.profiles(principal, action, resource, read)
+        subject, target, endpoint = self.snapshot.profiles(principal, action, resource, read)
         request = Request(action, read, self.now)
-        explanation = decide(subject, holder, request, endpoint=endpoint, sources=self.snapshot.account_facts)
+        explanation = decide(subject, target, request, endpoint=endpoint, sources=self.snapshot.account_facts)
         return explanation.decision.outcome
 
 

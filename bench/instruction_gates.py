@@ -1,9 +1,9 @@
 """`make gates`: instructions of eleven small benches, counted by callgrind and compared with bench/gates.json; 2 % both ways.
 
-A clock on a shared machine does not see two per cent, instructions do: a warm engine that decides the same requests executes the
-same ones. Counting starts and stops around the calls alone. Counts belong to a compiler and a Python: where these are others than
-those of the record, or valgrind is not there, nothing is compared, and that is said. `make gates-record` writes the record anew:
-for who made something faster, or has a reason for what it costs.
+A clock on a shared machine does not resolve 2 %; instruction counts do: a warm engine that decides the same requests executes
+the same instructions. Only the calls are counted. Counts depend on the compiler and on Python: if they differ from those of the
+record, or valgrind is missing, nothing is compared, and a message reports it. `make gates-record` writes the record again,
+after a gain in speed or an intended cost.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import Any
 RECORD = Path(__file__).with_name("gates.json")
 TOLERANCE = 0.02
 CALLS, ROWS, ROLES = 2_000, 20_000, 200
-SETTLED = {"PYTHONHASHSEED": "0", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+FIXED_ENVIRONMENT = {"PYTHONHASHSEED": "0", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 Counts = Mapping[str, int]  # instructions a request, times a thousand
 Jobs = Mapping[
     str, tuple[Callable[[], Any], Callable[[], Any], int]
@@ -157,7 +157,10 @@ def count(script: str = __file__) -> dict[str, int]:
     with tempfile.TemporaryDirectory() as folder:
         command = ["valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={folder}/out"]
         done = subprocess.run(
-            [*command, sys.executable, script, "--inside"], env={**os.environ, **SETTLED}, capture_output=True, text=True
+            [*command, sys.executable, script, "--inside"],
+            env={**os.environ, **FIXED_ENVIRONMENT},
+            capture_output=True,
+            text=True,
         )
         if done.returncode:
             raise SystemExit(f"the benches under callgrind broke:\n{done.stderr}")

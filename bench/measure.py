@@ -1,6 +1,6 @@
 """Timings and their records. A record names machine, versions and commit, and keeps every repeat beside the median.
 
-Figures that are told as a ratio are measured turn by turn (`measure_together`), so that a slow minute of the machine falls on
+Figures that are reported as a ratio are measured in turns (`measure_together`), so that a slow minute of the machine falls on
 both; the ratio is then taken turn by turn as well (`targets.py`).
 """
 

@@ -1,7 +1,7 @@
 """What the project promises about speed, as data, and whether the records keep it. `make bench` prints it at the end.
 
 A target is met if the median is on its side of the limit; where the limit lies inside the spread of the repeats, the verdict says
-so. A ratio is taken turn by turn where both figures have the same number of turns. What no record tells is `not measured`.
+so. A ratio is taken turn by turn where both figures have the same number of turns. A target without a record is `not measured`.
 """
 
 from __future__ import annotations

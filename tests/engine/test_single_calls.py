@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from differential import World, told_apart
+from differential import World, difference_between
 from hypothesis import given, settings
 from policy_generators import directories
 
@@ -246,7 +246,7 @@ def test_lists_single_calls_and_batches_decide_equally(case):
     singles = [world.single(engine, row) for row in world.rows]
     for others in (world.listed(engine), world.listed(engine), world.batch(engine, "arrow")):
         for one, other in zip(singles, others, strict=True):
-            assert told_apart(one, other) is None
+            assert difference_between(one, other) is None
 
 
 def test_pointer_cache_is_not_shared_between_engines(directory):

@@ -1,4 +1,4 @@
-"""The numbers that Python and the kernels share are equal, and neither side has one that the other lacks."""
+"""The constants that Python and the kernels share are equal, and none is missing on either side."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_kernel_enum_has_no_member_missing_in_layout() -> None:
         if repeated & set(names) and enum:
             assert set(names) <= repeated, enum
             seen += 1
-    assert seen == len(PREFIXES) + 2  # qualifiers and kinds are no enums of the layout
+    assert seen == len(PREFIXES) + 2  # qualifiers and kinds are not enums of the layout
 
 
 def test_decision_layers_equal_model_layers_in_order() -> None:  # D50

@@ -251,7 +251,7 @@ def _in_layouts(bad: bytes) -> list[HandMade]:
 @pytest.mark.parametrize("row", [0, 1, 300, 511, 512, 598, 599])
 @pytest.mark.parametrize("gap", [0, 1], ids=["one behind the other", "with gaps"])
 def test_arrow_consecutive_string_views_are_all_verified(row: int, gap: int) -> None:
-    """A batch takes them for one text; the row that cannot be read is told, and the others are decided."""
+    """A batch reads them as one text; the invalid row is reported, and the others are decided."""
     arns = [f"arn:aws:s3:::bucket/{i:04d}".encode() for i in range(600)]
     arns[row] = arns[row][:-1] + b"\xff"
     size = len(arns[0])

@@ -1,4 +1,4 @@
-"""Columns of numbers and instants are written as `canonical_text` writes single values (C24), whatever way they take."""
+"""Columns of numbers and instants are written as `canonical_text` writes single values (C24), on every path."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_distinct_value_table_grows() -> None:
     assert (codes == np.arange(50_000)).all() and (firsts == np.arange(50_000)).all()
 
 
-MANY = [MOMENT + timedelta(microseconds=i * i) for i in range(3_000)]  # so many that they are not told apart
+MANY = [MOMENT + timedelta(microseconds=i * i) for i in range(3_000)]  # too many for a table of distinct values
 
 
 @pytest.mark.parametrize("name", ["plain", "nulls", "slice", "lists", "a slice of lists", "NumPy"])

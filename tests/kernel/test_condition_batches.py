@@ -1,4 +1,4 @@
-"""Several conditions of a statement, asked for many rows at once, say what the reference says of each row.
+"""Several conditions of a statement, evaluated for many rows together, equal the specification evaluator for each row.
 
 Statements have one to four conditions over columns of every kind: dictionaries, plain text, one with more values than truths are
 kept of, lists, and keys that no column gives. Some rows have no value.
@@ -44,7 +44,7 @@ TEXTS: dict[str, tuple[str | None, ...]] = {
     "aws:SecureTransport": ("true", "false", None),
     "aws:SourceIp": ("10.0.0.1", "10.1.2.3", "192.0.2.9", "203.0.113.5", None),
     "app:team": ("red", "blue", None),
-    "app:odd": ("7", "seven", "7.0", None),  # where it is no number nobody knows (F3)
+    "app:odd": ("7", "seven", "7.0", None),  # a text that is not a number is undetermined (F3)
 }
 N = 3_000
 NOW = 1_764_000_000
@@ -90,7 +90,7 @@ def coded(rng: random.Random, key: str, values: list[Any]) -> Any:
 @pytest.mark.parametrize("form", ["coded", "plain", "views"])
 @pytest.mark.parametrize("seed", range(4))
 def test_condition_batch_equals_single_calls(seed: int, form: str) -> None:
-    """C1, F3, D51: outcome and statement are those of the reference, when truths are met and when they are known."""
+    """C1, F3, D51: outcome and statement are those of the reference, for new and for memoized truths."""
     rng = random.Random(seed)
     directory = fastiam.Directory(quotas=None)
     for i, role in enumerate(ROLES):
@@ -106,9 +106,9 @@ def test_condition_batch_equals_single_calls(seed: int, form: str) -> None:
     snapshot, expected = directory.snapshot(), []
     for i in range(N):
         context = read_context({key: values[i] for key, values in given.items() if values[i] is not None})
-        subject, holder, endpoint = snapshot.profiles(sessions.get(who[i], who[i]), "s3:GetObject", asked[i], context)
-        told = decide(subject, holder, Request("s3:GetObject", context, NOW), endpoint=endpoint, sources=snapshot.account_facts)
-        expected.append((told.decision.outcome, told.decision.statement))
+        subject, target, endpoint = snapshot.profiles(sessions.get(who[i], who[i]), "s3:GetObject", asked[i], context)
+        answer = decide(subject, target, Request("s3:GetObject", context, NOW), endpoint=endpoint, sources=snapshot.account_facts)
+        expected.append((answer.decision.outcome, answer.decision.statement))
     made: dict[str, Any] = {}
     for key, values in given.items():
         if key == "app:labels":
@@ -118,7 +118,7 @@ def test_condition_batch_equals_single_calls(seed: int, form: str) -> None:
         else:
             made[key] = pa.array(values, pa.string_view() if form == "views" else pa.string())
     engine = fastiam.Engine.from_snapshot(snapshot)
-    for _ in range(3):  # rows are made, and decided one by one; truths are met; truths are known
+    for _ in range(3):  # plans are built, row by row; truths are new; truths are memoized
         plain = engine.decide_many(who, "s3:GetObject", asked, made, sessions=sessions, now=AT)
     found = engine.decide_many(who, "s3:GetObject", asked, made, sessions=sessions, now=AT, reasons=True)
     for i, (wanted, one) in enumerate(expected):
@@ -127,7 +127,7 @@ def test_condition_batch_equals_single_calls(seed: int, form: str) -> None:
 
 
 def test_statement_with_any_number_of_conditions_decides() -> None:
-    """More than the place in a wave counts, which nothing but quotas forbids."""
+    """More conditions than a step queue counts; only quotas forbid that."""
     operators = {
         "StringEquals": "live",
         "StringLike": "l*",

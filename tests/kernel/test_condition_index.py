@@ -1,6 +1,6 @@
-"""Statements that differ alone in what they ask of one condition key are told apart by that, and say what the reference says.
+"""Condition indexes distinguish statements by the values of one condition key; decisions equal the specification evaluator.
 
-They are found by a text, by how it begins or ends, by the networks of an address, or by an ARN. What is no address, or no ARN, is
+The index is by text, by prefix or suffix, by network, or by ARN. A value that is not an address or not an ARN is
 `U` for each of them (C22, C51), and so are several values (C20); some ask for something else, or that a text is none of theirs.
 """
 
@@ -56,28 +56,30 @@ def agree(directory: fastiam.Directory, rows: list[tuple[str, str, dict[str, Any
     snapshot, expected = directory.snapshot(), []
     for who, resource, given in rows:
         context = read_context(given)
-        subject, holder, endpoint = snapshot.profiles(who, READ, resource, context)
+        subject, target, endpoint = snapshot.profiles(who, READ, resource, context)
         request = Request(READ, context, 0)
-        told = decide(subject, holder, request, endpoint=endpoint, sources=snapshot.account_facts).decision
-        expected.append((told.outcome, told.statement))
+        answer = decide(subject, target, request, endpoint=endpoint, sources=snapshot.account_facts).decision
+        expected.append((answer.outcome, answer.statement))
     engine = directory.compile()
     times = 500 // len(rows) + 1  # so many that truths are kept
-    askers, resources = [row[0] for row in rows] * times, [row[1] for row in rows] * times
+    principals, resources = [row[0] for row in rows] * times, [row[1] for row in rows] * times
     repeated = {key: pa.concat_arrays([column] * times) for key, column in columns.items()}
     for _ in range(3):  # the first time, rows are made and decided one by one
         counted: Counter[str] = Counter()
         for at in range(0, len(rows), 50):  # so few keep nothing
             some = slice(at, at + 50)
             few = {key: column[some] for key, column in columns.items()}
-            counted.update(engine.decide_many(askers[: len(rows)][some], READ, resources[: len(rows)][some], few).missing_keys)
-        plain = engine.decide_many(askers, READ, resources, repeated)
+            counted.update(
+                engine.decide_many(principals[: len(rows)][some], READ, resources[: len(rows)][some], few).missing_keys
+            )
+        plain = engine.decide_many(principals, READ, resources, repeated)
         assert plain.outcome.tolist() == [int(outcome) for outcome, _ in expected] * times
     assert plain.missing_keys == {key: n * times for key, n in counted.items()}
-    told_why = engine.decide_many(askers, READ, resources, repeated, reasons=True)
-    assert [(one.outcome, one.statement) for one in told_why] == expected * times
-    for (asker, resource, given), wanted in zip(rows, expected, strict=True):
-        found = engine.decide(asker, READ, resource, given)
-        assert (found.outcome, found.statement) == wanted, (asker, resource, given)
+    explained = engine.decide_many(principals, READ, resources, repeated, reasons=True)
+    assert [(one.outcome, one.statement) for one in explained] == expected * times
+    for (principal, resource, given), wanted in zip(rows, expected, strict=True):
+        found = engine.decide(principal, READ, resource, given)
+        assert (found.outcome, found.statement) == wanted, (principal, resource, given)
     return {outcome for outcome, _ in expected}
 
 
@@ -109,7 +111,7 @@ def test_condition_index_by_column_value_finds_statement(form: str, column: str,
 @pytest.mark.parametrize(("form", "key"), [("paths", "aws:PrincipalTag/path"), ("arns", "aws:PrincipalArn")])
 @pytest.mark.parametrize("count", [40, 120])
 def test_condition_index_by_principal_finds_statement(form: str, key: str, count: int, seed: int) -> None:
-    """With fewer denies than sieves have bits, and with more; one role has no tag."""
+    """With fewer denies than a deny filter has bits, and with more; one role has no tag."""
     rng = random.Random(seed)
     directory = fastiam.Directory(quotas=None)
     statements = [one for _ in range(count // 40) for one in asked_of(rng, form, key, "")]

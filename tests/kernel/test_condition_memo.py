@@ -1,4 +1,4 @@
-"""Conditions in batches are looked at once for all rows in which nothing differs that they depend on; the answers do not show it.
+"""The memo of conditions in batches: one evaluation for all rows with equal inputs; decisions do not change.
 
 Each condition has an action of its own. Principals, resources and contexts that differ in one thing alone take turns.
 """
@@ -164,7 +164,7 @@ def asked_of(made: list[Row], keys: list[str]) -> list[list[str | None]]:
 @pytest.mark.parametrize("operator", ["StringEquals", "StringNotEquals", "StringEqualsIfExists"])
 def test_empty_text_is_not_null(operator: str, data: bytes | None) -> None:
     """Arrow lets a column of such texts come without the buffer that letters would lie in."""
-    n = 1024  # so many that truths are kept
+    n = 1024  # enough rows that truths are memoized
     directory = fastiam.Directory(quotas=None)
     statement = {"Effect": "Allow", "Action": "s3:*", "Resource": "*", "Condition": {operator: {"app:dept": ""}}}
     directory.add_principal(PRINCIPALS[0], identity_policies=[{"Version": "2012-10-17", "Statement": [statement]}])
@@ -226,7 +226,7 @@ def test_missing_key_of_several_statements_counts_a_row_once(account: str, n: in
 
 
 def test_memo_keeps_principal_truths_and_drops_the_time(directory: fastiam.Directory) -> None:
-    """Truths that depend on who asks alone are left to it, those that one batch alone tells are not."""
+    """Truths that depend only on the principal stay memoized; truths of one batch do not."""
     made = rows(13, 2000, [])
     later = AT + timedelta(hours=1)
     told = asked_of(made, [])
@@ -266,7 +266,7 @@ def test_memo_mfa_age_of_next_batch_is_reevaluated() -> None:
 
 
 def test_later_principal_may_fix_a_new_key(directory: fastiam.Directory) -> None:
-    """Sessions that nobody has asked about bring keys of their own into the middle of a batch."""
+    """New sessions add their own keys in the middle of a batch."""
     engine, n = directory.compile(), 70_000  # more than a chunk
     session = f"arn:aws:sts::{OTHER}:assumed-role/ann/late"
     principals = [PRINCIPALS[2]] * n
@@ -281,7 +281,7 @@ def test_later_principal_may_fix_a_new_key(directory: fastiam.Directory) -> None
 
 
 def test_memoized_condition_applies_to_a_later_limit(directory: fastiam.Directory) -> None:
-    """An allow reads conditions first; rows of the policies that deny by them are made in the middle of the batch."""
+    """An allow reads conditions first; plans that deny by them are built in the middle of the batch."""
     engine, keys = directory.compile(), ["app:dept", "aws:SecureTransport", "aws:SourceIp"]
     made = rows(11, 256, keys)
     first = [(who, action.replace("Deny", "Allow").replace("Both", "Allow"), *rest) for who, action, *rest in made]
@@ -297,7 +297,7 @@ def test_memoized_condition_applies_to_a_later_limit(directory: fastiam.Director
 
 
 def test_known_false_limits_are_evicted_with_their_ids() -> None:
-    """Tables are dropped between two chunks, conditions get other bits; the next batch goes on with what is known of who asks."""
+    """Tables are dropped between two chunks, conditions get other bits; the next batch uses the truths of the principal."""
 
     class Dropping(fastiam.Engine):
         left = 1

@@ -1,6 +1,6 @@
-"""Denies are not looked at where a condition of each is known to be false, nor are endpoints that surely allow.
+"""Deny filters: skip denies with a condition that is known to be false, and endpoints that are known to allow.
 
-Neither answers nor counts show it."""
+Decisions and counts of missing keys do not change."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ COPIES = [f"arn:aws:sts::{A}:assumed-role/Dep/{name}" for name in ("one", "two",
 ROLES = [
     f"arn:aws:iam::{A}:role/Dep",
     f"arn:aws:iam::{B}:role/path/Far",
-    f"arn:aws:iam::{A}:role/Gone",  # of which nothing is stored
+    f"arn:aws:iam::{A}:role/Gone",  # not stored
     f"arn:aws:iam::{A}:role/aws-service-role/x.amazonaws.com/Linked",
 ]
 CALLERS = [*USERS, RUN, *COPIES, ROLES[0], "s3.amazonaws.com"]  # a role itself has no session name
 ON_ROLES = ["sts:AssumeRole", "sts:TagSession", "iam:PassRole", "iam:GetRole"]
 RESOURCES = [f"arn:aws:sqs:eu-west-1:{account}:{name}" for account in (A, B, X) for name in ("q", "prod")] + [
     "arn:aws:s3:::bucket/k",
-    "arn:aws:s3:::other/k",  # of which nothing is stored
+    "arn:aws:s3:::other/k",  # not stored
     f"arn:aws:sqs:us-east-1:{B}:q",
     f"arn:aws:iam::{A}:group/g",
     "*",
@@ -131,7 +131,7 @@ def an_organization(rng: random.Random, everywhere: bool) -> fastiam.Directory:
 
 
 def a_trust_policy(rng: random.Random) -> dict[str, Any]:
-    """It lets some account or everybody assume a role, and some not."""
+    """A trust policy that allows some accounts, or all principals, to assume a role, and denies others."""
     who = rng.choice(({"AWS": "*"}, {"AWS": f"arn:aws:iam::{A}:root"}, {"AWS": [USERS[0], USERS[2]]}))
     allow: dict[str, Any] = {"Effect": "Allow", "Principal": who, "Action": "sts:*"}
     if rng.random() < 0.5:
@@ -183,11 +183,11 @@ def test_pruned_denies_do_not_match(seed: int, where: str) -> None:
 
     expected: list[tuple[int, str | None]] = []
     counted: Counter[str] = Counter()
-    for at in range(0, len(rows), 100):  # as many keep no truths, so that nothing is sifted
-        few, told = decide(rows[at : at + 100]), decide(rows[at : at + 100], reasons=True)
-        assert few.outcome.tolist() == told.outcome.tolist()
+    for at in range(0, len(rows), 100):  # batches of this size memoize no truths, so that no deny is pruned
+        few, explained_batch = decide(rows[at : at + 100]), decide(rows[at : at + 100], reasons=True)
+        assert few.outcome.tolist() == explained_batch.outcome.tolist()
         counted.update(few.missing_keys)
-        expected += zip(told.outcome.tolist(), (layer and str(layer) for layer in told.layer), strict=True)
+        expected += zip(explained_batch.outcome.tolist(), (layer and str(layer) for layer in explained_batch.layer), strict=True)
     assert [explained(*row) for row in rows[::3]] == expected[::3]
     errors = sum(outcome == fastiam.Outcome.ERROR for outcome, _ in expected)
     assert len(rows) // 10 < errors < len(rows) * 2 // 3 if len(owners) > 1 else errors == 0
@@ -195,9 +195,9 @@ def test_pruned_denies_do_not_match(seed: int, where: str) -> None:
         found = decide(rows)
         assert found.outcome.tolist() == [outcome for outcome, _ in expected]
         assert found.missing_keys == counted
-    told = decide(rows, reasons=True)
-    assert [layer and str(layer) for layer in told.layer] == [layer for _, layer in expected]
-    for at in range(0, len(rows), 100):  # what the large ones left of callers counts for small ones
+    explained_batch = decide(rows, reasons=True)
+    assert [layer and str(layer) for layer in explained_batch.layer] == [layer for _, layer in expected]
+    for at in range(0, len(rows), 100):  # small batches use the truths that large ones memoized
         assert decide(rows[at : at + 100]).outcome.tolist() == [outcome for outcome, _ in expected[at : at + 100]]
 
 
@@ -207,8 +207,8 @@ def test_account_moved_to_another_organization_is_reevaluated() -> None:
     directory.set_organization("o-1", management_account=M, accounts={A: "ou-a", B: "ou-b"}, scps={"r-1": [EVERYTHING]})
     directory.add_principal(USERS[0], identity_policies=[EVERYTHING | {"Statement": [EVERYTHING["Statement"][0], deny]}])
     queue = f"arn:aws:sqs:eu-west-1:{B}:q"
-    everybody = {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}
-    directory.add_resource(queue, policy={"Version": "2012-10-17", "Statement": everybody})
+    allow_all = {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}
+    directory.add_resource(queue, policy={"Version": "2012-10-17", "Statement": allow_all})
     engine = directory.compile()
     rows = [USERS[0]] * 600, "sqs:Do", queue
     assert set(engine.decide_many(*rows).outcome.tolist()) == {fastiam.Outcome.ALLOW}
@@ -230,16 +230,16 @@ def test_missing_keys_are_counted_if_another_condition_decides(where: str, eleme
     directory = fastiam.Directory(quotas=None)
     stage = {key if key != "Resource" else element: value for key, value in STAGE.items()}
     denies = {"Version": "2012-10-17", "Statement": [stage | TLS, {**EVERYTHING["Statement"][0], "Effect": "Deny"} | TLS]}
-    whom = {"Principal": "*"}
+    any_principal = {"Principal": "*"}
     scps = {"r-1": [EVERYTHING, denies] if where == "scp" else [EVERYTHING]}
     directory.set_organization("o-1", management_account=M, accounts={A: "r-1"}, scps=scps)
     directory.add_principal(USERS[0], identity_policies=[all_but(denies) if where == "own" else EVERYTHING])
     queue = f"arn:aws:sqs:eu-west-1:{A}:q"
     if where == "resource":
-        on_it = {"Version": "2012-10-17", "Statement": [one | whom for one in denies["Statement"]]}
-        directory.add_resource(queue, policy=all_but(on_it, **whom))
+        on_it = {"Version": "2012-10-17", "Statement": [one | any_principal for one in denies["Statement"]]}
+        directory.add_resource(queue, policy=all_but(on_it, **any_principal))
     if where == "endpoint":
-        allow = EVERYTHING["Statement"][0] | whom
+        allow = EVERYTHING["Statement"][0] | any_principal
         allows = [
             allow | {"Condition": {"StringEquals": {"app:stage": "x"}}},
             allow | {"Condition": {"Bool": {"aws:SecureTransport": "true"}}},
@@ -247,18 +247,18 @@ def test_missing_keys_are_counted_if_another_condition_decides(where: str, eleme
         directory.add_endpoint("vpce-1", policy={"Version": "2012-10-17", "Statement": allows})
     engine = directory.compile()
 
-    def unread(n: int) -> dict[str, int]:
+    def missing_keys_of(n: int) -> dict[str, int]:
         context = {"aws:SecureTransport": ["true"] * n} | ({"aws:SourceVpce": ["vpce-1"] * n} if where == "endpoint" else {})
         found = engine.decide_many([USERS[0]] * n, "sqs:Do", queue, context)
         assert set(found.outcome.tolist()) == {fastiam.Outcome.ALLOW}
         return dict(found.missing_keys)
 
-    unread(100)  # of a warm engine: a row that is not there yet goes the long way
-    assert unread(100)["app:stage"] == 100
-    assert [unread(1000)["app:stage"] for _ in range(2)] == [1000, 1000]
+    missing_keys_of(100)  # warms the engine: a plan that is not built yet takes the general path
+    assert missing_keys_of(100)["app:stage"] == 100
+    assert [missing_keys_of(1000)["app:stage"] for _ in range(2)] == [1000, 1000]
 
 
-def many_denies(rng: random.Random, n: int) -> dict[str, Any]:
+def long_policy(rng: random.Random, n: int) -> dict[str, Any]:
     """Denies of which some have conditions, some patterns that begin alike, and some neither, before allows."""
     statements = []
     for i in range(n):
@@ -280,7 +280,7 @@ def test_known_false_denies_are_skipped_among_possible_ones(seed: int, where: st
     rng = random.Random(f"{seed} {n}")
     directory = fastiam.Directory(quotas=None)
     for i, user in enumerate(USERS):
-        own = many_denies(rng, n) if where == "own" else EVERYTHING
+        own = long_policy(rng, n) if where == "own" else EVERYTHING
         directory.add_principal(user, identity_policies=[own], tags={"team": "red" if i % 2 else "prod"})
     resources = [
         f"arn:aws:sqs:{region}:{A}:{name}"
@@ -288,7 +288,7 @@ def test_known_false_denies_are_skipped_among_possible_ones(seed: int, where: st
         for name in ("prod", "q", "q3", "old1x", "tmp")
     ]
     for arn in resources if where == "resource" else ():
-        policy = many_denies(rng, n)
+        policy = long_policy(rng, n)
         directory.add_resource(arn, policy=policy | {"Statement": [one | {"Principal": "*"} for one in policy["Statement"]]})
     engine = directory.compile()
     keys = rng.sample(sorted(CONTEXT), rng.randrange(3, len(CONTEXT) + 1))
@@ -299,17 +299,19 @@ def test_known_false_denies_are_skipped_among_possible_ones(seed: int, where: st
         return engine.decide_many([who for who, *_ in some], "sqs:Do", [arn for _, arn, _ in some], context, **more)
 
     def reasoned(some: list[Any]) -> list[tuple[int, str, str | None]]:
-        told = decide(some, reasons=True)
-        return list(zip(told.outcome.tolist(), map(str, told.layer), told.statement, strict=True))
+        explained_batch = decide(some, reasons=True)
+        return list(
+            zip(explained_batch.outcome.tolist(), map(str, explained_batch.layer), explained_batch.statement, strict=True)
+        )
 
     expected: list[tuple[int, str, str | None]] = []
     counted: Counter[str] = Counter()
-    for at in range(0, len(rows), 100):  # as many keep no truths, so that nothing is sifted
-        told = reasoned(rows[at : at + 100])
+    for at in range(0, len(rows), 100):  # batches of this size memoize no truths, so that no deny is pruned
+        explained_batch = reasoned(rows[at : at + 100])
         few = decide(rows[at : at + 100])  # rows of policies that are there already count in the order of statements
-        assert few.outcome.tolist() == [outcome for outcome, *_ in told]
+        assert few.outcome.tolist() == [outcome for outcome, *_ in explained_batch]
         counted.update(few.missing_keys)
-        expected += told
+        expected += explained_batch
     for (who, arn, given), found in zip(rows[::3], expected[::3], strict=True):
         one = engine.explain(who, "sqs:Do", arn, given).decision
         assert (one.outcome, str(one.layer), one.statement and f"#{one.statement.index}") == found

@@ -1,4 +1,4 @@
-"""Flats of a row whose patterns begin alike are passed over together, and a variable is one text for each who asks.
+"""Groups of match ops with a common prefix are skipped together; a variable has one text for each principal.
 
 Many statements are about the same action; requests are for what one of their patterns matches, and for what differs from
 that by a byte.
@@ -40,7 +40,7 @@ def filled(pattern: str, who: str) -> str:
     return pattern
 
 
-def alike(rng: random.Random, n: int) -> list[str]:
+def common_prefix(rng: random.Random, n: int) -> list[str]:
     """Patterns of one service that begin alike, some of which have a variable."""
     start, patterns = piece(rng, rng.choice((0, 2, 3, 7, 8, 9, 30))), []
     for _ in range(n):
@@ -56,7 +56,7 @@ def likes(seed: int) -> tuple[fastiam.Directory, list[tuple[str, str, str]]]:
     rng = random.Random(seed)
     statements, asked = [], []
     for i, n in enumerate((1, 2, 3, 4, 8, 15, 16, 17, 18, 20, 33, 40, 70)):
-        patterns = alike(rng, n)
+        patterns = common_prefix(rng, n)
         at = 0
         while at < n:
             few = patterns[at : at + rng.choice((1, 2, 4, 8, 20))]
@@ -109,16 +109,16 @@ def test_group_with_common_prefix_is_skipped_without_match(seed: int) -> None:
     forms = pa.array(texts), pa.array(texts).dictionary_encode()
     asks = [(engine, form) for engine in engines for form in forms]
     plain = [engine.decide_many(principals, actions, form).outcome.tolist() for engine, form in asks for _ in range(2)]
-    told = [list(engine.decide_many(principals, actions, form, reasons=True)) for engine, form in asks]
-    met = set()
+    answer = [list(engine.decide_many(principals, actions, form, reasons=True)) for engine, form in asks]
+    seen = set()
     for row, (who, action, text) in enumerate(asked):
-        subject, holder, endpoint = snapshot.profiles(who, action, text, read_context({}))
+        subject, target, endpoint = snapshot.profiles(who, action, text, read_context({}))
         request = Request(action, read_context({}), 0)
-        expected = decide(subject, holder, request, endpoint=endpoint, sources=snapshot.account_facts).decision
+        expected = decide(subject, target, request, endpoint=endpoint, sources=snapshot.account_facts).decision
         alone = [engine.decide(who, action, text) for engine in engines]
         outcomes = {found[row] for found in plain} | {int(one.outcome) for one in alone}
         assert outcomes == {int(expected.outcome)}, (who, action, text)
-        assert all((found[row].outcome, found[row].statement) == (expected.outcome, expected.statement) for found in told)
+        assert all((found[row].outcome, found[row].statement) == (expected.outcome, expected.statement) for found in answer)
         assert all(one.statement == expected.statement for one in alone)
-        met.add(expected.outcome)
-    assert met == {Outcome.ALLOW, Outcome.IMPLICIT_DENY, Outcome.EXPLICIT_DENY}
+        seen.add(expected.outcome)
+    assert seen == {Outcome.ALLOW, Outcome.IMPLICIT_DENY, Outcome.EXPLICIT_DENY}

@@ -1,7 +1,7 @@
-"""What an index finds for many requests at once is what the reference finds for each, in whichever layer the long list stands.
+"""Index probes of a batch find what the specification evaluator finds for each request, in every layer with a long list.
 
 Patterns consist of few words, so that many share some; requests are for what one of them matches, and for what differs from
-that by a byte. Their last fields are of any size, many of about 64 bytes: so much is looked at in one piece.
+that by a byte. Their last fields are of any size, many of about 64 bytes: literals of this size are compared in one step.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ EVERYTHING = policy([{"Effect": "Allow", "Action": "*", "Resource": "*"}])
 
 
 class Lists:
-    """A long list of statements, and what is asked."""
+    """A long list of statements, and resources of requests."""
 
     def __init__(self, seed: int) -> None:
         self.rng = rng = random.Random(seed)
@@ -91,7 +91,7 @@ class Lists:
         self.listed = [self.patterns[at : at + n] for at, n in enumerate(sizes)]
 
     def asked(self, place: str) -> list[str]:
-        """What is asked in one place: other patterns have their turn in each."""
+        """Resources of requests in one layer: each layer gets other patterns."""
         rng = random.Random(place)
         texts = [text for one in rng.choices(self.patterns, k=40) for text in asked_for(rng, one)]
         return [*texts, "*", "arn:aws:s3:::a", "arn:aws:s3:::"]
@@ -157,8 +157,8 @@ def in_organization(lists: Lists) -> tuple[fastiam.Directory, fastiam.Session | 
 def in_bucket(lists: Lists) -> tuple[fastiam.Directory, fastiam.Session | None]:
     directory = fastiam.Directory(quotas=None)
     directory.add_principal(ROLE, identity_policies=[policy(lists.made("Allow")[:9])], tags={"team": "a"})
-    whom = [{"AWS": ROLE}, {"AWS": ACCOUNT}, "*", {"AWS": f"arn:aws:iam::{ACCOUNT}:user/other"}]
-    statements = [one | {"Principal": lists.rng.choice(whom)} for one in lists.both()]
+    elements = [{"AWS": ROLE}, {"AWS": ACCOUNT}, "*", {"AWS": f"arn:aws:iam::{ACCOUNT}:user/other"}]
+    statements = [one | {"Principal": lists.rng.choice(elements)} for one in lists.both()]
     directory.add_resource("arn:aws:s3:::bucket", account=ACCOUNT, policy=policy(statements))
     return directory, None
 
@@ -181,9 +181,9 @@ def test_index_probe_finds_candidates_in_every_layer(seed: int, place: Place) ->
     expected = []
     for i, text in enumerate(asked):
         context = read_context({key: values[i] for key, values in columns.items() if values[i] is not None})
-        subject, holder, endpoint = snapshot.profiles(session or who, "s3:GetObject", text, context)
-        told = decide(subject, holder, Request("s3:GetObject", context, 0), endpoint=endpoint, sources=snapshot.account_facts)
-        expected.append((told.decision.outcome, told.decision.statement))
+        subject, target, endpoint = snapshot.profiles(session or who, "s3:GetObject", text, context)
+        answer = decide(subject, target, Request("s3:GetObject", context, 0), endpoint=endpoint, sources=snapshot.account_facts)
+        expected.append((answer.decision.outcome, answer.decision.statement))
     for index_from in (1, 8):
         engine = fastiam.Engine.from_snapshot(snapshot, index_from=index_from)
         for texts in (pa.array(asked), pa.array(asked).dictionary_encode()):
@@ -238,11 +238,11 @@ def test_index_distinguishes_statements_by_condition_value(seed: int, form: str,
     snapshot, expected = directory.snapshot(), []
     keys = ["app:tenant", "aws:RequestTag/team", "aws:SecureTransport"][form == "absent" :]
     for text, *values in kinds:
-        told = dict(zip(keys, values[form == "absent" :], strict=True))
-        context = read_context({key: value for key, value in told.items() if value is not None})
-        subject, holder, endpoint = snapshot.profiles(ROLE, "s3:GetObject", text, context)
+        answer = dict(zip(keys, values[form == "absent" :], strict=True))
+        context = read_context({key: value for key, value in answer.items() if value is not None})
+        subject, target, endpoint = snapshot.profiles(ROLE, "s3:GetObject", text, context)
         one = decide(
-            subject, holder, Request("s3:GetObject", context, 0), endpoint=endpoint, sources=snapshot.account_facts
+            subject, target, Request("s3:GetObject", context, 0), endpoint=endpoint, sources=snapshot.account_facts
         ).decision
         expected.append((one.outcome, one.statement))
     rows = rng.choices(range(len(kinds)), k=1_100)  # so many that truths are kept
@@ -288,7 +288,9 @@ def test_index_more_hashes_than_queue_holds_decides_equally(depth: int, form: st
     for _ in range(3):
         found = engine.decide_many(ROLE, "s3:GetObject", f"{prefixes[-1]}x", made).outcome.tolist()
     insecure, secure = Outcome.IMPLICIT_DENY, {True: Outcome.EXPLICIT_DENY, False: Outcome.ALLOW}
-    assert found == [secure[one in denied] if told == "true" else insecure for one, told in zip(tenants, transports, strict=True)]
+    assert found == [
+        secure[one in denied] if answer == "true" else insecure for one, answer in zip(tenants, transports, strict=True)
+    ]
     assert 0 < len(denied) < len(TENANTS)
 
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from fastiam.compile.keys import Keys
 from fastiam.compile.pattern_text import globbed, utf8
-from fastiam.kernel import testing as _doors
+from fastiam.kernel import testing
 from fastiam.kernel.plan.names import Names
 from fastiam.kernel.plan.tables import Tables, glob_matches, is_base64, parse_address, parse_instant
 from fastiam.model.key_registry import fold
@@ -70,13 +70,13 @@ def hash_by_definition(data: bytes, seed: int) -> int:
 @example(bytes(range(65)), 1)
 @example(bytes(range(200)), 1)
 def test_hash_is_equal_in_every_process(data: bytes, seed: int) -> None:
-    assert _doors.hash_bytes(data, seed) == hash_by_definition(data, seed)
+    assert testing.hash_bytes(data, seed) == hash_by_definition(data, seed)
 
 
 @given(st.text(max_size=20))
 @example("é€😀")
 def test_character_step_advances_one_character(text: str) -> None:  # P1
-    assert _doors.characters(text.encode()) == [character.encode() for character in text]
+    assert testing.characters(text.encode()) == [character.encode() for character in text]
 
 
 def is_utf8_by_definition(data: bytes) -> bool:
@@ -91,8 +91,8 @@ def is_utf8_by_definition(data: bytes) -> bool:
 @pytest.mark.parametrize("prefix", [b"", b"a" * 31, b"a" * 32])
 def test_utf8_check_equals_python(prefix: bytes, data: bytes, end: bytes) -> None:
     whole = prefix + data + end
-    assert _doors.is_utf8(whole) == is_utf8_by_definition(whole)
-    assert _doors.is_ascii(whole) == whole.isascii()
+    assert testing.is_utf8(whole) == is_utf8_by_definition(whole)
+    assert testing.is_ascii(whole) == whole.isascii()
 
 
 NOT_UTF8 = "80 BF C080 C1BF E09FBF EDA080 EDBFBF F08FBFBF F4908080 F5808080 FF C3 E282 F09F98 C328 E28228"
@@ -100,7 +100,7 @@ NOT_UTF8 = "80 BF C080 C1BF E09FBF EDA080 EDBFBF F08FBFBF F4908080 F5808080 FF C
 
 @pytest.mark.parametrize("text", NOT_UTF8.split())
 def test_overlong_surrogate_and_cut_sequences_are_invalid_utf8(text: str) -> None:
-    assert not _doors.is_utf8(bytes.fromhex(text))
+    assert not testing.is_utf8(bytes.fromhex(text))
 
 
 @given(st.integers(0, 0x110010))
@@ -118,7 +118,7 @@ def test_overlong_surrogate_and_cut_sequences_are_invalid_utf8(text: str) -> Non
 @example(0x110000)
 def test_code_point_encoding_equals_python(point: int) -> None:
     is_character = point <= 0x10FFFF and not 0xD800 <= point <= 0xDFFF
-    assert _doors.write_utf8(point) == (chr(point).encode() if is_character else b"")
+    assert testing.write_utf8(point) == (chr(point).encode() if is_character else b"")
 
 
 # -- tables of names ------------------------------------------------------------------------------------------------------
@@ -147,7 +147,7 @@ def test_case_folding_of_each_character_equals_definition() -> None:  # 4.2, O14
     points = [point for point in range(0x20000) if not 0xD800 <= point <= 0xDFFF]
     for start in range(0, len(points), 4096):
         text = "".join(map(chr, points[start : start + 4096]))
-        assert _doors.fold_text(tables_with_folds(), text.encode()) == fold(text).encode()
+        assert testing.fold_text(tables_with_folds(), text.encode()) == fold(text).encode()
 
 
 @given(st.text(st.characters(codec=None), max_size=30))
@@ -155,7 +155,7 @@ def test_case_folding_of_each_character_equals_definition() -> None:  # 4.2, O14
 @example("\udfff")
 @example("İıſKßẞΩ")
 def test_folded_texts_are_equal_iff_definitions_are(text: str) -> None:  # 4.2; V39: a lone surrogate is itself alone
-    assert _doors.fold_text(tables_with_folds(), utf8(text)) == utf8(fold(text))
+    assert testing.fold_text(tables_with_folds(), utf8(text)) == utf8(fold(text))
 
 
 # -- wildcards ---------------------------------------------------------------------------------------------------------
@@ -201,7 +201,7 @@ def test_glob_with_long_backtracking_matches(case: tuple[str, str], end: str) ->
     pattern, text = case[0] + end, case[1]
     expected = globs.glob_matches(globs.read_glob(pattern), text)
     assert glob_matches(globbed(pattern), text.encode()) == expected
-    assert _doors.glob_crossing(globbed(pattern), 0, text.encode()) == expected
+    assert testing.glob_crossing(globbed(pattern), 0, text.encode()) == expected
 
 
 @given(st.text("ab\u00e9", max_size=400), st.integers(0, 400), st.integers(1, 150), st.sampled_from([b"", b"a", b"b", b"\xc3"]))
@@ -210,7 +210,7 @@ def test_glob_with_long_backtracking_matches(case: tuple[str, str], end: str) ->
 def test_literal_search_returns_first_occurrence(text: str, at: int, size: int, end: bytes) -> None:
     data = text.encode()
     piece = data[at : at + size] + end or b"a"
-    assert _doors.find_literal(data, piece) == data.find(piece)
+    assert testing.find_literal(data, piece) == data.find(piece)
 
 
 def test_glob_match_is_not_exponential() -> None:  # 2.1
@@ -227,8 +227,8 @@ def test_arn_split_finds_first_five_colons(text: str, padding: int) -> None:  # 
     data = b"x" * padding + text.encode()
     places = tuple(at for at, byte in enumerate(data) if byte == ord(":"))[:5]
     expected = places if len(places) == 5 and places[4] <= 0xFFFF else None
-    assert _doors.cut(data) == expected
-    assert _doors.five_colons(data) == expected
+    assert testing.cut(data) == expected
+    assert testing.five_colons(data) == expected
 
 
 fields = st.lists(patterns.map(lambda text: text.replace(":", "")), min_size=4, max_size=4)
@@ -243,7 +243,7 @@ def test_arn_fields_match_one_by_one(pattern: list[str], text: list[str]) -> Non
     whole = globbed(":".join(["arn", *pattern, "tail"]))
     expected = all(map(matches, pattern, text))
     for flags in {literal, 0}:
-        assert _doors.glob_fields(whole, ":".join(["arn", *text, "other"]).encode(), flags) == expected
+        assert testing.glob_fields(whole, ":".join(["arn", *text, "other"]).encode(), flags) == expected
 
 
 def crosses(pattern: str, tail: int, text: str) -> bool:
@@ -277,7 +277,7 @@ def test_crossing_pattern_matches_across_colons(pattern: str, text: str) -> None
     tail = starting_at_field_six(pattern)
     encoded = globbed(pattern)
     at = len(globbed(pattern[:tail]))
-    assert _doors.glob_crossing(encoded, at, text.encode()) == crosses(pattern, tail, text)
+    assert testing.glob_crossing(encoded, at, text.encode()) == crosses(pattern, tail, text)
 
 
 # -- numbers -------------------------------------------------------------------------------------------------------------
@@ -300,7 +300,7 @@ numbers = st.one_of(
 @example("9007199254740993", "9007199254740992.9999999999999999999")
 def test_numbers_compare_exactly(one: str, two: str) -> None:  # C30
     a, b = values.read_number(one), values.read_number(two)
-    order = _doors.compare_decimals(one.encode(), two.encode())
+    order = testing.compare_decimals(one.encode(), two.encode())
     assert (order is None) == (a is None or b is None)
     if order is not None and a is not None and b is not None:
         assert (order < 0, order == 0) == (a < b, a == b)
@@ -366,7 +366,7 @@ def test_zoned_date_equals_datetime_instant(when: datetime, minutes: int) -> Non
 @given(st.one_of(dates, epochs), st.one_of(dates, epochs))
 def test_instants_compare_by_seconds_then_nanoseconds(one: str, two: str) -> None:  # C43
     a, b = values.read_date(one), values.read_date(two)
-    order = _doors.compare_instants(one.encode(), two.encode())
+    order = testing.compare_instants(one.encode(), two.encode())
     assert order == (None if a is None or b is None else (a > b) - (a < b))
 
 
@@ -382,14 +382,14 @@ YEAR_0, YEAR_1, YEAR_10000 = -62_167_219_200, -62_135_596_800, 253_402_300_800
 @example(-1)
 @example(951_782_400)  # 2000-02-29
 def test_instant_is_written_as_its_date(seconds: int) -> None:  # K5
-    text = _doors.write_time(seconds)
+    text = testing.write_time(seconds)
     assert text.decode() == values.date_text(seconds)
     assert parse_instant(text) == (seconds, 0)
 
 
 @pytest.mark.parametrize("seconds", [YEAR_10000, YEAR_0 - 1, INT64 - 1, -INT64])
 def test_instant_outside_four_digit_years_has_no_date(seconds: int) -> None:  # C43
-    assert _doors.write_time(seconds) == b""
+    assert testing.write_time(seconds) == b""
 
 
 # -- addresses -------------------------------------------------------------------------------------------------------------
@@ -445,7 +445,7 @@ def test_network_contains_addresses_of_its_prefix_and_version(
     a, b = sixteen(address), sixteen(network)
     assert a is not None and b is not None
     bits = network.prefix + 96 if network.version == 4 else network.prefix
-    assert _doors.in_range(a, b, bits) == network.contains(address)
+    assert testing.in_range(a, b, bits) == network.contains(address)
 
 
 # -- binary and boolean ------------------------------------------------------------------------------------------------------
@@ -470,25 +470,25 @@ base64_texts = st.one_of(byte_strings.map(base64.b64encode), st.text("AQz09+/=-_
 @example(b"QQ==QQ==")
 @example(b"QUJD\n")
 def test_base64_decoding_equals_standard(text: bytes) -> None:  # C32
-    assert _doors.decode_base64(text) == values.read_binary(text.decode())
+    assert testing.decode_base64(text) == values.read_binary(text.decode())
     assert is_base64(text) == (values.read_binary(text.decode()) is not None)
     if values.read_binary(text.decode()) is not None:
-        assert _doors.decode_base64(text) == decoded(text)
+        assert testing.decode_base64(text) == decoded(text)
 
 
 @given(byte_strings, byte_strings)
 def test_base64_order_is_by_decoded_size_then_bytes(one: bytes, two: bytes) -> None:  # C32
-    order = _doors.compare_base64(base64.b64encode(one), base64.b64encode(two))
+    order = testing.compare_base64(base64.b64encode(one), base64.b64encode(two))
     ranks = (len(one), one), (len(two), two)
     assert (order > 0) - (order < 0) == (ranks[0] > ranks[1]) - (ranks[0] < ranks[1])
 
 
 def test_base64_unused_bits_of_last_group_are_ignored() -> None:  # C32
-    assert (_doors.compare_base64(b"QQ==", b"QR==") == 0) == (values.read_binary("QQ==") == values.read_binary("QR=="))
+    assert (testing.compare_base64(b"QQ==", b"QR==") == 0) == (values.read_binary("QQ==") == values.read_binary("QR=="))
 
 
 @given(st.one_of(st.from_regex(r"(?i)true|false", fullmatch=True), st.text("truefalsTRUEFALS01 ", max_size=6)))
 @example("true\0")
 @example("ſalse")
 def test_boolean_parsing_equals_spec(text: str) -> None:  # C31
-    assert {1: True, 0: False, -1: None}[_doors.read_bool(text.encode())] is values.read_bool(text)
+    assert {1: True, 0: False, -1: None}[testing.read_bool(text.encode())] is values.read_bool(text)

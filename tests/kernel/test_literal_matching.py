@@ -57,15 +57,15 @@ def test_literals_of_every_length_compare_to_last_byte(seed: int) -> None:
     roles, actions, texts = map(list, zip(*asked, strict=True))
     forms = pa.array(texts), pa.array(texts, pa.string_view()), pa.array(texts).dictionary_encode()
     outcomes = [engine.decide_many(roles, actions, form).outcome.tolist() for form in forms for _ in range(2)]
-    met = set()
+    seen = set()
     for row, (role, action, text) in enumerate(asked):
-        subject, holder, endpoint = snapshot.profiles(role, action, text, read_context({}))
+        subject, target, endpoint = snapshot.profiles(role, action, text, read_context({}))
         request = Request(action, read_context({}), 0)
-        expected = decide(subject, holder, request, endpoint=endpoint, sources=snapshot.account_facts).decision.outcome
+        expected = decide(subject, target, request, endpoint=endpoint, sources=snapshot.account_facts).decision.outcome
         assert {int(expected)} == {found[row] for found in outcomes}, (action, text)
         assert engine.is_allowed(role, action, text) == (expected is Outcome.ALLOW), (action, text)
-        met.add(expected)
-    assert met == {Outcome.ALLOW, Outcome.IMPLICIT_DENY, Outcome.EXPLICIT_DENY}
+        seen.add(expected)
+    assert seen == {Outcome.ALLOW, Outcome.IMPLICIT_DENY, Outcome.EXPLICIT_DENY}
 
 
 NO_ACCESS = 0  # PROT_NONE
@@ -100,8 +100,8 @@ def test_deny_of_no_resource_keeps_later_decisions(account: str, reasons: bool) 
 def alone_in_memory(text: bytes, at_the_end: bool) -> Iterator[pa.Buffer]:
     """A buffer that holds a text, and nothing but it may be read on one side: pages that cannot be lie before and behind."""
     pages = mmap.mmap(-1, 3 * mmap.PAGESIZE)
-    held = ctypes.c_char.from_buffer(pages)
-    address = ctypes.addressof(held)
+    governing = ctypes.c_char.from_buffer(pages)
+    address = ctypes.addressof(governing)
     protect = ctypes.CDLL(None, use_errno=True).mprotect
     at = (2 * mmap.PAGESIZE - len(text)) if at_the_end else mmap.PAGESIZE
     pages[at : at + len(text)] = text

@@ -1,4 +1,4 @@
-"""Truths of conditions of more callers than there is room for at first: what is forgotten is told again, and the room grows."""
+"""The memo with truths of more principals than its first size: evicted truths are evaluated again, and the memo grows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Columns with more values than truths are kept of: a dictionary may have so many, and plain texts get codes up to a number."""
+"""Columns with more distinct values than the memo has places, as dictionaries and as plain text."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ VALUES: dict[str, tuple[list[str], dict[str, Any], list[bool | None], bool | Non
     "numbers": (NUMBERS, {"NumericLessThan": {"app:level": "1000"}}, [i < 1000 for i in range(MANY)], False),
     "texts": (PATHS, THREE, [i % 7 == 3 for i in range(MANY)], False),
     "a tag, too": (PATHS, THREE | RED, [i % 7 == 3 for i in range(MANY)], False),
-    "what nobody understands": (PATHS, {"StringLike": {"path": "3/*"}}, [None] * MANY, None),
+    "a key of no service": (PATHS, {"StringLike": {"path": "3/*"}}, [None] * MANY, None),
 }
 
 
 @pytest.mark.parametrize("form", ["plain", "coded", "views"])
 @pytest.mark.parametrize("name", VALUES)
 def test_column_with_more_values_than_memo_capacity_decides(name: str, form: str) -> None:
-    """Every value is met twice, in other company the second time."""
+    """Every value occurs twice, with other neighbours the second time."""
     values, condition, holds, null_holds = VALUES[name]
     key = next(iter(next(iter(condition.values()))))
     directory = fastiam.Directory(quotas=None, mode="lenient")

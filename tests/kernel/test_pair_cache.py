@@ -1,22 +1,22 @@
-"""Of many principals a single call remembers who asked for what before; the answers are those of looking it up.
+"""The pair cache of single calls with many principals: decisions equal those of a full lookup.
 
-Law: a meeting counts for its very name and action, and no longer than what it was made of. Texts are made anew for every call,
-since a text that is passed again is known by where it lies, and asks for no meeting.
+Invariant: an entry is valid for exactly its name and action, and no longer than its tables. Each call gets new text objects,
+because the pointer cache resolves objects that are passed again before the pair cache.
 """
 
 from __future__ import annotations
 
 import pytest
-from differential import World, renewed, told_apart
+from differential import World, difference_between, renewed
 from policy_generators import directory as made
 from runners import compile_snapshot
 
 import fastiam
 from fastiam import Engine
-from fastiam.kernel import testing as _doors
+from fastiam.kernel import testing
 
 ACCOUNT = "999999999999"
-CROWD = [f"arn:aws:iam::{ACCOUNT}:user/u{i}" for i in range(8_200)]  # enough for meetings to be kept
+CROWD = [f"arn:aws:iam::{ACCOUNT}:user/u{i}" for i in range(8_200)]  # enough to enable the pair cache
 BUCKET = "arn:aws:s3:::bucket/"
 
 
@@ -28,8 +28,8 @@ def ask(engine, principal, action, resource):
     return engine.is_allowed(renewed(principal), renewed(action), renewed(resource))
 
 
-def met_bytes(engine):
-    """What meetings take."""
+def pair_cache_bytes(engine):
+    """The memory of the pair cache."""
     stats = engine.stats()
     return stats["bytes"] - stats["compiled_bytes"] - engine._cache_bytes_used()
 
@@ -65,14 +65,14 @@ def test_pair_cache_hit_returns_the_same_decision(engine):
         for beside in (0, 1)
         for i in range(500)
     ]
-    for _ in range(4):  # the long way, the short one, and twice by meetings
+    for _ in range(4):  # the general path, the principal-only path, and two hits of the pair cache
         assert answers(engine) == expected
-    assert met_bytes(engine) > 1 << 20
+    assert pair_cache_bytes(engine) > 1 << 20
 
 
 @pytest.mark.parametrize("who", [f"arn:aws:iam::{ACCOUNT}:root", "ec2.amazonaws.com"])
 def test_pair_cache_skips_principals_of_the_general_path(engine, who):
-    """A root user, and a service, whose answers rest on more than policies of their own."""
+    """A root user and a service: their decisions depend on more than principal policies."""
     expected = engine.explain(who, "s3:GetObject", f"{BUCKET}x").decision.allowed
     assert expected is who.endswith("root")
     assert [ask(engine, who, "s3:GetObject", f"{BUCKET}x") for _ in range(6)] == [expected] * 6
@@ -84,7 +84,7 @@ def test_pair_cache_few_principals_stays_empty():
     engine = directory.compile()
     for _ in range(4):
         assert ask(engine, CROWD[0], "s3:GetObject", f"{BUCKET}x")
-    assert met_bytes(engine) == 0
+    assert pair_cache_bytes(engine) == 0
 
 
 def same_hash():
@@ -92,7 +92,7 @@ def same_hash():
     seen = {}
     for i in range(1_000_000):
         name = f"arn:aws:iam::{ACCOUNT}:user/twin{i}"
-        other = seen.setdefault(_doors.hash_bytes(name.encode(), 0) & 0xFFFFFFFF | 1, name)
+        other = seen.setdefault(testing.hash_bytes(name.encode(), 0) & 0xFFFFFFFF | 1, name)
         if other != name:
             return other, name
     raise AssertionError("no hash comes twice")
@@ -120,7 +120,7 @@ def test_pair_cache_adjacent_actions_keep_separate_decisions(engine):
 
 
 def test_pair_cache_is_invalidated_with_its_tables(crowd):
-    """The cache holds less than what is asked for, so that it is dropped now and then, and with it the numbers of actions."""
+    """The cache is smaller than the set of requests, so that it is dropped now and then, with the ids of actions."""
     engine = Engine.from_snapshot(crowd.snapshot(), cache_bytes=50_000)
     for i in range(3_000):
         action = ("Get", "Put")[i % 3 % 2] + f"Thing{i}"
@@ -150,4 +150,4 @@ def test_pair_cache_generated_directory_equals_spec(seed):
     engine = compile_snapshot(world.directory.snapshot(), world.check)
     for _ in range(4):
         for row, one in zip(world.rows, expected, strict=True):
-            assert told_apart(one, world.again(engine, renewed(row))) is None
+            assert difference_between(one, world.again(engine, renewed(row))) is None

@@ -1,7 +1,7 @@
-"""Who asks for the same action again, on the same objects, is answered from what followed from the two before.
+"""The pointer cache: a (principal, action) pair that is passed as the same two objects again is not resolved again.
 
-Law: what a habit says is what looking up would say; it is told by both objects, and lasts no longer than what it was made of. An
-object is remembered when it is passed twice, a habit when both are.
+Invariant: a hit equals a full lookup. The key is both objects, and an entry is valid no longer than its tables. An object is
+cached when it is passed twice, a pair when both objects are.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ USERS = [f"arn:aws:iam::{ACCOUNT}:user/u{i}" for i in range(40)]
 ACTIONS = [
     f"s3:{verb}{what}" for verb in ("Get", "Put", "List") for what in ("Object", "Secret", "Acl", "Tagging", *map(str, range(8)))
 ]
-ROUNDS = 6  # the long way, remembered twice, and by habit
+ROUNDS = 6  # the general path, two rounds that fill the cache, and hits
 
 
 def document(*statements):
@@ -35,7 +35,7 @@ def bucket(i):
 
 @pytest.fixture
 def directory():
-    """Each user may get, every third may put, what lies in the own bucket; nobody secrets."""
+    """Each user may get objects of a bucket, every third may also put them; secrets are denied."""
     made = fastiam.Directory()
     for i, arn in enumerate(USERS):
         allowed = ["s3:Get*", "s3:Put*"] if i % 3 == 0 else ["s3:Get*"]
@@ -189,10 +189,10 @@ def test_authorize_accepts_named_and_positional_arguments(directory):
     """However a call names its arguments, and whatever it leaves out, it is the same call."""
     engine = directory.compile()
     user, action, resource = USERS[0], "s3:GetObject", f"{bucket(0)}x"
-    for ask, said in ((engine.is_allowed, True), (engine.decide, engine.decide(user, action, resource))):
-        assert ask(user, action, resource) == ask(user, action, resource, None) == ask(user, action, resource, {}) == said
-        assert ask(user, action, resource=resource) == ask(principal=user, action=action, resource=resource, context={}) == said
-        assert ask(user, action, resource, unknown=("app:x",), now=None) == said
+    for ask, answer in ((engine.is_allowed, True), (engine.decide, engine.decide(user, action, resource))):
+        assert ask(user, action, resource) == ask(user, action, resource, None) == ask(user, action, resource, {}) == answer
+        assert ask(user, action, resource=resource) == ask(principal=user, action=action, resource=resource, context={}) == answer
+        assert ask(user, action, resource, unknown=("app:x",), now=None) == answer
         for wrong in ((), (user, action), (user, action, resource, {}, ())):
             with pytest.raises(TypeError, match="positional arguments"):
                 ask(*wrong)

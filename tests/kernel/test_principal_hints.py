@@ -1,5 +1,6 @@
-"""Allows of a resource's policies that are about others, or about an account alone, are passed over (3.3, 6.4): a batch answers
-as single requests do, however many there are."""
+"""Principal hints: a batch skips allows of a resource policy for other principals or accounts (3.3, 6.4).
+
+Decisions equal those of single requests."""
 
 from __future__ import annotations
 
@@ -34,8 +35,8 @@ def policy(*statements: dict[str, Any]) -> dict[str, Any]:
     return {"Version": "2012-10-17", "Statement": list(statements)}
 
 
-def whom(rng: random.Random) -> Any:
-    """One of the forms of 3.2, of those that a batch tells apart ahead more often than not."""
+def principal_element(rng: random.Random) -> Any:
+    """A principal element in one of the forms of 3.2; most have a principal hint."""
     some = rng.sample([*ROLES, *USERS], 2)
     forms: list[Any] = [
         *[{"AWS": one} for one in some],
@@ -55,7 +56,7 @@ def a_directory(rng: random.Random, n: int) -> fastiam.Directory:
         directory.add_principal(arn, identity_policies=[policy(allowed)] if rng.random() < 0.4 else [])
     for arn, resources in ((QUEUE, "*"), (KEY, "*"), (BUCKET, [BUCKET, OBJECT])):
         statements = [
-            {"Effect": "Allow", "Principal": whom(rng), "Action": "*", "Resource": resources}
+            {"Effect": "Allow", "Principal": principal_element(rng), "Action": "*", "Resource": resources}
             | ({"Condition": condition} if (condition := rng.choice(CONDITIONS)) else {})
             for _ in range(n)
         ]

@@ -1,5 +1,5 @@
-"""Callers whose names differ behind the last slash alone are copies of one (N5): conditions are told once for all of them, unless
-they ask for what varies (VR6). It shows in nothing but the time: each row is answered as by an engine that is asked for it alone.
+"""Principals whose names differ only after the last slash share a template (N5): conditions are evaluated once for all of them,
+unless they read the varying part (VR6). Each decision equals that of a single request.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What lies under one holder has the same facts (6.10): of a thousand paths or versions the directory is asked for one."""
+"""Resources with one governing resource share facts (6.10): of a thousand paths or versions one is resolved."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ ALONE = [
     at("secretsmanager", "secret:db"), at("s3", "accesspoint/ap"), "arn:aws:s3:::bucket/key", at("sns", "t/x"),
     at("kinesis", "stream/s"), at("apigateway", "/restapis/"), at("apigateway", "/restapis/api/stages/s", A),
 ]  # fmt: skip
-HOLDERS = [
+GOVERNING = [
     # the API is there under one of its names
     *(arn for arn in ALONE if not arn.endswith(("*", "secret:db", "key")) and ":execute-api:" not in arn),
     at("codeartifact", "domain/d"), at("codeartifact", "repository/d/r"), at("acm-pca", "certificate-authority/ca"),
@@ -85,11 +85,11 @@ def outcomes(engine: Engine, arns: list[str]) -> list[bool]:
 @pytest.mark.parametrize(("arn", "start"), [*SHARED, *((arn, "") for arn in ALONE)])
 def test_shared_facts_have_the_common_prefix(arn, start):
     assert directory_with().snapshot().facts(arn).start == start
-    assert directory_with(*HOLDERS).snapshot().facts(arn).start == ("" if arn in HOLDERS else start)
+    assert directory_with(*GOVERNING).snapshot().facts(arn).start == ("" if arn in GOVERNING else start)
 
 
 @pytest.mark.parametrize(("arn", "start"), SHARED)
-@pytest.mark.parametrize("stored", [[], HOLDERS], ids=["nothing stored", "holders stored"])
+@pytest.mark.parametrize("stored", [[], GOVERNING], ids=["nothing stored", "holders stored"])
 @given(rest=st.text("ab/:*$-", max_size=8) | st.text(max_size=8))
 def test_unstored_resources_of_a_prefix_share_facts(arn, start, stored, rest):
     """6.10: but for tags and policies of its own."""
@@ -99,7 +99,7 @@ def test_unstored_resources_of_a_prefix_share_facts(arn, start, stored, rest):
 
 @pytest.mark.parametrize(("arn", "start"), SHARED)
 def test_stored_resource_has_separate_facts(arn, start):
-    directory = directory_with(*HOLDERS)
+    directory = directory_with(*GOVERNING)
     directory.add_resource(arn, account=A, tags={"of": "its own"})
     facts = directory.snapshot().facts(arn)
     assert facts.start == ""
@@ -108,10 +108,10 @@ def test_stored_resource_has_separate_facts(arn, start):
 
 @pytest.mark.parametrize(("arn", "start"), SHARED)
 def test_shared_facts_resolve_one_of_a_thousand_resources(arn, start):
-    for stored in (HOLDERS, [*HOLDERS, f"{start}one"]):
+    for stored in (GOVERNING, [*GOVERNING, f"{start}one"]):
         directory = directory_with()
-        for holder in stored:
-            directory.add_resource(holder, account=A, tags={"of": "nobody"})
+        for governing in stored:
+            directory.add_resource(governing, account=A, tags={"of": "nobody"})
         engine = directory.compile()
         known = engine.stats()["resources"]
         assert all(outcomes(engine, [f"{start}{i}/x" for i in range(1000)]))
@@ -125,8 +125,8 @@ def test_tags_and_owner_of_stored_resource_are_not_shared(arn, start, is_updated
     denied = {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": {"StringEquals": {"aws:ResourceTag/own": "yes"}}}
     directory = directory_with()
     directory.put_inline_policy(USER, "own", {"Version": "2012-10-17", "Statement": [denied]})
-    for holder in HOLDERS:
-        directory.add_resource(holder, account=A)
+    for governing in GOVERNING:
+        directory.add_resource(governing, account=A)
     engine = directory.compile()
     if not is_updated:
         engine = None

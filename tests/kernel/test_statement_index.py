@@ -93,18 +93,21 @@ def test_statement_index_keeps_every_decision(seed: int) -> None:
     directory, texts, context = world(seed)
     engines = {n: fastiam.Engine.from_snapshot(directory.snapshot(), index_from=n) for n in (NEVER, *THRESHOLDS)}
     plain = {n: engine.decide_many(ANA, ACTION, texts, context) for n, engine in engines.items()}
-    told = {n: engine.decide_many(ANA, ACTION, texts, context, reasons=True) for n, engine in engines.items()}
+    explained = {n: engine.decide_many(ANA, ACTION, texts, context, reasons=True) for n, engine in engines.items()}
     snapshot, counted = directory.snapshot(), 0
     for row, resource in enumerate(texts):
-        expected = told[NEVER][row]
+        expected = explained[NEVER][row]
         for n in engines:
             assert plain[n].outcome[row] == expected.outcome, (n, resource)
-            assert (told[n][row].outcome, told[n][row].statement) == (expected.outcome, expected.statement), (n, resource)
+            assert (explained[n][row].outcome, explained[n][row].statement) == (expected.outcome, expected.statement), (
+                n,
+                resource,
+            )
         given = {key: column[row].as_py() for key, column in context.items()}
         given = {key: value for key, value in given.items() if value not in (None, [])}
         read = read_context(given)
-        subject, holder, endpoint = snapshot.profiles(ANA, ACTION, resource, read)
-        found = decide(subject, holder, Request(ACTION, read, 0), endpoint=endpoint, sources=snapshot.account_facts).decision
+        subject, target, endpoint = snapshot.profiles(ANA, ACTION, resource, read)
+        found = decide(subject, target, Request(ACTION, read, 0), endpoint=endpoint, sources=snapshot.account_facts).decision
         assert (found.outcome, found.statement) == (expected.outcome, expected.statement), resource
         one = engines[1].decide(ANA, ACTION, resource, given)
         assert (one.outcome, one.statement, one.indeterminate) == (found.outcome, found.statement, found.indeterminate), resource

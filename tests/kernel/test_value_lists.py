@@ -1,4 +1,4 @@
-"""Conditions with many values, which the kernels search by halves where they can, say what the reference says of each value.
+"""Conditions with many values, found by binary search where possible, equal the specification evaluator for each value.
 
 Lists hold texts of one size and of others, twice the same, and networks that lie within others, of both families (C50 to C53).
 """
@@ -65,7 +65,7 @@ def addresses(networks: list[str]) -> list[str]:
 
 
 def agree(operator: str, values: list[str], given: list[Any]) -> set[Outcome]:
-    """Outcomes of the reference where this allows, and where it denies: a batch of plain text and single calls say the same."""
+    """Outcomes of the reference where this allows, and where it denies: a batch of plain text and single calls have the same."""
     key = "aws:SourceIp" if operator.endswith("IpAddress") else "app:name"
     seen: set[Outcome] = set()
     for effect, action in (("Allow", "sqs:Get"), ("Deny", "sqs:Set")):
@@ -78,9 +78,9 @@ def agree(operator: str, values: list[str], given: list[Any]) -> set[Outcome]:
         snapshot, engine, expected = directory.snapshot(), directory.compile(), []
         for text in given:
             context = read_context({key: text})
-            subject, holder, endpoint = snapshot.profiles(ANN, action, "*", context)
-            told = decide(subject, holder, Request(action, context, 0), endpoint=endpoint, sources=snapshot.account_facts)
-            expected.append(told.decision.outcome)
+            subject, target, endpoint = snapshot.profiles(ANN, action, "*", context)
+            answer = decide(subject, target, Request(action, context, 0), endpoint=endpoint, sources=snapshot.account_facts)
+            expected.append(answer.decision.outcome)
         found = engine.decide_many(ANN, action, "*", {key: pa.array(given)}).outcome
         assert found.tolist() == list(map(int, expected)), (
             effect,

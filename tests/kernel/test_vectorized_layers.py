@@ -1,4 +1,4 @@
-"""What limits an allow, and what other layers allow, is decided side by side in batches: as the reference decides it alone.
+"""Vectorised evaluation of all layers in batches equals the specification evaluator for each row.
 
 Small worlds of usual requests: users, roles and sessions of three accounts ask for buckets and queues of their own account and of
 others, with boundaries, session policies, SCPs, RCPs and resource policies that fit some of them. Most go through `block_driver`.
@@ -35,7 +35,7 @@ COLUMNS = {"aws:RequestTag/team": ("red", "blue", "green", None), "aws:SecureTra
 
 
 class Made:
-    """A directory, seeded, and who and what there is in it."""
+    """A directory from a seed, with the principals and resources in it."""
 
     def __init__(self, seed: int) -> None:
         self.rng = random.Random(seed)
@@ -101,7 +101,7 @@ class Made:
         return {"Version": "2012-10-17", "Statement": [self.statement(one, on) | {"Principal": self.whom()} for one in effects]}
 
     def whom(self) -> Any:
-        """A principal element: everybody, some accounts, some principals, services."""
+        """A principal element: all principals, some accounts, some principals, services."""
         rng = self.rng
         accounts = [rng.choice((one, f"arn:aws:iam::{one}:root")) for one in rng.sample(ACCOUNTS, rng.randint(1, 2))]
         names = rng.sample(self.callers, rng.randint(1, 3))
@@ -134,14 +134,14 @@ def test_vectorized_decision_equals_single_decision(seed: int, index_from: int) 
     ]
     columns = {key: [made.rng.choice(values) for _ in rows] for key, values in COLUMNS.items()}
     names, actions, resources = zip(*rows, strict=True)
-    met = set()
+    seen = set()
     expected = []
     for i, (name, action, resource) in enumerate(rows):
         context = read_context({key: values[i] for key, values in columns.items() if values[i] is not None})
-        subject, holder, endpoint = snapshot.profiles(sessions.get(name, name), action, resource, context)
-        told = decide(subject, holder, Request(action, context, 0), endpoint=endpoint, sources=snapshot.account_facts).decision
-        expected.append((int(told.outcome), told.layer, told.statement))
-        met.add((told.outcome, told.layer))
+        subject, target, endpoint = snapshot.profiles(sessions.get(name, name), action, resource, context)
+        answer = decide(subject, target, Request(action, context, 0), endpoint=endpoint, sources=snapshot.account_facts).decision
+        expected.append((int(answer.outcome), answer.layer, answer.statement))
+        seen.add((answer.outcome, answer.layer))
     for encoded, reasons in product((False, True), (False, True, True)):
         make = (lambda values: pa.array(values).dictionary_encode()) if encoded else pa.array
         found = engine.decide_many(
@@ -151,9 +151,9 @@ def test_vectorized_decision_equals_single_decision(seed: int, index_from: int) 
         if reasons:
             got = [(int(one.outcome), one.layer, one.statement) for one in found]
         else:
-            got = [(outcome, *told[1:]) for outcome, told in zip(found.outcome.tolist(), expected, strict=True)]
+            got = [(outcome, *answer[1:]) for outcome, answer in zip(found.outcome.tolist(), expected, strict=True)]
         assert [(row, *pair) for row, *pair in zip(rows, got, expected, strict=True) if pair[0] != pair[1]] == []
-    assert {outcome for outcome, _ in met} == {Outcome.ALLOW, Outcome.IMPLICIT_DENY, Outcome.EXPLICIT_DENY}
+    assert {outcome for outcome, _ in seen} == {Outcome.ALLOW, Outcome.IMPLICIT_DENY, Outcome.EXPLICIT_DENY}
 
 
 ALL_ONES = "004294967295"  # the lower half of its number has no bit that is not set
@@ -162,7 +162,7 @@ ALL_ONES = "004294967295"  # the lower half of its number has no bit that is not
 @pytest.mark.parametrize("accounts", [(ALL_ONES, ACCOUNTS[0]), (ACCOUNTS[0], ALL_ONES), (ALL_ONES,)])
 @pytest.mark.parametrize("effect", ["Allow", "Deny"])
 def test_resource_policy_with_several_accounts_matches_each(accounts: tuple[str, ...], effect: str) -> None:
-    """3.3: the element is compared with who asks by half of a number first."""
+    """3.3: the element is first compared with the principal by half of the account id."""
     directory, bucket = fastiam.Directory(quotas=None), "arn:aws:s3:::shared"
     named = {"Effect": effect, "Principal": {"AWS": list(accounts)}, "Action": "s3:*", "Resource": f"{bucket}/*"}
     directory.add_resource(bucket, account=ALL_ONES if effect == "Deny" else "222222222222", policy={"Statement": named})

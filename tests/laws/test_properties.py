@@ -1,4 +1,4 @@
-"""Laws of decisions as sentences: they hold for every case that the generator can write, on every engine.
+"""Properties of decisions: they hold for every case that the generator can write, on every engine.
 
 The order of outcomes that "more" and "narrows" speak of: an `ALLOW` is more than any denial.
 """
@@ -15,14 +15,14 @@ import generator_names as v
 import policy_generators as strategies
 import pytest
 from case_files import Json, resolve
-from differential import World, as_check, told_apart
+from differential import World, as_check, difference_between
 from hypothesis import given, settings
 from policy_generators import Maker, Target
 from request_generators import account_of
 from runners import HAS_ENGINE, run
 
-LOOSE_ENGINES = ("reference", "compiled") if HAS_ENGINE else ("reference",)
-engines = pytest.mark.parametrize("engine", LOOSE_ENGINES)
+AD_HOC_ENGINES = ("reference", "compiled") if HAS_ENGINE else ("reference",)
+engines = pytest.mark.parametrize("engine", AD_HOC_ENGINES)
 needs_engine = pytest.mark.skipif(not HAS_ENGINE, reason="the compiled engine is not built yet")
 EXAMPLES = 150
 NEVER = 10**9  # more statements than a row can have
@@ -72,14 +72,14 @@ def never_more(before: dict[str, Json], after: dict[str, Json], engine: str) -> 
         assert outcome(before, engine) == "OK"
 
 
-def law(test: Any) -> Any:
+def for_every_case(test: Any) -> Any:
     return engines(settings(max_examples=EXAMPLES)(given(seed=strategies.SEEDS)(test)))
 
 
 # -- narrowing --------------------------------------------------------------------------------------------------------------
 
 
-@law
+@for_every_case
 def test_added_deny_never_allows_more(seed, engine):
     """6.4: a Deny in any layer."""
 
@@ -98,12 +98,12 @@ def _adding(argument: str, kind: str) -> Callable[[dict[str, Json], Maker], None
     def add(case: dict[str, Json], make: Maker) -> None:
         document = make.policy(target_of(case), allow=0.9, deny=0.5 if make.chance(0.2) else None, kind=kind)
         levels = kind in ("scp", "rcp")
-        told = case["policies"].get(argument)
-        if told == []:
+        levels_of_layer = case["policies"].get(argument)
+        if levels_of_layer == []:
             return  # a layer without levels allows nothing (D10): its first level gives, it does not take
         if levels:
-            case["policies"][argument] = [*(told or []), [document]]
-        elif told is None:
+            case["policies"][argument] = [*(levels_of_layer or []), [document]]
+        elif levels_of_layer is None:
             case["policies"][argument] = [document]
 
     return add
@@ -119,7 +119,7 @@ def _adding(argument: str, kind: str) -> Callable[[dict[str, Json], Maker], None
         ("session_policies", "session"),
     ],
 )
-@law
+@for_every_case
 def test_added_restricting_layer_only_narrows(seed, engine, argument, kind):
     """D3. A federated or root session is nothing without a session policy, so there one is no restriction (6.1)."""
     before, after = changed(seed, _adding(argument, kind))
@@ -129,7 +129,7 @@ def test_added_restricting_layer_only_narrows(seed, engine, argument, kind):
     never_more(before, after, engine)
 
 
-@law
+@for_every_case
 def test_added_allow_never_removes_an_allow(seed, engine):
     """6.4: Allows are only ever asked whether there is one."""
 
@@ -155,7 +155,7 @@ def same(before: dict[str, Json], after: dict[str, Json], engine: str) -> None:
         assert one.decision.layer == two.decision.layer
 
 
-@law
+@for_every_case
 def test_order_of_statements_keeps_decision(seed, engine):
     """G13: statements of a policy, policies of a layer."""
 
@@ -170,7 +170,7 @@ def test_order_of_statements_keeps_decision(seed, engine):
     same(*changed(seed, shuffle), engine)
 
 
-@law
+@for_every_case
 def test_action_case_keeps_decision(seed, engine):
     """A7: neither in the request nor in a policy."""
 
@@ -186,7 +186,7 @@ def test_action_case_keeps_decision(seed, engine):
     same(*changed(seed, swap), engine)
 
 
-@law
+@for_every_case
 def test_single_value_equals_list_of_one(seed, engine):
     """G10."""
 
@@ -200,7 +200,7 @@ def test_single_value_equals_list_of_one(seed, engine):
     same(*changed(seed, wrap), engine)
 
 
-@law
+@for_every_case
 def test_policy_given_twice_keeps_decision(seed, engine):
     """G13."""
 
@@ -220,7 +220,7 @@ def test_index_on_or_off_gives_the_same_decision(seed, index_from):
     """D51: an index only leaves out statements that cannot apply; the first that does is the one reported."""
     case = strategies.loose(seed)
     off, on = (run(as_check(case | {"index_from": n}), "compiled") for n in (NEVER, index_from))
-    assert told_apart(off, on) is None
+    assert difference_between(off, on) is None
 
 
 @needs_engine
@@ -230,10 +230,10 @@ def test_index_on_or_off_gives_the_same_batch(seed):
     case = strategies.directory(seed, 30)
     off, on = (World(case | {"index_from": n}) for n in (NEVER, 1))
     for one, two in zip(off.batch(off.compile(), "numpy"), on.batch(on.compile(), "numpy"), strict=True):
-        assert told_apart(one, two) is None
+        assert difference_between(one, two) is None
 
 
-@law
+@for_every_case
 def test_key_without_reader_keeps_decision(seed, engine):
     """C1."""
 
@@ -246,21 +246,21 @@ def test_key_without_reader_keeps_decision(seed, engine):
 # -- unknown keys ---------------------------------------------------------------------------------------------------------------
 
 
-TOLD_BY_SESSIONS = v.LOOSE_ONLY - {"aws:PrincipalTag/team"}  # no unknown keys where the session tells them (D71)
+SESSION_KEYS = v.LOOSE_ONLY - {"aws:PrincipalTag/team"}  # no unknown keys where the session tells them (D71)
 
 
 @settings(max_examples=EXAMPLES)
 @given(seed=strategies.SEEDS)
 def test_decision_with_unknown_keys_holds_for_every_value(seed):
-    """D70: what is said without `DEPENDS` is true of the key absent and of the key with any value."""
+    """D70: a decision other than `DEPENDS` holds for the key absent and of the key with any value."""
     case = strategies.loose(seed)
     case["request"].pop("unknown", None)
     rng = random.Random(seed)
-    key = rng.choice([k for k in v.KEYS if k not in TOLD_BY_SESSIONS])
+    key = rng.choice([k for k in v.KEYS if k not in SESSION_KEYS])
     case["request"]["context"] = {k: value for k, value in case["request"]["context"].items() if k.lower() != key.lower()}
-    told = copy.deepcopy(case)
-    told["request"]["unknown"] = [key]
-    answer = run(as_check(told), "reference")
+    with_unknown = copy.deepcopy(case)
+    with_unknown["request"]["unknown"] = [key]
+    answer = run(as_check(with_unknown), "reference")
     if answer.outcome in ("DEPENDS", "ERR"):
         return
     family, multi = v.KEYS[key]
@@ -284,7 +284,7 @@ def test_single_row_equals_the_same_row_in_a_batch(seed, form):
     world = World(strategies.directory(seed, 30))
     engine = world.compile()
     for row, together in zip(world.rows, world.batch(engine, form), strict=True):
-        assert told_apart(world.single(engine, row), together) is None
+        assert difference_between(world.single(engine, row), together) is None
 
 
 @needs_engine

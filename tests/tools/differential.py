@@ -1,7 +1,6 @@
-"""The comparison of the compiled engine with the reference: on a loose case, and on a directory with a batch.
+"""Comparison of the compiled engine with the specification evaluator, on ad-hoc policies and on directories with batches.
 
-A difference is text that says what the two said. An error that both raise is agreement: which row is broken must be the
-same, the words need not.
+A difference is a text with both results. An error that both raise is agreement: the row must be the same, the message not.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ def as_check(case: Mapping[str, Json], request: Mapping[str, Json] | None = None
     )
 
 
-def told_apart(expected: Answer, got: Answer) -> str | None:
+def difference_between(expected: Answer, got: Answer) -> str | None:
     """How two answers differ, or None. An error that no engine raises on purpose is always a difference."""
     if got.error is not None and not isinstance(got.error, ERRORS):
         return f"compiled raised {got.error!r}"
@@ -55,18 +54,18 @@ def told_apart(expected: Answer, got: Answer) -> str | None:
     return "\n".join(wrong) or None
 
 
-def compare_loose(case: Mapping[str, Json]) -> str | None:
+def compare_ad_hoc(case: Mapping[str, Json]) -> str | None:
     """The difference between `simulate` with either engine, or None."""
     check = as_check(case)
     expected = run(check, "reference")
     try:
-        return told_apart(expected, run(check, "compiled"))
-    except Exception as error:  # whatever the engine raises is an answer
-        return told_apart(expected, Answer(error=error))
+        return difference_between(expected, run(check, "compiled"))
+    except Exception as error:  # each error of the engine is an answer
+        return difference_between(expected, Answer(error=error))
 
 
 def renewed(value: Json) -> Json:
-    """Another value that says the same: a text that is passed again is known by where it lies."""
+    """An equal value in new objects: the pointer cache recognizes objects that are passed again."""
     if isinstance(value, str):
         return value.encode("utf-8", "surrogatepass").decode("utf-8", "surrogatepass")
     if isinstance(value, Mapping):
@@ -89,7 +88,7 @@ class World:
 
     @cached_property
     def expected(self) -> list[Answer]:
-        """What the reference says of each row."""
+        """The answer of the specification evaluator for each row."""
         return [self.reference(row) for row in self.rows]
 
     def context(self, row: Mapping[str, Json]) -> dict[str, Any]:
@@ -113,7 +112,7 @@ class World:
         return self._single(engine.decide, row)
 
     def again(self, engine: Any, row: Mapping[str, Json]) -> Answer:
-        """A row whose names and policies the engine has met: what is plain is then decided without Python code, and by habit."""
+        """A row that the engine has seen: it is decided without Python code, and with the pointer cache."""
         told = self._single(engine.decide, row)
         for allowed in (self._single(engine.is_allowed, one) for one in (row, row, row, renewed(row))):
             if (told.error is None) != (allowed.error is None):
@@ -133,12 +132,12 @@ class World:
                 resource_account=row.get("resource_account"),
                 now=self.now,
             )
-        except Exception as error:  # whatever the engine raises is an answer
+        except Exception as error:  # each error of the engine is an answer
             return Answer(error=error)
         return Answer(told)
 
     def listed(self, engine: Any) -> list[Answer]:
-        """All rows in one list, which goes on behind an error; those with owners, which it has no place for, alone."""
+        """All rows in one list, continued after each error; rows with owners, which a list cannot have, one by one."""
         found: dict[int, Answer] = {}
         left = [i for i, row in enumerate(self.rows) if row.get("resource_account") is None]
         ask = partial(engine.decide_each, unknown=self.unknown, now=self.now)
@@ -158,8 +157,8 @@ class World:
         return self.subject(row), row["action"], row["resource"], self.context(row)
 
     def batch(self, engine: Any, form: str) -> list[Answer]:
-        """All rows in columns, those of a kind in two calls: only a batch without owners and lists takes the short way, and a
-        second one goes on with what the first one knew of who asks."""
+        """All rows in columns, those of a kind in two calls: only a batch without owners and lists takes the vectorised
+        path, and a second one uses the principal truths that the first one memoized."""
         kinds: dict[tuple[bool, bool, bool], list[int]] = {}
         for index, row in enumerate(self.rows):
             lists = any(isinstance(value, list) for value in casefile.context_of(row).values())
@@ -236,15 +235,15 @@ def compare_directory(
             yield 0, f"{name}: the batch raised {error!r}"
             continue
         for index, (one, two) in enumerate(zip(world.expected, answers, strict=True)):
-            if found := told_apart(one, two):
+            if found := difference_between(one, two):
                 yield index, f"{name}: {found}"
 
 
 # -- what is done with a difference ------------------------------------------------------------------------------------------
 
 
-def fails_loose(case: Mapping[str, Json]) -> bool:
-    return compare_loose(case) is not None
+def fails_ad_hoc(case: Mapping[str, Json]) -> bool:
+    return compare_ad_hoc(case) is not None
 
 
 def fails_directory(case: Mapping[str, Json]) -> bool:
@@ -335,7 +334,7 @@ def differs(kind: str, seed: int, rows: int = 60) -> tuple[int, list[Path]]:
     import policy_generators as strategies
 
     if kind == "loose":
-        return 1, [Path(f"loose-{seed}")] * fails_loose(strategies.loose(seed))
+        return 1, [Path(f"loose-{seed}")] * fails_ad_hoc(strategies.loose(seed))
     try:
         found = next(compare_directory(strategies.directory(seed, rows)), None)
     except (PolicyError, DirectoryError):
@@ -349,11 +348,11 @@ def examine(kind: str, seed: int, rows: int = 60, folder: Path = FOUND) -> tuple
 
     if kind == "loose":
         case = strategies.loose(seed)
-        found = compare_loose(case)
+        found = compare_ad_hoc(case)
         if found is None:
             return 1, []
-        small = shrink(case, fails_loose)
-        return 1, [keep(small, compare_loose(small) or found, f"fuzz loose {seed}", folder)]
+        small = shrink(case, fails_ad_hoc)
+        return 1, [keep(small, compare_ad_hoc(small) or found, f"fuzz loose {seed}", folder)]
     case = strategies.directory(seed, rows)
     try:
         differences = list(compare_directory(case))

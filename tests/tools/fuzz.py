@@ -1,8 +1,8 @@
 """Long differential runs: `python tests/tools/fuzz.py --minutes 5`, `--count 20000`, `--seed 7`.
 
-Generated cases are decided by the reference and by the engine, over loose documents and over directories in batches. What
-differs is shrunk and kept in `tests/cases/found/`, where the test of cases runs it from then on. The exit code is 1 if
-anything differed.
+The specification evaluator and the engine decide generated cases: ad-hoc policies, and directories in batches. A case with a
+difference is reduced and written to `tests/cases/found/`, where it runs with the other cases. The exit code is 1 if there was a
+difference.
 """
 
 from __future__ import annotations
@@ -25,27 +25,27 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--count", type=int, default=None, help="how many comparisons to make")
     parser.add_argument("--seed", type=int, default=0, help="where to start; a run is repeatable")
     parser.add_argument("--rows", type=int, default=60, help="requests per directory")
-    parser.add_argument("--stop-at", type=int, default=10, help="how many differences are enough")
-    parser.add_argument("--bare", action="store_true", help="only say whether something differs: nothing is shrunk or kept")
-    told = parser.parse_args()
-    if told.minutes is None and told.count is None:
-        told.count = 20_000
-    return told
+    parser.add_argument("--stop-at", type=int, default=10, help="stop after this number of differences")
+    parser.add_argument("--bare", action="store_true", help="only report differences, do not reduce or write them")
+    options = parser.parse_args()
+    if options.minutes is None and options.count is None:
+        options.count = 20_000
+    return options
 
 
 def main() -> int:
-    told = arguments()
-    began, made, seed = time.monotonic(), 0, told.seed
+    options = arguments()
+    began, made, seed = time.monotonic(), 0, options.seed
     found: list[Path] = []
 
     def is_done() -> bool:
-        late = told.minutes is not None and time.monotonic() - began > 60 * told.minutes
-        return late or (told.count is not None and made >= told.count) or len(found) >= told.stop_at
+        late = options.minutes is not None and time.monotonic() - began > 60 * options.minutes
+        return late or (options.count is not None and made >= options.count) or len(found) >= options.stop_at
 
     shown = began
     while not is_done():
         kind = "directory" if seed % (LOOSE_PER_DIRECTORY + 1) == 0 else "loose"
-        n, files = (differs if told.bare else examine)(kind, seed, told.rows)
+        n, files = (differs if options.bare else examine)(kind, seed, options.rows)
         made += n
         found += files
         seed += 1
@@ -54,7 +54,7 @@ def main() -> int:
         if time.monotonic() - shown > 10:
             shown = time.monotonic()
             print(f"{made:,} comparisons, {len(found)} differences, seed {seed}, {shown - began:.0f} s", flush=True)
-    print(f"{made:,} comparisons, {len(found)} differences, seeds {told.seed} to {seed - 1}, {time.monotonic() - began:.1f} s")
+    print(f"{made:,} comparisons, {len(found)} differences, seeds {options.seed} to {seed - 1}, {time.monotonic() - began:.1f} s")
     return 1 if found else 0
 
 

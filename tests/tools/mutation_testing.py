@@ -1,8 +1,7 @@
-"""Plant the faults of `mutations.json` one by one in a copy of the package; a short fuzz run, or the test it names, finds each.
+"""Plant each fault of `mutations.json` in a copy of the package; a short fuzz run, or the named test, must find it.
 
 `python tests/tools/mutation_testing.py [--count 20000] [--only WORD] [--part 2/4]`. The copy without a fault must pass first,
-or nothing is proved. A run that ends in a crash, or does not end, counts as found; a fault that does not build is an error of
-the list.
+or the result is meaningless. A crash or a timeout counts as found; a fault that does not build is an error of the list.
 The exit code is 1 if a fault was missed.
 """
 
@@ -21,7 +20,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 LIST = Path(__file__).with_name("mutations.json")
-# in the copy: built often, run briefly, and what waits for many principals in few
+# changes of the copy: fast builds, and caches that are enabled with few principals
 CHANGED = (
     ("setup.py", '"-O3"', '"-O0"'),
     ("src/fastiam/kernel/call/pair_cache.pxd", "MANY_PRINCIPALS = 8192", "MANY_PRINCIPALS = 0"),
@@ -36,7 +35,7 @@ def load_mutations(path: Path = LIST) -> list[dict[str, str]]:
 
 
 def copy_package(folder: Path) -> None:
-    """The sources alone, to be built for quick building."""
+    """Copy the sources, with changes that make them build fast."""
     for name in COPIED:
         source = ROOT / name
         if source.is_dir():
@@ -63,12 +62,12 @@ def search(folder: Path, mutation: Mapping[str, str], count: int) -> tuple[int, 
         command = ["-m", "pytest", "-qx", "-p", "no:cacheprovider", mutation["test"]]
     environment = os.environ | {"PYTHONPATH": str(folder / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
     try:
-        told = subprocess.run(
+        result = subprocess.run(
             [sys.executable, *command], cwd=folder, env=environment, capture_output=True, text=True, timeout=TOO_LONG
         )
     except subprocess.TimeoutExpired:
         return 1, "does not come to an end"
-    return told.returncode, (told.stdout + told.stderr).strip().rpartition("\n")[2]
+    return result.returncode, (result.stdout + result.stderr).strip().rpartition("\n")[2]
 
 
 def planted(mutation: Mapping[str, str], text: str) -> str:
@@ -104,18 +103,18 @@ def main() -> int:
     parser.add_argument("--list", type=Path, default=LIST, help="the file of faults")
     parser.add_argument("--only", default="", help="plant only faults whose description holds this")
     parser.add_argument("--part", type=part, default=(1, 1), help="the second of four parts of the list: 2/4")
-    told = parser.parse_args()
-    number, parts = told.part
-    chosen = [m for m in load_mutations(told.list) if told.only in m["why"] + m["file"]][number - 1 :: parts]
+    options = parser.parse_args()
+    number, parts = options.part
+    chosen = [m for m in load_mutations(options.list) if options.only in m["why"] + m["file"]][number - 1 :: parts]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         copy_package(folder)
         build(folder)
         for sound in {m.get("test"): m for m in chosen}.values():
-            code, last = search(folder, sound, told.count)
+            code, last = search(folder, sound, options.count)
             if code:
                 raise SystemExit(f"something is found without any fault, by {sound.get('test', 'the fuzz')}: {last}")
-        missed = [m for m in chosen if not is_found(folder, m, told.count)]
+        missed = [m for m in chosen if not is_found(folder, m, options.count)]
     print(f"{len(chosen) - len(missed)} of {len(chosen)} planted faults found")
     return 1 if missed else 0
 

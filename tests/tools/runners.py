@@ -1,9 +1,8 @@
-"""Engines as the tests see them: each takes a `Check` and gives an `Answer`.
+"""Engines for tests: each takes a `Check` and returns an `Answer`.
 
-`reference` is the oracle, and `directory` is it too, over a directory made of the loose documents of a case
-(`as_directory`), where that can be said. `compiled` decides one request: over loose documents by `fastiam.simulate`,
-over a directory by `Engine.decide`. `numpy` and `arrow` decide a batch of an engine over a directory, in which the row
-of the case stands between others.
+`reference` is the specification evaluator. `directory` is the same over a directory made of the ad-hoc policies of a case
+(`as_directory`), if a directory can express them. `compiled` decides one request: ad-hoc policies by `fastiam.simulate`, a
+directory by `Engine.decide`. `numpy` and `arrow` decide a batch over a directory, in which the row of the case is between others.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ ERRORS = (PolicyError, RequestValueError, DirectoryError)
 
 
 def can_run(check: Check, engine: str) -> bool:
-    """Whether the case can be told to the engine at all."""
+    """Whether the engine can run the case."""
     if engine == "reference":
         return True
     if engine == "directory":
@@ -39,7 +38,7 @@ def can_run(check: Check, engine: str) -> bool:
 
 
 def case_for_engine(check: Check, engine: str) -> Check:
-    """The case as the engine sees it: names of policies differ where loose documents became a directory."""
+    """The case as the engine sees it: names of policies differ where ad-hoc policies became a directory."""
     return replace(check, translated=check.directory is None and engine not in ("reference", "compiled"))
 
 
@@ -57,7 +56,7 @@ def run(check: Check, engine: str) -> Answer:
         return Answer(error=error)
 
 
-# -- loose documents ---------------------------------------------------------------------------------------------------
+# -- ad-hoc policies ---------------------------------------------------------------------------------------------------
 
 
 def _loose_reference(check: Check) -> Answer:
@@ -88,7 +87,7 @@ def _loose_compiled(check: Check) -> Answer:
 
 
 def build_directory(told: Mapping[str, Json], mode: str = "strict") -> fastiam.Directory:
-    """A directory from its telling: a list of arguments for each method, in an order that lets names be found."""
+    """Build a directory from the arguments of each method, in an order in which names resolve."""
     directory = fastiam.Directory(mode=mode, quotas=None)  # cases are about decisions
     for entry in told.get("accounts", ()):
         directory.add_account(entry["id"], canonical_id=entry.get("canonical_id"))
@@ -132,7 +131,7 @@ def _directory_reference(check: Check) -> Answer:
 
 
 def explain_over(snapshot: Any, check: Check, told: Mapping[str, Json], context: Mapping[str, Json], now: Any) -> Answer:
-    """The reference over a snapshot, asked as `Engine.explain` asks it; what it refuses it raises."""
+    """The reference over a snapshot, called as `Engine.explain` calls it. Raises the errors of invalid requests."""
     from fastiam.model.profile import PrincipalKind
     from fastiam.model.request import (
         Request,
@@ -195,7 +194,7 @@ def _directory_compiled(check: Check) -> Answer:
 
 
 def _batch(check: Check, form: str) -> Answer:
-    """The case as the middle row of three; the rows beside it ask something else of the same engine."""
+    """The case as the middle row of three; the other rows are different requests to the same engine."""
     told = check.request
     subject = casefile.principal_of(told)
     name = subject if isinstance(subject, str) else "the session"
@@ -204,7 +203,7 @@ def _batch(check: Check, form: str) -> Answer:
     context = {key: column([None, value, None]) for key, value in casefile.context_of(told).items()}
     owner = told.get("resource_account")
     engine = compile_check(check)
-    for _ in range(2):  # the second time all that it needs is there, and it takes the short way
+    for _ in range(2):  # the second call finds all plans, and takes the vectorised path
         decisions = engine.decide_many(
             column([name] * 3),
             column([beside, told["action"], beside]),
@@ -252,7 +251,7 @@ COLUMNS: dict[str, Callable[[list[Any]], Any]] = {
 }
 
 
-# -- loose documents told as a directory ---------------------------------------------------------------------------------
+# -- ad-hoc policies as a directory ---------------------------------------------------------------------------------
 
 
 def _translated(check: Check) -> Check:
@@ -270,9 +269,9 @@ _DERIVED = ("aws:principal", "aws:userid", "aws:username", "aws:resource", "aws:
 
 
 def as_directory(check: Check) -> dict[str, Json] | None:
-    """A loose case as a directory, or None where a directory cannot say it.
+    """A case of ad-hoc policies as a directory, or None if a directory cannot express it.
 
-    Not said: keys that a directory derives, and prefixes of unknown keys, which would stand for them too; service-owned
+    Not expressible: keys that a directory derives, and prefixes of unknown keys, which would stand for them too; service-owned
     holders, bare sessions, layers that a kind cannot have, and an endpoint that the context does not name.
     """
     told, policies = check.request, check.policies
@@ -300,7 +299,7 @@ def as_directory(check: Check) -> dict[str, Json] | None:
 
 
 def _record_of(principal: Json, *, has_session_policies: bool) -> str | None:
-    """The ARN of the record that brings the principal's policies, "" where it needs none, None where it cannot be told."""
+    """The ARN of the record with the principal's policies, "" if it needs none, None if it is unknown."""
     if isinstance(principal, Mapping):
         session = principal["session"]
         issuer = session.get("issuer")

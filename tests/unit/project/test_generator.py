@@ -60,6 +60,7 @@ class watching_conditions:
         self.patched.undo()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("outcome", ["OK", "I", "E"])
 def test_generator_outcomes_are_at_least_15_percent_each(answers, outcome):
     share = Counter(answer.outcome for _, answer, _ in answers)[outcome] / N_AD_HOC
@@ -109,7 +110,7 @@ def test_generator_directory_rows_have_every_outcome():
 
 
 def test_generator_resource_denies_name_principals_and_wildcards():
-    """What batches decide in waves, and might take for done before they ask who asks."""
+    """Denies that vectorised steps evaluate, and for which the principal must be checked as well."""
     held = [
         (json.dumps(statement.get("Principal", "*")), str(statement.get("Resource")).rpartition(":")[2])
         for seed in range(200)
@@ -142,6 +143,7 @@ def everything(cases):
     return [statement for case in cases for statement in statements_of(case)]
 
 
+@pytest.mark.slow
 def test_generator_makes_every_operator_variant(everything):
     seen = {operator for s in everything for operator in s.get("Condition", {})}
     wanted = {q + op + e for op in v.OPERATORS for q in v.QUALIFIERS for e in ("", "IfExists") if op != "Null" or not e}
