@@ -233,9 +233,7 @@ def add_show(
             return show_record(entity_type.records(directory)[arn], form, **details)
 
 
-def add_show_by_id(
-    group: click.Group, type_: str, find: Callable[[Directory, str], object | None], *, metavar: str = "ID"
-) -> None:
+def add_show_by_id(group: click.Group, type_: str, find: Callable[[Directory, str], object | None]) -> None:
     """Add `show` for records that have an id and no name; `find` returns None if there is none."""
 
     @group.command("show", help=f"Show the {type_} ID.")
