@@ -165,6 +165,42 @@ def test_fork_waits_for_locks_so_that_a_child_can_take_them() -> None:
             assert Child(use).result() == [False, True]
 
 
+FORKING_THREADS = """
+import os, sys, threading
+from fastiam.runtime import forking
+
+sys.setswitchinterval(1e-5)
+kept = [forking.new_lock(i % 4) for i in range(200)]
+is_done = threading.Event()
+
+def make_locks():
+    while not is_done.is_set():
+        made = [forking.new_lock(i % 4) for i in range(50)]
+
+def fork():
+    for _ in range(300):
+        child = os.fork()
+        if child == 0:
+            os._exit(0)
+        os.waitpid(child, 0)
+
+threads = [threading.Thread(target=fork) for _ in range(2)]
+threading.Thread(target=make_locks, daemon=True).start()
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+is_done.set()
+"""
+
+
+def test_threads_that_fork_while_locks_are_made_do_not_wait_for_each_other() -> None:
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-W", "ignore", "-c", FORKING_THREADS]
+    ended = subprocess.run(command, env=environment, stderr=subprocess.PIPE, timeout=4 * SECONDS, check=True)
+    assert ended.stderr == b""
+
+
 @pytest.mark.parametrize("order", [forking.STS, forking.DIRECTORY, forking.TABLES, forking.LEAF])
 def test_lock_of_every_order_is_free_in_a_child(order: int) -> None:
     lock = forking.new_lock(order)

@@ -7,11 +7,12 @@ can take each of them. `multiprocessing` with the start method `fork` and pre-fo
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 import threading
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
 T = TypeVar("T")
 
@@ -27,9 +28,11 @@ class Forked(Protocol):
 
 
 _registry = threading.RLock()  # guards the sets below; a finalizer may make a lock while its own thread registers one
-_locks: tuple[WeakSet[threading.RLock], ...] = tuple(WeakSet() for _ in range(LEAF + 1))
+_locks: tuple[WeakKeyDictionary[threading.RLock, int], ...] = tuple(WeakKeyDictionary() for _ in range(LEAF + 1))
+_numbers = itertools.count()  # the locks of one order by age
 _objects: WeakSet[Forked] = WeakSet()
-_acquired: list[threading.RLock] = []
+_forking = threading.RLock()  # held from before a fork until after it, so that threads fork one after the other
+_acquired: list[threading.RLock] = []  # guarded by `_forking`
 _is_forked = False
 
 
@@ -47,7 +50,7 @@ def new_lock(order: int) -> threading.RLock:
     """
     lock = threading.RLock()
     with _registry:
-        _locks[order].add(lock)
+        _locks[order][lock] = next(_numbers)
     return lock
 
 
@@ -71,10 +74,11 @@ class cached_property(functools.cached_property[T]):
 
 def _before() -> None:
     """Take all locks. A thread that waits for a lock of a later order must be able to finish, hence the order."""
+    _forking.acquire()
     for locks in _locks:
         with _registry:
-            of_order = list(locks)
-        for lock in of_order:
+            numbers = dict(locks)
+        for lock in sorted(numbers, key=numbers.__getitem__):
             lock.acquire()
             _acquired.append(lock)
     _registry.acquire()
@@ -84,6 +88,7 @@ def _after() -> None:
     _registry.release()
     while _acquired:
         _acquired.pop().release()
+    _forking.release()
 
 
 def _in_child() -> None:
