@@ -119,31 +119,39 @@ def _long_term(caller: Caller, action: str) -> PrincipalRef:
 # -- AssumeRoot -----------------------------------------------------------------------------------------------------------
 
 
-def task_policy(arn: str) -> str:
+def task_policy(arn: str, partition: str) -> str:
     """The session policy of a root task: AWS's own document, whose Deny statements limit the root user to the task (6.1).
 
     Raises
     ------
-    ValidationError: none of the five.
+    ValidationError: none of the five, or not exactly its ARN in the partition.
     """
-    name = arn.partition(TASK_PATH)[2]
-    if name not in TASK_POLICIES or arn.split(":")[2:5] != ["iam", "", "aws"]:
-        raise ValidationError(
-            f"`{shorten(arn)}` is not a task policy",
-            rule="7.1",
-            hint=f"write `arn:aws:iam::aws:{TASK_PATH}{next(iter(TASK_POLICIES))}`",
-        )
-    return json.dumps(TASK_POLICIES[name])
+    prefix = f"arn:{partition}:iam::aws:{TASK_PATH}"
+    document = TASK_POLICIES.get(arn.removeprefix(prefix)) if arn.startswith(prefix) else None
+    if document is None:
+        hint = f"write `{prefix}{next(iter(TASK_POLICIES))}`"
+        raise ValidationError(f"`{shorten(arn)}` is not a task policy", rule="7.1", hint=hint)
+    return json.dumps(document)
+
+
+def _member_of(target: str, partition: str) -> str:
+    """The account of a target: its id, or exactly the ARN of its root. Policies name the target by this ARN."""
+    prefix = f"arn:{partition}:iam::"
+    account = target if is_account(target) else target.removeprefix(prefix).removesuffix(":root")
+    if not is_account(account) or target not in (account, f"{prefix}{account}:root"):
+        hint = f"write the account id, or `{prefix}111111111111:root`"
+        raise ValidationError(f"`{shorten(target)}` is not a member account", rule="7.1", hint=hint)
+    return account
 
 
 def assume_root(issuer: Issuer, caller: Caller, target: str, task_policy_arn: str, duration: int | None) -> IssuedSession:
     """AssumeRoot: a root session on a member account of the caller's organisation, for one task."""
     state, now = issuer.state, issuer.state.now()
-    policy = task_policy(task_policy_arn)
-    seconds = read_duration(duration, limits.ASSUME_ROOT)
     partition = caller.arn.split(":")[1]
-    root = f"arn:{partition}:iam::{target}:root" if is_account(target) else target
-    account = root.split(":")[4] if root.endswith(":root") and root.count(":") == 5 else ""
+    policy = task_policy(task_policy_arn, partition)
+    seconds = read_duration(duration, limits.ASSUME_ROOT)
+    account = _member_of(target, partition)
+    root = f"arn:{partition}:iam::{account}:root"
     profile = state.engine().snapshot.principal(caller.principal)
     request = AuthorizationRequest(
         principal=caller.principal,

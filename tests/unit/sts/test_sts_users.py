@@ -276,9 +276,34 @@ def test_assume_root_by_other_principals_is_refused(management):
     assert layer(ANA, M) == "credential"  # her account administers nothing
     assert layer(MIA, M) == "service"  # no member
     assert layer(MIA, B) == "service"
-    assert layer(MIA, "arn:aws:iam::111111111111:user/eng/ana") in ("service", "identity")
     management.directory.put_inline_policy(MIA, "stop", document({"Effect": "Deny", "Action": "sts:*", "Resource": "*"}))
     assert layer(MIA, A) == "identity"
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        f"arn:aws:sts::{A}:root",
+        f"arn:aws:iam:us-east-1:{A}:root",
+        f"arn:aws-cn:iam::{A}:root",
+        f"ARN:aws:iam::{A}:root",
+        f"arn:x:y:z:{A}:root",
+        f"arn:aws:iam::{A}:x/:root",
+        f"arn:aws:iam::{A}",
+        f"{A}:root",
+        f"arn:aws:iam::{A}:user/eng/ana",
+        "",
+    ],
+)
+def test_assume_root_with_another_spelling_of_the_target_is_refused(management, target):
+    """7.1: a Deny that names the ARN of the member account's root cannot be evaded by another spelling."""
+    deny = document({"Effect": "Deny", "Action": "sts:AssumeRoot", "Resource": ROOT})
+    management.directory.put_inline_policy(MIA, "not-a", deny)
+    with pytest.raises(ValidationError):
+        management.sts.assume_root(MIA, target, UNLOCK)
+    for exact in (A, ROOT):
+        with pytest.raises(AccessDeniedError):
+            management.sts.assume_root(MIA, exact, UNLOCK)
 
 
 @pytest.mark.parametrize("layer", ["identity", "rcp"])
@@ -321,6 +346,9 @@ def test_assume_root_with_bad_parameters_is_refused(management, world):
     for task in (
         "arn:aws:iam::aws:policy/AdministratorAccess",
         f"arn:aws:iam::{A}:policy/root-task/S3UnlockBucketPolicy",
+        UNLOCK.replace("arn:aws:", "arn:aws-cn:"),  # a condition on `sts:TaskPolicyArn` has the exact ARN
+        UNLOCK.replace("arn:aws:", "x:y:"),
+        UNLOCK.replace(":policy/", ":x/policy/"),
         "",
         "x",
     ):
