@@ -61,10 +61,10 @@ def read_token(text: str) -> Token:
     ------
     IdentityTokenError: another form, an algorithm that is not allowed, or no issuer.
     """
-    parts = text.split(".")
-    if len(parts) != 3:
-        raise _refusal("the token does not have three parts", "WI10")
-    header, payload, _ = (_decoded(part) for part in parts)
+    decoded = _decoded(text)
+    if isinstance(decoded, str):
+        raise _refusal(decoded, "WI10")
+    header, payload = decoded
     members, claims = _object(header, "header"), _object(payload, "payload")
     if "crit" in members or "b64" in members:
         raise _refusal("the header of the token has `crit` or `b64`", "WI13")
@@ -84,15 +84,27 @@ def _is_nested(content_type: object) -> bool:
     return isinstance(content_type, str) and content_type.lower().removeprefix("application/") == "jwt"
 
 
-def _decoded(part: str) -> bytes:
-    """A part of a token: base64url without padding, in its one canonical form."""
+def _decoded(text: str) -> tuple[bytes, bytes] | str:
+    """Header and payload of a token, or why it cannot be decoded.
+
+    It raises nothing: a traceback would show the parts, and with them the token.
+    """
+    parts = text.split(".")
+    if len(parts) != 3:
+        return "the token does not have three parts"
+    header, payload, signature = map(_decoded_part, parts)
+    if not (header and payload and signature):
+        return "a part of the token is empty or not base64url without padding"
+    return header, payload
+
+
+def _decoded_part(part: str) -> bytes:
+    """A part of a token: base64url without padding, in its one canonical form; empty if it has another form."""
     try:
         raw = base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)) if _PART.fullmatch(part) else b""
     except ValueError:
-        raw = b""
-    if base64.urlsafe_b64encode(raw).rstrip(b"=").decode() != part or not raw:
-        raise _refusal("a part of the token is empty or not base64url without padding", "WI10")
-    return raw
+        return b""
+    return raw if base64.urlsafe_b64encode(raw).rstrip(b"=").decode() == part else b""
 
 
 def _object(raw: bytes, what: str) -> dict[str, Any]:
