@@ -7,6 +7,7 @@ import hmac
 import json
 import threading
 import traceback
+from dataclasses import replace
 from typing import Any
 
 import jwt
@@ -248,6 +249,75 @@ def test_code_for_an_old_address_does_not_verify_a_new_one():
     world.pools.update_user_attributes(access_token=access, user_attributes=new)
     given = {"access_token": access, "attribute_name": "email", "code": code}
     assert refusal(lambda: world.pools.verify_user_attribute(**given)).startswith("ExpiredCodeException")
+
+
+FIRST = {"user_attribute_update_settings": {"AttributesRequireVerificationBeforeUpdate": ["email", "phone_number"]}}
+BOTH = {"auto_verified_attributes": ["email", "phone_number"], **FIRST}
+ADDRESSES = [("email", "victim@x.example", "eve@evil.example"), ("phone_number", "+15550001", "+15550002")]
+
+
+def set_attribute(world: World, access: str | None, name: str, value: str) -> None:
+    """A user, or without a token an admin, writes an attribute of `eve`."""
+    given = [{"Name": name, "Value": value}]
+    if access is None:
+        world.pools.admin_update_user_attributes(user_pool_id=POOL, username="eve", user_attributes=given)
+    else:
+        world.pools.update_user_attributes(access_token=access, user_attributes=given)
+
+
+@pytest.mark.parametrize(("name", "unproved", "own"), ADDRESSES)
+@pytest.mark.parametrize("is_admin", [False, True])
+def test_code_for_a_pending_address_does_not_verify_the_present_one_that_is_written_again(name, unproved, own, is_admin):
+    world = World(pool={**BOTH, "alias_attributes": [name]}, user=None)
+    world.add_user("eve", **{name: unproved})
+    access = world.tokens("eve")["AccessToken"]
+    set_attribute(world, access, name, own)
+    assert world.sent[-1].destination == own
+    set_attribute(world, None if is_admin else access, name, unproved)
+    given = {"access_token": access, "attribute_name": name, "code": world.code()}
+    assert refusal(lambda: world.pools.verify_user_attribute(**given)).startswith("ExpiredCodeException")
+    shown = {item["Name"]: item["Value"] for item in world.pools.get_user(access_token=access)["UserAttributes"]}
+    assert shown[name] == unproved and shown.get(f"{name}_verified") != "true"
+    assert refusal(lambda: world.password_sign_in(unproved)).startswith("UserNotFoundException")
+    world.add_user("victim", **{name: unproved, f"{name}_verified": "true"})
+    assert "AuthenticationResult" in world.password_sign_in(unproved)
+
+
+@pytest.mark.parametrize(("name", "unproved", "own"), ADDRESSES)
+def test_code_for_a_pending_address_is_void_after_the_address_is_removed(name, unproved, own):
+    world = World(pool=BOTH, user={})
+    access = world.tokens()["AccessToken"]
+    world.pools.update_user_attributes(access_token=access, user_attributes=[{"Name": name, "Value": own}])
+    world.pools.delete_user_attributes(access_token=access, user_attribute_names=[name])
+    given = {"access_token": access, "attribute_name": name, "code": world.code()}
+    assert refusal(lambda: world.pools.verify_user_attribute(**given)).startswith("ExpiredCodeException")
+
+
+@pytest.mark.parametrize(("name", "unproved", "own"), ADDRESSES)
+@pytest.mark.parametrize("purpose", ["verify", "recover", "mfa"])
+def test_code_proves_only_the_address_that_it_was_made_for(purpose, name, unproved, own):
+    """Nothing but the hash ties the code to its address here."""
+    world = World(user={name: own})
+    state, codes = world.pools._state, world.pools._codes
+    pool = state.pool(POOL)
+    user = state.user(pool, "ana")
+    with state.transaction():
+        code = codes.make(pool, user, purpose, name, seconds=60)
+    moved = replace(user, attributes={**user.attributes, name: unproved})
+    with state.transaction():
+        assert refusal(lambda: codes.use(pool, moved, purpose, name, code)).startswith("CodeMismatchException")
+        codes.use(pool, user, purpose, name, code)
+
+
+def test_mfa_code_is_void_after_the_address_changed():
+    world = World()
+    world.pools.set_user_pool_mfa_config(user_pool_id=POOL, email_mfa_configuration={}, mfa_configuration="OPTIONAL")
+    access = world.tokens()["AccessToken"]
+    world.pools.set_user_mfa_preference(access_token=access, email_mfa_settings={"Enabled": True, "PreferredMfa": True})
+    challenge, code = world.password_sign_in(), world.code()
+    given = [{"Name": "email", "Value": "new@x.example"}, {"Name": "email_verified", "Value": "true"}]
+    world.pools.admin_update_user_attributes(user_pool_id=POOL, username="ana", user_attributes=given)
+    assert refusal(lambda: world.answer(challenge, {"EMAIL_OTP_CODE": code})).startswith("ExpiredCodeException")
 
 
 def test_recovery_code_is_void_after_the_address_changed():

@@ -57,6 +57,11 @@ class FileSender:
             file.write(line + "\n")
 
 
+def _key(user: User, purpose: str, attribute: str) -> str:
+    """The key of the one code of a user for a purpose and attribute; a recovery has one code, whichever address it went to."""
+    return f"{user.key}/{purpose}/{'password' if purpose == RECOVER else attribute}"
+
+
 def mask(attribute: str, value: str) -> str:
     """The form in which answers show an address or telephone number (UP33)."""
     if attribute == "email":
@@ -76,38 +81,43 @@ class Codes:
     def __init__(self, state: PoolState) -> None:
         self._state = state
 
-    def make(self, pool: Pool, user: User, purpose: str, attribute: str, seconds: int | None = None) -> Secret:
-        """A new code, which voids the one before it; inside a transaction."""
+    def make(self, pool: Pool, user: User, purpose: str, attribute: str, value: str = "", seconds: int | None = None) -> Secret:
+        """A new code, which voids the one before it; inside a transaction.
+
+        Parameters
+        ----------
+        value : the destination if it is not the attribute of the user. The code proves this value alone.
+        """
         code = Secret(f"{int.from_bytes(self._state.random(16)) % 1_000_000:06d}")
         until = self._state.now() + timedelta(seconds=VALIDITY[purpose] if seconds is None else seconds)
-        key = f"{user.key}/{purpose}/{attribute}"
-        self._state.put("codes", key, Code(self._hash(pool, user, purpose, attribute, code), until))
+        record = Code(self._hash(pool, user, purpose, attribute, value, code), until)
+        self._state.put("codes", _key(user, purpose, attribute), record)
         return code
 
-    def _hash(self, pool: Pool, user: User, purpose: str, attribute: str, code: str) -> bytes:
-        return self._state.keyed_hash(pool, "code", purpose, user.sub, attribute, code)
+    def _hash(self, pool: Pool, user: User, purpose: str, attribute: str, value: str, code: str) -> bytes:
+        value = value or user.attributes.get(attribute, "")
+        return self._state.keyed_hash(pool, "code", purpose, user.sub, attribute, value, code)
 
-    def use(self, pool: Pool, user: User, purpose: str, attribute: str, code: str) -> None:
-        """Check a code and use it up, inside a transaction.
+    def use(self, pool: Pool, user: User, purpose: str, attribute: str, code: str, value: str = "") -> None:
+        """Check a code and use it up, inside a transaction. `value` is as in `make`.
 
         Raises
         ------
         CognitoError: CodeMismatchException, or ExpiredCodeException: it is over, voided, or there is none.
         """
-        key = f"{user.key}/{purpose}/{attribute}"
+        key = _key(user, purpose, attribute)
         stored = self._state.tables.codes.get(key)
         if stored is None or stored.until <= self._state.now():
             message = "Invalid code provided, please request a code again."
             raise CognitoError(message, code="ExpiredCodeException", rule="UP32")
-        if not hmac.compare_digest(stored.hash, self._hash(pool, user, purpose, attribute, code)):
+        if not hmac.compare_digest(stored.hash, self._hash(pool, user, purpose, attribute, value, code)):
             message = "Invalid verification code provided, please try again."
             raise CognitoError(message, code="CodeMismatchException", rule="UP32")
         self._state.put("codes", key, None)
 
-    def void(self, user: User, purpose: str) -> None:
-        """Void the codes of a user for a purpose, inside a transaction."""
-        for key in [key for key in self._state.tables.codes if key.startswith(f"{user.key}/{purpose}/")]:
-            self._state.put("codes", key, None)
+    def void(self, user: User, purpose: str, attribute: str) -> None:
+        """Void a code of a user, inside a transaction."""
+        self._state.put("codes", _key(user, purpose, attribute), None)
 
     def send(
         self, pool: Pool, user: User, source: str, attribute: str, code: Secret, *, client_id: str = "", value: str = ""

@@ -50,7 +50,7 @@ class MfaCalls(AttemptCalls):
             return self._challenge(attempt, TOTP, {"FRIENDLY_DEVICE_NAME": token.name if token and token.name else "TOTP device"})
         attribute = ATTRIBUTE_OF[factor]
         with self._state.transaction():
-            code = self._codes.make(attempt.pool, user, MFA, attribute, attempt.client.session_validity)
+            code = self._codes.make(attempt.pool, user, MFA, attribute, seconds=attempt.client.session_validity)
         self._codes.send(attempt.pool, user, "Authentication", attribute, code, client_id=attempt.client.id)
         medium = "SMS" if factor == SMS else "EMAIL"
         parameters = {

@@ -16,7 +16,7 @@ from fastiam.cognito.user_pools.attributes import (
     refused,
     schema_of,
 )
-from fastiam.cognito.user_pools.codes import RECOVER, SIGN_UP, VERIFY
+from fastiam.cognito.user_pools.codes import MFA, RECOVER, SIGN_UP, VERIFY
 from fastiam.cognito.user_pools.operations import operation
 from fastiam.cognito.user_pools.passwords import check_policy
 from fastiam.cognito.user_pools.records import Pool, User
@@ -93,13 +93,12 @@ class ProfileCalls(RefreshCalls):
                 if name not in values:
                     continue
                 is_new = values[name] != user.attributes.get(name, "")
-                pending.pop(name, None)
-                for purpose, attribute in ((VERIFY, name), (SIGN_UP, name), (RECOVER, "password")):
-                    if is_new:  # a code that went to the old address must not prove the new one
-                        self._state.put("codes", f"{user.key}/{purpose}/{attribute}", None)
+                is_dropped = pending.pop(name, None) is not None
+                for purpose in (VERIFY, SIGN_UP, RECOVER, MFA) if is_new else (VERIFY,) if is_dropped else ():
+                    self._codes.void(user, purpose, name)  # a code that went to one address must not prove another one
                 is_proven = is_admin and values.get(f"{name}_verified") == "true"
                 if is_new and values[name] and not is_proven and name in pool.auto_verified:
-                    codes[name] = self._codes.make(pool, user, VERIFY, name)
+                    codes[name] = self._codes.make(pool, user, VERIFY, name, values[name])
                     if not is_admin and name in pool.verify_before_update:
                         pending[name] = direct.pop(name)
             attributes = changed_values(user, direct, keep_verified=is_admin)
@@ -143,7 +142,7 @@ class ProfileCalls(RefreshCalls):
         with self._state.transaction():
             user = self._state.current(user)
             value = user.pending.get(attribute_name) or user.attributes.get(attribute_name, "")
-            code = self._codes.make(access.pool, user, VERIFY, attribute_name)
+            code = self._codes.make(access.pool, user, VERIFY, attribute_name, value)
         details = self._codes.send(
             access.pool, user, "VerifyUserAttribute", attribute_name, code, client_id=access.client.id, value=value
         )
@@ -158,8 +157,8 @@ class ProfileCalls(RefreshCalls):
         self._limits.count(access.user.key, "verify", CONFIRM_LIMIT)
         with self._state.transaction():
             user = self._state.current(access.user)
-            self._codes.use(access.pool, user, VERIFY, attribute_name, code)
             value = user.pending.get(attribute_name) or user.attributes.get(attribute_name, "")
+            self._codes.use(access.pool, user, VERIFY, attribute_name, code, value)
             pending = {name: stored for name, stored in user.pending.items() if name != attribute_name}
             attributes = {**user.attributes, attribute_name: value, f"{attribute_name}_verified": "true"}
             self._state.put_user(replace(user, attributes=attributes, pending=pending))

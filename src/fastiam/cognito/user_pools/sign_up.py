@@ -179,7 +179,8 @@ class SignUpCalls(RefreshCalls):
         if attribute is None:
             raise CognitoError("Cannot resend codes. Auto verification not turned on.", rule="4.6")
         with self._state.transaction():
-            code = self._codes.make(pool, self._state.current(user), SIGN_UP, attribute)
+            self._state.current(user)
+            code = self._codes.make(pool, user, SIGN_UP, attribute)
         details = self._codes.send(pool, user, "ResendCode", attribute, code, client_id=client.id)
         return {"CodeDeliveryDetails": details}
 
@@ -227,8 +228,9 @@ class SignUpCalls(RefreshCalls):
             message = "Cannot reset password for the user as there is no registered/verified email or phone_number"
             raise CognitoError(message, rule="4.6")
         with self._state.transaction():
+            self._state.current(user)
             self._limits.clear_request(subject)
-            code = self._codes.make(pool, self._state.current(user), RECOVER, "password")
+            code = self._codes.make(pool, user, RECOVER, attribute)
         try:
             details = self._codes.send(pool, user, "ForgotPassword", attribute, code, client_id=client.id)
         except CognitoError as error:
@@ -272,7 +274,7 @@ class SignUpCalls(RefreshCalls):
             raise CognitoError(message, code="CodeMismatchException", rule="4.17")
         with self._state.transaction():
             user = self._state.current(user)
-            self._codes.use(pool, user, RECOVER, "password", confirmation_code)
+            self._codes.use(pool, user, RECOVER, self._recovery_attribute(pool, user) or "", confirmation_code)
             if not user.enabled or not _may_recover(pool, user):
                 raise NotAuthorizedError("User password cannot be reset in the current state.", reason="not_allowed", rule="4.6")
             self._passwords.set(pool, user, Secret(password), temporary=False)

@@ -192,7 +192,7 @@ class UserCalls(SignUpCalls, ProfileCalls):
             user = replace(self._state.current(user), status="RESET_REQUIRED")
             self._state.put_user(user)
             self._limits.clear_request(user.key)
-            code = self._codes.make(pool, user, RECOVER, "password")
+            code = self._codes.make(pool, user, RECOVER, attribute)
         self._codes.send(pool, user, "ForgotPassword", attribute, code)
         return {}
 
