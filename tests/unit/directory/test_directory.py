@@ -53,7 +53,7 @@ def test_everything_survives_writing_and_loading(tmp_path, suffix):
 
 
 def test_records_survive_writing_and_loading_one_by_one(tmp_path):
-    """Not only what decides: everything that was told. Texts are as they were; objects are written anew."""
+    """All records survive, also those that no decision reads. Texts are unchanged; objects are serialised again."""
     directory = everything()
     directory.dump(tmp_path / "d.json")
     again = fastiam.load(tmp_path / "d.json").tables
@@ -69,7 +69,7 @@ def test_records_survive_writing_and_loading_one_by_one(tmp_path):
     assert again.organization == directory.tables.organization
 
 
-def test_what_is_written_follows_the_schema(schema):
+def test_directory_json_follows_the_schema(schema):
     jsonschema.Draft202012Validator.check_schema(schema)
     jsonschema.validate(json.loads(everything().to_json()), schema)
 
@@ -103,6 +103,6 @@ def test_number_tokens_and_text_documents_survive():
     assert '"s3:max-keys":1.0' in directory.to_json()
 
 
-def test_a_directory_says_what_it_holds():
+def test_directory_repr_counts_its_records():
     expected = "3 accounts, 3 principals, 1 groups, 1 managed policies, 3 resources, 0 findings"
     assert repr(everything()) == f"<Directory, strict: {expected}>"

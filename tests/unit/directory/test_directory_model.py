@@ -60,7 +60,7 @@ WRITES = {
     "a role in a group": (lambda d: d.add_principal(DEP, groups=["Eng"]), "cannot be in a group", None),
     "a user with a trust policy": (lambda d: d.add_principal(f"{ANA}2", trust_policy=trust(A)), "no trust policy", None),
     "a trust policy of a user": (lambda d: d.set_trust_policy(ANA, trust(A)), "no trust policy", None),
-    "a trust policy of nobody": (lambda d: d.set_trust_policy(DEP, trust(A)), "there is no", None),
+    "a trust policy of an unknown role": (lambda d: d.set_trust_policy(DEP, trust(A)), "there is no", None),
     "a root user with policies": (
         lambda d: d.add_principal(f"arn:aws:iam::{A}:root", identity_policies=ALLOW), "no policies", "D6",
     ),
@@ -86,7 +86,7 @@ WRITES = {
     "a policy of an alias": (
         lambda d: d.add_resource(f"arn:aws:kms:us-east-1:{A}:alias/a", policy=RESOURCE), "no policy is read", "6.10",
     ),
-    "restricting what is no bucket": (
+    "restricting a resource other than a bucket": (
         lambda d: d.add_resource(f"arn:aws:sqs:us-east-1:{A}:q", restrict_public_buckets=True), "not a bucket", None,
     ),
     "the policy of nothing": (lambda d: d.set_resource_policy(f"{BKT}2", RESOURCE), "there is no", None),
@@ -135,7 +135,7 @@ def test_documents_of_a_lenient_directory_are_read_leniently():
     assert [finding.code for finding in directory.findings] == ["V24"]
 
 
-def test_a_policy_without_document_says_nothing_and_as_a_boundary_allows_nothing():
+def test_policy_without_document_allows_nothing():
     directory = make("lenient")
     directory.add_principal(DEP, identity_policies=[f"{MANAGED}x"], permissions_boundary=f"{MANAGED}y")
     profile = directory.snapshot().principal(DEP)
@@ -149,7 +149,7 @@ def test_a_policy_that_comes_later_counts_from_then_on():
     assert len(directory.snapshot().principal(DEP).identity_policies) == 1
 
 
-def test_trust_policies_may_name_roles_by_name_and_strangers_of_other_accounts():
+def test_trust_policies_accept_names_and_external_roles():
     """N11, N32: for accounts outside the model the ARN is kept; a role may name itself."""
     directory = make()
     directory.add_principal(f"arn:aws:iam::{A}:role/Other", trust_policy=trust(f"arn:aws:iam::{B}:user/ben"))
@@ -194,7 +194,7 @@ def test_an_inline_policy_is_replaced_by_its_name():
         directory.put_inline_policy(DEP, "a", ALLOW)
 
 
-def test_a_mapping_that_its_owner_changes_later_does_not_change_what_is_stored():
+def test_stored_policy_is_independent_of_the_given_mapping():
     document = json.loads(json.dumps(ALLOW))
     directory = Directory()
     directory.add_principal(ANA, identity_policies=[document])
@@ -211,7 +211,7 @@ def test_documents_come_as_text_bytes_and_url_encoded(document):
     assert len(directory.snapshot().principal(ANA).identity_policies) == 1
 
 
-def test_two_texts_in_a_tuple_are_two_documents_and_a_name_with_a_document_is_one():
+def test_policy_tuple_is_two_documents_or_a_named_document():
     directory = Directory()
     text = json.dumps(ALLOW)
     directory.add_principal(ANA, identity_policies=(text, text))
@@ -221,7 +221,7 @@ def test_two_texts_in_a_tuple_are_two_documents_and_a_name_with_a_document_is_on
     assert [p.name for p in snapshot.principal(DEP).identity_policies] == ["deploy"]
 
 
-def test_a_snapshot_is_not_touched_by_later_writes():
+def test_snapshot_is_unaffected_by_later_writes():
     directory = make()
     old = directory.snapshot()
     directory.add_principal(DEP)
@@ -249,7 +249,7 @@ def test_directories_and_snapshots_pickle():
     again.add_principal(f"{ANA}2")
 
 
-def test_an_account_gets_its_details_before_or_after_its_principals():
+def test_account_details_are_set_before_or_after_principals():
     directory = Directory()
     directory.add_principal(ANA)
     directory.add_account(A, canonical_id="cafe", name="main")

@@ -45,7 +45,7 @@ PLACES = [
 
 
 @pytest.mark.parametrize(("accounts", "units", "path"), PLACES)
-def test_an_account_stands_at_its_place_in_the_tree(accounts, units, path):
+def test_account_path_is_that_of_the_organisation_tree(accounts, units, path):
     """5.2: the path ends with `/` and does not hold the account."""
     directory = Directory()
     directory.set_organization("o-1", accounts=accounts, organizational_units=units)
@@ -91,7 +91,7 @@ MISSPELT = [
 
 @pytest.mark.parametrize(("arguments", "message", "hint"), MISSPELT)
 def test_a_misspelt_id_is_refused_with_the_nearest_one(arguments, message, hint):
-    """A unit that is made up in its place would lie beside the policies of the one that was meant."""
+    """A new unit with the misspelt id would not have the policies of the intended unit."""
     directory = Directory()
     with pytest.raises(DirectoryError) as refused:
         directory.set_organization(**{"id": "o-1", "organizational_units": UNITS} | arguments)
@@ -101,14 +101,14 @@ def test_a_misspelt_id_is_refused_with_the_nearest_one(arguments, message, hint)
 
 
 @pytest.mark.parametrize(("arguments", "message"), BROKEN)
-def test_what_is_no_tree_is_refused(arguments, message):
+def test_organisation_that_is_not_a_tree_is_refused(arguments, message):
     directory = Directory()
     with pytest.raises(DirectoryError, match=message):
         directory.set_organization(**{"id": "o-1"} | arguments)
     assert directory.snapshot().account_facts(A).org_id is None
 
 
-def test_the_management_account_belongs_to_the_organisation_and_stands_at_the_root():
+def test_management_account_is_at_the_root_by_default():
     directory = Directory()
     directory.set_organization("o-1", management_account=M)
     assert path_of(directory, M) == "o-1/r-1/"
@@ -152,7 +152,7 @@ def test_a_policy_type_that_is_not_enabled_does_not_apply(types, scp_note, rcp_n
     assert directory.snapshot().account_facts(A).rcp_note == rcp_note
 
 
-def test_levels_can_be_given_account_by_account_without_an_organisation():
+def test_levels_can_be_set_per_account_without_an_organisation():
     directory = Directory()
     directory.set_scps(A, [[scp("root")], [], scp("account")])
     directory.set_rcps(A, [[rcp("root")]])
@@ -161,7 +161,7 @@ def test_levels_can_be_given_account_by_account_without_an_organisation():
     assert (sids(facts.rcps), facts.org_id, facts.org_path) == ([["root"]], None, None)
 
 
-def test_given_levels_stand_in_place_of_the_tree_until_they_are_taken_back():
+def test_given_levels_replace_those_of_the_tree_until_removed():
     directory = Directory()
     directory.set_organization("o-1", management_account=M, accounts={A: None}, scps={A: scp("tree")})
     directory.set_scps(A, [[scp("given")]])

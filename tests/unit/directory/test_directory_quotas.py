@@ -19,7 +19,7 @@ Write = Callable[[Directory], object]
 
 
 def sized(n: int, spaces: int = 0, *, kind: str = "identity") -> str:
-    """The text of a policy with `n` characters that are no white space, and some that are."""
+    """The text of a policy with `n` characters other than white space, and `spaces` of white space."""
     who = '"Principal":{"AWS":"111111111111"},' if kind in ("trust", "vpce") else ""
     what = '"Action":"sts:AssumeRole"' if kind == "trust" else '"Action":"*","Resource":"*"'
     text = f'{{"Version":"2012-10-17","Statement":[{{"Sid":"%s","Effect":"Allow",{who}{what}}}]}}'
@@ -207,14 +207,14 @@ ROWS = QUOTAS | {
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_what_keeps_a_rule_is_written_without_a_word(name):
+def test_write_within_a_rule_has_no_finding(name):
     directory = base()
     ROWS[name].keeps(directory)
     assert directory.findings == ()
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_what_breaks_a_rule_is_refused_with_its_name_and_changes_nothing(name):
+def test_write_that_breaks_a_rule_names_it_and_changes_nothing(name):
     directory = base()
     with pytest.raises(DirectoryError) as error:
         with directory.transaction():
@@ -238,7 +238,7 @@ def test_an_import_reports_it_and_takes_it(name):
 
 
 @pytest.mark.parametrize("name", QUOTAS)
-def test_without_quotas_numbers_do_not_matter(name):
+def test_directory_without_quotas_has_no_limits(name):
     directory = base(quotas=None)
     ROWS[name].breaks(directory)
     assert directory.findings == ()
@@ -279,7 +279,7 @@ def test_a_quota_is_a_number_or_none():
         Directory(quotas=5)
 
 
-def test_white_space_does_not_count_and_other_letters_count_as_one():
+def test_policy_size_excludes_white_space_and_counts_characters():
     assert size_without_space('{ "a":\t"b\r\n c" }') == len('{"a":"bc"}')
     directory = Directory()
     directory.add_managed_policy(POLICY, {**ALLOW, "Id": "ü" * 6_000})  # a mapping has no text of its own
@@ -287,8 +287,8 @@ def test_white_space_does_not_count_and_other_letters_count_as_one():
         directory.add_managed_policy(f"{POLICY}2", {**ALLOW, "Id": "ü" * 6_200})
 
 
-def test_what_has_no_name_has_no_size():
-    """Documents without a name stand for whatever is in force: `simulate` and tests give them so."""
+def test_policy_without_a_name_has_no_size_limit():
+    """Documents without a name represent the effective policies: `simulate` and tests pass them so."""
     directory = Directory()
     directory.add_principal(USER, identity_policies=[sized(200_000)], permissions_boundary=[sized(9_000), sized(9_000)])
     directory.set_scps(A, [[sized(9_000)]])

@@ -84,7 +84,7 @@ UNKNOWN = [
 
 
 @pytest.mark.parametrize(("reader", "name", "hint"), UNKNOWN, ids=[row[0] for row in UNKNOWN])
-def test_a_record_that_is_not_there_is_an_error_with_the_nearest_name(directory, reader, name, hint):
+def test_missing_record_is_an_error_with_the_nearest_name(directory, reader, name, hint):
     with pytest.raises(DirectoryError, match="there is no") as error:
         getattr(directory, reader)(name)
     assert hint in str(error.value)
@@ -110,7 +110,7 @@ def test_documents_are_all_that_the_directory_holds(directory):
     assert directory.documents(ANA)[0].parsed() == ALLOW
 
 
-def test_documents_of_a_loaded_directory_are_those_of_the_written_one(directory, tmp_path):
+def test_loaded_directory_has_the_documents_it_was_written_with(directory, tmp_path):
     directory.dump(tmp_path / "d.json")
     with fastiam.Directory.open(tmp_path / "store.db") as store:
         fastiam.load(tmp_path / "d.json", into=store)
@@ -156,7 +156,7 @@ def test_the_repr_of_a_store_names_its_file(tmp_path):
         assert f"store `{tmp_path / 'store.db'}`" in repr(store)
 
 
-def test_findings_are_shown_by_count_and_first_lines_with_errors_first(tmp_path):
+def test_findings_text_has_count_and_first_lines_errors_first(tmp_path):
     weak = {"Version": "2012-10-17", "Statement": {"Sid": "", "Effect": "Allow", "Action": "s3:*", "Resource": "*"}}
     wrong = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3", "Resource": "*"}}
     users = [{"arn": f"{ANA}{i}", "inline_policies": [weak]} for i in range(7)] + [{"arn": BOB, "inline_policies": [wrong]}]

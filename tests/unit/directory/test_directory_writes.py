@@ -1,4 +1,4 @@
-"""Writes of an account model one by one: what they do, what still hangs on what is to be deleted, and what a new name means."""
+"""Writes of an account model one by one: their effect, deletion of referenced records, and reuse of names."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def trusting(*who: str) -> dict:
 
 @pytest.fixture
 def directory() -> Directory:
-    """Everything once, and nothing that hangs on anything else but `ana` in `Eng`, who has `P`."""
+    """One record of each kind. The only references are those of `ana`: its group `Eng` and its policy `P`."""
     directory = Directory()
     directory.add_managed_policy(P, doing("s3:Get*"))
     directory.add_managed_policy(Q, doing("s3:Put*"))
@@ -82,19 +82,19 @@ def names(directory: Directory, arn: str) -> list[str]:
 # -- policies ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("holder", [BO, ENG, DEP])
-def test_a_policy_is_attached_and_detached(directory, holder):
-    directory.attach_policy(holder, Q)
-    directory.attach_policy(holder, AWS)
-    directory.attach_policy(holder, Q)
-    record = directory.tables.groups[ENG] if holder == ENG else directory.tables.entities[holder]
+@pytest.mark.parametrize("identity", [BO, ENG, DEP])
+def test_a_policy_is_attached_and_detached(directory, identity):
+    directory.attach_policy(identity, Q)
+    directory.attach_policy(identity, AWS)
+    directory.attach_policy(identity, Q)
+    record = directory.tables.groups[ENG] if identity == ENG else directory.tables.entities[identity]
     assert record.attached == (Q, AWS)
-    directory.detach_policy(holder, Q)
-    record = directory.tables.groups[ENG] if holder == ENG else directory.tables.entities[holder]
+    directory.detach_policy(identity, Q)
+    record = directory.tables.groups[ENG] if identity == ENG else directory.tables.entities[identity]
     assert record.attached == (AWS,)
 
 
-def test_what_a_group_has_its_members_have(directory):
+def test_group_policies_apply_to_its_members(directory):
     directory.put_inline_policy(ENG, "own", doing("sqs:*"))
     assert allowed(directory, ANA, "sqs:SendMessage", f"arn:aws:sqs:us-east-1:{A}:q")
     directory.remove_user_from_group(ANA, ENG)
@@ -172,12 +172,12 @@ REFUSED = {
     "deleting what is nothing of Roles Anywhere": (lambda d: d.delete_roles_anywhere(ANA), "there is no trust-anchor"),
     "attaching a policy that is not there": (lambda d: d.attach_policy(BO, f"{P}x"), "document is unknown"),
     "attaching a document": (lambda d: d.attach_policy(BO, "{}"), "not the ARN of a managed policy"),
-    "attaching what is no policy": (lambda d: d.attach_policy(BO, ANA), "not a managed policy"),
+    "attaching another kind of ARN": (lambda d: d.attach_policy(BO, ANA), "not a managed policy"),
     "attaching another account's policy": (lambda d: d.attach_policy(BO, P.replace(A, B)), "another account"),
     "a policy of another account from the start": (
         lambda d: d.add_principal(f"{BO}2", identity_policies=[P.replace(A, B)]), "another account",
     ),
-    "attaching to nobody": (lambda d: d.attach_policy(f"{BO}x", P), "there is no"),
+    "attaching to an unknown user": (lambda d: d.attach_policy(f"{BO}x", P), "there is no"),
     "attaching to a root user": (lambda d: d.attach_policy(f"{IAM}:root", P), "there is no"),
     "detaching what is not attached": (lambda d: d.detach_policy(BO, P), "does not have"),
     "deleting an inline policy that is not there": (lambda d: d.delete_inline_policy(BO, "own"), "no inline policy"),
@@ -206,7 +206,7 @@ REFUSED = {
     "deleting a group with policies": (
         lambda d: (d.remove_user_from_group(ANA, ENG), d.attach_policy(ENG, P), d.delete_group(ENG)), "has the managed policy",
     ),
-    "deleting a policy that somebody has": (lambda d: d.delete_policy(P), "belongs to"),
+    "deleting a policy that is attached": (lambda d: d.delete_policy(P), "belongs to"),
     "deleting a policy that is a boundary": (
         lambda d: (d.set_permissions_boundary(BO, Q), d.delete_policy(Q)), "belongs to",
     ),
@@ -221,7 +221,7 @@ REFUSED = {
         lambda d: [d.add_role_to_instance_profile(PROFILE, role) for role in (DEP, CHAIN)], "one is the most",
     ),
     "a user in an instance profile": (lambda d: d.add_role_to_instance_profile(PROFILE, BO), "not a role"),
-    "nobody in an instance profile": (lambda d: d.add_role_to_instance_profile(PROFILE, f"{DEP}x"), "does not exist"),
+    "an unknown role in an instance profile": (lambda d: d.add_role_to_instance_profile(PROFILE, f"{DEP}x"), "does not exist"),
     "the same instance profile": (lambda d: d.create_instance_profile(PROFILE), "already"),
     "the same SAML provider": (lambda d: d.create_saml_provider(SAML), "already"),
     "the same OIDC provider": (lambda d: d.create_oidc_provider(OIDC), "already"),
@@ -277,7 +277,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_a_refused_write_says_why_and_changes_nothing(directory, name):
+def test_refused_write_gives_the_reason_and_changes_nothing(directory, name):
     write, message = REFUSED[name]
     before = directory.to_json()
     with pytest.raises(DirectoryError, match=message), directory.transaction():
@@ -285,7 +285,7 @@ def test_a_refused_write_says_why_and_changes_nothing(directory, name):
     assert directory.to_json() == before
 
 
-def test_without_an_organisation_its_writes_say_so():
+def test_organisation_write_without_one_is_refused():
     with pytest.raises(DirectoryError, match="there is no organisation"):
         Directory().attach_scp("r-1", FULL)
 
@@ -293,7 +293,7 @@ def test_without_an_organisation_its_writes_say_so():
 # -- deleting, and creating again ------------------------------------------------------------------------------------------
 
 
-def test_everything_goes_once_nothing_hangs_on_it(directory):
+def test_unreferenced_records_can_be_deleted(directory):
     directory.delete_instance_profile(PROFILE)
     directory.delete_provider(SAML)
     directory.delete_provider(OIDC)
@@ -318,7 +318,7 @@ IDS = [("AIDAANA", "AIDANEW"), ("new", "new"), (None, None)]
 
 
 @pytest.mark.parametrize(("old", "new"), IDS)
-def test_a_grant_to_a_deleted_user_is_no_grant_to_the_next_one_of_that_name(old, new):
+def test_grant_to_a_deleted_user_excludes_a_new_user_of_its_name(old, new):
     """E117, N30, N31."""
     directory = Directory()
     directory.add_principal(ANA, unique_id=old)
@@ -339,7 +339,7 @@ def test_a_grant_to_a_deleted_user_is_no_grant_to_the_next_one_of_that_name(old,
 
 
 def test_a_grant_to_an_id_ends_with_it():
-    """E117 as the catalogue tells it."""
+    """E117 as in the catalogue."""
     directory = Directory()
     directory.add_principal(ANA, unique_id="AIDAANA")
     directory.add_resource(BKT, account=A, policy=granting("AIDAANA"))
@@ -352,8 +352,8 @@ def test_a_grant_to_an_id_ends_with_it():
 
 @pytest.mark.parametrize("named", [DEP, f"{IAM}:role/Dep"])
 @pytest.mark.parametrize("where", ["add_principal", "set_trust_policy", "add_resource"])
-def test_trust_in_a_deleted_role_is_no_trust_in_the_next_one(named, where):
-    """E118, N11, N30: however the path is told, and wherever the trust policy was stored."""
+def test_trust_in_a_deleted_role_excludes_a_new_role(named, where):
+    """E118, N11, N30: with or without the path, and wherever the trust policy was stored."""
     directory = Directory()
     directory.add_principal(DEP, identity_policies=[("all", ALLOW)], unique_id="AROADEP")
     if where == "add_resource":
@@ -394,7 +394,7 @@ def test_sessions_accounts_and_services_keep_their_names():
 
 
 def test_a_deny_with_not_principal_spares_the_deleted_user_alone():
-    """N30: the new user is not the one whom the policy spares."""
+    """N30: the new user is not the one that the policy exempts."""
     statement = {"Effect": "Deny", "NotPrincipal": {"AWS": [ANA, A]}, "Action": "*", "Resource": "*"}
     directory = Directory()
     directory.add_principal(ANA, identity_policies=[("all", ALLOW)])
@@ -461,25 +461,25 @@ def test_an_id_that_no_policy_can_name_is_worth_a_word(arn, id_):
     assert (finding.code, finding.severity) == ("DIR-ID", fastiam.Severity.WARN) and arn in finding.message
 
 
-def test_a_made_id_is_no_fact_that_a_request_could_contradict():
-    """K1: a told id is one; and one that is not known is absent."""
+def test_generated_id_cannot_be_contradicted_by_a_request():
+    """K1: a given id can be contradicted; an unknown id is absent."""
     directory = Directory()
     policy = ("own", doing("s3:*", Condition={"StringLike": {"aws:userid": "AIDA*"}}))
-    for name, id_ in (("made", "new"), ("told", "AIDATOLD"), ("unknown", None)):
+    for name, id_ in (("made", "new"), ("given", "AIDAGIVEN"), ("unknown", None)):
         directory.add_principal(f"{IAM}:user/{name}", unique_id=id_, identity_policies=[policy])
     directory.add_resource(BKT, account=A)
     for engine in (directory.compile(), pickle.loads(pickle.dumps(directory)).compile()):
-        ask = [engine.is_allowed(f"{IAM}:user/{name}", "s3:GetObject", BKT) for name in ("made", "told", "unknown")]
+        ask = [engine.is_allowed(f"{IAM}:user/{name}", "s3:GetObject", BKT) for name in ("made", "given", "unknown")]
         assert ask == [True, True, False]
         assert engine.is_allowed(f"{IAM}:user/made", "s3:GetObject", BKT, {"aws:userid": "AIDATRUE"})
         with pytest.raises(fastiam.RequestValueError, match="aws:userid"):
-            engine.is_allowed(f"{IAM}:user/told", "s3:GetObject", BKT, {"aws:userid": "AIDATRUE"})
+            engine.is_allowed(f"{IAM}:user/given", "s3:GetObject", BKT, {"aws:userid": "AIDATRUE"})
 
 
 # -- the organisation --------------------------------------------------------------------------------------------------------
 
 
-def test_an_account_is_under_the_policies_of_its_path_wherever_it_moves(directory):
+def test_moved_account_has_the_policies_of_its_new_path(directory):
     """D10."""
     assert allowed(directory, ANA, "s3:GetObject")
     directory.attach_scp("ou-a", ("no reading", doing("s3:Get*", "Deny")))

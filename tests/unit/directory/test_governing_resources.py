@@ -18,7 +18,7 @@ def at(service: str, rest: str, region: str = "eu-west-1", account: str = A) -> 
 S3 = "arn:aws:s3:::b"
 API = "arn:aws:apigateway:eu-west-1::/restapis/id"
 ROWS = [
-    # request, groups of holders, governs
+    # request, groups of governing resources, governs
     (f"{S3}", [[S3]], "always"),
     (f"{S3}/key/k", [[S3]], "always"),
     (at("s3", "accesspoint/n"), [[at("s3", "accesspoint/n")]], "always"),
@@ -77,7 +77,7 @@ ROWS = [
 
 
 @pytest.mark.parametrize(("request_arn", "groups", "governs"), ROWS, ids=[row[0].split(":", 2)[2] for row in ROWS])
-def test_the_holders_of_a_request_arn_are_those_of_the_table(request_arn, groups, governs):
+def test_governing_resources_of_an_arn_follow_the_table(request_arn, groups, governs):
     """D60, D61."""
     found = governing_resources_of(request_arn)
     assert [list(group) for group in found.groups] == groups
@@ -94,7 +94,7 @@ def test_the_holders_of_a_request_arn_are_those_of_the_table(request_arn, groups
         (S3, S3),
     ],
 )
-def test_two_spellings_of_one_holder_are_stored_as_one(given, stored):
+def test_spellings_of_one_governing_resource_are_stored_as_one(given, stored):
     assert stored_arn(given) == stored
 
 
@@ -139,7 +139,7 @@ GOVERNING = [
 
 
 @pytest.mark.parametrize(("stored", "request_arn", "expected"), [row[1:] for row in GOVERNING], ids=[r[0] for r in GOVERNING])
-def test_stored_policies_govern_as_the_examples_say(stored, request_arn, expected):
+def test_stored_policies_govern_as_in_the_examples(stored, request_arn, expected):
     """E330 to E339."""
     assert sids(stored, request_arn) == expected
 
@@ -152,7 +152,7 @@ def test_a_partial_secret_is_decided_with_the_full_arn():
     assert facts.keys["aws:resourcetag/env"].values == ("a",)
 
 
-def test_nothing_is_partial_beside_a_secret_stored_under_the_exact_arn():
+def test_secret_stored_under_the_exact_arn_is_not_partial():
     directory = Directory()
     directory.add_resource(at("secretsmanager", "secret:db"))
     directory.add_resource(SECRET)

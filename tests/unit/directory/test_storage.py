@@ -1,4 +1,4 @@
-"""The store: what is written is read back, by whatever process, whole or not at all; what is wrong is said."""
+"""The store: each process reads committed transactions in full; errors are reported."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_a_policy_that_was_read_leniently_reads_the_same_again(statement: dict[s
         assert tables_of(again) == written
         (policy,), (before,) = (tables.entities[user("ana")].inline for tables in (tables_of(again), written))
         assert policy.policy == before.policy
-        assert policy.policy.statements, "it was not read before somebody asked"
+        assert policy.policy.statements, "the policy was not parsed before the first read"
 
 
 def test_engines_over_a_store_answer_as_those_over_memory(path: Path) -> None:
@@ -187,7 +187,7 @@ def test_every_type_of_field_comes_back(record: Everything) -> None:
     assert rows.from_text(codec, rows.to_text(codec, record)) == record
 
 
-def test_a_row_says_what_differs_from_the_defaults_and_older_rows_say_less() -> None:
+def test_row_omits_defaults_and_missing_fields_get_them() -> None:
     assert rows.to_text(codec, Everything("x")) == '{"text":"x"}'
     assert rows.from_text(codec, '{"text":"x","number":3}') == Everything("x", number=3)
 
@@ -198,7 +198,7 @@ def test_a_type_that_rows_cannot_hold_is_refused_at_once(hint: Any) -> None:
         rows.codec_of(hint)
 
 
-def test_what_does_not_fit_into_a_row_is_refused_and_nothing_is_written(path: Path) -> None:
+def test_record_that_no_row_can_store_is_refused_unwritten(path: Path) -> None:
     with Directory.open(path) as directory:
         with pytest.raises(StoreError) as caught, directory.transaction():
             directory.add_principal(user("ana"))
@@ -310,7 +310,7 @@ def test_threads_of_one_directory_write_one_after_the_other(path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_writer_killed_at_any_moment_loses_nothing_that_it_acknowledged(path: Path) -> None:
+def test_killed_writer_keeps_acknowledged_transactions(path: Path) -> None:
     """A hundred kills; the writers are forked from one that has imported all, so that it takes seconds."""
     code = """
         import os, random, signal, sys, time, fastiam
@@ -349,7 +349,7 @@ def test_a_writer_killed_at_any_moment_loses_nothing_that_it_acknowledged(path: 
     assert sqlite3.connect(path).execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
-def test_an_interrupt_just_after_a_commit_leaves_memory_and_file_alike(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupt_after_a_commit_leaves_memory_equal_to_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     original = backend_module.SqliteBackend.commit
 
     def commit(backend: backend_module.SqliteBackend, changes: Any) -> None:
@@ -388,7 +388,7 @@ def test_a_refresh_reads_the_changed_records_alone(path: Path, monkeypatch: pyte
             assert engine.updated(reader).is_allowed(user(8), "s3:GetObject", "arn:aws:s3:::b/k")
 
 
-def test_a_book_that_joins_reads_its_rows_and_follows_the_feed(path: Path) -> None:
+def test_joined_record_store_reads_rows_and_follows_changes(path: Path) -> None:
     from badge_store import ANA, Badge, Badges
 
     with Directory.open(path) as one, Directory.open(path) as two, Directory.open(path) as three:
@@ -397,7 +397,7 @@ def test_a_book_that_joins_reads_its_rows_and_follows_the_feed(path: Path) -> No
             one.add_principal(ANA, tags={"team": "red"})
             badges.put("badges", "7", Badge("7", ANA, color="blue"))
             badges.put("printer", "", Badge("p", ANA))
-        assert two.refresh(), "a directory without the book passes its rows over"
+        assert two.refresh(), "a directory without the record store skips its rows"
         late = two.join(Badges())
         assert late.tables == badges.tables and late.of_owner == {ANA: {"7"}}
         with one.transaction():
@@ -408,7 +408,7 @@ def test_a_book_that_joins_reads_its_rows_and_follows_the_feed(path: Path) -> No
             assert three.join(Badges()).tables == badges.tables
 
 
-def test_a_removed_record_is_gone_for_all_and_forgotten_at_last(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_removed_record_is_deleted_everywhere_and_purged(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from badge_store import Badge, Badges
 
     monkeypatch.setattr(backend_module, "_KEEP_REMOVED", 8)
@@ -441,7 +441,7 @@ def test_a_backup_put_in_the_place_of_the_file_is_noticed(path: Path, tmp_path: 
     with Directory.open(path) as directory, Directory.open(path) as reader:
         directory.add_principal(user("bob"))
         assert reader.refresh()
-        for rest in ("-wal", "-shm"):  # as whoever restores a backup of SQLite has to do
+        for rest in ("-wal", "-shm"):  # required when a backup of SQLite is restored
             os.unlink(f"{path}{rest}")
         os.replace(tmp_path / "backup.db", path)
         assert reader.refresh() and list(tables_of(reader).entities) == [user("ana")]
@@ -449,7 +449,7 @@ def test_a_backup_put_in_the_place_of_the_file_is_noticed(path: Path, tmp_path: 
     assert names(path) == {"ana", "cid"}
 
 
-def test_a_store_replaced_in_the_middle_of_a_write_is_not_written(path: Path, tmp_path: Path) -> None:
+def test_store_replaced_during_a_write_is_not_written(path: Path, tmp_path: Path) -> None:
     with Directory.open(tmp_path / "other.db") as other:
         other.add_principal(user("zoe"))
     with Directory.open(path) as directory:
@@ -465,7 +465,7 @@ def test_a_store_replaced_in_the_middle_of_a_write_is_not_written(path: Path, tm
     assert names(path) == {"zoe", "cid"}
 
 
-def test_a_store_that_vanishes_is_no_place_to_write(path: Path) -> None:
+def test_write_to_a_deleted_store_is_refused(path: Path) -> None:
     with Directory.open(path) as directory:
         directory.add_principal(user("ana"))
         path.unlink()
@@ -483,7 +483,7 @@ def test_a_store_is_its_owner_s_alone(path: Path) -> None:
             assert path.with_name(name).stat().st_mode & 0o077 == 0
 
 
-# -- what is wrong is said, and nothing is lost -------------------------------------------------------------------------
+# -- errors are reported, and no data is lost ---------------------------------------------------------------------------
 
 
 def refused(reason: str, path: Path, **options: Any) -> str:
@@ -518,7 +518,7 @@ def test_a_store_of_a_newer_release_is_left_alone(filled: Path) -> None:
     assert filled.read_bytes() == before
 
 
-def test_a_newer_release_that_comes_while_a_store_is_open_is_noticed(filled: Path) -> None:
+def test_format_change_while_a_store_is_open_is_detected(filled: Path) -> None:
     with Directory.open(filled) as directory, Directory.open(filled) as other:
         connection = sqlite3.connect(filled)
         connection.execute(f"PRAGMA user_version = {len(schema.MIGRATIONS) + 1}")
@@ -577,7 +577,7 @@ NOT_A_DATABASE = {"empty": b"", "json": b"{}", "short": b"SQLite format 3\x00 an
 
 
 @pytest.mark.parametrize("content", NOT_A_DATABASE.values(), ids=NOT_A_DATABASE)
-def test_a_file_that_is_no_database(content: bytes, path: Path) -> None:
+def test_file_that_is_not_a_database_is_refused(content: bytes, path: Path) -> None:
     path.write_bytes(content)
     reason = "foreign" if not content else "corrupt"
     refused(reason, path, read_only=True)
@@ -599,7 +599,7 @@ def test_a_database_of_something_else_is_left_alone(path: Path) -> None:
 
 @pytest.mark.slow
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@example(at=0.02734375, bits=128)  # the name of a table is no text any more
+@example(at=0.02734375, bits=128)  # the name of a table is not valid text
 @given(at=st.floats(0, 1, exclude_max=True), bits=st.integers(1, 255))
 def test_a_flipped_byte_is_found_or_harmless(at: float, bits: int, filled: Path) -> None:
     """No byte of the file can change what is read without an error."""
@@ -640,7 +640,7 @@ def seen(filled: Path) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("what", ["file", "folder"])
-def test_a_read_only_file_or_folder_refuses_writes_and_keeps_what_it_has(what: str, seen: Path) -> None:
+def test_read_only_file_or_folder_refuses_writes_unchanged(what: str, seen: Path) -> None:
     seen.chmod(0o444 if what == "file" else 0o666)
     seen.parent.chmod(0o777 if what == "file" else 0o555)
     code = """
@@ -659,7 +659,7 @@ def test_a_read_only_file_or_folder_refuses_writes_and_keeps_what_it_has(what: s
     assert len(names(seen)) == 200
 
 
-def test_a_store_in_a_folder_that_nobody_can_write_is_read_and_followed(seen: Path) -> None:
+def test_store_in_a_read_only_folder_is_read_and_followed(seen: Path) -> None:
     """As on a read-only mount; here another user, root or the owner, writes now and then all the same."""
     code = """
         import os, sys, fastiam, fastiam.api.directory, fastiam.storage
@@ -707,7 +707,7 @@ def test_a_full_disk_loses_nothing(filled: Path) -> None:
     assert len(names(filled)) == 201 and "after" in names(filled)
 
 
-def test_a_full_database_says_so(filled: Path) -> None:
+def test_full_database_raises_store_error(filled: Path) -> None:
     with Directory.open(filled, quotas=None) as directory:
         with directory.transaction_manager.backend._connection.use() as connection:
             connection.execute("PRAGMA max_page_count = 30")
@@ -719,7 +719,7 @@ def test_a_full_database_says_so(filled: Path) -> None:
     assert len(names(filled)) == 200
 
 
-def test_a_store_locked_too_long_says_so(filled: Path) -> None:
+def test_lock_timeout_raises_store_error(filled: Path) -> None:
     other = sqlite3.connect(filled, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with Directory.open(filled, timeout=0.05) as directory:
@@ -742,7 +742,7 @@ def test_a_closed_directory_reads_on_and_does_not_write(filled: Path) -> None:
         assert caught.value.reason == "closed"
 
 
-def test_a_directory_over_a_store_does_not_pickle_and_what_comes_of_it_does(filled: Path) -> None:
+def test_directory_with_a_store_is_not_pickled_engines_are(filled: Path) -> None:
     with Directory.open(filled) as directory:
         with pytest.raises(TypeError, match="store"):
             pickle.dumps(directory)

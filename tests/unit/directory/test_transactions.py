@@ -102,7 +102,7 @@ def test_outside_of_a_transaction_nothing_changes(directory: fastiam.Directory) 
     assert not badges_of(directory).tables.badges
 
 
-def test_a_directory_that_nobody_has_is_gone_at_once() -> None:
+def test_unreferenced_directory_is_freed_immediately() -> None:
     """Without a collection: what was loaded is large, and a service that loads again and again holds one of them."""
     directory = fastiam.Directory()
     directory.add_principal(ANA, identity_policies=ALLOW)
