@@ -35,7 +35,7 @@ def test_signin_token_becomes_a_console_session_once(world):
     assert [event.kind for event in world.events[2:]] == ["GetSigninToken", "ConsoleLogin", "ConsoleLogin"]
 
 
-def test_console_session_ends_by_revocation_like_its_role_session(world):
+def test_console_session_ends_by_revocation_of_its_role_session(world):
     """CF12: the session of the engine is the same."""
     made = world.assume(good())
     session = world.federation.console_login(world.federation.signin_token(made.credentials), HOME)
@@ -96,7 +96,7 @@ def test_session_duration_needs_a_role_that_is_not_chained(world):
             world.federation.signin_token(direct, seconds)
 
 
-def test_saml_sign_in_spends_the_assertion_and_ignores_the_maximum_of_the_role(world):
+def test_saml_sign_in_redeems_and_ignores_the_role_maximum(world):
     """CF20."""
     both = {"roles": [f"{DEV},{CORP}", f"{OPS},{CORP}"], "attributes": {"SessionDuration": ["28800"]}}
     session = world.federation.console_sign_in(DEV, CORP, good(**both), relay_state=HOME)

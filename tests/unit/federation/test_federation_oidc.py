@@ -140,8 +140,8 @@ def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
     """The evaluator that decides trust policies."""
     if request.param == "reference":
 
-        def literally(principal, resource, asked, endpoint, settings):
-            return decide(principal, resource, asked, endpoint=endpoint, settings=settings).decision
+        def literally(principal, resource, query, endpoint, settings):
+            return decide(principal, resource, query, endpoint=endpoint, settings=settings).decision
 
         monkeypatch.setattr(sts_trust, "_decide", sts_trust._decide_profiles)
         monkeypatch.setattr(sts_trust, "decide_profiles", literally)
@@ -224,7 +224,7 @@ def test_deleted_provider_ends_acceptance_and_no_session():
     assert world.outcome() == "OK" and world.issuer.rounds == rounds + 1
 
 
-def test_token_is_used_again_until_it_expires_unless_set_otherwise():
+def test_token_can_be_reused_until_it_expires_by_default():
     """F092."""
     world, single = OidcWorld(), OidcWorld(settings=FederationSettings(web_identity_single_use=True))
     token = world.token(jti="j1")
@@ -248,7 +248,7 @@ def facebook(token: str, now: Any) -> AccessToken:
     return AccessToken("other-app" if token == "foreign" else "my-app", "user-7", now.replace(year=now.year + (token != "past")))
 
 
-def test_access_tokens_are_checked_by_the_callable_of_the_deployment():
+def test_access_tokens_are_checked_by_the_given_callable():
     """F094: without a condition on `app_id` the token of any application will do, and the trust policy has a finding."""
     name = "graph.facebook.com"
     world = OidcWorld(token_checkers={name: facebook})
@@ -291,10 +291,10 @@ def test_access_tokens_are_checked_by_the_callable_of_the_deployment():
     ids=str,
 )
 def test_checker_of_facebook_reads_the_answer_strictly(answer, expected):
-    asked = []
+    urls = []
 
     def fetch(url, limits):
-        asked.append(url)
+        urls.append(url)
         if isinstance(answer, Exception):
             raise answer
         return FetchResult(answer, b"{}") if isinstance(answer, int) else FetchResult(200, json.dumps(answer).encode())
@@ -306,7 +306,7 @@ def test_checker_of_facebook_reads_the_answer_strictly(answer, expected):
         with pytest.raises(expected) as error:
             check("a b&c", now)
         assert "a b" not in repr(error.value) and "secret" not in repr(error.value)
-    assert asked == ["https://graph.facebook.com/debug_token?input_token=a+b%26c&access_token=app%7Csecret"]
+    assert urls == ["https://graph.facebook.com/debug_token?input_token=a+b%26c&access_token=app%7Csecret"]
 
 
 @pytest.mark.parametrize(

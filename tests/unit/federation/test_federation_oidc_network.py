@@ -233,7 +233,7 @@ def test_server_that_is_not_there_and_one_without_http(authority, tmp_path):
      "https://2130706433/", "https://0x7f000001/", "https://127.1/", "https://oidc.example:99999/", "https://oidc.example/a b",
      "https://oidc.example/\r\nX: y", "https://169.254.169.254/latest", "https://[fe80::1%25eth0]/", "//oidc.example/"],
 )  # fmt: skip
-def test_url_other_than_https_by_host_name_is_refused_without_connection(url):
+def test_url_other_than_https_by_host_name_is_never_contacted(url):
     connected = []
     fetch = HttpsFetch(resolve=lambda host, port: connected.append(host) or [("127.0.0.1", 1)])
     with pytest.raises(FetchError) as error:

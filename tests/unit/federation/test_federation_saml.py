@@ -166,8 +166,8 @@ def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
     """The evaluator that decides trust policies."""
     if request.param == "reference":
 
-        def literally(principal, resource, asked, endpoint, settings):
-            return decide(principal, resource, asked, endpoint=endpoint, settings=settings).decision
+        def literally(principal, resource, query, endpoint, settings):
+            return decide(principal, resource, query, endpoint=endpoint, settings=settings).decision
 
         monkeypatch.setattr(sts_trust, "_decide", sts_trust._decide_profiles)
         monkeypatch.setattr(sts_trust, "decide_profiles", literally)
@@ -183,7 +183,7 @@ def test_saml_case(case, engine, monkeypatch):
         run.check(step)
 
 
-# -- what is no redemption of a response ----------------------------------------------------------------------------------
+# -- other uses of a response --------------------------------------------------------------------------------------------
 
 
 def test_name_qualifier_is_that_of_the_documentation():
@@ -204,7 +204,7 @@ def test_result_has_the_members_of_the_api():
     assert made.name_qualifier == made.session.context["saml:namequalifier"]
 
 
-def test_session_policies_narrow_and_are_checked_before_the_trust_policy():
+def test_session_policies_are_checked_before_the_trust_policy():
     """Step 14."""
     world = SamlWorld()
     world.directory.set_trust_policy(DEV, trust(CORP2))
@@ -217,7 +217,7 @@ def test_session_policies_narrow_and_are_checked_before_the_trust_policy():
     assert made.packed_policy_size > 0 and made.session.policies
 
 
-def test_duration_out_of_range_is_refused_before_the_response_is_read():
+def test_duration_out_of_range_is_refused_before_parsing():
     """Step 1."""
     with pytest.raises(StsError) as error:
         SamlWorld().assume("not a response", duration=899)
@@ -305,7 +305,7 @@ def test_metadata_of_one_entity_in_a_list_are_read():
     assert info.entity_id == "https://idp.example/saml" and not info.incomplete
 
 
-def test_imported_metadata_with_a_byte_order_mark_are_read_with_a_warning():
+def test_imported_metadata_with_a_byte_order_mark_warns():
     """F001, IP11."""
     world = SamlWorld()
     world.directory.update_saml_provider(CORP, "\ufeff" + metadata())
@@ -313,7 +313,7 @@ def test_imported_metadata_with_a_byte_order_mark_are_read_with_a_warning():
     assert world.federation.verify_saml(DEV, CORP, good()).session_name == "eva"
 
 
-def test_incomplete_provider_is_visible_and_verifies_after_an_update():
+def test_incomplete_provider_is_visible_and_can_be_updated():
     """IP45."""
     world = SamlWorld()
     world.directory.create_saml_provider(CORP2)

@@ -219,7 +219,7 @@ def test_certificate_outside_its_dates_verifies_nothing():
     assert lax.verify_saml(DEV, CORP, good()).session_name == "eva"
 
 
-def test_rsa_key_of_1024_bits_next_to_a_good_one_verifies_nothing():
+def test_rsa_key_of_1024_bits_among_others_verifies_nothing():
     """IP14."""
     weak = rsa_key("weak", 1024)
     world = SamlWorld()
