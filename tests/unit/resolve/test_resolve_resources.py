@@ -85,29 +85,29 @@ def test_a_tag_against_the_record_is_an_error_by_either_name(arn, key):
     directory = make()
     directory.add_principal(f"arn:aws:iam::{A}:role/R", tags={"x": "1"})
     for engine in (directory.compile(), directory.compile().updated(directory)):
-        asked = (ANA, f"{arn.split(':')[2]}:GetTags", arn)
+        query = (ANA, f"{arn.split(':')[2]}:GetTags", arn)
         for call in (engine.decide, engine.is_allowed, engine.explain):
-            call(*asked, {key: "1"})
+            call(*query, {key: "1"})
             with pytest.raises(RequestValueError, match="contradicts"):
-                call(*asked, {key: "2"})
+                call(*query, {key: "2"})
         with pytest.raises(RequestValueError, match="contradicts"):
-            engine.decide_many(*([column] for column in asked), {key: ["2"]})
+            engine.decide_many(*([column] for column in query), {key: ["2"]})
 
 
 def test_role_with_a_trust_policy_is_a_resource_of_its_account():
-    """D23: of the engine in all ways, too."""
+    """D23: by every method of the engine."""
     role = f"arn:aws:iam::{A}:role/R"
     directory = make()
     trust = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
     directory.add_principal(role, trust_policy={"Version": "2012-10-17", "Statement": [trust]})
     engine = directory.compile()
-    asked = (f"arn:aws:iam::{B}:user/bo", "sts:AssumeRole", role)
+    query = (f"arn:aws:iam::{B}:user/bo", "sts:AssumeRole", role)
     for call in (engine.decide, engine.is_allowed, engine.explain):
         with pytest.raises(RequestValueError, match="belongs to account"):
-            call(*asked, resource_account=B)
+            call(*query, resource_account=B)
     with pytest.raises(RequestValueError, match="belongs to account"):
-        engine.decide_many(*([column] for column in asked), resource_accounts=[B])
-    assert not engine.is_allowed(*asked)
+        engine.decide_many(*([column] for column in query), resource_accounts=[B])
+    assert not engine.is_allowed(*query)
 
 
 @pytest.mark.parametrize("given", ["", "A", "1111", 111111111111])

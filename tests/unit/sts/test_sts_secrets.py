@@ -1,4 +1,4 @@
-"""No secret shows where it was not asked for: not in representations, logs, messages, tracebacks or pickles."""
+"""No secret shows unless requested: representations, logs, messages, tracebacks or pickles."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def seconds(world: World, credentials: Credentials) -> float:
 
 
 @pytest.mark.parametrize(
-    ("who", "asked", "lasts"),
+    ("who", "duration", "lasts"),
     [
         (ANA, None, 43_200),
         (ANA, 900, 900),
@@ -47,13 +47,13 @@ def seconds(world: World, credentials: Credentials) -> float:
         (ROOT, 899, None),
     ],
 )
-def test_how_long_a_session_token_lasts(world, who, asked, lasts):
+def test_how_long_a_session_token_lasts(world, who, duration, lasts):
     """Table 7.1, S1."""
     if lasts is None:
         with pytest.raises(ValidationError):
-            world.sts.get_session_token(who, duration=asked)
+            world.sts.get_session_token(who, duration=duration)
     else:
-        assert seconds(world, world.sts.get_session_token(who, duration=asked).credentials) == lasts
+        assert seconds(world, world.sts.get_session_token(who, duration=duration).credentials) == lasts
 
 
 def test_a_session_token_cannot_manage_iam_without_mfa(world):
@@ -115,11 +115,11 @@ def test_a_federation_name_has_its_form(world, name):
 
 
 @pytest.mark.parametrize(
-    ("who", "asked", "lasts"), [(ANA, None, 43_200), (ANA, 129_600, 129_600), (ROOT, None, 3_600), (ROOT, 9_999, 3_600)]
+    ("who", "duration", "lasts"), [(ANA, None, 43_200), (ANA, 129_600, 129_600), (ROOT, None, 3_600), (ROOT, 9_999, 3_600)]
 )
-def test_how_long_a_federated_user_lasts(world, who, asked, lasts):
+def test_how_long_a_federated_user_lasts(world, who, duration, lasts):
     """Table 7.1."""
-    assert seconds(world, world.sts.get_federation_token(who, "kio", duration=asked).credentials) == lasts
+    assert seconds(world, world.sts.get_federation_token(who, "kio", duration=duration).credentials) == lasts
 
 
 def test_federated_user_needs_user_and_session_policies(world):
