@@ -86,7 +86,7 @@ def test_policies_come_from_one_place(compiled, where):
 
 def test_file_of_the_wrong_kind_is_reported_with_its_kind(compiled, tmp_path):
     code, _, err = compiled("explain", "--engine", "d.json", *REQUEST)
-    assert code == 1 and "d.json: is no saved engine" in err and "fastiam compile --out" in err
+    assert code == 1 and "d.json: is not a saved engine" in err and "fastiam compile --out" in err
     code, _, err = compiled("explain", "--policies", "e.fastiam", *REQUEST)
     assert code == 1 and "e.fastiam: is an engine file, not a file of policies" in err and "--engine" in err
     (tmp_path / "cut").write_bytes((tmp_path / "e.fastiam").read_bytes()[:-1])

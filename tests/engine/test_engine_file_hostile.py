@@ -116,14 +116,14 @@ def sealed(data: bytearray) -> bytes:
     return with_head(bytes(data), json.dumps(head, separators=(",", ":")).encode())
 
 
-# -- what is no saved engine -------------------------------------------------------------------------------------------------
+# -- what is not a saved engine -------------------------------------------------------------------------------------------------
 
 FOREIGN = {
     "empty": (b"", "is empty"),
-    "a picture": (b"\x89PNG\r\n\x1a\n" + bytes(1000), "is no saved engine"),
-    "JSON": (b'{"accounts": []}', "is no saved engine"),
+    "a picture": (b"\x89PNG\r\n\x1a\n" + bytes(1000), "is not a saved engine"),
+    "JSON": (b'{"accounts": []}', "is not a saved engine"),
     "a start of it": (MAGIC[:5], "is truncated: it has 5 bytes"),
-    "another": (MAGIC[:8] + bytes(100), "is no saved engine"),
+    "another": (MAGIC[:8] + bytes(100), "is not a saved engine"),
 }
 
 

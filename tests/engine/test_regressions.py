@@ -329,7 +329,7 @@ ARGUMENTS = {
     "on_error": ({"on_error": "ignore"}, "unknown value `ignore`"),
     "now without a zone": ({"now": datetime(2030, 1, 1)}, "a datetime needs a time zone"),
     "now as a number": ({"now": 5}, "`now` must be a datetime, not `int`"),
-    "context as a list": ({"context": [1]}, "`list` is no context"),
+    "context as a list": ({"context": [1]}, "`list` is not a context"),
     "a key that is no text": ({"context": {1: "v"}}, "a context key must be text, not `int`"),
     "one key twice": ({"context": {"app:k": "v", "APP:K": "v"}}, "`app:k` and `APP:K` are one key"),
     "sessions as a list": ({"sessions": [1]}, "`list` is not a mapping of sessions"),
@@ -365,7 +365,7 @@ def test_context_that_is_not_a_mapping_is_refused(context, unknown):
         lambda: fastiam.simulate(ANA, "s3:GetObject", "*", context=context, identity_policies=[READS], unknown=unknown),
     ]
     for call in calls:
-        with pytest.raises(RequestValueError, match="`(int|str|list)` is no context") as caught:
+        with pytest.raises(RequestValueError, match="`(int|str|list)` is not a context") as caught:
             call()
         assert caught.value.column == "context" and "pass a mapping" in caught.value.hint
 

@@ -56,7 +56,7 @@ def pieces(text: str, *, variables: bool, wildcards: bool) -> list[Piece]:
 
 
 def _split(text: str) -> Iterator[tuple[str, Piece | None]]:
-    """What stands before each variable, and the variable; `${*}` and its kin are literal characters (VR4)."""
+    """The text before each variable, and the variable; `${*}`, `${?}` and `${$}` are literal characters (VR4)."""
     at = 0
     for match in _VARIABLE.finditer(text):
         before = text[at : match.start()]

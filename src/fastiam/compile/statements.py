@@ -130,7 +130,7 @@ class Statements:
         return self._bodies.get(body, self._tables.body, *body)
 
     def _action_element(self, s: Statement) -> tuple[int, int, int]:
-        """Flags of a body, and where its action patterns lie and how many there are."""
+        """Flags of a body, and the position and number of its action patterns."""
         if s.actions is None:
             return int(BodyFlag.NO_ACTION), 0, 0
         numbers = [self._action(text) for text in s.actions]
@@ -164,7 +164,7 @@ class Statements:
 
     def _element(self, texts: tuple[str, ...], inverted: bool, variables: bool) -> int:
         found = [self._patterns.get((text, variables), self._pattern, text, variables) for text in texts]
-        # the variables of the other entries are kept: an answer may be said to depend on them (D74)
+        # the variables of the other entries are kept: a decision may depend on them (D74)
         if not inverted and any(is_all for _, is_all, _ in found) and not any(has_variables for _, _, has_variables in found):
             return NONE
         number: int = self._tables.resource_element([number for number, _, _ in found])

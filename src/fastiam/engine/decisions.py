@@ -361,7 +361,7 @@ class Decisions:
 
     @cached_property
     def _used(self) -> tuple[npt.NDArray[np.int32], tuple[StatementRef, ...]]:
-        """`(codes, refs)` with the reported statements alone: an organisation holds many more than one batch meets."""
+        """`(codes, refs)` with only the reported statements: an organisation has many more than one batch reports."""
         codes = self._reasons(self._statement)
         used = np.flatnonzero(np.bincount(codes + 1)[1:])
         # the last entry serves -1, which means "none" before and after

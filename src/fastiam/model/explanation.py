@@ -30,8 +30,8 @@ class MatchedStatement(Result):
 class ResidualStatement(Result):
     """A statement that applies or not by the values of unknown keys, and that matters (spec D73, D74).
 
-    `keys` are the folded unknown keys that it reads; `conditions` the entries that read them. A key that stands in no
-    entry is read by a policy variable of its resources, or by its principal element.
+    `keys` are the folded unknown keys that it reads; `conditions` the entries that read them. A key that no entry
+    reads is read by a policy variable of its resources, or by its principal element.
     """
 
     ref: StatementRef
@@ -69,7 +69,7 @@ class LayerResult(Result):
 
 @dataclass(frozen=True, slots=True)
 class Explanation(Result):
-    """The whole record of spec 6.9; `str()` of it tells it to people.
+    """The whole record of spec 6.9; `str()` of it is a text for people.
 
     `missing` lists alternatives for an implicit deny, each a set of layers that would have to allow, such as
     `("identity",)` or `("resource:D",)`. `residual_statements` are, for `DEPENDS`, the statements on which it depends.

@@ -68,8 +68,8 @@ class PrincipalProfile:
     keys : derived and session context keys by folded name (spec 5.2, 5.3).
     absent_keys : folded names that this caller is known not to have, where a value from the caller of an Engine
         contradicts (K1); a name ending in `/` stands for all keys that start so.
-    open_keys : names in `keys` that only hold what is assumed of a session or service of which nobody knows more: a value
-        from the caller of an Engine replaces it and contradicts nothing (K1), and it can be declared unknown (D71).
+    open_keys : names in `keys` with values that are assumed for a session or service because no record has more: a value
+        from the caller of an Engine replaces them and contradicts nothing (K1), and they can be declared unknown (D71).
     declarable_keys : names in `keys` that can be declared unknown (D71) though another value contradicts them (K1): the tags
         of a role, whose sessions may have other values that are unknown.
     identity_policies : user's or role's own, then the groups'; inline before attached (D51).
@@ -135,9 +135,9 @@ class ResourceProfile:
     ----------
     arn : the literal ARN to decide with, or `*`. (A partial secret ARN has become the full one.)
     partition : None for `*`.
-    account : the owner (D23), None where nothing tells and the principal has no account.
+    account : the owner (D23), None if no source determines it and the principal has no account.
     assumed_owner, owner_override, unknown_owner : D23; `unknown_owner` only where the engine denies such requests.
-    policies : the resource policies of all holders in the order of 6.10, None where there is none.
+    policies : the resource policies of all governing resources in the order of 6.10, None where there is none.
     rcps : None where RCPs do not apply for reasons of the account (D14), with the reason in `rcp_note`.
     keys : `aws:ResourceAccount`, `aws:ResourceOrgID`, `aws:ResourceOrgPaths`, `aws:ResourceTag/*` by folded name.
     blocks_public : RestrictPublicBuckets is on and the bucket policy is public (D33).
@@ -213,14 +213,14 @@ class ResourceFacts:
     Attributes
     ----------
     arn : the ARN to decide with; a partial secret ARN has become the full one.
-    account : the recorded owner, of the resource or else of its holder; None where nothing is recorded.
-    policies : policies of all holders in the order of 6.10, None where there is none.
+    account : the recorded owner, of the resource or else of its governing resource; None where nothing is recorded.
+    policies : policies of all governing resources in the order of 6.10, None where there is none.
     governs : when `policies` count: `always`; `trust` only for the STS calls on a role (6.10, row `iam`); `service` only for
         SVC requesters (row `logs`).
     keys : `aws:ResourceTag/*` by folded name, from the record of exactly this ARN.
     blocks_public : D33.
-    start : how ARNs begin, up to a `/` or `:` of their last field, that all have these facts, but for those with a record of
-        their own: what lies under one holder. Empty where no other ARN surely has them.
+    start : a prefix up to a `/` or `:` of the last field. All ARNs with this prefix have these facts, except those with a
+        record of their own: the entries of one governing resource. Empty if no other ARN is known to have them.
     """
 
     arn: str

@@ -36,7 +36,7 @@ class ContextValue:
 
     `multi` is the flag of C5. `conflict` marks a key that came in two spellings with different values (C6): every
     operator but `Null` is `U` on it, and it never resolves as a variable. `name` is the key as the caller wrote it,
-    "" where nobody did: `aws:TagKeys` keeps the spelling of the `aws:RequestTag/` keys it is derived from.
+    "" if the caller did not: `aws:TagKeys` keeps the spelling of the `aws:RequestTag/` keys it is derived from.
     """
 
     values: tuple[str, ...]
@@ -50,7 +50,7 @@ class Request:
     """One request: a literal action, the context by folded key name, and the instant `now` in epoch seconds (K5).
 
     `unknown` holds what the caller declares unknown (spec 6.11), folded: keys, and prefixes that end in `*`, which stand for
-    all keys that start so and of which the caller says nothing. `absent` are the keys that it says are absent.
+    all keys that start so and that the caller does not give. `absent` are the keys that it declares absent.
     """
 
     action: str
@@ -109,7 +109,7 @@ def check_context(context: object, hint: str = "pass a mapping of context keys t
     if context is None:
         return {}
     if not isinstance(context, Mapping):
-        raise RequestValueError(f"`{type(context).__name__}` is no context", column="context", hint=hint)
+        raise RequestValueError(f"`{type(context).__name__}` is not a context", column="context", hint=hint)
     return context
 
 
@@ -260,7 +260,7 @@ def read_value(name: str, raw: object, *, strict: bool = True) -> ContextValue |
 
 
 def absent_keys(context: Mapping[str, object]) -> frozenset[str]:
-    """The folded keys of a caller's context that hold None or an empty list: said to be absent."""
+    """The folded keys of a caller's context that hold None or an empty list: declared absent."""
     return frozenset(
         fold(check_key(name))
         for name, raw in context.items()
@@ -318,7 +318,7 @@ def check_root(unknown: Collection[str]) -> None:
     """
     if "aws:assumedroot" in unknown:
         raise RequestValueError(
-            "`aws:AssumedRoot` tells what kind of principal a root user is, so it cannot be unknown", column="unknown"
+            "`aws:AssumedRoot` determines what kind of principal a root user is, so it cannot be unknown", column="unknown"
         )
 
 

@@ -91,16 +91,16 @@ class SourceMap:
         try:
             at = self._walk(path)
             return None if at is None else (at, _end(self.text, at))
-        except (ValueError, IndexError):  # the text is no JSON
+        except (ValueError, IndexError):  # the text is not JSON
             return None
 
     def name(self, path: Path) -> tuple[int, int] | None:
         """The span of the *name* of the member under `path` (its last step is a name), or None."""
         try:
-            holder = self._walk(path[:-1])
-            if holder is None or self.text[holder] != "{" or not isinstance(path[-1], str):
+            parent = self._walk(path[:-1])
+            if parent is None or self.text[parent] != "{" or not isinstance(path[-1], str):
                 return None
-            found = self.members(holder).get(path[-1])
+            found = self.members(parent).get(path[-1])
             return found and (found[0], found[1])
         except (ValueError, IndexError):
             return None
@@ -214,7 +214,7 @@ def _plain(step: str) -> bool:
 
 
 def locate(text: str, path: Path) -> tuple[int, int] | None:
-    """The span of the value under `path`, or None; None too where the text is no JSON."""
+    """The span of the value under `path`, or None; None too where the text is not JSON."""
     return source_map(text).value(path)
 
 

@@ -43,7 +43,7 @@ def load_engine(cls: type[E], path: str | os.PathLike[str], options: Mapping[str
 
     Raises
     ------
-    SourceError: it cannot be read, or is no saved engine of this release, whole and as it was written.
+    SourceError: it cannot be read, or is not a saved engine of this release, complete and unchanged.
     """
     with SavedFile.open(path) as file:
         return _engine_over(cls, file, options)

@@ -37,8 +37,8 @@ BROKEN = (ValueError, TypeError, LookupError, AttributeError, OverflowError, Rec
 
 def build(head: Mapping[str, Any], sections: Mapping[str, bytes]) -> list[bytes]:
     """The file, in pieces."""
-    told = {name: [len(data), checksum(data)] for name, data in sections.items()}
-    text = json.dumps({**head, "fastiam": __version__, "layout": layout(), "sections": told}, separators=(",", ":")).encode()
+    table = {name: [len(data), checksum(data)] for name, data in sections.items()}
+    text = json.dumps({**head, "fastiam": __version__, "layout": layout(), "sections": table}, separators=(",", ":")).encode()
     first = _rounded(FIXED.size + len(text), PAGE)
     pieces, at = [text, bytes(first - FIXED.size - len(text))], first
     for data in sections.values():
@@ -108,7 +108,7 @@ class SavedFile:
 
         Raises
         ------
-        SourceError: it cannot be read, or is no saved engine of this release, whole and as it was written.
+        SourceError: it cannot be read, or is not a saved engine of this release, complete and unchanged.
         """
         source = str(path)
         with _read_errors(path):
@@ -144,10 +144,10 @@ class SavedFile:
     def _read_head(self) -> tuple[dict[str, Any], int]:
         n = len(self.data)
         if bytes(self.data[: len(MAGIC)]) != MAGIC[:n]:
-            raise self.error("is no saved engine", FOREIGN)
+            raise self.error("is not a saved engine", FOREIGN)
         if n < FIXED.size:
             raise self.error(f"is truncated: it has {n} bytes")
-        _, format_, size, told, total = FIXED.unpack_from(self.data)
+        _, format_, size, sum_, total = FIXED.unpack_from(self.data)
         if format_ != FORMAT:
             age = "newer" if format_ > FORMAT else "older"
             hint = f"update fastiam, or {AGAIN}" if format_ > FORMAT else AGAIN
@@ -155,7 +155,7 @@ class SavedFile:
         if n != total:
             raise self.error(f"is {'truncated' if n < total else 'damaged'}: it has {n} bytes, and was written with {total}")
         text, first = self.data[FIXED.size : FIXED.size + size], _rounded(FIXED.size + size, PAGE)
-        if first > n or checksum(text) != told or not _is_zero(self.data[FIXED.size + size : first]):
+        if first > n or checksum(text) != sum_ or not _is_zero(self.data[FIXED.size + size : first]):
             raise self.error("is damaged: its head is not what was written")
         try:
             head = json.loads(bytes(text))
@@ -168,8 +168,8 @@ class SavedFile:
             raise self.error(f"was written on another machine or by another build: `{its_layout}`, and this is `{layout()}`")
         return head, first
 
-    def _read_places(self, told: Mapping[str, tuple[int, int]], at: int) -> Iterator[tuple[str, tuple[int, int]]]:
-        for name, (size, sum_) in told.items():
+    def _read_places(self, sections: Mapping[str, tuple[int, int]], at: int) -> Iterator[tuple[str, tuple[int, int]]]:
+        for name, (size, sum_) in sections.items():
             if type(size) is not int or not 0 <= size <= len(self.data):
                 raise self.error(f"says something impossible: `{name}` does not lie in it")
             start, next_ = _place(at, size)
