@@ -93,8 +93,8 @@ def test_decision_as_truth_value_raises(engine):
 
 
 def test_explanation_lists_near_misses(engine):
-    told = engine.explain(ANA, "sqs:SendMessage", QUEUE, {"app:stage": "test"}, now=NOW)
-    miss = next(miss for miss in told.near_misses if miss.ref.sid == "Fresh")
+    explanation = engine.explain(ANA, "sqs:SendMessage", QUEUE, {"app:stage": "test"}, now=NOW)
+    miss = next(miss for miss in explanation.near_misses if miss.ref.sid == "Fresh")
     assert (miss.key, miss.operator, miss.expected, miss.actual) == ("app:stage", "StringEquals", ("live",), ("test",))
 
 
@@ -224,7 +224,7 @@ def test_list_default_applies_to_each_row(key, rows):
 
 
 def test_defaults_in_two_spellings_that_differ_are_refused(directory):
-    """C6: columns of a batch could not say that."""
+    """C6: columns of a batch cannot express that."""
     with pytest.raises(RequestValueError, match="is given in two spellings") as caught:
         directory.compile(context_defaults={"app:K": "a", "APP:k": "b"})
     assert caught.value.column == "context_defaults" and caught.value.hint
@@ -281,12 +281,12 @@ def test_now_defaults_to_the_clock(engine):
 
 
 def test_resource_owner_determines_cross_account_rules(engine):
-    """D23: recorded, told by the ARN, told by the caller, or assumed."""
+    """D23: from the record, the ARN or the argument, or assumed."""
     unknown = "arn:aws:s3:::elsewhere/key"
     assumed = engine.decide(ANA, "s3:GetObject", unknown)
     assert assumed.allowed and assumed.assumed_owner
-    told = engine.decide(ANA, "s3:GetObject", unknown, resource_account=A)
-    assert told.allowed and not told.assumed_owner
+    given = engine.decide(ANA, "s3:GetObject", unknown, resource_account=A)
+    assert given.allowed and not given.assumed_owner
     other = engine.decide(ANA, "s3:GetObject", unknown, resource_account=B)
     assert other.outcome is NO and other.layer == "resource" and not other.assumed_owner
     assert not engine.decide(ANA, "s3:GetObject", OBJECT).assumed_owner
@@ -377,7 +377,7 @@ class Liar(str):
 
 @pytest.mark.parametrize("kind", [np.str_, Liar])
 def test_str_subclass_is_read_as_its_text(engine, kind):
-    """NumPy gives its own where one iterates over an array; nothing is asked of a method that somebody has written."""
+    """Iteration over a NumPy array returns `numpy.str_`; overridden methods of a subclass are not called."""
     request, context = (ANA, "sqs:SendMessage", QUEUE), {"app:stage": "live", "aws:SourceIp": "10.0.0.1"}
     asked, given = [kind(text) for text in request], {kind(key): kind(value) for key, value in context.items()}
     expected = engine.decide(*request, context)
@@ -435,7 +435,7 @@ def test_an_empty_directory_decides():
 @settings(max_examples=25)
 @given(directories(rows=20))
 def test_single_row_equals_batch_row_and_reference(case):
-    """One engine, three ways to ask; whichever comes first builds the rows that the others find."""
+    """One engine, three calls; the first of them builds the plans that the others use."""
     try:
         world = World(case)
     except (PolicyError, DirectoryError):
@@ -447,8 +447,8 @@ def test_single_row_equals_batch_row_and_reference(case):
         literal = world.reference(row)
         assert (one.error is None) == (two.error is None) == (literal.error is None), row
         if one.error is None:
-            told = ("outcome", "layer", "statement", "reason", "assumed_owner", "depends_on")
-            assert [getattr(one.decision, name) for name in told] == [getattr(two.decision, name) for name in told], row
+            fields = ("outcome", "layer", "statement", "reason", "assumed_owner", "depends_on")
+            assert [getattr(one.decision, name) for name in fields] == [getattr(two.decision, name) for name in fields], row
             assert one.decision == literal.decision, row
             request = (world.subject(row), row["action"], row["resource"], world.context(row))
             asked = {"unknown": world.unknown, "resource_account": row.get("resource_account"), "now": world.now}
@@ -457,15 +457,15 @@ def test_single_row_equals_batch_row_and_reference(case):
 
 
 @pytest.mark.parametrize("make", [fastiam.Engine, partial(fastiam.Engine.__new__, fastiam.Engine)], ids=["called", "new"])
-@pytest.mark.parametrize(("told", "named"), [((), {}), (({},), {}), ((1, 2), {}), ((), {"snapshot": None})], ids=str)
-def test_engine_constructor_raises(make, told, named):
+@pytest.mark.parametrize(("arguments", "keywords"), [((), {}), (({},), {}), ((1, 2), {}), ((), {"snapshot": None})], ids=str)
+def test_engine_constructor_raises(make, arguments, keywords):
     with pytest.raises(TypeError, match=r"comes out of `Directory.compile\(\)` or `Engine.load\(path\)`"):
-        make(*told, **named)
+        make(*arguments, **keywords)
 
 
 @pytest.mark.parametrize("default", [{"app:x": "red"}, {"aws:ResourceTag/team": "blue"}], ids=str)
 def test_default_contradicting_known_values_is_refused(default):
-    """K1: as if the request gave it, whoever is asked; a request that says that the key is absent has no default."""
+    """K1: as if the request gave it, in each call; a null in the request means that the key is absent, without default."""
     role, queue = f"arn:aws:iam::{A}:role/r", f"arn:aws:sqs:eu-west-1:{A}:q"
     directory = fastiam.Directory(quotas=None)
     needed = {"app:x": "blue", "aws:ResourceTag/team": "red"}

@@ -77,8 +77,8 @@ def answers(engine):
     return [engine.decide(*request, now=NOW) for request in REQUESTS]
 
 
-def again(thing, protocol=pickle.HIGHEST_PROTOCOL):
-    return pickle.loads(pickle.dumps(thing, protocol))
+def copied(value, protocol=pickle.HIGHEST_PROTOCOL):
+    return pickle.loads(pickle.dumps(value, protocol))
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -86,7 +86,7 @@ def test_unpickled_engine_decides_equally(protocol):
     engine = make_directory().compile()
     expected = answers(engine)
     assert {decision.outcome for decision in expected} == {Outcome.ALLOW, Outcome.IMPLICIT_DENY, Outcome.EXPLICIT_DENY}
-    twin = again(engine, protocol)
+    twin = copied(engine, protocol)
     assert answers(twin) == expected
     assert [twin.explain(*r, now=NOW).decision for r in REQUESTS] == expected
     assert 0 < twin.stats()["compiled_bytes"] <= engine.stats()["compiled_bytes"]
@@ -101,7 +101,7 @@ def test_pickled_engine_keeps_its_options():
         settings=settings,
         cache_bytes=12_345,
     )
-    twin = again(engine)
+    twin = copied(engine)
     assert twin.stats()["cache_limit"] == 12_345
     assert twin.decide(ANA, "s3:GetObject", "arn:aws:s3:::other/k").reason == "unknown_owner"
     assert twin.is_allowed(ANA, "s3:GetX", "arn:aws:s3:::b/k")
@@ -125,31 +125,31 @@ def test_copied_engine_decides_equally():
 
 def test_unpickled_directory_accepts_writes():
     directory = make_directory()
-    twin = again(directory)
+    twin = copied(directory)
     assert (twin.mode, twin.findings, repr(twin)) == (directory.mode, directory.findings, repr(directory))
     assert twin.to_json() == directory.to_json()
     assert answers(twin.compile()) == answers(directory.compile())
     twin.put_inline_policy(ANA, "More", document({"Effect": "Allow", "Action": "s3:Put*", "Resource": "*"}))
     assert twin.compile().is_allowed(ANA, "s3:PutObject", "arn:aws:s3:::b/k")
     assert not directory.compile().is_allowed(ANA, "s3:PutObject", "arn:aws:s3:::b/k")
-    snapshot = again(directory.snapshot())
+    snapshot = copied(directory.snapshot())
     assert answers(Engine.from_snapshot(snapshot)) == answers(directory.compile())
 
 
 def test_unpickled_results_and_sessions_are_equal():
     engine = make_directory().compile()
     for request, decision in zip(REQUESTS, answers(engine), strict=True):
-        assert again(decision) == decision
-        told = again(engine.explain(*request, now=NOW))
-        assert (told.decision, told.statements, told.near_misses) == (
+        assert copied(decision) == decision
+        explanation = copied(engine.explain(*request, now=NOW))
+        assert (explanation.decision, explanation.statements, explanation.near_misses) == (
             decision,
             (whole := engine.explain(*request, now=NOW)).statements,
             whole.near_misses,
         )
-    assert again(SESSION) == SESSION
-    assert answers(engine) == [engine.decide(again(who), *rest, now=NOW) for who, *rest in REQUESTS]
+    assert copied(SESSION) == SESSION
+    assert answers(engine) == [engine.decide(copied(who), *rest, now=NOW) for who, *rest in REQUESTS]
     for outcome in Outcome:
-        assert again(outcome) is outcome
+        assert copied(outcome) is outcome
 
 
 @pytest.mark.parametrize("reasons", [False, True])
@@ -157,7 +157,7 @@ def test_unpickled_batch_results_are_equal(reasons):
     engine = make_directory().compile()
     columns = [ANA, ANA, "nobody", APP], ["s3:GetObject", "s3:GetX", "s3:GetObject", "s3:Get*"], "arn:aws:s3:::b/k"
     batch = engine.decide_many(*columns, on_error="deny", reasons=reasons)
-    twin = again(batch)
+    twin = copied(batch)
     assert np.array_equal(twin.outcome, batch.outcome) and list(twin) == list(batch)
     assert twin.summary() == batch.summary() and twin.missing_keys == batch.missing_keys == {"app:stage": 1}
     assert {row: str(error) for row, error in twin.errors.items()} == {row: str(error) for row, error in batch.errors.items()}
@@ -166,12 +166,14 @@ def test_unpickled_batch_results_are_equal(reasons):
         twin.outcome[0] = 1
 
 
-FINDING = Finding("V24", Severity.ERROR, "`x` is no action", "policy.json", "$.Statement[0].Action", 3, 7, hint="write `s3:Get`")
+FINDING = Finding(
+    "V24", Severity.ERROR, "`x` is not an action", "policy.json", "$.Statement[0].Action", 3, 7, hint="write `s3:Get`"
+)
 ERRORS = [
     PolicyError([FINDING, FINDING]),
-    SourceError("is no export", source="a.json", path="$.x", line=2, column=3, hint="look"),
+    SourceError("is not an export", source="a.json", path="$.x", line=2, column=3, hint="look"),
     DirectoryError("the name is taken", rule="S1", hint="take another"),
-    RequestValueError("is no action", column="actions", row=7, hint="write `s3:Get`"),
+    RequestValueError("is not an action", column="actions", row=7, hint="write `s3:Get`"),
     ShapeError("columns differ in length: `a` has 1 rows, `b` has 2 rows"),
     LimitError("a table is full"),
 ]
@@ -180,7 +182,7 @@ ERRORS = [
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_pickled_error_keeps_its_attributes(error, protocol):
-    twin = again(error, protocol)
+    twin = copied(error, protocol)
     assert type(twin) is type(error) and str(twin) == str(error) and vars(twin) == vars(error)
 
 

@@ -1,6 +1,6 @@
-"""Names that may stand for a federated provider, a service or a session of a batch: which of these they are (spec N3).
+"""Resolution of names of federated providers, services and sessions of a batch (spec N3).
 
-Providers go by a name and an action; whoever was met before, and however a name is written, that must not become another caller.
+A provider is resolved by name and action. Cached principals and the spelling of a name do not change which principal it is.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def test_session_name_takes_precedence_over_a_provider(action, name, kind):
     "condition", [{}, {"Bool": {"aws:PrincipalIsAWSService": "true"}}, {"Null": {"aws:FederatedProvider": "true"}}], ids=str
 )
 def test_name_is_a_provider_or_service_by_action(name, condition):
-    """N3: whatever it was met with before."""
+    """N3: independent of the actions that the name was resolved with before."""
     directory = fastiam.Directory(quotas=None)
     assume = {"Effect": "Allow", "Principal": "*", "Action": "sts:*", "Condition": condition}
     directory.add_principal(APP, trust_policy=document(assume))
@@ -67,7 +67,7 @@ def test_name_is_a_provider_or_service_by_action(name, condition):
 
 
 def test_unprintable_provider_name_is_refused():
-    """N3, N5: a principal that cannot be printed is none, whatever providers were met."""
+    """N3, N5: an unprintable name is not a principal, also after providers are cached."""
     directory = fastiam.Directory(quotas=None)
     directory.add_principal(APP, trust_policy=document({"Effect": "Allow", "Principal": "*", "Action": "sts:*"}))
     engine = directory.compile()
@@ -84,7 +84,7 @@ def test_unprintable_provider_name_is_refused():
 
 
 def test_query_with_a_federation_action_pattern_is_answered():
-    """What stands in for it is an action that there is not."""
+    """An action that does not exist represents the pattern."""
     directory = fastiam.Directory(quotas=None)
     directory.add_principal(
         APP, trust_policy=document({"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:Assume*"})

@@ -1,4 +1,4 @@
-"""Sessions that say the same are one principal, however often they are made; those that differ in anything are not."""
+"""Equal sessions are interned as one principal; sessions with any difference are distinct principals."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def policy(*resources: str, effect: str = "Allow", **condition: Any) -> dict[str
 
 
 def session(**more: Any) -> Session:
-    """A session of whose parts none is an object that another one has."""
-    told: dict[str, Any] = {
+    """Return a session that shares no object with another one."""
+    arguments: dict[str, Any] = {
         "kind": "ROLE",
         "issuer": ROLE,
         "policies": [policy("arn:aws:s3:::bucket/blue/*")],
@@ -43,7 +43,7 @@ def session(**more: Any) -> Session:
         "source_identity": "ana",
         "context": {"saml:sub": "ana", "app:level": 1, "app:list": ["a", "b"], "app:since": NOON, "app:none": None},
     }
-    return Session("".join(RUN), **told | more)
+    return Session("".join(RUN), **arguments | more)
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_equal_sessions_are_interned_once(engine: Engine) -> None:
 
 
 def test_only_the_last_equal_session_is_kept(engine: Engine) -> None:
-    """An `id` that is used again would stand for another caller."""
+    """A reused `id` would refer to another session."""
     narrow = [policy("arn:aws:s3:::bucket/red/*")]
     made = []
     for i in range(3_000):
@@ -76,10 +76,10 @@ def test_only_the_last_equal_session_is_kept(engine: Engine) -> None:
         assert engine.is_allowed(one, "s3:GetObject", OBJECT) is bool(i % 3)
         made.append(weakref.ref(one))
         del one
-    assert sum(one() is not None for one in made) < 1_100  # a thread remembers 1,024
+    assert sum(one() is not None for one in made) < 1_100  # a thread caches 1,024
 
 
-# what is said, and what is something else though Python or a text may hold it for the same
+# pairs that differ, though they are equal in Python or as text
 OTHERS: Mapping[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "another name": ({}, {"source_identity": "bob"}),
     "no name": ({}, {"source_identity": None}),
@@ -106,7 +106,10 @@ OTHERS: Mapping[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "a list and one in a list": ({"context": {"k": ["a", "b"]}}, {"context": {"k": [["a", "b"]]}}),
     "nothing and no key": ({"context": {"k": None}}, {"context": {}}),
     "an instant and its text": ({"context": {"k": NOON}}, {"context": {"k": NOON.isoformat()}}),
-    "an instant told elsewhere": ({"context": {"k": NOON}}, {"context": {"k": NOON.astimezone(timezone(timedelta(hours=1)))}}),
+    "an instant in another time zone": (
+        {"context": {"k": NOON}},
+        {"context": {"k": NOON.astimezone(timezone(timedelta(hours=1)))}},
+    ),
     "a kind and its name": ({"context": {"k": "ROLE"}}, {"context": {"k": PrincipalKind.ROLE}}),
     "text and bytes": ({"context": {"k": "a"}}, {"context": {"k": b"a"}}),
     "a type and what has its name": ({"context": {"k": "a"}}, {"context": {"k": (str, "a")}}),
