@@ -35,7 +35,7 @@ BROKEN = {
     "no resource": ({"resources": [OBJECT, "bucket"]}, "resources"),
     "no principal": ({"principals": [ANA, "arn:aws:iam::1:user/x"]}, "principals"),
     "a null principal": ({"principals": [ANA, None]}, "principals"),
-    "an owner that is no account": ({"resource_accounts": [None, "12"]}, "resource_accounts"),
+    "an owner that is not an account": ({"resource_accounts": [None, "12"]}, "resource_accounts"),
     "an owner that contradicts": ({"resource_accounts": [None, B]}, "resource_accounts"),
     "a context that contradicts": ({"context": {"aws:username": [None, "bo"]}}, "aws:username"),
     "two values of a single-valued key": ({"context": {"aws:UserAgent": [None, ["a", "b"]]}}, "aws:UserAgent"),
@@ -47,13 +47,13 @@ BROKEN = {
 def test_unreadable_row_raises_or_is_an_error_outcome(engine, broken, column, forms):
     """`raise` decides nothing and names row and column; `deny` decides the others."""
     arguments = {"principals": [ANA, ANA], "actions": ["s3:GetObject"] * 2, "resources": [OBJECT] * 2} | broken
-    told = {name: forms(value) if isinstance(value, list) else value for name, value in arguments.items()}
-    if "context" in told:
-        told["context"] = {key: forms(value) for key, value in told["context"].items()} if forms is list else told["context"]
+    given = {name: forms(value) if isinstance(value, list) else value for name, value in arguments.items()}
+    if "context" in given:
+        given["context"] = {key: forms(value) for key, value in given["context"].items()} if forms is list else given["context"]
     with pytest.raises(RequestValueError) as caught:
-        engine.decide_many(**told)
+        engine.decide_many(**given)
     assert (caught.value.row, caught.value.column) == (1, column)
-    got = engine.decide_many(**told, on_error="deny", reasons=True)
+    got = engine.decide_many(**given, on_error="deny", reasons=True)
     assert got.outcome.tolist() == [OK, ERROR] and got.allowed.tolist() == [True, False]
     assert list(got.errors) == [1] and str(got.errors[1]) == str(caught.value)
     assert (got[1].layer, got[1].statement, got[1].reason, got[1].error) == (None, None, None, str(got.errors[1]))
@@ -105,7 +105,7 @@ CHANCES: dict[str, list[Any]] = {  # what leaves a row as good as it is, or as b
 
 
 def test_errors_of_many_rows_are_reported_per_row(engine):
-    """As a batch of the row alone tells it; of two faults, one. Among them are rows that share the value, but not the fault."""
+    """Each error equals that of a batch of its row; a row with two errors has one. Some rows share only the value."""
     rng, rows = random.Random(1), []
     for _ in range(600):
         chance = {name: rng.choice(values) for name, values in CHANCES.items() if rng.random() < 0.5}
@@ -120,7 +120,7 @@ def test_errors_of_many_rows_are_reported_per_row(engine):
         context = {name: pa.array(values, pa.string()) for name, values in columns.items()}
         return engine.decide_many(*parts, context, resource_accounts=owners, sessions=sessions, on_error="deny")
 
-    found, told = decide(rows + both), set()
+    found, columns_seen = decide(rows + both), set()
     assert list(found.errors) == np.flatnonzero(found.outcome == ERROR).tolist()
     assert (found.outcome[len(rows) :] == [decide([row]).outcome[0] for row in both]).all()
     for i, row in enumerate(rows):
@@ -129,14 +129,14 @@ def test_errors_of_many_rows_are_reported_per_row(engine):
         if found.outcome[i] == ERROR:
             error, other = found.errors[i], alone.errors[0]
             assert (error.message, error.column, error.hint, error.row) == (other.message, other.column, other.hint, i), row
-            told.add(error.column)
-    assert told == GOOD.keys()
+            columns_seen.add(error.column)
+    assert columns_seen == GOOD.keys()
     assert 200 < np.count_nonzero(found.outcome[: len(rows)] == ERROR) < 400
 
 
-@pytest.mark.parametrize("key", ["aws:OriginIdentity/x", "aws:PrincipalTag/nobody", "app:unread"])
+@pytest.mark.parametrize("key", ["aws:OriginIdentity/x", "aws:PrincipalTag/missing", "app:unused"])
 def test_error_of_a_row_does_not_affect_others(key):
-    """The key of the second one is in doubt in the first one, too, which is an error for another reason (K1)."""
+    """Both rows need a check of the key; the first row is an error for another reason (K1)."""
     table = f"arn:aws:dynamodb:eu-west-1:{A}:table/"
     directory = fastiam.Directory()
     directory.add_principal(ANA, identity_policies=[READ])
@@ -161,7 +161,7 @@ def test_error_count_exceeds_the_stored_errors(engine):
 
 
 def test_errors_are_in_row_order(engine):
-    """What is no text, what is no action."""
+    """One row has invalid text, the others have an invalid action."""
     resources = pa.Array.from_buffers(
         pa.string(), 3, [None, pa.py_buffer(np.array([0, 1, 2, 3], np.int32)), pa.py_buffer(b"\xff**")]
     )
@@ -169,8 +169,8 @@ def test_errors_are_in_row_order(engine):
     assert list(found.errors) == [0, 1, 2]
 
 
-def test_contradicting_key_fails_only_its_own_row():
-    """K1. The last row comes in another chunk, and with an action that nobody has met."""
+def test_contradicting_key_fails_only_its_row():
+    """K1. The last row comes in another chunk, with an action that is new to the engine."""
     directory = fastiam.Directory()
     directory.add_principal(ANA, identity_policies=[READ])
     directory.add_resource("arn:aws:s3:::bucket", account=A)

@@ -1,4 +1,4 @@
-"""Single calls for resources that a directory knows: which go the short way shows in nothing but the time (D23, 6.3 to 6.5)."""
+"""Single calls for resources that a directory knows: the path changes only the time (D23, 6.3 to 6.5)."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ RESOURCES = {
     "key": (KEY, {"policy": document(statement("Allow", "kms:*", "*", {"AWS": f"arn:aws:iam::{A}:root"}))}),
 }
 BUCKETS = [arn for arn, _ in RESOURCES.values() if arn.startswith("arn:aws:s3")]
-ASKED = [
+REQUESTS = [
     *[(f"s3:{verb}Object", f"{arn}/{key}") for verb in ("Get", "Put") for arn in BUCKETS for key in ("x", "secret/x")],
     ("s3:ListBucket", "arn:aws:s3:::own"),
     ("s3:ListBucket", "arn:aws:s3:::nobodys"),
@@ -75,8 +75,8 @@ def directory(is_limited: bool) -> fastiam.Directory:
     made.add_principal(THEIRS, identity_policies=[WORK])
     trust = document({"Effect": "Allow", "Principal": {"AWS": ANA}, "Action": "sts:AssumeRole"})
     made.add_principal(APP, identity_policies=[WORK], trust_policy=trust)
-    for arn, told in RESOURCES.values():
-        made.add_resource(arn, **told)
+    for arn, arguments in RESOURCES.values():
+        made.add_resource(arn, **arguments)
     return made
 
 
@@ -85,29 +85,29 @@ def engine(request: pytest.FixtureRequest) -> Engine:
     return directory(request.param).compile()
 
 
-@pytest.mark.parametrize(("action", "resource"), ASKED, ids=[f"{action} {resource}" for action, resource in ASKED])
+@pytest.mark.parametrize(("action", "resource"), REQUESTS, ids=[f"{action} {resource}" for action, resource in REQUESTS])
 @pytest.mark.parametrize("principal", [ANA, BOB, RUN, THEIRS])
 def test_call_for_a_known_resource_equals_its_explanation(engine, principal, action, resource):
-    said = engine.explain(principal, action, resource).decision
-    for _ in range(3):  # nothing is met yet, then all is, then it is remembered
-        assert engine.decide(principal, action, resource) == said
-        assert engine.is_allowed(principal, action, resource) == (said.outcome is fastiam.Outcome.ALLOW)
+    expected = engine.explain(principal, action, resource).decision
+    for _ in range(3):  # new, then interned, then cached
+        assert engine.decide(principal, action, resource) == expected
+        assert engine.is_allowed(principal, action, resource) == (expected.outcome is fastiam.Outcome.ALLOW)
 
 
 def test_requests_for_known_resources_cover_each_outcome(engine):
-    layers = {engine.decide(who, *asked).layer for who, asked in itertools.product((ANA, BOB, RUN, THEIRS), ASKED)}
+    layers = {engine.decide(who, *request_).layer for who, request_ in itertools.product((ANA, BOB, RUN, THEIRS), REQUESTS)}
     assert {"identity", "resource"} <= {layer.value for layer in layers if layer}
 
 
 def test_policy_added_to_a_known_resource_is_evaluated():
-    told = directory(False)
-    engine = told.compile()
-    asked = (ANA, "s3:GetObject", "arn:aws:s3:::own/x")
-    assert [engine.is_allowed(*asked) for _ in range(3)] == [True] * 3
-    told.set_resource_policy("arn:aws:s3:::own", document(statement("Deny", "s3:*", "arn:aws:s3:::own/*", "*")))
-    later = engine.updated(told)
-    assert [later.is_allowed(*asked) for _ in range(3)] == [False] * 3
-    assert engine.is_allowed(*asked)
+    known = directory(False)
+    engine = known.compile()
+    request_ = (ANA, "s3:GetObject", "arn:aws:s3:::own/x")
+    assert [engine.is_allowed(*request_) for _ in range(3)] == [True] * 3
+    known.set_resource_policy("arn:aws:s3:::own", document(statement("Deny", "s3:*", "arn:aws:s3:::own/*", "*")))
+    later = engine.updated(known)
+    assert [later.is_allowed(*request_) for _ in range(3)] == [False] * 3
+    assert engine.is_allowed(*request_)
 
 
 def test_service_name_with_trailing_nul_is_different():
