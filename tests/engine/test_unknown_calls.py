@@ -27,8 +27,8 @@ def test_unknown_has_one_default_in_every_call(call) -> None:
 
 def conditional() -> fastiam.Engine:
     directory = fastiam.Directory()
-    met = {"Bool": {"aws:SecureTransport": "true"}}
-    statement = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::b/*", "Condition": met}
+    tls = {"Bool": {"aws:SecureTransport": "true"}}
+    statement = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::b/*", "Condition": tls}
     directory.add_principal(
         "arn:aws:iam::111111111111:user/ana", identity_policies={"Version": "2012-10-17", "Statement": statement}
     )
@@ -38,15 +38,15 @@ def conditional() -> fastiam.Engine:
 @pytest.mark.parametrize("unknown", [["*"], ["aws:*"], ["AWS:SecureTransport"], ("aws:securetransport",)], ids=str)
 def test_unknown_keys_are_read_equally_by_each_call(unknown) -> None:
     engine, ask = conditional(), ("arn:aws:iam::111111111111:user/ana", "s3:GetObject", "arn:aws:s3:::b/k")
-    who, action, resource = ask
+    principal, action, resource = ask
 
     def answers(**given):
         yield engine.decide(*ask, **given).outcome
         yield engine.explain(*ask, **given).decision.outcome
         yield engine.decide_each([ask], **given)[0].outcome
-        yield engine.decide_many([who], action, resource, reasons=True, **given)[0].outcome
-        yield next((c.outcome for c in engine.who_can(action, resource, **given) if c.principal == who), DENIED)
-        yield next((one.outcome for one in engine.what_can(who, resource, actions=[action], **given)), DENIED)
+        yield engine.decide_many([principal], action, resource, reasons=True, **given)[0].outcome
+        yield next((c.outcome for c in engine.who_can(action, resource, **given) if c.principal == principal), DENIED)
+        yield next((one.outcome for one in engine.what_can(principal, resource, actions=[action], **given)), DENIED)
 
     assert set(answers()) == {DENIED}
     assert set(answers(unknown=unknown)) == {Outcome.DEPENDS}
@@ -62,16 +62,16 @@ ABOUT_ONE = {
 
 @pytest.mark.parametrize("name", ABOUT_ONE)
 def test_what_can_with_resource_keys_requires_a_resource(name) -> None:
-    engine, who = conditional(), "arn:aws:iam::111111111111:user/ana"
+    engine, principal = conditional(), "arn:aws:iam::111111111111:user/ana"
     with pytest.raises(RequestValueError, match=f"`{name}` is about one resource") as error:
-        engine.what_can(who, **{name: ABOUT_ONE[name]})
+        engine.what_can(principal, **{name: ABOUT_ONE[name]})
     assert error.value.column == name
-    assert engine.what_can(who, "arn:aws:s3:::b/k", unknown=["*"], **{k: v for k, v in ABOUT_ONE.items() if k != "unknown"})
+    assert engine.what_can(principal, "arn:aws:s3:::b/k", unknown=["*"], **{k: v for k, v in ABOUT_ONE.items() if k != "unknown"})
 
 
 def test_diff_without_requests_refuses_unknown_keys() -> None:
     none = fastiam.Directory()
     none.add_principal("arn:aws:iam::111111111111:user/ana")
-    with pytest.raises(RequestValueError, match="`unknown` is about requests"):
+    with pytest.raises(RequestValueError, match="`unknown` needs requests"):
         fastiam.diff(none.compile(), conditional(), unknown=["aws:SourceIp"])
     assert [group.change.value for group in fastiam.diff(none.compile(), conditional()).groups] == ["may gain"]
