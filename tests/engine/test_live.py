@@ -143,7 +143,7 @@ def test_a_store_that_breaks_leaves_the_last_good_engine(tmp_path, caplog):
     with LiveEngine(path).watch() as live:
         path.write_bytes(b"no database at all" * 1000)
         path.rename(tmp_path / "elsewhere")
-        assert until(lambda: "generation 1 stays" in caplog.text)  # said once the error is there
+        assert until(lambda: "generation 1 stays" in caplog.text)  # logged after the error is set
         assert isinstance(live.error, fastiam.StoreError)
         assert live.is_allowed(USER, "s3:GetObject", OBJECT)
 
@@ -179,7 +179,7 @@ def test_files_are_watched_and_broken_ones_reported(tmp_path, caplog):
     assert "cannot be used" in caplog.text
     generation = live.generation
     write(path, "s3:DeleteObject")
-    assert not until(lambda: live.generation != generation, seconds=1.5)  # closed: nobody looks any more
+    assert not until(lambda: live.generation != generation, seconds=1.5)  # closed: the watcher has ended
     assert live.is_allowed(USER, "s3:ListBucket", "arn:aws:s3:::bkt")
 
 
@@ -222,7 +222,7 @@ def test_eight_threads_decide_during_a_thousand_changes():
 
 @pytest.fixture
 def service(tmp_path, monkeypatch) -> Iterator[ModuleType]:
-    """The module of docs/live.md, as it stands there."""
+    """The module of docs/live.md, unchanged."""
     code = re.search(r"```py\n(# service\.py\n.*?)```", (DOCS / "live.md").read_text(), re.S)
     assert code
     write(tmp_path / "policies.json", "s3:GetObject")
@@ -236,19 +236,19 @@ def service(tmp_path, monkeypatch) -> Iterator[ModuleType]:
 def test_documented_service_follows_changes(tmp_path, service):
     from fastapi.testclient import TestClient
 
-    question = {"principal": USER, "action": "s3:GetObject", "resource": OBJECT}
+    request_body = {"principal": USER, "action": "s3:GetObject", "resource": OBJECT}
     with TestClient(service.app) as client:
-        answer = client.post("/decide", json=question)
+        answer = client.post("/decide", json=request_body)
         assert answer.status_code == 200
         assert answer.json() == {"allowed": True, "outcome": "ALLOW", "layer": "identity", "policy": "own"}
-        assert client.post("/decide", json=question | {"resource": "bkt"}).status_code == 422
+        assert client.post("/decide", json=request_body | {"resource": "bkt"}).status_code == 422
         write(tmp_path / "policies.json", "s3:PutObject")
-        assert until(lambda: not client.post("/decide", json=question).json()["allowed"])
+        assert until(lambda: not client.post("/decide", json=request_body).json()["allowed"])
         health = client.get("/health").json()
         assert health["generation"] == 2 and health["is_watching"] and health["age"] < 20 and health["error"] is None
         (tmp_path / "policies.json").write_text(json.dumps({"format": "fastiam-directory"}))
         assert until(lambda: client.get("/health").json()["error"] is not None)
-        assert client.post("/decide", json=question | {"action": "s3:PutObject"}).json()["allowed"]
+        assert client.post("/decide", json=request_body | {"action": "s3:PutObject"}).json()["allowed"]
 
 
 # -- saved engines -----------------------------------------------------------------------------------------------------------

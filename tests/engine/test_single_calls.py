@@ -1,8 +1,7 @@
-"""Single calls, and lists of them: the usual request is decided on the objects as they come, and any other the long way.
+"""Single calls and lists of requests: common requests take the fast path on Python objects, others the general path.
 
-Law: which way a request goes shows in nothing but the time. An engine that has met nothing yet goes the long way with every
-request (names, rows and keys are new to it), one that is asked again goes the short one; lists look at requests before their
-turn.
+Invariant: the path changes only the time. A new engine takes the general path for each request, because names, plans and keys
+are new to it. A repeated request takes the fast path. Lists prefetch later requests.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ OBJECT, QUEUE, THEIRS = "arn:aws:s3:::bucket/key", f"arn:aws:sqs:eu-west-1:{A}:q
 NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
 
 
-MANY_KEYS = {f"x:{i}": "1" for i in range(40)} | {"app:stage": "live"}
+CONTEXT_OF_41_KEYS = {f"x:{i}": "1" for i in range(40)} | {"app:stage": "live"}
 
 
 def document(*statements):
@@ -90,29 +89,29 @@ SESSION = Session(RUN, kind="ROLE", issuer=APP)
 NARROW = Session(RUN, kind="ROLE", issuer=APP, policies=[document(statement("Allow", "s3:*", "arn:aws:s3:::bucket/*"))])
 BROKEN = Session(RUN, kind="ROLE", issuer=APP, policies=[{"Version": "2012-10-17", "Statement": [{"Effect": "Maybe"}]}])
 
-# what is asked, and what more is said: principal, action, resource, context, keywords
-ASKED = {
+# requests and keywords: principal, action, resource, context, keywords
+REQUESTS = {
     "nothing but the three": (ANA, "s3:GetObject", OBJECT),
     "an empty context": (ANA, "s3:GetObject", OBJECT, {}),
     "a context of None": (ANA, "s3:GetObject", OBJECT, None),
     "a Deny": (ANA, "s3:GetSecret", OBJECT, {}),
     "an action in another case": (ANA, "S3:getOBJECT", OBJECT, {}),
-    "an action that nobody has asked for": (ANA, "s3:GetUnheardOf", OBJECT, {}),
+    "an action that is new": (ANA, "s3:GetUnheardOf", OBJECT, {}),
     "an action of no service": (ANA, "made:Up", OBJECT, {}),
     "no action": (ANA, "GetObject", OBJECT, {}),
     "an action with a wildcard": (ANA, "s3:Get*", OBJECT, {}),
-    "an action that is no text": (ANA, 7, OBJECT, {}),
+    "an action that is not text": (ANA, 7, OBJECT, {}),
     "an action of another type": (ANA, Text("s3:GetObject"), OBJECT, {}),
     "an action with a lone surrogate": (ANA, "s3:Get\ud800", OBJECT, {}),
     "a principal of another type": (Text(ANA), "s3:GetObject", OBJECT, {}),
-    "a principal that nobody knows": (f"arn:aws:iam::{A}:user/nobody", "s3:GetObject", OBJECT, {}),
+    "a principal without a record": (f"arn:aws:iam::{A}:user/missing", "s3:GetObject", OBJECT, {}),
     "a principal that is none": ("ana", "s3:GetObject", OBJECT, {}),
-    "a principal that is no text": (None, "s3:GetObject", OBJECT, {}),
+    "a principal that is not text": (None, "s3:GetObject", OBJECT, {}),
     "a principal with a lone surrogate": (ANA + "\ud800", "s3:GetObject", OBJECT, {}),
     "a user without policies": (GUEST, "s3:GetObject", OBJECT, {}),
     "the root of an account": (f"arn:aws:iam::{A}:root", "s3:GetObject", OBJECT, {}),
     "a service": ("lambda.amazonaws.com", "s3:GetObject", OBJECT, {}),
-    "nobody in particular": ("*", "s3:GetObject", OBJECT, {}),
+    "an anonymous principal": ("*", "s3:GetObject", OBJECT, {}),
     "a session": (SESSION, "s3:GetObject", OBJECT, {}),
     "a session that is narrowed": (NARROW, "s3:GetObject", "arn:aws:s3:::other/key", {}),
     "a session whose policy cannot be read": (BROKEN, "s3:GetObject", OBJECT, {}),
@@ -150,14 +149,14 @@ ASKED = {
     "a key in another case": (ANA, "sqs:SendMessage", QUEUE, {"APP:Stage": "live"}),
     "a key in two spellings that agree": (ANA, "sqs:SendMessage", QUEUE, {"app:stage": "live", "App:Stage": "live"}),
     "a key in two spellings that do not": (ANA, "sqs:SendMessage", QUEUE, {"app:stage": "live", "App:Stage": "test"}),
-    "a key that says nothing": (ANA, "sqs:PurgeQueue", QUEUE, {"app:stage": None}),
+    "a key with a null": (ANA, "sqs:PurgeQueue", QUEUE, {"app:stage": None}),
     "a key of another type": (ANA, "sqs:SendMessage", QUEUE, {Text("app:stage"): "live"}),
     "a key whose comparison runs code": (ANA, "sqs:SendMessage", QUEUE, {Shouting("app:stage"): "live"}),
-    "a key that is no text": (ANA, "sqs:SendMessage", QUEUE, {7: "live"}),
+    "a key that is not text": (ANA, "sqs:SendMessage", QUEUE, {7: "live"}),
     "a key with a lone surrogate": (ANA, "sqs:SendMessage", QUEUE, {"app:stage\ud800": "live"}),
     "a value beyond ASCII": (ANA, "sqs:SendMessage", QUEUE, {"app:stage": "é"}),
     "a value with a lone surrogate": (ANA, "sqs:SendMessage", QUEUE, {"app:stage": "\ud800"}),
-    "a value that nobody reads, with a lone surrogate": (ANA, "sqs:SendMessage", QUEUE, {"app:stage": "live", "x:y": "\ud800"}),
+    "an unused value with a lone surrogate": (ANA, "sqs:SendMessage", QUEUE, {"app:stage": "live", "x:y": "\ud800"}),
     "a value of another type": (ANA, "sqs:SendMessage", QUEUE, {"app:stage": Text("live")}),
     "a bool": (ANA, "sqs:SendMessage", QUEUE, {"app:stage": True}),
     "the other bool": (ANA, "sqs:SendMessage", QUEUE, {"app:stage": False}),
@@ -171,8 +170,8 @@ ASKED = {
     "an empty list": (ANA, "sqs:SendMessage", QUEUE, {"app:stages": []}),
     "a list for a key of one value": (ANA, "sqs:SendMessage", QUEUE, {"aws:PrincipalArn": [ANA, ANA]}),
     "a value that is nothing": (ANA, "sqs:SendMessage", QUEUE, {"app:stage": object()}),
-    "keys that nobody reads": (ANA, "sqs:SendMessage", QUEUE, {"x:a": "1", "x:b": True, "app:stage": "live"}),
-    "more keys than are looked at together": (
+    "unused keys": (ANA, "sqs:SendMessage", QUEUE, {"x:a": "1", "x:b": True, "app:stage": "live"}),
+    "more keys than the fast path reads": (
         ANA,
         "sqs:SendMessage",
         QUEUE,
@@ -180,17 +179,17 @@ ASKED = {
     ),
     "a request tag": (ANA, "sqs:TagQueue", QUEUE, {"aws:RequestTag/Team": "red"}),
     "a request tag in another case": (ANA, "sqs:TagQueue", QUEUE, {"aws:RequestTag/team": "red"}),
-    "what the directory knows": (ANA, "s3:GetObject", OBJECT, {"aws:PrincipalTag/team": "red"}),
-    "what the directory knows better": (ANA, "s3:GetObject", OBJECT, {"aws:PrincipalTag/team": "blue"}),
-    "a mapping that is no dict": (ANA, "sqs:SendMessage", QUEUE, UserDict({"app:stage": "live"})),
+    "a tag of the directory": (ANA, "s3:GetObject", OBJECT, {"aws:PrincipalTag/team": "red"}),
+    "a tag that contradicts the directory": (ANA, "s3:GetObject", OBJECT, {"aws:PrincipalTag/team": "blue"}),
+    "a mapping that is not a dict": (ANA, "sqs:SendMessage", QUEUE, UserDict({"app:stage": "live"})),
     "a context that is none": (ANA, "sqs:SendMessage", QUEUE, [("app:stage", "live")]),
     "a context of text": (ANA, "sqs:SendMessage", QUEUE, "app:stage"),
 }
-SAID = {
+KEYWORDS = {
     "an owner": {"resource_account": A},
     "another owner": {"resource_account": B},
     "an owner that is none": {"resource_account": "123"},
-    "an owner that is no text": {"resource_account": 7},
+    "an owner that is not text": {"resource_account": 7},
     "an unknown key": {"unknown": ["app:stage"]},
     "unknown keys": {"unknown": ["app:*", "aws:RequestTag/*"]},
     "unknown of a type that it cannot have": {"unknown": 7},
@@ -199,42 +198,42 @@ SAID = {
 }
 
 
-def told(call, *arguments, **keywords):
-    """What a call gives, or the error that it raises: its kind, its words and its column."""
+def result_of(call, *arguments, **keywords):
+    """Return the result of a call, or class, message and column of its error."""
     try:
         return call(*arguments, **keywords)
     except (FastiamError, TypeError, ValueError) as error:
         return type(error), getattr(error, "message", str(error)), getattr(error, "column", None)
 
 
-def ways(engine, asked, **keywords):
-    """The answers of every way to ask about one request."""
-    found = told(engine.decide, *asked, **keywords)
-    allowed = told(engine.is_allowed, *asked, **keywords)
+def decided_by_each_call(engine, request_, **keywords):
+    """Return the decision of a request, which must be equal in each call."""
+    found = result_of(engine.decide, *request_, **keywords)
+    allowed = result_of(engine.is_allowed, *request_, **keywords)
     assert allowed == (found.allowed if isinstance(found, fastiam.Decision) else found)
     if "resource_account" in keywords:
         return found
-    row = tuple(asked)
+    row = tuple(request_)
     for call, one in ((engine.decide_each, found), (engine.are_allowed, allowed)):
-        several = told(call, [row, row], **keywords)
+        several = result_of(call, [row, row], **keywords)
         assert several == ([one, one] if not isinstance(one, tuple) or isinstance(one, fastiam.Decision) else one)
     return found
 
 
-# -- which way it goes does not show ---------------------------------------------------------------------------------------
+# -- equal decisions on each path ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("said", [{}, *SAID.values()], ids=["no more", *SAID])
-@pytest.mark.parametrize("asked", ASKED.values(), ids=ASKED)
-def test_request_is_decided_as_by_a_new_engine(directory, engine, asked, said):
-    fresh = told(directory.compile().decide, *asked, **({"now": NOW} | said))
+@pytest.mark.parametrize("keywords", [{}, *KEYWORDS.values()], ids=["no keywords", *KEYWORDS])
+@pytest.mark.parametrize("request_", REQUESTS.values(), ids=REQUESTS)
+def test_request_is_decided_as_by_a_new_engine(directory, engine, request_, keywords):
+    fresh = result_of(directory.compile().decide, *request_, **({"now": NOW} | keywords))
     for _ in range(3):
-        assert ways(engine, asked, **({"now": NOW} | said)) == fresh
+        assert decided_by_each_call(engine, request_, **({"now": NOW} | keywords)) == fresh
 
 
 @pytest.fixture(scope="module")
 def engine(directory):
-    """One engine for all requests, so that each finds what the others have left."""
+    """One engine for all requests, so that each finds the cache entries of the others."""
     return directory.compile()
 
 
@@ -250,7 +249,7 @@ def test_lists_single_calls_and_batches_decide_equally(case):
 
 
 def test_pointer_cache_is_not_shared_between_engines(directory):
-    """What one engine remembers of objects is nothing to another, even over the same tables."""
+    """An engine does not use the pointer cache of another one, even over the same tables."""
     first = directory.compile()
     assert first.is_allowed(ANA, "s3:GetObject", OBJECT)
     with_less = fastiam.Directory()
@@ -263,20 +262,20 @@ def test_pointer_cache_is_not_shared_between_engines(directory):
 def test_engine_defaults_apply_on_each_path(directory):
     engine = directory.compile(context_defaults={"app:stage": "live"})
     for _ in range(2):
-        assert ways(engine, (ANA, "sqs:SendMessage", QUEUE)).allowed
-        assert not ways(engine, (ANA, "sqs:SendMessage", QUEUE, {"app:stage": "test"})).allowed
+        assert decided_by_each_call(engine, (ANA, "sqs:SendMessage", QUEUE)).allowed
+        assert not decided_by_each_call(engine, (ANA, "sqs:SendMessage", QUEUE, {"app:stage": "test"})).allowed
 
 
-# -- what is remembered --------------------------------------------------------------------------------------------------
+# -- pointer cache -------------------------------------------------------------------------------------------------------
 
 
 def spelled(*parts):
-    """A text of its own, equal to others."""
+    """Return a new text object, equal to others."""
     return "".join(parts)
 
 
 def test_texts_at_reused_addresses_are_distinguished(directory):
-    """Each text dies at once, so that the next one may lie where it lay."""
+    """Each text is freed immediately, so that the next one can have its address."""
     engine = directory.compile()
     for i in range(3_000):
         own = f"arn:aws:dynamodb:eu-west-1:{A}:table/" + ("ana" if i % 3 else "eva")
@@ -329,7 +328,7 @@ def test_reference_counts_are_balanced(directory):
 
 
 def many(n):
-    """Requests of many kinds, and what they are answered."""
+    """Return requests of many kinds and their decisions."""
     kinds = [
         ((ANA, "s3:GetObject", OBJECT), True),
         ((ANA, "s3:GetSecret", OBJECT, None), False),
@@ -338,7 +337,7 @@ def many(n):
         ((GUEST, "s3:GetObject", OBJECT, {}), False),
         ((SESSION, "s3:GetObject", OBJECT, {"x:y": True}), True),
         ((NARROW, "s3:GetObject", "arn:aws:s3:::other/k", {}), False),
-        ((f"arn:aws:iam::{A}:user/nobody", "s3:GetObject", OBJECT), False),
+        ((f"arn:aws:iam::{A}:user/missing", "s3:GetObject", OBJECT), False),
         ((ANA, "sqs:SendMessage", THEIRS, {"app:stage": ["live"]}), False),
     ]
     picked = [kinds[(i * i + i // 7) % len(kinds)] for i in range(n)]
@@ -437,8 +436,8 @@ def test_list_that_shrinks_is_decided_up_to_its_end(directory):
 
 
 def test_lists_and_single_calls_run_concurrently(directory):
-    """And each is answered as if it were alone, while the interpreter switches as often as it can."""
-    engine = Engine.from_snapshot(directory.snapshot(), cache_bytes=100_000)  # what requests bring is dropped now and then
+    """Each decision is that of a single thread, while the interpreter switches as often as possible."""
+    engine = Engine.from_snapshot(directory.snapshot(), cache_bytes=100_000)  # the run-time cache is dropped often
     rows, expected = many(3_000)
     wrong = []
 
