@@ -525,6 +525,37 @@ def test_external_user_signs_in_again_with_mapped_attributes():
     assert code_of(lambda: world.oidc_sign_in(idp)) == "NotAuthorizedException"
 
 
+@pytest.mark.parametrize(
+    ("name", "own", "other"), [("email", "eve@idp.example", "ana@x.example"), ("phone_number", "+1555", "+1666")]
+)
+def test_provider_verifies_an_address_only_if_it_sends_the_address(name, own, other):
+    world = OAuthWorld(user=None)
+    verified = f"{name}_verified"
+    idp = world.add_oidc(**{name: name, verified: verified})
+    idp.claims = {"sub": "u1", verified: True}
+    world.oidc_sign_in(idp)
+    assert verified not in attributes_of(world, "Corp_u1")
+    idp.claims[name] = own
+    world.oidc_sign_in(idp)
+    assert attributes_of(world, "Corp_u1")[verified] == "true"
+    written = [{"Name": name, "Value": other}]
+    world.pools.admin_update_user_attributes(user_pool_id=POOL, username="Corp_u1", user_attributes=written)
+    del idp.claims[name]
+    world.oidc_sign_in(idp)
+    assert attributes_of(world, "Corp_u1") | {name: other, verified: "false"} == attributes_of(world, "Corp_u1")
+
+
+def test_provider_that_sends_no_address_leaves_a_verified_one():
+    world = OAuthWorld(user=None)
+    idp = world.add_oidc(email="email")
+    world.oidc_sign_in(idp)
+    verified = [{"Name": "email", "Value": "eve@x.example"}, {"Name": "email_verified", "Value": "true"}]
+    world.pools.admin_update_user_attributes(user_pool_id=POOL, username="Corp_u1", user_attributes=verified)
+    del idp.claims["email"]
+    world.oidc_sign_in(idp)
+    assert attributes_of(world, "Corp_u1")["email_verified"] == "true"
+
+
 def test_state_counts_once_and_for_its_browser():
     world = OAuthWorld()
     idp = world.add_oidc()

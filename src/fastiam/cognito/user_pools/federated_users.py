@@ -92,7 +92,9 @@ class FederatedUsers(ProviderCalls):
             check_value(schema[name], text)
             values[name] = text
         for name in VERIFIABLE:
-            if name in provider.mapping and f"{name}_verified" not in provider.mapping:
+            if name not in values:  # the address of the user is not one that this provider has verified now
+                values.pop(f"{name}_verified", None)
+            elif f"{name}_verified" not in provider.mapping:
                 values[f"{name}_verified"] = "false"
         return values
 
