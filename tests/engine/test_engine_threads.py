@@ -1,7 +1,7 @@
-"""One engine under eight threads answers as it does under one: rows are built, sessions arrive and caches are dropped meanwhile.
+"""One engine decides equally in one thread and in eight, while plans are built, sessions interned and caches dropped.
 
-The interpreter is told to switch threads as often as it can, so that a number that outlives a drop shows (as a wrong
-answer, an exception or a crash). Every answer is compared with that of an engine that nobody shares.
+The interpreter switches threads as often as possible, so that an id that outlives a drop causes a wrong decision, an exception
+or a crash. Each decision is compared with that of an unshared engine.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def snapshot():
 
 @pytest.fixture(scope="module")
 def requests():
-    """Requests, most of which an engine that is dropped has not met: (principal, action, resource, context)."""
+    """Requests, most of them new to an engine after a drop: (principal, action, resource, context)."""
     rng, sessions = random.Random(11), [session(i) for i in range(SESSIONS)]
     rows = []
     for k in range(2_000):

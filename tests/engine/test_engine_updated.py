@@ -1,4 +1,4 @@
-"""`Engine.updated`: what changed is recompiled, everything else is shared, and the old engine answers as it did."""
+"""`Engine.updated`: what changed is recompiled, everything else is shared, and the old engine decides as before."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from directory_changes import ACCOUNTS, WRITES, A, statement
 from engine_changes import (
-    HELD,
+    GOVERNED,
     USERS,
     Changer,
     answers,
@@ -187,24 +187,24 @@ def test_partial_secret_arn_matches_a_secret_added_later():
 
 
 @pytest.mark.parametrize("is_asked", [False, True], ids=["asked at the end", "asked all the time"])
-@pytest.mark.parametrize(("held", "holder"), HELD, ids=[held.split(":")[2] for held, _ in HELD])
-def test_governing_policy_of_a_deleted_resource_can_change(held, holder, is_asked):
-    """D60 to D62: nothing of how it was is kept for its name; what requests brought meanwhile is dropped, and asked for again."""
+@pytest.mark.parametrize(("resource", "governing"), GOVERNED, ids=[resource.split(":")[2] for resource, _ in GOVERNED])
+def test_governing_policy_of_a_deleted_resource_can_change(resource, governing, is_asked):
+    """D60 to D62: entries of its name are evicted, also those that requests added, and are resolved again."""
     granted = {"Effect": "Allow", "Principal": {"AWS": USERS[0]}, "Action": "*", "Resource": "*"}
     policy, denied = ({"Version": "2012-10-17", "Statement": one} for one in (granted, {**granted, "Effect": "Deny"}))
     directory = fastiam.Directory(quotas=None)
     directory.add_principal(USERS[0])
-    directory.add_resource(holder, account=A, policy=policy)
-    directory.add_resource(held, account=A)
-    engine, asked = directory.compile(), (USERS[0], f"{held.split(':')[2]}:Do", held)
+    directory.add_resource(governing, account=A, policy=policy)
+    directory.add_resource(resource, account=A)
+    engine, asked = directory.compile(), (USERS[0], f"{resource.split(':')[2]}:Do", resource)
     writes = (
-        lambda: directory.delete_resource(held),
-        lambda: directory.set_resource_policy(holder, None),
-        lambda: directory.set_resource_policy(holder, policy),
-        lambda: directory.set_resource_policy(holder, denied),
-        lambda: directory.add_resource(held, account=A),
-        lambda: directory.delete_resource(held),
-        lambda: directory.delete_resource(holder),
+        lambda: directory.delete_resource(resource),
+        lambda: directory.set_resource_policy(governing, None),
+        lambda: directory.set_resource_policy(governing, policy),
+        lambda: directory.set_resource_policy(governing, denied),
+        lambda: directory.add_resource(resource, account=A),
+        lambda: directory.delete_resource(resource),
+        lambda: directory.delete_resource(governing),
     )
     for number, write in enumerate(writes, 1):
         write()
@@ -218,7 +218,7 @@ def test_governing_policy_of_a_deleted_resource_can_change(held, holder, is_aske
 
 
 def agree(engine, directory, asked):
-    """Whether an engine says what a fresh one says, alone and in columns, and after it was pickled."""
+    """Check that an engine equals a new one, in single calls and batches, also after pickling."""
     fresh = directory.compile()
     for twin in (engine, pickle.loads(pickle.dumps(engine))):
         for _ in range(2):

@@ -113,7 +113,7 @@ def test_watcher_that_makes_no_check_is_reported(tmp_path: Path, monkeypatch: py
 
 @pytest.mark.parametrize("kind", ["files", "saved"])
 def test_forked_child_follows_files_without_native_locks(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A lock inside of `watchfiles` that a thread of the parent held at the fork is never released in the child."""
+    """A lock inside of `watchfiles` that a thread of the parent owned at the fork is never released in the child."""
     source, gate = Source(kind, tmp_path), Gate()
     with source.live().watch(debounce=0.05) as live:
         monkeypatch.setattr(pytest.importorskip("watchfiles"), "watch", _waits_forever)

@@ -21,7 +21,7 @@ MOVED = [f"arn:aws:iam::{A}:role/{path}m{n}" for path in PATHS for n in range(2)
 MOVED += [f"arn:aws:sts::{A}:assumed-role/m{n}/run" for n in range(2)] + [f"arn:aws-cn:iam::{A}:root"]
 CALLERS = [*USERS, *ROLES, *SESSIONS, *OTHERS, *MOVED * 2]
 # a resource, and what else can govern it (6.10)
-HELD = [
+GOVERNED = [
     (f"arn:aws:lambda:us-east-1:{A}:function:f:1", f"arn:aws:lambda:us-east-1:{A}:function:f"),
     (f"arn:aws:dynamodb:us-east-1:{A}:table/t/index/i", f"arn:aws:dynamodb:us-east-1:{A}:table/t"),
     (f"arn:aws:sns:us-east-1:{A}:topic:sub", f"arn:aws:sns:us-east-1:{A}:topic"),
@@ -65,12 +65,12 @@ class Changer(Writer):
         self.directory.add_account(A, partition=self.rng.choice(("aws", "aws", "aws-cn")))
 
     def hold(self) -> None:
-        arn = self.rng.choice(self.rng.choice(HELD))
+        arn = self.rng.choice(self.rng.choice(GOVERNED))
         policy = statement(self.n(), Principal="*") if self.n() else None
         self.directory.add_resource(arn, account=A, policy=policy)
 
     def drop(self) -> None:
-        self.directory.delete_resource(self.rng.choice(self.rng.choice(HELD)))
+        self.directory.delete_resource(self.rng.choice(self.rng.choice(GOVERNED)))
 
     def put_condition(self) -> None:
         stored = sorted(self.directory.snapshot().tables.entities)
@@ -87,8 +87,8 @@ def requests(rng: random.Random, n: int) -> list[tuple[str, str, str, dict[str, 
         "*",
         "arn:aws:s3:::bkt/other",
         f"arn:aws:lambda:us-east-1:{A}:function:g",
-        *(arn for arn, _ in HELD),
-        *(f"{arn}{rest}" for arn, _ in HELD for rest in ("", "0", "/1")),  # what lies beside it, and is never stored
+        *(arn for arn, _ in GOVERNED),
+        *(f"{arn}{rest}" for arn, _ in GOVERNED for rest in ("", "0", "/1")),  # what lies beside it, and is never stored
     ]
     return [(rng.choice(CALLERS), rng.choice(ACTIONS), rng.choice(resources), rng.choice(endpoints)) for _ in range(n)]
 
