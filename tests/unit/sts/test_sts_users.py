@@ -295,7 +295,7 @@ def test_assume_root_by_other_principals_is_refused(management):
         "",
     ],
 )
-def test_assume_root_with_another_spelling_of_the_target_is_refused(management, target):
+def test_assume_root_with_another_target_spelling_is_refused(management, target):
     """7.1: a Deny that names the ARN of the member account's root cannot be evaded by another spelling."""
     deny = document({"Effect": "Deny", "Action": "sts:AssumeRoot", "Resource": ROOT})
     management.directory.put_inline_policy(MIA, "not-a", deny)
