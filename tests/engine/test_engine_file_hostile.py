@@ -1,7 +1,7 @@
-"""Files that are no saved engine, no longer one, or made to deceive: refused, with what is wrong, or harmless.
+"""Foreign, corrupt and forged files of engines are refused with a reason, or are harmless.
 
-Whoever alters a file can also put its checksums right. So the checks of what tables say are tested with files whose checksums are
-right: the test that matters runs under the sanitizer (`make sanitize`), which ends it at the first byte read from elsewhere.
+An attacker who changes a file can also correct its checksums. So these tests check tables in files with correct checksums.
+The sanitizer (`make sanitize`) runs them too, and fails at the first read outside of a buffer.
 """
 
 from __future__ import annotations
@@ -107,16 +107,16 @@ def head_of(data: bytes) -> dict:
 
 
 def sealed(data: bytearray) -> bytes:
-    """The file with all checksums right."""
+    """Return the file with correct checksums."""
     head = head_of(data)
     at = saved_file._rounded(FIXED.size + FIXED.unpack_from(data)[2], saved_file.PAGE)
-    for told in head["sections"].values():
-        start, at = saved_file._place(at, told[0])
-        told[1] = checksum(bytes(data[start : start + told[0]]))
+    for section in head["sections"].values():
+        start, at = saved_file._place(at, section[0])
+        section[1] = checksum(bytes(data[start : start + section[0]]))
     return with_head(bytes(data), json.dumps(head, separators=(",", ":")).encode())
 
 
-# -- what is not a saved engine -------------------------------------------------------------------------------------------------
+# -- foreign files -----------------------------------------------------------------------------------------------------------
 
 FOREIGN = {
     "empty": (b"", "is empty"),
@@ -211,7 +211,7 @@ def test_swapped_bytes_are_refused(whole):
     assert refused(whole[:half] + whole[half + 8 :] + whole[half : half + 8])
 
 
-# -- what somebody made ------------------------------------------------------------------------------------------------------
+# -- forged files ------------------------------------------------------------------------------------------------------------
 
 
 def survives(load: Callable[[bytes], Engine], data: bytes) -> bool:
@@ -319,19 +319,19 @@ ARN, ARN_SIZE, NONE = 4, 5, 0xFFFF_FFFF
 
 
 def test_resource_with_the_record_of_another_is_refused(load, whole):
-    """What is known of where the fields of an ARN lie would not hold of it."""
+    """The cached field offsets of its ARN would be wrong."""
     start, size = places(whole)["records"]
-    data, stands = bytearray(whole), []
+    data, has_arn = bytearray(whole), []
     for at in range(start, start + size, RECORD.size):
         fields = list(RECORD.unpack_from(data, at))
-        stands.append(fields[ARN] != NONE)
+        has_arn.append(fields[ARN] != NONE)
         fields[ARN], fields[ARN_SIZE] = 0, 4
         RECORD.pack_into(data, at, *fields)
-    assert stands.count(True) == 1 and not survives(load, sealed(data))
+    assert has_arn.count(True) == 1 and not survives(load, sealed(data))
 
 
 def test_principal_with_a_missing_account_is_refused(load, whole):
-    """Its index is looked up; that of a principal without a name is another engine's (they share principals)."""
+    """The account index of each principal is checked; engines share principals, so one without a name is of another engine."""
     start, size = places(whole)["principals"]
     data = bytearray(whole)
     for at in range(start, start + size, PRINCIPAL_SIZE):
@@ -369,7 +369,7 @@ def test_header_that_is_not_json_is_refused(load, whole):
 
 
 def rebuilt(data: bytes, section: str, change: Callable[[bytes], bytes]) -> bytes:
-    """The file with another section, of whatever size."""
+    """Return the file with one section replaced, of any size."""
     file = SavedFile(memoryview(data), "engine.fastiam")
     sections = {name: bytes(file.section(name)) for name in file.places}
     sections[section] = change(sections[section])
@@ -378,7 +378,7 @@ def rebuilt(data: bytes, section: str, change: Callable[[bytes], bytes]) -> byte
 
 
 def test_unreadable_records_raise_on_first_use(load, whole):
-    """What lies in rows is looked at when it is asked for, and parsed as what it should be."""
+    """Records are parsed and checked on first use."""
     bomb = zlib.compress(b"0" * 10_000_000)
     for section in ("rows_of_records", "rows_of_policies", "rows_of_tables"):
         for change in (lambda rows: rows[:-7], lambda rows: bytes(len(rows)), lambda rows: bomb, lambda rows: b""):
@@ -395,7 +395,7 @@ def test_unreadable_records_raise_on_first_use(load, whole):
 
 
 def test_policies_that_differ_from_the_tables_raise(load, whole):
-    """A statement that the text of a policy does not have has no name."""
+    """A statement that is missing in the text of its policy has no name."""
     engine = load(rebuilt(whole, "policy_rows", lambda rows: bytes(4) * (len(rows) // 4)))
     for request in ASKED:
         try:

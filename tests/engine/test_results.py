@@ -118,21 +118,21 @@ def schema() -> dict[str, Any]:
     return json.loads(files("fastiam").joinpath("schema/results-v1.json").read_text())
 
 
-def check(name: str, told: object) -> None:
-    """See that a JSON form is what the schema says of a result of this name."""
+def check(name: str, result: object) -> None:
+    """Check that a JSON form matches the schema of a result of this name."""
     whole = schema() | {"$ref": f"#/$defs/{name}"}
-    jsonschema.Draft202012Validator(whole).validate(told)
+    jsonschema.Draft202012Validator(whole).validate(result)
 
 
-# -- what leaves the process ------------------------------------------------------------------------------------------
+# -- JSON forms and pickles -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_json_form_matches_schema_without_documents(name: str, engine: Engine) -> None:
-    told = RESULTS[name](engine).to_dict()
-    assert json.loads(json.dumps(told)) == told, "JSON's own types alone"
-    check(name.partition(" ")[0], told)
-    assert HIDDEN not in json.dumps(told) and len(json.dumps(told)) < 5_000
+    form = RESULTS[name](engine).to_dict()
+    assert json.loads(json.dumps(form)) == form, "only types of JSON"
+    check(name.partition(" ")[0], form)
+    assert HIDDEN not in json.dumps(form) and len(json.dumps(form)) < 5_000
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -179,11 +179,11 @@ def test_error_with_a_decision_pickles_without_documents(engine: Engine) -> None
 
 def test_a_replay_has_the_form_of_the_schema(engine: Engine, tmp_path: Path) -> None:
     found = replayed(engine, tmp_path)
-    told = found.to_dict()
-    check("Replay", told)
-    assert told["records"] == 2 and told["groups"][0]["outcome"]
+    form = found.to_dict()
+    check("Replay", form)
+    assert form["records"] == 2 and form["groups"][0]["outcome"]
     data = pickle.dumps(found)
-    assert HIDDEN.encode() not in data and pickle.loads(data).to_dict() == told
+    assert HIDDEN.encode() not in data and pickle.loads(data).to_dict() == form
 
 
 @pytest.fixture(scope="module")
@@ -249,11 +249,11 @@ def test_the_schema_names_outcomes() -> None:
 
 
 def test_json_form_uses_public_names_and_keys(engine: Engine) -> None:
-    told = decision_to_json(RESULTS["Decision that depends"](engine))
-    assert (told["outcome"], told["allowed"], told["depends_on"]) == ("DEPENDS", False, ["aws:SourceIp"])
-    open_statement = RESULTS["PrincipalAccess"](engine).to_dict()["conditions"][0]
-    assert open_statement["keys"] == ["aws:SourceIp"]
-    assert open_statement["conditions"] == [{"operator": "IpAddress", "key": "aws:SourceIp", "values": ["198.51.100.0/24"]}]
+    form = decision_to_json(RESULTS["Decision that depends"](engine))
+    assert (form["outcome"], form["allowed"], form["depends_on"]) == ("DEPENDS", False, ["aws:SourceIp"])
+    residual = RESULTS["PrincipalAccess"](engine).to_dict()["conditions"][0]
+    assert residual["keys"] == ["aws:SourceIp"]
+    assert residual["conditions"] == [{"operator": "IpAddress", "key": "aws:SourceIp", "values": ["198.51.100.0/24"]}]
     summary = RESULTS["Summary"](engine).to_dict()
     assert [(row["statement"]["sid"], row["rows"]) for row in summary["denies"]] == [("Keep", 1)]
     assert RESULTS["RowDecision with an error"](engine).to_dict()["error"].startswith("`not an action`")
@@ -284,7 +284,7 @@ def test_statement_reference_frees_the_text_after_location() -> None:
     statement = world.compile().decide(ANA, "s3:GetObject", KEY).statement
     assert statement.line == 1
     assert gc.get_referents(statement).count(None) == 3, "Sid, ARN and the source"
-    assert not [held for held in gc.get_referents(statement) if not isinstance(held, (str, int, type, type(None)))]
+    assert not [part for part in gc.get_referents(statement) if not isinstance(part, (str, int, type, type(None)))]
 
 
 def test_statement_references_compare_by_value() -> None:
@@ -306,12 +306,12 @@ def test_conditions_are_computed_once_and_free_the_engine() -> None:
 
 
 def test_reasons_and_match_classes_are_enumerations(engine: Engine) -> None:
-    unknown = engine.decide(f"arn:aws:iam::{A}:user/nobody", "s3:GetObject", KEY)
+    unknown = engine.decide(f"arn:aws:iam::{A}:user/missing", "s3:GetObject", KEY)
     assert unknown.reason is Reason.UNKNOWN_PRINCIPAL and unknown.reason == "unknown_principal"
-    everybody = document({"Effect": "Allow", "Principal": {"AWS": ANA}, "Action": "s3:*", "Resource": f"{BUCKET}/*"})
+    allow_ana = document({"Effect": "Allow", "Principal": {"AWS": ANA}, "Action": "s3:*", "Resource": f"{BUCKET}/*"})
     world = fastiam.Directory()
     world.add_principal(ANA)
-    world.add_resource(BUCKET, account=A, policy=everybody)
+    world.add_resource(BUCKET, account=A, policy=allow_ana)
     explanation = world.compile().explain(ANA, "s3:GetObject", KEY)
     assert explanation.statements[0].match_classes == (MatchClass.PRINCIPAL,)
 
