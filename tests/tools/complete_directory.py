@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime
 
 from fastiam import Directory
+from fastiam.directory import user_pool_records
 from fastiam.directory.identity_pool_records import (
     CognitoIdentityProvider,
     IdentityPool,
@@ -14,6 +15,7 @@ from fastiam.directory.identity_pool_records import (
     RoleMapping,
 )
 from fastiam.directory.records import NotificationSetting, RevocationList, RolesAnywhereProfile, TrustAnchor
+from fastiam.directory.user_pool_records import Attribute, PasswordRules, Pool
 
 A, M = "111111111111", "999999999999"
 UUID = "00000000-0000-4000-8000-000000000000"
@@ -58,6 +60,7 @@ def everything() -> Directory:
         keys='{"keys": []}',
     )
     add_roles_anywhere(directory)
+    add_user_pools(directory)
     add_identity_pools(directory)
     directory.add_resource(BKT, account=A, policy=ANYONE, tags={"e": "x"}, restrict_public_buckets=True)
     directory.add_resource(LOGS, policy=[ANYONE, ("second", ANYONE)])
@@ -123,3 +126,35 @@ def add_identity_pools(directory: Directory) -> None:
             identity_pool_id=bare, account=A, identity_pool_name="bare", allow_unauthenticated_identities=False, created=CREATED
         )
     )
+
+
+def add_user_pools(directory: Directory) -> None:
+    """Cognito user pools: one with every field, one without any that has a default."""
+    id_, times = "eu-west-1_AbC", {"created": CREATED, "modified": CREATED}
+    pool = Pool(
+        id_, "app", A, "aws", "eu-west-1", "https://login.example", password=PasswordRules(9, False, False, False, False, 1, 2),
+        auto_verified=("email",), alias_attributes=("email",), username_attributes=("phone_number",), case_sensitive=False,
+        attributes=(Attribute("custom:n", "Number", False, True, "1", "9"),), mfa="OPTIONAL", factors=("SOFTWARE_TOKEN_MFA",),
+        admin_only=True, recovery=(), verify_before_update=("email",), protected=True, triggers={"PreSignUp": "mine"},
+        token_version="V2_0", messages={"EmailMessage": "{####}"}, tags={"of": "p"}, **times,
+    )  # fmt: skip
+    client = user_pool_records.Client(
+        "web", id_, "web", flows=(), access_validity=300, id_validity=301, refresh_validity=3600, session_validity=240,
+        units={"AccessToken": "minutes"}, readable=(), writable=("email",), hides_existence=True, revocation=False,
+        providers=("Corp",), callbacks=("https://x.example",), logouts=("https://y.example",),
+        default_redirect="https://x.example", oauth_flows=("code",), oauth_scopes=("openid",), oauth=True, grace=0,
+        secret_missing=True, **times,
+    )  # fmt: skip
+    parts = [
+        client,
+        user_pool_records.Client("bare", id_, "bare", **times),
+        user_pool_records.Group(id_, "staff", description="d", role=DEP, precedence=0, **times),
+        user_pool_records.Domain("app", id_, True),
+        user_pool_records.ResourceServer(id_, "api", "api", {"read": "Read"}),
+        user_pool_records.Provider(
+            id_, "Corp", "SAML", UUID, details={"a": "b"}, mapping={"email": "mail"}, identifiers=("corp",), metadata="<xml/>",
+            fetched=CREATED, **times,
+        ),
+    ]  # fmt: skip
+    directory.add_user_pool(pool, parts)
+    directory.add_user_pool(Pool("eu-west-1_b", "bare", A, "aws", "eu-west-1", "https://login.example", **times))

@@ -21,9 +21,9 @@ from sts_fixture import CHEAP, A, Clock, document
 import fastiam
 from fastiam.cognito import IdentityPools
 from fastiam.cognito.user_pools.keys import make_keys, put_keys
-from fastiam.cognito.user_pools.records import Client, Pool, SignIn, User
 from fastiam.cognito.user_pools.state import PoolState, Settings
 from fastiam.cognito.user_pools.tokens import Tokens
+from fastiam.directory.user_pool_records import Client, Pool, SignIn, User
 from fastiam.federation import AccessToken, AuditEvent, Federation
 from fastiam.federation.fetch import no_fetch
 from fastiam.sts import STS, Keyring, StsError

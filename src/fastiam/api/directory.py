@@ -13,6 +13,7 @@ from fastiam.directory.account_model import AccountModel
 from fastiam.directory.export import write_directory
 from fastiam.directory.quotas import Quotas
 from fastiam.directory.stored_policies import Mode
+from fastiam.directory.user_pool_store import UserPoolStore
 from fastiam.errors import RequestValueError
 from fastiam.model.arguments import as_path, check_type
 from fastiam.model.profile import CACHE_BYTES, Settings
@@ -87,8 +88,11 @@ class Directory(AccountModel):
         return directory
 
     def detached(self) -> Directory:
-        """Return this directory without its store: later writes stay in memory."""
+        """Return this directory without its store: later writes stay in memory. Of user pools, it has the configuration."""
+        is_in_use, user_pools = UserPoolStore.name in self.transaction_manager.record_stores, self._user_pools()
         self.transaction_manager.detach_backend()
+        if not is_in_use:
+            user_pools.keep_configuration()
         return self
 
     def __repr__(self) -> str:
@@ -131,7 +135,7 @@ class Directory(AccountModel):
 
     def to_json(self) -> str:
         """Return the directory in fastiam's own format, version 1, which `fastiam.load` reads."""
-        return write_directory(self.tables)
+        return write_directory(self.tables, self._user_pools().tables)
 
     def dump(self, path: str | PathLike[str]) -> None:
         """Write `to_json` to a file, which is replaced atomically; devices and FIFOs are written into.

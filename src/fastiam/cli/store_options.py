@@ -95,7 +95,7 @@ def join_federation(sts: STS) -> None:
     except ModuleNotFoundError:
         note("private keys of SAML providers and secrets of Cognito are left out\nhelp: pip install 'fastiam[federation]'")
     else:
-        from fastiam.cognito.user_pools.store import UserPoolStore
+        from fastiam.directory.user_pool_store import UserPoolStore
 
         accept_own_tokens(Federation(sts))  # joins the records of identity pools
         sts.directory.join(UserPoolStore())

@@ -16,6 +16,7 @@ from fastiam.directory.writes.providers import ProviderWrites
 from fastiam.directory.writes.resources import ResourceWrites
 from fastiam.directory.writes.roles_anywhere import RolesAnywhereWrites
 from fastiam.directory.writes.tags import TagWrites
+from fastiam.directory.writes.user_pools import UserPoolWrites
 
 
 class AccountModel(
@@ -29,6 +30,7 @@ class AccountModel(
     ProviderWrites,
     RolesAnywhereWrites,
     IdentityPoolWrites,
+    UserPoolWrites,
     TagWrites,
     ResourceWrites,
 ):

@@ -28,13 +28,15 @@ from fastiam.directory.records import (
     default_mappings,
 )
 from fastiam.directory.stored_policies import FULL_ACCESS, FULL_ACCESS_ARN, StoredLevels, StoredPolicy
+from fastiam.directory.user_pool_export import write_user_pools
+from fastiam.directory.user_pool_records import UserPoolTables
 from fastiam.model.profile import WITH_LONG_TERM_KEYS
 
 FORMAT, VERSION = "fastiam-directory", 1
 
 
-def write_directory(tables: Tables) -> str:
-    """The JSON text of all records. What is default is left out."""
+def write_directory(tables: Tables, user_pools: UserPoolTables) -> str:
+    """The JSON text of all records, without users of user pools and secrets. What is default is left out."""
     users = [e for e in tables.entities.values() if e.kind in WITH_LONG_TERM_KEYS]
     roles = [e for e in tables.entities.values() if e.kind not in WITH_LONG_TERM_KEYS]
     whole = {
@@ -52,6 +54,7 @@ def write_directory(tables: Tables) -> str:
         "trust_anchors": list(map(_trust_anchor, tables.trust_anchors.values())),
         "revocation_lists": list(map(_revocation_list, tables.revocation_lists.values())),
         "roles_anywhere_profiles": list(map(_roles_anywhere_profile, tables.roles_anywhere_profiles.values())),
+        "user_pools": list(write_user_pools(user_pools)),
         "identity_pools": list(map(_identity_pool, tables.identity_pools.values())),
         "resources": list(map(_resource, tables.resources.values())),
         "endpoints": list(map(_endpoint, tables.endpoints.values())),

@@ -30,9 +30,10 @@ from fastiam.directory.stored_policies import FULL_ACCESS_ARN, StoredPolicy, is_
 from fastiam.directory.unique_ids import NEW
 from fastiam.model.policy import PolicyKind
 from fastiam.sources.located_values import LocatedValue
+from fastiam.sources.user_pools import add_user_pools
 
 _TOP = "format version accounts organization managed_policies groups users roles instance_profiles".split()
-_TOP += ["identity_pools"]
+_TOP += ["user_pools", "identity_pools"]
 _TOP += "saml_providers oidc_providers trust_anchors revocation_lists roles_anywhere_profiles resources endpoints".split()
 _ACCOUNT = "id partition name canonical_id scps rcps".split()
 _ORGANIZATION = "id root management_account organizational_units accounts delegated_administrators policy_types scps rcps".split()
@@ -152,6 +153,7 @@ def read_rest(model: AccountModel, root: LocatedValue) -> None:
             )
     _add_providers(model, root)
     _add_roles_anywhere(model, root)
+    add_user_pools(model, root)
     _add_identity_pools(model, root)
     for node in root.list_of("resources"):
         node.object(_RESOURCE)

@@ -8,10 +8,10 @@ from typing import Any
 
 from fastiam.cognito.errors import CognitoError, NotAuthorizedError
 from fastiam.cognito.user_pools.calls import WRONG_PASSWORD, Calls
-from fastiam.cognito.user_pools.records import Client, Pool, User
 from fastiam.cognito.user_pools.state import INVALID_SESSION, Json
 from fastiam.cognito.user_pools.triggers import attributes_of, run_trigger
 from fastiam.credentials.secret import Secret
+from fastiam.directory.user_pool_records import Client, Pool, User
 
 USER_SRP, USER_PASSWORD, ADMIN_PASSWORD, CUSTOM = "USER_SRP_AUTH", "USER_PASSWORD_AUTH", "ADMIN_USER_PASSWORD_AUTH", "CUSTOM_AUTH"
 REFRESH = "REFRESH_TOKEN_AUTH"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from fastiam.cognito.errors import CognitoError, NotAuthorizedError
-from fastiam.cognito.user_pools.records import Attempts, Pool, User
 from fastiam.cognito.user_pools.state import PoolState
+from fastiam.directory.user_pool_records import Attempts, Pool, User
 
 FREE_FAILURES = 5
 MAX_LOCK = RESET = 900_000  # milliseconds

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from fastiam.cognito.errors import CognitoError
-from fastiam.cognito.user_pools.records import Attribute, Client, Pool, User
+from fastiam.directory.user_pool_records import Attribute, Client, Pool, User
 
 NUMBERS, BOOLEANS = {"updated_at"}, {"email_verified", "phone_number_verified"}
 STANDARD = {

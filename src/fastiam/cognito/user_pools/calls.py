@@ -12,10 +12,10 @@ from fastiam.cognito.user_pools.attempts import AttemptLimits
 from fastiam.cognito.user_pools.codes import Codes
 from fastiam.cognito.user_pools.operations import plain
 from fastiam.cognito.user_pools.passwords import Passwords
-from fastiam.cognito.user_pools.records import Client, Pool
 from fastiam.cognito.user_pools.state import Json, PoolState
 from fastiam.cognito.user_pools.tokens import Access, Tokens
 from fastiam.credentials.secret import Secret
+from fastiam.directory.user_pool_records import Client, Pool
 
 WRONG_PASSWORD = "Incorrect username or password."
 PAGE = 60
@@ -45,6 +45,10 @@ class Calls:
             if stored.client == client.id
         ]
 
+    def _has_secret(self, client: Client) -> bool:
+        """Whether a client must show a secret; a client whose secret is unknown cannot."""
+        return client.secret_missing or bool(self._secrets(client))
+
     def _check_hash(self, client: Client, given: str | None, *names: str) -> None:
         """Check the secret hash of a call; it must be right for one of the names (UP10, UP11).
 
@@ -52,8 +56,7 @@ class Calls:
         ------
         NotAuthorizedError: missing, wrong, or given for a client without secret.
         """
-        secrets = self._secrets(client)
-        if not secrets:
+        if not self._has_secret(client):
             if given is not None:
                 raise NotAuthorizedError(f"Client {client.id} has no secret", reason="wrong_secret", rule="UP10")
             return
@@ -61,7 +64,7 @@ class Calls:
             message = f"Client {client.id} is configured with secret but SECRET_HASH was not received"
             raise NotAuthorizedError(message, reason="wrong_secret", rule="UP10")
         is_right = False
-        for secret in secrets:
+        for secret in self._secrets(client):
             for name in names:
                 right = base64.b64encode(
                     hmac.digest(secret.encode(), (name + client.id).encode("utf-8", "surrogatepass"), "sha256")
@@ -73,11 +76,10 @@ class Calls:
 
     def _is_secret(self, client: Client, given: str | None) -> bool:
         """Whether a client has shown its secret, or has none and showed none."""
-        secrets = self._secrets(client)
-        if not secrets or given is None:
-            return not secrets and given is None
+        if given is None:
+            return not self._has_secret(client)
         raw, is_right = given.encode("utf-8", "surrogatepass"), False
-        for secret in secrets:
+        for secret in self._secrets(client):
             is_right |= hmac.compare_digest(secret.encode(), raw)
         return is_right
 

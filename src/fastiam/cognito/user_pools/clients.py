@@ -12,9 +12,9 @@ from fastiam.cognito.user_pools.attributes import schema_of
 from fastiam.cognito.user_pools.calls import Calls, with_token
 from fastiam.cognito.user_pools.oauth_settings import OPENID_SCOPES, check_logout, check_redirect
 from fastiam.cognito.user_pools.operations import operation, plain
-from fastiam.cognito.user_pools.records import SECONDS, Client, ClientSecret, Pool
 from fastiam.cognito.user_pools.state import Json
 from fastiam.credentials.secret import Secret
+from fastiam.directory.user_pool_records import SECONDS, Client, ClientSecret, Pool
 
 _ID_CHARS, _SECRET_CHARS = string.ascii_lowercase + string.digits, string.ascii_lowercase + string.digits
 _LIMITS = {"access": (300, 86_400), "id": (300, 86_400), "refresh": (3600, 315_360_000)}
@@ -232,7 +232,7 @@ class ClientCalls(Calls):
                 given["prevent_user_existence_errors"] = "ENABLED" if client.hides_existence else "LEGACY"
             if enable_token_revocation is None:
                 given["enable_token_revocation"] = client.revocation
-            fields = self._read(pool, given, has_secret=bool(self._secrets(client)))
+            fields = self._read(pool, given, has_secret=self._has_secret(client))
             client = replace(client, name=client_name or client.name, modified=self._state.now(), **fields)
             self._state.put("clients", client.id, client)
         return {"UserPoolClient": self._describe_client(client)}
@@ -272,11 +272,13 @@ class ClientCalls(Calls):
         with self._state.transaction():
             _, client = self._client(client_id, user_pool_id)
             n_secrets = len(self._secrets(client))
-            if n_secrets == 0:
+            if not self._has_secret(client):
                 raise CognitoError("the client has no secret", hint="create a client with one", rule="4.3")
             if n_secrets >= MAX_SECRETS:
                 raise CognitoError(f"a client has at most {MAX_SECRETS} secrets", code="LimitExceededException", rule="4.3")
             record = self._add_secret(client, secret)
+            if client.secret_missing:
+                self._state.put("clients", client.id, replace(client, secret_missing=False))
         described = {"ClientSecretId": record.id, "ClientSecretCreateDate": record.created}
         return {"ClientSecretDescriptor": described | ({} if client_secret else {"ClientSecretValue": Secret(plain(secret))})}
 

@@ -10,10 +10,10 @@ from datetime import timedelta
 from pathlib import Path
 
 from fastiam.cognito.errors import CognitoError
-from fastiam.cognito.user_pools.records import Code, Pool, User
 from fastiam.cognito.user_pools.state import Json, PoolState
 from fastiam.cognito.user_pools.triggers import attributes_of, invalid_response, run_trigger
 from fastiam.credentials.secret import Secret
+from fastiam.directory.user_pool_records import Code, Pool, User
 
 SIGN_UP, VERIFY, RECOVER, MFA = "sign-up", "verify", "recover", "mfa"
 VALIDITY = {SIGN_UP: 86_400, VERIFY: 86_400, RECOVER: 3600}  # seconds; that of MFA codes is the client's

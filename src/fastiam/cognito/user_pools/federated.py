@@ -22,10 +22,10 @@ from fastiam.cognito.user_pools.federated_users import FederatedUsers
 from fastiam.cognito.user_pools.oauth import OAuthCalls
 from fastiam.cognito.user_pools.oauth_requests import OAuthAnswer, OAuthError, Parameters, read_parameters, read_request
 from fastiam.cognito.user_pools.providers import GOOGLE_ISSUER, sign_in_location
-from fastiam.cognito.user_pools.records import Client, Pool, Provider, Spent
 from fastiam.cognito.user_pools.state import Json, millis_of
 from fastiam.credentials.errors import StsError
 from fastiam.credentials.secret import Secret, SecretBytes, hidden, takes_secrets
+from fastiam.directory.user_pool_records import Client, Pool, Provider, Spent
 from fastiam.federation.fetch import FetchError, FetchLimits, FetchResult
 from fastiam.federation.issuer_keys import IssuerKeys, KeySource, is_https
 from fastiam.federation.oidc_token import check_audience, check_times, read_audience, read_subject_claim, read_token
@@ -319,7 +319,9 @@ class FederatedCalls(OAuthCalls, FederatedUsers):
 
     def _decryption_keys(self, pool: Pool, provider: Provider) -> tuple[RSAPrivateKey, ...]:
         key = f"{pool.id}/{provider.unique_id}"
-        stored = self._state.tables.provider_secrets[key]
+        stored = self._state.tables.provider_secrets.get(key)
+        if stored is None:  # the provider was imported: the directory format has no keys
+            return ()
         private = load_pem_private_key(self._state.opened("provider_secrets", key, stored.sealed), None)
         assert isinstance(private, RSAPrivateKey)
         return (private,)

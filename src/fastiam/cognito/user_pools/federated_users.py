@@ -9,8 +9,8 @@ from typing import Any
 from fastiam.cognito.errors import CognitoError, NotAuthorizedError
 from fastiam.cognito.user_pools.attributes import BOOLEANS, VERIFIABLE, check_value, missing_required, refused, schema_of
 from fastiam.cognito.user_pools.providers import SUBJECT, ProviderCalls
-from fastiam.cognito.user_pools.records import Client, Group, Identity, Pool, Provider, User
 from fastiam.cognito.user_pools.triggers import attributes_of, run_trigger
+from fastiam.directory.user_pool_records import Client, Group, Identity, Pool, Provider, User
 
 _MAX_NAME = 128
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 from fastiam.cognito.errors import CognitoError
 from fastiam.cognito.user_pools.calls import Calls, with_token
 from fastiam.cognito.user_pools.operations import operation
-from fastiam.cognito.user_pools.records import Group, Pool
 from fastiam.cognito.user_pools.state import Json
 from fastiam.cognito.user_pools.users import describe_user
+from fastiam.directory.user_pool_records import Group, Pool
 from fastiam.model.arn import split_arn
 
 MAX_GROUPS, MAX_OF_USER = 10_000, 100

@@ -8,8 +8,8 @@ from dataclasses import replace
 from fastiam.cognito.errors import CognitoError
 from fastiam.cognito.user_pools.calls import Calls, with_token
 from fastiam.cognito.user_pools.operations import operation
-from fastiam.cognito.user_pools.records import Domain, Pool, ResourceServer
 from fastiam.cognito.user_pools.state import Json
+from fastiam.directory.user_pool_records import Domain, Pool, ResourceServer
 
 MAX_SERVERS, MAX_SCOPES = 25, 100
 

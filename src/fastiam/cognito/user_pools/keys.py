@@ -9,8 +9,8 @@ from datetime import timedelta
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey, RSAPublicNumbers, generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_der_private_key
 
-from fastiam.cognito.user_pools.records import Pool, SigningKey
 from fastiam.cognito.user_pools.state import Json, PoolState
+from fastiam.directory.user_pool_records import Pool, SigningKey
 
 EXPONENT, BITS = 65_537, 2048
 USES = ("id", "access")
@@ -87,6 +87,18 @@ def jwks(state: PoolState, pool: Pool) -> Json:
 
 
 def _keys(state: PoolState, pool: Pool) -> list[SigningKey]:
+    """The keys of a pool. A pool that was imported gets its first ones here: the directory format has no keys."""
+    found = _stored_keys(state, pool)
+    if not found:
+        made = make_keys(state, pool)
+        with state.transaction():
+            if not _stored_keys(state, state.pool(pool.id)):  # another process may have made them
+                put_keys(state, pool, made)
+        found = _stored_keys(state, pool)
+    return found
+
+
+def _stored_keys(state: PoolState, pool: Pool) -> list[SigningKey]:
     return [key for key in state.tables.signing_keys.values() if key.pool == pool.id]
 
 

@@ -15,9 +15,9 @@ from fastiam.cognito.user_pools.attempt import Attempt, AttemptCalls
 from fastiam.cognito.user_pools.calls import parameter
 from fastiam.cognito.user_pools.codes import MFA, mask
 from fastiam.cognito.user_pools.operations import operation
-from fastiam.cognito.user_pools.records import Pool, SoftwareToken, User
 from fastiam.cognito.user_pools.state import INVALID_SESSION, Json
 from fastiam.credentials.secret import Secret
+from fastiam.directory.user_pool_records import Pool, SoftwareToken, User
 
 TOTP, SMS, EMAIL = "SOFTWARE_TOKEN_MFA", "SMS_MFA", "EMAIL_OTP"
 CODE_OF = {TOTP: "SOFTWARE_TOKEN_MFA_CODE", SMS: "SMS_MFA_CODE", EMAIL: "EMAIL_OTP_CODE"}

@@ -8,9 +8,9 @@ from dataclasses import replace
 from fastiam.cognito.user_pools.attributes import listed, read_attributes
 from fastiam.cognito.user_pools.calls import Calls
 from fastiam.cognito.user_pools.naming import new_user, take_aliases
-from fastiam.cognito.user_pools.records import Client, Pool, User
 from fastiam.cognito.user_pools.triggers import flag, invalid_response, run_trigger
 from fastiam.credentials.secret import Secret
+from fastiam.directory.user_pool_records import Client, Pool, User
 
 _TRIGGER = "UserMigration"
 

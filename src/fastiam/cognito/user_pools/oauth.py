@@ -19,10 +19,10 @@ from fastiam.cognito.user_pools.oauth_requests import (
     redirect,
 )
 from fastiam.cognito.user_pools.oauth_tokens import OAuthTokenCalls
-from fastiam.cognito.user_pools.records import Client, Pool, User
 from fastiam.cognito.user_pools.sign_in import SignInCalls
 from fastiam.cognito.user_pools.state import Json
 from fastiam.credentials.secret import Secret, hidden, takes_secrets
+from fastiam.directory.user_pool_records import Client, Pool, User
 
 CODE_SECONDS, PAGE_SECONDS, COOKIE_SECONDS = 300, 900, 3600
 

@@ -11,9 +11,9 @@ from urllib.parse import urlencode
 
 from fastiam.cognito.errors import CognitoError
 from fastiam.cognito.user_pools.oauth_settings import OPENID_SCOPES
-from fastiam.cognito.user_pools.records import Client
 from fastiam.cognito.user_pools.state import Json
 from fastiam.credentials.secret import Secret
+from fastiam.directory.user_pool_records import Client
 
 Parameters = Mapping[str, str] | Iterable[tuple[str, str]]
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)

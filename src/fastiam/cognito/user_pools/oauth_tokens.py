@@ -18,11 +18,11 @@ from fastiam.cognito.user_pools.oauth_requests import (
     read_client_scopes,
     read_parameters,
 )
-from fastiam.cognito.user_pools.records import Client, Pool, User
 from fastiam.cognito.user_pools.refresh import RefreshCalls
 from fastiam.cognito.user_pools.state import Json
 from fastiam.cognito.user_pools.tokens import readable_attributes
 from fastiam.credentials.secret import hidden, takes_secrets
+from fastiam.directory.user_pool_records import Client, Pool, User
 
 _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}", re.ASCII)
 _GRANT = "invalid_grant"
@@ -149,7 +149,7 @@ class OAuthTokenCalls(RefreshCalls, HostCalls):
 
     def _client_credentials(self, pool: Pool, client: Client, given: Json) -> Json:
         """An access token for the client itself (UP94)."""
-        if client.oauth_flows != ("client_credentials",) or not self._secrets(client):
+        if client.oauth_flows != ("client_credentials",) or not self._has_secret(client):
             raise OAuthError("the client does not allow this grant", code="unauthorized_client", rule="UP94")
         scopes = read_client_scopes(client, given.get("scope"))
         now = int(self._state.now().timestamp())

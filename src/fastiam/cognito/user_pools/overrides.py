@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fastiam.cognito.user_pools.records import Client, Pool, User
 from fastiam.cognito.user_pools.state import Json, PoolState
 from fastiam.cognito.user_pools.triggers import attributes_of, invalid_response, run_trigger
+from fastiam.directory.user_pool_records import Client, Pool, User
 
 PROTECTED = frozenset(
     "acr amr aud at_hash auth_time azp cognito:username client_id device_key event_id exp iat identities iss jti nbf nonce "

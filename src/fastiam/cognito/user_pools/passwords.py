@@ -12,9 +12,9 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from fastiam.cognito.errors import CognitoError
 from fastiam.cognito.user_pools import srp
-from fastiam.cognito.user_pools.records import Password, PasswordRules, Pool, User
 from fastiam.cognito.user_pools.state import PoolState
 from fastiam.credentials.secret import Secret
+from fastiam.directory.user_pool_records import Password, PasswordRules, Pool, User
 
 SYMBOLS = "^$*.[]{}()?\"!@#%&/\\,><':;|_~`=+- "
 MAX_LENGTH, MAX_HISTORY = 256, 24

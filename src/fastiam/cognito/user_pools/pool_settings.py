@@ -8,9 +8,9 @@ from typing import Any
 from fastiam.cognito.errors import CognitoError
 from fastiam.cognito.user_pools.attributes import describe_schema
 from fastiam.cognito.user_pools.passwords import describe_rules, read_rules
-from fastiam.cognito.user_pools.records import Pool
 from fastiam.cognito.user_pools.state import Json, PoolState
 from fastiam.cognito.user_pools.triggers import TRIGGERS
+from fastiam.directory.user_pool_records import Pool
 
 _TEMPLATE = {"SmsMessage": "SmsMessage", "EmailMessage": "EmailMessage", "EmailSubject": "EmailSubject"}
 _INVITE = {"SMSMessage": "InviteSMSMessage", "EmailMessage": "InviteEmailMessage", "EmailSubject": "InviteEmailSubject"}

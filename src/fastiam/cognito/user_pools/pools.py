@@ -12,9 +12,9 @@ from fastiam.cognito.user_pools.attributes import read_schema
 from fastiam.cognito.user_pools.calls import Calls, with_token
 from fastiam.cognito.user_pools.operations import operation
 from fastiam.cognito.user_pools.pool_settings import describe_pool, read_settings
-from fastiam.cognito.user_pools.records import Pool, PoolSecret
 from fastiam.cognito.user_pools.state import Json
 from fastiam.directory.naming_rules import check_account
+from fastiam.directory.user_pool_records import Pool
 
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 _FACTORS = {
@@ -111,9 +111,7 @@ class PoolCalls(Calls):
             if pool.id in self._state.store.known_pools():
                 raise CognitoError("an id of a user pool is used once", rule="9.1")
             self._state.put("pools", pool.id, pool)
-            self._state.put(
-                "pool_secrets", pool.id, PoolSecret(self._state.sealed("pool_secrets", pool.id, self._state.random(32)))
-            )
+            self._state.new_pool_secret(pool)
             keys.put_keys(self._state, pool, made)
         self._state.note(pool=pool.id)
         return {"UserPool": self._describe(pool)}

@@ -19,11 +19,11 @@ from fastiam.cognito.user_pools.attributes import (
 from fastiam.cognito.user_pools.codes import MFA, RECOVER, SIGN_UP, VERIFY
 from fastiam.cognito.user_pools.operations import operation
 from fastiam.cognito.user_pools.passwords import check_policy
-from fastiam.cognito.user_pools.records import Pool, User
 from fastiam.cognito.user_pools.refresh import RefreshCalls
 from fastiam.cognito.user_pools.state import Json
 from fastiam.cognito.user_pools.tokens import readable_attributes
 from fastiam.credentials.secret import Secret
+from fastiam.directory.user_pool_records import Pool, User
 
 Given = Sequence[Mapping[str, str]]
 

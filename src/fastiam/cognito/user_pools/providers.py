@@ -16,9 +16,9 @@ from fastiam.cognito.errors import CognitoError
 from fastiam.cognito.user_pools.attributes import schema_of
 from fastiam.cognito.user_pools.calls import Calls, with_token
 from fastiam.cognito.user_pools.operations import operation
-from fastiam.cognito.user_pools.records import Identity, Pool, Provider, ProviderSecret
 from fastiam.cognito.user_pools.state import Json
 from fastiam.credentials.secret import Secret
+from fastiam.directory.user_pool_records import ENCRYPTION_CERTIFICATE, Identity, Pool, Provider, ProviderSecret
 from fastiam.federation.fetch import FetchError, FetchLimits
 from fastiam.federation.issuer_keys import is_https
 from fastiam.federation.saml_metadata import SamlMetadata, read_metadata
@@ -115,10 +115,10 @@ class ProviderCalls(Calls):
         if kind == "SAML":
             changed = self._with_metadata(changed, details)
             if details.get("EncryptedResponses") == "true":
-                certificate = provider.details.get("ActiveEncryptionCertificate", "")
+                certificate = provider.details.get(ENCRYPTION_CERTIFICATE, "")
                 if not certificate:
                     secret, certificate = self._encryption_key()
-                changed = replace(changed, details={**changed.details, "ActiveEncryptionCertificate": certificate})
+                changed = replace(changed, details={**changed.details, ENCRYPTION_CERTIFICATE: certificate})
         return changed, secret
 
     def _encryption_key(self) -> tuple[Secret, str]:
@@ -201,7 +201,7 @@ class ProviderCalls(Calls):
         stored = self._state.provider(pool, provider_name)
         details = provider_details
         if details is None:
-            details = {name: value for name, value in stored.details.items() if name != "ActiveEncryptionCertificate"}
+            details = {name: value for name, value in stored.details.items() if name != ENCRYPTION_CERTIFICATE}
             if stored.type == "SAML" and "MetadataURL" not in details:
                 details = {**details, "MetadataFile": stored.metadata}
         mapping = stored.mapping if attribute_mapping is None else attribute_mapping

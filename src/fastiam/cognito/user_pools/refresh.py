@@ -11,10 +11,10 @@ from fastiam.cognito.errors import CognitoError, NotAuthorizedError
 from fastiam.cognito.user_pools.attempt import REFRESH
 from fastiam.cognito.user_pools.calls import Calls, parameter
 from fastiam.cognito.user_pools.operations import operation, plain
-from fastiam.cognito.user_pools.records import Client, Pool, SignIn, User
 from fastiam.cognito.user_pools.state import Json
 from fastiam.cognito.user_pools.tokens import NewSignIn
 from fastiam.credentials.secret import Secret
+from fastiam.directory.user_pool_records import Client, Pool, SignIn, User
 
 MAX_LIVE = 100  # refresh tokens of one sign-in, with rotation
 _REVOKED, _INVALID = "Refresh Token has been revoked", "Invalid Refresh Token"

@@ -27,10 +27,10 @@ from fastiam.cognito.user_pools.custom import CustomCalls, with_step
 from fastiam.cognito.user_pools.migration import migrate
 from fastiam.cognito.user_pools.operations import operation, plain
 from fastiam.cognito.user_pools.passwords import check_policy
-from fastiam.cognito.user_pools.records import Client, Pool, User
 from fastiam.cognito.user_pools.refresh import RefreshCalls
 from fastiam.cognito.user_pools.state import INVALID_SESSION, Json
 from fastiam.credentials.secret import Secret
+from fastiam.directory.user_pool_records import Client, Pool, User
 
 BLOCK_SECONDS = 60
 _NAMES = {"ADMIN_NO_SRP_AUTH": ADMIN_PASSWORD, "REFRESH_TOKEN": REFRESH}

@@ -13,11 +13,11 @@ from fastiam.cognito.user_pools.migration import migrate
 from fastiam.cognito.user_pools.naming import new_user, take_aliases
 from fastiam.cognito.user_pools.operations import operation
 from fastiam.cognito.user_pools.passwords import check_policy
-from fastiam.cognito.user_pools.records import Client, Pool, User
 from fastiam.cognito.user_pools.refresh import RefreshCalls
 from fastiam.cognito.user_pools.state import Json
 from fastiam.cognito.user_pools.triggers import attributes_of, flag, run_trigger
 from fastiam.credentials.secret import Secret
+from fastiam.directory.user_pool_records import Client, Pool, User
 
 Given = Sequence[Mapping[str, str]]
 TOO_MANY = "TooManyFailedAttemptsException"

@@ -17,11 +17,21 @@ from typing import Any
 import orjson
 
 from fastiam.cognito.errors import CognitoError, NotAuthorizedError
-from fastiam.cognito.user_pools.records import Client, Horizon, Pool, Provider, Spent, User, UserPoolTables, purpose_of
-from fastiam.cognito.user_pools.store import UserPoolStore
 from fastiam.credentials.keyring import KeyringError
 from fastiam.credentials.secret import Secret, SecretBytes
 from fastiam.credentials.state import State
+from fastiam.directory.user_pool_records import (
+    Client,
+    Horizon,
+    Pool,
+    PoolSecret,
+    Provider,
+    Spent,
+    User,
+    UserPoolTables,
+    purpose_of,
+)
+from fastiam.directory.user_pool_store import UserPoolStore
 from fastiam.federation.audit import Auditor, Entry
 from fastiam.federation.fetch import Fetch
 from fastiam.federation.issuer_keys import IssuerKeys
@@ -236,9 +246,17 @@ class PoolState:
 
     def keyed_hash(self, pool: Pool, *parts: str) -> bytes:
         """An HMAC-SHA256 under the random key of the pool."""
-        record = self.tables.pool_secrets[pool.id]
+        record = self.tables.pool_secrets.get(pool.id) or self.new_pool_secret(pool)
         framed = b"".join(len(raw).to_bytes(4) + raw for raw in (part.encode("utf-8", "surrogatepass") for part in parts))
         return hmac.digest(self.opened("pool_secrets", pool.id, record.sealed), framed, "sha256")
+
+    def new_pool_secret(self, pool: Pool) -> PoolSecret:
+        """Make the random key of a pool that has none: it is new, or was imported."""
+        with self.transaction():
+            self.pool(pool.id)
+            if pool.id not in self.tables.pool_secrets:
+                self.put("pool_secrets", pool.id, PoolSecret(self.sealed("pool_secrets", pool.id, self.random(32))))
+            return self.tables.pool_secrets[pool.id]
 
     def new_id(self) -> str:
         """A random UUID."""

@@ -15,9 +15,9 @@ from fastiam.cognito.errors import NotAuthorizedError
 from fastiam.cognito.user_pools import keys
 from fastiam.cognito.user_pools.attributes import BOOLEANS, can_read
 from fastiam.cognito.user_pools.overrides import override_claims
-from fastiam.cognito.user_pools.records import Client, Pool, SignIn, User
 from fastiam.cognito.user_pools.state import Json, PoolState, millis_of
 from fastiam.credentials.secret import Secret
+from fastiam.directory.user_pool_records import Client, Pool, SignIn, User
 
 API_SCOPE = "aws.cognito.signin.user.admin"
 MAX_TOKEN = 65_536  # characters

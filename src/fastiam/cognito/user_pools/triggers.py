@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from fastiam.cognito.errors import CognitoError
-from fastiam.cognito.user_pools.records import Pool, User
 from fastiam.cognito.user_pools.state import Json, PoolState, Trigger
+from fastiam.directory.user_pool_records import Pool, User
 
 TRIGGERS = (
     "PreSignUp PostConfirmation PreAuthentication PostAuthentication DefineAuthChallenge CreateAuthChallenge "

@@ -14,11 +14,11 @@ from fastiam.cognito.user_pools.naming import new_user, take_aliases
 from fastiam.cognito.user_pools.operations import operation
 from fastiam.cognito.user_pools.passwords import check_policy
 from fastiam.cognito.user_pools.profile import ProfileCalls, mfa_settings
-from fastiam.cognito.user_pools.records import Pool, User
 from fastiam.cognito.user_pools.sign_up import SignUpCalls
 from fastiam.cognito.user_pools.state import Json
 from fastiam.cognito.user_pools.triggers import run_trigger
 from fastiam.credentials.secret import Secret
+from fastiam.directory.user_pool_records import Pool, User
 
 Given = Sequence[Mapping[str, str]]
 FORCE = "FORCE_CHANGE_PASSWORD"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from functools import partial
 from typing import Any
 
-from fastiam.cognito.user_pools.records import (
+from fastiam.directory.transactions import RecordStore
+from fastiam.directory.user_pool_records import (
     SEALED,
     Client,
     Group,
@@ -16,9 +18,9 @@ from fastiam.cognito.user_pools.records import (
     SignIn,
     User,
     UserPoolTables,
+    configuration_of,
     purpose_of,
 )
-from fastiam.directory.transactions import RecordStore
 from fastiam.model.key_registry import fold
 
 _OF_USER = ("passwords", "software_tokens", "codes", "attempts")
@@ -41,7 +43,9 @@ class UserPoolStore(RecordStore[UserPoolTables]):
         self._kids: dict[str, str] = {}
 
     def __getstate__(self) -> Mapping[str, Any]:
-        raise TypeError("sealed keys are not pickled; open the store where they are needed")
+        if any(getattr(self.tables, table) for table in SEALED):
+            raise TypeError("sealed keys are not pickled; open the store where they are needed")
+        return super().__getstate__()
 
     # -- lookups ----------------------------------------------------------------------------------------------------------
 
@@ -141,6 +145,16 @@ class UserPoolStore(RecordStore[UserPoolTables]):
                 self.put("domains", domain.name, None)
         self.put("pool_secrets", pool.id, None)
         self.put("pools", pool.id, None)
+
+    def keep_configuration(self) -> None:
+        """Remove users, keys and secrets from memory, for a copy of a store."""
+        kept = configuration_of(self.tables)
+        for table in (each.name for each in fields(kept) if each.name != "horizon"):
+            for key, old in list(getattr(self.tables, table).items()):
+                new = getattr(kept, table).get(key)
+                if new is not old:
+                    self.change(table, key, old, new)
+        self.tables.horizon = None
 
     # -- indexes ----------------------------------------------------------------------------------------------------------
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+ENCRYPTION_CERTIFICATE = "ActiveEncryptionCertificate"  # in the details of a SAML provider
 SECONDS = {"seconds": 1, "minutes": 60, "hours": 3600, "days": 86_400}
 
 
@@ -101,7 +102,10 @@ class SigningKey:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """An app client. Validities are in seconds; `grace` is that of rotation, None if refresh tokens do not rotate."""
+    """An app client. Validities are in seconds; `grace` is that of rotation, None if refresh tokens do not rotate.
+
+    `secret_missing` : the client has a secret that is unknown, so that it is refused until it gets another one.
+    """
 
     id: str
     pool: str
@@ -126,6 +130,7 @@ class Client:
     oauth_scopes: tuple[str, ...] = ()
     oauth: bool = False
     grace: int | None = None
+    secret_missing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,3 +366,21 @@ SEALED = ("pool_secrets", "signing_keys", "client_secrets", "passwords", "softwa
 def purpose_of(table: str, key: str) -> bytes:
     """The purpose for which the secret of a record is sealed: it opens in no other record (ST10)."""
     return f"cognito-{table}\0{key}".encode()
+
+
+def configuration_of(tables: UserPoolTables) -> UserPoolTables:
+    """The records without users, keys and secrets. The certificate of a key that decrypts assertions goes with the key."""
+    confidential = {secret.client for secret in tables.client_secrets.values()}
+    return UserPoolTables(
+        pools=dict(tables.pools),
+        clients={k: replace(c, secret_missing=True) if k in confidential else c for k, c in tables.clients.items()},
+        groups=dict(tables.groups),
+        domains=dict(tables.domains),
+        resource_servers=dict(tables.resource_servers),
+        providers={k: _without_certificate(provider) for k, provider in tables.providers.items()},
+    )
+
+
+def _without_certificate(provider: Provider) -> Provider:
+    details = {name: value for name, value in provider.details.items() if name != ENCRYPTION_CERTIFICATE}
+    return provider if len(details) == len(provider.details) else replace(provider, details=details)
