@@ -14,13 +14,14 @@ import orjson
 
 from fastiam.errors import DirectoryError, Finding
 from fastiam.model.policy import Effect, Policy, PolicyKind, Statement
+from fastiam.model.request import shorten
 from fastiam.model.source_map import Origin, Source
 from fastiam.policy.json_text import JsonObject, JsonValue, Number, decode, is_url_encoded, number_text, url_decode
+from fastiam.policy.substitutes import denying_statement
 
 Mode = Literal["strict", "lenient"]
 PolicyLike: TypeAlias = str | bytes | Mapping[str, Any]
 
-NOT_READ = "DocumentNotRead"  # the Sid of the statement of a substitute
 FULL_ACCESS_ARN = "arn:aws:organizations::aws:policy/service_control_policy/p-FullAWSAccess"
 
 
@@ -146,6 +147,9 @@ class Reader:
         found: list[Finding] = []
         policy = read_policy(given, kind, mode=self.mode, name=name, arn=arn, findings=found)
         self.findings += found
+        why = why_substituted(policy, found)
+        if why is not None:
+            self.findings.append(replace(why, code="POLICY-NOT-READ", message=not_read_message(name, why.message)))
         return StoredPolicy(policy, text_of(given))
 
     def read_all(self, given: object, kind: PolicyKind, name: str) -> tuple[StoredPolicy, ...]:
@@ -166,6 +170,20 @@ class Reader:
         )
 
 
+def why_substituted(policy: Policy, findings: Iterable[Finding]) -> Finding | None:
+    """The finding because of which a document without statements was read as one that denies everything (V4, V5), or None.
+
+    `findings` are those of the document.
+    """
+    by_code = {finding.code: finding for finding in reversed(list(findings))}
+    return by_code.get("V4") if policy.statements and "V5" in by_code else None
+
+
+def not_read_message(name: str, why: str) -> str:
+    """The message of finding `POLICY-NOT-READ`."""
+    return f"the document of `{shorten(name)}` is not read and counts as one that denies everything: {why}"
+
+
 def denying_policy(
     kind: PolicyKind, name: str, why: str, *, arn: str | None = None, origin: Origin | None = None
 ) -> StoredPolicy:
@@ -176,12 +194,7 @@ def denying_policy(
     """
     from fastiam.policy.document import read_policy
 
-    statement: dict[str, str] = {"Sid": NOT_READ, "Effect": "Deny", "Action": "*"}
-    if kind is not PolicyKind.TRUST:
-        statement["Resource"] = "*"
-    if kind in (PolicyKind.TRUST, PolicyKind.RESOURCE, PolicyKind.RCP, PolicyKind.VPCE):
-        statement["Principal"] = "*"
-    text = json.dumps({"Version": "2012-10-17", "Statement": [statement | {"NotKnown": why}]})
+    text = json.dumps({"Version": "2012-10-17", "Statement": [denying_statement(kind, why)]})
     return StoredPolicy(read_policy(text, kind, mode="lenient", name=name, arn=arn, origin=origin), text)
 
 

@@ -7,7 +7,9 @@ The model after a lenient reading:
   entry without key and values.
 - Every other text stays as written, and the evaluators interpret it: malformed actions (V24), resources (V25, V26),
   principals (V32, V35, V41) and values (V18, V20, V22), and variables that are misplaced or malformed (V28 to V30).
-- A policy without statements (V5) is an empty tuple. A Sid is kept as written (G21).
+- A policy without statements (V5) is an empty tuple. If it has unknown top-level elements, which may be misspelled or
+  wrapped statements, it has one statement that denies everything and is undetermined (V4, F7).
+- A Sid is kept as written (G21).
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ from fastiam.policy.json_text import (
 )
 from fastiam.policy.json_types import check_unknown, is_text, json_type, read_object, read_text
 from fastiam.policy.statement import FREE_SIDS, read_statement
+from fastiam.policy.substitutes import denying_statement
 from fastiam.policy.trust_policies import check_trust
 from fastiam.runtime.gc_pause import collection_paused
 
@@ -182,6 +185,8 @@ def _read_document(reading: Reading, value: object, text: str | None, name: str,
     statements = _read_statements(reading, raw)
     _check_sids(reading, statements)
     check_trust(reading, statements)
+    if reading.undetermined and not statements:
+        statements = _substitute(reading)
     policy_statements = tuple(statement for _, statement in statements)
     return Policy(reading.kind, reading.variables, policy_statements, name, arn, identifier, reading.origin)
 
@@ -235,6 +240,14 @@ def _read_statements(reading: Reading, raw: Mapping[str, object]) -> list[tuple[
         reading.add("V5", ("Statement",), "the list of statements is empty")
     read = [(path, read_statement(reading, item, i, path)) for i, (path, item) in enumerate(items)]
     return [(path, statement) for path, statement in read if statement is not None]
+
+
+def _substitute(reading: Reading) -> list[tuple[Path, Statement]]:
+    """The statements of a document whose unknown elements may be misspelled statements: all is denied, undetermined (V4, V5)."""
+    without_findings = Reading(reading.kind, reading.origin)
+    raw = denying_statement(reading.kind, "the document has unknown elements and no statements")
+    statement = read_statement(without_findings, raw, 0, ("Statement",))
+    return [] if statement is None else [(("Statement",), statement)]
 
 
 def _check_sids(reading: Reading, statements: list[tuple[Path, Statement]]) -> None:

@@ -36,7 +36,11 @@ RULES: dict[str, Rule] = {
     "V2": Rule(_ERROR, "one name twice in a JSON object", _REJECTED, fatal=True),
     "V3": Rule(_ERROR, "one condition key in two spellings under one operator", "both must hold"),
     "V4": Rule(_ERROR, "unknown element", f"{_STATEMENT}; at the top level, every statement is"),
-    "V5": Rule(_ERROR, "no `Statement`, or an empty list", "a policy without statements"),
+    "V5": Rule(
+        _ERROR,
+        "no `Statement`, or an empty list",
+        "a policy without statements; with an unknown top-level element it denies everything, undetermined",
+    ),
     "V6": Rule(_ERROR, "`Effect` missing or neither `Allow` nor `Deny`", _REJECTED, fatal=True),
     "V7": Rule(_ERROR, "neither or both of `Action` and `NotAction`", _ELEMENT),
     "V8": Rule(_ERROR, "both `Resource` and `NotResource`, or both `Principal` and `NotPrincipal`", _ELEMENT),

@@ -9,7 +9,15 @@ from datetime import datetime
 from typing import Any
 
 from fastiam.directory.account_model import AccountModel
-from fastiam.directory.stored_policies import StoredPolicy, denying_policy, is_managed_arn, text_of, text_of_parsed
+from fastiam.directory.stored_policies import (
+    StoredPolicy,
+    denying_policy,
+    is_managed_arn,
+    not_read_message,
+    text_of,
+    text_of_parsed,
+    why_substituted,
+)
 from fastiam.directory.writes.base import HERE
 from fastiam.errors import DirectoryError, Finding, PolicyError, Severity, SourceError, did_you_mean
 from fastiam.model.policy import PolicyKind
@@ -206,8 +214,7 @@ class LocatedValue:
 
     def unreadable(self, model: AccountModel, kind: PolicyKind, name: str, why: str, *, arn: str | None = None) -> StoredPolicy:
         """Return the substitute for a document that cannot be read, and add a finding; in mode strict, raise an error."""
-        message = f"the document of `{shorten(name)}` is not read and counts as one that denies everything: {why}"
-        self.note(model, "POLICY-NOT-READ", message, hint="correct the document, and load it again")
+        self.note(model, "POLICY-NOT-READ", not_read_message(name, why), hint="correct the document, and load it again")
         return denying_policy(kind, name, why, arn=arn, origin=self.origin)
 
     def add_missing(self, model: AccountModel, arn: str, version: str, code: str, message: str, *, hint: str = "") -> None:
@@ -230,6 +237,9 @@ class LocatedValue:
             first = error.findings[0]
             return self.unreadable(model, kind, name, f"{first.message} [{first.code}]", arn=arn)
         self._add(model, found)
+        why = why_substituted(policy, found)
+        if why is not None:
+            return self.unreadable(model, kind, name, f"{why.message} [{why.code}]", arn=arn)
         stored = StoredPolicy(policy, text if text is not value else text_of(text))
         if not found:
             self.file.policies[kind, text] = stored

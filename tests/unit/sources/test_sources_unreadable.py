@@ -10,7 +10,7 @@ import pytest
 
 import fastiam
 from fastiam import Outcome, PolicyError, SourceError
-from fastiam.directory.stored_policies import NOT_READ
+from fastiam.policy.substitutes import NOT_READ
 
 A = "111111111111"
 ANA, BOB, DEP = f"arn:aws:iam::{A}:user/ana", f"arn:aws:iam::{A}:user/bob", f"arn:aws:iam::{A}:role/Dep"
@@ -26,7 +26,13 @@ ALLOW = allow(Resource="*")
 TO_ALL = allow(Resource="*", Principal="*")
 TRUST = allow(Principal={"AWS": A})
 
+STATEMENTS = [{"Effect": "Deny", "Action": "ec2:*", "Resource": "*"}]
 UNREADABLE = {
+    "statement": {"Version": "2012-10-17", "statement": STATEMENTS},
+    "statements": {"Statements": STATEMENTS},
+    "empty list": {"Version": "2012-10-17", "Statement": [], "Statements": STATEMENTS},
+    "wrapped": {"PolicyDocument": {"Version": "2012-10-17", "Statement": STATEMENTS}},
+    "wrapped text": json.dumps({"Document": json.dumps({"Version": "2012-10-17", "Statement": STATEMENTS})}),
     "null in a list": {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "*", "Resource": [None]}]},
     "no effect": {"Version": "2012-10-17", "Statement": [{"Action": "*", "Resource": "*"}]},
     "unknown version": ALLOW | {"Version": "2013-10-17"},
@@ -161,6 +167,22 @@ def test_unreadable_document_is_denied_in_all_formats(tmp_path):
         assert not engine.is_allowed(ANA, "s3:GetObject", OBJECT)
         assert engine.decide(ANA, "s3:GetObject", OBJECT).statement.sid == NOT_READ
         assert engine.is_allowed(BOB, "s3:GetObject", OBJECT)
+
+
+@pytest.mark.parametrize("document", ["statement", "statements", "empty list", "wrapped", "wrapped text"])
+def test_lenient_write_of_a_document_without_statement_denies(tmp_path, document):
+    with fastiam.Directory.open(tmp_path / "store.db", mode="lenient") as store:
+        store.add_principal(ANA, identity_policies=[("all", ALLOW), ("own", UNREADABLE[document])])
+        assert "POLICY-NOT-READ" in [finding.code for finding in store.findings]
+        written = store.to_json()
+    (tmp_path / "written.json").write_text(written)
+    with fastiam.Directory.open(tmp_path / "store.db", mode="lenient") as store:
+        engines = [store.compile(), fastiam.load(tmp_path / "written.json").compile()]
+    for engine in engines:
+        decision = engine.decide(ANA, "s3:GetObject", OBJECT)
+        assert (decision.outcome, decision.statement.sid, decision.indeterminate) == (Outcome.EXPLICIT_DENY, NOT_READ, True)
+    with pytest.raises(PolicyError):
+        fastiam.Directory().add_principal(ANA, identity_policies=[UNREADABLE[document]])
 
 
 def test_unreadable_version_denies_only_in_force(tmp_path):
