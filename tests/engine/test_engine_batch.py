@@ -34,8 +34,8 @@ def document(*statements):
 
 
 def statement(effect, action, resource="*", sid=None, **condition):
-    told = {"Effect": effect, "Action": action, "Resource": resource, **({"Condition": condition} if condition else {})}
-    return told if sid is None else {"Sid": sid, **told}
+    one = {"Effect": effect, "Action": action, "Resource": resource, **({"Condition": condition} if condition else {})}
+    return one if sid is None else {"Sid": sid, **one}
 
 
 WORK = document(
@@ -246,7 +246,7 @@ def test_session_names_resolve_to_sessions(engine):
     assert engine.decide_many(ANA, "s3:GetObject", OBJECT).outcome.tolist() == [OK]  # the names of a batch end with it
 
 
-MANY_SESSIONS = {f"run {i} é": session(f"run-{i}", context={"app:run": f"{i}"}) for i in range(100)} | {
+SESSIONS_BY_NAME = {f"run {i} é": session(f"run-{i}", context={"app:run": f"{i}"}) for i in range(100)} | {
     "broken": session("broken", "{"),
     "no session": 5,
 }
@@ -257,7 +257,7 @@ def test_batch_interns_only_sessions_in_its_rows(directory, form):
     engine = directory.compile()
     before = engine.stats()["principals"]
     names = ["run 7 é", APP, "run 8 é", "run 7 é", "run 9 é"]
-    got = engine.decide_many(form(names), "s3:GetObject", OBJECT, sessions=MANY_SESSIONS)
+    got = engine.decide_many(form(names), "s3:GetObject", OBJECT, sessions=SESSIONS_BY_NAME)
     assert got.outcome.tolist() == [OK] * 5
     assert engine.stats()["principals"] == before + 3
 
@@ -265,8 +265,8 @@ def test_batch_interns_only_sessions_in_its_rows(directory, form):
 def test_scalar_session_name_interns_only_its_session(directory):
     engine = directory.compile()
     before = engine.stats()["principals"]
-    assert engine.decide_many("run 7 é", "s3:GetObject", [OBJECT] * 600, sessions=MANY_SESSIONS).allowed.all()
-    assert engine.decide_many([], "s3:GetObject", [], sessions=MANY_SESSIONS).outcome.tolist() == []
+    assert engine.decide_many("run 7 é", "s3:GetObject", [OBJECT] * 600, sessions=SESSIONS_BY_NAME).allowed.all()
+    assert engine.decide_many([], "s3:GetObject", [], sessions=SESSIONS_BY_NAME).outcome.tolist() == []
     assert engine.stats()["principals"] == before + 1
 
 
@@ -274,13 +274,13 @@ def test_scalar_session_name_interns_only_its_session(directory):
 def test_unreadable_session_is_an_error_of_its_rows(engine, n):
     """With few rows beside the sessions as with many."""
     wrong = {"broken": PolicyError, "no session": RequestValueError}
-    assert engine.decide_many(["run 1 é"] * n, "s3:GetObject", OBJECT, sessions=MANY_SESSIONS).allowed.all()
+    assert engine.decide_many(["run 1 é"] * n, "s3:GetObject", OBJECT, sessions=SESSIONS_BY_NAME).allowed.all()
     for name, error in wrong.items():
         with pytest.raises(error):
-            engine.decide_many(["run 1 é"] * n + [name], "s3:GetObject", OBJECT, sessions=MANY_SESSIONS)
+            engine.decide_many(["run 1 é"] * n + [name], "s3:GetObject", OBJECT, sessions=SESSIONS_BY_NAME)
     names = pa.array(["run 1 é"] * n + [None, *wrong])
     for column in (names, names.dictionary_encode(), names.to_pylist()):
-        got = engine.decide_many(column, "s3:GetObject", OBJECT, sessions=MANY_SESSIONS, on_error="deny")
+        got = engine.decide_many(column, "s3:GetObject", OBJECT, sessions=SESSIONS_BY_NAME, on_error="deny")
         assert got.outcome.tolist() == [OK] * n + [ERROR] * 3
         assert [type(error) for error in got.errors.values()] == [RequestValueError, *wrong.values()]
 
@@ -293,19 +293,19 @@ BROKEN_PRINCIPALS = {
 
 @pytest.mark.parametrize("column", BROKEN_PRINCIPALS.values(), ids=BROKEN_PRINCIPALS)
 def test_broken_principals_raise_with_and_without_sessions(engine, column):
-    told = []
-    for sessions in (None, {"run 1 é": session("run-1")}, MANY_SESSIONS):
+    messages = []
+    for sessions in (None, {"run 1 é": session("run-1")}, SESSIONS_BY_NAME):
         with pytest.raises(RequestValueError) as caught:
             engine.decide_many(column, "s3:GetObject", [OBJECT] * 2, sessions=sessions)
-        told.append(str(caught.value))
-    assert len(set(told)) == 1 and "`principals`" in told[0]
+        messages.append(str(caught.value))
+    assert len(set(messages)) == 1 and "`principals`" in messages[0]
 
 
 # -- what comes out ----------------------------------------------------------------------------------------------------
 
 
 def test_new_session_key_contradicting_its_column_is_refused():
-    """K1, in the batch that names it first, too."""
+    """K1, also in the first batch that names the session."""
     directory = fastiam.Directory(quotas=None)
     directory.add_principal(APP, identity_policies=[document(statement("Allow", "s3:*"))])
     engine, columns = directory.compile(), (["who"] * 600, "s3:GetObject", OBJECT, {"app:stage": ["live"] * 600})
@@ -438,8 +438,8 @@ def plain(value, late, type):
 
 
 def plain_columns(type="utf8", **late):
-    said = {"principals": ANA, "actions": "sqs:SendMessage", "resources": QUEUE, "stage": "live", "other": "x"}
-    columns = {name: plain(value, late.get(name), pa.type_for_alias(type)) for name, value in said.items()}
+    values = {"principals": ANA, "actions": "sqs:SendMessage", "resources": QUEUE, "stage": "live", "other": "x"}
+    columns = {name: plain(value, late.get(name), pa.type_for_alias(type)) for name, value in values.items()}
     context = {"app:stage": columns.pop("stage"), "app:unheard": columns.pop("other")}
     return columns, context
 
@@ -498,9 +498,9 @@ def test_late_broken_string_view_is_refused(engine, view, threads):
 
 def coded_columns(late, code, nulls):
     """Columns of codes, of which one has another code in a late row."""
-    said = {"principals": ANA, "actions": "sqs:SendMessage", "resources": QUEUE, "stage": "live", "other": "x"}
+    values = {"principals": ANA, "actions": "sqs:SendMessage", "resources": QUEUE, "stage": "live", "other": "x"}
     columns = {}
-    for name, value in said.items():
+    for name, value in values.items():
         codes = np.zeros(MANY, np.int32)
         if name == late:
             codes[LATE] = code

@@ -1,7 +1,7 @@
-"""Names that nobody met before: most are entered by whom they are like, in a few microseconds.
+"""New principal names: most are interned from a template, in a few microseconds.
 
-Law: what the account model says of a name by itself (`Snapshot.principal`) is what the tables hold of it, whichever way it came
-in, and in whatever order names come.
+Invariant: the tables contain of a name what the account model resolves for it (`Snapshot.principal`), for each way to intern it
+and in each order of names.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ def policy(*statements):
 
 
 def allow(action, principal=None, **condition):
-    said = {"Effect": "Allow", "Action": action, "Resource": "*", **({"Condition": condition} if condition else {})}
-    return said if principal is None else {**said, "Principal": principal}
+    one = {"Effect": "Allow", "Action": action, "Resource": "*", **({"Condition": condition} if condition else {})}
+    return one if principal is None else {**one, "Principal": principal}
 
 
 WORK = policy(
@@ -136,8 +136,8 @@ def answer(ask, *request):
         return str(error)
 
 
-def meet(engine: Engine, name: str) -> bool:
-    """Whether the engine takes the name for a principal; it has met it then."""
+def interns(engine: Engine, name: str) -> bool:
+    """Return whether the engine accepts the name as a principal; the engine has interned it then."""
     try:
         engine.is_allowed(name, "s3:GetObject", f"{BUCKET}/x")
     except RequestValueError:
@@ -149,7 +149,7 @@ def meet(engine: Engine, name: str) -> bool:
 def test_tables_of_a_name_equal_the_account_model(engine, snapshot, seed):
     compiler, names = engine._compiler, engine.names
     for name in shuffled(seed):
-        if meet(engine, name):
+        if interns(engine, name):
             number = names.find_principal(name.encode())
             by_itself = compiler.principal(names, snapshot.principal(name))
             assert principal_of(names, number) == principal_of(names, by_itself), name
@@ -162,13 +162,13 @@ def test_tables_of_a_name_equal_the_account_model(engine, snapshot, seed):
 def test_decisions_of_new_names_equal_the_reference(engine, seed):
     for name in shuffled(seed):
         for action, resource, context in REQUESTS:
-            told = answer(engine.decide, name, action, resource, context)
+            decided = answer(engine.decide, name, action, resource, context)
             explained = answer(lambda *request: engine.explain(*request).decision, name, action, resource, context)
-            assert told == explained, (name, action, context)
+            assert decided == explained, (name, action, context)
 
 
 def test_batch_of_new_names_equals_single_calls(engine, snapshot):
-    names = [name for name in shuffled(7) if meet(engine, name)]
+    names = [name for name in shuffled(7) if interns(engine, name)]
     requests = [(name, *request[:2]) for name in names for request in REQUESTS]
     columns = [pa.array(column) for column in zip(*requests, strict=True)]
     fresh = Engine.from_snapshot(snapshot)
@@ -181,11 +181,11 @@ def test_saved_engine_resolves_names_equally(engine, tmp_path):
     engine.save(tmp_path / "engine")
     loaded = Engine.load(tmp_path / "engine")
     for name in shuffled(3):
-        assert meet(loaded, name) == meet(engine, name)
-        if meet(engine, name):
+        assert interns(loaded, name) == interns(engine, name)
+        if interns(engine, name):
             one, two = (principal_of(of.names, of.names.find_principal(name.encode())) for of in (engine, loaded))
-            for said in (one, two):
-                said["principal_set"] = said["scp_set"] = None  # later stacks have numbers in the order in which they came
+            for record in (one, two):
+                record["principal_set"] = record["scp_set"] = None  # ids of later policy sets depend on the order of requests
             assert one == two, name
 
 
@@ -201,15 +201,15 @@ def test_saved_engine_resolves_names_equally(engine, tmp_path):
 )
 def test_second_name_of_a_template_reads_no_directory(engine, start):
     assert not engine.names.enter_from_template(f"{start}first".encode())
-    assert meet(engine, f"{start}first")
+    assert interns(engine, f"{start}first")
     assert engine.names.enter_from_template(f"{start}second".encode())
     assert not engine.names.enter_from_template(f"{start}".encode())
     assert not engine.names.enter_from_template(f"{start}é".encode())
 
 
 def test_known_role_does_not_share_an_unknown_template(engine):
-    """N11: whatever path a name gives it."""
-    assert meet(engine, f"arn:aws:iam::{A}:role/x/Nobody")
+    """N11: for each path in the name."""
+    assert interns(engine, f"arn:aws:iam::{A}:role/x/Missing")
     wrong_path = f"arn:aws:iam::{A}:role/x/Deploy"
     assert not engine.names.enter_from_template(wrong_path.encode())
     assert engine.is_allowed(wrong_path, "s3:GetObject", f"{BUCKET}/x")
@@ -247,7 +247,7 @@ def test_threads_intern_names_concurrently(snapshot):
     wrong = []
 
     def ask(part: int) -> None:
-        names = [f"arn:aws:sts::{A}:assumed-role/{('Deploy', 'Nobody')[i % 2]}/{part % 2}-{i}" for i in range(6_000)]
+        names = [f"arn:aws:sts::{A}:assumed-role/{('Deploy', 'Missing')[i % 2]}/{part % 2}-{i}" for i in range(6_000)]
         found = engine.are_allowed([(name, "s3:GetObject", f"{BUCKET}/x") for name in names])
         wrong.extend(name for i, name in enumerate(names) if found[i] != (i % 2 == 0))
 
