@@ -1,6 +1,6 @@
-"""A batch has a short way for the usual request; whatever has a rule of its own must not be taken for one.
+"""A batch has a fast path for common requests, which a request with a special rule must not take.
 
-Each row is asked alone and, with the others, in columns of every form, twice: the second time all that it needs is there.
+Each row is decided by a single call and in a batch, with columns of every form, twice: the second batch finds all entries cached.
 """
 
 from __future__ import annotations
@@ -70,10 +70,10 @@ ROWS = (
     (f"arn:aws:iam::{A}:root", "sqs:SendMessage", f"arn:aws:sqs:eu-west-1:{A}:q", OK, "root"),
     ("s3.amazonaws.com", "sqs:SendMessage", f"arn:aws:sqs:eu-west-1:{A}:q", NO, "a service without a resource policy"),
     ("*", "s3:GetObject", "arn:aws:s3:::own/x", NO, "nobody"),
-    (f"arn:aws:iam::{A}:user/gone", "s3:GetObject", "arn:aws:s3:::own/x", NO, "a user that nobody knows"),
+    (f"arn:aws:iam::{A}:user/gone", "s3:GetObject", "arn:aws:s3:::own/x", NO, "a user without a record"),
     (USER, "s3:ListAllMyBuckets", "*", OK, "no resource"),
     (ROLE, "s3:GetObject", "arn:aws:s3:::guarded/a/secret/b", DENY, "D2: a Deny of the bucket that names the caller"),
-    (USER, "s3:GetObject", "arn:aws:s3:::guarded/a/secret/b", OK, "D2: and one that names somebody else"),
+    (USER, "s3:GetObject", "arn:aws:s3:::guarded/a/secret/b", OK, "D2: and one that names another principal"),
     (USER, "s3:GetObject", f"arn:aws:s3:eu-west-1:{A}:accesspoint/ap/object/x", DENY, "6.10: an object behind an access point"),
     (USER, "s3:GetObject", f"arn:aws:s3:eu-west-1:{A}:accesspoint/ap2/object/x", OK, "6.10: behind another one"),
     (ROLE, "s3:GetObject", "arn:aws:s3:::guarded/a/open/b", OK, "D2: or another part of it"),
@@ -93,8 +93,8 @@ def engine():
     directory.add_resource("arn:aws:s3:::theirs", account=B)
     guard = statement("Deny", "s3:GetObject", "arn:aws:s3:::guarded/*/secret/*", Principal={"AWS": ROLE})
     directory.add_resource("arn:aws:s3:::guarded", account=A, policy=document(guard))
-    door = statement("Deny", "s3:*", Principal="*")
-    directory.add_resource(f"arn:aws:s3:eu-west-1:{A}:accesspoint/ap", account=A, policy=document(door))
+    deny_all = statement("Deny", "s3:*", Principal="*")
+    directory.add_resource(f"arn:aws:s3:eu-west-1:{A}:accesspoint/ap", account=A, policy=document(deny_all))
     directory.set_organization("o-1", management_account=M, accounts={A: "r-1", B: "r-1"})
     region = document(statement("Allow", "sqs:*", Condition=EU), {"Effect": "Allow", "NotAction": "sqs:*", "Resource": "*"})
     directory.set_scps(A, [[("Full", EVERYTHING)], [("Region", region)]])
@@ -112,8 +112,8 @@ def test_batch_row_equals_single_call(engine, form):
     columns = [column([row[i] for row in rows]) for i in range(3)]
     for _ in range(2):
         quick = engine.decide_many(*columns, context, now=NOW)
-        told = engine.decide_many(*columns, context, now=NOW, reasons=True)
-        for row, one, many, fast in zip(rows, alone, told, quick.outcome.tolist(), strict=True):
+        explained = engine.decide_many(*columns, context, now=NOW, reasons=True)
+        for row, one, many, fast in zip(rows, alone, explained, quick.outcome.tolist(), strict=True):
             assert one.outcome is row[3] and many.outcome is row[3] and fast == row[3], row[4]
             assert (many.layer, many.statement, many.reason) == (one.layer, one.statement, one.reason), row[4]
             assert many.assumed_owner == one.assumed_owner, row[4]
@@ -135,14 +135,14 @@ def test_condition_is_evaluated_with_the_value_of_its_row(engine, form):
 
 
 def test_cached_principal_is_checked_for_new_context_keys(engine):
-    """K1: whether a column can contradict what is fixed is told by the keys that are given."""
-    held = []
+    """K1: the keys of the request determine whether a column can contradict a fixed value."""
+    sizes = []
     for account, expected in ((None, OK), (A, OK), (B, Outcome.ERROR), (None, OK)) * 3:
         context = {} if account is None else {"aws:PrincipalAccount": [account]}
         found = engine.decide_many([USER], ["s3:GetObject"], ["arn:aws:s3:::own/x"], context, now=NOW, on_error="deny")
         assert found.outcome[0] == expected, account
-        held.append(engine.stats()["bytes"])
-    assert held[-1] == held[-5] > engine.stats()["compiled_bytes"]
+        sizes.append(engine.stats()["bytes"])
+    assert sizes[-1] == sizes[-5] > engine.stats()["compiled_bytes"]
 
 
 @pytest.mark.parametrize("form", ["dictionary", "plain", "chunks"])
@@ -203,12 +203,12 @@ KEY_POLICIES = {
     "role": [grant(NAMED)],
     "session": [grant(RUN)],
     "everybody": [grant("*")],
-    "everybody by a condition": [grant("*", **TLS)],
-    "nobody by a condition": [grant("*", **NO_TLS)],
+    "every principal, with a true condition": [grant("*", **TLS)],
+    "every principal, with a false condition": [grant("*", **NO_TLS)],
     "account by a condition": [grant(A, **TLS)],
     "account, then a role": [grant(ROOT), grant([NAMED, BARE])],
     "a role, then the account": [grant(LIMITED), grant(A)],
-    "account, then everybody": [grant(ROOT), grant("*", **TLS)],
+    "account, then every principal": [grant(ROOT), grant("*", **TLS)],
     "both accounts": [grant([A, B])],
     "account, not a role": [grant(ROOT), statement("Deny", "kms:Decrypt", Principal={"AWS": NAMED})],
     "account, but a Deny": [grant(ROOT), statement("Deny", "kms:*", Principal="*", **TLS)],
@@ -233,7 +233,7 @@ def keys(request):
 
 
 def agree(engine, rows, sessions, context):
-    """Whether batches, new and warm, coded and plain, with reasons and without, say what the reference says of each row."""
+    """Check that batches, new and warm, coded and plain, with and without reasons, equal the reference in each row."""
     expected = [
         engine.explain(sessions.get(who, who), what, on, {k: v[0] for k, v in context.items()}).decision for who, what, on in rows
     ]
@@ -243,10 +243,10 @@ def agree(engine, rows, sessions, context):
         given = {key: form(column * len(many[0])) for key, column in context.items()}
         for _ in range(3):
             found = engine.decide_many(*columns, given, sessions=sessions)
-            told = engine.decide_many(*columns, given, sessions=sessions, reasons=True)
-            assert found.outcome.tolist() == told.outcome.tolist() == [decision.outcome for decision in expected] * 20
+            explained = engine.decide_many(*columns, given, sessions=sessions, reasons=True)
+            assert found.outcome.tolist() == explained.outcome.tolist() == [decision.outcome for decision in expected] * 20
             for i, decision in enumerate(expected):
-                assert (told[i].layer, told[i].statement) == (decision.layer, decision.statement), rows[i]
+                assert (explained[i].layer, explained[i].statement) == (decision.layer, decision.statement), rows[i]
 
 
 def test_kms_key_access_requires_its_key_policy(keys):
@@ -262,7 +262,7 @@ def test_kms_key_access_requires_its_key_policy(keys):
 
 # -- whose policy governs -------------------------------------------------------------------------------------------------------
 
-# what is stored, with a Deny for everybody
+# stored resources, with a Deny for every principal
 STORED = (
     f"arn:aws:lambda:eu-west-1:{A}:function:f",
     f"arn:aws:lambda:eu-west-1:{A}:function:g:prod",
@@ -308,7 +308,7 @@ BEYOND = {
 
 
 def test_governing_policy_decides_single_calls_and_batches():
-    """6.10, D60 to D62: what nothing but its own record can govern is not asked for, and no answer is another one for that."""
+    """6.10, D60 to D62: a resource that only its own record can govern is not looked up again, with equal decisions."""
     directory = fastiam.Directory(quotas=None)
     directory.add_principal(NAMED, identity_policies=[EVERYTHING])
     directory.add_principal(BARE, identity_policies=[document(statement("Allow", "*", "arn:aws:secretsmanager:*:*:*-AbCdEf"))])
@@ -324,7 +324,7 @@ def test_governing_policy_decides_single_calls_and_batches():
 
 
 def test_bucket_tags_are_not_object_tags():
-    """6.10, 5.4: its policy governs them, its tags tell nothing of them."""
+    """6.10, 5.4: its policy governs them, its tags do not apply to them."""
     tagged = statement("Allow", "s3:*", Condition={"StringEquals": {"aws:ResourceTag/stage": "prod"}})
     directory = fastiam.Directory(quotas=None)
     directory.add_principal(NAMED, identity_policies=[document(tagged)])
