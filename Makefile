@@ -20,7 +20,7 @@ STUBBED = $(subst /,.,$(patsubst src/%.pyi,%,$(sort $(shell find src -name '*.py
 # Places with words that tools/vocabulary.txt replaces by standard terms. The number only falls.
 WORDS := 8356
 
-.PHONY: help build demo test coverage bench bench-single gates gates-record lint format types debug sanitize fuzz mutate docs site clean
+.PHONY: help build demo test coverage bench bench-single gates gates-record lint format types debug sanitize fuzz fuzz-readers mutate docs site clean
 
 help:
 	@echo "make demo    generate an organisation and authorise a million requests"
@@ -29,7 +29,7 @@ help:
 	@echo "make bench   measure, after checking the answers; records go to bench/record/"
 	@echo "make gates   count instructions against bench/gates.json; gates-record writes it"
 	@echo "make site    build the documentation into build/site"
-	@echo "make lint types debug sanitize fuzz mutate format docs clean"
+	@echo "make lint types debug sanitize fuzz fuzz-readers mutate format docs clean"
 
 build: $(STAMP)
 
@@ -116,6 +116,10 @@ sanitize: build
 
 fuzz: build
 	$(RUN) tests/tools/fuzz.py --minutes $(MINUTES)
+
+# Readers of SAML responses, tokens and certificates, by atheris, each target for so many minutes.
+fuzz-readers: build $(VENV)/fuzz-extra
+	$(RUN) tests/tools/fuzz_readers.py --minutes $(MINUTES)
 
 mutate: build
 	$(RUN) tests/tools/mutation_testing.py

@@ -204,7 +204,7 @@ def _is_ca(raw: bytes) -> bool:
     try:
         extensions = x509.load_der_x509_certificate(raw).extensions
         return bool(extensions.get_extension_for_class(x509.BasicConstraints).value.ca)
-    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension):
+    except Exception:  # the library raises many kinds, for example `InvalidVersion`, which is not a `ValueError`
         return False
 
 

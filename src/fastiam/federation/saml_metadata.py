@@ -7,7 +7,6 @@ is neither required nor verified, because an authorised call delivered it (IP16)
 from __future__ import annotations
 
 import base64
-import binascii
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -115,10 +114,10 @@ def _keys(descriptor: Element) -> tuple[tuple[SigningKey, ...], tuple[str, ...]]
 def _certificate(text: str) -> x509.Certificate:
     try:
         certificate = x509.load_der_x509_certificate(base64.b64decode("".join(text.split()), validate=True))
-        certificate.extensions  # noqa: B018  (reads them)
+        _ = certificate.extensions, certificate.not_valid_before_utc, certificate.not_valid_after_utc  # else read at first use
     except x509.DuplicateExtension:
         raise XmlError("a signing certificate has a repeated extension") from None
-    except (binascii.Error, ValueError, TypeError):
+    except Exception:  # the library raises many kinds, for example `InvalidVersion`, which is not a `ValueError`
         raise XmlError("a signing certificate is unreadable") from None
     return certificate
 

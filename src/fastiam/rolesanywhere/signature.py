@@ -69,8 +69,10 @@ def verify_signature(call: SessionCall, certificate: x509.Certificate, *, now: d
     key = usable_key(certificate)
     if isinstance(key, RSAPublicKey) is not (kind == "RSA"):
         raise _wrong(f"`{algorithm}` is not an algorithm for the key of the certificate")
+    with refusing("RW30", "its serial number cannot be read"):  # Python writes no integer of more than 4,300 digits
+        serial = str(certificate.serial_number)
     scope = _SCOPE.fullmatch(credential)
-    if scope is None or scope[1] != str(certificate.serial_number):
+    if scope is None or scope[1] != serial:
         raise _wrong("the credential is not the decimal serial number of the certificate and a scope")
     if scope[3] != call.region:
         raise _wrong(f"the scope is of region `{scope[3]}`", rule="RW20")
