@@ -118,19 +118,19 @@ def mutated_json(data: bytes, rng: random.Random, plain: Bytes) -> bytes:
             level += [item for _, item in inside]
         if not places:
             return plain(data)
-        holder, key = rng.choice(places)
+        parent, key = rng.choice(places)
         match rng.randrange(5):
             case 0:
-                holder[key] = rng.choice(VALUES)
+                parent[key] = rng.choice(VALUES)
             case 1:
-                del holder[key]
+                del parent[key]
             case 2:
-                holder[key] = [holder[key]] * rng.choice((1, 2, 200))
+                parent[key] = [parent[key]] * rng.choice((1, 2, 200))
             case 3:
                 other, name = rng.choice(places)
-                holder[key] = copy.deepcopy(other[name])
-            case _ if isinstance(holder, dict):
-                holder[rng.choice(("crit", "b64", "cty", "jwk", "x5c", "d", "k", "azp", "nbf", "auth_time", ""))] = rng.choice(
+                parent[key] = copy.deepcopy(other[name])
+            case _ if isinstance(parent, dict):
+                parent[rng.choice(("crit", "b64", "cty", "jwk", "x5c", "d", "k", "azp", "nbf", "auth_time", ""))] = rng.choice(
                     VALUES
                 )
         return json.dumps(value).encode()
