@@ -223,7 +223,10 @@ class Oidc(Target):
     def _is_same(self, jwk: Any, numbers: Any) -> bool:
         own = [getattr(numbers, "n", None), getattr(numbers, "x", None)]
         text = jwk.get("n" if own[0] is not None else "x")
-        return isinstance(text, str) and int.from_bytes(_decoded(text.encode()), "big") in own
+        try:
+            return isinstance(text, str) and int.from_bytes(_decoded(text.encode()), "big") in own
+        except ValueError:  # another key of the list, which is skipped
+            return False
 
 
 def _answer(issuer: Any, url: str, limits: Any) -> Any:
@@ -276,11 +279,9 @@ class Certificates(Target):
         old = getattr(self, "world", None)
         self.world = world = x.World(root=self.root)
         if old is not None:
-            for name, tables in (("anchor", "trust_anchors"), ("profile", "roles_anywhere_profiles")):
-                made = getattr(world.directory.tables, tables)[getattr(world, name)]
-                world.directory.replace_roles_anywhere(replace(made, arn=getattr(old, name)))
-                setattr(world, name, getattr(old, name))
-            assert {old.anchor} <= world.directory.tables.trust_anchors.keys()
+            for arn in (old.anchor, old.profile):
+                world.directory.add_roles_anywhere(old.objects.get(arn))
+            world.anchor, world.profile = old.anchor, old.profile
 
     def _text(self, request: Any) -> bytes:
         query = request.query if isinstance(request.query, str) else "&".join(f"{name}={value}" for name, value in request.query)

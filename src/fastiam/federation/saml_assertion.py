@@ -203,7 +203,7 @@ class _Reader:
 
     def _check_issue(self, issued: datetime) -> None:
         self._not_early(issued)
-        if self._now >= issued + timedelta(seconds=REDEEM) + self._skew:
+        if self._now - self._skew >= issued + timedelta(seconds=REDEEM):
             self._expired("token must be redeemed within 5 minutes of issuance")
 
     def _not_early(self, instant: datetime) -> None:
@@ -211,7 +211,7 @@ class _Reader:
             raise invalid("the response is not valid yet", "SA31", "time")
 
     def _not_late(self, instant: datetime, message: str) -> None:
-        if self._now >= instant + self._skew:
+        if self._now - self._skew >= instant:  # identity providers write the year 9999, to which nothing can be added
             self._expired(message)
 
     def _expired(self, message: str) -> NoReturn:

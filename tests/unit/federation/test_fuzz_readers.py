@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import random
+from datetime import UTC, datetime
 
 import fuzz_mutators as mutators
 import pytest
@@ -115,3 +116,13 @@ def test_metadata_with_a_certificate_that_cannot_be_read_are_refused(root, chang
 def test_a_presented_certificate_that_cannot_be_read_is_not_an_authority(root):
     der = x509_world.resigned_der(root, root.key, UNREADABLE["version 5"])
     assert https_fetch._is_ca(root.der) and not https_fetch._is_ca(der)
+
+
+@pytest.mark.parametrize("attribute", ["not_on_or_after", "confirmation_ends", "session"])
+@pytest.mark.parametrize("skew", [0, 60])
+def test_a_time_at_the_end_of_the_calendar_is_read_with_any_skew(attribute, skew):
+    """Identity providers write it for what does not end."""
+    world = saml_world.SamlWorld({"skew": skew})
+    last = (datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC) - saml_world.START).total_seconds()
+    response = saml_world.good(**({"authn": [{"ends": last}]} if attribute == "session" else {attribute: last}))
+    assert world.assume(response).subject == "eva"
