@@ -1,4 +1,4 @@
-"""Services and anonymous callers in batches (6.4, N12, D19): each row is answered, told apart and counted as it is alone."""
+"""Services and anonymous callers in batches (6.4, N12, D19): each row of a batch equals a single call."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STORED = {
     f"arn:aws:sqs:us-east-1:{B}:q": B,
     f"arn:aws:sqs:eu-west-1:{X}:q": X,
     f"arn:aws-cn:sqs:cn-north-1:{B}:q": B,
-    f"arn:aws:sns::{B}:topic": B,  # its region is not told
+    f"arn:aws:sns::{B}:topic": B,  # without a region
     "arn:aws:s3:::bucket": A,
     "arn:aws:s3:::closed": B,
     OPEN: X,
@@ -92,11 +92,13 @@ CONDITIONS: list[dict[str, Any]] = [
 ]
 
 
-def some_statements(rng: random.Random, effect: str, most: int, *, whom: bool = True) -> list[dict[str, Any]]:
+def some_statements(rng: random.Random, effect: str, most: int, *, has_principal: bool = True) -> list[dict[str, Any]]:
     found = []
     for _ in range(rng.randrange(most + 1)):
-        who = {"NotPrincipal" if effect == "Deny" and rng.random() < 0.2 else "Principal": rng.choice(WHO)} if whom else {}
-        one = {"Effect": effect, **who, "Action": rng.choice(["*", "*", "s*:*", "sqs:Send*", "kms:*"]), "Resource": "*"}
+        element = (
+            {"NotPrincipal" if effect == "Deny" and rng.random() < 0.2 else "Principal": rng.choice(WHO)} if has_principal else {}
+        )
+        one = {"Effect": effect, **element, "Action": rng.choice(["*", "*", "s*:*", "sqs:Send*", "kms:*"]), "Resource": "*"}
         found.append(one | ({"Condition": rng.choice(CONDITIONS)} if effect == "Deny" or rng.random() < 0.6 else {}))
     return found
 
@@ -108,22 +110,22 @@ def policy(*statements: dict[str, Any]) -> dict[str, Any]:
 def an_organization(rng: random.Random, *, endpoints: bool) -> fastiam.Directory:
     directory = fastiam.Directory("lenient", quotas=None)
     everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
-    denies = [one | {"Principal": "*"} for one in some_statements(rng, "Deny", 3, whom=False)]
+    denies = [one | {"Principal": "*"} for one in some_statements(rng, "Deny", 3, has_principal=False)]
     directory.set_organization(
         "o-1",
         management_account=M,
         accounts={A: "ou-a", B: "ou-b"},
-        scps={"r-1": [policy(everything, *some_statements(rng, "Deny", 2, whom=False))]},
+        scps={"r-1": [policy(everything, *some_statements(rng, "Deny", 2, has_principal=False))]},
         rcps={"r-1": [policy(*denies)] if denies else []},
     )
-    own = policy(everything, *some_statements(rng, "Deny", 1, whom=False))
+    own = policy(everything, *some_statements(rng, "Deny", 1, has_principal=False))
     for arn in (USER, ROLE):
         directory.add_principal(arn, identity_policies=[own])
     for arn, account in STORED.items():
         statements = some_statements(rng, "Allow", 3) + some_statements(rng, "Deny", 2)
-        if arn in (OPEN, KEY):  # to everybody, though of a key to nobody who is anonymous
+        if arn in (OPEN, KEY):  # to every principal; a key policy does not allow anonymous principals
             statements = [{"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}]
-        if arn == LONG:  # more than flats tell
+        if arn == LONG:  # more statements than a match program holds
             statements = [statement for i in range(100) for statement in some_statements(rng, "Allow", 1)]
         tags = {"x": "1"} if rng.random() < 0.3 else {}
         directory.add_resource(arn, account=account, policy=policy(*statements) if statements else None, tags=tags)
@@ -170,22 +172,22 @@ def test_batch_of_services_and_anonymous_equals_single_calls(seed: int, endpoint
     for callers, least in ((SERVICES, 10), (["*"], 2)):
         outcomes = Counter(outcome for row, (outcome, *_) in zip(rows, expected, strict=True) if row[0] in callers)
         assert outcomes[fastiam.Outcome.ALLOW] > least < outcomes[fastiam.Outcome.IMPLICIT_DENY]
-    assert decide(rows).outcome.tolist() == [outcome for outcome, *_ in expected]  # what is not there yet goes the long way
+    assert decide(rows).outcome.tolist() == [outcome for outcome, *_ in expected]  # new entries take the general path
     counted: Counter[str] = Counter()
-    for at in range(0, len(rows), 100):  # so few keep no truths
+    for at in range(0, len(rows), 100):  # batches this small memoize no truths
         counted.update(decide(rows[at : at + 100]).missing_keys)
     for _ in range(3):
         found = decide(rows)
         assert found.outcome.tolist() == [outcome for outcome, *_ in expected]
         assert [row.assumed_owner for row in found] == [assumed for *_, assumed in expected]
         assert found.missing_keys == counted
-    told = decide(rows, reasons=True)
-    assert [layer and str(layer) for layer in told.layer] == [layer for _, layer, _ in expected]
+    explained_rows = decide(rows, reasons=True)
+    assert [layer and str(layer) for layer in explained_rows.layer] == [layer for _, layer, _ in expected]
 
 
 @pytest.mark.parametrize("accounts", [B, [A, B]], ids=["one account", "two accounts"])
 def test_principal_element_of_accounts_and_service_matches_each(accounts: Any) -> None:
-    """3.3: in waves, where an allow about other accounts is passed over."""
+    """3.3: in vectorised steps, which skip an allow for other accounts."""
     queue, other = f"arn:aws:sqs:eu-west-1:{A}:q", f"arn:aws:iam::{B}:role/other"
     allow = {"Effect": "Allow", "Action": "sqs:*", "Resource": "*"}
     shared = allow | {"Principal": {"AWS": accounts, "Service": "sns.amazonaws.com"}}

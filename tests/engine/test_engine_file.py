@@ -1,6 +1,6 @@
-"""`Engine.save` and `Engine.load`: a loaded engine answers as the saved one, goes on like it, and shares its pages.
+"""`Engine.save` and `Engine.load`: a loaded engine decides like the saved one, accepts updates and shares its pages.
 
-What happens to files that are broken, or that somebody has broken on purpose, is in `test_engine_file_hostile.py`.
+`test_engine_file_hostile.py` tests files that are corrupt or forged.
 """
 
 from __future__ import annotations
@@ -85,8 +85,8 @@ def test_loaded_engine_returns_equal_results(engine, loaded):
     assert all_answers(loaded) == all_answers(engine)
     unknown = ["aws:SourceIp", "aws:PrincipalTag/*"]
     asked = [(who, what, where, {}) for who in WHO for what in WHAT for where in WHERE]
-    told, twin = ([e.decide(*r, now=NOW, unknown=unknown) for r in asked] for e in (engine, loaded))
-    assert twin == told and Outcome.DEPENDS in {d.outcome for d in told}
+    original, twin = ([e.decide(*r, now=NOW, unknown=unknown) for r in asked] for e in (engine, loaded))
+    assert twin == original and Outcome.DEPENDS in {d.outcome for d in original}
     for request in ASKED[::7]:
         assert loaded.explain(*request, now=NOW) == engine.explain(*request, now=NOW)
 
@@ -108,8 +108,8 @@ def test_loaded_engine_returns_equal_columns(engine, loaded):
     rows = [request for request in ASKED if isinstance(request[0], str)]
     columns = [[request[i] for request in rows] for i in range(3)]
     context = {key: [request[3].get(key) for request in rows] for key in ("aws:SourceIp", "aws:SourceVpce")}
-    told, twin = (e.decide_many(*columns, context, now=NOW, reasons=True) for e in (engine, loaded))
-    assert list(twin) == list(told)
+    original, twin = (e.decide_many(*columns, context, now=NOW, reasons=True) for e in (engine, loaded))
+    assert list(twin) == list(original)
 
 
 def test_statement_of_a_loaded_engine_names_its_source_file(tmp_path):
@@ -125,7 +125,7 @@ def test_statement_of_a_loaded_engine_names_its_source_file(tmp_path):
 
 def test_loaded_engine_has_equal_stats(tmp_path):
     engine = make_directory().compile()
-    told, twin = engine.stats(), reloaded(engine, tmp_path).stats()
+    original, twin = engine.stats(), reloaded(engine, tmp_path).stats()
     names = (
         "statements",
         "bodies",
@@ -138,8 +138,8 @@ def test_loaded_engine_has_equal_stats(tmp_path):
         "named_principals",
         "accounts",
     )
-    assert [twin[name] for name in names] == [told[name] for name in names]
-    assert twin["rows"] == 0 and 0 < twin["compiled_bytes"] < 2 * told["compiled_bytes"]
+    assert [twin[name] for name in names] == [original[name] for name in names]
+    assert twin["rows"] == 0 and 0 < twin["compiled_bytes"] < 2 * original["compiled_bytes"]
 
 
 @pytest.mark.parametrize(
@@ -302,10 +302,10 @@ def test_sessions_add_policies_and_keys_to_a_loaded_engine(engine, loaded):
 
 
 def test_loaded_engine_is_used_by_threads_concurrently(engine, loaded):
-    told = all_answers(engine)
+    expected = all_answers(engine)
     with ThreadPoolExecutor(8) as pool:
         for found in pool.map(all_answers, [loaded] * 16):
-            assert found == told
+            assert found == expected
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -320,15 +320,15 @@ def test_a_loaded_engine_is_updated_like_any_other(seed, tmp_path):
         for _ in range(changer.rng.randrange(1, 5)):
             changer.write()
         new = engine.updated(changer.directory)
-        told = answers(changer.directory.compile(), asked)
-        assert answers(new, asked) == told
+        expected = answers(changer.directory.compile(), asked)
+        assert answers(new, asked) == expected
         assert answers(engine, asked) == before
         engine = reloaded(new, tmp_path)
-        assert answers(engine, asked) == told
+        assert answers(engine, asked) == expected
 
 
 def test_engine_updated_after_requests_is_saved_and_loaded(tmp_path):
-    """6.10: the partial ARN of a secret stands for the whole one."""
+    """6.10: the partial ARN of a secret represents the full one."""
     secret = f"arn:aws:secretsmanager:us-east-1:{A}:secret:db"
     directory = fastiam.Directory(quotas=None)
     directory.add_principal(ANA, identity_policies=[document(allow("secretsmanager:*", secret + "-AbCdEf"))])
@@ -346,8 +346,8 @@ def test_engine_updated_after_requests_is_saved_and_loaded(tmp_path):
 
 
 @pytest.mark.parametrize("written", ["nothing", "a trust policy", "a tag", "another version", "the same policy in other words"])
-def test_save_includes_policies_of_unread_records(written, tmp_path):
-    """Those of a store are read when somebody asks for them; what an update leaves in force was read by another one."""
+def test_save_includes_policies_of_records_not_yet_read(written, tmp_path):
+    """Records of a store are read on first use; another engine has read those that an update does not change."""
     directory = fastiam.Directory.open(tmp_path / "store", quotas=None)
     role, managed = f"arn:aws:iam::{A}:role/r", f"arn:aws:iam::{A}:policy/Work"
     trust = document({"Effect": "Allow", "Principal": {"AWS": A}, "Action": "sts:AssumeRole"})
@@ -378,7 +378,7 @@ def test_update_of_a_loaded_engine_shares_tables(tmp_path):
     directory, changed = (fastiam.load(tmp_path / "directory.json", mode="lenient") for _ in range(2))
     engine = directory.compile()
     loaded = reloaded(engine, tmp_path)
-    assert loaded.updated(changed).stats()["policies"] == loaded.stats()["policies"]  # read anew, and says the same
+    assert loaded.updated(changed).stats()["policies"] == loaded.stats()["policies"]  # parsed again, with equal policies
     changed.put_inline_policy(ANA, "More", document(allow("sns:Publish")))
     new = loaded.updated(changed)
     assert new.stats()["policies"] == engine.updated(changed).stats()["policies"]
@@ -410,11 +410,11 @@ decisions = engine.decide_many(principals, "s3:GetObject", [f"arn:aws:s3:::b{n}/
 print(int(decisions.allowed.sum()), flush=True)
 sys.stdin.readline()
 counts = {}
-held = False
+is_mapping = False
 for line in Path("/proc/self/smaps").read_text().splitlines():
     if "-" in line.split(" ")[0]:
-        held = line.endswith(sys.argv[1])
-    elif held:
+        is_mapping = line.endswith(sys.argv[1])
+    elif is_mapping:
         name, number = line.split()[:2]
         counts[name] = counts.get(name, 0) + (int(number) if number.isdigit() else 0)
 print(counts["Rss:"], counts["Private_Dirty:"], counts["Shared_Clean:"], flush=True)
@@ -437,6 +437,6 @@ def test_two_processes_share_the_pages_of_a_file(tmp_path):
         for _ in range(2)
     ]
     assert [process.stdout.readline() for process in started] == ["3000\n"] * 2
-    told = [[int(n) for n in process.communicate("\n")[0].split()] for process in started]
-    resident, dirty, shared = told[0]  # kB, of the first, while the second still had it mapped
+    sizes = [[int(n) for n in process.communicate("\n")[0].split()] for process in started]
+    resident, dirty, shared = sizes[0]  # kB, of the first, while the second still had it mapped
     assert resident > 1000 and dirty < resident / 20 and shared > 0.9 * (resident - dirty)

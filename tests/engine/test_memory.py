@@ -1,6 +1,6 @@
-"""What requests bring is a bounded cache beside the tables: hostile requests leave memory flat, and answers right.
+"""The run-time cache next to the tables is bounded: adversarial requests leave memory constant and decisions right.
 
-300,000 requests that never come again, through an engine whose cache is small, so that it is dropped many times.
+300,000 distinct requests to an engine with a small cache, which is dropped many times.
 `bench/adversarial.py` does the same with ten million and the default cache.
 """
 
@@ -81,7 +81,7 @@ def resource_of(i: int) -> str:
     return f"arn:aws:s3:::b/{i}" if i % 2 else f"arn:aws:lambda:eu-west-1:{ACCOUNT}:function:f{i}"
 
 
-def stays_flat(ask, n: int, *, growth: int) -> None:
+def assert_memory_is_bounded(ask, n: int, *, growth: int) -> None:
     """Ask for rows 0 to n; after a third, memory may not grow by more than `growth` bytes, a fraction of what was asked."""
     ask(range(n // 3))
     before = resident()
@@ -95,7 +95,7 @@ def test_distinct_single_requests_use_bounded_memory(engine):
             action, outcome = action_of(i)
             assert engine.is_allowed(principal_of(i), action, resource_of(i), now=NOW) is (outcome is OK)
 
-    stays_flat(ask, 60_000, growth=12 << 20)
+    assert_memory_is_bounded(ask, 60_000, growth=12 << 20)
     stats = engine.stats()
     assert stats["generation"] > 5 and stats["bytes"] <= stats["compiled_bytes"] + 2 * CACHE
 
@@ -110,7 +110,7 @@ def test_distinct_batch_requests_use_bounded_memory(engine):
             )
             assert np.array_equal(got.outcome, np.array(outcomes, np.uint8))
 
-    stays_flat(ask, 240_000, growth=48 << 20)
+    assert_memory_is_bounded(ask, 240_000, growth=48 << 20)
     assert engine.stats()["generation"] > 5
 
 
@@ -122,7 +122,7 @@ def test_unused_context_keys_use_bounded_memory(engine):
             decision = engine.decide(APP, "sns:Publish", "*", {f"aws:RequestTag/t{i}": "v", f"made:up{i}": "v"}, now=NOW)
             assert decision.outcome is (DENY if i % 10 == 7 else OK)
 
-    stays_flat(ask, 60_000, growth=24 << 20)
+    assert_memory_is_bounded(ask, 60_000, growth=24 << 20)
 
 
 def test_distinct_sessions_use_bounded_memory(engine):
@@ -138,7 +138,7 @@ def test_distinct_sessions_use_bounded_memory(engine):
             assert engine.is_allowed(caller, "s3:GetObject", f"arn:aws:s3:::b/{i}/x", now=NOW) is True
             assert engine.is_allowed(caller, "s3:GetObject", f"arn:aws:s3:::b/{i + 1}/x", now=NOW) is False
 
-    stays_flat(ask, 9_000, growth=24 << 20)
+    assert_memory_is_bounded(ask, 9_000, growth=24 << 20)
     assert engine.stats()["generation"] > 1
 
 
@@ -159,7 +159,7 @@ DOCUMENTS = {
 
 @pytest.mark.parametrize("documents", DOCUMENTS.values(), ids=DOCUMENTS)
 def test_memory_of_sessions_counts_towards_the_limit(snapshot, documents):
-    """Most of it are Python objects, which no table holds."""
+    """Most of the memory is Python objects outside of the tables."""
     engine, n = Engine.from_snapshot(snapshot), 300
     tracemalloc.start()
     try:
@@ -170,13 +170,13 @@ def test_memory_of_sessions_counts_towards_the_limit(snapshot, documents):
         objects = tracemalloc.get_traced_memory()[0] - before
     finally:
         tracemalloc.stop()
-    told = engine._compiler.cached_objects
-    assert objects / 2 < told < 2 * objects
-    assert engine.stats()["bytes"] - counted > told
+    counted_objects = engine._compiler.cached_objects
+    assert objects / 2 < counted_objects < 2 * objects
+    assert engine.stats()["bytes"] - counted > counted_objects
 
 
 def test_context_values_are_not_cached(engine):
-    """Values of context keys are read where they lie, and not kept."""
+    """Values of context keys are read in place and not stored."""
     before = engine.stats()["bytes"]
     for i in range(2_000):
         engine.is_allowed(APP, "s3:GetObject", "arn:aws:s3:::b/k", {"aws:UserAgent": f"agent {i} " * 100}, now=NOW)
@@ -195,7 +195,7 @@ def test_a_drop_leaves_compiled_names_in_place(engine, snapshot):
 
 @pytest.mark.parametrize("cache_bytes", [0, 1, 1_000, 20_000])
 def test_cache_too_small_for_one_request_decides_correctly(snapshot, cache_bytes):
-    """What a call brings stays to its end, so that every call ends."""
+    """Entries that a call adds are kept until it ends, so that each call ends."""
     engine, fresh = Engine.from_snapshot(snapshot, cache_bytes=cache_bytes), Engine.from_snapshot(snapshot)
     for i in range(300):
         action, outcome = action_of(i % 50)
@@ -259,7 +259,7 @@ def reads(*keys):
 
 
 def test_missing_keys_keep_their_names_after_a_drop(snapshot):
-    """Somebody else drops between two chunks, and a session of theirs takes the numbers of the keys."""
+    """Another caller drops the cache between two chunks, and its session takes the ids of the keys."""
 
     class Shared(Engine):
         asked = False
@@ -281,28 +281,28 @@ def test_missing_keys_keep_their_names_after_a_drop(snapshot):
 
 
 def test_ad_hoc_simulation_frees_its_memory():
-    """`simulate` compiles for one request; what it compiled goes with it."""
+    """`simulate` compiles for one request and frees the tables with it."""
 
     def ask(rows):
         for i in rows:
             fastiam.simulate(APP, f"s3:Get{i}", "*", identity_policies=[POLICY], now=NOW)
 
-    stays_flat(ask, 1_500, growth=12 << 20)
+    assert_memory_is_bounded(ask, 1_500, growth=12 << 20)
 
 
 def test_unreferenced_engine_is_freed(snapshot):
-    """Tables lie outside of Python's heap; they are freed with the engine."""
+    """Tables are allocated outside of Python's heap and are freed with the engine."""
 
     def ask(rows):
         for _ in rows:
             engine = Engine.from_snapshot(snapshot)
             engine.decide_many(APP, [f"s3:Get{i}" for i in range(2_000)], "*", now=NOW)
 
-    stays_flat(ask, 120, growth=12 << 20)
+    assert_memory_is_bounded(ask, 120, growth=12 << 20)
 
 
 def test_index_build_frees_its_temporary_memory():
-    """Else it would count as cache, and all would be dropped again and again, for nothing."""
+    """Otherwise it would count as cache and cause useless drops."""
     letters = "abcdefghijklmnop"
     patterns = [f"arn:aws:s3:::*{'-'.join(letters[i >> k & 15] for k in range(12))}*" for i in range(3000)]
     directory = fastiam.Directory(quotas=None)
@@ -314,21 +314,21 @@ def test_index_build_frees_its_temporary_memory():
 
 
 def test_principal_without_policies_builds_no_plan():
-    """Strangers may come with any action; nothing is kept of what policies say of it."""
+    """Unknown principals can request any action; no plan of it is cached."""
     everything = document({"Effect": "Allow", "Action": "*", "Resource": "*"})
     directory = fastiam.Directory()
     directory.set_organization("o-1", management_account="999999999999", accounts={ACCOUNT: "r-1"}, scps={"r-1": [everything]})
     directory.add_principal(APP, identity_policies=[everything])
     engine = directory.compile()
-    nobody = f"arn:aws:iam::{ACCOUNT}:user/nobody"
-    for name, made in ((nobody, 0), (APP, 2)):  # a row of its own and one of SCPs, for to these all of the actions are alike
+    unknown = f"arn:aws:iam::{ACCOUNT}:user/nobody"
+    for name, made in ((unknown, 0), (APP, 2)):  # one plan of its own and one of SCPs, to which all of these actions are equal
         for _ in range(2):
             engine.decide_many([name] * 50, [f"made{i}:Up" for i in range(50)], "arn:aws:s3:::b/k")
         assert engine.stats()["rows"] == made
 
 
 def test_finalizer_that_decides_drops_no_interned_session(snapshot):
-    """It would have to be done again, and again, for nothing else lasts either; or numbers would mean what they meant before."""
+    """Otherwise interning would repeat without end, or ids would have their former meaning."""
     engine = Engine.from_snapshot(snapshot, cache_bytes=0)
     names = [f"s{i}" for i in range(8)]
     sessions = {}
@@ -336,7 +336,7 @@ def test_finalizer_that_decides_drops_no_interned_session(snapshot):
         own = document({"Effect": "Allow", "Action": "*", "Resource": f"arn:aws:s3:::b/{name}"})
         arn = f"arn:aws:sts::{ACCOUNT}:assumed-role/app/{name}"
         sessions[name] = Session(arn, kind="ROLE", issuer=APP, policies=[own])
-    met = []
+    decided = []
 
     class Garbage:
         def __init__(self):
@@ -345,7 +345,9 @@ def test_finalizer_that_decides_drops_no_interned_session(snapshot):
         def __del__(self):
             if goes_on:
                 Garbage()
-            met.append(engine.is_allowed(f"arn:aws:iam::{ACCOUNT}:user/u{len(met)}", "s3:Get", f"arn:aws:s3:::b/{len(met)}"))
+            decided.append(
+                engine.is_allowed(f"arn:aws:iam::{ACCOUNT}:user/u{len(decided)}", "s3:Get", f"arn:aws:s3:::b/{len(decided)}")
+            )
 
     goes_on, before = True, gc.get_threshold()
     try:
@@ -357,4 +359,4 @@ def test_finalizer_that_decides_drops_no_interned_session(snapshot):
     finally:
         goes_on = False
         gc.set_threshold(*before)
-    assert len(met) > 3
+    assert len(decided) > 3

@@ -1,8 +1,8 @@
 """Real policies decide as the reference does: all AWS managed policies, and a lab account of many users and roles.
 
 Requests are drawn from the policies themselves: actions that their patterns match, ARNs made from their resource patterns,
-conditions half met, and near misses of each. A fixed seed makes every run the same; `python tests/engine/test_real_data.py ROWS`
-asks for more.
+conditions that are partly satisfied, and near misses of each. A fixed seed makes runs equal.
+`python tests/engine/test_real_data.py ROWS` runs more requests.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def managed():
 
 
 @cache
-def holdings():
+def user_policies():
     """What each of 200 users holds: eight managed policies, and for every fourth one more as boundary."""
     rng, arns = random.Random(1), [f"arn:aws:iam::aws:policy/{name}" for name, _ in managed()]
     return [(rng.sample(arns, 8), None if i % 4 else rng.choice(arns)) for i in range(200)]
@@ -57,8 +57,8 @@ def managed_directory():
         directory.add_managed_policy(arns[-1], document)
     for i, arn in enumerate(arns):
         directory.add_principal(f"arn:aws:iam::{ACCOUNT}:role/r{i}", identity_policies=[arn], tags={"team": "red"})
-    for i, (held, boundary) in enumerate(holdings()):
-        directory.add_principal(f"arn:aws:iam::{ACCOUNT}:user/u{i}", identity_policies=held, permissions_boundary=boundary)
+    for i, (policies, boundary) in enumerate(user_policies()):
+        directory.add_principal(f"arn:aws:iam::{ACCOUNT}:user/u{i}", identity_policies=policies, permissions_boundary=boundary)
     directory.add_resource("arn:aws:s3:::bucket", account=ACCOUNT)
     return directory
 
@@ -125,22 +125,23 @@ class Draw:
         return found
 
 
-def draw(seed: int, rows: int, holders) -> list[tuple[str, str, str, dict[str, object]]]:
-    """`holders` are pairs of a principal and the documents that it holds."""
+def draw(seed: int, rows: int, identities) -> list[tuple[str, str, str, dict[str, object]]]:
+    """Draw requests; `identities` are pairs of a principal and its policy documents."""
     make, out = Draw(seed), []
     for _ in range(rows):
-        principal, documents = make.one(holders)
+        principal, documents = make.one(identities)
         statement = make.statement(make.one(documents))
         out.append((principal, make.action(statement), make.resource(statement), make.context(statement)))
     return out
 
 
-def managed_holders():
+def managed_identities():
     documents = dict(managed())
     by_arn = {f"arn:aws:iam::aws:policy/{name}": as_lists(document) for name, document in documents.items()}
-    holders = [(f"arn:aws:iam::{ACCOUNT}:role/r{i}", [document]) for i, document in enumerate(by_arn.values())]
-    return holders + [
-        (f"arn:aws:iam::{ACCOUNT}:user/u{i}", [by_arn[arn] for arn in held]) for i, (held, _) in enumerate(holdings())
+    identities = [(f"arn:aws:iam::{ACCOUNT}:role/r{i}", [document]) for i, document in enumerate(by_arn.values())]
+    return identities + [
+        (f"arn:aws:iam::{ACCOUNT}:user/u{i}", [by_arn[arn] for arn in policies])
+        for i, (policies, _) in enumerate(user_policies())
     ]
 
 
@@ -149,8 +150,8 @@ def as_lists(document):
     return {**document, "Statement": statements if isinstance(statements, list) else [statements]}
 
 
-def lab_holders():
-    """Users and roles of the lab with every document of the account: most requests are about somebody else's policy."""
+def lab_identities():
+    """Users and roles of the lab with every document of the account: most requests match a policy of another principal."""
     snapshot = lab_directory().snapshot()
     principals = [profile.name for profile in snapshot.principals()]
     account = json.loads(gzip.decompress((SHARED / "gaad-lab-account.json.gz").read_bytes()))
@@ -171,7 +172,7 @@ def lab_holders():
 
 
 def differences(directory, requests) -> tuple[Counter, list[str]]:
-    """Outcomes of a batch, and the rows on which the reference over the same snapshot says something else."""
+    """Outcomes of a batch, and the rows on which the reference over the same snapshot differs."""
     snapshot = directory.snapshot()
     engine = directory.compile()
     keys = sorted({key for *_, context in requests for key in context}, key=str.lower)
@@ -184,11 +185,11 @@ def differences(directory, requests) -> tuple[Counter, list[str]]:
     wrong = []
     for request, row in zip(requests, batch, strict=True):
         literal = reference(snapshot, *request)
-        told = (row.outcome, row.layer, row.statement, row.reason)
+        found = (row.outcome, row.layer, row.statement, row.reason)
         if literal is None:
             if row.outcome is not Outcome.ERROR:
-                wrong.append(f"{request}: the reference raised, the engine said {told}")
-        elif told != (literal.outcome, literal.layer, literal.statement, literal.reason):
+                wrong.append(f"{request}: the reference raised, the engine returned {found}")
+        elif found != (literal.outcome, literal.layer, literal.statement, literal.reason):
             wrong.append(f"{request}: reference {literal}, engine {row}")
     return Counter(batch.outcome.tolist()), wrong
 
@@ -213,7 +214,7 @@ def reference(snapshot, principal, action, resource, context):
         return None
 
 
-# -- what is asked -----------------------------------------------------------------------------------------------------
+# -- requests ----------------------------------------------------------------------------------------------------------
 
 
 def test_all_managed_policies_compile():
@@ -231,24 +232,24 @@ def test_the_lab_account_compiles():
 
 
 def test_managed_policies_equal_the_reference():
-    outcomes, wrong = differences(managed_directory(), draw(7, ROWS, managed_holders()))
+    outcomes, wrong = differences(managed_directory(), draw(7, ROWS, managed_identities()))
     assert not wrong, f"{len(wrong)} rows differ, the first: {wrong[0]}"
     assert outcomes[Outcome.ALLOW] > ROWS / 4 and outcomes[Outcome.IMPLICIT_DENY] > ROWS / 10
     assert outcomes[Outcome.EXPLICIT_DENY] > 5 and outcomes[Outcome.ERROR] < ROWS / 20
 
 
 def test_lab_account_equals_the_reference():
-    outcomes, wrong = differences(lab_directory(), draw(8, ROWS, lab_holders()))
+    outcomes, wrong = differences(lab_directory(), draw(8, ROWS, lab_identities()))
     assert not wrong, f"{len(wrong)} rows differ, the first: {wrong[0]}"
     assert outcomes[Outcome.ALLOW] > ROWS / 20 and outcomes[Outcome.IMPLICIT_DENY] > ROWS / 20
 
 
-@pytest.mark.parametrize(("directory", "holders"), [(managed_directory, managed_holders), (lab_directory, lab_holders)])
-def test_saved_engine_decides_equally_with_equal_statements(directory, holders, tmp_path):
+@pytest.mark.parametrize(("directory", "identities"), [(managed_directory, managed_identities), (lab_directory, lab_identities)])
+def test_saved_engine_decides_equally_with_equal_statements(directory, identities, tmp_path):
     engine = directory().compile()
     engine.save(tmp_path / "engine.fastiam")
     loaded = fastiam.Engine.load(tmp_path / "engine.fastiam")
-    requests = draw(9, ROWS, holders())
+    requests = draw(9, ROWS, identities())
     columns = list(zip(*(request[:3] for request in requests), strict=True))
     one, two = (list(e.decide_many(*columns, now=NOW, reasons=True, on_error="deny")) for e in (engine, loaded))
     assert one == two
@@ -265,9 +266,9 @@ def test_saved_engine_decides_equally_with_equal_statements(directory, holders, 
 
 
 def test_batch_decides_each_literal_action_of_managed_policies():
-    """Each role asks for every literal action of its own policy on `*`.
+    """Each role requests every literal action of its own policy on `*`.
 
-    What is allowed there without condition is allowed, or denied by the policy itself.
+    An allow without condition is in force, unless the policy itself denies the action.
     """
     rows, must = [], []
     for i, (_, document) in enumerate(managed()):
@@ -286,11 +287,11 @@ def test_batch_decides_each_literal_action_of_managed_policies():
 
 def main() -> None:
     rows = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
-    for name, directory, holders in (
-        ("managed policies", managed_directory(), managed_holders()),
-        ("lab account", lab_directory(), lab_holders()),
+    for name, directory, identities in (
+        ("managed policies", managed_directory(), managed_identities()),
+        ("lab account", lab_directory(), lab_identities()),
     ):
-        outcomes, wrong = differences(directory, draw(99, rows, holders))
+        outcomes, wrong = differences(directory, draw(99, rows, identities))
         counts = ", ".join(f"{Outcome(code).name} {n:,}" for code, n in outcomes.most_common())
         print(f"{name}: {rows:,} rows, {len(wrong)} differ ({counts})")
         print(*wrong[:5], sep="\n")

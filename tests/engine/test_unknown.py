@@ -1,7 +1,7 @@
-"""Unknown keys against brute force (spec 6.11): what is said plainly is true, and what is true is nearly always said plainly.
+"""Unknown keys compared with brute force (spec 6.11): definite decisions are right, and most definite cases are decided.
 
-Brute force takes every value for a key that may matter: those that the policies of the case compare it with, and around them,
-pieces of the resource, values of its family that cannot be read, one that nobody mentions, and the key absent.
+Brute force takes every value for a deciding key: those that the policies of the case compare it with, and near them,
+pieces of the resource, values of its family that cannot be read, one that no policy contains, and the key absent.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ from fastiam.simulation.profiles import profiles_from_documents
 from fastiam.spec import decide
 
 N = 500  # cases of the generator
-MOST, ALL = 25, 4_000  # values tried where the answer is plain, where it is not
+MOST, ALL = 25, 4_000  # values tried for definite outcomes, for others
 NEAR = ("true", "false", "-99", "5", "99999", "1900-01-01", "2199-01-01", "192.0.2.77", "2001:db9::1", "::fffe:1.2.3.4")
 FRESH = {"string": "fresh", "number": "123.5", "date": "2027-07-07T07:07:07Z", "bool": "true", "binary": "RlJFU0g=",
          "ip": "198.18.7.7", "arn": "arn:aws:fresh:eu-west-3:444444444444:fresh/er"}  # fmt: skip
-TOLD_BY_SESSIONS = v.LOOSE_ONLY - {"aws:PrincipalTag/team"}  # known with the session (D71)
+SESSION_KEYS = v.LOOSE_ONLY - {"aws:PrincipalTag/team"}  # known with the session (D71)
 FOLLOWED = {"aws:CurrentTime", "aws:EpochTime", "aws:CalledVia", "aws:SourceAccount"}  # others are derived from them
 
 
-def asked(seed: int, n_keys: int) -> tuple[dict[str, Json], list[str]] | None:
+def case_with_keys(seed: int, n_keys: int) -> tuple[dict[str, Json], list[str]] | None:
     """A case, and keys of the request that its policies read; it does not give them."""
     case, rng = strategies.loose(seed), random.Random(seed)
     case["request"].pop("unknown", None)
-    read = [key for key in keys_in(case["policies"]) if key in v.KEYS and key not in TOLD_BY_SESSIONS | FOLLOWED]
+    read = [key for key in keys_in(case["policies"]) if key in v.KEYS and key not in SESSION_KEYS | FOLLOWED]
     if len(read) < n_keys:
         return None
     keys = rng.sample(read, n_keys)
@@ -102,8 +102,8 @@ def by_force(case: Mapping[str, Json], keys: list[str], profiles: Any, request: 
     principal, resource, endpoint = profiles
     found: set[bool] = set()
     for values in combinations[:most]:
-        told = read_context({key: value for key, value in zip(keys, values, strict=True) if value is not None}, strict=False)
-        plain = replace(request, context={**request.context, **told}, unknown=frozenset())
+        assigned = read_context({key: value for key, value in zip(keys, values, strict=True) if value is not None}, strict=False)
+        plain = replace(request, context={**request.context, **assigned}, unknown=frozenset())
         found.add(decide(principal, resource, plain, endpoint=endpoint).decision.allowed)
         if len(found) == 2:
             break
@@ -111,7 +111,7 @@ def by_force(case: Mapping[str, Json], keys: list[str], profiles: Any, request: 
 
 
 class Row(NamedTuple):
-    """A case: what reference and engine say with its keys unknown, and what brute force finds."""
+    """A case: outcomes of reference and engine with its keys unknown, and the outcomes of brute force."""
 
     seed: int
     answers: tuple[str, str]
@@ -120,16 +120,16 @@ class Row(NamedTuple):
 
 
 @cache
-def judged(n_keys: int) -> list[Row]:
+def compared_cases(n_keys: int) -> list[Row]:
     out = []
     for seed in range(N):
-        if (chosen := asked(seed, n_keys)) is None:
+        if (chosen := case_with_keys(seed, n_keys)) is None:
             continue
         case, keys = chosen
-        told = as_check({**case, "request": {**case["request"], "unknown": keys}})
-        answers = run(told, "reference").outcome, run(told, "compiled").outcome
+        check = as_check({**case, "request": {**case["request"], "unknown": keys}})
+        answers = run(check, "reference").outcome, run(check, "compiled").outcome
         if answers[0] != "ERR":
-            *profiles, request = profiles_from_documents(**simulate_arguments(told))
+            *profiles, request = profiles_from_documents(**simulate_arguments(check))
             truth = by_force(case, keys, profiles, request, ALL if "DEPENDS" in answers else MOST)
             out.append(Row(seed, answers, truth, not is_condition_case(case)))
     return out
@@ -137,16 +137,16 @@ def judged(n_keys: int) -> list[Row]:
 
 @pytest.mark.parametrize("n_keys", [1, 2])
 def test_definite_decision_holds_for_each_value(n_keys):
-    """D70: sound, whatever values the keys take."""
-    for row in judged(n_keys):
+    """D70: sound for all values of the keys."""
+    for row in compared_cases(n_keys):
         for answer in row.answers:
             assert answer == "DEPENDS" or row.truth <= {answer == "OK"}, f"seed {row.seed}: {answer}"
 
 
 @pytest.mark.parametrize("n_keys", [1, 2])
 def test_most_definite_cases_are_decided(n_keys):
-    """Precise: 99 of 100. What is left is D73: tests that contradict or complete each other."""
-    definite = [row for row in judged(n_keys) if row.has_layers and len(row.truth) == 1]
+    """Precise: 99 of 100. The others are D73: tests that contradict or complete each other."""
+    definite = [row for row in compared_cases(n_keys) if row.has_layers and len(row.truth) == 1]
     vague = [row.seed for row in definite if "DEPENDS" in row.answers]
     assert len(definite) > 150
     assert len(vague) <= len(definite) / 100, f"{len(vague)} of {len(definite)} are vague, seeds {vague}"
@@ -154,6 +154,6 @@ def test_most_definite_cases_are_decided(n_keys):
 
 @pytest.mark.parametrize("n_keys", [1, 2])
 def test_generated_cases_often_depend_on_unknown_keys(n_keys):
-    """Else the tests above would say little."""
-    rows = judged(n_keys)
+    """Otherwise the tests above would prove little."""
+    rows = compared_cases(n_keys)
     assert sum("DEPENDS" in row.answers for row in rows) > len(rows) / 12
