@@ -1,7 +1,7 @@
-"""Ten ways to break it: each ends in the reference's answer, or in an error that says what, where, and what to do.
+"""Ten kinds of extreme input: each ends in the decision of the reference, or in an error with place and hint.
 
-Sizes are those of the promise: a 10 MB policy, 100,000 statements, 2,000 stars against 64 KB. "Accepted" means that both
-engines of `simulate`, `Engine.decide`, a batch and `Engine.explain` say the same.
+The documented limits: a 10 MB policy, 100,000 statements, 2,000 stars against 64 KB. "Accepted" means that both
+engines of `simulate`, `Engine.decide`, a batch and `Engine.explain` agree.
 """
 
 from __future__ import annotations
@@ -42,28 +42,28 @@ def engine_of(document, mode="strict"):
 
 
 def answers(engine, principal, action, resources, context=None):
-    """What the engine says of each resource: singly, in a batch, and what the reference says; they must be one."""
+    """Return the outcome for each resource. Single calls, a batch and the reference must agree."""
     rows = [principal] * len(resources), [action] * len(resources), resources
     batch = engine.decide_many(*rows, context, now=NOW, reasons=True)
-    told = []
+    outcomes = []
     for resource, row in zip(resources, batch, strict=True):
         one = engine.decide(principal, action, resource, context, now=NOW)
         literal = engine.explain(principal, action, resource, context, now=NOW).decision
         assert one == literal
         assert (row.outcome, row.layer, row.statement, row.reason) == (one.outcome, one.layer, one.statement, one.reason)
         assert engine.is_allowed(principal, action, resource, context, now=NOW) is one.allowed
-        told.append((one.outcome, one.statement.index if one.statement else None))
-    return told
+        outcomes.append((one.outcome, one.statement.index if one.statement else None))
+    return outcomes
 
 
 def simulated(document, action="s3:GetObject", resource="*", context=None):
-    """The answer that both engines of `simulate` give."""
-    told = [
+    """Return the outcome of `simulate`, which must be equal for both engines."""
+    decisions = [
         fastiam.simulate(ANA, action, resource, context=context or {}, now=NOW, identity_policies=[document], engine=engine)
         for engine in ("compiled", "reference")
     ]
-    assert told[0] == told[1]
-    return told[0].outcome
+    assert decisions[0] == decisions[1]
+    return decisions[0].outcome
 
 
 # -- 1, 2: size --------------------------------------------------------------------------------------------------------
@@ -111,7 +111,7 @@ def test_match_of_two_thousand_stars_with_64_kb_is_fast(pattern, text, outcome):
     decision = engine.decide(ANA, "s3:GetObject", f"{BUCKET}/{text}", now=NOW)
     assert decision.outcome is outcome
     assert time.perf_counter() - began < 2
-    assert [told for told, _ in answers(engine, ANA, "s3:GetObject", [f"{BUCKET}/{text}"])] == [outcome]
+    assert [found for found, _ in answers(engine, ANA, "s3:GetObject", [f"{BUCKET}/{text}"])] == [outcome]
     like = allow(Condition={"StringLike": {"app:text": pattern}})
     assert simulated(policy(like), context={"app:text": text}) is outcome
 
@@ -206,7 +206,7 @@ def test_nul_in_free_text_is_a_character():
         allow("sqs:*", Condition={"StringEquals": {"app:k": f"v{NUL}w"}}),
         allow("ec2:*", Condition={"StringLike": {"app:k": f"v{NUL}*"}}),
     )
-    with pytest.raises(PolicyError, match=r"holds U\+0000 - at `\$.Statement\[0\].Resource` \[V39\]"):
+    with pytest.raises(PolicyError, match=r"contains U\+0000 - at `\$.Statement\[0\].Resource` \[V39\]"):
         engine_of(document)
     engine = engine_of(document, "lenient")
     resources = [f"{BUCKET}/a{NUL}b", f"{BUCKET}/a", f"{BUCKET}/a{NUL}", f"{BUCKET}/a{NUL}c"]
@@ -330,10 +330,10 @@ ARGUMENTS = {
     "now without a zone": ({"now": datetime(2030, 1, 1)}, "a datetime needs a time zone"),
     "now as a number": ({"now": 5}, "`now` must be a datetime, not `int`"),
     "context as a list": ({"context": [1]}, "`list` is not a context"),
-    "a key that is no text": ({"context": {1: "v"}}, "a context key must be text, not `int`"),
+    "a key that is not text": ({"context": {1: "v"}}, "a context key must be text, not `int`"),
     "one key twice": ({"context": {"app:k": "v", "APP:K": "v"}}, "`app:k` and `APP:K` are one key"),
     "sessions as a list": ({"sessions": [1]}, "`list` is not a mapping of sessions"),
-    "a session name that is no text": ({"sessions": {1: None}}, "the name of a session must be text"),
+    "a session name that is not text": ({"sessions": {1: None}}, "the name of a session must be text"),
 }
 
 
@@ -344,9 +344,9 @@ def test_other_arguments_of_a_batch_are_checked(arguments, message):
     assert message in str(caught.value)
 
 
-NO_CONTEXTS = {
+INVALID_CONTEXTS = {
     "a number": 5,
-    "nothing like it": 0,
+    "zero": 0,
     "a text": "aws:SourceIp",
     "a list": ["aws:SourceIp"],
     "pairs": [("app:k", "v")],
@@ -354,7 +354,7 @@ NO_CONTEXTS = {
 
 
 @pytest.mark.parametrize("unknown", [(), ("app:x",)], ids=["", "with an unknown key"])
-@pytest.mark.parametrize("context", NO_CONTEXTS.values(), ids=NO_CONTEXTS)
+@pytest.mark.parametrize("context", INVALID_CONTEXTS.values(), ids=INVALID_CONTEXTS)
 def test_context_that_is_not_a_mapping_is_refused(context, unknown):
     engine = engine_of(READS)
     calls = [
@@ -370,26 +370,26 @@ def test_context_that_is_not_a_mapping_is_refused(context, unknown):
         assert caught.value.column == "context" and "pass a mapping" in caught.value.hint
 
 
-# -- 10: strangers -----------------------------------------------------------------------------------------------------
+# -- 10: unknown principals --------------------------------------------------------------------------------------------
 
-STRANGERS = (
-    f"arn:aws:iam::{ACCOUNT}:user/nobody",
-    f"arn:aws:iam::{ACCOUNT}:role/nobody",
-    f"arn:aws:sts::{ACCOUNT}:assumed-role/nobody/session",
-    f"arn:aws:sts::{ACCOUNT}:federated-user/nobody",
-    "arn:aws:iam::999999999999:user/nobody",
+UNKNOWN_PRINCIPALS = (
+    f"arn:aws:iam::{ACCOUNT}:user/missing",
+    f"arn:aws:iam::{ACCOUNT}:role/missing",
+    f"arn:aws:sts::{ACCOUNT}:assumed-role/missing/session",
+    f"arn:aws:sts::{ACCOUNT}:federated-user/missing",
+    "arn:aws:iam::999999999999:user/missing",
     f"arn:aws:iam::{ACCOUNT}:user/ANA",
 )
 
 
-@pytest.mark.parametrize("stranger", STRANGERS)
-def test_unknown_principal_is_denied_with_a_reason(stranger):
-    """N6: no exception, and no policy of anybody else."""
+@pytest.mark.parametrize("unknown", UNKNOWN_PRINCIPALS)
+def test_unknown_principal_is_denied_with_a_reason(unknown):
+    """N6: no exception, and no policy of another principal."""
     engine = engine_of(policy(allow("*")))
-    decision = engine.decide(stranger, "s3:GetObject", f"{BUCKET}/k", now=NOW)
+    decision = engine.decide(unknown, "s3:GetObject", f"{BUCKET}/k", now=NOW)
     assert (decision.outcome, decision.reason) == (NO, "unknown_principal")
-    assert answers(engine, stranger, "s3:GetObject", [f"{BUCKET}/k", "*"]) == [(NO, None), (NO, None)]
-    rows = engine.decide_many([ANA, stranger], "s3:GetObject", "*", reasons=True)
+    assert answers(engine, unknown, "s3:GetObject", [f"{BUCKET}/k", "*"]) == [(NO, None), (NO, None)]
+    rows = engine.decide_many([ANA, unknown], "s3:GetObject", "*", reasons=True)
     assert rows.outcome.tolist() == [OK, NO] and rows[1].reason == "unknown_principal"
 
 
