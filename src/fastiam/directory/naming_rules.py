@@ -19,7 +19,7 @@ _NAME = re.compile(r"[A-Za-z0-9_+=,.@-]+")
 _NAME_OF = {"saml-provider": re.compile(r"[A-Za-z0-9._-]+")}
 _PATH = re.compile(r"/|/[!-~]+/")
 _TAG = re.compile(r"[\w\s.:/=+@-]*")
-_VERSION = re.compile(r"v[1-9][0-9]*")
+_VERSION = re.compile(r"v[1-9][0-9]{0,17}")
 
 
 def entity_ref(arn: object) -> PrincipalRef:

@@ -165,7 +165,9 @@ def canonical_text(value: object, column: str) -> str:
     if isinstance(value, Decimal):
         if not value.is_finite():
             raise RequestValueError(f"`{value}` is not a number that a condition can compare", column=column)
-        if value and abs(value.adjusted()) > _MAX_DIGITS:
+        if not value:  # its exponent can be large
+            return "-0" if value.is_signed() else "0"
+        if abs(value.adjusted()) > _MAX_DIGITS:
             raise RequestValueError("a number with too many digits", column=column, hint="pass it as text")
         return _plain_decimal(value)
     if isinstance(value, datetime):

@@ -21,6 +21,7 @@ from fastiam.runtime.gc_pause import collection_paused
 
 LARGE = 1 << 20  # characters
 _MAX_DEPTH = 200  # nested brackets; a policy needs seven
+_MAX_DIGITS = 4300  # of a Python number, as Python's own limit for integers
 _SPACE = re.compile(r"[ \t\n\r]*")
 _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\]]|-?Infinity|NaN', re.DOTALL)
 
@@ -150,11 +151,13 @@ def broken_json_finding(error: BrokenJson, source: Source) -> Finding:
 
 
 def number_text(value: int | float | Decimal) -> str | None:
-    """The token of a Python number in a parsed mapping; None for `inf` and `nan` (G12)."""
+    """The token of a Python number in a parsed mapping; None for `inf`, `nan`, and a number with too many digits (G12)."""
     if isinstance(value, int):
         return _int_text(value)
     exact = value if isinstance(value, Decimal) else Decimal(repr(value))
-    return format(exact, "f") if exact.is_finite() else None
+    if not exact.is_finite() or abs(exact.adjusted()) > _MAX_DIGITS:
+        return None
+    return format(exact, "f")
 
 
 def _int_text(value: int) -> str | None:

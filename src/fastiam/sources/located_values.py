@@ -29,6 +29,8 @@ from fastiam.policy.json_text import JsonObject, JsonValue, Number
 Positions = dict[str, tuple[int, int]]  # line and column by path, of a YAML text
 
 
+_MAX_DIGITS = 18  # of an integer of 64 bits
+
 ParsedPolicies = dict[tuple[PolicyKind, str], StoredPolicy]
 
 
@@ -186,6 +188,8 @@ class LocatedValue:
             return default
         if not isinstance(found.value, Number) or not found.value.isdigit():
             raise found.error(f"expected a whole number, not {_type_name(found.value)}")
+        if len(found.value) > _MAX_DIGITS:
+            raise found.error(f"a whole number has at most {_MAX_DIGITS} digits, not {len(found.value):,}")
         return int(found.value)
 
     # -- policies and writes ------------------------------------------------------------------------------------------

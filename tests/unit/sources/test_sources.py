@@ -251,6 +251,30 @@ def test_broken_file_is_a_located_error(tmp_path, data, message, line):
     assert line is None or error.value.line == line
 
 
+@pytest.mark.parametrize("mode", ["strict", "lenient"])
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (
+            "x.json",
+            '{"RoleDetailList": [{"Arn": "arn:aws:iam::111111111111:role/r", "RoleId": "AROA1", "MaxSessionDuration": %s}]}',
+        ),
+        ("x.yaml", "RoleDetailList: [{Arn: 'arn:aws:iam::111111111111:role/r', RoleId: AROA1, MaxSessionDuration: %s}]"),
+    ],
+)
+def test_number_with_too_many_digits_is_a_located_error(tmp_path, name, text, mode):
+    with pytest.raises(SourceError, match="at most 18 digits") as error:
+        fastiam.load(write(tmp_path, name, text % ("9" * 5000)), mode=mode)
+    assert error.value.path == "$.RoleDetailList[0].MaxSessionDuration"
+
+
+def test_version_with_too_many_digits_does_not_stop_later_versions():
+    arn, directory = "arn:aws:iam::111111111111:policy/P", fastiam.Directory(mode="lenient")
+    allow = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}
+    directory.add_managed_policy(arn, versions={"v1": allow, "v" + "9" * 5000: allow}, default_version="v1")
+    assert directory.create_policy_version(arn, allow) == "v2"
+
+
 def test_yaml_needs_its_package(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "yaml", None)
     with pytest.raises(SourceError, match="pyyaml"):
