@@ -138,7 +138,7 @@ class AccessKeys:
 
     def _open(self, key: AccessKey | None) -> Secret:
         id_, sealed = (_UNKNOWN_ID, self._decoy) if key is None else (key.id, key.sealed)
-        return Secret(self._state.keyring.open(access_key_purpose(id_), sealed).decode())
+        return self._state.keyring.open(access_key_purpose(id_), sealed).decode()
 
     def _used(self, key: AccessKey) -> AccessKey:
         """Record the use of a key. A read-only store does not prevent authentication."""

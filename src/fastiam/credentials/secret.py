@@ -43,7 +43,7 @@ class Secret(str):
 
 
 class SecretBytes(bytes):
-    """Bytes whose representation is `<secret>`, slices included."""
+    """Bytes whose representation is `<secret>`, slices and the decoded text included."""
 
     __slots__ = ()
 
@@ -56,6 +56,10 @@ class SecretBytes(bytes):
     def __getitem__(self, key: slice, /) -> SecretBytes: ...
     def __getitem__(self, key: SupportsIndex | slice, /) -> int | SecretBytes:
         return SecretBytes(super().__getitem__(key)) if isinstance(key, slice) else super().__getitem__(key)
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> Secret:
+        """The bytes as text, which stays hidden."""
+        return Secret(super().decode(encoding, errors))
 
 
 def hidden(text: str) -> Secret:
@@ -74,6 +78,7 @@ def takes_secrets(
     identifiers: Collection[str] = (),
     tokens: Collection[str] = (),
     mappings: Collection[str] = (),
+    forms: Collection[str] = (),
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Decorate a method that takes secrets: convert the named arguments before the method runs.
 
@@ -84,12 +89,14 @@ def takes_secrets(
     identifiers : values that become a `Secret` unless they are an ARN, an access key id or an account id.
     tokens : texts, or their bytes as a client sends them.
     mappings : mappings whose values are secrets; a text in place of one is hidden as well.
+    forms : parameters of a form, a mapping or pairs, whose values are secrets; the method gets pairs. A value that is not text
+        stays one that is not text.
     """
 
     def wrap(method: Callable[P, R]) -> Callable[P, R]:
         converters: dict[str, Callable[[Any], Any]] = dict.fromkeys(secrets, _secret)
         converters |= dict.fromkeys(tokens, _token) | dict.fromkeys(codes, _code) | dict.fromkeys(identifiers, _identifier)
-        converters |= dict.fromkeys(mappings, _mapping)
+        converters |= dict.fromkeys(mappings, _mapping) | dict.fromkeys(forms, _form)
         parameters = enumerate(signature(method).parameters)
         places = [(place, name, converters[name]) for place, name in parameters if name in converters]
 
@@ -142,6 +149,13 @@ def _mapping(value: object) -> object:
     if isinstance(value, Mapping):
         return {key: Secret(each) if isinstance(each, str) else _Unreadable(type(each).__name__) for key, each in value.items()}
     return None if value is None else Secret(str(value))
+
+
+def _form(value: Any) -> list[tuple[object, object]]:
+    try:
+        return [(name, _secret(each)) for name, each in (value.items() if isinstance(value, Mapping) else value)]
+    except (TypeError, ValueError):
+        return [("", _Unreadable(type(value).__name__))]
 
 
 def _code(value: object) -> object:

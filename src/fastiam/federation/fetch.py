@@ -38,7 +38,7 @@ class FetchResult:
     """An answer: status, headers with lower-case names, and the body."""
 
     status: int
-    body: bytes
+    body: bytes = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -40,7 +40,7 @@ class Calls:
     def _secrets(self, client: Client) -> list[Secret]:
         """The secrets of a client."""
         return [
-            Secret(self._state.opened("client_secrets", key, stored.sealed).decode())
+            self._state.opened("client_secrets", key, stored.sealed).decode()
             for key, stored in self._state.tables.client_secrets.items()
             if stored.client == client.id
         ]

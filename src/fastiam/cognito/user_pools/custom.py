@@ -10,7 +10,8 @@ from fastiam.cognito.errors import CognitoError, NotAuthorizedError
 from fastiam.cognito.user_pools.attempt import Attempt
 from fastiam.cognito.user_pools.calls import WRONG_PASSWORD, parameter
 from fastiam.cognito.user_pools.mfa import MfaCalls
-from fastiam.cognito.user_pools.state import Json
+from fastiam.cognito.user_pools.operations import plain
+from fastiam.cognito.user_pools.state import Json, hidden_texts
 from fastiam.cognito.user_pools.triggers import attributes_of, flag, invalid_response, run_trigger
 
 MAX_STEPS = 20
@@ -80,13 +81,13 @@ class CustomCalls(MfaCalls):
         assert attempt.custom is not None
         request = {"challengeName": "CUSTOM_CHALLENGE", "session": attempt.custom["steps"]}
         empty = {"publicChallengeParameters": None, "privateChallengeParameters": None, "challengeMetadata": None}
-        answered = self._run_custom(attempt, CREATE, request, empty)
+        answered = hidden_texts(self._run_custom(attempt, CREATE, request, empty))
         public = _texts(answered, "publicChallengeParameters")
         metadata = answered.get("challengeMetadata")
         if metadata is not None and not isinstance(metadata, str):
             raise invalid_response(CREATE, "`challengeMetadata` is not text")
         private = _texts(answered, "privateChallengeParameters")
-        parameters = {"USERNAME": attempt.username, **public}
+        parameters = {"USERNAME": attempt.username, **{name: plain(value) for name, value in public.items()}}
         return self._challenge(attempt, "CUSTOM_CHALLENGE", parameters, private=private, meta=metadata)
 
     def _answer_custom(self, attempt: Attempt, answers: Mapping[str, str], content: Json) -> Json:
@@ -95,7 +96,7 @@ class CustomCalls(MfaCalls):
         with self._state.transaction():
             self._limits.check_lock(attempt.subject)
             self._state.spend(content)  # INVARIANT: a challenge takes one answer, or codes could be guessed
-        request = {"privateChallengeParameters": content["private"], "challengeAnswer": str(parameter(answers, "ANSWER"))}
+        request = {"privateChallengeParameters": content["private"], "challengeAnswer": parameter(answers, "ANSWER")}
         answered = self._run_custom(attempt, VERIFY, request, {"answerCorrect": None})
         step: dict[str, Any] = {
             "challengeName": "CUSTOM_CHALLENGE",

@@ -22,9 +22,9 @@ from fastiam.cognito.user_pools.federated_users import FederatedUsers
 from fastiam.cognito.user_pools.oauth import OAuthCalls
 from fastiam.cognito.user_pools.oauth_requests import OAuthAnswer, OAuthError, Parameters, read_parameters, read_request
 from fastiam.cognito.user_pools.providers import GOOGLE_ISSUER, sign_in_location
-from fastiam.cognito.user_pools.state import Json, millis_of
+from fastiam.cognito.user_pools.state import Json, hidden_texts, millis_of
 from fastiam.credentials.errors import StsError
-from fastiam.credentials.secret import Secret, SecretBytes, hidden, takes_secrets
+from fastiam.credentials.secret import Secret, SecretBytes, takes_secrets
 from fastiam.directory.user_pool_records import Client, Pool, Provider, Spent
 from fastiam.federation.fetch import FetchError, FetchLimits, FetchResult
 from fastiam.federation.issuer_keys import IssuerKeys, KeySource, is_https
@@ -157,7 +157,7 @@ class FederatedCalls(OAuthCalls, FederatedUsers):
         }
         return Secret(f"{address}{'&' if '?' in address else '?'}{urlencode(query)}")
 
-    @takes_secrets("browser")
+    @takes_secrets("browser", forms=("parameters",))
     def oauth_idp_response(self, parameters: Parameters, *, browser: str | None) -> OAuthAnswer:
         """`/oauth2/idpresponse`: the answer of an OIDC provider, with `code` and `state`.
 
@@ -168,7 +168,7 @@ class FederatedCalls(OAuthCalls, FederatedUsers):
         """
         with self._state.event("OAuthIdpResponse"):
             try:
-                given = {name: hidden(value) for name, value in read_parameters(parameters).items()}
+                given = read_parameters(parameters)
             except OAuthError:
                 raise refused("form", "FD3") from None
             kinds = ("OIDC", "Google")
@@ -189,7 +189,7 @@ class FederatedCalls(OAuthCalls, FederatedUsers):
         endpoints, now = self._endpoints(provider), self._state.now().replace(microsecond=0)
         form = {
             "grant_type": "authorization_code",
-            "code": str(code),
+            "code": code,
             "redirect_uri": f"https://{self._host(pool)}/oauth2/idpresponse",
             "client_id": provider.details["client_id"],
         }
@@ -199,7 +199,7 @@ class FederatedCalls(OAuthCalls, FederatedUsers):
             form["client_secret"] = self._state.opened("provider_secrets", key, stored.sealed).decode()
         body = SecretBytes(urlencode(form).encode())
         try:
-            answer = read_object(self._get(endpoints["token_url"], "4.18", form=body).body)
+            answer = hidden_texts(read_object(self._get(endpoints["token_url"], "4.18", form=body).body))
         except ValueError:
             raise refused("form", "4.18") from None
         text, access = answer.get("id_token"), answer.get("access_token")
@@ -217,7 +217,7 @@ class FederatedCalls(OAuthCalls, FederatedUsers):
         if claims.get("iss") != issuer or not hmac.compare_digest(str(claims.get("nonce")).encode(), nonce.encode()):
             raise refused("replayed", "4.18")
         if "attributes_url" in endpoints and isinstance(access, str):
-            headers = {"Authorization": f"Bearer {access}"}
+            headers = {"Authorization": Secret(f"Bearer {access}")}
             try:
                 info = read_object(self._get(endpoints["attributes_url"], "4.18", headers=headers).body)
             except ValueError:

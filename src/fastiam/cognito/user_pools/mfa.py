@@ -142,7 +142,7 @@ class MfaCalls(AttemptCalls):
         content = self._open_session(session, "MFA_SETUP")
         attempt = self._resume(content)
         self._check_totp_allowed(attempt.pool)
-        return {"SecretCode": seed, "Session": self._session(attempt, "MFA_SETUP", seed=str(seed), done=False)}
+        return {"SecretCode": seed, "Session": self._session(attempt, "MFA_SETUP", seed=seed, done=False)}
 
     @operation
     def verify_software_token(

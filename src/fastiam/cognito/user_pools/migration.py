@@ -26,7 +26,7 @@ def migrate(
     """
     state, subject = calls._state, calls._limits.subject(pool, None, name)
     calls._limits.check_lock(subject)
-    request = {"password": str(password) if password is not None else None, "validationData": dict(metadata)}
+    request = {"password": password, "validationData": dict(metadata)}
     empty = {"userAttributes": None, "finalUserStatus": None, "messageAction": None, "forceAliasCreation": None}
     answered = run_trigger(state, pool, _TRIGGER, source, username=name, client_id=client.id, request=request, response=empty)
     if answered is None or answered.get("userAttributes") is None:

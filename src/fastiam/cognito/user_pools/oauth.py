@@ -144,7 +144,7 @@ class OAuthCalls(SignInCalls, OAuthTokenCalls):
                 raise self._fail(attempt)
             return self._answer_page(self._after_password(attempt))
 
-    @takes_secrets("request", "browser", "session")
+    @takes_secrets("request", "browser", "session", forms=("answers",))
     def oauth_answer(
         self, *, request: str, browser: str | None, session: str, challenge_name: str, answers: Parameters
     ) -> OAuthAnswer:
@@ -157,7 +157,7 @@ class OAuthCalls(SignInCalls, OAuthTokenCalls):
         with self._state.event("OAuthAnswer"):
             content = self._open_page(request, browser)
             _, client = self._client(content["c"])
-            given = {name: hidden(value) for name, value in read_parameters(answers).items()}
+            given = read_parameters(answers)
             answered = self._open_session(session, challenge_name, client.id)
             if answered["o"] is None or answered["o"]["id"] != content["id"]:
                 raise NotAuthorizedError("the page has expired, start again", reason="token_invalid", rule="UP96")
@@ -206,7 +206,7 @@ class OAuthCalls(SignInCalls, OAuthTokenCalls):
             return redirect(request["redirect"], {"code": code, "state": request["state"]})
         tokens = self._issue_oauth(pool, client, user, request, made, with_refresh=False)
         names = ("id_token", "access_token", "token_type")
-        values = {name: str(tokens[name]) for name in names if name in tokens} | {"expires_in": str(tokens["expires_in"])}
+        values = {name: tokens[name] for name in names if name in tokens} | {"expires_in": str(tokens["expires_in"])}
         return redirect(request["redirect"], {**values, "state": request["state"]}, fragment=True)
 
     def oauth_logout(self, parameters: Parameters) -> OAuthAnswer:

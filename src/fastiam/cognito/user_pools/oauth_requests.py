@@ -145,12 +145,18 @@ def read_basic(header: str | None) -> tuple[str, Secret] | None:
     """
     if header is None:
         return None
+    read = _basic_parts(header)
+    if read is None:
+        raise OAuthError("the header `Authorization` is not Basic", code="invalid_client")
+    return read
+
+
+def _basic_parts(header: str) -> tuple[str, Secret] | None:
+    """Client id and secret of a header. Raises nothing, so that no traceback contains the secret."""
     scheme, _, encoded = header.partition(" ")
     try:
         text = base64.b64decode(encoded, validate=True).decode() if scheme.lower() == "basic" else ""
     except (binascii.Error, ValueError):
-        text = ""
+        return None
     client_id, colon, secret = text.partition(":")
-    if not colon or not client_id:
-        raise OAuthError("the header `Authorization` is not Basic", code="invalid_client")
-    return client_id, Secret(secret)
+    return (client_id, Secret(secret)) if colon and client_id else None

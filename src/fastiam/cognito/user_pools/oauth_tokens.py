@@ -65,7 +65,7 @@ class OAuthTokenCalls(RefreshCalls, HostCalls):
         OAuthError: invalid_client, invalid_request.
         """
         basic = read_basic(authorization)
-        secret = hidden(given["client_secret"]) if "client_secret" in given else None
+        secret = given.get("client_secret")
         if basic is not None and (secret is not None or given.get("client_id", basic[0]) != basic[0]):
             raise OAuthError("the client authenticates in two ways", code="invalid_request")
         client_id, secret = basic if basic is not None else (given.get("client_id", ""), secret)
@@ -75,7 +75,7 @@ class OAuthTokenCalls(RefreshCalls, HostCalls):
         self._state.note(client=client.id, pool=client.pool)
         return self._state.pool(client.pool), client
 
-    @takes_secrets("authorization")
+    @takes_secrets("authorization", forms=("parameters",))
     def oauth_token(self, parameters: Parameters, *, authorization: str | None = None) -> Json:
         """`/oauth2/token`, with the parameters of the form and the header `Authorization`. The answer must not be cached.
 
@@ -84,7 +84,7 @@ class OAuthTokenCalls(RefreshCalls, HostCalls):
         OAuthError: the grant is refused.
         """
         with self._state.event("OAuthToken"):
-            given = {name: hidden(value) for name, value in read_parameters(parameters).items()}
+            given = read_parameters(parameters)
             pool, client = self._authenticate(given, authorization)
             grant = given.get("grant_type")
             if grant == "authorization_code":
@@ -187,7 +187,7 @@ class OAuthTokenCalls(RefreshCalls, HostCalls):
             values = readable_attributes(access.client, access.user, access.scopes)
             return {"sub": access.user.sub, **values, "username": access.user.username}
 
-    @takes_secrets("authorization")
+    @takes_secrets("authorization", forms=("parameters",))
     def oauth_revoke(self, parameters: Parameters, *, authorization: str | None = None) -> None:
         """`/oauth2/revoke`. A token that cannot be read is not an error (RFC 7009).
 
@@ -196,7 +196,7 @@ class OAuthTokenCalls(RefreshCalls, HostCalls):
         OAuthError: invalid_client with status 401; unsupported_token_type, unauthorized_client, invalid_request.
         """
         with self._state.event("OAuthRevoke"):
-            given = {name: hidden(value) for name, value in read_parameters(parameters).items()}
+            given = read_parameters(parameters)
             _, client = self._authenticate(given, authorization, status=401)
             if "token" not in given:
                 raise OAuthError("`token` is missing", code="invalid_request", rule="UP95")
@@ -206,7 +206,7 @@ class OAuthTokenCalls(RefreshCalls, HostCalls):
                 "UnsupportedOperationException": "invalid_request",
             }
             try:
-                self._revoke(client, given["token"])
+                self._revoke(client, hidden(given["token"]))
             except CognitoError as error:
                 if error.code in codes:
                     raise OAuthError(error.message, code=codes[error.code], rule="UP95") from None

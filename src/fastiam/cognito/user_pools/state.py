@@ -18,7 +18,7 @@ import orjson
 
 from fastiam.cognito.errors import CognitoError, NotAuthorizedError
 from fastiam.credentials.keyring import KeyringError
-from fastiam.credentials.secret import Secret, SecretBytes
+from fastiam.credentials.secret import Secret, SecretBytes, hidden
 from fastiam.credentials.state import State
 from fastiam.directory.user_pool_records import (
     Client,
@@ -40,6 +40,7 @@ Json = dict[str, Any]
 Trigger = Callable[[Json], Json]
 Random = Callable[[int], bytes]
 INVALID_SESSION = "Invalid session for the user."
+_HIDDEN = {"seed", "private", "r", "b"}  # secrets in opaque strings: of TOTP, custom challenge, request at a page, SRP
 _SWEEP = timedelta(minutes=5)  # between two sweeps
 
 
@@ -277,7 +278,7 @@ class PoolState:
             content: Json = orjson.loads(bytes(self.base.keyring.open(b"cognito-string\0" + purpose.encode(), raw)))
         except (KeyringError, binascii.Error, ValueError):
             return None
-        return content
+        return {name: hidden_texts(value) if name in _HIDDEN else value for name, value in content.items()}
 
     def is_over(self, content: Json) -> bool:
         """Whether an opaque string has ended. What was swept stays over if the clock is set back (ST20)."""
@@ -316,6 +317,13 @@ class PoolState:
         for key in [k for k, a in tables.attempts.items() if "/~" in k and max(a.last, a.until, a.requested) < limit]:
             self.put("attempts", key, None)
         self.put("horizon", "", Horizon(now))
+
+
+def hidden_texts(value: Any) -> Any:
+    """A text, or the texts of an object, as `Secret`."""
+    if isinstance(value, Mapping):
+        return {name: hidden_texts(each) for name, each in value.items()}
+    return hidden(value) if isinstance(value, str) else value
 
 
 def millis_of(at: datetime) -> int:
