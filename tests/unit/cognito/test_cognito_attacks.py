@@ -13,7 +13,7 @@ from typing import Any
 import jwt
 import pytest
 from cognito_federated import Idp, OAuthWorld, challenge_of
-from cognito_world import CS, PASSWORD, POOL, C, World
+from cognito_world import ACCOUNT, CS, PASSWORD, POOL, C, World
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -486,6 +486,44 @@ def test_parameter_given_twice_is_refused():
     assert world.pools.oauth_authorize(given).kind == "error"
     with pytest.raises(CognitoError, match="twice"):
         world.pools.oauth_token([("grant_type", "refresh_token"), ("grant_type", "authorization_code")])
+
+
+@pytest.mark.parametrize("name", ["state", "nonce", "scope", "code_challenge", "\ud800"])
+def test_parameter_that_is_not_unicode_is_refused(name):
+    world = OAuthWorld()
+    assert world.authorize(**{name: "\ud800"}).kind == "error"
+    for called in (world.pools.oauth_token, world.pools.oauth_revoke):
+        assert refusal(lambda called=called: called({"client_id": C, name: "\ud800"})).startswith("invalid_request")
+    assert refusal(lambda: world.pools.oauth_idp_response({name: "\ud800"}, browser=None)).startswith("NotAuthorized")
+
+
+@pytest.mark.parametrize("extra", ["&state=\ud800", "&nonce=\ud800", "&state=a&state=b", "&a=b" * 30])
+def test_relay_state_with_parameters_of_another_form_is_refused(extra):
+    world = OAuthWorld()
+    world.add_saml(IDPInit="true")
+    relay = f"client_id={C}&redirect_uri=https://app.example/cb&response_type=code&scope=openid"
+
+    def sign_in(relay_state: str) -> Any:
+        response = world.saml_response(None)
+        return world.pools.saml_idp_response(saml_response=response, relay_state=relay_state, user_pool_id=POOL)
+
+    assert refusal(lambda: sign_in(relay + extra)).startswith("NotAuthorized")
+    assert sign_in(relay).kind == "redirect"
+
+
+@pytest.mark.parametrize("value", [{}, [], 5, True, {"a": []}])
+@pytest.mark.parametrize(
+    ("operation", "name", "others"),
+    [("AdminGetUser", "UserPoolId", {"Username": "ana"}), ("DescribeUserPool", "UserPoolId", {}),
+     ("DescribeUserPoolDomain", "Domain", {}), ("ListTagsForResource", "ResourceArn", {})],
+)  # fmt: skip
+def test_identifier_of_another_type_is_refused_before_the_decision(operation, name, others, value):
+    world = World()
+    caller = f"arn:aws:iam::{ACCOUNT}:user/adm"
+    allow = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}
+    world.directory.add_principal(caller, identity_policies=[allow])
+    called = lambda: world.pools.call(operation, {name: value, **others}, caller=caller)  # noqa: E731
+    assert refusal(called).startswith(f"InvalidParameterException: `{name}` must be of type string")
 
 
 # -- secrets --------------------------------------------------------------------------------------------------------------

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import jwt
@@ -14,6 +16,7 @@ from cryptography import x509
 from saml_world import rsa_key
 
 from fastiam.cognito.user_pools import CognitoError, FileSender, NotAuthorizedError
+from fastiam.errors import SourceError
 from fastiam.federation import FetchResult
 from fastiam.sts import StsError
 
@@ -241,6 +244,35 @@ def test_file_sender_appends_messages_that_only_the_owner_reads(tmp_path):
         world.pools.forgot_password(client_id=C, username="ana")
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert [line["destination"] for line in lines] == ["ana@x.example"] * 2 and path.stat().st_mode & 0o077 == 0
+
+
+def make_link(path: Path) -> None:
+    path.with_name("target").touch(0o600)
+    path.symlink_to(path.with_name("target"))
+
+
+def make_dangling_link(path: Path) -> None:
+    path.symlink_to(path.with_name("target"))
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [(lambda path: path.touch(0o644), "others can read the codes"), (lambda path: path.touch(0o620), "others can read the codes"),
+     (make_link, "it is a link"), (make_dangling_link, "it is a link"), (os.mkfifo, "cannot be written"),
+     (os.mkdir, "cannot be written")],
+)  # fmt: skip
+def test_file_sender_refuses_a_file_that_is_not_private(tmp_path, make, why):
+    path, previous = tmp_path / "codes.jsonl", os.umask(0)
+    world = World()
+    world.pools._state.sender = FileSender(path)
+    try:
+        make(path)
+    finally:
+        os.umask(previous)
+    with pytest.raises(SourceError, match=why):
+        FileSender(path)
+    assert code_of(lambda: world.pools.forgot_password(client_id=C, username="ana")) == "CodeDeliveryFailureException"
+    assert sum(file.stat().st_size for file in tmp_path.iterdir() if file.is_file()) == 0
 
 
 def test_sender_that_fails_is_a_delivery_failure():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import json
 import os
+import stat
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -14,10 +15,12 @@ from fastiam.cognito.user_pools.state import Json, PoolState
 from fastiam.cognito.user_pools.triggers import attributes_of, invalid_response, run_trigger
 from fastiam.credentials.secret import Secret
 from fastiam.directory.user_pool_records import Code, Pool, User
+from fastiam.errors import SourceError
 
 SIGN_UP, VERIFY, RECOVER, MFA = "sign-up", "verify", "recover", "mfa"
 VALIDITY = {SIGN_UP: 86_400, VERIFY: 86_400, RECOVER: 3600}  # seconds; that of MFA codes is the client's
 PLACEHOLDER, USER_PLACEHOLDER = "{####}", "{username}"
+_OWN_FILE = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # no link; a FIFO without reader does not block
 MEDIUM = {"email": "EMAIL", "phone_number": "SMS"}
 
 
@@ -44,17 +47,43 @@ class CodeMessage:
 
 
 class FileSender:
-    """A sender that appends each message to a file as one line of JSON, for demonstrations. Only its owner can read the file."""
+    """A sender that appends each message to a file as one line of JSON, for demonstrations. Only its owner can read the file.
+
+    Raises
+    ------
+    SourceError: the file is a link, not a regular file, of another owner, or others can read it.
+    """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
+        if os.path.lexists(self.path):
+            os.close(self._opened())
 
     def __call__(self, message: CodeMessage) -> None:
         """Append a message."""
         names = ("source", "medium", "destination", "code", "subject", "text", "user_pool_id", "username")
         line = json.dumps({name: str(getattr(message, name)) for name in names})
-        with os.fdopen(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a", encoding="utf-8") as file:
+        with os.fdopen(self._opened(), "a", encoding="utf-8") as file:
             file.write(line + "\n")
+
+    def _opened(self) -> int:
+        """A descriptor of the file, checked after it was opened: another file cannot take its place."""
+        try:
+            descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | _OWN_FILE, 0o600)
+        except OSError as error:
+            reason = "it is a link" if self.path.is_symlink() else error.strerror or str(error)
+            raise SourceError(f"cannot be written: {reason.lower()}", source=str(self.path), path="") from None
+        found, wrong, hint = os.fstat(descriptor), "", "name another file"
+        if not stat.S_ISREG(found.st_mode):
+            wrong = "it is not a regular file"
+        elif os.name == "posix" and found.st_uid != os.geteuid():
+            wrong = "it belongs to another user"
+        elif os.name == "posix" and found.st_mode & 0o077:
+            wrong, hint = "others can read the codes", f"chmod 600 {self.path}"
+        if wrong:
+            os.close(descriptor)
+            raise SourceError(wrong, source=str(self.path), path="", hint=hint)
+        return descriptor
 
 
 def _key(user: User, purpose: str, attribute: str) -> str:

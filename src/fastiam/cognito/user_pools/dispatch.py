@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastiam.cognito.errors import CognitoError
 from fastiam.cognito.user_pools.calls import Calls
-from fastiam.cognito.user_pools.operations import Json, hide, model
+from fastiam.cognito.user_pools.operations import Json, check, hide, model
 from fastiam.credentials.errors import AccessDeniedError
 from fastiam.model.arn import split_arn
 from fastiam.model.session import Session
@@ -17,6 +17,7 @@ from fastiam.model.session import Session
 if TYPE_CHECKING:
     Method = tuple[str, dict[str, str], bool]
 
+_OF_RESOURCE = {"UserPoolId", "ResourceArn", "Domain"}
 _OF_ACCOUNT = ("CreateUserPool", "ListUserPools")
 
 
@@ -71,6 +72,8 @@ class Dispatch(Calls):
                 raise CognitoError(f"the parameter `{str(member)[:64]}` is not supported", rule="4.1")
             kwargs[names[member]] = value
         with self._state.event(operation):
+            for member in _OF_RESOURCE & parameters.keys():  # the decision is about the resource that they name
+                check(parameters[member], model()["shapes"][described["input"]]["members"][member], member)
             if not is_public:
                 kwargs |= self._authorize(operation, kwargs, caller)
             result: Json = getattr(self, method)(**kwargs)

@@ -348,7 +348,10 @@ class FederatedCalls(OAuthCalls, FederatedUsers):
         if len(found) != 1:
             raise refused("unknown_provider", "UP110")
         provider, verified, facts = found[0]
-        given = dict(parse_qsl(str(relay_state), max_num_fields=20))
+        try:
+            given = read_parameters(parse_qsl(str(relay_state), max_num_fields=20))
+        except (OAuthError, ValueError):
+            raise refused("form", "FD3") from None
         place = self._redirect_of(given)
         if facts.answers or isinstance(place, OAuthAnswer) or place[0].id != pool.id or provider.name not in place[1].providers:
             raise refused("rejected", "UP112")

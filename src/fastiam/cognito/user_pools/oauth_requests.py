@@ -70,7 +70,18 @@ def read_parameters(given: Parameters) -> dict[str, str]:
     names = [name for name, _ in pairs]
     if len(set(names)) < len(names) or not all(isinstance(v, str) and isinstance(n, str) for n, v in pairs):
         raise OAuthError("a parameter is given twice, or is not text", code="invalid_request")
+    if not all(_is_unicode(name) and _is_unicode(value) for name, value in pairs):
+        raise OAuthError("a parameter is not Unicode text", code="invalid_request")
     return dict(pairs)
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether a text has a form in UTF-8: no lone surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def redirect(url: str, values: Mapping[str, str], *, fragment: bool = False) -> Secret:
