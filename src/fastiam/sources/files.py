@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import gzip
+import io
 import os
 import sys
-import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from fastiam.errors import PolicyError, SourceError
 from fastiam.model.arguments import as_path
 from fastiam.model.source_map import Source
 from fastiam.policy.json_text import parse_json_values
+from fastiam.sources.gzip_content import GzipContent
 from fastiam.sources.located_values import LocatedValue, ParsedPolicies, SourceFile
 
 _YAML = (".yaml", ".yml")
@@ -84,13 +84,13 @@ def _read(path: Path) -> bytes:
 
 
 def unpacked(data: bytes, name: str) -> bytes:
-    """Return the content of a file, decompressed if it is gzip."""
-    if data[:2] != b"\x1f\x8b":
-        return data
-    try:
-        return gzip.decompress(data)
-    except (OSError, EOFError, zlib.error):
-        raise SourceError("the file is broken: it cannot be decompressed as gzip", source=name) from None
+    """Return the content of a file, decompressed if it is gzip.
+
+    Raises
+    ------
+    SourceError: broken gzip data, or data beyond the limits of `GzipContent`.
+    """
+    return GzipContent(io.BytesIO(data), name).read() if data[:2] == b"\x1f\x8b" else data
 
 
 def _read_json(name: str, data: bytes, policies: ParsedPolicies) -> list[LocatedValue]:

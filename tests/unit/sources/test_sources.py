@@ -275,6 +275,19 @@ def test_version_with_too_many_digits_does_not_stop_later_versions():
     assert directory.create_policy_version(arn, allow) == "v2"
 
 
+def test_gzip_data_that_expand_too_far_are_refused(tmp_path, monkeypatch):
+    bomb = tmp_path / "x.json.gz"
+    bomb.write_bytes(gzip.compress(b" " * (66 << 20)))
+    with pytest.raises(SourceError, match="200 times its size"):
+        fastiam.load(bomb)
+    monkeypatch.setattr("fastiam.sources.gzip_content.MAX_SIZE", 1000)
+    export_ = tmp_path / "y.json.gz"
+    export_.write_bytes(gzip.compress(json.dumps(export()).encode()))
+    with pytest.raises(SourceError, match="more than 1,000 bytes") as error:
+        fastiam.load(export_)
+    assert error.value.source == str(export_)
+
+
 def test_yaml_needs_its_package(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "yaml", None)
     with pytest.raises(SourceError, match="pyyaml"):

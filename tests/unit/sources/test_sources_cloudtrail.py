@@ -120,6 +120,18 @@ def test_broken_log_file_is_one_located_error(tmp_path, case):
     assert message in str(error.value) and str(path) in str(error.value)
 
 
+def test_log_in_gzip_data_that_expand_too_far_is_refused(tmp_path, monkeypatch):
+    (bomb := tmp_path / "log.json.gz").write_bytes(gzip.compress(b'{"Records": [' + b" " * (82 << 20) + b"]}"))
+    with pytest.raises(fastiam.SourceError, match="200 times its size"):
+        list(read_records([bomb]))
+    monkeypatch.setattr("fastiam.sources.cloudtrail.records._BLOCK", 2_000)
+    monkeypatch.setattr("fastiam.sources.cloudtrail.records._MAX_LINE", 10_000)
+    lines = "".join(json.dumps(r) + "\n" for r in TWO).encode() + b" " * 100_000
+    (long := tmp_path / "lines.json.gz").write_bytes(gzip.compress(lines))
+    with pytest.raises(fastiam.SourceError, match="a line has more than"):
+        list(read_records([long]))
+
+
 def test_a_missing_file_and_an_empty_folder_are_errors(tmp_path):
     for path in (tmp_path, tmp_path / "none.json"):
         with pytest.raises(fastiam.SourceError, match=str(path)):

@@ -6,10 +6,8 @@ CloudTrail have a few megabytes. Only the fields that a decision needs are decod
 
 from __future__ import annotations
 
-import gzip
 import re
 import sys
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from os import PathLike
@@ -20,9 +18,11 @@ import msgspec
 
 from fastiam.errors import SourceError
 from fastiam.model.arguments import as_path
+from fastiam.sources.gzip_content import GzipContent
 
 _SUFFIXES = (".json", ".jsonl", ".ndjson", ".log")
 _BLOCK = 16 << 20
+_MAX_LINE = 256 << 20
 _BOM = b"\xef\xbb\xbf"
 _NULL = msgspec.Raw(b"null")
 _AT = re.compile(r"^(?P<message>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.S)
@@ -142,12 +142,8 @@ def _read_file(path: Path) -> Iterator[Batch]:
     try:
         with path.open("rb") as file:
             is_gzip = file.peek(2)[:2] == b"\x1f\x8b"  # a pipe cannot be rewound
-            stream: Any = gzip.open(file) if is_gzip else file
+            stream: Any = GzipContent(file, str(path)) if is_gzip else file
             yield from _read_stream(str(path), stream)
-    except (EOFError, zlib.error, gzip.BadGzipFile):
-        raise SourceError(
-            "the file is broken: it cannot be decompressed as gzip", source=str(path), hint="it may be cut off"
-        ) from None
     except OSError as error:
         raise SourceError(f"the file cannot be read: {error.strerror}", source=str(path)) from None
 
@@ -189,6 +185,8 @@ def _read_lines(source: str, block: bytes, stream: IO[bytes], kind: str) -> Iter
             number, line = number + len(records), line + whole.count(b"\n") + 1
         else:
             left = block  # one line longer than a block
+            if len(left) > _MAX_LINE:
+                raise SourceError(f"a line has more than {_MAX_LINE:,} bytes", source=source, line=line)
         block = left + more
 
 
