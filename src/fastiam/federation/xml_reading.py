@@ -27,6 +27,9 @@ _DEPTH = 64
 _TOO_DEEP = etree.XPath("/" + "/".join(["*"] * (_DEPTH + 1)))
 _ELEMENTS = etree.XPath("count(//*)")
 _TOO_WIDE = etree.XPath("//*[count(@*) > 64]")
+_TAG = re.compile(rb"[^<]+")  # with the text after it; a tag contains no other `<`
+_DECLARATIONS = 64  # of namespaces, in one element
+_IN_SCOPE = 256  # namespace declarations of an element and of those around it
 _FORBIDDEN_NODES = etree.XPath("//comment() | //processing-instruction()")
 _IDS = etree.XPath(
     "//@*[local-name() = 'ID' or local-name() = 'Id' or local-name() = 'id' or local-name() = 'AssertionID']",
@@ -91,6 +94,8 @@ def _check_bytes(data: bytes, limits: XmlLimits) -> None:
         raise XmlError("the XML is not UTF-8")
     if b"<!DOCTYPE" in data or b"<!ENTITY" in data:
         raise XmlError("the XML has a DTD")
+    if any(tag[0].count(b"xmlns") > _DECLARATIONS for tag in _TAG.finditer(data)):  # the cost is quadratic, also for the parser
+        raise XmlError(f"an element has more than {_DECLARATIONS} namespace declarations")
     if data.startswith(b"<?xml") and not _DECLARATION.match(data):
         raise XmlError("the XML declaration is not that of a UTF-8 document")
 
@@ -109,6 +114,11 @@ def _check_tree(root: Element, limits: XmlLimits) -> None:
         raise XmlError(f"the XML is more than {_DEPTH} levels deep")
     if _TOO_WIDE(root):
         raise XmlError("an element has more than 64 attributes")
+    in_scope = 0
+    for event, _ in etree.iterwalk(root, events=("start-ns", "end-ns")):
+        in_scope += 1 if event == "start-ns" else -1
+        if in_scope > _IN_SCOPE:
+            raise XmlError(f"more than {_IN_SCOPE} namespace declarations are in scope")
 
 
 def check_ids(root: Element) -> None:

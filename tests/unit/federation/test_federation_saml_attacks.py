@@ -151,6 +151,46 @@ LARGE = {
 }
 
 
+def declarations(first: int, n: int) -> bytes:
+    return b"".join(b' xmlns:a%d="u"' % i for i in range(first, first + n))
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"<a" + declarations(0, 64) + b"><b/></a>", None),
+        (b"<a" + declarations(0, 65) + b"><b/></a>", "an element has more than 64 namespace declarations"),
+        (b"<a>" + b"".join(b"<b" + declarations(i, 60) + b"/>" for i in range(20)) + b"</a>", None),
+        (
+            b"<a"
+            + declarations(0, 64)
+            + b">"
+            + b"".join(b"<b" + declarations(64 * i, 64) + b">" for i in range(1, 4))
+            + b"</b>" * 3
+            + b"</a>",
+            None,
+        ),
+        (b"<a>" + b"".join(b"<b" + declarations(60 * i, 60) + b">" for i in range(5)) + b"</b>" * 5 + b"</a>", "are in scope"),
+    ],
+    ids=["one element", "too many", "many elements", "levels", "too many levels"],
+)
+def test_namespace_declarations_of_a_document_are_limited(data, message):
+    from fastiam.federation.xml_reading import RESPONSE, XmlError, read_xml
+
+    if message is None:
+        assert read_xml(data, RESPONSE).tag == "a"
+    else:
+        with pytest.raises(XmlError, match=message):
+            read_xml(data, RESPONSE)
+
+
+def test_response_with_thousands_of_namespace_declarations_is_refused_by_its_form(world):
+    tree = base64.b64decode(encoded(response_tree()))
+    at = tree.index(b" ID=")
+    response = base64.b64encode(tree[:at] + declarations(0, 3_000) + tree[at:]).decode()
+    assert "namespace declarations" in refused(world, response).message
+
+
 @pytest.mark.parametrize("name", LARGE)
 def test_metadata_of_a_megabyte_are_refused_in_little_memory(name):
     from fastiam.federation.saml_metadata import read_metadata
