@@ -112,7 +112,7 @@ def read_request(request: SignedRequest) -> SessionCall:
 
 
 def _read_headers(request: SignedRequest) -> dict[str, tuple[str, ...]]:
-    headers: dict[str, tuple[str, ...]] = {}
+    headers: dict[str, list[str]] = {}
     size = len(request.query)
     for name, value in tuple(request.headers):
         if not isinstance(name, str) or not isinstance(value, str):
@@ -122,7 +122,7 @@ def _read_headers(request: SignedRequest) -> dict[str, tuple[str, ...]]:
             raise invalid(f"the headers are longer than {MAX_BYTES:,} bytes", rule="RW21")
         if not _HEADER.fullmatch(name) or not _VALUE.fullmatch(value):
             raise invalid(f"the header `{shorten(ascii(name))}` has characters that no header has", rule="FD3")
-        headers[name.lower()] = (*headers.get(name.lower(), ()), value)
+        headers.setdefault(name.lower(), []).append(value)
     if size > MAX_BYTES:
         raise invalid(f"the query is longer than {MAX_BYTES:,} bytes", rule="RW21")
     for name in _ONCE:
@@ -133,7 +133,7 @@ def _read_headers(request: SignedRequest) -> dict[str, tuple[str, ...]]:
     type_, _, parameter = headers.get("content-type", (_TYPES[0],))[0].partition(";")
     if type_.strip().lower() not in _TYPES or parameter.strip().lower() not in ("", "charset=utf-8"):
         raise invalid("the content type is not `application/json`", rule="6.2")
-    return headers
+    return {name: tuple(values) for name, values in headers.items()}
 
 
 def _read_query(text: str) -> tuple[tuple[str, str], ...]:

@@ -319,3 +319,11 @@ def test_each_refusal_of_large_input_is_quick(world, host):
     with pytest.raises(StsError):
         world.objects.import_crl("x", megabyte, world.anchor)
     assert time.perf_counter() - started < 8
+
+
+def test_the_cost_of_repeated_headers_grows_with_their_number(world, host):
+    """The bound is far above what it takes, and below what the square of their number takes."""
+    request = replace(world.draft(host).signed(), headers=[("a", "")] * MAX_BYTES)
+    started = time.process_time()
+    refused(world, request)
+    assert time.process_time() - started < 2
