@@ -577,6 +577,19 @@ def test_provider_verifies_an_address_only_if_it_sends_the_address(name, own, ot
     assert attributes_of(world, "Corp_u1") | {name: other, verified: "false"} == attributes_of(world, "Corp_u1")
 
 
+@pytest.mark.parametrize(("info", "is_verified"), [({}, True), ({"email": "eve@idp.example"}, True),
+     ({"email": "ana@x.example"}, False), ({"email": "ana@x.example", "email_verified": True}, True)])  # fmt: skip
+def test_flag_of_the_id_token_does_not_verify_another_address_of_user_info(info, is_verified):
+    world = OAuthWorld(user=None)
+    idp = world.add_oidc(email="email", email_verified="email_verified")
+    idp.claims |= {"email_verified": True}
+    idp.info |= info
+    world.oidc_sign_in(idp)
+    found = attributes_of(world, "Corp_u1")
+    assert found["email"] == info.get("email", "eve@idp.example")
+    assert (found.get("email_verified") == "true") is is_verified
+
+
 def test_provider_that_sends_no_address_leaves_a_verified_one():
     world = OAuthWorld(user=None)
     idp = world.add_oidc(email="email")

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from fastiam.cognito.errors import NotAuthorizedError
+from fastiam.cognito.user_pools.attributes import VERIFIABLE
 from fastiam.cognito.user_pools.federated_users import FederatedUsers
 from fastiam.cognito.user_pools.oauth import OAuthCalls
 from fastiam.cognito.user_pools.oauth_requests import OAuthAnswer, OAuthError, Parameters, read_parameters, read_request
@@ -224,6 +225,10 @@ class FederatedCalls(OAuthCalls, FederatedUsers):
                 raise refused("form", "4.18") from None
             if info.get("sub") != subject:
                 raise refused("token_invalid", "4.18")
+            for name in VERIFIABLE:
+                address, flag = provider.mapping.get(name), provider.mapping.get(f"{name}_verified")
+                if address in info and info[address] != claims.get(address):
+                    claims = {claim: value for claim, value in claims.items() if claim != flag}  # it is about another address
             claims = {**claims, **info}
         return claims
 
