@@ -348,7 +348,7 @@ def test_decryption_keys_rotate():
     assert len(providers.get(CORP).private_keys) == 1
 
 
-@pytest.mark.parametrize("pem", ["x", rsa_key("weak", 1024).pem, ec_key().pem])
+@pytest.mark.parametrize("pem", ["no private key", rsa_key("weak", 1024).pem, ec_key().pem])
 def test_other_private_keys_are_refused_and_not_shown(pem):
     world = SamlWorld()
     with pytest.raises(StsError) as error:
