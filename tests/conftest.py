@@ -6,12 +6,14 @@ import os
 from pathlib import Path
 
 import pytest
+import spec_memo
 from hypothesis import HealthCheck, settings
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 
 settings.register_profile("fastiam", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("fastiam")
+spec_memo.memoise()
 
 
 @pytest.fixture(scope="session")

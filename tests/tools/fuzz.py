@@ -14,8 +14,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import spec_memo
 from differential import differs, examine
 
+spec_memo.memoise()
 LOOSE_PER_DIRECTORY = 120
 
 
