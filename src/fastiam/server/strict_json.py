@@ -1,6 +1,6 @@
 """JSON from the network: unique member names, bounded depth, bounded objects and arrays (G34).
 
-orjson parses the text. It keeps the last of duplicate names silently, so a second pass over the bytes checks what orjson does not.
+orjson parses the text. It keeps the last of duplicate names silently. A second pass over the bytes checks what orjson does not.
 `find_fault` is the definition of that check.
 """
 
