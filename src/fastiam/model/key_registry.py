@@ -171,6 +171,18 @@ _CLAIMS = {
 }
 
 
+def set_by(folded: str) -> SetBy | None:
+    """Who sets a key, by its folded name; None if the registry does not have the key.
+
+    The `aud` claim of a web identity provider is a session key (5.3), of which the registry does not know how many values it has.
+    """
+    info = key_info(folded)
+    if info is not None:
+        return info.set_by
+    issuer, _, claim = folded.rpartition(":")
+    return SetBy.SESSION if claim == "aud" and "." in issuer else None
+
+
 def spelled(folded: str) -> str:
     """A folded key as the registry writes it, for people; the free part after a slash stays folded."""
     info = KEYS.get(folded)

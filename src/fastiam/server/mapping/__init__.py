@@ -1,0 +1,48 @@
+"""Foreign ids and facts to principals, actions, resources and contexts of IAM, and ids back for searches.
+
+Protocols import from here. A request's facts reach the engine only through `facts` and `check_asserted` (G7), and its
+principals only through `read_principal`, `role_session` and `EntityMapper` (G4).
+"""
+
+from fastiam.server.mapping.entities import EntityMapper, Resource, Subject
+from fastiam.server.mapping.entity_types import EntityMapping, ResourceType, SubjectType
+from fastiam.server.mapping.facts import (
+    FactRules,
+    Facts,
+    check_asserted,
+    facts,
+    read_instant,
+    scopes_to_state,
+)
+from fastiam.server.mapping.faults import MappingError
+from fastiam.server.mapping.forms import MAX_ACTION, MAX_ID, read_members, read_text
+from fastiam.server.mapping.known import KnownRecords
+from fastiam.server.mapping.principals import named_principal, read_principal, role_session, stated_session
+from fastiam.server.mapping.templates import Template, encode
+
+__all__ = [
+    "MAX_ACTION",
+    "MAX_ID",
+    "EntityMapper",
+    "EntityMapping",
+    "FactRules",
+    "Facts",
+    "KnownRecords",
+    "MappingError",
+    "Resource",
+    "ResourceType",
+    "Subject",
+    "SubjectType",
+    "Template",
+    "check_asserted",
+    "encode",
+    "facts",
+    "named_principal",
+    "read_instant",
+    "read_members",
+    "read_principal",
+    "read_text",
+    "role_session",
+    "scopes_to_state",
+    "stated_session",
+]

@@ -1,0 +1,320 @@
+"""Subjects, actions and resources of requests, mapped to IAM over the records of one generation (G49 to G57, G75, G76)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+from fastiam.directory.principal_refs import PrincipalRef, parse_principal
+from fastiam.errors import RequestValueError
+from fastiam.model.arn import is_account
+from fastiam.model.key_registry import fold
+from fastiam.model.profile import ROLES
+from fastiam.model.request import ContextValue, canonical_text, check_resource
+from fastiam.model.session import Session
+from fastiam.server.identity import ASSERT_OWNER, ASSERT_SESSION, ASSERT_TAGS, Identity
+from fastiam.server.mapping.entity_types import BUILT_IN, EntityMapping, ResourceType, SubjectType
+from fastiam.server.mapping.facts import MAX_KEYS, Facts, Value, member_values, read_key, text_of
+from fastiam.server.mapping.faults import MappingError
+from fastiam.server.mapping.known import KnownRecords
+from fastiam.server.mapping.principals import (
+    SESSION_MEMBERS,
+    named_principal,
+    read_principal,
+    role_session,
+    stated_session,
+)
+
+_KEPT: Final = 8_192  # ids that are cached; all are dropped when there are more
+_MAX_KEPT_ID: Final = 256
+_NOTHING: Final[Mapping[str, Any]] = {}
+
+
+@dataclass(slots=True)
+class Subject:
+    """A subject: the principal of a question, and the facts that its properties state."""
+
+    principal: str | Session
+    name: str
+    """The principal as text, for logs."""
+    facts: Facts = field(default_factory=Facts)
+
+
+@dataclass(slots=True)
+class Resource:
+    """A resource, its owner if the request may state one, and the facts that its properties state."""
+
+    arn: str
+    type: ResourceType | None
+    owner: str | None = None
+    facts: Facts = field(default_factory=Facts)
+
+
+class EntityMapper:
+    """Maps the entities of requests over one generation.
+
+    Parameters
+    ----------
+    mapping : from the configuration.
+    records : of the generation.
+    """
+
+    def __init__(self, mapping: EntityMapping, records: KnownRecords) -> None:
+        self.mapping = mapping
+        self.records = records
+        self._refs: dict[tuple[str, str], PrincipalRef] = {}
+        self._arns: dict[tuple[str, str], str] = {}
+        self._sessions: dict[str, Session] = {}
+        self._actions: dict[tuple[str, str | None], str] = {}
+
+    # -- subjects -----------------------------------------------------------------------------------------------------
+
+    def principal_ref(self, type_name: str, id_: str, at: str = "$.subject") -> PrincipalRef:
+        """The principal of a subject's type and id.
+
+        Raises
+        ------
+        MappingError: `unmapped_subject`, `unknown_subject` or `type_mismatch`.
+        """
+        key = (type_name, id_)
+        found = self._refs.get(key)
+        if found is None:
+            found = self._read_principal(self.mapping.subjects.get(type_name), type_name, id_, at)
+            if len(id_) <= _MAX_KEPT_ID:
+                if len(self._refs) >= _KEPT:
+                    self._refs.clear()
+                self._refs[key] = found
+        return found
+
+    def _read_principal(self, type_: SubjectType | None, type_name: str, id_: str, at: str) -> PrincipalRef:
+        if type_ is not None and type_.template is not None:
+            if id_.startswith("arn:"):
+                if not type_.accepts_arn_ids:
+                    raise MappingError("unmapped_subject", "an id of this type is not an ARN", f"{at}.id")
+                ref = read_principal(id_, at=f"{at}.id")
+                self._check_kind(type_name, ref, at)
+            else:
+                text = type_.template.render({"id": id_, "type": type_name}, f"{at}.id")
+                role = type_.session_of
+                if role is not None:
+                    text = f"arn:{role.partition}:sts::{role.account}:assumed-role/{role.name}/{text}"
+                ref = named_principal(text, f"{at}.id")
+        elif type_name == "anonymous":
+            ref = parse_principal("*")
+        elif id_.startswith("arn:") or type_name == "service":
+            ref = read_principal(id_, self.mapping.services, f"{at}.id")
+            self._check_kind(type_name, ref, at)
+        else:
+            raise MappingError("unmapped_subject", "the type of the subject has no template, and the id is not an ARN", at)
+        if type_ is not None and type_.is_known and not self.records.has_principal(ref):
+            raise MappingError("unknown_subject", "the subject has no record", f"{at}.id")
+        return ref
+
+    def _check_kind(self, type_name: str, ref: PrincipalRef, at: str) -> None:
+        kinds = BUILT_IN.get(type_name)
+        is_session = type_name == "session"
+        if kinds is not None and (ref.kind not in kinds or (ref.kind in ROLES and bool(ref.session) is not is_session)):
+            raise MappingError("type_mismatch", f"the id is not an ARN of type `{type_name}`", f"{at}.id")
+
+    def subject(
+        self,
+        type_name: str,
+        id_: str,
+        properties: Mapping[str, Any] | None,
+        identity: Identity,
+        now: datetime,
+        at: str = "$.subject",
+    ) -> Subject:
+        """The principal of a subject, with the facts of its properties that the identity may state.
+
+        Raises
+        ------
+        MappingError: see `principal_ref`; a property that cannot be read, `conflict` if it contradicts the record (G53).
+        """
+        ref = self.principal_ref(type_name, id_, at)
+        type_ = self.mapping.subjects.get(type_name)
+        members = properties or _NOTHING
+        if type_ is not None and type_.session_of is not None and ref.session:
+            return self._person(type_.session_of, ref, members, identity, at)
+        subject = Subject(ref.text, ref.text)
+        if not members:
+            return subject
+        if type_name == "session" and (type_ is None or type_.template is None):
+            members = self._of_session(subject, ref, members, identity, now, at)
+        with_tags = type_ is not None and type_.with_tags
+        for name, value in _values(members, at, subject.facts):
+            if with_tags:
+                self._state_tag(subject, name, value, identity, at, denies=type_ is not None and type_.denies_conflicts)
+            else:
+                _state(subject.facts, "authzen:subject/", name, value, at)
+        return subject
+
+    def _state_tag(self, subject: Subject, name: str, value: Value, identity: Identity, at: str, *, denies: bool) -> None:
+        """A property as a tag of the principal: the record has the last word (G53)."""
+        facts, place = subject.facts, f"{_place(at)}.properties.{name}"
+        key = read_key(name, place, "aws:PrincipalTag/")
+        text = text_of(value)
+        if key is None or text is None or ASSERT_TAGS not in identity.scopes:
+            facts.ignored.append(place)
+            return
+        profile = self.records.principal(subject.name)
+        stored = profile.keys.get(key.folded) if profile.known else None
+        is_open = not profile.known or key.folded in profile.open_keys
+        if stored is None and (is_open or "aws:principaltag/" not in profile.absent_keys) and isinstance(subject.principal, str):
+            facts.state(key, text, f"$.{place}")
+        elif stored is None or stored.values != (text,):
+            if denies:
+                raise MappingError("conflict", "a property contradicts the record of the subject", f"$.{place}")
+            facts.ignored.append(place)
+
+    def _person(self, role: PrincipalRef, ref: PrincipalRef, members: Mapping[str, Any], identity: Identity, at: str) -> Subject:
+        """A session for a person without a record; properties are its tags (G54)."""
+        facts = Facts()
+        tags: dict[str, str] = {}
+        folded: set[str] = set()
+        for name, value in _values(members, at, facts):
+            text = text_of(value)
+            if text is None or ASSERT_TAGS not in identity.scopes:
+                facts.ignored.append(f"{_place(at)}.properties.{name}")
+            elif fold(name) in folded:
+                raise MappingError("bad_value", "two properties are one tag", f"{at}.properties.{name}")
+            else:
+                folded.add(fold(name))
+                tags[name] = text
+        if tags:
+            return Subject(role_session(role.text, ref.session, tags, f"{at}.properties"), ref.text, facts)
+        session = self._sessions.get(ref.text)
+        if session is None:
+            if len(self._sessions) >= _KEPT:
+                self._sessions.clear()
+            session = self._sessions[ref.text] = role_session(role.text, ref.session, at=at)
+        return Subject(session, ref.text, facts)
+
+    def _of_session(
+        self, subject: Subject, ref: PrincipalRef, members: Mapping[str, Any], identity: Identity, now: datetime, at: str
+    ) -> Mapping[str, Any]:
+        """Read the members of a stated session (G50). Returns the other properties."""
+        stated = SESSION_MEMBERS & members.keys()
+        if not stated:
+            return members
+        if ASSERT_SESSION in identity.scopes:
+            place = f"{at}.properties"
+            subject.principal, keys = stated_session(ref, members, self.records.role_of(ref), now, place)
+            subject.facts.context.update(keys)
+        else:
+            subject.facts.ignored += [f"{_place(at)}.properties.{name}" for name in members if name in stated]
+        return {name: value for name, value in members.items() if name not in stated}
+
+    # -- actions ------------------------------------------------------------------------------------------------------
+
+    def action_name(self, name: str, resource_type: ResourceType | None, at: str = "$.action.name") -> str:
+        """The IAM action of a name (`EntityMapping.action_name`)."""
+        key = (name, None if resource_type is None else resource_type.action_prefix)
+        found = self._actions.get(key)
+        if found is None:
+            found = self.mapping.action_name(name, resource_type, at)
+            if len(self._actions) >= _KEPT:
+                self._actions.clear()
+            self._actions[key] = found
+        return found
+
+    def action(self, properties: Mapping[str, Any] | None, at: str = "$.action") -> Facts:
+        """The facts of the properties of an action (G56)."""
+        facts = Facts()
+        for name, value in _values(properties or _NOTHING, at, facts):
+            _state(facts, "authzen:action/", name, value, at)
+        return facts
+
+    # -- resources ----------------------------------------------------------------------------------------------------
+
+    def resource_arn(self, type_name: str, id_: str, at: str = "$.resource") -> str:
+        """The ARN of a resource's type and id.
+
+        Raises
+        ------
+        MappingError: `unmapped_resource` or `unknown_resource`.
+        """
+        key = (type_name, id_)
+        found = self._arns.get(key)
+        if found is None:
+            found = self._read_arn(self.mapping.resources.get(type_name), type_name, id_, at)
+            if len(id_) <= _MAX_KEPT_ID:
+                if len(self._arns) >= _KEPT:
+                    self._arns.clear()
+                self._arns[key] = found
+        return found
+
+    def _read_arn(self, type_: ResourceType | None, type_name: str, id_: str, at: str) -> str:
+        if type_ is not None and type_.template is not None and not (id_.startswith("arn:") and type_.accepts_arn_ids):
+            if id_.startswith("arn:"):
+                raise MappingError("unmapped_resource", "an id of this type is not an ARN", f"{at}.id")
+            arn = type_.template.render({"id": id_, "type": type_name}, f"{at}.id")
+        else:
+            try:
+                arn = check_resource(id_)
+            except RequestValueError:
+                message = "the type of the resource has no template, and the id is not an ARN"
+                raise MappingError("unmapped_resource", message, f"{at}.id") from None
+        if type_ is not None and type_.is_known and not self.records.has_resource(arn):
+            raise MappingError("unknown_resource", "the resource has no record", f"{at}.id")
+        return arn
+
+    def resource(
+        self, type_name: str, id_: str, properties: Mapping[str, Any] | None, identity: Identity, at: str = "$.resource"
+    ) -> Resource:
+        """The ARN of a resource, with the facts of its properties that the identity may state (G57).
+
+        Raises
+        ------
+        MappingError: see `resource_arn`; a property that cannot be read.
+        """
+        arn = self.resource_arn(type_name, id_, at)
+        resource = Resource(arn, self.mapping.resources.get(type_name))
+        if not properties:
+            return resource
+        facts = resource.facts
+        with_tags = ASSERT_TAGS in identity.scopes
+        stored: Mapping[str, ContextValue] | None = None
+        for name, value in _values(properties, at, facts):
+            if name == "account":
+                if ASSERT_OWNER not in identity.scopes:
+                    facts.ignored.append(f"{_place(at)}.properties.account")
+                elif type(value) is not str or not is_account(value):
+                    raise MappingError("bad_value", "the account is not 12 digits", f"{at}.properties.account")
+                else:
+                    resource.owner = value
+            elif with_tags and type(value) is not list:
+                stored = self.records.resource_tags(arn) if stored is None else stored
+                place = f"{_place(at)}.properties"
+                key = read_key(name, place, "aws:ResourceTag/")
+                if key is None or not facts.state_tag(key, canonical_text(value, name), stored, f"$.{place}.{name}"):
+                    facts.ignored.append(f"{place}.{name}")
+            else:
+                _state(facts, "authzen:resource/", name, value, at)
+        return resource
+
+
+def _place(at: str) -> str:
+    """The place of an entity as a name in `ignored`: `$.subject` is `subject`, and that of an item the same."""
+    return at.rpartition(".")[2]
+
+
+def _values(properties: Mapping[str, Any], at: str, facts: Facts) -> list[tuple[str, Value]]:
+    place = f"{_place(at)}.properties"
+    if len(properties) > MAX_KEYS:
+        raise MappingError("too_many", f"more than {MAX_KEYS} properties", f"{at}.properties")
+    found = [pair for name, raw in properties.items() for pair in member_values(name, raw, place, facts.ignored)]
+    if len(found) > MAX_KEYS:
+        raise MappingError("too_many", f"more than {MAX_KEYS} properties", f"{at}.properties")
+    return found
+
+
+def _state(facts: Facts, prefix: str, name: str, value: Value, at: str) -> None:
+    place = f"{_place(at)}.properties"
+    key = read_key(name, place, prefix)
+    if key is None:
+        facts.ignored.append(f"{place}.{name}")
+    else:
+        facts.state(key, value, f"$.{place}.{name}")

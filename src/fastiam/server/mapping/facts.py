@@ -1,0 +1,389 @@
+"""The only place that decides which facts a caller may state (G7, G49, G57, G58).
+
+A fact is a condition key, a tag, a session key, an owner or the time. The engine takes each context that it gets for true, so a
+context that a request contains reaches the engine only through `facts`, or through `check_asserted` for columns.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import Enum
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+from fastiam.errors import RequestValueError
+from fastiam.model.arn import split_arn
+from fastiam.model.key_registry import KeyInfo, KeyType, SetBy, fold, key_info, set_by
+from fastiam.model.request import ContextValue, canonical_text, check_key
+from fastiam.server.identity import ASSERT_CONTEXT, ASSERT_OWNER, ASSERT_SESSION, ASSERT_TAGS, Identity
+from fastiam.server.mapping.faults import MappingError
+from fastiam.server.mapping.templates import config_error
+from fastiam.server.strict_json import is_exact
+from fastiam.spec.values import read_address, read_bool, read_date, read_number
+
+MAX_VALUE: Final = 4_096  # characters of a value
+MAX_KEYS: Final = 256  # of one context, or of the properties of one entity
+MAX_NAME: Final = 128  # characters of a key, and of a name in `ignored`
+MAX_IGNORED: Final = 20
+UNKNOWN: Final = "fastiam:unknown"  # member of a context: keys that are declared unknown (G59)
+RESOURCE_TAG: Final = "aws:resourcetag/"
+_DEPTH = 3  # levels of objects that become one dotted name
+_NAME = re.compile(r"[\w./:@+=,-]{1,128}")
+_C0 = re.compile(r"[\x00-\x1f]")
+
+Scalar = str | bool | int | float
+Value = Scalar | list[Scalar]
+Keys = Mapping[str, ContextValue]
+
+
+class FactKind(Enum):
+    """What a condition key says something about."""
+
+    CONTEXT = "context"
+    """The request: class R, and keys that the registry does not have."""
+    TAG = "tag"
+    """The resource, which the directory may know: `aws:ResourceTag/k` and `iam:ResourceTag/k`."""
+    OWNER = "owner"
+    """The owner of the resource."""
+    CLOCK = "clock"
+    """The time of the request."""
+    KNOWN = "known"
+    """The principal, its session, or what else the engine derives: classes D and S (K1)."""
+
+
+_SCOPES = {
+    FactKind.CONTEXT: frozenset({ASSERT_CONTEXT}),
+    FactKind.TAG: frozenset({ASSERT_CONTEXT, ASSERT_TAGS}),
+    FactKind.OWNER: frozenset({ASSERT_SESSION, ASSERT_OWNER}),
+    FactKind.CLOCK: frozenset({ASSERT_SESSION, ASSERT_CONTEXT}),
+    FactKind.KNOWN: frozenset({ASSERT_SESSION}),
+}
+_CLOCK = frozenset({"aws:currenttime", "aws:epochtime"})
+_TAGS = (RESOURCE_TAG, "iam:resourcetag/")
+_OWNER = ("aws:resourceaccount", "aws:resourceorg")
+
+
+class Key(NamedTuple):
+    """A condition key that a request states."""
+
+    name: str
+    folded: str
+    kind: FactKind
+    info: KeyInfo | None
+
+
+def fact_kind(folded: str) -> FactKind:
+    """The kind of a condition key, by its folded name."""
+    if folded in _CLOCK:
+        return FactKind.CLOCK
+    if folded.startswith(_OWNER):
+        return FactKind.OWNER
+    if set_by(folded) in (SetBy.DERIVED, SetBy.SESSION):
+        return FactKind.KNOWN
+    return FactKind.TAG if folded.startswith(_TAGS) else FactKind.CONTEXT
+
+
+@lru_cache(maxsize=8_192)
+def _read_key(name: str) -> Key | None:
+    if not _NAME.fullmatch(name):
+        return None
+    try:
+        check_key(name)
+    except RequestValueError:
+        return None
+    folded = fold(name)
+    return Key(name, folded, fact_kind(folded), key_info(folded))
+
+
+@lru_cache(maxsize=8_192)
+def _read_bare(prefix: str, name: str) -> Key | None:
+    if not _NAME.fullmatch(name):
+        return None
+    return Key(prefix + name, fold(prefix + name), FactKind.CONTEXT, None)
+
+
+def read_key(name: str, at: str, prefix: str = "") -> Key | None:
+    """The condition key of a name; None for a name that is too long or that no policy can contain (G56).
+
+    With a prefix the key is the protocol's own: `authzen:context/` and the name.
+
+    Raises
+    ------
+    MappingError: `bad_character`, a C0 control character (G35).
+    """
+    key = None
+    if len(name) <= MAX_NAME:
+        key = _read_bare(prefix, name) if prefix else _read_key(name)
+    if key is None and _C0.search(name):
+        raise MappingError("bad_character", "a name has a control character", f"$.{at}")
+    return key
+
+
+def scopes_to_state(name: str) -> frozenset[str]:
+    """The scopes that an identity needs for a column of this condition key (G160)."""
+    return _SCOPES[fact_kind(fold(name))]
+
+
+def check_asserted(identity: Identity, name: str) -> None:
+    """Check that an identity may state a condition key in a column (G160).
+
+    Raises
+    ------
+    MappingError: `not_asserted`, a scope is missing.
+    """
+    missing = scopes_to_state(name) - identity.scopes
+    if missing:
+        cut = name[:MAX_NAME]
+        raise MappingError("not_asserted", f"stating `{cut}` needs the scope {' and '.join(map(_quoted, sorted(missing)))}", cut)
+
+
+def _quoted(text: str) -> str:
+    return f"`{text}`"
+
+
+@dataclass(frozen=True, slots=True)
+class FactRules:
+    """How a protocol reads the members of a context.
+
+    Attributes
+    ----------
+    names : members without a colon that are condition keys: name -> key (`[authzen.context]`).
+    bare : prefix of the keys of other members without a colon, such as `authzen:context/`; None: they are ignored.
+    reserved : prefixes of keys that the protocol itself makes; a context cannot state them.
+    allow_now : whether `aws:CurrentTime` and `aws:EpochTime` set the time of the request.
+    """
+
+    names: Mapping[str, str] = field(default_factory=dict)
+    bare: str | None = None
+    reserved: tuple[str, ...] = ()
+    allow_now: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "reserved", tuple(map(fold, self.reserved)))
+        for name, key in self.names.items():
+            place = f"context.{name}"
+            read = read_key(key, place) if isinstance(key, str) and ":" in key else None
+            if ":" in name or read is None:
+                raise config_error(f"`{name}` is not mapped to a condition key", place, 'write for example `ip = "aws:SourceIp"`')
+            if read.kind not in (FactKind.CONTEXT, FactKind.TAG):
+                raise config_error(f"`{key}` is a key that no request can state", place, "choose another key")
+
+
+@dataclass(slots=True)
+class Facts:
+    """What a request may state: the context for the engine, and what else follows from it.
+
+    Attributes
+    ----------
+    context : condition keys and their values.
+    ignored : places of members that are not used, such as `context.aws:PrincipalTag/role`.
+    now : the time of the request, if it may set one.
+    unknown : keys that are declared unknown (D70).
+    """
+
+    context: dict[str, Any] = field(default_factory=dict)
+    ignored: list[str] = field(default_factory=list)
+    now: datetime | None = None
+    unknown: tuple[str, ...] = ()
+    _names: dict[str, str] = field(default_factory=dict)
+
+    def state(self, key: Key, value: Value, at: str) -> None:
+        """Add a key.
+
+        Raises
+        ------
+        MappingError: `bad_value`: the type of the value is not that of the key, or the key is stated with another value.
+        """
+        if key.info is not None:
+            _check_value(key.info, value, at)
+        name = self._names.setdefault(key.folded, key.name)
+        other = self.context.setdefault(name, value)
+        if other is not value and (other != value or type(other) is not type(value)):
+            raise MappingError("bad_value", f"`{key.name}` is stated twice with different values", at)
+
+    def state_tag(self, key: Key, value: Value, stored: Keys, at: str) -> bool:
+        """Add a tag of the resource, unless its record has the tag: the stored value is used then (G57).
+
+        Returns
+        -------
+        bool: whether the value is used, or equals the stored one.
+        """
+        known = stored.get(RESOURCE_TAG + key.folded.partition("/")[2])
+        if known is None:
+            self.state(key, value, at)
+            return True
+        return known.values == (text_of(value),)
+
+    def named_ignored(self) -> list[str]:
+        """The names of `ignored` for an answer: at most 20, of at most 128 characters each (G49)."""
+        return [name[:MAX_NAME] for name in self.ignored[:MAX_IGNORED]]
+
+
+_NO_RULES: Final = FactRules()
+_NO_KEYS: Final[Keys] = {}
+
+
+def facts(
+    identity: Identity,
+    context: Mapping[str, Any],
+    rules: FactRules = _NO_RULES,
+    *,
+    at: str = "context",
+    stored_tags: Keys = _NO_KEYS,
+) -> Facts:
+    """Read a context that a request contains: the facts that this identity may state.
+
+    Parameters
+    ----------
+    context : members of JSON: text, bool, int, float, None (absent), lists of these, objects (their members get dotted names).
+    rules : of the protocol.
+    at : place of the context in the request.
+    stored_tags : folded `aws:ResourceTag/*` keys of the resource's record, which replace stated ones.
+
+    Raises
+    ------
+    MappingError: `bad_character`, `too_long`, `too_many` or `bad_type` (form); `bad_value`: a value of another type than its key,
+    a number that is not exact, a key with two values.
+    """
+    found = Facts()
+    if len(context) > MAX_KEYS:
+        raise MappingError("too_many", f"more than {MAX_KEYS} keys", f"$.{at}")
+    for member, raw in context.items():
+        if fold(member) == UNKNOWN:
+            found.unknown = _unknown_keys(raw, f"$.{at}")
+            continue
+        for name, value in member_values(member, raw, at, found.ignored):
+            _state(found, identity, rules, _key_of(member, name, rules, at), name, value, at, stored_tags)
+    if len(found.context) > MAX_KEYS:
+        raise MappingError("too_many", f"more than {MAX_KEYS} keys", f"$.{at}")
+    return found
+
+
+def _state(
+    found: Facts, identity: Identity, rules: FactRules, key: Key | None, name: str, value: Value, at: str, stored_tags: Keys
+) -> None:
+    """Add one fact, or ignore it: what this identity may not state, and what no request can state."""
+    scopes = identity.scopes
+    if key is None or ASSERT_CONTEXT not in scopes or key.folded.startswith(rules.reserved):
+        found.ignored.append(f"{at}.{name}")
+        return
+    place = f"$.{at}.{name[:MAX_NAME]}"
+    if key.kind is FactKind.CONTEXT:
+        found.state(key, value, place)
+    elif key.kind is FactKind.CLOCK and rules.allow_now:
+        instant = _instant(value, place)
+        if found.now is not None and found.now != instant:
+            raise MappingError("bad_value", "the time is stated twice with different values", place)
+        found.now = instant
+    elif key.kind is not FactKind.TAG or ASSERT_TAGS not in scopes or not found.state_tag(key, value, stored_tags, place):
+        found.ignored.append(f"{at}.{name}")
+
+
+def _key_of(member: str, name: str, rules: FactRules, at: str) -> Key | None:
+    """The key that a member states: its own name, or the one that the protocol maps it to."""
+    if ":" in member:
+        return read_key(name, at)
+    mapped = rules.names.get(name)
+    if mapped is not None:
+        return read_key(mapped, at)
+    key = read_key(name, at, rules.bare or "-")
+    return None if rules.bare is None else key
+
+
+def member_values(name: str, raw: Any, at: str, ignored: list[str], depth: int = 1) -> Iterator[tuple[str, Value]]:
+    """The values of a member: itself, or those of an object under dotted names, to depth 3 (G56).
+
+    Absent values (None, an empty list) are left out. Lists of something else than scalars and deeper objects are added to
+    `ignored`.
+
+    Raises
+    ------
+    MappingError: `too_long`, `bad_character` (form); `bad_value`: a number that is not exact.
+    """
+    kind = type(raw)
+    if kind in _SCALARS:
+        yield name, _checked(raw, name, at)
+    elif kind is list:
+        if not all(type(item) in _SCALARS for item in raw):
+            ignored.append(f"{at}.{name}")
+        elif raw:
+            yield name, [_checked(item, name, at) for item in raw]
+    elif kind is dict and depth < _DEPTH:
+        for inner, value in raw.items():
+            yield from member_values(f"{name}.{inner}", value, at, ignored, depth + 1)
+    elif raw is not None:
+        ignored.append(f"{at}.{name}")
+
+
+_SCALARS: Final = frozenset({str, bool, int, float})
+
+
+def _checked(value: Any, name: str, at: str) -> Scalar:
+    """A scalar, if it is not too long and exact."""
+    if type(value) is str:
+        if len(value) > MAX_VALUE:
+            raise MappingError("too_long", f"a value of more than {MAX_VALUE} characters", f"$.{at}.{name[:MAX_NAME]}")
+    elif not is_exact(value):
+        raise MappingError("bad_value", "a number beyond 2^53, which is not exact", f"$.{at}.{name[:MAX_NAME]}")
+    return value  # type: ignore[no-any-return]
+
+
+def text_of(value: Value) -> str | None:
+    """The canonical text of one value (C24); None for a list of several."""
+    if type(value) is list:
+        return canonical_text(value[0], "") if len(value) == 1 else None
+    return canonical_text(value, "")
+
+
+def _check_value(info: KeyInfo, value: Value, at: str) -> None:
+    """Check the type of a value of a key that the registry has; the engine would take another one as text that never matches."""
+    values = value if type(value) is list else [value]
+    if len(values) > 1 and not info.multi:
+        raise MappingError("bad_value", f"`{info.name}` takes one value, not {len(values)}", at)
+    read = _READERS.get(info.type)
+    if read is not None and any(read(canonical_text(item, info.name)) is None for item in values):
+        raise MappingError("bad_value", f"the value of `{info.name}` is not of type {info.type}", at)
+
+
+_READERS: Final[Mapping[KeyType, Callable[[str], object]]] = {
+    KeyType.IP: lru_cache(maxsize=4_096)(read_address),
+    KeyType.BOOL: read_bool,
+    KeyType.NUMERIC: read_number,
+    KeyType.DATE: read_date,
+    KeyType.ARN: split_arn,
+}
+
+
+def read_instant(value: Any, at: str) -> datetime:
+    """The instant of a JSON value: text of the date grammar (C40), or epoch seconds.
+
+    Raises
+    ------
+    MappingError: `bad_value`.
+    """
+    if type(value) not in _SCALARS:
+        raise MappingError("bad_value", "the value is not an instant", at)
+    return _instant(_checked(value, "", at), at)
+
+
+def _instant(value: Value, at: str) -> datetime:
+    text = text_of(value)
+    read = None if text is None else read_date(text)
+    try:
+        if read is not None:
+            return datetime.fromtimestamp(read[0], UTC).replace(microsecond=read[1] // 1_000)
+    except (OverflowError, OSError, ValueError):
+        pass
+    raise MappingError("bad_value", "the value is not an instant of the years 1 to 9999", at)
+
+
+def _unknown_keys(raw: Any, at: str) -> tuple[str, ...]:
+    """The keys that a context declares unknown; the engine reads their names."""
+    if raw is None:
+        return ()
+    if type(raw) is not list or len(raw) > MAX_KEYS or not all(type(item) is str and len(item) <= MAX_VALUE for item in raw):
+        raise MappingError("bad_type", f"`{UNKNOWN}` is not a list of at most {MAX_KEYS} condition keys", at)
+    return tuple(raw)
