@@ -15,6 +15,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial, wraps
 from pathlib import Path
@@ -60,6 +61,20 @@ def _of_engine(method: Callable[Concatenate[Engine, P], R]) -> Callable[Concaten
     return ask
 
 
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One state of a `LiveEngine`. Its parts always belong together, since one assignment replaces them all."""
+
+    generation: int
+    """1 for the first engine, one more for each that took its place."""
+    engine: Engine
+    """The engine of this generation; it goes on answering when it is no longer the current one."""
+    directory: Directory | None
+    """The directory that it was compiled from; None where the source is a saved engine."""
+    loaded_at: datetime
+    """When it took its place."""
+
+
 class LiveEngine:
     """Holds the current engine, replaces it atomically, keeps the last good one.
 
@@ -79,6 +94,8 @@ class LiveEngine:
     ------
     FastiamError: the source cannot be read now, so that there is no good engine to begin with; options for a saved engine.
     """
+
+    _current: Generation
 
     def __init__(
         self,
@@ -105,7 +122,6 @@ class LiveEngine:
         self._lost: Exception | None = None
         self._retry_at, self._logged = 0.0, ""
         self._beat = 0.0  # when the watcher ended its last check; infinite during a check
-        self._generation = 0
         began = time.monotonic()
         self._seen = _stamps(self._paths)
         if self._saved is None:
@@ -125,12 +141,12 @@ class LiveEngine:
         forking.on_fork(self)
 
     def __repr__(self) -> str:
-        if not hasattr(self, "_directory"):  # a traceback shows an object whose construction failed
+        if not hasattr(self, "_current"):  # a traceback shows an object whose construction failed
             return "<LiveEngine>"
         watches, error = self._watches(), self._error or self._failure()
-        state = f"generation {self._generation}, {'watching' if watches else 'not watching'}"
+        state = f"generation {self._current.generation}, {'watching' if watches else 'not watching'}"
         state += f", {type(error).__name__}" if error is not None else ""
-        return f"<LiveEngine: {state}, {self._directory or self._saved!r}>"
+        return f"<LiveEngine: {state}, {self._current.directory or self._saved!r}>"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a LiveEngine does not pickle; make one in each process")
@@ -138,28 +154,34 @@ class LiveEngine:
     # -- what is current ----------------------------------------------------------------------------------------------
 
     @property
+    def current(self) -> Generation:
+        """The current generation: number, engine and directory, read together."""
+        self._resume()
+        return self._current
+
+    @property
     def engine(self) -> Engine:
         """The current engine; it goes on answering when it no longer is."""
         self._resume()
-        return self._engine
+        return self._current.engine
 
     @property
     def directory(self) -> Directory | None:
         """The directory that was compiled last, with its findings; None where the source is a saved engine."""
         self._resume()
-        return self._directory
+        return self._current.directory
 
     @property
     def generation(self) -> int:
         """1 for the first engine, one more for each that took its place."""
         self._resume()
-        return self._generation
+        return self._current.generation
 
     @property
     def loaded_at(self) -> datetime:
         """When the current engine took its place."""
         self._resume()
-        return self._loaded_at
+        return self._current.loaded_at
 
     @property
     def age(self) -> float:
@@ -224,25 +246,36 @@ class LiveEngine:
                 raise
             self._use(directory, engine)
             self._checked = began
-            return self._generation
+            return self._current.generation
+
+    def catch_up(self) -> Generation:
+        """Refresh if the source has changed; the current generation, which contains every change that was made before the call.
+
+        Raises
+        ------
+        FastiamError: as `refresh`.
+        """
+        with self._lock:
+            if not self._is_current():
+                self.refresh()
+            return self._current
 
     def _renewed(self) -> tuple[Directory | None, Engine]:
         if self._saved is not None:
             return None, Engine.load(self._saved, cache_bytes=self._cache_bytes)
         directory = self._read()
-        return directory, self._engine.updated(directory)
+        return directory, self._current.engine.updated(directory)
 
     def _use(self, directory: Directory | None, engine: Engine) -> None:
-        self._directory, self._engine, self._error = directory, engine, None
+        number = self._current.generation + 1 if hasattr(self, "_current") else 1
+        self._current, self._error = Generation(number, engine, directory, datetime.now(UTC)), None
         self._bind()
-        self._loaded_at = datetime.now(UTC)
-        self._generation += 1  # last: whoever reads it is answered by this generation from then on
 
     def _bind(self) -> None:
         # PERF: a bound method of the engine itself; through the class, a call would cost twice as much
         if not self._must_resume:
             for name in _BOUND:
-                self.__dict__[name] = getattr(self._engine, name)
+                self.__dict__[name] = getattr(self._current.engine, name)
 
     def watch(self, *, debounce: float = 0.2) -> Self:
         """Refresh whenever the source changes, until `close`; in a thread of its own.
@@ -366,18 +399,18 @@ class LiveEngine:
             must_retry = self._error is not None and time.monotonic() >= self._retry_at  # the cause may be outside of the files
             return not must_retry and _stamps(self._paths) == self._seen
         self._kept.refresh()
-        return self._kept.snapshot() is self._engine.snapshot
+        return self._kept.snapshot() is self._current.engine.snapshot
 
     def _refresh_quietly(self) -> None:
         try:
             self.refresh()
         except Exception as error:  # whatever it is, the last good engine answers
             if str(error) != self._logged:  # once, not with each try
-                log.error("generation %d stays, the change cannot be used: %s", self._generation, error)
+                log.error("generation %d stays, the change cannot be used: %s", self._current.generation, error)
                 self._logged = str(error)
         else:
             self._logged = ""
-            log.info("generation %d: %r", self._generation, self._directory)
+            log.info("generation %d: %r", self._current.generation, self._current.directory)
 
     # -- after a fork -------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from fastiam.api.directory import Directory
 from fastiam.api.engine import Engine
-from fastiam.live import LiveEngine
+from fastiam.live import Generation, LiveEngine
 from fastiam.sts import STS
 
 
@@ -40,7 +40,7 @@ class Decider(Protocol):
         """The same after taking in what the store has committed (AWS protocols read their own writes)."""
 
 
-class _Generation:
+class _Pinned:
     __slots__ = ("directory", "engine", "generation", "sts")
 
     def __init__(self, generation: int, engine: Engine, directory: Directory | None, sts: STS | None) -> None:
@@ -54,7 +54,7 @@ class EngineDecider:
     """One engine that never changes."""
 
     def __init__(self, engine: Engine, directory: Directory | None = None) -> None:
-        self._pinned = _Generation(1, engine, directory, None)
+        self._pinned = _Pinned(1, engine, directory, None)
 
     def pin(self) -> Pinned:
         """The only generation."""
@@ -69,18 +69,22 @@ class LiveDecider:
     def __init__(self, live: LiveEngine, sts: STS | None = None) -> None:
         self._live = live
         self._sts = sts
-        self._pinned = _Generation(live.generation, live.engine, live.directory, sts)
+        self._last = self._pin(live.current)
+
+    def _pin(self, current: Generation) -> tuple[Generation, _Pinned]:
+        return current, _Pinned(current.generation, current.engine, current.directory, self._sts)
+
+    def _pinned(self, current: Generation) -> Pinned:
+        last, pinned = self._last
+        if last is not current:
+            # Two threads may do this at the same time. Each returns a generation whose parts belong together.
+            self._last = last, pinned = self._pin(current)
+        return pinned
 
     def pin(self) -> Pinned:
         """The generation that the live engine holds."""
-        pinned, engine = self._pinned, self._live.engine
-        if pinned.engine is not engine:
-            # the number is read after the engine: a swap between the two gives the older engine the newer number only for as long
-            # as this object lives, and the next call sees the newer engine
-            self._pinned = pinned = _Generation(self._live.generation, engine, self._live.directory, self._sts)
-        return pinned
+        return self._pinned(self._live.current)
 
     def fresh(self) -> Pinned:
         """The generation of what the store holds now."""
-        self._live.refresh()
-        return self.pin()
+        return self._pinned(self._live.catch_up())

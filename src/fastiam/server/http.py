@@ -43,6 +43,11 @@ class Request:
     body: bytes = b""
     peer: Peer = field(default_factory=Peer)
     is_tls: bool = False
+    """Whether the connection of `peer` has TLS."""
+    client_address: str | None = None
+    """IP address of the end client (G36): that of the peer, or what a trusted proxy states; None if it is not known."""
+    client_is_tls: bool = False
+    """Whether the end client used TLS, by the same rule."""
     identity: Identity | None = None
     """Who the listener or protocol authenticated; None where the protocol authenticates by itself (AWS)."""
     request_id: str = ""

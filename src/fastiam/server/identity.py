@@ -31,6 +31,8 @@ class Identity:
     """Name of its token, uid, certificate name, or its address; for logs only."""
     scopes: frozenset[str]
     """Names of `USE_SCOPES` and `TRUST_SCOPES`; no scope implies another one."""
+    is_anonymous: bool = False
+    """Whether the listener asks for no proof (`auth = "none"`)."""
 
     def has(self, scope: str) -> bool:
         """Whether it has that scope."""

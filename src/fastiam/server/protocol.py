@@ -6,10 +6,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
-from typing import Protocol
+from typing import Any, Protocol
 
+import msgspec
+
+from fastiam.errors import FastiamError
 from fastiam.server.decider import Decider
 from fastiam.server.http import Request, Response
+from fastiam.server.records import Record
 
 MIB = 1 << 20
 
@@ -51,6 +55,11 @@ class Route:
     """False where the protocol authenticates by itself (AWS signatures); `Request.identity` is then None."""
     errors: Callable[[int, str, str], Response] | None = None
     """Answers of the edge in the protocol's form: status, code, message -> response; None: `{"error": {"code", "message"}}`."""
+    echoes_request_id: bool = False
+    """Each answer, also of the edge, has `x-request-id`: that of the request, or its decision id (G45). More than 512 bytes, or
+    the field twice, is 400."""
+    time: float | None = None
+    """Seconds that a handler outside of the loop may take before the client gets 503; None: as configured."""
 
 
 class ServerProtocol(Protocol):
@@ -64,6 +73,15 @@ class ServerProtocol(Protocol):
         """Its paths; two protocols with one path make the start fail (G12)."""
 
 
+class StreamAborted(Exception):
+    """Raised by a `BodyProcessor`: the answer ends as incomplete, without the final chunk (G165)."""
+
+    def __init__(self, last: bytes = b"") -> None:
+        self.last = last
+        """Bytes to send before the connection is closed."""
+        super().__init__(last)
+
+
 class BodyProcessor(Protocol):
     """The work on one streamed body (bulk): bytes in, bytes out, bounded memory (G163)."""
 
@@ -72,6 +90,12 @@ class BodyProcessor(Protocol):
 
     def finish(self) -> Iterable[bytes]:
         """The end of the request's body; the rest of the answer."""
+
+    def abort(self, code: str) -> bytes:
+        """The last bytes of an answer that ends early: `timeout`, `stopping`, `disconnected`. No other call follows."""
+
+    def record(self) -> Record | None:
+        """What the decision log and the metrics get; called once, after `finish` or `abort`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +107,72 @@ class StreamRoute:
     """
 
     path: str
+    """As in `Route`."""
     open: Callable[[Request, Decider, datetime], tuple[Response, BodyProcessor | None]]
     scope: str | None = None
-    methods: frozenset[str] = frozenset({"POST"})
+    """As in `Route`."""
+    methods: frozenset[str] | None = frozenset({"POST"})
+    time: float = 300.0
+    """Seconds for the whole request."""
+    errors: Callable[[int, str, str], Response] | None = None
+    """As in `Route`."""
+    echoes_request_id: bool = False
+    """As in `Route`."""
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The base of the section of a protocol in the configuration. Tables in it are Structs with `forbid_unknown_fields` too."""
+
+    enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerFacts:
+    """What a protocol may know of a listener that serves it."""
+
+    kind: str
+    """`tcp` or `unix`."""
+    is_loopback: bool
+    """False for a unix socket."""
+    auth: str
+    """`none`, `bearer`, `unix` or `mtls`."""
+    is_tls: bool
+
+
+class Status(Protocol):
+    """The state of the process, for `ops`."""
+
+    def ready(self) -> tuple[bool, dict[str, Any]]:
+        """Whether the process is ready, and the members of `/readyz` (G180)."""
+
+    def version(self) -> dict[str, Any]:
+        """The members of `/version`."""
+
+    def metrics(self, accept: str) -> tuple[bytes, str]:
+        """The metrics in the form that `Accept` asks for, and its content type."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What a protocol is built from besides its own section."""
+
+    listeners: tuple[ListenerFacts, ...]
+    """The listeners that serve this protocol."""
+    has_directory: bool
+    """False over a saved engine (G15)."""
+    has_sts: bool
+    """True over a store with a keyring."""
+    public_url: str | None = None
+    """The URL that clients use (G33); None if it is not configured."""
+    protocols: frozenset[str] = frozenset()
+    """Names of the protocols that share a listener with this one, itself among them."""
+    status: Status | None = None
+    """Only for `ops`."""
+
+
+class UnmetNeed(FastiamError):
+    """A protocol cannot be served here: it needs more than the source has, or a safer listener. The start is refused."""
+
+
+# A module `protocols/NAME.py`, or package `protocols/NAME/`, is a protocol if it has `Section`, a subclass of the one above, and
+# `create(section: Section, site: Site) -> ServerProtocol`. `create` raises `UnmetNeed`, does no I/O, and a reload calls it again.
