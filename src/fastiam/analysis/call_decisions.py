@@ -18,7 +18,7 @@ from fastiam.analysis.pattern_sets import action_pattern_set
 from fastiam.engine.decisions import LAYERS, Decisions, DictionaryColumn
 from fastiam.model.decision import Layer, Outcome, Reason, StatementRef
 from fastiam.model.policy import Effect, Statement
-from fastiam.model.profile import PrincipalKind, ResourceFacts
+from fastiam.model.profile import WITH_IDENTITY_POLICIES, ResourceFacts
 from fastiam.model.protocols import DecisionEngine
 from fastiam.model.request import shorten
 from fastiam.model.session import Session
@@ -34,7 +34,6 @@ NO_CALLER = "the log does not contain the principal"
 NOT_IN_DIRECTORY = "the principal is not in the directory"
 NO_RESOURCE = "the resource, whose policy must allow the call, is not in the directory"
 
-_WITH_POLICIES = (PrincipalKind.USER, PrincipalKind.ROLE, PrincipalKind.SLR, PrincipalKind.FED)
 _MAX_CACHED = 50_000  # resources, and principals
 IntArray = npt.NDArray[Any]
 _ORDER = (
@@ -150,7 +149,7 @@ class _DirectoryLookup:
 
     def _grants_passing(self, principal: str | Session) -> bool:
         profile = self._snapshot.principal(principal)
-        if profile.kind not in _WITH_POLICIES or profile.issuer_root:
+        if profile.kind not in WITH_IDENTITY_POLICIES or profile.issuer_root:
             return True
         statements = (statement for policy in profile.identity_policies for statement in policy.statements)
         return any(statement.effect is Effect.ALLOW and _may_cover_passing(statement) for statement in statements)

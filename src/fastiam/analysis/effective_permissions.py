@@ -21,10 +21,11 @@ from fastiam.analysis.grant_pieces import GrantPiece, LimitLevel, limited_pieces
 from fastiam.analysis.grants import Grant, GrantStatement, Limit
 from fastiam.analysis.pattern_sets import PatternSet, action_pattern_set, resource_pattern_set
 from fastiam.analysis.principal_layers import principal_layers
+from fastiam.directory.principal_refs import PROVIDER_CALLS
 from fastiam.model.arn import split_arn
 from fastiam.model.decision import Layer, StatementRef
 from fastiam.model.policy import ConditionEntry, Effect
-from fastiam.model.profile import Levels, PrincipalKind, PrincipalProfile, Settings
+from fastiam.model.profile import NEED_SESSION_POLICIES, ROLES, ROOTS, Levels, PrincipalKind, PrincipalProfile, Settings
 from fastiam.model.request import ContextValue
 from fastiam.resolve.snapshot import Snapshot
 from fastiam.spec.layers import WITH_IDENTITY, WITHOUT_ACCOUNT
@@ -52,8 +53,7 @@ _ASSUME_AND_TAG, _SET_SOURCE_IDENTITY = (
     _level_of_actions("sts:SetSourceIdentity"),
 )
 _PROVIDER_CALLS = {
-    kind: _level_of_actions(call, "sts:TagSession", "sts:SetSourceIdentity")
-    for kind, call in ((PrincipalKind.SAML, "sts:AssumeRoleWithSAML"), (PrincipalKind.OIDC, "sts:AssumeRoleWithWebIdentity"))
+    kind: _level_of_actions(call, "sts:TagSession", "sts:SetSourceIdentity") for call, kind in PROVIDER_CALLS.items()
 }
 _KMS_ACTIONS = action_pattern_set("kms:*") or EVERYTHING
 _KMS_KEYS = resource_pattern_set("arn:*:kms:*:*:key/*", False, {}, frozenset()) or EVERYTHING
@@ -88,7 +88,7 @@ class EffectivePermissions:
         kind, layers = profile.kind, principal_layers(profile)
         (self._identity,) = self._read_layer(Layer.IDENTITY, layers[Layer.IDENTITY])
         self._boundary = self._read_layer(Layer.BOUNDARY, layers.get(Layer.BOUNDARY, ()))
-        needs_session_policy = kind in (PrincipalKind.FED, PrincipalKind.AROOT)
+        needs_session_policy = kind in NEED_SESSION_POLICIES
         self._session = self._read_layer(Layer.SESSION, layers.get(Layer.SESSION, ((),) if needs_session_policy else ()))
         if kind is PrincipalKind.AROOT and profile.session_policies:
             self._session = ()  # the Denies of its task policy limit it, no Allow is needed (6.1)
@@ -128,7 +128,7 @@ class EffectivePermissions:
         kind, own = self._profile.kind, resource.is_own
         is_trust = self._snapshot.facts(resource.arn).governs == "trust"
         calls = [(_ALL_TRUST_CALLS, own)]
-        if is_trust and own and kind in (PrincipalKind.ROLE, PrincipalKind.SLR):  # D30
+        if is_trust and own and kind in ROLES:  # D30
             calls = [(_ASSUME_AND_TAG, own), (_SET_SOURCE_IDENTITY, False)]
         if "*" not in statement.classes and kind in _PROVIDER_CALLS:  # V36
             calls = [(_PROVIDER_CALLS[kind], own)]
@@ -146,7 +146,7 @@ class EffectivePermissions:
         limits = (*self._scps, *self._boundary, *self._session)
         if not is_same_account:
             return (*limits, *identity)
-        if kind in (PrincipalKind.ROOT, PrincipalKind.AROOT):
+        if kind in ROOTS:
             return limits
         if "D" in statement.classes or "*" in statement.classes and kind is not PrincipalKind.FED:
             return self._scps

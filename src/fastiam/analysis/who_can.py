@@ -24,7 +24,7 @@ from fastiam.model.decision import Decision, Layer, Outcome, StatementRef
 from fastiam.model.explanation import ResidualStatement
 from fastiam.model.key_registry import fold
 from fastiam.model.policy import Policy
-from fastiam.model.profile import Policies, PrincipalKind, ResourceProfile
+from fastiam.model.profile import ROLES, Policies, PrincipalKind, ResourceProfile
 from fastiam.model.result import Deferred
 from fastiam.runtime.forking import cached_property
 from fastiam.spec import decide
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from fastiam.resolve.snapshot import Snapshot
 
 _USER_ID = "aws:userid"
-_ROLES = (PrincipalKind.ROLE, PrincipalKind.SLR)
 _CAN = (Outcome.ALLOW, Outcome.DEPENDS)
 
 
@@ -194,7 +193,7 @@ def _decided_by_session(
     if all(_USER_ID not in names for names in decisions._depends_on_sets):
         return {}
     for row in rows:
-        if column.kinds[row] in _ROLES and _USER_ID in decisions[row].depends_on:
+        if column.kinds[row] in ROLES and _USER_ID in decisions[row].depends_on:
             _, partition, _, _, account, rest = column.names[row].split(":", 5)
             sessions[row] = f"arn:{partition}:sts::{account}:assumed-role/{rest.rpartition('/')[2]}/{UNMENTIONED}"
     if not sessions:

@@ -22,6 +22,7 @@ from fastiam.kernel.plan.names import Names
 from fastiam.kernel.plan.tables import Tables
 from fastiam.model.decision import Layer
 from fastiam.model.profile import (
+    PROVIDERS,
     ROLES,
     WITH_BOUNDARY,
     WITH_SESSION_POLICIES,
@@ -168,7 +169,7 @@ class Compiler:
 
     def principal(self, names: Names, p: PrincipalProfile, *, unclear_id: bool = False) -> int:
         """Add a principal and return its id."""
-        callers = p.service_names or ((p.name,) if p.kind in (PrincipalKind.SVC, PrincipalKind.OIDC, PrincipalKind.SAML) else ())
+        callers = p.service_names or ((p.name,) if p.kind in (PrincipalKind.SVC, *PROVIDERS) else ())
         role = None
         if p.kind in ROLES and p.partition and p.account and p.role_name is not None:
             role = role_symbol(p.partition, p.account, p.role_name)

@@ -9,14 +9,13 @@ from fastiam.compile.layout import KINDS, NONE, Form
 from fastiam.compile.pattern_text import utf8
 from fastiam.model.arn import is_account, split_arn
 from fastiam.model.policy import PolicyKind, PrincipalEntry
-from fastiam.model.profile import PrincipalKind
+from fastiam.model.profile import PROVIDER_TYPES, PrincipalKind
 
 Token = tuple[int, int, int, int]  # form, value, other, third
 Symbol = Callable[[bytes], int]
 
 _UNIQUE = re.compile(r"(AIDA|AROA)\w+", re.ASCII)
 _BUILT_IN = frozenset({"cognito-identity.amazonaws.com", "www.amazon.com", "graph.facebook.com", "accounts.google.com"})
-_PROVIDERS = {"saml-provider": PrincipalKind.SAML, "oidc-provider": PrincipalKind.OIDC}
 _U: Token = (Form.U, NONE, NONE, NONE)
 _NEVER: Token = (Form.NEVER, NONE, NONE, NONE)
 
@@ -90,4 +89,4 @@ def _provider_kind(value: str) -> PrincipalKind | None:
     if arn is None or arn.service != "iam" or arn.region or not arn.partition or not is_account(arn.account):
         return None
     type_, _, name = arn.rest.partition("/")
-    return _PROVIDERS.get(type_) if name else None
+    return PROVIDER_TYPES.get(type_) if name else None

@@ -12,7 +12,7 @@ from fastiam.directory.quotas import Quotas
 from fastiam.errors import DirectoryError, RequestValueError
 from fastiam.model.arn import is_account, split_arn
 from fastiam.model.key_registry import fold
-from fastiam.model.profile import PrincipalKind
+from fastiam.model.profile import ENTITIES, PrincipalKind
 from fastiam.model.request import shorten
 
 _NAME = re.compile(r"[A-Za-z0-9_+=,.@-]+")
@@ -38,7 +38,7 @@ def entity_ref(arn: object) -> PrincipalRef:
             f"`{arn}` is a session, not a principal with policies",
             hint="add the user or role that issued it, and pass the session with the request",
         )
-    if ref.kind not in (PrincipalKind.ROOT, PrincipalKind.USER, PrincipalKind.ROLE, PrincipalKind.SLR):
+    if ref.kind not in (PrincipalKind.ROOT, *ENTITIES):
         raise DirectoryError(f"`{shorten(ref.text)}` is not a user or role", hint="add users and roles by their ARN")
     return ref
 

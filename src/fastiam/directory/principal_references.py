@@ -16,10 +16,9 @@ from fastiam.directory.principal_refs import PrincipalRef, parse_principal, role
 from fastiam.directory.stored_policies import StoredPolicy, text_of
 from fastiam.errors import RequestValueError
 from fastiam.model.policy import Policy, Statement
-from fastiam.model.profile import PrincipalKind
+from fastiam.model.profile import ENTITIES, PrincipalKind
 from fastiam.policy.json_text import JsonValue, read_json
 
-_ENTITIES = (PrincipalKind.USER, PrincipalKind.ROLE, PrincipalKind.SLR)
 _ARN = re.compile('"(arn:[^"]*:iam::[0-9]{12}:(?:user|role)/[^"]*)"')
 _ELEMENTS = ("Principal", "NotPrincipal")
 
@@ -42,7 +41,7 @@ def _named(value: str) -> PrincipalRef | None:
         named = parse_principal(value)
     except RequestValueError:
         return None  # another form, such as a group: the parser of policies reports it
-    return named if named.kind in _ENTITIES and not named.session else None
+    return named if named.kind in ENTITIES and not named.session else None
 
 
 def identity_of(named: PrincipalRef) -> str:

@@ -6,15 +6,13 @@ from typing import NamedTuple
 
 from fastiam.errors import RequestValueError
 from fastiam.model.arn import Arn, is_account, split_arn
-from fastiam.model.profile import PrincipalKind
+from fastiam.model.profile import PROVIDER_TYPES, PrincipalKind
 from fastiam.model.request import exact_text, shorten
 
 LINKED_PATH = "/aws-service-role/"  # the path of service-linked roles
-FEDERATION = {  # actions for which a name that is not an ARN is that of a federated provider (N3)
-    "sts:assumerolewithsaml": PrincipalKind.SAML,
-    "sts:assumerolewithwebidentity": PrincipalKind.OIDC,
-}
-_PROVIDERS = {"saml-provider": PrincipalKind.SAML, "oidc-provider": PrincipalKind.OIDC}
+PROVIDER_CALLS = {"sts:AssumeRoleWithSAML": PrincipalKind.SAML, "sts:AssumeRoleWithWebIdentity": PrincipalKind.OIDC}
+# For these actions a name that is not an ARN is that of a federated provider (N3).
+FEDERATION = {call.lower(): kind for call, kind in PROVIDER_CALLS.items()}
 _HINT = (
     "name a root, user, role, assumed-role session, federated user, SAML or OIDC provider by its ARN, a service by its name, "
     "or an unsigned caller by `*`"
@@ -85,7 +83,7 @@ def _read_iam(text: str, arn: Arn) -> PrincipalRef | None:
         path += "/"
         kind = PrincipalKind.USER if type_ == "user" else role_kind(path)
         return PrincipalRef(kind, text, arn.partition, arn.account, path, name)
-    return PrincipalRef(_PROVIDERS[type_], text, arn.partition, arn.account, name=rest) if type_ in _PROVIDERS else None
+    return PrincipalRef(PROVIDER_TYPES[type_], text, arn.partition, arn.account, name=rest) if type_ in PROVIDER_TYPES else None
 
 
 def _read_sts(text: str, arn: Arn) -> PrincipalRef | None:

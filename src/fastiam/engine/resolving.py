@@ -26,7 +26,7 @@ from fastiam.kernel.plan.names import Names, provider_key
 from fastiam.model.decision import Decision, Layer, Outcome, StatementRef
 from fastiam.model.explanation import Explanation
 from fastiam.model.key_registry import fold, key_info
-from fastiam.model.profile import EndpointProfile, PrincipalKind, PrincipalProfile, ResourceProfile
+from fastiam.model.profile import ROOTS, EndpointProfile, PrincipalProfile, ResourceProfile
 from fastiam.model.request import (
     Context,
     ContextValue,
@@ -266,7 +266,7 @@ class ResolvingCore(Core):
             unknown_owner=self._options["unknown_owner"],
             endpoint_unknown=_ENDPOINT not in values and is_declared(request.unknown, _ENDPOINT),
         )
-        if profiles[0].kind in (PrincipalKind.ROOT, PrincipalKind.AROOT):
+        if profiles[0].kind in ROOTS:
             check_root(request.unknown)
         return profiles
 

@@ -21,7 +21,7 @@ from fastiam.federation.errors import ExpiredTokenError, IdentityTokenError
 from fastiam.federation.replay import Replays
 from fastiam.federation.saml import CONSOLE, SamlCalls
 from fastiam.federation.state import FederationState
-from fastiam.model.profile import PrincipalKind
+from fastiam.model.profile import ROLES, PrincipalKind
 from fastiam.model.request import shorten
 from fastiam.model.session import Session
 from fastiam.sts.service import STS
@@ -30,7 +30,7 @@ TOKEN_CALL = "GetSigninToken"
 _LIFE = timedelta(minutes=15)
 _PURPOSE = b"console-signin\0"
 _MAX_TOKEN = 200_000
-_KINDS = (PrincipalKind.ROLE, PrincipalKind.SLR, PrincipalKind.FED)
+_KINDS = (*ROLES, PrincipalKind.FED)
 
 
 @dataclass(frozen=True, slots=True)

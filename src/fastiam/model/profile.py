@@ -38,10 +38,15 @@ class PrincipalKind(StrEnum):
 # Tables of kinds (spec 3.1, 6.1). The specification evaluator has its own.
 ROLES = (PrincipalKind.ROLE, PrincipalKind.SLR)
 ROOTS = (PrincipalKind.ROOT, PrincipalKind.AROOT)
+ENTITIES = (PrincipalKind.USER, *ROLES)  # have a unique id
+PROVIDER_TYPES = {"saml-provider": PrincipalKind.SAML, "oidc-provider": PrincipalKind.OIDC}  # types in ARNs
+PROVIDERS = tuple(PROVIDER_TYPES.values())
+WITHOUT_ACCOUNT = (PrincipalKind.SVC, *PROVIDERS, PrincipalKind.ANON)
 WITH_LONG_TERM_KEYS = (PrincipalKind.USER, PrincipalKind.ROOT)
-WITH_IDENTITY_POLICIES = (PrincipalKind.USER, *ROLES, PrincipalKind.FED)
+WITH_IDENTITY_POLICIES = (*ENTITIES, PrincipalKind.FED)
 WITH_BOUNDARY = (PrincipalKind.USER, PrincipalKind.ROLE, PrincipalKind.FED)
-WITH_SESSION_POLICIES = (*ROLES, PrincipalKind.FED, PrincipalKind.AROOT)
+NEED_SESSION_POLICIES = (PrincipalKind.FED, PrincipalKind.AROOT)  # are allowed nothing without one
+WITH_SESSION_POLICIES = (*ROLES, *NEED_SESSION_POLICIES)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,17 @@ from fastiam.directory.principal_refs import PrincipalRef, parse_principal, role
 from fastiam.directory.records import Entity, Tables
 from fastiam.directory.stored_policies import StoredPolicy, is_managed_arn
 from fastiam.errors import RequestValueError
-from fastiam.model.profile import ROLES, ROOTS, WITH_LONG_TERM_KEYS, Policies, PrincipalKind, PrincipalProfile, PrincipalTemplate
+from fastiam.model.profile import (
+    ROLES,
+    ROOTS,
+    WITH_IDENTITY_POLICIES,
+    WITH_LONG_TERM_KEYS,
+    WITHOUT_ACCOUNT,
+    Policies,
+    PrincipalKind,
+    PrincipalProfile,
+    PrincipalTemplate,
+)
 from fastiam.model.session import Session
 from fastiam.resolve.accounts import Accounts
 from fastiam.resolve.derived_keys import (
@@ -33,8 +43,6 @@ from fastiam.resolve.derived_keys import (
 )
 from fastiam.resolve.sessions import SessionParts, mfa_seconds, read_session, read_session_policies, takes_session_policies
 
-_WITHOUT_ACCOUNT = (PrincipalKind.SVC, PrincipalKind.ANON, PrincipalKind.OIDC, PrincipalKind.SAML)
-_UNRECORDED = (PrincipalKind.USER, *ROLES, PrincipalKind.FED)
 _KEPT = 1024  # profiles of entities, and of sessions
 _NOTHING: frozenset[str] = frozenset()
 
@@ -63,7 +71,7 @@ class Principals:
         if entity is not None and entity.kind is not PrincipalKind.ROOT:
             return self._of_entity(entity)
         ref = parse_principal(name, action)
-        if ref.kind in _WITHOUT_ACCOUNT:
+        if ref.kind in WITHOUT_ACCOUNT:
             return _without_account(ref)
         if ref.kind in ROOTS:
             return self._root(ref)
@@ -233,7 +241,7 @@ class Principals:
                 return PrincipalTemplate(start, base)
             before: dict[str, str | None] = {"aws:userid": f"{role.unique_id}:"}
             return PrincipalTemplate(start, role.arn, keys=before, open_keys=_open_keys(_NOTHING, role))
-        if role is not None or ref.kind not in _UNRECORDED:
+        if role is not None or ref.kind not in WITH_IDENTITY_POLICIES:
             return None
         keys: dict[str, str | None] = {"aws:principalarn": None}
         if ref.kind is PrincipalKind.USER:

@@ -10,11 +10,11 @@ from typing import Any
 from fastiam.directory.principal_refs import PrincipalRef, parse_principal
 from fastiam.errors import RequestValueError
 from fastiam.model.policy import Policy, PolicyKind
-from fastiam.model.profile import ROLES, ROOTS, WITH_LONG_TERM_KEYS, Policies, PrincipalKind
+from fastiam.model.profile import ENTITIES, ROLES, ROOTS, WITH_LONG_TERM_KEYS, Policies, PrincipalKind
 from fastiam.model.request import epoch_seconds
 from fastiam.model.session import Session, content_key
 
-_KINDS = (*ROLES, *ROOTS, PrincipalKind.FED, PrincipalKind.USER)
+_KINDS = (*ENTITIES, *ROOTS, PrincipalKind.FED)
 _ISSUERS = {
     PrincipalKind.ROLE: ROLES,
     PrincipalKind.SLR: ROLES,

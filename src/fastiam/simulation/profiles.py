@@ -18,8 +18,13 @@ from fastiam.model.arguments import check_choice
 from fastiam.model.arn import split_arn
 from fastiam.model.policy import Policy, PolicyKind
 from fastiam.model.profile import (
+    PROVIDERS,
     ROLES,
     ROOTS,
+    WITH_BOUNDARY,
+    WITH_IDENTITY_POLICIES,
+    WITH_LONG_TERM_KEYS,
+    WITH_SESSION_POLICIES,
     EndpointProfile,
     Levels,
     Policies,
@@ -57,11 +62,6 @@ from fastiam.resolve.derived_keys import (
 )
 from fastiam.resolve.resources import find_owner
 from fastiam.resolve.sessions import SessionParts, mfa_seconds, read_session
-
-_IDENTITY = (PrincipalKind.USER, PrincipalKind.ROLE, PrincipalKind.SLR, PrincipalKind.FED)  # kinds with such a layer (6.1)
-_BOUNDARY = (PrincipalKind.USER, PrincipalKind.ROLE, PrincipalKind.FED)
-_SESSION = (PrincipalKind.ROLE, PrincipalKind.SLR, PrincipalKind.FED, PrincipalKind.AROOT)
-_CAN_BE_BOUNDED = (PrincipalKind.USER, PrincipalKind.ROLE, PrincipalKind.SLR, PrincipalKind.FED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,9 +153,9 @@ def _principal(
     ad_hoc: AdHocPrincipal, given: Mapping[str, ContextValue], own: _PrincipalPolicies, scps: Levels | None
 ) -> PrincipalProfile:
     subject, kind, session = ad_hoc.subject, ad_hoc.kind, ad_hoc.session
-    is_role, has_account = kind in ROLES, subject.account is not None and kind not in (PrincipalKind.OIDC, PrincipalKind.SAML)
+    is_role, has_account = kind in ROLES, subject.account is not None and kind not in PROVIDERS
     note = _scp_note(kind, has_account, scps)
-    is_token = session is not None and kind in (PrincipalKind.USER, PrincipalKind.ROOT)
+    is_token = session is not None and kind in WITH_LONG_TERM_KEYS
     keys = _keys(ad_hoc)
     return PrincipalProfile(
         kind,
@@ -177,7 +177,7 @@ def _principal(
         identity_policies=own.identity,
         boundary=own.boundary,
         session_policies=own.session,
-        bounded=own.boundary is not None and kind in _CAN_BE_BOUNDED,
+        bounded=own.boundary is not None and kind in WITH_IDENTITY_POLICIES,
         scps=None if note else scps,
         scp_note=note,
     )
@@ -195,7 +195,7 @@ def _scp_note(kind: PrincipalKind, has_account: bool, scps: Levels | None) -> st
 def _keys(ad_hoc: AdHocPrincipal) -> Keys:
     """Return the derived keys. Only the id of the account is known."""
     subject, kind, session = ad_hoc.subject, ad_hoc.kind, ad_hoc.session
-    if subject.account is None or kind in (PrincipalKind.OIDC, PrincipalKind.SAML):
+    if subject.account is None or kind in PROVIDERS:
         return keys_without_account(kind, subject.text)
     own = session_keys(session, kind) if session else {MFA: FALSE} if kind in ROLES else {}
     shared = {"aws:principalaccount": single(subject.account), "aws:principalisawsservice": FALSE}
@@ -273,9 +273,9 @@ def _principal_policies(
         None if session is None else _policies(mode, session, PolicyKind.SESSION, "session_policies"),
     )
     if mode == "strict":
-        _check_layer(ad_hoc, bool(layers.identity), _IDENTITY, "identity_policies")
-        _check_layer(ad_hoc, layers.boundary is not None, _BOUNDARY, "permissions_boundary")
-        _check_layer(ad_hoc, layers.session is not None, _SESSION, "session_policies")
+        _check_layer(ad_hoc, bool(layers.identity), WITH_IDENTITY_POLICIES, "identity_policies")
+        _check_layer(ad_hoc, layers.boundary is not None, WITH_BOUNDARY, "permissions_boundary")
+        _check_layer(ad_hoc, layers.session is not None, WITH_SESSION_POLICIES, "session_policies")
     return layers
 
 

@@ -12,18 +12,16 @@ from typing import Any
 from fastiam.credentials import parameter_limits as limits
 from fastiam.credentials.errors import AuthenticationError, ValidationError
 from fastiam.credentials.results import Assertion, AssumedRole
-from fastiam.directory.principal_refs import parse_principal
+from fastiam.directory.principal_refs import PROVIDER_CALLS, parse_principal
 from fastiam.model.arn import split_arn
 from fastiam.model.key_registry import fold
-from fastiam.model.profile import PrincipalKind
 from fastiam.model.request import shorten
 from fastiam.policy.principals import WEB_PROVIDERS
 from fastiam.sts.authorization import ASSUME_ROLE, SET_SOURCE, TAG_SESSION, AuthorizationRequest, require, role_actions
 from fastiam.sts.roles import RoleRequest, call_context, draft_session, issue_session
 from fastiam.sts.session_issuer import Issuer, PolicyText
 
-SAML, OIDC = "sts:AssumeRoleWithSAML", "sts:AssumeRoleWithWebIdentity"
-_PROVIDERS = {SAML: PrincipalKind.SAML, OIDC: PrincipalKind.OIDC}
+SAML, OIDC = PROVIDER_CALLS
 _ANYWHERE, _EC2 = "rolesanywhere.amazonaws.com", "ec2.amazonaws.com"
 RESERVED = "AWSReservedSSO_"  # roles that no SAML call gives out (7.1)
 _KEPT_OF_SAML: tuple[str, ...] = ("saml:namequalifier", "saml:sub", "saml:sub_type")  # S43, 5.3
@@ -72,7 +70,8 @@ def require_provider(issuer: Issuer, call: str, provider: str, role: str) -> Non
     ValidationError: not an identity provider, or one of the other call.
     AuthenticationError: the provider does not exist in the account of the role.
     """
-    if parse_principal(provider, call).kind is not _PROVIDERS[call] or not (provider in WEB_PROVIDERS or split_arn(provider)):
+    kind = parse_principal(provider, call).kind
+    if kind is not PROVIDER_CALLS[call] or not (provider in WEB_PROVIDERS or split_arn(provider)):
         raise ValidationError(f"`{shorten(provider)}` is not an identity provider for `{call}`", rule="3.1")
     partition, account = role.split(":")[1], role.split(":")[4]
     if provider in WEB_PROVIDERS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,3 +55,18 @@ def test_package_below_the_kernels_imports_none(package: str) -> None:
     for path in [place] if place.is_file() else place.rglob("*.py"):
         modules = re.findall(r"^\s*(?:from|import) fastiam\.(\w+)", path.read_text(), re.M)
         assert not {"kernel", "_core"} & {*modules}, path
+
+
+def kinds_in(node: ast.AST) -> int:
+    """How many members of `PrincipalKind` a tuple, set or list names."""
+    elements = node.elts if isinstance(node, (ast.Tuple, ast.Set, ast.List)) else []
+    owners = [each.value for each in elements if isinstance(each, ast.Attribute)]
+    return sum(isinstance(owner, ast.Name) and owner.id == "PrincipalKind" for owner in owners)
+
+
+def test_tables_of_principal_kinds_are_only_in_the_model() -> None:
+    """The specification evaluator has its own, because it judges the others."""
+    own = {PACKAGE / "model" / "profile.py", *(PACKAGE / "spec").rglob("*.py")}
+    trees = {path: ast.parse(path.read_text()) for path in set(PACKAGE.rglob("*.py")) - own}
+    assert [f"{path.name}:{node.lineno}" for path, tree in trees.items() for node in ast.walk(tree) if kinds_in(node) > 1] == []
+    assert any(kinds_in(node) > 1 for node in ast.walk(ast.parse((PACKAGE / "model" / "profile.py").read_text())))
