@@ -1,14 +1,16 @@
 """Fuzzing of all that reads input of outside identities: `python tests/tools/fuzz_readers.py --minutes 5`.
 
-Three targets, one process each: `saml` (responses and metadata), `oidc` (tokens, JWKS and discovery) and `certificates`
-(requests of CreateSession, certificates, revocation lists). An input is a letter for its kind and the input itself. A finding is
+Four targets, one process each: `saml` (responses, encrypted ones too, and metadata), `oidc` (tokens, JWKS and discovery),
+`cognito` (tokens of user pools and identity pools) and `certificates` (requests of CreateSession, certificates, revocation
+lists). An input is a letter for its kind and the input itself. A finding is
 
 - an exception that is not in the documented tree of errors,
 - more than a second of CPU time for one input, of up to 1 MB,
 - an accepted mutation: an input that verifies, and whose signed content is not that of a seed.
 
 The first finding of a target ends it; the input is in `build/fuzz/`, the exit code is 1. Keys are new in each process. Kinds
-whose input the target signs itself (`S`, `H`, `P`, `J`, `E`) reach what is read behind a signature, and may be accepted.
+whose input the target signs or encrypts itself (`S`, `D`, `H`, `P`, `J`, `E`) reach what is read behind a signature, and may be
+accepted.
 Needs `pip install 'fastiam[fuzz]'`.
 """
 
@@ -20,9 +22,6 @@ import json
 import random
 import subprocess
 import sys
-import time
-import traceback
-from abc import ABC, abstractmethod
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,69 +29,29 @@ from typing import Any
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
-MAX_SECONDS, MAX_LENGTH = 1.0, 1_000_000  # of CPU time, and of bytes
-INSTRUMENTED = ["fastiam.federation", "fastiam.rolesanywhere", "signxml", "jwt"]
+from fuzz_cognito import Cognito  # noqa: E402
+from fuzz_target import Target, require  # noqa: E402
 
-
-class FindingError(Exception):
-    """A result that the fuzzer searches for."""
-
-
-class Target(ABC):
-    """One reader with its seeds. `forms` says how each kind of input is mutated: `xml`, `json`, `der` or `bytes`."""
-
-    forms: dict[str, str]
-    seeds: list[bytes]
-
-    @abstractmethod
-    def read(self, kind: str, data: bytes) -> bool:
-        """Whether an input is accepted. A refusal raises."""
-
-    def __call__(self, data: bytes) -> bool:
-        """Whether an input is accepted; False for a refusal.
-
-        Raises
-        ------
-        FindingError: what must not be.
-        """
-        from fastiam.federation.xml_reading import XmlError
-        from fastiam.sts import StsError
-
-        kind = chr(data[0]) if data else ""
-        if kind not in self.forms:
-            return False
-        began = time.process_time()
-        try:
-            is_accepted = self.read(kind, data[1:])
-        except (StsError, XmlError):
-            is_accepted = False
-        except (FindingError, KeyboardInterrupt, SystemExit):
-            raise
-        except BaseException as error:  # panics of Rust code are not of `Exception`
-            raise FindingError(f"not a documented error:\n{''.join(traceback.format_exception(error))}") from error
-        took = time.process_time() - began
-        if took > MAX_SECONDS:
-            raise FindingError(f"{took:.1f} s for {len(data):,} bytes")
-        return is_accepted
-
-
-def require(is_true: bool, what: str) -> None:
-    """Report an accepted mutation."""
-    if not is_true:
-        raise FindingError(f"accepted mutation: {what}")
+MAX_LENGTH = 1_000_000  # bytes
+INSTRUMENTED = ["fastiam.federation", "fastiam.rolesanywhere", "fastiam.cognito", "signxml", "jwt"]
 
 
 class Saml(Target):
-    """`R` a response as XML, `T` as base64, `S` an assertion that is signed here, `M` metadata."""
+    """`R` a response as XML, `T` as base64, `S` an assertion that is signed here, `M` metadata.
 
-    forms = {"R": "xml", "T": "bytes", "S": "xml", "M": "xml"}
+    `X` is a response with an encrypted assertion, and `D` an assertion that is encrypted here.
+    """
+
+    forms = {"R": "xml", "T": "bytes", "S": "xml", "M": "xml", "X": "xml", "D": "xml"}
 
     def __init__(self) -> None:
         import saml_world as saml
         from lxml import etree
 
         self.world = saml.SamlWorld({"skew": 60})
-        self.world.federation.saml_providers.create(saml.A, "Elliptic", saml.metadata(saml.ec_key().text))
+        providers = self.world.federation.saml_providers
+        providers.create(saml.A, "Elliptic", saml.metadata(saml.ec_key().text))
+        providers.update(saml.CORP, encryption="Allowed", add_private_key=saml.rsa_key("sp").pem)
         trees = [saml.response_tree(signed=signed) for signed in (["assertion"], ["response"], ["assertion", "response"])]
         trees.append(
             saml.response_tree(attributes={"PrincipalTag:team": ["blue"], "TransitiveTagKeys": ["team"], "mail": ["a@b", "c"]})
@@ -105,8 +64,16 @@ class Saml(Target):
         metadata = [saml.metadata(), saml.metadata(saml.ec_key().text, attributes='validUntil="2030-01-01T00:00:00Z"')]
         self.seeds = [b"R" + text for text in texts] + [b"T" + base64.b64encode(text) for text in texts]
         self.seeds += [b"S" + assertion] + [b"M" + text.encode() for text in metadata]
-        self.results = [self._verified(base64.b64encode(text).decode()) for text in texts]
-        self.signed = {form for text in texts for form in self._signed(text)}
+        sealed = [
+            saml.response_tree(encrypt={}),
+            saml.response_tree(signed=["response"], encrypt={"content": "aes128-cbc", "transport": "oaep-sha256"}),
+            saml.response_tree(signed=["assertion", "response"], encrypt={"beside": True}),
+        ]
+        encrypted = [etree.tostring(tree) for tree in sealed]
+        own = etree.tostring(saml.sign(etree.fromstring(assertion)))
+        self.seeds += [b"X" + text for text in encrypted] + [b"D" + assertion, b"D" + own]
+        self.results = [self._verified(base64.b64encode(text).decode()) for text in (*texts, *encrypted)]
+        self.signed = {form for text in (*texts, *encrypted, own) for form in self._signed(text)}
 
     def _verified(self, text: str) -> Any:
         import saml_world as saml
@@ -146,12 +113,29 @@ class Saml(Target):
             except Exception:  # what cannot be signed is not an input
                 return False
             return bool(self._verified(base64.b64encode(data).decode()))
-        text = base64.b64encode(data).decode() if kind == "R" else data.decode("utf-8", "surrogateescape")
+        if kind == "D":
+            return self._read_encrypted(data)
+        text = data.decode("utf-8", "surrogateescape") if kind == "T" else base64.b64encode(data).decode()
         result = self._verified(text)
         require(result in self.results, "the assertion is none of the seeds")
         signed = self._signed(base64.b64decode("".join(text.split())))
-        require(bool(signed) and set(signed) <= self.signed, "the signed XML is none of the seeds")
+        is_visible = bool(signed) or kind == "X"  # the only signature may be in the ciphertext
+        require(is_visible and set(signed) <= self.signed, "the signed XML is none of the seeds")
         return True
+
+    def _read_encrypted(self, plain: bytes) -> bool:
+        """Bytes in place of an assertion, encrypted in one of three ways; two of them have a signed Response."""
+        import saml_world as saml
+        from lxml import etree
+
+        is_signed, content = [(False, "aes256-gcm"), (True, "aes256-gcm"), (True, "aes256-cbc")][len(plain) % 3]
+        assertion = saml.encrypted(plain, saml.rsa_key("sp").private.public_key(), content=content)
+        response = etree.fromstring(saml.response_text(saml.START, etree.tostring(assertion).decode()))
+        made = self._verified(base64.b64encode(etree.tostring(saml.sign(response) if is_signed else response)).decode())
+        signed = self._signed(plain)
+        require(is_signed or bool(signed), "an assertion that nothing signs")
+        require(set(signed) <= self.signed, "the signed XML is none of the seeds")
+        return bool(made)
 
 
 class Oidc(Target):
@@ -395,7 +379,7 @@ class _Encoded:
         self.der = der
 
 
-TARGETS: dict[str, type[Target]] = {"saml": Saml, "oidc": Oidc, "certificates": Certificates}
+TARGETS: dict[str, type[Target]] = {"saml": Saml, "oidc": Oidc, "cognito": Cognito, "certificates": Certificates}
 
 
 def mutator(target: Target) -> Any:
@@ -445,6 +429,7 @@ def fuzz(name: str, minutes: float, folder: Path) -> None:
 
     warnings.simplefilter("ignore")
     with atheris.instrument_imports(include=INSTRUMENTED):
+        import fastiam.cognito
         import fastiam.federation
         import fastiam.rolesanywhere  # noqa: F401
     target = TARGETS[name]()

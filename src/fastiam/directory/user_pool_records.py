@@ -311,7 +311,7 @@ class Provider:
 
 @dataclass(frozen=True, slots=True)
 class ProviderSecret:
-    """The client secret at an OIDC provider, or the key that decrypts SAML assertions; by `pool/unique id`."""
+    """The client secret at a provider, Apple's private key, or the key that decrypts SAML assertions; by `pool/unique id`."""
 
     sealed: bytes = field(repr=False)
 

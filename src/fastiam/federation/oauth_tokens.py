@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
+from fastiam.credentials.secret import Secret
 from fastiam.federation.errors import CommunicationError, ExpiredTokenError, IdentityTokenError, RejectedClaimError
 from fastiam.federation.fetch import Fetch, FetchError, FetchLimits
 from fastiam.federation.oidc_token import MAX_SUBJECT, has_control
@@ -83,8 +84,8 @@ def facebook_checker(app_token: str, fetch: Fetch) -> TokenChecker:
     """A checker of Facebook's access tokens. `app_token` is the app's own access token, the credential of the request."""
 
     def check(token: str, now: datetime) -> AccessToken:
-        query = urlencode({"input_token": token, "access_token": app_token})
-        answer = _read(fetch, f"https://graph.facebook.com/debug_token?{query}")
+        given = {"input_token": token, "access_token": app_token}
+        answer = _read(fetch, Secret(f"https://graph.facebook.com/debug_token?{urlencode(given)}"))
         data = answer.get("data")
         if not isinstance(data, dict) or data.get("is_valid") is not True:
             raise Rejected
@@ -103,7 +104,7 @@ def amazon_checker(fetch: Fetch) -> TokenChecker:
     """A checker of access tokens of Login with Amazon."""
 
     def check(token: str, now: datetime) -> AccessToken:
-        answer = _read(fetch, f"https://api.amazon.com/auth/o2/tokeninfo?{urlencode({'access_token': token})}")
+        answer = _read(fetch, Secret(f"https://api.amazon.com/auth/o2/tokeninfo?{urlencode({'access_token': token})}"))
         left = answer.get("exp")  # seconds that are left
         if answer.get("iss") != "https://www.amazon.com" or type(left) is not int or left > _MAX_LIFE:
             raise Rejected

@@ -5,59 +5,24 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from typing import Any
 
 from fastiam.directory.account_model import AccountModel
 from fastiam.directory.export import FORMAT, VERSION
-from fastiam.directory.identity_pool_records import (
-    CognitoIdentityProvider,
-    IdentityPool,
-    MappingRule,
-    PrincipalTagMap,
-    RoleMapping,
-)
+from fastiam.directory.identity_pool_records import IdentityPool
 from fastiam.directory.organization import POLICY_TYPES
-from fastiam.directory.records import (
-    SESSION_DURATION,
-    NotificationSetting,
-    RevocationList,
-    RolesAnywhereProfile,
-    TrustAnchor,
-    default_mappings,
-)
+from fastiam.directory.record_fields import POOL_PARTS, SECTIONS
+from fastiam.directory.records import RevocationList, RolesAnywhereProfile, TrustAnchor, default_mappings
 from fastiam.directory.stored_policies import FULL_ACCESS_ARN, StoredPolicy, is_managed_arn
 from fastiam.directory.unique_ids import NEW
+from fastiam.directory.user_pool_records import Pool, Provider
 from fastiam.model.policy import PolicyKind
 from fastiam.sources.located_values import LocatedValue
-from fastiam.sources.user_pools import add_user_pools
+from fastiam.sources.record_values import read_record, read_values
 
-_TOP = "format version accounts organization managed_policies groups users roles instance_profiles".split()
-_TOP += ["user_pools", "identity_pools"]
-_TOP += "saml_providers oidc_providers trust_anchors revocation_lists roles_anywhere_profiles resources endpoints".split()
-_ACCOUNT = "id partition name canonical_id scps rcps".split()
 _ORGANIZATION = "id root management_account organizational_units accounts delegated_administrators policy_types scps rcps".split()
-_MANAGED = "arn unique_id tags document versions default_version".split()
-_GROUP = "arn unique_id inline_policies attached_policies".split()
-_USER = "arn unique_id made_id tags groups inline_policies attached_policies permissions_boundary".split()
-_ROLE = "arn unique_id made_id tags inline_policies attached_policies permissions_boundary".split()
-_ROLE += "trust_policy max_session_duration".split()
-_INSTANCE_PROFILE = "arn unique_id role tags".split()
-_SAML, _OIDC = "arn metadata uuid encryption created tags".split(), "arn client_ids thumbprints keys created tags".split()
-_ANYWHERE = "arn name enabled created updated tags".split()
-_ANCHOR = [*_ANYWHERE, *"certificates acm_pca_arn crls_missing notification_settings".split()]
-_NOTIFICATION = "event enabled threshold channel".split()
-_CRL = [*_ANYWHERE, *"trust_anchor data".split()]
-_PROFILE = [*_ANYWHERE, *"role_arns session_policy managed_policy_arns duration_seconds accept_role_session_name".split()]
-_PROFILE += "require_instance_properties attribute_mappings".split()
-_IDENTITY_POOL = "id account name allow_unauthenticated_identities allow_classic_flow developer_provider_name roles".split()
-_IDENTITY_POOL += "supported_login_providers open_id_connect_provider_arns saml_provider_arns cognito_identity_providers".split()
-_IDENTITY_POOL += "role_mappings principal_tag_maps created tags".split()
-_USER_POOL_CLIENT = "provider_name client_id server_side_token_check".split()
-_ROLE_MAPPING, _RULE = "type ambiguous_role_resolution rules".split(), "claim match_type value role_arn".split()
-_TAG_MAP = "use_defaults principal_tags".split()
-_RESOURCE = "arn account tags restrict_public_buckets policies".split()
-_ENDPOINT = "id account gateway policies".split()
 
 
 def is_format(node: LocatedValue) -> bool:
@@ -67,66 +32,49 @@ def is_format(node: LocatedValue) -> bool:
 
 def read_policies(model: AccountModel, root: LocatedValue) -> None:
     """Read managed policies, after a check of the whole document."""
-    root.object(_TOP)
+    root.object(["format", "version", "organization", *SECTIONS])
     version = root.need("version")
     if str(version.value) != str(VERSION):
         raise version.error(f"version `{version.value}` of the format is not known", hint=f"this release reads version {VERSION}")
     for node in root.list_of("managed_policies"):
-        node.object(_MANAGED)
-        arn = node.need("arn").text()
-        default = node.text_of("default_version") or "v1"
+        known = [each for each in SECTIONS["managed_policies"].fields if each.field != "default"]
+        values = read_values(node, known, ["document", "default_version"])
+        arn, default = values["arn"], node.text_of("default_version") or "v1"
         if node.get("versions") is None and "document" not in node.object():
             raise node.error("`document` is missing")
         given = dict(node.need("versions").members()) if node.get("versions") else {default: node.document("document")}
         versions = {v: document.policy(model, PolicyKind.IDENTITY, arn, arn=arn) for v, document in given.items()}
         with node.writing(model):
-            model.add_managed_policy(
-                arn, versions=versions, default_version=default, unique_id=node.text_of("unique_id"), tags=_tags(node)
-            )
+            model.add_managed_policy(**values, versions=versions, default_version=default)
 
 
 def read_groups(model: AccountModel, root: LocatedValue) -> None:
     """Read groups with inline and attached policies."""
     for node in root.list_of("groups"):
-        node.object(_GROUP)
-        policies = _identity(model, node)
+        values, policies = _values(node, "groups"), _identity(model, node)
         with node.writing(model):
-            model.add_group(node.need("arn").text(), identity_policies=policies, unique_id=node.text_of("unique_id"))
+            model.add_group(values["arn"], identity_policies=policies, unique_id=values["unique_id"])
 
 
 def read_principals(model: AccountModel, root: LocatedValue) -> None:
     """Read accounts, users and roles. Trust policies are read later, because they can name other principals."""
     for node in root.list_of("accounts"):
-        node.object(_ACCOUNT)
+        values = _values(node, "accounts")
         with node.writing(model):
-            model.add_account(
-                node.need("id").text(),
-                name=node.text_of("name"),
-                canonical_id=node.text_of("canonical_id"),
-                partition="aws" if node.get("partition") is None else node.need("partition").text(),
-            )
-    for section, known in (("users", _USER), ("roles", _ROLE)):
+            model.add_account(**values)
+    for section in ("users", "roles"):
         for node in root.list_of(section):
-            node.object(known)
-            _add_principal(model, node)
+            _add_principal(model, node, _values(node, section))
 
 
-def _add_principal(model: AccountModel, node: LocatedValue) -> None:
+def _add_principal(model: AccountModel, node: LocatedValue, values: dict[str, Any]) -> None:
     policies, boundary = _identity(model, node), node.get("permissions_boundary")
+    values.pop("attached")  # is in `policies`
     limits = None
     if boundary is not None:
         limits = _several(model, boundary, PolicyKind.BOUNDARY, is_managed_arn, "permissions_boundary")
     with node.writing(model):
-        model.add_principal(
-            node.need("arn").text(),
-            identity_policies=policies,
-            permissions_boundary=limits,
-            tags=_tags(node),
-            unique_id=node.text_of("unique_id"),
-            made_id=node.flag_of("made_id"),
-            max_session_duration=node.whole_of("max_session_duration", SESSION_DURATION),
-            groups=[group.text() for group in node.list_of("groups")],
-        )
+        model.add_principal(**values, identity_policies=policies, permissions_boundary=limits)
 
 
 def read_trust(model: AccountModel, root: LocatedValue) -> None:
@@ -143,23 +91,26 @@ def read_trust(model: AccountModel, root: LocatedValue) -> None:
 def read_rest(model: AccountModel, root: LocatedValue) -> None:
     """Read instance profiles, providers, resources, endpoints, the organisation, and the paths of accounts."""
     for node in root.list_of("instance_profiles"):
-        node.object(_INSTANCE_PROFILE)
+        values = _values(node, "instance_profiles")
         with node.writing(model):
-            model.create_instance_profile(
-                node.need("arn").text(),
-                role=node.text_of("role"),
-                unique_id=node.text_of("unique_id"),
-                tags=_tags(node),
-            )
-    _add_providers(model, root)
+            model.create_instance_profile(**values)
+    for node in root.list_of("saml_providers"):
+        values = _values(node, "saml_providers")
+        with node.writing(model):
+            model.create_saml_provider(**values | {"uuid": values["uuid"] or NEW})
+    for node in root.list_of("oidc_providers"):
+        values = _values(node, "oidc_providers")
+        with node.writing(model):
+            model.create_oidc_provider(**values)
     _add_roles_anywhere(model, root)
-    add_user_pools(model, root)
-    _add_identity_pools(model, root)
+    _add_user_pools(model, root)
+    for node in root.list_of("identity_pools"):
+        pool = read_record(node, IdentityPool)  # providers and roles are checked when a login or a session is requested
+        with node.writing(model):
+            model.add_identity_pool(pool)
     for node in root.list_of("resources"):
-        node.object(_RESOURCE)
         _add_resource(model, node)
     for node in root.list_of("endpoints"):
-        node.object(_ENDPOINT)
         _add_endpoint(model, node)
     organization = root.get("organization")
     if organization is not None:
@@ -168,178 +119,62 @@ def read_rest(model: AccountModel, root: LocatedValue) -> None:
         _set_levels(model, node)
 
 
-def _add_providers(model: AccountModel, root: LocatedValue) -> None:
-    for node in root.list_of("saml_providers"):
-        node.object(_SAML)
-        with node.writing(model):
-            model.create_saml_provider(
-                node.need("arn").text(),
-                metadata=node.text_of("metadata") or "",
-                tags=_tags(node),
-                uuid=node.text_of("uuid") or NEW,
-                encryption=node.text_of("encryption") or "",
-                created=node.instant_of("created"),
-            )
-    for node in root.list_of("oidc_providers"):
-        node.object(_OIDC)
-        ids, prints = (
-            [item.text() for item in node.list_of("client_ids")],
-            [item.text() for item in node.list_of("thumbprints")],
-        )
-        with node.writing(model):
-            model.create_oidc_provider(
-                node.need("arn").text(),
-                client_ids=ids,
-                thumbprints=prints,
-                keys=node.text_of("keys") or "",
-                tags=_tags(node),
-                created=node.instant_of("created"),
-            )
+def _values(node: LocatedValue, section: str) -> dict[str, Any]:
+    return read_values(node, SECTIONS[section].fields)
 
 
 def _add_roles_anywhere(model: AccountModel, root: LocatedValue) -> None:
-    """Read trust anchors, then their revocation lists. Certificates are checked when a session is requested."""
-    for node in root.list_of("trust_anchors"):
-        node.object(_ANCHOR)
-        anchor = TrustAnchor(
-            **_common(node),
-            certificates=node.text_of("certificates") or "",
-            acm_pca_arn=node.text_of("acm_pca_arn") or "",
-            crls_missing=node.flag_of("crls_missing"),
-            notification_settings=tuple(map(_notification, node.list_of("notification_settings"))),
-        )
+    """Read trust anchors, then their revocation lists. Certificates are checked when a session is requested.
+
+    The directory takes the account from the ARN.
+    """
+    for kind in (TrustAnchor, RevocationList, RolesAnywhereProfile):
+        section = next(name for name, section in SECTIONS.items() if section.record is kind)
+        for node in root.list_of(section):
+            record = read_record(node, kind, account="")
+            mappings = node.get("attribute_mappings")
+            if mappings is not None:
+                mappings.object(list(default_mappings()))
+            with node.writing(model):
+                model.add_roles_anywhere(record)
+
+
+def _add_user_pools(model: AccountModel, root: LocatedValue) -> None:
+    """Read user pools. Their keys are made when they are needed."""
+    for node in root.list_of("user_pools"):
+        id_ = node.need("id").text()
+        account = model.tables.accounts.get(node.need("account").text())
+        partition = "aws" if account is None else account.partition
+        pool = read_record(node, Pool, POOL_PARTS, region=id_.partition("_")[0], partition=partition)
+        parts = [
+            read_record(
+                part, section.record, pool=id_, **({"unique_id": str(uuid.uuid4())} if section.record is Provider else {})
+            )
+            for name, section in POOL_PARTS.items()
+            for part in node.list_of(name)
+        ]
         with node.writing(model):
-            model.add_roles_anywhere(anchor)
-    for node in root.list_of("revocation_lists"):
-        node.object(_CRL)
-        named = node.need("trust_anchor").text()
-        crl = RevocationList(**_common(node), trust_anchor=named, data=node.text_of("data") or "")
-        with node.writing(model):
-            model.add_roles_anywhere(crl)
-    for node in root.list_of("roles_anywhere_profiles"):
-        node.object(_PROFILE)
-        profile = RolesAnywhereProfile(
-            **_common(node),
-            role_arns=_texts(node, "role_arns"),
-            session_policy=node.text_of("session_policy") or "",
-            managed_policy_arns=_texts(node, "managed_policy_arns"),
-            duration_seconds=node.whole_of("duration_seconds", SESSION_DURATION),
-            accept_role_session_name=node.flag_of("accept_role_session_name"),
-            require_instance_properties=node.flag_of("require_instance_properties"),
-            attribute_mappings=_mappings(node),
-        )
-        with node.writing(model):
-            model.add_roles_anywhere(profile)
+            model.add_user_pool(pool, parts)
 
 
-def _add_identity_pools(model: AccountModel, root: LocatedValue) -> None:
-    """Cognito identity pools. Providers and roles are checked when a login or a session is requested."""
-    for node in root.list_of("identity_pools"):
-        node.object(_IDENTITY_POOL)
-        created = node.instant_of("created")
-        if created is None:
-            raise node.error("`created` is missing")
-        pool = IdentityPool(
-            identity_pool_id=node.need("id").text(),
-            account=node.need("account").text(),
-            identity_pool_name=node.need("name").text(),
-            allow_unauthenticated_identities=node.flag_of("allow_unauthenticated_identities"),
-            created=created,
-            allow_classic_flow=node.flag_of("allow_classic_flow"),
-            supported_login_providers=_text_map(node, "supported_login_providers"),
-            developer_provider_name=node.text_of("developer_provider_name") or "",
-            open_id_connect_provider_arns=_texts(node, "open_id_connect_provider_arns"),
-            cognito_identity_providers=tuple(map(_user_pool_client, node.list_of("cognito_identity_providers"))),
-            saml_provider_arns=_texts(node, "saml_provider_arns"),
-            identity_pool_tags=_tags(node),
-            roles=_text_map(node, "roles"),
-            role_mappings={name: _role_mapping(each) for name, each in _members(node, "role_mappings")},
-            tag_maps={name: _tag_map(each) for name, each in _members(node, "principal_tag_maps")},
-        )
-        with node.writing(model):
-            model.add_identity_pool(pool)
-
-
-def _user_pool_client(node: LocatedValue) -> CognitoIdentityProvider:
-    node.object(_USER_POOL_CLIENT)
-    name, client = node.need("provider_name").text(), node.need("client_id").text()
-    return CognitoIdentityProvider(name, client, node.flag_of("server_side_token_check"))
-
-
-def _role_mapping(node: LocatedValue) -> RoleMapping:
-    node.object(_ROLE_MAPPING)
-    rules = []
-    for each in node.list_of("rules"):
-        each.object(_RULE)
-        rules.append(MappingRule(*(each.need(name).text() for name in _RULE)))
-    return RoleMapping(node.need("type").text(), node.need("ambiguous_role_resolution").text(), tuple(rules))
-
-
-def _tag_map(node: LocatedValue) -> PrincipalTagMap:
-    node.object(_TAG_MAP)
-    return PrincipalTagMap(node.flag_of("use_defaults"), _text_map(node, "principal_tags"))
-
-
-def _members(node: LocatedValue, name: str) -> list[tuple[str, LocatedValue]]:
-    found = node.get(name)
-    return [] if found is None else found.members()
-
-
-def _text_map(node: LocatedValue, name: str) -> dict[str, str]:
-    return {key: value.text() for key, value in _members(node, name)}
-
-
-def _common(node: LocatedValue) -> dict[str, Any]:
-    """Return the common fields of Roles Anywhere records. The directory takes the account from the ARN."""
-    return {
-        "arn": node.need("arn").text(),
-        "account": "",
-        "name": node.text_of("name") or "",
-        "enabled": node.flag_of("enabled"),
-        "tags": _tags(node),
-        "created": node.instant_of("created"),
-        "updated": node.instant_of("updated"),
-    }
-
-
-def _notification(node: LocatedValue) -> NotificationSetting:
-    node.object(_NOTIFICATION)
-    days = node.whole_of("threshold", 0) or None
-    return NotificationSetting(node.need("event").text(), node.flag_of("enabled"), days, node.text_of("channel"))
-
-
-def _mappings(node: LocatedValue) -> dict[str, tuple[str, ...]]:
-    found = node.get("attribute_mappings")
-    if found is None:
-        return default_mappings()
-    found.object(list(default_mappings()))
-    return {name: tuple(item.text() for item in items.items()) for name, items in found.members()}
-
-
-def _texts(node: LocatedValue, name: str) -> tuple[str, ...]:
-    return tuple(item.text() for item in node.list_of(name))
+def _new_id(kind: type) -> dict[str, str]:
+    return {"unique_id": str(uuid.uuid4())} if kind is Provider else {}
 
 
 def _add_resource(model: AccountModel, node: LocatedValue) -> None:
-    arn = node.need("arn").text()
+    values, given = _values(node, "resources"), node.get("policies")
+    arn = values["arn"]
     is_role = ":iam::" in arn and ":role/" in arn
-    given = node.get("policies")
     policies = None if given is None else _several(model, given, PolicyKind.TRUST if is_role else PolicyKind.RESOURCE, name=arn)
     with node.writing(model):
-        model.add_resource(
-            arn,
-            account=node.text_of("account"),
-            policy=policies,
-            tags=_tags(node),
-            restrict_public_buckets=node.flag_of("restrict_public_buckets"),
-        )
+        model.add_resource(**values, policy=policies)
 
 
 def _add_endpoint(model: AccountModel, node: LocatedValue) -> None:
-    id_, given = node.need("id").text(), node.get("policies")
-    policies = None if given is None else _several(model, given, PolicyKind.VPCE, name=id_)
+    values, given = _values(node, "endpoints"), node.get("policies")
+    policies = None if given is None else _several(model, given, PolicyKind.VPCE, name=values["id"])
     with node.writing(model):
-        model.add_endpoint(id_, policy=policies, account=node.text_of("account"), gateway=node.flag_of("gateway"))
+        model.add_endpoint(**values, policy=policies)
 
 
 def _set_organization(model: AccountModel, node: LocatedValue) -> None:
@@ -429,8 +264,3 @@ def _entry(model: AccountModel, node: LocatedValue, kind: PolicyKind, name: str)
         node.object(("name", "document"))
         return node.document("document").policy(model, kind, node.text_of("name") or name)
     return node.policy(model, kind, name)
-
-
-def _tags(node: LocatedValue) -> dict[str, str]:
-    found = node.get("tags")
-    return {key: value.text() for key, value in found.members()} if found else {}

@@ -159,38 +159,39 @@ class LocatedValue:
         found = self.get(name)
         return None if found is None else found.text()
 
-    def instant_of(self, name: str) -> datetime | None:
-        """Return the time of a member, ISO 8601 with a time zone, or None if it is absent."""
-        node = self.get(name)
-        if node is None:
-            return None
+    def instant(self) -> datetime:
+        """Return the value as a time, ISO 8601 with a time zone."""
         try:
-            instant = datetime.fromisoformat(node.text())
+            instant = datetime.fromisoformat(self.text())
         except ValueError:
             instant = None
         if instant is None or instant.tzinfo is None:
-            raise node.error("expected an instant", hint="use `2026-01-31T12:00:00+00:00`")
+            raise self.error("expected an instant", hint="use `2026-01-31T12:00:00+00:00`")
         return instant
+
+    def flag(self) -> bool:
+        """Return the value as a boolean."""
+        if not isinstance(self.value, bool):
+            raise self.error(f"expected true or false, not {_type_name(self.value)}")
+        return self.value
 
     def flag_of(self, name: str) -> bool:
         """Return the boolean of a member, False if it is absent."""
         found = self.get(name)
-        if found is None:
-            return False
-        if not isinstance(found.value, bool):
-            raise found.error(f"expected true or false, not {_type_name(found.value)}")
-        return found.value
+        return False if found is None else found.flag()
+
+    def whole(self) -> int:
+        """Return the value as a whole number."""
+        if not isinstance(self.value, Number) or not self.value.isdigit():
+            raise self.error(f"expected a whole number, not {_type_name(self.value)}")
+        if len(self.value) > _MAX_DIGITS:
+            raise self.error(f"a whole number has at most {_MAX_DIGITS} digits, not {len(self.value):,}")
+        return int(self.value)
 
     def whole_of(self, name: str, default: int) -> int:
         """Return the whole number of a member."""
         found = self.get(name)
-        if found is None:
-            return default
-        if not isinstance(found.value, Number) or not found.value.isdigit():
-            raise found.error(f"expected a whole number, not {_type_name(found.value)}")
-        if len(found.value) > _MAX_DIGITS:
-            raise found.error(f"a whole number has at most {_MAX_DIGITS} digits, not {len(found.value):,}")
-        return int(found.value)
+        return default if found is None else found.whole()
 
     # -- policies and writes ------------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ import json
 import types
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from dataclasses import MISSING, dataclass, is_dataclass
 from datetime import datetime
 from enum import Enum
 from typing import Any, Union, get_args, get_origin, get_type_hints
@@ -19,6 +19,7 @@ from weakref import WeakValueDictionary
 
 import orjson
 
+from fastiam.directory.record_fields import record_fields
 from fastiam.directory.stored_policies import StoredPolicy
 from fastiam.model.policy import PolicyKind
 
@@ -192,11 +193,9 @@ def _union(members: tuple[Any, ...], codec_of: Callable[[Any], FieldCodec]) -> F
 
 def _record(kind: type[Any], codec_of: Callable[[Any], FieldCodec]) -> FieldCodec:
     """The codec of a dataclass: its fields without default values."""
-    hints = get_type_hints(kind)
-    defaults = {f.name: f.default if f.default_factory is MISSING else f.default_factory() for f in fields(kind)}
-    codecs = {name: codec_of(hints[name]) for name in defaults}
-    writers = [(name, codec.write, defaults[name]) for name, codec in codecs.items()]
-    readers = {name: codec.read for name, codec in codecs.items()}
+    codecs = [(each, codec_of(each.type)) for each in record_fields(kind)]
+    writers = [(each.name, codec.write, each.default) for each, codec in codecs]
+    readers = {each.name: codec.read for each, codec in codecs}
 
     def write(record: Any) -> dict[str, Any]:
         values = ((name, write, getattr(record, name), default) for name, write, default in writers)

@@ -400,6 +400,24 @@ def test_token_with_other_claims_is_refused_even_if_well_signed(changes):
     assert_refused(world, forged(world, {"alg": "RS256", "kid": kid}, lambda text: sound.sign(text, private), **changes))
 
 
+def test_token_in_another_encoding_is_refused():
+    """One token has one text, so that logs and deny lists of applications can name it."""
+    world, letters = World(), "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    token = str(world.tokens()["AccessToken"])
+    last = letters[letters.index(token[-1]) ^ 1]  # bits that no octet takes
+    for other in (token + "=", token + "==", token[:-1] + last, token.replace(".", "=.", 1)):
+        assert_refused(world, other)
+    assert world.pools.get_user(access_token=token)["Username"] == "ana"
+
+
+@pytest.mark.parametrize("header", [{"crit": ["exp"]}, {"crit": ["b64"], "b64": True}, {"cty": "JWT"}])
+def test_token_with_a_header_that_changes_its_meaning_is_refused(header):
+    world = World()
+    kid, private = keys.signer(world.pools._state, world.pools._state.pool(POOL), "access")
+    sound = jwt.get_algorithm_by_name("RS256")
+    assert_refused(world, forged(world, {"alg": "RS256", "kid": kid, **header}, lambda text: sound.sign(text, private)))
+
+
 def test_token_of_another_pool_is_refused():
     world = World()
     made = world.pools.create_user_pool(pool_name="Other")["UserPool"]["Id"]

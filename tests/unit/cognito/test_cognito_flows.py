@@ -236,6 +236,15 @@ def test_second_version_of_pre_token_generation_changes_both_tokens():
     assert access["scope"] == "aws.cognito.signin.user.admin api/read"
 
 
+@pytest.mark.parametrize("value", [{1, 2}, float("nan"), b"x", "\ud800", json.loads("[" * 20 + "]" * 20)])
+def test_claim_that_no_token_can_have_is_refused(value):
+    details = {"accessTokenGeneration": {"claimsToAddOrOverride": {"tenant": value}}}
+    version = {"PreTokenGenerationConfig": {"LambdaArn": "my-PreTokenGeneration", "LambdaVersion": "V2_0"}}
+    trigger = {"PreTokenGeneration": responding(claimsAndScopeOverrideDetails=details)}
+    world = World(triggers=trigger, pool={"lambda_config": version})
+    assert code_of(world.password_sign_in) == "InvalidLambdaResponseException"
+
+
 def test_file_sender_appends_messages_that_only_the_owner_reads(tmp_path):
     world = World()
     path = tmp_path / "codes.jsonl"

@@ -14,7 +14,7 @@ import fastiam
 from fastiam import Directory
 from fastiam.cognito import UserPools
 from fastiam.cognito.user_pools import NotAuthorizedError
-from fastiam.directory.user_pool_export import PARTS, settings_of
+from fastiam.directory.record_fields import POOL_PARTS, format_fields
 from fastiam.directory.user_pool_records import Attribute, Client, PasswordRules, Pool, Provider, configuration_of
 from fastiam.sts import Keyring, StsError
 
@@ -70,13 +70,13 @@ def test_export_contains_no_user_key_or_secret():
     assert POOL in text and [secret for secret in secrets if secret in text] == []
 
 
-@pytest.mark.parametrize("kind", [Pool, PasswordRules, Attribute, *PARTS.values()])
+@pytest.mark.parametrize("kind", [Pool, PasswordRules, Attribute, *(part.record for part in POOL_PARTS.values())])
 def test_complete_directory_has_every_setting_of_user_pools(kind):
     """So that the tests of the format and of its schema see each of them."""
     pool = json.loads(everything().to_json())["user_pools"][0]
-    part = next((table for table, each in PARTS.items() if each is kind), None)
+    part = next((table for table, each in POOL_PARTS.items() if each.record is kind), None)
     found = pool[part][0] if part else {Pool: pool, PasswordRules: pool["password_policy"], Attribute: pool["schema"][0]}[kind]
-    assert {setting.name for setting in settings_of(kind)} == found.keys() - (PARTS.keys() if kind is Pool else set())
+    assert {each.name for each in format_fields(kind)} == found.keys() - (POOL_PARTS.keys() if kind is Pool else set())
 
 
 def test_pool_of_an_export_makes_new_keys_and_serves_users(tmp_path):

@@ -9,7 +9,7 @@ import json
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 from xml.sax.saxutils import quoteattr
@@ -22,13 +22,23 @@ from fastiam.cognito.user_pools.attributes import VERIFIABLE
 from fastiam.cognito.user_pools.federated_users import FederatedUsers
 from fastiam.cognito.user_pools.oauth import OAuthCalls
 from fastiam.cognito.user_pools.oauth_requests import OAuthAnswer, OAuthError, Parameters, read_parameters, read_request
-from fastiam.cognito.user_pools.providers import GOOGLE_ISSUER, sign_in_location
+from fastiam.cognito.user_pools.providers import sign_in_location
+from fastiam.cognito.user_pools.social import (
+    APPLE,
+    ISSUERS,
+    PROFILE_IDS,
+    SOCIAL,
+    apple_client_secret,
+    checker_of,
+    endpoints_of,
+)
 from fastiam.cognito.user_pools.state import Json, hidden_texts, millis_of
 from fastiam.credentials.errors import StsError
 from fastiam.credentials.secret import Secret, SecretBytes, takes_secrets
 from fastiam.directory.user_pool_records import Client, Pool, Provider, Spent
 from fastiam.federation.fetch import FetchError, FetchLimits, FetchResult
 from fastiam.federation.issuer_keys import IssuerKeys, KeySource, is_https
+from fastiam.federation.oauth_tokens import check_access_token
 from fastiam.federation.oidc_token import check_audience, check_times, read_audience, read_subject_claim, read_token
 from fastiam.federation.saml_assertion import REDEEM, Facts, read_facts_for
 from fastiam.federation.saml_attributes import read_all_attributes
@@ -72,8 +82,9 @@ class FederatedCalls(OAuthCalls, FederatedUsers):
             location = self._saml_request(pool, provider, host, content)
         else:
             content["nonce"] = self._state.new_id()
-            location = self._oidc_request(provider, host, content)
-        return OAuthAnswer(kind="redirect", location=location, browser=browser)
+            location = self._oauth_request(provider, host, content)
+        is_posted = provider.type in ("SAML", APPLE)
+        return OAuthAnswer(kind="redirect", location=location, browser=browser, browser_crosses_sites=is_posted)
 
     def _open_state(self, text: str, browser: str | None, kinds: tuple[str, ...]) -> tuple[Pool, Client, Provider, Json, Json]:
         """What a `state` is for: pool, client, provider, its content, and the authorization request (UP110).
@@ -106,10 +117,10 @@ class FederatedCalls(OAuthCalls, FederatedUsers):
         location = self._grant(pool, client, user, request, made)
         return OAuthAnswer(kind="redirect", location=location, cookie=self._cookie(pool, user, made))
 
-    # -- OIDC -------------------------------------------------------------------------------------------------------------
+    # -- OAuth 2.0 and OIDC ------------------------------------------------------------------------------------------------
 
     def _issuer(self, provider: Provider) -> str:
-        return GOOGLE_ISSUER if provider.type == "Google" else provider.details["oidc_issuer"]
+        return ISSUERS.get(provider.type) or provider.details["oidc_issuer"]
 
     def _get(self, url: str, rule: str, **options: Any) -> FetchResult:
         """One document of a provider."""
@@ -123,7 +134,9 @@ class FederatedCalls(OAuthCalls, FederatedUsers):
         return result
 
     def _endpoints(self, provider: Provider) -> dict[str, str]:
-        """The addresses of a provider: those given, else those of discovery."""
+        """The addresses of a provider: fixed ones, those given, else those of discovery."""
+        if provider.type in PROFILE_IDS:
+            return endpoints_of(provider)
         details = provider.details
         given = {name: details[name] for name in ("authorize_url", "token_url", "attributes_url", "jwks_uri") if name in details}
         if {"authorize_url", "token_url", "jwks_uri"} <= given.keys():
@@ -146,7 +159,7 @@ class FederatedCalls(OAuthCalls, FederatedUsers):
             raise refused("issuer_invalid", "WI40")
         return found | given
 
-    def _oidc_request(self, provider: Provider, host: str, content: Json) -> Secret:
+    def _oauth_request(self, provider: Provider, host: str, content: Json) -> Secret:
         address = self._endpoints(provider)["authorize_url"]
         query = {
             "response_type": "code",
@@ -154,13 +167,16 @@ class FederatedCalls(OAuthCalls, FederatedUsers):
             "redirect_uri": f"https://{host}/oauth2/idpresponse",
             "scope": provider.details["authorize_scopes"],
             "state": self._state.seal("state", content, STATE_SECONDS),
-            "nonce": content["nonce"],
         }
+        if provider.type not in PROFILE_IDS:
+            query["nonce"] = content["nonce"]
+        if provider.type == APPLE:
+            query["response_mode"] = "form_post"  # the only one that Apple has for scopes
         return Secret(f"{address}{'&' if '?' in address else '?'}{urlencode(query)}")
 
     @takes_secrets("browser", forms=("parameters",))
     def oauth_idp_response(self, parameters: Parameters, *, browser: str | None) -> OAuthAnswer:
-        """`/oauth2/idpresponse`: the answer of an OIDC provider, with `code` and `state`.
+        """`/oauth2/idpresponse`: the answer of a provider other than SAML, with `code` and `state`. Apple's comes as a POST.
 
         Raises
         ------
@@ -172,37 +188,68 @@ class FederatedCalls(OAuthCalls, FederatedUsers):
                 given = read_parameters(parameters)
             except OAuthError:
                 raise refused("form", "FD3") from None
-            kinds = ("OIDC", "Google")
-            pool, client, provider, state, request = self._open_state(given.get("state", ""), browser, kinds)
-            if "error" in given or "code" not in given or given.get("iss", self._issuer(provider)) != self._issuer(provider):
+            pool, client, provider, state, request = self._open_state(given.get("state", ""), browser, ("OIDC", *SOCIAL))
+            if "error" in given or "code" not in given:
+                raise refused("rejected", "4.18")
+            if provider.type not in PROFILE_IDS and given.get("iss", self._issuer(provider)) != self._issuer(provider):
                 raise refused("rejected", "4.18")
             try:
-                claims = self._oidc_claims(pool, provider, given["code"], state["nonce"])
+                claims = self._claims_of_code(pool, provider, given["code"], state["nonce"])
             except NotAuthorizedError:
                 raise
             except StsError as error:
-                self._state.warn(f"the ID token was not accepted: {error.message}")
+                self._state.warn(f"the token was not accepted: {error.message}")
                 raise refused("token_invalid", error.rule) from None
             return self._complete(pool, client, provider, claims["sub"], claims, state, request)
 
-    def _oidc_claims(self, pool: Pool, provider: Provider, code: str, nonce: str) -> Json:
-        """The claims of the ID token for a code, and of userInfo."""
+    def _claims_of_code(self, pool: Pool, provider: Provider, code: str, nonce: str) -> Json:
+        """The verified claims for a code; `sub` is the subject."""
         endpoints, now = self._endpoints(provider), self._state.now().replace(microsecond=0)
+        key, stored = f"{pool.id}/{provider.unique_id}", None
         form = {
             "grant_type": "authorization_code",
             "code": code,
             "redirect_uri": f"https://{self._host(pool)}/oauth2/idpresponse",
             "client_id": provider.details["client_id"],
         }
-        key = f"{pool.id}/{provider.unique_id}"
-        stored = self._state.tables.provider_secrets.get(key)
-        if stored is not None:
-            form["client_secret"] = self._state.opened("provider_secrets", key, stored.sealed).decode()
+        record = self._state.tables.provider_secrets.get(key)
+        if record is not None:
+            stored = Secret(self._state.opened("provider_secrets", key, record.sealed).decode())
+            form["client_secret"] = apple_client_secret(provider, stored, now) if provider.type == APPLE else stored
         body = SecretBytes(urlencode(form).encode())
         try:
             answer = hidden_texts(read_object(self._get(endpoints["token_url"], "4.18", form=body).body))
         except ValueError:
             raise refused("form", "4.18") from None
+        if provider.type in PROFILE_IDS:
+            return self._profile_claims(provider, endpoints, answer.get("access_token"), stored, now)
+        return self._oidc_claims(key, provider, endpoints, answer, nonce, now)
+
+    def _profile_claims(
+        self, provider: Provider, endpoints: Mapping[str, str], access: object, secret: Secret | None, now: datetime
+    ) -> Json:
+        """The profile of the user of an access token that was issued to us (3.7)."""
+        if not isinstance(access, str) or secret is None:
+            raise refused("form", "4.18")
+        found = check_access_token(checker_of(provider, secret, self._state.fetch), access, now)
+        if found.app_id != provider.details["client_id"]:
+            raise refused("token_invalid", "WI72")
+        profile = self._with_token(endpoints["attributes_url"], access)
+        if profile.get(PROFILE_IDS[provider.type]) != found.user_id:
+            raise refused("token_invalid", "4.18")
+        return {**profile, "sub": found.user_id}
+
+    def _with_token(self, url: str, access: str) -> Json:
+        """An object that a provider gives for an access token."""
+        try:
+            return read_object(self._get(url, "4.18", headers={"Authorization": Secret(f"Bearer {access}")}).body)
+        except ValueError:
+            raise refused("form", "4.18") from None
+
+    def _oidc_claims(
+        self, key: str, provider: Provider, endpoints: Mapping[str, str], answer: Json, nonce: str, now: datetime
+    ) -> Json:
+        """The claims of an ID token, and of userInfo."""
         text, access = answer.get("id_token"), answer.get("access_token")
         if not isinstance(text, str) or len(text) > 20_000:
             raise refused("form", "4.18")
@@ -218,11 +265,7 @@ class FederatedCalls(OAuthCalls, FederatedUsers):
         if claims.get("iss") != issuer or not hmac.compare_digest(str(claims.get("nonce")).encode(), nonce.encode()):
             raise refused("replayed", "4.18")
         if "attributes_url" in endpoints and isinstance(access, str):
-            headers = {"Authorization": Secret(f"Bearer {access}")}
-            try:
-                info = read_object(self._get(endpoints["attributes_url"], "4.18", headers=headers).body)
-            except ValueError:
-                raise refused("form", "4.18") from None
+            info = self._with_token(endpoints["attributes_url"], access)
             if info.get("sub") != subject:
                 raise refused("token_invalid", "4.18")
             for name in VERIFIABLE:

@@ -7,11 +7,10 @@ from dataclasses import replace
 
 from fastiam.cognito.errors import CognitoError
 from fastiam.cognito.user_pools.attributes import alias_kind, refused
+from fastiam.cognito.user_pools.social import SOCIAL
 from fastiam.cognito.user_pools.state import PoolState
 from fastiam.directory.user_pool_records import Pool, User
 from fastiam.model.key_registry import fold
-
-SOCIAL = ("Facebook", "Google", "LoginWithAmazon", "SignInWithApple")
 
 
 def check_name(state: PoolState, pool: Pool, name: str) -> None:

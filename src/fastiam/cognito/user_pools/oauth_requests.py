@@ -46,7 +46,9 @@ class OAuthAnswer:
     request : opaque text that the form of a page sends back.
     browser : value of a cookie that binds the request to this browser; None leaves the cookie as it is.
     cookie : value of the session cookie of an hour, "" to clear it; None leaves it as it is. Both cookies are `HttpOnly`,
-        `Secure` and `SameSite=Lax`.
+        `Secure` and `SameSite=Lax`, except as the next attribute says.
+    browser_crosses_sites : the cookie of `browser` is `SameSite=None`: the provider lets the browser post its answer from its
+        own site (SAML, Apple), and other cookies are not sent with that.
     challenge : `ChallengeName`, `ChallengeParameters` and `Session`, as the API has them.
     """
 
@@ -56,6 +58,7 @@ class OAuthAnswer:
     request: Secret | None = None
     browser: Secret | None = None
     cookie: Secret | None = None
+    browser_crosses_sites: bool = False
     challenge: Json = field(default_factory=dict, repr=False)
 
 

@@ -66,8 +66,9 @@ def hide(value: Any, shape_name: str) -> Any:
             return hidden(value)
         if isinstance(value, Mapping):
             return {key: hidden(item) if isinstance(item, str) else item for key, item in value.items()}
-    if shape_name == "ProviderDetailsType" and isinstance(value, Mapping):  # AWS does not mark its one secret
-        return {key: hidden(item) if key == "client_secret" and isinstance(item, str) else item for key, item in value.items()}
+    if shape_name == "ProviderDetailsType" and isinstance(value, Mapping):  # AWS does not mark its secrets
+        secrets = ("client_secret", "private_key")
+        return {key: hidden(item) if key in secrets and isinstance(item, str) else item for key, item in value.items()}
     if shape["type"] == "list" and isinstance(value, (list, tuple)):
         return [hide(item, shape["member"]) for item in value]
     if shape["type"] == "structure" and isinstance(value, Mapping):

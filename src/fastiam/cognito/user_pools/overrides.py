@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from fastiam.cognito.user_pools.state import Json, PoolState
 from fastiam.cognito.user_pools.triggers import attributes_of, invalid_response, run_trigger
 from fastiam.directory.user_pool_records import Client, Pool, User
+from fastiam.federation.strict_json import read_object
 
 PROTECTED = frozenset(
     "acr amr aud at_hash auth_time azp cognito:username client_id device_key event_id exp iat identities iss jti nbf nonce "
@@ -111,6 +113,8 @@ def _changed(state: PoolState, claims: Json, details: Mapping[str, Any], *, only
     for claim, value in added.items():
         if not isinstance(claim, str) or (only_text and not isinstance(value, str)):
             raise invalid_response(_TRIGGER, "a claim is not text")
+        if not _is_json(claim, value):
+            raise invalid_response(_TRIGGER, f"the claim `{claim[:64]}` is not a JSON value as tokens can have it")
         if is_protected(claim):
             state.warn(f"{_TRIGGER} cannot change the claim `{claim[:64]}`")
         else:
@@ -121,6 +125,15 @@ def _changed(state: PoolState, claims: Json, details: Mapping[str, Any], *, only
         else:
             result.pop(claim, None)
     return result
+
+
+def _is_json(claim: str, value: object) -> bool:
+    """Whether a token with this claim can be read again."""
+    try:
+        read_object(json.dumps({claim: value}, allow_nan=False).encode())
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
 
 
 def _with_scopes(state: PoolState, claims: Json, details: Mapping[str, Any]) -> Json:

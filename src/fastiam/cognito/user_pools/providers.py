@@ -16,6 +16,7 @@ from fastiam.cognito.errors import CognitoError
 from fastiam.cognito.user_pools.attributes import schema_of
 from fastiam.cognito.user_pools.calls import Calls, with_token
 from fastiam.cognito.user_pools.operations import operation
+from fastiam.cognito.user_pools.social import AMAZON, APPLE, FACEBOOK, GOOGLE, SOCIAL, check_details
 from fastiam.cognito.user_pools.state import Json
 from fastiam.credentials.secret import Secret
 from fastiam.directory.user_pool_records import ENCRYPTION_CERTIFICATE, Identity, Pool, Provider, ProviderSecret
@@ -26,18 +27,28 @@ from fastiam.federation.xml_reading import XmlError
 from fastiam.model.key_registry import fold
 
 SUBJECT = "Cognito_Subject"
-GOOGLE_ISSUER = "https://accounts.google.com"
 REFETCH = timedelta(hours=6)
 MAX_LINKS, MAX_METADATA = 5, 131_072
-_SECRETS = ("client_secret",)
+_SECRETS = ("client_secret", "private_key")  # a provider has one of them at most
 _OIDC = ("client_id", "client_secret", "authorize_scopes")
 _ENDPOINTS = ("authorize_url", "token_url", "attributes_url", "jwks_uri")
-_DETAILS = {
+_DETAILS: dict[str, set[str]] = {
     "OIDC": {*_OIDC, *_ENDPOINTS, "oidc_issuer", "attributes_request_method", "attributes_url_add_attributes"},
-    "Google": {*_OIDC},
+    GOOGLE: {*_OIDC},
+    FACEBOOK: {*_OIDC, "api_version"},
+    AMAZON: {*_OIDC},
+    APPLE: {"client_id", "team_id", "key_id", "private_key", "authorize_scopes"},
     "SAML": {"MetadataURL", "MetadataFile", "IDPSignout", "EncryptedResponses", "IDPInit"},
 }
-_REQUIRED = {"OIDC": {"client_id", "authorize_scopes", "oidc_issuer"}, "Google": {"client_id", "authorize_scopes"}, "SAML": set()}
+_REQUIRED: dict[str, set[str]] = {
+    "OIDC": {"client_id", "authorize_scopes", "oidc_issuer"},
+    GOOGLE: {"client_id", "authorize_scopes"},
+    FACEBOOK: {*_OIDC},
+    AMAZON: {*_OIDC},
+    APPLE: _DETAILS[APPLE],
+    "SAML": set(),
+}
+_FIXED = {"IDPSignout": "false", "attributes_request_method": "GET", "attributes_url_add_attributes": "false"}  # nothing else
 
 
 class ProviderCalls(Calls):
@@ -54,11 +65,11 @@ class ProviderCalls(Calls):
         attribute_mapping: Mapping[str, str] | None = None,
         idp_identifiers: Sequence[str] = (),
     ) -> Json:
-        """Let users of an outside provider sign in: `OIDC`, `Google` or `SAML`."""
+        """Let users of an outside provider sign in: `OIDC`, `SAML`, or a provider with fixed addresses, named like its type."""
         pool, now = self._state.pool(user_pool_id), self._state.now()
         if not 3 <= len(provider_name) <= 32 or "_" in provider_name or any(char.isspace() for char in provider_name):
             raise CognitoError("`ProviderName` has 3 to 32 characters without `_` and white space", rule="UP114")
-        if provider_type not in _DETAILS or (provider_name == "Google") is not (provider_type == "Google"):
+        if provider_type not in _DETAILS or (provider_name != provider_type and {provider_name, provider_type} & set(SOCIAL)):
             raise CognitoError(f"a provider `{provider_name}` of type {provider_type} is not supported", rule="4.18")
         provider = Provider(pool.id, provider_name, provider_type, self._state.new_id(), now, now)
         provider, secret = self._read_provider(pool, provider, provider_details, attribute_mapping, idp_identifiers)
@@ -90,21 +101,25 @@ class ProviderCalls(Calls):
     ) -> tuple[Provider, Secret | None]:
         """A provider with settings of a call, and its secret if there is a new one."""
         kind = provider.type
+        has_secret = f"{pool.id}/{provider.unique_id}" in self._state.tables.provider_secrets
         unknown, missing = details.keys() - _DETAILS[kind], _REQUIRED[kind] - details.keys()
+        missing -= set(_SECRETS if has_secret else ())
         if unknown or missing:
             what = f"`{min(unknown)}` is not supported" if unknown else f"`{min(missing)}` is missing"
             raise CognitoError(f"provider details: {what}", rule="4.18")
         for name in ("oidc_issuer", *_ENDPOINTS, "MetadataURL"):
             if name in details and not is_https(details[name]):
                 raise CognitoError(f"`{name}` must be an address with https", rule="4.18")
-        if details.get("IDPSignout", "false") != "false" or details.get("attributes_request_method", "GET") != "GET":
-            raise CognitoError("sign-out at the provider, and reading attributes by POST, are not supported", rule="4.18")
+        for name, value in _FIXED.items():
+            if details.get(name, value) != value:
+                raise CognitoError(f"provider details: `{name}` other than `{value}` is not supported", rule="4.18")
+        check_details(kind, details)
         schema = schema_of(pool)
         for name in mapping or ():
             if name != "username" and (name not in schema or not schema[name].mutable or name == "sub"):
                 raise CognitoError(f"the attribute `{name}` cannot be mapped: it must exist and be mutable", rule="UP111")
         kept = {name: value for name, value in details.items() if name not in (*_SECRETS, "MetadataFile")}
-        secret = Secret(details["client_secret"]) if "client_secret" in details else None
+        secret = next((Secret(details[name]) for name in _SECRETS if name in details), None)
         changed = replace(
             provider,
             details=kept,

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-import jwt
-
 from fastiam.cognito.errors import CognitoError, NotAuthorizedError
 from fastiam.cognito.user_pools.attempt import REFRESH
 from fastiam.cognito.user_pools.calls import Calls, parameter
@@ -147,7 +145,7 @@ class RefreshCalls(Calls):
             raise CognitoError(message, code="UnsupportedOperationException", rule="UP84")
         content = self._state.open("refresh", token)
         if content is None:
-            if is_own_jwt(self, token):
+            if self._tokens.read(token) is not None:
                 raise CognitoError("only refresh tokens can be revoked", code="UnsupportedTokenTypeException", rule="UP84")
             raise CognitoError("the token cannot be read", rule="UP84")
         if content["c"] != client.id:
@@ -180,12 +178,3 @@ class RefreshCalls(Calls):
         with self._state.transaction():
             self._sign_out(user)
         return {}
-
-
-def is_own_jwt(calls: Calls, token: str) -> bool:
-    """Whether a text is an ID or access token of a pool, by its key."""
-    try:
-        kid = jwt.get_unverified_header(token).get("kid") if len(token) <= 65_536 else None
-    except jwt.InvalidTokenError:
-        return False
-    return isinstance(kid, str) and calls._state.store.signing_key(kid) is not None
