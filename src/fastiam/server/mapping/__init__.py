@@ -5,7 +5,7 @@ principals only through `read_principal`, `role_session` and `EntityMapper` (G4)
 """
 
 from fastiam.server.mapping.entities import EntityMapper, Resource, Subject
-from fastiam.server.mapping.entity_types import EntityMapping, ResourceType, SubjectType
+from fastiam.server.mapping.entity_types import EntityMapping, ResourceSection, ResourceType, SubjectSection, SubjectType
 from fastiam.server.mapping.facts import (
     FactRules,
     Facts,
@@ -30,8 +30,10 @@ __all__ = [
     "KnownRecords",
     "MappingError",
     "Resource",
+    "ResourceSection",
     "ResourceType",
     "Subject",
+    "SubjectSection",
     "SubjectType",
     "Template",
     "check_asserted",

@@ -12,7 +12,7 @@ from fastiam.errors import RequestValueError
 from fastiam.model.arn import is_account
 from fastiam.model.key_registry import fold
 from fastiam.model.profile import ROLES
-from fastiam.model.request import ContextValue, canonical_text, check_resource
+from fastiam.model.request import canonical_text, check_resource
 from fastiam.model.session import Session
 from fastiam.server.identity import ASSERT_OWNER, ASSERT_SESSION, ASSERT_TAGS, Identity
 from fastiam.server.mapping.entity_types import BUILT_IN, EntityMapping, ResourceType, SubjectType
@@ -91,7 +91,7 @@ class EntityMapper:
     def _read_principal(self, type_: SubjectType | None, type_name: str, id_: str, at: str) -> PrincipalRef:
         if type_ is not None and type_.template is not None:
             if id_.startswith("arn:"):
-                if not type_.accepts_arn_ids:
+                if not type_.section.accept_arn_ids:
                     raise MappingError("unmapped_subject", "an id of this type is not an ARN", f"{at}.id")
                 ref = read_principal(id_, at=f"{at}.id")
                 self._check_kind(type_name, ref, at)
@@ -143,15 +143,18 @@ class EntityMapper:
             return subject
         if type_name == "session" and (type_ is None or type_.template is None):
             members = self._of_session(subject, ref, members, identity, now, at)
-        with_tags = type_ is not None and type_.with_tags
+        become = "context" if type_ is None else type_.properties
+        denies = type_ is not None and type_.section.on_conflict == "deny"
         for name, value in _values(members, at, subject.facts):
-            if with_tags:
-                self._state_tag(subject, name, value, identity, at, denies=type_ is not None and type_.denies_conflicts)
+            if become == "tags":
+                self._state_tag(subject, name, value, identity, at, denies)
+            elif become == "ignore":
+                subject.facts.ignored.append(f"{_place(at)}.properties.{name}")
             else:
                 _state(subject.facts, "authzen:subject/", name, value, at)
         return subject
 
-    def _state_tag(self, subject: Subject, name: str, value: Value, identity: Identity, at: str, *, denies: bool) -> None:
+    def _state_tag(self, subject: Subject, name: str, value: Value, identity: Identity, at: str, denies: bool) -> None:
         """A property as a tag of the principal: the record has the last word (G53)."""
         facts, place = subject.facts, f"{_place(at)}.properties.{name}"
         key = read_key(name, place, "aws:PrincipalTag/")
@@ -247,7 +250,7 @@ class EntityMapper:
         return found
 
     def _read_arn(self, type_: ResourceType | None, type_name: str, id_: str, at: str) -> str:
-        if type_ is not None and type_.template is not None and not (id_.startswith("arn:") and type_.accepts_arn_ids):
+        if type_ is not None and type_.template is not None and not (id_.startswith("arn:") and type_.section.accept_arn_ids):
             if id_.startswith("arn:"):
                 raise MappingError("unmapped_resource", "an id of this type is not an ARN", f"{at}.id")
             arn = type_.template.render({"id": id_, "type": type_name}, f"{at}.id")
@@ -257,7 +260,7 @@ class EntityMapper:
             except RequestValueError:
                 message = "the type of the resource has no template, and the id is not an ARN"
                 raise MappingError("unmapped_resource", message, f"{at}.id") from None
-        if type_ is not None and type_.is_known and not self.records.has_resource(arn):
+        if type_ is not None and type_.section.known and not self.records.has_resource(arn):
             raise MappingError("unknown_resource", "the resource has no record", f"{at}.id")
         return arn
 
@@ -276,7 +279,6 @@ class EntityMapper:
             return resource
         facts = resource.facts
         with_tags = ASSERT_TAGS in identity.scopes
-        stored: Mapping[str, ContextValue] | None = None
         for name, value in _values(properties, at, facts):
             if name == "account":
                 if ASSERT_OWNER not in identity.scopes:
@@ -286,10 +288,10 @@ class EntityMapper:
                 else:
                     resource.owner = value
             elif with_tags and type(value) is not list:
-                stored = self.records.resource_tags(arn) if stored is None else stored
                 place = f"{_place(at)}.properties"
                 key = read_key(name, place, "aws:ResourceTag/")
-                if key is None or not facts.state_tag(key, canonical_text(value, name), stored, f"$.{place}.{name}"):
+                text = canonical_text(value, name)
+                if key is None or not facts.state_tag(key, text, self.records.resource_tags(arn), f"$.{place}.{name}"):
                     facts.ignored.append(f"{place}.{name}")
             else:
                 _state(facts, "authzen:resource/", name, value, at)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final, Literal
+
+import msgspec
 
 from fastiam.directory.principal_refs import PrincipalRef
 from fastiam.errors import RequestValueError
@@ -31,45 +33,64 @@ BUILT_IN: Final[Mapping[str, frozenset[PrincipalKind]]] = {
 """The kinds of principals of built-in subject types (G50)."""
 
 
+class SubjectSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[authzen.subjects.TYPE]` of the configuration."""
+
+    principal: str | None = None
+    """Template of the principal's ARN (G51)."""
+    session_of: str | None = None
+    """ARN of the role whose sessions the subjects are; the id is the session's name (G54)."""
+    known: bool | None = None
+    """Whether all subjects have a record (G75). None: true with `principal`."""
+    accept_arn_ids: bool = False
+    """Whether an id that is an ARN is taken as it is, although there is a template (G76)."""
+    subject_properties: Literal["context", "tags", "ignore"] = "context"
+    """What properties become: keys `authzen:subject/P` or tags of the principal (G52, G53)."""
+    on_conflict: Literal["stored", "deny"] = "stored"
+    """Whether a property that contradicts the record is ignored, or denies."""
+
+
+class ResourceSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[authzen.resources.TYPE]` of the configuration."""
+
+    resource: str | None = None
+    """Template of the ARN."""
+    known: bool = False
+    accept_arn_ids: bool = False
+    action_prefix: str | None = None
+    """Service prefix of action names without a colon (G55)."""
+    actions: tuple[str, ...] = ()
+    """Action names that a search tries (G71)."""
+
+
 @dataclass(frozen=True, slots=True)
 class SubjectType:
-    """One subject type.
-
-    Attributes
-    ----------
-    template : makes the principal's ARN, or with `session_of` the session's name; None: ids are ARNs.
-    session_of : the role whose sessions the subjects are (G54).
-    is_known : whether all subjects have a record (G75).
-    accepts_arn_ids : whether an id that is an ARN is taken as it is, although there is a template (G76).
-    with_tags : whether properties are tags of the principal; else they are keys `authzen:subject/P` (G52, G53).
-    denies_conflicts : whether a property that contradicts the record denies; else the record wins.
-    """
+    """One subject type: its section, compiled. Without a template its ids are ARNs."""
 
     name: str
+    section: SubjectSection = SubjectSection()
     template: Template | None = None
     session_of: PrincipalRef | None = None
     is_known: bool = False
-    accepts_arn_ids: bool = False
-    with_tags: bool = False
-    denies_conflicts: bool = False
+
+    @property
+    def properties(self) -> Literal["context", "tags", "ignore"]:
+        """What properties become; tags if the subjects are sessions of a role (G54)."""
+        return "tags" if self.session_of is not None else self.section.subject_properties
 
 
 @dataclass(frozen=True, slots=True)
 class ResourceType:
-    """One resource type; attributes as of `SubjectType`.
-
-    Attributes
-    ----------
-    action_prefix : service prefix of action names without a colon (G55).
-    actions : action names that a search tries (G71).
-    """
+    """One resource type: its section, compiled. Without a template its ids are ARNs."""
 
     name: str
+    section: ResourceSection = ResourceSection()
     template: Template | None = None
-    is_known: bool = False
-    accepts_arn_ids: bool = False
-    action_prefix: str | None = None
-    actions: tuple[str, ...] = ()
+
+    @property
+    def action_prefix(self) -> str | None:
+        """Service prefix of action names without a colon."""
+        return self.section.action_prefix
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,36 +104,48 @@ class EntityMapping:
     services: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, section: Mapping[str, Any], *, at: str = "authzen", has_directory: bool = True) -> EntityMapping:
-        """Read `subjects`, `resources`, `actions`, `context`, `allow_now` and `services` of a section; others are not read.
+    def of(
+        cls,
+        subjects: Mapping[str, SubjectSection] = {},
+        resources: Mapping[str, ResourceSection] = {},
+        actions: Mapping[str, str] = {},
+        context: Mapping[str, str] = {},
+        *,
+        allow_now: bool = False,
+        services: Collection[str] = (),
+        has_directory: bool = True,
+        at: str = "authzen",
+    ) -> EntityMapping:
+        """Compile the tables of a section of the configuration.
 
         Parameters
         ----------
+        actions : action name -> IAM action.
+        context : member of a context -> condition key (G58).
+        allow_now : whether a context may set the time of the request.
+        services : service principals next to those of AWS (G4).
         has_directory : whether the source has records (G15); a type that is `known` needs them (G75).
+        at : name of the section.
 
         Raises
         ------
         SourceError: a template, name or value is wrong; `path` is the place in the configuration.
         """
-        subjects = {n: _subject(n, s, f"{at}.subjects.{n}") for n, s in _table(section, "subjects", at).items()}
-        resources = {n: _resource(n, s, f"{at}.resources.{n}") for n, s in _table(section, "resources", at).items()}
+        read_subjects = {name: _subject(name, one, f"{at}.subjects.{name}") for name, one in subjects.items()}
+        read_resources = {name: _resource(name, one, f"{at}.resources.{name}") for name, one in resources.items()}
         if not has_directory:
-            types: dict[str, Mapping[str, SubjectType | ResourceType]] = {"subjects": subjects, "resources": resources}
-            for kind, read in types.items():
-                for name, type_ in read.items():
-                    if type_.is_known:
-                        hint = "write `known = false`, or serve a folder or a store: a saved engine has no records"
-                        raise config_error(
-                            f"all of type `{name}` are known, but there is no directory", f"{at}.{kind}.{name}", hint
-                        )
-        actions = {n: _action(a, f"{at}.actions.{n}") for n, a in _table(section, "actions", at).items()}
-        rules = FactRules(
-            names=dict(_table(section, "context", at)),
-            bare=BARE,
-            reserved=RESERVED,
-            allow_now=_flag(section, "allow_now", False, at),
-        )
-        return cls(subjects, resources, actions, rules, frozenset(_texts(section, "services", at)))
+            known = [f"subjects.{name}" for name, one in read_subjects.items() if one.is_known]
+            known += [f"resources.{name}" for name, one in resources.items() if one.known]
+            if known:
+                raise config_error(
+                    "the type is `known`, but there is no directory with records",
+                    f"{at}.{known[0]}",
+                    "write `known = false`, or serve a folder or a store: a saved engine has no records",
+                )
+        for name, action in actions.items():
+            _action(action, f"{at}.actions.{name}")
+        rules = FactRules(dict(context), BARE, RESERVED, allow_now, f"{at}.context")
+        return cls(read_subjects, read_resources, dict(actions), rules, frozenset(services))
 
     def action_name(self, name: str, resource_type: ResourceType | None, at: str = "$.action.name") -> str:
         """The IAM action of an action name (G55).
@@ -133,56 +166,41 @@ class EntityMapping:
             raise MappingError("unmapped_action", "the name is not one literal action, such as `s3:GetObject`", at) from None
 
 
-def _subject(name: str, section: object, at: str) -> SubjectType:
-    values = _section(section, at, "principal", "session_of", "known", "accept_arn_ids", "subject_properties", "on_conflict")
-    template, role = None, None
-    if "principal" in values and "session_of" in values:
-        raise config_error("`principal` and `session_of` are both given", at, "keep one of them")
-    if "session_of" in values:
-        role = _principal(_text(values, "session_of", at), f"{at}.session_of")
+def _subject(name: str, section: SubjectSection, at: str) -> SubjectType:
+    if section.session_of is not None:
+        if section.principal is not None:
+            raise config_error("`principal` and `session_of` are both given", at, "keep one of them")
+        if section.known:
+            raise config_error("sessions have no records", f"{at}.known", "leave `known` out")
+        role = _principal(section.session_of, f"{at}.session_of")
         if role.kind not in BUILT_IN["role"] or role.session:
             raise config_error(f"`{role.text}` is not a role", f"{at}.session_of", "write the ARN of a role")
-        template = Template("{id}", _PLACEHOLDERS, at)
-    elif "principal" in values:
-        template = _id_template(values["principal"], f"{at}.principal")
-        _principal(template.sample(), f"{at}.principal")
-    known = _flag(values, "known", template is not None and role is None, at)
-    if known and role is not None:
-        raise config_error("sessions have no records", f"{at}.known", "leave `known` out")
-    properties = _choice(values, "subject_properties", ("context", "tags"), at)
-    return SubjectType(
-        name,
-        template,
-        role,
-        known,
-        _flag(values, "accept_arn_ids", False, at),
-        properties == "tags" or role is not None,
-        _choice(values, "on_conflict", ("stored", "deny"), at) == "deny",
-    )
+        return SubjectType(name, section, Template("{id}", _PLACEHOLDERS, at), role)
+    if section.principal is None:
+        return SubjectType(name, section, is_known=bool(section.known))
+    template = _id_template(section.principal, f"{at}.principal")
+    _principal(template.sample(), f"{at}.principal")
+    return SubjectType(name, section, template, is_known=section.known is not False)
 
 
-def _resource(name: str, section: object, at: str) -> ResourceType:
-    values = _section(section, at, "resource", "known", "accept_arn_ids", "action_prefix", "actions")
+def _resource(name: str, section: ResourceSection, at: str) -> ResourceType:
     template = None
-    if "resource" in values:
-        template = _id_template(values["resource"], f"{at}.resource")
+    if section.resource is not None:
+        template = _id_template(section.resource, f"{at}.resource")
         try:
             check_resource(template.sample())
         except RequestValueError as error:
             raise config_error(error.message, f"{at}.resource", error.hint) from None
-    prefix = values.get("action_prefix")
+    prefix = section.action_prefix
     if prefix is not None:
         _action(f"{prefix}:x", f"{at}.action_prefix")
-    actions = _texts(values, "actions", at)
-    for action in actions:
+    for action in section.actions:
         if ":" in action or prefix is not None:
             _action(action if ":" in action else f"{prefix}:{action}", f"{at}.actions")
-    return ResourceType(
-        name, template, _flag(values, "known", False, at), _flag(values, "accept_arn_ids", False, at), prefix, tuple(actions)
-    )
+    return ResourceType(name, section, template)
 
 
-def _id_template(text: object, at: str) -> Template:
+def _id_template(text: str, at: str) -> Template:
     template = Template(text, _PLACEHOLDERS, at)
     if "id" not in template.names:
         raise config_error(f"`{template.text}` has no `{{id}}`", at, "all ids would be one")
@@ -196,55 +214,8 @@ def _principal(text: str, at: str) -> PrincipalRef:
         raise config_error(error.message, at, "write the ARN of a user, role or session") from None
 
 
-def _action(value: object, at: str) -> str:
+def _action(value: str, at: str) -> str:
     try:
         return check_action(value)
     except RequestValueError as error:
         raise config_error(error.message, at, error.hint) from None
-
-
-# -- values of the configuration --------------------------------------------------------------------------------------
-
-
-def _table(section: Mapping[str, Any], name: str, at: str) -> Mapping[str, Any]:
-    value = section.get(name, {})
-    if not isinstance(value, Mapping):
-        raise config_error(f"`{name}` is not a table", f"{at}.{name}")
-    return value
-
-
-def _section(section: object, at: str, *names: str) -> Mapping[str, Any]:
-    if not isinstance(section, Mapping):
-        raise config_error("not a table", at)
-    for name in section:
-        if name not in names:
-            raise config_error(f"`{name}` is not a setting", f"{at}.{name}", f"use one of {', '.join(f'`{n}`' for n in names)}")
-    return section
-
-
-def _flag(section: Mapping[str, Any], name: str, default: bool, at: str) -> bool:
-    value = section.get(name, default)
-    if type(value) is not bool:
-        raise config_error(f"`{name}` is not a truth value", f"{at}.{name}", "write `true` or `false`")
-    return value
-
-
-def _text(section: Mapping[str, Any], name: str, at: str) -> str:
-    value = section[name]
-    if type(value) is not str:
-        raise config_error(f"`{name}` is not text", f"{at}.{name}")
-    return value
-
-
-def _texts(section: Mapping[str, Any], name: str, at: str) -> Sequence[str]:
-    value = section.get(name, [])
-    if type(value) is not list or not all(type(item) is str for item in value):
-        raise config_error(f"`{name}` is not a list of texts", f"{at}.{name}")
-    return value
-
-
-def _choice(section: Mapping[str, Any], name: str, choices: tuple[str, ...], at: str) -> str:
-    value = section.get(name, choices[0])
-    if value not in choices:
-        raise config_error(f"`{value}` is not a value of `{name}`", f"{at}.{name}", f"use one of {', '.join(map(repr, choices))}")
-    return str(value)

@@ -154,17 +154,19 @@ class FactRules:
     bare : prefix of the keys of other members without a colon, such as `authzen:context/`; None: they are ignored.
     reserved : prefixes of keys that the protocol itself makes; a context cannot state them.
     allow_now : whether `aws:CurrentTime` and `aws:EpochTime` set the time of the request.
+    at : place of `names` in the configuration.
     """
 
     names: Mapping[str, str] = field(default_factory=dict)
     bare: str | None = None
     reserved: tuple[str, ...] = ()
     allow_now: bool = False
+    at: str = "context"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "reserved", tuple(map(fold, self.reserved)))
         for name, key in self.names.items():
-            place = f"context.{name}"
+            place = f"{self.at}.{name}"
             read = read_key(key, place) if isinstance(key, str) and ":" in key else None
             if ":" in name or read is None:
                 raise config_error(f"`{name}` is not mapped to a condition key", place, 'write for example `ip = "aws:SourceIp"`')
@@ -182,12 +184,14 @@ class Facts:
     ignored : places of members that are not used, such as `context.aws:PrincipalTag/role`.
     now : the time of the request, if it may set one.
     unknown : keys that are declared unknown (D70).
+    reads_tags : whether the facts depend on the record of the resource.
     """
 
     context: dict[str, Any] = field(default_factory=dict)
     ignored: list[str] = field(default_factory=list)
     now: datetime | None = None
     unknown: tuple[str, ...] = ()
+    reads_tags: bool = False
     _names: dict[str, str] = field(default_factory=dict)
 
     def state(self, key: Key, value: Value, at: str) -> None:
@@ -223,7 +227,6 @@ class Facts:
 
 
 _NO_RULES: Final = FactRules()
-_NO_KEYS: Final[Keys] = {}
 
 
 def facts(
@@ -232,7 +235,7 @@ def facts(
     rules: FactRules = _NO_RULES,
     *,
     at: str = "context",
-    stored_tags: Keys = _NO_KEYS,
+    stored_tags: Callable[[], Keys] = dict,
 ) -> Facts:
     """Read a context that a request contains: the facts that this identity may state.
 
@@ -241,7 +244,7 @@ def facts(
     context : members of JSON: text, bool, int, float, None (absent), lists of these, objects (their members get dotted names).
     rules : of the protocol.
     at : place of the context in the request.
-    stored_tags : folded `aws:ResourceTag/*` keys of the resource's record, which replace stated ones.
+    stored_tags : gives the folded `aws:ResourceTag/*` keys of the resource's record, which replace stated ones.
 
     Raises
     ------
@@ -263,7 +266,14 @@ def facts(
 
 
 def _state(
-    found: Facts, identity: Identity, rules: FactRules, key: Key | None, name: str, value: Value, at: str, stored_tags: Keys
+    found: Facts,
+    identity: Identity,
+    rules: FactRules,
+    key: Key | None,
+    name: str,
+    value: Value,
+    at: str,
+    stored_tags: Callable[[], Keys],
 ) -> None:
     """Add one fact, or ignore it: what this identity may not state, and what no request can state."""
     scopes = identity.scopes
@@ -278,7 +288,11 @@ def _state(
         if found.now is not None and found.now != instant:
             raise MappingError("bad_value", "the time is stated twice with different values", place)
         found.now = instant
-    elif key.kind is not FactKind.TAG or ASSERT_TAGS not in scopes or not found.state_tag(key, value, stored_tags, place):
+    elif key.kind is FactKind.TAG and ASSERT_TAGS in scopes:
+        found.reads_tags = True
+        if not found.state_tag(key, value, stored_tags(), place):
+            found.ignored.append(f"{at}.{name}")
+    else:
         found.ignored.append(f"{at}.{name}")
 
 
