@@ -127,6 +127,26 @@ def test_calls_about_identities(call, pool):
     assert call("list-identities", "app") == []
 
 
+def test_calls_about_developer_identities(call, pool):
+    ids = [call("get-open-id-token-for-developer-identity", "app", user)["IdentityId"] for user in ("ana", "ben")]
+    assert call("lookup-developer-identity", "app", "--user", "ana")["IdentityId"] == ids[0]
+    assert call("merge-developer-identities", "app", "ben", "ana") == {"IdentityId": ids[0]}
+    shown = call("lookup-developer-identity", "app", "--identity", ids[0])
+    assert shown == {"IdentityId": ids[0], "DeveloperUserIdentifierList": ["ana", "ben"]}
+    assert call("unlink-developer-identity", "app", ids[0], "ben")["logins"] == ["login.app"]
+    assert call("lookup-developer-identity", "app", "--identity", ids[0])["DeveloperUserIdentifierList"] == ["ana"]
+    for arguments in (
+        ("lookup-developer-identity", "app", "--user", "ben"),
+        ("lookup-developer-identity", "app"),
+        ("merge-developer-identities", "app", "ben", "ana"),
+        ("unlink-developer-identity", "app", ids[0], "ben"),
+    ):
+        code, err = call(*arguments)
+        assert code == 1 and ("not found" in err or "give an identity" in err)
+    call("create", "plain", "--region", "eu-west-1", "--guests")
+    assert "no developer provider" in call("merge-developer-identities", "plain", "ben", "ana")[1]
+
+
 def test_credentials_go_to_a_file_of_the_owner(call, pool, capsys):
     guest = call("get-id", "app")["IdentityId"]
     assert run(["identity-pool", "get-credentials-for-identity", guest, "--out", "made.json"]) == 0

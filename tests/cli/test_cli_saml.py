@@ -13,6 +13,7 @@ from sts_fixture import A
 
 import fastiam
 from fastiam.cli.main import run
+from fastiam.directory.federation_records import FederationStore
 from fastiam.federation import Federation
 from fastiam.sts import STS, Keyring
 
@@ -71,3 +72,62 @@ def test_missing_extra_is_named(capsys, monkeypatch):
         monkeypatch.delitem(sys.modules, name)
     assert assume() == 1
     assert "pip install 'fastiam[federation]'" in capsys.readouterr().err
+
+
+# -- encrypted assertions -------------------------------------------------------------------------------------------------
+
+
+def provider(capsys, *arguments: str) -> dict[str, object]:
+    """The provider as a verb prints it."""
+    assert run(["saml-provider", *arguments, "--format", "json"]) == 0
+    printed: dict[str, object] = json.loads(capsys.readouterr().out)
+    return printed
+
+
+def test_provider_with_a_private_key_decrypts_assertions(capsys):
+    Path("meta.xml").write_text(metadata())
+    Path("key.pem").write_text(rsa_key("sp").pem)
+    made = provider(capsys, "create", "Corp2", "meta.xml", "--account", A, "--encryption", "Required", "--private-key", "key.pem")
+    assert made["encryption"] == "Required" and len(made["private_keys"]) == 1
+    assert "PRIVATE" not in json.dumps(made)
+    pair, recipient = f"{OPS},{CORP}2", f"https://signin.aws.amazon.com/saml/acs/{made['uuid']}"
+    changes = {"recipient": recipient, "destination": recipient, "roles": [pair]}
+    Path("response.txt").write_text(good(NOW, encrypt={}, **changes))
+    out = ["sts", "assume-role-with-saml", "--role-arn", OPS, "--principal-arn", CORP + "2", "--saml-assertion", "response.txt"]
+    assert run(out) == 0
+    assert json.loads(capsys.readouterr().out)["Version"] == 1
+
+
+def test_private_keys_of_a_provider_rotate(capsys):
+    Path("key.pem").write_text(rsa_key("sp2").pem)
+    (old,) = provider(capsys, "show", "Corp")["private_keys"]
+    both = provider(capsys, "set-encryption", "Corp", "--add-private-key", "key.pem")["private_keys"]
+    assert len(both) == 2 and old in both
+    (new,) = provider(capsys, "set-encryption", "Corp", "--remove-private-key", old)["private_keys"]
+    assert new in both and new != old
+    assert run(["saml-provider", "set-encryption", "Corp", "--remove-private-key", new]) == 1
+    assert "needs a private key" in capsys.readouterr().err
+    shown = provider(capsys, "set-encryption", "Corp", "--encryption", "off")
+    assert not shown.get("encryption") and "private_keys" in shown
+    assert "private_keys" not in provider(capsys, "set-encryption", "Corp", "--remove-private-key", new)
+
+
+def test_deleted_provider_takes_its_private_keys_along(capsys):
+    assert run(["saml-provider", "delete", "Corp"]) == 0
+    with fastiam.Directory.open("iam.db") as directory:
+        assert directory.join(FederationStore()).tables.saml_keys == {}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["--encryption", "Required"], "needs a private key"),
+        (["--private-key", "meta.xml"], "not an RSA key"),
+        (["--private-key", "absent.pem"], "absent.pem"),
+    ],
+)
+def test_wrong_encryption_of_a_new_provider_is_refused(arguments, why, capsys):
+    Path("meta.xml").write_text(metadata())
+    assert run(["saml-provider", "create", "New", "meta.xml", "--account", A, *arguments]) in (1, 3)
+    assert why in capsys.readouterr().err
+    assert run(["saml-provider", "show", "New"]) == 1

@@ -221,6 +221,8 @@ EXAMPLES: dict[str, list[tuple[str, dict[str, Any] | None]]] = {
         ("create corp meta.xml --tag a=b", {"arn": arn("saml-provider/corp"), "metadata": "<xml>\u00e9</xml>"}),
         ("create corp absent.xml", None),
         ("set-metadata corp read.json", {"metadata": READ}),
+        ("set-encryption corp --encryption Allowed --keyring keyring.json", None),
+        ("set-encryption corp --encryption off --keyring keyring.json", {"arn": arn("saml-provider/corp")}),
         ("tag corp c=d", {"tags": {"a": "b", "c": "d"}}),
         ("untag corp a", {"tags": {"c": "d"}}),
         ("show corp", {"arn": arn("saml-provider/corp")}),
@@ -231,6 +233,10 @@ EXAMPLES: dict[str, list[tuple[str, dict[str, Any] | None]]] = {
         (f"create {arn('saml-provider/x')}", None),
         ("show id.example.org/x/1", {"arn": arn("oidc-provider/id.example.org/x/1"), "thumbprints": ["a1" * 20]}),
         ("set id.example.org/x/1 --client-id web", {"client_ids": ["web"], "thumbprints": ["a1" * 20]}),
+        ("add-client-id id.example.org/x/1 app", {"client_ids": ["web", "app"]}),
+        ("add-client-id id.example.org/x/1 web", {"client_ids": ["web", "app"]}),
+        ("remove-client-id id.example.org/x/1 web", {"client_ids": ["app"]}),
+        ("remove-client-id id.example.org/x/1 absent", {"client_ids": ["app"]}),
         ("tag id.example.org/x/1 c=d", {"tags": {"a": "b", "c": "d"}}),
         ("untag id.example.org/x/1 a", {"tags": {"c": "d"}}),
         ("delete id.example.org/x/1", {"deleted": arn("oidc-provider/id.example.org/x/1")}),
@@ -257,6 +263,7 @@ def test_verbs_of_a_group_do_their_work(group_name: str, call: Call) -> None:
     call("group", "create", "admins")
     call("role", "create", "app")
     call("account", "create", B)
+    call("sts", "keyring", "keyring.json")
     for line, expected in EXAMPLES[group_name]:
         verb, *more = words(line)
         extra = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +12,9 @@ from fastiam.cli.identity_pool_parts import Pairs, find_pool, open_pools, plain,
 from fastiam.cli.render import chosen, write_rows
 from fastiam.cli.store_options import of_store, open_secret_file, secret_out, show
 from fastiam.errors import FastiamError
+
+if TYPE_CHECKING:
+    from fastiam.cognito.identity_pools import IdentityPools
 
 PAGE = 60
 
@@ -139,10 +142,7 @@ def developer_token(
 ) -> int:
     """Print a token for USER, a user of the developer provider for whom you vouch."""
     with open_pools(store, keyring) as pools, open_secret_file(out, store, keyring, *(file for _, file in logins)) as file:
-        pool_id = find_pool(pools, pool)
-        name = pools.describe_identity_pool(pool_id).developer_provider_name
-        if not name:
-            raise FastiamError("the identity pool has no developer provider\nhelp: set it with `update --developer-provider`")
+        pool_id, name = _developer_pool(pools, pool)
         made = pools.get_open_id_token_for_developer_identity(
             pool_id, {name: user, **read_tokens(logins)}, identity_id=identity, principal_tags=dict(tags), token_duration=seconds
         )
@@ -164,6 +164,75 @@ def unlink_identity(identity: str, logins: Pairs, removed: tuple[str, ...], stor
     return exits.OK
 
 
+# -- developer identities -------------------------------------------------------------------------------------------------------
+
+
+@click.command("lookup-developer-identity")
+@pool_argument
+@click.option("--user", metavar="USER", help="A user of the developer provider.")
+@click.option("--identity", metavar="ID", help="The identity to which USER is linked, or whose users are listed.")
+@of_store
+@options.form
+def lookup(pool: str, user: str | None, identity: str | None, store: str, keyring: str | None, form: str) -> int:
+    """Show the identity of a user of the developer provider, or all users of an identity."""
+    users: list[str] = []
+    with open_pools(store, keyring) as pools:
+        pool_id, token = find_pool(pools, pool), None
+        while True:
+            page = pools.lookup_developer_identity(
+                pool_id, identity_id=identity, developer_user_identifier=user, max_results=PAGE, next_token=token
+            )
+            users += page.developer_user_identifier_list
+            token = page.next_token
+            if token is None:
+                break
+    show({"IdentityId": page.identity_id, "DeveloperUserIdentifierList": users}, form)
+    return exits.OK
+
+
+@click.command("merge-developer-identities")
+@pool_argument
+@click.argument("source", metavar="SOURCE")
+@click.argument("destination", metavar="DESTINATION")
+@of_store
+@options.form
+def merge(pool: str, source: str, destination: str, store: str, keyring: str | None, form: str) -> int:
+    """Merge the identity of the user SOURCE into the identity of the user DESTINATION."""
+    with open_pools(store, keyring) as pools:
+        pool_id, name = _developer_pool(pools, pool)
+        show({"IdentityId": pools.merge_developer_identities(source, destination, name, pool_id)}, form)
+    return exits.OK
+
+
+@click.command("unlink-developer-identity")
+@pool_argument
+@identity_argument
+@click.argument("user", metavar="USER")
+@of_store
+@options.form
+def unlink_developer(pool: str, identity: str, user: str, store: str, keyring: str | None, form: str) -> int:
+    """Remove USER, a user of the developer provider, from IDENTITY."""
+    with open_pools(store, keyring) as pools:
+        pool_id, name = _developer_pool(pools, pool)
+        pools.unlink_developer_identity(identity, pool_id, name, user)
+        show(plain(pools.describe_identity(identity)), form)
+    return exits.OK
+
+
+def _developer_pool(pools: IdentityPools, pool: str) -> tuple[str, str]:
+    """The id of a pool, and the name of its developer provider.
+
+    Raises
+    ------
+    FastiamError: it has none.
+    """
+    pool_id = find_pool(pools, pool)
+    name = pools.describe_identity_pool(pool_id).developer_provider_name
+    if not name:
+        raise FastiamError("the identity pool has no developer provider\nhelp: set it with `update --developer-provider`")
+    return pool_id, name
+
+
 _CALLS = (
     list_identities,
     describe_identity,
@@ -173,6 +242,9 @@ _CALLS = (
     get_open_id_token,
     developer_token,
     unlink_identity,
+    lookup,
+    merge,
+    unlink_developer,
 )
 
 

@@ -75,3 +75,30 @@ def set_(
         directory.update_oidc_provider(arn, client_ids=client_ids or None, thumbprints=thumbprints or None, keys=keys)
 
     return change(OIDC, store, name, account, form, write)
+
+
+@command.command("add-client-id")
+@named
+@click.argument("client_id", metavar="ID")
+def add_client_id(name: str, client_id: str, store: str, account: str | None, form: str) -> int:
+    """Add the audience ID to the provider NAME. One that it has changes nothing."""
+
+    def write(directory: Directory, arn: str) -> None:
+        present = directory.tables.oidc_providers[arn].client_ids
+        if client_id not in present:
+            directory.update_oidc_provider(arn, client_ids=(*present, client_id))
+
+    return change(OIDC, store, name, account, form, write)
+
+
+@command.command("remove-client-id")
+@named
+@click.argument("client_id", metavar="ID")
+def remove_client_id(name: str, client_id: str, store: str, account: str | None, form: str) -> int:
+    """Remove the audience ID from the provider NAME. One that it does not have changes nothing."""
+
+    def write(directory: Directory, arn: str) -> None:
+        present = directory.tables.oidc_providers[arn].client_ids
+        directory.update_oidc_provider(arn, client_ids=tuple(each for each in present if each != client_id))
+
+    return change(OIDC, store, name, account, form, write)

@@ -210,7 +210,7 @@ def test_update_of_a_social_provider_keeps_its_secret(kind, details):
     assert shown == {**kept, "authorize_scopes": "email"}
 
 
-def test_provider_whose_secret_is_gone_signs_nobody_in():
+def test_provider_without_its_secret_refuses_sign_in():
     """The directory format has no secrets: a pool that was loaded from it needs them again."""
     world = SocialWorld("Facebook", facebook())
     state = world.pools._state
