@@ -10,7 +10,7 @@ import msgspec
 
 from fastiam.directory.principal_refs import PrincipalRef
 from fastiam.errors import RequestValueError
-from fastiam.model.profile import PrincipalKind
+from fastiam.model.profile import ROLES, PrincipalKind
 from fastiam.model.request import check_action, check_resource
 from fastiam.server.mapping.facts import FactRules
 from fastiam.server.mapping.faults import MappingError
@@ -23,8 +23,8 @@ BARE: Final = "authzen:context/"
 
 BUILT_IN: Final[Mapping[str, frozenset[PrincipalKind]]] = {
     "user": frozenset({PrincipalKind.USER}),
-    "role": frozenset({PrincipalKind.ROLE, PrincipalKind.SLR}),
-    "session": frozenset({PrincipalKind.ROLE, PrincipalKind.SLR}),
+    "role": frozenset(ROLES),
+    "session": frozenset(ROLES),
     "federated-user": frozenset({PrincipalKind.FED}),
     "root": frozenset({PrincipalKind.ROOT}),
     "service": frozenset({PrincipalKind.SVC}),

@@ -11,7 +11,7 @@ from fastiam.directory.naming_rules import tag_errors
 from fastiam.directory.principal_refs import PrincipalRef, parse_principal
 from fastiam.directory.quotas import Quotas
 from fastiam.errors import RequestValueError
-from fastiam.model.profile import ROLES, WITH_LONG_TERM_KEYS, PrincipalKind
+from fastiam.model.profile import ENTITIES, ROLES, WITH_LONG_TERM_KEYS, PrincipalKind
 from fastiam.model.request import shorten
 from fastiam.model.session import Session
 from fastiam.server.mapping.facts import read_instant
@@ -19,7 +19,7 @@ from fastiam.server.mapping.faults import MappingError
 
 _SERVICE = re.compile(r"[a-z0-9][a-z0-9.-]*\.amazonaws\.com(\.cn)?")
 _NAME = re.compile(r"[\w+=,.@-]+", re.ASCII)
-_WITH_NAME = frozenset({*ROLES, PrincipalKind.USER, PrincipalKind.FED})
+_WITH_NAME = frozenset({*ENTITIES, PrincipalKind.FED})
 _LONGEST: Final = 64
 _QUOTAS = Quotas()  # S28: 50 session tags, of 128 and 256 characters
 MFA: Final = "aws:MultiFactorAuthPresent"
