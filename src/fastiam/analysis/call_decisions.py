@@ -19,13 +19,12 @@ from fastiam.engine.decisions import LAYERS, Decisions, DictionaryColumn
 from fastiam.model.decision import Layer, Outcome, Reason, StatementRef
 from fastiam.model.policy import Effect, Statement
 from fastiam.model.profile import WITH_IDENTITY_POLICIES, ResourceFacts
-from fastiam.model.protocols import DecisionEngine
+from fastiam.model.protocols import AnalysisEngine, DecisionEngine
 from fastiam.model.request import shorten
 from fastiam.model.session import Session
 from fastiam.runtime.forking import cached_property
 
 if TYPE_CHECKING:
-    from fastiam.engine.compiled_engine import CompiledEngine
     from fastiam.resolve.snapshot import Snapshot
 
 SESSION_POLICIES, SESSION_KIND, SESSION_TAGS = "session policies", "kind of session", "session tags"
@@ -80,9 +79,9 @@ class CallDecisions:
 class CallDecider:
     """Decides calls, batch by batch. A repeated decision is one object."""
 
-    def __init__(self, engine: CompiledEngine, *, threads: int = 1) -> None:
+    def __init__(self, engine: AnalysisEngine, *, threads: int = 1) -> None:
         self._engine, self._threads = engine, threads
-        self._decisions, self._directory = _DecisionTable(), _DirectoryLookup(engine._snapshot_or_fail())
+        self._decisions, self._directory = _DecisionTable(), _DirectoryLookup(engine.snapshot)
 
     def replay(self, calls: Calls) -> CallDecisions:
         """Decide a batch of one call or more."""

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -19,11 +19,8 @@ from fastiam.kernel.columns.read import TextColumn
 from fastiam.model.decision import Layer, Outcome
 from fastiam.model.explanation import Explanation
 from fastiam.model.profile import Levels
-from fastiam.model.protocols import DecisionEngine
+from fastiam.model.protocols import AnalysisEngine, DecisionEngine
 from fastiam.model.session import Session
-
-if TYPE_CHECKING:
-    from fastiam.engine.compiled_engine import CompiledEngine
 
 RANK = np.zeros(256, np.int8)  # a higher rank is closer to ALLOW
 RANK[Outcome.DEPENDS], RANK[Outcome.ALLOW] = 1, 2
@@ -52,7 +49,7 @@ class RequestRows:
             resource_accounts=self.accounts, now=self.now, reasons=True, on_error=self.on_error, threads=self.threads,
         )  # fmt: skip
 
-    def explain(self, engine: CompiledEngine, row: int) -> Explanation | None:
+    def explain(self, engine: AnalysisEngine, row: int) -> Explanation | None:
         """Explain one request, or return None if it is invalid."""
         name, action, resource = (column.take([row])[0] for column in (self.principals, self.actions, self.resources))
         account = None if self.accounts is None else self.accounts.take([row])[0]
@@ -79,8 +76,8 @@ def changes_of(before: npt.NDArray[np.uint8], after: npt.NDArray[np.uint8]) -> n
 
 
 def grouped(
-    old: CompiledEngine,
-    new: CompiledEngine,
+    old: AnalysisEngine,
+    new: AnalysisEngine,
     rows: RequestRows,
     before: Decisions,
     after: Decisions,
@@ -131,8 +128,8 @@ def _decision_pairs(
 def _group_of(
     found: dict[tuple[Any, ...], int],
     groups: list[DiffGroup],
-    old: CompiledEngine,
-    new: CompiledEngine,
+    old: AnalysisEngine,
+    new: AnalysisEngine,
     rows: RequestRows,
     before: Decisions,
     after: Decisions,
@@ -151,7 +148,7 @@ def _group_of(
 
 
 def _causes(
-    old: CompiledEngine, new: CompiledEngine, rows: RequestRows, members: npt.NDArray[np.int64], layer: Layer | None
+    old: AnalysisEngine, new: AnalysisEngine, rows: RequestRows, members: npt.NDArray[np.int64], layer: Layer | None
 ) -> Iterator[tuple[Any, ...]]:
     """Yield what can cause different groups of rows with equal decisions: the policies of the denying layer, and the action."""
     wanted = members.tolist()
@@ -162,11 +159,11 @@ def _causes(
         yield policies[name], action
 
 
-def _policies_of(engines: tuple[CompiledEngine, CompiledEngine], subject: str | Session, layer: Layer | None) -> tuple[Any, ...]:
+def _policies_of(engines: tuple[AnalysisEngine, AnalysisEngine], subject: str | Session, layer: Layer | None) -> tuple[Any, ...]:
     """Return the identities of the policies of one layer in both engines: of a principal, or in layer `resource` of an ARN."""
     found: list[Any] = []
     for engine in engines:
-        snapshot = engine._snapshot_or_fail()
+        snapshot = engine.snapshot
         try:
             if layer is Layer.RESOURCE:
                 levels: Levels = () if subject == "*" else (snapshot.facts(str(subject)).policies or (),)

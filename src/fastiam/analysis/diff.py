@@ -15,19 +15,18 @@ import numpy.typing as npt
 from fastiam.analysis.compare import RANK, RequestRows, grouped
 from fastiam.analysis.decision_changes import CHANGES, GAINING, Change, DiffGroup
 from fastiam.engine.decisions import NO_STATEMENT, REASONS, Decisions, DictionaryColumn
-from fastiam.engine.resolving import ResolvingCore
 from fastiam.errors import RequestValueError
 from fastiam.kernel.columns.export import stream_of, table_array
 from fastiam.kernel.columns.read import read_column
 from fastiam.model.arguments import check_type
 from fastiam.model.decision import Outcome
+from fastiam.model.protocols import AnalysisEngine
 from fastiam.model.request import check_context, check_key, epoch_seconds, read_unknown
 from fastiam.model.session import Session
 from fastiam.runtime.forking import cached_property
 
 if TYPE_CHECKING:
     from fastiam.analysis.logged_calls import Calls
-    from fastiam.engine.compiled_engine import CompiledEngine
     from fastiam.model.result import Json
 
 Side = Literal["old", "new"]
@@ -157,8 +156,8 @@ def _coded(name: str, texts: Sequence[str | None]) -> DictionaryColumn:
 
 
 def diff(
-    old: CompiledEngine,
-    new: CompiledEngine,
+    old: AnalysisEngine,
+    new: AnalysisEngine,
     principals: object = None,
     actions: object = None,
     resources: object = None,
@@ -197,8 +196,9 @@ def diff(
     and resources that represent the patterns in changed statements: literals, names in policies that the pattern matches, and
     one name that no policy contains. Changes that these rows cannot show are in `unseen`.
     """
+    hint = "compile a directory; of a `LiveEngine` pass `live.engine`"
     for name, engine in (("old", old), ("new", new)):
-        check_type(engine, ResolvingCore, name, "a `fastiam.Engine`", "compile a directory; of a `LiveEngine` pass `live.engine`")
+        check_type(engine, AnalysisEngine, name, "a `fastiam.Engine`", hint)
     given = principals, actions, resources
     if log is not None:
         from fastiam.analysis.log_diff import diff_log
@@ -212,7 +212,7 @@ def diff(
     if all(column is None for column in given):
         from fastiam.analysis.affected_requests import affected_requests
 
-        matrix = affected_requests(old._snapshot_or_fail(), new._snapshot_or_fail())
+        matrix = affected_requests(old.snapshot, new.snapshot)
         given_keys = {check_key(name): value for name, value in check_context(context).items()}
         if unknown is not None and len(read_unknown(unknown)):
             hint = "pass requests, or omit it: each key that is not in `context` is unknown"
@@ -255,7 +255,7 @@ def _rows(
     return RequestRows(principals, actions, resources, keys, owners, named, unknown, instant, threads, on_error, unreadable)
 
 
-def _compare(old: CompiledEngine, new: CompiledEngine, rows: RequestRows) -> Diff:
+def _compare(old: AnalysisEngine, new: AnalysisEngine, rows: RequestRows) -> Diff:
     before, after = rows.decide(old), rows.decide(new)
     ranks = RANK[before.outcome], RANK[after.outcome]
     broken = (before.outcome == Outcome.ERROR) | (after.outcome == Outcome.ERROR)

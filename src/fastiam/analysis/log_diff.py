@@ -6,7 +6,6 @@ Each changed call belongs to the group of the statement that causes the change, 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -17,14 +16,12 @@ from fastiam.analysis.decision_changes import CHANGES, GAINING, Change, DiffGrou
 from fastiam.analysis.diff import Diff
 from fastiam.analysis.logged_calls import Calls
 from fastiam.model.decision import Outcome
-
-if TYPE_CHECKING:
-    from fastiam.engine.compiled_engine import CompiledEngine
+from fastiam.model.protocols import AnalysisEngine
 
 _Texts = tuple[str, str, str]  # principal, action and resource of a call
 
 
-def diff_log(old: CompiledEngine, new: CompiledEngine, log: Iterable[Calls], *, threads: int = 1) -> Diff:
+def diff_log(old: AnalysisEngine, new: AnalysisEngine, log: Iterable[Calls], *, threads: int = 1) -> Diff:
     """Return the calls of a log that two engines decide differently. Rows are calls, numbered from 0 through the log.
 
     Calls whose principal or resource is not in one of the directories are counted in `n_errors`.

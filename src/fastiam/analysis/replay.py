@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -14,10 +14,8 @@ from fastiam.analysis.call_decisions import CallDecider, CallDecision, CallDecis
 from fastiam.analysis.logged_calls import Calls, LoggedOutcome
 from fastiam.model.arguments import check_items, check_type
 from fastiam.model.decision import Layer, Outcome, StatementRef
+from fastiam.model.protocols import AnalysisEngine
 from fastiam.model.result import Result
-
-if TYPE_CHECKING:
-    from fastiam.engine.compiled_engine import CompiledEngine
 
 _LOG_HINT = "pass the result of `fastiam.read_cloudtrail`"
 
@@ -103,7 +101,7 @@ class Replay(Result):
         return {verdict: counts[verdict] for verdict in Verdict if counts[verdict]}
 
 
-def replay(engine: CompiledEngine, log: Iterable[Calls], *, threads: int = 1) -> Replay:
+def replay(engine: AnalysisEngine, log: Iterable[Calls], *, threads: int = 1) -> Replay:
     """Decide the calls of a log with the policies of an engine, and compare the decisions with the log (docs/replay.md).
 
     Parameters

@@ -12,18 +12,17 @@ import numpy as np
 from fastiam.analysis.effective_permissions import EffectivePermissions
 from fastiam.analysis.grants import Grant
 from fastiam.analysis.representatives import UNMENTIONED, action_of
-from fastiam.analysis.who_can_request import WhoCanRequest
-from fastiam.engine.resolving import check_principal_type
+from fastiam.analysis.who_can_request import ANY_ACTION, WhoCanRequest
 from fastiam.model.arguments import check_items
 from fastiam.model.arn import split_arn
 from fastiam.model.decision import Layer, Outcome, StatementRef
 from fastiam.model.explanation import ResidualStatement
-from fastiam.model.request import Context, check_action, check_context
+from fastiam.model.protocols import AnalysisEngine
+from fastiam.model.request import Context, check_action
 from fastiam.model.result import Deferred
-from fastiam.model.session import Session
+from fastiam.model.session import Session, check_principal_type
 
 if TYPE_CHECKING:
-    from fastiam.engine.compiled_engine import CompiledEngine
     from fastiam.resolve.snapshot import Snapshot
 
 # services whose actions apply to resources of another service
@@ -58,16 +57,14 @@ class AllowedAction(Deferred):
 
 
 def actions_on(
-    engine: CompiledEngine, principal: str | Session, request: WhoCanRequest, names: Iterable[str] | None
+    engine: AnalysisEngine, principal: str | Session, request: WhoCanRequest, names: Iterable[str] | None
 ) -> list[AllowedAction]:
     """Return the actions that the principal can perform on the resource of a request. The action of the request is not used."""
     principal = check_principal_type(principal)
     if names is not None and not isinstance(names, str):
         names = [check_action(name) for name in check_items(names, "actions", "actions")]
     names = [names] if isinstance(names, str) else names
-    actions = (
-        {name: (name, False) for name in names} if names is not None else _actions(engine._snapshot_or_fail(), request.resource)
-    )
+    actions = {name: (name, False) for name in names} if names is not None else _actions(engine.snapshot, request.resource)
     if not actions:
         return []
     sessions = {"the principal": principal} if isinstance(principal, Session) else None
@@ -116,9 +113,9 @@ def _literals(pattern: str, services: Collection[str] | None) -> Iterator[str]:
         yield from (f"{service}:{name}" for service in sorted(services))
 
 
-def grants_of(engine: CompiledEngine, principal: str | Session, context: Context | None) -> list[Grant]:
+def grants_of(engine: AnalysisEngine, principal: str | Session, context: Context | None) -> list[Grant]:
     """Return the grants of a principal over all resources."""
-    snapshot = engine._snapshot_or_fail()
+    snapshot = engine.snapshot
     profile = snapshot.principal(check_principal_type(principal))
-    effective = EffectivePermissions(snapshot, profile, engine._options["settings"], *engine._given(check_context(context)))
-    return list(effective.grants())
+    request = engine.read_request(ANY_ACTION, context)
+    return list(EffectivePermissions(snapshot, profile, engine.settings, request.context, request.absent).grants())

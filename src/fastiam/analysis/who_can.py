@@ -142,13 +142,13 @@ def _reads_user_id(policy: Policy) -> bool:
 
 def who_can(request: WhoCanRequest, column: PrincipalColumn) -> WhoCanResult:
     """Decide for the principals of a column, and for external principals."""
-    engine, snapshot = request.engine, request.engine._snapshot_or_fail()
+    engine, snapshot = request.engine, request.engine.snapshot
     resource = snapshot.resource(
         request.resource,
         request.action,
         snapshot.principal("*"),
         resource_account=request.resource_account,
-        unknown_owner=engine._options["unknown_owner"],
+        unknown_owner=engine.unknown_owner,
     )
     policies = None if request.resource == "*" else snapshot.facts(request.resource).policies
     others = [] if policies is None else list(_without_record(request, column, policies, resource))
@@ -224,7 +224,7 @@ def _without_record(
     request: WhoCanRequest, column: PrincipalColumn, policies: Policies, resource: ResourceProfile
 ) -> Iterator[PrincipalAccess]:
     """Yield the principals without a record that can perform the action."""
-    snapshot = request.engine._snapshot_or_fail()
+    snapshot = request.engine.snapshot
     for name in named_principals(snapshot, policies, request.action):
         decision = request.decide(name)
         if decision is not None and decision.outcome in _CAN:
@@ -242,18 +242,16 @@ def _external_access(request: WhoCanRequest, external: ExternalPrincipal, resour
     engine = request.engine
     spec_request = request.as_request()
     try:
-        principal, profile, endpoint = engine._profiles(
-            external.profile, request.action, request.resource, spec_request, request.resource_account
-        )
+        principal, profile, endpoint = engine.profiles(external.profile, request.resource, spec_request, request.resource_account)
     except RequestValueError:
         return None
     if resource.account is None:
         profile = replace(
             profile, account=None, assumed_owner=False, rcps=None, rcp_note=resource.rcp_note, keys=resource.keys
         )  # fmt: skip
-    sources = engine._snapshot_or_fail().account_facts
+    sources = engine.snapshot.account_facts
     explanation = decide(
-        principal, profile, spec_request, endpoint=endpoint, settings=engine._options["settings"], sources=sources
+        principal, profile, spec_request, endpoint=endpoint, settings=engine.settings, sources=sources
     )  # fmt: skip
     decision = explanation.decision
     if decision.outcome not in _CAN:

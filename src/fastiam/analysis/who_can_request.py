@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fastiam.engine.decisions import Decisions
 from fastiam.errors import PolicyError, RequestValueError
@@ -13,6 +13,7 @@ from fastiam.kernel.columns.read import TextColumn, for_all_rows
 from fastiam.model.decision import Decision
 from fastiam.model.explanation import ResidualStatement
 from fastiam.model.key_registry import fold
+from fastiam.model.protocols import AnalysisEngine
 from fastiam.model.request import (
     Context,
     Request,
@@ -25,9 +26,7 @@ from fastiam.model.request import (
     read_unknown,
 )
 
-if TYPE_CHECKING:
-    from fastiam.engine.compiled_engine import CompiledEngine
-
+ANY_ACTION = "sts:GetCallerIdentity"  # of a request whose action is not used
 _CLOCK = ("aws:currenttime", "aws:epochtime")
 
 
@@ -35,7 +34,7 @@ _CLOCK = ("aws:currenttime", "aws:epochtime")
 class WhoCanRequest:
     """An action on a resource with its context, to be decided by an engine for several principals."""
 
-    engine: CompiledEngine
+    engine: AnalysisEngine
     action: str
     resource: str
     context: Mapping[str, Any]
@@ -68,7 +67,7 @@ class WhoCanRequest:
     def conditions(self, principal: Any, action: str | None = None) -> tuple[ResidualStatement, ...]:
         """Return the statements on which a decision DEPENDS."""
         request = self.as_request(action)
-        return self.engine._explained(principal, self.resource, request, self.resource_account).residual_statements
+        return self.engine.explain_request(principal, self.resource, request, self.resource_account).residual_statements
 
     def as_request(self, action: str | None = None) -> Request:
         """Return the request in the form that the specification evaluator takes."""
@@ -76,7 +75,7 @@ class WhoCanRequest:
 
 
 def read_who_can_request(
-    engine: CompiledEngine,
+    engine: AnalysisEngine,
     action: str,
     resource: str,
     context: Context | None,
@@ -92,7 +91,7 @@ def read_who_can_request(
     read_context(given)
     names = {fold(name) for name in given}
     declared = read_unknown(unknown, given)
-    for name, value in engine._defaults.items():
+    for name, value in engine.context_defaults.items():
         if name not in names and name not in declared:
             given[value.name] = value.values if value.multi else value.values[0]
             names.add(name)

@@ -71,7 +71,7 @@ class Engine(CompiledEngine):
 
         request = read_who_can_request(self, action, resource, context, unknown, resource_account, now)
         if self._stored is None:
-            self._stored = PrincipalColumn(self._snapshot_or_fail())
+            self._stored = PrincipalColumn(self.snapshot)
         return who_can(request, self._stored)
 
     def replay(self, log: Iterable[Calls], *, threads: int = 1) -> Replay:
@@ -148,12 +148,12 @@ class Engine(CompiledEngine):
             `now` without a resource.
         """
         from fastiam.analysis.what_can import actions_on, grants_of
-        from fastiam.analysis.who_can_request import read_who_can_request
+        from fastiam.analysis.who_can_request import ANY_ACTION, read_who_can_request
 
         if resource is None:
             _need_resource(actions=actions, unknown=unknown or None, resource_account=resource_account, now=now)
             return grants_of(self, principal, context)
-        request = read_who_can_request(self, "sts:GetCallerIdentity", resource, context, unknown, resource_account, now)
+        request = read_who_can_request(self, ANY_ACTION, resource, context, unknown, resource_account, now)
         return actions_on(self, principal, request, actions)
 
 

@@ -27,6 +27,7 @@ from fastiam.model.key_registry import fold
 from fastiam.model.profile import CACHE_BYTES, Settings
 from fastiam.model.request import (
     Context,
+    ContextValue,
     check_context,
     check_key,
     epoch_seconds,
@@ -123,6 +124,17 @@ class CompiledEngine(ResolvingCore):
         """The parameters that the specification leaves open, as this engine decides with them."""
         settings: Settings = self._options["settings"]
         return settings
+
+    @property
+    def unknown_owner(self) -> UnknownOwner:
+        """How a resource with an unknown owner is decided (D23)."""
+        unknown_owner: UnknownOwner = self._options["unknown_owner"]
+        return unknown_owner
+
+    @property
+    def context_defaults(self) -> Mapping[str, ContextValue]:
+        """The values of keys that a request does not give, by folded key."""
+        return self._defaults
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the engine to a file that `load` maps. An existing file is replaced atomically.
@@ -299,7 +311,7 @@ class CompiledEngine(ResolvingCore):
         Arguments and errors as in `is_allowed`. The specification evaluator decides over the same profiles: the same decision,
         but slower.
         """
-        return self._explained(
+        return self.explain_request(
             principal, resource, self.read_request(action, context, unknown=unknown, now=now), resource_account
         )
 

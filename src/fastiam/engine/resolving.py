@@ -38,12 +38,11 @@ from fastiam.model.request import (
     check_resource,
     check_root,
     epoch_seconds,
-    exact_text,
     is_declared,
     read_context,
     read_unknown,
 )
-from fastiam.model.session import Session, session_content_key
+from fastiam.model.session import Session, check_principal_type, not_a_principal, session_content_key
 from fastiam.resolve.context_checks import check_principal
 from fastiam.resolve.snapshot import Snapshot
 
@@ -114,7 +113,7 @@ class ResolvingCore(Core):
 
     def _resolve_session_id(self, session: object) -> int:
         if not isinstance(session, Session):
-            raise _not_a_principal(session)
+            raise not_a_principal(session)
         profile = self._snapshot_or_fail().principal(session)
         with self._lock, self._compiler.building():
             self._compiler.retain_session_policies(session.policies or ())
@@ -150,7 +149,7 @@ class ResolvingCore(Core):
             if unknown is None
             else self.read_request(action, context, unknown=unknown)
         )
-        self._profiles(principal, action, resource, request, resource_account)
+        self.profiles(principal, resource, request, resource_account)
 
     def _contradicts(self, principal: str | Session, key: str, value: str) -> bool:
         """Whether a value contradicts the keys of the principal, an ARN, for any action and resource (K1)."""
@@ -236,30 +235,31 @@ class ResolvingCore(Core):
         defaults = {k: v for k, v in self._defaults.items() if k not in absent and not is_declared(declared, k)}
         return {**defaults, **read_context(values)}, absent
 
-    def _explained(
-        self, principal: str | Session | PrincipalProfile, resource: str, request: Request, resource_account: str | None
+    def explain_request(
+        self, principal: str | Session | PrincipalProfile, resource: str, request: Request, resource_account: str | None = None
     ) -> Explanation:
         """Explain a decision by the specification evaluator, over the profiles that the engine was compiled from."""
         from fastiam.spec import decide as decide_by_spec  # PERF: a program that only decides does not load it
 
-        who, what, endpoint = self._profiles(principal, request.action, resource, request, resource_account)
+        who, what, endpoint = self.profiles(principal, resource, request, resource_account)
         sources = self._snapshot_or_fail().account_facts
         return decide_by_spec(who, what, request, endpoint=endpoint, settings=self._options["settings"], sources=sources)
 
-    def _profiles(
-        self,
-        principal: str | Session | PrincipalProfile,
-        action: str,
-        resource: str,
-        request: Request,
-        resource_account: str | None,
+    def profiles(
+        self, principal: str | Session | PrincipalProfile, resource: str, request: Request, resource_account: str | None = None
     ) -> tuple[PrincipalProfile, ResourceProfile, EndpointProfile | None]:
+        """Return the profiles that decide a request, as the specification evaluator takes them.
+
+        Raises
+        ------
+        RequestValueError: the request contradicts the directory (K1, D23).
+        """
         values = request.context.keys() | request.absent
         if not isinstance(principal, PrincipalProfile):
             principal = check_principal_type(principal)
         profiles = self._snapshot_or_fail().profiles(
             principal,
-            action,
+            request.action,
             check_resource(resource),
             request.context,
             resource_account=resource_account,
@@ -272,28 +272,6 @@ class ResolvingCore(Core):
 
     def _cache_bytes_used(self) -> int:
         return self._compiler.cache_bytes_used + int(self.names.cache_bytes_used())
-
-
-def check_principal_type(principal: object) -> str | Session:
-    """Return a principal that is text or a `Session`.
-
-    Raises
-    ------
-    RequestValueError: anything else.
-    """
-    if isinstance(principal, str):
-        return exact_text(principal)
-    if isinstance(principal, Session):
-        return principal
-    raise _not_a_principal(principal)
-
-
-def _not_a_principal(principal: object) -> RequestValueError:
-    return RequestValueError(
-        f"a principal is text or a Session, not `{type(principal).__name__}`",
-        column="principal",
-        hint="pass an ARN, a service name, `*`, or a `fastiam.Session`",
-    )
 
 
 class StatementRefs(Sequence[StatementRef]):

@@ -10,7 +10,7 @@ from typing import Any, cast
 from fastiam.errors import RequestValueError
 from fastiam.model.arguments import check_items, check_type
 from fastiam.model.profile import PrincipalKind
-from fastiam.model.request import date_text, shorten
+from fastiam.model.request import date_text, exact_text, shorten
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,3 +157,26 @@ def _frozen(value: Any) -> Hashable:
     if kind is datetime:
         return kind, value.isoformat()  # equal instants may be different texts
     raise TypeError(kind)
+
+
+def check_principal_type(principal: object) -> str | Session:
+    """Return a principal that is text or a `Session`.
+
+    Raises
+    ------
+    RequestValueError: anything else.
+    """
+    if isinstance(principal, str):
+        return exact_text(principal)
+    if isinstance(principal, Session):
+        return principal
+    raise not_a_principal(principal)
+
+
+def not_a_principal(principal: object) -> RequestValueError:
+    """Return the error for a value that names no principal."""
+    return RequestValueError(
+        f"a principal is text or a Session, not `{type(principal).__name__}`",
+        column="principal",
+        hint="pass an ARN, a service name, `*`, or a `fastiam.Session`",
+    )

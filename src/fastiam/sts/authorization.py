@@ -2,41 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 from fastiam.credentials.errors import AccessDeniedError
 from fastiam.model.decision import Decision, Layer, Outcome, Reason
 from fastiam.model.key_registry import fold
-from fastiam.model.profile import Settings
-from fastiam.model.protocols import DecisionEngine
-from fastiam.model.request import Context, Request
+from fastiam.model.protocols import SnapshotEngine
 from fastiam.model.session import Session
 from fastiam.resolve.derived_keys import organization_keys, single
-from fastiam.resolve.snapshot import Snapshot
 from fastiam.simulation.ad_hoc_engine import decide_profiles
 
 ASSUME_ROLE, TAG_SESSION, SET_SOURCE = "sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity"
 _TAG = "aws:resourcetag/"
-
-
-class AuthorizationEngine(DecisionEngine, Protocol):
-    """An engine with the snapshot that it decides over: STS decides some calls over changed profiles."""
-
-    @property
-    def snapshot(self) -> Snapshot:
-        """The directory that the engine was compiled from."""
-
-    @property
-    def settings(self) -> Settings:
-        """The parameters that the specification leaves open."""
-
-    def read_request(
-        self, action: str, context: Context | None, *, unknown: Collection[str] = (), now: datetime | None = None
-    ) -> Request:
-        """Return a request with the `context_defaults` of the engine."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +47,7 @@ class AuthorizationRequest:
         return self.principal if isinstance(self.principal, str) else self.principal.arn
 
 
-def require(engine: AuthorizationEngine, request: AuthorizationRequest) -> None:
+def require(engine: SnapshotEngine, request: AuthorizationRequest) -> None:
     """Raise at the first action that is refused.
 
     Raises
@@ -87,14 +67,14 @@ def role_actions(call: str, *, tags: Iterable[str], source_identity: str | None)
     return (call, *extra, TAG_SESSION) if any(True for _ in tags) else (call, *extra)
 
 
-def _decide(engine: AuthorizationEngine, request: AuthorizationRequest, action: str) -> Decision:
+def _decide(engine: SnapshotEngine, request: AuthorizationRequest, action: str) -> Decision:
     is_renamed = bool(request.call) and action != request.call and not request.principal_text.startswith("arn:")
     if request.inherited or is_renamed or request.is_own_side:
         return _decide_profiles(engine, request, action)
     return engine.decide(request.principal, action, request.resource, request.context, now=request.now)
 
 
-def _decide_profiles(engine: AuthorizationEngine, request: AuthorizationRequest, action: str) -> Decision:
+def _decide_profiles(engine: SnapshotEngine, request: AuthorizationRequest, action: str) -> Decision:
     """Decide a request that `Engine.decide` cannot express: another action names the caller, or tags or owner are replaced.
 
     Compiles the profiles of this request, and decides with the compiled engine.
