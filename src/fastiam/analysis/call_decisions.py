@@ -239,8 +239,8 @@ class _BatchDecider:
         names = {code: principal if isinstance(principal, str) else f"session {code}" for code, principal in principals.items()}
         numbers = rows.tolist()
         return self._engine.decide_many(
-            DictionaryColumn("principals", self._caller[rows], [names.get(code, "") for code in range(len(calls.callers))]),
-            DictionaryColumn("actions", calls.row_action[rows], calls.actions),
+            _column_of("principals", self._caller[rows], [names.get(code, "") for code in range(len(calls.callers))]),
+            _column_of("actions", calls.row_action[rows], calls.actions),
             [self._resources[row] or "*" for row in numbers],
             context,
             unknown=("*",),
@@ -358,8 +358,28 @@ class _Column:
         self._codes = of_value if codes is None else of_value[codes]
         self._values = list(numbers)
 
-    def at(self, calls: IntArray) -> DictionaryColumn:
-        return DictionaryColumn("", self._codes[calls], self._values)
+    def at(self, calls: IntArray) -> DictionaryColumn | str | None:
+        """Return the values for some calls, or one value for all. PERF: most keys have one value or none for these calls."""
+        codes = self._codes[calls]
+        first = int(codes[0])
+        if (codes == first).all():
+            return None if first < 0 else self._values[first]
+        return _column_of("", codes, self._values)
+
+
+def _column_of(name: str, codes: IntArray, values: Sequence[str]) -> DictionaryColumn:
+    """Return a column without unused values, if there are more values than rows.
+
+    PERF: each call of the engine reads all values, and a batch has a call for each set of known keys.
+    """
+    if len(values) <= len(codes):
+        return DictionaryColumn(name, codes, values)
+    used = np.zeros(len(values) + 1, bool)
+    used[codes] = True  # the last one is for -1, a missing value
+    numbers = np.flatnonzero(used[:-1])
+    compact = np.full(len(values) + 1, -1, np.int32)
+    compact[numbers] = np.arange(len(numbers))
+    return DictionaryColumn(name, compact[codes], [values[number] for number in numbers.tolist()])
 
 
 def _deciding_rows(calls: Calls, rows: npt.NDArray[np.int64], decisions: _DecisionTable) -> npt.NDArray[np.int64]:

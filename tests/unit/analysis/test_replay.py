@@ -195,6 +195,21 @@ def test_replay_does_not_depend_on_batch_size(tmp_path, monkeypatch):
     assert replayed(tmp_path, engine, *log) == whole
 
 
+def test_replay_passes_each_value_to_the_engine_once(tmp_path, monkeypatch):
+    """Calls with different known keys are decided separately, so that the work must not grow with the values of all calls."""
+    calls: list[tuple[Any, ...]] = []
+    decide_many = fastiam.Engine.decide_many
+    monkeypatch.setattr(fastiam.Engine, "decide_many", lambda *args, **more: calls.append(args) or decide_many(*args, **more))
+    times = [f"2026-03-01T09:00:{second:02}Z" for second in range(40)]
+    of_services = [{"sourceIPAddress": "cloudformation.amazonaws.com"}, {"vpcEndpointId": "vpce-1"}]
+    log = [record(LIST, eventTime=time, **more) for time, more in zip(times, [{}, {}, *of_services] * 10, strict=True)]
+    assert replayed(tmp_path, engine_of(EVERYTHING), *log).verdicts == {Verdict.AGREES: 40}
+    sent = [context["aws:CurrentTime"] for _, _, _, _, context in calls]
+    assert len(calls) == 3 and sorted(value for column in sent for value in column.values) == times
+    constant = [context["aws:RequestedRegion"] for _, _, _, _, context in calls]
+    assert constant == ["eu-west-1"] * 3
+
+
 def test_verdict_of_each_outcome_and_logged_outcome():
     expected = {
         (ALLOW, LoggedOutcome.ALLOWED): Verdict.AGREES,
