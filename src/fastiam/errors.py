@@ -181,6 +181,16 @@ class LimitError(FastiamError, RuntimeError):
     """A table of the engine is full; the message names the limit."""
 
 
+class MissingPackageError(FastiamError, ModuleNotFoundError):
+    """A package of an extra is not installed; `name` is the package, and the message has the pip command."""
+
+
+def missing_package(purpose: str, error: ModuleNotFoundError, extra: str) -> MissingPackageError:
+    """Return the error for a part of fastiam that an extra installs."""
+    text = f"{purpose} needs the package `{error.name}`\nhelp: pip install 'fastiam[{extra}]'"
+    return MissingPackageError(text, name=error.name)
+
+
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """The most alike of the known words, or None if none is alike."""
     from difflib import get_close_matches  # PERF: most errors need none of it

@@ -25,7 +25,7 @@ from fastiam.api.directory import Directory
 from fastiam.api.engine import Engine
 from fastiam.directory.stored_policies import Mode
 from fastiam.engine.engine_file import is_saved
-from fastiam.errors import FastiamError
+from fastiam.errors import FastiamError, missing_package
 from fastiam.model.arguments import as_path, check_items, check_type
 from fastiam.model.profile import CACHE_BYTES, Settings
 from fastiam.model.request import Context
@@ -301,8 +301,8 @@ class LiveEngine:
         else:
             try:
                 import watchfiles
-            except ModuleNotFoundError:
-                raise FastiamError("watching files needs the package `watchfiles`\nhelp: pip install 'fastiam[live]'") from None
+            except ModuleNotFoundError as error:
+                raise missing_package("watching files", error, "live") from None
             follow = partial(self._follow_files, watchfiles, debounce)
             self._follow_in_child = partial(self._follow_stamps, debounce)
         with self._lock:

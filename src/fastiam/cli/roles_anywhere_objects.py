@@ -10,7 +10,7 @@ import click
 
 from fastiam.cli import entity_commands
 from fastiam.cli.entity_commands import EntityType, named
-from fastiam.errors import DirectoryError, FastiamError
+from fastiam.errors import DirectoryError
 
 if TYPE_CHECKING:
     from fastiam.api.directory import Directory
@@ -25,10 +25,8 @@ region = click.option("--region", required=True, envvar="AWS_REGION", metavar="R
 @contextmanager
 def changing(store: str) -> Iterator[tuple[Directory, RolesAnywhereObjects]]:
     """Open a store to change its objects of Roles Anywhere in one transaction."""
-    try:
-        from fastiam.rolesanywhere import RolesAnywhereObjects
-    except ModuleNotFoundError as error:
-        raise FastiamError(str(error)) from None
+    from fastiam.rolesanywhere import RolesAnywhereObjects
+
     with entity_commands.writing(store) as directory:
         yield directory, RolesAnywhereObjects(directory)
 

@@ -11,7 +11,6 @@ import click
 from fastiam.cli import exit_codes as exits
 from fastiam.cli.files import read_bytes
 from fastiam.cli.store_options import Calls, of_store, open_secret_file, open_sts, secret_out, show
-from fastiam.errors import FastiamError
 
 if TYPE_CHECKING:
     from fastiam.rolesanywhere import RolesAnywhere
@@ -26,10 +25,8 @@ def command() -> None:
 @contextmanager
 def open_anywhere(store: str, keyring: str | None) -> Iterator[tuple[STS, RolesAnywhere]]:
     """`RolesAnywhere` over a store that exists."""
-    try:
-        from fastiam.rolesanywhere import RolesAnywhere
-    except ModuleNotFoundError as error:
-        raise FastiamError(str(error)) from None
+    from fastiam.rolesanywhere import RolesAnywhere
+
     with open_sts(store, keyring) as sts:
         yield sts, RolesAnywhere(sts)
 

@@ -56,11 +56,8 @@ class Calls(click.Group):
 @contextmanager
 def open_sts(path: str, keyring_path: str | None) -> Iterator[STS]:
     """`STS` over a store that exists."""
-    try:
-        from fastiam.sts import STS, Keyring
-    except ModuleNotFoundError as error:
-        raise FastiamError(str(error)) from None
     from fastiam.api.directory import Directory
+    from fastiam.sts import STS, Keyring
 
     ring = Keyring.load(keyring_path) if keyring_path else Keyring.from_environment()
     directory = Directory.open(path, create=False)
@@ -73,10 +70,8 @@ def open_sts(path: str, keyring_path: str | None) -> Iterator[STS]:
 @contextmanager
 def open_federation(path: str, keyring_path: str | None) -> Iterator[Federation]:
     """`Federation` over a store that exists."""
-    try:
-        from fastiam.federation import Federation, HttpsFetch
-    except ModuleNotFoundError as error:
-        raise FastiamError(str(error)) from None
+    from fastiam.federation import Federation, HttpsFetch
+
     with open_sts(path, keyring_path) as sts:
         yield Federation(sts, fetch=HttpsFetch())
 

@@ -30,11 +30,9 @@ REGION = click.option("--region", default="us-east-1", show_default=True, help="
 @contextmanager
 def open_pools(path: str, keyring_path: str | None, codes: str | None, region: str, account: str | None) -> Iterator[UserPools]:
     """The user pools of a store."""
-    try:
-        from fastiam.cognito.user_pools import FileSender, UserPools
-        from fastiam.federation import HttpsFetch
-    except ModuleNotFoundError as error:
-        raise FastiamError(str(error)) from None
+    from fastiam.cognito.user_pools import FileSender, UserPools
+    from fastiam.federation import HttpsFetch
+
     with open_sts(path, keyring_path) as sts:
         sender = None if codes is None else FileSender(codes)
         ring = sts.issuer.state.keyring
@@ -50,10 +48,8 @@ def open_pools(path: str, keyring_path: str | None, codes: str | None, region: s
 
 
 def _model() -> Json:
-    try:
-        from fastiam.cognito.user_pools.operations import model
-    except ModuleNotFoundError as error:
-        raise FastiamError(str(error)) from None
+    from fastiam.cognito.user_pools.operations import model
+
     return model()
 
 

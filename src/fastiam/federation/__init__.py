@@ -7,15 +7,14 @@ Needs `pip install 'fastiam[federation]'`.
 
 from __future__ import annotations
 
+from fastiam.errors import missing_package
+
 try:
     import jwt as _jwt  # noqa: F401
     import lxml as _lxml  # noqa: F401
     import signxml as _signxml  # noqa: F401
 except ModuleNotFoundError as error:
-    raise ModuleNotFoundError(
-        f"verifying outside identities needs the package `{error.name}`\nhelp: pip install 'fastiam[federation]'",
-        name=error.name,
-    ) from None
+    raise missing_package("verifying outside identities", error, "federation") from None
 
 from fastiam.federation.audit import Audit, AuditEvent, log_event
 from fastiam.federation.errors import CommunicationError, ExpiredTokenError, IdentityTokenError, ProviderError, RejectedClaimError

@@ -6,12 +6,12 @@ STS decide the trust policy of the role. Needs `pip install 'fastiam[federation]
 
 from __future__ import annotations
 
+from fastiam.errors import missing_package
+
 try:
     import cryptography as _cryptography  # noqa: F401
 except ModuleNotFoundError as error:
-    raise ModuleNotFoundError(
-        f"verifying certificates needs the package `{error.name}`\nhelp: pip install 'fastiam[federation]'", name=error.name
-    ) from None
+    raise missing_package("verifying certificates", error, "federation") from None
 
 from fastiam.directory.records import NotificationSetting, RevocationList, RolesAnywhereProfile, TrustAnchor
 from fastiam.rolesanywhere.client import sign_request

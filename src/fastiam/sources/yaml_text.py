@@ -28,7 +28,7 @@ def read_yaml(name: str, data: bytes, policies: ParsedPolicies) -> LocatedValue:
     try:
         import yaml
     except ImportError:
-        raise SourceError("YAML needs the package `pyyaml`", source=name, hint="`pip install fastiam[cli]`") from None
+        raise SourceError("YAML needs the package `pyyaml`", source=name, hint="pip install 'fastiam[cli]'") from None
     marks: Positions = {}
     try:
         root = yaml.compose(data.decode("utf-8-sig"), Loader=yaml.BaseLoader)

@@ -5,14 +5,14 @@ Needs `pip install 'fastiam[sts]'`; a program that only decides over a `fastiam.
 
 from __future__ import annotations
 
+from fastiam.errors import missing_package
+
 try:
     import argon2 as _argon2  # noqa: F401
     import cryptography as _cryptography  # noqa: F401
     import pyotp as _pyotp  # noqa: F401
 except ModuleNotFoundError as error:
-    raise ModuleNotFoundError(
-        f"issuing sessions needs the package `{error.name}`\nhelp: pip install 'fastiam[sts]'", name=error.name
-    ) from None
+    raise missing_package("issuing sessions", error, "sts") from None
 
 from fastiam.credentials.errors import AccessDeniedError, AuthenticationError, StsError, ValidationError
 from fastiam.credentials.keyring import Keyring, KeyringError

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from fastiam.errors import missing_package
+
 try:
     import jwt as _jwt  # noqa: F401
 except ModuleNotFoundError as error:
-    raise ModuleNotFoundError(
-        f"user pools need the package `{error.name}`\nhelp: pip install 'fastiam[federation]'", name=error.name
-    ) from None
+    raise missing_package("running user pools", error, "federation") from None
 
 from fastiam.cognito.errors import CognitoError, NotAuthorizedError
 from fastiam.cognito.user_pools.codes import CodeMessage, FileSender

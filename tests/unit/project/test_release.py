@@ -1,0 +1,110 @@
+"""What a release contains: the source archive, the changelog, the extras."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from setuptools.command.egg_info import FileList
+
+import fastiam
+
+ROOT = Path(__file__).resolve().parents[3]
+PACKAGES = Path(fastiam.__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+ALWAYS = {"pyproject.toml", "setup.py", "README.md", "LICENSE", "MANIFEST.in"}  # setuptools adds them to every source archive
+LEFT_OUT = {".gitignore"}
+
+
+def tracked_files() -> set[str]:
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout")
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    return {name for name in listed if (ROOT / name).exists()}
+
+
+def files_of_manifest(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    monkeypatch.chdir(ROOT)
+    files = FileList(ignore_egg_info_dir=True)
+    files.findall()
+    for line in (ROOT / "MANIFEST.in").read_text().splitlines():
+        files.process_template_line(line)
+    return {Path(name).as_posix() for name in files.files}
+
+
+def test_source_archive_has_every_tracked_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    python = {name for name in tracked_files() if name.startswith("src/") and name.endswith((".py", "/py.typed"))}
+    assert tracked_files() - files_of_manifest(monkeypatch) - python - ALWAYS == LEFT_OUT
+
+
+def test_changelog_fragments_have_a_known_type() -> None:
+    settings = PROJECT["tool"]["towncrier"]
+    types = {kind["directory"] for kind in settings["type"]}
+    others = {*settings["ignore"], Path(settings["template"]).name}
+    fragments = [path.name for path in (ROOT / settings["directory"]).iterdir() if path.name not in others]
+    wrong = [name for name in fragments if not name.endswith(".md") or not types & set(name.split(".")[1:3])]
+    assert not wrong, f"name them NAME.{'|'.join(sorted(types))}.md"
+
+
+RUN = "import sys; from fastiam.cli.main import run; sys.exit(run({}.split()))"
+# What a user imports or types, a package that it needs, and the extra that has it.
+IMPORTS = [
+    ("import fastiam.sts", "argon2", "sts"),
+    ("import fastiam.sts", "cryptography", "sts"),
+    ("import fastiam.sts", "pyotp", "sts"),
+    ("import fastiam.federation", "jwt", "federation"),
+    ("import fastiam.federation", "lxml", "federation"),
+    ("import fastiam.federation", "signxml", "federation"),
+    ("import fastiam.rolesanywhere", "cryptography", "federation"),
+    ("from fastiam.cognito import UserPools", "jwt", "federation"),
+    ("from fastiam.cognito import IdentityPools", "jwt", "federation"),
+    ("import fastiam; fastiam.load('log.yaml')", "yaml", "cli"),
+    ("import fastiam; fastiam.LiveEngine('iam.json').watch()", "watchfiles", "live"),
+    ("import fastiam.cli.main", "click", "cli"),
+]
+COMMANDS = [
+    ("key list ana", "argon2", "sts"),
+    ("mfa list ana", "pyotp", "sts"),
+    ("sts keyring keyring.json", "cryptography", "sts"),
+    ("whoami --credentials iam.json", "argon2", "sts"),
+    ("sts assume-role-with-saml --role-arn r --principal-arn p --saml-assertion iam.json", "signxml", "federation"),
+    ("sts assume-role-with-web-identity --role-arn r --role-session-name s --web-identity-token iam.json", "jwt", "federation"),
+    ("trust-anchor create Anchor iam.json", "cryptography", "federation"),
+    ("crl import List iam.json --trust-anchor Anchor", "cryptography", "federation"),
+    ("profile create Profile --role r", "cryptography", "federation"),
+    ("identity-pool create Pool", "jwt", "federation"),
+    ("user-pool list", "jwt", "federation"),
+    ("replay iam.json --policies iam.json", "msgspec", "logs"),
+]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "iam.json").write_text('{"format": "fastiam-directory", "version": 1}')
+    (tmp_path / "log.yaml").write_text("format: fastiam-directory")
+    with fastiam.Directory.open(tmp_path / "iam.db") as directory:
+        directory.add_account("111111111111")
+    return tmp_path
+
+
+def run_without(package: str, code: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    settings = {"PYTHONPATH": str(PACKAGES), "FASTIAM_STORE": "iam.db", "AWS_REGION": "us-east-1"}
+    command = [sys.executable, "-c", f"import sys; sys.modules[{package!r}] = None; {code}"]
+    return subprocess.run(command, capture_output=True, text=True, cwd=folder, env=os.environ | settings)
+
+
+@pytest.mark.parametrize(("code", "package", "extra"), IMPORTS)
+def test_import_without_its_extra_gives_the_pip_command(code: str, package: str, extra: str, folder: Path) -> None:
+    done = run_without(package, code, folder)
+    assert done.returncode == 1 and f"pip install 'fastiam[{extra}]'" in done.stderr, done.stderr[-1000:]
+
+
+@pytest.mark.parametrize(("words", "package", "extra"), COMMANDS)
+def test_command_without_its_extra_gives_the_pip_command(words: str, package: str, extra: str, folder: Path) -> None:
+    done = run_without(package, RUN.format(repr(words)), folder)
+    assert done.returncode == 1 and f"pip install 'fastiam[{extra}]'" in done.stderr, done.stderr[-1000:]
+    assert "Traceback" not in done.stderr
