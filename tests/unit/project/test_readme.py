@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+import fastiam
+
 ROOT = Path(__file__).resolve().parents[3]
 SHELL = re.compile(r"^```sh\n(.*?)^```", re.M | re.S)
 
@@ -36,7 +38,7 @@ def test_tutorial_ends_with_a_revocation_in_forked_workers(tmp_path: Path) -> No
     script_text = "\n".join(("set -eu", *blocks)).replace("127.0.0.1:8000", f"127.0.0.1:{free_port()}")
     environment = os.environ | {
         "PATH": os.pathsep.join((str(tmp_path / "bin"), os.environ["PATH"])),
-        "PYTHONPATH": os.pathsep.join((str(ROOT / "src"), *filter(None, sys.path))),
+        "PYTHONPATH": os.pathsep.join((str(Path(fastiam.__file__).parents[1]), *filter(None, sys.path))),
     }
     done = subprocess.run(
         ["sh", "-c", script_text], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False

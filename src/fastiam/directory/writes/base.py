@@ -100,7 +100,7 @@ class Writes:
         """Whether a record exists; the first one stays."""
         if key not in table:
             return False
-        self._refuse(reader, "DIR-EXISTS", key, f"there is a {what} of this name already")
+        self._refuse(reader, "DIR-EXISTS", key, f"a {what} of this name already exists")
         self._commit(reader)
         return True
 
