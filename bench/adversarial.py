@@ -48,7 +48,7 @@ def engine_with(cache_bytes: int) -> Engine:
 
 
 def batch(engine: Engine, first: int, n: int) -> None:
-    """Rows whose principal, action and resource nobody has seen before."""
+    """Rows whose principal, action and resource are new."""
     numbers = pa.array(np.arange(first, first + n)).cast(pa.string())
     kinds = np.arange(n) % len(KINDS)
     actions = pc.binary_join_element_wise(pa.array([name for name, _ in KINDS]).take(pa.array(kinds)), numbers, "")

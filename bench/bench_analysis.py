@@ -20,7 +20,7 @@ NO_PUT = {"Version": "2012-10-17", "Statement": {"Sid": "NoPut", "Effect": "Deny
 
 
 def who_can(record: Record) -> None:
-    """Milliseconds for everybody who can."""
+    """Milliseconds for all principals that can."""
     n = 10_000
     work = layered(n, rows=1_000)
     engine = work.directory.compile()

@@ -29,7 +29,7 @@ MB = 1 << 20
 
 def minified(work: Workload) -> tuple[int, int]:
     """Bytes of all different policy documents as JSON without spaces, and how many statements they hold."""
-    documents = {json.dumps(one, separators=(",", ":")): one for held in work.policies_of.values() for one in held}
+    documents = {json.dumps(one, separators=(",", ":")): one for policies in work.policies_of.values() for one in policies}
     statements = sum(len(document["Statement"]) for document in documents.values())
     return sum(len(text.encode()) for text in documents), statements
 
@@ -85,7 +85,7 @@ def batches(record: Record, work: Workload) -> None:
     for n in (len(columns) // 4, len(columns)):
         part = [column.slice(0, n) for column in asked]
         keys = {key: column.slice(0, n) for key, column in columns.context.items()}
-        engine.decide_many(*part, keys)  # rows of policies are built once
+        engine.decide_many(*part, keys)  # plans are built once
         _trim()
         clear.write_text("5")  # the peak starts anew
         before = _status("VmRSS")

@@ -1,7 +1,8 @@
 """A saved engine: writing it, mapping it, what a further process pays for it, and what it lacks beside one that is warm.
 
-`load` is the time of the processor, in a process that has loaded the modules already; the file is in the cache of the system, as
-it is for every process but the first. Rows are not saved, so the first batch builds them: it stands beside the same batch again.
+`load` is the time of the processor, in a process that has loaded the modules already; the file is in the cache of the system,
+as it is for every process but the first. Plans are not saved, so the first batch builds them: it is shown beside the same batch
+again.
 Every loaded engine answers the batch, and its answers are compared, before any time counts.
 """
 
@@ -87,14 +88,14 @@ def further(record: Record, work: Workload, path: Path) -> None:
     """What another process holds for itself while this one has the file mapped, and its time from nothing to an answer."""
     if not Path("/proc/self/smaps_rollup").exists():
         return
-    held = Engine.load(path)
+    loaded = Engine.load(path)
     command = [sys.executable, "-c", CHILD, str(path), next(iter(work.policies_of))]
     found = [subprocess.run(command, capture_output=True, text=True, check=True).stdout.split() for _ in range(5)]
     loaded, asked, taken = ([int(value) for value in values] for values in zip(*found, strict=True))
     record.value(work.name, "private memory of a process: loaded", "MB", [value / MB for value in loaded])
     record.value(work.name, "private memory of a process: asked", "MB", [value / MB for value in asked])
     record.value(work.name, "from `import fastiam` to an answer", "ms", [value / 1e6 for value in taken])
-    assert held.stats()["principals"]
+    assert loaded.stats()["principals"]
 
 
 def updating(record: Record, work: Workload, path: Path) -> None:

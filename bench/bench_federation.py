@@ -116,7 +116,7 @@ def column(record: Record, work: Workload, sts: STS) -> None:
 def verified(
     record: Record, kind: str, call: Callable[[Any], bool], tokens: Iterator[Any], library: Callable[[], Any] | None = None
 ) -> None:
-    """The time of calls with a token each, which tell whether they gave what they should."""
+    """The time of calls with a token each, each of which checks its result."""
     samples = []
     for _ in range(REPEATS):
         given = list(islice(tokens, TOKENS))

@@ -37,7 +37,7 @@ def buffers(column: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def at(array: np.ndarray) -> ctypes.c_void_p:
-    """Where an array lies."""
+    """The address of an array."""
     return ctypes.c_void_p(array.ctypes.data)
 
 

@@ -38,7 +38,7 @@ class Peer:
     name: str
     requirement: str | None
     complete: bool
-    says: str
+    note: str
 
     @property
     def ours(self) -> bool:
@@ -67,7 +67,7 @@ def environment(peer: Peer) -> Path:
 
     Raises
     ------
-    CannotRunError: it cannot be installed; the message ends in what pip said.
+    CannotRunError: it cannot be installed; the message ends in the output of pip.
     """
     if peer.requirement is None:
         return Path(sys.executable)
@@ -168,7 +168,7 @@ def ask(record: Record, work: Workload, peer: Peer, job: Path, expected: list[bo
         record.note(peer=peer.name, status=why)
         print(f"{peer.name:20s} {why}", flush=True)
         return {}
-    facts = {"version": result["version"], "complete": peer.complete, "ours": peer.ours, "says": peer.says}
+    facts = {"version": result["version"], "complete": peer.complete, "ours": peer.ours, "says": peer.note}
     facts |= {"expressed": round(result["expressed"], 3), "build_seconds": round(result["build_seconds"], 2)}
     found = {}
     for part, form in (("single", "single calls"), ("batch", "batch")):

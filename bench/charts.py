@@ -19,7 +19,7 @@ STYLE = {
     "svg.fonttype": "none", "svg.hashsalt": "fastiam", "font.family": "sans-serif", "font.size": 10,
     "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": "#e5e7eb", "axes.axisbelow": True,
 }  # fmt: skip
-# what columns cannot go below, told as the floors of bench_limits.py
+# what columns cannot go below, as measured by bench_limits.py
 FLOORS = {
     "coded": ("copy 64 bytes a row",),
     "strings": ("copy 64 bytes a row", "look up an action", "look up a principal of 2,000", "hash one ARN"),
@@ -138,5 +138,5 @@ def _sizes(lines: Lines, prefix: str, form: str) -> dict[int, Record]:
 
 def _part(lines: Lines, engine: str) -> str:
     """A star for what expresses a part of the work alone."""
-    told = [line for (_, name, _), line in lines.items() if name == engine]
-    return " (a part)" if any(line.get("expressed", 1) < 1 for line in told) else ""
+    own = [line for (_, name, _), line in lines.items() if name == engine]
+    return " (a part)" if any(line.get("expressed", 1) < 1 for line in own) else ""

@@ -16,7 +16,7 @@ from records import Key, Record, figures, unit
 
 @dataclass(frozen=True)
 class Change:
-    """One figure in two records. Less is better, unless the record says otherwise (how many times as fast)."""
+    """One figure in two records. Less is better, unless the record has `"better": "more"` (how many times as fast)."""
 
     key: Key
     old: Record
@@ -38,7 +38,7 @@ class Change:
         return 1 / self.ratio if self.new.get("better") == "more" else self.ratio
 
     @property
-    def says(self) -> str:
+    def direction(self) -> str:
         """`slower` or `faster` where the change is beyond the spread."""
         if not self.is_beyond_spread:
             return ""
@@ -47,7 +47,7 @@ class Change:
     def __str__(self) -> str:
         name, of = "  ".join(self.key), unit(self.new)
         medians = f"{self.old['median']:12,.5g} {self.new['median']:12,.5g} {of:3s}"
-        return f"{name:76s} {medians} x{self.ratio:.3f}  {self.says}".rstrip()
+        return f"{name:76s} {medians} x{self.ratio:.3f}  {self.direction}".rstrip()
 
 
 def changes(old: Record, new: Record) -> tuple[list[Change], list[tuple[Key, str]]]:
@@ -73,7 +73,7 @@ def main() -> int:
         print(f"{'  '.join(key):76s} only in the {which} record")
     for name in ("processor", "python", "numpy"):
         if old.get(name) != new.get(name):
-            print(f"note: {name} differs, `{old.get(name)}` and `{new.get(name)}`: ratios tell little")
+            print(f"note: {name} differs, `{old.get(name)}` and `{new.get(name)}`: ratios mean little")
     limit = options.fail_above
     return 2 if limit and any(change.is_beyond_spread and change.slower > limit for change in both) else 0
 

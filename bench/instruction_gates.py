@@ -135,7 +135,7 @@ def _batch(engine: Any, columns: Any, options: dict[str, Any]) -> Callable[[], A
 
 
 def inside(jobs: Jobs) -> None:
-    """Runs under callgrind; each job leaves a dump that bears its name, and tells how many requests it made."""
+    """Runs under callgrind; each job leaves a dump with its name, and reports its number of requests."""
     from native import library
 
     native = library()
@@ -202,7 +202,7 @@ def elsewhere(record: Mapping[str, Any], here: Mapping[str, str]) -> list[str]:
 
 
 def compare(recorded: Counts, counted: Counts, tolerance: float = TOLERANCE) -> tuple[list[str], bool]:
-    """Lines that tell every bench, and whether all are within the gate."""
+    """A line for every bench, and whether all are within the gate."""
     lines, is_good = [f"{'instructions a request':28s} {'recorded':>10s} {'counted':>10s}"], True
     for name in sorted({*recorded, *counted}):
         before, after = recorded.get(name), counted.get(name)

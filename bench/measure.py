@@ -61,7 +61,7 @@ def measure_together(
 ) -> dict[str, Timing]:
     """The times of jobs that decide `n` requests each, one turn of all after the other.
 
-    With `twice` a job runs twice in its turn, and the second time counts: a processor that slept while one thread worked wakes up
+    With `twice` a job runs twice each time, and the second run counts: a processor that slept while one thread worked wakes up
     in the first.
     """
     for job in jobs.values():
@@ -91,12 +91,12 @@ class Record:
         self._began = time.perf_counter()
 
     def add(self, workload: str, engine: str, form: str, timing: Timing, **more: Any) -> None:
-        """One figure: nanoseconds a request. `more` stands beside it in the record."""
+        """One figure: nanoseconds a request. `more` is stored beside it in the record."""
         self.lines.append({"workload": workload, "engine": engine, "form": form, **_rounded(timing), **more})
         print(f"{workload:32s} {engine:10s} {form:32s} {timing}", flush=True)
 
     def value(self, workload: str, form: str, unit: str, samples: Sequence[float], **more: Any) -> None:
-        """One figure that is no time of a request: `unit` says of what it is a number (`s`, `ms`, `x`, ...).
+        """A figure other than the time of a request: `unit` is what it counts (`s`, `ms`, `x`, ...).
 
         Less is better, unless `more` holds `better="more"`.
         """
@@ -111,7 +111,7 @@ class Record:
         print(f"{name:68s} {value:10.2f}  (to stay under {limit})", flush=True)
 
     def note(self, **facts: Any) -> None:
-        """Facts that are no figure."""
+        """Facts that are not figures."""
         self.lines.append(facts)
 
     def write(self) -> Path:
@@ -157,10 +157,10 @@ def _commit() -> str:
 
 
 def _processor() -> str:
-    """The name of the processor; what a cloud calls by one name are several, so family and model are told, too."""
+    """The name of the processor; a cloud has several under one name, so family and model are added."""
     path = Path("/proc/cpuinfo")
-    told = [line.partition(":") for line in path.read_text().splitlines()] if path.exists() else []
-    found = {name.strip(): value.strip() for name, _, value in reversed(told)}
+    pairs = [line.partition(":") for line in path.read_text().splitlines()] if path.exists() else []
+    found = {name.strip(): value.strip() for name, _, value in reversed(pairs)}
     if "model name" not in found:
         return platform.processor() or platform.machine()
     return f"{found['model name']}, family {found.get('cpu family', '?')}, model {found.get('model', '?')}"

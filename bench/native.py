@@ -25,7 +25,7 @@ def library() -> ctypes.CDLL:
     if not built.exists():
         compiler = new_compiler()
         customize_compiler(compiler)
-        with chdir(HERE):  # it puts objects where the source stands below its output
+        with chdir(HERE):  # it puts objects at the path of the source, below its output
             objects = compiler.compile([SOURCE.name], output_dir=str(BUILD), extra_preargs=["-O3"])
         compiler.link_shared_object(objects, str(built))
     found = ctypes.CDLL(str(built))

@@ -3,8 +3,8 @@ resource policies in our own format.
 
 Seeded: the same numbers always give the same files. 200 accounts of 200 roles and 50 users each, in a tree of five levels of
 organisational units; every role has an inline policy and a part of eight shared ones (`examples/acme.py`), every user is in
-one or two of five groups, one principal in five has a boundary. SCPs hang at the root, at every unit and at one account in
-five, RCPs at the root and at the units of the second level, policies at fifteen resources of each account.
+one or two of five groups, one principal in five has a boundary. SCPs are attached to the root, to every unit and to one account
+in five, RCPs to the root and to the units of the second level, policies to fifteen resources of each account.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What the project promises about speed, as data, and whether the records keep it. `make bench` prints it at the end.
 
-A target is met if the median is on its side of the limit; where the limit lies inside the spread of the repeats, the verdict says
+A target is met if the median is on its side of the limit; where the limit is inside the spread of the repeats, the verdict says
 so. A ratio is taken turn by turn where both figures have the same number of turns. A target without a record is `not measured`.
 """
 
@@ -16,7 +16,7 @@ Records = Mapping[str, Mapping[str, Any]]  # by the name of the bench
 
 
 class Figure(NamedTuple):
-    """Where a figure stands in the records."""
+    """The position of a figure in the records."""
 
     bench: str
     workload: str
@@ -32,7 +32,7 @@ class Figure(NamedTuple):
 
 @dataclass(frozen=True)
 class Target:
-    """A limit. `unit` says how the figure is told: `M/s` is a rate; `x` with `over` says how many times as fast as `over`
+    """A limit. `unit` is the unit of the figure: `M/s` is a rate; `x` with `over` is how many times as fast as `over`
     (`at_least`), or how many times its time (at most)."""
 
     group: str
@@ -50,7 +50,7 @@ class Target:
 
 
 class Verdict(NamedTuple):
-    """What the records say about a target: median and spread in its unit; None where they say nothing."""
+    """The result of a target: median and spread in its unit; None without a record."""
 
     target: Target
     value: float | None = None
@@ -65,7 +65,7 @@ class Verdict(NamedTuple):
         return self.value >= self.target.limit if self.target.at_least else self.value <= self.target.limit
 
     @property
-    def says(self) -> str:
+    def words(self) -> str:
         """In words."""
         if self.is_met is None:
             return "not measured"
@@ -75,8 +75,10 @@ class Verdict(NamedTuple):
     @property
     def cells(self) -> tuple[str, str, str, str, str]:
         """What, promise, figure, spread, verdict."""
-        figure, spread = ("", "") if self.value is None else (_told(self.value), f"{_told(self.low)} to {_told(self.high)}")
-        return self.target.what, self.target.promise, figure, spread, self.says
+        figure, spread = (
+            ("", "") if self.value is None else (_in_digits(self.value), f"{_in_digits(self.low)} to {_in_digits(self.high)}")
+        )
+        return self.target.what, self.target.promise, figure, spread, self.words
 
 
 def judge(records: Records, targets: Sequence[Target] | None = None) -> list[Verdict]:
@@ -120,13 +122,13 @@ def _in_unit(value: float, unit: str, wanted: str) -> float:
     return value * _NS[unit] / _NS[wanted]
 
 
-def _told(value: float) -> str:
+def _in_digits(value: float) -> str:
     return f"{value:,.0f}" if value >= 1_000 else f"{value:.3g}"
 
 
 # -- the targets --------------------------------------------------------------------------------------------------------------
 
-BATCH, CALLS, GROWTH, PEERS, READY, QUESTIONS = "batches", "single calls", "growth", "peers", "getting ready", "questions"
+BATCH, CALLS, GROWTH, PEERS, READY, ANALYSES = "batches", "single calls", "growth", "peers", "getting ready", "analyses"
 FORMS = {"dictionary columns": "coded", "all columns plain strings": "strings", "every ARN unique": "strings, every ARN once"}
 RATES = {2_000: (35, 16, 16), 50_000: (24, 11, 11)}
 
@@ -169,10 +171,10 @@ def _growth() -> list[Target]:
     found = []
     for kind in ("prefixes", "*-team-*"):
         few, some, many = (Figure("growth", f"one principal, {n} statements", kind) for n in ("10", "1,000", "10,000"))
-        told = f"`{kind}`" if "*" in kind else kind
-        found.append(Target(GROWTH, f"1,000 statements over 10, {told}", some, "x", 1.5, over=few))
-        found.append(Target(GROWTH, f"1,000 statements, {told}", some, "us", 0.5))
-        found.append(Target(GROWTH, f"10,000 statements over 10, {told}", many, "x", 2, over=few))
+        pattern = f"`{kind}`" if "*" in kind else kind
+        found.append(Target(GROWTH, f"1,000 statements over 10, {pattern}", some, "x", 1.5, over=few))
+        found.append(Target(GROWTH, f"1,000 statements, {pattern}", some, "us", 0.5))
+        found.append(Target(GROWTH, f"10,000 statements over 10, {pattern}", many, "x", 2, over=few))
     return found
 
 
@@ -224,14 +226,14 @@ def _ready() -> list[Target]:
 
 BATCH_PEAK = "a batch of 1,000,000 rows, peak"
 
-_QUESTIONS = [
+_ANALYSES = [
     Target(
-        QUESTIONS, "`who_can` over 10,000 principals, no condition open", Figure("questions", "who_can 10,000", "given"), "ms", 5
+        ANALYSES, "`who_can` over 10,000 principals, no unknown keys", Figure("questions", "who_can 10,000", "given"), "ms", 5
     ),
-    Target(QUESTIONS, "`diff` over a million-row log", Figure("questions", "diff layered 2,000", "coded"), "s", 2),
+    Target(ANALYSES, "`diff` over a million-row log", Figure("questions", "diff layered 2,000", "coded"), "s", 2),
 ]
 
-# what no clock tells: a promise, and the test that keeps it
+# promises that no time can show: each with the test that keeps it
 PROMISES = {
     "rows and caches are bounded, and shown in `stats()`": "tests/engine/test_memory.py",
     "a saved engine is mapped: two processes share its pages": "tests/engine/test_engine_file.py",
@@ -239,7 +241,7 @@ PROMISES = {
 }
 ROOT = Path(__file__).resolve().parents[1]
 
-TARGETS = (*_batches(), *_calls(), *_growth(), *_peers(), *_ready(), *_QUESTIONS)
+TARGETS = (*_batches(), *_calls(), *_growth(), *_peers(), *_ready(), *_ANALYSES)
 
 
 def text(verdicts: Sequence[Verdict]) -> str:

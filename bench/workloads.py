@@ -33,7 +33,7 @@ class Workload:
     """Policies and requests.
 
     `policies_of` gives the identity policies of a principal as documents, for engines that know nothing else; `sessions`
-    the sessions that stand in the principals column under their ARNs; `allowed` which rows are allowed, where that is known
+    the sessions that the principals column names by their ARNs; `allowed` which rows are allowed, where that is known
     by construction.
     """
 
@@ -91,8 +91,8 @@ def identity(n_roles: int, *, rows: int = ROWS, unique: bool = False) -> Workloa
 def layered(n_roles: int, *, rows: int = ROWS, unique: bool = False) -> Workload:
     """All layers: what `identity` has, and boundaries, session policies, SCPs, RCPs and resource policies on top.
 
-    One role in five has a boundary, and one in ten asks through a session whose policy narrows it; every account lies two
-    levels below the root, with SCPs on all three; RCPs hang above every account. The buckets of two stages in three, which
+    One role in five has a boundary, and one in ten asks through a session whose policy narrows it; every account is two
+    levels below the root, with SCPs on all three; RCPs apply to every account. The buckets of two stages in three, which
     is a third of all resources, carry a policy that opens them to a partner team in another account, and some requests cross
     accounts.
     """
@@ -115,7 +115,7 @@ class Growing:
 
     patterns: tuple[str, ...]
     resources: tuple[str, ...]
-    key: str | None = None  # of which a statement asks for what is the tenant's
+    key: str | None = None  # that a statement compares with the value of the tenant
     denies: int = 0  # every so manieth statement
     operator: str = "StringEquals"
     asked: str = "{i}"  # of the key
@@ -296,7 +296,7 @@ def _bucket_policy(organization: acme.Acme, team: int, bucket: str) -> acme.Docu
     )
 
 
-_NUMBER = re.compile(r"(?<=[/-])[0-9a-f]+(?:\.parquet|-AbCdEf)?$")  # of a resource, and what stands behind it
+_NUMBER = re.compile(r"(?<=[/-])[0-9a-f]+(?:\.parquet|-AbCdEf)?$")  # of a resource, and the text after it
 
 
 def _with_unique_resources(requests: acme.Requests) -> acme.Requests:

@@ -88,7 +88,7 @@ class LiveEngine:
         again with each `refresh`, of a store just what has changed. A saved engine is mapped again when it was replaced.
     mode : how files are read, as in `fastiam.load`.
     unknown_owner, context_defaults, settings : as in `Directory.compile`; a saved engine has its own.
-    cache_bytes : as in `Directory.compile`; None: what it takes unless told otherwise, or what a saved engine has.
+    cache_bytes : as in `Directory.compile`; None: its default, or the value of a saved engine.
 
     Raises
     ------
@@ -360,8 +360,8 @@ class LiveEngine:
     def _follow_stamps(self, debounce: float, stop: threading.Event) -> None:
         """Follow files without `watchfiles`, in a forked child.
 
-        Its native code keeps locks for its own initialisation. One that a thread of the parent held at the fork is never released
-        in the child, where `watchfiles.watch` then waits forever.
+        Its native code has locks for its own initialisation. One that a thread of the parent had locked at the fork is never
+        released in the child, where `watchfiles.watch` then waits forever.
         """
         self._lost = None
         pause = debounce
@@ -502,7 +502,7 @@ def _folders(paths: Iterable[Path]) -> set[Path]:
 
 
 def _stamps(paths: Iterable[Path]) -> dict[Path, tuple[int, int, int]]:
-    """What tells that a file is another one than before."""
+    """Attributes that differ if a file was replaced."""
     found = {}
     for path in paths:
         for file in path.rglob("*") if path.is_dir() else (path,):

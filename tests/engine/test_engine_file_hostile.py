@@ -141,7 +141,7 @@ def test_path_that_is_not_a_file_is_refused(tmp_path):
     for path, message in (
         (tmp_path, "is a folder"),
         (tmp_path / "absent", "cannot be read: no such file"),
-        (tmp_path / "pipe", "is no file"),
+        (tmp_path / "pipe", "is not a regular file"),
     ):
         with pytest.raises(SourceError, match=message):
             Engine.load(path)

@@ -1,6 +1,6 @@
 """A producer whose memory is broken gets an error that names the column, and the row where one is known; nothing is read.
 
-The C interface carries no lengths of plain buffers, so data that is cut short cannot be told and is not tested; where lengths
+The C interface carries no lengths of plain buffers, so data that is cut short cannot be detected and is not tested; where lengths
 come along (views, children, dictionaries) they are. Every producer must also be released exactly once, whatever happens.
 """
 

@@ -1,6 +1,6 @@
 """The memo of conditions in batches: one evaluation for all rows with equal inputs; decisions do not change.
 
-Each condition has an action of its own. Principals, resources and contexts that differ in one thing alone take turns.
+Each condition has an action of its own. Rows alternate between principals, resources and contexts that differ in one value.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def document(statements: list[dict[str, Any]]) -> dict[str, Any]:
 
 @pytest.fixture(scope="module", params=["identity", "scp", "rcp"])
 def directory(request: pytest.FixtureRequest) -> fastiam.Directory:
-    """The denies stand in policies of one kind; some actions meet several of them."""
+    """The denies are in policies of one kind; several of them apply to some actions."""
     directory = fastiam.Directory(quotas=None)
     denies = statements("Deny")
     denies += [deny | {"Action": "sqs:Both*"} for deny in denies[:12]]
@@ -141,8 +141,8 @@ def rows(seed: int, n: int, keys: list[str]) -> list[Row]:
 
 
 def asked(engine: fastiam.Engine, made: list[Row], keys: list[str], form: str) -> fastiam.Decisions:
-    principals, actions, resources, *told = asked_of(made, keys)
-    columns = {key: pa.array(column, pa.string()) for key, column in zip(keys, told, strict=True)}
+    principals, actions, resources, *values = asked_of(made, keys)
+    columns = {key: pa.array(column, pa.string()) for key, column in zip(keys, values, strict=True)}
     context: dict[str, Any] = columns
     if form == "coded":
         context = {key: column.dictionary_encode() for key, column in columns.items()}
@@ -163,7 +163,7 @@ def asked_of(made: list[Row], keys: list[str]) -> list[list[str | None]]:
 @pytest.mark.parametrize("data", [None, b""], ids=["no data", "no bytes of data"])
 @pytest.mark.parametrize("operator", ["StringEquals", "StringNotEquals", "StringEqualsIfExists"])
 def test_empty_text_is_not_null(operator: str, data: bytes | None) -> None:
-    """Arrow lets a column of such texts come without the buffer that letters would lie in."""
+    """Arrow lets a column of such texts come without a data buffer."""
     n = 1024  # enough rows that truths are memoized
     directory = fastiam.Directory(quotas=None)
     statement = {"Effect": "Allow", "Action": "s3:*", "Resource": "*", "Condition": {operator: {"app:dept": ""}}}
@@ -172,8 +172,8 @@ def test_empty_text_is_not_null(operator: str, data: bytes | None) -> None:
     empty = np.arange(n) % 2 == 0
     column = HandMade("u", [np.packbits(empty, bitorder="little").tobytes(), bytes(4 * n + 4), data], n, null_count=n // 2)
     found = engine.decide_many(PRINCIPALS[0], "s3:GetObject", "arn:aws:s3:::b/x", {"app:dept": column}).outcome
-    for told, context in ((found[empty], {"app:dept": ""}), (found[~empty], {})):
-        assert set(told.tolist()) == {int(engine.decide(PRINCIPALS[0], "s3:GetObject", "arn:aws:s3:::b/x", context).outcome)}
+    for outcomes, context in ((found[empty], {"app:dept": ""}), (found[~empty], {})):
+        assert set(outcomes.tolist()) == {int(engine.decide(PRINCIPALS[0], "s3:GetObject", "arn:aws:s3:::b/x", context).outcome)}
 
 
 @pytest.mark.parametrize(
@@ -187,11 +187,11 @@ def test_memoized_conditions_equal_row_by_row_evaluation(directory: fastiam.Dire
     outcomes = [found.outcome.tolist() for found in forms]
     for row in range(0, len(made), 7):  # of every block, odd and even; what the forms make different shows in all rows
         principal, action, resource, context = made[row]
-        told = read_context(context)
-        profiles = snapshot.profiles(principal, action, resource, told)
+        read = read_context(context)
+        profiles = snapshot.profiles(principal, action, resource, read)
         who, what, endpoint = profiles
         expected = decide(
-            who, what, Request(action, told, NOW), endpoint=endpoint, sources=snapshot.account_facts
+            who, what, Request(action, read, NOW), endpoint=endpoint, sources=snapshot.account_facts
         ).decision.outcome
         assert {int(expected)} == {found[row] for found in outcomes}, (principal, action, resource, context)
     assert all(found == outcomes[0] for found in outcomes)
@@ -213,10 +213,10 @@ def test_missing_key_rows_are_counted_one_by_one(directory: fastiam.Directory) -
 @pytest.mark.parametrize("account", [ACCOUNT, OTHER], ids=["own", "another's"])
 @pytest.mark.parametrize("n", [1, 10, 1300])
 def test_missing_key_of_several_statements_counts_a_row_once(account: str, n: int) -> None:
-    told = (("Deny", "1"), ("Deny", "3"), ("Allow", "2"))
+    pairs = (("Deny", "1"), ("Deny", "3"), ("Allow", "2"))
     made = [
         {"Effect": effect, "Action": "sqs:*", "Resource": "*", "Condition": {"StringEquals": {"nobody:says": value}}}
-        for effect, value in told
+        for effect, value in pairs
     ]
     directory = fastiam.Directory(quotas=None)
     directory.add_principal(PRINCIPALS[0], identity_policies=[document(made)])
@@ -229,10 +229,10 @@ def test_memo_keeps_principal_truths_and_drops_the_time(directory: fastiam.Direc
     """Truths that depend only on the principal stay memoized; truths of one batch do not."""
     made = rows(13, 2000, [])
     later = AT + timedelta(hours=1)
-    told = asked_of(made, [])
+    columns = asked_of(made, [])
     engine = directory.compile()
-    found = [engine.decide_many(*told, now=at).outcome for at in (AT, AT, later, AT)]
-    expected = [directory.compile().decide_many(*told, now=at).outcome for at in (AT, AT, later, AT)]
+    found = [engine.decide_many(*columns, now=at).outcome for at in (AT, AT, later, AT)]
+    expected = [directory.compile().decide_many(*columns, now=at).outcome for at in (AT, AT, later, AT)]
     assert all((one == other).all() for one, other in zip(found, expected, strict=True))
     assert (found[0] != found[2]).any()
 
@@ -288,8 +288,8 @@ def test_memoized_condition_applies_to_a_later_limit(directory: fastiam.Director
     expected = [asked(engine, part, keys, "coded").outcome for part in (first, made)]
     engine = directory.compile()
     turns = [np.arange(256)] * 256 + [np.arange(256, 512)] * 2048  # two chunks, and the next one
-    told = asked_of(first + made, keys)
-    columns = [pa.array(column, pa.string()).dictionary_encode().take(pa.array(np.concatenate(turns))) for column in told]
+    asked = asked_of(first + made, keys)
+    columns = [pa.array(column, pa.string()).dictionary_encode().take(pa.array(np.concatenate(turns))) for column in asked]
     context = dict(zip(keys, columns[3:], strict=True))
     found = engine.decide_many(*columns[:3], context, now=AT).outcome.reshape(-1, 256)
     assert (found[:256] == expected[0]).all()

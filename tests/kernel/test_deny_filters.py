@@ -276,7 +276,7 @@ def long_policy(rng: random.Random, n: int) -> dict[str, Any]:
 @pytest.mark.parametrize("where", ["own", "resource"])
 @pytest.mark.parametrize("seed", range(4))
 def test_known_false_denies_are_skipped_among_possible_ones(seed: int, where: str, n: int) -> None:
-    """Without an organization, too, once rows have many of them; what reads a key that nobody gives is counted, too."""
+    """Without an organization, too, once rows have many of them; rows that read a missing key are counted, too."""
     rng = random.Random(f"{seed} {n}")
     directory = fastiam.Directory(quotas=None)
     for i, user in enumerate(USERS):
@@ -308,7 +308,7 @@ def test_known_false_denies_are_skipped_among_possible_ones(seed: int, where: st
     counted: Counter[str] = Counter()
     for at in range(0, len(rows), 100):  # batches of this size memoize no truths, so that no deny is pruned
         explained_batch = reasoned(rows[at : at + 100])
-        few = decide(rows[at : at + 100])  # rows of policies that are there already count in the order of statements
+        few = decide(rows[at : at + 100])  # plans that are built already count in the order of statements
         assert few.outcome.tolist() == [outcome for outcome, *_ in explained_batch]
         counted.update(few.missing_keys)
         expected += explained_batch
@@ -325,7 +325,7 @@ def test_known_false_denies_are_skipped_among_possible_ones(seed: int, where: st
 
 
 def test_first_remaining_principal_deny_determines() -> None:
-    """D1, D51: every second one cannot hold for who asks, so that the others stand in three parts."""
+    """D1, D51: every second one is false for the principal, so that the others form three parts."""
     statements = []
     for i, name in enumerate(("one", "*o*", "*")):  # what one denies, so does the next
         may = {"StringLike": {"app:stage": ["prod", f"x{i}"]}}

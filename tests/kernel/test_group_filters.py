@@ -52,7 +52,7 @@ def common_prefix(rng: random.Random, n: int) -> list[str]:
 
 
 def likes(seed: int) -> tuple[fastiam.Directory, list[tuple[str, str, str]]]:
-    """Two principals with the same statements, of which many are about one action, and requests."""
+    """Two principals with the same statements, many of them about one action, and requests."""
     rng = random.Random(seed)
     statements, asked = [], []
     for i, n in enumerate((1, 2, 3, 4, 8, 15, 16, 17, 18, 20, 33, 40, 70)):
@@ -78,7 +78,7 @@ def likes(seed: int) -> tuple[fastiam.Directory, list[tuple[str, str, str]]]:
     return directory, asked
 
 
-HIDDEN = f"arn:aws:s3:${{a:{ACCOUNT}:b}}:{ACCOUNT}:c/"  # colons in `${...}` stand between no fields
+HIDDEN = f"arn:aws:s3:${{a:{ACCOUNT}:b}}:{ACCOUNT}:c/"  # colons in `${...}` separate no fields
 
 
 @pytest.mark.parametrize("effect", ["Allow", "Deny"])

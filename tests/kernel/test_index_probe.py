@@ -264,7 +264,7 @@ def test_index_distinguishes_statements_by_condition_value(seed: int, form: str,
 @pytest.mark.parametrize("form", ["coded", "plain"])
 @pytest.mark.parametrize("depth", [7, 8])
 def test_index_more_hashes_than_queue_holds_decides_equally(depth: int, form: str) -> None:
-    """Every row lies under as many prefixes, and under each of these under the text of its tenant."""
+    """Every row matches the same number of prefixes, and under each of these the text of its tenant."""
     rng = random.Random(depth)
     prefixes = ["arn:aws:s3:::data/" + "".join(f"p{k}/" for k in range(n + 1)) for n in range(depth)]
     statements: list[dict[str, Any]] = []
@@ -325,7 +325,7 @@ def denied(patterns: list[str], texts: list[str]) -> None:
 
 @pytest.mark.parametrize("n", [8, 12, 40, 70])
 def test_index_with_nearly_all_candidates_tries_last_statement(n: int) -> None:
-    """Ten may be put aside; of more, all of a short run are looked at, and a long one is left to the way of single calls."""
+    """Ten may be put aside. With more, a short run is evaluated in full, and a long one takes the path of single calls."""
     directory = fastiam.Directory(quotas=None)
     statements = [
         {"Effect": "Deny", "Action": "s3:*", "Resource": "arn:aws:s3:::a/*", "Condition": {"StringLike": {"app:of": f"*-{i}-*"}}}

@@ -81,7 +81,7 @@ SHORT = (
 @pytest.mark.parametrize("account", [ACCOUNT, "222222222222"], ids=["own", "another's"])
 @pytest.mark.parametrize("reasons", [False, True])
 def test_deny_of_no_resource_keeps_later_decisions(account: str, reasons: bool) -> None:
-    """V11: it stands before the allows of its row, and has no pattern. Of another account, policies must allow it (6.4)."""
+    """V11: it precedes the allows of its plan, and has no pattern. Of another account, policies must allow it (6.4)."""
     asked = f"arn:aws:sqs:eu-west-1:{account}:q"
     for allowed in ("*", asked, f"{asked}2"):
         directory = fastiam.Directory("lenient", quotas=None)
@@ -98,10 +98,10 @@ def test_deny_of_no_resource_keeps_later_decisions(account: str, reasons: bool) 
 
 @contextmanager
 def alone_in_memory(text: bytes, at_the_end: bool) -> Iterator[pa.Buffer]:
-    """A buffer that holds a text, and nothing but it may be read on one side: pages that cannot be lie before and behind."""
+    """A buffer that ends or begins with a text, between two unreadable pages."""
     pages = mmap.mmap(-1, 3 * mmap.PAGESIZE)
-    governing = ctypes.c_char.from_buffer(pages)
-    address = ctypes.addressof(governing)
+    first_byte = ctypes.c_char.from_buffer(pages)
+    address = ctypes.addressof(first_byte)
     protect = ctypes.CDLL(None, use_errno=True).mprotect
     at = (2 * mmap.PAGESIZE - len(text)) if at_the_end else mmap.PAGESIZE
     pages[at : at + len(text)] = text
@@ -147,7 +147,7 @@ def test_literal_match_of_endpoint_policy_stays_in_bounds(named: str, at_the_end
         with alone_in_memory(text.encode(), at_the_end) as buffer:
             offsets = pa.py_buffer(np.array([0, buffer.size], np.int32))
             column = pa.Array.from_buffers(pa.string(), 1, [None, offsets, buffer])
-            for _ in range(3):  # the rows of policies are not there at first
+            for _ in range(3):  # the plans are not built at first
                 assert engine.decide_many(ROLE, "s3:GetObject", column, context).outcome.tolist() == [expected], text
                 coded = pa.DictionaryArray.from_arrays(pa.array(np.zeros(2, np.int32)), column)
                 assert engine.decide_many(ROLE, "s3:GetObject", coded, context).outcome.tolist() == [expected] * 2, text

@@ -65,7 +65,7 @@ def test_pointer_cache_hit_returns_the_same_decision(directory):
 
 
 def test_pointer_cache_key_is_both_objects(directory):
-    """Every user with every action, each pair many times in a row, while other pairs are remembered already."""
+    """Every user with every action, each pair many times in a row, while other pairs are cached already."""
     engine = directory.compile()
     for action in ACTIONS:
         for i, user in enumerate(USERS):
@@ -75,7 +75,7 @@ def test_pointer_cache_key_is_both_objects(directory):
 
 
 def test_pointer_cache_freed_objects_are_not_reused(directory):
-    """Each text dies after some calls, so that the next one may lie where it lay."""
+    """Each text is freed after some calls, so that the next one may have its address."""
     engine = directory.compile()
     for k in range(1_500):
         i, action = k % len(USERS), "".join(("s3:", ("Get", "Put")[k % 2], "Object"))
@@ -100,7 +100,7 @@ def test_pointer_cache_is_invalidated_with_its_tables(directory):
 
 
 def test_pointer_cache_applies_limits_of_session_and_role(directory):
-    """A boundary and an SCP for a habit's caller; a session, which has none."""
+    """A boundary and an SCP for a cached principal; a session, which is not cached."""
     bounded, limited = f"arn:aws:iam::{ACCOUNT}:role/bounded", "arn:aws:iam::222222222222:role/limited"
     everything, gets = document(("Allow", "*", "*")), document(("Allow", "s3:Get*", "*"))
     directory.add_principal(bounded, identity_policies=[everything], permissions_boundary=gets)
@@ -122,7 +122,7 @@ def test_pointer_cache_applies_limits_of_session_and_role(directory):
 
 
 def test_pointer_cache_unknown_owner_is_denied(directory):
-    """D23: where the engine was told to deny them; the owner may stand in the ARN, too."""
+    """D23: with `unknown_owner="deny"`; the owner may be in the ARN, too."""
     user = f"arn:aws:iam::{ACCOUNT}:user/all"
     directory.add_principal(user, identity_policies=[document(("Allow", "*", "*"))])
     engine = directory.compile(unknown_owner="deny")
@@ -157,7 +157,7 @@ def test_pointer_cache_hit_evaluates_the_context(directory):
 
 
 def test_pointer_cache_first_session_with_a_key_is_evaluated(directory):
-    """K1: what a call remembers of the object that names the key says nothing about that."""
+    """K1: the cached object that names the key does not cover its value."""
     role, key = f"arn:aws:iam::{ACCOUNT}:role/carried", "app:team"
     statement = {"Effect": "Allow", "Action": "s3:*", "Resource": "*", "Condition": {"StringEquals": {key: "red"}}}
     directory.add_principal(role, identity_policies=[{"Version": "2012-10-17", "Statement": statement}])

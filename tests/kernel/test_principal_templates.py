@@ -20,7 +20,7 @@ CONDITIONS = {
     "the name of a session": {"StringLike": {"aws:userid": "*:s1*"}},
     "the name in a value": {"StringEquals": {"aws:RequestTag/owner": "${aws:userid}"}},
     "the name of a user": {"StringLike": {"aws:username": "u1*"}},
-    "the ARN of who asks": {"ArnLike": {"aws:PrincipalArn": ["arn:aws:iam::*:role/app", "arn:aws:iam::*:user/u1*"]}},
+    "the ARN of the principal": {"ArnLike": {"aws:PrincipalArn": ["arn:aws:iam::*:role/app", "arn:aws:iam::*:user/u1*"]}},
     "a tag": {"StringEquals": {"aws:PrincipalTag/team": "red"}},
     "a tag in a value": {"StringEquals": {"aws:RequestTag/owner": "${aws:PrincipalTag/team}"}},
     "no tag": {"Null": {"aws:PrincipalTag/team": "true"}},
@@ -35,7 +35,7 @@ def document(*statements):
 def directory(condition: dict, *, organized: bool = False) -> Directory:
     """Two roles, one of them tagged; the unknown users of the account come in by the policy of a bucket.
 
-    In an organization denies are sifted by what is known of who asks.
+    In an organization denies are pruned by truths of the principal.
     """
     policy = document(
         {"Effect": "Allow", "Action": "s3:*", "Resource": "*"},
@@ -90,7 +90,7 @@ def test_template_instance_is_decided_like_a_single_principal(name: str, organiz
         session(1, "s2-own"): Session(session(1, "s2-own"), kind="ROLE", issuer=ROLES[1], tags={"team": "red"}),
     }
     engine, known = made.compile(), {}
-    for seed in range(3):  # nobody is met yet, then all are, then what was told lasts
+    for seed in range(3):  # no principal is cached, then all are, then memoized truths last
         asked = rows(seed % 2, sessions)
         answers = decided(engine, asked, sessions)
         for (who, action, resource, given), answer in zip(asked, answers, strict=True):
@@ -118,20 +118,20 @@ def test_template_instance_column_values_are_verified() -> None:  # K1
     people = [session(0, f"s{i % 30}") for i in range(N)]
     alone = directory(CONDITIONS["the name of a session"]).compile()
     tags = [("red", "blue")[i % 50 == 49] for i in range(N)]
-    told = engine.decide_many(people, "s3:PutObject", "arn:aws:s3:::b/x", {"aws:PrincipalTag/team": tags}, on_error="deny")
+    decided = engine.decide_many(people, "s3:PutObject", "arn:aws:s3:::b/x", {"aws:PrincipalTag/team": tags}, on_error="deny")
     for i in range(0, N, 7):
         try:
-            said = alone.decide(people[i], "s3:PutObject", "arn:aws:s3:::b/x", {"aws:PrincipalTag/team": tags[i]}).outcome
+            expected = alone.decide(people[i], "s3:PutObject", "arn:aws:s3:::b/x", {"aws:PrincipalTag/team": tags[i]}).outcome
         except fastiam.FastiamError:
-            said = Outcome.ERROR
-        assert told.outcome[i] == said, i
-    assert (told.outcome == Outcome.ERROR).sum() == N // 50
+            expected = Outcome.ERROR
+        assert decided.outcome[i] == expected, i
+    assert (decided.outcome == Outcome.ERROR).sum() == N // 50
 
 
 @pytest.mark.parametrize("name", CONDITIONS)
 @pytest.mark.parametrize("few", [1, 100])
 def test_template_small_batch_after_large_one_decides_equally(name: str, few: int) -> None:
-    """What the large one left of the role itself, that a deny does not hold for it, says nothing of the names of its sessions."""
+    """The large batch memoizes that a deny is false for the role itself: this does not hold for its session names."""
     engine = directory(CONDITIONS[name], organized=True).compile()
     engine.decide_many([ROLES[0]] * 600, "s3:PutObject", "arn:aws:s3:::b/k")
     for who in (session(0, "s1"), session(0, "x"), f"arn:aws:iam::{A}:user/u1", ROLES[1]):

@@ -89,10 +89,10 @@ def test_shared_facts_have_the_common_prefix(arn, start):
 
 
 @pytest.mark.parametrize(("arn", "start"), SHARED)
-@pytest.mark.parametrize("stored", [[], GOVERNING], ids=["nothing stored", "holders stored"])
+@pytest.mark.parametrize("stored", [[], GOVERNING], ids=["nothing stored", "governing resources stored"])
 @given(rest=st.text("ab/:*$-", max_size=8) | st.text(max_size=8))
 def test_unstored_resources_of_a_prefix_share_facts(arn, start, stored, rest):
-    """6.10: but for tags and policies of its own."""
+    """6.10: except for its own tags and policies."""
     snapshot = directory_with(*stored).snapshot()
     assert replace(snapshot.facts(start + rest), arn=arn) == snapshot.facts(arn)
 

@@ -55,7 +55,7 @@ def pattern(rng: random.Random) -> str:
 
 
 def statement(rng: random.Random, common: list[str]) -> dict[str, object]:
-    """A statement; a share of them is about one of a few patterns, so that conditions tell them apart."""
+    """A statement; a share of them is about one of a few patterns, so that conditions distinguish them."""
     patterns = [rng.choice(common) if rng.random() < 0.4 else pattern(rng) for _ in range(rng.choice((1, 1, 1, 2, 5)))]
     element = "NotResource" if rng.random() < 0.05 else "Resource"
     effect = "Deny" if rng.random() < 0.3 else "Allow"
@@ -126,7 +126,7 @@ def test_statement_index_unknown_keys_keep_decision(seed: int) -> None:
 
 
 def test_statement_index_finds_statements_by_condition_text() -> None:
-    """And a row whose key nobody supplies is counted as one that lacks it, whether an index knows better or not."""
+    """A row with a missing key is counted, whether an index excludes it or not."""
     statements = [
         {
             "Effect": "Allow",

@@ -43,7 +43,7 @@ def networks(draw: st.DrawFn) -> str:
 
 
 def addresses(networks: list[str]) -> list[str]:
-    """Both ends of each network, what lies just outside, and more."""
+    """Both ends of each network, the addresses just outside, and more."""
     found = {
         "0.0.0.0",
         "255.255.255.255",

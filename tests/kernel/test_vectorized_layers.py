@@ -98,9 +98,12 @@ class Made:
         if self.rng.random() < 0.2:
             return None
         effects = self.rng.choices(("Allow", "Deny"), (3, 1), k=self.rng.randint(1, 3))
-        return {"Version": "2012-10-17", "Statement": [self.statement(one, on) | {"Principal": self.whom()} for one in effects]}
+        return {
+            "Version": "2012-10-17",
+            "Statement": [self.statement(one, on) | {"Principal": self.principal_element()} for one in effects],
+        }
 
-    def whom(self) -> Any:
+    def principal_element(self) -> Any:
         """A principal element: all principals, some accounts, some principals, services."""
         rng = self.rng
         accounts = [rng.choice((one, f"arn:aws:iam::{one}:root")) for one in rng.sample(ACCOUNTS, rng.randint(1, 2))]

@@ -31,7 +31,7 @@ def compared(kind: str, seeds: range, folder: Path) -> tuple[int, str]:
 @needs_engine
 @pytest.mark.parametrize("part", range(4))
 def test_ad_hoc_policies_engine_equals_spec(part, tmp_path):
-    made, difference = compared("loose", range(part, N_AD_HOC, 4), tmp_path)
+    made, difference = compared("ad_hoc", range(part, N_AD_HOC, 4), tmp_path)
     assert not difference, difference
     assert made == N_AD_HOC // 4
 

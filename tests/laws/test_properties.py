@@ -53,7 +53,7 @@ def _documents(value: Json) -> Iterator[dict[str, Json]]:
 
 def changed(seed: int, change: Callable[[dict[str, Json], Maker], None]) -> tuple[dict[str, Json], dict[str, Json]]:
     """A case, and the same case after a change."""
-    before = strategies.loose(seed)
+    before = strategies.ad_hoc(seed)
     after = copy.deepcopy(before)
     change(after, Maker(random.Random(seed + 1), lenient=False))
     return before, after
@@ -121,7 +121,7 @@ def _adding(argument: str, kind: str) -> Callable[[dict[str, Json], Maker], None
 )
 @for_every_case
 def test_added_restricting_layer_only_narrows(seed, engine, argument, kind):
-    """D3. A federated or root session is nothing without a session policy, so there one is no restriction (6.1)."""
+    """D3. A federated or root session is nothing without a session policy, so there one does not restrict (6.1)."""
     before, after = changed(seed, _adding(argument, kind))
     needs_one = any(f'"kind": "{k}"' in json.dumps(before["request"]["principal"]) for k in ("FED", "AROOT"))
     if kind == "session" and (needs_one or ":federated-user/" in str(before["request"]["principal"])):
@@ -218,7 +218,7 @@ def test_policy_given_twice_keeps_decision(seed, engine):
 @given(seed=strategies.SEEDS)
 def test_index_on_or_off_gives_the_same_decision(seed, index_from):
     """D51: an index only leaves out statements that cannot apply; the first that does is the one reported."""
-    case = strategies.loose(seed)
+    case = strategies.ad_hoc(seed)
     off, on = (run(as_check(case | {"index_from": n}), "compiled") for n in (NEVER, index_from))
     assert difference_between(off, on) is None
 
@@ -246,14 +246,14 @@ def test_key_without_reader_keeps_decision(seed, engine):
 # -- unknown keys ---------------------------------------------------------------------------------------------------------------
 
 
-SESSION_KEYS = v.LOOSE_ONLY - {"aws:PrincipalTag/team"}  # no unknown keys where the session tells them (D71)
+SESSION_KEYS = v.AD_HOC_ONLY - {"aws:PrincipalTag/team"}  # no unknown keys where the session determines them (D71)
 
 
 @settings(max_examples=EXAMPLES)
 @given(seed=strategies.SEEDS)
 def test_decision_with_unknown_keys_holds_for_every_value(seed):
     """D70: a decision other than `DEPENDS` holds for the key absent and of the key with any value."""
-    case = strategies.loose(seed)
+    case = strategies.ad_hoc(seed)
     case["request"].pop("unknown", None)
     rng = random.Random(seed)
     key = rng.choice([k for k in v.KEYS if k not in SESSION_KEYS])
@@ -302,7 +302,7 @@ def test_reordered_rows_get_the_same_decisions(seed):
 @settings(max_examples=10)
 @given(seed=strategies.SEEDS)
 def test_other_principals_in_directory_keep_decision(seed):
-    """The scaling law's other half: a stranger's policies take no part."""
+    """The other half of the scaling invariant: policies of other principals are not evaluated."""
     case = strategies.directory(seed, 20)
     more = copy.deepcopy(case)
     more["directory"]["principals"] += [

@@ -1,4 +1,4 @@
-"""Arrow producers built field by field with ctypes, so that every field can lie; they count how often they are released."""
+"""Arrow producers built field by field with ctypes, so that every field can be wrong; they count how often they are released."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ class BadgeTables:
 
 
 class Badges(RecordStore[BadgeTables]):
-    """A book as another part of the package keeps one: an index, a rule over users, a cascade."""
+    """A record store as another part of the package keeps one: an index, a rule over users, a cascade."""
 
     name = "badges"
 

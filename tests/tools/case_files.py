@@ -1,8 +1,8 @@
-"""Cases as data: reading `cases/*.json`, telling a case to an engine, and comparing the answer.
+"""Cases as data: reading `cases/*.json`, passing a case to an engine, and comparing the answer.
 
 A file is a list of cases. A case is `{"id", "rule", "source", "policies" or "directory", "request", "expect", "why"}`:
 
-- `policies` holds policy arguments of `fastiam.simulate`; `directory` tells a `Directory` in terms of its methods.
+- `policies` holds policy arguments of `fastiam.simulate`; `directory` describes a `Directory` by the arguments of its methods.
 - `request` holds principal (text, or `{"session": {...}}`), action, resource, and where wanted context, now,
   resource_account, and `unknown`, the keys and prefixes of keys declared unknown (spec 6.11).
 - `expect` holds the outcome (`OK I E ERR DEPENDS`) and whatever else of the answer the case is about.
@@ -46,7 +46,7 @@ class Check:
     settings: Mapping[str, Json] | None = None
     unknown_owner: str = "principal"
     index_from: int = INDEX_FROM
-    translated: bool = False  # a directory made of loose policies: their names are others
+    translated: bool = False  # a directory made of ad-hoc policies, whose names differ
 
     def __str__(self) -> str:
         return self.id
@@ -58,7 +58,7 @@ def case_files() -> list[Path]:
 
 
 def load_checks(path: Path) -> list[Check]:
-    """The decisions of one file; a batch that the fuzzer kept whole is no case (`load_batches`)."""
+    """The decisions of one file; without batches that the fuzzer kept whole (`load_batches`)."""
     return [check for case in json.loads(path.read_text()) if "requests" not in case for check in expand(case)]
 
 
@@ -167,10 +167,10 @@ def principal_of(request: Mapping[str, Json]) -> Any:
     """The principal argument: text, or a `fastiam.Session`."""
     from fastiam.model.session import Session
 
-    told = request["principal"]
-    if isinstance(told, str):
-        return told
-    parts = dict(told["session"])
+    principal = request["principal"]
+    if isinstance(principal, str):
+        return principal
+    parts = dict(principal["session"])
     for moment in ("issued_at", "mfa_at"):
         if moment in parts:
             parts[moment] = instant(parts[moment])
@@ -191,7 +191,7 @@ LAYER_ARGUMENTS = (
 
 
 def simulate_arguments(check: Check) -> dict[str, Any]:
-    """The arguments of `fastiam.simulate` for a loose case, principal, action and resource included."""
+    """The arguments of `fastiam.simulate` for a case of ad-hoc policies, principal, action and resource included."""
     request = check.request
     arguments: dict[str, Any] = {
         "principal": principal_of(request),
@@ -216,7 +216,7 @@ CODES = {"ALLOW": "OK", "IMPLICIT_DENY": "I", "EXPLICIT_DENY": "E", "DEPENDS": "
 
 @dataclass(frozen=True)
 class Answer:
-    """What an engine said: a decision and where asked its explanation, or the error it raised."""
+    """The result of an engine: a decision, with its explanation where requested, or the error that it raised."""
 
     decision: Any = None
     explanation: Any = None
@@ -287,7 +287,7 @@ def dump_case(case: Mapping[str, Json], width: int = 128) -> str:
 
 
 def _spread(value: Json, indent: int, used: int, width: int) -> str:
-    """The value on the line where `used` characters stand after the indent, or spread over several lines."""
+    """The value on the line where `used` characters follow the indent, or spread over several lines."""
     one = json.dumps(value, ensure_ascii=False)
     if indent + used + len(one) <= width or not isinstance(value, (dict, list)) or not value:
         return one

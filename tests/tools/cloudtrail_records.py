@@ -55,8 +55,8 @@ def record(event: str, identity: dict[str, Any] | None = None, parameters: Any =
 
 def assume_role(key: str = "ASIA2", caller: dict[str, Any] | None = None, role: str = OPS, **parameters: Any) -> dict[str, Any]:
     """The call that issued the credentials of `session`."""
-    told = {"roleArn": role, "roleSessionName": "s1", **parameters}
-    return record("sts:AssumeRole", caller, told, responseElements={"credentials": {"accessKeyId": key}})
+    request = {"roleArn": role, "roleSessionName": "s1", **parameters}
+    return record("sts:AssumeRole", caller, request, responseElements={"credentials": {"accessKeyId": key}})
 
 
 def write_log(path: Path, *records: dict[str, Any]) -> Path:

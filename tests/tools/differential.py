@@ -113,17 +113,17 @@ class World:
 
     def again(self, engine: Any, row: Mapping[str, Json]) -> Answer:
         """A row that the engine has seen: it is decided without Python code, and with the pointer cache."""
-        told = self._single(engine.decide, row)
+        decided = self._single(engine.decide, row)
         for allowed in (self._single(engine.is_allowed, one) for one in (row, row, row, renewed(row))):
-            if (told.error is None) != (allowed.error is None):
-                return Answer(error=AssertionError(f"is_allowed: {allowed}, decide: {told}"))
-            if told.error is None and told.decision.allowed is not allowed.decision:
-                return Answer(error=AssertionError(f"is_allowed: {allowed.decision}, decide: {told.decision}"))
-        return told
+            if (decided.error is None) != (allowed.error is None):
+                return Answer(error=AssertionError(f"is_allowed: {allowed}, decide: {decided}"))
+            if decided.error is None and decided.decision.allowed is not allowed.decision:
+                return Answer(error=AssertionError(f"is_allowed: {allowed.decision}, decide: {decided.decision}"))
+        return decided
 
     def _single(self, call: Callable[..., Any], row: Mapping[str, Json]) -> Answer:
         try:
-            told = call(
+            decided = call(
                 self.subject(row),
                 row["action"],
                 row["resource"],
@@ -134,7 +134,7 @@ class World:
             )
         except Exception as error:  # each error of the engine is an answer
             return Answer(error=error)
-        return Answer(told)
+        return Answer(decided)
 
     def listed(self, engine: Any) -> list[Answer]:
         """All rows in one list, continued after each error; rows with owners, which a list cannot have, one by one."""
@@ -171,8 +171,8 @@ class World:
     def _call(self, engine: Any, form: str, indexes: list[int], owned: bool) -> list[Answer]:
         """Some rows in one call; a row that is an error keeps its place.
 
-        Arrow columns hold them so often that there are several blocks: what is found in one is kept for the next. An error is
-        told row by row, which takes long: it stands among the first rows and the last ones.
+        Arrow columns repeat them until there are several blocks: results of one are memoized for the next. Errors are reported
+        row by row, which takes long, so that they are only among the first rows and the last ones.
         """
         rows, order = [self.rows[i] for i in indexes], list(range(len(indexes)))
         fine = [at for at in order if self.expected[indexes[at]].error is None]
@@ -272,7 +272,7 @@ def shrink(case: dict[str, Json], fails: Callable[[Mapping[str, Json]], bool]) -
 def _still(fails: Callable[[Mapping[str, Json]], bool], case: Mapping[str, Json]) -> bool:
     try:
         return fails(case)
-    except Exception:  # what was left out was needed to tell the case at all
+    except Exception:  # the case cannot be read without the part that was left out
         return False
 
 
@@ -291,11 +291,11 @@ def _paths(value: Json, at: tuple[str | int, ...] = ()) -> Iterator[tuple[str | 
 def _without(case: dict[str, Json], path: tuple[str | int, ...]) -> dict[str, Json] | None:
     """A copy of the case without the value under `path`, or None where there is none any more."""
     copy = json.loads(json.dumps(case))
-    holder = copy
+    parent = copy
     try:
         for step in path[:-1]:
-            holder = holder[step]
-        del holder[path[-1]]
+            parent = parent[step]
+        del parent[path[-1]]
     except (KeyError, IndexError, TypeError):
         return None
     needed = {"principal", "action", "resource", "context"}
@@ -306,14 +306,14 @@ def _without(case: dict[str, Json], path: tuple[str | int, ...]) -> dict[str, Js
 def keep(case: Mapping[str, Json], difference: str, source: str, folder: Path) -> Path:
     """Write the case as a case file, with the reference's answer as what is expected."""
     name = hashlib.sha256(json.dumps(case, sort_keys=True).encode()).hexdigest()[:10]
-    told = {"id": f"F{name}", "rule": "reference", "source": source, **case}
+    found = {"id": f"F{name}", "rule": "reference", "source": source, **case}
     if "request" in case:
         answer = World(case).reference(case["request"]) if "directory" in case else run(as_check(case), "reference")
-        told |= {"request": {**case["request"], "now": NOW}, "expect": expected_of(answer)}
-    told["why"] = difference.splitlines()[0]
+        found |= {"request": {**case["request"], "now": NOW}, "expect": expected_of(answer)}
+    found["why"] = difference.splitlines()[0]
     folder.mkdir(exist_ok=True)
     path = folder / f"{name}.json"
-    path.write_text("[\n" + casefile.dump_case(told) + "\n]\n")
+    path.write_text("[\n" + casefile.dump_case(found) + "\n]\n")
     return path
 
 
@@ -322,19 +322,19 @@ def expected_of(answer: Answer) -> dict[str, Json]:
     if answer.error is not None:
         return {"outcome": "ERR", "error": type(answer.error).__name__}
     decision = answer.decision
-    told: dict[str, Json] = {"outcome": answer.outcome}
-    told |= {p: getattr(decision, p) for p in POINTS[1:] if p != "statement"}
+    found: dict[str, Json] = {"outcome": answer.outcome}
+    found |= {p: getattr(decision, p) for p in POINTS[1:] if p != "statement"}
     ref = decision.statement
-    told["statement"] = None if ref is None else {"policy": ref.policy, "index": ref.index, "level": ref.level}
-    return json.loads(json.dumps(told))
+    found["statement"] = None if ref is None else {"policy": ref.policy, "index": ref.index, "level": ref.level}
+    return json.loads(json.dumps(found))
 
 
 def differs(kind: str, seed: int, rows: int = 60) -> tuple[int, list[Path]]:
     """As `examine`, but the file is only a name that says where the difference is."""
     import policy_generators as strategies
 
-    if kind == "loose":
-        return 1, [Path(f"loose-{seed}")] * fails_ad_hoc(strategies.loose(seed))
+    if kind == "ad_hoc":
+        return 1, [Path(f"ad_hoc-{seed}")] * fails_ad_hoc(strategies.ad_hoc(seed))
     try:
         found = next(compare_directory(strategies.directory(seed, rows)), None)
     except (PolicyError, DirectoryError):
@@ -346,13 +346,13 @@ def examine(kind: str, seed: int, rows: int = 60, folder: Path = FOUND) -> tuple
     """Compare one generated case; shrink and keep what differs. How many comparisons were made, and the files written."""
     import policy_generators as strategies
 
-    if kind == "loose":
-        case = strategies.loose(seed)
+    if kind == "ad_hoc":
+        case = strategies.ad_hoc(seed)
         found = compare_ad_hoc(case)
         if found is None:
             return 1, []
         small = shrink(case, fails_ad_hoc)
-        return 1, [keep(small, compare_ad_hoc(small) or found, f"fuzz loose {seed}", folder)]
+        return 1, [keep(small, compare_ad_hoc(small) or found, f"fuzz ad_hoc {seed}", folder)]
     case = strategies.directory(seed, rows)
     try:
         differences = list(compare_directory(case))

@@ -140,11 +140,11 @@ class Writer:
         document = scp if write == self.directory.set_scps else rcp
         write(self.rng.choice(ACCOUNTS), self.rng.choice([None, [[document(self.n())]]]))
 
-    def set_policy_that_names_somebody(self) -> None:
+    def set_policy_naming_a_principal(self) -> None:
         policy = statement(self.n(), Principal={"AWS": [self.user(), self.role()]})
         self.directory.set_resource_policy(self.one_of("resources"), policy)
 
-    def set_trust_in_somebody(self) -> None:
+    def set_trust_in_a_principal(self) -> None:
         policy = json.loads(json.dumps(trust(0)).replace(json.dumps(ACCOUNTS[0]), json.dumps(self.user())))
         self.directory.set_trust_policy(self.role(), policy)
 
@@ -155,10 +155,10 @@ class Writer:
     def take_all_from(self, arn: str) -> None:
         """What has to go before a user, group or role may."""
         d, tables = self.directory, self.directory.tables
-        holder = tables.entities.get(arn) or tables.groups[arn]
-        for policy in holder.attached:
+        identity = tables.entities.get(arn) or tables.groups[arn]
+        for policy in identity.attached:
             d.detach_policy(arn, policy)
-        for policy in holder.inline:
+        for policy in identity.inline:
             d.delete_inline_policy(arn, policy.name)
         pairs = [(user, group) for user, e in tables.entities.items() for group in e.groups]
         for user, group in pairs:
@@ -172,7 +172,7 @@ class Writer:
         pairs = [(user, group) for user, e in self.directory.tables.entities.items() for group in e.groups]
         return self.rng.choice(sorted(pairs) or [("nobody", "nothing")])
 
-    def holder(self) -> str:
+    def identity(self) -> str:
         return self.one_of(self.rng.choice(["entities", "entities", "groups"]))
 
     def element(self) -> str:
@@ -193,8 +193,8 @@ def gone(writer: Writer, table: str) -> str:
 
 TYPES = ("SERVICE_CONTROL_POLICY", "RESOURCE_CONTROL_POLICY")
 OPERATIONS = [
-    lambda w, d: d.attach_policy(w.holder(), w.managed()),
-    lambda w, d: d.detach_policy(w.holder(), w.managed()),
+    lambda w, d: d.attach_policy(w.identity(), w.managed()),
+    lambda w, d: d.detach_policy(w.identity(), w.managed()),
     lambda w, d: d.delete_inline_policy(w.one_of("entities"), "own"),
     lambda w, d: d.put_inline_policy(w.one_of("groups"), "own", statement(w.n())),
     lambda w, d: d.set_permissions_boundary(w.one_of("entities"), w.rng.choice([[], [w.managed()], statement(w.n())])),

@@ -1,4 +1,4 @@
-"""Directories of the fuzz generator, and requests over them: each policy is aimed at one of the requests that meet it."""
+"""Directories of the fuzz generator, and requests over them: each policy is aimed at one of the requests that it applies to."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from request_generators import (
     declare_unknown,
     is_trust,
     keys_in,
-    many_statements,
+    long_statement_list,
     principal_of_kind,
 )
 
@@ -28,7 +28,7 @@ STORED = (
     (v.BUCKET, v.A), ("arn:aws:s3:::bkt2", v.B), (v.QUEUE, v.A), (v.KEY, v.A), (v.KEY_B, v.B), (v.TOPIC, v.A), (v.FUNCTION, v.A),
     (f"{v.FUNCTION}:live", v.A), (v.TABLE, v.A), (f"{v.TABLE}/stream/s", v.A), (v.GROUP, v.A), (v.SECRET, v.A),
 )  # fmt: skip
-RARE = ((v.ACCESS_POINT, v.A),)  # where it is, objects of buckets are sought in another way
+RARE = ((v.ACCESS_POINT, v.A),)  # where it is stored, the governing resource of an object is found in another way
 SHARES = {arn: 0.75 for arn, _ in STORED} | {arn: 0.3 for arn, _ in RARE}
 PLACES = [(action, arn) for _, actions, arns in v.SCENES for action in actions for arn in arns if arn in SHARES]
 AGREEMENTS = ({"aws:username": "ana"}, {"aws:PrincipalAccount": v.A})
@@ -37,48 +37,48 @@ TAG = "aws:ResourceTag/env"
 
 
 def make_directory(rng: random.Random, rows: int) -> dict[str, Json]:
-    """A directory with requests over it, each policy aimed at one of the requests that meet it."""
+    """A directory with requests over it, each policy aimed at one of the requests that it applies to."""
     make = Maker(rng, lenient=rng.random() < 0.5)
     style = make.rng.choices(list(STYLES), [weight for weight, _ in STYLES.values()])[0]
     make.usual = 0.0 if style == "any" else 0.7
-    if make.chance(0.35):  # what one caller is told of a key, or of a resource, must not be told to the next
+    if make.chance(0.35):  # a truth memoized for one principal, of a key or of a resource, must not reach the next
         make.topic = make.pick(*v.DERIVED_KEYS, *["aws:ResourceTag/env", "aws:ResourceTag/team"] * 8)
     if make.chance(0.2 if make.topic is None else 0.8):
         make.places = tuple(make.rng.sample(PLACES, make.pick(1, 2, 3)))
     requests = [STYLES[style][1](make) for _ in range(rows)]
     targets = [Target(kind, r["principal"], r["action"], r["resource"], r["context"] | carried(r)) for kind, r in requests]
-    told: dict[str, Json] = {
+    described: dict[str, Json] = {
         "accounts": [{"id": account, "canonical_id": "cafe" + account[:4]} for account in (v.A, v.B, v.X)],
         "principals": [entity(make, arn, unique_id, targets) for arn, unique_id in ENTITIES],
         "groups": [{"name": "eng", "account": v.A, "policies": [fitting(make, targets, kind="identity", count=2)]}],
         "resources": [stored(make, arn, account, targets) for arn, account in (*STORED, *RARE) if make.chance(SHARES[arn])],
     }
     if make.chance(0.75):
-        told["organization"] = {"id": "o-1", "management_account": v.M, "accounts": {v.A: "ou-a", v.B: "ou-b"}}
+        described["organization"] = {"id": "o-1", "management_account": v.M, "accounts": {v.A: "ou-a", v.B: "ou-b"}}
     for name, kind in (("scps", "scp"), ("rcps", "rcp")):
         if make.chance(0.6):
-            told[name] = {account: some_levels(make, kind, targets) for account in (v.A, v.B) if make.chance(0.6)}
+            described[name] = {account: some_levels(make, kind, targets) for account in (v.A, v.B) if make.chance(0.6)}
     if style == "any" and make.chance(0.6):
-        told["endpoints"] = [endpoint(make, name, targets) for name in ("vpce-1", "vpce-2")]
+        described["endpoints"] = [endpoint(make, name, targets) for name in ("vpce-1", "vpce-2")]
     if style == "any" and make.chance(0.35):
-        read = keys_in([told, [r for _, r in requests]])
-        if "endpoints" in told:
+        read = keys_in([described, [r for _, r in requests]])
+        if "endpoints" in described:
             read += ["aws:SourceVpce"] * 4  # which endpoint it is, decides whose policy (D71)
         declare_unknown(make, [request for _, request in requests], read)
     if style == "bare":
-        lay_bare(told)
+        lay_bare(described)
     return {
         "mode": "lenient" if make.lenient else "strict",
         "unknown_owner": make.pick("principal", "principal", "deny") if style == "any" else "principal",
-        "directory": told,
+        "directory": described,
         "requests": [request for _, request in requests],
     }
 
 
-def lay_bare(told: dict[str, Json]) -> None:
+def lay_bare(described: dict[str, Json]) -> None:
     """Leave users and roles with policies and boundaries of their own and nothing else: what single calls decide at once."""
-    for name in told.keys() - {"accounts", "principals", "groups"}:
-        del told[name]
+    for name in described.keys() - {"accounts", "principals", "groups"}:
+        del described[name]
 
 
 def fitting(make: Maker, targets: Sequence[Target], *, kind: str, count: int = 1) -> Json:
@@ -130,7 +130,7 @@ def entity(make: Maker, arn: str, unique_id: str | None, targets: Sequence[Targe
     for _ in range(make.pick(0, 1, 1, 2, 3) if own else 0):
         out["identity_policies"].append(fitting(make, own, kind="identity", count=3))
     if make.chance(0.1):
-        out["identity_policies"].append(make.document(many_statements(make, own or targets)))
+        out["identity_policies"].append(make.document(long_statement_list(make, own or targets)))
     if make.chance(0.35) and "aws-service-role" not in arn:
         out["permissions_boundary"] = fitting(make, own or targets, kind="boundary", count=4)
     if make.chance(0.6):
@@ -205,11 +205,11 @@ def endpoint(make: Maker, name: str, targets: Sequence[Target]) -> Json:
 
 
 def directory_request(make: Maker) -> tuple[str, dict[str, Json]]:
-    """One row: a known caller mostly, sometimes one that nobody knows or a contradiction (K1)."""
+    """One row: a known principal mostly, sometimes an unknown one or a contradiction (K1)."""
     kind = make.rng.choices(list(KINDS), [weight for weight, _ in KINDS.values()])[0]
     principal = principal_of_kind(make, kind)
     action, resource = make.scene(kind)
-    context = fit_context(make, make.context(loose=False))
+    context = fit_context(make, make.context(ad_hoc=False))
     if make.chance(0.3):
         context["aws:SourceVpce"] = make.pick("vpce-1", "vpce-1", "vpce-2", "vpce-9")
     if make.chance(0.02):
@@ -222,23 +222,23 @@ def directory_request(make: Maker) -> tuple[str, dict[str, Json]]:
     return kind, request
 
 
-def fit_context(make: Maker, said: dict[str, Json]) -> dict[str, Json]:
+def fit_context(make: Maker, context: dict[str, Json]) -> dict[str, Json]:
     """What a request of a directory may say: nothing that is derived, and seldom a tag that a record may contradict (K1)."""
-    return {key: value for key, value in said.items() if key not in v.LOOSE_ONLY and (key != TAG or make.chance(0.3))}
+    return {key: value for key, value in context.items() if key not in v.AD_HOC_ONLY and (key != TAG or make.chance(0.3))}
 
 
 def bare_request(make: Maker) -> tuple[str, dict[str, Json]]:
-    """One row of a user or role that says nothing but texts and bools: what batches decide in blocks."""
+    """One row of a user or role whose context has only texts and bools: batches decide these in blocks."""
     principal = make.pick(v.ANA, v.ANA, v.BO, v.DEP, v.PLAIN_ROLE)
     kind = "ROLE" if ":role/" in principal else "USER"
     action, resource = make.scene(kind)
-    said = make.context(loose=False) if make.chance(0.4) else {key: make.value_of(key) for key in v.USUAL if make.chance(0.8)}
-    context = {k: value for k, value in fit_context(make, said).items() if isinstance(value, (str, bool))}
+    given = make.context(ad_hoc=False) if make.chance(0.4) else {key: make.value_of(key) for key in v.USUAL if make.chance(0.8)}
+    context = {k: value for k, value in fit_context(make, given).items() if isinstance(value, (str, bool))}
     return kind, {"principal": principal, "action": action, "resource": resource, "context": context}
 
 
 def layered_request(make: Maker) -> tuple[str, dict[str, Json]]:
-    """The same, sometimes in a session, or of another account; and it may say what is known of who asks (K1)."""
+    """The same, sometimes in a session, or of another account; and it may set keys of the principal (K1)."""
     kind, request = bare_request(make)
     if make.chance(0.01):
         request["context"] |= make.pick(*AGREEMENTS, *CONTRADICTIONS[:2])
@@ -250,22 +250,22 @@ def layered_request(make: Maker) -> tuple[str, dict[str, Json]]:
     return kind, request
 
 
-# style -> weight and what writes its requests: `bare` has the layers of who asks alone, `layered` what batches decide in blocks
+# style -> weight and what writes its requests: `bare` has only principal policies, `layered` what batches decide in blocks
 STYLES = {"bare": (25, bare_request), "layered": (40, layered_request), "any": (35, directory_request)}
 
 
 def fill_session(make: Maker, target: Target) -> None:
     """Give a session what it may have: policies, tags, keys of its own (5.3)."""
-    told = target.principal["session"]
-    if make.chance(0.5 if told["kind"] in ("ROLE", "SLR") else 0.9):
+    session = target.principal["session"]
+    if make.chance(0.5 if session["kind"] in ("ROLE", "SLR") else 0.9):
         # session policies are read strictly, wherever the session is used
         strict = Maker(make.rng)
-        told["policies"] = [fitting(strict, [target], kind="session")]
-    if told["kind"] == "ROLE" and make.chance(0.3):
-        told["tags"] = make.pick({"team": "us"}, {"TEAM": "ana"})
+        session["policies"] = [fitting(strict, [target], kind="session")]
+    if session["kind"] == "ROLE" and make.chance(0.3):
+        session["tags"] = make.pick({"team": "us"}, {"TEAM": "ana"})
     if make.chance(0.3 if make.topic is None else 0.5):
         keys = [make.topic] if make.topic in v.CARRIED else make.rng.sample(list(v.CARRIED), make.pick(1, 1, 2))
-        told["context"] = {key: make.pick(*v.CARRIED[key]) for key in keys}
+        session["context"] = {key: make.pick(*v.CARRIED[key]) for key in keys}
 
 
 def carried(request: Json) -> dict[str, Json]:

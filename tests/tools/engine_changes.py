@@ -16,7 +16,7 @@ USERS = [f"arn:aws:iam::{account}:user/u{n}" for account in ACCOUNTS for n in ra
 ROLES = [f"arn:aws:iam::{account}:role/p/r{n}" for account in ACCOUNTS for n in range(6)]
 SESSIONS = [f"arn:aws:sts::{account}:assumed-role/r{n}/run" for account in ACCOUNTS for n in range(6)]
 OTHERS = [*(f"arn:aws:iam::{account}:root" for account in ACCOUNTS), "*", "s3.amazonaws.com", f"arn:aws:iam::{A}:user/ghost"]
-PATHS = ("", "p/", "q/r/")  # where a role may lie that moves
+PATHS = ("", "p/", "q/r/")  # paths of a role that moves
 MOVED = [f"arn:aws:iam::{A}:role/{path}m{n}" for path in PATHS for n in range(2)]
 MOVED += [f"arn:aws:sts::{A}:assumed-role/m{n}/run" for n in range(2)] + [f"arn:aws-cn:iam::{A}:root"]
 CALLERS = [*USERS, *ROLES, *SESSIONS, *OTHERS, *MOVED * 2]
@@ -88,7 +88,7 @@ def requests(rng: random.Random, n: int) -> list[tuple[str, str, str, dict[str, 
         "arn:aws:s3:::bkt/other",
         f"arn:aws:lambda:us-east-1:{A}:function:g",
         *(arn for arn, _ in GOVERNED),
-        *(f"{arn}{rest}" for arn, _ in GOVERNED for rest in ("", "0", "/1")),  # what lies beside it, and is never stored
+        *(f"{arn}{rest}" for arn, _ in GOVERNED for rest in ("", "0", "/1")),  # names beside it that are never stored
     ]
     return [(rng.choice(CALLERS), rng.choice(ACTIONS), rng.choice(resources), rng.choice(endpoints)) for _ in range(n)]
 

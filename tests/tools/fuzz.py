@@ -18,7 +18,7 @@ import spec_memo
 from differential import differs, examine
 
 spec_memo.memoise()
-LOOSE_PER_DIRECTORY = 120
+AD_HOC_PER_DIRECTORY = 120
 
 
 def arguments() -> argparse.Namespace:
@@ -46,7 +46,7 @@ def main() -> int:
 
     shown = began
     while not is_done():
-        kind = "directory" if seed % (LOOSE_PER_DIRECTORY + 1) == 0 else "loose"
+        kind = "directory" if seed % (AD_HOC_PER_DIRECTORY + 1) == 0 else "ad_hoc"
         n, files = (differs if options.bare else examine)(kind, seed, options.rows)
         made += n
         found += files

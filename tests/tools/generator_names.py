@@ -1,6 +1,6 @@
-"""The small world of the fuzz generator: few names, so that policies and requests meet often.
+"""The small world of the fuzz generator: few names, so that policies often apply to requests.
 
-Every table aims at an edge of the specification; the rule stands beside the entries that are there for one.
+Every table aims at an edge of the specification; the rule is beside the entries that are there for one.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ OIDC = f"arn:aws:iam::{A}:oidc-provider/oidc.example.org"
 POOLS = "cognito-identity.amazonaws.com"
 PROVIDERS = (SAML, OIDC, "accounts.google.com", POOLS)
 AIDA, AROA = "AIDAANA1234567890", "AROADEP1234567890"
-OLD_ID = "AIDAOLD1234567890"  # an id that nobody has (N30)
+OLD_ID = "AIDAOLD1234567890"  # an id that no principal has (N30)
 ROLE_BY_NAME = f"arn:aws:iam::{A}:role/Dep"  # N11: the path is not compared
 
 USERS, ROLES = (ANA, BO, BEN, XIA), (DEP, PLAIN_ROLE, WORK)
@@ -42,7 +42,7 @@ def federated(account: str, name: str) -> str:
     return f"arn:aws:sts::{account}:federated-user/{name}"
 
 
-# -- what is asked for --------------------------------------------------------------------------------------------------
+# -- actions and resources -----------------------------------------------------------------------------------------------
 
 BUCKET, QUEUE, KEY = "arn:aws:s3:::bkt", f"arn:aws:sqs:us-east-1:{A}:q", f"arn:aws:kms:us-east-1:{A}:key/k1"
 KEY_B, TABLE = f"arn:aws:kms:us-east-1:{B}:key/k2", f"arn:aws:dynamodb:us-east-1:{A}:table/t"
@@ -198,14 +198,14 @@ SENSITIVE = frozenset({"aws:PrincipalAccount", "aws:PrincipalOrgID", "aws:Resour
 # keys of the registry that have one value; now and then a caller gives a list
 LISTED = frozenset({"aws:SourceIp", "aws:RequestTag/team", "aws:SecureTransport", "sts:ExternalId"})
 # keys that an engine over a directory derives; only `simulate` takes them from its caller (K1)
-LOOSE_ONLY = frozenset(
+AD_HOC_ONLY = frozenset(
     {"aws:PrincipalTag/team", "aws:TokenIssueTime", "aws:MultiFactorAuthAge", "aws:MultiFactorAuthPresent", "aws:ViaAWSService"}
 )
 # keys that a session may carry (5.3, K3)
 CARRIED: dict[str, tuple[str, ...]] = {
     "app:str": ("a", "ab", "red"), "app:num": ("10", "11"), "app:bool": ("true", "false"), "app:date": ("2024-05-06", "2024-05"),
 }  # fmt: skip
-# keys that nobody gives: derived or absent ones
+# keys that no request sets: derived or absent ones
 DERIVED_KEYS: dict[str, tuple[str, tuple[str, ...], bool]] = {
     "aws:PrincipalArn": (
         "arn",

@@ -13,7 +13,7 @@ HEADS = (
     "arn:aws:sqs:eu-west-1:*:",
 )
 SHAPES = ("{0}", "{0}*", "{0}*{1}", "{0}*{1}*", "{0}*{1}*{2}", "{0}*{1}*{2}*", "{0}?{1}*", "*{1}", "*{0}*{2}*", "{0}**{1}")
-LETTERS = "ab-/"  # few, so that pieces are met in more than one place
+LETTERS = "ab-/"  # few, so that pieces occur in more than one place
 
 
 def piece(rng: random.Random, size: int) -> str:

@@ -1,8 +1,8 @@
 """The fuzz generator: mostly well-typed policies, each aimed at a request.
 
-`loose(seed)` gives a case with the arguments of `fastiam.simulate`. `directory(seed)` gives a directory and a batch of requests
+`ad_hoc(seed)` gives a case with the arguments of `fastiam.simulate`. `directory(seed)` gives a directory and a batch of requests
 over it. Both are plain data in the form of the case files, so that what is found can be shrunk and kept. Plain `random` with
-a seed is used for speed; `loose_cases` and `directories` wrap it for hypothesis.
+a seed is used for speed; `ad_hoc_cases` and `directories` wrap it for hypothesis.
 
 A statement is written for a target request: each of its elements matches it with probability `fit`. A case has a goal (allow,
 deny, spoil one layer, or nothing) that sets `fit` per statement, so that every outcome is frequent.
@@ -114,8 +114,8 @@ class Maker:
             return str(self.pick("*", "*", "**", "arn:aws:s3:::*"))
         return self.rng.choice(forms.USUAL if self.chance(self.usual) else forms.ALL)(self, resource)
 
-    def stray_resource(self) -> str:
-        """A pattern for a resource near those that are asked for: most fail late, some do match."""
+    def nearby_resource(self) -> str:
+        """A pattern for a resource near the requested ones: most fail late, some do match."""
         head, rest = self.pick(*v.ALL_RESOURCES).rsplit(":", 1)
         typed = not self.lenient and re.fullmatch("arn:[^:]*:(iam:.*|s3:[^:]+:.*)", head)  # R7: the type is one that exists
         at = self.rng.randint(rest.find("/") + 1 if typed else 0, len(rest)) if self.chance(0.3) else len(rest)
@@ -131,7 +131,7 @@ class Maker:
             statement["NotResource"] = [] if self.lenient and self.chance(0.04) else self.one_or_list(entries)
             return
         entries = [self.resource(target.resource, fit)] + [self.resource(target.resource, 0.0)] * self.chance(0.25)
-        self.crowd(entries, self.stray_resource)
+        self.crowd(entries, self.nearby_resource)
         self.rng.shuffle(entries)
         statement["Resource"] = [] if self.chance(0.03) and self.lenient else self.one_or_list(entries)
 
@@ -216,7 +216,7 @@ class Maker:
         return block
 
     def condition_entry(self, target: Target, fit: float) -> tuple[str, str, Json]:
-        """An entry that holds with about the chance `fit`, as far as a writer can tell without evaluating it."""
+        """An entry that holds with about the chance `fit`, as far as a writer can estimate without evaluating it."""
         key, family, multi = self.condition_key(target)
         base, actual, holds = self.operator(family), target.context.get(key), self.chance(fit)
         qualifier = self.qualifier(multi or isinstance(actual, list), base)
@@ -394,7 +394,7 @@ class Maker:
         return statement | {"Action": self.action(target.action, 1.0), "Resource": form(self, resource)}
 
     def guard(self, target: Target, kind: str) -> Json:
-        """A Deny of whatever is done to a resource that mostly says whom it is about: often not who asks."""
+        """A Deny of all actions on a resource that mostly names its principals: often not the principal of the request."""
         statement = self.statement(target, "Deny", self.pick(0.4, 0.9), kind=kind, conditions=0.3)
         if self.chance(0.7):
             statement.pop("NotAction", None)
@@ -406,20 +406,20 @@ class Maker:
 
     # -- requests --------------------------------------------------------------------------------------------------------
 
-    def context(self, *, loose: bool) -> dict[str, Json]:
-        keys = [k for k in v.KEYS if loose or k not in v.LOOSE_ONLY]
+    def context(self, *, ad_hoc: bool) -> dict[str, Json]:
+        keys = [k for k in v.KEYS if ad_hoc or k not in v.AD_HOC_ONLY]
         context = {key: self.value_of(key) for key in self.rng.sample(keys, self.pick(0, 2, 3, 4, 5))}
         for key in [key for key in context if key in v.LISTED and self.chance(0.04)]:  # C5, C20
             context[key] = [context[key]] * self.pick(1, 1, 2)
-        if loose and self.chance(0.1):  # C6: one key in two spellings; a batch has one column for a key
+        if ad_hoc and self.chance(0.1):  # C6: one key in two spellings; a batch has one column for a key
             context |= {"aws:RequestTag/Team": self.pick("a", "b"), "aws:RequestTag/team": self.pick("a", "b")}
-        if loose and self.chance(0.25):
+        if ad_hoc and self.chance(0.25):
             context["aws:PrincipalOrgPaths"] = [self.pick("o-1/r-1/ou-a/", "o-2/r-9/")]
             context["aws:PrincipalOrgID"] = self.pick("o-1", "o-2")
         return context
 
     def value_of(self, key: str) -> Json:
-        """A value of a request: of its family, or one that the rules look at."""
+        """A value of a request: of its family, or one that the rules distinguish."""
         if key in v.KEY_VALUES and self.chance(0.8):
             if v.KEYS[key][1]:
                 return [self.pick(*v.KEY_VALUES[key]) for _ in range(self.pick(1, 2, 2, 3))]
@@ -484,12 +484,12 @@ def _near_numbers(text: str) -> list[str]:
 INDEX_FROM = (*[8] * 6, 6, 2, 1, 10**9)
 
 
-def loose(seed: int) -> dict[str, Json]:
-    """A case over loose documents. Equal seeds give equal cases."""
-    from request_generators import make_loose
+def ad_hoc(seed: int) -> dict[str, Json]:
+    """A case of ad-hoc policies. Equal seeds give equal cases."""
+    from request_generators import make_ad_hoc
 
     rng = random.Random(seed)
-    return make_loose(rng) | {"index_from": rng.choice(INDEX_FROM)}
+    return make_ad_hoc(rng) | {"index_from": rng.choice(INDEX_FROM)}
 
 
 def directory(seed: int, rows: int = 60) -> dict[str, Json]:
@@ -503,9 +503,9 @@ def directory(seed: int, rows: int = 60) -> dict[str, Json]:
 SEEDS = st.integers(0, 2**32 - 1)
 
 
-def loose_cases() -> st.SearchStrategy[dict[str, Json]]:
-    """Loose cases for hypothesis."""
-    return SEEDS.map(loose)
+def ad_hoc_cases() -> st.SearchStrategy[dict[str, Json]]:
+    """Cases of ad-hoc policies, for hypothesis."""
+    return SEEDS.map(ad_hoc)
 
 
 def directories(rows: int = 20) -> st.SearchStrategy[dict[str, Json]]:

@@ -1,6 +1,6 @@
-"""Loose cases of the fuzz generator: who asks, which keys are unknown, which layers stand between, and what each of them says.
+"""Ad-hoc cases of the fuzz generator: principals, unknown keys, and the layers with their policies.
 
-Directories (`directory_worlds.py`) have those who ask and the unknown keys from here.
+Directories (`directory_generators.py`) have principals and unknown keys from here.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ _KEY = re.compile(r"[A-Za-z0-9]+:[A-Za-z]+(?:/[A-Za-z]+)?(?=[\"},])")
 
 
 def keys_in(policies: Json) -> list[str]:
-    """The condition keys and variables that stand in the policies, and what their principals read."""
+    """The condition keys and variables that occur in the policies, and what their principals read."""
     text = json.dumps(policies)
     found = dict.fromkeys(_KEY.findall(text))
     if v.AIDA in text or v.AROA in text:  # a principal entry reads it (K1)
@@ -126,8 +126,8 @@ def declare_unknown(make: Maker, requests: Sequence[dict[str, Json]], read: list
     starts = tuple(p[:-1] for p in folded if p.endswith("*") and make.chance(0.7))
     for request in requests:
         if not is_slip:
-            told = {k: value for k, value in request["context"].items() if k.lower() not in folded}
-            request["context"] = {k: value for k, value in told.items() if not k.lower().startswith(starts)}
+            context = {k: value for k, value in request["context"].items() if k.lower() not in folded}
+            request["context"] = {k: value for k, value in context.items() if not k.lower().startswith(starts)}
         if len(requests) == 1 and make.chance(0.05):
             absent = make.pick(*v.KEYS)
             if absent.lower() not in folded:
@@ -142,7 +142,7 @@ def aimed(make: Maker, targets: Sequence[Target]) -> Target:
     return make.rng.choice(targets)
 
 
-def many_statements(make: Maker, targets: Sequence[Target]) -> list[Json]:
+def long_statement_list(make: Maker, targets: Sequence[Target]) -> list[Json]:
     """Far more statements for one principal than people write, most of them for resources nearby."""
     out = []
     key, among = make.pick(("app:str", ""), ("app:str", ""), ("app:list", "ForAnyValue:"))
@@ -152,7 +152,7 @@ def many_statements(make: Maker, targets: Sequence[Target]) -> list[Json]:
         statement = make.statement(target, "Deny" if make.chance(0.2) else "Allow", 0.9, conditions=0.2)
         if make.chance(0.8):
             statement.pop("NotResource", None)
-            statement["Resource"] = make.stray_resource()
+            statement["Resource"] = make.nearby_resource()
         if make.chance(share):  # they differ in what they ask for
             statement.pop("NotResource", None)
             statement["Resource"] = make.pick("*", target.resource)
@@ -162,7 +162,7 @@ def many_statements(make: Maker, targets: Sequence[Target]) -> list[Json]:
     return out
 
 
-# -- loose ----------------------------------------------------------------------------------------------------------------
+# -- ad-hoc policies -----------------------------------------------------------------------------------------------------------
 
 # `allow`: every layer that is there allows. `explicit`: one layer denies. `implicit`: one layer that is needed does not allow.
 # `free`: chance decides. The goal only sets how well the statements fit; what the answer is, the evaluators say.
@@ -179,7 +179,7 @@ class Layer:
     deny: float | None = None
 
 
-def make_loose(rng: random.Random) -> dict[str, Json]:
+def make_ad_hoc(rng: random.Random) -> dict[str, Json]:
     """A case in the form of the case files, without `expect`."""
     make = Maker(rng, lenient=rng.random() < 0.5)
     if make.chance(0.25):
@@ -189,7 +189,7 @@ def make_loose(rng: random.Random) -> dict[str, Json]:
     action, resource = make.scene(kind)
     if principal == v.GOV and make.chance(0.7):  # K6
         action, resource = "iam:ListUsers", make.pick("*", "*", v.GOV)
-    context = make.context(loose=True)
+    context = make.context(ad_hoc=True)
     if make.chance(0.5 if action.endswith("PassRole") else 0.15):
         context["aws:ResourceTag/env"] = make.pick("a", "red")
     if kind == "SVC" and make.chance(0.4):
@@ -207,7 +207,7 @@ def make_loose(rng: random.Random) -> dict[str, Json]:
         request["resource_account"] = owner
     policies = {argument: value for name in layers for argument, value in written(make, name, layers[name], target)}
     if "identity_policies" in policies and make.chance(0.02):
-        policies["identity_policies"].append(make.document(many_statements(make, [target])))
+        policies["identity_policies"].append(make.document(long_statement_list(make, [target])))
     if make.chance(0.35):
         declare_unknown(make, [request], keys_in(policies))
     return {"mode": "lenient" if make.lenient else "strict", "policies": policies, "request": request}
@@ -301,7 +301,7 @@ def policies(make: Maker, kind: str, layer: Layer, target: Target, count: int) -
 
 
 def levels(make: Maker, kind: str, layer: Layer, target: Target) -> list[Json]:
-    """One to three levels; the Deny of the layer stands at one of them, and only one is spoiled."""
+    """One to three levels; the Deny of the layer is at one of them, and only one is spoiled."""
     n = 0 if make.chance(0.02) else make.pick(1, 2, 2, 3)
     special = make.rng.randrange(n or 1)
     out = []

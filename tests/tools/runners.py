@@ -51,7 +51,7 @@ def run(check: Check, engine: str) -> Answer:
             return _batch(check if check.directory is not None else _translated(check), engine)
         if check.directory is not None:
             return (_directory_reference if engine == "reference" else _directory_compiled)(check)
-        return (_loose_reference if engine == "reference" else _loose_compiled)(check)
+        return (_ad_hoc_reference if engine == "reference" else _ad_hoc_compiled)(check)
     except ERRORS as error:
         return Answer(error=error)
 
@@ -59,7 +59,7 @@ def run(check: Check, engine: str) -> Answer:
 # -- ad-hoc policies ---------------------------------------------------------------------------------------------------
 
 
-def _loose_reference(check: Check) -> Answer:
+def _ad_hoc_reference(check: Check) -> Answer:
     from fastiam.simulation.profiles import profiles_from_documents
     from fastiam.spec import decide
 
@@ -72,7 +72,7 @@ def _loose_reference(check: Check) -> Answer:
     return Answer(explanation.decision, explanation)
 
 
-def _loose_compiled(check: Check) -> Answer:
+def _ad_hoc_compiled(check: Check) -> Answer:
     arguments = casefile.simulate_arguments(check)
     if check.index_from == casefile.INDEX_FROM:
         return Answer(fastiam.simulate(**arguments, engine="compiled"))
@@ -86,29 +86,29 @@ def _loose_compiled(check: Check) -> Answer:
 # -- directories --------------------------------------------------------------------------------------------------------
 
 
-def build_directory(told: Mapping[str, Json], mode: str = "strict") -> fastiam.Directory:
+def build_directory(arguments: Mapping[str, Json], mode: str = "strict") -> fastiam.Directory:
     """Build a directory from the arguments of each method, in an order in which names resolve."""
     directory = fastiam.Directory(mode=mode, quotas=None)  # cases are about decisions
-    for entry in told.get("accounts", ()):
+    for entry in arguments.get("accounts", ()):
         directory.add_account(entry["id"], canonical_id=entry.get("canonical_id"))
-    if "organization" in told:
-        directory.set_organization(**told["organization"])
-    for entry in told.get("groups", ()):
+    if "organization" in arguments:
+        directory.set_organization(**arguments["organization"])
+    for entry in arguments.get("groups", ()):
         directory.add_group(entry["name"], account=entry["account"], identity_policies=documents(entry["policies"]))
-    principals = [_with_documents(e, "identity_policies", "permissions_boundary") for e in told.get("principals", ())]
+    principals = [_with_documents(e, "identity_policies", "permissions_boundary") for e in arguments.get("principals", ())]
     trusts = {e["arn"]: e.pop("trust_policy", None) for e in principals}
     for entry in principals:
         directory.add_principal(**entry)
     for role, trust in trusts.items():  # a trust policy may name any of the principals (N32)
         if trust is not None:
             directory.set_trust_policy(role, document(trust))
-    for entry in told.get("resources", ()):
+    for entry in arguments.get("resources", ()):
         directory.add_resource(**_with_documents(entry, "policy"))
-    for account, levels in told.get("scps", {}).items():
+    for account, levels in arguments.get("scps", {}).items():
         directory.set_scps(account, documents(levels))
-    for account, levels in told.get("rcps", {}).items():
+    for account, levels in arguments.get("rcps", {}).items():
         directory.set_rcps(account, documents(levels))
-    for entry in told.get("endpoints", ()):
+    for entry in arguments.get("endpoints", ()):
         directory.add_endpoint(**_with_documents(entry, "policy"))
     return directory
 
@@ -126,11 +126,11 @@ def settings_of(check: Check) -> Any:
 
 def _directory_reference(check: Check) -> Answer:
     snapshot = build_directory(check.directory or {}, check.mode).snapshot()
-    told = check.request
-    return explain_over(snapshot, check, told, casefile.context_of(told), casefile.instant(told.get("now")))
+    request = check.request
+    return explain_over(snapshot, check, request, casefile.context_of(request), casefile.instant(request.get("now")))
 
 
-def explain_over(snapshot: Any, check: Check, told: Mapping[str, Json], context: Mapping[str, Json], now: Any) -> Answer:
+def explain_over(snapshot: Any, check: Check, row: Mapping[str, Json], context: Mapping[str, Json], now: Any) -> Answer:
     """The reference over a snapshot, called as `Engine.explain` calls it. Raises the errors of invalid requests."""
     from fastiam.model.profile import PrincipalKind
     from fastiam.model.request import (
@@ -145,15 +145,15 @@ def explain_over(snapshot: Any, check: Check, told: Mapping[str, Json], context:
     )
     from fastiam.spec import decide
 
-    unknown, absent = read_unknown(told.get("unknown", ()), context), absent_keys(context)
-    request = Request(check_action(told["action"]), read_context(context), epoch_seconds(now), unknown, absent)
+    unknown, absent = read_unknown(row.get("unknown", ()), context), absent_keys(context)
+    request = Request(check_action(row["action"]), read_context(context), epoch_seconds(now), unknown, absent)
     names_endpoint = "aws:sourcevpce" in request.context or "aws:sourcevpce" in absent
     principal, resource, endpoint = snapshot.profiles(
-        casefile.principal_of(told),
-        told["action"],
-        told["resource"],
+        casefile.principal_of(row),
+        row["action"],
+        row["resource"],
         request.context,
-        resource_account=told.get("resource_account"),
+        resource_account=row.get("resource_account"),
         unknown_owner=check.unknown_owner,
         endpoint_unknown=not names_endpoint and is_declared(unknown, "aws:sourcevpce"),
     )
@@ -180,39 +180,39 @@ def compile_snapshot(snapshot: Any, check: Check) -> Any:
 
 
 def _directory_compiled(check: Check) -> Answer:
-    told = check.request
+    request = check.request
     decision = compile_check(check).decide(
-        casefile.principal_of(told),
-        told["action"],
-        told["resource"],
-        casefile.context_of(told),
-        unknown=told.get("unknown", ()),
-        resource_account=told.get("resource_account"),
-        now=casefile.instant(told.get("now")),
+        casefile.principal_of(request),
+        request["action"],
+        request["resource"],
+        casefile.context_of(request),
+        unknown=request.get("unknown", ()),
+        resource_account=request.get("resource_account"),
+        now=casefile.instant(request.get("now")),
     )
     return Answer(decision)
 
 
 def _batch(check: Check, form: str) -> Answer:
     """The case as the middle row of three; the other rows are different requests to the same engine."""
-    told = check.request
-    subject = casefile.principal_of(told)
+    request = check.request
+    subject = casefile.principal_of(request)
     name = subject if isinstance(subject, str) else "the session"
     beside = "nothing:Else"
     column = COLUMNS[form]
-    context = {key: column([None, value, None]) for key, value in casefile.context_of(told).items()}
-    owner = told.get("resource_account")
+    context = {key: column([None, value, None]) for key, value in casefile.context_of(request).items()}
+    owner = request.get("resource_account")
     engine = compile_check(check)
     for _ in range(2):  # the second call finds all plans, and takes the vectorised path
         decisions = engine.decide_many(
             column([name] * 3),
-            column([beside, told["action"], beside]),
-            column([told["resource"]] * 3),
+            column([beside, request["action"], beside]),
+            column([request["resource"]] * 3),
             context,
-            unknown=told.get("unknown", ()),
+            unknown=request.get("unknown", ()),
             resource_accounts=None if owner is None else column([owner] * 3),
             sessions=None if isinstance(subject, str) else {name: subject},
-            now=casefile.instant(told.get("now")),
+            now=casefile.instant(request.get("now")),
             reasons=True,
         )
     return Answer(list(decisions)[1])
@@ -255,13 +255,13 @@ COLUMNS: dict[str, Callable[[list[Any]], Any]] = {
 
 
 def _translated(check: Check) -> Check:
-    told = as_directory(check)
-    assert told is not None
+    directory = as_directory(check)
+    assert directory is not None
     request = dict(check.request)
     policies = check.policies.get("session_policies")
     if policies is not None:
         request["principal"] = {"session": {**request["principal"]["session"], "policies": policies}}
-    return replace(check, directory=told, policies={}, request=request, translated=True)
+    return replace(check, directory=directory, policies={}, request=request, translated=True)
 
 
 _DERIVED = ("aws:principal", "aws:userid", "aws:username", "aws:resource", "aws:source", "aws:multifactor", "aws:token",
@@ -272,15 +272,15 @@ def as_directory(check: Check) -> dict[str, Json] | None:
     """A case of ad-hoc policies as a directory, or None if a directory cannot express it.
 
     Not expressible: keys that a directory derives, and prefixes of unknown keys, which would stand for them too; service-owned
-    holders, bare sessions, layers that a kind cannot have, and an endpoint that the context does not name.
+    governing resources, bare sessions, layers that a kind cannot have, and an endpoint that the context does not name.
     """
-    told, policies = check.request, check.policies
-    if any(key.lower().startswith(_DERIVED) for key in (*told.get("context", {}), *told.get("unknown", ()))):
+    request, policies = check.request, check.policies
+    if any(key.lower().startswith(_DERIVED) for key in (*request.get("context", {}), *request.get("unknown", ()))):
         return None
-    if any(key.endswith("*") for key in told.get("unknown", ())):
+    if any(key.endswith("*") for key in request.get("unknown", ())):
         return None
-    subject = _record_of(told["principal"], has_session_policies="session_policies" in policies)
-    owner = told.get("resource_account") or _account_of(told["resource"]) or (subject and _account_of(subject))
+    subject = _record_of(request["principal"], has_session_policies="session_policies" in policies)
+    owner = request.get("resource_account") or _account_of(request["resource"]) or (subject and _account_of(subject))
     if subject is None or policies.get("vpc_endpoint_policies") is not None or "rcps" in policies and owner is None:
         return None
     out: dict[str, Json] = {"principals": [], "resources": []}
@@ -288,10 +288,10 @@ def as_directory(check: Check) -> dict[str, Json] | None:
     if subject:
         out["principals"].append({"arn": subject, **layers})
     if "resource_policy" in policies:
-        holder = _holder_of(told["resource"])
-        if holder is None or owner is None:
+        governing = _governing_resource(request["resource"])
+        if governing is None or owner is None:
             return None
-        out["resources"].append({"arn": holder, "account": owner, "policy": policies["resource_policy"]})
+        out["resources"].append({"arn": governing, "account": owner, "policy": policies["resource_policy"]})
     for name, account in (("scps", subject and _account_of(subject)), ("rcps", owner)):
         if name in policies and account:
             out[name] = {account: policies[name]}
@@ -303,8 +303,8 @@ def _record_of(principal: Json, *, has_session_policies: bool) -> str | None:
     if isinstance(principal, Mapping):
         session = principal["session"]
         issuer = session.get("issuer")
-        told_apart = session.get("policies") is not None and has_session_policies
-        return None if issuer is None or told_apart else str(issuer)
+        is_distinct = session.get("policies") is not None and has_session_policies
+        return None if issuer is None or is_distinct else str(issuer)
     if has_session_policies or ":assumed-role/" in principal or ":federated-user/" in principal:
         return None
     return principal if principal.startswith("arn:") and "-provider/" not in principal else ""
@@ -315,8 +315,8 @@ def _account_of(arn: str) -> str | None:
     return parts[4] if len(parts) > 5 and parts[4].isdigit() else None
 
 
-def _holder_of(resource: str) -> str | None:
-    """Where 6.10 looks for the policy of a resource, for the services of the loose cases."""
+def _governing_resource(resource: str) -> str | None:
+    """The resource whose policy governs a resource (6.10), for the services of the ad-hoc cases."""
     parts = resource.split(":", 5)
     if len(parts) < 6:
         return None

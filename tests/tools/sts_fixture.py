@@ -1,4 +1,4 @@
-"""A small account for the tests of STS: a clock that stands still until it is moved, cheap hashes, two roles, two users."""
+"""A small account for the tests of STS: a clock that changes only when a test sets it, cheap hashes, two roles, two users."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ class Passwords:
 
     @takes_secrets("old", "new", identifiers=("principal",))
     def change(self, principal: str, old: str, new: str) -> None:
-        """Change the password of the user who calls.
+        """Change the password of the calling user.
 
         Raises
         ------

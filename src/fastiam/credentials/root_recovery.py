@@ -66,7 +66,7 @@ class Recovery:
         Parameters
         ----------
         password : the first factor; only the second one is lost.
-        by : the person who asked for the recovery, for the audit event.
+        by : the person who requested the recovery, for the audit event.
 
         Raises
         ------

@@ -141,7 +141,7 @@ def shorten(text: str, limit: int = 80) -> str:
 
 def _check_text(text: str, column: str) -> None:
     if not text.isascii() and any(0xD800 <= ord(c) <= 0xDFFF for c in text):
-        raise RequestValueError(f"`{shorten(text)}` holds a lone surrogate and is no valid text", column=column)
+        raise RequestValueError(f"`{shorten(text)}` has a lone surrogate and is not valid text", column=column)
 
 
 def canonical_text(value: object, column: str) -> str:

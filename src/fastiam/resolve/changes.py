@@ -1,8 +1,8 @@
 """What differs between two snapshots, so that an engine can keep everything else.
 
-A model notes what each write reaches, and closes its notes with a mark at each snapshot. Marks are a chain: each knows the
-next one and what was written between the two, nobody knows the one before, so what is older than the oldest snapshot in
-use is garbage. Snapshots of different models, and those that were unpickled, have no common chain: their records are compared.
+A model records what each write affects, and ends a record with a mark at each snapshot. Marks are a chain: each refers to the
+next one and to what was written between the two, and never back, so that marks before the oldest snapshot in use are
+garbage. Snapshots of different models, and those that were unpickled, have no common chain: their records are compared.
 
 Invariant: the affected set is a superset of what a change affects.
 """

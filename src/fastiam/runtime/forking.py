@@ -31,7 +31,7 @@ _registry = threading.RLock()  # guards the sets below; a finalizer may make a l
 _locks: tuple[WeakKeyDictionary[threading.RLock, int], ...] = tuple(WeakKeyDictionary() for _ in range(LEAF + 1))
 _numbers = itertools.count()  # the locks of one order by age
 _objects: WeakSet[Forked] = WeakSet()
-_forking = threading.RLock()  # held from before a fork until after it, so that threads fork one after the other
+_forking = threading.RLock()  # locked from before a fork until after it, so that threads fork one after the other
 _acquired: list[threading.RLock] = []  # guarded by `_forking`
 _is_forked = False
 

@@ -49,7 +49,7 @@ class collection_paused:
 
 
 def _make_old() -> None:
-    """What was made meanwhile is old, where it is much: the next full collection looks at it, the small ones before it do not.
+    """Move the objects of a large load to the oldest generation: only full collections scan them from then on.
 
     PERF: a third of a second for each of two, after 50,000 principals. To freeze all and to thaw it moves lists and no objects.
     Where others have frozen much, it stays so and nothing is done.

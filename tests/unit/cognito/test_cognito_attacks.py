@@ -1,4 +1,4 @@
-"""Attacks on user pools: each is refused, says nothing about who exists, and leaves no secret in messages and events."""
+"""Attacks on user pools: each is refused, does not reveal which users exist, and leaves no secret in messages and events."""
 
 from __future__ import annotations
 

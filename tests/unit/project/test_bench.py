@@ -138,7 +138,7 @@ F, G = Figure("b", "w", "f"), Figure("b", "w", "g")
 
 
 @pytest.mark.parametrize(
-    ("target", "lines", "value", "says"),
+    ("target", "lines", "value", "words"),
     [
         # rates and times, in their units
         (Target("", "", F, "M/s", 9, True), [line()], 10, "met"),
@@ -158,16 +158,16 @@ F, G = Figure("b", "w", "f"), Figure("b", "w", "g")
         (Target("", "", F, "x", 1.9, True, G), [line()], None, "not measured"),
     ],
 )
-def test_target_is_reached_by_the_median(target, lines, value, says):
+def test_target_is_reached_by_the_median(target, lines, value, words):
     (verdict,) = targets.judge(records(*lines), [target])
     assert verdict.value == (None if value is None else pytest.approx(value))
-    assert verdict.says == says
+    assert verdict.words == words
 
 
 def test_target_without_repeats_uses_the_spread():
     old = {key: value for key, value in line().items() if key != "samples"}
     (verdict,) = targets.judge(records(old), [Target("", "", F, "ns", 95)])
-    assert (verdict.value, verdict.low, verdict.high, verdict.says) == (100, 90, 110, "NOT MET, within the spread")
+    assert (verdict.value, verdict.low, verdict.high, verdict.words) == (100, 90, 110, "NOT MET, within the spread")
     (ratio,) = targets.judge(records(old, line("g", (200, 200))), [Target("", "", F, "x", 1.9, True, G)])
     assert ratio.value == pytest.approx(2)
 
@@ -189,7 +189,7 @@ def test_targets_equal_the_project_goals():
 
 
 @pytest.mark.parametrize(
-    ("samples", "more", "ratio", "says"),
+    ("samples", "more", "ratio", "direction"),
     [
         ((104, 120, 130), {}, 1.2, ""),  # beyond the median, within the spread
         ((125, 130, 135), {}, 1.3, "slower"),
@@ -197,10 +197,10 @@ def test_targets_equal_the_project_goals():
         ((50, 60, 70), {"unit": "x", "better": "more"}, 0.6, "slower"),  # fewer times as fast
     ],
 )
-def test_comparison_reports_changes_with_disjoint_spreads(samples, more, ratio, says):
+def test_comparison_reports_changes_with_disjoint_spreads(samples, more, ratio, direction):
     old, new = (records(line(samples=part) | more)["b"] for part in ((95, 100, 105), samples))
     ((change,), alone) = compare.changes(old, new)
-    assert (change.ratio, change.says, alone) == (pytest.approx(ratio), says, [])
+    assert (change.ratio, change.direction, alone) == (pytest.approx(ratio), direction, [])
 
 
 @pytest.mark.parametrize(("limit", "code"), [([], 0), (["--fail-above", "1.2"], 2), (["--fail-above", "1.4"], 0)])
@@ -217,7 +217,7 @@ def test_comparison_fails_above_the_limit(tmp_path, limit, code):
 
 
 @pytest.mark.parametrize(
-    ("recorded", "counted", "is_good", "says"),
+    ("recorded", "counted", "is_good", "message"),
     [
         ({"a": 1000}, {"a": 1019}, True, "+1.90%"),
         ({"a": 1000}, {"a": 981}, True, "-1.90%"),
@@ -227,10 +227,10 @@ def test_comparison_fails_above_the_limit(tmp_path, limit, code):
         ({"a": 1000}, {"a": 1000, "b": 1}, False, "only counted: FAILED"),
     ],
 )
-def test_gate_count_may_change_by_two_percent(recorded, counted, is_good, says):
+def test_gate_count_may_change_by_two_percent(recorded, counted, is_good, message):
     lines, found = gates.compare(recorded, counted)
     assert found is is_good
-    assert says in "\n".join(lines)
+    assert message in "\n".join(lines)
 
 
 def test_gate_counts_come_from_named_dumps(tmp_path):
@@ -259,11 +259,11 @@ def test_gate_record_contains_all_eleven_benches():
 
 
 @pytest.mark.parametrize(
-    ("grown", "is_good", "says"),
+    ("grown", "is_good", "message"),
     [(2.19, True, "2.19"), (2.21, False, "2.21  FAILED"), (None, False, "-          FAILED")],
     ids=["within", "beyond", "not counted"],
 )
-def test_doubling_count_may_grow_by_factor_2_2(grown, is_good, says):
+def test_doubling_count_may_grow_by_factor_2_2(grown, is_good, message):
     counted = {
         f"{name} / {first << i}": round(1e9 * 2**i)
         for name, (first, _) in doublings.SHAPES.items()
@@ -274,7 +274,7 @@ def test_doubling_count_may_grow_by_factor_2_2(grown, is_good, says):
     counted[f"numbers / {first << 2}"] = grown and round(counted[f"numbers / {first << 1}"] * grown)
     lines, found = doublings.compare(counted)
     assert found is is_good
-    assert says in "\n".join(lines)
+    assert message in "\n".join(lines)
 
 
 def test_adversarial_shapes_of_smallest_size_are_denied():

@@ -17,12 +17,12 @@ from runners import run
 
 from fastiam.errors import DirectoryError, PolicyError
 
-N = 5_000  # the rarest operators stand in one case of 500
+N = 5_000  # the rarest operators are in one case of 500
 
 
 @pytest.fixture(scope="module")
 def cases():
-    return [strategies.loose(seed) for seed in range(N)]
+    return [strategies.ad_hoc(seed) for seed in range(N)]
 
 
 @pytest.fixture(scope="module")
@@ -111,14 +111,14 @@ def test_generator_directory_rows_have_every_outcome():
 
 def test_generator_resource_denies_name_principals_and_wildcards():
     """Denies that vectorised steps evaluate, and for which the principal must be checked as well."""
-    held = [
+    denies = [
         (json.dumps(statement.get("Principal", "*")), str(statement.get("Resource")).rpartition(":")[2])
         for seed in range(200)
         for stored in strategies.directory(seed)["directory"].get("resources", [])
         for statement in statements_of({"directory": stored})
         if statement["Effect"] == "Deny"
     ]
-    assert sum("*" not in whom and re.search(r"[*][^*?$]+[*]", pattern) is not None for whom, pattern in held) >= 100
+    assert sum("*" not in principal and re.search(r"[*][^*?$]+[*]", pattern) is not None for principal, pattern in denies) >= 100
 
 
 # -- what occurs ----------------------------------------------------------------------------------------------------------
@@ -153,9 +153,9 @@ def test_generator_makes_every_operator_variant(everything):
 def test_generator_makes_every_layer_and_principal_kind(cases):
     arguments = {name for case in cases for name in case["policies"]}
     assert len(arguments) == 7
-    told = json.dumps([case["request"]["principal"] for case in cases])
+    principals = json.dumps([case["request"]["principal"] for case in cases])
     for kind in ("ROLE", "SLR", "FED", "USER", "AROOT"):
-        assert f'"kind": "{kind}"' in told
+        assert f'"kind": "{kind}"' in principals
     for bare in (
         v.ANA,
         v.DEP,
@@ -167,7 +167,7 @@ def test_generator_makes_every_layer_and_principal_kind(cases):
         v.OIDC,
         "*",
     ):
-        assert json.dumps(bare) in told
+        assert json.dumps(bare) in principals
     assert len(KINDS) == 13
 
 
@@ -234,7 +234,7 @@ def test_generator_makes_unusual_context(cases):
 
 
 def test_generator_equal_seeds_give_equal_cases():
-    assert strategies.loose(7) == strategies.loose(7) and strategies.directory(7) == strategies.directory(7)
+    assert strategies.ad_hoc(7) == strategies.ad_hoc(7) and strategies.directory(7) == strategies.directory(7)
 
 
 def test_generator_directories_can_nearly_all_be_built():

@@ -1,4 +1,4 @@
-"""The list of planted faults is in order; whether the generator finds them, `make mutate` tells."""
+"""The list of planted faults is in order; `make mutate` checks that the tests find them."""
 
 from __future__ import annotations
 

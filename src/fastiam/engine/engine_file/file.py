@@ -118,10 +118,10 @@ class SavedFile:
             with _read_errors(path):
                 status = os.fstat(descriptor)
                 if not stat.S_ISREG(status.st_mode):
-                    what = "a folder" if stat.S_ISDIR(status.st_mode) else "no file"
-                    raise SourceError(f"is {what}, and no saved engine", source=source, path="", hint=FOREIGN)
+                    what = "a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file"
+                    raise SourceError(f"is {what}", source=source, path="", hint=FOREIGN)
                 if status.st_size == 0:
-                    raise SourceError("is empty, and no saved engine", source=source, path="", hint=FOREIGN)
+                    raise SourceError("is empty", source=source, path="", hint=FOREIGN)
                 data = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
             yield cls(memoryview(data), source, descriptor)
         finally:
