@@ -288,8 +288,8 @@ def test_memoized_condition_applies_to_a_later_limit(directory: fastiam.Director
     expected = [asked(engine, part, keys, "coded").outcome for part in (first, made)]
     engine = directory.compile()
     turns = [np.arange(256)] * 256 + [np.arange(256, 512)] * 2048  # two chunks, and the next one
-    asked = asked_of(first + made, keys)
-    columns = [pa.array(column, pa.string()).dictionary_encode().take(pa.array(np.concatenate(turns))) for column in asked]
+    texts = asked_of(first + made, keys)
+    columns = [pa.array(column, pa.string()).dictionary_encode().take(pa.array(np.concatenate(turns))) for column in texts]
     context = dict(zip(keys, columns[3:], strict=True))
     found = engine.decide_many(*columns[:3], context, now=AT).outcome.reshape(-1, 256)
     assert (found[:256] == expected[0]).all()
