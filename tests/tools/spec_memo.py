@@ -14,6 +14,7 @@ import fastiam.spec
 
 # module -> pure functions of hashable arguments
 READERS = {
+    "actions": ("_check_entry", "split_action"),
     "operators": ("read_arn_pattern",),
     "principals": ("read_entry",),
     "resources": ("read_pattern",),

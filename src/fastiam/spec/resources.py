@@ -130,5 +130,5 @@ def _crosses(pattern: ResourcePattern, rest: Glob, resource: str) -> bool:
         tokens += [(":", True), *((token, True) for token in rest)]
     ends: Collection[int] = (len("arn"),)
     for token, crosses_colons in tokens:
-        ends = token_ends(token, ends, resource, crosses_colons=crosses_colons)
+        ends = set(token_ends(token, ends, resource, crosses_colons=crosses_colons))
     return len(resource) in ends

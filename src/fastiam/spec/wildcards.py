@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from enum import Enum
+from itertools import islice
 
 _LETTERS = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
@@ -26,25 +27,29 @@ def read_glob(text: str) -> Glob:
 
 
 def glob_matches(pattern: Glob, text: str) -> bool:
-    """Whether the pattern matches the whole text (P2), compared without normalisation (P3)."""
-    ends: Collection[int] = (0,)
-    for token in pattern:
-        ends = token_ends(token, ends, text)
+    """Whether the pattern matches the whole text (P2), compared without normalisation (P3).
+
+    Before a `*` the first end of a token is enough: from there the `*` reaches each position that it reaches from a later one.
+    """
+    ends = [0]
+    for token, following in zip(pattern, (*pattern[1:], None), strict=False):
+        found = token_ends(token, ends, text)
+        ends = list(islice(found, 1 if following is Wildcard.ANY else None))
     return len(text) in ends
 
 
-def token_ends(token: Token, starts: Collection[int], text: str, *, crosses_colons: bool = True) -> Collection[int]:
-    """The positions at which a match of `token` can end if it starts at one of `starts` (P1).
+def token_ends(token: Token, starts: Collection[int], text: str, *, crosses_colons: bool = True) -> Iterable[int]:
+    """The positions at which a match of `token` can end if it starts at one of `starts` (P1), in the order of the starts.
 
     A wildcard matches no colon unless `crosses_colons` (R4, R5).
     """
     if isinstance(token, str):
-        return {start + len(token) for start in starts if text.startswith(token, start)}
+        return (start + len(token) for start in starts if text.startswith(token, start))
     if token is Wildcard.ONE:
-        return {start + 1 for start in starts if start < len(text) and (crosses_colons or text[start] != ":")}
+        return (start + 1 for start in starts if start < len(text) and (crosses_colons or text[start] != ":"))
     if crosses_colons:
         return range(min(starts, default=len(text) + 1), len(text) + 1)
-    return {end for start in starts for end in range(start, len(text[start:].partition(":")[0]) + start + 1)}
+    return (end for start in starts for end in range(start, len(text[start:].partition(":")[0]) + start + 1))
 
 
 def ascii_lower(text: str) -> str:
