@@ -33,19 +33,23 @@ RCP = {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Principal": "*
 def everything() -> Directory:
     """A directory in which every part of the model occurs."""
     directory = Directory()
-    directory.add_account(A, name="main", canonical_id="cafe")
+    directory.add_account(A, name="main", canonical_id="cafe", alias="main-account")
     directory.add_account("222222222222", partition="aws-us-gov")
     directory.add_managed_policy(
-        MANAGED, versions={"v1": ALLOW, "v2": json.dumps(ALLOW)}, default_version="v2", unique_id="ANPAP", tags={"of": "p"}
-    )
-    directory.add_group("Eng", [("g", ALLOW), MANAGED], account=A, unique_id="AGPAENG")
+        MANAGED, versions={"v1": ALLOW, "v2": json.dumps(ALLOW)}, default_version="v2", unique_id="ANPAP", tags={"of": "p"},
+        created=CREATED, updated=CREATED, version_dates={"v2": CREATED}, description="all",
+    )  # fmt: skip
+    directory.add_group("Eng", [("g", ALLOW), MANAGED], account=A, unique_id="AGPAENG", created=CREATED)
     directory.add_principal(
         ANA, identity_policies=[("own", ALLOW), ALLOW, MANAGED], permissions_boundary=MANAGED, tags={"Team": "r"},
-        unique_id="AIDAANA", groups=["Eng"],
+        unique_id="AIDAANA", groups=["Eng"], created=CREATED,
     )  # fmt: skip
-    directory.add_principal(DEP, permissions_boundary=[], trust_policy=TRUST, unique_id="AROADEP", max_session_duration=43_200)
+    directory.add_principal(
+        DEP, permissions_boundary=[], trust_policy=TRUST, unique_id="AROADEP", max_session_duration=43_200,
+        created=CREATED, description="deploys",
+    )  # fmt: skip
     directory.add_principal(f"{DEP}2")
-    directory.create_instance_profile(f"arn:aws:iam::{A}:instance-profile/x/web", role=DEP, tags={"of": "i"})
+    directory.create_instance_profile(f"arn:aws:iam::{A}:instance-profile/x/web", role=DEP, tags={"of": "i"}, created=CREATED)
     directory.create_instance_profile(f"arn:aws:iam::{A}:instance-profile/empty", unique_id=None)
     directory.create_saml_provider(
         f"arn:aws:iam::{A}:saml-provider/idp", metadata="<ü>\n", tags={"of": "s"},

@@ -14,6 +14,7 @@ from fastiam.directory.records import Account, Endpoint, Entity, Group, ManagedP
 from fastiam.directory.stored_policies import StoredPolicy
 from fastiam.directory.writes.base import Writes
 from fastiam.errors import DirectoryError, did_you_mean
+from fastiam.model.key_registry import fold
 from fastiam.model.policy import PolicyKind
 from fastiam.model.request import shorten
 
@@ -70,6 +71,17 @@ class AccountReaders(Writes):
         DirectoryError: there is no such record. All readers of one record raise it.
         """
         return _found(self.tables.accounts, id, "account")
+
+    def find(self, type_: str, name: str, account: str, partition: str = "aws", *, ignore_case: bool = False) -> str | None:
+        """The ARN of a user, group, role or instance profile by its name, or None.
+
+        Parameters
+        ----------
+        type_ : `user`, `group`, `role` or `instance-profile`.
+        ignore_case : find a name in another case, too. At most one has it (spec 1.3).
+        """
+        arn = self._store.indexes.names.get((partition, account, type_, fold(name)))
+        return arn if arn is None or ignore_case or arn.rpartition("/")[2] == name else None
 
     def principals(self, account: str | None = None) -> tuple[str, ...]:
         """The ARNs of all users and roles, or of those of an account."""

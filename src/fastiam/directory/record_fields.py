@@ -64,7 +64,9 @@ SECTIONS: Mapping[str, Section] = {  # in the order in which they are written
     "accounts": Section("accounts", Account),
     "managed_policies": Section("managed", ManagedPolicy),
     "groups": Section("groups", Group),
-    "users": Section("entities", Entity, frozenset(WITH_LONG_TERM_KEYS), without=("trust", "max_session_duration")),
+    "users": Section(
+        "entities", Entity, frozenset(WITH_LONG_TERM_KEYS), without=("trust", "max_session_duration", "description")
+    ),
     "roles": Section("entities", Entity, frozenset(ROLES), without=("groups",)),
     "instance_profiles": Section("instance_profiles", InstanceProfile),
     "saml_providers": Section("saml_providers", SamlProvider),

@@ -28,6 +28,7 @@ class Account:
     canonical_id: str | None = None
     scps: StoredLevels | None = None
     rcps: StoredLevels | None = None
+    alias: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class Entity:
     `made_id` : fastiam generated the unique id, so that a request may have another one (K1).
     `groups` are group ARNs. `boundary` is None without a boundary; an empty tuple allows nothing.
     `max_session_duration`, in seconds, is that of a role's sessions (spec 1.7, 7.1).
+    `created` is None if it is unknown. `description` is a role's.
     """
 
     arn: str
@@ -55,6 +57,8 @@ class Entity:
     groups: tuple[str, ...] = ()
     trust: StoredPolicy | None = None
     max_session_duration: int = SESSION_DURATION
+    created: datetime | None = None
+    description: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,17 +73,25 @@ class Group:
     unique_id: str | None = None
     inline: tuple[StoredPolicy, ...] = ()
     attached: tuple[str, ...] = ()
+    created: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ManagedPolicy:
-    """A managed policy of AWS or of a customer, with its versions; `default` is the id of the one in force."""
+    """A managed policy of AWS or of a customer, with its versions; `default` is the id of the one in force.
+
+    `version_dates` : when versions were created, as far as it is known; `updated` : when another one came into force.
+    """
 
     arn: str
     versions: Mapping[str, StoredPolicy]
     default: str
     unique_id: str | None = None
     tags: Tags = field(default_factory=dict)
+    created: datetime | None = None
+    updated: datetime | None = None
+    description: str = ""
+    version_dates: Mapping[str, datetime] = field(default_factory=dict)
 
     @property
     def document(self) -> StoredPolicy:
@@ -120,6 +132,7 @@ class InstanceProfile:
     unique_id: str | None = None
     role: str | None = None
     tags: Tags = field(default_factory=dict)
+    created: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

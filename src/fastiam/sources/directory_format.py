@@ -53,7 +53,7 @@ def read_groups(model: AccountModel, root: LocatedValue) -> None:
     for node in root.list_of("groups"):
         values, policies = _values(node, "groups"), _identity(model, node)
         with node.writing(model):
-            model.add_group(values["arn"], identity_policies=policies, unique_id=values["unique_id"])
+            model.add_group(values["arn"], identity_policies=policies, unique_id=values["unique_id"], created=values["created"])
 
 
 def read_principals(model: AccountModel, root: LocatedValue) -> None:

@@ -196,13 +196,13 @@ class STS:
         return CallerIdentity(None if user_id is None else user_id.values[0], profile.account or "", known.arn)
 
     @takes_secrets(identifiers=("access_key_id",))
-    def get_access_key_info(self, caller: CallerCredentials, access_key_id: str) -> str:
+    def get_access_key_info(self, caller: CallerCredentials, access_key_id: str, *, context: Mapping[str, Any] = {}) -> str:
         """GetAccessKeyInfo: the account of an access key id, whether the key is there or not."""
         request = AuthorizationRequest(
             principal=self._caller(caller).principal,
             actions=("sts:GetAccessKeyInfo",),
             resource="*",
-            context={},
+            context=context,
             now=self._state.now(),
         )
         require(self._state.engine(), request)
@@ -342,9 +342,11 @@ class STS:
         duration: int | None = None,
         mfa_serial: str | None = None,
         mfa_code: str | None = None,
+        context: Mapping[str, Any] = {},
     ) -> IssuedSession:
         """GetSessionToken: the same user or root with temporary credentials, and with MFA where a code is given."""
-        return users.get_session_token(self._issuer, self.mfa, self._caller(caller), duration, mfa_serial, mfa_code)
+        known = self._caller(caller)
+        return users.get_session_token(self._issuer, self.mfa, known, duration, mfa_serial, mfa_code, context)
 
     def get_federation_token(
         self,
@@ -355,9 +357,11 @@ class STS:
         policy: PolicyText | None = None,
         policy_arns: Sequence[str] = (),
         tags: Mapping[str, str] = {},
+        context: Mapping[str, Any] = {},
     ) -> FederatedUser:
         """GetFederationToken: a session for a federated user. The user's policies and these limit it."""
-        return users.get_federation_token(self._issuer, self._caller(caller), name, duration, policy, policy_arns, tags)
+        known = self._caller(caller)
+        return users.get_federation_token(self._issuer, known, name, duration, policy, policy_arns, tags, context)
 
     def get_scoped_credentials(
         self,
@@ -366,6 +370,7 @@ class STS:
         duration: int | None = None,
         policy: PolicyText | None = None,
         policy_arns: Sequence[str] = (),
+        context: Mapping[str, Any] = {},
     ) -> IssuedSession:
         """GetScopedCredentials: temporary credentials for less long, or narrowed by session policies.
 
@@ -382,16 +387,22 @@ class STS:
                 principal=caller.principal,
                 actions=("sts:GetScopedCredentials",),
                 resource="*",
-                context={},
+                context=context,
                 now=self._state.now(),
             )
             require(self._state.engine(), request)
             raise ValidationError("only temporary credentials can be scoped", rule="7.1")
         claims = self._tokens.open(credentials.access_key_id, token, self._state.clock()).claims
-        return users.get_scoped_credentials(self._issuer, claims, duration, policy, policy_arns)
+        return users.get_scoped_credentials(self._issuer, claims, duration, policy, policy_arns, context)
 
     def assume_root(
-        self, caller: CallerCredentials, target: str, task_policy_arn: str, *, duration: int | None = None
+        self,
+        caller: CallerCredentials,
+        target: str,
+        task_policy_arn: str,
+        *,
+        duration: int | None = None,
+        context: Mapping[str, Any] = {},
     ) -> IssuedSession:
         """AssumeRoot: a session as the root user of a member account, for one of the five tasks (7.1).
 
@@ -402,7 +413,7 @@ class STS:
         """
         if not self._root_sessions:
             raise ValidationError("centralised root access is not enabled", rule="7.1", hint="STS(..., root_sessions=True)")
-        return users.assume_root(self._issuer, self._caller(caller), target, task_policy_arn, duration)
+        return users.assume_root(self._issuer, self._caller(caller), target, task_policy_arn, duration, context)
 
     # -- revocation ---------------------------------------------------------------------------------------------------
 

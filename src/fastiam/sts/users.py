@@ -29,13 +29,18 @@ _GET_TOKEN, _FEDERATE, _ASSUME_ROOT = "sts:GetSessionToken", "sts:GetFederationT
 
 
 def get_session_token(
-    issuer: Issuer, mfa: MfaDevices, caller: Caller, duration: int | None, serial: str | None, code: str | None
+    issuer: Issuer,
+    mfa: MfaDevices,
+    caller: Caller,
+    duration: int | None,
+    serial: str | None,
+    code: str | None,
+    context: Mapping[str, Any],
 ) -> IssuedSession:
     """GetSessionToken: the same user or root, with temporary credentials. No policy has a say (6.3)."""
     state, now = issuer.state, issuer.state.now()
-    require(
-        state.engine(), AuthorizationRequest(principal=caller.principal, actions=(_GET_TOKEN,), resource="*", context={}, now=now)
-    )
+    request = AuthorizationRequest(principal=caller.principal, actions=(_GET_TOKEN,), resource="*", context=context, now=now)
+    require(state.engine(), request)
     ref = _long_term(caller, _GET_TOKEN)
     is_root = ref.kind is PrincipalKind.ROOT
     seconds = read_duration(duration, limits.ROOT_TOKEN if is_root else limits.TOKEN)
@@ -52,6 +57,7 @@ def get_federation_token(
     policy: PolicyText | None,
     policy_arns: Sequence[str],
     tags: Mapping[str, str],
+    context: Mapping[str, Any],
 ) -> FederatedUser:
     """GetFederationToken: a session for a federated user. Without session policies nothing is allowed (6.1)."""
     state, now = issuer.state, issuer.state.now()
@@ -61,10 +67,9 @@ def get_federation_token(
     partition = caller.arn.split(":")[1]
     arn = f"arn:{partition}:sts::{account}:federated-user/{name}"
     actions = (_FEDERATE, TAG_SESSION) if tags else (_FEDERATE,)
-    require(
-        state.engine(),
-        AuthorizationRequest(principal=caller.principal, actions=actions, resource=arn, context=request_tags(tags), now=now),
-    )
+    keys = {**context, **request_tags(tags)}
+    request = AuthorizationRequest(principal=caller.principal, actions=actions, resource=arn, context=keys, now=now)
+    require(state.engine(), request)
     ref = _long_term(caller, _FEDERATE)
     seconds = read_duration(duration, limits.ROOT_TOKEN if ref.kind is PrincipalKind.ROOT else limits.TOKEN)
     policies, packed = issuer.policies(policy, policy_arns, account)
@@ -74,7 +79,12 @@ def get_federation_token(
 
 
 def get_scoped_credentials(
-    issuer: Issuer, claims: Claims, duration: int | None, policy: PolicyText | None, policy_arns: Sequence[str]
+    issuer: Issuer,
+    claims: Claims,
+    duration: int | None,
+    policy: PolicyText | None,
+    policy_arns: Sequence[str],
+    context: Mapping[str, Any],
 ) -> IssuedSession:
     """GetScopedCredentials: the same session for less long, or with session policies that narrow it.
 
@@ -94,7 +104,8 @@ def get_scoped_credentials(
             rule="D4",
             hint="two sets of session policies would have to allow both, and a session has one layer of them",
         )
-    require(state.engine(), AuthorizationRequest(principal=session, actions=(_SCOPE,), resource="*", context={}, now=now))
+    request = AuthorizationRequest(principal=session, actions=(_SCOPE,), resource="*", context=context, now=now)
+    require(state.engine(), request)
     scoped = session if policies is None else replace(session, policies=policies)
     made = Claims(scoped, now + timedelta(seconds=seconds), claims.issuer_id, claims.issuer_key, claims.chained)
     return IssuedSession(issuer.tokens.issue(made, account), scoped)
@@ -144,7 +155,9 @@ def _member_of(target: str, partition: str) -> str:
     return account
 
 
-def assume_root(issuer: Issuer, caller: Caller, target: str, task_policy_arn: str, duration: int | None) -> IssuedSession:
+def assume_root(
+    issuer: Issuer, caller: Caller, target: str, task_policy_arn: str, duration: int | None, context: Mapping[str, Any]
+) -> IssuedSession:
     """AssumeRoot: a root session on a member account of the caller's organisation, for one task."""
     state, now = issuer.state, issuer.state.now()
     partition = caller.arn.split(":")[1]
@@ -157,7 +170,7 @@ def assume_root(issuer: Issuer, caller: Caller, target: str, task_policy_arn: st
         principal=caller.principal,
         actions=(_ASSUME_ROOT,),
         resource=root,
-        context={"sts:TaskPolicyArn": task_policy_arn},
+        context={**context, "sts:TaskPolicyArn": task_policy_arn},
         now=now,
         is_own_side=True,
     )

@@ -16,6 +16,7 @@ from fastiam.model.policy import PolicyKind
 from fastiam.model.request import shorten
 
 _PARTITION = re.compile("[a-z0-9-]+")
+_ALIAS = re.compile(r"(?=.{3,63}$)[a-z0-9]+(?:-[a-z0-9]+)*")
 
 
 class AccountWrites(Writes):
@@ -23,9 +24,16 @@ class AccountWrites(Writes):
 
     @write
     def add_account(
-        self, id: str, *, name: str | None = None, canonical_id: str | None = None, partition: str | None = None
+        self,
+        id: str,
+        *,
+        name: str | None = None,
+        canonical_id: str | None = None,
+        partition: str | None = None,
+        alias: str | None = None,
     ) -> None:
         """Add an account. It need not be added before its principals; `canonical_id` is the S3 canonical user id.
+        `alias` is its name in sign-in addresses, which no other account has; "" removes it.
 
         A second call updates the account; None keeps a value. The partition of a new account is `aws` by default.
         """
@@ -37,8 +45,18 @@ class AccountWrites(Writes):
             name=name or old.name,
             canonical_id=canonical_id or old.canonical_id,
             partition=partition or old.partition,
+            alias=old.alias if alias is None else self._free_alias(id, alias),
         )
         self._put("accounts", new)
+
+    def _free_alias(self, id: str, alias: str) -> str:
+        """The alias, if no other account has it."""
+        if alias and not _ALIAS.fullmatch(alias):
+            hint = "use 3 to 63 small letters, digits and single `-` between them"
+            raise DirectoryError(f"`{shorten(alias)}` is not the alias of an account", rule="DIR-NAME", hint=hint)
+        if alias and any(each.alias == alias and each.id != id for each in self.tables.accounts.values()):
+            raise DirectoryError(f"another account has the alias `{alias}`", rule="DIR-EXISTS")
+        return alias
 
     @write
     def set_scps(self, account: str, levels: Sequence[Policies] | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 
 from fastiam.directory.naming_rules import check_account, entity_ref, group_parts
 from fastiam.directory.principal_references import identity_of
@@ -21,7 +22,13 @@ class GroupWrites(Writes):
 
     @write
     def add_group(
-        self, group: str, identity_policies: Policies = (), *, account: str | None = None, unique_id: str | None = NEW
+        self,
+        group: str,
+        identity_policies: Policies = (),
+        *,
+        account: str | None = None,
+        unique_id: str | None = NEW,
+        created: datetime | None = None,
     ) -> None:
         """Add a group by ARN, or by name and account, with inline documents and ARNs of managed policies."""
         if account is not None:
@@ -34,7 +41,7 @@ class GroupWrites(Writes):
         self._check_name(reader, arn, "group", path, name, (partition, owner))
         self._check_room(reader, arn, "group", owner)
         inline, attached = self._split(reader, identity_policies, arn)
-        new = Group(arn, partition, owner, path, name, id_for(unique_id, GROUP), inline, attached)
+        new = Group(arn, partition, owner, path, name, id_for(unique_id, GROUP), inline, attached, created)
         self._check_policies(reader, new)
         self._commit(reader)
         self._put("groups", new)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 
 from fastiam.directory.naming_rules import hint_of_missing_policy, iam_name, is_version
 from fastiam.directory.records import Entity, ManagedPolicy
@@ -31,8 +32,16 @@ class PolicyWrites(Writes):
         default_version: str = "v1",
         unique_id: str | None = NEW,
         tags: Mapping[str, str] = {},
+        created: datetime | None = None,
+        updated: datetime | None = None,
+        description: str = "",
+        version_dates: Mapping[str, datetime] | None = None,
     ) -> None:
         """Add a managed policy of AWS or of a customer, with one document or all versions. It is attached by its ARN.
+
+        Parameters
+        ----------
+        created, updated, version_dates : None if they are unknown. By default, `updated` and the dates are `created`.
 
         Raises
         ------
@@ -49,7 +58,17 @@ class PolicyWrites(Writes):
         if self._exists(reader, self.tables.managed, arn, "managed policy"):
             return
         read = {v: reader.read(document, PolicyKind.IDENTITY, arn, arn=arn) for v, document in given.items()}
-        policy = ManagedPolicy(arn, read, default_version, id_for(unique_id, POLICY), self._read_tags(reader, tags, arn))
+        policy = ManagedPolicy(
+            arn,
+            read,
+            default_version,
+            id_for(unique_id, POLICY),
+            self._read_tags(reader, tags, arn),
+            created,
+            updated or created,
+            description,
+            dict(version_dates or ({} if created is None else dict.fromkeys(read, created))),
+        )
         if is_account(parts.account):
             self._check_name(reader, arn, "policy", parts.path, parts.name)
             self._check_room(reader, arn, "policy", parts.account)
@@ -60,16 +79,26 @@ class PolicyWrites(Writes):
             self._ensure_account(parts.account, parts.partition)
 
     @write
-    def create_policy_version(self, arn: str, document: Given, *, set_as_default: bool = False) -> str:
-        """Add a version to a managed policy, and make it the default if requested. Return its id: the highest one plus 1.
+    def create_policy_version(
+        self, arn: str, document: Given, *, set_as_default: bool = False, created: datetime | None = None
+    ) -> str:
+        """Add a version to a managed policy, and make it the default if requested. Return its id.
 
-        A customer's policy has at most five versions: delete one first.
+        The id is above that of every version that exists. A customer's policy has at most five versions: delete one first.
+        `created` is None if it is unknown.
         """
         policy, reader = self._managed(arn), self._reader()
         stored = reader.read(document, PolicyKind.IDENTITY, arn, arn=arn)
         version = f"v{max((int(v[1:]) for v in policy.versions if is_version(v)), default=0) + 1}"
         default = version if set_as_default else policy.default
-        new = replace(policy, versions={**policy.versions, version: stored}, default=default)
+        dates = policy.version_dates if created is None else {**policy.version_dates, version: created}
+        new = replace(
+            policy,
+            versions={**policy.versions, version: stored},
+            default=default,
+            updated=created or policy.updated,
+            version_dates=dates,
+        )
         if is_account(iam_name(arn, "policy").account):
             self._check_versions(reader, new, {version: stored})
         self._commit(reader)
@@ -89,7 +118,8 @@ class PolicyWrites(Writes):
         if _known_version(policy, version) == policy.default:
             raise DirectoryError(f"`{version}` of `{arn}` is in force", rule="DIR-IN-USE", hint="set another default first")
         versions = {v: stored for v, stored in policy.versions.items() if v != version}
-        self._put("managed", replace(policy, versions=versions))
+        dates = {v: date for v, date in policy.version_dates.items() if v != version}
+        self._put("managed", replace(policy, versions=versions, version_dates=dates))
 
     @write
     def delete_policy(self, arn: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from datetime import datetime
 
 from fastiam.directory.naming_rules import entity_ref, group_parts
 from fastiam.directory.principal_references import identity_of
@@ -37,6 +38,8 @@ class PrincipalWrites(Writes):
         trust_policy: Given | None = None,
         groups: Iterable[str] = (),
         max_session_duration: int = SESSION_DURATION,
+        created: datetime | None = None,
+        description: str = "",
     ) -> None:
         """Add a user or role. A root user adds its account, and has no policies.
 
@@ -51,6 +54,8 @@ class PrincipalWrites(Writes):
         trust_policy : of a role. In accounts with known users and roles, it may name only existing ones (N32).
         groups : names or ARNs of groups of the user's account.
         max_session_duration : of a role's sessions, in seconds, 3,600 to 43,200.
+        created : None if it is unknown.
+        description : of a role.
 
         Raises
         ------
@@ -78,6 +83,8 @@ class PrincipalWrites(Writes):
             self._find_groups(reader, groups, ref),
             None if trust_policy is None else self._read_trust(reader, arn, trust_policy),
             max_session_duration,
+            created,
+            description,
         )
         self._check_entity(reader, entity)
         if entity.trust is not None:
@@ -129,6 +136,11 @@ class PrincipalWrites(Writes):
         self._check_duration(reader, arn, seconds)
         self._commit(reader)
         self._put("entities", replace(entity, max_session_duration=seconds))
+
+    @write
+    def set_description(self, arn: str, description: str) -> None:
+        """Set the description of a role."""
+        self._put("entities", replace(self._role(arn), description=description))
 
     @write
     def set_permissions_boundary(self, arn: str, boundary: Policies) -> None:

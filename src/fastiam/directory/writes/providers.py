@@ -37,13 +37,14 @@ class ProviderWrites(Writes):
         role: str | None = None,
         unique_id: str | None = NEW,
         tags: Mapping[str, str] = {},
+        created: datetime | None = None,
     ) -> None:
         """Create an instance profile, with or without its one role, both by ARN."""
         parts, reader = iam_name(arn, "instance-profile"), self._reader()
         if self._exists(reader, self.tables.instance_profiles, arn, "instance profile"):
             return
         id_, read_tags_ = id_for(unique_id, INSTANCE_PROFILE), self._read_tags(reader, tags, arn)
-        profile = InstanceProfile(arn, parts.partition, parts.account, parts.path, parts.name, id_, None, read_tags_)
+        profile = InstanceProfile(arn, parts.partition, parts.account, parts.path, parts.name, id_, None, read_tags_, created)
         if role is not None:
             profile = replace(profile, role=self._role_of_profile(reader, profile, role))
         self._check_name(reader, arn, "instance-profile", parts.path, parts.name, (parts.partition, parts.account))
