@@ -1,0 +1,161 @@
+"""One call of an operation: the caller, the parameters, and the state that it is decided over and acts on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from fastiam.api.directory import Directory
+from fastiam.api.engine import Engine
+from fastiam.credentials.results import Caller, Credentials
+from fastiam.directory.principal_refs import parse_principal
+from fastiam.directory.records import Entity, Group, InstanceProfile, Tables
+from fastiam.model.profile import WITH_LONG_TERM_KEYS, PrincipalKind
+from fastiam.model.session import Session
+from fastiam.server.protocols.aws.errors import ApiError
+from fastiam.server.protocols.aws.models import OperationModel, Service
+from fastiam.sts import STS
+
+if TYPE_CHECKING:
+    from fastiam.federation import Federation
+
+Result = Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class Call:
+    """A call of one operation, verified and validated, and not yet decided.
+
+    Attributes
+    ----------
+    parameters : members of the input shape; members that were not sent are absent.
+    caller, credentials : None for an unsigned operation.
+    context : condition keys of every call: source address, user agent, transport, Region.
+    engine : decides over exactly the records of `tables`.
+    prepared : what the operation's `prepare` returned.
+    """
+
+    service: Service
+    operation: OperationModel
+    parameters: Mapping[str, Any]
+    caller: Caller | None
+    credentials: Credentials | None
+    context: Mapping[str, Any]
+    now: datetime
+    sts: STS
+    federation: Federation | None
+    engine: Engine
+    prepared: Any = None
+    _cache: dict[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def directory(self) -> Directory:
+        """The directory that the call acts on."""
+        return self.sts.directory
+
+    @property
+    def tables(self) -> Tables:
+        """The records that the call is decided over."""
+        return self.directory.tables
+
+    @property
+    def principal(self) -> str | Session:
+        """The principal of the verified credentials."""
+        assert self.caller is not None, self.operation.name
+        return self.caller.principal
+
+    @property
+    def principal_arn(self) -> str:
+        """Its ARN."""
+        principal = self.principal
+        return principal if isinstance(principal, str) else principal.arn
+
+    @property
+    def partition(self) -> str:
+        """The partition of the caller."""
+        return self.principal_arn.split(":")[1]
+
+    @property
+    def account(self) -> str:
+        """The account of the caller, in which it acts."""
+        return self.principal_arn.split(":")[4]
+
+    @property
+    def kind(self) -> PrincipalKind:
+        """The kind of the caller."""
+        principal = self.principal
+        if isinstance(principal, Session):
+            return PrincipalKind(principal.kind)
+        return parse_principal(principal).kind
+
+    # -- names --------------------------------------------------------------------------------------------------------
+
+    def new_arn(self, type_: str, name: str, path: str | None = None) -> str:
+        """The ARN of a resource of the caller's account that need not exist."""
+        return f"arn:{self.partition}:iam::{self.account}:{type_}{path or '/'}{name}"
+
+    def arn(self, type_: str, name: str) -> str:
+        """The stored ARN of what is named, else the one that the name would have with the path `/` (G142)."""
+        key = f"{type_}/{name}"
+        if key not in self._cache:
+            self._cache[key] = self.directory.find(type_, name, self.account, self.partition) or self.new_arn(type_, name)
+        return self._cache[key]
+
+    def user_arn(self) -> str:
+        """The ARN of the user of `UserName`; without one, of the user or root that calls.
+
+        Raises
+        ------
+        ApiError: `ValidationError`: another kind of principal calls without a name.
+        """
+        name = self.parameters.get("UserName")
+        if name is not None:
+            return self.arn("user", name)
+        if self.kind not in WITH_LONG_TERM_KEYS and self.kind is not PrincipalKind.AROOT:
+            raise ApiError("ValidationError", "Must specify userName when calling with non-User credentials")
+        return self.principal_arn
+
+    # -- records ------------------------------------------------------------------------------------------------------
+
+    def user(self, name: str | None = None) -> Entity:
+        """The record of a user by name, by default that of `UserName` or of the caller.
+
+        Raises
+        ------
+        ApiError: `NoSuchEntity`.
+        """
+        arn = self.user_arn() if name is None else self.arn("user", name)
+        entity = self.tables.entities.get(arn)
+        if entity is None:
+            raise _absent("user", arn.rpartition("/")[2])
+        return entity
+
+    def role(self, name: str | None = None) -> Entity:
+        """The record of a role by name, by default that of `RoleName`."""
+        name = self.parameters["RoleName"] if name is None else name
+        entity = self.tables.entities.get(self.arn("role", name))
+        if entity is None:
+            raise ApiError("NoSuchEntity", f"The role with name {name} cannot be found.")
+        return entity
+
+    def group(self, name: str | None = None) -> Group:
+        """The record of a group by name, by default that of `GroupName`."""
+        name = self.parameters["GroupName"] if name is None else name
+        group = self.tables.groups.get(self.arn("group", name))
+        if group is None:
+            raise _absent("group", name)
+        return group
+
+    def instance_profile(self) -> InstanceProfile:
+        """The record of the instance profile of `InstanceProfileName`."""
+        name = self.parameters["InstanceProfileName"]
+        profile = self.tables.instance_profiles.get(self.arn("instance-profile", name))
+        if profile is None:
+            raise ApiError("NoSuchEntity", f"Instance Profile {name} cannot be found.")
+        return profile
+
+
+def _absent(what: str, name: str) -> ApiError:
+    return ApiError("NoSuchEntity", f"The {what} with name {name} cannot be found.")

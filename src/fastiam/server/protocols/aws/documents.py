@@ -1,0 +1,77 @@
+"""Policy documents of requests and of records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from fastiam.directory.stored_policies import StoredPolicy
+from fastiam.server.protocols.aws.calls import Call
+from fastiam.server.protocols.aws.errors import ApiError
+
+UNKNOWN_DATE: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""`CreateDate` of a record that was loaded from a source without dates: clients require the member."""
+
+
+def document(call: Call, parameter: str = "PolicyDocument") -> str:
+    """The text of a document that a call sends. The form reader has decoded it, and it is not decoded twice (G126).
+
+    Raises
+    ------
+    ApiError: `MalformedPolicyDocument`: it is not a JSON object.
+    """
+    text: str = call.parameters[parameter]
+    if not text.lstrip(" \t\r\n").startswith("{"):
+        raise ApiError("MalformedPolicyDocument", "Syntax errors in policy: a policy is a JSON object.")
+    return text
+
+
+def inline(policies: tuple[StoredPolicy, ...], name: str) -> StoredPolicy:
+    """The inline policy of that name.
+
+    Raises
+    ------
+    ApiError: `NoSuchEntity`.
+    """
+    for stored in policies:
+        if stored.name == name:
+            return stored
+    raise ApiError("NoSuchEntity", f"The policy with name {name} cannot be found.")
+
+
+def attached(call: Call, arns: tuple[str, ...]) -> list[dict[str, str]]:
+    """Attached policies whose path begins with `PathPrefix`, as name and ARN."""
+    prefix = call.parameters.get("PathPrefix", "/")
+    return [
+        {"PolicyName": arn.rpartition("/")[2], "PolicyArn": arn} for arn in arns if arn.partition(":policy")[2].startswith(prefix)
+    ]
+
+
+def boundary_of(boundary: tuple[StoredPolicy | str, ...] | None) -> dict[str, str] | None:
+    """The permissions boundary of a user or role, if it is one managed policy."""
+    arns = [item for item in boundary or () if isinstance(item, str)]
+    if len(arns) != 1:
+        return None
+    return {"PermissionsBoundaryType": "PermissionsBoundaryPolicy", "PermissionsBoundaryArn": arns[0]}
+
+
+def tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
+    """Tags as members of the output shapes."""
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
+
+
+def require_policy(call: Call, arn: str) -> None:
+    """Check that a managed policy exists.
+
+    Raises
+    ------
+    ApiError: `NoSuchEntity`.
+    """
+    if arn not in call.tables.managed:
+        raise ApiError("NoSuchEntity", f"Policy {arn} does not exist or is not attachable.")
+
+
+def without_nones(members: Mapping[str, Any]) -> dict[str, Any]:
+    """Members that have a value."""
+    return {name: value for name, value in members.items() if value is not None}

@@ -1,0 +1,238 @@
+"""IAM operations on users, and on the policies of users."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from fastiam.directory.records import Entity
+from fastiam.model.profile import PrincipalKind
+from fastiam.server.protocols.aws import permissions as p
+from fastiam.server.protocols.aws.calls import Call, Result
+from fastiam.server.protocols.aws.documents import (
+    UNKNOWN_DATE,
+    attached,
+    boundary_of,
+    document,
+    inline,
+    require_policy,
+    tag_list,
+    without_nones,
+)
+from fastiam.server.protocols.aws.errors import ApiError
+from fastiam.server.protocols.aws.operations import NOTHING, Operation
+from fastiam.server.protocols.aws.pages import page
+from fastiam.server.protocols.aws.permissions import Permission
+
+
+def create_user(call: Call) -> Result:
+    """CreateUser."""
+    name, path = call.parameters["UserName"], call.parameters.get("Path", "/")
+    arn = call.new_arn("user", name, path)
+    if call.directory.find("user", name, call.account, call.partition, ignore_case=True) is not None:
+        raise ApiError("EntityAlreadyExists", f"User with name {name} already exists.")
+    boundary = call.parameters.get("PermissionsBoundary")
+    if boundary is not None:
+        require_policy(call, boundary)
+    call.directory.add_principal(arn, permissions_boundary=boundary, tags=p.tags_of(call), created=call.now)
+    return {"User": user_of(call, call.tables.entities[arn], with_tags=True)}
+
+
+def get_user(call: Call) -> Result:
+    """GetUser; of the caller without a name."""
+    if "UserName" not in call.parameters and call.kind is PrincipalKind.ROOT:
+        root = {"Path": "/", "UserName": "root", "UserId": call.account, "Arn": call.principal_arn, "CreateDate": UNKNOWN_DATE}
+        return {"User": root}
+    return {"User": user_of(call, call.user(), with_tags=True)}
+
+
+def update_user(call: Call) -> Result:
+    """UpdateUser: another name, another path, or both."""
+    user = call.user()
+    name = call.parameters.get("NewUserName", user.name)
+    taken = call.directory.find("user", name, call.account, call.partition, ignore_case=True)
+    if taken not in (None, user.arn):
+        raise ApiError("EntityAlreadyExists", f"User with name {name} already exists.")
+    call.directory.rename(user.arn, name, path=call.parameters.get("NewPath"))
+    return NOTHING
+
+
+def delete_user(call: Call) -> Result:
+    """DeleteUser; refused while it has policies, groups or credentials."""
+    user = call.user()
+    sts = call.sts
+    for what, found in (
+        ("access keys", sts.keys.list(user.arn)),
+        ("login profile", sts.passwords.get(user.arn)),
+        ("MFA devices", [device for device in sts.mfa.list(user.arn) if device.enabled is not None]),
+    ):
+        if found:
+            raise ApiError("DeleteConflict", f"Cannot delete entity, must delete {what} first.")
+    for device in sts.mfa.list(user.arn):
+        sts.mfa.delete(device.serial)
+    call.directory.delete_principal(user.arn)
+    return NOTHING
+
+
+def list_users(call: Call) -> Result:
+    """ListUsers."""
+    prefix = call.parameters.get("PathPrefix", "/")
+    users = (user for user in users_of(call) if user.path.startswith(prefix))
+    return page(call, "Users", users, _name, lambda user: user_of(call, user))
+
+
+def tag_user(call: Call) -> Result:
+    """TagUser."""
+    call.directory.tag(call.user().arn, p.tags_of(call))
+    return NOTHING
+
+
+def untag_user(call: Call) -> Result:
+    """UntagUser."""
+    call.directory.untag(call.user().arn, call.parameters["TagKeys"])
+    return NOTHING
+
+
+def list_user_tags(call: Call) -> Result:
+    """ListUserTags."""
+    return page(call, "Tags", tag_list(call.user().tags), lambda tag: tag["Key"], _same)
+
+
+def put_user_permissions_boundary(call: Call) -> Result:
+    """PutUserPermissionsBoundary."""
+    user, boundary = call.user(), call.parameters["PermissionsBoundary"]
+    require_policy(call, boundary)
+    call.directory.set_permissions_boundary(user.arn, boundary)
+    return NOTHING
+
+
+def delete_user_permissions_boundary(call: Call) -> Result:
+    """DeleteUserPermissionsBoundary."""
+    user = call.user()
+    if user.boundary is None:
+        raise ApiError("NoSuchEntity", f"The user with name {user.name} does not have a permissions boundary.")
+    call.directory.delete_permissions_boundary(user.arn)
+    return NOTHING
+
+
+# -- inline policies ------------------------------------------------------------------------------------------------------
+
+
+def put_user_policy(call: Call) -> Result:
+    """PutUserPolicy."""
+    call.directory.put_inline_policy(call.user().arn, call.parameters["PolicyName"], document(call))
+    return NOTHING
+
+
+def get_user_policy(call: Call) -> Result:
+    """GetUserPolicy."""
+    user, name = call.user(), call.parameters["PolicyName"]
+    return {"UserName": user.name, "PolicyName": name, "PolicyDocument": inline(user.inline, name).text}
+
+
+def delete_user_policy(call: Call) -> Result:
+    """DeleteUserPolicy."""
+    user, name = call.user(), call.parameters["PolicyName"]
+    inline(user.inline, name)
+    call.directory.delete_inline_policy(user.arn, name)
+    return NOTHING
+
+
+def list_user_policies(call: Call) -> Result:
+    """ListUserPolicies."""
+    return page(call, "PolicyNames", (stored.name for stored in call.user().inline), _same, _same)
+
+
+# -- managed policies -----------------------------------------------------------------------------------------------------
+
+
+def attach_user_policy(call: Call) -> Result:
+    """AttachUserPolicy; a policy that is attached stays so."""
+    user, policy = call.user(), call.parameters["PolicyArn"]
+    require_policy(call, policy)
+    if policy not in user.attached:
+        call.directory.attach_policy(user.arn, policy)
+    return NOTHING
+
+
+def detach_user_policy(call: Call) -> Result:
+    """DetachUserPolicy."""
+    user, policy = call.user(), call.parameters["PolicyArn"]
+    if policy not in user.attached:
+        raise ApiError("NoSuchEntity", f"Policy {policy} was not found.")
+    call.directory.detach_policy(user.arn, policy)
+    return NOTHING
+
+
+def list_attached_user_policies(call: Call) -> Result:
+    """ListAttachedUserPolicies."""
+    return page(call, "AttachedPolicies", attached(call, call.user().attached), lambda each: each["PolicyArn"], _same)
+
+
+# -- records as members ---------------------------------------------------------------------------------------------------
+
+
+def users_of(call: Call) -> Iterable[Entity]:
+    """The users of the caller's account."""
+    entities = call.tables.entities
+    arns = call.directory.principals(call.account)
+    return (entities[arn] for arn in arns if entities[arn].kind is PrincipalKind.USER)
+
+
+def user_of(call: Call, user: Entity, *, with_tags: bool = False) -> dict[str, Any]:
+    """A user as the output shape. Listings leave tags and boundary out, as AWS does."""
+    return without_nones(
+        {
+            "Path": user.path or "/",
+            "UserName": user.name,
+            "UserId": user.unique_id,
+            "Arn": user.arn,
+            "CreateDate": user.created or UNKNOWN_DATE,
+            "PermissionsBoundary": boundary_of(user.boundary) if with_tags else None,
+            "Tags": (tag_list(user.tags) or None) if with_tags else None,
+        }
+    )
+
+
+def _name(user: Entity) -> str:
+    return user.name
+
+
+def _same(item: Any) -> Any:
+    return item
+
+
+_TARGET = Permission(p.user, (p.boundary,))
+_READ = (Permission(p.user),)
+_ATTACH = (Permission(p.user, (p.boundary, p.policy_arn)),)
+
+OPERATIONS = {
+    "CreateUser": Operation(
+        create_user,
+        (
+            Permission(p.created("user", "UserName"), (p.new_boundary, p.request_tags)),
+            Permission(p.created("user", "UserName"), (p.new_boundary, p.request_tags), "iam:TagUser", only_with="Tags"),
+        ),
+        writes=True,
+    ),
+    "GetUser": Operation(get_user, _READ),
+    "UpdateUser": Operation(
+        update_user,
+        (_TARGET, Permission(p.renamed("user", "UserName", "NewUserName"), (p.boundary,))),
+        writes=True,
+    ),
+    "DeleteUser": Operation(delete_user, (_TARGET,), writes=True),
+    "ListUsers": Operation(list_users, (Permission(p.listed("user")),)),
+    "TagUser": Operation(tag_user, (Permission(p.user, (p.boundary, p.request_tags)),), writes=True),
+    "UntagUser": Operation(untag_user, (Permission(p.user, (p.boundary, p.request_tags)),), writes=True),
+    "ListUserTags": Operation(list_user_tags, _READ),
+    "PutUserPermissionsBoundary": Operation(put_user_permissions_boundary, (Permission(p.user, (p.new_boundary,)),), writes=True),
+    "DeleteUserPermissionsBoundary": Operation(delete_user_permissions_boundary, (_TARGET,), writes=True),
+    "PutUserPolicy": Operation(put_user_policy, (_TARGET,), writes=True),
+    "GetUserPolicy": Operation(get_user_policy, _READ),
+    "DeleteUserPolicy": Operation(delete_user_policy, (_TARGET,), writes=True),
+    "ListUserPolicies": Operation(list_user_policies, _READ),
+    "AttachUserPolicy": Operation(attach_user_policy, _ATTACH, writes=True),
+    "DetachUserPolicy": Operation(detach_user_policy, _ATTACH, writes=True),
+    "ListAttachedUserPolicies": Operation(list_attached_user_policies, _READ),
+}

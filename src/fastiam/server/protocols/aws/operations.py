@@ -1,0 +1,66 @@
+"""The table of the operations that are served. Each group of operations is a module with its part of the table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final
+
+from fastiam.server.protocols.aws.calls import Call, Result
+from fastiam.server.protocols.aws.permissions import Permission
+
+Handler = Callable[[Call], Result]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """How one operation is served.
+
+    Attributes
+    ----------
+    handler : acts, and gives the members of the output shape, after `permissions` were allowed; in the transaction of a write.
+    permissions : all must be allowed.
+    library_decides : the library authorizes the call (STS), and there are no permissions.
+    writes : runs in a transaction.
+    prepare : slow work, such as the hash of a password, after a first decision and outside of the transaction.
+    """
+
+    handler: Handler
+    permissions: tuple[Permission, ...] = ()
+    writes: bool = False
+    prepare: Callable[[Call], Any] | None = None
+    library_decides: bool = False
+
+    def __post_init__(self) -> None:
+        if bool(self.permissions) is self.library_decides:
+            raise ValueError(f"`{self.handler.__name__}` needs permissions, unless the library decides")
+
+
+Table = Mapping[str, Operation]
+
+
+@cache
+def operations(service: str) -> Table:
+    """The operations of a service by name."""
+    table: dict[str, Operation] = {}
+    for part in _parts(service):
+        assert not table.keys() & part.keys(), table.keys() & part.keys()
+        table.update(part)
+    return table
+
+
+def _parts(service: str) -> tuple[Table, ...]:
+    """The parts of a service's table. Imported here, since each part imports `Operation`."""
+    if service == "iam":
+        from fastiam.server.protocols.aws import iam_users
+
+        return (iam_users.OPERATIONS,)
+    if service == "sts":
+        from fastiam.server.protocols.aws import sts
+
+        return (sts.OPERATIONS,)
+    return ()
+
+
+NOTHING: Final[Result] = {}

@@ -1,0 +1,282 @@
+"""The AWS protocols as a protocol of the server: reads, verifies, decides, acts and answers ."""
+
+from __future__ import annotations
+
+import logging
+import re
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from fastiam.api.engine import Engine
+from fastiam.credentials.errors import AccessDeniedError, AuthenticationError
+from fastiam.credentials.results import Caller, Credentials
+from fastiam.model.decision import Decision
+from fastiam.server.decider import Decider
+from fastiam.server.http import JSON, Request, Response
+from fastiam.server.protocol import Place, Route
+from fastiam.server.protocols.aws import query, sigv4
+from fastiam.server.protocols.aws.authorize import Denied, authorize, denial_of
+from fastiam.server.protocols.aws.calls import Call, Result
+from fastiam.server.protocols.aws.errors import ApiError, api_error, wire_error
+from fastiam.server.protocols.aws.operations import Operation, operations
+from fastiam.server.protocols.aws.requests import SERVED, Target, find_operation, protocol_of, read_parameters
+from fastiam.server.records import DecisionRecord
+from fastiam.sts import STS
+
+if TYPE_CHECKING:
+    from fastiam.federation import Federation, Fetch
+
+MAX_BODY: Final = 2 << 20
+_METHODS = frozenset({"GET", "POST"})
+_ACTION = re.compile(rb"(?:^|&)Action=([A-Za-z]{1,128})(?:&|$)")
+_GLOBAL = frozenset({"iam", "organizations"})  # the engine gives them their Region (K6)
+
+log = logging.getLogger("fastiam.server.aws")
+
+
+@dataclass(frozen=True, slots=True)
+class AwsSettings:
+    """The configuration of the AWS protocols.
+
+    Attributes
+    ----------
+    path : where they are served; `/` serves them on every path that no other protocol has.
+    hosts : values that may replace `Host` in signatures, behind a proxy that rewrites it.
+    allow_unsigned_payload : whether `UNSIGNED-PAYLOAD` is accepted over TLS.
+    fetch : reads keys of OpenID Connect issuers; None reads nothing from the network.
+    """
+
+    path: str = "/aws"
+    hosts: tuple[str, ...] = ()
+    allow_unsigned_payload: bool = False
+    fetch: Fetch | None = None
+
+
+class AwsProtocol:
+    """STS and IAM over a store with a keyring."""
+
+    def __init__(self, settings: AwsSettings = AwsSettings()) -> None:
+        self._settings = settings
+        self._federation: tuple[STS, Federation] | None = None
+
+    @property
+    def name(self) -> str:
+        """`aws`."""
+        return "aws"
+
+    def routes(self) -> Sequence[Route]:
+        """The path itself, and all below it."""
+        path = self._settings.path.rstrip("/")
+        below = Route(
+            path + "/",
+            self.handle,
+            _METHODS,
+            max_body=MAX_BODY,
+            place=place_of,
+            is_prefix=True,
+            authenticates=False,
+            errors=edge_error,
+        )
+        if not path:
+            return (below,)
+        exact = Route(path, self.handle, _METHODS, max_body=MAX_BODY, place=place_of, authenticates=False, errors=edge_error)
+        return (exact, below)
+
+    def handle(self, request: Request, decider: Decider, now: datetime) -> Response:
+        """Answer one request."""
+        request_id = request.request_id or str(uuid.uuid4())
+        exchange = _Exchange(self, request, decider, now, Target(protocol_of(request)))
+        try:
+            result = exchange.run()
+        except Exception as error:
+            return exchange.refusal(error, request_id)
+        target = exchange.target
+        assert target.service is not None and target.operation is not None
+        if exchange.wants_json:
+            return exchange.json_answer(result, request_id)
+        body = query.write_answer(target.service, target.operation, result, request_id)
+        return _response(200, body, query.XML, request_id, exchange.record)
+
+    def federation_of(self, sts: STS) -> Federation | None:
+        """Federation over an STS; None if its packages are not installed."""
+        if self._federation is None or self._federation[0] is not sts:
+            try:
+                from fastiam.federation import Federation
+            except ModuleNotFoundError:
+                return None
+            self._federation = (sts, Federation(sts, fetch=self._settings.fetch))
+        return self._federation[1]
+
+    @property
+    def settings(self) -> AwsSettings:
+        """The configuration."""
+        return self._settings
+
+
+class _Exchange:
+    """One request on its way through the steps of G140."""
+
+    def __init__(self, protocol: AwsProtocol, request: Request, decider: Decider, now: datetime, target: Target) -> None:
+        self._protocol, self._request, self._decider, self._now = protocol, request, decider, now
+        self.target = target
+        self.record: DecisionRecord | None = None
+        self._engine: Engine | None = None
+        self._generation = 0
+        self._caller: Caller | None = None
+
+    @property
+    def wants_json(self) -> bool:
+        """Whether the client asks for JSON in place of XML, as the authenticator of EKS does (G127)."""
+        accept = self._request.header_values(b"accept")
+        is_requested = accept == [b"application/json"]
+        return is_requested and self.target.operation is not None and self.target.operation.name == "GetCallerIdentity"
+
+    def run(self) -> Result:
+        """Verify, decide and act."""
+        request, target = self._request, self.target
+        signature = sigv4.read_signature(request)
+        find_operation(request, signature, target)
+        assert target.service is not None and target.operation is not None
+        sts = self._fresh()
+        credentials = None
+        if not target.operation.is_unsigned:
+            if signature is None:
+                raise ApiError("MissingAuthenticationToken", "Request is missing Authentication Token")
+            self._caller, credentials = self._verify(sts, signature)
+        operation = operations(target.service.name).get(target.operation.name)
+        if operation is None:
+            raise ApiError("NotImplemented", f"{target.operation.name} is not served.")
+        call = self._call(sts, credentials, signature, read_parameters(target))
+        return self._act(operation, call)
+
+    def _fresh(self) -> STS:
+        """STS, over all that the store has committed (G16). Its engine refreshes the live one if anything has changed."""
+        sts = self._decider.pin().sts
+        if sts is None:
+            raise ApiError("ServiceUnavailable", "The server has no store with a keyring.")
+        self._engine = sts.engine
+        self._generation = self._decider.pin().generation
+        return sts
+
+    def _verify(self, sts: STS, signature: sigv4.Signature) -> tuple[Caller, Credentials]:
+        """The caller of a signed request."""
+        request, settings = self._request, self._protocol.settings
+        sigv4.check_headers(request, signature)
+        sigv4.check_time(signature, self._now)
+        payload = sigv4.body_hash(request, allow_unsigned=settings.allow_unsigned_payload)
+        caller, secret = sts.secret_of(signature.access_key_id, signature.token)
+        if not sigv4.is_valid(request, signature, secret, payload, hosts=settings.hosts):
+            raise sigv4.mismatch()
+        return caller, Credentials(signature.access_key_id, secret, signature.token)
+
+    def _call(
+        self, sts: STS, credentials: Credentials | None, signature: sigv4.Signature | None, parameters: Mapping[str, Any]
+    ) -> Call:
+        target = self.target
+        assert target.service is not None and target.operation is not None and self._engine is not None
+        return Call(
+            target.service,
+            target.operation,
+            parameters,
+            self._caller,
+            credentials,
+            self._context(signature),
+            self._now,
+            sts,
+            self._protocol.federation_of(sts),
+            self._engine,
+        )
+
+    def _context(self, signature: sigv4.Signature | None) -> dict[str, Any]:
+        """The condition keys that every call has."""
+        request = self._request
+        context: dict[str, Any] = {"aws:SecureTransport": request.is_tls}
+        if request.peer.kind == "tcp" and request.peer.address is not None:
+            context["aws:SourceIp"] = request.peer.address
+        agent = request.header(b"user-agent")
+        if agent is not None:
+            context["aws:UserAgent"] = agent.decode("latin-1")
+        if signature is not None and signature.service not in _GLOBAL:
+            context["aws:RequestedRegion"] = signature.region
+        return context
+
+    def _act(self, operation: Operation, call: Call) -> Result:
+        directory = call.directory
+        if operation.prepare is not None:
+            self._authorize(operation, call)
+            call.prepared = operation.prepare(call)
+        if operation.writes:
+            with directory.transaction():
+                self._authorize(operation, call)
+                return operation.handler(call)
+        if operation.library_decides:  # over its own engine
+            return operation.handler(call)
+        with directory.transaction_manager.lock:  # reads see whole transactions only
+            self._authorize(operation, call)
+            return operation.handler(call)
+
+    def _authorize(self, operation: Operation, call: Call) -> None:
+        """Decide the permissions of a call over the records as they are now."""
+        if call.engine.snapshot is not call.directory.snapshot():
+            call.engine = call.engine.updated(call.directory)
+        for action, resource, context, decision in authorize(call, operation.permissions):
+            self._note(action, resource, context, decision, True)
+
+    def _note(self, action: str, resource: str, context: Mapping[str, Any], decision: Decision | None, result: bool) -> None:
+        assert self.target.operation is not None and self._caller is not None
+        path = f"aws/{self.target.operation.name}"
+        self.record = DecisionRecord(path, self._generation, self._caller.arn, action, resource, context, decision, result)
+
+    # -- answers ------------------------------------------------------------------------------------------------------
+
+    def json_answer(self, result: Result, request_id: str) -> Response:
+        """The answer of `GetCallerIdentity` as JSON."""
+        body = {"GetCallerIdentityResponse": {"GetCallerIdentityResult": result, "ResponseMetadata": {"RequestId": request_id}}}
+        return _response(200, orjson.dumps(body), JSON, request_id, self.record)
+
+    def refusal(self, error: Exception, request_id: str) -> Response:
+        """The answer for an error."""
+        target = self.target
+        if isinstance(error, Denied):
+            self._note(error.action, error.resource, error.context, error.decision, False)
+        if isinstance(error, AccessDeniedError):
+            if self._caller is not None:
+                self._note(error.action, error.resource, {}, error.decision, False)
+            error = denial_of(error)
+        if isinstance(error, AuthenticationError) and error.reason == "expired":
+            error = ApiError("ExpiredToken", "The security token included in the request is expired")
+        found = api_error(error)
+        if found.code in ("ServiceFailure", "InternalFailure"):
+            log.error("request %s failed", request_id, exc_info=error)
+        status, code = wire_error(found, target.service, target.protocol)
+        body = query.write_error(target.service, status, code, found.message, request_id)
+        return _response(status, body, query.XML, request_id, self.record)
+
+
+def _response(status: int, body: bytes, content_type: str, request_id: str, record: DecisionRecord | None) -> Response:
+    headers = ((b"x-amzn-requestid", request_id.encode()), (b"cache-control", b"no-store"))
+    return Response(status, body, content_type, headers, record)
+
+
+def place_of(request: Request) -> Place:
+    """Writes run on the writer thread; calls with slow work before their transaction, and all others, in the pool (G14)."""
+    found = _ACTION.search(request.body) or _ACTION.search(request.raw_query)
+    name = found[1].decode() if found is not None else ""
+    for service in SERVED:
+        operation = operations(service).get(name)
+        if operation is not None:
+            return Place.WRITER if operation.writes and operation.prepare is None else Place.POOL
+    return Place.POOL
+
+
+def edge_error(status: int, code: str, message: str) -> Response:
+    """An error of the application, before a request came here."""
+    names = {413: "RequestEntityTooLarge", 405: "MethodNotAllowed", 503: "ServiceUnavailable"}
+    request_id = str(uuid.uuid4())
+    body = query.write_error(None, status, names.get(status, code), message, request_id)
+    return _response(status, body, query.XML, request_id, None)

@@ -1,0 +1,83 @@
+"""The service and operation of a request (G120 to G123), from what is signed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Final
+
+from fastiam.model.request import shorten
+from fastiam.server.http import Request
+from fastiam.server.protocols.aws import query
+from fastiam.server.protocols.aws.errors import ApiError
+from fastiam.server.protocols.aws.models import JSON, QUERY, OperationModel, Service, service
+from fastiam.server.protocols.aws.sigv4 import Signature, mismatch
+
+SERVED: Final = ("iam", "sts")
+_BY_GET = frozenset({"GetCallerIdentity"})
+
+
+@dataclass(slots=True)
+class Target:
+    """What is known of a request while it is read. Errors are written by it at each stage."""
+
+    protocol: str
+    service: Service | None = None
+    operation: OperationModel | None = None
+    form: Mapping[str, str] = field(default_factory=dict)
+
+
+def protocol_of(request: Request) -> str:
+    """The protocol that a request seems to speak, for errors before its service is known."""
+    return JSON if request.header_values(b"x-amz-target") else QUERY
+
+
+def find_operation(request: Request, signature: Signature | None, target: Target) -> None:
+    """Fill in the service and the operation.
+
+    Raises
+    ------
+    ApiError: an unknown service, operation or version; no operation; a form that cannot be read.
+    """
+    if request.header_values(b"smithy-protocol"):
+        raise ApiError("UnknownOperationException", "The protocol of the request is not served; send Query or JSON.")
+    if signature is not None:
+        if signature.service not in SERVED:
+            raise mismatch(f"Credential should be scoped to a correct service: '{shorten(signature.service)}' is not served.")
+        target.service = service(signature.service)
+        target.protocol = target.service.protocol
+        _find_query(request, target)
+        return
+    _find_query(request, target)
+
+
+def _find_query(request: Request, target: Target) -> None:
+    """The operation of a request of the query protocol, by `Action` and `Version`."""
+    target.form = query.read_form(request.raw_query, request.body)
+    action, version = target.form.get("Action"), target.form.get("Version", "NO_VERSION_SPECIFIED")
+    if target.service is None:
+        target.service = _by_version().get(version)
+    if not action:
+        if target.service is None:
+            raise ApiError("MissingAuthenticationToken", "Request is missing Authentication Token")
+        raise ApiError("MissingAction", "The request must contain the parameter Action.")
+    operation = None if target.service is None else target.service.operations.get(action)
+    if target.service is None or operation is None or version != target.service.version:
+        raise ApiError("InvalidAction", f"Could not find operation {shorten(action)} for version {shorten(version)}")
+    target.operation = operation
+    if request.method == "GET" and action not in _BY_GET:
+        raise ApiError("MethodNotAllowed", f"{action} is called by POST.")
+
+
+@cache
+def _by_version() -> dict[str, Service]:
+    """The services of the query protocol by their version."""
+    models = map(service, SERVED)
+    return {model.version: model for model in models if model.protocol == QUERY}
+
+
+def read_parameters(target: Target) -> dict[str, Any]:
+    """The input of the operation, with all its constraints checked."""
+    assert target.operation is not None
+    return query.read_input(target.operation, target.form)

@@ -1,0 +1,67 @@
+"""The committed models of the services are those of botocore (G125)."""
+
+from __future__ import annotations
+
+import importlib.util
+import warnings
+from pathlib import Path
+
+import pytest
+
+from fastiam.server.protocols.aws.models import SERVICES, service
+from fastiam.server.protocols.aws.operations import operations
+from fastiam.server.protocols.aws.patterns import compile_pattern
+
+TOOL = Path(__file__).parents[4] / "tools/aws_models.py"
+
+
+@pytest.fixture(scope="module")
+def tool():
+    spec = importlib.util.spec_from_file_location("aws_models", TOOL)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_model_is_rebuilt_from_botocore(tool, name):
+    """Another release of botocore may differ: that is a finding about the models, and no failure."""
+    found = tool.differences(name)
+    if tool.stored(name)["botocore"] == tool.botocore.__version__:
+        assert found == []
+    elif found:
+        warnings.warn("\n".join(found), stacklevel=1)
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_model_contains_no_prose(tool, name):
+    assert "documentation" not in {key for shape in tool.stored(name)["shapes"].values() for key in shape}
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_patterns_of_model_compile(name):
+    shapes = [shape for shape in service(name).shapes.values() if shape.pattern]
+    assert all(shape.compiled is not None for shape in shapes)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "matches"),
+    [
+        (r"[\p{L}\p{Z}\p{N}_.:/=+\-@]*", "Größe 1_é-٣", True),
+        (r"[\p{L}\p{Z}\p{N}_.:/=+\-@]*", "a&b", False),
+        (r"[\p{L}\p{Z}\p{N}_.:/=+\-@]*", "a\nb", False),
+        (r"[\w+=,.@-]+", "é", False),
+        (r"[\p{L}\p{M}\p{S}\p{N}\p{P}]+", "a€¡", True),
+        (r"[\p{L}\p{M}\p{S}\p{N}\p{P}]+", "a b", False),
+        (r"[\p{L}\p{M}\p{S}\p{N}\p{P}\s]+", "a b", True),
+        (r"[\p{L}\p{M}\p{S}\p{N}\p{P}]+", "a\x00", False),
+        (r"[^_\p{Z}]+", "a b", False),
+    ],
+)
+def test_pattern_of_java_matches_the_same_texts(pattern, text, matches):
+    assert (compile_pattern(pattern).fullmatch(text) is not None) == matches
+
+
+@pytest.mark.parametrize("name", ["iam", "sts"])
+def test_every_served_operation_is_in_the_model(name):
+    assert operations(name).keys() <= service(name).operations.keys()
