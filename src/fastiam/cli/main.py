@@ -30,6 +30,7 @@ VERBS = {  # in the order in which `--help` lists them
     "explain": "explain how one request over stored policies is decided",
     "who-can": "list the principals that can do something to a resource",
     "what-can": "list what a principal can do",
+    "serve": "answer requests over HTTP",
     "compile": "compile policies into a file, for `--engine`",
     "diff": "compare the decisions of two sets of policies",
     "replay": "compare a log of CloudTrail with policies",

@@ -1,0 +1,51 @@
+"""`fastiam serve`: one server process."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+import orjson
+
+from fastiam.cli import exit_codes as exits
+from fastiam.cli.console import note
+from fastiam.errors import FastiamError
+
+
+@click.command("serve")
+@click.argument("source", nargs=-1, metavar="[SOURCE]...")
+@click.option("--config", "config_file", metavar="FILE", help="TOML file. Default: /etc/fastiam/serve.toml if it exists.")
+@click.option("--listen", metavar="ADDRESS", help="127.0.0.1:8380, [::1]:8380 or unix:/path. Default: 127.0.0.1:8380.")
+@click.option("--door", "doors", multiple=True, metavar="NAME", help="Serve this protocol too. May be repeated.")
+@click.option("--check", is_flag=True, help="Check the configuration, print it, and exit.")
+def command(source: tuple[str, ...], config_file: str | None, listen: str | None, doors: tuple[str, ...], check: bool) -> int:
+    """Answer authorization requests over HTTP.
+
+    SOURCE is a folder of policies, files, a store, or a saved engine. AuthZEN and bulk decisions are served on 127.0.0.1:8380,
+    health and metrics on 127.0.0.1:8382. SIGHUP reloads, SIGTERM stops after the requests in work.
+    """
+    try:
+        from fastiam.server import config, run
+    except ModuleNotFoundError as error:
+        if error.name is not None and error.name.split(".")[0] == "fastiam":
+            raise
+        note(f"the server needs the package `{error.name}`\nhelp: pip install 'fastiam[server]'")
+        return exits.USAGE
+    file = None if config_file is None else Path(config_file)
+    flags = config.Flags(source, listen, doors)
+
+    def read() -> config.Settings:
+        settings = config.load(file, os.environ, flags)
+        run.prepare(settings)
+        return settings
+
+    try:
+        settings = read()
+        if check:
+            click.echo(orjson.dumps(config.effective(settings), option=orjson.OPT_INDENT_2).decode())
+            return exits.OK
+        return run.serve(settings, read)
+    except FastiamError as error:
+        note(f"error: {error}")
+        return exits.USAGE

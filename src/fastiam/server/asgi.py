@@ -1,0 +1,384 @@
+"""The application: reads requests under limits, authenticates, routes, runs handlers, writes answers (1.3 to 1.6).
+
+Everything that is refused here is refused before a protocol sees it. No exception becomes an allow: an error of a handler is 500.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
+from time import perf_counter_ns
+from typing import Any, Final
+
+import orjson
+
+from fastiam.server.client_address import find_client
+from fastiam.server.decider import Decider
+from fastiam.server.http import Request, Response
+from fastiam.server.identity import Identity
+from fastiam.server.observer import Observer
+from fastiam.server.pools import Overload, Pools
+from fastiam.server.protocol import Place, Route, StreamRoute
+from fastiam.server.serving import Serving
+from fastiam.server.streams import Disconnected, Head, Message, Receive, Send, Stream, gather
+from fastiam.server.uvicorn_protocol import CONNECTION, TARGET, Connection
+
+MAX_FIELDS: Final = 100
+MAX_FIELD: Final = 16 * 1024
+MAX_HEAD: Final = 32 * 1024
+MAX_PATH: Final = 8 * 1024
+MAX_REQUEST_ID: Final = 512
+_SMALL: Final = 64 * 1024  # bytes of a body that is read and dropped after a refusal, so that the connection can stay
+_LINGER: Final = 1.0  # seconds in which a refused body is still read, so that the client sees the answer
+
+_NAMED: Final = frozenset(
+    {b"host", b"authorization", b"content-length", b"content-encoding", b"transfer-encoding", b"x-request-id"}
+)
+_CLOSED: Final = frozenset({400, 413, 414, 431})
+_RETRY: Final = ((b"retry-after", b"1"),)
+_BEARER: Final = ((b"www-authenticate", b'Bearer realm="fastiam"'),)
+
+_MESSAGES: Final = {
+    "bad_target": "the target of the request is not a path",
+    "bad_host": "exactly one `Host` is needed",
+    "wrong_host": "this server has another name",
+    "head_too_large": "the header is too large",
+    "path_too_long": "the path is too long",
+    "not_found": "no such path",
+    "bad_method": "the path has no such method",
+    "bad_credentials": "no credentials, or wrong ones",
+    "two_credentials": "more than one `Authorization`",
+    "no_scope": "the scope is missing",
+    "bad_encoding": "an encoded body is not supported",
+    "body_too_large": "the body is too large",
+    "bad_request_id": "the request id is too long, or there are two",
+    "overload": "too many requests",
+    "timeout": "the request took too long",
+    "log_full": "the decision cannot be logged",
+    "internal_error": "internal error",
+}
+
+
+class Refusal(Exception):
+    """A request that the edge refuses."""
+
+    def __init__(self, status: int, code: str, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
+        self.status, self.code, self.headers = status, code, headers
+        super().__init__(code)
+
+
+class Application:
+    """The ASGI application of all listeners.
+
+    Parameters
+    ----------
+    clock : the time, in UTC.
+    new_id : makes the decision id of a request.
+    on_error : gets the exceptions of handlers.
+    """
+
+    def __init__(
+        self,
+        decider: Decider,
+        pools: Pools,
+        observer: Observer,
+        *,
+        new_id: Callable[[], str],
+        on_error: Callable[[BaseException, str], None],
+        on_refused: Callable[[Connection, int, str], None],
+        clock: Callable[[], datetime],
+    ) -> None:
+        self.decider = decider
+        self.pools = pools
+        self.observer = observer
+        self.clock = clock
+        self.new_id = new_id
+        self.on_error = on_error
+        self.on_refused = on_refused
+        self.in_work = 0
+        self.is_stopping = False
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            return
+        began = perf_counter_ns()
+        connection: Connection = scope["extensions"][CONNECTION]
+        head = Head(connection, scope["method"])
+        decision_id = self.new_id()
+        self.in_work += 1
+        try:
+            response: Response
+            has_body = True
+            try:
+                self._admit(head, scope, connection.listening.serving)
+                served = head.served
+                assert served is not None
+                route = served.route
+                if isinstance(route, StreamRoute):
+                    request = self._request(head, b"", decision_id)
+                    opened = partial(route.open, request, self.decider, self.clock())
+                    response, processor = await self._in_pool(Place.POOL, head, self.pools.limits.handler_seconds, opened)
+                    if processor is not None:
+                        headers = self._headers(head, response, decision_id)
+                        stream = Stream(self, head, route, request, processor, (response.status, headers), began)
+                        await stream.run(receive, send)
+                        return
+                else:
+                    body = await self._read(receive, route.max_body)
+                    has_body = False
+                    request = self._request(head, body, decision_id)
+                    place = route.place
+                    if not isinstance(place, Place):
+                        place = place(request)
+                    if place is Place.LOOP:
+                        response = route.handler(request, self.decider, self.clock())
+                    else:
+                        seconds = route.time or self.pools.limits.handler_seconds
+                        call = partial(route.handler, request, self.decider, self.clock())
+                        response = await self._in_pool(place, head, seconds, call)
+                elapsed = perf_counter_ns() - began
+                if response.record is not None and not self.observer.decided(served.protocol, response.record, request, elapsed):
+                    raise Refusal(503, "log_full", _RETRY)
+            except Disconnected:
+                return
+            except Refusal as refusal:
+                response = self._refused(head, refusal)
+            except Exception as error:
+                self.on_error(error, decision_id)
+                response = _refusal(head, Refusal(500, "internal_error"))
+            linger = has_body and head.length != 0 and (head.length is None or head.length > _SMALL)
+            await self._send(head, response, decision_id, send, receive if linger else None)
+            served = head.served
+            self.observer.answered(
+                served.protocol if served is not None else "none",
+                served.path if served is not None else "other",
+                response.status,
+                perf_counter_ns() - began,
+            )
+        finally:
+            self.in_work -= 1
+
+    # -- the head -----------------------------------------------------------------------------------------------------
+
+    def _admit(self, head: Head, scope: Message, serving: Serving) -> None:
+        """Check everything that the header alone shows, before the body is read."""
+        connection = head.connection
+        target: bytes = scope[TARGET]
+        headers: list[tuple[bytes, bytes]] = scope["headers"]
+        found: dict[bytes, bytes] = {}
+        twice = b""
+        size = len(target)
+        for name, value in headers:
+            length = len(value)
+            size += len(name) + length + 4
+            if length > MAX_FIELD:
+                raise Refusal(431, "head_too_large")
+            if name in _NAMED:
+                if name in found:
+                    twice += name
+                found[name] = value
+        if b"transfer-encoding" not in found:
+            head.length = int(found.get(b"content-length", b"0"))
+        if len(headers) > MAX_FIELDS or size > MAX_HEAD:
+            head.length = None  # the connection is closed
+            raise Refusal(431, "head_too_large")
+        path, _, head.query = target.partition(b"?")
+        head.path = path
+        if len(path) > MAX_PATH:
+            head.length = None
+            raise Refusal(414, "path_too_long")
+        if not path.startswith(b"/") or b"#" in target or not target.isascii():
+            raise Refusal(serving.bad_target, "bad_target")
+        host = found.get(b"host")
+        if b"host" in twice or (host is None and scope["http_version"] == "1.1"):
+            raise Refusal(400, "bad_host")
+        served = serving.find(path)
+        if served is None or served.checks_host:
+            known = connection.host
+            if known is None or known[0] is not serving or known[1] != host:
+                if not serving.accepts_host(host or b""):
+                    raise Refusal(421, "wrong_host")
+                if host is not None:
+                    connection.host = serving, host
+        if served is None:
+            raise Refusal(404, "not_found")
+        head.served = served
+        route = served.route
+        if route.echoes_request_id:
+            request_id = found.get(b"x-request-id")
+            if request_id is not None and (len(request_id) > MAX_REQUEST_ID or b"x-request-id" in twice):
+                raise Refusal(400, "bad_request_id")
+            head.request_id = request_id
+        method = head.method
+        if route.methods is not None and method not in route.methods:
+            raise Refusal(405, "bad_method", ((b"allow", served.allow),))
+        if method in ("TRACE", "CONNECT"):
+            raise Refusal(405, "bad_method", ((b"allow", b"GET, HEAD, POST"),))
+        authorization = found.get(b"authorization")
+        if b"authorization" in twice:
+            raise Refusal(400, "two_credentials")
+        if served.authenticates:
+            identity = self._identify(connection, serving, authorization)
+            if identity is None:
+                raise Refusal(401, "bad_credentials", _BEARER if serving.authenticator.kind == "bearer" else ())
+            if route.scope is not None and route.scope not in identity.scopes:
+                raise Refusal(403, "no_scope")
+            head.identity = identity
+        if self.in_work > self.pools.limits.in_work:
+            raise Refusal(503, "overload", _RETRY)
+        encoding = found.get(b"content-encoding")
+        if encoding is not None and (encoding.strip().lower() not in (b"identity", b"") or b"content-encoding" in twice):
+            raise Refusal(415, "bad_encoding")
+        if head.length is not None and isinstance(route, Route) and head.length > route.max_body:
+            raise Refusal(413, "body_too_large")
+        head.headers = tuple(headers)
+
+    def _identify(self, connection: Connection, serving: Serving, field: bytes | None) -> Identity | None:
+        """The identity of a request. The last one of the connection is kept, so that a token is hashed once."""
+        authenticator, known = serving.authenticator, connection.authenticated
+        if known is not None and known[0] is authenticator and (authenticator.kind != "bearer" or known[1] == field):
+            identity: Identity | None = known[2]
+            return identity
+        if authenticator.kind == "bearer":
+            identity = None if field is None else authenticator.of_header(field)
+        else:
+            identity = authenticator.of_connection(connection.peer)
+        if identity is not None:
+            connection.authenticated = authenticator, field, identity
+        return identity
+
+    def _request(self, head: Head, body: bytes, decision_id: str) -> Request:
+        connection, peer = head.connection, head.connection.peer
+        address, is_tls = peer.address, connection.is_tls
+        proxies = connection.listening.serving.proxies
+        if proxies:
+            address, is_tls = find_client(peer, is_tls, head.headers, proxies)
+        return Request(
+            head.method,
+            head.path,
+            head.query,
+            head.headers,
+            body,
+            peer,
+            connection.is_tls,
+            address,
+            is_tls,
+            head.identity,
+            decision_id,
+        )
+
+    # -- the body -----------------------------------------------------------------------------------------------------
+
+    async def _read(self, receive: Receive, limit: int) -> bytes:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise Disconnected
+        body: bytes = message["body"]
+        if not message["more_body"]:
+            if len(body) > limit:
+                raise Refusal(413, "body_too_large")
+            return body
+        pieces, size = [body], len(body)
+        while message["more_body"]:
+            if size > limit:
+                raise Refusal(413, "body_too_large")
+            message = await receive()
+            if message["type"] != "http.request":
+                raise Disconnected
+            pieces.append(message["body"])
+            size += len(message["body"])
+        if size > limit:
+            raise Refusal(413, "body_too_large")
+        return b"".join(pieces)
+
+    async def _in_pool(self, place: Place, head: Head, seconds: float, call: Callable[[], Any]) -> Any:
+        try:
+            return await self.pools.run(place, head.client(), seconds, call)
+        except Overload:
+            raise Refusal(503, "overload", _RETRY) from None
+        except TimeoutError:
+            raise Refusal(503, "timeout", _RETRY) from None
+
+    # -- the answer ---------------------------------------------------------------------------------------------------
+
+    def _refused(self, head: Head, refusal: Refusal) -> Response:
+        self.observer.rejected(head.served.protocol if head.served is not None else None, refusal.code)
+        self.on_refused(head.connection, refusal.status, refusal.code)
+        return _refusal(head, refusal)
+
+    async def _send(self, head: Head, response: Response, decision_id: str, send: Send, rest: Receive | None = None) -> None:
+        """Write an answer.
+
+        Parameters
+        ----------
+        rest : reads the rest of a body that was refused; the connection is closed after the answer.
+        """
+        body = response.body
+        headers = self._headers(head, response, decision_id)
+        if rest is not None or response.close or self.is_stopping:
+            headers.append((b"connection", b"close"))
+        if not isinstance(body, bytes):
+            await self._send_pieces(head, headers, response.status, body, send)
+            return
+        headers.append((b"content-length", b"%d" % len(body)))
+        await send({"type": "http.response.start", "status": response.status, "headers": headers})
+        if rest is None:
+            await send({"type": "http.response.body", "body": body})
+            return
+        await send({"type": "http.response.body", "body": body, "more_body": True})
+        try:
+            async with asyncio.timeout(_LINGER):
+                while (message := await rest())["type"] == "http.request" and message["more_body"]:
+                    pass
+        except TimeoutError:
+            pass
+        await send({"type": "http.response.body", "body": b""})
+
+    def _headers(self, head: Head, response: Response, decision_id: str) -> list[tuple[bytes, bytes]]:
+        headers: list[tuple[bytes, bytes]] = []
+        if response.content_type is not None:
+            headers.append((b"content-type", response.content_type.encode("latin-1")))
+        headers += response.headers
+        if head.served is not None and head.served.route.echoes_request_id:
+            request_id = head.request_id
+            headers.append((b"x-request-id", decision_id.encode() if request_id is None else request_id))
+        return headers
+
+    async def _send_pieces(
+        self, head: Head, headers: list[tuple[bytes, bytes]], status: int, body: Iterator[bytes], send: Send
+    ) -> None:
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        seconds = self.pools.limits.handler_seconds
+        while True:
+            piece, is_last = await self._in_pool(Place.POOL, head, seconds, partial(gather, body))
+            await self.write(head, send, {"type": "http.response.body", "body": piece, "more_body": not is_last})
+            if is_last:
+                return
+
+    async def write(self, head: Head, send: Send, message: Message) -> None:
+        """Send a part of an answer.
+
+        Raises
+        ------
+        Disconnected: the client does not read, and was disconnected.
+        """
+        try:
+            await asyncio.wait_for(send(message), self.pools.limits.write_seconds)
+        except TimeoutError:
+            self.observer.rejected(head.served.protocol if head.served is not None else None, "write_time")
+            head.connection.abort()
+            raise Disconnected from None
+
+
+def _refusal(head: Head, refusal: Refusal) -> Response:
+    message = _MESSAGES[refusal.code]
+    served = head.served
+    if served is not None and served.route.errors is not None:
+        response = served.route.errors(refusal.status, refusal.code, message)
+        return replace(response, headers=(*response.headers, *refusal.headers), close=refusal.status in _CLOSED)
+    body = orjson.dumps({"error": {"code": refusal.code, "message": message}})
+    return Response(refusal.status, body, headers=refusal.headers, close=refusal.status in _CLOSED)

@@ -1,0 +1,66 @@
+"""The end client behind trusted proxies, by `X-Forwarded-For` or `Forwarded` (G36, RFC 7239)."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+
+from fastiam.server.http import Peer
+from fastiam.server.serving import Proxies
+
+Headers = tuple[tuple[bytes, bytes], ...]
+
+_PAIR = re.compile(r'\s*([\w!#$%&\'*+.^`|~-]+)=(?:([\w!#$%&\'*+.^`|~-]+)|"((?:[^"\\]|\\.)*)")\s*(?:;|$)')
+_ELEMENT = re.compile(r'(?:[^",]|"(?:[^"\\]|\\.)*")+')
+
+
+def find_client(peer: Peer, is_tls: bool, headers: Headers, proxies: Proxies) -> tuple[str | None, bool]:
+    """The address of the end client, and whether it used TLS.
+
+    The walk goes from the last entry to the first and ends at the first one that is not a trusted proxy. An entry that is not an
+    address ends it without an address.
+    """
+    if not proxies.trusts(peer.address):
+        return peer.address, is_tls
+    values = [value for name, value in headers if name == proxies.field]
+    text = b",".join(values).decode("latin-1")
+    address = peer.address
+    if text:
+        hops = _forwarded(text) if proxies.field == b"forwarded" else [part.strip() for part in text.split(",")]
+        for hop in reversed(hops):
+            address = _address(hop)
+            if address is None or not proxies.trusts(address):
+                break
+    protos = [value for name, value in headers if name == b"x-forwarded-proto"]
+    if len(protos) == 1:
+        is_tls = protos[0].strip().lower() == b"https"
+    return address, is_tls
+
+
+def _forwarded(text: str) -> list[str]:
+    """The `for` parameter of each element of `Forwarded`; empty where there is none."""
+    found = []
+    for element in _ELEMENT.findall(text):
+        node, at = "", 0
+        while at < len(element):
+            match = _PAIR.match(element, at)
+            if match is None:
+                node = ""
+                break
+            if match[1].lower() == "for":
+                node = match[2] if match[2] is not None else re.sub(r"\\(.)", r"\1", match[3])
+            at = match.end()
+        found.append(node)
+    return found
+
+
+def _address(hop: str) -> str | None:
+    """The IP address in an entry, with or without a port."""
+    if hop.startswith("["):
+        hop = hop[1:].partition("]")[0]
+    elif hop.count(":") == 1:
+        hop = hop.partition(":")[0]
+    try:
+        return str(ipaddress.ip_address(hop))
+    except ValueError:
+        return None

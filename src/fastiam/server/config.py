@@ -1,0 +1,448 @@
+"""The configuration of `fastiam serve`: TOML, then the environment, then flags; the later one wins (G189).
+
+Each part of the server has a section, and so has each protocol, whose module declares the type of its section. A key that no type
+has is an error with a suggestion: a mistyped key must not leave a default in force that lets more pass.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import msgspec
+from msgspec import inspect
+
+from fastiam.errors import FastiamError, did_you_mean
+from fastiam.server.protocol import Section
+
+DEFAULT_FILE: Final = Path("/etc/fastiam/serve.toml")
+PREFIX: Final = "FASTIAM_SERVE__"
+
+PROTOCOLS: Final = ("authzen", "extauthz", "opa", "aws", "bulk", "ops", "playground")
+_ON_BY_DEFAULT: Final = ("authzen", "bulk", "ops")
+MAIN: Final = "main"
+OPS: Final = "ops"
+
+_MIB = 1 << 20
+
+
+class ConfigError(FastiamError):
+    """The configuration cannot be used. The start is refused with exit code 64, and a reload keeps the configuration in force."""
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A section, or a table in one."""
+
+
+class Source(Part, frozen=True, kw_only=True):
+    """What the engine is made from. Not reloadable."""
+
+    paths: tuple[str, ...] = ()
+    """A folder, files, a store, or a saved engine."""
+    keyring: str | None = None
+    """File with the keyring of a store; with it there is STS."""
+    mode: Literal["strict", "lenient"] = "lenient"
+    unknown_owner: Literal["principal", "deny"] = "principal"
+    watch: bool = True
+
+
+class Server(Part, frozen=True, kw_only=True):
+    """The server as a whole."""
+
+    public_url: str | None = None
+    """The URL that clients use; nothing is ever built from `Host` (G33)."""
+
+
+class Tls(Part, frozen=True, kw_only=True):
+    """TLS of a listener (G26). The files are read again when they change."""
+
+    certificate: str
+    """PEM file with the chain of the server."""
+    key: str
+    """PEM file with its key."""
+    client_ca: str | None = None
+    """PEM file with the authorities of client certificates; with it each client must have one."""
+
+
+class Listener(Part, frozen=True, kw_only=True):
+    """One socket. Not reloadable, but `hosts`, `trusted_proxies` and `client_address`."""
+
+    address: str | None = None
+    """`127.0.0.1:8380`, `[::1]:8380`, or `unix:/run/fastiam/pdp.sock`."""
+    protocols: tuple[str, ...] | None = None
+    """Names of the protocols that it serves; None: all that no other listener names."""
+    auth: Literal["none", "bearer", "unix", "mtls"] | None = None
+    """None: `none` on loopback and unix sockets, and refused elsewhere."""
+    insecure: bool = False
+    """TCP beyond loopback without TLS (G27)."""
+    tls: Tls | None = None
+    hosts: tuple[str, ...] = ()
+    """Values of `Host` that are accepted, without the port (G32)."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses, networks or `unix`: peers whose `client_address` header is believed (G36)."""
+    client_address: Literal["x-forwarded-for", "forwarded"] = "x-forwarded-for"
+    mode: str = "0660"
+    """Of a unix socket, in octal."""
+    owner: str | None = None
+    group: str | None = None
+
+
+class UnixPeer(Part, frozen=True, kw_only=True):
+    """Peers of unix sockets that may ask, by user or group."""
+
+    uid: int | None = None
+    gid: int | None = None
+    name: str | None = None
+    """For logs."""
+    scopes: tuple[str, ...] | None = None
+    """None: those of an anonymous peer of a unix socket."""
+
+
+class CertificatePeer(Part, frozen=True, kw_only=True):
+    """Client certificates that may ask, by the name in them (G26)."""
+
+    name: str | None = None
+    """The whole URI or DNS name."""
+    prefix: str | None = None
+    """Or how it begins."""
+    scopes: tuple[str, ...] | None = None
+    """None: those of an anonymous peer of a unix socket."""
+
+
+class Auth(Part, frozen=True, kw_only=True):
+    """Who may ask (1.5). Reloadable."""
+
+    tokens: str | None = None
+    """File with lines `name scopes sha256`; scopes are separated by commas."""
+    unix: tuple[UnixPeer, ...] = ()
+    mtls: tuple[CertificatePeer, ...] = ()
+
+
+class Trust(Part, frozen=True, kw_only=True):
+    """What an anonymous peer may state (G28). Reloadable."""
+
+    anonymous: tuple[str, ...] | None = None
+    """None: `assert:tags` and `assert:context` on loopback and unix sockets, nothing elsewhere."""
+
+
+class Limits(Part, frozen=True, kw_only=True):
+    """Limits of the process (1.6). Reloadable, but `threads` and `connections`."""
+
+    in_work: int = 256
+    writes: int = 32
+    queue: int = 64
+    threads: int = 2
+    slow_per_client: int = 4
+    connections: int = 4096
+    head_seconds: float = 10.0
+    body_seconds: float = 10.0
+    handler_seconds: float = 5.0
+    keep_alive_seconds: float = 75.0
+    write_seconds: float = 30.0
+    """A client that does not read its answer for so long is disconnected."""
+
+
+class Stop(Part, frozen=True, kw_only=True):
+    """The graceful stop (G22), in seconds."""
+
+    delay: float = 0.0
+    """Between readiness 503 and the end of accepting."""
+    timeout: float = 10.0
+
+
+class Ready(Part, frozen=True, kw_only=True):
+    """`/readyz`."""
+
+    max_age: float | None = None
+    """Seconds after which policies are too old to be ready; None: never."""
+
+
+class DecisionLogSection(Part, frozen=True, kw_only=True):
+    """The decision log (G184 to G187). Reloadable."""
+
+    mode: Literal["off", "denied", "all", "sampled"] = "denied"
+    sample: float = 0.01
+    per: Literal["request", "item"] = "request"
+    path: str = "-"
+    """A file; `-` is standard output."""
+    on_full: Literal["drop", "deny"] = "drop"
+    erase: tuple[str, ...] = ()
+    """Places as `/input/context/aws:UserAgent`."""
+    labels: dict[str, str] = {}
+    max_bytes: int = 100 * _MIB
+    keep: int = 10
+
+
+class AuditLogSection(Part, frozen=True, kw_only=True):
+    """The audit log (G188)."""
+
+    path: str = "-"
+    """A file; `-` is standard error."""
+
+
+class _Core(Part, frozen=True, kw_only=True):
+    source: Source = Source()
+    server: Server = Server()
+    listeners: dict[str, Listener] = {}
+    auth: Auth = Auth()
+    trust: Trust = Trust()
+    limits: Limits = Limits()
+    stop: Stop = Stop()
+    ready: Ready = Ready()
+    decision_log: DecisionLogSection = DecisionLogSection()
+    audit_log: AuditLogSection = AuditLogSection()
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The configuration in force."""
+
+    core: _Core
+    listeners: Mapping[str, Listener]
+    """Every listener, the default ones too, each with its address and its protocols."""
+    sections: Mapping[str, Section]
+    """Sections of the protocols that are on, by name."""
+    secrets: frozenset[str]
+    """Values that were read from files of secrets."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """The options of the command line."""
+
+    source: tuple[str, ...] = ()
+    listen: str | None = None
+    protocols: tuple[str, ...] = ()
+
+
+def load(file: Path | None, environ: Mapping[str, str], flags: Flags) -> Settings:
+    """Read the configuration.
+
+    Parameters
+    ----------
+    file : the TOML file; None: `/etc/fastiam/serve.toml` if it exists. No file of the working directory is ever read unasked.
+    environ : variables `FASTIAM_SERVE__SECTION__KEY`; values are TOML values, or else texts.
+
+    Raises
+    ------
+    ConfigError: a file that cannot be read, an unknown key, a value of another type, or parts that do not fit together.
+    """
+    tree = _read_file(file)
+    _merge(tree, _from_environment(environ))
+    _merge(tree, _from_flags(flags))
+    _check_keys(tree)
+    secrets: set[str] = set()
+    tree = _expanded(tree, secrets)
+    core = _convert({name: value for name, value in tree.items() if name in _Core.__struct_fields__}, _Core, "")
+    sections = _sections(tree)
+    return Settings(core, _listeners(core, sections), sections, frozenset(secrets))
+
+
+def effective(settings: Settings) -> dict[str, Any]:
+    """The configuration in force as JSON values, with `<secret>` in place of secrets."""
+    tree = msgspec.to_builtins(settings.core)
+    tree["listeners"] = msgspec.to_builtins(dict(settings.listeners))
+    tree |= {name: msgspec.to_builtins(section) for name, section in settings.sections.items()}
+    masked: dict[str, Any] = _masked(tree, settings.secrets)
+    return masked
+
+
+def protocol_module(name: str) -> Any:
+    """The module of a protocol.
+
+    Raises
+    ------
+    ConfigError: no such protocol, or a package that it needs is missing.
+    """
+    if name not in PROTOCOLS:
+        raise ConfigError(_with_hint(f"`{name}` is not a protocol", did_you_mean(name, PROTOCOLS)))
+    if not is_available(name):
+        raise ConfigError(f"this release has no protocol `{name}`")
+    try:
+        return import_module(f"fastiam.server.protocols.{name}")
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] == "fastiam":
+            raise
+        raise ConfigError(f"protocol `{name}` needs the package `{error.name}`\nhelp: pip install 'fastiam[{name}]'") from None
+
+
+def is_available(name: str) -> bool:
+    """Whether this release has the protocol."""
+    return find_spec(f"fastiam.server.protocols.{name}") is not None
+
+
+# -- where values come from ---------------------------------------------------------------------------------------------
+
+
+def _read_file(file: Path | None) -> dict[str, Any]:
+    if file is None:
+        if not DEFAULT_FILE.is_file():
+            return {}
+        file = DEFAULT_FILE
+    try:
+        with file.open("rb") as stream:
+            if os.fstat(stream.fileno()).st_mode & 0o002:
+                raise ConfigError(
+                    f"{file}: every user may write this file, and it defines who is trusted\nhelp: chmod o-w {file}"
+                )
+            return tomllib.load(stream)
+    except OSError as error:
+        raise ConfigError(f"{file}: {(error.strerror or str(error)).lower()}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: {error}") from None
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    tree: dict[str, Any] = {}
+    for name in sorted(environ):
+        if not name.startswith(PREFIX):
+            continue
+        *sections, key = name[len(PREFIX) :].lower().split("__")
+        if not sections or not all((*sections, key)):
+            raise ConfigError(f"`{name}` is not a setting\nhelp: use {PREFIX}SECTION__KEY")
+        at = tree
+        for section in sections:
+            at = at.setdefault(section, {})
+            if not isinstance(at, dict):
+                raise ConfigError(f"`{name}` sets a key inside of a value")
+        at[key] = _toml_value(environ[name])
+    return tree
+
+
+def _toml_value(text: str) -> Any:
+    """The TOML value in a text; the text itself if it is none."""
+    try:
+        parsed = tomllib.loads(f"value = {text}")
+    except tomllib.TOMLDecodeError:
+        return text
+    return parsed["value"] if len(parsed) == 1 else text
+
+
+def _from_flags(flags: Flags) -> dict[str, Any]:
+    tree: dict[str, Any] = {name: {"enabled": True} for name in flags.protocols}
+    for name in flags.protocols:
+        if name not in PROTOCOLS:
+            raise ConfigError(_with_hint(f"`{name}` is not a protocol", did_you_mean(name, PROTOCOLS)))
+    if flags.source:
+        tree["source"] = {"paths": list(flags.source)}
+    if flags.listen is not None:
+        tree["listeners"] = {MAIN: {"address": flags.listen}}
+    return tree
+
+
+def _merge(tree: dict[str, Any], later: Mapping[str, Any]) -> None:
+    for key, value in later.items():
+        if isinstance(value, dict) and isinstance(tree.get(key), dict):
+            _merge(tree[key], value)
+        else:
+            tree[key] = value
+
+
+def _masked(value: Any, secrets: frozenset[str]) -> Any:
+    if isinstance(value, dict):
+        return {key: _masked(item, secrets) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_masked(item, secrets) for item in value]
+    return "<secret>" if isinstance(value, str) and value in secrets else value
+
+
+def _expanded(value: Any, secrets: set[str]) -> Any:
+    """The tree with each `${file:PATH}` replaced by the content of that file, without the line end."""
+    if isinstance(value, dict):
+        return {key: _expanded(item, secrets) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_expanded(item, secrets) for item in value]
+    if not (isinstance(value, str) and value.startswith("${file:") and value.endswith("}")):
+        return value
+    path = Path(value[len("${file:") : -1])
+    try:
+        text = path.read_text("utf-8").removesuffix("\n").removesuffix("\r")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: the secret cannot be read: {error}") from None
+    secrets.add(text)
+    return text
+
+
+# -- what they may be ---------------------------------------------------------------------------------------------------
+
+
+def _check_keys(tree: Mapping[str, Any]) -> None:
+    faults = list(_unknown_keys(tree, inspect.type_info(_Core), "", extra=PROTOCOLS))
+    for name in PROTOCOLS:
+        if name in tree:
+            faults += _unknown_keys(tree[name], inspect.type_info(protocol_module(name).Section), name)
+    if faults:
+        raise ConfigError("\n".join(faults))
+
+
+def _unknown_keys(value: Any, kind: inspect.Type, path: str, extra: Sequence[str] = ()) -> Iterator[str]:
+    """A message for each key that the type does not have."""
+    if isinstance(kind, inspect.StructType) and isinstance(value, dict):
+        fields = {field.encode_name: field.type for field in kind.fields}
+        for key, item in value.items():
+            at = f"{path}.{key}" if path else key
+            if key in fields:
+                yield from _unknown_keys(item, fields[key], at)
+            elif key not in extra:
+                yield _with_hint(f"unknown key `{at}`", did_you_mean(key, [*fields, *extra]))
+    elif isinstance(kind, inspect.DictType) and isinstance(value, dict):
+        for key, item in value.items():
+            yield from _unknown_keys(item, kind.value_type, f"{path}.{key}")
+    elif isinstance(kind, (inspect.VarTupleType, inspect.ListType)) and isinstance(value, list):
+        for i, item in enumerate(value):
+            yield from _unknown_keys(item, kind.item_type, f"{path}[{i}]")
+    elif isinstance(kind, inspect.UnionType):
+        structs = [each for each in kind.types if isinstance(each, (inspect.StructType, inspect.DictType, inspect.VarTupleType))]
+        if len(structs) == 1:
+            yield from _unknown_keys(value, structs[0], path)
+
+
+def _convert(tree: Any, kind: Any, path: str) -> Any:
+    try:
+        return msgspec.convert(tree, kind)
+    except msgspec.ValidationError as error:
+        raise ConfigError(str(error).replace("`$", f"`{path or '$'}").replace("Object", "table").lower()) from None
+
+
+def _sections(tree: Mapping[str, Any]) -> dict[str, Section]:
+    names = [name for name in PROTOCOLS if name in tree or (name in _ON_BY_DEFAULT and is_available(name))]
+    sections = {name: _convert(tree.get(name, {}), protocol_module(name).Section, name) for name in names}
+    return {name: section for name, section in sections.items() if section.enabled}
+
+
+def _listeners(core: _Core, sections: Mapping[str, Section]) -> dict[str, Listener]:
+    """Every listener with its address, and with the names of the protocols that it serves."""
+    listeners = dict(core.listeners)
+    if all(name == OPS for name in listeners):
+        listeners[MAIN] = Listener()
+    if OPS in sections and OPS not in listeners and not any(OPS in (each.protocols or ()) for each in listeners.values()):
+        listeners[OPS] = Listener()
+    defaults = {MAIN: "127.0.0.1:8380", OPS: "127.0.0.1:8382"}
+    named = {name for listener in listeners.values() for name in listener.protocols or ()}
+    for name in sorted(named):
+        if name not in PROTOCOLS:
+            raise ConfigError(_with_hint(f"a listener names `{name}`, which is not a protocol", did_you_mean(name, PROTOCOLS)))
+        if name not in sections:
+            raise ConfigError(f"a listener names `{name}`, which is off\nhelp: add a section `[{name}]`")
+    rest = tuple(name for name in sections if name not in named and name != OPS)
+    found = {}
+    for name, listener in listeners.items():
+        address = listener.address or defaults.get(name)
+        if address is None:
+            raise ConfigError(f"listener `{name}` has no address\nhelp: add `address` to `[listeners.{name}]`")
+        protocols = listener.protocols
+        if protocols is None:
+            protocols = (OPS,) if name == OPS and OPS in sections else rest
+        if protocols:
+            found[name] = msgspec.structs.replace(listener, address=address, protocols=protocols)
+    return found
+
+
+def _with_hint(message: str, hint: str) -> str:
+    return f"{message}\nhelp: {hint}" if hint else message

@@ -1,0 +1,199 @@
+"""The decision log: which requests are logged, and as what (G184 to G187).
+
+Every line is made by the JSON encoder. Texts and trees from clients are cut, and secrets are erased before anything is queued.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import orjson
+
+from fastiam import __version__
+from fastiam.model.decision import Decision, Outcome
+from fastiam.server.config import DecisionLogSection
+from fastiam.server.http import Request
+from fastiam.server.log_writer import LogWriter
+from fastiam.server.records import BatchRecord, DecisionRecord, Record
+
+MAX_TEXT: Final = 2048
+MAX_DEPTH: Final = 4
+MAX_MEMBERS: Final = 100
+MAX_DENIED: Final = 100
+
+_SECRET = re.compile(r"authorization|token|password|secret|cookie", re.IGNORECASE)
+_TRACE = re.compile(rb"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
+_CONTROL = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+
+
+class DecisionLog:
+    """Writes records of decisions as JSON lines.
+
+    Parameters
+    ----------
+    clock : the time, in UTC.
+    instance : id of this process.
+    """
+
+    def __init__(self, settings: DecisionLogSection, writer: LogWriter, clock: Callable[[], datetime], instance: str) -> None:
+        self.settings = settings
+        self.writer = writer
+        self._clock = clock
+        self._labels = {"id": instance, "version": __version__, **settings.labels}
+        self._erase = [place.removeprefix("/input/").split("/") for place in settings.erase]
+        self._below = int(settings.sample * (1 << 64))
+
+    def write(self, record: Record, request: Request, elapsed_ns: int) -> bool:
+        """Log a record if the configuration says so; False if it must be logged and cannot be."""
+        settings = self.settings
+        if settings.mode == "off":
+            return True
+        denied = _has_denial(record)
+        if not denied and settings.mode != "all" and not (settings.mode == "sampled" and self._is_sampled(request.request_id)):
+            return True
+        line = encode(self._entry(record, request, elapsed_ns))
+        if settings.on_full == "deny" and self.writer.is_failing:
+            return False
+        return self.writer.put(line) or settings.on_full == "drop"
+
+    def _is_sampled(self, request_id: str) -> bool:
+        """Chosen by the id, so that the lines of one request are all there or none is."""
+        return int.from_bytes(hashlib.blake2b(request_id.encode(), digest_size=8).digest()) < self._below
+
+    def _entry(self, record: Record, request: Request, elapsed_ns: int) -> dict[str, Any]:
+        identity = request.identity
+        entry: dict[str, Any] = {
+            "decision_id": request.request_id,
+            "timestamp": self._clock().strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            "labels": self._labels,
+            "path": record.path,
+            "requested_by": identity.name if identity is not None else request.peer.address or "unix",
+            "bundles": {"fastiam": {"revision": str(record.generation)}},
+        }
+        trace = request.header(b"traceparent")
+        match = _TRACE.fullmatch(trace) if trace is not None else None
+        if match is not None:
+            entry["trace_id"], entry["span_id"] = match[1].decode(), match[2].decode()
+        request_id = request.header(b"x-request-id")
+        if request_id is not None and len(request_id) <= 512:
+            entry["request_id"] = clean(request_id.decode("utf-8", "replace"))
+        entry |= _batch(record, request) if isinstance(record, BatchRecord) else self._single(record)
+        entry["metrics"] = {"timer_server_handler_ns": elapsed_ns}
+        return entry
+
+    def _single(self, record: DecisionRecord) -> dict[str, Any]:
+        erased: list[str] = []
+        given = {
+            "principal": record.principal,
+            "action": record.action,
+            "resource": record.resource,
+            "context": dict(record.context),
+        }
+        for parts in self._erase:
+            _erase(given, parts, erased)
+        cut = Cut(erased)
+        entry: dict[str, Any] = {"input": cut.tree(given, "/input"), "result": cut.tree(record.result, "/result")}
+        if record.decision is not None:
+            entry |= _reason(record.decision)
+        if record.error is not None:
+            entry["error"] = record.error
+        if erased:
+            entry["erased"] = sorted(erased)
+        if cut.is_truncated:
+            entry["truncated"] = True
+        return entry
+
+
+def _has_denial(record: Record) -> bool:
+    if isinstance(record, BatchRecord):
+        return bool(record.errors) or any(outcome != "ALLOW" and count for (outcome, _), count in record.outcomes.items())
+    return record.decision is None or record.decision.outcome is not Outcome.ALLOW
+
+
+def _reason(decision: Decision) -> dict[str, Any]:
+    entry: dict[str, Any] = {"outcome": decision.outcome.name, "layer": decision.layer.value}
+    if decision.statement is not None:
+        entry["policy"] = decision.statement.arn or decision.statement.policy
+        entry["sid"] = decision.statement.label
+    if decision.depends_on:
+        entry["depends_on"] = list(decision.depends_on)
+    return entry
+
+
+def _batch(record: BatchRecord, request: Request) -> dict[str, Any]:
+    outcomes: dict[str, int] = {}
+    for (outcome, _), count in record.outcomes.items():
+        outcomes[outcome] = outcomes.get(outcome, 0) + count
+    batch = {"id": request.request_id, "size": record.size, "outcomes": outcomes, "errors": record.errors}
+    return {"batch": {**batch, "denied": list(record.denied[:MAX_DENIED])}}
+
+
+def _erase(tree: dict[str, Any], parts: Sequence[str], erased: list[str]) -> None:
+    """Remove the member at a place, on a copy of each mapping on the way."""
+    *way, last = parts
+    for part in way:
+        below = tree.get(part)
+        if not isinstance(below, Mapping):
+            return
+        tree[part] = below = dict(below)
+        tree = below
+    if last in tree:
+        del tree[last]
+        erased.append("/input/" + "/".join(parts))
+
+
+class Cut:
+    """Copies values from clients for a log: bounded, without secrets."""
+
+    def __init__(self, erased: list[str]) -> None:
+        self.is_truncated = False
+        self._erased = erased
+
+    def tree(self, value: Any, at: str, depth: int = 0) -> Any:
+        """The value, cut at a depth and a number of members; members with the name of a secret are left out."""
+        if isinstance(value, str):
+            if len(value) > MAX_TEXT:
+                self.is_truncated = True
+                value = value[:MAX_TEXT]
+            return clean(value)
+        if value is None or isinstance(value, (bool, int, float)):
+            return value
+        if isinstance(value, datetime):
+            return value.isoformat()
+        if depth >= MAX_DEPTH:
+            self.is_truncated = True
+            return None
+        if isinstance(value, Mapping):
+            kept: dict[str, Any] = {}
+            for key, item in value.items():
+                name = clean(str(key)[:MAX_TEXT])
+                if len(kept) >= MAX_MEMBERS:
+                    self.is_truncated = True
+                    break
+                if _SECRET.search(name):
+                    self._erased.append(f"{at}/{name}")
+                else:
+                    kept[name] = self.tree(item, f"{at}/{name}", depth + 1)
+            return kept
+        if isinstance(value, (list, tuple, set, frozenset)):
+            if len(value) > MAX_MEMBERS:
+                self.is_truncated = True
+            return [self.tree(item, f"{at}/{i}", depth + 1) for i, item in enumerate(list(value)[:MAX_MEMBERS])]
+        return clean(str(value)[:MAX_TEXT])
+
+
+def clean(text: str) -> str:
+    """A text that the JSON encoder can write: lone surrogates are replaced."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
+def encode(entry: Mapping[str, Any]) -> bytes:
+    """One line of a log. Control characters beyond ASCII and those that change the direction of text are `\\u` escapes (G186)."""
+    line = orjson.dumps(entry)
+    if not line.isascii() or b"\x7f" in line:
+        line = _CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", line.decode("utf-8")).encode("utf-8")
+    return line + b"\n"

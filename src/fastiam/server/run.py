@@ -1,0 +1,437 @@
+"""The process of `fastiam serve`: start, signals, reload, graceful stop (1.3)."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from email.utils import formatdate
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import uvicorn
+from uvicorn.server import ServerState
+
+from fastiam.errors import FastiamError
+from fastiam.server.asgi import Application
+from fastiam.server.auth import Tokens, authenticator, read_tokens
+from fastiam.server.config import OPS, ConfigError, Settings, protocol_module
+from fastiam.server.decision_log import DecisionLog, encode
+from fastiam.server.ids import Ids
+from fastiam.server.listeners import Address, Listening, check, facts, read_address, tls_context
+from fastiam.server.log_writer import LogWriter
+from fastiam.server.pools import Pools
+from fastiam.server.protocol import ListenerFacts, ServerProtocol, Site
+from fastiam.server.serving import Serving, serving
+from fastiam.server.state import NoDecider, Source, State, shown
+from fastiam.server.uvicorn_protocol import Connection, EdgeProtocol
+
+_SWITCH: Final = 0.0005  # seconds; a thread that runs Python code holds up the loop no longer (G8)
+_HANDSHAKE: Final = 10.0  # seconds
+_POLL: Final = 1.0  # seconds between two checks of the files of tokens and TLS
+_FAILURES: Final = 10  # authentication failures that are logged, per peer and second
+
+
+def prepare(settings: Settings) -> dict[str, tuple[Address, str]]:
+    """Check what can be checked without the source: the address and the kind of authentication of each listener.
+
+    Raises
+    ------
+    ConfigError: a listener, the tokens or the authentication are not usable.
+    """
+    found = {}
+    tokens = _tokens(settings)
+    for name, listener in settings.listeners.items():
+        address = read_address(listener.address or "")
+        auth = check(name, listener, address)
+        authenticator(auth, settings.core.auth, settings.core.trust, tokens, is_local=address.is_unix or address.is_loopback)
+        found[name] = address, auth
+    return found
+
+
+def _tokens(settings: Settings) -> Tokens:
+    path = settings.core.auth.tokens
+    return Tokens() if path is None else read_tokens(Path(path))
+
+
+class Process:
+    """One process.
+
+    Parameters
+    ----------
+    reread : reads the configuration again, for a reload.
+    """
+
+    def __init__(self, settings: Settings, reread: Callable[[], Settings]) -> None:
+        self.settings = settings
+        self._reread = reread
+        self.state = State()
+        self._listening: list[Listening] = []
+        self._servers: dict[str, asyncio.Server] = {}
+        self._uvicorn = ServerState()
+        self._warnings: list[str] = []
+        self._stop = asyncio.Event()
+        self._now = asyncio.Event()
+        self._failures: dict[str, tuple[int, int]] = {}
+        self._stamps: dict[str, tuple[int, int]] = {}
+        self.audit = _writer(settings.core.audit_log.path, sys.stderr.fileno())
+        self.pools = Pools(settings.core.limits)
+        self.app = Application(
+            NoDecider(),
+            self.pools,
+            self.state.observer,
+            new_id=Ids(),
+            on_error=self._on_error,
+            on_refused=self._on_refused,
+            clock=partial(datetime.now, UTC),
+        )
+        self.state.pools = self.pools
+        self.state.max_age = settings.core.ready.max_age
+        self._config = uvicorn.Config(
+            self.app,
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_keep_alive=int(settings.core.limits.keep_alive_seconds),
+        )
+        self._config.load()
+
+    # -- start --------------------------------------------------------------------------------------------------------
+
+    async def run(self) -> int:
+        """Serve until a signal; the exit code."""
+        loop = asyncio.get_running_loop()
+        sys.setswitchinterval(_SWITCH)
+        self._set_log(self.settings)
+        try:
+            await self._start(loop)
+        except BaseException:
+            await self._close()
+            raise
+        tasks = [asyncio.ensure_future(each) for each in (self._tick(), self._follow_files())]
+        await self._stop.wait()
+        await self._drain()
+        for task in tasks:
+            task.cancel()
+        await self._close()
+        return 0
+
+    async def _start(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._date()
+        prepared = prepare(self.settings)
+        for name, (address, auth) in prepared.items():
+            listener = self.settings.listeners[name]
+            seen = facts(listener, address, auth)
+            listening = Listening(
+                name, listener, address, seen, self.settings.core.limits, self.state.observer, serving=_nothing(auth)
+            )
+            self._listening.append(listening)
+            listening.bind(self._warnings.append)
+        early = [each for each in self._listening if each.settings.protocols == (OPS,)]
+        for listening in early:
+            listening.serving = self._serving(self.settings, listening, has_source=False)
+            await self._accept(loop, listening)
+        source = await loop.run_in_executor(None, Source, self.settings)
+        self.state.source = source
+        self.app.decider = source.decider
+        self._install(self.settings)
+        for listening in self._listening:
+            if listening not in early:
+                await self._accept(loop, listening)
+        for number, handler in (
+            (signal.SIGTERM, self._on_stop),
+            (signal.SIGINT, self._on_stop),
+            (signal.SIGHUP, self._on_hangup),
+            (signal.SIGUSR1, self._on_reopen),
+        ):
+            loop.add_signal_handler(number, handler)
+        self._record_files()
+        self._log(
+            "start",
+            source=source.name,
+            generation=source.live.generation,
+            doors=self.state.doors,
+            addresses={each.name: str(each.address) for each in self._listening},
+            pid=os.getpid(),
+        )
+        for warning in self._warnings:
+            self._log("warning", message=warning)
+
+    async def _accept(self, loop: asyncio.AbstractEventLoop, listening: Listening) -> None:
+        make = partial(EdgeProtocol, self._config, self._uvicorn, listening, loop)
+        assert listening.sock is not None
+        sock = listening.sock.dup()
+        if listening.address.is_unix:
+            server = await loop.create_unix_server(make, sock=sock)
+        else:
+            seconds = None if listening.context is None else _HANDSHAKE
+            server = await loop.create_server(make, sock=sock, ssl=listening.context, ssl_handshake_timeout=seconds)
+        old = self._servers.get(listening.name)
+        self._servers[listening.name] = server
+        if old is not None:
+            old.close()
+
+    # -- what is served -----------------------------------------------------------------------------------------------
+
+    def _install(self, settings: Settings) -> None:
+        """Serve by a configuration; every part is made before the first one is put to use."""
+        made = [(listening, self._serving(settings, listening, has_source=True)) for listening in self._listening]
+        for listening, served in made:
+            listening.serving = served
+            listening.limits = settings.core.limits
+        self.pools.limits = settings.core.limits
+        self.state.max_age = settings.core.ready.max_age
+        self.state.doors = sorted({name for each in self._listening for name in each.settings.protocols or ()})
+
+    def _serving(self, settings: Settings, listening: Listening, *, has_source: bool) -> Serving:
+        listener = settings.listeners[listening.name]
+        address, core = listening.address, settings.core
+        protocols = [self._protocol(settings, name, listening, has_source) for name in listener.protocols or ()]
+        is_local = address.is_unix or address.is_loopback
+        auth = authenticator(listening.facts.auth, core.auth, core.trust, _tokens(settings), is_local=is_local)
+        return serving(listening.name, listener, address, protocols, auth)
+
+    def _protocol(self, settings: Settings, name: str, listening: Listening, has_source: bool) -> ServerProtocol:
+        source = self.state.source
+        site = Site(
+            self._facts_of(name),
+            has_directory=source is not None and source.live.directory is not None,
+            has_sts=source is not None and source.sts is not None,
+            public_url=settings.core.server.public_url,
+            protocols=frozenset(listening.settings.protocols or ()),
+            status=self.state if name == OPS else None,
+        )
+        made: ServerProtocol = protocol_module(name).create(settings.sections[name], site)
+        return made
+
+    def _facts_of(self, name: str) -> tuple[ListenerFacts, ...]:
+        return tuple(each.facts for each in self._listening if name in (each.settings.protocols or ()))
+
+    def _set_log(self, settings: Settings) -> None:
+        section = settings.core.decision_log
+        old = self.state.logs
+        if section.mode == "off":
+            self.state.logs, self.state.observer.log = {}, None
+        else:
+            kind = "stdout" if section.path == "-" else "file"
+            writer = old.get(kind)
+            target: Path | int = sys.stdout.fileno() if kind == "stdout" else Path(section.path)
+            if writer is None or writer.target != target:
+                try:
+                    writer = LogWriter(target, max_bytes=section.max_bytes if kind == "file" else 0, keep=section.keep)
+                except OSError as error:
+                    raise ConfigError(f"decision_log: {section.path}: {(error.strerror or str(error)).lower()}") from None
+            self.state.logs = {kind: writer}
+            self.state.observer.log = DecisionLog(section, writer, partial(datetime.now, UTC), f"{platform.node()}:{os.getpid()}")
+        for writer in old.values():
+            if writer not in self.state.logs.values():
+                writer.close()
+
+    # -- signals and reload -------------------------------------------------------------------------------------------
+
+    def _on_stop(self) -> None:
+        if self._stop.is_set():
+            self._now.set()
+        self._stop.set()
+
+    def _on_hangup(self) -> None:
+        asyncio.ensure_future(self.reload("signal"))
+
+    def _on_reopen(self) -> None:
+        for writer in (*self.state.logs.values(), self.audit):
+            writer.reopen()
+
+    async def reload(self, why: str) -> None:
+        """Read configuration, tokens, TLS files and policies again; what cannot be used leaves all as it is."""
+        loop = asyncio.get_running_loop()
+        source = self.state.source
+        assert source is not None
+        before = source.live.generation
+        try:
+            settings = await loop.run_in_executor(None, self._reread)
+            self._check_fixed(settings)
+            contexts = {each.name: tls_context(tls) for each in self._listening if (tls := settings.listeners[each.name].tls)}
+            self._install(settings)
+            self._set_log(settings)
+            self.settings = settings
+            for listening in self._listening:
+                if listening.name in contexts:
+                    listening.context = contexts[listening.name]
+                    await self._accept(loop, listening)
+            self._record_files()
+            if why == "signal":
+                await loop.run_in_executor(None, source.live.refresh)
+        except (FastiamError, OSError) as error:
+            # `live.error` shows what is wrong with policies, until a refresh succeeds
+            self.state.error = None if error is source.live.error else shown(error)
+            self.state.reloads["failure"] += 1
+            self._log("reload", why=why, result="failure", error=shown(error), before=before, after=source.live.generation)
+        else:
+            self.state.error = None
+            self.state.reloads["success"] += 1
+            self._log("reload", why=why, result="success", before=before, after=source.live.generation)
+
+    def _check_fixed(self, settings: Settings) -> None:
+        """Refuse a change of what a reload cannot change."""
+        old, new = self.settings, settings
+        if old.core.source != new.core.source:
+            raise ConfigError("`source` cannot change while the server runs\nhelp: restart it")
+        if old.core.audit_log != new.core.audit_log:
+            raise ConfigError("`audit_log` cannot change while the server runs\nhelp: restart it")
+        limits = old.core.limits, new.core.limits
+        if any(getattr(limits[0], name) != getattr(limits[1], name) for name in ("threads", "connections", "keep_alive_seconds")):
+            raise ConfigError("`limits.threads`, `connections` and `keep_alive_seconds` cannot change\nhelp: restart the server")
+        fixed = {
+            name: {at: _fixed(each) for at, each in settings.listeners.items()} for name, settings in (("old", old), ("new", new))
+        }
+        if fixed["old"] != fixed["new"]:
+            raise ConfigError("listeners cannot change while the server runs\nhelp: restart it")
+
+    def _files(self) -> list[str]:
+        found = [self.settings.core.auth.tokens]
+        for listener in self.settings.listeners.values():
+            if listener.tls is not None:
+                found += [listener.tls.certificate, listener.tls.key, listener.tls.client_ca]
+        return [path for path in found if path is not None]
+
+    def _record_files(self) -> None:
+        self._stamps = {path: _stamp(path) for path in self._files()}
+
+    async def _follow_files(self) -> None:
+        """Reload when tokens or TLS files have changed."""
+        while True:
+            await asyncio.sleep(_POLL)
+            if any(_stamp(path) != stamp for path, stamp in self._stamps.items()):
+                self._record_files()
+                await self.reload("files")
+
+    # -- stop ---------------------------------------------------------------------------------------------------------
+
+    async def _drain(self) -> None:
+        """The graceful stop (G22)."""
+        self.state.is_stopping = True
+        self._log("stop", in_work=self.app.in_work)
+        await self._wait(self.settings.core.stop.delay, lambda: False)
+        self.app.is_stopping = True
+        for server in self._servers.values():
+            server.close()
+        for connection in list(self._uvicorn.connections):
+            connection.shutdown()
+        await self._wait(self.settings.core.stop.timeout, lambda: not self._uvicorn.tasks)
+        for task in list(self._uvicorn.tasks):
+            task.cancel()
+        await self._wait(1.0, lambda: not self._uvicorn.tasks)
+        await self._wait(0.5, lambda: not self._uvicorn.connections)
+
+    async def _wait(self, seconds: float, is_over: Callable[[], bool]) -> None:
+        """Wait until something is over, at most so long; a second signal ends it."""
+        ends = time.monotonic() + seconds
+        while not is_over() and not self._now.is_set() and time.monotonic() < ends:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._now.wait(), 0.02)
+
+    async def _close(self) -> None:
+        for listening in self._listening:
+            listening.remove()
+            if listening.sock is not None:
+                listening.sock.close()
+        self.pools.close()
+        if self.state.source is not None:
+            await asyncio.get_running_loop().run_in_executor(None, self.state.source.live.close)
+        for writer in (*self.state.logs.values(), self.audit):
+            writer.close()
+
+    # -- small things -------------------------------------------------------------------------------------------------
+
+    def _date(self) -> None:
+        self._uvicorn.default_headers = [(b"date", formatdate(time.time(), usegmt=True).encode())]
+
+    async def _tick(self) -> None:
+        while True:
+            self._date()
+            await asyncio.sleep(1.0 - time.time() % 1.0)
+
+    def _log(self, event: str, **members: Any) -> None:
+        """Write a line to the audit log."""
+        self.audit.put(encode({"timestamp": datetime.now(UTC).isoformat(), "event": event, **members}))
+
+    def _on_error(self, error: BaseException, decision_id: str) -> None:
+        text = "".join(traceback.format_exception(error))[-8192:]
+        self._log("error", decision_id=decision_id, error=type(error).__name__, traceback=text)
+
+    def _on_refused(self, connection: Connection, status: int, code: str) -> None:
+        """Log a failed authentication, at most some per second and peer."""
+        if status != 401:
+            return
+        peer = connection.peer
+        who = peer.address or f"uid:{peer.uid}"
+        second = int(time.monotonic())
+        known = self._failures.get(who, (second, 0))
+        count = known[1] + 1 if known[0] == second else 1
+        if who not in self._failures and len(self._failures) >= 10_000:
+            self._failures.clear()
+        self._failures[who] = second, count
+        if count <= _FAILURES:
+            self._log("authentication_failed", peer=who, listener=connection.listening.name, reason=code)
+
+
+def _fixed(listener: Any) -> Any:
+    """The part of a listener that a reload cannot change."""
+    plain = {name: getattr(listener, name) for name in listener.__struct_fields__}
+    for name in ("hosts", "trusted_proxies", "client_address"):
+        del plain[name]
+    return plain
+
+
+def _nothing(auth: str) -> Serving:
+    """What a listener serves before the policies are loaded."""
+    from fastiam.server.auth import Authenticator
+
+    return Serving({}, (), Authenticator(auth, Tokens(), frozenset()), frozenset())
+
+
+def _stamp(path: str) -> tuple[int, int]:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return 0, 0
+    return status.st_mtime_ns, status.st_ino
+
+
+def _writer(path: str, standard: int) -> LogWriter:
+    try:
+        return LogWriter(standard if path == "-" else Path(path))
+    except OSError as error:
+        raise ConfigError(f"audit_log: {path}: {(error.strerror or str(error)).lower()}") from None
+
+
+def serve(settings: Settings, reread: Callable[[], Settings]) -> int:
+    """Serve until a signal; the exit code.
+
+    Raises
+    ------
+    ConfigError, FastiamError: the start is refused.
+    """
+    factory = uvicorn.Config(_no_app, loop="auto", log_config=None).get_loop_factory()
+    with asyncio.Runner(loop_factory=factory) as runner:
+        return runner.run(_main(settings, reread))
+
+
+async def _main(settings: Settings, reread: Callable[[], Settings]) -> int:
+    return await Process(settings, reread).run()
+
+
+async def _no_app(scope: Any, receive: Any, send: Any) -> None:
+    raise AssertionError("only the loop of this configuration is used")

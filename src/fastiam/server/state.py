@@ -1,0 +1,123 @@
+"""The source of decisions, and the state of the process as `ops` shows it (G15, G180)."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from typing import Any
+
+from fastiam import __version__
+from fastiam.api.directory import Directory
+from fastiam.errors import FastiamError
+from fastiam.live import LiveEngine
+from fastiam.server.config import ConfigError, Settings
+from fastiam.server.decider import Decider, LiveDecider
+from fastiam.server.log_writer import LogWriter
+from fastiam.server.metrics import Metrics
+from fastiam.server.observer import Observer
+from fastiam.server.pools import Pools
+
+
+class Source:
+    """What decisions are made from."""
+
+    def __init__(self, settings: Settings) -> None:
+        source = settings.core.source
+        if not source.paths:
+            raise ConfigError("there is no source\nhelp: fastiam serve SOURCE, or `paths` in `[source]`")
+        self.name = ", ".join(source.paths)
+        self.sts = None
+        options: dict[str, Any] = {} if source.unknown_owner == "principal" else {"unknown_owner": source.unknown_owner}
+        if source.keyring is None:
+            paths = source.paths[0] if len(source.paths) == 1 else list(source.paths)
+            self.live = LiveEngine(paths, mode=source.mode, **options)
+        else:
+            try:
+                from fastiam.sts import STS, Keyring
+            except ModuleNotFoundError as error:
+                raise ConfigError(str(error)) from None
+            if len(source.paths) != 1:
+                raise ConfigError("a keyring belongs to one store")
+            directory = Directory.open(source.paths[0], mode=source.mode, create=False)
+            self.live = LiveEngine(directory, **options)
+            self.sts = STS(directory, Keyring.load(source.keyring), live=self.live)
+        if source.watch:
+            self.live.watch()
+        self.decider: Decider = LiveDecider(self.live, self.sts)
+
+
+class NoDecider:
+    """Before the policies are loaded."""
+
+    def pin(self) -> Any:
+        """Nothing can be decided yet."""
+        raise FastiamError("no policies are loaded yet")
+
+    fresh = pin
+
+
+class State:
+    """The state of the process, as `ops` shows it."""
+
+    def __init__(self) -> None:
+        self.source: Source | None = None
+        self.is_stopping = False
+        self.max_age: float | None = None
+        self.error: str | None = None
+        """Why the last reload of the configuration failed."""
+        self.reloads = {"success": 0, "failure": 0}
+        self.doors: list[str] = []
+        self.observer = Observer()
+        self.pools: Pools | None = None
+        self.logs: dict[str, LogWriter] = {}
+        self._metrics = Metrics(self.observer, self._gauges, lambda: self.logs)
+        self._seen = 1
+
+    def ready(self) -> tuple[bool, dict[str, Any]]:
+        """Whether the process is ready, and the members of `/readyz`."""
+        members: dict[str, Any] = {"ready": False, "stopping": self.is_stopping}
+        source = self.source
+        if source is None:
+            return False, members
+        live = source.live
+        age, problem = live.age, live.error
+        is_ready = not self.is_stopping and (self.max_age is None or age <= self.max_age)
+        current = live.current
+        members |= {
+            "ready": is_ready,
+            "generation": current.generation,
+            "loaded_at": current.loaded_at.isoformat(),
+            "age_s": round(age, 3),
+            "source": source.name,
+            "error": self.error if problem is None else shown(problem),
+            "doors": self.doors,
+        }
+        return is_ready, members
+
+    def version(self) -> dict[str, Any]:
+        """The members of `/version`."""
+        return {"version": __version__, "python": platform.python_version(), "isa": platform.machine(), "authzen": "1.0"}
+
+    def metrics(self, accept: str) -> tuple[bytes, str]:
+        """The metrics and their content type."""
+        return self._metrics.text(accept)
+
+    def _gauges(self) -> Mapping[str, Any]:
+        source = self.source
+        queue = 0 if self.pools is None else self.pools.queue
+        gauges: dict[str, Any] = {"reloads": self.reloads, "pool_queue": queue}
+        if source is None:
+            return {**gauges, "generation": 0, "loaded_at": 0.0, "reload_error": False, "engine": {}}
+        current = source.live.current
+        return {
+            **gauges,
+            "generation": current.generation,
+            "loaded_at": current.loaded_at.timestamp(),
+            "reload_error": self.error is not None or source.live.error is not None,
+            "engine": current.engine.stats(),
+        }
+
+
+def shown(error: BaseException) -> str:
+    """Code and place of an error, without policy text: the first line of its message."""
+    return str(error).partition("\n")[0][:500]

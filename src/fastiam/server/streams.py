@@ -1,0 +1,174 @@
+"""Requests whose body is processed while it arrives, and parts that all requests share (G163)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from functools import partial
+from time import perf_counter_ns
+from typing import TYPE_CHECKING, Any, Final
+
+from fastiam.server.http import Request
+from fastiam.server.identity import Identity
+from fastiam.server.pools import Overload
+from fastiam.server.protocol import BodyProcessor, Place, StreamAborted, StreamRoute
+from fastiam.server.serving import Served
+from fastiam.server.uvicorn_protocol import Connection
+
+if TYPE_CHECKING:
+    from fastiam.server.asgi import Application
+
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+_PIECE: Final = 256 * 1024  # bytes of an answer that a thread gathers before they are sent
+
+
+class Disconnected(Exception):
+    """The client has gone."""
+
+
+class Head:
+    """A request whose header is read."""
+
+    __slots__ = ("connection", "headers", "identity", "length", "method", "path", "query", "request_id", "served")
+
+    connection: Connection
+    method: str
+    headers: tuple[tuple[bytes, bytes], ...]
+    path: bytes
+    query: bytes
+    served: Served | None
+    identity: Identity | None
+    length: int | None
+    """Of the body, in bytes; None: not known."""
+    request_id: bytes | None
+    """As the client sent it."""
+
+    def __init__(self, connection: Connection, method: str) -> None:
+        self.connection, self.method = connection, method
+        self.headers, self.path, self.query = (), b"", b""
+        self.served = self.identity = self.request_id = None
+        self.length = None
+
+    def client(self) -> str:
+        """What is counted by the limits of slow calls (1.6)."""
+        identity, peer = self.identity, self.connection.peer
+        if identity is not None and not identity.is_anonymous:
+            return f"name:{identity.name}"
+        return f"address:{peer.address}" if peer.kind == "tcp" else f"uid:{peer.uid}"
+
+
+class Stream:
+    """One streamed request: a piece of the body is read, processed and answered before the next one is read."""
+
+    def __init__(
+        self,
+        app: Application,
+        head: Head,
+        route: StreamRoute,
+        request: Request,
+        processor: BodyProcessor,
+        start: tuple[int, list[tuple[bytes, bytes]]],
+        began: int,
+    ) -> None:
+        self.app, self.head, self.route, self.request, self.processor = app, head, route, request, processor
+        self.began = began
+        self._status, self._headers = start
+        self._has_begun = False
+        self._call: asyncio.Future[Any] | None = None
+        """The call that a thread works on."""
+
+    async def run(self, receive: Receive, send: Send) -> None:
+        """Answer the request. An answer that ends early has no final chunk, so that HTTP itself shows that it is incomplete."""
+        self.head.connection.accept_slow_body()
+        last: bytes | None = None
+        try:
+            async with asyncio.timeout(self.route.time):
+                await self._process(receive, send)
+        except Disconnected:
+            await self._aborted("disconnected")
+        except (TimeoutError, Overload) as error:
+            last = await self._aborted("overload" if isinstance(error, Overload) else "timeout")
+        except asyncio.CancelledError:
+            last = await self._aborted("stopping")
+        except StreamAborted as aborted:
+            last = aborted.last
+        except Exception as error:
+            self.app.on_error(error, self.request.request_id)
+            last = await self._aborted("internal_error")
+        if last is not None:
+            try:
+                await self._write(send, last, more=True)
+            except Disconnected:
+                pass
+            self.head.connection.close_incomplete()
+        self._observe()
+
+    def _observe(self) -> None:
+        served, elapsed = self.head.served, perf_counter_ns() - self.began
+        assert served is not None
+        record = self.processor.record()
+        if record is not None:
+            self.app.observer.decided(served.protocol, record, self.request, elapsed)
+        self.app.observer.answered(served.protocol, served.path, self._status, elapsed)
+
+    async def _process(self, receive: Receive, send: Send) -> None:
+        is_last_input = False
+        while not is_last_input:
+            message = await receive()
+            if message["type"] != "http.request":
+                raise Disconnected
+            is_last_input = not message["more_body"]
+            calls: list[Callable[[], Iterable[bytes]]] = []
+            if message["body"]:
+                calls.append(partial(self.processor.feed, message["body"]))
+            if is_last_input:
+                calls.append(self.processor.finish)
+            for call in calls:
+                pieces, is_last = iter(await self._in_pool(call)), False
+                while not is_last:
+                    body, is_last = await self._in_pool(partial(gather, pieces))
+                    if body:
+                        await self._write(send, body, more=True)
+        await self._write(send, b"", more=False)
+
+    async def _in_pool(self, call: Callable[[], Any]) -> Any:
+        self._call = self.app.pools.start(Place.POOL, self.head.client(), call)
+        return await asyncio.shield(self._call)
+
+    async def _aborted(self, code: str) -> bytes:
+        """The last bytes of an answer that ends early. A thread that still works on the body is waited for."""
+        call = self._call
+        if call is not None and not call.done():
+            await asyncio.wait([call], timeout=self.app.pools.limits.handler_seconds)
+            if not call.done():
+                return b""
+        return self.processor.abort(code)
+
+    async def _write(self, send: Send, body: bytes, *, more: bool) -> None:
+        if not self._has_begun:
+            self._has_begun = True
+            await send({"type": "http.response.start", "status": self._status, "headers": self._headers})
+        await self.app.write(self.head, send, {"type": "http.response.body", "body": body, "more_body": more})
+
+
+def gather(pieces: Iterator[bytes]) -> tuple[bytes, bool]:
+    """The next bytes of an answer, and whether they are the last ones.
+
+    Raises
+    ------
+    StreamAborted: with all bytes that are left.
+    """
+    gathered: list[bytes] = []
+    size = 0
+    try:
+        for piece in pieces:
+            gathered.append(piece)
+            size += len(piece)
+            if size >= _PIECE:
+                return b"".join(gathered), False
+    except StreamAborted as aborted:
+        raise StreamAborted(b"".join((*gathered, aborted.last))) from None
+    return b"".join(gathered), True

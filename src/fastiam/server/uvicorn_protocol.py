@@ -1,0 +1,216 @@
+"""The HTTP/1.1 connection: uvicorn's, with what it lacks (G25). The only module that depends on uvicorn's inside.
+
+- Trailer fields never reach the list of header fields (G11).
+- A head and a body are complete within some seconds of their first byte, and an idle connection ends.
+- The target as sent, the credentials of a unix peer and the names of a client certificate are in the scope.
+- A connection that sends bytes without making progress ends: an endless field, chunk extension or trailer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from typing import TYPE_CHECKING, Any, Final
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from fastiam.server.http import Peer
+
+if TYPE_CHECKING:
+    from uvicorn.config import Config
+    from uvicorn.server import ServerState
+
+    from fastiam.server.listeners import Listening
+
+CONNECTION: Final = "fastiam"
+TARGET: Final = "fastiam.target"
+
+_QUIET: Final = 64 * 1024  # bytes that may arrive without an event of the parser
+_IDLE, _HEAD, _BODY = range(3)
+_CREDENTIALS: Final = struct.Struct("3i")  # pid, uid, gid
+
+
+class Connection:
+    """What holds for all requests of a connection."""
+
+    __slots__ = ("authenticated", "host", "is_tls", "listening", "peer", "protocol")
+
+    def __init__(self, protocol: EdgeProtocol, listening: Listening, peer: Peer, is_tls: bool) -> None:
+        self.protocol = protocol
+        self.listening = listening
+        self.peer = peer
+        self.is_tls = is_tls
+        self.authenticated: tuple[object, bytes | None, Any] | None = None  # authenticator, field, identity of the last request
+        self.host: tuple[object, bytes] | None = None  # site and field of the last accepted request
+
+    def accept_slow_body(self) -> None:
+        """The body of this request may take longer than the limit."""
+        self.protocol.is_slow_body = True
+
+    def close_incomplete(self) -> None:
+        """Send what was written, and close the connection though the answer is not complete."""
+        cycle = self.protocol.cycle
+        if cycle is not None and not cycle.response_complete:
+            cycle.disconnected = True
+            self.protocol.transport.close()
+
+    def abort(self) -> None:
+        """Close the connection at once; what was not sent yet is lost."""
+        self.protocol.transport.abort()
+
+
+class EdgeProtocol(HttpToolsProtocol):
+    """One connection."""
+
+    def __init__(self, config: Config, server_state: ServerState, listening: Listening, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(config, server_state, {}, loop)
+        self.listening = listening
+        self.url = b""
+        self.is_slow_body = False
+        self._extensions: dict[str, Any] = {}
+        self._phase = _IDLE
+        self._message = 0
+        self._moved = False
+        self._quiet = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._timed: tuple[int, int] | None = None  # message and phase of the timer
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if len(self.connections) > self.listening.limits.connections:
+            self.listening.observer.rejected(None, "connections")
+            transport.abort()
+            return
+        peer, is_tls = _peer(transport), transport.get_extra_info("ssl_object") is not None
+        self._extensions = {CONNECTION: Connection(self, self.listening, peer, is_tls)}
+        self._arm(_IDLE)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._disarm()
+        self._unset_keepalive_if_required()
+        super().connection_lost(exc)
+
+    # -- parser callbacks ---------------------------------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["extensions"] = self._extensions
+        self.is_slow_body = False
+        self._phase = _HEAD
+        self._message += 1
+        self._moved = True
+
+    def on_headers_complete(self) -> None:
+        self.scope[TARGET] = self.url  # type: ignore[typeddict-unknown-key]
+        super().on_headers_complete()
+        self.headers = []  # trailer fields go here
+        self._phase = _BODY
+        self._moved = True
+
+    def on_body(self, body: bytes) -> None:
+        super().on_body(body)
+        self._moved = True
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._phase = _IDLE
+        self._moved = True
+
+    # -- limits -------------------------------------------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        self._moved = False
+        super().data_received(data)
+        if self._phase == _IDLE and self._moved:
+            if self._timer is not None:
+                self._disarm()
+            self._quiet = 0
+        elif not self.transport.is_closing():
+            self._quiet = 0 if self._moved else self._quiet + len(data)
+            if self._quiet > _QUIET:
+                self._refuse(431 if self._phase == _HEAD else 400)
+            elif self._timed != (self._message, self._phase):
+                self._arm(self._phase)
+
+    def send_400_response(self, msg: str) -> None:
+        self.listening.observer.rejected(None, "bad_request")
+        self._disarm()
+        self._refuse(400)
+
+    def _arm(self, phase: int) -> None:
+        self._disarm()
+        limits = self.listening.limits
+        seconds = limits.body_seconds if phase == _BODY else limits.head_seconds
+        self._timer, self._timed = self.loop.call_later(seconds, self._expire), (self._message, phase)
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._timed = None
+
+    def _expire(self) -> None:
+        self._timer = None
+        if self.transport.is_closing():
+            return
+        if self._phase == _IDLE:
+            if self.cycle is None or self.cycle.response_complete:
+                self.transport.close()
+            return
+        if self._phase == _BODY and (self.is_slow_body or self.flow.read_paused):
+            if not self.is_slow_body:
+                self._arm(_BODY)  # the server reads nothing at the moment: the client is not late
+            return
+        self.listening.observer.rejected(None, "time")
+        self._refuse(408)
+
+    def _refuse(self, status: int) -> None:
+        """Answer and close. An answer that has begun, or that comes first, is not disturbed."""
+        is_before_body = self._phase == _BODY and self.cycle is not None and not self.cycle.response_started
+        if self.cycle is None or self.cycle.response_complete or (is_before_body and not self.pipeline):
+            text = _REFUSALS[status]
+            self.transport.write(
+                b"HTTP/1.1 %s\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%s"
+                % (text, len(text) - 4, text[4:])
+            )
+            if is_before_body:
+                self.cycle.disconnected = True
+                self.cycle.message_event.set()
+            self.transport.close()
+        elif self._phase == _BODY:
+            self.transport.close()
+        else:
+            self.cycle.keep_alive = False
+            self.flow.pause_reading()
+
+
+_REFUSALS: Final = {
+    400: b"400 Bad Request",
+    408: b"408 Request Timeout",
+    431: b"431 Request Header Fields Too Large",
+}
+
+
+def _peer(transport: asyncio.Transport) -> Peer:
+    """The other end of a connection."""
+    sock = transport.get_extra_info("socket")
+    if sock is not None and sock.family == socket.AF_UNIX:
+        try:
+            raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+            pid, uid, gid = _CREDENTIALS.unpack(raw)
+        except (AttributeError, OSError, struct.error):  # without it there is no identity
+            return Peer("unix")
+        return Peer("unix", uid=uid, gid=gid, pid=pid)
+    address = transport.get_extra_info("peername")
+    text = str(address[0]) if address else None
+    if text is not None and text.startswith("::ffff:") and "." in text:
+        text = text.removeprefix("::ffff:")
+    tls = transport.get_extra_info("ssl_object")
+    return Peer("tcp", text, certificate_names=_names(tls.getpeercert()) if tls is not None else ())
+
+
+def _names(certificate: dict[str, Any] | None) -> tuple[str, ...]:
+    """The URI names of a verified certificate, else its DNS names; never its subject (G26)."""
+    names = (certificate or {}).get("subjectAltName", ())
+    uris = tuple(value for kind, value in names if kind == "URI")
+    return uris or tuple(value for kind, value in names if kind == "DNS")
