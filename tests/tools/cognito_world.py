@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import jwt
 import pyotp
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 
@@ -164,6 +165,16 @@ class World:
         settings = {"Enabled": True, "PreferredMfa": True}
         self.pools.set_user_mfa_preference(access_token=access, software_token_mfa_settings=settings)
         return seed
+
+
+def claims(token: str) -> Json:
+    """The claims of a token, not verified."""
+    return jwt.decode(token, options={"verify_signature": False})
+
+
+def responding(**response: object) -> Callable[[Json], Json]:
+    """A trigger that always gives this response."""
+    return lambda event: {**event, "response": response}
 
 
 def with_hash(client: str, name: str) -> dict[str, str]:

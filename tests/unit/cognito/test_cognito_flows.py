@@ -7,11 +7,10 @@ import os
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-import jwt
 import pytest
 import saml_world
 from cognito_federated import CALLBACK, HOST, Idp, OAuthWorld, parameter_of
-from cognito_world import CS, PASSWORD, POOL, SECRET, C, World
+from cognito_world import CS, PASSWORD, POOL, SECRET, C, World, claims, responding
 from cryptography import x509
 from saml_world import rsa_key
 
@@ -19,10 +18,6 @@ from fastiam.cognito.user_pools import CognitoError, FileSender, NotAuthorizedEr
 from fastiam.errors import SourceError
 from fastiam.federation import FetchResult
 from fastiam.sts import StsError
-
-
-def claims(token: str) -> dict:
-    return jwt.decode(token, options={"verify_signature": False})
 
 
 def code_of(called) -> str:
@@ -34,11 +29,6 @@ def code_of(called) -> str:
 def attributes_of(world: World, name: str = "ana") -> dict[str, str]:
     user = world.pools.admin_get_user(user_pool_id=POOL, username=name)
     return {item["Name"]: item["Value"] for item in user["UserAttributes"]}
-
-
-def responding(**response):
-    """A trigger that always gives this response."""
-    return lambda event: {**event, "response": response}
 
 
 # -- MFA ------------------------------------------------------------------------------------------------------------------
