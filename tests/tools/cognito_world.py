@@ -12,11 +12,12 @@ from typing import Any
 
 import jwt
 import pyotp
+import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 
 from fastiam import Directory
 from fastiam.cognito.user_pools import CodeMessage, Settings, UserPools, keys, srp
-from fastiam.sts import Keyring
+from fastiam.sts import Keyring, StsError
 
 ACCOUNT, POOL = "111111111111", "us-east-1_AbCdEf123"
 C, CS, SECRET = "c1example", "cs1example", "clientsecret1x0123456789abc"
@@ -175,6 +176,19 @@ def claims(token: str) -> Json:
 def responding(**response: object) -> Callable[[Json], Json]:
     """A trigger that always gives this response."""
     return lambda event: {**event, "response": response}
+
+
+def code_of(called: Callable[[], object]) -> str:
+    """The code of the error that a call raises."""
+    with pytest.raises(StsError) as error:
+        called()
+    return error.value.code
+
+
+def attributes_of(world: World, name: str = "ana") -> dict[str, str]:
+    """The attributes of a user by name."""
+    user = world.pools.admin_get_user(user_pool_id=POOL, username=name)
+    return {item["Name"]: item["Value"] for item in user["UserAttributes"]}
 
 
 def with_hash(client: str, name: str) -> dict[str, str]:

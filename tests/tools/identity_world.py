@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import jwt
+import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 from saml_world import AUDIENCE, good, metadata
@@ -239,3 +240,13 @@ class IdentityWorld:
         except StsError as error:
             return next((short for short, code in CODES.items() if code == error.code), error.code)
         return "OK"
+
+
+def refused(world: IdentityWorld, call: Any, *args: Any, **kwargs: Any) -> StsError:
+    """The refusal of a call, which is one event and changes no identity."""
+    before, n = dict(world.pools._store.tables.identities), len(world.events)
+    with pytest.raises(StsError) as error:
+        call(*args, **kwargs)
+    assert [event.code for event in world.events[n:]] == [error.value.code]
+    assert world.pools._store.tables.identities == before
+    return error.value
