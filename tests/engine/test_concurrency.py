@@ -194,7 +194,7 @@ is_done.set()
 """
 
 
-def test_threads_that_fork_while_locks_are_made_do_not_wait_for_each_other() -> None:
+def test_threads_that_fork_while_locks_are_made_do_not_deadlock() -> None:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-W", "ignore", "-c", FORKING_THREADS]
     ended = subprocess.run(command, env=environment, stderr=subprocess.PIPE, timeout=4 * SECONDS, check=True)
@@ -221,7 +221,7 @@ class Slow:
         return 7
 
 
-def test_cached_property_is_free_in_a_child_while_a_thread_computes_it() -> None:
+def test_cached_property_in_computation_is_free_in_a_child() -> None:
     slow, quick = Slow(), Slow()
     quick.may_end.set()
     thread = threading.Thread(target=lambda: slow.value)
@@ -233,7 +233,7 @@ def test_cached_property_is_free_in_a_child_while_a_thread_computes_it() -> None
     assert child.result() == 7 and slow.value == 7
 
 
-def test_child_may_drop_rows_though_a_thread_of_its_parent_was_building() -> None:
+def test_child_drops_plans_that_a_parent_thread_was_building() -> None:
     compiler = allowing().compile()._compiler
     is_building, may_end = threading.Event(), threading.Event()
 
@@ -251,7 +251,7 @@ def test_child_may_drop_rows_though_a_thread_of_its_parent_was_building() -> Non
     assert child.result() == 0 and compiler._n_building == 0
 
 
-def test_child_collects_garbage_though_a_thread_of_its_parent_had_paused_it() -> None:
+def test_child_collects_garbage_that_a_parent_thread_paused() -> None:
     is_paused, may_end = threading.Event(), threading.Event()
 
     def pause() -> None:

@@ -175,7 +175,7 @@ def test_numpy_float64_is_read_as_a_number():
         assert engine.explain(*request_).decision.outcome is outcome
 
 
-def test_one_key_in_two_spellings_with_two_values_is_undetermined():
+def test_key_in_two_spellings_with_two_values_is_undetermined():
     """C6: an Allow does not apply, a Deny does."""
     directory = fastiam.Directory()
     denies = {**allow("s3:*", StringEquals={"app:k": "zzz"}), "Effect": "Deny"}

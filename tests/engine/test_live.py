@@ -68,7 +68,7 @@ def test_a_function_may_give_the_directory():
 
 
 @pytest.mark.parametrize("broken", ["", "{", '{"format": "fastiam-directory", "version": 1, "principals": 5}', "[1]"])
-def test_a_change_that_cannot_be_read_leaves_the_last_good_engine(tmp_path, broken):
+def test_unreadable_change_leaves_the_last_good_engine(tmp_path, broken):
     path = tmp_path / "policies.json"
     write(path, "s3:GetObject")
     live = LiveEngine(path)

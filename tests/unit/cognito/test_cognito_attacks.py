@@ -127,7 +127,7 @@ def test_failed_delivery_does_not_show_that_a_user_exists():
         assert world.pools.forgot_password(client_id=C, username=name)["CodeDeliveryDetails"]
 
 
-def test_session_of_an_admin_flow_is_not_answered_by_the_public_call():
+def test_public_call_does_not_answer_an_admin_session():
     world = World()
     world.pools.admin_create_user(user_pool_id=POOL, username="bob", temporary_password=PASSWORD, message_action="SUPPRESS")
     given = {"USERNAME": "bob", "PASSWORD": PASSWORD}
@@ -177,7 +177,7 @@ def mfa_world() -> tuple[World, str]:
     return world, seed
 
 
-def test_guessed_totp_codes_lock_the_user_although_the_password_is_right():
+def test_guessed_totp_codes_lock_the_user():
     world, seed = mfa_world()
     for n in range(5):
         challenge = world.password_sign_in()
@@ -268,7 +268,7 @@ def set_attribute(world: World, access: str | None, name: str, value: str) -> No
 
 @pytest.mark.parametrize(("name", "unproved", "own"), ADDRESSES)
 @pytest.mark.parametrize("is_admin", [False, True])
-def test_code_for_a_pending_address_does_not_verify_the_present_one_that_is_written_again(name, unproved, own, is_admin):
+def test_code_for_a_pending_address_does_not_verify_another(name, unproved, own, is_admin):
     world = World(pool={**BOTH, "alias_attributes": [name]}, user=None)
     world.add_user("eve", **{name: unproved})
     access = world.tokens("eve")["AccessToken"]
@@ -285,7 +285,7 @@ def test_code_for_a_pending_address_does_not_verify_the_present_one_that_is_writ
 
 
 @pytest.mark.parametrize(("name", "unproved", "own"), ADDRESSES)
-def test_code_for_a_pending_address_is_void_after_the_address_is_removed(name, unproved, own):
+def test_code_for_a_removed_pending_address_is_void(name, unproved, own):
     world = World(pool=BOTH, user={})
     access = world.tokens()["AccessToken"]
     world.pools.update_user_attributes(access_token=access, user_attributes=[{"Name": name, "Value": own}])
@@ -467,7 +467,7 @@ def test_sign_in_page_of_another_browser_is_refused():
             world.pools.oauth_sign_in(request=page.request, browser=browser, **given)
 
 
-def test_session_string_of_the_api_is_not_accepted_on_a_page_nor_the_reverse():
+def test_session_strings_of_api_and_pages_are_not_exchangeable():
     world = OAuthWorld()
     world.pools.admin_create_user(user_pool_id=POOL, username="bob", temporary_password=PASSWORD, message_action="SUPPRESS")
     page = world.authorize()
@@ -535,7 +535,7 @@ def test_relay_state_with_parameters_of_another_form_is_refused(extra):
     [("AdminGetUser", "UserPoolId", {"Username": "ana"}), ("DescribeUserPool", "UserPoolId", {}),
      ("DescribeUserPoolDomain", "Domain", {}), ("ListTagsForResource", "ResourceArn", {})],
 )  # fmt: skip
-def test_identifier_of_another_type_is_refused_before_the_decision(operation, name, others, value):
+def test_identifier_of_another_type_is_refused_first(operation, name, others, value):
     world = World()
     caller = f"arn:aws:iam::{ACCOUNT}:user/adm"
     allow = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}
@@ -598,13 +598,13 @@ def fail(event: dict[str, Any]) -> dict[str, Any]:
     raise ValueError("no")
 
 
-def test_traceback_of_a_migration_that_fails_contains_no_password():
+def test_traceback_of_a_failed_migration_has_no_password():
     world = World(triggers={"UserMigration": fail})
     assert_hidden(world, lambda: world.password_sign_in("bob", HIDDEN), [HIDDEN])
 
 
 @pytest.mark.parametrize("failing", ["VerifyAuthChallengeResponse", "CreateAuthChallenge"])
-def test_traceback_of_a_custom_challenge_that_fails_contains_no_answer(failing):
+def test_traceback_of_a_failed_custom_challenge_has_no_answer(failing):
     response = {"privateChallengeParameters": {"answer": HIDDEN}, "challengeMetadata": None}
     triggers = {
         "DefineAuthChallenge": lambda event: {**event, "response": {"challengeName": "CUSTOM_CHALLENGE"}},
@@ -682,7 +682,7 @@ def test_tracebacks_of_provider_settings_contain_no_secret():
     assert_hidden(world, lambda: world.pools.create_identity_provider(**new), [HIDDEN])
 
 
-def test_answers_and_records_hide_secrets_in_their_representation():
+def test_representations_of_answers_and_records_hide_secrets():
     world = World()
     tokens = world.tokens()
     assert all(str(tokens[name]) not in repr(tokens) for name in ("AccessToken", "IdToken", "RefreshToken"))

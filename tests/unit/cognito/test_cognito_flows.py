@@ -60,7 +60,7 @@ def test_factor_without_proof_cannot_be_turned_on():
         assert code_of(lambda factor=factor: prefer(world, **{factor: {"Enabled": True}})) == "InvalidParameterException"
 
 
-def test_new_software_token_replaces_the_old_one_when_it_is_verified():
+def test_new_software_token_replaces_the_old_one_once_verified():
     world = mfa_world()
     old = world.add_software_token()
     world.pass_time(90)
@@ -188,7 +188,7 @@ def test_trigger_that_deletes_the_user_gets_no_tokens():
     assert code_of(worlds[0].password_sign_in) == "NotAuthorizedException"
 
 
-def test_second_version_of_pre_token_generation_changes_both_tokens():
+def test_pre_token_generation_v2_changes_both_tokens():
     details = {
         "idTokenGeneration": {"claimsToAddOrOverride": {"tenant": {"id": 5}}, "claimsToSuppress": ["email", "iss"]},
         "accessTokenGeneration": {
@@ -265,7 +265,7 @@ def test_sender_that_fails_is_a_delivery_failure():
 # -- attributes -----------------------------------------------------------------------------------------------------------
 
 
-def test_address_that_must_be_verified_first_keeps_its_value_until_then():
+def test_address_keeps_its_value_until_the_new_one_is_verified():
     settings = {"AttributesRequireVerificationBeforeUpdate": ["email"]}
     world = World(pool={"user_attribute_update_settings": settings})
     access = world.tokens()["AccessToken"]

@@ -57,7 +57,7 @@ def test_implicit_flow_gives_tokens_in_the_fragment():
         ({"identity_provider": "Corp"}, "invalid_request"),
     ],
 )
-def test_error_of_an_authorization_request_is_sent_to_the_application(changes, error):
+def test_authorization_error_is_sent_to_the_application(changes, error):
     answer = OAuthWorld().authorize(**changes)
     assert answer.kind == "redirect" and answer.location.startswith(CALLBACK)
     assert (parameter_of(answer, "error"), parameter_of(answer, "state")) == (error, "s1")
@@ -114,7 +114,7 @@ def test_mfa_and_new_password_are_asked_for_on_pages():
     assert world.redeem(parameter_of(done, "code"))["id_token"]
 
 
-def test_logout_clears_the_cookie_and_goes_to_a_registered_address():
+def test_logout_clears_the_cookie_and_redirects_if_registered():
     world = OAuthWorld()
     answer = world.pools.oauth_logout({"client_id": C, "logout_uri": "https://app.example/bye"})
     assert (answer.kind, answer.location, answer.cookie) == ("redirect", "https://app.example/bye", "")
@@ -168,7 +168,7 @@ def test_external_user_signs_in_again_with_mapped_attributes():
 @pytest.mark.parametrize(
     ("name", "own", "other"), [("email", "eve@idp.example", "ana@x.example"), ("phone_number", "+1555", "+1666")]
 )
-def test_provider_verifies_an_address_only_if_it_sends_the_address(name, own, other):
+def test_provider_verifies_only_an_address_that_it_sends(name, own, other):
     world = OAuthWorld(user=None)
     verified = f"{name}_verified"
     idp = world.add_oidc(**{name: name, verified: verified})
@@ -187,7 +187,7 @@ def test_provider_verifies_an_address_only_if_it_sends_the_address(name, own, ot
 
 @pytest.mark.parametrize(("info", "is_verified"), [({}, True), ({"email": "eve@idp.example"}, True),
      ({"email": "ana@x.example"}, False), ({"email": "ana@x.example", "email_verified": True}, True)])  # fmt: skip
-def test_flag_of_the_id_token_does_not_verify_another_address_of_user_info(info, is_verified):
+def test_id_token_flag_does_not_verify_a_user_info_address(info, is_verified):
     world = OAuthWorld(user=None)
     idp = world.add_oidc(email="email", email_verified="email_verified")
     idp.claims |= {"email_verified": True}
@@ -264,7 +264,7 @@ def test_linked_identity_signs_in_as_the_native_user():
     assert own["cognito:username"] == "Corp_u1"
 
 
-def test_link_by_a_claim_is_bound_to_the_subject_at_its_first_use():
+def test_link_by_a_claim_binds_the_subject_at_first_use():
     world = OAuthWorld()
     idp = world.add_oidc()
     link(world, "email", "eve@idp.example")
@@ -287,7 +287,7 @@ def test_pre_sign_up_refuses_an_external_user():
     assert len(world.pools._state.tables.users) == 1
 
 
-def test_name_of_an_external_user_that_a_native_user_has_is_refused():
+def test_external_user_with_the_name_of_a_native_one_is_refused():
     world = OAuthWorld()
     world.add_user("Corp_u1")
     idp = world.add_oidc()

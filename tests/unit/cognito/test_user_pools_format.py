@@ -94,7 +94,7 @@ def test_pool_of_an_export_makes_new_keys_and_serves_users(tmp_path):
     assert pools.get_user(access_token=tokens["AccessToken"])["Username"] == "bob"
 
 
-def test_client_with_an_unknown_secret_is_refused_until_it_gets_another_one(tmp_path):
+def test_client_with_an_unknown_secret_needs_another_one(tmp_path):
     world = configured()
     copy = loaded(tmp_path, world.directory.to_json())
     pools = UserPools(copy, Keyring.generate(), clock=lambda: world.now, audit=world.events.append)
@@ -117,7 +117,7 @@ def test_client_with_an_unknown_secret_is_refused_until_it_gets_another_one(tmp_
     assert not pools._state.tables.clients[CS].secret_missing
 
 
-def test_store_is_exported_imported_and_copied_with_its_user_pools(tmp_path):
+def test_export_import_and_copy_keep_user_pools(tmp_path):
     path = tmp_path / "store.db"
     world = World(directory=Directory.open(path))
     text = world.directory.to_json()
@@ -135,7 +135,7 @@ def test_store_is_exported_imported_and_copied_with_its_user_pools(tmp_path):
         assert second.to_json() == text
 
 
-def test_export_of_an_encrypted_saml_provider_leaves_the_certificate_of_its_key():
+def test_export_of_a_saml_provider_keeps_its_key_certificate():
     directory = Directory()
     pool = Pool("us-east-1_a", "p", ACCOUNT, "aws", "us-east-1", "https://x.example", START, START)
     details = {"EncryptedResponses": "true", "ActiveEncryptionCertificate": "pem"}

@@ -109,13 +109,13 @@ def test_a_serial_number_that_python_does_not_write_is_refused(root):
 
 
 @pytest.mark.parametrize("change", UNREADABLE)
-def test_metadata_with_a_certificate_that_cannot_be_read_are_refused(root, change):
+def test_metadata_with_an_unreadable_certificate_are_refused(root, change):
     der = x509_world.resigned_der(x509_world.issue("host1", root), root.key, UNREADABLE[change])
     with pytest.raises(XmlError, match="unreadable"):
         read_metadata(saml_world.metadata(base64.b64encode(der).decode()))
 
 
-def test_a_presented_certificate_that_cannot_be_read_is_not_an_authority(root):
+def test_unreadable_presented_certificate_is_not_an_authority(root):
     der = x509_world.resigned_der(root, root.key, UNREADABLE["version 5"])
     assert https_fetch._is_ca(root.der) and not https_fetch._is_ca(der)
 

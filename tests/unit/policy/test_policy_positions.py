@@ -95,7 +95,7 @@ def test_mapping_has_a_path_without_position():
     assert str(finding).startswith("arg: error:")
 
 
-def test_named_source_without_text_takes_the_text_of_the_document():
+def test_named_source_without_text_has_the_document_text():
     origin = Origin(Source("identity_policies[0]"))
     (finding,) = validate_policy(json.dumps(BAD), PolicyKind.IDENTITY, origin=origin)
     assert (finding.source, finding.line) == ("identity_policies[0]", 1)

@@ -67,7 +67,7 @@ UNKNOWN = [(x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\
     ],
     ids="delta indirect unknown entry future cut empty long text certificate".split(),
 )
-def test_a_revocation_list_that_cannot_count_is_refused_at_import(world, make):
+def test_import_refuses_a_revocation_list_that_cannot_count(world, make):
     with pytest.raises(StsError) as caught:
         world.objects.import_crl("crl", make(world.root), world.anchor)
     assert caught.value.code == INVALID
@@ -80,7 +80,7 @@ def test_a_third_revocation_list_is_refused(world):
         world.objects.import_crl("crl", crl(world.root), world.anchor)
 
 
-def test_an_imported_revocation_list_that_cannot_be_read_refuses_everything(world, host):
+def test_unreadable_imported_revocation_list_refuses_everything(world, host):
     made = world.objects.import_crl("crl", crl(world.root), world.anchor, enabled=True)
     world.directory.replace_roles_anywhere(replace(made, data="broken"))
     with pytest.raises(StsError, match="RW34"):
@@ -127,7 +127,7 @@ def test_a_path_has_five_intermediates_at_most(world):
     ],
     ids="expired early basic usage no-usage unknown server dns directory uri".split(),
 )
-def test_an_authority_that_may_not_issue_the_certificate_breaks_the_path(world, authority):
+def test_authority_without_the_right_to_issue_breaks_the_path(world, authority):
     intermediate = issue("Intermediate", world.root, ca=True, **authority)
     host = issue("host1", intermediate, san=[("DNS", "host1.evil.example"), ("URI", "spiffe://corp.example/x")])
     assert refused(world, chained(world, host, intermediate)).rule == "RW32"

@@ -237,7 +237,7 @@ def test_package_and_extra_are_needed_by_nothing_else():
 # -- sessions ---------------------------------------------------------------------------------------------------------------
 
 
-def test_both_evaluators_and_batches_give_sessions_the_same_decision():
+def test_both_evaluators_and_batches_decide_sessions_equally():
     """RW51 to RW53: joined values, absent tags and the prefix of the source identity, as later requests see them."""
     conditions = {
         "StringEquals": {"aws:SourceIdentity": "CN=host1", "aws:PrincipalTag/x509Subject/OU": "Security/Engineering"},

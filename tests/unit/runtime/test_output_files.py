@@ -124,7 +124,7 @@ def test_secret_file_is_readable_by_its_owner_alone(name, old, folder):
     assert stat.S_IMODE(os.stat("out").st_mode) == 0o600 and Path("out").stat().st_size
 
 
-def test_keyring_is_readable_by_its_owner_alone_and_its_link_is_followed(folder):
+def test_keyring_is_readable_only_by_its_owner_also_by_a_link(folder):
     os.rename("ring.json", "real.json")
     os.symlink("real.json", "ring.json")
     assert run(["sts", "keyring", "ring.json", "--rotate"]) == 0
@@ -177,7 +177,7 @@ def fastiam_process(arguments: list[str], **more: Any) -> subprocess.CompletedPr
 
 @pytest.mark.parametrize("out", ["-", "/dev/stdout", "/dev/fd/1"])
 @pytest.mark.parametrize("name", STDOUT)
-def test_standard_output_is_appended_to_where_it_is_redirected_so(name, out, folder):
+def test_redirected_standard_output_is_appended_to(name, out, folder):
     Path("app.log").write_text("before\n")
     with open("app.log", "ab") as log:
         done = fastiam_process([*STDOUT[name], "--out", out], stdout=log)

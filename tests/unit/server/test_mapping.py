@@ -174,7 +174,7 @@ def test_unknown_keys_are_read_from_any_identity():
 
 
 @pytest.mark.parametrize("key", ["aws:MultiFactorAuthPresent", "aws:PrincipalTag/x", "aws:PrincipalOrgID", "idp.example:aud"])
-def test_rules_refuse_to_map_a_name_to_a_key_that_no_request_states(key):
+def test_rules_refuse_a_key_that_no_request_states(key):
     with pytest.raises(SourceError, match="no request can state"):
         FactRules(names={"mfa": key})
 

@@ -268,7 +268,7 @@ def test_number_with_too_many_digits_is_a_located_error(tmp_path, name, text, mo
     assert error.value.path == "$.RoleDetailList[0].MaxSessionDuration"
 
 
-def test_version_with_too_many_digits_does_not_stop_later_versions():
+def test_version_with_too_many_digits_allows_later_versions():
     arn, directory = "arn:aws:iam::111111111111:policy/P", fastiam.Directory(mode="lenient")
     allow = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}
     directory.add_managed_policy(arn, versions={"v1": allow, "v" + "9" * 5000: allow}, default_version="v1")
