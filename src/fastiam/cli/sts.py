@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -24,6 +26,11 @@ from fastiam.cli.store_options import (
 )
 from fastiam.errors import FastiamError
 
+if TYPE_CHECKING:
+    from fastiam.credentials.results import AssumedRole, Credentials, FederatedUser, IssuedSession
+    from fastiam.federation import Federation, SamlRole, WebIdentityRole
+    from fastiam.sts import STS
+
 
 @click.group("sts", cls=Calls)
 def command() -> None:
@@ -31,196 +38,117 @@ def command() -> None:
 
 
 duration = click.option("--duration-seconds", "duration", type=int, metavar="N", help="The duration of the session.")
-policy = click.option("--policy", metavar="FILE", help="An inline session policy.")
-policy_arns = click.option(
-    "--policy-arn", "policy_arns", multiple=True, metavar="ARN", help="A managed session policy; repeatable."
+policies = options.chained(
+    click.option("--policy", metavar="FILE", help="An inline session policy."),
+    click.option("--policy-arn", "policy_arns", multiple=True, metavar="ARN", help="A managed session policy; repeatable."),
 )
 tags = click.option(
     "--tag", "tags", type=options.Pair(), multiple=True, metavar="KEY=VALUE", help="A session tag; may be repeated."
 )
-serial = click.option("--serial-number", "serial", metavar="ARN", help="The MFA device.")
-code = click.option("--token-code", "code", metavar="CODE", help="The code of the MFA device.")
+mfa = options.chained(
+    click.option("--serial-number", "mfa_serial", metavar="ARN", help="The MFA device."),
+    click.option("--token-code", "mfa_code", metavar="CODE", help="The code of the MFA device."),
+)
+role = click.option("--role-arn", "role", required=True, metavar="ARN")
+session_name = click.option("--role-session-name", "session_name", required=True, metavar="NAME")
+_FILES = ("response", "token", "policy")  # options that name files, in the order in which they are read
 
 
-@command.command("assume-role")
-@click.option("--role-arn", "role", required=True, metavar="ARN")
-@click.option("--role-session-name", "name", required=True, metavar="NAME")
-@duration
-@click.option("--external-id", metavar="ID")
-@policy
-@policy_arns
-@tags
-@click.option("--transitive-tag-key", "transitive", multiple=True, metavar="KEY", help="A tag that chained sessions inherit.")
-@click.option("--source-identity", metavar="NAME")
-@serial
-@code
-@credentials
-@of_store
-@secret_out
-def assume_role(
-    role: str,
-    name: str,
-    duration: int | None,
-    external_id: str | None,
-    policy: str | None,
-    policy_arns: tuple[str, ...],
-    tags: tuple[tuple[str, str], ...],
-    transitive: tuple[str, ...],
-    source_identity: str | None,
-    serial: str | None,
-    code: str | None,
-    credentials: str | None,
-    store: str,
-    keyring: str | None,
-    out: str,
-) -> int:
+def issuing(name: str, *own: options.Decorator, with_credentials: bool = True) -> options.Decorator:
+    """Decorate the call of a verb that issues a session: add its options, and print the credentials of its result.
+
+    The call gets the options under their names, files as bytes. With the credentials of a caller, its first arguments are an
+    `STS` and these; without, a `Federation`.
+    """
+    common = (credentials, of_store, secret_out) if with_credentials else (of_store, secret_out)
+
+    def decorate(call: Callable[..., Any]) -> Callable[..., Any]:
+        @command.command(name, help=call.__doc__)
+        @options.chained(*own, *common)
+        def run(store: str, keyring: str | None, out: str, credentials: str | None = None, **given: Any) -> int:
+            opened = open_sts(store, keyring) if with_credentials else open_federation(store, keyring)
+            with opened as calls, open_secret_file(out, store, keyring, credentials) as file:
+                callers = [read_credentials(credentials)] if with_credentials else []
+                for option in _FILES:
+                    if given.get(option) is not None:
+                        given[option] = read_bytes(given[option])
+                if "tags" in given:
+                    given["tags"] = dict(given["tags"])
+                show(call(calls, *callers, **given).credentials.process_json(), "json", file)
+            return exits.OK
+
+        return call
+
+    return decorate
+
+
+@issuing(
+    "assume-role",
+    role,
+    session_name,
+    duration,
+    click.option("--external-id", metavar="ID"),
+    policies,
+    tags,
+    click.option(
+        "--transitive-tag-key", "transitive_tag_keys", multiple=True, metavar="KEY", help="A tag that chained sessions inherit."
+    ),
+    click.option("--source-identity", metavar="NAME"),
+    mfa,
+)
+def assume_role(sts: STS, caller: Credentials, **given: Any) -> AssumedRole:
     """Assume a role, and print its credentials for `credential_process`. Exits with 2 if a policy does not allow it."""
-    with open_sts(store, keyring) as sts, open_secret_file(out, store, keyring, credentials) as file:
-        made = sts.assume_role(
-            read_credentials(credentials),
-            role,
-            name,
-            duration=duration,
-            external_id=external_id,
-            policy=None if policy is None else read_bytes(policy),
-            policy_arns=policy_arns,
-            tags=dict(tags),
-            transitive_tag_keys=transitive,
-            source_identity=source_identity,
-            mfa_serial=serial,
-            mfa_code=code,
-        )
-        show(made.credentials.process_json(), "json", file)
-    return exits.OK
+    return sts.assume_role(caller, **given)
 
 
-@command.command("assume-role-with-saml")
-@click.option("--role-arn", "role", required=True, metavar="ARN")
-@click.option("--principal-arn", "provider", required=True, metavar="ARN", help="The SAML provider.")
-@click.option("--saml-assertion", "response", required=True, metavar="FILE", help="Base64 of the response, or `-`.")
-@duration
-@policy
-@policy_arns
-@of_store
-@secret_out
-def assume_role_with_saml(
-    role: str,
-    provider: str,
-    response: str,
-    duration: int | None,
-    policy: str | None,
-    policy_arns: tuple[str, ...],
-    store: str,
-    keyring: str | None,
-    out: str,
-) -> int:
+@issuing(
+    "assume-role-with-saml",
+    role,
+    click.option("--principal-arn", "provider", required=True, metavar="ARN", help="The SAML provider."),
+    click.option("--saml-assertion", "response", required=True, metavar="FILE", help="Base64 of the response, or `-`."),
+    duration,
+    policies,
+    with_credentials=False,
+)
+def assume_role_with_saml(federation: Federation, response: bytes, **given: Any) -> SamlRole:
     """Verify a SAML response, and print credentials of the role. Exits with 2 if the trust policy does not allow it."""
-    with open_federation(store, keyring) as federation, open_secret_file(out, store, keyring, None) as file:
-        made = federation.assume_role_with_saml(
-            role,
-            provider,
-            read_bytes(response).strip(),
-            duration=duration,
-            policy=None if policy is None else read_bytes(policy),
-            policy_arns=policy_arns,
-        )
-        show(made.credentials.process_json(), "json", file)
-    return exits.OK
+    return federation.assume_role_with_saml(response=response.strip(), **given)
 
 
-@command.command("assume-role-with-web-identity")
-@click.option("--role-arn", "role", required=True, metavar="ARN")
-@click.option("--role-session-name", "name", required=True, metavar="NAME")
-@click.option("--web-identity-token", "token", required=True, metavar="FILE", help="The ID token, or `-`.")
-@duration
-@policy
-@policy_arns
-@of_store
-@secret_out
-def assume_role_with_web_identity(
-    role: str,
-    name: str,
-    token: str,
-    duration: int | None,
-    policy: str | None,
-    policy_arns: tuple[str, ...],
-    store: str,
-    keyring: str | None,
-    out: str,
-) -> int:
+@issuing(
+    "assume-role-with-web-identity",
+    role,
+    session_name,
+    click.option("--web-identity-token", "token", required=True, metavar="FILE", help="The ID token, or `-`."),
+    duration,
+    policies,
+    with_credentials=False,
+)
+def assume_role_with_web_identity(federation: Federation, token: bytes, **given: Any) -> WebIdentityRole:
     """Verify an ID token, and print credentials of the role. Exits with 2 if the trust policy does not allow it.
 
     The keys of the issuer are read over HTTPS from public addresses, unless the provider has pinned keys.
     """
-    with open_federation(store, keyring) as federation, open_secret_file(out, store, keyring, None) as file:
-        accept_own_tokens(federation)
-        made = federation.assume_role_with_web_identity(
-            role,
-            name,
-            read_bytes(token).strip(),
-            duration=duration,
-            policy=None if policy is None else read_bytes(policy),
-            policy_arns=policy_arns,
-        )
-        show(made.credentials.process_json(), "json", file)
-    return exits.OK
+    accept_own_tokens(federation)
+    return federation.assume_role_with_web_identity(token=token.strip(), **given)
 
 
-@command.command("get-session-token")
-@duration
-@serial
-@code
-@credentials
-@of_store
-@secret_out
-def get_session_token(
-    duration: int | None,
-    serial: str | None,
-    code: str | None,
-    credentials: str | None,
-    store: str,
-    keyring: str | None,
-    out: str,
-) -> int:
+@issuing("get-session-token", duration, mfa)
+def get_session_token(sts: STS, caller: Credentials, **given: Any) -> IssuedSession:
     """Print temporary credentials of the same user or root, with MFA if a code is given."""
-    with open_sts(store, keyring) as sts, open_secret_file(out, store, keyring, credentials) as file:
-        made = sts.get_session_token(read_credentials(credentials), duration=duration, mfa_serial=serial, mfa_code=code)
-        show(made.credentials.process_json(), "json", file)
-    return exits.OK
+    return sts.get_session_token(caller, **given)
 
 
-@command.command("get-federation-token")
-@click.option("--name", required=True, metavar="NAME", help="The name of the federated user.")
-@duration
-@policy
-@policy_arns
-@tags
-@credentials
-@of_store
-@secret_out
-def get_federation_token(
-    name: str,
-    duration: int | None,
-    policy: str | None,
-    policy_arns: tuple[str, ...],
-    tags: tuple[tuple[str, str], ...],
-    credentials: str | None,
-    store: str,
-    keyring: str | None,
-    out: str,
-) -> int:
+@issuing(
+    "get-federation-token",
+    click.option("--name", required=True, metavar="NAME", help="The name of the federated user."),
+    duration,
+    policies,
+    tags,
+)
+def get_federation_token(sts: STS, caller: Credentials, **given: Any) -> FederatedUser:
     """Print credentials for a federated user, limited by session policies; without any they allow nothing."""
-    with open_sts(store, keyring) as sts, open_secret_file(out, store, keyring, credentials) as file:
-        made = sts.get_federation_token(
-            read_credentials(credentials),
-            name,
-            duration=duration,
-            policy=None if policy is None else read_bytes(policy),
-            policy_arns=policy_arns,
-            tags=dict(tags),
-        )
-        show(made.credentials.process_json(), "json", file)
-    return exits.OK
+    return sts.get_federation_token(caller, **given)
 
 
 @command.command("revoke-sessions")
