@@ -74,6 +74,7 @@ EXAMPLES = {
         ),
         ("create long --role Host --duration-seconds 60", "RW12"),
         ("create ghosts --role Ghost", "there is no role"),
+        ("create bare", {"name": "bare"}),
         ("set hosts --duration-seconds 1800 --no-accept-role-session-name", {"duration_seconds": 1800}),
         ("put-attribute-mapping hosts x509SAN DNS Name", {"attribute_mappings": {
             "x509Subject": ["*"], "x509Issuer": ["*"], "x509SAN": ["DNS", "Name/*"]}}),

@@ -326,6 +326,13 @@ def test_lists_are_json_lines_in_a_pipe_by_default(group_name: str, filled: Call
     assert "arn" in filled("user", "list", "--format", "table")[1]
 
 
+def test_change_looks_up_names_in_the_account_of_the_record(filled: Call) -> None:
+    """The record is named by its ARN, and `--account` is another account."""
+    assert filled("account", "create", B)[0] == 0
+    code, out, _ = filled("user", "attach", arn("user/ana"), "Read", "--account", B, "--format", "json")
+    assert code == 0 and json.loads(out)["attached_policies"] == [arn("policy/Read")]
+
+
 def test_a_list_may_be_of_one_account(filled: Call) -> None:
     filled("user", "create", arn("user/bob", B))
     assert [json.loads(line)["name"] for line in filled("user", "list", "--account", B)[1].splitlines()] == ["bob"]

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-from fastiam.cli import entity_commands
-from fastiam.cli.entity_commands import CRL, TRUST_ANCHOR, named
-from fastiam.cli.files import read_bytes
-from fastiam.cli.roles_anywhere_objects import add_verbs, change_object, changing, enabled
+from fastiam.cli.entity_commands import CRL, TRUST_ANCHOR
+from fastiam.cli.roles_anywhere_objects import add_change, add_create, add_verbs, data, enabled
+
+if TYPE_CHECKING:
+    from fastiam.api.directory import Directory
+    from fastiam.rolesanywhere import RolesAnywhereObjects
+
+anchor = click.option(
+    "--trust-anchor", "anchor", required=True, metavar="NAME", help="Name or ARN of the trust anchor that signed it."
+)
 
 
 @click.group("crl")
@@ -15,36 +23,26 @@ def command() -> None:
     """Import, update, list and delete certificate revocation lists."""
 
 
-@command.command("import")
-@click.argument("name")
-@click.argument("data", metavar="FILE")
-@click.option("--trust-anchor", "anchor", required=True, metavar="NAME", help="Name or ARN of the trust anchor that signed it.")
-@enabled
-@entity_commands.create_options
+@add_create(command, "import", data, anchor, enabled)
 def import_(
+    directory: Directory,
+    objects: RolesAnywhereObjects,
     name: str,
-    data: str,
+    account: str | None,
+    *,
+    data: bytes,
     anchor: str,
     enabled: bool,
-    tags: tuple[tuple[str, str], ...],
-    store: str,
-    account: str | None,
-    form: str,
-) -> int:
+    tags: dict[str, str],
+) -> object:
     """Import the revocation list NAME. FILE has the list as PEM text, or is `-`."""
-    with changing(store) as (directory, objects):
-        arn = TRUST_ANCHOR.find(directory, anchor, account)
-        record = objects.import_crl(name, read_bytes(data), arn, enabled=enabled, tags=dict(tags))
-    return entity_commands.show_record(record, form)
+    return objects.import_crl(name, data, TRUST_ANCHOR.find(directory, anchor, account), enabled=enabled, tags=tags)
 
 
 add_verbs(command, CRL)
 
 
-@command.command("update")
-@named
-@click.argument("data", metavar="FILE")
-def update(name: str, data: str, store: str, account: str | None, form: str) -> int:
+@add_change(command, CRL, "update", data)
+def update(_: Directory, objects: RolesAnywhereObjects, arn: str, data: bytes) -> object:
     """Replace the revocation list NAME by a newer list."""
-    read = read_bytes(data)
-    return change_object(CRL, store, name, account, form, lambda _, objects, arn: objects.update_crl(arn, data=read))
+    return objects.update_crl(arn, data=data)

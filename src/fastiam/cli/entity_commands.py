@@ -6,7 +6,7 @@ ARN or its name. A name is looked up in the account of `--account` or `FASTIAM_A
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -25,16 +25,48 @@ from fastiam.model.arn import split_arn
 if TYPE_CHECKING:
     from fastiam.api.directory import Directory
 
-Write = Callable[["Directory", str], object]
+Write = Callable[..., object]  # takes a directory, an ARN, and the options of its verb
 Details = Callable[["Directory", str], dict[str, object]]
 
+
+def read_document(given: str) -> str | bytes:
+    """Read a policy of the command line: JSON itself, a file, or `-` for standard input."""
+    return given if given.lstrip().startswith("{") else read_bytes(given)
+
+
+def _read(ctx: click.Context, param: click.Parameter, value: str | None) -> str | bytes | None:
+    """Documents are read while options are, so that no store is open for writing meanwhile."""
+    return None if value is None else read_document(value)
+
+
+def _read_boundary(ctx: click.Context, param: click.Parameter, value: str | None) -> str | bytes | None:
+    return value if value is None or value.startswith("arn:") else read_document(value)
+
+
 account = click.option("--account", envvar="FASTIAM_ACCOUNT", metavar="ID", help="The account. Default: FASTIAM_ACCOUNT.")
+new_name = click.argument("name")
 path = click.option("--path", default="/", show_default=True, metavar="PATH", help="The path before the name: `/eng/`.")
 tags = click.option("--tag", "tags", type=options.Pair(), multiple=True, metavar="KEY=VALUE", help="A tag; may be repeated.")
 policies = click.option(
     "--policy", "policies", multiple=True, metavar="ARN", help="A managed policy to attach, by name or ARN; may be repeated."
 )
-document = click.argument("document", metavar="DOCUMENT")
+document = click.argument("document", metavar="DOCUMENT", callback=_read)
+boundary = click.option(
+    "--boundary",
+    metavar="POLICY",
+    callback=_read_boundary,
+    help="The permissions boundary: the ARN of a managed policy, JSON or a file.",
+)
+trust = click.option(
+    "--trust",
+    metavar="DOCUMENT",
+    callback=_read,
+    help="The trust policy: JSON, a file or `-`. Default: none; then no principal may assume it.",
+)
+rename_options = (
+    click.argument("new"),
+    click.option("--path", metavar="PATH", help="The new path. Default: the present one."),
+)
 create_options = options.chained(tags, store, account, options.form)  # of verbs that create a record with tags
 
 
@@ -141,14 +173,15 @@ def _type_of(arn: str) -> str:
     return "" if parts is None else parts.rest.partition("/")[0]
 
 
-def read_document(given: str) -> str | bytes:
-    """Read a policy of the command line: JSON itself, a file, or `-` for standard input."""
-    return given if given.lstrip().startswith("{") else read_bytes(given)
+def find_boundary(directory: Directory, given: str | bytes) -> str | bytes:
+    """The value of a permissions boundary: the ARN of an existing managed policy, or a document."""
+    is_arn = isinstance(given, str) and given.startswith("arn:")
+    return POLICY.find(directory, str(given), None) if is_arn else given
 
 
-def policy_or_document(directory: Directory, given: str, account: str | None) -> Any:
-    """The value of a permissions boundary: the ARN of a managed policy, or a document."""
-    return POLICY.find(directory, given, account) if given.startswith("arn:") else read_document(given)
+def find_policies(directory: Directory, arn: str, names: Iterable[str]) -> list[str]:
+    """The ARNs of managed policies for a record, by name in its account or by ARN."""
+    return [POLICY.find(directory, name, account_of(arn)) for name in names]
 
 
 @contextmanager
@@ -180,19 +213,52 @@ def show_record(record: object, form: str, **more: object) -> int:
     return exits.OK
 
 
-def change(entity_type: EntityType, store: str, name: str, account: str | None, form: str, write: Write) -> int:
-    """Change one record and print it. If the change gives it another ARN, `write` returns that."""
-    with writing(store) as directory:
-        arn = entity_type.find(directory, name, account)
-        new = write(directory, arn)
-        record = entity_type.records(directory)[new if isinstance(new, str) and new.startswith("arn:") else arn]
-    return show_record(record, form)
-
-
 # -- verbs of several entity types ----------------------------------------------------------------------------------------
 
 
 named = options.chained(click.argument("name", metavar="NAME"), store, account, options.form)  # of verbs for one record
+
+
+def add_create(
+    group: click.Group, entity_type: EntityType, *own: options.Decorator, name: options.Decorator = new_name
+) -> Callable[[Write], Write]:
+    """Add `create`, which prints the record that its function creates. The function gets the tags too, if the type has some."""
+
+    def decorate(create: Write) -> Write:
+        @group.command("create", help=create.__doc__)
+        @options.chained(name, *own)
+        def run(name: str, store: str, account: str | None, form: str, path: str = "/", **given: Any) -> int:
+            if "tags" in given:
+                given["tags"] = dict(given["tags"])
+            with writing(store) as directory:
+                arn = entity_type.arn(directory, name, path, account)
+                create(directory, arn, **given)
+                record = entity_type.records(directory)[arn]
+            return show_record(record, form)
+
+        return create
+
+    return decorate
+
+
+def add_change(
+    group: click.Group, entity_type: EntityType, verb: str, *own: options.Decorator, help: str | None = None
+) -> Callable[[Write], Write]:
+    """Add a verb that changes one record and prints it. If its function gives the record another ARN, it returns that."""
+
+    def decorate(write: Write) -> Write:
+        @group.command(verb, help=help or write.__doc__)
+        @options.chained(named, *own)
+        def run(name: str, store: str, account: str | None, form: str, **given: Any) -> int:
+            with writing(store) as directory:
+                arn = entity_type.find(directory, name, account)
+                new = write(directory, arn, **given)
+                record = entity_type.records(directory)[new if isinstance(new, str) and new.startswith("arn:") else arn]
+            return show_record(record, form)
+
+        return write
+
+    return decorate
 
 
 def add_common(group: click.Group, entity_type: EntityType, delete: Write, more: Details | None = None) -> None:
@@ -263,73 +329,56 @@ def add_delete(group: click.Group, entity_type: EntityType, delete: Write) -> No
 
 def add_tags(group: click.Group, entity_type: EntityType) -> None:
     """Add `tag` and `untag`."""
+    pairs = click.argument("pairs", type=options.Pair(), nargs=-1, required=True, metavar="KEY=VALUE...")
+    keys = click.argument("keys", nargs=-1, required=True, metavar="KEY...")
 
-    @group.command("tag", help="Add tags to NAME.")
-    @named
-    @click.argument("pairs", type=options.Pair(), nargs=-1, required=True, metavar="KEY=VALUE...")
-    def tag(name: str, pairs: tuple[tuple[str, str], ...], store: str, account: str | None, form: str) -> int:
-        return change(entity_type, store, name, account, form, lambda directory, arn: directory.tag(arn, dict(pairs)))
+    @add_change(group, entity_type, "tag", pairs, help="Add tags to NAME.")
+    def tag(directory: Directory, arn: str, pairs: tuple[tuple[str, str], ...]) -> None:
+        directory.tag(arn, dict(pairs))
 
-    @group.command("untag", help="Remove tags from NAME.")
-    @named
-    @click.argument("keys", nargs=-1, required=True, metavar="KEY...")
-    def untag(name: str, keys: tuple[str, ...], store: str, account: str | None, form: str) -> int:
-        return change(entity_type, store, name, account, form, lambda directory, arn: directory.untag(arn, keys))
+    @add_change(group, entity_type, "untag", keys, help="Remove tags from NAME.")
+    def untag(directory: Directory, arn: str, keys: tuple[str, ...]) -> None:
+        directory.untag(arn, keys)
 
 
 def add_policies(group: click.Group, entity_type: EntityType) -> None:
     """Add `attach`, `detach`, `put-policy` and `delete-policy`."""
+    policy = click.argument("policy")
 
-    @group.command("attach", help="Attach POLICY, a managed policy by name or ARN, to NAME.")
-    @named
-    @click.argument("policy")
-    def attach(name: str, policy: str, store: str, account: str | None, form: str) -> int:
-        def write(directory: Directory, arn: str) -> None:
-            directory.attach_policy(arn, POLICY.find(directory, policy, account or account_of(arn)))
+    @add_change(group, entity_type, "attach", policy, help="Attach POLICY, a managed policy by name or ARN, to NAME.")
+    def attach(directory: Directory, arn: str, policy: str) -> None:
+        directory.attach_policy(arn, POLICY.find(directory, policy, account_of(arn)))
 
-        return change(entity_type, store, name, account, form, write)
+    @add_change(group, entity_type, "detach", policy, help="Detach POLICY from NAME.")
+    def detach(directory: Directory, arn: str, policy: str) -> None:
+        # the attached policy may be deleted: then only its ARN names it
+        is_arn = policy.startswith("arn:")
+        directory.detach_policy(arn, policy if is_arn else POLICY.find(directory, policy, account_of(arn)))
 
-    @group.command("detach", help="Detach POLICY from NAME.")
-    @named
-    @click.argument("policy")
-    def detach(name: str, policy: str, store: str, account: str | None, form: str) -> int:
-        def write(directory: Directory, arn: str) -> None:
-            # the attached policy may be deleted: then only its ARN names it
-            is_arn = policy.startswith("arn:")
-            directory.detach_policy(arn, policy if is_arn else POLICY.find(directory, policy, account or account_of(arn)))
+    @add_change(
+        group,
+        entity_type,
+        "put-policy",
+        policy,
+        document,
+        help="Add or replace the inline policy POLICY of NAME. DOCUMENT is JSON, a file or `-`.",
+    )
+    def put_policy(directory: Directory, arn: str, policy: str, document: str | bytes) -> None:
+        directory.put_inline_policy(arn, policy, document)
 
-        return change(entity_type, store, name, account, form, write)
-
-    @group.command("put-policy", help="Add or replace the inline policy POLICY of NAME. DOCUMENT is JSON, a file or `-`.")
-    @named
-    @click.argument("policy")
-    @document
-    def put_policy(name: str, policy: str, document: str, store: str, account: str | None, form: str) -> int:
-        read = read_document(document)
-        return change(
-            entity_type, store, name, account, form, lambda directory, arn: directory.put_inline_policy(arn, policy, read)
-        )
-
-    @group.command("delete-policy", help="Delete the inline policy POLICY of NAME.")
-    @named
-    @click.argument("policy")
-    def delete_policy(name: str, policy: str, store: str, account: str | None, form: str) -> int:
-        return change(entity_type, store, name, account, form, lambda directory, arn: directory.delete_inline_policy(arn, policy))
+    @add_change(group, entity_type, "delete-policy", policy, help="Delete the inline policy POLICY of NAME.")
+    def delete_policy(directory: Directory, arn: str, policy: str) -> None:
+        directory.delete_inline_policy(arn, policy)
 
 
 def add_boundary(group: click.Group, entity_type: EntityType) -> None:
     """Add `set-boundary` and `delete-boundary`."""
+    text = "Set the permissions boundary of NAME: the ARN of a managed policy, JSON, a file or `-`."
 
-    @group.command("set-boundary", help="Set the permissions boundary of NAME: the ARN of a managed policy, JSON, a file or `-`.")
-    @named
-    @click.argument("policy")
-    def set_boundary(name: str, policy: str, store: str, account: str | None, form: str) -> int:
-        def write(directory: Directory, arn: str) -> None:
-            directory.set_permissions_boundary(arn, policy_or_document(directory, policy, account))
+    @add_change(group, entity_type, "set-boundary", click.argument("policy", callback=_read_boundary), help=text)
+    def set_boundary(directory: Directory, arn: str, policy: str | bytes) -> None:
+        directory.set_permissions_boundary(arn, find_boundary(directory, policy))
 
-        return change(entity_type, store, name, account, form, write)
-
-    @group.command("delete-boundary", help="Delete the permissions boundary of NAME.")
-    @named
-    def delete_boundary(name: str, store: str, account: str | None, form: str) -> int:
-        return change(entity_type, store, name, account, form, lambda directory, arn: directory.delete_permissions_boundary(arn))
+    @add_change(group, entity_type, "delete-boundary", help="Delete the permissions boundary of NAME.")
+    def delete_boundary(directory: Directory, arn: str) -> None:
+        directory.delete_permissions_boundary(arn)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fastiam.cli import entity_commands, options
-from fastiam.cli.entity_commands import GROUP, POLICY, account_of, change, named
+from fastiam.cli.entity_commands import GROUP, add_change, add_create, find_policies
 from fastiam.cli.store_options import store
 
 if TYPE_CHECKING:
@@ -19,20 +19,10 @@ def command() -> None:
     """Create, change, list and delete groups. `fastiam user add-to-group` adds users."""
 
 
-@command.command("create")
-@click.argument("name")
-@entity_commands.path
-@entity_commands.policies
-@store
-@entity_commands.account
-@options.form
-def create(name: str, path: str, policies: tuple[str, ...], store: str, account: str | None, form: str) -> int:
+@add_create(command, GROUP, entity_commands.path, entity_commands.policies, store, entity_commands.account, options.form)
+def create(directory: Directory, arn: str, policies: tuple[str, ...]) -> None:
     """Create the group NAME."""
-    with entity_commands.writing(store) as directory:
-        arn = GROUP.arn(directory, name, path, account)
-        directory.add_group(arn, [POLICY.find(directory, policy, account or account_of(arn)) for policy in policies])
-        record = directory.tables.groups[arn]
-    return entity_commands.show_record(record, form)
+    directory.add_group(arn, find_policies(directory, arn, policies))
 
 
 def _members(directory: Directory, group: str) -> dict[str, object]:
@@ -44,10 +34,7 @@ entity_commands.add_delete(command, GROUP, lambda directory, arn: directory.dele
 entity_commands.add_policies(command, GROUP)
 
 
-@command.command("rename")
-@named
-@click.argument("new")
-@click.option("--path", metavar="PATH", help="The new path. Default: the present one.")
-def rename(name: str, new: str, path: str | None, store: str, account: str | None, form: str) -> int:
+@add_change(command, GROUP, "rename", *entity_commands.rename_options)
+def rename(directory: Directory, arn: str, new: str, path: str | None) -> str:
     """Rename the group NAME to NEW. Its members stay."""
-    return change(GROUP, store, name, account, form, lambda directory, arn: directory.rename(arn, new, path=path))
+    return directory.rename(arn, new, path=path)

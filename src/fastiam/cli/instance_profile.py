@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fastiam.cli import entity_commands
-from fastiam.cli.entity_commands import PROFILE, ROLE, account_of, change, named
+from fastiam.cli.entity_commands import PROFILE, ROLE, account_of, add_change, add_create
 
 if TYPE_CHECKING:
     from fastiam.api.directory import Directory
@@ -18,40 +18,29 @@ def command() -> None:
     """Create, change, list and delete instance profiles."""
 
 
-@command.command("create")
-@click.argument("name")
-@entity_commands.path
-@click.option("--role", metavar="NAME", help="The role of its instances.")
-@entity_commands.create_options
-def create(
-    name: str, path: str, role: str | None, tags: tuple[tuple[str, str], ...], store: str, account: str | None, form: str
-) -> int:
+@add_create(
+    command,
+    PROFILE,
+    entity_commands.path,
+    click.option("--role", metavar="NAME", help="The role of its instances."),
+    entity_commands.create_options,
+)
+def create(directory: Directory, arn: str, role: str | None, tags: dict[str, str]) -> None:
     """Create the instance profile NAME."""
-    with entity_commands.writing(store) as directory:
-        arn = PROFILE.arn(directory, name, path, account)
-        found = None if role is None else ROLE.find(directory, role, account_of(arn))
-        directory.create_instance_profile(arn, role=found, tags=dict(tags))
-        record = directory.tables.instance_profiles[arn]
-    return entity_commands.show_record(record, form)
+    found = None if role is None else ROLE.find(directory, role, account_of(arn))
+    directory.create_instance_profile(arn, role=found, tags=tags)
 
 
 entity_commands.add_common(command, PROFILE, lambda directory, arn: directory.delete_instance_profile(arn))
 
 
-@command.command("add-role")
-@named
-@click.argument("role")
-def add_role(name: str, role: str, store: str, account: str | None, form: str) -> int:
+@add_change(command, PROFILE, "add-role", click.argument("role"))
+def add_role(directory: Directory, arn: str, role: str) -> None:
     """Set ROLE as the role of the instance profile NAME."""
-
-    def write(directory: Directory, arn: str) -> None:
-        directory.add_role_to_instance_profile(arn, ROLE.find(directory, role, account_of(arn)))
-
-    return change(PROFILE, store, name, account, form, write)
+    directory.add_role_to_instance_profile(arn, ROLE.find(directory, role, account_of(arn)))
 
 
-@command.command("remove-role")
-@named
-def remove_role(name: str, store: str, account: str | None, form: str) -> int:
+@add_change(command, PROFILE, "remove-role")
+def remove_role(directory: Directory, arn: str) -> None:
     """Remove the role of the instance profile NAME."""
-    return change(PROFILE, store, name, account, form, lambda directory, arn: directory.remove_role_from_instance_profile(arn))
+    directory.remove_role_from_instance_profile(arn)

@@ -144,9 +144,8 @@ def _add(kind: str) -> None:
     @entity_commands.document
     @store
     @options.form
-    def attach(element: str, policy: str, document: str, store: str, form: str) -> int:
-        read = entity_commands.read_document(document)
-        return _change(store, form, lambda directory: attach_to(directory, element, (policy, read)))
+    def attach(element: str, policy: str, document: str | bytes, store: str, form: str) -> int:
+        return _change(store, form, lambda directory: attach_to(directory, element, (policy, document)))
 
     @command.command(f"detach-{kind}", help=f"Detach the {name} POLICY from the root, unit or account ID.")
     @click.argument("element", metavar="ID")

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 import click
 
 from fastiam.cli import entity_commands
-from fastiam.cli.entity_commands import POLICY, change, named
+from fastiam.cli.entity_commands import POLICY, add_change, add_create
 
 if TYPE_CHECKING:
     from fastiam.api.directory import Directory
+
+version = click.argument("version")
 
 
 @click.group("policy")
@@ -19,21 +21,10 @@ def command() -> None:
     """Create, change, list and delete managed policies. `attach` is a verb of user, role and group."""
 
 
-@command.command("create")
-@click.argument("name")
-@entity_commands.document
-@entity_commands.path
-@entity_commands.create_options
-def create(
-    name: str, document: str, path: str, tags: tuple[tuple[str, str], ...], store: str, account: str | None, form: str
-) -> int:
+@add_create(command, POLICY, entity_commands.document, entity_commands.path, entity_commands.create_options)
+def create(directory: Directory, arn: str, document: str | bytes, tags: dict[str, str]) -> None:
     """Create the managed policy NAME. DOCUMENT is JSON, a file or `-`."""
-    read = entity_commands.read_document(document)
-    with entity_commands.writing(store) as directory:
-        arn = POLICY.arn(directory, name, path, account)
-        directory.add_managed_policy(arn, read, tags=dict(tags))
-        record = directory.tables.managed[arn]
-    return entity_commands.show_record(record, form)
+    directory.add_managed_policy(arn, document, tags=tags)
 
 
 def _attached_to(directory: Directory, policy: str) -> dict[str, object]:
@@ -43,31 +34,25 @@ def _attached_to(directory: Directory, policy: str) -> dict[str, object]:
 entity_commands.add_common(command, POLICY, lambda directory, arn: directory.delete_policy(arn), _attached_to)
 
 
-@command.command("create-version")
-@named
-@entity_commands.document
-@click.option("--set-as-default", is_flag=True, help="Make it the default version.")
-def create_version(name: str, document: str, set_as_default: bool, store: str, account: str | None, form: str) -> int:
+@add_change(
+    command,
+    POLICY,
+    "create-version",
+    entity_commands.document,
+    click.option("--set-as-default", is_flag=True, help="Make it the default version."),
+)
+def create_version(directory: Directory, arn: str, document: str | bytes, set_as_default: bool) -> None:
     """Add a version to the policy NAME. DOCUMENT is JSON, a file or `-`."""
-    read = entity_commands.read_document(document)
-
-    def write(directory: Directory, arn: str) -> None:
-        directory.create_policy_version(arn, read, set_as_default=set_as_default)
-
-    return change(POLICY, store, name, account, form, write)
+    directory.create_policy_version(arn, document, set_as_default=set_as_default)
 
 
-@command.command("set-default-version")
-@named
-@click.argument("version")
-def set_default_version(name: str, version: str, store: str, account: str | None, form: str) -> int:
+@add_change(command, POLICY, "set-default-version", version)
+def set_default_version(directory: Directory, arn: str, version: str) -> None:
     """Make VERSION the default version of the policy NAME."""
-    return change(POLICY, store, name, account, form, lambda directory, arn: directory.set_default_policy_version(arn, version))
+    directory.set_default_policy_version(arn, version)
 
 
-@command.command("delete-version")
-@named
-@click.argument("version")
-def delete_version(name: str, version: str, store: str, account: str | None, form: str) -> int:
+@add_change(command, POLICY, "delete-version", version)
+def delete_version(directory: Directory, arn: str, version: str) -> None:
     """Delete VERSION of the policy NAME, which must not be the default version."""
-    return change(POLICY, store, name, account, form, lambda directory, arn: directory.delete_policy_version(arn, version))
+    directory.delete_policy_version(arn, version)

@@ -2,24 +2,52 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from fastiam.cli import entity_commands
-from fastiam.cli.entity_commands import ANYWHERE_PROFILE, POLICY, ROLE, named
-from fastiam.cli.files import read_bytes
-from fastiam.cli.roles_anywhere_objects import account_of_store, add_verbs, change_object, changing, enabled, region
+from fastiam.cli import options
+from fastiam.cli.entity_commands import ANYWHERE_PROFILE, POLICY, ROLE, account_of
+from fastiam.cli.roles_anywhere_objects import (
+    account_of_store,
+    add_change,
+    add_create,
+    add_verbs,
+    enabled,
+    region,
+    session_policy,
+)
 
 if TYPE_CHECKING:
     from fastiam.api.directory import Directory
     from fastiam.rolesanywhere import RolesAnywhereObjects
 
-roles = click.option("--role", "roles", multiple=True, metavar="NAME", help="A role, by name or ARN; may be repeated.")
-session_policy = click.option("--session-policy", metavar="FILE", help="An inline session policy.")
-managed = click.option("--managed-policy", "managed", multiple=True, metavar="NAME", help="A managed session policy; repeatable.")
-duration = click.option("--duration-seconds", "duration", type=int, metavar="N", help="Maximum duration of sessions in seconds.")
+settings = options.chained(
+    click.option("--role", "roles", multiple=True, metavar="NAME", help="A role, by name or ARN; may be repeated."),
+    session_policy,
+    click.option("--managed-policy", "managed", multiple=True, metavar="NAME", help="A managed session policy; repeatable."),
+    click.option("--duration-seconds", "duration", type=int, metavar="N", help="Maximum duration of sessions in seconds."),
+)
 field = click.argument("field", type=click.Choice(("x509Subject", "x509Issuer", "x509SAN")))
+
+
+def _settings(
+    directory: Directory,
+    account: str | None,
+    roles: Iterable[str],
+    session_policy: bytes | None,
+    managed: Iterable[str],
+    duration: int | None,
+) -> dict[str, Any]:
+    """The parameters that are given."""
+    found = {
+        "role_arns": [ROLE.find(directory, role, account) for role in roles],
+        "session_policy": None if session_policy is None else session_policy.decode("utf-8-sig"),
+        "managed_policy_arns": [POLICY.find(directory, policy, account) for policy in managed],
+        "duration_seconds": duration,
+    }
+    return {name: value for name, value in found.items() if value not in (None, [])}
 
 
 @click.group("profile")
@@ -27,108 +55,79 @@ def command() -> None:
     """Create, change, list and delete profiles of IAM Roles Anywhere."""
 
 
-@command.command("create")
-@click.argument("name")
-@roles
-@session_policy
-@managed
-@duration
-@click.option("--accept-role-session-name", is_flag=True, help="Requests may name the session.")
-@enabled
-@region
-@entity_commands.create_options
+@add_create(
+    command,
+    "create",
+    settings,
+    click.option("--accept-role-session-name", is_flag=True, help="Requests may name the session."),
+    enabled,
+    region,
+)
 def create(
+    directory: Directory,
+    objects: RolesAnywhereObjects,
     name: str,
-    roles: tuple[str, ...],
-    session_policy: str | None,
-    managed: tuple[str, ...],
-    duration: int | None,
+    account: str | None,
+    *,
+    region: str,
     accept_role_session_name: bool,
     enabled: bool,
-    region: str,
-    tags: tuple[tuple[str, str], ...],
-    store: str,
-    account: str | None,
-    form: str,
-) -> int:
+    tags: dict[str, str],
+    **given: Any,
+) -> object:
     """Create the profile NAME, for sessions of the roles."""
-    with changing(store) as (directory, objects):
-        record = objects.create_profile(
-            account_of_store(directory, account),
-            region,
-            name,
-            role_arns=[ROLE.find(directory, role, account) for role in roles],
-            session_policy="" if session_policy is None else read_bytes(session_policy).decode("utf-8-sig"),
-            managed_policy_arns=[POLICY.find(directory, policy, account) for policy in managed],
-            duration_seconds=3600 if duration is None else duration,
-            accept_role_session_name=accept_role_session_name,
-            enabled=enabled,
-            tags=dict(tags),
-        )
-    return entity_commands.show_record(record, form)
+    return objects.create_profile(
+        account_of_store(directory, account),
+        region,
+        name,
+        accept_role_session_name=accept_role_session_name,
+        enabled=enabled,
+        tags=tags,
+        **{"role_arns": (), **_settings(directory, account, **given)},
+    )
 
 
 add_verbs(command, ANYWHERE_PROFILE)
 
 
-@command.command("set")
-@named
-@roles
-@session_policy
-@managed
-@duration
-@click.option(
-    "--accept-role-session-name/--no-accept-role-session-name", "accepts", default=None, help="Allow names of sessions."
+@add_change(
+    command,
+    ANYWHERE_PROFILE,
+    "set",
+    settings,
+    click.option(
+        "--accept-role-session-name/--no-accept-role-session-name", "accepts", default=None, help="Allow names of sessions."
+    ),
 )
-def set_(
-    name: str,
-    roles: tuple[str, ...],
-    session_policy: str | None,
-    managed: tuple[str, ...],
-    duration: int | None,
-    accepts: bool | None,
-    store: str,
-    account: str | None,
-    form: str,
-) -> int:
+def set_(directory: Directory, objects: RolesAnywhereObjects, arn: str, accepts: bool | None, **given: Any) -> object:
     """Change the profile NAME. Fields that are not given stay."""
-
-    def write(directory: Directory, objects: RolesAnywhereObjects, arn: str) -> object:
-        return objects.update_profile(
-            arn,
-            role_arns=[ROLE.find(directory, role, account) for role in roles] or None,
-            session_policy=None if session_policy is None else read_bytes(session_policy).decode("utf-8-sig"),
-            managed_policy_arns=[POLICY.find(directory, policy, account) for policy in managed] or None,
-            duration_seconds=duration,
-            accept_role_session_name=accepts,
-        )
-
-    return change_object(ANYWHERE_PROFILE, store, name, account, form, write)
+    found = _settings(directory, account_of(arn), **given)
+    return objects.update_profile(arn, accept_role_session_name=accepts, **found)
 
 
-@command.command("put-attribute-mapping")
-@named
-@field
-@click.argument("specifiers", nargs=-1, required=True, metavar="SPECIFIER...")
-def put_attribute_mapping(name: str, field: str, specifiers: tuple[str, ...], store: str, account: str | None, form: str) -> int:
+@add_change(
+    command,
+    ANYWHERE_PROFILE,
+    "put-attribute-mapping",
+    field,
+    click.argument("specifiers", nargs=-1, required=True, metavar="SPECIFIER..."),
+)
+def put_attribute_mapping(
+    _: Directory, objects: RolesAnywhereObjects, arn: str, field: str, specifiers: tuple[str, ...]
+) -> object:
     """Map the specifiers of a certificate field, and no others of it, to session tags."""
-
-    def write(_: Directory, objects: RolesAnywhereObjects, arn: str) -> object:
-        return objects.put_attribute_mapping(arn, field, specifiers)
-
-    return change_object(ANYWHERE_PROFILE, store, name, account, form, write)
+    return objects.put_attribute_mapping(arn, field, specifiers)
 
 
-@command.command("delete-attribute-mapping")
-@named
-@field
-@click.argument("specifiers", nargs=-1, metavar="[SPECIFIER...]")
+@add_change(
+    command,
+    ANYWHERE_PROFILE,
+    "delete-attribute-mapping",
+    field,
+    click.argument("specifiers", nargs=-1, metavar="[SPECIFIER...]"),
+)
 def delete_attribute_mapping(
-    name: str, field: str, specifiers: tuple[str, ...], store: str, account: str | None, form: str
-) -> int:
+    _: Directory, objects: RolesAnywhereObjects, arn: str, field: str, specifiers: tuple[str, ...]
+) -> object:
     """Remove specifiers of a certificate field, by default all."""
-
-    def write(_: Directory, objects: RolesAnywhereObjects, arn: str) -> object:
-        return objects.delete_attribute_mapping(arn, field, specifiers or None)
-
-    return change_object(ANYWHERE_PROFILE, store, name, account, form, write)
+    return objects.delete_attribute_mapping(arn, field, specifiers or None)

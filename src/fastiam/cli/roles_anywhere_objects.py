@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from fastiam.cli import entity_commands
+from fastiam.cli import entity_commands, options
 from fastiam.cli.entity_commands import EntityType, named
+from fastiam.cli.files import read_bytes
 from fastiam.errors import DirectoryError
 
 if TYPE_CHECKING:
     from fastiam.api.directory import Directory
     from fastiam.rolesanywhere import RolesAnywhereObjects
 
-Write = Callable[["Directory", "RolesAnywhereObjects", str], object]
+Write = Callable[..., object]
 
+
+def _read(ctx: click.Context, param: click.Parameter, file: str | None) -> bytes | None:
+    """Files are read while options are, so that no store is open for writing meanwhile."""
+    return None if file is None else read_bytes(file)
+
+
+data = click.argument("data", metavar="FILE", callback=_read)
+certificates = click.option("--certificates", metavar="FILE", callback=_read, help="Other certificates, as PEM text.")
+session_policy = click.option("--session-policy", metavar="FILE", callback=_read, help="An inline session policy.")
 enabled = click.option("--enabled", is_flag=True, help="Enable it. Default: disabled until `enable`.")
 region = click.option("--region", required=True, envvar="AWS_REGION", metavar="REGION", help="The region. Default: AWS_REGION.")
 
@@ -39,23 +49,48 @@ def account_of_store(directory: Directory, account: str | None) -> str:
     return account or next(iter(known))
 
 
-def change_object(entity_type: EntityType, store: str, name: str, account: str | None, form: str, write: Write) -> int:
-    """Change one object and print it. `write` returns the new record."""
-    with changing(store) as (directory, objects):
-        record = write(directory, objects, entity_type.find(directory, name, account))
-    return entity_commands.show_record(record, form)
+def add_create(group: click.Group, verb: str, *own: options.Decorator) -> Callable[[Write], Write]:
+    """Add a verb that creates an object and prints it. Its function gets directory, objects, name, account and its options."""
+
+    def decorate(create: Write) -> Write:
+        @group.command(verb, help=create.__doc__)
+        @options.chained(entity_commands.new_name, *own, entity_commands.create_options)
+        def run(name: str, store: str, account: str | None, form: str, tags: Iterable[tuple[str, str]], **given: Any) -> int:
+            with changing(store) as (directory, objects):
+                record = create(directory, objects, name, account, tags=dict(tags), **given)
+            return entity_commands.show_record(record, form)
+
+        return create
+
+    return decorate
+
+
+def add_change(
+    group: click.Group, entity_type: EntityType, verb: str, *own: options.Decorator, help: str | None = None
+) -> Callable[[Write], Write]:
+    """Add a verb that changes one object and prints it. Its function gets directory, objects, ARN and its options."""
+
+    def decorate(write: Write) -> Write:
+        @group.command(verb, help=help or write.__doc__)
+        @options.chained(named, *own)
+        def run(name: str, store: str, account: str | None, form: str, **given: Any) -> int:
+            with changing(store) as (directory, objects):
+                record = write(directory, objects, entity_type.find(directory, name, account), **given)
+            return entity_commands.show_record(record, form)
+
+        return write
+
+    return decorate
 
 
 def add_verbs(group: click.Group, entity_type: EntityType) -> None:
     """Add the verbs of all objects: `list`, `show`, `delete`, `tag`, `untag`, `enable` and `disable`."""
     entity_commands.add_common(group, entity_type, lambda directory, arn: directory.delete_roles_anywhere(arn))
 
-    @group.command("enable", help=f"Enable the {entity_type.type} NAME.")
-    @named
-    def enable(name: str, store: str, account: str | None, form: str) -> int:
-        return change_object(entity_type, store, name, account, form, lambda _, objects, arn: objects.enable(arn))
+    @add_change(group, entity_type, "enable", help=f"Enable the {entity_type.type} NAME.")
+    def enable(_: Directory, objects: RolesAnywhereObjects, arn: str) -> object:
+        return objects.enable(arn)
 
-    @group.command("disable", help=f"Disable the {entity_type.type} NAME.")
-    @named
-    def disable(name: str, store: str, account: str | None, form: str) -> int:
-        return change_object(entity_type, store, name, account, form, lambda _, objects, arn: objects.disable(arn))
+    @add_change(group, entity_type, "disable", help=f"Disable the {entity_type.type} NAME.")
+    def disable(_: Directory, objects: RolesAnywhereObjects, arn: str) -> object:
+        return objects.disable(arn)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fastiam.cli import entity_commands
-from fastiam.cli.entity_commands import SAML, change, named, show_record
+from fastiam.cli.entity_commands import SAML, add_change, named, show_record
 from fastiam.cli.files import read_bytes
 from fastiam.cli.store_options import keyring, open_federation
 from fastiam.credentials.secret import Secret, SecretBytes
@@ -15,7 +15,6 @@ from fastiam.credentials.secret import Secret, SecretBytes
 if TYPE_CHECKING:
     from fastiam.api.directory import Directory
 
-metadata = click.argument("metadata", metavar="FILE")
 encryption = click.option(
     "--encryption",
     type=click.Choice(("Allowed", "Required", "off")),
@@ -23,8 +22,11 @@ encryption = click.option(
 )
 
 
-def _read(file: str) -> str:
+def _read(ctx: click.Context, param: click.Parameter, file: str) -> str:
     return read_bytes(file).decode("utf-8-sig")
+
+
+metadata = click.argument("metadata", metavar="FILE", callback=_read)
 
 
 def _read_key(file: str | None) -> Secret | None:
@@ -72,11 +74,10 @@ def create(
     form: str,
 ) -> int:
     """Create the SAML provider NAME. FILE is the XML document that it publishes, or `-`."""
-    text = _read(metadata)
     if key is None and encryption in (None, "off"):
         with entity_commands.writing(store) as directory:
             arn = SAML.arn(directory, name, "/", account)
-            directory.create_saml_provider(arn, metadata=text, tags=dict(tags))
+            directory.create_saml_provider(arn, metadata=metadata, tags=dict(tags))
             record = directory.tables.saml_providers[arn]
         return show_record(record, form)
     with open_federation(store, keyring) as federation:
@@ -84,7 +85,7 @@ def create(
         made = federation.saml_providers.create(
             parts[4],
             parts[5].partition("/")[2],
-            text,
+            metadata,
             partition=parts[1],
             tags=dict(tags),
             encryption=_mode(encryption or ""),
@@ -96,13 +97,10 @@ def create(
 entity_commands.add_common(command, SAML, lambda directory, arn: directory.delete_provider(arn), _private_keys)
 
 
-@command.command("set-metadata")
-@named
-@metadata
-def set_metadata(name: str, metadata: str, store: str, account: str | None, form: str) -> int:
+@add_change(command, SAML, "set-metadata", metadata)
+def set_metadata(directory: Directory, arn: str, metadata: str) -> None:
     """Replace the metadata of the SAML provider NAME."""
-    read = _read(metadata)
-    return change(SAML, store, name, account, form, lambda directory, arn: directory.update_saml_provider(arn, read))
+    directory.update_saml_provider(arn, metadata)
 
 
 @command.command("set-encryption")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fastiam.cli import entity_commands
-from fastiam.cli.entity_commands import GROUP, POLICY, USER, account_of, change, named
+from fastiam.cli.entity_commands import GROUP, USER, account_of, add_change, add_create, find_boundary, find_policies
 
 if TYPE_CHECKING:
     from fastiam.api.directory import Directory
@@ -18,71 +18,52 @@ def command() -> None:
     """Create, change, list and delete users."""
 
 
-@command.command("create")
-@click.argument("name")
-@entity_commands.path
-@click.option("--group", "groups", multiple=True, metavar="NAME", help="A group of the user; may be repeated.")
-@entity_commands.policies
-@click.option("--boundary", metavar="POLICY", help="The permissions boundary: the ARN of a managed policy, JSON or a file.")
-@entity_commands.create_options
+@add_create(
+    command,
+    USER,
+    entity_commands.path,
+    click.option("--group", "groups", multiple=True, metavar="NAME", help="A group of the user; may be repeated."),
+    entity_commands.policies,
+    entity_commands.boundary,
+    entity_commands.create_options,
+)
 def create(
-    name: str,
-    path: str,
+    directory: Directory,
+    arn: str,
     groups: tuple[str, ...],
     policies: tuple[str, ...],
-    boundary: str | None,
-    tags: tuple[tuple[str, str], ...],
-    store: str,
-    account: str | None,
-    form: str,
-) -> int:
+    boundary: str | bytes | None,
+    tags: dict[str, str],
+) -> None:
     """Create the user NAME."""
-    with entity_commands.writing(store) as directory:
-        arn = USER.arn(directory, name, path, account)
-        directory.add_principal(
-            arn,
-            identity_policies=[POLICY.find(directory, policy, account or account_of(arn)) for policy in policies],
-            permissions_boundary=None if boundary is None else entity_commands.policy_or_document(directory, boundary, account),
-            tags=dict(tags),
-            groups=groups,
-        )
-        record = directory.tables.entities[arn]
-    return entity_commands.show_record(record, form)
+    directory.add_principal(
+        arn,
+        identity_policies=find_policies(directory, arn, policies),
+        permissions_boundary=None if boundary is None else find_boundary(directory, boundary),
+        tags=tags,
+        groups=groups,
+    )
 
 
 entity_commands.add_common(command, USER, lambda directory, arn: directory.delete_principal(arn))
 entity_commands.add_policies(command, USER)
 entity_commands.add_boundary(command, USER)
+group = click.argument("group")
 
 
-@command.command("rename")
-@named
-@click.argument("new")
-@click.option("--path", metavar="PATH", help="The new path. Default: the present one.")
-def rename(name: str, new: str, path: str | None, store: str, account: str | None, form: str) -> int:
+@add_change(command, USER, "rename", *entity_commands.rename_options)
+def rename(directory: Directory, arn: str, new: str, path: str | None) -> str:
     """Rename the user NAME to NEW. Its unique id stays, and policies that name it follow."""
-    return change(USER, store, name, account, form, lambda directory, arn: directory.rename(arn, new, path=path))
+    return directory.rename(arn, new, path=path)
 
 
-@command.command("add-to-group")
-@named
-@click.argument("group")
-def add_to_group(name: str, group: str, store: str, account: str | None, form: str) -> int:
+@add_change(command, USER, "add-to-group", group)
+def add_to_group(directory: Directory, arn: str, group: str) -> None:
     """Add the user NAME to GROUP."""
-
-    def write(directory: Directory, arn: str) -> None:
-        directory.add_user_to_group(arn, GROUP.find(directory, group, account_of(arn)))
-
-    return change(USER, store, name, account, form, write)
+    directory.add_user_to_group(arn, GROUP.find(directory, group, account_of(arn)))
 
 
-@command.command("remove-from-group")
-@named
-@click.argument("group")
-def remove_from_group(name: str, group: str, store: str, account: str | None, form: str) -> int:
+@add_change(command, USER, "remove-from-group", group)
+def remove_from_group(directory: Directory, arn: str, group: str) -> None:
     """Remove the user NAME from GROUP."""
-
-    def write(directory: Directory, arn: str) -> None:
-        directory.remove_user_from_group(arn, GROUP.find(directory, group, account_of(arn)))
-
-    return change(USER, store, name, account, form, write)
+    directory.remove_user_from_group(arn, GROUP.find(directory, group, account_of(arn)))
