@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 
 import pytest
-from cognito_world import ACCOUNT, POOL, C, World
+from cognito_world import ACCOUNT, PASSWORD, POOL, C, World
 
 from fastiam.cognito.user_pools import CognitoError, UserPools
 from fastiam.cognito.user_pools.operations import model
@@ -128,3 +128,24 @@ def test_wrong_parameters_are_refused_by_name(called, message):
     with pytest.raises(CognitoError, match=message) as error:
         called(World().pools)
     assert error.value.code == "InvalidParameterException"
+
+
+# -- request rates ----------------------------------------------------------------------------------------------------------
+
+
+def test_hook_for_rates_refuses_a_call_before_it_writes():
+    seen = []
+
+    def admit(call, details):
+        seen.append((call, dict(details)))
+        return call != "SignUp"
+
+    world = World(admit=admit)
+    seen.clear()
+    given = {"client_id": C, "username": "bob", "password": PASSWORD}
+    with pytest.raises(CognitoError) as error:
+        world.pools.sign_up(**given)
+    assert (error.value.code, error.value.rule) == ("TooManyRequestsException", "UP101")
+    assert seen == [("SignUp", {"client_id": C, "username": "bob"})]
+    assert world.events[-1].code == "TooManyRequestsException" and len(world.pools._state.tables.users) == 1
+    assert "AuthenticationResult" in world.password_sign_in()

@@ -379,3 +379,25 @@ def test_events_contain_a_hash_in_place_of_a_guests_id(world):
     assert len({event.details["identity"] for event in world.events[-3:]}) == 1
     identity = world.get_id(P={})
     assert world.events[-1].details["identity"] == identity
+
+
+# -- request rates ----------------------------------------------------------------------------------------------------------
+
+
+def test_hook_for_rates_refuses_public_calls_before_they_write():
+    seen = []
+
+    def admit(call, details):
+        seen.append((call, details["source"]))
+        return False
+
+    world = IdentityWorld(admit=admit)
+    calls = {
+        "GetId": lambda: world.pools.get_id(world.q, source="192.0.2.1"),
+        "GetCredentialsForIdentity": lambda: world.pools.get_credentials_for_identity(world.q, source="192.0.2.1"),
+        "GetOpenIdToken": lambda: world.pools.get_open_id_token(world.q, source="192.0.2.1"),
+        "UnlinkIdentity": lambda: world.pools.unlink_identity(world.q, {}, ["x"], source="192.0.2.1"),
+    }
+    assert {world.code(call) for call in calls.values()} == {"TooManyRequestsException"}
+    assert seen == [(name, "192.0.2.1") for name in calls]
+    assert world.pools.list_identities(world.q).identities == ()

@@ -20,6 +20,7 @@ from fastiam.cognito.identity_pools.roles import choose_role
 from fastiam.cognito.identity_pools.tags import tags_of
 from fastiam.cognito.identity_pools.tokens import Tokens, amr_of
 from fastiam.cognito.identity_pools.verified import VerifiedLogin
+from fastiam.cognito.rates import Admit, check_rate
 from fastiam.credentials.errors import AccessDeniedError, AuthenticationError, ValidationError
 from fastiam.credentials.keyring import Keyring
 from fastiam.credentials.parameter_limits import HOUR
@@ -47,14 +48,16 @@ class Access:
         logins: LoginVerifier,
         tokens: Tokens,
         guest_policy: str,
+        admit: Admit,
     ) -> None:
         self._state, self._pools, self._identities = state, pools, identities
-        self._logins, self._tokens, self._guest_policy = logins, tokens, guest_policy
+        self._logins, self._tokens, self._guest_policy, self._admit = logins, tokens, guest_policy, admit
 
     def get_id(self, identity_pool_id: str, logins: Mapping[str, str], account_id: str | None, source: str) -> str:
         """GetId."""
         now = self._state.now()
         with self._state.auditor.call("GetId", now, source=source, pool=shorten(str(identity_pool_id))) as entry:
+            self._check_rate("GetId", identity_pool_id, source)
             self._state.directory.refresh()
             pool = self._pools.get(identity_pool_id)
             if account_id not in (None, pool.account):
@@ -76,6 +79,7 @@ class Access:
         """GetCredentialsForIdentity."""
         now = self._state.now()
         with self._state.auditor.call("GetCredentialsForIdentity", now, source=source) as entry:
+            self._check_rate("GetCredentialsForIdentity", identity_id, source)
             role = None if custom_role_arn is None else parameters.read_role(custom_role_arn)
             pool, identity, verified = self._identify(identity_id, logins, now, entry, is_enhanced=True)
             choice = choose_role(pool, verified, role)
@@ -95,6 +99,7 @@ class Access:
         """GetOpenIdToken."""
         now = self._state.now()
         with self._state.auditor.call("GetOpenIdToken", now, source=source) as entry:
+            self._check_rate("GetOpenIdToken", identity_id, source)
             pool, identity, verified = self._identify(identity_id, logins, now, entry, is_enhanced=False)
             tags = tags_of(pool, verified, entry)
             token = self._tokens.issue(pool, identity.id, verified, tags, parameters.TOKEN_SECONDS, now)
@@ -104,6 +109,7 @@ class Access:
         """UnlinkIdentity."""
         now = self._state.now()
         with self._state.auditor.call("UnlinkIdentity", now, source=source) as entry:
+            self._check_rate("UnlinkIdentity", identity_id, source)
             names = parameters.read_list(logins_to_remove, "logins_to_remove")
             pool, identity = self._find(identity_id, entry)
             verified = [each.login for each in self._logins.verify(pool, logins, now, entry)]
@@ -117,6 +123,9 @@ class Access:
                         "a login to remove is not linked to the identity", rule="ID30", code="ResourceNotFoundException"
                     )
                 self._identities.unlink(identity, removed, now)
+
+    def _check_rate(self, call: str, id_: object, source: str) -> None:
+        check_rate(self._admit, call, {"id": id_ if isinstance(id_, str) else "", "source": source})
 
     # -- who it is (ID20 to ID22) ---------------------------------------------------------------------------------------------
 

@@ -26,6 +26,7 @@ from fastiam.cognito.identity_pools.results import (
 from fastiam.cognito.identity_pools.token_keys import TokenKeys
 from fastiam.cognito.identity_pools.tokens import Tokens
 from fastiam.cognito.identity_pools.user_pools import DirectoryUserPools
+from fastiam.cognito.rates import Admit, admit_all
 from fastiam.credentials.secret import takes_secrets
 from fastiam.directory.identity_pool_records import CognitoIdentityProvider, IdentityPool, RoleMapping
 from fastiam.directory.identity_records import IdentityPoolStore, token_key_purpose
@@ -46,11 +47,18 @@ class IdentityPools:
     federation : verifies the logins. Its STS decides trust policies and issues the sessions, and accepts the tokens of the
         pools as those of `cognito-identity.amazonaws.com`.
     guest_policy : what guests can do at most in the enhanced flow; by default what AWS allows them (ID63, ID64).
+    admit : takes the name of each public call, and its `source` and the id of its pool or identity; False refuses the call with
+        `TooManyRequestsException` (UP101).
     foreign_user_pools : accept ID tokens of user pools of AWS itself. Their keys are read by the `fetch` of `federation`.
     """
 
     def __init__(
-        self, federation: Federation, *, guest_policy: PolicyText | None = None, foreign_user_pools: bool = False
+        self,
+        federation: Federation,
+        *,
+        guest_policy: PolicyText | None = None,
+        foreign_user_pools: bool = False,
+        admit: Admit = admit_all,
     ) -> None:
         verifiers = federation.verifiers
         self._state = state = verifiers.state
@@ -61,7 +69,7 @@ class IdentityPools:
         tokens, identities = Tokens(self._keys), Identities(self._store)
         logins = LoginVerifier(verifiers, tokens, user_pools, foreign_user_pools=foreign_user_pools)
         self._pools = Pools(state, user_pools)
-        self._access = Access(state, self._pools, identities, logins, tokens, as_session_policy(guest_policy))
+        self._access = Access(state, self._pools, identities, logins, tokens, as_session_policy(guest_policy), admit)
         self._identities = IdentityCalls(state, self._store, self._pools, identities, logins, tokens)
         verifiers.web.add_keys(parameters.OWN, self.jwks)
 

@@ -15,6 +15,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from fastiam.cognito.errors import CognitoError
+from fastiam.cognito.rates import check_rate
 from fastiam.credentials.errors import StsError
 from fastiam.credentials.secret import Secret, hidden
 
@@ -27,6 +28,7 @@ R = TypeVar("R")
 Json = dict[str, Any]
 
 _NOTED = {"pool": "user_pool_id", "client": "client_id"}  # parameters that the audit event has
+_RATED = ("user_pool_id", "client_id", "username")  # parameters that the hook for request rates gets
 _TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,),
     "boolean": (bool,),
@@ -148,6 +150,9 @@ def operation(method: Callable[Concatenate[C, P], R]) -> Callable[Concatenate[C,
             verify(kwargs)
             named = {short: kwargs[name] for short, name in _NOTED.items() if isinstance(kwargs.get(name), str)}
             self._state.note(**named)  # type: ignore[arg-type]
+            check_rate(
+                self._state.admit, title, {name: plain(kwargs[name]) for name in _RATED if isinstance(kwargs.get(name), str)}
+            )
             return method(self, *args, **kwargs)
 
     return call

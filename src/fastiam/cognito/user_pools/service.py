@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Mapping
 
 from fastiam.api.directory import Directory
+from fastiam.cognito.rates import Admit, admit_all
 from fastiam.cognito.user_pools.clients import ClientCalls
 from fastiam.cognito.user_pools.codes import CodeMessage
 from fastiam.cognito.user_pools.dispatch import Dispatch
@@ -46,6 +47,8 @@ class UserPools(FederatedCalls, UserCalls, GroupCalls, ClientCalls, PoolCalls, D
     sender : delivers codes; None refuses calls that send one. `FileSender` writes to a file.
     triggers : callables by the name that a pool's `LambdaConfig` has for them. Each takes an event and returns it.
     account, region : of new pools; the account defaults to the only one of the directory.
+    admit : takes the name of each call and the `user_pool_id`, `client_id` and `username` that it has; False refuses the call
+        with `TooManyRequestsException` (UP101).
     settings, audit, clock, random : limits; receiver of one event per call; the current time; source of random bytes.
     """
 
@@ -63,6 +66,7 @@ class UserPools(FederatedCalls, UserCalls, GroupCalls, ClientCalls, PoolCalls, D
         audit: Audit = log_event,
         clock: Clock = utc_clock,
         random: Random = os.urandom,
+        admit: Admit = admit_all,
     ) -> None:
         state = PoolState(
             State(directory, keyring, None, clock),
@@ -72,6 +76,7 @@ class UserPools(FederatedCalls, UserCalls, GroupCalls, ClientCalls, PoolCalls, D
             auditor=Auditor(audit, hash_personal_data=settings.hash_personal_data),
             settings=settings,
             random=random,
+            admit=admit,
         )
         super().__init__(state, account, region)
 

@@ -17,6 +17,7 @@ from typing import Any
 import orjson
 
 from fastiam.cognito.errors import CognitoError, NotAuthorizedError
+from fastiam.cognito.rates import Admit, admit_all
 from fastiam.credentials.keyring import KeyringError
 from fastiam.credentials.secret import Secret, SecretBytes, hidden
 from fastiam.credentials.state import State
@@ -87,9 +88,10 @@ class PoolState:
         auditor: Auditor,
         settings: Settings,
         random: Random = os.urandom,
+        admit: Admit = admit_all,
     ) -> None:
         self.base, self.sender, self.triggers, self.fetch = base, sender, triggers, fetch
-        self.auditor, self.settings, self.random = auditor, settings, random
+        self.auditor, self.settings, self.random, self.admit = auditor, settings, random, admit
         self.store: UserPoolStore = base.directory.join(UserPoolStore())
         self.issuer_keys: dict[tuple[str, str], IssuerKeys] = {}  # by unique id of an outside provider, and address
         self.signers: dict[str, Any] = {}  # private keys by kid, read from their records
