@@ -54,6 +54,24 @@ def test_verbs_lead_from_a_pool_to_tokens(run, tmp_path):
     assert pool("set-user-pool-mfa-config", "--user-pool-id", made["Id"], *mfa)["MfaConfiguration"] == "OPTIONAL"
 
 
+def test_rotation_warns_about_refresh_tokens_of_a_removed_key(run, tmp_path):
+    """ST13: clients keep refresh tokens, which `sts reseal` cannot reach."""
+    made = run("user-pool", "create-user-pool", "--pool-name", "demo", "--format", "json")["UserPool"]["Id"]
+    flows = ["--explicit-auth-flows", "ALLOW_USER_PASSWORD_AUTH", "--explicit-auth-flows", "ALLOW_REFRESH_TOKEN_AUTH"]
+    given = ["--user-pool-id", made, "--client-name", "web", *flows, "--format", "json"]
+    client = run("user-pool", "create-user-pool-client", *given)["UserPoolClient"]["ClientId"]
+    (tmp_path / "password").write_text("Correct-Horse7\n")
+    run("user-pool", "sign-up", "--client-id", client, "--username", "ana", "--password", "password")
+    run("user-pool", "admin-confirm-sign-up", "--user-pool-id", made, "--username", "ana")
+    rotate = ["sts", "keyring", "keyring", "--rotate"]
+    assert "warning" not in run(*rotate, "--keep", "1") + run("sts", "reseal") + run(*rotate, "--keep", "1")
+    run("sts", "reseal")
+    (tmp_path / "given").write_text('{"USERNAME": "ana", "PASSWORD": "Correct-Horse7"}')
+    run("user-pool", "initiate-auth", "--client-id", client, "--auth-flow", "USER_PASSWORD_AUTH", "--auth-parameters", "given")
+    assert "warning" not in run(*rotate)
+    assert "warning: refresh tokens of user pools last until 20" in run(*rotate, "--keep", "1")
+
+
 def test_tokens_are_written_to_a_file_of_the_owner(run, tmp_path):
     made = run("user-pool", "create-user-pool", "--pool-name", "demo", "--format", "json")["UserPool"]["Id"]
     given = ["--user-pool-id", made, "--client-name", "web", "--generate-secret", "--out", "client"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import click
 
 from fastiam.cli import entity_commands, options
 from fastiam.cli import exit_codes as exits
+from fastiam.cli.console import note
 from fastiam.cli.files import read_bytes
 from fastiam.cli.store_options import (
     Calls,
@@ -164,12 +166,24 @@ def revoke_sessions(role: str, store: str, keyring: str | None, account: str | N
     return exits.OK
 
 
+def _warn_about_refresh_tokens(store: str) -> None:
+    """Clients keep refresh tokens, which no reseal reaches: those of a key that leaves the keyring are refused (ST13)."""
+    from fastiam.directory.user_pool_store import UserPoolStore
+
+    with entity_commands.reading(store) as directory:
+        last = directory.join(UserPoolStore()).last_refresh(datetime.now(UTC))
+    if last is not None:
+        until = last.isoformat(timespec="seconds")
+        note(f"warning: refresh tokens of user pools last until {until}; those that a removed key sealed are refused from now on")
+
+
 @command.command("keyring")
 @click.argument("file")
 @click.option("--rotate", is_flag=True, help="Add a new first key to the existing ones.")
 @click.option("--keep", type=click.IntRange(min=0), metavar="N", help="With --rotate, keep only N of the older keys.")
+@click.option("--store", envvar="FASTIAM_STORE", metavar="FILE", help="The store that may need a key that is not kept.")
 @options.form
-def keyring(file: str, rotate: bool, keep: int | None, form: str) -> int:
+def keyring(file: str, rotate: bool, keep: int | None, store: str | None, form: str) -> int:
     """Write a new keyring to FILE (mode 0600), or rotate the existing one."""
     from fastiam.sts import Keyring
 
@@ -177,7 +191,13 @@ def keyring(file: str, rotate: bool, keep: int | None, form: str) -> int:
         raise FastiamError(
             f"there is a file `{file}` already\nhelp: secrets that it seals would be lost; rotate it with `--rotate`"
         )
-    ring = Keyring.load(file).rotated(keep=keep) if rotate else Keyring.generate()
+    if not rotate:
+        ring = Keyring.generate()
+    else:
+        old = Keyring.load(file)
+        ring = old.rotated(keep=keep)
+        if store is not None and Path(store).exists() and not set(old.ids) <= set(ring.ids):
+            _warn_about_refresh_tokens(store)
     ring.save(file)
     show({"Keyring": file, "Keys": list(ring.ids) if form == "json" else ", ".join(ring.ids)}, form)
     return exits.OK

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -91,6 +92,11 @@ class UserPoolStore(RecordStore[UserPoolTables]):
     def sign_ins(self, user: User) -> list[tuple[str, SignIn]]:
         """The sign-ins of a user, with their keys."""
         return [(key, self.tables.sign_ins[key]) for key in self._sign_ins.get(user.key, ())]
+
+    def last_refresh(self, now: datetime) -> datetime | None:
+        """When the last refresh token ends that may still be used; None if there is none."""
+        ends = (sign_in.until for sign_in in self.tables.sign_ins.values() if not sign_in.revoked and sign_in.until > now)
+        return max(ends, default=None)
 
     def signing_key(self, kid: str) -> Any:
         """The signing key with an id, of whatever pool."""

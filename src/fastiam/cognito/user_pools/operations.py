@@ -150,9 +150,8 @@ def operation(method: Callable[Concatenate[C, P], R]) -> Callable[Concatenate[C,
             verify(kwargs)
             named = {short: kwargs[name] for short, name in _NOTED.items() if isinstance(kwargs.get(name), str)}
             self._state.note(**named)  # type: ignore[arg-type]
-            check_rate(
-                self._state.admit, title, {name: plain(kwargs[name]) for name in _RATED if isinstance(kwargs.get(name), str)}
-            )
+            given = {name: kwargs.get(name) for name in _RATED}
+            check_rate(self._state.admit, title, {name: plain(value) for name, value in given.items() if isinstance(value, str)})
             return method(self, *args, **kwargs)
 
     return call
