@@ -56,6 +56,11 @@ class AccessKeys:
         return self._state.credential_store.of("access_keys", principal)
 
     @takes_secrets(identifiers=("id_",))
+    def find(self, id_: str) -> AccessKey | None:
+        """One key, or None if there is none of this id."""
+        return self._state.credential_store.tables.access_keys.get(id_)
+
+    @takes_secrets(identifiers=("id_",))
     def get(self, id_: str) -> AccessKey:
         """One key.
 
@@ -63,7 +68,7 @@ class AccessKeys:
         ------
         ValidationError: there is none of this id.
         """
-        key = self._state.credential_store.tables.access_keys.get(id_)
+        key = self.find(id_)
         if key is None:
             raise ValidationError(f"access key not found: {shown(id_)}", code="NoSuchEntity")
         return key

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import string
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from argon2 import PasswordHasher
@@ -20,6 +20,19 @@ _MAX_LENGTH = 128
 _MAX_REMEMBERED, _OLDEST = 24, 1095
 
 
+@dataclass(frozen=True, slots=True)
+class NewPassword:
+    """A password that was checked and hashed for a principal, and is not set yet.
+
+    `compared` : the hashes of earlier passwords that it was compared with.
+    """
+
+    principal: str
+    password: Secret
+    hash: str = field(repr=False)
+    compared: tuple[str, ...] = field(repr=False)
+
+
 class Passwords:
     """Set, change and verify passwords."""
 
@@ -31,7 +44,23 @@ class Passwords:
 
     def policy(self, account: str) -> PasswordPolicy:
         """What an account asks of passwords."""
-        return self._state.credential_store.tables.password_policies.get(account) or PasswordPolicy(account)
+        return self.stored_policy(account) or PasswordPolicy(account)
+
+    def stored_policy(self, account: str) -> PasswordPolicy | None:
+        """The policy that was set for an account, None if the defaults of IAM are in force."""
+        return self._state.credential_store.tables.password_policies.get(account)
+
+    def delete_policy(self, account: str) -> None:
+        """Return to the defaults of IAM.
+
+        Raises
+        ------
+        ValidationError: the account has no policy.
+        """
+        with self._state.directory.transaction():
+            if self.stored_policy(account) is None:
+                raise ValidationError(f"the account `{account}` has no password policy", code="NoSuchEntity")
+            self._state.credential_store.put("password_policies", account, None)
 
     def set_policy(self, policy: PasswordPolicy) -> None:
         """Ask this of the passwords of an account from now on; those that are set stay.
@@ -61,7 +90,57 @@ class Passwords:
         ------
         ValidationError: the principal cannot have a password; the password breaks the policy of the account.
         """
-        self._set(principal, Secret(password), must_change=must_change)
+        self.store(self.prepare(principal, password), must_change=must_change)
+
+    @takes_secrets("password", identifiers=("principal",))
+    def prepare(self, principal: str, password: str) -> NewPassword:
+        """Check and hash a password, for `store`. It takes as long as a hash; `store` takes no time.
+
+        Raises
+        ------
+        ValidationError: as `set`.
+        """
+        state, secret = self._state, Secret(password)
+        ref, _ = state.find_owner(principal)
+        policy = self.policy(ref.account or "")
+        _check_policy(policy, secret, (ref.name, ref.account or ""))
+        former = self._former(principal)[: policy.remembered]
+        self._refuse_former(former, secret, policy)
+        return NewPassword(principal, secret, self._hasher.hash(_encoded(secret)), former)
+
+    def store(self, new: NewPassword, *, must_change: bool = False) -> None:
+        """Set a prepared password.
+
+        Raises
+        ------
+        ValidationError: what `prepare` has checked has changed meanwhile, and the password is not acceptable any more.
+        """
+        state, principal = self._state, new.principal
+        with state.directory.transaction():
+            ref, unique_id = state.find_owner(principal)
+            policy, former, now = self.policy(ref.account or ""), self._former(principal), state.now()
+            _check_policy(policy, new.password, (ref.name, ref.account or ""))
+            later = tuple(each for each in former[: policy.remembered] if each not in new.compared)
+            self._refuse_former(later, new.password, policy)
+            stored = self.get(principal)
+            created = now if stored is None else stored.created
+            made = Password(principal, new.hash, now, must_change, unique_id, former[:_MAX_REMEMBERED], created)
+            state.credential_store.put("passwords", principal, made)
+            state.record(principal, "password set")
+
+    @takes_secrets(identifiers=("principal",))
+    def set_must_change(self, principal: str, must_change: bool) -> None:
+        """Require a new password at the next sign-in, or not.
+
+        Raises
+        ------
+        ValidationError: the principal has no password.
+        """
+        with self._state.directory.transaction():
+            stored = self.get(principal)
+            if stored is None:
+                raise ValidationError(f"{shown(principal)} has no password", code="NoSuchEntity")
+            self._state.credential_store.put("passwords", principal, replace(stored, must_change=must_change))
 
     @takes_secrets("old", "new", identifiers=("principal",))
     def change(self, principal: str, old: str, new: str) -> None:
@@ -69,14 +148,27 @@ class Passwords:
 
         Raises
         ------
-        AuthenticationError: the old password is wrong.
+        AuthenticationError: the old password is wrong, or has expired under a policy with `hard_expiry`.
         ValidationError: the account does not let its users, or the new password breaks its policy.
         """
-        self._check(principal, Secret(old))
+        self.store(self.prepare_change(principal, old, new))
+
+    @takes_secrets("old", "new", identifiers=("principal",))
+    def prepare_change(self, principal: str, old: str, new: str) -> NewPassword:
+        """Check both passwords of a change, and hash the new one, for `store`.
+
+        Raises
+        ------
+        AuthenticationError, ValidationError: as `change`.
+        """
+        stored = self._check(principal, Secret(old))
         ref, _ = self._state.find_owner(principal)
-        if ref.kind is PrincipalKind.USER and not self.policy(ref.account or "").users_may_change:
+        policy = self.policy(ref.account or "")
+        if ref.kind is PrincipalKind.USER and not policy.users_may_change:
             raise ValidationError("the password policy does not allow users to change their passwords", code="AccessDenied")
-        self._set(principal, Secret(new), must_change=False)
+        if policy.hard_expiry:
+            self._require_current(stored, policy)
+        return self.prepare(principal, new)
 
     @takes_secrets(identifiers=("principal",))
     def delete(self, principal: str) -> None:
@@ -100,10 +192,12 @@ class Passwords:
         AuthenticationError: unknown or wrong, which are not distinguished; expired (`reason` says `password_expired`).
         """
         stored = self._check(principal, Secret(password))
-        policy = self.policy(principal.split(":")[4])
+        self._require_current(stored, self.policy(principal.split(":")[4]))
+        return stored
+
+    def _require_current(self, stored: Password, policy: PasswordPolicy) -> None:
         if policy.max_age_days and self._state.now() >= stored.changed + timedelta(days=policy.max_age_days):
             raise AuthenticationError("the password has expired", reason="password_expired")
-        return stored
 
     def _check(self, principal: str, password: Secret) -> Password:
         self._state.directory.refresh()
@@ -130,21 +224,14 @@ class Passwords:
         except (VerificationError, InvalidHashError):
             return False
 
-    def _set(self, principal: str, password: Secret, *, must_change: bool) -> None:
-        state = self._state
-        ref, _ = state.find_owner(principal)
-        policy = self.policy(ref.account or "")
-        _check_policy(policy, password, (ref.name, ref.account or ""))
-        hash_ = self._hasher.hash(_encoded(password))
-        with state.directory.transaction():
-            _, unique_id = state.find_owner(principal)
-            stored = state.credential_store.tables.passwords.get(principal)
-            former = () if stored is None else (stored.hash, *stored.earlier)
-            if any(self._matches(each, password) for each in former[: policy.remembered]):
-                raise ValidationError(f"it is one of the last {policy.remembered} passwords", code="PasswordPolicyViolation")
-            new = Password(principal, hash_, state.now(), must_change, unique_id, former[:_MAX_REMEMBERED])
-            state.credential_store.put("passwords", principal, new)
-            state.record(principal, "password set")
+    def _former(self, principal: str) -> tuple[str, ...]:
+        """The hashes of the password and of earlier ones, the latest first."""
+        stored = self.get(principal)
+        return () if stored is None else (stored.hash, *stored.earlier)
+
+    def _refuse_former(self, former: tuple[str, ...], password: Secret, policy: PasswordPolicy) -> None:
+        if any(self._matches(each, password) for each in former):
+            raise ValidationError(f"it is one of the last {policy.remembered} passwords", code="PasswordPolicyViolation")
 
 
 def _encoded(password: Secret) -> SecretBytes:

@@ -37,7 +37,10 @@ class AccessKey:
 
 @dataclass(frozen=True, slots=True)
 class Password:
-    """The hash of the password of a user or root. `earlier` : the hashes of earlier passwords, the latest first."""
+    """The hash of the password of a user or root.
+
+    `earlier` : the hashes of earlier passwords, the latest first. `created` : when the first one was set, None if it is unknown.
+    """
 
     principal: str
     hash: str = field(repr=False)
@@ -45,6 +48,7 @@ class Password:
     must_change: bool = False
     unique_id: str | None = None
     earlier: tuple[str, ...] = field(default=(), repr=False)
+    created: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,7 @@ class PasswordPolicy:
     users_may_change : whether users may change their passwords.
     max_age_days : 0 for passwords that do not expire, else 1 to 1,095.
     remembered : how many earlier passwords cannot be reused, 0 to 24.
+    hard_expiry : whether users cannot change a password that has expired.
     """
 
     account: str
@@ -71,6 +76,7 @@ class PasswordPolicy:
     users_may_change: bool = True
     max_age_days: int = 0
     remembered: int = 0
+    hard_expiry: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Errors of the library have codes of AWS, and tell nothing that a client must not know (G137)."""
+"""Errors of the library have codes of AWS, and name nothing that a client must not know (G137)."""
 
 from __future__ import annotations
 

@@ -41,8 +41,7 @@ def create_user(call: Call) -> Result:
 def get_user(call: Call) -> Result:
     """GetUser; of the caller without a name."""
     if "UserName" not in call.parameters and call.kind is PrincipalKind.ROOT:
-        root = {"Path": "/", "UserName": "root", "UserId": call.account, "Arn": call.principal_arn, "CreateDate": UNKNOWN_DATE}
-        return {"User": root}
+        return {"User": {"UserId": call.account, "Arn": call.principal_arn, "CreateDate": UNKNOWN_DATE}}
     return {"User": user_of(call, call.user(), with_tags=True)}
 
 
