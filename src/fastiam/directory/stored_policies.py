@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 from weakref import WeakValueDictionary
 
@@ -196,6 +197,12 @@ def denying_policy(
 
     text = json.dumps({"Version": "2012-10-17", "Statement": [denying_statement(kind, why)]})
     return StoredPolicy(read_policy(text, kind, mode="lenient", name=name, arn=arn, origin=origin), text)
+
+
+@lru_cache(maxsize=16_384)
+def missing_policy(arn: str) -> StoredPolicy:
+    """The substitute for a managed policy, or for the policies of a group, without a record: one object for each ARN."""
+    return denying_policy(PolicyKind.IDENTITY, arn, "its record is missing", arn=arn)
 
 
 def text_of(document: PolicyLike) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from fastiam.directory.principal_refs import PrincipalRef, parse_principal, role_arn
 from fastiam.directory.records import Entity, Tables
-from fastiam.directory.stored_policies import StoredPolicy, is_managed_arn
+from fastiam.directory.stored_policies import StoredPolicy, is_managed_arn, missing_policy
 from fastiam.errors import RequestValueError
 from fastiam.model.profile import (
     ROLES,
@@ -150,20 +150,25 @@ class Principals:
     def _group(self, arn: str) -> Policies:
         found = self._groups.get(arn)
         if found is None:
-            group = self._tables.groups[arn]
-            found = self._groups[arn] = tuple(s.policy for s in group.inline) + self._documents(group.attached)
+            group = self._tables.groups.get(arn)
+            if group is None:  # its policies are unknown
+                found = (missing_policy(arn).policy,)
+            else:
+                found = tuple(s.policy for s in group.inline) + self._documents(group.attached)
+            self._groups[arn] = found
         return found
 
     def _documents(self, arns: tuple[str, ...]) -> Policies:
-        """The documents in force of managed policies; one without a known document is omitted."""
+        """The documents in force of managed policies; an unknown one can contain a Deny, and is one that denies everything."""
         found = self._attached.get(arns)
         if found is None:
-            managed = (self._tables.managed.get(arn) for arn in arns)
-            found = self._attached[arns] = tuple(policy.document.policy for policy in managed if policy is not None)
+            managed = self._tables.managed
+            documents = [managed[arn].document if arn in managed else missing_policy(arn) for arn in arns]
+            found = self._attached[arns] = tuple([stored.policy for stored in documents])
         return found
 
     def _boundary(self, entity: Entity) -> Policies | None:
-        """The boundary; one of which no document is known is there and allows nothing."""
+        """The boundary; None without one."""
         if entity.boundary is None:
             return None
         arns = tuple(item for item in entity.boundary if isinstance(item, str))

@@ -2,8 +2,7 @@
 
 It reads the merged output of the command line and single pages of the API (`IsTruncated`, `Marker`), of one or several accounts,
 in any order. Documents are objects, or text as in the API, percent-encoded or not. Members other than permissions are ignored. A
-policy that an export names and does not contain is a finding: an attached policy without a document grants and denies nothing, a
-boundary without one allows nothing.
+policy that an export names and does not contain is a finding, and counts as one that denies everything.
 """
 
 from __future__ import annotations

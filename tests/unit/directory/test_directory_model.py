@@ -7,7 +7,7 @@ import pickle
 
 import pytest
 
-from fastiam import Directory, DirectoryError
+from fastiam import Directory, DirectoryError, Layer, Outcome, load
 from fastiam.errors import PolicyError
 
 A, B, M = "111111111111", "222222222222", "999999999999"
@@ -51,7 +51,7 @@ WRITES = {
         lambda d: d.add_principal(DEP, identity_policies=[f"{MANAGED}x"]), "document is unknown", "DIR-NO-POLICY",
     ),
     "a boundary that is not there": (
-        lambda d: d.add_principal(DEP, permissions_boundary=f"{MANAGED}x"), "allows nothing as a boundary", "DIR-NO-BOUNDARY",
+        lambda d: d.add_principal(DEP, permissions_boundary=f"{MANAGED}x"), "denies everything", "DIR-NO-BOUNDARY",
     ),
     "a group that is not there": (lambda d: d.add_principal(f"{ANA}2", groups=["None"]), "not there", "DIR-NO-GROUP"),
     "a group of another account": (
@@ -135,11 +135,38 @@ def test_documents_of_a_lenient_directory_are_read_leniently():
     assert [finding.code for finding in directory.findings] == ["V24"]
 
 
-def test_policy_without_document_allows_nothing():
+MISSING = {
+    # what a user has that allows everything, and the name and layer of the Deny that is reported
+    "an attached policy": ({"identity_policies": [ALLOW, f"{MANAGED}x"]}, f"{MANAGED}x", Layer.IDENTITY),
+    "a boundary": ({"identity_policies": [ALLOW], "permissions_boundary": f"{MANAGED}x"}, f"{MANAGED}x", Layer.BOUNDARY),
+    "one of two boundaries": (
+        {"identity_policies": [ALLOW], "permissions_boundary": [ALLOW, f"{MANAGED}x"]}, f"{MANAGED}x", Layer.BOUNDARY,
+    ),
+    "a group": ({"identity_policies": [ALLOW], "groups": ["x"]}, f"arn:aws:iam::{A}:group/x", Layer.IDENTITY),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MISSING)
+def test_missing_record_denies_what_it_could_deny(name, tmp_path):
+    """Its documents can contain a Deny, which a resource policy that names the user does not override."""
+    has, missing, layer = MISSING[name]
     directory = make("lenient")
-    directory.add_principal(DEP, identity_policies=[f"{MANAGED}x"], permissions_boundary=f"{MANAGED}y")
-    profile = directory.snapshot().principal(DEP)
-    assert (profile.identity_policies, profile.boundary, profile.bounded) == ((), (), True)
+    directory.add_principal(f"{ANA}2", **has)
+    grant = {**RESOURCE["Statement"][0], "Principal": {"AWS": f"{ANA}2"}}
+    directory.set_resource_policy(BKT, RESOURCE | {"Statement": [grant]})
+    engine, request = directory.compile(), (f"{ANA}2", "s3:GetObject", f"{BKT}/k")
+    (tmp_path / "directory.json").write_text(directory.to_json())
+    copy = pickle.loads(pickle.dumps(engine))
+    for each in (engine, copy, pickle.loads(pickle.dumps(copy)), load(tmp_path).compile()):
+        decision = each.decide(*request)
+        assert (decision.outcome, decision.layer, decision.indeterminate) == (Outcome.EXPLICIT_DENY, layer, True)
+        assert (decision.statement.policy, decision.statement.sid) == (missing, "DocumentNotRead")
+        assert decision == each.explain(*request).decision
+    if ":group/" in missing:
+        directory.add_group(missing)
+    else:
+        directory.add_managed_policy(missing, ALLOW)
+    assert engine.updated(directory).is_allowed(*request)
 
 
 def test_a_policy_that_comes_later_counts_from_then_on():

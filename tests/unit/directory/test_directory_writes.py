@@ -186,7 +186,7 @@ REFUSED = {
     "no boundary as a boundary": (lambda d: d.set_permissions_boundary(BO, None), "delete_permissions_boundary"),
     "an inline policy without name": (lambda d: d.put_inline_policy(BO, "", ALLOW), "not the name of a policy"),
     "a delegate of no service": (lambda d: d.register_delegated_administrator(A, "iam"), "is not a service"),
-    "a boundary that is not there": (lambda d: d.set_permissions_boundary(BO, f"{P}x"), "allows nothing as a boundary"),
+    "a boundary that is not there": (lambda d: d.set_permissions_boundary(BO, f"{P}x"), "denies everything"),
     "attaching to a service-linked role": (lambda d: d.attach_policy(LINKED, AWS), "its service writes"),
     "a role in a group": (lambda d: d.add_user_to_group(DEP, ENG), "not a user"),
     "a group that is not there": (lambda d: d.add_user_to_group(BO, f"{ENG}x"), "there is no group"),

@@ -117,14 +117,14 @@ def test_export_with_missing_parts_has_located_findings(tmp_path, changes, code,
         fastiam.load(path, mode="strict")
 
 
-def test_policy_without_document_allows_nothing(tmp_path):
+def test_policy_without_document_keeps_its_position(tmp_path):
     whole = broken_export(
         AttachedManagedPolicies=attached(f"{MANAGED}x"), PermissionsBoundary={"PermissionsBoundaryArn": f"{MANAGED}x"}
     )
     directory = fastiam.load(write(tmp_path, "export.json", whole))
     ana = directory.snapshot().principal(ANA)
-    assert names(directory, ANA) == ["own", "of-group", AWS]
-    assert ana.boundary == ()
+    assert names(directory, ANA) == ["own", f"{MANAGED}x", "of-group", AWS]
+    assert [policy.name for policy in ana.boundary] == [f"{MANAGED}x"]
 
 
 @pytest.mark.parametrize("policy", [managed(MANAGED, DefaultVersionId="v1"), managed(MANAGED, PolicyVersionList=[])])

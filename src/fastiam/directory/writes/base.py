@@ -194,19 +194,21 @@ class Writes:
         attached: dict[str, None] = {}
         for i, item in enumerate(as_items(policies)):
             if is_managed_arn(item):
-                self._check_managed(reader, item, owner, "DIR-NO-POLICY", "grants and denies nothing")
+                self._check_managed(reader, item, owner, "DIR-NO-POLICY")
                 attached[item] = None
             else:
                 inline.append(reader.read(item, PolicyKind.IDENTITY, f"identity_policies[{i}]"))
         return tuple(inline), tuple(attached)
 
-    def _check_managed(self, reader: Reader, arn: str, owner: str, rule: str, effect: str) -> None:
+    def _check_managed(self, reader: Reader, arn: str, owner: str, rule: str) -> None:
         account = policy_account(arn)
         if is_account(account) and account != owner.split(":")[4]:
             message = f"`{shorten(owner)}` has a managed policy of another account"
             self._refuse(reader, "DIR-FOREIGN", arn, message, "attach a policy of the principal's account or of AWS")
         if arn not in self.tables.managed:
-            message = f"`{shorten(owner)}` has a managed policy whose document is unknown, so that it {effect}"
+            message = (
+                f"`{shorten(owner)}` has a managed policy whose document is unknown and counts as one that denies everything"
+            )
             self._refuse(reader, rule, arn, message, hint_of_missing_policy(arn))
 
     def _check_policies(self, reader: Reader, identity: IamIdentity) -> None:

@@ -160,7 +160,7 @@ class IdentityPolicyWrites(Writes):
             raise DirectoryError(f"`{shorten(str(policy))}` is not the ARN of a managed policy", hint="use `put_inline_policy`")
         if policy in record.attached:
             return
-        self._check_managed(reader, policy, identity, "DIR-NO-POLICY", "grants and denies nothing")
+        self._check_managed(reader, policy, identity, "DIR-NO-POLICY")
         new = replace(record, attached=(*record.attached, policy))
         self._check_policies(reader, new)
         self._commit(reader)

@@ -222,7 +222,7 @@ class PrincipalWrites(Writes):
         read: list[StoredPolicy | str] = []
         for i, item in enumerate(as_items(boundary)):
             if is_managed_arn(item):
-                self._check_managed(reader, item, owner, "DIR-NO-BOUNDARY", "allows nothing as a boundary")
+                self._check_managed(reader, item, owner, "DIR-NO-BOUNDARY")
                 read.append(item)
             else:
                 read.append(reader.read(item, PolicyKind.BOUNDARY, f"permissions_boundary[{i}]"))
@@ -232,14 +232,15 @@ class PrincipalWrites(Writes):
         """The ARNs of groups given by name or ARN; the case of a name does not count (spec 1.3)."""
         found: dict[str, None] = {}
         for group in (groups,) if isinstance(groups, str) else groups:
-            partition, account, _, name = group_parts(group, ref.account, ref.partition or "aws")
+            partition, account, path, name = group_parts(group, ref.account, ref.partition or "aws")
             arn = self._store.indexes.names.get((partition, account, "group", fold(name)))
             if account != ref.account:
                 raise DirectoryError(f"`{shorten(group)}` is a group of another account than `{ref.text}`")
             if arn is None:
-                self._refuse(reader, "DIR-NO-GROUP", group, f"`{ref.text}` is in a group that is not there")
-            else:
-                found[arn] = None
+                message = f"`{ref.text}` is in a group that is not there and counts as one that denies everything"
+                self._refuse(reader, "DIR-NO-GROUP", group, message)
+                arn = f"arn:{partition}:iam::{account}:group{path}{name}"
+            found[arn] = None
         return tuple(found)
 
     # -- trust --------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastiam.directory.records import Tables
-from fastiam.directory.stored_policies import FULL_ACCESS, StoredPolicy
+from fastiam.directory.stored_policies import FULL_ACCESS, StoredPolicy, missing_policy
 from fastiam.engine.engine_file.packing import Packer
 from fastiam.engine.engine_file.records import Policies
 from fastiam.engine.engine_file.rows import FULL, NO_ROW, POLICY, SECTIONS, TEXT, PolicyRow, unchanged
@@ -107,7 +107,8 @@ class _Writer:
         for stored in self._by_content.get(_content_key(policy), ()):
             if stored.policy == policy:
                 return self._write(stored, policy.origin)
-        return NO_ROW
+        missing = None if policy.arn is None else missing_policy(policy.arn)
+        return NO_ROW if missing is None or missing.policy != policy else self._stored(missing)
 
 
 def _called(policy: StoredPolicy | Policy) -> tuple[object, ...]:
