@@ -31,7 +31,8 @@ from fastiam.storage import is_sqlite
 if TYPE_CHECKING:
     from fastiam.sources.cloudtrail import CloudTrail
 
-# The functions of a reader, in the order in which they run over all files: a reference follows the record that it names.
+# A reader has `is_format(node)` and those of these functions that it needs. They run over all files in this order, so that a
+# reference follows the record that it names: first those of documents, `(model, node)`, then those of readers, `(model)`.
 _STAGES_OF_DOCUMENTS = ("gather", "read_policies"), ("read_groups",), ("read_principals",), ("read_trust",), ("read_rest",)
 _STAGES_OF_READERS = ("add_known_policies", "check_policies"), (), (), (), ("finish",)
 _Found = list[tuple[Any, LocatedValue]]
