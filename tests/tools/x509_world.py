@@ -52,7 +52,9 @@ _CURVES = {"ec": ec.SECP256R1(), "p384": ec.SECP384R1(), "p521": ec.SECP521R1(),
 
 @lru_cache
 def make_key(kind: str = "ec", label: str = "") -> Any:
-    """A private key; each label has one of its own. `rsa16384` is a public key alone, since such keys take minutes to make."""
+    """A private key; each label has one of its own. `rsa16384` and `rsa-exponent`, one of 2,001 bits, are public keys alone."""
+    if kind == "rsa-exponent":
+        return _PublicOnly(rsa.RSAPublicNumbers((1 << 2_000) + 1, make_key("rsa").public_key().public_numbers().n).public_key())
     if kind in _CURVES:
         return ec.generate_private_key(_CURVES[kind])
     bits = int(kind.removeprefix("rsa") or 2048)

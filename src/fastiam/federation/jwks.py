@@ -115,9 +115,13 @@ def _read_rsa(jwk: dict[str, Any]) -> RSAPublicKey | None:
         return None
     if not isinstance(key, RSAPublicKey):
         return None
+    return key if is_usable_rsa(key) else None
+
+
+def is_usable_rsa(key: RSAPublicKey) -> bool:
+    """Whether an RSA key is within the bounds of keys that may verify, of whatever document (WI14): others only cost time."""
     exponent = key.public_numbers().e
-    is_bounded = MIN_RSA_BITS <= key.key_size <= MAX_RSA_BITS and 2 < exponent < MAX_EXPONENT and exponent % 2 == 1
-    return key if is_bounded else None
+    return MIN_RSA_BITS <= key.key_size <= MAX_RSA_BITS and 2 < exponent < MAX_EXPONENT and exponent % 2 == 1
 
 
 def _read_ec(jwk: dict[str, Any]) -> EllipticCurvePublicKey | None:

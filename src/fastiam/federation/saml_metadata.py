@@ -15,12 +15,13 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from fastiam.federation.jwks import is_usable_rsa
 from fastiam.federation.saml_times import read_time
 from fastiam.federation.xml_reading import DS, MD, METADATA, SAMLP, Element, XmlError, children, read_xml, text_of
 
 MIN_CHARACTERS, MAX_CHARACTERS = 1_000, 10_000_000  # characters (1.2)
 _CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
-_STORED_BITS, _USABLE_BITS = 1_024, 2_048
+_STORED_BITS = 1_024
 _MAX_ENTITY_ID = 1_024
 
 
@@ -133,8 +134,8 @@ def _usable(certificate: x509.Certificate) -> tuple[SigningKey | None, str]:
     if isinstance(key, rsa.RSAPublicKey):
         if key.key_size < _STORED_BITS:
             raise XmlError(f"a signing certificate has an RSA key of {key.key_size} bits, the least is {_STORED_BITS:,}")
-        if key.key_size < _USABLE_BITS:
-            return None, f"a signing certificate has an RSA key of {key.key_size:,} bits: it verifies nothing"
+        if not is_usable_rsa(key):
+            return None, f"a signing certificate has an RSA key of {key.key_size:,} bits or an exponent that verifies nothing"
         return SigningKey(certificate, is_rsa=True), ""
     if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, _CURVES):
         return SigningKey(certificate, is_rsa=False), ""

@@ -17,13 +17,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from cryptography.x509.verification import Criticality, ExtensionPolicy, PolicyBuilder, Store, VerificationError
 
+from fastiam.federation.jwks import MAX_RSA_BITS, MIN_RSA_BITS, is_usable_rsa
 from fastiam.rolesanywhere.errors import CertificateError, refusing, untrusted
 from fastiam.rolesanywhere.request import MAX_INTERMEDIATES
 
 MAX_CHECKS = 20  # signatures verified for one request (RW22)
 MAX_CERTIFICATES = 50  # of a trust anchor (RW10)
 MAX_BUNDLE = 204_800  # characters (RW10)
-_BITS = range(2048, 8193)
 _CURVES = (SECP256R1, SECP384R1, SECP521R1)
 _HASHES = ("sha256", "sha384", "sha512")
 _CLIENTS = (ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE)
@@ -44,11 +44,12 @@ def usable_key(certificate: x509.Certificate) -> Key:
     """
     with refusing("RW30", "its key cannot be read"):
         key = certificate.public_key()
-    if isinstance(key, RSAPublicKey) and key.key_size in _BITS:
+    if isinstance(key, RSAPublicKey) and is_usable_rsa(key):
         return key
     if isinstance(key, EllipticCurvePublicKey) and isinstance(key.curve, _CURVES):
         return key
-    raise untrusted(f"its key is neither RSA of {_BITS[0]} to {_BITS[-1]} bits nor EC P-256, P-384 or P-521", rule="RW30")
+    bits = f"{MIN_RSA_BITS} to {MAX_RSA_BITS} bits"
+    raise untrusted(f"its key is neither RSA of {bits} nor EC P-256, P-384 or P-521", rule="RW30")
 
 
 def has_whole_signature(der: bytes, signature: bytes) -> bool:

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import base64
 import tracemalloc
+from datetime import timedelta
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicNumbers
+from cryptography.hazmat.primitives.serialization import Encoding
 from lxml import etree
 from saml_attacks import ATTACKS, resigned, wrapped, wrappings
-from saml_world import CORP, DEV, Key, SamlWorld, ec_key, encoded, good, metadata, response_tree, rsa_key
+from saml_world import CORP, DEV, START, Key, SamlWorld, ec_key, encoded, good, metadata, response_tree, rsa_key
 
 from fastiam.federation import IdentityTokenError
+from fastiam.federation.saml_metadata import read_metadata
+from fastiam.federation.xml_reading import XmlError
 from fastiam.sts import StsError, ValidationError
 
 
@@ -257,6 +264,20 @@ def test_certificate_outside_its_dates_verifies_nothing():
         world.federation.verify_saml(DEV, CORP, good())
     lax = world.open(saml_ignore_certificate_dates=True)
     assert lax.verify_saml(DEV, CORP, good()).session_name == "eva"
+
+
+@pytest.mark.parametrize(("bits", "length"), [(16_384, 16), (2_048, 32), (3_072, 2_000)])
+def test_certificate_whose_key_only_costs_time_verifies_nothing(bits, length):
+    """The bounds are those of web identities (WI14)."""
+    huge = RSAPublicNumbers((1 << length) + 1, (1 << bits - 1) + 1).public_key()
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "idp.example")])
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(huge).serial_number(1)
+    builder = builder.not_valid_before(START).not_valid_after(START + timedelta(days=1))
+    der = builder.sign(rsa_key().private, hashes.SHA256()).public_bytes(Encoding.DER)
+    read = read_metadata(metadata(base64.b64encode(der).decode(), rsa_key().text))
+    assert len(read.keys) == 1 and "verifies nothing" in read.warnings[0]
+    with pytest.raises(XmlError, match="no usable signing key"):
+        read_metadata(metadata(base64.b64encode(der).decode()))
 
 
 def test_rsa_key_of_1024_bits_among_others_verifies_nothing():

@@ -199,6 +199,11 @@ def test_huge_keys_are_refused_before_they_are_used(world, monkeypatch):
     assert checks == []  # the name of the issuer fits, its key is not used
 
 
+def test_huge_exponent_is_refused_before_it_is_used(world):
+    """Verification takes as long as the exponent has bits (WI14)."""
+    assert refused(world, world.draft(issue("host1", world.root, key="rsa-exponent")).signed()).rule == "RW30"
+
+
 def test_intermediates_of_one_name_cost_bounded_checks(world):
     """Each of five authorities of one name and key may follow each other one."""
     loop = [issue("Loop", ca=True, label="loop", serial=i + 1) for i in range(5)]
