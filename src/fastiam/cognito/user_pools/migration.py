@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from fastiam.cognito.errors import CognitoError
 from fastiam.cognito.user_pools.attributes import listed, read_attributes
 from fastiam.cognito.user_pools.calls import Calls
 from fastiam.cognito.user_pools.naming import new_user, take_aliases
@@ -28,8 +29,17 @@ def migrate(
     calls._limits.check_lock(subject)
     request = {"password": password, "validationData": dict(metadata)}
     empty = {"userAttributes": None, "finalUserStatus": None, "messageAction": None, "forceAliasCreation": None}
-    answered = run_trigger(state, pool, _TRIGGER, source, username=name, client_id=client.id, request=request, response=empty)
-    if answered is None or answered.get("userAttributes") is None:
+    try:
+        answered = run_trigger(state, pool, _TRIGGER, source, username=name, client_id=client.id, request=request, response=empty)
+    except CognitoError as error:
+        if password is not None and error.code == "UserLambdaValidationException":
+            calls._limits.failed(subject)  # the other system has refused the password
+        raise
+    if answered is None:
+        return None
+    if answered.get("userAttributes") is None:
+        if password is not None and not client.hides_existence:  # else the caller counts it as a wrong password
+            calls._limits.failed(subject)
         return None
     given = answered["userAttributes"]
     if not isinstance(given, Mapping) or not all(isinstance(k, str) and isinstance(v, str) for k, v in given.items()):
