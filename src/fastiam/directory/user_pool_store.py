@@ -40,6 +40,7 @@ class UserPoolStore(RecordStore[UserPoolTables]):
         self._names: dict[str, dict[str, str]] = {}  # pool: folded name: key of the user
         self._users: dict[str, dict[str, None]] = {}  # pool: keys, in the order of creation
         self._sign_ins: dict[str, dict[str, None]] = {}  # key of the user: keys
+        self._identities: dict[str, dict[str, None]] = {}  # key of the user: keys
         self._unknown: dict[str, dict[str, None]] = {}  # pool: keys of the attempts of unknown names, oldest first
         self._kids: dict[str, str] = {}
 
@@ -113,8 +114,7 @@ class UserPoolStore(RecordStore[UserPoolTables]):
 
     def identities(self, user: User) -> list[tuple[str, Identity]]:
         """The outside identities of a user, with their keys."""
-        found = self.tables.identities.items()
-        return [(key, identity) for key, identity in found if identity.pool == user.pool and identity.sub == user.sub]
+        return [(key, self.tables.identities[key]) for key in self._identities.get(user.key, ())]
 
     # -- deletion ---------------------------------------------------------------------------------------------------------
 
@@ -171,6 +171,8 @@ class UserPoolStore(RecordStore[UserPoolTables]):
             self._index_user(key, old, new)
         elif table == "sign_ins":
             _index(self._sign_ins, f"{(new or old).pool}/{(new or old).sub}", key, new)
+        elif table == "identities":
+            _index(self._identities, f"{(new or old).pool}/{(new or old).sub}", key, new)
         elif table == "signing_keys":
             if new is None:
                 self._kids.pop(old.kid, None)

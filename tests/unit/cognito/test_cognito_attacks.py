@@ -12,7 +12,7 @@ from typing import Any
 
 import jwt
 import pytest
-from cognito_federated import Idp, OAuthWorld, challenge_of
+from cognito_federated import OAUTH, Idp, OAuthWorld, challenge_of
 from cognito_world import ACCOUNT, CS, PASSWORD, POOL, C, World
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -175,6 +175,23 @@ def mfa_world() -> tuple[World, str]:
     seed = world.add_software_token()
     world.pass_time(90)
     return world, seed
+
+
+@pytest.mark.parametrize("existence", ["LEGACY", "ENABLED"])
+@pytest.mark.parametrize("raises", [True, False])
+def test_passwords_guessed_at_a_migration_trigger_lock_the_name(existence, raises):
+    """Else a pool is a way to guess the passwords of the other system without limit."""
+    asked = []
+
+    def migrate(event):
+        asked.append(event["request"]["password"])
+        if raises:
+            raise ValueError("wrong password")
+        return event
+
+    world = World(triggers={"UserMigration": migrate}, client={"prevent_user_existence_errors": existence})
+    refusals = [refusal(lambda n=n: world.password_sign_in("old", f"Guess-{n}")) for n in range(8)]
+    assert len(asked) == 5 and all("attempts exceeded" in text for text in refusals[5:])
 
 
 def test_guessed_totp_codes_lock_the_user():
@@ -489,6 +506,27 @@ def test_session_cookie_signs_in_until_the_user_signs_out():
     assert world.pools.oauth_authorize(given, cookie=f"{cookie}A").kind == "sign_in"
     world.pools.admin_user_global_sign_out(user_pool_id=POOL, username="ana")
     assert world.pools.oauth_authorize(given, cookie=cookie).kind == "sign_in"
+
+
+def test_session_cookie_needs_a_client_with_its_provider():
+    world = OAuthWorld()
+    idp = world.add_oidc("Corp")
+    other = world.add_oidc("Other", Idp("https://other.example/oidc"))
+    given = {"response_type": "code", "redirect_uri": "https://app.example/cb", "client_id": C}
+    from_corp, native = world.oidc_sign_in(idp).cookie, world.page_sign_in(world.authorize()).cookie
+
+    def kinds(*providers: str) -> list[str]:
+        """What the cookies of the provider and of the pool itself lead to, if a client allows some providers."""
+        world.pools.update_user_pool_client(user_pool_id=POOL, client_id=C, supported_identity_providers=list(providers), **OAUTH)
+        return [world.pools.oauth_authorize(given, cookie=cookie).kind for cookie in (from_corp, native)]
+
+    assert other is not idp and kinds("COGNITO", "Corp") == ["redirect", "redirect"]
+    assert kinds("COGNITO") == ["sign_in", "redirect"]
+    assert kinds("Other") == ["sign_in", "sign_in"]
+    assert kinds("Corp") == ["redirect", "sign_in"]
+    world.pools.delete_identity_provider(user_pool_id=POOL, provider_name="Corp")
+    world.add_oidc("Corp", Idp())  # another provider of that name
+    assert kinds("Corp") == ["sign_in", "sign_in"]
 
 
 def test_code_is_void_after_the_user_signed_out():

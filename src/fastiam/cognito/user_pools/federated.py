@@ -115,7 +115,7 @@ class FederatedCalls(OAuthCalls, FederatedUsers):
                 self._state.spend(request)
         made = self._state.millis()
         location = self._grant(pool, client, user, request, made)
-        return OAuthAnswer(kind="redirect", location=location, cookie=self._cookie(pool, user, made))
+        return OAuthAnswer(kind="redirect", location=location, cookie=self._cookie(pool, user, made, provider.unique_id))
 
     # -- OAuth 2.0 and OIDC ------------------------------------------------------------------------------------------------
 

@@ -56,7 +56,7 @@ class OAuthCalls(SignInCalls, OAuthTokenCalls):
                 provider = self._provider_of(pool, client, given)
             except OAuthError as error:
                 return self._refusal(error.code, given.get("state", ""), address, given.get("response_type") == "token")
-            signed_in = self._signed_in(pool, cookie)
+            signed_in = self._signed_in(pool, client, cookie)
             if signed_in is not None and provider is None:
                 user, made = signed_in
                 return OAuthAnswer(kind="redirect", location=self._grant(pool, client, user, request, made))
@@ -179,13 +179,18 @@ class OAuthCalls(SignInCalls, OAuthTokenCalls):
         location = self._grant(attempt.pool, attempt.client, user, attempt.oauth, made)
         return {"Location": location, "Cookie": self._cookie(attempt.pool, user, made)}
 
-    def _cookie(self, pool: Pool, user: User, made: int) -> Secret:
-        return self._state.seal("cookie", {"p": pool.id, "s": user.sub, "m": made}, COOKIE_SECONDS)
+    def _cookie(self, pool: Pool, user: User, made: int, provider: str = "") -> Secret:
+        """The session cookie. `provider` is the unique id of the outside provider that the user came from."""
+        return self._state.seal("cookie", {"p": pool.id, "s": user.sub, "m": made, "i": provider}, COOKIE_SECONDS)
 
-    def _signed_in(self, pool: Pool, cookie: str | None) -> tuple[User, int] | None:
-        """The user of a session cookie, and when it signed in."""
+    def _signed_in(self, pool: Pool, client: Client, cookie: str | None) -> tuple[User, int] | None:
+        """The user of a session cookie, and when it signed in; by a provider that the client allows."""
         content = None if not cookie else self._state.open("cookie", cookie)
         if content is None or content["p"] != pool.id or self._state.is_over(content):
+            return None
+        known = [provider.name for provider in self._state.store.providers(pool.id) if provider.unique_id == content["i"]]
+        name = "COGNITO" if content["i"] == "" else known[0] if known else None
+        if name not in (client.providers or ("COGNITO",)):
             return None
         user = self._state.tables.users.get(f"{pool.id}/{content['s']}")
         if user is None or not user.enabled or content["m"] <= user.signed_out:
