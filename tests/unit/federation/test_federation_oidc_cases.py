@@ -186,18 +186,29 @@ def test_accepted_token_verifies_with_a_second_library(case):
     assert json.loads(verified.payload)["sub"] == identity.subject
 
 
+CASES_OF_ROWS = {  # how a row of 3.8 begins: the refused cases, and the tests of this directory, that are about it
+    "`alg=none`": "F071 F072",
+    "`jwk`": "F073 F082f F082g",
+    "key of another provider": "test_keys_of_two_issuers_are_apart test_key_that_left_the_jwks_verifies_nothing",
+    "ES256": "F074 F085",
+    "issuer look-alike": "F079",
+    "token for another client": "F077 F078 F096",
+    "discovery": "test_wrong_discovery_is_refused_and_leads_nowhere test_private_address_of_an_issuer_is_not_connected_to"
+    " test_unknown_key_id_causes_one_read_in_a_minute",
+    "huge token": "F075 F086 F214 test_wrong_jwks_is_refused",
+    "tag injection": "F089",
+    "provider deleted": "test_deleted_provider_ends_acceptance_and_no_session",
+    "probing": "F095 test_missing_role_is_refused_like_one_that_does_not_trust",
+    "access token of a user pool": "F096 F211",
+}
+
+
 def test_each_row_of_the_attack_list_has_cases():
-    """federation.md 3.8; the rows on keys and networks are in the other files of this subject."""
-    rows = {
-        "alg": ("F071", "F072"),
-        "header keys and kid": ("F073", "F082f", "F082g"),
-        "form": ("F074", "F085"),
-        "issuer look-alike": ("F079",),
-        "audience": ("F077", "F078", "F096", "F211"),
-        "times and sizes": ("F075", "F076", "F086", "F214"),
-        "tags": ("F089",),
-    }
-    for row, starts in rows.items():
-        for start in starts:
-            refused = [case for case in CASES if case["id"].startswith(start) and case["expect"] != "OK"]
-            assert refused, (row, start)
+    table = RULES.split("### 3.8 ")[1].split("\n## ")[0]
+    rows = [line[2:] for line in table.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) == len(CASES_OF_ROWS)
+    assert all(row.startswith(start) for row, start in zip(rows, CASES_OF_ROWS, strict=True))
+    tests = {name for path in HERE.glob("test_*.py") for name in re.findall(r"^def (test_\w+)", path.read_text(), re.MULTILINE)}
+    refused = {case["id"] for case in CASES if case["expect"] != "OK"}
+    named = {name for names in CASES_OF_ROWS.values() for name in names.split()}
+    assert [name for name in named - tests if not any(id_.startswith(name) for id_ in refused)] == []

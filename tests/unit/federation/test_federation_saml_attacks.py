@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import json
 import tracemalloc
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -289,3 +291,46 @@ def test_rsa_key_of_1024_bits_among_others_verifies_nothing():
     with pytest.raises(IdentityTokenError):
         world.federation.verify_saml(DEV, CORP, good(signing={"key": weak.private}))
     assert world.federation.verify_saml(DEV, CORP, good()).session_name == "eva"
+
+
+@pytest.mark.parametrize("place", [">eva</saml:NameID>", ">eva</saml:AttributeValue>"])
+def test_include_that_the_provider_has_signed_is_not_resolved(world, place):
+    """No reader of ours processes XInclude: the element is a child where only text may be."""
+    include = '<xi:include xmlns:xi="http://www.w3.org/2001/XInclude" href="/etc/hostname" parse="text"/>'
+    response = encoded(response_tree(raw={place: f">{include}{place.removeprefix('>eva')}"}))
+    assert refused(world, response).code == "InvalidIdentityToken"
+
+
+# -- the list ---------------------------------------------------------------------------------------------------------------
+
+CASES_OF_ROWS = {  # how a row of 2.10 begins: attacks of saml_attacks.py, forms of wrapping, cases, and tests of this directory
+    "XSW 1": "wrapping1 wrapping2 wrapping3 wrapping4 wrapping5 wrapping6 F025 F026",
+    "XSW 7": "wrapping7 wrapping8 doubled_id doubled_id_by_another_name second_assertion_in_advice F027",
+    "comment": "comment_in_name_id comment_after_the_root processing_instruction F030",
+    "signature stripped": "empty_signature empty_uri two_references reference_to_the_response xslt_transform xpath_transform"
+    " base64_transform F021b F028 F029",
+    "HMAC": "hmac_with_the_certificate hmac_with_the_pem hmac_of_zero_bits ecdsa_algorithm_for_an_rsa_key"
+    " foreign_key_in_key_info sha1_signature sha1_digest test_key_info_of_the_signature_is_not_read F022 F023 F024",
+    "XXE": "doctype_with_a_file nested_entities parameter_entity utf_7 utf_16 byte_order_mark F031 F032"
+    " test_include_that_the_provider_has_signed_is_not_resolved",
+    "response for another SP": "F033 F034 F035 F045",
+    "replay": "F052 F052c F201",
+    "provider of another account": "F008 F200",
+    "second signature": "second_signature signature_in_extensions object_in_signature F202",
+    "probing": "F203 F059",
+    "padding oracle": "F055 F055b F207",
+    "role injection": "changed_attribute rebound_prefix bare_assertion F044 F046",
+    "expired metadata": "F004 F006",
+}
+
+
+def test_each_row_of_the_attack_list_has_attacks():
+    rules = Path(__file__).resolve().parents[3]
+    table = (rules / "docs/federation-semantics.md").read_text().split("### 2.10 ")[1].split("\n## ")[0]
+    rows = [line[2:] for line in table.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) == len(CASES_OF_ROWS)
+    assert all(row.startswith(start) for row, start in zip(rows, CASES_OF_ROWS, strict=True))
+    cases = {case["id"] for case in json.loads((rules / "tests/cases/federation_saml.json").read_text())}
+    tests = {name for name in globals() if name.startswith("test_")}
+    known = cases | tests | ATTACKS.keys() | {f"wrapping{form}" for form, _ in wrappings()}
+    assert {name for names in CASES_OF_ROWS.values() for name in names.split()} - known == set()
