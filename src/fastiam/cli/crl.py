@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fastiam.cli.entity_commands import CRL, TRUST_ANCHOR
-from fastiam.cli.roles_anywhere_objects import add_change, add_create, add_verbs, data, enabled
+from fastiam.cli.entity_commands import CRL, TRUST_ANCHOR, add_change
+from fastiam.cli.roles_anywhere_objects import add_create, add_verbs, data, enabled, objects_of
 
 if TYPE_CHECKING:
     from fastiam.api.directory import Directory
-    from fastiam.rolesanywhere import RolesAnywhereObjects
 
 anchor = click.option(
     "--trust-anchor", "anchor", required=True, metavar="NAME", help="Name or ARN of the trust anchor that signed it."
@@ -26,7 +25,6 @@ def command() -> None:
 @add_create(command, "import", data, anchor, enabled)
 def import_(
     directory: Directory,
-    objects: RolesAnywhereObjects,
     name: str,
     account: str | None,
     *,
@@ -36,13 +34,13 @@ def import_(
     tags: dict[str, str],
 ) -> object:
     """Import the revocation list NAME. FILE has the list as PEM text, or is `-`."""
-    return objects.import_crl(name, data, TRUST_ANCHOR.find(directory, anchor, account), enabled=enabled, tags=tags)
+    return objects_of(directory).import_crl(name, data, TRUST_ANCHOR.find(directory, anchor, account), enabled=enabled, tags=tags)
 
 
 add_verbs(command, CRL)
 
 
 @add_change(command, CRL, "update", data)
-def update(_: Directory, objects: RolesAnywhereObjects, arn: str, data: bytes) -> object:
+def update(directory: Directory, arn: str, data: bytes) -> None:
     """Replace the revocation list NAME by a newer list."""
-    return objects.update_crl(arn, data=data)
+    objects_of(directory).update_crl(arn, data=data)

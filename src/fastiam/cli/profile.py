@@ -8,20 +8,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fastiam.cli import options
-from fastiam.cli.entity_commands import ANYWHERE_PROFILE, POLICY, ROLE, account_of
+from fastiam.cli.entity_commands import ANYWHERE_PROFILE, POLICY, ROLE, account_of, add_change
 from fastiam.cli.roles_anywhere_objects import (
     account_of_store,
-    add_change,
     add_create,
     add_verbs,
     enabled,
+    objects_of,
     region,
     session_policy,
 )
 
 if TYPE_CHECKING:
     from fastiam.api.directory import Directory
-    from fastiam.rolesanywhere import RolesAnywhereObjects
 
 settings = options.chained(
     click.option("--role", "roles", multiple=True, metavar="NAME", help="A role, by name or ARN; may be repeated."),
@@ -65,7 +64,6 @@ def command() -> None:
 )
 def create(
     directory: Directory,
-    objects: RolesAnywhereObjects,
     name: str,
     account: str | None,
     *,
@@ -76,7 +74,7 @@ def create(
     **given: Any,
 ) -> object:
     """Create the profile NAME, for sessions of the roles."""
-    return objects.create_profile(
+    return objects_of(directory).create_profile(
         account_of_store(directory, account),
         region,
         name,
@@ -99,10 +97,10 @@ add_verbs(command, ANYWHERE_PROFILE)
         "--accept-role-session-name/--no-accept-role-session-name", "accepts", default=None, help="Allow names of sessions."
     ),
 )
-def set_(directory: Directory, objects: RolesAnywhereObjects, arn: str, accepts: bool | None, **given: Any) -> object:
+def set_(directory: Directory, arn: str, accepts: bool | None, **given: Any) -> None:
     """Change the profile NAME. Fields that are not given stay."""
     found = _settings(directory, account_of(arn), **given)
-    return objects.update_profile(arn, accept_role_session_name=accepts, **found)
+    objects_of(directory).update_profile(arn, accept_role_session_name=accepts, **found)
 
 
 @add_change(
@@ -112,11 +110,9 @@ def set_(directory: Directory, objects: RolesAnywhereObjects, arn: str, accepts:
     field,
     click.argument("specifiers", nargs=-1, required=True, metavar="SPECIFIER..."),
 )
-def put_attribute_mapping(
-    _: Directory, objects: RolesAnywhereObjects, arn: str, field: str, specifiers: tuple[str, ...]
-) -> object:
+def put_attribute_mapping(directory: Directory, arn: str, field: str, specifiers: tuple[str, ...]) -> None:
     """Map the specifiers of a certificate field, and no others of it, to session tags."""
-    return objects.put_attribute_mapping(arn, field, specifiers)
+    objects_of(directory).put_attribute_mapping(arn, field, specifiers)
 
 
 @add_change(
@@ -126,8 +122,6 @@ def put_attribute_mapping(
     field,
     click.argument("specifiers", nargs=-1, metavar="[SPECIFIER...]"),
 )
-def delete_attribute_mapping(
-    _: Directory, objects: RolesAnywhereObjects, arn: str, field: str, specifiers: tuple[str, ...]
-) -> object:
+def delete_attribute_mapping(directory: Directory, arn: str, field: str, specifiers: tuple[str, ...]) -> None:
     """Remove specifiers of a certificate field, by default all."""
-    return objects.delete_attribute_mapping(arn, field, specifiers or None)
+    objects_of(directory).delete_attribute_mapping(arn, field, specifiers or None)

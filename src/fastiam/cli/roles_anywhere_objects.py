@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from fastiam.cli import entity_commands, options
-from fastiam.cli.entity_commands import EntityType, named
+from fastiam.cli.entity_commands import EntityType, add_change
 from fastiam.cli.files import read_bytes
 from fastiam.errors import DirectoryError
 
@@ -32,13 +31,11 @@ enabled = click.option("--enabled", is_flag=True, help="Enable it. Default: disa
 region = click.option("--region", required=True, envvar="AWS_REGION", metavar="REGION", help="The region. Default: AWS_REGION.")
 
 
-@contextmanager
-def changing(store: str) -> Iterator[tuple[Directory, RolesAnywhereObjects]]:
-    """Open a store to change its objects of Roles Anywhere in one transaction."""
+def objects_of(directory: Directory) -> RolesAnywhereObjects:
+    """The objects of Roles Anywhere of a directory."""
     from fastiam.rolesanywhere import RolesAnywhereObjects
 
-    with entity_commands.writing(store) as directory:
-        yield directory, RolesAnywhereObjects(directory)
+    return RolesAnywhereObjects(directory)
 
 
 def account_of_store(directory: Directory, account: str | None) -> str:
@@ -50,35 +47,17 @@ def account_of_store(directory: Directory, account: str | None) -> str:
 
 
 def add_create(group: click.Group, verb: str, *own: options.Decorator) -> Callable[[Write], Write]:
-    """Add a verb that creates an object and prints it. Its function gets directory, objects, name, account and its options."""
+    """Add a verb that creates an object and prints it. Its function gets directory, name, account and its options."""
 
     def decorate(create: Write) -> Write:
         @group.command(verb, help=create.__doc__)
         @options.chained(entity_commands.new_name, *own, entity_commands.create_options)
         def run(name: str, store: str, account: str | None, form: str, tags: Iterable[tuple[str, str]], **given: Any) -> int:
-            with changing(store) as (directory, objects):
-                record = create(directory, objects, name, account, tags=dict(tags), **given)
+            with entity_commands.writing(store) as directory:
+                record = create(directory, name, account, tags=dict(tags), **given)
             return entity_commands.show_record(record, form)
 
         return create
-
-    return decorate
-
-
-def add_change(
-    group: click.Group, entity_type: EntityType, verb: str, *own: options.Decorator, help: str | None = None
-) -> Callable[[Write], Write]:
-    """Add a verb that changes one object and prints it. Its function gets directory, objects, ARN and its options."""
-
-    def decorate(write: Write) -> Write:
-        @group.command(verb, help=help or write.__doc__)
-        @options.chained(named, *own)
-        def run(name: str, store: str, account: str | None, form: str, **given: Any) -> int:
-            with changing(store) as (directory, objects):
-                record = write(directory, objects, entity_type.find(directory, name, account), **given)
-            return entity_commands.show_record(record, form)
-
-        return write
 
     return decorate
 
@@ -88,9 +67,9 @@ def add_verbs(group: click.Group, entity_type: EntityType) -> None:
     entity_commands.add_common(group, entity_type, lambda directory, arn: directory.delete_roles_anywhere(arn))
 
     @add_change(group, entity_type, "enable", help=f"Enable the {entity_type.type} NAME.")
-    def enable(_: Directory, objects: RolesAnywhereObjects, arn: str) -> object:
-        return objects.enable(arn)
+    def enable(directory: Directory, arn: str) -> None:
+        objects_of(directory).enable(arn)
 
     @add_change(group, entity_type, "disable", help=f"Disable the {entity_type.type} NAME.")
-    def disable(_: Directory, objects: RolesAnywhereObjects, arn: str) -> object:
-        return objects.disable(arn)
+    def disable(directory: Directory, arn: str) -> None:
+        objects_of(directory).disable(arn)

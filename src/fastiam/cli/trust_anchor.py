@@ -6,21 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fastiam.cli.entity_commands import TRUST_ANCHOR
+from fastiam.cli.entity_commands import TRUST_ANCHOR, add_change
 from fastiam.cli.roles_anywhere_objects import (
     account_of_store,
-    add_change,
     add_create,
     add_verbs,
     certificates,
     data,
     enabled,
+    objects_of,
     region,
 )
 
 if TYPE_CHECKING:
     from fastiam.api.directory import Directory
-    from fastiam.rolesanywhere import RolesAnywhereObjects
 
 authority = click.option("--acm-pca-arn", default="", metavar="ARN", help="The private authority of the certificates.")
 
@@ -31,17 +30,17 @@ def command() -> None:
 
 
 @add_create(command, "create", data, authority, enabled, region)
-def create(
-    directory: Directory, objects: RolesAnywhereObjects, name: str, account: str | None, *, region: str, data: bytes, **given: Any
-) -> object:
+def create(directory: Directory, name: str, account: str | None, *, region: str, data: bytes, **given: Any) -> object:
     """Create the trust anchor NAME. FILE has the certificates of authorities as PEM text, or is `-`."""
-    return objects.create_trust_anchor(account_of_store(directory, account), region, name, certificates=data, **given)
+    return objects_of(directory).create_trust_anchor(
+        account_of_store(directory, account), region, name, certificates=data, **given
+    )
 
 
 add_verbs(command, TRUST_ANCHOR)
 
 
 @add_change(command, TRUST_ANCHOR, "set", click.option("--name", "title", metavar="NAME", help="Another name."), certificates)
-def set_(_: Directory, objects: RolesAnywhereObjects, arn: str, title: str | None, certificates: bytes | None) -> object:
+def set_(directory: Directory, arn: str, title: str | None, certificates: bytes | None) -> None:
     """Change the name or the certificates of the trust anchor NAME."""
-    return objects.update_trust_anchor(arn, name=title, certificates=certificates)
+    objects_of(directory).update_trust_anchor(arn, name=title, certificates=certificates)
