@@ -48,6 +48,19 @@ class Attempt:
         """The user name, in triggers."""
         return self.name if self.user is None else self.user.username
 
+    @property
+    def content(self) -> Json:
+        """The attempt in a `Session` string or secret block, for `_resume`."""
+        return {
+            "p": self.pool.id,
+            "c": self.client.id,
+            "s": "" if self.user is None else self.user.sub,
+            "n": self.name,
+            "q": self.subject,
+            "f": self.flow,
+            "adm": self.is_admin,
+        }
+
 
 class AttemptCalls(Calls):
     """Steps that all flows share."""
@@ -56,19 +69,7 @@ class AttemptCalls(Calls):
 
     def _session(self, attempt: Attempt, step: str, **extra: Any) -> Secret:
         """The `Session` string for the next step."""
-        content = {
-            "p": attempt.pool.id,
-            "c": attempt.client.id,
-            "s": "" if attempt.user is None else attempt.user.sub,
-            "n": attempt.name,
-            "q": attempt.subject,
-            "f": attempt.flow,
-            "adm": attempt.is_admin,
-            "u": attempt.custom,
-            "o": attempt.oauth,
-            "step": step,
-            **extra,
-        }
+        content = {**attempt.content, "u": attempt.custom, "o": attempt.oauth, "step": step, **extra}
         session = self._state.seal("session", content, attempt.client.session_validity)
         if len(session) > MAX_SESSION and attempt.oauth is None:
             raise CognitoError("the challenge is too large", code="InvalidLambdaResponseException", rule="UP41")

@@ -180,19 +180,8 @@ class SignInCalls(CustomCalls, RefreshCalls):
         while (shake := srp.answer(public, verifier, int.from_bytes(self._state.random(32)))) is None:
             pass
         name = self._srp_name(attempt)
-        content = {
-            "p": attempt.pool.id,
-            "c": attempt.client.id,
-            "s": "" if attempt.user is None else attempt.user.sub,
-            "n": attempt.name,
-            "q": attempt.subject,
-            "f": attempt.flow,
-            "adm": attempt.is_admin,
-            "srp": name,
-            "A": f"{public:x}",
-            "b": f"{shake.b:x}",
-            "B": f"{shake.public:x}",
-        }
+        numbers = {"A": f"{public:x}", "b": f"{shake.b:x}", "B": f"{shake.public:x}"}
+        content = {**attempt.content, "srp": name, **numbers}
         block = self._state.seal("block", content, BLOCK_SECONDS)
         parameters = {
             "SALT": f"{salt:x}",

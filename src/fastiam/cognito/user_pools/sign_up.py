@@ -104,6 +104,12 @@ class SignUpCalls(RefreshCalls):
         is_confirmed = flag(answered or {}, "autoConfirmUser", "PreSignUp")
         return replace(user, attributes=values, status="CONFIRMED" if is_confirmed else user.status), is_forced
 
+    def _find_user(self, client_id: str, secret_hash: str | None, username: str) -> tuple[Pool, Client, User | None]:
+        """Pool, client and user of a call that a client makes with a user name. The secret hash is checked."""
+        pool, client = self._client(client_id)
+        self._check_hash(client, secret_hash, username)
+        return pool, client, self._state.store.user(pool.id, username)
+
     def _post_confirmation(
         self, pool: Pool, client_id: str, user: User, source: str, metadata: Mapping[str, str] | None = None
     ) -> None:
@@ -132,14 +138,12 @@ class SignUpCalls(RefreshCalls):
         user_context_data: Mapping[str, str] | None = None,
     ) -> Json:
         """Confirm a user by the code of the sign-up."""
-        pool, client = self._client(client_id)
-        self._check_hash(client, secret_hash, username)
-        user = self._state.store.user(pool.id, username)
+        pool, client, user = self._find_user(client_id, secret_hash, username)
         self._limits.count(self._limits.subject(pool, user, username), "confirm", CONFIRM_LIMIT, TOO_MANY)
         if user is None:
             if not client.hides_existence:
                 raise self._not_found()
-            raise CognitoError("Invalid code provided, please request a code again.", code="ExpiredCodeException", rule="4.17")
+            raise _expired_code()
         attribute = next((a for a in VERIFIABLE if f"{user.key}/{SIGN_UP}/{a}" in self._state.tables.codes), "")
         with self._state.transaction():
             user = self._state.current(user)
@@ -167,9 +171,7 @@ class SignUpCalls(RefreshCalls):
         user_context_data: Mapping[str, str] | None = None,
     ) -> Json:
         """Send a new code for a sign-up; it voids the one before it."""
-        pool, client = self._client(client_id)
-        self._check_hash(client, secret_hash, username)
-        user = self._state.store.user(pool.id, username)
+        pool, client, user = self._find_user(client_id, secret_hash, username)
         self._limits.count(self._limits.subject(pool, user, username), "resend", SEND_LIMIT)
         if user is None:
             return self._simulated(pool, client, username)
@@ -207,23 +209,20 @@ class SignUpCalls(RefreshCalls):
         user_context_data: Mapping[str, str] | None = None,
     ) -> Json:
         """Send a code with which a new password can be set."""
-        pool, client = self._client(client_id)
-        self._check_hash(client, secret_hash, username)
+        pool, client, user = self._find_user(client_id, secret_hash, username)
         if pool.recovery == ("admin_only",):
             raise NotAuthorizedError("Contact administrator to reset password.", reason="not_allowed", rule="4.6")
-        user = self._state.store.user(pool.id, username)
         if user is None:
             user = migrate(self, pool, client, username, "ForgotPassword", None, client_metadata or {})
         subject = self._limits.subject(pool, user, username)
         self._limits.count(subject, "forgot", SEND_LIMIT)
         attribute = None if user is None else self._recovery_attribute(pool, user)
-        if client.hides_existence and (user is None or not user.enabled or attribute is None or not _may_recover(pool, user)):
+        if client.hides_existence and (user is None or attribute is None or not _may_recover(pool, user)):
             self._limits.request(subject)
             return self._simulated(pool, client, username)
         if user is None:
             raise self._not_found()
-        if not user.enabled or not _may_recover(pool, user):
-            raise NotAuthorizedError("User password cannot be reset in the current state.", reason="not_allowed", rule="4.6")
+        _check_recovery(pool, user)
         if attribute is None:
             message = "Cannot reset password for the user as there is no registered/verified email or phone_number"
             raise CognitoError(message, rule="4.6")
@@ -257,9 +256,7 @@ class SignUpCalls(RefreshCalls):
         user_context_data: Mapping[str, str] | None = None,
     ) -> Json:
         """Set a new password with the code that was sent. Every sign-in of the user ends."""
-        pool, client = self._client(client_id)
-        self._check_hash(client, secret_hash, username)
-        user = self._state.store.user(pool.id, username)
+        pool, client, user = self._find_user(client_id, secret_hash, username)
         if user is None and not client.hides_existence:
             raise self._not_found()
         check_policy(pool.password, password)
@@ -267,16 +264,13 @@ class SignUpCalls(RefreshCalls):
         self._limits.count(subject, "recover", RECOVERY_LIMIT)
         if user is None or self._limits.was_requested(subject):
             if not self._limits.was_requested(subject):
-                raise CognitoError(
-                    "Invalid code provided, please request a code again.", code="ExpiredCodeException", rule="4.17"
-                )
+                raise _expired_code()
             message = "Invalid verification code provided, please try again."
             raise CognitoError(message, code="CodeMismatchException", rule="4.17")
         with self._state.transaction():
             user = self._state.current(user)
             self._codes.use(pool, user, RECOVER, self._recovery_attribute(pool, user) or "", confirmation_code)
-            if not user.enabled or not _may_recover(pool, user):
-                raise NotAuthorizedError("User password cannot be reset in the current state.", reason="not_allowed", rule="4.6")
+            _check_recovery(pool, user)
             self._passwords.set(pool, user, Secret(password), temporary=False)
             user = self._sign_out(user)
             self._limits.succeeded(user.key)
@@ -287,4 +281,15 @@ class SignUpCalls(RefreshCalls):
 
 
 def _may_recover(pool: Pool, user: User) -> bool:
-    return pool.recovery != ("admin_only",) and user.status not in ("EXTERNAL_PROVIDER", "FORCE_CHANGE_PASSWORD")
+    is_possible = pool.recovery != ("admin_only",) and user.status not in ("EXTERNAL_PROVIDER", "FORCE_CHANGE_PASSWORD")
+    return user.enabled and is_possible
+
+
+def _check_recovery(pool: Pool, user: User) -> None:
+    if not _may_recover(pool, user):
+        raise NotAuthorizedError("User password cannot be reset in the current state.", reason="not_allowed", rule="4.6")
+
+
+def _expired_code() -> CognitoError:
+    """The error for an unknown user, whose code cannot be checked (4.17)."""
+    return CognitoError("Invalid code provided, please request a code again.", code="ExpiredCodeException", rule="4.17")
