@@ -26,7 +26,8 @@ from typing import Any
 
 Json = Any
 CASES = Path(__file__).resolve().parents[1] / "cases"
-NOT_CASES = {"defs.json", "validation.json", "sts.json"}  # definitions; load cases and calls of STS have their own runners
+# Definitions; load cases, calls of STS and calls over the AWS protocols have their own runners.
+NOT_CASES = {"defs.json", "validation.json", "sts.json", "aws_calls.json"}
 IDENTITIES = ("federation", "cognito", "identity_pools", "rolesanywhere")  # verification of identities, with runners of their own
 INDEX_FROM = 8  # as in the engine; the fuzzer also uses less, so that small rows have indexes
 _NAME = re.compile(r"\$([A-Za-z]\w*)")
