@@ -39,7 +39,7 @@ def write_token(listing: bytes, page: Page) -> str:
     """
     body = bytes((_VERSION,)) + page.limit.to_bytes(_LIMIT_BYTES) + _digest(listing, _LISTING_BYTES)
     body += page.last.encode("utf-8", "surrogatepass")
-    return base64.urlsafe_b64encode(body + _digest(body, _CHECK_BYTES)).decode().rstrip("=")
+    return _text(body + _digest(body, _CHECK_BYTES))
 
 
 def read_token(listing: bytes, token: str) -> Page:
@@ -55,12 +55,20 @@ def read_token(listing: bytes, token: str) -> Page:
         raw = base64.b64decode(token.encode("ascii") + b"=" * (-len(token) % 4), b"-_", validate=True)
     except (binascii.Error, ValueError):
         raise PageTokenError("the page token is damaged") from None
+    if _text(raw) != token:
+        raise PageTokenError(
+            "the page token is damaged"
+        )  # other texts decode to the same bytes: the last character has unused bits
     body, check = raw[:-_CHECK_BYTES], raw[-_CHECK_BYTES:]
     if len(body) < _HEAD or _digest(body, _CHECK_BYTES) != check or body[0] != _VERSION:
         raise PageTokenError("the page token is damaged")
     if body[1 + _LIMIT_BYTES : _HEAD] != _digest(listing, _LISTING_BYTES):
         raise PageTokenError("the page token is of another listing")
     return Page(int.from_bytes(body[1 : 1 + _LIMIT_BYTES]), body[_HEAD:].decode("utf-8", "surrogatepass"))
+
+
+def _text(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
 
 
 def _digest(data: bytes, size: int) -> bytes:

@@ -5,12 +5,21 @@ principals only through `read_principal`, `role_session` and `EntityMapper` (G4)
 """
 
 from fastiam.server.mapping.entities import EntityMapper, Resource, Subject
-from fastiam.server.mapping.entity_types import EntityMapping, ResourceSection, ResourceType, SubjectSection, SubjectType
+from fastiam.server.mapping.entity_types import (
+    BUILT_IN,
+    EntityMapping,
+    ResourceSection,
+    ResourceType,
+    SubjectSection,
+    SubjectType,
+)
 from fastiam.server.mapping.facts import (
     FactRules,
     Facts,
     check_asserted,
+    check_members,
     facts,
+    ignored_names,
     read_instant,
     scopes_to_state,
 )
@@ -18,9 +27,10 @@ from fastiam.server.mapping.faults import MappingError
 from fastiam.server.mapping.forms import MAX_ACTION, MAX_ID, read_members, read_text
 from fastiam.server.mapping.known import KnownRecords
 from fastiam.server.mapping.principals import named_principal, read_principal, role_session, stated_session
-from fastiam.server.mapping.templates import Template, encode
+from fastiam.server.mapping.templates import Template, config_error, encode
 
 __all__ = [
+    "BUILT_IN",
     "MAX_ACTION",
     "MAX_ID",
     "EntityMapper",
@@ -37,8 +47,11 @@ __all__ = [
     "SubjectType",
     "Template",
     "check_asserted",
+    "check_members",
+    "config_error",
     "encode",
     "facts",
+    "ignored_names",
     "named_principal",
     "read_instant",
     "read_members",

@@ -7,7 +7,7 @@ context that a request contains reaches the engine only through `facts`, or thro
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
@@ -208,6 +208,16 @@ class Facts:
         if other is not value and (other != value or type(other) is not type(value)):
             raise MappingError("bad_value", f"`{key.name}` is stated twice with different values", at)
 
+    def merge(self, other: Facts, at: str) -> None:
+        """Add the context of other facts.
+
+        Raises
+        ------
+        MappingError: `bad_value`, one key with two values.
+        """
+        for name, value in other.context.items():
+            self.state(Key(name, fold(name), FactKind.CONTEXT, None), value, at)
+
     def state_tag(self, key: Key, value: Value, stored: Keys, at: str) -> bool:
         """Add a tag of the resource, unless its record has the tag: the stored value is used then (G57).
 
@@ -221,9 +231,10 @@ class Facts:
             return True
         return known.values == (text_of(value),)
 
-    def named_ignored(self) -> list[str]:
-        """The names of `ignored` for an answer: at most 20, of at most 128 characters each (G49)."""
-        return [name[:MAX_NAME] for name in self.ignored[:MAX_IGNORED]]
+
+def ignored_names(ignored: Sequence[str]) -> list[str]:
+    """The names of what is not used, for an answer: at most 20, of at most 128 characters each (G49)."""
+    return [name[:MAX_NAME] for name in ignored[:MAX_IGNORED]]
 
 
 _NO_RULES: Final = FactRules()
@@ -305,6 +316,28 @@ def _key_of(member: str, name: str, rules: FactRules, at: str) -> Key | None:
         return read_key(mapped, at)
     key = read_key(name, at, rules.bare or "-")
     return None if rules.bare is None else key
+
+
+def check_members(members: Mapping[str, Any], at: str) -> None:
+    """Check names and values of a context or of properties, without reading what they state.
+
+    Raises
+    ------
+    MappingError: as `member_values` and `read_key`.
+    """
+    if len(members) > MAX_KEYS:
+        raise MappingError("too_many", f"more than {MAX_KEYS} keys", f"$.{at}")
+    inexact: MappingError | None = None
+    for member, raw in members.items():
+        try:
+            for name, _ in member_values(member, raw, at, []):
+                read_key(name, at, "-")
+        except MappingError as error:
+            if error.is_form:
+                raise
+            inexact = error
+    if inexact is not None:
+        raise inexact
 
 
 def member_values(name: str, raw: Any, at: str, ignored: list[str], depth: int = 1) -> Iterator[tuple[str, Value]]:

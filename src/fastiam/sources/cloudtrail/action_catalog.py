@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import lru_cache
 from importlib import resources
 from typing import Any
 
@@ -37,7 +37,7 @@ class Action:
         return self.name.partition(":")[0]
 
 
-@cache
+@lru_cache(maxsize=1024)  # AWS has some 450 services; a name that is none of them may come from a request
 def actions_of(prefix: str) -> Mapping[str, Action]:
     """Return the actions of a service by lower-case name; empty for an unknown service."""
     found = _read("actions", prefix)

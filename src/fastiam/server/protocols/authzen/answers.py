@@ -1,0 +1,112 @@
+"""Answers as bytes (2.2). The bytes of a decision are made once for each generation: equal decisions are one object (G220)."""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal, NamedTuple
+
+import orjson
+
+from fastiam.api.engine import Engine
+from fastiam.model.decision import Decision
+from fastiam.server.decider import Pinned
+from fastiam.server.http import Request, Response
+from fastiam.server.identity import EXPLAIN, Identity
+from fastiam.server.mapping import EntityMapper, EntityMapping, KnownRecords, MappingError
+from fastiam.server.records import Record
+
+Reasons = Literal["full", "outcome", "none"]
+_KEPT: Final = 4_096  # decisions with bytes; all are dropped when there are more
+
+
+class Answer(NamedTuple):
+    """A decision as JSON: `{"decision": ..., "context": {...` without the closing braces."""
+
+    decision: Decision
+    head: bytes
+    tail: bytes
+    whole: bytes
+    is_allowed: bool
+    key: tuple[str, str]
+    """Outcome and layer."""
+
+
+def make_answer(decision: Decision, reasons: Reasons) -> Answer:
+    """The answer of a decision; members without a value are left out."""
+    is_allowed = decision.allowed
+    head = b'{"decision":true' if is_allowed else b'{"decision":false'
+    key = (decision.outcome.name, str(decision.layer))
+    if reasons == "none":
+        return Answer(decision, head, b"}", head + b"}", is_allowed, key)
+    context: dict[str, Any] = {"outcome": key[0], "layer": key[1]}
+    if reasons == "full":
+        statement = decision.statement
+        if statement is not None:
+            context["policy"] = statement.arn or statement.policy
+            if statement.sid is not None:
+                context["sid"] = statement.sid
+            context["statement"] = statement.index
+        if decision.depends_on:
+            context["depends_on"] = decision.depends_on
+        if decision.assumed_owner:
+            context["assumed_owner"] = True
+        if decision.indeterminate:
+            context["indeterminate"] = True
+    head += b',"context":' + orjson.dumps(context)[:-1]
+    return Answer(decision, head, b"}}", head + b"}}", is_allowed, key)
+
+
+class View:
+    """One generation as a protocol sees it: the engine, the mapping over its records, and the bytes of its answers."""
+
+    def __init__(self, pinned: Pinned, mapping: EntityMapping) -> None:
+        self.engine: Engine = pinned.engine
+        self.generation = pinned.generation
+        self.mapper = EntityMapper(mapping, KnownRecords(pinned.engine))
+        self._header = (b"x-fastiam-generation", b"%d" % pinned.generation)
+        self._number = b',"generation":%d' % pinned.generation
+        self._answers: dict[Reasons, dict[int, Answer]] = {"full": {}, "outcome": {}, "none": {}}
+
+    def answer(self, decision: Decision, reasons: Reasons) -> Answer:
+        """The answer of a decision."""
+        kept = self._answers[reasons]
+        found = kept.get(id(decision))
+        if found is None:
+            found = make_answer(decision, reasons)
+            if not decision.depends_on:  # else each decision is an object of its own
+                if len(kept) >= _KEPT:
+                    kept.clear()
+                kept[id(decision)] = found  # keeps the decision, so that no other one gets its id
+        return found
+
+    def single(self, answer: Answer, ignored: list[str], reasons: Reasons, decision_id: str) -> bytes:
+        """The body of a single evaluation."""
+        if reasons != "full":
+            return answer.whole
+        named = b',"ignored":' + orjson.dumps(ignored) if ignored else b""
+        return b'%b%b%b,"decision_id":"%b"}}' % (answer.head, self._number, named, decision_id.encode())
+
+    def response(self, request: Request, body: bytes, record: Record | None = None) -> Response:
+        """A success: status 200 with the generation and the decision id."""
+        headers = (self._header, (b"x-fastiam-decision-id", request.request_id.encode()))
+        return Response(200, body, headers=headers, record=record)
+
+
+def item_with_ignored(answer: Answer, ignored: list[str]) -> bytes:
+    """An item of `evaluations` whose request stated facts that are not used."""
+    return b'%b,"ignored":%b}}' % (answer.head, orjson.dumps(ignored))
+
+
+def fault_body(fault: MappingError) -> bytes:
+    """A denial of what cannot be decided (G63)."""
+    error = {"status": fault.status, "code": fault.code, "message": fault.message}
+    return orjson.dumps({"decision": False, "context": {"error": error}})
+
+
+def form_error(fault: MappingError) -> Response:
+    """The answer to a request of wrong form: 400 (G46)."""
+    return Response(400, orjson.dumps({"error": {"code": fault.code, "message": fault.message, "at": fault.at}}))
+
+
+def reasons_for(identity: Identity, configured: Reasons) -> Reasons:
+    """What `context` has for an identity: policies are named only with the scope `explain`."""
+    return "outcome" if configured == "full" and EXPLAIN not in identity.scopes else configured

@@ -1,0 +1,204 @@
+"""`evaluation` and `evaluations`: one query, or up to 1,000 with shared defaults (2.1)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Final
+
+from fastiam.api.engine import Engine
+from fastiam.errors import PolicyError, RequestValueError
+from fastiam.model.decision import Decision
+from fastiam.server.http import Request, Response
+from fastiam.server.identity import Identity
+from fastiam.server.mapping import MappingError, ignored_names
+from fastiam.server.protocols.authzen.answers import Reasons, View, fault_body, form_error, item_with_ignored, reasons_for
+from fastiam.server.protocols.authzen.reading import MAX_ITEMS, Fault, Query, Reader, read_body, read_entity
+from fastiam.server.records import BatchRecord, DecisionRecord
+
+_MAX_DENIED: Final = 100  # indices in the decision log
+_EXECUTE_ALL: Final = "execute_all"
+_STOPS: Final = {_EXECUTE_ALL: None, "deny_on_first_deny": False, "permit_on_first_permit": True}
+"""The decision after which a semantic stops."""
+
+
+def answer_evaluation(view: View, request: Request, identity: Identity, reasons: Reasons, now: datetime) -> Response:
+    """Answer `POST /access/v1/evaluation`."""
+    try:
+        return _single(view, request, read_body(request), identity, reasons, now, "authzen/evaluation")
+    except MappingError as error:
+        return form_error(error)
+
+
+def answer_evaluations(view: View, request: Request, identity: Identity, reasons: Reasons, now: datetime) -> Response:
+    """Answer `POST /access/v1/evaluations`."""
+    try:
+        body = read_body(request)
+        items = body.get("evaluations")
+        stop = _stop(body.get("options"))
+        if not items and (items is None or type(items) is list):
+            return _single(view, request, body, identity, reasons, now, "authzen/evaluations")
+        if type(items) is not list:
+            raise MappingError("bad_type", "`evaluations` is not an array", "$.evaluations")
+        if len(items) > MAX_ITEMS:
+            raise MappingError("too_many_items", f"more than {MAX_ITEMS} evaluations", "$.evaluations")
+        _check_defaults(body)
+        return _batch(view, request, body, items, stop, identity, reasons, now)
+    except MappingError as error:
+        return form_error(error)
+
+
+def _single(
+    view: View, request: Request, body: dict[str, Any], identity: Identity, reasons: Reasons, now: datetime, path: str
+) -> Response:
+    reader = Reader(view.mapper, identity, now)
+    get = body.get
+    query = reader.query(get("subject"), get("action"), get("resource"), get("context"))
+    decision = query if isinstance(query, Fault) else decide(view.engine, query, now)
+    if isinstance(decision, Fault):
+        if decision.is_form:
+            raise decision
+        record = DecisionRecord(path, view.generation, None, None, None, {}, None, False, decision.code)
+        _name(record, query)
+        return view.response(request, fault_body(decision), record)
+    reasons = reasons_for(identity, reasons)
+    answer = view.answer(decision, reasons)
+    record = DecisionRecord(path, view.generation, None, None, None, {}, decision, answer.is_allowed)
+    ignored = _name(record, query)
+    return view.response(request, view.single(answer, ignored, reasons, request.request_id), record)
+
+
+def _name(record: DecisionRecord, query: Query | Fault) -> list[str]:
+    """Write the query into a record. Returns the names of what it stated and is not used."""
+    if isinstance(query, Fault):
+        return []
+    record.principal, record.action, record.resource = query.name, query.action, query.resource
+    record.context = query.context
+    return ignored_names(query.ignored) if query.ignored else query.ignored
+
+
+def decide(engine: Engine, query: Query, now: datetime) -> Decision | Fault:
+    """The decision on one query; a fault if the engine refuses a value."""
+    try:
+        return engine.decide(
+            query.principal,
+            query.action,
+            query.resource,
+            query.context,
+            unknown=query.unknown,
+            resource_account=query.owner,
+            now=query.now or now,
+        )
+    except RequestValueError as error:
+        return _refused(error.column)
+    except PolicyError:
+        return _refused("subject.properties.session_policies")
+
+
+def _refused(place: str) -> Fault:
+    """A value that the engine refuses. Its message may have values of the directory, so only the place is named (G63)."""
+    return MappingError("bad_value", f"the value of `{place}` cannot be decided, or contradicts what is known", "$")
+
+
+def decide_all(engine: Engine, queries: list[Query | Fault], now: datetime) -> list[Decision | Fault]:
+    """The decisions on many queries: those that are plain in one call."""
+    plain = [query for query in queries if not isinstance(query, Fault) and query.is_plain]
+    try:
+        decided = iter(engine.decide_each([(one[0], one[2], one[3], one[4]) for one in plain], now=now))
+    except (RequestValueError, PolicyError):
+        decided = iter(())
+        plain = []
+    if len(plain) == len(queries):
+        return list(decided)
+    if plain:
+        return [
+            query if isinstance(query, Fault) else next(decided) if query.is_plain else decide(engine, query, now)
+            for query in queries
+        ]
+    return [query if isinstance(query, Fault) else decide(engine, query, now) for query in queries]
+
+
+def _stop(options: Any) -> bool | None:
+    """The decision after which the answer ends; None: at the end of the items (G64)."""
+    if options is None:
+        return None
+    if type(options) is not dict:
+        raise MappingError("bad_type", "`options` is not an object", "$.options")
+    semantic = options.get("evaluations_semantic")
+    if semantic is None:
+        return None
+    if type(semantic) is not str or semantic not in _STOPS:
+        known = ", ".join(f"`{name}`" for name in _STOPS)
+        raise MappingError(
+            "bad_value_of_option", f"`evaluations_semantic` is not one of {known}", "$.options.evaluations_semantic"
+        )
+    return _STOPS[semantic]
+
+
+def _check_defaults(body: dict[str, Any]) -> None:
+    """Check the form of the entities that items may use, also of those that none uses (G61)."""
+    for kind in ("subject", "action", "resource"):
+        if body.get(kind) is not None:
+            read_entity(body[kind], kind)
+    context = body.get("context")
+    if context is not None and type(context) is not dict:
+        raise MappingError("bad_type", "`context` is not an object", "$.context")
+
+
+def _queries(reader: Reader, body: dict[str, Any], items: list[Any]) -> list[Query | Fault]:
+    """The query of each item. An entity of an item replaces the top-level one as a whole (G61)."""
+    subject, action, resource, context = (body.get(kind) for kind in ("subject", "action", "resource", "context"))
+    ask = reader.query
+    queries: list[Query | Fault] = []
+    for item in items:
+        if type(item) is not dict:
+            queries.append(MappingError("bad_type", "the item is not an object", "$.evaluations"))
+            continue
+        get = item.get
+        own = get("subject"), get("action"), get("resource"), get("context")
+        queries.append(
+            ask(
+                subject if own[0] is None else own[0],
+                action if own[1] is None else own[1],
+                resource if own[2] is None else own[2],
+                context if own[3] is None else own[3],
+            )
+        )
+    return queries
+
+
+def _batch(
+    view: View,
+    request: Request,
+    body: dict[str, Any],
+    items: list[Any],
+    stop: bool | None,
+    identity: Identity,
+    reasons: Reasons,
+    now: datetime,
+) -> Response:
+    queries = _queries(Reader(view.mapper, identity, now), body, items)
+    decisions = decide_all(view.engine, queries, now)
+    reasons = reasons_for(identity, reasons)
+    bodies: list[bytes] = []
+    outcomes: dict[tuple[str, str], int] = {}
+    denied: list[int] = []
+    errors = 0
+    for query, decision in zip(queries, decisions, strict=True):
+        if isinstance(decision, Fault):
+            errors += 1
+            is_allowed = False
+            bodies.append(fault_body(decision))
+        else:
+            answer = view.answer(decision, reasons)
+            is_allowed = answer.is_allowed
+            outcomes[answer.key] = outcomes.get(answer.key, 0) + 1
+            if reasons == "full" and not isinstance(query, Fault) and query.ignored:
+                bodies.append(item_with_ignored(answer, ignored_names(query.ignored)))
+            else:
+                bodies.append(answer.whole)
+        if not is_allowed and len(denied) < _MAX_DENIED:
+            denied.append(len(bodies) - 1)
+        if is_allowed is stop:
+            break
+    record = BatchRecord("authzen/evaluations", view.generation, len(bodies), outcomes, denied, errors)
+    return view.response(request, b'{"evaluations":[%b]}' % b",".join(bodies), record)

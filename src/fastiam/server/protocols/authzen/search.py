@@ -1,0 +1,227 @@
+"""Searches for subjects, resources and actions: entities for which an evaluation answers true (G66 to G73)."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final, Literal, NamedTuple
+
+import orjson
+
+from fastiam.server.http import Request, Response
+from fastiam.server.identity import Identity
+from fastiam.server.mapping import Facts, MappingError, Resource, Subject, ignored_names
+from fastiam.server.page_tokens import Page, PageTokenError, read_token, write_token
+from fastiam.server.protocols.authzen.answers import Reasons, View, form_error, reasons_for
+from fastiam.server.protocols.authzen.candidates import Candidates, TooManyCandidatesError, is_outside_type
+from fastiam.server.protocols.authzen.evaluation import decide_all
+from fastiam.server.protocols.authzen.reading import Action, Fault, Query, Reader, read_body, read_entity
+from fastiam.server.records import BatchRecord
+
+Kind = Literal["subject", "resource", "action"]
+_ENTITIES: Final = ("subject", "action", "resource", "context")
+MAX_PAGE: Final = 1_000
+MAX_RESULTS: Final = 10_000  # of one answer without pages
+_AT_ONCE: Final = 256  # queries decided in one call, between which other threads run
+
+
+_Parts = dict[str, Any]  # mapped entities by name; None for the searched one
+_ANY_ACTION: Final = Action("sts:GetCallerIdentity", Facts())
+
+
+class _Wanted(NamedTuple):
+    """The page that a request asks for."""
+
+    limit: int
+    """Results; 0: as many as one answer may have."""
+    last: str | None
+    """The result after which it begins."""
+    is_asked: bool
+    """Whether the request has a `page`."""
+
+
+def answer_search(
+    kind: Kind, view: View, candidates: Candidates, request: Request, identity: Identity, reasons: Reasons, now: datetime
+) -> Response:
+    """Answer `POST /access/v1/search/{kind}`."""
+    try:
+        body = read_body(request)
+        for name in _ENTITIES[:3]:
+            if name != kind or kind != "action":
+                read_entity(body.get(name), name, needs_id=name != kind)
+        context = body.get("context")
+        if context is not None and type(context) is not dict:
+            raise MappingError("bad_type", "`context` is not an object", "$.context")
+        listing = _listing(kind, body)
+        page = _read_page(body.get("page"), listing)
+        run = _Search(kind, view, candidates, body, identity, now)
+        found = run.page(page)
+    except TooManyCandidatesError as error:
+        return form_error(MappingError("too_many_candidates", str(error), f"$.{kind}.type"))
+    except MappingError as error:
+        return form_error(error)
+    return _response(view, request, kind, run, found, page, listing, reasons_for(identity, reasons))
+
+
+def _listing(kind: Kind, body: Mapping[str, Any]) -> bytes:
+    """The canonical form of a search: its four entities without the searched id; what is null is absent."""
+    asked = {name: body[name] for name in _ENTITIES if name != kind and body.get(name) is not None}
+    if kind != "action":
+        asked[kind] = {name: value for name, value in body[kind].items() if name != "id"}
+    return orjson.dumps([kind, asked], option=orjson.OPT_SORT_KEYS)
+
+
+def _read_page(raw: Any, listing: bytes) -> _Wanted:
+    if raw is None:
+        return _Wanted(0, None, False)
+    if type(raw) is not dict:
+        raise MappingError("bad_type", "`page` is not an object", "$.page")
+    limit, token = raw.get("limit"), raw.get("token")
+    if limit is not None and (type(limit) is not int or limit < 1):
+        raise MappingError("bad_limit", "`limit` is not an integer of at least 1", "$.page.limit")
+    limit = None if limit is None else min(limit, MAX_PAGE)
+    if token is None or token == "":
+        return _Wanted(limit or 0, None, True)
+    if type(token) is not str:
+        raise MappingError("bad_page_token", "`token` is not text", "$.page.token")
+    try:
+        position = read_token(listing, token)
+    except PageTokenError as error:
+        raise MappingError("bad_page_token", str(error), "$.page.token") from None
+    if limit is not None and limit != position.limit:
+        raise MappingError("bad_page_token", "the page token is of another limit", "$.page.token")
+    return _Wanted(position.limit, position.last, True)
+
+
+class _Results(NamedTuple):
+    """Some results in order."""
+
+    ids: list[str]
+    has_more: bool
+
+
+class _Search:
+    """One search over one generation."""
+
+    def __init__(
+        self, kind: Kind, view: View, candidates: Candidates, body: Mapping[str, Any], identity: Identity, now: datetime
+    ) -> None:
+        self.kind = kind
+        self.type_name: str = "" if kind == "action" else body[kind]["type"]
+        self.is_enumerable = True
+        self.ignored: list[str] = []
+        self.decided: dict[tuple[str, str], int] = {}
+        self.errors = 0
+        self._view, self._candidates, self._body, self._now = view, candidates, body, now
+        self._reader = Reader(view.mapper, identity, now)
+        self._identity = identity
+
+    def page(self, page: _Wanted) -> _Results:
+        """The results of one page: as many as asked for, and whether there are more.
+
+        Raises
+        ------
+        MappingError: an entity has the wrong form; one without a meaning gives no results (G67).
+        """
+        body, reader, kind = self._body, self._reader, self.kind
+        parts: _Parts = {
+            "subject": reader.subject(body["subject"]) if kind != "subject" else None,
+            "action": reader.action(body["action"]) if kind != "action" else None,
+            "resource": reader.resource(body["resource"]) if kind != "resource" else None,
+            "context": reader.context(body.get("context")),
+        }
+        faults = [part for part in parts.values() if isinstance(part, Fault)]
+        for fault in faults:
+            if fault.is_form:
+                raise fault
+        candidates = self._candidate_ids(parts) if not faults else []
+        if candidates is None:
+            self.is_enumerable, candidates = False, []
+        start = 0 if page.last is None else bisect_right(candidates, page.last)
+        most = page.limit or MAX_RESULTS
+        ids: list[str] = []
+        for id_ in self._allowed(candidates[start:], parts):
+            if len(ids) == most:
+                return _Results(ids, True)
+            ids.append(id_)
+        return _Results(ids, False)
+
+    def _candidate_ids(self, parts: _Parts) -> Sequence[str] | None:
+        """The ids that may be results, in order; None if those of the type cannot be listed."""
+        candidates, mapper = self._candidates, self._view.mapper
+        if self.kind == "action":
+            on: Resource = parts["resource"]
+            query = self._combine({**parts, "action": _ANY_ACTION})
+            if isinstance(query, Fault):
+                return []
+            names = () if on.type is None else on.type.section.actions
+            return candidates.actions(query, names, lambda name: mapper.action_name(name, on.type))
+        entity = self._body[self.kind]
+        properties = entity.get("properties") or {}
+        if self.kind == "resource":
+            return candidates.resources(entity["type"], properties)
+        if is_outside_type(entity["type"], mapper.mapping.subjects):
+            query = self._combine({**parts, "subject": Subject("*", "*")})
+            return [] if isinstance(query, Fault) else candidates.outsiders(entity["type"], query)
+        return candidates.subjects(entity["type"], properties)
+
+    def _allowed(self, ids: Sequence[str], parts: _Parts) -> Iterator[str]:
+        """The ids for which an evaluation answers true, decided in pieces."""
+        for at in range(0, len(ids), _AT_ONCE):
+            piece = ids[at : at + _AT_ONCE]
+            queries = [self._query(id_, parts) for id_ in piece]
+            for id_, decision in zip(piece, decide_all(self._view.engine, queries, self._now), strict=True):
+                if isinstance(decision, Fault):
+                    self.errors += 1
+                    continue
+                key = (decision.outcome.name, str(decision.layer))
+                self.decided[key] = self.decided.get(key, 0) + 1
+                if decision.allowed:
+                    yield id_
+
+    def _query(self, id_: str, parts: _Parts) -> Query | Fault:
+        """The query of an evaluation with this id in place of the searched entity."""
+        mapper = self._view.mapper
+        who, what, on = parts["subject"], parts["action"], parts["resource"]
+        try:
+            if self.kind == "subject":
+                who = mapper.subject(self._body["subject"]["type"], id_, None, self._identity, self._now)
+            elif self.kind == "resource":
+                on = mapper.resource(self._body["resource"]["type"], id_, None, self._identity)
+            else:
+                what = Action(id_, Facts())
+        except MappingError as error:
+            return error
+        query = self._combine({**parts, "subject": who, "action": what, "resource": on})
+        if not self.ignored and not isinstance(query, Fault):
+            self.ignored = query.ignored
+        return query
+
+    def _combine(self, parts: _Parts) -> Query | Fault:
+        who, what, on, given = (parts[name] for name in _ENTITIES)
+        return self._reader.combine(who, what, on, given, self._body.get("context"))
+
+
+def _response(
+    view: View, request: Request, kind: Kind, run: _Search, found: _Results, page: _Wanted, listing: bytes, reasons: Reasons
+) -> Response:
+    answer: dict[str, Any] = {}
+    if page.is_asked or found.has_more:
+        token = write_token(listing, Page(page.limit, found.ids[-1])) if found.has_more else ""
+        answer["page"] = {"next_token": token, "count": len(found.ids)}
+        if not found.has_more and page.last is None:
+            answer["page"]["total"] = len(found.ids)
+    if kind == "action":
+        answer["results"] = [{"name": name} for name in found.ids]
+    else:
+        answer["results"] = [{"type": run.type_name, "id": id_} for id_ in found.ids]
+    context: dict[str, Any] = {}
+    if not run.is_enumerable:
+        context["note"] = "not_enumerable"
+    if reasons == "full" and run.ignored:
+        context["ignored"] = ignored_names(run.ignored)
+    if context:
+        answer["context"] = context
+    record = BatchRecord(f"authzen/search/{kind}", view.generation, len(found.ids), run.decided, (), run.errors)
+    return view.response(request, orjson.dumps(answer), record)

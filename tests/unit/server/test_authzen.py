@@ -1,0 +1,249 @@
+"""AuthZEN: properties that hold for all requests, and what the cases of the specification do not say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+from authzen_fixture import ACCOUNT, ALL_SCOPES, NOW, TRUSTED, World, directory, entities
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fastiam.server.decider import EngineDecider
+from fastiam.server.identity import EXPLAIN, TRUST_SCOPES
+from fastiam.server.protocols.authzen import create
+
+CONFIG = {
+    "allow_now": True,
+    "context": {"ip": "aws:SourceIp"},
+    "subjects": {
+        "person": {"session_of": f"arn:aws:iam::{ACCOUNT}:role/people"},
+        "tagged": {"principal": f"arn:aws:iam::{ACCOUNT}:user/{{id}}", "known": False, "subject_properties": "tags"},
+    },
+    "resources": {"open": {"resource": "arn:aws:record:::record/{id}", "action_prefix": "record"}},
+}
+WORLD = World(CONFIG, scopes=ALL_SCOPES)
+
+_IDS = st.sampled_from(
+    ["alice", "bob", "ana", "record-1", "record-2", "record-9", "a/b", "", "x\x00", f"arn:aws:iam::{ACCOUNT}:user/bob"]
+)
+_TEXT = st.sampled_from(["admin", "archived", "active", "true", "10.0.0.1", "nonsense", "2020-01-01T00:00:00Z", ACCOUNT])
+_SCALAR = st.one_of(_TEXT, st.booleans(), st.integers(-5, 2**60), st.none())
+_VALUE = st.one_of(_SCALAR, st.lists(_SCALAR, max_size=2), st.dictionaries(_TEXT, _SCALAR, max_size=2))
+_NAMES = st.sampled_from(
+    ["role", "status", "account", "soft", "mfa_at", "tags", "aws:PrincipalTag/role", "aws:ResourceTag/status", "ip",
+     "aws:SourceIp", "aws:MultiFactorAuthPresent", "aws:CurrentTime", "x", "bad\x01", "k" * 200]
+)  # fmt: skip
+_PROPERTIES = st.one_of(st.none(), st.dictionaries(_NAMES, _VALUE, max_size=3))
+_CONTEXT = st.one_of(
+    _PROPERTIES,
+    st.just({"fastiam:unknown": ["aws:SourceIp"]}),
+    st.just({"fastiam:unknown": ["aws:SourceIp"], "aws:SourceIp": "10.0.0.1"}),
+)
+_SUBJECT = st.fixed_dictionaries(
+    {"type": st.sampled_from(["user", "person", "tagged", "session", "spaceship", "anonymous"]), "id": _IDS},
+    optional={"properties": _PROPERTIES},
+)
+_ACTION = st.fixed_dictionaries(
+    {"name": st.sampled_from(["read", "write", "delete", "list", "past", "record:read", "s3:*"])},
+    optional={"properties": _PROPERTIES},
+)
+_RESOURCE = st.fixed_dictionaries(
+    {"type": st.sampled_from(["record", "open", "x"]), "id": _IDS}, optional={"properties": _PROPERTIES}
+)
+_REQUEST = st.fixed_dictionaries(
+    {}, optional={"subject": _SUBJECT, "action": _ACTION, "resource": _RESOURCE, "context": _CONTEXT}
+)
+
+
+def _without_ids(answer: dict[str, Any]) -> dict[str, Any]:
+    context = {k: v for k, v in answer.get("context", {}).items() if k not in ("generation", "decision_id")}
+    return {**answer, "context": context}
+
+
+@settings(max_examples=150)
+@given(defaults=_REQUEST, items=st.lists(_REQUEST, min_size=1, max_size=4))
+def test_item_of_a_batch_equals_the_single_evaluation(defaults, items):
+    status, answer = WORLD.ask("evaluations", defaults | {"evaluations": items})
+    if status == 400:
+        alone = [WORLD.ask("evaluation", entities("alice", "read", "record-1") | {kind: one}) for kind, one in defaults.items()]
+        assert 400 in [code for code, _ in alone]
+        return
+    assert len(answer["evaluations"]) == len(items)
+    for item, found in zip(items, answer["evaluations"], strict=True):
+        whole = defaults | {kind: value for kind, value in item.items() if value is not None}
+        code, single = WORLD.ask("evaluation", whole)
+        if code == 400:
+            assert found["context"]["error"]["code"] == single["error"]["code"] and found["decision"] is False
+        else:
+            assert _without_ids(single) == _without_ids(found)
+
+
+@settings(max_examples=60)
+@given(request=st.tuples(_SUBJECT, _ACTION, _RESOURCE, _CONTEXT), kind=st.sampled_from(["subject", "resource", "action"]))
+def test_search_results_equal_evaluations(request, kind):
+    subject, action, resource, context = request
+    body = {"subject": subject, "action": action, "resource": resource, "context": context}
+    if kind != "action":
+        body[kind] = {"type": body[kind]["type"]}
+    status, answer = WORLD.ask(f"search/{kind}", body)
+    if status == 400:
+        return
+    found = [one.get("id", one.get("name")) for one in answer["results"]]
+    names = {"subject": ["alice", "bob"], "resource": ["record-1", "record-2"], "action": ["read", "write", "delete"]}[kind]
+    for name in {*names, *found}:
+        entity = {"name": name} if kind == "action" else {"type": body[kind]["type"], "id": name}
+        code, single = WORLD.ask("evaluation", body | {kind: entity})
+        is_true = code == 200 and single["decision"]
+        listed = name in found
+        is_listable = kind != "subject" or body["subject"]["type"] in ("user", "tagged")
+        assert listed == is_true or (is_true and not is_listable), (name, single)
+
+
+@settings(max_examples=100)
+@given(
+    scopes=st.frozensets(st.sampled_from(sorted(TRUST_SCOPES))),
+    subject=_SUBJECT,
+    action=_ACTION,
+    resource=_RESOURCE,
+    context=_PROPERTIES,
+)
+def test_no_fact_of_a_request_passes_without_its_scope(scopes, subject, action, resource, context):
+    """What the decision log has as context is what the engine got."""
+    world = World(CONFIG, scopes=scopes | {EXPLAIN}, engine=_ENGINE)
+    body = {"subject": subject, "action": action, "resource": resource, "context": context}
+    response = world.send("evaluation", orjson.dumps(body))
+    stated = response.record.context if response.record is not None else {}
+    for key in stated:
+        folded = key.lower()
+        if folded.startswith(("authzen:subject/", "authzen:action/", "authzen:resource/")):
+            continue
+        if folded.startswith(("aws:principaltag/", "aws:resourcetag/")):
+            assert "assert:tags" in scopes
+        elif folded == "aws:multifactorauthage":
+            assert "assert:session" in scopes
+        else:
+            assert "assert:context" in scopes and folded.startswith(("aws:sourceip", "authzen:context/"))
+
+
+_ENGINE = directory().compile()
+
+
+def test_body_names_no_policy_without_the_scope_explain():
+    world = World(CONFIG, scopes=TRUSTED)
+    for action, record in (("read", "record-1"), ("write", "record-2")):
+        _, single = world.ask("evaluation", entities("alice", action, record))
+        _, batch = world.ask("evaluations", entities("alice", action, record) | {"evaluations": [{}, {"context": {"a": [[]]}}]})
+        assert [set(one["context"]) for one in (single, *batch["evaluations"])] == [{"outcome", "layer"}] * 3
+
+
+@pytest.mark.parametrize(("reasons", "members"), [("none", None), ("outcome", {"outcome", "layer"})])
+def test_reasons_are_left_out_as_configured(reasons, members):
+    world = World({"reasons": reasons})
+    _, single = world.ask("evaluation", entities("alice", "read", "record-1"))
+    _, batch = world.ask("evaluations", entities("alice", "read", "record-1") | {"evaluations": [{}]})
+    for one in (single, batch["evaluations"][0]):
+        assert one["decision"] is True and (set(one["context"]) == members if members else "context" not in one)
+
+
+def test_error_of_a_decision_names_no_value_of_the_directory():
+    _, answer = World(scopes=ALL_SCOPES).ask(
+        "evaluation",
+        entities("alice", "read", "record-1")
+        | {"resource": {"type": "record", "id": "record-1", "properties": {"account": "2" * 12}}},
+    )
+    message = answer["context"]["error"]["message"]
+    assert ACCOUNT not in message and "222" not in message
+
+
+def test_batch_record_counts_outcomes_and_denied_items():
+    world = World()
+    items = [entities(None, None, name) for name in ("record-1", "record-2", "record-9")] * 50
+    response = world.send("evaluations", orjson.dumps(entities("alice", "write", None) | {"evaluations": items}))
+    record = response.record
+    assert record.size == 150 and record.errors == 50
+    assert record.outcomes == {("ALLOW", "identity"): 50, ("IMPLICIT_DENY", "identity"): 50}
+    assert list(record.denied) == [i for i in range(150) if i % 3][:100]
+
+
+def test_stated_session_policy_limits_the_session():
+    policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "record:write", "Resource": "*"}]}
+    arn = f"arn:aws:sts::{ACCOUNT}:assumed-role/people/ana"
+
+    def asked(policies: Any) -> dict[str, Any]:
+        subject = {"type": "session", "id": arn, "properties": {"session_policies": policies}}
+        return World(scopes=ALL_SCOPES).ask("evaluation", entities(None, "read", "record-1") | {"subject": subject})[1]
+
+    assert asked(None)["decision"] is True and asked([policy])["context"]["layer"] == "session"
+    for bad in ([{"Version": "1"}], ["{"], [5], "x", [policy] * 2 + [{}]):
+        assert asked(bad)["context"]["error"]["code"] == "bad_value"
+
+
+def test_searches_need_a_directory():
+    section = World().protocol._site
+    site = type(section)(section.listeners, has_directory=False, has_sts=False)
+    protocol = create(
+        type(WORLD).section({"subjects": {"user": {"known": False}}, "resources": {"record": {"known": False}}}), site
+    )
+    assert [route.path for route in protocol.routes()] == ["/access/v1/evaluation", "/access/v1/evaluations"]
+
+
+def test_subject_search_lists_services_and_accounts_by_type():
+    made = directory()
+    made.add_resource("arn:aws:s3:::shared", account=ACCOUNT, policy={
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::shared/*",
+                       "Principal": {"AWS": "333333333333", "Service": "logs.amazonaws.com"}}],
+    })  # fmt: skip
+    world = World(engine=made.compile())
+    world.decider = EngineDecider(made.compile(), made)
+    ask = {"action": {"name": "s3:GetObject"}, "resource": {"type": "object", "id": "arn:aws:s3:::shared/x"}}
+
+    def found(type_: str) -> list[str]:
+        _, answer = world.ask("search/subject", ask | {"subject": {"type": type_}})
+        assert all(one["type"] == type_ for one in answer["results"])
+        return [one["id"] for one in answer["results"]]
+
+    assert found("service") == ["logs.amazonaws.com"]
+    assert found("account") == ["arn:aws:iam::333333333333:root"]
+    assert found("root") == [f"arn:aws:iam::{ACCOUNT}:root"]
+    assert found("role") == found("user") == []
+
+
+def test_search_of_a_type_without_list_has_a_note():
+    world = World(CONFIG | {"resources": {"arn": {"action_prefix": "s3"}}})
+    for kind, type_ in (("subject", "person"), ("subject", "session"), ("resource", "arn")):
+        body = entities("alice", "read", "record-1")
+        body[kind] = {"type": type_}
+        _, answer = world.ask(f"search/{kind}", body)
+        assert answer["results"] == [] and answer["context"] == {"note": "not_enumerable"}
+
+
+def test_subject_search_filters_by_tags():
+    world = World({"subjects": {"user": {"subject_properties": "tags"}}})
+    for properties, expected in (({"role": "admin"}, ["bob"]), ({"role": "guest"}, []), ({"team": "x"}, ["alice", "bob"])):
+        body = entities(None, "read", "record-1") | {"subject": {"type": "user", "properties": properties}}
+        assert [one["id"] for one in world.ask("search/subject", body)[1]["results"]] == expected
+
+
+def test_resource_search_refuses_too_many_candidates(monkeypatch):
+    monkeypatch.setattr("fastiam.server.protocols.authzen.candidates.MAX_CANDIDATES", 1)
+    status, answer = World().ask("search/resource", entities("alice", "read", None) | {"resource": {"type": "record"}})
+    assert (status, answer["error"]["code"]) == (400, "too_many_candidates")
+
+
+def test_answer_without_pages_ends_at_its_maximum(monkeypatch):
+    monkeypatch.setattr("fastiam.server.protocols.authzen.search.MAX_RESULTS", 1)
+    world, body = World(), entities("alice", "read", None) | {"resource": {"type": "record"}}
+    _, first = world.ask("search/resource", body)
+    _, second = world.ask("search/resource", body | {"page": {"token": first["page"]["next_token"]}})
+    assert [one["id"] for one in (*first["results"], *second["results"])] == ["record-1", "record-2"]
+    assert second["page"]["next_token"] == ""
+
+
+def test_same_request_has_the_same_answer():
+    """G48."""
+    body = orjson.dumps(entities("alice", "write", "record-2") | {"context": {"a": 1}})
+    assert len({WORLD.send("evaluation", body).body for _ in range(5)}) == 1
+    assert NOW.tzinfo is not None
