@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -189,6 +189,29 @@ class Server:
                     break
                 time.sleep(0.02)
             return receive(sock)
+
+    def exchange(self, pieces: Sequence[bytes], name: str = "main", quiet: float = 1.5) -> tuple[list[Answer], bool]:
+        """Send some segments; every answer, and whether the server has closed the connection then."""
+        data, is_closed = b"", False
+        with self.connect(name) as sock:
+            for piece in pieces:
+                with suppress(OSError):
+                    sock.sendall(piece)
+                time.sleep(0.02)
+            while select.select([sock], [], [], quiet)[0]:
+                try:
+                    piece = sock.recv(65536)
+                except ConnectionResetError:
+                    piece = b""
+                if not piece:
+                    is_closed = True
+                    break
+                data += piece
+        answers = []
+        while data:
+            answers.append(parse(data))
+            data = answers[-1].rest
+        return answers, is_closed
 
     def ask(
         self,

@@ -16,6 +16,7 @@ from typing import Any, Final
 import orjson
 
 from fastiam.server.client_address import find_client
+from fastiam.server.config import OPS
 from fastiam.server.decider import Decider
 from fastiam.server.http import Request, Response
 from fastiam.server.identity import Identity
@@ -110,6 +111,7 @@ class Application:
         head = Head(connection, scope["method"])
         decision_id = self.new_id()
         self.in_work += 1
+        flights, is_counted = self.observer.in_flight, False
         try:
             response: Response
             has_body = True
@@ -117,6 +119,8 @@ class Application:
                 self._admit(head, scope, connection.listening.serving)
                 served = head.served
                 assert served is not None
+                flights[served.protocol] = flights.get(served.protocol, 0) + 1
+                is_counted = True
                 route = served.route
                 if isinstance(route, StreamRoute):
                     request = self._request(head, b"", decision_id)
@@ -161,6 +165,8 @@ class Application:
             )
         finally:
             self.in_work -= 1
+            if is_counted and head.served is not None:
+                flights[head.served.protocol] -= 1
 
     # -- the head -----------------------------------------------------------------------------------------------------
 
@@ -211,6 +217,7 @@ class Application:
         if route.echoes_request_id:
             request_id = found.get(b"x-request-id")
             if request_id is not None and (len(request_id) > MAX_REQUEST_ID or b"x-request-id" in twice):
+                head.request_id = b""
                 raise Refusal(400, "bad_request_id")
             head.request_id = request_id
         method = head.method
@@ -228,7 +235,7 @@ class Application:
             if route.scope is not None and route.scope not in identity.scopes:
                 raise Refusal(403, "no_scope")
             head.identity = identity
-        if self.in_work > self.pools.limits.in_work:
+        if self.in_work > self.pools.limits.in_work and served.protocol != OPS:  # a probe that fails would restart the process
             raise Refusal(503, "overload", _RETRY)
         encoding = found.get(b"content-encoding")
         if encoding is not None and (encoding.strip().lower() not in (b"identity", b"") or b"content-encoding" in twice):
@@ -345,7 +352,8 @@ class Application:
         headers += response.headers
         if head.served is not None and head.served.route.echoes_request_id:
             request_id = head.request_id
-            headers.append((b"x-request-id", decision_id.encode() if request_id is None else request_id))
+            if request_id != b"":
+                headers.append((b"x-request-id", decision_id.encode() if request_id is None else request_id))
         return headers
 
     async def _send_pieces(

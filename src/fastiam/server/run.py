@@ -14,6 +14,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import formatdate
 from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,8 +25,10 @@ from uvicorn.server import ServerState
 from fastiam.errors import FastiamError
 from fastiam.server.asgi import Application
 from fastiam.server.auth import Tokens, authenticator, read_tokens
+from fastiam.server.companion import MODULES, Companion, Services
 from fastiam.server.config import OPS, ConfigError, Settings, protocol_module
 from fastiam.server.decision_log import DecisionLog, encode
+from fastiam.server.identity import Identity
 from fastiam.server.ids import Ids
 from fastiam.server.listeners import Address, Listening, check, facts, read_address, tls_context
 from fastiam.server.log_writer import LogWriter
@@ -76,6 +80,8 @@ class Process:
         self.state = State()
         self._listening: list[Listening] = []
         self._servers: dict[str, asyncio.Server] = {}
+        self._companions: dict[str, Companion] = {}
+        self._companion_addresses: dict[str, str] = {}
         self._uvicorn = ServerState()
         self._warnings: list[str] = []
         self._stop = asyncio.Event()
@@ -141,12 +147,13 @@ class Process:
             listening.bind(self._warnings.append)
         early = [each for each in self._listening if each.settings.protocols == (OPS,)]
         for listening in early:
-            listening.serving = self._serving(self.settings, listening, has_source=False)
+            listening.serving = self._serving(self.settings, listening)
             await self._accept(loop, listening)
         source = await loop.run_in_executor(None, Source, self.settings)
         self.state.source = source
         self.app.decider = source.decider
         self._install(self.settings)
+        await self._start_companions()
         for listening in self._listening:
             if listening not in early:
                 await self._accept(loop, listening)
@@ -163,7 +170,7 @@ class Process:
             source=source.name,
             generation=source.live.generation,
             doors=self.state.doors,
-            addresses={each.name: str(each.address) for each in self._listening},
+            addresses={each.name: str(each.address) for each in self._listening} | self._companion_addresses,
             pid=os.getpid(),
         )
         for warning in self._warnings:
@@ -183,34 +190,63 @@ class Process:
         if old is not None:
             old.close()
 
+    async def _start_companions(self) -> None:
+        """Start what answers beside HTTP: gRPC."""
+        source, core = self.state.source, self.settings.core
+        assert source is not None
+        scopes = {
+            is_local: authenticator("none", core.auth, core.trust, Tokens(), is_local=is_local).anonymous
+            for is_local in (True, False)
+        }
+        services = Services(
+            source.decider,
+            self.state.observer,
+            self.app.clock,
+            self.app.new_id,
+            self._on_error,
+            self.settings,
+            Identity("local", scopes[True], is_anonymous=True),
+            Identity("remote", scopes[False], is_anonymous=True),
+        )
+        for name, module in MODULES.items():
+            if name in self.settings.sections and find_spec(module) is not None:
+                protocol = self._protocol(self.settings, name, None)
+                companion = import_module(module).companion(protocol, self.settings.sections[name], services)
+                if companion is not None:
+                    self._companion_addresses[name] = await companion.start()
+                    self._companions[name] = companion
+
     # -- what is served -----------------------------------------------------------------------------------------------
 
     def _install(self, settings: Settings) -> None:
         """Serve by a configuration; every part is made before the first one is put to use."""
-        made = [(listening, self._serving(settings, listening, has_source=True)) for listening in self._listening]
+        made = [(listening, self._serving(settings, listening)) for listening in self._listening]
         for listening, served in made:
             listening.serving = served
             listening.limits = settings.core.limits
+        for name, companion in self._companions.items():
+            companion.use(self._protocol(settings, name, None))
         self.pools.limits = settings.core.limits
         self.state.max_age = settings.core.ready.max_age
         self.state.doors = sorted({name for each in self._listening for name in each.settings.protocols or ()})
 
-    def _serving(self, settings: Settings, listening: Listening, *, has_source: bool) -> Serving:
+    def _serving(self, settings: Settings, listening: Listening) -> Serving:
         listener = settings.listeners[listening.name]
         address, core = listening.address, settings.core
-        protocols = [self._protocol(settings, name, listening, has_source) for name in listener.protocols or ()]
+        protocols = [self._protocol(settings, name, listening) for name in listener.protocols or ()]
         is_local = address.is_unix or address.is_loopback
         auth = authenticator(listening.facts.auth, core.auth, core.trust, _tokens(settings), is_local=is_local)
         return serving(listening.name, listener, address, protocols, auth)
 
-    def _protocol(self, settings: Settings, name: str, listening: Listening, has_source: bool) -> ServerProtocol:
+    def _protocol(self, settings: Settings, name: str, listening: Listening | None) -> ServerProtocol:
         source = self.state.source
+        shared = () if listening is None else listening.settings.protocols or ()
         site = Site(
             self._facts_of(name),
             has_directory=source is not None and source.live.directory is not None,
             has_sts=source is not None and source.sts is not None,
             public_url=settings.core.server.public_url,
-            protocols=frozenset(listening.settings.protocols or ()),
+            protocols=frozenset(shared),
             status=self.state if name == OPS else None,
         )
         made: ServerProtocol = protocol_module(name).create(settings.sections[name], site)
@@ -323,10 +359,14 @@ class Process:
         """The graceful stop (G22)."""
         self.state.is_stopping = True
         self._log("stop", in_work=self.app.in_work)
+        for companion in self._companions.values():
+            companion.stopping()
         await self._wait(self.settings.core.stop.delay, lambda: False)
         self.app.is_stopping = True
         for server in self._servers.values():
             server.close()
+        stops = [companion.stop(self.settings.core.stop.timeout) for companion in self._companions.values()]
+        stopped = asyncio.gather(*stops)
         for connection in list(self._uvicorn.connections):
             connection.shutdown()
         await self._wait(self.settings.core.stop.timeout, lambda: not self._uvicorn.tasks)
@@ -334,6 +374,8 @@ class Process:
             task.cancel()
         await self._wait(1.0, lambda: not self._uvicorn.tasks)
         await self._wait(0.5, lambda: not self._uvicorn.connections)
+        if not self._now.is_set():
+            await stopped
 
     async def _wait(self, seconds: float, is_over: Callable[[], bool]) -> None:
         """Wait until something is over, at most so long; a second signal ends it."""

@@ -44,7 +44,7 @@ class Head:
     length: int | None
     """Of the body, in bytes; None: not known."""
     request_id: bytes | None
-    """As the client sent it."""
+    """As the client sent it; empty: one that must not be echoed."""
 
     def __init__(self, connection: Connection, method: str) -> None:
         self.connection, self.method = connection, method

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from case_files import CASES
 from server_process import Server, parse, running
+
+EDGE = json.loads((CASES / "server_edge.json").read_text())
 
 SETTINGS = """
 [listeners.main]
@@ -31,13 +37,40 @@ NO_SCOPE = "n" * 43
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, engine_file: Path) -> Iterator[Server]:
-    import hashlib
-
     folder = tmp_path_factory.mktemp("edge")
     digests = [hashlib.sha256(token.encode()).hexdigest() for token in (GOOD, NO_SCOPE)]
     (folder / "tokens").write_text(f"pep decide,bulk {digests[0]}\nother metrics {digests[1]}\n")
     with running(folder, engine_file, SETTINGS, "--door", "echo") as server:
         yield server
+
+
+def segments(case: dict[str, Any]) -> list[bytes]:
+    """The bytes to send: a segment is a text, or a list of texts and of `[text, count]`."""
+    made = []
+    for segment in case["send"]:
+        parts = [segment] if isinstance(segment, str) else segment
+        text = "".join(part if isinstance(part, str) else part[0] * part[1] for part in parts)
+        made.append(text.replace("$GOOD", GOOD).replace("$OTHER", NO_SCOPE).encode("latin-1"))
+    return made
+
+
+@pytest.mark.parametrize("case", EDGE, ids=[case["id"] for case in EDGE])
+def test_edge_case(server: Server, case: dict[str, Any]) -> None:
+    expect = case["expect"]
+    answers, is_closed = server.exchange(segments(case), case.get("listener", "main"))
+    assert len(answers) == expect.get("answers", len(answers)), case["why"]
+    if "status" in expect:
+        assert answers, case["why"]
+        answer = answers[0]
+        assert answer.status == expect["status"], (case["why"], answer)
+        for name, value in expect.get("headers", {}).items():
+            assert answer.header(name) == value
+        for name in expect.get("absent", ()):
+            assert answer.header(name) is None
+        if "body" in expect:
+            assert answer.body.decode() == expect["body"]
+    if "closed" in expect:
+        assert is_closed is expect["closed"], case["why"]
 
 
 def test_request_reaches_the_protocol(server: Server) -> None:

@@ -1,0 +1,60 @@
+"""Servers beside the HTTP listeners in the same process: gRPC (G80, G22).
+
+The module `fastiam.server.grpc` has `companion(protocol, section, services) -> Companion | None`: None if it has no address.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Protocol
+
+from fastiam.server.config import Settings
+from fastiam.server.decider import Decider
+from fastiam.server.identity import Identity
+from fastiam.server.observer import Observer
+from fastiam.server.protocol import ServerProtocol
+
+MODULES: Final = {"extauthz": "fastiam.server.grpc"}
+"""Protocols that may have a companion, and its module."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What a companion shares with the HTTP application."""
+
+    decider: Decider
+    observer: Observer
+    """`decided` and `answered` count and log; `decided` is False if the answer must not be sent."""
+    clock: Callable[[], datetime]
+    new_id: Callable[[], str]
+    """Makes decision ids; on the event loop only."""
+    on_error: Callable[[BaseException, str], None]
+    """Gets an unexpected exception and the decision id."""
+    settings: Settings
+    local: Identity
+    """The identity of a peer on loopback or a unix socket without proof."""
+    remote: Identity
+    """The identity of another peer without proof."""
+
+
+class Companion(Protocol):
+    """One more server."""
+
+    async def start(self) -> str:
+        """Accept calls; the address.
+
+        Raises
+        ------
+        ConfigError: the address cannot be used.
+        """
+
+    def use(self, protocol: ServerProtocol) -> None:
+        """Answer by this protocol from now on, after a reload."""
+
+    def stopping(self) -> None:
+        """Report that no further calls are wanted: the health service answers NOT_SERVING."""
+
+    async def stop(self, seconds: float) -> None:
+        """Finish the calls in work, at most so long."""
