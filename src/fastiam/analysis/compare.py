@@ -118,7 +118,7 @@ def _decision_pairs(
     """Return one number for the outcomes, layers and statements of both decisions of each row."""
     packed = change.astype(np.int64)
     for decisions in (before, after):
-        codes, refs = decisions._used
+        codes, refs = decisions.statement_refs
         packed = packed * 256 + decisions.layer.codes[flipped]
         packed = packed * (len(refs) + 1) + codes[flipped] + 1
         packed = packed * 4 + np.minimum(decisions.outcome[flipped], 3)

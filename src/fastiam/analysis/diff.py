@@ -125,17 +125,17 @@ class Diff:
     def __arrow_c_array__(self, requested_schema: object | None = None) -> tuple[object, object]:
         """Return a struct array with one row for each change. `requested_schema` is ignored, as the protocol allows."""
         columns: list[Any] = [("row", self.rows, None, None)]
-        columns += [_coded(name, self._take(name, self.rows.tolist()))._exported() for name in _REQUEST]
-        columns.append(self.change._exported())
+        columns += [_coded(name, self._take(name, self.rows.tolist())).as_table_column() for name in _REQUEST]
+        columns.append(self.change.as_table_column())
         for name, codes in (("old_outcome", self.old_outcome), ("new_outcome", self.new_outcome)):
-            columns.append(_coded(name, [_NAMES[code] for code in codes.tolist()])._exported())
+            columns.append(_coded(name, [_NAMES[code] for code in codes.tolist()]).as_table_column())
         refs = [group.statement for group in self.groups]
         for name, texts in (
             ("layer", [group.layer and group.layer.value for group in self.groups]),
             ("policy", [ref and ref.policy for ref in refs]),
             ("sid", [ref and ref.label for ref in refs]),
         ):
-            columns.append(_coded(name, [texts[code] for code in self.group.tolist()])._exported())
+            columns.append(_coded(name, [texts[code] for code in self.group.tolist()]).as_table_column())
         return table_array(columns, (), len(self))
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:

@@ -190,7 +190,7 @@ def _decided_by_session(
     only a session that can perform the action represents it.
     """
     sessions: dict[int, str] = {}
-    if all(_USER_ID not in names for names in decisions._depends_on_sets):
+    if all(_USER_ID not in names for names in decisions.depends_on_sets):
         return {}
     for row in rows:
         if column.kinds[row] in ROLES and _USER_ID in decisions[row].depends_on:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 _Texts = tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]
-_Column = tuple[str, npt.NDArray[Any], npt.NDArray[np.uint8] | None, _Texts | None]  # as `kernel.columns.export` takes it
+TableColumn = tuple[str, npt.NDArray[Any], npt.NDArray[np.uint8] | None, _Texts | None]  # as `kernel.columns.export` takes it
 
 LAYERS: tuple[Layer, ...] = tuple(Layer)
 REASONS: tuple[Reason, ...] = tuple(Reason)
@@ -107,13 +107,14 @@ class DictionaryColumn:
 
     def __arrow_c_array__(self, requested_schema: object | None = None) -> tuple[object, object]:
         """A dictionary array of text; `requested_schema` is not followed, as the protocol allows."""
-        return column_array(self._exported(), len(self))
+        return column_array(self.as_table_column(), len(self))
 
     @property
     def _none(self) -> int:
         return NO_CODE if self.codes.dtype == np.uint8 else NO_STATEMENT
 
-    def _exported(self) -> _Column:
+    def as_table_column(self) -> TableColumn:
+        """The column as `kernel.columns.export.table_array` takes it."""
         texts = [value.encode() for value in self.values]
         offsets = np.zeros(len(texts) + 1, np.int32)
         np.cumsum([len(text) for text in texts], out=offsets[1:])
@@ -135,6 +136,7 @@ class Decisions:
     ----------
     outcome : `Outcome` numbers, uint8, shape (n,).
     assumed_owner : whether the owner of the resource was assumed (D23), bool, shape (n,).
+    depends_on_sets : the distinct sets of deciding keys of rows with outcome DEPENDS, folded.
     errors : row to error, for rows with outcome ERROR, ascending. A row with several errors has one of them.
     missing_keys : condition keys that statements read and no column supplied, with the number of rows in which they were read.
         Statements that are not evaluated read nothing. If several would give the same decision, the ones that are evaluated may
@@ -176,7 +178,7 @@ class Decisions:
         self._reason = None if reason is None else _frozen(reason)
         self.assumed_owner = _frozen(np.zeros(len(outcome), np.bool_) if assumed_owner is None else assumed_owner)
         self._depends_on = None if depends_on is None else _frozen(depends_on)
-        self._depends_on_sets = depends_on_sets
+        self.depends_on_sets = depends_on_sets
 
     @property
     def unread(self) -> dict[str, int]:
@@ -237,7 +239,7 @@ class Decisions:
         codes = self._depends_on
         if codes is None:  # nothing was declared unknown
             codes = np.full(len(self._reasons(self._layer)), NO_STATEMENT, np.int32)
-        return DictionaryColumn("depends_on", codes, [", ".join(map(spelled, names)) for names in self._depends_on_sets])
+        return DictionaryColumn("depends_on", codes, [", ".join(map(spelled, names)) for names in self.depends_on_sets])
 
     def __len__(self) -> int:
         return len(self.outcome)
@@ -256,7 +258,7 @@ class Decisions:
             _picked(self._statements, self._statement, at, NO_STATEMENT),
             _picked(REASONS, self._reason, at, NO_CODE),
             bool(self.assumed_owner[at]),
-            _picked(self._depends_on_sets, self._depends_on, at, NO_STATEMENT) or (),
+            _picked(self.depends_on_sets, self._depends_on, at, NO_STATEMENT) or (),
             str(self.errors[at]) if at in self.errors else None,
         )
 
@@ -271,7 +273,7 @@ class Decisions:
             reason=_cut(self._reason, rows),
             assumed_owner=self.assumed_owner[rows],
             depends_on=_cut(self._depends_on, rows),
-            depends_on_sets=self._depends_on_sets,
+            depends_on_sets=self.depends_on_sets,
             errors=dict(sorted(errors.items())) if self._has_error_column else None,
         )
 
@@ -297,7 +299,7 @@ class Decisions:
         statement, statements = (None, ()) if self._statement is None else self._used
         reasons = {"layer": self._layer, "statement": statement, "statements": statements, "reason": self._reason}
         rest: dict[str, Any] = {"assumed_owner": self.assumed_owner, "missing_keys": self.missing_keys}
-        rest |= {"depends_on": self._depends_on, "depends_on_sets": self._depends_on_sets}
+        rest |= {"depends_on": self._depends_on, "depends_on_sets": self.depends_on_sets}
         return _rebuild, (self.outcome, {**reasons, **rest, "errors": self.errors if self._has_error_column else None})
 
     def to_dict(self) -> dict[str, Json]:
@@ -341,23 +343,23 @@ class Decisions:
             "help: `pandas.DataFrame.from_arrow(decisions)` makes a frame, `decisions.outcome` is an array"
         )
 
-    def _columns(self) -> list[_Column]:
+    def _columns(self) -> list[TableColumn]:
         columns = [self._outcome_column(), _bits("allowed", self.allowed)]
         if self._layer is not None:
-            columns += [column._exported() for column in (self.layer, self.policy, self.sid, self.reason)]
+            columns += [column.as_table_column() for column in (self.layer, self.policy, self.sid, self.reason)]
         columns.append(_bits("assumed_owner", self.assumed_owner))
         if self._layer is not None or self._has_error_column:
-            columns.append(self.error._exported())
+            columns.append(self.error.as_table_column())
         if self._layer is not None:
-            columns.append(self.depends_on._exported())
+            columns.append(self.depends_on.as_table_column())
         return columns
 
-    def _outcome_column(self) -> _Column:
+    def _outcome_column(self) -> TableColumn:
         """Outcomes as codes into their names; their numbers are the codes, except for ERROR."""
         codes = self.outcome
         if self.errors or (codes == Outcome.ERROR).any():
             codes = np.where(codes == Outcome.ERROR, np.uint8(OUTCOMES.index(Outcome.ERROR)), codes)
-        return DictionaryColumn("outcome", codes, [outcome.name for outcome in OUTCOMES])._exported()
+        return DictionaryColumn("outcome", codes, [outcome.name for outcome in OUTCOMES]).as_table_column()
 
     @cached_property
     def _used(self) -> tuple[npt.NDArray[np.int32], tuple[StatementRef, ...]]:
@@ -468,7 +470,7 @@ def _cut(codes: npt.NDArray[Any] | None, rows: slice) -> npt.NDArray[Any] | None
     return None if codes is None else codes[rows]
 
 
-def _bits(name: str, values: npt.NDArray[np.bool_]) -> _Column:
+def _bits(name: str, values: npt.NDArray[np.bool_]) -> TableColumn:
     return name, np.packbits(values, bitorder="little"), None, None
 
 

@@ -70,3 +70,14 @@ def test_tables_of_principal_kinds_are_only_in_the_model() -> None:
     trees = {path: ast.parse(path.read_text()) for path in set(PACKAGE.rglob("*.py")) - own}
     assert [f"{path.name}:{node.lineno}" for path, tree in trees.items() for node in ast.walk(tree) if kinds_in(node) > 1] == []
     assert any(kinds_in(node) > 1 for node in ast.walk(ast.parse((PACKAGE / "model" / "profile.py").read_text())))
+
+
+def test_analyses_use_no_private_member_of_another_object() -> None:
+    """What an analysis needs of an engine or of its result is in a protocol or public."""
+    found = []
+    for path in (PACKAGE / "analysis").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__"):
+                owner = node.value.id if isinstance(node.value, ast.Name) else ""
+                found += [f"{path.name}:{node.lineno}: {node.attr}"] if owner not in ("self", "cls", "other") else []
+    assert found == []
