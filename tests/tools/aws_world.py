@@ -6,11 +6,14 @@ from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from typing import Any
 from urllib.parse import urlsplit
+from xml.etree import ElementTree
 
 import boto3
 import botocore.auth
+import botocore.credentials
 import pytest
-from botocore.awsrequest import AWSResponse
+from botocore.auth import SigV4Auth, SigV4QueryAuth
+from botocore.awsrequest import AWSRequest, AWSResponse
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from sts_fixture import ALL, CHEAP, Clock, document
@@ -19,7 +22,8 @@ import fastiam
 from fastiam.live import LiveEngine
 from fastiam.server.decider import LiveDecider
 from fastiam.server.http import Peer, Request, Response
-from fastiam.server.protocols.aws.protocol import AwsProtocol, AwsSettings
+from fastiam.server.protocol import Site
+from fastiam.server.protocols.aws import Section, create
 from fastiam.sts import STS, Credentials, Keyring
 
 A = "111111111111"
@@ -41,7 +45,7 @@ class Raw:
 class AwsWorld:
     """A store-less directory with `admin`, who may do everything, and `bo`, who may do nothing."""
 
-    def __init__(self, directory: fastiam.Directory | None = None, settings: AwsSettings | None = None, **options: Any) -> None:
+    def __init__(self, directory: fastiam.Directory | None = None, section: Section | None = None, **options: Any) -> None:
         self.clock = Clock(datetime(2026, 11, 29, 9, 0, tzinfo=UTC))
         self.directory = directory or fastiam.Directory()
         self.directory.add_principal(ADMIN, identity_policies=[("all", document(ALL))])
@@ -49,7 +53,7 @@ class AwsWorld:
         live = LiveEngine(self.directory)
         self.sts = STS(self.directory, Keyring.generate(), live=live, clock=self.clock, hasher=CHEAP, **options)
         self.decider = LiveDecider(live, self.sts)
-        self.protocol = AwsProtocol(settings or AwsSettings())
+        self.protocol = create(section or Section(), Site((), has_directory=True, has_sts=True))
         self.admin, self.bo = self.sts.keys.create(ADMIN), self.sts.keys.create(BO)
         self.requests: list[Request] = []
         self.responses: list[Response] = []
@@ -104,6 +108,7 @@ def http_request(prepared: Any, **options: Any) -> Request:
         tuple(headers),
         body.encode() if isinstance(body, str) else body,
         Peer("tcp", "203.0.113.9"),
+        client_address="203.0.113.9",
         **options,
     )
 
@@ -135,3 +140,34 @@ def refused(call: Any, **parameters: Any) -> dict[str, Any]:
 
 
 HOUR = timedelta(hours=1)
+
+
+def sign(world: AwsWorld, body: str, *, service: str = "iam", method: str = "POST", **options: Any) -> Request:
+    """A signed request of the query protocol with any body.
+
+    Parameters
+    ----------
+    options : `url`, `keys` (credentials), `headers`, `region`, and `expires` for a presigned request.
+    """
+    keys = options.get("keys") or world.admin
+    request = AWSRequest(
+        method, options.get("url", ENDPOINT), options.get("headers", {}), b"" if method == "GET" else body.encode()
+    )
+    if method != "GET":
+        request.headers["content-type"] = "application/x-www-form-urlencoded"
+    token = None if keys.session_token is None else str(keys.session_token)
+    credentials = botocore.credentials.Credentials(keys.access_key_id, str(keys.secret_access_key), token)
+    if "expires" in options:
+        signer = SigV4QueryAuth(credentials, service, options.get("region", REGION), expires=options["expires"])
+    else:
+        signer = SigV4Auth(credentials, service, options.get("region", REGION))
+    signer.add_auth(request)
+    return http_request(request.prepare())
+
+
+def error_of(response: Response) -> tuple[int, str]:
+    """Status and code of an error of the query protocol."""
+    assert isinstance(response.body, bytes)
+    code = ElementTree.fromstring(response.body).find("{*}Error/{*}Code")
+    assert code is not None and code.text is not None, response.body
+    return response.status, code.text

@@ -62,10 +62,13 @@ class _Entry:
 
 
 class IssuerKeys:
-    """The cached keys of all issuers. Thread-safe. A changed provider has no cached keys (WI47)."""
+    """The cached keys of all issuers. Thread-safe. A changed provider has no cached keys (WI47).
 
-    def __init__(self, fetch: Fetch, private_hosts: frozenset[str]) -> None:
-        self._fetch, self._hosts = fetch, private_hosts
+    `issuers` : the only ones whose keys are read from the network; None reads those of all.
+    """
+
+    def __init__(self, fetch: Fetch, private_hosts: frozenset[str], issuers: frozenset[str] | None = None) -> None:
+        self._fetch, self._hosts, self._issuers = fetch, private_hosts, issuers
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
         self._lock = threading.Lock()
         forking.on_fork(self)
@@ -152,6 +155,9 @@ class IssuerKeys:
 
     def _discover(self, source: KeySource) -> tuple[KeySet, timedelta]:
         """Discovery, then the JWKS (WI40)."""
+        if self._issuers is not None and source.url not in self._issuers:
+            message = "the keys of the issuer are not read from the network here, and none are pinned"
+            raise CommunicationError(message, reason="unreachable", rule="G151")
         where = f"{source.url.removesuffix('/')}/.well-known/openid-configuration"
         body, _ = self._get(where, MAX_DISCOVERY, source)
         try:

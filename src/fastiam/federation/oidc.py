@@ -100,7 +100,7 @@ class WebIdentityCalls:
                 raise ValidationError(f"`{shorten(str(name))}` has no access tokens", rule="WI70", hint=hint)
         self._state, self._replays = state, replays
         self._built_in, self._checkers = dict(web_providers), dict(token_checkers)
-        self._keys = IssuerKeys(state.fetch, state.settings.private_hosts)
+        self._keys = IssuerKeys(state.fetch, state.settings.private_hosts, state.settings.fetched_issuers)
 
     # -- verification (steps 1 to 9) ------------------------------------------------------------------------------------------
 

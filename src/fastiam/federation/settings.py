@@ -26,6 +26,7 @@ class FederationSettings:
         off (CF10, CF20).
     web_identity_single_use : a web identity token yields one session; it needs a `jti` (WI26).
     web_identity_claims : by issuer without `https://`, further claims that become condition keys (WI50).
+    fetched_issuers : the only issuers, as exact URLs, whose keys are read from the network; None reads those of all.
     private_hosts : hosts of identity providers whose addresses may be private (WI41).
     hash_personal_data : audit events contain a hash instead of names of persons (ST30).
     """
@@ -38,6 +39,7 @@ class FederationSettings:
     console_destinations: frozenset[str] = frozenset()
     web_identity_single_use: bool = False
     web_identity_claims: Mapping[str, Collection[str]] = field(default_factory=dict)
+    fetched_issuers: frozenset[str] | None = None
     private_hosts: frozenset[str] = frozenset()
     hash_personal_data: bool = False
 

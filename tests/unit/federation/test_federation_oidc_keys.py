@@ -10,7 +10,7 @@ from oidc_world import CALLS, CLIENT, PROVIDER, URL, WEB, A, Issuer, OidcWorld, 
 from sts_fixture import CHEAP, document
 
 import fastiam
-from fastiam.federation import Federation, FetchError, FetchResult, IdentityTokenError, ProviderError
+from fastiam.federation import Federation, FederationSettings, FetchError, FetchResult, IdentityTokenError, ProviderError
 from fastiam.federation.issuer_keys import KeySource
 from fastiam.sts import STS, Keyring
 
@@ -224,6 +224,17 @@ def test_pinned_keys_need_no_network():
     assert world.outcome() == "InvalidIdentityToken"
     world.federation.oidc_providers.pin_keys(PROVIDER, "")
     assert world.outcome() == "IDPCommunicationError"
+
+
+def test_issuer_that_is_not_named_is_not_read():
+    """G151: a tenant can create a provider for any URL. Pinned keys need no read."""
+    for url in (URL + "/", URL + ".evil", "https://evil.example"):
+        world = OidcWorld(settings=FederationSettings(fetched_issuers=frozenset({url})))
+        assert world.outcome() == "IDPCommunicationError" and world.issuer.asked == []
+        world.federation.oidc_providers.pin_keys(PROVIDER, json.dumps({"keys": [jwk("RSA")]}))
+        assert world.outcome() == "OK"
+    world = OidcWorld(settings=FederationSettings(fetched_issuers=frozenset({URL})))
+    assert world.outcome() == "OK" and world.issuer.rounds == 1
 
 
 def test_private_key_in_a_jwks_is_skipped_with_a_warning():

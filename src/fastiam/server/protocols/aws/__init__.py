@@ -1,5 +1,57 @@
-"""The AWS protocols: STS and IAM for SDKs, by signed HTTP requests .
+"""The AWS protocols: STS and IAM for SDKs, by signed HTTP requests.
 
 `protocol` is the entry: it reads a request, verifies the signature, and runs one operation. `operations` is the table of all
 operations; each group of operations is a module of its own.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from fastiam.server import protocol
+from fastiam.server.protocol import Site, UnmetNeed
+
+if TYPE_CHECKING:
+    from fastiam.server.protocols.aws.protocol import AwsProtocol
+
+
+class Oidc(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[aws.oidc]`.
+
+    `fetch` : the issuers whose keys are read from the network, as exact `https` URLs. Providers come from calls of tenants: any
+    other issuer needs pinned keys.
+    """
+
+    fetch: tuple[str, ...] = ()
+
+
+class Section(protocol.Section, frozen=True, kw_only=True):
+    """`[aws]`.
+
+    Attributes
+    ----------
+    path : where the protocols are served; `/` takes every path that no other protocol of the listener has.
+    hosts : up to 4 values that may replace `Host` in signatures, where a proxy rewrites it.
+    allow_unsigned_payload : whether `UNSIGNED-PAYLOAD` is accepted over TLS.
+    """
+
+    path: str = "/aws"
+    hosts: tuple[str, ...] = ()
+    allow_unsigned_payload: bool = False
+    oidc: Oidc = Oidc()
+
+
+def create(section: Section, site: Site) -> AwsProtocol:
+    """The protocol of a section.
+
+    Raises
+    ------
+    UnmetNeed: the source is not a store with a keyring.
+    """
+    if not site.has_sts:
+        raise UnmetNeed("the AWS protocols need a store and its keyring\nhelp: set `source.path` to a store and `source.keyring`")
+    from fastiam.server.protocols.aws.protocol import AwsProtocol  # PERF: without STS nothing of it is imported
+
+    return AwsProtocol(section)

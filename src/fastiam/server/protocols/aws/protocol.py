@@ -6,7 +6,6 @@ import logging
 import re
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,17 +18,18 @@ from fastiam.model.decision import Decision
 from fastiam.server.decider import Decider
 from fastiam.server.http import JSON, Request, Response
 from fastiam.server.protocol import Place, Route
-from fastiam.server.protocols.aws import query, sigv4
+from fastiam.server.protocols.aws import Section, json_protocols, query, sigv4
 from fastiam.server.protocols.aws.authorize import Denied, authorize, denial_of
 from fastiam.server.protocols.aws.calls import Call, Result
 from fastiam.server.protocols.aws.errors import ApiError, api_error, wire_error
+from fastiam.server.protocols.aws.models import QUERY
 from fastiam.server.protocols.aws.operations import Operation, operations
 from fastiam.server.protocols.aws.requests import SERVED, Target, find_operation, protocol_of, read_parameters
 from fastiam.server.records import DecisionRecord
 from fastiam.sts import STS
 
 if TYPE_CHECKING:
-    from fastiam.federation import Federation, Fetch
+    from fastiam.federation import Federation
 
 MAX_BODY: Final = 2 << 20
 _METHODS = frozenset({"GET", "POST"})
@@ -39,28 +39,10 @@ _GLOBAL = frozenset({"iam", "organizations"})  # the engine gives them their Reg
 log = logging.getLogger("fastiam.server.aws")
 
 
-@dataclass(frozen=True, slots=True)
-class AwsSettings:
-    """The configuration of the AWS protocols.
-
-    Attributes
-    ----------
-    path : where they are served; `/` serves them on every path that no other protocol has.
-    hosts : values that may replace `Host` in signatures, behind a proxy that rewrites it.
-    allow_unsigned_payload : whether `UNSIGNED-PAYLOAD` is accepted over TLS.
-    fetch : reads keys of OpenID Connect issuers; None reads nothing from the network.
-    """
-
-    path: str = "/aws"
-    hosts: tuple[str, ...] = ()
-    allow_unsigned_payload: bool = False
-    fetch: Fetch | None = None
-
-
 class AwsProtocol:
     """STS and IAM over a store with a keyring."""
 
-    def __init__(self, settings: AwsSettings = AwsSettings()) -> None:
+    def __init__(self, settings: Section) -> None:
         self._settings = settings
         self._federation: tuple[STS, Federation] | None = None
 
@@ -99,21 +81,26 @@ class AwsProtocol:
         assert target.service is not None and target.operation is not None
         if exchange.wants_json:
             return exchange.json_answer(result, request_id)
-        body = query.write_answer(target.service, target.operation, result, request_id)
-        return _response(200, body, query.XML, request_id, exchange.record)
+        if target.protocol == QUERY:
+            body = query.write_answer(target.service, target.operation, result, request_id)
+            return _response(200, body, query.XML, request_id, exchange.record)
+        body = json_protocols.write_answer(target.operation, result, target.protocol)
+        return _response(200, body, json_protocols.AMZ_JSON, request_id, exchange.record)
 
     def federation_of(self, sts: STS) -> Federation | None:
         """Federation over an STS; None if its packages are not installed."""
         if self._federation is None or self._federation[0] is not sts:
             try:
-                from fastiam.federation import Federation
+                from fastiam.federation import Federation, FederationSettings, HttpsFetch
             except ModuleNotFoundError:
                 return None
-            self._federation = (sts, Federation(sts, fetch=self._settings.fetch))
+            issuers = frozenset(self._settings.oidc.fetch)
+            settings = FederationSettings(fetched_issuers=issuers)
+            self._federation = (sts, Federation(sts, fetch=HttpsFetch() if issuers else None, settings=settings))
         return self._federation[1]
 
     @property
-    def settings(self) -> AwsSettings:
+    def settings(self) -> Section:
         """The configuration."""
         return self._settings
 
@@ -151,7 +138,7 @@ class _Exchange:
         operation = operations(target.service.name).get(target.operation.name)
         if operation is None:
             raise ApiError("NotImplemented", f"{target.operation.name} is not served.")
-        call = self._call(sts, credentials, signature, read_parameters(target))
+        call = self._call(sts, credentials, signature, read_parameters(self._request, target))
         return self._act(operation, call)
 
     def _fresh(self) -> STS:
@@ -195,9 +182,9 @@ class _Exchange:
     def _context(self, signature: sigv4.Signature | None) -> dict[str, Any]:
         """The condition keys that every call has."""
         request = self._request
-        context: dict[str, Any] = {"aws:SecureTransport": request.is_tls}
-        if request.peer.kind == "tcp" and request.peer.address is not None:
-            context["aws:SourceIp"] = request.peer.address
+        context: dict[str, Any] = {"aws:SecureTransport": request.client_is_tls}
+        if request.client_address is not None:
+            context["aws:SourceIp"] = request.client_address
         agent = request.header(b"user-agent")
         if agent is not None:
             context["aws:UserAgent"] = agent.decode("latin-1")
@@ -254,8 +241,13 @@ class _Exchange:
         if found.code in ("ServiceFailure", "InternalFailure"):
             log.error("request %s failed", request_id, exc_info=error)
         status, code = wire_error(found, target.service, target.protocol)
-        body = query.write_error(target.service, status, code, found.message, request_id)
-        return _response(status, body, query.XML, request_id, self.record)
+        if target.protocol == QUERY:
+            body = query.write_error(target.service, status, code, found.message, request_id)
+            return _response(status, body, query.XML, request_id, self.record)
+        body = json_protocols.write_error(code, found.message, target.protocol)
+        response = _response(status, body, json_protocols.AMZ_JSON, request_id, self.record)
+        response.headers += ((b"x-amzn-errortype", code.encode()),)
+        return response
 
 
 def _response(status: int, body: bytes, content_type: str, request_id: str, record: DecisionRecord | None) -> Response:
@@ -265,8 +257,9 @@ def _response(status: int, body: bytes, content_type: str, request_id: str, reco
 
 def place_of(request: Request) -> Place:
     """Writes run on the writer thread; calls with slow work before their transaction, and all others, in the pool (G14)."""
+    target = request.header(b"x-amz-target")
     found = _ACTION.search(request.body) or _ACTION.search(request.raw_query)
-    name = found[1].decode() if found is not None else ""
+    name = target.rpartition(b".")[2].decode("latin-1") if target else found[1].decode() if found else ""
     for service in SERVED:
         operation = operations(service).get(name)
         if operation is not None:

@@ -83,8 +83,8 @@ def _tree(form: Mapping[str, str]) -> Tree:
     for name, value in form.items():
         node = tree
         steps = name.split(".", _MAX_DEPTH)
-        if len(steps) > _MAX_DEPTH:
-            raise ApiError("InvalidQueryParameter", "A parameter has too many parts.")
+        if len(steps) > _MAX_DEPTH or not all(steps):
+            raise ApiError("InvalidQueryParameter", "The name of a parameter has too many parts, or an empty one.")
         for step in steps:
             node = node.setdefault(step, {})
         node[""] = value
@@ -112,6 +112,8 @@ def _read(shape: Shape, node: Tree, path: str, found: Violations) -> Any:
 
 def _items(node: Tree, wrapper: str, path: str) -> Iterator[Tree]:
     """The items of a list in the order of their indices. `Tags.1.Key` of older signers counts as `Tags.member.1.Key`."""
+    if node.get(""):
+        raise ApiError("InvalidQueryParameter", f"{path} is a list or map, and has a value of its own.")
     numbered = node.get(wrapper, {name: item for name, item in node.items() if name})
     indices: dict[int, Tree] = {}
     for name, item in numbered.items():

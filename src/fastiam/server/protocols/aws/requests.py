@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from fastiam.model.request import shorten
 from fastiam.server.http import Request
-from fastiam.server.protocols.aws import query
+from fastiam.server.protocols.aws import json_protocols, query
 from fastiam.server.protocols.aws.errors import ApiError
 from fastiam.server.protocols.aws.models import JSON, QUERY, OperationModel, Service, service
 from fastiam.server.protocols.aws.sigv4 import Signature, mismatch
@@ -20,7 +20,7 @@ _BY_GET = frozenset({"GetCallerIdentity"})
 
 @dataclass(slots=True)
 class Target:
-    """What is known of a request while it is read. Errors are written by it at each stage."""
+    """What is known of a request while it is read; the form of errors follows from it at each stage."""
 
     protocol: str
     service: Service | None = None
@@ -30,7 +30,8 @@ class Target:
 
 def protocol_of(request: Request) -> str:
     """The protocol that a request seems to speak, for errors before its service is known."""
-    return JSON if request.header_values(b"x-amz-target") else QUERY
+    has_name = request.header_values(b"x-amz-target") or request.header_values(b"smithy-protocol")
+    return JSON if has_name else QUERY
 
 
 def find_operation(request: Request, signature: Signature | None, target: Target) -> None:
@@ -47,9 +48,10 @@ def find_operation(request: Request, signature: Signature | None, target: Target
             raise mismatch(f"Credential should be scoped to a correct service: '{shorten(signature.service)}' is not served.")
         target.service = service(signature.service)
         target.protocol = target.service.protocol
+    if target.protocol == QUERY:
         _find_query(request, target)
-        return
-    _find_query(request, target)
+    else:
+        _find_json(request, target)
 
 
 def _find_query(request: Request, target: Target) -> None:
@@ -70,6 +72,19 @@ def _find_query(request: Request, target: Target) -> None:
         raise ApiError("MethodNotAllowed", f"{action} is called by POST.")
 
 
+def _find_json(request: Request, target: Target) -> None:
+    """The operation of a request of JSON 1.1, by `X-Amz-Target`."""
+    prefix, _, name = (request.header(b"x-amz-target") or b"").decode("latin-1").rpartition(".")
+    if target.service is None:
+        target.service = _by_prefix().get(prefix)
+    operation = None if target.service is None else target.service.operations.get(name)
+    if target.service is None or operation is None or prefix != target.service.target_prefix:
+        raise ApiError("InvalidAction", f"There is no operation {shorten(f'{prefix}.{name}')} here.")
+    target.operation = operation
+    if request.method != "POST":
+        raise ApiError("MethodNotAllowed", f"{name} is called by POST.")
+
+
 @cache
 def _by_version() -> dict[str, Service]:
     """The services of the query protocol by their version."""
@@ -77,7 +92,16 @@ def _by_version() -> dict[str, Service]:
     return {model.version: model for model in models if model.protocol == QUERY}
 
 
-def read_parameters(target: Target) -> dict[str, Any]:
+@cache
+def _by_prefix() -> dict[str, Service]:
+    """The services of JSON 1.1 by the prefix of their targets."""
+    models = map(service, SERVED)
+    return {model.target_prefix: model for model in models if model.protocol == JSON}
+
+
+def read_parameters(request: Request, target: Target) -> dict[str, Any]:
     """The input of the operation, with all its constraints checked."""
     assert target.operation is not None
-    return query.read_input(target.operation, target.form)
+    if target.protocol == QUERY:
+        return query.read_input(target.operation, target.form)
+    return json_protocols.read_input(target.operation, request.body)

@@ -1,0 +1,241 @@
+"""Requests of the query protocol: signatures, parameters and operations (cases GC160 to GC178, GC203, GC206)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import orjson
+import pytest
+from aws_world import ADMIN, BO, ENDPOINT, A, error_of, refused, sign
+
+from fastiam.server.protocol import Place
+from fastiam.server.protocols.aws.protocol import place_of
+from fastiam.sts import Credentials
+
+IAM, STS = "Version=2010-05-08", "Version=2011-06-15"
+WHO = f"Action=GetCallerIdentity&{STS}"
+
+
+def test_caller_of_a_signed_request_is_answered(world):
+    """GC160."""
+    answer = world.client("sts").get_caller_identity()
+    assert (answer["Account"], answer["Arn"]) == (A, ADMIN) and answer["UserId"].startswith("AIDA")
+    response = world.responses[-1]
+    request_id = dict(response.headers)[b"x-amzn-requestid"]
+    assert b"<RequestId>" + request_id + b"</RequestId>" in response.body and response.content_type == "text/xml"
+
+
+def test_caller_identity_is_json_if_the_client_asks(world):
+    """G127."""
+    response = world.handle(sign(world, WHO, service="sts", headers={"Accept": "application/json"}))
+    assert response.content_type == "application/json"
+    assert orjson.loads(response.body)["GetCallerIdentityResponse"]["GetCallerIdentityResult"]["Arn"] == ADMIN
+
+
+def test_wrong_secret_is_refused(world):
+    """GC161."""
+    keys = Credentials(world.admin.access_key_id, str(world.bo.secret_access_key))
+    assert refused(world.client("sts", keys).get_caller_identity) | {"Message": ""} == {
+        "Type": "Sender",
+        "Code": "SignatureDoesNotMatch",
+        "Message": "",
+        "Status": 403,
+    }
+
+
+def test_query_string_in_another_order_is_the_same(world):
+    """GC161."""
+    request = sign(world, "", service="sts", url=f"{ENDPOINT}?{WHO}")
+    parts = request.raw_query.split(b"&")
+    assert world.handle(replace(request, raw_query=b"&".join(reversed(parts)))).status == 200
+
+
+def test_unknown_key_is_refused(world):
+    """GC162."""
+    keys = Credentials("AKIAAAAAAAAAAAAAAAAA", str(world.bo.secret_access_key))
+    assert refused(world.client("sts", keys).get_caller_identity)["Code"] == "InvalidClientTokenId"
+
+
+def test_key_of_a_deleted_user_is_refused(world):
+    """GC174."""
+    client = world.client("sts", world.bo)
+    world.directory.delete_principal(BO)
+    assert refused(client.get_caller_identity)["Code"] == "InvalidClientTokenId"
+
+
+@pytest.mark.parametrize("minutes", [-16, 16])
+def test_stale_signature_is_refused_with_both_instants(world, minutes):
+    """GC163."""
+    request = sign(world, WHO, service="sts")
+    world.clock.now += timedelta(minutes=minutes)
+    response = world.handle(request)
+    assert error_of(response) == (403, "SignatureDoesNotMatch")
+    assert b"20261129T090000Z" in response.body and world.clock.now.strftime("%Y%m%dT%H%M%SZ").encode() in response.body
+
+
+def test_scope_of_another_service_is_refused(world):
+    """GC164."""
+    assert error_of(world.handle(sign(world, f"Action=ListUsers&{IAM}", service="s3"))) == (403, "SignatureDoesNotMatch")
+    assert error_of(world.handle(sign(world, f"Action=ListUsers&{IAM}", service="sts"))) == (400, "InvalidAction")
+
+
+@pytest.mark.parametrize(("after", "status"), [(0, 200), (599, 200), (601, 403)])
+def test_presigned_request_is_valid_until_it_expires(world, after, status):
+    """GC165."""
+    request = sign(world, "", service="sts", method="GET", url=f"{ENDPOINT}?{WHO}", expires=600)
+    world.clock.tick(after)
+    assert world.handle(request).status == status
+
+
+def test_presigned_request_for_more_than_a_week_is_refused(world):
+    """GC165."""
+    request = sign(world, "", service="sts", method="GET", url=f"{ENDPOINT}?{WHO}", expires=604_801)
+    assert error_of(world.handle(request)) == (400, "IncompleteSignature")
+
+
+def test_presigned_request_needs_its_signed_headers(world):
+    """GC166."""
+    headers = {"x-k8s-aws-id": "cluster"}
+    request = sign(world, "", service="sts", method="GET", url=f"{ENDPOINT}?{WHO}", expires=60, headers=headers)
+    assert world.handle(request).status == 200
+    stripped = replace(request, headers=tuple(pair for pair in request.headers if pair[0] != b"x-k8s-aws-id"))
+    assert error_of(world.handle(stripped)) == (403, "SignatureDoesNotMatch")
+
+
+def test_presigned_request_covers_its_body(world):
+    """Parameters of a body that the signature does not cover would be anyone's."""
+    url = f"{ENDPOINT}?Version=2010-05-08"
+    request = sign(world, "", method="POST", url=url, expires=60)
+    assert error_of(world.handle(replace(request, body=b"Action=ListUsers"))) == (403, "SignatureDoesNotMatch")
+
+
+@pytest.mark.parametrize(
+    ("query", "body", "expected"),
+    [
+        ("", f"Action=GetUser&UserName=a&UserName=b&{IAM}", (400, "InvalidQueryParameter")),
+        ("?UserName=a", f"Action=GetUser&UserName=b&{IAM}", (400, "InvalidQueryParameter")),
+        ("", f"Action=GetUser&UserName=%ff&{IAM}", (400, "InvalidQueryParameter")),
+        ("", f"Action=DropUser&{IAM}", (400, "InvalidAction")),
+        ("", IAM, (400, "MissingAction")),
+        ("", "Action=ListUsers&Version=1999-01-01", (400, "InvalidAction")),
+        ("", "Action=ListUsers", (400, "InvalidAction")),
+        ("", f"Action=ListUsers&{STS}", (400, "InvalidAction")),
+        ("", f"Action=AcquireRole&{IAM}", (501, "NotImplemented")),
+        ("", f"Action=CreateUser&{IAM}", (400, "ValidationError")),
+        ("", f"Action=CreateUser&UserName=a%00b&{IAM}", (400, "ValidationError")),
+        ("", f"Action=CreateUser&UserName=a&Tags.member.1x.Key=k&{IAM}", (400, "InvalidQueryParameter")),
+        ("", f"Action=CreateUser&UserName=a&Tags.member.0.Key=k&{IAM}", (400, "InvalidQueryParameter")),
+        ("", f"Action=CreateUser&UserName=a&Tags.member.999999.Key=k&{IAM}", (400, "InvalidQueryParameter")),
+        ("", f"Action=CreateUser&UserName=a&Tags.member.1=k&{IAM}", (400, "ValidationError")),
+        ("", f"Action=CreateUser&UserName.x=a&{IAM}", (400, "InvalidQueryParameter")),
+        ("", f"Action=CreateUser&UserName.=a&{IAM}", (400, "InvalidQueryParameter")),
+        ("", f"Action=CreateUser&UserName=a&Tags=x&{IAM}", (400, "InvalidQueryParameter")),
+        ("", f"Action=ListUsers&MaxItems=1e2&{IAM}", (400, "ValidationError")),
+        ("", f"Action=ListUsers&MaxItems=%D9%A1&{IAM}", (400, "ValidationError")),
+        ("", f"Action=ListUsers&MaxItems=99999999999999999999999&{IAM}", (400, "ValidationError")),
+        ("", f"Action=ListUsers&{'.x' * 40}=1&{IAM}", (400, "InvalidQueryParameter")),
+        ("", "Action=ListUsers&" + "&".join(f"a{i}=" for i in range(10_001)) + f"&{IAM}", (400, "InvalidQueryParameter")),
+    ],
+)
+def test_malformed_request_is_refused(world, query, body, expected):
+    """GC175 to GC179."""
+    before = world.directory.to_json()
+    assert error_of(world.handle(sign(world, body, url=ENDPOINT + query))) == expected
+    assert world.directory.to_json() == before
+
+
+@pytest.mark.parametrize("form", ["Tags.member.1.Key=a&Tags.member.1.Value=1&Tags.member.3.Key=b&Tags.member.3.Value=2",
+                                  "Tags.1.Key=a&Tags.1.Value=1&Tags.2.Key=b&Tags.2.Value=2"])  # fmt: skip
+def test_gap_of_indices_is_closed(world, form):
+    """GC176, G122."""
+    assert world.handle(sign(world, f"Action=CreateUser&UserName=n&{form}&{IAM}")).status == 200
+    assert world.directory.principal(f"arn:aws:iam::{A}:user/n").tags == {"a": "1", "b": "2"}
+
+
+def test_unknown_parameter_is_ignored(world):
+    assert world.handle(sign(world, f"Action=GetUser&UserName=bo&Colour=red&{IAM}")).status == 200
+
+
+def test_target_must_be_signed(world):
+    """GC168."""
+    request = sign(world, f"Action=ListUsers&{IAM}")
+    changed = replace(request, headers=(*request.headers, (b"x-amz-target", b"AWSOrganizationsV20161128.ListRoots")))
+    assert world.handle(changed).status in (400, 403)
+    assert b"SignatureDoesNotMatch" in world.responses[-1].body or b"InvalidSignature" in world.responses[-1].body
+
+
+def test_session_token_must_be_signed_and_fit(world):
+    """GC169."""
+    made = world.sts.get_session_token(ADMIN).credentials
+    assert world.handle(sign(world, WHO, service="sts", keys=made)).status == 200
+    request = sign(world, WHO, service="sts", keys=Credentials(made.access_key_id, str(made.secret_access_key)))
+    unsigned = replace(request, headers=(*request.headers, (b"x-amz-security-token", str(made.session_token).encode())))
+    assert error_of(world.handle(unsigned)) == (403, "SignatureDoesNotMatch")
+    assert error_of(world.handle(request)) == (403, "InvalidClientTokenId")
+    other = world.sts.get_session_token(BO).credentials
+    mixed = Credentials(made.access_key_id, str(made.secret_access_key), str(other.session_token))
+    assert error_of(world.handle(sign(world, WHO, service="sts", keys=mixed))) == (403, "InvalidClientTokenId")
+    long_term = Credentials(world.admin.access_key_id, str(world.admin.secret_access_key), str(made.session_token))
+    assert error_of(world.handle(sign(world, WHO, service="sts", keys=long_term))) == (403, "InvalidClientTokenId")
+    world.clock.now += timedelta(days=2)
+    response = world.handle(sign(world, WHO, service="sts", keys=made))
+    assert error_of(response) == (403, "ExpiredToken")
+    assert not any(str(made.session_token).encode() in answer.body for answer in world.responses)
+
+
+def test_same_signed_write_is_accepted_twice(world):
+    """GC173: as on AWS."""
+    request = sign(world, f"Action=CreateAccessKey&UserName=bo&{IAM}")
+    assert world.handle(request).status == 200
+    assert error_of(world.handle(request)) == (409, "LimitExceeded")  # the key of the fixture is the first one
+
+
+def test_unsigned_request_is_refused(world):
+    request = sign(world, f"Action=ListUsers&{IAM}")
+    unsigned = replace(request, headers=tuple(pair for pair in request.headers if pair[0] != b"authorization"))
+    assert error_of(world.handle(unsigned)) == (403, "MissingAuthenticationToken")
+    assert error_of(world.handle(replace(unsigned, body=b""))) == (403, "MissingAuthenticationToken")
+
+
+def test_write_by_get_is_refused(world):
+    """GC203."""
+    url = f"{ENDPOINT}?Action=CreateAccessKey&UserName=bo&{IAM}"
+    request = sign(world, "", method="GET", url=url, expires=60)
+    assert error_of(world.handle(request)) == (405, "MethodNotAllowed")
+    assert len(world.sts.keys.list(BO)) == 1
+
+
+def test_request_of_another_protocol_is_refused(world):
+    """GC206."""
+    request = sign(
+        world, "", url="http://127.0.0.1:8380/service/IAM/operation/ListUsers", headers={"smithy-protocol": "rpc-v2-cbor"}
+    )
+    response = world.handle(request)
+    assert response.status == 404 and dict(response.headers)[b"x-amzn-errortype"] == b"UnknownOperationException"
+
+
+@pytest.mark.parametrize(
+    ("body", "place"),
+    [
+        (f"Action=CreateUser&{IAM}", Place.WRITER),
+        (f"{IAM}&Action=DeleteUser", Place.WRITER),
+        (f"Action=CreateLoginProfile&{IAM}", Place.POOL),
+        (f"Action=ListUsers&{IAM}", Place.POOL),
+        (f"Action=AssumeRole&{STS}", Place.POOL),
+        ("Action=Nothing", Place.POOL),
+    ],
+)
+def test_writes_run_on_the_writer_thread(world, body, place):
+    """G14."""
+    assert place_of(sign(world, body)) is place
+
+
+def test_condition_keys_of_every_call_come_from_the_request(world):
+    """Address, user agent and transport; a region only where the service has one (K6)."""
+    world.allow("iam:GetUser", IpAddress={"aws:SourceIp": "203.0.113.0/24"}, StringLike={"aws:UserAgent": "Boto3/*"},
+                Bool={"aws:SecureTransport": "false"}, StringEquals={"aws:RequestedRegion": "us-east-1"})  # fmt: skip
+    bo = world.client("iam", world.bo)
+    assert bo.get_user()["User"]["UserName"] == "bo"
+    world.allow("iam:GetUser", Bool={"aws:SecureTransport": "true"})
+    assert refused(bo.get_user)["Code"] == "AccessDenied"
