@@ -11,7 +11,7 @@ from fastiam.cli import entity_commands, identity_pool_calls, options
 from fastiam.cli import exit_codes as exits
 from fastiam.cli.identity_pool_parts import (
     Pairs,
-    change_pool,
+    add_change,
     find_pool,
     open_pools,
     pool_verb,
@@ -113,18 +113,13 @@ def create(name: str, store: str, keyring: str | None, account: str | None, regi
         return show_pool(pools, pool.identity_pool_id, form)
 
 
-@command.command("update")
-@pool_verb
-@click.option("--name", metavar="NAME", help="Another name. Default: the present one.")
-@_configuration
-def update(pool: str, name: str | None, store: str, keyring: str | None, form: str, **given: Any) -> int:
+@add_change(
+    command, "update", click.option("--name", metavar="NAME", help="Another name. Default: the present one."), _configuration
+)
+def update(pools: IdentityPools, pool_id: str, name: str | None, **given: Any) -> None:
     """Replace the configuration of POOL. An option that is not given is reset, except the developer provider."""
-
-    def write(pools: IdentityPools, pool_id: str) -> None:
-        present = pools.describe_identity_pool(pool_id)
-        pools.update_identity_pool(pool_id, name or present.identity_pool_name, **_given(**given))
-
-    return change_pool(store, keyring, pool, form, write)
+    present = pools.describe_identity_pool(pool_id)
+    pools.update_identity_pool(pool_id, name or present.identity_pool_name, **_given(**given))
 
 
 @command.command("list")
@@ -159,72 +154,48 @@ def delete(pool: str, store: str, keyring: str | None, form: str) -> int:
     return exits.OK
 
 
-@command.command("tag")
-@pool_verb
-@click.argument("pairs", type=options.Pair(), nargs=-1, required=True, metavar="KEY=VALUE...")
-def tag(pool: str, pairs: Pairs, store: str, keyring: str | None, form: str) -> int:
+@add_change(command, "tag", click.argument("pairs", type=options.Pair(), nargs=-1, required=True, metavar="KEY=VALUE..."))
+def tag(pools: IdentityPools, pool_id: str, pairs: Pairs) -> None:
     """Add tags to POOL."""
-
-    def write(pools: IdentityPools, pool_id: str) -> None:
-        pools.tag_resource(pools.describe_identity_pool(pool_id).arn, dict(pairs))
-
-    return change_pool(store, keyring, pool, form, write)
+    pools.tag_resource(pools.describe_identity_pool(pool_id).arn, dict(pairs))
 
 
-@command.command("untag")
-@pool_verb
-@click.argument("keys", nargs=-1, required=True, metavar="KEY...")
-def untag(pool: str, keys: tuple[str, ...], store: str, keyring: str | None, form: str) -> int:
+@add_change(command, "untag", click.argument("keys", nargs=-1, required=True, metavar="KEY..."))
+def untag(pools: IdentityPools, pool_id: str, keys: tuple[str, ...]) -> None:
     """Remove tags from POOL."""
-
-    def write(pools: IdentityPools, pool_id: str) -> None:
-        pools.untag_resource(pools.describe_identity_pool(pool_id).arn, keys)
-
-    return change_pool(store, keyring, pool, form, write)
+    pools.untag_resource(pools.describe_identity_pool(pool_id).arn, keys)
 
 
-@command.command("set-roles")
-@pool_verb
-@click.option("--authenticated", metavar="ARN", help="The role of authenticated identities.")
-@click.option("--unauthenticated", metavar="ARN", help="The role of guests.")
-@click.option("--role-mappings", "mappings", metavar="FILE", help="Role mappings, JSON as the AWS CLI takes it.")
+@add_change(
+    command,
+    "set-roles",
+    click.option("--authenticated", metavar="ARN", help="The role of authenticated identities."),
+    click.option("--unauthenticated", metavar="ARN", help="The role of guests."),
+    click.option("--role-mappings", "mappings", metavar="FILE", help="Role mappings, JSON as the AWS CLI takes it."),
+)
 def set_roles(
-    pool: str,
-    authenticated: str | None,
-    unauthenticated: str | None,
-    mappings: str | None,
-    store: str,
-    keyring: str | None,
-    form: str,
-) -> int:
+    pools: IdentityPools, pool_id: str, mappings: str | None, authenticated: str | None, unauthenticated: str | None
+) -> None:
     """Replace the roles and role mappings of POOL."""
     named = {"authenticated": authenticated, "unauthenticated": unauthenticated}
     roles = {kind: arn for kind, arn in named.items() if arn is not None}
-
-    def write(pools: IdentityPools, pool_id: str) -> None:
-        made = pools.set_identity_pool_roles(pool_id, roles, None if mappings is None else read_json(mappings))
-        report_warnings(made.warnings)
-
-    return change_pool(store, keyring, pool, form, write)
+    made = pools.set_identity_pool_roles(pool_id, roles, None if mappings is None else read_json(mappings))
+    report_warnings(made.warnings)
 
 
-@command.command("set-principal-tags")
-@pool_verb
-@click.argument("provider", metavar="PROVIDER")
-@click.option("--use-defaults", is_flag=True, help="`username` from `sub`, `client` from `aud`.")
-@click.option(
-    "--tag", "tags", type=options.Pair(), multiple=True, metavar="KEY=CLAIM", help="A tag from a claim; may be repeated."
+@add_change(
+    command,
+    "set-principal-tags",
+    click.argument("provider", metavar="PROVIDER"),
+    click.option("--use-defaults", is_flag=True, help="`username` from `sub`, `client` from `aud`."),
+    click.option(
+        "--tag", "tags", type=options.Pair(), multiple=True, metavar="KEY=CLAIM", help="A tag from a claim; may be repeated."
+    ),
 )
-def set_principal_tags(
-    pool: str, provider: str, use_defaults: bool, tags: Pairs, store: str, keyring: str | None, form: str
-) -> int:
+def set_principal_tags(pools: IdentityPools, pool_id: str, provider: str, use_defaults: bool, tags: Pairs) -> None:
     """Replace the claims of PROVIDER that become session tags. Without options there are none."""
-
-    def write(pools: IdentityPools, pool_id: str) -> None:
-        made = pools.set_principal_tag_attribute_map(pool_id, provider, use_defaults=use_defaults, principal_tags=dict(tags))
-        report_warnings(made.warnings)
-
-    return change_pool(store, keyring, pool, form, write)
+    made = pools.set_principal_tag_attribute_map(pool_id, provider, use_defaults=use_defaults, principal_tags=dict(tags))
+    report_warnings(made.warnings)
 
 
 identity_pool_calls.add_to(command)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,7 +15,7 @@ from fastiam.cli.store_options import of_store, open_secret_file, secret_out, sh
 from fastiam.errors import FastiamError
 
 if TYPE_CHECKING:
-    from fastiam.cognito.identity_pools import IdentityPools
+    from fastiam.cognito.identity_pools import IdentityPools, OpenIdToken
 
 PAGE = 60
 
@@ -28,6 +29,46 @@ logins_option = click.option(
     help="A login: the token in FILE, or `-`; may be repeated.",
 )
 custom_role = click.option("--custom-role-arn", "role", metavar="ARN", help="The role, if the logins lead to several.")
+
+
+_CALLS: list[click.Command] = []
+
+
+def _add(name: str, *own: options.Decorator) -> Callable[[Callable[..., dict[str, Any]]], None]:
+    """Add a call whose function returns what is printed. An argument POOL is passed as the id of the pool."""
+
+    def decorate(call: Callable[..., dict[str, Any]]) -> None:
+        @click.command(name, help=call.__doc__)
+        @options.chained(*own, of_store, options.form)
+        def run(store: str, keyring: str | None, form: str, **given: Any) -> int:
+            with open_pools(store, keyring) as pools:
+                show(call(pools, **_with_id(pools, given)), form)
+            return exits.OK
+
+        _CALLS.append(run)
+
+    return decorate
+
+
+def _add_secret(name: str, *own: options.Decorator) -> Callable[[Callable[..., dict[str, Any]]], None]:
+    """Add a call whose function returns secrets, which are printed or written to a file. It has logins."""
+
+    def decorate(call: Callable[..., dict[str, Any]]) -> None:
+        @click.command(name, help=call.__doc__)
+        @options.chained(*own, of_store, secret_out)
+        def run(store: str, keyring: str | None, out: str, logins: Pairs, **given: Any) -> int:
+            files = (file for _, file in logins)
+            with open_pools(store, keyring) as pools, open_secret_file(out, store, keyring, *files) as file:
+                show(call(pools, logins=read_tokens(logins), **_with_id(pools, given)), "json", file)
+            return exits.OK
+
+        _CALLS.append(run)
+
+    return decorate
+
+
+def _with_id(pools: IdentityPools, given: dict[str, Any]) -> dict[str, Any]:
+    return given | {"pool": find_pool(pools, given["pool"])} if "pool" in given else given
 
 
 # -- identities ---------------------------------------------------------------------------------------------------------------
@@ -55,197 +96,142 @@ def list_identities(pool: str, hide_disabled: bool, store: str, keyring: str | N
     return exits.OK
 
 
-@click.command("describe-identity")
-@identity_argument
-@of_store
-@options.form
-def describe_identity(identity: str, store: str, keyring: str | None, form: str) -> int:
+_CALLS.append(list_identities)
+
+
+@_add("describe-identity", identity_argument)
+def describe_identity(pools: IdentityPools, identity: str) -> dict[str, Any]:
     """Show IDENTITY."""
-    with open_pools(store, keyring) as pools:
-        show(plain(pools.describe_identity(identity)), form)
-    return exits.OK
+    return plain(pools.describe_identity(identity))
 
 
-@click.command("delete-identities")
-@click.argument("identities", nargs=-1, required=True, metavar="IDENTITY...")
-@of_store
-@options.form
-def delete_identities(identities: tuple[str, ...], store: str, keyring: str | None, form: str) -> int:
+@_add("delete-identities", click.argument("identities", nargs=-1, required=True, metavar="IDENTITY..."))
+def delete_identities(pools: IdentityPools, identities: tuple[str, ...]) -> dict[str, Any]:
     """Delete identities."""
-    with open_pools(store, keyring) as pools:
-        pools.delete_identities(identities)
-    show({"deleted": list(identities)}, form)
-    return exits.OK
+    pools.delete_identities(identities)
+    return {"deleted": list(identities)}
 
 
 # -- calls of clients and backends --------------------------------------------------------------------------------------------
 
 
-@click.command("get-id")
-@pool_argument
-@logins_option
-@of_store
-@options.form
-def get_id(pool: str, logins: Pairs, store: str, keyring: str | None, form: str) -> int:
+@_add("get-id", pool_argument, logins_option)
+def get_id(pools: IdentityPools, pool: str, logins: Pairs) -> dict[str, Any]:
     """Print the id of the identity with these logins, or of a new guest."""
-    with open_pools(store, keyring) as pools:
-        show({"IdentityId": pools.get_id(find_pool(pools, pool), read_tokens(logins))}, form)
-    return exits.OK
+    return {"IdentityId": pools.get_id(pool, read_tokens(logins))}
 
 
-@click.command("get-credentials-for-identity")
-@identity_argument
-@logins_option
-@custom_role
-@of_store
-@secret_out
-def get_credentials(identity: str, logins: Pairs, role: str | None, store: str, keyring: str | None, out: str) -> int:
+@_add_secret("get-credentials-for-identity", identity_argument, logins_option, custom_role)
+def get_credentials(pools: IdentityPools, identity: str, logins: dict[str, str], role: str | None) -> dict[str, Any]:
     """Print credentials of the role of IDENTITY for `credential_process`."""
-    with open_pools(store, keyring) as pools, open_secret_file(out, store, keyring, *(file for _, file in logins)) as file:
-        made = pools.get_credentials_for_identity(identity, read_tokens(logins), custom_role_arn=role)
-        show(made.credentials.process_json(), "json", file)
-    return exits.OK
+    made = pools.get_credentials_for_identity(identity, logins, custom_role_arn=role)
+    return made.credentials.process_json()
 
 
-@click.command("get-open-id-token")
-@identity_argument
-@logins_option
-@of_store
-@secret_out
-def get_open_id_token(identity: str, logins: Pairs, store: str, keyring: str | None, out: str) -> int:
+@_add_secret("get-open-id-token", identity_argument, logins_option)
+def get_open_id_token(pools: IdentityPools, identity: str, logins: dict[str, str]) -> dict[str, Any]:
     """Print a token of IDENTITY for AssumeRoleWithWebIdentity (classic flow)."""
-    with open_pools(store, keyring) as pools, open_secret_file(out, store, keyring, *(file for _, file in logins)) as file:
-        made = pools.get_open_id_token(identity, read_tokens(logins))
-        show({"IdentityId": made.identity_id, "Token": str.__str__(made.token)}, "json", file)
-    return exits.OK
+    return _token(pools.get_open_id_token(identity, logins))
 
 
-@click.command("get-open-id-token-for-developer-identity")
-@pool_argument
-@click.argument("user", metavar="USER")
-@click.option("--identity", "identity", metavar="ID", help="An identity to which USER is linked.")
-@logins_option
-@click.option("--principal-tag", "tags", type=options.Pair(), multiple=True, metavar="KEY=VALUE", help="A session tag.")
-@click.option("--token-duration", "seconds", type=int, metavar="N", help="Seconds, 1 to 86,400. Default: 900.")
-@of_store
-@secret_out
+@_add_secret(
+    "get-open-id-token-for-developer-identity",
+    pool_argument,
+    click.argument("user", metavar="USER"),
+    click.option("--identity", "identity", metavar="ID", help="An identity to which USER is linked."),
+    logins_option,
+    click.option("--principal-tag", "tags", type=options.Pair(), multiple=True, metavar="KEY=VALUE", help="A session tag."),
+    click.option("--token-duration", "seconds", type=int, metavar="N", help="Seconds, 1 to 86,400. Default: 900."),
+)
 def developer_token(
+    pools: IdentityPools,
     pool: str,
     user: str,
     identity: str | None,
-    logins: Pairs,
+    logins: dict[str, str],
     tags: Pairs,
     seconds: int | None,
-    store: str,
-    keyring: str | None,
-    out: str,
-) -> int:
+) -> dict[str, Any]:
     """Print a token for USER, a user of the developer provider for whom you vouch."""
-    with open_pools(store, keyring) as pools, open_secret_file(out, store, keyring, *(file for _, file in logins)) as file:
-        pool_id, name = _developer_pool(pools, pool)
-        made = pools.get_open_id_token_for_developer_identity(
-            pool_id, {name: user, **read_tokens(logins)}, identity_id=identity, principal_tags=dict(tags), token_duration=seconds
-        )
-        show({"IdentityId": made.identity_id, "Token": str.__str__(made.token)}, "json", file)
-    return exits.OK
+    made = pools.get_open_id_token_for_developer_identity(
+        pool,
+        {_developer_provider(pools, pool): user, **logins},
+        identity_id=identity,
+        principal_tags=dict(tags),
+        token_duration=seconds,
+    )
+    return _token(made)
 
 
-@click.command("unlink-identity")
-@identity_argument
-@logins_option
-@click.option("--remove", "removed", multiple=True, required=True, metavar="PROVIDER", help="A login to remove; repeatable.")
-@of_store
-@options.form
-def unlink_identity(identity: str, logins: Pairs, removed: tuple[str, ...], store: str, keyring: str | None, form: str) -> int:
+def _token(made: OpenIdToken) -> dict[str, Any]:
+    return {"IdentityId": made.identity_id, "Token": str.__str__(made.token)}
+
+
+@_add(
+    "unlink-identity",
+    identity_argument,
+    logins_option,
+    click.option("--remove", "removed", multiple=True, required=True, metavar="PROVIDER", help="A login to remove; repeatable."),
+)
+def unlink_identity(pools: IdentityPools, identity: str, logins: Pairs, removed: tuple[str, ...]) -> dict[str, Any]:
     """Remove logins from IDENTITY, which the given logins prove."""
-    with open_pools(store, keyring) as pools:
-        pools.unlink_identity(identity, read_tokens(logins), removed)
-        show(plain(pools.describe_identity(identity)), form)
-    return exits.OK
+    pools.unlink_identity(identity, read_tokens(logins), removed)
+    return plain(pools.describe_identity(identity))
 
 
 # -- developer identities -------------------------------------------------------------------------------------------------------
 
 
-@click.command("lookup-developer-identity")
-@pool_argument
-@click.option("--user", metavar="USER", help="A user of the developer provider.")
-@click.option("--identity", metavar="ID", help="The identity to which USER is linked, or whose users are listed.")
-@of_store
-@options.form
-def lookup(pool: str, user: str | None, identity: str | None, store: str, keyring: str | None, form: str) -> int:
+@_add(
+    "lookup-developer-identity",
+    pool_argument,
+    click.option("--user", metavar="USER", help="A user of the developer provider."),
+    click.option("--identity", metavar="ID", help="The identity to which USER is linked, or whose users are listed."),
+)
+def lookup(pools: IdentityPools, pool: str, user: str | None, identity: str | None) -> dict[str, Any]:
     """Show the identity of a user of the developer provider, or all users of an identity."""
     users: list[str] = []
-    with open_pools(store, keyring) as pools:
-        pool_id, token = find_pool(pools, pool), None
-        while True:
-            page = pools.lookup_developer_identity(
-                pool_id, identity_id=identity, developer_user_identifier=user, max_results=PAGE, next_token=token
-            )
-            users += page.developer_user_identifier_list
-            token = page.next_token
-            if token is None:
-                break
-    show({"IdentityId": page.identity_id, "DeveloperUserIdentifierList": users}, form)
-    return exits.OK
+    token = None
+    while True:
+        page = pools.lookup_developer_identity(
+            pool, identity_id=identity, developer_user_identifier=user, max_results=PAGE, next_token=token
+        )
+        users += page.developer_user_identifier_list
+        token = page.next_token
+        if token is None:
+            return {"IdentityId": page.identity_id, "DeveloperUserIdentifierList": users}
 
 
-@click.command("merge-developer-identities")
-@pool_argument
-@click.argument("source", metavar="SOURCE")
-@click.argument("destination", metavar="DESTINATION")
-@of_store
-@options.form
-def merge(pool: str, source: str, destination: str, store: str, keyring: str | None, form: str) -> int:
+@_add(
+    "merge-developer-identities",
+    pool_argument,
+    click.argument("source", metavar="SOURCE"),
+    click.argument("destination", metavar="DESTINATION"),
+)
+def merge(pools: IdentityPools, pool: str, source: str, destination: str) -> dict[str, Any]:
     """Merge the identity of the user SOURCE into the identity of the user DESTINATION."""
-    with open_pools(store, keyring) as pools:
-        pool_id, name = _developer_pool(pools, pool)
-        show({"IdentityId": pools.merge_developer_identities(source, destination, name, pool_id)}, form)
-    return exits.OK
+    name = _developer_provider(pools, pool)
+    return {"IdentityId": pools.merge_developer_identities(source, destination, name, pool)}
 
 
-@click.command("unlink-developer-identity")
-@pool_argument
-@identity_argument
-@click.argument("user", metavar="USER")
-@of_store
-@options.form
-def unlink_developer(pool: str, identity: str, user: str, store: str, keyring: str | None, form: str) -> int:
+@_add("unlink-developer-identity", pool_argument, identity_argument, click.argument("user", metavar="USER"))
+def unlink_developer(pools: IdentityPools, pool: str, identity: str, user: str) -> dict[str, Any]:
     """Remove USER, a user of the developer provider, from IDENTITY."""
-    with open_pools(store, keyring) as pools:
-        pool_id, name = _developer_pool(pools, pool)
-        pools.unlink_developer_identity(identity, pool_id, name, user)
-        show(plain(pools.describe_identity(identity)), form)
-    return exits.OK
+    pools.unlink_developer_identity(identity, pool, _developer_provider(pools, pool), user)
+    return plain(pools.describe_identity(identity))
 
 
-def _developer_pool(pools: IdentityPools, pool: str) -> tuple[str, str]:
-    """The id of a pool, and the name of its developer provider.
+def _developer_provider(pools: IdentityPools, pool_id: str) -> str:
+    """The name of the developer provider of a pool.
 
     Raises
     ------
     FastiamError: it has none.
     """
-    pool_id = find_pool(pools, pool)
     name = pools.describe_identity_pool(pool_id).developer_provider_name
     if not name:
         raise FastiamError("the identity pool has no developer provider\nhelp: set it with `update --developer-provider`")
-    return pool_id, name
-
-
-_CALLS = (
-    list_identities,
-    describe_identity,
-    delete_identities,
-    get_id,
-    get_credentials,
-    get_open_id_token,
-    developer_token,
-    unlink_identity,
-    lookup,
-    merge,
-    unlink_developer,
-)
+    return name
 
 
 def add_to(group: click.Group) -> None:

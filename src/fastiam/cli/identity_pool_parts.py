@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from fastiam.cognito.identity_pools import IdentityPools
 
 Pairs = tuple[tuple[str, str], ...]
+Change = Callable[..., None]  # takes pools, the id of a pool, and the options of its verb
 
 pool_argument = click.argument("pool", metavar="POOL")
 pool_verb = options.chained(pool_argument, of_store, options.form)  # of verbs that change or show one pool
@@ -64,12 +65,21 @@ def show_pool(pools: IdentityPools, pool_id: str, form: str) -> int:
     return exits.OK
 
 
-def change_pool(store: str, keyring: str | None, name: str, form: str, write: Callable[[IdentityPools, str], object]) -> int:
-    """Change the pool with an id or name, and show it as it is now."""
-    with open_pools(store, keyring) as pools:
-        pool_id = find_pool(pools, name)
-        write(pools, pool_id)
-        return show_pool(pools, pool_id, form)
+def add_change(group: click.Group, verb: str, *own: options.Decorator) -> Callable[[Change], Change]:
+    """Add a verb that changes a pool and shows it as it is now. Its function gets the id of the pool."""
+
+    def decorate(change: Change) -> Change:
+        @group.command(verb, help=change.__doc__)
+        @options.chained(pool_verb, *own)
+        def run(pool: str, store: str, keyring: str | None, form: str, **given: Any) -> int:
+            with open_pools(store, keyring) as pools:
+                pool_id = find_pool(pools, pool)
+                change(pools, pool_id, **given)
+                return show_pool(pools, pool_id, form)
+
+        return change
+
+    return decorate
 
 
 def read_tokens(logins: Pairs) -> dict[str, str]:
