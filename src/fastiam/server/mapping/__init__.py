@@ -14,6 +14,7 @@ from fastiam.server.mapping.entity_types import (
     SubjectType,
 )
 from fastiam.server.mapping.facts import (
+    NO_FACTS,
     FactRules,
     Facts,
     check_asserted,
@@ -33,6 +34,7 @@ __all__ = [
     "BUILT_IN",
     "MAX_ACTION",
     "MAX_ID",
+    "NO_FACTS",
     "EntityMapper",
     "EntityMapping",
     "FactRules",

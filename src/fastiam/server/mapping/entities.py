@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from fastiam.directory.principal_refs import PrincipalRef, parse_principal
 from fastiam.errors import RequestValueError
@@ -16,7 +16,7 @@ from fastiam.model.request import canonical_text, check_resource
 from fastiam.model.session import Session
 from fastiam.server.identity import ASSERT_OWNER, ASSERT_SESSION, ASSERT_TAGS, Identity
 from fastiam.server.mapping.entity_types import BUILT_IN, EntityMapping, ResourceType, SubjectType
-from fastiam.server.mapping.facts import MAX_KEYS, Facts, Value, member_values, read_key, text_of
+from fastiam.server.mapping.facts import MAX_KEYS, NO_FACTS, Facts, Value, member_values, read_key, text_of
 from fastiam.server.mapping.faults import MappingError
 from fastiam.server.mapping.known import KnownRecords
 from fastiam.server.mapping.principals import (
@@ -30,16 +30,21 @@ from fastiam.server.mapping.principals import (
 _KEPT: Final = 8_192  # ids that are cached; all are dropped when there are more
 _MAX_KEPT_ID: Final = 256
 _NOTHING: Final[Mapping[str, Any]] = {}
+_Entity = TypeVar("_Entity")
 
 
 @dataclass(slots=True)
 class Subject:
-    """A subject: the principal of a question, and the facts that its properties state."""
+    """A subject: the principal of a query, and the facts that its properties state."""
 
     principal: str | Session
-    name: str
-    """The principal as text, for logs."""
-    facts: Facts = field(default_factory=Facts)
+    ref: PrincipalRef
+    facts: Facts = NO_FACTS
+
+    @property
+    def name(self) -> str:
+        """The principal as text, for logs."""
+        return self.ref.text
 
 
 @dataclass(slots=True)
@@ -49,7 +54,7 @@ class Resource:
     arn: str
     type: ResourceType | None
     owner: str | None = None
-    facts: Facts = field(default_factory=Facts)
+    facts: Facts = NO_FACTS
 
 
 class EntityMapper:
@@ -59,34 +64,20 @@ class EntityMapper:
     ----------
     mapping : from the configuration.
     records : of the generation.
+
+    Attributes
+    ----------
+    subjects, resources : entities without properties by type and id, as far as they were mapped.
     """
 
     def __init__(self, mapping: EntityMapping, records: KnownRecords) -> None:
         self.mapping = mapping
         self.records = records
-        self._refs: dict[tuple[str, str], PrincipalRef] = {}
-        self._arns: dict[tuple[str, str], str] = {}
-        self._sessions: dict[str, Session] = {}
+        self.subjects: dict[tuple[str, str], Subject] = {}
+        self.resources: dict[tuple[str, str], Resource] = {}
         self._actions: dict[tuple[str, str | None], str] = {}
 
     # -- subjects -----------------------------------------------------------------------------------------------------
-
-    def principal_ref(self, type_name: str, id_: str, at: str = "$.subject") -> PrincipalRef:
-        """The principal of a subject's type and id.
-
-        Raises
-        ------
-        MappingError: `unmapped_subject`, `unknown_subject` or `type_mismatch`.
-        """
-        key = (type_name, id_)
-        found = self._refs.get(key)
-        if found is None:
-            found = self._read_principal(self.mapping.subjects.get(type_name), type_name, id_, at)
-            if len(id_) <= _MAX_KEPT_ID:
-                if len(self._refs) >= _KEPT:
-                    self._refs.clear()
-                self._refs[key] = found
-        return found
 
     def _read_principal(self, type_: SubjectType | None, type_name: str, id_: str, at: str) -> PrincipalRef:
         if type_ is not None and type_.template is not None:
@@ -131,18 +122,24 @@ class EntityMapper:
 
         Raises
         ------
-        MappingError: see `principal_ref`; a property that cannot be read, `conflict` if it contradicts the record (G53).
+        MappingError: `unmapped_subject`, `unknown_subject` or `type_mismatch`; a property that cannot be read, `conflict` if it
+        contradicts the record (G53).
         """
-        ref = self.principal_ref(type_name, id_, at)
         type_ = self.mapping.subjects.get(type_name)
-        members = properties or _NOTHING
-        if type_ is not None and type_.session_of is not None and ref.session:
-            return self._person(type_.session_of, ref, members, identity, at)
-        subject = Subject(ref.text, ref.text)
-        if not members:
-            return subject
+        plain = self.subjects.get((type_name, id_))
+        if plain is None:
+            ref = self._read_principal(type_, type_name, id_, at)
+            role = None if type_ is None else type_.session_of
+            plain = Subject(role_session(role.text, ref.session, at=at) if role is not None and ref.session else ref.text, ref)
+            _keep(self.subjects, type_name, id_, plain)
+        if not properties:
+            return plain
+        if type(plain.principal) is Session and type_ is not None and type_.session_of is not None:
+            return self._person(type_.session_of, plain, properties, identity, at)
+        subject = Subject(plain.principal, plain.ref, Facts())
+        members = properties
         if type_name == "session" and (type_ is None or type_.template is None):
-            members = self._of_session(subject, ref, members, identity, now, at)
+            members = self._of_session(subject, members, identity, now, at)
         become = "context" if type_ is None else type_.properties
         denies = type_ is not None and type_.section.on_conflict == "deny"
         for name, value in _values(members, at, subject.facts):
@@ -166,13 +163,13 @@ class EntityMapper:
         stored = profile.keys.get(key.folded) if profile.known else None
         is_open = not profile.known or key.folded in profile.open_keys
         if stored is None and (is_open or "aws:principaltag/" not in profile.absent_keys) and isinstance(subject.principal, str):
-            facts.state(key, text, f"$.{place}")
+            facts.state(key, text, place)
         elif stored is None or stored.values != (text,):
             if denies:
                 raise MappingError("conflict", "a property contradicts the record of the subject", f"$.{place}")
             facts.ignored.append(place)
 
-    def _person(self, role: PrincipalRef, ref: PrincipalRef, members: Mapping[str, Any], identity: Identity, at: str) -> Subject:
+    def _person(self, role: PrincipalRef, plain: Subject, members: Mapping[str, Any], identity: Identity, at: str) -> Subject:
         """A session for a person without a record; properties are its tags (G54)."""
         facts = Facts()
         tags: dict[str, str] = {}
@@ -186,25 +183,20 @@ class EntityMapper:
             else:
                 folded.add(fold(name))
                 tags[name] = text
-        if tags:
-            return Subject(role_session(role.text, ref.session, tags, f"{at}.properties"), ref.text, facts)
-        session = self._sessions.get(ref.text)
-        if session is None:
-            if len(self._sessions) >= _KEPT:
-                self._sessions.clear()
-            session = self._sessions[ref.text] = role_session(role.text, ref.session, at=at)
-        return Subject(session, ref.text, facts)
+        if not tags:
+            return Subject(plain.principal, plain.ref, facts)
+        return Subject(role_session(role.text, plain.ref.session, tags, f"{at}.properties"), plain.ref, facts)
 
     def _of_session(
-        self, subject: Subject, ref: PrincipalRef, members: Mapping[str, Any], identity: Identity, now: datetime, at: str
+        self, subject: Subject, members: Mapping[str, Any], identity: Identity, now: datetime, at: str
     ) -> Mapping[str, Any]:
         """Read the members of a stated session (G50). Returns the other properties."""
         stated = SESSION_MEMBERS & members.keys()
         if not stated:
             return members
         if ASSERT_SESSION in identity.scopes:
-            place = f"{at}.properties"
-            subject.principal, keys = stated_session(ref, members, self.records.role_of(ref), now, place)
+            issuer = self.records.role_of(subject.ref)
+            subject.principal, keys = stated_session(subject.ref, members, issuer, now, f"{at}.properties")
             subject.facts.context.update(keys)
         else:
             subject.facts.ignored += [f"{_place(at)}.properties.{name}" for name in members if name in stated]
@@ -232,23 +224,6 @@ class EntityMapper:
 
     # -- resources ----------------------------------------------------------------------------------------------------
 
-    def resource_arn(self, type_name: str, id_: str, at: str = "$.resource") -> str:
-        """The ARN of a resource's type and id.
-
-        Raises
-        ------
-        MappingError: `unmapped_resource` or `unknown_resource`.
-        """
-        key = (type_name, id_)
-        found = self._arns.get(key)
-        if found is None:
-            found = self._read_arn(self.mapping.resources.get(type_name), type_name, id_, at)
-            if len(id_) <= _MAX_KEPT_ID:
-                if len(self._arns) >= _KEPT:
-                    self._arns.clear()
-                self._arns[key] = found
-        return found
-
     def _read_arn(self, type_: ResourceType | None, type_name: str, id_: str, at: str) -> str:
         if type_ is not None and type_.template is not None and not (id_.startswith("arn:") and type_.section.accept_arn_ids):
             if id_.startswith("arn:"):
@@ -271,13 +246,17 @@ class EntityMapper:
 
         Raises
         ------
-        MappingError: see `resource_arn`; a property that cannot be read.
+        MappingError: `unmapped_resource` or `unknown_resource`; a property that cannot be read.
         """
-        arn = self.resource_arn(type_name, id_, at)
-        resource = Resource(arn, self.mapping.resources.get(type_name))
+        plain = self.resources.get((type_name, id_))
+        if plain is None:
+            type_ = self.mapping.resources.get(type_name)
+            plain = Resource(self._read_arn(type_, type_name, id_, at), type_)
+            _keep(self.resources, type_name, id_, plain)
         if not properties:
-            return resource
-        facts = resource.facts
+            return plain
+        arn, facts = plain.arn, Facts()
+        resource = Resource(arn, plain.type, None, facts)
         with_tags = ASSERT_TAGS in identity.scopes
         for name, value in _values(properties, at, facts):
             if name == "account":
@@ -291,11 +270,18 @@ class EntityMapper:
                 place = f"{_place(at)}.properties"
                 key = read_key(name, place, "aws:ResourceTag/")
                 text = canonical_text(value, name)
-                if key is None or not facts.state_tag(key, text, self.records.resource_tags(arn), f"$.{place}.{name}"):
+                if key is None or not facts.state_tag(key, text, self.records.resource_tags(arn), place):
                     facts.ignored.append(f"{place}.{name}")
             else:
                 _state(facts, "authzen:resource/", name, value, at)
         return resource
+
+
+def _keep(kept: dict[tuple[str, str], _Entity], type_name: str, id_: str, entity: _Entity) -> None:
+    if len(id_) <= _MAX_KEPT_ID:
+        if len(kept) >= _KEPT:
+            kept.clear()
+        kept[type_name, id_] = entity
 
 
 def _place(at: str) -> str:
@@ -319,4 +305,4 @@ def _state(facts: Facts, prefix: str, name: str, value: Value, at: str) -> None:
     if key is None:
         facts.ignored.append(f"{place}.{name}")
     else:
-        facts.state(key, value, f"$.{place}.{name}")
+        facts.state(key, value, place)

@@ -174,7 +174,7 @@ class FactRules:
                 raise config_error(f"`{key}` is a key that no request can state", place, "choose another key")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Facts:
     """What a request may state: the context for the engine, and what else follows from it.
 
@@ -195,18 +195,18 @@ class Facts:
     _names: dict[str, str] = field(default_factory=dict)
 
     def state(self, key: Key, value: Value, at: str) -> None:
-        """Add a key.
+        """Add a key; `at` is the place without `$.`.
 
         Raises
         ------
         MappingError: `bad_value`: the type of the value is not that of the key, or the key is stated with another value.
         """
         if key.info is not None:
-            _check_value(key.info, value, at)
+            _check_value(key.info, value, f"$.{at}")
         name = self._names.setdefault(key.folded, key.name)
         other = self.context.setdefault(name, value)
         if other is not value and (other != value or type(other) is not type(value)):
-            raise MappingError("bad_value", f"`{key.name}` is stated twice with different values", at)
+            raise MappingError("bad_value", f"`{key.name}` is stated twice with different values", f"$.{at}")
 
     def merge(self, other: Facts, at: str) -> None:
         """Add the context of other facts.
@@ -238,6 +238,7 @@ def ignored_names(ignored: Sequence[str]) -> list[str]:
 
 
 _NO_RULES: Final = FactRules()
+NO_FACTS: Final = Facts()  # shared, so never changed
 
 
 def facts(
@@ -266,11 +267,13 @@ def facts(
     if len(context) > MAX_KEYS:
         raise MappingError("too_many", f"more than {MAX_KEYS} keys", f"$.{at}")
     for member, raw in context.items():
-        if fold(member) == UNKNOWN:
+        if len(member) == len(UNKNOWN) and fold(member) == UNKNOWN:
             found.unknown = _unknown_keys(raw, f"$.{at}")
-            continue
-        for name, value in member_values(member, raw, at, found.ignored):
-            _state(found, identity, rules, _key_of(member, name, rules, at), name, value, at, stored_tags)
+        elif type(raw) in _SCALARS:  # PERF: most members are
+            _state(found, identity, rules, _key_of(member, member, rules, at), member, _checked(raw, member, at), at, stored_tags)
+        else:
+            for name, value in member_values(member, raw, at, found.ignored):
+                _state(found, identity, rules, _key_of(member, name, rules, at), name, value, at, stored_tags)
     if len(found.context) > MAX_KEYS:
         raise MappingError("too_many", f"more than {MAX_KEYS} keys", f"$.{at}")
     return found
@@ -291,17 +294,18 @@ def _state(
     if key is None or ASSERT_CONTEXT not in scopes or key.folded.startswith(rules.reserved):
         found.ignored.append(f"{at}.{name}")
         return
-    place = f"$.{at}.{name[:MAX_NAME]}"
     if key.kind is FactKind.CONTEXT:
-        found.state(key, value, place)
-    elif key.kind is FactKind.CLOCK and rules.allow_now:
+        found.state(key, value, at)
+        return
+    place = f"$.{at}.{name[:MAX_NAME]}"
+    if key.kind is FactKind.CLOCK and rules.allow_now:
         instant = _instant(value, place)
         if found.now is not None and found.now != instant:
             raise MappingError("bad_value", "the time is stated twice with different values", place)
         found.now = instant
     elif key.kind is FactKind.TAG and ASSERT_TAGS in scopes:
         found.reads_tags = True
-        if not found.state_tag(key, value, stored_tags(), place):
+        if not found.state_tag(key, value, stored_tags(), at):
             found.ignored.append(f"{at}.{name}")
     else:
         found.ignored.append(f"{at}.{name}")

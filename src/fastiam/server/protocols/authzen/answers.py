@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final, Literal, NamedTuple
 
 import orjson
@@ -65,6 +66,10 @@ class View:
         self._header = (b"x-fastiam-generation", b"%d" % pinned.generation)
         self._number = b',"generation":%d' % pinned.generation
         self._answers: dict[Reasons, dict[int, Answer]] = {"full": {}, "outcome": {}, "none": {}}
+
+    def kept(self, reasons: Reasons) -> Mapping[int, Answer]:
+        """The answers of `answer` by the `id` of their decisions. It may have none of a decision."""
+        return self._answers[reasons]
 
     def answer(self, decision: Decision, reasons: Reasons) -> Answer:
         """The answer of a decision."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 from fastiam.errors import PolicyError, RequestValueError, SourceError
@@ -60,17 +61,11 @@ class Candidates:
             return _with_tags(found, properties, lambda arn: entities[arn].tags if arn in entities else {})
         return list(found)
 
-    def outsiders(self, type_name: str, query: Query) -> Sequence[str]:
+    def outsiders(self, type_name: str, query: Query, now: datetime) -> Sequence[str]:
         """The services, or the roots of other accounts, that policies let do the action of a query (G69)."""
         try:
-            result = self.view.engine.who_can(
-                query.action,
-                query.resource,
-                query.context,
-                unknown=query.unknown,
-                resource_account=query.owner,
-                now=query.now,
-            )
+            _, action, resource, context = query.request
+            result = self.view.engine.who_can(action, resource, context, **_options(query, now))
         except (RequestValueError, PolicyError):
             return []
         names = result.principals
@@ -111,7 +106,7 @@ class Candidates:
 
     # -- actions ------------------------------------------------------------------------------------------------------
 
-    def actions(self, query: Query, names: Iterable[str], action_name: Callable[[str], str]) -> Sequence[str]:
+    def actions(self, query: Query, names: Iterable[str], action_name: Callable[[str], str], now: datetime) -> Sequence[str]:
         """The action names to try on the resource of a query: configured ones, those in policies, and those of AWS (G71).
 
         Parameters
@@ -126,24 +121,23 @@ class Candidates:
                 found.setdefault(fold(action_name(name)), name)
             except MappingError:
                 continue  # a configured name without a prefix maps to no action
-        for action in (*self._in_policies(query), *_of_aws(query.resource)):
+        for action in (*self._in_policies(query, now), *_of_aws(query.request[2])):
             found.setdefault(fold(action), action)
         return sorted(found.values())
 
-    def _in_policies(self, query: Query) -> list[str]:
+    def _in_policies(self, query: Query, now: datetime) -> list[str]:
         """The literal actions of policies that the principal can perform on the resource."""
         try:
-            found = self.view.engine.what_can(
-                query.principal,
-                query.resource,
-                query.context,
-                unknown=query.unknown,
-                resource_account=query.owner,
-                now=query.now,
-            )
+            principal, _, resource, context = query.request
+            found = self.view.engine.what_can(principal, resource, context, **_options(query, now))
         except (RequestValueError, PolicyError):
             return []
         return [one.action for one in found if not one.is_pattern]
+
+
+def _options(query: Query, now: datetime) -> dict[str, Any]:
+    owner, stated, unknown = query.options or (None, None, ())
+    return {"unknown": unknown, "resource_account": owner, "now": stated or now}
 
 
 def _of_aws(resource: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, Final
 
@@ -71,23 +72,18 @@ def _name(record: DecisionRecord, query: Query | Fault) -> list[str]:
     """Write the query into a record. Returns the names of what it stated and is not used."""
     if isinstance(query, Fault):
         return []
-    record.principal, record.action, record.resource = query.name, query.action, query.resource
-    record.context = query.context
+    record.principal = query.name
+    _, record.action, record.resource, record.context = query.request
     return ignored_names(query.ignored) if query.ignored else query.ignored
 
 
 def decide(engine: Engine, query: Query, now: datetime) -> Decision | Fault:
     """The decision on one query; a fault if the engine refuses a value."""
     try:
-        return engine.decide(
-            query.principal,
-            query.action,
-            query.resource,
-            query.context,
-            unknown=query.unknown,
-            resource_account=query.owner,
-            now=query.now or now,
-        )
+        if query.options is None:
+            return engine.decide(*query.request, now=now)
+        owner, stated, unknown = query.options
+        return engine.decide(*query.request, unknown=unknown, resource_account=owner, now=stated or now)
     except RequestValueError as error:
         return _refused(error.column)
     except PolicyError:
@@ -100,21 +96,22 @@ def _refused(place: str) -> Fault:
 
 
 def decide_all(engine: Engine, queries: list[Query | Fault], now: datetime) -> list[Decision | Fault]:
-    """The decisions on many queries: those that are plain in one call."""
-    plain = [query for query in queries if not isinstance(query, Fault) and query.is_plain]
+    """The decisions on many queries: those without options in one call."""
+    plain = [query.request for query in queries if type(query) is Query and query.options is None]
     try:
-        decided = iter(engine.decide_each([(one[0], one[2], one[3], one[4]) for one in plain], now=now))
+        decided: Iterator[Decision] | None = iter(engine.decide_each(plain, now=now))
     except (RequestValueError, PolicyError):
-        decided = iter(())
-        plain = []
-    if len(plain) == len(queries):
+        decided = None  # one of them cannot be decided: each is decided by itself
+    if decided is not None and len(plain) == len(queries):
         return list(decided)
-    if plain:
-        return [
-            query if isinstance(query, Fault) else next(decided) if query.is_plain else decide(engine, query, now)
-            for query in queries
-        ]
-    return [query if isinstance(query, Fault) else decide(engine, query, now) for query in queries]
+    return [
+        query
+        if isinstance(query, Fault)
+        else next(decided)
+        if decided is not None and query.options is None
+        else decide(engine, query, now)
+        for query in queries
+    ]
 
 
 def _stop(options: Any) -> bool | None:
@@ -179,6 +176,7 @@ def _batch(
     queries = _queries(Reader(view.mapper, identity, now), body, items)
     decisions = decide_all(view.engine, queries, now)
     reasons = reasons_for(identity, reasons)
+    is_full, kept = reasons == "full", view.kept(reasons)
     bodies: list[bytes] = []
     outcomes: dict[tuple[str, str], int] = {}
     denied: list[int] = []
@@ -189,10 +187,10 @@ def _batch(
             is_allowed = False
             bodies.append(fault_body(decision))
         else:
-            answer = view.answer(decision, reasons)
+            answer = kept.get(id(decision)) or view.answer(decision, reasons)
             is_allowed = answer.is_allowed
             outcomes[answer.key] = outcomes.get(answer.key, 0) + 1
-            if reasons == "full" and not isinstance(query, Fault) and query.ignored:
+            if is_full and type(query) is Query and query.ignored:
                 bodies.append(item_with_ignored(answer, ignored_names(query.ignored)))
             else:
                 bodies.append(answer.whole)

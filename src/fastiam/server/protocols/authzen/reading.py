@@ -11,6 +11,7 @@ from fastiam.server.http import Request
 from fastiam.server.identity import Identity
 from fastiam.server.mapping import (
     MAX_ACTION,
+    NO_FACTS,
     EntityMapper,
     Facts,
     MappingError,
@@ -90,23 +91,23 @@ def read_entity(raw: Any, kind: str, *, needs_id: bool = True) -> Entity:
     return Entity(type_, read_text(raw, "id", at) if needs_id else "", read_members(raw, "properties", at))
 
 
-class Query(NamedTuple):
-    """One query for the engine."""
+class Options(NamedTuple):
+    """What a query states of itself, and what `decide_each` cannot take for each of many."""
 
-    principal: str | Session
-    name: str
-    action: str
-    resource: str
-    context: Mapping[str, Any]
     owner: str | None
     now: datetime | None
     unknown: tuple[str, ...]
-    ignored: list[str]
 
-    @property
-    def is_plain(self) -> bool:
-        """Whether `decide_each` takes it: no owner, time or unknown keys of its own."""
-        return self.owner is None and self.now is None and not self.unknown
+
+class Query(NamedTuple):
+    """One query for the engine."""
+
+    request: tuple[str | Session, str, str, Mapping[str, Any]]
+    """Principal, action, resource and context."""
+    options: Options | None
+    name: str
+    """The principal as text."""
+    ignored: list[str]
 
 
 class Action(NamedTuple):
@@ -141,6 +142,12 @@ class Reader:
 
     def _read_subject(self, raw: Any) -> Subject | Fault:
         try:
+            if type(raw) is dict and raw.get("properties") is None:  # PERF: text that was mapped before has the right form
+                type_, id_ = raw.get("type"), raw.get("id")
+                if type(type_) is str and type(id_) is str:
+                    found = self._mapper.subjects.get((type_, id_))
+                    if found is not None:
+                        return found
             entity = read_entity(raw, "subject")
             try:
                 return self._mapper.subject(entity.type, entity.id, entity.properties, self._identity, self._now)
@@ -160,7 +167,7 @@ class Reader:
         try:
             entity = read_entity(raw, "action")
             try:
-                return Action(entity.id, self._mapper.action(entity.properties) if entity.properties else _NO_FACTS)
+                return Action(entity.id, self._mapper.action(entity.properties) if entity.properties else NO_FACTS)
             except MappingError as error:
                 return _form_first(error, entity.properties, "action.properties")
         except MappingError as error:
@@ -175,6 +182,12 @@ class Reader:
 
     def _read_resource(self, raw: Any) -> Resource | Fault:
         try:
+            if type(raw) is dict and raw.get("properties") is None:  # PERF: as of subjects
+                type_, id_ = raw.get("type"), raw.get("id")
+                if type(type_) is str and type(id_) is str:
+                    found = self._mapper.resources.get((type_, id_))
+                    if found is not None:
+                        return found
             entity = read_entity(raw, "resource")
             try:
                 return self._mapper.resource(entity.type, entity.id, entity.properties, self._identity)
@@ -186,7 +199,7 @@ class Reader:
     def context(self, raw: Any) -> Facts | Fault:
         """The facts of a context; those that depend on the resource are read again with it."""
         if raw is None:
-            return _NO_FACTS
+            return NO_FACTS
         found = self._contexts.get(id(raw))
         if found is None:
             found = self._contexts[id(raw)] = self._read_context(raw, None)
@@ -221,31 +234,27 @@ class Reader:
             if isinstance(read, Fault):
                 return read
             given = read
-        parts = [part for part in (who.facts, what.facts, on.facts, given) if part.context or part.ignored]
-        if not parts:
-            return Query(who.principal, who.name, name, on.arn, _NOTHING, on.owner, given.now, given.unknown, _NONE)
-        if len(parts) == 1:
-            values, ignored = parts[0].context, parts[0].ignored
+        if who.facts is NO_FACTS and what.facts is NO_FACTS and on.facts is NO_FACTS:
+            values, ignored = given.context, given.ignored
         else:
+            parts = (who.facts, what.facts, on.facts, given)
             try:
                 values = _joined(parts, given)
             except MappingError as error:
                 return error
             ignored = [one for part in parts for one in part.ignored]
-        return Query(who.principal, who.name, name, on.arn, values, on.owner, given.now, given.unknown, ignored)
+        options = None
+        if on.owner is not None or given.now is not None or given.unknown:
+            options = Options(on.owner, given.now, given.unknown)
+        return Query((who.principal, name, on.arn, values), options, who.ref.text, ignored)
 
 
-_NOTHING: Final[dict[str, Any]] = {}
-_NONE: Final[list[str]] = []
-_NO_FACTS: Final = Facts()
-
-
-def _joined(parts: list[Facts], given: Facts) -> dict[str, Any]:
+def _joined(parts: tuple[Facts, ...], given: Facts) -> dict[str, Any]:
     """The contexts of several entities as one. Only tags of the resource can be in two of them."""
     if given.reads_tags:
         joined = Facts()
         for part in parts:
-            joined.merge(part, "$.context")
+            joined.merge(part, "context")
         return joined.context
     values: dict[str, Any] = {}
     for part in parts:

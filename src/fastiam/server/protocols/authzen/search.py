@@ -9,9 +9,10 @@ from typing import Any, Final, Literal, NamedTuple
 
 import orjson
 
+from fastiam.directory.principal_refs import parse_principal
 from fastiam.server.http import Request, Response
 from fastiam.server.identity import Identity
-from fastiam.server.mapping import Facts, MappingError, Resource, Subject, ignored_names
+from fastiam.server.mapping import NO_FACTS, MappingError, Resource, Subject, ignored_names
 from fastiam.server.page_tokens import Page, PageTokenError, read_token, write_token
 from fastiam.server.protocols.authzen.answers import Reasons, View, form_error, reasons_for
 from fastiam.server.protocols.authzen.candidates import Candidates, TooManyCandidatesError, is_outside_type
@@ -27,7 +28,7 @@ _AT_ONCE: Final = 256  # queries decided in one call, between which other thread
 
 
 _Parts = dict[str, Any]  # mapped entities by name; None for the searched one
-_ANY_ACTION: Final = Action("sts:GetCallerIdentity", Facts())
+_ANY_ACTION: Final = Action("sts:GetCallerIdentity", NO_FACTS)
 
 
 class _Wanted(NamedTuple):
@@ -156,14 +157,14 @@ class _Search:
             if isinstance(query, Fault):
                 return []
             names = () if on.type is None else on.type.section.actions
-            return candidates.actions(query, names, lambda name: mapper.action_name(name, on.type))
+            return candidates.actions(query, names, lambda name: mapper.action_name(name, on.type), self._now)
         entity = self._body[self.kind]
         properties = entity.get("properties") or {}
         if self.kind == "resource":
             return candidates.resources(entity["type"], properties)
         if is_outside_type(entity["type"], mapper.mapping.subjects):
-            query = self._combine({**parts, "subject": Subject("*", "*")})
-            return [] if isinstance(query, Fault) else candidates.outsiders(entity["type"], query)
+            query = self._combine({**parts, "subject": Subject("*", parse_principal("*"))})
+            return [] if isinstance(query, Fault) else candidates.outsiders(entity["type"], query, self._now)
         return candidates.subjects(entity["type"], properties)
 
     def _allowed(self, ids: Sequence[str], parts: _Parts) -> Iterator[str]:
@@ -190,7 +191,7 @@ class _Search:
             elif self.kind == "resource":
                 on = mapper.resource(self._body["resource"]["type"], id_, None, self._identity)
             else:
-                what = Action(id_, Facts())
+                what = Action(id_, NO_FACTS)
         except MappingError as error:
             return error
         query = self._combine({**parts, "subject": who, "action": what, "resource": on})
