@@ -10,7 +10,7 @@ import orjson
 
 from fastiam.cli import exit_codes as exits
 from fastiam.cli.console import note
-from fastiam.errors import FastiamError
+from fastiam.errors import FastiamError, missing_package
 
 
 @click.command("serve")
@@ -28,10 +28,9 @@ def command(source: tuple[str, ...], config_file: str | None, listen: str | None
     try:
         from fastiam.server import config, run
     except ModuleNotFoundError as error:
-        if error.name is not None and error.name.split(".")[0] == "fastiam":
+        if isinstance(error, FastiamError) or (error.name or "").startswith("fastiam."):
             raise
-        note(f"the server needs the package `{error.name}`\nhelp: pip install 'fastiam[server]'")
-        return exits.USAGE
+        raise missing_package("running the server", error, "server") from None
     file = None if config_file is None else Path(config_file)
     flags = config.Flags(source, listen, doors)
 

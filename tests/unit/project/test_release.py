@@ -78,6 +78,8 @@ COMMANDS = [
     ("profile create Profile --role r", "cryptography", "federation"),
     ("identity-pool create Pool", "jwt", "federation"),
     ("user-pool list", "jwt", "federation"),
+    ("serve iam.json --check", "uvicorn", "server"),
+    ("serve iam.json --check", "prometheus_client", "server"),
     ("replay iam.json --policies iam.json", "msgspec", "logs"),
 ]
 
