@@ -143,6 +143,14 @@ def test_pickled_result_is_equal_without_documents(name: str, engine: Engine) ->
     assert pickle.loads(data).to_dict() == result.to_dict()
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_orjson_writes_the_json_form_of_each_result(name: str, engine: Engine) -> None:
+    """The call of docs/results.md. Without it, orjson refuses results whose fields are not plain."""
+    result = RESULTS[name](engine)
+    written = orjson.dumps(result, default=lambda each: each.to_dict(), option=orjson.OPT_PASSTHROUGH_DATACLASS)
+    assert orjson.loads(written) == result.to_dict()
+
+
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in ("WhoCanResult", "Decisions", "Diff", "Summary")])
 def test_dataclass_serializers_write_no_document(name: str, engine: Engine) -> None:
     result = RESULTS[name](engine)
