@@ -17,10 +17,13 @@ def _check_entry(entry: str, action: tuple[str, str]) -> Truth:
     if entry and not entry.strip("*"):
         return T
     prefix, _, name = entry.partition(":")
-    if not prefix or not name or ":" in name or "," in entry or any(map(str.isspace, entry)):
+    if not prefix or not name or ":" in name or "," in entry or entry.split() != [entry]:
         return undetermined("V24")
-    parts = zip((prefix, name), action, strict=True)
-    return truth(all(glob_matches(read_glob(ascii_lower(pattern)), text) for pattern, text in parts))
+    return truth(_matches(prefix, action[0]) and _matches(name, action[1]))
+
+
+def _matches(pattern: str, text: str) -> bool:
+    return glob_matches(read_glob(ascii_lower(pattern)), text)
 
 
 def split_action(action: str) -> tuple[str, str]:

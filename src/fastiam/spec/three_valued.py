@@ -42,7 +42,13 @@ def all_of(tests: Iterable[Truth]) -> Truth:
 
 def any_of(tests: Iterable[Truth]) -> Truth:
     """OR (F2): `T` if any is, else `U` if any is, else `F`; `F` of nothing."""
-    return negate(all_of(map(negate, tests)))
+    rules: list[tuple[str, ...]] = []
+    for test in tests:
+        if test is T:
+            return T
+        if test is not F:
+            rules.append(test.rules)
+    return undetermined(*sum(rules, ())) if rules else F
 
 
 def negate(test: Truth) -> Truth:

@@ -23,6 +23,8 @@ Glob = tuple[Token, ...]  # a pattern without variables
 
 def read_glob(text: str) -> Glob:
     """The tokens of a text in which `*` and `?` are wildcards and nothing else is special (P1)."""
+    if "*" not in text and "?" not in text:
+        return (text,) if text else ()
     return tuple(Wildcard(piece) if piece in ("*", "?") else piece for piece in re.split(r"([*?])", text) if piece)
 
 
@@ -31,6 +33,10 @@ def glob_matches(pattern: Glob, text: str) -> bool:
 
     Before a `*` the first end of a token is enough: from there the `*` reaches each position that it reaches from a later one.
     """
+    if len(pattern) == 1 and pattern[0] is not Wildcard.ONE:
+        return pattern[0] is Wildcard.ANY or pattern[0] == text
+    if pattern and isinstance(pattern[0], str) and not text.startswith(pattern[0]):
+        return False
     ends = [0]
     for token, following in zip(pattern, (*pattern[1:], None), strict=False):
         found = token_ends(token, ends, text)
