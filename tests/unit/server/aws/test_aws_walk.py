@@ -9,11 +9,15 @@ import pytest
 from aws_world import BO, A, AwsWorld, refused
 from botocore import xform_name
 from botocore.exceptions import ClientError
+from saml_world import metadata
 from sts_fixture import ALL, document, trusting
 
 from fastiam.server.protocols.aws.operations import operations
 
 CALLS = json.loads((Path(__file__).parents[3] / "cases/aws_calls.json").read_text())
+for given in CALLS.values():
+    if given.get("SAMLMetadataDocument") == "METADATA":
+        given["SAMLMetadataDocument"] = metadata()
 PERMISSIONS = sorted(
     {(name, permission.action or f"iam:{name}") for name, op in operations("iam").items() for permission in op.permissions}
 )
@@ -33,6 +37,8 @@ def everyone(world):
     add.add_principal(f"arn:aws:iam::{A}:role/dep", trust_policy=trusting(BO), tags={"k": "v"})
     add.add_group("devs", account=A)
     add.create_instance_profile(f"arn:aws:iam::{A}:instance-profile/web")
+    add.create_saml_provider(f"arn:aws:iam::{A}:saml-provider/Corp", metadata=metadata(), tags={"k": "v"})
+    add.create_oidc_provider(f"arn:aws:iam::{A}:oidc-provider/idp.example/x", client_ids=["app1"], tags={"k": "v"})
     return world
 
 

@@ -90,6 +90,19 @@ class Call:
             return PrincipalKind(principal.kind)
         return parse_principal(principal).kind
 
+    @property
+    def verifiers(self) -> Federation:
+        """The verification of identities from outside, and their providers.
+
+        Raises
+        ------
+        ApiError: `NotImplemented`.
+        """
+        if self.federation is None:
+            message = "Identities from outside are not verified here: the packages for it are not installed."
+            raise ApiError("NotImplemented", message)
+        return self.federation
+
     # -- names --------------------------------------------------------------------------------------------------------
 
     def new_arn(self, type_: str, name: str, path: str | None = None) -> str:

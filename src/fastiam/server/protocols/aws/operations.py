@@ -53,9 +53,9 @@ def operations(service: str) -> Table:
 def _parts(service: str) -> tuple[Table, ...]:
     """The parts of a service's table. Imported here, since each part imports `Operation`."""
     if service == "iam":
-        from fastiam.server.protocols.aws import iam_credentials, iam_users
+        from fastiam.server.protocols.aws import iam_credentials, iam_providers, iam_users
 
-        return (iam_users.OPERATIONS, iam_credentials.OPERATIONS)
+        return (iam_users.OPERATIONS, iam_credentials.OPERATIONS, iam_providers.OPERATIONS)
     if service == "sts":
         from fastiam.server.protocols.aws import sts
 

@@ -12,7 +12,7 @@ from fastiam.server.protocols.aws.operations import Operation
 from fastiam.server.protocols.aws.permissions import tags_of
 
 if TYPE_CHECKING:
-    from fastiam.federation import Federation
+    pass
 
 
 def assume_role(call: Call) -> Result:
@@ -39,7 +39,7 @@ def assume_role(call: Call) -> Result:
 def assume_role_with_saml(call: Call) -> Result:
     """AssumeRoleWithSAML."""
     given = call.parameters
-    made = _federation(call).assume_role_with_saml(
+    made = call.verifiers.assume_role_with_saml(
         given["RoleArn"],
         given["PrincipalArn"],
         given["SAMLAssertion"],
@@ -62,7 +62,7 @@ def assume_role_with_saml(call: Call) -> Result:
 def assume_role_with_web_identity(call: Call) -> Result:
     """AssumeRoleWithWebIdentity."""
     given = call.parameters
-    made = _federation(call).assume_role_with_web_identity(
+    made = call.verifiers.assume_role_with_web_identity(
         given["RoleArn"],
         given["RoleSessionName"],
         given["WebIdentityToken"],
@@ -155,12 +155,6 @@ def decode_authorization_message(_: Call) -> Result:
 def _caller(call: Call) -> Any:
     assert call.caller is not None
     return call.caller
-
-
-def _federation(call: Call) -> Federation:
-    if call.federation is None:
-        raise ApiError("NotImplemented", "Identities from outside are not verified here: the packages for it are not installed.")
-    return call.federation
 
 
 def _policy(call: Call) -> str | None:
