@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastiam.server.decider import EngineDecider
+from fastiam.server.http import Request
 from fastiam.server.identity import EXPLAIN, TRUST_SCOPES
+from fastiam.server.protocol import Place
 from fastiam.server.protocols.authzen import create
 
 CONFIG = {
@@ -178,6 +180,19 @@ def test_stated_session_policy_limits_the_session():
     assert asked(None)["decision"] is True and asked([policy])["context"]["layer"] == "session"
     for bad in ([{"Version": "1"}], ["{"], [5], "x", [policy] * 2 + [{}]):
         assert asked(bad)["context"]["error"]["code"] == "bad_value"
+
+
+def test_large_batches_and_searches_leave_the_loop():
+    places = {}
+    for path, route in WORLD.routes.items():
+        for size in (100, 40_000):
+            request = Request("POST", path.encode(), body=b" " * size)
+            places[path.removeprefix("/access/v1/"), size] = (
+                route.place if isinstance(route.place, Place) else route.place(request)
+            )
+    assert {places["evaluation", 100], places["evaluations", 100]} == {Place.LOOP}
+    assert places["evaluations", 40_000] is Place.POOL
+    assert {places[f"search/{kind}", 100] for kind in ("subject", "resource", "action")} == {Place.SLOW}
 
 
 def test_searches_need_a_directory():

@@ -306,6 +306,7 @@ MAPPING = of_section(
                 "on_conflict": "deny",
             },
             "person": {"session_of": f"arn:aws:iam::{A}:role/team/people"},
+            "either": {"session_of": f"arn:aws:iam::{A}:role/team/people", "accept_arn_ids": True},
             "silent": {"principal": f"arn:aws:iam::{A}:user/{{id}}", "subject_properties": "ignore"},
             "open": {"principal": f"arn:aws:iam::{A}:user/{{id}}", "known": False, "accept_arn_ids": True},
         },
@@ -386,6 +387,13 @@ def test_person_tags_need_the_scope_of_tags(mapper):
     subject = mapper.subject("person", "ana", {"role": "admin"}, scoped(ASSERT_CONTEXT), NOW)
     assert dict(subject.principal.tags) == {} and subject.facts.ignored == ["subject.properties.role"]
     assert code_of(mapper.subject, "person", "ana", {"role": "a", "Role": "b"}, ALL, NOW) == "bad_value"
+
+
+def test_arn_id_of_a_person_stays_the_session_it_names(mapper):
+    arn = f"arn:aws:sts::{A}:assumed-role/other/ana"
+    assert mapper.subject("either", arn, None, ALL, NOW).principal == arn
+    tagged = mapper.subject("either", arn, {"team": "x"}, ALL, NOW)
+    assert tagged.principal == arn and tagged.facts.context == {"aws:PrincipalTag/team": "x"}
 
 
 def test_session_is_stated_only_with_its_scope(mapper):

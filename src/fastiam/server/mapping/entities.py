@@ -129,8 +129,8 @@ class EntityMapper:
         plain = self.subjects.get((type_name, id_))
         if plain is None:
             ref = self._read_principal(type_, type_name, id_, at)
-            role = None if type_ is None else type_.session_of
-            plain = Subject(role_session(role.text, ref.session, at=at) if role is not None and ref.session else ref.text, ref)
+            role = None if type_ is None or id_.startswith("arn:") else type_.session_of
+            plain = Subject(ref.text if role is None else role_session(role.text, ref.session, at=at), ref)
             _keep(self.subjects, type_name, id_, plain)
         if not properties:
             return plain
