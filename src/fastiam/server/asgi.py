@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import orjson
 
+from fastiam.server._scan import scan_header
 from fastiam.server.client_address import find_client
 from fastiam.server.config import OPS
 from fastiam.server.decider import Decider
@@ -35,9 +36,7 @@ MAX_REQUEST_ID: Final = 512
 _SMALL: Final = 64 * 1024  # bytes of a body that is read and dropped after a refusal, so that the connection can stay
 _LINGER: Final = 1.0  # seconds in which a refused body is still read, so that the client sees the answer
 
-_NAMED: Final = frozenset(
-    {b"host", b"authorization", b"content-length", b"content-encoding", b"transfer-encoding", b"x-request-id"}
-)
+HOST, AUTHORIZATION, ENCODING, REQUEST_ID = 1, 2, 8, 32  # bits of fields that occur more than once
 _CLOSED: Final = frozenset({400, 413, 414, 431})
 _RETRY: Final = ((b"retry-after", b"1"),)
 _BEARER: Final = ((b"www-authenticate", b'Bearer realm="fastiam"'),)
@@ -175,21 +174,10 @@ class Application:
         connection = head.connection
         target: bytes = scope[TARGET]
         headers: list[tuple[bytes, bytes]] = scope["headers"]
-        found: dict[bytes, bytes] = {}
-        twice = b""
-        size = len(target)
-        for name, value in headers:
-            length = len(value)
-            size += len(name) + length + 4
-            if length > MAX_FIELD:
-                raise Refusal(431, "head_too_large")
-            if name in _NAMED:
-                if name in found:
-                    twice += name
-                found[name] = value
-        if b"transfer-encoding" not in found:
-            head.length = int(found.get(b"content-length", b"0"))
-        if len(headers) > MAX_FIELDS or size > MAX_HEAD:
+        size, longest, host, authorization, length, encoding, is_chunked, request_id, twice = scan_header(headers)
+        size += len(target)
+        head.length = None if is_chunked else 0 if length is None else int(length)
+        if len(headers) > MAX_FIELDS or size > MAX_HEAD or longest > MAX_FIELD:
             head.length = None  # the connection is closed
             raise Refusal(431, "head_too_large")
         path, _, head.query = target.partition(b"?")
@@ -199,8 +187,7 @@ class Application:
             raise Refusal(414, "path_too_long")
         if not path.startswith(b"/") or b"#" in target or not target.isascii():
             raise Refusal(serving.bad_target, "bad_target")
-        host = found.get(b"host")
-        if b"host" in twice or (host is None and scope["http_version"] == "1.1"):
+        if twice & HOST or (host is None and scope["http_version"] == "1.1"):
             raise Refusal(400, "bad_host")
         served = serving.find(path)
         if served is None or served.checks_host:
@@ -215,8 +202,7 @@ class Application:
         head.served = served
         route = served.route
         if route.echoes_request_id:
-            request_id = found.get(b"x-request-id")
-            if request_id is not None and (len(request_id) > MAX_REQUEST_ID or b"x-request-id" in twice):
+            if request_id is not None and (len(request_id) > MAX_REQUEST_ID or twice & REQUEST_ID):
                 head.request_id = b""
                 raise Refusal(400, "bad_request_id")
             head.request_id = request_id
@@ -225,8 +211,7 @@ class Application:
             raise Refusal(405, "bad_method", ((b"allow", served.allow),))
         if method in ("TRACE", "CONNECT"):
             raise Refusal(405, "bad_method", ((b"allow", b"GET, HEAD, POST"),))
-        authorization = found.get(b"authorization")
-        if b"authorization" in twice:
+        if twice & AUTHORIZATION:
             raise Refusal(400, "two_credentials")
         if served.authenticates:
             identity = self._identify(connection, serving, authorization)
@@ -237,8 +222,7 @@ class Application:
             head.identity = identity
         if self.in_work > self.pools.limits.in_work and served.protocol != OPS:  # a probe that fails would restart the process
             raise Refusal(503, "overload", _RETRY)
-        encoding = found.get(b"content-encoding")
-        if encoding is not None and (encoding.strip().lower() not in (b"identity", b"") or b"content-encoding" in twice):
+        if encoding is not None and (encoding.strip().lower() not in (b"identity", b"") or twice & ENCODING):
             raise Refusal(415, "bad_encoding")
         if head.length is not None and isinstance(route, Route) and head.length > route.max_body:
             raise Refusal(413, "body_too_large")

@@ -6,6 +6,8 @@ import os
 import time
 from collections.abc import Callable
 
+from fastiam.server._scan import format_uuid7
+
 
 class Ids:
     """Makes ids. Not safe for use by several threads.
@@ -28,9 +30,4 @@ class Ids:
         if at >= len(self._left):
             self._left, at = self._random(2560), 0  # PERF: one system call for 256 ids
         self._at = at + 10
-        tail = self._left[at : at + 10].hex()
-        head = f"{int(self._clock() * 1000):012x}"
-        return f"{head[:8]}-{head[8:]}-7{tail[:3]}-{_VARIANT[tail[3]]}{tail[4:7]}-{tail[7:19]}"
-
-
-_VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
+        return format_uuid7(int(self._clock() * 1000), self._left, at)

@@ -1,7 +1,8 @@
 """JSON from the network: unique member names, bounded depth, bounded objects and arrays (G34).
 
 orjson parses the text. It keeps the last of duplicate names silently. A second pass over the bytes checks what orjson does not.
-`find_fault` is the definition of that check.
+`find_fault` is the definition of that check. `JsonChecker` is the fast form: it is certain that there is no fault, or leaves the
+text to `find_fault`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import orjson
+
+from fastiam.server._scan import JsonChecker
 
 MAX_EXACT: Final = 1 << 53
 
@@ -32,6 +35,10 @@ class JsonLimits:
     """Members of an object, and items of an array."""
     arrays: Mapping[str, int] = field(default_factory=dict)
     """Items of an array that is the value of a member with this name, at every level; replaces `members`."""
+    checker: JsonChecker = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "checker", JsonChecker(self.depth, self.members, dict(self.arrays)))
 
 
 DEFAULT: Final = JsonLimits()
@@ -74,9 +81,10 @@ def read_value(body: bytes, limits: JsonLimits = DEFAULT) -> Any:
         if "depth" in error.msg:
             raise JsonError(TOO_DEEP, f"nested deeper than {limits.depth} levels", "$") from None
         raise JsonError(BAD_JSON, "the text is not JSON in UTF-8", f"character {error.pos}") from None
-    fault = find_fault(body, limits)
-    if fault is not None:
-        raise fault
+    if not limits.checker.is_sound(body):
+        fault = find_fault(body, limits)
+        if fault is not None:
+            raise fault
     return value
 
 

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
+import json
 
-from fastiam.server.strict_json import JsonError, JsonLimits, is_exact, read_object, read_value
+import orjson
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from fastiam.server._scan import JsonChecker
+from fastiam.server.strict_json import JsonError, JsonLimits, find_fault, is_exact, read_object, read_value
 
 DEEP = 33
 REFUSED = {
@@ -68,3 +74,73 @@ def test_number_beyond_2_to_53_is_not_exact(text: str) -> None:
 @pytest.mark.parametrize("text", ["9007199254740992", "-9007199254740992", "0", "1.5", "-1e10"])
 def test_number_up_to_2_to_53_is_exact(text: str) -> None:
     assert is_exact(read_object(b'{"a": %s}' % text.encode())["a"])
+
+
+# -- the fast form --------------------------------------------------------------------------------------------------------
+
+SMALL = JsonLimits(depth=4, members=4, arrays={"a": 2, "ab": 6})
+NAMES = st.sampled_from(["a", "b", "ab", "é", "😀", "", '"', "\\", "a" * 8, "a" * 9, "a" * 16, "a" * 17, "\n"])
+
+
+@st.composite
+def written_names(draw: st.DrawFn) -> str:
+    """A name as JSON text: each character as it is, or escaped in one of its ways."""
+    parts = []
+    for character in draw(NAMES):
+        units = character.encode("utf-16-be")
+        escaped = "".join(f"\\u{units[i] << 8 | units[i + 1]:04x}" for i in range(0, len(units), 2))
+        parts.append(draw(st.sampled_from([json.dumps(character, ensure_ascii=False)[1:-1], escaped, escaped.replace("d", "D")])))
+    return f'"{"".join(parts)}"'
+
+
+def joined(items: list[str], brackets: str) -> str:
+    return brackets[0] + ", ".join(items) + brackets[1]
+
+
+TEXTS = st.recursive(
+    st.sampled_from(["1", "-2.5e3", "true", "null", '"x"', '"{[,:\\"\\\\"', '"\\\\"', "[]", "{}", " [ ] "]) | written_names(),
+    lambda inner: (
+        st.lists(inner, max_size=7).map(lambda items: joined(items, "[]"))
+        | st.lists(st.tuples(written_names(), inner), max_size=6).map(lambda pairs: joined([f"{k}: {v}" for k, v in pairs], "{}"))
+    ),
+    max_leaves=12,
+)
+
+
+@given(TEXTS)
+@example('{"a": [1, 2, 3]}')
+@example('{"ab": [1, 2, 3, 4, 5, 6]}')
+@example('{"\\u0061": [1, 2, 3]}')
+@example('{"b": [1, 2, 3, 4, 5]}')
+@example('{"a": {"a": [1, 2, 3]}}')
+@example('{"ab": [[1, 2, 3, 4, 5]]}')
+@example('{"a": 1, "b": [1, 2, 3]}')
+def test_fast_check_equals_the_definition(text: str) -> None:
+    body = text.encode()
+    orjson.loads(body)
+    is_sound = SMALL.checker.is_sound(body)
+    fault = find_fault(body, SMALL)
+    escaped_array_name = "\\u" in text and not is_sound and fault is None
+    assert is_sound == (fault is None) or escaped_array_name, fault
+
+
+@given(st.integers(1, 200), st.integers(0, 199), st.booleans())
+def test_fast_check_finds_one_duplicate_of_many_names(count: int, twice: int, is_longer: bool) -> None:
+    names = [f"{i}{'x' * 20 if is_longer else ''}" for i in range(count)]
+    checker = JsonChecker(32, 1000, {})
+    assert checker.is_sound(orjson.dumps(dict.fromkeys(names)))
+    pairs = [f'"{name}": 0' for name in [*names, names[twice % count]]]
+    assert not checker.is_sound(joined(pairs, "{}").encode())
+
+
+@given(st.binary(max_size=60) | st.text(alphabet='{}[],:"\\u0d8', max_size=60).map(str.encode))
+def test_fast_check_survives_text_that_is_not_json(body: bytes) -> None:
+    assert SMALL.checker.is_sound(body) in (True, False)
+    with pytest.raises(JsonError):
+        read_object(body + b"!", SMALL)
+
+
+@pytest.mark.parametrize("limits", [(0, 1, {}), (256, 1, {}), (1, 0, {}), (1, 1, {"a": 0})])
+def test_limits_out_of_range_are_refused(limits: tuple[int, int, dict[str, int]]) -> None:
+    with pytest.raises(ValueError):
+        JsonLimits(*limits)
