@@ -180,16 +180,17 @@ class World:
             order = order + fine * -(-MANY // len(fine)) + order
 
         def column(values: list[Json]) -> Any:
-            return COLUMNS[form]([values[at] for at in order])
+            return COLUMNS[form](values, order)
 
         sessions = {json.dumps(r["principal"]): self.subject(r) for r in rows if not isinstance(r["principal"], str)}
         names = [r["principal"] if isinstance(r["principal"], str) else json.dumps(r["principal"]) for r in rows]
         keys = self.keys if self.unknown else sorted({key for row in rows for key in row["context"]})
+        contexts = [casefile.context_of(row) for row in rows]
         decisions = engine.decide_many(
             column(names),
             column([r["action"] for r in rows]),
             column([r["resource"] for r in rows]),
-            {key: column(_cells(rows, key)) for key in keys},
+            {key: column(_cells(contexts, key)) for key in keys},
             unknown=self.unknown,
             resource_accounts=column([r.get("resource_account") for r in rows]) if owned else None,
             sessions=sessions,
@@ -201,9 +202,9 @@ class World:
         return [Answer(error=decisions.errors[i]) if i in decisions.errors else Answer(decisions[i]) for i in last]
 
 
-def _cells(rows: list[Mapping[str, Json]], key: str) -> list[Json]:
+def _cells(contexts: list[dict[str, Any]], key: str) -> list[Json]:
     """A column of texts, or of lists where one of its rows is one."""
-    cells = [_cell(key, casefile.context_of(row).get(key)) for row in rows]
+    cells = [_cell(key, context.get(key)) for context in contexts]
     if not any(isinstance(cell, list) for cell in cells):
         return cells
     return [[cell] if isinstance(cell, str) else cell for cell in cells]

@@ -218,33 +218,36 @@ def _batch(check: Check, form: str) -> Answer:
     return Answer(list(decisions)[1])
 
 
-def _numpy_column(values: list[Any]) -> Any:
+def _numpy_column(values: list[Any], order: list[int] | None = None) -> Any:
     import numpy as np
 
     out = np.empty(len(values), dtype=object)
     for row, value in enumerate(values):  # not `out[:] = values`, which takes lists of one length for a table
         out[row] = value
-    return out
+    return out if order is None else out[order]
 
 
-def _arrow_column(values: list[Any]) -> Any:
+def _arrow_column(values: list[Any], order: list[int] | None = None) -> Any:
     import pyarrow as pa
 
-    return pa.array(values)
+    column = pa.array(values)
+    return column if order is None else column.take(pa.array(order))
 
 
-def _dictionary_column(values: list[Any]) -> Any:
-    """Three chunks, of which two share a dictionary, where the values are texts."""
+def _dictionary_column(values: list[Any], order: list[int] | None = None) -> Any:
+    """Three chunks, two with a common dictionary, where the values are texts."""
     import pyarrow as pa
 
-    whole, half = pa.array(values), len(values) // 2
+    whole = _arrow_column(values, order)
+    half = len(whole) // 2
     if not pa.types.is_string(whole.type):
         return whole
     shared = whole[:half].dictionary_encode()
     return pa.chunked_array([shared[: half // 2], shared[half // 2 :], whole[half:].dictionary_encode()])
 
 
-COLUMNS: dict[str, Callable[[list[Any]], Any]] = {
+# form of a column -> what makes one of values: of all, or of those in an order of positions
+COLUMNS: dict[str, Callable[..., Any]] = {
     "numpy": _numpy_column,
     "arrow": _arrow_column,
     "dictionary": _dictionary_column,
