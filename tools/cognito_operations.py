@@ -7,6 +7,7 @@ The source is the service model `cognito-idp` of botocore (Apache-2.0). Document
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import sys
@@ -39,6 +40,7 @@ UpdateUserPoolClient VerifySoftwareToken VerifyUserAttribute
 """.split()
 
 
+@functools.cache  # each of a million characters is read
 def ranges(categories: str) -> str:
     """The characters of some categories of Unicode, as ranges of a character class. Characters without a category are in."""
     found: list[list[int]] = []

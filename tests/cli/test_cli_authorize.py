@@ -405,6 +405,7 @@ def peak_memory(folder: Path, name: str) -> int:
     return int(done.stdout) >> 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("form", "options"), [("csv", "HEADER true"), ("parquet", "FORMAT parquet"), ("jsonl", "FORMAT json")])
 def test_memory_stays_constant_as_the_file_grows(form: str, options: str, folder: Path) -> None:
     """A file of a gigabyte needs less than 400 MB: the peak does not follow the file."""

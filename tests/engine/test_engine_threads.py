@@ -175,6 +175,7 @@ def test_concurrent_batches_are_right(snapshot, requests, expected, cache_bytes)
     together(*(batches(engine, requests, expected, seed, threads) for seed, threads in enumerate((1, 2, 3, 4))))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cache_bytes", CACHES.values(), ids=CACHES)
 def test_concurrent_batches_and_single_calls_are_right(snapshot, requests, expected, cache_bytes):
     """What single calls drop and build under a running batch does not reach it."""

@@ -77,6 +77,7 @@ def test_a_policy_of_ten_megabytes_decides_as_the_reference():
     assert simulated(text, resource=f"{long}/9499") is OK
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_statements_decide_as_the_reference():
     statements = [allow("s3:GetObject", f"{BUCKET}/{i}/*") for i in range(99_999)]
     statements.append({"Effect": "Deny", "Action": "*", "Resource": f"{BUCKET}/7/x"})
@@ -103,6 +104,7 @@ STARS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("pattern", "text", "outcome"), STARS.values(), ids=STARS)
 def test_match_of_two_thousand_stars_with_64_kb_is_fast(pattern, text, outcome):
     """R8, C23: in resources and in `StringLike` values."""

@@ -135,6 +135,7 @@ def compared_cases(n_keys: int) -> list[Row]:
     return out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_keys", [1, 2])
 def test_definite_decision_holds_for_each_value(n_keys):
     """D70: sound for all values of the keys."""

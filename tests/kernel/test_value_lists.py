@@ -202,6 +202,7 @@ PIECES = st.lists(st.sampled_from(["a", "b", "ab", "\u00e9", "*", "*", "?", "A",
 FIELDS = st.lists(st.sampled_from(["arn:", "aws:", "s3:", ":", "a", "b*", "*", "?", "*:"]), min_size=5, max_size=9).map("".join)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "form", ["StringLike", "StringEqualsIgnoreCase", "StringEquals", "ArnLike", "ArnNotEquals", "StringNotLike"]
 )

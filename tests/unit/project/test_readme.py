@@ -24,6 +24,7 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork") or shutil.which("curl") is None, reason="needs fork and curl")
 def test_tutorial_ends_with_a_revocation_in_forked_workers(tmp_path: Path) -> None:
     pytest.importorskip("gunicorn")
