@@ -92,7 +92,7 @@ COMPILED_TESTS := tests/cases tests/engine tests/kernel tests/laws tests/unit/an
 # by PYTHONPATH, which comes before what the environment has installed; that it is the copy is looked at.
 define copied
 rm -rf build/$(1)-tree && mkdir -p build/$(1)-tree
-cp -R pyproject.toml setup.py mkdocs.yml *.md LICENSE Makefile src tests bench examples tools docs changelog.d build/$(1)-tree/
+cp -R pyproject.toml setup.py mkdocs.yml *.md LICENSE NOTICE Makefile src tests bench examples tools docs changelog.d build/$(1)-tree/
 find build/$(1)-tree/src -name '*.so' -delete
 cd build/$(1)-tree && $(2) $(abspath $(RUN)) setup.py --quiet build_ext --inplace
 PYTHONPATH='$(CURDIR)/build/$(1)-tree/src' $(RUN) -c 'import fastiam; assert "$(1)-tree" in fastiam.__file__, fastiam.__file__'

@@ -25,7 +25,7 @@ CHANGED = (
     ("setup.py", '"-O3"', '"-O0"'),
     ("src/fastiam/kernel/call/pair_cache.pxd", "MANY_PRINCIPALS = 8192", "MANY_PRINCIPALS = 0"),
 )
-COPIED = ("src", "tests", "setup.py", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE")
+COPIED = ("src", "tests", "setup.py", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE", "NOTICE")
 CYTHON = (".pyx", ".pxd")
 TOO_LONG = 300  # seconds; a sound run takes a twentieth
 
