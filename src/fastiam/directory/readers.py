@@ -148,10 +148,14 @@ class AccountReaders(Writes):
 
     def attachments(self, policy: str) -> Attachments:
         """The attachments of a managed policy, which need not have a record."""
-        entities, groups = tuple(self.tables.entities.values()), tuple(self.tables.groups.values())
-        owners = [entity.arn for entity in entities if policy in entity.attached]
-        owners += [group.arn for group in groups if policy in group.attached]
-        return Attachments(tuple(owners), tuple(entity.arn for entity in entities if policy in (entity.boundary or ())))
+        arns = tuple(self._store.indexes.users.get(policy, ()))
+        entities = [entity for arn in arns if (entity := self.tables.entities.get(arn)) is not None]
+        groups = [group for arn in arns if (group := self.tables.groups.get(arn)) is not None]
+        owners: tuple[Entity | Group, ...] = (*entities, *groups)
+        return Attachments(
+            tuple(owner.arn for owner in owners if policy in owner.attached),
+            tuple(entity.arn for entity in entities if policy in (entity.boundary or ())),
+        )
 
 
 def _found(table: Mapping[str, R], key: str, what: str) -> R:

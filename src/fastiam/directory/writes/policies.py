@@ -106,10 +106,11 @@ class PolicyWrites(Writes):
         return version
 
     @write
-    def set_default_policy_version(self, arn: str, version: str) -> None:
-        """Make another version of a managed policy the default."""
+    def set_default_policy_version(self, arn: str, version: str, *, updated: datetime | None = None) -> None:
+        """Make another version of a managed policy the default. `updated` is None if the time is unknown."""
         policy = self._managed(arn)
-        self._put("managed", replace(policy, default=_known_version(policy, version)))
+        new = replace(policy, default=_known_version(policy, version), updated=updated or policy.updated)
+        self._put("managed", new)
 
     @write
     def delete_policy_version(self, arn: str, version: str) -> None:

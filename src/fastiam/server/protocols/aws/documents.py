@@ -27,27 +27,6 @@ def document(call: Call, parameter: str = "PolicyDocument") -> str:
     return text
 
 
-def inline(policies: tuple[StoredPolicy, ...], name: str) -> StoredPolicy:
-    """The inline policy of that name.
-
-    Raises
-    ------
-    ApiError: `NoSuchEntity`.
-    """
-    for stored in policies:
-        if stored.name == name:
-            return stored
-    raise ApiError("NoSuchEntity", f"The policy with name {name} cannot be found.")
-
-
-def attached(call: Call, arns: tuple[str, ...]) -> list[dict[str, str]]:
-    """Attached policies whose path begins with `PathPrefix`, as name and ARN."""
-    prefix = call.parameters.get("PathPrefix", "/")
-    return [
-        {"PolicyName": arn.rpartition("/")[2], "PolicyArn": arn} for arn in arns if arn.partition(":policy")[2].startswith(prefix)
-    ]
-
-
 def boundary_of(boundary: tuple[StoredPolicy | str, ...] | None) -> dict[str, str] | None:
     """The permissions boundary of a user or role, if it is one managed policy."""
     arns = [item for item in boundary or () if isinstance(item, str)]
@@ -62,13 +41,13 @@ def tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
 
 
 def require_policy(call: Call, arn: str) -> None:
-    """Check that a managed policy exists.
+    """Check that a managed policy of the account or of AWS exists: those of other accounts do not exist for the caller.
 
     Raises
     ------
     ApiError: `NoSuchEntity`.
     """
-    if arn not in call.tables.managed:
+    if arn not in call.tables.managed or arn.split(":")[4] not in (call.account, "aws"):
         raise ApiError("NoSuchEntity", f"Policy {arn} does not exist or is not attachable.")
 
 

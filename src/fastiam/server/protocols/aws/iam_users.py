@@ -1,4 +1,4 @@
-"""IAM operations on users, and on the policies of users."""
+"""IAM operations on users."""
 
 from __future__ import annotations
 
@@ -11,17 +11,15 @@ from fastiam.server.protocols.aws import permissions as p
 from fastiam.server.protocols.aws.calls import Call, Result
 from fastiam.server.protocols.aws.documents import (
     UNKNOWN_DATE,
-    attached,
     boundary_of,
-    document,
-    inline,
     require_policy,
     tag_list,
     without_nones,
 )
 from fastiam.server.protocols.aws.errors import ApiError
+from fastiam.server.protocols.aws.identity_policies import policy_operations
 from fastiam.server.protocols.aws.operations import NOTHING, Operation
-from fastiam.server.protocols.aws.pages import page
+from fastiam.server.protocols.aws.pages import page, same, tag_key
 from fastiam.server.protocols.aws.permissions import Permission
 
 
@@ -94,7 +92,7 @@ def untag_user(call: Call) -> Result:
 
 def list_user_tags(call: Call) -> Result:
     """ListUserTags."""
-    return page(call, "Tags", tag_list(call.user().tags), lambda tag: tag["Key"], _same)
+    return page(call, "Tags", tag_list(call.user().tags), tag_key, same)
 
 
 def put_user_permissions_boundary(call: Call) -> Result:
@@ -112,60 +110,6 @@ def delete_user_permissions_boundary(call: Call) -> Result:
         raise ApiError("NoSuchEntity", f"The user with name {user.name} does not have a permissions boundary.")
     call.directory.delete_permissions_boundary(user.arn)
     return NOTHING
-
-
-# -- inline policies ------------------------------------------------------------------------------------------------------
-
-
-def put_user_policy(call: Call) -> Result:
-    """PutUserPolicy."""
-    call.directory.put_inline_policy(call.user().arn, call.parameters["PolicyName"], document(call))
-    return NOTHING
-
-
-def get_user_policy(call: Call) -> Result:
-    """GetUserPolicy."""
-    user, name = call.user(), call.parameters["PolicyName"]
-    return {"UserName": user.name, "PolicyName": name, "PolicyDocument": inline(user.inline, name).text}
-
-
-def delete_user_policy(call: Call) -> Result:
-    """DeleteUserPolicy."""
-    user, name = call.user(), call.parameters["PolicyName"]
-    inline(user.inline, name)
-    call.directory.delete_inline_policy(user.arn, name)
-    return NOTHING
-
-
-def list_user_policies(call: Call) -> Result:
-    """ListUserPolicies."""
-    return page(call, "PolicyNames", (stored.name for stored in call.user().inline), _same, _same)
-
-
-# -- managed policies -----------------------------------------------------------------------------------------------------
-
-
-def attach_user_policy(call: Call) -> Result:
-    """AttachUserPolicy; a policy that is attached stays so."""
-    user, policy = call.user(), call.parameters["PolicyArn"]
-    require_policy(call, policy)
-    if policy not in user.attached:
-        call.directory.attach_policy(user.arn, policy)
-    return NOTHING
-
-
-def detach_user_policy(call: Call) -> Result:
-    """DetachUserPolicy."""
-    user, policy = call.user(), call.parameters["PolicyArn"]
-    if policy not in user.attached:
-        raise ApiError("NoSuchEntity", f"Policy {policy} was not found.")
-    call.directory.detach_policy(user.arn, policy)
-    return NOTHING
-
-
-def list_attached_user_policies(call: Call) -> Result:
-    """ListAttachedUserPolicies."""
-    return page(call, "AttachedPolicies", attached(call, call.user().attached), lambda each: each["PolicyArn"], _same)
 
 
 # -- records as members ---------------------------------------------------------------------------------------------------
@@ -197,13 +141,8 @@ def _name(user: Entity) -> str:
     return user.name
 
 
-def _same(item: Any) -> Any:
-    return item
-
-
 _TARGET = Permission(p.user, (p.boundary,))
 _READ = (Permission(p.user),)
-_ATTACH = (Permission(p.user, (p.boundary, p.policy_arn)),)
 
 OPERATIONS = {
     "CreateUser": Operation(
@@ -227,11 +166,5 @@ OPERATIONS = {
     "ListUserTags": Operation(list_user_tags, _READ),
     "PutUserPermissionsBoundary": Operation(put_user_permissions_boundary, (Permission(p.user, (p.new_boundary,)),), writes=True),
     "DeleteUserPermissionsBoundary": Operation(delete_user_permissions_boundary, (_TARGET,), writes=True),
-    "PutUserPolicy": Operation(put_user_policy, (_TARGET,), writes=True),
-    "GetUserPolicy": Operation(get_user_policy, _READ),
-    "DeleteUserPolicy": Operation(delete_user_policy, (_TARGET,), writes=True),
-    "ListUserPolicies": Operation(list_user_policies, _READ),
-    "AttachUserPolicy": Operation(attach_user_policy, _ATTACH, writes=True),
-    "DetachUserPolicy": Operation(detach_user_policy, _ATTACH, writes=True),
-    "ListAttachedUserPolicies": Operation(list_attached_user_policies, _READ),
+    **policy_operations("User", Call.user, p.user, (p.boundary,)),
 }

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from typing import Any, Final
 
 from fastiam.server.protocols.aws.calls import Call, Result
@@ -39,6 +40,18 @@ class Operation:
 
 Table = Mapping[str, Operation]
 
+PARTS: Final[Mapping[str, tuple[str, ...]]] = {
+    "iam": (
+        "iam_users",
+        "iam_credentials",
+        "iam_roles",
+        "iam_policies",
+        "iam_providers",
+    ),
+    "sts": ("sts",),
+}
+"""The modules with the operations of each service."""
+
 
 @cache
 def operations(service: str) -> Table:
@@ -50,17 +63,11 @@ def operations(service: str) -> Table:
     return table
 
 
-def _parts(service: str) -> tuple[Table, ...]:
-    """The parts of a service's table. Imported here, since each part imports `Operation`."""
-    if service == "iam":
-        from fastiam.server.protocols.aws import iam_credentials, iam_providers, iam_users
-
-        return (iam_users.OPERATIONS, iam_credentials.OPERATIONS, iam_providers.OPERATIONS)
-    if service == "sts":
-        from fastiam.server.protocols.aws import sts
-
-        return (sts.OPERATIONS,)
-    return ()
+def _parts(service: str) -> Iterator[Table]:
+    """The parts of a service's table. Each of these modules imports `Operation`."""
+    for name in PARTS.get(service, ()):
+        table: Table = import_module(f"{__package__}.{name}").OPERATIONS
+        yield table
 
 
 NOTHING: Final[Result] = {}

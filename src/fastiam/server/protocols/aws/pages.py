@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 import orjson
@@ -42,6 +42,16 @@ def page(call: Call, member: str, items: Iterable[T], name: Callable[[T], str], 
     if len(rest) > limit:
         result["Marker"] = write_token(listing, Page(limit, shown[-1][0]))
     return result
+
+
+def same(item: T) -> T:
+    """An item that is its own name, or its own member of the output."""
+    return item
+
+
+def tag_key(tag: Mapping[str, str]) -> str:
+    """The name of a tag in a listing."""
+    return tag["Key"]
 
 
 def _listing(call: Call) -> bytes:
