@@ -1,4 +1,4 @@
-"""The seam between protocols and the engine: one generation for each request (G3, G15, G16)."""
+"""The interface between protocols and the engine: one generation for each request (G3, G15, G16)."""
 
 from __future__ import annotations
 

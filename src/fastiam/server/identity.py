@@ -1,4 +1,4 @@
-"""Who asks: the policy enforcement point (PEP) behind a request, and what it may ask and state (G28, G49)."""
+"""The policy enforcement point (PEP) behind a request, and what it may request and state (G28, G49)."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ class DecisionRecord:
 
 @dataclass(slots=True)
 class BatchRecord:
-    """A request that held many decisions; one line of the log (G185, `per = "request"`)."""
+    """A request with many decisions; one line of the log (G185, `per = "request"`)."""
 
     path: str
     generation: int

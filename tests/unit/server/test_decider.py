@@ -1,4 +1,4 @@
-"""The seam between protocols and the engine: one generation for each request (G3, G16)."""
+"""The interface between protocols and the engine: one generation for each request (G3, G16)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ USER = "arn:aws:iam::111111111111:user/u"
 
 
 def directory(number: int) -> fastiam.Directory:
-    """A directory whose policy allows the action with the number, so that an engine tells its generation."""
+    """A directory whose policy allows the action with the number, so that a decision shows the generation of its engine."""
     made = fastiam.Directory()
     statement = {"Effect": "Allow", "Action": f"s3:Number{number}", "Resource": "*"}
     made.add_principal(USER, identity_policies=[{"Version": "2012-10-17", "Statement": statement}])

@@ -62,7 +62,7 @@ def test_array_limit_applies_to_the_named_member_only() -> None:
             read_object(body, limits)
 
 
-def test_read_value_accepts_values_that_are_no_object() -> None:
+def test_read_value_accepts_other_values_than_objects() -> None:
     assert read_value(b"[1]") == [1]
 
 
