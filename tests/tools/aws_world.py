@@ -64,7 +64,7 @@ class AwsWorld:
         policy = document(statement | ({"Condition": condition} if condition else {}))
         self.directory.put_inline_policy(principal, "test", policy)
 
-    def client(self, service: str, credentials: Credentials | None = None) -> Any:
+    def client(self, service: str, credentials: Credentials | None = None, config: Config | None = None) -> Any:
         """A boto3 client whose requests go to the handler."""
         keys = credentials or self.admin
         session = boto3.Session(
@@ -73,8 +73,8 @@ class AwsWorld:
             None if keys.session_token is None else str(keys.session_token),
             region_name=REGION,
         )
-        config = Config(parameter_validation=False, retries={"max_attempts": 1, "mode": "standard"})
-        client = session.client(service, endpoint_url=ENDPOINT, config=config)
+        general = Config(parameter_validation=False, retries={"max_attempts": 1, "mode": "standard"})
+        client = session.client(service, endpoint_url=ENDPOINT, config=general if config is None else general.merge(config))
         client.meta.events.register("before-send", self._send)
         return client
 

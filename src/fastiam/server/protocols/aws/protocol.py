@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from fastiam.api.engine import Engine
-from fastiam.credentials.errors import AccessDeniedError, AuthenticationError
+from fastiam.credentials.errors import AccessDeniedError
 from fastiam.credentials.results import Caller, Credentials
 from fastiam.model.decision import Decision
 from fastiam.server.decider import Decider
@@ -235,8 +235,6 @@ class _Exchange:
             if self._caller is not None:
                 self._note(error.action, error.resource, {}, error.decision, False)
             error = denial_of(error)
-        if isinstance(error, AuthenticationError) and error.reason == "expired":
-            error = ApiError("ExpiredToken", "The security token included in the request is expired")
         found = api_error(error)
         if found.code in ("ServiceFailure", "InternalFailure"):
             log.error("request %s failed", request_id, exc_info=error)

@@ -1,0 +1,261 @@
+"""STS through boto3 (cases GC160, GC195 to GC198)."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import pyotp
+import pytest
+from aws_world import ADMIN, BO, A, AwsWorld, error_of, refused, sign
+from botocore import UNSIGNED
+from botocore.config import Config
+from oidc_world import CLIENT, URL, jwk, signed
+from sts_fixture import ALL, EVERYTHING, document, trusting
+
+from fastiam.server.protocols.aws import Section
+from fastiam.sts import Credentials
+
+ROLE = f"arn:aws:iam::{A}:role/dep"
+
+
+def keys(answer) -> Credentials:
+    """The credentials of an answer."""
+    made = answer["Credentials"]
+    return Credentials(made["AccessKeyId"], made["SecretAccessKey"], made["SessionToken"])
+
+
+@pytest.fixture
+def role(world):
+    """A role that trusts `bo` and allows everything."""
+    trust = trusting(BO, actions=EVERYTHING, StringEqualsIfExists={"sts:ExternalId": "ext"})
+    world.directory.add_principal(ROLE, trust_policy=trust, identity_policies=[("all", document(ALL))])
+    world.allow(*EVERYTHING)
+    return ROLE
+
+
+def test_assumed_role_has_the_requested_session(world, role):
+    sts = world.client("sts", world.bo)
+    answer = sts.assume_role(
+        RoleArn=role,
+        RoleSessionName="s1",
+        DurationSeconds=900,
+        Tags=[{"Key": "team", "Value": "red"}],
+        TransitiveTagKeys=["team"],
+        SourceIdentity="bo",
+        Policy=json.dumps(document({"Effect": "Allow", "Action": "iam:GetUser", "Resource": "*"})),
+    )
+    assert answer["AssumedRoleUser"]["Arn"] == f"arn:aws:sts::{A}:assumed-role/dep/s1"
+    assert answer["SourceIdentity"] == "bo" and 0 < answer["PackedPolicySize"] <= 100
+    assert answer["Credentials"]["Expiration"] == world.clock() + timedelta(seconds=900)
+    session = keys(answer)
+    who = world.client("sts", session).get_caller_identity()
+    assert who["Arn"] == f"arn:aws:sts::{A}:assumed-role/dep/s1" and who["UserId"].endswith(":s1")
+    iam = world.client("iam", session)
+    assert iam.get_user(UserName="bo")["User"]["UserName"] == "bo"
+    assert "no session policy allows" in refused(iam.list_users)["Message"]
+    world.clock.tick(901)
+    assert refused(iam.get_user, UserName="bo")["Code"] == "ExpiredToken"
+
+
+def test_assume_role_is_refused_as_aws_refuses_it(world, role):
+    """GC196."""
+    assume = world.client("sts", world.bo).assume_role
+    error = refused(assume, RoleArn=role, RoleSessionName="s1", ExternalId="wrong")
+    assert (error["Code"], error["Status"]) == ("AccessDenied", 403)
+    assert error["Message"].startswith(f"User: {BO} is not authorized to perform: sts:AssumeRole on resource: {role}")
+    assert refused(assume, RoleArn=role, RoleSessionName="s1", DurationSeconds=43_201)["Code"] == "ValidationError"
+    tags = [{"Key": "team", "Value": "red"}]
+    world.directory.set_trust_policy(role, trusting(BO))
+    error = refused(assume, RoleArn=role, RoleSessionName="s1", Tags=tags)
+    assert error["Code"] == "AccessDenied" and "sts:TagSession" in error["Message"]
+    missing = refused(assume, RoleArn=role + "x", RoleSessionName="s1")
+    assert missing["Code"] == "AccessDenied"
+    bad = refused(assume, RoleArn=role, RoleSessionName="s1", Policy="%7B%7D")
+    assert bad["Code"] == "MalformedPolicyDocument"
+
+
+def test_chained_session_is_short(world, role):
+    """GC196."""
+    first = keys(world.client("sts", world.bo).assume_role(RoleArn=role, RoleSessionName="s1"))
+    world.directory.set_trust_policy(role, trusting(role))
+    sts = world.client("sts", first)
+    assert refused(sts.assume_role, RoleArn=role, RoleSessionName="s2", DurationSeconds=3_601)["Code"] == "ValidationError"
+    chained = keys(sts.assume_role(RoleArn=role, RoleSessionName="s2"))
+    assert world.client("sts", chained).get_caller_identity()["Arn"].endswith("/dep/s2")
+
+
+def test_conditions_of_a_trust_policy_see_the_request(world, role):
+    trust = trusting(BO, IpAddress={"aws:SourceIp": "203.0.113.0/24"}, StringEquals={"aws:RequestedRegion": "eu-west-1"})
+    world.directory.set_trust_policy(role, trust)
+    assume = world.client("sts", world.bo).assume_role
+    assert assume(RoleArn=role, RoleSessionName="s1")["Credentials"]["AccessKeyId"].startswith("ASIA")
+    world.directory.set_trust_policy(role, trusting(BO, IpAddress={"aws:SourceIp": "198.51.100.0/24"}))
+    assert refused(assume, RoleArn=role, RoleSessionName="s1")["Code"] == "AccessDenied"
+
+
+def test_role_that_demands_mfa_is_assumed_with_a_code(world, role):
+    world.directory.set_trust_policy(role, trusting(BO, Bool={"aws:MultiFactorAuthPresent": "true"}))
+    made = world.sts.mfa.create(BO, "phone")
+    totp = pyotp.TOTP(str(made.seed))
+    codes = [totp.at(world.clock() + timedelta(seconds=30 * step)) for step in range(3)]
+    world.clock.tick(30)
+    world.sts.mfa.enable(made.serial, codes[0], codes[1])
+    world.clock.tick(30)
+    assume = world.client("sts", world.bo).assume_role
+    assert refused(assume, RoleArn=role, RoleSessionName="s1")["Code"] == "AccessDenied"
+    given = {"RoleArn": role, "RoleSessionName": "s1", "SerialNumber": made.serial}
+    wrong = refused(assume, **given, TokenCode="000000")
+    assert wrong["Code"] == "AccessDenied" and "000000" not in wrong["Message"]
+    assert assume(**given, TokenCode=codes[2])["AssumedRoleUser"]["Arn"].endswith("/dep/s1")
+    assert refused(assume, **given, TokenCode=codes[2])["Code"] == "AccessDenied"
+
+
+def test_session_token_without_mfa_calls_no_iam(world):
+    """GC195."""
+    session = keys(world.client("sts").get_session_token(DurationSeconds=900))
+    assert world.client("sts", session).get_caller_identity()["Arn"] == ADMIN
+    error = refused(world.client("iam", session).list_users)
+    assert error["Code"] == "AccessDenied" and "credentials do not allow" in error["Message"]
+    assert world.responses[-1].record.decision.layer == "credential"
+
+
+def test_federated_user_is_limited_by_its_policy(world):
+    policy = json.dumps(document({"Effect": "Allow", "Action": "s3:*", "Resource": "*"}))
+    answer = world.client("sts").get_federation_token(Name="jo", Policy=policy, Tags=[{"Key": "team", "Value": "red"}])
+    assert answer["FederatedUser"]["Arn"] == f"arn:aws:sts::{A}:federated-user/jo"
+    session = keys(answer)
+    assert world.client("sts", session).get_caller_identity()["Arn"] == f"arn:aws:sts::{A}:federated-user/jo"
+    assert refused(world.client("iam", session).list_users)["Code"] == "AccessDenied"
+
+
+def test_role_session_gets_no_federation_token(world, role):
+    """GC195."""
+    session = keys(world.client("sts", world.bo).assume_role(RoleArn=role, RoleSessionName="s1"))
+    assert refused(world.client("sts", session).get_federation_token, Name="jo")["Code"] == "AccessDenied"
+
+
+def test_credentials_are_scoped_to_less(world, role):
+    session = keys(world.client("sts", world.bo).assume_role(RoleArn=role, RoleSessionName="s1"))
+    sts = world.client("sts", session)
+    policy = json.dumps(document({"Effect": "Allow", "Action": "iam:GetUser", "Resource": "*"}))
+    scoped = world.client("iam", keys(sts.get_scoped_credentials(Policy=policy, DurationSeconds=900)))
+    assert scoped.get_user(UserName="bo")["User"]["UserName"] == "bo"
+    assert refused(scoped.list_users)["Code"] == "AccessDenied"
+    assert refused(world.client("sts").get_scoped_credentials, DurationSeconds=900)["Code"] == "AccessDenied"
+
+
+def test_account_of_a_key_needs_a_permission(world):
+    assert (
+        refused(world.client("sts", world.bo).get_access_key_info, AccessKeyId=world.admin.access_key_id)["Code"]
+        == "AccessDenied"
+    )
+    assert world.client("sts").get_access_key_info(AccessKeyId=world.admin.access_key_id)["Account"] == A
+
+
+def test_encoded_message_is_of_another_server(world):
+    error = refused(world.client("sts").decode_authorization_message, EncodedMessage="x")
+    assert (error["Code"], error["Status"]) == ("InvalidAuthorizationMessageException", 400)
+
+
+def test_root_of_a_member_account_is_assumed_for_a_task():
+    world = AwsWorld(root_sessions=True)
+    member = "222222222222"
+    world.directory.set_organization("o-abcdefghij", management_account=A, accounts={A: "r-1", member: "r-1"})
+    task = "arn:aws:iam::aws:policy/root-task/IAMAuditRootUserCredentials"
+    sts = world.client("sts")
+    root = keys(sts.assume_root(TargetPrincipal=member, TaskPolicyArn={"arn": task}))
+    assert world.client("sts", root).get_caller_identity()["Arn"] == f"arn:aws:iam::{member}:root"
+    assert world.client("iam", root).list_access_keys()["AccessKeyMetadata"] == []
+    assert refused(world.client("iam", root).create_access_key)["Code"] == "AccessDenied"
+    assert refused(sts.assume_root, TargetPrincipal=member, TaskPolicyArn={})["Code"] == "ValidationError"
+
+
+# -- identities from outside ----------------------------------------------------------------------------------------------
+
+WEB = f"arn:aws:iam::{A}:role/web"
+
+
+@pytest.fixture
+def web(world):
+    """A role that trusts an OpenID Connect provider with pinned keys."""
+    federation = world.protocol.federation_of(world.sts)
+    provider = federation.oidc_providers.create(A, URL, client_ids=[CLIENT], keys=json.dumps({"keys": [jwk("RSA")]}))
+    arn = provider if isinstance(provider, str) else provider.arn
+    statement = {"Effect": "Allow", "Principal": {"Federated": arn}, "Action": "sts:AssumeRoleWithWebIdentity"}
+    world.directory.add_principal(WEB, trust_policy=document(statement), identity_policies=[("all", document(ALL))])
+    return world
+
+
+def token(world, *, key: str = "RSA", alg: str = "RS256", **claims: object) -> str:
+    """A token of the issuer."""
+    now = int(world.clock().timestamp())
+    made = {"iss": URL, "sub": "u1", "aud": CLIENT, "iat": now, "exp": now + 600} | claims
+    return signed(json.dumps(made), {"alg": alg, "kid": "k1"}, key)
+
+
+def unsigned_client(world):
+    """A client without credentials."""
+    return world.client("sts", None, config=Config(signature_version=UNSIGNED))
+
+
+def test_web_identity_assumes_a_role_without_a_signature(web):
+    sts = unsigned_client(web)
+    answer = sts.assume_role_with_web_identity(RoleArn=WEB, RoleSessionName="s1", WebIdentityToken=token(web))
+    assert answer["SubjectFromWebIdentityToken"] == "u1" and answer["Audience"] == CLIENT
+    assert b"authorization" not in dict(web.requests[-1].headers)
+    assert web.client("sts", keys(answer)).get_caller_identity()["Arn"] == f"arn:aws:sts::{A}:assumed-role/web/s1"
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"aud": "other"}, "InvalidIdentityToken"),
+        ({"exp": 1}, "ExpiredTokenException"),
+        ({"key": "RSA 2"}, "InvalidIdentityToken"),
+        ({"iss": "https://evil.example"}, "InvalidIdentityToken"),
+    ],
+)
+def test_token_that_is_not_acceptable_gives_no_session(web, change, code):
+    """GC197; `federation` has the attacks on tokens."""
+    error = refused(
+        unsigned_client(web).assume_role_with_web_identity,
+        RoleArn=WEB,
+        RoleSessionName="s1",
+        WebIdentityToken=token(web, **change),
+    )
+    assert (error["Code"], error["Status"]) == (code, 400)
+
+
+def test_issuer_that_is_not_listed_is_not_read(web):
+    """GC197: a provider of a tenant causes no connection."""
+    web.protocol.federation_of(web.sts).oidc_providers.pin_keys(f"arn:aws:iam::{A}:oidc-provider/oidc.example", "")
+    error = refused(
+        unsigned_client(web).assume_role_with_web_identity, RoleArn=WEB, RoleSessionName="s1", WebIdentityToken=token(web)
+    )
+    assert error["Code"] == "IDPCommunicationError"
+
+
+def test_saml_response_that_is_none_is_refused(world):
+    """GC198; `federation` has the attacks on responses."""
+    error = refused(
+        unsigned_client(world).assume_role_with_saml,
+        RoleArn=WEB,
+        PrincipalArn=f"arn:aws:iam::{A}:saml-provider/idp",
+        SAMLAssertion="PGE+PC9hPg==",
+    )
+    assert error["Code"] in ("InvalidIdentityToken", "AccessDenied", "ValidationError") and error["Status"] in (400, 403)
+
+
+def test_signature_of_an_unsigned_call_is_not_looked_at(web):
+    """G123."""
+    body = f"Action=AssumeRoleWithWebIdentity&Version=2011-06-15&RoleArn={WEB}&RoleSessionName=s1&WebIdentityToken={token(web)}"
+    wrong = Credentials("AKIAAAAAAAAAAAAAAAAA", "x" * 40)
+    assert web.handle(sign(web, body, service="sts", keys=wrong)).status == 200
+    assert error_of(web.handle(sign(web, body.replace("sts", "sts") + "x", service="sts"))) == (400, "InvalidIdentityToken")
+
+
+def test_mount_at_the_root_takes_every_path():
+    world = AwsWorld(section=Section(path="/"))
+    assert [(route.path, route.is_prefix) for route in world.protocol.routes()] == [("/", True)]
+    assert [(route.path, route.is_prefix) for route in AwsWorld().protocol.routes()] == [("/aws", False), ("/aws/", True)]
