@@ -103,7 +103,7 @@ class AccountReaders(Writes):
     def members(self, group: str) -> tuple[str, ...]:
         """The ARNs of the users in a group."""
         self.group(group)
-        return tuple(entity.arn for entity in tuple(self.tables.entities.values()) if group in entity.groups)
+        return tuple(self._store.indexes.members.get(group, ()))
 
     def policies(self, account: str | None = None) -> tuple[str, ...]:
         """The ARNs of all managed policies, or of those of an account; `aws` selects the policies of AWS."""

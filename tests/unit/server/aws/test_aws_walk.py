@@ -36,6 +36,7 @@ def everyone(world):
     add.add_principal(f"arn:aws:iam::{A}:user/eve", tags={"k": "v"})
     add.add_principal(f"arn:aws:iam::{A}:role/dep", trust_policy=trusting(BO), tags={"k": "v"})
     add.add_group("devs", account=A)
+    add.add_user_to_group(f"arn:aws:iam::{A}:user/eve", f"arn:aws:iam::{A}:group/devs")
     add.create_instance_profile(f"arn:aws:iam::{A}:instance-profile/web")
     add.create_saml_provider(f"arn:aws:iam::{A}:saml-provider/Corp", metadata=metadata(), tags={"k": "v"})
     add.create_oidc_provider(f"arn:aws:iam::{A}:oidc-provider/idp.example/x", client_ids=["app1"], tags={"k": "v"})

@@ -46,6 +46,7 @@ PARTS: Final[Mapping[str, tuple[str, ...]]] = {
         "iam_credentials",
         "iam_roles",
         "iam_policies",
+        "iam_groups",
         "iam_providers",
     ),
     "sts": ("sts",),
