@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import inspect
@@ -30,6 +30,9 @@ MAIN: Final = "main"
 OPS: Final = "ops"
 
 _MIB = 1 << 20
+
+Count = Annotated[int, msgspec.Meta(ge=1)]
+Seconds = Annotated[float, msgspec.Meta(gt=0)]
 
 
 class ConfigError(FastiamError):
@@ -134,32 +137,32 @@ class Trust(Part, frozen=True, kw_only=True):
 class Limits(Part, frozen=True, kw_only=True):
     """Limits of the process (1.6). Reloadable, but `threads` and `connections`."""
 
-    in_work: int = 256
-    writes: int = 32
-    queue: int = 64
-    threads: int = 2
-    slow_per_client: int = 4
-    connections: int = 4096
-    head_seconds: float = 10.0
-    body_seconds: float = 10.0
-    handler_seconds: float = 5.0
-    keep_alive_seconds: float = 75.0
-    write_seconds: float = 30.0
+    in_work: Count = 256
+    writes: Count = 32
+    queue: Count = 64
+    threads: Count = 2
+    slow_per_client: Count = 4
+    connections: Count = 4096
+    head_seconds: Seconds = 10.0
+    body_seconds: Seconds = 10.0
+    handler_seconds: Seconds = 5.0
+    keep_alive_seconds: Seconds = 75.0
+    write_seconds: Seconds = 30.0
     """A client that does not read its answer for so long is disconnected."""
 
 
 class Stop(Part, frozen=True, kw_only=True):
     """The graceful stop (G22), in seconds."""
 
-    delay: float = 0.0
+    delay: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     """Between readiness 503 and the end of accepting."""
-    timeout: float = 10.0
+    timeout: Annotated[float, msgspec.Meta(ge=0)] = 10.0
 
 
 class Ready(Part, frozen=True, kw_only=True):
     """`/readyz`."""
 
-    max_age: float | None = None
+    max_age: Seconds | None = None
     """Seconds after which policies are too old to be ready; None: never."""
 
 
@@ -167,16 +170,15 @@ class DecisionLogSection(Part, frozen=True, kw_only=True):
     """The decision log (G184 to G187). Reloadable."""
 
     mode: Literal["off", "denied", "all", "sampled"] = "denied"
-    sample: float = 0.01
-    per: Literal["request", "item"] = "request"
+    sample: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.01
     path: str = "-"
     """A file; `-` is standard output."""
     on_full: Literal["drop", "deny"] = "drop"
     erase: tuple[str, ...] = ()
     """Places as `/input/context/aws:UserAgent`."""
     labels: dict[str, str] = {}
-    max_bytes: int = 100 * _MIB
-    keep: int = 10
+    max_bytes: Count = 100 * _MIB
+    keep: Annotated[int, msgspec.Meta(ge=0)] = 10
 
 
 class AuditLogSection(Part, frozen=True, kw_only=True):
