@@ -160,3 +160,18 @@ def entities(subject: str | None, action: str | None, resource: str | None) -> d
     if resource is not None:
         body["resource"] = {"type": "record", "id": resource}
     return body
+
+
+TOML = f"""
+[server]
+public_url = "https://pdp.example"
+[authzen.subjects.user]
+principal = "{CONFIG["subjects"]["user"]["principal"]}"
+known = true
+[authzen.resources.record]
+known = true
+resource = "arn:aws:record:::record/{{id}}"
+action_prefix = "record"
+actions = ["read", "write", "delete"]
+"""
+"""The fixture's configuration for `fastiam serve`."""

@@ -11,13 +11,11 @@ from pathlib import Path
 
 import orjson
 import pytest
-from authzen_fixture import directory, entities
+from authzen_fixture import TOML, directory, entities
 from server_process import ROOT, Server, command, running
 
 TOKEN, SEARCHER = "t" * 43, "s" * 43
-SETTINGS = """
-[server]
-public_url = "https://pdp.example"
+SETTINGS = f"""{TOML}
 [listeners.main]
 address = "unix:FOLDER/sockets/main"
 protocols = ["authzen"]
@@ -29,14 +27,6 @@ auth = "bearer"
 address = "127.0.0.1:0"
 [auth]
 tokens = "tokens"
-[authzen.subjects.user]
-principal = "arn:aws:iam::000000000000:user/{id}"
-known = true
-[authzen.resources.record]
-known = true
-resource = "arn:aws:record:::record/{id}"
-action_prefix = "record"
-actions = ["read", "write", "delete"]
 """
 JSON = ("Content-Type", "application/json")
 BODY = orjson.dumps(entities("alice", "read", "record-1"))
