@@ -178,6 +178,13 @@ def responding(**response: object) -> Callable[[Json], Json]:
     return lambda event: {**event, "response": response}
 
 
+def refusal(called: Callable[[], object]) -> str:
+    """Code and message of the error that a call raises."""
+    with pytest.raises(StsError) as error:
+        called()
+    return f"{error.value.code}: {error.value.message}"
+
+
 def code_of(called: Callable[[], object]) -> str:
     """The code of the error that a call raises."""
     with pytest.raises(StsError) as error:
