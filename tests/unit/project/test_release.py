@@ -41,6 +41,14 @@ def test_source_archive_has_every_tracked_file(monkeypatch: pytest.MonkeyPatch) 
     assert tracked_files() - files_of_manifest(monkeypatch) - python - ALWAYS == LEFT_OUT
 
 
+def test_wheel_has_every_data_file_of_the_package() -> None:
+    package = ROOT / "src/fastiam"
+    patterns = PROJECT["tool"]["setuptools"]["package-data"]["fastiam"]
+    packaged = {path for pattern in patterns for path in package.glob(pattern)}
+    data = {ROOT / name for name in tracked_files() if name.startswith("src/fastiam/")}
+    assert {path for path in data if path.suffix not in (".py", ".pyx", ".pxd")} - packaged == set()
+
+
 def test_changelog_fragments_have_a_known_type() -> None:
     settings = PROJECT["tool"]["towncrier"]
     types = {kind["directory"] for kind in settings["type"]}
