@@ -247,7 +247,7 @@ def test_saml_response_that_is_none_is_refused(world):
     assert error["Code"] in ("InvalidIdentityToken", "AccessDenied", "ValidationError") and error["Status"] in (400, 403)
 
 
-def test_signature_of_an_unsigned_call_is_not_looked_at(web):
+def test_signature_of_an_unsigned_call_is_not_verified(web):
     """G123."""
     body = f"Action=AssumeRoleWithWebIdentity&Version=2011-06-15&RoleArn={WEB}&RoleSessionName=s1&WebIdentityToken={token(web)}"
     wrong = Credentials("AKIAAAAAAAAAAAAAAAAA", "x" * 40)
