@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import orjson
 
@@ -13,6 +13,7 @@ from fastiam.server.decider import Pinned
 from fastiam.server.http import Request, Response
 from fastiam.server.identity import EXPLAIN, Identity
 from fastiam.server.mapping import EntityMapper, EntityMapping, KnownRecords, MappingError
+from fastiam.server.reasons import reason_members
 from fastiam.server.records import Record
 
 Reasons = Literal["full", "outcome", "none"]
@@ -38,20 +39,7 @@ def make_answer(decision: Decision, reasons: Reasons) -> Answer:
     key = (decision.outcome.name, str(decision.layer))
     if reasons == "none":
         return Answer(decision, head, b"}", head + b"}", is_allowed, key)
-    context: dict[str, Any] = {"outcome": key[0], "layer": key[1]}
-    if reasons == "full":
-        statement = decision.statement
-        if statement is not None:
-            context["policy"] = statement.arn or statement.policy
-            if statement.sid is not None:
-                context["sid"] = statement.sid
-            context["statement"] = statement.index
-        if decision.depends_on:
-            context["depends_on"] = decision.depends_on
-        if decision.assumed_owner:
-            context["assumed_owner"] = True
-        if decision.indeterminate:
-            context["indeterminate"] = True
+    context = reason_members(decision, is_full=reasons == "full")
     head += b',"context":' + orjson.dumps(context)[:-1]
     return Answer(decision, head, b"}}", head + b"}}", is_allowed, key)
 
