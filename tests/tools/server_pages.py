@@ -1,0 +1,34 @@
+"""Pages of the documentation that start a server and ask it with curl."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from server_process import ROOT, running
+
+_BLOCKS = re.compile(r"^```(\w+)\n(.*?)^```", re.M | re.S)
+_LISTENERS = '[listeners.main]\naddress = "127.0.0.1:0"\n[listeners.ops]\naddress = "127.0.0.1:0"\n'
+
+
+def run_page(name: str, folder: Path) -> list[tuple[Any, Any]]:
+    """Serve the first JSON block of a page with its first TOML block, and run its curl commands.
+
+    Returns
+    -------
+    list: the answer of each command, and the JSON block after the command.
+    """
+    blocks = _BLOCKS.findall((ROOT / "docs" / name).read_text())
+    files = dict(reversed([(kind, text) for kind, text in blocks if kind in ("json", "toml")]))
+    (folder / "policies.json").write_text(files["json"])
+    commands = [(text, blocks[i + 1][1]) for i, (kind, text) in enumerate(blocks) if kind == "sh" and text.startswith("curl")]
+    found = []
+    with running(folder / "run", folder / "policies.json", _LISTENERS + files["toml"]) as server:
+        for command, shown in commands:
+            script = command.replace("127.0.0.1:8380", server.address())
+            done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, timeout=60, check=True)
+            found.append((json.loads(done.stdout), json.loads(shown)))
+    return found
