@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+from time import perf_counter_ns
 from typing import Any, Protocol
 
 import msgspec
@@ -168,6 +169,10 @@ class Site:
     """Names of the protocols that share a listener with this one, itself among them."""
     status: Status | None = None
     """Only for `ops`."""
+    logs_decisions: bool = False
+    """Whether there is a decision log."""
+    timer: Callable[[], int] = perf_counter_ns
+    """Nanoseconds of a clock that only goes forward, for durations."""
 
 
 class UnmetNeed(FastiamError):

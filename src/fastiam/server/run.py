@@ -248,6 +248,7 @@ class Process:
             public_url=settings.core.server.public_url,
             protocols=frozenset(shared),
             status=self.state if name == OPS else None,
+            logs_decisions=settings.core.decision_log.mode != "off",
         )
         made: ServerProtocol = protocol_module(name).create(settings.sections[name], site)
         return made

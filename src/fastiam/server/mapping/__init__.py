@@ -27,6 +27,7 @@ from fastiam.server.mapping.facts import (
 from fastiam.server.mapping.faults import MappingError
 from fastiam.server.mapping.forms import MAX_ACTION, MAX_ID, read_members, read_text
 from fastiam.server.mapping.known import KnownRecords
+from fastiam.server.mapping.principal_templates import MappedPrincipal, PrincipalTemplate
 from fastiam.server.mapping.principals import named_principal, read_principal, role_session, stated_session
 from fastiam.server.mapping.templates import Template, config_error, encode
 
@@ -40,7 +41,9 @@ __all__ = [
     "FactRules",
     "Facts",
     "KnownRecords",
+    "MappedPrincipal",
     "MappingError",
+    "PrincipalTemplate",
     "Resource",
     "ResourceSection",
     "ResourceType",

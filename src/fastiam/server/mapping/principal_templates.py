@@ -1,0 +1,98 @@
+"""Principals made from foreign ids by templates: a user by its ARN, or a session of a role (G4, G51, G54)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from fastiam.directory.principal_refs import PrincipalRef
+from fastiam.model.profile import ROLES
+from fastiam.model.session import Session
+from fastiam.server.mapping.faults import MappingError
+from fastiam.server.mapping.known import KnownRecords
+from fastiam.server.mapping.principals import named_principal, read_principal, role_session
+from fastiam.server.mapping.templates import Template, config_error
+
+
+@dataclass(frozen=True, slots=True)
+class MappedPrincipal:
+    """The principal of a query."""
+
+    principal: str | Session
+    ref: PrincipalRef
+
+    @property
+    def name(self) -> str:
+        """The principal as text, for logs."""
+        return self.ref.text
+
+
+class PrincipalTemplate:
+    """Makes principals; compiled once.
+
+    Parameters
+    ----------
+    names : placeholders that the templates may have.
+    at : place in the configuration.
+    principal : template of an ARN.
+    role, session : instead of it, templates of a role's ARN and of the session's name.
+    known : whether the principal must have a record. A role must always have one.
+
+    Raises
+    ------
+    SourceError: not exactly one of `principal` and `role`; a template that cannot make a principal.
+    """
+
+    def __init__(
+        self,
+        names: Collection[str],
+        at: str,
+        *,
+        principal: str | None = None,
+        role: str | None = None,
+        session: str | None = None,
+        known: bool = False,
+    ) -> None:
+        if (principal is None) is (role is None):
+            raise config_error("one of `principal` and `role` is needed", at, "`role` needs `session` too")
+        if (role is None) is not (session is None):
+            raise config_error("`role` and `session` belong together", at, 'write for example `session = "{id}"`')
+        self._principal = None if principal is None else Template(principal, names, f"{at}.principal")
+        self._role = None if role is None else Template(role, names, f"{at}.role")
+        self._session = None if session is None else Template(session, names, f"{at}.session")
+        self._known = known
+        for template in (self._principal, self._role):
+            if template is not None:
+                try:
+                    ref = read_principal(template.sample())
+                except MappingError as error:
+                    raise config_error(error.message, at, "write the ARN of a user, role or session") from None
+                if template is self._role and (ref.kind not in ROLES or ref.session):
+                    raise config_error(f"`{template.text}` is not a role", f"{at}.role", "write the ARN of a role")
+
+    @property
+    def makes_sessions(self) -> bool:
+        """Whether it makes sessions of a role, which may have tags."""
+        return self._role is not None
+
+    def make(
+        self, values: Mapping[str, str], records: KnownRecords, tags: Mapping[str, str] | None = None, at: str = "$"
+    ) -> MappedPrincipal:
+        """The principal of some ids.
+
+        Raises
+        ------
+        MappingError: `unmapped_subject`; `unknown_subject`, there is no record; `bad_value`, a tag; `missing`, a value.
+        """
+        if self._role is None or self._session is None:
+            assert self._principal is not None
+            ref = named_principal(self._principal.render(values, at), at)
+            if self._known and not records.has_principal(ref):
+                raise MappingError("unknown_subject", "the subject has no record", at)
+            return MappedPrincipal(ref.text, ref)
+        role = named_principal(self._role.render(values, at), at)
+        # SAFETY: the ARN of a session has no path. Without this check `role/a/x` and `role/b/x` would have the same sessions.
+        if records.role_of(role) != role.text:
+            raise MappingError("unknown_subject", "the role of the subject has no record", at)
+        made = role_session(role.text, self._session.render(values, at), tags, at)
+        return MappedPrincipal(made, read_principal(made.arn, at=at))

@@ -1,0 +1,99 @@
+"""The shape `generic`: principal, action, resource and context at JSON pointers of the input (G109)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+from fastiam.model.session import Session
+from fastiam.server.identity import Identity
+from fastiam.server.mapping import (
+    MAX_ACTION,
+    EntityMapper,
+    EntityMapping,
+    FactRules,
+    Facts,
+    config_error,
+    facts,
+    read_members,
+    read_text,
+)
+from fastiam.server.protocols.opa.section import PathSection
+
+BARE: Final = "opa:context/"
+Pointer = tuple[str, ...]
+
+
+class Query(NamedTuple):
+    """What the engine is asked."""
+
+    principal: str | Session
+    name: str
+    """The principal as text."""
+    action: str
+    resource: str
+    facts: Facts
+
+
+class Generic:
+    """A path of this shape, compiled.
+
+    Raises
+    ------
+    SourceError: a pointer is wrong, or a type is not configured.
+    """
+
+    def __init__(self, section: PathSection, mapping: EntityMapping, rules: FactRules, at: str) -> None:
+        self._principal = _pointer(section.principal, f"{at}.principal")
+        self._action = _pointer(section.action, f"{at}.action")
+        self._resource = _pointer(section.resource, f"{at}.resource")
+        self._context = _pointer(section.context, f"{at}.context")
+        self._rules = rules
+        for name, known, key in (
+            (section.subject_type, mapping.subjects, "subject_type"),
+            (section.resource_type, mapping.resources, "resource_type"),
+        ):
+            if name is not None and name not in known:
+                raise config_error(
+                    f"`{name}` is not configured", f"{at}.{key}", f"add `[opa.{key.removesuffix('_type')}s.{name}]`"
+                )
+        self._types = section.subject_type or "", section.resource_type or ""
+
+    def query(self, input_: Any, mapper: EntityMapper, identity: Identity, now: datetime) -> Query:
+        """The query in an input.
+
+        Raises
+        ------
+        MappingError: a part is missing, or cannot be mapped.
+        """
+        subject = mapper.subject(
+            self._types[0], read_text(*_at(input_, self._principal)), None, identity, now, _place(self._principal)
+        )
+        resource = mapper.resource(
+            self._types[1], read_text(*_at(input_, self._resource)), None, identity, _place(self._resource)
+        )
+        name = read_text(*_at(input_, self._action), MAX_ACTION)
+        action = mapper.action_name(name, resource.type, _place(self._action))
+        context = read_members(*_at(input_, self._context)) or {}
+        tags = mapper.records.resource_tags
+        stated = facts(identity, context, self._rules, stored_tags=lambda: tags(resource.arn))
+        return Query(subject.principal, subject.name, action, resource.arn, stated)
+
+
+def _pointer(text: str, at: str) -> Pointer:
+    """The names of a JSON pointer (RFC 6901)."""
+    if not text.startswith("/") or text == "/":
+        raise config_error(f"`{text}` is not a JSON pointer", at, "write for example `/subject/id`")
+    return tuple(name.replace("~1", "/").replace("~0", "~") for name in text[1:].split("/"))
+
+
+def _place(pointer: Pointer) -> str:
+    return "$." + ".".join(pointer)
+
+
+def _at(value: Any, pointer: Sequence[str]) -> tuple[dict[str, Any], str, str]:
+    """The object with the last name of a pointer, that name, and its place; an empty object if there is none."""
+    for name in pointer[:-1]:
+        value = value.get(name) if type(value) is dict else None
+    return value if type(value) is dict else {}, pointer[-1], "$" + "".join(f".{name}" for name in pointer[:-1])

@@ -1,0 +1,244 @@
+"""The OPA data API: forms of requests and results, facts, records, configuration."""
+
+from __future__ import annotations
+
+import json
+from urllib.parse import quote
+
+import orjson
+import pytest
+from authzen_fixture import TRUSTED
+from opa_fixture import ACCOUNT, DECISION_ID, SCHEMA, World, table, trino
+
+from fastiam import SourceError
+from fastiam.server.identity import EXPLAIN
+from fastiam.server.protocol import Place
+
+ALICE = f"arn:aws:iam::{ACCOUNT}:user/alice"
+READ = {"principal": ALICE, "action": "record:read", "resource": "arn:aws:record:::record/7"}
+
+
+def test_data_v0_body_is_the_input_and_the_result():
+    world = World({"default_decision": "app/allow"})
+    for path in ("/v0/data/app/allow", "/"):
+        assert world.send("POST", path, orjson.dumps(READ)).body == b"true"
+        assert world.send("POST", path, orjson.dumps(READ | {"action": "record:drop"})).body == b"false"
+        assert world.send("POST", path, b"").body == b"false"
+
+
+def test_data_get_reads_the_input_of_the_query_string():
+    world = World()
+    target = "/v1/data/app/allow?input=" + quote(json.dumps(READ))
+    assert world.send("GET", target).body == b'{"result":true}'
+    assert world.send("GET", "/v1/data/app/allow").body == b'{"result":false}'
+    for bad in ("/v1/data/app/allow?input=x", f"{target}&input=1", "/v1/data/app/allow?input="):
+        assert world.send("GET", bad).status == 400
+
+
+def test_flags_add_metrics_provenance_and_indentation():
+    target = "/v1/data/app/allow?metrics&provenance=true&pretty=true&explain=full&instrument"
+    response = World().send("POST", target, orjson.dumps({"input": READ}))
+    answer = orjson.loads(response.body)
+    assert response.body.startswith(b'{\n  "result": true')
+    assert answer["provenance"]["bundles"] == {"fastiam": {"revision": "1"}} and answer["provenance"]["version"]
+    assert answer["metrics"] == {"timer_server_handler_ns": 2_000, "timer_rego_query_eval_ns": 1_000}
+    plain = World().send("POST", "/v1/data/app/allow?metrics=false", orjson.dumps({"input": READ}))
+    assert plain.body == b'{"result":true}'
+
+
+def test_decision_id_is_present_with_a_decision_log_only():
+    world = World(logs_decisions=True)
+    assert world.ask("app/allow", READ) == (200, {"result": True, "decision_id": DECISION_ID})
+    assert world.ask("other", READ) == (200, {})
+
+
+def test_result_object_has_the_reason_by_scope():
+    expected = {"allowed": True, "outcome": "ALLOW", "layer": "identity", "generation": 1}
+    assert World().ask("app/object", READ)[1]["result"] == {**expected}
+    full = World(scopes=TRUSTED | {EXPLAIN}).ask("app/object", READ)[1]["result"]
+    assert full["policy"] == "alice" and full["sid"] == "Read"
+    fault = World().ask("app/object", READ | {"principal": "alice"})[1]["result"]
+    assert fault["allowed"] is False and fault["error"]["code"] == "unmapped_subject"
+
+
+def test_result_member_reads_templates_and_pointers():
+    asked = {"who": {"id": "alice"}, "action": "read", "resource": "a/b"}
+    response = World().send("POST", "/v1/data/app/member", orjson.dumps({"input": asked}))
+    assert orjson.loads(response.body) == {"result": {"allow": True}}
+    assert (response.record.principal, response.record.resource) == (ALICE, "arn:aws:record:::record/a%2Fb")
+    for change in ({"who": {"id": ALICE}}, {"who": "alice"}, {"who": {"id": "mallory"}}, {"resource": ""}, {"action": "*"}):
+        assert World().ask("app/member", asked | change)[1] == {"result": {"allow": False}}
+
+
+@pytest.mark.parametrize("name", ["aws:MultiFactorAuthPresent", "AWS:multifactorauthpresent"])
+def test_facts_of_the_session_cannot_be_stated(name):
+    asked = READ | {"action": "record:write", "context": {name: True}}
+    assert World(scopes=TRUSTED | {EXPLAIN}).ask("app/object", asked)[1]["result"]["ignored"] == [f"context.{name}"]
+    assert World().ask("app/allow", asked)[1] == {"result": False}
+
+
+def test_context_needs_the_scope_to_state_it():
+    asked = READ | {"action": "record:list", "context": {"team": "red"}}
+    assert World().ask("app/allow", asked)[1] == {"result": True}
+    assert World(scopes=frozenset()).ask("app/allow", asked)[1] == {"result": False}
+    mapped = World({"context": {"squad": "opa:context/team"}})
+    assert mapped.ask("app/allow", asked | {"context": {"squad": "red"}})[1] == {"result": True}
+
+
+def test_unknown_key_is_not_an_allow():
+    asked = READ | {"action": "record:list", "context": {"fastiam:unknown": ["opa:context/team"]}}
+    answer = World(scopes=TRUSTED | {EXPLAIN}).ask("app/object", asked)[1]["result"]
+    assert answer["allowed"] is False and answer["outcome"] == "DEPENDS" and answer["depends_on"] == ["opa:context/team"]
+
+
+@pytest.mark.parametrize(
+    ("resource", "arn"),
+    [
+        ({"catalog": {"name": "c"}}, "catalog/c"),
+        ({"schema": {"catalogName": "c", "schemaName": "s"}}, "catalog/c/schema/s"),
+        ({"table": {"catalogName": "c", "schemaName": "s", "tableName": "t"}}, "catalog/c/schema/s/table/t"),
+        (
+            {"column": {"catalogName": "c", "schemaName": "s", "tableName": "t", "columnName": "x", "columnType": "int"}},
+            "catalog/c/schema/s/table/t/column/x",
+        ),
+        ({"function": {"catalogName": "c", "schemaName": "s", "functionName": "f"}}, "catalog/c/schema/s/function/f"),
+        ({"function": {"functionName": "f"}}, "function/f"),
+        ({"function": {"catalogName": None, "schemaName": None, "functionName": "f"}}, "function/f"),
+        ({"user": {"user": "u", "groups": []}}, "user/u"),
+        ({"systemSessionProperty": {"name": "p"}}, "system-session-property/p"),
+        ({"catalogSessionProperty": {"catalogName": "c", "propertyName": "p"}}, "catalog/c/session-property/p"),
+        (
+            {
+                "table": {"catalogName": "c", "schemaName": "s", "tableName": "t"},
+                "function": {"functionName": "f"},
+            },
+            "catalog/c/schema/s/table/t/procedure/f",
+        ),
+        (
+            {"table": {"catalogName": "c", "schemaName": "s", "tableName": "t"}, "security": "INVOKER"},
+            "catalog/c/schema/s/table/t",
+        ),
+        ({"schema": {"schemaName": "s"}}, None),
+        ({"function": {"catalogName": "c", "functionName": "f"}}, None),
+        ({"catalog": {"name": ""}}, None),
+        ({"catalog": {"name": 5}}, None),
+        ({"catalog": {"name": "a\u0000b"}}, None),
+        ({"catalog": "c"}, None),
+        ({"catalog": {"name": "c"}, "user": {"user": "u"}}, None),
+        ({}, None),
+    ],
+)
+def test_trino_resource_becomes_its_arn(resource, arn):
+    response = World().send("POST", "/v1/data/trino/allow", orjson.dumps({"input": trino("X", resource=resource)}))
+    assert response.record.resource == (None if arn is None else f"arn:aws:trino:::{arn}")
+    assert (response.record.error is None) is (arn is not None)
+
+
+def test_trino_grantee_and_credentials_are_facts_but_no_log():
+    world = World()
+    asked = trino("SetTableAuthorization", resource=table("x"), grantee={"name": "bob", "type": "USER"})
+    assert world.ask("trino/allow", asked)[1] == {"result": True}
+    asked["action"]["grantee"]["name"] = "eve"
+    assert world.ask("trino/allow", asked)[1] == {"result": False}
+    asked = trino("DropTable", resource=table("x"))
+    asked["context"]["identity"]["extraCredentials"] = {"key": "s3cret"}
+    response = world.send("POST", "/v1/data/trino/allow", orjson.dumps({"input": asked}))
+    assert response.body == b'{"result":true}' and "s3cret" not in repr(response.record)
+
+
+def test_trino_user_may_be_a_session_of_a_role():
+    world = World({"trino": {"principal": None, "session_of": f"arn:aws:iam::{ACCOUNT}:role/people"}})
+    response = world.send("POST", "/v1/data/trino/allow", orjson.dumps({"input": trino("ExecuteQuery")}))
+    assert response.body == b'{"result":false}' and response.record.error == "unknown_subject", "the role has no record"
+    world.decider.pin().directory.add_principal(
+        f"arn:aws:iam::{ACCOUNT}:role/people",
+        identity_policies=[{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "trino:*", "Resource": "*"}}],
+    )
+    world.decider = type(world.decider)(world.decider.pin().directory.compile())
+    response = world.send("POST", "/v1/data/trino/allow", orjson.dumps({"input": trino("ExecuteQuery", user="zoe")}))
+    assert response.body == b'{"result":true}'
+    assert response.record.principal == f"arn:aws:sts::{ACCOUNT}:assumed-role/people/zoe"
+    batch = trino("FilterTables", user="zoe", filterResources=[table("a"), table("b")])
+    assert world.ask("trino/batch", batch)[1] == {"result": [0, 1]}
+
+
+def test_trino_batch_equals_single_requests():
+    world = World()
+    names = [f"t{i % 6}" for i in range(2_000)]
+    resources = [table(name, "a", "ssn") if i % 7 == 0 else table(name) for i, name in enumerate(names)]
+    single = [
+        index
+        for index, resource in enumerate(resources)
+        if world.ask("trino/allow", trino("FilterTables", resource=resource))[1]["result"]
+    ]
+    response = world.send(
+        "POST", "/v1/data/trino/batch", orjson.dumps({"input": trino("FilterTables", filterResources=resources)})
+    )
+    assert orjson.loads(response.body) == {"result": single} and 300 < len(single) < 700
+    assert response.record.size == 2_000 and len(response.record.denied) == 100
+
+
+@pytest.mark.parametrize("groups", [("ops",), ("dev", "ops"), ("dev", "ops", "qa"), ("dev", "qa")])
+def test_trino_batch_groups_are_those_of_every_resource(groups):
+    users = [{"user": {"user": name}} for name in ("bob", "bob", "eve")]
+    asked = trino("ImpersonateUser", groups=groups, filterResources=users)
+    assert World().ask("trino/batch", asked)[1] == {"result": [0, 1] if "ops" in groups else []}
+    assert World(scopes=frozenset()).ask("trino/batch", asked)[1] == {"result": []}
+
+
+def test_batch_of_too_many_resources_is_refused():
+    item = orjson.dumps(table("t2"))
+    body = orjson.dumps({"input": trino("FilterTables", filterResources=[])})
+    body = body.replace(b'"filterResources":[]', b'"filterResources":[' + b",".join([item] * 100_001) + b"]")
+    assert World().send("POST", "/v1/data/trino/batch", body).status == 400
+
+
+def test_large_body_is_read_in_a_thread():
+    world = World()
+    route = world.route("/v1/data/x")
+    request = type("R", (), {"body": b"x" * 300_000})()
+    assert route.place(request) is Place.POOL and route.max_body == 16 << 20
+    assert route.place(type("R", (), {"body": b"x"})()) is Place.LOOP
+
+
+def test_exception_of_the_engine_is_not_an_answer():
+    class Broken:
+        def pin(self):
+            raise ZeroDivisionError
+
+    world = World()
+    world.decider = Broken()
+    with pytest.raises(ZeroDivisionError):
+        world.ask("app/allow", READ)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"paths": {"a": {"principal": "x"}}}, "not a JSON pointer"),
+        ({"paths": {"/a": {}}}, "not a path"),
+        ({"paths": {"a": {"subject_type": "nobody"}}}, "not configured"),
+        ({"paths": {"a": {"shape": "trino.allow"}}, "trino": None}, "needs a mapping of users"),
+        ({"paths": {"a": {"shape": "trino.allow", "result": "object"}}}, "has no `result`"),
+        ({"default_decision": "x/y"}, "not configured"),
+        ({"trino": {"session_of": "arn:aws:iam::111111111111:role/x"}}, "one of `principal` and `role`"),
+        ({"trino": {"principal": "arn:aws:iam::111111111111:user/{id}"}}, "not a placeholder"),
+        ({"trino": {"principal": None, "session_of": "arn:aws:iam::111111111111:user/x"}}, "not a role"),
+        ({"trino": {"owner": "x"}}, "not an account"),
+        ({"context": {"x": "aws:PrincipalTag/y"}}, "no request can state"),
+    ],
+)
+def test_configuration_that_cannot_be_served_is_refused(changes, message):
+    with pytest.raises(SourceError, match=message):
+        World(changes)
+
+
+def test_known_users_need_a_directory():
+    with pytest.raises(SourceError, match="no directory with records"):
+        World(has_directory=False, changes={"subjects": None, "paths": {"app/member": None}})
+    World(has_directory=False, changes={"subjects": None, "paths": {"app/member": None}, "trino": {"known": False}})
+
+
+def test_trino_owner_decides_the_account_of_tables():
+    world = World({"trino": {"owner": "222222222222"}})
+    assert world.ask("trino/allow", trino("FlyTable", resource=table("fly")))[1] == {"result": False}, f"{SCHEMA} is foreign"
