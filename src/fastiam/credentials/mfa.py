@@ -69,6 +69,11 @@ class MfaDevices:
         """The devices of a user or root, those that are not enabled too."""
         return self._state.credential_store.of("mfa_devices", principal)
 
+    def of_account(self, account: str) -> tuple[MfaDevice, ...]:
+        """The devices of an account, those that are not enabled too."""
+        devices = self._state.credential_store.tables.mfa_devices.values()
+        return tuple(device for device in tuple(devices) if device.serial.split(":")[4] == account)
+
     @takes_secrets(codes=("first", "second"), identifiers=("serial",))
     def enable(self, serial: str, first: str, second: str) -> None:
         """Let a device vouch for its owner from now on, once it has shown two codes that follow one another.

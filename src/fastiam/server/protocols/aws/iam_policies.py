@@ -109,13 +109,13 @@ def create_policy_version(call: Call) -> Result:
     """CreatePolicyVersion."""
     arn, is_default = _policy(call).arn, call.parameters.get("SetAsDefault", False)
     version = call.directory.create_policy_version(arn, document(call), set_as_default=is_default, created=call.now)
-    return {"PolicyVersion": _version_of(call.tables.managed[arn], version)}
+    return {"PolicyVersion": version_of(call.tables.managed[arn], version)}
 
 
 def get_policy_version(call: Call) -> Result:
     """GetPolicyVersion, with its document."""
     policy, version = _policy(call), _version(call)
-    members = {"Document": policy.versions[version].text} | _version_of(policy, version)
+    members = {"Document": policy.versions[version].text} | version_of(policy, version)
     return {"PolicyVersion": members}
 
 
@@ -128,7 +128,7 @@ def delete_policy_version(call: Call) -> Result:
 def list_policy_versions(call: Call) -> Result:
     """ListPolicyVersions, the latest first."""
     policy = _policy(call)
-    return page(call, "Versions", policy.versions, _latest_first, lambda version: _version_of(policy, version))
+    return page(call, "Versions", policy.versions, _latest_first, lambda version: version_of(policy, version))
 
 
 def set_default_policy_version(call: Call) -> Result:
@@ -144,7 +144,7 @@ def _version(call: Call) -> str:
     return str(version)
 
 
-def _version_of(policy: ManagedPolicy, version: str) -> dict[str, Any]:
+def version_of(policy: ManagedPolicy, version: str) -> dict[str, Any]:
     created = policy.version_dates.get(version) or policy.created or UNKNOWN_DATE
     return {"VersionId": version, "IsDefaultVersion": version == policy.default, "CreateDate": created}
 

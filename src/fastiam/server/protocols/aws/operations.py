@@ -48,6 +48,7 @@ PARTS: Final[Mapping[str, tuple[str, ...]]] = {
         "iam_policies",
         "iam_groups",
         "iam_providers",
+        "iam_account",
     ),
     "sts": ("sts",),
 }
