@@ -47,6 +47,7 @@ PARTS: Final[Mapping[str, tuple[str, ...]]] = {
         "iam_roles",
         "iam_policies",
         "iam_groups",
+        "iam_instance_profiles",
         "iam_providers",
         "iam_account",
     ),
