@@ -58,7 +58,9 @@ class Echo:
             Route(f"{path}/pool", self.slow, place=Place.POOL, time=0.5),
             Route(f"{path}/fail", self.fail),
             Route(f"{path}/decide", self.decide),
-            Route(f"{path}/pieces", self.pieces),
+            Route(f"{path}/pieces", self.pieces, place=Place.POOL),
+            Route(f"{path}/joined", self.pieces),
+            Route(f"{path}/inject", self.inject),
             StreamRoute(f"{path}/stream", self.open, scope=BULK),
         )
 
@@ -108,6 +110,9 @@ class Echo:
 
     def pieces(self, request: Request, decider: Any, now: Any) -> Response:
         return Response(200, iter([b"[1", b",2", b"]"]))
+
+    def inject(self, request: Request, decider: Any, now: Any) -> Response:
+        return Response(200, b"{}", headers=((b"x-a", request.body),))
 
     def open(self, request: Request, decider: Any, now: Any) -> tuple[Response, Upper | None]:
         if request.raw_query == b"refuse":

@@ -26,7 +26,7 @@ from fastiam.server.pools import Overload, Pools
 from fastiam.server.protocol import Place, Route, StreamRoute
 from fastiam.server.serving import Serving
 from fastiam.server.streams import Disconnected, Head, Message, Receive, Send, Stream, gather
-from fastiam.server.uvicorn_protocol import CONNECTION, TARGET, Connection
+from fastiam.server.uvicorn_protocol import CONNECTION, TARGET, Connection, Cycle
 
 MAX_FIELDS: Final = 100
 MAX_FIELD: Final = 16 * 1024
@@ -152,7 +152,7 @@ class Application:
                 response = self._refused(head, refusal)
             except Exception as error:
                 self.on_error(error, decision_id)
-                response = _refusal(head, Refusal(500, "internal_error"))
+                response = self._refused(head, Refusal(500, "internal_error"))
             linger = has_body and head.length != 0 and (head.length is None or head.length > _SMALL)
             await self._send(head, response, decision_id, send, receive if linger else None)
             served = head.served
@@ -166,6 +166,64 @@ class Application:
             self.in_work -= 1
             if is_counted and head.served is not None:
                 flights[head.served.protocol] -= 1
+
+    def answer(self, scope: Message, body: bytes, cycle: Cycle) -> bool:
+        """Answer a complete request whose handler runs on the loop; False if its handler does not, and nothing was done."""
+        began = perf_counter_ns()
+        connection: Connection = scope["extensions"][CONNECTION]
+        head = Head(connection, scope["method"])
+        decision_id = self.new_id()
+        self.in_work += 1
+        try:
+            self._admit(head, scope, connection.listening.serving)
+            served = head.served
+            assert served is not None
+            route = served.route
+            if isinstance(route, StreamRoute):
+                return False
+            if len(body) > route.max_body:
+                raise Refusal(413, "body_too_large")
+            request = self._request(head, body, decision_id)
+            place = route.place
+            if place is not Place.LOOP and (isinstance(place, Place) or place(request) is not Place.LOOP):
+                return False
+            response = route.handler(request, self.decider, self.clock())
+            record = response.record
+            if record is not None and not self.observer.decided(served.protocol, record, request, perf_counter_ns() - began):
+                raise Refusal(503, "log_full", _RETRY)
+            content = response.body if isinstance(response.body, bytes) else b"".join(response.body)
+            lines = self._lines(head, response, decision_id, len(content))
+        except Refusal as refusal:
+            response, content, lines = self._refused_at_once(head, refusal, decision_id)
+        except Exception as error:
+            self.on_error(error, decision_id)
+            response, content, lines = self._refused_at_once(head, Refusal(500, "internal_error"), decision_id)
+        finally:
+            self.in_work -= 1
+        close = response.close or self.is_stopping
+        cycle.respond(response.status, lines, content, connection.protocol.server_state.date, close=close)
+        served = head.served
+        protocol, path = ("none", "other") if served is None else (served.protocol, served.path)
+        self.observer.answered(protocol, path, response.status, perf_counter_ns() - began)
+        return True
+
+    def _refused_at_once(self, head: Head, refusal: Refusal, decision_id: str) -> tuple[Response, bytes, bytes]:
+        response = self._refused(head, refusal)
+        assert isinstance(response.body, bytes)
+        return response, response.body, self._lines(head, response, decision_id, len(response.body))
+
+    def _lines(self, head: Head, response: Response, decision_id: str, size: int) -> bytes:
+        """The fields of an answer as lines.
+
+        Raises
+        ------
+        ValueError: a field contains a line end.
+        """
+        fields = self._headers(head, response, decision_id)
+        lines = b"".join([b"%b: %b\r\n" % field for field in fields])
+        if lines.count(b"\n") != len(fields) or lines.count(b"\r") != len(fields):
+            raise ValueError("a field of the answer contains a line end")
+        return b"%bcontent-length: %d\r\n" % (lines, size)
 
     # -- the head -----------------------------------------------------------------------------------------------------
 

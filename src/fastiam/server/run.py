@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import uvicorn
-from uvicorn.server import ServerState
 
 from fastiam.errors import FastiamError
 from fastiam.server.asgi import Application
@@ -36,7 +35,7 @@ from fastiam.server.pools import Pools
 from fastiam.server.protocol import ListenerFacts, ServerProtocol, Site
 from fastiam.server.serving import Serving, serving
 from fastiam.server.state import NoDecider, Source, State, shown
-from fastiam.server.uvicorn_protocol import Connection, EdgeProtocol
+from fastiam.server.uvicorn_protocol import Connection, EdgeProtocol, EdgeState
 
 _SWITCH: Final = 0.0005  # seconds; a thread that runs Python code holds up the loop no longer (G8)
 _HANDSHAKE: Final = 10.0  # seconds
@@ -82,7 +81,7 @@ class Process:
         self._servers: dict[str, asyncio.Server] = {}
         self._companions: dict[str, Companion] = {}
         self._companion_addresses: dict[str, str] = {}
-        self._uvicorn = ServerState()
+        self._uvicorn = EdgeState()
         self._warnings: list[str] = []
         self._stop = asyncio.Event()
         self._now = asyncio.Event()
@@ -399,7 +398,9 @@ class Process:
     # -- small things -------------------------------------------------------------------------------------------------
 
     def _date(self) -> None:
-        self._uvicorn.default_headers = [(b"date", formatdate(time.time(), usegmt=True).encode())]
+        date = formatdate(time.time(), usegmt=True).encode()
+        self._uvicorn.default_headers = [(b"date", date)]
+        self._uvicorn.date = b"date: %b\r\n" % date
 
     async def _tick(self) -> None:
         while True:

@@ -4,6 +4,9 @@
 - A head and a body are complete within some seconds of their first byte, and an idle connection ends.
 - The target as sent, the credentials of a unix peer and the names of a client certificate are in the scope.
 - A connection that sends bytes without making progress ends: an endless field, chunk extension or trailer.
+
+A request that is complete when its last byte arrives is given to the application without a task (`Application.answer`), and its
+answer is written as one piece. All other requests take the way of ASGI.
 """
 
 from __future__ import annotations
@@ -13,13 +16,14 @@ import socket
 import struct
 from typing import TYPE_CHECKING, Any, Final
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
 
 from fastiam.server.http import Peer
 
 if TYPE_CHECKING:
     from uvicorn.config import Config
-    from uvicorn.server import ServerState
 
     from fastiam.server.listeners import Listening
 
@@ -60,10 +64,47 @@ class Connection:
         self.protocol.transport.abort()
 
 
+class EdgeState(ServerState):
+    """What all connections share."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.date = b""
+        """The field `date` as a line, renewed each second."""
+
+
+class Cycle(RequestResponseCycle):
+    """One request and its answer."""
+
+    def respond(self, status: int, head: bytes, body: bytes, date: bytes, *, close: bool) -> None:
+        """Write a whole answer as one piece.
+
+        Parameters
+        ----------
+        head : lines of the header without `date` and `connection`, each with its line end.
+        """
+        self.response_started = self.response_complete = True
+        if close:
+            self.keep_alive = False
+        last = b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n"
+        if self.scope["method"] == "HEAD":
+            body = b""
+        self.transport.write(b"".join((STATUS_LINE[status], date, head, last, body)))
+        self.message_event.set()
+        if not self.keep_alive:
+            self.transport.close()
+        self.on_response()
+
+
 class EdgeProtocol(HttpToolsProtocol):
     """One connection."""
 
-    def __init__(self, config: Config, server_state: ServerState, listening: Listening, loop: asyncio.AbstractEventLoop) -> None:
+    server_state: EdgeState
+    flow: FlowControl
+    app: Any
+    """The `Application`: uvicorn's types do not know what else it does."""
+
+    def __init__(self, config: Config, server_state: EdgeState, listening: Listening, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(config, server_state, {}, loop)
         self.listening = listening
         self.url = b""
@@ -75,6 +116,9 @@ class EdgeProtocol(HttpToolsProtocol):
         self._quiet = 0
         self._timer: asyncio.TimerHandle | None = None
         self._timed: tuple[int, int] | None = None  # message and phase of the timer
+        self._waiting: Cycle | None = None  # a request that is not begun yet
+        self._answered = 0.0  # when the last answer ended
+        self._keep_alive: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -88,7 +132,9 @@ class EdgeProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._disarm()
-        self._unset_keepalive_if_required()
+        if self._keep_alive is not None:
+            self._keep_alive.cancel()
+        self._waiting = None
         super().connection_lost(exc)
 
     # -- parser callbacks ---------------------------------------------------------------------------------------------
@@ -102,9 +148,32 @@ class EdgeProtocol(HttpToolsProtocol):
         self._moved = True
 
     def on_headers_complete(self) -> None:
-        self.scope[TARGET] = self.url  # type: ignore[typeddict-unknown-key]
-        super().on_headers_complete()
+        # The parent's method without what the application does itself: the target is checked as it was sent.
+        scope, parser = self.scope, self.parser
+        version = parser.get_http_version()
+        scope["method"] = parser.get_method().decode("ascii")
+        scope["http_version"] = version
+        scope[TARGET] = self.url  # type: ignore[typeddict-unknown-key]
         self.headers = []  # trailer fields go here
+        before = self.cycle
+        self.cycle = cycle = Cycle(
+            scope,
+            self.transport,
+            self.flow,
+            self.logger,
+            self.access_logger,
+            False,
+            self.server_state.default_headers,
+            asyncio.Event(),
+            self.expect_100_continue,
+            version != "1.0" and parser.should_keep_alive(),
+            self.on_response_complete,
+        )
+        if before is None or before.response_complete:
+            self._waiting = cycle
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((cycle, self.app))
         self._phase = _BODY
         self._moved = True
 
@@ -122,6 +191,8 @@ class EdgeProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         self._moved = False
         super().data_received(data)
+        if self._waiting is not None:
+            self._begin(self._waiting)
         if self._phase == _IDLE and self._moved:
             if self._timer is not None:
                 self._disarm()
@@ -132,6 +203,39 @@ class EdgeProtocol(HttpToolsProtocol):
                 self._refuse(431 if self._phase == _HEAD else 400)
             elif self._timed != (self._message, self._phase):
                 self._arm(self._phase)
+
+    def _begin(self, cycle: Cycle) -> None:
+        """Answer a request: at once if it is complete and its handler runs on the loop, else in a task."""
+        self._waiting = None
+        if cycle.disconnected or self.transport.is_closing():
+            return
+        if cycle.more_body or self.flow.write_paused or not self.app.answer(cycle.scope, bytes(cycle.body), cycle):
+            self._start_asgi_task(cycle, self.app)
+
+    def on_response_complete(self) -> None:
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            cycle, app = self.pipeline.pop()
+            self._start_asgi_task(cycle, app)
+            return
+        # PERF: one timer for many answers; it is set again when it ends too early
+        self._answered = self.loop.time()
+        if self._keep_alive is None:
+            self._keep_alive = self.loop.call_later(self.timeout_keep_alive, self._check_keep_alive)
+
+    def _check_keep_alive(self) -> None:
+        """Close the connection if it was idle since the last answer for the whole time."""
+        self._keep_alive = None
+        if self.transport.is_closing():
+            return
+        left = self._answered + self.timeout_keep_alive - self.loop.time()
+        is_idle = self._phase == _IDLE and (self.cycle is None or self.cycle.response_complete)
+        if is_idle and left <= 0:
+            self.transport.close()
+        else:
+            self._keep_alive = self.loop.call_later(max(left, 1.0), self._check_keep_alive)
 
     def send_400_response(self, msg: str) -> None:
         self.listening.observer.rejected(None, "bad_request")

@@ -467,6 +467,33 @@ def test_client_that_never_reads_is_disconnected(tmp_path: Path, engine_file: Pa
 def test_pieces_of_an_answer_are_chunks(server: Server) -> None:
     answer = server.ask("POST", "/pieces")
     assert (answer.header("transfer-encoding"), answer.json()) == ("chunked", [1, 2])
+    answer = server.ask("POST", "/joined")
+    assert (answer.header("content-length"), answer.json()) == ("5", [1, 2])
+
+
+@pytest.mark.parametrize("value", [b"a\r\nx-b: c", b"a\nx-b: c", b"a\r"])
+def test_line_end_in_a_field_of_an_answer_is_an_error(server: Server, value: bytes) -> None:
+    answer = server.ask("POST", "/inject", value)
+    assert (answer.status, answer.header("x-b")) == (500, None)
+
+
+def test_body_of_a_head_request_is_left_out(server: Server) -> None:
+    with server.connect("ops") as sock:
+        sock.sendall(b"HEAD /livez HTTP/1.1\r\nHost: localhost\r\n\r\nGET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        data = receive(sock)
+    head, _, rest = data.partition(b"\r\n\r\n")
+    assert b"content-length: 2" in head
+    assert parse(rest).body == b"ok"
+
+
+def test_idle_connection_ends_after_its_time(tmp_path: Path, engine_file: Path) -> None:  # 1.6
+    settings = PLAIN + "[limits]\nkeep_alive_seconds = 1.0\n"
+    with running(tmp_path / "run", engine_file, settings, "--door", "echo") as server, server.connect() as sock:
+        request = b"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n"
+        for _ in range(4):
+            sock.sendall(request)
+            assert parse(receive(sock, 0.4)).status == 200
+        assert sock.recv(10) == b""
 
 
 # -- decision log ---------------------------------------------------------------------------------------------------------

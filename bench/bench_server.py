@@ -1,0 +1,196 @@
+"""`fastiam serve` over HTTP: CPU of the server process a request, beside an empty answer of the same web server (G210 to G219).
+
+Both servers run at the same time and are loaded in turns, so that a slow minute falls on both. Every answer is compared with the
+engine first. The absolute rates include the load generator, which shares the cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from measure import Record
+from server_load import Address, Run, answer_of, empty_server, load, request_of
+from workloads import identity
+
+import fastiam
+
+TOKEN = "b" * 43
+ROLES = 2_000
+TARGETS = {  # CPU, times that of an empty answer
+    "single with a token": 1.4,
+    "single without a token": 1.33,
+    "100 items with defaults": 6.0,
+    "100 items in full": 11.0,
+}
+ITEMS = {"100 items with defaults": 100, "100 items in full": 100, "1,000 items with defaults": 1000}
+
+
+def serve_settings(folder: Path, log: str) -> str:
+    """A configuration with one listener of each kind."""
+    return f"""
+[listeners.main]
+address = "127.0.0.1:0"
+protocols = ["authzen"]
+auth = "bearer"
+[listeners.open]
+address = "unix:{folder}/open.sock"
+protocols = ["authzen"]
+[listeners.tcp]
+address = "127.0.0.1:0"
+protocols = ["authzen"]
+[auth]
+tokens = "{folder}/tokens"
+[decision_log]
+mode = "{log}"
+path = "{folder}/decisions"
+"""
+
+
+@contextmanager
+def server(folder: Path, source: Path, log: str = "denied") -> Iterator[tuple[dict[str, Address], int, float]]:
+    """A `fastiam serve` process: addresses by listener, process id, seconds until it was ready."""
+    digest = hashlib.sha256(TOKEN.encode()).hexdigest()
+    scopes = "decide,search,explain,assert:tags,assert:context"
+    (folder / "tokens").write_text(f"bench {scopes} {digest}\n")
+    (folder / "serve.toml").write_text(serve_settings(folder, log))
+    command = [sys.executable, "-m", "fastiam", "serve", str(source), "--config", str(folder / "serve.toml")]
+    began = time.perf_counter()
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, env=os.environ)
+    assert process.stderr is not None
+    try:
+        first = json.loads(process.stderr.readline())
+        ready = time.perf_counter() - began
+        addresses: dict[str, Address] = {}
+        for name, text in first["addresses"].items():
+            host, _, port = text.rpartition(":")
+            addresses[name] = text.removeprefix("unix:") if text.startswith("unix:") else (host, int(port))
+        yield addresses, process.pid, ready
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.stderr.read()
+        process.wait()
+
+
+def evaluation(row: tuple[Any, ...]) -> dict[str, Any]:
+    """One request of the workload as an AuthZEN evaluation."""
+    principal, action, resource, context = row
+    return {
+        "subject": {"type": "role", "id": principal},
+        "action": {"name": action},
+        "resource": {"type": "object", "id": resource},
+        "context": {key: value for key, value in (context or {}).items() if isinstance(value, (str, bool))},
+    }
+
+
+def bodies(rows: list[tuple[Any, ...]]) -> dict[str, bytes]:
+    """The requests by name."""
+    first = evaluation(rows[0])
+    defaults = {key: first[key] for key in ("subject", "action", "context")}
+    objects = [{"resource": {"type": "object", "id": row[2]}} for row in rows]
+    dump = json.dumps
+    return {
+        "single": dump(first).encode(),
+        "100 items with defaults": dump({**defaults, "evaluations": objects[:100]}).encode(),
+        "100 items in full": dump({"evaluations": [evaluation(row) for row in rows[:100]]}).encode(),
+        "1,000 items with defaults": dump({**defaults, "evaluations": objects[:1000]}).encode(),
+    }
+
+
+def check(engine: fastiam.Engine, address: Address, made: dict[str, bytes]) -> None:
+    """Compare every answer with the engine."""
+    for name, body in made.items():
+        asked = json.loads(body)
+        path = "/access/v1/evaluation" + ("" if name == "single" else "s")
+        answer = json.loads(answer_of(address, request_of(path, body, TOKEN)).partition(b"\r\n\r\n")[2])
+        items = [{**asked, **item} for item in asked.get("evaluations", [{}])]
+        answers = answer["evaluations"] if "evaluations" in answer else [answer]
+        assert len(answers) == len(items), name
+        for item, got in zip(items, answers, strict=True):
+            decision = engine.decide(item["subject"]["id"], item["action"]["name"], item["resource"]["id"], item["context"])
+            found = got["decision"], got["context"]["outcome"], got["context"]["layer"]
+            assert found == (decision.allowed, decision.outcome.name, decision.layer.value), (name, item, got, decision)
+
+
+def main() -> None:
+    """Runs the bench and writes its record."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--requests", type=int, default=20_000)
+    parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--no-record", action="store_true")
+    arguments = parser.parse_args()
+    record = Record("server")
+    work = identity(ROLES, rows=50_000)
+    engine = work.directory.compile()
+    columns = work.columns("strings")
+    import numpy as np
+
+    rows = [row for row in columns.rows(np.arange(len(columns))) if engine.decide(*row[:4]).allowed][:1000]
+    made = bodies(rows)
+    paths = {name: "/access/v1/evaluation" + ("" if name == "single" else "s") for name in made}
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        source = folder / "engine.fastiam"
+        engine.save(source)
+        with empty_server() as (empty, empty_pid), server(folder, source) as (addresses, pid, ready):
+            check(engine, addresses["main"], made)
+            runs: dict[str, list[Run]] = {}
+            small = request_of("/", made["single"], TOKEN)
+            jobs = {"single with a token": (addresses["main"], request_of(paths["single"], made["single"], TOKEN), 1)}
+            jobs["single without a token"] = addresses["tcp"], request_of(paths["single"], made["single"]), 1
+            for name in ITEMS:
+                jobs[name] = addresses["main"], request_of(paths[name], made[name], TOKEN), ITEMS[name]
+            for _ in range(arguments.turns):
+                runs.setdefault("empty", []).append(load(empty, empty_pid, small, count=arguments.requests, connections=8))
+                for name, (address, request, items) in jobs.items():
+                    count = max(200, arguments.requests // (1 if items == 1 else items // 5))
+                    runs.setdefault(name, []).append(load(address, pid, request, count=count, connections=8))
+            for name, found in runs.items():
+                record.value("authzen", f"CPU of {name}", "us", [run.cpu_us for run in found])
+            for name in jobs:
+                ratios = [run.cpu_us / other.cpu_us for run, other in zip(runs[name], runs["empty"], strict=True)]
+                record.value("authzen", f"{name}, CPU over empty", "x", ratios, limit=TARGETS.get(name))
+            for name, items in ITEMS.items():
+                rates = [items / run.cpu_us * 1e3 for run in runs[name]]
+                record.value("authzen", f"{name}, per CPU second", "k/s", rates, better="more")
+            for kind, address in (("TCP", addresses["tcp"]), ("unix socket", addresses["open"])):
+                request = request_of(paths["single"], made["single"])
+                for connections in (1, 32):
+                    run = load(address, pid, request, count=arguments.requests, connections=connections)
+                    at = f"single, {kind}, {connections} connections"
+                    record.value("authzen", f"{at}, rate", "k/s", [run.rate / 1e3], better="more")
+                    for percent in (50, 99):
+                        record.value("authzen", f"{at}, p{percent}", "us", [run.percentile(percent)])
+            record.value("start", "ready", "s", [ready])
+        with server(folder, source, "all") as (addresses, pid, _), empty_server() as (empty, empty_pid):
+            request = request_of(paths["single"], made["single"], TOKEN)
+            logged = []
+            for _ in range(arguments.turns):
+                base = load(empty, empty_pid, small, count=arguments.requests, connections=8).cpu_us
+                logged.append((load(addresses["main"], pid, request, count=arguments.requests, connections=8).cpu_us, base))
+            plain = [run.cpu_us / other.cpu_us for run, other in zip(runs["single with a token"], runs["empty"], strict=True)]
+            scale = sorted(run.cpu_us for run in runs["empty"])[len(runs["empty"]) // 2]
+            record.value(
+                "decision log",
+                "all in place of denied, CPU a decision",
+                "us",
+                [(cpu / base - ratio) * scale for (cpu, base), ratio in zip(logged, plain, strict=True)],
+                limit=3.0,
+            )
+    if not arguments.no_record:
+        record.write()
+
+
+if __name__ == "__main__":
+    main()
