@@ -12,7 +12,7 @@ from fastiam.model.key_registry import fold
 from fastiam.model.request import canonical_text
 from fastiam.server.mapping import BUILT_IN, MappingError, Template
 from fastiam.server.protocols.authzen.answers import View
-from fastiam.server.protocols.authzen.reading import Query
+from fastiam.server.protocols.authzen.reading import Options, Plain, Query
 from fastiam.sources.cloudtrail.action_catalog import actions_of
 
 MAX_CANDIDATES: Final = 100_000  # resources of one type
@@ -61,10 +61,10 @@ class Candidates:
             return _with_tags(found, properties, lambda arn: entities[arn].tags if arn in entities else {})
         return list(found)
 
-    def outsiders(self, type_name: str, query: Query, now: datetime) -> Sequence[str]:
+    def outsiders(self, type_name: str, query: Plain | Query, now: datetime) -> Sequence[str]:
         """The services, or the roots of other accounts, that policies let do the action of a query (G69)."""
         try:
-            _, action, resource, context = query.request
+            _, action, resource, context = _plain(query)
             result = self.view.engine.who_can(action, resource, context, **_options(query, now))
         except (RequestValueError, PolicyError):
             return []
@@ -106,7 +106,9 @@ class Candidates:
 
     # -- actions ------------------------------------------------------------------------------------------------------
 
-    def actions(self, query: Query, names: Iterable[str], action_name: Callable[[str], str], now: datetime) -> Sequence[str]:
+    def actions(
+        self, query: Plain | Query, names: Iterable[str], action_name: Callable[[str], str], now: datetime
+    ) -> Sequence[str]:
         """The action names to try on the resource of a query: configured ones, those in policies, and those of AWS (G71).
 
         Parameters
@@ -121,22 +123,26 @@ class Candidates:
                 found.setdefault(fold(action_name(name)), name)
             except MappingError:
                 continue  # a configured name without a prefix maps to no action
-        for action in (*self._in_policies(query, now), *_of_aws(query.request[2])):
+        for action in (*self._in_policies(query, now), *_of_aws(_plain(query)[2])):
             found.setdefault(fold(action), action)
         return sorted(found.values())
 
-    def _in_policies(self, query: Query, now: datetime) -> list[str]:
+    def _in_policies(self, query: Plain | Query, now: datetime) -> list[str]:
         """The literal actions of policies that the principal can perform on the resource."""
         try:
-            principal, _, resource, context = query.request
+            principal, _, resource, context = _plain(query)
             found = self.view.engine.what_can(principal, resource, context, **_options(query, now))
         except (RequestValueError, PolicyError):
             return []
         return [one.action for one in found if not one.is_pattern]
 
 
-def _options(query: Query, now: datetime) -> dict[str, Any]:
-    owner, stated, unknown = query.options or (None, None, ())
+def _plain(query: Plain | Query) -> Plain:
+    return query.request if isinstance(query, Query) else query
+
+
+def _options(query: Plain | Query, now: datetime) -> dict[str, Any]:
+    owner, stated, unknown = (query.options if isinstance(query, Query) else None) or Options(None, None, ())
     return {"unknown": unknown, "resource_account": owner, "now": stated or now}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ from fastiam.server.http import Request, Response
 from fastiam.server.identity import Identity
 from fastiam.server.mapping import MappingError, ignored_names
 from fastiam.server.protocols.authzen.answers import Reasons, View, fault_body, form_error, item_with_ignored, reasons_for
-from fastiam.server.protocols.authzen.reading import MAX_ITEMS, Fault, Query, Reader, read_body, read_entity
+from fastiam.server.protocols.authzen.reading import MAX_ITEMS, Fault, Options, Plain, Query, Reader, read_body, read_entity
 from fastiam.server.records import BatchRecord, DecisionRecord
 
 _MAX_DENIED: Final = 100  # indices in the decision log
@@ -68,21 +68,22 @@ def _single(
     return view.response(request, view.single(answer, ignored, reasons, request.request_id), record)
 
 
-def _name(record: DecisionRecord, query: Query | Fault) -> list[str]:
+def _name(record: DecisionRecord, query: Plain | Query | Fault) -> list[str]:
     """Write the query into a record. Returns the names of what it stated and is not used."""
     if isinstance(query, Fault):
         return []
-    record.principal = query.name
-    _, record.action, record.resource, record.context = query.request
-    return ignored_names(query.ignored) if query.ignored else query.ignored
+    plain = query.request if isinstance(query, Query) else query
+    principal, record.action, record.resource, record.context = plain
+    record.principal = principal if isinstance(principal, str) else principal.arn
+    return ignored_names(query.ignored) if isinstance(query, Query) else []
 
 
-def decide(engine: Engine, query: Query, now: datetime) -> Decision | Fault:
+def decide(engine: Engine, query: Plain | Query, now: datetime) -> Decision | Fault:
     """The decision on one query; a fault if the engine refuses a value."""
     try:
-        if query.options is None:
-            return engine.decide(*query.request, now=now)
-        owner, stated, unknown = query.options
+        if not isinstance(query, Query):
+            return engine.decide(*query, now=now)
+        owner, stated, unknown = query.options or _NO_OPTIONS
         return engine.decide(*query.request, unknown=unknown, resource_account=owner, now=stated or now)
     except RequestValueError as error:
         return _refused(error.column)
@@ -90,26 +91,34 @@ def decide(engine: Engine, query: Query, now: datetime) -> Decision | Fault:
         return _refused("subject.properties.session_policies")
 
 
+_NO_OPTIONS: Final = Options(None, None, ())
+
+
 def _refused(place: str) -> Fault:
     """A value that the engine refuses. Its message may have values of the directory, so only the place is named (G63)."""
     return MappingError("bad_value", f"the value of `{place}` cannot be decided, or contradicts what is known", "$")
 
 
-def decide_all(engine: Engine, queries: list[Query | Fault], now: datetime) -> list[Decision | Fault]:
+def decide_all(engine: Engine, queries: Sequence[Plain | Query | Fault], now: datetime) -> Sequence[Decision | Fault]:
     """The decisions on many queries: those without options in one call."""
-    plain = [query.request for query in queries if type(query) is Query and query.options is None]
+    plain = [
+        query.request if isinstance(query, Query) else query
+        for query in queries
+        if not isinstance(query, Fault) and (not isinstance(query, Query) or query.options is None)
+    ]
     try:
-        decided: Iterator[Decision] | None = iter(engine.decide_each(plain, now=now))
-    except (RequestValueError, PolicyError):
-        decided = None  # one of them cannot be decided: each is decided by itself
-    if decided is not None and len(plain) == len(queries):
-        return list(decided)
+        decided = engine.decide_each(plain, now=now)
+    except (RequestValueError, PolicyError):  # one of them cannot be decided: each is decided by itself
+        return [query if isinstance(query, Fault) else decide(engine, query, now) for query in queries]
+    if len(plain) == len(queries):
+        return decided
+    rest = iter(decided)
     return [
         query
         if isinstance(query, Fault)
-        else next(decided)
-        if decided is not None and query.options is None
         else decide(engine, query, now)
+        if isinstance(query, Query) and query.options is not None
+        else next(rest)
         for query in queries
     ]
 
@@ -141,23 +150,23 @@ def _check_defaults(body: dict[str, Any]) -> None:
         raise MappingError("bad_type", "`context` is not an object", "$.context")
 
 
-def _queries(reader: Reader, body: dict[str, Any], items: list[Any]) -> list[Query | Fault]:
+def _queries(reader: Reader, body: dict[str, Any], items: list[Any]) -> list[Plain | Query | Fault]:
     """The query of each item. An entity of an item replaces the top-level one as a whole (G61)."""
     subject, action, resource, context = (body.get(kind) for kind in ("subject", "action", "resource", "context"))
     ask = reader.query
-    queries: list[Query | Fault] = []
+    queries: list[Plain | Query | Fault] = []
     for item in items:
         if type(item) is not dict:
             queries.append(MappingError("bad_type", "the item is not an object", "$.evaluations"))
             continue
         get = item.get
-        own = get("subject"), get("action"), get("resource"), get("context")
+        who, what, on, given = get("subject"), get("action"), get("resource"), get("context")
         queries.append(
             ask(
-                subject if own[0] is None else own[0],
-                action if own[1] is None else own[1],
-                resource if own[2] is None else own[2],
-                context if own[3] is None else own[3],
+                subject if who is None else who,
+                action if what is None else what,
+                resource if on is None else on,
+                context if given is None else given,
             )
         )
     return queries
@@ -190,7 +199,7 @@ def _batch(
             answer = kept.get(id(decision)) or view.answer(decision, reasons)
             is_allowed = answer.is_allowed
             outcomes[answer.key] = outcomes.get(answer.key, 0) + 1
-            if is_full and type(query) is Query and query.ignored:
+            if is_full and isinstance(query, Query) and query.ignored:
                 bodies.append(item_with_ignored(answer, ignored_names(query.ignored)))
             else:
                 bodies.append(answer.whole)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from fastiam.model.session import Session
 from fastiam.server.http import Request
@@ -31,6 +32,7 @@ _CONTENT_TYPE: Final = b"content-type"
 
 Fault = MappingError
 Members = Mapping[str, Any]
+_Mapped = TypeVar("_Mapped")
 
 
 def read_body(request: Request) -> dict[str, Any]:
@@ -99,14 +101,16 @@ class Options(NamedTuple):
     unknown: tuple[str, ...]
 
 
-class Query(NamedTuple):
-    """One query for the engine."""
+Plain = tuple[str | Session, str, str, Mapping[str, Any]]
+"""A query that states nothing of itself: principal, action, resource and context, as `decide_each` takes them."""
 
-    request: tuple[str | Session, str, str, Mapping[str, Any]]
-    """Principal, action, resource and context."""
+
+@dataclass(slots=True)
+class Query:
+    """A query with options, or with facts that are not used."""
+
+    request: Plain
     options: Options | None
-    name: str
-    """The principal as text."""
     ignored: list[str]
 
 
@@ -117,8 +121,32 @@ class Action(NamedTuple):
     facts: Facts
 
 
+class Asked:
+    """A subject, action and context, mapped: what items with one of each share.
+
+    Attributes
+    ----------
+    is_plain : whether a query with a resource without properties states nothing of itself.
+    names : the IAM action by the `id` of the resource's type.
+    """
+
+    __slots__ = ("context", "given", "is_plain", "names", "what", "who")
+
+    def __init__(self, who: Subject | Fault, what: Action | Fault, given: Facts | Fault, context: Any) -> None:
+        self.who, self.what, self.given, self.context = who, what, given, context
+        self.names: dict[int, str] = {}
+        self.is_plain = (
+            type(who) is Subject
+            and type(what) is Action
+            and type(given) is Facts
+            and who.facts is NO_FACTS
+            and what.facts is NO_FACTS
+            and not (given.reads_tags or given.ignored or given.unknown or given.now)
+        )
+
+
 class Reader:
-    """Maps the entities of one request, each distinct object once (G65).
+    """Maps the entities of one request, each distinct one once (G65).
 
     The methods return a fault instead of raising it, because one entity may be in many items. A fault of form precedes one of
     meaning, whichever entity has it.
@@ -126,75 +154,35 @@ class Reader:
 
     def __init__(self, mapper: EntityMapper, identity: Identity, now: datetime) -> None:
         self._mapper, self._identity, self._now = mapper, identity, now
-        self._rules = mapper.mapping.context
         # by `id`: all objects are parts of the body, which outlives the reader
         self._subjects: dict[int, Subject | Fault] = {}
         self._actions: dict[int, Action | Fault] = {}
         self._resources: dict[int, Resource | Fault] = {}
         self._contexts: dict[int, Facts | Fault] = {}
+        self._by_content: dict[Hashable, Any] = {}
+        self._asked: dict[tuple[int, int, int], Asked] = {}
+        self._of_parts: dict[tuple[int, int, int], Asked] = {}
 
     def subject(self, raw: Any) -> Subject | Fault:
         """The mapped subject."""
-        found = self._subjects.get(id(raw))
+        found = self._subjects.get(id(raw)) or _without_properties(raw, self._mapper.subjects)
         if found is None:
-            found = self._subjects[id(raw)] = self._read_subject(raw)
+            found = self._subjects[id(raw)] = self._read(raw, "subject", self._map_subject)
         return found
 
-    def _read_subject(self, raw: Any) -> Subject | Fault:
-        try:
-            if type(raw) is dict and raw.get("properties") is None:  # PERF: text that was mapped before has the right form
-                type_, id_ = raw.get("type"), raw.get("id")
-                if type(type_) is str and type(id_) is str:
-                    found = self._mapper.subjects.get((type_, id_))
-                    if found is not None:
-                        return found
-            entity = read_entity(raw, "subject")
-            try:
-                return self._mapper.subject(entity.type, entity.id, entity.properties, self._identity, self._now)
-            except MappingError as error:
-                return _form_first(error, entity.properties, "subject.properties")
-        except MappingError as error:
-            return error
+    def resource(self, raw: Any) -> Resource | Fault:
+        """The mapped resource."""
+        found = self._resources.get(id(raw)) or _without_properties(raw, self._mapper.resources)
+        if found is None:
+            found = self._resources[id(raw)] = self._read(raw, "resource", self._map_resource)
+        return found
 
     def action(self, raw: Any) -> Action | Fault:
         """The mapped action, without its prefix."""
         found = self._actions.get(id(raw))
         if found is None:
-            found = self._actions[id(raw)] = self._read_action(raw)
+            found = self._actions[id(raw)] = self._read(raw, "action", self._map_action)
         return found
-
-    def _read_action(self, raw: Any) -> Action | Fault:
-        try:
-            entity = read_entity(raw, "action")
-            try:
-                return Action(entity.id, self._mapper.action(entity.properties) if entity.properties else NO_FACTS)
-            except MappingError as error:
-                return _form_first(error, entity.properties, "action.properties")
-        except MappingError as error:
-            return error
-
-    def resource(self, raw: Any) -> Resource | Fault:
-        """The mapped resource."""
-        found = self._resources.get(id(raw))
-        if found is None:
-            found = self._resources[id(raw)] = self._read_resource(raw)
-        return found
-
-    def _read_resource(self, raw: Any) -> Resource | Fault:
-        try:
-            if type(raw) is dict and raw.get("properties") is None:  # PERF: as of subjects
-                type_, id_ = raw.get("type"), raw.get("id")
-                if type(type_) is str and type(id_) is str:
-                    found = self._mapper.resources.get((type_, id_))
-                    if found is not None:
-                        return found
-            entity = read_entity(raw, "resource")
-            try:
-                return self._mapper.resource(entity.type, entity.id, entity.properties, self._identity)
-            except MappingError as error:
-                return _form_first(error, entity.properties, "resource.properties")
-        except MappingError as error:
-            return error
 
     def context(self, raw: Any) -> Facts | Fault:
         """The facts of a context; those that depend on the resource are read again with it."""
@@ -202,35 +190,81 @@ class Reader:
             return NO_FACTS
         found = self._contexts.get(id(raw))
         if found is None:
-            found = self._contexts[id(raw)] = self._read_context(raw, None)
+            key = _content_key(raw)
+            found = None if key is None else self._by_content.get(key)
+            if found is None:
+                found = self._read_context(raw, None)
+                if key is not None:
+                    self._by_content[key] = found
+            self._contexts[id(raw)] = found
         return found
+
+    def _read(self, raw: Any, kind: str, to_map: Callable[[Entity], _Mapped]) -> _Mapped | Fault:
+        """Map an entity, once for equal ones of the request."""
+        key = _entity_key(raw, kind)
+        found: _Mapped | Fault | None = None if key is None else self._by_content.get(key)
+        if found is None:
+            try:
+                entity = read_entity(raw, kind)
+                try:
+                    found = to_map(entity)
+                except MappingError as error:
+                    found = _form_first(error, entity.properties, f"{kind}.properties")
+            except MappingError as error:
+                found = error
+            if key is not None:
+                self._by_content[key] = found
+        return found
+
+    def _map_subject(self, entity: Entity) -> Subject:
+        return self._mapper.subject(entity.type, entity.id, entity.properties, self._identity, self._now)
+
+    def _map_resource(self, entity: Entity) -> Resource:
+        return self._mapper.resource(entity.type, entity.id, entity.properties, self._identity)
+
+    def _map_action(self, entity: Entity) -> Action:
+        return Action(entity.id, self._mapper.action(entity.properties) if entity.properties else NO_FACTS)
 
     def _read_context(self, raw: Any, arn: str | None) -> Facts | Fault:
         if type(raw) is not dict:
             return MappingError("bad_type", "`context` is not an object", "$.context")
+        rules = self._mapper.mapping.context
         try:
             if arn is None:
-                return facts(self._identity, raw, self._rules)
+                return facts(self._identity, raw, rules)
             tags = self._mapper.records.resource_tags
-            return facts(self._identity, raw, self._rules, stored_tags=lambda: tags(arn))
+            return facts(self._identity, raw, rules, stored_tags=lambda: tags(arn))
         except MappingError as error:
             return _form_first(error, raw, "context")
 
-    def query(self, subject: Any, action: Any, resource: Any, context: Any) -> Query | Fault:
+    def query(self, subject: Any, action: Any, resource: Any, context: Any) -> Plain | Query | Fault:
         """The query of four entities as sent."""
-        who, what, on, given = self.subject(subject), self.action(action), self.resource(resource), self.context(context)
+        asked = self._asked.get((id(subject), id(action), id(context)))
+        if asked is None:
+            who, what, given = self.subject(subject), self.action(action), self.context(context)
+            parts = (id(who), id(what), id(given))  # all are kept by this reader or by the mapper's generation
+            asked = self._of_parts.get(parts)
+            if asked is None:
+                asked = self._of_parts[parts] = Asked(who, what, given, context)
+            self._asked[id(subject), id(action), id(context)] = asked
+        on = self.resource(resource)
+        if asked.is_plain and type(on) is Resource and on.facts is NO_FACTS:
+            name = asked.names.get(id(on.type))
+            if name is not None:
+                return asked.who.principal, name, on.arn, asked.given.context  # type: ignore[union-attr]
+        return self.combine(asked, on)
+
+    def combine(self, asked: Asked, on: Resource | Fault) -> Plain | Query | Fault:
+        """The query of mapped entities."""
+        who, what, given = asked.who, asked.what, asked.given
         if isinstance(who, Fault) or isinstance(what, Fault) or isinstance(on, Fault) or isinstance(given, Fault):
             return _first_fault(who, what, on, given)
-        return self.combine(who, what, on, given, context)
-
-    def combine(self, who: Subject, what: Action, on: Resource, given: Facts, context: Any) -> Query | Fault:
-        """The query of mapped entities; `context` is as sent."""
         try:
-            name = self._mapper.action_name(what.name, on.type)
+            name = asked.names[id(on.type)] = self._mapper.action_name(what.name, on.type)
         except MappingError as error:
             return error
         if given.reads_tags:
-            read = self._read_context(context, on.arn)
+            read = self._read_context(asked.context, on.arn)
             if isinstance(read, Fault):
                 return read
             given = read
@@ -243,10 +277,46 @@ class Reader:
             except MappingError as error:
                 return error
             ignored = [one for part in parts for one in part.ignored]
-        options = None
+        plain = (who.principal, name, on.arn, values)
         if on.owner is not None or given.now is not None or given.unknown:
-            options = Options(on.owner, given.now, given.unknown)
-        return Query((who.principal, name, on.arn, values), options, who.ref.text, ignored)
+            return Query(plain, Options(on.owner, given.now, given.unknown), ignored)
+        return Query(plain, None, ignored) if ignored else plain
+
+
+_SCALARS: Final = frozenset({str, bool, int, type(None)})
+
+
+def _without_properties(raw: Any, mapped: Mapping[tuple[str, str], _Mapped]) -> _Mapped | None:
+    """The entity of a type and id alone, if it was mapped before: it has the right form then."""
+    try:
+        return mapped.get((raw["type"], raw["id"])) if len(raw) == 2 else None
+    except (TypeError, KeyError):
+        return None
+
+
+def _entity_key(raw: Any, kind: str) -> Hashable | None:
+    """What is equal for entities that map to the same; None if that cannot be compared."""
+    if type(raw) is not dict:
+        return None
+    first, second = (None, raw.get("name")) if kind == "action" else (raw.get("type"), raw.get("id"))
+    if type(second) is not str or (type(first) is not str and kind != "action"):
+        return None
+    properties = raw.get("properties")
+    if properties is None:
+        return kind, first, second
+    key = _content_key(properties)
+    return None if key is None else (kind, first, second, key)
+
+
+def _content_key(members: Any) -> Hashable | None:
+    """What is equal for equal contexts or properties of texts, truth values and integers; None for others.
+
+    The types are part of it: `1` equals `True`.
+    """
+    if type(members) is not dict:
+        return None
+    kinds = tuple(map(type, members.values()))
+    return (tuple(members.items()), kinds) if _SCALARS.issuperset(kinds) else None
 
 
 def _joined(parts: tuple[Facts, ...], given: Facts) -> dict[str, Any]:

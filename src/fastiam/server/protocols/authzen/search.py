@@ -17,7 +17,7 @@ from fastiam.server.page_tokens import Page, PageTokenError, read_token, write_t
 from fastiam.server.protocols.authzen.answers import Reasons, View, form_error, reasons_for
 from fastiam.server.protocols.authzen.candidates import Candidates, TooManyCandidatesError, is_outside_type
 from fastiam.server.protocols.authzen.evaluation import decide_all
-from fastiam.server.protocols.authzen.reading import Action, Fault, Query, Reader, read_body, read_entity
+from fastiam.server.protocols.authzen.reading import Action, Asked, Fault, Plain, Query, Reader, read_body, read_entity
 from fastiam.server.records import BatchRecord
 
 Kind = Literal["subject", "resource", "action"]
@@ -181,7 +181,7 @@ class _Search:
                 if decision.allowed:
                     yield id_
 
-    def _query(self, id_: str, parts: _Parts) -> Query | Fault:
+    def _query(self, id_: str, parts: _Parts) -> Plain | Query | Fault:
         """The query of an evaluation with this id in place of the searched entity."""
         mapper = self._view.mapper
         who, what, on = parts["subject"], parts["action"], parts["resource"]
@@ -195,13 +195,13 @@ class _Search:
         except MappingError as error:
             return error
         query = self._combine({**parts, "subject": who, "action": what, "resource": on})
-        if not self.ignored and not isinstance(query, Fault):
+        if not self.ignored and isinstance(query, Query):
             self.ignored = query.ignored
         return query
 
-    def _combine(self, parts: _Parts) -> Query | Fault:
+    def _combine(self, parts: _Parts) -> Plain | Query | Fault:
         who, what, on, given = (parts[name] for name in _ENTITIES)
-        return self._reader.combine(who, what, on, given, self._body.get("context"))
+        return self._reader.combine(Asked(who, what, given, self._body.get("context")), on)
 
 
 def _response(
