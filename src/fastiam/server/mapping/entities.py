@@ -16,7 +16,7 @@ from fastiam.model.request import canonical_text, check_resource
 from fastiam.model.session import Session
 from fastiam.server.identity import ASSERT_OWNER, ASSERT_SESSION, ASSERT_TAGS, Identity
 from fastiam.server.mapping.entity_types import BUILT_IN, EntityMapping, ResourceType, SubjectType
-from fastiam.server.mapping.facts import MAX_KEYS, NO_FACTS, Facts, Value, member_values, read_key, text_of
+from fastiam.server.mapping.facts import MAX_KEYS, MAX_VALUE, NO_FACTS, Facts, Value, member_values, read_key, text_of
 from fastiam.server.mapping.faults import MappingError
 from fastiam.server.mapping.known import KnownRecords
 from fastiam.server.mapping.principals import (
@@ -293,7 +293,12 @@ def _values(properties: Mapping[str, Any], at: str, facts: Facts) -> list[tuple[
     place = f"{_place(at)}.properties"
     if len(properties) > MAX_KEYS:
         raise MappingError("too_many", f"more than {MAX_KEYS} properties", f"{at}.properties")
-    found = [pair for name, raw in properties.items() for pair in member_values(name, raw, place, facts.ignored)]
+    found: list[tuple[str, Value]] = []
+    for name, raw in properties.items():
+        if type(raw) is str and len(raw) <= MAX_VALUE:  # PERF: most are
+            found.append((name, raw))
+        else:
+            found += member_values(name, raw, place, facts.ignored)
     if len(found) > MAX_KEYS:
         raise MappingError("too_many", f"more than {MAX_KEYS} properties", f"{at}.properties")
     return found

@@ -13,7 +13,17 @@ from fastiam.server.http import Request, Response
 from fastiam.server.identity import Identity
 from fastiam.server.mapping import MappingError, ignored_names
 from fastiam.server.protocols.authzen.answers import Reasons, View, fault_body, form_error, item_with_ignored, reasons_for
-from fastiam.server.protocols.authzen.reading import MAX_ITEMS, Fault, Options, Plain, Query, Reader, read_body, read_entity
+from fastiam.server.protocols.authzen.reading import (
+    MAX_ITEMS,
+    BatchReader,
+    Fault,
+    Options,
+    Plain,
+    Query,
+    Reader,
+    read_body,
+    read_entity,
+)
 from fastiam.server.records import BatchRecord, DecisionRecord
 
 _MAX_DENIED: Final = 100  # indices in the decision log
@@ -182,7 +192,7 @@ def _batch(
     reasons: Reasons,
     now: datetime,
 ) -> Response:
-    queries = _queries(Reader(view.mapper, identity, now), body, items)
+    queries = _queries(BatchReader(view.mapper, identity, now), body, items)
     decisions = decide_all(view.engine, queries, now)
     reasons = reasons_for(identity, reasons)
     is_full, kept = reasons == "full", view.kept(reasons)

@@ -146,7 +146,7 @@ class Asked:
 
 
 class Reader:
-    """Maps the entities of one request, each distinct one once (G65).
+    """Maps the entities of requests.
 
     The methods return a fault instead of raising it, because one entity may be in many items. A fault of form precedes one of
     meaning, whichever entity has it.
@@ -154,25 +154,107 @@ class Reader:
 
     def __init__(self, mapper: EntityMapper, identity: Identity, now: datetime) -> None:
         self._mapper, self._identity, self._now = mapper, identity, now
-        # by `id`: all objects are parts of the body, which outlives the reader
-        self._subjects: dict[int, Subject | Fault] = {}
-        self._actions: dict[int, Action | Fault] = {}
-        self._resources: dict[int, Resource | Fault] = {}
-        self._contexts: dict[int, Facts | Fault] = {}
-        self._by_content: dict[Hashable, Any] = {}
-        self._asked: dict[tuple[int, int, int], Asked] = {}
-        self._of_parts: dict[tuple[int, int, int], Asked] = {}
 
     def subject(self, raw: Any) -> Subject | Fault:
         """The mapped subject."""
-        found = self._subjects.get(id(raw)) or _without_properties(raw, self._mapper.subjects)
-        if found is None:
-            found = self._subjects[id(raw)] = self._read(raw, "subject", self._map_subject)
-        return found
+        found = _without_properties(raw, self._mapper.subjects)
+        return self._read(raw, "subject", self._map_subject) if found is None else found
 
     def resource(self, raw: Any) -> Resource | Fault:
         """The mapped resource."""
-        found = self._resources.get(id(raw)) or _without_properties(raw, self._mapper.resources)
+        found = _without_properties(raw, self._mapper.resources)
+        return self._read(raw, "resource", self._map_resource) if found is None else found
+
+    def action(self, raw: Any) -> Action | Fault:
+        """The mapped action, without its prefix."""
+        return self._read(raw, "action", self._map_action)
+
+    def context(self, raw: Any) -> Facts | Fault:
+        """The facts of a context; those that depend on the resource are read again with it."""
+        return NO_FACTS if raw is None else self._read_context(raw, None)
+
+    def query(self, subject: Any, action: Any, resource: Any, context: Any) -> Plain | Query | Fault:
+        """The query of four entities as sent."""
+        given = self.context(context)
+        return self.combine(self.subject(subject), self.action(action), self.resource(resource), given, context)
+
+    def _read(self, raw: Any, kind: str, to_map: Callable[[Entity], _Mapped]) -> _Mapped | Fault:
+        try:
+            entity = read_entity(raw, kind)
+            try:
+                return to_map(entity)
+            except MappingError as error:
+                return _form_first(error, entity.properties, f"{kind}.properties")
+        except MappingError as error:
+            return error
+
+    def _map_subject(self, entity: Entity) -> Subject:
+        return self._mapper.subject(entity.type, entity.id, entity.properties, self._identity, self._now)
+
+    def _map_resource(self, entity: Entity) -> Resource:
+        return self._mapper.resource(entity.type, entity.id, entity.properties, self._identity)
+
+    def _map_action(self, entity: Entity) -> Action:
+        return Action(entity.id, self._mapper.action(entity.properties) if entity.properties else NO_FACTS)
+
+    def _read_context(self, raw: Any, arn: str | None) -> Facts | Fault:
+        if type(raw) is not dict:
+            return MappingError("bad_type", "`context` is not an object", "$.context")
+        rules = self._mapper.mapping.context
+        try:
+            if arn is None:
+                return facts(self._identity, raw, rules)
+            tags = self._mapper.records.resource_tags
+            return facts(self._identity, raw, rules, stored_tags=lambda: tags(arn))
+        except MappingError as error:
+            return _form_first(error, raw, "context")
+
+    def combine(
+        self, who: Subject | Fault, what: Action | Fault, on: Resource | Fault, given: Facts | Fault, context: Any
+    ) -> Plain | Query | Fault:
+        """The query of mapped entities; `context` is as sent."""
+        if isinstance(who, Fault) or isinstance(what, Fault) or isinstance(on, Fault) or isinstance(given, Fault):
+            return _first_fault(who, what, on, given)
+        try:
+            name = self._mapper.action_name(what.name, on.type)
+        except MappingError as error:
+            return error
+        if given.reads_tags:
+            read = self._read_context(context, on.arn)
+            if isinstance(read, Fault):
+                return read
+            given = read
+        if who.facts is NO_FACTS and what.facts is NO_FACTS and on.facts is NO_FACTS:
+            values, ignored = given.context, given.ignored
+        else:
+            parts = (who.facts, what.facts, on.facts, given)
+            try:
+                values = _joined(parts, given)
+            except MappingError as error:
+                return error
+            ignored = [one for part in parts for one in part.ignored]
+        plain = (who.principal, name, on.arn, values)
+        if on.owner is not None or given.now is not None or given.unknown:
+            return Query(plain, Options(on.owner, given.now, given.unknown), ignored)
+        return Query(plain, None, ignored) if ignored else plain
+
+
+class BatchReader(Reader):
+    """Maps the entities of many items, each distinct one once (G65)."""
+
+    def __init__(self, mapper: EntityMapper, identity: Identity, now: datetime) -> None:
+        super().__init__(mapper, identity, now)
+        # by `id`: all objects are parts of the body, which outlives the reader
+        self._actions: dict[int, Action | Fault] = {}
+        self._resources: dict[int, Resource | Fault] = {}
+        self._contexts: dict[int, Facts | Fault] = {}
+        self._asked: dict[tuple[int, int, int], Asked] = {}
+        self._of_parts: dict[tuple[int, int, int], Asked] = {}
+        self._by_content: dict[Hashable, Any] = {}
+
+    def resource(self, raw: Any) -> Resource | Fault:
+        """The mapped resource."""
+        found = _without_properties(raw, self._mapper.resources) or self._resources.get(id(raw))
         if found is None:
             found = self._resources[id(raw)] = self._read(raw, "resource", self._map_resource)
         return found
@@ -200,87 +282,34 @@ class Reader:
         return found
 
     def _read(self, raw: Any, kind: str, to_map: Callable[[Entity], _Mapped]) -> _Mapped | Fault:
-        """Map an entity, once for equal ones of the request."""
+        """Map an entity, once for equal ones."""
         key = _entity_key(raw, kind)
         found: _Mapped | Fault | None = None if key is None else self._by_content.get(key)
         if found is None:
-            try:
-                entity = read_entity(raw, kind)
-                try:
-                    found = to_map(entity)
-                except MappingError as error:
-                    found = _form_first(error, entity.properties, f"{kind}.properties")
-            except MappingError as error:
-                found = error
+            found = super()._read(raw, kind, to_map)
             if key is not None:
                 self._by_content[key] = found
         return found
-
-    def _map_subject(self, entity: Entity) -> Subject:
-        return self._mapper.subject(entity.type, entity.id, entity.properties, self._identity, self._now)
-
-    def _map_resource(self, entity: Entity) -> Resource:
-        return self._mapper.resource(entity.type, entity.id, entity.properties, self._identity)
-
-    def _map_action(self, entity: Entity) -> Action:
-        return Action(entity.id, self._mapper.action(entity.properties) if entity.properties else NO_FACTS)
-
-    def _read_context(self, raw: Any, arn: str | None) -> Facts | Fault:
-        if type(raw) is not dict:
-            return MappingError("bad_type", "`context` is not an object", "$.context")
-        rules = self._mapper.mapping.context
-        try:
-            if arn is None:
-                return facts(self._identity, raw, rules)
-            tags = self._mapper.records.resource_tags
-            return facts(self._identity, raw, rules, stored_tags=lambda: tags(arn))
-        except MappingError as error:
-            return _form_first(error, raw, "context")
 
     def query(self, subject: Any, action: Any, resource: Any, context: Any) -> Plain | Query | Fault:
         """The query of four entities as sent."""
         asked = self._asked.get((id(subject), id(action), id(context)))
         if asked is None:
             who, what, given = self.subject(subject), self.action(action), self.context(context)
-            parts = (id(who), id(what), id(given))  # all are kept by this reader or by the mapper's generation
-            asked = self._of_parts.get(parts)
-            if asked is None:
-                asked = self._of_parts[parts] = Asked(who, what, given, context)
+            asked = self._of_parts.get((id(who), id(what), id(given)))
+            if asked is None:  # it keeps the three, so that no other objects get their ids
+                asked = self._of_parts[id(who), id(what), id(given)] = Asked(who, what, given, context)
             self._asked[id(subject), id(action), id(context)] = asked
         on = self.resource(resource)
-        if asked.is_plain and type(on) is Resource and on.facts is NO_FACTS:
-            name = asked.names.get(id(on.type))
-            if name is not None:
-                return asked.who.principal, name, on.arn, asked.given.context  # type: ignore[union-attr]
-        return self.combine(asked, on)
-
-    def combine(self, asked: Asked, on: Resource | Fault) -> Plain | Query | Fault:
-        """The query of mapped entities."""
-        who, what, given = asked.who, asked.what, asked.given
-        if isinstance(who, Fault) or isinstance(what, Fault) or isinstance(on, Fault) or isinstance(given, Fault):
-            return _first_fault(who, what, on, given)
-        try:
-            name = asked.names[id(on.type)] = self._mapper.action_name(what.name, on.type)
-        except MappingError as error:
-            return error
-        if given.reads_tags:
-            read = self._read_context(asked.context, on.arn)
-            if isinstance(read, Fault):
-                return read
-            given = read
-        if who.facts is NO_FACTS and what.facts is NO_FACTS and on.facts is NO_FACTS:
-            values, ignored = given.context, given.ignored
-        else:
-            parts = (who.facts, what.facts, on.facts, given)
-            try:
-                values = _joined(parts, given)
-            except MappingError as error:
-                return error
-            ignored = [one for part in parts for one in part.ignored]
-        plain = (who.principal, name, on.arn, values)
-        if on.owner is not None or given.now is not None or given.unknown:
-            return Query(plain, Options(on.owner, given.now, given.unknown), ignored)
-        return Query(plain, None, ignored) if ignored else plain
+        if not (asked.is_plain and type(on) is Resource and on.facts is NO_FACTS):
+            return self.combine(asked.who, asked.what, on, asked.given, asked.context)
+        name = asked.names.get(id(on.type))
+        if name is None:
+            query = self.combine(asked.who, asked.what, on, asked.given, asked.context)
+            if isinstance(query, tuple):
+                asked.names[id(on.type)] = query[1]
+            return query
+        return asked.who.principal, name, on.arn, asked.given.context  # type: ignore[union-attr]
 
 
 _SCALARS: Final = frozenset({str, bool, int, type(None)})

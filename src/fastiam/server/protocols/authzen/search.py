@@ -17,7 +17,7 @@ from fastiam.server.page_tokens import Page, PageTokenError, read_token, write_t
 from fastiam.server.protocols.authzen.answers import Reasons, View, form_error, reasons_for
 from fastiam.server.protocols.authzen.candidates import Candidates, TooManyCandidatesError, is_outside_type
 from fastiam.server.protocols.authzen.evaluation import decide_all
-from fastiam.server.protocols.authzen.reading import Action, Asked, Fault, Plain, Query, Reader, read_body, read_entity
+from fastiam.server.protocols.authzen.reading import Action, Fault, Plain, Query, Reader, read_body, read_entity
 from fastiam.server.records import BatchRecord
 
 Kind = Literal["subject", "resource", "action"]
@@ -201,7 +201,7 @@ class _Search:
 
     def _combine(self, parts: _Parts) -> Plain | Query | Fault:
         who, what, on, given = (parts[name] for name in _ENTITIES)
-        return self._reader.combine(Asked(who, what, given, self._body.get("context")), on)
+        return self._reader.combine(who, what, on, given, self._body.get("context"))
 
 
 def _response(
