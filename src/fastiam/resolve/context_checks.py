@@ -50,7 +50,7 @@ def check_principal(principal: PrincipalProfile, context: Keys) -> None:
         if derived is not None:
             if key not in principal.open_keys and key not in _CLOCK:
                 _check_one(key, value, derived)
-        elif key not in prefixes and (key in principal.absent_keys or key.startswith(prefixes)):  # a prefix alone names no tag
+        elif key in principal.absent_keys or key.startswith(prefixes):
             raise RequestValueError(
                 f"`{principal.name}` is known not to have `{value.name or key}`", column=value.name or key, hint=_HINT
             )
