@@ -50,6 +50,7 @@ PARTS: Final[Mapping[str, tuple[str, ...]]] = {
         "iam_instance_profiles",
         "iam_providers",
         "iam_account",
+        "iam_simulation",
     ),
     "sts": ("sts",),
 }
