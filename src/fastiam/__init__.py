@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         SourceError,
         StoreError,
     )
+    from fastiam.frames import Lit, Table, lit
     from fastiam.live import LiveEngine
     from fastiam.model.decision import Decision, Layer, MatchClass, Outcome, Reason, StatementRef
     from fastiam.model.explanation import Explanation, LayerResult, MatchedStatement, NearMiss, ResidualStatement
@@ -80,6 +81,7 @@ __all__ = [
     "LayerResult",
     "Limit",
     "LimitError",
+    "Lit",
     "LiveEngine",
     "LoggedOutcome",
     "ManagedPolicy",
@@ -122,6 +124,7 @@ _HOMES = {
     "directory.readers": ("Attachments", "PolicyDocument"),
     "directory.records": ("Account", "Endpoint", "Entity", "Group", "ManagedPolicy", "Resource"),
     "engine.decisions": ("Decisions", "DictionaryColumn", "RowDecision", "Summary"),
+    "frames": ("Lit", "Table", "lit"),
     "api.directory": ("Directory",),
     "api.engine": ("Engine",),
     "errors": (

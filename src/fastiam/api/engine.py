@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from fastiam.engine.compiled_engine import CompiledEngine
 from fastiam.errors import RequestValueError
@@ -17,6 +17,8 @@ if TYPE_CHECKING:  # PERF: the analyses are imported on first use, so that a pro
     from fastiam.analysis.replay import Replay
     from fastiam.analysis.what_can import AllowedAction
     from fastiam.analysis.who_can import PrincipalColumn, WhoCanResult
+    from fastiam.engine.decisions import Summary
+    from fastiam.frames.arguments import ContextSpec, Lit
 
 
 class Engine(CompiledEngine):
@@ -28,6 +30,75 @@ class Engine(CompiledEngine):
     """
 
     _stored: PrincipalColumn | None = None  # the column of `who_can`
+
+    def decide_frame(
+        self,
+        frame: Any,
+        *,
+        principal: str | Session | Lit = "principal",
+        action: str | Lit = "action",
+        resource: str | Lit = "resource",
+        context: ContextSpec = "auto",
+        resource_account: str | Lit | None = None,
+        sessions: Mapping[str, Session] | None = None,
+        unknown: Collection[str] = (),
+        now: datetime | None = None,
+        add: Collection[str] = ("outcome", "allowed", "layer", "policy", "sid"),
+        prefix: str = "",
+        keep: bool | Collection[str] = True,
+        on_error: Literal["raise", "deny"] = "raise",
+        threads: int = 1,
+        connection: Any = None,
+    ) -> Any:
+        """Decide one request per row of a frame, and return the frame with the decisions as columns.
+
+        Text for `principal`, `action` and `resource` is the name of a column; in `decide_many` it is a value.
+
+        Parameters
+        ----------
+        frame : a Polars `DataFrame` or `LazyFrame`, a pandas `DataFrame`, a DuckDB relation, a pyarrow `Table`, `RecordBatch`,
+            `RecordBatchReader` or `Dataset`, an Ibis table, any object with `__arrow_c_stream__`, a list of mappings, or a
+            mapping of columns.
+        principal, action, resource, resource_account : the name of a column, or `fastiam.lit(text)` for all rows; `principal` may
+            be a `Session`.
+        context : "auto" takes each column whose name contains `:` as the condition key of that name. A mapping gives the column or
+            the constant of each key, and a collection names columns. Other text names a struct or map column of keys.
+        sessions, unknown, now, on_error, threads : as in `decide_many`.
+        add : the columns to add: `outcome`, `allowed`, `layer`, `policy`, `sid`, `reason`, `depends_on`, `assumed_owner`, `error`.
+            With `unknown`, `depends_on` is one of them, and with `on_error="deny"` `error`.
+        prefix : of the names of the added columns.
+        keep : all columns of the frame, none, or these, in this order.
+        connection : of a DuckDB relation, where its own cannot be used.
+
+        Returns
+        -------
+        A frame of the same kind with its rows in the same order. A `LazyFrame` and a reader decide when they are read; a dataset
+        gives a `RecordBatchReader`; objects with an Arrow stream and Python containers give a `fastiam.Table`.
+
+        Raises
+        ------
+        RequestValueError: a column is missing, an added one exists already, or a value cannot be read; it names the frame's column
+            and row.
+        """
+        from fastiam.frames.arguments import FrameArguments
+        from fastiam.frames.decide import decide_frame
+
+        arguments = FrameArguments(
+            principal, action, resource, context, resource_account, sessions, unknown, now, add, prefix, keep, on_error, threads
+        )  # fmt: skip
+        return decide_frame(self, frame, arguments, connection=connection)
+
+    def decide_frame_with_summary(self, frame: Any, *, connection: Any = None, **arguments: Any) -> tuple[Any, Summary]:
+        """`decide_frame` with the counts of the batch, for frames that are not lazy. Parameters as in `decide_frame`.
+
+        Raises
+        ------
+        RequestValueError: as `decide_frame`, or the frame is lazy.
+        """
+        from fastiam.frames.arguments import FrameArguments
+        from fastiam.frames.decide import decide_frame_with_summary
+
+        return decide_frame_with_summary(self, frame, FrameArguments(**arguments), connection=connection)
 
     def who_can(
         self,

@@ -265,6 +265,21 @@ class Decisions:
     def _sliced(self, rows: slice) -> Decisions:
         place = {row: at for at, row in enumerate(range(len(self))[rows])} if self.errors else {}
         errors = {place[row]: error for row, error in self.errors.items() if row in place}
+        return self._taken(rows, errors, {})
+
+    def repeated(self, rows: int) -> Decisions:
+        """The first decision in each of `rows` rows, for requests that differ in nothing."""
+        first = np.zeros(rows, np.intp)
+        errors = dict.fromkeys(range(rows), self.errors[0]) if 0 in self.errors else {}
+        return self._taken(first, errors, dict.fromkeys(self.missing_keys, rows))
+
+    def with_errors(self, errors: Mapping[int, Exception]) -> Decisions:
+        """The same decisions with other errors for the same rows."""
+        return self._taken(slice(None), errors, self.missing_keys)
+
+    def _taken(
+        self, rows: slice | npt.NDArray[np.intp], errors: Mapping[int, Exception], missing_keys: Mapping[str, int]
+    ) -> Decisions:
         return Decisions(
             self.outcome[rows],
             layer=_cut(self._layer, rows),
@@ -275,6 +290,7 @@ class Decisions:
             depends_on=_cut(self._depends_on, rows),
             depends_on_sets=self.depends_on_sets,
             errors=dict(sorted(errors.items())) if self._has_error_column else None,
+            missing_keys=missing_keys,
         )
 
     def __iter__(self) -> Iterator[RowDecision]:
@@ -466,7 +482,7 @@ def _frozen(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return view
 
 
-def _cut(codes: npt.NDArray[Any] | None, rows: slice) -> npt.NDArray[Any] | None:
+def _cut(codes: npt.NDArray[Any] | None, rows: slice | npt.NDArray[np.intp]) -> npt.NDArray[Any] | None:
     return None if codes is None else codes[rows]
 
 

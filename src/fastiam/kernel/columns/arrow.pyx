@@ -542,6 +542,10 @@ cdef int _check_used(Chunk chunk) except -1:
     return 0
 
 
+cdef str fault_of(const void* schema, void* array):
+    return _shape_fault(<const ArrowSchema*>schema, <ArrowArray*>array)
+
+
 cdef str _shape_fault(const ArrowSchema* schema, ArrowArray* array):
     """What is wrong with the struct itself, or None. nanoarrow reads these fields before it checks them."""
     cdef ArrowSchemaView view

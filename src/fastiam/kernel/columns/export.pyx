@@ -2,7 +2,7 @@
 
 A column is a tuple `(name, values, valid, dictionary)`:
 
-    values      C-contiguous array of uint8, uint32, int32 or int64, or packed bits (uint8) where `name` is in `bits`
+    values      C-contiguous array of uint8, uint32, int32, int64 or float64, or packed bits (uint8) where `name` is in `bits`
     valid       bitmap (uint8, least bit first), or None: no nulls
     dictionary  `(offsets int32, data uint8)` of the texts that `values` are codes of, or None
 
@@ -15,7 +15,7 @@ from libc.stdlib cimport calloc, free
 
 from fastiam.kernel.columns.nanoarrow cimport *
 
-cdef dict FORMATS = {"uint8": b"C", "uint32": b"I", "int32": b"i", "int64": b"l"}
+cdef dict FORMATS = {"uint8": b"C", "uint32": b"I", "int32": b"i", "int64": b"l", "float64": b"g"}
 
 
 def table_array(columns, bits, int64_t n_rows):
@@ -33,12 +33,12 @@ def table_array(columns, bits, int64_t n_rows):
     return _finished(schema, array, n_rows)
 
 
-def column_array(column, int64_t n_rows):
-    """`(schema, array)` capsules of one column."""
+def column_array(column, int64_t n_rows, bint is_bits=False):
+    """`(schema, array)` capsules of one column; `is_bits` where its values are packed bits."""
     schema, array = _new_schema(), _new_array()
     cdef ArrowSchema* s = <ArrowSchema*>PyCapsule_GetPointer(schema, "arrow_schema")
     cdef ArrowArray* a = <ArrowArray*>PyCapsule_GetPointer(array, "arrow_array")
-    _describe(s, column, False)
+    _describe(s, column, is_bits)
     _check(ArrowArrayInitFromSchema(a, s, NULL))
     _fill(a, column, n_rows)
     return _finished(schema, array, n_rows)

@@ -1,6 +1,6 @@
 """The part of nanoarrow's C library that fastiam calls.
 
-nanoarrow is one C file; it is included as text, so only `kernel/columns/arrow.pyx` may cimport this.
+nanoarrow is one C file; it is included as text, so only modules of `kernel/columns` may cimport this.
 """
 from libc.stdint cimport int32_t, int64_t, uint8_t
 
@@ -28,6 +28,7 @@ cdef extern from "nanoarrow.c" nogil:
         ArrowArray** children
         ArrowArray* dictionary
         void (*release)(ArrowArray*) noexcept nogil
+        void* private_data
 
     struct ArrowArrayStream:
         int (*get_schema)(ArrowArrayStream*, ArrowSchema*) noexcept nogil
@@ -119,6 +120,7 @@ cdef extern from "nanoarrow.c" nogil:
     int64_t ArrowBitCountSet(const uint8_t*, int64_t, int64_t)
 
     void ArrowSchemaInit(ArrowSchema*)
+    int ArrowSchemaDeepCopy(const ArrowSchema*, ArrowSchema*)
     int ArrowSchemaSetFormat(ArrowSchema*, const char*)
     int ArrowSchemaSetName(ArrowSchema*, const char*)
     int ArrowSchemaSetTypeStruct(ArrowSchema*, int64_t)

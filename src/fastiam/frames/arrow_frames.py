@@ -1,0 +1,90 @@
+"""Tables of every library that has an Arrow stream: arro3, Daft, DataFusion, Ibis, nanoarrow, fastiam's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+from fastiam.engine.decisions import Summary
+from fastiam.frames.arguments import FrameArguments
+from fastiam.frames.batch import Bools, Result, decide_batch, no_rows, pinned, results
+from fastiam.frames.table import ChunkedColumn, Table
+from fastiam.kernel.columns.table import ArrowColumn, TableReader
+
+if TYPE_CHECKING:
+    from fastiam.model.protocols import DecisionEngine
+
+FEW_ROWS: Final = 1_024  # chunks below are joined first (H17)
+
+
+def decide(engine: DecisionEngine, frame: Any, arguments: FrameArguments) -> tuple[Table, Summary]:
+    """Read the stream of a table once, and give a `Table`."""
+    engine, reader = pinned(engine), TableReader(frame)
+    selection = arguments.read(reader.names)
+    summary, chunks, rows = Summary(), [], 0
+    kept: list[ArrowColumn]
+    added: dict[str, Result]
+    for batch in batches(reader):
+        decisions = decide_batch(engine, arguments, selection, batch.column, len(batch), first_row=rows)
+        summary += decisions.summary()
+        columns = results(decisions, arguments)
+        start = 0
+        for chunk in batch.chunks:
+            kept = [chunk[batch.place[name]] for name in selection.kept]
+            end = start + batch.rows_of(chunk)
+            added = {name: cut(column, start, end) for name, column in columns.items()}
+            chunks.append([*kept, *added.values()])
+            start = end
+        rows += len(batch)
+    names = [*selection.kept, *(arguments.prefix + name for name in arguments.added)]
+    if not chunks:
+        place = {name: i for i, name in enumerate(reader.names)}
+        empty = reader.empty()
+        chunks = [[*(empty[place[name]] for name in selection.kept), *no_rows(arguments).values()]]
+    return Table(names, chunks, rows), summary
+
+
+def cut(column: Result, start: int, end: int) -> Result:
+    """Some rows of an added column."""
+    if isinstance(column, Bools):
+        return Bools(column.name, column.values[start:end])
+    return column[start:end]
+
+
+class Batch:
+    """Some chunks of a table with at least `FEW_ROWS` rows in all, unless the table ends."""
+
+    def __init__(self, names: list[str], chunks: list[list[ArrowColumn]]) -> None:
+        self.place = {name: i for i, name in enumerate(names)}
+        self.chunks = chunks
+        self._rows = sum(self.rows_of(chunk) for chunk in chunks)
+
+    def rows_of(self, chunk: list[ArrowColumn]) -> int:
+        """How many rows a chunk has."""
+        return len(chunk[0]) if chunk else 0
+
+    def __len__(self) -> int:
+        return self._rows
+
+    def column(self, name: str) -> ChunkedColumn:
+        """A column of the batch."""
+        return ChunkedColumn([chunk[self.place[name]] for chunk in self.chunks])
+
+
+def batches(reader: TableReader) -> Iterator[Batch]:
+    """The chunks of a table in batches; small ones together."""
+    waiting: list[list[ArrowColumn]] = []
+    rows = 0
+    chunk: list[ArrowColumn]
+    for chunk in _with_rows(reader):
+        waiting.append(chunk)
+        rows += len(chunk[0])
+        if rows >= FEW_ROWS:
+            yield Batch(reader.names, waiting)
+            waiting, rows = [], 0
+    if waiting:
+        yield Batch(reader.names, waiting)
+
+
+def _with_rows(reader: Iterable[list[ArrowColumn]]) -> Iterator[list[ArrowColumn]]:
+    return (chunk for chunk in reader if chunk and len(chunk[0]))

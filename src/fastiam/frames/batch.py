@@ -1,0 +1,155 @@
+"""One batch of a frame: its columns to `decide_many`, errors told in the frame's own names, results as columns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from fastiam.engine.decisions import LAYERS, OUTCOMES, Decisions, DictionaryColumn
+from fastiam.errors import RequestValueError
+from fastiam.frames.arguments import FrameArguments, Lit, Selection
+from fastiam.frames.nested import context_columns
+from fastiam.kernel.columns.read import for_all_rows
+from fastiam.model.decision import Outcome
+from fastiam.model.session import Session
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from fastiam.model.protocols import DecisionEngine
+
+OUTCOME_NAMES: Final = tuple(outcome.name for outcome in OUTCOMES)
+LAYER_NAMES: Final = tuple(str(layer) for layer in LAYERS)
+_OF_ERROR = OUTCOMES.index(Outcome.ERROR)
+
+
+def pinned(engine: DecisionEngine) -> DecisionEngine:
+    """The engine that a live engine has now, or the engine itself: one generation for all batches of a call."""
+    current: DecisionEngine = getattr(engine, "engine", engine)
+    return current
+
+
+def decide_batch(
+    engine: DecisionEngine,
+    arguments: FrameArguments,
+    selection: Selection,
+    column: Callable[[str], object],
+    rows: int,
+    *,
+    first_row: int = 0,
+) -> Decisions:
+    """Decide the rows of one batch.
+
+    Parameters
+    ----------
+    column : gives a column by name, as `decide_many` takes it.
+    rows : how many there are.
+    first_row : of the batch in its frame, for messages.
+
+    Raises
+    ------
+    RequestValueError: a value cannot be read; it names the frame's column and row.
+    """
+    sessions = dict(arguments.sessions or {})
+    requests = {name: _value(source, column, sessions) for name, source in selection.requests.items()}
+    try:
+        context = {key: _context_value(key, source, column) for key, source in selection.context.items()}
+        if selection.context_column is not None:
+            context = context_columns(column(selection.context_column), selection.context_column)
+        decisions = engine.decide_many(
+            requests.pop("principals"),
+            requests.pop("actions"),
+            requests.pop("resources"),
+            context,
+            resource_accounts=requests.get("resource_accounts"),
+            sessions=sessions or None,
+            unknown=arguments.unknown,
+            now=arguments.now,
+            reasons=arguments.needs_reasons,
+            on_error=arguments.on_error,
+            threads=arguments.threads,
+        )
+    except RequestValueError as error:
+        raise _in_frame(error, selection, first_row) from error.__cause__
+    if arguments.on_error == "deny" and decisions.errors:
+        decisions = decisions.with_errors(
+            {row: _in_frame(error, selection, first_row) for row, error in decisions.errors.items()}
+        )
+    return decisions if selection.columns else decisions.repeated(rows)  # constants alone: one decision for all rows
+
+
+def _value(source: str | Lit | Session, column: Callable[[str], object], sessions: dict[str, Session]) -> object:
+    if isinstance(source, Lit):
+        return source.value
+    if isinstance(source, Session):
+        name = "session"
+        while name in sessions:
+            name += "'"
+        sessions[name] = source
+        return name
+    return column(source)
+
+
+def _context_value(key: str, source: object, column: Callable[[str], object]) -> object:
+    if isinstance(source, str):
+        return column(source)
+    if isinstance(source, Lit):
+        return source.value
+    return for_all_rows(source, key) if isinstance(source, (list, tuple)) else source
+
+
+def _in_frame(error: Exception, selection: Selection, first_row: int) -> Exception:
+    """The error with the frame's name of the column and the row of the frame (H3)."""
+    if not isinstance(error, RequestValueError):
+        return error
+    row = None if error.row is None else error.row + first_row
+    label = selection.label(error.column)
+    return RequestValueError(error.message, column=label, row=row, hint=error.hint)
+
+
+# -- results ------------------------------------------------------------------------------------------------------------
+
+
+class Bools:
+    """A column of bools as an Arrow array."""
+
+    def __init__(self, name: str, values: npt.NDArray[np.bool_]) -> None:
+        self.name, self.values = name, values
+
+    def __arrow_c_array__(self, requested_schema: object | None = None) -> tuple[object, object]:
+        """A bool array without nulls."""
+        from fastiam.kernel.columns.export import column_array
+
+        return column_array((self.name, np.packbits(self.values, bitorder="little"), None, None), len(self.values), is_bits=True)
+
+
+Result = Bools | DictionaryColumn
+
+
+def results(decisions: Decisions, arguments: FrameArguments) -> dict[str, Result]:
+    """The columns to add, by name with prefix, in order."""
+    return {arguments.prefix + name: _result(decisions, name) for name in arguments.added}
+
+
+def _result(decisions: Decisions, name: str) -> Result:
+    if name == "outcome":
+        codes = decisions.outcome
+        return DictionaryColumn("outcome", np.where(codes == Outcome.ERROR, np.uint8(_OF_ERROR), codes), OUTCOME_NAMES)
+    if name in ("allowed", "assumed_owner"):
+        return Bools(name, getattr(decisions, name))
+    column: DictionaryColumn = getattr(decisions, name)
+    return column
+
+
+def enums() -> Mapping[str, Sequence[str]]:
+    """The added columns with a fixed set of values, in their order."""
+    return {"outcome": OUTCOME_NAMES, "layer": LAYER_NAMES}
+
+
+def no_rows(arguments: FrameArguments) -> dict[str, Any]:
+    """The columns to add to a frame without rows: for their types."""
+    none, codes = np.zeros(0, np.uint8), np.zeros(0, np.int32)
+    empty = Decisions(none, layer=none, statement=codes, reason=none, errors={})
+    return results(empty, arguments)
