@@ -61,11 +61,11 @@ class Engine(CompiledEngine):
             mapping of columns.
         principal, action, resource, resource_account : the name of a column, or `fastiam.lit(text)` for all rows; `principal` may
             be a `Session`.
-        context : "auto" takes each column whose name contains `:` as the condition key of that name. A mapping gives the column or
-            the constant of each key, and a collection names columns. Other text names a struct or map column of keys.
+        context : "auto" takes each column whose name contains `:` as the condition key of that name. A mapping gives the column
+            or the constant of each key, and a collection names columns. Other text names a struct or map column of keys.
         sessions, unknown, now, on_error, threads : as in `decide_many`.
-        add : the columns to add: `outcome`, `allowed`, `layer`, `policy`, `sid`, `reason`, `depends_on`, `assumed_owner`, `error`.
-            With `unknown`, `depends_on` is one of them, and with `on_error="deny"` `error`.
+        add : the columns to add: `outcome`, `allowed`, `layer`, `policy`, `sid`, `reason`, `depends_on`, `assumed_owner` and
+            `error`. With `unknown`, `depends_on` is one of them, and with `on_error="deny"` `error`.
         prefix : of the names of the added columns.
         keep : all columns of the frame, none, or these, in this order.
         connection : of a DuckDB relation, where its own cannot be used.
@@ -77,8 +77,8 @@ class Engine(CompiledEngine):
 
         Raises
         ------
-        RequestValueError: a column is missing, an added one exists already, or a value cannot be read; it names the frame's column
-            and row.
+        RequestValueError: a column is missing, an added one exists already, or a value cannot be read; it names the column and
+            the row of the frame.
         """
         from fastiam.frames.arguments import FrameArguments
         from fastiam.frames.decide import decide_frame

@@ -138,9 +138,7 @@ class FrameArguments:
             elif source is None or isinstance(source, (Lit, *_CONSTANTS)) or _is_constant_list(source):
                 sources[key] = source
             else:
-                hint = (
-                    "pass the name of a column, `fastiam.lit(...)`, a number, a bool, an instant with a zone, or a list of values"
-                )
+                hint = "pass the name of a column, `fastiam.lit(...)`, a number, a bool, an aware datetime, or a list of values"
                 raise RequestValueError(f"`{type(source).__name__}` is no value of a key", column=str(key), hint=hint)
         return _distinct(sources), None
 

@@ -63,7 +63,7 @@ def _decided(engine: DecisionEngine, frame: Any, arguments: FrameArguments, conn
 
 
 def _of_narwhals(engine: DecisionEngine, frame: Any, arguments: FrameArguments) -> tuple[Any, Summary | None]:
-    import narwhals
+    import narwhals  # type: ignore[import-not-found,unused-ignore]
 
     native, summary = _decided(engine, frame.to_native(), arguments, None)
     return narwhals.from_native(native), summary

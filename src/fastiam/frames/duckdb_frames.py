@@ -28,7 +28,7 @@ def decide(engine: DecisionEngine, relation: Any, arguments: FrameArguments, con
     if connection is not None:
         connection.from_arrow(decided).create(name)
         return connection.table(name), summary
-    # a relation has no public reference to its connection; a query of it runs there, and finds `decided` by its name in this function
+    # a relation has no public reference to its connection; a query of it runs there, and finds `decided` among these variables
     try:
         relation.query(f"{name}_input", f"create temporary table {name} as select * from decided")
     except Exception as error:

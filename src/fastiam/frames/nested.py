@@ -70,7 +70,7 @@ def _in_lists(values: list[Any]) -> list[Any]:
 
 
 def _rows(column: object, name: str) -> list[Mapping[str, Any] | None]:
-    rows = []
+    rows: list[Mapping[str, Any] | None] = []
     for at, row in enumerate(column if isinstance(column, Iterable) else ()):
         if isinstance(row, Mapping):
             rows.append(row)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def decide(engine: DecisionEngine, frame: Any, arguments: FrameArguments) -> tuple[Any, Summary]:
     """A `DataFrame` with the decisions of its rows."""
-    import pandas as pd
+    import pandas as pd  # type: ignore[import-untyped,unused-ignore]
 
     if not isinstance(frame, pd.DataFrame):
         raise RequestValueError(f"`pandas.{type(frame).__name__}` is not a frame", column="frame", hint="pass a `DataFrame`")
@@ -31,7 +31,7 @@ def decide(engine: DecisionEngine, frame: Any, arguments: FrameArguments) -> tup
 
 
 def _values(column: Result) -> Any:
-    import pandas as pd
+    import pandas as pd  # type: ignore[import-untyped,unused-ignore]
 
     if isinstance(column, Bools):
         return column.values

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from fastiam.engine.decisions import Summary
+from fastiam.engine.decisions import NO_CODE, Summary
 from fastiam.errors import RequestValueError
 from fastiam.frames.arguments import FrameArguments
 from fastiam.frames.batch import Bools, Result, decide_batch, enums, no_rows, pinned, results
@@ -46,13 +47,11 @@ def series(name: str, column: Result) -> pl.Series:
     if isinstance(column, Bools):
         return pl.Series(name, column.values)
     kind = _types()[column.name]
-    if isinstance(kind, pl.Enum):
-        # PERF: from codes, 3 ms for a million rows; by a dictionary and a cast up to 260 ms
-        codes = pl.Series(name, column.codes)
-        if column.codes.dtype == "uint8":
-            codes = codes.set(codes == 255, None)
-        return codes.cat.to(kind) if hasattr(codes, "cat") and hasattr(codes.cat, "to") else codes.cast(pl.UInt8).cast(kind)
-    return pl.Series(name, column).cast(kind)
+    if not isinstance(kind, pl.Enum):
+        return pl.Series(name, column).cast(kind)
+    # PERF: from codes, 3 ms for a million rows; by a dictionary and a cast up to 260 ms
+    codes = pl.Series(name, column.codes)
+    return codes.set(codes == NO_CODE, None).cat.to(kind)
 
 
 def _types() -> Mapping[str, Any]:
@@ -67,7 +66,10 @@ def _types() -> Mapping[str, Any]:
 
 
 def decide_lazy(engine: Any, frame: pl.LazyFrame, arguments: FrameArguments) -> pl.LazyFrame:
-    """Add one elementwise expression over a struct of the columns that are read; nothing is run."""
+    """Add one elementwise expression over a struct of the columns that are read; nothing is run.
+
+    The clock is read here, so that all rows of a query have one time (H22).
+    """
     import polars as pl
 
     names = frame.collect_schema().names()
@@ -75,20 +77,19 @@ def decide_lazy(engine: Any, frame: pl.LazyFrame, arguments: FrameArguments) -> 
     name = "fastiam"
     while name in names:
         name += "_"
-    columns = [pl.col(column) for column in selection.columns]
-    decided = expression(engine, columns, arguments).alias(name)
-    return frame.select(*map(pl.col, selection.kept), decided).unnest(name)
+    pinned_arguments = dataclasses.replace(arguments, keep=False, now=arguments.now or datetime.now(UTC))
+    # without columns there still is one row for each row of the frame
+    rows = pl.struct([pl.col(column) for column in selection.columns] or [pl.first()])
+    decided = rows.map_batches(DecideStruct(engine, pinned_arguments), return_dtype=types_of(arguments), is_elementwise=True)
+    return frame.select(*map(pl.col, selection.kept), decided.alias(name)).unnest(name)
 
 
-def expression(engine: Any, columns: list[pl.Expr], arguments: FrameArguments) -> pl.Expr:
-    """A struct of the added columns, decided from columns that have the names that the arguments read."""
+def types_of(arguments: FrameArguments) -> pl.Struct:
+    """The type of the struct of added columns."""
     import polars as pl
 
     kinds = _types()
-    fields = [pl.Field(arguments.prefix + name, kinds[name]) for name in arguments.added]
-    decide_struct = DecideStruct(engine, dataclasses.replace(arguments, keep=False))
-    rows = pl.struct(*columns) if columns else pl.struct(pl.int_range(pl.len()).alias(""))
-    return rows.map_batches(decide_struct, return_dtype=pl.Struct(fields), is_elementwise=True)
+    return pl.Struct([pl.Field(arguments.prefix + name, kinds[name]) for name in arguments.added])
 
 
 class DecideStruct:

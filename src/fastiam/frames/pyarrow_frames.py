@@ -36,7 +36,7 @@ def _of_table(engine: DecisionEngine, table: Any, arguments: FrameArguments, fir
     decisions = decide_batch(engine, arguments, selection, table.column, table.num_rows, first_row=first_row)
     decided = table.select(list(selection.kept))
     for name, column in results(decisions, arguments).items():
-        decided = decided.append_column(name, _array(column))
+        decided = decided.append_column(name, array_of(column))
     return decided, decisions.summary()
 
 
@@ -45,7 +45,7 @@ def _of_reader(engine: DecisionEngine, reader: Any, arguments: FrameArguments) -
 
     selection = arguments.read(reader.schema.names)
     kept = [reader.schema.field(name) for name in selection.kept]
-    added = [pa.field(name, _array(column).type) for name, column in no_rows(arguments).items()]
+    added = [pa.field(name, array_of(column).type) for name, column in no_rows(arguments).items()]
     schema = pa.schema([*kept, *added], metadata=reader.schema.metadata)
 
     def batches() -> Iterator[pa.RecordBatch]:
@@ -58,7 +58,8 @@ def _of_reader(engine: DecisionEngine, reader: Any, arguments: FrameArguments) -
     return pa.RecordBatchReader.from_batches(schema, batches())
 
 
-def _array(column: Result) -> Any:
+def array_of(column: Result) -> Any:
+    """An added column as an array of pyarrow."""
     import pyarrow as pa
 
     array = pa.array(column)

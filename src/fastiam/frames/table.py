@@ -23,7 +23,7 @@ class ChunkedColumn:
 
 
 class Table:
-    """Columns in chunks. Arrow consumers take it any number of times: `pl.DataFrame(table)`, `pa.table(table)`, `duckdb.sql("from table")`.
+    """Columns in chunks. Arrow consumers take it any number of times: `pl.DataFrame(table)`, `pa.table(table)`, DuckDB by name.
 
     Attributes
     ----------
