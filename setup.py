@@ -22,7 +22,8 @@ from setuptools import Extension, setup
 MODULES = """
     kernel.batch.passes _core kernel.columns.read kernel.batch.resolve kernel.columns.canon kernel.columns.arrow
     kernel.plan.tables kernel.batch.resource_dictionaries kernel.batch.reasons kernel.saved.file kernel.testing
-    kernel.plan.names kernel.storage.vectors kernel.columns.export kernel.columns.table kernel.plan.index_builder kernel.batch.threads
+    kernel.plan.names kernel.storage.vectors kernel.columns.export kernel.columns.table
+    kernel.plan.index_builder kernel.batch.threads
     kernel.saved.verify kernel.plan.planner kernel.plan.match_programs kernel.plan.deny_filters kernel.eval.pattern_sets
     kernel.columns.chunk kernel.plan.index_terms kernel.eval.search kernel.call.context_values server._scan
 """.split()

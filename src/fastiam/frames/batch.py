@@ -38,7 +38,7 @@ def decide_batch(
     column: Callable[[str], object],
     rows: int,
     *,
-    first_row: int = 0,
+    first_row: int | None = 0,
 ) -> Decisions:
     """Decide the rows of one batch.
 
@@ -46,7 +46,7 @@ def decide_batch(
     ----------
     column : gives a column by name, as `decide_many` takes it.
     rows : how many there are.
-    first_row : of the batch in its frame, for messages.
+    first_row : of the batch in its frame, for messages; None: not known, and messages have no row.
 
     Raises
     ------
@@ -100,11 +100,11 @@ def _context_value(key: str, source: object, column: Callable[[str], object]) ->
     return for_all_rows(source, key) if isinstance(source, (list, tuple)) else source
 
 
-def _in_frame(error: Exception, selection: Selection, first_row: int) -> Exception:
+def _in_frame(error: Exception, selection: Selection, first_row: int | None) -> Exception:
     """The error with the frame's name of the column and the row of the frame (H3)."""
     if not isinstance(error, RequestValueError):
         return error
-    row = None if error.row is None else error.row + first_row
+    row = None if error.row is None or first_row is None else error.row + first_row
     label = selection.label(error.column)
     return RequestValueError(error.message, column=label, row=row, hint=error.hint)
 

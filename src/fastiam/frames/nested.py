@@ -22,7 +22,7 @@ def context_columns(column: object, name: str) -> dict[str, object]:
     ------
     RequestValueError: the column is neither, or a map has more than 256 distinct keys.
     """
-    if not hasattr(column, "__arrow_c_stream__"):
+    if not (hasattr(column, "__arrow_c_stream__") or hasattr(column, "__arrow_c_array__")):
         return _of_mappings(_rows(column, name), name)
     try:
         chunks = column_chunks(column)

@@ -257,18 +257,39 @@ cdef list _split(_Chunk chunk):
 
 
 def column_chunks(obj):
-    """The chunks of one column, an object with `__arrow_c_stream__`, each an `ArrowColumn`.
+    """The chunks of one column, an object with `__arrow_c_array__` or `__arrow_c_stream__`, each an `ArrowColumn`.
 
     Raises
     ------
     RequestValueError: the object has no Arrow stream, or its memory is broken.
     """
-    cdef _Stream stream = _Stream(obj)
+    cdef _Stream stream
     cdef _Chunk chunk
-    chunks = []
+    if hasattr(obj, "__arrow_c_array__"):
+        schema, array = obj.__arrow_c_array__()
+        chunk = _taken(schema, array)
+        return [_column(chunk, &chunk.schema, &chunk.array, 0, chunk.array.length, None)]
+    stream, chunks = _Stream(obj), []
     while (chunk := stream.next_chunk()) is not None:
         chunks.append(_column(chunk, &chunk.schema, &chunk.array, 0, chunk.array.length, None))
     return chunks
+
+
+cdef _Chunk _taken(schema, array):
+    """What two capsules hold, moved out of them."""
+    cdef _Chunk chunk = _Chunk()
+    cdef ArrowSchema* s = <ArrowSchema*>PyCapsule_GetPointer(schema, "arrow_schema")
+    cdef ArrowArray* a = <ArrowArray*>PyCapsule_GetPointer(array, "arrow_array")
+    if s.release == NULL or a.release == NULL:
+        raise RequestValueError("the Arrow data is broken: the array is released already", column="frame")
+    memcpy(&chunk.schema, s, sizeof(ArrowSchema))
+    memcpy(&chunk.array, a, sizeof(ArrowArray))
+    s.release = NULL
+    a.release = NULL
+    fault = fault_of(&chunk.schema, &chunk.array)
+    if fault is not None:
+        raise RequestValueError(f"the Arrow data is broken: {fault}", column="frame")
+    return chunk
 
 
 def column_stream(columns):
