@@ -82,7 +82,7 @@ class FrameArguments:
         for name in self.add:
             if name not in ADDABLE:
                 hint = did_you_mean(str(name), ADDABLE) or f"choose of {', '.join(ADDABLE)}"
-                raise RequestValueError(f"`{shorten(str(name))}` is no column of decisions", column="add", hint=hint)
+                raise RequestValueError(f"`{shorten(str(name))}` is not a column of decisions", column="add", hint=hint)
         if isinstance(self.keep, str):
             raise RequestValueError(
                 "`keep` is text", column="keep", hint=f'pass a collection of names, such as `["{self.keep}"]`'
@@ -139,7 +139,7 @@ class FrameArguments:
                 sources[key] = source
             else:
                 hint = "pass the name of a column, `fastiam.lit(...)`, a number, a bool, an aware datetime, or a list of values"
-                raise RequestValueError(f"`{type(source).__name__}` is no value of a key", column=str(key), hint=hint)
+                raise RequestValueError(f"`{type(source).__name__}` is not a value of a key", column=str(key), hint=hint)
         return _distinct(sources), None
 
     def _kept(self, columns: _Names) -> tuple[str, ...]:

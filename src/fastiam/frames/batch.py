@@ -1,4 +1,4 @@
-"""One batch of a frame: its columns to `decide_many`, errors told in the frame's own names, results as columns."""
+"""One batch of a frame: its columns to `decide_many`, errors in the frame's own names, results as columns."""
 
 from __future__ import annotations
 

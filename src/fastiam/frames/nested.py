@@ -11,7 +11,7 @@ from fastiam.kernel.columns.read import TextColumn, read_column
 from fastiam.kernel.columns.table import ArrowColumn, column_chunks
 from fastiam.model.request import shorten
 
-MOST_KEYS: Final = 256
+MAX_KEYS: Final = 256
 _HINT = "pass a struct whose fields are condition keys, or a map from text to text or to lists of text"
 
 
@@ -51,8 +51,8 @@ def _of_mappings(rows: Iterable[Mapping[str, Any] | None], name: str) -> dict[st
         for key, value in (row or {}).items():
             values = columns.get(key)
             if values is None:
-                if len(columns) == MOST_KEYS:
-                    raise RequestValueError(f"the maps have more than {MOST_KEYS} distinct keys", column=name, row=n)
+                if len(columns) == MAX_KEYS:
+                    raise RequestValueError(f"the maps have more than {MAX_KEYS} distinct keys", column=name, row=n)
                 values = columns[key] = []
             values += [None] * (n - len(values))
             values.append(value)

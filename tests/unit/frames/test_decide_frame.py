@@ -378,7 +378,7 @@ def test_summary_counts_the_rows(name: str) -> None:
         ({"add": ("outcom",)}, "did you mean `outcome`"),
         ({"keep": "id"}, "`keep` is text"),
         ({"action": 5}, "`int` cannot be read"),
-        ({"context": {"aws:SourceIp": object()}}, "`object` is no value of a key"),
+        ({"context": {"aws:SourceIp": object()}}, "`object` is not a value of a key"),
         ({"context": {5: "id"}}, "`int` is not the name of a context key"),
         ({"on_error": "skip"}, "on_error"),
     ],
@@ -399,7 +399,7 @@ def test_argument_that_cannot_be_read_is_named(arguments: dict[str, Any], messag
         ({5: ["x"]}, "the name of a column is `int`"),
     ],
 )
-def test_object_that_is_no_frame_is_refused(frame: Any, message: str) -> None:
+def test_object_that_is_not_a_frame_is_refused(frame: Any, message: str) -> None:
     with pytest.raises(RequestValueError, match=message):
         ASKED.decide_frame(frame)
 

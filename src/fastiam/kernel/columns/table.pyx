@@ -1,12 +1,13 @@
 """Tables of the Arrow C stream interface: split into columns, and built from columns.
 
 Invariants: a struct that is moved out of a capsule is released exactly once. `ArrowColumn` exports copies of the array structs over the same
-buffers; each copy holds a reference to the column, so a consumer may keep, move or release its copy at any time. Lengths and children are
-checked here; buffers are not read here (but validity bitmaps of structs), and `kernel.columns.arrow` validates each column that a batch reads.
+buffers; each copy holds a reference to the column, so a consumer may keep, move or release its copy at any time. Types, lengths and children
+are checked here, before anything below them is read. Of the buffers only validity bitmaps of structs and offsets of maps are read here;
+`kernel.columns.arrow` validates each column that a batch reads. A validity bitmap counts whatever `null_count` says, as there.
 """
 from cpython.buffer cimport PyBUF_READ
 from cpython.memoryview cimport PyMemoryView_FromMemory
-from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New
+from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_IsValid, PyCapsule_New
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdint cimport int32_t, int64_t, uint8_t, uintptr_t
 from libc.stdlib cimport calloc, free
@@ -24,21 +25,51 @@ NO_VALIDITY[0] = NULL
 cdef str TABLE_HINT = "pass a table: an object whose Arrow stream has one struct of columns, such as a data frame"
 
 
-cdef class _Chunk:
-    """A struct array of a producer and its type; released when no column of it is used."""
+cdef class _Type:
+    """The type of a producer's arrays."""
 
-    cdef ArrowSchema schema
+    cdef ArrowSchema c
+
+    def __cinit__(self):
+        memset(&self.c, 0, sizeof(ArrowSchema))
+
+    def __dealloc__(self):
+        if self.c.release != NULL:
+            self.c.release(&self.c)
+
+    cdef int check(self) except -1:
+        """Raise unless nanoarrow accepts the type with all types below it. Nothing but this reads a type that is not checked."""
+        cdef ArrowArrayView view
+        cdef ArrowError error
+        cdef int code
+        memset(&view, 0, sizeof(ArrowArrayView))
+        error.message[0] = 0
+        code = ArrowArrayViewInitFromSchema(&view, &self.c, &error)
+        ArrowArrayViewReset(&view)
+        if code != 0:
+            raise _broken(error.message.decode("utf-8", "replace"))
+        return 0
+
+
+cdef class _Chunk:
+    """An array of a producer; released when no column of it is used."""
+
+    cdef _Type type
     cdef ArrowArray array
 
     def __cinit__(self):
-        memset(&self.schema, 0, sizeof(ArrowSchema))
         memset(&self.array, 0, sizeof(ArrowArray))
 
     def __dealloc__(self):
         if self.array.release != NULL:
             self.array.release(&self.array)
-        if self.schema.release != NULL:
-            self.schema.release(&self.schema)
+
+    cdef int check(self) except -1:
+        """Raise unless lengths, children and buffers are as the type says."""
+        fault = fault_of(&self.type.c, &self.array)
+        if fault is not None:
+            raise _broken(fault)
+        return 0
 
 
 cdef class ArrowColumn:
@@ -78,9 +109,9 @@ cdef class ArrowColumn:
         """The type and the array; `requested_schema` is not followed, as the protocol allows."""
         capsule = _new_array()
         cdef ArrowArray* out = <ArrowArray*>PyCapsule_GetPointer(capsule, "arrow_array")
-        _copy(self.array, out, self)
-        if self.offset != out.offset or self.length != out.length:
-            out.null_count = 0 if out.null_count == 0 else -1
+        _copy(self.schema, self.array, out, self)
+        if (self.offset != out.offset or self.length != out.length) and out.null_count != 0:
+            out.null_count = -1
         out.offset, out.length = self.offset, self.length
         if self.buffers != NULL:
             out.buffers, out.null_count = self.buffers, -1
@@ -95,24 +126,27 @@ cdef class ArrowColumn:
     def entries(self):
         """`(offsets, valid, keys, values)` of a map column: row i has entries `offsets[i]` to `offsets[i + 1]`, if it is valid."""
         cdef const ArrowArray* pairs
+        cdef const ArrowSchema* schema
         if self.format != "+m" or self.array.n_buffers != 2 or self.schema.children[0].n_children != 2:
             raise RequestValueError("the column is not a map", column=self.name)
         pairs = self.array.children[0]
         offsets = np.zeros(1, np.int32)
         if self.length:
-            offsets = _at(self.array.buffers[1], self.offset * 4, (self.length + 1) * 4).view(np.int32)
+            if self.array.buffers[1] == NULL:
+                raise RequestValueError("the Arrow data is broken: the map has no offsets", column=self.name)
+            offsets = _at(self.array.buffers[1], self.offset * 4, (self.length + 1) * 4).copy().view(np.int32)
         last = int(offsets[len(offsets) - 1])
         if offsets[0] < 0 or (np.diff(offsets) < 0).any() or last > pairs.length:
-            raise RequestValueError("the Arrow data is broken: an offset lies beyond the entries", column=self.name)
+            raise RequestValueError("the Arrow data is broken: an offset is beyond the entries", column=self.name)
         schema = self.schema.children[0]
         keys, values = [self._child(pairs, schema, i, pairs.offset, last, None) for i in range(2)]
         return offsets, self._valid(), keys, values
 
     cdef object _valid(self):
-        """Which rows are not null, or None: all."""
+        """Which rows are not null, or None: all. For a type that has a validity bitmap."""
         if self.bitmap is not None:
             return _bits(self.bitmap, self.offset, self.length)
-        if self.array.null_count == 0 or self.array.n_buffers == 0 or self.array.buffers[0] == NULL:
+        if self.array.buffers[0] == NULL:
             return None
         return _bits(_at(self.array.buffers[0], 0, (self.offset + self.length + 7) // 8), self.offset, self.length)
 
@@ -123,13 +157,17 @@ cdef class ArrowColumn:
 cdef ArrowColumn _column(_Chunk chunk, const ArrowSchema* schema, const ArrowArray* array, int64_t first, int64_t length, valid):
     """Rows `first` to `first + length` of an array; `valid` are the rows of the struct around it that are not null, or None."""
     cdef ArrowColumn column = ArrowColumn.__new__(ArrowColumn)
+    cdef ArrowSchemaView view
     column.chunk, column.schema, column.array = chunk, schema, array
-    column.name = schema.name.decode("utf-8", "replace") if schema.name != NULL else ""
+    column.name = _name(schema)
     if first + length > array.length:
         raise RequestValueError(f"the Arrow data is broken: {array.length} values where {first + length} are needed", column=column.name)
     column.offset, column.length = array.offset + first, length
-    if valid is None or valid.all() or array.n_buffers == 0:
+    if valid is None or valid.all() or _is_null(schema):
         return column
+    _check(ArrowSchemaViewInit(&view, schema, NULL))
+    if view.layout.buffer_type[0] != NANOARROW_BUFFER_TYPE_VALIDITY:
+        raise RequestValueError("a union or a run-end encoded column cannot be a field of a null struct", column=column.name)
     own = column._valid()
     bits = np.zeros(column.offset + length, bool)
     bits[column.offset:] = valid if own is None else valid & own
@@ -144,65 +182,58 @@ cdef class _Stream:
     """The arrays of a producer's stream, which is taken once."""
 
     cdef ArrowArrayStream stream
-    cdef ArrowSchema schema
+    cdef _Type type
 
-    def __cinit__(self):
+    def __cinit__(self, obj):
+        cdef ArrowArrayStream* s
+        cdef int code
         memset(&self.stream, 0, sizeof(ArrowArrayStream))
-        memset(&self.schema, 0, sizeof(ArrowSchema))
+        self.type = _Type()
+        if not hasattr(obj, "__arrow_c_stream__"):
+            raise RequestValueError(f"`{type(obj).__name__}` has no Arrow stream", column="frame", hint=TABLE_HINT)
+        capsule = obj.__arrow_c_stream__()
+        s = <ArrowArrayStream*>_pointer(capsule, "arrow_array_stream")
+        if s.release == NULL:
+            raise _broken("the stream is released already")
+        memcpy(&self.stream, s, sizeof(ArrowArrayStream))
+        s.release = NULL
+        with nogil:               # a stream may run a query on other threads that want the GIL
+            code = self.stream.get_schema(&self.stream, &self.type.c)
+        if code != 0:
+            memset(&self.type.c, 0, sizeof(ArrowSchema))      # after a failure it holds nothing to release
+            raise _broken(self._stream_error())
+        self.type.check()
 
     def __dealloc__(self):
         if self.stream.release != NULL:
             self.stream.release(&self.stream)
-        if self.schema.release != NULL:
-            self.schema.release(&self.schema)
-
-    def __init__(self, obj):
-        cdef ArrowArrayStream* s
-        cdef int code
-        if not hasattr(obj, "__arrow_c_stream__"):
-            raise RequestValueError(f"`{type(obj).__name__}` has no Arrow stream", column="frame", hint=TABLE_HINT)
-        capsule = obj.__arrow_c_stream__()
-        s = <ArrowArrayStream*>PyCapsule_GetPointer(capsule, "arrow_array_stream")
-        if s.release == NULL:
-            raise self._broken("the stream is released already")
-        memcpy(&self.stream, s, sizeof(ArrowArrayStream))
-        s.release = NULL
-        with nogil:               # a stream may run a query on other threads that want the GIL
-            code = self.stream.get_schema(&self.stream, &self.schema)
-        if code != 0:
-            raise self._broken(self._stream_error())
 
     cdef _Chunk next_chunk(self):
         """The next array, or None at the end."""
         cdef _Chunk chunk = _Chunk()
         cdef int code
+        chunk.type = self.type
         with nogil:
             code = self.stream.get_next(&self.stream, &chunk.array)
         if code != 0:
-            memset(&chunk.array, 0, sizeof(ArrowArray))   # after a failure the array holds nothing to release
-            raise self._broken(self._stream_error())
+            memset(&chunk.array, 0, sizeof(ArrowArray))
+            raise _broken(self._stream_error())
         if chunk.array.release == NULL:
             return None
-        _check(ArrowSchemaDeepCopy(&self.schema, &chunk.schema))
-        fault = fault_of(&chunk.schema, &chunk.array)
-        if fault is not None:
-            raise self._broken(fault)
+        chunk.check()
         return chunk
 
     cdef _Chunk empty_chunk(self):
         """An array of this type without rows."""
         cdef _Chunk chunk = _Chunk()
-        _check(ArrowSchemaDeepCopy(&self.schema, &chunk.schema))
-        _check(ArrowArrayInitFromSchema(&chunk.array, &self.schema, NULL))
+        chunk.type = self.type
+        _check(ArrowArrayInitFromSchema(&chunk.array, &self.type.c, NULL))
         _check(ArrowArrayFinishBuildingDefault(&chunk.array, NULL))
         return chunk
 
     cdef str _stream_error(self):
-        cdef const char* words = self.stream.get_last_error(&self.stream)
-        return words.decode("utf-8", "replace") if words != NULL else "the stream failed"
-
-    cdef _broken(self, what):
-        return RequestValueError(f"the Arrow data is broken: {what}", column="frame")
+        cdef const char* message = self.stream.get_last_error(&self.stream)
+        return message.decode("utf-8", "replace") if message != NULL else "the stream failed"
 
 
 cdef class TableReader(_Stream):
@@ -219,13 +250,11 @@ cdef class TableReader(_Stream):
 
     cdef readonly list names
 
-    def __init__(self, obj):
-        super().__init__(obj)
+    def __cinit__(self, obj):
         cdef int64_t i
-        if <bytes>self.schema.format != b"+s":
+        if <bytes>self.type.c.format != b"+s":
             raise RequestValueError(f"`{type(obj).__name__}` is one column, not a table", column="frame", hint=TABLE_HINT)
-        names = [self.schema.children[i].name for i in range(self.schema.n_children)]
-        self.names = [name.decode("utf-8", "replace") for name in names]
+        self.names = [_name(self.type.c.children[i]) for i in range(self.type.c.n_children)]
 
     def empty(self):
         """The columns without rows: for their types."""
@@ -239,13 +268,13 @@ cdef class TableReader(_Stream):
         if chunk is None:
             raise StopIteration
         if not _are_valid(&chunk.array):
-            raise self._broken("a row of the table is null")
+            raise _broken("a row of the table is null")
         return _split(chunk)
 
 
 cdef bint _are_valid(const ArrowArray* a):
     """Whether no row is null."""
-    if a.null_count == 0 or a.buffers[0] == NULL:
+    if a.buffers[0] == NULL:
         return True
     return ArrowBitCountSet(<const uint8_t*>a.buffers[0], a.offset, a.length) == a.length
 
@@ -253,7 +282,7 @@ cdef bint _are_valid(const ArrowArray* a):
 cdef list _split(_Chunk chunk):
     cdef const ArrowArray* a = &chunk.array
     cdef int64_t i
-    return [_column(chunk, chunk.schema.children[i], a.children[i], a.offset, a.length, None) for i in range(chunk.schema.n_children)]
+    return [_column(chunk, chunk.type.c.children[i], a.children[i], a.offset, a.length, None) for i in range(a.n_children)]
 
 
 def column_chunks(obj):
@@ -266,30 +295,50 @@ def column_chunks(obj):
     cdef _Stream stream
     cdef _Chunk chunk
     if hasattr(obj, "__arrow_c_array__"):
-        schema, array = obj.__arrow_c_array__()
-        chunk = _taken(schema, array)
-        return [_column(chunk, &chunk.schema, &chunk.array, 0, chunk.array.length, None)]
+        chunk = _taken(obj.__arrow_c_array__())
+        return [_column(chunk, &chunk.type.c, &chunk.array, 0, chunk.array.length, None)]
     stream, chunks = _Stream(obj), []
     while (chunk := stream.next_chunk()) is not None:
-        chunks.append(_column(chunk, &chunk.schema, &chunk.array, 0, chunk.array.length, None))
+        chunks.append(_column(chunk, &chunk.type.c, &chunk.array, 0, chunk.array.length, None))
     return chunks
 
 
-cdef _Chunk _taken(schema, array):
-    """What two capsules hold, moved out of them."""
+cdef _Chunk _taken(capsules):
+    """What the capsules of a type and an array hold, moved out of them."""
     cdef _Chunk chunk = _Chunk()
-    cdef ArrowSchema* s = <ArrowSchema*>PyCapsule_GetPointer(schema, "arrow_schema")
-    cdef ArrowArray* a = <ArrowArray*>PyCapsule_GetPointer(array, "arrow_array")
+    if not isinstance(capsules, tuple) or len(capsules) != 2:
+        raise _broken("a type and an array are needed")
+    cdef ArrowSchema* s = <ArrowSchema*>_pointer(capsules[0], "arrow_schema")
+    cdef ArrowArray* a = <ArrowArray*>_pointer(capsules[1], "arrow_array")
     if s.release == NULL or a.release == NULL:
-        raise RequestValueError("the Arrow data is broken: the array is released already", column="frame")
-    memcpy(&chunk.schema, s, sizeof(ArrowSchema))
+        raise _broken("the array is released already")
+    chunk.type = _Type()
+    memcpy(&chunk.type.c, s, sizeof(ArrowSchema))
     memcpy(&chunk.array, a, sizeof(ArrowArray))
     s.release = NULL
     a.release = NULL
-    fault = fault_of(&chunk.schema, &chunk.array)
-    if fault is not None:
-        raise RequestValueError(f"the Arrow data is broken: {fault}", column="frame")
+    chunk.type.check()
+    chunk.check()
     return chunk
+
+
+cdef void* _pointer(capsule, const char* name) except NULL:
+    if not PyCapsule_IsValid(capsule, name):
+        raise _broken(f"no capsule `{name.decode()}`")
+    return PyCapsule_GetPointer(capsule, name)
+
+
+cdef _broken(what):
+    return RequestValueError(f"the Arrow data is broken: {what}", column="frame")
+
+
+cdef str _name(const ArrowSchema* schema):
+    """The name of a column. It may be missing."""
+    return schema.name.decode("utf-8", "replace") if schema.name != NULL else ""
+
+
+cdef bint _is_null(const ArrowSchema* schema):
+    return schema.format[0] == b"n" and schema.format[1] == 0
 
 
 def column_stream(columns):
@@ -355,11 +404,12 @@ cdef tuple _struct(names, columns):
 cdef object NO_OWNER = object()
 
 
-cdef int _copy(const ArrowArray* source, ArrowArray* out, object owner) except -1:
+cdef int _copy(const ArrowSchema* schema, const ArrowArray* source, ArrowArray* out, object owner) except -1:
     """Copy an array struct and those below it. The buffers are shared; each copy holds a reference to `owner`, which keeps them."""
     cdef int64_t i
     out.length, out.null_count, out.offset = source.length, source.null_count, source.offset
-    out.n_buffers, out.buffers = source.n_buffers, source.buffers
+    if not _is_null(schema):      # the type null has no buffers, but Polars gives it one, and other consumers refuse that
+        out.n_buffers, out.buffers = source.n_buffers, source.buffers
     out.private_data = <void*>owner
     Py_INCREF(owner)
     out.release = _release        # from here on it releases what there is
@@ -368,10 +418,10 @@ cdef int _copy(const ArrowArray* source, ArrowArray* out, object owner) except -
     for i in range(source.n_children):
         out.children[i] = <ArrowArray*>_zeroed(sizeof(ArrowArray))
         out.n_children = i + 1
-        _copy(source.children[i], out.children[i], owner)
+        _copy(schema.children[i], source.children[i], out.children[i], owner)
     if source.dictionary != NULL:
         out.dictionary = <ArrowArray*>_zeroed(sizeof(ArrowArray))
-        _copy(source.dictionary, out.dictionary, owner)
+        _copy(schema.dictionary, source.dictionary, out.dictionary, owner)
     return 0
 
 
