@@ -37,6 +37,8 @@ class Section(protocol.Section, frozen=True, kw_only=True):
     """`[echo]`."""
 
     prefix: str = ""
+    with_health: bool = False
+    """Claims a path of `ops` too."""
 
 
 class Echo:
@@ -44,8 +46,9 @@ class Echo:
 
     name = "echo"
 
-    def __init__(self, prefix: str) -> None:
+    def __init__(self, prefix: str, with_health: bool) -> None:
         self._prefix = prefix
+        self._more = (Route("/livez", self.echo),) if with_health else ()
 
     def routes(self) -> Sequence[Route | StreamRoute]:
         path = self._prefix
@@ -62,6 +65,7 @@ class Echo:
             Route(f"{path}/joined", self.pieces),
             Route(f"{path}/inject", self.inject),
             StreamRoute(f"{path}/stream", self.open, scope=BULK),
+            *self._more,
         )
 
     def echo(self, request: Request, decider: Any, now: Any) -> Response:
@@ -150,7 +154,7 @@ class Upper:
 
 def _install() -> None:
     module = ModuleType("fastiam.server.protocols.echo")
-    module.Section, module.create = Section, lambda section, site: Echo(section.prefix)  # type: ignore[attr-defined]
+    module.Section, module.create = Section, lambda section, site: Echo(section.prefix, section.with_health)  # type: ignore[attr-defined]
     module.__spec__ = type(sys.__spec__)("fastiam.server.protocols.echo", None)
     sys.modules[module.__name__] = module
     config.PROTOCOLS = (*config.PROTOCOLS, "echo")  # type: ignore[misc]

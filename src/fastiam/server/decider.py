@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from fastiam.api.directory import Directory
 from fastiam.api.engine import Engine
 from fastiam.live import Generation, LiveEngine
-from fastiam.sts import STS
+
+if TYPE_CHECKING:
+    from fastiam.sts import STS  # it needs an extra of its own
 
 
 class Pinned(Protocol):

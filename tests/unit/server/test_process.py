@@ -9,6 +9,7 @@ import signal
 import socket
 import stat
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ from typing import Any
 
 import pytest
 from conftest import USER, write_engine
-from server_process import Server, command, parse, receive, running
+from server_process import ROOT, Server, command, parse, receive, running
 
 PLAIN = """
 [listeners.main]
@@ -27,10 +28,7 @@ protocols = ["echo"]
 [listeners.ops]
 address = "127.0.0.1:0"
 """
-POLICY = {
-    "Version": "2012-10-17",
-    "Statement": {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"},
-}
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
 
 
 def until(is_so: Callable[[], Any], seconds: float = 10.0) -> Any:
@@ -95,6 +93,28 @@ def test_start_over_a_broken_source_is_refused(tmp_path: Path) -> None:
 def test_start_on_an_address_in_use_is_refused(tmp_path: Path, server: Server, engine_file: Path) -> None:
     message = refused(engine_file, "--door", "echo", "--listen", server.address(), cwd=tmp_path)
     assert "address already in use" in message
+
+
+def test_missing_package_of_the_server_is_named(tmp_path: Path) -> None:
+    code = "import sys; sys.modules['uvicorn'] = None; from fastiam.cli.main import run; sys.exit(run(['serve', 'x']))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, env=ENVIRONMENT)
+    assert done.returncode == 1
+    assert "needs the package `uvicorn`" in done.stderr and "pip install 'fastiam[server]'" in done.stderr
+
+
+def test_server_starts_without_the_packages_of_sts(tmp_path: Path, engine_file: Path) -> None:
+    code = "import sys; sys.modules.update(argon2=None, pyotp=None, cryptography=None); from fastiam.server import run"
+    assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=ENVIRONMENT).returncode == 0
+
+
+def test_two_protocols_with_one_path_are_refused(tmp_path: Path, engine_file: Path) -> None:  # G12
+    file = tmp_path / "serve.toml"
+    file.write_text(
+        '[listeners.main]\naddress = "127.0.0.1:0"\nprotocols = ["echo", "ops"]\n[echo]\nprefix = ""\nwith_health = true\n'
+    )
+    file.chmod(0o600)
+    message = refused(engine_file, "--config", file, cwd=tmp_path)
+    assert "`echo` and `ops` have the path /livez" in message
 
 
 # -- overload -------------------------------------------------------------------------------------------------------------
