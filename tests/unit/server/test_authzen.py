@@ -25,7 +25,8 @@ CONFIG = {
     },
     "resources": {"open": {"resource": "arn:aws:record:::record/{id}", "action_prefix": "record"}},
 }
-WORLD = World(CONFIG, scopes=ALL_SCOPES)
+_ENGINE = directory().compile()
+WORLD = World(CONFIG, scopes=ALL_SCOPES, engine=_ENGINE)
 
 _IDS = st.sampled_from(
     ["alice", "bob", "ana", "record-1", "record-2", "record-9", "a/b", "", "x\x00", f"arn:aws:iam::{ACCOUNT}:user/bob"]
@@ -129,7 +130,23 @@ def test_no_fact_of_a_request_passes_without_its_scope(scopes, subject, action, 
             assert "assert:context" in scopes and folded.startswith(("aws:sourceip", "authzen:context/"))
 
 
-_ENGINE = directory().compile()
+@settings(max_examples=150)
+@given(subject=_SUBJECT, action=_ACTION, resource=_RESOURCE, context=_CONTEXT)
+def test_decision_equals_that_of_the_specification_evaluator(subject, action, resource, context):
+    """The record has what the engine was asked; of a session it has the ARN alone."""
+    body = {"subject": subject, "action": action, "resource": resource, "context": context}
+    record = WORLD.send("evaluation", orjson.dumps(body)).record
+    if record is None or record.decision is None or subject["type"] in ("person", "session"):
+        return
+    unknown = (context or {}).get("fastiam:unknown") or ()
+    asked = record.principal, record.action, record.resource, record.context
+    if "aws:CurrentTime" not in (context or {}):
+        decision = _ENGINE.explain(*asked, unknown=unknown, resource_account=_owner(resource), now=NOW).decision
+        assert (decision.outcome, decision.layer) == (record.decision.outcome, record.decision.layer)
+
+
+def _owner(resource: dict[str, Any]) -> Any:
+    return (resource.get("properties") or {}).get("account")
 
 
 def test_body_names_no_policy_without_the_scope_explain():
@@ -262,3 +279,56 @@ def test_same_request_has_the_same_answer():
     body = orjson.dumps(entities("alice", "write", "record-2") | {"context": {"a": 1}})
     assert len({WORLD.send("evaluation", body).body for _ in range(5)}) == 1
     assert NOW.tzinfo is not None
+
+
+def items(answer: dict[str, Any]) -> list[Any]:
+    """The decision of each item, or the code of its error."""
+    return [one.get("context", {}).get("error", {}).get("code", one["decision"]) for one in answer["evaluations"]]
+
+
+def test_items_of_equal_values_of_two_types_are_decided_apart():
+    body = entities("alice", None, "record-1")
+    body["evaluations"] = [{"action": {"name": "delete", "properties": {"soft": value}}} for value in (1, True, "true", "1")]
+    assert items(WORLD.ask("evaluations", body)[1]) == [False, True, True, False]
+
+
+@pytest.mark.parametrize("properties", [None, {"a": "b"}])
+def test_items_of_one_id_and_two_types_are_decided_apart(properties):
+    body = entities(None, "read", "record-1")
+    body["evaluations"] = [{"subject": {"type": t, "id": "bob", "properties": properties}} for t in ("user", "spaceship", "user")]
+    assert items(WORLD.ask("evaluations", body)[1]) == [True, "unmapped_subject", True]
+
+
+def test_tag_in_a_shared_context_yields_to_each_record():
+    body = entities("alice", "write", None) | {"context": {"aws:ResourceTag/status": "active"}}
+    body["evaluations"] = [entities(None, None, name) for name in ("record-1", "record-2", "record-1")]
+    assert items(WORLD.ask("evaluations", body)[1]) == [True, False, True]
+
+
+def test_properties_count_after_a_request_without_them():
+    world = World(CONFIG, scopes=ALL_SCOPES)
+    body = entities("alice", "write", None) | {"resource": {"type": "open", "id": "record-9"}}
+    with_tag = {"type": "open", "id": "record-9", "properties": {"status": "archived"}}
+    assert world.ask("evaluation", body)[1]["decision"] is True
+    assert world.ask("evaluation", body | {"resource": with_tag})[1]["decision"] is False
+    batch = body | {"evaluations": [{}, {"resource": with_tag}, {}]}
+    assert items(world.ask("evaluations", batch)[1]) == [True, False, True]
+
+
+def test_search_leaves_out_what_depends_on_unknown_keys():
+    body = {"subject": {"type": "user"}, **entities(None, "list", "record-1")}
+    for context, found in (({"aws:SourceIp": "10.0.0.1"}, ["alice"]), ({"fastiam:unknown": ["aws:SourceIp"]}, [])):
+        assert [one["id"] for one in WORLD.ask("search/subject", body | {"context": context})[1]["results"]] == found
+
+
+def test_resource_search_lists_the_type_of_the_template_only():
+    template = {"resource": "arn:aws:doc:::{type}/{id}", "action_prefix": "record"}
+    made = directory()
+    for name in ("memo/1", "memo/2", "file/1"):
+        made.add_resource(f"arn:aws:doc:::{name}", account=ACCOUNT)
+    made.put_inline_policy(f"arn:aws:iam::{ACCOUNT}:user/bob", "docs", {"Statement": [
+        {"Effect": "Allow", "Action": "record:read", "Resource": "arn:aws:doc:::*"}], "Version": "2012-10-17"})  # fmt: skip
+    world = World({"resources": {"memo": template, "file": template}}, engine=made.compile())
+    for type_, found in (("memo", ["1", "2"]), ("file", ["1"])):
+        body = entities("bob", "read", None) | {"resource": {"type": type_}}
+        assert world.ask("search/resource", body)[1]["results"] == [{"type": type_, "id": id_} for id_ in found]
