@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from fastiam.model.session import Session
 from fastiam.server.identity import Identity
+from fastiam.server.json_pointer import Pointer, read_pointer
 from fastiam.server.mapping import (
     MAX_ACTION,
     EntityMapper,
@@ -22,7 +23,6 @@ from fastiam.server.mapping import (
 from fastiam.server.protocols.opa.section import PathSection
 
 BARE: Final = "opa:context/"
-Pointer = tuple[str, ...]
 
 
 class Query(NamedTuple):
@@ -45,10 +45,10 @@ class Generic:
     """
 
     def __init__(self, section: PathSection, mapping: EntityMapping, rules: FactRules, at: str) -> None:
-        self._principal = _pointer(section.principal, f"{at}.principal")
-        self._action = _pointer(section.action, f"{at}.action")
-        self._resource = _pointer(section.resource, f"{at}.resource")
-        self._context = _pointer(section.context, f"{at}.context")
+        self._principal = read_pointer(section.principal, f"{at}.principal")
+        self._action = read_pointer(section.action, f"{at}.action")
+        self._resource = read_pointer(section.resource, f"{at}.resource")
+        self._context = read_pointer(section.context, f"{at}.context")
         self._rules = rules
         for name, known, key in (
             (section.subject_type, mapping.subjects, "subject_type"),
@@ -79,13 +79,6 @@ class Generic:
         tags = mapper.records.resource_tags
         stated = facts(identity, context, self._rules, stored_tags=lambda: tags(resource.arn))
         return Query(subject.principal, subject.name, action, resource.arn, stated)
-
-
-def _pointer(text: str, at: str) -> Pointer:
-    """The names of a JSON pointer (RFC 6901)."""
-    if not text.startswith("/") or text == "/":
-        raise config_error(f"`{text}` is not a JSON pointer", at, "write for example `/subject/id`")
-    return tuple(name.replace("~1", "/").replace("~0", "~") for name in text[1:].split("/"))
 
 
 def _place(pointer: Pointer) -> str:
