@@ -27,7 +27,16 @@ from typing import Any
 Json = Any
 CASES = Path(__file__).resolve().parents[1] / "cases"
 # Definitions; load cases, calls of STS and requests to the server have their own runners.
-NOT_CASES = {"defs.json", "validation.json", "sts.json", "aws_calls.json", "authzen.json", "opa.json", "server_edge.json"}
+NOT_CASES = {
+    "defs.json",
+    "validation.json",
+    "sts.json",
+    "aws_calls.json",
+    "authzen.json",
+    "extauthz.json",
+    "opa.json",
+    "server_edge.json",
+}
 IDENTITIES = ("federation", "cognito", "identity_pools", "rolesanywhere")  # verification of identities, with runners of their own
 INDEX_FROM = 8  # as in the engine; the fuzzer also uses less, so that small rows have indexes
 _NAME = re.compile(r"\$([A-Za-z]\w*)")

@@ -153,6 +153,10 @@ class Status(Protocol):
         """The metrics in the form that `Accept` asks for, and its content type."""
 
 
+def _no_warning(message: str) -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True)
 class Site:
     """What a protocol is built from besides its own section."""
@@ -171,6 +175,8 @@ class Site:
     """Only for `ops`."""
     logs_decisions: bool = False
     """Whether there is a decision log."""
+    warn: Callable[[str], None] = _no_warning
+    """Gets what is logged at each start."""
     timer: Callable[[], int] = perf_counter_ns
     """Nanoseconds of a clock that only goes forward, for durations."""
 

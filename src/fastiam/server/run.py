@@ -175,7 +175,7 @@ class Process:
             addresses={each.name: str(each.address) for each in self._listening} | self._companion_addresses,
             pid=os.getpid(),
         )
-        for warning in self._warnings:
+        for warning in dict.fromkeys(self._warnings):
             self._log("warning", message=warning)
 
     async def _accept(self, loop: asyncio.AbstractEventLoop, listening: Listening) -> None:
@@ -251,6 +251,7 @@ class Process:
             protocols=frozenset(shared),
             status=self.state if name == OPS else None,
             logs_decisions=settings.core.decision_log.mode != "off",
+            warn=self._warnings.append,
         )
         made: ServerProtocol = protocol_module(name).create(settings.sections[name], site)
         return made

@@ -70,8 +70,8 @@ class Template:
         """The text with `xx` in each placeholder: its fields are those of every text that the template makes."""
         return "xx".join(self._literals)
 
-    def render(self, values: Mapping[str, str], at: str = "$") -> str:
-        """Insert percent-encoded values.
+    def render(self, values: Mapping[str, str], at: str = "$", encoded: Mapping[str, str] = {}) -> str:
+        """Insert percent-encoded values. `encoded` has those that are encoded already, such as paths of several segments.
 
         Raises
         ------
@@ -83,7 +83,7 @@ class Template:
             if not value:
                 raise MappingError("missing", f"there is no value for `{name}`", at)
             try:
-                parts.append(encode(value))
+                parts.append(encoded[name] if name in encoded else encode(value))
             except UnicodeEncodeError:
                 raise MappingError("bad_character", f"the value of `{name}` has a lone surrogate", at) from None
             parts.append(literal)

@@ -1,0 +1,86 @@
+"""What Envoy asks and what it gets, as values: the same for gRPC and HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+from fastiam.server.mapping import MappingError
+from fastiam.server.records import Record
+
+ALLOWED: Final = 0
+DENIED: Final = 7
+UNIDENTIFIED: Final = 16
+"""Codes of gRPC."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRequest:
+    """A request of a client, as Envoy describes it. The default is the empty CheckRequest."""
+
+    method: str = ""
+    """As sent."""
+    target: bytes = b""
+    """Path and query string as sent."""
+    host: str = ""
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    """Lower-case names; pseudo headers are left out."""
+    is_merged: bool = False
+    """Values of one name may be joined by a comma (G90)."""
+    body: bytes = b""
+    hides_body: bool = False
+    """The request has a body that Envoy did not pass on."""
+    source_principal: str = ""
+    """Name in the certificate of the client; by gRPC only."""
+    source_address: str | None = None
+    """IP address of the client."""
+    is_tls: bool = False
+    """The client uses TLS."""
+    jwt: Mapping[str, Any] = field(default_factory=dict)
+    """Metadata of Envoy's filter `jwt_authn`: payload name -> claims. By gRPC only."""
+    extensions: Mapping[str, str] = field(default_factory=dict)
+    """`context_extensions` of the route, by gRPC only."""
+    instant: datetime | None = None
+    """When Envoy got the request."""
+
+    def values(self, name: str) -> list[str]:
+        """The values of a header in order, without those that are not UTF-8."""
+        wanted, found = name.encode("ascii", "replace"), []
+        for key, value in self.headers:
+            if key == wanted:
+                try:
+                    found.append(value.decode())
+                except UnicodeDecodeError:
+                    continue
+        return found
+
+    def single(self, name: str) -> str | None:
+        """The value of a header that has one value; None if it is absent.
+
+        Raises
+        ------
+        MappingError: it was sent more than once.
+        """
+        found = self.values(name)
+        if len(found) > 1 or (found and self.is_merged and "," in found[0]):
+            raise MappingError("two_values", f"the header `{name}` has more than one value", "$.headers")
+        return found[0] if found else None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What Envoy gets."""
+
+    code: int
+    """`ALLOWED`, `DENIED` or `UNIDENTIFIED`."""
+    status: int
+    """200, 403 or 401."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """For the upstream if it is allowed, else for the client."""
+    remove: tuple[str, ...] = ()
+    """Headers that the upstream must not get."""
+    body: bytes = b""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    record: Record | None = None

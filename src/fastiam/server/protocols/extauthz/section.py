@@ -1,0 +1,128 @@
+"""`[extauthz]` of the configuration."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from fastiam.server import protocol
+
+SourceName = Literal["spiffe", "xfcc", "jwt", "header", "sigv4", "context", "anonymous"]
+
+
+class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table in the section."""
+
+
+class PrincipalSection(_Table, frozen=True, kw_only=True):
+    """A principal: `principal`, or `role` and `session`."""
+
+    principal: str | None = None
+    """Template of an ARN."""
+    role: str | None = None
+    """Template of a role's ARN; the role must have a record."""
+    session: str | None = None
+    """Template of the session's name."""
+    known: bool = False
+    """Whether a `principal` must have a record."""
+
+
+class JwtSection(PrincipalSection, frozen=True, kw_only=True):
+    """`[extauthz.jwt]`: the placeholders are names of claims."""
+
+    issuer: str
+    """The claim `iss`, compared again."""
+    payload: str = "jwt_payload"
+    """`payload_in_metadata` of Envoy's filter `jwt_authn`."""
+    tags: dict[str, str] = {}
+    """Tag of the session -> claim. A list of texts is joined by colons."""
+
+
+class HeaderSection(PrincipalSection, frozen=True, kw_only=True):
+    """`[extauthz.header]`: the placeholder is `{value}`."""
+
+    name: str
+    """The header that a gateway sets, and that Envoy removes from requests of clients."""
+
+
+class SignatureSection(_Table, frozen=True, kw_only=True):
+    """`[extauthz.sigv4]`."""
+
+    service: str = "execute-api"
+    """The service in the scope of a signature. Signatures for another one are refused."""
+    payload: Literal["buffered", "unsigned"] = "buffered"
+    """`buffered`: Envoy passes bodies on, and the signature covers them. `unsigned`: Envoy may keep them, uncovered."""
+
+
+class RouteSection(_Table, frozen=True, kw_only=True):
+    """`[[extauthz.route]]`; the first one that matches decides."""
+
+    host: str | None = None
+    """`orders.example` or `*.example`; None: any host."""
+    prefix: str | None = None
+    """Path at which the route begins; `/` if there is no `match` either."""
+    match: str | None = None
+    """`GET /{bucket}/{key...}`: method or `*`, and a path with captures of one segment, or of the rest."""
+    api: str | None = None
+    """ARN of an API without method and path. The action is `execute-api:Invoke`, the resource `API/METHOD/PATH`."""
+    action: str | None = None
+    """Or templates of captures, `{method}`, `{host}` and `{claim.NAME}`."""
+    resource: str | None = None
+    path: Literal["strict", "raw"] = "strict"
+    """`raw`: paths that may mean more than one thing are decided as sent."""
+    body: dict[str, str] = {}
+    """Name -> JSON pointer: values of the body become `extauthz:body/NAME`."""
+    body_limit: int = 65_536
+    """Bytes; a larger body is denied."""
+
+
+class GrpcSection(_Table, frozen=True, kw_only=True):
+    """`[extauthz.grpc]`."""
+
+    address: str = "127.0.0.1:8381"
+    """Or `unix:/run/fastiam/envoy.sock`."""
+    mode: str = "0660"
+    """Of a unix socket, in octal."""
+    owner: str | None = None
+    group: str | None = None
+    insecure: bool = False
+    """TCP beyond loopback: there is no TLS and no authentication, so that each client is believed."""
+    in_work: int = 256
+    """Calls in work; more get RESOURCE_EXHAUSTED."""
+
+
+class Section(protocol.Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[extauthz]` of the configuration."""
+
+    principal: tuple[SourceName, ...] = ()
+    """Sources of the principal; the first one that is present decides (G84, G85)."""
+    route: tuple[RouteSection, ...] = ()
+    spiffe: dict[str, PrincipalSection] = {}
+    """Template of a SPIFFE id -> principal, for the sources `spiffe` and `xfcc`."""
+    jwt: JwtSection | None = None
+    header: HeaderSection | None = None
+    sigv4: SignatureSection = SignatureSection()
+    trust_xfcc: bool = False
+    """Whether `x-forwarded-client-cert` is believed: Envoy has `forward_client_cert_details: SANITIZE_SET`."""
+    trust_header: bool = False
+    """Whether the header of `[extauthz.header]` is believed: Envoy removes it from requests of clients."""
+    services: tuple[str, ...] = ()
+    """Service principals next to those of AWS, for the source `context`."""
+    headers: tuple[str, ...] = ()
+    """Headers that become `extauthz:header/NAME`."""
+    query: tuple[str, ...] = ()
+    """Parameters of the query string that become `extauthz:query/NAME`, with all their values."""
+    add: dict[str, str] = {}
+    """Header for the upstream -> template of `{claim.NAME}` and `{tag.NAME}`."""
+    strip_authorization: bool = False
+    """Whether `authorization` is removed from what the upstream gets."""
+    explain_denied: bool = False
+    """Whether the body of a denial has layer and reason."""
+    www_authenticate: str | None = None
+    """Value of the header of a 401."""
+    cors_preflight: bool = False
+    """Whether `OPTIONS` with `origin` and `access-control-request-method` passes."""
+    dry_run: bool = False
+    """Everything passes; the header `x-fastiam-dry-run: deny`, log and metrics say what would have been denied."""
+    grpc: GrpcSection | None = None

@@ -1,0 +1,113 @@
+"""The source `sigv4` of Envoy's checks: requests as botocore signs them (GC114, GC124)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import pytest
+from authzen_fixture import TRUSTED
+from aws_world import BO, AwsWorld, http_request, signing_clock  # noqa: F401
+from botocore.auth import SigV4Auth, SigV4QueryAuth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from extauthz_fixture import API, LOOPBACK
+
+from fastiam.server.identity import Identity
+from fastiam.server.protocol import Site
+from fastiam.server.protocols.extauthz import Answer, CheckRequest, Section, create
+
+pytestmark = pytest.mark.usefixtures("signing_clock")
+
+
+@pytest.fixture
+def world() -> AwsWorld:
+    made = AwsWorld()
+    made.allow("execute-api:Invoke", resource=f"{API}/POST/orders/*")
+    made.decider.fresh()
+    return made
+
+
+def signed(
+    world: AwsWorld, *, service: str = "execute-api", body: bytes = b"", presigned: bool = False, **headers: str
+) -> CheckRequest:
+    """The check for a request that `bo` signed."""
+    request = AWSRequest("POST", "https://orders.example/orders/7?a=b%20c", headers, body)
+    credentials = Credentials(world.bo.access_key_id, str(world.bo.secret_access_key))
+    if presigned:
+        SigV4QueryAuth(credentials, service, "eu-west-1", expires=60).add_auth(request)
+    else:
+        SigV4Auth(credentials, service, "eu-west-1").add_auth(request)
+    made = http_request(request.prepare())
+    target = made.raw_path + b"?" + made.raw_query
+    return CheckRequest("POST", target, "orders.example", made.headers, True, made.body)
+
+
+def ask(world: AwsWorld, check: CheckRequest, *, first: str = "sigv4", **sigv4: Any) -> Answer:
+    settings = {"principal": [first, "anonymous"], "sigv4": sigv4, "explain_denied": True, "route": [{"api": API}]}
+    site = Site((LOOPBACK,), has_directory=True, has_sts=True)
+    core = create(msgspec.convert(settings, Section), site).core
+    return core.check(check, world.decider, Identity("envoy", TRUSTED), world.clock(), "id")
+
+
+def test_signed_request_is_of_the_owner_of_the_key(world: AwsWorld) -> None:
+    for check in (signed(world), signed(world, presigned=True), signed(world, body=b'{"a": 1}')):
+        answer = ask(world, check)
+        assert (answer.code, dict(answer.headers)["x-fastiam-principal"]) == (0, BO)
+
+
+def test_signature_for_another_service_is_401(world: AwsWorld) -> None:  # GC124
+    for service in ("sts", "iam", "execute-api2"):
+        answer = ask(world, signed(world, service=service))
+        assert answer.code == 16 and answer.record.error == "bad_signature"
+    assert ask(world, signed(world, service="sts"), service="sts").code == 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"target": b"/orders/8?a=b%20c"},
+        {"target": b"/orders/7?a=c"},
+        {"method": "PUT"},
+        {"host": "other.example"},
+        {"body": b"x"},
+        {"target": b"/orders/7?a=b%20c#x"},
+    ],
+)
+def test_altered_request_is_401(world: AwsWorld, change: dict[str, Any]) -> None:
+    for presigned in (False, True):
+        check = signed(world, presigned=presigned)
+        if "target" in change and presigned:
+            change = {"target": check.target.replace(b"/orders/7", b"/orders/8")}
+        assert ask(world, replace(check, **change)).code == 16
+
+
+def test_body_that_envoy_keeps_is_not_covered(world: AwsWorld) -> None:  # GC114
+    check = signed(world, body=b'{"a": 1}', **{"X-Amz-Content-SHA256": "UNSIGNED-PAYLOAD"})
+    kept = replace(check, body=b"", hides_body=True)
+    for refused in (kept, check, replace(kept, hides_body=False)):
+        assert ask(world, refused).code == 16
+    assert ask(world, kept, payload="unsigned").code == 0
+    partial = replace(signed(world), headers=(*signed(world).headers, (b"x-envoy-auth-partial-body", b"true")))
+    assert ask(world, partial).record.error == "body_not_covered"
+
+
+@pytest.mark.parametrize("value", ["Bearer a,b", "a,b", "AWS4-HMAC-SHA256 x", "AWS4-HMAC-SHA256 Credential=a, Signature=b"])
+def test_authorization_that_is_not_one_value_is_401(world: AwsWorld, value: str) -> None:  # GC113
+    check = CheckRequest("GET", b"/orders/7", "orders.example", ((b"authorization", value.encode()),), True)
+    assert ask(world, check).code == 16
+    twice = CheckRequest("GET", b"/orders/7", "orders.example", ((b"authorization", b"Bearer a"),) * 2)
+    assert ask(world, twice).code == 16
+
+
+def test_request_without_signature_is_not_of_this_source(world: AwsWorld) -> None:
+    check = CheckRequest("GET", b"/orders/7", "orders.example", ((b"authorization", b"Bearer a"),), True)
+    answer = ask(world, check)
+    assert (answer.code, answer.record.principal) == (7, "*")
+
+
+def test_revoked_key_is_401(world: AwsWorld) -> None:
+    check = signed(world)
+    world.sts.keys.delete(world.bo.access_key_id)
+    assert ask(world, check).code == 16
