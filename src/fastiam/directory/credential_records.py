@@ -81,7 +81,14 @@ class PasswordPolicy:
 
 @dataclass(frozen=True, slots=True)
 class MfaDevice:
-    """A virtual MFA device (TOTP). `last_step` is the time step of the last accepted code: later codes must be of later steps."""
+    """A virtual MFA device (TOTP).
+
+    Attributes
+    ----------
+    principal : its owner; "" while it is assigned to none.
+    last_step : the time step of the last accepted code: later codes must be of later steps.
+    drift : how many steps the clock of the device is ahead.
+    """
 
     serial: str
     principal: str
@@ -92,6 +99,8 @@ class MfaDevice:
     last_step: int = -1
     failures: int = 0
     blocked_until: datetime | None = None
+    drift: int = 0
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,8 @@ class Source:
                 raise ConfigError(str(error)) from None
             if len(source.paths) != 1:
                 raise ConfigError("a keyring belongs to one store")
-            directory = Directory.open(source.paths[0], mode=source.mode, create=False)
+            # strict: a lenient write would accept what AWS refuses; stored policies are read as they are
+            directory = Directory.open(source.paths[0], mode="strict", create=False)
             self.live = LiveEngine(directory, **options)
             self.sts = STS(directory, Keyring.load(source.keyring), live=self.live)
         if source.watch:

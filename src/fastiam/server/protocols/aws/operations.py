@@ -48,6 +48,7 @@ PARTS: Final[Mapping[str, tuple[str, ...]]] = {
         "iam_policies",
         "iam_groups",
         "iam_instance_profiles",
+        "iam_mfa",
         "iam_providers",
         "iam_account",
         "iam_simulation",
