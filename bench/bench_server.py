@@ -11,9 +11,11 @@ import hashlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -70,7 +72,10 @@ def server(folder: Path, source: Path, log: str = "denied") -> Iterator[tuple[di
     process = subprocess.Popen(command, stderr=subprocess.PIPE, env=os.environ)
     assert process.stderr is not None
     try:
-        first = json.loads(process.stderr.readline())
+        line = process.stderr.readline()
+        if not line.startswith(b"{"):
+            raise RuntimeError((line + process.stderr.read()).decode())
+        first = json.loads(line)
         ready = time.perf_counter() - began
         addresses: dict[str, Address] = {}
         for name, text in first["addresses"].items():
@@ -84,14 +89,20 @@ def server(folder: Path, source: Path, log: str = "denied") -> Iterator[tuple[di
 
 
 def evaluation(row: tuple[Any, ...]) -> dict[str, Any]:
-    """One request of the workload as an AuthZEN evaluation."""
+    """One request of the workload as an AuthZEN evaluation, with one key of its context."""
     principal, action, resource, context = row
+    address = (context or {}).get("aws:SourceIp")
     return {
         "subject": {"type": "role", "id": principal},
         "action": {"name": action},
         "resource": {"type": "object", "id": resource},
-        "context": {key: value for key, value in (context or {}).items() if isinstance(value, (str, bool))},
+        "context": {} if address is None else {"aws:SourceIp": address},
     }
+
+
+def _is_allowed(engine: fastiam.Engine, row: tuple[Any, ...]) -> bool:
+    asked = evaluation(row)
+    return engine.is_allowed(row[0], row[1], row[2], asked["context"])
 
 
 def bodies(rows: list[tuple[Any, ...]]) -> dict[str, bytes]:
@@ -123,6 +134,39 @@ def check(engine: fastiam.Engine, address: Address, made: dict[str, bytes]) -> N
             assert found == (decision.allowed, decision.outcome.name, decision.layer.value), (name, item, got, decision)
 
 
+def reload_pause(record: Record, source: Path, pid: int, address: Address, request: bytes) -> None:
+    """The longest answer while the policies are replaced every fifth of a second (G217)."""
+    stop = threading.Event()
+    content = source.read_bytes()
+
+    def replace() -> None:
+        while not stop.wait(0.2):
+            new = source.with_suffix(".new")
+            new.write_bytes(content)
+            new.replace(source)
+
+    size = len(answer_of(address, request))
+    replacing = threading.Thread(target=replace)
+    replacing.start()
+    latencies: list[int] = []
+    ends = time.monotonic() + 3
+    try:
+        with socket.create_connection(address) as sock:
+            while time.monotonic() < ends:
+                began = time.perf_counter_ns()
+                sock.sendall(request)
+                left = size
+                while left > 4:  # the number of the generation may have more digits than at first
+                    left -= len(sock.recv(65536))
+                latencies.append(time.perf_counter_ns() - began)
+    finally:
+        stop.set()
+        replacing.join()
+    latencies.sort()
+    record.value("reload", "single beside reloads, p99", "ms", [latencies[int(len(latencies) * 0.99)] / 1e6], limit=10.0)
+    record.value("reload", "single beside reloads, longest", "ms", [latencies[-1] / 1e6], limit=100.0)
+
+
 def main() -> None:
     """Runs the bench and writes its record."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -136,7 +180,7 @@ def main() -> None:
     columns = work.columns("strings")
     import numpy as np
 
-    rows = [row for row in columns.rows(np.arange(len(columns))) if engine.decide(*row[:4]).allowed][:1000]
+    rows = [row for row in columns.rows(np.arange(len(columns))) if _is_allowed(engine, row)][:1000]
     made = bodies(rows)
     paths = {name: "/access/v1/evaluation" + ("" if name == "single" else "s") for name in made}
     with tempfile.TemporaryDirectory() as temporary:
@@ -173,6 +217,7 @@ def main() -> None:
                     for percent in (50, 99):
                         record.value("authzen", f"{at}, p{percent}", "us", [run.percentile(percent)])
             record.value("start", "ready", "s", [ready])
+            reload_pause(record, source, pid, addresses["tcp"], request_of(paths["single"], made["single"]))
         with server(folder, source, "all") as (addresses, pid, _), empty_server() as (empty, empty_pid):
             request = request_of(paths["single"], made["single"], TOKEN)
             logged = []

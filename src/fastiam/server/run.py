@@ -9,7 +9,6 @@ import platform
 import signal
 import sys
 import time
-import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -24,10 +23,11 @@ import uvicorn
 
 from fastiam.errors import FastiamError
 from fastiam.server.asgi import Application
-from fastiam.server.auth import Tokens, authenticator, read_tokens
+from fastiam.server.audit_log import AuditLog
+from fastiam.server.auth import Authenticator, Tokens, authenticator, read_tokens
 from fastiam.server.companion import MODULES, Companion, Services
 from fastiam.server.config import OPS, ConfigError, Settings, protocol_module
-from fastiam.server.decision_log import DecisionLog, encode
+from fastiam.server.decision_log import DecisionLog
 from fastiam.server.identity import Identity
 from fastiam.server.ids import Ids
 from fastiam.server.listeners import Address, Listening, check, facts, read_address, tls_context
@@ -36,12 +36,11 @@ from fastiam.server.pools import Pools
 from fastiam.server.protocol import ListenerFacts, ServerProtocol, Site
 from fastiam.server.serving import Serving, serving
 from fastiam.server.state import NoDecider, Source, State, shown
-from fastiam.server.uvicorn_protocol import Connection, EdgeProtocol, EdgeState
+from fastiam.server.uvicorn_protocol import EdgeProtocol, EdgeState
 
 _SWITCH: Final = 0.0005  # seconds; a thread that runs Python code holds up the loop no longer (G8)
 _HANDSHAKE: Final = 10.0  # seconds
 _POLL: Final = 1.0  # seconds between two checks of the files of tokens and TLS
-_FAILURES: Final = 10  # authentication failures that are logged, per peer and second
 
 
 def prepare(settings: Settings) -> dict[str, tuple[Address, str]]:
@@ -86,17 +85,17 @@ class Process:
         self._warnings: list[str] = []
         self._stop = asyncio.Event()
         self._now = asyncio.Event()
-        self._failures: dict[str, tuple[int, int]] = {}
         self._stamps: dict[str, tuple[int, int]] = {}
-        self.audit = _writer(settings.core.audit_log.path, sys.stderr.fileno())
+        self._reported: tuple[int, str | None] = (0, None)  # generation and error of the source, as logged
+        self.audit = AuditLog(settings.core.audit_log.path)
         self.pools = Pools(settings.core.limits)
         self.app = Application(
             NoDecider(),
             self.pools,
             self.state.observer,
             new_id=Ids(),
-            on_error=self._on_error,
-            on_refused=self._on_refused,
+            on_error=self.audit.failed,
+            on_refused=self.audit.refused,
             clock=partial(datetime.now, UTC),
         )
         self.state.pools = self.pools
@@ -120,6 +119,7 @@ class Process:
         """Serve until a signal; the exit code."""
         loop = asyncio.get_running_loop()
         sys.setswitchinterval(_SWITCH)
+        self.audit.take_logging()
         self._set_log(self.settings)
         try:
             await self._start(loop)
@@ -167,7 +167,8 @@ class Process:
         ):
             loop.add_signal_handler(number, handler)
         self._record_files()
-        self._log(
+        self._reported = source.live.generation, None
+        self.audit.event(
             "start",
             source=source.name,
             generation=source.live.generation,
@@ -176,7 +177,7 @@ class Process:
             pid=os.getpid(),
         )
         for warning in dict.fromkeys(self._warnings):
-            self._log("warning", message=warning)
+            self.audit.event("warning", message=warning)
 
     async def _accept(self, loop: asyncio.AbstractEventLoop, listening: Listening) -> None:
         make = partial(EdgeProtocol, self._config, self._uvicorn, listening, loop)
@@ -205,7 +206,7 @@ class Process:
             self.state.observer,
             self.app.clock,
             self.app.new_id,
-            self._on_error,
+            self.audit.failed,
             self.settings,
             Identity("local", scopes[True], is_anonymous=True),
             Identity("remote", scopes[False], is_anonymous=True),
@@ -290,7 +291,7 @@ class Process:
         asyncio.ensure_future(self.reload("signal"))
 
     def _on_reopen(self) -> None:
-        for writer in (*self.state.logs.values(), self.audit):
+        for writer in (*self.state.logs.values(), self.audit.writer):
             writer.reopen()
 
     async def reload(self, why: str) -> None:
@@ -317,11 +318,13 @@ class Process:
             # `live.error` shows what is wrong with policies, until a refresh succeeds
             self.state.error = None if error is source.live.error else shown(error)
             self.state.reloads["failure"] += 1
-            self._log("reload", why=why, result="failure", error=shown(error), before=before, after=source.live.generation)
+            self.audit.event("reload", why=why, result="failure", error=shown(error), before=before, after=source.live.generation)
+            self._reported = source.live.generation, None if source.live.error is None else shown(source.live.error)
         else:
+            self._reported = source.live.generation, None
             self.state.error = None
             self.state.reloads["success"] += 1
-            self._log("reload", why=why, result="success", before=before, after=source.live.generation)
+            self.audit.event("reload", why=why, result="success", before=before, after=source.live.generation)
 
     def _check_fixed(self, settings: Settings) -> None:
         """Refuse a change of what a reload cannot change."""
@@ -350,19 +353,35 @@ class Process:
         self._stamps = {path: _stamp(path) for path in self._files()}
 
     async def _follow_files(self) -> None:
-        """Reload when tokens or TLS files have changed."""
+        """Reload when tokens or TLS files have changed, and report what became of changes of the source."""
         while True:
             await asyncio.sleep(_POLL)
+            self._report_source()
             if any(_stamp(path) != stamp for path, stamp in self._stamps.items()):
                 self._record_files()
                 await self.reload("files")
+
+    def _report_source(self) -> None:
+        """Log and count the reload of a source that the watcher has followed."""
+        source = self.state.source
+        assert source is not None
+        before, known = self._reported
+        after, problem = source.live.generation, source.live.error
+        error = None if problem is None else shown(problem)
+        self._reported = after, error
+        if after != before:
+            self.state.reloads["success"] += 1
+            self.audit.event("reload", why="source", result="success", before=before, after=after)
+        if error is not None and error != known:
+            self.state.reloads["failure"] += 1
+            self.audit.event("reload", why="source", result="failure", error=error, before=after, after=after)
 
     # -- stop ---------------------------------------------------------------------------------------------------------
 
     async def _drain(self) -> None:
         """The graceful stop (G22)."""
         self.state.is_stopping = True
-        self._log("stop", in_work=self.app.in_work)
+        self.audit.event("stop", in_work=self.app.in_work)
         for companion in self._companions.values():
             companion.stopping()
         await self._wait(self.settings.core.stop.delay, lambda: False)
@@ -396,7 +415,7 @@ class Process:
         self.pools.close()
         if self.state.source is not None:
             await asyncio.get_running_loop().run_in_executor(None, self.state.source.live.close)
-        for writer in (*self.state.logs.values(), self.audit):
+        for writer in (*self.state.logs.values(), self.audit.writer):
             writer.close()
 
     # -- small things -------------------------------------------------------------------------------------------------
@@ -411,29 +430,6 @@ class Process:
             self._date()
             await asyncio.sleep(1.0 - time.time() % 1.0)
 
-    def _log(self, event: str, **members: Any) -> None:
-        """Write a line to the audit log."""
-        self.audit.put(encode({"timestamp": datetime.now(UTC).isoformat(), "event": event, **members}))
-
-    def _on_error(self, error: BaseException, decision_id: str) -> None:
-        text = "".join(traceback.format_exception(error))[-8192:]
-        self._log("error", decision_id=decision_id, error=type(error).__name__, traceback=text)
-
-    def _on_refused(self, connection: Connection, status: int, code: str) -> None:
-        """Log a failed authentication, at most some per second and peer."""
-        if status != 401:
-            return
-        peer = connection.peer
-        who = peer.address or f"uid:{peer.uid}"
-        second = int(time.monotonic())
-        known = self._failures.get(who, (second, 0))
-        count = known[1] + 1 if known[0] == second else 1
-        if who not in self._failures and len(self._failures) >= 10_000:
-            self._failures.clear()
-        self._failures[who] = second, count
-        if count <= _FAILURES:
-            self._log("authentication_failed", peer=who, listener=connection.listening.name, reason=code)
-
 
 def _fixed(listener: Any) -> Any:
     """The part of a listener that a reload cannot change."""
@@ -445,8 +441,6 @@ def _fixed(listener: Any) -> Any:
 
 def _nothing(auth: str) -> Serving:
     """What a listener serves before the policies are loaded."""
-    from fastiam.server.auth import Authenticator
-
     return Serving({}, (), Authenticator(auth, Tokens(), frozenset()), frozenset())
 
 
@@ -456,13 +450,6 @@ def _stamp(path: str) -> tuple[int, int]:
     except OSError:
         return 0, 0
     return status.st_mtime_ns, status.st_ino
-
-
-def _writer(path: str, standard: int) -> LogWriter:
-    try:
-        return LogWriter(standard if path == "-" else Path(path))
-    except OSError as error:
-        raise ConfigError(f"audit_log: {path}: {(error.strerror or str(error)).lower()}") from None
 
 
 def serve(settings: Settings, reread: Callable[[], Settings]) -> int:

@@ -79,7 +79,7 @@ def test_file_of_the_working_directory_is_not_read(tmp_path: Path, engine_file: 
 
 def refused(*arguments: str | Path, cwd: Path, environ: dict[str, str] | None = None) -> str:
     """What a refused start says."""
-    variables = {**os.environ, **(environ or {})}
+    variables = {**ENVIRONMENT, **(environ or {})}
     done = subprocess.run(command(*arguments), cwd=cwd, capture_output=True, text=True, timeout=60, env=variables)
     assert done.returncode == 64, done
     return done.stderr
@@ -190,6 +190,13 @@ def test_swap_of_a_config_map_is_seen_within_two_seconds(tmp_path: Path) -> None
         (mount / "..data_tmp").replace(mount / "..data")
         until(lambda: decide(server, "s3:PutObject").json()["allowed"], 5.0)
         assert decide(server).json() == {"allowed": False, "generation": 2}
+        line = server.log("reload")
+        assert (line["why"], line["result"], line["before"], line["after"]) == ("source", "success", 1, 2)
+        (mount / "..2" / "engine.fastiam").write_bytes(b"broken")
+        line = server.log("reload")
+        assert (line["result"], line["after"]) == ("failure", 2)
+        assert metric(server, "fastiam_reload_total") == 2
+        assert decide(server, "s3:PutObject").json()["allowed"]
 
 
 def test_reload_takes_tokens_and_refuses_fixed_keys(tmp_path: Path, engine_file: Path) -> None:  # G189
@@ -283,7 +290,10 @@ def test_policies_that_load_slowly_show_503(tmp_path: Path) -> None:  # GC231
     settings = f'[listeners.main]\naddress = "127.0.0.1:0"\nprotocols = ["echo"]\n[listeners.ops]\naddress = "127.0.0.1:{port}"\n'
     (tmp_path / "serve.toml").write_text(settings)
     process = subprocess.Popen(
-        command(source, "--config", tmp_path / "serve.toml", "--door", "echo"), stderr=subprocess.DEVNULL, cwd=tmp_path
+        command(source, "--config", tmp_path / "serve.toml", "--door", "echo"),
+        stderr=subprocess.DEVNULL,
+        cwd=tmp_path,
+        env=ENVIRONMENT,
     )
     try:
 
