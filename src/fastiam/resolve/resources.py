@@ -57,6 +57,11 @@ class Resources:
         start = found.start if own is None else ""
         return ResourceFacts(arn, account, tuple(policies) if policies else None, found.governs, keys, blocks_public, start)
 
+    def tags(self, arn: str) -> Mapping[str, ContextValue]:
+        """The `keys` of `facts`, without the rest."""
+        arn = self._full_secret(arn)
+        return self._tag_keys(arn, self._tables.resources.get(stored_arn(arn)))
+
     def _account_of_entity(self, arn: str) -> str | None:
         """The account of a user or role that is a resource of note (`Snapshot.entity_resources`)."""
         entity = self._tables.entities.get(arn)

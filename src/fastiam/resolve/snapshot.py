@@ -154,6 +154,10 @@ class Snapshot:
         """The facts of a literal resource ARN, which do not depend on the principal."""
         return self._resources.facts(arn)
 
+    def resource_tags(self, arn: str) -> Mapping[str, ContextValue]:
+        """The `aws:ResourceTag/*` keys of a literal resource ARN, folded; empty if its record has no tags."""
+        return self._resources.tags(arn)
+
     def account_facts(self, id_: str) -> AccountFacts:
         """What is known of an account as owner; one without a record is in no organisation."""
         return self._accounts.facts(id_)

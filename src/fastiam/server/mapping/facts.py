@@ -155,6 +155,7 @@ class FactRules:
     reserved : prefixes of keys that the protocol itself makes; a context cannot state them.
     allow_now : whether `aws:CurrentTime` and `aws:EpochTime` set the time of the request.
     at : place of `names` in the configuration.
+    plain : keys of the request (`FactKind.CONTEXT`) by members that stated them, as far as they were read.
     """
 
     names: Mapping[str, str] = field(default_factory=dict)
@@ -162,6 +163,7 @@ class FactRules:
     reserved: tuple[str, ...] = ()
     allow_now: bool = False
     at: str = "context"
+    plain: dict[str, Key] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "reserved", tuple(map(fold, self.reserved)))
@@ -239,6 +241,8 @@ def ignored_names(ignored: Sequence[str]) -> list[str]:
 
 _NO_RULES: Final = FactRules()
 NO_FACTS: Final = Facts()  # shared, so never changed
+_NO_PLAIN: Final[dict[str, Key]] = {}
+_MAX_PLAIN: Final = 1_024
 
 
 def facts(
@@ -266,14 +270,22 @@ def facts(
     found = Facts()
     if len(context) > MAX_KEYS:
         raise MappingError("too_many", f"more than {MAX_KEYS} keys", f"$.{at}")
+    plain = rules.plain if ASSERT_CONTEXT in identity.scopes else _NO_PLAIN
     for member, raw in context.items():
-        if len(member) == len(UNKNOWN) and fold(member) == UNKNOWN:
+        if type(raw) in _SCALARS:
+            key = plain.get(member)
+            if key is not None:  # PERF: most members, by far
+                found.state(key, _checked(raw, member, at), at)
+                continue
+            if fold(member) != UNKNOWN:
+                key = _key_of(member, member, rules, at)
+                _state(found, identity, rules, key, member, _checked(raw, member, at), at, stored_tags)
+                continue
+        if fold(member) == UNKNOWN:
             found.unknown = _unknown_keys(raw, f"$.{at}")
-        elif type(raw) in _SCALARS:  # PERF: most members are
-            _state(found, identity, rules, _key_of(member, member, rules, at), member, _checked(raw, member, at), at, stored_tags)
-        else:
-            for name, value in member_values(member, raw, at, found.ignored):
-                _state(found, identity, rules, _key_of(member, name, rules, at), name, value, at, stored_tags)
+            continue
+        for name, value in member_values(member, raw, at, found.ignored):
+            _state(found, identity, rules, _key_of(member, name, rules, at), name, value, at, stored_tags)
     if len(found.context) > MAX_KEYS:
         raise MappingError("too_many", f"more than {MAX_KEYS} keys", f"$.{at}")
     return found
@@ -296,6 +308,8 @@ def _state(
         return
     if key.kind is FactKind.CONTEXT:
         found.state(key, value, at)
+        if len(rules.plain) < _MAX_PLAIN:
+            rules.plain[name] = key
         return
     place = f"$.{at}.{name[:MAX_NAME]}"
     if key.kind is FactKind.CLOCK and rules.allow_now:
@@ -391,11 +405,14 @@ def text_of(value: Value) -> str | None:
 
 def _check_value(info: KeyInfo, value: Value, at: str) -> None:
     """Check the type of a value of a key that the registry has; the engine would take another one as text that never matches."""
-    values = value if type(value) is list else [value]
-    if len(values) > 1 and not info.multi:
-        raise MappingError("bad_value", f"`{info.name}` takes one value, not {len(values)}", at)
     read = _READERS.get(info.type)
-    if read is not None and any(read(canonical_text(item, info.name)) is None for item in values):
+    if type(value) is list:
+        if len(value) > 1 and not info.multi:
+            raise MappingError("bad_value", f"`{info.name}` takes one value, not {len(value)}", at)
+        is_read = read is None or all(read(canonical_text(item, info.name)) is not None for item in value)
+    else:
+        is_read = read is None or read(value if type(value) is str else canonical_text(value, info.name)) is not None
+    if not is_read:
         raise MappingError("bad_value", f"the value of `{info.name}` is not of type {info.type}", at)
 
 

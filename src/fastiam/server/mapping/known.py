@@ -49,5 +49,5 @@ class KnownRecords:
         if found is None:
             if len(self._tags) >= _KEPT:
                 self._tags.clear()
-            found = self._tags[arn] = {} if arn == "*" else self.snapshot.facts(arn).keys
+            found = self._tags[arn] = {} if arn == "*" else self.snapshot.resource_tags(arn)
         return found

@@ -219,7 +219,7 @@ class Reader:
             name = self._mapper.action_name(what.name, on.type)
         except MappingError as error:
             return error
-        if given.reads_tags:
+        if given.reads_tags and self._mapper.records.resource_tags(on.arn):
             read = self._read_context(context, on.arn)
             if isinstance(read, Fault):
                 return read
