@@ -62,6 +62,26 @@ def test_context_objects_become_dotted_names_to_depth_three():
     assert found.ignored == ["context.a.b.d", "context.l", "context.m"]
 
 
+def test_nested_name_and_member_of_one_text_are_two_keys():
+    rules = FactRules(bare="authzen:context/", reserved=("authzen:subject/",))
+    for _ in range(2):
+        assert facts(ALL, {"a": {"x:b": 1}}, rules).context == {"authzen:context/a.x:b": 1}
+        assert facts(ALL, {"a.x:b": 1}, rules).context == {"a.x:b": 1}
+        assert facts(ALL, {"idp.example": {"x:sub": 1}}, rules).context == {"authzen:context/idp.example.x:sub": 1}
+        assert facts(ALL, {"idp.example.x:sub": 1}, rules).context == {}
+
+
+def test_member_read_before_still_needs_its_scope_and_type():
+    rules = FactRules(bare="authzen:context/")
+    asked = {"aws:SourceIp": "10.0.0.1", "time": "noon", "s3:prefix": "a"}
+    assert len(facts(ALL, asked, rules).context) == 3
+    assert facts(NONE, asked, rules).context == {} and len(facts(NONE, asked, rules).ignored) == 3
+    assert code_of(facts, ALL, {"aws:SourceIp": "nonsense"}, rules) == "bad_value"
+    assert code_of(facts, ALL, {"time": "x" * 4097}, rules) == "too_long"
+    assert code_of(facts, ALL, {"time": "noon", "authzen:context/TIME": "night"}, rules) == "bad_value"
+    assert code_of(facts, ALL, {"s3:prefix": "a", "S3:Prefix": "b"}, rules) == "bad_value"
+
+
 def test_context_without_its_scope_is_ignored_and_named():
     found = facts(scoped(ASSERT_TAGS, ASSERT_SESSION, ASSERT_OWNER), {"ip": "10.0.0.1", "s3:prefix": "a", "x": 1}, RULES)
     assert found.context == {} and found.ignored == ["context.ip", "context.s3:prefix", "context.x"]

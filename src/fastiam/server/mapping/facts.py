@@ -203,8 +203,9 @@ class Facts:
         ------
         MappingError: `bad_value`: the type of the value is not that of the key, or the key is stated with another value.
         """
-        if key.info is not None:
-            _check_value(key.info, value, f"$.{at}")
+        info = key.info
+        if info is not None and (info.type is not KeyType.STRING or type(value) is list):
+            _check_value(info, value, f"$.{at}")
         name = self._names.setdefault(key.folded, key.name)
         other = self.context.setdefault(name, value)
         if other is not value and (other != value or type(other) is not type(value)):
@@ -270,16 +271,28 @@ def facts(
     found = Facts()
     if len(context) > MAX_KEYS:
         raise MappingError("too_many", f"more than {MAX_KEYS} keys", f"$.{at}")
+    stated, names = found.context, found._names
     plain = rules.plain if ASSERT_CONTEXT in identity.scopes else _NO_PLAIN
     for member, raw in context.items():
         if type(raw) in _SCALARS:
             key = plain.get(member)
             if key is not None:  # PERF: most members, by far
-                found.state(key, _checked(raw, member, at), at)
+                if (
+                    type(raw) is str
+                    and len(raw) <= MAX_VALUE
+                    and (key.info is None or key.info.type is KeyType.STRING)
+                    and key.folded not in names
+                ):
+                    names[key.folded] = key.name
+                    stated[key.name] = raw
+                else:
+                    found.state(key, _checked(raw, member, at), at)
                 continue
-            if fold(member) != UNKNOWN:
+            if len(member) != len(UNKNOWN) or fold(member) != UNKNOWN:
                 key = _key_of(member, member, rules, at)
                 _state(found, identity, rules, key, member, _checked(raw, member, at), at, stored_tags)
+                if key is not None and key.kind is FactKind.CONTEXT and key.name in stated and len(rules.plain) < _MAX_PLAIN:
+                    rules.plain[member] = key
                 continue
         if fold(member) == UNKNOWN:
             found.unknown = _unknown_keys(raw, f"$.{at}")
@@ -308,8 +321,6 @@ def _state(
         return
     if key.kind is FactKind.CONTEXT:
         found.state(key, value, at)
-        if len(rules.plain) < _MAX_PLAIN:
-            rules.plain[name] = key
         return
     place = f"$.{at}.{name[:MAX_NAME]}"
     if key.kind is FactKind.CLOCK and rules.allow_now:
@@ -418,7 +429,7 @@ def _check_value(info: KeyInfo, value: Value, at: str) -> None:
 
 _READERS: Final[Mapping[KeyType, Callable[[str], object]]] = {
     KeyType.IP: lru_cache(maxsize=4_096)(read_address),
-    KeyType.BOOL: read_bool,
+    KeyType.BOOL: lru_cache(maxsize=64)(read_bool),
     KeyType.NUMERIC: read_number,
     KeyType.DATE: read_date,
     KeyType.ARN: split_arn,

@@ -15,6 +15,7 @@ from fastiam.server.mapping import MappingError, ignored_names
 from fastiam.server.protocols.authzen.answers import Reasons, View, fault_body, form_error, item_with_ignored, reasons_for
 from fastiam.server.protocols.authzen.reading import (
     MAX_ITEMS,
+    Asked,
     BatchReader,
     Fault,
     Options,
@@ -160,10 +161,10 @@ def _check_defaults(body: dict[str, Any]) -> None:
         raise MappingError("bad_type", "`context` is not an object", "$.context")
 
 
-def _queries(reader: Reader, body: dict[str, Any], items: list[Any]) -> list[Plain | Query | Fault]:
+def _queries(reader: BatchReader, body: dict[str, Any], items: list[Any]) -> list[Plain | Query | Fault]:
     """The query of each item. An entity of an item replaces the top-level one as a whole (G61)."""
     subject, action, resource, context = (body.get(kind) for kind in ("subject", "action", "resource", "context"))
-    ask = reader.query
+    shared = Asked(reader.subject(subject), reader.action(action), reader.context(context), context)
     queries: list[Plain | Query | Fault] = []
     for item in items:
         if type(item) is not dict:
@@ -171,14 +172,13 @@ def _queries(reader: Reader, body: dict[str, Any], items: list[Any]) -> list[Pla
             continue
         get = item.get
         who, what, on, given = get("subject"), get("action"), get("resource"), get("context")
-        queries.append(
-            ask(
-                subject if who is None else who,
-                action if what is None else what,
-                resource if on is None else on,
-                context if given is None else given,
-            )
-        )
+        if on is None:
+            on = resource
+        if who is None and what is None and given is None:
+            queries.append(reader.about(shared, on))
+        else:
+            who, what = subject if who is None else who, action if what is None else what
+            queries.append(reader.query(who, what, on, context if given is None else given))
     return queries
 
 

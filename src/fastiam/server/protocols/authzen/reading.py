@@ -122,7 +122,7 @@ class Action(NamedTuple):
 
 
 class Asked:
-    """A subject, action and context, mapped: what items with one of each share.
+    """A subject, action and context, mapped: what items without their own have in common.
 
     Attributes
     ----------
@@ -246,11 +246,12 @@ class BatchReader(Reader):
         super().__init__(mapper, identity, now)
         # by `id`: all objects are parts of the body, which outlives the reader
         self._actions: dict[int, Action | Fault] = {}
+        self._names: dict[str, Action] = {}
+        self._action_names: dict[tuple[int, int], str] = {}
         self._resources: dict[int, Resource | Fault] = {}
         self._contexts: dict[int, Facts | Fault] = {}
-        self._asked: dict[tuple[int, int, int], Asked] = {}
-        self._of_parts: dict[tuple[int, int, int], Asked] = {}
         self._by_content: dict[Hashable, Any] = {}
+        self._comparisons = 16  # contexts that are kept to be compared: where more differ, most do
 
     def resource(self, raw: Any) -> Resource | Fault:
         """The mapped resource."""
@@ -261,10 +262,19 @@ class BatchReader(Reader):
 
     def action(self, raw: Any) -> Action | Fault:
         """The mapped action, without its prefix."""
-        found = self._actions.get(id(raw))
+        found = self._actions.get(id(raw)) or self._by_name(raw)
         if found is None:
             found = self._actions[id(raw)] = self._read(raw, "action", self._map_action)
+            if type(found) is Action and found.facts is NO_FACTS:
+                self._names[found.name] = found
         return found
+
+    def _by_name(self, raw: Any) -> Action | None:
+        """The action of a name alone, if an item before has it."""
+        try:
+            return self._names.get(raw["name"]) if len(raw) == 1 else None
+        except (TypeError, KeyError):
+            return None
 
     def context(self, raw: Any) -> Facts | Fault:
         """The facts of a context; those that depend on the resource are read again with it."""
@@ -272,11 +282,12 @@ class BatchReader(Reader):
             return NO_FACTS
         found = self._contexts.get(id(raw))
         if found is None:
-            key = _content_key(raw)
+            key = _content_key(raw) if self._comparisons else None
             found = None if key is None else self._by_content.get(key)
             if found is None:
                 found = self._read_context(raw, None)
                 if key is not None:
+                    self._comparisons -= 1
                     self._by_content[key] = found
             self._contexts[id(raw)] = found
         return found
@@ -293,23 +304,37 @@ class BatchReader(Reader):
 
     def query(self, subject: Any, action: Any, resource: Any, context: Any) -> Plain | Query | Fault:
         """The query of four entities as sent."""
-        asked = self._asked.get((id(subject), id(action), id(context)))
-        if asked is None:
-            who, what, given = self.subject(subject), self.action(action), self.context(context)
-            asked = self._of_parts.get((id(who), id(what), id(given)))
-            if asked is None:  # it keeps the three, so that no other objects get their ids
-                asked = self._of_parts[id(who), id(what), id(given)] = Asked(who, what, given, context)
-            self._asked[id(subject), id(action), id(context)] = asked
+        who, what, given, on = self.subject(subject), self.action(action), self.context(context), self.resource(resource)
+        if (  # PERF: what `combine` does for entities that state nothing of themselves
+            type(who) is Subject
+            and type(what) is Action
+            and type(on) is Resource
+            and type(given) is Facts
+            and who.facts is what.facts is on.facts is NO_FACTS
+            and not (given.ignored or given.unknown or given.now)
+            and not (given.reads_tags and self._mapper.records.resource_tags(on.arn))
+        ):
+            key = id(what), id(on.type)  # actions are kept by this reader, types by the mapping
+            name = self._action_names.get(key)
+            if name is None:
+                query = self.combine(who, what, on, given, context)
+                if type(query) is tuple:
+                    self._action_names[key] = query[1]
+                return query
+            return who.principal, name, on.arn, given.context
+        return self.combine(who, what, on, given, context)
+
+    def about(self, asked: Asked, resource: Any) -> Plain | Query | Fault:
+        """The query of a subject, action and context about a resource as sent."""
         on = self.resource(resource)
-        if not (asked.is_plain and type(on) is Resource and on.facts is NO_FACTS):
-            return self.combine(asked.who, asked.what, on, asked.given, asked.context)
-        name = asked.names.get(id(on.type))
-        if name is None:
-            query = self.combine(asked.who, asked.what, on, asked.given, asked.context)
-            if isinstance(query, tuple):
-                asked.names[id(on.type)] = query[1]
-            return query
-        return asked.who.principal, name, on.arn, asked.given.context  # type: ignore[union-attr]
+        if asked.is_plain and type(on) is Resource and on.facts is NO_FACTS:
+            name = asked.names.get(id(on.type))
+            if name is not None:
+                return asked.who.principal, name, on.arn, asked.given.context  # type: ignore[union-attr]
+        query = self.combine(asked.who, asked.what, on, asked.given, asked.context)
+        if asked.is_plain and type(query) is tuple:
+            asked.names[id(on.type)] = query[1]  # type: ignore[union-attr]
+        return query
 
 
 _SCALARS: Final = frozenset({str, bool, int, type(None)})
