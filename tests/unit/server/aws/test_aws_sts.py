@@ -179,7 +179,7 @@ WEB = f"arn:aws:iam::{A}:role/web"
 @pytest.fixture
 def web(world):
     """A role that trusts an OpenID Connect provider with pinned keys."""
-    federation = world.protocol.federation_of(world.sts)
+    federation = world.protocol.services_of(world.sts).federation
     provider = federation.oidc_providers.create(A, URL, client_ids=[CLIENT], keys=json.dumps({"keys": [jwk("RSA")]}))
     arn = provider if isinstance(provider, str) else provider.arn
     statement = {"Effect": "Allow", "Principal": {"Federated": arn}, "Action": "sts:AssumeRoleWithWebIdentity"}
@@ -229,7 +229,7 @@ def test_token_that_is_not_acceptable_gives_no_session(web, change, code):
 
 def test_issuer_that_is_not_listed_is_not_read(web):
     """GC197: a provider of a tenant causes no connection."""
-    web.protocol.federation_of(web.sts).oidc_providers.pin_keys(f"arn:aws:iam::{A}:oidc-provider/oidc.example", "")
+    web.protocol.services_of(web.sts).federation.oidc_providers.pin_keys(f"arn:aws:iam::{A}:oidc-provider/oidc.example", "")
     error = refused(
         unsigned_client(web).assume_role_with_web_identity, RoleArn=WEB, RoleSessionName="s1", WebIdentityToken=token(web)
     )

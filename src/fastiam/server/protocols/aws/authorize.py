@@ -39,11 +39,12 @@ def permissions_of(call: Call, permissions: Iterable[Permission]) -> Iterator[tu
     for permission in permissions:
         if permission.only_with and not call.parameters.get(permission.only_with):
             continue
-        resource = permission.resource(call)
-        context = dict(call.context)
-        for keys in permission.keys:
-            context.update(keys(call, resource))
-        yield permission, permission.action or f"{call.service.name}:{call.operation.name}", resource, context
+        action, resources = permission.action or f"{call.service.name}:{call.operation.name}", permission.resource(call)
+        for resource in (resources,) if isinstance(resources, str) else resources:
+            context = dict(call.context)
+            for keys in permission.keys:
+                context.update(keys(call, resource))
+            yield permission, action, resource, context
 
 
 def authorize(call: Call, permissions: Iterable[Permission]) -> list[Granted]:

@@ -20,6 +20,7 @@ from fastiam.sts import STS
 
 if TYPE_CHECKING:
     from fastiam.federation import Federation
+    from fastiam.server.protocols.aws.services import Services
 
 Result = Mapping[str, Any]
 
@@ -45,7 +46,7 @@ class Call:
     context: Mapping[str, Any]
     now: datetime
     sts: STS
-    federation: Federation | None
+    services: Services
     engine: Engine
     prepared: Any = None
     _cache: dict[str, str] = field(default_factory=dict, repr=False)
@@ -92,16 +93,14 @@ class Call:
 
     @property
     def verifiers(self) -> Federation:
-        """The verification of identities from outside, and their providers.
+        """The verification of identities from outside, and their providers."""
+        return self.services.federation
 
-        Raises
-        ------
-        ApiError: `NotImplemented`.
-        """
-        if self.federation is None:
-            message = "Identities from outside are not verified here: the packages for it are not installed."
-            raise ApiError("NotImplemented", message)
-        return self.federation
+    @property
+    def region(self) -> str:
+        """The Region that a signed call is for, of a service that is not global."""
+        region: str = self.context["aws:RequestedRegion"]
+        return region
 
     # -- names --------------------------------------------------------------------------------------------------------
 

@@ -82,7 +82,7 @@ def uri_labels(operation: OperationModel, path: str) -> dict[str, str] | None:
     labels = {}
     for expected, segment in zip(pattern, given, strict=True):
         if expected.startswith("{"):
-            labels[expected.strip("{}+")] = unquote(segment, errors="strict")
+            labels[expected.strip("{}+")] = unquote(segment)
         elif expected != segment:
             return None
     return labels

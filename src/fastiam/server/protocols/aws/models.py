@@ -75,6 +75,8 @@ class OperationModel:
     is_unsigned: bool
     method: str
     path: str
+    status: int
+    """HTTP status of an answer."""
     paginator: Paginator | None
 
 
@@ -160,6 +162,7 @@ def _operation(name: str, body: dict[str, Any], shapes: Mapping[str, Shape], err
         body.get("authtype") == "none",
         body["http"]["method"],
         body["http"]["requestUri"],
+        body["http"].get("responseCode", 200),
         Paginator(
             pages["input_token"],
             pages["output_token"],

@@ -54,6 +54,7 @@ PARTS: Final[Mapping[str, tuple[str, ...]]] = {
         "iam_simulation",
     ),
     "sts": ("sts",),
+    "rolesanywhere": ("roles_anywhere",),
 }
 """The modules with the operations of each service."""
 

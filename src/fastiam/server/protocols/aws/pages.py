@@ -13,7 +13,7 @@ from fastiam.server.protocols.aws.errors import ApiError
 
 T = TypeVar("T")
 _DEFAULT = 100
-_PAGING = frozenset({"MaxItems", "Marker"})
+_PAGING = frozenset({"MaxItems", "Marker", "pageSize", "nextToken"})
 
 
 def page(call: Call, member: str, items: Iterable[T], name: Callable[[T], str], render: Callable[[T], Any]) -> dict[str, Any]:
@@ -28,20 +28,42 @@ def page(call: Call, member: str, items: Iterable[T], name: Callable[[T], str], 
     ------
     ApiError: `ValidationError`: the marker is not one of this listing.
     """
-    limit, after = call.parameters.get("MaxItems", _DEFAULT), None
-    listing = _listing(call)
-    if "Marker" in call.parameters:
+    shown, token = _page(call, items, name, call.parameters.get("MaxItems", _DEFAULT), "Marker")
+    result: dict[str, Any] = {member: [render(item) for item in shown], "IsTruncated": token is not None}
+    if token is not None:
+        result["Marker"] = token
+    return result
+
+
+def token_page(
+    call: Call, member: str, items: Iterable[T], name: Callable[[T], str], render: Callable[[T], Any]
+) -> dict[str, Any]:
+    """As `page`, with `nextToken` and `pageSize`, as Roles Anywhere has them.
+
+    Raises
+    ------
+    ApiError: `ValidationError`: the token is not one of this listing, or the size is not of 1 to 100.
+    """
+    size = call.parameters.get("pageSize", _DEFAULT)
+    if not 1 <= size <= _DEFAULT:
+        raise ApiError("ValidationError", f"pageSize must be 1 to {_DEFAULT}.")
+    shown, token = _page(call, items, name, size, "nextToken")
+    return {member: [render(item) for item in shown], "nextToken": token}
+
+
+def _page(call: Call, items: Iterable[T], name: Callable[[T], str], limit: int, parameter: str) -> tuple[list[T], str | None]:
+    """The items of one page, and the token of the next one."""
+    listing, after = _listing(call), None
+    if parameter in call.parameters:
         try:
-            after = read_token(listing, call.parameters["Marker"]).last
+            after = read_token(listing, call.parameters[parameter]).last
         except PageTokenError:
-            raise ApiError("ValidationError", "Invalid Marker.") from None
+            raise ApiError("ValidationError", f"Invalid {parameter}.") from None
     ordered = sorted((name(item), number, item) for number, item in enumerate(items))
     rest = [entry for entry in ordered if after is None or entry[0] > after]
     shown = rest[:limit]
-    result: dict[str, Any] = {member: [render(item) for _, _, item in shown], "IsTruncated": len(rest) > limit}
-    if len(rest) > limit:
-        result["Marker"] = write_token(listing, Page(limit, shown[-1][0]))
-    return result
+    token = write_token(listing, Page(limit, shown[-1][0])) if len(rest) > limit else None
+    return [item for _, _, item in shown], token
 
 
 def same(item: T) -> T:

@@ -6,7 +6,7 @@ keys gets the resource of its permission.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from fastiam.server.protocols.aws.calls import Call
 from fastiam.server.protocols.aws.errors import ApiError
 
 Resource = Callable[[Call], str]
+Resources = Callable[[Call], str | Sequence[str]]
 Keys = Callable[[Call, str], Mapping[str, Any]]
 
 
@@ -24,14 +25,14 @@ class Permission:
 
     Attributes
     ----------
-    resource : the ARN, or `*`.
+    resource : the ARN, or `*`; or several ARNs, each of them decided.
     keys : condition keys in addition to those of every call.
     action : by default that of the operation.
     only_with : a parameter without which it is not required, such as `Tags`.
     shown : what a denial names in place of the resource.
     """
 
-    resource: Resource
+    resource: Resources
     keys: tuple[Keys, ...] = ()
     action: str = ""
     only_with: str = ""

@@ -7,7 +7,7 @@ import re
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import orjson
 
@@ -22,17 +22,16 @@ from fastiam.server.protocols.aws import Section, json_protocols, query, sigv4
 from fastiam.server.protocols.aws.authorize import Denied, authorize, denial_of
 from fastiam.server.protocols.aws.calls import Call, Result
 from fastiam.server.protocols.aws.errors import ApiError, api_error, wire_error
-from fastiam.server.protocols.aws.models import QUERY
+from fastiam.server.protocols.aws.models import QUERY, REST_JSON
 from fastiam.server.protocols.aws.operations import Operation, operations
-from fastiam.server.protocols.aws.requests import SERVED, Target, find_operation, protocol_of, read_parameters
+from fastiam.server.protocols.aws.requests import SERVED, Target, find_operation, read_parameters, target_of
+from fastiam.server.protocols.aws.services import Services
+from fastiam.server.protocols.aws.sessions import SESSIONS, create_session, is_session_request
 from fastiam.server.records import DecisionRecord
 from fastiam.sts import STS
 
-if TYPE_CHECKING:
-    from fastiam.federation import Federation
-
 MAX_BODY: Final = 2 << 20
-_METHODS = frozenset({"GET", "POST"})
+_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 _ACTION = re.compile(rb"(?:^|&)Action=([A-Za-z]{1,128})(?:&|$)")
 _GLOBAL = frozenset({"iam", "organizations"})  # the engine gives them their Region (K6)
 
@@ -40,11 +39,12 @@ log = logging.getLogger("fastiam.server.aws")
 
 
 class AwsProtocol:
-    """STS and IAM over a store with a keyring."""
+    """The services of AWS over a store with a keyring."""
 
     def __init__(self, settings: Section) -> None:
         self._settings = settings
-        self._federation: tuple[STS, Federation] | None = None
+        self._prefix = settings.path.rstrip("/")
+        self._services: Services | None = None
 
     @property
     def name(self) -> str:
@@ -72,8 +72,11 @@ class AwsProtocol:
     def handle(self, request: Request, decider: Decider, now: datetime) -> Response:
         """Answer one request."""
         request_id = request.request_id or str(uuid.uuid4())
-        exchange = _Exchange(self, request, decider, now, Target(protocol_of(request)))
+        path = request.path.removeprefix(self._prefix) or "/"
+        exchange = _Exchange(self, request, decider, now, target_of(request, path))
         try:
+            if is_session_request(request, path):
+                return create_session(request, path, self.services_of(_sts(decider)), request_id)
             result = exchange.run()
         except Exception as error:
             return exchange.refusal(error, request_id)
@@ -85,19 +88,14 @@ class AwsProtocol:
             body = query.write_answer(target.service, target.operation, result, request_id)
             return _response(200, body, query.XML, request_id, exchange.record)
         body = json_protocols.write_answer(target.operation, result, target.protocol)
-        return _response(200, body, json_protocols.AMZ_JSON, request_id, exchange.record)
+        return _response(target.operation.status, body, _json_type(target), request_id, exchange.record)
 
-    def federation_of(self, sts: STS) -> Federation | None:
-        """Federation over an STS; None if its packages are not installed."""
-        if self._federation is None or self._federation[0] is not sts:
-            try:
-                from fastiam.federation import Federation, FederationSettings, HttpsFetch
-            except ModuleNotFoundError:
-                return None
-            issuers = frozenset(self._settings.oidc.fetch)
-            settings = FederationSettings(fetched_issuers=issuers)
-            self._federation = (sts, Federation(sts, fetch=HttpsFetch() if issuers else None, settings=settings))
-        return self._federation[1]
+    def services_of(self, sts: STS) -> Services:
+        """The services over an STS."""
+        services = self._services
+        if services is None or services.sts is not sts:
+            services = self._services = Services(sts, self._settings)
+        return services
 
     @property
     def settings(self) -> Section:
@@ -143,9 +141,7 @@ class _Exchange:
 
     def _fresh(self) -> STS:
         """STS, over all that the store has committed (G16). Its engine refreshes the live one if anything has changed."""
-        sts = self._decider.pin().sts
-        if sts is None:
-            raise ApiError("ServiceUnavailable", "The server has no store with a keyring.")
+        sts = _sts(self._decider)
         self._engine = sts.engine
         self._generation = self._decider.pin().generation
         return sts
@@ -175,7 +171,7 @@ class _Exchange:
             self._context(signature),
             self._now,
             sts,
-            self._protocol.federation_of(sts),
+            self._protocol.services_of(sts),
             self._engine,
         )
 
@@ -243,9 +239,20 @@ class _Exchange:
             body = query.write_error(target.service, status, code, found.message, request_id)
             return _response(status, body, query.XML, request_id, self.record)
         body = json_protocols.write_error(code, found.message, target.protocol)
-        response = _response(status, body, json_protocols.AMZ_JSON, request_id, self.record)
+        response = _response(status, body, _json_type(target), request_id, self.record)
         response.headers += ((b"x-amzn-errortype", code.encode()),)
         return response
+
+
+def _sts(decider: Decider) -> STS:
+    sts = decider.pin().sts
+    if sts is None:
+        raise ApiError("ServiceUnavailable", "The server has no store with a keyring.")
+    return sts
+
+
+def _json_type(target: Target) -> str:
+    return JSON if target.protocol == REST_JSON else json_protocols.AMZ_JSON
 
 
 def _response(status: int, body: bytes, content_type: str, request_id: str, record: DecisionRecord | None) -> Response:
@@ -262,7 +269,8 @@ def place_of(request: Request) -> Place:
         operation = operations(service).get(name)
         if operation is not None:
             return Place.WRITER if operation.writes and operation.prepare is None else Place.POOL
-    return Place.POOL
+    is_session = request.raw_path.endswith(SESSIONS)  # REST JSON: sessions verify certificates, all other writes are short
+    return Place.POOL if name or target or is_session or request.method == "GET" else Place.WRITER
 
 
 def edge_error(status: int, code: str, message: str) -> Response:

@@ -6,15 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Final
+from urllib.parse import unquote
 
 from fastiam.model.request import shorten
 from fastiam.server.http import Request
 from fastiam.server.protocols.aws import json_protocols, query
 from fastiam.server.protocols.aws.errors import ApiError
-from fastiam.server.protocols.aws.models import JSON, QUERY, OperationModel, Service, service
+from fastiam.server.protocols.aws.models import JSON, QUERY, REST_JSON, OperationModel, Service, service
 from fastiam.server.protocols.aws.sigv4 import Signature, mismatch
 
-SERVED: Final = ("iam", "sts")
+SERVED: Final = ("iam", "sts", "rolesanywhere")
+_REST: Final = "rolesanywhere"
 _BY_GET = frozenset({"GetCallerIdentity"})
 
 
@@ -26,12 +28,16 @@ class Target:
     service: Service | None = None
     operation: OperationModel | None = None
     form: Mapping[str, str] = field(default_factory=dict)
+    path: str = "/"
+    """Below the mount, encoded: REST JSON has names in it."""
 
 
-def protocol_of(request: Request) -> str:
+def target_of(request: Request, path: str) -> Target:
     """The protocol that a request seems to speak, for errors before its service is known."""
-    has_name = request.header_values(b"x-amz-target") or request.header_values(b"smithy-protocol")
-    return JSON if has_name else QUERY
+    if request.header_values(b"x-amz-target") or request.header_values(b"smithy-protocol"):
+        return Target(JSON)
+    is_rest = any(json_protocols.uri_labels(each, path) is not None for each in service(_REST).operations.values())
+    return Target(REST_JSON if is_rest else QUERY, path=path)
 
 
 def find_operation(request: Request, signature: Signature | None, target: Target) -> None:
@@ -50,6 +56,8 @@ def find_operation(request: Request, signature: Signature | None, target: Target
         target.protocol = target.service.protocol
     if target.protocol == QUERY:
         _find_query(request, target)
+    elif target.protocol == REST_JSON:
+        _find_rest(request, target)
     else:
         _find_json(request, target)
 
@@ -68,7 +76,7 @@ def _find_query(request: Request, target: Target) -> None:
     if target.service is None or operation is None or version != target.service.version:
         raise ApiError("InvalidAction", f"Could not find operation {shorten(action)} for version {shorten(version)}")
     target.operation = operation
-    if request.method == "GET" and action not in _BY_GET:
+    if request.method != "POST" and not (request.method == "GET" and action in _BY_GET):
         raise ApiError("MethodNotAllowed", f"{action} is called by POST.")
 
 
@@ -83,6 +91,17 @@ def _find_json(request: Request, target: Target) -> None:
     target.operation = operation
     if request.method != "POST":
         raise ApiError("MethodNotAllowed", f"{name} is called by POST.")
+
+
+def _find_rest(request: Request, target: Target) -> None:
+    """The operation of a request of REST JSON, by method and path."""
+    target.service = target.service or service(_REST)
+    for operation in target.service.operations.values():
+        if operation.method == request.method and json_protocols.uri_labels(operation, target.path) is not None:
+            target.operation = operation
+            return
+    path = shorten(f"{request.method} {target.path}")
+    raise ApiError("UnknownOperationException", f"There is no operation {path} here.")
 
 
 @cache
@@ -104,4 +123,23 @@ def read_parameters(request: Request, target: Target) -> dict[str, Any]:
     assert target.operation is not None
     if target.protocol == QUERY:
         return query.read_input(target.operation, target.form)
+    if target.protocol == REST_JSON:
+        return json_protocols.read_input(target.operation, request.body, target.path, read_query(request.raw_query))
     return json_protocols.read_input(target.operation, request.body)
+
+
+def read_query(raw: bytes) -> dict[str, list[str]]:
+    """The parameters of a query string by name, decoded once; `+` is a plus sign, as in signatures.
+
+    Raises
+    ------
+    ApiError: `SerializationException`: a name or value is not UTF-8.
+    """
+    found: dict[str, list[str]] = {}
+    for pair in raw.decode("ascii", "replace").split("&") if raw else ():
+        name, _, value = pair.partition("=")
+        try:
+            found.setdefault(unquote(name, errors="strict"), []).append(unquote(value, errors="strict"))
+        except UnicodeDecodeError:
+            raise ApiError("SerializationException", "The query string is not UTF-8.") from None
+    return found

@@ -1,0 +1,440 @@
+"""Roles Anywhere: trust anchors, profiles, revocation lists, their tags, and the subjects that have had sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+from fastiam.directory.records import (
+    NotificationSetting,
+    RevocationList,
+    RolesAnywhereProfile,
+    RolesAnywhereRecord,
+    TrustAnchor,
+)
+from fastiam.errors import DirectoryError
+from fastiam.model.request import shorten
+from fastiam.server.protocols.aws import permissions as p
+from fastiam.server.protocols.aws.calls import Call, Result
+from fastiam.server.protocols.aws.documents import without_nones
+from fastiam.server.protocols.aws.errors import ApiError
+from fastiam.server.protocols.aws.operations import NOTHING, Operation
+from fastiam.server.protocols.aws.pages import token_page
+from fastiam.server.protocols.aws.permissions import Permission
+
+if TYPE_CHECKING:
+    from fastiam.rolesanywhere import RolesAnywhereObjects, Subject
+
+_ANCHOR, _PROFILE, _CRL, _SUBJECT = "trust-anchor", "profile", "crl", "subject"
+_MAX_TAGS = 50
+_TABLES = {_ANCHOR: "trust_anchors", _PROFILE: "roles_anywhere_profiles", _CRL: "revocation_lists"}
+
+
+# -- what a call names ----------------------------------------------------------------------------------------------------
+
+
+def _objects(call: Call) -> RolesAnywhereObjects:
+    return call.services.roles_anywhere.objects
+
+
+def _place(call: Call) -> str:
+    return f"arn:{call.partition}:rolesanywhere:{call.region}:{call.account}:"
+
+
+def _named(type_: str, parameter: str) -> p.Resource:
+    """What a parameter names by its id or ARN."""
+
+    def resource(call: Call) -> str:
+        given: str = call.parameters[parameter]
+        return given if given.startswith("arn:") else f"{_place(call)}{type_}/{given}"
+
+    return resource
+
+
+_anchor, _profile, _crl = _named(_ANCHOR, "trustAnchorId"), _named(_PROFILE, "profileId"), _named(_CRL, "crlId")
+_subject, _tagged = _named(_SUBJECT, "subjectId"), p.given("resourceArn")
+
+
+def _own(call: Call, arn: str) -> str:
+    """An ARN of the caller's account and of the Region of the call: no other objects exist for it.
+
+    Raises
+    ------
+    ApiError: `ResourceNotFoundException`.
+    """
+    if not arn.startswith(_place(call)):
+        raise ApiError("ResourceNotFoundException", f"There is no {shorten(arn)}.")
+    return arn
+
+
+def _record(call: Call, arn: str) -> RolesAnywhereRecord:
+    return _objects(call).get(_own(call, arn))
+
+
+def _records(call: Call, type_: str) -> list[Any]:
+    """The objects of a type in the account and Region."""
+    table: Mapping[str, RolesAnywhereRecord] = getattr(call.tables, _TABLES[type_])
+    return [record for arn, record in table.items() if arn.startswith(_place(call))]
+
+
+# -- condition keys ---------------------------------------------------------------------------------------------------------
+
+
+def _tags(call: Call) -> dict[str, str]:
+    """The tags that a call sends.
+
+    Raises
+    ------
+    ApiError: `ValidationException`: a key is given twice.
+    """
+    sent = call.parameters.get("tags", ())
+    tags = {tag["key"]: tag["value"] for tag in sent}
+    if len(tags) < len(sent):
+        raise ApiError("ValidationException", "A tag key is given more than once.")
+    return tags
+
+
+def _request_tags(call: Call, _: str) -> Mapping[str, Any]:
+    tags = _tags(call)
+    keys = [*tags, *call.parameters.get("tagKeys", ())]
+    return {f"aws:RequestTag/{key}": value for key, value in tags.items()} | ({"aws:TagKeys": keys} if keys else {})
+
+
+def _stored_tags(call: Call, resource: str) -> Mapping[str, Any]:
+    for table in _TABLES.values():
+        record = getattr(call.tables, table).get(resource)
+        if record is not None:
+            return {f"aws:ResourceTag/{key}": value for key, value in record.tags.items()}
+    return {}
+
+
+# -- trust anchors ----------------------------------------------------------------------------------------------------------
+
+
+def _source(call: Call) -> dict[str, Any]:
+    """Certificates and private authority of `source`."""
+    source = call.parameters["source"]
+    data = source.get("sourceData", {})
+    kind = {"CERTIFICATE_BUNDLE": "x509CertificateData", "AWS_ACM_PCA": "acmPcaArn"}.get(source.get("sourceType", ""))
+    if kind is None or kind not in data:
+        raise ApiError("ValidationException", "The source data are not those of the source type.")
+    names = {"x509CertificateData": "certificates", "acmPcaArn": "acm_pca_arn"}
+    return {names[kind]: data[kind]}
+
+
+def _extra(call: Call) -> dict[str, Any]:
+    """Members that the library refuses if they are there."""
+    given = call.parameters
+    extra = {"alias_name": given.get("aliasName")}
+    if call.operation.name.endswith("Profile"):
+        extra["tip_configuration"] = given.get("tipConfiguration")
+    if call.operation.name.endswith("TrustAnchor"):
+        extra["crl_dp_revocation_enabled"] = given.get("crlDpRevocationEnabled", False)
+    return extra
+
+
+def create_trust_anchor(call: Call) -> Result:
+    """CreateTrustAnchor."""
+    given = call.parameters
+    settings = [
+        NotificationSetting(each["event"], each["enabled"], each.get("threshold"), each.get("channel"))
+        for each in given.get("notificationSettings", ())
+    ]
+    made = _objects(call).create_trust_anchor(
+        call.account,
+        call.region,
+        given["name"],
+        **_source(call),
+        enabled=given.get("enabled", False),
+        tags=_tags(call),
+        notification_settings=settings,
+        **_extra(call),
+    )
+    return _shown(made)
+
+
+def update_trust_anchor(call: Call) -> Result:
+    """UpdateTrustAnchor."""
+    source = _source(call) if "source" in call.parameters else {}
+    arn = _own(call, _anchor(call))
+    return _shown(_objects(call).update_trust_anchor(arn, name=call.parameters.get("name"), **source, **_extra(call)))
+
+
+def list_trust_anchors(call: Call) -> Result:
+    """ListTrustAnchors."""
+    return token_page(call, "trustAnchors", _records(call, _ANCHOR), lambda each: each.arn, _anchor_of)
+
+
+# -- profiles ---------------------------------------------------------------------------------------------------------------
+
+
+def create_profile(call: Call) -> Result:
+    """CreateProfile."""
+    given = call.parameters
+    optional = {"durationSeconds": "duration_seconds", "requireInstanceProperties": "require_instance_properties"}
+    made = _objects(call).create_profile(
+        call.account,
+        call.region,
+        given["name"],
+        role_arns=given["roleArns"],
+        session_policy=given.get("sessionPolicy", ""),
+        managed_policy_arns=given.get("managedPolicyArns", ()),
+        enabled=given.get("enabled", False),
+        accept_role_session_name=given.get("acceptRoleSessionName", False),
+        tags=_tags(call),
+        **{name: given[member] for member, name in optional.items() if member in given},
+        **_extra(call),
+    )
+    return _shown(made)
+
+
+def update_profile(call: Call) -> Result:
+    """UpdateProfile."""
+    given = call.parameters
+    changed = _objects(call).update_profile(
+        _own(call, _profile(call)),
+        name=given.get("name"),
+        role_arns=given.get("roleArns"),
+        session_policy=given.get("sessionPolicy"),
+        managed_policy_arns=given.get("managedPolicyArns"),
+        duration_seconds=given.get("durationSeconds"),
+        accept_role_session_name=given.get("acceptRoleSessionName"),
+        **_extra(call),
+    )
+    return _shown(changed)
+
+
+def list_profiles(call: Call) -> Result:
+    """ListProfiles."""
+    return token_page(call, "profiles", _records(call, _PROFILE), lambda each: each.arn, _profile_of)
+
+
+def put_attribute_mapping(call: Call) -> Result:
+    """PutAttributeMapping."""
+    rules = [rule["specifier"] for rule in call.parameters["mappingRules"]]
+    arn = _own(call, _profile(call))
+    return _shown(_objects(call).put_attribute_mapping(arn, call.parameters["certificateField"], rules))
+
+
+def delete_attribute_mapping(call: Call) -> Result:
+    """DeleteAttributeMapping: some rules of a certificate field, or all of them."""
+    arn, rules = _own(call, _profile(call)), call.parameters.get("specifiers")
+    return _shown(_objects(call).delete_attribute_mapping(arn, call.parameters["certificateField"], rules))
+
+
+# -- revocation lists -------------------------------------------------------------------------------------------------------
+
+
+def import_crl(call: Call) -> Result:
+    """ImportCrl, for a trust anchor of the account and Region."""
+    given = call.parameters
+    made = _objects(call).import_crl(
+        given["name"],
+        given["crlData"],
+        _own(call, given["trustAnchorArn"]),
+        enabled=given.get("enabled", False),
+        tags=_tags(call),
+        **_extra(call),
+    )
+    return _shown(made)
+
+
+def update_crl(call: Call) -> Result:
+    """UpdateCrl."""
+    given, arn = call.parameters, _own(call, _crl(call))
+    return _shown(_objects(call).update_crl(arn, name=given.get("name"), data=given.get("crlData"), **_extra(call)))
+
+
+def list_crls(call: Call) -> Result:
+    """ListCrls."""
+    return token_page(call, "crls", _records(call, _CRL), lambda each: each.arn, _crl_of)
+
+
+# -- tags and subjects ------------------------------------------------------------------------------------------------------
+
+
+def tag_resource(call: Call) -> Result:
+    """TagResource; subjects have no tags here."""
+    record, tags = _record(call, _tagged(call)), _tags(call)
+    if len({**record.tags, **tags}) > _MAX_TAGS:
+        raise ApiError("TooManyTagsException", f"An object has {_MAX_TAGS} tags at most.")
+    try:
+        call.directory.tag(record.arn, tags)
+    except DirectoryError as error:
+        raise ApiError("ValidationException", error.message) from None
+    return NOTHING
+
+
+def untag_resource(call: Call) -> Result:
+    """UntagResource."""
+    call.directory.untag(_record(call, _tagged(call)).arn, call.parameters["tagKeys"])
+    return NOTHING
+
+
+def list_tags_for_resource(call: Call) -> Result:
+    """ListTagsForResource."""
+    tags = _record(call, _tagged(call)).tags
+    return {"tags": [{"key": key, "value": value} for key, value in tags.items()]}
+
+
+def get_subject(call: Call) -> Result:
+    """GetSubject."""
+    arn = _own(call, _subject(call))
+    for each in _objects(call).subjects(call.account):
+        if each.arn == arn:
+            return {"subject": _subject_of(each)}
+    raise ApiError("ResourceNotFoundException", f"There is no {shorten(arn)}.")
+
+
+def list_subjects(call: Call) -> Result:
+    """ListSubjects."""
+    found = [each for each in _objects(call).subjects(call.account) if each.arn.startswith(_place(call))]
+    return token_page(call, "subjects", found, lambda each: each.arn, _subject_of)
+
+
+# -- members of the output shapes -------------------------------------------------------------------------------------------
+
+
+def _shown(record: RolesAnywhereRecord) -> Result:
+    """An object as the member of an answer."""
+    match record:
+        case TrustAnchor():
+            return {"trustAnchor": _anchor_of(record)}
+        case RolesAnywhereProfile():
+            return {"profile": _profile_of(record)}
+        case _:
+            return {"crl": _crl_of(record)}
+
+
+def _id(arn: str) -> str:
+    return arn.rpartition("/")[2]
+
+
+def _common(record: RolesAnywhereRecord) -> dict[str, Any]:
+    return {"name": record.name, "enabled": record.enabled, "createdAt": record.created, "updatedAt": record.updated}
+
+
+def _anchor_of(anchor: TrustAnchor) -> dict[str, Any]:
+    is_private = bool(anchor.acm_pca_arn)
+    data = {"acmPcaArn": anchor.acm_pca_arn} if is_private else {"x509CertificateData": anchor.certificates}
+    settings = [
+        {"event": each.event, "enabled": each.enabled, "threshold": each.threshold, "channel": each.channel}
+        for each in anchor.notification_settings
+    ]
+    return _common(anchor) | {
+        "trustAnchorId": _id(anchor.arn),
+        "trustAnchorArn": anchor.arn,
+        "source": {"sourceType": "AWS_ACM_PCA" if is_private else "CERTIFICATE_BUNDLE", "sourceData": data},
+        "crlDpRevocationEnabled": False,
+        "notificationSettings": settings,
+    }
+
+
+def _profile_of(profile: RolesAnywhereProfile) -> dict[str, Any]:
+    mappings = [
+        {"certificateField": name, "mappingRules": [{"specifier": rule} for rule in rules]}
+        for name, rules in profile.attribute_mappings.items()
+    ]
+    return _common(profile) | without_nones(
+        {
+            "profileId": _id(profile.arn),
+            "profileArn": profile.arn,
+            "requireInstanceProperties": profile.require_instance_properties,
+            "sessionPolicy": profile.session_policy or None,
+            "roleArns": profile.role_arns,
+            "managedPolicyArns": profile.managed_policy_arns,
+            "durationSeconds": profile.duration_seconds,
+            "acceptRoleSessionName": profile.accept_role_session_name,
+            "attributeMappings": mappings,
+        }
+    )
+
+
+def _crl_of(crl: RevocationList) -> dict[str, Any]:
+    return _common(crl) | {
+        "crlId": _id(crl.arn),
+        "crlArn": crl.arn,
+        "crlData": crl.data.encode(),
+        "trustAnchorArn": crl.trust_anchor,
+    }
+
+
+def _subject_of(subject: Subject) -> dict[str, Any]:
+    credentials = [
+        {
+            "seenAt": each.seen,
+            "serialNumber": each.serial,
+            "issuer": each.issuer,
+            "enabled": True,
+            "x509CertificateData": each.certificate,
+            "failed": each.failed,
+        }
+        for each in subject.credentials
+    ]
+    properties = [
+        {"seenAt": each.seen, "properties": each.properties, "failed": each.failed} for each in subject.instance_properties
+    ]
+    return {
+        "subjectArn": subject.arn,
+        "subjectId": _id(subject.arn),
+        "enabled": True,
+        "x509Subject": subject.name,
+        "lastSeenAt": subject.last_seen,
+        "createdAt": subject.created,
+        "updatedAt": subject.last_seen,
+        "credentials": credentials,
+        "instanceProperties": properties,
+    }
+
+
+# -- the table --------------------------------------------------------------------------------------------------------------
+
+
+def _on(resource: p.Resource) -> tuple[Permission, ...]:
+    return (Permission(resource, (_stored_tags,)),)
+
+
+def _life(type_: str, resource: p.Resource) -> dict[str, Operation]:
+    """The operations that all objects have."""
+
+    def acting(verb: str) -> Callable[[Call], Result]:
+        def handler(call: Call) -> Result:
+            record = _record(call, resource(call))
+            return _shown(record if verb == "get" else getattr(_objects(call), verb)(record.arn))
+
+        return handler
+
+    verbs = ("get", "enable", "disable", "delete")
+    return {f"{verb.title()}{type_}": Operation(acting(verb), _on(resource), writes=verb != "get") for verb in verbs}
+
+
+def _passed(call: Call) -> tuple[str, ...]:
+    """The roles that a profile gets: whoever gives a role to the service must be allowed to pass it."""
+    return tuple(cast("list[str]", call.parameters.get("roleArns", ())))
+
+
+_CREATE = (Permission(p.everything, (_request_tags,)),)
+_LIST = (Permission(p.everything),)
+_PASS = Permission(_passed, (p.passed_to("rolesanywhere.amazonaws.com"),), action="iam:PassRole")
+
+OPERATIONS = {
+    "CreateTrustAnchor": Operation(create_trust_anchor, _CREATE, writes=True),
+    "UpdateTrustAnchor": Operation(update_trust_anchor, _on(_anchor), writes=True),
+    "ListTrustAnchors": Operation(list_trust_anchors, _LIST),
+    **_life("TrustAnchor", _anchor),
+    "CreateProfile": Operation(create_profile, (*_CREATE, _PASS), writes=True),
+    "UpdateProfile": Operation(update_profile, (*_on(_profile), _PASS), writes=True),
+    "ListProfiles": Operation(list_profiles, _LIST),
+    **_life("Profile", _profile),
+    "PutAttributeMapping": Operation(put_attribute_mapping, _on(_profile), writes=True),
+    "DeleteAttributeMapping": Operation(delete_attribute_mapping, _on(_profile), writes=True),
+    "ImportCrl": Operation(import_crl, _CREATE, writes=True),
+    "UpdateCrl": Operation(update_crl, _on(_crl), writes=True),
+    "ListCrls": Operation(list_crls, _LIST),
+    **_life("Crl", _crl),
+    "TagResource": Operation(tag_resource, (Permission(_tagged, (_stored_tags, _request_tags)),), writes=True),
+    "UntagResource": Operation(untag_resource, (Permission(_tagged, (_stored_tags, _request_tags)),), writes=True),
+    "ListTagsForResource": Operation(list_tags_for_resource, _on(_tagged)),
+    "GetSubject": Operation(get_subject, _on(_subject)),
+    "ListSubjects": Operation(list_subjects, _LIST),
+}

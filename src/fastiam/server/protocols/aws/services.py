@@ -1,0 +1,64 @@
+"""The services beside STS that operations act through, made when they are first needed."""
+
+from __future__ import annotations
+
+import threading
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from fastiam.server.protocols.aws import Section
+from fastiam.server.protocols.aws.errors import ApiError
+from fastiam.sts import STS
+
+if TYPE_CHECKING:
+    from fastiam.federation import Federation
+    from fastiam.rolesanywhere import RolesAnywhere
+
+
+class Services:
+    """The services over one STS. PERF: their packages take long to import, and many servers never use them."""
+
+    def __init__(self, sts: STS, settings: Section) -> None:
+        self.sts, self._settings = sts, settings
+        self._lock = threading.RLock()  # requests run in a pool of threads
+
+    @cached_property
+    def _federation(self) -> Federation:
+        from fastiam.federation import Federation, FederationSettings, HttpsFetch
+
+        issuers = frozenset(self._settings.oidc.fetch)
+        settings = FederationSettings(fetched_issuers=issuers)
+        return Federation(self.sts, fetch=HttpsFetch() if issuers else None, settings=settings)
+
+    @cached_property
+    def _roles_anywhere(self) -> RolesAnywhere:
+        from fastiam.rolesanywhere import RolesAnywhere
+
+        return RolesAnywhere(self.sts)
+
+    @property
+    def federation(self) -> Federation:
+        """The verification of identities from outside, and their providers.
+
+        Raises
+        ------
+        ApiError: `NotImplemented`: the packages for it are not installed. So do the others.
+        """
+        with self._lock:
+            try:
+                return self._federation
+            except ModuleNotFoundError:
+                raise _missing("Identities from outside are") from None
+
+    @property
+    def roles_anywhere(self) -> RolesAnywhere:
+        """Roles Anywhere, of all Regions."""
+        with self._lock:
+            try:
+                return self._roles_anywhere
+            except ModuleNotFoundError:
+                raise _missing("Certificates are") from None
+
+
+def _missing(what: str) -> ApiError:
+    return ApiError("NotImplemented", f"{what} not verified here: the packages for it are not installed.")

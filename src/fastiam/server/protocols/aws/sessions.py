@@ -1,0 +1,39 @@
+"""`POST /sessions` of Roles Anywhere: a request that is signed by the key of a certificate, which no model of botocore has."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fastiam.errors import FastiamError
+from fastiam.server.http import Request, Response
+from fastiam.server.protocols.aws.services import Services
+
+SESSIONS: Final = b"/sessions"
+
+
+def is_session_request(request: Request, path: str) -> bool:
+    """Whether a request is CreateSession, by method and path below the mount."""
+    return request.method == "POST" and path.encode() == SESSIONS
+
+
+def create_session(request: Request, path: str, services: Services, request_id: str) -> Response:
+    """Answer CreateSession. Signature, certificate and trust policy are verified by the library."""
+    anywhere = services.roles_anywhere
+    from fastiam.rolesanywhere import SignedRequest, error_response, success_response
+
+    signed = SignedRequest(
+        headers=[(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers],
+        body=request.body,
+        query=request.raw_query.decode("latin-1"),
+        method=request.method,
+        path=path,
+        source=request.client_address or "",
+    )
+    try:
+        made = success_response(anywhere.create_session(signed))
+    except FastiamError as error:
+        made = error_response(error)
+    headers = {name.lower().encode(): value.encode("latin-1", "replace") for name, value in made.headers.items()}
+    content_type = headers.pop(b"content-type").decode()
+    more = ((b"x-amzn-requestid", request_id.encode()), (b"cache-control", b"no-store"))
+    return Response(made.status, made.body, content_type, (*headers.items(), *more))
