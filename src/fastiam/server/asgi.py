@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
-from functools import partial
+from functools import cache, partial
 from time import perf_counter_ns
 from typing import Any, Final
 
@@ -19,7 +19,7 @@ from fastiam.server._scan import scan_header
 from fastiam.server.client_address import find_client
 from fastiam.server.config import OPS
 from fastiam.server.decider import Decider
-from fastiam.server.http import Request, Response
+from fastiam.server.http import JSON, Request, Response
 from fastiam.server.identity import Identity
 from fastiam.server.observer import Observer
 from fastiam.server.pools import Overload, Pools
@@ -37,6 +37,7 @@ _SMALL: Final = 64 * 1024  # bytes of a body that is read and dropped after a re
 _LINGER: Final = 1.0  # seconds in which a refused body is still read, so that the client sees the answer
 
 HOST, AUTHORIZATION, ENCODING, REQUEST_ID = 1, 2, 8, 32  # bits of fields that occur more than once
+_JSON_LINE: Final = b"content-type: application/json\r\n"
 _CLOSED: Final = frozenset({400, 413, 414, 431})
 _RETRY: Final = ((b"retry-after", b"1"),)
 _BEARER: Final = ((b"www-authenticate", b'Bearer realm="fastiam"'),)
@@ -219,11 +220,17 @@ class Application:
         ------
         ValueError: a field contains a line end.
         """
-        fields = self._headers(head, response, decision_id)
-        lines = b"".join([b"%b: %b\r\n" % field for field in fields])
-        if lines.count(b"\n") != len(fields) or lines.count(b"\r") != len(fields):
+        content_type = response.content_type
+        fields = b"" if not response.headers else b"".join([b"%b: %b\r\n" % field for field in response.headers])
+        count = len(response.headers)
+        if fields.count(b"\n") != count or fields.count(b"\r") != count:
             raise ValueError("a field of the answer contains a line end")
-        return b"%bcontent-length: %d\r\n" % (lines, size)
+        first = _JSON_LINE if content_type is JSON else b"" if content_type is None else _content_type(content_type)
+        served = head.served
+        if served is None or not served.route.echoes_request_id or head.request_id == b"":
+            return b"%b%bcontent-length: %d\r\n" % (first, fields, size)
+        request_id = decision_id.encode() if head.request_id is None else head.request_id
+        return b"%b%bx-request-id: %b\r\ncontent-length: %d\r\n" % (first, fields, request_id, size)
 
     # -- the head -----------------------------------------------------------------------------------------------------
 
@@ -422,6 +429,13 @@ class Application:
             self.observer.rejected(head.served.protocol if head.served is not None else None, "write_time")
             head.connection.abort()
             raise Disconnected from None
+
+
+@cache
+def _content_type(value: str) -> bytes:
+    if "\n" in value or "\r" in value:
+        raise ValueError("a content type contains a line end")
+    return f"content-type: {value}\r\n".encode("latin-1")
 
 
 def _refusal(head: Head, refusal: Refusal) -> Response:

@@ -64,6 +64,16 @@ class Connection:
         self.protocol.transport.abort()
 
 
+class _NoEvent:
+    """The event of a request that no task waits for."""
+
+    def set(self) -> None:
+        """Nothing waits."""
+
+
+_NO_EVENT: Final[Any] = _NoEvent()  # PERF: most requests are answered without a task
+
+
 class EdgeState(ServerState):
     """What all connections share."""
 
@@ -75,6 +85,11 @@ class EdgeState(ServerState):
 
 class Cycle(RequestResponseCycle):
     """One request and its answer."""
+
+    def expect_task(self) -> None:
+        """Prepare for a task that reads the body as it arrives; the first read does not wait."""
+        self.message_event = asyncio.Event()
+        self.message_event.set()
 
     def respond(self, status: int, head: bytes, body: bytes, date: bytes, *, close: bool) -> None:
         """Write a whole answer as one piece.
@@ -140,9 +155,11 @@ class EdgeProtocol(HttpToolsProtocol):
     # -- parser callbacks ---------------------------------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self.scope["extensions"] = self._extensions
-        self.is_slow_body = False
+        self.url = b""
+        self.expect_100_continue = self.is_slow_body = False
+        self.headers = []
+        # What the application reads, and no more: see `TARGET` for the path and the query.
+        self.scope = {"type": "http", "headers": self.headers, "extensions": self._extensions}  # type: ignore[typeddict-item]
         self._phase = _HEAD
         self._message += 1
         self._moved = True
@@ -164,7 +181,7 @@ class EdgeProtocol(HttpToolsProtocol):
             self.access_logger,
             False,
             self.server_state.default_headers,
-            asyncio.Event(),
+            _NO_EVENT,
             self.expect_100_continue,
             version != "1.0" and parser.should_keep_alive(),
             self.on_response_complete,
@@ -172,6 +189,7 @@ class EdgeProtocol(HttpToolsProtocol):
         if before is None or before.response_complete:
             self._waiting = cycle
         else:
+            cycle.expect_task()
             self.flow.pause_reading()
             self.pipeline.appendleft((cycle, self.app))
         self._phase = _BODY
@@ -210,6 +228,7 @@ class EdgeProtocol(HttpToolsProtocol):
         if cycle.disconnected or self.transport.is_closing():
             return
         if cycle.more_body or self.flow.write_paused or not self.app.answer(cycle.scope, bytes(cycle.body), cycle):
+            cycle.expect_task()
             self._start_asgi_task(cycle, self.app)
 
     def on_response_complete(self) -> None:

@@ -87,7 +87,9 @@ def refused(*arguments: str | Path, cwd: Path, environ: dict[str, str] | None = 
 
 def test_start_over_a_broken_source_is_refused(tmp_path: Path) -> None:
     (tmp_path / "policies.json").write_text("{")
-    assert "policies.json" in refused(tmp_path / "policies.json", cwd=tmp_path)
+    (tmp_path / "serve.toml").write_text(PLAIN)
+    message = refused(tmp_path / "policies.json", "--config", "serve.toml", "--door", "echo", cwd=tmp_path)
+    assert "policies.json" in message
 
 
 def test_start_on_an_address_in_use_is_refused(tmp_path: Path, server: Server, engine_file: Path) -> None:
