@@ -208,3 +208,20 @@ def test_write_of_another_process_is_seen_at_once(tmp_path):
         BO, "p", {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
     )
     assert first.client("iam", first.bo).get_user(UserName="eve")["User"]["UserName"] == "eve"
+
+
+def test_password_of_a_user_renamed_meanwhile_is_not_set(world, iam, monkeypatch):
+    """The hash is made outside of the transaction; the decision inside is about who has the name then."""
+    world.directory.add_principal(f"arn:aws:iam::{A}:user/x/eve")
+    prepare = world.sts.passwords.prepare
+
+    def prepare_while_another_renames(principal, password):
+        made = prepare(principal, password)
+        world.directory.rename(principal, "eve", path="/y/")
+        return made
+
+    monkeypatch.setattr(world.sts.passwords, "prepare", prepare_while_another_renames)
+    world.allow("iam:CreateLoginProfile", resource=f"arn:aws:iam::{A}:user/*")
+    error = refused(world.client("iam", world.bo).create_login_profile, UserName="eve", Password=GOOD)
+    assert error["Code"] == "NoSuchEntity"
+    assert world.sts.passwords.get(f"arn:aws:iam::{A}:user/y/eve") is None

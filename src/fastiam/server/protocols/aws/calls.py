@@ -115,6 +115,10 @@ class Call:
             self._cache[key] = self.directory.find(type_, name, self.account, self.partition) or self.new_arn(type_, name)
         return self._cache[key]
 
+    def clear_names(self) -> None:
+        """Look names up again: the records have changed, or may have."""
+        self._cache.clear()
+
     def user_arn(self) -> str:
         """The ARN of the user of `UserName`; without one, of the user or root that calls.
 

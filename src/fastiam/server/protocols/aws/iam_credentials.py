@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fastiam.credentials.errors import AuthenticationError
+from fastiam.credentials.passwords import NewPassword
 from fastiam.directory.credential_records import AccessKey, Password, PasswordPolicy, Status
 from fastiam.model.profile import PrincipalKind
 from fastiam.server.protocols.aws import permissions as p
@@ -116,7 +117,7 @@ def create_login_profile(call: Call) -> Result:
         raise ApiError("EntityAlreadyExists", f"Login Profile for user {_user_name(owner)} already exists.")
     if call.prepared is None:
         raise ApiError("ValidationError", "The password of a login profile must be given.")
-    call.sts.passwords.store(call.prepared, must_change=call.parameters.get("PasswordResetRequired", False))
+    call.sts.passwords.store(_prepared(call, owner), must_change=call.parameters.get("PasswordResetRequired", False))
     return get_login_profile(call)
 
 
@@ -138,7 +139,8 @@ def update_login_profile(call: Call) -> Result:
     must_change = call.parameters.get("PasswordResetRequired")
     stored = _password(call, owner)
     if call.prepared is not None:
-        call.sts.passwords.store(call.prepared, must_change=stored.must_change if must_change is None else must_change)
+        must_change = stored.must_change if must_change is None else must_change
+        call.sts.passwords.store(_prepared(call, owner), must_change=must_change)
     elif must_change is not None:
         call.sts.passwords.set_must_change(owner, must_change)
     return NOTHING
@@ -165,8 +167,16 @@ def prepare_change_password(call: Call) -> Any:
 
 def change_password(call: Call) -> Result:
     """ChangePassword of the caller."""
-    call.sts.passwords.store(call.prepared)
+    call.sts.passwords.store(_prepared(call, call.user().arn))
     return NOTHING
+
+
+def _prepared(call: Call, owner: str) -> NewPassword:
+    """The password that was hashed for the user of the decision, who may have been renamed meanwhile."""
+    prepared: NewPassword = call.prepared
+    if prepared.principal != owner:
+        raise ApiError("NoSuchEntity", "The user has another name now.")
+    return prepared
 
 
 def _password(call: Call, owner: str) -> Password:

@@ -205,6 +205,7 @@ class _Exchange:
 
     def _authorize(self, operation: Operation, call: Call) -> None:
         """Decide the permissions of a call over the records as they are now."""
+        call.clear_names()  # another thread may have renamed what an earlier decision was about
         if call.engine.snapshot is not call.directory.snapshot():
             call.engine = call.engine.updated(call.directory)
         for action, resource, context, decision in authorize(call, operation.permissions):
