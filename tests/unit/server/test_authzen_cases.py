@@ -14,8 +14,10 @@ from authzen_fixture import DECISION_ID, TRUSTED, World, directory, entities
 from fastiam import SourceError
 from fastiam.server.identity import EXPLAIN
 
-_CASES = json.loads((Path(__file__).parents[2] / "cases" / "authzen.json").read_text())
-_ALL = {*range(30, 93)} - {72, 88, 90}  # the numbers of the table in 10.2
+ROOT = Path(__file__).resolve().parents[3]
+_CASES = json.loads((ROOT / "tests" / "cases" / "authzen.json").read_text())
+_TABLE = (ROOT / "docs" / "doors.md").read_text().partition("### 10.2")[2].partition("### 10.3")[0]
+_ALL = {int(number) for number in re.findall(r"^\| GC(\d+) \|", _TABLE, re.M)}
 _WITH_CODE = {43, 44, 45, 78, 85, 86, 89, 92}  # functions below; 43 to 45 and 89 over sockets in test_authzen_server.py
 
 
@@ -93,7 +95,7 @@ def _check_single(answer: dict[str, Any], expect: dict[str, Any], record: Any) -
 
 def test_cases_of_the_specification_are_all_there():
     found = {int(re.match(r"GC(\d+)", case["id"]).group(1)) for case in _CASES}
-    assert found | _WITH_CODE == _ALL and not found & _WITH_CODE
+    assert len(_ALL) > 50 and found | _WITH_CODE == _ALL and not found & _WITH_CODE
     assert len({case["id"] for case in _CASES}) == len(_CASES)
 
 

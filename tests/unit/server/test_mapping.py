@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from fastiam import Directory, SourceError
 from fastiam.model.key_registry import KEYS, PREFIXES, SetBy, fold, key_info
+from fastiam.model.request import ContextValue
 from fastiam.server.identity import ASSERT_CONTEXT, ASSERT_OWNER, ASSERT_SESSION, ASSERT_TAGS, TRUST_SCOPES, Identity
 from fastiam.server.mapping import (
     EntityMapper,
@@ -74,7 +75,14 @@ def test_nested_name_and_member_of_one_text_are_two_keys():
 def test_member_read_before_still_needs_its_scope_and_type():
     rules = FactRules(bare="authzen:context/")
     asked = {"aws:SourceIp": "10.0.0.1", "time": "noon", "s3:prefix": "a"}
-    assert len(facts(ALL, asked, rules).context) == 3
+    tag = {"aws:ResourceTag/a": "1", "iam:ResourceTag/b": "1"}
+    for _ in range(2):
+        assert facts(ALL, asked, rules).context == {"aws:SourceIp": "10.0.0.1", "authzen:context/time": "noon", "s3:prefix": "a"}
+        found = facts(ALL, tag, rules)
+        assert found.context == tag and found.reads_tags
+    assert facts(scoped(ASSERT_CONTEXT), tag, rules).ignored == [f"context.{name}" for name in tag]
+    stored = {"aws:resourcetag/a": ContextValue(("2",))}
+    assert facts(ALL, tag, rules, stored_tags=lambda: stored).context == {"iam:ResourceTag/b": "1"}
     assert facts(NONE, asked, rules).context == {} and len(facts(NONE, asked, rules).ignored) == 3
     assert code_of(facts, ALL, {"aws:SourceIp": "nonsense"}, rules) == "bad_value"
     assert code_of(facts, ALL, {"time": "x" * 4097}, rules) == "too_long"

@@ -61,6 +61,7 @@ _SCOPES = {
     FactKind.CLOCK: frozenset({ASSERT_SESSION, ASSERT_CONTEXT}),
     FactKind.KNOWN: frozenset({ASSERT_SESSION}),
 }
+_OF_REQUESTS = frozenset({FactKind.CONTEXT, FactKind.TAG})
 _CLOCK = frozenset({"aws:currenttime", "aws:epochtime"})
 _TAGS = (RESOURCE_TAG, "iam:resourcetag/")
 _OWNER = ("aws:resourceaccount", "aws:resourceorg")
@@ -73,6 +74,8 @@ class Key(NamedTuple):
     folded: str
     kind: FactKind
     info: KeyInfo | None
+    read: Callable[[str], object] | None = None
+    """Gives None for a text of another type than the key; None: any text is right."""
 
 
 def fact_kind(folded: str) -> FactKind:
@@ -95,7 +98,8 @@ def _read_key(name: str) -> Key | None:
     except RequestValueError:
         return None
     folded = fold(name)
-    return Key(name, folded, fact_kind(folded), key_info(folded))
+    info = key_info(folded)
+    return Key(name, folded, fact_kind(folded), info, None if info is None else _READERS.get(info.type))
 
 
 @lru_cache(maxsize=8_192)
@@ -155,7 +159,7 @@ class FactRules:
     reserved : prefixes of keys that the protocol itself makes; a context cannot state them.
     allow_now : whether `aws:CurrentTime` and `aws:EpochTime` set the time of the request.
     at : place of `names` in the configuration.
-    plain : keys of the request (`FactKind.CONTEXT`) by members that stated them, as far as they were read.
+    plain : keys that requests may state, by members that stated them, as far as they were read.
     """
 
     names: Mapping[str, str] = field(default_factory=dict)
@@ -172,7 +176,7 @@ class FactRules:
             read = read_key(key, place) if isinstance(key, str) and ":" in key else None
             if ":" in name or read is None:
                 raise config_error(f"`{name}` is not mapped to a condition key", place, 'write for example `ip = "aws:SourceIp"`')
-            if read.kind not in (FactKind.CONTEXT, FactKind.TAG):
+            if read.kind not in _OF_REQUESTS:
                 raise config_error(f"`{key}` is a key that no request can state", place, "choose another key")
 
 
@@ -273,25 +277,27 @@ def facts(
         raise MappingError("too_many", f"more than {MAX_KEYS} keys", f"$.{at}")
     stated, names = found.context, found._names
     plain = rules.plain if ASSERT_CONTEXT in identity.scopes else _NO_PLAIN
+    has_tags = ASSERT_TAGS in identity.scopes and stored_tags is dict  # no record replaces a tag
     for member, raw in context.items():
         if type(raw) in _SCALARS:
             key = plain.get(member)
-            if key is not None:  # PERF: most members, by far
-                if (
-                    type(raw) is str
-                    and len(raw) <= MAX_VALUE
-                    and (key.info is None or key.info.type is KeyType.STRING)
-                    and key.folded not in names
-                ):
-                    names[key.folded] = key.name
-                    stated[key.name] = raw
-                else:
-                    found.state(key, _checked(raw, member, at), at)
+            if (  # PERF: most members, by far
+                key is not None
+                and type(raw) is str
+                and len(raw) <= MAX_VALUE
+                and key.folded not in names
+                and (key.read is None or key.read(raw) is not None)
+                and (key.kind is FactKind.CONTEXT or has_tags)
+            ):
+                names[key.folded] = key.name
+                stated[key.name] = raw
+                if key.kind is FactKind.TAG:
+                    found.reads_tags = True
                 continue
             if len(member) != len(UNKNOWN) or fold(member) != UNKNOWN:
                 key = _key_of(member, member, rules, at)
                 _state(found, identity, rules, key, member, _checked(raw, member, at), at, stored_tags)
-                if key is not None and key.kind is FactKind.CONTEXT and key.name in stated and len(rules.plain) < _MAX_PLAIN:
+                if key is not None and key.kind in _OF_REQUESTS and key.name in stated and len(rules.plain) < _MAX_PLAIN:
                     rules.plain[member] = key
                 continue
         if fold(member) == UNKNOWN:
