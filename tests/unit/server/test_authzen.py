@@ -332,3 +332,34 @@ def test_resource_search_lists_the_type_of_the_template_only():
     for type_, found in (("memo", ["1", "2"]), ("file", ["1"])):
         body = entities("bob", "read", None) | {"resource": {"type": type_}}
         assert world.ask("search/resource", body)[1]["results"] == [{"type": type_, "id": id_} for id_ in found]
+
+
+def test_item_with_own_facts_after_a_plain_one_keeps_them():
+    world = World(CONFIG, scopes=ALL_SCOPES)
+    soft = {"action": {"name": "delete", "properties": {"soft": True}}}
+    tag = {"context": {"aws:ResourceTag/status": "active"}}
+    asked = entities("alice", "delete", "record-1") | {
+        "evaluations": [{"context": {"x": 1}}, soft, soft, {"action": {"name": "delete"}}]
+    }
+    assert items(world.ask("evaluations", asked)[1]) == [False, True, True, False]
+    asked = entities("alice", "write", None) | {"evaluations": [entities(None, None, f"record-{n}") | tag for n in (1, 2, 1, 2)]}
+    assert items(world.ask("evaluations", asked)[1]) == [True, False, True, False]
+    contexts = [
+        {"x": 1},
+        {"fastiam:unknown": ["aws:SourceIp"]},
+        {"aws:PrincipalOrgID": "o"},
+        {"aws:CurrentTime": "2020-01-01T00:00:00Z"},
+    ]
+    asked = entities("alice", "list", "record-1") | {"evaluations": [{"context": one} for one in contexts]}
+    found = [one["context"] for one in world.ask("evaluations", asked)[1]["evaluations"]]
+    assert [one["outcome"] for one in found] == ["IMPLICIT_DENY", "DEPENDS", "IMPLICIT_DENY", "IMPLICIT_DENY"]
+    assert [one.get("ignored") for one in found] == [None, None, ["context.aws:PrincipalOrgID"], None]
+    asked["action"] = {"name": "past"}
+    assert items(world.ask("evaluations", asked)[1]) == [False, False, False, True]
+
+
+@pytest.mark.parametrize("own", [{}, {"context": {"x": 1}}])
+def test_action_name_of_an_item_follows_its_resource_type(own):
+    arn = {"type": "x", "id": "arn:aws:record:::record/record-1"}
+    asked = entities("alice", "read", "record-1") | {"evaluations": [own, own | {"resource": arn}, own]}
+    assert items(WORLD.ask("evaluations", asked)[1]) == [True, "unmapped_action", True]

@@ -87,6 +87,8 @@ def test_member_read_before_still_needs_its_scope_and_type():
     assert code_of(facts, ALL, {"aws:SourceIp": "nonsense"}, rules) == "bad_value"
     assert code_of(facts, ALL, {"time": "x" * 4097}, rules) == "too_long"
     assert code_of(facts, ALL, {"time": "noon", "authzen:context/TIME": "night"}, rules) == "bad_value"
+    for name in ("s3:prefix", "S3:Prefix"):
+        assert facts(ALL, {name: "a"}, rules).context == {name: "a"}
     assert code_of(facts, ALL, {"s3:prefix": "a", "S3:Prefix": "b"}, rules) == "bad_value"
 
 
