@@ -1,6 +1,7 @@
 """Servers beside the HTTP listeners in the same process: gRPC (G80, G22).
 
-The module `fastiam.server.grpc` has `companion(protocol, section, services) -> Companion | None`: None if it has no address.
+The module `fastiam.server.grpc` has `companion(protocol, section, services) -> Companion | None`. It is imported only for a
+section with `grpc`.
 """
 
 from __future__ import annotations
@@ -32,6 +33,10 @@ class Services:
     """Makes decision ids; on the event loop only."""
     on_error: Callable[[BaseException, str], None]
     """Gets an unexpected exception and the decision id."""
+    warn: Callable[[str], None]
+    """Gets what is logged at the start."""
+    is_ready: Callable[[], bool]
+    """Whether the process is ready (G180)."""
     settings: Settings
     local: Identity
     """The identity of a peer on loopback or a unix socket without proof."""

@@ -93,7 +93,7 @@ def check(name: str, listener: Listener, address: Address) -> str:
     if address.is_unix:
         if listener.tls is not None:
             raise ConfigError(f"{at}: a unix socket has no TLS\nhelp: remove `tls`")
-        if _mode(listener, at) & 0o007 and auth != "unix":
+        if _mode(listener.mode, at) & 0o007 and auth != "unix":
             raise ConfigError(f'{at}: mode {listener.mode} lets every user connect\nhelp: use 0660, or `auth = "unix"`')
     elif auth == "unix":
         raise ConfigError(f'{at}: `auth = "unix"` needs a unix socket')
@@ -174,13 +174,19 @@ def _bind_tcp(address: Address) -> socket.socket:
     return sock
 
 
-def _mode(listener: Listener, at: str) -> int:
-    if not re.fullmatch(r"0?[0-7]{3}", listener.mode):
-        raise ConfigError(f"{at}: `{listener.mode}` is not a mode such as `0660`")
-    return int(listener.mode, 8)
+def _mode(text: str, at: str) -> int:
+    if not re.fullmatch(r"0?[0-7]{3}", text):
+        raise ConfigError(f"{at}: `{text}` is not a mode such as `0660`")
+    return int(text, 8)
 
 
-def _bind_unix(path: Path, listener: Listener, at: str, warn: Callable[[str], None]) -> tuple[socket.socket, tuple[int, int]]:
+def prepare_socket(path: Path, at: str, warn: Callable[[str], None]) -> None:
+    """Make the folder of a unix socket, and remove a socket that a process of ours left there.
+
+    Raises
+    ------
+    ConfigError: the folder is of another user, or the path is in use.
+    """
     folder = path.parent
     try:
         if not folder.exists():
@@ -191,25 +197,45 @@ def _bind_unix(path: Path, listener: Listener, at: str, warn: Callable[[str], No
         if status.st_mode & 0o022:
             warn(f"{folder}: other users may replace the socket in this folder")
         _remove_stale(path, at)
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        umask = os.umask(0o177)
-        try:
-            sock.bind(str(path))
-        finally:
-            os.umask(umask)
-        uid = -1 if listener.owner is None else pwd.getpwnam(listener.owner).pw_uid
-        gid = -1 if listener.group is None else grp.getgrnam(listener.group).gr_gid
+    except OSError as error:
+        raise ConfigError(f"{at}: {path}: {(error.strerror or str(error)).lower()}") from None
+
+
+def protect_socket(path: Path, mode: str, owner: str | None, group: str | None, at: str) -> tuple[int, int]:
+    """Set owner, group and mode of a bound unix socket; its device and inode.
+
+    Raises
+    ------
+    ConfigError: there is no such user or group, or it may not be set.
+    """
+    try:
+        uid = -1 if owner is None else pwd.getpwnam(owner).pw_uid
+        gid = -1 if group is None else grp.getgrnam(group).gr_gid
         if uid != -1 or gid != -1:
             os.chown(path, uid, gid)
-        path.chmod(_mode(listener, at))
-        sock.listen(_BACKLOG)
-        sock.setblocking(False)
+        path.chmod(_mode(mode, at))
+        status = path.lstat()
     except KeyError as error:
         raise ConfigError(f"{at}: {str(error.args[0]).lower()}") from None
     except OSError as error:
         raise ConfigError(f"{at}: {path}: {(error.strerror or str(error)).lower()}") from None
-    status = path.lstat()
-    return sock, (status.st_dev, status.st_ino)
+    return status.st_dev, status.st_ino
+
+
+def _bind_unix(path: Path, listener: Listener, at: str, warn: Callable[[str], None]) -> tuple[socket.socket, tuple[int, int]]:
+    prepare_socket(path, at, warn)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    umask = os.umask(0o177)
+    try:
+        sock.bind(str(path))
+    except OSError as error:
+        raise ConfigError(f"{at}: {path}: {(error.strerror or str(error)).lower()}") from None
+    finally:
+        os.umask(umask)
+    inode = protect_socket(path, listener.mode, listener.owner, listener.group, at)
+    sock.listen(_BACKLOG)
+    sock.setblocking(False)
+    return sock, inode
 
 
 def _remove_stale(path: Path, at: str) -> None:

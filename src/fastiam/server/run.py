@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 from email.utils import formatdate
 from functools import partial
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -207,14 +206,24 @@ class Process:
             self.app.clock,
             self.app.new_id,
             self.audit.failed,
+            self._warnings.append,
+            lambda: self.state.ready()[0],
             self.settings,
             Identity("local", scopes[True], is_anonymous=True),
             Identity("remote", scopes[False], is_anonymous=True),
         )
         for name, module in MODULES.items():
-            if name in self.settings.sections and find_spec(module) is not None:
+            if getattr(self.settings.sections.get(name), "grpc", None) is not None:
                 protocol = self._protocol(self.settings, name, None)
-                companion = import_module(module).companion(protocol, self.settings.sections[name], services)
+                try:
+                    made = import_module(module)
+                except ModuleNotFoundError as error:
+                    if error.name is None or error.name.split(".")[0] == "fastiam":
+                        raise
+                    raise ConfigError(
+                        f"{name}.grpc needs the package `{error.name}`\nhelp: pip install 'fastiam[grpc]'"
+                    ) from None
+                companion = made.companion(protocol, self.settings.sections[name], services)
                 if companion is not None:
                     self._companion_addresses[name] = await companion.start()
                     self._companions[name] = companion

@@ -1,0 +1,309 @@
+"""Envoy's checks over a real gRPC channel, the health service, and the reading of messages."""
+
+from __future__ import annotations
+
+import asyncio
+import stat
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("grpc", reason="needs fastiam[grpc]")
+pytest.importorskip("envoy.service.auth.v3.external_auth_pb2", reason="needs fastiam[grpc]")
+
+import grpc.aio
+from envoy.service.auth.v3 import external_auth_pb2 as wire
+from extauthz_fixture import ISSUER, NOW, SPIFFE, World
+from grpc_health.v1 import health_pb2 as health
+
+from fastiam.server.companion import Services
+from fastiam.server.config import ConfigError
+from fastiam.server.grpc import AUTHORIZATION, GrpcServer, read_check
+from fastiam.server.identity import Identity
+from fastiam.server.observer import Observer
+from fastiam.server.protocols.extauthz.section import GrpcSection
+
+
+class Running:
+    """A server over the fixture in this process."""
+
+    def __init__(self, world: World, settings: GrpcSection) -> None:
+        self.observer, self.errors, self.is_ready, self.warnings = Observer(), [], True, []
+        self.world = world
+        services = Services(
+            decider=world.decider,
+            observer=self.observer,
+            clock=lambda: NOW,
+            new_id=lambda: "id",
+            on_error=lambda error, decision_id: self.errors.append(error),
+            warn=self.warnings.append,
+            is_ready=lambda: self.is_ready,
+            settings=None,  # type: ignore[arg-type]
+            local=world.identity,
+            remote=Identity("remote", frozenset({"decide"})),
+        )
+        self.server = GrpcServer(world.protocol, settings, services)
+
+    def call(self, channel: grpc.aio.Channel, message: wire.CheckRequest, **options: Any) -> Any:
+        method = channel.unary_unary(
+            f"/{AUTHORIZATION}/Check",
+            request_serializer=wire.CheckRequest.SerializeToString,
+            response_deserializer=wire.CheckResponse.FromString,
+        )
+        return method(message, **options)
+
+    def health(self, channel: grpc.aio.Channel, service: str = "") -> Any:
+        method = channel.unary_unary(
+            "/grpc.health.v1.Health/Check",
+            request_serializer=health.HealthCheckRequest.SerializeToString,
+            response_deserializer=health.HealthCheckResponse.FromString,
+        )
+        return method(health.HealthCheckRequest(service=service))
+
+
+def run(
+    use: Callable[[Running, grpc.aio.Channel], Awaitable[Any]],
+    world: World | None = None,
+    address: str = "127.0.0.1:0",
+    **more: Any,
+) -> Any:
+    """Start a server, use it, stop it."""
+
+    async def main() -> Any:
+        running = Running(world or World(), GrpcSection(address=address, **more))
+        found = await running.server.start()
+        try:
+            async with grpc.aio.insecure_channel(found) as channel:
+                return await use(running, channel)
+        finally:
+            await running.server.stop(0)
+
+    return asyncio.run(main())
+
+
+def message(
+    path: str = "/orders/7", principal: str = SPIFFE, headers: dict[str, str] | None = None, **http: Any
+) -> wire.CheckRequest:
+    made = wire.CheckRequest()
+    made.attributes.source.principal = principal
+    made.attributes.source.address.socket_address.address = "10.1.2.3"
+    request = made.attributes.request.http
+    request.method, request.path, request.host, request.scheme = "GET", path, "orders.example", "https"
+    for name, value in ({":path": path, ":authority": "orders.example"} | (headers or {})).items():
+        request.headers[name] = value
+    for name, value in http.items():
+        setattr(request, name, value)
+    return made
+
+
+def test_allowed_check_overwrites_headers():  # GC100
+    async def use(running: Running, channel: grpc.aio.Channel) -> None:
+        answer = await running.call(channel, message(headers={"x-fastiam-principal": "admin"}))
+        assert answer.status.code == 0 and not answer.HasField("denied_response")
+        headers = {each.header.key: (each.header.value, each.append_action) for each in answer.ok_response.headers}
+        overwrite = 2  # OVERWRITE_IF_EXISTS_OR_ADD
+        assert headers["x-fastiam-principal"] == ("arn:aws:sts::111111111111:assumed-role/orders/orders", overwrite)
+        assert headers["x-fastiam-decision-id"] == ("id", overwrite)
+        assert {"x-fastiam-dry-run", "x-fastiam-outcome", "x-team"} <= {*answer.ok_response.headers_to_remove}
+        assert answer.dynamic_metadata["outcome"] == "ALLOW" and answer.dynamic_metadata["policy"] == "orders"
+        assert running.observer.requests == {("extauthz", "Check", 200): 1} and not running.errors
+
+    run(use)
+
+
+def test_denied_check_has_code_7_and_a_body():  # GC101, GC102, GC108
+    async def use(running: Running, channel: grpc.aio.Channel) -> None:
+        for path in ("/admin", "/orders/%2e%2e/admin", "/orders//7"):
+            answer = await running.call(channel, message(path))
+            assert (answer.status.code, answer.denied_response.status.code) == (7, 403)
+            assert '"access_denied"' in answer.denied_response.body and not answer.HasField("ok_response")
+            assert not answer.HasField("error_response")
+        answer = await running.call(channel, message(principal=""))
+        assert (answer.status.code, answer.denied_response.status.code) == (16, 401)
+        assert sum(running.observer.decisions.values()) == 4
+
+    run(use)
+
+
+def test_empty_check_is_denied_without_exception():  # GC120
+    async def use(running: Running, channel: grpc.aio.Channel) -> None:
+        assert (await running.call(channel, wire.CheckRequest())).status.code == 16
+        assert not running.errors
+
+    run(use)
+
+
+def test_planted_exception_is_internal_and_counted():  # GC117
+    class Broken:
+        def pin(self) -> Any:
+            raise ZeroDivisionError("the text of a policy")
+
+    async def use(running: Running, channel: grpc.aio.Channel) -> None:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await running.call(channel, message())
+        assert caught.value.code() is grpc.StatusCode.INTERNAL and "policy" not in caught.value.details()
+        assert [type(error) for error in running.errors] == [ZeroDivisionError]
+        assert running.observer.requests == {("extauthz", "Check", 500): 1}
+
+    world = World()
+    world.decider = Broken()
+    run(use, world)
+
+
+def test_decision_that_cannot_be_logged_is_not_sent():
+    async def use(running: Running, channel: grpc.aio.Channel) -> None:
+        running.observer.decided = lambda *_: False  # type: ignore[method-assign]
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await running.call(channel, message())
+        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+
+    run(use)
+
+
+def test_call_beyond_its_deadline_is_not_decided():  # GC119
+    async def use(running: Running, channel: grpc.aio.Channel) -> None:
+        await running.call(channel, message())
+        late = running.call(channel, message(), timeout=0.001)
+        time.sleep(0.05)  # the server runs in this loop
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await late
+        assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        await asyncio.sleep(0.05)
+        assert sum(running.observer.decisions.values()) == 1
+
+    run(use)
+
+
+def test_health_follows_the_readiness_of_the_process():  # GC122
+    async def use(running: Running, channel: grpc.aio.Channel) -> None:
+        states = health.HealthCheckResponse
+        for is_ready, status in ((False, states.NOT_SERVING), (True, states.SERVING), (False, states.NOT_SERVING)):
+            running.is_ready = is_ready
+            for service in ("", AUTHORIZATION):
+                assert (await running.health(channel, service)).status == status
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await running.health(channel, "other")
+        assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+
+    run(use)
+
+
+def test_unix_socket_is_for_owner_and_group(tmp_path: Path):  # GC100, G24
+    path = tmp_path / "run" / "envoy.sock"
+
+    async def use(running: Running, channel: grpc.aio.Channel) -> None:
+        status = path.stat()
+        assert stat.S_ISSOCK(status.st_mode) and stat.S_IMODE(status.st_mode) == 0o660
+        assert stat.S_IMODE(path.parent.stat().st_mode) == 0o750
+        assert (await running.call(channel, message())).status.code == 0
+
+    run(use, address=f"unix:{path}")
+    assert not path.exists()
+    path.write_text("not a socket")
+    with pytest.raises(ConfigError, match="not a socket of ours"):
+        run(use, address=f"unix:{path}")
+
+
+def test_address_in_use_is_refused():
+    async def main() -> None:
+        first = Running(World(), GrpcSection(address="127.0.0.1:0"))
+        address = await first.server.start()
+        second = Running(World(), GrpcSection(address=address))
+        with pytest.raises(ConfigError, match="in use"):
+            await second.server.start()
+        await first.server.stop(0)
+
+    asyncio.run(main())
+
+
+def test_client_beyond_loopback_states_no_facts():
+    running = Running(World(), GrpcSection(address="0.0.0.0:0", insecure=True))
+    assert running.server._identity.name == "remote"
+
+
+def test_reload_replaces_the_answers():
+    async def use(running: Running, channel: grpc.aio.Channel) -> None:
+        assert (await running.call(channel, message("/admin"))).status.code == 7
+        running.server.use(World({"dry_run": True}).protocol)
+        assert (await running.call(channel, message("/admin"))).status.code == 0
+
+    run(use)
+
+
+def test_message_too_large_is_refused():
+    async def use(running: Running, channel: grpc.aio.Channel) -> None:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await running.call(channel, message(body="x" * (5 << 20)))
+        assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+    run(use)
+
+
+# -- messages -------------------------------------------------------------------------------------------------------------
+
+
+def test_fields_of_a_message_are_read():
+    made = message(headers={"User-Agent": "x"}, body="{}", size=2)
+    made.attributes.context_extensions["zone"] = "a"
+    made.attributes.metadata_context.filter_metadata["envoy.filters.http.jwt_authn"].update(
+        {"jwt_payload": {"iss": ISSUER, "sub": "zoe", "groups": ["a"], "exp": 1.7e9}}
+    )
+    made.attributes.metadata_context.filter_metadata["other"].update({"jwt_payload": {"iss": ISSUER}})
+    made.attributes.request.time.FromDatetime(datetime(2026, 11, 29, 12))
+    check = read_check(made)
+    assert check.headers == ((b"user-agent", b"x"),) and check.is_merged and check.body == b"{}" and not check.hides_body
+    assert check.jwt == {"jwt_payload": {"iss": ISSUER, "sub": "zoe", "groups": ["a"], "exp": 1.7e9}}
+    assert check.extensions == {"zone": "a"} and check.instant == datetime(2026, 11, 29, 12, tzinfo=UTC)
+    assert (check.source_address, check.source_principal, check.is_tls) == ("10.1.2.3", SPIFFE, True)
+
+
+def test_raw_headers_keep_duplicates_and_the_path():  # G90
+    made = message()
+    raw = made.attributes.request.http.header_map.headers
+    for name, value in ((":path", b"/orders/\xff"), ("x-user", b"a"), ("x-user", b"b"), ("x-bad", b"\xff")):
+        raw.add(key=name, raw_value=value)
+    check = read_check(made)
+    assert check.values("x-user") == ["a", "b"] and check.values("x-bad") == [] and not check.is_merged
+    assert check.target == b"/orders/\xff", "not the text in which Envoy replaced what is not UTF-8"
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [("10.1.2.3", "10.1.2.3"), ("::ffff:10.1.2.3", "10.1.2.3"), ("2001:db8::1", "2001:db8::1"), ("", None), ("host", None)],
+)
+def test_address_that_is_none_is_absent(address: str, expected: str | None):  # GC116
+    made = message()
+    made.attributes.source.address.socket_address.address = address
+    assert read_check(made).source_address == expected
+    made.attributes.source.address.pipe.path = "/run/x"
+    assert read_check(made).source_address is None
+
+
+@pytest.mark.parametrize(
+    ("headers", "http", "hides"),
+    [
+        ({}, {}, False),
+        ({"content-length": "0"}, {}, False),
+        ({"content-length": "3"}, {"body": "abc"}, False),
+        ({"content-length": "3"}, {}, True),
+        ({"content-length": "9"}, {"body": "abc"}, True),
+        ({"content-length": "x"}, {}, True),
+        ({"transfer-encoding": "chunked"}, {}, True),
+        ({"transfer-encoding": "chunked"}, {"body": "abc"}, False),
+        ({}, {"size": 5}, True),
+        ({}, {"size": -1}, False),
+        ({}, {"raw_body": b"abc", "size": 3}, False),
+    ],
+)
+def test_body_that_envoy_keeps_is_noticed(headers: dict[str, str], http: dict[str, Any], hides: bool):
+    assert read_check(message(headers=headers, **http)).hides_body is hides
+
+
+def test_time_beyond_the_years_of_python_is_absent():
+    made = message()
+    made.attributes.request.time.seconds = 10**15
+    assert read_check(made).instant is None
