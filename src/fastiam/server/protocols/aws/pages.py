@@ -12,23 +12,32 @@ from fastiam.server.protocols.aws.calls import Call
 from fastiam.server.protocols.aws.errors import ApiError
 
 T = TypeVar("T")
-_DEFAULT = 100
+_DEFAULT, MAX_ITEMS = 100, 1_000
 _PAGING = frozenset({"MaxItems", "Marker", "pageSize", "nextToken"})
 
 
-def page(call: Call, member: str, items: Iterable[T], name: Callable[[T], str], render: Callable[[T], Any]) -> dict[str, Any]:
+def page(
+    call: Call,
+    member: str,
+    items: Iterable[T],
+    name: Callable[[T], str],
+    render: Callable[[T], Any],
+    *,
+    most: int = MAX_ITEMS,
+) -> dict[str, Any]:
     """One page of a listing, in the order of the names.
 
     Parameters
     ----------
     member : of the output shape, such as `Users`.
     name : of an item, unique in the listing: the next page begins behind the last one.
+    most : items of a page, whatever `MaxItems` says.
 
     Raises
     ------
     ApiError: `ValidationError`: the marker is not one of this listing.
     """
-    shown, token = _page(call, items, name, call.parameters.get("MaxItems", _DEFAULT), "Marker")
+    shown, token = _page(call, items, name, min(call.parameters.get("MaxItems", _DEFAULT), most), "Marker")
     result: dict[str, Any] = {member: [render(item) for item in shown], "IsTruncated": token is not None}
     if token is not None:
         result["Marker"] = token
