@@ -155,7 +155,7 @@ class Application:
                 self.on_error(error, decision_id)
                 response = self._refused(head, Refusal(500, "internal_error"))
             linger = has_body and head.length != 0 and (head.length is None or head.length > _SMALL)
-            await self._send(head, response, decision_id, send, receive if linger else None)
+            await self.respond(head, response, decision_id, send, receive if linger else None)
             served = head.served
             self.observer.answered(
                 served.protocol if served is not None else "none",
@@ -366,7 +366,7 @@ class Application:
         self.on_refused(head.connection, refusal.status, refusal.code)
         return _refusal(head, refusal)
 
-    async def _send(self, head: Head, response: Response, decision_id: str, send: Send, rest: Receive | None = None) -> None:
+    async def respond(self, head: Head, response: Response, decision_id: str, send: Send, rest: Receive | None = None) -> None:
         """Write an answer.
 
         Parameters

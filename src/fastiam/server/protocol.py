@@ -70,7 +70,7 @@ class ServerProtocol(Protocol):
     def name(self) -> str:
         """`authzen`, `extauthz`, `opa`, `aws`, `bulk`, `ops` or `playground`."""
 
-    def routes(self) -> Sequence[Route]:
+    def routes(self) -> Sequence[Route | StreamRoute]:
         """Its paths; two protocols with one path make the start fail (G12)."""
 
 
@@ -81,6 +81,14 @@ class StreamAborted(Exception):
         self.last = last
         """Bytes to send before the connection is closed."""
         super().__init__(last)
+
+
+class StreamRefused(Exception):
+    """Raised by a `BodyProcessor` that has given no bytes yet: this response is the answer, and the body is dropped."""
+
+    def __init__(self, response: Response) -> None:
+        self.response = response
+        super().__init__(response.status)
 
 
 class BodyProcessor(Protocol):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from fastiam.server.http import Request
 from fastiam.server.identity import Identity
 from fastiam.server.pools import Overload
-from fastiam.server.protocol import BodyProcessor, Place, StreamAborted, StreamRoute
+from fastiam.server.protocol import BodyProcessor, Place, StreamAborted, StreamRefused, StreamRoute
 from fastiam.server.serving import Served
 from fastiam.server.uvicorn_protocol import Connection
 
@@ -95,6 +95,10 @@ class Stream:
             last = await self._aborted("stopping")
         except StreamAborted as aborted:
             last = aborted.last
+        except StreamRefused as refused:
+            assert not self._has_begun
+            self._status = refused.response.status
+            await self.app.respond(self.head, refused.response, self.request.request_id, send, receive)
         except Exception as error:
             self.app.on_error(error, self.request.request_id)
             last = await self._aborted("internal_error")
