@@ -35,6 +35,7 @@ NOT_CASES = {
     "authzen.json",
     "extauthz.json",
     "opa.json",
+    "bulk.json",
     "server_edge.json",
 }
 IDENTITIES = ("federation", "cognito", "identity_pools", "rolesanywhere")  # verification of identities, with runners of their own

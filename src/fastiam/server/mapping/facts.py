@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 from fastiam.errors import RequestValueError
 from fastiam.model.arn import split_arn
 from fastiam.model.key_registry import KeyInfo, KeyType, SetBy, fold, key_info, set_by
-from fastiam.model.request import ContextValue, canonical_text, check_key
+from fastiam.model.request import ContextValue, canonical_text, check_key, shorten
 from fastiam.server.identity import ASSERT_CONTEXT, ASSERT_OWNER, ASSERT_SESSION, ASSERT_TAGS, Identity
 from fastiam.server.mapping.faults import MappingError
 from fastiam.server.mapping.templates import config_error
@@ -142,6 +142,38 @@ def check_asserted(identity: Identity, name: str) -> None:
     if missing:
         cut = name[:MAX_NAME]
         raise MappingError("not_asserted", f"stating `{cut}` needs the scope {' and '.join(map(_quoted, sorted(missing)))}", cut)
+
+
+def column_key(identity: Identity, name: str) -> Key:
+    """The condition key that a column states, if the identity may state it (G160).
+
+    Raises
+    ------
+    MappingError: `bad_key`, no policy can contain the name; `bad_character`; `not_asserted`.
+    """
+    key = read_key(name, name[:MAX_NAME])
+    if key is None or key.folded == UNKNOWN:
+        raise MappingError("bad_key", f"`{shorten(name)}` is not a condition key", f"$.{name[:MAX_NAME]}")
+    check_asserted(identity, name)
+    return key
+
+
+def check_column_value(key: Key, value: Any) -> None:
+    """Check a value of a column: text, bool, a number, or a list of these.
+
+    Raises
+    ------
+    MappingError: `too_long`; `bad_value`: another type than that of the key, or a number that is not exact.
+    """
+    values = value if type(value) is list else [value]
+    if not all(type(item) in _SCALARS for item in values):
+        raise MappingError(
+            "bad_value", f"the value of `{key.name}` is not text, a number, a bool, or a list of these", f"$.{key.name}"
+        )
+    for item in values:
+        _checked(item, key.name, "context")
+    if key.info is not None and values:
+        _check_value(key.info, value, f"$.{key.name}")
 
 
 def _quoted(text: str) -> str:

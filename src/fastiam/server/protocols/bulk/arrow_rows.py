@@ -1,0 +1,267 @@
+"""Rows from batches of Arrow (G160, G164)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from fastiam.model.key_registry import KeyType
+from fastiam.server.mapping import Key, MappingError
+from fastiam.server.mapping.facts import MAX_KEYS, MAX_VALUE
+from fastiam.server.protocols.bulk.arrow_messages import MAX_MESSAGE, ArrowError, bad_arrow
+from fastiam.server.protocols.bulk.gate import LIMITS, RESERVED, Gate
+from fastiam.server.protocols.bulk.rows import OWNER, REQUEST, SESSION, Rows
+from fastiam.server.strict_json import JsonError, read_value
+
+ROWS: Final = 65_536  # of one slice: what is decided and answered at a time
+SESSIONS: Final = b"fastiam.sessions"
+_TEXTS: Final = (pa.string(), pa.large_string(), pa.string_view())
+_FIRST_PRINTABLE: Final = 32
+_FITS: Final[Mapping[KeyType, Callable[[Any], bool]]] = {
+    KeyType.BOOL: pa.types.is_boolean,
+    KeyType.NUMERIC: lambda kind: pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind),
+    KeyType.DATE: pa.types.is_timestamp,
+}
+"""Arrow types whose values are all of the type of a key."""
+
+
+class _Pipe:
+    """What the reader reads: whole messages, that were checked."""
+
+    def __init__(self) -> None:
+        self._data = b""
+        self._at = 0
+
+    def put(self, data: bytes) -> None:
+        self._data = self._data[self._at :] + data if self._at < len(self._data) else data
+        self._at = 0
+
+    def read(self, size: int = -1) -> bytes:
+        ends = len(self._data) if size < 0 else self._at + size
+        piece = self._data[self._at : ends]
+        self._at += len(piece)
+        return piece
+
+    @property
+    def closed(self) -> bool:
+        return False
+
+
+class ArrowRows:
+    """Reads batches as columns.
+
+    Raises
+    ------
+    ArrowError: the schema is damaged, or has columns that cannot be read.
+    """
+
+    def __init__(self, schema: bytes, gate: Gate) -> None:
+        self._gate = gate
+        self._pipe = _Pipe()
+        self._pipe.put(schema)
+        with _Reading():
+            self._reader = pa.ipc.open_stream(self._pipe)
+            self._schema = self._reader.schema
+            names: list[str] = self._schema.names
+        if len(names) > MAX_KEYS + len(RESERVED):
+            raise ArrowError(400, "too_many", f"more than {MAX_KEYS} columns")
+        for name in REQUEST:
+            if name not in names and not (name == "principal" and SESSION in names):
+                raise ArrowError(400, "missing", f"there is no column `{name}`")
+        found: dict[str, str] = {}
+        for name in names:
+            key = gate.key(name)
+            folded = name if name in RESERVED or isinstance(key, MappingError) else key.folded
+            if folded in found:
+                raise ArrowError(400, "bad_value", f"two columns are `{name[:64]}`")
+            found[folded] = name
+            if name not in RESERVED and isinstance(key, MappingError) and key.code in ("bad_key", "bad_character"):
+                raise ArrowError(400, key.code, key.message)
+            if name in RESERVED and not _is_text(self._schema.field(name).type):
+                raise ArrowError(400, "bad_type", f"the column `{name}` is not text")
+
+    def sessions(self) -> Any:
+        """The JSON value of the sessions that the schema states; None if it states none.
+
+        Raises
+        ------
+        MappingError: it is not JSON.
+        """
+        text = (self._schema.metadata or {}).get(SESSIONS)
+        if text is None:
+            return None
+        try:
+            return read_value(text)
+        except JsonError as error:
+            raise MappingError(error.code, error.message, error.at) from None
+
+    def put(self, dictionary: bytes) -> None:
+        """Take a message with a dictionary."""
+        self._pipe.put(dictionary)
+
+    def read(self, batch: bytes) -> Iterator[Rows]:
+        """The rows of a message with a batch.
+
+        Raises
+        ------
+        ArrowError: it is damaged.
+        """
+        self._pipe.put(batch)
+        with _Reading():
+            read = self._reader.read_next_batch()
+            read.validate(full=True)
+        for at in range(0, read.num_rows, ROWS):
+            yield self._rows(read.slice(at, min(ROWS, read.num_rows - at)))
+
+    def _rows(self, batch: Any) -> Rows:
+        rows, gate = Rows(batch.num_rows, {}), self._gate
+        columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+        if SESSION in columns:
+            names = _listed(columns[SESSION])
+            given = _listed(columns["principal"]) if "principal" in columns else [None] * rows.length
+            texts = gate.named_sessions(rows, given, names)
+            columns["principal"] = pa.array(texts, pa.string())
+        for name in REQUEST:
+            self._check_text(rows, name, columns[name], LIMITS[name], controls=True)
+            rows.columns[name] = columns[name]
+        self._check_principals(rows, columns["principal"])
+        if OWNER in columns:
+            rows.columns[OWNER] = gate.owners(rows, _listed(columns[OWNER]))
+        for name, column in columns.items():
+            if name not in RESERVED:
+                self._add_key(rows, name, column)
+        return rows
+
+    def _check_text(self, rows: Rows, name: str, column: Any, limit: int, *, controls: bool) -> None:
+        """Mark rows with a text that is empty, too long or has a control character."""
+        for row, code in _bad_texts(column, limit, controls=controls):
+            message = {
+                "missing": f"`{name}` is empty",
+                "too_long": f"`{name}` has more than {limit} characters",
+                "bad_character": f"`{name}` has a control character",
+            }[code]
+            rows.fail(row, MappingError(code, message, f"$.{name}"))
+
+    def _check_principals(self, rows: Rows, column: Any) -> None:
+        self._mark(rows, column, self._gate.principal_fault)
+
+    @staticmethod
+    def _mark(rows: Rows, column: Any, fault_of: Any) -> None:
+        """Mark the rows whose text has a fault. PERF: each distinct text is checked once."""
+        coded = _coded(column)
+        found = [(code, fault) for code, text in enumerate(coded.values) if text is not None and (fault := fault_of(text))]
+        for code, fault in found:
+            for row in np.flatnonzero(coded.codes == code).tolist():
+                rows.fail(row, fault)
+
+    def _add_key(self, rows: Rows, name: str, column: Any) -> None:
+        gate = self._gate
+        key = gate.key(name)
+        if isinstance(key, MappingError):
+            gate.refuse(rows, key, np.flatnonzero(_present(column)).tolist())
+            return
+        if _is_text(column.type):
+            self._check_text(rows, name, column, MAX_VALUE, controls=False)
+            if key.info is not None and key.info.type is not KeyType.STRING:
+                self._mark(rows, column, lambda text: gate.fault(key, text))
+        elif not self._fits(key, column):
+            rows.keys[name] = gate.values(rows, key, _listed(column))
+            return
+        rows.keys[name] = column
+
+    @staticmethod
+    def _fits(key: Key, column: Any) -> bool:
+        """Whether the type of a column is one that the engine reads for each value of the key, without a check of values."""
+        if key.info is None or key.info.type is KeyType.STRING:
+            return not pa.types.is_nested(column.type)
+        fits = _FITS.get(key.info.type)
+        return fits is not None and fits(column.type)
+
+
+class _Reading:
+    """Turns what the library raises into `ArrowError`, whatever its type is."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        if error is not None and not isinstance(error, (KeyboardInterrupt, SystemExit, MemoryError)):
+            raise bad_arrow("the message is not valid") from None
+
+
+# -- texts --------------------------------------------------------------------------------------------------------------
+
+
+class _Coded(NamedTuple):
+    codes: npt.NDArray[np.int64]
+    """-1: null."""
+    values: list[Any]
+
+
+def _listed(column: Any) -> list[Any]:
+    values: list[Any] = column.to_pylist()
+    return values
+
+
+def _is_text(type_: Any) -> bool:
+    return (type_.value_type if pa.types.is_dictionary(type_) else type_) in _TEXTS
+
+
+def _coded(column: Any) -> _Coded:
+    """A column of texts as codes and distinct values."""
+    if not pa.types.is_dictionary(column.type):
+        column = _plain(column).dictionary_encode()
+    codes = column.indices.cast(pa.int64()).fill_null(-1).to_numpy()
+    return _Coded(codes, _listed(column.dictionary))
+
+
+def _present(column: Any) -> npt.NDArray[np.bool_]:
+    """Whether each row has a value."""
+    present: npt.NDArray[np.bool_] = column.is_valid().to_numpy(zero_copy_only=False)
+    return present
+
+
+def _plain(column: Any) -> Any:
+    """A column of views as one of texts.
+
+    Raises
+    ------
+    ArrowError: its rows are much larger than its buffers, since views overlap.
+    """
+    if column.type != _TEXTS[2]:
+        return column
+    views = np.frombuffer(column.buffers()[1], np.int32, len(column) * 4, column.offset * 16)
+    if int(views[::4].sum(dtype=np.int64)) > MAX_MESSAGE:
+        raise ArrowError(413, "message_too_large", f"views of more than {MAX_MESSAGE} bytes in {ROWS} rows")
+    return column.cast(_TEXTS[0])
+
+
+def _bad_texts(column: Any, limit: int, *, controls: bool) -> list[tuple[int, str]]:
+    """Rows whose text is too long or, with `controls`, is empty or has a control character. Nulls are left to the engine."""
+    if pa.types.is_dictionary(column.type):
+        bad = dict(_bad_texts(column.dictionary, limit, controls=controls))
+        codes = _coded(column).codes if bad else None
+        return [(row, code) for value, code in bad.items() for row in np.flatnonzero(codes == value).tolist()]
+    if not len(column):
+        return []
+    column = _plain(column)
+    _, raw_offsets, raw = column.buffers()
+    kind: Any = np.int64 if column.type == _TEXTS[1] else np.int32
+    offsets = np.frombuffer(raw_offsets, kind, len(column) + 1, column.offset * np.dtype(kind).itemsize)
+    present, sizes = _present(column), np.diff(offsets)
+    found = [(row, "too_long") for row in np.flatnonzero((sizes > limit) & present).tolist() if len(column[row].as_py()) > limit]
+    if not controls:
+        return found
+    found += [(row, "missing") for row in np.flatnonzero((sizes == 0) & present).tolist()]
+    first, count = int(offsets[0]), int(offsets[-1] - offsets[0])
+    if not count:
+        return found
+    places = np.flatnonzero(np.frombuffer(raw, np.uint8, count, first) < _FIRST_PRINTABLE)
+    if len(places):
+        rows = np.unique(np.searchsorted(offsets, places + first, side="right") - 1)
+        found += [(row, "bad_character") for row in rows.tolist() if present[row]]
+    return found

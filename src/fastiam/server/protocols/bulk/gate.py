@@ -1,0 +1,166 @@
+"""What the rows of a request may state (G4, G7, G160): texts, principals, owners, and condition keys with their values."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from fastiam.model.arn import is_account
+from fastiam.server.identity import ASSERT_OWNER, Identity
+from fastiam.server.mapping import (
+    MAX_ACTION,
+    MAX_ID,
+    Key,
+    MappingError,
+    check_column_value,
+    column_key,
+    read_principal,
+    read_text,
+)
+from fastiam.server.protocols.bulk.rows import OWNER, REQUEST, SESSION, Rows
+from fastiam.server.protocols.bulk.sessions import StatedSession
+
+LIMITS: Final = {"principal": MAX_ID, "action": MAX_ACTION, "resource": MAX_ID}
+RESERVED: Final = frozenset({*REQUEST, OWNER, SESSION})
+_KEPT: Final = 8_192  # names and principals that are cached; all are dropped when there are more
+_ONE_KIND: Final = (frozenset({str}), frozenset({bool}), frozenset({int}), frozenset({float}))
+_NO_TYPE: Final = frozenset({type(None)})
+
+
+class Gate:
+    """Checks columns for one request."""
+
+    def __init__(self, identity: Identity, services: Collection[str], unknown: frozenset[str]) -> None:
+        self.identity = identity
+        self.sessions: Mapping[str, StatedSession] = {}
+        self._services, self._unknown = services, unknown
+        self._keys: dict[str, Key | MappingError] = {}
+        self._principals: dict[str, MappingError | None] = {}
+
+    def key(self, name: str) -> Key | MappingError:
+        """The condition key of a column, or why a row may not state it."""
+        found = self._keys.get(name)
+        if found is None:
+            if len(self._keys) >= _KEPT:
+                self._keys.clear()
+            found = self._keys[name] = self._read_key(name)
+        return found
+
+    def _read_key(self, name: str) -> Key | MappingError:
+        try:
+            key = column_key(self.identity, name)
+        except MappingError as error:
+            return error
+        if key.folded in self._unknown:
+            return MappingError("bad_value", f"`{name}` is declared unknown, and given", f"$.{name}")
+        return key
+
+    def principal_fault(self, text: str) -> MappingError | None:
+        """Why a text does not name a principal; None if it does."""
+        if text in self._principals:
+            return self._principals[text]
+        fault = None
+        if text not in self.sessions:
+            try:
+                read_principal(text, self._services, "$.principal")
+            except MappingError as error:
+                fault = error
+        if len(self._principals) >= _KEPT:
+            self._principals.clear()
+        self._principals[text] = fault
+        return fault
+
+    # -- columns of Python values ---------------------------------------------------------------------------------------
+
+    def texts(self, rows: Rows, name: str, values: list[Any], *, may_have_controls: bool) -> list[Any]:
+        """Check a column of texts. Rows whose text is missing or wrong are marked."""
+        limit = LIMITS[name]
+        if set(map(type, values)) == {str} and not may_have_controls:
+            sizes = set(map(len, values))
+            if 0 < min(sizes) and max(sizes) <= limit:
+                return values
+        checked: list[Any] = []
+        for row, value in enumerate(values):
+            try:
+                checked.append(read_text({name: value}, name, "$", limit))
+            except MappingError as error:
+                rows.fail(row, error)
+                checked.append(None)
+        return checked
+
+    def principals(self, rows: Rows, values: Sequence[Any]) -> None:
+        """Mark the rows whose principal is none."""
+        faults = {text: self.principal_fault(text) for text in set(values) if text is not None}
+        if any(faults.values()):
+            for row, text in enumerate(values):
+                fault = faults.get(text)
+                if fault is not None:
+                    rows.fail(row, fault)
+
+    def named_sessions(self, rows: Rows, principals: list[Any], names: Sequence[Any]) -> list[Any]:
+        """The principals of rows with a column `session`: the name of the session, where there is one."""
+        found = list(principals)
+        for row, name in enumerate(names):
+            if name is None:
+                continue
+            stated = self.sessions.get(name) if type(name) is str else None
+            if stated is None:
+                rows.fail(row, MappingError("unmapped_subject", "the request states no session of this name", "$.session"))
+            elif found[row] not in (None, name, stated.session.arn):
+                rows.fail(row, MappingError("bad_value", "the principal is not that of the session", "$.principal"))
+            found[row] = name if stated is not None else None
+        return found
+
+    def owners(self, rows: Rows, values: Sequence[Any]) -> list[Any] | None:
+        """The column of owners; None if there is none. Rows that may not state one are marked."""
+        checked: list[Any] = list(values)
+        can_state = ASSERT_OWNER in self.identity.scopes
+        for row, value in enumerate(values):
+            if value is None:
+                continue
+            if not can_state:
+                rows.fail(row, MappingError("not_asserted", f"stating `{OWNER}` needs the scope `{ASSERT_OWNER}`", f"$.{OWNER}"))
+            elif type(value) is not str or not is_account(value):
+                rows.fail(row, MappingError("bad_value", f"`{OWNER}` is not 12 digits", f"$.{OWNER}"))
+            else:
+                continue
+            checked[row] = None
+        return checked if can_state else None
+
+    def values(self, rows: Rows, key: Key, values: list[Any]) -> list[Any]:
+        """Check a column of a condition key. Rows whose value is wrong are marked."""
+        kinds = frozenset(map(type, values)) - _NO_TYPE
+        if not kinds:
+            return values
+        if kinds in _ONE_KIND:  # PERF: each distinct value once
+            faults = {value: fault for value in set(values) if value is not None and (fault := _value_fault(key, value))}
+            if not faults:
+                return values
+            for row, value in enumerate(values):
+                if value in faults:
+                    rows.fail(row, faults[value])
+            return [None if value in faults else value for value in values]
+        checked = list(values)
+        for row, value in enumerate(values):
+            fault = None if value is None else _value_fault(key, value)
+            if fault is not None:
+                rows.fail(row, fault)
+                checked[row] = None
+        return checked
+
+    def fault(self, key: Key, value: Any) -> MappingError | None:
+        """Why a value is not one of a condition key; None if it is one."""
+        return _value_fault(key, value)
+
+    def refuse(self, rows: Rows, fault: MappingError, stated: Iterable[int]) -> None:
+        """Mark the rows that state what may not be stated."""
+        for row in stated:
+            rows.fail(row, fault)
+
+
+def _value_fault(key: Key, value: Any) -> MappingError | None:
+    try:
+        check_column_value(key, value)
+    except MappingError as error:
+        return error
+    return None

@@ -1,0 +1,190 @@
+"""Rows of requests as columns, and the decisions on them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from fastiam.api.engine import Engine
+from fastiam.engine.decisions import LAYERS, NO_CODE, NO_STATEMENT, Decisions
+from fastiam.errors import RequestValueError
+from fastiam.model.decision import Outcome, StatementRef
+from fastiam.model.key_registry import fold
+from fastiam.server.mapping import MappingError
+from fastiam.server.protocols.bulk.parameters import Parameters
+from fastiam.server.protocols.bulk.sessions import StatedSession
+
+REQUEST: Final = ("principal", "action", "resource")
+OWNER: Final = "resource_account"
+SESSION: Final = "session"
+_ARGUMENTS: Final = {f"{name}s": name for name in (*REQUEST, OWNER)}  # of `decide_many`
+
+
+@dataclass(slots=True)
+class Rows:
+    """Some rows.
+
+    Attributes
+    ----------
+    length : number of rows.
+    columns : `principal`, `action`, `resource` and `resource_account`: lists of texts, or Arrow arrays; None: not given.
+    keys : the same of condition keys, which the identity may state.
+    faults : row -> why it is not decided. The values of such a row do not matter.
+    """
+
+    length: int
+    columns: dict[str, Any]
+    keys: dict[str, Any] = field(default_factory=dict)
+    faults: dict[int, MappingError] = field(default_factory=dict)
+
+    def fail(self, row: int, fault: MappingError) -> None:
+        """Mark a row; the first fault of a row is kept."""
+        self.faults.setdefault(row, fault)
+
+
+@dataclass(slots=True)
+class Decided:
+    """The decisions on some rows, in their order.
+
+    Attributes
+    ----------
+    outcome : `Outcome` numbers, uint8, shape (n,).
+    layer, statement, depends_on : numbers in `LAYERS`, `refs` and `sets`; `NO_CODE` and -1 for none. None without reasons.
+    errors : row -> why it could not be decided, ascending.
+    """
+
+    outcome: npt.NDArray[np.uint8]
+    layer: npt.NDArray[np.uint8] | None = None
+    statement: npt.NDArray[np.int32] | None = None
+    depends_on: npt.NDArray[np.int32] | None = None
+    refs: Sequence[StatementRef] = ()
+    sets: Sequence[tuple[str, ...]] = ()
+    errors: Mapping[int, MappingError] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.outcome)
+
+    def first(self, count: int) -> Decided:
+        """The first rows, without errors."""
+
+        def cut(column: Any) -> Any:
+            return None if column is None else column[:count]
+
+        return Decided(cut(self.outcome), cut(self.layer), cut(self.statement), cut(self.depends_on), self.refs, self.sets, {})
+
+    def counts(self) -> dict[tuple[str, str], int]:
+        """Rows by the names of outcome and layer, without errors."""
+        layer = np.full(len(self), NO_CODE, np.uint8) if self.layer is None else self.layer
+        codes, counts = np.unique(self.outcome.astype(np.int64) * 256 + layer, return_counts=True)
+        found: dict[tuple[str, str], int] = {}
+        for code, count in zip(codes.tolist(), counts.tolist(), strict=True):
+            outcome = Outcome(code // 256)
+            if outcome is not Outcome.ERROR:
+                found[outcome.name, "" if code % 256 == NO_CODE else str(LAYERS[code % 256])] = count
+        return found
+
+
+class Judge:
+    """Decides rows by one generation, with the parameters of one request."""
+
+    def __init__(self, engine: Engine, parameters: Parameters) -> None:
+        self._engine, self._parameters = engine, parameters
+        self.sessions: dict[str, StatedSession] = {}
+
+    def decide(self, rows: Rows) -> Decided:
+        """The decisions on some rows.
+
+        Raises
+        ------
+        RequestValueError: a whole column cannot be read.
+        """
+        parameters = self._parameters
+        columns, keys = rows.columns, dict(rows.keys)
+        if self.sessions:
+            _add_session_keys(rows, keys, self.sessions)
+        decisions = self._engine.decide_many(
+            columns["principal"],
+            columns["action"],
+            columns["resource"],
+            keys,
+            unknown=parameters.unknown,
+            resource_accounts=columns.get(OWNER),
+            sessions={name: stated.session for name, stated in self.sessions.items()},
+            now=parameters.now,
+            reasons=parameters.reasons,
+            on_error="deny",
+            threads=parameters.threads,
+        )
+        return _decided(decisions, rows.faults, with_reasons=parameters.reasons)
+
+
+def _add_session_keys(rows: Rows, keys: dict[str, Any], sessions: Mapping[str, StatedSession]) -> None:
+    """Add the keys of stated sessions to the rows that use them. What a row states itself is kept."""
+    names = {name for stated in sessions.values() for name in stated.keys}
+    for name in names:
+        given = next((key for key in keys if fold(key) == fold(name)), name)
+        values = _listed(keys.get(given), rows.length)
+        principals = _listed(rows.columns["principal"], rows.length)
+        for row, principal in enumerate(principals):
+            if values[row] is None and principal in sessions:
+                values[row] = sessions[principal].keys.get(name)
+        keys[given] = values
+
+
+def _listed(column: Any, length: int) -> list[Any]:
+    if column is None:
+        return [None] * length
+    return list(column if isinstance(column, list) else column.to_pylist())
+
+
+def _decided(decisions: Decisions, faults: Mapping[int, MappingError], *, with_reasons: bool) -> Decided:
+    found = {row: _engine_fault(error) for row, error in decisions.errors.items()} | dict(faults)
+    failed = sorted(found)
+    outcome = decisions.outcome.copy()
+    outcome[failed] = Outcome.ERROR
+    errors = {row: found[row] for row in failed}
+    if not with_reasons:
+        return Decided(outcome, errors=errors)
+    layer, (statement, refs) = decisions.layer.codes.copy(), decisions.statement_refs
+    statement, depends_on = statement.copy(), decisions.depends_on.codes.copy()
+    layer[failed], statement[failed], depends_on[failed] = NO_CODE, NO_STATEMENT, NO_STATEMENT
+    return Decided(outcome, layer, statement, depends_on, refs, decisions.depends_on_sets, errors)
+
+
+def _engine_fault(error: Exception) -> MappingError:
+    """A value that the engine refuses. Its message may have values of the directory, so only the column is named (G63)."""
+    column = error.column if isinstance(error, RequestValueError) else ""
+    column = _ARGUMENTS.get(column, column)
+    return MappingError("bad_value", f"the value of `{column}` cannot be decided, or contradicts what is known", f"$.{column}")
+
+
+def merged(parts: Sequence[tuple[Sequence[int], Decided]], length: int) -> Decided:
+    """The decisions on rows that were decided in several parts: the numbers of the rows of each part, and its decisions."""
+    if len(parts) == 1:
+        return parts[0][1]
+    has_reasons = parts[0][1].layer is not None
+    whole = Decided(np.empty(length, np.uint8))
+    if has_reasons:
+        whole.layer, whole.statement = np.empty(length, np.uint8), np.empty(length, np.int32)
+        whole.depends_on = np.empty(length, np.int32)
+    refs: list[StatementRef] = []
+    sets: list[tuple[str, ...]] = []
+    errors: dict[int, MappingError] = {}
+    for rows, part in parts:
+        at = np.asarray(rows, np.intp)
+        whole.outcome[at] = part.outcome
+        if has_reasons:
+            assert part.layer is not None and part.statement is not None and part.depends_on is not None
+            assert whole.layer is not None and whole.statement is not None and whole.depends_on is not None
+            whole.layer[at] = part.layer
+            whole.statement[at] = np.where(part.statement >= 0, part.statement + len(refs), NO_STATEMENT)
+            whole.depends_on[at] = np.where(part.depends_on >= 0, part.depends_on + len(sets), NO_STATEMENT)
+            refs += part.refs
+            sets += part.sets
+        errors.update((int(at[row]), fault) for row, fault in part.errors.items())
+    whole.refs, whole.sets, whole.errors = refs, sets, dict(sorted(errors.items()))
+    return whole
