@@ -211,6 +211,11 @@ def test_spoofed_added_header_is_removed(site: Site, by_grpc: int) -> None:  # G
     assert "x-team" not in dict(json.loads(body)["headers"])
 
 
+@pytest.mark.parametrize("name", ["X_Fastiam_Principal", "x-fastiam_principal"])
+def test_header_with_underscores_does_not_reach_the_service(site: Site, port: int, name: str) -> None:  # GC104
+    assert site.client(port, site.orders).ask("/orders/7", [(name, "admin")])[0] == 400
+
+
 @pytest.mark.parametrize(
     "header",
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import orjson
 import pytest
@@ -54,3 +55,5 @@ def test_cases_of_the_specification_are_all_there():
     found = {int(re.match(r"GC(\d+)", case["id"]).group(1)) for case in _CASES}
     assert found | _ELSEWHERE == _ALL | _MORE and not found & _ELSEWHERE
     assert len({case["id"] for case in _CASES}) == len(_CASES)
+    others = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py") if path.name != Path(__file__).name)
+    assert [n for n in sorted(_ELSEWHERE) if f"GC{n}" not in others] == []

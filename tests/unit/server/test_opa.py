@@ -193,6 +193,12 @@ def test_batch_of_too_many_resources_is_refused():
     assert World().send("POST", "/v1/data/trino/batch", body).status == 400
 
 
+def test_batch_of_too_many_columns_is_refused():
+    resources = [table(f"t{i}", *[f"c{j}" for j in range(1_000)]) for i in range(101)]
+    status, answer = World().ask("trino/batch", trino("FilterTables", filterResources=resources))
+    assert (status, answer["code"]) == (400, "invalid_parameter")
+
+
 def test_large_body_is_read_in_a_thread():
     world = World()
     route = world.route("/v1/data/x")

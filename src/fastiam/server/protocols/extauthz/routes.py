@@ -17,6 +17,7 @@ from fastiam.server.protocols.extauthz.paths import canonical_path, raw_path, sp
 from fastiam.server.protocols.extauthz.section import RouteSection
 
 INVOKE: Final = "execute-api:Invoke"
+MAX_TARGET: Final = 16_384
 _METHOD = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
 _PORT = re.compile(r":[0-9]*")
 _CAPTURE = re.compile(r"\{([A-Za-z0-9_]+)(\.\.\.)?\}")
@@ -51,10 +52,12 @@ def read_target(check: CheckRequest) -> Target:
 
     Raises
     ------
-    MappingError: the method is not one, or the target has a fragment.
+    MappingError: the method is not one; the target is too long, or has a fragment.
     """
     if not _METHOD.fullmatch(check.method):
         raise MappingError("bad_method", "there is no method", "$.method")
+    if len(check.target) > MAX_TARGET:
+        raise MappingError("too_long", f"the target has more than {MAX_TARGET} bytes", "$.path")
     path, query = split_target(check.target)
     try:
         canonical = canonical_path(path)

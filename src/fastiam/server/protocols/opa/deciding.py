@@ -248,7 +248,12 @@ def _items(input_: Any) -> list[Any]:
 
 
 def _queries(asked: Asked, items: list[Any]) -> tuple[list[str], list[int], int]:
-    """The ARNs to decide, the item of each, and the number of items without one. All ARNs of an item must be allowed."""
+    """The ARNs to decide, the item of each, and the number of items without one. All ARNs of an item must be allowed.
+
+    Raises
+    ------
+    BadRequest: too many of them.
+    """
     found: list[str] = []
     owners: list[int] = []
     errors = 0
@@ -262,6 +267,8 @@ def _queries(asked: Asked, items: list[Any]) -> tuple[list[str], list[int], int]
             continue
         found += each
         owners += [index] * len(each)
+        if len(found) > MAX_ITEMS:  # tables with columns have one ARN for each column
+            raise BadRequest(f"more than {MAX_ITEMS} resources and columns")
     return found, owners, errors
 
 
