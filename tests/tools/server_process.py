@@ -173,6 +173,7 @@ class Server:
     """The first line on standard error."""
     lines: list[dict[str, Any]] = field(default_factory=list)
     """Further ones that were read."""
+    _read: bytes = b""
 
     def address(self, name: str = "main") -> str:
         return str(self.started["addresses"][name])
@@ -254,14 +255,17 @@ class Server:
 
     def _line(self, seconds: float) -> dict[str, Any]:
         assert self.process.stderr is not None
-        ready, _, _ = select.select([self.process.stderr], [], [], max(seconds, 0))
-        raw = self.process.stderr.readline() if ready else b""
-        if not raw:
-            return {}
+        fd = self.process.stderr.fileno()
+        while b"\n" not in self._read:
+            piece = os.read(fd, 65536) if select.select([fd], [], [], max(seconds, 0))[0] else b""
+            if not piece:
+                return {}
+            self._read += piece
+        raw, _, self._read = self._read.partition(b"\n")
         try:
             line: dict[str, Any] = json.loads(raw)
         except ValueError:
-            raise AssertionError(raw + self.process.stderr.read()) from None
+            raise AssertionError(raw + self._read + self.process.stderr.read()) from None
         self.lines.append(line)
         return line
 

@@ -155,7 +155,10 @@ class Application:
                 self.on_error(error, decision_id)
                 response = self._refused(head, Refusal(500, "internal_error"))
             linger = has_body and head.length != 0 and (head.length is None or head.length > _SMALL)
-            await self.respond(head, response, decision_id, send, receive if linger else None)
+            try:
+                await self.respond(head, response, decision_id, send, receive if linger else None)
+            except Disconnected:
+                return
             served = head.served
             self.observer.answered(
                 served.protocol if served is not None else "none",
@@ -381,18 +384,18 @@ class Application:
             await self._send_pieces(head, headers, response.status, body, send)
             return
         headers.append((b"content-length", b"%d" % len(body)))
-        await send({"type": "http.response.start", "status": response.status, "headers": headers})
+        await self.write(head, send, {"type": "http.response.start", "status": response.status, "headers": headers})
         if rest is None:
-            await send({"type": "http.response.body", "body": body})
+            await self.write(head, send, {"type": "http.response.body", "body": body})
             return
-        await send({"type": "http.response.body", "body": body, "more_body": True})
+        await self.write(head, send, {"type": "http.response.body", "body": body, "more_body": True})
         try:
             async with asyncio.timeout(_LINGER):
                 while (message := await rest())["type"] == "http.request" and message["more_body"]:
                     pass
         except TimeoutError:
             pass
-        await send({"type": "http.response.body", "body": b""})
+        await self.write(head, send, {"type": "http.response.body", "body": b""})
 
     def _headers(self, head: Head, response: Response, decision_id: str) -> list[tuple[bytes, bytes]]:
         headers: list[tuple[bytes, bytes]] = []
@@ -408,7 +411,7 @@ class Application:
     async def _send_pieces(
         self, head: Head, headers: list[tuple[bytes, bytes]], status: int, body: Iterator[bytes], send: Send
     ) -> None:
-        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await self.write(head, send, {"type": "http.response.start", "status": status, "headers": headers})
         seconds = self.pools.limits.handler_seconds
         while True:
             piece, is_last = await self._in_pool(Place.POOL, head, seconds, partial(gather, body))

@@ -109,6 +109,18 @@ def check(name: str, listener: Listener, address: Address) -> str:
     return auth or "none"
 
 
+def hazards(name: str, listener: Listener, address: Address) -> list[str]:
+    """Warnings about a listener that is served as configured all the same (G27)."""
+    if address.is_unix or address.is_loopback or listener.protocols == (OPS,):
+        return []
+    found = []
+    if listener.tls is None:
+        found.append(f"listeners.{name}: requests to {address} are not encrypted, and others on the network can change them")
+    if listener.auth == "none":
+        found.append(f"listeners.{name}: every client that reaches {address} is answered")
+    return found
+
+
 def facts(listener: Listener, address: Address, auth: str) -> ListenerFacts:
     """What protocols may know of a listener."""
     return ListenerFacts("unix" if address.is_unix else "tcp", address.is_loopback, auth, listener.tls is not None)

@@ -29,7 +29,7 @@ from fastiam.server.config import OPS, ConfigError, Settings, protocol_module
 from fastiam.server.decision_log import DecisionLog
 from fastiam.server.identity import Identity
 from fastiam.server.ids import Ids
-from fastiam.server.listeners import Address, Listening, check, facts, read_address, tls_context
+from fastiam.server.listeners import Address, Listening, check, facts, hazards, read_address, tls_context
 from fastiam.server.log_writer import LogWriter
 from fastiam.server.pools import Pools
 from fastiam.server.protocol import ListenerFacts, ServerProtocol, Site
@@ -144,6 +144,7 @@ class Process:
             )
             self._listening.append(listening)
             listening.bind(self._warnings.append)
+            self._warnings += hazards(name, listener, address)
         early = [each for each in self._listening if each.settings.protocols == (OPS,)]
         for listening in early:
             listening.serving = self._serving(self.settings, listening)

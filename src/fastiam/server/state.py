@@ -8,6 +8,7 @@ from typing import Any
 
 from fastiam import __version__
 from fastiam.api.directory import Directory
+from fastiam.engine.engine_file.file import FORMAT
 from fastiam.errors import FastiamError
 from fastiam.live import LiveEngine
 from fastiam.server.config import ConfigError, Settings
@@ -97,7 +98,13 @@ class State:
 
     def version(self) -> dict[str, Any]:
         """The members of `/version`."""
-        return {"version": __version__, "python": platform.python_version(), "isa": platform.machine(), "authzen": "1.0"}
+        return {
+            "version": __version__,
+            "python": platform.python_version(),
+            "isa": platform.machine(),
+            "engine_format": FORMAT,
+            "authzen": "1.0",
+        }
 
     def metrics(self, accept: str) -> tuple[bytes, str]:
         """The metrics and their content type."""

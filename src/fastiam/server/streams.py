@@ -154,7 +154,8 @@ class Stream:
     async def _write(self, send: Send, body: bytes, *, more: bool) -> None:
         if not self._has_begun:
             self._has_begun = True
-            await send({"type": "http.response.start", "status": self._status, "headers": self._headers})
+            start = {"type": "http.response.start", "status": self._status, "headers": self._headers}
+            await self.app.write(self.head, send, start)
         await self.app.write(self.head, send, {"type": "http.response.body", "body": body, "more_body": more})
 
 

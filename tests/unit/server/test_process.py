@@ -496,6 +496,41 @@ def test_client_that_never_reads_is_disconnected(tmp_path: Path, engine_file: Pa
         assert metric(server, 'fastiam_in_flight{door="echo"}') == 0
 
 
+def test_client_that_reads_no_answer_frees_its_place(tmp_path: Path, engine_file: Path) -> None:
+    settings = PLAIN + "[limits]\nwrite_seconds = 0.5\nin_work = 4\n"
+    with running(tmp_path / "run", engine_file, settings, "--door", "echo") as server:
+        socks = [server.connect() for _ in range(6)]
+        request = b"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500000\r\n\r\n" + b"x" * 500_000
+        for sock in socks:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            sock.settimeout(0.2)
+            try:
+                for _ in range(20):
+                    sock.sendall(request)
+            except OSError:  # the server reads no further request before the answers are read
+                pass
+        until(lambda: metric(server, 'fastiam_rejected_total{door="echo",reason="write_time"}') >= 6, 20)
+        assert server.ask("POST", "/echo").status == 200
+        assert metric(server, 'fastiam_in_flight{door="echo"}') == 0
+        for sock in socks:
+            sock.close()
+
+
+def test_insecure_listener_is_warned_of_at_each_start(tmp_path: Path, engine_file: Path) -> None:  # G27
+    settings = PLAIN.replace("127.0.0.1:0", "0.0.0.0:0").replace("protocols", 'insecure = true\nauth = "none"\nprotocols')
+    with running(tmp_path / "run", engine_file, settings, "--door", "echo") as server:
+        messages = [server.log("warning")["message"] for _ in range(2)]
+        assert "not encrypted" in messages[0] and "every client" in messages[1]
+        server.started["addresses"]["main"] = server.address().replace("0.0.0.0", "127.0.0.1")
+        identity = server.ask("POST", "/echo", host="any.example").json()["identity"]
+        assert identity == ["127.0.0.1", ["bulk", "decide"]], "a remote client without proof states nothing (G28)"
+
+
+def test_version_names_release_and_formats(server: Server) -> None:  # G180
+    found = server.ask("GET", "/version", name="ops").json()
+    assert set(found) == {"version", "python", "isa", "engine_format", "authzen"}
+
+
 def test_pieces_of_an_answer_are_chunks(server: Server) -> None:
     answer = server.ask("POST", "/pieces")
     assert (answer.header("transfer-encoding"), answer.json()) == ("chunked", [1, 2])
