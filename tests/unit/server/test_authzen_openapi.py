@@ -49,6 +49,9 @@ def test_answers_are_as_described(server: Server, label: str) -> None:
             for name, entity in entities(*known).items():
                 if isinstance(case.body.get(name), dict):
                     case.body[name] |= entity
+            if label == "evaluations":
+                case.body |= entities(*known)
+                case.body["evaluations"] = case.body.get("evaluations") or [{}]
         response = case.call(base_url=f"http://{server.address()}")
         case.validate_response(response, checks=wanted)
         seen.update(name for name in ("ALLOW", "IMPLICIT_DENY", '"evaluations"', "results") if name in response.text)
