@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sqlite3
+import threading
 from dataclasses import replace
 from datetime import timedelta
 
 import orjson
 import pytest
-from aws_world import ADMIN, BO, ENDPOINT, A, error_of, refused, sign
+from aws_world import ADMIN, BO, ENDPOINT, A, AwsWorld, error_of, refused, sign
 
+import fastiam
 from fastiam.server.protocol import Place
 from fastiam.server.protocols.aws.protocol import place_of
 from fastiam.sts import Credentials
@@ -239,3 +242,38 @@ def test_condition_keys_of_every_call_come_from_the_request(world):
     assert bo.get_user()["User"]["UserName"] == "bo"
     world.allow("iam:GetUser", Bool={"aws:SecureTransport": "true"})
     assert refused(bo.get_user)["Code"] == "AccessDenied"
+
+
+def test_locked_store_is_unavailable_and_unchanged(tmp_path):
+    """GC205."""
+    path = tmp_path / "iam.db"
+    world = AwsWorld(fastiam.Directory.open(path, timeout=0.05))
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    response = world.handle(sign(world, f"Action=CreateUser&UserName=eve&{IAM}"))
+    assert error_of(response) == (503, "ServiceUnavailable") and str(path).encode() not in response.body
+    other.execute("ROLLBACK")
+    other.close()
+    assert world.directory.find("user", "eve", A) is None
+    assert world.handle(sign(world, f"Action=CreateUser&UserName=eve&{IAM}")).status == 200
+
+
+def test_reads_beside_writes_see_whole_changes(world):
+    """A listing in another thread has both halves of a renamed user, or neither."""
+    iam, stop, wrong = world.client("iam"), threading.Event(), []
+    request = sign(world, f"Action=ListUsers&{IAM}")
+
+    def read() -> None:
+        while not stop.is_set():
+            response = world.protocol.handle(request, world.decider, world.clock())
+            if response.status != 200 or response.body.count(b"<UserName>") != 3:
+                wrong.append(response.body)
+
+    iam.create_user(UserName="n0")
+    reader = threading.Thread(target=read)
+    reader.start()
+    for number in range(20):
+        iam.update_user(UserName=f"n{number}", NewUserName=f"n{number + 1}")
+    stop.set()
+    reader.join()
+    assert wrong == []
