@@ -365,6 +365,7 @@ def running(folder: Path, source: Path, settings: str, *arguments: str, environ:
             command(source, "--config", file, *arguments),
             stdout=stdout,
             stderr=subprocess.PIPE,
+            bufsize=0,  # `select` does not see lines that a buffer has
             cwd=folder,
             env={**os.environ, "PYTHONPATH": source_root, **environ},
         )
