@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -32,3 +34,33 @@ def run_page(name: str, folder: Path) -> list[tuple[Any, Any]]:
             done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, timeout=60, check=True)
             found.append((json.loads(done.stdout), json.loads(shown)))
     return found
+
+
+def run_examples(name: str, folder: Path) -> list[tuple[Any, Any]]:
+    """Serve the first JSON block of a page with the defaults, and run its curl commands and Python programs.
+
+    Returns
+    -------
+    list: what each example prints, and the block after it: a JSON value, else the JSON values of its lines, else text.
+    """
+    blocks = _BLOCKS.findall((ROOT / "docs" / name).read_text())
+    (folder / "policies.json").write_text(next(text for kind, text in blocks if kind == "json"))
+    found = []
+    with running(folder / "run", folder / "policies.json", _LISTENERS) as server:
+        for (kind, text), (_, shown) in pairwise(blocks):
+            if kind == "python" or (kind == "sh" and text.startswith("curl")):
+                command = ["sh", "-c"] if kind == "sh" else [sys.executable, "-c"]
+                script = text.replace("127.0.0.1:8380", server.address())
+                done = subprocess.run([*command, script], capture_output=True, text=True, timeout=60, check=True)
+                found.append((_read(done.stdout), _read(shown)))
+    return found
+
+
+def _read(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        try:
+            return [json.loads(line) for line in text.splitlines()]
+        except ValueError:
+            return text.strip()
