@@ -1,14 +1,15 @@
 """Reader of the exports of `aws iam get-account-authorization-details`.
 
 It reads the merged output of the command line and single pages of the API (`IsTruncated`, `Marker`), of one or several accounts,
-in any order. Documents are objects, or text as in the API, percent-encoded or not. Members other than permissions are ignored. A
-policy that an export names and does not contain is a finding, and counts as one that denies everything.
+in any order. Documents are objects, or text as in the API, percent-encoded or not. Of members that decide nothing, dates and
+descriptions are read. A policy that an export names and does not contain is a finding, and counts as one that denies everything.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from datetime import UTC, datetime
 
 from fastiam.directory.account_model import AccountModel
 from fastiam.directory.records import SESSION_DURATION
@@ -21,6 +22,7 @@ from fastiam.sources.query_protocol import flag, listed, unwrapped
 
 _LISTS = ("UserDetailList", "GroupDetailList", "RoleDetailList", "Policies")
 _CODES = "GAAD"
+_UNKNOWN_DATE = datetime(1970, 1, 1, tzinfo=UTC)
 _USER = "UserId UserPolicyList GroupList AttachedManagedPolicies PermissionsBoundary Tags".split()
 _ROLE = "RoleId RolePolicyList AssumeRolePolicyDocument AttachedManagedPolicies PermissionsBoundary Tags".split()
 _ROLE += "MaxSessionDuration InstanceProfileList".split()
@@ -53,9 +55,10 @@ class AccountExportReader:
 
     def _read_policy(self, model: AccountModel, node: LocatedValue) -> None:
         arn = node.need("Arn").text()
-        versions, default = {}, node.text_of("DefaultVersionId")
+        versions, dates, default = {}, {}, node.text_of("DefaultVersionId")
         for version in listed(node, "PolicyVersionList"):
             id_ = version.need("VersionId").text()
+            dates[id_] = _date(version, "CreateDate")
             if "Document" in version.object():
                 versions[id_] = version.document("Document").policy(model, PolicyKind.IDENTITY, arn, arn=arn)
             if default is None and flag(version, "IsDefaultVersion"):
@@ -67,7 +70,15 @@ class AccountExportReader:
         elif not _is_added(model, arn, versions[default]):
             with node.writing(model, _CODES):
                 model.add_managed_policy(
-                    arn, versions=versions, default_version=default, unique_id=node.text_of("PolicyId"), tags=_tags(node)
+                    arn,
+                    versions=versions,
+                    default_version=default,
+                    unique_id=node.text_of("PolicyId"),
+                    tags=_tags(node),
+                    created=_date(node, "CreateDate"),
+                    updated=_date(node, "UpdateDate"),
+                    description=_description(node),
+                    version_dates={id_: date for id_, date in dates.items() if id_ in versions and date is not None},
                 )
 
     def check_policies(self, model: AccountModel) -> None:
@@ -86,7 +97,8 @@ class AccountExportReader:
             if self._is_new(model, group, arn, _GROUP):
                 policies = [*_inline(model, group, "GroupPolicyList"), *_attached(group)]
                 with group.writing(model, _CODES):
-                    model.add_group(arn, identity_policies=policies, unique_id=group.text_of("GroupId"))
+                    created = _date(group, "CreateDate")
+                    model.add_group(arn, identity_policies=policies, unique_id=group.text_of("GroupId"), created=created)
 
     def read_principals(self, model: AccountModel, node: LocatedValue) -> None:
         """Read users and roles. Trust policies are read later, because they can name other principals."""
@@ -158,6 +170,8 @@ def _add(model: AccountModel, node: LocatedValue, inline: str, unique_id: str | 
             unique_id=unique_id,
             max_session_duration=node.whole_of("MaxSessionDuration", SESSION_DURATION),
             groups=groups,
+            created=_date(node, "CreateDate"),
+            description=_description(node) if inline == "RolePolicyList" else "",
         )
 
 
@@ -166,12 +180,32 @@ def _add_instance_profiles(model: AccountModel, role: LocatedValue, arn: str) ->
     for profile in listed(role, "InstanceProfileList"):
         if profile.need("Arn").text() not in model.tables.instance_profiles:
             with profile.writing(model, _CODES):
-                id_ = profile.text_of("InstanceProfileId")
-                model.create_instance_profile(profile.need("Arn").text(), role=arn, unique_id=id_, tags=_tags(profile))
+                model.create_instance_profile(
+                    profile.need("Arn").text(),
+                    role=arn,
+                    unique_id=profile.text_of("InstanceProfileId"),
+                    tags=_tags(profile),
+                    created=_date(profile, "CreateDate"),
+                )
 
 
 def _tags(node: LocatedValue) -> dict[str, str]:
     return {tag.need("Key").text(): tag.text_of("Value") or "" for tag in listed(node, "Tags")}
+
+
+def _date(node: LocatedValue, name: str) -> datetime | None:
+    """A date, which decides nothing: one that cannot be read is unknown. So is 1970, which `fastiam serve` writes for that."""
+    found = node.get(name)
+    try:
+        date = datetime.fromisoformat(found.value) if found is not None and isinstance(found.value, str) else None
+    except ValueError:
+        return None
+    return None if date is None or date.tzinfo is None or date == _UNKNOWN_DATE else date
+
+
+def _description(node: LocatedValue) -> str:
+    found = node.get("Description")
+    return found.value if found is not None and isinstance(found.value, str) else ""
 
 
 def _inline(model: AccountModel, node: LocatedValue, name: str) -> list[Given]:
