@@ -71,6 +71,14 @@ def test_summary_counts_what_the_account_has(world, iam):
 def test_details_load_as_the_same_directory(world, iam, tmp_path):
     """GC204."""
     full_account(world)
+    iam.create_user(UserName="dated")
+    iam.create_group(GroupName="dated")
+    iam.create_role(RoleName="dated", AssumeRolePolicyDocument=json.dumps(trusting(BO)))
+    iam.create_instance_profile(InstanceProfileName="dated")
+    iam.add_role_to_instance_profile(InstanceProfileName="dated", RoleName="dated")
+    made = iam.create_policy(PolicyName="dated", PolicyDocument=json.dumps(document(ALL)), Description="of all")["Policy"]
+    world.clock.tick(60)
+    iam.create_policy_version(PolicyArn=made["Arn"], PolicyDocument=json.dumps(document(ALL)), SetAsDefault=True)
     merged: dict[str, list] = {}
     for page in iam.get_paginator("get_account_authorization_details").paginate(PaginationConfig={"PageSize": 2}):
         for name in ("UserDetailList", "GroupDetailList", "RoleDetailList", "Policies"):
@@ -81,6 +89,17 @@ def test_details_load_as_the_same_directory(world, iam, tmp_path):
     assert loaded.findings == ()
     for name, records in summary(world.directory).items():
         assert summary(loaded)[name] == records
+
+
+@pytest.mark.parametrize("boundary", [document(ALL), [], [POLICY, document(ALL)]])
+def test_details_without_a_boundary_are_refused(boundary):
+    """Loaded without it, the user would be allowed more."""
+    world = AwsWorld(fastiam.Directory("lenient"))
+    world.directory.add_managed_policy(POLICY, document(ALL))
+    world.directory.set_permissions_boundary(BO, boundary)
+    error = refused(world.client("iam").get_account_authorization_details)
+    assert error["Status"] == 501 and BO in error["Message"]
+    assert world.client("iam").get_account_authorization_details(Filter=["Group"])["GroupDetailList"] == []
 
 
 def summary(directory: fastiam.Directory) -> dict:

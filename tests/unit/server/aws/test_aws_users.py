@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from aws_world import BO, A, refused
+from aws_world import BO, A, AwsWorld, refused
 from sts_fixture import ALL, document
 
+import fastiam
 from fastiam.sts import Credentials
 
 
@@ -89,6 +90,19 @@ def test_create_user_without_the_demanded_boundary_is_denied(world):
     assert refused(bo.create_user, UserName="n")["Code"] == "AccessDenied"
     made = bo.create_user(UserName="n", PermissionsBoundary=boundary)["User"]
     assert made["PermissionsBoundary"]["PermissionsBoundaryArn"] == boundary
+
+
+def test_boundary_of_several_policies_is_not_one_of_them():
+    """A permission for users with one boundary does not reach a user whose boundary allows more."""
+    world = AwsWorld(fastiam.Directory("lenient"))
+    boundary, eve = f"arn:aws:iam::{A}:policy/edge", f"arn:aws:iam::{A}:user/eve"
+    world.directory.add_managed_policy(boundary, DOCUMENT)
+    world.directory.add_principal(eve, permissions_boundary=[boundary])
+    world.allow("iam:AttachUserPolicy", StringEquals={"iam:PermissionsBoundary": boundary})
+    bo = world.client("iam", world.bo)
+    bo.attach_user_policy(UserName="eve", PolicyArn=boundary)
+    world.directory.set_permissions_boundary(eve, [boundary, document(ALL)])
+    assert refused(bo.attach_user_policy, UserName="eve", PolicyArn=boundary)["Code"] == "AccessDenied"
 
 
 def test_conditions_on_tags_see_request_and_record(world):

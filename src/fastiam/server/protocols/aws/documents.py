@@ -27,12 +27,17 @@ def document(call: Call, parameter: str = "PolicyDocument") -> str:
     return text
 
 
-def boundary_of(boundary: tuple[StoredPolicy | str, ...] | None) -> dict[str, str] | None:
-    """The permissions boundary of a user or role, if it is one managed policy."""
-    arns = [item for item in boundary or () if isinstance(item, str)]
-    if len(arns) != 1:
+def boundary_arn(boundary: tuple[StoredPolicy | str, ...] | None) -> str | None:
+    """The ARN of the permissions boundary of a user or role, if it is one managed policy and nothing else."""
+    if boundary is None or len(boundary) != 1 or not isinstance(boundary[0], str):
         return None
-    return {"PermissionsBoundaryType": "PermissionsBoundaryPolicy", "PermissionsBoundaryArn": arns[0]}
+    return boundary[0]
+
+
+def boundary_of(boundary: tuple[StoredPolicy | str, ...] | None) -> dict[str, str] | None:
+    """The permissions boundary of a user or role as the output shape, if it is one managed policy."""
+    arn = boundary_arn(boundary)
+    return None if arn is None else {"PermissionsBoundaryType": "PermissionsBoundaryPolicy", "PermissionsBoundaryArn": arn}
 
 
 def tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:

@@ -10,7 +10,7 @@ from fastiam.directory.stored_policies import StoredPolicy
 from fastiam.model.profile import ROLES, PrincipalKind
 from fastiam.server.protocols.aws import permissions as p
 from fastiam.server.protocols.aws.calls import Call, Result
-from fastiam.server.protocols.aws.documents import UNKNOWN_DATE, tag_list, without_nones
+from fastiam.server.protocols.aws.documents import UNKNOWN_DATE, boundary_of, tag_list, without_nones
 from fastiam.server.protocols.aws.errors import ApiError
 from fastiam.server.protocols.aws.iam_policies import policy_of, version_of
 from fastiam.server.protocols.aws.iam_roles import role_of
@@ -149,6 +149,7 @@ def _is_used(call: Call, arn: str) -> bool:
 
 
 def _user_detail(call: Call, user: Entity) -> dict[str, Any]:
+    _require_boundary(user)
     groups = [arn.rpartition("/")[2] for arn in user.groups]
     return user_of(call, user, with_tags=True) | _policies_of(user, "User") | {"GroupList": groups}
 
@@ -165,6 +166,7 @@ def _group_detail(group: Group) -> dict[str, Any]:
 
 
 def _role_detail(call: Call, role: Entity) -> dict[str, Any]:
+    _require_boundary(role)
     profiles = [profile for profile in call.tables.instance_profiles.values() if profile.role == role.arn]
     members = role_of(role, is_complete=True) | _policies_of(role, "Role")
     return members | {"InstanceProfileList": [_profile(profile, role) for profile in profiles]}
@@ -193,6 +195,19 @@ def _policies_of(record: Entity | Group, type_: str) -> dict[str, Any]:
     inline = [_named(stored) for stored in record.inline]
     attached = [{"PolicyName": arn.rpartition("/")[2], "PolicyArn": arn} for arn in record.attached]
     return {f"{type_}PolicyList": inline, "AttachedManagedPolicies": attached}
+
+
+def _require_boundary(record: Entity) -> None:
+    """Refuse to show a principal whose boundary is not one managed policy: without it, what is loaded would allow more.
+
+    Raises
+    ------
+    ApiError: `NotImplemented`.
+    """
+    if record.boundary is not None and boundary_of(record.boundary) is None:
+        raise ApiError(
+            "NotImplemented", f"The permissions boundary of {record.arn} is not one managed policy and cannot be shown."
+        )
 
 
 def _named(stored: StoredPolicy) -> dict[str, str]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from fastiam.model.key_registry import fold
 from fastiam.server.protocols.aws.calls import Call
+from fastiam.server.protocols.aws.documents import boundary_arn
 from fastiam.server.protocols.aws.errors import ApiError
 
 Resource = Callable[[Call], str]
@@ -110,8 +111,8 @@ def new_boundary(call: Call, _: str) -> Mapping[str, Any]:
 def boundary(call: Call, resource: str) -> Mapping[str, Any]:
     """`iam:PermissionsBoundary`: that of the user or role."""
     entity = call.tables.entities.get(resource)
-    arns = () if entity is None else tuple(item for item in entity.boundary or () if isinstance(item, str))
-    return {"iam:PermissionsBoundary": arns[0]} if len(arns) == 1 else {}
+    arn = None if entity is None else boundary_arn(entity.boundary)
+    return {} if arn is None else {"iam:PermissionsBoundary": arn}
 
 
 def passed_to(service: str) -> Keys:
