@@ -111,7 +111,7 @@ class Application:
         head = Head(connection, scope["method"])
         decision_id = self.new_id()
         self.in_work += 1
-        flights, is_counted = self.observer.in_flight, False
+        flights, is_counted, is_in_work = self.observer.in_flight, False, True
         try:
             response: Response
             has_body = True
@@ -154,6 +154,9 @@ class Application:
             except Exception as error:
                 self.on_error(error, decision_id)
                 response = self._refused(head, Refusal(500, "internal_error"))
+            if response.status >= 400 and has_body:  # refused before its body was read: writing the answer takes no place
+                self.in_work -= 1
+                is_in_work = False
             linger = has_body and head.length != 0 and (head.length is None or head.length > _SMALL)
             try:
                 await self.respond(head, response, decision_id, send, receive if linger else None)
@@ -167,7 +170,7 @@ class Application:
                 perf_counter_ns() - began,
             )
         finally:
-            self.in_work -= 1
+            self.in_work -= is_in_work
             if is_counted and head.served is not None:
                 flights[head.served.protocol] -= 1
 
