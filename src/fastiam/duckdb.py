@@ -12,10 +12,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, Final, Literal
 
-from fastiam.engine.decisions import LAYERS, OUTCOMES
 from fastiam.errors import RequestValueError
 from fastiam.frames.arguments import ADDED, FrameArguments
-from fastiam.frames.batch import decide_batch, pinned, results
+from fastiam.frames.batch import decide_batch, enums, pinned, results
+from fastiam.frames.duckdb_frames import enum_type
 from fastiam.frames.pyarrow_frames import array_of
 
 _REQUEST: Final = ("principal", "action", "resource")
@@ -76,17 +76,13 @@ def register(
     _create(con, name, "BOOLEAN", _Function(engine, common, None if keys is None else tuple(keys), ("allowed",)))
     if decision is not None:
         columns = ADDED
-        fields = {"outcome": _enum(outcome.name for outcome in OUTCOMES), "allowed": "BOOLEAN", "layer": _enum(map(str, LAYERS))}
+        fields = {"allowed": "BOOLEAN"} | {name: enum_type(values) for name, values in enums().items()}
         types = ", ".join(f"{column} {fields.get(column, 'VARCHAR')}" for column in columns)
         _create(con, decision, f"STRUCT({types})", _Function(engine, common, None if keys is None else tuple(keys), columns))
 
 
 def _create(con: Any, name: str, type_: str, function: _Function) -> None:
     con.create_function(name, function.__call__, None, type_, type="arrow", null_handling="special", side_effects=False)
-
-
-def _enum(names: Any) -> str:
-    return "ENUM(" + ", ".join(f"'{name}'" for name in names) + ")"
 
 
 class _Function:

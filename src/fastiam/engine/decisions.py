@@ -84,6 +84,7 @@ class DictionaryColumn:
         self.name = name
         self.codes = _frozen(codes)
         self.values = tuple(values)
+        self._packed: tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]] | None = None  # the texts as Arrow has them
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -94,7 +95,9 @@ class DictionaryColumn:
     def __getitem__(self, row: slice) -> DictionaryColumn: ...
     def __getitem__(self, row: int | slice) -> str | None | DictionaryColumn:
         if isinstance(row, slice):
-            return DictionaryColumn(self.name, self.codes[row], self.values)
+            part = DictionaryColumn(self.name, self.codes[row], self.values)
+            part._packed = self._texts()  # PERF: made once for all chunks of a frame
+            return part
         code = int(self.codes[row])
         return None if code == self._none else self.values[code]
 
@@ -115,16 +118,21 @@ class DictionaryColumn:
 
     def as_table_column(self) -> TableColumn:
         """The column as `kernel.columns.export.table_array` takes it."""
-        texts = [value.encode() for value in self.values]
-        offsets = np.zeros(len(texts) + 1, np.int32)
-        np.cumsum([len(text) for text in texts], out=offsets[1:])
-        data = np.frombuffer(b"".join(texts), np.uint8)
         present = self.codes != self._none
         if present.all():
-            return self.name, self.codes, None, (offsets, data)
+            return self.name, self.codes, None, self._texts()
         # code 0 under a null: consumers validate every code, nulls included
         codes = np.where(present, self.codes, self.codes.dtype.type(0))
-        return self.name, codes, np.packbits(present, bitorder="little"), (offsets, data)
+        return self.name, codes, np.packbits(present, bitorder="little"), self._texts()
+
+    def _texts(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]:
+        """The offsets and bytes of the values."""
+        if self._packed is None:
+            texts = [value.encode() for value in self.values]
+            offsets = np.zeros(len(texts) + 1, np.int32)
+            np.cumsum([len(text) for text in texts], out=offsets[1:])
+            self._packed = offsets, np.frombuffer(b"".join(texts), np.uint8)
+        return self._packed
 
 
 class Decisions:

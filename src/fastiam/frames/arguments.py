@@ -110,7 +110,7 @@ class FrameArguments:
         ------
         RequestValueError: a column is missing or ambiguous, an added column exists already, or two columns are one key.
         """
-        columns = _Names(names)
+        columns = _Names(tuple(names))
         account = self.resource_account
         return Selection(
             {
@@ -121,6 +121,7 @@ class FrameArguments:
             },
             *self._context(columns),
             self._kept(columns),
+            columns.names,
         )
 
     def _context(self, columns: _Names) -> tuple[dict[str, str | Constant], str | None]:
@@ -142,13 +143,14 @@ class FrameArguments:
                 raise RequestValueError(f"`{type(source).__name__}` is not a value of a key", column=str(key), hint=hint)
         return _distinct(sources), None
 
-    def _kept(self, columns: _Names) -> tuple[str, ...]:
+    def _kept(self, columns: _Names) -> tuple[int, ...]:
         if isinstance(self.keep, bool):
-            kept = tuple(columns.names) if self.keep else ()
+            kept = tuple(range(len(columns.names))) if self.keep else ()
         else:
-            kept = tuple(columns.find(name) for name in self.keep)
+            kept = tuple(columns.names.index(columns.find(name)) for name in self.keep)
+        names = {columns.names[at] for at in kept}
         for name in self.added:
-            if self.prefix + name in kept:
+            if self.prefix + name in names:
                 raise RequestValueError(
                     f"the frame has a column `{self.prefix + name}` already",
                     column="add",
@@ -166,18 +168,25 @@ class Selection:
     requests : `principals`, `actions`, `resources`, `resource_accounts`: the name of a column, or a constant.
     context : for each key the name of a column, or a constant.
     context_column : a struct or map column whose entries are keys.
-    kept : the columns that the result keeps, in order.
+    kept_at : the places of the columns that the result keeps, in order. Places, since names may repeat.
+    names : of all columns of the frame.
     """
 
     requests: dict[str, str | Lit | Session]
     context: dict[str, str | Constant]
     context_column: str | None
-    kept: tuple[str, ...]
+    kept_at: tuple[int, ...]
+    names: tuple[str, ...]
     _columns: tuple[str, ...] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         sources = [*self.requests.values(), *self.context.values(), self.context_column]
         object.__setattr__(self, "_columns", tuple(dict.fromkeys(source for source in sources if isinstance(source, str))))
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """The names of the columns that the result keeps, in order."""
+        return tuple(self.names[at] for at in self.kept_at)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -193,7 +202,7 @@ class Selection:
 class _Names:
     """The columns of a frame by name."""
 
-    def __init__(self, names: Sequence[str]) -> None:
+    def __init__(self, names: tuple[str, ...]) -> None:
         self.names = names
         self._count: dict[str, int] = {}
         for name in names:

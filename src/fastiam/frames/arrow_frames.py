@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from fastiam.engine.decisions import Summary
+from fastiam.engine.decisions import Decisions, Summary
 from fastiam.frames.arguments import FrameArguments
 from fastiam.frames.batch import Bools, Result, decide_batch, no_rows, pinned, results
 from fastiam.frames.table import ChunkedColumn, Table
@@ -14,23 +14,24 @@ from fastiam.kernel.columns.table import ArrowColumn, TableReader
 if TYPE_CHECKING:
     from fastiam.model.protocols import DecisionEngine
 
-FEW_ROWS: Final = 1_024  # chunks below are joined first (H17)
+BATCH_ROWS: Final = 1 << 20  # chunks are decided together up to these (H17): fewer batches take less time
 
 
-def decide(engine: DecisionEngine, frame: Any, arguments: FrameArguments) -> tuple[Table, Summary]:
+def decide(engine: DecisionEngine, frame: Any, arguments: FrameArguments) -> tuple[Table, Callable[[], Summary]]:
     """Read the stream of a table once, and give a `Table`."""
     engine, reader = pinned(engine), TableReader(frame)
     selection = arguments.read(reader.names)
-    summary, chunks, rows = Summary(), [], 0
+    decided: list[Decisions] = []
+    chunks, rows = [], 0
     kept: list[ArrowColumn]
     added: dict[str, Result]
     for batch in batches(reader):
         decisions = decide_batch(engine, arguments, selection, batch.column, len(batch), first_row=rows)
-        summary += decisions.summary()
+        decided.append(decisions)
         columns = results(decisions, arguments)
         start = 0
         for chunk in batch.chunks:
-            kept = [chunk[batch.place[name]] for name in selection.kept]
+            kept = [chunk[at] for at in selection.kept_at]
             end = start + batch.rows_of(chunk)
             added = {name: cut(column, start, end) for name, column in columns.items()}
             chunks.append([*kept, *added.values()])
@@ -38,10 +39,9 @@ def decide(engine: DecisionEngine, frame: Any, arguments: FrameArguments) -> tup
         rows += len(batch)
     names = [*selection.kept, *(arguments.prefix + name for name in arguments.added)]
     if not chunks:
-        place = {name: i for i, name in enumerate(reader.names)}
         empty = reader.empty()
-        chunks = [[*(empty[place[name]] for name in selection.kept), *no_rows(arguments).values()]]
-    return Table(names, chunks, rows), summary
+        chunks = [[*(empty[at] for at in selection.kept_at), *no_rows(arguments).values()]]
+    return Table(names, chunks, rows), lambda: sum((decisions.summary() for decisions in decided), Summary())
 
 
 def cut(column: Result, start: int, end: int) -> Result:
@@ -52,10 +52,10 @@ def cut(column: Result, start: int, end: int) -> Result:
 
 
 class Batch:
-    """Some chunks of a table with at least `FEW_ROWS` rows in all, unless the table ends."""
+    """Some chunks of a table: at least `BATCH_ROWS` rows, unless the table ends."""
 
     def __init__(self, names: list[str], chunks: list[list[ArrowColumn]]) -> None:
-        self.place = {name: i for i, name in enumerate(names)}
+        self._place = {name: i for i, name in enumerate(names)}
         self.chunks = chunks
         self._rows = sum(self.rows_of(chunk) for chunk in chunks)
 
@@ -67,19 +67,19 @@ class Batch:
         return self._rows
 
     def column(self, name: str) -> ChunkedColumn:
-        """A column of the batch."""
-        return ChunkedColumn([chunk[self.place[name]] for chunk in self.chunks])
+        """A column of the batch whose name occurs once."""
+        return ChunkedColumn([chunk[self._place[name]] for chunk in self.chunks])
 
 
 def batches(reader: TableReader) -> Iterator[Batch]:
-    """The chunks of a table in batches; small ones together."""
+    """The chunks of a table in batches."""
     waiting: list[list[ArrowColumn]] = []
     rows = 0
     chunk: list[ArrowColumn]
     for chunk in _with_rows(reader):
         waiting.append(chunk)
         rows += len(chunk[0])
-        if rows >= FEW_ROWS:
+        if rows >= BATCH_ROWS:
             yield Batch(reader.names, waiting)
             waiting, rows = [], 0
     if waiting:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from fastiam.engine.decisions import LAYERS, OUTCOMES, Decisions, DictionaryColumn
-from fastiam.errors import RequestValueError
+from fastiam.errors import RequestValueError, ShapeError
 from fastiam.frames.arguments import FrameArguments, Lit, Selection
 from fastiam.frames.nested import context_columns
 from fastiam.kernel.columns.read import for_all_rows
@@ -77,7 +77,11 @@ def decide_batch(
         decisions = decisions.with_errors(
             {row: _in_frame(error, selection, first_row) for row, error in decisions.errors.items()}
         )
-    return decisions if selection.columns else decisions.repeated(rows)  # constants alone: one decision for all rows
+    if len(decisions) == 1 and all(isinstance(source, (Lit, Session)) for source in selection.requests.values()):
+        return decisions.repeated(rows) if rows != 1 else decisions  # constants alone, or a map without keys
+    if len(decisions) != rows:
+        raise ShapeError(f"the columns have {len(decisions)} rows, the frame has {rows} rows")
+    return decisions
 
 
 def _value(source: str | Lit | Session, column: Callable[[str], object], sessions: dict[str, Session]) -> object:

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from fastiam.engine.decisions import Summary
 from fastiam.errors import RequestValueError
 from fastiam.frames.arguments import FrameArguments
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fastiam.model.protocols import DecisionEngine
 
+# the frame, and what makes its summary; None: the frame is lazy
+_Decided: TypeAlias = "tuple[Any, Callable[[], Summary] | None]"
 # by the first part of `type(frame).__module__`: the module that reads and makes frames of that library
 _LIBRARIES = {"polars": "polars_frames", "pandas": "pandas_frames", "pyarrow": "pyarrow_frames", "duckdb": "duckdb_frames"}
 _LIBRARIES |= {"_duckdb": "duckdb_frames"}
 _CLUSTERS = {
-    "pyspark": "use `fastiam.spark.decide(df, engine)`",
-    "dask": "use `ddf.map_partitions(...)`, see docs/clusters.md",
-    "ray": "use `ds.map_batches(...)`, see docs/clusters.md",
+    "pyspark": "decide its record batches: `df.mapInArrow(lambda batches: map(engine.decide_frame, batches), schema)`",
+    "dask": "decide its partitions: `ddf.map_partitions(engine.decide_frame)`",
+    "dask_expr": "decide its partitions: `ddf.map_partitions(engine.decide_frame)`",
+    "ray": 'decide its batches: `ds.map_batches(engine.decide_frame, batch_format="pyarrow")`',
 }
 _HINT = "pass a frame of Polars, pandas, pyarrow or DuckDB, an object with an Arrow stream, or a mapping of columns"
 
@@ -40,10 +45,10 @@ def decide_frame_with_summary(
             column="frame",
             hint="use `decide_frame`, or collect it first",
         )
-    return decided, summary
+    return decided, summary()
 
 
-def _decided(engine: DecisionEngine, frame: Any, arguments: FrameArguments, connection: Any) -> tuple[Any, Summary | None]:
+def _decided(engine: DecisionEngine, frame: Any, arguments: FrameArguments, connection: Any) -> _Decided:
     library = type(frame).__module__.partition(".")[0]
     if library in _CLUSTERS:
         raise RequestValueError(f"`{type(frame).__name__}` is a frame of a cluster", column="frame", hint=_CLUSTERS[library])
@@ -62,7 +67,7 @@ def _decided(engine: DecisionEngine, frame: Any, arguments: FrameArguments, conn
     return decide(engine, frame, arguments)  # type: ignore[no-any-return]
 
 
-def _of_narwhals(engine: DecisionEngine, frame: Any, arguments: FrameArguments) -> tuple[Any, Summary | None]:
+def _of_narwhals(engine: DecisionEngine, frame: Any, arguments: FrameArguments) -> _Decided:
     import narwhals  # type: ignore[import-not-found,unused-ignore]
 
     native, summary = _decided(engine, frame.to_native(), arguments, None)

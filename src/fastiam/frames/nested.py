@@ -84,6 +84,8 @@ def _rows(column: object, name: str) -> list[Mapping[str, Any] | None]:
 def _map_rows(chunk: ArrowColumn) -> Iterable[Mapping[str, Any] | None]:
     offsets, valid, key_column, value_column = chunk.entries()
     keys, values = _taken(key_column, "text"), _taken(value_column, "context")
+    if None in keys:
+        raise RequestValueError("a key of the map is null", column=chunk.name)
     bounds = offsets.tolist()
     for row in range(len(chunk)):
         if valid is not None and not valid[row]:

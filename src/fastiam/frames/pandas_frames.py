@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from fastiam.engine.decisions import Summary
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from fastiam.model.protocols import DecisionEngine
 
 
-def decide(engine: DecisionEngine, frame: Any, arguments: FrameArguments) -> tuple[Any, Summary]:
+def decide(engine: DecisionEngine, frame: Any, arguments: FrameArguments) -> tuple[Any, Callable[[], Summary]]:
     """A `DataFrame` with the decisions of its rows."""
     import pandas as pd  # type: ignore[import-untyped,unused-ignore]
 
@@ -27,7 +28,7 @@ def decide(engine: DecisionEngine, frame: Any, arguments: FrameArguments) -> tup
     for name in added:
         if name in kept.columns:
             raise RequestValueError(f"the frame has a column `{name}` already", column="add", hint='pass `prefix="iam_"`')
-    return kept.assign(**added), decisions.summary()
+    return kept.assign(**added), decisions.summary
 
 
 def _values(column: Result) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from fastiam.model.protocols import DecisionEngine
 
 
-def decide(engine: DecisionEngine, frame: Any, arguments: FrameArguments) -> tuple[Any, Summary | None]:
+def decide(engine: DecisionEngine, frame: Any, arguments: FrameArguments) -> tuple[Any, Callable[[], Summary] | None]:
     """A `DataFrame` with the decisions of its rows, or a `LazyFrame` in which they are computed when it is collected."""
     import polars as pl
 
@@ -36,10 +36,10 @@ def decide(engine: DecisionEngine, frame: Any, arguments: FrameArguments) -> tup
 
 def _decided(
     engine: DecisionEngine, frame: pl.DataFrame, arguments: FrameArguments, first_row: int | None = 0
-) -> tuple[list[pl.Series], Summary]:
+) -> tuple[list[pl.Series], Callable[[], Summary]]:
     selection = arguments.read(frame.columns)
     decisions = decide_batch(engine, arguments, selection, frame.__getitem__, frame.height, first_row=first_row)
-    return [series(name, column) for name, column in results(decisions, arguments).items()], decisions.summary()
+    return [series(name, column) for name, column in results(decisions, arguments).items()], decisions.summary
 
 
 def series(name: str, column: Result) -> pl.Series:

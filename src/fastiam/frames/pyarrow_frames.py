@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from fastiam.engine.decisions import Summary
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from fastiam.model.protocols import DecisionEngine
 
 
-def decide(engine: DecisionEngine, frame: Any, arguments: FrameArguments) -> tuple[Any, Summary | None]:
+def decide(engine: DecisionEngine, frame: Any, arguments: FrameArguments) -> tuple[Any, Callable[[], Summary] | None]:
     """The same kind of object with the decisions of its rows; of a dataset a reader."""
     import pyarrow as pa
 
@@ -31,20 +31,22 @@ def decide(engine: DecisionEngine, frame: Any, arguments: FrameArguments) -> tup
     return _of_reader(engine, frame, arguments), None
 
 
-def _of_table(engine: DecisionEngine, table: Any, arguments: FrameArguments, first_row: int = 0) -> tuple[Any, Summary]:
+def _of_table(
+    engine: DecisionEngine, table: Any, arguments: FrameArguments, first_row: int = 0
+) -> tuple[Any, Callable[[], Summary]]:
     selection = arguments.read(table.column_names)
     decisions = decide_batch(engine, arguments, selection, table.column, table.num_rows, first_row=first_row)
-    decided = table.select(list(selection.kept))
+    decided = table.select(list(selection.kept_at))
     for name, column in results(decisions, arguments).items():
         decided = decided.append_column(name, array_of(column))
-    return decided, decisions.summary()
+    return decided, decisions.summary
 
 
 def _of_reader(engine: DecisionEngine, reader: Any, arguments: FrameArguments) -> Any:
     import pyarrow as pa
 
     selection = arguments.read(reader.schema.names)
-    kept = [reader.schema.field(name) for name in selection.kept]
+    kept = [reader.schema.field(at) for at in selection.kept_at]
     added = [pa.field(name, array_of(column).type) for name, column in no_rows(arguments).items()]
     schema = pa.schema([*kept, *added], metadata=reader.schema.metadata)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,12 +25,15 @@ _HINT = "leave it out with `keep`, or pass a frame of a library"
 
 def decide(
     engine: DecisionEngine, frame: Mapping[str, Any] | Sequence[Mapping[str, Any]], arguments: FrameArguments
-) -> tuple[Table, Summary]:
+) -> tuple[Table, Callable[[], Summary]]:
     """A mapping of columns, or a list of mappings, gives a `Table`. A key that a mapping lacks is null in its row."""
     columns = dict(frame) if isinstance(frame, Mapping) else _columns_of(frame)
     for name in columns:
         if not isinstance(name, str):
             raise RequestValueError(f"the name of a column is `{type(name).__name__}`, not text", column="frame")
+        if isinstance(columns[name], (str, bytes)) or not hasattr(columns[name], "__len__"):
+            hint = "pass a list, an array or a series"
+            raise RequestValueError(f"`{type(columns[name]).__name__}` is not a column", column=name, hint=hint)
     lengths = {name: len(column) for name, column in columns.items()}
     rows = next(iter(lengths.values()), 0)
     for name, length in lengths.items():
@@ -41,7 +44,7 @@ def decide(
     decisions = decide_batch(pinned(engine), arguments, selection, columns.__getitem__, rows)
     added = results(decisions, arguments)
     kept = {name: _exported(name, columns[name]) for name in selection.kept}
-    return Table([*kept, *added], [[*kept.values(), *added.values()]], rows), decisions.summary()
+    return Table([*kept, *added], [[*kept.values(), *added.values()]], rows), decisions.summary
 
 
 def _columns_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:

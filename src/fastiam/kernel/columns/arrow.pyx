@@ -29,6 +29,8 @@ from fastiam.model.request import canonical_text, shorten
 
 cdef int64_t MOST_ITEMS = 1LL << 40      # more than any machine holds: a length beyond is a slip of the producer
 cdef int64_t MOST_BUFFERS = 1LL << 30
+cdef int64_t MAX_CHILDREN = 1LL << 20
+cdef int MAX_DEPTH = 64
 cdef str NO_UTF8 = "the text is not valid UTF-8"
 cdef int64_t FEW = 8                     # so many values a row, and most of a dictionary is not used
 
@@ -113,6 +115,9 @@ cdef class Reader:
             if isinstance(fault, RequestValueError):
                 raise
             raise self._broken(str(fault)) from fault
+        fault = type_fault(&self.schema)
+        if fault is not None:
+            raise self._broken(fault)
         self._plan(&self.schema)
         if ArrowArrayViewInitFromSchema(&self.view, &self.schema, &error) != 0:
             raise self._broken(_words(error.message))
@@ -540,6 +545,23 @@ cdef int _check_used(Chunk chunk) except -1:
         if 0 <= code < c.n_values and value_text(c, code, &text) and not is_utf8(text.data, text.size):
             chunk.bad[code] = NO_UTF8
     return 0
+
+
+cdef str type_fault(const void* schema, int depth=0):
+    """What is wrong with the children of a type, or None. nanoarrow reads them before it looks whether they are there."""
+    cdef const ArrowSchema* s = <const ArrowSchema*>schema
+    cdef int64_t i
+    if s.n_children < 0 or s.n_children > MAX_CHILDREN or depth > MAX_DEPTH:
+        return f"a type with {s.n_children} children at depth {depth}"
+    if s.n_children and s.children == NULL:
+        return f"the {s.n_children} children of the type are missing"
+    for i in range(s.n_children):
+        if s.children[i] == NULL:
+            return f"child {i} of the type is missing"
+        fault = type_fault(s.children[i], depth + 1)
+        if fault is not None:
+            return fault
+    return None if s.dictionary == NULL else type_fault(s.dictionary, depth + 1)
 
 
 cdef str fault_of(const void* schema, void* array):

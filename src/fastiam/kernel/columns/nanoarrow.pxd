@@ -126,6 +126,7 @@ cdef extern from "nanoarrow.c" nogil:
     int ArrowSchemaSetTypeStruct(ArrowSchema*, int64_t)
     int ArrowSchemaAllocateDictionary(ArrowSchema*)
     int ArrowArrayInitFromSchema(ArrowArray*, const ArrowSchema*, ArrowError*)
+    int ArrowArrayStartAppending(ArrowArray*)
     int ArrowArraySetBuffer(ArrowArray*, int64_t, ArrowBuffer*)
     int ArrowArrayFinishBuildingDefault(ArrowArray*, ArrowError*)
     int ArrowBasicArrayStreamInit(ArrowArrayStream*, ArrowSchema*, int64_t)

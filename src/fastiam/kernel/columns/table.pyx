@@ -13,7 +13,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
-from fastiam.kernel.columns.arrow cimport fault_of
+from fastiam.kernel.columns.arrow cimport fault_of, type_fault
 from fastiam.kernel.columns.nanoarrow cimport *
 
 import numpy as np
@@ -42,6 +42,9 @@ cdef class _Type:
         cdef ArrowArrayView view
         cdef ArrowError error
         cdef int code
+        fault = type_fault(&self.c)
+        if fault is not None:
+            raise _broken(fault)
         memset(&view, 0, sizeof(ArrowArrayView))
         error.message[0] = 0
         code = ArrowArrayViewInitFromSchema(&view, &self.c, &error)
@@ -228,6 +231,7 @@ cdef class _Stream:
         cdef _Chunk chunk = _Chunk()
         chunk.type = self.type
         _check(ArrowArrayInitFromSchema(&chunk.array, &self.type.c, NULL))
+        _check(ArrowArrayStartAppending(&chunk.array))      # it writes the first offset, which consumers read also without rows
         _check(ArrowArrayFinishBuildingDefault(&chunk.array, NULL))
         return chunk
 
