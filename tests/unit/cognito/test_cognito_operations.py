@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[3]
 ADDED = {  # parameters that AWS does not have
     "create_user_pool": {"account", "region", "user_pool_id", "issuer"},
     "create_user_pool_client": {"client_id"},
-    "list_user_pools": {"account"},
+    "list_user_pools": {"account", "region"},
 }
 REFUSED = {  # parameters for what is out of scope (4.1)
     "AnalyticsMetadata", "AnalyticsConfiguration", "DeviceConfiguration", "DeviceKey", "EmailConfiguration", "SmsConfiguration",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +56,20 @@ class Dispatch(Calls):
         `InvalidParameterException`; or what the method raises.
         AccessDeniedError: there is no caller, or a policy does not allow the call.
         """
+        return self._run(operation, parameters, lambda kwargs: self._authorize(operation, kwargs, caller))
+
+    def run(self, operation: str, parameters: Mapping[str, Any], *, account: str, region: str) -> Json:
+        """As `call`, for a server that has decided about the caller itself.
+
+        Parameters
+        ----------
+        account, region : where the call creates and lists pools.
+        """
+        scope = {"account": account, "region": region} if operation in _OF_ACCOUNT else {}
+        return self._run(operation, parameters, lambda _: scope)
+
+    def _run(self, operation: str, parameters: Mapping[str, Any], authorize: Callable[[Json], Json]) -> Json:
+        """Check the form of a call, authorize it, and run it."""
         described = model()["operations"].get(operation)
         if described is None or "method" not in described:
             code = "OperationNotEnabledException" if described is None or described["refused"] else "InvalidParameterException"
@@ -75,7 +89,7 @@ class Dispatch(Calls):
             for member in _OF_RESOURCE & parameters.keys():  # the decision is about the resource that they name
                 check(parameters[member], model()["shapes"][described["input"]]["members"][member], member)
             if not is_public:
-                kwargs |= self._authorize(operation, kwargs, caller)
+                kwargs |= authorize(kwargs)
             result: Json = getattr(self, method)(**kwargs)
         return result
 

@@ -174,9 +174,15 @@ class PoolCalls(Calls):
         return {}
 
     @operation
-    def list_user_pools(self, *, max_results: int, next_token: str | None = None, account: str | None = None) -> Json:
-        """The pools, of one account if it is given."""
-        pools = [pool for pool in self._state.tables.pools.values() if account in (None, pool.account)]
+    def list_user_pools(
+        self, *, max_results: int, next_token: str | None = None, account: str | None = None, region: str | None = None
+    ) -> Json:
+        """The pools, of one account and region if they are given."""
+        pools = [
+            pool
+            for pool in self._state.tables.pools.values()
+            if account in (None, pool.account) and region in (None, pool.region)
+        ]
         page, token = self._page("pools", [(pool.id, pool) for pool in pools], max_results, next_token)
         found = [
             {"Id": pool.id, "Name": pool.name, "LastModifiedDate": pool.modified, "CreationDate": pool.created} for pool in page
