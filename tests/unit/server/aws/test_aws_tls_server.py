@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
 from aws_server import REGION, A, AwsServer, aws_server
 from aws_world import refused
+from botocore import UNSIGNED
+from botocore.config import Config
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from sts_fixture import START
+from sts_fixture import START, document
 from x509_world import crl, issue, trust_policy
 
 from fastiam.sts import Credentials
@@ -76,3 +79,43 @@ def test_certificate_gets_credentials_that_sign_calls(server: AwsServer) -> None
     with pytest.raises(rolesanywhere_session.CredentialsRetrievalError) as caught:
         credentials()
     assert caught.value.status_code == 403
+
+
+def test_user_of_a_pool_gets_credentials_by_srp(server: AwsServer) -> None:
+    """Pools by boto3, sign-in by SRP with pycognito, and a session of a role by the ID token."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the client's own dependencies
+        pycognito = pytest.importorskip("pycognito")
+    users, identities = server.client("cognito-idp"), server.client("cognito-identity")
+    pool = users.create_user_pool(PoolName="P")["UserPool"]["Id"]
+    flows = ["ALLOW_USER_SRP_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"]
+    made = users.create_user_pool_client(UserPoolId=pool, ClientName="c", ExplicitAuthFlows=flows)
+    client = made["UserPoolClient"]["ClientId"]
+    users.admin_create_user(UserPoolId=pool, Username="ana", MessageAction="SUPPRESS", TemporaryPassword="Correct-Horse7!")
+    srp = pycognito.aws_srp.AWSSRP(
+        username="ana",
+        password="Correct-Horse7!",
+        pool_id=pool,
+        client_id=client,
+        client=server.client("cognito-idp", config=Config(signature_version=UNSIGNED)),
+    )
+    token = srp.set_new_password_challenge("Other-Horse8!")["AuthenticationResult"]["IdToken"]
+    provider = f"cognito-idp.{REGION}.amazonaws.com/{pool}"
+    identity_pool = identities.create_identity_pool(
+        IdentityPoolName="I",
+        AllowUnauthenticatedIdentities=False,
+        CognitoIdentityProviders=[{"ProviderName": provider, "ClientId": client}],
+    )["IdentityPoolId"]
+    condition = {"StringEquals": {"cognito-identity.amazonaws.com:aud": identity_pool}}
+    trust = {"Effect": "Allow", "Principal": {"Federated": "cognito-identity.amazonaws.com"}}
+    trust |= {"Action": "sts:AssumeRoleWithWebIdentity", "Condition": condition}
+    role = server.client("iam").create_role(RoleName="Users", AssumeRolePolicyDocument=json.dumps(document(trust)))
+    identities.set_identity_pool_roles(IdentityPoolId=identity_pool, Roles={"authenticated": role["Role"]["Arn"]})
+    public = server.client("cognito-identity", config=Config(signature_version=UNSIGNED))
+    identity = public.get_id(IdentityPoolId=identity_pool, Logins={provider: token})["IdentityId"]
+    found = public.get_credentials_for_identity(IdentityId=identity, Logins={provider: token})["Credentials"]
+    keys = Credentials(found["AccessKeyId"], found["SecretKey"], found["SessionToken"])
+    arn = server.client("sts", keys).get_caller_identity()["Arn"]
+    assert arn == f"arn:aws:sts::{A}:assumed-role/Users/CognitoIdentityCredentials"
+    users.admin_user_global_sign_out(UserPoolId=pool, Username="ana")
+    assert refused(public.get_id, IdentityPoolId=identity_pool)["Code"] == "NotAuthorizedException"

@@ -38,6 +38,7 @@ _IDENTITY = frozenset(
         "AccessDenied",
     }
 )
+_INVALID = "InvalidParameterException"  # of Cognito
 _SERVER_ERROR = 500
 
 # Rules of `DirectoryError`. A test keeps the table complete.
@@ -84,6 +85,8 @@ def wire_error(error: ApiError, service: Service | None, protocol: str) -> tuple
     modelled = None if service is None else service.errors.get(error.code)
     if modelled is not None:
         return modelled.status, modelled.code
+    if error.code == "ValidationError" and service is not None and _INVALID in service.errors:
+        return service.errors[_INVALID].status, _INVALID
     status, json_code = COMMON.get(error.code, (400, error.code))
     if protocol == QUERY:
         return status, error.code

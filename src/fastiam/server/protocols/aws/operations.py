@@ -24,6 +24,7 @@ class Operation:
     permissions : all must be allowed.
     library_decides : the library authorizes the call (STS), and there are no permissions.
     writes : runs in a transaction.
+    own_transactions : the library puts what it writes into its own transactions, with slow work before them.
     prepare : slow work, such as the hash of a password, after a first decision and outside of the transaction.
     """
 
@@ -32,6 +33,7 @@ class Operation:
     writes: bool = False
     prepare: Callable[[Call], Any] | None = None
     library_decides: bool = False
+    own_transactions: bool = False
 
     def __post_init__(self) -> None:
         if bool(self.permissions) is self.library_decides:
@@ -55,6 +57,8 @@ PARTS: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "sts": ("sts",),
     "rolesanywhere": ("roles_anywhere",),
+    "cognito-identity": ("identity_pools",),
+    "cognito-idp": ("user_pools",),
 }
 """The modules with the operations of each service."""
 

@@ -22,6 +22,7 @@ from fastiam.server.protocols.aws import Section, json_protocols, query, sigv4
 from fastiam.server.protocols.aws.authorize import Denied, authorize, denial_of
 from fastiam.server.protocols.aws.calls import Call, Result
 from fastiam.server.protocols.aws.errors import ApiError, api_error, wire_error
+from fastiam.server.protocols.aws.key_sets import is_key_set_request, key_set
 from fastiam.server.protocols.aws.models import QUERY, REST_JSON
 from fastiam.server.protocols.aws.operations import Operation, operations
 from fastiam.server.protocols.aws.requests import SERVED, Target, find_operation, read_parameters, target_of
@@ -77,6 +78,8 @@ class AwsProtocol:
         try:
             if is_session_request(request, path):
                 return create_session(request, path, self.services_of(_sts(decider)), request_id)
+            if is_key_set_request(request, path):
+                return Response(200, key_set(path, self.services_of(_sts(decider))))
             result = exchange.run()
         except Exception as error:
             return exchange.refusal(error, request_id)
@@ -198,6 +201,10 @@ class _Exchange:
                 self._authorize(operation, call)
                 return operation.handler(call)
         if operation.library_decides:  # over its own engine
+            return operation.handler(call)
+        if operation.own_transactions:
+            with directory.transaction_manager.lock:
+                self._authorize(operation, call)
             return operation.handler(call)
         with directory.transaction_manager.lock:  # reads see whole transactions only
             self._authorize(operation, call)

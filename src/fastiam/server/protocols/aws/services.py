@@ -11,6 +11,8 @@ from fastiam.server.protocols.aws.errors import ApiError
 from fastiam.sts import STS
 
 if TYPE_CHECKING:
+    from fastiam.cognito.identity_pools import IdentityPools
+    from fastiam.cognito.user_pools import UserPools
     from fastiam.federation import Federation
     from fastiam.rolesanywhere import RolesAnywhere
 
@@ -36,6 +38,19 @@ class Services:
 
         return RolesAnywhere(self.sts)
 
+    @cached_property
+    def _identity_pools(self) -> IdentityPools:
+        from fastiam.cognito.identity_pools import IdentityPools
+
+        return IdentityPools(self._federation)
+
+    @cached_property
+    def _user_pools(self) -> UserPools:
+        from fastiam.cognito.user_pools import UserPools
+
+        state = self.sts.issuer.state
+        return UserPools(state.directory, state.keyring, clock=state.clock)
+
     @property
     def federation(self) -> Federation:
         """The verification of identities from outside, and their providers.
@@ -58,6 +73,24 @@ class Services:
                 return self._roles_anywhere
             except ModuleNotFoundError:
                 raise _missing("Certificates are") from None
+
+    @property
+    def identity_pools(self) -> IdentityPools:
+        """Cognito identity pools."""
+        with self._lock:
+            try:
+                return self._identity_pools
+            except ModuleNotFoundError:
+                raise _missing("Identities from outside are") from None
+
+    @property
+    def user_pools(self) -> UserPools:
+        """Cognito user pools. Nothing is sent to users, so that calls which send codes are refused."""
+        with self._lock:
+            try:
+                return self._user_pools
+            except ModuleNotFoundError:
+                raise _missing("Users of pools are") from None
 
 
 def _missing(what: str) -> ApiError:
