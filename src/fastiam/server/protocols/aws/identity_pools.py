@@ -198,7 +198,7 @@ def _mapping_of(mapping: RoleMapping) -> dict[str, Any]:
 
 
 def _passed(call: Call) -> tuple[str, ...]:
-    """The roles that a pool gets: whoever gives a role to the service must be allowed to pass it."""
+    """The roles that a pool gets: the caller must be allowed to pass each of them to the service."""
     mappings = call.parameters.get("RoleMappings", {}).values()
     rules = [rule for each in mappings for rule in each.get("RulesConfiguration", {}).get("Rules", ())]
     return tuple(dict.fromkeys([*call.parameters["Roles"].values(), *(rule["RoleARN"] for rule in rules)]))

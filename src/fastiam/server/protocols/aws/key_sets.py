@@ -1,4 +1,4 @@
-"""The public keys of Cognito, at the paths where clients of AWS read them. They are no operations, and nobody signs for them."""
+"""The public keys of Cognito, at the paths where clients of AWS read them. These requests are not signed."""
 
 from __future__ import annotations
 

@@ -409,7 +409,7 @@ def _life(type_: str, resource: p.Resource) -> dict[str, Operation]:
 
 
 def _passed(call: Call) -> tuple[str, ...]:
-    """The roles that a profile gets: whoever gives a role to the service must be allowed to pass it."""
+    """The roles that a profile gets: the caller must be allowed to pass each of them to the service."""
     return tuple(cast("list[str]", call.parameters.get("roleArns", ())))
 
 
