@@ -31,6 +31,7 @@ VERBS = {  # in the order in which `--help` lists them
     "who-can": "list the principals that can do something to a resource",
     "what-can": "list what a principal can do",
     "serve": "answer requests over HTTP",
+    "playground": "paste policies and a request in a browser, and see the decision",
     "compile": "compile policies into a file, for `--engine`",
     "diff": "compare the decisions of two sets of policies",
     "replay": "compare a log of CloudTrail with policies",

@@ -37,7 +37,7 @@ _REASONS: dict[str, str] = {
     Reason.CREDENTIAL: "these credentials may not make this call",
     Reason.PUBLIC_ACCESS: "public access to the bucket is blocked",
 }
-_NOTES = {  # why a layer does not apply
+NOTES = {  # why a layer does not apply
     "none": "none",
     "no_account": "the principal has no account",
     "no_endpoint": "the request names no VPC endpoint",
@@ -52,13 +52,13 @@ _NOTES = {  # why a layer does not apply
     "exempt_action": "the action is exempt from it",
     "mandatory": "this kind of session needs session policies, and has none",
 }
-_RESULTS = {
+RESULTS = {
     "allow": "allows",
     "implicit_deny": "does not allow it",
     "explicit_deny": "denies",
     "not_applicable": "does not apply",
 }
-_WAYS = {
+WAYS = {
     "identity": "an identity policy of the principal",
     "resource": "the policy of the resource",
     "resource:D": "the policy of the resource, naming the principal itself",
@@ -163,7 +163,7 @@ def _missing(explanation: Explanation) -> Iterator[Line]:
 def _way(name: str) -> str:
     """A place where an allow is missing, such as `identity`, `resource:D` or `scp:1`."""
     layer, _, level = name.partition(":")
-    text = _WAYS.get(name) or f"an SCP of level {level} on the account's path (0 is the root)"
+    text = WAYS.get(name) or f"an SCP of level {level} on the account's path (0 is the root)"
     return f"{layer}: {text}"
 
 
@@ -233,10 +233,10 @@ def _effects_text(matched: Sequence[MatchedStatement]) -> str:
 
 def _result(result: LayerResult) -> str:
     where = f" on level {result.level}" if result.level is not None else ""
-    why = _NOTES.get(result.reason) or _REASONS.get(result.reason) or result.reason
+    why = NOTES.get(result.reason) or _REASONS.get(result.reason) or result.reason
     if result.result == "not_applicable" and result.reason == "none":
         return "none"
-    return _RESULTS[result.result] + where + (f": {why}" if why else "")
+    return RESULTS[result.result] + where + (f": {why}" if why else "")
 
 
 def _matched(one: MatchedStatement) -> Line:
