@@ -1,4 +1,4 @@
-"""`decide_frame` over every kind of frame. Numbers H... are those of docs/frames.md."""
+"""`decide_frame` over every kind of frame. Numbers H... are those of docs/frames-spec.md."""
 
 from __future__ import annotations
 

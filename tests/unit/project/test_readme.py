@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,6 +49,27 @@ def test_tutorial_ends_with_a_revocation_in_forked_workers(tmp_path: Path) -> No
     answers = re.findall(r"^(\w+) (\w+), decided by process \d+$", done.stdout, re.M)
     assert answers == [("ALLOW", "identity"), ("IMPLICIT_DENY", "identity")], done.stdout + done.stderr
     assert "assumed-role/Publisher/lea" in done.stdout
+
+
+def test_readme_lines_for_frames_decide_their_frames() -> None:
+    duckdb, pandas, polars = (pytest.importorskip(name) for name in ("duckdb", "pandas", "polars"))
+    role = "arn:aws:iam::111111111111:role/etl"
+    allow = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}]}
+    directory = fastiam.Directory()
+    directory.add_principal(role, identity_policies=[allow])
+    directory.add_resource("arn:aws:s3:::b", account="111111111111")
+    columns = {"principal": [role] * 2, "action": ["s3:GetObject", "s3:PutObject"], "resource": ["arn:aws:s3:::b/x"] * 2}
+    con = duckdb.connect()
+    con.register("requests", polars.DataFrame(columns))
+    frames = {"Polars": polars.DataFrame(columns), "pandas": pandas.DataFrame(columns), "DuckDB": None}
+    lines = dict(re.findall(r"^\| (\w+) \| `(import fastiam\.\w+;.*)` \|$", (ROOT / "README.md").read_text(), re.M))
+    assert lines.keys() == frames.keys()
+    for name, line in lines.items():
+        names = {"engine": directory.compile(), "con": con, "requests": frames[name]}
+        exec(line, names)
+        decided: Any = names["decided"]
+        frame = decided.df() if name == "DuckDB" else decided
+        assert list(frame["allowed"]) == [True, False], name
 
 
 def test_readme_fits_on_two_screens_and_links_the_tutorials() -> None:
