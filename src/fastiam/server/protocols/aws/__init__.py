@@ -6,15 +6,20 @@ operations; each group of operations is a module of its own.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from fastiam.server import protocol
+from fastiam.server.config import ConfigError
 from fastiam.server.protocol import Site, UnmetNeed
 
 if TYPE_CHECKING:
     from fastiam.server.protocols.aws.protocol import AwsProtocol
+
+
+_ORIGIN = re.compile(r"https?://[a-z0-9.-]+(?::[0-9]{1,5})?")
 
 
 class Oidc(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -35,11 +40,13 @@ class Section(protocol.Section, frozen=True, kw_only=True):
     path : where the protocols are served; `/` takes every path that no other protocol of the listener has.
     hosts : up to 4 values that may replace `Host` in signatures, where a proxy rewrites it.
     allow_unsigned_payload : whether `UNSIGNED-PAYLOAD` is accepted over TLS.
+    cors_origins : the origins of web pages that may call Cognito, such as `https://app.example`, each in full.
     """
 
     path: str = "/aws"
     hosts: tuple[str, ...] = ()
     allow_unsigned_payload: bool = False
+    cors_origins: tuple[str, ...] = ()
     oidc: Oidc = Oidc()
 
 
@@ -49,9 +56,13 @@ def create(section: Section, site: Site) -> AwsProtocol:
     Raises
     ------
     UnmetNeed: the source is not a store with a keyring.
+    ConfigError: an origin is none.
     """
     if not site.has_sts:
         raise UnmetNeed("the AWS protocols need a store and its keyring\nhelp: set `source.path` to a store and `source.keyring`")
+    for origin in section.cors_origins:
+        if not _ORIGIN.fullmatch(origin):
+            raise ConfigError(f"aws.cors_origins: `{origin}` is not an origin\nhelp: write it as `https://app.example`")
     from fastiam.server.protocols.aws.protocol import AwsProtocol  # PERF: without STS nothing of it is imported
 
     return AwsProtocol(section)

@@ -21,6 +21,7 @@ from fastiam.server.protocol import Place, Route
 from fastiam.server.protocols.aws import Section, json_protocols, query, sigv4
 from fastiam.server.protocols.aws.authorize import Denied, authorize, denial_of
 from fastiam.server.protocols.aws.calls import Call, Result
+from fastiam.server.protocols.aws.cors import preflight, share
 from fastiam.server.protocols.aws.errors import ApiError, api_error, wire_error
 from fastiam.server.protocols.aws.key_sets import is_key_set_request, key_set
 from fastiam.server.protocols.aws.models import QUERY, REST_JSON
@@ -55,10 +56,11 @@ class AwsProtocol:
     def routes(self) -> Sequence[Route]:
         """The path itself, and all below it."""
         path = self._settings.path.rstrip("/")
+        methods = _METHODS | ({"OPTIONS"} if self._settings.cors_origins else set())
         below = Route(
             path + "/",
             self.handle,
-            _METHODS,
+            methods,
             max_body=MAX_BODY,
             place=place_of,
             is_prefix=True,
@@ -67,11 +69,19 @@ class AwsProtocol:
         )
         if not path:
             return (below,)
-        exact = Route(path, self.handle, _METHODS, max_body=MAX_BODY, place=place_of, authenticates=False, errors=edge_error)
+        exact = Route(path, self.handle, methods, max_body=MAX_BODY, place=place_of, authenticates=False, errors=edge_error)
         return (exact, below)
 
     def handle(self, request: Request, decider: Decider, now: datetime) -> Response:
         """Answer one request."""
+        origins = self._settings.cors_origins
+        if request.method == "OPTIONS":
+            return preflight(request, origins) or edge_error(405, "bad_method", "A page of this origin may not call.")
+        response = self._answer(request, decider, now)
+        share(request, response, origins)
+        return response
+
+    def _answer(self, request: Request, decider: Decider, now: datetime) -> Response:
         request_id = request.request_id or str(uuid.uuid4())
         path = request.path.removeprefix(self._prefix) or "/"
         exchange = _Exchange(self, request, decider, now, target_of(request, path))
