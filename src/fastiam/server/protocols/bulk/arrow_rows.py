@@ -147,16 +147,17 @@ class ArrowRows:
             rows.fail(row, MappingError(code, message, f"$.{name}"))
 
     def _check_principals(self, rows: Rows, column: Any) -> None:
-        self._mark(rows, column, self._gate.principal_fault)
+        self._mark(rows, column, self._gate.principal_faults)
 
     @staticmethod
-    def _mark(rows: Rows, column: Any, fault_of: Any) -> None:
+    def _mark(rows: Rows, column: Any, faults_of: Callable[[list[Any]], Mapping[str, MappingError]]) -> None:
         """Mark the rows whose text has a fault. PERF: each distinct text is checked once."""
         coded = _coded(column)
-        found = [(code, fault) for code, text in enumerate(coded.values) if text is not None and (fault := fault_of(text))]
-        for code, fault in found:
-            for row in np.flatnonzero(coded.codes == code).tolist():
-                rows.fail(row, fault)
+        faults = faults_of(coded.values)
+        for code, text in enumerate(coded.values) if faults else ():
+            if text in faults:
+                for row in np.flatnonzero(coded.codes == code).tolist():
+                    rows.fail(row, faults[text])
 
     def _add_key(self, rows: Rows, name: str, column: Any) -> None:
         gate = self._gate
@@ -167,7 +168,7 @@ class ArrowRows:
         if _is_text(column.type):
             self._check_text(rows, name, column, MAX_VALUE, controls=False)
             if key.info is not None and key.info.type is not KeyType.STRING:
-                self._mark(rows, column, lambda text: gate.fault(key, text))
+                self._mark(rows, column, lambda texts: gate.value_faults(key, texts))
         elif not self._fits(key, column):
             rows.keys[name] = gate.values(rows, key, _listed(column))
             return

@@ -35,7 +35,7 @@ class Gate:
         self.sessions: Mapping[str, StatedSession] = {}
         self._services, self._unknown = services, unknown
         self._keys: dict[str, Key | MappingError] = {}
-        self._principals: dict[str, MappingError | None] = {}
+        self._principals: set[str] = set()
 
     def key(self, name: str) -> Key | MappingError:
         """The condition key of a column, or why a row may not state it."""
@@ -55,20 +55,22 @@ class Gate:
             return MappingError("bad_value", f"`{name}` is declared unknown, and given", f"$.{name}")
         return key
 
-    def principal_fault(self, text: str) -> MappingError | None:
-        """Why a text does not name a principal; None if it does."""
-        if text in self._principals:
-            return self._principals[text]
-        fault = None
-        if text not in self.sessions:
+    def principal_faults(self, texts: Iterable[Any]) -> dict[str, MappingError]:
+        """Which of some texts are not principals, and why. PERF: those that were principals before are not read again."""
+        faults: dict[str, MappingError] = {}
+        for text in set(texts) - self._principals:
+            if text is None:
+                continue
             try:
-                read_principal(text, self._services, "$.principal")
-            except MappingError as error:
-                fault = error
-        if len(self._principals) >= _KEPT:
-            self._principals.clear()
-        self._principals[text] = fault
-        return fault
+                if text not in self.sessions:
+                    read_principal(text, self._services, "$.principal")
+            except MappingError as fault:
+                faults[text] = fault
+                continue
+            if len(self._principals) >= _KEPT:
+                self._principals.clear()
+            self._principals.add(text)
+        return faults
 
     # -- columns of Python values ---------------------------------------------------------------------------------------
 
@@ -90,8 +92,8 @@ class Gate:
 
     def principals(self, rows: Rows, values: Sequence[Any]) -> None:
         """Mark the rows whose principal is none."""
-        faults = {text: self.principal_fault(text) for text in set(values) if text is not None}
-        if any(faults.values()):
+        faults = self.principal_faults(values)
+        if faults:
             for row, text in enumerate(values):
                 fault = faults.get(text)
                 if fault is not None:
@@ -133,7 +135,7 @@ class Gate:
         if not kinds:
             return values
         if kinds in _ONE_KIND:  # PERF: each distinct value once
-            faults = {value: fault for value in set(values) if value is not None and (fault := _value_fault(key, value))}
+            faults = self.value_faults(key, set(values))
             if not faults:
                 return values
             for row, value in enumerate(values):
@@ -148,9 +150,9 @@ class Gate:
                 checked[row] = None
         return checked
 
-    def fault(self, key: Key, value: Any) -> MappingError | None:
-        """Why a value is not one of a condition key; None if it is one."""
-        return _value_fault(key, value)
+    def value_faults(self, key: Key, values: Iterable[Any]) -> dict[Any, MappingError]:
+        """Which of some distinct values are none of a condition key, and why."""
+        return {value: fault for value in values if value is not None and (fault := _value_fault(key, value))}
 
     def refuse(self, rows: Rows, fault: MappingError, stated: Iterable[int]) -> None:
         """Mark the rows that state what may not be stated."""

@@ -80,9 +80,10 @@ class JsonRows:
         unknown, all rows state the same ones.
         """
         objects, faults = _objects(lines)
-        may_have_controls = any(line is not None and b"\\" in line for line in lines)
+        text = b"".join(filter(None, lines))
+        may_have_controls = b"\\" in text  # JSON has control characters only as escapes
         found: list[tuple[Sequence[int], Rows]] = []
-        for at in self._groups(objects):
+        for at in self._groups(objects, may_have_lists=b"[" in text):
             rows = Rows(len(at), {})
             if faults:
                 rows.faults = {i: faults[number] for i, number in enumerate(at) if number in faults}
@@ -90,9 +91,9 @@ class JsonRows:
             found.append((at, rows))
         return found
 
-    def _groups(self, objects: Sequence[dict[str, Any]]) -> list[Sequence[int]]:
+    def _groups(self, objects: Sequence[dict[str, Any]], *, may_have_lists: bool) -> list[Sequence[int]]:
         shapes = set(map(tuple, objects))
-        if not self._prefixes and not any(list in set(map(type, each.values())) for each in objects):
+        if not self._prefixes and not may_have_lists:
             groups: list[Sequence[int]] = [range(len(objects))]
         else:
             by_signature: dict[Any, list[int]] = {}
