@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from measure import Record
-from server_load import Address, Run, answer_of, empty_server, load, request_of
+from server_load import Address, Run, answer_of, cpu_seconds, empty_server, load, request_of
 from workloads import identity
 
 import fastiam
@@ -44,7 +44,7 @@ def serve_settings(folder: Path, log: str) -> str:
     return f"""
 [listeners.main]
 address = "127.0.0.1:0"
-protocols = ["authzen"]
+protocols = ["authzen", "bulk"]
 auth = "bearer"
 [listeners.open]
 address = "unix:{folder}/open.sock"
@@ -64,7 +64,7 @@ path = "{folder}/decisions"
 def server(folder: Path, source: Path, log: str = "denied") -> Iterator[tuple[dict[str, Address], int, float]]:
     """A `fastiam serve` process: addresses by listener, process id, seconds until it was ready."""
     digest = hashlib.sha256(TOKEN.encode()).hexdigest()
-    scopes = "decide,search,explain,assert:tags,assert:context"
+    scopes = "decide,search,explain,bulk,assert:tags,assert:context"
     (folder / "tokens").write_text(f"bench {scopes} {digest}\n")
     (folder / "serve.toml").write_text(serve_settings(folder, log))
     command = [sys.executable, "-m", "fastiam", "serve", str(source), "--config", str(folder / "serve.toml")]
@@ -167,6 +167,54 @@ def reload_pause(record: Record, source: Path, pid: int, address: Address, reque
     record.value("reload", "single beside reloads, longest", "ms", [latencies[-1] / 1e6], limit=100.0)
 
 
+def stream_bodies(table: Any) -> dict[str, tuple[str, bytes]]:
+    """The rows of a table as the bodies of bulk decisions: content type and bytes by name."""
+    import pyarrow as pa
+
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table, max_chunksize=65_536)
+    lines = b"".join(json.dumps(row).encode() + b"\n" for row in table.to_pylist())
+    arrow = "application/vnd.apache.arrow.stream", sink.getvalue().to_pybytes()
+    return {"JSON lines": ("application/x-ndjson", lines), "Arrow": arrow}
+
+
+def decided(address: Address, content_type: str, body: bytes) -> list[bool]:
+    """Whether each row is allowed, by `POST /v1/decisions`."""
+    import pyarrow as pa
+
+    assert not isinstance(address, str)
+    # curl reads the answer while it sends: a client that does not is cut when the buffers are full
+    command = ["curl", "-sS", f"http://{address[0]}:{address[1]}/v1/decisions", "--data-binary", "@-", "-H", "Expect:"]
+    command += ["-H", f"Content-Type: {content_type}", "-H", f"Authorization: Bearer {TOKEN}"]
+    answer = subprocess.run(command, input=body, stdout=subprocess.PIPE, check=True).stdout
+    if content_type.endswith("ndjson"):
+        return [json.loads(line)["allowed"] for line in answer.splitlines()[:-1]]
+    allowed: list[bool] = pa.ipc.open_stream(answer).read_all()["allowed"].to_pylist()
+    return allowed
+
+
+def bulk(record: Record, engine: fastiam.Engine, rows: list[tuple[Any, ...]], address: Address, pid: int, turns: int) -> None:
+    """Rows of bulk decisions a CPU second of the server, beside `decide_many` in this process (G214), with checked answers."""
+    import pyarrow as pa
+
+    names = ("principal", "action", "resource")
+    table = pa.table({name: [row[i] for row in rows] for i, name in enumerate(names)})
+    expected = engine.decide_many(*table.columns).allowed.tolist()
+    rates: dict[str, list[float]] = {}
+    for _ in range(turns):
+        began = time.thread_time()
+        for batch in table.to_batches(65_536):
+            engine.decide_many(*batch.columns, reasons=True)
+        rates.setdefault("decide_many", []).append(len(rows) / (time.thread_time() - began) / 1e3)
+        for name, (content_type, body) in stream_bodies(table).items():
+            before = cpu_seconds(pid)
+            assert decided(address, content_type, body) == expected, name
+            rates.setdefault(name, []).append(len(rows) / (cpu_seconds(pid) - before) / 1e3)
+    for name, found in rates.items():
+        record.value("bulk", f"{name}, rows per CPU second", "k/s", found, better="more")
+
+
 def main() -> None:
     """Runs the bench and writes its record."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -217,6 +265,7 @@ def main() -> None:
                     for percent in (50, 99):
                         record.value("authzen", f"{at}, p{percent}", "us", [run.percentile(percent)])
             record.value("start", "ready", "s", [ready])
+            bulk(record, engine, list(columns.rows(np.arange(len(columns)))), addresses["main"], pid, arguments.turns)
             reload_pause(record, source, pid, addresses["tcp"], request_of(paths["single"], made["single"]))
         with server(folder, source, "all") as (addresses, pid, _), empty_server() as (empty, empty_pid):
             request = request_of(paths["single"], made["single"], TOKEN)
