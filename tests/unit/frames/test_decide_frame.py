@@ -11,6 +11,7 @@ import duckdb
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pytest
 from frame_world import BUCKET, READER, WRITER, engine, expected, requests
@@ -444,3 +445,22 @@ def test_decide_frame_imports_no_library_that_the_caller_has_not() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_h16_run_end_encoded_column_is_refused_with_a_cure() -> None:
+    table = pa.table({**ROWS, "action": pc.run_end_encode(pa.array(ROWS["action"]))})
+    for frame in (table, table.to_reader()):
+        with pytest.raises(RequestValueError, match="run_end_decode"):
+            _python(ASKED.decide_frame(frame))
+
+
+def test_exported_decisions_have_the_columns_of_decide_frame() -> None:
+    context = {name: ROWS[name] for name in ROWS if ":" in name}
+    arguments: dict[str, Any] = {"on_error": "deny", "unknown": ("app:x",)}
+    decisions = ASKED.decide_many(ROWS["principal"], ROWS["action"], ROWS["resource"], context, reasons=True, **arguments)
+    exported = pa.table(decisions)
+    decided = ASKED.decide_frame(Stream(ROWS, 60), add=exported.column_names, keep=False, **arguments)
+    assert pa.table(decided).schema.names == exported.schema.names
+    for name in exported.column_names:
+        assert pa.table(decided)[name].to_pylist() == exported[name].to_pylist()
+        assert pa.table(decided).schema.field(name).type == exported.schema.field(name).type
