@@ -48,7 +48,7 @@ def run_examples(name: str, folder: Path) -> list[tuple[Any, Any]]:
     found = []
     with running(folder / "run", folder / "policies.json", _LISTENERS) as server:
         for (kind, text), (_, shown) in pairwise(blocks):
-            if kind == "python" or (kind == "sh" and text.startswith("curl")):
+            if kind == "py" or (kind == "sh" and text.startswith("curl")):
                 command = ["sh", "-c"] if kind == "sh" else [sys.executable, "-c"]
                 script = text.replace("127.0.0.1:8380", server.address())
                 done = subprocess.run([*command, script], capture_output=True, text=True, timeout=60, check=True)
