@@ -116,8 +116,8 @@ def test_fields_of_structs_are_null_where_the_struct_is(table: pa.Table) -> None
     for name in table.column_names:
         fields = [chunk.fields() for chunk in column_chunks(table[name])]
         found = [[pa.array(field).to_pylist() for field in chunk] for chunk in fields]
-        flat = [[field.to_pylist() for field in chunk.flatten()] for chunk in table[name].chunks]
-        assert [chunk for chunk in found if chunk[0]] == [chunk for chunk in flat if chunk[0]]
+        expected = [[field.to_pylist() for field in chunk.flatten()] for chunk in table[name].chunks]
+        assert [chunk for chunk in found if chunk[0]] == [chunk for chunk in expected if chunk[0]]
 
 
 @settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=100)
@@ -136,8 +136,8 @@ def test_tables_leave_no_memory_behind() -> None:
         ours = Table(names, chunks, 500)
         kept = [column.__arrow_c_array__() for chunk in chunks for column in (*chunk, *chunk[1].fields())]
         assert len(kept) == 3 and pa.table(ours).num_rows == pl.DataFrame(ours).height == 500
-        unread = [ours.__arrow_c_stream__() for _ in range(3)]
-        assert len(unread) == 3
+        streams = [ours.__arrow_c_stream__() for _ in range(3)]
+        assert len(streams) == 3
 
     once()
     gc.collect()
@@ -298,7 +298,7 @@ def test_map_with_a_null_key_is_an_error() -> None:
         context_columns(_maps(offsets(0, 1, 2), keys=keys), "context")
 
 
-def test_null_struct_counts_whatever_its_null_count_says() -> None:
+def test_null_struct_counts_whatever_its_null_count() -> None:
     made = HandMade("+s", [b"\2"], 2, null_count=0, children=[texts("a", "b")])
     (field,) = column_chunks(made)[0].fields()
     assert pa.array(field).to_pylist() == [None, "b"]

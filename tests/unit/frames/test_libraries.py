@@ -31,7 +31,7 @@ def _ids(allowed: list[bool]) -> list[int]:
 
 
 def _broken(rows: int = 60) -> dict[str, list[Any]]:
-    """Requests of which every fourth has a resource that is not an ARN and `ok` false."""
+    """Requests. Every fourth has a resource that is not an ARN and `ok` false."""
     columns = requests(rows)
     ok = [row % 4 != 0 for row in range(rows)]
     resources = [resource if good else "nonsense" for resource, good in zip(columns["resource"], ok, strict=True)]
@@ -177,7 +177,7 @@ def test_h65_rows_that_a_query_excludes_end_no_query(engine_name: Any) -> None:
         assert query.collect(engine=engine_name)["id"].to_list() == expected_ids
 
 
-def test_h65_row_with_an_error_is_false_and_says_so() -> None:
+def test_h65_row_with_an_error_is_false_and_has_its_text() -> None:
     columns = _broken()
     decided = pl.LazyFrame(columns).iam.decide(ASKED).collect()
     for row, ok in enumerate(columns["ok"]):
