@@ -1,4 +1,4 @@
-"""Unique ids of IAM (spec 7.3): a prefix of four letters for the kind, then random letters and digits."""
+"""Unique ids of IAM and Organizations (spec 7.3): a prefix of four letters for the kind, then random letters and digits."""
 
 from __future__ import annotations
 
@@ -19,6 +19,16 @@ def new_id(prefix: str) -> str:
 def new_saml_uuid() -> str:
     """A new `SAMLProviderUUID`: 32 capital letters and digits."""
     return b32encode(os.urandom(20)).decode()
+
+
+def new_organization_id() -> str:
+    """A new id of an organization, such as `o-a1b2c3d4e5`."""
+    return f"o-{b32encode(os.urandom(10)).decode().lower()[:10]}"
+
+
+def new_root_id() -> str:
+    """A new id of the root of an organization, such as `r-ab12`."""
+    return f"r-{b32encode(os.urandom(5)).decode().lower()[:4]}"
 
 
 def id_for(given: str | None, prefix: str) -> str | None:

@@ -132,7 +132,7 @@ def test_malformed_json_is_refused(body, code):
 def test_target_of_a_service_that_is_not_served_is_unknown():
     """GC200: the error has the form of JSON, and the code in both places."""
     world = AwsWorld()
-    request = sign(world, "", headers={"x-amz-target": "AWSOrganizationsV20161128.ListRoots"})
+    request = sign(world, "", headers={"x-amz-target": "DynamoDB_20120810.ListTables"})
     unsigned = replace(request, headers=tuple(pair for pair in request.headers if pair[0] != b"authorization"), body=b"{}")
     response = world.handle(unsigned)
     assert response.status == 400 and response.content_type == "application/x-amz-json-1.1"

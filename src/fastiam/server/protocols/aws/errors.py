@@ -38,7 +38,8 @@ _IDENTITY = frozenset(
         "AccessDenied",
     }
 )
-_INVALID = "InvalidParameterException"  # of Cognito
+# The code of Cognito and Organizations for a request that is not valid.
+_INVALID = ("InvalidParameterException", "InvalidInputException")
 _SERVER_ERROR = 500
 
 # Rules of `DirectoryError`. A test keeps the table complete.
@@ -85,8 +86,9 @@ def wire_error(error: ApiError, service: Service | None, protocol: str) -> tuple
     modelled = None if service is None else service.errors.get(error.code)
     if modelled is not None:
         return modelled.status, modelled.code
-    if error.code == "ValidationError" and service is not None and _INVALID in service.errors:
-        return service.errors[_INVALID].status, _INVALID
+    own = next((code for code in _INVALID if service is not None and code in service.errors), None)
+    if service is not None and own is not None and error.code in ("ValidationError", "InvalidInput"):
+        return service.errors[own].status, own
     status, json_code = COMMON.get(error.code, (400, error.code))
     if protocol == QUERY:
         return status, error.code

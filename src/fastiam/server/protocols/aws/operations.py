@@ -57,6 +57,7 @@ PARTS: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "sts": ("sts",),
     "rolesanywhere": ("roles_anywhere",),
+    "organizations": ("organizations",),
     "cognito-identity": ("identity_pools",),
     "cognito-idp": ("user_pools",),
 }

@@ -13,7 +13,8 @@ from fastiam.server.protocols.aws.errors import ApiError
 
 T = TypeVar("T")
 _DEFAULT, MAX_ITEMS = 100, 1_000
-_PAGING = frozenset({"MaxItems", "Marker", "pageSize", "nextToken"})
+_MAX_RESULTS = 20
+_PAGING = frozenset({"MaxItems", "Marker", "pageSize", "nextToken", "MaxResults", "NextToken"})
 
 
 def page(
@@ -58,6 +59,15 @@ def token_page(
         raise ApiError("ValidationError", f"pageSize must be 1 to {_DEFAULT}.")
     shown, token = _page(call, items, name, size, "nextToken")
     return {member: [render(item) for item in shown], "nextToken": token}
+
+
+def organization_page(
+    call: Call, member: str, items: Iterable[T], name: Callable[[T], str], render: Callable[[T], Any]
+) -> dict[str, Any]:
+    """As `page`, with `NextToken` and `MaxResults`, as Organizations has them."""
+    size = call.parameters.get("MaxResults", _MAX_RESULTS)
+    shown, token = _page(call, items, name, size, "NextToken")
+    return {member: [render(item) for item in shown], "NextToken": token}
 
 
 def _page(call: Call, items: Iterable[T], name: Callable[[T], str], limit: int, parameter: str) -> tuple[list[T], str | None]:

@@ -31,6 +31,7 @@ class Permission:
     action : by default that of the operation.
     only_with : a parameter without which it is not required, such as `Tags`.
     shown : what a denial names in place of the resource.
+    is_own : decided as a resource of the caller's account, whatever account the ARN names. The operation checks who may reach it.
     """
 
     resource: Resources
@@ -38,6 +39,7 @@ class Permission:
     action: str = ""
     only_with: str = ""
     shown: Resource | None = None
+    is_own: bool = False
 
 
 # -- resources ------------------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from fastiam.server.protocols.aws.errors import ApiError
 from fastiam.server.protocols.aws.models import JSON, QUERY, REST_JSON, OperationModel, Service, service
 from fastiam.server.protocols.aws.sigv4 import Signature, mismatch
 
-SERVED: Final = ("iam", "sts", "rolesanywhere", "cognito-identity", "cognito-idp")
+SERVED: Final = ("iam", "sts", "organizations", "rolesanywhere", "cognito-identity", "cognito-idp")
 _REST: Final = "rolesanywhere"
 _BY_GET = frozenset({"GetCallerIdentity"})
 

@@ -1,0 +1,392 @@
+"""Organizations: the organization of the store, its tree, its policy types and its delegated administrators.
+
+The directory keeps no names of units, and policies only where they are attached, so that calls on these are not served.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from fastiam.directory.organization import POLICY_TYPES, Organization
+from fastiam.directory.unique_ids import new_organization_id, new_root_id
+from fastiam.model.arn import is_account
+from fastiam.server.protocols.aws import permissions as p
+from fastiam.server.protocols.aws.calls import Call, Result
+from fastiam.server.protocols.aws.documents import without_nones
+from fastiam.server.protocols.aws.errors import ApiError
+from fastiam.server.protocols.aws.operations import NOTHING, Operation
+from fastiam.server.protocols.aws.pages import organization_page, same
+from fastiam.server.protocols.aws.permissions import Permission
+
+_UNIT, _ACCOUNT = "ORGANIZATIONAL_UNIT", "ACCOUNT"
+
+
+# -- who may call -----------------------------------------------------------------------------------------------------------
+
+
+def _joined(call: Call) -> Organization | None:
+    """The organization that the caller's account belongs to; one without a management account cannot be called."""
+    organization, record = call.tables.organization, call.tables.accounts.get(call.account)
+    if organization is None or organization.management_account is None or call.account not in organization.parents:
+        return None
+    # An id of an account in another partition is another account.
+    return None if record is None or record.partition != call.partition else organization
+
+
+def _as_member(call: Call) -> Organization:
+    """The organization, for a call of any of its accounts."""
+    organization = _joined(call)
+    if organization is None:
+        raise ApiError("AWSOrganizationsNotInUseException", "Your account is not a member of an organization.")
+    return organization
+
+
+def _as_reader(call: Call) -> Organization:
+    """The organization, for a call of the management account or of a delegated administrator."""
+    organization = _as_member(call)
+    if call.account != organization.management_account and call.account not in organization.delegated:
+        raise _no_permission()
+    return organization
+
+
+def _as_manager(call: Call) -> Organization:
+    """The organization, for a call of the management account."""
+    organization = _as_member(call)
+    if call.account != organization.management_account:
+        raise _no_permission()
+    return organization
+
+
+def _no_permission() -> ApiError:
+    return ApiError("AccessDenied", "You don't have permissions to access this resource.")
+
+
+# -- what a call names ------------------------------------------------------------------------------------------------------
+
+
+def _arn(call: Call, organization: Organization, id_: str) -> str:
+    """The ARN of an organization, root, unit or account by its id."""
+    start = f"arn:{call.partition}:organizations::{organization.management_account}"
+    if id_ == organization.id:
+        return f"{start}:organization/{id_}"
+    type_ = "account" if is_account(id_) else "root" if id_.startswith("r-") else "ou"
+    return f"{start}:{type_}/{organization.id}/{id_}"
+
+
+def _on(*parameters: str, keys: p.Keys | None = None) -> tuple[Permission]:
+    """The permission on what parameters name.
+
+    The ARNs have the management account, and delegated administrators, which have no part in its policies, need permission of
+    their own account only. For accounts outside there are no ARNs, and the id of the organization is not shown.
+    """
+
+    def resources(call: Call) -> str | tuple[str, ...]:
+        organization = _joined(call)
+        if organization is None:
+            return "*"
+        return tuple(_arn(call, organization, call.parameters[parameter]) for parameter in parameters)
+
+    return (Permission(resources, () if keys is None else (keys,), is_own=True),)
+
+
+def _account(call: Call, organization: Organization) -> str:
+    """The account of `AccountId`."""
+    account: str = call.parameters["AccountId"]
+    if account not in organization.parents:
+        raise ApiError("AccountNotFoundException", "You specified an account that doesn't exist.")
+    return account
+
+
+def _is_parent(organization: Organization, id_: str) -> bool:
+    return id_ == organization.root or (id_ in organization.parents and not is_account(id_))
+
+
+def _unit(call: Call, organization: Organization) -> str:
+    """The unit of `OrganizationalUnitId`."""
+    unit: str = call.parameters["OrganizationalUnitId"]
+    if unit not in organization.parents:
+        raise ApiError("OrganizationalUnitNotFoundException", "You specified an organizational unit that doesn't exist.")
+    return unit
+
+
+def _check_root(call: Call, organization: Organization) -> None:
+    if call.parameters["RootId"] != organization.root:
+        raise ApiError("RootNotFoundException", "You specified a root that doesn't exist.")
+
+
+def _policy_type(call: Call) -> str:
+    type_: str = call.parameters["PolicyType"]
+    if type_ not in POLICY_TYPES:
+        raise ApiError("InvalidInputException", f"Policies of the type {type_} are not served.")
+    return type_
+
+
+# -- condition keys ---------------------------------------------------------------------------------------------------------
+
+
+def _type_key(call: Call, _: str) -> Mapping[str, Any]:
+    return {"organizations:PolicyType": call.parameters["PolicyType"]}
+
+
+def _service_key(call: Call, _: str) -> Mapping[str, Any]:
+    service = call.parameters.get("ServicePrincipal")
+    return {} if service is None else {"organizations:ServicePrincipal": service}
+
+
+# -- the organization -------------------------------------------------------------------------------------------------------
+
+
+def create_organization(call: Call) -> Result:
+    """CreateOrganization, by the account that becomes its management account. A store keeps one organization."""
+    if call.parameters.get("FeatureSet", "ALL") != "ALL":
+        raise ApiError("InvalidInputException", "Only the feature set ALL is served.")
+    if _joined(call) is not None:
+        raise ApiError("AlreadyInOrganizationException", "The AWS account is already a member of an organization.")
+    record = call.tables.accounts.get(call.account)
+    if call.tables.organization is not None or record is None or record.partition != call.partition:
+        raise ApiError("ConstraintViolationException", "The store has no place for another organization.")
+    id_ = new_organization_id()
+    call.directory.set_organization(id_, management_account=call.account, root=new_root_id(), policy_types=())
+    return {"Organization": _organization_of(call, _as_manager(call))}
+
+
+def describe_organization(call: Call) -> Result:
+    """DescribeOrganization, by any of its accounts."""
+    return {"Organization": _organization_of(call, _as_member(call))}
+
+
+def list_roots(call: Call) -> Result:
+    """ListRoots: the one root."""
+    return organization_page(call, "Roots", [_root_of(call, _as_reader(call))], lambda root: root["Id"], same)
+
+
+def enable_policy_type(call: Call) -> Result:
+    """EnablePolicyType."""
+    organization = _as_manager(call)
+    _check_root(call, organization)
+    if _policy_type(call) in organization.policy_types:
+        raise ApiError("PolicyTypeAlreadyEnabledException", "The specified policy type is already enabled.")
+    call.directory.enable_policy_type(_policy_type(call))
+    return {"Root": _root_of(call, _as_manager(call))}
+
+
+def disable_policy_type(call: Call) -> Result:
+    """DisablePolicyType; policies of the type are detached."""
+    organization = _as_manager(call)
+    _check_root(call, organization)
+    if _policy_type(call) not in organization.policy_types:
+        raise ApiError("PolicyTypeNotEnabledException", "The specified policy type isn't currently enabled.")
+    call.directory.disable_policy_type(_policy_type(call))
+    return {"Root": _root_of(call, _as_manager(call))}
+
+
+# -- the tree ---------------------------------------------------------------------------------------------------------------
+
+
+def describe_account(call: Call) -> Result:
+    """DescribeAccount."""
+    organization = _as_reader(call)
+    return {"Account": _account_of(call, organization, _account(call, organization))}
+
+
+def describe_organizational_unit(call: Call) -> Result:
+    """DescribeOrganizationalUnit."""
+    organization = _as_reader(call)
+    return {"OrganizationalUnit": _unit_of(call, organization, _unit(call, organization))}
+
+
+def delete_organizational_unit(call: Call) -> Result:
+    """DeleteOrganizationalUnit, of one that is empty."""
+    organization = _as_manager(call)
+    unit = _unit(call, organization)
+    if unit in organization.parents.values():
+        raise ApiError("OrganizationalUnitNotEmptyException", "The specified organizational unit is not empty.")
+    call.directory.delete_organizational_unit(unit)
+    return NOTHING
+
+
+def list_accounts(call: Call) -> Result:
+    """ListAccounts."""
+    organization = _as_reader(call)
+    return _listed_accounts(call, organization, organization.accounts())
+
+
+def list_accounts_for_parent(call: Call) -> Result:
+    """ListAccountsForParent."""
+    organization = _as_reader(call)
+    return _listed_accounts(call, organization, filter(is_account, _children(call, organization)))
+
+
+def list_organizational_units_for_parent(call: Call) -> Result:
+    """ListOrganizationalUnitsForParent."""
+    organization = _as_reader(call)
+    units = (id_ for id_ in _children(call, organization) if not is_account(id_))
+    return organization_page(call, "OrganizationalUnits", units, same, lambda unit: _unit_of(call, organization, unit))
+
+
+def list_children(call: Call) -> Result:
+    """ListChildren: the accounts, or the units, directly below a root or unit."""
+    type_ = call.parameters["ChildType"]
+    children = (id_ for id_ in _children(call, _as_reader(call)) if is_account(id_) is (type_ == _ACCOUNT))
+    return organization_page(call, "Children", children, same, lambda child: {"Id": child, "Type": type_})
+
+
+def list_parents(call: Call) -> Result:
+    """ListParents: the one parent of an account or unit."""
+    organization = _as_reader(call)
+    parent = organization.parents.get(call.parameters["ChildId"])
+    if parent is None:
+        raise ApiError("ChildNotFoundException", "You specified a child that doesn't exist.")
+    type_ = "ROOT" if parent == organization.root else _UNIT
+    return organization_page(call, "Parents", [parent], same, lambda id_: {"Id": id_, "Type": type_})
+
+
+def move_account(call: Call) -> Result:
+    """MoveAccount, of an account of the organization: the library would let others join."""
+    organization, given = _as_manager(call), call.parameters
+    account, source, destination = _account(call, organization), given["SourceParentId"], given["DestinationParentId"]
+    if organization.parents[account] != source:
+        raise ApiError("SourceParentNotFoundException", "The account is not in the specified source parent.")
+    if not _is_parent(organization, destination):
+        raise ApiError("DestinationParentNotFoundException", "You specified a destination parent that doesn't exist.")
+    if source == destination:
+        raise ApiError("DuplicateAccountException", "The account is already in the specified destination.")
+    call.directory.move(account, destination)
+    return NOTHING
+
+
+def remove_account_from_organization(call: Call) -> Result:
+    """RemoveAccountFromOrganization, of one that administers nothing."""
+    organization = _as_manager(call)
+    account = _account(call, organization)
+    if account == organization.management_account:
+        raise ApiError("MasterCannotLeaveOrganizationException", "The management account cannot leave the organization.")
+    if account in organization.delegated:
+        raise ApiError("ConstraintViolationException", "The account is a delegated administrator. Deregister it first.")
+    call.directory.remove_account_from_organization(account)
+    return NOTHING
+
+
+# -- delegated administrators -----------------------------------------------------------------------------------------------
+
+
+def register_delegated_administrator(call: Call) -> Result:
+    """RegisterDelegatedAdministrator."""
+    organization, service = _as_manager(call), call.parameters["ServicePrincipal"]
+    account = _account(call, organization)
+    if account == organization.management_account:
+        raise ApiError("ConstraintViolationException", "The management account cannot be a delegated administrator.")
+    if service in organization.delegated.get(account, ()):
+        raise ApiError("AccountAlreadyRegisteredException", "The account is already a delegated administrator of the service.")
+    call.directory.register_delegated_administrator(account, service)
+    return NOTHING
+
+
+def deregister_delegated_administrator(call: Call) -> Result:
+    """DeregisterDelegatedAdministrator."""
+    organization, service = _as_manager(call), call.parameters["ServicePrincipal"]
+    account = _account(call, organization)
+    if service not in organization.delegated.get(account, ()):
+        raise _not_registered()
+    call.directory.deregister_delegated_administrator(account, service)
+    return NOTHING
+
+
+def list_delegated_administrators(call: Call) -> Result:
+    """ListDelegatedAdministrators, of all services or of one."""
+    organization, service = _as_reader(call), call.parameters.get("ServicePrincipal")
+    accounts = (account for account, services in organization.delegated.items() if service is None or service in services)
+    return organization_page(
+        call, "DelegatedAdministrators", accounts, same, lambda account: _account_of(call, organization, account)
+    )
+
+
+def list_delegated_services_for_account(call: Call) -> Result:
+    """ListDelegatedServicesForAccount."""
+    organization = _as_reader(call)
+    services = organization.delegated.get(_account(call, organization), frozenset())
+    if not services:
+        raise _not_registered()
+    return organization_page(call, "DelegatedServices", services, same, lambda service: {"ServicePrincipal": service})
+
+
+def _not_registered() -> ApiError:
+    return ApiError("AccountNotRegisteredException", "The account is not a delegated administrator of the service.")
+
+
+# -- members of the output shapes -------------------------------------------------------------------------------------------
+
+
+def _children(call: Call, organization: Organization) -> list[str]:
+    """The accounts and units directly below `ParentId`."""
+    parent = call.parameters["ParentId"]
+    if not _is_parent(organization, parent):
+        raise ApiError("ParentNotFoundException", "You specified a parent that doesn't exist.")
+    return [id_ for id_, above in organization.parents.items() if above == parent]
+
+
+def _types_of(organization: Organization) -> list[dict[str, str]]:
+    return [{"Type": type_, "Status": "ENABLED"} for type_ in sorted(organization.policy_types)]
+
+
+def _organization_of(call: Call, organization: Organization) -> dict[str, Any]:
+    assert organization.management_account is not None
+    return {
+        "Id": organization.id,
+        "Arn": _arn(call, organization, organization.id),
+        "FeatureSet": "ALL",
+        "MasterAccountArn": _arn(call, organization, organization.management_account),
+        "MasterAccountId": organization.management_account,
+        "AvailablePolicyTypes": _types_of(organization),
+    }
+
+
+def _root_of(call: Call, organization: Organization) -> dict[str, Any]:
+    root = organization.root
+    return {"Id": root, "Arn": _arn(call, organization, root), "Name": "Root", "PolicyTypes": _types_of(organization)}
+
+
+def _unit_of(call: Call, organization: Organization, unit: str) -> dict[str, Any]:
+    return {"Id": unit, "Arn": _arn(call, organization, unit)}
+
+
+def _account_of(call: Call, organization: Organization, account: str) -> dict[str, Any]:
+    record = call.tables.accounts.get(account)
+    name = None if record is None else record.name
+    members = {"Id": account, "Arn": _arn(call, organization, account), "Name": name, "Status": "ACTIVE", "State": "ACTIVE"}
+    return without_nones(members)
+
+
+def _listed_accounts(call: Call, organization: Organization, accounts: Iterable[str]) -> Result:
+    return organization_page(call, "Accounts", accounts, same, lambda account: _account_of(call, organization, account))
+
+
+# -- the table --------------------------------------------------------------------------------------------------------------
+
+_ALL = (Permission(p.everything),)
+_ONE_ACCOUNT, _ONE_UNIT, _PARENT = _on("AccountId"), _on("OrganizationalUnitId"), _on("ParentId")
+_ROOT, _SERVICE = _on("RootId", keys=_type_key), _on("AccountId", keys=_service_key)
+_MOVE = _on("AccountId", "SourceParentId", "DestinationParentId")
+
+OPERATIONS = {
+    "CreateOrganization": Operation(create_organization, _ALL, writes=True),
+    "DescribeOrganization": Operation(describe_organization, _ALL),
+    "ListRoots": Operation(list_roots, _ALL),
+    "EnablePolicyType": Operation(enable_policy_type, _ROOT, writes=True),
+    "DisablePolicyType": Operation(disable_policy_type, _ROOT, writes=True),
+    "DescribeAccount": Operation(describe_account, _ONE_ACCOUNT),
+    "DescribeOrganizationalUnit": Operation(describe_organizational_unit, _ONE_UNIT),
+    "DeleteOrganizationalUnit": Operation(delete_organizational_unit, _ONE_UNIT, writes=True),
+    "ListAccounts": Operation(list_accounts, _ALL),
+    "ListAccountsForParent": Operation(list_accounts_for_parent, _PARENT),
+    "ListOrganizationalUnitsForParent": Operation(list_organizational_units_for_parent, _PARENT),
+    "ListChildren": Operation(list_children, _PARENT),
+    "ListParents": Operation(list_parents, _on("ChildId")),
+    "MoveAccount": Operation(move_account, _MOVE, writes=True),
+    "RemoveAccountFromOrganization": Operation(remove_account_from_organization, _ONE_ACCOUNT, writes=True),
+    "RegisterDelegatedAdministrator": Operation(register_delegated_administrator, _SERVICE, writes=True),
+    "DeregisterDelegatedAdministrator": Operation(deregister_delegated_administrator, _SERVICE, writes=True),
+    "ListDelegatedAdministrators": Operation(list_delegated_administrators, (Permission(p.everything, (_service_key,)),)),
+    "ListDelegatedServicesForAccount": Operation(list_delegated_services_for_account, _ONE_ACCOUNT),
+}
