@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -185,6 +187,42 @@ def test_signature_is_valid_for_fifteen_minutes(minutes, is_accepted):
     with pytest.raises(ApiError, match="20261129T090000Z") as caught:
         verify(signed(), now=now)
     assert caught.value.code == "SignatureDoesNotMatch" and "15 min" in caught.value.message
+
+
+def with_date(date: str) -> Request:
+    """A request that has a Date header, which is not signed, and its signature as of NOW."""
+    scope = f"Credential={KEY}/20261129/eu-west-1/iam/aws4_request"
+    request = Request("POST", b"/aws", headers=((b"host", b"iam.example"), (b"date", date.encode())))
+    request = with_header(request, "authorization", f"{sigv4.ALGORITHM} {scope}, SignedHeaders=host, Signature=00")
+    read = replace(sigv4.read_signature(request), instant=NOW)
+    digest = hashlib.sha256(sigv4.canonical_request(request, read, sigv4.body_hash(request))).hexdigest()
+    text = f"{sigv4.ALGORITHM}\n20261129T090000Z\n{read.scope}\n{digest}"
+    value = hmac.new(sigv4.signing_key(SECRET, read), text.encode(), hashlib.sha256).hexdigest()
+    return with_header(request, "authorization", authorization(request).replace("Signature=00", f"Signature={value}"))
+
+
+def test_zone_of_an_unsigned_date_does_not_prolong_a_signature():
+    assert verify(with_date("Sun, 29 Nov 2026 09:00:00 GMT"))
+    assert verify(with_date("Sun, 29 Nov 2026 11:00:00 +0200"))
+    assert not verify(with_date("Sun, 29 Nov 2026 09:00:00 -1000"), now=NOW + timedelta(hours=10))
+
+
+@pytest.mark.parametrize(
+    ("date", "code"),
+    [
+        ("Fri, 31 Dec 9999 23:59:59 -1200", "IncompleteSignature"),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", "SignatureDoesNotMatch"),
+        ("Mon, 01 Jan 0001 00:00:00 GMT", "SignatureDoesNotMatch"),
+    ],
+)
+def test_date_at_the_end_of_the_calendar_is_refused(date, code):
+    request = with_header(signed(), "x-amz-date", None)
+    day = "00010101" if "0001" in date else "99991231"
+    fields = authorization(request).replace("/20261129/", f"/{day}/")
+    with pytest.raises(ApiError) as caught:
+        read = sigv4.read_signature(with_header(with_header(request, "authorization", fields), "date", date))
+        sigv4.check_time(read, NOW)
+    assert caught.value.code == code
 
 
 @pytest.mark.parametrize(

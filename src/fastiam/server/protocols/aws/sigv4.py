@@ -162,9 +162,10 @@ def _header_instant(request: Request) -> datetime:
         return _instant(text)
     try:
         instant = parsedate_to_datetime(text)
-    except ValueError:
+        # In UTC, as it was signed: the header need not be signed, and another zone would move the instant, but not its text.
+        return instant.astimezone(UTC) if instant.tzinfo is not None else instant.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         raise _incomplete("the Date header is not a date") from None
-    return instant if instant.tzinfo is not None else instant.replace(tzinfo=UTC)
 
 
 def _instant(text: str) -> datetime:
@@ -218,10 +219,10 @@ def check_time(signature: Signature, now: datetime) -> None:
     life, words = (
         (SKEW, "15 min") if signature.expires is None else (signature.expires, f"{int(signature.expires.total_seconds())} s")
     )
-    if now > instant + life:
+    if now - instant > life:  # the difference of any two instants exists, but not every sum
         limit = f"{_text(now - life)} ({_text(now)} - {words}.)"
         raise mismatch(f"Signature expired: {_text(instant)} is now earlier than {limit}")
-    if instant > now + SKEW:
+    if instant - now > SKEW:
         limit = f"{_text(now + SKEW)} ({_text(now)} + 15 min.)"
         raise mismatch(f"Signature not yet current: {_text(instant)} is still later than {limit}")
 
