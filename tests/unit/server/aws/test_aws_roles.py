@@ -72,6 +72,14 @@ def test_service_linked_role_cannot_be_changed(world, iam):
     assert world.directory.principal(arn).inline == ()
 
 
+def test_service_linked_role_cannot_be_created(world, iam):
+    """SCPs do not apply to it, so that a caller whom they limit could assume it and leave them."""
+    path = "/aws-service-role/x.amazonaws.com/"
+    error = refused(iam.create_role, RoleName="r", Path=path, AssumeRolePolicyDocument=TRUST)
+    assert (error["Code"], error["Status"]) == ("InvalidInput", 400) and path in error["Message"]
+    assert world.directory.find("role", "r", A, "aws") is None
+
+
 def test_policy_has_the_life_of_its_versions(world, iam):
     made = iam.create_policy(PolicyName="p", PolicyDocument=READ, Description="reads", Tags=[{"Key": "k", "Value": "v"}])[
         "Policy"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from fastiam.directory.principal_refs import parse_principal
 from fastiam.directory.records import Entity
-from fastiam.model.profile import ROLES
+from fastiam.model.profile import ROLES, PrincipalKind
 from fastiam.server.protocols.aws import permissions as p
 from fastiam.server.protocols.aws.calls import Call, Result
 from fastiam.server.protocols.aws.documents import (
@@ -34,6 +35,8 @@ def create_role(call: Call) -> Result:
     if boundary is not None:
         require_policy(call, boundary)
     arn = call.new_arn("role", name, given.get("Path"))
+    if parse_principal(arn).kind is PrincipalKind.SLR:  # SCPs and RCPs do not apply to it (D11, D14)
+        raise ApiError("InvalidInput", f"The path {given['Path']} is reserved for service-linked roles.")
     call.directory.add_principal(
         arn,
         trust_policy=document(call, "AssumeRolePolicyDocument"),
