@@ -170,8 +170,9 @@ def test_tags_of_a_pool_decide_and_need_a_permission(world, pools):
     assert refused(client.describe_identity_pool, IdentityPoolId=pool)["Code"] == "AccessDeniedException"
     world.allow("cognito-identity:UpdateIdentityPool")
     client.update_identity_pool(**SETTINGS, IdentityPoolId=pool)
-    error = refused(client.update_identity_pool, **SETTINGS, IdentityPoolId=pool, IdentityPoolTags={"team": "blue"})
-    assert "cognito-identity:TagResource" in error["Message"]
+    for tags in ({"team": "blue"}, {}):
+        error = refused(client.update_identity_pool, **SETTINGS, IdentityPoolId=pool, IdentityPoolTags=tags)
+        assert "cognito-identity:TagResource" in error["Message"]
     arn = f"arn:aws:cognito-identity:{REGION}:{A}:identitypool/{pool}"
     world.directory.put_inline_policy(BO, "test", document({"Effect": "Allow", "Action": "*", "Resource": arn}))
     assert client.describe_identity_pool(IdentityPoolId=pool)["IdentityPoolTags"] == {"team": "red"}

@@ -199,5 +199,6 @@ def test_pool_is_decided_by_its_arn_and_tags(world, pools, pool):
     assert refused(client.list_users, UserPoolId=pool)["Code"] == "AccessDeniedException"
     pools.update_user_pool(UserPoolId=pool, UserPoolTags={"team": "red"})
     assert client.list_users(UserPoolId=pool)["Users"] == []
-    error = refused(client.update_user_pool, UserPoolId=pool, UserPoolTags={"team": "blue"})
-    assert "cognito-idp:TagResource" in error["Message"]
+    for tags in ({"team": "blue"}, {}):
+        error = refused(client.update_user_pool, UserPoolId=pool, UserPoolTags=tags)
+        assert "cognito-idp:TagResource" in error["Message"]

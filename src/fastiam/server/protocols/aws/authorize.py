@@ -37,7 +37,7 @@ Granted = tuple[str, str, dict[str, Any], Decision]  # action, resource, conditi
 def permissions_of(call: Call, permissions: Iterable[Permission]) -> Iterator[tuple[Permission, str, str, dict[str, Any]]]:
     """The permissions of a call with action, resource and condition keys."""
     for permission in permissions:
-        if permission.only_with and not call.parameters.get(permission.only_with):
+        if permission.only_with and call.parameters.get(permission.only_with) in (None, []):  # an empty map removes all
             continue
         action, resources = permission.action or f"{call.service.name}:{call.operation.name}", permission.resource(call)
         for resource in (resources,) if isinstance(resources, str) else resources:
