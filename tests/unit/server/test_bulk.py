@@ -2,19 +2,41 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import random
+import sys
+import tracemalloc
 from typing import Any
+from unittest.mock import AsyncMock, Mock
 
 import orjson
 import pyarrow as pa
 import pytest
-from bulk_fixture import ALICE, ARROW, BOB, DEFAULT, NDJSON, OBJECT, ROLE, SESSION, World, arrow_stream, json_lines, row
+from bulk_fixture import (
+    ALICE,
+    ARROW,
+    BOB,
+    DEFAULT,
+    NDJSON,
+    OBJECT,
+    ROLE,
+    SESSION,
+    World,
+    arrow_stream,
+    directory,
+    json_lines,
+    row,
+)
 
+from fastiam.server.config import Limits
 from fastiam.server.identity import TRUST_SCOPES
+from fastiam.server.pools import Pools
 from fastiam.server.protocols.bulk.rows import Decided, Rows
+from fastiam.server.streams import Disconnected, Stream
 
 ALL = frozenset(TRUST_SCOPES)
+CAROL = "arn:aws:iam::111111111111:user/carol"
 SESSIONS = {"s": {"principal": SESSION, "mfa_at": "2026-11-29T11:00:00Z", "tags": {"team": "red"}}}
 
 
@@ -222,6 +244,40 @@ def test_key_below_an_unknown_prefix_is_known_if_a_row_states_it() -> None:
     assert answers[0]["depends_on"] == ["aws:ResourceTag/team"]
     arrow = World().stream(json_lines(rows), "unknown=aws:ResourceTag/*", accept=ARROW)
     assert arrow.rows == answers
+
+
+def _mfa_world() -> World:
+    made = directory()
+    statements = [
+        {"Effect": "Allow", "Action": "*", "Resource": "*"},
+        {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": {"NumericGreaterThan": {"aws:MultiFactorAuthAge": "9"}}},
+    ]
+    made.add_principal(CAROL, identity_policies=[{"Version": "2012-10-17", "Statement": statements}])
+    return World(ALL, made)
+
+
+def _with_sessions(rows: list[dict[str, Any]], query: str, content_type: str) -> list[dict[str, Any]]:
+    if content_type == NDJSON:
+        return _mfa_world().decide([{"sessions": SESSIONS}, *rows], query)
+    table = pa.Table.from_pylist(rows, pa.schema({name: pa.string() for name in ("principal", "session", "action", "resource")}))
+    body = arrow_stream(table.replace_schema_metadata({"fastiam.sessions": orjson.dumps(SESSIONS)}))
+    return _mfa_world().stream(body, query, content_type=ARROW).rows
+
+
+@pytest.mark.parametrize("content_type", [NDJSON, ARROW])
+def test_key_of_a_session_stays_unknown_in_other_rows(content_type: str) -> None:
+    rows = [row(CAROL), row(None, action="s3:PutObject", session="s"), row(CAROL)]
+    for some in (rows, rows[:1], rows[1:2]):
+        answers = _with_sessions(some, "unknown=aws:MultiFactorAuthA*", content_type)
+        expected = ["DEPENDS" if "principal" in one else "ALLOW" for one in some]
+        assert _outcomes(answers) == expected
+    assert _with_sessions(rows, "unknown=aws:MultiFactorAuthA*", content_type)[2]["depends_on"] == ["aws:MultiFactorAuthAge"]
+
+
+@pytest.mark.parametrize("content_type", [NDJSON, ARROW])
+def test_session_with_a_key_declared_unknown_is_an_error(content_type: str) -> None:
+    answers = _with_sessions([row(None, session="s"), row(CAROL)], "unknown=aws:MultiFactorAuthAge", content_type)
+    assert _outcomes(answers) == ["ERROR", "DEPENDS"] and _code(answers[0]) == "bad_value"
 
 
 def test_rows_with_ever_new_names_are_answered_in_order() -> None:

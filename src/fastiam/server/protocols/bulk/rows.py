@@ -14,6 +14,7 @@ from fastiam.engine.decisions import LAYERS, NO_CODE, NO_STATEMENT, Decisions
 from fastiam.errors import RequestValueError
 from fastiam.model.decision import Outcome, StatementRef
 from fastiam.model.key_registry import fold
+from fastiam.model.request import is_declared
 from fastiam.server.mapping import MappingError
 from fastiam.server.protocols.bulk.parameters import Parameters
 from fastiam.server.protocols.bulk.sessions import StatedSession
@@ -76,6 +77,17 @@ class Decided:
 
         return Decided(cut(self.outcome), cut(self.layer), cut(self.statement), cut(self.depends_on), self.refs, self.sets, {})
 
+    def at(self, rows: Sequence[int]) -> Decided:
+        """Some of the rows, in ascending order."""
+        places = np.asarray(rows, np.intp)
+
+        def chosen(column: Any) -> Any:
+            return None if column is None else column[places]
+
+        errors = {i: self.errors[row] for i, row in enumerate(rows) if row in self.errors}
+        columns = chosen(self.outcome), chosen(self.layer), chosen(self.statement), chosen(self.depends_on)
+        return Decided(*columns, self.refs, self.sets, errors)
+
     def counts(self) -> dict[tuple[str, str], int]:
         """Rows by the names of outcome and layer, without errors."""
         layer = np.full(len(self), NO_CODE, np.uint8) if self.layer is None else self.layer
@@ -102,10 +114,19 @@ class Judge:
         ------
         RequestValueError: a whole column cannot be read.
         """
-        parameters = self._parameters
-        columns, keys = rows.columns, dict(rows.keys)
-        if self.sessions:
-            _add_session_keys(rows, keys, self.sessions)
+        if not self.sessions:
+            return self._decide(rows, rows.keys)
+        keys, known = _with_session_keys(rows, self.sessions, self._parameters.unknown)
+        decided = self._decide(rows, keys)
+        if not known or len(known) == rows.length:
+            return decided
+        # SAFETY: a column makes its key known in every row. In rows without the session the key is still unknown.
+        others = sorted(set(range(rows.length)).difference(known))
+        without = self._decide(rows, rows.keys)
+        return merged([(known, decided.at(known)), (others, without.at(others))], rows.length)
+
+    def _decide(self, rows: Rows, keys: Mapping[str, Any]) -> Decided:
+        parameters, columns = self._parameters, rows.columns
         decisions = self._engine.decide_many(
             columns["principal"],
             columns["action"],
@@ -122,17 +143,34 @@ class Judge:
         return _decided(decisions, rows.faults, with_reasons=parameters.reasons)
 
 
-def _add_session_keys(rows: Rows, keys: dict[str, Any], sessions: Mapping[str, StatedSession]) -> None:
-    """Add the keys of stated sessions to the rows that use them. What a row states itself is kept."""
-    names = {name for stated in sessions.values() for name in stated.keys}
-    for name in names:
+def _with_session_keys(
+    rows: Rows, sessions: Mapping[str, StatedSession], unknown: frozenset[str]
+) -> tuple[dict[str, Any], list[int]]:
+    """The keys of rows with those of the sessions that they use. What a row states itself is kept.
+
+    Rows whose session has a key that is declared unknown by its name are marked.
+
+    Returns
+    -------
+    tuple: the columns, and the rows with keys of a session below an unknown prefix, ascending.
+    """
+    keys, known = dict(rows.keys), set[int]()
+    principals = _listed(rows.columns["principal"], rows.length)
+    for name in {name for stated in sessions.values() for name in stated.keys}:
         given = next((key for key in keys if fold(key) == fold(name)), name)
         values = _listed(keys.get(given), rows.length)
-        principals = _listed(rows.columns["principal"], rows.length)
-        for row, principal in enumerate(principals):
-            if values[row] is None and principal in sessions:
-                values[row] = sessions[principal].keys.get(name)
-        keys[given] = values
+        using = [row for row, principal in enumerate(principals) if values[row] is None and principal in sessions]
+        using = [row for row in using if name in sessions[principals[row]].keys]
+        if fold(name) in unknown:
+            for row in using:
+                rows.fail(row, MappingError("bad_value", f"`{name}` is declared unknown, and the session has it", "$.session"))
+        elif using:
+            for row in using:
+                values[row] = sessions[principals[row]].keys[name]
+            keys[given] = values
+            if given not in rows.keys and is_declared(unknown, fold(name)):
+                known.update(using)
+    return keys, sorted(known)
 
 
 def _listed(column: Any, length: int) -> list[Any]:
