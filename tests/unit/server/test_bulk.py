@@ -303,6 +303,53 @@ def test_arrow_columns_that_cannot_be_read_are_refused(columns: dict[str, Any], 
         assert (reply.status, reply.error["code"]) == (400, code)
 
 
+_NUMBERS = pa.array([0], pa.int32())
+_REPEATING = {
+    "run-end": pa.RunEndEncodedArray.from_arrays(pa.array([1], pa.int32()), pa.array(["a"])),
+    "binary-view": pa.array([b"a"], pa.binary_view()),
+    "list-view": pa.array([["a"]], pa.list_view(pa.string())),
+    "large-list-view": pa.array([["a"]], pa.large_list_view(pa.string())),
+    "list-of-views": pa.array([["a"]], pa.list_(pa.string_view())),
+    "list-of-dictionary": pa.ListArray.from_arrays([0, 1], pa.array(["a"]).dictionary_encode()),
+    "union": pa.UnionArray.from_dense(pa.array([0], pa.int8()), _NUMBERS, [pa.array(["a"])]),
+    "list-of-nulls": pa.array([[None]], pa.list_(pa.null())),
+    "list-of-empty-binary": pa.array([[b""]], pa.list_(pa.binary(0))),
+    "list-of-empty-lists": pa.ListArray.from_arrays([0, 1], pa.array([[]], pa.list_(pa.string(), 0))),
+    "list-of-empty-structs": pa.ListArray.from_arrays([0, 1], pa.array([{}], pa.struct([]))),
+}
+
+
+@pytest.mark.parametrize("column", _REPEATING.values(), ids=_REPEATING)
+@pytest.mark.parametrize("name", ["x:y", "aws:MultiFactorAuthAge"])
+def test_arrow_type_that_repeats_values_is_refused(name: str, column: Any) -> None:
+    whole = pa.record_batch({"principal": [ALICE], "action": ["s3:GetObject"], "resource": [OBJECT], name: column})
+    reply = World(ALL).stream(arrow_stream(whole), content_type=ARROW)
+    assert (reply.status, reply.error["code"]) == (400, "bad_type")
+
+
+@pytest.mark.parametrize("name", ["session", "resource_account", "aws:MultiFactorAuthAge", "principal"])
+def test_arrow_dictionary_is_not_copied_for_each_row(name: str) -> None:
+    long: Any = "x" * (1 << 20)
+    value = long.encode() if name.startswith("aws:") else long
+    repeated = pa.DictionaryArray.from_arrays(pa.array([0] * 100, pa.int8()), pa.array([value]))
+    columns = {"principal": [ALICE] * 100, "action": ["s3:GetObject"] * 100, "resource": [OBJECT] * 100}
+    columns |= {"session": pa.nulls(100, pa.string())} if name == "principal" else {}
+    body = arrow_stream(pa.record_batch(columns | {name: repeated}))
+    tracemalloc.start()
+    reply = World(ALL).stream(body, content_type=ARROW)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert _outcomes(reply.rows) == ["ERROR"] * 100 and peak < 20 * len(long)
+
+
+@pytest.mark.parametrize("kind", [pa.date32(), pa.timestamp("s")])
+def test_arrow_time_beyond_python_is_refused(kind: Any) -> None:
+    far = pa.array([2**31 - 1 if kind == pa.date32() else 2**62], kind)
+    whole = pa.record_batch({"principal": [ALICE], "action": ["a:b"], "resource": ["*"], "aws:SecureTransport": far})
+    reply = World().stream(arrow_stream(whole), content_type=ARROW)
+    assert (reply.status, reply.error["code"]) == (400, "bad_arrow")
+
+
 # -- the stream -----------------------------------------------------------------------------------------------------------
 
 

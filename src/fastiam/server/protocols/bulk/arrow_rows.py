@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -27,6 +27,15 @@ _FITS: Final[Mapping[KeyType, Callable[[Any], bool]]] = {
     KeyType.DATE: pa.types.is_timestamp,
 }
 """Arrow types whose values are all of the type of a key."""
+_REPEATING: Final[Sequence[Callable[[Any], bool]]] = (
+    pa.types.is_run_end_encoded,
+    pa.types.is_list_view,
+    pa.types.is_large_list_view,
+    pa.types.is_string_view,
+    pa.types.is_binary_view,
+    pa.types.is_union,
+)
+"""Arrow types with which a few bytes of a message are the values of many rows."""
 
 
 class _Pipe:
@@ -83,6 +92,8 @@ class ArrowRows:
                 raise ArrowError(400, key.code, key.message)
             if name in RESERVED and not _is_text(self._schema.field(name).type):
                 raise ArrowError(400, "bad_type", f"the column `{name}` is not text")
+            if not _is_text(self._schema.field(name).type) and not _is_bounded(self._schema.field(name).type):
+                raise ArrowError(400, "bad_type", f"the column `{name[:64]}` has a type that is not supported")
 
     def sessions(self) -> Any:
         """The JSON value of the sessions that the schema states; None if it states none.
@@ -122,7 +133,10 @@ class ArrowRows:
         columns = dict(zip(batch.schema.names, batch.columns, strict=True))
         if SESSION in columns:
             names = _listed(columns[SESSION])
-            given = _listed(columns["principal"]) if "principal" in columns else [None] * rows.length
+            given = [None] * rows.length
+            if "principal" in columns:
+                self._check_text(rows, "principal", columns["principal"], LIMITS["principal"], controls=True)
+                given = [None if row in rows.faults else text for row, text in enumerate(_listed(columns["principal"]))]
             texts = gate.named_sessions(rows, given, names)
             columns["principal"] = pa.array(texts, pa.string())
         for name in REQUEST:
@@ -154,10 +168,9 @@ class ArrowRows:
         """Mark the rows whose text has a fault. PERF: each distinct text is checked once."""
         coded = _coded(column)
         faults = faults_of(coded.values)
-        for code, text in enumerate(coded.values) if faults else ():
-            if text in faults:
-                for row in np.flatnonzero(coded.codes == code).tolist():
-                    rows.fail(row, faults[text])
+        if faults:
+            for row, code in _rows_of(coded.codes, [text in faults for text in coded.values]):
+                rows.fail(row, faults[coded.values[code]])
 
     def _add_key(self, rows: Rows, name: str, column: Any) -> None:
         gate = self._gate
@@ -204,8 +217,42 @@ class _Coded(NamedTuple):
 
 
 def _listed(column: Any) -> list[Any]:
-    values: list[Any] = column.to_pylist()
+    """The values of a column.
+
+    Raises
+    ------
+    ArrowError: a date or time that Python does not have; views that are much larger than their buffers.
+    """
+    if pa.types.is_dictionary(column.type):  # one long value in many rows must not be copied for each of them
+        shared = [*_listed(column.dictionary), None]
+        return [shared[code] for code in _codes(column).tolist()]
+    column = _plain(column)
+    with _Reading():
+        values: list[Any] = column.to_pylist()
     return values
+
+
+def _is_bounded(kind: Any, *, is_inner: bool = False) -> bool:
+    """Whether the values of a column take no more memory as a list than its buffers do: no part of them is in several rows.
+
+    The values of a dictionary are shared by the rows, so it may be the outermost type.
+    """
+    if isinstance(kind, pa.BaseExtensionType):
+        return _is_bounded(kind.storage_type, is_inner=is_inner)
+    if pa.types.is_dictionary(kind):
+        return not is_inner and _is_bounded(kind.value_type, is_inner=True)
+    if any(is_kind(kind) for is_kind in _REPEATING) or (is_inner and _has_no_bytes(kind)):
+        return False
+    return all(_is_bounded(kind.field(i).type, is_inner=True) for i in range(kind.num_fields))
+
+
+def _has_no_bytes(kind: Any) -> bool:
+    """Whether any number of values needs no bytes of a message."""
+    if pa.types.is_fixed_size_list(kind):
+        return bool(kind.list_size == 0)
+    if pa.types.is_fixed_size_binary(kind):
+        return bool(kind.byte_width == 0)
+    return pa.types.is_null(kind) or (pa.types.is_struct(kind) and not kind.num_fields)
 
 
 def _is_text(type_: Any) -> bool:
@@ -216,8 +263,19 @@ def _coded(column: Any) -> _Coded:
     """A column of texts as codes and distinct values."""
     if not pa.types.is_dictionary(column.type):
         column = _plain(column).dictionary_encode()
-    codes = column.indices.cast(pa.int64()).fill_null(-1).to_numpy()
-    return _Coded(codes, _listed(column.dictionary))
+    return _Coded(_codes(column), _listed(column.dictionary))
+
+
+def _codes(column: Any) -> npt.NDArray[np.int64]:
+    codes: npt.NDArray[np.int64] = column.indices.cast(pa.int64()).fill_null(-1).to_numpy()
+    return codes
+
+
+def _rows_of(codes: npt.NDArray[np.int64], is_wanted: Any) -> Iterator[tuple[int, int]]:
+    """The rows with a wanted value, and its code. One pass, however many values are wanted."""
+    wanted = np.append(np.asarray(is_wanted, np.bool_), [False])  # the last one is that of nulls
+    rows = np.flatnonzero(wanted[codes])
+    return zip(rows.tolist(), codes[rows].tolist(), strict=True)
 
 
 def _present(column: Any) -> npt.NDArray[np.bool_]:
@@ -245,8 +303,11 @@ def _bad_texts(column: Any, limit: int, *, controls: bool) -> list[tuple[int, st
     """Rows whose text is too long or, with `controls`, is empty or has a control character. Nulls are left to the engine."""
     if pa.types.is_dictionary(column.type):
         bad = dict(_bad_texts(column.dictionary, limit, controls=controls))
-        codes = _coded(column).codes if bad else None
-        return [(row, code) for value, code in bad.items() for row in np.flatnonzero(codes == value).tolist()]
+        if not bad:
+            return []
+        is_bad = np.zeros(len(column.dictionary), np.bool_)
+        is_bad[list(bad)] = True
+        return [(row, bad[value]) for row, value in _rows_of(_codes(column), is_bad)]
     if not len(column):
         return []
     column = _plain(column)
