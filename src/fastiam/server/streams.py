@@ -82,6 +82,12 @@ class Stream:
 
     async def run(self, receive: Receive, send: Send) -> None:
         """Answer the request. An answer that ends early has no final chunk, so that HTTP itself shows that it is incomplete."""
+        try:
+            await self._answer(receive, send)
+        finally:  # also if the client leaves before it has read a refusal: the processor gives back what it took
+            self._observe()
+
+    async def _answer(self, receive: Receive, send: Send) -> None:
         self.head.connection.accept_slow_body()
         last: bytes | None = None
         try:
@@ -108,7 +114,6 @@ class Stream:
             except Disconnected:
                 pass
             self.head.connection.close_incomplete()
-        self._observe()
 
     def _observe(self) -> None:
         served, elapsed = self.head.served, perf_counter_ns() - self.began

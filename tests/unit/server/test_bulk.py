@@ -421,6 +421,35 @@ def test_streams_beyond_the_limit_are_refused_until_one_ends() -> None:
     assert world.stream(json_lines([row()])).status == 200
 
 
+def test_refused_stream_whose_client_left_is_over() -> None:
+    world = World(streams=1)
+    response, processor = world.open()
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": json_lines([{"sessions": SESSIONS}]), "more_body": False}
+
+    async def respond(*_: Any) -> None:
+        raise Disconnected
+
+    async def answer() -> None:
+        app: Any = Mock(pools=Pools(Limits()), respond=respond)
+        stream = Stream(app, Mock(), Mock(time=60.0), Mock(), processor, (response.status, []), 0)
+        with pytest.raises(Disconnected):
+            await stream.run(receive, AsyncMock())
+        app.pools.close()
+
+    asyncio.run(answer())
+    assert world.stream(json_lines([row()])).status == 200
+
+
+def test_call_that_begins_after_the_end_does_nothing() -> None:
+    world = World(streams=1)
+    _, late = world.open()
+    pieces = late.feed(json_lines([row()]))
+    late.record()
+    assert list(pieces) == [] and world.stream(json_lines([row()])).status == 200
+
+
 def _parts() -> int:
     return sum(isinstance(each, (Rows, Decided)) for each in gc.get_objects())
 

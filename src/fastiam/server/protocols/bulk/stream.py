@@ -97,7 +97,7 @@ class Processor:
         self._rows = self._allowed = self._errors = 0
         self._outcomes: dict[tuple[str, str], int] = {}
         self._denied: list[int] = []
-        self.has_answered = False
+        self.has_answered = self._is_over = False
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
         """The answers to rows that are complete."""
@@ -113,7 +113,8 @@ class Processor:
         return self._answers.abort(code, self._rows + 1)
 
     def record(self) -> BatchRecord:
-        """Counts of the whole request."""
+        """Counts of the whole request. A call that waited for a thread until now does nothing more."""
+        self._is_over = True
         if self._has_slot:
             self._has_slot = False
             self._slots.give_back()
@@ -122,6 +123,8 @@ class Processor:
     def _guarded(self, work: Callable[[], Iterator[bytes]]) -> Iterator[bytes]:
         """The answers of a part of the work. What ends the stream is a response as long as nothing is answered."""
         if not self._has_slot:
+            if self._is_over:
+                return
             if not self._slots.take():
                 busy = error(503, "overload", "too many streams")
                 busy.headers = ((b"retry-after", b"1"),)
