@@ -102,6 +102,17 @@ def test_answer_has_the_accepted_type(accept: str | None, status: int, is_arrow:
         assert world.open(accept=accept)[0].content_type == (ARROW if is_arrow else NDJSON)
 
 
+@pytest.mark.parametrize(("content_type", "accept", "status"), [(ARROW, NDJSON, 415), (ARROW, None, 415), (NDJSON, ARROW, 406)])
+def test_arrow_without_its_library_is_refused(
+    content_type: str, accept: str | None, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("arrow_rows", "arrow_answers"):
+        monkeypatch.delitem(sys.modules, f"fastiam.server.protocols.bulk.{name}", raising=False)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    reply = World().stream(b"", content_type=content_type, accept=accept)
+    assert (reply.status, reply.error["code"]) == (status, "bad_content_type")
+
+
 def test_arrow_answer_has_the_generation_and_types() -> None:
     schema = pa.ipc.open_stream(World().stream(b"", accept=ARROW).body).schema
     assert schema.metadata == {b"fastiam.generation": b"1"}

@@ -65,7 +65,13 @@ class Bulk:
         except MappingError as fault:
             return refusal(fault), None
         pinned = decider.pin()
-        processor = Processor(pinned, parameters, identity, self._services, self._slots)
+        try:
+            processor = Processor(pinned, parameters, identity, self._services, self._slots)
+        except ModuleNotFoundError as missing:
+            if missing.name != "pyarrow":
+                raise
+            status = 415 if parameters.source == "arrow" else 406
+            return error(status, "bad_content_type", "the server has no library for Arrow"), None
         headers = ((b"x-fastiam-generation", b"%d" % pinned.generation),)
         return Response(200, content_type=NDJSON if parameters.answer == "jsonl" else ARROW, headers=headers), processor
 
