@@ -11,7 +11,8 @@ from fastiam.server.serving import Proxies
 Headers = tuple[tuple[bytes, bytes], ...]
 
 _PAIR = re.compile(r'\s*([\w!#$%&\'*+.^`|~-]+)=(?:([\w!#$%&\'*+.^`|~-]+)|"((?:[^"\\]|\\.)*)")\s*(?:;|$)')
-_ELEMENT = re.compile(r'(?:[^",]|"(?:[^"\\]|\\.)*")+')
+_ELEMENT = re.compile(r'(?:[^",]|"(?:[^"\\]|\\.)*+")++')
+_BALANCED = re.compile(r'(?:[^"]|"(?:[^"\\]|\\.)*+")*+')
 
 
 def find_client(peer: Peer, is_tls: bool, headers: Headers, proxies: Proxies) -> tuple[str | None, bool]:
@@ -40,7 +41,9 @@ def find_client(peer: Peer, is_tls: bool, headers: Headers, proxies: Proxies) ->
 def _forwarded(text: str) -> list[str]:
     """The `for` parameter of each element of `Forwarded`; empty where there is none."""
     found = []
-    for element in _ELEMENT.findall(text):
+    # A quote that does not end separates elements, as do all after it. Looking for the end of each takes quadratic time.
+    end = _BALANCED.match(text).end()  # type: ignore[union-attr]  # it matches every text
+    for element in (*_ELEMENT.findall(text[:end]), *filter(None, re.split('[",]', text[end:]))):
         node, at = "", 0
         while at < len(element):
             match = _PAIR.match(element, at)
@@ -61,6 +64,9 @@ def _address(hop: str) -> str | None:
     elif hop.count(":") == 1:
         hop = hop.partition(":")[0]
     try:
-        return str(ipaddress.ip_address(hop))
+        address = ipaddress.ip_address(hop)
     except ValueError:
         return None
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped  # a policy names the network as IPv4, and so do `trusted_proxies`
+    return str(address)

@@ -22,6 +22,8 @@ CASES = {
     "with-a-port": (PROXY, ["203.0.113.9:4711"], "203.0.113.9"),
     "ipv6": (PROXY, ["2001:db8::1"], "2001:db8::1"),
     "ipv6-with-a-port": (PROXY, ["[2001:db8::1]:4711"], "2001:db8::1"),
+    "mapped-ipv4": (PROXY, ["::ffff:203.0.113.9"], "203.0.113.9"),
+    "mapped-ipv4-of-a-proxy": (PROXY, ["203.0.113.9, [::ffff:10.0.0.2]:80"], "203.0.113.9"),
     "untrusted-peer": (Peer("tcp", "203.0.113.1"), ["1.1.1.1"], "203.0.113.1"),
     "unix-peer": (Peer("unix", uid=1), ["203.0.113.9"], None),
 }
@@ -48,6 +50,7 @@ FORWARDED = {
     "unknown": ("for=unknown", None),
     "broken": ('for="203.0.113.9', None),
     "without-for": ("proto=https", None),
+    "quote-without-end-before": ('for=", for=203.0.113.9', "203.0.113.9"),
 }
 
 
