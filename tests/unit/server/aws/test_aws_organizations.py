@@ -240,3 +240,15 @@ def test_scp_limits_calls_of_a_delegated_administrator(world, managed):
     world.directory.attach_scp(UNIT, ("no-lists", document(deny)))
     error = refused(client_of(world, B).list_accounts)
     assert error["Code"] == "AccessDeniedException" and "service control policy" in error["Message"]
+
+
+def test_other_partition_creates_no_organization(world):
+    error = refused(client_of(world, A, "aws-cn").create_organization)
+    assert error["Code"] == "ConstraintViolationException" and world.directory.tables.organization is None
+
+
+def test_organization_without_a_management_account_is_not_used(world):
+    world.directory.set_organization(ORG, root=ROOT, accounts={A: None}, delegated_administrators=[A])
+    client = world.client("organizations")
+    assert refused(client.describe_organization)["Code"] == "AWSOrganizationsNotInUseException"
+    assert refused(client.describe_account, AccountId=A)["Code"] == "AWSOrganizationsNotInUseException"
