@@ -353,6 +353,22 @@ def test_arrow_dictionary_is_not_copied_for_each_row(name: str) -> None:
     assert _outcomes(reply.rows) == ["ERROR"] * 100 and peak < 20 * len(long)
 
 
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string()])
+def test_arrow_dictionary_values_without_a_row_are_not_read(kind: Any) -> None:
+    values = [str(i) for i in range(200_000)]
+    values[150_000], values[199_999], values[3] = ALICE, BOB, ""
+    codes = pa.array([199_999, 150_000, None, 3, 150_000, 7], pa.int32())
+    people = pa.DictionaryArray.from_arrays(codes, pa.array(values, kind))
+    whole = pa.record_batch({"principal": people, "action": ["s3:GetObject"] * 6, "resource": [OBJECT] * 6})
+    body, few = arrow_stream(whole), arrow_stream(whole.set_column(0, "principal", people.cast(kind)))
+    tracemalloc.start()
+    reply = World().stream(body, content_type=ARROW)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert _outcomes(reply.rows) == ["IMPLICIT_DENY", "ALLOW", "ERROR", "ERROR", "ALLOW", "ERROR"]
+    assert reply.body == World().stream(few, content_type=ARROW).body and peak < 6 * len(body)
+
+
 @pytest.mark.parametrize("kind", [pa.date32(), pa.timestamp("s")])
 def test_arrow_time_beyond_python_is_refused(kind: Any) -> None:
     far = pa.array([2**31 - 1 if kind == pa.date32() else 2**62], kind)

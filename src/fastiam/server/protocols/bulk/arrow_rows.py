@@ -130,7 +130,7 @@ class ArrowRows:
 
     def _rows(self, batch: Any) -> Rows:
         rows, gate = Rows(batch.num_rows, {}), self._gate
-        columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+        columns = dict(zip(batch.schema.names, map(_compact, batch.columns), strict=True))
         if SESSION in columns:
             names = _listed(columns[SESSION])
             given = [None] * rows.length
@@ -269,6 +269,24 @@ def _coded(column: Any) -> _Coded:
 def _codes(column: Any) -> npt.NDArray[np.int64]:
     codes: npt.NDArray[np.int64] = column.indices.cast(pa.int64()).fill_null(-1).to_numpy()
     return codes
+
+
+def _compact(column: Any) -> Any:
+    """A column of texts without the values of its dictionary that no row has, if the dictionary is the larger one.
+
+    Else each slice of a batch would read a dictionary of millions of values.
+    """
+    if (
+        not pa.types.is_dictionary(column.type)
+        or column.type.value_type not in _TEXTS[:2]
+        or len(column.dictionary) <= len(column)
+    ):
+        return column
+    codes = _codes(column)
+    used, places = np.unique(codes, return_inverse=True)
+    n_nulls = int(used[0] < 0)  # -1 is the first one
+    indices = pa.array(places - n_nulls, pa.int32(), mask=codes < 0)
+    return pa.DictionaryArray.from_arrays(indices, column.dictionary.take(pa.array(used[n_nulls:])))
 
 
 def _rows_of(codes: npt.NDArray[np.int64], is_wanted: Any) -> Iterator[tuple[int, int]]:
