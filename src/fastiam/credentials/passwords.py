@@ -25,12 +25,14 @@ class NewPassword:
     """A password that was checked and hashed for a principal, and is not set yet.
 
     `compared` : the hashes of earlier passwords that it was compared with.
+    `replaces` : the hash of the old password that a change has verified; None without one.
     """
 
     principal: str
     password: Secret
     hash: str = field(repr=False)
     compared: tuple[str, ...] = field(repr=False)
+    replaces: str | None = field(default=None, repr=False)
 
 
 class Passwords:
@@ -114,6 +116,7 @@ class Passwords:
         Raises
         ------
         ValidationError: what `prepare` has checked has changed meanwhile, and the password is not acceptable any more.
+        AuthenticationError: the old password of a change is not in force any more.
         """
         state, principal = self._state, new.principal
         with state.directory.transaction():
@@ -123,6 +126,8 @@ class Passwords:
             later = tuple(each for each in former[: policy.remembered] if each not in new.compared)
             self._refuse_former(later, new.password, policy)
             stored = self.get(principal)
+            if new.replaces is not None and (stored is None or stored.hash != new.replaces):
+                raise AuthenticationError("the old password is not in force any more", reason="wrong_password")
             created = now if stored is None else stored.created
             made = Password(principal, new.hash, now, must_change, unique_id, former[:_MAX_REMEMBERED], created)
             state.credential_store.put("passwords", principal, made)
@@ -168,7 +173,7 @@ class Passwords:
             raise ValidationError("the password policy does not allow users to change their passwords", code="AccessDenied")
         if policy.hard_expiry:
             self._require_current(stored, policy)
-        return self.prepare(principal, new)
+        return replace(self.prepare(principal, new), replaces=stored.hash)
 
     @takes_secrets(identifiers=("principal",))
     def delete(self, principal: str) -> None:
@@ -206,13 +211,16 @@ class Passwords:
             raise AuthenticationError("the name or the password is wrong", reason="wrong_password")
         self._state.require(stored.principal, stored.unique_id)
         if self._hasher.check_needs_rehash(stored.hash):
-            self._replace(stored, self._hasher.hash(_encoded(password)))
+            return self._replace(stored, self._hasher.hash(_encoded(password)))
         return stored
 
-    def _replace(self, stored: Password, new: str) -> None:
+    def _replace(self, stored: Password, hash_: str) -> Password:
         with self._state.directory.transaction():
-            if self._state.credential_store.tables.passwords.get(stored.principal) is stored:
-                self._state.credential_store.put("passwords", stored.principal, replace(stored, hash=new))
+            if self._state.credential_store.tables.passwords.get(stored.principal) is not stored:
+                return stored
+            new = replace(stored, hash=hash_)
+            self._state.credential_store.put("passwords", stored.principal, new)
+        return new
 
     def _decoy_hash(self) -> str:
         self._decoy = self._decoy or self._hasher.hash("nobody")

@@ -178,6 +178,29 @@ def test_former_password_is_refused_even_if_it_was_set_meanwhile(world, iam):
         world.sts.passwords.store(prepared)
 
 
+@pytest.mark.parametrize("change", ["reset", "delete"])
+def test_change_does_not_undo_what_an_administrator_did(world, iam, monkeypatch, change):
+    """The old password is verified outside of the transaction, and is the one in force inside of it."""
+    iam.update_account_password_policy(AllowUsersToChangePassword=True)
+    iam.create_login_profile(UserName="bo", Password=GOOD)
+    world.allow("iam:ChangePassword")
+    passwords = world.sts.passwords
+    prepare_change = passwords.prepare_change
+
+    def prepare_while_an_administrator_acts(principal, old, new):
+        made = prepare_change(principal, old, new)
+        if change == "reset":
+            passwords.set(principal, BEST)
+        else:
+            passwords.delete(principal)
+        return made
+
+    monkeypatch.setattr(passwords, "prepare_change", prepare_while_an_administrator_acts)
+    error = refused(world.client("iam", world.bo).change_password, OldPassword=GOOD, NewPassword=BETTER)
+    assert error["Code"] == "AccessDenied"
+    assert passwords.get(BO) is None if change == "delete" else passwords.verify(BO, BEST)
+
+
 def test_secrets_are_in_one_answer_and_in_no_log(world, iam, caplog):
     """GC207."""
     caplog.set_level(logging.DEBUG, "fastiam")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from fastiam.credentials.errors import AuthenticationError
@@ -159,16 +161,23 @@ def prepare_change_password(call: Call) -> Any:
     if call.kind is not PrincipalKind.USER:
         raise ApiError("InvalidUserType", "Only IAM Users can change their own password")
     given = call.parameters
-    try:
+    with _as_denial():
         return call.sts.passwords.prepare_change(call.user().arn, given["OldPassword"], given["NewPassword"])
-    except AuthenticationError as error:
-        raise ApiError("AccessDenied", f"The old password was not accepted: {error.message}.") from None
 
 
 def change_password(call: Call) -> Result:
     """ChangePassword of the caller."""
-    call.sts.passwords.store(_prepared(call, call.user().arn))
+    with _as_denial():
+        call.sts.passwords.store(_prepared(call, call.user().arn))
     return NOTHING
+
+
+@contextmanager
+def _as_denial() -> Iterator[None]:
+    try:
+        yield
+    except AuthenticationError as error:
+        raise ApiError("AccessDenied", f"The old password was not accepted: {error.message}.") from None
 
 
 def _prepared(call: Call, owner: str) -> NewPassword:
