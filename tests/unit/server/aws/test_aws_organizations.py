@@ -242,6 +242,19 @@ def test_scp_limits_calls_of_a_delegated_administrator(world, managed):
     assert error["Code"] == "AccessDeniedException" and "service control policy" in error["Message"]
 
 
+@pytest.mark.parametrize("kind", ["scps", "rcps"])
+def test_creation_does_not_free_an_account_of_its_policies(world, kind):
+    """Control policies do not apply to a management account."""
+    denied = {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": "*"}
+    if kind == "scps":
+        world.directory.set_scps(A, [[document(ALL)], [document(ALL, {k: v for k, v in denied.items() if k != "Principal"})]])
+    else:
+        world.directory.set_rcps(A, [[document(denied)]])
+    error = refused(world.client("organizations").create_organization)
+    assert error["Code"] == "ConstraintViolationException" and "control policies" in error["Message"]
+    assert world.directory.tables.organization is None
+
+
 def test_other_partition_creates_no_organization(world):
     error = refused(client_of(world, A, "aws-cn").create_organization)
     assert error["Code"] == "ConstraintViolationException" and world.directory.tables.organization is None

@@ -146,6 +146,8 @@ def create_organization(call: Call) -> Result:
     record = call.tables.accounts.get(call.account)
     if call.tables.organization is not None or record is None or record.partition != call.partition:
         raise ApiError("ConstraintViolationException", "The store has no place for another organization.")
+    if record.scps is not None or record.rcps is not None:  # they do not apply to a management account (D11, D14)
+        raise ApiError("ConstraintViolationException", "The account has control policies of another organization.")
     id_ = new_organization_id()
     call.directory.set_organization(id_, management_account=call.account, root=new_root_id(), policy_types=())
     return {"Organization": _organization_of(call, _as_manager(call))}
