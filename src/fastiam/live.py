@@ -270,14 +270,15 @@ class LiveEngine:
 
     def _use(self, directory: Directory | None, engine: Engine) -> None:
         number = self._current.generation + 1 if hasattr(self, "_current") else 1
+        self._bind(engine)
+        # last: whoever reads the number is answered by this generation from then on
         self._current, self._error = Generation(number, engine, directory, datetime.now(UTC)), None
-        self._bind()
 
-    def _bind(self) -> None:
+    def _bind(self, engine: Engine) -> None:
         # PERF: a bound method of the engine itself; through the class, a call would cost twice as much
         if not self._must_resume:
             for name in _BOUND:
-                self.__dict__[name] = getattr(self._current.engine, name)
+                self.__dict__[name] = getattr(engine, name)
 
     def watch(self, *, debounce: float = 0.2) -> Self:
         """Refresh whenever the source changes, until `close`; in a thread of its own.
@@ -434,12 +435,12 @@ class LiveEngine:
                 self._check()
                 self._start()
                 self._must_resume = False
-                self._bind()
+                self._bind(self._current.engine)
 
     def close(self) -> None:
         """Stop watching, and let go of a store that was given by its path. The engine goes on answering."""
         self._follow, self._must_resume = None, False
-        self._bind()
+        self._bind(self._current.engine)
         self._stop.set()
         if self._watcher is not None:
             self._watcher.join()

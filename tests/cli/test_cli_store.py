@@ -406,7 +406,7 @@ def test_verbs_work_in_a_shell(tmp_path: Path) -> None:
     done = shell("user", "create", "ana", "--policy", "Read", "--format", "json")
     assert done.returncode == 0 and json.loads(done.stdout)["attached_policies"] == [arn("policy/Read")]
     done = shell("user", "create", "ana")
-    assert done.returncode == 1 and done.stdout == "" and done.stderr.startswith("error: there is a principal")
+    assert done.returncode == 1 and done.stdout == "" and done.stderr.startswith("error: a principal of this name already exists")
 
 
 def test_the_verbs_of_stores_are_listed() -> None:
