@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -125,8 +126,16 @@ def test_administrator_sets_up_a_user_and_revokes_it(served):
 
     assert policy == iam.list_policies(Scope="Local")["Policies"][0]["Arn"]
     secrets = [eve["SecretAccessKey"], session["SecretAccessKey"], session["SessionToken"], device["Base32StringSeed"].decode()]
-    log = (server.folder / "decisions.jsonl").read_text()
+    log = _log_with(server, "iam:ListUsers")  # the last denied call
     assert "iam:DeleteUser" in log and not any(secret in log for secret in secrets)
+
+
+def _log_with(server: Server, text: str) -> str:
+    """The decision log, once it contains a text: lines are written up to 0.2 seconds later."""
+    ends = time.monotonic() + 20
+    while text not in (log := (server.folder / "decisions.jsonl").read_text()) and time.monotonic() < ends:
+        time.sleep(0.05)
+    return log
 
 
 def test_writes_over_the_network_are_strict(served):
