@@ -271,7 +271,7 @@ class LiveEngine:
     def _use(self, directory: Directory | None, engine: Engine) -> None:
         number = self._current.generation + 1 if hasattr(self, "_current") else 1
         self._bind(engine)
-        # last: whoever reads the number is answered by this generation from then on
+        # last: a program that has read the number is answered by this generation from then on
         self._current, self._error = Generation(number, engine, directory, datetime.now(UTC)), None
 
     def _bind(self, engine: Engine) -> None:
