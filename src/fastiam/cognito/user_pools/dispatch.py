@@ -56,6 +56,7 @@ class Dispatch(Calls):
         `InvalidParameterException`; or what the method raises.
         AccessDeniedError: there is no caller, or a policy does not allow the call.
         """
+        parameters = _hidden(operation, parameters)
         return self._run(operation, parameters, lambda kwargs: self._authorize(operation, kwargs, caller))
 
     def run(self, operation: str, parameters: Mapping[str, Any], *, account: str, region: str) -> Json:
@@ -65,11 +66,12 @@ class Dispatch(Calls):
         ----------
         account, region : where the call creates and lists pools.
         """
+        parameters = _hidden(operation, parameters)
         scope = {"account": account, "region": region} if operation in _OF_ACCOUNT else {}
         return self._run(operation, parameters, lambda _: scope)
 
     def _run(self, operation: str, parameters: Mapping[str, Any], authorize: Callable[[Json], Json]) -> Json:
-        """Check the form of a call, authorize it, and run it."""
+        """Check the form of a call, authorize it, and run it. The secrets of the parameters are hidden."""
         described = model()["operations"].get(operation)
         if described is None or "method" not in described:
             code = "OperationNotEnabledException" if described is None or described["refused"] else "InvalidParameterException"
@@ -78,7 +80,6 @@ class Dispatch(Calls):
             raise CognitoError("the parameters must be an object", rule="FD3")
         method, names, is_public = self._methods()[operation]
         kwargs = {}
-        parameters = hide(parameters, described["input"])
         for member, value in parameters.items():
             if value is None or (value is False and member in described["parameters"].values() and member not in names):
                 continue  # an unsupported setting that is off
@@ -132,3 +133,12 @@ class Dispatch(Calls):
             return pool.arn, pool.account
         region = str(kwargs.get("user_pool_id", "")).partition("_")[0]
         return f"arn:{partition}:cognito-idp:{region}:{account}:userpool/{kwargs.get('user_pool_id', '')}", account
+
+
+def _hidden(operation: str, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The parameters with hidden secrets. The caller rebinds its own name, so that no frame of a traceback shows them."""
+    described = model()["operations"].get(operation)
+    if described is None or "input" not in described or not isinstance(parameters, Mapping):
+        return parameters  # the call is refused
+    hidden: Mapping[str, Any] = hide(parameters, described["input"])
+    return hidden
