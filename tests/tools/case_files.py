@@ -32,6 +32,7 @@ NOT_CASES = {
     "validation.json",
     "sts.json",
     "aws_calls.json",
+    "aws_service_calls.json",
     "authzen.json",
     "extauthz.json",
     "opa.json",

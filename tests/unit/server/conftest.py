@@ -5,19 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
-import fastiam
-
-USER = "arn:aws:iam::111111111111:user/u"
-
-
-def write_engine(path: Path, action: str = "s3:GetObject") -> Path:
-    """A saved engine whose only user may do one action."""
-    directory = fastiam.Directory()
-    statement = {"Effect": "Allow", "Action": action, "Resource": "*"}
-    directory.add_principal(USER, identity_policies=[{"Version": "2012-10-17", "Statement": statement}])
-    directory.compile().save(path)
-    return path
+from served_engine import write_engine
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import USER, write_engine
+from served_engine import USER, write_engine
 from server_process import ROOT, Server, command, parse, receive, running
 
 PLAIN = """
