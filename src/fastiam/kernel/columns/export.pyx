@@ -11,8 +11,8 @@ Every buffer of an array holds a reference to its NumPy array, and lets go of it
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdint cimport int64_t, uint8_t, uintptr_t
-from libc.stdlib cimport calloc, free
 
+from fastiam.kernel.columns.capsules cimport check_code, drop_stream, new_array, new_schema, zeroed
 from fastiam.kernel.columns.nanoarrow cimport *
 
 cdef dict FORMATS = {"uint8": b"C", "uint32": b"I", "int32": b"i", "int64": b"l", "float64": b"g"}
@@ -20,14 +20,14 @@ cdef dict FORMATS = {"uint8": b"C", "uint32": b"I", "int32": b"i", "int64": b"l"
 
 def table_array(columns, bits, int64_t n_rows):
     """`(schema, array)` capsules of a struct array with these columns; `bits` names the ones of packed bits."""
-    schema, array = _new_schema(), _new_array()
+    schema, array = new_schema(), new_array()
     cdef ArrowSchema* s = <ArrowSchema*>PyCapsule_GetPointer(schema, "arrow_schema")
     cdef ArrowArray* a = <ArrowArray*>PyCapsule_GetPointer(array, "arrow_array")
     ArrowSchemaInit(s)
-    _check(ArrowSchemaSetTypeStruct(s, len(columns)))
+    check_code(ArrowSchemaSetTypeStruct(s, len(columns)))
     for i, column in enumerate(columns):
         _describe(s.children[<int64_t>i], column, column[0] in bits)
-    _check(ArrowArrayInitFromSchema(a, s, NULL))
+    check_code(ArrowArrayInitFromSchema(a, s, NULL))
     for i, column in enumerate(columns):
         _fill(a.children[<int64_t>i], column, n_rows)
     return _finished(schema, array, n_rows)
@@ -35,20 +35,20 @@ def table_array(columns, bits, int64_t n_rows):
 
 def column_array(column, int64_t n_rows, bint is_bits=False):
     """`(schema, array)` capsules of one column; `is_bits` where its values are packed bits."""
-    schema, array = _new_schema(), _new_array()
+    schema, array = new_schema(), new_array()
     cdef ArrowSchema* s = <ArrowSchema*>PyCapsule_GetPointer(schema, "arrow_schema")
     cdef ArrowArray* a = <ArrowArray*>PyCapsule_GetPointer(array, "arrow_array")
     _describe(s, column, is_bits)
-    _check(ArrowArrayInitFromSchema(a, s, NULL))
+    check_code(ArrowArrayInitFromSchema(a, s, NULL))
     _fill(a, column, n_rows)
     return _finished(schema, array, n_rows)
 
 
 def stream_of(schema, array):
     """A stream capsule of one batch; it takes over what the two capsules hold."""
-    cdef ArrowArrayStream* stream = <ArrowArrayStream*>_zeroed(sizeof(ArrowArrayStream))
-    capsule = PyCapsule_New(stream, "arrow_array_stream", _drop_stream)
-    _check(ArrowBasicArrayStreamInit(stream, <ArrowSchema*>PyCapsule_GetPointer(schema, "arrow_schema"), 1))
+    cdef ArrowArrayStream* stream = <ArrowArrayStream*>zeroed(sizeof(ArrowArrayStream))
+    capsule = PyCapsule_New(stream, "arrow_array_stream", drop_stream)
+    check_code(ArrowBasicArrayStreamInit(stream, <ArrowSchema*>PyCapsule_GetPointer(schema, "arrow_schema"), 1))
     ArrowBasicArrayStreamSetArray(stream, 0, <ArrowArray*>PyCapsule_GetPointer(array, "arrow_array"))
     return capsule
 
@@ -56,12 +56,12 @@ def stream_of(schema, array):
 cdef int _describe(ArrowSchema* s, column, bint is_bits) except -1:
     name, values, _, dictionary = column
     ArrowSchemaInit(s)
-    _check(ArrowSchemaSetFormat(s, b"b" if is_bits else <bytes>FORMATS[values.dtype.name]))
-    _check(ArrowSchemaSetName(s, <bytes>name.encode()))
+    check_code(ArrowSchemaSetFormat(s, b"b" if is_bits else <bytes>FORMATS[values.dtype.name]))
+    check_code(ArrowSchemaSetName(s, <bytes>name.encode()))
     if dictionary is not None:
-        _check(ArrowSchemaAllocateDictionary(s))
+        check_code(ArrowSchemaAllocateDictionary(s))
         ArrowSchemaInit(s.dictionary)
-        _check(ArrowSchemaSetFormat(s.dictionary, b"u"))
+        check_code(ArrowSchemaSetFormat(s.dictionary, b"u"))
     return 0
 
 
@@ -88,7 +88,7 @@ cdef int _publish_table(ArrowArray* a, int64_t i, array) except -1:
     buffer.capacity_bytes = array.nbytes
     buffer.allocator = ArrowBufferDeallocator(_let_go, <void*>array)
     Py_INCREF(array)
-    _check(ArrowArraySetBuffer(a, i, &buffer))
+    check_code(ArrowArraySetBuffer(a, i, &buffer))
     return 0
 
 
@@ -99,49 +99,5 @@ cdef void _let_go(ArrowBufferAllocator* allocator, uint8_t* data, int64_t size) 
 cdef object _finished(schema, array, int64_t n_rows):
     cdef ArrowArray* a = <ArrowArray*>PyCapsule_GetPointer(array, "arrow_array")
     a.length = n_rows
-    _check(ArrowArrayFinishBuildingDefault(a, NULL))
+    check_code(ArrowArrayFinishBuildingDefault(a, NULL))
     return schema, array
-
-
-cdef int _check(int code) except -1:
-    if code != 0:
-        raise MemoryError(f"nanoarrow failed with code {code}")
-    return 0
-
-
-# -- capsules ---------------------------------------------------------------------------------------------------
-
-cdef void* _zeroed(size_t size) except NULL:
-    cdef void* memory = calloc(1, size)
-    if memory == NULL:
-        raise MemoryError
-    return memory
-
-
-cdef object _new_schema():
-    return PyCapsule_New(_zeroed(sizeof(ArrowSchema)), "arrow_schema", _drop_schema)
-
-
-cdef object _new_array():
-    return PyCapsule_New(_zeroed(sizeof(ArrowArray)), "arrow_array", _drop_array)
-
-
-cdef void _drop_schema(object capsule) noexcept:
-    cdef ArrowSchema* s = <ArrowSchema*>PyCapsule_GetPointer(capsule, "arrow_schema")
-    if s.release != NULL:
-        s.release(s)
-    free(s)
-
-
-cdef void _drop_array(object capsule) noexcept:
-    cdef ArrowArray* a = <ArrowArray*>PyCapsule_GetPointer(capsule, "arrow_array")
-    if a.release != NULL:
-        a.release(a)
-    free(a)
-
-
-cdef void _drop_stream(object capsule) noexcept:
-    cdef ArrowArrayStream* s = <ArrowArrayStream*>PyCapsule_GetPointer(capsule, "arrow_array_stream")
-    if s.release != NULL:
-        s.release(s)
-    free(s)

@@ -10,10 +10,11 @@ from cpython.memoryview cimport PyMemoryView_FromMemory
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_IsValid, PyCapsule_New
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdint cimport int64_t, uint8_t, uintptr_t
-from libc.stdlib cimport calloc, free
+from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
 
 from fastiam.kernel.columns.arrow cimport fault_of, type_fault
+from fastiam.kernel.columns.capsules cimport check_code, drop_stream, new_array, new_schema, zeroed
 from fastiam.kernel.columns.nanoarrow cimport *
 
 import numpy as np
@@ -104,13 +105,13 @@ cdef class ArrowColumn:
         return self.schema.format.decode("utf-8", "replace")
 
     def __arrow_c_schema__(self):
-        capsule = _new_schema()
-        _check(ArrowSchemaDeepCopy(self.schema, <ArrowSchema*>PyCapsule_GetPointer(capsule, "arrow_schema")))
+        capsule = new_schema()
+        check_code(ArrowSchemaDeepCopy(self.schema, <ArrowSchema*>PyCapsule_GetPointer(capsule, "arrow_schema")))
         return capsule
 
     def __arrow_c_array__(self, requested_schema=None):
         """The type and the array; `requested_schema` is not followed, as the protocol allows."""
-        capsule = _new_array()
+        capsule = new_array()
         cdef ArrowArray* out = <ArrowArray*>PyCapsule_GetPointer(capsule, "arrow_array")
         _copy(self.schema, self.array, out, self)
         if (self.offset != out.offset or self.length != out.length) and out.null_count != 0:
@@ -168,14 +169,14 @@ cdef ArrowColumn _column(_Chunk chunk, const ArrowSchema* schema, const ArrowArr
     column.offset, column.length = array.offset + first, length
     if valid is None or valid.all() or _is_null(schema):
         return column
-    _check(ArrowSchemaViewInit(&view, schema, NULL))
+    check_code(ArrowSchemaViewInit(&view, schema, NULL))
     if view.layout.buffer_type[0] != NANOARROW_BUFFER_TYPE_VALIDITY:
         raise RequestValueError("a union or a run-end encoded column cannot be a field of a null struct", column=column.name)
     own = column._valid()
     bits = np.zeros(column.offset + length, bool)
     bits[column.offset:] = valid if own is None else valid & own
     column.bitmap = np.packbits(bits, bitorder="little")
-    column.buffers = <const void**>_zeroed(array.n_buffers * sizeof(void*))
+    column.buffers = <const void**>zeroed(array.n_buffers * sizeof(void*))
     memcpy(<void*>column.buffers, <const void*>array.buffers, array.n_buffers * sizeof(void*))
     column.buffers[0] = <const void*><uintptr_t>column.bitmap.ctypes.data
     return column
@@ -230,9 +231,9 @@ cdef class _Stream:
         """An array of this type without rows."""
         cdef _Chunk chunk = _Chunk()
         chunk.type = self.type
-        _check(ArrowArrayInitFromSchema(&chunk.array, &self.type.c, NULL))
-        _check(ArrowArrayStartAppending(&chunk.array))      # it writes the first offset, which consumers read also without rows
-        _check(ArrowArrayFinishBuildingDefault(&chunk.array, NULL))
+        check_code(ArrowArrayInitFromSchema(&chunk.array, &self.type.c, NULL))
+        check_code(ArrowArrayStartAppending(&chunk.array))      # it writes the first offset, which consumers read also without rows
+        check_code(ArrowArrayFinishBuildingDefault(&chunk.array, NULL))
         return chunk
 
     cdef str _stream_error(self):
@@ -364,10 +365,10 @@ def table_stream(names, chunks):
 
 cdef object _stream(list arrays):
     """A stream capsule; it takes over what the pairs of capsules hold. The first one gives the type."""
-    cdef ArrowArrayStream* stream = <ArrowArrayStream*>_zeroed(sizeof(ArrowArrayStream))
-    capsule = PyCapsule_New(stream, "arrow_array_stream", _drop_stream)
+    cdef ArrowArrayStream* stream = <ArrowArrayStream*>zeroed(sizeof(ArrowArrayStream))
+    capsule = PyCapsule_New(stream, "arrow_array_stream", drop_stream)
     cdef int64_t i
-    _check(ArrowBasicArrayStreamInit(stream, <ArrowSchema*>PyCapsule_GetPointer(arrays[0][0], "arrow_schema"), len(arrays)))
+    check_code(ArrowBasicArrayStreamInit(stream, <ArrowSchema*>PyCapsule_GetPointer(arrays[0][0], "arrow_schema"), len(arrays)))
     for i in range(len(arrays)):
         ArrowBasicArrayStreamSetArray(stream, i, <ArrowArray*>PyCapsule_GetPointer(arrays[i][1], "arrow_array"))
     return capsule
@@ -375,25 +376,25 @@ cdef object _stream(list arrays):
 
 cdef tuple _struct(names, columns):
     """`(schema, array)` capsules of a struct array over columns."""
-    schema, array = _new_schema(), _new_array()
+    schema, array = new_schema(), new_array()
     cdef ArrowSchema* s = <ArrowSchema*>PyCapsule_GetPointer(schema, "arrow_schema")
     cdef ArrowArray* a = <ArrowArray*>PyCapsule_GetPointer(array, "arrow_array")
     cdef ArrowSchema* field
     cdef int64_t i, n = len(columns)
     ArrowSchemaInit(s)
-    _check(ArrowSchemaSetTypeStruct(s, n))
+    check_code(ArrowSchemaSetTypeStruct(s, n))
     a.n_buffers, a.buffers, a.release = 1, NO_VALIDITY, _release
     a.private_data = <void*>NO_OWNER
     Py_INCREF(NO_OWNER)
-    a.children = <ArrowArray**>_zeroed(max(n, 1) * sizeof(ArrowArray*))
+    a.children = <ArrowArray**>zeroed(max(n, 1) * sizeof(ArrowArray*))
     for i in range(n):
         child_schema, child = columns[i].__arrow_c_array__()
         field = <ArrowSchema*>PyCapsule_GetPointer(child_schema, "arrow_schema")
         s.children[i].release(s.children[i])
         memcpy(s.children[i], field, sizeof(ArrowSchema))
         field.release = NULL
-        _check(ArrowSchemaSetName(s.children[i], <bytes>names[i].encode()))
-        a.children[i] = <ArrowArray*>_zeroed(sizeof(ArrowArray))
+        check_code(ArrowSchemaSetName(s.children[i], <bytes>names[i].encode()))
+        a.children[i] = <ArrowArray*>zeroed(sizeof(ArrowArray))
         a.n_children = i + 1
         memcpy(a.children[i], PyCapsule_GetPointer(child, "arrow_array"), sizeof(ArrowArray))
         (<ArrowArray*>PyCapsule_GetPointer(child, "arrow_array")).release = NULL
@@ -418,13 +419,13 @@ cdef int _copy(const ArrowSchema* schema, const ArrowArray* source, ArrowArray* 
     Py_INCREF(owner)
     out.release = _release        # from here on it releases what there is
     if source.n_children:
-        out.children = <ArrowArray**>_zeroed(source.n_children * sizeof(ArrowArray*))
+        out.children = <ArrowArray**>zeroed(source.n_children * sizeof(ArrowArray*))
     for i in range(source.n_children):
-        out.children[i] = <ArrowArray*>_zeroed(sizeof(ArrowArray))
+        out.children[i] = <ArrowArray*>zeroed(sizeof(ArrowArray))
         out.n_children = i + 1
         _copy(schema.children[i], source.children[i], out.children[i], owner)
     if source.dictionary != NULL:
-        out.dictionary = <ArrowArray*>_zeroed(sizeof(ArrowArray))
+        out.dictionary = <ArrowArray*>zeroed(sizeof(ArrowArray))
         _copy(schema.dictionary, source.dictionary, out.dictionary, owner)
     return 0
 
@@ -457,47 +458,3 @@ cdef object _at(const void* data, int64_t start, int64_t size):
 cdef object _bits(packed, int64_t first, int64_t n):
     """Bits `[first, first + n)` as an array of bool."""
     return np.unpackbits(packed, bitorder="little")[first : first + n].astype(bool)
-
-
-# -- capsules ---------------------------------------------------------------------------------------------------
-
-cdef int _check(int code) except -1:
-    if code != 0:
-        raise MemoryError(f"nanoarrow failed with code {code}")
-    return 0
-
-
-cdef void* _zeroed(size_t size) except NULL:
-    cdef void* memory = calloc(1, size)
-    if memory == NULL:
-        raise MemoryError
-    return memory
-
-
-cdef object _new_schema():
-    return PyCapsule_New(_zeroed(sizeof(ArrowSchema)), "arrow_schema", _drop_schema)
-
-
-cdef object _new_array():
-    return PyCapsule_New(_zeroed(sizeof(ArrowArray)), "arrow_array", _drop_array)
-
-
-cdef void _drop_schema(object capsule) noexcept:
-    cdef ArrowSchema* s = <ArrowSchema*>PyCapsule_GetPointer(capsule, "arrow_schema")
-    if s.release != NULL:
-        s.release(s)
-    free(s)
-
-
-cdef void _drop_array(object capsule) noexcept:
-    cdef ArrowArray* a = <ArrowArray*>PyCapsule_GetPointer(capsule, "arrow_array")
-    if a.release != NULL:
-        a.release(a)
-    free(a)
-
-
-cdef void _drop_stream(object capsule) noexcept:
-    cdef ArrowArrayStream* s = <ArrowArrayStream*>PyCapsule_GetPointer(capsule, "arrow_array_stream")
-    if s.release != NULL:
-        s.release(s)
-    free(s)
