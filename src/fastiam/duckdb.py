@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from importlib.util import find_spec
 from typing import Any, Final, Literal
 
 from fastiam.errors import RequestValueError
@@ -67,11 +68,9 @@ def register(
     ------
     RequestValueError: pyarrow is missing, or an argument cannot be read.
     """
-    try:
-        import pyarrow  # noqa: F401
-    except ImportError:
+    if find_spec("pyarrow") is None:
         hint = "`pip install pyarrow`, or use `fastiam.duckdb.decide`, which does not need it"
-        raise RequestValueError("functions of DuckDB need pyarrow", column="con", hint=hint) from None
+        raise RequestValueError("functions of DuckDB need pyarrow", column="con", hint=hint)
     common = FrameArguments(keep=False, on_error=on_error, **arguments)
     _create(con, name, "BOOLEAN", _Function(engine, common, None if keys is None else tuple(keys), ("allowed",)))
     if decision is not None:

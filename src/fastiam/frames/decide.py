@@ -62,9 +62,9 @@ def _decided(engine: DecisionEngine, frame: Any, arguments: FrameArguments, conn
         if module == "python_frames" and not _is_python_table(frame):
             raise RequestValueError(f"`{type(frame).__name__}` is not a frame", column="frame", hint=_HINT)
     decide = importlib.import_module(f"fastiam.frames.{module}").decide
-    if module == "duckdb_frames":
-        return decide(engine, frame, arguments, connection)  # type: ignore[no-any-return]
-    return decide(engine, frame, arguments)  # type: ignore[no-any-return]
+    further = (connection,) if module == "duckdb_frames" else ()
+    decided: _Decided = decide(engine, frame, arguments, *further)
+    return decided
 
 
 def _of_narwhals(engine: DecisionEngine, frame: Any, arguments: FrameArguments) -> _Decided:
