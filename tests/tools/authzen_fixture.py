@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 import orjson
+from served_engine import EngineDecider
 
 from fastiam import Directory, Engine
-from fastiam.server.decider import EngineDecider
 from fastiam.server.http import Request, Response
 from fastiam.server.identity import EXPLAIN, TRUST_SCOPES, USE_SCOPES, Identity
 from fastiam.server.protocol import ListenerFacts, Site

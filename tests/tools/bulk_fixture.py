@@ -11,9 +11,9 @@ from typing import Any
 import msgspec
 import orjson
 import pyarrow as pa
+from served_engine import EngineDecider
 
 from fastiam import Directory
-from fastiam.server.decider import EngineDecider
 from fastiam.server.http import Request, Response
 from fastiam.server.identity import USE_SCOPES, Identity
 from fastiam.server.protocol import ListenerFacts, Site, StreamAborted, StreamRefused, StreamRoute

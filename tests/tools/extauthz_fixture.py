@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 from authzen_fixture import TRUSTED, document, merged
 from opa_fixture import allow
+from served_engine import EngineDecider
 
 from fastiam import Directory
-from fastiam.server.decider import EngineDecider
 from fastiam.server.http import Peer, Request, Response
 from fastiam.server.identity import EXPLAIN, USE_SCOPES, Identity
 from fastiam.server.protocol import ListenerFacts, Site

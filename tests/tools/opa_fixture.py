@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 import orjson
 from authzen_fixture import TRUSTED, document, merged
+from served_engine import EngineDecider
 
 from fastiam import Directory
-from fastiam.server.decider import EngineDecider
 from fastiam.server.http import Request, Response
 from fastiam.server.identity import EXPLAIN, USE_SCOPES, Identity
 from fastiam.server.protocol import ListenerFacts, Route, Site

@@ -1,10 +1,27 @@
-"""A saved engine as the source of servers in tests."""
+"""A saved engine as the source of servers in tests, and an engine as the source of protocols."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import fastiam
+
+
+@dataclass(frozen=True)
+class EngineDecider:
+    """One engine that never changes, as the only generation."""
+
+    engine: fastiam.Engine
+    directory: fastiam.Directory | None = None
+    generation: int = 1
+    sts: None = None
+
+    def pin(self) -> EngineDecider:
+        return self
+
+    fresh = pin
+
 
 USER = "arn:aws:iam::111111111111:user/u"
 

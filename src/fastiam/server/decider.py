@@ -52,19 +52,6 @@ class _Pinned:
         self.sts = sts
 
 
-class EngineDecider:
-    """One engine that never changes."""
-
-    def __init__(self, engine: Engine, directory: Directory | None = None) -> None:
-        self._pinned = _Pinned(1, engine, directory, None)
-
-    def pin(self) -> Pinned:
-        """The only generation."""
-        return self._pinned
-
-    fresh = pin
-
-
 class LiveDecider:
     """A live engine: files, a store or a saved engine; with STS over a store with a keyring."""
 

@@ -9,8 +9,8 @@ import pytest
 from authzen_fixture import ACCOUNT, ALL_SCOPES, NOW, TRUSTED, World, directory, entities
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from served_engine import EngineDecider
 
-from fastiam.server.decider import EngineDecider
 from fastiam.server.http import Request
 from fastiam.server.identity import EXPLAIN, TRUST_SCOPES
 from fastiam.server.protocol import Place

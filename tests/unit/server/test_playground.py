@@ -11,9 +11,9 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from served_engine import EngineDecider
 
 import fastiam
-from fastiam.server.decider import EngineDecider
 from fastiam.server.http import Request, Response
 from fastiam.server.identity import EXPLAIN, PLAYGROUND, Identity
 from fastiam.server.protocol import ListenerFacts, Site, UnmetNeed
