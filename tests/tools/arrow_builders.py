@@ -70,6 +70,11 @@ def capsule(of: ctypes.Structure, name: bytes) -> Any:
     return _new_capsule(ctypes.addressof(of), name, None)
 
 
+# Whoever exports an Arrow struct keeps its memory until the consumer releases it. Nothing here is freed: a release callback cannot free
+# itself, and the collector of garbage would free a producer whose struct a column still reads.
+_EXPORTED: list[object] = []
+
+
 class HandMade:
     """One array. Everything given is passed on as it is; `released` counts calls of the release callbacks."""
 
@@ -87,6 +92,7 @@ class HandMade:
         n_children: int | None = None,
         released: bool = False,
     ) -> None:
+        _EXPORTED.append(self)
         self.released = {"schema": 0, "array": 0}
         self._parts = (children, dictionary)
         self._memory = [None if b is None else ctypes.create_string_buffer(b, max(len(b), 1)) for b in buffers]
@@ -130,6 +136,7 @@ class HandMadeStream:
     """A stream of hand-made arrays; `fail_at` is the array at which it fails (-1: the schema)."""
 
     def __init__(self, schema: HandMade, arrays: Sequence[HandMade], *, fail_at: int | None = None) -> None:
+        _EXPORTED.append(self)
         self.released = 0
         self._arrays = list(arrays)
         self._given = 0
