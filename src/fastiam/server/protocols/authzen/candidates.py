@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+from fastiam.aws_data.catalog import actions_of
 from fastiam.errors import PolicyError, RequestValueError, SourceError
 from fastiam.model.arn import split_arn
 from fastiam.model.key_registry import fold
@@ -13,7 +14,6 @@ from fastiam.model.request import canonical_text
 from fastiam.server.mapping import BUILT_IN, MappingError, Template
 from fastiam.server.protocols.authzen.answers import View
 from fastiam.server.protocols.authzen.reading import Options, Plain, Query
-from fastiam.sources.cloudtrail.action_catalog import actions_of
 
 MAX_CANDIDATES: Final = 100_000  # resources of one type
 _LISTED: Final = ("user", "role", "root")
