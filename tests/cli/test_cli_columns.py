@@ -272,3 +272,11 @@ def test_rows_of_unknown_principals_are_counted_in_words(call: Run) -> None:
     assert code == 0 and "principal not in the directory: 2 rows" in err.splitlines()
     write("r.csv", REQUEST, ROW)
     assert "principal not in the directory" not in call("r.csv")[1]
+
+
+@pytest.mark.parametrize("name", ["a[1].parquet", "a*.parquet", "a?.parquet"])
+def test_a_file_named_like_a_pattern_is_the_one_read(name: str, tmp_path: Path, call: Run) -> None:
+    for each, bucket in [("a1.parquet", "other"), (name, "bkt")]:
+        pq.write_table(pa.table([[ANA], ["s3:GetObject"], [f"arn:aws:s3:::{bucket}/key"]], names=REQUEST), tmp_path / each)
+    assert call(name)[0] == 0
+    assert [json.loads(line)["resource"] for line in (tmp_path / "out.jsonl").read_text().splitlines()] == [KEY]

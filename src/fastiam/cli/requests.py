@@ -70,8 +70,10 @@ def open_requests(name: str, form: Format | None, stack: ExitStack, renamed: Col
         return Source(shown, form, _unpacked(read_json_lines(stream, renamed), shown), progress)
     if form is Format.ARROW and not head.startswith(ARROW_FILE):
         return Source(shown, form, _arrow_stream(stream, shown), progress)
-    path = name if name != "-" and stream.seekable() else _spool(stream, stack)
-    return _open_parquet(path, shown) if form is Format.PARQUET else _open_arrow_file(path, shown)
+    seekable = name != "-" and stream.seekable()
+    if form is Format.PARQUET:
+        return _open_parquet(_opened(stream.fileno()) if seekable else _spool(stream, stack), shown)
+    return _open_arrow_file(name if seekable else _spool(stream, stack), shown)
 
 
 @contextmanager
@@ -103,7 +105,12 @@ def _spool(stream: BinaryIO, stack: ExitStack) -> str:
     file = stack.enter_context(tempfile.TemporaryFile())  # without a name, so that a killed run leaves none behind
     shutil.copyfileobj(stream, file)
     file.flush()
-    return f"/dev/fd/{file.fileno()}"
+    return _opened(file.fileno())
+
+
+def _opened(descriptor: int) -> str:
+    """The path of an open file. DuckDB would take `[`, `*` and `?` in the name of the file for a pattern."""
+    return f"/dev/fd/{descriptor}"
 
 
 # -- Parquet and Arrow -------------------------------------------------------------------------------------------------
