@@ -57,6 +57,9 @@ tokens = "{folder}/tokens"
 [decision_log]
 mode = "{log}"
 path = "{folder}/decisions"
+keep = 1
+[ops]
+enabled = false
 """
 
 
@@ -81,11 +84,12 @@ def server(folder: Path, source: Path, log: str = "denied") -> Iterator[tuple[di
         for name, text in first["addresses"].items():
             host, _, port = text.rpartition(":")
             addresses[name] = text.removeprefix("unix:") if text.startswith("unix:") else (host, int(port))
+        threading.Thread(target=process.stderr.read, daemon=True).start()  # a full pipe would hold up the server
         yield addresses, process.pid, ready
     finally:
         process.send_signal(signal.SIGTERM)
-        process.stderr.read()
         process.wait()
+        process.stderr.close()
 
 
 def evaluation(row: tuple[Any, ...]) -> dict[str, Any]:
