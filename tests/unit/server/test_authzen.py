@@ -83,6 +83,71 @@ def test_item_of_a_batch_equals_the_single_evaluation(defaults, items):
             assert _without_ids(single) == _without_ids(found)
 
 
+_KNOWN = [
+    {"aws:SourceIp": "10.0.0.1"},
+    {"ip": "10.0.0.1"},
+    {"ip": "10.0.0.1", "aws:SourceIp": "10.0.0.1"},
+    {"ip": "10.0.0.1", "aws:SourceIp": "10.0.0.2"},
+    {"aws:SourceIp": "nonsense"},
+    {"aws:SourceIp": True},
+    {"aws:SourceIp": None},
+    {"aws:SecureTransport": "true"},
+    {"aws:SecureTransport": True},
+    {"aws:SecureTransport": 1},
+    {"aws:UserAgent": False},
+    {"aws:UserAgent": "x" * 4_096},
+    {"aws:UserAgent": "x" * 4_097},
+    {"aws:UserAgent": 2**60},
+    {"aws:ResourceTag/status": "archived"},
+    {"aws:PrincipalTag/role": "admin"},
+    {"aws:MultiFactorAuthPresent": "true"},
+    {"aws:CurrentTime": "2020-01-01T00:00:00Z"},
+    {"fastiam:unknown": ["aws:SourceIp"]},
+    {f"aws:RequestTag/{i}": "x" for i in range(9)},
+    {f"aws:RequestTag/{i}": "x" for i in range(257)},
+    [],
+]
+
+
+@pytest.mark.parametrize("context", _KNOWN, ids=str)
+@pytest.mark.parametrize("scopes", [ALL_SCOPES, frozenset({EXPLAIN})], ids=["trusted", "untrusted"])
+def test_item_of_known_entities_equals_the_single_one(context, scopes):
+    """The entities and the keys of the context were all mapped before."""
+    world = World(CONFIG, scopes=scopes, engine=_ENGINE)
+    asked = entities("alice", "list", "record-1")
+    warming = [{**asked, "context": other} for other in _KNOWN if isinstance(other, dict)]
+    world.ask("evaluations", {"evaluations": warming})
+    status, single = world.ask("evaluation", {**asked, "context": context})
+    _, answer = world.ask("evaluations", {"evaluations": [{**asked, "context": context}]})
+    _, shared = world.ask("evaluations", {**asked, "context": context, "evaluations": [{}]})
+    (found,) = answer["evaluations"]
+    if status == 400:
+        assert found["context"]["error"]["code"] == single["error"]["code"] and found["decision"] is False
+    else:
+        assert _without_ids(single) == _without_ids(found) == _without_ids(shared["evaluations"][0])
+
+
+def test_item_keeps_no_entity_of_the_item_before():
+    known = [entities("alice", "delete", "record-1"), entities("bob", "read", "record-2"), {}]
+    items = [{**one, "context": {"aws:SourceIp": f"10.0.0.{i % 3}"}} for i, one in enumerate(known * 3)]
+    defaults = {**entities("alice", "read", "record-2"), "context": {"aws:SourceIp": "10.0.0.9"}}
+    expected = [WORLD.ask("evaluation", defaults | item)[1] for item in items]
+    for _ in range(2):
+        _, answer = WORLD.ask("evaluations", defaults | {"evaluations": items})
+        assert list(map(_without_ids, answer["evaluations"])) == list(map(_without_ids, expected))
+
+
+def test_batch_counts_its_answers_by_outcome_and_layer():
+    asked = ("alice", "read", "record-1"), ("alice", "purge", "record-1"), ("bob", "read", "record-2")
+    items = [entities(*names) for names in asked] * 60
+    for _ in range(2):  # answers are made, then kept
+        response = WORLD.send("evaluations", orjson.dumps({"evaluations": items}))
+        record = response.record
+        assert record.size == 180 and record.errors == 0
+        assert record.outcomes == {("ALLOW", "identity"): 120, ("IMPLICIT_DENY", "identity"): 60}
+        assert list(record.denied) == [1 + 3 * i for i in range(60)]
+
+
 @settings(max_examples=60)
 @given(request=st.tuples(_SUBJECT, _ACTION, _RESOURCE, _CONTEXT), kind=st.sampled_from(["subject", "resource", "action"]))
 def test_search_results_equal_evaluations(request, kind):

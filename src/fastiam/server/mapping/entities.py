@@ -14,9 +14,10 @@ from fastiam.model.key_registry import fold
 from fastiam.model.profile import ROLES
 from fastiam.model.request import canonical_text, check_resource
 from fastiam.model.session import Session
+from fastiam.server._items import PlainItems
 from fastiam.server.identity import ASSERT_OWNER, ASSERT_SESSION, ASSERT_TAGS, Identity
 from fastiam.server.mapping.entity_types import BUILT_IN, EntityMapping, ResourceType, SubjectType
-from fastiam.server.mapping.facts import MAX_KEYS, MAX_VALUE, NO_FACTS, Facts, Value, member_values, read_key, text_of
+from fastiam.server.mapping.facts import MAX_KEYS, MAX_VALUE, NO_FACTS, FactKind, Facts, Value, member_values, read_key, text_of
 from fastiam.server.mapping.faults import MappingError
 from fastiam.server.mapping.known import KnownRecords
 from fastiam.server.mapping.principals import (
@@ -68,6 +69,7 @@ class EntityMapper:
     Attributes
     ----------
     subjects, resources : entities without properties by type and id, as far as they were mapped.
+    items : maps the items of a batch that have only such entities.
     """
 
     def __init__(self, mapping: EntityMapping, records: KnownRecords) -> None:
@@ -76,6 +78,7 @@ class EntityMapper:
         self.subjects: dict[tuple[str, str], Subject] = {}
         self.resources: dict[tuple[str, str], Resource] = {}
         self._actions: dict[tuple[str, str | None], str] = {}
+        self.items = PlainItems(self.subjects, self.resources, self._actions, FactKind.CONTEXT, MAX_VALUE)
 
     # -- subjects -----------------------------------------------------------------------------------------------------
 

@@ -211,6 +211,10 @@ class FactRules:
             if read.kind not in _OF_REQUESTS:
                 raise config_error(f"`{key}` is a key that no request can state", place, "choose another key")
 
+    def known(self, identity: Identity) -> dict[str, Key]:
+        """The keys of `plain`, if the identity may state any."""
+        return self.plain if ASSERT_CONTEXT in identity.scopes else _NO_PLAIN
+
 
 @dataclass(slots=True, eq=False)
 class Facts:
@@ -231,6 +235,11 @@ class Facts:
     unknown: tuple[str, ...] = ()
     reads_tags: bool = False
     _names: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether there is nothing but the context."""
+        return not (self.reads_tags or self.ignored or self.unknown or self.now)
 
     def state(self, key: Key, value: Value, at: str) -> None:
         """Add a key; `at` is the place without `$.`.
@@ -308,7 +317,7 @@ def facts(
     if len(context) > MAX_KEYS:
         raise MappingError("too_many", f"more than {MAX_KEYS} keys", f"$.{at}")
     stated, names = found.context, found._names
-    plain = rules.plain if ASSERT_CONTEXT in identity.scopes else _NO_PLAIN
+    plain = rules.known(identity)
     has_tags = ASSERT_TAGS in identity.scopes and stored_tags is dict  # no record replaces a tag
     for member, raw in context.items():
         if type(raw) in _SCALARS:

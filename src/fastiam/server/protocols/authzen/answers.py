@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from functools import cache
 from typing import Final, Literal, NamedTuple
 
 import orjson
 
 from fastiam.api.engine import Engine
-from fastiam.model.decision import Decision
+from fastiam.model.decision import Decision, Layer, Outcome
 from fastiam.server.decider import Pinned
 from fastiam.server.http import Request, Response
 from fastiam.server.identity import EXPLAIN, Identity
@@ -25,7 +25,6 @@ class Answer(NamedTuple):
 
     decision: Decision
     head: bytes
-    tail: bytes
     whole: bytes
     is_allowed: bool
     key: tuple[str, str]
@@ -36,12 +35,17 @@ def make_answer(decision: Decision, reasons: Reasons) -> Answer:
     """The answer of a decision; members without a value are left out."""
     is_allowed = decision.allowed
     head = b'{"decision":true' if is_allowed else b'{"decision":false'
-    key = (decision.outcome.name, str(decision.layer))
+    key = _key(decision.outcome, decision.layer)
     if reasons == "none":
-        return Answer(decision, head, b"}", head + b"}", is_allowed, key)
+        return Answer(decision, head, head + b"}", is_allowed, key)
     context = reason_members(decision, is_full=reasons == "full")
     head += b',"context":' + orjson.dumps(context)[:-1]
-    return Answer(decision, head, b"}}", head + b"}}", is_allowed, key)
+    return Answer(decision, head, head + b"}}", is_allowed, key)
+
+
+@cache
+def _key(outcome: Outcome, layer: Layer) -> tuple[str, str]:
+    return outcome.name, str(layer)
 
 
 class View:
@@ -55,7 +59,7 @@ class View:
         self._number = b',"generation":%d' % pinned.generation
         self._answers: dict[Reasons, dict[int, Answer]] = {"full": {}, "outcome": {}, "none": {}}
 
-    def kept(self, reasons: Reasons) -> Mapping[int, Answer]:
+    def kept(self, reasons: Reasons) -> dict[int, Answer]:
         """The answers of `answer` by the `id` of their decisions. It may have none of a decision."""
         return self._answers[reasons]
 

@@ -9,13 +9,13 @@ from typing import Any, Final
 from fastiam.api.engine import Engine
 from fastiam.errors import PolicyError, RequestValueError
 from fastiam.model.decision import Decision
+from fastiam.server._items import write_cached
 from fastiam.server.http import Request, Response
 from fastiam.server.identity import Identity
 from fastiam.server.mapping import MappingError, ignored_names
 from fastiam.server.protocols.authzen.answers import Reasons, View, fault_body, form_error, item_with_ignored, reasons_for
 from fastiam.server.protocols.authzen.reading import (
     MAX_ITEMS,
-    Asked,
     BatchReader,
     Fault,
     Options,
@@ -112,11 +112,14 @@ def _refused(place: str) -> Fault:
 
 def decide_all(engine: Engine, queries: Sequence[Plain | Query | Fault], now: datetime) -> Sequence[Decision | Fault]:
     """The decisions on many queries: those without options in one call."""
-    plain = [
-        query.request if isinstance(query, Query) else query
-        for query in queries
-        if not isinstance(query, Fault) and (not isinstance(query, Query) or query.options is None)
-    ]
+    if set(map(type, queries)) == {tuple}:  # PERF: nearly always
+        plain: Sequence[Any] = queries
+    else:
+        plain = [
+            query.request if isinstance(query, Query) else query
+            for query in queries
+            if not isinstance(query, Fault) and (not isinstance(query, Query) or query.options is None)
+        ]
     try:
         decided = engine.decide_each(plain, now=now)
     except (RequestValueError, PolicyError):  # one of them cannot be decided: each is decided by itself
@@ -161,27 +164,6 @@ def _check_defaults(body: dict[str, Any]) -> None:
         raise MappingError("bad_type", "`context` is not an object", "$.context")
 
 
-def _queries(reader: BatchReader, body: dict[str, Any], items: list[Any]) -> list[Plain | Query | Fault]:
-    """The query of each item. An entity of an item replaces the top-level one as a whole (G61)."""
-    subject, action, resource, context = (body.get(kind) for kind in ("subject", "action", "resource", "context"))
-    shared = Asked(reader.subject(subject), reader.action(action), reader.context(context), context)
-    queries: list[Plain | Query | Fault] = []
-    for item in items:
-        if type(item) is not dict:
-            queries.append(MappingError("bad_type", "the item is not an object", "$.evaluations"))
-            continue
-        get = item.get
-        who, what, on, given = get("subject"), get("action"), get("resource"), get("context")
-        if on is None:
-            on = resource
-        if who is None and what is None and given is None:
-            queries.append(reader.about(shared, on))
-        else:
-            who, what = subject if who is None else who, action if what is None else what
-            queries.append(reader.query(who, what, on, context if given is None else given))
-    return queries
-
-
 def _batch(
     view: View,
     request: Request,
@@ -192,10 +174,32 @@ def _batch(
     reasons: Reasons,
     now: datetime,
 ) -> Response:
-    queries = _queries(BatchReader(view.mapper, identity, now), body, items)
+    get = body.get
+    defaults = get("subject"), get("action"), get("resource"), get("context")
+    queries = BatchReader(view.mapper, identity, now).queries(items, defaults)
     decisions = decide_all(view.engine, queries, now)
     reasons = reasons_for(identity, reasons)
-    is_full, kept = reasons == "full", view.kept(reasons)
+    cached = None
+    if stop is None and set(map(type, queries)) == {tuple}:
+        cached = write_cached(list(decisions), view.kept(reasons), _MAX_DENIED)
+    bodies, outcomes, denied, errors = cached or _written(view, queries, decisions, stop, reasons)
+    record = BatchRecord("authzen/evaluations", view.generation, len(bodies), outcomes, denied, errors)
+    return view.response(request, b'{"evaluations":[%b]}' % b",".join(bodies), record)
+
+
+def _written(
+    view: View,
+    queries: Sequence[Plain | Query | Fault],
+    decisions: Sequence[Decision | Fault],
+    stop: bool | None,
+    reasons: Reasons,
+) -> tuple[list[bytes], dict[tuple[str, str], int], list[int], int]:
+    """Bodies of items, counts by outcome and layer, the first denied items, and the number of errors.
+
+    Parameters
+    ----------
+    stop : the decision after which the answer ends.
+    """
     bodies: list[bytes] = []
     outcomes: dict[tuple[str, str], int] = {}
     denied: list[int] = []
@@ -206,10 +210,10 @@ def _batch(
             is_allowed = False
             bodies.append(fault_body(decision))
         else:
-            answer = kept.get(id(decision)) or view.answer(decision, reasons)
+            answer = view.answer(decision, reasons)
             is_allowed = answer.is_allowed
             outcomes[answer.key] = outcomes.get(answer.key, 0) + 1
-            if is_full and isinstance(query, Query) and query.ignored:
+            if reasons == "full" and isinstance(query, Query) and query.ignored:
                 bodies.append(item_with_ignored(answer, ignored_names(query.ignored)))
             else:
                 bodies.append(answer.whole)
@@ -217,5 +221,4 @@ def _batch(
             denied.append(len(bodies) - 1)
         if is_allowed is stop:
             break
-    record = BatchRecord("authzen/evaluations", view.generation, len(bodies), outcomes, denied, errors)
-    return view.response(request, b'{"evaluations":[%b]}' % b",".join(bodies), record)
+    return bodies, outcomes, denied, errors

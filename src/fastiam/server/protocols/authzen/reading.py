@@ -32,6 +32,8 @@ _CONTENT_TYPE: Final = b"content-type"
 
 Fault = MappingError
 Members = Mapping[str, Any]
+Defaults = tuple[Any, Any, Any, Any]
+ENTITIES: Final = ("subject", "action", "resource", "context")
 _Mapped = TypeVar("_Mapped")
 
 
@@ -119,30 +121,6 @@ class Action(NamedTuple):
 
     name: str
     facts: Facts
-
-
-class Asked:
-    """A subject, action and context, mapped: what items without their own have in common.
-
-    Attributes
-    ----------
-    is_plain : whether a query with a resource without properties states nothing of itself.
-    names : the IAM action by the `id` of the resource's type.
-    """
-
-    __slots__ = ("context", "given", "is_plain", "names", "what", "who")
-
-    def __init__(self, who: Subject | Fault, what: Action | Fault, given: Facts | Fault, context: Any) -> None:
-        self.who, self.what, self.given, self.context = who, what, given, context
-        self.names: dict[int, str] = {}
-        self.is_plain = (
-            type(who) is Subject
-            and type(what) is Action
-            and type(given) is Facts
-            and who.facts is NO_FACTS
-            and what.facts is NO_FACTS
-            and not (given.reads_tags or given.ignored or given.unknown or given.now)
-        )
 
 
 class Reader:
@@ -246,12 +224,33 @@ class BatchReader(Reader):
         super().__init__(mapper, identity, now)
         # by `id`: all objects are parts of the body, which outlives the reader
         self._actions: dict[int, Action | Fault] = {}
-        self._names: dict[str, Action] = {}
-        self._action_names: dict[tuple[int, int], str] = {}
         self._resources: dict[int, Resource | Fault] = {}
         self._contexts: dict[int, Facts | Fault] = {}
         self._by_content: dict[Hashable, Any] = {}
         self._comparisons = 16  # contexts that are kept to be compared: where more differ, most do
+
+    def queries(self, items: list[Any], defaults: Defaults) -> list[Plain | Query | Fault]:
+        """The query of each item. An entity of an item replaces the default one as a whole (G61).
+
+        Parameters
+        ----------
+        defaults : subject, action, resource and context as sent; None: there is none.
+        """
+        subject, _, _, context = defaults
+        who, given = self.subject(subject), self.context(context)
+        principal = who.principal if type(who) is Subject and who.facts is NO_FACTS else None
+        stated = given.context if type(given) is Facts and given.is_plain else None
+        mapper = self._mapper
+        found, missing = mapper.items.map(items, defaults, principal, stated, mapper.mapping.context.known(self._identity))
+        queries: list[Plain | Query | Fault] = found
+        for i in missing:
+            item = items[i]
+            if type(item) is not dict:
+                queries[i] = MappingError("bad_type", "the item is not an object", "$.evaluations")
+                continue
+            own = map(item.get, ENTITIES)
+            queries[i] = self.query(*(other if each is None else each for each, other in zip(own, defaults, strict=True)))
+        return queries
 
     def resource(self, raw: Any) -> Resource | Fault:
         """The mapped resource."""
@@ -262,19 +261,10 @@ class BatchReader(Reader):
 
     def action(self, raw: Any) -> Action | Fault:
         """The mapped action, without its prefix."""
-        found = self._actions.get(id(raw)) or self._by_name(raw)
+        found = self._actions.get(id(raw))
         if found is None:
             found = self._actions[id(raw)] = self._read(raw, "action", self._map_action)
-            if type(found) is Action and found.facts is NO_FACTS:
-                self._names[found.name] = found
         return found
-
-    def _by_name(self, raw: Any) -> Action | None:
-        """The action of a name alone, if an item before has it."""
-        try:
-            return self._names.get(raw["name"]) if len(raw) == 1 else None
-        except (TypeError, KeyError):
-            return None
 
     def context(self, raw: Any) -> Facts | Fault:
         """The facts of a context; those that depend on the resource are read again with it."""
@@ -301,40 +291,6 @@ class BatchReader(Reader):
             if key is not None:
                 self._by_content[key] = found
         return found
-
-    def query(self, subject: Any, action: Any, resource: Any, context: Any) -> Plain | Query | Fault:
-        """The query of four entities as sent."""
-        who, what, given, on = self.subject(subject), self.action(action), self.context(context), self.resource(resource)
-        if (  # PERF: what `combine` does for entities that state nothing of themselves
-            type(who) is Subject
-            and type(what) is Action
-            and type(on) is Resource
-            and type(given) is Facts
-            and who.facts is what.facts is on.facts is NO_FACTS
-            and not (given.ignored or given.unknown or given.now)
-            and not (given.reads_tags and self._mapper.records.resource_tags(on.arn))
-        ):
-            key = id(what), id(on.type)  # actions are kept by this reader, types by the mapping
-            name = self._action_names.get(key)
-            if name is None:
-                query = self.combine(who, what, on, given, context)
-                if type(query) is tuple:
-                    self._action_names[key] = query[1]
-                return query
-            return who.principal, name, on.arn, given.context
-        return self.combine(who, what, on, given, context)
-
-    def about(self, asked: Asked, resource: Any) -> Plain | Query | Fault:
-        """The query of a subject, action and context about a resource as sent."""
-        on = self.resource(resource)
-        if asked.is_plain and type(on) is Resource and on.facts is NO_FACTS:
-            name = asked.names.get(id(on.type))
-            if name is not None:
-                return asked.who.principal, name, on.arn, asked.given.context  # type: ignore[union-attr]
-        query = self.combine(asked.who, asked.what, on, asked.given, asked.context)
-        if asked.is_plain and type(query) is tuple:
-            asked.names[id(on.type)] = query[1]  # type: ignore[union-attr]
-        return query
 
 
 _SCALARS: Final = frozenset({str, bool, int, type(None)})

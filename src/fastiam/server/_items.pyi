@@ -1,0 +1,24 @@
+from typing import Any, final
+
+@final
+class PlainItems:
+    def __init__(
+        self,
+        subjects: dict[Any, Any],
+        resources: dict[Any, Any],
+        actions: dict[Any, Any],
+        context_kind: object,
+        max_value: int,
+    ) -> None: ...
+    def map(
+        self,
+        items: list[Any],
+        defaults: tuple[Any, Any, Any, Any],
+        principal: Any,
+        given: dict[str, Any] | None,
+        keys: dict[str, Any],
+    ) -> tuple[list[Any], list[int]]: ...
+
+def write_cached(
+    decisions: list[Any], cached: dict[int, Any], most: int
+) -> tuple[list[bytes], dict[tuple[str, str], int], list[int], int] | None: ...

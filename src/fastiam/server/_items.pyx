@@ -1,0 +1,189 @@
+"""The items of an AuthZEN batch that state nothing but what was mapped before: their requests in one pass (G220)."""
+
+cimport cython
+from cpython.dict cimport PyDict_GetItemWithError
+from cpython.ref cimport PyObject
+
+cdef enum:
+    MAX_MEMBERS = 8  # of a context that is read here
+
+
+cdef inline object member(dict raw, str name):
+    """The value of a member; None if there is none."""
+    cdef PyObject* found = PyDict_GetItemWithError(raw, name)
+    return None if found is NULL else <object>found
+
+
+cdef inline object or_default(dict item, str name, object default):
+    """The entity of an item as sent, or the default one if it has none."""
+    value = member(item, name)
+    return default if value is None else value
+
+
+cdef inline object entity(dict mapped, object raw):
+    """The entity of a type and id alone, if it was mapped before; else None."""
+    if type(raw) is not dict or len(<dict>raw) != 2:
+        return None
+    kind, id_ = member(<dict>raw, "type"), member(<dict>raw, "id")
+    if type(kind) is not str or type(id_) is not str:
+        return None
+    cdef PyObject* found = PyDict_GetItemWithError(mapped, (kind, id_))
+    return None if found is NULL else <object>found
+
+
+@cython.final
+cdef class PlainItems:
+    """Maps items with cached entities.
+
+    Parameters
+    ----------
+    subjects, resources : entities without properties by type and id.
+    actions : IAM actions by name and prefix of the type of the resource.
+    context_kind : `Key.kind` of the keys that are read here.
+    max_value : characters of a value.
+    """
+
+    cdef dict subjects, resources, actions
+    cdef object context_kind
+    cdef Py_ssize_t max_value
+
+    def __init__(self, dict subjects not None, dict resources not None, dict actions not None, context_kind, Py_ssize_t max_value):
+        self.subjects, self.resources, self.actions = subjects, resources, actions
+        self.context_kind, self.max_value = context_kind, max_value
+
+    def map(self, list items not None, tuple defaults not None, principal, dict given, dict keys not None):
+        """The requests of items.
+
+        Parameters
+        ----------
+        defaults : subject, action, resource and context for items without their own, as sent; None: there is none.
+        principal, given : what the default subject and context are for the engine; None: not known, or they state more.
+        keys : the condition keys that members of a context state.
+
+        Returns
+        -------
+        tuple: for each item `(principal, action, resource, context)` or None, and the numbers of those that are None.
+        """
+        cdef list found = [], missing = []
+        cdef Py_ssize_t i
+        cdef dict item
+        default_subject, default_action, default_resource, default_context = defaults
+        # of the last item: mostly, the next one has the same objects
+        last_subject, last_context, last_action, last_type, name = default_subject, default_context, None, None, None
+        for i in range(len(items)):
+            found.append(None)
+            if type(items[i]) is not dict:
+                missing.append(i)
+                continue
+            item = <dict>items[i]
+            subject, action = or_default(item, "subject", default_subject), or_default(item, "action", default_action)
+            resource, context = or_default(item, "resource", default_resource), or_default(item, "context", default_context)
+            if subject is not last_subject:
+                last_subject, known = subject, entity(self.subjects, subject)
+                principal = None if known is None else known.principal
+            if context is not last_context:
+                last_context, given = context, {} if context is None else self.read_context(context, keys)
+            known = entity(self.resources, resource)
+            if principal is None or given is None or known is None:
+                missing.append(i)
+                continue
+            kind = known.type
+            if action is not last_action or kind is not last_type:
+                last_action, last_type, name = action, kind, self.action(action, kind)
+            if name is None:
+                missing.append(i)
+                continue
+            found[i] = (principal, name, known.arn, given)
+        return found, missing
+
+    cdef object action(self, object raw, object kind):
+        """The IAM action of an action without properties, if it was mapped before."""
+        if type(raw) is not dict or len(<dict>raw) != 1:
+            return None
+        name = member(<dict>raw, "name")
+        if type(name) is not str:
+            return None
+        return member_of(self.actions, (name, None if kind is None else kind.action_prefix))
+
+    cdef dict read_context(self, object raw, dict keys):
+        """The context for the engine; None if its members are not all known keys with a text or a bool."""
+        cdef list read = []
+        cdef dict stated
+        cdef tuple key
+        cdef PyObject* known
+        cdef bint is_same = True
+        if type(raw) is not dict or len(<dict>raw) > MAX_MEMBERS:
+            return None
+        for name, value in (<dict>raw).items():
+            known = PyDict_GetItemWithError(keys, name)
+            if known is NULL:
+                return None
+            key = <tuple><object>known  # `Key`: name, folded, kind, info, read
+            if key[2] is not self.context_kind:
+                return None
+            if type(value) is str:
+                if len(<str>value) > self.max_value:
+                    return None
+                text = value
+            elif type(value) is bool:
+                text = "true" if value else "false"
+            else:
+                return None
+            if key[4] is not None and key[4](text) is None:
+                return None
+            for other in read:
+                if (<tuple>other)[1] == key[1]:
+                    return None  # stated twice
+            read.append(key)
+            is_same = is_same and key[0] == name
+        if is_same:
+            return <dict>raw
+        stated = {}
+        for known_key, value in zip(read, (<dict>raw).values()):
+            stated[(<tuple>known_key)[0]] = value
+        return stated
+
+
+def write_cached(list decisions not None, dict cached not None, Py_ssize_t most):
+    """What to write of decisions whose answers are cached.
+
+    Parameters
+    ----------
+    cached : answers `(decision, head, body, is_allowed, key)` by the `id` of their decisions; equal keys are one object.
+    most : denied items that are returned.
+
+    Returns
+    -------
+    tuple: bodies, counts by key, the first denied items, and the number of errors: 0. None if one is not cached.
+    """
+    cdef list bodies = [], denied = []
+    cdef dict counts = {}
+    cdef tuple answer
+    cdef object last = None
+    cdef Py_ssize_t i, same = 0
+    for i in range(len(decisions)):
+        answer = <tuple>at_id(cached, decisions[i])
+        if answer is None:
+            return None
+        bodies.append(answer[2])
+        if answer[4] is last:
+            same += 1
+        else:
+            if same:
+                counts[last] = counts.get(last, 0) + same
+            last, same = answer[4], 1
+        if answer[3] is not True and len(denied) < most:
+            denied.append(i)
+    if same:
+        counts[last] = counts.get(last, 0) + same
+    return bodies, counts, denied, 0
+
+
+cdef inline object at_id(dict cached, object decision):
+    cdef PyObject* found = PyDict_GetItemWithError(cached, <Py_ssize_t><PyObject*>decision)
+    return None if found is NULL else <object>found
+
+
+cdef inline object member_of(dict mapped, tuple key):
+    cdef PyObject* found = PyDict_GetItemWithError(mapped, key)
+    return None if found is NULL else <object>found
