@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -15,13 +15,11 @@ from fastiam.cli import options
 from fastiam.cli.columns import as_text
 from fastiam.cli.console import note
 from fastiam.cli.formats import NAMES, Format
-from fastiam.cli.policy_sources import check_stdin, given_or_store, open_engine
+from fastiam.cli.planned_changes import Sides, sides
+from fastiam.cli.policy_sources import check_stdin
 from fastiam.cli.render import chosen, is_json, write_rows
 from fastiam.cli.requests import Source, open_requests
 from fastiam.errors import SourceError
-
-if TYPE_CHECKING:
-    from fastiam.api.engine import Engine
 
 COLUMNS = ("change", "rows", "layer", "statement", "side", "position", "principal", "action", "resource")
 OF_TABLE = ("change", "rows", "layer", "statement", "position", "example")
@@ -30,10 +28,7 @@ OWNER = "resource_account"
 
 
 @click.command("diff")
-@click.option("--old", multiple=True, metavar="PATH", help="The old policies; may be repeated. Default: FASTIAM_STORE.")
-@click.option("--new", multiple=True, metavar="PATH", help="The new policies; may be repeated.")
-@click.option("--old-engine", metavar="FILE", help="In place of --old, an engine that `fastiam compile` wrote.")
-@click.option("--new-engine", metavar="FILE", help="In place of --new, an engine that `fastiam compile` wrote.")
+@sides
 @click.option("--requests", "source", metavar="FILE", help="Requests: Parquet, Arrow, CSV, JSON lines, or `-`.")
 @click.option("--requests-format", type=click.Choice(NAMES), help="Format of the requests. Default: detected from content.")
 @click.option("--log", multiple=True, metavar="PATH", help="In place of requests, logs of CloudTrail; may be repeated.")
@@ -45,10 +40,7 @@ OWNER = "resource_account"
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Threads of the engine.")
 @click.option("--exit-zero", is_flag=True, help="Exit with 0 whatever is found.")
 def command(
-    old: tuple[str, ...],
-    new: tuple[str, ...],
-    old_engine: str | None,
-    new_engine: str | None,
+    sides: Sides,
     source: str | None,
     requests_format: str | None,
     log: tuple[str, ...],
@@ -62,17 +54,19 @@ def command(
 ) -> int:
     """Compare the decisions of two sets of policies, grouped by the statement that flips them.
 
-    With --log, compare over the calls of CloudTrail logs. Without --log and --requests, compare over the requests that the
-    changed statements can reach, with every context key unknown.
-    Exits with 2 if access is gained, 4 if some is gained or lost only by the values of unknown keys, or if some requests
-    cannot be decided, else 0.
+    The sides are --old and --new, or --policies and a planned change of them: --terraform or --replace. With --log, compare over
+    the calls of CloudTrail logs. Without --log and --requests, compare over the requests that the changed statements can reach,
+    with every context key unknown.
+    Exits with 2 if access is gained, 4 if some is gained or lost only by the values of unknown keys, if some requests cannot
+    be decided, or if a part of a planned change is unknown, else 0.
     """
     if log and (source or unknown or now):
         raise click.UsageError("a log brings its own requests, keys and time: leave out --requests, --unknown and --now")
     if unknown and not source:
         raise click.UsageError("--unknown needs --requests: without requests every context key is unknown")
-    check_stdin(*old, *new, *log, source)
-    before, after = _opened(old, old_engine, unknown_owner, "old"), _opened(new, new_engine, unknown_owner, "new")
+    check_stdin(*sides.paths, *log, source)
+    compared = sides.open(unknown_owner)
+    before, after = compared.old, compared.new
     if log:
         from fastiam.sources import read_cloudtrail
 
@@ -85,23 +79,15 @@ def command(
             columns, context = _columns(requests)
         owners = context.pop(OWNER, None)
         who, action, resource = columns
-        given = {"unknown": unknown, "resource_accounts": owners, "now": now, "threads": threads}
+        given = {"unknown": (*unknown, *compared.unknown), "resource_accounts": owners, "now": now, "threads": threads}
         found = diff(before, after, who, action, resource, context, **given)
     form = chosen(form, "table")
     _print_undecided(found)
+    compared.print_undecided()
     rows = [found.group_to_dict(group) if is_json(form) else _row(found, group) for group in found.groups]
     write_rows(OF_TABLE if form == "table" else COLUMNS, rows, form)
     _print_change(found)
-    return exits.OK if exit_zero else _code(found)
-
-
-def _opened(paths: tuple[str, ...], saved: str | None, unknown_owner: str | None, side: str) -> Engine:
-    """The engine of one side, by default `FASTIAM_STORE` for the old one. A saved engine has its own `--unknown-owner`."""
-    if saved is None and side == "old":
-        paths = tuple(given_or_store(paths, "--old or --old-engine"))
-    if (saved is None) == (not paths):
-        raise click.UsageError(f"give either --{side} or --{side}-engine")
-    return open_engine(paths, saved, unknown_owner=None if saved else unknown_owner)
+    return exits.OK if exit_zero else _code(found, is_complete=not compared.undecided)
 
 
 def _columns(requests: Source) -> tuple[list[Any], dict[str, Any]]:
@@ -162,9 +148,9 @@ def _print_change(found: Diff) -> None:
         note(f"not compared: {text}")
 
 
-def _code(found: Diff) -> int:
+def _code(found: Diff, *, is_complete: bool) -> int:
     counts = found.counts
     if Change.GAINED in counts:
         return exits.DENIED
-    is_open = {Change.MAY_GAIN, Change.MAY_LOSE} & counts.keys() or found.undecidable
+    is_open = {Change.MAY_GAIN, Change.MAY_LOSE} & counts.keys() or found.undecidable or not is_complete
     return exits.UNKNOWN if is_open or found.n_errors or found.unknown_principals else exits.OK

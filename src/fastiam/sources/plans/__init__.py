@@ -1,0 +1,177 @@
+"""Planned changes of a directory: Terraform plans, CloudFormation templates, and single policies that are replaced.
+
+A reader gives the facts of both sides (`facts`), and `writing` writes them into one directory: compiled before and after, it is
+the two sides that `fastiam.diff` compares.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+from fastiam.analysis.principal_layers import principal_layers
+from fastiam.api.directory import Directory
+from fastiam.api.engine import Engine
+from fastiam.errors import SourceError
+from fastiam.model.policy import PolicyKind
+from fastiam.model.result import Result
+from fastiam.resolve.snapshot import Snapshot, UnknownOwner
+from fastiam.sources.files import read_files
+from fastiam.sources.located_values import LocatedValue
+from fastiam.sources.plans.facts import UNKNOWN_KEYS, Change, UndecidedFact, keys_of, placeholder, unknown_key
+from fastiam.sources.plans.replacements import read_replacement
+from fastiam.sources.plans.writing import FactWriter
+
+Path = str | os.PathLike[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Undecided(Result):
+    """A part of a change that is known only after it is applied, or that is not compared (H63).
+
+    Attributes
+    ----------
+    address : the resource in the plan or template, or the ARN of a policy without a document.
+    reason : what is unknown.
+    position : file, line and column.
+    about : the ARNs of the records that it changes, as far as they are known.
+    principals : the users and roles whose decisions depend on it. They are undecided.
+    """
+
+    address: str
+    reason: str
+    position: str = ""
+    about: tuple[str, ...] = ()
+    principals: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedChange:
+    """A directory before and after a change, compiled.
+
+    Attributes
+    ----------
+    old, new : the engines. Pass `unknown=change.unknown` with requests, so that decisions that need an unknown document depend
+        on it.
+    undecided : what the change does not say. A result without new access is certain only if it is empty.
+    differences : records that differ between the directory and the state before the change, which is used.
+    assumed : what was assumed about the configuration.
+    """
+
+    old: Engine
+    new: Engine
+    undecided: tuple[Undecided, ...]
+    differences: tuple[str, ...]
+    assumed: tuple[str, ...]
+
+    unknown = (UNKNOWN_KEYS,)
+
+
+def read_change(
+    directory: Directory,
+    *,
+    terraform: Sequence[Path] = (),
+    replacements: Mapping[str, Path] = {},
+    account: str | None = None,
+    region: str | None = None,
+    assume_references: bool = False,
+    unknown_owner: UnknownOwner = "principal",
+) -> PlannedChange:
+    """Apply planned changes to a directory, and compile it before and after them.
+
+    Parameters
+    ----------
+    directory : the policies before the change. It is changed. An empty one has only what the plan contains.
+    terraform : plans, as `terraform show -json PLANFILE` writes them.
+    replacements : the file of a new document by the ARN of what it replaces: a managed policy, a resource or role with its
+        policy, or `ARN#NAME` for an inline policy.
+    account, region : of resources that a plan creates, if it does not show them.
+    assume_references : take an attribute that is known after apply, and refers to one attribute of another resource, as that
+        attribute. A plan does not show functions and templates around a reference, so this is an assumption.
+    unknown_owner : as in `Directory.compile`.
+
+    Raises
+    ------
+    SourceError: a file is not a plan, or a replaced policy is not in the directory.
+    PolicyError: a proposed document cannot be read.
+    """
+    from fastiam.sources.plans.terraform import read_plan
+
+    changes = [
+        read_plan(node, directory, account=account, region=region, assume_references=assume_references)
+        for node in _nodes(terraform)
+    ]
+    changes += [read_replacement(directory, target, path) for target, path in replacements.items()]
+    return _applied(directory, changes, unknown_owner)
+
+
+def _nodes(paths: Sequence[Path]) -> Iterator[LocatedValue]:
+    for file in read_files(paths):
+        values = file.values({}) if not file.skipped else []
+        if len(values) != 1:
+            raise SourceError("a plan is one JSON object", source=file.name, hint="write it with `terraform show -json PLANFILE`")
+        yield values[0]
+
+
+def _applied(directory: Directory, changes: Sequence[Change], unknown_owner: UnknownOwner) -> PlannedChange:
+    found = [fact for change in changes for fact in change.undecided]
+    writer = FactWriter(directory)
+    with directory.transaction():
+        for change in changes:
+            writer.set(change.before, exclusive=False)
+        found += _add_unknown_policies(directory)
+    differences = tuple(writer.differences)
+    old = directory.compile(unknown_owner=unknown_owner)
+    with directory.transaction():
+        for change in changes:
+            found += writer.apply(change)
+        found += _add_unknown_policies(directory)
+    new = directory.compile(unknown_owner=unknown_owner)
+    principals = _principals_by_key(new.snapshot)
+    undecided = [
+        Undecided(fact.address, fact.reason, fact.position, fact.about, principals.get(fact.key.lower(), ())) for fact in found
+    ]
+    assumed = chain.from_iterable(change.assumed for change in changes)
+    return PlannedChange(old, new, tuple(dict.fromkeys(undecided)), differences, tuple(dict.fromkeys(assumed)))
+
+
+def _add_unknown_policies(directory: Directory) -> list[UndecidedFact]:
+    """Make attached policies without a document placeattachments, which otherwise deny everything (docs/sources.md).
+
+    A plan that attaches such a policy would seem to remove access.
+    """
+    used: dict[str, None] = {}
+    for group in directory.tables.groups.values():
+        used |= dict.fromkeys(group.attached)
+    for entity in directory.tables.entities.values():
+        used |= dict.fromkeys(entity.attached)
+        used |= dict.fromkeys(item for item in entity.boundary or () if isinstance(item, str))
+    found = []
+    for arn in used:
+        if arn not in directory.tables.managed:
+            key = unknown_key(arn, "document")
+            directory.add_managed_policy(arn, placeholder(PolicyKind.IDENTITY, key, arn, arn=arn), unique_id=None)
+            reason = "the policies do not contain the document of this attached policy"
+            found.append(UndecidedFact(arn, reason, about=(arn,), key=key))
+    return found
+
+
+def _principals_by_key(snapshot: Snapshot) -> dict[str, tuple[str, ...]]:
+    """Return the principals whose layers have a placeholder, by its key in lower case."""
+    found: dict[str, dict[str, None]] = {}
+    keys: dict[int, tuple[str, ...]] = {}
+    kept = []
+    for name, _ in snapshot.names():
+        for levels in principal_layers(snapshot.principal(name)).values():
+            for policy in chain.from_iterable(levels):
+                if id(policy) not in keys:
+                    keys[id(policy)] = tuple(keys_of(policy))
+                    kept.append(policy)  # the reference keeps the id valid
+                for key in keys[id(policy)]:
+                    found.setdefault(key.lower(), {})[name] = None
+    return {key: tuple(sorted(names)) for key, names in found.items()}
+
+
+__all__ = ["PlannedChange", "Undecided", "read_change"]

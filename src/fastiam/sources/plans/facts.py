@@ -1,0 +1,150 @@
+"""Facts about access that a plan or template states, before and after it is applied.
+
+Both sides of a change are a `Facts`. Equal keys on both sides denote the same record, so that the difference of two `Facts` is
+what the change does. A document that is known only after the change is applied is a *placeholder*: it may allow and may deny
+everything, by a condition on a key that is unknown in each comparison. A decision that depends on it is DEPENDS (spec 6.11).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from fastiam.directory.stored_policies import StoredPolicy, not_read_message, why_substituted
+from fastiam.errors import Finding, PolicyError
+from fastiam.model.policy import Policy, PolicyKind
+from fastiam.model.source_map import Origin, Source
+from fastiam.policy.document import read_policy
+
+UNKNOWN_PREFIX = "plan:unknown/"  # of the condition keys of placeattachments
+UNKNOWN_KEYS = UNKNOWN_PREFIX + "*"
+SID = "KnownAfterApply"
+_WITH_PRINCIPAL = (PolicyKind.TRUST, PolicyKind.RESOURCE, PolicyKind.RCP, PolicyKind.VPCE)
+
+
+@dataclass(slots=True)
+class PrincipalFacts:
+    """A user or role. `boundary` is an ARN or a placeholder; `tags` is None if they are unknown."""
+
+    boundary: str | StoredPolicy | None = None
+    tags: Mapping[str, str] | None = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class ResourceFacts:
+    """A resource. `policy` is None without one; `is_stated` is False if the plan states only that the resource exists."""
+
+    account: str | None = None
+    policy: StoredPolicy | None = None
+    is_stated: bool = True
+
+
+@dataclass(slots=True)
+class Facts:
+    """The facts of one side, by ARN or id.
+
+    `trust` is by role, `inline` by identity and policy name, `attached` by identity and policy ARN, `members` by user and group.
+    `attachments` are all identities that have a managed policy, `group_members` all users of a group: other ones lose it.
+    `organization` has SCPs and RCPs by their id, `targets` pairs of the id of such a policy and of an element.
+    """
+
+    managed: dict[str, StoredPolicy] = field(default_factory=dict)
+    principals: dict[str, PrincipalFacts] = field(default_factory=dict)
+    trust: dict[str, StoredPolicy] = field(default_factory=dict)
+    groups: dict[str, None] = field(default_factory=dict)
+    inline: dict[tuple[str, str], StoredPolicy] = field(default_factory=dict)
+    attached: dict[tuple[str, str], None] = field(default_factory=dict)
+    members: dict[tuple[str, str], None] = field(default_factory=dict)
+    attachments: dict[str, frozenset[str]] = field(default_factory=dict)
+    group_members: dict[str, frozenset[str]] = field(default_factory=dict)
+    resources: dict[str, ResourceFacts] = field(default_factory=dict)
+    endpoints: dict[str, StoredPolicy | None] = field(default_factory=dict)
+    organization: dict[str, StoredPolicy] = field(default_factory=dict)
+    targets: dict[tuple[str, str], None] = field(default_factory=dict)
+
+    def without(self, other: Facts) -> Facts:
+        """Return the facts whose keys the other side does not have."""
+        return Facts(
+            **{
+                each.name: {k: v for k, v in getattr(self, each.name).items() if k not in getattr(other, each.name)}
+                for each in fields(self)
+            }
+        )
+
+
+@dataclass(slots=True)
+class UndecidedFact:
+    """What is known only after the change is applied, or is not compared.
+
+    `address` names the resource in the plan or template. `about` are the ARNs of the records that it changes, if they are known.
+    `key` is the condition key of its placeholder, or "".
+    """
+
+    address: str
+    reason: str
+    position: str = ""
+    about: tuple[str, ...] = ()
+    key: str = ""
+
+
+@dataclass(slots=True)
+class Change:
+    """Both sides of a plan or template. `assumed` are the references that were assumed to be plain."""
+
+    before: Facts = field(default_factory=Facts)
+    after: Facts = field(default_factory=Facts)
+    undecided: list[UndecidedFact] = field(default_factory=list)
+    assumed: list[str] = field(default_factory=list)
+
+
+def placeholder(kind: PolicyKind, key: str, name: str, *, arn: str | None = None) -> StoredPolicy:
+    """Return the document that may allow and may deny everything, depending on an unknown condition key."""
+    statements = [unknown_statement(kind, effect, key) for effect in ("Allow", "Deny")]
+    text = json.dumps({"Version": "2012-10-17", "Statement": statements}, indent=2)
+    return StoredPolicy(read_policy(text, kind, mode="lenient", name=name, arn=arn), text)
+
+
+def unknown_statement(kind: PolicyKind, effect: str, key: str, known: Mapping[str, Any] = {}) -> dict[str, Any]:
+    """Return a statement that applies depending on an unknown key. `known` are its elements that are known."""
+    statement: dict[str, Any] = {"Effect": effect, **known}
+    if not {"Action", "NotAction"} & known.keys():
+        statement["Action"] = "*"
+    if kind is not PolicyKind.TRUST and not {"Resource", "NotResource"} & known.keys():
+        statement["Resource"] = "*"
+    if kind in _WITH_PRINCIPAL and not {"Principal", "NotPrincipal"} & known.keys():
+        statement["Principal"] = "*"
+    condition = dict(known.get("Condition", {}))
+    statement["Condition"] = {**condition, "StringEquals": {**condition.get("StringEquals", {}), key: effect}}
+    return statement
+
+
+def unknown_key(address: str, attribute: str) -> str:
+    """Return the condition key of the placeholder for an attribute of a resource."""
+    text = "".join(char if char.isprintable() else "?" for char in f"{address}.{attribute}")
+    return UNKNOWN_PREFIX + text
+
+
+def planned_policy(text: str, kind: PolicyKind, name: str, source: str, *, arn: str | None = None) -> StoredPolicy:
+    """Parse a document that a change proposes. It may have errors that AWS accepts in existing documents.
+
+    Raises
+    ------
+    PolicyError: the document cannot be read, so that AWS would refuse it.
+    """
+    found: list[Finding] = []
+    origin = Origin(Source(source, text))
+    policy = read_policy(text, kind, mode="lenient", name=name, arn=arn, origin=origin, findings=found)
+    why = why_substituted(policy, found)
+    if why is not None:
+        raise PolicyError([Finding(why.code, why.severity, not_read_message(name, why.message), source, "$")])
+    return StoredPolicy(policy, text)
+
+
+def keys_of(policy: Policy) -> Iterator[str]:
+    """Yield the keys of placeattachments in a policy."""
+    for statement in policy.statements:
+        for entry in statement.conditions:
+            if entry.key.startswith(UNKNOWN_PREFIX):
+                yield entry.key

@@ -1,0 +1,97 @@
+# ruff: noqa: F811  (`call` is a fixture)
+"""`fastiam diff` over planned changes: Terraform plans and single policies (frames specification 5.2, H63)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from cli_analysis_directory import ANA, APP, A, Run, call, document, statement  # noqa: F401  (a fixture)
+from terraform_plans import UNKNOWN, change, plan
+
+TERRAFORM = "diff", "--policies", "d.json", "--terraform", "plan.json"
+
+
+def inline(user: str, *actions: str, name: str = "Ana", before: object = None) -> dict[str, object]:
+    policy = json.dumps(document(*(statement("Allow", action) for action in actions)))
+    values = {"user": user, "name": name, "policy": policy}
+    old = {**values, "policy": json.dumps(document(statement("Allow", "s3:Get*")))}
+    return change(f"aws_iam_user_policy.{name}", old if before is None else None, values)
+
+
+UNKNOWN_ROLE_POLICY = change("aws_iam_role_policy.app", None, {"role": "app", "name": "x", "policy": UNKNOWN})
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ([inline("ana", "s3:*")], 2),  # new access
+        ([inline("ana", "s3:GetObject")], 0),  # access is lost only
+        ([UNKNOWN_ROLE_POLICY], 4),  # not known before apply
+        ([inline("ana", "s3:*"), UNKNOWN_ROLE_POLICY], 2),  # new access wins
+        ([inline("ana", "s3:GetObject"), UNKNOWN_ROLE_POLICY], 4),
+        ([change("aws_lambda_permission.l", None, {"action": "lambda:InvokeFunction"})], 4),  # not compared
+        ([], 0),
+    ],
+)
+def test_h63_exit_code_follows_new_access_then_unknowns(changes: list[dict[str, object]], code: int, call: Run) -> None:
+    Path("plan.json").write_text(plan(*changes))
+    assert call(*TERRAFORM)[0] == code
+    assert call(*TERRAFORM, "--exit-zero")[0] == 0
+
+
+def test_h63_undecided_principals_are_listed(call: Run) -> None:
+    Path("plan.json").write_text(plan(UNKNOWN_ROLE_POLICY))
+    _, out, err = call(*TERRAFORM)
+    assert "undecided: `aws_iam_role_policy.app`: `policy` is known after apply\n  arn:aws:iam::111111111111:role/app\n" in err
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert {(row["change"], row["principal"]) for row in rows} == {("may gain", APP)}
+
+
+def test_diff_of_a_plan_shows_the_statement_in_the_plan(call: Run) -> None:
+    Path("plan.json").write_text(plan(inline("ana", "s3:*")))
+    (row,) = (json.loads(line) for line in call(*TERRAFORM)[1].splitlines())
+    assert (row["change"], row["side"], row["statement"]["policy"]) == ("gained", "new", "Ana")
+    assert row["statement"]["file"] == "plan.json#aws_iam_user_policy.Ana.policy" and row["statement"]["line"] == 1
+
+
+def test_diff_of_a_plan_decides_given_requests(call: Run) -> None:
+    Path("plan.json").write_text(plan(UNKNOWN_ROLE_POLICY, inline("ana", "s3:*")))
+    Path("requests.csv").write_text(f"principal,action,resource\n{APP},s3:GetObject,*\n{ANA},s3:PutObject,*\n")
+    code, out, _ = call(*TERRAFORM, "--requests", "requests.csv")
+    assert [json.loads(line)["change"] for line in out.splitlines()] == ["gained", "may gain"] and code == 2
+
+
+def test_diff_replaces_one_policy(call: Run) -> None:
+    Path("new.json").write_text(json.dumps(document(statement("Allow", "s3:*"))))
+    code, out, _ = call("diff", "--policies", "d.json", "--replace", f"{ANA}#Ana=new.json")
+    assert code == 2 and json.loads(out)["principal"] == ANA
+
+
+def test_diff_replacement_splits_at_the_known_arn(call: Run) -> None:
+    Path("x=new.json").write_text(json.dumps(document(statement("Allow", "s3:*"))))
+    assert call("diff", "--policies", "d.json", "--replace", f"{ANA}#Ana=x=new.json")[0] == 2
+
+
+def test_diff_rejects_a_refused_document(call: Run) -> None:
+    Path("new.json").write_text('{"Version": "2012-10-17", "Statements": []}')
+    assert call("diff", "--policies", "d.json", "--replace", f"{ANA}#Ana=new.json")[0] == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--terraform", "plan.json", "--old", "d.json"), "give --policies in place of --old"),
+        (("--terraform", "plan.json", "--policies", "d.json", "--new", "d.json"), "give --policies in place of --new"),
+        (("--policies", "d.json"), "--policies needs --terraform"),
+        (("--old", "d.json", "--new", "d.json", "--account", A), "--account needs --terraform"),
+        (("--terraform", "plan.json"), "give either --policies"),
+        (("--terraform", "-", "--policies", "-"), "standard input can be read only once"),
+        (("--policies", "d.json", "--replace", "nothing"), "is not of the form ARN=FILE"),
+    ],
+)
+def test_diff_refuses_sides_that_contradict(options: tuple[str, ...], message: str, call: Run) -> None:
+    Path("plan.json").write_text(plan())
+    code, _, err = call("diff", *options)
+    assert code == 64 and message in err
