@@ -46,7 +46,22 @@ def load_engine(cls: type[E], path: str | os.PathLike[str], options: Mapping[str
     SourceError: it cannot be read, or is not a saved engine of this release, complete and unchanged.
     """
     with SavedFile.open(path) as file:
-        return _engine_over(cls, file, options)
+        return engine_over(cls, file, options)
+
+
+def engine_over(cls: type[E], file: SavedFile, options: Mapping[str, Any]) -> E:
+    """Load an engine from a file whose checksums are right; `options` replace some of the saved ones.
+
+    Raises
+    ------
+    SourceError: the checksums are right, and what they cover is not.
+    """
+    try:
+        return _attached(cls, file, options)
+    except SourceError:  # it is a ValueError, too
+        raise
+    except BROKEN as error:
+        raise file.impossible(error) from None
 
 
 def engine_bytes(engine: CompiledEngine) -> bytes:
@@ -61,7 +76,7 @@ def engine_of(cls: type[E], data: bytes) -> E:
     ------
     SourceError: another release wrote them.
     """
-    return _engine_over(cls, SavedFile(memoryview(data), "a pickled engine"), {})
+    return engine_over(cls, SavedFile(memoryview(data), "a pickled engine"), {})
 
 
 def _parts(engine: CompiledEngine) -> tuple[dict[str, Any], dict[str, bytes]]:
@@ -78,15 +93,6 @@ def _parts(engine: CompiledEngine) -> tuple[dict[str, Any], dict[str, bytes]]:
         "options": write_options(engine._options),
     }
     return head, {**sections, **write_records(snapshot.tables, policies)}
-
-
-def _engine_over(cls: type[E], file: SavedFile, options: Mapping[str, Any]) -> E:
-    try:
-        return _attached(cls, file, options)
-    except SourceError:  # it is a ValueError, too
-        raise
-    except BROKEN as error:
-        raise file.impossible(error) from None
 
 
 def _attached(cls: type[E], file: SavedFile, others: Mapping[str, Any]) -> E:

@@ -110,22 +110,31 @@ class SavedFile:
         ------
         SourceError: it cannot be read, or is not a saved engine of this release, complete and unchanged.
         """
-        source = str(path)
         with _read_errors(path):
             # without waiting: a pipe would keep us
             descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
         try:
-            with _read_errors(path):
-                status = os.fstat(descriptor)
-                if not stat.S_ISREG(status.st_mode):
-                    what = "a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file"
-                    raise SourceError(f"is {what}", source=source, path="", hint=FOREIGN)
-                if status.st_size == 0:
-                    raise SourceError("is empty", source=source, path="", hint=FOREIGN)
-                data = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
-            yield cls(memoryview(data), source, descriptor)
+            yield cls.mapped(descriptor, str(path))
         finally:
             os.close(descriptor)
+
+    @classmethod
+    def mapped(cls, descriptor: int, source: str) -> SavedFile:
+        """The file of a descriptor, which must stay open as long as it takes to map the tables; its `data` stays.
+
+        Raises
+        ------
+        SourceError: as `open`.
+        """
+        with _read_errors(source):
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                what = "a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file"
+                raise SourceError(f"is {what}", source=source, path="", hint=FOREIGN)
+            if status.st_size == 0:
+                raise SourceError("is empty", source=source, path="", hint=FOREIGN)
+            data = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
+        return cls(memoryview(data), source, descriptor)
 
     def section(self, name: str) -> memoryview:
         """The bytes of a section, where they lie in the file; of bytes in memory a copy, so that the others need not stay."""
