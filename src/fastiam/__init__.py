@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from fastiam.model.policy import ConditionEntry, Effect, PolicyKind
     from fastiam.model.profile import PrincipalKind, Settings
     from fastiam.model.session import Session
+    from fastiam.shared_engine import SharedEngine
     from fastiam.simulation.simulate import simulate
     from fastiam.sources import load, read_cloudtrail
     from fastiam.sources.cloudtrail.reader import CloudTrail
@@ -107,6 +108,7 @@ __all__ = [
     "Settings",
     "Severity",
     "ShapeError",
+    "SharedEngine",
     "SourceError",
     "StatementRef",
     "StoreError",
@@ -156,6 +158,7 @@ _HOMES = {
     "analysis.what_can": ("AllowedAction",),
     "analysis.who_can": ("PrincipalAccess", "WhoCanResult"),
     "model.session": ("Session",),
+    "shared_engine": ("SharedEngine",),
     "simulation.simulate": ("simulate",),
     "sources": ("load", "read_cloudtrail"),
     "sources.cloudtrail.reader": ("CloudTrail",),

@@ -88,7 +88,7 @@ class CompiledEngine(ResolvingCore):
             "unknown_owner": unknown_owner,
             "context_defaults": dict(check_context(context_defaults)),
             "settings": settings,
-            "cache_bytes": _checked_bytes(cache_bytes),
+            "cache_bytes": checked_bytes(cache_bytes),
             "index_from": index_from,
         }
         for value in defaults.values():
@@ -171,7 +171,7 @@ class CompiledEngine(ResolvingCore):
         """
         from fastiam.engine.engine_file.engines import load_engine  # PERF: only engine files need it
 
-        return load_engine(cls, as_path(path), {} if cache_bytes is None else {"cache_bytes": _checked_bytes(cache_bytes)})
+        return load_engine(cls, as_path(path), {} if cache_bytes is None else {"cache_bytes": checked_bytes(cache_bytes)})
 
     def updated(self, directory: Directory) -> Self:
         """Return an engine over the current state of the directory. This engine is unchanged.
@@ -328,7 +328,13 @@ class CompiledEngine(ResolvingCore):
         return {**sizes, "cache_limit": self._options["cache_bytes"]}
 
 
-def _checked_bytes(cache_bytes: object) -> int:
+def checked_bytes(cache_bytes: object) -> int:
+    """A bound on the run-time cache.
+
+    Raises
+    ------
+    RequestValueError: it is not a number of bytes.
+    """
     if type(cache_bytes) is not int or cache_bytes < 0:
         raise RequestValueError(f"`{cache_bytes}` is not a number of bytes", column="cache_bytes", hint="use an int, 0 or more")
     return cache_bytes
