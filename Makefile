@@ -98,10 +98,10 @@ cd build/$(1)-tree && $(2) $(abspath $(RUN)) setup.py --quiet build_ext --inplac
 PYTHONPATH='$(CURDIR)/build/$(1)-tree/src' $(RUN) -c 'import fastiam; assert "$(1)-tree" in fastiam.__file__, fastiam.__file__'
 endef
 
-# Bounds checks and invariants on.
+# Bounds checks and invariants on, and every seed of the tests that draw random worlds.
 debug: build
 	$(call copied,debug,FASTIAM_CHECKS=1)
-	cd build/debug-tree && PYTHONPATH='$(CURDIR)/build/debug-tree/src' $(abspath $(RUN)) -m pytest -n 2 --dist worksteal \
+	cd build/debug-tree && FASTIAM_ALL_SEEDS=1 PYTHONPATH='$(CURDIR)/build/debug-tree/src' $(abspath $(RUN)) -m pytest -n 2 --dist worksteal \
 		$(or $(PYTEST),$(COMPILED_TESTS))
 
 # The suite under AddressSanitizer and UBSan: a report ends the run. GCC. It takes three quarters of an hour.

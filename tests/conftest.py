@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 
@@ -28,3 +29,8 @@ def skip_where_sanitized() -> None:
     """Skip a test that measures memory: the allocator of a sanitizer keeps freed blocks."""
     if "asan" in os.environ.get("LD_PRELOAD", ""):
         pytest.skip("memory is not measured under a sanitizer")
+
+
+def pytest_collection_finish() -> None:
+    """PERF: leave the cases and modules of the suite out of garbage collection; a full one takes half a second otherwise."""
+    gc.freeze()

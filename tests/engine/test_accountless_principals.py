@@ -7,6 +7,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from seeds import seeds
 
 import fastiam
 from fastiam import Outcome
@@ -149,7 +150,7 @@ def some_rows(rng: random.Random, n: int, keys: list[str]) -> list[Any]:
 
 
 @pytest.mark.parametrize("endpoints", [False, True], ids=["", "endpoints"])
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", seeds(3, 12))
 def test_batch_of_services_and_anonymous_equals_single_calls(seed: int, endpoints: bool) -> None:
     rng = random.Random(seed)
     directory = an_organization(rng, endpoints=endpoints)

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pyarrow as pa
 import pytest
+from seeds import few_or_all
 
 import fastiam
 from fastiam import Engine, Outcome, Session
@@ -81,7 +82,7 @@ def requests():
     """Requests, most of them new to an engine after a drop: (principal, action, resource, context)."""
     rng, sessions = random.Random(11), [session(i) for i in range(SESSIONS)]
     rows = []
-    for k in range(2_000):
+    for k in range(few_or_all(600, 2_000)):
         i = rng.randrange(SESSIONS)
         j = i if rng.random() < 0.6 else rng.randrange(SESSIONS)
         who = rng.choice([sessions[i], sessions[i], f"arn:aws:sts::{ACCOUNT}:assumed-role/r{i % ROLES}/bare{k % 400}", role(i)])
@@ -138,7 +139,7 @@ def singles(engine, requests, expected, seed: int) -> Callable[[], None]:
 
 def batches(engine, requests, expected, seed: int, threads: int) -> Callable[[], None]:
     """All requests in batches, in an order of its own, so often that a batch has rows for several threads (8,192)."""
-    order = list(range(len(requests))) * 5
+    order = list(range(len(requests))) * (10_000 // len(requests) + 1)
     random.Random(seed).shuffle(order)
     sessions = {who.arn + "!": who for who, *_ in requests if isinstance(who, Session)}
     names = [requests[k][0].arn + "!" if isinstance(requests[k][0], Session) else requests[k][0] for k in order]

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from seeds import few_or_all
 
 import fastiam
 from fastiam.errors import FastiamError, RequestValueError
@@ -236,7 +237,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("name", CALLS)
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=few_or_all(30, 150), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_wrong_argument_of_a_public_call_raises_fastiam_error(name: str, data: st.DataObject) -> None:
     call, arguments = CALLS[name]

@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from seeds import seeds
 
 import fastiam
 from fastiam import Outcome
@@ -88,7 +89,7 @@ def coded(rng: random.Random, key: str, values: list[Any]) -> Any:
 
 
 @pytest.mark.parametrize("form", ["coded", "plain", "views"])
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", seeds(1, 4))
 def test_condition_batch_equals_single_calls(seed: int, form: str) -> None:
     """C1, F3, D51: outcome and statement are those of the reference, for new and for memoized truths."""
     rng = random.Random(seed)

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from arrow_builders import HandMade
+from seeds import seeds
 
 import fastiam
 from fastiam import Outcome
@@ -179,7 +180,7 @@ def test_empty_text_is_not_null(operator: str, data: bytes | None) -> None:
 @pytest.mark.parametrize(
     "keys", [list(CONTEXT), ["app:dept", "aws:UserAgent"], ["aws:ResourceTag/dept", "aws:CalledVia"], []], ids=len
 )
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", seeds(1, 3))
 def test_memoized_conditions_equal_row_by_row_evaluation(directory: fastiam.Directory, keys: list[str], seed: int) -> None:
     engine, snapshot = directory.compile(), directory.snapshot()
     made = rows(seed, 4000, keys)

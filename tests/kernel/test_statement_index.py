@@ -10,6 +10,7 @@ import random
 
 import pyarrow as pa
 import pytest
+from seeds import seeds
 
 import fastiam
 from fastiam import Outcome
@@ -88,7 +89,7 @@ def world(seed: int) -> tuple[fastiam.Directory, list[str], dict[str, pa.Array]]
     return directory, texts, context
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", seeds(15, 60))
 def test_statement_index_keeps_every_decision(seed: int) -> None:
     directory, texts, context = world(seed)
     engines = {n: fastiam.Engine.from_snapshot(directory.snapshot(), index_from=n) for n in (NEVER, *THRESHOLDS)}
@@ -115,7 +116,7 @@ def test_statement_index_keeps_every_decision(seed: int) -> None:
     assert counted < len(texts)
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", seeds(5, 20))
 def test_statement_index_unknown_keys_keep_decision(seed: int) -> None:
     directory, texts, context = world(1_000 + seed)
     context.pop("app:team", None)

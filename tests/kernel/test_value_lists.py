@@ -12,6 +12,7 @@ import hypothesis.strategies as st
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
+from seeds import few_or_all
 
 import fastiam
 from fastiam import Outcome
@@ -207,7 +208,7 @@ FIELDS = st.lists(st.sampled_from(["arn:", "aws:", "s3:", ":", "a", "b*", "*", "
     "form", ["StringLike", "StringEqualsIgnoreCase", "StringEquals", "ArnLike", "ArnNotEquals", "StringNotLike"]
 )
 @given(data=st.data())
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=few_or_all(2, 6), deadline=None)
 def test_many_texts_match_some_of_many_patterns(form: str, data: st.DataObject) -> None:
     """Enough of both that one pass finds all patterns: fillers that match nothing, and variables, are among them."""
     parts = FIELDS if form.startswith("Arn") else PIECES

@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from seeds import seeds
 
 import fastiam
 from fastiam import Outcome
@@ -124,7 +125,7 @@ class Made:
         return found
 
 
-@pytest.mark.parametrize(("seed", "index_from"), [(seed, 8) for seed in range(30)] + [(seed, 1) for seed in range(30, 45)])
+@pytest.mark.parametrize(("seed", "index_from"), [*((i, 8) for i in seeds(8, 30)), *((100 + i, 1) for i in seeds(4, 15))])
 def test_vectorized_decision_equals_single_decision(seed: int, index_from: int) -> None:
     made = Made(seed)
     sessions = made.sessions()

@@ -30,6 +30,7 @@ A = "111111111111"
 ADMIN, BO = f"arn:aws:iam::{A}:user/admin", f"arn:aws:iam::{A}:user/bo"
 ENDPOINT = "http://127.0.0.1:8380/aws"
 REGION = "eu-west-1"
+_SESSION = boto3.Session()  # PERF: it keeps the models of services, which take a fifth of a second to read
 
 
 class Raw:
@@ -67,14 +68,16 @@ class AwsWorld:
     def client(self, service: str, credentials: Credentials | None = None, config: Config | None = None) -> Any:
         """A boto3 client whose requests go to the handler."""
         keys = credentials or self.admin
-        session = boto3.Session(
-            keys.access_key_id,
-            str(keys.secret_access_key),
-            None if keys.session_token is None else str(keys.session_token),
-            region_name=REGION,
-        )
         general = Config(parameter_validation=False, retries={"max_attempts": 1, "mode": "standard"})
-        client = session.client(service, endpoint_url=ENDPOINT, config=general if config is None else general.merge(config))
+        client = _SESSION.client(
+            service,
+            region_name=REGION,
+            endpoint_url=ENDPOINT,
+            aws_access_key_id=keys.access_key_id,
+            aws_secret_access_key=str(keys.secret_access_key),
+            aws_session_token=None if keys.session_token is None else str(keys.session_token),
+            config=general if config is None else general.merge(config),
+        )
         client.meta.events.register("before-send", self._send)
         return client
 
