@@ -64,7 +64,7 @@ def decide(
     policies (always allowed, credentials).
     """
     action = split_action(request.action)
-    inputs = _decision_inputs(principal, resource, action, settings)
+    inputs = decision_inputs(principal, resource, action, settings)
     context, unknown = derive_context(principal, resource, endpoint, request, settings, sources)
     early = decided_without_policies(inputs)
     if early is not None:
@@ -112,7 +112,7 @@ class _Evaluation:
         return PolicyDecision(context, results, verdicts, combine(self.inputs, verdicts))
 
 
-def _decision_inputs(
+def decision_inputs(
     principal: PrincipalProfile, resource: ResourceProfile, action: tuple[str, str], settings: Settings
 ) -> DecisionInputs:
     return DecisionInputs(

@@ -141,7 +141,7 @@ class LayerVerdicts:
     session: bool
 
 
-def _session_ok(principal: PrincipalProfile, allowed: bool) -> bool:
+def session_allows(principal: PrincipalProfile, allowed: bool) -> bool:
     """FED needs a session policy with an Allow; AROOT needs its task policy, without Allow (6.1, D4)."""
     if principal.kind is PrincipalKind.AROOT:
         return bool(principal.session_policies)
@@ -181,5 +181,5 @@ def summarize_layers(
         match=frozenset("".join(matches)),
         identity=(Layer.IDENTITY, 0) in allowed,
         boundary=levels[Layer.BOUNDARY] is None or (Layer.BOUNDARY, 0) in allowed,
-        session=_session_ok(principal, (Layer.SESSION, 0) in allowed),
+        session=session_allows(principal, (Layer.SESSION, 0) in allowed),
     )
