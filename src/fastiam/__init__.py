@@ -15,12 +15,10 @@ if TYPE_CHECKING:
     from fastiam.analysis.grants import Grant, GrantStatement, Limit
     from fastiam.analysis.logged_calls import Calls, LoggedOutcome
     from fastiam.analysis.replay import Replay, ReplayGroup, Verdict
-    from fastiam.analysis.unused_access import Unused
     from fastiam.analysis.what_can import AllowedAction
     from fastiam.analysis.who_can import PrincipalAccess, WhoCanResult
     from fastiam.api.directory import Directory
     from fastiam.api.engine import Engine
-    from fastiam.api.suggestion import Suggestion, suggest_policy
     from fastiam.directory.quotas import Quotas
     from fastiam.directory.readers import Attachments, PolicyDocument
     from fastiam.directory.records import Account, Endpoint, Entity, Group, ManagedPolicy, Resource
@@ -50,7 +48,6 @@ if TYPE_CHECKING:
     from fastiam.simulation.simulate import simulate
     from fastiam.sources import load, read_cloudtrail
     from fastiam.sources.cloudtrail.reader import CloudTrail
-    from fastiam.sources.plans import PlannedChange, Undecided, read_change
 
 __version__ = "0.1.0"
 
@@ -77,6 +74,7 @@ __all__ = [
     "Entity",
     "Explanation",
     "FastiamError",
+    "Filter",
     "Finding",
     "Findings",
     "Grant",
@@ -93,10 +91,10 @@ __all__ = [
     "MatchedStatement",
     "MissingPackageError",
     "NearMiss",
+    "NotExpressible",
     "ResidualStatement",
     "Outcome",
     "GrantStatement",
-    "PlannedChange",
     "PolicyDocument",
     "PolicyError",
     "PolicyKind",
@@ -116,20 +114,15 @@ __all__ = [
     "SourceError",
     "StatementRef",
     "StoreError",
-    "Suggestion",
     "Summary",
     "Table",
-    "Undecided",
-    "Unused",
     "Verdict",
     "__version__",
     "diff",
     "lit",
     "load",
-    "read_change",
     "read_cloudtrail",
     "simulate",
-    "suggest_policy",
 ]
 
 _HOMES = {
@@ -140,7 +133,6 @@ _HOMES = {
     "frames": ("Lit", "Table", "lit"),
     "api.directory": ("Directory",),
     "api.engine": ("Engine",),
-    "api.suggestion": ("Suggestion", "suggest_policy"),
     "errors": (
         "DirectoryError",
         "FastiamError",
@@ -148,6 +140,7 @@ _HOMES = {
         "Findings",
         "LimitError",
         "MissingPackageError",
+        "NotExpressible",
         "PolicyError",
         "RequestValueError",
         "Severity",
@@ -163,9 +156,9 @@ _HOMES = {
     "analysis.logged_calls": ("Calls", "LoggedOutcome"),
     "analysis.diff": ("Diff", "diff"),
     "analysis.decision_changes": ("Change", "DiffGroup"),
+    "analysis.filter": ("Filter",),
     "analysis.grants": ("Grant", "Limit", "GrantStatement"),
     "analysis.replay": ("Replay", "ReplayGroup", "Verdict"),
-    "analysis.unused_access": ("Unused",),
     "analysis.what_can": ("AllowedAction",),
     "analysis.who_can": ("PrincipalAccess", "WhoCanResult"),
     "model.session": ("Session",),
@@ -173,7 +166,6 @@ _HOMES = {
     "simulation.simulate": ("simulate",),
     "sources": ("load", "read_cloudtrail"),
     "sources.cloudtrail.reader": ("CloudTrail",),
-    "sources.plans": ("PlannedChange", "Undecided", "read_change"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 _OLD_NAMES = {  # names of earlier releases, which the next release removes

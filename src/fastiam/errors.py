@@ -6,6 +6,7 @@
     │   └── StoreError      a store cannot be opened, read or written; `reason` says why
     ├── DirectoryError      a write to the account model breaks a rule
     ├── RequestValueError   a request cannot be read; names row and column in a batch
+    ├── NotExpressible      a library cannot express a test of a filter
     ├── ShapeError          two columns differ in length
     └── LimitError          a table is full
 
@@ -171,6 +172,17 @@ class RequestValueError(FastiamError, ValueError):
 
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (type(self), (self.message,), {"column": self.column, "row": self.row, "hint": self.hint})
+
+
+class NotExpressible(FastiamError, ValueError):
+    """A library cannot express a test of a filter. `key` and `operator` name the test."""
+
+    def __init__(self, message: str, *, key: str, operator: str, hint: str = "") -> None:
+        self.message, self.key, self.operator, self.hint = message, key, operator, hint
+        super().__init__(message + (f"\nhelp: {hint}" if hint else ""))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild, (type(self), (self.message,), {"key": self.key, "operator": self.operator, "hint": self.hint})
 
 
 class ShapeError(FastiamError, ValueError):

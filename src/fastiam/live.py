@@ -221,6 +221,7 @@ class LiveEngine:
     decide_many = _of_engine(Engine.decide_many)
     decide_frame = Engine.decide_frame  # a lazy frame takes the engine of the moment at which it is collected
     decide_frame_with_summary = Engine.decide_frame_with_summary
+    filter = _of_engine(Engine.filter)
     explain = _of_engine(Engine.explain)
     who_can = _of_engine(Engine.who_can)
     what_can = _of_engine(Engine.what_can)

@@ -1,0 +1,309 @@
+"""Filters over random directories: each form equals `decide_many`, row by row (docs/frames-spec.md, section 3.5)."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import filter_evaluator
+import filter_worlds
+import generator_names as v
+import pytest
+
+import fastiam
+from fastiam.analysis.filter import build, combining, conditions, formula, keys, statements
+from fastiam.analysis.filter.build import _Builder
+from fastiam.analysis.filter.sql_form import SqlTarget
+from fastiam.model.policy import Effect
+from fastiam.model.profile import PrincipalKind
+from fastiam.spec.three_valued import T
+
+SEEDS = (1_001, 1_009, 1_011, 1_012, 1_015, 1_016, 1_017, 1_023, 1_043, 1_075, 1_148)
+ROWS = 100
+
+
+@dataclass
+class Decided:
+    """A filter, and which of its rows are allowed."""
+
+    case: filter_worlds.Case
+    allowed: list[bool]
+
+    def rows(self) -> list[dict[str, str | None]]:
+        columns = self.case.rows
+        return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+@pytest.fixture(scope="module")
+def decided() -> list[Decided]:
+    return list(_decided(SEEDS))
+
+
+def _decided(seeds: Any) -> Iterator[Decided]:
+    for seed in seeds:
+        for case in filter_worlds.cases(seed, rows=ROWS):
+            yield Decided(case, case.allowed().tolist())
+
+
+def by_json(one: Decided, asked: fastiam.Filter) -> list[bool]:
+    node = asked.to_dict()["filter"]
+    return [filter_evaluator.evaluate(node, row) for row in one.rows()]
+
+
+def by_polars(one: Decided, asked: fastiam.Filter) -> list[Any]:
+    pl = pytest.importorskip("polars", reason="the expression is one of Polars")
+    frame = pl.DataFrame(one.case.rows, schema=dict.fromkeys(one.case.rows, pl.String))
+    return frame.with_columns(found=asked.polars())["found"].to_list()
+
+
+def by_duckdb(one: Decided, asked: fastiam.Filter) -> list[Any]:
+    duckdb = pytest.importorskip("duckdb", reason="the expression is run by DuckDB")
+    pa = pytest.importorskip("pyarrow", reason="the rows are an Arrow table")
+    requests = pa.table({name: pa.array(values, pa.string()) for name, values in one.case.rows.items()})  # noqa: F841  (read by name)
+    return [row[0] for row in duckdb.sql(f"SELECT {asked.sql('duckdb', alias='requests')} FROM requests").fetchall()]
+
+
+def by_sqlite(one: Decided, asked: fastiam.Filter) -> list[Any]:
+    columns = one.case.rows
+    expression = asked.sql("sqlite")
+    with sqlite3.connect(":memory:") as con:
+        con.execute(f"CREATE TABLE requests ({', '.join(f'{name} TEXT' for name in columns)})")
+        con.executemany(f"INSERT INTO requests VALUES ({', '.join('?' * len(columns))})", zip(*columns.values(), strict=True))
+        found = [row[0] for row in con.execute(f"SELECT {expression} FROM requests ORDER BY rowid")]
+    con.close()
+    return [bool(value) if value in (0, 1) else value for value in found]
+
+
+FORMS: dict[str, Callable[[Decided, fastiam.Filter], list[Any]]] = {
+    "json": by_json,
+    "polars": by_polars,
+    "duckdb": by_duckdb,
+    "sqlite": by_sqlite,
+}
+
+
+def difference(one: Decided, form: str) -> str:
+    """The first row for which a form of the filter and the decision differ; "" if none does, or the form cannot express it."""
+    asked = one.case.filter
+    try:
+        found = FORMS[form](one, asked)
+    except fastiam.NotExpressible:
+        return ""
+    for row, (is_true, is_allowed) in enumerate(zip(found, one.allowed, strict=True)):
+        if is_true is not is_allowed:
+            return f"{form}: filter {is_true}, decision {is_allowed}: {one.rows()[row]} {one.case.columns} {one.case.context}"
+    return ""
+
+
+def lost_row(one: Decided) -> str:
+    """The first allowed row that the prefilter drops, or ""."""
+    found = by_json(one, one.case.filter.prefilter)
+    lost = [row for row, (kept, allowed) in enumerate(zip(found, one.allowed, strict=True)) if allowed and not kept]
+    return f"lost: {one.rows()[lost[0]]}" if lost else ""
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_filter_equals_decisions(decided: list[Decided], form: str) -> None:
+    """(a) Each exact form is true of a row if and only if its request is allowed, and never null (H41)."""
+    expressible = [one for one in decided if one.case.filter.exact]
+    assert [found for one in expressible if (found := difference(one, form))] == []
+
+
+def test_negated_filter_is_its_complement(decided: list[Decided]) -> None:
+    """`NOT (filter)` counts to the complement, in three-valued SQL too (H41)."""
+    duckdb = pytest.importorskip("duckdb", reason="three-valued SQL")
+    pa = pytest.importorskip("pyarrow", reason="the rows are an Arrow table")
+    for one in [one for one in decided if one.case.filter.exact][:20]:
+        try:
+            expression = one.case.filter.sql()
+        except fastiam.NotExpressible:
+            continue
+        requests = pa.table({name: pa.array(values, pa.string()) for name, values in one.case.rows.items()})  # noqa: F841
+        counts = duckdb.sql(f"SELECT count(*) FILTER ({expression}), count(*) FILTER (NOT ({expression})) FROM requests")
+        assert counts.fetchall()[0] == (sum(one.allowed), ROWS - sum(one.allowed))
+
+
+def test_prefilter_drops_no_allowed_row(decided: list[Decided]) -> None:
+    """(b) The prefilter is a superset, of inexact filters too."""
+    assert [found for one in decided if (found := lost_row(one))] == []
+
+
+def test_prefilter_has_simple_tests_only(decided: list[Decided]) -> None:
+    leaves = {type(leaf) for one in decided for leaf in formula.leaves_of(one.case.filter.prefilter._formula)}
+    assert leaves <= {formula.Equals, formula.StartsWith, formula.IsNull}
+
+
+def test_apply_returns_the_allowed_rows(decided: list[Decided]) -> None:
+    """(c) `apply` equals the decisions, whatever `exact` is."""
+    pl = pytest.importorskip("polars", reason="the rows are a frame of Polars")
+    for one in decided:
+        frame = pl.DataFrame(one.case.rows, schema=dict.fromkeys(one.case.rows, pl.String)).with_row_index("at")
+        expected = [row for row, allowed in enumerate(one.allowed) if allowed]
+        assert one.case.filter.apply(frame)["at"].to_list() == expected
+
+
+def test_kind_holds_of_all_rows(decided: list[Decided]) -> None:
+    """(d) `never` and `always` are exact words: `always` is about each resource that a request accepts."""
+    for one in decided:
+        if one.case.filter.kind == "never":
+            assert not any(one.allowed)
+        if one.case.filter.kind == "always":
+            readable = [row["resource"] == "*" or (row["resource"] or "").count(":") >= 5 for row in one.rows()]
+            assert all(allowed for allowed, can_be in zip(one.allowed, readable, strict=True) if can_be)
+
+
+def test_worlds_cover_outcomes(decided: list[Decided]) -> None:
+    """(e) The comparison has allowed rows, filters that depend on rows, and few that are not exact."""
+    rows = sum(len(one.allowed) for one in decided)
+    assert sum(sum(one.allowed) for one in decided) >= 0.15 * rows
+    assert sum(one.case.filter.kind == "conditional" for one in decided) >= 0.3 * len(decided)
+    assert sum(one.case.filter.exact for one in decided) >= 0.9 * len(decided)
+
+
+# -- each operator ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def operators() -> fastiam.Engine:
+    """A role for each operator, qualifier and effect, whose condition on `app:x` has two values."""
+    directory = fastiam.Directory(mode="lenient")
+    for operator in v.OPERATORS:
+        family = v.FAMILY[operator]
+        values = ["true"] if family == "null" else [*v.VALUES[family][:2], *v.BAD.get(family, ())[:1]]
+        values += {"string": ["a*", "r?d", "${aws:PrincipalTag/no, 'red'}"], "ip": list(v.RANGES[:2])}.get(family, [])
+        for qualifier in v.QUALIFIERS:
+            for if_exists in ("", "IfExists") if family != "null" else ("",):
+                condition = {f"{qualifier}{operator}{if_exists}": {"app:x": values}}
+                allow = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
+                deny = {**allow, "Effect": "Deny", "Condition": condition}
+                name = f"{operator}{qualifier.removesuffix(':')}{if_exists}"
+                for effect, statements_ in (("allow", [{**allow, "Condition": condition}]), ("deny", [allow, deny])):
+                    policy = {"Version": "2012-10-17", "Statement": statements_}
+                    directory.add_principal(f"arn:aws:iam::{v.A}:role/{name}-{effect}", identity_policies=[policy])
+    return directory.compile()
+
+
+@pytest.mark.parametrize("operator", v.OPERATORS)
+def test_operator_on_a_column_equals_decisions(operators: fastiam.Engine, operator: str) -> None:
+    """Each operator, with and without qualifier and `IfExists`, under an Allow and under a Deny, on values of all families."""
+    texts = list(dict.fromkeys(text for family in v.VALUES for text in (*v.VALUES[family], *v.BAD.get(family, ()))))
+    rows: dict[str, list[str | None]] = {"x": [None, *texts, "red", "rad", "aa", "K", "\u212a"]}
+    rows["resource"] = ["arn:aws:s3:::b/x"] * len(rows["x"])
+    names = [name for name, _ in operators.snapshot.names() if re.match(rf"{operator}(For|If|-)", name.rpartition("/")[2])]
+    assert len(names) == (6 if operator == "Null" else 12)
+    for name in names:
+        case = filter_worlds.Case(name, "s3:GetObject", {"app:x": "x"}, {}, None, rows, operators)
+        one = Decided(case, case.allowed().tolist())
+        assert case.filter.exact
+        assert [difference(one, form) for form in ("json", "polars")] == ["", ""], name
+        assert lost_row(one) == ""
+
+
+# -- planted faults ---------------------------------------------------------------------------------------------------------
+
+
+def _without_denies(monkeypatch: pytest.MonkeyPatch) -> None:
+    sound = statements._statement
+
+    def planted(statement: Any, location: Any, row_keys: Any) -> Any:
+        applies = sound(statement, location, row_keys)
+        return replace(applies, formula=False) if statement.effect is Effect.DENY else applies
+
+    monkeypatch.setattr(statements, "_statement", planted)
+
+
+def _null_is_true(monkeypatch: pytest.MonkeyPatch) -> None:
+    sound = conditions.check_entry
+
+    def planted(entry: Any, variables: bool, known: Any) -> Any:
+        return T if entry.key.lower() not in known.context else sound(entry, variables, known)
+
+    monkeypatch.setattr(conditions, "check_entry", planted)
+
+
+def _like_for_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
+    def planted(self: SqlTarget, column: str, prefix: str, n: int | str) -> str:
+        return f"{column} LIKE {prefix} || '%'"
+
+    monkeypatch.setattr(SqlTarget, "_starts", planted)
+
+
+def _without_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    sound = keys.RowKeys._without_column
+    derived = ("aws:securetransport", "aws:useragent", "aws:requestedregion")
+
+    def planted(self: Any, key: str) -> Any:
+        return [(True, None)] if key in derived and key in self.row.columns else sound(self, key)
+
+    monkeypatch.setattr(keys.RowKeys, "_without_column", planted)
+
+
+def _owner_inverted(monkeypatch: pytest.MonkeyPatch) -> None:
+    sound = _Builder._own_account
+
+    def planted(self: Any, row: Any, own: str) -> Any:
+        return ((formula.negation(condition), owner, account) for condition, owner, account in sound(self, row, own))
+
+    monkeypatch.setattr(_Builder, "_own_account", planted)
+
+
+def _without_crossing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(statements, "_crossing", lambda pattern, rest, row_keys: False)
+
+
+def _inexpressible_is_true(monkeypatch: pytest.MonkeyPatch) -> None:
+    sound = formula._bound
+    monkeypatch.setattr(formula, "_bound", lambda node, keep, upwards, found: sound(node, keep, True, found))
+
+
+def _star_for_federated_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    sound = combining.combine
+
+    def planted(inputs: Any, verdicts: Any) -> Any:
+        federated = inputs.kind is PrincipalKind.FED
+        return sound(replace(inputs, kind=PrincipalKind.ROLE) if federated else inputs, verdicts)
+
+    monkeypatch.setattr(combining, "combine", planted)
+
+
+def _account_of_the_arn(monkeypatch: pytest.MonkeyPatch) -> None:
+    sound = _Builder._profiles
+
+    def planted(self: Any, row: Any, sample: str, owner: Any) -> Any:
+        principal, resource, endpoint = sound(self, row, sample, owner)
+        field = "" if sample == "*" else sample.split(":")[4]
+        return principal, replace(resource, account=field or principal.account), endpoint
+
+    monkeypatch.setattr(_Builder, "_profiles", planted)
+
+
+def _without_contradictions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "agree_on_principal", lambda row, principal: True)
+
+
+# what is planted, the form that shows it, and a directory with which the comparison finds it
+FAULTS: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], str, int]] = {
+    "dropped_deny": (_without_denies, "json", 1_001),
+    "null_as_true": (_null_is_true, "json", 1_000),
+    "like_for_prefix": (_like_for_prefix, "sqlite", 1_004),
+    "missing_default": (_without_defaults, "json", 1_075),
+    "owner_inverted": (_owner_inverted, "json", 1_000),
+    "no_crossing_reading": (_without_crossing, "json", 1_043),
+    "inexpressible_as_true": (_inexpressible_is_true, "prefilter", 1_000),
+    "star_for_federated_user": (_star_for_federated_users, "json", 1_148),
+    "account_of_the_arn": (_account_of_the_arn, "json", 1_000),
+    "no_contradictions": (_without_contradictions, "json", 1_000),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_comparison_finds_a_planted_fault(monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
+    """(f) Each of ten faults makes some row differ, or lets the prefilter drop an allowed row."""
+    plant, form, seed = FAULTS[fault]
+    plant(monkeypatch)
+    shown = (lost_row(one) if form == "prefilter" else difference(one, form) for one in _decided((seed, *SEEDS))
+             if form == "prefilter" or one.case.filter.exact)  # fmt: skip
+    assert any(shown)
