@@ -13,12 +13,14 @@ if TYPE_CHECKING:
     from fastiam.analysis.decision_changes import Change, DiffGroup
     from fastiam.analysis.diff import Diff, diff
     from fastiam.analysis.grants import Grant, GrantStatement, Limit
+    from fastiam.analysis.lint import lint
     from fastiam.analysis.logged_calls import Calls, LoggedOutcome
     from fastiam.analysis.replay import Replay, ReplayGroup, Verdict
     from fastiam.analysis.what_can import AllowedAction
     from fastiam.analysis.who_can import PrincipalAccess, WhoCanResult
     from fastiam.api.directory import Directory
     from fastiam.api.engine import Engine
+    from fastiam.aws_data.catalog import AwsData
     from fastiam.directory.quotas import Quotas
     from fastiam.directory.readers import Attachments, PolicyDocument
     from fastiam.directory.records import Account, Endpoint, Entity, Group, ManagedPolicy, Resource
@@ -54,6 +56,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Account",
     "Attachments",
+    "AwsData",
     "PrincipalAccess",
     "WhoCanResult",
     "Calls",
@@ -119,6 +122,7 @@ __all__ = [
     "Verdict",
     "__version__",
     "diff",
+    "lint",
     "lit",
     "load",
     "read_cloudtrail",
@@ -155,6 +159,8 @@ _HOMES = {
     "model.profile": ("PrincipalKind", "Settings"),
     "analysis.logged_calls": ("Calls", "LoggedOutcome"),
     "analysis.diff": ("Diff", "diff"),
+    "analysis.lint": ("lint",),
+    "aws_data.catalog": ("AwsData",),
     "analysis.decision_changes": ("Change", "DiffGroup"),
     "analysis.filter": ("Filter",),
     "analysis.grants": ("Grant", "Limit", "GrantStatement"),

@@ -36,6 +36,7 @@ VERBS = {  # in the order in which `--help` lists them
     "diff": "compare the decisions of two sets of policies",
     "replay": "compare a log of CloudTrail with policies",
     "validate": "check policy documents",
+    "lint": "check policy documents against AWS's data",
     "init": "create an empty store",
     "import": "import exports and files into a store",
     "export": "write a store as a file",
