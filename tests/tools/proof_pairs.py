@@ -1,0 +1,273 @@
+"""Random pairs of policies, and requests drawn from the patterns and values of both, for the proofs of `no_new_access`.
+
+Every operator family, set operators, variables, wildcards in each place, and Denies occur. A pair is one document and an edit of
+it, so that many pairs have no new access. Requests are decided by the specification evaluator over profiles.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from fastiam.model.policy import PolicyKind
+from fastiam.model.session import Session
+from fastiam.policy.document import read_policy
+from fastiam.simulation.profiles import profiles_from_documents
+from fastiam.spec import decide
+
+ACCOUNT = "123456789012"
+USER = f"arn:aws:iam::{ACCOUNT}:user/ana"
+ROLE = Session(f"arn:aws:sts::{ACCOUNT}:assumed-role/app/s", kind="ROLE", issuer=f"arn:aws:iam::{ACCOUNT}:role/app")
+
+ACTIONS = (
+    "s3:GetObject",
+    "s3:Get*",
+    "s3:*",
+    "*",
+    "S3:PutObject",
+    "s3:?etObject",
+    "s*:Send*",
+    "sqs:SendMessage",
+    "s3:*Object",
+    "s3:*t*",
+)
+RESOURCES = (
+    "*",
+    "arn:aws:s3:::b/*",
+    "arn:aws:s3:::b/k",
+    "arn:aws:s3:::b*",
+    "arn:aws:s3:::*",
+    "arn:aws:s3:::b/red/*",
+    "arn:*:s3:::b/?",
+    "arn:aws:s3:::b/${aws:username}/*",
+    "arn:aws:s3:::b/${aws:PrincipalTag/team}/*",
+    "arn:aws:s3:::b/${aws:username, 'all'}",
+    "arn:aws:sqs:*:*:q",  # R5
+    "arn:aws:sqs:*",
+    "arn:aws:sqs:*:x*",
+    "arn:aws:sqs",  # R6
+    f"arn:aws:sqs:us-east-1:{ACCOUNT}:q*",
+    "arn:aws:iam::*:u*/x",  # R9
+)
+TEXTS = ("a", "ab", "A", "aB", "", "b", "red", "k", "\u212a")
+GLOBS = ("a*", "?b", "*", "a", "*b*", "re?", "${aws:username}", "${aws:PrincipalTag/team}", "ana")
+NUMBERS = ("5", "6", "5.0", "10", "-1", "5.25")
+DATES = ("2026-01-01T00:00:00Z", "2026-06-01T00:00:00Z", "2026-01-01", "1767225601", "2026-01-01T00:00:00.5Z", "1767225600")
+ADDRESSES = ("10.0.0.0/24", "10.0.0.0/8", "10.0.1.7", "2001:db8::/32", "2001:db8::1", "::ffff:10.0.0.7", "0.0.0.0/0")
+NEAR_ADDRESSES = ("10.1.2.3", "10.0.0.255", "10.0.1.0", "9.255.255.255", "2001:db8:0:0:0:0:0:1", "2001:db9::", "11.0.0.0")
+VARIABLES = {"${aws:username}": "ana", "${aws:username, 'all'}": "all", "${aws:PrincipalTag/team}": "red"}
+ARNS = ("arn:aws:iam::123456789012:role/app", "arn:aws:iam::*:role/*", "arn:aws:s3:::b", "arn:aws:*:*:*:b*")
+BYTES = ("YQ==", "YWI=", "AA==")
+FAMILIES: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
+    (("StringEquals", "StringNotEquals"), (*TEXTS, "${aws:username}")),
+    (("StringEqualsIgnoreCase", "StringNotEqualsIgnoreCase"), TEXTS),
+    (("StringLike", "StringNotLike"), GLOBS),
+    (("NumericEquals", "NumericNotEquals", "NumericLessThan", "NumericLessThanEquals", "NumericGreaterThan"), NUMBERS),
+    (("NumericGreaterThanEquals",), NUMBERS),
+    (("DateEquals", "DateNotEquals", "DateLessThan", "DateLessThanEquals", "DateGreaterThan", "DateGreaterThanEquals"), DATES),
+    (("Bool",), ("true", "false", "True")),
+    (("BinaryEquals",), BYTES),
+    (("IpAddress", "NotIpAddress"), ADDRESSES),
+    (("ArnEquals", "ArnNotEquals", "ArnLike", "ArnNotLike"), ARNS),
+    (("Null",), ("true", "false")),
+)
+KEYS: dict[str, tuple[str, ...]] = {  # the values that fit a key
+    "acme:k": TEXTS,
+    "acme:n": NUMBERS,
+    "s3:max-keys": NUMBERS,
+    "aws:SourceIp": ADDRESSES,
+    "aws:TokenIssueTime": DATES,
+    "aws:CurrentTime": DATES,
+    "aws:EpochTime": DATES,
+    "aws:TagKeys": TEXTS,
+    "aws:RequestTag/t": TEXTS,
+    "aws:PrincipalTag/team": ("red", "a"),
+    "aws:SecureTransport": ("true", "false"),
+    "aws:SourceArn": ARNS,
+    "aws:username": ("ana", "a"),
+}
+FAMILY_NAMES = (("Numeric", "number"), ("Date", "date"), ("Ip", "address"))
+SET_OPERATORS = ("ForAllValues:", "ForAnyValue:")
+CLOCKS = ("aws:CurrentTime", "aws:EpochTime")
+
+
+class PairMaker:
+    """Makes pairs and requests from one source of chance. `calm`: most conditions compare a key by its own family."""
+
+    def __init__(self, seed: int, *, calm: float = 0.7) -> None:
+        self.random, self.calm = random.Random(seed), calm
+
+    def _chance(self, probability: float) -> bool:
+        return self.random.random() < probability
+
+    def condition(self) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for _ in range(self.random.choice((1, 1, 1, 2))):
+            key = self.random.choice(list(KEYS))
+            fitting = [family for family in FAMILIES if set(family[1]) & set(KEYS[key])]
+            names, values = self.random.choice(fitting if fitting and self._chance(self.calm) else FAMILIES)
+            name = self.random.choice(names)
+            if key == "aws:TagKeys" and self._chance(0.8) or self._chance(0.1):
+                name = self.random.choice(SET_OPERATORS) + name
+            if self._chance(0.2) and "Null" not in name:
+                name += "IfExists"
+            found.setdefault(name, {})[key] = self.random.sample(values, self.random.choice((1, 1, 2)))
+        return found
+
+    def statement(self) -> dict[str, Any]:
+        negated = ("Not" if self._chance(0.1) else "", "Not" if self._chance(0.12) else "")
+        made: dict[str, Any] = {
+            "Effect": "Deny" if self._chance(0.3) else "Allow",
+            f"{negated[0]}Action": self.random.sample(ACTIONS, self.random.choice((1, 1, 2))),
+            f"{negated[1]}Resource": self.random.sample(RESOURCES, self.random.choice((1, 1, 2))),
+        }
+        if self._chance(0.6):
+            made["Condition"] = self.condition()
+        return made
+
+    def document(self) -> dict[str, Any]:
+        return {"Version": "2012-10-17", "Statement": [self.statement() for _ in range(self.random.choice((1, 2, 2, 3)))]}
+
+    def edited(self, document: dict[str, Any]) -> dict[str, Any]:
+        """Return a document with one change, such as a statement, a condition or a value added or removed."""
+        made = copy.deepcopy(document)
+        statements = made["Statement"]
+        one = self.random.choice(statements)
+        change = self.random.randrange(8)
+        if change == 0 and len(statements) > 1:
+            statements.remove(one)
+        elif change == 1:
+            statements.append(self.statement())
+        elif change == 2:
+            one.pop("Condition", None)
+        elif change == 3:
+            one["Condition"] = self.condition()
+        elif change in (4, 5):
+            name = next(name for name in one if name.endswith("Action" if change == 4 else "Resource"))
+            one[name] = self.random.sample(ACTIONS if change == 4 else RESOURCES, self.random.choice((1, 2)))
+        elif change == 6 and "Condition" in one:
+            operator = self.random.choice(list(one["Condition"]))
+            key = self.random.choice(list(one["Condition"][operator]))
+            family = next(values for names, values in FAMILIES if any(name in operator for name in names))
+            one["Condition"][operator][key] = self.random.sample(family, self.random.choice((1, 2)))
+        else:
+            statements.append({**copy.deepcopy(one), "Effect": "Deny" if one["Effect"] == "Allow" else "Allow"})
+        return made
+
+    def pair(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        one = self.document()
+        two = self.edited(one)
+        return (one, two) if self._chance(0.5) else (two, one)
+
+    # -- requests ---------------------------------------------------------------------------------------------------------
+
+    def filled(self, pattern: str) -> str:
+        """Return a text of a pattern, sometimes with one character changed."""
+        text = pattern
+        for variable, value in VARIABLES.items():
+            text = text.replace(variable, self.random.choice((value, value, "zz")))
+        choices = {"*": ("", "a", "x/y", "b", "us-east-1", ACCOUNT), "?": "abk:"}
+        text = "".join(self.random.choice(choices.get(char, (char,))) for char in text)
+        if self._chance(0.1) and text:
+            at = self.random.randrange(len(text))
+            text = text[:at] + self.random.choice(("", "a", "B")) + text[at + 1 :]
+        return text
+
+    def action(self, patterns: list[str]) -> str:
+        text = self.filled(self.random.choice([*patterns, "s3:GetObject", "sqs:SendMessage"]))
+        prefix, _, name = text.partition(":")
+        return f"{prefix or 's3'}:{name.replace(':', '') or 'x'}".replace("/", "").replace(" ", "")
+
+    def resource(self, patterns: list[str]) -> str:
+        text = self.filled(self.random.choice([*patterns, "arn:aws:s3:::b/k", "*"]))
+        fields = text.split(":", 5)
+        if fields[0] != "arn" or self._chance(0.05):
+            return "*"
+        fields[1:2] = ["aws"]
+        return ":".join((*fields, *[self.random.choice(("", "x", ACCOUNT))] * (6 - len(fields))))
+
+    def value(self, family: str, texts: list[str]) -> str:
+        """Return a value that is one of `texts`, next to it, or between two of them."""
+        text = self.random.choice(texts)
+        if family == "number" and self._chance(0.6):
+            return str(float(text) + self.random.choice((-1, -0.5, 0.5, 0.125, 1, 0))) if _is_number(text) else text
+        if family == "date" and self._chance(0.6):
+            return self.instant().isoformat()
+        if family == "address":
+            base = text.partition("/")[0]
+            return self.random.choice((base, *NEAR_ADDRESSES))
+        return self.filled(text)
+
+    def instant(self) -> datetime:
+        """Return an instant at or next to a threshold of `DATES`, or between them."""
+        return datetime(2026, self.random.choice((1, 3, 6)), 1, tzinfo=UTC) + timedelta(seconds=self.random.choice((-1, 0, 1)))
+
+    def context(self, statements: list[Mapping[str, Any]]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for statement in statements:
+            for operator, keys in statement.get("Condition", {}).items():
+                for key, texts in keys.items():
+                    family = next((family for part, family in FAMILY_NAMES if part in operator), "text")
+                    if key in CLOCKS or key in found and self._chance(0.5) or self._chance(0.15):
+                        continue
+                    pool = [*([] if "Null" in operator else texts), *self.random.sample((*TEXTS, *KEYS[key]), 3)]
+                    is_list = key == "aws:TagKeys" or key.startswith("acme") and self._chance(0.25)
+                    n = self.random.choice((1, 2, 3, 4)) if is_list else 1
+                    values = [self.value(family, pool) for _ in range(n)]
+                    found[key] = values if is_list else values[0]
+                    if self._chance(0.03) and not is_list:
+                        found[key.swapcase()] = self.value(family, pool)
+        return found
+
+    def request(self, *documents: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the arguments of a request that is drawn from some documents."""
+        statements = [one for document in documents for one in document["Statement"]]
+        actions = [text for one in statements for text in one.get("Action", one.get("NotAction"))]
+        resources = [text for one in statements for text in one.get("Resource", one.get("NotResource"))]
+        return {
+            "principal": self.random.choice((USER, USER, ROLE)),
+            "action": self.action(actions),
+            "resource": self.resource(resources),
+            "context": self.context(statements),
+            "now": self.instant(),
+            "resource_account": ACCOUNT,
+        }
+
+
+def _is_number(text: str) -> bool:
+    return text.removeprefix("-").replace(".", "", 1).isdigit()
+
+
+def allowed_by(documents: Mapping[str, Mapping[str, Any]], arguments: Mapping[str, Any]) -> dict[str, bool]:
+    """Return whether each document, as the only identity policy, allows a request; by the specification evaluator."""
+    profile, target, _, request = profiles_from_documents(**{**arguments, "mode": "lenient"})
+    found = {}
+    for name, document in documents.items():
+        found[name] = decide(replace(profile, identity_policies=(read_once(document),)), target, request).decision.allowed
+    return found
+
+
+_read: dict[str, Any] = {}
+
+
+def read_once(document: Mapping[str, Any]) -> Any:
+    """Return the policy of a document, read leniently; a document that was read before is not read again."""
+    text = json.dumps(document)
+    if text not in _read:
+        _read.clear() if len(_read) > 100 else None
+        _read[text] = read_policy(text, PolicyKind.IDENTITY, mode="lenient")
+    return _read[text]
+
+
+def refutations(maker: PairMaker, old: dict[str, Any], new: dict[str, Any], n: int) -> Iterator[dict[str, Any]]:
+    """Yield drawn requests that `new` allows and `old` does not."""
+    for _ in range(n):
+        arguments = maker.request(old, new)
+        found = allowed_by({"old": old, "new": new}, arguments)
+        if found["new"] and not found["old"]:
+            yield arguments
