@@ -1,65 +1,48 @@
-"""`fastiam authorize`: decide files of requests, in batches, into a file or a folder of results."""
+"""`fastiam authorize`: decide a file of requests, in batches, into a file of results."""
 
 from __future__ import annotations
 
-import hashlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import click
 
-from fastiam import __version__
 from fastiam.cli import exit_codes as exits
 from fastiam.cli import options
-from fastiam.cli.authorize_job import Job, OnError, Rules
-from fastiam.cli.column_union import REQUEST, ColumnUnion, survey
+from fastiam.cli.batches import Batch, RowError
+from fastiam.cli.columns import as_text, texts
 from fastiam.cli.console import note
 from fastiam.cli.files import check_out
-from fastiam.cli.folder_job import Layout, run_job
 from fastiam.cli.formats import NAMES, Format, of_name
 from fastiam.cli.policy_sources import check_stdin, open_engine
-from fastiam.cli.progress import Progress, Share
-from fastiam.cli.request_files import RequestFiles, find_requests
-from fastiam.cli.result_folder import ResultFolder
-from fastiam.engine.decisions import COLUMNS
-from fastiam.engine.engine_file.engines import engine_bytes
-from fastiam.model.result import Json
+from fastiam.cli.progress import Progress
+from fastiam.cli.requests import Source, open_requests
+from fastiam.cli.results import write_results
+from fastiam.cli.unused_columns import UnusedColumns
+from fastiam.engine.decisions import COLUMNS, Decisions, Summary
+from fastiam.errors import RequestValueError, SourceError
+from fastiam.model.request import check_key, shorten
 
 if TYPE_CHECKING:
     from fastiam.api.engine import Engine
 
-_SHOWN = 10  # suffixes in a summary
+REQUEST = ("principal", "action", "resource")
+OWNER = "resource_account"
+_ARGUMENTS = {f"{name}s": name for name in (*REQUEST, OWNER)}  # of `decide_many`
+OnError = Literal["raise", "deny"]
+_FLAGS = ("allowed", "assumed_owner")
 
 
 @click.command("authorize")
 @options.policies
-@click.option(
-    "--requests",
-    "sources",
-    required=True,
-    multiple=True,
-    metavar="PATH",
-    help="Requests: Parquet, Arrow, CSV, JSON lines, or `-`; a folder of them, or a pattern with `*` and `**`. May be repeated.",
-)
+@click.option("--requests", "source", required=True, metavar="FILE", help="Requests: Parquet, Arrow, CSV, JSON lines, or `-`.")
 @click.option("--requests-format", type=click.Choice(NAMES), help="Format of the requests. Default: detected from content.")
-@click.option(
-    "--out",
-    required=True,
-    metavar="PATH",
-    help="Results: .parquet, .arrow, .arrows, .csv, .jsonl, or `-`; with --mirror or --partition-by a folder.",
-)
+@click.option("--out", required=True, metavar="FILE", help="Results: .parquet, .arrow, .arrows, .csv, .jsonl, or `-`.")
 @click.option("--out-format", type=click.Choice(NAMES), help="The format of the results. Default: that of the suffix.")
-@click.option("--mirror", is_flag=True, help="Write one file for each file of requests, with the same name below the folder.")
-@click.option(
-    "--partition-by",
-    metavar="COLUMN,...",
-    help="Write to folders COLUMN=VALUE below the folder, by columns of requests or results.",
-)
-@click.option("--resume", is_flag=True, help="Continue a job in its folder: leave out the files whose results are there.")
 @click.option(
     "--map",
     "mapping",
@@ -86,13 +69,10 @@ _SHOWN = 10  # suffixes in a summary
 def command(
     policies: tuple[str, ...],
     saved: str | None,
-    sources: tuple[str, ...],
+    source: str,
     requests_format: str | None,
     out: str,
     out_format: str | None,
-    mirror: bool,
-    partition_by: str | None,
-    resume: bool,
     mapping: tuple[tuple[str, str], ...],
     keep: tuple[str, ...],
     on_error: str,
@@ -102,112 +82,184 @@ def command(
     threads: int,
     quiet: bool,
 ) -> int:
-    """Decide files of requests.
+    """Decide a file of requests.
 
     The columns are principal, action, resource, optionally resource_account; every other column is a condition key.
     Results have the order of the requests. A row that cannot be read is never allowed and never dropped.
     Exits with 0 when the job is done, whatever the decisions are.
     """
-    form = Format(out_format) if out_format else None
-    layout = Layout(_columns(partition_by, mirror), form) if mirror or partition_by else None
-    _check_usage(out, layout, resume, keep, dict(mapping))
-    target = form or (Format.PARQUET if layout else of_name(out))
-    check_stdin(*policies, *sources)
-    found = find_requests(sources, out, is_folder=layout is not None)
-    if layout:
-        layout.names(found.files)
-    else:
-        check_out(out, "the results", *(file.name for file in found.files), *policies, *filter(None, [saved]))
+    target = Format(out_format) if out_format else of_name(out)
+    check_stdin(*policies, source)
+    check_out(out, "the results", source, *policies, *filter(None, [saved]))
     engine = open_engine(policies, saved, unknown_owner=unknown_owner, quiet=quiet)
-    requests_form = Format(requests_format) if requests_format else None
-    union = survey(found.files, requests_form, dict(mapping)) if layout or len(found.files) > 1 else None
-    kept = (*keep, *(name for name in layout.by if name not in (*REQUEST, *COLUMNS, *keep))) if layout else keep
-    rules = Rules(
-        engine, requests_form, dict(mapping), kept, cast(OnError, on_error), strict_columns, now or datetime.now(UTC), threads
-    )
-    share = Share(file.size for file in found.files)
-    with Progress(share, quiet=quiet) as progress:
-        began = time.perf_counter()
-        if layout is None:
-            job = Job(rules, found.files, union, share, progress.advance)
-            job.write(out, target)
-        else:
-            settings = _settings(rules, union, saved, layout)
-            with ResultFolder.open(out, settings, now, rules.now, resume=resume) as folder:
-                job = Job(replace(rules, now=folder.now), found.files, union, share, progress.advance)
-                with _interruptible(folder, quiet=quiet):
-                    run_job(job, folder, layout)
-        seconds = time.perf_counter() - began
+    with ExitStack() as stack:
+        requests = open_requests(source, Format(requests_format) if requests_format else None, stack, dict(mapping))
+        progress = stack.enter_context(Progress(requests.progress, quiet=quiet))
+        mode = cast(OnError, on_error)
+        instant = now or datetime.now(UTC)
+        job = Job(engine, requests, dict(mapping), keep, mode, strict_columns, instant, threads, progress.advance)
+        job.write(out, target)
     if not quiet:
-        _print_summary(job, found, progress.rows / max(seconds, 1e-9))
+        note(str(job.summary))
+        for line in job.unused.lines():
+            note(line)
+        note(f"{job.summary.rows / max(job.seconds, 1e-9):,.0f} requests/s")
     return exits.OK
 
 
-def _columns(partition_by: str | None, mirror: bool) -> list[str]:
-    """The columns of `--partition-by`."""
-    if partition_by is None:
-        return []
-    if mirror:
-        raise click.UsageError("give either --mirror or --partition-by")
-    names = partition_by.split(",")
-    if not all(names) or len(set(names)) < len(names):
-        raise click.UsageError("--partition-by names each column once: `--partition-by region,day`")
-    return names
+class Job:
+    """Decides one file of requests into one file of results; `summary` counts the decided rows."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        source: Source,
+        mapping: Mapping[str, str],
+        keep: Sequence[str],
+        on_error: OnError,
+        strict_columns: bool,
+        now: datetime,
+        threads: int,
+        advance: Callable[[int], None],
+    ) -> None:
+        self.engine, self.source, self.mapping, self.keep = engine, source, mapping, keep
+        self.on_error, self.strict_columns, self.now = on_error, strict_columns, now
+        self.threads, self.advance = threads, advance
+        self.summary = Summary()
+        self.unused = UnusedColumns(engine._keys_read(), (*REQUEST, OWNER))
+        self.seconds = 0.0
+
+    def write(self, name: str, form: Format) -> None:
+        """Decide all requests and write the results."""
+        began = time.perf_counter()
+        results = self.results()
+        first = next(results, None) or self._nothing()
+        write_results(_again(first, results), first.schema, name, form)
+        self.seconds = time.perf_counter() - began
+
+    def results(self) -> Iterator[Any]:
+        """The record batches of results, one for each batch of requests."""
+        for batch in self.source.batches:
+            if batch.length:
+                yield self._decide(batch)
+                self.advance(batch.length)
+
+    def _decide(self, batch: Batch) -> Any:
+        if batch.broken and self.on_error == "raise":
+            row = min(batch.broken)
+            column, message = batch.broken[row]
+            raise self._row_error(batch, row, message, column)
+        columns = self._named(batch)
+        context = {name: column for name, column in columns.items() if name not in (*REQUEST, OWNER)}
+        self._check_names(context)
+        try:
+            decisions = self.engine.decide_many(
+                columns["principal"],
+                columns["action"],
+                columns["resource"],
+                context,
+                resource_accounts=columns.get(OWNER),
+                now=self.now,
+                reasons=True,
+                on_error=self.on_error,
+                threads=self.threads,
+            )
+        except RequestValueError as error:
+            column = self._column_of(error.column)
+            if error.row is None:  # the whole column
+                raise SourceError(error.message, source=self.source.name, path=column, hint=error.hint) from error
+            raise self._row_error(batch, error.row, error.message, column, error.hint) from error
+        errors = self._errors(batch, decisions)
+        self._count(decisions, errors)
+        return self._result(batch, columns, decisions, errors)
+
+    def _named(self, batch: Batch) -> dict[str, Any]:
+        """The columns by request column or condition key."""
+        columns: dict[str, Any] = {}
+        absent = [column for column in self.mapping if column not in batch.columns]
+        if absent and self.source.form is not Format.JSONL:
+            hint = f"it has {', '.join(f'`{name}`' for name in batch.columns)}; see `--map`"
+            raise SourceError(f"there is no column `{absent[0]}`", source=self.source.name, hint=hint)
+        for column, values in batch.columns.items():
+            name = self.mapping.get(column, column)
+            if name in columns:
+                raise SourceError(f"two columns are read as `{name}`", source=self.source.name, hint="see `--map`")
+            if name or column not in self.mapping:
+                columns[name] = values
+        missing = [name for name in REQUEST if name not in columns]
+        if missing and self.source.form is not Format.JSONL:
+            hint = f"it has {', '.join(f'`{name}`' for name in columns)}; rename one with `--map COLUMN={missing[0]}`"
+            raise SourceError(f"there is no column `{missing[0]}`", source=self.source.name, hint=hint)
+        return columns | {name: [None] * batch.length for name in missing}
+
+    def _check_names(self, context: Collection[str]) -> None:
+        """Check that the names of the context are valid keys, and record those that no statement reads."""
+        for name in context:
+            try:
+                check_key(name)
+            except RequestValueError as error:
+                hint = f"rename it with `--map COLUMN=KEY`, or leave it out with `--map COLUMN=`; {error.hint}"
+                raise SourceError(error.message, source=self.source.name, path="", hint=hint) from error
+        unused = self.unused.add([name for name in context if self._column_of(name) not in self.keep])
+        if unused is not None and self.strict_columns:
+            column = self._column_of(unused)
+            hint = self.unused.hint(unused) or f"leave it out with `--map {column}=`"
+            raise SourceError(f"no statement reads the column `{shorten(column)}`", source=self.source.name, path="", hint=hint)
+
+    def _column_of(self, name: str) -> str:
+        """The column of the file that is read under a name, or that became this argument of `decide_many`."""
+        name = _ARGUMENTS.get(name, name)
+        return next((column for column, mapped in self.mapping.items() if mapped == name), name)
+
+    def _row_error(self, batch: Batch, row: int, message: str, column: str, hint: str = "") -> RowError:
+        line, number = batch.line_of(row), batch.first + row + 1
+        return RowError(message, source=self.source.name, row=number, column=column, line=line, hint=hint)
+
+    def _errors(self, batch: Batch, decisions: Decisions) -> dict[int, RowError]:
+        """The errors of rows with the outcome ERROR. For a broken row that of the reader: the engine got an empty row."""
+        errors: dict[int, RowError] = {}
+        for row, error in sorted(decisions.errors.items()):
+            if row in batch.broken:
+                column, message = batch.broken[row]
+                errors[row] = self._row_error(batch, row, message, column)
+            else:
+                message, column = getattr(error, "message", str(error)), self._column_of(getattr(error, "column", ""))
+                errors[row] = self._row_error(batch, row, message, column)
+        return errors
+
+    def _count(self, decisions: Decisions, errors: Mapping[int, RowError]) -> None:
+        first = tuple(str(error) for error in list(errors.values())[:3])
+        self.summary += replace(decisions.summary(), first_errors=first)
+
+    def _result(self, batch: Batch, columns: Mapping[str, Any], decisions: Decisions, errors: Mapping[int, RowError]) -> Any:
+        from arro3.core import DataType, RecordBatch
+
+        out = {name: as_text(columns[name]) for name in REQUEST}
+        out |= {name: self._kept(batch, name) for name in self.keep}
+        answers = RecordBatch.from_arrow(decisions)
+        for name in COLUMNS:
+            column = answers.column(name)
+            out[name] = column if column.type == DataType.bool() else as_text(column)
+        out["error"] = texts([str(errors[i]) if i in errors else None for i in range(len(decisions))])
+        return RecordBatch.from_arrays(list(out.values()), names=list(out))
+
+    def _nothing(self) -> Any:
+        """The results of a file without requests: columns without rows."""
+        from arro3.core import Array, DataType, RecordBatch
+
+        names = (*REQUEST, *self.keep, *COLUMNS)
+        columns = [Array([], type=DataType.bool()) if name in _FLAGS else as_text([]) for name in names]
+        return RecordBatch.from_arrays(columns, names=names)
+
+    def _kept(self, batch: Batch, name: str) -> Any:
+        if name not in batch.columns:
+            if self.source.form is Format.JSONL:
+                return as_text([None] * batch.length)
+            raise SourceError(f"there is no column `{name}`", source=self.source.name, hint="see `--keep`")
+        values = batch.columns[name]
+        return as_text(values) if isinstance(values, list) else values
 
 
-def _check_usage(out: str, layout: Layout | None, resume: bool, keep: Sequence[str], mapping: Mapping[str, str]) -> None:
-    if layout is None and resume:
-        raise click.UsageError("--resume needs a folder of results: add --mirror or --partition-by")
-    if layout is not None and out == "-":
-        raise click.UsageError("--mirror and --partition-by write to a folder: `--out -` is a stream")
-    for name in keep:
-        if name in COLUMNS or (name in REQUEST and (name in mapping or name in mapping.values())):
-            raise click.UsageError(f"--keep {name}: the results have a column of this name")
-
-
-def _settings(rules: Rules, union: ColumnUnion | None, saved: str | None, layout: Layout) -> dict[str, Json]:
-    """The inputs of the results other than the requests and the time: a job is resumed only with the same."""
-    types = union.types if union else {}
-    return {
-        "fastiam": __version__,
-        "engine": _digest(rules.engine, saved),
-        "map": dict(rules.mapping),
-        "keep": list(rules.keep),
-        "types": {name: str(types[name]).strip() for name in rules.keep if name in types},
-        "on_error": rules.on_error,
-        "requests_format": rules.form,
-        "out_format": layout.form,
-        "partition_by": list(layout.by),
-    }
-
-
-def _digest(engine: Engine, saved: str | None) -> str:
-    """The SHA-256 of the engine file; for policies, of the file that `fastiam compile` would write."""
-    if saved is None:
-        return hashlib.sha256(engine_bytes(engine)).hexdigest()
-    with open(saved, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@contextmanager
-def _interruptible(folder: ResultFolder, *, quiet: bool) -> Iterator[None]:
-    """Report how an interrupted job is continued."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        if not quiet and not folder.is_empty():
-            note(f"interrupted: the same command with `--resume` continues in `{folder.path}`")
-        raise
-
-
-def _print_summary(job: Job, found: RequestFiles, rate: float) -> None:
-    note(str(job.totals.summary))
-    for line in (*job.totals.lines(), *job.unused.lines()):
-        note(line)
-    if found.left_out:
-        note(f"{found.left_out.total():,} files in the folders are not requests by their names, and were not read:")
-        for suffix, n in found.left_out.most_common(_SHOWN):
-            note(f"  {n:>12,}  {suffix}")
-        if len(found.left_out) > _SHOWN:
-            note(f"  and {len(found.left_out) - _SHOWN:,} more suffixes")
-    note(f"{rate:,.0f} requests/s")
+def _again(first: Any, rest: Iterator[Any]) -> Iterator[Any]:
+    yield first
+    yield from rest

@@ -25,7 +25,7 @@ from fastiam.cli.console import write
 from fastiam.errors import FastiamError, PolicyError
 
 VERBS = {  # in the order in which `--help` lists them
-    "authorize": "decide files of requests",
+    "authorize": "decide a file of requests",
     "simulate": "decide one request over policy documents",
     "explain": "explain how one request over stored policies is decided",
     "who-can": "list the principals that can do something to a resource",
@@ -34,9 +34,9 @@ VERBS = {  # in the order in which `--help` lists them
     "playground": "paste policies and a request in a browser, and see the decision",
     "compile": "compile policies into a file, for `--engine`",
     "diff": "compare the decisions of two sets of policies",
+    "prove": "prove that a change of policies allows nothing new",
     "replay": "compare a log of CloudTrail with policies",
     "validate": "check policy documents",
-    "lint": "check policy documents against AWS's data",
     "init": "create an empty store",
     "import": "import exports and files into a store",
     "export": "write a store as a file",

@@ -1,0 +1,146 @@
+"""`fastiam prove`: proofs over all requests, for policy documents and for whole sets of policies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fastiam.cli import exit_codes as exits
+from fastiam.cli.console import note, write
+from fastiam.cli.files import read_bytes
+from fastiam.cli.options import chained
+from fastiam.cli.policy_sources import check_stdin
+from fastiam.cli.progress import Steps
+from fastiam.cli.render import is_json, write_json
+
+if TYPE_CHECKING:
+    from fastiam.analysis.proof import Proof
+    from fastiam.model.profile import Policies
+
+KINDS = ("identity", "boundary", "session", "resource", "trust", "scp", "rcp")
+_STYLES = {"proved": "bold green", "new_access": "bold red", "undecided": "bold yellow"}
+
+_shared = chained(
+    click.option("--kind", type=click.Choice(KINDS), default="identity", show_default=True, help="Where documents are attached."),
+    click.option("--partition", "partitions", multiple=True, metavar="NAME", help="Partition of resources. Default: aws."),
+    click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Number of combinations. Default: 300000."),
+    click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Default: 10."),
+    click.option("--lenient", is_flag=True, help="Reject only fatal errors, as for existing policies."),
+    click.option("--format", "form", type=click.Choice(["text", "json", "jsonl"]), default="text", show_default=True),
+    click.option("--exit-zero", is_flag=True, help="Exit with 0 for each result."),
+)
+
+
+@click.group("prove")
+def command() -> None:
+    """Prove that no request is newly allowed, or that some access is not granted.
+
+    Exits with 0 if it is proved, 2 with a request that shows the contrary, 3 if a document is rejected, 4 if undecided.
+    """
+
+
+@command.command("no-new-access")
+@click.option("--old", multiple=True, required=True, metavar="PATH", help="The old document; several are one layer.")
+@click.option("--new", multiple=True, required=True, metavar="PATH", help="The new document; several are one layer.")
+@click.option("--actions", type=click.Choice(["any", "known"]), default="any", show_default=True, help="All names, or AWS's.")
+@_shared
+def no_new_access(
+    old: tuple[str, ...],
+    new: tuple[str, ...],
+    actions: str,
+    kind: str,
+    partitions: tuple[str, ...],
+    limit: int | None,
+    timeout: float | None,
+    lenient: bool,
+    form: str,
+    exit_zero: bool,
+) -> int:
+    """Prove that the new policies allow no request that the old ones do not."""
+    from fastiam.analysis.proof import prove
+    from fastiam.model.policy import PolicyKind
+
+    check_stdin(*old, *new)
+    before, after = (_read_all(paths, kind, lenient) for paths in (old, new))
+    options: dict[str, Any] = {"actions": actions, **_limits(partitions, limit, timeout)}
+    return _report(lambda: prove(before, after, PolicyKind(kind), **options), form, "new access", exit_zero)
+
+
+@command.command("access-not-granted")
+@click.option("--policy", "paths", multiple=True, required=True, metavar="PATH", help="The document; several are one layer.")
+@click.option("--action", "actions", multiple=True, metavar="PATTERN", help="Actions, as in policies. Default: all.")
+@click.option("--resource", "resources", multiple=True, metavar="PATTERN", help="Resources, as in policies. Default: all.")
+@_shared
+def access_not_granted(
+    paths: tuple[str, ...],
+    actions: tuple[str, ...],
+    resources: tuple[str, ...],
+    kind: str,
+    partitions: tuple[str, ...],
+    limit: int | None,
+    timeout: float | None,
+    lenient: bool,
+    form: str,
+    exit_zero: bool,
+) -> int:
+    """Prove that policies allow none of some actions on some resources."""
+    from fastiam.analysis.proof import prove_not_granted
+
+    check_stdin(*paths)
+    policies = _read_all(paths, kind, lenient)
+    options = _limits(partitions, limit, timeout)
+    return _report(lambda: prove_not_granted(policies, actions, resources, kind, **options), form, "access granted", exit_zero)
+
+
+def _read_all(paths: Sequence[str], kind: str, lenient: bool) -> Policies:
+    """The documents of some files as one layer."""
+    from fastiam.model.policy import PolicyKind
+    from fastiam.policy.document import read_policy
+
+    mode = "lenient" if lenient else "strict"
+    names = ("<stdin>" if path == "-" else path for path in paths)
+    return tuple(
+        read_policy(read_bytes(path), PolicyKind(kind), mode=mode, name=name)  # type: ignore[arg-type]
+        for path, name in zip(paths, names, strict=True)
+    )
+
+
+def _limits(partitions: tuple[str, ...], limit: int | None, timeout: float | None) -> dict[str, Any]:
+    """The arguments of options that are given."""
+    found: dict[str, Any] = {"partitions": partitions or ("aws",)}
+    return found | {name: value for name, value in (("limit", limit), ("timeout", timeout)) if value is not None}
+
+
+def _report(prove: Callable[[], Proof], form: str, title: str, exit_zero: bool) -> int:
+    with Steps() as steps:
+        steps.begin("proving")
+        proof = prove()
+    if is_json(form):
+        write_json(proof.to_dict(), form)
+    else:
+        _write_text(proof, title)
+    codes = {"proved": exits.OK, "new_access": exits.DENIED, "undecided": exits.UNKNOWN}
+    return exits.OK if exit_zero else codes[proof.result.value]
+
+
+def _write_text(proof: Proof, title: str) -> None:
+    style = _STYLES[proof.result.value]
+    request, statement = proof.request, proof.statement
+    if request is None:
+        write([(proof.result.value, style), (f": {proof.reason}" if proof.reason else "", "")])
+    else:
+        place = "" if statement is None else f": {statement.label} of {statement.position or statement.policy}"
+        write([("stronger grant" if proof.stronger else title, style), (place, "")])
+        for name in ("principal", "action", "resource"):
+            write(f"  {name:<10}{getattr(request, name)}")
+        for key, value in request.context.items():
+            write(f"  {'context':<10}{key} = {', '.join(value) if isinstance(value, list) else value}")
+        if request.resource_account is not None:
+            write(f"  {'owner':<10}{request.resource_account}")
+        if request.now is not None:
+            write(f"  {'now':<10}{request.now.isoformat()}")
+        if proof.reason:
+            note(f"note: {proof.reason}")
+    note(f"{proof.combinations:,} combinations; all rules outside of the documents count as satisfied")
