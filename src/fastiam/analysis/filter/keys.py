@@ -39,7 +39,7 @@ from fastiam.spec.unknown_keys import (
     is_pass_role,
 )
 
-REGION, ACCOUNT = 3, 4  # fields of an ARN, counted from the partition as 1
+SERVICE, REGION, ACCOUNT = 2, 3, 4  # fields of an ARN, counted from the partition as 1
 ENDPOINT, SOURCE_ACCOUNT, CALLED_VIA, TAG_KEYS = "aws:sourcevpce", "aws:sourceaccount", "aws:calledvia", "aws:tagkeys"
 _REQUESTED_REGION = "aws:requestedregion"
 _FROM_SOURCE = ("aws:sourceorgid", "aws:sourceorgpaths")

@@ -20,7 +20,7 @@ from fastiam.analysis.filter.conditions import (
     where,
 )
 from fastiam.analysis.filter.formula import Column, Formula, Same, all_of, any_of, matches, negation
-from fastiam.analysis.filter.keys import RowKeys
+from fastiam.analysis.filter.keys import SERVICE, RowKeys, field_pattern
 from fastiam.analysis.filter.patterns import Part, Symbol, of_glob
 from fastiam.analysis.filter.times import next_change
 from fastiam.model.decision import Layer
@@ -253,7 +253,7 @@ def _pattern(pattern: ResourcePattern, rest: tuple[str | Wildcard | Column, ...]
 
 
 def _not_iam(keys: RowKeys) -> Formula:
-    return negation(matches(keys.row.arn, ("arn:", Symbol.FIELD, ":iam:", Symbol.ANY)))
+    return negation(matches(keys.row.arn, field_pattern(SERVICE, ("iam",))))
 
 
 def _crossing(pattern: ResourcePattern, rest: tuple[Part, ...], keys: RowKeys) -> Formula:
