@@ -236,6 +236,27 @@ def test_records_of_all_services_are_cases() -> None:
         assert checked(directory.compile(), ROLE, action, rows)[1] == [False, False, True, True, False, True]
 
 
+@pytest.mark.parametrize("principal", [ROLE, "logs.amazonaws.com"])
+def test_record_inside_the_arns_of_another_record_decides(principal: str) -> None:
+    """H48: a log group of one account among those that a record of another account governs, and aliases of a function."""
+    group, function = f"arn:aws:logs:us-east-1:{A}:log-group:g", f"arn:aws:lambda:us-east-1:{A}:function:f"
+    directory = fastiam.Directory(mode="lenient")
+    directory.add_account(A)
+    directory.add_account(B)
+    directory.add_principal(ROLE, identity_policies=[policy(allow())])
+    grant, refusal = (policy(one | {"Principal": {"Service": "logs.amazonaws.com", "AWS": ROLE}}) for one in (allow(), deny()))
+    other = policy(deny(Principal={"AWS": f"arn:aws:iam::{A}:user/x"}))
+    directory.add_resource(f"arn:aws:logs:us-east-1:{A}:*", account=B, policy=grant)
+    directory.add_resource(group, account=A)
+    directory.add_resource(function, account=A, policy=refusal)
+    directory.add_resource(f"{function}:live", account=A, policy=other)
+    rows = {"resource": [group, f"{group}:*", f"{group}:log-stream:s", f"{group}2", f"{group}2:log-stream:s", f"{group}:x",
+                         function, f"{function}:live", f"{function}:7", f"{function}2"]}  # fmt: skip
+    asked, allowed = checked(directory.compile(), principal, "logs:PutLogEvents", rows, forms=["json", "polars", "duckdb"])
+    assert asked.exact
+    assert True in allowed and False in allowed
+
+
 def test_partial_secret_arn_is_decided_with_the_full_one() -> None:
     """H48: its patterns are tested against the full ARN."""
     secret = f"arn:aws:secretsmanager:us-east-1:{A}:secret:db"

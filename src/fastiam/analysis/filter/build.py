@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from fastiam.analysis.filter import patterns
-from fastiam.analysis.filter.cases import ArnCase, cases_below, differs, exact_cases, recorded_arns, unused_name
+from fastiam.analysis.filter.cases import ArnCase, differs, recorded_cases
 from fastiam.analysis.filter.combining import allowed
 from fastiam.analysis.filter.formula import (
     Column,
@@ -48,6 +48,7 @@ from fastiam.analysis.filter.simplify import simplified
 from fastiam.analysis.filter.statements import StatementFormulas
 from fastiam.errors import RequestValueError
 from fastiam.model.decision import Layer, Outcome, Reason
+from fastiam.model.policy import Effect, Policy
 from fastiam.model.profile import EndpointProfile, PrincipalKind, PrincipalProfile, ResourceFacts, ResourceProfile
 from fastiam.model.protocols import AnalysisEngine
 from fastiam.model.request import ContextValue
@@ -55,8 +56,11 @@ from fastiam.spec.actions import split_action
 from fastiam.spec.combining import decided_without_policies
 from fastiam.spec.evaluate import decision_inputs
 from fastiam.spec.layers import LayerInput, applicable_layers
-from fastiam.spec.principals import CLASSES
+from fastiam.spec.principal_elements import check_principals
+from fastiam.spec.principals import CLASSES, SERVICE_NAMES, USER_ID, make_request_principal
 from fastiam.spec.service_rules import needs_resource_policy, service_refusal
+from fastiam.spec.statement_keys import StatementKeys
+from fastiam.spec.three_valued import F, T
 from fastiam.spec.unknown_keys import IAM_RESOURCE_TAG, RESOURCE_TAG
 
 MAX_NODES, MAX_RESOURCES = 10_000, 5_000  # more: a superset only (H50)
@@ -97,8 +101,8 @@ def build(engine: AnalysisEngine, subject: Any, row: Row, account: Column | str 
 class _Builder:
     def __init__(self, engine: AnalysisEngine, principal: PrincipalProfile, account: Column | str | None) -> None:
         self._engine, self._snapshot, self._principal, self._account = engine, engine.snapshot, principal, account
-        self._known_accounts = frozenset(facts.id for facts in self._snapshot.accounts())
-        self._unused = unused_name(self._snapshot)
+        self._recorded = recorded_cases(engine.snapshot)
+        self._may_apply: dict[tuple[int, Effect], bool] = {}
         self.statements = StatementFormulas()
         self.is_always_allowed = False
 
@@ -135,11 +139,10 @@ class _Builder:
         default = self._without_record(row, tags)
         starts = _Starts()
         levels: tuple[dict[Formula, list[ArnCase]], dict[Formula, list[ArnCase]]] = ({}, {})
-        for case in cases_below(self._snapshot):
-            facts = self._snapshot.facts(case.sample)
-            if not self._differs(row, facts, case.sample, tags):
-                continue
+        for case, facts in self._recorded.below:
             outer = starts.find(case.sample)
+            if outer is None and not self._differs(row, facts, case.sample, tags):
+                continue
             formula = where_text_starts(self._of_record(row, case, facts), row.arn, case.start)
             if formula != where_text_starts(default if outer is None else outer, row.arn, case.start):
                 starts.add(case, formula)
@@ -151,11 +154,10 @@ class _Builder:
             found = self._replaced(row, found, groups)
         exact: dict[Formula, list[ArnCase]] = {}
         count = 0
-        for case in exact_cases(("*", *recorded_arns(self._snapshot))):
-            facts = ResourceFacts("*") if case.sample == "*" else self._snapshot.facts(case.sample)
-            if case.sample != "*" and not (self._differs(row, facts, case.sample, tags) or starts.find(case.sample)):
-                continue
+        for case, facts in self._recorded.exact:
             outer = starts.find(case.sample)
+            if outer is None and case.sample != "*" and not self._differs(row, facts, case.sample, tags):
+                continue
             formula = where_text_is(self._of_record(row, case, facts), row.arn, facts.arn)
             if formula != where_text_is(default if outer is None else outer, row.arn, case.sample):
                 exact.setdefault(formula, []).append(case)
@@ -176,10 +178,34 @@ class _Builder:
         has_policies = {
             "trust": action[0] == "sts",
             "service": self._principal.kind is PrincipalKind.SVC,
-        }.get(facts.governs, action != ("iam", "passrole"))
+        }.get(facts.governs, action != ("iam", "passrole")) and self._can_apply(row, facts, *Effect)
         is_own = facts.account == self._principal.account and not self.is_always_allowed
         needs_record = self._account is not None and not is_own  # the owner of a row can contradict the record
         return differs(facts, arn, tags, has_policies=has_policies, needs_record=needs_record)
+
+    def _can_apply(self, row: Row, facts: ResourceFacts, *effects: Effect) -> bool:
+        """Whether a statement of the resource's policies is about the action and can name the principal. True too often."""
+        return any(self._policy_can_apply(row, policy, effect) for policy in facts.policies or () for effect in effects)
+
+    def _policy_can_apply(self, row: Row, policy: Policy, effect: Effect) -> bool:
+        found = self._may_apply.get((id(policy), effect))
+        if found is None:
+            action, given = split_action(row.request.action), row.request.context
+            principal = make_request_principal(self._principal, None, given, action)
+            is_any = USER_ID in row.columns or SERVICE_NAMES in row.columns
+            known = StatementKeys(given, (), T)
+            found = self._may_apply[id(policy), effect] = any(
+                is_any or check_principals(statement, policy, principal, False, known).result is not F
+                for statement in policy.statements
+                if statement.effect is effect and self.statements.is_about(statement, action)
+            )
+        return found
+
+    def _is_never(self, row: Row, facts: ResourceFacts) -> bool:
+        """Whether the ARNs of a record belong to another account whose policies grant nothing: no other layer can allow them."""
+        own = self._principal.account
+        is_foreign = own is None or facts.account not in (None, own)
+        return is_foreign and not self.is_always_allowed and not self._can_apply(row, facts, Effect.ALLOW)
 
     def _tags_read(self, row: Row) -> frozenset[str]:
         """The resource tags that a statement reads, or a column or the context gives, under their first name (5.5)."""
@@ -195,7 +221,7 @@ class _Builder:
 
     def _sample(self, service: str = "", account: str = "", start: str = "") -> str:
         partition = self._principal.partition or "aws"
-        return f"arn:{partition}:{service or self._unused}::{account}:{start}{self._unused}"
+        return f"arn:{partition}:{service or self._recorded.unused}::{account}:{start}{self._recorded.unused}"
 
     def _without_record(self, row: Row, tags: frozenset[str]) -> Formula:
         """Resources without a policy are allowed in the account of the principal only."""
@@ -258,6 +284,8 @@ class _Builder:
 
     def _of_record(self, row: Row, case: ArnCase, facts: ResourceFacts) -> Formula:
         """The formula of the ARNs of one case, by owner."""
+        if self._is_never(row, facts):
+            return False
         return _any_case(
             (condition, self._of_profile(row, case.sample, owner)) for condition, owner in self._owners(row, case, facts)
         )
@@ -288,7 +316,7 @@ class _Builder:
         self, text: tuple[Column, ...] | Field, condition_of: Callable[[tuple[Part, ...]], Formula]
     ) -> Iterator[tuple[Formula, _Owner]]:
         """An owner for each account that is known, and one for all others."""
-        ids = sorted(self._known_accounts | ({self._principal.account} if self._principal.account else set()))
+        ids = sorted(self._recorded.accounts | ({self._principal.account} if self._principal.account else set()))
         if len(ids) > _MAX_ACCOUNTS:
             yield condition_of(ACCOUNT_ID), _Owner(None, is_known=False)
             return
@@ -311,7 +339,7 @@ class _Builder:
         except RequestValueError:  # the constants contradict the record (K1, D23)
             return False
         keys = RowKeys(row, principal, resource, endpoint, is_any_region, owner.text)
-        agree = keys.agree(self._known_accounts)
+        agree = keys.agree(self._recorded.accounts)
         if self.is_always_allowed or agree is False:
             return agree
         if endpoint is not None and not endpoint.known and principal.kind is not PrincipalKind.SVC:

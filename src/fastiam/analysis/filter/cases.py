@@ -6,8 +6,9 @@ a case is that of one of its ARNs, by the same code that resolves the resource o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 from fastiam.analysis.filter.formula import Formula, Text, equals, matches
 from fastiam.analysis.filter.patterns import Part, Symbol
@@ -41,6 +42,40 @@ class ArnCase:
         return matches(arn, self.pattern or (self.start, Symbol.ANY))
 
 
+@dataclass(frozen=True, slots=True)
+class RecordedCases:
+    """The cases of all records of a directory, each with its facts.
+
+    Attributes
+    ----------
+    below, exact : ARNs below records, those of longer starts last; and the ARNs with records.
+    unused : a name that no recorded ARN contains.
+    accounts : the accounts with a record.
+    """
+
+    below: tuple[tuple[ArnCase, ResourceFacts], ...]
+    exact: tuple[tuple[ArnCase, ResourceFacts], ...]
+    unused: str
+    accounts: frozenset[str]
+
+
+_RECORDED: WeakKeyDictionary[Snapshot, RecordedCases] = WeakKeyDictionary()
+
+
+def recorded_cases(snapshot: Snapshot) -> RecordedCases:
+    """The cases of a snapshot, which does not change: computed for the first filter over it."""
+    found = _RECORDED.get(snapshot)
+    if found is None:
+        exact = [ArnCase(arn) for arn in dict.fromkeys(recorded_arns(snapshot))]
+        found = _RECORDED[snapshot] = RecordedCases(
+            below=tuple((case, snapshot.facts(case.sample)) for case in cases_below(snapshot)),
+            exact=((ArnCase("*"), ResourceFacts("*")), *((case, snapshot.facts(case.sample)) for case in exact)),
+            unused=unused_name(snapshot),
+            accounts=frozenset(facts.id for facts in snapshot.accounts()),
+        )
+    return found
+
+
 def recorded_arns(snapshot: Snapshot) -> Iterator[str]:
     """The ARNs with records, in each spelling, and the partial ARNs of secrets."""
     for arn, _ in snapshot.resources():
@@ -52,11 +87,6 @@ def recorded_arns(snapshot: Snapshot) -> Iterator[str]:
         if partial is not None:
             yield partial
     yield from snapshot.entity_resources()
-
-
-def exact_cases(arns: Iterable[str]) -> Iterator[ArnCase]:
-    """One case for each ARN."""
-    return (ArnCase(arn) for arn in dict.fromkeys(arns))
 
 
 def cases_below(snapshot: Snapshot) -> list[ArnCase]:

@@ -123,10 +123,11 @@ class StatementFormulas:
             for policy in policies:
                 location = StatementLocation(layer.layer, level, policy, layer.names_principals, layer.gateway)
                 for statement in policy.statements:
-                    if self._is_about(statement, action):
+                    if self.is_about(statement, action):
                         yield statement, location
 
-    def _is_about(self, statement: Statement, action: tuple[str, str]) -> bool:
+    def is_about(self, statement: Statement, action: tuple[str, str]) -> bool:
+        """Whether the action element of a statement can be true of an action."""
         found = self._relevant.get((id(statement), action))
         if found is None:
             actions = statement.actions
