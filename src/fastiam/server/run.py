@@ -24,6 +24,7 @@ from fastiam.errors import FastiamError
 from fastiam.server.asgi import Application
 from fastiam.server.audit_log import AuditLog
 from fastiam.server.auth import Authenticator, Tokens, authenticator, read_tokens
+from fastiam.server.call_log import AuditedCalls
 from fastiam.server.companion import MODULES, Companion, Services
 from fastiam.server.config import OPS, ConfigError, Settings, protocol_module
 from fastiam.server.decision_log import DecisionLog
@@ -154,6 +155,7 @@ class Process:
         self.app.decider = source.decider
         gc.collect()
         gc.freeze()  # PERF: the policies are not scanned by each full collection (G221)
+        gc.collect()  # full collections become due by the objects that are left, and not by a share of the frozen ones
         self._install(self.settings)
         await self._start_companions()
         for listening in self._listening:
@@ -263,6 +265,7 @@ class Process:
             status=self.state if name == OPS else None,
             logs_decisions=settings.core.decision_log.mode != "off",
             warn=self._warnings.append,
+            calls=AuditedCalls(self.audit, self.state.calls),
         )
         made: ServerProtocol = protocol_module(name).create(settings.sections[name], site)
         return made

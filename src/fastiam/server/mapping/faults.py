@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Self
 
 _STATUS: Final = {
     "unmapped_subject": 404,
@@ -29,6 +29,12 @@ class MappingError(Exception):
     def __init__(self, code: str, message: str, at: str) -> None:
         self.code, self.message, self.at = code, message, at
         super().__init__(code, message, at)
+
+    def as_value(self) -> Self:
+        """This error as a value. It drops its frames, which refer to the engine of the request and to whatever keeps the error:
+        a cycle that would keep the policies of an old generation in memory."""
+        self.__traceback__ = self.__context__ = None
+        return self
 
     def __str__(self) -> str:
         return f"{self.message} - at `{self.at}`"

@@ -162,9 +162,9 @@ class Reader:
             try:
                 return to_map(entity)
             except MappingError as error:
-                return _form_first(error, entity.properties, f"{kind}.properties")
+                return _form_first(error, entity.properties, f"{kind}.properties").as_value()
         except MappingError as error:
-            return error
+            return error.as_value()
 
     def _map_subject(self, entity: Entity) -> Subject:
         return self._mapper.subject(entity.type, entity.id, entity.properties, self._identity, self._now)
@@ -185,7 +185,7 @@ class Reader:
             tags = self._mapper.records.resource_tags
             return facts(self._identity, raw, rules, stored_tags=lambda: tags(arn))
         except MappingError as error:
-            return _form_first(error, raw, "context")
+            return _form_first(error, raw, "context").as_value()
 
     def combine(
         self, who: Subject | Fault, what: Action | Fault, on: Resource | Fault, given: Facts | Fault, context: Any
@@ -196,7 +196,7 @@ class Reader:
         try:
             name = self._mapper.action_name(what.name, on.type)
         except MappingError as error:
-            return error
+            return error.as_value()
         if given.reads_tags and self._mapper.records.resource_tags(on.arn):
             read = self._read_context(context, on.arn)
             if isinstance(read, Fault):
@@ -209,7 +209,7 @@ class Reader:
             try:
                 values = _joined(parts, given)
             except MappingError as error:
-                return error
+                return error.as_value()
             ignored = [one for part in parts for one in part.ignored]
         plain = (who.principal, name, on.arn, values)
         if on.owner is not None or given.now is not None or given.unknown:

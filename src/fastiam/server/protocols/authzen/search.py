@@ -193,7 +193,7 @@ class _Search:
             else:
                 what = Action(id_, NO_FACTS)
         except MappingError as error:
-            return error
+            return error.as_value()
         query = self._combine({**parts, "subject": who, "action": what, "resource": on})
         if not self.ignored and isinstance(query, Query):
             self.ignored = query.ignored

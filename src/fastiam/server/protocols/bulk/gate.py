@@ -50,7 +50,7 @@ class Gate:
         try:
             key = column_key(self.identity, name)
         except MappingError as error:
-            return error
+            return error.as_value()
         if key.folded in self._unknown:
             return MappingError("bad_value", f"`{name}` is declared unknown, and given", f"$.{name}")
         return key
@@ -65,7 +65,7 @@ class Gate:
                 if text not in self.sessions:
                     read_principal(text, self._services, "$.principal")
             except MappingError as fault:
-                faults[text] = fault
+                faults[text] = fault.as_value()
                 continue
             if len(self._principals) >= _KEPT:
                 self._principals.clear()
@@ -86,7 +86,7 @@ class Gate:
             try:
                 checked.append(read_text({name: value}, name, "$", limit))
             except MappingError as error:
-                rows.fail(row, error)
+                rows.fail(row, error.as_value())
                 checked.append(None)
         return checked
 
@@ -164,5 +164,5 @@ def _value_fault(key: Key, value: Any) -> MappingError | None:
     try:
         check_column_value(key, value)
     except MappingError as error:
-        return error
+        return error.as_value()
     return None

@@ -155,7 +155,7 @@ def _objects(lines: Sequence[Line]) -> tuple[list[dict[str, Any]], dict[int, Map
             try:
                 objects[number] = _with_context(each)
             except MappingError as error:
-                faults[number] = error
+                faults[number] = error.as_value()
                 objects[number] = {}
     return objects, faults
 

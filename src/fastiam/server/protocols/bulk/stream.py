@@ -105,7 +105,7 @@ class Processor:
 
     def finish(self) -> Iterator[bytes]:
         """The rest of the answers."""
-        yield from self._guarded(self._body.finish)
+        yield from self._guarded(lambda: self._body.finish())
         yield self._answers.finish(self._rows, self._allowed, self._errors)
 
     def abort(self, code: str) -> bytes:
@@ -115,6 +115,7 @@ class Processor:
     def record(self) -> BatchRecord:
         """Counts of the whole request. A call that waited for a thread until now does nothing more."""
         self._is_over = True
+        del self._body  # it refers to this object: the cycle would keep the engine until a garbage collection
         if self._has_slot:
             self._has_slot = False
             self._slots.give_back()

@@ -89,7 +89,7 @@ class GenericPath:
                 unknown=asked.facts.unknown,
             )
         except MappingError as error:
-            fault, record.error = error, error.code
+            fault, record.error = error.as_value(), error.code
         is_allowed = record.decision is not None and record.decision.allowed
         record.result = is_allowed
         if self._result == "bool":
