@@ -8,17 +8,19 @@ first question is about.
 from __future__ import annotations
 
 import random
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import acme
-
 import fastiam
 from fastiam.model.request import Request, read_context
 from fastiam.spec import decide
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
+import acme
 
 A, B, MANAGEMENT = "111111111111", "222222222222", "999999999999"
 UNITS = ("ou-work", "ou-lab")

@@ -1,9 +1,10 @@
-"""The audit log: start, stop, reloads, failed authentications, internal errors; one JSON line each (G188)."""
+"""The audit log: start, stop, reloads, calls that write, failed authentications, internal errors; one JSON line each (G188)."""
 
 from __future__ import annotations
 
 import logging
 import sys
+import threading
 import time
 import traceback
 from datetime import UTC, datetime
@@ -38,10 +39,16 @@ class AuditLog:
         except OSError as error:
             raise ConfigError(f"audit_log: {path}: {(error.strerror or str(error)).lower()}") from None
         self._failures: dict[str, tuple[int, int]] = {}
+        self._lock = threading.Lock()
 
     def event(self, event: str, **members: Any) -> None:
         """Log one event."""
         self.writer.put(encode({"timestamp": datetime.now(UTC).isoformat(), "event": event, **members}))
+
+    def call(self, **members: Any) -> None:
+        """Log a call of an AWS service. The line is kept even if the queue is full: the call has been made."""
+        line = {"timestamp": datetime.now(UTC).isoformat(), "event": "aws_call", **members}
+        self.writer.put(encode(line), always=True)
 
     def failed(self, error: BaseException, decision_id: str) -> None:
         """Log an unexpected exception of a request."""
@@ -53,15 +60,19 @@ class AuditLog:
         if status != 401:
             return
         peer = connection.peer
-        address = peer.address or f"uid:{peer.uid}"
+        self.authentication_failed(peer.address or f"uid:{peer.uid}", listener=connection.listening.name, reason=code)
+
+    def authentication_failed(self, address: str, **members: Any) -> None:
+        """Log a failed authentication of a peer, at most some per second; from any thread."""
         second = int(time.monotonic())
-        known = self._failures.get(address, (second, 0))
-        count = known[1] + 1 if known[0] == second else 1
-        if address not in self._failures and len(self._failures) >= _PEERS:
-            self._failures.clear()
-        self._failures[address] = second, count
+        with self._lock:
+            known = self._failures.get(address, (second, 0))
+            count = known[1] + 1 if known[0] == second else 1
+            if address not in self._failures and len(self._failures) >= _PEERS:
+                self._failures.clear()
+            self._failures[address] = second, count
         if count <= _FAILURES:
-            self.event("authentication_failed", peer=address, listener=connection.listening.name, reason=code)
+            self.event("authentication_failed", peer=address, **members)
 
     def take_logging(self) -> None:
         """Make every record of Python's logging a line of this log: nothing else writes to standard error."""

@@ -37,6 +37,7 @@ class LogWriter:
         """Why the last write failed; None if it did not."""
         self._max_bytes, self._keep = max_bytes, keep
         self._lines: deque[bytes] = deque()
+        self._lock = threading.Lock()  # of `put`
         self._put_bytes = 0  # changed by `put` only
         self._wake = threading.Event()
         self._idle = threading.Event()
@@ -62,13 +63,18 @@ class LogWriter:
         """Bytes that are not written yet."""
         return self._put_bytes - self.bytes
 
-    def put(self, line: bytes) -> bool:
-        """Queue a line, which ends with a line feed; False if it was dropped."""
-        if len(self._lines) >= _MAX_LINES or self.queued_bytes + len(line) > _MAX_BYTES:
-            self.dropped += 1
-            return False
-        self._put_bytes += len(line)
-        self._lines.append(line)
+    def put(self, line: bytes, *, always: bool = False) -> bool:
+        """Queue a line, which ends with a line feed; False if it was dropped. From any thread.
+
+        `always` : also where the queue is full. The caller has read `is_failing` before it acted.
+        """
+        size = len(line)
+        with self._lock:
+            if not always and (len(self._lines) >= _MAX_LINES or self.queued_bytes + size > _MAX_BYTES):
+                self.dropped += 1
+                return False
+            self._put_bytes += size
+            self._lines.append(line)
         if self._idle.is_set():
             self._idle.clear()
             self._wake.set()

@@ -10,6 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
+from fastiam.server.call_log import CallCounts
 from fastiam.server.log_writer import LogWriter
 from fastiam.server.observer import Histogram, Observer
 
@@ -27,9 +28,13 @@ class Metrics(Collector):
     """
 
     def __init__(
-        self, observer: Observer, state: Callable[[], Mapping[str, Any]], logs: Callable[[], Mapping[str, LogWriter]]
+        self,
+        observer: Observer,
+        calls: CallCounts,
+        state: Callable[[], Mapping[str, Any]],
+        logs: Callable[[], Mapping[str, LogWriter]],
     ) -> None:
-        self._observer, self._state, self._logs = observer, state, logs
+        self._observer, self._calls, self._state, self._logs = observer, calls, state, logs
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
 
@@ -45,14 +50,7 @@ class Metrics(Collector):
         for key, count in sorted(observer.decisions.items()):
             decisions.add_metric(key, count)
         yield decisions
-        requests = CounterMetricFamily("fastiam_requests", "Requests answered.", labels=("door", "route", "code"))
-        codes: dict[tuple[str, str, str], int] = {}
-        for (door, route, status), count in observer.requests.items():
-            code = f"{status // 100}xx" if status < 400 else str(status)
-            codes[door, route, code] = codes.get((door, route, code), 0) + count
-        for labels, count in sorted(codes.items()):
-            requests.add_metric(labels, count)
-        yield requests
+        yield _by_code("fastiam_requests", "Requests answered.", ("door", "route"), observer.requests)
         rejected = CounterMetricFamily("fastiam_rejected", "Requests refused before a door saw them.", labels=("door", "reason"))
         for reason, count in sorted(observer.refusals.items()):
             rejected.add_metric(reason, count)
@@ -69,8 +67,21 @@ class Metrics(Collector):
         for door, histogram in sorted(observer.sizes.items()):
             _add(sizes, door, histogram, 1)
         yield sizes
+        yield from self._aws()
         yield from self._process()
         yield from self._log_metrics()
+
+    def _aws(self) -> Iterator[Metric]:
+        calls = self._calls
+        yield _by_code("fastiam_aws_requests", "Calls of AWS services.", ("service", "operation"), calls.calls())
+        for name, text, label, counts in (
+            ("sts_sessions_issued", "Sessions issued.", "call", calls.sessions()),
+            ("signature_failures", "Calls without a verified caller.", "reason", calls.faults()),
+        ):
+            family = CounterMetricFamily(f"fastiam_{name}", text, labels=(label,))
+            for value, count in sorted(counts.items()):
+                family.add_metric((value,), count)
+            yield family
 
     def _process(self) -> Iterator[Metric]:
         state = self._state()
@@ -99,6 +110,18 @@ class Metrics(Collector):
         for sink, writer in logs.items():
             queue.add_metric((sink,), writer.queue)
         yield queue
+
+
+def _by_code(name: str, text: str, labels: tuple[str, str], counts: Mapping[tuple[str, str, int], int]) -> Metric:
+    """Counts of answers by two labels and the HTTP status: the class of a success, and each error."""
+    family = CounterMetricFamily(name, text, labels=(*labels, "code"))
+    codes: dict[tuple[str, str, str], int] = {}
+    for (first, second, status), count in counts.items():
+        code = f"{status // 100}xx" if status < 400 else str(status)
+        codes[first, second, code] = codes.get((first, second, code), 0) + count
+    for key, count in sorted(codes.items()):
+        family.add_metric(key, count)
+    return family
 
 
 def _add(family: HistogramMetricFamily, door: str, histogram: Histogram, scale: float) -> None:

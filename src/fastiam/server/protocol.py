@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from time import perf_counter_ns
@@ -14,7 +14,7 @@ import msgspec
 from fastiam.errors import FastiamError
 from fastiam.server.decider import Decider
 from fastiam.server.http import Request, Response
-from fastiam.server.records import Record
+from fastiam.server.records import CallLog, NoCallLog, Record
 
 MIB = 1 << 20
 
@@ -185,6 +185,8 @@ class Site:
     """Whether there is a decision log."""
     warn: Callable[[str], None] = _no_warning
     """Gets what is logged at each start."""
+    calls: CallLog = field(default_factory=NoCallLog)
+    """Gets the calls of AWS services."""
     timer: Callable[[], int] = perf_counter_ns
     """Nanoseconds of a clock that only goes forward, for durations."""
 

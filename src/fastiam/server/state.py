@@ -11,6 +11,7 @@ from fastiam.api.directory import Directory
 from fastiam.engine.engine_file.file import FORMAT
 from fastiam.errors import FastiamError
 from fastiam.live import LiveEngine
+from fastiam.server.call_log import CallCounts
 from fastiam.server.config import ConfigError, Settings
 from fastiam.server.decider import Decider, LiveDecider
 from fastiam.server.log_writer import LogWriter
@@ -70,9 +71,10 @@ class State:
         self.reloads = {"success": 0, "failure": 0}
         self.doors: list[str] = []
         self.observer = Observer()
+        self.calls = CallCounts()
         self.pools: Pools | None = None
         self.logs: dict[str, LogWriter] = {}
-        self._metrics = Metrics(self.observer, self._gauges, lambda: self.logs)
+        self._metrics = Metrics(self.observer, self.calls, self._gauges, lambda: self.logs)
         self._seen = 1
 
     def ready(self) -> tuple[bool, dict[str, Any]]:

@@ -65,4 +65,4 @@ def create(section: Section, site: Site) -> AwsProtocol:
             raise ConfigError(f"aws.cors_origins: `{origin}` is not an origin\nhelp: write it as `https://app.example`")
     from fastiam.server.protocols.aws.protocol import AwsProtocol  # PERF: without STS nothing of it is imported
 
-    return AwsProtocol(section)
+    return AwsProtocol(section, site.calls)

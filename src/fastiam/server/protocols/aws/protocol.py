@@ -6,6 +6,7 @@ import logging
 import re
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final
 
@@ -14,12 +15,14 @@ import orjson
 from fastiam.api.engine import Engine
 from fastiam.credentials.errors import AccessDeniedError
 from fastiam.credentials.results import Caller, Credentials
+from fastiam.errors import FastiamError
 from fastiam.model.decision import Decision
 from fastiam.server.decider import Decider
 from fastiam.server.http import JSON, Request, Response
 from fastiam.server.protocol import Place, Route
 from fastiam.server.protocols.aws import Section, json_protocols, query, sigv4
 from fastiam.server.protocols.aws.authorize import Denied, authorize, denial_of
+from fastiam.server.protocols.aws.call_records import OTHER, call_record, is_audited, issued, named
 from fastiam.server.protocols.aws.calls import Call, Result
 from fastiam.server.protocols.aws.cors import preflight, share
 from fastiam.server.protocols.aws.errors import ApiError, api_error, wire_error
@@ -28,8 +31,8 @@ from fastiam.server.protocols.aws.models import QUERY, REST_JSON
 from fastiam.server.protocols.aws.operations import Operation, operations
 from fastiam.server.protocols.aws.requests import SERVED, Target, find_operation, read_parameters, target_of
 from fastiam.server.protocols.aws.services import Services
-from fastiam.server.protocols.aws.sessions import SESSIONS, create_session, is_session_request
-from fastiam.server.records import DecisionRecord
+from fastiam.server.protocols.aws.sessions import CREATE_SESSION, SESSIONS, MadeSession, create_session, is_session_request
+from fastiam.server.records import CallLog, DecisionRecord, NoCallLog
 from fastiam.sts import STS
 
 MAX_BODY: Final = 2 << 20
@@ -43,8 +46,9 @@ log = logging.getLogger("fastiam.server.aws")
 class AwsProtocol:
     """The services of AWS over a store with a keyring."""
 
-    def __init__(self, settings: Section) -> None:
+    def __init__(self, settings: Section, calls: CallLog | None = None) -> None:
         self._settings = settings
+        self.calls = calls or NoCallLog()
         self._prefix = settings.path.rstrip("/")
         self._services: Services | None = None
 
@@ -87,7 +91,10 @@ class AwsProtocol:
         exchange = _Exchange(self, request, decider, now, target_of(request, path))
         try:
             if is_session_request(request, path):
-                return create_session(request, path, self.services_of(_sts(decider)), request_id)
+                exchange.require_log(CREATE_SESSION)
+                made = create_session(request, path, self.services_of(_sts(decider)), request_id)
+                exchange.log_session(made, request_id)
+                return made.response
             if is_key_set_request(request, path):
                 return Response(200, key_set(path, self.services_of(_sts(decider))))
             result = exchange.run()
@@ -95,6 +102,7 @@ class AwsProtocol:
             return exchange.refusal(error, request_id)
         target = exchange.target
         assert target.service is not None and target.operation is not None
+        exchange.log(target.operation.status, "", request_id, issued(result))
         if exchange.wants_json:
             return exchange.json_answer(result, request_id)
         if target.protocol == QUERY:
@@ -126,6 +134,7 @@ class _Exchange:
         self._engine: Engine | None = None
         self._generation = 0
         self._caller: Caller | None = None
+        self._resources: tuple[str, ...] = ()
 
     @property
     def wants_json(self) -> bool:
@@ -150,7 +159,15 @@ class _Exchange:
         if operation is None:
             raise ApiError("NotImplemented", f"{target.operation.name} is not served.")
         call = self._call(sts, credentials, signature, read_parameters(self._request, target))
+        if operation.library_decides:
+            self._resources = named(call.parameters)
+        self.require_log(target.operation.name)
         return self._act(operation, call)
+
+    def require_log(self, operation: str) -> None:
+        """Refuse a call that must be logged while the audit log cannot be written (G188)."""
+        if is_audited(operation) and not self._protocol.calls.is_open():
+            raise ApiError("ServiceUnavailable", "The audit log cannot be written. Try again.")
 
     def _fresh(self) -> STS:
         """STS, over all that the store has committed (G16). Its engine refreshes the live one if anything has changed."""
@@ -225,13 +242,59 @@ class _Exchange:
         call.clear_names()  # another thread may have renamed what an earlier decision was about
         if call.engine.snapshot is not call.directory.snapshot():
             call.engine = call.engine.updated(call.directory)
-        for action, resource, context, decision in authorize(call, operation.permissions):
+        granted = authorize(call, operation.permissions)
+        self._resources = tuple(dict.fromkeys(resource for _, resource, _, _ in granted))
+        for action, resource, context, decision in granted:
             self._note(action, resource, context, decision, True)
 
     def _note(self, action: str, resource: str, context: Mapping[str, Any], decision: Decision | None, result: bool) -> None:
         assert self.target.operation is not None and self._caller is not None
         path = f"aws/{self.target.operation.name}"
         self.record = DecisionRecord(path, self._generation, self._caller.arn, action, resource, context, decision, result)
+
+    # -- the audit log --------------------------------------------------------------------------------------------------
+
+    def log(self, status: int, code: str, request_id: str, key: str | None = None) -> None:
+        """Report the end of the call. `key` is the id of the access key that it has issued."""
+        service, operation = self.target.service, self.target.operation
+        name = OTHER if operation is None else operation.name
+        after = self._generation
+        if not code and is_audited(name):
+            with suppress(FastiamError):  # what was written is in the store, whatever becomes of the engine
+                after = self._decider.fresh().generation
+        self._protocol.calls.ended(
+            call_record(
+                OTHER if service is None else service.name,
+                name,
+                request_id=request_id,
+                status=status,
+                code=code,
+                caller=self._caller,
+                client=self._request.client_address,
+                resources=self._resources,
+                issued=key,
+                before=self._generation,
+                after=after,
+            )
+        )
+
+    def log_session(self, made: MadeSession, request_id: str) -> None:
+        """Report the end of CreateSession, which no model has. The caller is a certificate."""
+        generation = self._decider.pin().generation
+        self._protocol.calls.ended(
+            call_record(
+                "rolesanywhere",
+                CREATE_SESSION,
+                request_id=request_id,
+                status=made.response.status,
+                code=made.code,
+                client=self._request.client_address,
+                resources=made.resources,
+                issued=made.key,
+                before=generation,
+                after=generation,
+            )
+        )
 
     # -- answers ------------------------------------------------------------------------------------------------------
 
@@ -245,6 +308,7 @@ class _Exchange:
         target = self.target
         if isinstance(error, Denied):
             self._note(error.action, error.resource, error.context, error.decision, False)
+            self._resources = (error.resource,)
         if isinstance(error, AccessDeniedError):
             if self._caller is not None:
                 self._note(error.action, error.resource, {}, error.decision, False)
@@ -253,6 +317,7 @@ class _Exchange:
         if found.code in ("ServiceFailure", "InternalFailure"):
             log.error("request %s failed", request_id, exc_info=error)
         status, code = wire_error(found, target.service, target.protocol)
+        self.log(status, found.code, request_id)
         if target.protocol == QUERY:
             body = query.write_error(target.service, status, code, found.message, request_id)
             return _response(status, body, query.XML, request_id, self.record)

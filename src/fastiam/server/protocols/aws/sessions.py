@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 from fastiam.errors import FastiamError
@@ -9,6 +10,20 @@ from fastiam.server.http import Request, Response
 from fastiam.server.protocols.aws.services import Services
 
 SESSIONS: Final = b"/sessions"
+CREATE_SESSION: Final = "CreateSession"
+
+
+@dataclass(frozen=True, slots=True)
+class MadeSession:
+    """The answer to CreateSession. `code` is that of the error, else empty; `key` the id of the access key that was issued.
+
+    `resources` are the role and the subject of the certificate.
+    """
+
+    response: Response
+    code: str = ""
+    key: str | None = None
+    resources: tuple[str, ...] = ()
 
 
 def is_session_request(request: Request, path: str) -> bool:
@@ -16,7 +31,7 @@ def is_session_request(request: Request, path: str) -> bool:
     return request.method == "POST" and path.encode() == SESSIONS
 
 
-def create_session(request: Request, path: str, services: Services, request_id: str) -> Response:
+def create_session(request: Request, path: str, services: Services, request_id: str) -> MadeSession:
     """Answer CreateSession. Signature, certificate and trust policy are verified by the library."""
     anywhere = services.roles_anywhere
     from fastiam.rolesanywhere import SignedRequest, error_response, success_response
@@ -29,11 +44,16 @@ def create_session(request: Request, path: str, services: Services, request_id: 
         path=path,
         source=request.client_address or "",
     )
+    key: str | None = None
+    resources: tuple[str, ...] = ()
     try:
-        made = success_response(anywhere.create_session(signed))
+        session = anywhere.create_session(signed)
+        made = success_response(session)
+        key, resources = session.credentials.access_key_id, (session.role_arn, session.subject_arn)
     except FastiamError as error:
         made = error_response(error)
     headers = {name.lower().encode(): value.encode("latin-1", "replace") for name, value in made.headers.items()}
     content_type = headers.pop(b"content-type").decode()
     more = ((b"x-amzn-requestid", request_id.encode()), (b"cache-control", b"no-store"))
-    return Response(made.status, made.body, content_type, (*headers.items(), *more))
+    response = Response(made.status, made.body, content_type, (*headers.items(), *more))
+    return MadeSession(response, headers.get(b"x-amzn-errortype", b"").decode("latin-1"), key, resources)
