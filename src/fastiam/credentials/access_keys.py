@@ -113,7 +113,7 @@ class AccessKeys:
 
     @takes_secrets(identifiers=("id_",))
     def secret_of(self, id_: str) -> tuple[AccessKey, Secret]:
-        """An active key and its secret, for a server that checks signatures made with it.
+        """An active key and its secret, for a server that checks signatures made with it, and calls `record_use` for right ones.
 
         Raises
         ------
@@ -125,7 +125,20 @@ class AccessKeys:
         if key is None:
             raise AuthenticationError(f"access key not found: {shown(id_)}", reason="unknown_key")
         self.require_active(key)
-        return self._used(key), secret
+        return key, secret
+
+    @takes_secrets(identifiers=("id_",))
+    def record_use(self, id_: str) -> None:
+        """Record that a key was used now, by a request whose signature is right. A read-only store prevents nothing.
+
+        Raises
+        ------
+        AuthenticationError: the key was made inactive or deleted meanwhile.
+        """
+        key = self._state.credential_store.tables.access_keys.get(id_)
+        self.require_active(key)
+        assert key is not None
+        self._used(key)
 
     def require_active(self, key: AccessKey | None, principal: str | None = None) -> None:
         """Check that a key is active and its user exists; with `principal`, also that the key belongs to it.

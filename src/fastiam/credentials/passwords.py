@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import string
+import threading
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -18,6 +19,9 @@ from fastiam.model.profile import PrincipalKind
 
 _MAX_LENGTH = 128
 _MAX_REMEMBERED, _OLDEST = 24, 1095
+_FREE_FAILURES = 5  # wrong old passwords, as in the sign-in of user pools
+_FIRST_LOCK, _LONGEST_LOCK = timedelta(seconds=1), timedelta(minutes=15)
+_MAX_COUNTED = 10_000  # principals whose failures are counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,8 @@ class Passwords:
     def __init__(self, state: State, hasher: PasswordHasher | None = None) -> None:
         self._state, self._hasher = state, hasher or PasswordHasher()
         self._decoy = ""  # made by the first verification: the hash of a random password
+        self._lock = threading.Lock()
+        self._failures: dict[str, tuple[int, datetime]] = {}  # by principal: wrong old passwords, and when the next try is taken
 
     # -- the policy of an account -------------------------------------------------------------------------------------
 
@@ -153,7 +159,8 @@ class Passwords:
 
         Raises
         ------
-        AuthenticationError: the old password is wrong, or has expired under a policy with `hard_expiry`.
+        AuthenticationError: the old password is wrong, or has expired under a policy with `hard_expiry`; or too many were wrong
+        before (`throttled`). This object counts them, for its own process.
         ValidationError: the account does not let its users, or the new password breaks its policy.
         """
         self.store(self.prepare_change(principal, old, new))
@@ -166,7 +173,7 @@ class Passwords:
         ------
         AuthenticationError, ValidationError: as `change`.
         """
-        stored = self._check(principal, Secret(old))
+        stored = self._check_old(principal, Secret(old))
         ref, _ = self._state.find_owner(principal)
         policy = self.policy(ref.account or "")
         if ref.kind is PrincipalKind.USER and not policy.users_may_change:
@@ -203,6 +210,28 @@ class Passwords:
     def _require_current(self, stored: Password, policy: PasswordPolicy) -> None:
         if policy.max_age_days and self._state.now() >= stored.changed + timedelta(days=policy.max_age_days):
             raise AuthenticationError("the password has expired", reason="password_expired")
+
+    def _check_old(self, principal: str, password: Secret) -> Password:
+        """Check the old password of a change. Its caller has signed as the principal, and may hold a stolen key: after 5 wrong
+        ones each further try waits, twice as long each time, up to 15 minutes."""
+        now = self._state.now()
+        with self._lock:  # counted before the hash is compared: tries at the same time are tries too
+            count, until = self._failures.get(principal, (0, now))
+            if now < until:
+                raise AuthenticationError("too many wrong passwords, try again later", reason="throttled")
+            if count >= _FREE_FAILURES and now - until >= _LONGEST_LOCK:
+                count = 0
+            count += 1
+            more = count - _FREE_FAILURES
+            lock = timedelta(0) if more < 0 else min(_FIRST_LOCK * 2 ** min(more, 20), _LONGEST_LOCK)
+            self._failures.pop(principal, None)  # the latest is the last one
+            while len(self._failures) >= _MAX_COUNTED:
+                del self._failures[next(iter(self._failures))]
+            self._failures[principal] = count, now + lock
+        stored = self._check(principal, password)
+        with self._lock:
+            self._failures.pop(principal, None)
+        return stored
 
     def _check(self, principal: str, password: Secret) -> Password:
         self._state.directory.refresh()

@@ -134,6 +134,8 @@ class STS:
     def secret_of(self, access_key_id: str, session_token: str | None = None) -> tuple[Caller, Secret]:
         """Caller and secret of an access key, for a server that checks signatures instead of secrets.
 
+        Neither proves who sent the request. Call `record_use` when the signature is right.
+
         Raises
         ------
         AuthenticationError: as `authenticate`.
@@ -146,6 +148,16 @@ class STS:
             raise AuthenticationError("a long-term key comes without a session token", reason="token_invalid", rule="7.3")
         key, secret = self.keys.secret_of(access_key_id)
         return Caller(key.principal, key.id), secret
+
+    def record_use(self, caller: Caller) -> None:
+        """Record the use of a long-term key by a caller of `secret_of` whose signature was right, for `last_used`.
+
+        Raises
+        ------
+        AuthenticationError: the key was made inactive or deleted meanwhile.
+        """
+        if caller.access_key_id is not None and caller.access_key_id.startswith(LONG_TERM):
+            self.keys.record_use(caller.access_key_id)
 
     def _caller_of(self, id_: str, claims: Claims) -> Caller:
         """The caller behind an opened token."""

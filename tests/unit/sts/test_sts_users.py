@@ -445,6 +445,19 @@ def test_secret_of_returns_the_secret_and_the_caller(world):
             world.sts.secret_of(*arguments)
 
 
+def test_secret_of_records_no_use_before_the_signature(world):
+    """The secret is needed for the check itself."""
+    key = world.sts.keys.create(ANA)
+    caller, _ = world.sts.secret_of(key.access_key_id)
+    assert world.sts.keys.get(key.access_key_id).last_used is None
+    world.sts.record_use(caller)
+    assert world.sts.keys.get(key.access_key_id).last_used == world.clock()
+    world.sts.record_use(world.sts.authenticate(world.run1()))  # a session has no record
+    world.sts.keys.set_status(key.access_key_id, "Inactive")
+    with pytest.raises(AuthenticationError, match="inactive"):
+        world.sts.record_use(caller)
+
+
 def test_any_process_with_the_keyring_reads_the_tokens(world):
     run1 = world.run1()
     assert world.open(world.keyring).authenticate(run1).expires_at == run1.expiration

@@ -73,6 +73,15 @@ def test_last_use_of_a_key_is_decided_on_its_user(world, iam):
     assert iam.get_access_key_last_used(AccessKeyId=world.admin.access_key_id)["UserName"] == "admin"
 
 
+def test_key_is_used_only_by_right_signatures(world, iam):
+    """The id of a key alone, which is not secret, changes nothing."""
+    wrong = Credentials(world.bo.access_key_id, "x" * 40)
+    assert refused(world.client("sts", wrong).get_caller_identity)["Code"] == "SignatureDoesNotMatch"
+    assert "LastUsedDate" not in iam.get_access_key_last_used(AccessKeyId=world.bo.access_key_id)["AccessKeyLastUsed"]
+    world.client("sts", world.bo).get_caller_identity()
+    assert iam.get_access_key_last_used(AccessKeyId=world.bo.access_key_id)["AccessKeyLastUsed"]["LastUsedDate"] == world.clock()
+
+
 def test_key_of_another_account_does_not_exist(world, iam):
     other = "arn:aws:iam::222222222222:user/x"
     world.directory.add_principal(other)
@@ -143,6 +152,24 @@ def test_user_changes_its_own_password(world, iam):
     assert world.sts.passwords.verify(BO, BETTER).principal == BO
     with pytest.raises(AuthenticationError):
         world.sts.passwords.verify(BO, GOOD)
+
+
+def test_old_password_cannot_be_guessed_without_end(world, iam):
+    """A stolen key does not show the password: after 5 wrong ones each further try waits twice as long."""
+    iam.create_login_profile(UserName="bo", Password=GOOD)
+    world.allow("iam:ChangePassword", resource=BO)
+    change = world.client("iam", world.bo).change_password
+    for _ in range(5):
+        assert "wrong" in refused(change, OldPassword="guess", NewPassword=BETTER)["Message"]
+    for wait in (1, 2, 4):
+        error = refused(change, OldPassword=GOOD, NewPassword=BETTER)
+        assert error["Code"] == "AccessDenied" and "too many wrong passwords" in error["Message"]
+        world.clock.tick(wait)
+        assert "too many" not in refused(change, OldPassword="guess", NewPassword=BETTER)["Message"]
+    world.clock.tick(8)
+    change(OldPassword=GOOD, NewPassword=BETTER)
+    assert "wrong" in refused(change, OldPassword=GOOD, NewPassword=BEST)["Message"]
+    change(OldPassword=BETTER, NewPassword=BEST)
 
 
 def test_users_may_be_kept_from_changing_passwords(world, iam):

@@ -132,6 +132,16 @@ def test_pool_without_guests_gives_them_nothing(pools, public):
 # -- who may ----------------------------------------------------------------------------------------------------------------
 
 
+def test_denial_does_not_show_whose_a_foreign_pool_is(world):
+    service = world.protocol.services_of(world.sts).identity_pools
+    pool = service.create_identity_pool("theirs", True, account=OTHER, region=REGION).identity_pool_id
+    describe = world.client("cognito-identity", world.bo).describe_identity_pool
+    message = refused(describe, IdentityPoolId=pool)["Message"]
+    assert OTHER not in message and f"arn:aws:cognito-identity:{REGION}:{A}:identitypool/{pool}" in message
+    world.allow("cognito-identity:*")
+    assert refused(describe, IdentityPoolId=pool)["Code"] == "ResourceNotFoundException"
+
+
 def test_pool_of_another_account_or_region_is_not_found(world, pools):
     service = world.protocol.services_of(world.sts).identity_pools
     for account, region in ((OTHER, REGION), (A, "us-east-1")):

@@ -64,12 +64,43 @@ def test_boundary_of_a_role_is_set_and_removed(world, iam):
     assert iam.get_policy(PolicyArn=POLICY)["Policy"]["PermissionsBoundaryUsageCount"] == 1
 
 
-def test_service_linked_role_cannot_be_changed(world, iam):
+LINKED = {"RoleName": "AWSServiceRoleForX"}
+
+
+@pytest.mark.parametrize(
+    ("operation", "more"),
+    [
+        ("delete_role", {}),
+        ("update_role", {"MaxSessionDuration": 7200}),
+        ("update_assume_role_policy", {"PolicyDocument": TRUST}),
+        ("put_role_permissions_boundary", {"PermissionsBoundary": POLICY}),
+        ("delete_role_permissions_boundary", {}),
+        ("put_role_policy", {"PolicyName": "p", "PolicyDocument": READ}),
+        ("delete_role_policy", {"PolicyName": "own"}),
+        ("attach_role_policy", {"PolicyArn": POLICY}),
+        ("detach_role_policy", {"PolicyArn": "arn:aws:iam::aws:policy/aws-service-role/X"}),
+        ("add_role_to_instance_profile", {"InstanceProfileName": "i"}),
+    ],
+)
+def test_service_linked_role_is_changed_by_its_service_only(world, iam, operation, more):
     arn = f"arn:aws:iam::{A}:role/aws-service-role/x.amazonaws.com/AWSServiceRoleForX"
-    world.directory.add_principal(arn)
-    error = refused(iam.put_role_policy, RoleName="AWSServiceRoleForX", PolicyName="p", PolicyDocument=READ)
-    assert error["Code"] in ("AccessDenied", "UnmodifiableEntity")
-    assert world.directory.principal(arn).inline == ()
+    given = "arn:aws:iam::aws:policy/aws-service-role/X"
+    world.directory.add_managed_policy(given, READ)
+    world.directory.add_principal(arn, identity_policies=[given, ("own", READ)])
+    iam.create_policy(PolicyName="p", PolicyDocument=READ)
+    iam.create_instance_profile(InstanceProfileName="i")
+    before = world.directory.to_json()
+    error = refused(getattr(iam, operation), **LINKED, **more)
+    # of some actions the engine allows none on such a role (D3)
+    assert (error["Code"], error["Status"]) in (("UnmodifiableEntity", 400), ("AccessDenied", 403))
+    assert "AWSServiceRoleForX" in error["Message"] and world.directory.to_json() == before
+
+
+def test_description_of_a_service_linked_role_can_be_changed(world, iam):
+    world.directory.add_principal(f"arn:aws:iam::{A}:role/aws-service-role/x.amazonaws.com/AWSServiceRoleForX")
+    iam.update_role(**LINKED, Description="of x")
+    assert iam.get_role(**LINKED)["Role"]["Description"] == "of x"
+    iam.tag_role(**LINKED, Tags=[{"Key": "k", "Value": "v"}])
 
 
 def test_service_linked_role_cannot_be_created(world, iam):

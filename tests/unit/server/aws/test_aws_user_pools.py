@@ -181,6 +181,19 @@ def test_pool_of_another_account_or_region_is_not_found(world, pools):
         assert library.describe_user_pool(user_pool_id=made["Id"])["UserPool"].get("UserPoolTags", {}) == {}
 
 
+def test_denial_does_not_show_whose_a_foreign_pool_is(world):
+    made = world.protocol.services_of(world.sts).user_pools.create_user_pool(
+        pool_name="theirs", account=OTHER, region=REGION, user_pool_tags={"team": "red"}
+    )["UserPool"]
+    describe = world.client("cognito-idp", world.bo).describe_user_pool
+    message = refused(describe, UserPoolId=made["Id"])["Message"]
+    assert OTHER not in message and f"arn:aws:cognito-idp:{REGION}:{A}:userpool/{made['Id']}" in message
+    world.allow("cognito-idp:*", StringEquals={"aws:ResourceTag/team": "red"})
+    assert refused(describe, UserPoolId=made["Id"])["Code"] == "AccessDeniedException", "its tags are not decided on"
+    world.allow("cognito-idp:*")
+    assert refused(describe, UserPoolId=made["Id"])["Code"] == "ResourceNotFoundException"
+
+
 def test_role_of_a_group_must_be_passed(world, pool):
     world.allow("cognito-idp:*")
     client, role = world.client("cognito-idp", world.bo), f"arn:aws:iam::{A}:role/r"

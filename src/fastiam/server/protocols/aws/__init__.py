@@ -7,7 +7,7 @@ operations; each group of operations is a module of its own.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
@@ -40,12 +40,16 @@ class Section(protocol.Section, frozen=True, kw_only=True):
     path : where the protocols are served; `/` takes every path that no other protocol of the listener has.
     hosts : up to 4 values that may replace `Host` in signatures, where a proxy rewrites it.
     allow_unsigned_payload : whether `UNSIGNED-PAYLOAD` is accepted over TLS.
+    unsigned_per_second, unsigned_burst : how many calls without a signature one client address may make: sign-in, sign-up, tokens
+        from outside, certificates. More are refused.
     cors_origins : the origins of web pages that may call Cognito, such as `https://app.example`, each in full.
     """
 
     path: str = "/aws"
     hosts: tuple[str, ...] = ()
     allow_unsigned_payload: bool = False
+    unsigned_per_second: Annotated[float, msgspec.Meta(gt=0)] = 10.0
+    unsigned_burst: Annotated[int, msgspec.Meta(ge=1)] = 100
     cors_origins: tuple[str, ...] = ()
     oidc: Oidc = Oidc()
 

@@ -156,6 +156,19 @@ class Call:
             raise ApiError("NoSuchEntity", f"The role with name {name} cannot be found.")
         return entity
 
+    def own_role(self) -> Entity:
+        """The record of the role of `RoleName`, which the account may change.
+
+        Raises
+        ------
+        ApiError: `NoSuchEntity`; `UnmodifiableEntity` for a service-linked role: only its service changes it.
+        """
+        role = self.role()
+        if role.kind is PrincipalKind.SLR:
+            what = f"the protected role '{role.name}'"
+            raise ApiError("UnmodifiableEntity", f"Cannot perform the operation on {what} - this role is only modifiable by AWS")
+        return role
+
     def group(self, name: str | None = None) -> Group:
         """The record of a group by name, by default that of `GroupName`."""
         name = self.parameters["GroupName"] if name is None else name

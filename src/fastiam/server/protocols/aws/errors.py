@@ -24,6 +24,7 @@ COMMON: Final[dict[str, tuple[int, str]]] = {
     "ServiceUnavailable": (503, "ServiceUnavailableException"),
     "ServiceFailure": (500, "InternalFailure"),
     "InternalFailure": (500, "InternalFailure"),
+    "Throttling": (400, "ThrottlingException"),
     "UnknownOperationException": (404, "UnknownOperationException"),  # of a protocol that is not served
     "MethodNotAllowed": (405, "UnknownOperationException"),
     "RequestEntityTooLarge": (413, "RequestEntityTooLargeException"),

@@ -54,7 +54,7 @@ def list_instance_profiles_for_role(call: Call) -> Result:
 def add_role_to_instance_profile(call: Call) -> Result:
     """AddRoleToInstanceProfile; it has one role at most."""
     profile = call.instance_profile()
-    call.directory.add_role_to_instance_profile(profile.arn, call.role().arn)
+    call.directory.add_role_to_instance_profile(profile.arn, call.own_role().arn)
     return NOTHING
 
 

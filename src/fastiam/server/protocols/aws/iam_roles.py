@@ -55,8 +55,8 @@ def get_role(call: Call) -> Result:
 
 
 def update_role(call: Call) -> Result:
-    """UpdateRole: description and maximum session duration."""
-    role, given = call.role(), call.parameters
+    """UpdateRole: description, also of a service-linked role, and maximum session duration."""
+    role, given = call.own_role() if "MaxSessionDuration" in call.parameters else call.role(), call.parameters
     _refuse_signin_duration(call)
     if "Description" in given:
         call.directory.set_description(role.arn, given["Description"])
@@ -74,7 +74,7 @@ def update_role_description(call: Call) -> Result:
 
 def delete_role(call: Call) -> Result:
     """DeleteRole."""
-    call.directory.delete_principal(call.role().arn)
+    call.directory.delete_principal(call.own_role().arn)
     return NOTHING
 
 
@@ -88,7 +88,7 @@ def list_roles(call: Call) -> Result:
 
 def update_assume_role_policy(call: Call) -> Result:
     """UpdateAssumeRolePolicy."""
-    call.directory.set_trust_policy(call.role().arn, document(call))
+    call.directory.set_trust_policy(call.own_role().arn, document(call))
     return NOTHING
 
 
@@ -111,7 +111,7 @@ def list_role_tags(call: Call) -> Result:
 
 def put_role_permissions_boundary(call: Call) -> Result:
     """PutRolePermissionsBoundary."""
-    role, boundary = call.role(), call.parameters["PermissionsBoundary"]
+    role, boundary = call.own_role(), call.parameters["PermissionsBoundary"]
     require_policy(call, boundary)
     call.directory.set_permissions_boundary(role.arn, boundary)
     return NOTHING
@@ -119,7 +119,7 @@ def put_role_permissions_boundary(call: Call) -> Result:
 
 def delete_role_permissions_boundary(call: Call) -> Result:
     """DeleteRolePermissionsBoundary."""
-    role = call.role()
+    role = call.own_role()
     if role.boundary is None:
         raise ApiError("NoSuchEntity", f"The role with name {role.name} does not have a permissions boundary.")
     call.directory.delete_permissions_boundary(role.arn)
@@ -174,5 +174,5 @@ OPERATIONS = {
     "ListRoleTags": Operation(list_role_tags, _READ),
     "PutRolePermissionsBoundary": Operation(put_role_permissions_boundary, (Permission(p.role, (p.new_boundary,)),), writes=True),
     "DeleteRolePermissionsBoundary": Operation(delete_role_permissions_boundary, _WRITE, writes=True),
-    **policy_operations("Role", Call.role, p.role, (p.boundary,)),
+    **policy_operations("Role", Call.role, p.role, (p.boundary,), changeable=Call.own_role),
 }

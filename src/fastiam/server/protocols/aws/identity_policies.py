@@ -17,18 +17,23 @@ from fastiam.server.protocols.aws.permissions import Keys, Permission
 Find = Callable[[Call], Entity | Group]
 
 
-def policy_operations(type_: str, find: Find, resource: p.Resource, keys: tuple[Keys, ...]) -> Mapping[str, Operation]:
+def policy_operations(
+    type_: str, find: Find, resource: p.Resource, keys: tuple[Keys, ...], *, changeable: Find | None = None
+) -> Mapping[str, Operation]:
     """The operations on the policies of a type of identity.
 
     Parameters
     ----------
     type_ : `User`, `Group` or `Role`, as in the names of the operations.
     find : the record that a call names.
+    changeable : the same for writes, where some records may not be changed.
     resource, keys : of the permission for writes; a read needs no keys.
     """
 
+    to_change = changeable or find
+
     def put(call: Call) -> Result:
-        call.directory.put_inline_policy(find(call).arn, call.parameters["PolicyName"], document(call))
+        call.directory.put_inline_policy(to_change(call).arn, call.parameters["PolicyName"], document(call))
         return NOTHING
 
     def get(call: Call) -> Result:
@@ -36,7 +41,7 @@ def policy_operations(type_: str, find: Find, resource: p.Resource, keys: tuple[
         return {f"{type_}Name": record.name, "PolicyName": name, "PolicyDocument": _inline(record, name).text}
 
     def delete(call: Call) -> Result:
-        record, name = find(call), call.parameters["PolicyName"]
+        record, name = to_change(call), call.parameters["PolicyName"]
         _inline(record, name)
         call.directory.delete_inline_policy(record.arn, name)
         return NOTHING
@@ -45,14 +50,14 @@ def policy_operations(type_: str, find: Find, resource: p.Resource, keys: tuple[
         return page(call, "PolicyNames", (stored.name for stored in find(call).inline), same, same)
 
     def attach(call: Call) -> Result:
-        record, policy = find(call), call.parameters["PolicyArn"]
+        record, policy = to_change(call), call.parameters["PolicyArn"]
         require_policy(call, policy)
         if policy not in record.attached:
             call.directory.attach_policy(record.arn, policy)
         return NOTHING
 
     def detach(call: Call) -> Result:
-        record, policy = find(call), call.parameters["PolicyArn"]
+        record, policy = to_change(call), call.parameters["PolicyArn"]
         if policy not in record.attached:
             raise ApiError("NoSuchEntity", f"Policy {policy} was not found.")
         call.directory.detach_policy(record.arn, policy)

@@ -37,12 +37,18 @@ def _pools(call: Call) -> IdentityPools:
 
 
 def _pool_arn(call: Call) -> str:
-    """The ARN of the pool of `IdentityPoolId`; of one that does not exist, the ARN that it would have."""
+    """The ARN of the pool of `IdentityPoolId`; of one that the account does not have, the ARN that it would have."""
     id_: str = call.parameters["IdentityPoolId"]
-    pool = call.tables.identity_pools.get(id_)
+    pool = _own(call)
     if pool is not None:
         return pool.arn
     return f"arn:{call.partition}:cognito-identity:{id_.partition(':')[0]}:{call.account}:identitypool/{id_}"
+
+
+def _own(call: Call) -> IdentityPool | None:
+    """The pool of `IdentityPoolId`, if it is of the caller's account: of others a denial shows neither ARN nor tags."""
+    pool = call.tables.identity_pools.get(call.parameters["IdentityPoolId"])
+    return pool if pool is not None and pool.account == call.account else None
 
 
 def _pool(call: Call) -> IdentityPool:
@@ -58,7 +64,7 @@ def _pool(call: Call) -> IdentityPool:
 
 
 def _stored_tags(call: Call, _: str) -> Mapping[str, Any]:
-    pool = call.tables.identity_pools.get(call.parameters["IdentityPoolId"])
+    pool = _own(call)
     return {} if pool is None else {f"aws:ResourceTag/{key}": value for key, value in pool.identity_pool_tags.items()}
 
 

@@ -28,7 +28,9 @@ from fastiam.server.protocols.aws.cors import preflight, share
 from fastiam.server.protocols.aws.errors import ApiError, api_error, wire_error
 from fastiam.server.protocols.aws.key_sets import is_key_set_request, key_set
 from fastiam.server.protocols.aws.models import QUERY, REST_JSON
+from fastiam.server.protocols.aws.models import service as model
 from fastiam.server.protocols.aws.operations import Operation, operations
+from fastiam.server.protocols.aws.rates import ClientRates
 from fastiam.server.protocols.aws.requests import SERVED, Target, find_operation, read_parameters, target_of
 from fastiam.server.protocols.aws.services import Services
 from fastiam.server.protocols.aws.sessions import CREATE_SESSION, SESSIONS, MadeSession, create_session, is_session_request
@@ -38,6 +40,7 @@ from fastiam.sts import STS
 MAX_BODY: Final = 2 << 20
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 _ACTION = re.compile(rb"(?:^|&)Action=([A-Za-z]{1,128})(?:&|$)")
+_TOO_MANY = "TooManyRequestsException"
 _GLOBAL = frozenset({"iam", "organizations"})  # the engine gives them their Region (K6)
 
 log = logging.getLogger("fastiam.server.aws")
@@ -49,6 +52,7 @@ class AwsProtocol:
     def __init__(self, settings: Section, calls: CallLog | None = None) -> None:
         self._settings = settings
         self.calls = calls or NoCallLog()
+        self.rates = ClientRates(settings.unsigned_per_second, settings.unsigned_burst)
         self._prefix = settings.path.rstrip("/")
         self._services: Services | None = None
 
@@ -91,7 +95,9 @@ class AwsProtocol:
         exchange = _Exchange(self, request, decider, now, target_of(request, path))
         try:
             if is_session_request(request, path):
+                exchange.target.service, exchange.target.protocol = model("rolesanywhere"), REST_JSON
                 exchange.require_log(CREATE_SESSION)
+                exchange.require_rate()
                 made = create_session(request, path, self.services_of(_sts(decider)), request_id)
                 exchange.log_session(made, request_id)
                 return made.response
@@ -149,6 +155,8 @@ class _Exchange:
         signature = sigv4.read_signature(request)
         find_operation(request, signature, target)
         assert target.service is not None and target.operation is not None
+        if target.operation.is_unsigned:
+            self.require_rate()
         sts = self._fresh()
         credentials = None
         if not target.operation.is_unsigned:
@@ -163,6 +171,13 @@ class _Exchange:
             self._resources = named(call.parameters)
         self.require_log(target.operation.name)
         return self._act(operation, call)
+
+    def require_rate(self) -> None:
+        """Refuse an unsigned call of a client that makes too many."""
+        if not self._protocol.rates.admits(self._request.client_address, self._now):
+            service = self.target.service
+            is_modelled = service is not None and _TOO_MANY in service.errors
+            raise ApiError(_TOO_MANY if is_modelled else "Throttling", "Rate exceeded.")
 
     def require_log(self, operation: str) -> None:
         """Refuse a call that must be logged while the audit log cannot be written (G188)."""
@@ -185,6 +200,7 @@ class _Exchange:
         caller, secret = sts.secret_of(signature.access_key_id, signature.token)
         if not sigv4.is_valid(request, signature, secret, payload, hosts=settings.hosts):
             raise sigv4.mismatch()
+        sts.record_use(caller)
         return caller, Credentials(signature.access_key_id, secret, signature.token)
 
     def _call(

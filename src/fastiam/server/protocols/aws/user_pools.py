@@ -47,18 +47,24 @@ def _stored(call: Call) -> Pool | None:
     return pool
 
 
+def _own(call: Call) -> Pool | None:
+    """The same, if it is of the caller's account: of others a denial shows neither ARN nor tags."""
+    pool = _stored(call)
+    return pool if pool is not None and pool.account == call.account else None
+
+
 def _resource(call: Call) -> str:
-    """The ARN of the pool that a call names; of one that does not exist, the ARN that it would have."""
+    """The ARN of the pool that a call names; of one that the account does not have, the ARN that it would have."""
     if "ResourceArn" in call.parameters:
         return str(call.parameters["ResourceArn"])
-    id_, pool = call.parameters["UserPoolId"], _stored(call)
+    id_, pool = call.parameters["UserPoolId"], _own(call)
     if pool is not None:
         return pool.arn
     return f"arn:{call.partition}:cognito-idp:{id_.partition('_')[0]}:{call.account}:userpool/{id_}"
 
 
 def _stored_tags(call: Call, _: str) -> Mapping[str, Any]:
-    pool = _stored(call)
+    pool = _own(call)
     return {} if pool is None else {f"aws:ResourceTag/{key}": value for key, value in pool.tags.items()}
 
 

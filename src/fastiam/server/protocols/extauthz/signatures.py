@@ -47,10 +47,11 @@ def verify(check: CheckRequest, section: SignatureSection, moment: Moment) -> Ca
         sigv4.check_time(signature, moment.now)
         payload = _payload(check, request, section)
         caller, secret = sts.secret_of(signature.access_key_id, signature.token)
+        if not sigv4.is_valid(request, signature, secret, payload):
+            raise Unidentified(_BAD)
+        sts.record_use(caller)
     except (ApiError, AuthenticationError):
         raise Unidentified(_BAD) from None
-    if not sigv4.is_valid(request, signature, secret, payload):
-        raise Unidentified(_BAD)
     return caller
 
 
