@@ -156,6 +156,7 @@ def access_not_granted(
     -------
     Proof: PROVED if no such request is allowed; NEW_ACCESS with a request that is.
     """
+    _check_grants(kind)
     given = read_side(policy, kind, mode, "policy")
     return prove_not_granted(given, actions, resources, kind, partitions=partitions, limit=limit, timeout=timeout)
 
@@ -174,8 +175,7 @@ def prove_not_granted(
 
     A request in question is one that the same policies with a Deny for the patterns no longer allow.
     """
-    if kind == "rcp":
-        raise RequestValueError("an RCP grants no access", column="kind", hint="pass the policies that grant")
+    _check_grants(kind)
     _check_patterns(actions, resources)
     statement: dict[str, object] = {"Effect": "Deny", "Action": list(actions) or "*"}
     if kind != "trust":
@@ -184,6 +184,11 @@ def prove_not_granted(
         statement["Principal"] = "*"
     denial = read_policy({"Version": "2008-10-17", "Statement": statement}, PolicyKind(kind), mode="lenient", name="question")
     return prove((*policies, denial), policies, PolicyKind(kind), partitions=partitions, limit=limit, timeout=timeout)
+
+
+def _check_grants(kind: str) -> None:
+    if kind == "rcp":
+        raise RequestValueError("an RCP grants no access", column="kind", hint="pass the policies that grant")
 
 
 def _check_patterns(actions: Sequence[str], resources: Sequence[str]) -> None:
