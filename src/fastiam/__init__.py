@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from fastiam.analysis.proof import Proof, ProofResult, access_not_granted, no_new_access
     from fastiam.analysis.proof_requests import ProofRequest
     from fastiam.analysis.replay import Replay, ReplayGroup, Verdict
+    from fastiam.analysis.unused_access import Unused
     from fastiam.analysis.what_can import AllowedAction
     from fastiam.analysis.who_can import PrincipalAccess, WhoCanResult
     from fastiam.api.directory import Directory
     from fastiam.api.engine import Engine
+    from fastiam.api.suggestion import Suggestion, suggest_policy
     from fastiam.directory.quotas import Quotas
     from fastiam.directory.readers import Attachments, PolicyDocument
     from fastiam.directory.records import Account, Endpoint, Entity, Group, ManagedPolicy, Resource
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
     from fastiam.simulation.simulate import simulate
     from fastiam.sources import load, read_cloudtrail
     from fastiam.sources.cloudtrail.reader import CloudTrail
+    from fastiam.sources.plans import PlannedChange, Undecided, read_change
 
 __version__ = "0.1.0"
 
@@ -97,6 +100,7 @@ __all__ = [
     "ResidualStatement",
     "Outcome",
     "GrantStatement",
+    "PlannedChange",
     "PolicyDocument",
     "PolicyError",
     "PolicyKind",
@@ -119,8 +123,11 @@ __all__ = [
     "SourceError",
     "StatementRef",
     "StoreError",
+    "Suggestion",
     "Summary",
     "Table",
+    "Undecided",
+    "Unused",
     "Verdict",
     "__version__",
     "access_not_granted",
@@ -128,8 +135,10 @@ __all__ = [
     "lit",
     "load",
     "no_new_access",
+    "read_change",
     "read_cloudtrail",
     "simulate",
+    "suggest_policy",
 ]
 
 _HOMES = {
@@ -140,6 +149,7 @@ _HOMES = {
     "frames": ("Lit", "Table", "lit"),
     "api.directory": ("Directory",),
     "api.engine": ("Engine",),
+    "api.suggestion": ("Suggestion", "suggest_policy"),
     "errors": (
         "DirectoryError",
         "FastiamError",
@@ -168,6 +178,7 @@ _HOMES = {
     "analysis.proof": ("Proof", "ProofResult", "access_not_granted", "no_new_access"),
     "analysis.proof_requests": ("ProofRequest",),
     "analysis.replay": ("Replay", "ReplayGroup", "Verdict"),
+    "analysis.unused_access": ("Unused",),
     "analysis.what_can": ("AllowedAction",),
     "analysis.who_can": ("PrincipalAccess", "WhoCanResult"),
     "model.session": ("Session",),
@@ -175,6 +186,7 @@ _HOMES = {
     "simulation.simulate": ("simulate",),
     "sources": ("load", "read_cloudtrail"),
     "sources.cloudtrail.reader": ("CloudTrail",),
+    "sources.plans": ("PlannedChange", "Undecided", "read_change"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 _OLD_NAMES = {  # names of earlier releases, which the next release removes

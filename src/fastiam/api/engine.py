@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # PERF: the analyses are imported on first use, so that a pro
     from fastiam.analysis.grants import Grant
     from fastiam.analysis.logged_calls import Calls
     from fastiam.analysis.replay import Replay
+    from fastiam.analysis.unused_access import Unused
     from fastiam.analysis.what_can import AllowedAction
     from fastiam.analysis.who_can import PrincipalColumn, WhoCanResult
     from fastiam.engine.decisions import Summary
@@ -218,6 +219,34 @@ class Engine(CompiledEngine):
         from fastiam.analysis.replay import replay
 
         return replay(self, log, threads=threads)
+
+    def unused(self, log: Iterable[Calls], *, since: datetime | None, data_events: Collection[str] = ()) -> list[Unused]:
+        """Return the granted actions of each user and role that no call in a log used, most unused actions first.
+
+        Parameters
+        ----------
+        log : batches of calls, as `fastiam.read_cloudtrail` gives them.
+        since : calls before this time do not count; None counts all calls of the log.
+        data_events : the prefixes of the services whose data events the trail writes for all resources, such as `s3`. Without
+            them an action of data events is in group `not_visible`.
+
+        Returns
+        -------
+        One `Unused` for each user and role: its granted actions in the groups `unused`, `not_visible`, `not_recorded`, `used`.
+
+        Raises
+        ------
+        SourceError: a file of the log is broken.
+        MissingPackageError: the packages of `fastiam[logs]` are missing.
+
+        Notes
+        -----
+        The grants are those of `what_can` without a resource, expanded to the actions of AWS in the installed data. An action
+        counts as used on any resource.
+        """
+        from fastiam.analysis.unused_access import unused
+
+        return unused(self, log, since=since, data_events_of=data_events)
 
     @overload
     def what_can(self, principal: str | Session, resource: None = None, context: Context | None = None) -> list[Grant]: ...

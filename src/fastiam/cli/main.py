@@ -36,6 +36,8 @@ VERBS = {  # in the order in which `--help` lists them
     "diff": "compare the decisions of two sets of policies",
     "prove": "prove that a change of policies allows nothing new",
     "replay": "compare a log of CloudTrail with policies",
+    "unused": "list granted actions that no call in a log used",
+    "suggest": "write a smaller policy of what a log used",
     "validate": "check policy documents",
     "init": "create an empty store",
     "import": "import exports and files into a store",

@@ -1,0 +1,86 @@
+"""`suggest_policy`: a smaller policy of what a log used, with the checks of its two guarantees."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from fastiam.analysis.decision_changes import Change
+from fastiam.analysis.log_diff import diff_log
+from fastiam.analysis.log_usage import PrincipalUsage, usage_of, used_calls
+from fastiam.analysis.logged_calls import Calls
+from fastiam.analysis.suggested_policy import suggested_policy
+from fastiam.api.directory import Directory
+from fastiam.errors import RequestValueError, did_you_mean
+
+_NAME = "suggested"  # of the policy in the changed copy of the directory
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """A policy in place of all identity policies of a user or role.
+
+    Attributes
+    ----------
+    principal : the user or role.
+    document : the policy: the used actions of its Allow statements, and all its Deny statements.
+    calls : number of allowed calls of the principal in the log.
+    lost : number of these calls that the directory allows, or can allow, and that it denies with the suggestion. 0 is the first
+        guarantee.
+    not_covered : used actions that no identity policy of the principal allows.
+    removed_unseen : granted actions whose use a log of CloudTrail does not show, and that the suggestion does not allow.
+    """
+
+    principal: str
+    document: Mapping[str, Any]
+    calls: int
+    lost: int
+    not_covered: tuple[str, ...]
+    removed_unseen: tuple[str, ...]
+
+
+def suggest_policy(directory: Directory, principal: str, log: Iterable[Calls], *, since: datetime | None = None) -> Suggestion:
+    """Return a smaller policy for a user or role, of what it used in a log.
+
+    Parameters
+    ----------
+    directory : the policies. It is not changed.
+    principal : the ARN of a user or role.
+    log : batches of calls, such as those of `fastiam.read_cloudtrail`. It is read twice.
+    since : calls before this time do not count; None counts all calls.
+
+    Raises
+    ------
+    RequestValueError: the directory has no such user or role, or one of its policies cannot be copied exactly.
+    SourceError: a file of the log is broken.
+    MissingPackageError: the packages of `fastiam[logs]` are missing.
+    """
+    if principal not in directory.tables.entities:
+        hint = did_you_mean(principal, directory.tables.entities)
+        raise RequestValueError(f"`{principal}` is not a user or role of the directory", column="principal", hint=hint)
+    calls = log if hasattr(log, "records") else list(log)  # a file can be read again
+    old = directory.compile()
+    usage = usage_of(calls, since=since).principals.get(principal, PrincipalUsage())
+    found = suggested_policy(old.snapshot.principal(principal), usage)
+    changed = copy.deepcopy(directory)
+    _replace_policies(changed, principal, found.document)
+    compared = diff_log(old, changed.compile(), used_calls(calls, principal, since=since))
+    lost = sum(count for change, count in compared.counts.items() if change in (Change.LOST, Change.MAY_LOSE))
+    return Suggestion(principal, found.document, usage.calls, lost, found.not_covered, found.removed_unseen)
+
+
+def _replace_policies(directory: Directory, principal: str, document: Mapping[str, Any]) -> None:
+    """Give a principal this policy in place of its own and those of its groups."""
+    record = directory.tables.entities[principal]
+    directory.mode = "lenient"  # a policy with many actions can exceed a quota of AWS, which the caller sees in its length
+    for stored in record.inline:
+        directory.delete_inline_policy(principal, stored.name)
+    for policy in record.attached:
+        directory.detach_policy(principal, policy)
+    for group in record.groups:
+        directory.remove_user_from_group(principal, group)
+    if document["Statement"]:
+        directory.put_inline_policy(principal, _NAME, document)

@@ -1,0 +1,51 @@
+# ruff: noqa: F811  (`call` is a fixture)
+"""`fastiam unused` and `fastiam suggest`: rows, files and exit codes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from cli_analysis_directory import ANA, APP, Run, call  # noqa: F401  (a fixture)
+from cloudtrail_records import record, write_log
+
+POLICIES = "--policies", "d.json"
+
+
+@pytest.fixture
+def log(call: Run) -> str:
+    write_log(Path("log.json"), record("s3:GetObject", None, {"bucketName": "reports", "key": "may"}))
+    return "log.json"
+
+
+def test_unused_prints_a_row_for_each_user_and_role(call: Run, log: str) -> None:
+    code, out, err = call("unused", *POLICIES, log)
+    rows = {row["principal"]: row for row in map(json.loads, out.splitlines())}
+    assert code == 2 and set(rows) == {ANA, APP} and rows[ANA]["used"] == ["s3:GetObject"]
+    assert "s3:GetBucketPolicy" in rows[ANA]["unused"] and "s3:GetObjectAcl" in rows[ANA]["not_visible"]
+    assert "1 of 2 users and roles have unused actions; 1 made no call" in err
+
+
+def test_unused_exits_with_zero_without_unused_actions(call: Run, log: str) -> None:
+    assert call("unused", *POLICIES, log, "--principal", APP)[0] == 0
+    assert call("unused", *POLICIES, log, "--exit-zero")[0] == 0
+    assert call("unused", *POLICIES, log, "--principal", APP, "--data-events", "s3")[0] == 2
+
+
+def test_unused_table_shortens_long_cells(call: Run, log: str) -> None:
+    out = call("unused", *POLICIES, log, "--format", "table", "--principal", ANA)[1]
+    assert " more" in out and "s3:GetLifecycleConfiguration" not in "".join(out.split())
+
+
+def test_suggest_writes_the_policy_to_a_file(call: Run, log: str) -> None:
+    code, out, err = call("suggest", *POLICIES, "--principal", ANA, log, "--out", "ana.json")
+    (found,) = json.loads(Path("ana.json").read_text())["Statement"]
+    assert (code, out, found["Action"]) == (0, "", ["s3:GetObject"])
+    assert f"1 allowed calls of `{ANA}`; the policy denies 0 that the old policies allow" in err
+    assert "removed actions whose use the log does not show" in err
+
+
+def test_suggest_refuses_to_replace_what_it_reads(call: Run, log: str) -> None:
+    assert call("suggest", *POLICIES, "--principal", ANA, log, "--out", log)[0] == 1
+    assert call("suggest", *POLICIES, "--principal", f"{ANA}x", log)[0] == 1
