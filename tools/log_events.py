@@ -2,8 +2,8 @@
 
     python tools/log_events.py
 
-* `data_events`: data events, which a trail writes only if it is configured to ("Logging data events" in the CloudTrail User Guide), and
-  calls of services that CloudTrail does not record at all, such as `logs:PutLogEvents`. The patterns are below.
+* `data_events`: data events, which a trail writes only if it is configured to (CloudTrail User Guide, "Logging data events"),
+  and calls of services that CloudTrail does not record at all, such as `logs:PutLogEvents`. The patterns are below.
 * `not_recorded`: actions of the service authorization reference that no operation in the models of botocore needs by its name:
   permissions without an operation (`s3:ReplicateObject`), and operations that AWS does not publish.
 """

@@ -15,14 +15,17 @@ from fastiam.cli import options
 from fastiam.cli.columns import as_text
 from fastiam.cli.console import note
 from fastiam.cli.formats import NAMES, Format
+from fastiam.cli.html_report import HTML, chosen_form, write_report
 from fastiam.cli.planned_changes import Sides, sides
 from fastiam.cli.policy_sources import check_stdin
-from fastiam.cli.render import chosen, is_json, write_rows
+from fastiam.cli.render import is_json, write_rows
 from fastiam.cli.requests import Source, open_requests
 from fastiam.errors import SourceError
 
 COLUMNS = ("change", "rows", "layer", "statement", "side", "position", "principal", "action", "resource")
 OF_TABLE = ("change", "rows", "layer", "statement", "position", "example")
+OF_REPORT = ("change", "rows", "layer", "statement", "side", "principal", "action", "resource")
+UNDECIDED = ("address", "reason", "principals", "about", "position")
 REQUEST = ("principal", "action", "resource")
 OWNER = "resource_account"
 
@@ -36,7 +39,7 @@ OWNER = "resource_account"
 @options.unknown
 @options.now
 @options.unknown_owner
-@options.table_form
+@options.report_form
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Threads of the engine.")
 @click.option("--exit-zero", is_flag=True, help="Exit with 0 whatever is found.")
 def command(
@@ -49,6 +52,7 @@ def command(
     now: datetime | None,
     unknown_owner: str | None,
     form: str | None,
+    out: str | None,
     threads: int,
     exit_zero: bool,
 ) -> int:
@@ -65,6 +69,7 @@ def command(
     if unknown and not source:
         raise click.UsageError("--unknown needs --requests: without requests every context key is unknown")
     check_stdin(*sides.paths, *log, source)
+    form = chosen_form(form, out, *sides.paths, *log, *filter(None, [source]))
     compared = sides.open(unknown_owner)
     before, after = compared.old, compared.new
     if log:
@@ -81,12 +86,21 @@ def command(
         who, action, resource = columns
         given = {"unknown": (*unknown, *compared.unknown), "resource_accounts": owners, "now": now, "threads": threads}
         found = diff(before, after, who, action, resource, context, **given)
-    form = chosen(form, "table")
-    _print_undecided(found)
-    compared.print_undecided()
-    rows = [found.group_to_dict(group) if is_json(form) else _row(found, group) for group in found.groups]
-    write_rows(OF_TABLE if form == "table" else COLUMNS, rows, form)
-    _print_change(found)
+    undecided, summary = [*_not_compared(found), *compared.undecided_lines()], _summary(found)
+    for line in undecided:  # before the table, which would otherwise seem complete
+        note(line)
+    if form == HTML:
+        tables = {
+            "Changes": (OF_REPORT, [_row(found, group) for group in found.groups]),
+            "Undecided": (UNDECIDED, [item.to_dict() for item in compared.undecided]),
+        }
+        shown = {title: table for title, table in tables.items() if table[1]}
+        write_report("Changed decisions", shown, out, summary=[*summary, *_not_compared(found)], engines=(before, after))
+    else:
+        rows = [found.group_to_dict(group) if is_json(form) else _row(found, group) for group in found.groups]
+        write_rows(OF_TABLE if form == "table" else COLUMNS, rows, form)
+    for line in summary:
+        note(line)
     return exits.OK if exit_zero else _code(found, is_complete=not compared.undecided)
 
 
@@ -128,24 +142,24 @@ def _row(found: Diff, group: DiffGroup) -> dict[str, Any]:
     return {**summary, "position": position, **example, "example": tuple(example.values())}
 
 
-def _print_undecided(found: Diff) -> None:
-    """Print what was not compared before the table, which would otherwise seem complete."""
+def _not_compared(found: Diff) -> list[str]:
+    """What was not compared, one fact a line."""
+    lines = []
     if found.n_errors:
-        note(f"{found.n_errors:,} of {found.n_rows:,} requests could not be decided by one of the two")
-        note("help: their principals or resources are not in the policies, or not in the log")
+        lines.append(f"{found.n_errors:,} of {found.n_rows:,} requests could not be decided by one of the two")
+        lines.append("help: their principals or resources are not in the policies, or not in the log")
     if found.unknown_principals:
-        note(f"{found.unknown_principals:,} of {found.n_rows:,} requests have a principal that is in neither of the two")
+        lines.append(f"{found.unknown_principals:,} of {found.n_rows:,} requests have a principal that is in neither of the two")
+    return lines
 
 
-def _print_change(found: Diff) -> None:
+def _summary(found: Diff) -> list[str]:
     counts = ", ".join(f"{count:,} {change.value}" for change, count in found.counts.items()) or "nothing flips"
     compared = found.n_rows - found.n_errors - found.unknown_principals
-    if compared or not found.n_rows:
-        note(f"{compared:,} requests compared: {counts}")
+    lines = [f"{compared:,} requests compared: {counts}"] if compared or not found.n_rows else []
     if found.undecidable:
-        note(f"{found.undecidable:,} depend on unknown keys before and after")
-    for text in found.unseen:
-        note(f"not compared: {text}")
+        lines.append(f"{found.undecidable:,} depend on unknown keys before and after")
+    return [*lines, *(f"not compared: {text}" for text in found.unseen)]
 
 
 def _code(found: Diff, *, is_complete: bool) -> int:

@@ -114,6 +114,15 @@ table_form = click.option(
     type=click.Choice(["table", "json", "jsonl", "csv"]),
     help="The format of the output. Default: a table on a terminal, JSON lines in a pipe.",
 )
+report_form = chained(
+    click.option(
+        "--format",
+        "form",
+        type=click.Choice(["table", "json", "jsonl", "csv", "html"]),
+        help="The format of the output. Default: a table on a terminal, JSON lines in a pipe.",
+    ),
+    click.option("--out", metavar="FILE", help="The file of an HTML report, in place of standard output."),
+)
 request = chained(
     context := click.option(
         "--context",

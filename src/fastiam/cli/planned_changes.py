@@ -114,15 +114,16 @@ class Compared:
     undecided: tuple[Undecided, ...] = ()
     unknown: tuple[str, ...] = ()
 
-    def print_undecided(self) -> None:
-        """Print what a planned change does not say, with the principals that depend on it."""
+    def undecided_lines(self) -> list[str]:
+        """Return what a planned change does not say, with the principals that depend on it, one fact a line."""
+        lines = []
         for item in self.undecided:
             place = f"{item.position}: " if item.position else ""
-            note(f"{place}undecided: `{item.address}`: {item.reason}")
-            for name in item.principals[:_SHOWN] or item.about:
-                note(f"  {name}")
+            lines.append(f"{place}undecided: `{item.address}`: {item.reason}")
+            lines += [f"  {name}" for name in item.principals[:_SHOWN] or item.about]
             if len(item.principals) > _SHOWN:
-                note(f"  and {len(item.principals) - _SHOWN:,} more principals")
+                lines.append(f"  and {len(item.principals) - _SHOWN:,} more principals")
+        return lines
 
 
 def sides(function: Callable[..., Any]) -> Callable[..., Any]:

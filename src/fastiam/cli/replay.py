@@ -13,15 +13,20 @@ from fastiam.analysis.replay import Replay, ReplayGroup, Verdict
 from fastiam.cli import exit_codes as exits
 from fastiam.cli import options
 from fastiam.cli.console import note
+from fastiam.cli.html_report import HTML, chosen_form, write_report
 from fastiam.cli.policy_sources import check_stdin, open_engine
 from fastiam.cli.progress import Progress
-from fastiam.cli.render import chosen, is_json, write_rows
+from fastiam.cli.render import is_json, write_rows
 from fastiam.model.decision import Outcome
 from fastiam.model.key_registry import spelled
 
 COLUMNS = (
     "verdict", "calls", "principal", "action", "outcome", "logged", "layer", "policy", "sid", "position", "depends_on", "note",
     "resource", "source", "record", "time",
+)  # fmt: skip
+OF_REPORT = (
+    "verdict", "calls", "principal", "action", "outcome", "logged", "layer", "statement", "depends_on", "note", "resource",
+    "source", "record", "time",
 )  # fmt: skip
 OF_TABLE = ("verdict", "calls", "principal", "action", "outcome", "logged", "why")
 _OF_IAM = re.compile(r"^arn:aws[\w-]*:iam::")
@@ -40,7 +45,7 @@ _SHOWN = 10  # listed names of actions and operations
 @options.no_session_policies
 @click.option("--limit", type=click.IntRange(min=0), default=40, show_default=True, help="Rows of a table; 0 shows all.")
 @options.unknown_owner
-@options.table_form
+@options.report_form
 @click.option("--quiet", is_flag=True, help="Print no progress and no summary.")
 @options.exit_zero
 def command(
@@ -52,6 +57,7 @@ def command(
     limit: int,
     unknown_owner: str | None,
     form: str | None,
+    out: str | None,
     quiet: bool,
     exit_zero: bool,
 ) -> int:
@@ -65,17 +71,21 @@ def command(
     from fastiam.sources import read_cloudtrail
 
     check_stdin(*policies, *log)
+    form = chosen_form(form, out, *policies, *log)
     engine = open_engine(policies, saved, unknown_owner=unknown_owner, quiet=quiet)
     trail = read_cloudtrail(*log, assume_no_session_policies=no_session_policies)
     with Progress(lambda: None, quiet=quiet) as progress:
         found = engine.replay(_ProgressReader(trail, progress))
-    form = chosen(form, "table")
     groups = [group for group in found.groups if not only or group.verdict in only]
     if form == "table":
         shown = groups[:limit] if limit else groups
         write_rows(OF_TABLE, map(_cells, shown), form)
         if len(shown) < len(groups):
             note(f"{len(groups) - len(shown):,} more rows: `--limit 0` or `--format csv` shows all")
+    elif form == HTML:
+        summary = [f"{calls:,} {verdict}: {_MEANING[verdict]}" for verdict, calls in found.verdicts.items()]
+        table = OF_REPORT, [_row(group) for group in groups]
+        write_report("A log against policies", {"Calls": table}, out, summary=summary, engines=[engine])
     else:
         write_rows(COLUMNS, [group.to_dict() if is_json(form) else _row(group) for group in groups], form)
     if not quiet:
@@ -110,6 +120,7 @@ def _row(group: ReplayGroup) -> dict[str, Any]:
         "layer": group.layer,
         "policy": ref.policy if ref else None,
         "sid": ref.label if ref else None,
+        "statement": ref,
         "position": ref.position if ref else None,
         "depends_on": tuple(map(spelled, group.depends_on)),
         "note": group.note or None,

@@ -13,9 +13,10 @@ from fastiam.analysis.what_can import AllowedAction
 from fastiam.cli import entity_commands, options
 from fastiam.cli import exit_codes as exits
 from fastiam.cli.console import note
+from fastiam.cli.html_report import HTML, chosen_form, write_report
 from fastiam.cli.policy_sources import open_engine
 from fastiam.cli.principals import find_principal
-from fastiam.cli.render import chosen, is_json, write_rows
+from fastiam.cli.render import is_json, write_rows
 from fastiam.model.arn import split_arn
 from fastiam.model.key_registry import spelled
 
@@ -37,7 +38,7 @@ _SHOWN = 5  # Denies in a cell of the table
 @options.analysis
 @entity_commands.account
 @options.unknown_owner
-@options.table_form
+@options.report_form
 @options.exit_zero
 def command(
     policies: tuple[str, ...],
@@ -53,6 +54,7 @@ def command(
     now: datetime | None,
     unknown_owner: str | None,
     form: str | None,
+    out: str | None,
     exit_zero: bool,
 ) -> int:
     """List the effective permissions of PRINCIPAL, after all layers, as patterns of actions and resources.
@@ -63,14 +65,18 @@ def command(
     """
     if resource is None and (actions or unknown or resource_account or now):
         raise click.UsageError("--action, --unknown, --resource-account and --now need --resource")
+    form = chosen_form(form, out, *policies)
     engine = open_engine(policies, saved, unknown_owner=unknown_owner)
     principal = find_principal(engine, principal, account)
     given = options.context_of(context, absent)
-    form = chosen(form, "table")
+    title = f"What {principal} can do"
     if resource is None:
         grants = engine.what_can(principal, context=given)
-        rows = [grant.to_dict() if is_json(form) else _grant(grant, is_table=form == "table") for grant in grants]
-        write_rows(GRANT_TABLE if form == "table" else GRANT, rows, form)
+        rows = [grant.to_dict() if is_json(form) else _grant(grant, is_table=form in ("table", HTML)) for grant in grants]
+        if form == HTML:
+            write_report(title, {"Grants": (GRANT_TABLE, rows)}, out, summary=[f"{len(rows):,} grants"], engines=[engine])
+        else:
+            write_rows(GRANT_TABLE if form == "table" else GRANT, rows, form)
         return exits.OK if grants or exit_zero else exits.DENIED
     about: dict[str, Any] = {"resource_account": resource_account, "now": now}
 
@@ -84,7 +90,11 @@ def command(
     if not unknown:
         options.note_more(len(decided(("*",))) - len(found))
     rows = [one.to_dict() if is_json(form) else _action(one) for one in found]
-    write_rows(ACTION_TABLE if form == "table" else ACTION, rows, form)
+    if form == HTML:
+        summary = [f"{len(rows):,} actions on {resource}"]
+        write_report(title, {"Actions": (ACTION_TABLE, rows)}, out, summary=summary, engines=[engine])
+    else:
+        write_rows(ACTION_TABLE if form == "table" else ACTION, rows, form)
     if any(one.assumed_owner for one in found):
         note("the owner of the resource is assumed to be the principal's account\nhelp: pass `--resource-account ID`")
     return exits.OK if found or exit_zero else exits.DENIED

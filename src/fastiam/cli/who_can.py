@@ -11,14 +11,16 @@ from fastiam.analysis.who_can import PrincipalAccess
 from fastiam.cli import exit_codes as exits
 from fastiam.cli import options
 from fastiam.cli.console import note
+from fastiam.cli.html_report import HTML, chosen_form, write_report
 from fastiam.cli.policy_sources import open_engine
 from fastiam.cli.principals import check_role
-from fastiam.cli.render import chosen, is_json, write_rows
+from fastiam.cli.render import is_json, write_rows
 from fastiam.model.decision import Outcome
 from fastiam.model.key_registry import spelled
 
 COLUMNS = ("principal", "kind", "is_outside", "outcome", "assumed_owner", "statement", "conditions", "depends_on")
 OF_TABLE = ("principal", "outcome", "owner", "conditions")
+_KEYS = "absent", "unknown, as far as --unknown names them"
 
 
 @click.command("who-can")
@@ -27,7 +29,7 @@ OF_TABLE = ("principal", "outcome", "owner", "conditions")
 @click.argument("resource")
 @options.analysis
 @options.unknown_owner
-@options.table_form
+@options.report_form
 @options.exit_zero
 def command(
     policies: tuple[str, ...],
@@ -41,6 +43,7 @@ def command(
     now: datetime | None,
     unknown_owner: str | None,
     form: str | None,
+    out: str | None,
     exit_zero: bool,
 ) -> int:
     """List the principals that can do ACTION on RESOURCE, with the conditions that remain.
@@ -49,6 +52,7 @@ def command(
     that is not given is absent; with `--unknown '*'` it may have any value, and a principal that needs one is listed as DEPENDS.
     Exits with 0 if a principal can, 2 if no principal can, 4 if principals can only under conditions.
     """
+    form = chosen_form(form, out, *policies)
     engine = open_engine(policies, saved, unknown_owner=unknown_owner)
     given = options.context_of(context, absent)
     check_role(engine, action, resource)
@@ -56,10 +60,14 @@ def command(
     found = engine.who_can(action, resource, given, unknown=unknown, **about)
     if not unknown:
         options.note_more(len(engine.who_can(action, resource, given, unknown=("*",), **about)) - len(found))
-    form = chosen(form, "table")
     callers = list(found)
     rows = (caller.to_dict() if is_json(form) else _row(caller) for caller in callers)
-    write_rows(OF_TABLE if form == "table" else COLUMNS, rows, form)
+    if form == HTML:
+        title = f"Who can {action} on {resource}"
+        summary = [f"{len(callers):,} principals", f"keys that are not given are {_KEYS[bool(unknown)]}"]
+        write_report(title, {"Principals": (COLUMNS, rows)}, out, summary=summary, engines=[engine])
+    else:
+        write_rows(OF_TABLE if form == "table" else COLUMNS, rows, form)
     assumed = sum(caller.assumed_owner for caller in callers)
     if assumed:
         note(f"the owner of the resource is assumed to be the principal's account in {assumed:,} of {len(callers):,} rows")

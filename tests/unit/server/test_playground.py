@@ -14,12 +14,12 @@ import pytest
 from served_engine import EngineDecider
 
 import fastiam
+from fastiam.report.highlighting import Span, highlighted
 from fastiam.server.http import Request, Response
 from fastiam.server.identity import EXPLAIN, PLAYGROUND, Identity
 from fastiam.server.protocol import ListenerFacts, Site, UnmetNeed
 from fastiam.server.protocols import playground
 from fastiam.server.protocols.playground.forms import context_of, documents_of
-from fastiam.server.protocols.playground.rendering import Span, highlighted
 
 NOW = datetime(2026, 11, 29, tzinfo=UTC)
 USER = "arn:aws:iam::111111111111:user/ana"
@@ -159,7 +159,7 @@ def test_gc238_pages_allow_no_inline_script_or_style(pages: Pages) -> None:
 
 def test_gc239_static_files_are_a_fixed_table(pages: Pages) -> None:
     paths = {route.path for route in pages.protocol.routes() if "static" in route.path}
-    assert paths == {f"/playground/static/{name}" for name in ("htmx.min.js", "playground.js", "playground.css", "icon.svg")}
+    assert paths == {f"/playground/static/{name}" for name in ("htmx.min.js", "playground.js", "pages.css", "icon.svg")}
     assert not any(route.is_prefix for route in pages.protocol.routes())
 
 

@@ -18,8 +18,8 @@ from fastiam.model.explanation_text import NOTES, RESULTS, WAYS, explanation_lin
 from fastiam.model.policy import Effect, PolicyKind
 from fastiam.model.source_map import Origin, Source
 from fastiam.policy.document import read_policy
+from fastiam.report.highlighting import Span, highlighted
 from fastiam.server.protocols.playground.forms import LAYERS, DecideForm, context_of, documents_of
-from fastiam.server.protocols.playground.rendering import Span, highlighted
 from fastiam.simulation.profiles import profiles_from_documents
 from fastiam.spec import decide
 

@@ -1,0 +1,77 @@
+"""Results as an HTML report: `--format html`, or `--out report.html`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from fastiam.cli.files import check_out, open_out
+from fastiam.cli.render import cell_text, chosen
+from fastiam.model.decision import StatementRef
+from fastiam.model.protocols import AnalysisEngine
+from fastiam.report.page import MAX_ROWS, Cell, Report, ReportTable, render
+
+HTML = "html"
+
+
+def chosen_form(form: str | None, out: str | None, *sources: str) -> str:
+    """The format of a result: that of `--format`; HTML with `--out`; else a table on a terminal, and JSON lines in a pipe.
+
+    Raises
+    ------
+    SourceError: the file cannot be written, or is one of the files that are read.
+    """
+    if out is not None and form not in (None, HTML):
+        raise click.UsageError(f"--out writes an HTML report: leave out `--format {form}`")
+    if out is not None:
+        check_out(out, "the report", *sources)
+    return HTML if out is not None else chosen(form, "table")
+
+
+def write_report(
+    title: str,
+    tables: Mapping[str, tuple[Sequence[str], Iterable[Mapping[str, Any]]]],
+    out: str | None,
+    *,
+    summary: Sequence[str] = (),
+    engines: Sequence[AnalysisEngine] = (),
+) -> None:
+    """Write a report to a file, or to standard output.
+
+    Parameters
+    ----------
+    tables : columns and rows by title.
+    engines : their directories have the documents of the statements in the rows.
+    """
+    made = [_table(name, columns, rows) for name, (columns, rows) in tables.items()]
+    page = render(Report(title, summary, made, [engine.snapshot for engine in engines]), datetime.now(UTC))
+    with open_out(out or "-") as file:
+        file.write(page.encode("utf-8", "backslashreplace"))  # lone surrogates cannot be written
+    sys.stdout.flush()
+
+
+def _table(title: str, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> ReportTable:
+    """A table without its empty columns."""
+    cells: list[list[Cell]] = []
+    n_more = 0
+    for row in rows:
+        if len(cells) < MAX_ROWS:
+            cells.append([_cell(row[name]) for name in columns])
+        else:
+            n_more += 1
+    kept = [i for i in range(len(columns)) if any(row[i] not in (None, "", []) for row in cells)]
+    return ReportTable(title, [columns[i] for i in kept], [[row[i] for i in kept] for row in cells], n_more)
+
+
+def _cell(value: Any) -> Cell:
+    if isinstance(value, StatementRef) or value is None:
+        return value
+    if isinstance(value, (tuple, list)):
+        return [cell_text(item, " ") for item in value]
+    if isinstance(value, (int, float)) and type(value) in (int, float):
+        return value
+    return cell_text(value, "\n")

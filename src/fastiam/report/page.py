@@ -1,0 +1,134 @@
+"""The HTML page of a report."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.resources import files
+from typing import Final
+
+from fastiam import __version__
+from fastiam.errors import missing_package
+from fastiam.model.decision import StatementRef
+from fastiam.model.request import shorten
+from fastiam.report.places import place_of
+from fastiam.resolve.snapshot import Snapshot
+
+MAX_ROWS: Final = 50_000
+Cell = str | int | float | bool | None | StatementRef | Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class ReportTable:
+    """A table: rows with one cell for each column, most important first. `n_more` rows exist and are not given."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    n_more: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The content of a report.
+
+    Attributes
+    ----------
+    title : what was asked.
+    summary : one line of text for each fact.
+    tables : the rows, each statement with a link to its document.
+    snapshots : the directories that have the documents of the statements.
+    """
+
+    title: str
+    summary: Sequence[str] = ()
+    tables: Sequence[ReportTable] = ()
+    snapshots: Sequence[Snapshot] = ()
+
+
+def render(report: Report, now: datetime) -> str:
+    """Return the page of a report: one HTML file that needs no network.
+
+    Raises
+    ------
+    MissingPackageError: jinja2 is not installed.
+    """
+    try:
+        from jinja2 import Environment, StrictUndefined
+        from markupsafe import Markup
+    except ModuleNotFoundError as error:
+        raise missing_package("an HTML report", error, "cli") from None
+    from fastiam.report.highlighting import static_text, visible
+    from fastiam.report.sources import documents_of
+
+    shown = [_limited(table) for table in report.tables]
+    refs = [
+        (cell, " ".join(str(each) for each in row[:1] if isinstance(each, str)))
+        for table in shown
+        for row in table.rows
+        for cell in row
+        if isinstance(cell, StatementRef)
+    ]
+    documents, places = documents_of(refs, report.snapshots)
+    tables = [
+        {
+            "title": table.title,
+            "columns": [name.replace("_", " ") for name in table.columns],
+            "rows": [[_json_cell(cell, places) for cell in row] for row in table.rows],
+            "more": table.n_more,
+        }
+        for table in shown
+    ]
+    style = static_text("pages.css") + static_text("report.css")
+    script = static_text("report.js")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["visible"] = visible
+    template = environment.from_string((files(__package__) / "report.html").read_text("utf-8"))
+    page = template.render(
+        title=report.title,
+        window_title=shorten(report.title, 200),
+        summary=report.summary,
+        documents=documents,
+        data=Markup(_script_json(tables)),  # escaped for a script element
+        style=Markup(style),
+        script=Markup(script),
+        policy=f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
+        "base-uri 'none'; form-action 'none'",
+        made=now.strftime("%Y-%m-%d %H:%M UTC"),
+        version=__version__,
+    )
+    return page
+
+
+def _limited(table: ReportTable) -> ReportTable:
+    """Return a table with at most `MAX_ROWS` rows."""
+    if len(table.rows) <= MAX_ROWS:
+        return table
+    n_more = table.n_more + len(table.rows) - MAX_ROWS
+    return ReportTable(table.title, table.columns, table.rows[:MAX_ROWS], n_more)
+
+
+def _json_cell(cell: Cell, places: Mapping[tuple[str, str], int]) -> object:
+    """Return a cell for the script: text, a number, a list of texts, or a text with the position of its document."""
+    if isinstance(cell, StatementRef):
+        text, place = f"{cell.label} of {cell.policy}", places.get(place_of(cell))
+        return text if place is None else {"text": text, "document": place}
+    if isinstance(cell, bool):
+        return str(cell).lower()
+    if cell is None or isinstance(cell, (str, int, float)):
+        return cell
+    return list(cell)
+
+
+def _script_json(value: object) -> str:
+    """Return JSON that can be the content of a script element: no character of it ends the element or starts a comment."""
+    text = json.dumps(value)  # ASCII only, so that U+2028 and lone surrogates are escapes
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _digest(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

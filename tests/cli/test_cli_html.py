@@ -1,0 +1,67 @@
+# ruff: noqa: F811  (`call` is a fixture)
+"""`--format html` and `--out` of the analyses."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cli_analysis_directory import ANA, APP, KEY, Run, call, directory, statement  # noqa: F401  (a fixture)
+from cloudtrail_records import record, write_log
+from terraform_plans import UNKNOWN, change, plan
+
+
+def tables_of(page: str) -> dict[str, dict[str, Any]]:
+    (text,) = re.findall(r'id="data">(.*?)</script>', page, re.DOTALL)
+    return {table["title"]: table for table in json.loads(text)}
+
+
+ASKED = [
+    (("who-can", "--policies", "d.json", "s3:GetObject", KEY), "Principals", ANA),
+    (("what-can", "--policies", "d.json", ANA), "Grants", "s3:Get*"),
+    (("what-can", "--policies", "d.json", ANA, "--resource", KEY), "Actions", "s3:Get*"),
+    (("diff", "--old", "d.json", "--new", "n.json"), "Changes", "gained"),
+    (("replay", "--policies", "d.json", "log.json"), "Calls", "agrees"),
+    (("unused", "--policies", "d.json", "log.json"), "Users and roles", ANA),
+]
+
+
+@pytest.mark.parametrize(("asked", "title", "value"), ASKED, ids=lambda value: value[0] if isinstance(value, tuple) else "")
+def test_analysis_writes_a_report(asked: tuple[str, ...], title: str, value: str, call: Run) -> None:
+    directory(statement("Allow", "s3:*")).dump("n.json")
+    write_log(Path("log.json"), record("s3:GetObject", None, {"bucketName": "reports", "key": "may"}))
+    code, out, _ = call(*asked, "--format", "html")
+    assert out.startswith("<!DOCTYPE html>") and value in json.dumps(tables_of(out)[title]["rows"])
+    to_file = call(*asked, "--out", "report.html")
+    assert to_file[:2] == (code, "") and tables_of(Path("report.html").read_text()) == tables_of(out)
+    assert call(*asked, "--format", "jsonl")[0] == code
+
+
+def test_report_of_a_plan_lists_undecided_principals(call: Run) -> None:
+    Path("plan.json").write_text(plan(change("aws_iam_role_policy.app", None, {"role": "app", "name": "x", "policy": UNKNOWN})))
+    code, _, _ = call("diff", "--policies", "d.json", "--terraform", "plan.json", "--out", "report.html")
+    tables = tables_of(Path("report.html").read_text())
+    assert code == 4 and tables["Undecided"]["rows"][0][:3] == ["aws_iam_role_policy.app", "`policy` is known after apply", [APP]]
+
+
+def test_report_has_a_link_to_the_document_of_a_statement(call: Run) -> None:
+    call("who-can", "--policies", "d.json", "s3:GetObject", KEY, "--out", "report.html")
+    page = Path("report.html").read_text()
+    (cell,) = [cell for row in tables_of(page)["Principals"]["rows"] for cell in row if isinstance(cell, dict)]
+    assert cell == {"text": "#0 of Ana", "document": 0} and 'id="document-0"' in page
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        (("--out", "report.html", "--format", "csv"), 64, "--out writes an HTML report"),
+        (("--out", "d.json"), 1, "the report would replace `d.json`"),
+        (("--out", "absent/report.html"), 1, "absent"),
+    ],
+)
+def test_report_refuses_contradicting_outputs(options: tuple[str, ...], code: int, message: str, call: Run) -> None:
+    found = call("who-can", "--policies", "d.json", "s3:GetObject", KEY, *options)
+    assert found[0] == code and message in found[2]
