@@ -43,6 +43,7 @@ def test_suggest_writes_the_policy_to_a_file(call: Run, log: str) -> None:
     (found,) = json.loads(Path("ana.json").read_text())["Statement"]
     assert (code, out, found["Action"]) == (0, "", ["s3:GetObject"])
     assert f"1 allowed calls of `{ANA}`; the policy denies 0 that the old policies allow" in err
+    assert "no new access: proved" in err
     assert "removed actions whose use the log does not show" in err
 
 

@@ -12,9 +12,13 @@ from fastiam.analysis.decision_changes import Change
 from fastiam.analysis.log_diff import diff_log
 from fastiam.analysis.log_usage import PrincipalUsage, usage_of, used_calls
 from fastiam.analysis.logged_calls import Calls
+from fastiam.analysis.proof import Proof, prove
 from fastiam.analysis.suggested_policy import suggested_policy
 from fastiam.api.directory import Directory
 from fastiam.errors import RequestValueError, did_you_mean
+from fastiam.model.policy import PolicyKind
+from fastiam.model.profile import Policies
+from fastiam.policy.document import read_policy
 
 _NAME = "suggested"  # of the policy in the changed copy of the directory
 
@@ -30,6 +34,8 @@ class Suggestion:
     calls : number of allowed calls of the principal in the log.
     lost : number of these calls that the directory allows, or can allow, and that it denies with the suggestion. 0 is the first
         guarantee.
+    proof : whether the suggestion allows nothing that the identity policies of the principal do not. PROVED is the second
+        guarantee.
     not_covered : used actions that no identity policy of the principal allows.
     removed_unseen : granted actions whose use a log of CloudTrail does not show, and that the suggestion does not allow.
     """
@@ -38,6 +44,7 @@ class Suggestion:
     document: Mapping[str, Any]
     calls: int
     lost: int
+    proof: Proof
     not_covered: tuple[str, ...]
     removed_unseen: tuple[str, ...]
 
@@ -64,12 +71,18 @@ def suggest_policy(directory: Directory, principal: str, log: Iterable[Calls], *
     calls = log if hasattr(log, "records") else list(log)  # a file can be read again
     old = directory.compile()
     usage = usage_of(calls, since=since).principals.get(principal, PrincipalUsage())
-    found = suggested_policy(old.snapshot.principal(principal), usage)
+    profile = old.snapshot.principal(principal)
+    found = suggested_policy(profile, usage)
     changed = copy.deepcopy(directory)
     _replace_policies(changed, principal, found.document)
     compared = diff_log(old, changed.compile(), used_calls(calls, principal, since=since))
     lost = sum(count for change, count in compared.counts.items() if change in (Change.LOST, Change.MAY_LOSE))
-    return Suggestion(principal, found.document, usage.calls, lost, found.not_covered, found.removed_unseen)
+    proof = prove(profile.identity_policies, _read(found.document), PolicyKind.IDENTITY)
+    return Suggestion(principal, found.document, usage.calls, lost, proof, found.not_covered, found.removed_unseen)
+
+
+def _read(document: Mapping[str, Any]) -> Policies:
+    return (read_policy(document, PolicyKind.IDENTITY, name=_NAME),) if document["Statement"] else ()
 
 
 def _replace_policies(directory: Directory, principal: str, document: Mapping[str, Any]) -> None:

@@ -27,8 +27,8 @@ def command(policies: tuple[str, ...], log: tuple[str, ...], principal: str, sin
     """Write a policy of what a user or role used in a CloudTrail LOG, in place of all its identity policies.
 
     The policy has the used actions of the Allow statements, with the narrowest of their resource patterns and with their
-    conditions, and all Deny statements. The calls of the log are decided with it. Exits with 2 if one that the policies allow is
-    denied, else 0.
+    conditions, and all Deny statements. The calls of the log are decided with it, and a proof shows that it allows nothing new.
+    Exits with 2 if a call that the policies allow is denied, or something new is allowed, 4 if the proof is undecided, else 0.
     """
     from fastiam.api.suggestion import suggest_policy
     from fastiam.sources import read_cloudtrail
@@ -39,9 +39,12 @@ def command(policies: tuple[str, ...], log: tuple[str, ...], principal: str, sin
     with open_out(out) as file:
         file.write(json.dumps(found.document, indent=2).encode() + b"\n")
     note(f"{found.calls:,} allowed calls of `{principal}`; the policy denies {found.lost:,} that the old policies allow")
+    note(f"no new access: {found.proof.result}{f', {found.proof.reason}' if found.proof.reason else ''}")
     _list("used actions that its identity policies do not allow", found.not_covered)
     _list("removed actions whose use the log does not show", found.removed_unseen)
-    return exits.DENIED if found.lost else exits.OK
+    if found.lost:
+        return exits.DENIED
+    return {"proved": exits.OK, "undecided": exits.UNKNOWN}.get(found.proof.result.value, exits.DENIED)
 
 
 def _list(title: str, actions: Sequence[str]) -> None:

@@ -160,6 +160,7 @@ def test_suggestion_has_the_used_actions_and_narrow_resources(log: Log) -> None:
         statement(["s3:GetObject"], [f"{BUCKET}/*"]),
     ]
     assert (found.calls, found.lost, found.not_covered) == (2, 0, ()) and "s3:PutObject" in found.removed_unseen
+    assert found.proof.proved
 
 
 def test_suggestion_uses_the_narrowest_statement(log: Log) -> None:
@@ -260,7 +261,7 @@ def test_suggestion_loses_no_call_and_allows_nothing_new(
     path = write_log(tmp_path_factory.mktemp("log") / "log.json", *records)
     directory = directory_of(*statements)
     found = fastiam.suggest_policy(directory, ANA, fastiam.read_cloudtrail(path))
-    assert found.lost == 0
+    assert found.lost == 0 and found.proof.proved
     other = fastiam.Directory()
     other.add_principal(ANA, identity_policies=[("s", found.document)] if found.document["Statement"] else [])
     old, new = directory.compile(), other.compile()
