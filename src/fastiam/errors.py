@@ -24,10 +24,11 @@ _MAX_WORD = 200  # that is compared with known ones
 
 
 class Severity(StrEnum):
-    """How bad a finding is: an ERROR rejects a document in strict mode, a WARN never does (spec F5)."""
+    """How bad a finding is: an ERROR rejects a document in strict mode, a WARN never does (spec F5), a NOTE is information."""
 
     ERROR = "error"
     WARN = "warning"
+    NOTE = "note"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +37,8 @@ class Finding:
 
     Attributes
     ----------
-    code : rule of the specification (`"V24"`, `"G21"`), stable across releases.
-    severity : `ERROR` or `WARN`, before any downgrade.
+    code : rule of the specification (`"V24"`, `"G21"`) or of `lint` (`"L2"`), stable across releases.
+    severity : `ERROR`, `WARN` or `NOTE`, before any downgrade.
     message : one line, lower case.
     source : name of the file or argument.
     path : JSON path of the value, `$.Statement[0].Action[1]`.
@@ -47,6 +48,7 @@ class Finding:
     snippet : the source line that holds the value, or "" (of a long line, the part around the value).
     width : how many characters of the line the value covers.
     snippet_column : the column of the first character of `snippet`.
+    sid : the `Sid` of the statement that contains the value, or "".
     """
 
     code: str
@@ -61,6 +63,7 @@ class Finding:
     snippet: str = ""
     width: int = 1
     snippet_column: int = 1
+    sid: str = ""
 
     def __str__(self) -> str:
         place = f"{self.source}:{self.line}:{self.column}" if self.line else self.source

@@ -17,6 +17,7 @@ from fastiam.errors import DirectoryError, did_you_mean
 from fastiam.model.key_registry import fold
 from fastiam.model.policy import PolicyKind
 from fastiam.model.request import shorten
+from fastiam.model.source_map import Origin
 
 _COMPARED = 5_000  # names that are compared to find a similar one
 R = TypeVar("R")
@@ -33,6 +34,7 @@ class PolicyDocument:
     kind : how it is read (spec 1.1).
     text : its JSON text.
     version : the version of a managed policy; `in_force` : whether it is the default one.
+    origin : the file and path that it was read from, or None.
     """
 
     owner: str
@@ -41,6 +43,7 @@ class PolicyDocument:
     text: str = field(repr=False)
     version: str | None = None
     in_force: bool = True
+    origin: Origin | None = field(default=None, repr=False, compare=False)
 
     def parsed(self) -> dict[str, Any]:
         """The document as a mapping."""
@@ -187,7 +190,8 @@ def _documents(tables: Tables, owner: str | None) -> Iterator[PolicyDocument]:
         yield from _named(group.arn, group.inline)
     for managed in of(tables.managed):
         for version, stored in managed.versions.items():
-            yield PolicyDocument(managed.arn, stored.name, stored.kind, stored.text, version, version == managed.default)
+            in_force = version == managed.default
+            yield PolicyDocument(managed.arn, stored.name, stored.kind, stored.text, version, in_force, stored.origin)
     for resource in of(tables.resources):
         yield from _named(resource.arn, resource.policies)
     for endpoint in of(tables.endpoints):
@@ -204,4 +208,4 @@ def _documents(tables: Tables, owner: str | None) -> Iterator[PolicyDocument]:
 
 
 def _named(owner: str, policies: Iterable[StoredPolicy]) -> Iterator[PolicyDocument]:
-    return (PolicyDocument(owner, stored.name, stored.kind, stored.text) for stored in policies)
+    return (PolicyDocument(owner, stored.name, stored.kind, stored.text, origin=stored.origin) for stored in policies)

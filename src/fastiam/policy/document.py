@@ -109,7 +109,7 @@ def guess_kind(document: Document) -> PolicyKind:
     value: object = document
     if isinstance(document, (str, bytes)):
         try:
-            value = _parse(decode(document))
+            value = parse_document(document)
         except BrokenJson:
             return PolicyKind.IDENTITY
     raw = value.get("Statement", ()) if isinstance(value, Mapping) else ()
@@ -127,7 +127,14 @@ def _is_about_sts(statement: Mapping[str, object]) -> bool:
     return all(isinstance(item, str) and item.lower().startswith("sts:") for item in items)
 
 
-def _parse(text: str) -> object:
+def parse_document(document: str | bytes) -> object:
+    """The JSON value of a document.
+
+    Raises
+    ------
+    BrokenJson: the text is not JSON, or the bytes are not UTF-8.
+    """
+    text = decode(document).removeprefix("\ufeff")
     return read_json(url_decode(text) if is_url_encoded(text) else text)
 
 
@@ -139,7 +146,7 @@ def _read(
         if isinstance(document, (str, bytes)):
             text = decode(document).removeprefix("\ufeff")
             origin = _origin_of_text(name, text, origin)
-            document = _parse(text)
+            document = parse_document(text)
     except BrokenJson as error:
         return None, Reading(kind, origin or Origin(Source(name or "policy"))), [_broken(error, name, text, origin)]
     reading = Reading(kind, origin or Origin(Source(name or "policy")))

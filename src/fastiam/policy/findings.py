@@ -44,13 +44,14 @@ class Reading:
     `undetermined` lists the rules that make every statement undetermined (V4 at the top level).
     """
 
-    __slots__ = ("_found", "_suggestions", "has_error", "is_fatal", "kind", "origin", "undetermined", "variables")
+    __slots__ = ("_found", "_suggestions", "has_error", "is_fatal", "kind", "origin", "sids", "undetermined", "variables")
 
     def __init__(self, kind: PolicyKind, origin: Origin) -> None:
         self.kind = kind
         self.origin = origin
         self.variables = False
         self.undetermined: tuple[str, ...] = ()
+        self.sids: dict[Path, str] = {}  # by the path of the statement
         self.has_error = False
         self.is_fatal = False
         self._found: list[_Found] = []
@@ -84,15 +85,30 @@ class Reading:
         return [self._locate(found) for found in self._found]
 
     def _locate(self, found: _Found) -> Finding:
-        source = self.origin.source
         origin = self.origin.child(*found.path)
-        position = origin.position(name=found.at_name)
-        rest = (found.hint, RULES[found.code].fatal)
-        parts = (found.code, found.severity, found.message, source.name, json_path(origin.path))
-        if position is None or source.text is None:
-            return Finding(*parts, 0, 0, *rest)
-        snippet, column = snippet_at(source.text, position)
-        return Finding(*parts, position.line, position.column, *rest, snippet, position.end - position.start, column)
+        sid = self.sids.get(found.path[:2]) or self.sids.get(found.path[:1], "")
+        more = (RULES[found.code].fatal, sid)
+        return located_finding(origin, found.code, found.severity, found.message, found.hint, found.at_name, *more)
+
+
+def located_finding(
+    origin: Origin,
+    code: str,
+    severity: Severity,
+    message: str,
+    hint: str = "",
+    at_name: bool = False,
+    fatal: bool = False,
+    sid: str = "",
+) -> Finding:
+    """Return a finding about a value, or with `at_name` about its name, with its position if the source is text."""
+    position = origin.position(name=at_name)
+    parts = (code, severity, message, origin.source.name, json_path(origin.path))
+    if position is None or origin.source.text is None:
+        return Finding(*parts, hint=hint, fatal=fatal, sid=sid)
+    snippet, column = snippet_at(origin.source.text, position)
+    place = (position.line, position.column)
+    return Finding(*parts, *place, hint, fatal, snippet, position.end - position.start, column, sid)
 
 
 def quote(text: str) -> str:

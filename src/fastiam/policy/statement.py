@@ -54,6 +54,8 @@ def read_statement(reading: Reading, value: object, index: int, path: Path) -> S
     if not raw.keys() <= _KNOWN:
         _check_unknown_elements(reading, raw, path, rules)
     sid = _read_sid(reading, raw["Sid"], (*path, "Sid")) if "Sid" in raw else None
+    if sid:
+        reading.sids[path] = sid
     effect = _read_effect(reading, raw, path)
     actions, not_action = _read_pair(reading, raw, path, rules, "Action", _read_actions)
     resources, not_resource = _read_pair(reading, raw, path, rules, "Resource", _read_resources)
