@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from fastiam.analysis.decision_changes import Change, DiffGroup
     from fastiam.analysis.diff import Diff, diff
     from fastiam.analysis.grants import Grant, GrantStatement, Limit
+    from fastiam.analysis.lint import lint
     from fastiam.analysis.logged_calls import Calls, LoggedOutcome
     from fastiam.analysis.proof import Proof, ProofResult, access_not_granted, no_new_access
     from fastiam.analysis.proof_requests import ProofRequest
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from fastiam.api.directory import Directory
     from fastiam.api.engine import Engine
     from fastiam.api.suggestion import Suggestion, suggest_policy
+    from fastiam.aws_data.catalog import AwsData
     from fastiam.directory.quotas import Quotas
     from fastiam.directory.readers import Attachments, PolicyDocument
     from fastiam.directory.records import Account, Endpoint, Entity, Group, ManagedPolicy, Resource
@@ -59,6 +61,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Account",
     "Attachments",
+    "AwsData",
     "PrincipalAccess",
     "WhoCanResult",
     "Calls",
@@ -132,6 +135,7 @@ __all__ = [
     "__version__",
     "access_not_granted",
     "diff",
+    "lint",
     "lit",
     "load",
     "no_new_access",
@@ -172,6 +176,8 @@ _HOMES = {
     "model.profile": ("PrincipalKind", "Settings"),
     "analysis.logged_calls": ("Calls", "LoggedOutcome"),
     "analysis.diff": ("Diff", "diff"),
+    "analysis.lint": ("lint",),
+    "aws_data.catalog": ("AwsData",),
     "analysis.decision_changes": ("Change", "DiffGroup"),
     "analysis.filter": ("Filter",),
     "analysis.grants": ("Grant", "Limit", "GrantStatement"),

@@ -26,7 +26,7 @@ from typing import Any
 
 Json = Any
 CASES = Path(__file__).resolve().parents[1] / "cases"
-# Definitions; load cases, calls of STS and requests to the server have their own runners.
+# Definitions; load cases, findings of lint, calls of STS and requests to the server have their own runners.
 NOT_CASES = {
     "defs.json",
     "validation.json",
@@ -40,6 +40,7 @@ NOT_CASES = {
     "server_edge.json",
     "proofs.json",
     "proof_pairs.json",
+    "lint.json",
 }
 IDENTITIES = ("federation", "cognito", "identity_pools", "rolesanywhere")  # verification of identities, with runners of their own
 INDEX_FROM = 8  # as in the engine; the fuzzer also uses less, so that small rows have indexes

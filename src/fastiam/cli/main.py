@@ -39,6 +39,7 @@ VERBS = {  # in the order in which `--help` lists them
     "unused": "list granted actions that no call in a log used",
     "suggest": "write a smaller policy of what a log used",
     "validate": "check policy documents",
+    "lint": "check policy documents against AWS's data",
     "init": "create an empty store",
     "import": "import exports and files into a store",
     "export": "write a store as a file",

@@ -1,18 +1,25 @@
-"""Findings of files and folders with policy documents: `fastiam validate`.
+"""Findings of files and folders with policy documents: `fastiam validate` and `fastiam lint`.
 
 A file contains one document, several documents (JSON lines, a list), records of managed policies, or a format of `load`. Formats
-of `load` are read leniently, so that all documents are checked.
+of `load` are read leniently, so that all documents are checked. With AWS's data, each document also has the findings of `lint`,
+except the policies of AWS in exports.
 """
 
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+from fastiam.analysis.lint import aws_findings, lint_document
 from fastiam.api.directory import Directory
+from fastiam.aws_data.catalog import AwsData
+from fastiam.directory.readers import PolicyDocument
 from fastiam.errors import Finding, SourceError
 from fastiam.model.policy import PolicyKind
-from fastiam.policy.document import guess_kind, validate_policy
+from fastiam.model.source_map import Origin, Source
+from fastiam.policy.document import Document, guess_kind, read_policy, validate_policy
 from fastiam.sources import known_format, load, load_files
 from fastiam.sources.files import File, read_files
 from fastiam.sources.iam_collect import IamCollectReader
@@ -38,24 +45,28 @@ class ValidatedDocument:
     findings: tuple[Finding, ...]
 
 
-def check_store(path: str | os.PathLike[str]) -> list[ValidatedDocument]:
+_OF_AWS = re.compile(r"arn:[^:]+:(?:iam|organizations)::aws:policy/").match
+
+
+def check_store(path: str | os.PathLike[str], data: AwsData | None = None) -> list[ValidatedDocument]:
     """Check each document of a store."""
     found = []
     for document in load(path).documents():
-        at = document.owner if document.name == document.owner else f"{document.owner}, {document.name}"
-        findings = validate_policy(document.text, document.kind, name=f"{path}, {at}")
+        at = _label(document)
+        of_document = None if _OF_AWS(document.owner) else data
+        findings = _findings(document.text, document.kind, of_document, f"{path}, {at}")
         found.append(ValidatedDocument(str(path), document.kind, at, 1, tuple(findings)))
     return found
 
 
-def check_folder(path: str | os.PathLike[str], kind: PolicyKind | None) -> list[ValidatedDocument]:
+def check_folder(path: str | os.PathLike[str], kind: PolicyKind | None, data: AwsData | None = None) -> list[ValidatedDocument]:
     """Check a folder: single documents one by one, all other files together, as `load` reads them."""
     files = list(read_files([path]))
     alone = [file for file in files if not file.skipped and not _is_loaded(file)]
-    found = [checked for file in alone for checked in check_file(file, kind)]
+    found = [checked for file in alone for checked in check_file(file, kind, data)]
     rest = [file for file in files if file not in alone]
     if not alone or any(not file.skipped for file in rest):
-        found.append(_checked(str(path), load_files(rest, str(path))))
+        found.append(_checked(str(path), load_files(rest, str(path)), data))
     return found
 
 
@@ -68,7 +79,7 @@ def _is_loaded(file: File) -> bool:
     return not all("Statement" in node.value for node in nodes if isinstance(node.value, dict)) or any(map(known_format, nodes))
 
 
-def check_file(file: File, kind: PolicyKind | None) -> list[ValidatedDocument]:
+def check_file(file: File, kind: PolicyKind | None, data: AwsData | None = None) -> list[ValidatedDocument]:
     """Check a file. `kind` is the kind of its documents; None detects it from the content."""
     try:
         nodes = _nodes(file)
@@ -77,10 +88,11 @@ def check_file(file: File, kind: PolicyKind | None) -> list[ValidatedDocument]:
     documents = [_document(node) for node in nodes]
     if len(nodes) > 1 or any(document is not node for document, node in zip(documents, nodes, strict=True)):
         if all(document is not None for document in documents):
-            return [_check_node(file.name, document, kind) for document in documents if document is not None]
+            return [_check_node(file.name, document, kind, data) for document in documents if document is not None]
     if nodes and any(known_format(node) for node in nodes):
-        return [_checked(file.name, load_files([file], file.name))]
-    return [_check(file.name, "", file.data, kind)]
+        return [_checked(file.name, load_files([file], file.name), data)]
+    chosen = kind or guess_kind(file.data)
+    return [ValidatedDocument(file.name, chosen, "", 1, tuple(_findings(file.data, chosen, data, file.name)))]
 
 
 def _nodes(file: File) -> list[LocatedValue]:
@@ -101,16 +113,36 @@ def _document(node: LocatedValue) -> LocatedValue | None:
     return node.child("document", node.value["document"]) if "document" in node.value and "format" not in node.value else None
 
 
-def _check_node(name: str, node: LocatedValue, kind: PolicyKind | None) -> ValidatedDocument:
+def _check_node(name: str, node: LocatedValue, kind: PolicyKind | None, data: AwsData | None) -> ValidatedDocument:
     chosen = kind or guess_kind(node.value)  # type: ignore[arg-type]  # validation reports another type
-    findings = validate_policy(node.value, chosen, name=name, origin=node.origin)  # type: ignore[arg-type]
+    findings = _findings(node.value, chosen, data, name, node.origin)  # type: ignore[arg-type]
     return ValidatedDocument(name, chosen, node.path, 1, tuple(findings))
 
 
-def _check(name: str, path: str, document: bytes, kind: PolicyKind | None) -> ValidatedDocument:
-    chosen = kind or guess_kind(document)
-    return ValidatedDocument(name, chosen, path, 1, tuple(validate_policy(document, chosen, name=name)))
+def _findings(
+    document: Document, kind: PolicyKind, data: AwsData | None, name: str, origin: Origin | None = None
+) -> list[Finding]:
+    if data is None:
+        return validate_policy(document, kind, name=name, origin=origin)
+    return lint_document(document, kind, data, name=name, origin=origin)
 
 
-def _checked(name: str, directory: Directory) -> ValidatedDocument:
-    return ValidatedDocument(name, None, "", len(directory.documents()), tuple(directory.findings))
+def _checked(name: str, directory: Directory, data: AwsData | None) -> ValidatedDocument:
+    documents = directory.documents()
+    findings = list(directory.findings)
+    if data is not None:
+        findings += _of_documents(name, documents, data)
+    return ValidatedDocument(name, None, "", len(documents), tuple(findings))
+
+
+def _of_documents(name: str, documents: tuple[PolicyDocument, ...], data: AwsData) -> Iterator[Finding]:
+    """The findings of AWS's data about the documents of a directory, except those of AWS's policies."""
+    for document in documents:
+        if not _OF_AWS(document.owner):
+            origin = document.origin or Origin(Source(f"{name}, {_label(document)}", document.text))
+            policy = read_policy(document.text, document.kind, mode="lenient", name=document.name, origin=origin)
+            yield from aws_findings(policy, document.parsed(), data)
+
+
+def _label(document: PolicyDocument) -> str:
+    return document.owner if document.name == document.owner else f"{document.owner}, {document.name}"

@@ -17,7 +17,7 @@ SPECIFICATION = PAGE.with_name("semantics.md").read_text()
 
 
 def rows():
-    lines = PAGE.read_text().split("| code |")[1].splitlines()[2:]
+    lines = PAGE.read_text().split("| code |")[1].split("\n\n")[0].splitlines()[2:]
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
 
 

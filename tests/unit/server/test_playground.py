@@ -254,8 +254,15 @@ def test_findings_name_line_and_column(pages: Pages) -> None:
     html = text_of(pages.ask("POST", "/playground/findings", text=policy(Action="nonsense"), kind="identity"))
     assert "[V24]" in html
     assert re.search(r"line \d+, column \d+", html)
-    assert "No findings" in text_of(pages.ask("POST", "/playground/findings", text=policy(), kind="identity"))
+    clean = policy(Action="s3:GetObject")
+    assert "No findings" in text_of(pages.ask("POST", "/playground/findings", text=clean, kind="identity"))
     assert pages.ask("POST", "/playground/findings", text="", kind="x").status == 400
+
+
+def test_findings_include_those_of_lint(pages: Pages) -> None:
+    html = text_of(pages.ask("POST", "/playground/findings", text=policy(Action="s3:GetObjekt"), kind="identity"))
+    assert "[L2]" in html and "did you mean `s3:GetObject`?" in html
+    assert f"AWS's data is of {fastiam.AwsData.installed().date}." in html
 
 
 class _Outline(HTMLParser):

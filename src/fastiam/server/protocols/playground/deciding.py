@@ -10,14 +10,15 @@ from markupsafe import Markup
 
 from fastiam.analysis.decision_changes import GAINING
 from fastiam.analysis.diff import diff
+from fastiam.analysis.lint import lint_document
 from fastiam.api.directory import Directory
-from fastiam.errors import FastiamError, Finding, PolicyError
+from fastiam.aws_data.catalog import AwsData
+from fastiam.errors import FastiamError, Finding
 from fastiam.model.decision import Layer, Outcome
 from fastiam.model.explanation import Explanation, NearMiss
 from fastiam.model.explanation_text import NOTES, RESULTS, WAYS, explanation_lines
 from fastiam.model.policy import Effect, PolicyKind
 from fastiam.model.source_map import Origin, Source
-from fastiam.policy.document import read_policy
 from fastiam.report.highlighting import Span, highlighted
 from fastiam.server.protocols.playground.forms import LAYERS, DecideForm, context_of, documents_of
 from fastiam.simulation.profiles import profiles_from_documents
@@ -181,14 +182,10 @@ def _spans(policy: str, text: str, of: dict[int, tuple[str, str]]) -> list[Span]
 
 
 def findings_of(text: str, kind: str) -> list[Finding]:
-    """The findings of the documents of a text area, of errors that reject a document too."""
-    found: list[Finding] = []
-    for i, document in enumerate(documents_of(text)):
-        try:
-            read_policy(document, _KINDS[kind], mode="lenient", name=f"document {i + 1}", findings=found)
-        except PolicyError as error:
-            found += [finding for finding in error.findings if finding not in found]
-    return found
+    """The findings of `lint` about the documents of a text area, also of those that are rejected."""
+    data = AwsData.installed()
+    documents = enumerate(documents_of(text), 1)
+    return [finding for i, text in documents for finding in lint_document(text, _KINDS[kind], data, name=f"document {i}")]
 
 
 @dataclass(frozen=True, slots=True)

