@@ -29,7 +29,7 @@ def find_client(peer: Peer, is_tls: bool, headers: Headers, proxies: Proxies) ->
     if text:
         hops = _forwarded(text) if proxies.field == b"forwarded" else [part.strip() for part in text.split(",")]
         for hop in reversed(hops):
-            address = _address(hop)
+            address = read_hop(hop)
             if address is None or not proxies.trusts(address):
                 break
     protos = [value for name, value in headers if name == b"x-forwarded-proto"]
@@ -57,7 +57,7 @@ def _forwarded(text: str) -> list[str]:
     return found
 
 
-def _address(hop: str) -> str | None:
+def read_hop(hop: str) -> str | None:
     """The IP address in an entry, with or without a port."""
     if hop.startswith("["):
         hop = hop[1:].partition("]")[0]

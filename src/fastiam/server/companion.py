@@ -1,7 +1,7 @@
 """Servers beside the HTTP listeners in the same process: gRPC (G80, G22).
 
-The module `fastiam.server.grpc` has `companion(protocol, section, services) -> Companion | None`. It is imported only for a
-section with `grpc`.
+The module `fastiam.server.grpc` has `companion(section, services) -> Companion | None`. It is imported only for a section with
+`grpc`, and started before the policies are loaded: until `use` is called, calls are refused, and the health service says so.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ MODULES: Final = {"extauthz": "fastiam.server.grpc"}
 class Services:
     """What a companion shares with the HTTP application."""
 
-    decider: Decider
+    decider: Callable[[], Decider]
+    """The source of decisions, once there is one."""
     observer: Observer
     """`decided` and `answered` count and log; `decided` is False if the answer must not be sent."""
     clock: Callable[[], datetime]
@@ -56,7 +57,7 @@ class Companion(Protocol):
         """
 
     def use(self, protocol: ServerProtocol) -> None:
-        """Answer by this protocol from now on, after a reload."""
+        """Answer by this protocol from now on: when policies are loaded, and after a reload."""
 
     def stopping(self) -> None:
         """Report that no further calls are wanted: the health service answers NOT_SERVING."""

@@ -10,7 +10,9 @@ import asyncio
 import ipaddress
 import os
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from time import perf_counter_ns
 from typing import Any, Final
 
@@ -24,12 +26,13 @@ from google.protobuf.struct_pb2 import Struct
 from google.rpc.status_pb2 import Status
 from grpc_health.v1 import health_pb2 as health
 
+from fastiam.server.client_address import read_hop
 from fastiam.server.companion import Companion, Services
-from fastiam.server.config import ConfigError
+from fastiam.server.config import ConfigError, Tls
 from fastiam.server.http import Peer, Request
-from fastiam.server.listeners import Address, prepare_socket, protect_socket, read_address
+from fastiam.server.listeners import Address, file_stamp, prepare_socket, protect_socket, read_address, tls_context
 from fastiam.server.protocol import MIB, Section, ServerProtocol
-from fastiam.server.protocols.extauthz import Answer, CheckRequest, ExtAuthz
+from fastiam.server.protocols.extauthz import Answer, CheckRequest, ExtAuthz, check_address
 from fastiam.server.protocols.extauthz import Section as ExtAuthzSection
 from fastiam.server.protocols.extauthz.checks import ALLOWED
 from fastiam.server.protocols.extauthz.section import GrpcSection
@@ -42,20 +45,25 @@ _POLL: Final = 1.0  # seconds between two reads of the readiness for watchers
 _AT: Final = "extauthz.grpc"
 
 
-def companion(protocol: ServerProtocol, section: Section, services: Services) -> Companion | None:
+def companion(section: Section, services: Services) -> Companion | None:
     """The server of a configuration; None if it has no address for gRPC."""
-    assert isinstance(protocol, ExtAuthz) and isinstance(section, ExtAuthzSection)
-    return None if section.grpc is None else GrpcServer(protocol, section.grpc, services)
+    assert isinstance(section, ExtAuthzSection)
+    return None if section.grpc is None else GrpcServer(section.grpc, services)
 
 
 class GrpcServer:
-    """One listener."""
+    """One listener.
 
-    def __init__(self, protocol: ExtAuthz, settings: GrpcSection, services: Services) -> None:
-        self._protocol, self._settings, self._services = protocol, settings, services
+    Raises
+    ------
+    ConfigError: anybody could reach it, and the configuration does not say that this is meant.
+    """
+
+    def __init__(self, settings: GrpcSection, services: Services) -> None:
+        self._protocol: ExtAuthz | None = None
+        self._settings, self._services = settings, services
         self._address = read_address(settings.address)
-        is_local = self._address.is_unix or self._address.is_loopback
-        self._identity = services.local if is_local else services.remote
+        self._identity = services.local if check_address(settings) else services.remote
         self._peer = Peer("unix" if self._address.is_unix else "tcp")
         self._server: grpc.aio.Server | None = None
         self._inode: tuple[int, int] | None = None
@@ -84,7 +92,7 @@ class GrpcServer:
     def _bind(self, server: grpc.aio.Server) -> int:
         address, settings = self._address, self._settings
         if address.path is None:
-            return _added(server, str(address))
+            return _added(server, str(address), settings.tls)
         prepare_socket(address.path, _AT, self._services.warn)
         umask = os.umask(0o177)
         try:
@@ -95,7 +103,7 @@ class GrpcServer:
         return port
 
     def use(self, protocol: ServerProtocol) -> None:
-        """Answer by this protocol from now on."""
+        """Answer by this protocol from now on; until the first one every check is refused."""
         assert isinstance(protocol, ExtAuthz)
         self._protocol = protocol
 
@@ -121,9 +129,16 @@ class GrpcServer:
         if remaining is not None and remaining <= 0:
             self._count(504, began)
             await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "the deadline is over")
+        protocol = self._protocol
+        if protocol is None:
+            self._count(503, began)
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "no policies are loaded yet")
+        assert protocol is not None
         try:
             check = read_check(message)
-            answer = self._protocol.core.check(check, services.decider, self._identity, services.clock(), decision_id)
+            if self._settings.trusted_hops:
+                check = replace(check, source_address=forwarded_address(check, self._settings.trusted_hops))
+            answer = protocol.core.check(check, services.decider(), self._identity, services.clock(), decision_id)
             response = write_answer(answer)
             is_logged = True
             if answer.record is not None:
@@ -193,14 +208,53 @@ def _unary(method: Any, request: Any) -> grpc.RpcMethodHandler[Any, Any]:
     )
 
 
-def _added(server: grpc.aio.Server, address: str) -> int:
+def _added(server: grpc.aio.Server, address: str, tls: Tls | None = None) -> int:
     try:
-        port = server.add_insecure_port(address)
+        port = server.add_insecure_port(address) if tls is None else server.add_secure_port(address, _Certificates(tls).made())
     except RuntimeError:
         port = 0
     if not port:
         raise ConfigError(f"{_AT}: {address}: the address is in use, or not ours to use")
     return port
+
+
+class _Certificates:
+    """The TLS files of the listener, read again for a handshake after they have changed."""
+
+    def __init__(self, tls: Tls) -> None:
+        self._tls = tls
+        self._stamps = self._stamp()
+
+    def made(self) -> grpc.ServerCredentials:
+        """The credentials of the server.
+
+        Raises
+        ------
+        ConfigError: a file cannot be read or is not what it should be.
+        """
+        return grpc.dynamic_ssl_server_credentials(self._read(), self._renewed, self._tls.client_ca is not None)
+
+    def _read(self) -> Any:
+        tls_context(self._tls)  # gRPC reports nothing about files that are wrong
+        chain, key = Path(self._tls.certificate).read_bytes(), Path(self._tls.key).read_bytes()
+        authorities = None if self._tls.client_ca is None else Path(self._tls.client_ca).read_bytes()
+        return grpc.ssl_server_certificate_configuration([(key, chain)], authorities)
+
+    def _renewed(self) -> Any:
+        """The files if they have changed; None leaves what is in force."""
+        stamps = self._stamp()
+        if stamps == self._stamps:
+            return None
+        try:
+            found = self._read()
+        except (ConfigError, OSError):
+            return None  # the audit log has what is wrong: the process reads the same files
+        self._stamps = stamps
+        return found
+
+    def _stamp(self) -> list[tuple[int, int]]:
+        files = [path for path in (self._tls.certificate, self._tls.key, self._tls.client_ca) if path is not None]
+        return [file_stamp(path) for path in files]
 
 
 # -- messages -------------------------------------------------------------------------------------------------------------
@@ -255,6 +309,12 @@ def _address(text: str) -> str | None:
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
         address = address.ipv4_mapped
     return str(address)
+
+
+def forwarded_address(check: CheckRequest, hops: int) -> str | None:
+    """The address of the client behind so many proxies, by `x-forwarded-for`; Envoy has added the last entry (G36, G89)."""
+    entries = ",".join(check.values("x-forwarded-for")).split(",")
+    return read_hop(entries[-hops - 1].strip()) if len(entries) > hops else None
 
 
 def _instant(time: Any) -> datetime | None:

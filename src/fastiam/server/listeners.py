@@ -290,5 +290,14 @@ def tls_context(tls: Tls) -> ssl.SSLContext:
     return context
 
 
+def file_stamp(path: str) -> tuple[int, int]:
+    """What changes when a file is replaced or written; zeros if there is none."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return 0, 0
+    return status.st_mtime_ns, status.st_ino
+
+
 def _no_password() -> str:
     raise ValueError("the key is encrypted")

@@ -30,7 +30,7 @@ from fastiam.server.config import OPS, ConfigError, Settings, protocol_module
 from fastiam.server.decision_log import DecisionLog
 from fastiam.server.identity import Identity
 from fastiam.server.ids import Ids
-from fastiam.server.listeners import Address, Listening, check, facts, hazards, read_address, tls_context
+from fastiam.server.listeners import Address, Listening, check, facts, file_stamp, hazards, read_address, tls_context
 from fastiam.server.log_writer import LogWriter
 from fastiam.server.pools import Pools
 from fastiam.server.protocol import ListenerFacts, ServerProtocol, Site
@@ -124,6 +124,8 @@ class Process:
         try:
             await self._start(loop)
         except BaseException:
+            for companion in self._companions.values():
+                await companion.stop(0)
             await self._close()
             raise
         tasks = [asyncio.ensure_future(each) for each in (self._tick(), self._follow_files())]
@@ -150,6 +152,7 @@ class Process:
         for listening in early:
             listening.serving = self._serving(self.settings, listening)
             await self._accept(loop, listening)
+        await self._start_companions()
         source = await loop.run_in_executor(None, Source, self.settings)
         self.state.source = source
         self.app.decider = source.decider
@@ -157,7 +160,6 @@ class Process:
         gc.freeze()  # PERF: the policies are not scanned by each full collection (G221)
         gc.collect()  # full collections become due by the objects that are left, and not by a share of the frozen ones
         self._install(self.settings)
-        await self._start_companions()
         for listening in self._listening:
             if listening not in early:
                 await self._accept(loop, listening)
@@ -196,15 +198,14 @@ class Process:
             old.close()
 
     async def _start_companions(self) -> None:
-        """Start what answers beside HTTP: gRPC."""
-        source, core = self.state.source, self.settings.core
-        assert source is not None
+        """Start what answers beside HTTP, gRPC. It refuses calls until `_install` gives it a protocol."""
+        core = self.settings.core
         scopes = {
             is_local: authenticator("none", core.auth, core.trust, Tokens(), is_local=is_local).anonymous
             for is_local in (True, False)
         }
         services = Services(
-            source.decider,
+            lambda: self.app.decider,
             self.state.observer,
             self.app.clock,
             self.app.new_id,
@@ -217,7 +218,6 @@ class Process:
         )
         for name, module in MODULES.items():
             if getattr(self.settings.sections.get(name), "grpc", None) is not None:
-                protocol = self._protocol(self.settings, name, None)
                 try:
                     made = import_module(module)
                 except ModuleNotFoundError as error:
@@ -226,7 +226,7 @@ class Process:
                     raise ConfigError(
                         f"{name}.grpc needs the package `{error.name}`\nhelp: pip install 'fastiam[grpc]'"
                     ) from None
-                companion = made.companion(protocol, self.settings.sections[name], services)
+                companion = made.companion(self.settings.sections[name], services)
                 if companion is not None:
                     self._companion_addresses[name] = await companion.start()
                     self._companions[name] = companion
@@ -363,14 +363,14 @@ class Process:
         return [path for path in found if path is not None]
 
     def _record_files(self) -> None:
-        self._stamps = {path: _stamp(path) for path in self._files()}
+        self._stamps = {path: file_stamp(path) for path in self._files()}
 
     async def _follow_files(self) -> None:
         """Reload when tokens or TLS files have changed, and report what became of changes of the source."""
         while True:
             await asyncio.sleep(_POLL)
             self._report_source()
-            if any(_stamp(path) != stamp for path, stamp in self._stamps.items()):
+            if any(file_stamp(path) != stamp for path, stamp in self._stamps.items()):
                 self._record_files()
                 await self.reload("files")
 
@@ -455,14 +455,6 @@ def _fixed(listener: Any) -> Any:
 def _nothing(auth: str) -> Serving:
     """What a listener serves before the policies are loaded."""
     return Serving({}, (), Authenticator(auth, Tokens(), frozenset()), frozenset())
-
-
-def _stamp(path: str) -> tuple[int, int]:
-    try:
-        status = os.stat(path)
-    except OSError:
-        return 0, 0
-    return status.st_mtime_ns, status.st_ino
 
 
 def serve(settings: Settings, reread: Callable[[], Settings]) -> int:

@@ -160,12 +160,22 @@ def test_believed_headers_need_a_listener_of_envoy_alone(listener, is_refused): 
     World(listeners=(listener,))
 
 
+@pytest.mark.parametrize(("milliseconds", "status"), [(99, 200), (101, 503)])
+def test_answer_after_the_timeout_is_an_error(milliseconds: int, status: int):  # G83
+    """Envoy has decided by itself then; 503 lets it follow its failure mode."""
+    ticks = iter([0, milliseconds * 1_000_000])
+    world = World(XFCC, timer=lambda: next(ticks))
+    response = world.http("GET", "/orders/7", {"host": "orders.example", "x-forwarded-client-cert": f"URI={SPIFFE}"})
+    assert response.status == status
+    assert status == 200 or response.body == b'{"error":"unavailable"}'
+
+
 def test_believed_headers_need_a_local_address_of_grpc():  # G95, G27
     address = {"grpc": {"address": "0.0.0.0:8381"}}
     with pytest.raises(ConfigError, match="not on loopback"):
         World(address)
     address["grpc"]["insecure"] = True
-    assert "without TLS" in World(address).warnings[0]
+    assert "without authentication" in World(address).warnings[0]
     with pytest.raises(UnmetNeed, match="believes each client"):
         World(XFCC | address)
 

@@ -16,12 +16,13 @@ pytest.importorskip("grpc", reason="needs fastiam[grpc]")
 pytest.importorskip("envoy.service.auth.v3.external_auth_pb2", reason="needs fastiam[grpc]")
 
 import grpc.aio
+import trustme
 from envoy.service.auth.v3 import external_auth_pb2 as wire
 from extauthz_fixture import ISSUER, NOW, SPIFFE, World
 from grpc_health.v1 import health_pb2 as health
 
 from fastiam.server.companion import Services
-from fastiam.server.config import ConfigError
+from fastiam.server.config import ConfigError, Tls
 from fastiam.server.grpc import AUTHORIZATION, GrpcServer, read_check
 from fastiam.server.identity import Identity
 from fastiam.server.observer import Observer
@@ -35,7 +36,7 @@ class Running:
         self.observer, self.errors, self.is_ready, self.warnings = Observer(), [], True, []
         self.world = world
         services = Services(
-            decider=world.decider,
+            decider=lambda: world.decider,
             observer=self.observer,
             clock=lambda: NOW,
             new_id=lambda: "id",
@@ -46,7 +47,7 @@ class Running:
             local=world.identity,
             remote=Identity("remote", frozenset({"decide"})),
         )
-        self.server = GrpcServer(world.protocol, settings, services)
+        self.server = GrpcServer(settings, services)
 
     def call(self, channel: grpc.aio.Channel, message: wire.CheckRequest, **options: Any) -> Any:
         method = channel.unary_unary(
@@ -75,6 +76,7 @@ def run(
 
     async def main() -> Any:
         running = Running(world or World(), GrpcSection(address=address, **more))
+        running.server.use(running.world.protocol)
         found = await running.server.start()
         try:
             async with grpc.aio.insecure_channel(found) as channel:
@@ -190,6 +192,122 @@ def test_health_follows_the_readiness_of_the_process():  # GC122
         assert caught.value.code() is grpc.StatusCode.NOT_FOUND
 
     run(use)
+
+
+def test_checks_before_load_are_refused_and_health_says_so():  # GC122
+    async def main() -> None:
+        running = Running(World(), GrpcSection(address="127.0.0.1:0"))
+        running.is_ready = False
+        address = await running.server.start()
+        async with grpc.aio.insecure_channel(address) as channel:
+            assert (await running.health(channel)).status == health.HealthCheckResponse.NOT_SERVING
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await running.call(channel, message())
+            assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+            assert running.observer.requests == {("extauthz", "Check", 503): 1}
+            running.server.use(running.world.protocol)
+            assert (await running.call(channel, message())).status.code == 0
+        await running.server.stop(0)
+
+    asyncio.run(main())
+
+
+AUTHORITY = trustme.CA()
+
+
+def write_server(folder: Path, authority: trustme.CA) -> None:
+    made = authority.issue_cert("localhost")
+    (folder / "ca.pem").write_bytes(AUTHORITY.cert_pem.bytes())
+    (folder / "key.pem").write_bytes(made.private_key_pem.bytes())
+    (folder / "server.pem").write_bytes(b"".join(blob.bytes() for blob in made.cert_chain_pems))
+
+
+def client_of(authority: trustme.CA, client: trustme.LeafCert | None = None) -> grpc.ChannelCredentials:
+    """Trusts an authority, with or without a certificate of the client."""
+    chain = key = None
+    if client is not None:
+        chain, key = b"".join(blob.bytes() for blob in client.cert_chain_pems), client.private_key_pem.bytes()
+    return grpc.ssl_channel_credentials(authority.cert_pem.bytes(), key, chain)
+
+
+def test_tls_asks_for_certificates_and_reads_new_files(tmp_path: Path):  # G26
+    write_server(tmp_path, AUTHORITY)
+    files = Tls(certificate=f"{tmp_path}/server.pem", key=f"{tmp_path}/key.pem", client_ca=f"{tmp_path}/ca.pem")
+    envoy, stranger, later = AUTHORITY.issue_cert("envoy"), trustme.CA().issue_cert("envoy"), trustme.CA()
+
+    async def answers(running: Running, address: str, credentials: grpc.ChannelCredentials) -> bool:
+        async with grpc.aio.secure_channel(address.replace("127.0.0.1", "localhost"), credentials) as channel:
+            try:
+                return (await running.call(channel, message(), timeout=20)).status.code == 0
+            except grpc.aio.AioRpcError as error:
+                assert error.code() is grpc.StatusCode.UNAVAILABLE
+                return False
+
+    async def main() -> None:
+        running = Running(World(), GrpcSection(address="127.0.0.1:0", tls=files))
+        running.server.use(running.world.protocol)
+        address = await running.server.start()
+        assert await answers(running, address, client_of(AUTHORITY, envoy))
+        assert not await answers(running, address, client_of(AUTHORITY))
+        assert not await answers(running, address, client_of(AUTHORITY, stranger))
+        (tmp_path / "key.pem").write_text("none")
+        assert await answers(running, address, client_of(AUTHORITY, envoy)), "files that do not fit change nothing"
+        write_server(tmp_path, later)
+        assert await answers(running, address, client_of(later, envoy))
+        assert not await answers(running, address, client_of(AUTHORITY, envoy))
+        await running.server.stop(0)
+
+    asyncio.run(main())
+
+
+def test_tls_files_that_do_not_fit_refuse_the_start(tmp_path: Path):
+    write_server(tmp_path, AUTHORITY)
+    (tmp_path / "key.pem").write_text("none")
+    files = Tls(certificate=f"{tmp_path}/server.pem", key=f"{tmp_path}/key.pem")
+    with pytest.raises(ConfigError, match="tls of"):
+        run(None, tls=files)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("section", "problem"),
+    [
+        (GrpcSection(address="0.0.0.0:0"), "clients prove nothing"),
+        (GrpcSection(address="0.0.0.0:0", tls=Tls(certificate="c", key="k")), "clients prove nothing"),
+        (GrpcSection(address="unix:/run/x", tls=Tls(certificate="c", key="k")), "a unix socket has no TLS"),
+    ],
+)
+def test_address_for_everybody_is_refused(section: GrpcSection, problem: str):  # G27
+    with pytest.raises(ConfigError, match=problem):
+        Running(World(), section)
+
+
+def test_clients_with_certificates_may_be_anywhere():
+    files = Tls(certificate="c", key="k", client_ca="a")
+    assert Running(World(), GrpcSection(address="0.0.0.0:0", tls=files)).server._identity.name == "envoy"
+
+
+@pytest.mark.parametrize(
+    ("hops", "header", "expected"),
+    [
+        (1, "203.0.113.7, 10.0.0.1", "203.0.113.7"),
+        (1, "198.51.100.9, 203.0.113.7, 10.0.0.1", "203.0.113.7"),
+        (2, "203.0.113.7:80, 10.0.0.2, 10.0.0.1", "203.0.113.7"),
+        (1, "::ffff:203.0.113.7, 10.0.0.1", "203.0.113.7"),
+        (1, "10.0.0.1", None),
+        (3, "203.0.113.7, 10.0.0.1", None),
+        (1, "unknown, 10.0.0.1", None),
+        (1, "", None),
+    ],
+)
+def test_address_behind_trusted_hops_is_of_the_header(hops: int, header: str, expected: str | None):  # G89
+    async def use(running: Running, channel: grpc.aio.Channel) -> None:
+        seen = []
+        decided = running.observer.decided
+        running.observer.decided = lambda *args: seen.append(args[1].context) or decided(*args)  # type: ignore[method-assign]
+        await running.call(channel, message(headers={"x-forwarded-for": header}))
+        assert [context.get("aws:SourceIp") for context in seen] == [expected]
+
+    run(use, trusted_hops=hops)
 
 
 def test_unix_socket_is_for_owner_and_group(tmp_path: Path):  # GC100, G24

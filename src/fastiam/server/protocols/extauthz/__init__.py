@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -17,7 +17,7 @@ from fastiam.server.protocol import MIB, Route, Site
 from fastiam.server.protocols.extauthz.answers import OUTCOME
 from fastiam.server.protocols.extauthz.checks import ALLOWED, Answer, CheckRequest
 from fastiam.server.protocols.extauthz.core import Core
-from fastiam.server.protocols.extauthz.section import Section
+from fastiam.server.protocols.extauthz.section import GrpcSection, Section
 
 __all__ = ["Answer", "CheckRequest", "ExtAuthz", "Section", "create"]
 
@@ -30,8 +30,9 @@ class ExtAuthz:
 
     name = "extauthz"
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: Core, timeout: float, timer: Callable[[], int]) -> None:
         self.core = core
+        self._timeout_ns, self._timer = round(timeout * 1e9), timer
 
     def routes(self) -> Sequence[Route]:
         """Every method and path below the prefix."""
@@ -50,8 +51,10 @@ class ExtAuthz:
 
     def handle(self, request: Request, decider: Decider, now: datetime) -> Response:
         """Answer a check that came by HTTP."""
-        identity = request.identity or UNAUTHENTICATED
+        identity, began = request.identity or UNAUTHENTICATED, self._timer()
         answer = self.core.check(read_check(request), decider, identity, now, request.request_id)
+        if self._timer() - began > self._timeout_ns:  # Envoy has taken its own decision by then (G83)
+            return edge_error(503, "timeout", "the check took too long")
         return write_answer(answer)
 
 
@@ -98,13 +101,26 @@ def create(section: Section, site: Site) -> ExtAuthz:
     ------
     SourceError, UnmetNeed, ConfigError: it cannot be served here.
     """
-    is_local = True
+    is_safe = True
     if section.grpc is not None:
-        address = read_address(section.grpc.address)
-        is_local = address.is_unix or address.is_loopback
-        if not is_local and not section.grpc.insecure:
-            hint = "listen on loopback or a unix socket, or set `insecure = true`"
-            raise ConfigError(f"extauthz.grpc: {address} is not on loopback, and gRPC has no TLS here\nhelp: {hint}")
-        if not is_local:
-            site.warn(f"extauthz.grpc: {address} is open to the network without TLS and authentication")
-    return ExtAuthz(Core(section, site, address_is_local=is_local))
+        is_safe = check_address(section.grpc)
+        if not is_safe:
+            site.warn(f"extauthz.grpc: {section.grpc.address} is open to the network without authentication")
+    return ExtAuthz(Core(section, site, address_is_safe=is_safe), section.timeout, site.timer)
+
+
+def check_address(settings: GrpcSection) -> bool:
+    """Whether clients of the gRPC address are known: it is local, or they have certificates.
+
+    Raises
+    ------
+    ConfigError: they are not, and the configuration does not say that this is meant.
+    """
+    address = read_address(settings.address)
+    is_safe = address.is_unix or address.is_loopback or (settings.tls is not None and settings.tls.client_ca is not None)
+    if not is_safe and not settings.insecure:
+        hint = "listen on loopback or a unix socket, require certificates by `tls.client_ca`, or set `insecure = true`"
+        raise ConfigError(f"extauthz.grpc: {address} is not on loopback, and clients prove nothing\nhelp: {hint}")
+    if address.is_unix and settings.tls is not None:
+        raise ConfigError("extauthz.grpc: a unix socket has no TLS")
+    return is_safe

@@ -29,16 +29,16 @@ class Core:
 
     Parameters
     ----------
-    address_is_local : whether the address of gRPC is a unix socket or on loopback.
+    address_is_safe : whether the address of gRPC is a unix socket or on loopback, or its clients have certificates.
 
     Raises
     ------
     SourceError, UnmetNeed: the configuration cannot be served here.
     """
 
-    def __init__(self, section: Section, site: Site, *, address_is_local: bool) -> None:
+    def __init__(self, section: Section, site: Site, *, address_is_safe: bool) -> None:
         self._section = section
-        self._principals = Principals(section, site, address_is_local)
+        self._principals = Principals(section, site, address_is_safe)
         if not section.route:
             raise config_error(
                 "there is no route", "extauthz.route", "add `[[extauthz.route]]`; without one everything is denied"

@@ -68,12 +68,12 @@ class Principals:
     SourceError, UnmetNeed: a source cannot be used as it is configured.
     """
 
-    def __init__(self, section: Section, site: Site, address_is_local: bool) -> None:
+    def __init__(self, section: Section, site: Site, address_is_safe: bool) -> None:
         if not section.principal:
             raise config_error("there is no source of the principal", f"{_AT}.principal", 'write for example `["spiffe", "jwt"]`')
         for name in section.principal:
             if name in ("xfcc", "header"):
-                _need_trusted_listeners(name, site, address_is_local)
+                _need_trusted_listeners(name, site, address_is_safe)
         self._section = section
         self._spiffe_ids = [
             (Template(text, _names(text), f"{_AT}.spiffe"), _template(one, _names(text), f"{_AT}.spiffe.{text}"))
@@ -227,10 +227,10 @@ _MAKERS: Final[Mapping[str, Callable[[Principals, Section, Site], _Source]]] = {
 }
 
 
-def _need_trusted_listeners(name: str, site: Site, address_is_local: bool) -> None:
+def _need_trusted_listeners(name: str, site: Site, address_is_safe: bool) -> None:
     """Check that only our Envoy reaches us (G95)."""
     listeners_are_safe = all(each.kind == "unix" or each.is_loopback or each.auth == "mtls" for each in site.listeners)
-    if not (listeners_are_safe and address_is_local):
+    if not (listeners_are_safe and address_is_safe):
         raise UnmetNeed(
             f"the source `{name}` believes each client of the listener\n"
             'help: serve `extauthz` on a unix socket, on loopback, or with client certificates (`auth = "mtls"`)'

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 from fastiam.server import protocol
+from fastiam.server.config import Tls
 
 SourceName = Literal["spiffe", "xfcc", "jwt", "header", "sigv4", "context", "anonymous"]
 
@@ -86,8 +87,13 @@ class GrpcSection(_Table, frozen=True, kw_only=True):
     """Of a unix socket, in octal."""
     owner: str | None = None
     group: str | None = None
+    tls: Tls | None = None
+    """With `client_ca` each client must have a certificate of that authority. The files are read again when they change."""
     insecure: bool = False
-    """TCP beyond loopback: there is no TLS and no authentication, so that each client is believed."""
+    """TCP beyond loopback without client certificates: each client is believed."""
+    trusted_hops: Annotated[int, msgspec.Meta(ge=0, le=100)] = 0
+    """Proxies before Envoy, as `xff_num_trusted_hops` of Envoy: with 1 or more the address of the client is that many entries
+    before the last one of `x-forwarded-for`."""
     in_work: int = 256
     """Calls in work; more get RESOURCE_EXHAUSTED."""
 
@@ -123,6 +129,8 @@ class Section(protocol.Section, frozen=True, kw_only=True, forbid_unknown_fields
     """Value of the header of a 401."""
     cors_preflight: bool = False
     """Whether `OPTIONS` with `origin` and `access-control-request-method` passes."""
+    timeout: Annotated[float, msgspec.Meta(gt=0)] = 0.1
+    """Seconds after which a check by HTTP is answered 503, since Envoy waits no longer. By gRPC Envoy sends its deadline."""
     dry_run: bool = False
     """Everything passes; the header `x-fastiam-dry-run: deny`, log and metrics say what would have been denied."""
     grpc: GrpcSection | None = None
