@@ -28,6 +28,7 @@ from fastiam.analysis.filter.formula import (
     superset,
 )
 from fastiam.analysis.filter.keys import VALID_ARN, Row, folded_columns
+from fastiam.analysis.filter.targets import Writer
 from fastiam.errors import RequestValueError
 from fastiam.frames.arguments import Lit
 from fastiam.model.key_registry import fold
@@ -145,7 +146,6 @@ class Filter:
         NotExpressible: Polars cannot express a test; names key and operator.
         """
         from fastiam.analysis.filter.polars_form import PolarsTarget
-        from fastiam.analysis.filter.targets import Writer
 
         return Writer(PolarsTarget(checked_types(types))).write(self._formula)
 
@@ -176,6 +176,29 @@ class Filter:
 
         until = None if self.valid_until is None else int(self.valid_until.timestamp())
         return write_sql(self._formula, dialect, alias, checked_types(types), until, enforce_until)
+
+    def narwhals(self, *, types: Mapping[str, str] = {}) -> Any:
+        """The filter as an expression of narwhals, for the libraries that it supports. Parameters as in `polars`.
+
+        Raises
+        ------
+        NotExpressible: narwhals cannot express a test; names key and operator.
+        """
+        from fastiam.analysis.filter.column_forms import NarwhalsTarget
+
+        return Writer(NarwhalsTarget(checked_types(types))).write(self._formula)
+
+    def ibis(self, table: Any) -> Any:
+        """The filter as an expression of Ibis over the columns of a table.
+
+        Raises
+        ------
+        NotExpressible: Ibis cannot express a test; names key and operator.
+        RequestValueError: a column is neither text, bool nor integer.
+        """
+        from fastiam.analysis.filter.column_forms import IbisTarget
+
+        return Writer(IbisTarget(table)).write(self._formula)
 
     def to_dict(self) -> dict[str, Any]:
         """The filter as JSON (docs/filter.md).
