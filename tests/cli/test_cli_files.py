@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from fastiam.cli import csv_file, json_lines
 from fastiam.cli.batches import Batch
 from fastiam.cli.columns import as_text
-from fastiam.cli.csv_file import read_csv
+from fastiam.cli.csv_file import open_csv
 from fastiam.cli.formats import Format, of_content, of_name
 from fastiam.cli.json_lines import read_json_lines
 from fastiam.cli.requests import open_requests
@@ -162,7 +162,7 @@ BROKEN_CSV = {
 @pytest.mark.parametrize("case", BROKEN_CSV)
 def test_broken_csv_row_keeps_its_position_and_names_its_line(case: str) -> None:
     text, row, line, message = BROKEN_CSV[case]
-    (batch,) = read_csv(io.BytesIO(text), "r.csv")
+    (batch,) = open_csv(io.BytesIO(text), "r.csv")[1]
     assert batch.length == 3
     assert batch.broken[row][1] == message
     assert batch.line_of(row) == line
@@ -180,12 +180,12 @@ def test_broken_csv_row_keeps_its_position_and_names_its_line(case: str) -> None
 )
 def test_csv_file_with_an_unclosed_quote_is_refused(text: bytes, message: str) -> None:
     with pytest.raises(SourceError) as refused:
-        list(read_csv(io.BytesIO(text), "r.csv"))
+        list(open_csv(io.BytesIO(text), "r.csv")[1])
     assert message in str(refused.value)
 
 
 def test_empty_csv_field_has_no_value() -> None:
-    (batch,) = read_csv(io.BytesIO(b'a,b,c\n1,,""\n'), "r.csv")
+    (batch,) = open_csv(io.BytesIO(b'a,b,c\n1,,""\n'), "r.csv")[1]
     assert rows_of([batch]) == [("1", None, None)]
 
 
@@ -199,7 +199,7 @@ def test_csv_blocks_of_any_size_read_what_was_written(cells: list[list[str]], bl
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(csv_file, "BLOCK", block)
         patch.setattr(csv_file, "ROWS", 3)
-        batches = list(read_csv(io.BytesIO(out.getvalue().encode()), "r.csv"))
+        batches = list(open_csv(io.BytesIO(out.getvalue().encode()), "r.csv")[1])
     assert rows_of(batches) == [tuple(cell or None for cell in row) for row in cells]
     assert not any(batch.broken for batch in batches)
 
@@ -214,7 +214,7 @@ def test_both_csv_readers_agree_on_any_bytes(text: bytes, block: int) -> None:
             if not fast:
                 patch.setattr(csv_file, "_clean_block", lambda *_: None)
             try:
-                batches = list(read_csv(io.BytesIO(text), "r.csv"))
+                batches = list(open_csv(io.BytesIO(text), "r.csv")[1])
             except SourceError as error:
                 return str(error)
         lines = [batch.line_of(row) for batch in batches for row in range(batch.length)]

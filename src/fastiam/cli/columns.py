@@ -19,6 +19,13 @@ def connect() -> Any:
     return connection
 
 
+def text_type() -> Any:
+    """The Arrow type of plain text."""
+    from arro3.core import DataType
+
+    return DataType.utf8()
+
+
 def texts(values: list[Any]) -> Any:
     """A list of texts and None as an Arrow array.
 

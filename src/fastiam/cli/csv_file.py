@@ -26,15 +26,19 @@ class _UnclosedQuote(Exception):
     """A quote is open at the end of the text; the argument is the line of the row that opens it."""
 
 
-def read_csv(stream: BinaryIO, source: str) -> Iterator[Batch]:
-    """Batches of a CSV file with a header.
+def open_csv(stream: BinaryIO, source: str) -> tuple[list[str], Iterator[Batch]]:
+    """The names in the header of a CSV file, and the batches below it.
 
     Raises
     ------
-    SourceError: no header, a name that occurs twice, or a quote that is never closed.
+    SourceError: no header, or a name that occurs twice; from the batches: a quote that is never closed.
     """
     names, used = _header(stream, source)
-    first, line = 0, used
+    return names, _batches(stream, names, used, source)
+
+
+def _batches(stream: BinaryIO, names: Sequence[str], line: int, source: str) -> Iterator[Batch]:
+    first = 0
     for block, rest in _blocks(stream):
         batch = _clean_block(block, names, first, line) if b'"' not in block else None
         batch = batch or _block(block, names, first, line)

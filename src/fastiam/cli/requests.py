@@ -13,15 +13,15 @@ import shutil
 import sys
 import tempfile
 import zlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from fastiam.cli.batches import ROWS, Batch, check_names
-from fastiam.cli.columns import connect
-from fastiam.cli.csv_file import read_csv
+from fastiam.cli.columns import connect, text_type
+from fastiam.cli.csv_file import open_csv
 from fastiam.cli.formats import ARROW_FILE, GZIP, SUFFIXES, Format, of_content
 from fastiam.cli.json_lines import read_json_lines
 from fastiam.errors import FastiamError, SourceError
@@ -32,12 +32,19 @@ _BINARY = (Format.PARQUET, Format.ARROW)  # their readers trust the lengths in a
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """An open file of requests. `progress` returns the fraction that is read, None if unknown."""
+    """An open file of requests.
+
+    Attributes
+    ----------
+    progress : returns the fraction that is read, None if unknown.
+    columns : the Arrow types of the columns by name, where the format has columns: JSON lines have none.
+    """
 
     name: str
     form: Format
     batches: Iterator[Batch]
     progress: Callable[[], float | None]
+    columns: Mapping[str, Any] | None = None
 
 
 def open_requests(name: str, form: Format | None, stack: ExitStack, renamed: Collection[str] = ()) -> Source:
@@ -65,11 +72,13 @@ def open_requests(name: str, form: Format | None, stack: ExitStack, renamed: Col
         raise SourceError(f"the content does not have the format {form}", source=shown)
     form = form or found
     if form is Format.CSV:
-        return Source(shown, form, _unpacked(read_csv(stream, shown), shown), progress)
+        with _unpacking(shown):
+            names, batches = open_csv(stream, shown)
+        return Source(shown, form, _unpacked(batches, shown), progress, dict.fromkeys(names, text_type()))
     if form is Format.JSONL:
         return Source(shown, form, _unpacked(read_json_lines(stream, renamed), shown), progress)
     if form is Format.ARROW and not head.startswith(ARROW_FILE):
-        return Source(shown, form, _arrow_stream(stream, shown), progress)
+        return _open_arrow_stream(stream, shown, progress)
     seekable = name != "-" and stream.seekable()
     if form is Format.PARQUET:
         return _open_parquet(_opened(stream.fileno()) if seekable else _spool(stream, stack), shown)
@@ -120,15 +129,15 @@ def _open_parquet(path: str, shown: str) -> Source:
     import duckdb
     from arro3.core import RecordBatchReader
 
+    connection = connect()
     try:
-        relation = connect().read_parquet(path, hive_partitioning=False)  # else folders named `principal=x` replace a column
-        total = connect().read_parquet(path).count("*").fetchall()[0][0]
-        schema = connect().execute("SELECT name, num_children FROM parquet_schema(?)", [path]).fetchall()
+        total = connection.execute("SELECT num_rows FROM parquet_file_metadata(?)", [path]).fetchall()[0][0]
+        schema = connection.execute("SELECT name, num_children FROM parquet_schema(?)", [path]).fetchall()
+        relation = connection.read_parquet(path, hive_partitioning=False)  # else folders named `principal=x` replace a column
         reader = RecordBatchReader.from_stream(relation)
     except duckdb.Error as error:
         raise _damaged(error, shown) from error
-    batches = _arrow_batches(reader, _top_names(schema), shown)
-    return _counted(Source(shown, Format.PARQUET, batches, lambda: None), total)
+    return _counted(_of_reader(reader, Format.PARQUET, shown, lambda: None, _top_names(schema)), total)
 
 
 def _top_names(schema: list[tuple[str, int | None]]) -> list[str]:
@@ -147,15 +156,23 @@ def _top_names(schema: list[tuple[str, int | None]]) -> list[str]:
 def _open_arrow_file(path: str, shown: str) -> Source:
     from arro3.io import read_ipc
 
-    reader = _read_ipc(read_ipc, path, shown)
-    return Source(shown, Format.ARROW, _arrow_batches(reader, reader.schema.names, shown), lambda: None)
+    return _of_reader(_read_ipc(read_ipc, path, shown), Format.ARROW, shown, lambda: None)
 
 
-def _arrow_stream(stream: BinaryIO, shown: str) -> Iterator[Batch]:
+def _open_arrow_stream(stream: BinaryIO, shown: str, progress: Callable[[], float | None]) -> Source:
     from arro3.io import read_ipc_stream
 
-    reader = _read_ipc(read_ipc_stream, stream, shown)
-    return _arrow_batches(reader, reader.schema.names, shown)
+    return _of_reader(_read_ipc(read_ipc_stream, stream, shown), Format.ARROW, shown, progress)
+
+
+def _of_reader(
+    reader: Any, form: Format, shown: str, progress: Callable[[], float | None], names: Sequence[str] | None = None
+) -> Source:
+    """A source over record batches whose columns have these names, or those of their schema."""
+    names = reader.schema.names if names is None else names
+    check_names(names, shown)
+    types = {name: reader.schema.field(i).type for i, name in enumerate(names)}
+    return Source(shown, form, _arrow_batches(reader, names, shown), progress, types)
 
 
 def _read_ipc(read: Callable[[Any], Any], source: Any, shown: str) -> Any:
@@ -167,7 +184,6 @@ def _read_ipc(read: Callable[[Any], Any], source: Any, shown: str) -> Any:
 
 def _arrow_batches(reader: Iterable[Any], names: Sequence[str], shown: str) -> Iterator[Batch]:
     """Batches of at most `ROWS` rows of record batches."""
-    check_names(names, shown)
     first = 0
     try:
         for whole in reader:
@@ -191,7 +207,7 @@ def _counted(source: Source, total: int) -> Source:
             yield batch
             done = batch.first + batch.length
 
-    return Source(source.name, source.form, batches(), lambda: done / total if total else None)
+    return replace(source, batches=batches(), progress=lambda: done / total if total else None)
 
 
 def _damaged(error: Exception, shown: str, where: str = "") -> SourceError:
