@@ -1,8 +1,9 @@
-"""The command line over files of requests: requests a second and peak memory, each format in a process of its own."""
+"""The command line over files and folders of requests: requests a second and peak memory, each job in a process of its own."""
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -15,6 +16,7 @@ from measure import Record, Timing
 from workloads import Columns, identity
 
 N = 2_000
+FOLDERS = (1, 4, 16)  # files, all the same
 FORMS = {"parquet": "(FORMAT parquet)", "csv": "(FORMAT csv, HEADER true)", "jsonl": "(FORMAT json)"}
 
 
@@ -36,13 +38,25 @@ def write_requests(columns: Columns, folder: Path) -> None:
         relation.query("requests", f"COPY (FROM requests) TO '{folder}/requests.{form}' {options}")
 
 
-def authorize(folder: Path, form: str) -> tuple[float, int]:
+def authorize(folder: Path, requests: str, *out: str) -> tuple[float, int]:
     """Seconds and peak memory (MB) of one job."""
     command = [sys.executable, "-c", PEAK, "authorize", "--policies", f"{folder}/policies.json", "--quiet"]
-    command += ["--requests", f"{folder}/requests.{form}", "--out", f"{folder}/results.{form}"]
+    command += ["--requests", f"{folder}/{requests}", "--out", *out]
     began = time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return time.perf_counter() - began, int(done.stdout) >> 10
+
+
+def authorize_folder(folder: Path, n: int, layout: list[str]) -> tuple[float, int]:
+    """Seconds and peak memory (MB) of one job over `n` links to one file, into a folder."""
+    requests, results = folder / "requests", folder / "results"
+    shutil.rmtree(requests, ignore_errors=True)
+    requests.mkdir()
+    for i in range(n):
+        (requests / f"{i:03}.parquet").hardlink_to(folder / "requests.parquet")
+    taken = authorize(folder, "requests", str(results), *layout)
+    shutil.rmtree(results)
+    return taken
 
 
 def main() -> None:
@@ -57,12 +71,18 @@ def main() -> None:
         (folder / "policies.json").write_text(work.directory.to_json())
         write_requests(work.columns("strings"), folder)
         for form in FORMS:
-            taken, peak = authorize(folder, form)
+            taken, peak = authorize(folder, f"requests.{form}", f"{folder}/results.{form}")
             size = (folder / f"requests.{form}").stat().st_size >> 20
             each = taken * 1e9 / rows
             record.add(
                 work.name, "fastiam", f"{form}, {size} MB", Timing(each, each, each), seconds=round(taken, 2), peak_mb=peak
             )
+        for layout in (["--mirror"], ["--partition-by", "outcome"]):
+            for n in FOLDERS:
+                taken, peak = authorize_folder(folder, n, layout)
+                each = taken * 1e9 / (rows * n)
+                what = f"folder of {n} parquet files, {' '.join(layout)}"
+                record.add(work.name, "fastiam", what, Timing(each, each, each), seconds=round(taken, 2), peak_mb=peak)
     record.write()
 
 

@@ -1,30 +1,65 @@
-"""`fastiam authorize`: decide a file of requests, in batches, into a file of results."""
+"""`fastiam authorize`: decide files of requests, in batches, into a file or a folder of results."""
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+import hashlib
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import click
 
+from fastiam import __version__
 from fastiam.cli import exit_codes as exits
 from fastiam.cli import options
-from fastiam.cli.authorize_job import Job, OnError
+from fastiam.cli.authorize_job import Job, OnError, Rules
+from fastiam.cli.column_union import REQUEST, ColumnUnion, survey
 from fastiam.cli.console import note
 from fastiam.cli.files import check_out
+from fastiam.cli.folder_job import Layout, run_job
 from fastiam.cli.formats import NAMES, Format, of_name
 from fastiam.cli.policy_sources import check_stdin, open_engine
-from fastiam.cli.progress import Progress
-from fastiam.cli.requests import open_requests
+from fastiam.cli.progress import Progress, Share
+from fastiam.cli.request_files import RequestFiles, find_requests
+from fastiam.cli.result_folder import ResultFolder
+from fastiam.engine.decisions import COLUMNS
+from fastiam.engine.engine_file.engines import engine_bytes
+from fastiam.model.result import Json
+
+if TYPE_CHECKING:
+    from fastiam.api.engine import Engine
+
+_SHOWN = 10  # suffixes in a summary
 
 
 @click.command("authorize")
 @options.policies
-@click.option("--requests", "source", required=True, metavar="FILE", help="Requests: Parquet, Arrow, CSV, JSON lines, or `-`.")
+@click.option(
+    "--requests",
+    "sources",
+    required=True,
+    multiple=True,
+    metavar="PATH",
+    help="Requests: Parquet, Arrow, CSV, JSON lines, or `-`; a folder of them, or a pattern with `*` and `**`. May be repeated.",
+)
 @click.option("--requests-format", type=click.Choice(NAMES), help="Format of the requests. Default: detected from content.")
-@click.option("--out", required=True, metavar="FILE", help="Results: .parquet, .arrow, .arrows, .csv, .jsonl, or `-`.")
+@click.option(
+    "--out",
+    required=True,
+    metavar="PATH",
+    help="Results: .parquet, .arrow, .arrows, .csv, .jsonl, or `-`; with --mirror or --partition-by a folder.",
+)
 @click.option("--out-format", type=click.Choice(NAMES), help="The format of the results. Default: that of the suffix.")
+@click.option("--mirror", is_flag=True, help="Write one file for each file of requests, with the same name below the folder.")
+@click.option(
+    "--partition-by",
+    metavar="COLUMN,...",
+    help="Write to folders COLUMN=VALUE below the folder, by columns of requests or results.",
+)
+@click.option("--resume", is_flag=True, help="Continue a job in its folder: leave out the files whose results are there.")
 @click.option(
     "--map",
     "mapping",
@@ -51,10 +86,13 @@ from fastiam.cli.requests import open_requests
 def command(
     policies: tuple[str, ...],
     saved: str | None,
-    source: str,
+    sources: tuple[str, ...],
     requests_format: str | None,
     out: str,
     out_format: str | None,
+    mirror: bool,
+    partition_by: str | None,
+    resume: bool,
     mapping: tuple[tuple[str, str], ...],
     keep: tuple[str, ...],
     on_error: str,
@@ -64,26 +102,112 @@ def command(
     threads: int,
     quiet: bool,
 ) -> int:
-    """Decide a file of requests.
+    """Decide files of requests.
 
     The columns are principal, action, resource, optionally resource_account; every other column is a condition key.
     Results have the order of the requests. A row that cannot be read is never allowed and never dropped.
     Exits with 0 when the job is done, whatever the decisions are.
     """
-    target = Format(out_format) if out_format else of_name(out)
-    check_stdin(*policies, source)
-    check_out(out, "the results", source, *policies, *filter(None, [saved]))
+    form = Format(out_format) if out_format else None
+    layout = Layout(_columns(partition_by, mirror), form) if mirror or partition_by else None
+    _check_usage(out, layout, resume, keep, dict(mapping))
+    target = form or (Format.PARQUET if layout else of_name(out))
+    check_stdin(*policies, *sources)
+    found = find_requests(sources, out, is_folder=layout is not None)
+    if layout:
+        layout.names(found.files)
+    else:
+        check_out(out, "the results", *(file.name for file in found.files), *policies, *filter(None, [saved]))
     engine = open_engine(policies, saved, unknown_owner=unknown_owner, quiet=quiet)
-    with ExitStack() as stack:
-        requests = open_requests(source, Format(requests_format) if requests_format else None, stack, dict(mapping))
-        progress = stack.enter_context(Progress(requests.progress, quiet=quiet))
-        mode = cast(OnError, on_error)
-        instant = now or datetime.now(UTC)
-        job = Job(engine, requests, dict(mapping), keep, mode, strict_columns, instant, threads, progress.advance)
-        job.write(out, target)
+    requests_form = Format(requests_format) if requests_format else None
+    union = survey(found.files, requests_form, dict(mapping)) if layout or len(found.files) > 1 else None
+    kept = (*keep, *(name for name in layout.by if name not in (*REQUEST, *COLUMNS, *keep))) if layout else keep
+    rules = Rules(
+        engine, requests_form, dict(mapping), kept, cast(OnError, on_error), strict_columns, now or datetime.now(UTC), threads
+    )
+    share = Share(file.size for file in found.files)
+    with Progress(share, quiet=quiet) as progress:
+        began = time.perf_counter()
+        if layout is None:
+            job = Job(rules, found.files, union, share, progress.advance)
+            job.write(out, target)
+        else:
+            settings = _settings(rules, union, saved, layout)
+            with ResultFolder.open(out, settings, now, rules.now, resume=resume) as folder:
+                job = Job(replace(rules, now=folder.now), found.files, union, share, progress.advance)
+                with _interruptible(folder, quiet=quiet):
+                    run_job(job, folder, layout)
+        seconds = time.perf_counter() - began
     if not quiet:
-        note(str(job.summary))
-        for line in job.unused.lines():
-            note(line)
-        note(f"{job.summary.rows / max(job.seconds, 1e-9):,.0f} requests/s")
+        _print_summary(job, found, progress.rows / max(seconds, 1e-9))
     return exits.OK
+
+
+def _columns(partition_by: str | None, mirror: bool) -> list[str]:
+    """The columns of `--partition-by`."""
+    if partition_by is None:
+        return []
+    if mirror:
+        raise click.UsageError("give either --mirror or --partition-by")
+    names = partition_by.split(",")
+    if not all(names) or len(set(names)) < len(names):
+        raise click.UsageError("--partition-by names each column once: `--partition-by region,day`")
+    return names
+
+
+def _check_usage(out: str, layout: Layout | None, resume: bool, keep: Sequence[str], mapping: Mapping[str, str]) -> None:
+    if layout is None and resume:
+        raise click.UsageError("--resume needs a folder of results: add --mirror or --partition-by")
+    if layout is not None and out == "-":
+        raise click.UsageError("--mirror and --partition-by write to a folder: `--out -` is a stream")
+    for name in keep:
+        if name in COLUMNS or (name in REQUEST and (name in mapping or name in mapping.values())):
+            raise click.UsageError(f"--keep {name}: the results have a column of this name")
+
+
+def _settings(rules: Rules, union: ColumnUnion | None, saved: str | None, layout: Layout) -> dict[str, Json]:
+    """The inputs of the results other than the requests and the time: a job is resumed only with the same."""
+    types = union.types if union else {}
+    return {
+        "fastiam": __version__,
+        "engine": _digest(rules.engine, saved),
+        "map": dict(rules.mapping),
+        "keep": list(rules.keep),
+        "types": {name: str(types[name]).strip() for name in rules.keep if name in types},
+        "on_error": rules.on_error,
+        "requests_format": rules.form,
+        "out_format": layout.form,
+        "partition_by": list(layout.by),
+    }
+
+
+def _digest(engine: Engine, saved: str | None) -> str:
+    """The SHA-256 of the engine file; for policies, of the file that `fastiam compile` would write."""
+    if saved is None:
+        return hashlib.sha256(engine_bytes(engine)).hexdigest()
+    with open(saved, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def _interruptible(folder: ResultFolder, *, quiet: bool) -> Iterator[None]:
+    """Report how an interrupted job is continued."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not quiet and not folder.is_empty():
+            note(f"interrupted: the same command with `--resume` continues in `{folder.path}`")
+        raise
+
+
+def _print_summary(job: Job, found: RequestFiles, rate: float) -> None:
+    note(str(job.totals.summary))
+    for line in (*job.totals.lines(), *job.unused.lines()):
+        note(line)
+    if found.left_out:
+        note(f"{found.left_out.total():,} files in the folders are not requests by their names, and were not read:")
+        for suffix, n in found.left_out.most_common(_SHOWN):
+            note(f"  {n:>12,}  {suffix}")
+        if len(found.left_out) > _SHOWN:
+            note(f"  and {len(found.left_out) - _SHOWN:,} more suffixes")
+    note(f"{rate:,.0f} requests/s")

@@ -1,16 +1,21 @@
-"""The job of `fastiam authorize`: decides batches of requests into batches of results."""
+"""The job of `fastiam authorize`: decides batches of requests into batches of results, file by file."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Literal
 
 from fastiam.cli.batches import Batch, RowError
+from fastiam.cli.column_union import REQUEST, ColumnUnion, request_columns
 from fastiam.cli.columns import as_text, texts
 from fastiam.cli.formats import Format
+from fastiam.cli.progress import Share
+from fastiam.cli.request_files import RequestFile, open_file
 from fastiam.cli.requests import Source
 from fastiam.cli.results import write_results
 from fastiam.cli.unused_columns import UnusedColumns
@@ -21,42 +26,157 @@ from fastiam.model.request import check_key, shorten
 if TYPE_CHECKING:
     from fastiam.api.engine import Engine
 
-REQUEST = ("principal", "action", "resource")
 OWNER = "resource_account"
 _ARGUMENTS = {f"{name}s": name for name in (*REQUEST, OWNER)}  # of `decide_many`
 OnError = Literal["raise", "deny"]
 _FLAGS = ("allowed", "assumed_owner")
+_MAX_NAMES = 1000  # of columns that are counted by file: lines of JSON may bring any number of them
+_SHOWN = 10  # columns in a summary
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How requests are read and decided, the same for all files of a job."""
+
+    engine: Engine
+    form: Format | None
+    mapping: Mapping[str, str]
+    keep: Sequence[str]
+    on_error: OnError
+    strict_columns: bool
+    now: datetime
+    threads: int
+
+
+@dataclass
+class Totals:
+    """Counts over the files of a job.
+
+    Attributes
+    ----------
+    summary : the decisions.
+    columns : in how many files a request column or condition key occurs.
+    files : number of files with at least one row.
+    """
+
+    summary: Summary = field(default_factory=Summary)
+    columns: Counter[str] = field(default_factory=Counter)
+    files: int = 0
+
+    def add(self, summary: Summary, columns: Iterable[str]) -> None:
+        """Add one file."""
+        self.summary += summary
+        if summary.rows:  # in a file without rows no key is missing
+            self.columns.update(list(columns))
+            self.files += 1
+
+    def partial(self) -> dict[str, int]:
+        """The columns that some files do not have, with the number of these files."""
+        return {name: self.files - n for name, n in self.columns.items() if n < self.files}
+
+    def lines(self) -> Iterator[str]:
+        """The lines of the summary on columns that some files do not have."""
+        partial = self.partial()
+        if partial:
+            yield "columns that are absent in some files:"
+        for name, n in islice(partial.items(), _SHOWN):
+            yield f"  `{shorten(name)}`: absent in {n:,} of {self.files:,} files"
+        if len(partial) > _SHOWN:
+            yield f"  and {len(partial) - _SHOWN:,} more"
 
 
 class Job:
-    """Decides one file of requests into one file of results; `summary` counts the decided rows."""
+    """Decides the files of a job.
+
+    Attributes
+    ----------
+    totals : counts over the files that are decided.
+    unused : the columns that no statement reads.
+    share : the fraction of the files that is read.
+    """
 
     def __init__(
         self,
-        engine: Engine,
-        source: Source,
-        mapping: Mapping[str, str],
-        keep: Sequence[str],
-        on_error: OnError,
-        strict_columns: bool,
-        now: datetime,
-        threads: int,
+        rules: Rules,
+        files: Sequence[RequestFile],
+        union: ColumnUnion | None,
+        share: Share,
         advance: Callable[[int], None],
     ) -> None:
-        self.engine, self.source, self.mapping, self.keep = engine, source, mapping, keep
-        self.on_error, self.strict_columns, self.now = on_error, strict_columns, now
-        self.threads, self.advance = threads, advance
-        self.summary = Summary()
-        self.unused = UnusedColumns(engine._keys_read(), (*REQUEST, OWNER))
-        self.seconds = 0.0
+        self.rules, self.files, self.share, self.advance = rules, files, share, advance
+        self.totals = Totals()
+        self.unused = UnusedColumns(rules.engine._keys_read(), (*REQUEST, OWNER))
+        self._union = union
+        if union is not None:
+            self._check(union, files[0].name)
 
-    def write(self, name: str, form: Format) -> None:
-        """Decide all requests and write the results."""
-        began = time.perf_counter()
-        results = self.results()
-        first = next(results, None) or self._nothing()
-        write_results(_again(first, results), first.schema, name, form)
-        self.seconds = time.perf_counter() - began
+    def write(self, out: str, form: Format) -> None:
+        """Decide all files and write their results to one file."""
+        self.write_batches(self._results(), out, form)
+
+    def write_batches(self, results: Iterator[Any], out: str, form: Format) -> None:
+        """Write results to a file."""
+        first = next(results, None) or self.empty()
+        write_results(chain([first], results), first.schema, out, form)
+
+    def _results(self) -> Iterator[Any]:
+        for file in self.files:
+            with self.open(file) as part:
+                yield from part.results()
+            self.totals.add(part.summary, part.columns)
+
+    @contextmanager
+    def open(self, file: RequestFile) -> Iterator[FileJob]:
+        """The job of one file."""
+        with ExitStack() as stack:
+            source = open_file(file, self.rules.form, stack, self.rules.mapping)
+            if self._union is None:
+                self._union = ColumnUnion.of([source.columns])
+                self._check(self._union, source.name)
+            self.share.begin(file.size, source.progress)
+            part = FileJob(self.rules, source, self._union, self.unused, self.advance)
+            yield part
+        self.share.end()
+
+    def skip(self, file: RequestFile) -> None:
+        """Pass over a file whose results are there."""
+        self.share.begin(file.size, lambda: 1.0)
+        self.share.end()
+
+    def note_columns(self, names: Iterable[str]) -> None:
+        """Record the columns of files that are passed over, as those of decided files are."""
+        self.unused.add([name for name in names if name != OWNER and column_of(name, self.rules.mapping) not in self.rules.keep])
+
+    def empty(self) -> Any:
+        """Results without a row; of a single file when it has been opened."""
+        from arro3.core import Array, DataType, RecordBatch
+
+        assert self._union is not None
+        columns = [as_text([]) for _ in REQUEST]
+        columns += [self._union.kept(name, None, 0, "") for name in self.rules.keep]
+        columns += [Array([], type=DataType.bool()) if name in _FLAGS else as_text([]) for name in COLUMNS]
+        return RecordBatch.from_arrays(columns, names=[*REQUEST, *self.rules.keep, *COLUMNS])
+
+    def _check(self, union: ColumnUnion, shown: str) -> None:
+        union.check(self.rules.mapping, shown, "--map")
+        union.check(self.rules.keep, shown, "--keep")
+
+
+def column_of(name: str, mapping: Mapping[str, str]) -> str:
+    """The column of the files that is read under a name, or that became this argument of `decide_many`."""
+    name = _ARGUMENTS.get(name, name)
+    return next((column for column, mapped in mapping.items() if mapped == name), name)
+
+
+class FileJob:
+    """Decides one file of requests; `summary` counts the decided rows, `columns` are the names that it gives to the engine."""
+
+    def __init__(
+        self, rules: Rules, source: Source, union: ColumnUnion, unused: UnusedColumns, advance: Callable[[int], None]
+    ) -> None:
+        self.rules, self.source, self.union, self.unused, self.advance = rules, source, union, unused, advance
+        self.summary = Summary()
+        self.columns: dict[str, None] = {}
 
     def results(self) -> Iterator[Any]:
         """The record batches of results, one for each batch of requests."""
@@ -66,52 +186,36 @@ class Job:
                 self.advance(batch.length)
 
     def _decide(self, batch: Batch) -> Any:
-        if batch.broken and self.on_error == "raise":
+        if batch.broken and self.rules.on_error == "raise":
             row = min(batch.broken)
             column, message = batch.broken[row]
             raise self._row_error(batch, row, message, column)
-        columns = self._named(batch)
+        names = request_columns(batch.columns, self.rules.mapping, self.source)
+        columns = {name: batch.columns[column] for name, column in names.items()}
+        columns |= {name: [None] * batch.length for name in REQUEST if name not in columns}
         context = {name: column for name, column in columns.items() if name not in (*REQUEST, OWNER)}
         self._check_names(context)
+        self.columns |= dict.fromkeys(islice((name for name in names if name not in REQUEST), _MAX_NAMES - len(self.columns)))
         try:
-            decisions = self.engine.decide_many(
+            decisions = self.rules.engine.decide_many(
                 columns["principal"],
                 columns["action"],
                 columns["resource"],
                 context,
                 resource_accounts=columns.get(OWNER),
-                now=self.now,
+                now=self.rules.now,
                 reasons=True,
-                on_error=self.on_error,
-                threads=self.threads,
+                on_error=self.rules.on_error,
+                threads=self.rules.threads,
             )
         except RequestValueError as error:
-            column = self._column_of(error.column)
+            column = column_of(error.column, self.rules.mapping)
             if error.row is None:  # the whole column
                 raise SourceError(error.message, source=self.source.name, path=column, hint=error.hint) from error
             raise self._row_error(batch, error.row, error.message, column, error.hint) from error
         errors = self._errors(batch, decisions)
         self._count(decisions, errors)
         return self._result(batch, columns, decisions, errors)
-
-    def _named(self, batch: Batch) -> dict[str, Any]:
-        """The columns by request column or condition key."""
-        columns: dict[str, Any] = {}
-        absent = [column for column in self.mapping if column not in batch.columns]
-        if absent and self.source.form is not Format.JSONL:
-            hint = f"it has {', '.join(f'`{name}`' for name in batch.columns)}; see `--map`"
-            raise SourceError(f"there is no column `{absent[0]}`", source=self.source.name, hint=hint)
-        for column, values in batch.columns.items():
-            name = self.mapping.get(column, column)
-            if name in columns:
-                raise SourceError(f"two columns are read as `{name}`", source=self.source.name, hint="see `--map`")
-            if name or column not in self.mapping:
-                columns[name] = values
-        missing = [name for name in REQUEST if name not in columns]
-        if missing and self.source.form is not Format.JSONL:
-            hint = f"it has {', '.join(f'`{name}`' for name in columns)}; rename one with `--map COLUMN={missing[0]}`"
-            raise SourceError(f"there is no column `{missing[0]}`", source=self.source.name, hint=hint)
-        return columns | {name: [None] * batch.length for name in missing}
 
     def _check_names(self, context: Collection[str]) -> None:
         """Check that the names of the context are valid keys, and record those that no statement reads."""
@@ -121,16 +225,11 @@ class Job:
             except RequestValueError as error:
                 hint = f"rename it with `--map COLUMN=KEY`, or leave it out with `--map COLUMN=`; {error.hint}"
                 raise SourceError(error.message, source=self.source.name, path="", hint=hint) from error
-        unused = self.unused.add([name for name in context if self._column_of(name) not in self.keep])
-        if unused is not None and self.strict_columns:
-            column = self._column_of(unused)
+        unused = self.unused.add([name for name in context if column_of(name, self.rules.mapping) not in self.rules.keep])
+        if unused is not None and self.rules.strict_columns:
+            column = column_of(unused, self.rules.mapping)
             hint = self.unused.hint(unused) or f"leave it out with `--map {column}=`"
             raise SourceError(f"no statement reads the column `{shorten(column)}`", source=self.source.name, path="", hint=hint)
-
-    def _column_of(self, name: str) -> str:
-        """The column of the file that is read under a name, or that became this argument of `decide_many`."""
-        name = _ARGUMENTS.get(name, name)
-        return next((column for column, mapped in self.mapping.items() if mapped == name), name)
 
     def _row_error(self, batch: Batch, row: int, message: str, column: str, hint: str = "") -> RowError:
         line, number = batch.line_of(row), batch.first + row + 1
@@ -144,7 +243,10 @@ class Job:
                 column, message = batch.broken[row]
                 errors[row] = self._row_error(batch, row, message, column)
             else:
-                message, column = getattr(error, "message", str(error)), self._column_of(getattr(error, "column", ""))
+                message, column = (
+                    getattr(error, "message", str(error)),
+                    column_of(getattr(error, "column", ""), self.rules.mapping),
+                )
                 errors[row] = self._row_error(batch, row, message, column)
         return errors
 
@@ -156,31 +258,11 @@ class Job:
         from arro3.core import DataType, RecordBatch
 
         out = {name: as_text(columns[name]) for name in REQUEST}
-        out |= {name: self._kept(batch, name) for name in self.keep}
+        for name in self.rules.keep:
+            out[name] = self.union.kept(name, batch.columns.get(name), batch.length, self.source.name)
         answers = RecordBatch.from_arrow(decisions)
         for name in COLUMNS:
             column = answers.column(name)
             out[name] = column if column.type == DataType.bool() else as_text(column)
         out["error"] = texts([str(errors[i]) if i in errors else None for i in range(len(decisions))])
         return RecordBatch.from_arrays(list(out.values()), names=list(out))
-
-    def _nothing(self) -> Any:
-        """The results of a file without requests: columns without rows."""
-        from arro3.core import Array, DataType, RecordBatch
-
-        names = (*REQUEST, *self.keep, *COLUMNS)
-        columns = [Array([], type=DataType.bool()) if name in _FLAGS else as_text([]) for name in names]
-        return RecordBatch.from_arrays(columns, names=names)
-
-    def _kept(self, batch: Batch, name: str) -> Any:
-        if name not in batch.columns:
-            if self.source.form is Format.JSONL:
-                return as_text([None] * batch.length)
-            raise SourceError(f"there is no column `{name}`", source=self.source.name, hint="see `--keep`")
-        values = batch.columns[name]
-        return as_text(values) if isinstance(values, list) else values
-
-
-def _again(first: Any, rest: Iterator[Any]) -> Iterator[Any]:
-    yield first
-    yield from rest

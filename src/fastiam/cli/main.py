@@ -25,7 +25,7 @@ from fastiam.cli.console import write
 from fastiam.errors import FastiamError, PolicyError
 
 VERBS = {  # in the order in which `--help` lists them
-    "authorize": "decide a file of requests",
+    "authorize": "decide files of requests",
     "simulate": "decide one request over policy documents",
     "explain": "explain how one request over stored policies is decided",
     "who-can": "list the principals that can do something to a resource",

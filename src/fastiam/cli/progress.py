@@ -3,23 +3,51 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Self
 
 
-class Progress:
-    """Counts rows. `share` returns the fraction of the source that is read, None if unknown."""
+class Share:
+    """The fraction of several sources that is read, by their sizes in bytes; None if it is unknown."""
 
-    def __init__(self, share: Callable[[], float | None], *, quiet: bool = False) -> None:
+    def __init__(self, sizes: Iterable[int | None]) -> None:
+        weights = [max(size or 0, 1) for size in sizes]
+        self._total, self._sources, self._place = sum(weights), len(weights), 0
+        self._done = self._size = 0
+        self._current: Callable[[], float | None] = lambda: 0.0
+
+    def begin(self, size: int | None, progress: Callable[[], float | None]) -> None:
+        """Begin the next source; `progress` returns the fraction of it that is read."""
+        self._size, self._current = max(size or 0, 1), progress
+        self._place += 1
+
+    def end(self) -> None:
+        """End it."""
+        self._done += self._size
+        self._size, self._current = 0, lambda: 0.0
+
+    def shown(self) -> str:
+        """The number of the current source, if there are several."""
+        return f"file {self._place:,} of {self._sources:,}" if self._sources > 1 else ""
+
+    def __call__(self) -> float | None:
+        current = self._current()
+        return None if current is None else min(1.0, (self._done + current * self._size) / self._total)
+
+
+class Progress:
+    """Counts `rows`, and shows the share of the sources that is read."""
+
+    def __init__(self, share: Share | None = None, *, quiet: bool = False) -> None:
         self._share = share
         self._shown = not quiet and sys.stderr.isatty()
         self._bar: Any = None
-        self._rows = 0
+        self.rows = 0
 
     def __enter__(self) -> Self:
         if self._shown:
             self._bar = _bar()
-            self._task = self._bar.add_task("deciding", total=None, rows=0, rate=0.0)
+            self._task = self._bar.add_task("deciding", total=None, rows=0, rate=0.0, files="")
             self._bar.start()
         return self
 
@@ -29,14 +57,15 @@ class Progress:
 
     def advance(self, rows: int) -> None:
         """Add finished rows."""
-        self._rows += rows
+        self.rows += rows
         if self._bar is None:
             return
-        share = self._share()
+        share = self._share() if self._share else None
         elapsed = self._bar.tasks[0].elapsed or 1e-9
-        self._bar.update(
-            self._task, total=None if share is None else 1.0, completed=share or 0.0, rows=self._rows, rate=self._rows / elapsed
-        )
+        files = self._share.shown() if self._share else ""
+        total = None if share is None else 1.0
+        rate = self.rows / elapsed
+        self._bar.update(self._task, total=total, completed=share or 0.0, rows=self.rows, rate=rate, files=files)
 
 
 class Steps:
@@ -78,6 +107,7 @@ def _bar() -> Any:
         BarColumn(),
         TextColumn("{task.fields[rows]:>13,} requests"),
         TextColumn("{task.fields[rate]:>12,.0f}/s"),
+        TextColumn("{task.fields[files]}"),
         TimeElapsedColumn(),
     )
     return Bars(*columns, console=Console(stderr=True), transient=True)

@@ -74,7 +74,7 @@ def command(
     form = chosen_form(form, out, *policies, *log)
     engine = open_engine(policies, saved, unknown_owner=unknown_owner, quiet=quiet)
     trail = read_cloudtrail(*log, assume_no_session_policies=no_session_policies)
-    with Progress(lambda: None, quiet=quiet) as progress:
+    with Progress(quiet=quiet) as progress:
         found = engine.replay(_ProgressReader(trail, progress))
     groups = [group for group in found.groups if not only or group.verdict in only]
     if form == "table":

@@ -83,6 +83,11 @@ def is_replaced(path: str | os.PathLike[str]) -> bool:
     return isinstance(target, str) and (not os.path.exists(target) or os.path.isfile(target))
 
 
+def is_part(name: str) -> bool:
+    """Whether a file has the name of an incomplete one, which only a killed process leaves."""
+    return _ABANDONED.fullmatch(name) is not None
+
+
 class _Raw(io.FileIO):
     """A descriptor whose errors name the file."""
 

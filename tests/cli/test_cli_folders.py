@@ -1,0 +1,630 @@
+"""`fastiam authorize` over folders and patterns: order, columns, results in folders, and jobs that are killed and resumed.
+
+The cases H36 to H40 are those of section 2.5 of `docs/frames-spec.md`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import fastiam
+from fastiam.cli import partitions
+from fastiam.cli.main import run
+
+ACCOUNT = "111111111111"
+ANA = f"arn:aws:iam::{ACCOUNT}:user/ana"
+KEY = "arn:aws:s3:::bkt/key"
+REQUEST = ["principal", "action", "resource"]
+NOW = "2026-11-25T09:00:00Z"
+POLICY = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {"Effect": "Allow", "Action": "s3:*", "Resource": "*"},
+        {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": {"IpAddress": {"aws:SourceIp": "203.0.113.0/24"}}},
+        {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": {"StringEquals": {"aws:RequestedRegion": "eu-west-1"}}},
+    ],
+}
+
+Call = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory, with `policies.json` in it."""
+    directory = fastiam.Directory()
+    directory.add_principal(ANA, identity_policies=[POLICY])
+    directory.add_resource("arn:aws:s3:::bkt", account=ACCOUNT)
+    directory.dump(tmp_path / "policies.json")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def call(folder: Path, capsys: pytest.CaptureFixture[str]) -> Call:
+    """Runs `fastiam authorize` to a folder or file: exit code, and standard error."""
+
+    def call(*arguments: str) -> tuple[int, str]:
+        code = run(["authorize", "--policies", "policies.json", "--now", NOW, *arguments])
+        return code, capsys.readouterr().err
+
+    return call
+
+
+def write(path: str, rows: int = 1, form: str = "parquet", **columns: Any) -> None:
+    """A file of requests that ana may make; a column is a value for all rows, or a list."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    values = {"principal": ANA, "action": "s3:GetObject", "resource": KEY} | columns
+    lists = {name: value if isinstance(value, (list, pa.Array)) else [value] * rows for name, value in values.items()}
+    frame = pl.DataFrame(pa.table(lists))
+    getattr(frame, {"parquet": "write_parquet", "csv": "write_csv", "jsonl": "write_ndjson"}[form])(path)
+
+
+def result(path: str) -> list[dict[str, Any]]:
+    if path.endswith(".parquet"):
+        rows: list[dict[str, Any]] = pq.ParquetFile(path).read().to_pylist()
+        return rows
+    return [json.loads(line) for line in Path(path).read_text().splitlines()]
+
+
+def outcomes(path: str) -> list[str]:
+    return [row["outcome"] for row in result(path)]
+
+
+def content(folder: str | Path) -> dict[str, bytes]:
+    """Every file below a folder."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(Path(folder).rglob("*")) if path.is_file()}
+
+
+def summary(folder: str) -> dict[str, Any]:
+    read: dict[str, Any] = json.loads(Path(folder, "_SUMMARY.json").read_text())
+    return read
+
+
+# -- Which files are read, in which order ------------------------------------------------------------------------------
+
+
+def test_h38_files_of_a_folder_are_decided_by_name(call: Call) -> None:
+    for name in ["b.parquet", "a/z.parquet", "a-b.parquet", "B.parquet", "a.parquet"]:
+        write(f"logs/{name}", n=name)
+    assert call("--requests", "logs", "--out", "out.jsonl", "--keep", "n")[0] == 0
+    order = ["B.parquet", "a/z.parquet", "a-b.parquet", "a.parquet", "b.parquet"]
+    assert [row["n"] for row in result("out.jsonl")] == order
+    first = Path("out.jsonl").read_bytes()
+    assert call("--requests", "logs", "--out", "out.jsonl", "--keep", "n")[0] == 0
+    assert Path("out.jsonl").read_bytes() == first
+
+
+def test_h38_arguments_keep_their_order_and_files_occur_once(call: Call) -> None:
+    for name in "abc":
+        write(f"logs/{name}.parquet", n=name)
+    arguments = [part for path in ("logs/c.parquet", "logs/*.parquet", "logs/") for part in ("--requests", path)]
+    assert call(*arguments, "--out", "out.jsonl", "--keep", "n")[0] == 0
+    assert [row["n"] for row in result("out.jsonl")] == ["c", "a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("logs/*.parquet", ["a"]),
+        ("logs/**/*.parquet", ["a", "d1/b", "d1/e/c", "d2/b"]),
+        ("logs/**", ["a", "d1/b", "d1/e/c", "d2/b"]),
+        ("logs/d?/b.parquet", ["d1/b", "d2/b"]),
+        ("logs/**/e/**/c.parquet", ["d1/e/c"]),
+        ("logs/d[!1]/**", ["d2/b"]),
+        ("logs/_*/*", ["_d/h"]),
+        ("./l*/d1/*", ["d1/b"]),
+    ],
+)
+def test_patterns_match_by_component(pattern: str, expected: list[str], call: Call) -> None:
+    for name in ["a", "d1/b", "d1/e/c", "d2/b", "_d/h", ".x"]:
+        write(f"logs/{name}.parquet", n=name)
+    assert call("--requests", pattern, "--out", "out.jsonl", "--keep", "n")[0] == 0
+    assert [row["n"] for row in result("out.jsonl")] == expected
+
+
+def test_other_files_of_a_folder_are_counted(call: Call, folder: Path) -> None:
+    write("logs/a.parquet")
+    write("logs/b.csv", form="csv")
+    for name in ["x.txt", "y.TXT", "README"]:
+        (folder / "logs" / name).write_text("no requests")
+    (folder / "elsewhere").mkdir()
+    (folder / "logs/link").symlink_to(folder / "elsewhere")
+    (folder / "logs/back.parquet").symlink_to("a.parquet")
+    code, err = call("--requests", "logs", "--out", "out.jsonl")
+    assert (code, len(result("out.jsonl"))) == (0, 3)
+    assert "4 files in the folders are not requests" in err
+    assert "2  .txt" in err and "1  no suffix" in err and "1  link to a folder" in err
+
+
+def test_a_broken_link_in_a_folder_ends_the_job(call: Call, folder: Path) -> None:
+    write("logs/a.parquet")
+    (folder / "logs/b.parquet").symlink_to("gone.parquet")
+    code, err = call("--requests", "logs", "--out", "out.jsonl")
+    assert code == 1 and "logs/b.parquet" in err
+
+
+@pytest.mark.parametrize("source", ["logs/*.csv", "none/*.csv", "empty", "logs/**/x"])
+def test_h40_no_file_matches_is_an_error(source: str, call: Call, folder: Path) -> None:
+    write("logs/a.parquet")
+    (folder / "empty").mkdir()
+    code, err = call("--requests", source, "--out", "results", "--mirror")
+    assert code == 1 and source in err and ("no file matches" in err or "no file of requests" in err)
+    assert not Path("results").exists()
+
+
+@pytest.mark.parametrize(
+    ("source", "out", "layout"),
+    [
+        ("logs", "logs/results", ["--mirror"]),
+        ("logs", "logs", ["--mirror"]),
+        ("logs/**/*.parquet", "logs/results", ["--mirror"]),
+        ("logs/*/*.parquet", "logs/results", ["--partition-by", "action"]),
+        ("*/*.parquet", "results", ["--mirror"]),
+        ("logs", "logs/out.parquet", []),
+        ("logs/*.jsonl", "logs/../logs/out.jsonl", []),
+    ],
+)
+def test_h40_results_among_the_requests_are_refused(source: str, out: str, layout: list[str], call: Call) -> None:
+    write("logs/a.parquet")
+    write("logs/a.jsonl", form="jsonl")
+    code, err = call("--requests", source, "--out", out, *layout)
+    assert code == 1 and "the results would be among the requests" in err
+    assert sorted(os.listdir("logs")) == ["a.jsonl", "a.parquet"] and not Path("results").exists()
+
+
+@pytest.mark.parametrize(("source", "out"), [("logs/*.parquet", "logs/results"), ("logs", "logs/_results")])
+def test_results_that_no_pattern_reaches_may_be_below(source: str, out: str, call: Call) -> None:
+    write("logs/a.parquet")
+    assert call("--requests", source, "--out", out, "--mirror")[0] == 0
+    assert outcomes(f"{out}/a.parquet") == ["ALLOW"]
+
+
+# -- Columns -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["parquet", "csv", "jsonl"])
+def test_h36_a_key_of_later_files_only_is_used(form: str, call: Call) -> None:
+    write(f"logs/a.{form}", form=form)
+    write(f"logs/b.{form}", form=form, **{"aws:SourceIp": "203.0.113.9"})
+    write(f"logs/c.{form}", form=form, **{"aws:SourceIp": "10.0.0.1"})
+    code, err = call("--requests", "logs", "--out", "out.jsonl")
+    assert (code, outcomes("out.jsonl")) == (0, ["ALLOW", "EXPLICIT_DENY", "ALLOW"])
+    assert "`aws:SourceIp`: absent in 1 of 3 files" in err
+
+
+def test_h36_the_summary_counts_files_without_a_key(call: Call) -> None:
+    write("logs/a.parquet", rows=2)
+    write("logs/b.parquet", **{"aws:SourceIp": "203.0.113.9"})
+    write("logs/empty.parquet", rows=0)
+    assert call("--requests", "logs", "--out", "results", "--mirror")[0] == 0
+    found = summary("results")
+    assert found["columns"] == {"aws:SourceIp": {"files": 1, "absent": 1}}
+    assert found["summary"]["outcomes"] == {"ALLOW": 2, "EXPLICIT_DENY": 1}
+    assert {name: each["rows"] for name, each in found["files"].items()} == {"a.parquet": 2, "b.parquet": 1, "empty.parquet": 0}
+
+
+def test_a_mapped_column_may_be_absent_in_some_files(call: Call) -> None:
+    write("logs/a.parquet")
+    write("logs/b.parquet", ip="203.0.113.9")
+    assert call("--requests", "logs", "--out", "out.jsonl", "--map", "ip=aws:SourceIp")[0] == 0
+    assert outcomes("out.jsonl") == ["ALLOW", "EXPLICIT_DENY"]
+    code, err = call("--requests", "logs", "--out", "out.jsonl", "--map", "pi=aws:SourceIp")
+    assert code == 1 and "there is no column `pi`" in err and "`ip`" in err
+
+
+def test_a_file_without_actions_ends_the_job_first(call: Call) -> None:
+    write("logs/a.parquet")
+    pq.write_table(pa.table({"principal": [ANA], "resource": [KEY]}), "logs/b.parquet")
+    code, err = call("--requests", "logs", "--out", "results", "--mirror")
+    assert code == 1 and "logs/b.parquet: there is no column `action`" in err
+    assert not Path("results").exists()
+
+
+def test_kept_columns_have_one_type_in_all_results(call: Call) -> None:
+    write("logs/a.parquet", n=pa.array([1], pa.int64()), m=1)
+    write("logs/b.parquet")
+    write("logs/c.parquet", n=pa.array([2], pa.int64()), m="x")
+    assert call("--requests", "logs", "--out", "results", "--mirror", "--keep", "n", "--keep", "m")[0] == 0
+    tables = [pq.read_table(f"results/{name}.parquet") for name in "abc"]
+    assert len({str(table.schema) for table in tables}) == 1
+    assert [(row["n"], row["m"]) for table in tables for row in table.to_pylist()] == [(1, "1"), (None, None), (2, "x")]
+
+
+def test_a_kept_name_of_a_result_column_is_refused(call: Call) -> None:
+    write("a.parquet", allowed=True, user=ANA)
+    for more in (["--keep", "allowed"], ["--map", "principal=", "--map", "user=principal", "--keep", "principal"]):
+        assert call("--requests", "a.parquet", "--out", "out.jsonl", *more)[0] == 64
+    assert not Path("out.jsonl").exists()
+
+
+def test_h37_folder_columns_are_text(call: Call) -> None:
+    write("logs/day=0/a.parquet")
+    write("logs/day=01/a.parquet")
+    write("logs/day=__HIVE_DEFAULT_PARTITION__/a.parquet")
+    assert call("--requests", "logs", "--out", "out.parquet", "--keep", "day")[0] == 0
+    assert [row["day"] for row in result("out.parquet")] == ["0", "01", None]
+
+
+def test_h37_a_folder_column_can_be_a_condition_key(call: Call) -> None:
+    for region in ("eu-west-1", "us-east-1"):
+        write(f"logs/region={region}/a.csv", form="csv")
+    assert call("--requests", "logs/**/*.csv", "--out", "out.jsonl", "--map", "region=aws:RequestedRegion")[0] == 0
+    assert outcomes("out.jsonl") == ["EXPLICIT_DENY", "ALLOW"]
+
+
+def test_folder_columns_are_those_below_the_argument(call: Call) -> None:
+    write("aws%3ASourceIp=203.0.113.9/day=1/a.parquet")
+    assert call("--requests", "aws%3ASourceIp=203.0.113.9/day=1", "--out", "out.jsonl")[0] == 0
+    assert outcomes("out.jsonl") == ["ALLOW"]
+    assert call("--requests", "**/*.parquet", "--out", "out.jsonl")[0] == 0
+    assert outcomes("out.jsonl") == ["EXPLICIT_DENY"]
+
+
+def test_a_column_that_contradicts_its_folder_is_an_error(call: Call) -> None:
+    write("logs/day=1/a.parquet", day=1)
+    assert call("--requests", "logs", "--out", "out.jsonl", "--keep", "day")[0] == 0
+    assert result("out.jsonl")[0]["day"] == 1
+    for value in ("2", None):
+        write("logs/day=1/b.parquet", day=pa.array([value], pa.string()))
+        code, err = call("--requests", "logs", "--out", "out2.jsonl")
+        assert code == 1 and "logs/day=1/b.parquet: the column `day` and the folder `day=...`" in err
+
+
+@pytest.mark.parametrize("folder_name", ["day=1/day=2", "day=%FF"])
+def test_folders_without_a_clear_value_are_errors(folder_name: str, call: Call) -> None:
+    write(f"logs/{folder_name}/a.parquet")
+    code, err = call("--requests", "logs", "--out", "out.jsonl")
+    assert code == 1 and folder_name in err
+
+
+# -- Broken files ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("on_error", ["raise", "deny"])
+@pytest.mark.parametrize("layout", [["--out", "out.jsonl"], ["--out", "results", "--mirror"]])
+def test_h39_a_broken_file_ends_the_job_with_its_name(layout: list[str], on_error: str, call: Call, folder: Path) -> None:
+    write("logs/a.parquet")
+    whole = (folder / "logs/a.parquet").read_bytes()
+    (folder / "logs/b.parquet").write_bytes(whole[: len(whole) // 2])
+    code, err = call("--requests", "logs", "--on-error", on_error, *layout)
+    assert code == 1 and "logs/b.parquet: the file is damaged or incomplete" in err
+    assert not Path("out.jsonl").exists() and not Path("results").exists()
+
+
+def test_a_broken_row_names_its_file(call: Call) -> None:
+    write("logs/a.csv", form="csv")
+    write("logs/b.csv", form="csv", resource=[KEY, "no ARN"], principal=[ANA, ANA], action=["s3:GetObject"] * 2)
+    code, err = call("--requests", "logs", "--out", "results", "--mirror")
+    assert code == 1 and "logs/b.csv:3:" in err
+    assert call("--requests", "logs", "--out", "results2", "--mirror", "--on-error", "deny")[0] == 0
+    assert outcomes_csv("results2/b.csv") == ["ALLOW", "ERROR"]
+    assert "logs/b.csv:3:" in summary("results2")["summary"]["first_errors"][0]
+
+
+def outcomes_csv(path: str) -> list[str]:
+    return pl.read_csv(path)["outcome"].to_list()
+
+
+# -- Folders of results ------------------------------------------------------------------------------------------------
+
+
+def test_mirrored_results_have_the_names_of_the_requests(call: Call) -> None:
+    write("logs/day=1/a.parquet")
+    write("logs/b.csv", form="csv")
+    subprocess.run(["gzip", "-k", "logs/b.csv"], check=True)
+    Path("logs/b.csv.gz").rename("logs/c.csv.gz")
+    write("logs/d.jsonl", form="jsonl")
+    assert call("--requests", "logs", "--out", "results", "--mirror")[0] == 0
+    assert sorted(content("results")) == ["_SUMMARY.json", "b.csv", "c.csv", "d.jsonl", "day=1/a.parquet"]
+    assert call("--requests", "logs", "--out", "more/", "--mirror", "--out-format", "jsonl")[0] == 0
+    assert sorted(content("more")) == ["_SUMMARY.json", "b.jsonl", "c.jsonl", "d.jsonl", "day=1/a.jsonl"]
+    assert {*outcomes("more/b.jsonl"), *outcomes("more/day=1/a.jsonl"), *outcomes_csv("results/c.csv")} == {"ALLOW"}
+
+
+def test_two_files_with_one_result_name_are_refused(call: Call) -> None:
+    write("x/a.parquet")
+    write("y/a.parquet")
+    code, err = call("--requests", "x", "--requests", "y", "--out", "results", "--mirror")
+    assert code == 1 and "would replace those of `x/a.parquet`" in err and not Path("results").exists()
+
+
+def test_partitions_hold_the_rows_of_their_values(call: Call) -> None:
+    regions = ["eu", "us", None, "a/b=ü", "__HIVE_DEFAULT_PARTITION__", "", ".."]
+    for name in "ab":
+        write(
+            f"logs/{name}.parquet",
+            rows=7,
+            region=regions,
+            n=list(range(7)),
+            action=["s3:GetObject", "iam:GetUser"] * 3 + ["s3:X"],
+        )
+    assert call("--requests", "logs", "--out", "results", "--partition-by", "region,outcome", "--keep", "n")[0] == 0
+    files = sorted(content("results"))
+    assert "region=eu/outcome=ALLOW/a.parquet" in files and "region=a%2Fb%3D%C3%BC/outcome=IMPLICIT_DENY/b.parquet" in files
+    rows = [(row["n"], row["file"]) for file in files if file.endswith("parquet") for row in with_file(f"results/{file}")]
+    assert sorted(n for n, _ in rows) == sorted([*range(7)] * 2)
+    assert pq.read_table("results/region=eu/outcome=ALLOW/a.parquet", partitioning=None).column_names[:4] == [*REQUEST, "n"]
+    again = Path("again.jsonl")  # our own reading of these folders
+    columns = ["--keep", "region", "--keep", "n", "--map", "reason=", "--map", "layer=", "--map", "outcome=", "--map", "n="]
+    drop = [
+        part for name in ("allowed", "policy", "sid", "assumed_owner", "error", "depends_on") for part in ("--map", f"{name}=")
+    ]
+    assert call("--requests", "results/", "--out", str(again), *columns, *drop)[0] == 0
+    assert {(row["n"], row["region"]) for row in result(str(again))} == set(enumerate(regions))
+
+
+def with_file(path: str) -> list[dict[str, Any]]:
+    return [row | {"file": path} for row in pq.read_table(path, partitioning=None).to_pylist()]
+
+
+def test_partitions_are_read_by_duckdb_and_polars(call: Call) -> None:
+    write("logs/a.parquet", rows=3, region=["eu", None, "a b/c"], n=[0, 1, 2])
+    assert call("--requests", "logs", "--out", "results", "--partition-by", "region", "--keep", "n")[0] == 0
+    expected = [(0, "eu"), (1, None), (2, "a b/c")]
+    rows = duckdb.read_parquet("results/**/*.parquet", hive_partitioning=True).order("n").project("n, region").fetchall()
+    assert rows == expected
+    frame = pl.read_parquet("results/**/*.parquet", hive_partitioning=True).sort("n")
+    assert list(frame.select("n", "region").iter_rows()) == expected
+
+
+def test_rows_of_a_partition_keep_their_order(call: Call) -> None:
+    n = 200_000  # several batches
+    write("logs/a.parquet", rows=n, n=list(range(n)), part=[str(i % 3) for i in range(n)])
+    assert call("--requests", "logs", "--out", "results", "--partition-by", "part", "--keep", "n")[0] == 0
+    for part in range(3):
+        assert pq.read_table(f"results/part={part}/a.parquet", partitioning=None)["n"].to_pylist() == list(range(part, n, 3))
+
+
+def test_too_many_partitions_are_refused(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(partitions, "MOST", 3)
+    write("logs/a.parquet", rows=4, n=["1", "2", "3", "4"])
+    code, err = call("--requests", "logs", "--out", "results", "--partition-by", "n")
+    assert code == 1 and "more than 3 partitions by `n`" in err and not Path("results").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--resume", "--out", "out.parquet"],
+        ["--mirror", "--partition-by", "day", "--out", "results"],
+        ["--mirror", "--out", "-"],
+        ["--partition-by", "a,,b", "--out", "results"],
+        ["--partition-by", "a,a", "--out", "results"],
+    ],
+)
+def test_options_that_exclude_each_other_are_refused(arguments: list[str], call: Call) -> None:
+    write("logs/a.parquet")
+    assert call("--requests", "logs", *arguments)[0] == 64
+
+
+def test_a_folder_needs_files_and_an_existing_parent(call: Call, folder: Path) -> None:
+    os.mkfifo(folder / "pipe.csv")
+    code, err = call("--requests", "pipe.csv", "--out", "results", "--mirror")
+    assert code == 1 and "needs requests from files" in err
+    write("a.parquet")
+    code, err = call("--requests", "a.parquet", "--out", "none/results", "--mirror")
+    assert code == 1 and "there is no folder" in err
+    code, err = call("--requests", "a.parquet", "--out", "policies.json", "--mirror")
+    assert code == 1 and "it is not a folder" in err
+
+
+def test_the_summary_names_the_engine(call: Call) -> None:
+    write("logs/a.parquet")
+    assert run(["compile", "policies.json", "--out", "e.fastiam", "--quiet"]) == 0
+    digest = subprocess.run(["sha256sum", "e.fastiam"], capture_output=True, text=True, check=True).stdout.split()[0]
+    assert call("--requests", "logs", "--out", "one", "--mirror")[0] == 0
+    run(["authorize", "--engine", "e.fastiam", "--now", NOW, "--requests", "logs", "--out", "two", "--mirror", "--quiet"])
+    assert summary("one")["engine"] == summary("two")["engine"] == digest
+    assert content("one") == content("two")
+
+
+# -- Resuming ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_folder_with_files_is_refused(call: Call, folder: Path) -> None:
+    write("logs/a.parquet")
+    (folder / "results").mkdir()
+    (folder / "results/mine.txt").write_text("mine")
+    for more in ([], ["--resume"]):
+        code, err = call("--requests", "logs", "--out", "results", "--mirror", *more)
+        assert code == 1 and "the folder is not empty" in err
+    assert content("results") == {"mine.txt": b"mine"}
+
+
+def test_a_finished_job_is_continued_with_new_files_only(call: Call, folder: Path) -> None:
+    for name in "abc":
+        write(f"logs/{name}.parquet", rows=2, **{"aws:SourceIp": "203.0.113.9"})
+    assert call("--requests", "logs", "--out", "whole", "--mirror")[0] == 0
+    (folder / "logs/b.parquet").rename(folder / "b.parquet")
+    arguments = ["--requests", "logs", "--out", "results", "--mirror"]
+    assert call(*arguments)[0] == 0
+    code, err = call(*arguments)
+    assert code == 1 and "the folder is not empty" in err and "`--resume`" in err
+    before = (folder / "results/a.parquet").stat().st_mtime_ns
+    finished = (folder / "results/_SUMMARY.json").stat().st_mtime_ns
+    assert call(*arguments, "--resume")[0] == 0
+    assert (folder / "results/_SUMMARY.json").stat().st_mtime_ns == finished
+    (folder / "b.parquet").rename(folder / "logs/b.parquet")
+    code, err = call(*arguments, "--resume")
+    assert code == 0 and "6 rows" in err
+    assert (folder / "results/a.parquet").stat().st_mtime_ns == before
+    assert content("results") == content("whole")
+
+
+@pytest.mark.parametrize("layout", [["--mirror"], ["--partition-by", "part"]])
+def test_lost_results_are_written_again(layout: list[str], call: Call, folder: Path) -> None:
+    for name in "ab":
+        write(f"logs/{name}.parquet", rows=2, part=["1", "2"])
+    arguments = ["--requests", "logs", "--out", "results", *layout]
+    assert call(*arguments)[0] == 0
+    whole = content("results")
+    lost = next(path for path in Path("results").rglob("b.parquet"))
+    lost.unlink()
+    next(path for path in Path("results").rglob("a.parquet")).write_bytes(b"short")
+    assert call(*arguments, "--resume")[0] == 0
+    assert content("results") == whole
+
+
+@pytest.mark.parametrize(
+    ("more", "named"),
+    [
+        (["--keep", "n"], "another `keep`"),
+        (["--map", "n="], "another `map`"),
+        (["--on-error", "deny"], "another `on_error`"),
+        (["--out-format", "csv"], "another `out_format`"),
+        (["--now", "2026-11-26T09:00:00Z"], "another `now`"),
+        (["--unknown-owner", "deny"], "by another engine"),
+    ],
+)
+def test_another_job_is_not_continued(more: list[str], named: str, call: Call) -> None:
+    write("logs/a.parquet", n="1")
+    arguments = ["--requests", "logs", "--out", "results", "--mirror"]
+    assert call(*arguments)[0] == 0
+    whole = content("results")
+    code, err = call(*arguments, "--resume", *more)
+    assert code == 1 and named in err
+    assert content("results") == whole
+
+
+def test_changed_and_missing_requests_are_not_continued(call: Call, folder: Path) -> None:
+    for name in "ab":
+        write(f"logs/{name}.parquet")
+    arguments = ["--requests", "logs", "--out", "results", "--mirror", "--resume"]
+    assert call(*arguments)[0] == 0
+    write("logs/b.parquet", rows=2)
+    code, err = call(*arguments)
+    assert code == 1 and "logs/b.parquet: the file has changed" in err
+    (folder / "logs/b.parquet").unlink()
+    code, err = call(*arguments)
+    assert code == 1 and "the results of `b.parquet` are there" in err
+
+
+def test_a_resumed_job_keeps_its_time(call: Call, capsys: pytest.CaptureFixture[str]) -> None:
+    write("logs/a.parquet")
+    arguments = ["authorize", "--policies", "policies.json", "--requests", "logs", "--out", "results", "--mirror", "--resume"]
+    assert run(arguments) == 0
+    now = summary("results")["now"]
+    write("logs/b.parquet")
+    assert run(arguments) == 0
+    assert summary("results")["now"] == now and len(summary("results")["files"]) == 2
+
+
+def test_a_failed_job_is_continued_when_the_file_is_mended(call: Call) -> None:
+    for name in "abc":
+        write(f"logs/{name}.csv", form="csv", resource="no ARN" if name == "b" else KEY)
+    arguments = ["--requests", "logs", "--out", "results", "--mirror"]
+    assert call(*arguments)[0] == 1
+    assert sorted(content("results")) == ["_PROGRESS", "a.csv"]
+    write("logs/b.csv", form="csv")
+    assert call(*arguments, "--resume")[0] == 0
+    assert call("--requests", "logs", "--out", "whole", "--mirror")[0] == 0
+    assert content("results") == content("whole")
+
+
+def test_a_damaged_progress_is_refused(call: Call, folder: Path) -> None:
+    write("logs/a.parquet")
+    (folder / "results").mkdir()
+    for text in ("{}\n", "no JSON\n", '{"files": 1}\n', "[]\n"):
+        (folder / "results/_PROGRESS").write_text(text)
+        code, err = call("--requests", "logs", "--out", "results", "--mirror", "--resume")
+        assert code == 1 and "`_PROGRESS` is not of such a job" in err
+        assert (folder / "results/_PROGRESS").read_text() == text
+
+
+def test_a_folder_that_a_job_writes_to_is_locked(call: Call, folder: Path) -> None:
+    import fcntl
+
+    write("logs/a.parquet")
+    (folder / "results").mkdir()
+    with open(folder / "results/_PROGRESS", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        code, err = call("--requests", "logs", "--out", "results", "--mirror", "--resume")
+    assert code == 1 and "another job writes to the folder" in err
+
+
+KILLED = """
+import os, signal, sys
+from fastiam.cli import result_folder, results
+from fastiam.cli.main import run
+from fastiam.runtime import output_files
+
+point, number = sys.argv[1], int(sys.argv[2])
+calls = 0
+
+def killing(of, name, which):
+    original = getattr(of, name)
+    def call(*arguments, **named):
+        global calls
+        calls += 1
+        if calls == number:
+            os.kill(os.getpid(), which)
+        return original(*arguments, **named)
+    setattr(of, name, call)
+
+if point == "line":  # the results have their name, but the progress has no line
+    killing(result_folder.ResultFolder, "finish_file", signal.SIGKILL)
+elif point == "write":  # a result file is incomplete
+    killing(output_files._Raw, "write", signal.SIGKILL)
+elif point == "summary":  # all is done but for the summary
+    killing(result_folder.ResultFolder, "finish", signal.SIGKILL)
+elif point == "torn":  # within a line of the progress
+    original = os.write
+    def torn(descriptor, data):
+        global calls
+        calls += data.startswith(b'{"file"')
+        if calls == number:
+            original(descriptor, data[:20])
+            os.kill(os.getpid(), signal.SIGKILL)
+        return original(descriptor, data)
+    os.write = torn
+else:
+    killing(output_files._Raw, "write", signal.SIGINT)
+sys.exit(run(sys.argv[3:]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("point", "number", "layout"),
+    [
+        ("line", 1, ["--mirror"]),
+        ("line", 4, ["--partition-by", "part"]),
+        ("write", 5, ["--mirror"]),
+        ("write", 11, ["--partition-by", "part"]),
+        ("torn", 3, ["--mirror"]),
+        ("summary", 1, ["--mirror"]),
+        ("interrupt", 6, ["--mirror"]),
+    ],
+)
+def test_a_killed_job_is_resumed_with_the_same_bytes(
+    point: str, number: int, layout: list[str], call: Call, folder: Path
+) -> None:
+    rows = 20_000
+    for i in range(6):
+        addresses = ["203.0.113.9" if n % 7 == i else "10.0.0.1" for n in range(rows)]
+        write(f"logs/d{i % 2}/{i}.parquet", rows=rows, part=[str(n % 2) for n in range(rows)], **{"aws:SourceIp": addresses})
+    assert call("--requests", "logs", "--out", "whole", *layout)[0] == 0
+    arguments = ["--requests", "logs", "--out", "results", *layout]
+    command = ["authorize", "--policies", "policies.json", "--now", NOW, *arguments]
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, point, str(number), *command], capture_output=True, text=True, check=False
+    )
+    assert not Path("results/_SUMMARY.json").exists()
+    if point == "interrupt":
+        assert done.returncode == 130 and "`--resume` continues in `results`" in done.stderr
+    else:
+        assert done.returncode == -signal.SIGKILL
+    assert call(*arguments, "--resume")[0] == 0
+    assert content("results") == content("whole")
