@@ -13,6 +13,7 @@ _MAX_LINES: Final = 65_536
 _MAX_BYTES: Final = 64 << 20
 _BUFFER: Final = 64 * 1024
 _FLUSH: Final = 0.2  # seconds
+_MOST: Final = 4_096  # lines of one write
 _RETRY: Final = 0.5  # seconds after a failed write
 
 
@@ -37,6 +38,7 @@ class LogWriter:
         """Why the last write failed; None if it did not."""
         self._max_bytes, self._keep = max_bytes, keep
         self._lines: deque[bytes] = deque()
+        self._taken: list[bytes] = []  # out of `_lines`, and not written yet; changed by the thread only
         self._lock = threading.Lock()  # of `put`
         self._put_bytes = 0  # changed by `put` only
         self._wake = threading.Event()
@@ -56,7 +58,7 @@ class LogWriter:
     @property
     def queue(self) -> int:
         """Lines that are not written yet."""
-        return len(self._lines)
+        return len(self._lines) + len(self._taken)
 
     @property
     def queued_bytes(self) -> int:
@@ -108,7 +110,7 @@ class LogWriter:
         while not self._is_closed:
             self._wake.wait()
             self._wake.clear()
-            while self._lines or self._must_reopen.is_set():
+            while self._lines or self._taken or self._must_reopen.is_set():
                 if self._must_reopen.is_set():
                     self._must_reopen.clear()
                     self._renew()
@@ -126,8 +128,9 @@ class LogWriter:
 
     def _write_some(self) -> bool:
         """Write the queued lines as one piece; False if that failed, and then they stay queued."""
-        lines = [self._lines[i] for i in range(min(len(self._lines), 4096))]
-        piece = b"".join(lines)
+        take = self._lines.popleft
+        self._taken += [take() for _ in range(min(len(self._lines), _MOST - len(self._taken)))]
+        piece = b"".join(self._taken)
         if not piece:
             return True
         done = 0
@@ -142,10 +145,9 @@ class LogWriter:
                 self._cut(done)
             return False
         self.error = None
-        for _ in lines:
-            self._lines.popleft()
         self._size += len(piece)
-        self.written += len(lines)
+        self.written += len(self._taken)
+        self._taken = []
         self.bytes += len(piece)
         return True
 
