@@ -303,8 +303,9 @@ def test_h26_struct_that_is_null_has_no_key(con: Any) -> None:
 
 def test_h26_function_takes_arrays_and_chunked_arrays() -> None:
     from fastiam.frames.arguments import FrameArguments
+    from fastiam.frames.pyarrow_function import REQUEST, ArrowFunction
 
-    function = fastiam.duckdb._Function(ASKED, FrameArguments(keep=False, on_error="deny"), tuple(KEYS), ("allowed",))
+    function = ArrowFunction(ASKED, FrameArguments(context=KEYS), (*REQUEST, *KEYS), takes_keys=False, columns=("allowed",))
     table = pa.table(ROWS).select(["principal", "action", "resource", *KEYS])
     arrays = [column.combine_chunks() for column in table.columns]
     chunked = [pa.chunked_array([array[:7], array[7:7], array[7:]]) for array in arrays]
