@@ -18,8 +18,8 @@ from typing import Any, Literal
 
 import polars as pl
 
-from fastiam.errors import RequestValueError
 from fastiam.frames.arguments import ADDED, FrameArguments, Lit
+from fastiam.frames.expressions import read_expressions
 from fastiam.frames.polars_frames import DecideStruct, decide_lazy, types_of
 from fastiam.model.protocols import DecisionEngine
 from fastiam.model.session import Session
@@ -104,30 +104,18 @@ class ExprNamespace:
         ------
         RequestValueError: an argument cannot be read.
         """
-        if isinstance(context, str):
-            hint = "pass a mapping of keys to columns, or a list of the columns that are keys"
-            raise RequestValueError("an expression does not see the columns of a frame", column="context", hint=hint)
-        fields: dict[str, pl.Expr] = {"principal": self._principal}
-
-        def source(name: str, given: Any) -> Any:
-            if isinstance(given, str):
-                given = pl.col(given)
-            if not isinstance(given, pl.Expr):
-                return given
-            fields[name] = given
-            return name
-
-        keys = dict(context) if isinstance(context, Mapping) else {name: name for name in context}
-        checked = FrameArguments(
-            action=source("action", action),
-            resource=source("resource", resource),
-            context={key: source(key, value) for key, value in keys.items()},
-            resource_account=source("resource_account", resource_account),
+        checked, fields = read_expressions(
+            pl.Expr,
+            pl.col,
+            principal=self._principal,
+            action=action,
+            resource=resource,
+            context=context,
+            resource_account=resource_account,
             sessions=sessions,
             unknown=unknown,
             now=now,
             add=add,
-            keep=False,
             on_error=on_error,
             threads=threads,
         )

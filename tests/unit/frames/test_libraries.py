@@ -63,6 +63,12 @@ def test_polars_expressions_give_the_decisions_of_the_batch() -> None:
     assert frame.select(constant).to_series().to_list() == [name == READER for name in ROWS["principal"]]
 
 
+def test_condition_key_named_principal_is_not_the_principal() -> None:
+    keys = {"principal": pl.lit(READER), **{key: key for key in KEYS}}
+    allowed = pl.col("principal").iam.allowed(ASKED, context=keys)
+    assert pl.DataFrame(ROWS).select(allowed).to_series().to_list() == ALLOWED
+
+
 def test_polars_expression_refuses_auto_context() -> None:
     with pytest.raises(RequestValueError, match="an expression does not see the columns"):
         pl.col("principal").iam.allowed(ASKED, context="auto")
