@@ -21,10 +21,9 @@ _Decided: TypeAlias = "tuple[Any, Callable[[], Summary] | None]"
 _LIBRARIES = {"polars": "polars_frames", "pandas": "pandas_frames", "pyarrow": "pyarrow_frames", "duckdb": "duckdb_frames"}
 _LIBRARIES |= {"_duckdb": "duckdb_frames"}
 _CLUSTERS = {
-    "pyspark": "decide its record batches: `df.mapInArrow(lambda batches: map(engine.decide_frame, batches), schema)`",
-    "dask": "decide its partitions: `ddf.map_partitions(engine.decide_frame)`",
-    "dask_expr": "decide its partitions: `ddf.map_partitions(engine.decide_frame)`",
-    "ray": 'decide its batches: `ds.map_batches(engine.decide_frame, batch_format="pyarrow")`',
+    "pyspark": "`fastiam.spark.decide(df, engine)` decides it in the workers",
+    "dask": "decide its partitions: `ddf.map_partitions(fastiam.SharedEngine(engine).decide_frame)`",
+    "ray": 'decide its batches: `ds.map_batches(fastiam.SharedEngine(engine).decide_frame, batch_format="pyarrow")`',
 }
 _HINT = "pass a frame of Polars, pandas, pyarrow or DuckDB, an object with an Arrow stream, or a mapping of columns"
 

@@ -22,7 +22,7 @@ def decide(engine: DecisionEngine, frame: Any, arguments: FrameArguments) -> tup
 
     engine = pinned(engine)
     if isinstance(frame, (pa.Table, pa.RecordBatch)):
-        return _of_table(engine, frame, arguments)
+        return decide_table(engine, frame, arguments)
     if hasattr(frame, "scanner"):
         frame = frame.scanner().to_reader()
     if not isinstance(frame, pa.RecordBatchReader):
@@ -31,9 +31,10 @@ def decide(engine: DecisionEngine, frame: Any, arguments: FrameArguments) -> tup
     return _of_reader(engine, frame, arguments), None
 
 
-def _of_table(
+def decide_table(
     engine: DecisionEngine, table: Any, arguments: FrameArguments, first_row: int = 0
 ) -> tuple[Any, Callable[[], Summary]]:
+    """A table or a record batch with the decisions of its rows, and what makes the summary. `first_row` is for messages."""
     selection = arguments.read(table.column_names)
     decisions = decide_batch(engine, arguments, selection, table.column, table.num_rows, first_row=first_row)
     decided = table.select(list(selection.kept_at))
@@ -53,7 +54,7 @@ def _of_reader(engine: DecisionEngine, reader: Any, arguments: FrameArguments) -
     def batches() -> Iterator[pa.RecordBatch]:
         row = 0
         for batch in reader:
-            decided, _ = _of_table(engine, batch, arguments, row)
+            decided, _ = decide_table(engine, batch, arguments, row)
             row += batch.num_rows
             yield decided.cast(schema) if decided.schema != schema else decided
 

@@ -412,7 +412,7 @@ def test_mapping_of_unequal_columns_is_refused() -> None:
 
 def test_cluster_frame_is_refused_with_the_right_call() -> None:
     kind = type("DataFrame", (), {"__module__": "pyspark.sql.dataframe"})
-    with pytest.raises(RequestValueError, match="df.mapInArrow"):
+    with pytest.raises(RequestValueError, match="fastiam.spark.decide"):
         ASKED.decide_frame(kind())
 
 
