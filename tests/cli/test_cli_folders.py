@@ -41,13 +41,17 @@ POLICY = {
 Call = Callable[..., tuple[int, str]]
 
 
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working directory, with `policies.json` in it."""
+def write_policies(folder: Path) -> None:
     directory = fastiam.Directory()
     directory.add_principal(ANA, identity_policies=[POLICY])
     directory.add_resource("arn:aws:s3:::bkt", account=ACCOUNT)
-    directory.dump(tmp_path / "policies.json")
+    directory.dump(folder / "policies.json")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory, with `policies.json` in it."""
+    write_policies(tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -578,7 +582,7 @@ if point == "line":  # the results have their name, but the progress has no line
     killing(result_folder.ResultFolder, "finish_file", signal.SIGKILL)
 elif point == "write":  # a result file is incomplete
     killing(output_files._Raw, "write", signal.SIGKILL)
-elif point == "summary":  # all is done but for the summary
+elif point == "summary":  # only the summary is missing
     killing(result_folder.ResultFolder, "finish", signal.SIGKILL)
 elif point == "torn":  # within a line of the progress
     original = os.write
@@ -596,28 +600,42 @@ sys.exit(run(sys.argv[3:]))
 """
 
 
-@pytest.mark.parametrize(
-    ("point", "number", "layout"),
-    [
-        ("line", 1, ["--mirror"]),
-        ("line", 4, ["--partition-by", "part"]),
-        ("write", 5, ["--mirror"]),
-        ("write", 11, ["--partition-by", "part"]),
-        ("torn", 3, ["--mirror"]),
-        ("summary", 1, ["--mirror"]),
-        ("interrupt", 6, ["--mirror"]),
-    ],
-)
-def test_a_killed_job_is_resumed_with_the_same_bytes(
-    point: str, number: int, layout: list[str], call: Call, folder: Path
-) -> None:
+LAYOUTS = {"mirror": ["--mirror"], "partitions": ["--partition-by", "part"]}
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the requests `logs`, and for each layout the results of a job that was not killed."""
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    write_policies(folder)
     rows = 20_000
     for i in range(6):
         addresses = ["203.0.113.9" if n % 7 == i else "10.0.0.1" for n in range(rows)]
-        write(f"logs/d{i % 2}/{i}.parquet", rows=rows, part=[str(n % 2) for n in range(rows)], **{"aws:SourceIp": addresses})
-    assert call("--requests", "logs", "--out", "whole", *layout)[0] == 0
-    arguments = ["--requests", "logs", "--out", "results", *layout]
-    command = ["authorize", "--policies", "policies.json", "--now", NOW, *arguments]
+        columns = {"part": [str(n % 2) for n in range(rows)], "aws:SourceIp": addresses}
+        write(str(folder / f"logs/d{i % 2}/{i}.parquet"), rows=rows, **columns)
+    for name, layout in LAYOUTS.items():
+        command = ["authorize", "--policies", f"{folder}/policies.json", "--now", NOW, "--requests", f"{folder}/logs", "--quiet"]
+        assert run([*command, "--out", f"{folder}/{name}", *layout]) == 0
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("point", "number", "layout"),
+    [
+        ("line", 1, "mirror"),
+        ("line", 4, "partitions"),
+        ("write", 5, "mirror"),
+        ("write", 11, "partitions"),
+        ("torn", 3, "mirror"),
+        ("summary", 1, "mirror"),
+        ("interrupt", 6, "mirror"),
+    ],
+)
+def test_a_killed_job_is_resumed_with_the_same_bytes(
+    point: str, number: int, layout: str, uninterrupted: Path, folder: Path
+) -> None:
+    command = ["authorize", "--policies", f"{uninterrupted}/policies.json", "--now", NOW]
+    command += ["--requests", f"{uninterrupted}/logs", "--out", "results", *LAYOUTS[layout]]
     done = subprocess.run(
         [sys.executable, "-c", KILLED, point, str(number), *command], capture_output=True, text=True, check=False
     )
@@ -626,5 +644,5 @@ def test_a_killed_job_is_resumed_with_the_same_bytes(
         assert done.returncode == 130 and "`--resume` continues in `results`" in done.stderr
     else:
         assert done.returncode == -signal.SIGKILL
-    assert call(*arguments, "--resume")[0] == 0
-    assert content("results") == content("whole")
+    assert run([*command, "--resume", "--quiet"]) == 0
+    assert content("results") == content(uninterrupted / layout)

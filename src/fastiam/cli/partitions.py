@@ -62,9 +62,10 @@ class Partitions(AbstractContextManager["Partitions"]):
             raise SourceError(message, source=self._shown, path="", hint="partition by columns with fewer values")
         out = io.BytesIO()
         write_ipc_stream(batch, out)
-        self._file.write(out.getbuffer())
-        self._chunks.setdefault(values, array("Q")).extend((self._end, out.tell()))
-        self._end += out.tell()
+        data = out.getbuffer()
+        self._file.write(data)
+        self._chunks.setdefault(values, array("Q")).extend((self._end, len(data)))
+        self._end += len(data)
 
     def folders(self) -> list[tuple[str, Values]]:
         """The partitions by the names of their folders, `region=eu/day=1`."""

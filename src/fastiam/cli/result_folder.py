@@ -111,7 +111,7 @@ class ResultFolder:
         if names and not (resume and is_job) and names != {PROGRESS}:
             hint = "pass `--resume`, or another folder" if is_job else _AGAIN
             raise SourceError("the folder is not empty", source=path, path="", hint=hint)
-        descriptor = os.open(os.path.join(path, PROGRESS), os.O_RDWR | os.O_CREAT, 0o666)
+        descriptor = os.open(os.path.join(path, PROGRESS), os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
         folder = None
         try:
             _lock(descriptor, path)
@@ -191,7 +191,7 @@ class ResultFolder:
         os.unlink(self._path(PROGRESS))
 
     def _append(self, line: dict[str, Any]) -> None:
-        if os.lseek(self._descriptor, 0, os.SEEK_END) == 0:
+        if not os.fstat(self._descriptor).st_size:
             self._write(self._state.to_json(list(self._state.files), []))
             with suppress(FileNotFoundError):
                 os.unlink(self._path(SUMMARY))  # it marks a complete job
