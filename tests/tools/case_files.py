@@ -38,9 +38,9 @@ NOT_CASES = {
     "opa.json",
     "bulk.json",
     "server_edge.json",
+    "lint.json",
     "proofs.json",
     "proof_pairs.json",
-    "lint.json",
 }
 IDENTITIES = ("federation", "cognito", "identity_pools", "rolesanywhere")  # verification of identities, with runners of their own
 INDEX_FROM = 8  # as in the engine; the fuzzer also uses less, so that small rows have indexes
