@@ -21,6 +21,7 @@ from fastiam.cli.console import note
 from fastiam.cli.files import check_out
 from fastiam.cli.folder_job import Layout, run_job
 from fastiam.cli.formats import NAMES, Format, of_name
+from fastiam.cli.object_store import is_url
 from fastiam.cli.policy_sources import check_stdin, open_engine
 from fastiam.cli.progress import Progress, Share
 from fastiam.cli.request_files import RequestFiles, find_requests
@@ -160,6 +161,8 @@ def _check_usage(out: str, layout: Layout | None, resume: bool, keep: Sequence[s
         raise click.UsageError("--resume needs a folder of results: add --mirror or --partition-by")
     if layout is not None and out == "-":
         raise click.UsageError("--mirror and --partition-by write to a folder: `--out -` is a stream")
+    if is_url(out):
+        raise click.UsageError("--out is a local file or folder: copy it to the object store afterwards")
     for name in keep:
         if name in COLUMNS or (name in REQUEST and (name in mapping or name in mapping.values())):
             raise click.UsageError(f"--keep {name}: the results have a column of this name")

@@ -89,7 +89,7 @@ def survey(files: Sequence[RequestFile], form: Format | None, mapping: Mapping[s
 
 
 def _columns_of(file: RequestFile, form: Format | None, mapping: Mapping[str, str]) -> Mapping[str, Any] | None:
-    if file.size is None:
+    if file.is_pipe():
         return None
     with ExitStack() as stack:
         source = open_file(file, form, stack, mapping)

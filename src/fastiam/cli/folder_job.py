@@ -36,7 +36,7 @@ class Layout:
         found: dict[str, tuple[str, Format]] = {}
         owners: dict[str, RequestFile] = {}
         for file in files:
-            if file.size is None:
+            if file.is_pipe():
                 hint = "pass regular files, or write to one file"
                 raise SourceError("a folder of results needs requests from files", source=file.name, path="", hint=hint)
             form = self.form or (Format.PARQUET if self.by else of_name(_plain(file.relative)))

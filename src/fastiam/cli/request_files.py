@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from functools import reduce
 from operator import itemgetter
 from typing import Any
 from urllib.parse import unquote
@@ -20,6 +21,7 @@ from urllib.parse import unquote
 from fastiam.cli.batches import Batch, check_names
 from fastiam.cli.columns import as_text, text_type, texts
 from fastiam.cli.formats import SUFFIXES, Format
+from fastiam.cli.object_store import is_parquet, is_url, list_parquet, open_object
 from fastiam.cli.requests import Source, open_requests
 from fastiam.errors import SourceError
 from fastiam.model.request import shorten
@@ -37,13 +39,17 @@ class RequestFile:
     ----------
     name : the path that opens it, and that messages show; `-` is standard input.
     relative : its name below the folder or pattern, with `/`.
-    size, modified : bytes, and time of the last change in nanoseconds; None for a pipe.
+    size, modified : bytes, and time of the last change in nanoseconds; None for a pipe, and for an object of an object store.
     """
 
     name: str
     relative: str
     size: int | None = None
     modified: int | None = None
+
+    def is_pipe(self) -> bool:
+        """Whether it can be read only once."""
+        return self.size is None and not is_url(self.name)
 
     def folder_columns(self) -> dict[str, str | None]:
         """The columns of the folders in the relative name.
@@ -128,7 +134,7 @@ def find_requests(sources: Sequence[str], out: str, *, is_folder: bool) -> Reque
     seen: set[str] = set()
     for source in sources:
         for file in _expanded(source, out, is_folder, found.left_out):
-            path = os.path.abspath(file.name) if file.name != "-" else "-"
+            path = file.name if file.name == "-" or is_url(file.name) else os.path.abspath(file.name)
             if path not in seen:
                 seen.add(path)
                 found.files.append(file)
@@ -136,13 +142,14 @@ def find_requests(sources: Sequence[str], out: str, *, is_folder: bool) -> Reque
 
 
 def _expanded(source: str, out: str, is_folder: bool, left_out: Counter[str]) -> Iterator[RequestFile]:
+    if is_url(source):
+        yield from _objects(source)
+        return
     if source != "-" and os.path.isdir(source):
         root, pattern, suffixes = source, _Pattern(["**", "*"]), SUFFIXES
     elif source != "-" and not os.path.lexists(source) and _WILDCARDS & set(source):
-        parts = source.split("/")
-        n = next(i for i, part in enumerate(parts) if _WILDCARDS & set(part))
-        root = "/".join(parts[:n]) or ("/" if n else "")
-        pattern, suffixes = _Pattern([part for part in parts[n:] if part]), None
+        root, pattern = _split(source)
+        suffixes = None
     else:
         yield RequestFile("-", "-") if source == "-" else _file(source, os.path.basename(source))
         return
@@ -150,11 +157,34 @@ def _expanded(source: str, out: str, is_folder: bool, left_out: Counter[str]) ->
     files = _walk(root, pattern, suffixes, left_out)
     first = next(files, None)
     if first is None:
-        message = "no file matches" if suffixes is None else "the folder has no file of requests"
         hint = f"files of requests end in {', '.join(SUFFIXES)}" if suffixes else "`**` is any number of folders"
-        raise SourceError(message, source=source, path="", hint=hint)
+        raise SourceError("no file matches", source=source, path="", hint=hint)
     yield first
     yield from files
+
+
+def _split(source: str) -> tuple[str, _Pattern]:
+    """The part of a pattern that has no wildcard, and the rest."""
+    parts = source.split("/")
+    n = next(i for i, part in enumerate(parts) if _WILDCARDS & set(part))
+    return "/".join(parts[:n]) or ("/" if n else ""), _Pattern([part for part in parts[n:] if part])
+
+
+def _objects(source: str) -> Iterator[RequestFile]:
+    """The objects of an object store that a URL names: one, those below `URL/`, or those of a pattern."""
+    if not _WILDCARDS & set(source) and is_parquet(source):
+        yield RequestFile(source, source.rpartition("/")[2])
+        return
+    root, pattern = _split(source) if _WILDCARDS & set(source) else (source.rstrip("/"), _Pattern(["**", "*"]))
+    if root.count("/") < 2:
+        raise SourceError("the pattern has no bucket", source=source, path="", hint="wildcards follow `s3://BUCKET/`")
+    names = [name.removeprefix(f"{root}/") for name in list_parquet(f"{root}/")]
+    names = [name for name in names if pattern.is_complete(reduce(pattern.after, name.split("/"), pattern.first))]
+    if not names:
+        hint = "only objects that end in `.parquet` are read, and `**` is any number of folders"
+        raise SourceError("no object matches", source=source, path="", hint=hint)
+    for name in sorted(names, key=lambda name: name.split("/")):
+        yield RequestFile(f"{root}/{name}", name)
 
 
 def _file(path: str, relative: str) -> RequestFile:
@@ -219,7 +249,7 @@ def _check_apart(source: str, root: str, pattern: _Pattern, suffixes: Collection
 
 def open_file(file: RequestFile, form: Format | None, stack: ExitStack, renamed: Collection[str] = ()) -> Source:
     """Open a file as `open_requests` does; the columns of its folders come after its own."""
-    source = open_requests(file.name, form, stack, renamed)
+    source = open_object(file.name, form) if is_url(file.name) else open_requests(file.name, form, stack, renamed)
     folders = file.folder_columns()
     if not folders:
         return source

@@ -81,7 +81,7 @@ def open_requests(name: str, form: Format | None, stack: ExitStack, renamed: Col
         return _open_arrow_stream(stream, shown, progress)
     seekable = name != "-" and stream.seekable()
     if form is Format.PARQUET:
-        return _open_parquet(_opened(stream.fileno()) if seekable else _spool(stream, stack), shown)
+        return open_parquet(_opened(stream.fileno()) if seekable else _spool(stream, stack), shown, connect())
     return _open_arrow_file(name if seekable else _spool(stream, stack), shown)
 
 
@@ -125,11 +125,11 @@ def _opened(descriptor: int) -> str:
 # -- Parquet and Arrow -------------------------------------------------------------------------------------------------
 
 
-def _open_parquet(path: str, shown: str) -> Source:
+def open_parquet(path: str, shown: str, connection: Any) -> Source:
+    """Open a Parquet file over a connection of DuckDB, which takes `[`, `*` and `?` in the path for a pattern."""
     import duckdb
     from arro3.core import RecordBatchReader
 
-    connection = connect()
     try:
         total = connection.execute("SELECT num_rows FROM parquet_file_metadata(?)", [path]).fetchall()[0][0]
         schema = connection.execute("SELECT name, num_children FROM parquet_schema(?)", [path]).fetchall()
@@ -137,7 +137,7 @@ def _open_parquet(path: str, shown: str) -> Source:
         reader = RecordBatchReader.from_stream(relation)
     except duckdb.Error as error:
         raise _damaged(error, shown) from error
-    return _counted(_of_reader(reader, Format.PARQUET, shown, lambda: None, _top_names(schema)), total)
+    return _counted(of_reader(reader, reader.schema, Format.PARQUET, shown, lambda: None, _top_names(schema)), total)
 
 
 def _top_names(schema: list[tuple[str, int | None]]) -> list[str]:
@@ -156,23 +156,30 @@ def _top_names(schema: list[tuple[str, int | None]]) -> list[str]:
 def _open_arrow_file(path: str, shown: str) -> Source:
     from arro3.io import read_ipc
 
-    return _of_reader(_read_ipc(read_ipc, path, shown), Format.ARROW, shown, lambda: None)
+    reader = _read_ipc(read_ipc, path, shown)
+    return of_reader(reader, reader.schema, Format.ARROW, shown, lambda: None)
 
 
 def _open_arrow_stream(stream: BinaryIO, shown: str, progress: Callable[[], float | None]) -> Source:
     from arro3.io import read_ipc_stream
 
-    return _of_reader(_read_ipc(read_ipc_stream, stream, shown), Format.ARROW, shown, progress)
+    reader = _read_ipc(read_ipc_stream, stream, shown)
+    return of_reader(reader, reader.schema, Format.ARROW, shown, progress)
 
 
-def _of_reader(
-    reader: Any, form: Format, shown: str, progress: Callable[[], float | None], names: Sequence[str] | None = None
+def of_reader(
+    batches: Iterable[Any],
+    schema: Any,
+    form: Format,
+    shown: str,
+    progress: Callable[[], float | None],
+    names: Sequence[str] | None = None,
 ) -> Source:
     """A source over record batches whose columns have these names, or those of their schema."""
-    names = reader.schema.names if names is None else names
+    names = schema.names if names is None else names
     check_names(names, shown)
-    types = {name: reader.schema.field(i).type for i, name in enumerate(names)}
-    return Source(shown, form, _arrow_batches(reader, names, shown), progress, types)
+    types = {name: schema.field(i).type for i, name in enumerate(names)}
+    return Source(shown, form, _arrow_batches(batches, names, shown), progress, types)
 
 
 def _read_ipc(read: Callable[[Any], Any], source: Any, shown: str) -> Any:
