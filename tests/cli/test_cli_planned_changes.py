@@ -79,9 +79,24 @@ def test_diff_rejects_a_refused_document(call: Run) -> None:
     assert call("diff", "--policies", "d.json", "--replace", f"{ANA}#Ana=new.json")[0] == 3
 
 
+def test_diff_of_a_template_adds_and_removes_policies(call: Run) -> None:
+    def template(*actions: object) -> str:
+        policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": a, "Resource": "*"} for a in actions]}
+        properties = {"PolicyName": "extra", "PolicyDocument": policy, "Users": ["ana"]}
+        return json.dumps({"Resources": {"P": {"Type": "AWS::IAM::Policy", "Properties": properties}}})
+
+    Path("old.json").write_text(template("sqs:*"))
+    Path("new.json").write_text(template("sqs:*", {"Ref": "Action"}))
+    asked = "diff", "--policies", "d.json", "--cloudformation", "new.json", "--deployed"
+    assert call(*asked, "old.json")[0] == 4
+    assert call(*asked, "old.json", "--parameter", "Action=sns:Publish")[0] == 2
+    assert call(*asked, "new.json", "--parameter", "Action=sns:Publish")[0] == 0
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        (("--terraform", "plan.json", "--policies", "d.json", "--parameter", "a=b"), "--parameter needs --cloudformation"),
         (("--terraform", "plan.json", "--old", "d.json"), "give --policies in place of --old"),
         (("--terraform", "plan.json", "--policies", "d.json", "--new", "d.json"), "give --policies in place of --new"),
         (("--policies", "d.json"), "--policies needs --terraform"),

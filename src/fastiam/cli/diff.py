@@ -58,9 +58,9 @@ def command(
 ) -> int:
     """Compare the decisions of two sets of policies, grouped by the statement that flips them.
 
-    The sides are --old and --new, or --policies and a planned change of them: --terraform or --replace. With --log, compare over
-    the calls of CloudTrail logs. Without --log and --requests, compare over the requests that the changed statements can reach,
-    with every context key unknown.
+    The sides are --old and --new, or --policies and a planned change of them: --terraform, --cloudformation or --replace.
+    With --log, compare over the calls of CloudTrail logs. Without --log and --requests, compare over the requests that the
+    changed statements can reach, with every context key unknown.
     Exits with 2 if access is gained, 4 if some is gained or lost only by the values of unknown keys, if some requests cannot
     be decided, or if a part of a planned change is unknown, else 0.
     """

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import click
 
 from fastiam.cli.console import note
-from fastiam.cli.options import chained
+from fastiam.cli.options import Pair, chained
 from fastiam.cli.policy_sources import check_stdin, given_or_store, open_directory, open_engine
 
 if TYPE_CHECKING:
@@ -25,6 +25,10 @@ _SIDES = chained(
     click.option("--new-engine", metavar="FILE", help="In place of --new, an engine that `fastiam compile` wrote."),
     click.option("--policies", multiple=True, metavar="PATH", help="The policies that a plan, template or file changes."),
     click.option("--terraform", multiple=True, metavar="FILE", help="A plan, as `terraform show -json` writes it."),
+    click.option("--cloudformation", metavar="FILE", help="The new template of a stack."),
+    click.option("--deployed", metavar="FILE", help="The template of the stack now. Default: nothing is removed."),
+    click.option("--stack-resources", metavar="FILE", help="Output of `list-stack-resources`, with generated names."),
+    click.option("--parameter", type=Pair(), multiple=True, metavar="NAME=VALUE", help="A parameter of the templates."),
     click.option("--replace", multiple=True, metavar="ARN=FILE", help="A policy, and the file of its new document."),
     click.option("--account", metavar="ID", help="The account of new resources. Default: as the plan or the policies show."),
     click.option("--region", metavar="REGION", help="The Region of new resources. Default: as the plan shows."),
@@ -34,8 +38,9 @@ _SIDES = chained(
         help="Take a value that is known after apply, and refers to one attribute, as this attribute unchanged.",
     ),
 )
-_OF_CHANGES = ("terraform", "replace")
-_NEED_CHANGE = ("account", "region", "assume_references")
+_OF_CHANGES = ("terraform", "cloudformation", "replace")
+_OF_TEMPLATES = ("deployed", "stack_resources", "parameter")
+_NEED_CHANGE = ("account", "region", "assume_references", *_OF_TEMPLATES)
 
 
 @dataclass(frozen=True)
@@ -53,14 +58,15 @@ class Sides:
     def paths(self) -> list[str]:
         """The files that the comparison reads."""
         replaced = [path for _, path in self._replacements(frozenset())] if self.is_planned else []
-        return [path for name in ("old", "new", "policies", "terraform") for path in self.given[name]] + replaced
+        single = [self.given[name] for name in ("cloudformation", "deployed", "stack_resources") if self.given[name]]
+        return [path for name in ("old", "new", "policies", "terraform") for path in self.given[name]] + single + replaced
 
     def open(self, unknown_owner: str | None) -> Compared:
         """Compile both sides. What is unknown about the change is printed."""
         if not self.is_planned:
             for name in ("policies", *_NEED_CHANGE):
                 if self.given[name]:
-                    raise click.UsageError(f"--{name.replace('_', '-')} needs --terraform or --replace")
+                    raise click.UsageError(f"--{name.replace('_', '-')} needs --terraform, --cloudformation or --replace")
             return Compared(self._side("old", unknown_owner), self._side("new", unknown_owner))
         for name in ("old", "new", "old_engine", "new_engine"):
             if self.given[name]:
@@ -79,10 +85,17 @@ class Sides:
     def _planned(self, unknown_owner: str | None) -> Compared:
         from fastiam.sources.plans import read_change
 
+        for name in _OF_TEMPLATES:
+            if self.given[name] and not self.given["cloudformation"]:
+                raise click.UsageError(f"--{name.replace('_', '-')} needs --cloudformation")
         directory = open_directory(given_or_store(self.given["policies"], "--policies"))
         found = read_change(
             directory,
             terraform=self.given["terraform"],
+            cloudformation=self.given["cloudformation"],
+            deployed=self.given["deployed"],
+            stack_resources=self.given["stack_resources"],
+            parameters=dict(self.given["parameter"]),
             replacements=dict(self._replacements(_targets(directory))),
             account=self.given["account"],
             region=self.given["region"],

@@ -18,8 +18,8 @@ _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
 _WORDS: dict[str, JsonValue] = {"true": True, "false": False, "null": None, "~": None, "": None}
 
 
-def read_yaml(name: str, data: bytes, policies: ParsedPolicies) -> LocatedValue:
-    """Return the value of a YAML text.
+def read_yaml(name: str, data: bytes, policies: ParsedPolicies, *, functions: bool = False) -> LocatedValue:
+    """Return the value of a YAML text. With `functions`, tags are the functions of a CloudFormation template in short form.
 
     Raises
     ------
@@ -33,7 +33,7 @@ def read_yaml(name: str, data: bytes, policies: ParsedPolicies) -> LocatedValue:
     try:
         root = yaml.compose(data.decode("utf-8-sig"), Loader=yaml.BaseLoader)
         _refuse_aliases(root, name)
-        value = _value(root, (), marks, name)
+        value = _value(root, (), marks, name, functions)
     except UnicodeDecodeError:
         raise SourceError("not UTF-8 text", source=name) from None
     except yaml.MarkedYAMLError as error:
@@ -63,25 +63,41 @@ def _refuse_aliases(root: Any, name: str) -> None:
             todo += child if isinstance(child, tuple) else (child,)
 
 
-def _value(node: Any, path: Path, marks: Positions, name: str) -> JsonValue:
+def _value(node: Any, path: Path, marks: Positions, name: str, functions: bool) -> JsonValue:
     if node is None:
         return None
     marks[json_path(path)] = (node.start_mark.line + 1, node.start_mark.column + 1)
+    if functions and node.tag.startswith("!"):
+        return _function(node, path, marks, name)
+    return _content(node, path, marks, name, functions)
+
+
+def _content(node: Any, path: Path, marks: Positions, name: str, functions: bool) -> JsonValue:
     if node.id == "mapping":
-        return _mapping(node, path, marks, name)
+        return _mapping(node, path, marks, name, functions)
     if node.id == "sequence":
-        return [_value(item, (*path, i), marks, name) for i, item in enumerate(node.value)]
+        return [_value(item, (*path, i), marks, name, functions) for i, item in enumerate(node.value)]
     return _scalar(node)
 
 
-def _mapping(node: Any, path: Path, marks: Positions, name: str) -> JsonObject:
+def _function(node: Any, path: Path, marks: Positions, name: str) -> JsonObject:
+    """Return `!Sub text` as `{"Fn::Sub": "text"}`, and `!GetAtt A.B` as `{"Fn::GetAtt": ["A", "B"]}`."""
+    called = node.tag.removeprefix("!")
+    called = called if called in ("Ref", "Condition") else f"Fn::{called}"
+    value = _content(node, (*path, called), marks, name, True)
+    if called == "Fn::GetAtt" and isinstance(value, str):
+        value = list(value.split(".", 1))
+    return JsonObject({called: value})
+
+
+def _mapping(node: Any, path: Path, marks: Positions, name: str, functions: bool) -> JsonObject:
     found = JsonObject()
     for key, item in node.value:
         if key.id != "scalar":
             raise _at(key, "a key must be text", name)
         if key.value in found:
             found.duplicates = (*found.duplicates, key.value)
-        found[key.value] = _value(item, (*path, key.value), marks, name)
+        found[key.value] = _value(item, (*path, key.value), marks, name, functions)
     return found
 
 

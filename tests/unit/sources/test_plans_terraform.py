@@ -258,6 +258,8 @@ UNKNOWN_PARTS = [
     ("aws_iam_role.r", {"name": "app", "path": "/service/", "arn": APP, "permissions_boundary": UNKNOWN}, APP, "s3:ListBucket"),
     ("aws_iam_role.r", {"name": "app", "path": "/service/", "arn": APP, "inline_policy": UNKNOWN}, APP, "s3:GetObject"),
     ("aws_iam_role_policy_attachment.x", {"role": "app", "policy_arn": UNKNOWN}, APP, "s3:GetObject"),
+    ('aws_iam_role_policy_attachment.x["a b"]', {"role": "app", "policy_arn": UNKNOWN}, APP, "s3:GetObject"),
+    ("aws_iam_role_policy.x[0]", {"role": "app", "name": UNKNOWN, "policy": UNKNOWN}, APP, "s3:GetObject"),
     ("aws_iam_group_policy.x", {"group": "team", "name": "n", "policy": UNKNOWN}, ANA, "s3:PutObject"),
     ("aws_s3_bucket_policy.x", {"bucket": "data", "policy": UNKNOWN}, ANA, "s3:PutObject"),
 ]

@@ -20,6 +20,7 @@ from fastiam.model.result import Result
 from fastiam.resolve.snapshot import Snapshot, UnknownOwner
 from fastiam.sources.files import read_files
 from fastiam.sources.located_values import LocatedValue
+from fastiam.sources.plans.cloudformation import StackSettings, read_template, read_templates
 from fastiam.sources.plans.facts import UNKNOWN_KEYS, Change, UndecidedFact, keys_of, placeholder, unknown_key
 from fastiam.sources.plans.replacements import read_replacement
 from fastiam.sources.plans.writing import FactWriter
@@ -73,6 +74,10 @@ def read_change(
     directory: Directory,
     *,
     terraform: Sequence[Path] = (),
+    cloudformation: Path | None = None,
+    deployed: Path | None = None,
+    stack_resources: Path | None = None,
+    parameters: Mapping[str, str] = {},
     replacements: Mapping[str, Path] = {},
     account: str | None = None,
     region: str | None = None,
@@ -85,6 +90,9 @@ def read_change(
     ----------
     directory : the policies before the change. It is changed. An empty one has only what the plan contains.
     terraform : plans, as `terraform show -json PLANFILE` writes them.
+    cloudformation : the new template of a stack, JSON or YAML. `deployed` is its template now; without it, nothing is removed.
+    stack_resources : output of `aws cloudformation list-stack-resources`, with the generated names of the stack.
+    parameters : values of the parameters of the templates. A parameter without a value is unknown.
     replacements : the file of a new document by the ARN of what it replaces: a managed policy, a resource or role with its
         policy, or `ARN#NAME` for an inline policy.
     account, region : of resources that a plan creates, if it does not show them.
@@ -103,6 +111,9 @@ def read_change(
         read_plan(node, directory, account=account, region=region, assume_references=assume_references)
         for node in _nodes(terraform)
     ]
+    if cloudformation is not None:
+        settings = _settings(directory, account, region, parameters, stack_resources)
+        changes.append(_template_change(cloudformation, deployed, settings))
     changes += [read_replacement(directory, target, path) for target, path in replacements.items()]
     return _applied(directory, changes, unknown_owner)
 
@@ -111,8 +122,29 @@ def _nodes(paths: Sequence[Path]) -> Iterator[LocatedValue]:
     for file in read_files(paths):
         values = file.values({}) if not file.skipped else []
         if len(values) != 1:
-            raise SourceError("a plan is one JSON object", source=file.name, hint="write it with `terraform show -json PLANFILE`")
+            raise SourceError("the file is not one JSON object", source=file.name)
         yield values[0]
+
+
+def _settings(
+    directory: Directory, account: str | None, region: str | None, parameters: Mapping[str, str], stack_resources: Path | None
+) -> StackSettings:
+    accounts = list(directory.tables.accounts)
+    account = account or (accounts[0] if len(accounts) == 1 else None)
+    known = directory.tables.accounts.get(account or "")
+    physical: dict[str, str] = {}
+    for node in _nodes([stack_resources] if stack_resources is not None else []):
+        listed = node.list_of("StackResourceSummaries") or node.need("StackResources").items()
+        for item in listed:
+            physical[item.need("LogicalResourceId").text()] = item.text_of("PhysicalResourceId") or ""
+    physical = {name: id_ for name, id_ in physical.items() if id_}
+    return StackSettings(account, region, known.partition if known else "aws", parameters, physical)
+
+
+def _template_change(new: Path, deployed: Path | None, settings: StackSettings) -> Change:
+    paths = [new] if deployed is None else [new, deployed]
+    nodes = [read_template(file) for path in paths for file in read_files([path])]
+    return read_templates(nodes[0], nodes[1] if len(nodes) > 1 else None, settings)
 
 
 def _applied(directory: Directory, changes: Sequence[Change], unknown_owner: UnknownOwner) -> PlannedChange:

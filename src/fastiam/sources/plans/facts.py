@@ -126,6 +126,11 @@ def unknown_key(address: str, attribute: str) -> str:
     return UNKNOWN_PREFIX + text
 
 
+def unknown_name(address: str) -> str:
+    """Return the name of an inline policy that stands for an unknown value: the directory refuses one that ends in `]`."""
+    return f"{address}, known after apply"
+
+
 def planned_policy(text: str, kind: PolicyKind, name: str, source: str, *, arn: str | None = None) -> StoredPolicy:
     """Parse a document that a change proposes. It may have errors that AWS accepts in existing documents.
 

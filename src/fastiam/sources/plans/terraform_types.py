@@ -13,7 +13,7 @@ from typing import Final
 from fastiam.model.arn import is_account, split_arn
 from fastiam.model.policy import PolicyKind
 from fastiam.sources.located_values import LocatedValue
-from fastiam.sources.plans.facts import PrincipalFacts, ResourceFacts
+from fastiam.sources.plans.facts import PrincipalFacts, ResourceFacts, unknown_name
 from fastiam.sources.plans.plan_context import IDENTITIES, PlanContext
 from fastiam.sources.plans.plan_values import UNKNOWN, PlannedResource, Side
 
@@ -96,7 +96,7 @@ def _inline_of(what: str) -> _Row:
         if arn is None:
             return
         name = resource.text(side, "name")
-        label = name if isinstance(name, str) else resource.address
+        label = name if isinstance(name, str) else unknown_name(resource.address)
         document = context.document(resource, side, "policy", PolicyKind.IDENTITY, label, about=[arn])
         if document is not None:
             context.facts(side).inline[arn, label] = document
@@ -118,8 +118,8 @@ def _attach(context: PlanContext, resource: PlannedResource, side: Side, arn: st
     if isinstance(policy, str):
         context.facts(side).attached[arn, policy] = None
     elif policy is UNKNOWN:
-        document = context.unknown(resource, "policy_arn", PolicyKind.IDENTITY, resource.address, about=[arn])
-        context.facts(side).inline[arn, resource.address] = document
+        name = unknown_name(resource.address)
+        context.facts(side).inline[arn, name] = context.unknown(resource, "policy_arn", PolicyKind.IDENTITY, name, about=[arn])
 
 
 def _exclusive_attachment(context: PlanContext, resource: PlannedResource, side: Side) -> None:
