@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from fastiam.analysis.grants import Grant, GrantStatement, Limit
     from fastiam.analysis.lint import lint
     from fastiam.analysis.logged_calls import Calls, LoggedOutcome
-    from fastiam.analysis.proof import Proof, ProofResult, access_not_granted, no_new_access
+    from fastiam.analysis.proof import access_not_granted, no_new_access
     from fastiam.analysis.proof_requests import ProofRequest
+    from fastiam.analysis.proof_result import Proof, ProofResult
     from fastiam.analysis.replay import Replay, ReplayGroup, Verdict
     from fastiam.analysis.unused_access import Unused
     from fastiam.analysis.what_can import AllowedAction
@@ -181,8 +182,9 @@ _HOMES = {
     "analysis.decision_changes": ("Change", "DiffGroup"),
     "analysis.filter": ("Filter",),
     "analysis.grants": ("Grant", "Limit", "GrantStatement"),
-    "analysis.proof": ("Proof", "ProofResult", "access_not_granted", "no_new_access"),
+    "analysis.proof": ("access_not_granted", "no_new_access"),
     "analysis.proof_requests": ("ProofRequest",),
+    "analysis.proof_result": ("Proof", "ProofResult"),
     "analysis.replay": ("Replay", "ReplayGroup", "Verdict"),
     "analysis.unused_access": ("Unused",),
     "analysis.what_can": ("AllowedAction",),

@@ -11,6 +11,7 @@ import pytest
 
 from fastiam.cli.main import run
 
+A = "111111111111"
 READ = {"Sid": "Read", "Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}
 WRITE = {"Sid": "Write", "Effect": "Allow", "Action": "s3:PutObject", "Resource": "arn:aws:s3:::b/*"}
 OFFICE = {"Condition": {"IpAddress": {"aws:SourceIp": "198.51.100.0/24"}}}
@@ -80,6 +81,29 @@ def test_prove_access_not_granted(files, capsys):
         prove(files, "access-not-granted", "--policy", "both.json", "--action", "s3:Put*", "--resource", "arn:aws:s3:::b/*") == 2
     )
     assert capsys.readouterr().out.splitlines()[:2] == ["proved", f"access granted: Write of {files / 'both.json'}:10:3"]
+
+
+def export(path: Path, **documents) -> None:
+    """Write an account export with one user for each document."""
+    users = []
+    for name, document in documents.items():
+        policies = [{"PolicyName": "p", "PolicyDocument": document}]
+        users.append({"Arn": f"arn:aws:iam::{A}:user/{name}", "UserId": f"AIDA{name.upper()}", "UserPolicyList": policies})
+    path.write_text(json.dumps({"UserDetailList": users, "RoleDetailList": []}))
+
+
+def test_prove_compares_all_principals_of_folders(files, capsys):
+    read, both = (json.loads((files / f"{name}.json").read_text()) for name in ("read", "both"))
+    for name, documents in (("before", {"ana": read, "bo": both}), ("after", {"ana": both, "bo": read})):
+        (files / name).mkdir()
+        export(files / name / "account.json", **documents)
+    command = ("no-new-access", "--old", str(files / "before"), "--new", str(files / "after"))
+    assert prove(files, *command) == 2
+    shown = capsys.readouterr()
+    assert shown.out.startswith(f"new access: Write of {files / 'after' / 'account.json'}:")
+    assert f"arn:aws:iam::{A}:user/ana" in shown.out
+    assert "principals with different policies or keys: 1 new access, 1 proved" in shown.err
+    assert prove(files, *command[:3], "--new", str(files / "before")) == 0
 
 
 def test_prove_writes_json(files, capsys):

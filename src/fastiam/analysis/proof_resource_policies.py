@@ -24,7 +24,7 @@ from fastiam.analysis.proof_requests import (
     make_request,
     newly_allowed,
 )
-from fastiam.analysis.proof_search import Applied, Candidate, Case, Gain, Scope, rcp_gain
+from fastiam.analysis.proof_search import ALWAYS_PRESENT, Applied, Candidate, Case, Gain, Scope, rcp_gain
 from fastiam.analysis.proof_statements import BoundStatement
 from fastiam.errors import RequestValueError
 from fastiam.model.arn import is_account, split_arn
@@ -58,28 +58,27 @@ _TRUST_ACTIONS = ("assumerole", "assumerolewithsaml", "assumerolewithwebidentity
 _OF_ACCOUNT, _BY_ROLE, _DIRECT = 1, 2, 3  # strengths of a grant in the account of the resource (6.5)
 _STRENGTH = {"D": _DIRECT, "*": _DIRECT, "R": _BY_ROLE, "P": _BY_ROLE, "A": _OF_ACCOUNT}
 # actions to which rules apply that are not those of policies (6.3, 7.4)
-_SPECIAL = (
+SPECIAL_ACTIONS = (
     *(f"sts:{name}" for name in _TRUST_ACTIONS),
     "sts:assumeroot", "sts:getcalleridentity", "sts:getsessiontoken", "sts:getfederationtoken", "sts:getscopedcredentials",
     "sts:getdelegatedaccesstoken", "sts:*", "iam:*", "iam:passrole",
 )  # fmt: skip
 _BUILT_IN_PROVIDERS = ("cognito-identity.amazonaws.com", "www.amazon.com", "graph.facebook.com", "accounts.google.com")
-_ALWAYS = frozenset({"aws:securetransport", "aws:useragent", "aws:viaawsservice"})
 
 
 def scope_of(kind: PolicyKind, partitions: Collection[str], known_actions: bool) -> Scope:
     """Return the requests that a proof of a kind covers."""
-    scope = Scope(tuple(partitions), _ALWAYS, known_actions=known_actions)
+    scope = Scope(tuple(partitions), ALWAYS_PRESENT, known_actions=known_actions)
     if kind is PolicyKind.TRUST:
         roles = tuple(arn_symbols(partition, "iam", "", "*", "role/?*") for partition in partitions)
         patterns = tuple(f"sts:{name}" for name in _TRUST_ACTIONS)
         return replace(scope, action_patterns=patterns, resources=roles, covers_action=_is_trust, has_star=False)
     if kind is PolicyKind.RCP:
         services = tuple(f"{service}:*" for service in sorted(RCP_SERVICES))
-        return replace(scope, action_patterns=(*services, *_SPECIAL, "kms:retiregrant"), covers_action=_is_limited_by_rcps)
+        return replace(scope, action_patterns=(*services, *SPECIAL_ACTIONS, "kms:retiregrant"), covers_action=_is_limited_by_rcps)
     anonymous = tuple(f"{service}:*" for service in sorted(SETTINGS.anonymous_services))
     keys = (arn_symbols("*", "kms", "*", "*", "key/*"), arn_symbols("*", "iam", "*", "*", "role/*"))
-    return replace(scope, action_patterns=(*_SPECIAL, *anonymous), resource_patterns=keys, covers_action=_reads_resource_policies)
+    return replace(scope, action_patterns=(*SPECIAL_ACTIONS, *anonymous), resource_patterns=keys, covers_action=_reads_policies)
 
 
 def _is_trust(action: tuple[str, str]) -> bool:
@@ -91,7 +90,7 @@ def _is_limited_by_rcps(action: tuple[str, str]) -> bool:
     return action[0] in RCP_SERVICES and action not in (("kms", "retiregrant"), ("sts", "getcalleridentity"))
 
 
-def _reads_resource_policies(action: tuple[str, str]) -> bool:
+def _reads_policies(action: tuple[str, str]) -> bool:
     return action != ("iam", "passrole")  # 6.3
 
 

@@ -20,6 +20,11 @@ from fastiam.aws_data.catalog import Action
 from fastiam.spec.actions import split_action
 
 V = TypeVar("V")
+# keys that each request has (K2, N1), and those that each request of a principal with an account has
+ALWAYS_PRESENT = frozenset({"aws:securetransport", "aws:useragent", "aws:viaawsservice"})
+ALWAYS_OF_ACCOUNTS = ALWAYS_PRESENT | {
+    "aws:principalarn", "aws:principalaccount", "aws:principaltype", "aws:principalisawsservice", "aws:resourceaccount",
+}  # fmt: skip
 Applied = Sequence[tuple[BoundStatement, Formula]]  # when each statement applies
 Gain = Callable[[Applied, Applied, str, str], Sequence[Formula]]  # old, new, action, resource: what is new access
 

@@ -23,7 +23,7 @@ from fastiam.analysis.proof_keys import (
     unresolved_variables,
 )
 from fastiam.analysis.proof_names import BoundPattern, Element
-from fastiam.model.decision import StatementRef
+from fastiam.model.decision import Layer
 from fastiam.model.policy import ConditionEntry, Effect, Policy, Statement
 from fastiam.model.request import ContextValue
 from fastiam.policy.action_patterns import split_action_pattern
@@ -39,12 +39,16 @@ _ALL_OF_PATTERN, _ALL_OF_CONDITION = 15, 7
 
 @dataclass(frozen=True, slots=True)
 class BoundStatement:
-    """A statement of a policy, with the keys that have one known value in each request."""
+    """A statement of a policy, with the keys that have one known value in each request.
+
+    `layer` and `level` are its place in a comparison of several layers.
+    """
 
     policy: Policy
     statement: Statement
     known: Known = ()
-    ref: StatementRef | None = None
+    layer: Layer = Layer.IDENTITY
+    level: int = 0
 
     @property
     def is_allow(self) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +13,13 @@ from fastiam.cli import exit_codes as exits
 from fastiam.cli.console import note, write
 from fastiam.cli.files import read_bytes
 from fastiam.cli.options import chained
-from fastiam.cli.policy_sources import check_stdin
+from fastiam.cli.policy_sources import check_stdin, open_engine
 from fastiam.cli.progress import Steps
 from fastiam.cli.render import is_json, write_json
+from fastiam.errors import SourceError
 
 if TYPE_CHECKING:
-    from fastiam.analysis.proof import Proof
+    from fastiam.analysis.proof_result import Proof
     from fastiam.model.profile import Policies
 
 KINDS = ("identity", "boundary", "session", "resource", "trust", "scp", "rcp")
@@ -42,8 +45,8 @@ def command() -> None:
 
 
 @command.command("no-new-access")
-@click.option("--old", multiple=True, required=True, metavar="PATH", help="The old document; several are one layer.")
-@click.option("--new", multiple=True, required=True, metavar="PATH", help="The new document; several are one layer.")
+@click.option("--old", multiple=True, required=True, metavar="PATH", help="The old document, or policies; may be repeated.")
+@click.option("--new", multiple=True, required=True, metavar="PATH", help="The new document, or policies; may be repeated.")
 @click.option("--actions", type=click.Choice(["any", "known"]), default="any", show_default=True, help="All names, or AWS's.")
 @_shared
 def no_new_access(
@@ -58,13 +61,19 @@ def no_new_access(
     form: str,
     exit_zero: bool,
 ) -> int:
-    """Prove that the new policies allow no request that the old ones do not."""
-    from fastiam.analysis.proof import prove
+    """Prove that the new policies allow no request that the old ones do not.
+
+    Documents are compared as one layer. Folders, exports, stores and files of fastiam are compared for all of their principals.
+    """
+    from fastiam.analysis.proof import no_new_access, prove
     from fastiam.model.policy import PolicyKind
 
     check_stdin(*old, *new)
-    before, after = (_read_all(paths, kind, lenient) for paths in (old, new))
     options: dict[str, Any] = {"actions": actions, **_limits(partitions, limit, timeout)}
+    if not all(map(_is_document, (*old, *new))):
+        engines = open_engine(old), open_engine(new)
+        return _report(lambda: no_new_access(*engines, **options), form, "new access", exit_zero)
+    before, after = (_read_all(paths, kind, lenient) for paths in (old, new))
     return _report(lambda: prove(before, after, PolicyKind(kind), **options), form, "new access", exit_zero)
 
 
@@ -92,6 +101,21 @@ def access_not_granted(
     policies = _read_all(paths, kind, lenient)
     options = _limits(partitions, limit, timeout)
     return _report(lambda: prove_not_granted(policies, actions, resources, kind, **options), form, "access granted", exit_zero)
+
+
+def _is_document(path: str) -> bool:
+    """Whether a path is one policy document, not a set of policies."""
+    if path == "-":
+        return True
+    if os.path.isdir(path):
+        return False
+    from fastiam.sources.files import File
+
+    try:
+        roots = [root.value for root in File(path, read_bytes(path), named=True).values({})]
+    except SourceError:
+        return True  # reading it as a document reports the error
+    return len(roots) == 1 and isinstance(roots[0], dict) and ("Statement" in roots[0] or not roots[0])
 
 
 def _read_all(paths: Sequence[str], kind: str, lenient: bool) -> Policies:
@@ -143,4 +167,8 @@ def _write_text(proof: Proof, title: str) -> None:
             write(f"  {'now':<10}{request.now.isoformat()}")
         if proof.reason:
             note(f"note: {proof.reason}")
-    note(f"{proof.combinations:,} combinations; all rules outside of the documents count as satisfied")
+    if proof.by_principal:
+        counts = Counter(one.result.value for one in proof.by_principal.values())
+        shown = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items())
+        note(f"principals with different policies or keys: {shown}")
+    note(f"{proof.combinations:,} combinations")
