@@ -6,6 +6,7 @@ One session serves all tests, and a test runs at most one job. H34: Spark warns 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import stat
 import sys
@@ -72,6 +73,14 @@ def df(spark: Any) -> Any:
 def _columns(df: Any, *names: str) -> dict[str, list[Any]]:
     rows = sorted(df.collect(), key=lambda row: row["id"])
     return {name: [row[name] for row in rows] for name in names}
+
+
+def test_readme_line_for_spark_decides_its_frame(df: Any) -> None:
+    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text()
+    (line,) = re.findall(r"^\| Spark \| `(.*)` \|$", readme, re.M)
+    names = {"engine": ASKED, "requests": df}
+    exec(line, names)
+    assert _columns(names["decided"], *ANSWERS) == ANSWERS
 
 
 def test_frame_has_the_decisions_and_workers_one_private_file(df: Any, temporary: Path) -> None:

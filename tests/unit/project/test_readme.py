@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shlex
 import shutil
 import socket
 import subprocess
@@ -12,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cloudtrail_records import record, write_log
 
 import fastiam
+from fastiam.cli.main import run
 
 ROOT = Path(__file__).resolve().parents[3]
 SHELL = re.compile(r"^```sh\n(.*?)^```", re.M | re.S)
@@ -63,10 +67,10 @@ def test_readme_lines_for_frames_decide_their_frames() -> None:
     con.register("requests", polars.DataFrame(columns))
     frames = {"Polars": polars.DataFrame(columns), "pandas": pandas.DataFrame(columns), "DuckDB": None}
     lines = dict(re.findall(r"^\| (\w+) \| `(import fastiam\.\w+;.*)` \|$", (ROOT / "README.md").read_text(), re.M))
-    assert lines.keys() == frames.keys()
-    for name, line in lines.items():
+    assert lines.keys() == frames.keys() | {"Spark"}  # tests/clusters/test_spark.py
+    for name in frames:
         names = {"engine": directory.compile(), "con": con, "requests": frames[name]}
-        exec(line, names)
+        exec(lines[name], names)
         decided: Any = names["decided"]
         frame = decided.df() if name == "DuckDB" else decided
         assert list(frame["allowed"]) == [True, False], name
@@ -76,3 +80,19 @@ def test_readme_fits_on_two_screens_and_links_the_tutorials() -> None:
     text = (ROOT / "README.md").read_text()
     assert len(text.splitlines()) <= 120
     assert "(docs/tutorial.md)" in text and "(docs/tutorial-sessions.md)" in text
+
+
+def test_readme_lines_for_reviews_and_logs_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = dict(re.findall(r"^\| a ([\w ]+) \| `fastiam (.*?)`", (ROOT / "README.md").read_text(), re.M))
+    assert lines.keys() == {"pull request", "log"}
+    monkeypatch.chdir(tmp_path)
+    account = json.loads((ROOT / "examples/account.json").read_text())
+    Path("account.json").write_text(json.dumps(account))
+    user = account["UserDetailList"][0]
+    everything = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+    user["UserPolicyList"] = [{"PolicyName": "All", "PolicyDocument": everything}]
+    Path("changed.json").write_text(json.dumps(account))
+    assert run(shlex.split(lines["pull request"])) in (2, 4)
+    assert user["Arn"] in Path("review.html").read_text()
+    write_log(Path("cloudtrail/log.json"), record("s3:GetObject", None, {"bucketName": "reports", "key": "may"}))
+    assert run(shlex.split(lines["log"])) == 2
