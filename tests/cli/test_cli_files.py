@@ -17,6 +17,7 @@ from typing import Any
 import duckdb
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from arro3.core import Array
 from hypothesis import given
@@ -132,6 +133,19 @@ def test_truncated_file_is_named_and_adds_no_rows(form: str, share: float, tmp_p
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
     with ExitStack() as stack, pytest.raises(SourceError, match=f"^{path}: "):
         list(open_requests(str(path), None, stack).batches)
+
+
+def test_files_of_equal_size_and_time_are_read_afresh(tmp_path: Path) -> None:
+    """Their descriptors have one number, and DuckDB gets its path."""
+    seen = []
+    for value in ("a", "b"):
+        path = tmp_path / f"{value}.parquet"
+        pq.write_table(pa.table({"x": [value] * 1000}), path)
+        os.utime(path, ns=(10**18, 10**18))
+        with ExitStack() as stack:
+            (batch,) = open_requests(str(path), None, stack).batches
+        seen.append((path.stat().st_size, set(batch.columns["x"].to_pylist())))
+    assert seen == [(seen[0][0], {"a"}), (seen[0][0], {"b"})]
 
 
 def test_parquet_reports_progress_by_rows(tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ def _duckdb(url: str) -> Any:
     import duckdb
 
     extension = EXTENSIONS[url.partition(":")[0]]
-    connection = connect()
+    connection = connect("read")
     try:
         connection.execute(f"LOAD {extension}")
     except duckdb.Error as error:

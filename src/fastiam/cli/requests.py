@@ -81,7 +81,7 @@ def open_requests(name: str, form: Format | None, stack: ExitStack, renamed: Col
         return _open_arrow_stream(stream, shown, progress)
     seekable = name != "-" and stream.seekable()
     if form is Format.PARQUET:
-        return open_parquet(_opened(stream.fileno()) if seekable else _spool(stream, stack), shown, connect())
+        return open_parquet(_opened(stream.fileno()) if seekable else _spool(stream, stack), shown, connect("read"))
     return _open_arrow_file(name if seekable else _spool(stream, stack), shown)
 
 

@@ -52,7 +52,7 @@ def _write(batches: Iterable[Any], schema: Any, file: BinaryIO, form: Format, *,
             _write_arrow(reader, _RecordingFile(file, raised), is_stream)
         else:
             with _piped(file, raised) as path:
-                connect().from_arrow(reader).query("results", f"COPY (FROM results) TO '{path}' ({_OPTIONS[form]})")
+                connect("write").from_arrow(reader).query("results", f"COPY (FROM results) TO '{path}' ({_OPTIONS[form]})")
     except Exception as error:
         if raised:
             raise raised[0] from None
