@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from itertools import zip_longest
+from itertools import filterfalse, zip_longest
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from fastiam.analysis.representatives import (
     UNMENTIONED,
     Patterns,
     actions_in,
-    may_match,
+    actions_of,
     resources_in,
     statements_of,
 )
@@ -87,6 +87,7 @@ def affected_requests(old: Snapshot, new: Snapshot) -> RequestMatrix:
         impact.add_resource(matrix, arn)
     for account in sorted(changes.accounts):
         impact.add_account(matrix, account)
+    matrix.unseen += impact.omitted()
     notes = [f"policies of the endpoint {id_}: pass requests through this endpoint" for id_ in sorted(changes.endpoints)]
     if changes.everything:
         notes.append("requests through endpoints without a record")
@@ -105,6 +106,7 @@ class _ChangeImpact:
         self._actions_of: dict[int, frozenset[str]] = {}
         stored = {arn: None for snapshot in (old, new) for arn, record in snapshot.resources() if record.policies}
         self._stored = Patterns(stored)
+        self._of_principals: list[Patterns] = []
         self._principals = tuple(dict.fromkeys(name for snapshot in (old, new) for name, _ in snapshot.names()))
 
     # -- principals ---------------------------------------------------------------------------------------------------
@@ -114,7 +116,8 @@ class _ChangeImpact:
         before, after = self.old.principal(name), self.new.principal(name)
         own = [policy for profile in (before, after) for policy in _policies_of(profile)]
         known = frozenset((_ANY_ACTION,)).union(*map(self._actions_written_in, own))
-        patterns = list(resources_in(statements_of(own), after.keys or before.keys))
+        patterns = Patterns(resources_in(statements_of(own), after.keys or before.keys))
+        self._of_principals.append(patterns)
         for statement in _changed_statements(before, after):
             actions = [action for action in self._representatives(statement) if action in known]
             matrix.add((name,), actions, self._resources(statement, patterns, after if after.known else before))
@@ -134,15 +137,23 @@ class _ChangeImpact:
             return
         for pattern in entries:
             yield from self._actions.representatives(pattern)
+        yield from actions_of(statement)
 
-    def _resources(self, statement: Statement, own: list[str], profile: PrincipalProfile) -> Iterator[str]:
+    def omitted(self) -> tuple[str, ...]:
+        """Return what was left out because the patterns are too many to be compared with each other."""
+        n = sum(patterns.omitted for patterns in (self._actions, self._stored, *self._of_principals))
+        return (f"names that {n:,} more patterns share with other patterns",) if n else ()
+
+    def _resources(self, statement: Statement, own: Patterns, profile: PrincipalProfile) -> Iterator[str]:
         """Yield resources that a statement matches: literals of the principal's own patterns, and stored resources."""
         if statement.resources is None or statement.not_resource:
-            yield from Patterns((*own, _ANY_RESOURCE)).unmatched(statement.resources or ())
+            patterns = statement.resources or ()
+            yield from own.unmatched(patterns)
+            yield from Patterns((_ANY_RESOURCE,)).unmatched(patterns)
             return
         yield from resources_in([statement], profile.keys)
         for pattern in statement.resources:
-            yield from filter(may_match(pattern), own)
+            yield from own.representatives(pattern)
             yield from self._stored.representatives(pattern)[:_MAX_STORED]
 
     # -- resources ----------------------------------------------------------------------------------------------------
@@ -174,11 +185,12 @@ class _ChangeImpact:
         changed = list(_difference(*rcps))
         if not changed:
             return
-        owned = [arn for arn, record in self.new.resources() if record.account == account or arn.split(":")[4] == account]
+        owned = Patterns(arn for arn, record in self.new.resources() if record.account == account or arn.split(":")[4] == account)
+        self._of_principals.append(owned)
         principals = [*(name for name in self._principals if name.split(":")[4] == account), "*"]
         for statement in changed:
-            tests = list(map(may_match, statement.resources or ("*",)))
-            found = [arn for arn in owned if any(matches(arn) for matches in tests) is not statement.not_resource]
+            others = owned.unmatched(statement.resources or ("*",))
+            found = others if statement.not_resource else tuple(filterfalse(frozenset(others).__contains__, owned.literals))
             resources = [*found, *(arn for each in found for arn in _with_object(each)[1:]), "*"]
             matrix.add(principals, self._representatives(statement), resources)
 
