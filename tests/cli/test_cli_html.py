@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_analysis_directory import ANA, APP, KEY, Run, call, directory, statement  # noqa: F401  (a fixture)
+from cli_analysis_directory import ANA, APP, KEY, Run, call, directory, document, statement  # noqa: F401  (a fixture)
 from cloudtrail_records import record, write_log
 from terraform_plans import UNKNOWN, change, plan
 
@@ -26,6 +26,10 @@ ASKED = [
     (("diff", "--old", "d.json", "--new", "n.json"), "Changes", "gained"),
     (("replay", "--policies", "d.json", "log.json"), "Calls", "agrees"),
     (("unused", "--policies", "d.json", "log.json"), "Users and roles", ANA),
+    (("lint", "p.json"), "Findings", "L2"),
+    (("validate", "p.json"), "Findings", "G23"),
+    (("prove", "no-new-access", "--lenient", "--old", "old.json", "--new", "p.json"), "Results", "new_access"),
+    (("prove", "access-not-granted", "--lenient", "--policy", "p.json", "--action", "ec2:*"), "Results", "proved"),
 ]
 
 
@@ -33,11 +37,15 @@ ASKED = [
 def test_analysis_writes_a_report(asked: tuple[str, ...], title: str, value: str, call: Run) -> None:
     directory(statement("Allow", "s3:*")).dump("n.json")
     write_log(Path("log.json"), record("s3:GetObject", None, {"bucketName": "reports", "key": "may"}))
+    Path("old.json").write_text(json.dumps(document(statement("Allow", "s3:GetObject"))))
+    Path("p.json").write_text(
+        json.dumps(document(statement("Allow", "s3:GetObjects", Sid=""), statement("Allow", "s3:PutObject")))
+    )
     code, out, _ = call(*asked, "--format", "html")
     assert out.startswith("<!DOCTYPE html>") and value in json.dumps(tables_of(out)[title]["rows"])
     to_file = call(*asked, "--out", "report.html")
     assert to_file[:2] == (code, "") and tables_of(Path("report.html").read_text()) == tables_of(out)
-    assert call(*asked, "--format", "jsonl")[0] == code
+    assert call(*asked, "--format", "json")[0] == code
 
 
 def test_report_of_a_plan_lists_undecided_principals(call: Run) -> None:
@@ -45,6 +53,23 @@ def test_report_of_a_plan_lists_undecided_principals(call: Run) -> None:
     code, _, _ = call("diff", "--policies", "d.json", "--terraform", "plan.json", "--out", "report.html")
     tables = tables_of(Path("report.html").read_text())
     assert code == 4 and tables["Undecided"]["rows"][0][:3] == ["aws_iam_role_policy.app", "`policy` is known after apply", [APP]]
+
+
+def test_report_of_findings_highlights_them_in_their_file(call: Run) -> None:
+    Path("p.json").write_text(json.dumps(document(statement("Allow", "s3:GetObjects", Sid="A"))))
+    assert call("lint", "p.json", "--out", "report.html")[0] == 0
+    page = Path("report.html").read_text()
+    assert "s3:GetObjects" in re.findall(r'<mark class="deny" title="[^"]*\[L2\]">(.*?)</mark>', page)[0]
+    assert {"text": "p.json:1:71", "document": 0} in tables_of(page)["Findings"]["rows"][0]
+
+
+def test_report_of_a_proof_shows_the_statement_in_its_file(call: Run) -> None:
+    Path("old.json").write_text(json.dumps(document(statement("Allow", "s3:GetObject"))))
+    Path("new.json").write_text(json.dumps(document(statement("Allow", "s3:*", Sid="Wide"))))
+    asked = "prove", "no-new-access", "--old", "old.json", "--new", "new.json"
+    assert call(*asked, "--out", "report.html")[0] == 2
+    page = Path("report.html").read_text()
+    assert re.search(r'<mark class="allow" title="new_access">.*?Wide', page, re.DOTALL)
 
 
 def test_report_has_a_link_to_the_document_of_a_statement(call: Run) -> None:

@@ -110,3 +110,19 @@ def test_diff_refuses_sides_that_contradict(options: tuple[str, ...], message: s
     Path("plan.json").write_text(plan())
     code, _, err = call("diff", *options)
     assert code == 64 and message in err
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "result"),
+    [
+        ([inline("ana", "s3:*")], 2, "new_access"),
+        ([inline("ana", "s3:GetObject")], 0, "proved"),
+        ([UNKNOWN_ROLE_POLICY], 4, "undecided"),
+        ([inline("ana", "s3:*"), UNKNOWN_ROLE_POLICY], 2, "new_access"),
+    ],
+)
+def test_h63_prove_of_a_plan_exits_as_diff(changes: list[dict[str, object]], code: int, result: str, call: Run) -> None:
+    Path("plan.json").write_text(plan(*changes))
+    found, out, err = call("prove", "no-new-access", *TERRAFORM[1:], "--format", "json")
+    assert (found, json.loads(out)["result"]) == (code, result)
+    assert ("undecided: `aws_iam_role_policy.app`" in err) is (UNKNOWN_ROLE_POLICY in changes)

@@ -12,7 +12,8 @@ from fastiam.analysis.decision_changes import Change
 from fastiam.analysis.log_diff import diff_log
 from fastiam.analysis.log_usage import PrincipalUsage, usage_of, used_calls
 from fastiam.analysis.logged_calls import Calls
-from fastiam.analysis.proof import Proof, prove
+from fastiam.analysis.proof import prove
+from fastiam.analysis.proof_result import Proof
 from fastiam.analysis.suggested_policy import suggested_policy
 from fastiam.api.directory import Directory
 from fastiam.errors import RequestValueError, did_you_mean

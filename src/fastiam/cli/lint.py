@@ -15,7 +15,8 @@ def command(
     lenient: bool,
     aws_data: str | None,
     strict: bool,
-    form: str,
+    form: str | None,
+    out: str | None,
     exit_zero: bool,
 ) -> int:
     """Check policy documents against AWS's data: unknown actions, resources and condition keys that actions do not have,
@@ -25,4 +26,4 @@ def command(
     if a document is rejected. Findings of AWS's data (codes L1 to L10) count only with `--strict`, and notes never.
     """
     data = load_data(aws_data)
-    return report(paths, data, kind=kind, lenient=lenient, strict=strict, form=form, exit_zero=exit_zero)
+    return report(paths, data, kind=kind, lenient=lenient, strict=strict, form=form, out=out, exit_zero=exit_zero)

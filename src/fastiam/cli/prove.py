@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,16 +13,19 @@ import click
 from fastiam.cli import exit_codes as exits
 from fastiam.cli.console import note, write
 from fastiam.cli.files import read_bytes
+from fastiam.cli.html_report import HTML, chosen_form, write_report
 from fastiam.cli.options import chained
-from fastiam.cli.policy_sources import check_stdin, open_engine
+from fastiam.cli.planned_changes import Sides, sides
+from fastiam.cli.policy_sources import check_stdin
 from fastiam.cli.progress import Steps
-from fastiam.cli.render import is_json, write_json
+from fastiam.cli.render import cell_text, is_json, write_json
 from fastiam.errors import SourceError
 
 if TYPE_CHECKING:
     from fastiam.analysis.proof_result import Proof
     from fastiam.model.profile import Policies
 
+COLUMNS = ("result", "about", "reason", "principal", "action", "resource", "context", "statement", "stronger")
 KINDS = ("identity", "boundary", "session", "resource", "trust", "scp", "rcp")
 _STYLES = {"proved": "bold green", "new_access": "bold red", "undecided": "bold yellow"}
 
@@ -31,7 +35,8 @@ _shared = chained(
     click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Number of combinations. Default: 300000."),
     click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Default: 10."),
     click.option("--lenient", is_flag=True, help="Reject only fatal errors, as for existing policies."),
-    click.option("--format", "form", type=click.Choice(["text", "json", "jsonl"]), default="text", show_default=True),
+    click.option("--format", "form", type=click.Choice(["text", "json", "jsonl", "html"]), help="Default: text."),
+    click.option("--out", metavar="FILE", help="The file of an HTML report, in place of standard output."),
     click.option("--exit-zero", is_flag=True, help="Exit with 0 for each result."),
 )
 
@@ -45,36 +50,43 @@ def command() -> None:
 
 
 @command.command("no-new-access")
-@click.option("--old", multiple=True, required=True, metavar="PATH", help="The old document, or policies; may be repeated.")
-@click.option("--new", multiple=True, required=True, metavar="PATH", help="The new document, or policies; may be repeated.")
+@sides
 @click.option("--actions", type=click.Choice(["any", "known"]), default="any", show_default=True, help="All names, or AWS's.")
 @_shared
 def no_new_access(
-    old: tuple[str, ...],
-    new: tuple[str, ...],
+    sides: Sides,
     actions: str,
     kind: str,
     partitions: tuple[str, ...],
     limit: int | None,
     timeout: float | None,
     lenient: bool,
-    form: str,
+    form: str | None,
+    out: str | None,
     exit_zero: bool,
 ) -> int:
     """Prove that the new policies allow no request that the old ones do not.
 
-    Documents are compared as one layer. Folders, exports, stores and files of fastiam are compared for all of their principals.
+    Documents are compared as one layer. Folders, exports, stores and files of fastiam are compared for all of their principals,
+    and so is a planned change of --policies: --terraform, --cloudformation or --replace.
     """
-    from fastiam.analysis.proof import no_new_access, prove
+    from fastiam.analysis.proof import prove
     from fastiam.model.policy import PolicyKind
+    from fastiam.sources.plans.proofs import prove_change
 
-    check_stdin(*old, *new)
+    form = chosen_form(form, out, *sides.paths, default="text")
     options: dict[str, Any] = {"actions": actions, **_limits(partitions, limit, timeout)}
-    if not all(map(_is_document, (*old, *new))):
-        engines = open_engine(old), open_engine(new)
-        return _report(lambda: no_new_access(*engines, **options), form, "new access", exit_zero)
+    old, new = sides.given["old"], sides.given["new"]
+    if not (old and new) or not all(map(_is_document, (*old, *new))):
+        compared = sides.open(None)
+        undecided = compared.undecided_lines()
+        engines = compared.old, compared.new
+        policies = tuple(policy for engine in engines for policy in engine.snapshot.policies())
+        output = Output(form, out, exit_zero, policies, tuple(undecided))
+        return _report(lambda: prove_change(*engines, compared.undecided, compared.unknown, **options), "new access", output)
     before, after = (_read_all(paths, kind, lenient) for paths in (old, new))
-    return _report(lambda: prove(before, after, PolicyKind(kind), **options), form, "new access", exit_zero)
+    output = Output(form, out, exit_zero, (*before, *after))
+    return _report(lambda: prove(before, after, PolicyKind(kind), **options), "new access", output)
 
 
 @command.command("access-not-granted")
@@ -91,16 +103,19 @@ def access_not_granted(
     limit: int | None,
     timeout: float | None,
     lenient: bool,
-    form: str,
+    form: str | None,
+    out: str | None,
     exit_zero: bool,
 ) -> int:
     """Prove that policies allow none of some actions on some resources."""
     from fastiam.analysis.proof import prove_not_granted
 
     check_stdin(*paths)
+    form = chosen_form(form, out, *paths, default="text")
     policies = _read_all(paths, kind, lenient)
     options = _limits(partitions, limit, timeout)
-    return _report(lambda: prove_not_granted(policies, actions, resources, kind, **options), form, "access granted", exit_zero)
+    output = Output(form, out, exit_zero, policies)
+    return _report(lambda: prove_not_granted(policies, actions, resources, kind, **options), "access granted", output)
 
 
 def _is_document(path: str) -> bool:
@@ -137,16 +152,54 @@ def _limits(partitions: tuple[str, ...], limit: int | None, timeout: float | Non
     return found | {name: value for name, value in (("limit", limit), ("timeout", timeout)) if value is not None}
 
 
-def _report(prove: Callable[[], Proof], form: str, title: str, exit_zero: bool) -> int:
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Where and how a proof is written. `policies` have its statements; `undecided` is what a planned change does not say."""
+
+    form: str
+    out: str | None
+    exit_zero: bool
+    policies: Policies
+    undecided: tuple[str, ...] = ()
+
+
+def _report(prove: Callable[[], Proof], title: str, output: Output) -> int:
     with Steps() as steps:
         steps.begin("proving")
         proof = prove()
-    if is_json(form):
-        write_json(proof.to_dict(), form)
+    for line in output.undecided:
+        note(line)
+    if is_json(output.form):
+        write_json(proof.to_dict(), output.form)
+    elif output.form == HTML:
+        _write_html(proof, title, output)
     else:
         _write_text(proof, title)
     codes = {"proved": exits.OK, "new_access": exits.DENIED, "undecided": exits.UNKNOWN}
-    return exits.OK if exit_zero else codes[proof.result.value]
+    return exits.OK if output.exit_zero else codes[proof.result.value]
+
+
+def _write_html(proof: Proof, title: str, output: Output) -> None:
+    rows = [_row(name, one) for name, one in (proof.by_principal or {"": proof}).items()]
+    summary = [f"{proof.result}{f': {proof.reason}' if proof.reason else ''}", f"{proof.combinations:,} combinations"]
+    tables = {"Results": (COLUMNS, rows)}
+    write_report(f"Proof: {title}", tables, output.out, summary=[*summary, *output.undecided], policies=output.policies)
+
+
+def _row(name: str, proof: Proof) -> dict[str, Any]:
+    request = proof.request
+    context = () if request is None else tuple(f"{key} = {cell_text(value, ', ')}" for key, value in request.context.items())
+    return {
+        "result": proof.result,
+        "about": name,
+        "reason": proof.reason,
+        "principal": request and request.principal,
+        "action": request and request.action,
+        "resource": request and request.resource,
+        "context": context,
+        "statement": proof.statement,
+        "stronger": proof.stronger or None,
+    }
 
 
 def _write_text(proof: Proof, title: str) -> None:

@@ -17,7 +17,8 @@ def command(
     lenient: bool,
     aws_data: str | None,
     strict: bool,
-    form: str,
+    form: str | None,
+    out: str | None,
     exit_zero: bool,
 ) -> int:
     """Check policy documents: files with one or several, and all inputs of `--policies`, such as exports and stores.
@@ -26,4 +27,4 @@ def command(
     `--strict` imply `--aws`.
     """
     data = load_data(aws_data) if aws or strict or aws_data else None
-    return report(paths, data, kind=kind, lenient=lenient, strict=strict, form=form, exit_zero=exit_zero)
+    return report(paths, data, kind=kind, lenient=lenient, strict=strict, form=form, out=out, exit_zero=exit_zero)

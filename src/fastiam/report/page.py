@@ -5,21 +5,34 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.resources import files
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from fastiam import __version__
 from fastiam.errors import missing_package
 from fastiam.model.decision import StatementRef
+from fastiam.model.policy import Policy
 from fastiam.model.request import shorten
 from fastiam.report.places import place_of
-from fastiam.resolve.snapshot import Snapshot
+
+if TYPE_CHECKING:  # needs markupsafe
+    from fastiam.report.sources import ShownDocument
 
 MAX_ROWS: Final = 50_000
-Cell = str | int | float | bool | None | StatementRef | Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentLink:
+    """A text that links to one of the documents that a report has beside those of its statements."""
+
+    text: str
+    document: int
+
+
+Cell = str | int | float | bool | None | StatementRef | DocumentLink | Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +54,15 @@ class Report:
     title : what was asked.
     summary : one line of text for each fact.
     tables : the rows, each statement with a link to its document.
-    snapshots : the directories that have the documents of the statements.
+    policies : the policies that the statements are part of.
+    documents : other documents, which cells link to by position.
     """
 
     title: str
     summary: Sequence[str] = ()
     tables: Sequence[ReportTable] = ()
-    snapshots: Sequence[Snapshot] = ()
+    policies: Iterable[Policy] = ()
+    documents: Sequence[ShownDocument] = ()
 
 
 def render(report: Report, now: datetime) -> str:
@@ -73,7 +88,8 @@ def render(report: Report, now: datetime) -> str:
         for cell in row
         if isinstance(cell, StatementRef)
     ]
-    documents, places = documents_of(refs, report.snapshots)
+    documents, places = documents_of(refs, report.policies)
+    places = {place: len(report.documents) + position for place, position in places.items()}
     tables = [
         {
             "title": table.title,
@@ -92,7 +108,7 @@ def render(report: Report, now: datetime) -> str:
         title=report.title,
         window_title=shorten(report.title, 200),
         summary=report.summary,
-        documents=documents,
+        documents=[*report.documents, *documents],
         data=Markup(_script_json(tables)),  # escaped for a script element
         style=Markup(style),
         script=Markup(script),
@@ -117,6 +133,8 @@ def _json_cell(cell: Cell, places: Mapping[tuple[str, str], int]) -> object:
     if isinstance(cell, StatementRef):
         text, place = f"{cell.label} of {cell.policy}", places.get(place_of(cell))
         return text if place is None else {"text": text, "document": place}
+    if isinstance(cell, DocumentLink):
+        return {"text": cell.text, "document": cell.document}
     if isinstance(cell, bool):
         return str(cell).lower()
     if cell is None or isinstance(cell, (str, int, float)):

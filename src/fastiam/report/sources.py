@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from markupsafe import Markup
 
+from fastiam.errors import Finding, Severity
 from fastiam.model.decision import StatementRef
 from fastiam.model.policy import Effect, Policy
 from fastiam.model.source_map import Origin, Source, json_path, locate
 from fastiam.policy.json_text import decode, is_url_encoded, url_decode
 from fastiam.report.highlighting import Span, highlighted
 from fastiam.report.places import Place, place_of
-from fastiam.resolve.snapshot import Snapshot
 
 MAX_DOCUMENTS = 200
 _MAX_CHARACTERS = 131_072  # of a document that is shown
@@ -38,44 +39,57 @@ class _Found:
 
 
 def documents_of(
-    refs: Iterable[tuple[StatementRef, str]], snapshots: Iterable[Snapshot]
+    refs: Iterable[tuple[StatementRef, str]], policies: Iterable[Policy]
 ) -> tuple[list[ShownDocument], dict[Place, int]]:
     """Return the documents of statements, and the position of each document by its place.
 
     Parameters
     ----------
     refs : statements with what to say about each.
-    snapshots : the directories that have their policies.
+    policies : their policies, among others.
     """
     refs = list(refs)
-    policies = _by_place(snapshots, {ref.policy for ref, _ in refs})
+    known = _by_place(policies, {ref.policy for ref, _ in refs})
     found: dict[Place, _Found] = {}
     for ref, label in refs:
         place = place_of(ref)
-        policy = policies.get(place)
+        policy = known.get(place)
         if policy is None or (place not in found and len(found) == MAX_DOCUMENTS):
             continue
         entry = found.setdefault(place, _Found(policy))
-        known = entry.labels.get(ref.index, "")
-        entry.labels[ref.index] = known if label in known.split("; ") else "; ".join(filter(None, (known, label)))
+        labels = entry.labels.get(ref.index, "")
+        entry.labels[ref.index] = labels if label in labels.split("; ") else "; ".join(filter(None, (labels, label)))
     shown = {place: document for place, entry in found.items() if (document := _shown(entry)) is not None}
     return list(shown.values()), {place: i for i, place in enumerate(shown)}
 
 
-def _by_place(snapshots: Iterable[Snapshot], names: set[str]) -> dict[Place, Policy]:
+def _by_place(policies: Iterable[Policy], names: set[str]) -> dict[Place, Policy]:
     """Return policies by file and path. Two documents with one place and different texts are left out."""
     found: dict[Place, Policy] = {}
     unclear: set[Place] = set()
-    for snapshot in snapshots:
-        for policy in snapshot.policies():
-            origin = policy.origin
-            if origin is None or (policy.name or policy.arn or "") not in names:
-                continue
-            place = origin.source.name, json_path(origin.path)
-            other = found.setdefault(place, policy)
-            if other.origin is not None and other.origin.source.text != origin.source.text:
-                unclear.add(place)
+    for policy in policies:
+        origin = policy.origin
+        if origin is None or (policy.name or policy.arn or "") not in names:
+            continue
+        place = origin.source.name, json_path(origin.path)
+        other = found.setdefault(place, policy)
+        if other.origin is not None and other.origin.source.text != origin.source.text:
+            unclear.add(place)
     return {place: policy for place, policy in found.items() if place not in unclear}
+
+
+def document_with_findings(file: str, text: str, findings: Iterable[Finding]) -> ShownDocument | None:
+    """Return a file with the values of findings highlighted; None for a long file."""
+    if len(text) > _MAX_CHARACTERS:
+        return None
+    starts = [0, *(found.end() for found in re.finditer("\n", text))]
+    spans = []
+    for finding in findings:
+        if 0 < finding.line <= len(starts):
+            start = starts[finding.line - 1] + finding.column - 1
+            kind = "deny" if finding.severity is Severity.ERROR else "near"
+            spans.append(Span(start, min(start + finding.width, len(text)), kind, f"{finding.message} [{finding.code}]"))
+    return ShownDocument(file, "", highlighted(text, spans), False)
 
 
 def _shown(found: _Found) -> ShownDocument | None:

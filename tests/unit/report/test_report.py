@@ -60,7 +60,7 @@ def ref_of(engine: fastiam.Engine, principal: str) -> StatementRef:
 
 def shown(engine: fastiam.Engine, *refs: StatementRef) -> str:
     rows = [["gained", ref] for ref in refs]
-    return render(Report("t", (), [table(*rows, columns=("change", "statement"))], [engine.snapshot]), NOW)
+    return render(Report("t", (), [table(*rows, columns=("change", "statement"))], engine.snapshot.policies()), NOW)
 
 
 # -- escaping -------------------------------------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = [[f"name {i}", i, [f"item {j}" for j in range(i % 12)], ref] for i in range(700)]
     table = ReportTable("Rows", ("name", "n", "items", "statement"), [*rows, [EVIL, 1000, [], None]])
     path = tmp_path_factory.mktemp("report") / "report.html"
-    page = render(Report("A report", [EVIL], [table], [engine.snapshot]), datetime(2026, 11, 29, tzinfo=UTC))
+    page = render(Report("A report", [EVIL], [table], engine.snapshot.policies()), datetime(2026, 11, 29, tzinfo=UTC))
     path.write_text(page, encoding="utf-8")
     return path
 

@@ -433,3 +433,35 @@ def test_replacement_of_an_absent_policy_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "new.json").write_text(text("s3:*"))
     with pytest.raises(fastiam.SourceError, match="did you mean"):
         read_change(directory(), replacements={f"{BASE}2": tmp_path / "new.json"})
+
+
+# -- proofs ---------------------------------------------------------------------------------------------------------------
+
+ATTACH_UNKNOWN = change("aws_iam_role_policy.x", None, {"role": "app", "name": "n", "policy": UNKNOWN})
+WIDER = {"user": "ana", "name": "n", "policy": text("s3:*")}
+
+
+@pytest.mark.parametrize(
+    ("changes", "result"),
+    [
+        ([policy(text("s3:GetObject"), text("s3:Get*"))], "new_access"),
+        ([policy(text("s3:Get*"), text("s3:GetObject"))], "proved"),
+        ([ATTACH_UNKNOWN], "undecided"),
+        ([ATTACH_UNKNOWN, policy(text("s3:GetObject"), text("s3:Get*"))], "new_access"),
+        ([ATTACH_UNKNOWN, policy(text("s3:Get*"), text("s3:GetObject"))], "undecided"),
+        ([change("aws_lambda_permission.l", None, {"action": "lambda:InvokeFunction"})], "undecided"),
+    ],
+    ids=range(6),
+)
+def test_h63_proof_never_covers_what_is_unknown(changes: list[dict[str, Any]], result: str, planned: Planned) -> None:
+    proof = planned(*changes).no_new_access()
+    assert proof.result.value == result
+    if proof.request is not None:
+        assert proof.request.principal == ANA and not any(key.startswith("plan:") for key in proof.request.context)
+
+
+def test_h63_proof_of_an_undecided_principal_is_undecided(planned: Planned) -> None:
+    unknown = change("aws_iam_user_policy.u", None, {"user": "ana", "name": "u", "policy": UNKNOWN})
+    wider = change("aws_iam_user_policy.n", None, WIDER)
+    proof = planned(unknown, wider).no_new_access()  # the unknown document may deny what the other one allows
+    assert proof.result.value == "undecided" and {one.result.value for one in proof.by_principal.values()} == {"undecided"}

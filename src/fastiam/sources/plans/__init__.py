@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import TYPE_CHECKING, Any
 
 from fastiam.analysis.principal_layers import principal_layers
 from fastiam.api.directory import Directory
@@ -24,6 +25,9 @@ from fastiam.sources.plans.cloudformation import StackSettings, read_template, r
 from fastiam.sources.plans.facts import UNKNOWN_KEYS, Change, UndecidedFact, keys_of, placeholder, unknown_key
 from fastiam.sources.plans.replacements import read_replacement
 from fastiam.sources.plans.writing import FactWriter
+
+if TYPE_CHECKING:
+    from fastiam.analysis.proof_result import Proof
 
 Path = str | os.PathLike[str]
 
@@ -68,6 +72,15 @@ class PlannedChange:
     assumed: tuple[str, ...]
 
     unknown = (UNKNOWN_KEYS,)
+
+    def no_new_access(self, **options: Any) -> Proof:
+        """Prove that the change gives no principal new access; see `fastiam.no_new_access` for two engines and its options.
+
+        The result is PROVED only if nothing is undecided, and NEW_ACCESS only if its request needs nothing that is unknown.
+        """
+        from fastiam.sources.plans.proofs import prove_change
+
+        return prove_change(self.old, self.new, self.undecided, self.unknown, **options)
 
 
 def read_change(
