@@ -33,7 +33,9 @@ RCP = {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Principal": "*
 def everything() -> Directory:
     """A directory in which every part of the model occurs."""
     directory = Directory()
-    directory.add_account(A, name="main", canonical_id="cafe", alias="main-account")
+    directory.add_account(
+        A, name="main", canonical_id="cafe", alias="main-account", email="main@acme.test", joined=CREATED, request="car-1"
+    )
     directory.add_account("222222222222", partition="aws-us-gov")
     directory.add_managed_policy(
         MANAGED, versions={"v1": ALLOW, "v2": json.dumps(ALLOW)}, default_version="v2", unique_id="ANPAP", tags={"of": "p"},
@@ -77,6 +79,12 @@ def everything() -> Directory:
         delegated_administrators={A: ["iam.amazonaws.com"]}, policy_types=["SERVICE_CONTROL_POLICY"],
         scps={"ou-a": [FULL, ("scp", ALLOW)], A: []}, rcps={"r-9": RCP},
     )  # fmt: skip
+    directory.rename_organizational_unit("ou-a", "Work")
+    policy = directory.create_control_policy("no-s3", RCP, "RESOURCE_CONTROL_POLICY", description="none")
+    directory.create_control_policy("unused", ALLOW, "SERVICE_CONTROL_POLICY")
+    for element in ("r-9", "ou-a", A, policy):
+        directory.tag_in_organization(element, {"of": element})
+    directory.enable_service_access("sso.amazonaws.com", CREATED)
     directory.set_scps(A, [[FULL], [ALLOW], []])
     directory.set_rcps(A, [])
     return directory

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from fastiam.directory.readers import AccountReaders
 from fastiam.directory.writes.accounts import AccountWrites
+from fastiam.directory.writes.control_policies import ControlPolicyWrites
 from fastiam.directory.writes.groups import GroupWrites
 from fastiam.directory.writes.identity_pools import IdentityPoolWrites
-from fastiam.directory.writes.organizations import OrganizationWrites
 from fastiam.directory.writes.policies import IdentityPolicyWrites, PolicyWrites
 from fastiam.directory.writes.principals import PrincipalWrites
 from fastiam.directory.writes.providers import ProviderWrites
@@ -22,7 +22,7 @@ from fastiam.directory.writes.user_pools import UserPoolWrites
 class AccountModel(
     AccountReaders,
     AccountWrites,
-    OrganizationWrites,
+    ControlPolicyWrites,
     PolicyWrites,
     IdentityPolicyWrites,
     GroupWrites,

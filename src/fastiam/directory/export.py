@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from fastiam.directory.organization import Organization
+from fastiam.directory.organization import ControlPolicy, Organization
 from fastiam.directory.record_fields import POOL_PARTS, SECTIONS, format_fields
 from fastiam.directory.records import ManagedPolicy, Tables
 from fastiam.directory.stored_policies import FULL_ACCESS, FULL_ACCESS_ARN, StoredPolicy
@@ -63,8 +63,18 @@ def _organization(organization: Organization) -> dict[str, Any]:
         "policy_types": sorted(organization.policy_types),
         "scps": _plain(organization.scps),
         "rcps": _plain(organization.rcps),
+        "names": dict(organization.names),
+        "tags": _plain(organization.tags),
+        "services": _plain(organization.services),
+        "policies": {id_: _control_policy(policy) for id_, policy in organization.policies.items()},
     }
     return {name: value for name, value in plain.items() if value not in (None, {})}
+
+
+def _control_policy(policy: ControlPolicy) -> dict[str, Any]:
+    stored = policy.document
+    plain = {"type": policy.type, "name": stored.name, "document": orjson.Fragment(stored.text)}
+    return plain | ({"description": policy.description} if policy.description else {})
 
 
 def _pool_parts(tables: UserPoolTables, pool: str) -> dict[str, list[Any]]:

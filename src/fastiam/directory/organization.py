@@ -4,16 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
+from hashlib import sha256
 from types import NoneType
 
 from fastiam.directory.stored_policies import FULL_ACCESS, StoredLevels, StoredPolicy
 from fastiam.errors import DirectoryError, did_you_mean
 from fastiam.model.arn import is_account
+from fastiam.model.policy import PolicyKind
 from fastiam.model.request import shorten
 
 IAM_SERVICE = "iam.amazonaws.com"
 SCP_TYPE, RCP_TYPE = "SERVICE_CONTROL_POLICY", "RESOURCE_CONTROL_POLICY"
+FULL_ACCESS_ID = "p-FullAWSAccess"
 POLICY_TYPES = frozenset((SCP_TYPE, RCP_TYPE))
+
+
+@dataclass(frozen=True, slots=True)
+class ControlPolicy:
+    """An SCP or RCP under the id that Organizations gives it, attached to elements or not. It is attached as `document`."""
+
+    id: str
+    document: StoredPolicy
+    description: str = ""
+
+    @property
+    def type(self) -> str:
+        """`SERVICE_CONTROL_POLICY` or `RESOURCE_CONTROL_POLICY`."""
+        return SCP_TYPE if self.document.kind is PolicyKind.SCP else RCP_TYPE
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +44,10 @@ class Organization:
     delegated : services that an account administers for the organisation.
     scps, rcps : policies by element: root, unit or account. An element without an entry has `FullAWSAccess` as its one
         SCP (G5), and `RCPFullAWSAccess` as its one RCP (G3), which is omitted: RCPs only deny (D13).
+    names : of organisational units, by id.
+    tags : of the root, units, accounts and policies, by id.
+    services : AWS services that may act in the accounts, and since when.
+    policies : the policies that have an id of their own, by it. `control_policies` has all.
     """
 
     id: str
@@ -36,6 +58,10 @@ class Organization:
     scps: Mapping[str, tuple[StoredPolicy, ...]] = field(default_factory=dict)
     rcps: Mapping[str, tuple[StoredPolicy, ...]] = field(default_factory=dict)
     policy_types: frozenset[str] = POLICY_TYPES
+    names: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    services: Mapping[str, datetime] = field(default_factory=dict)
+    policies: Mapping[str, ControlPolicy] = field(default_factory=dict)
 
     def accounts(self) -> Iterable[str]:
         """The ids of the member accounts and of the management account."""
@@ -55,6 +81,27 @@ class Organization:
         elements = self.elements(account)
         return None if elements is None else "/".join((self.id, *elements[:-1])) + "/"
 
+    def attached(self, type_: str, element: str) -> tuple[StoredPolicy, ...]:
+        """The policies of a type at an element, without `RCPFullAWSAccess`."""
+        return self.scps.get(element, (FULL_ACCESS,)) if type_ == SCP_TYPE else self.rcps.get(element, ())
+
+    def targets(self, policy: ControlPolicy) -> Iterable[str]:
+        """The ids of the root, units and accounts that a policy is attached to."""
+        elements = (self.root, *self.parents)
+        return (element for element in elements if policy.document in self.attached(policy.type, element))
+
+    def control_policies(self) -> dict[str, ControlPolicy]:
+        """All policies by id. One that is attached and has no id of its own gets one that follows from type, name and text."""
+        found = {FULL_ACCESS_ID: ControlPolicy(FULL_ACCESS_ID, FULL_ACCESS), **self.policies}
+        known = {policy.document for policy in found.values()}
+        for level in (*self.scps.values(), *self.rcps.values()):
+            for stored in level:
+                if stored not in known:
+                    known.add(stored)
+                    id_ = _derived_id(stored)
+                    found[id_] = ControlPolicy(id_, stored)
+        return found
+
     def scp_levels(self, account: str) -> StoredLevels:
         """The SCPs of each element on the account's path."""
         return tuple(self.scps.get(element, (FULL_ACCESS,)) for element in self.elements(account) or ())
@@ -66,6 +113,11 @@ class Organization:
     def administers_iam(self, account: str) -> bool:
         """Whether the account is the management account or the delegated administrator for IAM (spec 7.4)."""
         return account == self.management_account or IAM_SERVICE in self.delegated.get(account, ())
+
+
+def _derived_id(stored: StoredPolicy) -> str:
+    text = f"{stored.kind.value}\0{stored.name}\0{stored.text}"
+    return "p-" + sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def read_tree(id: str, root: str, units: Mapping[str, str], accounts: Mapping[str, str | Sequence[str] | None]) -> dict[str, str]:

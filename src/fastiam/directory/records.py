@@ -20,7 +20,10 @@ SESSION_DURATION = 3600  # seconds: the default of IAM
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An account. `scps` and `rcps`, unless None, replace the levels of its organisation path."""
+    """An account. `scps` and `rcps`, unless None, replace the levels of its organisation path.
+
+    `joined` : when it came into its organization, None if that is unknown. `request` : the id of the CreateAccount that made it.
+    """
 
     id: str
     partition: str = "aws"
@@ -29,6 +32,9 @@ class Account:
     scps: StoredLevels | None = None
     rcps: StoredLevels | None = None
     alias: str = ""
+    email: str = ""
+    joined: datetime | None = None
+    request: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,21 @@ def new_root_id() -> str:
     return f"r-{b32encode(os.urandom(5)).decode().lower()[:4]}"
 
 
+def new_unit_id(root: str) -> str:
+    """A new id of an organizational unit below a root, such as `ou-ab12-c3d4e5f6`."""
+    return f"ou-{root.removeprefix('r-')}-{b32encode(os.urandom(5)).decode().lower()}"
+
+
+def new_control_policy_id() -> str:
+    """A new id of an SCP or RCP, such as `p-a1b2c3d4`."""
+    return f"p-{b32encode(os.urandom(5)).decode().lower()}"
+
+
+def new_account_request_id() -> str:
+    """A new id of the request for an account, such as `car-` and 32 letters and digits."""
+    return f"car-{os.urandom(16).hex()}"
+
+
 def id_for(given: str | None, prefix: str) -> str | None:
     """The given id, or a generated one for `new`; None stays None: the id is unknown."""
     return new_id(prefix) if given == NEW else given

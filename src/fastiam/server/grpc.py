@@ -56,7 +56,7 @@ class GrpcServer:
 
     Raises
     ------
-    ConfigError: anybody could reach it, and the configuration does not say that this is meant.
+    ConfigError: every client could reach it, and the configuration does not say that this is meant.
     """
 
     def __init__(self, settings: GrpcSection, services: Services) -> None:

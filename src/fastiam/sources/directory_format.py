@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from fastiam.directory.account_model import AccountModel
 from fastiam.directory.export import FORMAT, VERSION
 from fastiam.directory.identity_pool_records import IdentityPool
-from fastiam.directory.organization import POLICY_TYPES
+from fastiam.directory.organization import POLICY_TYPES, SCP_TYPE, ControlPolicy
 from fastiam.directory.record_fields import POOL_PARTS, SECTIONS
 from fastiam.directory.records import RevocationList, RolesAnywhereProfile, TrustAnchor, default_mappings
 from fastiam.directory.stored_policies import FULL_ACCESS_ARN, StoredPolicy, is_managed_arn
@@ -23,6 +23,7 @@ from fastiam.sources.located_values import LocatedValue
 from fastiam.sources.record_values import read_record, read_values
 
 _ORGANIZATION = "id root management_account organizational_units accounts delegated_administrators policy_types scps rcps".split()
+_ORGANIZATION += "names tags services policies".split()
 
 
 def is_format(node: LocatedValue) -> bool:
@@ -200,6 +201,33 @@ def _set_organization(model: AccountModel, node: LocatedValue) -> None:
             rcps=rcps,
             policy_types=POLICY_TYPES if types is None else [type_.text() for type_ in types.items()],
         )
+
+    with node.writing(model):
+        model.set_organization_details(
+            names=_texts(node.get("names")),
+            tags={id_: _texts(tags) for id_, tags in _members(node, "tags")},
+            services={name: since.instant() for name, since in _members(node, "services")},
+            policies={id_: _control_policy(model, id_, policy) for id_, policy in _members(node, "policies")},
+        )
+
+
+def _members(node: LocatedValue, name: str) -> Iterable[tuple[str, LocatedValue]]:
+    found = node.get(name)
+    return () if found is None else found.members()
+
+
+def _texts(node: LocatedValue | None) -> dict[str, str]:
+    return {} if node is None else {key: value.text() for key, value in node.members()}
+
+
+def _control_policy(model: AccountModel, id_: str, node: LocatedValue) -> ControlPolicy:
+    node.object(("type", "name", "document", "description"))
+    type_ = node.need("type").text()
+    if type_ not in POLICY_TYPES:
+        raise node.error(f"`{type_}` is not a type of policy", hint="write `SERVICE_CONTROL_POLICY` or `RESOURCE_CONTROL_POLICY`")
+    kind = PolicyKind.SCP if type_ == SCP_TYPE else PolicyKind.RCP
+    stored = node.document("document").policy(model, kind, node.need("name").text())
+    return ControlPolicy(id_, stored, node.text_of("description") or "")
 
 
 def _delegates(node: LocatedValue) -> dict[str, list[str]]:

@@ -194,7 +194,7 @@ def test_health_follows_the_readiness_of_the_process():  # GC122
     run(use)
 
 
-def test_checks_before_load_are_refused_and_health_says_so():  # GC122
+def test_checks_before_load_are_refused():  # GC122
     async def main() -> None:
         running = Running(World(), GrpcSection(address="127.0.0.1:0"))
         running.is_ready = False
@@ -276,7 +276,7 @@ def test_tls_files_that_do_not_fit_refuse_the_start(tmp_path: Path):
         (GrpcSection(address="unix:/run/x", tls=Tls(certificate="c", key="k")), "a unix socket has no TLS"),
     ],
 )
-def test_address_for_everybody_is_refused(section: GrpcSection, problem: str):  # G27
+def test_address_open_to_all_is_refused(section: GrpcSection, problem: str):  # G27
     with pytest.raises(ConfigError, match=problem):
         Running(World(), section)
 

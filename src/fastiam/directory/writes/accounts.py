@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from fastiam.directory.naming_rules import check_account
 from fastiam.directory.records import Account
@@ -31,9 +32,14 @@ class AccountWrites(Writes):
         canonical_id: str | None = None,
         partition: str | None = None,
         alias: str | None = None,
+        email: str | None = None,
+        joined: datetime | None = None,
+        request: str | None = None,
     ) -> None:
         """Add an account. It need not be added before its principals; `canonical_id` is the S3 canonical user id.
         `alias` is its name in sign-in addresses, which no other account has; "" removes it.
+
+        `email`, `joined` and `request` (the id of its CreateAccount) are what Organizations shows of it.
 
         A second call updates the account; None keeps a value. The partition of a new account is `aws` by default.
         """
@@ -45,6 +51,9 @@ class AccountWrites(Writes):
             name=name or old.name,
             canonical_id=canonical_id or old.canonical_id,
             partition=partition or old.partition,
+            email=email or old.email,
+            joined=joined or old.joined,
+            request=request or old.request,
             alias=old.alias if alias is None else self._free_alias(id, alias),
         )
         self._put("accounts", new)

@@ -82,14 +82,14 @@ class OrganizationWrites(Writes):
     # -- the tree -----------------------------------------------------------------------------------------------------
 
     @write
-    def create_organizational_unit(self, id: str, parent: str | None = None) -> None:
+    def create_organizational_unit(self, id: str, parent: str | None = None, *, name: str = "") -> None:
         """Create a unit below another one, or below the root."""
         old = self._organization()
         if not id.startswith("ou-"):
             raise DirectoryError(f"`{shorten(id)}` is not an organisational unit", hint="its id starts with `ou-`")
         if id in old.parents:
             raise DirectoryError(f"there is `{id}` already", rule="DIR-EXISTS")
-        self._place(old, id, parent)
+        self._place(replace(old, names={**old.names, id: name}) if name else old, id, parent)
 
     @write
     def delete_organizational_unit(self, id: str) -> None:
@@ -272,7 +272,9 @@ def _without(organization: Organization, element: str) -> Organization:
     parents = {id_: parent for id_, parent in organization.parents.items() if id_ != element}
     delegated = {id_: services for id_, services in organization.delegated.items() if id_ != element}
     scps, rcps = rest(organization.scps), rest(organization.rcps)
-    return replace(organization, parents=parents, delegated=delegated, scps=scps, rcps=rcps)
+    names = {id_: name for id_, name in organization.names.items() if id_ != element}
+    tags = {id_: each for id_, each in organization.tags.items() if id_ != element}
+    return replace(organization, parents=parents, delegated=delegated, scps=scps, rcps=rcps, names=names, tags=tags)
 
 
 def _detached(level: Sequence[StoredPolicy], element: str, name: str) -> tuple[StoredPolicy, ...]:
