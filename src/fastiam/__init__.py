@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from fastiam.analysis.decision_changes import Change, DiffGroup
     from fastiam.analysis.diff import Diff, diff
+    from fastiam.analysis.escalation import EscalationPath, EscalationStep
     from fastiam.analysis.grants import Grant, GrantStatement, Limit
     from fastiam.analysis.lint import lint
     from fastiam.analysis.logged_calls import Calls, LoggedOutcome
@@ -81,6 +82,8 @@ __all__ = [
     "Endpoint",
     "Engine",
     "Entity",
+    "EscalationPath",
+    "EscalationStep",
     "Explanation",
     "FastiamError",
     "Filter",
@@ -180,6 +183,7 @@ _HOMES = {
     "analysis.lint": ("lint",),
     "aws_data.catalog": ("AwsData",),
     "analysis.decision_changes": ("Change", "DiffGroup"),
+    "analysis.escalation": ("EscalationPath", "EscalationStep"),
     "analysis.filter": ("Filter",),
     "analysis.grants": ("Grant", "Limit", "GrantStatement"),
     "analysis.proof": ("access_not_granted", "no_new_access"),

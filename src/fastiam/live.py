@@ -225,6 +225,7 @@ class LiveEngine:
     explain = _of_engine(Engine.explain)
     who_can = _of_engine(Engine.who_can)
     what_can = _of_engine(Engine.what_can)
+    escalations = _of_engine(Engine.escalations)
     replay = _of_engine(Engine.replay)
     stats = _of_engine(Engine.stats)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
+from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from fastiam.engine.compiled_engine import CompiledEngine
@@ -12,6 +13,7 @@ from fastiam.model.request import Context
 from fastiam.model.session import Session
 
 if TYPE_CHECKING:  # PERF: the analyses are imported on first use, so that a program that only decides starts faster
+    from fastiam.analysis.escalation import EscalationPath
     from fastiam.analysis.filter import Filter
     from fastiam.analysis.grants import Grant
     from fastiam.analysis.logged_calls import Calls
@@ -195,6 +197,46 @@ class Engine(CompiledEngine):
         if self._stored is None:
             self._stored = PrincipalColumn(self.snapshot)
         return who_can(request, self._stored)
+
+    def escalations(
+        self,
+        to: str = "admin",
+        *,
+        unknown: Collection[str] = ("*",),
+        now: datetime | None = None,
+        paths: str | PathLike[str] | None = None,
+    ) -> list[EscalationPath]:
+        """Return the shortest paths by which users and roles become administrators, or a given user or role.
+
+        A path has one or more steps of a catalogue of patterns, such as `iam:PassRole` with `lambda:CreateFunction` and
+        `lambda:InvokeFunction`. Each permission of a step is decided over all layers.
+
+        Parameters
+        ----------
+        to : "admin", or the ARN of a user or role. An administrator is allowed everything in its account.
+        unknown : the unknown keys, as in `decide_many`. By default all: a path that needs a value of one has outcome DEPENDS.
+        now : the time of the decisions; None: the clock, if `unknown` does not contain it.
+        paths : a catalogue to use in place of that of fastiam (docs/howto/find-escalation-paths.md).
+
+        Returns
+        -------
+        One `EscalationPath` for each pair of a principal and a target, in the order of the directory: a shortest sure path if
+        there is one, else a shortest possible one. Administrators and roots have none. Patterns that create a principal or
+        change a policy of the principal end in `anything in the account`.
+
+        Raises
+        ------
+        RequestValueError: `to` is not a user or role of the directory.
+        SourceError: `paths` is not a catalogue.
+
+        Notes
+        -----
+        One batch for each role or user and permission, over the principals that may have the permission: 2,000 roles take 6 s.
+        """
+        from fastiam.analysis.escalation import find_escalations
+        from fastiam.analysis.escalation_catalog import read_patterns
+
+        return find_escalations(self, to, unknown, now, None if paths is None else read_patterns(paths))
 
     def replay(self, log: Iterable[Calls], *, threads: int = 1) -> Replay:
         """Decide the calls of a log, and compare the decisions with the logged outcomes (docs/replay.md).

@@ -30,6 +30,7 @@ VERBS = {  # in the order in which `--help` lists them
     "explain": "explain how one request over stored policies is decided",
     "who-can": "list the principals that can do something to a resource",
     "what-can": "list what a principal can do",
+    "escalations": "list the paths by which principals become administrators",
     "serve": "answer requests over HTTP",
     "playground": "paste policies and a request in a browser, and see the decision",
     "compile": "compile policies into a file, for `--engine`",

@@ -1,0 +1,79 @@
+"""`fastiam escalations`: the paths by which users and roles become administrators, or another principal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Any
+
+import click
+
+from fastiam.analysis.escalation import EscalationPath
+from fastiam.cli import exit_codes as exits
+from fastiam.cli import options
+from fastiam.cli.console import note
+from fastiam.cli.html_report import HTML, chosen_form, write_report
+from fastiam.cli.policy_sources import open_engine
+from fastiam.cli.render import is_json, write_rows
+from fastiam.model.decision import Outcome
+from fastiam.model.key_registry import spelled
+
+COLUMNS = ("principal", "target", "outcome", "pattern", "steps", "assumptions", "depends_on")
+STEPS = ("path", "principal", "pattern", "action", "resource", "outcome", "statement", "depends_on")
+
+
+@click.command("escalations")
+@options.policies
+@click.option("--to", default="admin", show_default=True, metavar="ARN", help="`admin`, or the ARN of a user or role.")
+@options.unknown
+@options.now
+@click.option("--paths", metavar="FILE", help="A catalogue of patterns, in place of that of fastiam.")
+@options.unknown_owner
+@options.report_form
+@options.exit_zero
+def command(
+    policies: tuple[str, ...],
+    saved: str | None,
+    to: str,
+    unknown: tuple[str, ...],
+    now: datetime | None,
+    paths: str | None,
+    unknown_owner: str | None,
+    form: str | None,
+    out: str | None,
+    exit_zero: bool,
+) -> int:
+    """List the shortest path of each user and role to an administrator, or to the principal of `--to`.
+
+    All keys are unknown unless `--unknown` names some. Exits with 0 without a path, 2 with a path that works whatever the unknown
+    keys are, and 4 with possible paths only.
+    """
+    form = chosen_form(form, out, *policies)
+    engine = open_engine(policies, saved, unknown_owner=unknown_owner)
+    found = engine.escalations(to, unknown=unknown or ("*",), now=now, paths=paths)
+    n_sure = sum(path.outcome is Outcome.ALLOW for path in found)
+    principals = len({path.principal for path in found})
+    summary = f"{principals:,} users and roles have a path; {n_sure:,} of {len(found):,} paths are sure"
+    if form == HTML:
+        tables = {"Paths": (COLUMNS, map(_row, found)), "Steps": (STEPS, _steps(found))}
+        write_report("Escalation paths", tables, out, summary=[summary], engines=[engine])
+    else:
+        write_rows(COLUMNS, (path.to_dict() if is_json(form) else _row(path) for path in found), form)
+    note(summary)
+    if exit_zero or not found:
+        return exits.OK
+    return exits.DENIED if n_sure else exits.UNKNOWN
+
+
+def _row(path: EscalationPath) -> dict[str, Any]:
+    row = {name: getattr(path, name) for name in COLUMNS}
+    steps = tuple(f"{step.action} on {step.resource}" for step in path.steps)
+    return row | {"steps": steps, "depends_on": tuple(map(spelled, path.depends_on))}
+
+
+def _steps(paths: Iterable[EscalationPath]) -> Iterator[dict[str, Any]]:
+    """The steps of all paths, with the number of the path."""
+    for i, path in enumerate(paths, 1):
+        for step in path.steps:
+            row = {name: getattr(step, name) for name in STEPS if name != "path"}
+            yield row | {"path": i, "depends_on": tuple(map(spelled, step.depends_on))}
