@@ -17,7 +17,7 @@ CYTHON_FILES = $(sort $(shell find src -name '*.pyx' -o -name '*.pxd'))
 # The compiled modules that Python code imports; the others have no stubs.
 STUBBED = $(subst /,.,$(patsubst src/%.pyi,%,$(sort $(shell find src -name '*.pyi'))))
 
-.PHONY: help build demo test coverage bench bench-single gates gates-record lint format types debug sanitize fuzz fuzz-readers mutate docs site clean
+.PHONY: help build demo test coverage bench bench-single gates gates-record lint format types debug sanitize fuzz fuzz-readers fuzz-filter mutate docs site clean
 
 help:
 	@echo "make demo    generate an organisation and authorise a million requests"
@@ -26,7 +26,7 @@ help:
 	@echo "make bench   measure, after checking the answers; records go to bench/record/"
 	@echo "make gates   count instructions against bench/gates.json; gates-record writes it"
 	@echo "make site    build the documentation into build/site"
-	@echo "make lint types debug sanitize fuzz fuzz-readers mutate format docs clean"
+	@echo "make lint types debug sanitize fuzz fuzz-readers fuzz-filter mutate format docs clean"
 
 build: $(STAMP)
 
@@ -118,6 +118,10 @@ fuzz: build
 # Readers of SAML responses, tokens and certificates, by atheris, each target for so many minutes.
 fuzz-readers: build $(VENV)/fuzz-extra
 	$(RUN) tests/tools/fuzz_readers.py --minutes $(MINUTES)
+
+# Filters of rows and decisions, over random directories.
+fuzz-filter: build
+	$(RUN) tests/tools/fuzz_filter.py --minutes $(MINUTES)
 
 mutate: build
 	$(RUN) tests/tools/mutation_testing.py

@@ -11,6 +11,8 @@ import numpy as np
 
 import fastiam
 
+ACCOUNT = "111111111111"
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/etl"
 Rows = Mapping[str, Sequence["str | None"]]
 
 
@@ -57,7 +59,11 @@ def decisions(
     """What `decide_many` allows. `given`: the arguments of `Engine.filter`."""
     n = len(resources)
     context = {key: column(rows[name]) for key, name in given.get("columns", {}).items()}
-    context |= {key: column([value] * n) for key, value in given.get("context", {}).items()}
+    for key, value in given.get("context", {}).items():
+        context[key] = np.empty(n, dtype=object)
+        context[key][:] = [value] * n if not isinstance(value, list) else None
+        for row in range(n if isinstance(value, list) else 0):
+            context[key][row] = value
     account = given.get("resource_account")
     accounts = account.value if isinstance(account, fastiam.Lit) else None if account is None else column(rows[account])
     sessions = {"session": subject} if isinstance(subject, fastiam.Session) else None
@@ -97,3 +103,27 @@ def checked(
     listed = [dict(zip(rows, values, strict=True)) for values in zip(*rows.values(), strict=True)]
     assert asked.apply(listed) == [row for row, is_allowed in zip(listed, allowed, strict=True) if is_allowed]
     return asked, allowed
+
+
+# -- small directories ----------------------------------------------------------------------------------------------------------
+
+
+def policy(*statements: dict[str, Any]) -> dict[str, Any]:
+    return {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"} | s for s in statements]}
+
+
+def allow(resource: Any = "*", **more: Any) -> dict[str, Any]:
+    return {"Resource": resource} | more
+
+
+def deny(resource: Any = "*", **more: Any) -> dict[str, Any]:
+    return {"Effect": "Deny", "Resource": resource} | more
+
+
+def engine_of(
+    *statements: dict[str, Any], name: str = ROLE, options: dict[str, Any] | None = None, **more: Any
+) -> fastiam.Engine:
+    directory = fastiam.Directory()
+    directory.add_account(ACCOUNT)
+    directory.add_principal(name, identity_policies=[policy(*statements)], **more)
+    return directory.compile(**(options or {}))

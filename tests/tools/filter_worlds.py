@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import case_files as casefile
+import filter_forms
+import filter_records
 import generator_names as v
-import numpy as np
 from policy_generators import directory
 from runners import build_directory
 
@@ -25,9 +26,25 @@ SOURCES = (
     "aws:ResourceTag/env", "aws:ResourceTag/team", "aws:UserAgent", "aws:CurrentTime", "aws:RequestTag/x",
 )  # fmt: skip
 KNOWN = (
-    "aws:PrincipalTag/team", "aws:username", "aws:PrincipalAccount", "aws:userid", "aws:ResourceAccount", "aws:PrincipalOrgID",
-    "aws:VpceAccount", "aws:TokenIssueTime", "aws:MultiFactorAuthPresent", "iam:ResourceTag/env",
-)  # fmt: skip
+    "aws:PrincipalTag/team",
+    "aws:username",
+    "aws:PrincipalAccount",
+    "aws:userid",
+    "aws:ResourceAccount",
+    "aws:PrincipalOrgID",
+    "aws:VpceAccount",
+    "aws:TokenIssueTime",
+    "aws:MultiFactorAuthPresent",
+    "iam:ResourceTag/env",
+    "aws:ResourceOrgID",
+    "aws:VpceOrgID",
+    "aws:ResourceOrgPaths",
+    "aws:SourceOrgID",
+    "aws:PrincipalServiceNamesList",
+    "aws:EpochTime",
+    "iam:ResourceTag/team",
+    "aws:TagKeys",
+)
 VALUES = {
     "aws:SourceVpce": ("vpce-1", "vpce-2", "vpce-9", ""),
     "aws:PrincipalTag/team": ("red", "us", "", "blue"),
@@ -61,6 +78,7 @@ class World:
 
     engine: fastiam.Engine
     requests: list[dict[str, Any]]
+    has_records: bool
     patterns: list[str]
     keys: list[str]
     values: dict[str, list[str]]
@@ -84,41 +102,59 @@ class Case:
             self.subject, self.action, columns=self.columns, context=self.context, resource_account=self.account, now=NOW
         )
 
-    def allowed(self) -> Any:
+    def allowed(self) -> list[bool]:
         """Which rows are allowed, by `decide_many`."""
-        n = len(self.rows["resource"])
-        subject, sessions = self.subject, None
-        if isinstance(subject, fastiam.Session):
-            subject, sessions = "session", {"session": self.subject}
-        context = {**self.context, **{key: _column(self.rows[name]) for key, name in self.columns.items()}}
-        context = {key: _same(value, n) if key in self.context else value for key, value in context.items()}
-        accounts = (
-            self.account.value if isinstance(self.account, fastiam.Lit) else self.account and _column(self.rows[self.account])
+        given = {"columns": self.columns, "context": self.context, "resource_account": self.account, "now": NOW}
+        return filter_forms.decisions(self.engine, self.subject, self.action, self.rows, self.rows["resource"], **given)
+
+
+@dataclass
+class Decided:
+    """A filter, and which of its rows are allowed."""
+
+    case: Case
+    allowed: list[bool]
+
+    def difference(self, form: str) -> str:
+        """The first row for which a form of the filter and the decision differ; "" if none does, or it cannot be expressed."""
+        try:
+            found = filter_forms.FORMS[form](self.case.filter, self.case.rows)
+        except fastiam.NotExpressible:
+            return ""
+        for row, (is_true, is_allowed) in enumerate(zip(found, self.allowed, strict=True)):
+            if is_true is not is_allowed:
+                return f"{form}: filter {is_true}, decision {is_allowed}: {self._row(row)}"
+        return ""
+
+    def lost_row(self) -> str:
+        """The first allowed row that the prefilter drops, or ""."""
+        found = filter_forms.json_form(self.case.filter.prefilter, self.case.rows)
+        lost = [row for row, (kept, allowed) in enumerate(zip(found, self.allowed, strict=True)) if allowed and not kept]
+        return f"lost: {self._row(lost[0])}" if lost else ""
+
+    def _row(self, row: int) -> str:
+        values = {name: values[row] for name, values in self.case.rows.items()}
+        return (
+            f"{values} of {self.case.subject}, {self.case.action}, {self.case.columns}, {self.case.context}, {self.case.account}"
         )
-        return self.engine.decide_many(
-            subject, self.action, _column(self.rows["resource"]), context, resource_accounts=accounts, sessions=sessions, now=NOW,
-            on_error="deny",
-        ).allowed  # fmt: skip
 
 
-def _column(values: list[Any]) -> Any:
-    column = np.empty(len(values), dtype=object)
-    column[:] = values
-    return column
-
-
-def _same(value: Any, n: int) -> Any:
-    column = np.empty(n, dtype=object)
-    for row in range(n):
-        column[row] = value
-    return column
+def decided(seeds: Iterable[int], rows: int) -> Iterator[Decided]:
+    """The filters over the directories of some seeds."""
+    for seed in seeds:
+        for case in cases(seed, rows=rows):
+            yield Decided(case, case.allowed())
 
 
 def world(seed: int) -> World | None:
-    """The directory of a seed; None if it is not accepted."""
-    described = directory(seed, 24)
+    """The directory of a seed, with records of other services if the seed is odd; None if it is not accepted."""
+    described, rng = directory(seed, 24), random.Random(seed)
+    has_records = seed % 2 == 1
     try:
-        engine = build_directory(described["directory"], described["mode"]).compile(unknown_owner=described["unknown_owner"])
+        built = build_directory(described["directory"], described["mode"])
+        if has_records:
+            filter_records.add_records(rng, built)
+        engine = built.compile(**(filter_records.settings(rng) if has_records else {"unknown_owner": described["unknown_owner"]}))
     except FastiamError:
         return None
     text = json.dumps(described["directory"])
@@ -127,7 +163,8 @@ def world(seed: int) -> World | None:
     values: dict[str, list[str]] = {}
     for key, given in _conditions(described["directory"]):
         values.setdefault(key.lower(), []).extend(given)
-    return World(engine, described["requests"], patterns, sorted(found), values)
+    requests = described["requests"] + (filter_records.requests(rng, 30) if has_records else [])
+    return World(engine, requests, has_records, patterns, sorted(found), values)
 
 
 def _conditions(node: Any) -> Iterator[tuple[str, list[str]]]:
@@ -211,6 +248,8 @@ def _value(rng: random.Random, found: World, key: str) -> str | None:
 
 def _arn(rng: random.Random, found: World, request: dict[str, Any]) -> str | None:
     """An ARN near to what a policy matches: wildcards filled, a character changed, fields crossed; or no ARN."""
+    if found.has_records and rng.random() < 0.45:
+        return filter_records.arn(rng)
     kind = rng.random()
     if kind < 0.03:
         return rng.choice((None, "", "*", "arn:aws:s3", "x", "arn:aws:s3:::bkt/x\n"))

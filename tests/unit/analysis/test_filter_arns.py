@@ -5,91 +5,18 @@ from __future__ import annotations
 import itertools
 
 import pytest
+from filter_records import ENDS, OTHERS, RECORDS
+from generator_names import A, B
 
 import fastiam
 from fastiam.analysis.filter import patterns
 from fastiam.analysis.filter.cases import ArnCase, cases_below, recorded_arns
 from fastiam.analysis.filter.patterns import Symbol
 
-A, B = "111111111111", "222222222222"
 POLICY = {
     "Version": "2012-10-17",
     "Statement": {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"},
 }
-RECORDS = (
-    "arn:aws:s3:::data",
-    "arn:aws:s3:::data2",
-    f"arn:aws:s3:us-east-1:{A}:accesspoint/ap",
-    f"arn:aws:lambda:us-east-1:{A}:function:f",
-    f"arn:aws:lambda:us-east-1:{A}:function:f:live",
-    f"arn:aws:dynamodb:us-east-1:{A}:table/t",
-    f"arn:aws:dynamodb:us-east-1:{A}:table/t/stream/s",
-    f"arn:aws:kms:us-east-1:{A}:key/k",
-    f"arn:aws:sns:us-east-1:{A}:topic",
-    f"arn:aws:logs:us-east-1:{A}:*",
-    f"arn:aws:logs:us-east-1:{A}:log-group:g",
-    f"arn:aws:kinesis:us-east-1:{A}:stream/s",
-    "arn:aws:apigateway:us-east-1::/restapis/api",
-    f"arn:aws:es:us-east-1:{A}:domain/d",
-    f"arn:aws:codeartifact:us-east-1:{A}:domain/d",
-    f"arn:aws:codeartifact:us-east-1:{A}:repository/d/r",
-    f"arn:aws:acm-pca:us-east-1:{A}:certificate-authority/c",
-    f"arn:aws:glue:us-east-1:{A}:catalog",
-    f"arn:aws:secretsmanager:us-east-1:{A}:secret:db-AbCdEf",
-    f"arn:aws:sqs:us-east-1:{A}:q",
-)
-ENDS = (
-    "",
-    "/",
-    ":",
-    "/x",
-    ":x",
-    "/x/",
-    "/x/y",
-    ":*",
-    "/index/i",
-    "/index",
-    "/export/e",
-    "/stream/s",
-    "/object/o",
-    "/consumer/c",
-    ":log-stream:s",
-    ":log-stream",
-    "/certificate/c",
-    "x",
-    "/object",
-)
-OTHERS = (
-    f"arn:aws:execute-api:us-east-1:{A}:api",
-    f"arn:aws:execute-api:us-east-1:{B}:api/prod/GET/x",
-    "arn:aws:execute-api:us-east-1::api/",
-    f"arn:aws:execute-api:us-east-1:{A}:apix/prod",
-    f"arn:aws:execute-api:eu-west-1:{A}:api/prod",
-    "arn:aws:s3:::data3/x",
-    f"arn:aws:codeartifact:us-east-1:{A}:package/d/r/npm/n/p",
-    f"arn:aws:codeartifact:us-east-1:{A}:package/d/other/npm/n/p",
-    f"arn:aws:codeartifact:us-east-1:{A}:package/d//x",
-    f"arn:aws:codeartifact:us-east-1:{A}:package/d/r",
-    f"arn:aws:codeartifact:us-east-1:{A}:package-group/d/x",
-    f"arn:aws:codeartifact:us-east-1:{A}:package-group/d",
-    f"arn:aws:glue:us-east-1:{A}:database/x",
-    f"arn:aws:glue:us-east-1:{A}:table/d/t",
-    f"arn:aws:glue:us-east-1:{A}:crawler/x",
-    f"arn:aws:glue:us-east-1:{A}:userDefinedFunction/d/f",
-    f"arn:aws:glue:us-east-1:{A}:connection/x",
-    f"arn:aws:glue:us-east-1:{A}:database",
-    f"arn:aws:logs:us-east-1:{A}:log-group:other",
-    f"arn:aws:logs:us-east-1:{A}:log-group:other:*",
-    f"arn:aws:logs:us-east-1:{A}:log-group:",
-    f"arn:aws:logs:us-east-1:{A}:log-group:other:log-stream:s:t",
-    f"arn:aws:logs:us-east-1:{A}:log-group:other:x",
-    f"arn:aws:logs:eu-west-1:{A}:log-group:other",
-    f"arn:aws:secretsmanager:us-east-1:{A}:secret:db",
-    f"arn:aws:secretsmanager:us-east-1:{A}:secret:d",
-    f"arn:aws:kms:us-east-1:{A}:alias/a",
-    "arn:aws:s3:::",
-    "arn:aws:sns:us-east-1::x",
-)
 
 
 @pytest.fixture(scope="module")

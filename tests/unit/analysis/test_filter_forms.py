@@ -155,7 +155,7 @@ def cases_of(names: Sequence[str]) -> list[tuple[fastiam.Filter, Rows, list[bool
         allowed = decisions(engine, ROLE, "s3:GetObject", ROWS, ROWS["resource"], **GIVEN)
         found.append((engine.filter(ROLE, "s3:GetObject", **GIVEN), ROWS, allowed))
     for seed in (1_009, 1_016):
-        found += [(case.filter, case.rows, case.allowed().tolist()) for case in filter_worlds.cases(seed, rows=80)]
+        found += [(case.filter, case.rows, case.allowed()) for case in filter_worlds.cases(seed, rows=80)]
     return [one for one in found if one[0].exact and one[0].kind == "conditional"]
 
 
@@ -333,3 +333,65 @@ def test_sqlite_does_not_allow_a_text_with_a_null_character() -> None:
     assert sqlite_form(asked, rows) == [True, False, False]
     denied = ENGINES["deny glob"].filter(ROLE, "s3:GetObject")
     assert sqlite_form(denied, rows) == [False, False, False]
+
+
+# -- apply ---------------------------------------------------------------------------------------------------------------------
+
+
+def frames() -> dict[str, tuple[Any, Callable[[Any], list[Any]]]]:
+    """A table of buckets and keys in each library, and the keys of a frame."""
+    pl = pytest.importorskip("polars", reason="frames of Polars")
+    nw = pytest.importorskip("narwhals", reason="frames of narwhals")
+    pa = pytest.importorskip("pyarrow", reason="tables of pyarrow")
+    columns: dict[str, list[Any]] = {"bucket": ["data", "data", "other", None, "data"], "key": ["ä/1", "b/2", "ä/3", "ä/4", None]}
+    frame, table = pl.DataFrame(columns), pa.table(columns)
+    rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    return {
+        "polars": (frame, lambda found: found["key"].to_list()),
+        "lazy": (frame.lazy(), lambda found: found.collect()["key"].to_list()),
+        "narwhals": (nw.from_native(frame), lambda found: found["key"].to_list()),
+        "pandas": (frame.to_pandas(), lambda found: found["key"].tolist()),
+        "pyarrow": (table, lambda found: found["key"].to_pylist()),
+        "batch": (table.to_batches()[0], lambda found: found["key"].to_pylist()),
+        "reader": (table.to_reader(), lambda found: found.read_all()["key"].to_pylist()),
+        "mapping": (columns, lambda found: found["key"]),
+        "list": (rows, lambda found: [row["key"] for row in found]),
+    }
+
+
+@pytest.mark.parametrize("library", ["polars", "lazy", "narwhals", "pandas", "pyarrow", "batch", "reader", "mapping", "list"])
+def test_apply_to_a_template_keeps_the_columns_of_the_frame(library: str) -> None:
+    """H71: the ARN is made for the decisions, and the result does not have it."""
+    asked = ENGINES["prefix"].filter(ROLE, "s3:GetObject", resource="arn:aws:s3:::{bucket}/{key}")
+    frame, keys = frames()[library]
+    assert keys(asked.apply(frame)) == ["ä/1"]
+    with pytest.raises(fastiam.RequestValueError, match="nothing"):
+        ENGINES["prefix"].filter(ROLE, "s3:GetObject", resource="arn:aws:s3:::{nothing}").apply(frames()[library][0])
+
+
+def test_apply_to_a_relation_keeps_its_columns() -> None:
+    duckdb = pytest.importorskip("duckdb", reason="relations of DuckDB")
+    asked = ENGINES["prefix"].filter(ROLE, "s3:GetObject", resource="arn:aws:s3:::{bucket}/{the key}")
+    with duckdb.connect() as con:
+        con.execute(
+            """CREATE TABLE t AS FROM (VALUES ('data', 'ä/1', 1), ('data', 'b', 2), (NULL, 'x', 3)) AS t(bucket, "the key", n)"""
+        )
+        found = asked.apply(con.table("t"), connection=con)
+        assert (found.columns, found.fetchall()) == (["bucket", "the key", "n"], [("data", "ä/1", 1)])
+        with pytest.raises(fastiam.RequestValueError, match="the frame has no column `the key`"):
+            asked.apply(con.sql("SELECT bucket FROM t"), connection=con)
+    with pytest.raises(fastiam.RequestValueError, match="only relations of DuckDB"):
+        asked.apply([], connection=con)
+
+
+def test_apply_passes_sessions_constants_and_owners() -> None:
+    """Everything that the filter was made with decides the rows."""
+    inside = {"StringEquals": {"app:x": ["a", "b"], "aws:PrincipalTag/team": "red"}, "BinaryEquals": {"app:y": "QUI="}}
+    condition = {"ForAnyValue:StringEquals": {"aws:CalledVia": "x"}, **inside}
+    session = fastiam.Session(f"arn:aws:sts::{A}:assumed-role/etl/run", kind="ROLE", issuer=ROLE, tags={"team": "red"})
+    context = {"app:x": "b", "app:y": b"AB", "aws:CalledVia": ["w", "x"], "app:none": None, "app:number": 3}
+    engine = engine_of({"Condition": condition})
+    asked = engine.filter(session, "s3:GetObject", context=context, resource_account="owner")
+    rows = [{"resource": BUCKET, "owner": owner} for owner in (A, B, None, "12")]
+    assert asked.apply(rows) == [rows[0], rows[2]]
+    assert engine.filter(ROLE, "s3:GetObject", context=context).apply([{"resource": BUCKET}]) == []

@@ -41,6 +41,7 @@ class Dialect:
     constants: tuple[str, str] = ("FALSE", "TRUE")
 
 
+_ESCAPES = (("\\", "\\\\"), ("'", "\\'"), ("\n", "\\n"), ("\r", "\\r"))  # a literal of BigQuery has no newline
 _ANCHORED = r"\A(?s:{regex})\z"
 DIALECTS = {
     dialect.name: dialect
@@ -103,7 +104,9 @@ class SqlTarget:
         if "\0" in text:
             raise NotExpressible(f"{self.name} has no literal with a null character", key=text, operator="literal")
         if self._dialect.escapes:
-            return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+            for letter, escape in _ESCAPES:
+                text = text.replace(letter, escape)
+            return f"'{text}'"
         return "'" + text.replace("'", "''") + "'"
 
     def name_of(self, column: str) -> str:
