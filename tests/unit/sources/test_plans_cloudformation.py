@@ -258,6 +258,8 @@ def test_h63_unknown_deny_or_effect_leaves_an_allow_open(unknown: Any, outcome: 
         ({"App": {**role(), "Condition": "IsProd"}}, "depending on a condition"),
         ({"L": resource("Lambda::Permission", FunctionName="f")}, "`AWS::Lambda::Permission` are not compared"),
         ({"N": resource("New::Thing", ResourcePolicy={})}, "`AWS::New::Thing` are not compared"),
+        ({"S": resource("CloudFormation::Stack", TemplateURL="u")}, "`AWS::CloudFormation::Stack` are not compared"),
+        ({"C": {"Type": "Custom::Anything"}}, "`Custom::Anything` are not compared"),
         ({"B": resource("S3::BucketPolicy", Bucket={"Ref": "X"}, PolicyDocument=OWN)}, "the resource with the policy"),
         ({"K": resource("KMS::Key", KeyPolicy=OWN)}, "the resource with the policy"),
         ({"I": resource("EC2::Instance", ImageId="i")}, ""),
@@ -267,6 +269,15 @@ def test_h63_unknown_values_of_a_template_are_reported(resources: Resources, rea
     found = planned(resources, {})
     assert bool(reason) is bool(found.undecided) and all(reason in item.reason for item in found.undecided[:1])
     assert planned(resources, resources).undecided == ()  # unchanged
+
+
+def test_h63_two_policies_of_one_name_are_undecided(planned: Planned) -> None:
+    wide, narrow = (
+        resource("IAM::Policy", PolicyName="i", PolicyDocument=document(statement(action)), Users=["ana"])
+        for action in ("s3:*", "s3:GetObject")
+    )
+    (item,) = planned({"A": wide, "B": narrow}, {}).undecided
+    assert item.address == "B" and item.about == (ANA,) and "their order is not known" in item.reason
 
 
 def test_h63_policy_of_a_generated_name_is_reported(planned: Planned) -> None:

@@ -295,6 +295,8 @@ REPORTED: list[tuple[str, Any, Any, str]] = [
     ("aws_lambda_permission.l", None, {"action": "lambda:InvokeFunction"}, "`aws_lambda_permission` are not compared"),
     ("aws_new_thing.n", None, {"resource_policy": UNKNOWN}, "`aws_new_thing` are not compared"),
     ("aws_instance.i", None, {"ami": "ami-1"}, ""),
+    ("awscc_iam_role.r", None, {"role_name": "r"}, "`awscc_iam_role` are not compared"),
+    ("aws_cloudformation_stack.s", None, {"template_body": "{}"}, "`aws_cloudformation_stack` are not compared"),
     ("aws_iam_user_policy_attachment.a", None, {"user": "ana", "policy_arn": f"{BASE}-gone"}, "do not contain the document"),
     ("aws_organizations_policy.p", None, {**SCP, "id": UNKNOWN}, "the id of the policy is known after apply"),
     ("aws_organizations_policy.p", SCP, {**SCP, "content": text("s3:*")}, "do not contain an organization"),
@@ -333,6 +335,38 @@ def test_attached_policy_without_document_is_undecided(tmp_path: Path) -> None:
     found = read_change(bare, terraform=[tmp_path / "plan.json"])
     assert outcomes(found, ANA, "s3:DeleteObject") == ("IMPLICIT_DENY", "DEPENDS")
     assert found.undecided[0].address == ADMIN and found.undecided[0].principals == (ANA,)
+
+
+def test_h63_two_resources_with_one_target_are_undecided(planned: Planned) -> None:
+    public, closed = ({"bucket": "data", "policy": each} for each in (PUBLIC, json.dumps({**TRUST, "Statement": []})))
+    found = planned(change("aws_s3_bucket_policy.a", None, public), change("aws_s3_bucket_policy.b", None, closed))
+    (item,) = found.undecided
+    assert item.address == "aws_s3_bucket_policy.b" and item.about == (BUCKET,) and "their order is not known" in item.reason
+    assert not planned(change("aws_s3_bucket_policy.a", None, public), change("aws_s3_bucket_policy.b", None, public)).undecided
+
+
+def test_h63_unread_document_of_a_changed_user_is_undecided(tmp_path: Path) -> None:
+    closed = directory()
+    broken = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": [None]}]}
+    export = {
+        "UserDetailList": [{"Arn": ANA, "UserId": "AIDA", "UserPolicyList": [{"PolicyName": "x", "PolicyDocument": broken}]}]
+    }
+    (tmp_path / "export.json").write_text(json.dumps(export))
+    (tmp_path / "plan.json").write_text(
+        plan(change("aws_iam_user_policy.x", None, {"user": "ana", "name": "n", "policy": text("s3:*")}))
+    )
+    found = read_change(fastiam.load(tmp_path / "export.json"), terraform=[tmp_path / "plan.json"])
+    assert outcomes(found, ANA, "s3:PutObject")[1] == "EXPLICIT_DENY"  # which hides the new access
+    assert [(item.address, item.principals) for item in found.undecided] == [("x", (ANA,))]
+    assert not read_change(closed, terraform=[tmp_path / "plan.json"]).undecided
+
+
+def test_plan_of_a_renamed_user_moves_its_policies(planned: Planned) -> None:
+    sides = [{"name": name, "path": "/", "arn": ANA} for name in ("ana", "bob")]  # a plan keeps the old ARN
+    attached = [{"user": name, "policy_arn": BASE} for name in ("ana", "bob")]
+    found = planned(change("aws_iam_user.u", *sides), change("aws_iam_user_policy_attachment.u", *attached))
+    assert ANA not in found.new.snapshot.tables.entities
+    assert outcomes(found, ANA.replace("ana", "bob"), "s3:GetObject") == ("IMPLICIT_DENY", "ALLOW")
 
 
 # -- references -----------------------------------------------------------------------------------------------------------

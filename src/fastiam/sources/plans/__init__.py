@@ -18,6 +18,8 @@ from fastiam.api.engine import Engine
 from fastiam.errors import SourceError
 from fastiam.model.policy import PolicyKind
 from fastiam.model.result import Result
+from fastiam.policy.substitutes import NOT_READ
+from fastiam.resolve.changes import changes_between
 from fastiam.resolve.snapshot import Snapshot, UnknownOwner
 from fastiam.sources.files import read_files
 from fastiam.sources.located_values import LocatedValue
@@ -175,9 +177,11 @@ def _applied(directory: Directory, changes: Sequence[Change], unknown_owner: Unk
         found += _add_unknown_policies(directory)
     new = directory.compile(unknown_owner=unknown_owner)
     principals = _principals_by_key(new.snapshot)
+    unread = _unread_documents(old.snapshot, new.snapshot)
     undecided = [
         Undecided(fact.address, fact.reason, fact.position, fact.about, principals.get(fact.key.lower(), ())) for fact in found
     ]
+    undecided += unread
     assumed = chain.from_iterable(change.assumed for change in changes)
     return PlannedChange(old, new, tuple(dict.fromkeys(undecided)), differences, tuple(dict.fromkeys(assumed)))
 
@@ -201,6 +205,21 @@ def _add_unknown_policies(directory: Directory) -> list[UndecidedFact]:
             reason = "the policies do not contain the document of this attached policy"
             found.append(UndecidedFact(arn, reason, about=(arn,), key=key))
     return found
+
+
+def _unread_documents(old: Snapshot, new: Snapshot) -> list[Undecided]:
+    """Return the documents that count as ones that deny everything, with the changed principals that have them.
+
+    Such a Deny hides what the change allows.
+    """
+    found: dict[str, dict[str, None]] = {}
+    for name in sorted(changes_between(old, new).principals):
+        for snapshot in (old, new):
+            for policy in chain.from_iterable(chain.from_iterable(principal_layers(snapshot.principal(name)).values())):
+                if any(statement.sid == NOT_READ and statement.undetermined for statement in policy.statements):
+                    found.setdefault(policy.name or policy.arn or "", {})[name] = None
+    reason = "its document is not known, and counts as one that denies everything"
+    return [Undecided(policy, reason, principals=tuple(names)) for policy, names in found.items()]
 
 
 def _principals_by_key(snapshot: Snapshot) -> dict[str, tuple[str, ...]]:

@@ -12,7 +12,8 @@ _ACCESS_ATTRIBUTES = frozenset(
     "managed_policy_arns permissions_boundary grant acl".split()
 )
 _ACCESS_TYPES = re.compile(
-    r"aws_(iam|organizations|ssoadmin|ram|lakeformation)_|aws_\w*_(policy|policies|permissions?|grants?|acl)$"
+    r"aws(cc)?_(iam|organizations|ssoadmin|sso|ram|lakeformation)_|aws(cc)?_\w*_(policy|policies|permissions?|grants?|acl)$"
+    r"|aws(cc)?_(cloudformation|serverlessapplicationrepository_cloudformation)_stack"  # stacks can create anything
 )
 IGNORED: Final = frozenset(  # they have no effect on decisions, or are policies of another kind
     "aws_iam_access_key aws_iam_account_alias aws_iam_account_password_policy aws_iam_instance_profile "
@@ -31,6 +32,6 @@ def may_give_access(resource: PlannedResource) -> bool:
     """Whether a type without a row can give access: by its name, or because it has an attribute for a policy."""
     if _ACCESS_TYPES.match(resource.type):
         return True
-    return resource.type.startswith("aws_") and any(
+    return resource.type.startswith(("aws_", "awscc_")) and any(
         resource.value(side, name) is not None and resource.sets(name) for side in Side for name in _ACCESS_ATTRIBUTES
     )

@@ -22,6 +22,7 @@ from fastiam.sources.plans.facts import (
     PrincipalFacts,
     ResourceFacts,
     UndecidedFact,
+    conflict_reason,
     placeholder,
     planned_policy,
     unknown_key,
@@ -32,7 +33,10 @@ from fastiam.sources.plans.template_values import NO_VALUE, GeneratedName, Templ
 from fastiam.sources.yaml_text import read_yaml
 
 _QUEUE_URL = re.compile(r"https://sqs\.([\w-]+)\.amazonaws\.com(?:\.cn)?/([0-9]{12})/([^/]+)")
-_ACCESS_TYPE = re.compile(r"AWS::(IAM|Organizations|SSO|RAM|LakeFormation)::|.*(Policy|Permission|Permissions|Grant)$")
+_ACCESS_TYPE = re.compile(  # nested stacks, modules and custom resources can create anything
+    r"AWS::(IAM|Organizations|SSO|RAM|LakeFormation)::|.*(Policy|Permission|Permissions|Grant|::MODULE)$"
+    r"|AWS::CloudFormation::(Stack|StackSet|CustomResource)$|Custom::"
+)
 _ACCESS_PROPERTIES = ("PolicyDocument", "Policy", "ResourcePolicy", "KeyPolicy", "AccessPolicy", "AccessPolicies")
 _IGNORED = ("AWS::IAM::AccessKey", "AWS::IAM::InstanceProfile", "AWS::IAM::ServerCertificate", "AWS::IAM::VirtualMFADevice")
 _IDENTITIES = {  # resource type: its kind in ARNs, and the property of its name
@@ -232,6 +236,8 @@ class _Resource:
             self.report("it exists depending on a condition of the template")
         else:
             row(self, properties)
+            for arn in self.facts.take_conflicts():
+                self.report(conflict_reason(arn), (arn,))
 
     def report(self, reason: str, about: tuple[str, ...] = (), key: str = "") -> None:
         """Report what is unknown."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, TypeVar
 
 from fastiam.directory.stored_policies import StoredPolicy, not_read_message, why_substituted
 from fastiam.errors import Finding, PolicyError
@@ -20,7 +20,8 @@ from fastiam.policy.document import read_policy
 
 UNKNOWN_PREFIX = "plan:unknown/"  # of the condition keys of placeattachments
 UNKNOWN_KEYS = UNKNOWN_PREFIX + "*"
-SID = "KnownAfterApply"
+K = TypeVar("K")
+V = TypeVar("V")
 _WITH_PRINCIPAL = (PolicyKind.TRUST, PolicyKind.RESOURCE, PolicyKind.RCP, PolicyKind.VPCE)
 
 
@@ -41,6 +42,21 @@ class ResourceFacts:
     is_stated: bool = True
 
 
+class FactTable(dict[K, V]):
+    """Facts by key. `conflicts` are the keys that two resources set to different values: the last one to be applied stays."""
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.conflicts: list[K] = []
+
+    def __setitem__(self, key: K, value: V) -> None:
+        old = self.get(key)
+        is_stated = not isinstance(old, ResourceFacts) or old.is_stated
+        if key in self and old != value and is_stated:
+            self.conflicts.append(key)
+        super().__setitem__(key, value)
+
+
 @dataclass(slots=True)
 class Facts:
     """The facts of one side, by ARN or id.
@@ -50,25 +66,34 @@ class Facts:
     `organization` has SCPs and RCPs by their id, `targets` pairs of the id of such a policy and of an element.
     """
 
-    managed: dict[str, StoredPolicy] = field(default_factory=dict)
-    principals: dict[str, PrincipalFacts] = field(default_factory=dict)
-    trust: dict[str, StoredPolicy] = field(default_factory=dict)
-    groups: dict[str, None] = field(default_factory=dict)
-    inline: dict[tuple[str, str], StoredPolicy] = field(default_factory=dict)
-    attached: dict[tuple[str, str], None] = field(default_factory=dict)
-    members: dict[tuple[str, str], None] = field(default_factory=dict)
-    attachments: dict[str, frozenset[str]] = field(default_factory=dict)
-    group_members: dict[str, frozenset[str]] = field(default_factory=dict)
-    resources: dict[str, ResourceFacts] = field(default_factory=dict)
-    endpoints: dict[str, StoredPolicy | None] = field(default_factory=dict)
-    organization: dict[str, StoredPolicy] = field(default_factory=dict)
-    targets: dict[tuple[str, str], None] = field(default_factory=dict)
+    managed: FactTable[str, StoredPolicy] = field(default_factory=FactTable)
+    principals: FactTable[str, PrincipalFacts] = field(default_factory=FactTable)
+    trust: FactTable[str, StoredPolicy] = field(default_factory=FactTable)
+    groups: FactTable[str, None] = field(default_factory=FactTable)
+    inline: FactTable[tuple[str, str], StoredPolicy] = field(default_factory=FactTable)
+    attached: FactTable[tuple[str, str], None] = field(default_factory=FactTable)
+    members: FactTable[tuple[str, str], None] = field(default_factory=FactTable)
+    attachments: FactTable[str, frozenset[str]] = field(default_factory=FactTable)
+    group_members: FactTable[str, frozenset[str]] = field(default_factory=FactTable)
+    resources: FactTable[str, ResourceFacts] = field(default_factory=FactTable)
+    endpoints: FactTable[str, StoredPolicy | None] = field(default_factory=FactTable)
+    organization: FactTable[str, StoredPolicy] = field(default_factory=FactTable)
+    targets: FactTable[tuple[str, str], None] = field(default_factory=FactTable)
+
+    def take_conflicts(self) -> list[str]:
+        """Return the records that resources added so far set to different values, once."""
+        found: list[str] = []
+        for each in fields(self):
+            table = getattr(self, each.name)
+            found += [key if isinstance(key, str) else key[0] for key in table.conflicts]
+            table.conflicts = []
+        return found
 
     def without(self, other: Facts) -> Facts:
         """Return the facts whose keys the other side does not have."""
         return Facts(
             **{
-                each.name: {k: v for k, v in getattr(self, each.name).items() if k not in getattr(other, each.name)}
+                each.name: FactTable({k: v for k, v in getattr(self, each.name).items() if k not in getattr(other, each.name)})
                 for each in fields(self)
             }
         )
@@ -145,6 +170,11 @@ def planned_policy(text: str, kind: PolicyKind, name: str, source: str, *, arn: 
     if why is not None:
         raise PolicyError([Finding(why.code, why.severity, not_read_message(name, why.message), source, "$")])
     return StoredPolicy(policy, text)
+
+
+def conflict_reason(arn: str) -> str:
+    """Return why two resources that set one record are undecided."""
+    return f"another resource sets the same of `{arn}` to another value, and their order is not known"
 
 
 def keys_of(policy: Policy) -> Iterator[str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from fastiam.directory.stored_policies import StoredPolicy, text_of_parsed
+from fastiam.model.arn import split_arn
 from fastiam.model.key_registry import fold
 from fastiam.model.policy import PolicyKind
 from fastiam.sources.located_values import LocatedValue
@@ -87,10 +88,9 @@ class PlanContext:
 
     def identity_arn(self, resource: PlannedResource, side: Side, what: str) -> str | None:
         """Return the ARN of a user, group, role or policy; None if a part is unknown, which is reported."""
-        arn = resource.text(side, "arn")
+        arn, name, path = (resource.text(side, attribute) for attribute in ("arn", "name", "path"))
         if isinstance(arn, str):
-            return arn
-        name, path = resource.text(side, "name"), resource.text(side, "path")
+            return _renamed(arn, what, name, path)
         if not isinstance(name, str) or path is UNKNOWN:
             self.undecided(resource, f"the name of the {what} is known after apply")
             return None
@@ -175,3 +175,13 @@ class PlanContext:
         key = unknown_key(resource.address, attribute)
         self.undecided(resource, f"`{attribute}` is known after apply", about, key)
         return placeholder(kind, key, name, arn=arn)
+
+
+def _renamed(arn: str, what: str, name: str | Unknown | None, path: str | Unknown | None) -> str:
+    """Return the ARN of an identity after it is renamed: a plan keeps the old ARN of a user or group that is renamed in place."""
+    parts = split_arn(arn)
+    if parts is None or not isinstance(name, str) or path is UNKNOWN:
+        return arn
+    old_path = "/" + parts.rest.partition("/")[2].rpartition("/")[0]
+    own_path = path if isinstance(path, str) else old_path if old_path == "/" else f"{old_path}/"
+    return str(parts._replace(rest=f"{what}{own_path}{name}"))

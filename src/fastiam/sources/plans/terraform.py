@@ -15,7 +15,7 @@ from fastiam.model.key_registry import fold
 from fastiam.model.profile import ROLES
 from fastiam.sources.located_values import LocatedValue
 from fastiam.sources.plans.access_types import IGNORED, may_give_access
-from fastiam.sources.plans.facts import Change, UndecidedFact
+from fastiam.sources.plans.facts import Change, UndecidedFact, conflict_reason
 from fastiam.sources.plans.plan_context import PlanContext
 from fastiam.sources.plans.plan_values import Configuration, PlannedResource, Side
 from fastiam.sources.plans.terraform_types import ROWS
@@ -84,6 +84,8 @@ def _add(context: PlanContext, resource: PlannedResource) -> None:
         for side in (Side.BEFORE, Side.AFTER):
             if resource.exists(side):
                 row(context, resource, side)
+                for arn in context.facts(side).take_conflicts():
+                    context.undecided(resource, conflict_reason(arn), [arn])
         return
     if resource.actions not in _UNCHANGED and resource.type not in IGNORED and may_give_access(resource):
         context.undecided(resource, f"changes of `{resource.type}` are not compared")
