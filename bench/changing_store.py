@@ -1,8 +1,8 @@
-"""A store whose policies change every second, questions about what changes, and the answers of the specification evaluator.
+"""A store whose policies change every second, requests about what changes, and the answers of the specification evaluator.
 
 Two accounts of an organization with users in groups, permissions boundaries, tags, resource policies and control policies. Each
-change is one transaction: it changes what some of the questions are about and the statement that names the change, which the
-first question is about.
+change is one transaction: it changes what some of the requests are about and the statement that names the change, which the
+first request is about.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ ACTIONS = ("s3:GetObject", "s3:PutObject", "s3:DeleteObject")
 _BOUNDARY = f"arn:aws:iam::{A}:policy/Boundary"
 _EVERYTHING = acme.policy([{"Effect": "Allow", "Action": "*", "Resource": "*"}])
 
-Question = tuple[str, str, str, dict[str, str]]
+Asked = tuple[str, str, str, dict[str, str]]
 Expected = tuple[bool, str, str]  # decision, outcome, layer
 
 
 @dataclass(frozen=True)
 class Change:
-    """One change: its number, the instants before and after its commit (ns), and what the questions are answered from then on."""
+    """One change: its number, the instants before and after its commit (ns), and what the requests are answered from then on."""
 
     number: int
     began: int
@@ -45,9 +45,9 @@ class Change:
     expected: tuple[Expected, ...]
 
 
-def questions() -> list[Question]:
-    """All questions. The first one is answered by the statement that names the change."""
-    found: list[Question] = [(MARKER, "marker:Ask", "*", {})]
+def requests() -> list[Asked]:
+    """All requests. The first one is answered by the statement that names the change."""
+    found: list[Asked] = [(MARKER, "marker:Ask", "*", {})]
     for n, user in enumerate(USERS):
         for m, bucket in enumerate(BUCKETS):
             action = ACTIONS[(n + m) % len(ACTIONS)]
@@ -65,7 +65,7 @@ class ChangingStore:
     """Writes the store, one change after the other."""
 
     def __init__(self, path: Path, roles: int, seed: int = 1) -> None:
-        self.questions = questions()
+        self.requests = requests()
         self._random = random.Random(seed)
         self._directory = fastiam.Directory.open(path, quotas=None)
         with self._directory.transaction():
@@ -117,7 +117,7 @@ class ChangingStore:
     def answers(self) -> tuple[Expected, ...]:
         """What the specification evaluator answers now."""
         snapshot = self._directory.snapshot()
-        return tuple(_expected(snapshot, question) for question in self.questions)
+        return tuple(_expected(snapshot, request) for request in self.requests)
 
     def _changes(self) -> list[Callable[[], None]]:
         return [
@@ -200,8 +200,8 @@ class ChangingStore:
         self._directory.add_principal(user, identity_policies=[("own", self._document())], tags={"team": "1"})
 
 
-def _expected(snapshot: Any, question: Question) -> Expected:
-    principal, action, resource, context = question
+def _expected(snapshot: Any, request: Asked) -> Expected:
+    principal, action, resource, context = request
     read = read_context(context)
     subject, target, endpoint = snapshot.profiles(principal, action, resource, read)
     request = Request(action, read, time.time())
@@ -210,7 +210,7 @@ def _expected(snapshot: Any, question: Question) -> Expected:
 
 
 def batches(size: int) -> Iterator[list[int]]:
-    """Indices of the questions in groups, each of which begins with the first question."""
-    count = len(questions())
+    """Indices of the requests in groups, each of which begins with the first request."""
+    count = len(requests())
     for start in range(1, count, size - 1):
         yield [0, *range(start, min(start + size - 1, count))]

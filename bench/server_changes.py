@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from bench_server import server
-from changing_store import Change, ChangingStore, Question, batches, questions
+from changing_store import Asked, Change, ChangingStore, batches, requests
 from measure import Record
 from server_load import Address, request_of
 
@@ -45,7 +45,7 @@ class Answers:
 
     Attributes
     ----------
-    counts : answers by the indices of their questions, generation, and body without decision id.
+    counts : answers by the indices of their requests, generation, and body without decision id.
     received : the first and the last instant at which an answer of each generation was received.
     latencies : microseconds of each request.
     longest : of each window of the clock, the longest time of a request that was sent in it.
@@ -59,7 +59,7 @@ class Answers:
     failed: list[str] = field(default_factory=list)
 
 
-Job = tuple[tuple[int, ...], bytes]  # indices of the questions, and the request
+Job = tuple[tuple[int, ...], bytes]  # indices of the requests, and the request
 
 
 class _Client(asyncio.Protocol):
@@ -129,9 +129,9 @@ class _Client(asyncio.Protocol):
 # -- the load ---------------------------------------------------------------------------------------------------------------
 
 
-def evaluation(question: Question) -> dict[str, Any]:
-    """A question as an AuthZEN evaluation."""
-    principal, action, resource, context = question
+def evaluation(request: Asked) -> dict[str, Any]:
+    """A request as an AuthZEN evaluation."""
+    principal, action, resource, context = request
     return {
         "subject": {"type": "user", "id": principal},
         "action": {"name": action},
@@ -142,7 +142,7 @@ def evaluation(question: Question) -> dict[str, Any]:
 
 def jobs() -> tuple[list[Job], list[Job]]:
     """Single and batch requests."""
-    asked = [evaluation(question) for question in questions()]
+    asked = [evaluation(request) for request in requests()]
     singles: list[Job] = []
     for i, each in enumerate(asked):
         singles.append(((i,), request_of("/access/v1/evaluation", json.dumps(each).encode())))
@@ -238,7 +238,7 @@ def _members(body: bytes, size: int) -> list[dict[str, Any]]:
 
 
 def generations(run: Run) -> dict[int, int]:
-    """The number of the change by generation, as the first question was answered.
+    """The number of the change by generation, as the first request was answered.
 
     Raises
     ------
@@ -262,16 +262,16 @@ def faults(run: Run, *, old: int = OLD) -> list[str]:
     changes = generations(run)
     for (asked, generation, body), count in run.answers.counts.items():
         if generation not in changes:
-            found.append(f"generation {generation} has answered {count} requests, but not the first question")
+            found.append(f"generation {generation} has answered {count} requests, but not the first request")
             continue
         expected = run.changes[changes[generation]].expected
         items = _members(body, len(asked))
         if len(items) != len(asked):
-            found.append(f"{len(items)} answers to {len(asked)} questions")
+            found.append(f"{len(items)} answers to {len(asked)} requests")
         for i, item in zip(asked, items, strict=False):
             got = item["decision"], item["context"].get("outcome"), item["context"].get("layer")
             if got != expected[i]:
-                found.append(f"change {changes[generation]}, question {i}: {got} and not {expected[i]}, {count} times")
+                found.append(f"change {changes[generation]}, request {i}: {got} and not {expected[i]}, {count} times")
     for generation, (first, last) in run.answers.received.items():
         number = changes.get(generation)
         if number is None:

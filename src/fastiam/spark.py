@@ -63,7 +63,7 @@ def decide(df: DataFrame, engine: Any, *, ship: Ship = "pickle", check: bool = F
     Raises
     ------
     RequestValueError: an argument cannot be read, a column is missing or exists already, the engine is too large for its way to
-        the workers, or the frame is a stream, whose clock would stand still. By default a row that cannot be decided ends the
+        the workers, or the frame is a stream, in which `now` could not advance. By default a row that cannot be decided ends the
         job; its number counts from the start of the partition.
     FastiamError: `check` found a worker that cannot decide.
     """

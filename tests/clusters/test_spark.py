@@ -102,7 +102,7 @@ def test_h35_map_of_lists_and_path_of_the_engine_are_taken(df: Any, tmp_path: Pa
 def test_artifact_brings_the_engine_to_the_workers(df: Any) -> None:
     decided = iam.decide(df, ASKED, ship="artifact", add=["allowed"], keep=["id"])
     assert _columns(decided, "allowed")["allowed"] == ANSWERS["allowed"]
-    iam.decide(df, ASKED, ship="artifact")  # a second time is no error
+    iam.decide(df, ASKED, ship="artifact")  # also a second time
 
 
 def test_h65_column_decides_rows_and_denies_broken_ones(df: Any) -> None:
@@ -217,8 +217,8 @@ def test_empty_frame_has_all_columns_of_their_types(df: Any) -> None:
 
 
 def test_columns_that_are_not_needed_are_not_sent(df: Any) -> None:
-    plan = iam.decide(df.selectExpr("*", "'unread' as note"), ASKED, keep=["id"])._jdf.queryExecution().optimizedPlan().toString()
-    assert "MapInArrow" in plan and "unread" not in plan
+    plan = iam.decide(df.selectExpr("*", "'unused' as note"), ASKED, keep=["id"])._jdf.queryExecution().optimizedPlan().toString()
+    assert "MapInArrow" in plan and "unused" not in plan
 
 
 def test_wrong_arguments_are_refused_before_a_job(spark: Any, df: Any, monkeypatch: pytest.MonkeyPatch) -> None:

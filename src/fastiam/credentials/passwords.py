@@ -20,7 +20,7 @@ from fastiam.model.profile import PrincipalKind
 _MAX_LENGTH = 128
 _MAX_REMEMBERED, _OLDEST = 24, 1095
 _FREE_FAILURES = 5  # wrong old passwords, as in the sign-in of user pools
-_FIRST_LOCK, _LONGEST_LOCK = timedelta(seconds=1), timedelta(minutes=15)
+_MIN_LOCK, _MAX_LOCK = timedelta(seconds=1), timedelta(minutes=15)
 _MAX_COUNTED = 10_000  # principals whose failures are counted
 
 
@@ -219,11 +219,11 @@ class Passwords:
             count, until = self._failures.get(principal, (0, now))
             if now < until:
                 raise AuthenticationError("too many wrong passwords, try again later", reason="throttled")
-            if count >= _FREE_FAILURES and now - until >= _LONGEST_LOCK:
+            if count >= _FREE_FAILURES and now - until >= _MAX_LOCK:
                 count = 0
             count += 1
             more = count - _FREE_FAILURES
-            lock = timedelta(0) if more < 0 else min(_FIRST_LOCK * 2 ** min(more, 20), _LONGEST_LOCK)
+            lock = timedelta(0) if more < 0 else min(_MIN_LOCK * 2 ** min(more, 20), _MAX_LOCK)
             self._failures.pop(principal, None)  # the latest is the last one
             while len(self._failures) >= _MAX_COUNTED:
                 del self._failures[next(iter(self._failures))]

@@ -12,7 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "bench"))
 
 import server_changes
-from changing_store import Change, questions
+from changing_store import Change, requests
 from server_changes import SECOND, Answers, Run, faults, generations
 
 DENIED, ALLOWED = (False, "EXPLICIT_DENY", "identity"), (True, "ALLOW", "identity")
@@ -25,7 +25,7 @@ def answer(change, found=DENIED):
 
 
 def run_of(counts=None, *, received=None, **more):
-    """Two changes: at 2 s and at 4 s. The first question is denied, the second one allowed since the first change."""
+    """Two changes: at 2 s and at 4 s. The first request is denied, the second one allowed since the first change."""
     changes = [Change(0, 0, 0, (DENIED, DENIED)), Change(1, 2 * SECOND, 2 * SECOND, (DENIED, ALLOWED))]
     changes.append(Change(2, 4 * SECOND, 4 * SECOND, (DENIED, ALLOWED)))
     counts = counts or {((0,), g, answer(g - 1)): 1 for g in (1, 2, 3)}
@@ -42,7 +42,7 @@ def test_faults_of_right_answers_are_none():
 @pytest.mark.parametrize(
     ("run", "text"),
     [
-        (run_of({((0,), g, answer(g - 1)): 1 for g in (1, 2, 3)} | {((1,), 3, answer(2)): 7}), "change 2, question 1"),
+        (run_of({((0,), g, answer(g - 1)): 1 for g in (1, 2, 3)} | {((1,), 3, answer(2)): 7}), "change 2, request 1"),
         (run_of({((0,), g, answer(g - 1)): 1 for g in (1, 2, 3)} | {((1,), 9, answer(2)): 7}), "generation 9"),
         (run_of({((0,), 1, answer(0)): 1, ((0,), 2, answer(1)): 1}), "the last change that was answered is 1 of 2"),
         (run_of(received={1: [SECOND, int(3.1 * SECOND)], 2: [SECOND * 3] * 2, 3: [SECOND * 5] * 2}), "still answered 1.10 s"),
@@ -70,4 +70,4 @@ def test_server_under_changes_answers_as_specified(tmp_path):
     outcomes = {expected[1] for change in run.changes for expected in change.expected}
     assert outcomes == {"ALLOW", "IMPLICIT_DENY", "EXPLICIT_DENY"}
     assert len(run.changes) == 7 and len(set(generations(run).values())) > 1
-    assert {i for asked, _, _ in run.answers.counts for i in asked} == set(range(len(questions())))
+    assert {i for asked, _, _ in run.answers.counts for i in asked} == set(range(len(requests())))
