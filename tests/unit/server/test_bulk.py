@@ -491,7 +491,7 @@ def test_long_stream_keeps_at_most_two_chunks(content_type: str) -> None:  # GC2
     for at in range(0, len(body), 1 << 16):
         for _ in processor.feed(body[at : at + (1 << 16)]):
             pieces += 1
-            if pieces % 7 == 1:  # PERF: a look at all objects takes long in a large process
+            if pieces % 7 == 1:  # PERF: all objects of a large process are many
                 most = max(most, _parts() - before)
     assert b"".join(processor.finish()) and processor.record().size == 30_000
     assert pieces > 20 and 0 < most <= 4, "rows and decisions of two chunks"
