@@ -15,10 +15,14 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+import fastiam
 from fastiam.engine.decisions import COLUMNS, LAYERS, NO_CODE, REASONS, Decisions, DictionaryColumn, RowDecision, Summary
 from fastiam.errors import RequestValueError
 from fastiam.model.decision import Layer, Outcome, StatementRef
 
+ACCOUNT = "111111111111"
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/work"
+SESSION = f"arn:aws:sts::{ACCOUNT}:assumed-role/work/s"
 SCP = StatementRef(Layer.SCP, 1, "Guardrails", 0, sid="NoLeave")
 INLINE = StatementRef(Layer.IDENTITY, 0, "Inline", 1)
 SHARED_SID = StatementRef(Layer.BOUNDARY, 0, "Boundary", 3, sid="NoLeave")
@@ -297,3 +301,35 @@ def test_summaries_of_chunks_add_up() -> None:
 def test_the_repr_is_short() -> None:
     assert repr(bare()) == "Decisions(3 rows: implicit deny 1, allow 1, explicit deny 1)"
     assert repr(decisions().layer) == "DictionaryColumn('layer', 7 rows, 9 values)"
+
+
+def _engine(**options: Any) -> fastiam.Engine:
+    made = fastiam.Directory(quotas=None)
+    made.add_account(ACCOUNT)
+    read = {"Sid": "Read", "Effect": "Allow", "Action": "s3:*", "Resource": "*"}
+    trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": ACCOUNT}}
+    made.add_principal(
+        ROLE,
+        identity_policies=[("read", {"Version": "2012-10-17", "Statement": [read]})],
+        trust_policy={"Version": "2012-10-17", "Statement": [trust]},
+    )
+    return made.compile(**options)
+
+
+def test_batches_of_one_engine_report_the_same_statements() -> None:
+    engine = _engine()
+    batches = [engine.decide_many([ROLE], ["s3:GetObject"], ["arn:aws:s3:::b/k"], reasons=True) for _ in range(2)]
+    first, second = (batch.statement_refs[1] for batch in batches)
+    assert first[0].sid == "Read" and first[0] is second[0]
+
+
+@pytest.mark.parametrize("cache_bytes", [0, 1 << 24])
+def test_statement_of_a_session_policy_is_its_own(cache_bytes: int) -> None:
+    """The number of a policy is used again for another one when the run-time cache is evicted."""
+    engine = _engine(cache_bytes=cache_bytes)
+    for i in range(20):
+        deny = {"Sid": f"Deny{i}", "Effect": "Deny", "Action": "*", "Resource": "*"}
+        policy = {"Version": "2012-10-17", "Statement": [deny]}
+        session = fastiam.Session(SESSION, kind="ROLE", issuer=ROLE, policies=[policy])
+        batch = engine.decide_many(["s"], ["s3:GetObject"], ["arn:aws:s3:::b/k"], sessions={"s": session}, reasons=True)
+        assert list(batch.sid) == [f"Deny{i}"] and batch[0].statement.sid == f"Deny{i}"

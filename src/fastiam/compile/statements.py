@@ -32,6 +32,7 @@ class Statements:
         # INVARIANT: a policy is found by its identity, so it must not be collected
         self._kept: Any = []  # a list of policies, or a sequence that loads them
         self._starts = array("I")
+        self._references: dict[int, Any] = {}
         self._is_frozen = False
         self._runtime_policy_bytes = 0  # bytes
         self._bodies: Interned[tuple[int, ...], int] = Interned(brief=True)
@@ -69,6 +70,8 @@ class Statements:
 
     def _make_policy(self, policy: Policy) -> int:
         number: int = self._tables.policy([self._body(statement, policy) for statement in policy.statements])
+        if number < len(self._kept):
+            self._references = {}
         del self._kept[number:], self._starts[number:]
         self._kept.append(policy)
         self._starts.append(self._tables.first_occurrence(number))
@@ -77,9 +80,12 @@ class Statements:
         return number
 
     @property
-    def occurrences(self) -> tuple[Sequence[int], Sequence[Policy]]:
-        """The first occurrence of each policy, ascending, and the policies; both only grow, or are replaced on `drop`."""
-        return self._starts, self._kept
+    def occurrences(self) -> tuple[Sequence[int], Sequence[Policy], dict[int, Any]]:
+        """The first occurrence of each policy, ascending, the policies, and a cache of references to their statements.
+
+        They only grow, or are replaced on `drop`.
+        """
+        return self._starts, self._kept, self._references
 
     @property
     def cache_bytes_used(self) -> int:
@@ -101,6 +107,7 @@ class Statements:
         del self.actions[self._n_actions :]
         self._kept = self._kept[: self._n_compiled]
         self._starts = self._starts[: self._n_compiled]
+        self._references = {}
 
     def size_bytes(self) -> int:
         """The size of the maps from identity and occurrence to policies."""

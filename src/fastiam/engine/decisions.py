@@ -6,6 +6,7 @@ Arrow consumers share the buffers of the NumPy arrays and keep them alive, excep
 from __future__ import annotations
 
 import warnings
+from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -133,6 +134,14 @@ class DictionaryColumn:
             np.cumsum([len(text) for text in texts], out=offsets[1:])
             self._packed = offsets, np.frombuffer(b"".join(texts), np.uint8)
         return self._packed
+
+
+class LazyStatements(Sequence[StatementRef]):
+    """Statements by number, each built when it is used."""
+
+    @abstractmethod
+    def chosen(self, codes: list[int]) -> tuple[StatementRef, ...]:
+        """Some of them."""
 
 
 class Decisions:
@@ -393,7 +402,10 @@ class Decisions:
         # the last entry serves -1, which means "none" before and after
         moved = np.full(len(self._statements) + 1, NO_STATEMENT, np.int32)
         moved[used] = np.arange(len(used))
-        return moved[codes], tuple(self._statements[i] for i in used.tolist())
+        statements, chosen = self._statements, used.tolist()
+        if isinstance(statements, LazyStatements):
+            return moved[codes], statements.chosen(chosen)
+        return moved[codes], tuple(statements[i] for i in chosen)
 
     def _statement_column(self, name: str, texts: list[str]) -> DictionaryColumn:
         values = list(dict.fromkeys(texts))

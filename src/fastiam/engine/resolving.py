@@ -20,7 +20,7 @@ from fastiam._core import Core
 from fastiam.compile.compiler import Compiler
 from fastiam.compile.pattern_text import utf8
 from fastiam.directory.principal_refs import FEDERATION
-from fastiam.engine.decisions import LAYERS, NO_CODE, REASONS
+from fastiam.engine.decisions import LAYERS, NO_CODE, REASONS, LazyStatements
 from fastiam.errors import RequestValueError
 from fastiam.kernel.plan.names import Names, provider_key
 from fastiam.model.decision import Decision, Layer, Outcome, StatementRef
@@ -51,7 +51,9 @@ if TYPE_CHECKING:
 
 _ENDPOINT = "aws:sourcevpce"
 # the policies of statement ids, and for each code the id, the level and the layer, packed as `kernel.batch.resolve` does
-ReportedPart = tuple[tuple[list[int], list[Any]], npt.NDArray[np.uint64]]
+Occurrences = tuple[Sequence[int], Sequence[Any], dict[int, StatementRef]]
+ReportedPart = tuple[Occurrences, npt.NDArray[np.uint64]]
+_MAX_REFERENCES = 65_536  # that are cached; all are dropped when there are more
 
 
 class ResolvingCore(Core):
@@ -176,8 +178,9 @@ class ResolvingCore(Core):
 
     # -- results ------------------------------------------------------------------------------------------------------
 
-    def _occurrences(self) -> tuple[Any, Any]:
-        return self._compiler.statements.occurrences
+    def _occurrences(self) -> Occurrences:
+        occurrences: Occurrences = self._compiler.statements.occurrences
+        return occurrences
 
     def _decision(
         self,
@@ -274,8 +277,10 @@ class ResolvingCore(Core):
         return self._compiler.cache_bytes_used + int(self.names.cache_bytes_used())
 
 
-class StatementRefs(Sequence[StatementRef]):
+class StatementRefs(LazyStatements):
     """The statements that a batch reports, by their codes. Each is built on first use: that takes longer than the decision.
+
+    The engine caches them, so the batches of one engine have the same objects.
 
     The policies of the engine are kept alive until then. A pickle contains only the names.
     """
@@ -298,12 +303,28 @@ class StatementRefs(Sequence[StatementRef]):
         part = bisect_right(self._ends, at)
         occurrences, keys = self._parts[part]
         key = int(keys[at - self._ends[part]])  # a negative index counts from the end of its part
-        return statement_ref(occurrences, key >> 16, LAYERS[key & 255], key >> 8 & 255)
+        references = occurrences[2]
+        found = references.get(key)
+        if found is None:
+            found = statement_ref(occurrences, key >> 16, LAYERS[key & 255], key >> 8 & 255)
+            if len(references) >= _MAX_REFERENCES:
+                references.clear()
+            references[key] = found
+        return found
+
+    def chosen(self, codes: list[int]) -> tuple[StatementRef, ...]:
+        """Some of them. PERF: mostly, all are cached."""
+        if len(self._parts) == 1:
+            ((occurrences, keys),) = self._parts
+            found = tuple(map(occurrences[2].get, keys[codes].tolist()))
+            if all(found):
+                return found  # type: ignore[return-value]  # none is None
+        return tuple(map(self.__getitem__, codes))
 
 
-def statement_ref(occurrences: tuple[list[int], list[Any]], occurrence: int, layer: Layer, level: int) -> StatementRef:
+def statement_ref(occurrences: Occurrences, occurrence: int, layer: Layer, level: int) -> StatementRef:
     """Return the reference to a statement by its occurrence id."""
-    starts, policies = occurrences
+    starts, policies, _ = occurrences
     at = bisect_right(starts, occurrence) - 1
     while at and not policies[at].statements:  # policies without statements share their start with the next one
         at -= 1
