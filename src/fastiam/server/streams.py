@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from functools import partial
+from itertools import chain
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, Final
 
@@ -135,12 +136,12 @@ class Stream:
                 calls.append(partial(self.processor.feed, message["body"]))
             if is_last_input:
                 calls.append(self.processor.finish)
-            for call in calls:
-                pieces, is_last = iter(await self._in_pool(call)), False
-                while not is_last:
-                    body, is_last = await self._in_pool(partial(gather, pieces))
-                    if body:
-                        await self._write(send, body, more=True)
+            # PERF: the calls begin in the thread that gathers what they give: each way to a thread takes as long as 100 rows
+            pieces, is_last = chain.from_iterable(call() for call in calls), False
+            while not is_last:
+                body, is_last = await self._in_pool(partial(gather, pieces))
+                if body:
+                    await self._write(send, body, more=True)
         await self._write(send, b"", more=False)
 
     async def _in_pool(self, call: Callable[[], Any]) -> Any:

@@ -31,6 +31,7 @@ CONNECTION: Final = "fastiam"
 TARGET: Final = "fastiam.target"
 
 _QUIET: Final = 64 * 1024  # bytes that may arrive without an event of the parser
+_STREAMED: Final = 256 * 1024  # bytes of a streamed body that wait to be processed
 _IDLE, _HEAD, _BODY = range(3)
 _CREDENTIALS: Final = struct.Struct("3i")  # pid, uid, gid
 
@@ -196,7 +197,15 @@ class EdgeProtocol(HttpToolsProtocol):
         self._moved = True
 
     def on_body(self, body: bytes) -> None:
-        super().on_body(body)
+        cycle = self.cycle
+        if self.is_slow_body and not cycle.response_complete:
+            # PERF: as the parent's method, with larger pieces: the work on one has a fixed part
+            cycle.body += body
+            if len(cycle.body) > _STREAMED:
+                self.flow.pause_reading()
+            cycle.message_event.set()
+        else:
+            super().on_body(body)
         self._moved = True
 
     def on_message_complete(self) -> None:
