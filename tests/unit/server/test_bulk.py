@@ -32,6 +32,7 @@ from bulk_fixture import (
 from fastiam.server.config import Limits
 from fastiam.server.identity import TRUST_SCOPES
 from fastiam.server.pools import Pools
+from fastiam.server.protocols.bulk.arrow_messages import ArrowMessages
 from fastiam.server.protocols.bulk.rows import Decided, Rows
 from fastiam.server.streams import Disconnected, Stream
 
@@ -387,6 +388,31 @@ def test_body_in_any_pieces_has_one_answer(content_type: str, piece: int) -> Non
     body = json_lines(rows) if content_type == NDJSON else arrow_stream(pa.Table.from_pylist(rows), rows=3)
     reply = World().stream(body, content_type=content_type, piece=piece)
     assert _outcomes(reply.rows) == ["IMPLICIT_DENY" if i % 3 else "ALLOW" for i in range(20)]
+
+
+def test_messages_are_whole_however_their_bytes_arrive() -> None:
+    sizes = (8_000, 1, 3, 90_000)  # of batches, in bytes
+    columns = [pa.record_batch({"principal": ["x" * size]}) for size in sizes]
+    body = arrow_stream(pa.Table.from_batches(columns))
+    whole = [message.data for message in ArrowMessages().feed(body)]
+    assert len(whole) == 1 + len(sizes) and b"".join(whole) == body[:-8]
+    made = random.Random(1)
+    for _ in range(200):
+        messages, found, at = ArrowMessages(), [], 0
+        while at < len(body):
+            size = made.choice((1, 7, 8, 500, 4_095, 4_096, 5_000, 60_000))
+            found += [message.data for message in messages.feed(body[at : at + size])]
+            at += size
+        messages.finish()
+        assert found == whole and messages.is_ended
+
+
+def test_name_of_a_session_holds_for_its_request_alone() -> None:
+    world = World(ALL)
+    for _ in range(2):
+        stated, plain = world.stream(json_lines([{"sessions": SESSIONS}, row("s")])), world.stream(json_lines([row("s")]))
+        assert _outcomes(stated.rows) == ["ALLOW"]
+        assert [_code(one) for one in plain.rows] == ["unmapped_subject"]
 
 
 def test_damaged_arrow_never_answers_more_than_it_should() -> None:

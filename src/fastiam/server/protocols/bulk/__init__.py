@@ -13,6 +13,7 @@ from fastiam.server.mapping import MappingError
 from fastiam.server.protocol import Place, Route, ServerProtocol, Site, StreamRoute
 from fastiam.server.protocols.bulk import analyses
 from fastiam.server.protocols.bulk.comparison import answer_diff
+from fastiam.server.protocols.bulk.gate import Principals
 from fastiam.server.protocols.bulk.parameters import ARROW, NDJSON, Unsupported, read_parameters
 from fastiam.server.protocols.bulk.section import Section
 from fastiam.server.protocols.bulk.stream import Processor, Slots, error, refusal
@@ -30,6 +31,7 @@ class Bulk:
     def __init__(self, section: Section) -> None:
         self._threads = section.threads
         self._services = frozenset(section.services)
+        self._principals = Principals(self._services)
         self._slots = Slots(section.streams)
 
     def routes(self) -> Sequence[Route | StreamRoute]:
@@ -66,7 +68,7 @@ class Bulk:
             return refusal(fault), None
         pinned = decider.pin()
         try:
-            processor = Processor(pinned, parameters, identity, self._services, self._slots)
+            processor = Processor(pinned, parameters, identity, self._principals, self._slots)
         except ModuleNotFoundError as missing:
             if missing.name != "pyarrow":
                 raise

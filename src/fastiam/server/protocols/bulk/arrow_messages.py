@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 MAX_METADATA: Final = 4 << 20  # bytes; a schema contains the sessions of a request
 MAX_MESSAGE: Final = 64 << 20  # bytes of a body, and of all dictionaries of a stream
 SCHEMA, DICTIONARY, BATCH = 1, 2, 3
+_SMALL: Final = 4_096  # bytes; smaller pieces are gathered
 _HEAD: Final = 8
 _MARKER: Final = b"\xff\xff\xff\xff"
 _ALIGNMENT: Final = 8
@@ -57,7 +58,9 @@ class ArrowMessages:
     """Cuts a body into messages, and refuses what is not supported."""
 
     def __init__(self) -> None:
-        self._rest = bytearray()
+        self._pieces: list[bytes | bytearray] = []  # PERF: joined once for each message
+        self._at = 0  # in the first one
+        self._size = 0
         self._needed = _HEAD
         self._dictionaries: dict[int, int] = {}
         self.is_ended = False
@@ -70,25 +73,58 @@ class ArrowMessages:
         ------
         ArrowError: the next message is refused.
         """
-        self._rest += piece
-        while len(self._rest) >= self._needed and not self.is_ended:
-            rest = self._rest
+        self._add(piece)
+        while self._size >= self._needed and not self.is_ended:
+            rest = self._first(self._needed)
             if self._needed == _HEAD:
-                self._needed = self._read_head(bytes(rest[:_HEAD]))
+                self._needed = self._read_head(rest)
                 continue
             (size,) = struct.unpack_from("<i", rest, 4)
-            metadata = memoryview(bytes(rest[_HEAD : _HEAD + size]))
+            metadata = memoryview(rest)[_HEAD : _HEAD + size]
             kind, body, header = _message(metadata)
             if self._needed < _HEAD + size + body:
                 self._needed = _HEAD + size + body
                 continue
-            message = self._checked(kind, metadata, header, bytes(rest[: self._needed]))
-            del rest[: self._needed]
+            message = self._checked(kind, metadata, header, rest)
+            self._drop(self._needed)
             self._needed = _HEAD
             self._count += 1
             yield message
-        if self.is_ended and self._rest:
+        if self.is_ended and self._size:
             raise bad_arrow("there are bytes after the end of the stream")
+
+    def _add(self, piece: bytes) -> None:
+        self._size += len(piece)
+        if len(piece) >= _SMALL:
+            self._pieces.append(piece)
+        elif self._pieces and type(self._pieces[-1]) is bytearray and len(self._pieces[-1]) < _SMALL:
+            self._pieces[-1] += piece
+        else:
+            self._pieces.append(bytearray(piece))
+
+    def _first(self, count: int) -> bytes:
+        """The next bytes, which stay."""
+        found: list[memoryview] = []
+        at = self._at
+        for piece in self._pieces:
+            found.append(memoryview(piece)[at : at + count])
+            count -= len(found[-1])
+            at = 0
+            if not count:
+                break
+        return b"".join(found)
+
+    def _drop(self, count: int) -> None:
+        """Remove the next bytes."""
+        self._size -= count
+        self._at += count
+        taken = 0
+        for piece in self._pieces:
+            if len(piece) > self._at:
+                break
+            self._at -= len(piece)
+            taken += 1
+        del self._pieces[:taken]
 
     def finish(self) -> None:
         """Check that the stream ends here.
@@ -97,7 +133,7 @@ class ArrowMessages:
         ------
         ArrowError: in a message, or before the schema.
         """
-        if self._rest:
+        if self._size:
             raise bad_arrow("the stream ends in a message")
         if not self._count:
             raise bad_arrow("the stream has no schema")
@@ -110,7 +146,7 @@ class ArrowMessages:
         (size,) = struct.unpack_from("<i", head, 4)
         if size == 0:
             self.is_ended = True
-            del self._rest[:_HEAD]
+            self._drop(_HEAD)
             return _HEAD
         if size < 0 or size % _ALIGNMENT:
             raise bad_arrow("the length of metadata is not valid")

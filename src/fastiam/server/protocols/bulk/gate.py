@@ -23,19 +23,51 @@ from fastiam.server.protocols.bulk.sessions import StatedSession
 LIMITS: Final = {"principal": MAX_ID, "action": MAX_ACTION, "resource": MAX_ID}
 RESERVED: Final = frozenset({*REQUEST, OWNER, SESSION})
 _KEPT: Final = 8_192  # names and principals that are cached; all are dropped when there are more
+_MAX_KEPT_TEXT: Final = 256
 _ONE_KIND: Final = (frozenset({str}), frozenset({bool}), frozenset({int}), frozenset({float}))
 _NO_TYPE: Final = frozenset({type(None)})
+
+
+class Principals:
+    """Reads principals. PERF: texts that were principals before, in any request, are not read again."""
+
+    def __init__(self, services: Collection[str]) -> None:
+        self._services = services
+        self._known: set[str] = set()
+
+    def faults(self, texts: Collection[Any], sessions: Collection[str]) -> dict[str, MappingError]:
+        """Which of some texts are not principals, and why.
+
+        Parameters
+        ----------
+        sessions : names that the request states.
+        """
+        faults: dict[str, MappingError] = {}
+        known = self._known  # another thread may replace it
+        for text in set(texts) - known:
+            if text is None or text in sessions:
+                continue
+            try:
+                read_principal(text, self._services, "$.principal")
+            except MappingError as fault:
+                faults[text] = fault.as_value()
+                continue
+            if len(text) > _MAX_KEPT_TEXT:
+                continue
+            if len(known) >= _KEPT:
+                self._known = known = set()
+            known.add(text)
+        return faults
 
 
 class Gate:
     """Checks columns for one request."""
 
-    def __init__(self, identity: Identity, services: Collection[str], unknown: frozenset[str]) -> None:
+    def __init__(self, identity: Identity, principals: Principals, unknown: frozenset[str]) -> None:
         self.identity = identity
         self.sessions: Mapping[str, StatedSession] = {}
-        self._services, self._unknown = services, unknown
+        self._principals, self._unknown = principals, unknown
         self._keys: dict[str, Key | MappingError] = {}
-        self._principals: set[str] = set()
 
     def key(self, name: str) -> Key | MappingError:
         """The condition key of a column, or why a row may not state it."""
@@ -55,22 +87,9 @@ class Gate:
             return MappingError("bad_value", f"`{name}` is declared unknown, and given", f"$.{name}")
         return key
 
-    def principal_faults(self, texts: Iterable[Any]) -> dict[str, MappingError]:
-        """Which of some texts are not principals, and why. PERF: those that were principals before are not read again."""
-        faults: dict[str, MappingError] = {}
-        for text in set(texts) - self._principals:
-            if text is None:
-                continue
-            try:
-                if text not in self.sessions:
-                    read_principal(text, self._services, "$.principal")
-            except MappingError as fault:
-                faults[text] = fault.as_value()
-                continue
-            if len(self._principals) >= _KEPT:
-                self._principals.clear()
-            self._principals.add(text)
-        return faults
+    def principal_faults(self, texts: Collection[Any]) -> dict[str, MappingError]:
+        """Which of some texts are not principals, and why."""
+        return self._principals.faults(texts, self.sessions)
 
     # -- columns of Python values ---------------------------------------------------------------------------------------
 

@@ -8,13 +8,14 @@ import numpy as np
 import orjson
 
 from fastiam.engine.decisions import LAYERS, NO_CODE
-from fastiam.model.decision import Outcome
+from fastiam.model.decision import Outcome, StatementRef
 from fastiam.model.key_registry import spelled
 from fastiam.server.mapping import MappingError
 from fastiam.server.protocols.bulk.parameters import Parameters
 from fastiam.server.protocols.bulk.rows import Decided
 
 _WIDTH: Final = 256  # of the numbers of layers
+_CACHED: Final = 16_384  # lines; all are dropped when there are more
 
 
 class JsonAnswers:
@@ -23,6 +24,7 @@ class JsonAnswers:
     def __init__(self, parameters: Parameters, generation: int) -> None:
         self._fields, self._summary = parameters.fields, parameters.summary
         self._generation = generation
+        self._lines: dict[tuple[int, int, int], tuple[StatementRef | None, bytes]] = {}
 
     def write(self, decided: Decided) -> bytes:
         """The lines of some rows. PERF: rows that are alike are written once."""
@@ -33,14 +35,27 @@ class JsonAnswers:
         codes = codes * (len(decided.refs) + 1) + statement + 1
         codes = codes * (len(decided.sets) + 1) + depends_on + 1
         _, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
-        kinds = [
-            self._line(decided, int(decided.outcome[row]), int(layer[row]), int(statement[row]), int(depends_on[row]))
-            for row in first.tolist()
-        ]
+        columns = (column[first].tolist() for column in (decided.outcome, layer, statement, depends_on))
+        refs, cached = (*decided.refs, None), self._lines
+        kinds: list[bytes] = []
+        for kind in zip(*columns, strict=True):
+            found = cached.get((kind[0], kind[1], id(refs[kind[2]])))
+            kinds.append(found[1] if found is not None and kind[3] < 0 else self._line_of(decided, *kind))
         lines = [kinds[kind] for kind in inverse.tolist()]
         for row, fault in decided.errors.items():
             lines[row] = self._error_line(fault)
         return b"".join(lines)
+
+    def _line_of(self, decided: Decided, outcome: int, layer: int, statement: int, depends_on: int) -> bytes:
+        """The line of a kind of decisions. PERF: cached, because the batches of one engine have the same statements."""
+        if depends_on >= 0:
+            return self._line(decided, outcome, layer, statement, depends_on)
+        if len(self._lines) >= _CACHED:
+            self._lines.clear()
+        ref = decided.refs[statement] if statement >= 0 else None
+        line = self._line(decided, outcome, layer, statement, depends_on)
+        self._lines[outcome, layer, id(ref)] = ref, line  # with the statement, so that no other one gets its id
+        return line
 
     def _line(self, decided: Decided, outcome: int, layer: int, statement: int, depends_on: int) -> bytes:
         members: dict[str, Any] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import chain
+from operator import itemgetter
 from typing import Any, Final
 
 import orjson
@@ -22,6 +23,8 @@ CONTEXT: Final = "context"
 _TOO_LONG: Final = MappingError("too_long", f"the line has more than {MAX_LINE} bytes", "$")
 _MAX_COLUMNS: Final = MAX_KEYS  # condition keys that are decided in one call
 
+_Shapes = dict[tuple[str, ...], None]
+"""The names of the members of objects, in their order."""
 Line = bytes | None
 """None: a line that is too long."""
 
@@ -83,16 +86,18 @@ class JsonRows:
         text = b"".join(filter(None, lines))
         may_have_controls = b"\\" in text  # JSON has control characters only as escapes
         found: list[tuple[Sequence[int], Rows]] = []
-        for at in self._groups(objects, may_have_lists=b"[" in text):
+        shapes = dict.fromkeys(map(tuple, objects))
+        for at in self._groups(objects, shapes, may_have_lists=b"[" in text):
             rows = Rows(len(at), {})
             if faults:
                 rows.faults = {i: faults[number] for i, number in enumerate(at) if number in faults}
-            self._fill(rows, [objects[number] for number in at], may_have_controls=may_have_controls)
+            is_whole = len(at) == len(objects)
+            columns = _columns(objects, shapes) if is_whole else _columns_of([objects[number] for number in at])
+            self._fill(rows, columns, may_have_controls=may_have_controls)
             found.append((at, rows))
         return found
 
-    def _groups(self, objects: Sequence[dict[str, Any]], *, may_have_lists: bool) -> list[Sequence[int]]:
-        shapes = set(map(tuple, objects))
+    def _groups(self, objects: Sequence[dict[str, Any]], shapes: _Shapes, *, may_have_lists: bool) -> list[Sequence[int]]:
         if not self._prefixes and not may_have_lists:
             groups: list[Sequence[int]] = [range(len(objects))]
         else:
@@ -109,8 +114,7 @@ class JsonRows:
         declared = frozenset(name for name in each if is_declared(self._prefixes, fold(name))) if self._prefixes else None
         return lists, declared
 
-    def _fill(self, rows: Rows, objects: Sequence[dict[str, Any]], *, may_have_controls: bool) -> None:
-        columns = _columns(objects)
+    def _fill(self, rows: Rows, columns: dict[str, list[Any]], *, may_have_controls: bool) -> None:
         gate = self._gate
         nothing = [None] * rows.length
         if SESSION in columns:
@@ -189,12 +193,15 @@ def _with_context(each: dict[str, Any]) -> dict[str, Any]:
     return each
 
 
-def _columns(objects: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
+def _columns_of(objects: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
+    return _columns(objects, dict.fromkeys(map(tuple, objects)))
+
+
+def _columns(objects: Sequence[dict[str, Any]], shapes: _Shapes) -> dict[str, list[Any]]:
     """One column for each name. PERF: rows mostly have the same names in the same order."""
-    shapes = dict.fromkeys(map(tuple, objects))
     if len(shapes) == 1:
         (names,) = shapes
-        return dict(zip(names, map(list, zip(*map(dict.values, objects), strict=True)), strict=True))
+        return {name: list(map(itemgetter(name), objects)) for name in names}
     names_of_all = dict.fromkeys(chain.from_iterable(shapes))
     return {name: [each.get(name) for each in objects] for name in names_of_all}
 

@@ -16,7 +16,7 @@ from fastiam.server.identity import Identity
 from fastiam.server.mapping import MappingError
 from fastiam.server.protocol import StreamAborted, StreamRefused
 from fastiam.server.protocols.bulk.arrow_messages import BATCH, SCHEMA, ArrowError, ArrowMessage, ArrowMessages
-from fastiam.server.protocols.bulk.gate import Gate
+from fastiam.server.protocols.bulk.gate import Gate, Principals
 from fastiam.server.protocols.bulk.json_answers import JsonAnswers
 from fastiam.server.protocols.bulk.json_rows import JsonRows, Line, Lines, read_header
 from fastiam.server.protocols.bulk.parameters import Parameters
@@ -78,19 +78,17 @@ class Processor:
 
     Parameters
     ----------
-    slots : of the protocol. One is taken with the first bytes of the body, and given back by `record`.
+    principals, slots : of the protocol. One slot is taken with the first bytes of the body, and given back by `record`.
 
     Attributes
     ----------
     has_answered : whether a part of the answer was given.
     """
 
-    def __init__(
-        self, pinned: Pinned, parameters: Parameters, identity: Identity, services: frozenset[str], slots: Slots
-    ) -> None:
+    def __init__(self, pinned: Pinned, parameters: Parameters, identity: Identity, principals: Principals, slots: Slots) -> None:
         self._pinned, self._parameters, self._identity = pinned, parameters, identity
         self._slots, self._has_slot = slots, False
-        self._gate = Gate(identity, services, parameters.unknown)
+        self._gate = Gate(identity, principals, parameters.unknown)
         self._judge = Judge(pinned.engine, parameters)
         self._answers = _answers(parameters, pinned.generation)
         self._body: _Body = (_JsonBody if parameters.source == "jsonl" else _ArrowBody)(self)
