@@ -70,8 +70,8 @@ def capsule(of: ctypes.Structure, name: bytes) -> Any:
     return _new_capsule(ctypes.addressof(of), name, None)
 
 
-# The producer of an Arrow struct keeps its memory until the consumer releases it. Nothing here is freed: a release callback cannot
-# free itself, and the garbage collector would free a producer that a column still reads.
+# The producer of an Arrow struct keeps its memory until the consumer releases it. Nothing here is freed: a release callback
+# cannot free itself, and the garbage collector would free a producer that a column still reads.
 _EXPORTED: list[object] = []
 
 
