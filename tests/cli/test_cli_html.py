@@ -28,7 +28,7 @@ ASKED = [
     (("unused", "--policies", "d.json", "log.json"), "Users and roles", ANA),
     (("lint", "p.json"), "Findings", "L2"),
     (("validate", "p.json"), "Findings", "G23"),
-    (("prove", "no-new-access", "--lenient", "--old", "old.json", "--new", "p.json"), "Results", "new_access"),
+    (("prove", "no-new-access", "--lenient", "--old", "old.json", "--new", "p.json"), "Results", "new access"),
     (("prove", "access-not-granted", "--lenient", "--policy", "p.json", "--action", "ec2:*"), "Results", "proved"),
 ]
 
@@ -69,7 +69,7 @@ def test_report_of_a_proof_shows_the_statement_in_its_file(call: Run) -> None:
     asked = "prove", "no-new-access", "--old", "old.json", "--new", "new.json"
     assert call(*asked, "--out", "report.html")[0] == 2
     page = Path("report.html").read_text()
-    assert re.search(r'<mark class="allow" title="new_access">.*?Wide', page, re.DOTALL)
+    assert re.search(r'<mark class="allow" title="new access">.*?Wide', page, re.DOTALL)
 
 
 def test_report_has_a_link_to_the_document_of_a_statement(call: Run) -> None:

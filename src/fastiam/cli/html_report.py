@@ -54,7 +54,7 @@ def write_report(
     ----------
     tables : columns and rows by title.
     engines, policies : they have the documents of the statements in the rows.
-    documents : other documents, which cells link to by position.
+    documents : files with findings, which cells link to by position.
     """
     made = [_table(name, columns, rows) for name, (columns, rows) in tables.items()]
     known = chain(policies, *(engine.snapshot.policies() for engine in engines))

@@ -181,7 +181,10 @@ def _report(prove: Callable[[], Proof], title: str, output: Output) -> int:
 
 def _write_html(proof: Proof, title: str, output: Output) -> None:
     rows = [_row(name, one) for name, one in (proof.by_principal or {"": proof}).items()]
-    summary = [f"{proof.result}{f': {proof.reason}' if proof.reason else ''}", f"{proof.combinations:,} combinations"]
+    summary = [
+        f"{proof.result.replace('_', ' ')}{f': {proof.reason}' if proof.reason else ''}",
+        f"{proof.combinations:,} combinations",
+    ]
     tables = {"Results": (COLUMNS, rows)}
     write_report(f"Proof: {title}", tables, output.out, summary=[*summary, *output.undecided], policies=output.policies)
 
@@ -190,7 +193,7 @@ def _row(name: str, proof: Proof) -> dict[str, Any]:
     request = proof.request
     context = () if request is None else tuple(f"{key} = {cell_text(value, ', ')}" for key, value in request.context.items())
     return {
-        "result": proof.result,
+        "result": proof.result.replace("_", " "),
         "about": name,
         "reason": proof.reason,
         "principal": request and request.principal,

@@ -26,7 +26,7 @@ MAX_ROWS: Final = 50_000
 
 @dataclass(frozen=True, slots=True)
 class DocumentLink:
-    """A text that links to one of the documents that a report has beside those of its statements."""
+    """A text that links to a file with findings."""
 
     text: str
     document: int
@@ -55,7 +55,7 @@ class Report:
     summary : one line of text for each fact.
     tables : the rows, each statement with a link to its document.
     policies : the policies that the statements are part of.
-    documents : other documents, which cells link to by position.
+    documents : files with findings, which cells link to by position.
     """
 
     title: str
@@ -108,6 +108,7 @@ def render(report: Report, now: datetime) -> str:
         title=report.title,
         window_title=shorten(report.title, 200),
         summary=report.summary,
+        has_findings=bool(report.documents),
         documents=[*report.documents, *documents],
         data=Markup(_script_json(tables)),  # escaped for a script element
         style=Markup(style),

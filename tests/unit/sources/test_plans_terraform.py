@@ -345,7 +345,7 @@ def test_h63_two_resources_with_one_target_are_undecided(planned: Planned) -> No
     assert not planned(change("aws_s3_bucket_policy.a", None, public), change("aws_s3_bucket_policy.b", None, public)).undecided
 
 
-def test_h63_unread_document_of_a_changed_user_is_undecided(tmp_path: Path) -> None:
+def test_h63_denying_document_of_a_changed_user_is_listed(tmp_path: Path) -> None:
     closed = directory()
     broken = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": [None]}]}
     export = {

@@ -2,6 +2,7 @@
 (function () {
   "use strict";
   const STEP = 500;
+  const WORD = 20; // characters of a word that is not broken
   const LISTED = 8; // items of a cell before the others are folded
   const INVISIBLE = /[^\P{C}\n\t\r]|[^\P{Z} ]/gu;
 
@@ -37,10 +38,11 @@
   function cellOf(cell, label) {
     const made = element("td");
     made.dataset.label = label;
+    if (textOf(cell).split(/\s/).some((word) => word.length > WORD)) made.classList.add("long");
     if (cell === null || cell === "" || (Array.isArray(cell) && !cell.length)) {
-      made.className = "empty";
+      made.classList.add("empty");
     } else if (typeof cell === "number") {
-      made.className = "number";
+      made.classList.add("number");
       made.textContent = cell.toLocaleString("en");
     } else if (Array.isArray(cell)) {
       made.append(listOf(cell.slice(0, LISTED)));

@@ -177,11 +177,11 @@ def _applied(directory: Directory, changes: Sequence[Change], unknown_owner: Unk
         found += _add_unknown_policies(directory)
     new = directory.compile(unknown_owner=unknown_owner)
     principals = _principals_by_key(new.snapshot)
-    unread = _unread_documents(old.snapshot, new.snapshot)
+    denying = _denying_documents(old.snapshot, new.snapshot)
     undecided = [
         Undecided(fact.address, fact.reason, fact.position, fact.about, principals.get(fact.key.lower(), ())) for fact in found
     ]
-    undecided += unread
+    undecided += denying
     assumed = chain.from_iterable(change.assumed for change in changes)
     return PlannedChange(old, new, tuple(dict.fromkeys(undecided)), differences, tuple(dict.fromkeys(assumed)))
 
@@ -207,7 +207,7 @@ def _add_unknown_policies(directory: Directory) -> list[UndecidedFact]:
     return found
 
 
-def _unread_documents(old: Snapshot, new: Snapshot) -> list[Undecided]:
+def _denying_documents(old: Snapshot, new: Snapshot) -> list[Undecided]:
     """Return the documents that count as ones that deny everything, with the changed principals that have them.
 
     Such a Deny hides what the change allows.
