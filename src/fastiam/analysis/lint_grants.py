@@ -99,6 +99,7 @@ def _check_wildcards(actions: Actions, report: Report) -> None:
 def check_dependent_actions(statements: Iterable[tuple[WrittenStatement, Actions]], report: Report) -> None:
     """Report actions, by name, that depend on others which no Allow statement of the document has (L8)."""
     checked = [item for item in statements if item[0].statement.effect is Effect.ALLOW]
+    allowed: dict[str, bool] = {}
     for item, actions in checked:
         missing: dict[str, list[tuple[Entry, str]]] = {}
         for entry, found in () if item.statement.not_action else actions:
@@ -106,7 +107,9 @@ def check_dependent_actions(statements: Iterable[tuple[WrittenStatement, Actions
                 for needed in _needed(action):
                     missing.setdefault(needed, []).append((entry, action.name))
         for needed, wanting in missing.items():
-            if not any(_allows(other.statement, found, needed) for other, found in checked):
+            if needed not in allowed:
+                allowed[needed] = any(_allows(other.statement, found, needed) for other, found in checked)
+            if not allowed[needed]:
                 names = list(dict.fromkeys(name for _, name in wanting))
                 verb = "depends" if len(names) == 1 else "depend"
                 message = f"{shown(names)} {verb} on {quote(needed)}, which the document does not allow"

@@ -80,13 +80,14 @@ class WrittenStatement:
 
 
 def written_statements(raw: Mapping[str, object], statements: tuple[Statement, ...]) -> Iterator[WrittenStatement]:
-    """The statements of a policy with the objects that they were read from."""
+    """The statements of a policy with the objects that they were read from. A substitute (V4) has none."""
     written = raw.get("Statement")
+    items = written if isinstance(written, (list, tuple)) else ()
     for statement in statements:
         if isinstance(written, Mapping):
             yield WrittenStatement(statement, written, ("Statement",))
-        elif isinstance(written, (list, tuple)) and isinstance(written[statement.index], Mapping):
-            yield WrittenStatement(statement, written[statement.index], ("Statement", statement.index))
+        elif statement.index < len(items):
+            yield WrittenStatement(statement, items[statement.index], ("Statement", statement.index))
 
 
 def shown(names: Sequence[str]) -> str:

@@ -10,10 +10,13 @@ from typing import Any
 from zipfile import ZipFile
 
 import pytest
+from validation_cases import CASES as VALIDATION
+from validation_cases import document_of as validation_document
 
 import fastiam
 from fastiam.analysis.lint_rules import LINT_RULES
 from fastiam.aws_data.catalog import AwsData
+from fastiam.policy.document import validate_policy
 
 ROOT = Path(__file__).resolve().parents[3]
 CASES = json.loads((ROOT / "tests/cases/lint.json").read_text())
@@ -76,6 +79,13 @@ def test_lint_includes_the_findings_of_the_language() -> None:
     found = fastiam.lint('{"Statement": {"Effect": "Allow", "Action": "s3:GetObjekt", "Resource": "*"}}', kind="identity")
     assert [finding.code for finding in found] == ["G20", "L2"]
     assert [finding.code for finding in fastiam.lint("{", kind=fastiam.PolicyKind.SCP)] == ["V1"]
+
+
+@pytest.mark.parametrize("case", VALIDATION, ids=lambda case: case["id"])
+def test_lint_of_any_document_includes_validation(case: dict[str, Any]) -> None:
+    document, kind = validation_document(case), fastiam.PolicyKind(case["kind"])
+    found = [finding for finding in fastiam.lint(document, kind=kind) if finding.code not in LINT_RULES]
+    assert found == validate_policy(document, kind)
 
 
 def test_lint_refuses_wrong_arguments() -> None:
