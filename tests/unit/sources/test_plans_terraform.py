@@ -211,6 +211,9 @@ def test_plan_sets_policies_of_resources(
     assert outcomes(taken, APP, action, resource) == ("ALLOW", "IMPLICIT_DENY")
 
 
+FULL = "p-FullAWSAccess"
+
+
 def organization() -> fastiam.Directory:
     out = directory()
     out.set_organization("o-1", accounts={A: None}, management_account="999999999999")
@@ -231,6 +234,17 @@ def test_plan_changes_an_scp_and_its_targets(tmp_path: Path) -> None:
     (tmp_path / "plan.json").write_text(plan(change("aws_organizations_policy.x", values, relaxed), there))
     found = read_change(organization(), terraform=[tmp_path / "plan.json"])
     assert outcomes(found, ANA, "s3:GetObject") == ("EXPLICIT_DENY", "ALLOW") and not found.undecided
+
+    stored = organization()
+    stored.attach_scp(A, ("guard", deny))  # the directory has another id for it
+    stored.update_control_policy(next(id_ for id_ in stored.tables.organization.control_policies() if id_ != FULL), name="p-1")
+    (tmp_path / "plan.json").write_text(plan(change("aws_organizations_policy.x", values, relaxed)))
+    found = read_change(stored, terraform=[tmp_path / "plan.json"])
+    assert outcomes(found, ANA, "s3:GetObject") == ("EXPLICIT_DENY", "ALLOW") and not found.undecided
+
+    (tmp_path / "plan.json").write_text(plan(change("aws_organizations_policy_attachment.x", target, None)))
+    found = read_change(stored, terraform=[tmp_path / "plan.json"])
+    assert outcomes(found, ANA, "ec2:RunInstances", "*") == ("EXPLICIT_DENY", "IMPLICIT_DENY") and not found.undecided
 
 
 # -- H63: what is known after apply ---------------------------------------------------------------------------------------

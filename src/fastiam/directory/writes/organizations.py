@@ -184,23 +184,6 @@ class OrganizationWrites(Writes):
         self._store.put_organization(replace(old, rcps={**old.rcps, element: level}))
 
     @write
-    def update_organization_policy(self, element: str, name: str, policy: Given) -> None:
-        """Replace an SCP or RCP of a root, unit or account, by its name. `policy` is a pair `(name, document)`."""
-        old, reader = self._organization(), self._reader()
-        for kind, levels in ((PolicyKind.SCP, old.scps), (PolicyKind.RCP, old.rcps)):
-            level = levels.get(self._element(old, element), ())
-            if any(stored.name == name for stored in level):
-                (stored,) = reader.read_level([policy], kind, f"{kind}s[{element}]")
-                new = tuple(stored if each.name == name else each for each in level)
-                self._check_level(reader, new, element)
-                self._commit(reader)
-                found = {**levels, element: new}
-                is_scp = kind is PolicyKind.SCP
-                self._store.put_organization(replace(old, scps=found) if is_scp else replace(old, rcps=found))
-                return
-        raise DirectoryError(f"`{element}` does not have `{shorten(name)}`")
-
-    @write
     def enable_policy_type(self, policy_type: str) -> None:
         """Enable SCPs or RCPs: `SERVICE_CONTROL_POLICY` or `RESOURCE_CONTROL_POLICY`."""
         old = self._organization()

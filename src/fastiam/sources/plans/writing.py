@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from fastiam.api.directory import Directory
+from fastiam.directory.organization import ControlPolicy
 from fastiam.directory.records import Entity, Group, Tables
 from fastiam.directory.stored_policies import StoredPolicy
 from fastiam.model.policy import PolicyKind
 from fastiam.sources.managed_policies import is_same_document
 from fastiam.sources.plans.facts import Change, Facts, PrincipalFacts, ResourceFacts, UndecidedFact
-
-_ORGANIZATION_KINDS = (PolicyKind.SCP, PolicyKind.RCP)
 
 
 class FactWriter:
@@ -74,7 +73,8 @@ class FactWriter:
         for id_, document in facts.organization.items():
             self._set_organization_policy(id_, document)
         for id_, element in facts.targets:
-            found = facts.organization.get(id_) or self._organization_policy(id_)
+            known = self._control_policies(id_)
+            found = facts.organization.get(id_) or (known[0].document if known else None)
             if found is not None and self._has_element(element):
                 self._attach_to_element(element, id_, found)
 
@@ -165,21 +165,29 @@ class FactWriter:
             self._directory.add_endpoint(id_, policy=document)
 
     def _set_organization_policy(self, id_: str, document: StoredPolicy) -> None:
-        """Set the document wherever the organization has the policy, which files name by its id, its ARN or its name."""
-        for element, stored in self._policies_of_elements(document.kind):
-            if _is_policy(stored, id_) and not is_same_document(stored, document):
-                self.differences.append(f"{id_} at {element}")
-                self._directory.update_organization_policy(element, stored.name, (stored.name, document.text))
+        """Set the document of an SCP or RCP that the organization has, wherever it is attached."""
+        for policy in self._control_policies(id_):
+            if not is_same_document(policy.document, document):
+                self.differences.append(id_)
+                self._directory.update_control_policy(policy.id, document=document.text)
 
     def _attach_to_element(self, element: str, id_: str, document: StoredPolicy) -> None:
-        if not any(at == element and _is_policy(stored, id_) for at, stored in self._policies_of_elements(document.kind)):
+        known = next(iter(self._control_policies(id_)), None)
+        if known is None:
             attach = self._directory.attach_scp if document.kind is PolicyKind.SCP else self._directory.attach_rcp
             attach(element, document)
+        elif not self._is_attached(element, known):
+            self._directory.attach_control_policy(element, known.id)
 
-    def _organization_policy(self, id_: str) -> StoredPolicy | None:
-        """Return an SCP or RCP that is attached somewhere."""
-        levels = [stored for kind in _ORGANIZATION_KINDS for _, stored in self._policies_of_elements(kind)]
-        return next((stored for stored in levels if _is_policy(stored, id_)), None)
+    def _is_attached(self, element: str, policy: ControlPolicy) -> bool:
+        organization = self._tables.organization
+        return organization is not None and policy.document in organization.attached(policy.type, element)
+
+    def _control_policies(self, id_: str) -> list[ControlPolicy]:
+        """Return the SCPs and RCPs of an id. Files name them by id, ARN or name."""
+        organization = self._tables.organization
+        found = {} if organization is None else organization.control_policies()
+        return [policy for policy in found.values() if policy.id == id_ or _is_policy(policy.document, id_)]
 
     def _has_element(self, element: str) -> bool:
         organization = self._tables.organization
@@ -188,17 +196,10 @@ class FactWriter:
     def _not_in_organization(self, change: Change) -> list[UndecidedFact]:
         """Return the SCPs and RCPs of a change that have no effect in this directory, because it lacks their elements."""
         attached = {id_ for id_, element in change.after.targets if self._has_element(element)}
-        missing = [id_ for id_ in change.after.organization if id_ not in attached and self._organization_policy(id_) is None]
-        missing += [id_ for id_, _ in (*change.before.targets, *change.after.targets) if self._organization_policy(id_) is None]
+        missing = [id_ for id_ in change.after.organization if id_ not in attached and not self._control_policies(id_)]
+        missing += [id_ for id_, _ in (*change.before.targets, *change.after.targets) if not self._control_policies(id_)]
         reason = "the policies do not contain an organization with this SCP or RCP, or with its target"
         return [UndecidedFact(id_, reason, about=(id_,)) for id_ in dict.fromkeys(missing)]
-
-    def _policies_of_elements(self, kind: PolicyKind) -> list[tuple[str, StoredPolicy]]:
-        organization = self._tables.organization
-        if organization is None:
-            return []
-        levels = organization.scps if kind is PolicyKind.SCP else organization.rcps
-        return [(element, stored) for element, level in levels.items() for stored in level]
 
     # -- removing -----------------------------------------------------------------------------------------------------
 
@@ -229,10 +230,9 @@ class FactWriter:
             self._delete_managed(arn)
 
     def _detach_from_element(self, element: str, id_: str) -> None:
-        for kind in _ORGANIZATION_KINDS:
-            for at, stored in self._policies_of_elements(kind):
-                if at == element and _is_policy(stored, id_):
-                    (self._directory.detach_scp if kind is PolicyKind.SCP else self._directory.detach_rcp)(element, stored.name)
+        for policy in self._control_policies(id_):
+            if self._has_element(element) and self._is_attached(element, policy):
+                self._directory.detach_control_policy(element, policy.id)
 
     def _delete_principal(self, arn: str) -> None:
         record = self._tables.entities.get(arn)
