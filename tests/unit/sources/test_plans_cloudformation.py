@@ -331,6 +331,12 @@ def test_template_document_that_aws_refuses_is_an_error(planned: Planned) -> Non
         planned({"P": broken}, {})
 
 
+@pytest.mark.parametrize("value", [True, [], 5])
+def test_template_document_of_another_type_is_an_error(value: Any, planned: Planned) -> None:
+    with pytest.raises(fastiam.SourceError, match="policy document that is not an object"):
+        planned({"P": resource("IAM::ManagedPolicy", ManagedPolicyName="m", PolicyDocument=value)}, {})
+
+
 def test_template_resources_that_refer_to_each_other_end(planned: Planned) -> None:
     first, second = (role(Path={"Fn::GetAtt": [other, "Arn"]}) for other in ("Second", "First"))
     assert planned({"First": first, "Second": second}, {}).undecided

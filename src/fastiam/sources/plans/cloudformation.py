@@ -256,6 +256,8 @@ class _Resource:
             key = unknown_key(self.name, name)
             self.report(f"the document `{name}` has values that the template does not determine", (about,), key)
             value = without_unknown(value, kind, key)
+        if not isinstance(value, (str, dict)):
+            raise self.stack.resources[self.name].error(f"`{self.name}` has a policy document that is not an object")
         return planned_policy(text_of(value), kind, name, source, arn=arn)
 
     def identity(self, what: str, of_name: str, properties: dict[str, Any]) -> str | None:
