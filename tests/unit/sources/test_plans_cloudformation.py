@@ -331,7 +331,7 @@ def test_template_document_that_aws_refuses_is_an_error(planned: Planned) -> Non
         planned({"P": broken}, {})
 
 
-@pytest.mark.parametrize("value", [True, [], 5])
+@pytest.mark.parametrize("value", [True, []])
 def test_template_document_of_another_type_is_an_error(value: Any, planned: Planned) -> None:
     with pytest.raises(fastiam.SourceError, match="policy document that is not an object"):
         planned({"P": resource("IAM::ManagedPolicy", ManagedPolicyName="m", PolicyDocument=value)}, {})
