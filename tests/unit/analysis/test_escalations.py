@@ -82,6 +82,9 @@ def world_of(pattern: EscalationPattern, *statements: dict[str, Any]) -> tuple[f
 def found_by(pattern: EscalationPattern, *statements: dict[str, Any]) -> list[tuple[str, str]]:
     directory, principal, target = world_of(pattern, *statements)
     found = find_escalations(directory.compile(), "admin", ["*"], None, [pattern])
+    for path in found:
+        if path.outcome is fastiam.Outcome.ALLOW:
+            assert all(step.outcome is fastiam.Outcome.ALLOW and step.statement for step in path.steps)
     return [(each.target, each.outcome.name) for each in found if (each.principal, each.target) == (principal, target)]
 
 
