@@ -81,6 +81,15 @@ def test_lint_includes_the_findings_of_the_language() -> None:
     assert [finding.code for finding in fastiam.lint("{", kind=fastiam.PolicyKind.SCP)] == ["V1"]
 
 
+def test_findings_of_the_language_have_the_sid_too() -> None:
+    wrong = {"Sid": "Read", "Effect": "Allow", "Action": "s3", "Resource": "*"}
+    for statements in (wrong, [wrong]):
+        (found,) = fastiam.lint({"Version": "2012-10-17", "Statement": statements}, kind="identity")
+        assert (found.code, found.sid) == ("V24", "Read")
+    (found,) = fastiam.lint({"Version": "2012-10-17", "Statement": []}, kind="identity")
+    assert (found.code, found.sid) == ("V5", "")
+
+
 @pytest.mark.parametrize("case", VALIDATION, ids=lambda case: case["id"])
 def test_lint_of_any_document_includes_validation(case: dict[str, Any]) -> None:
     document, kind = validation_document(case), fastiam.PolicyKind(case["kind"])
