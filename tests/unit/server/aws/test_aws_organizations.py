@@ -158,11 +158,6 @@ def test_call_that_cannot_be_done_changes_nothing(world, managed, call, given, c
     assert world.directory.tables.organization == before
 
 
-def test_policies_are_not_served(managed):
-    error = refused(managed.attach_policy, PolicyId="p-FullAWSAccess", TargetId=ROOT)
-    assert (error["Code"], error["Status"]) == ("NotImplementedException", 501)
-
-
 def test_member_account_only_describes_the_organization(world, managed):
     member = client_of(world, B)
     assert member.describe_organization()["Organization"]["MasterAccountId"] == A

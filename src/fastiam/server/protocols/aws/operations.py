@@ -57,7 +57,7 @@ PARTS: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "sts": ("sts",),
     "rolesanywhere": ("roles_anywhere",),
-    "organizations": ("organizations",),
+    "organizations": ("organizations", "organization_policies", "organization_details"),
     "cognito-identity": ("identity_pools",),
     "cognito-idp": ("user_pools",),
 }

@@ -1,14 +1,13 @@
-"""Organizations: the organization of the store, its tree, its policy types and its delegated administrators.
-
-The directory keeps no names of units, and policies only where they are attached, so that calls on these are not served.
-"""
+"""Organizations: the organization of the store, its tree, its policy types and its delegated administrators."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from fastiam.directory.organization import POLICY_TYPES, Organization
+from fastiam.directory.organization import FULL_ACCESS_ID, POLICY_TYPES, Organization
+from fastiam.directory.records import Account
+from fastiam.directory.stored_policies import FULL_ACCESS_ARN
 from fastiam.directory.unique_ids import new_organization_id, new_root_id
 from fastiam.model.arn import is_account
 from fastiam.server.protocols.aws import permissions as p
@@ -19,13 +18,19 @@ from fastiam.server.protocols.aws.operations import NOTHING, Operation
 from fastiam.server.protocols.aws.pages import organization_page, same
 from fastiam.server.protocols.aws.permissions import Permission
 
-_UNIT, _ACCOUNT = "ORGANIZATIONAL_UNIT", "ACCOUNT"
+UNIT, ACCOUNT = "ORGANIZATIONAL_UNIT", "ACCOUNT"
+RCP_FULL_ACCESS_ID = "p-RCPFullAWSAccess"
+AWS_MANAGED = {
+    FULL_ACCESS_ID: FULL_ACCESS_ARN,
+    RCP_FULL_ACCESS_ID: f"arn:aws:organizations::aws:policy/resource_control_policy/{RCP_FULL_ACCESS_ID}",
+}
+"""The ARNs of the policies of AWS by their ids."""
 
 
 # -- who may call -----------------------------------------------------------------------------------------------------------
 
 
-def _joined(call: Call) -> Organization | None:
+def joined(call: Call) -> Organization | None:
     """The organization that the caller's account belongs to; one without a management account cannot be called."""
     organization, record = call.tables.organization, call.tables.accounts.get(call.account)
     if organization is None or organization.management_account is None or call.account not in organization.parents:
@@ -34,25 +39,25 @@ def _joined(call: Call) -> Organization | None:
     return None if record is None or record.partition != call.partition else organization
 
 
-def _as_member(call: Call) -> Organization:
+def as_member(call: Call) -> Organization:
     """The organization, for a call of any of its accounts."""
-    organization = _joined(call)
+    organization = joined(call)
     if organization is None:
         raise ApiError("AWSOrganizationsNotInUseException", "Your account is not a member of an organization.")
     return organization
 
 
-def _as_reader(call: Call) -> Organization:
+def as_reader(call: Call) -> Organization:
     """The organization, for a call of the management account or of a delegated administrator."""
-    organization = _as_member(call)
+    organization = as_member(call)
     if call.account != organization.management_account and call.account not in organization.delegated:
         raise _no_permission()
     return organization
 
 
-def _as_manager(call: Call) -> Organization:
+def as_manager(call: Call) -> Organization:
     """The organization, for a call of the management account."""
-    organization = _as_member(call)
+    organization = as_member(call)
     if call.account != organization.management_account:
         raise _no_permission()
     return organization
@@ -65,16 +70,20 @@ def _no_permission() -> ApiError:
 # -- what a call names ------------------------------------------------------------------------------------------------------
 
 
-def _arn(call: Call, organization: Organization, id_: str) -> str:
-    """The ARN of an organization, root, unit or account by its id."""
+def arn_of(call: Call, organization: Organization, id_: str) -> str:
+    """The ARN of an organization, root, unit, account or policy by its id."""
     start = f"arn:{call.partition}:organizations::{organization.management_account}"
     if id_ == organization.id:
         return f"{start}:organization/{id_}"
+    if id_.startswith("p-"):
+        policy = organization.control_policies().get(id_)
+        kind = "service_control_policy" if policy is None else policy.type.lower()
+        return f"{start}:policy/{organization.id}/{kind}/{id_}" if id_ not in AWS_MANAGED else AWS_MANAGED[id_]
     type_ = "account" if is_account(id_) else "root" if id_.startswith("r-") else "ou"
     return f"{start}:{type_}/{organization.id}/{id_}"
 
 
-def _on(*parameters: str, keys: p.Keys | None = None) -> tuple[Permission]:
+def on(*parameters: str, keys: Sequence[p.Keys] = (), action: str = "", only_with: str = "") -> tuple[Permission]:
     """The permission on what parameters name.
 
     The ARNs have the management account, and delegated administrators, which have no part in its policies, need permission of
@@ -82,12 +91,12 @@ def _on(*parameters: str, keys: p.Keys | None = None) -> tuple[Permission]:
     """
 
     def resources(call: Call) -> str | tuple[str, ...]:
-        organization = _joined(call)
+        organization = joined(call)
         if organization is None:
             return "*"
-        return tuple(_arn(call, organization, call.parameters[parameter]) for parameter in parameters)
+        return tuple(arn_of(call, organization, call.parameters[parameter]) for parameter in parameters)
 
-    return (Permission(resources, () if keys is None else (keys,), is_own=True),)
+    return (Permission(resources, tuple(keys), action, only_with, is_own=True),)
 
 
 def _account(call: Call, organization: Organization) -> str:
@@ -98,7 +107,8 @@ def _account(call: Call, organization: Organization) -> str:
     return account
 
 
-def _is_parent(organization: Organization, id_: str) -> bool:
+def is_parent(organization: Organization, id_: str) -> bool:
+    """Whether an id is that of the root or of a unit."""
     return id_ == organization.root or (id_ in organization.parents and not is_account(id_))
 
 
@@ -115,8 +125,14 @@ def _check_root(call: Call, organization: Organization) -> None:
         raise ApiError("RootNotFoundException", "You specified a root that doesn't exist.")
 
 
-def _policy_type(call: Call) -> str:
-    type_: str = call.parameters["PolicyType"]
+def check_policy_type(call: Call, parameter: str = "PolicyType") -> str:
+    """The type of policies that a call names.
+
+    Raises
+    ------
+    ApiError: `InvalidInputException`: another type than the two that are served.
+    """
+    type_: str = call.parameters[parameter]
     if type_ not in POLICY_TYPES:
         raise ApiError("InvalidInputException", f"Policies of the type {type_} are not served.")
     return type_
@@ -125,11 +141,13 @@ def _policy_type(call: Call) -> str:
 # -- condition keys ---------------------------------------------------------------------------------------------------------
 
 
-def _type_key(call: Call, _: str) -> Mapping[str, Any]:
+def type_key(call: Call, _: str) -> Mapping[str, Any]:
+    """`organizations:PolicyType` as the call gives it."""
     return {"organizations:PolicyType": call.parameters["PolicyType"]}
 
 
-def _service_key(call: Call, _: str) -> Mapping[str, Any]:
+def service_key(call: Call, _: str) -> Mapping[str, Any]:
+    """`organizations:ServicePrincipal`, if the call names one."""
     service = call.parameters.get("ServicePrincipal")
     return {} if service is None else {"organizations:ServicePrincipal": service}
 
@@ -141,7 +159,7 @@ def create_organization(call: Call) -> Result:
     """CreateOrganization, by the account that becomes its management account. A store keeps one organization."""
     if call.parameters.get("FeatureSet", "ALL") != "ALL":
         raise ApiError("InvalidInputException", "Only the feature set ALL is served.")
-    if _joined(call) is not None:
+    if joined(call) is not None:
         raise ApiError("AlreadyInOrganizationException", "The AWS account is already a member of an organization.")
     record = call.tables.accounts.get(call.account)
     if call.tables.organization is not None or record is None or record.partition != call.partition:
@@ -150,37 +168,37 @@ def create_organization(call: Call) -> Result:
         raise ApiError("ConstraintViolationException", "The account has control policies of another organization.")
     id_ = new_organization_id()
     call.directory.set_organization(id_, management_account=call.account, root=new_root_id(), policy_types=())
-    return {"Organization": _organization_of(call, _as_manager(call))}
+    return {"Organization": _organization_of(call, as_manager(call))}
 
 
 def describe_organization(call: Call) -> Result:
     """DescribeOrganization, by any of its accounts."""
-    return {"Organization": _organization_of(call, _as_member(call))}
+    return {"Organization": _organization_of(call, as_member(call))}
 
 
 def list_roots(call: Call) -> Result:
     """ListRoots: the one root."""
-    return organization_page(call, "Roots", [_root_of(call, _as_reader(call))], lambda root: root["Id"], same)
+    return organization_page(call, "Roots", [_root_of(call, as_reader(call))], lambda root: root["Id"], same)
 
 
 def enable_policy_type(call: Call) -> Result:
     """EnablePolicyType."""
-    organization = _as_manager(call)
+    organization = as_manager(call)
     _check_root(call, organization)
-    if _policy_type(call) in organization.policy_types:
+    if check_policy_type(call) in organization.policy_types:
         raise ApiError("PolicyTypeAlreadyEnabledException", "The specified policy type is already enabled.")
-    call.directory.enable_policy_type(_policy_type(call))
-    return {"Root": _root_of(call, _as_manager(call))}
+    call.directory.enable_policy_type(check_policy_type(call))
+    return {"Root": _root_of(call, as_manager(call))}
 
 
 def disable_policy_type(call: Call) -> Result:
     """DisablePolicyType; policies of the type are detached."""
-    organization = _as_manager(call)
+    organization = as_manager(call)
     _check_root(call, organization)
-    if _policy_type(call) not in organization.policy_types:
+    if check_policy_type(call) not in organization.policy_types:
         raise ApiError("PolicyTypeNotEnabledException", "The specified policy type isn't currently enabled.")
-    call.directory.disable_policy_type(_policy_type(call))
-    return {"Root": _root_of(call, _as_manager(call))}
+    call.directory.disable_policy_type(check_policy_type(call))
+    return {"Root": _root_of(call, as_manager(call))}
 
 
 # -- the tree ---------------------------------------------------------------------------------------------------------------
@@ -188,19 +206,19 @@ def disable_policy_type(call: Call) -> Result:
 
 def describe_account(call: Call) -> Result:
     """DescribeAccount."""
-    organization = _as_reader(call)
-    return {"Account": _account_of(call, organization, _account(call, organization))}
+    organization = as_reader(call)
+    return {"Account": account_of(call, organization, _account(call, organization))}
 
 
 def describe_organizational_unit(call: Call) -> Result:
     """DescribeOrganizationalUnit."""
-    organization = _as_reader(call)
-    return {"OrganizationalUnit": _unit_of(call, organization, _unit(call, organization))}
+    organization = as_reader(call)
+    return {"OrganizationalUnit": unit_of(call, organization, _unit(call, organization))}
 
 
 def delete_organizational_unit(call: Call) -> Result:
     """DeleteOrganizationalUnit, of one that is empty."""
-    organization = _as_manager(call)
+    organization = as_manager(call)
     unit = _unit(call, organization)
     if unit in organization.parents.values():
         raise ApiError("OrganizationalUnitNotEmptyException", "The specified organizational unit is not empty.")
@@ -210,47 +228,47 @@ def delete_organizational_unit(call: Call) -> Result:
 
 def list_accounts(call: Call) -> Result:
     """ListAccounts."""
-    organization = _as_reader(call)
+    organization = as_reader(call)
     return _listed_accounts(call, organization, organization.accounts())
 
 
 def list_accounts_for_parent(call: Call) -> Result:
     """ListAccountsForParent."""
-    organization = _as_reader(call)
+    organization = as_reader(call)
     return _listed_accounts(call, organization, filter(is_account, _children(call, organization)))
 
 
 def list_organizational_units_for_parent(call: Call) -> Result:
     """ListOrganizationalUnitsForParent."""
-    organization = _as_reader(call)
+    organization = as_reader(call)
     units = (id_ for id_ in _children(call, organization) if not is_account(id_))
-    return organization_page(call, "OrganizationalUnits", units, same, lambda unit: _unit_of(call, organization, unit))
+    return organization_page(call, "OrganizationalUnits", units, same, lambda unit: unit_of(call, organization, unit))
 
 
 def list_children(call: Call) -> Result:
     """ListChildren: the accounts, or the units, directly below a root or unit."""
     type_ = call.parameters["ChildType"]
-    children = (id_ for id_ in _children(call, _as_reader(call)) if is_account(id_) is (type_ == _ACCOUNT))
+    children = (id_ for id_ in _children(call, as_reader(call)) if is_account(id_) is (type_ == ACCOUNT))
     return organization_page(call, "Children", children, same, lambda child: {"Id": child, "Type": type_})
 
 
 def list_parents(call: Call) -> Result:
     """ListParents: the one parent of an account or unit."""
-    organization = _as_reader(call)
+    organization = as_reader(call)
     parent = organization.parents.get(call.parameters["ChildId"])
     if parent is None:
         raise ApiError("ChildNotFoundException", "You specified a child that doesn't exist.")
-    type_ = "ROOT" if parent == organization.root else _UNIT
+    type_ = "ROOT" if parent == organization.root else UNIT
     return organization_page(call, "Parents", [parent], same, lambda id_: {"Id": id_, "Type": type_})
 
 
 def move_account(call: Call) -> Result:
     """MoveAccount, of an account of the organization: the library would let others join."""
-    organization, given = _as_manager(call), call.parameters
+    organization, given = as_manager(call), call.parameters
     account, source, destination = _account(call, organization), given["SourceParentId"], given["DestinationParentId"]
     if organization.parents[account] != source:
         raise ApiError("SourceParentNotFoundException", "The account is not in the specified source parent.")
-    if not _is_parent(organization, destination):
+    if not is_parent(organization, destination):
         raise ApiError("DestinationParentNotFoundException", "You specified a destination parent that doesn't exist.")
     if source == destination:
         raise ApiError("DuplicateAccountException", "The account is already in the specified destination.")
@@ -260,7 +278,7 @@ def move_account(call: Call) -> Result:
 
 def remove_account_from_organization(call: Call) -> Result:
     """RemoveAccountFromOrganization, of one that administers nothing."""
-    organization = _as_manager(call)
+    organization = as_manager(call)
     account = _account(call, organization)
     if account == organization.management_account:
         raise ApiError("MasterCannotLeaveOrganizationException", "The management account cannot leave the organization.")
@@ -275,7 +293,7 @@ def remove_account_from_organization(call: Call) -> Result:
 
 def register_delegated_administrator(call: Call) -> Result:
     """RegisterDelegatedAdministrator."""
-    organization, service = _as_manager(call), call.parameters["ServicePrincipal"]
+    organization, service = as_manager(call), call.parameters["ServicePrincipal"]
     account = _account(call, organization)
     if account == organization.management_account:
         raise ApiError("ConstraintViolationException", "The management account cannot be a delegated administrator.")
@@ -287,7 +305,7 @@ def register_delegated_administrator(call: Call) -> Result:
 
 def deregister_delegated_administrator(call: Call) -> Result:
     """DeregisterDelegatedAdministrator."""
-    organization, service = _as_manager(call), call.parameters["ServicePrincipal"]
+    organization, service = as_manager(call), call.parameters["ServicePrincipal"]
     account = _account(call, organization)
     if service not in organization.delegated.get(account, ()):
         raise _not_registered()
@@ -297,16 +315,16 @@ def deregister_delegated_administrator(call: Call) -> Result:
 
 def list_delegated_administrators(call: Call) -> Result:
     """ListDelegatedAdministrators, of all services or of one."""
-    organization, service = _as_reader(call), call.parameters.get("ServicePrincipal")
+    organization, service = as_reader(call), call.parameters.get("ServicePrincipal")
     accounts = (account for account, services in organization.delegated.items() if service is None or service in services)
     return organization_page(
-        call, "DelegatedAdministrators", accounts, same, lambda account: _account_of(call, organization, account)
+        call, "DelegatedAdministrators", accounts, same, lambda account: account_of(call, organization, account)
     )
 
 
 def list_delegated_services_for_account(call: Call) -> Result:
     """ListDelegatedServicesForAccount."""
-    organization = _as_reader(call)
+    organization = as_reader(call)
     services = organization.delegated.get(_account(call, organization), frozenset())
     if not services:
         raise _not_registered()
@@ -323,7 +341,7 @@ def _not_registered() -> ApiError:
 def _children(call: Call, organization: Organization) -> list[str]:
     """The accounts and units directly below `ParentId`."""
     parent = call.parameters["ParentId"]
-    if not _is_parent(organization, parent):
+    if not is_parent(organization, parent):
         raise ApiError("ParentNotFoundException", "You specified a parent that doesn't exist.")
     return [id_ for id_, above in organization.parents.items() if above == parent]
 
@@ -334,42 +352,56 @@ def _types_of(organization: Organization) -> list[dict[str, str]]:
 
 def _organization_of(call: Call, organization: Organization) -> dict[str, Any]:
     assert organization.management_account is not None
-    return {
+    record = call.tables.accounts.get(organization.management_account)
+    members = {
         "Id": organization.id,
-        "Arn": _arn(call, organization, organization.id),
+        "Arn": arn_of(call, organization, organization.id),
         "FeatureSet": "ALL",
-        "MasterAccountArn": _arn(call, organization, organization.management_account),
+        "MasterAccountArn": arn_of(call, organization, organization.management_account),
         "MasterAccountId": organization.management_account,
+        "MasterAccountEmail": (record.email or None) if record is not None else None,
         "AvailablePolicyTypes": _types_of(organization),
     }
+    return without_nones(members)
 
 
 def _root_of(call: Call, organization: Organization) -> dict[str, Any]:
     root = organization.root
-    return {"Id": root, "Arn": _arn(call, organization, root), "Name": "Root", "PolicyTypes": _types_of(organization)}
+    return {"Id": root, "Arn": arn_of(call, organization, root), "Name": "Root", "PolicyTypes": _types_of(organization)}
 
 
-def _unit_of(call: Call, organization: Organization, unit: str) -> dict[str, Any]:
-    return {"Id": unit, "Arn": _arn(call, organization, unit)}
+def unit_of(call: Call, organization: Organization, unit: str) -> dict[str, Any]:
+    """A unit as the output shape."""
+    return without_nones({"Id": unit, "Arn": arn_of(call, organization, unit), "Name": organization.names.get(unit)})
 
 
-def _account_of(call: Call, organization: Organization, account: str) -> dict[str, Any]:
-    record = call.tables.accounts.get(account)
-    name = None if record is None else record.name
-    members = {"Id": account, "Arn": _arn(call, organization, account), "Name": name, "Status": "ACTIVE", "State": "ACTIVE"}
-    return without_nones(members)
+def account_of(call: Call, organization: Organization, account: str) -> dict[str, Any]:
+    """An account as the output shape."""
+    record = call.tables.accounts.get(account) or Account(account)
+    return without_nones(
+        {
+            "Id": account,
+            "Arn": arn_of(call, organization, account),
+            "Name": record.name,
+            "Email": record.email or None,
+            "Status": "ACTIVE",
+            "State": "ACTIVE",
+            "JoinedMethod": "CREATED" if record.request else None,
+            "JoinedTimestamp": record.joined,
+        }
+    )
 
 
 def _listed_accounts(call: Call, organization: Organization, accounts: Iterable[str]) -> Result:
-    return organization_page(call, "Accounts", accounts, same, lambda account: _account_of(call, organization, account))
+    return organization_page(call, "Accounts", accounts, same, lambda account: account_of(call, organization, account))
 
 
 # -- the table --------------------------------------------------------------------------------------------------------------
 
 _ALL = (Permission(p.everything),)
-_ONE_ACCOUNT, _ONE_UNIT, _PARENT = _on("AccountId"), _on("OrganizationalUnitId"), _on("ParentId")
-_ROOT, _SERVICE = _on("RootId", keys=_type_key), _on("AccountId", keys=_service_key)
-_MOVE = _on("AccountId", "SourceParentId", "DestinationParentId")
+_ONE_ACCOUNT, _ONE_UNIT, _PARENT = on("AccountId"), on("OrganizationalUnitId"), on("ParentId")
+_ROOT, _SERVICE = on("RootId", keys=(type_key,)), on("AccountId", keys=(service_key,))
+_MOVE = on("AccountId", "SourceParentId", "DestinationParentId")
 
 OPERATIONS = {
     "CreateOrganization": Operation(create_organization, _ALL, writes=True),
@@ -384,11 +416,11 @@ OPERATIONS = {
     "ListAccountsForParent": Operation(list_accounts_for_parent, _PARENT),
     "ListOrganizationalUnitsForParent": Operation(list_organizational_units_for_parent, _PARENT),
     "ListChildren": Operation(list_children, _PARENT),
-    "ListParents": Operation(list_parents, _on("ChildId")),
+    "ListParents": Operation(list_parents, on("ChildId")),
     "MoveAccount": Operation(move_account, _MOVE, writes=True),
     "RemoveAccountFromOrganization": Operation(remove_account_from_organization, _ONE_ACCOUNT, writes=True),
     "RegisterDelegatedAdministrator": Operation(register_delegated_administrator, _SERVICE, writes=True),
     "DeregisterDelegatedAdministrator": Operation(deregister_delegated_administrator, _SERVICE, writes=True),
-    "ListDelegatedAdministrators": Operation(list_delegated_administrators, (Permission(p.everything, (_service_key,)),)),
+    "ListDelegatedAdministrators": Operation(list_delegated_administrators, (Permission(p.everything, (service_key,)),)),
     "ListDelegatedServicesForAccount": Operation(list_delegated_services_for_account, _ONE_ACCOUNT),
 }
