@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import string
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,7 +13,9 @@ import pytest
 from filter_forms import FORMS, Rows, decisions, sqlite_form
 
 import fastiam
+from fastiam.analysis.filter import patterns
 from fastiam.analysis.filter.sql_form import DIALECTS
+from fastiam.model.key_registry import fold_char
 
 A, B = "111111111111", "222222222222"
 ROLE, BUCKET = f"arn:aws:iam::{A}:role/etl", "arn:aws:s3:::data"
@@ -395,3 +399,16 @@ def test_apply_passes_sessions_constants_and_owners() -> None:
     rows = [{"resource": BUCKET, "owner": owner} for owner in (A, B, None, "12")]
     assert asked.apply(rows) == [rows[0], rows[2]]
     assert engine.filter(ROLE, "s3:GetObject", context=context).apply([{"resource": BUCKET}]) == []
+
+
+def test_letters_that_fold_to_ascii_are_known() -> None:
+    """H43: a comparison without case is a set of characters per letter, also of those beyond ASCII that fold to it."""
+    expected: dict[str, set[str]] = {}
+    for letter in map(chr, range(0x80, sys.maxunicode + 1)):
+        if not 0xD800 <= ord(letter) <= 0xDFFF and fold_char(letter).isascii():
+            expected.setdefault(fold_char(letter), set()).add(letter)
+    found = {
+        letter: {one for one in patterns.ignoring_case(letter)[0].characters if not one.isascii()}
+        for letter in string.ascii_lowercase
+    }
+    assert {letter: beyond for letter, beyond in found.items() if beyond} == expected

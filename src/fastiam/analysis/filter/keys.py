@@ -138,7 +138,8 @@ class RowKeys:
         region = self.is_any_region and _REQUESTED_REGION in names
         account = self.account if "aws:resourceaccount" in names else None
         endpoint = self.row.request.context.get(ENDPOINT), ENDPOINT in self.row.columns
-        return known, region, account, endpoint, has_iam_tags(self.resource), self.resource.partition, self.is_any_resource
+        has_alias = any(name.startswith(IAM_RESOURCE_TAG) for name in names) and has_iam_tags(self.resource)
+        return known, region, account, endpoint, has_alias, self.is_any_resource
 
     def _sources(self, key: str) -> tuple[str, ...]:
         if key.startswith(IAM_RESOURCE_TAG):

@@ -143,7 +143,8 @@ class StatementFormulas:
 
     def _applies(self, statement: Statement, location: StatementLocation, keys: RowKeys) -> _Applies:
         names = self._names_of(statement, location)
-        place = id(statement), location.layer, location.names_principals, location.gateway, keys.marks(names)
+        partition = keys.resource.partition if location.names_principals else None
+        place = id(statement), location.layer, location.gateway, partition, keys.marks(names)
         found = self._known.get(place)
         if found is None:
             found = self._known[place] = _statement(statement, location, keys)
