@@ -25,6 +25,7 @@ def test_kind_is_never_without_an_allow() -> None:
     never = engine_of(allow(Action="s3:*")).filter(ROLE, "sqs:SendMessage")
     assert (never.kind, never.columns, never.sql(), never.prefilter.kind) == ("never", (), "FALSE", "never")
     assert allowed == [False]
+    assert (repr(never), repr(asked)) == ("<Filter: never>", "<Filter: conditional, reads resource>")
 
 
 def test_kind_is_always_for_calls_that_no_policy_changes() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -75,6 +75,17 @@ def test_valid_until_is_the_first_change_of_a_date_test(condition: Any, until: d
     asked = engine.filter(ROLE, "s3:GetObject", now=NOW)
     assert asked.valid_until == until
     assert engine.filter(ROLE, "s3:GetObject", context={"aws:CurrentTime": NOW}, now=NOW).valid_until is None
+
+
+def test_valid_until_follows_the_age_of_mfa() -> None:
+    """H72: the age of a session's MFA counts from the session, not from the epoch."""
+    user = f"arn:aws:iam::{A}:user/lea"
+    recent = {"NumericLessThan": {"aws:MultiFactorAuthAge": "3600"}}
+    engine = engine_of(allow(Condition=recent), name=user)
+    session = fastiam.Session(arn=user, kind="USER", issuer=user, issued_at=NOW, mfa_at=NOW)
+    asked = engine.filter(session, "s3:GetObject", now=NOW + timedelta(minutes=10))
+    assert (asked.kind, asked.valid_until) == ("conditional", NOW + timedelta(hours=1))
+    assert engine.filter(session, "s3:GetObject", now=NOW + timedelta(hours=1)).kind == "never"
 
 
 def test_sql_has_the_instant_until_which_it_holds() -> None:

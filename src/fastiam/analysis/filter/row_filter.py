@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -58,7 +58,7 @@ class FilterArguments:
     now: datetime | None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Filter:
     """The rows whose requests `decide` allows, for one principal and one action.
 
@@ -72,8 +72,12 @@ class Filter:
 
     exact: bool
     valid_until: datetime | None
-    _formula: Formula = field(repr=False)
-    _arguments: FilterArguments = field(repr=False)
+    _formula: Formula
+    _arguments: FilterArguments
+
+    def __repr__(self) -> str:
+        reads = f", reads {', '.join(self.columns)}" if self.columns else ""
+        return f"<Filter: {self.kind}{'' if self.exact else ', not exact'}{reads}>"
 
     @cached_property
     def kind(self) -> Literal["always", "never", "conditional"]:
