@@ -219,6 +219,15 @@ def test_longer_sure_path_is_preferred_to_a_shorter_possible_one() -> None:
     assert paths_of(directory) == [(ROLE, "DEPENDS", "update-assume-role-policy")]
 
 
+def test_path_crosses_accounts_by_trust_only() -> None:
+    other = "arn:aws:iam::222222222222:role/ops"
+    directory = world(allow("sts:AssumeRole", "iam:CreateAccessKey", "iam:PutRolePolicy"))
+    directory.add_principal(other, identity_policies=[document(ALL)], trust_policy=trust(AWS=A))
+    directory.add_principal("arn:aws:iam::222222222222:user/root-like", identity_policies=[document(ALL)])
+    (path,) = directory.compile().escalations()
+    assert (path.target, path.account, path.pattern) == (other, "222222222222", ("assume-role",))
+
+
 def test_administrators_have_no_path() -> None:
     directory = world(ALL)
     assert directory.compile().escalations() == []
