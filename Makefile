@@ -17,7 +17,7 @@ CYTHON_FILES = $(sort $(shell find src -name '*.pyx' -o -name '*.pxd'))
 # The compiled modules that Python code imports; the others have no stubs.
 STUBBED = $(subst /,.,$(patsubst src/%.pyi,%,$(sort $(shell find src -name '*.pyi'))))
 
-.PHONY: help build demo test coverage bench bench-single gates gates-record lint format types debug sanitize fuzz fuzz-readers fuzz-filter mutate docs site clean
+.PHONY: help build demo test coverage bench bench-single gates gates-record lint format types debug sanitize fuzz fuzz-readers refute fuzz-filter mutate docs site clean
 
 help:
 	@echo "make demo    generate an organisation and authorise a million requests"
@@ -122,6 +122,9 @@ fuzz-readers: build $(VENV)/fuzz-extra
 # Filters of rows and decisions, over random directories.
 fuzz-filter: build
 	$(RUN) tests/tools/fuzz_filter.py --minutes $(MINUTES)
+# Drawn requests against the proofs of random pairs of policies.
+refute: build
+	$(RUN) tests/tools/refute_proofs.py --pairs 1000 --requests 100
 
 mutate: build
 	$(RUN) tests/tools/mutation_testing.py

@@ -14,7 +14,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from fastiam.errors import RequestValueError
 from fastiam.model.policy import PolicyKind
+from fastiam.model.profile import WITH_BOUNDARY, WITH_IDENTITY_POLICIES, WITH_SESSION_POLICIES
 from fastiam.model.session import Session
 from fastiam.policy.document import read_policy
 from fastiam.simulation.profiles import profiles_from_documents
@@ -239,6 +241,159 @@ class PairMaker:
         }
 
 
+A, B = "111111111111", "222222222222"
+ANA, BO = f"arn:aws:iam::{A}:user/ana", f"arn:aws:iam::{B}:user/bo"
+APP = f"arn:aws:iam::{A}:role/app"
+APP_SESSION = f"arn:aws:sts::{A}:assumed-role/app/s"
+FEDERATED = f"arn:aws:sts::{A}:federated-user/fed"
+SAML = f"arn:aws:iam::{A}:saml-provider/idp"
+NAMED: tuple[Any, ...] = (
+    "*",
+    {"AWS": "*"},
+    {"AWS": A},
+    {"AWS": f"arn:aws:iam::{B}:root"},
+    {"AWS": ANA},
+    {"AWS": [BO, APP]},
+    {"AWS": APP},
+    {"AWS": [APP_SESSION, A]},
+    {"AWS": FEDERATED},
+    {"AWS": [ANA, A]},
+    {"Service": "ec2.amazonaws.com"},
+    {"Service": ["s3.amazonaws.com", "ec2.amazonaws.com"], "AWS": ANA},
+    {"AWS": "AIDAOTHER"},
+)
+IN_TRUST: tuple[Any, ...] = (*NAMED, {"Federated": SAML}, {"Federated": "accounts.google.com"})
+TRUST_ACTIONS = (
+    "sts:AssumeRole",
+    "sts:*",
+    "sts:TagSession",
+    "sts:AssumeRoleWithSAML",
+    "sts:AssumeRoleWith*",
+    "sts:SetSourceIdentity",
+)
+
+
+class ResourcePairMaker(PairMaker):
+    """Makes pairs of resource policies, trust policies or RCPs, and requests of principals of each kind."""
+
+    def __init__(self, seed: int, kind: PolicyKind) -> None:
+        super().__init__(seed, calm=0.9)
+        self.kind = kind
+
+    def statement(self) -> dict[str, Any]:
+        made = super().statement()
+        element = "Principal"
+        if self.kind is PolicyKind.RESOURCE and made["Effect"] == "Deny" and self._chance(0.3):
+            element = "NotPrincipal"
+        named = IN_TRUST if self.kind is PolicyKind.TRUST else NAMED
+        made[element] = "*" if self.kind is PolicyKind.RCP and self._chance(0.7) else self.random.choice(named)
+        if self._chance(0.6):
+            made.pop("Condition", None)
+        if self.kind is PolicyKind.TRUST:
+            made = {name: value for name, value in made.items() if "Resource" not in name and "Action" not in name}
+            made["Action"] = self.random.sample(TRUST_ACTIONS, self.random.choice((1, 2)))
+        return made
+
+    def edited(self, document: dict[str, Any]) -> dict[str, Any]:
+        if self._chance(0.4):
+            made = copy.deepcopy(document)
+            one = self.random.choice(made["Statement"])
+            name = "Principal" if "Principal" in one else "NotPrincipal"
+            one[name] = self.random.choice(IN_TRUST if self.kind is PolicyKind.TRUST else NAMED)
+            return made
+        if self.kind is PolicyKind.TRUST:
+            made = copy.deepcopy(document)
+            made["Statement"] = [*made["Statement"], self.statement()] if self._chance(0.5) else made["Statement"][1:]
+            return made
+        return super().edited(document)
+
+    def principal(self) -> tuple[Any, dict[str, Any]]:
+        """Return a principal and the context keys that principal elements read."""
+        choice = self.random.randrange(12)
+        users = (ANA, BO, f"arn:aws:iam::{A}:user/zoe", "arn:aws:iam::333333333333:user/zoe")
+        if choice < 4:
+            return self.random.choice(users), {"aws:userid": "AIDAOTHER"} if self._chance(0.15) else {}
+        if choice < 6:
+            name, session = self.random.choice((("app", "s"), ("app", "t"), ("other", "s")))
+            issuer = f"arn:aws:iam::{A}:role/{name}"
+            return Session(f"arn:aws:sts::{A}:assumed-role/{name}/{session}", kind="ROLE", issuer=issuer), {}
+        if choice == 6:
+            return APP, {}
+        if choice == 7:
+            issuer = self.random.choice((ANA, f"arn:aws:iam::{A}:root", f"arn:aws:iam::{A}:user/zoe", None))
+            arn = self.random.choice((FEDERATED, FEDERATED + "2"))
+            return Session(arn, kind="FED", issuer=issuer), {}
+        if choice == 8:
+            return f"arn:aws:iam::{self.random.choice((A, B))}:root", {}
+        if choice == 9:
+            names = self.random.sample(("ec2.amazonaws.com", "s3.amazonaws.com", "x.amazonaws.com"), self.random.choice((1, 2)))
+            return names[0], {"aws:PrincipalServiceNamesList": names}
+        if choice == 10 and self.kind is PolicyKind.TRUST:
+            return self.random.choice((SAML, SAML + "2", "accounts.google.com")), {}
+        return "*", {}
+
+    def request(self, *documents: Mapping[str, Any]) -> dict[str, Any]:
+        principal, keys = self.principal()
+        if self.kind is PolicyKind.TRUST:
+            arguments = super().request(
+                {"Statement": [{"Action": TRUST_ACTIONS, "Resource": ["*"]}]}, *map(_with_resource, documents)
+            )
+            calls = ("AssumeRole", "AssumeRoleWithSAML", "AssumeRoleWithWebIdentity", "TagSession", "SetSourceIdentity")
+            arguments |= {"action": f"sts:{self.random.choice(calls)}", "resource": APP}
+        else:
+            arguments = super().request(*documents)
+            if self._chance(0.1):
+                arguments |= {"action": "kms:Decrypt", "resource": f"arn:aws:kms:us-east-1:{self.random.choice((A, B))}:key/k"}
+        context = {**arguments["context"], **keys}
+        owner = self.random.choice((A, B, "333333333333"))
+        return {**arguments, "principal": principal, "context": context, "resource_account": owner}
+
+
+def _with_resource(document: Mapping[str, Any]) -> dict[str, Any]:
+    return {"Statement": [{**one, "Resource": ["*"]} for one in document["Statement"]]}
+
+
+def newly_allowed(kind: PolicyKind, old: Mapping[str, Any], new: Mapping[str, Any], arguments: Mapping[str, Any]) -> bool:
+    """Return whether only `new` allows a request, for a principal whose own policies allow everything, or nothing."""
+    try:
+        profile, target, _, request = profiles_from_documents(**{**arguments, "mode": "lenient"})
+    except RequestValueError:
+        return False
+    everything = (read_once(EVERYTHING, PolicyKind.IDENTITY),)
+    for identity, boundary, session in (
+        (everything, None, None),
+        ((), None, None),
+        (everything, None, everything),
+        ((), None, everything),
+        (everything, (), None),
+        ((), (), None),
+        ((), None, ()),
+        (everything, everything, None),
+    ):
+        own = replace(
+            profile,
+            identity_policies=identity if profile.kind in WITH_IDENTITY_POLICIES else (),
+            boundary=boundary if profile.kind in WITH_BOUNDARY else None,
+            bounded=boundary is not None and profile.kind in WITH_BOUNDARY,
+            session_policies=session if profile.kind in WITH_SESSION_POLICIES else None,
+        )
+        sides = []
+        for document in (old, new):
+            policies = (read_once(document, kind),)
+            if kind is PolicyKind.RCP:
+                changed = replace(target, policies=(read_once(FOR_EVERYONE, PolicyKind.RESOURCE),), rcps=(policies,), rcp_note="")
+            else:
+                changed = replace(target, policies=policies)
+            sides.append(decide(own, changed, request).decision.allowed)
+        if sides == [False, True]:
+            return True
+    return False
+
+
+EVERYTHING = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+FOR_EVERYONE = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}]}
+
+
 def _is_number(text: str) -> bool:
     return text.removeprefix("-").replace(".", "", 1).isdigit()
 
@@ -252,16 +407,16 @@ def allowed_by(documents: Mapping[str, Mapping[str, Any]], arguments: Mapping[st
     return found
 
 
-_read: dict[str, Any] = {}
+_read: dict[tuple[PolicyKind, str], Any] = {}
 
 
-def read_once(document: Mapping[str, Any]) -> Any:
+def read_once(document: Mapping[str, Any], kind: PolicyKind = PolicyKind.IDENTITY) -> Any:
     """Return the policy of a document, read leniently; a document that was read before is not read again."""
-    text = json.dumps(document)
-    if text not in _read:
+    name = kind, json.dumps(document)
+    if name not in _read:
         _read.clear() if len(_read) > 100 else None
-        _read[text] = read_policy(text, PolicyKind.IDENTITY, mode="lenient")
-    return _read[text]
+        _read[name] = read_policy(name[1], kind, mode="lenient")
+    return _read[name]
 
 
 def refutations(maker: PairMaker, old: dict[str, Any], new: dict[str, Any], n: int) -> Iterator[dict[str, Any]]:

@@ -208,7 +208,9 @@ def _prove(
         found = resource_policies.principals((*before, *after), partitions)
         scope = replace(scope, resource_patterns=(*scope.resource_patterns, *resource_policies.resource_patterns(found)))
         return run_cases(resource_policies.cases(kind, (old, new), (before, after), found), scope, budget)
-    scope = Scope(partitions, ALWAYS_OF_ACCOUNTS, _WITHOUT_POLICIES, covers_action=_is_decided_by_policies)
+    scope = Scope(
+        partitions, ALWAYS_OF_ACCOUNTS, tuple((text,) for text in _WITHOUT_POLICIES), covers_action=_is_decided_by_policies
+    )
     case = Case(before, after, layer_gain, Sides(kind, old, new).verify)
     return run_cases([case], replace(scope, known_actions=known_actions), budget)
 

@@ -74,11 +74,10 @@ class PrincipalChange:
         """Return the requests in question."""
         partition = self.after.partition
         within = tuple(one for one in partitions if partition in (None, one))
-        actions = (*SPECIAL_ACTIONS, *self._settings.scp_exempt_actions, *(f"{one}:*" for one in self._services()))
-        return Scope(within, always_present, action_patterns=actions, known_actions=known_actions)
-
-    def _services(self) -> Iterable[str]:
-        return sorted(self._settings.resource_policy_services)
+        exempt = tuple((text,) for text in sorted(self._settings.scp_exempt_actions))
+        services = tuple(f"{name}:*" for name in sorted(self._settings.resource_policy_services))
+        elements = (*SPECIAL_ACTIONS, *exempt, services)
+        return Scope(within, always_present, action_elements=elements, known_actions=known_actions)
 
     def cases(self, verify: Callable[[Candidate, str], V | None]) -> Iterator[Case[V]]:
         """Yield the case without a grant of a resource policy first, then those with one. `verify` takes the match too."""

@@ -55,14 +55,24 @@ from fastiam.spec.statement_keys import StatementKeys
 from fastiam.spec.three_valued import F, T
 
 _TRUST_ACTIONS = ("assumerole", "assumerolewithsaml", "assumerolewithwebidentity", "tagsession", "setsourceidentity")
-_OF_ACCOUNT, _BY_ROLE, _DIRECT = 1, 2, 3  # strengths of a grant in the account of the resource (6.5)
+_NOT_NEEDED, _OF_ACCOUNT, _BY_ROLE, _DIRECT = 0, 1, 2, 3  # strengths of a grant in the account of the resource (6.5)
 _STRENGTH = {"D": _DIRECT, "*": _DIRECT, "R": _BY_ROLE, "P": _BY_ROLE, "A": _OF_ACCOUNT}
 # actions to which rules apply that are not those of policies (6.3, 7.4)
-SPECIAL_ACTIONS = (
-    *(f"sts:{name}" for name in _TRUST_ACTIONS),
-    "sts:assumeroot", "sts:getcalleridentity", "sts:getsessiontoken", "sts:getfederationtoken", "sts:getscopedcredentials",
-    "sts:getdelegatedaccesstoken", "sts:*", "iam:*", "iam:passrole",
-)  # fmt: skip
+SPECIAL_ACTIONS = tuple(
+    (text,)
+    for text in (
+        *(f"sts:{name}" for name in _TRUST_ACTIONS),
+        "sts:assumeroot",
+        "sts:getcalleridentity",
+        "sts:getsessiontoken",
+        "sts:getfederationtoken",
+        "sts:getscopedcredentials",
+        "sts:getdelegatedaccesstoken",
+        "sts:*",
+        "iam:*",
+        "iam:passrole",
+    )
+)
 _BUILT_IN_PROVIDERS = ("cognito-identity.amazonaws.com", "www.amazon.com", "graph.facebook.com", "accounts.google.com")
 
 
@@ -71,14 +81,16 @@ def scope_of(kind: PolicyKind, partitions: Collection[str], known_actions: bool)
     scope = Scope(tuple(partitions), ALWAYS_PRESENT, known_actions=known_actions)
     if kind is PolicyKind.TRUST:
         roles = tuple(arn_symbols(partition, "iam", "", "*", "role/?*") for partition in partitions)
-        patterns = tuple(f"sts:{name}" for name in _TRUST_ACTIONS)
-        return replace(scope, action_patterns=patterns, resources=roles, covers_action=_is_trust, has_star=False)
+        calls = tuple((f"sts:{name}",) for name in _TRUST_ACTIONS)
+        return replace(scope, action_elements=calls, resources=roles, covers_action=_is_trust, has_star=False)
     if kind is PolicyKind.RCP:
         services = tuple(f"{service}:*" for service in sorted(RCP_SERVICES))
-        return replace(scope, action_patterns=(*services, *SPECIAL_ACTIONS, "kms:retiregrant"), covers_action=_is_limited_by_rcps)
+        return replace(
+            scope, action_elements=(services, *SPECIAL_ACTIONS, ("kms:retiregrant",)), covers_action=_is_limited_by_rcps
+        )
     anonymous = tuple(f"{service}:*" for service in sorted(SETTINGS.anonymous_services))
     keys = (arn_symbols("*", "kms", "*", "*", "key/*"), arn_symbols("*", "iam", "*", "*", "role/*"))
-    return replace(scope, action_patterns=(*SPECIAL_ACTIONS, *anonymous), resource_patterns=keys, covers_action=_reads_policies)
+    return replace(scope, action_elements=(*SPECIAL_ACTIONS, anonymous), resource_patterns=keys, covers_action=_reads_policies)
 
 
 def _is_trust(action: tuple[str, str]) -> bool:
@@ -216,16 +228,21 @@ class Comparison:
         """Return the strengths that decide differently (6.4)."""
         if not self._counts(action, is_owner):
             return [level for level in levels if level == _OF_ACCOUNT]
-        if self._profile.kind in ROOTS:
-            levels = [level for level in levels if level == _OF_ACCOUNT]
-        # with a policy of its own, a principal needs the grant only where the resource policy is required (6.3)
-        is_required = not resource or needs_resource_policy(ResourceProfile(resource), split_action(action), SETTINGS)
-        return [level for level in levels if level != _OF_ACCOUNT or is_required]
+        stronger = [level for level in levels if level > _OF_ACCOUNT and self._profile.kind not in ROOTS]
+        if _OF_ACCOUNT not in levels:
+            return stronger
+        if not resource:
+            return [_NOT_NEEDED, _OF_ACCOUNT, *stronger]  # the resource is not known yet
+        # with a policy of its own, a principal needs a grant only where the resource policy is required (6.3)
+        is_required = needs_resource_policy(ResourceProfile(resource), split_action(action), SETTINGS)
+        return [_OF_ACCOUNT if is_required else _NOT_NEEDED, *stronger]
 
     def _allowed(self, applied: Applied, action: str, level: int, is_owner: bool) -> Formula:
-        denied = some(formula for one, formula in applied if not one.is_allow)
+        allowed = negation(some(formula for one, formula in applied if not one.is_allow))
+        if level == _NOT_NEEDED:
+            return allowed
         strong = (formula for one, formula in applied if one.is_allow and self._strength(one, action, is_owner) >= level)
-        return every((some(strong), negation(denied)))
+        return every((some(strong), allowed))
 
     def _strength(self, one: BoundStatement, action: str, is_owner: bool) -> int:
         classes = self.classes(one, action)
@@ -268,6 +285,7 @@ class Comparison:
         is_rcp = self._kind is PolicyKind.RCP
         layer, effect = (Layer.RCP, Effect.DENY) if is_rcp else (Layer.RESOURCE, Effect.ALLOW)
         refs = [one.ref for one in (old if is_rcp else new).statements if one.effect is effect and one.ref.layer is layer]
+        refs += [one.ref for one in old.statements if one.effect is Effect.DENY and one.ref.layer is layer]  # one that is removed
         return refs[0] if refs else None
 
 

@@ -37,7 +37,7 @@ class Scope:
     ----------
     partitions : of resource ARNs.
     always_present : folded keys that each request has.
-    action_patterns, resource_patterns : split cells in addition to the patterns of statements.
+    action_elements, resource_patterns : split cells in addition to the patterns of statements.
     resources : patterns of the ARNs in question; empty: all.
     known_actions : only the actions that AWS has, on resources of their types.
     covers_action : whether an action, prefix and name in lower case, is in scope.
@@ -46,7 +46,7 @@ class Scope:
 
     partitions: Collection[str]
     always_present: Container[str] = frozenset()
-    action_patterns: tuple[str, ...] = ()
+    action_elements: tuple[Element, ...] = ()
     resource_patterns: tuple[Symbols, ...] = ()
     resources: tuple[Symbols, ...] = ()
     covers_action: Callable[[tuple[str, str]], bool] = lambda _: True
@@ -87,7 +87,7 @@ class Search:
 
     def __init__(self, scope: Scope, statements: Sequence[BoundStatement], budget: Budget) -> None:
         self._scope, self._budget = scope, budget
-        self._special = frozenset((text,) for text in scope.action_patterns)
+        self._special = frozenset(scope.action_elements)
         elements = dict.fromkeys((*(one.statement.actions or () for one in statements), *self._special))
         self._cells = [cell for cell in action_cells(elements) if scope.covers_action(split_action(cell.action))]
         self._known = all_actions(self._cells) if scope.known_actions else None
