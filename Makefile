@@ -122,6 +122,7 @@ fuzz-readers: build $(VENV)/fuzz-extra
 # Filters of rows and decisions, over random directories.
 fuzz-filter: build
 	$(RUN) tests/tools/fuzz_filter.py --minutes $(MINUTES)
+
 # Drawn requests against the proofs of random pairs of policies.
 refute: build
 	$(RUN) tests/tools/refute_proofs.py --pairs 1000 --requests 100

