@@ -17,19 +17,12 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 from measure import REPEATS, Record, Timing
-from workloads import Workload, identity
+from workloads import identity
 
 import fastiam
 
 N = 2_000
 LIMIT = 1.5
-
-
-def table_of(work: Workload) -> pa.Table:
-    """The requests as one table, each context key a column."""
-    columns = work.columns("strings")
-    names = ["principal", "action", "resource", *columns.context]
-    return pa.table([columns.principals, columns.actions, columns.resources, *columns.context.values()], names=names)
 
 
 def jobs(engine: fastiam.Engine, table: pa.Table) -> dict[str, tuple[Callable[[], Any], Callable[[], Any]]]:
@@ -92,7 +85,7 @@ def main() -> None:
     options = parser.parse_args()
     record = Record("frames")
     work = identity(N, rows=options.rows)
-    table = table_of(work)
+    table = work.table()
     pairs = jobs(work.directory.compile(), table)
     expected = pairs["pyarrow"][0]().allowed
     for name, (plain, framed) in pairs.items():

@@ -51,6 +51,12 @@ class Workload:
         context = {key: make(column) for key, column in asked.context.items()}
         return Columns(make(asked.principal), make(asked.action), make(asked.resource), context, self.sessions)
 
+    def table(self) -> pa.Table:
+        """The requests as one table of plain text; each context key is a column."""
+        columns = self.columns("strings")
+        names = ["principal", "action", "resource", *columns.context]
+        return pa.table([columns.principals, columns.actions, columns.resources, *columns.context.values()], names=names)
+
 
 @dataclass(frozen=True)
 class Columns:

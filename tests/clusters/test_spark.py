@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 from frame_world import BUCKET, READER, engine, expected, requests
+from page_sections import run_section
 
 import fastiam
 from fastiam import FastiamError, RequestValueError, SharedEngine, lit, shared_engine
@@ -102,7 +103,7 @@ def test_h35_map_of_lists_and_path_of_the_engine_are_taken(df: Any, tmp_path: Pa
 def test_artifact_brings_the_engine_to_the_workers(df: Any) -> None:
     decided = iam.decide(df, ASKED, ship="artifact", add=["allowed"], keep=["id"])
     assert _columns(decided, "allowed")["allowed"] == ANSWERS["allowed"]
-    iam.decide(df, ASKED, ship="artifact")  # also a second time
+    assert iam.decide(df, ASKED, ship="artifact").columns, "an artifact may be sent again"
 
 
 def test_h65_column_decides_rows_and_denies_broken_ones(df: Any) -> None:
@@ -216,9 +217,10 @@ def test_empty_frame_has_all_columns_of_their_types(df: Any) -> None:
     assert decided.collect() == []
 
 
-def test_columns_that_are_not_needed_are_not_sent(df: Any) -> None:
-    plan = iam.decide(df.selectExpr("*", "'unused' as note"), ASKED, keep=["id"])._jdf.queryExecution().optimizedPlan().toString()
-    assert "MapInArrow" in plan and "unused" not in plan
+def test_columns_that_nothing_needs_are_not_sent(df: Any) -> None:
+    decided = iam.decide(df.selectExpr("*", "'a note' as note"), ASKED, keep=["id"])
+    plan = decided._jdf.queryExecution().optimizedPlan().toString()
+    assert "MapInArrow" in plan and "a note" not in plan
 
 
 def test_wrong_arguments_are_refused_before_a_job(spark: Any, df: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,3 +239,9 @@ def test_wrong_arguments_are_refused_before_a_job(spark: Any, df: Any, monkeypat
             iam.decide(frame, ASKED, **options)
     with pytest.raises(RequestValueError, match="an expression does not see the columns"):
         iam.allowed(ASKED, context="auto")
+
+
+def test_page_of_clusters_shows_calls_that_decide(spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = run_section("clusters.md", "Spark", tmp_path)
+    assert names["spark"] is spark

@@ -387,7 +387,7 @@ def test_h30_forked_child_takes_new_locks_and_loads(path: Path, monkeypatch: pyt
         thread.join()
 
 
-def test_threads_that_start_together_load_one_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_h30_threads_that_start_together_load_one_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     received = _sent(SharedEngine(ASKED), monkeypatch)
     found: list[fastiam.Engine] = []
     threads = [threading.Thread(target=lambda: found.append(received.engine)) for _ in range(8)]
