@@ -98,7 +98,7 @@ class Requests:
         """Decide one step, for a session of a role if only the name of the session is unknown."""
         decision = self._decide(asked)
         if decision.outcome is Outcome.DEPENDS and self._is_open(asked.principal, decision):
-            by_session = self._decide(asked._replace(principal=self.session_of(asked.principal)))
+            by_session = self._decide(Asked(self.session_of(asked.principal), *asked[1:]))
             return by_session if by_session.outcome is Outcome.ALLOW else decision
         return decision
 

@@ -56,7 +56,7 @@ def test_control_policy_applies_where_it_is_attached(directory):
     assert policies(directory).keys() == {FULL_ACCESS_ID}
 
 
-def test_policy_that_was_attached_without_an_id_gets_a_stable_one(directory):
+def test_attached_policy_without_an_id_gets_a_stable_one(directory):
     directory.attach_scp(UNIT, ("no-s3", deny("s3:*")))
     directory.attach_rcp(A, ("own", deny("s3:Put*", Principal="*")))
     found = policies(directory)
