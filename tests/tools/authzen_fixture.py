@@ -97,11 +97,13 @@ class World:
         scopes: frozenset[str] = TRUSTED | {EXPLAIN},
         public_url: str | None = None,
         engine: Engine | None = None,
+        logs_items: bool = False,
     ) -> None:
         made = directory()
         self.decider = EngineDecider(engine or made.compile(), made)
         listeners = (ListenerFacts("tcp", is_loopback=True, auth="none", is_tls=False),)
-        protocol = create(self.section(changes), Site(listeners, has_directory=True, has_sts=False, public_url=public_url))
+        site = Site(listeners, has_directory=True, has_sts=False, public_url=public_url, logs_items=logs_items)
+        protocol = create(self.section(changes), site)
         assert isinstance(protocol, AuthZen)
         self.protocol = protocol
         self.routes = {route.path: route for route in protocol.routes()}

@@ -121,11 +121,14 @@ def _as_line(one: dict[str, Any]) -> dict[str, Any]:
 class World:
     """The protocol over an engine, asked as an identity."""
 
-    def __init__(self, scopes: Iterable[str] = DEFAULT, made: Directory | None = None, **section: Any) -> None:
+    def __init__(
+        self, scopes: Iterable[str] = DEFAULT, made: Directory | None = None, *, logs_items: bool = False, **section: Any
+    ) -> None:
         self.directory = made or directory()
         self.engine = self.directory.compile()
         self.decider: Any = EngineDecider(self.engine, self.directory)
-        site = Site((ListenerFacts("tcp", is_loopback=True, auth="none", is_tls=False),), has_directory=True, has_sts=False)
+        listeners = (ListenerFacts("tcp", is_loopback=True, auth="none", is_tls=False),)
+        site = Site(listeners, has_directory=True, has_sts=False, logs_items=logs_items)
         self.protocol = create(msgspec.convert(section, Section), site)
         self.routes = {route.path: route for route in self.protocol.routes()}
         self.identity = Identity("pep", frozenset(scopes) | USE_SCOPES)

@@ -25,7 +25,7 @@ from fastiam.server import config, protocol
 from fastiam.server.http import Request, Response
 from fastiam.server.identity import BULK, DECIDE
 from fastiam.server.protocol import Place, Route, StreamAborted, StreamRoute
-from fastiam.server.records import DecisionRecord
+from fastiam.server.records import DecisionRecord, Item
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -146,6 +146,9 @@ class Upper:
 
     def abort(self, code: str) -> bytes:
         return b"error %s\n" % code.encode()
+
+    def take_items(self) -> Sequence[Item]:
+        return ()
 
     def record(self) -> DecisionRecord:
         decision = Decision(Outcome.ALLOW, Layer.IDENTITY)

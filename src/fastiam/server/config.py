@@ -171,6 +171,8 @@ class DecisionLogSection(Part, frozen=True, kw_only=True):
 
     mode: Literal["off", "denied", "all", "sampled"] = "denied"
     sample: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.01
+    per: Literal["request", "item"] = "request"
+    """Whether a batch is one line, or one for each item."""
     path: str = "-"
     """A file; `-` is standard output."""
     on_full: Literal["drop", "deny"] = "drop"

@@ -19,7 +19,7 @@ from fastiam.server._log_lines import LineWriter
 from fastiam.server.config import DecisionLogSection
 from fastiam.server.http import Request
 from fastiam.server.log_writer import LogWriter
-from fastiam.server.records import BatchRecord, DecisionRecord, Record
+from fastiam.server.records import BatchRecord, DecisionRecord, Item, Record
 
 MAX_TEXT: Final = 2048
 MAX_DEPTH: Final = 4
@@ -51,29 +51,54 @@ class DecisionLog:
 
     def write(self, record: Record, request: Request, elapsed_ns: int) -> bool:
         """Log a record if the configuration says so; False if it must be logged and cannot be."""
-        settings = self.settings
-        if settings.mode == "off":
+        if isinstance(record, BatchRecord) and record.items is not None:
+            return self.write_items(record.items, request, elapsed_ns, record.size)
+        if not _has_denial(record) and not self._is_whole(request):
             return True
-        if settings.mode != "all" and not _has_denial(record):
-            if settings.mode != "sampled" or not self._is_sampled(request.request_id):
-                return True
+        return self._put(self._line(record, request.request_id, request, elapsed_ns, self._clock()))
+
+    def write_items(self, items: Sequence[Item], request: Request, elapsed_ns: int, size: int | None = None) -> bool:
+        """Log items of a batch as lines of their own; False if one must be logged and cannot be.
+
+        Parameters
+        ----------
+        size : number of items of the batch; None: unknown yet.
+        """
+        is_whole = self._is_whole(request)
+        of_batch: dict[str, Any] = {} if size is None else {"size": size}
         now = self._clock()
+        for index, record in items:
+            if is_whole or _has_denial(record):
+                line = self._line(record, f"{request.request_id}.{index}", request, elapsed_ns, now)
+                batch = orjson.dumps({"id": request.request_id, "index": index, **of_batch})
+                if not self._put(b'%b,"batch":%b}\n' % (line[:-2], batch)):
+                    return False
+        return True
+
+    def _is_whole(self, request: Request) -> bool:
+        """Whether all decisions of a request are logged, allowed ones too."""
+        mode = self.settings.mode
+        return mode == "all" or (mode == "sampled" and self._is_sampled(request.request_id))
+
+    def _line(self, record: Record, decision_id: str, request: Request, elapsed_ns: int, now: datetime) -> bytes:
         line = None
         if isinstance(record, DecisionRecord) and not self._erase:  # PERF: the usual line without a tree of Python values
-            line = self._lines.write(record, request.request_id, _client(request), request.headers, now, elapsed_ns)
-        if line is None:
-            line = encode(self._entry(record, request, elapsed_ns, now))
-        if settings.on_full == "deny" and self.writer.is_failing:
+            line = self._lines.write(record, decision_id, _client(request), request.headers, now, elapsed_ns)
+        return line or encode(self._entry(record, decision_id, request, elapsed_ns, now))
+
+    def _put(self, line: bytes) -> bool:
+        is_needed = self.settings.on_full == "deny"
+        if is_needed and self.writer.is_failing:
             return False
-        return self.writer.put(line) or settings.on_full == "drop"
+        return self.writer.put(line) or not is_needed
 
     def _is_sampled(self, request_id: str) -> bool:
         """Chosen by the id, so that the lines of one request are all there or none is."""
         return int.from_bytes(hashlib.blake2b(request_id.encode(), digest_size=8).digest()) < self._below
 
-    def _entry(self, record: Record, request: Request, elapsed_ns: int, now: datetime) -> dict[str, Any]:
+    def _entry(self, record: Record, decision_id: str, request: Request, elapsed_ns: int, now: datetime) -> dict[str, Any]:
         entry: dict[str, Any] = {
-            "decision_id": request.request_id,
+            "decision_id": decision_id,
             "timestamp": now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
             **self._source(record.path, _client(request), record.generation),
         }

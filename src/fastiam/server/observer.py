@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 from fastiam.server.http import Request
-from fastiam.server.records import DecisionRecord, Record
+from fastiam.server.records import DecisionRecord, Item, Record
 
 BUCKETS: Final = (50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 100e-3, 250e-3, 1.0)
 SIZES: Final = (1, 10, 100, 1_000, 10_000, 100_000, 1_000_000)
@@ -34,6 +35,9 @@ class Log(Protocol):
 
     def write(self, record: Record, request: Request, elapsed_ns: int) -> bool:
         """Log a record if the configuration says so; False if it must be logged and cannot be."""
+
+    def write_items(self, items: Sequence[Item], request: Request, elapsed_ns: int, size: int | None = None) -> bool:
+        """The same for items of a batch, each by itself."""
 
 
 class Observer:
@@ -72,6 +76,10 @@ class Observer:
                 counts[key] = counts.get(key, 0) + record.errors
             self._sizes(protocol).add(record.size)
         return self.log is None or self.log.write(record, request, elapsed_ns)
+
+    def log_items(self, items: Sequence[Item], request: Request, elapsed_ns: int) -> bool:
+        """Log items of a stream, before it has ended; False if their answers must not be sent."""
+        return self.log is None or self.log.write_items(items, request, elapsed_ns)
 
     def answered(self, protocol: str, route: str, status: int, elapsed_ns: int) -> None:
         """Count an answer."""

@@ -14,7 +14,7 @@ import msgspec
 from fastiam.errors import FastiamError
 from fastiam.server.decider import Decider
 from fastiam.server.http import Request, Response
-from fastiam.server.records import CallLog, NoCallLog, Record
+from fastiam.server.records import CallLog, Item, NoCallLog, Record
 
 MIB = 1 << 20
 
@@ -103,6 +103,9 @@ class BodyProcessor(Protocol):
     def abort(self, code: str) -> bytes:
         """The last bytes of an answer that ends early: `timeout`, `stopping`, `disconnected`. No other call follows."""
 
+    def take_items(self) -> Sequence[Item]:
+        """The items that were decided since the last call, for a decision log of items. Called before their answers are sent."""
+
     def record(self) -> Record | None:
         """What the decision log and the metrics get; called once, after `finish` or `abort`."""
 
@@ -183,6 +186,8 @@ class Site:
     """Only for `ops`."""
     logs_decisions: bool = False
     """Whether there is a decision log."""
+    logs_items: bool = False
+    """Whether it has a line for each item of a batch."""
     warn: Callable[[str], None] = _no_warning
     """Gets what is logged at each start."""
     calls: CallLog = field(default_factory=NoCallLog)

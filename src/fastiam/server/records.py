@@ -29,7 +29,7 @@ class DecisionRecord:
 
 @dataclass(slots=True)
 class BatchRecord:
-    """A request with many decisions; one line of the log (G185, `per = "request"`)."""
+    """A request with many decisions; one line of the log, or one for each item (G185)."""
 
     path: str
     generation: int
@@ -39,8 +39,12 @@ class BatchRecord:
     denied: Sequence[int] = ()
     """Indices of the first 100 denied items."""
     errors: int = 0
+    items: Sequence[Item] | None = None
+    """The lines of the log with `per = "item"`, except those that `take_items` has given; None: one line for all."""
 
 
+Item = tuple[int, DecisionRecord]
+"""An item of a batch, by its index."""
 Record = DecisionRecord | BatchRecord
 
 

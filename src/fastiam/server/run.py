@@ -264,6 +264,7 @@ class Process:
             protocols=frozenset(shared),
             status=self.state if name == OPS else None,
             logs_decisions=settings.core.decision_log.mode != "off",
+            logs_items=settings.core.decision_log.mode != "off" and settings.core.decision_log.per == "item",
             warn=self._warnings.append,
             calls=AuditedCalls(self.audit, self.state.calls),
         )

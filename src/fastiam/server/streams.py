@@ -119,6 +119,7 @@ class Stream:
     def _observe(self) -> None:
         served, elapsed = self.head.served, perf_counter_ns() - self.began
         assert served is not None
+        self.app.observer.log_items(self.processor.take_items(), self.request, elapsed)  # those without an answer
         record = self.processor.record()
         if record is not None:
             self.app.observer.decided(served.protocol, record, self.request, elapsed)
@@ -140,6 +141,9 @@ class Stream:
             pieces, is_last = chain.from_iterable(call() for call in calls), False
             while not is_last:
                 body, is_last = await self._in_pool(partial(gather, pieces))
+                items = self.processor.take_items()
+                if items and not self.app.observer.log_items(items, self.request, perf_counter_ns() - self.began):
+                    raise Overload
                 if body:
                     await self._write(send, body, more=True)
         await self._write(send, b"", more=False)

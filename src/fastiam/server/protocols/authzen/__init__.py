@@ -71,7 +71,7 @@ class AuthZen:
         pinned, view = decider.pin(), self._view
         if view is None or view.engine is not pinned.engine or view.generation != pinned.generation:
             # Two threads may do this at the same time. Each uses the view that it made.
-            self._view = view = View(pinned, self._mapping)
+            self._view = view = View(pinned, self._mapping, logs_items=self._site.logs_items)
         return view
 
     def _answer(self, answering: _Answering, request: Request, decider: Decider, now: datetime) -> Response:

@@ -51,8 +51,9 @@ def _key(outcome: Outcome, layer: Layer) -> tuple[str, str]:
 class View:
     """One generation as a protocol sees it: the engine, the mapping over its records, and the bytes of its answers."""
 
-    def __init__(self, pinned: Pinned, mapping: EntityMapping) -> None:
+    def __init__(self, pinned: Pinned, mapping: EntityMapping, *, logs_items: bool = False) -> None:
         self.engine: Engine = pinned.engine
+        self.logs_items = logs_items
         self.generation = pinned.generation
         self.mapper = EntityMapper(mapping, KnownRecords(pinned.engine))
         self._header = (b"x-fastiam-generation", b"%d" % pinned.generation)

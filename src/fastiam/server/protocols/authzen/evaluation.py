@@ -184,7 +184,23 @@ def _batch(
         cached = write_cached(list(decisions), view.kept(reasons), _MAX_DENIED)
     bodies, outcomes, denied, errors = cached or _written(view, queries, decisions, stop, reasons)
     record = BatchRecord("authzen/evaluations", view.generation, len(bodies), outcomes, denied, errors)
+    if view.logs_items:
+        record.items = [
+            (index, _item(record, query, decision))
+            for index, (query, decision) in enumerate(zip(queries[: record.size], decisions, strict=False))
+        ]
     return view.response(request, b'{"evaluations":[%b]}' % b",".join(bodies), record)
+
+
+def _item(batch: BatchRecord, query: Plain | Query | Fault, decision: Decision | Fault) -> DecisionRecord:
+    """The record of an item."""
+    record = DecisionRecord(batch.path, batch.generation, None, None, None, {}, None, False)
+    _name(record, query)
+    if isinstance(decision, Fault):
+        record.error = decision.code
+    else:
+        record.decision, record.result = decision, decision.allowed
+    return record
 
 
 def _written(

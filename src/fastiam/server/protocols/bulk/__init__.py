@@ -28,8 +28,8 @@ class Bulk:
 
     name = "bulk"
 
-    def __init__(self, section: Section) -> None:
-        self._threads = section.threads
+    def __init__(self, section: Section, site: Site) -> None:
+        self._threads, self._logs_items = section.threads, site.logs_items
         self._services = frozenset(section.services)
         self._principals = Principals(self._services)
         self._slots = Slots(section.streams)
@@ -68,7 +68,7 @@ class Bulk:
             return refusal(fault), None
         pinned = decider.pin()
         try:
-            processor = Processor(pinned, parameters, identity, self._principals, self._slots)
+            processor = Processor(pinned, parameters, identity, self._principals, self._slots, logs_items=self._logs_items)
         except ModuleNotFoundError as missing:
             if missing.name != "pyarrow":
                 raise
@@ -80,4 +80,4 @@ class Bulk:
 
 def create(section: Section, site: Site) -> ServerProtocol:
     """The protocol of a configuration."""
-    return Bulk(section)
+    return Bulk(section, site)

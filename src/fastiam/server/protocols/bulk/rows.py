@@ -77,6 +77,10 @@ class Decided:
 
         return Decided(cut(self.outcome), cut(self.layer), cut(self.statement), cut(self.depends_on), self.refs, self.sets, {})
 
+    def plain(self) -> Decided:
+        """The same without reasons."""
+        return Decided(self.outcome, errors=self.errors)
+
     def at(self, rows: Sequence[int]) -> Decided:
         """Some of the rows, in ascending order."""
         places = np.asarray(rows, np.intp)
@@ -103,8 +107,8 @@ class Decided:
 class Judge:
     """Decides rows by one generation, with the parameters of one request."""
 
-    def __init__(self, engine: Engine, parameters: Parameters) -> None:
-        self._engine, self._parameters = engine, parameters
+    def __init__(self, engine: Engine, parameters: Parameters, *, with_reasons: bool) -> None:
+        self._engine, self._parameters, self._with_reasons = engine, parameters, with_reasons
         self.sessions: dict[str, StatedSession] = {}
 
     def decide(self, rows: Rows) -> Decided:
@@ -136,11 +140,11 @@ class Judge:
             resource_accounts=columns.get(OWNER),
             sessions={name: stated.session for name, stated in self.sessions.items()},
             now=parameters.now,
-            reasons=parameters.reasons,
+            reasons=self._with_reasons,
             on_error="deny",
             threads=parameters.threads,
         )
-        return _decided(decisions, rows.faults, with_reasons=parameters.reasons)
+        return _decided(decisions, rows.faults, with_reasons=self._with_reasons)
 
 
 def _with_session_keys(
@@ -155,10 +159,10 @@ def _with_session_keys(
     tuple: the columns, and the rows with keys of a session below an unknown prefix, ascending.
     """
     keys, known = dict(rows.keys), set[int]()
-    principals = _listed(rows.columns["principal"], rows.length)
+    principals = listed(rows.columns["principal"], rows.length)
     for name in {name for stated in sessions.values() for name in stated.keys}:
         given = next((key for key in keys if fold(key) == fold(name)), name)
-        values = _listed(keys.get(given), rows.length)
+        values = listed(keys.get(given), rows.length)
         using = [row for row, principal in enumerate(principals) if values[row] is None and principal in sessions]
         using = [row for row in using if name in sessions[principals[row]].keys]
         if fold(name) in unknown:
@@ -173,7 +177,8 @@ def _with_session_keys(
     return keys, sorted(known)
 
 
-def _listed(column: Any, length: int) -> list[Any]:
+def listed(column: Any, length: int) -> list[Any]:
+    """The values of a column."""
     if column is None:
         return [None] * length
     return list(column if isinstance(column, list) else column.to_pylist())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from operator import itemgetter
 from typing import Final, Protocol
 
 import numpy as np
@@ -19,14 +20,16 @@ from fastiam.server.protocols.bulk.arrow_messages import BATCH, SCHEMA, ArrowErr
 from fastiam.server.protocols.bulk.gate import Gate, Principals
 from fastiam.server.protocols.bulk.json_answers import JsonAnswers
 from fastiam.server.protocols.bulk.json_rows import JsonRows, Line, Lines, read_header
+from fastiam.server.protocols.bulk.log_items import Part, row_records
 from fastiam.server.protocols.bulk.parameters import Parameters
 from fastiam.server.protocols.bulk.rows import Decided, Judge, merged
 from fastiam.server.protocols.bulk.sessions import read_sessions
-from fastiam.server.records import BatchRecord
+from fastiam.server.records import BatchRecord, Item
 
 MAX_ROWS: Final = 10_000_000
 _MAX_DENIED: Final = 100  # indices in the decision log
 _STOPPED: Final = "row_error"
+_PATH: Final = "bulk/decisions"
 _STATUS: Final = {"not_asserted": 403}
 
 
@@ -85,11 +88,21 @@ class Processor:
     has_answered : whether a part of the answer was given.
     """
 
-    def __init__(self, pinned: Pinned, parameters: Parameters, identity: Identity, principals: Principals, slots: Slots) -> None:
+    def __init__(
+        self,
+        pinned: Pinned,
+        parameters: Parameters,
+        identity: Identity,
+        principals: Principals,
+        slots: Slots,
+        *,
+        logs_items: bool,
+    ) -> None:
         self._pinned, self._parameters, self._identity = pinned, parameters, identity
         self._slots, self._has_slot = slots, False
         self._gate = Gate(identity, principals, parameters.unknown)
-        self._judge = Judge(pinned.engine, parameters)
+        self._judge = Judge(pinned.engine, parameters, with_reasons=parameters.reasons or logs_items)
+        self._items: list[Item] | None = [] if logs_items else None
         self._answers = _answers(parameters, pinned.generation)
         self._body: _Body = (_JsonBody if parameters.source == "jsonl" else _ArrowBody)(self)
         self._rows = self._allowed = self._errors = 0
@@ -117,7 +130,15 @@ class Processor:
         if self._has_slot:
             self._has_slot = False
             self._slots.give_back()
-        return BatchRecord("bulk/decisions", self._pinned.generation, self._rows, self._outcomes, self._denied, self._errors)
+        items = None if self._items is None else ()  # `take_items` has given them
+        return BatchRecord(_PATH, self._pinned.generation, self._rows, self._outcomes, self._denied, self._errors, items)
+
+    def take_items(self) -> Sequence[Item]:
+        """The items since the last call, if the log has a line for each."""
+        if not self._items:
+            return ()
+        items, self._items = self._items, []
+        return items
 
     def _guarded(self, work: Callable[[], Iterator[bytes]]) -> Iterator[bytes]:
         """The answers of a part of the work. What ends the stream is a response as long as nothing is answered."""
@@ -179,14 +200,24 @@ class Processor:
         """The keys that are declared unknown."""
         return self._parameters.unknown
 
-    def answer(self, decided: Decided) -> bytes:
+    def answer(self, decided: Decided, parts: Sequence[Part]) -> bytes:
         """Count some decisions, and write them.
+
+        Parameters
+        ----------
+        parts : the rows that they are about.
 
         Raises
         ------
         StreamAborted: a row cannot be decided, and the stream stops there.
         """
         stops = self._parameters.stops and bool(decided.errors)
+        if self._items is not None:
+            end = min(decided.errors) + 1 if stops else len(decided)
+            found = row_records(parts, decided, self._judge.sessions, _PATH, self._pinned.generation)
+            self._items += sorted(((self._rows + row, record) for row, record in found if row < end), key=itemgetter(0))
+            if not self._parameters.reasons:
+                decided = decided.plain()
         fault = None
         if stops:
             row = min(decided.errors)
@@ -244,8 +275,9 @@ class _JsonBody:
             if not lines:
                 continue
             processor.check_count(len(lines))
-            parts = [(at, processor.judge.decide(rows)) for at, rows in self._rows.read(lines)]
-            yield processor.answer(merged(parts, len(lines)))
+            parts = self._rows.read(lines)
+            decided = merged([(at, processor.judge.decide(rows)) for at, rows in parts], len(lines))
+            yield processor.answer(decided, parts)
 
 
 class _ArrowBody:
@@ -281,7 +313,7 @@ class _ArrowBody:
                     decided = processor.judge.decide(rows)
                 except RequestValueError as fault:
                     raise ArrowError(400, "bad_type", f"the column `{fault.column[:64]}` cannot be read") from None
-                yield processor.answer(decided)
+                yield processor.answer(decided, [(range(rows.length), rows)])
         if refused is not None:
             raise refused
 

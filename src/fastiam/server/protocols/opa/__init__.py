@@ -39,7 +39,7 @@ class Opa:
     def __init__(self, paths: Mapping[str, Path], mapping: EntityMapping, section: Section, site: Site) -> None:
         self._paths, self._mapping = paths, mapping
         self._default = section.default_decision
-        self._form, self._timer = Form(site.logs_decisions), site.timer
+        self._form, self._timer, self._logs_items = Form(site.logs_decisions), site.timer, site.logs_items
         self._view: View | None = None
 
     def routes(self) -> Sequence[Route]:
@@ -104,7 +104,7 @@ class Opa:
         pinned, view = decider.pin(), self._view
         if view is None or view.engine is not pinned.engine or view.generation != pinned.generation:
             # Two threads may do this at the same time. Each uses the view that it made.
-            self._view = view = View(pinned, self._mapping)
+            self._view = view = View(pinned, self._mapping, logs_items=self._logs_items)
         return view
 
 

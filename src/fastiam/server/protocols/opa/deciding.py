@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 
 from fastiam.api.engine import Engine
+from fastiam.engine.decisions import Decisions
 from fastiam.errors import PolicyError, RequestValueError
 from fastiam.kernel.columns.read import for_all_rows
 from fastiam.model.decision import Decision, Outcome
@@ -41,8 +42,9 @@ _BAD_VALUE: Final = "bad_value"
 class View:
     """One generation as the protocol sees it."""
 
-    def __init__(self, pinned: Pinned, mapping: EntityMapping) -> None:
+    def __init__(self, pinned: Pinned, mapping: EntityMapping, *, logs_items: bool = False) -> None:
         self.engine: Engine = pinned.engine
+        self.logs_items = logs_items
         self.generation = pinned.generation
         self.records = KnownRecords(pinned.engine)
         self.mapper = EntityMapper(mapping, self.records)
@@ -157,29 +159,47 @@ class TrinoBatch:
             return filters, None
         items = _items(call.input)
         record = BatchRecord(self._name, view.generation, len(items))
+        lines = [DecisionRecord(self._name, view.generation, None, None, None, {}, None, False) for _ in items if view.logs_items]
+        if view.logs_items:
+            record.items = list(enumerate(lines))
         try:
             who = self._trino.who(call.input, view.records)
             asked = read_asked(call.input, identity)
-            found, owners, errors = _queries(asked, items)
-            allowed = self._decide(view.engine, who, asked, found, now, record)
-        except MappingError:
+            for line in lines:
+                line.principal, line.action, line.context = who.name, asked.action, _loggable(asked.facts.context)
+            found, owners, faults = _queries(asked, items)
+            decisions = self._decide(view.engine, who, asked, found, now, record, reasons=view.logs_items)
+        except MappingError as error:
+            for line in lines:
+                line.error = error.code
             record.errors = len(items)
             record.denied = range(min(len(items), _MAX_DENIED))
             return [], record
-        record.errors += errors
+        record.errors += len(faults)
+        allowed = np.zeros(0, np.bool_) if decisions is None else decisions.allowed
         rows = np.asarray(owners, np.intp)
         denied = np.ones(len(items), np.bool_)
         denied[rows] = False
         denied[rows[~allowed]] = True
         record.denied = np.flatnonzero(denied)[:_MAX_DENIED].tolist()
+        if lines:
+            _fill(lines, found, owners, faults, decisions)
         return np.flatnonzero(~denied).tolist(), record
 
     def _decide(
-        self, engine: Engine, who: MappedPrincipal, asked: Asked, found: list[str], now: datetime, record: BatchRecord
-    ) -> Any:
-        """Whether each ARN is allowed; counts outcomes into the record."""
+        self,
+        engine: Engine,
+        who: MappedPrincipal,
+        asked: Asked,
+        found: list[str],
+        now: datetime,
+        record: BatchRecord,
+        *,
+        reasons: bool,
+    ) -> Decisions | None:
+        """The decision on each ARN, None without one; counts outcomes into the record."""
         if not found:
-            return np.zeros(0, np.bool_)
+            return None
         try:
             decisions = engine.decide_many(
                 who.name,
@@ -190,6 +210,7 @@ class TrinoBatch:
                 resource_accounts=self._trino.owner,
                 sessions={who.name: who.principal} if isinstance(who.principal, Session) else None,
                 now=now,
+                reasons=reasons,
                 on_error="deny",
             )
         except (RequestValueError, PolicyError):
@@ -201,7 +222,27 @@ class TrinoBatch:
                 record.errors += count
             else:
                 record.outcomes = {**record.outcomes, (outcome.name, ""): count}
-        return decisions.allowed
+        return decisions
+
+
+def _fill(
+    lines: list[DecisionRecord], found: list[str], owners: list[int], faults: Mapping[int, str], decisions: Decisions | None
+) -> None:
+    """Write the decisions into the records of items: of an item with several ARNs the first that is not allowed, or the last."""
+    for index, code in faults.items():
+        lines[index].error = code
+    for row, (arn, index) in enumerate(zip(found, owners, strict=True)):
+        line = lines[index]
+        if line.error is not None or (line.decision is not None and not line.decision.allowed):
+            continue
+        assert decisions is not None
+        one = decisions[row]
+        line.resource = arn
+        if one.layer is None:  # only of a row that cannot be decided
+            line.decision, line.error, line.result = None, _BAD_VALUE, False
+        else:
+            line.decision = Decision(one.outcome, one.layer, one.statement, depends_on=one.depends_on)
+            line.result = one.allowed
 
 
 def _no_filters(input_: Any, trino: Trino) -> Any:
@@ -247,8 +288,8 @@ def _items(input_: Any) -> list[Any]:
     return items
 
 
-def _queries(asked: Asked, items: list[Any]) -> tuple[list[str], list[int], int]:
-    """The ARNs to decide, the item of each, and the number of items without one. All ARNs of an item must be allowed.
+def _queries(asked: Asked, items: list[Any]) -> tuple[list[str], list[int], dict[int, str]]:
+    """The ARNs to decide, the item of each, and the codes of items without one. All ARNs of an item must be allowed.
 
     Raises
     ------
@@ -256,20 +297,20 @@ def _queries(asked: Asked, items: list[Any]) -> tuple[list[str], list[int], int]
     """
     found: list[str] = []
     owners: list[int] = []
-    errors = 0
+    faults: dict[int, str] = {}
     for index, item in enumerate(items):
         try:
             if type(item) is not dict:
                 raise MappingError("bad_type", "the resource is not an object", "$.action.filterResources")
             each = arns(item, "$.action.filterResources")
-        except MappingError:
-            errors += 1
+        except MappingError as error:
+            faults[index] = error.code
             continue
         found += each
         owners += [index] * len(each)
         if len(found) > MAX_ITEMS:  # tables with columns have one ARN for each column
             raise BadRequest(f"more than {MAX_ITEMS} resources and columns")
-    return found, owners, errors
+    return found, owners, faults
 
 
 def _decide(
