@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from typing import Final
 
@@ -51,6 +52,7 @@ def visible(text: str) -> Markup:
     return Markup("").join(parts)
 
 
+@cache
 def static_text(name: str) -> str:
     """Return a style sheet or script of this package."""
     return (files(__package__) / "static" / name).read_text("utf-8")

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Final
 
@@ -18,7 +19,9 @@ from fastiam.model.policy import Policy
 from fastiam.model.request import shorten
 from fastiam.report.places import place_of
 
-if TYPE_CHECKING:  # needs markupsafe
+if TYPE_CHECKING:  # both need packages of an extra
+    from jinja2 import Template
+
     from fastiam.report.sources import ShownDocument
 
 MAX_ROWS: Final = 50_000
@@ -73,11 +76,11 @@ def render(report: Report, now: datetime) -> str:
     MissingPackageError: jinja2 is not installed.
     """
     try:
-        from jinja2 import Environment, StrictUndefined
+        import jinja2  # noqa: F401
         from markupsafe import Markup
     except ModuleNotFoundError as error:
         raise missing_package("an HTML report", error, "cli") from None
-    from fastiam.report.highlighting import static_text, visible
+    from fastiam.report.highlighting import static_text
     from fastiam.report.sources import documents_of
 
     shown = [_limited(table) for table in report.tables]
@@ -101,10 +104,7 @@ def render(report: Report, now: datetime) -> str:
     ]
     style = static_text("pages.css") + static_text("report.css")
     script = static_text("report.js")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["visible"] = visible
-    template = environment.from_string((files(__package__) / "report.html").read_text("utf-8"))
-    page = template.render(
+    page = _template().render(
         title=report.title,
         window_title=shorten(report.title, 200),
         summary=report.summary,
@@ -119,6 +119,17 @@ def render(report: Report, now: datetime) -> str:
         version=__version__,
     )
     return page
+
+
+@cache
+def _template() -> Template:
+    from jinja2 import Environment, StrictUndefined
+
+    from fastiam.report.highlighting import visible
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["visible"] = visible
+    return environment.from_string((files(__package__) / "report.html").read_text("utf-8"))
 
 
 def _limited(table: ReportTable) -> ReportTable:

@@ -253,7 +253,7 @@ RECORDS = st.lists(
 )
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.lists(STATEMENTS, min_size=1, max_size=4), RECORDS)
 def test_suggestion_loses_no_call_and_allows_nothing_new(
     tmp_path_factory: pytest.TempPathFactory, statements: list[dict[str, Any]], records: list[dict[str, Any]]
