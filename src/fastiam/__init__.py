@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from fastiam.analysis.decision_changes import Change, DiffGroup
     from fastiam.analysis.diff import Diff, diff
     from fastiam.analysis.escalation import EscalationPath, EscalationStep
+    from fastiam.analysis.filter import Filter
     from fastiam.analysis.grants import Grant, GrantStatement, Limit
     from fastiam.analysis.lint import lint
     from fastiam.analysis.logged_calls import Calls, LoggedOutcome
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
         Findings,
         LimitError,
         MissingPackageError,
+        NotExpressible,
         PolicyError,
         RequestValueError,
         Severity,
