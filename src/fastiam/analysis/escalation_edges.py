@@ -41,7 +41,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """One step of a path: the permissions that it needs, of which `requests` are the requests."""
+    """One step of a path: its permissions and their `requests`."""
 
     source: Node
     target: Node

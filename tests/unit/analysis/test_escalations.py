@@ -36,13 +36,13 @@ def trust(**principal: str) -> dict[str, Any]:
     return document({"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"})
 
 
-NOBODY = trust(Service="nobody.amazonaws.com")
+UNUSED_TRUST = trust(Service="unused.amazonaws.com")
 
 
-def world(*statements: dict[str, Any], principal: str = ANA, trusted: dict[str, Any] = NOBODY) -> fastiam.Directory:
+def world(*statements: dict[str, Any], principal: str = ANA, trusted: dict[str, Any] = UNUSED_TRUST) -> fastiam.Directory:
     """A principal with these statements, and an administrator role with this trust policy."""
     directory = fastiam.Directory(quotas=None, mode="lenient")
-    own: dict[str, Any] = {"trust_policy": NOBODY} if ":role/" in principal else {}
+    own: dict[str, Any] = {"trust_policy": UNUSED_TRUST} if ":role/" in principal else {}
     directory.add_principal(principal, identity_policies=[document(*statements)] if statements else [], **own)
     directory.add_principal(ROLE, identity_policies=[document(ALL)], trust_policy=trusted)
     return directory
@@ -62,7 +62,7 @@ def world_of(pattern: EscalationPattern, *statements: dict[str, Any]) -> tuple[f
     principal = OWN if pattern.target == "self-role" else ANA
     trusted = trust(Service=pattern.service) if pattern.service else trust(AWS=A)
     if pattern.id.startswith("update-assume-role-policy"):
-        trusted = NOBODY
+        trusted = UNUSED_TRUST
     directory = world(*statements, principal=principal, trusted=trusted)
     if pattern.target == "user":
         directory.add_principal(BOB, identity_policies=[] if pattern.to_anything else [document(ALL)])

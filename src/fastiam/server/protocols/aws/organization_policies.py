@@ -42,7 +42,7 @@ _RCP_FULL_ACCESS: Final = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow
 
 
 def _policy(call: Call, organization: Organization) -> ControlPolicy:
-    """The policy of `PolicyId`, which is not `RCPFullAWSAccess`: that one is no record."""
+    """The policy of `PolicyId`, except `RCPFullAWSAccess`, which has no record."""
     policy = organization.control_policies().get(call.parameters["PolicyId"])
     if policy is None:
         raise ApiError("PolicyNotFoundException", "We can't find a policy with the PolicyId that you specified.")
