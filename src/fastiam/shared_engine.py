@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from weakref import WeakValueDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from fastiam import __version__
 from fastiam.api.engine import Engine
@@ -53,10 +53,20 @@ class _Process:
         self.lock = threading.RLock()
         self.loaded: WeakValueDictionary[tuple[str, int], _Loaded] = WeakValueDictionary()
         self._recent: deque[_Loaded] = deque(maxlen=_KEPT)  # between two tasks nothing else refers to an engine
+        self._bytes: WeakKeyDictionary[Engine, tuple[str, bytes]] = WeakKeyDictionary()
         forking.on_fork(self)
 
     def _forked(self) -> None:
         self.lock = threading.RLock()
+
+    def bytes_of(self, engine: Engine) -> tuple[str, bytes]:
+        """The digest and the bytes of an engine, the same each time: new names of requests would change what `save` writes."""
+        with self.lock:
+            found = self._bytes.get(engine)
+            if found is None:
+                data = engine_bytes(engine)
+                found = self._bytes[engine] = hashlib.sha256(data).hexdigest(), data
+            return found
 
     def found(self, digest: str, cache_bytes: int, load: Callable[[], _Loaded]) -> _Loaded:
         """What is loaded already, or is loaded now; it stays for the next tasks."""
@@ -106,8 +116,8 @@ class SharedEngine:
             if refresh is not None:
                 hint = "save the engine, and pass the path of the file"
                 raise RequestValueError("an engine in memory cannot be read again", column="refresh", hint=hint)
-            data = engine_bytes(engine)
-            loaded = _Loaded(engine, hashlib.sha256(data).hexdigest(), data)
+            digest, data = _process.bytes_of(engine)
+            loaded = _Loaded(engine, digest, data)
         self._begin(loaded.digest, path, None, bound, loaded, refresh)
 
     def _begin(

@@ -85,6 +85,20 @@ def test_engine_is_sent_with_its_bytes_and_decides_equally(temporary: Path, monk
     assert _files(temporary) == [_private(temporary, received.digest)]
 
 
+def test_engine_is_sent_as_one_file_whatever_it_decided(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = engine()
+    digest = SharedEngine(asked).digest
+    asked.decide_many(["arn:aws:iam::222222222222:role/new"], ["ec2:RunInstances"], ["*"], {"aws:RequestTag/new": ["x"]})
+    assert SharedEngine(asked).digest == digest
+    assert _allowed(_sent(SharedEngine(asked), monkeypatch)) == ANSWERS["allowed"]
+
+
+def test_bytes_of_an_engine_are_kept_as_long_as_it_lives() -> None:
+    SharedEngine(engine())
+    gc.collect()
+    assert len(shared_engine._process._bytes) == 0
+
+
 def test_path_is_sent_without_bytes_and_decides_equally(path: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shared = SharedEngine(path)
     assert len(pickle.dumps(shared)) < 1000 + len(str(path))
