@@ -320,9 +320,10 @@ def test_equal_policies_of_buckets_are_one_group() -> None:
         bucket = f"{BUCKET}{at}"
         own = [deny(f"{bucket}/*", Principal="*", Condition={"Bool": {"aws:SecureTransport": "false"}})]
         directory.add_resource(bucket, account=A, policy=policy(*own))
-    rows = {"resource": [f"{BUCKET}{at}/x" for at in (0, 7, 300)] + [f"{BUCKET}7"], "tls": ["true", "false", "false", None]}
+    arns = [f"{BUCKET}{at}/x" for at in (0, 7, 300)] + [f"{BUCKET}7", f"{BUCKET.upper()}7/x", f"{BUCKET}7/x/y", f"{BUCKET}77x/"]
+    rows = {"resource": arns, "tls": ["true", "false", "false", None, "false", "false", "false"]}
     asked, allowed = checked(directory.compile(), ROLE, "s3:GetObject", rows, columns={"aws:SecureTransport": "tls"})
-    assert allowed == [True, False, True, True]
+    assert allowed == [True, False, True, True, False, False, True]
     assert build.size(asked._formula) < 200
 
 

@@ -240,6 +240,37 @@ def test_collation_of_a_column_changes_nothing(name: str) -> None:
         assert [row[0] for row in con.execute(f"SELECT {asked.sql()} FROM t ORDER BY n").fetchall()] == allowed[:150]
 
 
+def test_many_prefixes_are_one_test_of_the_first_part() -> None:
+    """H50, H69: `IN` over the text up to the first `/`, whatever the collation of the database is."""
+    duckdb = pytest.importorskip("duckdb", reason="collations of DuckDB")
+    engine = engine_of({"Resource": [f"{BUCKET}{at}/*" for at in range(20)]})
+    asked = engine.filter(ROLE, "s3:GetObject")
+    assert "strpos" in asked.sql()
+    arns = [
+        f"{BUCKET}7/x",
+        f"{BUCKET}7/",
+        f"{BUCKET}7",
+        f"{BUCKET}7x/y",
+        "arn:aws:s3:::DATA7/x",
+        f"{BUCKET}20/x",
+        None,
+        "*",
+        "/",
+        "",
+    ]
+    rows = {"resource": arns}
+    expected = [True, True] + [False] * 8
+    assert decisions(engine, ROLE, "s3:GetObject", rows, arns) == expected
+    for form in FORMS.values():
+        assert form(asked, rows) == expected
+    assert by_datafusion(asked, rows) == expected
+    with duckdb.connect() as con:
+        con.execute("SET default_collation = 'NOCASE'")
+        con.execute("CREATE TABLE t (n INTEGER, resource VARCHAR)")
+        con.executemany("INSERT INTO t VALUES (?, ?)", list(enumerate(arns)))
+        assert [row[0] for row in con.execute(f"SELECT {asked.sql()} FROM t ORDER BY n").fetchall()] == expected
+
+
 @pytest.mark.parametrize("dialect", ["mysql", "sqlserver", "oracle"])
 def test_dialect_without_binary_comparison_is_refused(dialect: str) -> None:
     """H69."""

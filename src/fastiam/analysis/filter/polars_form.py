@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING
 from fastiam.analysis.filter import patterns
 from fastiam.analysis.filter.formula import Column, Compares, Readable, Text
 from fastiam.analysis.filter.patterns import Pattern, Symbol
-from fastiam.analysis.filter.targets import refuse
+from fastiam.analysis.filter.targets import MANY, are_first_parts, refuse
 
 if TYPE_CHECKING:
     import polars as pl
-
-_MANY = 8  # prefixes that are one regular expression
 
 
 class PolarsTarget:
@@ -77,7 +75,12 @@ class PolarsTarget:
 
     def starts_with(self, text: Text, prefixes: tuple[str, ...]) -> pl.Expr:
         """One of the prefixes."""
-        if len(prefixes) > _MANY:
+        import polars as pl
+
+        if len(prefixes) > MANY and are_first_parts(prefixes):
+            first = self._text(text).str.extract(r"\A([^/]*/)", 1)
+            return self._never_null(first.is_in(pl.Series(prefixes, dtype=pl.String).implode()).fill_null(False), text)
+        if len(prefixes) > MANY:
             choices = "|".join(patterns.regex((prefix,)) for prefix in prefixes)
             return self._never_null(self._text(text).str.contains(rf"\A(?:{choices})"), text)
         return self._never_null(self.any_of([self._text(text).str.starts_with(prefix) for prefix in prefixes]), text)

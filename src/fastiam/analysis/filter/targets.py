@@ -24,6 +24,7 @@ from fastiam.analysis.filter.patterns import Pattern
 from fastiam.errors import NotExpressible
 
 E = TypeVar("E")
+MANY = 8  # prefixes; more are one test
 
 
 class Target(Protocol[E]):
@@ -115,6 +116,11 @@ class Writer(Generic[E]):
             operator=formula.operator,
             hint="use `apply`, which decides the rows",
         )
+
+
+def are_first_parts(prefixes: Sequence[str]) -> bool:
+    """Whether a text has one of these prefixes if and only if its part up to the first `/`, with it, is one of them."""
+    return all(prefix.find("/") == len(prefix) - 1 for prefix in prefixes)
 
 
 def refuse(target: str, leaf: Compares | Readable) -> NoReturn:
