@@ -311,6 +311,25 @@ def test_filter_beyond_a_limit_is_a_superset(monkeypatch: pytest.MonkeyPatch, li
     assert engine.filter(ROLE, "sqs:SendMessage").kind == "never"
 
 
+@pytest.mark.parametrize("limit", ["MAX_NODES", "MAX_RESOURCES"])
+def test_denies_beyond_a_limit_make_a_filter_inexact(monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
+    """H50: where the identity policies alone allow, the Denies that are left out must not make an exact filter."""
+    directory = fastiam.Directory()
+    directory.add_account(A)
+    directory.add_principal(ROLE, identity_policies=[policy(allow())])
+    for at in range(4):
+        own = deny(f"{BUCKET}{at}/secret/*", Principal="*", Condition={"Bool": {"aws:SecureTransport": "false"}})
+        directory.add_resource(f"{BUCKET}{at}", account=A, policy=policy(own))
+    engine = directory.compile()
+    monkeypatch.setattr(build, limit, 2)
+    asked = engine.filter(ROLE, "s3:GetObject")
+    assert (asked.kind, asked.exact, asked.prefilter.exact) == ("conditional", False, False)
+    for write in (asked.polars, asked.sql, asked.narwhals, asked.to_dict):
+        with pytest.raises(fastiam.NotExpressible, match="too many resource policies"):
+            write()
+    assert asked.apply([{"resource": f"{BUCKET}1/secret/x"}, {"resource": f"{BUCKET}1/x"}]) == [{"resource": f"{BUCKET}1/x"}]
+
+
 def test_equal_policies_of_buckets_are_one_group() -> None:
     """H50: policies that differ in the ARN of their own resource only."""
     directory = fastiam.Directory()

@@ -365,7 +365,9 @@ class _Builder:
         verdicts = replace(self.statements.verdicts(layers, keys), match=dict.fromkeys(CLASSES, unknown))
         inputs = decision_inputs(principal, resource, action, row.settings)
         inputs = replace(inputs, service_refusal=None, required=False, public_access=False)
-        return any_of(allowed(principal, replace(inputs, same_account=same), verdicts) for same in (True, False))
+        found = any_of(allowed(principal, replace(inputs, same_account=same), verdicts) for same in (True, False))
+        # the Denies of resources are left out, also where no grant of a resource matters
+        return all_of((unknown, found))
 
 
 class _Starts:

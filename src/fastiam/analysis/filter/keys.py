@@ -171,6 +171,8 @@ class RowKeys:
         """The values of a key in rows that do not give it (K1, section 5 of the specification)."""
         if self.is_any_resource and key not in self.row.request.context and key.startswith(_OF_RESOURCE):
             return [(True, Unexpressed())]
+        if self.is_any_resource and key == _REQUESTED_REGION and self.principal.partition is None:
+            return [(True, Unexpressed())]  # its default depends on the partition of the ARN (K6)
         if key in self.row.request.context or key in self.profiles:
             if key == "aws:resourceaccount" and self.account is not None and key not in self.row.request.context:
                 return [(True, self.account)]

@@ -87,7 +87,7 @@ class Filter:
         resource = self._arguments.resource
         valid = {Equals(resource, ("*",)), Matches(resource, VALID_ARN)}
         is_valid = isinstance(self._formula, Or) and set(self._formula.parts) == valid
-        return "always" if is_valid or self._formula is True and self.exact else "conditional"
+        return "always" if self.exact and (is_valid or self._formula is True) else "conditional"
 
     @property
     def columns(self) -> tuple[str, ...]:
