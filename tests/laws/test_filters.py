@@ -88,6 +88,26 @@ def test_worlds_cover_outcomes(decided: list[Decided]) -> None:
     assert sum(one.case.filter.exact for one in decided) >= 0.9 * len(decided)
 
 
+LIMITS: dict[str, tuple[Any, int]] = {
+    "MAX_NODES": (build, 3),
+    "MAX_RESOURCES": (build, 0),
+    "_MAX_ACCOUNTS": (build, 1),
+    "_MAX_ENDPOINTS": (build, 1),
+    "_MAX_ALTERNATIVES": (conditions, 3),
+    "_MAX_TAGS": (keys, 0),
+}
+
+
+@pytest.mark.parametrize("limit", LIMITS)
+def test_filter_beyond_a_limit_loses_no_row(monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
+    """H50: what is not expressed is taken towards an allow, and no such filter says that it is exact."""
+    module, value = LIMITS[limit]
+    monkeypatch.setattr(module, limit, value)
+    found = list(filter_worlds.decided((1_009, 1_013, 1_038), ROWS))
+    assert [lost for one in found if (lost := one.lost_row())] == []
+    assert [other for one in found if one.case.filter.exact and (other := one.difference("json"))] == []
+
+
 # -- each operator ------------------------------------------------------------------------------------------------------------
 
 
