@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from aws_world import A, AwsWorld, refused
+from aws_world import BO, A, AwsWorld, refused
 from sts_fixture import ALL, document
 
 B, C, NEW = "222222222222", "333333333333", "555555555555"
@@ -231,6 +231,34 @@ def test_tags_of_an_element_are_decided_on(world, managed):
     bo.untag_resource(ResourceId=B, TagKeys=["team"])
     assert refused(bo.untag_resource, ResourceId=B, TagKeys=["x"])["Code"] == "AccessDeniedException"
     assert managed.list_tags_for_resource(ResourceId=B)["Tags"] == [{"Key": "x", "Value": "y"}]
+
+
+@pytest.mark.parametrize(
+    ("operation", "parameters"),
+    [
+        ("move_account", {"AccountId": B, "SourceParentId": UNIT, "DestinationParentId": ROOT}),
+        ("remove_account_from_organization", {"AccountId": B}),
+        ("describe_account", {"AccountId": B}),
+        ("register_delegated_administrator", {"AccountId": B, "ServicePrincipal": "sso.amazonaws.com"}),
+        ("attach_policy", {"PolicyId": "POLICY", "TargetId": B}),
+        ("list_policies_for_target", {"TargetId": B, "Filter": SCP}),
+        ("create_organizational_unit", {"ParentId": UNIT, "Name": "x"}),
+        ("delete_organizational_unit", {"OrganizationalUnitId": UNIT}),
+        ("update_policy", {"PolicyId": "POLICY", "Name": "x"}),
+    ],
+)
+def test_denial_by_a_tag_applies_to_every_call(world, managed, operation, parameters):
+    id_ = create(managed)
+    for element in (B, UNIT, id_):
+        managed.tag_resource(ResourceId=element, Tags=[{"Key": "locked", "Value": "yes"}])
+    allow = {"Effect": "Allow", "Action": "organizations:*", "Resource": "*"}
+    deny = {**allow, "Effect": "Deny", "Condition": {"StringEquals": {"aws:ResourceTag/locked": "yes"}}}
+    world.directory.put_inline_policy(BO, "test", document(allow, deny))
+    before = world.directory.to_json()
+    given = {name: id_ if value == "POLICY" else value for name, value in parameters.items()}
+    error = refused(getattr(world.client("organizations", world.bo), operation), **given)
+    assert error["Code"] == "AccessDeniedException" and "explicit deny" in error["Message"]
+    assert world.directory.to_json() == before
 
 
 def test_service_access_is_enabled_and_disabled(world, managed):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from fastiam.directory.organization import Organization
@@ -15,7 +15,7 @@ from fastiam.server.protocols.aws.calls import Call, Result
 from fastiam.server.protocols.aws.documents import tag_list
 from fastiam.server.protocols.aws.errors import ApiError
 from fastiam.server.protocols.aws.operations import NOTHING, Operation
-from fastiam.server.protocols.aws.organizations import as_manager, as_reader, is_parent, joined, on, service_key, unit_of
+from fastiam.server.protocols.aws.organizations import as_manager, as_reader, is_parent, on, service_key, stored_tags, unit_of
 from fastiam.server.protocols.aws.pages import organization_page, same, tag_key
 from fastiam.server.protocols.aws.permissions import Permission
 
@@ -35,13 +35,6 @@ def add_tags(call: Call, id_: str) -> None:
             call.directory.tag_in_organization(id_, tags)
         except DirectoryError as error:
             raise ApiError("ConstraintViolationException", error.message) from None
-
-
-def _stored_tags(call: Call, resource: str) -> Mapping[str, Any]:
-    """`aws:ResourceTag/KEY`, of what an ARN ends with."""
-    organization = joined(call)
-    tags = {} if organization is None else organization.tags.get(resource.rpartition("/")[2], {})
-    return {f"aws:ResourceTag/{key}": value for key, value in tags.items()}
 
 
 def _tagged(call: Call, organization: Organization) -> str:
@@ -205,27 +198,25 @@ def list_aws_service_access_for_organization(call: Call) -> Result:
 
 def create_permissions(resource: p.Resources, keys: Sequence[p.Keys] = ()) -> tuple[Permission, ...]:
     """The permissions of a call that creates something, and of its tags (G143)."""
-    both = (*keys, p.request_tags)
+    both = (stored_tags, *keys, p.request_tags)
     tag = Permission(resource, both, "organizations:TagResource", only_with="Tags", is_own=True)
     return Permission(resource, both, is_own=True), tag
 
 
 _ALL = (Permission(p.everything),)
 _PARENT = on("ParentId")[0].resource
-_TAGS = on("ResourceId", keys=(_stored_tags, p.request_tags))
+_TAGS = on("ResourceId", keys=(p.request_tags,))
 _SERVICE = (Permission(p.everything, (service_key,)),)
 
 OPERATIONS = {
     "CreateOrganizationalUnit": Operation(create_organizational_unit, create_permissions(_PARENT), writes=True),
-    "UpdateOrganizationalUnit": Operation(
-        update_organizational_unit, on("OrganizationalUnitId", keys=(_stored_tags,)), writes=True
-    ),
+    "UpdateOrganizationalUnit": Operation(update_organizational_unit, on("OrganizationalUnitId"), writes=True),
     "CreateAccount": Operation(create_account, create_permissions(p.everything), writes=True),
     "DescribeCreateAccountStatus": Operation(describe_create_account_status, _ALL),
     "ListCreateAccountStatus": Operation(list_create_account_status, _ALL),
     "TagResource": Operation(tag_resource, _TAGS, writes=True),
     "UntagResource": Operation(untag_resource, _TAGS, writes=True),
-    "ListTagsForResource": Operation(list_tags_for_resource, on("ResourceId", keys=(_stored_tags,))),
+    "ListTagsForResource": Operation(list_tags_for_resource, on("ResourceId")),
     "EnableAWSServiceAccess": Operation(enable_aws_service_access, _SERVICE, writes=True),
     "DisableAWSServiceAccess": Operation(disable_aws_service_access, _SERVICE, writes=True),
     "ListAWSServiceAccessForOrganization": Operation(list_aws_service_access_for_organization, _ALL),

@@ -83,6 +83,13 @@ def arn_of(call: Call, organization: Organization, id_: str) -> str:
     return f"{start}:{type_}/{organization.id}/{id_}"
 
 
+def stored_tags(call: Call, resource: str) -> Mapping[str, Any]:
+    """`aws:ResourceTag/KEY`, of what an ARN ends with."""
+    organization = joined(call)
+    tags = {} if organization is None else organization.tags.get(resource.rpartition("/")[2], {})
+    return {f"aws:ResourceTag/{key}": value for key, value in tags.items()}
+
+
 def on(*parameters: str, keys: Sequence[p.Keys] = (), action: str = "", only_with: str = "") -> tuple[Permission]:
     """The permission on what parameters name.
 
@@ -96,7 +103,7 @@ def on(*parameters: str, keys: Sequence[p.Keys] = (), action: str = "", only_wit
             return "*"
         return tuple(arn_of(call, organization, call.parameters[parameter]) for parameter in parameters)
 
-    return (Permission(resources, tuple(keys), action, only_with, is_own=True),)
+    return (Permission(resources, (stored_tags, *keys), action, only_with, is_own=True),)
 
 
 def _account(call: Call, organization: Organization) -> str:
