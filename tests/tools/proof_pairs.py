@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from fastiam.errors import RequestValueError
+from fastiam.model.arn import is_account, split_arn
 from fastiam.model.policy import PolicyKind
 from fastiam.model.profile import WITH_BOUNDARY, WITH_IDENTITY_POLICIES, WITH_SESSION_POLICIES
 from fastiam.model.session import Session
@@ -345,7 +346,9 @@ class ResourcePairMaker(PairMaker):
             if self._chance(0.1):
                 arguments |= {"action": "kms:Decrypt", "resource": f"arn:aws:kms:us-east-1:{self.random.choice((A, B))}:key/k"}
         context = {**arguments["context"], **keys}
-        owner = self.random.choice((A, B, "333333333333"))
+        arn = split_arn(arguments["resource"])
+        has_owner = arn is not None and is_account(arn.account)  # a proof covers no other owner than that of the ARN
+        owner = None if has_owner else self.random.choice((A, B, "333333333333"))
         return {**arguments, "principal": principal, "context": context, "resource_account": owner}
 
 

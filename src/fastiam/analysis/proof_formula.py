@@ -100,7 +100,10 @@ def solve(formula: Formula, domains: Mapping[int, int], budget: Budget) -> Value
     ------
     ProofLimitError: the budget is spent.
     """
-    return _solve(formula, domains, {}, budget)
+    try:
+        return _solve(formula, domains, {}, budget)
+    except RecursionError:
+        raise ProofLimitError("too many statements with conditions") from None
 
 
 def _solve(formula: Formula, domains: Mapping[int, int], chosen: Values, budget: Budget) -> Values | None:

@@ -7,6 +7,7 @@ needs it is not verified.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -44,6 +45,7 @@ from fastiam.spec.wildcards import Glob, Wildcard
 CLOCK = ("aws:currenttime", "aws:epochtime")
 CLOCK_NAME = "aws:CurrentTime"  # of both, which are one value
 _MAX_VALUES = 20_000
+_MAX_CHECKS = 500_000  # a few seconds
 _TEXT, _NUMBER, _DATE, _ADDRESS, _BOOL, _BINARY = "text", "number", "date", "address", "bool", "binary"
 _ARN: Symbols = (*"arn", *(":", FieldWildcard.ANY) * 4, ":", Wildcard.ANY)  # an ARN that an ARN operator can read
 
@@ -155,7 +157,7 @@ def _elements(tests: Sequence[KeyTest], *, multi: bool) -> dict[Results, str | N
     n_combinations = len(text_cells)
     for column in columns:
         n_combinations *= len(column)
-    if n_combinations > _MAX_VALUES:
+    if n_combinations > _MAX_VALUES or n_combinations * len(tests) > _MAX_CHECKS:
         raise ProofLimitError("a condition key with too many thresholds and patterns")
     checked = lru_cache(maxsize=None)(lambda number, text: tests[number].check(ContextValue((text,), multi)))
     for text, *others in product(text_cells, *columns):
@@ -245,9 +247,12 @@ def _lists(tests: Sequence[KeyTest]) -> dict[Results, tuple[str | None, ...]]:
     elements = _elements(tests, multi=True)
     combine = [max if _is_or(test) else min for test in tests]
     found: dict[Results, tuple[str | None, ...]] = {results: (text,) for results, text in elements.items()}
-    todo = list(found)
+    todo, n_checks = deque(found), 0
     while todo:
-        results = todo.pop(0)
+        results = todo.popleft()
+        n_checks += len(elements)
+        if n_checks > _MAX_CHECKS:
+            raise ProofLimitError("a condition key with too many combinations of list elements")
         for more, text in elements.items():
             longer = tuple(which(one, two) for which, one, two in zip(combine, results, more, strict=True))
             if longer not in found:

@@ -20,7 +20,7 @@ from fastiam.model.session import Session
 from fastiam.spec.principals import Form, ParsedPrincipal, read_entry
 
 _MAX_SERVICES = 5  # of whose names each subset is tried
-_MAX_PRINCIPALS = 20_000
+_MAX_PRINCIPALS = 4_000
 
 
 def representatives(statements: Sequence[BoundStatement], partitions: Collection[str]) -> list[Probe]:

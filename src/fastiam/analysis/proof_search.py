@@ -87,6 +87,7 @@ class Search:
 
     def __init__(self, scope: Scope, statements: Sequence[BoundStatement], budget: Budget) -> None:
         self._scope, self._budget = scope, budget
+        budget.spend()
         self._special = frozenset(scope.action_elements)
         elements = dict.fromkeys((*(one.statement.actions or () for one in statements), *self._special))
         self._cells = [cell for cell in action_cells(elements) if scope.covers_action(split_action(cell.action))]

@@ -156,6 +156,26 @@ def test_too_many_states_leave_it_undecided():
     assert (found.result, found.reason) == (UNDECIDED, "patterns with more than 60,000 states")
 
 
+@pytest.mark.parametrize(
+    ("condition", "reason"),
+    [
+        ({"ForAnyValue:StringEquals": {"aws:TagKeys": "{}"}}, "list elements"),
+        (
+            {"NumericEquals": {"acme:n": "{}"}, "DateEquals": {"acme:n": "{}"}, "StringLike": {"acme:n": "{}*"}},
+            "too many thresholds",
+        ),
+    ],
+    ids=["lists", "families"],
+)
+def test_too_many_results_of_a_key_leave_it_undecided(condition, reason):
+    """A policy cannot make a proof run without end."""
+    texts = [json.dumps(condition).replace("{}", str(1_000_000 + number)) for number in range(60)]
+    old = document(*(allow(Condition=json.loads(text)) for text in texts))
+    found = fastiam.no_new_access(old, document(allow()), timeout=None)
+    assert found.result is UNDECIDED
+    assert reason in found.reason
+
+
 def test_other_partition_is_covered_if_it_is_named():
     old, new = document(allow("s3:*", "arn:aws:s3:::*")), document(allow("s3:*", "arn:*:s3:::*"))
     assert fastiam.no_new_access(old, new).proved
