@@ -457,6 +457,15 @@ def test_file_that_is_not_a_plan_is_an_error(content: str, message: str, tmp_pat
         read_change(directory(), terraform=[tmp_path / "plan.json"])
 
 
+def test_plan_with_an_arn_that_is_not_one_is_an_error(planned: Planned) -> None:
+    with pytest.raises(fastiam.SourceError, match=r"plan.json: .*policy/base"):
+        planned(
+            change(
+                "aws_iam_policy.p", None, {"name": "base", "path": "/", "arn": "arn:aws:sqs:::policy/base", "policy": text("*")}
+            )
+        )
+
+
 def test_proposed_document_that_aws_refuses_is_an_error(planned: Planned) -> None:
     with pytest.raises(fastiam.PolicyError):
         planned(policy(text("s3:GetObject"), '{"Version": "2012-10-17", "Statements": []}'))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from fastiam.analysis.principal_layers import principal_layers
 from fastiam.api.directory import Directory
 from fastiam.api.engine import Engine
-from fastiam.errors import SourceError
+from fastiam.errors import DirectoryError, SourceError
 from fastiam.model.policy import PolicyKind
 from fastiam.model.result import Result
 from fastiam.policy.substitutes import NOT_READ
@@ -130,7 +130,11 @@ def read_change(
         settings = _settings(directory, account, region, parameters, stack_resources)
         changes.append(_template_change(cloudformation, deployed, settings))
     changes += [read_replacement(directory, target, path) for target, path in replacements.items()]
-    return _applied(directory, changes, unknown_owner)
+    try:
+        return _applied(directory, changes, unknown_owner)
+    except DirectoryError as error:
+        files = [*terraform, *([] if cloudformation is None else [cloudformation]), *replacements.values()]
+        raise SourceError(error.message, source=", ".join(map(str, files)), path="", hint=error.hint) from None
 
 
 def _nodes(paths: Sequence[Path]) -> Iterator[LocatedValue]:
