@@ -138,6 +138,18 @@ def _log_with(server: Server, text: str) -> str:
     return log
 
 
+def test_write_is_in_the_audit_log_and_the_metrics(served):
+    """G181, G188."""
+    server, admin = served
+    client(server, "iam", admin).create_group(GroupName="audited")
+    while (line := server.log("aws_call"))["operation"] != "CreateGroup":
+        pass
+    assert (line["principal"], line["resources"], line["result"]) == (ADMIN, [f"arn:aws:iam::{A}:group/audited"], "success")
+    assert line["after"] > line["before"] and line["peer"] == "127.0.0.1"
+    metrics = server.ask("GET", "/metrics", name="ops").body.decode()
+    assert 'fastiam_aws_requests_total{code="2xx",operation="CreateGroup",service="iam"} 1.0' in metrics
+
+
 def test_writes_over_the_network_are_strict(served):
     """What AWS refuses is an error, whatever mode files are read in."""
     server, admin = served
