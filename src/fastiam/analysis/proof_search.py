@@ -123,14 +123,14 @@ class Search:
         if self._known is not None:
             yield from self._of_known(same, group)
             return
-        found = group.candidates(same[0].action, self._scope.resources, has_star=self._scope.has_star)
+        found = group.candidates(same[0].action, self._scope.resources or None, has_star=self._scope.has_star)
         first = next(found, None)
         if first is None:
             return
         for action in actions_in(same):
             arns = self._scope.resources or arns_of(action, self._scope.partitions)
             has_star = self._scope.has_star and may_be_star(action)
-            for one in group.candidates(action.name, arns, has_star=has_star) if arns or has_star else ():
+            for one in group.candidates(action.name, arns, has_star=has_star):
                 yield replace(one, is_of_aws=True)
         yield first
         yield from found
@@ -139,7 +139,7 @@ class Search:
         """Yield candidates of AWS's actions, once for each form of their resources (H58)."""
         by_form = {(arns_of(action, self._scope.partitions), may_be_star(action)): action for action in self._known_in(same)}
         for (arns, has_star), action in by_form.items():
-            for one in group.candidates(action.name, arns, has_star=has_star) if arns or has_star else ():
+            for one in group.candidates(action.name, arns, has_star=has_star):
                 yield replace(one, is_of_aws=True)
 
     def _known_in(self, same: Sequence[ActionCell]) -> Iterator[Action]:
@@ -158,10 +158,10 @@ class _Group:
         self._formulas = StatementFormulas(self._statements, scope.always_present)
         self._elements = tuple(dict.fromkeys(tuple(one.resource_patterns()) for one in self._statements))
 
-    def candidates(self, action: str, arns: Collection[Symbols], *, has_star: bool) -> Iterator[Candidate]:
-        """Yield a candidate for each cell of resources that has one; of ARNs that match one of `arns`, or all without it."""
+    def candidates(self, action: str, arns: Collection[Symbols] | None, *, has_star: bool) -> Iterator[Candidate]:
+        """Yield a candidate for each cell of resources that has one: of ARNs that match one of `arns`, of all for None."""
         more = self._scope.resource_patterns
-        texts = resource_cells(self._elements, self._scope.partitions, more, arns)
+        texts = [] if arns is not None and not arns else resource_cells(self._elements, self._scope.partitions, more, arns or ())
         seen: set[tuple[Formula, tuple[tuple[int, int], ...]]] = set()
         for resource in (*texts, "*") if has_star else texts:
             self._budget.spend()
