@@ -7,10 +7,12 @@ import json
 import sys
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from fastiam.cli.main import run
 
+SARIF = Path(__file__).resolve().parents[1] / "tools/sarif-2.1.0-rtm.5.json"
 A = "111111111111"
 READ = {"Sid": "Read", "Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}
 WRITE = {"Sid": "Write", "Effect": "Allow", "Action": "s3:PutObject", "Resource": "arn:aws:s3:::b/*"}
@@ -111,6 +113,20 @@ def test_prove_writes_json(files, capsys):
     found = json.loads(capsys.readouterr().out)
     assert (found["result"], found["statement"]["sid"]) == ("new_access", "Write")
     assert found["request"]["context"] == {"aws:SourceIp": "198.51.100.0"}
+
+
+def test_prove_writes_sarif_at_the_statement(files, capsys, monkeypatch):
+    monkeypatch.chdir(files)
+    assert run(["prove", "no-new-access", "--old", "read.json", "--new", "both.json", "--format", "sarif"]) == 2
+    log = json.loads(capsys.readouterr().out)
+    jsonschema.Draft4Validator(json.loads(SARIF.read_text())).validate(log)
+    (result,) = log["runs"][0]["results"]
+    place = result["locations"][0]["physicalLocation"]
+    assert (result["ruleId"], result["level"]) == ("NEW-ACCESS", "error")
+    assert (place["artifactLocation"]["uri"], place["region"]["startLine"]) == ("both.json", 10)
+    assert "s3:PutObject on arn:aws:s3:::b/x, aws:SourceIp = 198.51.100.0" in result["message"]["text"]
+    assert run(["prove", "no-new-access", "--old", "both.json", "--new", "read.json", "--format", "sarif"]) == 0
+    assert json.loads(capsys.readouterr().out)["runs"][0]["results"] == []
 
 
 def test_prove_reads_standard_input_once(files, monkeypatch, capsys):

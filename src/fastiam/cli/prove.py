@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,11 +20,12 @@ from fastiam.cli.planned_changes import Sides, sides
 from fastiam.cli.policy_sources import check_stdin
 from fastiam.cli.progress import Steps
 from fastiam.cli.render import cell_text, is_json, write_json
-from fastiam.errors import SourceError
+from fastiam.errors import Finding, Severity, SourceError
 
 if TYPE_CHECKING:
     from fastiam.analysis.proof_result import Proof
     from fastiam.model.profile import Policies
+    from fastiam.sources.validation import ValidatedDocument
 
 COLUMNS = ("result", "about", "reason", "principal", "action", "resource", "context", "statement", "stronger")
 KINDS = ("identity", "boundary", "session", "resource", "trust", "scp", "rcp")
@@ -35,7 +37,7 @@ _shared = chained(
     click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Number of combinations. Default: 300000."),
     click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Default: 10."),
     click.option("--lenient", is_flag=True, help="Reject only fatal errors, as for existing policies."),
-    click.option("--format", "form", type=click.Choice(["text", "json", "jsonl", "html"]), help="Default: text."),
+    click.option("--format", "form", type=click.Choice(["text", "json", "jsonl", "sarif", "html"]), help="Default: text."),
     click.option("--out", metavar="FILE", help="The file of an HTML report, in place of standard output."),
     click.option("--exit-zero", is_flag=True, help="Exit with 0 for each result."),
 )
@@ -169,7 +171,11 @@ def _report(prove: Callable[[], Proof], title: str, output: Output) -> int:
         proof = prove()
     for line in output.undecided:
         note(line)
-    if is_json(output.form):
+    if output.form == "sarif":
+        from fastiam.cli.sarif import sarif_log
+
+        write(json.dumps(sarif_log(list(_as_findings(proof)), None), indent=2))
+    elif is_json(output.form):
         write_json(proof.to_dict(), output.form)
     elif output.form == HTML:
         _write_html(proof, title, output)
@@ -177,6 +183,27 @@ def _report(prove: Callable[[], Proof], title: str, output: Output) -> int:
         _write_text(proof, title)
     codes = {"proved": exits.OK, "new_access": exits.DENIED, "undecided": exits.UNKNOWN}
     return exits.OK if output.exit_zero else codes[proof.result.value]
+
+
+def _as_findings(proof: Proof) -> Iterator[ValidatedDocument]:
+    """The result as a finding at the statement that allows the request; none for a proof."""
+    from fastiam.sources.validation import ValidatedDocument
+
+    statement, request = proof.statement, proof.request
+    if proof.proved:
+        return
+    if request is None:
+        finding = Finding("UNDECIDED", Severity.WARN, proof.reason or "undecided", "policies", "$")
+    else:
+        pairs = ((key, ", ".join(value) if isinstance(value, list) else value) for key, value in request.context.items())
+        keys = "".join(f", {key} = {text}" for key, text in pairs)
+        message = f"allows {request.principal} the action {request.action} on {request.resource}{keys}"
+        finding = Finding("NEW-ACCESS", Severity.ERROR, message, "policies", "$")
+        if statement is not None:
+            line, column, sid = statement.line or 0, statement.column or 0, statement.sid or ""
+            source, path = statement.file or statement.policy, statement.path or "$"
+            finding = replace(finding, source=source, path=path, line=line, column=column, sid=sid)
+    yield ValidatedDocument(finding.source, None, "", 1, (finding,))
 
 
 def _write_html(proof: Proof, title: str, output: Output) -> None:

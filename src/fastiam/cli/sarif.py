@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _PROJECT = "https://github.com/fastiam/fastiam"
 _PAGE = f"{_PROJECT}/blob/main/docs/errors.md"
+PROOF_RULES = {  # code: text and severity of the results of `fastiam prove`
+    "NEW-ACCESS": ("a statement allows a request that must not be allowed", Severity.ERROR),
+    "UNDECIDED": ("a proof is undecided", Severity.WARN),
+}
 _SECURITY = {Severity.ERROR: "7.0", Severity.WARN: "5.0", Severity.NOTE: "2.0"}  # as CVSS scores; GitHub shows 7.0 as high
 
 
@@ -51,6 +55,9 @@ def sarif_log(results: Sequence[ValidatedDocument], data: AwsData | None) -> dic
 def _rule(code: str, severity: Severity) -> dict[str, Any]:
     lint, rule = LINT_RULES.get(code), RULES.get(code)
     described: dict[str, Any] = {"id": code}
+    if code in PROOF_RULES:
+        text, severity = PROOF_RULES[code]
+        return _described(described, text, severity, f"{_PROJECT}/blob/main/docs/proofs.md")
     if lint is not None:
         severity = lint.severity
         described |= {"name": lint.name, "help": {"text": _sentence(lint.advice)}}
@@ -59,9 +66,13 @@ def _rule(code: str, severity: Severity) -> dict[str, Any]:
         described["help"] = {"text": f"Effect in mode lenient: {rule.lenient}."}
     text = lint.broken if lint is not None else rule.broken if rule is not None else "a file or record that cannot be read"
     anchor = "findings-of-awss-data" if lint is not None else "findings-about-policy-documents"
+    return _described(described, text, severity, f"{_PAGE}#{anchor}")
+
+
+def _described(described: dict[str, Any], text: str, severity: Severity, page: str) -> dict[str, Any]:
     return described | {
         "shortDescription": {"text": _sentence(text)},
-        "helpUri": f"{_PAGE}#{anchor}",
+        "helpUri": page,
         "defaultConfiguration": {"level": severity.value},
         "properties": {"security-severity": _SECURITY[severity], "tags": ["security"]},
     }
