@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from typing import Any, final
 
 @final
@@ -7,6 +8,8 @@ class PlainItems:
         subjects: dict[Any, Any],
         resources: dict[Any, Any],
         actions: dict[Any, Any],
+        subject_type: type,
+        resource_type: type,
         context_kind: object,
         max_value: int,
     ) -> None: ...
@@ -17,6 +20,8 @@ class PlainItems:
         principal: Any,
         given: dict[str, Any] | None,
         keys: dict[str, Any],
+        read_subject: Callable[[Any], object],
+        read_resource: Callable[[Any], object],
     ) -> tuple[list[Any], list[int]]: ...
 
 def write_cached(

@@ -20,15 +20,18 @@ cdef inline object or_default(dict item, str name, object default):
     return default if value is None else value
 
 
-cdef inline object entity(dict mapped, object raw):
-    """The entity of a type and id alone, if it was mapped before; else None."""
+cdef inline object entity(dict mapped, object raw, object read, object kind):
+    """The entity of a type and id alone: mapped before, or read now; None for another form, and for a fault."""
     if type(raw) is not dict or len(<dict>raw) != 2:
         return None
-    kind, id_ = member(<dict>raw, "type"), member(<dict>raw, "id")
-    if type(kind) is not str or type(id_) is not str:
+    type_name, id_ = member(<dict>raw, "type"), member(<dict>raw, "id")
+    if type(type_name) is not str or type(id_) is not str:
         return None
-    cdef PyObject* found = PyDict_GetItemWithError(mapped, (kind, id_))
-    return None if found is NULL else <object>found
+    cdef PyObject* found = PyDict_GetItemWithError(mapped, (type_name, id_))
+    if found is not NULL:
+        return <object>found
+    made = read(raw)
+    return made if type(made) is kind else None
 
 
 @cython.final
@@ -38,20 +41,27 @@ cdef class PlainItems:
     Parameters
     ----------
     subjects, resources : entities without properties by type and id.
+    subject_type, resource_type : their classes.
     actions : IAM actions by name and prefix of the type of the resource.
     context_kind : `Key.kind` of the keys that are read here.
     max_value : characters of a value.
     """
 
     cdef dict subjects, resources, actions
-    cdef object context_kind
+    cdef object subject_type, resource_type, context_kind
     cdef Py_ssize_t max_value
 
-    def __init__(self, dict subjects not None, dict resources not None, dict actions not None, context_kind, Py_ssize_t max_value):
+    def __init__(
+        self, dict subjects not None, dict resources not None, dict actions not None, subject_type, resource_type, context_kind,
+        Py_ssize_t max_value
+    ):
         self.subjects, self.resources, self.actions = subjects, resources, actions
-        self.context_kind, self.max_value = context_kind, max_value
+        self.subject_type, self.resource_type, self.context_kind = subject_type, resource_type, context_kind
+        self.max_value = max_value
 
-    def map(self, list items not None, tuple defaults not None, principal, dict given, dict keys not None):
+    def map(
+        self, list items not None, tuple defaults not None, principal, dict given, dict keys not None, read_subject, read_resource
+    ):
         """The requests of items.
 
         Parameters
@@ -59,6 +69,7 @@ cdef class PlainItems:
         defaults : subject, action, resource and context for items without their own, as sent; None: there is none.
         principal, given : what the default subject and context are for the engine; None: not known, or they state more.
         keys : the condition keys that members of a context state.
+        read_subject, read_resource : map an entity as sent; they return something else than the class for a fault.
 
         Returns
         -------
@@ -79,11 +90,11 @@ cdef class PlainItems:
             subject, action = or_default(item, "subject", default_subject), or_default(item, "action", default_action)
             resource, context = or_default(item, "resource", default_resource), or_default(item, "context", default_context)
             if subject is not last_subject:
-                last_subject, known = subject, entity(self.subjects, subject)
+                last_subject, known = subject, entity(self.subjects, subject, read_subject, self.subject_type)
                 principal = None if known is None else known.principal
             if context is not last_context:
                 last_context, given = context, {} if context is None else self.read_context(context, keys)
-            known = entity(self.resources, resource)
+            known = entity(self.resources, resource, read_resource, self.resource_type)
             if principal is None or given is None or known is None:
                 missing.append(i)
                 continue

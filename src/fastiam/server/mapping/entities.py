@@ -78,7 +78,7 @@ class EntityMapper:
         self.subjects: dict[tuple[str, str], Subject] = {}
         self.resources: dict[tuple[str, str], Resource] = {}
         self._actions: dict[tuple[str, str | None], str] = {}
-        self.items = PlainItems(self.subjects, self.resources, self._actions, FactKind.CONTEXT, MAX_VALUE)
+        self.items = PlainItems(self.subjects, self.resources, self._actions, Subject, Resource, FactKind.CONTEXT, MAX_VALUE)
 
     # -- subjects -----------------------------------------------------------------------------------------------------
 

@@ -33,7 +33,6 @@ _CONTENT_TYPE: Final = b"content-type"
 Fault = MappingError
 Members = Mapping[str, Any]
 Defaults = tuple[Any, Any, Any, Any]
-ENTITIES: Final = ("subject", "action", "resource", "context")
 _Mapped = TypeVar("_Mapped")
 
 
@@ -236,20 +235,38 @@ class BatchReader(Reader):
         ----------
         defaults : subject, action, resource and context as sent; None: there is none.
         """
-        subject, _, _, context = defaults
-        who, given = self.subject(subject), self.context(context)
+        default_subject, default_action, default_resource, default_context = defaults
+        who, given = self.subject(default_subject), self.context(default_context)
         principal = who.principal if type(who) is Subject and who.facts is NO_FACTS else None
         stated = given.context if type(given) is Facts and given.is_plain else None
         mapper = self._mapper
-        found, missing = mapper.items.map(items, defaults, principal, stated, mapper.mapping.context.known(self._identity))
+        read = super()._read  # a plain entity is kept by the mapper
+        found, missing = mapper.items.map(
+            items,
+            defaults,
+            principal,
+            stated,
+            mapper.mapping.context.known(self._identity),
+            lambda raw: read(raw, "subject", self._map_subject),
+            lambda raw: read(raw, "resource", self._map_resource),
+        )
         queries: list[Plain | Query | Fault] = found
+        before: tuple[Any, ...] = ()
         for i in missing:
             item = items[i]
             if type(item) is not dict:
                 queries[i] = MappingError("bad_type", "the item is not an object", "$.evaluations")
                 continue
-            own = map(item.get, ENTITIES)
-            queries[i] = self.query(*(other if each is None else each for each, other in zip(own, defaults, strict=True)))
+            get = item.get
+            subject, action, resource, context = get("subject"), get("action"), get("resource"), get("context")
+            subject = default_subject if subject is None else subject
+            action = default_action if action is None else action
+            context = default_context if context is None else context
+            if not before or subject is not before[0] or action is not before[1] or context is not before[2]:
+                before = subject, action, context
+                who, what, given = self.subject(subject), self.action(action), self.context(context)
+            on = self.resource(default_resource if resource is None else resource)
+            queries[i] = self.combine(who, what, on, given, context)
         return queries
 
     def resource(self, raw: Any) -> Resource | Fault:
