@@ -76,14 +76,6 @@ def _columns(df: Any, *names: str) -> dict[str, list[Any]]:
     return {name: [row[name] for row in rows] for name in names}
 
 
-def test_readme_line_for_spark_decides_its_frame(df: Any) -> None:
-    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text()
-    (line,) = re.findall(r"^\| Spark \| `(.*)` \|$", readme, re.M)
-    names = {"engine": ASKED, "requests": df}
-    exec(line, names)
-    assert _columns(names["decided"], *ANSWERS) == ANSWERS
-
-
 def test_frame_has_the_decisions_and_workers_one_private_file(df: Any, temporary: Path) -> None:
     shared = SharedEngine(ASKED)
     decided = iam.decide(df, shared)
@@ -246,3 +238,11 @@ def test_page_of_clusters_shows_calls_that_decide(spark: Any, tmp_path: Path, mo
     monkeypatch.chdir(tmp_path)
     names = run_section("clusters.md", "Spark", tmp_path)
     assert names["spark"] is spark
+
+
+def test_readme_line_for_spark_decides_its_frame(df: Any) -> None:
+    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text()
+    (line,) = re.findall(r"^\| Spark \| `(.*)` \|$", readme, re.M)
+    names = {"engine": ASKED, "requests": df}
+    exec(line, names)
+    assert _columns(names["decided"], *ANSWERS) == ANSWERS
