@@ -100,8 +100,8 @@ class Stream:
             last = await self._aborted("overload" if isinstance(error, Overload) else "timeout")
         except asyncio.CancelledError:
             last = await self._aborted("stopping")
-        except StreamAborted as aborted:
-            last = aborted.last
+        except StreamAborted as aborted:  # with answers, too
+            last = aborted.last if self._log_items() else self.processor.abort("overload")
         except StreamRefused as refused:
             assert not self._has_begun
             self._status = refused.response.status
@@ -119,11 +119,16 @@ class Stream:
     def _observe(self) -> None:
         served, elapsed = self.head.served, perf_counter_ns() - self.began
         assert served is not None
-        self.app.observer.log_items(self.processor.take_items(), self.request, elapsed)  # those without an answer
+        self._log_items()  # those without an answer
         record = self.processor.record()
         if record is not None:
             self.app.observer.decided(served.protocol, record, self.request, elapsed)
         self.app.observer.answered(served.protocol, served.path, self._status, elapsed)
+
+    def _log_items(self) -> bool:
+        """Log the items since the last call; False if their answers must not be sent."""
+        items = self.processor.take_items()
+        return not items or self.app.observer.log_items(items, self.request, perf_counter_ns() - self.began)
 
     async def _process(self, receive: Receive, send: Send) -> None:
         is_last_input = False
@@ -141,8 +146,7 @@ class Stream:
             pieces, is_last = chain.from_iterable(call() for call in calls), False
             while not is_last:
                 body, is_last = await self._in_pool(partial(gather, pieces))
-                items = self.processor.take_items()
-                if items and not self.app.observer.log_items(items, self.request, perf_counter_ns() - self.began):
+                if not self._log_items():
                     raise Overload
                 if body:
                     await self._write(send, body, more=True)

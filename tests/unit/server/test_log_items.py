@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
+from unittest.mock import AsyncMock, Mock
 
 import authzen_fixture
 import bulk_fixture
@@ -18,11 +20,13 @@ from bulk_fixture import ALICE, ARROW, BOB, NDJSON, OBJECT, SESSION, arrow_strea
 from server_process import running
 
 from fastiam.model.decision import Decision, Layer, Outcome
-from fastiam.server.config import DecisionLogSection
+from fastiam.server.config import DecisionLogSection, Limits
 from fastiam.server.decision_log import DecisionLog
 from fastiam.server.http import Request
 from fastiam.server.log_writer import LogWriter
+from fastiam.server.pools import Pools
 from fastiam.server.records import BatchRecord, DecisionRecord, Item
+from fastiam.server.streams import Stream
 
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
 REQUEST = Request("POST", b"/", request_id="0193-7")
@@ -190,6 +194,30 @@ def test_lines_of_a_stream_have_the_decisions_of_their_rows(query: str) -> None:
 def test_items_end_with_the_row_that_stops_a_stream() -> None:
     items, written = streamed(json_lines([SESSIONS, *ROWS]), "on_error=stop")
     assert [index for index, _ in items] == [0, 1, 2] and b'"row":3' in written
+
+
+@pytest.mark.parametrize("is_logged", [True, False])
+def test_answers_before_a_row_that_stops_need_a_log(is_logged: bool) -> None:
+    world = bulk_fixture.World(logs_items=True)
+    response, processor = world.open("on_error=stop")
+    body, written = json_lines(ROWS[:3]), bytearray()
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def write(_head: Any, _send: Any, message: dict[str, Any]) -> None:
+        written.extend(message.get("body", b""))
+
+    async def answer() -> None:
+        app: Any = Mock(pools=Pools(Limits()), write=write)
+        app.observer.log_items.return_value = is_logged
+        await Stream(app, Mock(), Mock(time=60.0), Mock(), processor, (response.status, []), 0).run(receive, AsyncMock())
+        app.pools.close()
+        assert [index for index, _ in app.observer.log_items.call_args.args[0]] == [0, 1, 2]
+
+    asyncio.run(answer())
+    assert (b'"ALLOW"' in written) is is_logged
+    assert (b'{"error":{"code":"overload"' in written) is not is_logged
 
 
 def test_items_of_arrow_equal_those_of_lines() -> None:
