@@ -45,10 +45,16 @@ class AuditLog:
         """Log one event."""
         self.writer.put(encode({"timestamp": datetime.now(UTC).isoformat(), "event": event, **members}))
 
-    def call(self, **members: Any) -> None:
-        """Log a call of an AWS service. The line is kept even if the queue is full: the call has been made."""
+    def call(self, *, has_acted: bool, **members: Any) -> None:
+        """Log a call of an AWS service.
+
+        Parameters
+        ----------
+        has_acted : the line is kept even if the queue is full. Calls that are refused would fill the memory while no line can be
+            written.
+        """
         line = {"timestamp": datetime.now(UTC).isoformat(), "event": "aws_call", **members}
-        self.writer.put(encode(line), always=True)
+        self.writer.put(encode(line), always=has_acted)
 
     def failed(self, error: BaseException, decision_id: str) -> None:
         """Log an unexpected exception of a request."""

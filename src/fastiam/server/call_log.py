@@ -64,6 +64,7 @@ class AuditedCalls:
                 )
         elif record.is_audited:
             self._audit.call(
+                has_acted=not record.code,
                 request_id=record.request_id,
                 service=record.service,
                 operation=record.operation,

@@ -155,6 +155,13 @@ def test_line_of_a_call_is_kept_where_the_queue_is_full(monkeypatch: pytest.Monk
     os.close(reading)
 
 
+def test_refused_calls_do_not_fill_a_queue_that_is_full(world: AwsWorld, audit: Audit, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fastiam.server.log_writer._MAX_LINES", 0)
+    for _ in range(3):
+        assert refused(world.client("iam").create_user, UserName="eve")["Code"] == "ServiceUnavailable"
+    assert audit.lines() == [] and audit.log.writer.dropped >= 3
+
+
 def test_every_operation_that_writes_is_audited() -> None:
     for service in SERVED:
         for name, operation in operations(service).items():
