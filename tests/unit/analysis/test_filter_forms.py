@@ -14,6 +14,8 @@ from filter_forms import FORMS, Rows, decisions, sqlite_form
 
 import fastiam
 from fastiam.analysis.filter import patterns
+from fastiam.analysis.filter.formula import Column
+from fastiam.analysis.filter.polars_form import PolarsTarget
 from fastiam.analysis.filter.sql_form import DIALECTS
 from fastiam.model.key_registry import fold_char
 
@@ -269,6 +271,22 @@ def test_many_prefixes_are_one_test_of_the_first_part() -> None:
         con.execute("CREATE TABLE t (n INTEGER, resource VARCHAR)")
         con.executemany("INSERT INTO t VALUES (?, ?)", list(enumerate(arns)))
         assert [row[0] for row in con.execute(f"SELECT {asked.sql()} FROM t ORDER BY n").fetchall()] == expected
+
+
+@pytest.mark.parametrize("end", ["/", "-x"])
+def test_thousands_of_prefixes_fit_the_limits_of_polars(end: str) -> None:
+    """H50: a regular expression of all of them would be too large."""
+    pl = pytest.importorskip("polars", reason="its regular expressions have a limit")
+    target, column = PolarsTarget({}), Column("resource")
+    prefixes = tuple(f"arn:aws:s3:::some-longer-name-of-a-bucket-{at}{end}" for at in range(5_000))
+    frame = pl.DataFrame({"resource": [f"{prefixes[4_999]}y", f"{prefixes[0]}", prefixes[7][:-1], "x", None]})
+    assert frame.with_columns(found=target.starts_with((column,), prefixes))["found"].to_list() == [
+        True,
+        True,
+        False,
+        False,
+        False,
+    ]
 
 
 @pytest.mark.parametrize("dialect", ["mysql", "sqlserver", "oracle"])

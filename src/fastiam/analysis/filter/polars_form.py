@@ -15,6 +15,8 @@ from fastiam.analysis.filter.targets import MANY, are_first_parts, refuse
 if TYPE_CHECKING:
     import polars as pl
 
+_CHUNK = 300  # prefixes of one regular expression, whose size Polars limits
+
 
 class PolarsTarget:
     """Expressions of Polars. Only text columns can be read; `types` names columns that are cast to text."""
@@ -77,12 +79,14 @@ class PolarsTarget:
         """One of the prefixes."""
         import polars as pl
 
-        if len(prefixes) > MANY and are_first_parts(prefixes):
-            first = self._text(text).str.extract(r"\A([^/]*/)", 1)
-            return self._never_null(first.is_in(pl.Series(prefixes, dtype=pl.String).implode()).fill_null(False), text)
+        column = self._text(text)
+        if len(prefixes) > _CHUNK and are_first_parts(prefixes):
+            found = column.str.extract(r"\A([^/]*/)", 1).is_in(pl.Series(prefixes, dtype=pl.String).implode())
+            return self._never_null(found.fill_null(False), text)
         if len(prefixes) > MANY:
-            choices = "|".join(patterns.regex((prefix,)) for prefix in prefixes)
-            return self._never_null(self._text(text).str.contains(rf"\A(?:{choices})"), text)
+            chunks = [prefixes[at : at + _CHUNK] for at in range(0, len(prefixes), _CHUNK)]
+            choices = ["|".join(patterns.regex((prefix,)) for prefix in chunk) for chunk in chunks]
+            return self._never_null(self.any_of([column.str.contains(rf"\A(?:{choice})") for choice in choices]), text)
         return self._never_null(self.any_of([self._text(text).str.starts_with(prefix) for prefix in prefixes]), text)
 
     def matches(self, text: Text, pattern: Pattern) -> pl.Expr:
