@@ -47,7 +47,10 @@ class DecisionLog:
         self._labels = {"id": instance, "version": __version__, **settings.labels}
         self._erase = [place.removeprefix("/input/").split("/") for place in settings.erase]
         self._below = int(settings.sample * (1 << 64))
-        self._lines = LineWriter(self._source_bytes, _reason_bytes, _name_bytes)
+        self._lines, self._generation = self._new_lines(), 0
+
+    def _new_lines(self) -> LineWriter:
+        return LineWriter(self._source_bytes, _reason_bytes, _name_bytes)
 
     def write(self, record: Record, request: Request, elapsed_ns: int) -> bool:
         """Log a record if the configuration says so; False if it must be logged and cannot be."""
@@ -83,6 +86,8 @@ class DecisionLog:
     def _line(self, record: Record, decision_id: str, request: Request, elapsed_ns: int, now: datetime) -> bytes:
         line = None
         if isinstance(record, DecisionRecord) and not self._erase:  # PERF: the usual line without a tree of Python values
+            if record.generation != self._generation:  # its cached decisions keep the texts of the policies in memory
+                self._lines, self._generation = self._new_lines(), record.generation
             line = self._lines.write(record, decision_id, _client(request), request.headers, now, elapsed_ns)
         return line or encode(self._entry(record, decision_id, request, elapsed_ns, now))
 

@@ -7,6 +7,7 @@ import gc
 import weakref
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import Mock
 
 import msgspec
 import orjson
@@ -16,11 +17,15 @@ from sts_fixture import document
 
 import fastiam
 from fastiam.live import LiveEngine
+from fastiam.model.decision import Decision, Layer, Outcome
+from fastiam.server.config import DecisionLogSection
 from fastiam.server.decider import LiveDecider
+from fastiam.server.decision_log import DecisionLog
 from fastiam.server.http import Request
 from fastiam.server.identity import TRUST_SCOPES, USE_SCOPES, Identity
 from fastiam.server.protocol import ListenerFacts, Site
 from fastiam.server.protocols import authzen, extauthz, opa
+from fastiam.server.records import DecisionRecord
 
 IDENTITY = Identity("pep", frozenset(TRUST_SCOPES) | USE_SCOPES)
 SITE = Site((ListenerFacts("tcp", is_loopback=True, auth="none", is_tls=False),), has_directory=True, has_sts=False)
@@ -78,3 +83,19 @@ def test_rows_with_faults_do_not_keep_their_generation() -> None:
     assert len(world.decide(rows)) == 4
     world.engine = world.decider = None  # type: ignore[assignment]
     assert old() is None
+
+
+def test_log_does_not_keep_decisions_of_an_old_generation() -> None:
+    class Weak(Decision):
+        """A decision that can be observed."""
+
+    writer: Any = Mock(is_failing=False)
+    log = DecisionLog(DecisionLogSection(mode="all"), writer, lambda: NOW, "host:1")
+    request = Request("POST", b"/", request_id="i")
+    for generation in (1, 2):
+        decision = Weak(Outcome.ALLOW, Layer.IDENTITY)
+        record = DecisionRecord("a", generation, "p", "a:B", "r", {}, decision, True)
+        assert log.write(record, request, 1)
+        if generation == 1:
+            old = weakref.ref(decision)
+    assert old() is None and writer.put.call_count == 2
