@@ -612,6 +612,8 @@ def test_rotation_loses_no_line(tmp_path: Path, engine_file: Path) -> None:  # G
     with running(tmp_path / "run", engine_file, settings, "--door", "echo") as server:
         for i in range(60):
             decide(server, n=i)
+            if i % 10 == 0:  # lines that wait are written as one piece, and between two pieces the file is rotated
+                until(lambda n=i: metric(server, "fastiam_decision_log_written_total") > n)
             if i % 20 == 10:
                 (server.folder / "decisions").rename(server.folder / f"decisions.signal{i}")
                 server.signal(signal.SIGUSR1)
