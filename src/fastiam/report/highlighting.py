@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from itertools import groupby
 from typing import Final
 
 from markupsafe import Markup, escape
@@ -42,14 +43,18 @@ def visible(text: str) -> Markup:
     """A text, escaped, in which control and bidirectional characters are visible marks."""
     if text.isascii() and text.isprintable():
         return escape(text)
-    parts = []
-    for char in text:
-        if char.isprintable() or char in _VISIBLE:
-            parts.append(escape(char))
-        else:
-            name = f"U+{ord(char):04X}"
-            parts.append(Markup('<span class="control" title="{}">{}</span>').format(name, name))
+    parts: list[Markup] = []
+    for is_visible, run in groupby(text, _is_visible):
+        if is_visible:
+            parts.append(escape("".join(run)))
+            continue
+        names = [f"U+{ord(char):04X}" for char in run]
+        parts += [Markup('<span class="control" title="{}">{}</span>').format(name, name) for name in names]
     return Markup("").join(parts)
+
+
+def _is_visible(char: str) -> bool:
+    return char.isprintable() or char in _VISIBLE
 
 
 @cache
