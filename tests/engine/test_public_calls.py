@@ -262,6 +262,8 @@ REFUSED: list[tuple[str, str, Any]] = [
     ("what_can on", "actions", [5]),
     ("replay", "log", None),
     ("replay", "log", ["x"]),
+    ("decide_many", "reasons", np.zeros((2, 2))),
+    ("decide_many", "reasons", "no"),
     ("diff", "old", DIRECTORY),
     ("updated", "directory", ENGINE),
     ("compile", "settings", 5_000),

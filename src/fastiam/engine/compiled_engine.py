@@ -11,6 +11,8 @@ from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+import numpy as np
+
 from fastiam.compile.compiler import Compiler
 from fastiam.compile.directory_tables import compile_all, compile_changes
 from fastiam.directory.account_model import AccountModel
@@ -257,6 +259,7 @@ class CompiledEngine(ResolvingCore):
         added on first use: a plan in some 4 µs, the name of a session in 3 µs, a `Session` in 0.1 ms.
         """
         check_choice(on_error, "on_error", "value", "raise", "deny")
+        check_type(reasons, (bool, np.bool_), "reasons", "True or False")
         if not isinstance(threads, int) or not 1 <= threads <= MAX_THREADS:
             raise RequestValueError(f"`{threads}` is not a number of threads", column="threads", hint=f"use 1 to {MAX_THREADS}")
         errors: dict[int, Exception] | None = None if on_error == "raise" else {}
