@@ -17,11 +17,11 @@ CYTHON_FILES = $(sort $(shell find src -name '*.pyx' -o -name '*.pxd'))
 # The compiled modules that Python code imports; the others have no stubs.
 STUBBED = $(subst /,.,$(patsubst src/%.pyi,%,$(sort $(shell find src -name '*.pyi'))))
 
-.PHONY: help build demo test test-spark test-clusters coverage bench bench-single gates gates-record lint format types debug sanitize fuzz fuzz-readers refute fuzz-filter mutate docs site clean
+.PHONY: help build demo test test-slow test-spark test-clusters coverage bench bench-single gates gates-record lint format types debug sanitize fuzz fuzz-readers refute fuzz-filter mutate docs site clean
 
 help:
 	@echo "make demo    generate an organisation and authorise a million requests"
-	@echo "make test    run the whole suite"
+	@echo "make test    run the suite; test-slow runs the tests that take more than three seconds"
 	@echo "make test-spark  run the tests of Spark, which needs Java; test-clusters also those of Dask, Ray, DataFusion and Delta"
 	@echo "make coverage  run it and measure branch coverage of the Python code"
 	@echo "make bench   measure, after checking the answers; records go to bench/record/"
@@ -49,7 +49,11 @@ demo: build
 
 # Each worker begins with half of the tests, and who is done first takes from the other one.
 test: build
-	$(RUN) -m pytest -n 2 --dist worksteal --durations=15 $(PYTEST)
+	$(RUN) -m pytest -n 2 --dist worksteal --durations=15 -m 'not slow' $(PYTEST)
+
+# What takes more than three seconds a test. CI runs both.
+test-slow: build
+	$(RUN) -m pytest -n 2 --dist worksteal --durations=15 -m slow $(PYTEST)
 
 # Libraries of clusters, which are large: `make test` skips their tests where they are not installed. Daft needs an older pyarrow, so
 # its test is skipped here too: `pip install daft` in another environment.

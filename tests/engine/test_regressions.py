@@ -395,6 +395,7 @@ def test_unknown_principal_is_denied_with_a_reason(unknown):
     assert rows.outcome.tolist() == [OK, NO] and rows[1].reason == "unknown_principal"
 
 
+@pytest.mark.slow
 def test_more_policies_than_a_layer_can_count_are_refused():
     directory = fastiam.Directory(quotas=None)
     directory.add_principal(ANA, identity_policies=[policy(allow())] * 65_536)

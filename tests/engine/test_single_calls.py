@@ -237,6 +237,7 @@ def engine(directory):
     return directory.compile()
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(directories())
 def test_lists_single_calls_and_batches_decide_equally(case):

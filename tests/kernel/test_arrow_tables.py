@@ -80,6 +80,7 @@ def _split(obj: Any) -> tuple[list[str], list[list[ArrowColumn]]]:
     return reader.names, list(reader) or [reader.empty()]
 
 
+@pytest.mark.slow
 @settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=300)
 @given(tables())
 def test_table_of_any_types_comes_back_twice(table: pa.Table) -> None:
@@ -92,6 +93,7 @@ def test_table_of_any_types_comes_back_twice(table: pa.Table) -> None:
     assert second.to_pylist() == table.to_pylist(), "the copy keeps the memory"
 
 
+@pytest.mark.slow
 @settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=200)
 @given(tables(), st.randoms(use_true_random=False))
 def test_columns_are_released_in_any_order(table: pa.Table, order: random.Random) -> None:
@@ -110,6 +112,7 @@ def test_columns_are_released_in_any_order(table: pa.Table, order: random.Random
         assert array.to_pylist() == expected[at]
 
 
+@pytest.mark.slow
 @settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=200)
 @given(tables(KINDS.map(lambda kind: pa.struct([("inner", kind), ("text", pa.string())]))))
 def test_fields_of_structs_are_null_where_the_struct_is(table: pa.Table) -> None:

@@ -81,6 +81,7 @@ def covers(grant: Grant, action: str, resource: str) -> bool:
     return by_action and any(may_match(pattern)(resource) for pattern in grant.resources)
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None)
 @given(st.integers(0, 10**6))
 def test_each_allowed_request_is_in_a_grant(seed: int) -> None:
