@@ -53,7 +53,7 @@ def test_mutations_of_seeds_are_not_findings(target):
     mutate = mutator(target)
     outcomes = [target(mutate(target.seeds[number % len(target.seeds)], 100_000, number)) for number in range(100)]
     signs_its_input = bool(set(target.forms) & set("SHP"))
-    assert False in outcomes and (True in outcomes) is signs_its_input
+    assert False in outcomes and (True in outcomes or not signs_its_input)  # what a signature does not cover may change
 
 
 @pytest.mark.parametrize("error", [KeyError("x"), RecursionError(), BaseException("a panic of Rust")])

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -500,7 +500,6 @@ def test_client_that_never_reads_is_disconnected(tmp_path: Path, engine_file: Pa
 def test_client_that_reads_no_answer_frees_its_place(tmp_path: Path, engine_file: Path) -> None:
     settings = PLAIN + "[limits]\nwrite_seconds = 0.5\nin_work = 4\n"
     with running(tmp_path / "run", engine_file, settings, "--door", "echo") as server:
-        socks = [server.connect() for _ in range(6)]
         request = b"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500000\r\n\r\n" + b"x" * 500_000
 
         def push(sock: socket.socket) -> None:
@@ -509,18 +508,21 @@ def test_client_that_reads_no_answer_frees_its_place(tmp_path: Path, engine_file
                 for _ in range(100):
                     sock.sendall(request)
 
-        threads = [threading.Thread(target=push, args=(sock,)) for sock in socks]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(60)
-            assert not thread.is_alive()
-        # With all places taken, some clients were refused and disconnected before an answer of theirs filled the buffers.
-        assert metric(server, 'fastiam_rejected_total{door="echo",reason="write_time"}') >= 1
+        def pushed() -> bool:
+            """Whether a client was disconnected for its answers; with all places taken, clients may be refused before."""
+            with ExitStack() as stack:
+                socks = [stack.enter_context(server.connect()) for _ in range(6)]
+                threads = [threading.Thread(target=push, args=(sock,)) for sock in socks]
+                for thread in threads:
+                    thread.start()
+                for thread in threads:
+                    thread.join(60)
+                    assert not thread.is_alive()
+                return metric(server, 'fastiam_rejected_total{door="echo",reason="write_time"}') >= 1
+
+        until(pushed, 60)
         until(lambda: server.ask("POST", "/echo").status == 200)
         assert metric(server, 'fastiam_in_flight{door="echo"}') == 0
-        for sock in socks:
-            sock.close()
 
 
 def test_insecure_listener_is_warned_of_at_each_start(tmp_path: Path, engine_file: Path) -> None:  # G27

@@ -243,7 +243,7 @@ def _records_of(source: str, document: _Document) -> list[Record]:
 
 def _broken(source: str, error: Exception, data: bytes, line: int = 0, path: str = "$") -> SourceError:
     """Return the error of the decoder with its position: msgspec reports the path of a value, or the byte of broken JSON."""
-    if isinstance(error, UnicodeDecodeError):
+    if isinstance(error, UnicodeDecodeError) or "UTF-8" in str(error):  # a `DecodeError` since msgspec 0.23
         return SourceError("the text is not UTF-8", source=source, path=path, line=line, column=int(bool(line)))
     match = _AT.match(str(error))
     message, at = (match["message"], match["path"]) if match else (str(error), None)
