@@ -99,7 +99,7 @@ types: build
 	$(RUN) -m mypy.stubtest $(STUBBED)
 
 # What a debug run tests: all that imports a kernel.
-COMPILED_TESTS := tests/cases tests/engine tests/kernel tests/laws tests/unit/analysis tests/unit/resolve
+COMPILED_TESTS := tests/cases tests/engine tests/kernel tests/laws tests/unit/resolve
 
 # A copy of the tree for another build: neither the modules nor their objects mix with the release build. What is imported is said
 # by PYTHONPATH, which comes before what the environment has installed; that it is the copy is looked at.
@@ -111,10 +111,10 @@ cd build/$(1)-tree && $(2) $(abspath $(RUN)) setup.py --quiet build_ext --inplac
 PYTHONPATH='$(CURDIR)/build/$(1)-tree/src' $(RUN) -c 'import fastiam; assert "$(1)-tree" in fastiam.__file__, fastiam.__file__'
 endef
 
-# Bounds checks and invariants on, and every seed of the tests that draw random worlds.
+# Bounds checks and invariants on. `make debug ALL=1` draws every seed of the tests of random worlds.
 debug: build
 	$(call copied,debug,FASTIAM_CHECKS=1)
-	cd build/debug-tree && FASTIAM_ALL_SEEDS=1 PYTHONPATH='$(CURDIR)/build/debug-tree/src' $(abspath $(RUN)) -m pytest -n 2 --dist worksteal \
+	cd build/debug-tree && $(if $(ALL),FASTIAM_ALL_SEEDS=1) PYTHONPATH='$(CURDIR)/build/debug-tree/src' $(abspath $(RUN)) -m pytest -n 2 --dist worksteal \
 		$(or $(PYTEST),$(COMPILED_TESTS))
 
 # The suite under AddressSanitizer and UBSan: a report ends the run. GCC. It takes three quarters of an hour.

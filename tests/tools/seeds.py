@@ -1,4 +1,4 @@
-"""How many random worlds a test draws: few by default, all where `FASTIAM_ALL_SEEDS` is set, as `make debug` does."""
+"""How many random worlds a test draws: few by default, all where `FASTIAM_ALL_SEEDS` is set, as `make debug ALL=1` does."""
 
 from __future__ import annotations
 
