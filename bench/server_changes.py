@@ -21,7 +21,7 @@ from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from bench_server import server
 from changing_store import Asked, Change, ChangingStore, batches, requests
@@ -72,7 +72,7 @@ class _Client(asyncio.Protocol):
         self._sent = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
         self._send()
 
     def _send(self) -> None:
@@ -80,7 +80,7 @@ class _Client(asyncio.Protocol):
         self._next += 1
         self._answers.sent += 1
         self._sent = time.monotonic_ns()
-        self._transport.write(request)  # type: ignore[attr-defined]
+        self._transport.write(request)
 
     def data_received(self, data: bytes) -> None:
         self._data += data
@@ -121,7 +121,7 @@ class _Client(asyncio.Protocol):
 
     def _fail(self, why: str) -> None:
         self._answers.failed.append(why)
-        self._transport.abort()  # type: ignore[attr-defined]
+        self._transport.abort()
         if not self._done.done():
             self._done.set_result(None)
 

@@ -90,7 +90,7 @@ class Requests:
 
     @staticmethod
     def _context(context: tuple[str, ...]) -> Mapping[str, str]:
-        return dict([context]) if context else {}  # type: ignore[list-item]  # a pair
+        return {context[0]: context[1]} if context else {}
 
     # -- single requests ----------------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import operator
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from fastiam.analysis.filter.targets import refuse
 from fastiam.errors import NotExpressible, RequestValueError
 
 
-class _ColumnTarget:
+class _ColumnTarget(ABC):
     """What the two libraries have in common."""
 
     name = ""
@@ -31,29 +32,29 @@ class _ColumnTarget:
         """NOT."""
         return ~part
 
+    @abstractmethod
     def text(self, text: Text) -> Any:
         """A text."""
-        raise NotImplementedError
 
+    @abstractmethod
     def not_null(self, column: str) -> Any:
         """The column has a value."""
-        raise NotImplementedError
 
+    @abstractmethod
     def search(self, text: Any, regex: str) -> Any:
         """Whether a part of the text matches."""
-        raise NotImplementedError
 
+    @abstractmethod
     def has_end(self, text: Any, ends: Sequence[str]) -> Any:
         """Whether the text ends with one of these."""
-        raise NotImplementedError
 
+    @abstractmethod
     def has_start(self, text: Any, start: Any) -> Any:
         """Whether the text begins with another one."""
-        raise NotImplementedError
 
+    @abstractmethod
     def is_one_of(self, text: Any, values: tuple[str, ...]) -> Any:
         """Whether the text is one of several values."""
-        raise NotImplementedError
 
     def _never_null(self, test: Any, *texts: Text) -> Any:
         names = dict.fromkeys(part.name for text in texts for part in text if isinstance(part, Column))
