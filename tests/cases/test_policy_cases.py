@@ -42,48 +42,54 @@ def field_of(policy, name):
     return getattr(policy if name == "variables" else policy.statements[0], name)
 
 
+def assert_findings_are_the_expected_ones(case):
+    found = validate_policy(document_of(case), PolicyKind(case["kind"]))
+    errors = [finding.code for finding in found if finding.severity is Severity.ERROR]
+    warnings = [finding.code for finding in found if finding.severity is Severity.WARN]
+    assert (errors, warnings) == (case["expect"]["errors"], case["expect"]["warnings"]), case["why"]
+
+
+def assert_text_and_mapping_have_the_same_findings(case):
+    document = document_of(case)
+    text = document if isinstance(document, str) else json.dumps(document)
+    here = validate_policy(text, PolicyKind(case["kind"]))
+    try:
+        value = parse_json(text, Source("policy", text))
+    except PolicyError as error:
+        assert list(error.findings) == here
+        return
+    if isinstance(value, str):  # would be text again
+        return
+    there = validate_policy(value, PolicyKind(case["kind"]))
+    assert [(f.code, f.path, f.message) for f in here] == [(f.code, f.path, f.message) for f in there]
+
+
+def assert_lenient_model_is_the_expected_one(case):
+    expected = case["expect"].get("model", {})
+    if expected:
+        _, policy = verdict(document_of(case), case, "lenient")
+        assert {name: plain(field_of(policy, name)) for name in expected} == expected, case["why"]
+    assert not expected or case["expect"]["lenient"] == "OK"
+
+
+def assert_every_finding_has_a_position(case):
+    document = document_of(case)
+    text = document if isinstance(document, str) else json.dumps(document, indent=1)
+    for finding in validate_policy(text, PolicyKind(case["kind"])):
+        assert finding.line >= 1
+        assert finding.column >= 1
+        assert finding.snippet == text.split("\n")[finding.line - 1].replace("\t", " ").rstrip()[:160]
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
-class TestCase:
+def test_document_has_the_expected_findings_and_verdicts(case):
     """Rule: the one that the case names."""
-
-    def test_findings_are_the_expected_ones(self, case):
-        found = validate_policy(document_of(case), PolicyKind(case["kind"]))
-        errors = [finding.code for finding in found if finding.severity is Severity.ERROR]
-        warnings = [finding.code for finding in found if finding.severity is Severity.WARN]
-        assert (errors, warnings) == (case["expect"]["errors"], case["expect"]["warnings"]), case["why"]
-
-    @pytest.mark.parametrize("mode", ["strict", "lenient"])
-    def test_verdict_is_the_expected_one(self, case, mode):
-        assert verdict(document_of(case), case, mode)[0] == case["expect"][mode], case["why"]
-
-    def test_text_and_mapping_have_the_same_findings(self, case):
-        document = document_of(case)
-        text = document if isinstance(document, str) else json.dumps(document)
-        here = validate_policy(text, PolicyKind(case["kind"]))
-        try:
-            value = parse_json(text, Source("policy", text))
-        except PolicyError as error:
-            assert list(error.findings) == here
-            return
-        if isinstance(value, str):  # would be text again
-            return
-        there = validate_policy(value, PolicyKind(case["kind"]))
-        assert [(f.code, f.path, f.message) for f in here] == [(f.code, f.path, f.message) for f in there]
-
-    def test_lenient_model_is_the_expected_one(self, case):
-        expected = case["expect"].get("model", {})
-        if expected:
-            _, policy = verdict(document_of(case), case, "lenient")
-            assert {name: plain(field_of(policy, name)) for name in expected} == expected, case["why"]
-        assert not expected or case["expect"]["lenient"] == "OK"
-
-    def test_every_finding_has_a_position(self, case):
-        document = document_of(case)
-        text = document if isinstance(document, str) else json.dumps(document, indent=1)
-        for finding in validate_policy(text, PolicyKind(case["kind"])):
-            assert finding.line >= 1
-            assert finding.column >= 1
-            assert finding.snippet == text.split("\n")[finding.line - 1].replace("\t", " ").rstrip()[:160]
+    assert_findings_are_the_expected_ones(case)
+    for mode in ("strict", "lenient"):
+        assert verdict(document_of(case), case, mode)[0] == case["expect"][mode], (mode, case["why"])
+    assert_lenient_model_is_the_expected_one(case)
+    assert_text_and_mapping_have_the_same_findings(case)
+    assert_every_finding_has_a_position(case)
 
 
 def test_every_rule_of_the_table_has_a_case():
