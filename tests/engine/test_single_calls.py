@@ -223,12 +223,12 @@ def decided_by_each_call(engine, request_, **keywords):
 # -- equal decisions on each path ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("keywords", [{}, *KEYWORDS.values()], ids=["no keywords", *KEYWORDS])
 @pytest.mark.parametrize("request_", REQUESTS.values(), ids=REQUESTS)
-def test_request_is_decided_as_by_a_new_engine(directory, engine, request_, keywords):
-    fresh = result_of(directory.compile().decide, *request_, **({"now": NOW} | keywords))
-    for _ in range(3):
-        assert decided_by_each_call(engine, request_, **({"now": NOW} | keywords)) == fresh
+def test_request_is_decided_as_by_a_new_engine(directory, engine, request_):
+    for name, keywords in {"no keywords": {}, **KEYWORDS}.items():
+        fresh = result_of(directory.compile().decide, *request_, **({"now": NOW} | keywords))
+        for _ in range(3):
+            assert decided_by_each_call(engine, request_, **({"now": NOW} | keywords)) == fresh, name
 
 
 @pytest.fixture(scope="module")

@@ -90,11 +90,11 @@ def test_findings_of_the_language_have_the_sid_too() -> None:
     assert (found.code, found.sid) == ("V5", "")
 
 
-@pytest.mark.parametrize("case", VALIDATION, ids=lambda case: case["id"])
-def test_lint_of_any_document_includes_validation(case: dict[str, Any]) -> None:
-    document, kind = validation_document(case), fastiam.PolicyKind(case["kind"])
-    found = [finding for finding in fastiam.lint(document, kind=kind) if finding.code not in LINT_RULES]
-    assert found == validate_policy(document, kind)
+def test_lint_of_any_document_includes_validation() -> None:
+    for case in VALIDATION:
+        document, kind = validation_document(case), fastiam.PolicyKind(case["kind"])
+        found = [finding for finding in fastiam.lint(document, kind=kind) if finding.code not in LINT_RULES]
+        assert found == validate_policy(document, kind), case["id"]
 
 
 def test_lint_refuses_wrong_arguments() -> None:
