@@ -47,6 +47,10 @@ $(STAMP): | $(RUN)
 demo: build
 	$(RUN) examples/demo.py
 
+# Compiled modules are kept, whatever the environment says: each process that a test starts would compile its imports again, and each
+# worker all tests.
+test test-slow coverage debug: export PYTHONDONTWRITEBYTECODE :=
+
 # Each worker begins with half of the tests, and who is done first takes from the other one.
 test: build
 	$(RUN) -m pytest -n 2 --dist worksteal --durations=15 -m 'not slow' $(PYTEST)
