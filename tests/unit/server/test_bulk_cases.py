@@ -14,7 +14,7 @@ from bulk_fixture import ALICE, ARROW, DEFAULT, NDJSON, OBJECT, World, arrow_str
 from case_files import CASES
 
 _CASES = json.loads((CASES / "bulk.json").read_text())
-_WITH_CODE = {220, 223, 229, 230}  # test_bulk_server.py, test_process.py, test_same_answers.py
+_WITH_CODE = {220, 223, 229, 230}  # test_bulk_server.py, test_process_streams.py, test_same_answers.py
 
 
 def _table(**columns: Any) -> pa.RecordBatch:

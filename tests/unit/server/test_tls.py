@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 import trustme
+from echo_server import PLAIN, until
 from server_process import Answer, Server, parse, running
-from test_process import PLAIN, until
 
 SETTINGS = """
 [listeners.main]
