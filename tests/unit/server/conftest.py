@@ -20,3 +20,10 @@ def engine_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(tmp_path: Path, engine_file: Path) -> Iterator[Server]:
     with running(tmp_path / "run", engine_file, PLAIN, "--door", "echo") as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def shared_server(tmp_path_factory: pytest.TempPathFactory, engine_file: Path) -> Iterator[Server]:
+    """One process for all tests that leave it as it was: a start takes half a second of CPU."""
+    with running(tmp_path_factory.mktemp("server") / "run", engine_file, PLAIN, "--door", "echo") as server:
+        yield server

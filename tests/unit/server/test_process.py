@@ -19,11 +19,11 @@ from server_process import Server, command, parse, receive, running
 # -- start ----------------------------------------------------------------------------------------------------------------
 
 
-def test_first_line_names_source_generation_and_addresses(server: Server, engine_file: Path) -> None:  # G6
-    assert server.started["source"] == str(engine_file)
-    assert server.started["generation"] == 1
-    assert server.started["doors"] == ["echo", "ops"]
-    assert set(server.started["addresses"]) == {"main", "ops"}
+def test_first_line_names_source_generation_and_addresses(shared_server: Server, engine_file: Path) -> None:  # G6
+    assert shared_server.started["source"] == str(engine_file)
+    assert shared_server.started["generation"] == 1
+    assert shared_server.started["doors"] == ["echo", "ops"]
+    assert set(shared_server.started["addresses"]) == {"main", "ops"}
 
 
 def test_file_of_the_working_directory_is_not_read(tmp_path: Path, engine_file: Path) -> None:  # GC29
@@ -42,8 +42,8 @@ def test_start_over_a_broken_source_is_refused(tmp_path: Path) -> None:
     assert "policies.json" in message
 
 
-def test_start_on_an_address_in_use_is_refused(tmp_path: Path, server: Server, engine_file: Path) -> None:
-    message = refused(engine_file, "--door", "echo", "--listen", server.address(), cwd=tmp_path)
+def test_start_on_an_address_in_use_is_refused(tmp_path: Path, shared_server: Server, engine_file: Path) -> None:
+    message = refused(engine_file, "--door", "echo", "--listen", shared_server.address(), cwd=tmp_path)
     assert "address already in use" in message
 
 
@@ -92,17 +92,17 @@ def test_surplus_of_requests_gets_503(tmp_path: Path, engine_file: Path) -> None
         assert server.ask("POST", "/echo").status == 200
 
 
-def test_slow_calls_of_one_client_are_limited(server: Server) -> None:  # 1.6
+def test_slow_calls_of_one_client_are_limited(shared_server: Server) -> None:  # 1.6
     with ThreadPoolExecutor(6) as threads:
-        statuses = sorted(threads.map(lambda _: server.ask("POST", "/slow", b"0.5").status, range(6)))
+        statuses = sorted(threads.map(lambda _: shared_server.ask("POST", "/slow", b"0.5").status, range(6)))
     assert statuses == [200, 200, 200, 200, 503, 503]
 
 
-def test_call_beyond_its_time_gets_503_and_keeps_its_place(server: Server) -> None:  # G8
-    answer = server.ask("POST", "/pool", b"1.5")
+def test_call_beyond_its_time_gets_503_and_keeps_its_place(shared_server: Server) -> None:  # G8
+    answer = shared_server.ask("POST", "/pool", b"1.5")
     assert (answer.status, answer.json()["error"]["code"]) == (503, "timeout")
-    assert metric(server, "fastiam_pool_queue") == 1
-    until(lambda: metric(server, "fastiam_pool_queue") == 0)
+    assert metric(shared_server, "fastiam_pool_queue") == 1
+    until(lambda: metric(shared_server, "fastiam_pool_queue") == 0)
 
 
 # -- reload ---------------------------------------------------------------------------------------------------------------

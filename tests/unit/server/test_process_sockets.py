@@ -82,16 +82,16 @@ def test_ops_beyond_loopback_shows_no_details(tmp_path: Path, engine_file: Path)
         assert server.ask("GET", "/metrics", name="ops").status == 200
 
 
-def test_unknown_names_add_no_series(server: Server) -> None:  # GC232, GC245
+def test_unknown_names_add_no_series(shared_server: Server) -> None:  # GC232, GC245
     def series() -> int:
-        return len(server.ask("GET", "/metrics", name="ops").body.splitlines())
+        return len(shared_server.ask("GET", "/metrics", name="ops").body.splitlines())
 
     def ask(i: int) -> None:
-        server.ask("POST", f"/unknown{i}")
-        server.ask("POST", f"/any/{i}", host=f"h{i}.example")
+        shared_server.ask("POST", f"/unknown{i}")
+        shared_server.ask("POST", f"/any/{i}", host=f"h{i}.example")
         user = f"arn:aws:iam::111111111111:user/u{i}"
         asked = {"principal": user, "action": f"s3:Action{i}", "resource": f"arn:aws:s3:::b/{i}"}
-        server.ask("POST", "/decide", json.dumps(asked).encode())
+        shared_server.ask("POST", "/decide", json.dumps(asked).encode())
 
     ask(0)
     series()
@@ -101,15 +101,19 @@ def test_unknown_names_add_no_series(server: Server) -> None:  # GC232, GC245
     assert series() == before
 
 
-def test_metrics_count_decisions_and_requests(server: Server) -> None:  # G181
-    decide(server)
-    decide(server, "s3:PutObject")
-    server.ask("POST", "/unknown")
-    assert metric(server, 'fastiam_decisions_total{door="echo",layer="identity",outcome="ALLOW"}') == 1
-    assert metric(server, 'fastiam_requests_total{code="2xx",door="echo",route="/decide"}') == 2
-    assert metric(server, 'fastiam_requests_total{code="404",door="none",route="other"}') == 1
-    assert metric(server, "fastiam_generation") == 1
-    answer = server.ask("GET", "/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"}, name="ops")
+def test_metrics_count_decisions_and_requests(shared_server: Server) -> None:  # G181
+    names = (
+        'fastiam_decisions_total{door="echo",layer="identity",outcome="ALLOW"}',
+        'fastiam_requests_total{code="2xx",door="echo",route="/decide"}',
+        'fastiam_requests_total{code="404",door="none",route="other"}',
+    )
+    before = [metric(shared_server, name) for name in names]
+    decide(shared_server)
+    decide(shared_server, "s3:PutObject")
+    shared_server.ask("POST", "/unknown")
+    assert [metric(shared_server, name) - count for name, count in zip(names, before, strict=True)] == [1, 2, 1]
+    assert metric(shared_server, "fastiam_generation") == 1
+    answer = shared_server.ask("GET", "/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"}, name="ops")
     assert answer.body.endswith(b"# EOF\n")
 
 
@@ -123,6 +127,6 @@ def test_insecure_listener_is_warned_of_at_each_start(tmp_path: Path, engine_fil
         assert identity == ["127.0.0.1", ["bulk", "decide"]], "a remote client without proof states nothing (G28)"
 
 
-def test_version_names_release_and_formats(server: Server) -> None:  # G180
-    found = server.ask("GET", "/version", name="ops").json()
+def test_version_names_release_and_formats(shared_server: Server) -> None:  # G180
+    found = shared_server.ask("GET", "/version", name="ops").json()
     assert set(found) == {"version", "python", "isa", "engine_format", "authzen"}

@@ -21,13 +21,13 @@ def stream(body: bytes, chunk: int = 7) -> list[bytes]:
     return [head, *(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces), b"0\r\n\r\n"]
 
 
-def test_stream_answers_in_order_with_an_end(server: Server) -> None:
-    answer = parse(server.send(stream(b"one\ntwo\nthree\n")))
+def test_stream_answers_in_order_with_an_end(shared_server: Server) -> None:
+    answer = parse(shared_server.send(stream(b"one\ntwo\nthree\n")))
     assert answer.body == b"ONE\nTWO\nTHREE\nrows 3\n"
 
 
-def test_stream_answers_before_its_body_ends(server: Server) -> None:  # G163
-    with server.connect() as sock:
+def test_stream_answers_before_its_body_ends(shared_server: Server) -> None:  # G163
+    with shared_server.connect() as sock:
         head, *rest = stream(b"one\ntwo\n", 4)
         sock.sendall(head + rest[0])
         data = b""
@@ -40,8 +40,8 @@ def test_stream_answers_before_its_body_ends(server: Server) -> None:  # G163
         assert parse(data).body == b"ONE\nTWO\nrows 2\n"
 
 
-def test_aborted_stream_has_no_final_chunk(server: Server) -> None:  # G165
-    raw = server.send(stream(b"one\nabort\ntwo\n", 100)[:2])
+def test_aborted_stream_has_no_final_chunk(shared_server: Server) -> None:  # G165
+    raw = shared_server.send(stream(b"one\nabort\ntwo\n", 100)[:2])
     assert b"ONE\naborted\n" in raw
     assert not raw.endswith(b"0\r\n\r\n")
 
@@ -60,14 +60,14 @@ def test_stop_ends_a_stream_with_an_error_line(tmp_path: Path, engine_file: Path
         assert server.process.wait(10) == 0
 
 
-def test_client_that_leaves_a_stream_ends_it(server: Server) -> None:  # GC223
-    with server.connect() as sock:
+def test_client_that_leaves_a_stream_ends_it(shared_server: Server) -> None:  # GC223
+    with shared_server.connect() as sock:
         sock.sendall(b"".join(stream(b"one\n")[:2]))
         while b"ONE" not in sock.recv(1000):
             pass
-        assert metric(server, 'fastiam_in_flight{door="echo"}') == 1
-    until(lambda: metric(server, 'fastiam_in_flight{door="echo"}') == 0)
-    assert decide(server).json()["allowed"]
+        until(lambda: metric(shared_server, 'fastiam_in_flight{door="echo"}') == 1)
+    until(lambda: metric(shared_server, 'fastiam_in_flight{door="echo"}') == 0)
+    assert decide(shared_server).json()["allowed"]
 
 
 def test_client_that_never_reads_is_disconnected(tmp_path: Path, engine_file: Path) -> None:  # GC223
@@ -123,21 +123,21 @@ def test_client_that_reads_no_answer_frees_its_place(tmp_path: Path, engine_file
 # -- answers -------------------------------------------------------------------------------------------------------------
 
 
-def test_pieces_of_an_answer_are_chunks(server: Server) -> None:
-    answer = server.ask("POST", "/pieces")
+def test_pieces_of_an_answer_are_chunks(shared_server: Server) -> None:
+    answer = shared_server.ask("POST", "/pieces")
     assert (answer.header("transfer-encoding"), answer.json()) == ("chunked", [1, 2])
-    answer = server.ask("POST", "/joined")
+    answer = shared_server.ask("POST", "/joined")
     assert (answer.header("content-length"), answer.json()) == ("5", [1, 2])
 
 
 @pytest.mark.parametrize("value", [b"a\r\nx-b: c", b"a\nx-b: c", b"a\r"])
-def test_line_end_in_a_field_of_an_answer_is_an_error(server: Server, value: bytes) -> None:
-    answer = server.ask("POST", "/inject", value)
+def test_line_end_in_a_field_of_an_answer_is_an_error(shared_server: Server, value: bytes) -> None:
+    answer = shared_server.ask("POST", "/inject", value)
     assert (answer.status, answer.header("x-b")) == (500, None)
 
 
-def test_body_of_a_head_request_is_left_out(server: Server) -> None:
-    with server.connect("ops") as sock:
+def test_body_of_a_head_request_is_left_out(shared_server: Server) -> None:
+    with shared_server.connect("ops") as sock:
         sock.sendall(b"HEAD /livez HTTP/1.1\r\nHost: localhost\r\n\r\nGET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
         data = receive(sock)
     head, _, rest = data.partition(b"\r\n\r\n")
