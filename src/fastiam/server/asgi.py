@@ -24,7 +24,7 @@ from fastiam.server.identity import Identity
 from fastiam.server.observer import Observer
 from fastiam.server.pools import Overload, Pools
 from fastiam.server.protocol import Place, Route, StreamRoute
-from fastiam.server.serving import Serving
+from fastiam.server.serving import Served, Serving
 from fastiam.server.streams import Disconnected, Head, Message, Receive, Send, Stream, gather
 from fastiam.server.uvicorn_protocol import CONNECTION, TARGET, Connection, Cycle
 
@@ -174,26 +174,39 @@ class Application:
             if is_counted and head.served is not None:
                 flights[head.served.protocol] -= 1
 
-    def answer(self, scope: Message, body: bytes, cycle: Cycle) -> bool:
-        """Answer a complete request whose handler runs on the loop; False if its handler does not, and nothing was done."""
+    def answer(self, cycle: Cycle, body: bytes, known: Head | None = None) -> Head | None:
+        """Answer a complete request whose handler runs on the loop.
+
+        Parameters
+        ----------
+        known : the head of an earlier request of this connection with the same bytes; it is not read again.
+
+        Returns
+        -------
+        Head | None: the head of the request. None if its handler does not run on the loop: nothing was done then.
+        """
         began = perf_counter_ns()
+        scope: Any = cycle.scope
         connection: Connection = scope["extensions"][CONNECTION]
-        head = Head(connection, scope["method"])
+        head = Head(connection, scope["method"]) if known is None else known
         decision_id = self.new_id()
         self.in_work += 1
         try:
-            self._admit(head, scope, connection.listening.serving)
+            if known is None:
+                self._admit(head, scope, connection.listening.serving)
             served = head.served
             assert served is not None
+            if known is not None:
+                self._check_overload(served)
             route = served.route
             if isinstance(route, StreamRoute):
-                return False
+                return None
             if len(body) > route.max_body:
                 raise Refusal(413, "body_too_large")
             request = self._request(head, body, decision_id)
             place = route.place
             if place is not Place.LOOP and (isinstance(place, Place) or place(request) is not Place.LOOP):
-                return False
+                return None
             response = route.handler(request, self.decider, self.clock())
             record = response.record
             if record is not None and not self.observer.decided(served.protocol, record, request, perf_counter_ns() - began):
@@ -212,7 +225,7 @@ class Application:
         served = head.served
         protocol, path = ("none", "other") if served is None else (served.protocol, served.path)
         self.observer.answered(protocol, path, response.status, perf_counter_ns() - began)
-        return True
+        return head
 
     def _refused_at_once(self, head: Head, refusal: Refusal, decision_id: str) -> tuple[Response, bytes, bytes]:
         response = self._refused(head, refusal)
@@ -291,13 +304,22 @@ class Application:
             if route.scope is not None and route.scope not in identity.scopes:
                 raise Refusal(403, "no_scope")
             head.identity = identity
-        if self.in_work > self.pools.limits.in_work and served.protocol != OPS:  # a probe that fails would restart the process
-            raise Refusal(503, "overload", _RETRY)
+        self._check_overload(served)
         if encoding is not None and (encoding.strip().lower() not in (b"identity", b"") or twice & ENCODING):
             raise Refusal(415, "bad_encoding")
         if head.length is not None and isinstance(route, Route) and head.length > route.max_body:
             raise Refusal(413, "body_too_large")
         head.headers = tuple(headers)
+        head.client_address, head.client_is_tls = connection.peer.address, connection.is_tls
+        if serving.proxies:
+            head.client_address, head.client_is_tls = find_client(
+                connection.peer, connection.is_tls, head.headers, serving.proxies
+            )
+        head.serving = serving
+
+    def _check_overload(self, served: Served) -> None:
+        if self.in_work > self.pools.limits.in_work and served.protocol != OPS:  # a probe that fails would restart the process
+            raise Refusal(503, "overload", _RETRY)
 
     def _identify(self, connection: Connection, serving: Serving, field: bytes | None) -> Identity | None:
         """The identity of a request. The last one of the connection is kept, so that a token is hashed once."""
@@ -313,22 +335,19 @@ class Application:
             connection.authenticated = authenticator, field, identity
         return identity
 
-    def _request(self, head: Head, body: bytes, decision_id: str) -> Request:
-        connection, peer = head.connection, head.connection.peer
-        address, is_tls = peer.address, connection.is_tls
-        proxies = connection.listening.serving.proxies
-        if proxies:
-            address, is_tls = find_client(peer, is_tls, head.headers, proxies)
+    @staticmethod
+    def _request(head: Head, body: bytes, decision_id: str) -> Request:
+        connection = head.connection
         return Request(
             head.method,
             head.path,
             head.query,
             head.headers,
             body,
-            peer,
+            connection.peer,
             connection.is_tls,
-            address,
-            is_tls,
+            head.client_address,
+            head.client_is_tls,
             head.identity,
             decision_id,
         )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 if TYPE_CHECKING:
     from fastiam.server.identity import Identity
@@ -29,8 +31,7 @@ class Peer:
     """URI names, else DNS names of the verified client certificate."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):  # PERF: made for each request, several times as fast as a frozen dataclass
     """One HTTP request with its whole body; trailer fields are not part of `headers` (G11)."""
 
     method: str
@@ -41,7 +42,7 @@ class Request:
     headers: tuple[tuple[bytes, bytes], ...] = ()
     """Lower-case names and values in the order sent; a name may occur more than once."""
     body: bytes = b""
-    peer: Peer = field(default_factory=Peer)
+    peer: Peer = Peer()
     is_tls: bool = False
     """Whether the connection of `peer` has TLS."""
     client_address: str | None = None

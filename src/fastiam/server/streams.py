@@ -13,7 +13,7 @@ from fastiam.server.http import Request
 from fastiam.server.identity import Identity
 from fastiam.server.pools import Overload
 from fastiam.server.protocol import BodyProcessor, Place, StreamAborted, StreamRefused, StreamRoute
-from fastiam.server.serving import Served
+from fastiam.server.serving import Served, Serving
 from fastiam.server.uvicorn_protocol import Connection
 
 if TYPE_CHECKING:
@@ -33,7 +33,20 @@ class Disconnected(Exception):
 class Head:
     """A request whose header is read."""
 
-    __slots__ = ("connection", "headers", "identity", "length", "method", "path", "query", "request_id", "served")
+    __slots__ = (
+        "client_address",
+        "client_is_tls",
+        "connection",
+        "headers",
+        "identity",
+        "length",
+        "method",
+        "path",
+        "query",
+        "request_id",
+        "served",
+        "serving",
+    )
 
     connection: Connection
     method: str
@@ -41,7 +54,12 @@ class Head:
     path: bytes
     query: bytes
     served: Served | None
+    serving: Serving | None
+    """What has admitted the request; None until all that the header shows is checked."""
     identity: Identity | None
+    client_address: str | None
+    client_is_tls: bool
+    """As in `Request`."""
     length: int | None
     """Of the body, in bytes; None: not known."""
     request_id: bytes | None
@@ -50,7 +68,8 @@ class Head:
     def __init__(self, connection: Connection, method: str) -> None:
         self.connection, self.method = connection, method
         self.headers, self.path, self.query = (), b"", b""
-        self.served = self.identity = self.request_id = None
+        self.served = self.serving = self.identity = self.request_id = self.client_address = None
+        self.client_is_tls = False
         self.length = None
 
     def client(self) -> str:

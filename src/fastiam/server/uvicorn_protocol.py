@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from uvicorn.config import Config
 
     from fastiam.server.listeners import Listening
+    from fastiam.server.streams import Head
 
 CONNECTION: Final = "fastiam"
 TARGET: Final = "fastiam.target"
@@ -33,6 +34,10 @@ TARGET: Final = "fastiam.target"
 _QUIET: Final = 64 * 1024  # bytes that may arrive without an event of the parser
 _STREAMED: Final = 256 * 1024  # bytes of a streamed body that wait to be processed
 _IDLE, _HEAD, _BODY = range(3)
+_END_OF_HEAD: Final = b"\r\n\r\n"
+_KEPT: Final = 8  # heads of a connection that are kept
+_MAX_KEPT: Final = 2048  # bytes of one
+_NOT_KEPT: Final[tuple[Any, Any]] = None, None
 _CREDENTIALS: Final = struct.Struct("3i")  # pid, uid, gid
 
 
@@ -133,6 +138,7 @@ class EdgeProtocol(HttpToolsProtocol):
         self._timer: asyncio.TimerHandle | None = None
         self._timed: tuple[int, int] | None = None  # message and phase of the timer
         self._waiting: Cycle | None = None  # a request that is not begun yet
+        self._heads: dict[bytes, tuple[Head, Cycle]] = {}  # by their bytes: most clients send few different ones
         self._answered = 0.0  # when the last answer ended
         self._keep_alive: asyncio.TimerHandle | None = None
 
@@ -217,9 +223,12 @@ class EdgeProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         self._moved = False
+        if self._heads and self._phase == _IDLE and self._answer_known(data):
+            return
+        begins = self._phase == _IDLE
         super().data_received(data)
         if self._waiting is not None:
-            self._begin(self._waiting)
+            self._begin(self._waiting, data if begins else b"")
         if self._phase == _IDLE and self._moved:
             if self._timer is not None:
                 self._disarm()
@@ -231,14 +240,54 @@ class EdgeProtocol(HttpToolsProtocol):
             elif self._timed != (self._message, self._phase):
                 self._arm(self._phase)
 
-    def _begin(self, cycle: Cycle) -> None:
-        """Answer a request: at once if it is complete and its handler runs on the loop, else in a task."""
+    def _begin(self, cycle: Cycle, data: bytes) -> None:
+        """Answer a request: at once if it is complete and its handler runs on the loop, else in a task.
+
+        Parameters
+        ----------
+        data : the segment that begins with it; empty if it began in an earlier one.
+        """
         self._waiting = None
         if cycle.disconnected or self.transport.is_closing():
             return
-        if cycle.more_body or self.flow.write_paused or not self.app.answer(cycle.scope, bytes(cycle.body), cycle):
-            cycle.expect_task()
-            self._start_asgi_task(cycle, self.app)
+        if not cycle.more_body and not self.flow.write_paused:
+            body = bytes(cycle.body)
+            head = self.app.answer(cycle, body)
+            if head is not None:
+                if data and head.serving is not None:
+                    self._keep(data, body, head, cycle)
+                return
+        cycle.expect_task()
+        self._start_asgi_task(cycle, self.app)
+
+    # -- heads that come again ----------------------------------------------------------------------------------------
+
+    def _keep(self, data: bytes, body: bytes, head: Head, cycle: Cycle) -> None:
+        """Keep the head of a request: equal bytes are read and checked once."""
+        end = data.find(_END_OF_HEAD) + len(_END_OF_HEAD)
+        if end > _MAX_KEPT or data[end:] != body:  # no other head ends there: the rest is a body without chunks, and no more
+            return
+        if len(self._heads) >= _KEPT:
+            self._heads.clear()
+        self._heads[data[:end]] = head, cycle
+
+    def _answer_known(self, data: bytes) -> bool:
+        """Answer a request that is complete and has a kept head; False if this is none, and nothing was done.
+
+        The parser does not see it. It is between two messages, before and after.
+        """
+        end = data.find(_END_OF_HEAD) + len(_END_OF_HEAD)
+        head, cycle = self._heads.get(data[:end], _NOT_KEPT)
+        if head is None or head.length != len(data) - end or head.serving is not self.listening.serving:
+            return False
+        if not self.cycle.response_complete or self.flow.write_paused or self.transport.is_closing():
+            return False
+        if self.app.answer(cycle, data[end:], head) is None:
+            return False
+        if self._timer is not None:
+            self._disarm()
+        self._quiet = 0
+        return True
 
     def on_response_complete(self) -> None:
         if self.transport.is_closing():

@@ -63,8 +63,7 @@ def _single(
     view: View, request: Request, body: dict[str, Any], identity: Identity, reasons: Reasons, now: datetime, path: str
 ) -> Response:
     reader = Reader(view.mapper, identity, now)
-    get = body.get
-    query = reader.query(get("subject"), get("action"), get("resource"), get("context"))
+    query = reader.query(body)
     decision = query if isinstance(query, Fault) else decide(view.engine, query, now)
     if isinstance(decision, Fault):
         if decision.is_form:

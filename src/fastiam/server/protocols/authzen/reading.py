@@ -150,8 +150,22 @@ class Reader:
         """The facts of a context; those that depend on the resource are read again with it."""
         return NO_FACTS if raw is None else self._read_context(raw, None)
 
-    def query(self, subject: Any, action: Any, resource: Any, context: Any) -> Plain | Query | Fault:
-        """The query of four entities as sent."""
+    def query(self, body: Members) -> Plain | Query | Fault:
+        """The query of an evaluation as sent."""
+        found, _ = self._mapper.items.map(
+            [body],
+            (None, None, None, None),
+            None,
+            {},
+            self._mapper.mapping.context.known(self._identity),
+            self._plain_subject,
+            self._plain_resource,
+        )
+        plain: Plain | None = found[0]
+        if plain is not None:
+            return plain
+        get = body.get
+        subject, action, resource, context = get("subject"), get("action"), get("resource"), get("context")
         given = self.context(context)
         return self.combine(self.subject(subject), self.action(action), self.resource(resource), given, context)
 
@@ -164,6 +178,12 @@ class Reader:
                 return _form_first(error, entity.properties, f"{kind}.properties").as_value()
         except MappingError as error:
             return error.as_value()
+
+    def _plain_subject(self, raw: Any) -> Subject | Fault:
+        return Reader._read(self, raw, "subject", self._map_subject)  # the mapper keeps it
+
+    def _plain_resource(self, raw: Any) -> Resource | Fault:
+        return Reader._read(self, raw, "resource", self._map_resource)
 
     def _map_subject(self, entity: Entity) -> Subject:
         return self._mapper.subject(entity.type, entity.id, entity.properties, self._identity, self._now)
@@ -240,15 +260,14 @@ class BatchReader(Reader):
         principal = who.principal if type(who) is Subject and who.facts is NO_FACTS else None
         stated = given.context if type(given) is Facts and given.is_plain else None
         mapper = self._mapper
-        read = super()._read  # a plain entity is kept by the mapper
         found, missing = mapper.items.map(
             items,
             defaults,
             principal,
             stated,
             mapper.mapping.context.known(self._identity),
-            lambda raw: read(raw, "subject", self._map_subject),
-            lambda raw: read(raw, "resource", self._map_resource),
+            self._plain_subject,
+            self._plain_resource,
         )
         queries: list[Plain | Query | Fault] = found
         before: tuple[Any, ...] = ()

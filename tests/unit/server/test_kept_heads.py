@@ -1,0 +1,240 @@
+"""Heads that a connection keeps: equal bytes are read and checked once, and no answer differs by that."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from datetime import UTC, datetime
+from itertools import count
+from typing import Any
+
+import pytest
+import uvicorn
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from served_engine import EngineDecider
+from server_process import Echo, parse
+
+import fastiam
+from fastiam.server import config, uvicorn_protocol
+from fastiam.server.asgi import Application
+from fastiam.server.auth import Tokens, authenticator
+from fastiam.server.listeners import Address, Listening
+from fastiam.server.observer import Observer
+from fastiam.server.pools import Pools
+from fastiam.server.protocol import ListenerFacts
+from fastiam.server.serving import Serving, serving
+from fastiam.server.uvicorn_protocol import EdgeProtocol, EdgeState
+
+
+class Transport(asyncio.Transport):
+    """Keeps what is written."""
+
+    def __init__(self) -> None:
+        super().__init__({"peername": ("127.0.0.1", 5), "sockname": ("127.0.0.1", 6)})
+        self.written = b""
+        self.is_closed = False
+
+    def write(self, data: bytes) -> None:  # type: ignore[override]
+        self.written += b"" if self.is_closed else data
+
+    def close(self) -> None:
+        self.is_closed = True
+
+    abort = close
+
+    def is_closing(self) -> bool:
+        return self.is_closed
+
+    def pause_reading(self) -> None:
+        """Reading goes on: the test waits for each answer."""
+
+    resume_reading = pause_reading
+
+
+class Edge:
+    """One connection to the application, without a socket."""
+
+    def __init__(self, limits: config.Limits) -> None:
+        listener = config.Listener(address="127.0.0.1:0", protocols=("echo",))
+        address = Address("127.0.0.1", 1)
+        access = authenticator("none", config.Auth(), config.Trust(), Tokens(), is_local=True)
+        self.serving: Serving = serving("main", listener, address, [Echo("", with_health=False)], access)
+        facts = ListenerFacts("tcp", True, "none", False)
+        self.listening = Listening("main", listener, address, facts, limits, Observer(), serving=self.serving)
+        numbers = count()
+        self.app = Application(
+            EngineDecider(fastiam.Directory().compile()),
+            Pools(limits),
+            self.listening.observer,
+            new_id=lambda: f"id-{next(numbers)}",
+            on_error=lambda error, decision_id: None,
+            on_refused=lambda connection, status, code: None,
+            clock=lambda: datetime(2026, 11, 29, tzinfo=UTC),
+        )
+        settings = uvicorn.Config(
+            self.app, http="httptools", ws="none", lifespan="off", log_config=None, access_log=False, proxy_headers=False
+        )
+        settings.load()
+        state = EdgeState()
+        self.transport = Transport()
+        self.protocol = EdgeProtocol(settings, state, self.listening, asyncio.get_running_loop())
+        self.protocol.connection_made(self.transport)
+
+    async def send(self, data: bytes, *, waits: bool = True) -> bytes:
+        """Send some bytes; what was written at once, or until nothing is in work any more."""
+        before = len(self.transport.written)
+        if not self.transport.is_closed:
+            self.protocol.data_received(data)
+        while self.protocol.tasks and waits:
+            await asyncio.wait(set(self.protocol.tasks))
+        return self.transport.written[before:]
+
+
+def edge() -> Edge:
+    return Edge(config.Limits())
+
+
+HEADS = [
+    b"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\n",
+    b"POST /any/a?b=1 HTTP/1.1\r\nHost: localhost\r\nX-A: 1\r\nContent-Length: 4\r\n\r\n",
+    b"POST /echo HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: r\r\nContent-Length: 4\r\n\r\n",
+    b"POST /echo HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n",
+    b"POST /any/a HTTP/1.1\r\nHost: localhost\r\nConnection: upgrade\r\nUpgrade: x\r\nContent-Length: 4\r\n\r\n",
+    b"POST /missing HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\n",
+    b"POST /pool HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\n",
+    b"POST /fail HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\n",
+    b"POST /joined HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\n",
+    b"POST /stream HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\n",
+    b"POST /echo HTTP/1.0\r\nHost: localhost\r\nConnection: keep-alive\r\nContent-Length: 4\r\n\r\n",
+    b"POST /echo HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 4\r\n\r\n",
+]
+"""Heads of a body with four bytes; the first ones are the most frequent ones of `requests`."""
+BODIES = [b"0000", b"\r\n\r\n", b"\n\n\r\n", b"POST"]
+OTHERS = [
+    b"GET /any/g HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    b"HEAD /any/g HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    b"POST /echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n0000\r\n0\r\nHost: x\r\n\r\n",
+    b"\r\n",
+    b"nonsense\r\n\r\n",
+]
+requests = st.lists(
+    st.one_of(
+        st.builds(bytes.__add__, st.sampled_from(HEADS[:2]), st.sampled_from(BODIES)),
+        st.builds(bytes.__add__, st.sampled_from(HEADS), st.sampled_from(BODIES)),
+        st.sampled_from(OTHERS),
+    ),
+    min_size=2,
+    max_size=8,
+)
+
+
+@st.composite
+def segments(draw: st.DrawFn) -> list[tuple[bytes, bool]]:
+    """Requests of one connection as they may arrive: mostly one in each segment, some cut, some joined.
+
+    Returns
+    -------
+    list: bytes, and whether their answers are read before the next ones are sent.
+    """
+    made: list[tuple[bytes, bool]] = []
+    for request in draw(requests):
+        how = draw(st.sampled_from(["whole"] * 5 + ["joined", "cut", "at once"]))
+        if how == "joined" and made:
+            made[-1] = made[-1][0] + request, True
+        elif how == "cut":
+            at = draw(st.integers(1, len(request) - 1))
+            made += [(request[:at], False), (request[at:], True)]
+        else:
+            made.append((request, how != "at once"))
+    return [*made, (HEADS[0] + BODIES[0], True)]
+
+
+async def _answers(pieces: list[tuple[bytes, bool]]) -> tuple[bytes, bool]:
+    one = edge()
+    for piece, is_read in pieces:
+        await one.send(piece, waits=is_read)
+    return re.sub(rb"id-\d+", b"id", one.transport.written), one.transport.is_closed
+
+
+def _play(pieces: list[tuple[bytes, bool]], kept: int) -> tuple[bytes, bool]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(uvicorn_protocol, "_MAX_KEPT", kept)
+        return asyncio.run(_answers(pieces))
+
+
+@given(segments())
+@settings(max_examples=150)
+def test_kept_head_changes_no_answer(pieces: list[tuple[bytes, bool]]) -> None:
+    assert _play(pieces, 2048) == _play(pieces, 0)
+
+
+START = b"POST /any/a HTTP/1.1\r\nX-A: "
+CUT = b"POST /echo HTTP/1.1\r\nHost: localhost\r\n"
+WITHIN = {
+    "the value of a field": [HEADS[0] + b"0000", START, HEADS[0] + b"0000"],
+    "a body": [HEADS[0] + b"0000", HEADS[1].replace(b" 4", b" %d" % len(HEADS[0] + b"0000")), HEADS[0] + b"0000"],
+    "the rest of a head that was cut": [CUT, HEADS[0].removeprefix(CUT) + b"0000", HEADS[0].removeprefix(CUT) + b"0000"],
+}
+
+
+@pytest.mark.parametrize("pieces", WITHIN.values(), ids=WITHIN)
+def test_kept_bytes_within_a_message_are_not_a_request(pieces: list[bytes]) -> None:
+    sent = [(piece, i != 1) for i, piece in enumerate(pieces)]
+    assert _play(sent, 2048) == _play(sent, 0)
+
+
+def _count_heads(patch: pytest.MonkeyPatch) -> list[Any]:
+    """Gets an element for each head that is read."""
+    from fastiam.server import asgi
+
+    read, scan = [], asgi.scan_header
+
+    def scan_header(fields: Any) -> Any:
+        read.append(fields)
+        return scan(fields)
+
+    patch.setattr(asgi, "scan_header", scan_header)
+    return read
+
+
+def test_equal_heads_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> list[bytes]:
+        one = edge()
+        return [parse(await one.send(HEADS[0] + body)).json()["body"] for body in BODIES]
+
+    read = _count_heads(monkeypatch)
+    assert asyncio.run(main()) == [body.decode() for body in BODIES]
+    assert len(read) == 1
+
+
+def test_reload_reads_a_kept_head_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> list[int]:
+        one = edge()
+        found = [parse(await one.send(HEADS[0] + b"0000")).status for _ in range(2)]
+        one.listening.serving = Serving({}, (), one.serving.authenticator, one.serving.hosts)
+        return [*found, parse(await one.send(HEADS[0] + b"0000")).status]
+
+    assert asyncio.run(main()) == [200, 200, 404]
+
+
+def test_kept_head_is_refused_under_overload() -> None:
+    async def main() -> list[int]:
+        one = edge()
+        found = [parse(await one.send(HEADS[0] + b"0000")).status]
+        one.app.in_work = one.app.pools.limits.in_work
+        return [*found, parse(await one.send(HEADS[0] + b"0000")).status]
+
+    assert asyncio.run(main()) == [200, 503]
+
+
+def test_heads_in_number_are_not_all_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        one = edge()
+        for i in [*range(100), *range(100)]:
+            head = b"POST /echo HTTP/1.1\r\nHost: localhost\r\nX-A: %03d\r\nContent-Length: 0\r\n\r\n" % i
+            assert parse(await one.send(head)).status == 200
+
+    read = _count_heads(monkeypatch)
+    asyncio.run(main())
+    assert len(read) == 200
