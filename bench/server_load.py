@@ -6,15 +6,15 @@ requests have equal lengths, so that an answer is complete after a number of byt
 
 from __future__ import annotations
 
-import asyncio
 import os
+import select
 import socket
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,40 +55,23 @@ def cpu_seconds(pid: int) -> float:
     return total / 1e9
 
 
-class _Client(asyncio.Protocol):
-    def __init__(self, request: bytes, size: int, count: int, latencies: list[int], done: asyncio.Future[None]) -> None:
-        self._request, self._size, self._left = request, size, count
-        self._latencies, self._done = latencies, done
-        self._received = 0
-        self._began = 0
+@dataclass
+class _Client:
+    """One connection."""
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
-        self._send()
+    sock: socket.socket
+    left: int
+    """Answers to come."""
+    began: int = 0
+    """When the request was sent, in nanoseconds."""
+    received: int = 0
+    """Bytes of its answer."""
 
-    def _send(self) -> None:
-        self._received = 0
-        self._began = time.perf_counter_ns()
-        self._transport.write(self._request)  # type: ignore[attr-defined]
 
-    def data_received(self, data: bytes) -> None:
-        self._received += len(data)
-        if self._received < self._size:
-            return
-        self._latencies.append(time.perf_counter_ns() - self._began)
-        if self._received > self._size:
-            self._done.set_exception(RuntimeError("an answer has another length"))
-            return
-        self._left -= 1
-        if self._left:
-            self._send()
-        else:
-            self._transport.close()
-            self._done.set_result(None)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if not self._done.done():
-            self._done.set_exception(exc or RuntimeError("the server has closed the connection"))
+def _connect(address: Address) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX) if isinstance(address, str) else socket.socket()
+    sock.connect(address)
+    return sock
 
 
 def request_of(path: str, body: bytes, token: str | None = None) -> bytes:
@@ -103,9 +86,7 @@ def request_of(path: str, body: bytes, token: str | None = None) -> bytes:
 
 def answer_of(address: Address, request: bytes) -> bytes:
     """The whole answer to one request."""
-    sock = socket.socket(socket.AF_UNIX) if isinstance(address, str) else socket.socket()
-    with sock:
-        sock.connect(address)
+    with _connect(address) as sock:
         sock.sendall(request)
         data = b""
         while True:
@@ -118,35 +99,48 @@ def answer_of(address: Address, request: bytes) -> bytes:
 
 
 def load(address: Address, pid: int, request: bytes, *, count: int, connections: int) -> Run:
-    """Send a request many times over some connections."""
+    """Send a request many times over some connections.
+
+    The generator asks for answers without a pause: waking it from sleep would take CPU time of the server.
+
+    Raises
+    ------
+    RuntimeError: an answer has another length than the first one, or the server has closed a connection.
+    """
     size = len(answer_of(address, request))
     latencies: list[int] = []
-
-    async def main() -> None:
-        loop = asyncio.get_running_loop()
-        ends = []
+    clock = time.perf_counter_ns
+    with ExitStack() as stack:
+        poll = stack.enter_context(select.epoll())
+        open_: dict[int, _Client] = {}
         for _ in range(connections):
-            done = loop.create_future()
-            ends.append(done)
-
-            def make(done: asyncio.Future[None] = done) -> _Client:
-                return _Client(request, size, count // connections, latencies, done)
-
-            if isinstance(address, str):
-                await loop.create_unix_connection(make, address)
-            else:
-                await loop.create_connection(make, *address)
-        await asyncio.gather(*ends)
-
-    try:
-        from uvloop import new_event_loop
-    except ModuleNotFoundError:
-        new_event_loop = asyncio.new_event_loop
-    cpu, began = cpu_seconds(pid), time.perf_counter()
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        runner.run(main())
-    seconds = time.perf_counter() - began
-    return Run(len(latencies), seconds, cpu_seconds(pid) - cpu, latencies)
+            sock = stack.enter_context(_connect(address))
+            sock.setblocking(False)
+            poll.register(sock, select.EPOLLIN)
+            open_[sock.fileno()] = _Client(sock, count // connections)
+        cpu, began = cpu_seconds(pid), time.perf_counter()
+        for client in open_.values():
+            client.began = clock()
+            client.sock.sendall(request)
+        while open_:
+            for number, _ in poll.poll(0):
+                client = open_[number]
+                data = client.sock.recv(1 << 20)
+                client.received += len(data)
+                if client.received < size and data:
+                    continue
+                if client.received != size:
+                    raise RuntimeError("an answer has another length, or the server has closed the connection")
+                latencies.append(clock() - client.began)
+                client.received = 0
+                client.left -= 1
+                if client.left:
+                    client.began = clock()
+                    client.sock.sendall(request)
+                else:
+                    del open_[number]
+        seconds, cpu = time.perf_counter() - began, cpu_seconds(pid) - cpu
+    return Run(len(latencies), seconds, cpu, latencies)
 
 
 EMPTY = """
