@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from standard_streams import piped
 
 import fastiam
 from fastiam.cli.main import VERBS, run
@@ -120,10 +120,9 @@ def test_validate_as_json_holds_the_whole_finding(call: Run) -> None:
 
 
 def test_validate_reads_standard_input(files: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "fastiam.cli.main", "validate", "-"], input=TYPO, capture_output=True, text=True, cwd=files
-    )
-    assert done.returncode == 3 and done.stdout.startswith("<stdin>:2:45: error:")
+    with piped(TYPO.encode()) as output:
+        assert run(["validate", "-"]) == 3
+    assert output.data.startswith(b"<stdin>:2:45: error:")
 
 
 # -- simulate ----------------------------------------------------------------------------------------------------------
@@ -205,16 +204,14 @@ def test_options_that_cannot_be_read_are_wrong_usage(option: str, value: str, ca
 @pytest.mark.parametrize(
     ("variables", "is_coloured"), [({}, False), ({"FORCE_COLOR": "1"}, True), ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False)]
 )
-def test_colours_follow_the_conventions(variables: dict[str, str], is_coloured: bool, files: Path) -> None:
-    environment = {k: v for k, v in os.environ.items() if k not in ("FORCE_COLOR", "NO_COLOR")} | {"TERM": "xterm-256color"}
-    done = subprocess.run(
-        [sys.executable, "-m", "fastiam.cli.main", "validate", "typo.json"],
-        capture_output=True,
-        text=True,
-        cwd=files,
-        env=environment | variables,
-    )
-    assert ("\x1b[31m" in done.stdout or "\x1b[1;31m" in done.stdout) is is_coloured
+def test_colours_follow_the_conventions(
+    variables: dict[str, str], is_coloured: bool, call: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    for name, value in {"TERM": "xterm-256color", **variables}.items():
+        monkeypatch.setenv(name, value)
+    _, out, _ = call("validate", "typo.json")
+    assert ("\x1b[31m" in out or "\x1b[1;31m" in out) is is_coloured
 
 
 def test_the_plain_path_loads_neither_rich_nor_duckdb(files: Path) -> None:

@@ -20,6 +20,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 from conftest import skip_where_sanitized
+from standard_streams import piped
 
 import fastiam
 from fastiam.cli.main import run
@@ -352,31 +353,39 @@ def test_a_rejected_policy_file_ends_with_its_place(folder: Path, call: Run) -> 
 # -- processes ---------------------------------------------------------------------------------------------------------
 
 
-def authorize(folder: Path, *arguments: str, data: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
-    command = [sys.executable, "-m", "fastiam.cli.main", "authorize", "--policies", "policies.json", *arguments]
-    return subprocess.run(command, input=data, capture_output=True, cwd=folder)
+def authorized(*arguments: str, data: bytes = b"") -> bytes:
+    """What `fastiam authorize --out -` writes."""
+    with piped(data) as output:
+        assert run(["authorize", "--policies", "policies.json", "--out", "-", *arguments]) == 0
+    return output.data
 
 
 @pytest.mark.parametrize("suffix", READ)
 def test_requests_and_results_go_through_pipes(suffix: str, folder: Path) -> None:
     write_requests(folder / f"r{suffix}")
-    done = authorize(folder, "--requests", "-", "--out", "-", data=(folder / f"r{suffix}").read_bytes())
-    assert done.returncode == 0, done.stderr
-    assert [json.loads(line)["outcome"] for line in done.stdout.splitlines()] == EXPECTED
+    out = authorized("--requests", "-", data=(folder / f"r{suffix}").read_bytes())
+    assert [json.loads(line)["outcome"] for line in out.splitlines()] == EXPECTED
 
 
 def test_results_go_through_a_pipe_in_each_format(folder: Path) -> None:
     (folder / "r.csv").write_text(as_csv())
-    done = authorize(folder, "--requests", "r.csv", "--out", "-", "--out-format", "csv", "--quiet")
-    assert [row["outcome"] for row in csv.DictReader(io.StringIO(done.stdout.decode()))] == EXPECTED
-    done = authorize(folder, "--requests", "r.csv", "--out", "-", "--out-format", "arrow", "--quiet")
-    assert pa.ipc.open_stream(done.stdout).read_all()["outcome"].to_pylist() == EXPECTED
-    done = authorize(folder, "--requests", "r.csv", "--out", "-", "--out-format", "parquet", "--quiet")
-    assert pl.read_parquet(io.BytesIO(done.stdout))["outcome"].to_list() == EXPECTED
+    out = authorized("--requests", "r.csv", "--out-format", "csv", "--quiet")
+    assert [row["outcome"] for row in csv.DictReader(io.StringIO(out.decode()))] == EXPECTED
+    out = authorized("--requests", "r.csv", "--out-format", "arrow", "--quiet")
+    assert pa.ipc.open_stream(out).read_all()["outcome"].to_pylist() == EXPECTED
+    out = authorized("--requests", "r.csv", "--out-format", "parquet", "--quiet")
+    assert pl.read_parquet(io.BytesIO(out))["outcome"].to_list() == EXPECTED
+
+
+def test_process_reads_and_writes_the_standard_streams(folder: Path) -> None:
+    command = [sys.executable, "-m", "fastiam.cli.main", "authorize", "--policies", "policies.json"]
+    done = subprocess.run([*command, "--requests", "-", "--out", "-"], input=as_csv().encode(), capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert [json.loads(line)["outcome"] for line in done.stdout.splitlines()] == EXPECTED
 
 
 def test_closed_output_pipe_prints_no_error(folder: Path) -> None:
-    (folder / "r.csv").write_text(as_csv(ROWS * 50_000))
+    (folder / "r.csv").write_text(as_csv(ROWS * 20_000))
     command = [sys.executable, "-m", "fastiam.cli.main", "authorize", "--policies", "policies.json", "--requests", "r.csv"]
     with subprocess.Popen([*command, "--out", "-"], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as job:
         assert job.stdout is not None and job.stderr is not None
