@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from account_world import account
 from store_world import ALLOW, user
 
 from fastiam import Directory
@@ -21,3 +22,8 @@ def filled(path: Path) -> Path:
         for i in range(200):
             directory.add_principal(user(i), identity_policies=[(f"p{i}", ALLOW)])
     return path
+
+
+@pytest.fixture
+def directory() -> Directory:
+    return account()

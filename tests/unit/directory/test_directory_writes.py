@@ -2,81 +2,40 @@
 
 from __future__ import annotations
 
-import pickle
 import re
 from dataclasses import replace
 
 import pytest
+from account_world import (
+    ALLOW,
+    ANA,
+    AWS,
+    BKT,
+    BO,
+    CHAIN,
+    DEP,
+    ENG,
+    IAM,
+    LINKED,
+    OIDC,
+    PROFILE,
+    SAML,
+    A,
+    B,
+    M,
+    P,
+    Q,
+    allowed,
+    doing,
+    granting,
+    names,
+)
 
-import fastiam
-from fastiam import Directory, DirectoryError, Session
+from fastiam import Directory, DirectoryError
 from fastiam.directory.records import RevocationList, RolesAnywhereProfile, TrustAnchor
 
-A, B, M = "111111111111", "222222222222", "999999999999"
-IAM = f"arn:aws:iam::{A}"
-ANA, BO, DEP, CHAIN = f"{IAM}:user/eng/ana", f"{IAM}:user/bo", f"{IAM}:role/ops/Dep", f"{IAM}:role/Chain"
-LINKED = f"{IAM}:role/aws-service-role/x.amazonaws.com/Linked"
-ENG, P, Q, AWS = f"{IAM}:group/Eng", f"{IAM}:policy/P", f"{IAM}:policy/Q", "arn:aws:iam::aws:policy/ReadOnlyAccess"
-PROFILE, SAML, OIDC = f"{IAM}:instance-profile/web", f"{IAM}:saml-provider/idp", f"{IAM}:oidc-provider/token.example.com/x"
-BKT, KEY = "arn:aws:s3:::bkt", f"arn:aws:kms:us-east-1:{A}:key/k1"
-ALLOW = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 FULL = "arn:aws:organizations::aws:policy/service_control_policy/p-FullAWSAccess"
-
-
-def doing(action: str, effect: str = "Allow", **more: object) -> dict:
-    return {"Version": "2012-10-17", "Statement": [{"Effect": effect, "Action": action, "Resource": "*", **more}]}
-
-
 CLOSED = doing("s3:*", "Deny", Principal="*")
-
-
-def granting(*who: str, **condition: object) -> dict:
-    """A resource policy that lets some principals do everything."""
-    statement = {"Effect": "Allow", "Principal": {"AWS": list(who)}, "Action": "*", "Resource": "*"}
-    return {"Version": "2012-10-17", "Statement": [statement | ({"Condition": condition} if condition else {})]}
-
-
-def trusting(*who: str) -> dict:
-    return {
-        "Version": "2012-10-17",
-        "Statement": [{"Effect": "Allow", "Principal": {"AWS": list(who)}, "Action": "sts:AssumeRole"}],
-    }
-
-
-@pytest.fixture
-def directory() -> Directory:
-    """One record of each kind. The only references are those of `ana`: its group `Eng` and its policy `P`."""
-    directory = Directory()
-    directory.add_managed_policy(P, doing("s3:Get*"))
-    directory.add_managed_policy(Q, doing("s3:Put*"))
-    directory.add_managed_policy(AWS, doing("*:List*"))
-    directory.add_group(ENG)
-    directory.add_principal(ANA, identity_policies=[P], groups=["Eng"], unique_id="AIDAANA", tags={"Team": "red"})
-    directory.add_principal(BO)
-    directory.add_principal(DEP, unique_id="AROADEP")
-    directory.add_principal(CHAIN)
-    directory.add_principal(LINKED, identity_policies=[AWS])
-    directory.create_instance_profile(PROFILE)
-    directory.create_saml_provider(SAML, metadata="<xml/>")
-    directory.create_oidc_provider(OIDC, client_ids=["app"], thumbprints=["0" * 40])
-    directory.add_resource(BKT, account=A)
-    directory.add_endpoint("vpce-1", account=A)
-    directory.set_organization(
-        "o-1", management_account=M, organizational_units={"ou-a": "r-1", "ou-b": "ou-a"}, accounts={A: "ou-b"}
-    )
-    return directory
-
-
-def allowed(directory: Directory, principal: str | Session, action: str, resource: str = BKT) -> bool:
-    return directory.compile().is_allowed(principal, action, resource)
-
-
-def session(role: str, name: str = "run") -> str:
-    return f"arn:aws:sts::{A}:assumed-role/{role.rsplit('/', 1)[1]}/{name}"
-
-
-def names(directory: Directory, arn: str) -> list[str]:
-    return [policy.name for policy in directory.snapshot().principal(arn).identity_policies]
 
 
 # -- policies ------------------------------------------------------------------------------------------------------------
@@ -159,6 +118,7 @@ def test_a_trust_anchor_takes_its_revocation_lists_along(directory):
 
 
 # -- refused writes ------------------------------------------------------------------------------------------------------
+
 
 REFUSED = {
     "a trust anchor under another ARN": (lambda d: d.add_roles_anywhere(TrustAnchor(CRL, A, "c")), "is not the ARN"),
@@ -288,192 +248,6 @@ def test_refused_write_gives_the_reason_and_changes_nothing(directory, name):
 def test_organisation_write_without_one_is_refused():
     with pytest.raises(DirectoryError, match="there is no organisation"):
         Directory().attach_scp("r-1", FULL)
-
-
-# -- deleting, and creating again ------------------------------------------------------------------------------------------
-
-
-def test_unreferenced_records_can_be_deleted(directory):
-    directory.delete_instance_profile(PROFILE)
-    directory.delete_provider(SAML)
-    directory.delete_provider(OIDC)
-    directory.delete_resource(BKT)
-    directory.delete_endpoint("vpce-1")
-    directory.detach_policy(ANA, P)
-    directory.remove_user_from_group(ANA, ENG)
-    directory.delete_group(ENG)
-    for arn in (ANA, BO, DEP, CHAIN, LINKED):  # a service-linked role takes its policies with it
-        directory.delete_principal(arn)
-    for arn in (P, Q, AWS):
-        directory.delete_policy(arn)
-    empty = Directory()
-    empty.add_account(A)
-    tables, none = directory.tables, empty.tables
-    for table in tables.__slots__:
-        assert getattr(tables, table) == getattr(none, table) or table in ("accounts", "organization")
-    assert not any(vars(directory._store.indexes).values()), "no index keeps anything"
-
-
-IDS = [("AIDAANA", "AIDANEW"), ("new", "new"), (None, None)]
-
-
-@pytest.mark.parametrize(("old", "new"), IDS)
-def test_grant_to_a_deleted_user_excludes_a_new_user_of_its_name(old, new):
-    """E117, N30, N31."""
-    directory = Directory()
-    directory.add_principal(ANA, unique_id=old)
-    directory.add_principal(BO)
-    directory.add_resource(BKT, account=A, policy=granting(ANA, BO))
-    directory.add_resource(KEY, policy=granting(ANA))
-    engine = directory.compile()
-    assert engine.is_allowed(ANA, "s3:GetObject", BKT)
-    directory.delete_principal(ANA)
-    directory.add_principal(ANA, unique_id=new)
-    assert engine.is_allowed(ANA, "s3:GetObject", BKT), "an engine answers as it did"
-    for now in (engine.updated(directory), directory.compile()):
-        assert not now.is_allowed(ANA, "s3:GetObject", BKT)
-        assert not now.is_allowed(ANA, "kms:Decrypt", KEY)
-        assert now.is_allowed(BO, "s3:GetObject", BKT)
-    text = directory.to_json()
-    assert re.search(r'"AIDA\w+"', text.split('"resources"')[1]), "the orphaned id stays visible"
-
-
-def test_a_grant_to_an_id_ends_with_it():
-    """E117 as in the catalogue."""
-    directory = Directory()
-    directory.add_principal(ANA, unique_id="AIDAANA")
-    directory.add_resource(BKT, account=A, policy=granting("AIDAANA"))
-    assert allowed(directory, ANA, "s3:GetObject")
-    directory.delete_principal(ANA)
-    directory.add_principal(ANA, unique_id="AIDANEW")
-    decision = directory.compile().decide(ANA, "s3:GetObject", BKT)
-    assert decision.outcome is fastiam.Outcome.IMPLICIT_DENY
-
-
-@pytest.mark.parametrize("named", [DEP, f"{IAM}:role/Dep"])
-@pytest.mark.parametrize("where", ["add_principal", "set_trust_policy", "add_resource"])
-def test_trust_in_a_deleted_role_excludes_a_new_role(named, where):
-    """E118, N11, N30: with or without the path, and wherever the trust policy was stored."""
-    directory = Directory()
-    directory.add_principal(DEP, identity_policies=[("all", ALLOW)], unique_id="AROADEP")
-    if where == "add_resource":
-        directory.add_principal(CHAIN)
-        directory.add_resource(CHAIN, policy=trusting(named))
-    else:
-        directory.add_principal(CHAIN, trust_policy=trusting(named) if where == "add_principal" else trusting(A))
-        if where == "set_trust_policy":
-            directory.set_trust_policy(CHAIN, trusting(named))
-    assert allowed(directory, session(DEP), "sts:AssumeRole", CHAIN)
-    directory.delete_inline_policy(DEP, "all")
-    directory.delete_principal(DEP)
-    directory.add_principal(DEP, identity_policies=[("all", ALLOW)], unique_id="AROANEW")
-    decision = directory.compile().decide(session(DEP), "sts:AssumeRole", CHAIN)
-    assert decision.outcome is fastiam.Outcome.IMPLICIT_DENY
-
-
-def test_a_grant_by_condition_survives():
-    """E119, N33: `aws:PrincipalArn` is never rewritten."""
-    directory = Directory()
-    policy = granting("*", ArnEquals={"aws:PrincipalArn": DEP})
-    directory.add_principal(DEP)
-    directory.add_resource(BKT, account=A, policy=policy)
-    directory.delete_principal(DEP)
-    directory.add_principal(DEP)
-    assert allowed(directory, session(DEP), "s3:GetObject")
-
-
-def test_sessions_accounts_and_services_keep_their_names():
-    """N33."""
-    directory = Directory()
-    directory.add_principal(DEP)
-    policy = granting(session(DEP), A, f"{IAM}:root", f"arn:aws:sts::{A}:federated-user/ana")
-    directory.add_resource(BKT, account=A, policy=policy)
-    before = directory.tables.resources[BKT].policies
-    directory.delete_principal(DEP)
-    assert directory.tables.resources[BKT].policies == before
-
-
-def test_a_deny_with_not_principal_spares_the_deleted_user_alone():
-    """N30: the new user is not the one that the policy exempts."""
-    statement = {"Effect": "Deny", "NotPrincipal": {"AWS": [ANA, A]}, "Action": "*", "Resource": "*"}
-    directory = Directory()
-    directory.add_principal(ANA, identity_policies=[("all", ALLOW)])
-    directory.add_resource(BKT, account=A, policy={"Version": "2012-10-17", "Statement": statement})
-    assert allowed(directory, ANA, "s3:GetObject")
-    directory.delete_inline_policy(ANA, "all")
-    directory.delete_principal(ANA)
-    directory.add_principal(ANA, identity_policies=[("all", ALLOW)])
-    assert not allowed(directory, ANA, "s3:GetObject")
-
-
-# -- new names -------------------------------------------------------------------------------------------------------------
-
-
-def test_a_renamed_user_stays_who_it_is_and_policies_follow(directory):
-    """N34."""
-    directory.set_resource_policy(BKT, granting(ANA))
-    directory.add_resource(KEY, policy=granting(f"{IAM}:root", ArnEquals={"aws:PrincipalArn": ANA}))
-    directory.set_trust_policy(CHAIN, trusting(ANA))
-    new = directory.rename(ANA, "Anna", path="/ops/")
-    assert new == f"{IAM}:user/ops/Anna"
-    engine = directory.compile()
-    assert engine.is_allowed(new, "s3:PutObject", BKT) and not engine.is_allowed(ANA, "s3:PutObject", BKT)
-    assert engine.is_allowed(new, "sts:AssumeRole", CHAIN)
-    entity = directory.tables.entities[new]
-    assert (entity.unique_id, entity.groups, entity.attached, entity.name) == ("AIDAANA", (ENG,), (P,), "Anna")
-    assert ANA not in directory.tables.entities and not engine.is_allowed(new, "kms:Decrypt", KEY)
-    directory.add_principal(ANA)
-    assert not allowed(directory, ANA, "s3:PutObject")
-
-
-def test_a_name_may_change_its_case(directory):
-    new = directory.rename(ANA, "ANA")
-    with pytest.raises(DirectoryError, match="ignoring case"):
-        directory.add_principal(ANA)
-    assert directory.rename(new, "ana") == ANA == directory.rename(ANA, "ana")
-
-
-def test_a_renamed_group_keeps_its_members(directory):
-    directory.attach_policy(ENG, Q)
-    new = directory.rename(ENG, "People")
-    assert directory.tables.entities[ANA].groups == (new,) and names(directory, ANA) == [P, Q]
-    directory.add_principal(f"{BO}2", groups=["people"])
-    with pytest.raises(DirectoryError, match="not there"):
-        directory.add_principal(f"{BO}3", groups=["Eng"])
-
-
-# -- ids -------------------------------------------------------------------------------------------------------------------
-
-
-def test_ids_are_made_with_the_right_prefix_letters_and_length(directory):
-    """Spec 7.3."""
-    tables = directory.tables
-    made = [tables.entities[BO], tables.entities[CHAIN], tables.groups[ENG], tables.managed[P], tables.instance_profiles[PROFILE]]
-    for record, prefix in zip(made, ("AIDA", "AROA", "AGPA", "ANPA", "AIPA"), strict=True):
-        assert re.fullmatch(f"{prefix}[A-Z2-7]{{17}}", record.unique_id)
-
-
-@pytest.mark.parametrize(("arn", "id_"), [(ANA, "AROAX"), (DEP, "AIDAX"), (ANA, "ana"), (ANA, "")])
-def test_an_id_that_no_policy_can_name_is_worth_a_word(arn, id_):
-    directory = Directory()
-    directory.add_principal(arn, unique_id=id_)
-    (finding,) = directory.findings
-    assert (finding.code, finding.severity) == ("DIR-ID", fastiam.Severity.WARN) and arn in finding.message
-
-
-def test_generated_id_cannot_be_contradicted_by_a_request():
-    """K1: a given id can be contradicted; an unknown id is absent."""
-    directory = Directory()
-    policy = ("own", doing("s3:*", Condition={"StringLike": {"aws:userid": "AIDA*"}}))
-    for name, id_ in (("made", "new"), ("given", "AIDAGIVEN"), ("unknown", None)):
-        directory.add_principal(f"{IAM}:user/{name}", unique_id=id_, identity_policies=[policy])
-    directory.add_resource(BKT, account=A)
-    for engine in (directory.compile(), pickle.loads(pickle.dumps(directory)).compile()):
-        ask = [engine.is_allowed(f"{IAM}:user/{name}", "s3:GetObject", BKT) for name in ("made", "given", "unknown")]
-        assert ask == [True, True, False]
-        assert engine.is_allowed(f"{IAM}:user/made", "s3:GetObject", BKT, {"aws:userid": "AIDATRUE"})
-        with pytest.raises(fastiam.RequestValueError, match="aws:userid"):
-            engine.is_allowed(f"{IAM}:user/given", "s3:GetObject", BKT, {"aws:userid": "AIDATRUE"})
 
 
 # -- the organisation --------------------------------------------------------------------------------------------------------
