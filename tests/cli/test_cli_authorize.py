@@ -19,8 +19,8 @@ import duckdb
 import polars as pl
 import pyarrow as pa
 import pytest
-from conftest import skip_where_sanitized
 from standard_streams import piped
+from surroundings import skip_where_sanitized
 
 import fastiam
 from fastiam.cli.main import run

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from conftest import skip_where_sanitized
+from surroundings import skip_where_sanitized
 
 import fastiam
 from fastiam import Engine, Outcome, Session

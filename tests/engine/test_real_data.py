@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from functools import cache
 
 import pytest
-from conftest import SHARED
+from surroundings import SHARED
 
 import fastiam
 from fastiam import Outcome

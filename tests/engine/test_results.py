@@ -23,8 +23,8 @@ import orjson
 import pydantic
 import pytest
 from cloudtrail_records import record, write_log
-from conftest import SHARED
 from fastapi.testclient import TestClient
+from surroundings import SHARED
 
 import fastiam
 from fastiam import Decision, Engine, Explanation, MatchClass, Outcome, Reason, StatementRef
