@@ -1,4 +1,4 @@
-"""CloudTrail records: who called, with which keys, and what became of the call."""
+"""CloudTrail records: the caller of a call, its context keys, and its logged outcome."""
 
 from __future__ import annotations
 
