@@ -131,6 +131,10 @@ class Upper:
         self._rest = b""
         self._rows = 0
 
+    @property
+    def missing(self) -> int:
+        return 1
+
     def feed(self, chunk: bytes) -> Iterator[bytes]:
         *lines, self._rest = (self._rest + chunk).split(b"\n")
         for line in lines:

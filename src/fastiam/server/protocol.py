@@ -94,6 +94,10 @@ class StreamRefused(Exception):
 class BodyProcessor(Protocol):
     """The work on one streamed body (bulk): bytes in, bytes out, bounded memory (G163)."""
 
+    @property
+    def missing(self) -> int:
+        """Bytes of the request without which the next calls of `feed` have nothing to do; at most 1: each piece is wanted."""
+
     def feed(self, chunk: bytes) -> Iterable[bytes]:
         """Take the next bytes of the request; give what can be answered now."""
 

@@ -152,16 +152,22 @@ class Stream:
     async def _process(self, receive: Receive, send: Send) -> None:
         is_last_input = False
         while not is_last_input:
-            message = await receive()
-            if message["type"] != "http.request":
-                raise Disconnected
-            is_last_input = not message["more_body"]
             calls: list[Callable[[], Iterable[bytes]]] = []
-            if message["body"]:
-                calls.append(partial(self.processor.feed, message["body"]))
+            missing = self.processor.missing
+            while True:  # PERF: pieces of an Arrow message are gathered here: each way to a thread takes as long as 500 rows
+                message = await receive()
+                if message["type"] != "http.request":
+                    raise Disconnected
+                body = message["body"]
+                if body:
+                    calls.append(partial(self.processor.feed, body))
+                    missing -= len(body)
+                is_last_input = not message["more_body"]
+                if is_last_input or missing <= 0:
+                    break
             if is_last_input:
                 calls.append(self.processor.finish)
-            # PERF: the calls begin in the thread that gathers what they give: each way to a thread takes as long as 100 rows
+            # PERF: the calls begin in the thread that gathers what they give
             pieces, is_last = chain.from_iterable(call() for call in calls), False
             while not is_last:
                 body, is_last = await self._in_pool(partial(gather, pieces))

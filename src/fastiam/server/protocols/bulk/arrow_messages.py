@@ -66,6 +66,11 @@ class ArrowMessages:
         self.is_ended = False
         self._count = 0
 
+    @property
+    def missing(self) -> int:
+        """Bytes until a further part of the next message can be read."""
+        return self._needed - self._size
+
     def feed(self, piece: bytes) -> Iterator[ArrowMessage]:
         """The messages that are complete.
 

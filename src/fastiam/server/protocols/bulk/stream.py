@@ -110,6 +110,11 @@ class Processor:
         self._denied: list[int] = []
         self.has_answered = self._is_over = False
 
+    @property
+    def missing(self) -> int:
+        """Bytes without which no further row is complete; at most 1: unknown."""
+        return self._body.missing
+
     def feed(self, chunk: bytes) -> Iterator[bytes]:
         """The answers to rows that are complete."""
         return self._guarded(lambda: self._body.feed(chunk))
@@ -244,6 +249,8 @@ class Processor:
 class _Body(Protocol):
     """The body of one request."""
 
+    @property
+    def missing(self) -> int: ...
     def feed(self, piece: bytes) -> Iterator[bytes]: ...
     def finish(self) -> Iterator[bytes]: ...
 
@@ -256,6 +263,11 @@ class _JsonBody:
         self._lines = Lines()
         self._rows = JsonRows(processor.gate, processor.unknown)
         self._is_first = True
+
+    @property
+    def missing(self) -> int:
+        """A client may wait for the answer to a line before it sends the next one."""
+        return 1
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
         return self._answered(self._lines.feed(piece))
@@ -290,6 +302,11 @@ class _ArrowBody:
         self._processor = processor
         self._messages = ArrowMessages()
         self._rows: ArrowRows | None = None
+
+    @property
+    def missing(self) -> int:
+        """Of the next message."""
+        return self._messages.missing
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
         processor = self._processor
