@@ -403,9 +403,10 @@ class Decisions:
         moved = np.full(len(self._statements) + 1, NO_STATEMENT, np.int32)
         moved[used] = np.arange(len(used))
         statements, chosen = self._statements, used.tolist()
+        codes = moved.take(codes)
         if isinstance(statements, LazyStatements):
-            return moved[codes], statements.chosen(chosen)
-        return moved[codes], tuple(statements[i] for i in chosen)
+            return codes, statements.chosen(chosen)
+        return codes, tuple(statements[i] for i in chosen)
 
     def _statement_column(self, name: str, texts: list[str]) -> DictionaryColumn:
         values = list(dict.fromkeys(texts))

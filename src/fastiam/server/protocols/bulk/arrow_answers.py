@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
-from fastiam.engine.decisions import LAYERS, NO_CODE, OUTCOMES, DictionaryColumn
-from fastiam.model.decision import Outcome
+from fastiam.engine.decisions import LAYERS, NO_CODE, OUTCOMES
+from fastiam.model.decision import Outcome, StatementRef
 from fastiam.model.key_registry import spelled
 from fastiam.server.protocols.bulk.parameters import Parameters
 from fastiam.server.protocols.bulk.rows import Decided
 
-_OUTCOMES: Final = [outcome.name for outcome in OUTCOMES]
-_LAYERS: Final = [str(layer) for layer in LAYERS]
+_OUTCOMES: Final = pa.array([outcome.name for outcome in OUTCOMES], pa.string())
+_LAYERS: Final = pa.array([str(layer) for layer in LAYERS], pa.string())
 _ERROR: Final = OUTCOMES.index(Outcome.ERROR)
+_MOST: Final = 4  # times the statements of a batch: of a larger dictionary, not all is sent again for new texts
+
+Codes = npt.NDArray[Any]
 
 
 class _Sink:
@@ -24,14 +29,71 @@ class _Sink:
     closed = False
 
     def __init__(self) -> None:
-        self.pieces: list[bytes] = []
+        self._pieces: list[Any] = []
 
     def write(self, data: Any) -> int:
-        self.pieces.append(bytes(data))
+        self._pieces.append(data)  # PERF: not a copy, since what is written is taken before the batch is dropped
         return len(data)
 
     def flush(self) -> None:
         """Nothing to do: each piece is there."""
+
+    def taken(self) -> bytes:
+        """What was written since the last call."""
+        written = b"".join(self._pieces)
+        self._pieces.clear()
+        return written
+
+
+class _Texts:
+    """Texts of statements as a dictionary."""
+
+    def __init__(self, texts: list[str]) -> None:
+        encoded = pa.array(texts, pa.string()).dictionary_encode()
+        self.values = encoded.dictionary
+        self._codes = encoded.indices.to_numpy()
+
+    def column(self, numbers: Codes, statement: Codes, present: Any) -> Any:
+        """The texts of rows whose statements have some numbers, each -1 for a null or a place in `numbers`."""
+        codes = np.append(self._codes.take(numbers), np.int32(0))  # the last one is for -1
+        return _dictionary(codes.take(statement), self.values, present)
+
+
+class _Statements:
+    """Policies and ids of the statements of a stream.
+
+    PERF: its batches share the dictionaries: statements that were there before are not read again, and a dictionary is sent again
+    only with new texts. SAFETY: requests do not share them, since a client may not know what decides the requests of others.
+    """
+
+    def __init__(self) -> None:
+        self._numbers: dict[int, int] = {}  # by id
+        self._refs: list[StatementRef] = []
+        self._policies, self._sids = _Texts([]), _Texts([])
+
+    def columns(self, decided: Decided) -> dict[str, Any]:
+        """Policies and ids of some rows; null where there is no statement."""
+        statement = np.full(len(decided), -1, np.int32) if decided.statement is None else decided.statement
+        present = _present(statement >= 0)
+        try:
+            numbers = self._numbers_of(decided.refs)
+        except KeyError:
+            self._add(decided.refs)
+            numbers = self._numbers_of(decided.refs)
+        found = {"policy": self._policies, "sid": self._sids}
+        return {name: texts.column(numbers, statement, present) for name, texts in found.items()}
+
+    def _numbers_of(self, refs: Sequence[StatementRef]) -> Codes:
+        return np.fromiter(map(self._numbers.__getitem__, map(id, refs)), np.intp, len(refs))
+
+    def _add(self, refs: Sequence[StatementRef]) -> None:
+        if len(self._refs) > _MOST * len(refs):
+            self._numbers, self._refs = {}, []
+        first = len(self._refs)
+        self._refs += [ref for ref in refs if id(ref) not in self._numbers]
+        self._numbers.update(zip(map(id, self._refs[first:]), range(first, len(self._refs)), strict=True))
+        self._policies = _Texts([ref.arn or ref.policy for ref in self._refs])
+        self._sids = _Texts([ref.label for ref in self._refs])
 
 
 class ArrowAnswers:
@@ -42,6 +104,7 @@ class ArrowAnswers:
         self._metadata = {"fastiam.generation": str(generation)}
         self._sink = _Sink()
         self._writer: Any = None
+        self._statements = _Statements()
 
     def write(self, decided: Decided) -> bytes:
         """The messages of some rows."""
@@ -51,28 +114,19 @@ class ArrowAnswers:
             self._writer = pa.ipc.new_stream(self._sink, batch.schema)
         if len(decided):
             self._writer.write_batch(batch)
-        return self._taken()
-
-    def _taken(self) -> bytes:
-        written = b"".join(self._sink.pieces)
-        self._sink.pieces.clear()
-        return written
+        return self._sink.taken()
 
     def _columns(self, decided: Decided) -> dict[str, Any]:
-        fields, length = self._fields, len(decided)
+        fields = self._fields
         columns: dict[str, Any] = {}
         if "outcome" in fields:
             codes = np.where(decided.outcome == Outcome.ERROR, np.uint8(_ERROR), decided.outcome)
-            columns["outcome"] = _dictionary("outcome", codes, _OUTCOMES)
-        columns["allowed"] = pa.array(decided.outcome == Outcome.ALLOW)
+            columns["outcome"] = _dictionary(codes, _OUTCOMES, None)
+        columns["allowed"] = _bools(decided.outcome == Outcome.ALLOW)
         if "layer" in fields:
-            layer = np.full(length, NO_CODE, np.uint8) if decided.layer is None else decided.layer
-            columns["layer"] = _dictionary("layer", layer, _LAYERS)
-        statement = np.full(length, -1, np.int32) if decided.statement is None else decided.statement
-        if "policy" in fields:
-            columns["policy"] = _texts("policy", statement, [ref.arn or ref.policy for ref in decided.refs])
-        if "sid" in fields:
-            columns["sid"] = _texts("sid", statement, [ref.label for ref in decided.refs])
+            columns["layer"] = _layers(decided)
+        if "policy" in fields or "sid" in fields:
+            columns |= {name: column for name, column in self._statements.columns(decided).items() if name in fields}
         if "depends_on" in fields:
             columns["depends_on"] = _lists(decided)
         if "error" in fields:
@@ -83,40 +137,54 @@ class ArrowAnswers:
         """The end of a complete answer; the schema too if there were no rows."""
         begin = b"" if self._writer is not None else self.write(Decided(np.zeros(0, np.uint8)))
         self._writer.close()
-        return begin + self._taken()
+        return begin + self._sink.taken()
 
     def abort(self, code: str, row: int, message: str = "") -> bytes:
         """Nothing: the stream has no end marker then, and readers see that it is cut."""
         return b""
 
 
-def _dictionary(name: str, codes: Any, values: list[str]) -> Any:
-    return pa.array(DictionaryColumn(name, codes, values))
+def _bools(values: npt.NDArray[np.bool_]) -> Any:
+    return pa.Array.from_buffers(pa.bool_(), len(values), [None, pa.py_buffer(np.packbits(values, bitorder="little"))])
 
 
-def _texts(name: str, codes: Any, texts: list[str]) -> Any:
-    """A dictionary column without equal values."""
-    values = list(dict.fromkeys(texts))
-    place = {text: code for code, text in enumerate(values)}
-    moved = np.array([*(place[text] for text in texts), -1], np.int32)
-    return _dictionary(name, moved[codes], values)
+def _present(is_present: npt.NDArray[np.bool_]) -> Any:
+    """The bits of the rows that have a value; None if all have."""
+    return None if is_present.all() else pa.py_buffer(np.packbits(is_present, bitorder="little"))
+
+
+def _dictionary(codes: Codes, values: Any, present: Any) -> Any:
+    """A dictionary column. Consumers validate each code, those of nulls too."""
+    indices = pa.Array.from_buffers(pa.from_numpy_dtype(codes.dtype), len(codes), [present, pa.py_buffer(codes)])
+    return pa.DictionaryArray.from_arrays(indices, values, safe=False)  # PERF: the codes are places in `values`
+
+
+def _layers(decided: Decided) -> Any:
+    layer = np.full(len(decided), NO_CODE, np.uint8) if decided.layer is None else decided.layer
+    present = _present(layer != NO_CODE)
+    if present is not None:
+        layer = np.where(layer == NO_CODE, np.uint8(0), layer)
+    return _dictionary(layer, _LAYERS, present)
 
 
 def _lists(decided: Decided) -> Any:
-    codes = np.full(len(decided), -1, np.int32) if decided.depends_on is None else decided.depends_on
-    sets = [[spelled(key) for key in names] for names in decided.sets]
-    sizes = np.array([*(len(names) for names in sets), 0], np.int32)[codes]
     offsets = np.zeros(len(decided) + 1, np.int32)
-    np.cumsum(sizes, out=offsets[1:])
-    values = [name for code in codes[codes >= 0].tolist() for name in sets[code]]
+    values: list[str] = []
+    if decided.depends_on is not None and decided.sets:
+        codes = decided.depends_on
+        sets = [[spelled(key) for key in names] for names in decided.sets]
+        sizes = np.array([*(len(names) for names in sets), 0], np.int32)[codes]
+        np.cumsum(sizes, out=offsets[1:])
+        values = [name for code in codes[codes >= 0].tolist() for name in sets[code]]
     return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values, pa.string()))
 
 
 def _errors(decided: Decided) -> Any:
+    if not decided.errors:
+        return pa.nulls(len(decided), pa.string())
     texts = {row: f"{fault.code}: {fault.message}" for row, fault in decided.errors.items()}
     values = list(dict.fromkeys(texts.values()))
     place = {text: code for code, text in enumerate(values)}
     codes = np.full(len(decided), -1, np.int32)
-    if texts:
-        codes[list(texts)] = [place[text] for text in texts.values()]
-    return _dictionary("error", codes, values).cast(pa.string())
+    codes[list(texts)] = [place[text] for text in texts.values()]
+    return pa.array(np.array([*values, None], object)[codes], pa.string())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -72,6 +72,7 @@ class ArrowRows:
 
     def __init__(self, schema: bytes, gate: Gate) -> None:
         self._gate = gate
+        self._printable: set[str] = set()  # columns of a batch whose texts are printable ASCII
         self._pipe = _Pipe()
         self._pipe.put(schema)
         with _Reading():
@@ -126,7 +127,13 @@ class ArrowRows:
         self._pipe.put(batch)
         with _Reading():
             read = self._reader.read_next_batch()
-            read.validate(full=True)
+            read.validate()
+            self._printable = set()
+            for name, column in zip(read.schema.names, read.columns, strict=True):
+                if _is_printable(column):
+                    self._printable.add(name)
+                else:
+                    column.validate(full=True)
         for at in range(0, read.num_rows, ROWS):
             yield self._rows(read.slice(at, min(ROWS, read.num_rows - at)))
 
@@ -140,6 +147,7 @@ class ArrowRows:
                 self._check_text(rows, "principal", columns["principal"], LIMITS["principal"], controls=True)
                 given = [None if row in rows.faults else text for row, text in enumerate(_listed(columns["principal"]))]
             texts = gate.named_sessions(rows, given, names)
+            self._printable.discard("principal")
             columns["principal"] = pa.array(texts, pa.string())
         if not pa.types.is_dictionary(columns["principal"].type):  # PERF: its distinct texts are needed below, and decide faster
             columns["principal"] = _plain(columns["principal"]).dictionary_encode()
@@ -156,7 +164,7 @@ class ArrowRows:
 
     def _check_text(self, rows: Rows, name: str, column: Any, limit: int, *, controls: bool) -> None:
         """Mark rows with a text that is empty, too long or has a control character."""
-        for row, code in _bad_texts(column, limit, controls=controls):
+        for row, code in _bad_texts(column, limit, controls=controls, printable=name in self._printable):
             message = {
                 "missing": f"`{name}` is empty",
                 "too_long": f"`{name}` has more than {limit} characters",
@@ -170,11 +178,13 @@ class ArrowRows:
     @staticmethod
     def _mark(rows: Rows, column: Any, faults_of: Callable[[Collection[Any]], Mapping[str, MappingError]]) -> None:
         """Mark the rows whose text has a fault. PERF: each distinct text is checked once."""
-        coded = _coded(column)
-        faults = faults_of(coded.values)
+        if not pa.types.is_dictionary(column.type):
+            column = _plain(column).dictionary_encode()
+        values = _listed(column.dictionary)
+        faults = faults_of(values)
         if faults:
-            for row, code in _rows_of(coded.codes, [text in faults for text in coded.values]):
-                rows.fail(row, faults[coded.values[code]])
+            for row, code in _rows_of(_codes(column), [text in faults for text in values]):
+                rows.fail(row, faults[values[code]])
 
     def _add_key(self, rows: Rows, name: str, column: Any) -> None:
         gate = self._gate
@@ -214,10 +224,24 @@ class _Reading:
 # -- texts --------------------------------------------------------------------------------------------------------------
 
 
-class _Coded(NamedTuple):
-    codes: npt.NDArray[np.int64]
-    """-1: null."""
-    values: list[Any]
+def _offsets(column: Any) -> Any:
+    """The offsets of a column of plain texts: where each one begins in the data, and the end of the last one."""
+    kind: Any = np.int64 if column.type == _TEXTS[1] else np.int32
+    return np.frombuffer(column.buffers()[1], kind, len(column) + 1, column.offset * np.dtype(kind).itemsize)
+
+
+def _is_printable(column: Any) -> bool:
+    """Whether a column, which is valid in a cheap check, contains texts of printable ASCII, and so is valid in full.
+
+    PERF: nearly always, and sooner seen than that each text is UTF-8.
+    """
+    if column.type not in _TEXTS[:2] or not len(column) or column.null_count:
+        return False
+    offsets = _offsets(column)
+    if not (offsets[1:] >= offsets[:-1]).all():  # SAFETY: not by differences, which overflow
+        return False
+    first, count = int(offsets[0]), int(offsets[-1] - offsets[0])
+    return not count or bool(np.frombuffer(column.buffers()[2], np.int8, count, first).min() >= _FIRST_PRINTABLE)
 
 
 def _listed(column: Any) -> list[Any]:
@@ -261,13 +285,6 @@ def _has_no_bytes(kind: Any) -> bool:
 
 def _is_text(type_: Any) -> bool:
     return (type_.value_type if pa.types.is_dictionary(type_) else type_) in _TEXTS
-
-
-def _coded(column: Any) -> _Coded:
-    """A column of texts as codes and distinct values."""
-    if not pa.types.is_dictionary(column.type):
-        column = _plain(column).dictionary_encode()
-    return _Coded(_codes(column), _listed(column.dictionary))
 
 
 def _codes(column: Any) -> npt.NDArray[np.int64]:
@@ -321,10 +338,13 @@ def _plain(column: Any) -> Any:
     return column.cast(_TEXTS[0])
 
 
-def _bad_texts(column: Any, limit: int, *, controls: bool) -> list[tuple[int, str]]:
-    """Rows whose text is too long or, with `controls`, is empty or has a control character. Nulls are left to the engine."""
+def _bad_texts(column: Any, limit: int, *, controls: bool, printable: bool) -> list[tuple[int, str]]:
+    """Rows whose text is too long or, with `controls`, is empty or has a control character. Nulls are left to the engine.
+
+    `printable` : the texts are known to have no control characters.
+    """
     if pa.types.is_dictionary(column.type):
-        bad = dict(_bad_texts(column.dictionary, limit, controls=controls))
+        bad = dict(_bad_texts(column.dictionary, limit, controls=controls, printable=printable))
         if not bad:
             return []
         is_bad = np.zeros(len(column.dictionary), np.bool_)
@@ -333,15 +353,12 @@ def _bad_texts(column: Any, limit: int, *, controls: bool) -> list[tuple[int, st
     if not len(column):
         return []
     column = _plain(column)
-    _, raw_offsets, raw = column.buffers()
-    kind: Any = np.int64 if column.type == _TEXTS[1] else np.int32
-    offsets = np.frombuffer(raw_offsets, kind, len(column) + 1, column.offset * np.dtype(kind).itemsize)
+    raw, offsets = column.buffers()[2], _offsets(column)
     first, count = int(offsets[0]), int(offsets[-1] - offsets[0])
     sizes = np.diff(offsets)
     # PERF: nearly always, no row is marked
-    if sizes.max() <= limit and (
-        not controls or (sizes.min() > 0 and np.frombuffer(raw, np.uint8, count, first).min() >= _FIRST_PRINTABLE)
-    ):
+    is_printable = printable or not controls or not count or np.frombuffer(raw, np.uint8, count, first).min() >= _FIRST_PRINTABLE
+    if sizes.max() <= limit and is_printable and (not controls or sizes.min() > 0):
         return []
     present = _present(column)
     found = [(row, "too_long") for row in np.flatnonzero((sizes > limit) & present).tolist() if len(column[row].as_py()) > limit]

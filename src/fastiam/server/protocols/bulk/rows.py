@@ -94,13 +94,13 @@ class Decided:
 
     def counts(self) -> dict[tuple[str, str], int]:
         """Rows by the names of outcome and layer, without errors."""
-        layer = np.full(len(self), NO_CODE, np.uint8) if self.layer is None else self.layer
-        codes, counts = np.unique(self.outcome.astype(np.int64) * 256 + layer, return_counts=True)
+        layer = np.uint8(NO_CODE) if self.layer is None else self.layer
+        counts = np.bincount(self.outcome.astype(np.intp) * 256 + layer)
         found: dict[tuple[str, str], int] = {}
-        for code, count in zip(codes.tolist(), counts.tolist(), strict=True):
+        for code in np.flatnonzero(counts).tolist():
             outcome = Outcome(code // 256)
             if outcome is not Outcome.ERROR:
-                found[outcome.name, "" if code % 256 == NO_CODE else str(LAYERS[code % 256])] = count
+                found[outcome.name, "" if code % 256 == NO_CODE else str(LAYERS[code % 256])] = int(counts[code])
         return found
 
 
@@ -187,14 +187,21 @@ def listed(column: Any, length: int) -> list[Any]:
 def _decided(decisions: Decisions, faults: Mapping[int, MappingError], *, with_reasons: bool) -> Decided:
     found = {row: _engine_fault(error) for row, error in decisions.errors.items()} | dict(faults)
     failed = sorted(found)
-    outcome = decisions.outcome.copy()
-    outcome[failed] = Outcome.ERROR
     errors = {row: found[row] for row in failed}
+
+    def blank(column: npt.NDArray[Any], code: int) -> npt.NDArray[Any]:
+        """The column with a code in the rows that failed."""
+        if failed:
+            column = column.copy()
+            column[failed] = code
+        return column
+
+    outcome = blank(decisions.outcome, Outcome.ERROR)
     if not with_reasons:
         return Decided(outcome, errors=errors)
-    layer, (statement, refs) = decisions.layer.codes.copy(), decisions.statement_refs
-    statement, depends_on = statement.copy(), decisions.depends_on.codes.copy()
-    layer[failed], statement[failed], depends_on[failed] = NO_CODE, NO_STATEMENT, NO_STATEMENT
+    statement, refs = decisions.statement_refs
+    layer, statement = blank(decisions.layer.codes, NO_CODE), blank(statement, NO_STATEMENT)
+    depends_on = blank(decisions.depends_on.codes, NO_STATEMENT)
     return Decided(outcome, layer, statement, depends_on, refs, decisions.depends_on_sets, errors)
 
 
