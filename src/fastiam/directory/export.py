@@ -1,4 +1,4 @@
-"""An account model as text of our own format, version 1 (docs/directory-format.md), by the fields of `record_fields`."""
+"""An account model as text of our own format, version 1 (docs/directory-format.md), by the fields of `format_fields`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 import orjson
 
+from fastiam.directory.format_fields import POOL_PARTS, SECTIONS, format_fields
 from fastiam.directory.organization import ControlPolicy, Organization
-from fastiam.directory.record_fields import POOL_PARTS, SECTIONS, format_fields
 from fastiam.directory.records import ManagedPolicy, Tables
 from fastiam.directory.stored_policies import FULL_ACCESS, FULL_ACCESS_ARN, StoredPolicy
 from fastiam.directory.user_pool_records import Pool, UserPoolTables, configuration_of

@@ -1,4 +1,4 @@
-"""Values of records of the directory format, by the types of their fields (`directory.record_fields`)."""
+"""Values of records of the directory format, by the types of their fields (`directory.format_fields`)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from functools import cache
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
-from fastiam.directory.record_fields import RecordField, format_fields
+from fastiam.directory.format_fields import format_fields
+from fastiam.directory.record_fields import RecordField
 from fastiam.directory.stored_policies import StoredPolicy
 from fastiam.sources.located_values import LocatedValue
 

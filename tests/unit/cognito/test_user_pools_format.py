@@ -14,7 +14,7 @@ import fastiam
 from fastiam import Directory
 from fastiam.cognito import UserPools
 from fastiam.cognito.user_pools import NotAuthorizedError
-from fastiam.directory.record_fields import POOL_PARTS, format_fields
+from fastiam.directory.format_fields import POOL_PARTS, format_fields
 from fastiam.directory.user_pool_records import Attribute, Client, PasswordRules, Pool, Provider, configuration_of
 from fastiam.sts import Keyring, StsError
 

@@ -15,7 +15,8 @@ from complete_directory import everything
 
 import fastiam
 from fastiam.directory.export import plain_record
-from fastiam.directory.record_fields import POOL_PARTS, SECTIONS, RecordField, Section, format_fields
+from fastiam.directory.format_fields import POOL_PARTS, SECTIONS, Section, format_fields
+from fastiam.directory.record_fields import RecordField
 from fastiam.directory.stored_policies import StoredPolicy
 from fastiam.model.source_map import Source
 from fastiam.policy.json_text import parse_json
