@@ -19,11 +19,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial, wraps
 from pathlib import Path
-from typing import Any, Concatenate, NoReturn, ParamSpec, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Concatenate, NoReturn, ParamSpec, Self, TypeGuard, TypeVar, cast
 
-from fastiam.api.directory import Directory
 from fastiam.api.engine import Engine
-from fastiam.directory.stored_policies import Mode
 from fastiam.engine.engine_file import is_saved
 from fastiam.errors import FastiamError, missing_package
 from fastiam.model.arguments import as_path, check_items, check_type
@@ -31,8 +29,11 @@ from fastiam.model.profile import CACHE_BYTES, Settings
 from fastiam.model.request import Context
 from fastiam.resolve.snapshot import UnknownOwner
 from fastiam.runtime import forking
-from fastiam.sources import load
 from fastiam.storage import is_sqlite
+
+if TYPE_CHECKING:  # PERF: a program that answers by a saved engine reads no policies
+    from fastiam.api.directory import Directory
+    from fastiam.directory.stored_policies import Mode
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -111,7 +112,7 @@ class LiveEngine:
         self._saved = _saved(source)
         self._kept = None if self._saved else _kept(source, mode)
         self._is_owner = self._kept is not source
-        self._paths, self._read = _reader(self._kept or source, mode)
+        self._paths, self._read = _reader(self._saved or self._kept or source, mode)
         self._lock = threading.RLock()
         self._stop = threading.Event()
         self._follow: Callable[[threading.Event], None] | None = None  # run by a watcher; None: not wanted
@@ -467,19 +468,29 @@ def _saved(source: object) -> Path | None:
     return Path(source).absolute() if isinstance(source, (str, os.PathLike)) and is_saved(source) else None
 
 
+def _is_directory(source: object) -> TypeGuard[Directory]:
+    from fastiam.api.directory import Directory
+
+    return isinstance(source, Directory)
+
+
 def _kept(source: object, mode: Mode) -> Directory | None:
     """The directory that is followed from change to change: the one given, or that of a store."""
-    if isinstance(source, Directory):
+    if _is_directory(source):
         return source
     if isinstance(source, (list, tuple)) and len(source) == 1:
         source = source[0]
     if isinstance(source, (str, os.PathLike)) and is_sqlite(source):
+        from fastiam.api.directory import Directory
+
         return Directory.open(source, mode=mode, read_only=True)
     return None
 
 
 def _made(make: Callable[[], object]) -> Directory:
     """The directory that a function makes."""
+    from fastiam.api.directory import Directory
+
     directory = make()
     check_type(directory, Directory, "source", "a function that returns a Directory")
     return cast("Directory", directory)
@@ -492,13 +503,24 @@ def _refreshed(directory: Directory) -> Directory:
 
 def _reader(source: object, mode: Mode) -> tuple[tuple[Path, ...], Callable[[], Directory]]:
     """The files to watch, and what reads the source."""
-    if isinstance(source, Directory):
+    if isinstance(source, (str, os.PathLike)):
+        return _loader((source,), mode)
+    if _is_directory(source):
         return (), lambda: _refreshed(source)
     if callable(source) and not isinstance(source, type):
         return (), lambda: _made(source)
-    given = (source,) if isinstance(source, (str, os.PathLike)) else check_items(source, "source", _SOURCES)
+    return _loader(check_items(source, "source", _SOURCES), mode)
+
+
+def _loader(given: Iterable[Any], mode: Mode) -> tuple[tuple[Path, ...], Callable[[], Directory]]:
     paths = tuple(as_path(path, "source").absolute() for path in given)
-    return paths, lambda: load(*paths, mode=mode)
+
+    def read() -> Directory:
+        from fastiam.sources import load
+
+        return load(*paths, mode=mode)
+
+    return paths, read
 
 
 def _folders(paths: Iterable[Path]) -> set[Path]:

@@ -10,10 +10,8 @@ from os import PathLike
 from typing import TYPE_CHECKING, Self
 
 from fastiam.directory.account_model import AccountModel
-from fastiam.directory.export import write_directory
 from fastiam.directory.quotas import Quotas
 from fastiam.directory.stored_policies import Mode
-from fastiam.directory.user_pool_store import UserPoolStore
 from fastiam.errors import RequestValueError
 from fastiam.model.arguments import as_path, check_type
 from fastiam.model.profile import CACHE_BYTES, Settings
@@ -74,7 +72,7 @@ class Directory(AccountModel):
         ------
         StoreError: the file is not a store, is of a newer release, or is corrupt; `reason` gives the case. Writes raise it too.
         """
-        from fastiam.storage import SqliteBackend  # PERF: only stores need it
+        from fastiam.storage.sqlite_backend import SqliteBackend  # PERF: only stores need it
 
         file = as_path(path)
         check_type(timeout, (int, float), "timeout", "a number of seconds")
@@ -89,9 +87,10 @@ class Directory(AccountModel):
 
     def detached(self) -> Directory:
         """Return this directory without its store: later writes stay in memory. Of user pools, it has the configuration."""
-        is_in_use, user_pools = UserPoolStore.name in self.transaction_manager.record_stores, self._user_pools()
+        joined = set(self.transaction_manager.record_stores)
+        user_pools = self._user_pools()
         self.transaction_manager.detach_backend()
-        if not is_in_use:
+        if user_pools.name not in joined:
             user_pools.keep_configuration()
         return self
 
@@ -135,6 +134,8 @@ class Directory(AccountModel):
 
     def to_json(self) -> str:
         """Return the directory in fastiam's own format, version 1, which `fastiam.load` reads."""
+        from fastiam.directory.export import write_directory  # PERF: few programs write files
+
         return write_directory(self.tables, self._user_pools().tables)
 
     def dump(self, path: str | PathLike[str]) -> None:

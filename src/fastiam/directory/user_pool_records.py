@@ -360,12 +360,28 @@ class UserPoolTables:
     identities: dict[str, Identity] = field(default_factory=dict)
 
 
+PoolPart = Client | Group | Domain | ResourceServer | Provider
 SEALED = ("pool_secrets", "signing_keys", "client_secrets", "passwords", "software_tokens", "provider_secrets")
 
 
 def purpose_of(table: str, key: str) -> bytes:
     """The purpose for which the secret of a record is sealed: it opens in no other record (ST10)."""
     return f"cognito-{table}\0{key}".encode()
+
+
+def place_of(pool: Pool, part: PoolPart) -> tuple[str, str]:
+    """Table and key of a part of a user pool."""
+    match part:
+        case Client():
+            return "clients", part.id
+        case Domain():
+            return "domains", part.name
+        case ResourceServer():
+            return "resource_servers", f"{pool.id}/{part.identifier}"
+        case Group():
+            return "groups", f"{pool.id}/{part.name}"
+        case Provider():
+            return "providers", f"{pool.id}/{part.name}"
 
 
 def configuration_of(tables: UserPoolTables) -> UserPoolTables:

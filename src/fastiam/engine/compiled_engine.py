@@ -15,7 +15,6 @@ import numpy as np
 
 from fastiam.compile.compiler import Compiler
 from fastiam.compile.directory_tables import compile_all, compile_changes
-from fastiam.directory.account_model import AccountModel
 from fastiam.engine.decisions import NO_CODE, NO_STATEMENT, Decisions
 from fastiam.engine.resolving import ResolvingCore
 from fastiam.errors import RequestValueError
@@ -186,6 +185,8 @@ class CompiledEngine(ResolvingCore):
         A directory that was loaded again is compared with the old one record by record. If little can be shared, or previous
         updates have left much unused data, everything is compiled again, in the time that `compile` takes.
         """
+        from fastiam.directory.account_model import AccountModel  # PERF: an engine that is never updated writes no directory
+
         check_type(directory, AccountModel, "directory", "a Directory")
         snapshot, compiler = directory.snapshot(), self._compiler
         with collection_paused():  # PERF: of a directory that was loaded again, every record is compared

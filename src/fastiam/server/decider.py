@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from fastiam.api.directory import Directory
 from fastiam.api.engine import Engine
 from fastiam.live import Generation, LiveEngine
 
 if TYPE_CHECKING:
+    from fastiam.api.directory import Directory  # PERF: over a saved engine there is none
     from fastiam.sts import STS  # it needs an extra of its own
 
 

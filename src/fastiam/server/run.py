@@ -129,6 +129,8 @@ class Process:
             await self._close()
             raise
         tasks = [asyncio.ensure_future(each) for each in (self._tick(), self._follow_files())]
+        if OPS in self.settings.sections:
+            await loop.run_in_executor(None, self.state.load_metrics)  # PERF: so that the first scrape does not hold up the loop
         await self._stop.wait()
         await self._drain()
         for task in tasks:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from fastiam import __version__
-from fastiam.api.directory import Directory
 from fastiam.engine.engine_file.file import FORMAT
 from fastiam.errors import FastiamError
 from fastiam.live import LiveEngine
@@ -15,9 +15,11 @@ from fastiam.server.call_log import CallCounts
 from fastiam.server.config import ConfigError, Settings
 from fastiam.server.decider import Decider, LiveDecider
 from fastiam.server.log_writer import LogWriter
-from fastiam.server.metrics import Metrics
 from fastiam.server.observer import Observer
 from fastiam.server.pools import Pools
+
+if TYPE_CHECKING:
+    from fastiam.server.metrics import Metrics
 
 
 class Source:
@@ -35,6 +37,7 @@ class Source:
             self.live = LiveEngine(paths, mode=source.mode, **options)
         else:
             try:
+                from fastiam.api.directory import Directory  # PERF: a saved engine has none
                 from fastiam.sts import STS, Keyring
             except ModuleNotFoundError as error:
                 raise ConfigError(str(error)) from None
@@ -74,8 +77,6 @@ class State:
         self.calls = CallCounts()
         self.pools: Pools | None = None
         self.logs: dict[str, LogWriter] = {}
-        self._metrics = Metrics(self.observer, self.calls, self._gauges, lambda: self.logs)
-        self._seen = 1
 
     def ready(self) -> tuple[bool, dict[str, Any]]:
         """Whether the process is ready, and the members of `/readyz`."""
@@ -107,6 +108,16 @@ class State:
             "engine_format": FORMAT,
             "authzen": "1.0",
         }
+
+    @cached_property
+    def _metrics(self) -> Metrics:
+        from fastiam.server.metrics import Metrics  # PERF: its library takes longer to import than a start may take for it
+
+        return Metrics(self.observer, self.calls, self._gauges, lambda: self.logs)
+
+    def load_metrics(self) -> None:
+        """Import what `metrics` needs."""
+        _ = self._metrics
 
     def metrics(self, accept: str) -> tuple[bytes, str]:
         """The metrics and their content type."""

@@ -8,6 +8,20 @@ Reading order: `evaluate` (one request), `combining` (6.4), `layers` (6.1, 6.2),
 Invariant: no function keeps state or changes its arguments.
 """
 
-from fastiam.spec.evaluate import decide
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fastiam.spec.evaluate import decide
 
 __all__ = ["decide"]
+
+
+def __getattr__(name: str) -> object:
+    if name != "decide":
+        raise AttributeError(f"module `{__name__}` has no attribute `{name}`")
+    from fastiam.spec.evaluate import decide  # PERF: others read values by `values` alone, and do not evaluate
+
+    globals()[name] = decide  # found without this function from now on
+    return decide

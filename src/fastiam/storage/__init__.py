@@ -1,6 +1,19 @@
-"""The storage backend of a directory: one SQLite file (docs/store.md)."""
+"""The storage backend of a directory: one SQLite file (docs/store.md). Here one is recognised; `sqlite_backend` uses it."""
 
-from fastiam.storage.schema import is_sqlite
-from fastiam.storage.sqlite_backend import SqliteBackend
+from __future__ import annotations
 
-__all__ = ["SqliteBackend", "is_sqlite"]
+import os
+
+_MAGIC = b"SQLite format 3\x00"
+
+
+def is_sqlite(path: str | os.PathLike[str]) -> bool:
+    """Whether the file is an SQLite database, by its first bytes. A pipe is not read: its bytes can be read only once."""
+    try:
+        name = os.fspath(path)  # an integer would be a file descriptor
+        if not os.path.isfile(name):
+            return False
+        with open(name, "rb") as file:
+            return file.read(len(_MAGIC)) == _MAGIC
+    except OSError:
+        return False

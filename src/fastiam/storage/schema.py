@@ -6,11 +6,9 @@ removed record stays as a row without body until all readers can have seen its r
 
 from __future__ import annotations
 
-import os
 import sqlite3
 
 APPLICATION_ID = 0x6649414D  # "fIAM": distinguishes a store from other SQLite files
-_MAGIC = b"SQLite format 3\x00"
 
 # The statements of each version. A released version never changes: stores that have run it do not run it again.
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
@@ -33,18 +31,6 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX removed_records ON records (commit_id) WHERE body IS NULL",
     ),
 )
-
-
-def is_sqlite(path: str | os.PathLike[str]) -> bool:
-    """Whether the file is an SQLite database, by its first bytes. A pipe is not read: its bytes can be read only once."""
-    try:
-        name = os.fspath(path)  # an integer would be a file descriptor
-        if not os.path.isfile(name):
-            return False
-        with open(name, "rb") as file:
-            return file.read(len(_MAGIC)) == _MAGIC
-    except OSError:
-        return False
 
 
 def version_of(connection: sqlite3.Connection) -> int | None:

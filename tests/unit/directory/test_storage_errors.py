@@ -176,7 +176,7 @@ def test_read_only_file_or_folder_refuses_writes_unchanged(what: str, seen: Path
     seen.chmod(0o444 if what == "file" else 0o666)
     seen.parent.chmod(0o777 if what == "file" else 0o555)
     code = """
-        import os, sys, fastiam, fastiam.api.directory, fastiam.storage
+        import os, sys, fastiam, fastiam.api.directory, fastiam.storage.sqlite_backend
         if os.getuid() == 0:
             os.setuid(65534)  # root may write anything
         try:
@@ -194,7 +194,7 @@ def test_read_only_file_or_folder_refuses_writes_unchanged(what: str, seen: Path
 def test_store_in_a_read_only_folder_is_read_and_followed(seen: Path) -> None:
     """As on a read-only mount; here another user, root or the owner, writes now and then all the same."""
     code = """
-        import os, sys, fastiam, fastiam.api.directory, fastiam.storage
+        import os, sys, fastiam, fastiam.api.directory, fastiam.storage.sqlite_backend
         path = sys.argv[1]
         if os.getuid() == 0:
             os.setuid(65534)

@@ -56,6 +56,18 @@ def test_authorize_loads_no_session_issuing_module() -> None:
     assert loaded_by(code, {"cryptography", "argon2", "pyotp", "fastiam.sts"}) == []
 
 
+def test_server_over_saved_engine_loads_no_directory_module(tmp_path: Path) -> None:  # G218
+    file = tmp_path / "engine"
+    fastiam.Directory().compile().save(file)
+    code = f"from fastiam.server import config, run, state; state.Source(config.load(None, {{}}, config.Flags(({str(file)!r},))))"
+    unused = {"fastiam.api.directory", "fastiam.sources", "fastiam.spec.evaluate", "fastiam.analysis.diff", "sqlite3"}
+    assert loaded_by(code, unused | {"prometheus_client", "pyarrow", "cryptography", "http.server"}) == []
+
+
+def test_directory_without_user_pools_loads_no_records_of_them() -> None:
+    assert loaded_by("import fastiam; fastiam.Directory().compile()", {"fastiam.directory.user_pool_records", "zipfile"}) == []
+
+
 def test_simulate_is_the_function_after_any_import() -> None:
     code = "import fastiam.simulation.simulate, fastiam; assert callable(fastiam.simulate)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -5,17 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from fastiam.directory.naming_rules import check_account
 from fastiam.directory.transactions import write
-from fastiam.directory.user_pool_records import Client, Domain, Group, Pool, Provider, ResourceServer
-from fastiam.directory.user_pool_store import UserPoolStore
 from fastiam.directory.writes.base import Writes
 from fastiam.errors import DirectoryError
 from fastiam.model.request import shorten
 
+if TYPE_CHECKING:  # PERF: few directories have user pools
+    from fastiam.directory.user_pool_records import Pool, PoolPart
+    from fastiam.directory.user_pool_store import UserPoolStore
+
 _ID = re.compile("[a-z]{2}(?:-[a-z]+)+-[0-9]_[0-9A-Za-z]+")
-PoolPart = Client | Group | Domain | ResourceServer | Provider
 
 
 class UserPoolWrites(Writes):
@@ -23,6 +25,8 @@ class UserPoolWrites(Writes):
 
     def _user_pools(self) -> UserPoolStore:
         """The records of user pools, read from the store if they have not been."""
+        from fastiam.directory.user_pool_store import UserPoolStore
+
         return self.transaction_manager.join(UserPoolStore())
 
     @write
@@ -33,6 +37,8 @@ class UserPoolWrites(Writes):
         ------
         DirectoryError: the id or account has another form; the pool or a part of it exists; a provider has a secret.
         """
+        from fastiam.directory.user_pool_records import Provider, place_of
+
         reader, store = self._reader(), self._user_pools()
         if not _ID.fullmatch(pool.id):
             raise DirectoryError(f"`{shorten(pool.id)}` is not the id of a user pool", hint="use `<region>_<letters and digits>`")
@@ -43,25 +49,10 @@ class UserPoolWrites(Writes):
         self._commit(reader)
         store.put("pools", pool.id, replace(pool, tags=tags))
         for part in parts:
-            table, key = _place(pool, part)
+            table, key = place_of(pool, part)
             if store.get(table, key) is not None:
                 raise DirectoryError(f"`{shorten(key)}` of user pool `{pool.id}` exists", hint="use another id or name")
             if isinstance(part, Provider) and "client_secret" in part.details:
                 raise DirectoryError(f"provider `{shorten(part.name)}` has a secret", hint="set it with UpdateIdentityProvider")
             store.put(table, key, part)
         self._ensure_account(pool.account)
-
-
-def _place(pool: Pool, part: PoolPart) -> tuple[str, str]:
-    """Table and key of a record."""
-    match part:
-        case Client():
-            return "clients", part.id
-        case Domain():
-            return "domains", part.name
-        case ResourceServer():
-            return "resource_servers", f"{pool.id}/{part.identifier}"
-        case Group():
-            return "groups", f"{pool.id}/{part.name}"
-        case Provider():
-            return "providers", f"{pool.id}/{part.name}"

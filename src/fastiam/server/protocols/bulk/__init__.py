@@ -12,7 +12,6 @@ from fastiam.server.identity import BULK, EXPLAIN, PLAYGROUND, SEARCH, Identity
 from fastiam.server.mapping import MappingError
 from fastiam.server.protocol import Place, Route, ServerProtocol, Site, StreamRoute
 from fastiam.server.protocols.bulk import analyses
-from fastiam.server.protocols.bulk.comparison import answer_diff
 from fastiam.server.protocols.bulk.gate import Principals
 from fastiam.server.protocols.bulk.parameters import ARROW, NDJSON, Unsupported, read_parameters
 from fastiam.server.protocols.bulk.section import Section
@@ -55,6 +54,8 @@ class Bulk:
 
     @staticmethod
     def _compare(request: Request, decider: Decider, now: datetime) -> Response:
+        from fastiam.server.protocols.bulk.comparison import answer_diff  # PERF: it needs what reads and compares policies
+
         return answer_diff(request)
 
     def open(self, request: Request, decider: Decider, now: datetime) -> tuple[Response, Processor | None]:
