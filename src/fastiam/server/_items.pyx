@@ -1,37 +1,18 @@
 """The items of an AuthZEN batch that state nothing but what was mapped before: their requests in one pass (G220)."""
 
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy
+
 cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.dict cimport PyDict_GetItemWithError
 from cpython.ref cimport PyObject
-
-cdef enum:
-    MAX_MEMBERS = 8  # of a context that is read here
-
-
-cdef inline object member(dict raw, str name):
-    """The value of a member; None if there is none."""
-    cdef PyObject* found = PyDict_GetItemWithError(raw, name)
-    return None if found is NULL else <object>found
 
 
 cdef inline object or_default(dict item, str name, object default):
     """The entity of an item as sent, or the default one if it has none."""
     value = member(item, name)
     return default if value is None else value
-
-
-cdef inline object entity(dict mapped, object raw, object read, object kind):
-    """The entity of a type and id alone: mapped before, or read now; None for another form, and for a fault."""
-    if type(raw) is not dict or len(<dict>raw) != 2:
-        return None
-    type_name, id_ = member(<dict>raw, "type"), member(<dict>raw, "id")
-    if type(type_name) is not str or type(id_) is not str:
-        return None
-    cdef PyObject* found = PyDict_GetItemWithError(mapped, (type_name, id_))
-    if found is not NULL:
-        return <object>found
-    made = read(raw)
-    return made if type(made) is kind else None
 
 
 @cython.final
@@ -46,10 +27,6 @@ cdef class PlainItems:
     context_kind : `Key.kind` of the keys that are read here.
     max_value : characters of a value.
     """
-
-    cdef dict subjects, resources, actions
-    cdef object subject_type, resource_type, context_kind
-    cdef Py_ssize_t max_value
 
     def __init__(
         self, dict subjects not None, dict resources not None, dict actions not None, subject_type, resource_type, context_kind,
@@ -114,7 +91,7 @@ cdef class PlainItems:
         name = member(<dict>raw, "name")
         if type(name) is not str:
             return None
-        return member_of(self.actions, (name, None if kind is None else kind.action_prefix))
+        return member(self.actions, (name, None if kind is None else kind.action_prefix))
 
     cdef dict read_context(self, object raw, dict keys):
         """The context for the engine; None if its members are not all known keys with a text or a bool."""
@@ -165,36 +142,52 @@ def write_cached(list decisions not None, dict cached not None, Py_ssize_t most)
 
     Returns
     -------
-    tuple: bodies, counts by key, the first denied items, and the number of errors: 0. None if one is not cached.
+    tuple: the bodies with commas between them, counts by key, and the first denied items. None if one is not cached.
     """
-    cdef list bodies = [], denied = []
+    cdef list denied = [], answers = []
     cdef dict counts = {}
-    cdef tuple answer
-    cdef object last = None
-    cdef Py_ssize_t i, same = 0
-    for i in range(len(decisions)):
-        answer = <tuple>at_id(cached, decisions[i])
-        if answer is None:
-            return None
-        bodies.append(answer[2])
-        if answer[4] is last:
+    cdef tuple answer = None
+    cdef object last = None, decision = None
+    cdef Py_ssize_t i, same = 0, size = 0, n = len(decisions)
+    cdef PyObject** bodies = <PyObject**>malloc((n + 1) * sizeof(PyObject*))
+    cdef bytes whole
+    cdef char* at
+    if bodies is NULL:
+        raise MemoryError
+    try:
+        for i in range(n):
+            if answer is None or decisions[i] is not decision:
+                decision = decisions[i]
+                answer = <tuple>at_id(cached, decision)
+                if answer is None:
+                    return None
+                answers.append(answer)  # another thread may empty `cached`
+                if answer[4] is not last:
+                    if same:
+                        counts[last] = counts.get(last, 0) + same
+                    last, same = answer[4], 0
+            bodies[i] = <PyObject*>answer[2]
+            size += PyBytes_GET_SIZE(<bytes>answer[2]) + 1
             same += 1
-        else:
-            if same:
-                counts[last] = counts.get(last, 0) + same
-            last, same = answer[4], 1
-        if answer[3] is not True and len(denied) < most:
-            denied.append(i)
-    if same:
-        counts[last] = counts.get(last, 0) + same
-    return bodies, counts, denied, 0
+            if answer[3] is not True and len(denied) < most:
+                denied.append(i)
+        if same:
+            counts[last] = counts.get(last, 0) + same
+        # SAFETY: `answers` has the bodies
+        whole = PyBytes_FromStringAndSize(NULL, max(size - 1, 0))
+        at = PyBytes_AS_STRING(whole)
+        for i in range(n):
+            if i:
+                at[0] = 44
+                at += 1
+            size = PyBytes_GET_SIZE(<bytes>bodies[i])
+            memcpy(at, PyBytes_AS_STRING(<bytes>bodies[i]), size)
+            at += size
+    finally:
+        free(bodies)
+    return whole, counts, denied
 
 
 cdef inline object at_id(dict cached, object decision):
     cdef PyObject* found = PyDict_GetItemWithError(cached, <Py_ssize_t><PyObject*>decision)
-    return None if found is NULL else <object>found
-
-
-cdef inline object member_of(dict mapped, tuple key):
-    cdef PyObject* found = PyDict_GetItemWithError(mapped, key)
     return None if found is NULL else <object>found

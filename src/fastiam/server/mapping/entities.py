@@ -15,6 +15,7 @@ from fastiam.model.profile import ROLES
 from fastiam.model.request import canonical_text, check_resource
 from fastiam.model.session import Session
 from fastiam.server._items import PlainItems
+from fastiam.server._plain_batch import PlainReader
 from fastiam.server.identity import ASSERT_OWNER, ASSERT_SESSION, ASSERT_TAGS, Identity
 from fastiam.server.mapping.entity_types import BUILT_IN, EntityMapping, ResourceType, SubjectType
 from fastiam.server.mapping.facts import MAX_KEYS, MAX_VALUE, NO_FACTS, FactKind, Facts, Value, member_values, read_key, text_of
@@ -70,6 +71,7 @@ class EntityMapper:
     ----------
     subjects, resources : entities without properties by type and id, as far as they were mapped.
     items : maps the items of a batch that have only such entities.
+    bodies : reads bodies of such items.
     """
 
     def __init__(self, mapping: EntityMapping, records: KnownRecords) -> None:
@@ -79,6 +81,7 @@ class EntityMapper:
         self.resources: dict[tuple[str, str], Resource] = {}
         self._actions: dict[tuple[str, str | None], str] = {}
         self.items = PlainItems(self.subjects, self.resources, self._actions, Subject, Resource, FactKind.CONTEXT, MAX_VALUE)
+        self.bodies = PlainReader(self.items, mapping.context.plain)
 
     # -- subjects -----------------------------------------------------------------------------------------------------
 

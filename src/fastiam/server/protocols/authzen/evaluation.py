@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from fastiam.api.engine import Engine
 from fastiam.errors import PolicyError, RequestValueError
@@ -22,12 +22,14 @@ from fastiam.server.protocols.authzen.reading import (
     Plain,
     Query,
     Reader,
+    check_content_type,
     read_body,
     read_entity,
 )
 from fastiam.server.records import BatchRecord, DecisionRecord
 
 _MAX_DENIED: Final = 100  # indices in the decision log
+_CHUNK: Final = 512  # requests at a time: fewer tuples than start the garbage collector
 _EXECUTE_ALL: Final = "execute_all"
 _STOPS: Final = {_EXECUTE_ALL: None, "deny_on_first_deny": False, "permit_on_first_permit": True}
 """The decision after which a semantic stops."""
@@ -44,6 +46,11 @@ def answer_evaluation(view: View, request: Request, identity: Identity, reasons:
 def answer_evaluations(view: View, request: Request, identity: Identity, reasons: Reasons, now: datetime) -> Response:
     """Answer `POST /access/v1/evaluations`."""
     try:
+        check_content_type(request)
+        if not view.logs_items:
+            plain = _answer_plain(view, request, identity, reasons, now)
+            if plain is not None:
+                return plain
         body = read_body(request)
         items = body.get("evaluations")
         stop = _stop(body.get("options"))
@@ -178,17 +185,54 @@ def _batch(
     queries = BatchReader(view.mapper, identity, now).queries(items, defaults)
     decisions = decide_all(view.engine, queries, now)
     reasons = reasons_for(identity, reasons)
-    cached = None
-    if stop is None and set(map(type, queries)) == {tuple}:
-        cached = write_cached(list(decisions), view.kept(reasons), _MAX_DENIED)
-    bodies, outcomes, denied, errors = cached or _written(view, queries, decisions, stop, reasons)
-    record = BatchRecord("authzen/evaluations", view.generation, len(bodies), outcomes, denied, errors)
+    written = _write_cached(view, list(decisions), reasons) if stop is None and set(map(type, queries)) == {tuple} else None
+    written = written or _write(view, queries, decisions, stop, reasons)
+    record = written.record(view)
     if view.logs_items:
         record.items = [
             (index, _item(record, query, decision))
             for index, (query, decision) in enumerate(zip(queries[: record.size], decisions, strict=False))
         ]
-    return view.response(request, b'{"evaluations":[%b]}' % b",".join(bodies), record)
+    return view.response(request, b'{"evaluations":[%b]}' % written.bodies, record)
+
+
+def _answer_plain(view: View, request: Request, identity: Identity, reasons: Reasons, now: datetime) -> Response | None:
+    """Answer a batch whose items state nothing but ids, without reading it as Python objects; None for any other body."""
+    plain = Reader(view.mapper, identity, now).plain(request.body)
+    if plain is None:
+        return None
+    decisions: list[Decision] = []
+    try:
+        for start in range(0, len(plain), _CHUNK):
+            decisions += view.engine.decide_each(plain.requests(start, start + _CHUNK), now=now)
+    except (RequestValueError, PolicyError):
+        return None  # one of them cannot be decided: each is decided by itself
+    reasons = reasons_for(identity, reasons)
+    written = _write_cached(view, decisions, reasons)
+    if written is None:
+        written = _write(view, plain.requests(0, len(plain)), decisions, None, reasons)
+    return view.response(request, b'{"evaluations":[%b]}' % written.bodies, written.record(view))
+
+
+class _Written(NamedTuple):
+    """The items of an answer.
+
+    Attributes
+    ----------
+    bodies : with commas between them.
+    outcomes : counts by outcome and layer.
+    denied : the first denied items.
+    """
+
+    bodies: bytes
+    size: int
+    outcomes: dict[tuple[str, str], int]
+    denied: list[int]
+    errors: int
+
+    def record(self, view: View) -> BatchRecord:
+        """What is logged and counted."""
+        return BatchRecord("authzen/evaluations", view.generation, self.size, self.outcomes, self.denied, self.errors)
 
 
 def _item(batch: BatchRecord, query: Plain | Query | Fault, decision: Decision | Fault) -> DecisionRecord:
@@ -202,14 +246,20 @@ def _item(batch: BatchRecord, query: Plain | Query | Fault, decision: Decision |
     return record
 
 
-def _written(
+def _write_cached(view: View, decisions: list[Any], reasons: Reasons) -> _Written | None:
+    """Write decisions on plain queries; None if the answer of one is not cached."""
+    found = write_cached(decisions, view.kept(reasons), _MAX_DENIED)
+    return None if found is None else _Written(found[0], len(decisions), found[1], found[2], 0)
+
+
+def _write(
     view: View,
     queries: Sequence[Plain | Query | Fault],
     decisions: Sequence[Decision | Fault],
     stop: bool | None,
     reasons: Reasons,
-) -> tuple[list[bytes], dict[tuple[str, str], int], list[int], int]:
-    """Bodies of items, counts by outcome and layer, the first denied items, and the number of errors.
+) -> _Written:
+    """Write decisions on any queries.
 
     Parameters
     ----------
@@ -236,4 +286,4 @@ def _written(
             denied.append(len(bodies) - 1)
         if is_allowed is stop:
             break
-    return bodies, outcomes, denied, errors
+    return _Written(b",".join(bodies), len(bodies), outcomes, denied, errors)

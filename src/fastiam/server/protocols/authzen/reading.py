@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple, TypeVar
 
 from fastiam.model.session import Session
+from fastiam.server._plain_batch import PlainBatch
 from fastiam.server.http import Request
 from fastiam.server.identity import Identity
 from fastiam.server.mapping import (
@@ -43,13 +44,23 @@ def read_body(request: Request) -> dict[str, Any]:
     ------
     MappingError: `bad_content_type`, or a code of `JsonError`.
     """
-    content_type = request.header(_CONTENT_TYPE)
-    if content_type != b"application/json" and not _is_json(content_type):
-        raise MappingError("bad_content_type", "the content type is not `application/json` in UTF-8", "content-type")
+    check_content_type(request)
     try:
         return read_object(request.body, _LIMITS)
     except JsonError as error:
         raise MappingError(error.code, error.message, error.at) from None
+
+
+def check_content_type(request: Request) -> None:
+    """Check that a request states JSON.
+
+    Raises
+    ------
+    MappingError: `bad_content_type`.
+    """
+    content_type = request.header(_CONTENT_TYPE)
+    if content_type != b"application/json" and not _is_json(content_type):
+        raise MappingError("bad_content_type", "the content type is not `application/json` in UTF-8", "content-type")
 
 
 def _is_json(value: bytes | None) -> bool:
@@ -168,6 +179,12 @@ class Reader:
         subject, action, resource, context = get("subject"), get("action"), get("resource"), get("context")
         given = self.context(context)
         return self.combine(self.subject(subject), self.action(action), self.resource(resource), given, context)
+
+    def plain(self, body: bytes) -> PlainBatch | None:
+        """The requests of a batch whose entities state nothing but their ids, from its bytes; None for any other body."""
+        mapper = self._mapper
+        keys = mapper.mapping.context.known(self._identity)
+        return mapper.bodies.read(body, MAX_ITEMS, keys, self._plain_subject, self._plain_resource)
 
     def _read(self, raw: Any, kind: str, to_map: Callable[[Entity], _Mapped]) -> _Mapped | Fault:
         try:

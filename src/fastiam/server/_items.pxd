@@ -1,0 +1,36 @@
+"""What `_plain_batch` shares with `_items`."""
+
+from cpython.dict cimport PyDict_GetItemWithError
+from cpython.ref cimport PyObject
+
+cdef enum:
+    MAX_MEMBERS = 8  # of a context that is read in compiled code
+
+
+cdef inline object member(dict mapped, object key):
+    """The value of a key; None if there is none."""
+    cdef PyObject* found = PyDict_GetItemWithError(mapped, key)
+    return None if found is NULL else <object>found
+
+
+cdef inline object entity(dict mapped, object raw, object read, object kind):
+    """The entity of a type and id alone: mapped before, or read now; None for another form, and for a fault."""
+    if type(raw) is not dict or len(<dict>raw) != 2:
+        return None
+    type_name, id_ = member(<dict>raw, "type"), member(<dict>raw, "id")
+    if type(type_name) is not str or type(id_) is not str:
+        return None
+    cdef PyObject* found = PyDict_GetItemWithError(mapped, (type_name, id_))
+    if found is not NULL:
+        return <object>found
+    made = read(raw)
+    return made if type(made) is kind else None
+
+
+cdef class PlainItems:
+    cdef dict subjects, resources, actions
+    cdef object subject_type, resource_type, context_kind
+    cdef Py_ssize_t max_value
+
+    cdef object action(self, object raw, object kind)
+    cdef dict read_context(self, object raw, dict keys)

@@ -1,0 +1,201 @@
+"""Batches that are answered from the bytes of their body: which are, and that the general way answers the same (G220)."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+import orjson
+import pytest
+from authzen_fixture import ACCOUNT, ALL_SCOPES, NOW, TRUSTED, World, directory, entities
+
+from fastiam.server.http import Response
+from fastiam.server.identity import ASSERT_CONTEXT
+from fastiam.server.protocols.authzen import evaluation
+from fastiam.server.protocols.authzen.reading import Reader
+
+CONFIG = {
+    "context": {"ip": "aws:SourceIp"},
+    "subjects": {"person": {"session_of": f"arn:aws:iam::{ACCOUNT}:role/people"}},
+    "resources": {"open": {"resource": "arn:aws:record:::record/{id}", "action_prefix": "record"}},
+}
+ENGINE = directory().compile()
+ALICE, LIST, ONE = (
+    b'"subject":{"type":"user","id":"alice"}',
+    b'"action":{"name":"list"}',
+    b'"resource":{"type":"record","id":"record-1"}',
+)
+ADDRESS = b'"context":{"aws:SourceIp":"10.0.0.1"}'
+DEFAULTS = b",".join((ALICE, LIST, ADDRESS))
+SEEDS = (
+    b'{%b,"evaluations":[{%b},{"resource":{"type":"open","id":"record-2"}},{%b,"action":{"name":"record:write"}}]}'
+    % (DEFAULTS, ONE, ONE),
+    b'{"evaluations": [ {%b , %b,\t%b, %b},\r\n {"subject": {"id": "ana", "type": "person"}, %b, %b, "context": {}} ]}\n'
+    % (ALICE, LIST, ONE, ADDRESS, ONE, LIST),
+    b'{"evaluations":[{},{"context":{"ip":"::1","aws:MultiFactorAuthPresent":true,"x:\xc3\xa9":"\xe2\x82\xac"}},{}],%b,%b}'
+    % (DEFAULTS, ONE),
+    b'{%b,%b,"evaluations":[{"action":{"name":"delete","properties":{"soft":true}}},{"subject":null},{"extra":[1.5]}],"options":{}}'
+    % (DEFAULTS, ONE),
+    b'{%b,%b,"evaluations":[{"resource":{"type":"open","id":"record-2"}},{"action":{"name":"write"}},{}]}'
+    % (b",".join((ALICE, LIST)), ONE),
+    b'{%b,"context":{"ip":"\\u0031.2.3.4","a":{"b":[]}},"evaluations":[{%b},{"resource":{"type":"x","id":"no"}}]}'
+    % (b",".join((ALICE, LIST)), ONE),
+)
+PIECES = (
+    *b'{}[],:"\\ \n0e-\x00\x1f\x7f\x80\xc3\xff',
+    *(b'"id"', b'"type"', b"null", b"true", b'"subject"', b'"evaluations":[{}]', b'"a":1,'),
+    *(b"{},", b",{}", b",{%b}" % ONE, b"},{", b"  ", b"\t", b"2", b"\xc3\xa9", ADDRESS + b","),
+    *(part + b"," for part in (ALICE, LIST, ONE)),
+)
+
+
+def mutants(count: int, seed: int) -> Iterator[bytes]:
+    """Bodies with one to three changes: bytes and slices that are removed, inserted, replaced, repeated or moved."""
+    chance = random.Random(seed)
+    for _ in range(count):
+        body = bytearray(chance.choice(SEEDS))
+        for _ in range(chance.randint(1, 3)):
+            start = chance.randrange(len(body) + 1)
+            size = chance.choice((0, 1, 1, 2, 8, len(ONE), len(DEFAULTS)))
+            piece = chance.choice(PIECES)
+            new = bytes([piece]) if isinstance(piece, int) else piece
+            change = chance.randrange(5)
+            if change == 0:
+                new = b""
+            elif change == 1:
+                new = bytes(body[start : start + size]) * 2
+            elif change == 2:
+                other = chance.randrange(len(body) + 1)
+                new = bytes(body[other : other + size])
+            body[start : start + (size if change != 3 else 0)] = new
+        yield bytes(body)
+
+
+def answers(world: World, body: bytes) -> tuple[Response, Response]:
+    """The answer to a batch, and that of the general way."""
+    found = world.send("evaluations", body)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluation, "_answer_plain", lambda *_: None)
+        return found, world.send("evaluations", body)
+
+
+def is_plain(world: World, body: bytes) -> bool:
+    """Whether a body is answered from its bytes, once its entities are known."""
+    world.send("evaluations", body)
+    view = world.protocol._view
+    assert view is not None
+    return Reader(view.mapper, world.identity, NOW).plain(body) is not None
+
+
+@pytest.mark.parametrize("is_trusted", [True, False])
+def test_changed_bodies_have_the_answers_of_the_general_way(is_trusted: bool) -> None:
+    world = World(CONFIG, scopes=ALL_SCOPES if is_trusted else frozenset(), engine=ENGINE)
+    read = 0
+    for body in (*SEEDS, *mutants(4_000, seed=36 + is_trusted)):
+        found, general = answers(world, body)
+        assert found == general, body
+        read += found.status == 200 and is_plain(world, body)
+    assert read > 20
+
+
+BODIES = {
+    "defaults": (b'{%b,"evaluations":[{%b},{%b}]}' % (DEFAULTS, ONE, ONE), True),
+    "in full": (b'{"evaluations":[{%b,%b,%b,%b}]}' % (ALICE, LIST, ONE, ADDRESS), True),
+    "without context": (b'{"evaluations":[{%b,%b,%b}]}' % (ALICE, LIST, ONE), True),
+    "defaults after the items": (b'{"evaluations":[{}],%b,%b}' % (DEFAULTS, ONE), True),
+    "blanks": (b' {\n%b ,\r%b, "evaluations"\t: [ { } , {} ] }\n' % (DEFAULTS, ONE), True),
+    "mapped name in context": (b'{%b,%b,%b,"context":{"ip":"10.0.0.1"},"evaluations":[{}]}' % (ALICE, LIST, ONE), True),
+    "two names of a key": (b'{%b,"evaluations":[{%b,"context":{"ip":"::1","aws:SourceIp":"::1"}}]}' % (DEFAULTS, ONE), False),
+    "not ASCII": (b'{%b,"resource":{"type":"open","id":"\xc3\xa9"},"evaluations":[{}]}' % DEFAULTS, True),
+    "not UTF-8": (b'{%b,"resource":{"type":"open","id":"\xe9"},"evaluations":[{}]}' % DEFAULTS, False),
+    "surrogate": (b'{%b,"resource":{"type":"open","id":"\xed\xa0\x80"},"evaluations":[{}]}' % DEFAULTS, False),
+    "action of the type": (b'{%b,%b,"action":{"name":"read"},"evaluations":[{}]}' % (ALICE, ONE), True),
+    "1,000 items": (b'{%b,%b,"evaluations":[%b]}' % (DEFAULTS, ONE, b",".join([b"{}"] * 1_000)), True),
+    "1,001 items": (b'{%b,%b,"evaluations":[%b]}' % (DEFAULTS, ONE, b",".join([b"{}"] * 1_001)), False),
+    "no items": (b'{%b,%b,"evaluations":[]}' % (DEFAULTS, ONE), False),
+    "options": (b'{%b,%b,"evaluations":[{}],"options":{}}' % (DEFAULTS, ONE), False),
+    "properties": (b'{%b,"resource":{"type":"record","id":"record-1","properties":{}},"evaluations":[{}]}' % DEFAULTS, False),
+    "escape": (b'{%b,"resource":{"type":"record","id":"record\\u002d1"},"evaluations":[{}]}' % DEFAULTS, False),
+    "missing resource": (b'{%b,"evaluations":[{}]}' % DEFAULTS, False),
+    "unknown resource": (b'{%b,"evaluations":[{"resource":{"type":"record","id":"record-9"}}]}' % DEFAULTS, False),
+    "number in context": (b'{%b,%b,%b,"context":{"x":1},"evaluations":[{}]}' % (ALICE, LIST, ONE), False),
+    "second value": (b'{%b,%b,"evaluations":[{}]}{}' % (DEFAULTS, ONE), False),
+    "null byte": (b'{%b,%b,"evaluations":[{}]}\x00' % (DEFAULTS, ONE), False),
+    "byte order mark": (b'\xef\xbb\xbf{%b,%b,"evaluations":[{}]}' % (DEFAULTS, ONE), False),
+    "default twice": (b'{%b,%b,%b,"evaluations":[{}]}' % (DEFAULTS, ONE, ALICE), False),
+    "items twice": (b'{%b,%b,"evaluations":[{}],"evaluations":[{}]}' % (DEFAULTS, ONE), False),
+    "entity of an item twice": (b'{%b,"evaluations":[{%b,%b}]}' % (DEFAULTS, ONE, ONE), False),
+    "id twice": (b'{%b,"resource":{"type":"record","id":"record-1","id":"record-2"},"evaluations":[{}]}' % DEFAULTS, False),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("body, expected", BODIES.values(), ids=BODIES)
+def test_plain_body_is_answered_from_its_bytes(body: bytes, expected: bool) -> None:
+    world = World(CONFIG, scopes=ALL_SCOPES, engine=ENGINE)
+    assert is_plain(world, body) is expected
+    found, general = answers(world, body)
+    assert found == general
+
+
+def test_prefixes_of_a_body_are_not_plain() -> None:
+    world = World(CONFIG, scopes=ALL_SCOPES, engine=ENGINE)
+    body = BODIES["in full"][0]
+    assert is_plain(world, body)
+    assert not any(is_plain(world, body[:size]) for size in range(len(body)))
+
+
+def test_known_context_is_not_used_for_who_may_state_none() -> None:
+    world = World(CONFIG, scopes=ALL_SCOPES, engine=ENGINE)
+    body = BODIES["in full"][0]
+    assert is_plain(world, body)
+    assert orjson.loads(world.send("evaluations", body).body)["evaluations"][0]["decision"] is True
+    world.identity = World(scopes=TRUSTED - {ASSERT_CONTEXT}, engine=ENGINE).identity
+    assert not is_plain(world, body)
+    assert orjson.loads(world.send("evaluations", body).body)["evaluations"][0]["decision"] is False
+
+
+def test_text_of_one_kind_is_not_taken_for_another() -> None:
+    """The same text may be a subject of one type and a resource, or a context and an action."""
+    world = World({"resources": {"user": CONFIG["resources"]["open"]}}, scopes=ALL_SCOPES, engine=ENGINE)
+    body = b'{%b,"resource":{"type":"user","id":"alice"},"action":{"name":"read"},"evaluations":[{},{}]}' % ALICE
+    assert is_plain(world, body)
+    for part in (b'"context":{"name":"read"}', b'"context":{"type":"user","id":"alice"}'):
+        found, general = answers(world, body[:-1] + b"," + part + b"}")
+        assert found == general and found.status == 200
+
+
+def test_entity_with_brace_in_its_id_is_read_to_its_end() -> None:
+    world = World(CONFIG, scopes=ALL_SCOPES, engine=ENGINE)
+    for id_ in ("a}", "a}b", "}", '{"x":"y"}'.replace('"', "'")):
+        body = b'{%b,"evaluations":[%b]}' % (DEFAULTS, orjson.dumps({"resource": {"type": "open", "id": id_}}))
+        assert is_plain(world, body) and is_plain(world, body)
+        assert answers(world, body)[0] == answers(world, body)[1]
+
+
+def test_more_entities_than_are_cached_have_their_own_answers() -> None:
+    world = World(CONFIG, scopes=ALL_SCOPES, engine=ENGINE)
+    for start in range(0, 40_000, 1_000):
+        items = [{"resource": {"type": "open", "id": f"record-{n}"}} for n in (1, 2, *range(start, start + 900))]
+        body = orjson.dumps(entities("bob", "write", None) | {"evaluations": items})
+        assert is_plain(world, body)
+    found, general = answers(world, body)
+    assert found == general
+
+
+def test_refused_value_is_answered_item_by_item(monkeypatch: pytest.MonkeyPatch) -> None:
+    from fastiam.errors import RequestValueError
+
+    class Refusing:
+        def decide_each(self, requests: object, *, now: object) -> object:
+            raise RequestValueError("no", column="resource")
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(ENGINE, name)
+
+    world = World(CONFIG, scopes=ALL_SCOPES, engine=ENGINE)
+    body = BODIES["defaults"][0]
+    expected = world.send("evaluations", body)
+    assert is_plain(world, body) and world.protocol._view is not None
+    monkeypatch.setattr(world.protocol._view, "engine", Refusing())
+    monkeypatch.setattr(world.protocol, "_pinned", lambda _: world.protocol._view)
+    assert world.send("evaluations", body) == expected
