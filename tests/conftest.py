@@ -9,9 +9,16 @@ from pathlib import Path
 import pytest
 import spec_memo
 from hypothesis import HealthCheck, settings
+from seeds import few_or_all
 from surroundings import SHARED
 
-settings.register_profile("fastiam", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "fastiam",
+    deadline=None,
+    derandomize=True,
+    max_examples=few_or_all(60, 100),
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile("fastiam")
 spec_memo.memoise()
 

@@ -27,6 +27,7 @@ from fastiam.model.request import Request, read_context
 from fastiam.simulation.profiles import profiles_from_documents
 from fastiam.spec import decide
 
+pytestmark = pytest.mark.slow
 N = 500  # cases of the generator
 MOST, ALL = 25, 4_000  # values tried for definite outcomes, for others
 NEAR = ("true", "false", "-99", "5", "99999", "1900-01-01", "2199-01-01", "192.0.2.77", "2001:db9::1", "::fffe:1.2.3.4")
@@ -135,7 +136,6 @@ def compared_cases(n_keys: int) -> list[Row]:
     return out
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("n_keys", [1, 2])
 def test_definite_decision_holds_for_each_value(n_keys):
     """D70: sound for all values of the keys."""

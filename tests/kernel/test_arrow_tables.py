@@ -13,6 +13,7 @@ import pytest
 from arrow_builders import HandMade, HandMadeStream, offsets, texts
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from seeds import few_or_all
 
 from fastiam.errors import RequestValueError
 from fastiam.frames import Table
@@ -81,7 +82,7 @@ def _split(obj: Any) -> tuple[list[str], list[list[ArrowColumn]]]:
 
 
 @pytest.mark.slow
-@settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=300)
+@settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=few_or_all(150, 300))
 @given(tables())
 def test_table_of_any_types_comes_back_twice(table: pa.Table) -> None:
     names, chunks = _split(table)
@@ -94,7 +95,7 @@ def test_table_of_any_types_comes_back_twice(table: pa.Table) -> None:
 
 
 @pytest.mark.slow
-@settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=200)
+@settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=few_or_all(100, 200))
 @given(tables(), st.randoms(use_true_random=False))
 def test_columns_are_released_in_any_order(table: pa.Table, order: random.Random) -> None:
     names, chunks = _split(table)
@@ -113,7 +114,7 @@ def test_columns_are_released_in_any_order(table: pa.Table, order: random.Random
 
 
 @pytest.mark.slow
-@settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=200)
+@settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=few_or_all(100, 200))
 @given(tables(KINDS.map(lambda kind: pa.struct([("inner", kind), ("text", pa.string())]))))
 def test_fields_of_structs_are_null_where_the_struct_is(table: pa.Table) -> None:
     for name in table.column_names:
@@ -123,7 +124,7 @@ def test_fields_of_structs_are_null_where_the_struct_is(table: pa.Table) -> None
         assert [chunk for chunk in found if chunk[0]] == [chunk for chunk in expected if chunk[0]]
 
 
-@settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=100)
+@settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=few_or_all(50, 100))
 @given(tables(st.just(pa.map_(pa.string(), pa.string()))))
 def test_maps_become_one_column_for_each_key(table: pa.Table) -> None:
     column = table["c0"]

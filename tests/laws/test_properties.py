@@ -20,11 +20,12 @@ from hypothesis import given, settings
 from policy_generators import Maker, Target
 from request_generators import account_of
 from runners import HAS_ENGINE, run
+from seeds import few_or_all
 
 AD_HOC_ENGINES = ("reference", "compiled") if HAS_ENGINE else ("reference",)
 engines = pytest.mark.parametrize("engine", AD_HOC_ENGINES)
 needs_engine = pytest.mark.skipif(not HAS_ENGINE, reason="the compiled engine is not built yet")
-EXAMPLES = 150
+EXAMPLES = few_or_all(75, 150)
 NEVER = 10**9  # more statements than a row can have
 
 

@@ -21,7 +21,8 @@ from sts_fixture import CHEAP, A, Clock, document
 
 import fastiam
 from fastiam.cognito import IdentityPools
-from fastiam.cognito.user_pools.keys import make_keys, put_keys
+from fastiam.cognito.user_pools import keys
+from fastiam.cognito.user_pools.keys import put_keys
 from fastiam.cognito.user_pools.state import PoolState, Settings
 from fastiam.cognito.user_pools.tokens import Tokens
 from fastiam.directory.user_pool_records import Client, Pool, SignIn, User
@@ -159,12 +160,19 @@ class IdentityWorld:
         for name, clients in ((P, ("c", "d")), (P2, ("c2",))):
             id_ = name.partition("/")[2]
             pool = Pool(id_, id_, A, "aws", REGION, f"https://{name}", START, START)
-            made = make_keys(self.state, pool)
+            made = self.keys_made_once(pool)
             with self.state.transaction():
                 self.state.put("pools", id_, pool)
                 put_keys(self.state, pool, made)
                 for client in clients:
                     self.state.put("clients", client, Client(client, id_, client, START, START))
+
+    def keys_made_once(self, pool: Pool) -> list[Any]:
+        """Signing keys of a pool, whose private parts all worlds have in common: making them takes a tenth of a second."""
+        uses = iter(keys.USES)
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(keys, "generate_private_key", lambda *_: issuer_key(f"{pool.id} {next(uses)}"))
+            return keys.make_keys(self.state, pool)
 
     def user_pool(self, name: str) -> Pool:
         """The record of a user pool."""

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import BinaryIO
 
 
 class Output:
@@ -17,12 +18,38 @@ class Output:
 
 
 @contextmanager
+def _replaced(own_input: int, own_output: int) -> Iterator[None]:
+    """Make two descriptors the standard input and output; they are closed."""
+    saved, streams = (os.dup(0), os.dup(1)), (sys.stdin, sys.stdout)
+    for descriptor, own in enumerate((own_input, own_output)):
+        os.dup2(own, descriptor)
+        os.close(own)
+    sys.stdin, sys.stdout = open(0, closefd=False), open(1, "w", closefd=False)
+    try:
+        yield
+    finally:
+        sys.stdout.close()
+        sys.stdin.close()
+        sys.stdin, sys.stdout = streams
+        for descriptor, own in enumerate(saved):
+            os.dup2(own, descriptor)
+            os.close(own)
+
+
+@contextmanager
+def redirected(output: BinaryIO) -> Iterator[None]:
+    """Make a file the standard output, as `>` and `>>` do: descriptor 1, `/dev/stdout` and `sys.stdout`."""
+    with _replaced(os.open(os.devnull, os.O_RDONLY), os.dup(output.fileno())):
+        yield
+
+
+@contextmanager
 def piped(data: bytes = b"") -> Iterator[Output]:
     """Make standard input and output pipes: descriptors 0 and 1, `/dev/fd/0`, `sys.stdin` and `sys.stdout`.
 
     A process shows no more than this, and takes half a second to import what a command line needs.
     """
-    output, saved, streams = Output(), (os.dup(0), os.dup(1)), (sys.stdin, sys.stdout)
+    output = Output()
     (own_input, feed), (drain, own_output) = os.pipe(), os.pipe()
 
     def write() -> None:
@@ -36,18 +63,9 @@ def piped(data: bytes = b"") -> Iterator[Output]:
     threads = [threading.Thread(target=write), threading.Thread(target=read)]
     for thread in threads:
         thread.start()
-    for descriptor, own in ((0, own_input), (1, own_output)):
-        os.dup2(own, descriptor)
-        os.close(own)
-    sys.stdin, sys.stdout = open(0, closefd=False), open(1, "w", closefd=False)
     try:
-        yield output
+        with _replaced(own_input, own_output):
+            yield output
     finally:
-        sys.stdout.close()
-        sys.stdin.close()
-        sys.stdin, sys.stdout = streams
-        for descriptor, own in enumerate(saved):
-            os.dup2(own, descriptor)
-            os.close(own)
         for thread in threads:
             thread.join()

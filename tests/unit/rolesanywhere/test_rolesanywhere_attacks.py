@@ -283,12 +283,12 @@ def test_a_revoked_intermediate_takes_its_certificates_along(world):
 @pytest.mark.parametrize("key", ["ec", "rsa2048"])
 @pytest.mark.filterwarnings("ignore")
 def test_an_altered_certificate_is_never_accepted(key):
-    """Each bit of a certificate in turn. The attacker has its private key and signs the request for what results."""
+    """Each bit of a small certificate in turn, of a large one a bit of each byte. The attacker signs for what results."""
     world = World(root=issue("Root", ca=True, key=key, label="altered"))
     host = issue("host1", world.root)
     draft = world.draft(host)
     for at in range(len(host.der)):
-        for bit in range(8):
+        for bit in range(8) if key == "ec" else [at % 8]:
             der = bytearray(host.der)
             der[at] ^= 1 << bit
             with pytest.raises(StsError) as caught:

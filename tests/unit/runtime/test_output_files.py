@@ -16,6 +16,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from standard_streams import redirected
 
 import fastiam
 from fastiam.cli import results
@@ -179,9 +180,8 @@ def fastiam_process(arguments: list[str], **more: Any) -> subprocess.CompletedPr
 @pytest.mark.parametrize("name", STDOUT)
 def test_redirected_standard_output_is_appended_to(name, out, folder):
     Path("app.log").write_text("before\n")
-    with open("app.log", "ab") as log:
-        done = fastiam_process([*STDOUT[name], "--out", out], stdout=log)
-    assert done.returncode == 0, done.stderr
+    with open("app.log", "ab") as log, redirected(log):
+        assert run([*STDOUT[name], "--out", out]) == 0
     content = Path("app.log").read_bytes()
     assert content.startswith(b"before\n") and len(content) > len(b"before\n")
 
