@@ -35,7 +35,7 @@ def test_each_seed_of_a_fuzz_target_is_accepted(target):
 def test_signed_seeds_with_one_changed_byte_are_refused(target):
     """A change outside of what the signature covers, such as in `KeyInfo`, is not a finding and may be accepted."""
     signed = [seed for seed in target.seeds if chr(seed[0]) in "RTXALGQIC"]
-    places = [[len(seed) * part // 8 for part in range(1, 8)] for seed in signed]
+    places = [[len(seed) * part // 8 for part in (1, 3, 5, 7)] for seed in signed]
     changed = [[seed[:i] + bytes([seed[i] ^ 1]) + seed[i + 1 :] for i in at] for seed, at in zip(signed, places, strict=True)]
     refusals = [[target(each) for each in of_seed].count(False) for of_seed in changed]
     assert min(refusals) > 0
@@ -51,7 +51,7 @@ def test_mutations_keep_the_kind_and_the_limit_of_length(target):
 @pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
 def test_mutations_of_seeds_are_not_findings(target):
     mutate = mutator(target)
-    outcomes = [target(mutate(target.seeds[number % len(target.seeds)], 100_000, number)) for number in range(100)]
+    outcomes = [target(mutate(target.seeds[number % len(target.seeds)], 100_000, number)) for number in range(50)]
     signs_its_input = bool(set(target.forms) & set("SHP"))
     assert False in outcomes and (True in outcomes or not signs_its_input)  # what a signature does not cover may change
 

@@ -14,10 +14,12 @@ import pytest
 from differential import N_AD_HOC, World, as_check
 from request_generators import KINDS
 from runners import run
+from seeds import few_or_all
 
 from fastiam.errors import DirectoryError, PolicyError
 
-N = 5_000  # the rarest operators are in one case of 500
+N = 3_000  # the rarest operators are in one case of 500
+N_ANSWERED = few_or_all(1_000, N_AD_HOC)  # of them the reference decides
 
 
 @pytest.fixture(scope="module")
@@ -31,10 +33,10 @@ def answers(cases):
     reached: list[bool] = []
     answers = []
     with watching_conditions(reached):
-        for case in cases[:N_AD_HOC]:
+        for case in cases[:N_ANSWERED]:
             reached.append(False)
             answers.append(run(as_check(case), "reference"))
-    return list(zip(cases[:N_AD_HOC], answers, reached, strict=True))
+    return list(zip(cases[:N_ANSWERED], answers, reached, strict=True))
 
 
 class watching_conditions:
@@ -63,16 +65,16 @@ class watching_conditions:
 @pytest.mark.slow
 @pytest.mark.parametrize("outcome", ["OK", "I", "E"])
 def test_generator_outcomes_are_at_least_15_percent_each(answers, outcome):
-    share = Counter(answer.outcome for _, answer, _ in answers)[outcome] / N_AD_HOC
+    share = Counter(answer.outcome for _, answer, _ in answers)[outcome] / N_ANSWERED
     assert share >= 0.15
 
 
 def test_generator_makes_few_errors(answers):
-    assert sum(answer.outcome == "ERR" for _, answer, _ in answers) / N_AD_HOC <= 0.05
+    assert sum(answer.outcome == "ERR" for _, answer, _ in answers) / N_ANSWERED <= 0.05
 
 
 def test_generator_half_of_cases_reach_a_condition(answers):
-    assert sum(reached for _, _, reached in answers) / N_AD_HOC >= 0.5
+    assert sum(reached for _, _, reached in answers) / N_ANSWERED >= 0.5
 
 
 def test_generator_layers_have_every_possible_outcome(answers):
@@ -113,12 +115,12 @@ def test_generator_resource_denies_name_principals_and_wildcards():
     """Denies that vectorised steps evaluate, and for which the principal must be checked as well."""
     denies = [
         (json.dumps(statement.get("Principal", "*")), str(statement.get("Resource")).rpartition(":")[2])
-        for seed in range(200)
+        for seed in range(100)
         for stored in strategies.directory(seed)["directory"].get("resources", [])
         for statement in statements_of({"directory": stored})
         if statement["Effect"] == "Deny"
     ]
-    assert sum("*" not in principal and re.search(r"[*][^*?$]+[*]", pattern) is not None for principal, pattern in denies) >= 100
+    assert sum("*" not in principal and re.search(r"[*][^*?$]+[*]", pattern) is not None for principal, pattern in denies) >= 50
 
 
 # -- what occurs ----------------------------------------------------------------------------------------------------------
@@ -171,6 +173,11 @@ def test_generator_makes_every_layer_and_principal_kind(cases):
     assert len(KINDS) == 13
 
 
+@pytest.fixture(scope="module")
+def everything_as_text(everything):
+    return json.dumps(everything)
+
+
 VARIABLE_FORMS = {
     "plain": r"\$\{aws:username\}",
     "other case": r"\$\{AWS:UserName\}",
@@ -190,9 +197,9 @@ VARIABLE_FORMS = {
 
 
 @pytest.mark.parametrize("form", VARIABLE_FORMS)
-def test_generator_makes_every_form_of_variable(everything, form):
+def test_generator_makes_every_form_of_variable(everything_as_text, form):
     """VR3, V28, V29."""
-    assert re.search(VARIABLE_FORMS[form], json.dumps(everything))
+    assert re.search(VARIABLE_FORMS[form], everything_as_text)
 
 
 ELEMENT_FORMS = {
@@ -239,7 +246,7 @@ def test_generator_equal_seeds_give_equal_cases():
 
 def test_generator_directories_can_nearly_all_be_built():
     refused = []
-    for seed in range(150):
+    for seed in range(80):
         try:
             World(strategies.directory(seed, 30))
         except (PolicyError, DirectoryError) as error:
