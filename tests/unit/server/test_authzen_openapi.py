@@ -9,6 +9,7 @@ import pytest
 from authzen_fixture import TOML, World, directory, entities
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from seeds import few_or_all
 from server_process import ROOT, Server, running
 
 schemathesis = pytest.importorskip("schemathesis")
@@ -47,7 +48,7 @@ def test_answers_are_as_described(server: Server, label: str) -> None:
     ]
     seen: set[str] = set()
 
-    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+    @settings(max_examples=few_or_all(30, 60), deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
     @given(case=operation.as_strategy(), known=st.sampled_from([(), ("alice", "read", "record-1"), ("bob", "write", "record-1")]))
     def answers(case: schemathesis.Case, known: tuple[str, ...]) -> None:
         if known and isinstance(case.body, dict):  # random ids map to nothing

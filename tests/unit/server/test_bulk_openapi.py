@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from referencing import Registry
 from referencing.jsonschema import DRAFT202012
+from seeds import few_or_all
 from server_process import ROOT, Server, running
 
 from fastiam.server.protocols.bulk import parameters
@@ -61,7 +62,7 @@ def test_analyses_are_as_described(server: Server, label: str) -> None:
     wanted = [getattr(checks, name) for name in names]
     seen: set[int] = set()
 
-    @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+    @settings(max_examples=few_or_all(20, 40), deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
     @given(case=operation.as_strategy(), known=st.sampled_from([{}, *KNOWN[label]]), is_plain=st.booleans())
     def answers(case: schemathesis.Case, known: dict[str, Any], is_plain: bool) -> None:
         if known and isinstance(case.body, dict):  # random names are refused

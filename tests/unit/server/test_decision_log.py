@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from seeds import few_or_all
 
 from fastiam.model.decision import Decision, Layer, Outcome, StatementRef
 from fastiam.server.config import DecisionLogSection
@@ -71,7 +72,7 @@ def _log(now: datetime, **changes: Any) -> tuple[DecisionLog, list[bytes]]:
     return DecisionLog(section, writer, lambda: now, "host:1"), writer.lines
 
 
-@settings(max_examples=300)
+@settings(max_examples=few_or_all(150, 300))
 @given(
     record=_RECORDS,
     headers=_HEADERS,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
+import io
+import runpy
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from cloudtrail_records import ACCOUNT, ANA, OPS, assume_role, record, session, user, write_log
@@ -21,10 +24,11 @@ LISTED = [{"ARN": "arn:aws:s3:::b", "accountId": ACCOUNT}]
 
 def drafted(tmp_path: Path, log: Path) -> tuple[fastiam.Directory, str]:
     """The directory that the example makes of a log, and what it says beside."""
-    script = str(ROOT / "examples/directory_from_log.py")
-    made = subprocess.run([sys.executable, script, str(log)], capture_output=True, check=True)
-    (tmp_path / "made.json").write_bytes(made.stdout)
-    return fastiam.load(tmp_path / "made.json"), made.stderr.decode()
+    script, out, err = str(ROOT / "examples/directory_from_log.py"), io.StringIO(), io.StringIO()
+    with patch.object(sys, "argv", [script, str(log)]), redirect_stdout(out), redirect_stderr(err):
+        runpy.run_path(script, run_name="__main__")
+    (tmp_path / "made.json").write_text(out.getvalue())
+    return fastiam.load(tmp_path / "made.json"), err.getvalue()
 
 
 def replayed(directory: fastiam.Directory, log: Path) -> Replay:

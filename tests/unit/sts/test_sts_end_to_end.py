@@ -11,6 +11,7 @@ import pyotp
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from seeds import few_or_all
 from sts_fixture import ALL, ANA, CHAIN, CHEAP, DEP, Clock, Phone, World, document, trusting
 
 import fastiam
@@ -96,7 +97,7 @@ TEXT = st.text(max_size=20) | st.text("abz09_+=,.@-/:*?$ ", max_size=70)
 TAGS = st.dictionaries(TEXT, TEXT, max_size=3)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=few_or_all(75, 150), deadline=None)
 @given(
     role=st.sampled_from([DEP, CHAIN]) | TEXT,
     name=st.text("abz09_+=,.@-", min_size=2, max_size=64) | TEXT,
