@@ -1,8 +1,8 @@
 """Plant each fault of `mutations.json` in a copy of the package; a short fuzz run, or the named test, must find it.
 
-`python tests/tools/mutation_testing.py [--count 20000] [--only WORD] [--part 2/4]`. The copy without a fault must pass first,
-or the result is meaningless. A crash or a timeout counts as found; a fault that does not build is an error of the list.
-The exit code is 1 if a fault was missed.
+`python tests/tools/mutation_testing.py [--count 20000] [--only WORD] [--part 2/4]`. The copy is built once, with all faults of
+compiled files in it; the environment variable PLANTED enables one of them by its number. The copy without a fault must pass, or
+the result is meaningless. A crash or an endless run counts as found. The exit code is 1 if a fault was missed.
 """
 
 from __future__ import annotations
@@ -10,12 +10,15 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import random
+import re
+import resource
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,7 +30,28 @@ CHANGED = (
 )
 COPIED = ("src", "tests", "setup.py", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE", "NOTICE")
 CYTHON = (".pyx", ".pxd")
-TOO_LONG = 300  # seconds; a sound run takes a twentieth
+MAX_SECONDS = 200  # of processor time; a sound run takes a tenth
+
+# what declares PLANTED to a compiled file, at its end
+DECLARED = '''
+
+cdef extern from *:
+    """
+    #ifndef PLANTED
+    #include <stdlib.h>
+    static int planted_fault;
+    __attribute__((constructor)) static void read_planted(void) {
+        const char *number = getenv("PLANTED");
+        planted_fault = number == NULL ? 0 : atoi(number);
+    }
+    #define PLANTED planted_fault
+    #endif
+    """
+    int PLANTED
+'''
+CONDITION = re.compile(r"(\s*(?:if|elif|while) )(.*)(:)", re.S)
+VALUE = re.compile(r"(\s*(?:for \w+ in range\(|cdef [^=]* = ))(.*?)(\):|(?:, \w+(?: = .*)?)*)", re.S)
+TEXT_OR_COMMENT = re.compile(r'""".*?"""|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'|(?P<comment>\s*#[^\n]*)', re.S)
 
 
 def load_mutations(path: Path = LIST) -> list[dict[str, str]]:
@@ -55,18 +79,13 @@ def build(folder: Path) -> None:
         raise SystemExit(f"does not build:\n{run.stderr[-3000:]}")
 
 
-def search(folder: Path, mutation: Mapping[str, str], count: int) -> tuple[int, str]:
+def search(folder: Path, test: str | None, count: int, number: int = 0) -> tuple[int, str]:
     """The exit code of what has to find a fault, run over the copy, and its last line."""
     command = ["tests/tools/fuzz.py", "--count", str(count), "--stop-at", "1", "--bare"]
-    if "test" in mutation:
-        command = ["-m", "pytest", "-qx", "-p", "no:cacheprovider", mutation["test"]]
-    environment = os.environ | {"PYTHONPATH": str(folder / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
-    try:
-        result = subprocess.run(
-            [sys.executable, *command], cwd=folder, env=environment, capture_output=True, text=True, timeout=TOO_LONG
-        )
-    except subprocess.TimeoutExpired:
-        return 1, "does not come to an end"
+    if test is not None:
+        command = ["-m", "pytest", "-qx", "-p", "no:cacheprovider", test]
+    environment = os.environ | {"PYTHONPATH": str(folder / "src"), "PYTHONDONTWRITEBYTECODE": "1", "PLANTED": str(number)}
+    result = subprocess.run([sys.executable, *command], cwd=folder, env=environment, capture_output=True, text=True)
     return result.returncode, (result.stdout + result.stderr).strip().rpartition("\n")[2]
 
 
@@ -77,15 +96,63 @@ def planted(mutation: Mapping[str, str], text: str) -> str:
     return text.replace(mutation["old"], mutation["new"])
 
 
-def is_found(folder: Path, mutation: Mapping[str, str], count: int) -> bool:
+def planted_by_number(mutations: Mapping[int, Mapping[str, str]], text: str) -> str:
+    """The text of a compiled file with all of its faults. PLANTED enables one of them."""
+    lines = list(logical_lines(text))
+    changed: dict[int, dict[int, str]] = {}
+    for number, mutation in mutations.items():
+        planted(mutation, text)
+        [at] = (i for i, line in enumerate(lines) if mutation["old"] in line)
+        changed.setdefault(at, {})[number] = planted(mutation, lines[at])
+    return "\n".join(with_variants(line, changed[i]) if i in changed else line for i, line in enumerate(lines)) + DECLARED
+
+
+def logical_lines(text: str) -> Iterator[str]:
+    """The lines of a file; those of one pair of brackets are one line."""
+    bare = TEXT_OR_COMMENT.sub(lambda found: "\n" * found[0].count("\n"), text)
+    depth, whole = 0, list[str]()
+    for line, code in zip(text.split("\n"), bare.split("\n"), strict=True):
+        whole.append(line)
+        depth += len(re.findall(r"[(\[{]", code)) - len(re.findall(r"[)\]}]", code))
+        if depth == 0:
+            yield "\n".join(whole)
+            whole = []
+
+
+def with_variants(line: str, variants: Mapping[int, str]) -> str:
+    """A line that is one of its variants if PLANTED has the number of that."""
+    sound, *faulty = (
+        TEXT_OR_COMMENT.sub(lambda found: "" if found["comment"] else found[0], one) for one in (line, *variants.values())
+    )
+    indent = line[: len(line) - len(line.lstrip())]
+    if not (found := CONDITION.fullmatch(sound) or VALUE.fullmatch(sound)):
+        branches = (f"if PLANTED == {n}:\n    {one}\n{indent}el" for n, one in zip(variants, faulty, strict=True))
+        return f"{indent}{''.join(branches)}se:\n    {sound}"
+    begin, expression, end = found.groups()
+    changed = [(n, one.removeprefix(begin).removesuffix(end)) for n, one in zip(variants, faulty, strict=True)]
+    if found.re is VALUE:
+        return f"{begin}({''.join(f'({one}) if PLANTED == {n} else ' for n, one in changed)}({expression})){end}"
+    # not an `if` expression: Cython makes an object of one whose parts have different types
+    others = " and ".join(f"PLANTED != {n}" for n in variants)
+    return f"{begin}{''.join(f'(PLANTED == {n} and ({one})) or ' for n, one in changed)}({others} and ({expression})){end}"
+
+
+def plant_compiled(folder: Path, mutations: Sequence[Mapping[str, str]]) -> None:
+    """Write the faults of all compiled files into the copy; the number of a fault is its place in the list, from 1."""
+    for name in sorted({m["file"] for m in mutations if m["file"].endswith(CYTHON)}):
+        path = folder / name
+        chosen = {number: m for number, m in enumerate(mutations, 1) if m["file"] == name}
+        path.write_text(planted_by_number(chosen, path.read_text()))
+
+
+def is_found(folder: Path, number: int, mutation: Mapping[str, str], count: int) -> bool:
     path = folder / mutation["file"]
     sound = path.read_text()
-    path.write_text(planted(mutation, sound))
+    if path.suffix not in CYTHON:
+        path.write_text(planted(mutation, sound))
+    began = time.monotonic()
     try:
-        if path.suffix in CYTHON:
-            build(folder)
-        began = time.monotonic()
-        code, last = search(folder, mutation, count)
+        code, last = search(folder, mutation.get("test"), count, number)
     finally:
         path.write_text(sound)
     print(f"{'found ' if code else 'MISSED'} {mutation['why']} ({time.monotonic() - began:.0f} s) {last}", flush=True)
@@ -106,15 +173,22 @@ def main() -> int:
     options = parser.parse_args()
     number, parts = options.part
     chosen = [m for m in load_mutations(options.list) if options.only in m["why"] + m["file"]][number - 1 :: parts]
+    random.Random(0).shuffle(chosen)  # a run that is ended early has drawn a sample
+    chosen.sort(key=lambda m: m["file"].endswith(CYTHON))
+    missed, sound = [], set[str | None]()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         copy_package(folder)
+        plant_compiled(folder, chosen)
         build(folder)
-        for sound in {m.get("test"): m for m in chosen}.values():
-            code, last = search(folder, sound, options.count)
-            if code:
-                raise SystemExit(f"something is found without any fault, by {sound.get('test', 'the fuzz')}: {last}")
-        missed = [m for m in chosen if not is_found(folder, m, options.count)]
+        resource.setrlimit(resource.RLIMIT_CPU, (MAX_SECONDS, MAX_SECONDS))  # of this process, and of each that it starts
+        for number, mutation in enumerate(chosen, 1):
+            test = mutation.get("test")
+            if test not in sound and (run := search(folder, test, options.count))[0]:
+                raise SystemExit(f"something is found without any fault, by {test or 'the fuzz'}: {run[1]}")
+            sound.add(test)
+            if not is_found(folder, number, mutation, options.count):
+                missed.append(mutation)
     print(f"{len(chosen) - len(missed)} of {len(chosen)} planted faults found")
     return 1 if missed else 0
 
