@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from dataclasses import replace
 from datetime import timedelta
 
 import orjson
 import pytest
 from aws_world import ADMIN, BO, ENDPOINT, A, AwsWorld, error_of, refused, sign
+from msgspec.structs import replace
 
 import fastiam
 from fastiam.server.protocol import Place

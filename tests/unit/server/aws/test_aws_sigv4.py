@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import hmac
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -15,6 +15,7 @@ from botocore.credentials import Credentials
 from botocore.utils import percent_encode_sequence
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from fastiam.server.http import Request
 from fastiam.server.protocols.aws import sigv4
@@ -194,7 +195,7 @@ def with_date(date: str) -> Request:
     scope = f"Credential={KEY}/20261129/eu-west-1/iam/aws4_request"
     request = Request("POST", b"/aws", headers=((b"host", b"iam.example"), (b"date", date.encode())))
     request = with_header(request, "authorization", f"{sigv4.ALGORITHM} {scope}, SignedHeaders=host, Signature=00")
-    read = replace(sigv4.read_signature(request), instant=NOW)
+    read = dataclasses.replace(sigv4.read_signature(request), instant=NOW)
     digest = hashlib.sha256(sigv4.canonical_request(request, read, sigv4.body_hash(request))).hexdigest()
     text = f"{sigv4.ALGORITHM}\n20261129T090000Z\n{read.scope}\n{digest}"
     value = hmac.new(sigv4.signing_key(SECRET, read), text.encode(), hashlib.sha256).hexdigest()
