@@ -298,6 +298,19 @@ def test_sessions_at_reused_addresses_are_distinguished(directory):
         assert engine.is_allowed(one, "s3:GetObject", OBJECT) is bool(i % 3)
 
 
+def test_session_with_the_id_of_an_evicted_one_has_its_own_tags():
+    """Truths of conditions on principal tags are memoized by the id of the principal, and an eviction frees the id."""
+    directory = fastiam.Directory()
+    only_red = statement("Allow", "s3:*", StringEquals={"aws:PrincipalTag/team": "red"})
+    directory.add_principal(APP, identity_policies=[document(only_red)])
+    engine = directory.compile()
+    sessions = {team: Session(RUN, kind="ROLE", issuer=APP, tags={"team": team}) for team in ("red", "blue")}
+    for team in ("red", "blue", "red"):
+        for _ in range(3):
+            assert engine.is_allowed(sessions[team], "s3:GetObject", OBJECT) is (team == "red")
+        engine._compiler.drop()
+
+
 def test_pointer_cache_is_freed_with_the_engine(directory):
     engine = directory.compile()
     one = Session(RUN, kind="ROLE", issuer=APP)
