@@ -27,6 +27,11 @@ def split_arn(text: str) -> Arn | None:
     return Arn(*parts[1:]) if len(parts) == 6 and parts[0] == "arn" else None
 
 
+def is_arn(text: str) -> bool:
+    """Whether the text is an ARN: `split_arn` gives its fields."""
+    return text.startswith("arn:") and text.count(":") >= 5
+
+
 def is_account(text: str) -> bool:
     """Whether the text is an account id: 12 ASCII digits (spec 1.7)."""
     return _ACCOUNT.fullmatch(text) is not None

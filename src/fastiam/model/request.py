@@ -16,7 +16,7 @@ from decimal import Decimal
 from typing import Any
 
 from fastiam.errors import RequestValueError
-from fastiam.model.arn import split_arn
+from fastiam.model.arn import is_arn
 from fastiam.model.key_registry import fold, key_info
 
 Scalar = str | bool | int | float | Decimal | datetime | bytes
@@ -89,7 +89,7 @@ def check_resource(resource: object) -> str:
     if not isinstance(resource, str):
         raise RequestValueError(f"a resource must be text, not `{type(resource).__name__}`", column="resource")
     resource = exact_text(resource)
-    if resource != "*" and split_arn(resource) is None:
+    if resource != "*" and not is_arn(resource):
         raise RequestValueError(
             f"`{shorten(resource)}` is not a resource",
             column="resource",

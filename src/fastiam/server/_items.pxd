@@ -13,8 +13,13 @@ cdef inline object member(dict mapped, object key):
     return None if found is NULL else <object>found
 
 
-cdef inline object entity(dict mapped, object raw, object read, object kind):
-    """The entity of a type and id alone: mapped before, or read now; None for another form, and for a fault."""
+cdef inline bint is_id(str text, Py_ssize_t limit):
+    """Whether a text is certainly a right id or type."""
+    return 0 < len(text) <= limit and text.isprintable()
+
+
+cdef inline object entity(dict mapped, object raw, object map_new, object kind, Py_ssize_t limit):
+    """The entity of a type and id alone: mapped before, or mapped now; None for another form, and for a fault."""
     if type(raw) is not dict or len(<dict>raw) != 2:
         return None
     type_name, id_ = member(<dict>raw, "type"), member(<dict>raw, "id")
@@ -23,14 +28,16 @@ cdef inline object entity(dict mapped, object raw, object read, object kind):
     cdef PyObject* found = PyDict_GetItemWithError(mapped, (type_name, id_))
     if found is not NULL:
         return <object>found
-    made = read(raw)
+    if not is_id(<str>type_name, limit) or not is_id(<str>id_, limit):
+        return None
+    made = map_new(type_name, id_)
     return made if type(made) is kind else None
 
 
 cdef class PlainItems:
     cdef dict subjects, resources, actions
     cdef object subject_type, resource_type, context_kind
-    cdef Py_ssize_t max_value
+    cdef Py_ssize_t max_id, max_value
 
     cdef object action(self, object raw, object kind)
     cdef dict read_context(self, object raw, dict keys)

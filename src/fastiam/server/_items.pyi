@@ -11,6 +11,7 @@ class PlainItems:
         subject_type: type,
         resource_type: type,
         context_kind: object,
+        max_id: int,
         max_value: int,
     ) -> None: ...
     def map(
@@ -20,8 +21,8 @@ class PlainItems:
         principal: Any,
         given: dict[str, Any] | None,
         keys: dict[str, Any],
-        read_subject: Callable[[Any], object],
-        read_resource: Callable[[Any], object],
+        map_subject: Callable[[str, str], object],
+        map_resource: Callable[[str, str], object],
     ) -> tuple[list[Any], list[int]]: ...
 
 def write_cached(

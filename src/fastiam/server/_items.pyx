@@ -25,19 +25,19 @@ cdef class PlainItems:
     subject_type, resource_type : their classes.
     actions : IAM actions by name and prefix of the type of the resource.
     context_kind : `Key.kind` of the keys that are read here.
-    max_value : characters of a value.
+    max_id, max_value : characters of an id and of a value.
     """
 
     def __init__(
         self, dict subjects not None, dict resources not None, dict actions not None, subject_type, resource_type, context_kind,
-        Py_ssize_t max_value
+        Py_ssize_t max_id, Py_ssize_t max_value
     ):
         self.subjects, self.resources, self.actions = subjects, resources, actions
         self.subject_type, self.resource_type, self.context_kind = subject_type, resource_type, context_kind
-        self.max_value = max_value
+        self.max_id, self.max_value = max_id, max_value
 
     def map(
-        self, list items not None, tuple defaults not None, principal, dict given, dict keys not None, read_subject, read_resource
+        self, list items not None, tuple defaults not None, principal, dict given, dict keys not None, map_subject, map_resource
     ):
         """The requests of items.
 
@@ -46,7 +46,7 @@ cdef class PlainItems:
         defaults : subject, action, resource and context for items without their own, as sent; None: there is none.
         principal, given : what the default subject and context are for the engine; None: not known, or they state more.
         keys : the condition keys that members of a context state.
-        read_subject, read_resource : map an entity as sent; they return something else than the class for a fault.
+        map_subject, map_resource : map a type and id; they return something else than the class for a fault.
 
         Returns
         -------
@@ -67,11 +67,11 @@ cdef class PlainItems:
             subject, action = or_default(item, "subject", default_subject), or_default(item, "action", default_action)
             resource, context = or_default(item, "resource", default_resource), or_default(item, "context", default_context)
             if subject is not last_subject:
-                last_subject, known = subject, entity(self.subjects, subject, read_subject, self.subject_type)
+                last_subject, known = subject, entity(self.subjects, subject, map_subject, self.subject_type, self.max_id)
                 principal = None if known is None else known.principal
             if context is not last_context:
                 last_context, given = context, {} if context is None else self.read_context(context, keys)
-            known = entity(self.resources, resource, read_resource, self.resource_type)
+            known = entity(self.resources, resource, map_resource, self.resource_type, self.max_id)
             if principal is None or given is None or known is None:
                 missing.append(i)
                 continue

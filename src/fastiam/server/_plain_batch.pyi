@@ -19,6 +19,6 @@ class PlainReader:
         body: bytes,
         most: int,
         keys: dict[str, Any],
-        read_subject: Callable[[Any], object],
-        read_resource: Callable[[Any], object],
+        map_subject: Callable[[str, str], object],
+        map_resource: Callable[[str, str], object],
     ) -> PlainBatch | None: ...

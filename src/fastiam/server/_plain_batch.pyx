@@ -276,13 +276,13 @@ cdef class PlainReader:
     def __init__(self, PlainItems items not None, dict keys not None):
         self.items, self.keys = items, keys
 
-    def read(self, bytes body not None, Py_ssize_t most, dict keys not None, read_subject, read_resource):
+    def read(self, bytes body not None, Py_ssize_t most, dict keys not None, map_subject, map_resource):
         """The requests of a body whose entities have no properties.
 
         Parameters
         ----------
         most : items of the body.
-        keys, read_subject, read_resource : as in `PlainItems.map`.
+        keys, map_subject, map_resource : as in `PlainItems.map`.
 
         Returns
         -------
@@ -302,12 +302,12 @@ cdef class PlainReader:
             p = skip_space(p + 1)
             part = part_of(&p)
             if part == ITEMS:
-                if batch.size or not self.read_items(batch, &p, end, most, keys, read_subject, read_resource):
+                if batch.size or not self.read_items(batch, &p, end, most, keys, map_subject, map_resource):
                     return None
             elif part < 0 or batch.defaults[part] is not NULL:
                 return None
             else:
-                known = self.known(part, &p, end, keys, read_subject, read_resource)
+                known = self.known(part, &p, end, keys, map_subject, map_resource)
                 if known is None:
                     return None
                 batch.defaults[part] = reference(known)
@@ -323,8 +323,8 @@ cdef class PlainReader:
         return batch if batch.size and batch.resolve(self.items.actions) else None
 
     cdef bint read_items(
-        self, PlainBatch batch, const uint8_t** at, const uint8_t* end, Py_ssize_t most, dict keys, object read_subject,
-        object read_resource
+        self, PlainBatch batch, const uint8_t** at, const uint8_t* end, Py_ssize_t most, dict keys, object map_subject,
+        object map_resource
     ) except -1:
         """Read the array of items, and move behind it. False if `read` gives None."""
         cdef const uint8_t* p = at[0]
@@ -344,7 +344,7 @@ cdef class PlainReader:
                     part = part_of(&p)
                     if part < 0 or part == ITEMS or item.parts[part] is not NULL:
                         return False
-                    known = self.known(part, &p, end, keys, read_subject, read_resource)
+                    known = self.known(part, &p, end, keys, map_subject, map_resource)
                     if known is None:
                         return False
                     item.parts[part] = reference(known)
@@ -362,7 +362,7 @@ cdef class PlainReader:
         at[0] = p + 1
         return True
 
-    cdef Known known(self, int part, const uint8_t** at, const uint8_t* end, dict keys, object read_subject, object read_resource):
+    cdef Known known(self, int part, const uint8_t** at, const uint8_t* end, dict keys, object map_subject, object map_resource):
         """Read an entity or context, and move behind it; None if `read` gives None."""
         cdef const uint8_t* text = at[0]
         cdef const uint8_t* stop
@@ -391,7 +391,7 @@ cdef class PlainReader:
                             if memcmp(PyBytes_AS_STRING((<Known>found).text), text, size) == 0:
                                 at[0] = text + size
                                 return <Known>found
-        known = self.new_known(part, at, keys, read_subject, read_resource)
+        known = self.new_known(part, at, keys, map_subject, map_resource)
         if known is not None and slots is not NULL and at[0] - text == size:
             known.text = text[:size]
             self.keep(known, slots, hashed)
@@ -412,14 +412,14 @@ cdef class PlainReader:
         slots[position] = Slot(hashed, reference(known))
         Py_XDECREF(old)
 
-    cdef Known new_known(self, int part, const uint8_t** at, dict keys, object read_subject, object read_resource):
+    cdef Known new_known(self, int part, const uint8_t** at, dict keys, object map_subject, object map_resource):
         cdef dict raw = read_object(at)
         cdef Known known
         value = prefix = None
         if raw is None:
             return None
         if part == SUBJECT:
-            mapped = entity(self.items.subjects, raw, read_subject, self.items.subject_type)
+            mapped = entity(self.items.subjects, raw, map_subject, self.items.subject_type, self.items.max_id)
             if mapped is not None:
                 value = mapped.principal
         elif part == ACTION:
@@ -428,7 +428,7 @@ cdef class PlainReader:
                 if type(value) is not str:
                     value = None
         elif part == RESOURCE:
-            mapped = entity(self.items.resources, raw, read_resource, self.items.resource_type)
+            mapped = entity(self.items.resources, raw, map_resource, self.items.resource_type, self.items.max_id)
             if mapped is not None:
                 value = mapped.arn
                 prefix = None if mapped.type is None else mapped.type.action_prefix

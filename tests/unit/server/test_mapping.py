@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastiam import Directory, SourceError
+from fastiam.errors import RequestValueError
+from fastiam.model.arn import split_arn
 from fastiam.model.key_registry import KEYS, PREFIXES, SetBy, fold, key_info
-from fastiam.model.request import ContextValue
+from fastiam.model.request import ContextValue, check_resource
 from fastiam.server.identity import ASSERT_CONTEXT, ASSERT_OWNER, ASSERT_SESSION, ASSERT_TAGS, TRUST_SCOPES, Identity
 from fastiam.server.mapping import (
     EntityMapper,
@@ -30,6 +32,7 @@ from fastiam.server.mapping import (
     role_session,
     scopes_to_state,
 )
+from fastiam.spec.values import read_address
 
 A = "111111111111"
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
@@ -506,3 +509,31 @@ def test_known_type_needs_a_directory():
         of_section(section, has_directory=False)
     section["subjects"]["user"]["known"] = False
     assert of_section(section, has_directory=False).subjects["user"].is_known is False
+
+
+_OCTETS = st.one_of(
+    st.integers(0, 300).map(str), st.sampled_from(["", "00", "01", "1e", "٣", "-1", " 1", "1 ", "1\n", "256", "0x1"])
+)
+
+
+@given(
+    st.one_of(st.lists(_OCTETS, min_size=3, max_size=5).map(".".join), st.ip_addresses().map(str), st.ip_addresses(v=4).map(str))
+)
+def test_value_of_an_address_key_is_one_that_ipaddress_reads(text: str) -> None:
+    def is_read() -> bool:
+        try:
+            return bool(facts(ALL, {"aws:SourceIp": text}, RULES).context)
+        except MappingError as error:
+            assert error.code == "bad_value"
+            return False
+
+    assert is_read() == (read_address(text) is not None)
+
+
+@given(st.lists(st.sampled_from(["arn", "aws", "", "ARN", "*", "a:b"]), max_size=8).map(":".join))
+def test_resource_is_an_arn_whose_fields_can_be_read(text: str) -> None:
+    try:
+        found = check_resource(text) == text
+    except RequestValueError:
+        found = False
+    assert found == (text == "*" or split_arn(text) is not None)

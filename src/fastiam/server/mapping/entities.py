@@ -20,6 +20,7 @@ from fastiam.server.identity import ASSERT_OWNER, ASSERT_SESSION, ASSERT_TAGS, I
 from fastiam.server.mapping.entity_types import BUILT_IN, EntityMapping, ResourceType, SubjectType
 from fastiam.server.mapping.facts import MAX_KEYS, MAX_VALUE, NO_FACTS, FactKind, Facts, Value, member_values, read_key, text_of
 from fastiam.server.mapping.faults import MappingError
+from fastiam.server.mapping.forms import MAX_ID
 from fastiam.server.mapping.known import KnownRecords
 from fastiam.server.mapping.principals import (
     SESSION_MEMBERS,
@@ -80,7 +81,9 @@ class EntityMapper:
         self.subjects: dict[tuple[str, str], Subject] = {}
         self.resources: dict[tuple[str, str], Resource] = {}
         self._actions: dict[tuple[str, str | None], str] = {}
-        self.items = PlainItems(self.subjects, self.resources, self._actions, Subject, Resource, FactKind.CONTEXT, MAX_VALUE)
+        self.items = PlainItems(
+            self.subjects, self.resources, self._actions, Subject, Resource, FactKind.CONTEXT, MAX_ID, MAX_VALUE
+        )
         self.bodies = PlainReader(self.items, mapping.context.plain)
 
     # -- subjects -----------------------------------------------------------------------------------------------------

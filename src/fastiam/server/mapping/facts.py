@@ -474,8 +474,17 @@ def _check_value(info: KeyInfo, value: Value, at: str) -> None:
         raise MappingError("bad_value", f"the value of `{info.name}` is not of type {info.type}", at)
 
 
+_OCTET: Final = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_IPV4: Final = re.compile(rf"{_OCTET}\.{_OCTET}\.{_OCTET}\.{_OCTET}")
+
+
+def _address(text: str) -> object:
+    """None for a text that `read_address` does not read."""
+    return _IPV4.fullmatch(text) or read_address(text)  # PERF: `ipaddress` takes 4 us
+
+
 _READERS: Final[Mapping[KeyType, Callable[[str], object]]] = {
-    KeyType.IP: lru_cache(maxsize=4_096)(read_address),
+    KeyType.IP: lru_cache(maxsize=4_096)(_address),
     KeyType.BOOL: lru_cache(maxsize=64)(read_bool),
     KeyType.NUMERIC: read_number,
     KeyType.DATE: read_date,

@@ -196,11 +196,17 @@ class Reader:
         except MappingError as error:
             return error.as_value()
 
-    def _plain_subject(self, raw: Any) -> Subject | Fault:
-        return Reader._read(self, raw, "subject", self._map_subject)  # the mapper keeps it
+    def _plain_subject(self, type_: str, id_: str) -> Subject | Fault:
+        try:
+            return self._mapper.subject(type_, id_, None, self._identity, self._now)
+        except MappingError as error:
+            return error.as_value()
 
-    def _plain_resource(self, raw: Any) -> Resource | Fault:
-        return Reader._read(self, raw, "resource", self._map_resource)
+    def _plain_resource(self, type_: str, id_: str) -> Resource | Fault:
+        try:
+            return self._mapper.resource(type_, id_, None, self._identity)
+        except MappingError as error:
+            return error.as_value()
 
     def _map_subject(self, entity: Entity) -> Subject:
         return self._mapper.subject(entity.type, entity.id, entity.properties, self._identity, self._now)
