@@ -9,11 +9,8 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
-import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -23,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from measure import Record
-from server_load import Address, Run, answer_of, cpu_seconds, empty_server, load, request_of
+from server_load import Address, Run, answer_of, cpu_seconds, empty_server, load, request_of, serve_process
 from workloads import identity
 
 import fastiam
@@ -65,31 +62,12 @@ enabled = false
 
 @contextmanager
 def server(folder: Path, source: Path, log: str = "denied") -> Iterator[tuple[dict[str, Address], int, float]]:
-    """A `fastiam serve` process: addresses by listener, process id, seconds until it was ready."""
+    """A `fastiam serve` process with a token: addresses by listener, process id, seconds until it was ready."""
     digest = hashlib.sha256(TOKEN.encode()).hexdigest()
     scopes = "decide,search,explain,bulk,assert:tags,assert:context"
     (folder / "tokens").write_text(f"bench {scopes} {digest}\n")
-    (folder / "serve.toml").write_text(serve_settings(folder, log))
-    command = [sys.executable, "-m", "fastiam", "serve", str(source), "--config", str(folder / "serve.toml")]
-    began = time.perf_counter()
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, env=os.environ)
-    assert process.stderr is not None
-    try:
-        line = process.stderr.readline()
-        if not line.startswith(b"{"):
-            raise RuntimeError((line + process.stderr.read()).decode())
-        first = json.loads(line)
-        ready = time.perf_counter() - began
-        addresses: dict[str, Address] = {}
-        for name, text in first["addresses"].items():
-            host, _, port = text.rpartition(":")
-            addresses[name] = text.removeprefix("unix:") if text.startswith("unix:") else (host, int(port))
-        threading.Thread(target=process.stderr.read, daemon=True).start()  # a full pipe would hold up the server
-        yield addresses, process.pid, ready
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait()
-        process.stderr.close()
+    with serve_process(folder, source, serve_settings(folder, log)) as started:
+        yield started
 
 
 def evaluation(row: tuple[Any, ...]) -> dict[str, Any]:

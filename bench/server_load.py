@@ -6,12 +6,14 @@ requests have equal lengths, so that an answer is complete after a number of byt
 
 from __future__ import annotations
 
+import json
 import os
 import select
+import signal
 import socket
-import statistics
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -181,6 +183,32 @@ def empty_server() -> Iterator[tuple[Address, int]]:
         process.wait()
 
 
-def median(values: Sequence[float]) -> float:
-    """The median."""
-    return statistics.median(values)
+@contextmanager
+def serve_process(folder: Path, source: Path, settings: str) -> Iterator[tuple[dict[str, Address], int, float]]:
+    """A `fastiam serve` process with a configuration: addresses by listener, process id, seconds until it was ready.
+
+    Raises
+    ------
+    RuntimeError: it does not start; its message is that of the process.
+    """
+    (folder / "serve.toml").write_text(settings)
+    command = [sys.executable, "-m", "fastiam", "serve", str(source), "--config", str(folder / "serve.toml")]
+    began = time.perf_counter()
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, env=os.environ)
+    assert process.stderr is not None
+    try:
+        line = process.stderr.readline()
+        if not line.startswith(b"{"):
+            raise RuntimeError((line + process.stderr.read()).decode())
+        first = json.loads(line)
+        ready = time.perf_counter() - began
+        addresses: dict[str, Address] = {}
+        for name, text in first["addresses"].items():
+            host, _, port = text.rpartition(":")
+            addresses[name] = text.removeprefix("unix:") if text.startswith("unix:") else (host, int(port))
+        threading.Thread(target=process.stderr.read, daemon=True).start()  # a full pipe would hold up the server
+        yield addresses, process.pid, ready
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait()
+        process.stderr.close()
