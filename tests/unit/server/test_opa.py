@@ -8,11 +8,14 @@ from urllib.parse import quote
 import orjson
 import pytest
 from authzen_fixture import TRUSTED
+from hypothesis import example, given
+from hypothesis import strategies as st
 from opa_fixture import ACCOUNT, DECISION_ID, SCHEMA, World, table, trino
 
 from fastiam import SourceError
 from fastiam.server.identity import EXPLAIN
 from fastiam.server.protocol import Place
+from fastiam.server.protocols.opa.trino import arns, arns_of_tables
 
 ALICE = f"arn:aws:iam::{ACCOUNT}:user/alice"
 READ = {"principal": ALICE, "action": "record:read", "resource": "arn:aws:record:::record/7"}
@@ -176,6 +179,38 @@ def test_trino_batch_equals_single_requests():
     )
     assert orjson.loads(response.body) == {"result": single} and 300 < len(single) < 700
     assert response.record.size == 2_000 and len(response.record.denied) == 100
+
+
+NAMES = st.sampled_from(["t", "t2", "a,b", "a b", "a/b", "é", "\ud800", "", "a\x00", "x" * 2_049, None, 5, True, ["t"], {}])
+TABLES = st.builds(lambda c, s, t: {"catalogName": c, "schemaName": s, "tableName": t}, NAMES, NAMES, NAMES)
+ITEMS = TABLES.map(lambda table: {"table": table}) | st.sampled_from(
+    [
+        {"table": {"catalogName": "c", "schemaName": "s", "tableName": "t", "columns": ["a", "b"]}},
+        {"table": {"catalogName": "c", "schemaName": "s", "tableName": "t", "columns": None}},
+        {"table": {"catalogName": "c", "schemaName": "s", "columns": []}},
+        {"table": {"catalogName": "c", "schemaName": "s", "tableName": "t"}, "security": "INVOKER"},
+        {"table": {"catalogName": "c", "schemaName": "s", "tableName": "t"}, "function": {"functionName": "f"}},
+        {"table": "tab"},
+        {"table": None},
+        {"catalog": {"name": "c"}},
+        ["table"],
+        "table",
+    ]
+)
+
+
+@given(st.lists(ITEMS, max_size=3))
+@example([])
+@example([table("t2"), table("a,b"), {"table": {"catalogName": "a/b", "schemaName": "é", "tableName": "t"}}])
+def test_tables_read_together_have_the_arns_of_each(items):
+    together = arns_of_tables(items)
+    if together is not None:
+        assert [[arn] for arn in together] == [arns(item, "$") for item in items]
+
+
+def test_tables_with_plain_names_are_read_together():
+    assert arns_of_tables([table("t2"), table("a,b")]) == [f"{SCHEMA}/table/t2", f"{SCHEMA}/table/a,b"]
+    assert arns_of_tables([table("t2"), table("a b")]) is None, "a name to encode"
 
 
 @pytest.mark.parametrize("groups", [("ops",), ("dev", "ops"), ("dev", "ops", "qa"), ("dev", "qa")])

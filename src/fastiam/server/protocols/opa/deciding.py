@@ -27,6 +27,7 @@ from fastiam.server.protocols.opa.trino import (
     Asked,
     Trino,
     arns,
+    arns_of_tables,
     read_asked,
     resources_of,
     table_of,
@@ -295,6 +296,9 @@ def _queries(asked: Asked, items: list[Any]) -> tuple[list[str], list[int], dict
     ------
     BadRequest: too many of them.
     """
+    tables = arns_of_tables(items)
+    if tables is not None:
+        return tables, list(range(len(items))), {}
     found: list[str] = []
     owners: list[int] = []
     faults: dict[int, str] = {}

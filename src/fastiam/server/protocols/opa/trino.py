@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from fastiam.model.arn import is_account
 from fastiam.server.identity import Identity
 from fastiam.server.mapping import (
+    MAX_ID,
     EntityMapping,
     FactRules,
     Facts,
@@ -31,6 +32,7 @@ SECRET: Final = "trino:credential/"
 
 _WITHOUT_RESOURCE: Final = frozenset({"ExecuteQuery", "ReadSystemInformation", "WriteSystemInformation"})
 _WITH_TARGET: Final = frozenset({"RenameSchema", "RenameTable", "RenameView", "RenameMaterializedView"})
+_SCHEMA_NAMES: Final = ("catalogName", "schemaName")
 _ROOT: Final = "arn:aws:trino:::"
 _PLACEHOLDERS: Final = ("user",)
 _RULES: Final = FactRules()
@@ -149,6 +151,28 @@ def arns(resource: Members, at: str) -> list[str]:
         whole = _table(members, place)
         return [f"{whole}/column/{name}" for name in _columns(members, place)] or [whole]
     return [_ARNS[kind](members, place)]
+
+
+def arns_of_tables(items: Sequence[Any]) -> list[str] | None:
+    """The ARNs of tables, as `arns` gives them for each item; None unless every item is a table without columns and a plain name.
+
+    PERF: a batch of Trino has all tables of a schema. The names of schemas are read once, those of tables together.
+    """
+    try:
+        tables = [item["table"] for item in items if type(item) is dict and len(item) == 1]
+        if len(tables) != len(items) or any(len(table) != 3 for table in tables):
+            return None
+        schemas = [(table["catalogName"], table["schemaName"]) for table in tables]
+        names: list[str] = [table["tableName"] for table in tables]
+        prefixes = {pair: _schema(dict(zip(_SCHEMA_NAMES, pair, strict=True)), "") for pair in set(schemas)}
+        if not names or not all(names) or max(map(len, names)) > MAX_ID:
+            return None
+        together = ",".join(names)
+        if encode(together) != together:
+            return None
+    except (TypeError, KeyError, UnicodeEncodeError, MappingError):  # another kind, or a fault: `arns` finds it
+        return None
+    return [f"{prefixes[pair]}/table/{name}" for pair, name in zip(schemas, names, strict=True)]
 
 
 def table_of(resource: Any) -> Members:
