@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import orjson
 import pytest
-from extauthz_fixture import ACCOUNT, API, DECISION_ID, ROLE, SPIFFE, World, read_check
+from extauthz_fixture import ACCOUNT, API, DECISION_ID, ROLE, SPIFFE, World, directory, read_check
+from served_engine import EngineDecider
 
 from fastiam import SourceError
 from fastiam.server.config import ConfigError
@@ -115,6 +116,17 @@ def test_role_of_another_path_is_not_the_role():
     """The ARN of a session has no path: `role/k8s/shop/orders` and `role/k8s/evil/orders` would have the same sessions."""
     answer = World().check(read_check({"source_principal": "spiffe://prod.example/ns/evil/sa/orders"}))
     assert answer.code == 16 and answer.record.error == "unknown_subject"
+
+
+def test_workload_whose_role_is_removed_has_no_principal():  # G3
+    world = World()
+    assert [world.check(read_check({})).status for _ in range(2)] == [200, 200]
+    changed, role = directory(), f"{ROLE}/k8s/shop/orders"
+    changed.delete_inline_policy(role, "orders")
+    changed.delete_principal(role)
+    world.decider = EngineDecider(changed.compile(), changed, generation=2)
+    answer = world.check(read_check({}))
+    assert answer.status == 401 and answer.record.error == "unknown_subject"
 
 
 def test_explained_denial_names_no_policy():  # G92

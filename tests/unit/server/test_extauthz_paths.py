@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+import string
 from urllib.parse import unquote_to_bytes
 
 from hypothesis import example, given
@@ -99,3 +100,21 @@ def test_paths_with_one_meaning_have_one_text(one: bytes, two: bytes) -> None:
     except MappingError:
         return
     assert (unquote_to_bytes(one) == unquote_to_bytes(two)) is (texts[0] == texts[1])
+
+
+_SEGMENTS = st.lists(st.text(sorted(set(string.printable.strip()) - {"%"}), max_size=3), max_size=4)
+
+
+@given(_SEGMENTS.map(lambda segments: "/" + "/".join(segments)))
+@example("/.a/b..")
+@example("/a/..")
+def test_escaped_letters_give_the_text_of_the_plain_path(path: str) -> None:
+    escaped = re.sub(r"[A-Za-z0-9.]", lambda found: f"%{ord(found[0]):02x}", path)
+    assert _text_or_none(path) == _text_or_none(escaped)
+
+
+def _text_or_none(path: str) -> str | None:
+    try:
+        return canonical_path(path.encode())
+    except MappingError:
+        return None

@@ -21,6 +21,7 @@ from fastiam.server.mapping import (
     FactRules,
     KnownRecords,
     MappingError,
+    PrincipalTemplate,
     ResourceSection,
     SubjectSection,
     Template,
@@ -537,3 +538,41 @@ def test_resource_is_an_arn_whose_fields_can_be_read(text: str) -> None:
     except RequestValueError:
         found = False
     assert found == (text == "*" or split_arn(text) is not None)
+
+
+# -- principals that are made once --------------------------------------------------------------------------------------
+
+
+def test_session_of_a_role_is_made_once_for_its_records():
+    directory, role = Directory(), f"arn:aws:iam::{A}:role/people"
+    directory.add_principal(role)
+    records = KnownRecords(directory.compile())
+    template = PrincipalTemplate(("id",), "at", role=role, session="{id}")
+    made = template.make({"id": "ada"}, records)
+    assert template.make({"id": "ada"}, records) is made and made.name == f"arn:aws:sts::{A}:assumed-role/people/ada"
+    assert template.make({"id": "bob"}, records).name == f"arn:aws:sts::{A}:assumed-role/people/bob"
+    assert template.make({"id": "ada"}, records, {"team": "red"}).principal.tags == {"team": "red"}
+    assert template.make({"id": "ada"}, records).principal.tags == {}
+    directory.delete_principal(role)
+    assert code_of(template.make, {"id": "ada"}, KnownRecords(directory.compile())) == "unknown_subject"
+
+
+def test_principal_needs_a_record_only_where_it_must_be_known():
+    directory, user = Directory(), f"arn:aws:iam::{A}:user/{{id}}"
+    records = KnownRecords(directory.compile())
+    for known in (False, True, False):  # what one template has made is no answer for the other
+        template = PrincipalTemplate(("id",), "at", principal=user, known=known)
+        for _ in range(2):
+            if known:
+                assert code_of(template.make, {"id": "ada"}, records) == "unknown_subject"
+            else:
+                assert template.make({"id": "ada"}, records).name == f"arn:aws:iam::{A}:user/ada"
+
+
+def test_cached_principals_are_bounded(monkeypatch):
+    monkeypatch.setattr("fastiam.server.mapping.known._KEPT_PRINCIPALS", 3)
+    records = KnownRecords(Directory().compile())
+    template = PrincipalTemplate(("id",), "at", principal=f"arn:aws:iam::{A}:user/{{id}}")
+    for number in range(10):
+        template.make({"id": f"u{number}"}, records)
+        assert len(records._mapped) <= 3

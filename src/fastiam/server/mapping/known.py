@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Callable, Hashable, Mapping
+from typing import TYPE_CHECKING, Final
 
 from fastiam.api.engine import Engine
 from fastiam.directory.principal_refs import PrincipalRef
@@ -12,7 +12,11 @@ from fastiam.model.request import ContextValue
 from fastiam.resolve.snapshot import Snapshot
 from fastiam.runtime.forking import cached_property
 
+if TYPE_CHECKING:
+    from fastiam.server.mapping.principal_templates import MappedPrincipal
+
 _KEPT: Final = 16_384  # records that are cached; all are dropped when there are more
+_KEPT_PRINCIPALS: Final = 4_096
 
 
 class KnownRecords:
@@ -21,6 +25,7 @@ class KnownRecords:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._tags: dict[str, Mapping[str, ContextValue]] = {}
+        self._mapped: dict[Hashable, MappedPrincipal] = {}
 
     @cached_property
     def snapshot(self) -> Snapshot:
@@ -42,6 +47,15 @@ class KnownRecords:
     def principal(self, name: str) -> PrincipalProfile:
         """The profile of a principal."""
         return self.snapshot.principal(name)
+
+    def mapped(self, key: Hashable, make: Callable[[], MappedPrincipal]) -> MappedPrincipal:
+        """The principal of a key, made once and cached: what `make` returns may depend on the key and these records only."""
+        found = self._mapped.get(key)
+        if found is None:
+            if len(self._mapped) >= _KEPT_PRINCIPALS:
+                self._mapped.clear()
+            found = self._mapped[key] = make()
+        return found
 
     def resource_tags(self, arn: str) -> Mapping[str, ContextValue]:
         """The `aws:ResourceTag/*` keys of the record of a resource, folded; empty if it has no record or no tags."""

@@ -86,13 +86,25 @@ class PrincipalTemplate:
         """
         if self._role is None or self._session is None:
             assert self._principal is not None
-            ref = named_principal(self._principal.render(values, at), at)
-            if self._known and not records.has_principal(ref):
-                raise MappingError("unknown_subject", "the subject has no record", at)
-            return MappedPrincipal(ref.text, ref)
-        role = named_principal(self._role.render(values, at), at)
-        # SAFETY: the ARN of a session has no path. Without this check `role/a/x` and `role/b/x` would have the same sessions.
-        if records.role_of(role) != role.text:
-            raise MappingError("unknown_subject", "the role of the subject has no record", at)
-        made = role_session(role.text, self._session.render(values, at), tags, at)
-        return MappedPrincipal(made, read_principal(made.arn, at=at))
+            text, known = self._principal.render(values, at), self._known
+            return records.mapped((text, known), lambda: _stored(text, records, known, at))
+        role, name = self._role.render(values, at), self._session.render(values, at)
+        if tags:
+            return _session(role, name, records, tags, at)
+        return records.mapped((role, name), lambda: _session(role, name, records, None, at))
+
+
+def _stored(text: str, records: KnownRecords, known: bool, at: str) -> MappedPrincipal:
+    ref = named_principal(text, at)
+    if known and not records.has_principal(ref):
+        raise MappingError("unknown_subject", "the subject has no record", at)
+    return MappedPrincipal(ref.text, ref)
+
+
+def _session(text: str, name: str, records: KnownRecords, tags: Mapping[str, str] | None, at: str) -> MappedPrincipal:
+    role = named_principal(text, at)
+    # SAFETY: the ARN of a session has no path. Without this check `role/a/x` and `role/b/x` would have the same sessions.
+    if records.role_of(role) != role.text:
+        raise MappingError("unknown_subject", "the role of the subject has no record", at)
+    made = role_session(role.text, name, tags, at)
+    return MappedPrincipal(made, read_principal(made.arn, at=at))

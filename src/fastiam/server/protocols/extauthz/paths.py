@@ -11,6 +11,7 @@ from fastiam.server.mapping import MappingError
 _SAFE: Final = "-._~!$&'()*+,=:@"  # characters that a segment may have unencoded, but `;`
 _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
+_PLAIN = re.compile(rb"(?:/(?!\.\.?(?:/|\Z))[A-Za-z0-9._~!$&'()*+,=:@-]+)+/?|/")  # a path that is its own text
 _MAX_ROUNDS: Final = 4  # decodings of one segment; text that is still encoded then is ambiguous
 
 
@@ -23,6 +24,8 @@ def canonical_path(raw: bytes) -> str:
     ------
     MappingError: `ambiguous_path`.
     """
+    if _PLAIN.fullmatch(raw):  # PERF: most paths
+        return raw.decode("ascii")
     if not raw.startswith(b"/"):
         raise _ambiguous("it does not begin with `/`")
     segments = raw[1:].split(b"/")

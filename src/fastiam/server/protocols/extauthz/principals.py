@@ -106,10 +106,13 @@ class Principals:
     # -- sources ------------------------------------------------------------------------------------------------------
 
     def _of_spiffe_id(self, text: str, moment: Moment) -> Found:
+        return _found(moment.records.mapped(("SPIFFE id", text), lambda: self._map_spiffe_id(text, moment)))
+
+    def _map_spiffe_id(self, text: str, moment: Moment) -> MappedPrincipal:
         for pattern, template in self._spiffe_ids:
             values = pattern.reverse(text)
             if values is not None:
-                return _found(template.make(values, moment.records))
+                return template.make(values, moment.records)
         raise Unidentified("unmapped_subject")
 
     def spiffe(self, section: Section, site: Site) -> _Source:
