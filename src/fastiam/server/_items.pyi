@@ -23,6 +23,7 @@ class PlainItems:
         keys: dict[str, Any],
         map_subject: Callable[[str, str], object],
         map_resource: Callable[[str, str], object],
+        is_shared: bool = False,
     ) -> tuple[list[Any], list[int]]: ...
 
 def write_cached(

@@ -37,7 +37,8 @@ cdef class PlainItems:
         self.max_id, self.max_value = max_id, max_value
 
     def map(
-        self, list items not None, tuple defaults not None, principal, dict given, dict keys not None, map_subject, map_resource
+        self, list items not None, tuple defaults not None, principal, dict given, dict keys not None, map_subject, map_resource,
+        bint is_shared=False
     ):
         """The requests of items.
 
@@ -46,6 +47,7 @@ cdef class PlainItems:
         defaults : subject, action, resource and context for items without their own, as sent; None: there is none.
         principal, given : what the default subject and context are for the engine; None: not known, or they state more.
         keys : the condition keys that members of a context state.
+        is_shared : whether `given` has facts of the default subject, so that only items with the default subject and context have it.
         map_subject, map_resource : map a type and id; they return something else than the class for a fault.
 
         Returns
@@ -66,6 +68,9 @@ cdef class PlainItems:
             item = <dict>items[i]
             subject, action = or_default(item, "subject", default_subject), or_default(item, "action", default_action)
             resource, context = or_default(item, "resource", default_resource), or_default(item, "context", default_context)
+            if is_shared and (subject is not default_subject or context is not default_context):
+                missing.append(i)
+                continue
             if subject is not last_subject:
                 last_subject, known = subject, entity(self.subjects, subject, map_subject, self.subject_type, self.max_id)
                 principal = None if known is None else known.principal

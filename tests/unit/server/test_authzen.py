@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 import pytest
-from authzen_fixture import ACCOUNT, ALL_SCOPES, NOW, TRUSTED, World, directory, entities
+from authzen_fixture import ACCOUNT, ALL_SCOPES, NOW, TRUSTED, World, allow, directory, document, entities
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from seeds import few_or_all
@@ -381,6 +381,41 @@ def test_properties_count_after_a_request_without_them():
     assert world.ask("evaluation", body | {"resource": with_tag})[1]["decision"] is False
     batch = body | {"evaluations": [{}, {"resource": with_tag}, {}]}
     assert items(world.ask("evaluations", batch)[1]) == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    "context", [{}, {"x": "1"}, {"x": 1}, {"aws:ResourceTag/status": "active"}, {"aws:UserAgent": 2**60}], ids=str
+)
+def test_facts_of_the_default_subject_are_of_no_other_one(context):
+    made = directory()
+    stated = allow("record:move", StringEquals={"authzen:subject/role": "mover"})
+    made.put_inline_policy(f"arn:aws:iam::{ACCOUNT}:user/alice", "stated", document(stated))
+    world = World(CONFIG, scopes=ALL_SCOPES, engine=made.compile())
+    alice = {"type": "user", "id": "alice"}
+    defaults = {
+        "subject": alice | {"properties": {"role": "mover"}},
+        "action": {"name": "move"},
+        "resource": {"type": "open", "id": "record-1"},
+        "context": context,
+    }
+    changed = [
+        {},
+        {"subject": alice},
+        {"subject": alice | {"properties": {"role": "guest"}}},
+        {"context": {"x": "2"}},
+        {"context": {"x": "2"}, "subject": alice},
+        {"resource": {"type": "open", "id": "record-2", "properties": {"status": "archived"}}},
+        {"resource": {"type": "open", "id": "record-2"}},
+        {"action": {"name": "delete", "properties": {"soft": True}}},
+        {"subject": None, "context": None},
+    ]
+    world.ask("evaluations", defaults | {"evaluations": changed})  # maps what they have
+    _, answer = world.ask("evaluations", defaults | {"evaluations": changed})
+    for item, found in zip(changed, answer["evaluations"], strict=True):
+        whole = defaults | {kind: value for kind, value in item.items() if value is not None}
+        assert _without_ids(world.ask("evaluation", whole)[1]) == _without_ids(found)
+    if context == {"x": "1"}:
+        assert items(answer) == [True, False, False, True, False, True, True, True, True]
 
 
 def test_search_leaves_out_what_depends_on_unknown_keys():

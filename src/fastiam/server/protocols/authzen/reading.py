@@ -280,8 +280,12 @@ class BatchReader(Reader):
         """
         default_subject, default_action, default_resource, default_context = defaults
         who, given = self.subject(default_subject), self.context(default_context)
-        principal = who.principal if type(who) is Subject and who.facts is NO_FACTS else None
         stated = given.context if type(given) is Facts and given.is_plain else None
+        principal, is_shared = None, False
+        if type(who) is Subject and who.facts.is_plain:
+            principal, is_shared = who.principal, who.facts is not NO_FACTS
+            if stated is not None:
+                stated = {**who.facts.context, **stated}
         mapper = self._mapper
         found, missing = mapper.items.map(
             items,
@@ -291,6 +295,7 @@ class BatchReader(Reader):
             mapper.mapping.context.known(self._identity),
             self._plain_subject,
             self._plain_resource,
+            is_shared,
         )
         queries: list[Plain | Query | Fault] = found
         before: tuple[Any, ...] = ()
