@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from fastiam.directory.quotas import Quotas
     from fastiam.directory.readers import Attachments, PolicyDocument
     from fastiam.directory.records import Account, Endpoint, Entity, Group, ManagedPolicy, Resource
-    from fastiam.engine.decisions import Decisions, DictionaryColumn, RowDecision, Summary
+    from fastiam.engine.decisions import Decisions, DictionaryColumn, RowDecision
+    from fastiam.engine.summary import Summary
     from fastiam.errors import (
         DirectoryError,
         FastiamError,
@@ -155,7 +156,8 @@ _HOMES = {
     "directory.quotas": ("Quotas",),
     "directory.readers": ("Attachments", "PolicyDocument"),
     "directory.records": ("Account", "Endpoint", "Entity", "Group", "ManagedPolicy", "Resource"),
-    "engine.decisions": ("Decisions", "DictionaryColumn", "RowDecision", "Summary"),
+    "engine.decisions": ("Decisions", "DictionaryColumn", "RowDecision"),
+    "engine.summary": ("Summary",),
     "frames": ("Lit", "Table", "lit"),
     "api.directory": ("Directory",),
     "api.engine": ("Engine",),

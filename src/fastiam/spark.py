@@ -20,7 +20,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from fastiam.engine.decisions import Summary
+from fastiam.engine.summary import Summary
 from fastiam.errors import FastiamError, RequestValueError
 from fastiam.frames.arguments import FrameArguments, Lit
 from fastiam.frames.expressions import read_expressions

@@ -16,7 +16,8 @@ import pyarrow as pa
 import pytest
 
 import fastiam
-from fastiam.engine.decisions import COLUMNS, LAYERS, NO_CODE, REASONS, Decisions, DictionaryColumn, RowDecision, Summary
+from fastiam.engine.decisions import COLUMNS, LAYERS, NO_CODE, REASONS, Decisions, DictionaryColumn, RowDecision
+from fastiam.engine.summary import Summary
 from fastiam.errors import RequestValueError
 from fastiam.model.decision import Layer, Outcome, StatementRef
 

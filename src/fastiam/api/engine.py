@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # PERF: the analyses are imported on first use, so that a pro
     from fastiam.analysis.unused_access import Unused
     from fastiam.analysis.what_can import AllowedAction
     from fastiam.analysis.who_can import PrincipalColumn, WhoCanResult
-    from fastiam.engine.decisions import Summary
+    from fastiam.engine.summary import Summary
     from fastiam.frames.arguments import ContextSpec, Lit
 
 

@@ -19,7 +19,8 @@ from fastiam.cli.request_files import RequestFile, open_file
 from fastiam.cli.requests import Source
 from fastiam.cli.results import write_results
 from fastiam.cli.unused_columns import UnusedColumns
-from fastiam.engine.decisions import COLUMNS, Decisions, Summary
+from fastiam.engine.decisions import COLUMNS, Decisions
+from fastiam.engine.summary import Summary
 from fastiam.errors import RequestValueError, SourceError
 from fastiam.model.request import check_key, shorten
 

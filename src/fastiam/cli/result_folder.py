@@ -17,7 +17,7 @@ from typing import Any
 
 from fastiam.cli.authorize_job import Totals
 from fastiam.cli.request_files import RequestFile
-from fastiam.engine.decisions import Summary
+from fastiam.engine.summary import Summary
 from fastiam.errors import SourceError
 from fastiam.model.decision import Layer, Outcome, StatementRef
 from fastiam.model.result import Json

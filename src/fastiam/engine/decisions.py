@@ -5,7 +5,6 @@ Arrow consumers share the buffers of the NumPy arrays and keep them alive, excep
 
 from __future__ import annotations
 
-import warnings
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 import numpy as np
 import numpy.typing as npt
 
+from fastiam.engine.summary import OUTCOME_NAMES, Summary, renamed
 from fastiam.kernel.columns.export import column_array, stream_of, table_array
 from fastiam.model.decision import Layer, Outcome, Reason, StatementRef
 from fastiam.model.key_registry import spelled
@@ -35,13 +35,6 @@ COLUMNS = ("outcome", "allowed", "layer", "policy", "sid", "reason", "assumed_ow
 _UNKNOWN_PRINCIPAL = REASONS.index(Reason.UNKNOWN_PRINCIPAL)
 NO_CODE = 255  # in columns of uint8: none
 NO_STATEMENT = -1
-_NAMES = {
-    Outcome.ALLOW: "allow",
-    Outcome.IMPLICIT_DENY: "implicit deny",
-    Outcome.EXPLICIT_DENY: "explicit deny",
-    Outcome.DEPENDS: "depends",
-    Outcome.ERROR: "error",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +193,7 @@ class Decisions:
     @property
     def unread(self) -> dict[str, int]:
         """The old name of `missing_keys`, for one release."""
-        return _renamed("unread", self.missing_keys)
+        return renamed("unread", self.missing_keys)
 
     @cached_property
     def allowed(self) -> npt.NDArray[np.bool_]:
@@ -325,7 +318,7 @@ class Decisions:
         return sum(other == row for other in self)
 
     def __repr__(self) -> str:
-        counts = ", ".join(f"{_NAMES[outcome]} {count:,}" for outcome, count in self.summary().outcomes.items())
+        counts = ", ".join(f"{OUTCOME_NAMES[outcome]} {count:,}" for outcome, count in self.summary().outcomes.items())
         return f"Decisions({len(self):,} rows: {counts})" if counts else "Decisions(0 rows)"
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -420,78 +413,6 @@ class Decisions:
         return column
 
 
-@dataclass(frozen=True, slots=True)
-class Summary(Result):
-    """Counts over one batch, or over several added together.
-
-    Attributes
-    ----------
-    rows : how many requests.
-    outcomes, layers : rows by outcome and, with reasons, by deciding layer.
-    denies : explicitly denied rows by reported statement, with reasons.
-    depends_on : rows with outcome DEPENDS by their deciding keys, with reasons.
-    missing_keys : keys that statements read and no column supplied, with the rows concerned.
-    assumed_owner : rows whose resource owner was assumed (D23).
-    unknown_principal : rows denied because the directory has no record of the principal, with reasons.
-    first_errors : messages of the first rows with outcome ERROR.
-    """
-
-    rows: int = 0
-    outcomes: Mapping[Outcome, int] = field(default_factory=dict)
-    layers: Mapping[Layer, int] = field(default_factory=dict)
-    denies: Mapping[StatementRef, int] = field(default_factory=dict)
-    depends_on: Mapping[str, int] = field(default_factory=dict)
-    missing_keys: Mapping[str, int] = field(default_factory=dict)
-    assumed_owner: int = 0
-    unknown_principal: int = 0
-    first_errors: tuple[str, ...] = ()
-
-    @property
-    def unread(self) -> Mapping[str, int]:
-        """The old name of `missing_keys`, for one release."""
-        return _renamed("unread", self.missing_keys)
-
-    def __add__(self, other: Summary) -> Summary:
-        return Summary(
-            self.rows + other.rows,
-            _sum(self.outcomes, other.outcomes),
-            _sum(self.layers, other.layers),
-            _sum(self.denies, other.denies),
-            _sum(self.depends_on, other.depends_on),
-            _sum(self.missing_keys, other.missing_keys),
-            self.assumed_owner + other.assumed_owner,
-            self.unknown_principal + other.unknown_principal,
-            (self.first_errors + other.first_errors)[:3],
-        )
-
-    def __str__(self) -> str:
-        denies: Counter[str] = Counter()
-        for ref, n in self.denies.items():
-            denies[f"{ref.policy} {ref.label} ({ref.layer})"] += n
-        lines = [f"{self.rows:,} rows"]
-        lines += self._block("outcomes", {_NAMES[outcome]: n for outcome, n in self.outcomes.items()})
-        lines += self._block("decided in layer", {str(layer): n for layer, n in self.layers.items()})
-        lines += self._block("top deny statements", denies)
-        lines += self._block("depends on", self.depends_on)
-        lines += self._block("keys read but never supplied", self.missing_keys)
-        if self.assumed_owner:
-            lines.append(f"owner assumed: {self.assumed_owner:,} rows")
-        if self.unknown_principal:
-            lines.append(f"principal not in the directory: {self.unknown_principal:,} rows")
-        lines += [f"error: {message}" for message in self.first_errors]
-        return "\n".join(lines)
-
-    def _block(self, title: str, counts: Mapping[str, int]) -> list[str]:
-        """The largest ten counts under a title, or nothing."""
-        largest = Counter(counts).most_common(10)
-        return [f"{title}:", *(f"  {n:>12,}  {n / self.rows:6.1%}  {name}" for name, n in largest)] if largest else []
-
-
-def _renamed(old: str, value: _T) -> _T:
-    warnings.warn(f"`{old}` is now `missing_keys`", DeprecationWarning, stacklevel=3)
-    return value
-
-
 def _rebuild(outcome: npt.NDArray[np.uint8], rest: dict[str, Any]) -> Decisions:
     return Decisions(outcome, **rest)
 
@@ -523,7 +444,3 @@ def _counts(codes: npt.NDArray[Any], values: Mapping[int, _T]) -> dict[_T, int]:
         if code - 1 in values:
             found[values[code - 1]] += int(counts[code])
     return dict(found.most_common())
-
-
-def _sum(one: Mapping[_T, int], two: Mapping[_T, int]) -> dict[_T, int]:
-    return dict((Counter(one) + Counter(two)).most_common())

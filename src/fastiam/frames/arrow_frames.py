@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from fastiam.engine.decisions import Decisions, Summary
+from fastiam.engine.decisions import Decisions
+from fastiam.engine.summary import Summary
 from fastiam.frames.arguments import FrameArguments
 from fastiam.frames.batch import Bools, Result, decide_batch, no_rows, pinned, results
 from fastiam.frames.table import ChunkedColumn, Table

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from fastiam.engine.decisions import Summary
+from fastiam.engine.summary import Summary
 from fastiam.errors import RequestValueError
 from fastiam.frames import arrow_frames
 from fastiam.frames.arguments import FrameArguments

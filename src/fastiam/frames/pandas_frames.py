@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from fastiam.engine.decisions import Summary
+from fastiam.engine.summary import Summary
 from fastiam.errors import RequestValueError
 from fastiam.frames.arguments import FrameArguments
 from fastiam.frames.batch import Bools, Result, decide_batch, pinned, results

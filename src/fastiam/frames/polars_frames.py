@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from fastiam.engine.decisions import NO_CODE, Summary
+from fastiam.engine.decisions import NO_CODE
+from fastiam.engine.summary import Summary
 from fastiam.errors import RequestValueError
 from fastiam.frames.arguments import FrameArguments
 from fastiam.frames.batch import Bools, Result, decide_batch, enums, no_rows, pinned, results

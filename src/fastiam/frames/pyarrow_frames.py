@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from fastiam.engine.decisions import Summary
+from fastiam.engine.summary import Summary
 from fastiam.errors import RequestValueError
 from fastiam.frames.arguments import FrameArguments
 from fastiam.frames.batch import Result, decide_batch, no_rows, pinned, results

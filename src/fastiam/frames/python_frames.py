@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastiam.engine.decisions import DictionaryColumn, Summary
+from fastiam.engine.decisions import DictionaryColumn
+from fastiam.engine.summary import Summary
 from fastiam.errors import RequestValueError, ShapeError
 from fastiam.frames.arguments import FrameArguments
 from fastiam.frames.batch import Bools, decide_batch, pinned, results

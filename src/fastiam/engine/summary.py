@@ -1,0 +1,98 @@
+"""`Summary`, the counts over one or more batches."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from fastiam.model.decision import Layer, Outcome, StatementRef
+from fastiam.model.result import Result
+
+_T = TypeVar("_T")
+OUTCOME_NAMES = {
+    Outcome.ALLOW: "allow",
+    Outcome.IMPLICIT_DENY: "implicit deny",
+    Outcome.EXPLICIT_DENY: "explicit deny",
+    Outcome.DEPENDS: "depends",
+    Outcome.ERROR: "error",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Summary(Result):
+    """Counts over one batch, or over several added together.
+
+    Attributes
+    ----------
+    rows : how many requests.
+    outcomes, layers : rows by outcome and, with reasons, by deciding layer.
+    denies : explicitly denied rows by reported statement, with reasons.
+    depends_on : rows with outcome DEPENDS by their deciding keys, with reasons.
+    missing_keys : keys that statements read and no column supplied, with the rows concerned.
+    assumed_owner : rows whose resource owner was assumed (D23).
+    unknown_principal : rows denied because the directory has no record of the principal, with reasons.
+    first_errors : messages of the first rows with outcome ERROR.
+    """
+
+    rows: int = 0
+    outcomes: Mapping[Outcome, int] = field(default_factory=dict)
+    layers: Mapping[Layer, int] = field(default_factory=dict)
+    denies: Mapping[StatementRef, int] = field(default_factory=dict)
+    depends_on: Mapping[str, int] = field(default_factory=dict)
+    missing_keys: Mapping[str, int] = field(default_factory=dict)
+    assumed_owner: int = 0
+    unknown_principal: int = 0
+    first_errors: tuple[str, ...] = ()
+
+    @property
+    def unread(self) -> Mapping[str, int]:
+        """The old name of `missing_keys`, for one release."""
+        return renamed("unread", self.missing_keys)
+
+    def __add__(self, other: Summary) -> Summary:
+        return Summary(
+            self.rows + other.rows,
+            _sum(self.outcomes, other.outcomes),
+            _sum(self.layers, other.layers),
+            _sum(self.denies, other.denies),
+            _sum(self.depends_on, other.depends_on),
+            _sum(self.missing_keys, other.missing_keys),
+            self.assumed_owner + other.assumed_owner,
+            self.unknown_principal + other.unknown_principal,
+            (self.first_errors + other.first_errors)[:3],
+        )
+
+    def __str__(self) -> str:
+        denies: Counter[str] = Counter()
+        for ref, n in self.denies.items():
+            denies[f"{ref.policy} {ref.label} ({ref.layer})"] += n
+        lines = [f"{self.rows:,} rows"]
+        lines += self._block("outcomes", {OUTCOME_NAMES[outcome]: n for outcome, n in self.outcomes.items()})
+        lines += self._block("decided in layer", {str(layer): n for layer, n in self.layers.items()})
+        lines += self._block("top deny statements", denies)
+        lines += self._block("depends on", self.depends_on)
+        lines += self._block("keys read but never supplied", self.missing_keys)
+        if self.assumed_owner:
+            lines.append(f"owner assumed: {self.assumed_owner:,} rows")
+        if self.unknown_principal:
+            lines.append(f"principal not in the directory: {self.unknown_principal:,} rows")
+        lines += [f"error: {message}" for message in self.first_errors]
+        return "\n".join(lines)
+
+    def _block(self, title: str, counts: Mapping[str, int]) -> list[str]:
+        """The largest ten counts under a title, or nothing."""
+        largest = Counter(counts).most_common(10)
+        return [f"{title}:", *(f"  {n:>12,}  {n / self.rows:6.1%}  {name}" for name, n in largest)] if largest else []
+
+
+def renamed(old: str, value: _T) -> _T:
+    """Return the value of an attribute under its old name, with a warning."""
+    warnings.warn(f"`{old}` is now `missing_keys`", DeprecationWarning, stacklevel=3)
+    return value
+
+
+def _sum(one: Mapping[_T, int], two: Mapping[_T, int]) -> dict[_T, int]:
+    return dict((Counter(one) + Counter(two)).most_common())
