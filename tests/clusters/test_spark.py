@@ -23,9 +23,9 @@ from page_sections import run_section
 import fastiam
 from fastiam import FastiamError, RequestValueError, SharedEngine, lit, shared_engine
 
-pytest.importorskip("pyspark", reason="pip install 'fastiam[spark]', or make test-clusters")
 if not (shutil.which("java") or os.environ.get("JAVA_HOME")):
     pytest.skip("Spark needs Java: apt-get install openjdk-17-jre-headless", allow_module_level=True)
+pytest.importorskip("pyspark", reason="pip install 'fastiam[spark]', or make test-clusters")
 
 from fastiam import spark as iam
 
