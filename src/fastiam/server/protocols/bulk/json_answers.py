@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -24,56 +25,66 @@ class JsonAnswers:
     def __init__(self, parameters: Parameters, generation: int) -> None:
         self._fields, self._summary = parameters.fields, parameters.summary
         self._generation = generation
-        self._lines: dict[tuple[int, int, int], tuple[StatementRef | None, bytes]] = {}
+        self._heads: dict[tuple[int, int], dict[str, Any]] = {}  # by outcome and layer
+        self._lines: dict[int, bytes] = {}  # by outcome, layer and the id of the statement
+        self._refs: list[StatementRef | None] = []  # of `_lines`, so that no other one gets the id of one
 
     def write(self, decided: Decided) -> bytes:
         """The lines of some rows. PERF: rows that are alike are written once."""
         layer = np.full(len(decided), NO_CODE, np.uint8) if decided.layer is None else decided.layer
         statement = np.full(len(decided), -1, np.int32) if decided.statement is None else decided.statement
-        depends_on = np.full(len(decided), -1, np.int32) if decided.depends_on is None else decided.depends_on
-        codes = decided.outcome.astype(np.int64) * _WIDTH + layer
-        codes = codes * (len(decided.refs) + 1) + statement + 1
-        codes = codes * (len(decided.sets) + 1) + depends_on + 1
+        codes = (decided.outcome.astype(np.int64) * _WIDTH + layer) * (len(decided.refs) + 1) + statement + 1
+        depends_on = None if not decided.sets else decided.depends_on
+        if depends_on is not None:
+            codes = codes * (len(decided.sets) + 1) + depends_on + 1
         _, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
-        columns = (column[first].tolist() for column in (decided.outcome, layer, statement, depends_on))
-        refs, cached = (*decided.refs, None), self._lines
-        kinds: list[bytes] = []
-        for kind in zip(*columns, strict=True):
-            found = cached.get((kind[0], kind[1], id(refs[kind[2]])))
-            kinds.append(found[1] if found is not None and kind[3] < 0 else self._line_of(decided, *kind))
+        outcomes, layers, statements = (column[first].tolist() for column in (decided.outcome, layer, statement))
+        refs = (*decided.refs, None)
+        if depends_on is None:
+            kinds = self._kinds(outcomes, layers, [refs[at] for at in statements])
+        else:
+            sets = (*decided.sets, ())
+            each = zip(outcomes, layers, statements, depends_on[first].tolist(), strict=True)
+            kinds = [self._line(outcome, layer, refs[at], sets[of]) for outcome, layer, at, of in each]
         lines = [kinds[kind] for kind in inverse.tolist()]
         for row, fault in decided.errors.items():
             lines[row] = self._error_line(fault)
         return b"".join(lines)
 
-    def _line_of(self, decided: Decided, outcome: int, layer: int, statement: int, depends_on: int) -> bytes:
-        """The line of a kind of decisions. PERF: cached, because the batches of one engine have the same statements."""
-        if depends_on >= 0:
-            return self._line(decided, outcome, layer, statement, depends_on)
-        if len(self._lines) >= _CACHED:
-            self._lines.clear()
-        ref = decided.refs[statement] if statement >= 0 else None
-        line = self._line(decided, outcome, layer, statement, depends_on)
-        self._lines[outcome, layer, id(ref)] = ref, line  # with the statement, so that no other one gets its id
-        return line
+    def _kinds(self, outcomes: list[int], layers: list[int], refs: list[StatementRef | None]) -> list[bytes]:
+        """The lines of kinds of decisions. PERF: cached, because the batches of one engine have the same statements."""
+        keys = [(id(ref) << 16) + (outcome << 8) + layer for outcome, layer, ref in zip(outcomes, layers, refs, strict=True)]
+        if len(self._lines) + len(keys) > _CACHED:
+            self._lines, self._refs = {}, []
+        found = list(map(self._lines.get, keys))
+        if None in found:
+            self._refs += refs
+            for i, line in enumerate(found):
+                if line is None:
+                    found[i] = self._lines[keys[i]] = self._line(outcomes[i], layers[i], refs[i], ())
+        return found  # type: ignore[return-value]  # none is None
 
-    def _line(self, decided: Decided, outcome: int, layer: int, statement: int, depends_on: int) -> bytes:
-        members: dict[str, Any] = {}
-        fields = self._fields
-        if "outcome" in fields:
-            members["outcome"] = Outcome(outcome).name
-        members["allowed"] = outcome == Outcome.ALLOW
-        if "layer" in fields and layer != NO_CODE:
-            members["layer"] = str(LAYERS[layer])
-        if statement >= 0:
-            ref = decided.refs[statement]
+    def _line(self, outcome: int, layer: int, ref: StatementRef | None, depends_on: Sequence[str]) -> bytes:
+        head = self._heads.get((outcome, layer))
+        if head is None:
+            head = self._heads[outcome, layer] = self._head(outcome, layer)
+        members, fields = dict(head), self._fields
+        if ref is not None:
             if "policy" in fields:
                 members["policy"] = ref.arn or ref.policy
             if "sid" in fields:
                 members["sid"] = ref.label
-        if depends_on >= 0 and "depends_on" in fields:
-            members["depends_on"] = [spelled(key) for key in decided.sets[depends_on]]
+        if depends_on and "depends_on" in fields:
+            members["depends_on"] = [spelled(key) for key in depends_on]
         return orjson.dumps(members, option=orjson.OPT_APPEND_NEWLINE)
+
+    def _head(self, outcome: int, layer: int) -> dict[str, Any]:
+        """The first members of a line."""
+        members: dict[str, Any] = {"outcome": Outcome(outcome).name} if "outcome" in self._fields else {}
+        members["allowed"] = outcome == Outcome.ALLOW
+        if "layer" in self._fields and layer != NO_CODE:
+            members["layer"] = str(LAYERS[layer])
+        return members
 
     def _error_line(self, fault: MappingError) -> bytes:
         members: dict[str, Any] = {"outcome": "ERROR"} if "outcome" in self._fields else {}

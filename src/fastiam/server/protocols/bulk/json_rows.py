@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import chain
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, compress
 from operator import itemgetter
 from typing import Any, Final
 
@@ -11,16 +11,20 @@ import orjson
 
 from fastiam.model.key_registry import fold
 from fastiam.model.request import is_declared
+from fastiam.server._json_lines import read_texts
 from fastiam.server.mapping import MappingError
 from fastiam.server.mapping.facts import MAX_KEYS
-from fastiam.server.protocols.bulk.gate import RESERVED, Gate
+from fastiam.server.protocols.bulk.gate import LIMITS, RESERVED, Gate
 from fastiam.server.protocols.bulk.rows import OWNER, REQUEST, SESSION, Rows
+from fastiam.server.protocols.bulk.text_columns import TextColumn
 from fastiam.server.strict_json import DEFAULT, JsonError, read_value
 
 MAX_LINE: Final = 1 << 20  # bytes
 MAX_ROWS: Final = 4_096  # of one chunk
 CONTEXT: Final = "context"
 _TOO_LONG: Final = MappingError("too_long", f"the line has more than {MAX_LINE} bytes", "$")
+_REQUEST: Final = frozenset(REQUEST)
+_NOT_PLAIN: Final = frozenset({OWNER, SESSION, CONTEXT})  # what they contain is checked for each row
 _MAX_COLUMNS: Final = MAX_KEYS  # condition keys that are decided in one call
 
 _Shapes = dict[tuple[str, ...], None]
@@ -53,9 +57,12 @@ class Lines:
 
     @staticmethod
     def _chunks(lines: list[Line]) -> Iterator[list[Line]]:
+        if None not in lines:  # PERF: without a step of Python for each line
+            lines = list(compress(lines, map(bytes.strip, lines)))  # type: ignore[arg-type]
+            if not lines or max(map(len, lines)) <= MAX_LINE:  # type: ignore[arg-type]
+                return (lines[at : at + MAX_ROWS] for at in range(0, len(lines), MAX_ROWS))
         lines = [line if line is None or len(line) <= MAX_LINE else None for line in lines if line is None or line.strip()]
-        for at in range(0, len(lines), MAX_ROWS):
-            yield lines[at : at + MAX_ROWS]
+        return (lines[at : at + MAX_ROWS] for at in range(0, len(lines), MAX_ROWS))
 
 
 def read_header(line: Line) -> Any:
@@ -82,6 +89,9 @@ class JsonRows:
         Keys of rows that are decided together are single values or lists in all of them, and of those that prefixes declare
         unknown, all rows state the same ones.
         """
+        plain = self._plain(lines)
+        if plain is not None:
+            return [(range(len(lines)), plain)]
         objects, faults = _objects(lines)
         text = b"".join(filter(None, lines))
         may_have_controls = b"\\" in text  # JSON has control characters only as escapes
@@ -96,6 +106,26 @@ class JsonRows:
             self._fill(rows, columns, may_have_controls=may_have_controls)
             found.append((at, rows))
         return found
+
+    def _plain(self, lines: Sequence[Line]) -> Rows | None:
+        """Rows whose members are the same and plain texts. PERF: read as columns, and each distinct text checked once."""
+        found = read_texts(lines if isinstance(lines, list) else list(lines))
+        if found is None or not found.keys() >= _REQUEST or not found.keys().isdisjoint(_NOT_PLAIN):
+            return None
+        columns = {name: TextColumn(*parts) for name, parts in found.items()}
+        keys = {name: self._gate.key(name) for name in columns if name not in _REQUEST}
+        if len({key.folded for key in keys.values() if not isinstance(key, MappingError)}) < len(keys):
+            return None  # one may not be stated, or two are one key
+        rows = Rows(len(lines), {name: columns[name] for name in REQUEST}, {name: columns[name] for name in keys})
+        for name in REQUEST:
+            sizes = columns[name].sizes
+            if not 0 < sizes.min() <= sizes.max() <= LIMITS[name]:
+                return None
+        _mark(rows, columns["principal"], self._gate.principal_faults(columns["principal"].values))
+        for name, key in keys.items():
+            if not isinstance(key, MappingError):
+                _mark(rows, columns[name], self._gate.value_faults(key, columns[name].values))
+        return rows
 
     def _groups(self, objects: Sequence[dict[str, Any]], shapes: _Shapes, *, may_have_lists: bool) -> list[Sequence[int]]:
         if not self._prefixes and not may_have_lists:
@@ -135,6 +165,13 @@ class JsonRows:
             checked = gate.values(rows, key, values)
             first = spelled.setdefault(key.folded, name)
             rows.keys[first] = checked if first == name else _both(rows, name, rows.keys[first], checked)
+
+
+def _mark(rows: Rows, column: TextColumn, faults: Mapping[str, MappingError]) -> None:
+    """Mark the rows whose text has a fault."""
+    if faults:
+        for row, text in column.rows_of(faults):
+            rows.fail(row, faults[text])
 
 
 def _both(rows: Rows, name: str, one: list[Any], two: list[Any]) -> list[Any]:

@@ -1,0 +1,3 @@
+from typing import Any
+
+def read_texts(lines: list[Any]) -> dict[str, tuple[bytes, bytes, bytes]] | None: ...
