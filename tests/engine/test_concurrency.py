@@ -363,6 +363,7 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
+@pytest.mark.parametrize("source", ["store"], indirect=True)  # that a forked child follows the others is tested above
 def test_workers_of_gunicorn_with_preload_see_a_revocation(source: Source, tmp_path: Path) -> None:
     pytest.importorskip("gunicorn")
     (tmp_path / "service.py").write_text(APP.format(asked=", ".join(map(repr, ASKED))))
