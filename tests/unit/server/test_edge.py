@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from case_files import CASES
-from server_process import Server, parse, running
+from server_process import Answer, Server, parse, running
 
 EDGE = json.loads((CASES / "server_edge.json").read_text())
 
@@ -54,10 +55,21 @@ def segments(case: dict[str, Any]) -> list[bytes]:
     return made
 
 
+@pytest.fixture(scope="module")
+def exchanges(server: Server) -> dict[str, tuple[list[Answer], bool]]:
+    """What each case gets, all at once: most of their time is a wait for what does not come."""
+
+    def exchange(case: dict[str, Any]) -> tuple[list[Answer], bool]:
+        return server.exchange(segments(case), case.get("listener", "main"))
+
+    with ThreadPoolExecutor(len(EDGE)) as threads:
+        return dict(zip((case["id"] for case in EDGE), threads.map(exchange, EDGE), strict=True))
+
+
 @pytest.mark.parametrize("case", EDGE, ids=[case["id"] for case in EDGE])
-def test_edge_case(server: Server, case: dict[str, Any]) -> None:
+def test_edge_case(exchanges: dict[str, tuple[list[Answer], bool]], case: dict[str, Any]) -> None:
     expect = case["expect"]
-    answers, is_closed = server.exchange(segments(case), case.get("listener", "main"))
+    answers, is_closed = exchanges[case["id"]]
     assert len(answers) == expect.get("answers", len(answers)), case["why"]
     if "status" in expect:
         assert answers, case["why"]
