@@ -20,9 +20,12 @@ cdef inline bint is_id(str text, Py_ssize_t limit):
 
 cdef inline object entity(dict mapped, object raw, object map_new, object kind, Py_ssize_t limit):
     """The entity of a type and id alone: mapped before, or mapped now; None for another form, and for a fault."""
-    if type(raw) is not dict or len(<dict>raw) != 2:
-        return None
-    type_name, id_ = member(<dict>raw, "type"), member(<dict>raw, "id")
+    return named(mapped, <dict>raw, map_new, kind, limit) if type(raw) is dict and len(<dict>raw) == 2 else None
+
+
+cdef inline object named(dict mapped, dict raw, object map_new, object kind, Py_ssize_t limit):
+    """The entity of the type and id of an object."""
+    type_name, id_ = member(raw, "type"), member(raw, "id")
     if type(type_name) is not str or type(id_) is not str:
         return None
     cdef PyObject* found = PyDict_GetItemWithError(mapped, (type_name, id_))
@@ -41,3 +44,4 @@ cdef class PlainItems:
 
     cdef object action(self, object raw, object kind)
     cdef dict read_context(self, object raw, dict keys)
+    cdef dict read_tags(self, object raw, dict keys, object stored)

@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, final
 
 @final
@@ -21,8 +21,10 @@ class PlainItems:
         principal: Any,
         given: dict[str, Any] | None,
         keys: dict[str, Any],
+        tag_keys: dict[str, Any] | None,
         map_subject: Callable[[str, str], object],
         map_resource: Callable[[str, str], object],
+        stored_tags: Callable[[str], Mapping[str, Any]],
         is_shared: bool = False,
     ) -> tuple[list[Any], list[int]]: ...
 

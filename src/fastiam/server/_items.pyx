@@ -37,8 +37,8 @@ cdef class PlainItems:
         self.max_id, self.max_value = max_id, max_value
 
     def map(
-        self, list items not None, tuple defaults not None, principal, dict given, dict keys not None, map_subject, map_resource,
-        bint is_shared=False
+        self, list items not None, tuple defaults not None, principal, dict given, dict keys not None, dict tag_keys, map_subject, map_resource,
+        stored_tags, bint is_shared=False
     ):
         """The requests of items.
 
@@ -47,8 +47,10 @@ cdef class PlainItems:
         defaults : subject, action, resource and context for items without their own, as sent; None: there is none.
         principal, given : what the default subject and context are for the engine; None: not known, or they state more.
         keys : the condition keys that members of a context state.
+        tag_keys : the condition keys that properties of a resource state as its tags; None: none may be stated.
         is_shared : whether `given` has facts of the default subject, so that only items with the default subject and context have it.
         map_subject, map_resource : map a type and id; they return something else than the class for a fault.
+        stored_tags : gives the folded `aws:ResourceTag/*` keys of the record of an ARN.
 
         Returns
         -------
@@ -56,7 +58,7 @@ cdef class PlainItems:
         """
         cdef list found = [], missing = []
         cdef Py_ssize_t i
-        cdef dict item
+        cdef dict item, values
         default_subject, default_action, default_resource, default_context = defaults
         # of the last item: mostly, the next one has the same objects
         last_subject, last_context, last_action, last_type, name = default_subject, default_context, None, None, None
@@ -76,8 +78,15 @@ cdef class PlainItems:
                 principal = None if known is None else known.principal
             if context is not last_context:
                 last_context, given = context, {} if context is None else self.read_context(context, keys)
+            values = given
             known = entity(self.resources, resource, map_resource, self.resource_type, self.max_id)
-            if principal is None or given is None or known is None:
+            if known is None and tag_keys is not None and type(resource) is dict and len(<dict>resource) == 3:
+                known = named(self.resources, <dict>resource, map_resource, self.resource_type, self.max_id)
+                if known is not None:
+                    values = self.read_tags(member(<dict>resource, "properties"), tag_keys, stored_tags(known.arn))
+                    if values is not None and given is not None:
+                        values.update(given)
+            if principal is None or given is None or known is None or values is None:
                 missing.append(i)
                 continue
             kind = known.type
@@ -86,7 +95,7 @@ cdef class PlainItems:
             if name is None:
                 missing.append(i)
                 continue
-            found[i] = (principal, name, known.arn, given)
+            found[i] = (principal, name, known.arn, values)
         return found, missing
 
     cdef object action(self, object raw, object kind):
@@ -97,6 +106,31 @@ cdef class PlainItems:
         if type(name) is not str:
             return None
         return member(self.actions, (name, None if kind is None else kind.action_prefix))
+
+    cdef dict read_tags(self, object raw, dict keys, object stored):
+        """The properties of a resource as its tags; None if they are not all known keys with a text or a bool, or it has one."""
+        cdef dict stated = {}
+        cdef list read = []
+        cdef tuple key
+        if type(raw) is not dict or not 0 < len(<dict>raw) <= MAX_MEMBERS:
+            return None
+        for name, value in (<dict>raw).items():
+            known = member(keys, name)
+            if known is None:
+                return None
+            key = <tuple>known  # `Key`: name, folded, kind, info, read
+            if key[1] in read or key[1] in stored:
+                return None
+            read.append(key[1])
+            if type(value) is str:
+                if len(<str>value) > self.max_value:
+                    return None
+            elif type(value) is bool:
+                value = "true" if value else "false"
+            else:
+                return None
+            stated[key[0]] = value
+        return stated
 
     cdef dict read_context(self, object raw, dict keys):
         """The context for the engine; None if its members are not all known keys with a text or a bool."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from typing import Any
 
 import orjson
 import pytest
 from authzen_fixture import ACCOUNT, ALL_SCOPES, NOW, TRUSTED, World, directory, entities
 
 from fastiam.server.http import Response
-from fastiam.server.identity import ASSERT_CONTEXT
+from fastiam.server.identity import ASSERT_CONTEXT, ASSERT_TAGS, EXPLAIN
 from fastiam.server.protocols.authzen import evaluation
 from fastiam.server.protocols.authzen.reading import Reader
 
@@ -71,11 +72,66 @@ def mutants(count: int, seed: int) -> Iterator[bytes]:
         yield bytes(body)
 
 
+ENTITIES: dict[str, list[Any]] = {
+    "subject": [
+        {"type": "user", "id": "alice"},
+        {"type": "user", "id": "bob"},
+        {"type": "user", "id": "bob", "properties": {"role": "admin", "team": "a"}},
+        {"type": "person", "id": "ana", "properties": {"role": "admin"}},
+        {"type": "person", "id": "ana"},
+        {"type": "spaceship", "id": "x"},
+    ],
+    "action": [{"name": name} for name in ("read", "write", "record:list", "no such")]
+    + [{"name": "delete", "properties": {"soft": True}}],
+    "resource": [{"type": type_, "id": f"record-{n}"} for type_ in ("record", "open") for n in (1, 2, 9)]
+    + [
+        {"type": "open", "id": id_, "properties": properties}
+        for id_ in ("record-1", "record-2", "record-9")
+        for properties in (
+            {"status": "archived"},
+            {"Status": "active", "x": True},
+            {"status": "active", "STATUS": "archived"},
+            {"status": False},
+            {"n": 1},
+            {"list": ["a"]},
+            {"in": {"status": "archived"}},
+            {"account": ACCOUNT},
+            {"bad\n": "x"},
+            {"k y": "x"},
+            {"status": "x" * 4_097},
+            {},
+            {f"k{n}": "v" for n in range(9)},
+        )
+    ],
+    "context": [{}, {"aws:SourceIp": "10.0.0.1"}, {"ip": "x"}, {"aws:ResourceTag/status": "archived"}, {"a": 1, "b": "c"}],
+}
+
+
+def drawn(count: int, seed: int) -> Iterator[bytes]:
+    """Bodies of items whose entities are drawn from few."""
+    chance = random.Random(seed)
+
+    def some(share: float) -> dict[str, Any]:
+        return {kind: chance.choice(found) for kind, found in ENTITIES.items() if chance.random() < share}
+
+    for _ in range(count):
+        yield orjson.dumps(some(0.8) | {"evaluations": [some(0.3) for _ in range(chance.randint(1, 6))]})
+
+
+class Nothing:
+    """`PlainItems` that leaves every item to the general way."""
+
+    def map(self, items: list[Any], *_: object) -> tuple[list[None], list[int]]:
+        return [None] * len(items), list(range(len(items)))
+
+
 def answers(world: World, body: bytes) -> tuple[Response, Response]:
     """The answer to a batch, and that of the general way."""
     found = world.send("evaluations", body)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evaluation, "_answer_plain", lambda *_: None)
+        assert world.protocol._view is not None
+        patch.setattr(world.protocol._view.mapper, "items", Nothing())
         return found, world.send("evaluations", body)
 
 
@@ -96,6 +152,20 @@ def test_changed_bodies_have_the_answers_of_the_general_way(is_trusted: bool) ->
         assert found == general, body
         read += found.status == 200 and is_plain(world, body)
     assert read > 20
+
+
+@pytest.mark.parametrize(
+    "scopes",
+    [ALL_SCOPES, ALL_SCOPES - {ASSERT_CONTEXT}, ALL_SCOPES - {ASSERT_TAGS}, {EXPLAIN}],
+    ids=["all", "tags", "context", "none"],
+)
+def test_drawn_items_have_the_answers_of_the_general_way(scopes: frozenset[str]) -> None:
+    world = World(CONFIG, scopes=ALL_SCOPES, engine=ENGINE)
+    trusted, asking = world.identity, World(scopes=frozenset(scopes), engine=ENGINE).identity
+    for number, body in enumerate(drawn(600, seed=65)):
+        world.identity = trusted if number % 4 == 0 else asking  # what a trusted identity stated is cached
+        found, general = answers(world, body)
+        assert found == general, body
 
 
 BODIES = {

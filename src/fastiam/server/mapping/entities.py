@@ -18,7 +18,7 @@ from fastiam.server._items import PlainItems
 from fastiam.server._plain_batch import PlainReader
 from fastiam.server.identity import ASSERT_OWNER, ASSERT_SESSION, ASSERT_TAGS, Identity
 from fastiam.server.mapping.entity_types import BUILT_IN, EntityMapping, ResourceType, SubjectType
-from fastiam.server.mapping.facts import MAX_KEYS, MAX_VALUE, NO_FACTS, FactKind, Facts, Value, member_values, read_key, text_of
+from fastiam.server.mapping.facts import MAX_KEYS, MAX_VALUE, NO_FACTS, FactKind, Facts, Key, Value, member_values, read_key, text_of
 from fastiam.server.mapping.faults import MappingError
 from fastiam.server.mapping.forms import MAX_ID
 from fastiam.server.mapping.known import KnownRecords
@@ -32,6 +32,7 @@ from fastiam.server.mapping.principals import (
 
 _KEPT: Final = 8_192  # ids that are cached; all are dropped when there are more
 _MAX_KEPT_ID: Final = 256
+_MAX_TAG_KEYS: Final = 1_024
 _NOTHING: Final[Mapping[str, Any]] = {}
 _Entity = TypeVar("_Entity")
 
@@ -71,6 +72,7 @@ class EntityMapper:
     Attributes
     ----------
     subjects, resources : entities without properties by type and id, as far as they were mapped.
+    tag_keys : condition keys that properties of resources state as tags, by their names, as far as they were read.
     items : maps the items of a batch that have only such entities.
     bodies : reads bodies of such items.
     """
@@ -80,6 +82,7 @@ class EntityMapper:
         self.records = records
         self.subjects: dict[tuple[str, str], Subject] = {}
         self.resources: dict[tuple[str, str], Resource] = {}
+        self.tag_keys: dict[str, Key] = {}
         self._actions: dict[tuple[str, str | None], str] = {}
         self.items = PlainItems(
             self.subjects, self.resources, self._actions, Subject, Resource, FactKind.CONTEXT, MAX_ID, MAX_VALUE
@@ -281,6 +284,8 @@ class EntityMapper:
                 text = canonical_text(value, name)
                 if key is None or not facts.state_tag(key, text, self.records.resource_tags(arn), place):
                     facts.ignored.append(f"{place}.{name}")
+                elif len(self.tag_keys) < _MAX_TAG_KEYS:
+                    self.tag_keys[name] = key
             else:
                 _state(facts, "authzen:resource/", name, value, at)
         return resource

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 from fastiam.model.session import Session
 from fastiam.server._plain_batch import PlainBatch
 from fastiam.server.http import Request
-from fastiam.server.identity import Identity
+from fastiam.server.identity import ASSERT_TAGS, Identity
 from fastiam.server.mapping import (
     MAX_ACTION,
     NO_FACTS,
@@ -163,15 +163,7 @@ class Reader:
 
     def query(self, body: Members) -> Plain | Query | Fault:
         """The query of an evaluation as sent."""
-        found, _ = self._mapper.items.map(
-            [body],
-            (None, None, None, None),
-            None,
-            {},
-            self._mapper.mapping.context.known(self._identity),
-            self._plain_subject,
-            self._plain_resource,
-        )
+        found, _ = self._map([body], (None, None, None, None), None, {}, is_shared=False)
         plain: Plain | None = found[0]
         if plain is not None:
             return plain
@@ -179,6 +171,24 @@ class Reader:
         subject, action, resource, context = get("subject"), get("action"), get("resource"), get("context")
         given = self.context(context)
         return self.combine(self.subject(subject), self.action(action), self.resource(resource), given, context)
+
+    def _map(
+        self,
+        items: list[Any],
+        defaults: Defaults,
+        principal: str | Session | None,
+        given: dict[str, Any] | None,
+        *,
+        is_shared: bool,
+    ) -> tuple[list[Any], list[int]]:
+        """`PlainItems.map` for this identity."""
+        mapper = self._mapper
+        keys = mapper.mapping.context.known(self._identity)
+        tag_keys = mapper.tag_keys if ASSERT_TAGS in self._identity.scopes else None
+        tags = mapper.records.resource_tags
+        return mapper.items.map(
+            items, defaults, principal, given, keys, tag_keys, self._plain_subject, self._plain_resource, tags, is_shared
+        )
 
     def plain(self, body: bytes) -> PlainBatch | None:
         """The requests of a batch whose entities state nothing but their ids, from its bytes; None for any other body."""
@@ -286,17 +296,7 @@ class BatchReader(Reader):
             principal, is_shared = who.principal, who.facts is not NO_FACTS
             if stated is not None:
                 stated = {**who.facts.context, **stated}
-        mapper = self._mapper
-        found, missing = mapper.items.map(
-            items,
-            defaults,
-            principal,
-            stated,
-            mapper.mapping.context.known(self._identity),
-            self._plain_subject,
-            self._plain_resource,
-            is_shared,
-        )
+        found, missing = self._map(items, defaults, principal, stated, is_shared=is_shared)
         queries: list[Plain | Query | Fault] = found
         before: tuple[Any, ...] = ()
         for i in missing:
