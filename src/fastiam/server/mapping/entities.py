@@ -18,7 +18,18 @@ from fastiam.server._items import PlainItems
 from fastiam.server._plain_batch import PlainReader
 from fastiam.server.identity import ASSERT_OWNER, ASSERT_SESSION, ASSERT_TAGS, Identity
 from fastiam.server.mapping.entity_types import BUILT_IN, EntityMapping, ResourceType, SubjectType
-from fastiam.server.mapping.facts import MAX_KEYS, MAX_VALUE, NO_FACTS, FactKind, Facts, Key, Value, member_values, read_key, text_of
+from fastiam.server.mapping.facts import (
+    MAX_KEYS,
+    MAX_VALUE,
+    NO_FACTS,
+    FactKind,
+    Facts,
+    Key,
+    Value,
+    member_values,
+    read_key,
+    text_of,
+)
 from fastiam.server.mapping.faults import MappingError
 from fastiam.server.mapping.forms import MAX_ID
 from fastiam.server.mapping.known import KnownRecords
