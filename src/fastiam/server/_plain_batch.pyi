@@ -13,7 +13,7 @@ class PlainBatch:
 
 @final
 class PlainReader:
-    def __init__(self, items: PlainItems, keys: dict[str, Any]) -> None: ...
+    def __init__(self, items: PlainItems, keys: dict[str, Any], max_action: int) -> None: ...
     def read(
         self,
         body: bytes,

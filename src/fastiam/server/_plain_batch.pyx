@@ -254,10 +254,12 @@ cdef class PlainReader:
     ----------
     items : maps entities that were not read before.
     keys : the condition keys that members of a context state, where the identity may state any.
+    max_action : characters of the name of an action.
     """
 
     cdef PlainItems items
     cdef dict keys
+    cdef Py_ssize_t max_action
     cdef Slot* slots
     cdef uint32_t replaced
 
@@ -273,8 +275,8 @@ cdef class PlainReader:
                 Py_XDECREF(self.slots[i].known)
             free(self.slots)
 
-    def __init__(self, PlainItems items not None, dict keys not None):
-        self.items, self.keys = items, keys
+    def __init__(self, PlainItems items not None, dict keys not None, Py_ssize_t max_action):
+        self.items, self.keys, self.max_action = items, keys, max_action
 
     def read(self, bytes body not None, Py_ssize_t most, dict keys not None, map_subject, map_resource):
         """The requests of a body whose entities have no properties.
@@ -425,7 +427,8 @@ cdef class PlainReader:
         elif part == ACTION:
             if len(raw) == 1:
                 value = member(raw, "name")
-                if type(value) is not str:
+                # checked here, because a default action that no item uses is not mapped
+                if type(value) is not str or not 0 < len(<str>value) <= self.max_action:
                     value = None
         elif part == RESOURCE:
             mapped = entity(self.items.resources, raw, map_resource, self.items.resource_type, self.items.max_id)

@@ -191,6 +191,16 @@ BODIES = {
     "too long id": (b'{%b,"resource":{"type":"open","id":"%b"},"evaluations":[{}]}' % (DEFAULTS, b"x" * 2049), False),
     "too long type": (b'{%b,"resource":{"type":"%b","id":"arn:aws:s3:::b"},"evaluations":[{}]}' % (DEFAULTS, b"x" * 2049), False),
     "escape": (b'{%b,"resource":{"type":"record","id":"record\\u002d1"},"evaluations":[{}]}' % DEFAULTS, False),
+    "default action that is not used": (b'{%b,%b,"evaluations":[{"action":{"name":"read"}}]}' % (DEFAULTS, ONE), True),
+    "default action without a name": (
+        b'{%b,%b,"action":{"name":""},"evaluations":[{"action":{"name":"read"}}]}' % (ALICE, ONE), False
+    ),
+    "default action of 256 characters": (
+        b'{%b,%b,"action":{"name":"%b"},"evaluations":[{"action":{"name":"read"}}]}' % (ALICE, ONE, b"x" * 256), True
+    ),
+    "default action of 257 characters": (
+        b'{%b,%b,"action":{"name":"%b"},"evaluations":[{"action":{"name":"read"}}]}' % (ALICE, ONE, b"x" * 257), False
+    ),
     "missing resource": (b'{%b,"evaluations":[{}]}' % DEFAULTS, False),
     "unknown resource": (b'{%b,"evaluations":[{"resource":{"type":"record","id":"record-9"}}]}' % DEFAULTS, False),
     "number in context": (b'{%b,%b,%b,"context":{"x":1},"evaluations":[{}]}' % (ALICE, LIST, ONE), False),

@@ -31,7 +31,7 @@ from fastiam.server.mapping.facts import (
     text_of,
 )
 from fastiam.server.mapping.faults import MappingError
-from fastiam.server.mapping.forms import MAX_ID
+from fastiam.server.mapping.forms import MAX_ACTION, MAX_ID
 from fastiam.server.mapping.known import KnownRecords
 from fastiam.server.mapping.principals import (
     SESSION_MEMBERS,
@@ -98,7 +98,7 @@ class EntityMapper:
         self.items = PlainItems(
             self.subjects, self.resources, self._actions, Subject, Resource, FactKind.CONTEXT, MAX_ID, MAX_VALUE
         )
-        self.bodies = PlainReader(self.items, mapping.context.plain)
+        self.bodies = PlainReader(self.items, mapping.context.plain, MAX_ACTION)
 
     # -- subjects -----------------------------------------------------------------------------------------------------
 
