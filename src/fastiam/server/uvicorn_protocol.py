@@ -254,6 +254,7 @@ class EdgeProtocol(HttpToolsProtocol):
             body = bytes(cycle.body)
             head = self.app.answer(cycle, body)
             if head is not None:
+                cycle.body.clear()  # the cycle may be kept with its head
                 if data and head.serving is not None:
                     self._keep(data, body, head, cycle)
                 return

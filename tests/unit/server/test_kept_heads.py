@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import tracemalloc
 from datetime import UTC, datetime
 from itertools import count
 from typing import Any
@@ -110,6 +111,7 @@ HEADS = [
     b"POST /echo HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 4\r\n\r\n",
 ]
 """Heads of a body with four bytes; the first ones are the most frequent ones of `requests`."""
+BODY = b"x" * 60_000
 BODIES = [b"0000", b"\r\n\r\n", b"\n\n\r\n", b"POST"]
 OTHERS = [
     b"GET /any/g HTTP/1.1\r\nHost: localhost\r\n\r\n",
@@ -238,3 +240,19 @@ def test_heads_in_number_are_not_all_kept(monkeypatch: pytest.MonkeyPatch) -> No
     read = _count_heads(monkeypatch)
     asyncio.run(main())
     assert len(read) == 200
+
+
+def test_bodies_are_not_kept_with_their_heads() -> None:
+    async def main() -> int:
+        one, before = edge(), tracemalloc.get_traced_memory()[0]
+        for i in range(8):
+            head = b"POST /echo HTTP/1.1\r\nHost: localhost\r\nX-A: %d\r\nContent-Length: %d\r\n\r\n" % (i, len(BODY))
+            assert parse(await one.send(head + BODY)).status == 200
+            one.transport.written = b""
+        return tracemalloc.get_traced_memory()[0] - before
+
+    tracemalloc.start()
+    try:
+        assert asyncio.run(main()) < 4 * len(BODY)
+    finally:
+        tracemalloc.stop()
