@@ -24,6 +24,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 _PIECE: Final = 256 * 1024  # bytes of an answer that a thread gathers before they are sent
+_MAX_PIECES: Final = 256  # of a body that wait for a thread: each takes some 200 bytes, however short it is
 
 
 class Disconnected(Exception):
@@ -163,7 +164,7 @@ class Stream:
                     calls.append(partial(self.processor.feed, body))
                     missing -= len(body)
                 is_last_input = not message["more_body"]
-                if is_last_input or missing <= 0:
+                if is_last_input or missing <= 0 or len(calls) == _MAX_PIECES:
                     break
             if is_last_input:
                 calls.append(self.processor.finish)

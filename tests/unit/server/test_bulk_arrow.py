@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tracemalloc
 from typing import Any
 from unittest.mock import AsyncMock, Mock
 
@@ -31,6 +32,32 @@ def test_pieces_of_an_arrow_message_are_one_call() -> None:
     written = b"".join(call.args[2].get("body", b"") for call in app.write.await_args_list)
     assert pa.ipc.open_stream(written).read_all()["outcome"].to_pylist() == ["ALLOW"] * 2_000
     assert len(body) > 100_000 and app.pools.start.call_count <= 4, "head, schema, batch"
+
+
+def test_single_bytes_of_a_message_do_not_wait_in_number() -> None:
+    """A piece that waits for a thread takes a hundred times as much memory as its byte."""
+    begin = arrow_stream(pa.Table.from_pylist([row()] * 20_000))[: 1 << 16]
+    _, processor = World().open(content_type=ARROW)
+    pools = Pools(Limits())
+    app: Any = Mock(pools=Mock(start=Mock(side_effect=pools.start), limits=pools.limits), write=AsyncMock())
+    most, sent = 0, 0
+
+    async def receive() -> dict[str, Any]:
+        nonlocal most, sent
+        sent += 1
+        if sent == 1:
+            return {"type": "http.request", "body": begin, "more_body": True}
+        most = max(most, tracemalloc.get_traced_memory()[0])
+        return {"type": "http.request", "body": bytes([sent % 256]), "more_body": True} if sent < 5_000 else {"type": "other"}
+
+    stream = Stream(app, Mock(), Mock(time=60.0), Mock(), processor, (200, []), 0)
+    tracemalloc.start()
+    try:
+        asyncio.run(stream.run(receive, AsyncMock()))
+    finally:
+        tracemalloc.stop()
+    pools.close()
+    assert sent == 5_000 and most < 600_000
 
 
 def test_arrow_offsets_that_run_backwards_are_refused() -> None:
