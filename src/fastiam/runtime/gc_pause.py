@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from fastiam.runtime import forking
 
@@ -57,3 +59,20 @@ def _make_old() -> None:
     if gc.get_count()[0] > _MANY and gc.get_freeze_count() < _FEW:
         gc.freeze()
         gc.unfreeze()
+
+
+@contextmanager
+def load_frozen() -> Iterator[None]:
+    """Freeze the objects that a large load makes meanwhile, in a process that has frozen what it began with.
+
+    PERF: the collection after a load would scan all new objects in one go: 0.9 seconds for 50,000 principals, in which no other
+    thread runs. Garbage in cycles is collected before the load; such garbage that is made during it stays.
+    """
+    gc.collect()
+    with collection_paused():
+        yield
+        is_large = gc.get_count()[0] > _MANY
+        if is_large:
+            gc.freeze()
+    if is_large:
+        gc.collect()  # full collections become due by the objects that are left, and not by a share of the frozen ones

@@ -17,6 +17,7 @@ from fastiam.engine.engine_file import is_saved
 from fastiam.errors import Finding, Severity, SourceError
 from fastiam.model.arguments import as_path
 from fastiam.model.source_map import Source
+from fastiam.runtime.freeing import free
 from fastiam.runtime.gc_pause import collection_paused
 from fastiam.sources import directory_format
 from fastiam.sources.files import File, read_files
@@ -68,7 +69,7 @@ def load(*paths: str | os.PathLike[str], mode: Mode = "lenient", into: Directory
         return _load_store(paths, mode)
     directory = Directory(mode) if into is None else into
     with collection_paused(), directory.transaction():  # PERF: garbage collection takes a third of the time
-        _load_into(directory, read_files(paths), ", ".join(map(str, paths)))
+        free(_load_into(directory, read_files(paths), ", ".join(map(str, paths))))
     return directory
 
 
@@ -76,7 +77,7 @@ def load_files(files: Iterable[File], name: str) -> Directory:
     """Read a directory from files in memory, leniently. `name` stands for all of them in errors."""
     directory = Directory("lenient")
     with collection_paused(), directory.transaction():
-        _load_into(directory, files, name)
+        free(_load_into(directory, files, name))
     return directory
 
 
@@ -106,7 +107,8 @@ def _readers(builder: OrganizationBuilder) -> tuple[Any, ...]:
     )
 
 
-def _load_into(model: AccountModel, files: Iterable[File], name: str) -> None:
+def _load_into(model: AccountModel, files: Iterable[File], name: str) -> list[Any]:
+    """Read files, and return the parts of their documents, which are no longer needed."""
     builder = OrganizationBuilder()
     readers = _readers(builder)
     found: _Found = []
@@ -123,6 +125,8 @@ def _load_into(model: AccountModel, files: Iterable[File], name: str) -> None:
             for reader in readers:
                 _run(reader, stage, model)
     builder.write(model)
+    lists = [value for _, node in found if isinstance(node.value, dict) for value in node.value.values()]
+    return [part for value in lists if isinstance(value, list) for part in value]
 
 
 def _run(reader: object, stage: str, *arguments: object) -> None:

@@ -4,8 +4,10 @@ which is rare in a large process."""
 from __future__ import annotations
 
 import gc
+import threading
 import weakref
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
@@ -16,8 +18,10 @@ from bulk_fixture import ALICE, NOW, OBJECT, World
 from sts_fixture import document
 
 import fastiam
+from fastiam.directory.records import Entity
 from fastiam.live import LiveEngine
 from fastiam.model.decision import Decision, Layer, Outcome
+from fastiam.server import config, state
 from fastiam.server.config import DecisionLogSection
 from fastiam.server.decider import LiveDecider
 from fastiam.server.decision_log import DecisionLog
@@ -73,6 +77,30 @@ def test_answers_do_not_keep_their_generation(protocol: Any, section: dict[str, 
         directory.put_inline_policy(ALICE, "p", document({"Effect": "Allow", "Action": "s3:*", "Resource": "*"}))
         live.refresh()
     assert old() is None
+
+
+def test_reload_frees_records_only_after_the_last_answer(tmp_path: Path) -> None:
+    def write(tags: dict[str, str]) -> None:
+        directory = fastiam.Directory()
+        directory.add_principal(ALICE, tags=tags)
+        directory.dump(tmp_path / "all.json")
+
+    write({})
+    settings = config.load(None, {"FASTIAM_SERVE__SOURCE__WATCH": "false"}, config.Flags((str(tmp_path),)))
+    source = state.Source(settings)
+    old = weakref.ref(source.live.engine.snapshot)
+    pinned = source.decider.pin()
+    write({"team": "red"})
+    source.live.refresh()
+    assert old() is pinned.engine.snapshot and ALICE in pinned.engine.snapshot.tables.entities
+    del pinned
+    source.decider.pin()
+    assert old() is None
+    for thread in threading.enumerate():
+        if thread.name == "fastiam-free":
+            thread.join()
+    tags = source.live.engine.snapshot.tables.entities[ALICE].tags
+    assert [each.tags for each in gc.get_objects() if type(each) is Entity and each.arn == ALICE] == [tags]
 
 
 def test_rows_with_faults_do_not_keep_their_generation() -> None:

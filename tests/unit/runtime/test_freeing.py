@@ -1,0 +1,84 @@
+"""Large loads of a process that serves: neither their collection nor the freeing of what they replace holds up other threads."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import Iterator
+
+import pytest
+
+from fastiam.runtime.freeing import free, free_with
+from fastiam.runtime.gc_pause import load_frozen
+
+MANY = 200_000
+
+
+class Part:
+    """Something that can be watched."""
+
+
+class Owner:
+    def __init__(self, parts: list[Part]) -> None:
+        self.parts = parts
+
+
+@pytest.fixture
+def frozen() -> Iterator[int]:
+    """The number of objects that are frozen before the load."""
+    gc.collect()
+    gc.freeze()
+    yield gc.get_freeze_count()
+    gc.unfreeze()
+
+
+def test_load_frozen_freezes_many_new_objects_unscanned(frozen: int) -> None:
+    before = [each["collections"] for each in gc.get_stats()]
+    with load_frozen():
+        made = [[] for _ in range(MANY)]
+    assert gc.isenabled() and gc.get_freeze_count() >= frozen + len(made)
+    after = [each["collections"] for each in gc.get_stats()]
+    assert after[0] - before[0] <= 1 and after[1] == before[1]  # full collections see what is not frozen
+
+
+def test_load_frozen_leaves_few_new_objects_to_the_collector(frozen: int) -> None:
+    with load_frozen():
+        made = [[] for _ in range(1000)]
+    assert gc.get_freeze_count() <= frozen and gc.is_tracked(made)
+
+
+def test_load_frozen_ends_the_pause_after_an_error(frozen: int) -> None:
+    with pytest.raises(ValueError, match="unreadable"), load_frozen():
+        raise ValueError("unreadable")
+    assert gc.isenabled() and gc.get_freeze_count() <= frozen
+
+
+def test_free_empties_the_list_and_frees_its_objects() -> None:
+    parts = [Part() for _ in range(1001)]
+    first, last = weakref.ref(parts[0]), weakref.ref(parts[-1])
+    free(parts)
+    assert parts == [] and first() is None and last() is None
+
+
+def test_free_with_keeps_parts_until_their_owner_is_freed(monkeypatch: pytest.MonkeyPatch) -> None:
+    freed: list[bool] = []
+    parts: list[Part] = [Part() for _ in range(1001)]
+    owner = Owner(parts[:])
+    monkeypatch.setattr("threading.Thread.start", lambda thread: freed.append(True) or thread.run())
+    free_with(owner, parts)
+    assert len(parts) == 1001 and not freed
+    del owner
+    assert freed and parts == []
+
+
+def test_free_with_frees_also_without_another_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(thread: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("threading.Thread.start", refuse)
+    parts = [Part()]
+    part, owner = weakref.ref(parts[0]), Owner(parts[:])
+    free_with(owner, parts)
+    del parts, owner
+    gc.collect()
+    assert part() is None
