@@ -65,14 +65,29 @@ class Pools:
         if slow:
             self._by_client[client] = self._by_client.get(client, 0) + 1
         loop = asyncio.get_running_loop()
-        future = self._threads[place].submit(call)
+        waiting: asyncio.Future[T] = loop.create_future()
+        submitted = self._threads[place].submit(call)
 
-        def ended(_: Future[T]) -> None:
+        def ended() -> None:
+            self._release(place, client if slow else None)
+            if waiting.done():  # the time is over
+                return
+            if submitted.cancelled():  # by `close`
+                waiting.cancel()
+                return
+            error = submitted.exception()
+            if error is None:
+                waiting.set_result(submitted.result())
+            else:
+                waiting.set_exception(error)
+
+        def wake(_: Future[T]) -> None:
             with suppress(RuntimeError):  # the loop is closed
-                loop.call_soon_threadsafe(self._release, place, client if slow else None)
+                loop.call_soon_threadsafe(ended)  # PERF: once; each wakes the loop up
 
-        future.add_done_callback(ended)
-        return asyncio.wrap_future(future)
+        waiting.add_done_callback(lambda done: done.cancelled() and submitted.cancel())
+        submitted.add_done_callback(wake)
+        return waiting
 
     def _release(self, place: Place, client: str | None) -> None:
         self._waiting[place] -= 1
