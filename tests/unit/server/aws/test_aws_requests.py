@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import threading
 from datetime import timedelta
+from xml.etree import ElementTree
 
 import orjson
 import pytest
 from aws_world import ADMIN, BO, ENDPOINT, A, AwsWorld, error_of, refused, sign
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 import fastiam
+from fastiam.server.http import Request
 from fastiam.server.protocol import Place
+from fastiam.server.protocols.aws.models import service
 from fastiam.server.protocols.aws.protocol import place_of
+from fastiam.server.protocols.aws.query import _text
+from fastiam.server.protocols.aws.requests import target_of
 from fastiam.sts import Credentials
 
 IAM, STS = "Version=2010-05-08", "Version=2011-06-15"
@@ -277,3 +285,28 @@ def test_reads_beside_writes_see_whole_changes(world):
     stop.set()
     reader.join()
     assert wrong == []
+
+
+def test_path_of_each_rest_operation_is_of_that_protocol():
+    paths = [operation.path.partition("?")[0] for operation in service("rolesanywhere").operations.values()]
+    assert len(set(paths)) > 10 and not any(path.startswith("/{") for path in paths)
+    request = Request("POST", b"/aws")
+    for path in paths:
+        assert target_of(request, re.sub(r"{[^}]*}", "x", path)).protocol == "rest-json", path
+    for path in ("/", "", "//", "/other", "/profilesx", "/profiles/a/b/c"):
+        assert target_of(request, path).protocol == "query", path
+
+
+@given(st.text(st.sampled_from("a <>&\"'\r\n\t\x00\x0b\ud800\uffffé;=?~")))
+def test_text_of_an_answer_is_read_back_by_xml(text):
+    kept = re.sub("[\x00\x0b\ud800\uffff]", "\ufffd", text)
+    assert (ElementTree.fromstring(f"<a>{_text(text)}</a>").text or "") == kept
+
+
+@pytest.mark.parametrize(
+    "date", ["20261301T090000Z", "20260230T090000Z", "20261129T250000Z", "20261129T096000Z", "20261129T090061Z"]
+)
+def test_date_that_does_not_exist_is_refused(world, date):
+    request = sign(world, WHO, service="sts")
+    headers = tuple((name, date.encode() if name == b"x-amz-date" else value) for name, value in request.headers)
+    assert error_of(world.handle(replace(request, headers=headers))) == (400, "IncompleteSignature")

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final
 
 import orjson
@@ -40,6 +41,7 @@ from fastiam.sts import STS
 MAX_BODY: Final = 2 << 20
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 _ACTION = re.compile(rb"(?:^|&)Action=([A-Za-z]{1,128})(?:&|$)")
+_MAX_NAME: Final = 128  # of an operation
 _TOO_MANY = "TooManyRequestsException"
 _GLOBAL = frozenset({"iam", "organizations"})  # the engine gives them their Region (K6)
 
@@ -364,12 +366,21 @@ def place_of(request: Request) -> Place:
     target = request.header(b"x-amz-target")
     found = _ACTION.search(request.body) or _ACTION.search(request.raw_query)
     name = target.rpartition(b".")[2].decode("latin-1") if target else found[1].decode() if found else ""
+    place = _place_of_operation(name) if len(name) <= _MAX_NAME else None
+    if place is not None:
+        return place
+    is_session = request.raw_path.endswith(SESSIONS)  # REST JSON: sessions verify certificates, all other writes are short
+    return Place.POOL if name or target or is_session or request.method == "GET" else Place.WRITER
+
+
+@lru_cache(maxsize=1_024)  # clients choose names
+def _place_of_operation(name: str) -> Place | None:
+    """The thread of an operation; None if no service has one of this name."""
     for service in SERVED:
         operation = operations(service).get(name)
         if operation is not None:
             return Place.WRITER if operation.writes and operation.prepare is None else Place.POOL
-    is_session = request.raw_path.endswith(SESSIONS)  # REST JSON: sessions verify certificates, all other writes are short
-    return Place.POOL if name or target or is_session or request.method == "GET" else Place.WRITER
+    return None
 
 
 def edge_error(status: int, code: str, message: str) -> Response:

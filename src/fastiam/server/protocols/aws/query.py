@@ -202,9 +202,13 @@ def _write_members(shape: Shape, value: Mapping[str, Any], parts: list[str]) -> 
             continue
         if name in _POLICIES and isinstance(item, str):
             item = quote(item, safe="-_.~")
-        parts.append(f"<{member.wire_name}>")
+        tag = member.wire_name
+        if member.shape.type == "string":  # PERF: most members
+            parts.append(f"<{tag}>{_text(str(item))}</{tag}>")
+            continue
+        parts.append(f"<{tag}>")
         _write(member.shape, item, parts)
-        parts.append(f"</{member.wire_name}>")
+        parts.append(f"</{tag}>")
 
 
 def _write(shape: Shape, value: Any, parts: list[str]) -> None:
@@ -235,12 +239,15 @@ def _write(shape: Shape, value: Any, parts: list[str]) -> None:
 
 def write_timestamp(instant: datetime) -> str:
     """`2026-11-29T09:00:00Z`."""
-    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return instant.astimezone(UTC).isoformat(timespec="seconds").removesuffix("+00:00") + "Z"
 
 
 def _text(text: str) -> str:
     """Text between tags. A carriage return would otherwise be read as a line feed."""
+    if not _SPECIAL.search(text):  # PERF: most texts
+        return text
     return _FORBIDDEN.sub("\ufffd", escape(text, {'"': "&quot;", "\r": "&#13;"}))
 
 
+_SPECIAL = re.compile("[^\t\n !#-%'-;=?-~]")  # all but plain ASCII
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")

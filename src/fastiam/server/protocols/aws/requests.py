@@ -36,8 +36,19 @@ def target_of(request: Request, path: str) -> Target:
     """The protocol that a request seems to speak, for errors before its service is known."""
     if request.header_values(b"x-amz-target") or request.header_values(b"smithy-protocol"):
         return Target(JSON)
-    is_rest = any(json_protocols.uri_labels(each, path) is not None for each in service(_REST).operations.values())
-    return Target(REST_JSON if is_rest else QUERY, path=path)
+    return Target(REST_JSON if _is_rest(path) else QUERY, path=path)
+
+
+def _is_rest(path: str) -> bool:
+    """Whether an operation of REST JSON has the path. All of them begin with a word of their own."""
+    if path.strip("/").partition("/")[0] not in _rest_roots():
+        return False
+    return any(json_protocols.uri_labels(each, path) is not None for each in service(_REST).operations.values())
+
+
+@cache
+def _rest_roots() -> frozenset[str]:
+    return frozenset(each.path.partition("?")[0].strip("/").partition("/")[0] for each in service(_REST).operations.values())
 
 
 def find_operation(request: Request, signature: Signature | None, target: Target) -> None:

@@ -172,7 +172,8 @@ def _instant(text: str) -> datetime:
     try:
         if not _DATE.fullmatch(text):
             raise ValueError(text)
-        return datetime.strptime(text, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+        year, month, day, hour, minute, second = map(int, (text[:4], text[4:6], text[6:8], text[9:11], text[11:13], text[13:15]))
+        return datetime(year, month, day, hour, minute, second, tzinfo=UTC)  # PERF: `strptime` takes four times as long
     except ValueError:
         raise _incomplete("the date of the signature must be of the form 20261129T090000Z") from None
 
