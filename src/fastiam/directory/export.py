@@ -67,6 +67,10 @@ def _organization(organization: Organization) -> dict[str, Any]:
         "tags": _plain(organization.tags),
         "services": _plain(organization.services),
         "policies": {id_: _control_policy(policy) for id_, policy in organization.policies.items()},
+        "failed_accounts": {
+            request: {"name": each.name, "reason": each.reason, "at": _plain(each.at)}
+            for request, each in organization.failed_accounts.items()
+        },
     }
     return {name: value for name, value in plain.items() if value not in (None, {})}
 

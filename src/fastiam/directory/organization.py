@@ -35,6 +35,15 @@ class ControlPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class FailedAccount:
+    """A CreateAccount that has failed: the name that the account was to have, why, and when."""
+
+    name: str
+    reason: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Organization:
     """One organisation.
 
@@ -48,6 +57,7 @@ class Organization:
     tags : of the root, units, accounts and policies, by id.
     services : AWS services that may act in the accounts, and since when.
     policies : the policies that have an id of their own, by it. `control_policies` has all.
+    failed_accounts : accounts that were not created, by the id of the request; the last 100 of 90 days.
     """
 
     id: str
@@ -62,6 +72,7 @@ class Organization:
     tags: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     services: Mapping[str, datetime] = field(default_factory=dict)
     policies: Mapping[str, ControlPolicy] = field(default_factory=dict)
+    failed_accounts: Mapping[str, FailedAccount] = field(default_factory=dict)
 
     def accounts(self) -> Iterable[str]:
         """The ids of the member accounts and of the management account."""

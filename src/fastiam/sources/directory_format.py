@@ -13,7 +13,7 @@ from fastiam.directory.account_model import AccountModel
 from fastiam.directory.export import FORMAT, VERSION
 from fastiam.directory.format_fields import POOL_PARTS, SECTIONS
 from fastiam.directory.identity_pool_records import IdentityPool
-from fastiam.directory.organization import POLICY_TYPES, SCP_TYPE, ControlPolicy
+from fastiam.directory.organization import POLICY_TYPES, SCP_TYPE, ControlPolicy, FailedAccount
 from fastiam.directory.records import RevocationList, RolesAnywhereProfile, TrustAnchor, default_mappings
 from fastiam.directory.stored_policies import FULL_ACCESS_ARN, StoredPolicy, is_managed_arn
 from fastiam.directory.unique_ids import NEW
@@ -23,7 +23,7 @@ from fastiam.sources.located_values import LocatedValue
 from fastiam.sources.record_values import read_record, read_values
 
 _ORGANIZATION = "id root management_account organizational_units accounts delegated_administrators policy_types scps rcps".split()
-_ORGANIZATION += "names tags services policies".split()
+_ORGANIZATION += "names tags services policies failed_accounts".split()
 
 
 def is_format(node: LocatedValue) -> bool:
@@ -208,6 +208,7 @@ def _set_organization(model: AccountModel, node: LocatedValue) -> None:
             tags={id_: _texts(tags) for id_, tags in _members(node, "tags")},
             services={name: since.instant() for name, since in _members(node, "services")},
             policies={id_: _control_policy(model, id_, policy) for id_, policy in _members(node, "policies")},
+            failed_accounts={request: _failed_account(failed) for request, failed in _members(node, "failed_accounts")},
         )
 
 
@@ -228,6 +229,11 @@ def _control_policy(model: AccountModel, id_: str, node: LocatedValue) -> Contro
     kind = PolicyKind.SCP if type_ == SCP_TYPE else PolicyKind.RCP
     stored = node.document("document").policy(model, kind, node.need("name").text())
     return ControlPolicy(id_, stored, node.text_of("description") or "")
+
+
+def _failed_account(node: LocatedValue) -> FailedAccount:
+    node.object(("name", "reason", "at"))
+    return FailedAccount(node.need("name").text(), node.need("reason").text(), node.need("at").instant())
 
 
 def _delegates(node: LocatedValue) -> dict[str, list[str]]:

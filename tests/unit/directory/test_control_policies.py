@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from fastiam import Directory, DirectoryError, load
-from fastiam.directory.organization import FULL_ACCESS_ID, RCP_TYPE, SCP_TYPE, ControlPolicy
+from fastiam.directory.organization import FULL_ACCESS_ID, RCP_TYPE, SCP_TYPE, ControlPolicy, FailedAccount
 from fastiam.directory.stored_policies import FULL_ACCESS
 
 A, M, UNIT, ROOT = "111111111111", "999999999999", "ou-1-aaaaaaaa", "r-1"
@@ -126,6 +126,28 @@ def test_details_leave_with_their_element(directory):
     assert (organization.names, organization.tags) == ({}, {})
 
 
+def test_attached_policies_outlive_their_elements(directory):
+    directory.attach_scp(UNIT, ("no-s3", deny("s3:*")))
+    directory.attach_rcp(A, ("own", deny("s3:Put*", Principal="*")))
+    directory.attach_scp(M, ("no-ec2", deny("ec2:*")))
+    found = policies(directory)
+    directory.remove_account_from_organization(A)
+    directory.delete_organizational_unit(UNIT)
+    directory.disable_policy_type(SCP_TYPE)
+    organization = directory.tables.organization
+    assert policies(directory) == found and len(found) == 4
+    assert [list(organization.targets(each)) for each in found.values() if each.id != FULL_ACCESS_ID] == [[], [], []]
+
+
+def test_failed_accounts_are_kept_for_a_while(directory):
+    for n in range(103):
+        directory.record_failed_account(f"car-{n}", FailedAccount("lab", "EMAIL_ALREADY_EXISTS", NOW))
+    assert list(directory.tables.organization.failed_accounts) == [f"car-{n}" for n in range(3, 103)]
+    later = FailedAccount("lab", "EMAIL_ALREADY_EXISTS", NOW + timedelta(days=90))
+    directory.record_failed_account("car-later", later)
+    assert directory.tables.organization.failed_accounts == {"car-later": later}
+
+
 def test_details_survive_store_and_format(directory, tmp_path):
     with Directory.open(tmp_path / "store") as stored:
         stored.set_organization("o-1", management_account=M, root=ROOT, organizational_units={UNIT: ROOT}, accounts={A: UNIT})
@@ -137,11 +159,13 @@ def test_details_survive_store_and_format(directory, tmp_path):
         stored.enable_service_access("config.amazonaws.com", NOW)
         stored.disable_service_access("config.amazonaws.com")
         stored.add_account(A, email="a@acme.test", joined=NOW, request="car-1")
+        stored.record_failed_account("car-2", FailedAccount("lab", "EMAIL_ALREADY_EXISTS", NOW))
     with Directory.open(tmp_path / "store") as again:
         organization = again.tables.organization
         assert organization.names == {"ou-1-bbbbbbbb": "Lab"} and organization.services == {"sso.amazonaws.com": NOW}
         assert list(organization.targets(organization.policies[id_])) == [UNIT]
         assert again.tables.accounts[A].email == "a@acme.test"
+        assert organization.failed_accounts == {"car-2": FailedAccount("lab", "EMAIL_ALREADY_EXISTS", NOW)}
         again.dump(tmp_path / "d.json")
         assert load(tmp_path / "d.json").to_json() == again.to_json()
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from fastiam.directory.naming_rules import read_tags
-from fastiam.directory.organization import FULL_ACCESS_ID, POLICY_TYPES, SCP_TYPE, ControlPolicy, Organization
+from fastiam.directory.organization import FULL_ACCESS_ID, POLICY_TYPES, SCP_TYPE, ControlPolicy, FailedAccount, Organization
 from fastiam.directory.stored_policies import Given, StoredPolicy
 from fastiam.directory.transactions import write
 from fastiam.directory.unique_ids import new_control_policy_id
@@ -19,6 +19,8 @@ from fastiam.model.request import shorten
 
 _ID = re.compile(r"p-[0-9A-Za-z_]{1,128}")
 _MAX_TAGS = 50
+_MAX_FAILED = 100
+_FAILED_FOR = timedelta(days=90)
 
 
 class ControlPolicyWrites(OrganizationWrites):
@@ -32,6 +34,7 @@ class ControlPolicyWrites(OrganizationWrites):
         tags: Mapping[str, Mapping[str, str]] = {},
         services: Mapping[str, datetime] = {},
         policies: Mapping[str, ControlPolicy] = {},
+        failed_accounts: Mapping[str, FailedAccount] = {},
     ) -> None:
         """Set what the organisation has beside its tree, as `Organization` describes it.
 
@@ -43,7 +46,7 @@ class ControlPolicyWrites(OrganizationWrites):
         for id_, policy in policies.items():
             if not isinstance(policy, ControlPolicy) or not _ID.fullmatch(id_) or policy.id != id_ or id_ == FULL_ACCESS_ID:
                 raise DirectoryError(f"`{shorten(str(id_))}` is not a policy of an organisation", hint="its id starts with `p-`")
-        made = replace(old, policies=dict(policies), services=dict(services))
+        made = replace(old, policies=dict(policies), services=dict(services), failed_accounts=dict(failed_accounts))
         for id_ in names:
             if not self._element(old, id_).startswith("ou-"):
                 raise DirectoryError(f"`{shorten(id_)}` is not an organisational unit", hint="only units have names here")
@@ -165,6 +168,13 @@ class ControlPolicyWrites(OrganizationWrites):
         """Let an AWS service act in the accounts of the organisation no longer."""
         old = self._organization()
         self._store.put_organization(replace(old, services={name: at for name, at in old.services.items() if name != service}))
+
+    @write
+    def record_failed_account(self, request: str, failed: FailedAccount) -> None:
+        """Keep that an account was not created, by the id of the request. Old failures are dropped."""
+        old = self._organization()
+        recent = [(id_, each) for id_, each in old.failed_accounts.items() if failed.at - each.at < _FAILED_FOR]
+        self._store.put_organization(replace(old, failed_accounts=dict([*recent, (request, failed)][-_MAX_FAILED:])))
 
     # -- what they share ----------------------------------------------------------------------------------------------
 

@@ -93,7 +93,7 @@ class OrganizationWrites(Writes):
 
     @write
     def delete_organizational_unit(self, id: str) -> None:
-        """Delete an empty unit, with the policies attached to it."""
+        """Delete an empty unit. The policies attached to it stay, by their ids."""
         old = self._organization()
         if not id.startswith("ou-"):
             raise DirectoryError(f"`{shorten(id)}` is not an organisational unit", hint="its id starts with `ou-`")
@@ -120,7 +120,7 @@ class OrganizationWrites(Writes):
 
     @write
     def remove_account_from_organization(self, account: str) -> None:
-        """Remove an account, with the policies attached to it; SCPs and RCPs no longer apply to it (D11)."""
+        """Remove an account; SCPs and RCPs no longer apply to it (D11). The policies attached to it stay, by their ids."""
         old = self._organization()
         if account == old.management_account:
             raise DirectoryError(f"`{account}` is the management account and cannot leave")
@@ -191,12 +191,12 @@ class OrganizationWrites(Writes):
 
     @write
     def disable_policy_type(self, policy_type: str) -> None:
-        """Disable SCPs or RCPs (D11). As in AWS, all policies of the type are detached."""
+        """Disable SCPs or RCPs (D11). As in AWS, all policies of the type are detached, and stay by their ids."""
         old = self._organization()
         types = old.policy_types - _policy_types((policy_type,))
         scps = {} if policy_type == SCP_TYPE else old.scps
         rcps = {} if policy_type == RCP_TYPE else old.rcps
-        self._store.put_organization(replace(old, policy_types=types, scps=scps, rcps=rcps))
+        self._store.put_organization(_keeping(old, replace(old, policy_types=types, scps=scps, rcps=rcps)))
 
     # -- what they share ----------------------------------------------------------------------------------------------
 
@@ -247,7 +247,7 @@ class OrganizationWrites(Writes):
 
 
 def _without(organization: Organization, element: str) -> Organization:
-    """The organisation without an account or empty unit, and without its policies."""
+    """The organisation without an account or empty unit. Its policies are detached."""
 
     def rest(given: Mapping[str, tuple[StoredPolicy, ...]]) -> _ByElement:
         return {id_: level for id_, level in given.items() if id_ != element}
@@ -257,7 +257,15 @@ def _without(organization: Organization, element: str) -> Organization:
     scps, rcps = rest(organization.scps), rest(organization.rcps)
     names = {id_: name for id_, name in organization.names.items() if id_ != element}
     tags = {id_: each for id_, each in organization.tags.items() if id_ != element}
-    return replace(organization, parents=parents, delegated=delegated, scps=scps, rcps=rcps, names=names, tags=tags)
+    new = replace(organization, parents=parents, delegated=delegated, scps=scps, rcps=rcps, names=names, tags=tags)
+    return _keeping(organization, new)
+
+
+def _keeping(old: Organization, new: Organization) -> Organization:
+    """The new organisation with the policies of the old one that had no record, and that are attached nowhere any more."""
+    present = new.control_policies()
+    detached = {id_: policy for id_, policy in old.control_policies().items() if id_ not in present}
+    return replace(new, policies={**new.policies, **detached}) if detached else new
 
 
 def _detached(level: Sequence[StoredPolicy], element: str, name: str) -> tuple[StoredPolicy, ...]:

@@ -82,6 +82,26 @@ def test_policy_attached_by_the_library_is_listed(world, managed):
     managed.delete_policy(PolicyId=id_)
 
 
+@pytest.mark.parametrize(
+    ("operation", "parameters", "element"),
+    [
+        ("delete_organizational_unit", {"OrganizationalUnitId": UNIT}, UNIT),
+        ("remove_account_from_organization", {"AccountId": C}, C),
+        ("disable_policy_type", {"RootId": ROOT, "PolicyType": SCP}, B),
+    ],
+)
+def test_policy_without_an_id_outlives_its_target(world, managed, operation, parameters, element):
+    managed.move_account(AccountId=B, SourceParentId=UNIT, DestinationParentId=ROOT)
+    world.directory.attach_scp(element, ("no-s3", json.loads(NO_S3)))
+    before = managed.list_policies(Filter=SCP)["Policies"]
+    [id_] = [each["Id"] for each in before if not each["AwsManaged"]]
+    getattr(managed, operation)(**parameters)
+    assert managed.list_policies(Filter=SCP)["Policies"] == before
+    assert managed.list_targets_for_policy(PolicyId=id_)["Targets"] == []
+    managed.delete_policy(PolicyId=id_)
+    assert [each["Id"] for each in managed.list_policies(Filter=SCP)["Policies"]] == [FULL]
+
+
 @pytest.mark.parametrize(("id_", "type_"), [(FULL, SCP), ("p-RCPFullAWSAccess", RCP)])
 def test_policies_of_aws_cannot_be_changed_or_left(managed, id_, type_):
     described = managed.describe_policy(PolicyId=id_)["Policy"]
@@ -211,6 +231,10 @@ def test_created_account_has_a_role_of_the_management_account(world, managed):
     assert managed.list_parents(ChildId=account)["Parents"] == [{"Id": ROOT, "Type": "ROOT"}]
     again = managed.create_account(AccountName="other", Email="LAB@acme.test")["CreateAccountStatus"]
     assert (again["State"], again["FailureReason"]) == ("FAILED", "EMAIL_ALREADY_EXISTS")
+    assert managed.describe_create_account_status(CreateAccountRequestId=again["Id"])["CreateAccountStatus"] == again
+    assert managed.list_create_account_status(States=["FAILED"])["CreateAccountStatuses"] == [again]
+    assert managed.list_create_account_status(States=["SUCCEEDED"])["CreateAccountStatuses"] == [status]
+    assert len(managed.list_create_account_status()["CreateAccountStatuses"]) == 2
     role = f"arn:aws:iam::{account}:role/OrganizationAccountAccessRole"
     session = world.client("sts").assume_role(RoleArn=role, RoleSessionName="admin")["AssumedRoleUser"]
     assert account in session["Arn"]

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Sequence
 from typing import Any, Final
 
-from fastiam.directory.organization import Organization
+from fastiam.directory.organization import FailedAccount, Organization
 from fastiam.directory.records import Account
 from fastiam.directory.unique_ids import new_account_request_id, new_unit_id
 from fastiam.errors import DirectoryError
@@ -109,8 +109,9 @@ def create_account(call: Call) -> Result:
     as_manager(call)
     given, request = call.parameters, new_account_request_id()
     if any(each.email.lower() == given["Email"].lower() for each in call.tables.accounts.values()):
-        failed = {"Id": request, "AccountName": given["AccountName"], "State": "FAILED", "FailureReason": "EMAIL_ALREADY_EXISTS"}
-        return {"CreateAccountStatus": {**failed, "RequestedTimestamp": call.now, "CompletedTimestamp": call.now}}
+        failed = FailedAccount(given["AccountName"], "EMAIL_ALREADY_EXISTS", call.now)
+        call.directory.record_failed_account(request, failed)
+        return {"CreateAccountStatus": _failure_of(request, failed)}
     id_ = _new_account(call)
     call.directory.add_account(
         id_, name=given["AccountName"], partition=call.partition, email=given["Email"], joined=call.now, request=request
@@ -138,28 +139,35 @@ def _new_account(call: Call) -> str:
 
 def describe_create_account_status(call: Call) -> Result:
     """DescribeCreateAccountStatus."""
-    request = call.parameters["CreateAccountRequestId"]
-    for account in _created(call, as_reader(call)):
-        if account.request == request:
-            return {"CreateAccountStatus": _status_of(account)}
+    for status in _statuses(call):
+        if status["Id"] == call.parameters["CreateAccountRequestId"]:
+            return {"CreateAccountStatus": status}
     raise ApiError("CreateAccountStatusNotFoundException", "We can't find a request with this id.")
 
 
 def list_create_account_status(call: Call) -> Result:
-    """ListCreateAccountStatus: all that are kept have succeeded."""
-    accounts, states = _created(call, as_reader(call)), call.parameters.get("States") or ["SUCCEEDED"]
-    found = accounts if "SUCCEEDED" in states else []
-    return organization_page(call, "CreateAccountStatuses", found, lambda each: each.request, _status_of)
+    """ListCreateAccountStatus."""
+    states = call.parameters.get("States")
+    found = [status for status in _statuses(call) if not states or status["State"] in states]
+    return organization_page(call, "CreateAccountStatuses", found, lambda status: str(status["Id"]), same)
 
 
-def _created(call: Call, organization: Organization) -> list[Account]:
+def _statuses(call: Call) -> list[dict[str, Any]]:
+    """The state of each request for an account that is kept."""
+    organization = as_reader(call)
     records = (call.tables.accounts.get(id_) for id_ in organization.accounts())
-    return [each for each in records if each is not None and each.request]
+    made = [_status_of(each) for each in records if each is not None and each.request]
+    return made + [_failure_of(request, failed) for request, failed in organization.failed_accounts.items()]
 
 
 def _status_of(account: Account) -> dict[str, Any]:
     members = {"Id": account.request, "AccountName": account.name, "AccountId": account.id, "State": "SUCCEEDED"}
     return {**members, "RequestedTimestamp": account.joined, "CompletedTimestamp": account.joined}
+
+
+def _failure_of(request: str, failed: FailedAccount) -> dict[str, Any]:
+    members = {"Id": request, "AccountName": failed.name, "State": "FAILED", "FailureReason": failed.reason}
+    return {**members, "RequestedTimestamp": failed.at, "CompletedTimestamp": failed.at}
 
 
 # -- services ---------------------------------------------------------------------------------------------------------------
