@@ -90,14 +90,27 @@ def answer_of(address: Address, request: bytes) -> bytes:
     """The whole answer to one request."""
     with _connect(address) as sock:
         sock.sendall(request)
-        data = b""
-        while True:
-            data += sock.recv(1 << 20)
-            head, found, body = data.partition(b"\r\n\r\n")
-            if found:
-                length = int(dict(line.split(b": ", 1) for line in head.split(b"\r\n")[1:])[b"content-length"])
-                if len(body) >= length:
-                    return data
+        return read_answer(sock)
+
+
+def read_answer(sock: socket.socket) -> bytes:
+    """The whole answer to the only request that a connection has sent.
+
+    Raises
+    ------
+    RuntimeError: the server has closed the connection.
+    """
+    data = b""
+    while True:
+        piece = sock.recv(1 << 20)
+        if not piece:
+            raise RuntimeError("the server has closed the connection")
+        data += piece
+        head, found, body = data.partition(b"\r\n\r\n")
+        if found:
+            length = int(dict(line.split(b": ", 1) for line in head.split(b"\r\n")[1:])[b"content-length"])
+            if len(body) >= length:
+                return data
 
 
 def load(address: Address, pid: int, request: bytes, *, count: int, connections: int) -> Run:

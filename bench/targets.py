@@ -129,6 +129,7 @@ def _in_digits(value: float) -> str:
 # -- the targets --------------------------------------------------------------------------------------------------------------
 
 BATCH, CALLS, GROWTH, PEERS, READY, ANALYSES = "batches", "single calls", "growth", "peers", "getting ready", "analyses"
+SERVED = "served protocols"
 FORMS = {"dictionary columns": "coded", "all columns plain strings": "strings", "every ARN unique": "strings, every ARN once"}
 RATES = {2_000: (35, 16, 16), 50_000: (24, 11, 11)}
 
@@ -233,6 +234,25 @@ _ANALYSES = [
     Target(ANALYSES, "`diff` over a million-row log", Figure("questions", "diff layered 2,000", "coded"), "s", 2),
 ]
 
+
+def _served() -> list[Target]:
+    """Protocols of `fastiam serve`. Rates are those of a CPU second of the server: the load generator shares the cores."""
+    found = [Target(SERVED, "Trino: a batch of 10,000 tables", Figure("protocols", "trino", "batch of 10,000 tables"), "ms", 15)]
+    for workload, what, limit in (
+        ("envoy", "HTTP, allowed", 15),
+        ("envoy", "gRPC, allowed", 2.5),
+        ("aws", "GetCallerIdentity", 3),
+        ("aws", "GetUser", 2),
+    ):
+        figure = Figure("protocols", workload, f"{what}, per CPU second")
+        found.append(Target(SERVED, f"{workload}: {what}, a CPU second", figure, "k/s", limit, True))
+    writes = Figure("protocols", "aws", "CreateUser beside decisions, rate")
+    found.append(Target(SERVED, "aws: durable CreateUser beside decisions", writes, "/s", 200, True))
+    decisions = Figure("protocols", "aws", "decisions beside writes, p99")
+    found.append(Target(SERVED, "single decisions beside those writes, p99", decisions, "ms", 10))
+    return found
+
+
 # promises that no time can show: each with the test that keeps it
 PROMISES = {
     "rows and caches are bounded, and shown in `stats()`": "tests/engine/test_memory.py",
@@ -241,7 +261,7 @@ PROMISES = {
 }
 ROOT = Path(__file__).resolve().parents[1]
 
-TARGETS = (*_batches(), *_calls(), *_growth(), *_peers(), *_ready(), *_ANALYSES)
+TARGETS = (*_batches(), *_calls(), *_growth(), *_peers(), *_ready(), *_ANALYSES, *_served())
 
 
 def text(verdicts: Sequence[Verdict]) -> str:
