@@ -12,6 +12,7 @@ from libc.string cimport memcmp, memcpy
 cdef enum:
     MEMBERS = 16             # of a line
     MAX_BYTES = 1 << 30      # of all lines: offsets have 32 bits
+    MAX_PROBES = 128         # of a text; half of the slots are free, so only texts with chosen hashes need as many
     QUOTE = 34
     BACKSLASH = 92
 
@@ -65,10 +66,14 @@ cdef inline uint32_t hash_text(const uint8_t* text, Py_ssize_t size) noexcept no
 
 
 cdef inline int32_t code_of(Column* column, const uint8_t* text, Py_ssize_t size, uint32_t mask) noexcept nogil:
-    """The number of a text; a new one if it was not there before."""
+    """The number of a text, a new one if it was not there before; -1 if too many texts are in its way."""
     cdef uint32_t h = hash_text(text, size), at = h & mask
     cdef int32_t code, first
+    cdef int probes = 0
     while column.slots[at]:
+        probes += 1
+        if probes > MAX_PROBES:
+            return -1
         code = <int32_t>column.slots[at] - 1
         first = column.offsets[code]
         if column.hashes[code] == h and column.offsets[code + 1] - first == size and memcmp(column.data + first, text, size) == 0:
@@ -133,7 +138,7 @@ cdef int read_form(const uint8_t* line, Py_ssize_t size, Text* parts, Text* name
 
 
 cdef bint read_line(const uint8_t* line, Py_ssize_t size, Py_ssize_t row, Column* columns, int count, Text end, uint32_t mask) noexcept nogil:
-    """Take the texts of a line; False if it has another form."""
+    """Take the texts of a line; False if it has another form, or texts with chosen hashes."""
     cdef Py_ssize_t at = 0, length
     cdef int i
     cdef Column* column
@@ -146,6 +151,8 @@ cdef bint read_line(const uint8_t* line, Py_ssize_t size, Py_ssize_t row, Column
         if length < 0:
             return False
         column.codes[row] = code_of(column, line + at, length, mask)
+        if column.codes[row] < 0:
+            return False
         at += length
     return size - at == end.size and memcmp(line + at, end.data, end.size) == 0
 
@@ -162,6 +169,8 @@ cdef void drop(Column* columns, int count) noexcept nogil:
 
 def read_texts(list lines not None):
     """The columns of lines by their names, in the order of the members; None if not all lines have one form.
+
+    Also None for lines with texts that were chosen for their hashes: each would be compared with all of them.
 
     Parameters
     ----------
