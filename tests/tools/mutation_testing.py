@@ -84,7 +84,8 @@ def search(folder: Path, test: str | None, count: int, number: int = 0) -> tuple
     command = ["tests/tools/fuzz.py", "--count", str(count), "--stop-at", "1", "--bare"]
     if test is not None:
         command = ["-m", "pytest", "-qx", "-p", "no:cacheprovider", test]
-    environment = os.environ | {"PYTHONPATH": str(folder / "src"), "PYTHONDONTWRITEBYTECODE": "1", "PLANTED": str(number)}
+    settings = {"PYTHONDONTWRITEBYTECODE": "1", "FASTIAM_ALL_SEEDS": "1", "PLANTED": str(number)}
+    environment = os.environ | settings | {"PYTHONPATH": str(folder / "src")}
     result = subprocess.run([sys.executable, *command], cwd=folder, env=environment, capture_output=True, text=True)
     return result.returncode, (result.stdout + result.stderr).strip().rpartition("\n")[2]
 
