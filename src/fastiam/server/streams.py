@@ -171,12 +171,17 @@ class Stream:
             # PERF: the calls begin in the thread that gathers what they give
             pieces, is_last = chain.from_iterable(call() for call in calls), False
             while not is_last:
-                body, is_last = await self._in_pool(partial(gather, pieces))
-                if not self._log_items():
+                body, is_last, is_logged = await self._in_pool(partial(self._work, pieces))
+                if not is_logged:
                     raise Overload
                 if body:
                     await self._write(send, body, more=True)
         await self._write(send, b"", more=False)
+
+    def _work(self, pieces: Iterator[bytes]) -> tuple[bytes, bool, bool]:
+        """In a thread: as `gather`, and whether the answer may be sent. PERF: the loop does not write thousands of log lines."""
+        body, is_last = gather(pieces)
+        return body, is_last, self._log_items()
 
     async def _in_pool(self, call: Callable[[], Any]) -> Any:
         self._call = self.app.pools.start(Place.POOL, self.head.client(), call)

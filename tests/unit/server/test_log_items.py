@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -218,6 +219,23 @@ def test_answers_before_a_row_that_stops_need_a_log(is_logged: bool) -> None:
     asyncio.run(answer())
     assert (b'"ALLOW"' in written) is is_logged
     assert (b'{"error":{"code":"overload"' in written) is not is_logged
+
+
+def test_items_of_a_stream_are_logged_by_a_thread_of_the_pool() -> None:
+    response, processor = bulk_fixture.World(logs_items=True).open()
+    names: list[str] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": json_lines(ROWS), "more_body": False}
+
+    async def answer() -> None:
+        app: Any = Mock(pools=Pools(Limits()), write=AsyncMock())
+        app.observer.log_items.side_effect = lambda *_: names.append(threading.current_thread().name) or True
+        await Stream(app, Mock(), Mock(time=60.0), Mock(), processor, (response.status, []), 0).run(receive, AsyncMock())
+        app.pools.close()
+
+    asyncio.run(answer())
+    assert names and all(name.startswith("fastiam-pool") for name in names)
 
 
 def test_items_of_arrow_equal_those_of_lines() -> None:
