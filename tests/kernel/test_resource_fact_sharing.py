@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from seeds import few_or_all
 
 from fastiam import Directory, Engine
 
@@ -94,7 +95,7 @@ def snapshot(request):
 
 
 @pytest.mark.parametrize(("arn", "start"), SHARED)
-@settings(max_examples=50)
+@settings(max_examples=few_or_all(50, 100))
 @given(rest=st.text("ab/:*$-", max_size=8) | st.text(max_size=8))
 def test_unstored_resources_of_a_prefix_share_facts(snapshot, arn, start, rest):
     """6.10: except for its own tags and policies."""
