@@ -186,9 +186,8 @@ def test_memoized_conditions_equal_row_by_row_evaluation(directory: fastiam.Dire
     made = rows(seed, 4000, keys)
     forms = [asked(engine, made, keys, form) for form in ("coded", "plain", "views", "chunks", "lists", "coded")]
     outcomes = [found.outcome.tolist() for found in forms]
-    for row in range(
-        0, len(made), few_or_all(13, 7)
-    ):  # of every block, odd and even; what the forms make different shows in all rows
+    step = few_or_all(13, 7)  # rows of every block, odd and even; what the forms make different shows in all rows
+    for row in range(0, len(made), step):
         principal, action, resource, context = made[row]
         read = read_context(context)
         profiles = snapshot.profiles(principal, action, resource, read)
