@@ -201,7 +201,7 @@ class STS:
     def get_caller_identity(self, caller: CallerCredentials) -> CallerIdentity:
         """GetCallerIdentity. No policy is evaluated (6.3)."""
         known = self._caller(caller)
-        profile = self._state.engine().snapshot.principal(known.principal)
+        profile = self._state.directory.snapshot().principal(known.principal)
         if not profile.known:
             raise AuthenticationError(f"`{shorten(known.arn)}` is unknown", reason="unknown_principal", rule="6.7")
         user_id = profile.keys.get("aws:userid")

@@ -91,6 +91,12 @@ def test_no_policy_keeps_a_user_from_a_session_token(world):
     assert world.sts.get_caller_identity(ANA).user_id == "AIDAANA"
 
 
+def test_caller_identity_needs_no_engine(world, monkeypatch):
+    """6.3: no policy is evaluated."""
+    monkeypatch.setattr(type(world.directory), "compile", None)
+    assert world.sts.get_caller_identity(ANA).arn == ANA
+
+
 @pytest.mark.parametrize("call", ["get_session_token", "get_federation_token"])
 def test_temporary_credentials_make_no_tokens(world, call):
     """7.4, E302."""
