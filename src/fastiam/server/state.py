@@ -28,6 +28,8 @@ class _Live(LiveEngine):
     """A live engine whose reloads hold up the loop as little as they can (G217)."""
 
     def refresh(self) -> int:
+        if self._kept is not None:  # PERF: a store is read by its changes, and a collection takes longer than most of them
+            return super().refresh()
         old = self.current
         with load_frozen():
             generation = super().refresh()

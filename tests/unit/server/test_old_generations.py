@@ -30,6 +30,7 @@ from fastiam.server.identity import TRUST_SCOPES, USE_SCOPES, Identity
 from fastiam.server.protocol import ListenerFacts, Site
 from fastiam.server.protocols import authzen, extauthz, opa
 from fastiam.server.records import DecisionRecord
+from fastiam.sts import Keyring
 
 IDENTITY = Identity("pep", frozenset(TRUST_SCOPES) | USE_SCOPES)
 SITE = Site((ListenerFacts("tcp", is_loopback=True, auth="none", is_tls=False),), has_directory=True, has_sts=False)
@@ -101,6 +102,27 @@ def test_reload_frees_records_only_after_the_last_answer(tmp_path: Path) -> None
             thread.join()
     tags = source.live.engine.snapshot.tables.entities[ALICE].tags
     assert [each.tags for each in gc.get_objects() if type(each) is Entity and each.arn == ALICE] == [tags]
+
+
+def test_write_to_a_store_scans_no_old_objects(tmp_path: Path) -> None:
+    fastiam.Directory.open(tmp_path / "store").close()
+    keyring = Keyring.generate()
+    keyring.save(tmp_path / "keyring")
+    environ = {"FASTIAM_SERVE__SOURCE__WATCH": "false", "FASTIAM_SERVE__SOURCE__KEYRING": str(tmp_path / "keyring")}
+    live = state.Source(config.load(None, environ, config.Flags((str(tmp_path / "store"),)))).live
+    assert live.directory is not None
+    live.directory.add_principal(ALICE)
+    scanned: list[int] = []
+
+    def count(phase: str, info: dict[str, int]) -> None:
+        scanned.append(info["generation"])
+
+    gc.callbacks.append(count)
+    try:
+        assert live.refresh() == 2
+    finally:
+        gc.callbacks.remove(count)
+    assert 2 not in scanned, "each write would wait for a full collection"
 
 
 def test_rows_with_faults_do_not_keep_their_generation() -> None:
