@@ -28,10 +28,9 @@ class _Live(LiveEngine):
     """A live engine whose reloads hold up the loop as little as they can (G217)."""
 
     def refresh(self) -> int:
-        if self._kept is not None:  # PERF: a store is read by its changes, and a collection takes longer than most of them
-            return super().refresh()
         old = self.current
-        with load_frozen():
+        is_from_files = old.directory is not None and self._kept is None
+        with load_frozen(collect=is_from_files):  # PERF: not of a store: a collection takes longer than most of its changes
             generation = super().refresh()
         if old.directory is not None and old.directory is not self.current.directory:
             snapshot = old.engine.snapshot  # engines keep it longer than the directory

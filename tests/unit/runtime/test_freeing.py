@@ -34,7 +34,7 @@ def frozen() -> Iterator[int]:
 
 def test_load_frozen_freezes_many_new_objects_unscanned(frozen: int) -> None:
     before = [each["collections"] for each in gc.get_stats()]
-    with load_frozen():
+    with load_frozen(collect=True):
         made = [[] for _ in range(MANY)]
     assert gc.isenabled() and gc.get_freeze_count() >= frozen + len(made)
     after = [each["collections"] for each in gc.get_stats()]
@@ -42,13 +42,23 @@ def test_load_frozen_freezes_many_new_objects_unscanned(frozen: int) -> None:
 
 
 def test_load_frozen_leaves_few_new_objects_to_the_collector(frozen: int) -> None:
-    with load_frozen():
+    with load_frozen(collect=True):
         made = [[] for _ in range(1000)]
     assert gc.get_freeze_count() <= frozen and gc.is_tracked(made)
 
 
+@pytest.mark.parametrize("collect", [True, False])
+def test_load_frozen_collects_garbage_before_if_asked(frozen: int, collect: bool) -> None:
+    owner = Owner([])
+    owner.parts.append(owner)  # type: ignore[arg-type]
+    garbage = weakref.ref(owner)
+    del owner
+    with load_frozen(collect=collect):
+        assert (garbage() is None) is collect
+
+
 def test_load_frozen_ends_the_pause_after_an_error(frozen: int) -> None:
-    with pytest.raises(ValueError, match="unreadable"), load_frozen():
+    with pytest.raises(ValueError, match="unreadable"), load_frozen(collect=True):
         raise ValueError("unreadable")
     assert gc.isenabled() and gc.get_freeze_count() <= frozen
 
