@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from uvicorn.config import Config
 
     from fastiam.server.listeners import Listening
+    from fastiam.server.serving import Serving
     from fastiam.server.streams import Head
 
 CONNECTION: Final = "fastiam"
@@ -139,6 +140,7 @@ class EdgeProtocol(HttpToolsProtocol):
         self._timed: tuple[int, int] | None = None  # message and phase of the timer
         self._waiting: Cycle | None = None  # a request that is not begun yet
         self._heads: dict[bytes, tuple[Head, Cycle]] = {}  # by their bytes: most clients send few different ones
+        self._admitted_by: Serving | None = None  # of all of them
         self._answered = 0.0  # when the last answer ended
         self._keep_alive: asyncio.TimerHandle | None = None
 
@@ -270,16 +272,20 @@ class EdgeProtocol(HttpToolsProtocol):
             return
         if len(self._heads) >= _KEPT:
             self._heads.clear()
-        self._heads[data[:end]] = head, cycle
+        self._heads[data[:end]], self._admitted_by = (head, cycle), head.serving
 
     def _answer_known(self, data: bytes) -> bool:
         """Answer a request that is complete and has a kept head; False if this is none, and nothing was done.
 
         The parser does not see it. It is between two messages, before and after.
         """
+        if self._admitted_by is not self.listening.serving:  # they would keep what was served before a reload, with its policies
+            self._heads.clear()
+            self._admitted_by = None
+            return False
         end = data.find(_END_OF_HEAD) + len(_END_OF_HEAD)
         head, cycle = self._heads.get(data[:end], _NOT_KEPT)
-        if head is None or head.length != len(data) - end or head.serving is not self.listening.serving:
+        if head is None or head.length != len(data) - end:
             return False
         if not self.cycle.response_complete or self.flow.write_paused or self.transport.is_closing():
             return False

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import re
 import tracemalloc
+import weakref
 from datetime import UTC, datetime
 from itertools import count
 from typing import Any
@@ -218,6 +220,22 @@ def test_reload_reads_a_kept_head_again(monkeypatch: pytest.MonkeyPatch) -> None
         return [*found, parse(await one.send(HEADS[0] + b"0000")).status]
 
     assert asyncio.run(main()) == [200, 200, 404]
+
+
+def test_reload_lets_go_of_all_kept_heads() -> None:
+    """A head that is not sent again would keep the policies of before for as long as the connection lasts."""
+
+    async def main() -> object:
+        one = edge()
+        protocol = weakref.ref(one.serving.exact[b"/echo"].route.handler.__self__)  # type: ignore[union-attr]
+        for head in HEADS[:2]:
+            assert parse(await one.send(head + b"0000")).status == 200
+        one.serving = one.listening.serving = Serving({}, (), one.serving.authenticator, one.serving.hosts)
+        assert parse(await one.send(HEADS[0] + b"0000")).status == 404
+        gc.collect()
+        return protocol()
+
+    assert asyncio.run(main()) is None
 
 
 def test_kept_head_is_refused_under_overload() -> None:
