@@ -75,11 +75,13 @@ class Observer:
                 key = protocol, "ERROR", ""
                 counts[key] = counts.get(key, 0) + record.errors
             self._sizes(protocol).add(record.size)
-        return self.log is None or self.log.write(record, request, elapsed_ns)
+        log = self.log  # read once: a reload may replace it meanwhile
+        return log is None or log.write(record, request, elapsed_ns)
 
     def log_items(self, items: Sequence[Item], request: Request, elapsed_ns: int) -> bool:
         """Log items of a stream, before it has ended; False if their answers must not be sent."""
-        return self.log is None or self.log.write_items(items, request, elapsed_ns)
+        log = self.log
+        return log is None or log.write_items(items, request, elapsed_ns)
 
     def answered(self, protocol: str, route: str, status: int, elapsed_ns: int) -> None:
         """Count an answer."""
