@@ -25,7 +25,7 @@ from seeds import few_or_all
 AD_HOC_ENGINES = ("reference", "compiled") if HAS_ENGINE else ("reference",)
 engines = pytest.mark.parametrize("engine", AD_HOC_ENGINES)
 needs_engine = pytest.mark.skipif(not HAS_ENGINE, reason="the compiled engine is not built yet")
-EXAMPLES = few_or_all(75, 150)
+EXAMPLES = few_or_all(50, 150)
 NEVER = 10**9  # more statements than a row can have
 
 

@@ -12,6 +12,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
 from echo_server import ENVIRONMENT, PLAIN, decide, metric, refused, until
 from served_engine import write_engine
 from server_process import Server, command, parse, receive, running
@@ -72,6 +73,7 @@ def test_two_protocols_with_one_path_are_refused(tmp_path: Path, engine_file: Pa
 # -- overload -------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_surplus_of_requests_gets_503(tmp_path: Path, engine_file: Path) -> None:  # GC22
     settings = PLAIN + "[limits]\nin_work = 8\nhandler_seconds = 20.0\n"
     with running(tmp_path / "run", engine_file, settings, "--door", "echo") as server:

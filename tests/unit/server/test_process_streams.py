@@ -145,6 +145,7 @@ def test_body_of_a_head_request_is_left_out(shared_server: Server) -> None:
     assert parse(rest).body == b"ok"
 
 
+@pytest.mark.slow
 def test_idle_connection_ends_after_its_time(tmp_path: Path, engine_file: Path) -> None:  # 1.6
     settings = PLAIN + "[limits]\nkeep_alive_seconds = 1.0\n"
     with running(tmp_path / "run", engine_file, settings, "--door", "echo") as server, server.connect() as sock:
