@@ -283,7 +283,7 @@ cdef class PlainReader:
 
         Parameters
         ----------
-        most : items of the body.
+        most : items of the body; 0: it is one evaluation, without items.
         keys, map_subject, map_resource : as in `PlainItems.map`.
 
         Returns
@@ -304,7 +304,7 @@ cdef class PlainReader:
             p = skip_space(p + 1)
             part = part_of(&p)
             if part == ITEMS:
-                if batch.size or not self.read_items(batch, &p, end, most, keys, map_subject, map_resource):
+                if most == 0 or batch.size or not self.read_items(batch, &p, end, most, keys, map_subject, map_resource):
                     return None
             elif part < 0 or batch.defaults[part] is not NULL:
                 return None
@@ -322,6 +322,8 @@ cdef class PlainReader:
             known = Known.__new__(Known)
             known.value = {}
             batch.defaults[CONTEXT] = reference(known)
+        if most == 0:
+            batch.add()
         return batch if batch.size and batch.resolve(self.items.actions) else None
 
     cdef bint read_items(

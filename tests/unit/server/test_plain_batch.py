@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import orjson
 import pytest
 from authzen_fixture import ACCOUNT, ALL_SCOPES, NOW, TRUSTED, World, directory, entities
 
-from fastiam.server.http import Response
+from fastiam.server.http import Request, Response
 from fastiam.server.identity import ASSERT_CONTEXT, ASSERT_TAGS, EXPLAIN
+from fastiam.server.protocol import Place
 from fastiam.server.protocols.authzen import evaluation
 from fastiam.server.protocols.authzen.reading import Reader
 
@@ -50,11 +51,19 @@ PIECES = (
 )
 
 
-def mutants(count: int, seed: int) -> Iterator[bytes]:
+SINGLES = (
+    b"{%b,%b}" % (DEFAULTS, ONE),
+    b' {"context": {"ip":"::1"} ,%b,%b,%b}\n' % (ONE, LIST, ALICE),
+    b'{%b,%b,%b,"evaluations":[]}' % (ALICE, LIST, ONE),
+    b'{%b,%b,"resource":{"type":"open","id":"record-2","properties":{"a":"b"}}}' % (ALICE, LIST),
+)
+
+
+def mutants(count: int, seed: int, seeds: Sequence[bytes] = SEEDS) -> Iterator[bytes]:
     """Bodies with one to three changes: bytes and slices that are removed, inserted, replaced, repeated or moved."""
     chance = random.Random(seed)
     for _ in range(count):
-        body = bytearray(chance.choice(SEEDS))
+        body = bytearray(chance.choice(seeds))
         for _ in range(chance.randint(1, 3)):
             start = chance.randrange(len(body) + 1)
             size = chance.choice((0, 1, 1, 2, 8, len(ONE), len(DEFAULTS)))
@@ -166,6 +175,40 @@ def test_drawn_items_have_the_answers_of_the_general_way(scopes: frozenset[str])
         world.identity = trusted if number % 4 == 0 else asking  # what a trusted identity stated is cached
         found, general = answers(world, body)
         assert found == general, body
+
+
+def test_changed_evaluations_have_the_answers_of_the_general_way() -> None:
+    world = World(CONFIG, scopes=ALL_SCOPES, engine=ENGINE)
+    allowed = 0
+    for body in (*SINGLES, *mutants(2_000, seed=36, seeds=SINGLES)):
+        found = world.send("evaluation", body)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Reader, "plain", lambda *_: None)
+            assert world.send("evaluation", body) == found, body
+        allowed += b'"decision":true' in found.body
+    assert allowed > 20
+
+
+def test_evaluation_of_ids_is_read_from_its_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(CONFIG, scopes=ALL_SCOPES, engine=ENGINE)
+    expected = world.send("evaluation", SINGLES[0])
+    monkeypatch.setattr(evaluation, "read_body", None)
+    assert world.send("evaluation", SINGLES[0]) == expected
+
+
+@pytest.mark.parametrize(
+    "body, place",
+    [
+        (b'{"evaluations":[%b]}' % b",".join([b"{%b%40b}" % (ONE, b"")] * 1_000), Place.LOOP),
+        (b'{"evaluations":[%b]}' % b",".join([b"{%b}" % ALICE.replace(b"}", b',"properties":{}}')] * 1_200), Place.POOL),
+    ],
+    ids=["1,000 items with defaults", "properties"],
+)
+def test_batch_is_decided_where_it_holds_up_no_other_request(body: bytes, place: Place) -> None:
+    assert 64 * 1024 < len(body)
+    route = next(each for each in World(CONFIG, engine=ENGINE).protocol.routes() if each.path.endswith("/evaluations"))
+    assert callable(route.place)
+    assert route.place(Request("POST", b"/access/v1/evaluations", body=body)) is place
 
 
 BODIES = {

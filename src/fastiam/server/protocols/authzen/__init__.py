@@ -24,12 +24,15 @@ __all__ = ["AuthZen", "Section", "create"]
 _Answering = Callable[[View, Request, Identity, Reasons, datetime], Response]
 _KINDS: Final[tuple[Kind, ...]] = ("subject", "resource", "action")
 _SMALL: Final = 64 * 1024  # bytes of a body: 100 items written out in full have some 40 KiB
+_PLAIN: Final = 128 * 1024  # the same without properties: 1,000 items with defaults have some 96 KiB, and take 0.5 ms
 UNAUTHENTICATED: Final = Identity("unauthenticated", frozenset())
 
 
 def _place(request: Request) -> Place:
-    """The loop, except for batches of several hundred items: items with session tags take 0.1 ms each."""
-    return Place.LOOP if len(request.body) <= _SMALL else Place.POOL
+    """The loop, except for large batches and those of several hundred items with properties: session tags take 0.1 ms an item."""
+    size = len(request.body)
+    is_fast = size <= _SMALL or (size <= _PLAIN and b'"properties"' not in request.body)
+    return Place.LOOP if is_fast else Place.POOL
 
 
 class AuthZen:

@@ -38,7 +38,11 @@ _STOPS: Final = {_EXECUTE_ALL: None, "deny_on_first_deny": False, "permit_on_fir
 def answer_evaluation(view: View, request: Request, identity: Identity, reasons: Reasons, now: datetime) -> Response:
     """Answer `POST /access/v1/evaluation`."""
     try:
-        return _single(view, request, read_body(request), identity, reasons, now, "authzen/evaluation")
+        check_content_type(request)
+        reader = Reader(view.mapper, identity, now)
+        plain = reader.plain(request.body, 0)
+        query = reader.query(read_body(request)) if plain is None else plain.requests(0, 1)[0]
+        return _single(view, request, query, identity, reasons, now, "authzen/evaluation")
     except MappingError as error:
         return form_error(error)
 
@@ -55,7 +59,8 @@ def answer_evaluations(view: View, request: Request, identity: Identity, reasons
         items = body.get("evaluations")
         stop = _stop(body.get("options"))
         if not items and (items is None or type(items) is list):
-            return _single(view, request, body, identity, reasons, now, "authzen/evaluations")
+            query = Reader(view.mapper, identity, now).query(body)
+            return _single(view, request, query, identity, reasons, now, "authzen/evaluations")
         if type(items) is not list:
             raise MappingError("bad_type", "`evaluations` is not an array", "$.evaluations")
         if len(items) > MAX_ITEMS:
@@ -67,10 +72,14 @@ def answer_evaluations(view: View, request: Request, identity: Identity, reasons
 
 
 def _single(
-    view: View, request: Request, body: dict[str, Any], identity: Identity, reasons: Reasons, now: datetime, path: str
+    view: View,
+    request: Request,
+    query: Plain | Query | Fault,
+    identity: Identity,
+    reasons: Reasons,
+    now: datetime,
+    path: str,
 ) -> Response:
-    reader = Reader(view.mapper, identity, now)
-    query = reader.query(body)
     decision = query if isinstance(query, Fault) else decide(view.engine, query, now)
     if isinstance(decision, Fault):
         if decision.is_form:

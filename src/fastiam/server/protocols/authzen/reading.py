@@ -190,11 +190,16 @@ class Reader:
             items, defaults, principal, given, keys, tag_keys, self._plain_subject, self._plain_resource, tags, is_shared
         )
 
-    def plain(self, body: bytes) -> PlainBatch | None:
-        """The requests of a batch whose entities state nothing but their ids, from its bytes; None for any other body."""
+    def plain(self, body: bytes, most: int = MAX_ITEMS) -> PlainBatch | None:
+        """The requests of a batch whose entities state nothing but their ids, from its bytes; None for any other body.
+
+        Parameters
+        ----------
+        most : items of the batch; 0: the body is one evaluation.
+        """
         mapper = self._mapper
         keys = mapper.mapping.context.known(self._identity)
-        return mapper.bodies.read(body, MAX_ITEMS, keys, self._plain_subject, self._plain_resource)
+        return mapper.bodies.read(body, most, keys, self._plain_subject, self._plain_resource)
 
     def _read(self, raw: Any, kind: str, to_map: Callable[[Entity], _Mapped]) -> _Mapped | Fault:
         try:
