@@ -9,6 +9,8 @@ from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcmp, memcpy
 
+from fastiam.server._hashing cimport hash_bytes
+
 cdef enum:
     MEMBERS = 16             # of a line
     MAX_BYTES = 1 << 30      # of all lines: offsets have 32 bits
@@ -51,23 +53,9 @@ cdef inline Py_ssize_t text_size(const uint8_t* text, Py_ssize_t size) noexcept 
     return i if i < size else -1
 
 
-cdef inline uint32_t hash_text(const uint8_t* text, Py_ssize_t size) noexcept nogil:
-    cdef uint64_t h = <uint64_t>size * 0x9E3779B97F4A7C15ULL, chunk
-    while size >= 8:
-        memcpy(&chunk, text, 8)
-        h = (h ^ chunk) * 0xFF51AFD7ED558CCDULL
-        h ^= h >> 32
-        text += 8
-        size -= 8
-    chunk = 0
-    memcpy(&chunk, text, size)
-    h = (h ^ chunk) * 0xFF51AFD7ED558CCDULL
-    return <uint32_t>(h >> 32)
-
-
 cdef inline int32_t code_of(Column* column, const uint8_t* text, Py_ssize_t size, uint32_t mask) noexcept nogil:
     """The number of a text, a new one if it was not there before; -1 if too many texts are in its way."""
-    cdef uint32_t h = hash_text(text, size), at = h & mask
+    cdef uint32_t h = <uint32_t>hash_bytes(text, size), at = h & mask
     cdef int32_t code, first
     cdef int probes = 0
     while column.slots[at]:

@@ -5,13 +5,14 @@ Entities and contexts that were read before are found by their text, so that the
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, realloc
-from libc.string cimport memchr, memcmp, memcpy, memset, strncmp
+from libc.string cimport memchr, memcmp, memset, strncmp
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.ref cimport Py_INCREF, Py_XDECREF, PyObject
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 
+from fastiam.server._hashing cimport hash_bytes
 from fastiam.server._items cimport MAX_MEMBERS, PlainItems, entity, member
 
 cdef enum:
@@ -34,32 +35,6 @@ cdef struct Slot:
 cdef struct Item:
     PyObject* parts[4]  # `Known`; NULL: the default one
     PyObject* action  # the name of the IAM action
-
-
-cdef inline uint64_t load(const uint8_t* text) noexcept nogil:
-    cdef uint64_t value
-    memcpy(&value, text, 8)
-    return value
-
-
-cdef inline uint64_t hash_text(const uint8_t* text, Py_ssize_t size, uint64_t part) noexcept nogil:
-    """A hash of 64 bits. Texts with equal hashes are compared, so an attacker who finds some gains nothing."""
-    cdef uint64_t a = (<uint64_t>size << 3 | part) * 0x9E3779B97F4A7C15ULL, b = a, last = 0
-    cdef Py_ssize_t i = 0
-    while i + 16 <= size:  # PERF: two chains, so that one multiplication does not wait for the other
-        a = (a ^ load(text + i)) * 0xFF51AFD7ED558CCDULL
-        b = (b ^ load(text + i + 8)) * 0xC4CEB9FE1A85EC53ULL
-        a ^= a >> 32
-        b ^= b >> 32
-        i += 16
-    if i + 8 <= size:
-        a = (a ^ load(text + i)) * 0xFF51AFD7ED558CCDULL
-        a ^= a >> 32
-        i += 8
-    memcpy(&last, text + i, size - i)
-    a = ((a ^ last) * 0xFF51AFD7ED558CCDULL) ^ b
-    a = (a ^ (a >> 32)) * 0xFF51AFD7ED558CCDULL
-    return a ^ (a >> 32)
 
 
 cdef inline const uint8_t* skip_space(const uint8_t* p) noexcept nogil:
@@ -296,27 +271,8 @@ cdef class PlainReader:
         cdef PlainBatch batch = PlainBatch.__new__(PlainBatch)
         cdef const uint8_t* p = skip_space(<const uint8_t*>PyBytes_AS_STRING(body))
         cdef const uint8_t* end = <const uint8_t*>PyBytes_AS_STRING(body) + PyBytes_GET_SIZE(body)
-        cdef int part
         cdef Known known
-        if p[0] != 123:
-            return None
-        while True:
-            p = skip_space(p + 1)
-            part = part_of(&p)
-            if part == ITEMS:
-                if most == 0 or batch.size or not self.read_items(batch, &p, end, most, keys, map_subject, map_resource):
-                    return None
-            elif part < 0 or batch.defaults[part] is not NULL:
-                return None
-            else:
-                known = self.known(part, &p, end, keys, map_subject, map_resource)
-                if known is None:
-                    return None
-                batch.defaults[part] = reference(known)
-            p = skip_space(p)
-            if p[0] != 44:
-                break
-        if p[0] != 125 or skip_space(p + 1) != end:
+        if not self.read_parts(batch, batch.defaults, most, &p, end, keys, map_subject, map_resource) or skip_space(p) != end:
             return None
         if batch.defaults[CONTEXT] is NULL:
             known = Known.__new__(Known)
@@ -326,39 +282,52 @@ cdef class PlainReader:
             batch.add()
         return batch if batch.size and batch.resolve(self.items.actions) else None
 
+    cdef bint read_parts(
+        self, PlainBatch batch, PyObject** parts, Py_ssize_t most, const uint8_t** at, const uint8_t* end, dict keys,
+        object map_subject, object map_resource
+    ) except -1:
+        """Read the body or an item, and move behind it. False if `read` gives None. `most` is 0 where no items may be."""
+        cdef const uint8_t* p = at[0]
+        cdef int part
+        cdef Known known
+        if p[0] != 123:
+            return False
+        p = skip_space(p + 1)
+        if p[0] != 125:
+            while True:
+                part = part_of(&p)
+                if part == ITEMS:
+                    if most == 0 or batch.size or not self.read_items(batch, &p, end, most, keys, map_subject, map_resource):
+                        return False
+                elif part < 0 or parts[part] is not NULL:
+                    return False
+                else:
+                    known = self.known(part, &p, end, keys, map_subject, map_resource)
+                    if known is None:
+                        return False
+                    parts[part] = reference(known)
+                p = skip_space(p)
+                if p[0] != 44:
+                    break
+                p = skip_space(p + 1)
+            if p[0] != 125:
+                return False
+        at[0] = p + 1
+        return True
+
     cdef bint read_items(
         self, PlainBatch batch, const uint8_t** at, const uint8_t* end, Py_ssize_t most, dict keys, object map_subject,
         object map_resource
     ) except -1:
         """Read the array of items, and move behind it. False if `read` gives None."""
         cdef const uint8_t* p = at[0]
-        cdef Item* item
-        cdef int part
-        cdef Known known
         if p[0] != 91:
             return False
         while True:
             p = skip_space(p + 1)
-            if p[0] != 123 or batch.size == most:
+            if batch.size == most or not self.read_parts(batch, batch.add().parts, 0, &p, end, keys, map_subject, map_resource):
                 return False
-            item = batch.add()
-            p = skip_space(p + 1)
-            if p[0] != 125:
-                while True:
-                    part = part_of(&p)
-                    if part < 0 or part == ITEMS or item.parts[part] is not NULL:
-                        return False
-                    known = self.known(part, &p, end, keys, map_subject, map_resource)
-                    if known is None:
-                        return False
-                    item.parts[part] = reference(known)
-                    p = skip_space(p)
-                    if p[0] != 44:
-                        break
-                    p = skip_space(p + 1)
-                if p[0] != 125:
-                    return False
-            p = skip_space(p + 1)
+            p = skip_space(p)
             if p[0] != 44:
                 break
         if p[0] != 93:
@@ -386,7 +355,7 @@ cdef class PlainReader:
                 return None
             size = stop - text + 1
             if size <= MAX_TEXT:
-                hashed = hash_text(text, size, part)
+                hashed = hash_bytes(text, size)
                 slots = &self.slots[(hashed & (N_SETS - 1)) * SET_SIZE]
                 for i in range(SET_SIZE):
                     found = slots[i].known

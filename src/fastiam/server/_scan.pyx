@@ -7,6 +7,8 @@ from libc.string cimport memcmp, memcpy
 cimport cython
 from cpython.unicode cimport PyUnicode_DecodeASCII
 
+from fastiam.server._hashing cimport hash_bytes
+
 cdef enum:
     MAX_DEPTH = 255
     PAIRWISE = 32  # keys of an object that are compared pair by pair; more are sorted
@@ -21,23 +23,6 @@ cdef struct Hashes:
     uint64_t* data
     uint32_t size
     uint32_t capacity
-
-
-cdef inline uint64_t hash_bytes(const uint8_t* text, Py_ssize_t size) noexcept nogil:
-    """A hash of 64 bits; different texts may share one, equal texts always do."""
-    cdef uint64_t h = <uint64_t>size * 0x9E3779B97F4A7C15ULL, chunk
-    while size >= 8:
-        memcpy(&chunk, text, 8)
-        h = (h ^ chunk) * 0xFF51AFD7ED558CCDULL
-        h ^= h >> 32
-        text += 8
-        size -= 8
-    if size:
-        chunk = 0
-        memcpy(&chunk, text, size)
-        h = (h ^ chunk) * 0xFF51AFD7ED558CCDULL
-        h ^= h >> 32
-    return h
 
 
 cdef inline Py_ssize_t next_special(const uint8_t* text, Py_ssize_t i, Py_ssize_t size) noexcept nogil:
