@@ -24,7 +24,7 @@ from fastiam.server.identity import Identity
 from fastiam.server.observer import Observer
 from fastiam.server.pools import Overload, Pools
 from fastiam.server.protocol import Place, Route, StreamRoute
-from fastiam.server.serving import Served, Serving
+from fastiam.server.serving import Serving
 from fastiam.server.streams import Disconnected, Head, Message, Receive, Send, Stream, gather
 from fastiam.server.uvicorn_protocol import CONNECTION, TARGET, Connection, Cycle
 
@@ -194,10 +194,10 @@ class Application:
         try:
             if known is None:
                 self._admit(head, scope, connection.listening.serving)
+            else:
+                self._check_overload(known)
             served = head.served
             assert served is not None
-            if known is not None:
-                self._check_overload(served)
             route = served.route
             if isinstance(route, StreamRoute):
                 return None
@@ -304,7 +304,7 @@ class Application:
             if route.scope is not None and route.scope not in identity.scopes:
                 raise Refusal(403, "no_scope")
             head.identity = identity
-        self._check_overload(served)
+        self._check_overload(head)
         if encoding is not None and (encoding.strip().lower() not in (b"identity", b"") or twice & ENCODING):
             raise Refusal(415, "bad_encoding")
         if head.length is not None and isinstance(route, Route) and head.length > route.max_body:
@@ -317,8 +317,9 @@ class Application:
             )
         head.serving = serving
 
-    def _check_overload(self, served: Served) -> None:
-        if self.in_work > self.pools.limits.in_work and served.protocol != OPS:  # a probe that fails would restart the process
+    def _check_overload(self, head: Head) -> None:
+        is_probe = head.served is not None and head.served.protocol == OPS  # one that fails would restart the process
+        if self.in_work > self.pools.limits.in_work and not is_probe:
             raise Refusal(503, "overload", _RETRY)
 
     def _identify(self, connection: Connection, serving: Serving, field: bytes | None) -> Identity | None:

@@ -7,6 +7,7 @@ has is an error with a suggestion: a mistyped key must not leave a default in fo
 from __future__ import annotations
 
 import os
+import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -288,8 +289,6 @@ def _read_file(file: Path | None) -> dict[str, Any]:
         if not DEFAULT_FILE.is_file():
             return {}
         file = DEFAULT_FILE
-    import tomllib  # PERF: a start without file and variables parses none
-
     try:
         with file.open("rb") as stream:
             if os.fstat(stream.fileno()).st_mode & 0o002:
@@ -322,8 +321,6 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
 
 def _toml_value(text: str) -> Any:
     """The TOML value in a text; the text itself if it is none."""
-    import tomllib
-
     try:
         parsed = tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError:

@@ -38,13 +38,12 @@ _Mapped = TypeVar("_Mapped")
 
 
 def read_body(request: Request) -> dict[str, Any]:
-    """The JSON object of a request.
+    """The JSON object of a request; `check_content_type` precedes it.
 
     Raises
     ------
-    MappingError: `bad_content_type`, or a code of `JsonError`.
+    MappingError: a code of `JsonError`.
     """
-    check_content_type(request)
     try:
         return read_object(request.body, _LIMITS)
     except JsonError as error:

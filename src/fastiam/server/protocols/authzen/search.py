@@ -17,7 +17,16 @@ from fastiam.server.page_tokens import Page, PageTokenError, read_token, write_t
 from fastiam.server.protocols.authzen.answers import Reasons, View, form_error, reasons_for
 from fastiam.server.protocols.authzen.candidates import Candidates, TooManyCandidatesError, is_outside_type
 from fastiam.server.protocols.authzen.evaluation import decide_all
-from fastiam.server.protocols.authzen.reading import Action, Fault, Plain, Query, Reader, read_body, read_entity
+from fastiam.server.protocols.authzen.reading import (
+    Action,
+    Fault,
+    Plain,
+    Query,
+    Reader,
+    check_content_type,
+    read_body,
+    read_entity,
+)
 from fastiam.server.records import BatchRecord
 
 Kind = Literal["subject", "resource", "action"]
@@ -47,6 +56,7 @@ def answer_search(
 ) -> Response:
     """Answer `POST /access/v1/search/{kind}`."""
     try:
+        check_content_type(request)
         body = read_body(request)
         for name in _ENTITIES[:3]:
             if name != kind or kind != "action":

@@ -56,13 +56,11 @@ class JsonAnswers:
         keys = [(id(ref) << 16) + (outcome << 8) + layer for outcome, layer, ref in zip(outcomes, layers, refs, strict=True)]
         if len(self._lines) + len(keys) > _CACHED:
             self._lines, self._refs = {}, []
-        found = list(map(self._lines.get, keys))
-        if None in found:
-            self._refs += refs
-            for i, line in enumerate(found):
-                if line is None:
-                    found[i] = self._lines[keys[i]] = self._line(outcomes[i], layers[i], refs[i], ())
-        return found  # type: ignore[return-value]  # none is None
+        new = [i for i, key in enumerate(keys) if key not in self._lines]
+        self._refs += [refs[i] for i in new]
+        for i in new:
+            self._lines[keys[i]] = self._line(outcomes[i], layers[i], refs[i], ())
+        return [self._lines[key] for key in keys]
 
     def _line(self, outcome: int, layer: int, ref: StatementRef | None, depends_on: Sequence[str]) -> bytes:
         head = self._heads.get((outcome, layer))

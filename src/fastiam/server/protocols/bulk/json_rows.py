@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain, compress
+from itertools import chain
 from operator import itemgetter
 from typing import Any, Final
 
@@ -57,12 +57,9 @@ class Lines:
 
     @staticmethod
     def _chunks(lines: list[Line]) -> Iterator[list[Line]]:
-        if None not in lines:  # PERF: without a step of Python for each line
-            lines = list(compress(lines, map(bytes.strip, lines)))  # type: ignore[arg-type]
-            if not lines or max(map(len, lines)) <= MAX_LINE:  # type: ignore[arg-type]
-                return (lines[at : at + MAX_ROWS] for at in range(0, len(lines), MAX_ROWS))
         lines = [line if line is None or len(line) <= MAX_LINE else None for line in lines if line is None or line.strip()]
-        return (lines[at : at + MAX_ROWS] for at in range(0, len(lines), MAX_ROWS))
+        for at in range(0, len(lines), MAX_ROWS):
+            yield lines[at : at + MAX_ROWS]
 
 
 def read_header(line: Line) -> Any:

@@ -220,7 +220,8 @@ class Processor:
         if self._items is not None:
             end = min(decided.errors) + 1 if stops else len(decided)
             found = row_records(parts, decided, self._judge.sessions, _PATH, self._pinned.generation)
-            self._items += sorted(((self._rows + row, record) for row, record in found if row < end), key=itemgetter(0))
+            items = sorted(((self._rows + row, record) for row, record in found if row < end), key=itemgetter(0))
+            self._items.extend(items)  # not `+=`, which could put back what `take_items` has just taken
             if not self._parameters.reasons:
                 decided = decided.plain()
         fault = None
