@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Callable, Hashable
 from functools import lru_cache
 from types import ModuleType
 
@@ -44,10 +45,10 @@ def memoise() -> None:
         _memoise_resources_without_variables()
 
 
-def _replace(modules: list[ModuleType], name: str, plain: object) -> None:
+def _replace(modules: list[ModuleType], name: str, plain: Callable[..., Hashable]) -> None:
     if hasattr(plain, "cache_info"):
         return
-    cached = lru_cache(maxsize=SIZE)(plain)  # type: ignore[arg-type]
+    cached = lru_cache(maxsize=SIZE)(plain)
     for module in modules:
         if getattr(module, name, None) is plain:
             setattr(module, name, cached)

@@ -53,8 +53,8 @@ class Planned:
 
 
 def outcomes(found: PlannedChange, principal: str, action: str, resource: str = KEY) -> tuple[str, str]:
-    asked = {"unknown": found.unknown}
-    return tuple(side.decide(principal, action, resource, **asked).outcome.name for side in (found.old, found.new))  # type: ignore[return-value]
+    old, new = (side.decide(principal, action, resource, unknown=found.unknown) for side in (found.old, found.new))
+    return old.outcome.name, new.outcome.name
 
 
 def policy(before: Any, after: Any, name: str = "base") -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Writes of an account model one by one: their effect, deletion of referenced records, and reuse of names."""
+"""Writes of an account model one by one, and their effect."""
 
 from __future__ import annotations
 

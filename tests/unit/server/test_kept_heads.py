@@ -38,7 +38,7 @@ class Transport(asyncio.Transport):
         self.written = b""
         self.is_closed = False
 
-    def write(self, data: bytes) -> None:  # type: ignore[override]
+    def write(self, data: bytes | bytearray | memoryview) -> None:
         self.written += b"" if self.is_closed else data
 
     def close(self) -> None:
@@ -58,11 +58,11 @@ class Transport(asyncio.Transport):
 class Edge:
     """One connection to the application, without a socket."""
 
-    def __init__(self, limits: config.Limits) -> None:
+    def __init__(self, limits: config.Limits, echo: Echo) -> None:
         listener = config.Listener(address="127.0.0.1:0", protocols=("echo",))
         address = Address("127.0.0.1", 1)
         access = authenticator("none", config.Auth(), config.Trust(), Tokens(), is_local=True)
-        self.serving: Serving = serving("main", listener, address, [Echo("", with_health=False)], access)
+        self.serving: Serving = serving("main", listener, address, [echo], access)
         facts = ListenerFacts("tcp", True, "none", False)
         self.listening = Listening("main", listener, address, facts, limits, Observer(), serving=self.serving)
         numbers = count()
@@ -95,7 +95,7 @@ class Edge:
 
 
 def edge() -> Edge:
-    return Edge(config.Limits())
+    return Edge(config.Limits(), Echo("", with_health=False))
 
 
 HEADS = [
@@ -226,10 +226,12 @@ def test_reload_lets_go_of_all_kept_heads() -> None:
     """A head that is not sent again would keep the policies of before for as long as the connection lasts."""
 
     async def main() -> object:
-        one = edge()
-        protocol = weakref.ref(one.serving.exact[b"/echo"].route.handler.__self__)  # type: ignore[union-attr]
+        echo = Echo("", with_health=False)
+        one = Edge(config.Limits(), echo)
+        protocol = weakref.ref(echo)
         for head in HEADS[:2]:
             assert parse(await one.send(head + b"0000")).status == 200
+        del echo
         one.serving = one.listening.serving = Serving({}, (), one.serving.authenticator, one.serving.hosts)
         assert parse(await one.send(HEADS[0] + b"0000")).status == 404
         gc.collect()
