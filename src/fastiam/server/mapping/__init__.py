@@ -24,7 +24,6 @@ from fastiam.server.mapping.facts import (
     column_key,
     facts,
     ignored_names,
-    read_instant,
     scopes_to_state,
 )
 from fastiam.server.mapping.faults import MappingError
@@ -33,6 +32,7 @@ from fastiam.server.mapping.known import KnownRecords
 from fastiam.server.mapping.principal_templates import MappedPrincipal, PrincipalTemplate
 from fastiam.server.mapping.principals import named_principal, read_principal, role_session, stated_session
 from fastiam.server.mapping.templates import Template, config_error, encode
+from fastiam.server.mapping.values import read_instant
 
 __all__ = [
     "BUILT_IN",

@@ -18,18 +18,7 @@ from fastiam.server._items import PlainItems
 from fastiam.server._plain_batch import PlainReader
 from fastiam.server.identity import ASSERT_OWNER, ASSERT_SESSION, ASSERT_TAGS, Identity
 from fastiam.server.mapping.entity_types import BUILT_IN, EntityMapping, ResourceType, SubjectType
-from fastiam.server.mapping.facts import (
-    MAX_KEYS,
-    MAX_VALUE,
-    NO_FACTS,
-    FactKind,
-    Facts,
-    Key,
-    Value,
-    member_values,
-    read_key,
-    text_of,
-)
+from fastiam.server.mapping.facts import MAX_KEYS, NO_FACTS, FactKind, Facts, Key, read_key
 from fastiam.server.mapping.faults import MappingError
 from fastiam.server.mapping.forms import MAX_ACTION, MAX_ID
 from fastiam.server.mapping.known import KnownRecords
@@ -40,6 +29,7 @@ from fastiam.server.mapping.principals import (
     role_session,
     stated_session,
 )
+from fastiam.server.mapping.values import MAX_VALUE, Value, member_values, text_of
 
 _KEPT: Final = 8_192  # ids that are cached; all are dropped when there are more
 _MAX_KEPT_ID: Final = 256

@@ -7,35 +7,39 @@ context that a request contains reaches the engine only through `facts`, or thro
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import Enum
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from fastiam.errors import RequestValueError
-from fastiam.model.arn import split_arn
 from fastiam.model.key_registry import KeyInfo, KeyType, SetBy, fold, key_info, set_by
-from fastiam.model.request import ContextValue, canonical_text, check_key, shorten
+from fastiam.model.request import ContextValue, check_key, shorten
 from fastiam.server.identity import ASSERT_CONTEXT, ASSERT_OWNER, ASSERT_SESSION, ASSERT_TAGS, Identity
 from fastiam.server.mapping.faults import MappingError
 from fastiam.server.mapping.templates import config_error
-from fastiam.server.strict_json import is_exact
-from fastiam.spec.values import read_address, read_bool, read_date, read_number
+from fastiam.server.mapping.values import (
+    MAX_NAME,
+    MAX_VALUE,
+    READERS,
+    SCALARS,
+    Value,
+    check_scalar,
+    check_value,
+    instant_of,
+    member_values,
+    text_of,
+)
 
-MAX_VALUE: Final = 4_096  # characters of a value
 MAX_KEYS: Final = 256  # of one context, or of the properties of one entity
-MAX_NAME: Final = 128  # characters of a key, and of a name in `ignored`
 MAX_IGNORED: Final = 20
 UNKNOWN: Final = "fastiam:unknown"  # member of a context: keys that are declared unknown (G59)
 RESOURCE_TAG: Final = "aws:resourcetag/"
-_DEPTH = 3  # levels of objects that become one dotted name
 _NAME = re.compile(r"[\w./:@+=,-]{1,128}")
 _C0 = re.compile(r"[\x00-\x1f]")
 
-Scalar = str | bool | int | float
-Value = Scalar | list[Scalar]
 Keys = Mapping[str, ContextValue]
 
 
@@ -99,7 +103,7 @@ def _read_key(name: str) -> Key | None:
         return None
     folded = fold(name)
     info = key_info(folded)
-    return Key(name, folded, fact_kind(folded), info, None if info is None else _READERS.get(info.type))
+    return Key(name, folded, fact_kind(folded), info, None if info is None else READERS.get(info.type))
 
 
 @lru_cache(maxsize=8_192)
@@ -166,14 +170,14 @@ def check_column_value(key: Key, value: Any) -> None:
     MappingError: `too_long`; `bad_value`: another type than that of the key, or a number that is not exact.
     """
     values = value if type(value) is list else [value]
-    if not all(type(item) in _SCALARS for item in values):
+    if not all(type(item) in SCALARS for item in values):
         raise MappingError(
             "bad_value", f"the value of `{key.name}` is not text, a number, a bool, or a list of these", f"$.{key.name}"
         )
     for item in values:
-        _checked(item, key.name, "context")
+        check_scalar(item, key.name, "context")
     if key.info is not None and values:
-        _check_value(key.info, value, f"$.{key.name}")
+        check_value(key.info, value, f"$.{key.name}")
 
 
 def _quoted(text: str) -> str:
@@ -250,7 +254,7 @@ class Facts:
         """
         info = key.info
         if info is not None and (info.type is not KeyType.STRING or type(value) is list):
-            _check_value(info, value, f"$.{at}")
+            check_value(info, value, f"$.{at}")
         name = self._names.setdefault(key.folded, key.name)
         other = self.context.setdefault(name, value)
         if other is not value and (other != value or type(other) is not type(value)):
@@ -320,7 +324,7 @@ def facts(
     plain = rules.known(identity)
     has_tags = ASSERT_TAGS in identity.scopes and stored_tags is dict  # no record replaces a tag
     for member, raw in context.items():
-        if type(raw) in _SCALARS:
+        if type(raw) in SCALARS:
             key = plain.get(member)
             if (  # PERF: most members, by far
                 key is not None
@@ -337,7 +341,7 @@ def facts(
                 continue
             if len(member) != len(UNKNOWN) or fold(member) != UNKNOWN:
                 key = _key_of(member, member, rules, at)
-                _state(found, identity, rules, key, member, _checked(raw, member, at), at, stored_tags)
+                _state(found, identity, rules, key, member, check_scalar(raw, member, at), at, stored_tags)
                 if key is not None and key.kind in _OF_REQUESTS and key.name in stated and len(rules.plain) < _MAX_PLAIN:
                     rules.plain[member] = key
                 continue
@@ -371,7 +375,7 @@ def _state(
         return
     place = f"$.{at}.{name[:MAX_NAME]}"
     if key.kind is FactKind.CLOCK and rules.allow_now:
-        instant = _instant(value, place)
+        instant = instant_of(value, place)
         if found.now is not None and found.now != instant:
             raise MappingError("bad_value", "the time is stated twice with different values", place)
         found.now = instant
@@ -414,105 +418,6 @@ def check_members(members: Mapping[str, Any], at: str) -> None:
             inexact = error
     if inexact is not None:
         raise inexact
-
-
-def member_values(name: str, raw: Any, at: str, ignored: list[str], depth: int = 1) -> Iterator[tuple[str, Value]]:
-    """The values of a member: itself, or those of an object under dotted names, to depth 3 (G56).
-
-    Absent values (None, an empty list) are left out. Lists of something else than scalars and deeper objects are added to
-    `ignored`.
-
-    Raises
-    ------
-    MappingError: `too_long`, `bad_character` (form); `bad_value`: a number that is not exact.
-    """
-    kind = type(raw)
-    if kind in _SCALARS:
-        yield name, _checked(raw, name, at)
-    elif kind is list:
-        if not all(type(item) in _SCALARS for item in raw):
-            ignored.append(f"{at}.{name}")
-        elif raw:
-            yield name, [_checked(item, name, at) for item in raw]
-    elif kind is dict and depth < _DEPTH:
-        for inner, value in raw.items():
-            yield from member_values(f"{name}.{inner}", value, at, ignored, depth + 1)
-    elif raw is not None:
-        ignored.append(f"{at}.{name}")
-
-
-_SCALARS: Final = frozenset({str, bool, int, float})
-
-
-def _checked(value: Any, name: str, at: str) -> Scalar:
-    """A scalar, if it is not too long and exact."""
-    if type(value) is str:
-        if len(value) > MAX_VALUE:
-            raise MappingError("too_long", f"a value of more than {MAX_VALUE} characters", f"$.{at}.{name[:MAX_NAME]}")
-    elif not is_exact(value):
-        raise MappingError("bad_value", "a number beyond 2^53, which is not exact", f"$.{at}.{name[:MAX_NAME]}")
-    return value  # type: ignore[no-any-return]
-
-
-def text_of(value: Value) -> str | None:
-    """The canonical text of one value (C24); None for a list of several."""
-    if type(value) is list:
-        return canonical_text(value[0], "") if len(value) == 1 else None
-    return canonical_text(value, "")
-
-
-def _check_value(info: KeyInfo, value: Value, at: str) -> None:
-    """Check the type of a value of a key that the registry has; the engine would take another one as text that never matches."""
-    read = _READERS.get(info.type)
-    if type(value) is list:
-        if len(value) > 1 and not info.multi:
-            raise MappingError("bad_value", f"`{info.name}` takes one value, not {len(value)}", at)
-        is_read = read is None or all(read(canonical_text(item, info.name)) is not None for item in value)
-    else:
-        is_read = read is None or read(value if type(value) is str else canonical_text(value, info.name)) is not None
-    if not is_read:
-        raise MappingError("bad_value", f"the value of `{info.name}` is not of type {info.type}", at)
-
-
-_OCTET: Final = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
-_IPV4: Final = re.compile(rf"{_OCTET}\.{_OCTET}\.{_OCTET}\.{_OCTET}")
-
-
-def _address(text: str) -> object:
-    """None for a text that `read_address` does not read."""
-    return _IPV4.fullmatch(text) or read_address(text)  # PERF: `ipaddress` takes 4 us
-
-
-_READERS: Final[Mapping[KeyType, Callable[[str], object]]] = {
-    KeyType.IP: lru_cache(maxsize=4_096)(_address),
-    KeyType.BOOL: lru_cache(maxsize=64)(read_bool),
-    KeyType.NUMERIC: read_number,
-    KeyType.DATE: read_date,
-    KeyType.ARN: split_arn,
-}
-
-
-def read_instant(value: Any, at: str) -> datetime:
-    """The instant of a JSON value: text of the date grammar (C40), or epoch seconds.
-
-    Raises
-    ------
-    MappingError: `bad_value`.
-    """
-    if type(value) not in _SCALARS:
-        raise MappingError("bad_value", "the value is not an instant", at)
-    return _instant(_checked(value, "", at), at)
-
-
-def _instant(value: Value, at: str) -> datetime:
-    text = text_of(value)
-    read = None if text is None else read_date(text)
-    try:
-        if read is not None:
-            return datetime.fromtimestamp(read[0], UTC).replace(microsecond=read[1] // 1_000)
-    except (OverflowError, OSError, ValueError):
-        pass
-    raise MappingError("bad_value", "the value is not an instant of the years 1 to 9999", at)
 
 
 def _unknown_keys(raw: Any, at: str) -> tuple[str, ...]:

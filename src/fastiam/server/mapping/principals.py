@@ -14,8 +14,8 @@ from fastiam.errors import RequestValueError
 from fastiam.model.profile import ENTITIES, ROLES, WITH_LONG_TERM_KEYS, PrincipalKind
 from fastiam.model.request import shorten
 from fastiam.model.session import Session
-from fastiam.server.mapping.facts import read_instant
 from fastiam.server.mapping.faults import MappingError
+from fastiam.server.mapping.values import read_instant
 
 _SERVICE = re.compile(r"[a-z0-9][a-z0-9.-]*\.amazonaws\.com(\.cn)?")
 _NAME = re.compile(r"[\w+=,.@-]+", re.ASCII)

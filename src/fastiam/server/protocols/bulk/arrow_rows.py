@@ -11,7 +11,8 @@ import pyarrow as pa
 
 from fastiam.model.key_registry import KeyType
 from fastiam.server.mapping import Key, MappingError
-from fastiam.server.mapping.facts import MAX_KEYS, MAX_VALUE
+from fastiam.server.mapping.facts import MAX_KEYS
+from fastiam.server.mapping.values import MAX_VALUE
 from fastiam.server.protocols.bulk.arrow_messages import MAX_MESSAGE, ArrowError, bad_arrow
 from fastiam.server.protocols.bulk.gate import LIMITS, RESERVED, Gate
 from fastiam.server.protocols.bulk.rows import OWNER, REQUEST, SESSION, Rows
