@@ -156,6 +156,7 @@ class Stream:
             calls: list[Callable[[], Iterable[bytes]]] = []
             missing = self.processor.missing
             while True:  # PERF: pieces of an Arrow message are gathered here: each way to a thread takes as long as 500 rows
+                self.head.connection.expect(missing)
                 message = await receive()
                 if message["type"] != "http.request":
                     raise Disconnected

@@ -34,6 +34,7 @@ TARGET: Final = "fastiam.target"
 
 _QUIET: Final = 64 * 1024  # bytes that may arrive without an event of the parser
 _STREAMED: Final = 256 * 1024  # bytes of a streamed body that wait to be processed
+_MAX_PIECES: Final = 256  # of it, however short they are
 _IDLE, _HEAD, _BODY = range(3)
 _END_OF_HEAD: Final = b"\r\n\r\n"
 _KEPT: Final = 8  # heads of a connection that are kept
@@ -58,6 +59,10 @@ class Connection:
     def accept_slow_body(self) -> None:
         """The body of this request may take longer than the limit."""
         self.protocol.is_slow_body = True
+
+    def expect(self, count: int) -> None:
+        """Nothing can be done with less than so many bytes of the body, if it has them."""
+        self.protocol.cycle.expect(count)
 
     def close_incomplete(self) -> None:
         """Send what was written, and close the connection though the answer is not complete."""
@@ -92,6 +97,38 @@ class EdgeState(ServerState):
 
 class Cycle(RequestResponseCycle):
     """One request and its answer."""
+
+    _expected = 1  # bytes that the next message has, if the body is streamed
+    _waiting = 0  # bytes of pieces that wait to be read
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._pieces: list[bytes] = []
+
+    def expect(self, count: int) -> None:
+        """The next message has so many bytes, or as many as may wait, or is the last one."""
+        self._expected = min(count, _STREAMED)
+        if self._waiting >= self._expected:
+            self.message_event.set()
+
+    def put(self, piece: bytes) -> None:
+        """Add a piece of a streamed body. PERF: its reader wakes when it can do something."""
+        self._pieces.append(piece)
+        self._waiting += len(piece)
+        is_full = self._waiting >= _STREAMED or len(self._pieces) >= _MAX_PIECES
+        if is_full:
+            self.flow.pause_reading()
+        if is_full or self._waiting >= self._expected:
+            self.message_event.set()
+
+    async def receive(self) -> Any:
+        """The next message of ASGI."""
+        message = await super().receive()
+        if self._pieces:
+            if message["type"] == "http.request":
+                message["body"] = b"".join((message["body"], *self._pieces))
+            self._pieces, self._waiting = [], 0
+        return message
 
     def expect_task(self) -> None:
         """Prepare for a task that reads the body as it arrives; the first read does not wait."""
@@ -207,11 +244,7 @@ class EdgeProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         cycle = self.cycle
         if self.is_slow_body and not cycle.response_complete:
-            # PERF: as the parent's method, with larger pieces: the work on one has a fixed part
-            cycle.body += body
-            if len(cycle.body) > _STREAMED:
-                self.flow.pause_reading()
-            cycle.message_event.set()
+            cycle.put(body)
         else:
             super().on_body(body)
         self._moved = True

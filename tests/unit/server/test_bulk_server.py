@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import select
 import shutil
 import socket
 import threading
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +120,19 @@ def test_server_reads_no_faster_than_its_client(server: Server) -> None:  # GC22
     assert (summary["rows"], summary["allowed"], summary["errors"]) == (count, sum(pattern), 0)
 
 
+def _rows_in(answer: bytes) -> int:
+    """Rows in the part of an answer that is there."""
+    found = 0
+    if b"\r\n\r\n" not in answer:
+        return 0
+    try:
+        for batch in pa.ipc.open_stream(parse(answer + b"0\r\n\r\n").body):
+            found += batch.num_rows
+    except (ValueError, pa.ArrowInvalid, OSError):  # it is cut
+        pass
+    return found
+
+
 def _received(sock: socket.socket) -> bytes:
     data = bytearray()
     while not data.endswith(b"\r\n0\r\n\r\n"):
@@ -125,6 +140,30 @@ def _received(sock: socket.socket) -> bytes:
         assert piece, bytes(data[-200:])
         data += piece
     return bytes(data)
+
+
+@pytest.mark.parametrize("size", [3, 1 << 15])
+def test_client_that_waits_for_each_batch_is_answered(server: Server, size: int) -> None:
+    """A batch whose bytes came in any pieces is decided at once, though no further byte follows it."""
+    table, sink, ends = pa.Table.from_pylist([row(), row(BOB)]), io.BytesIO(), [0]
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        for _ in range(3):
+            writer.write_table(table)
+            ends.append(sink.tell())
+    messages = [sink.getvalue()[begin:end] for begin, end in pairwise(ends)]
+    data = bytearray()
+    with server.connect() as sock:
+        sock.settimeout(10)
+        sock.sendall(_head(ARROW))
+        for count, message in enumerate(messages, 1):
+            sock.sendall(b"".join(list(_chunks(message, size))[:-1]))
+            while _rows_in(bytes(data)) < 2 * count:
+                piece = sock.recv(1 << 16)
+                assert piece
+                data += piece
+        sock.sendall(b"0\r\n\r\n")
+        data += _received(sock)
+    assert pa.ipc.open_stream(parse(bytes(data)).body).read_all()["allowed"].to_pylist() == [True, False] * 3
 
 
 def test_stream_is_one_line_of_the_decision_log(tmp_path: Path) -> None:

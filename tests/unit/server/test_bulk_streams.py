@@ -28,6 +28,7 @@ from fastiam.server.pools import Pools
 from fastiam.server.protocols.bulk.arrow_messages import ArrowMessages
 from fastiam.server.protocols.bulk.rows import Decided, Rows
 from fastiam.server.streams import Disconnected, Stream
+from fastiam.server.uvicorn_protocol import Cycle
 
 # -- the stream -----------------------------------------------------------------------------------------------------------
 
@@ -56,6 +57,23 @@ def test_messages_are_whole_however_their_bytes_arrive() -> None:
             at += size
         messages.finish()
         assert found == whole and messages.is_ended
+
+
+@pytest.mark.parametrize("piece", [b"1234", b"123456789"])
+def test_piece_that_came_before_it_was_expected_is_read(piece: bytes) -> None:
+    """A client that sent all that it can send waits for the answer: no further byte wakes the reader."""
+
+    async def read() -> Any:
+        cycle = Cycle({"type": "http"}, Mock(is_closing=lambda: False), Mock(), Mock(), Mock(), False, [], None, False, True, Mock())
+        cycle.expect_task()
+        await cycle.receive()  # what had come with the header
+        cycle.expect(10)
+        cycle.put(piece)
+        cycle.expect(4)
+        async with asyncio.timeout(5):
+            return await cycle.receive()
+
+    assert asyncio.run(read())["body"] == piece
 
 
 def test_name_of_a_session_holds_for_its_request_alone() -> None:
