@@ -160,6 +160,7 @@ class EdgeProtocol(HttpToolsProtocol):
 
     server_state: EdgeState
     flow: FlowControl
+    cycle: Cycle
     app: Any
     """The `Application`: uvicorn's types do not know what else it does."""
 

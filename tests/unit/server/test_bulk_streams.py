@@ -64,7 +64,8 @@ def test_piece_that_came_before_it_was_expected_is_read(piece: bytes) -> None:
     """A client that sent all that it can send waits for the answer: no further byte wakes the reader."""
 
     async def read() -> Any:
-        cycle = Cycle({"type": "http"}, Mock(is_closing=lambda: False), Mock(), Mock(), Mock(), False, [], None, False, True, Mock())
+        transport: Any = Mock(is_closing=lambda: False)
+        cycle = Cycle({"type": "http"}, transport, Mock(), Mock(), Mock(), False, [], Mock(), False, True, Mock())
         cycle.expect_task()
         await cycle.receive()  # what had come with the header
         cycle.expect(10)
