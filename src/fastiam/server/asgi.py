@@ -36,6 +36,8 @@ MAX_REQUEST_ID: Final = 512
 _SMALL: Final = 64 * 1024  # bytes of a body that is read and dropped after a refusal, so that the connection can stay
 _LINGER: Final = 1.0  # seconds in which a refused body is still read, so that the client sees the answer
 
+_ADMITTED: Final = "fastiam.admitted"  # in a scope: head and decision id of a request that was admitted, and not answered
+
 HOST, AUTHORIZATION, ENCODING, REQUEST_ID = 1, 2, 8, 32  # bits of fields that occur more than once
 _JSON_LINE: Final = b"content-type: application/json\r\n"
 _CLOSED: Final = frozenset({400, 413, 414, 431})
@@ -108,15 +110,17 @@ class Application:
             return
         began = perf_counter_ns()
         connection: Connection = scope["extensions"][CONNECTION]
-        head = Head(connection, scope["method"])
-        decision_id = self.new_id()
+        head, decision_id = scope.pop(_ADMITTED, None) or (Head(connection, scope["method"]), self.new_id())
         self.in_work += 1
         flights, is_counted, is_in_work = self.observer.in_flight, False, True
         try:
             response: Response
             has_body = True
             try:
-                self._admit(head, scope, connection.listening.serving)
+                if head.serving is None:
+                    self._admit(head, scope, connection.listening.serving)
+                else:
+                    self._check_overload(head)
                 served = head.served
                 assert served is not None
                 flights[served.protocol] = flights.get(served.protocol, 0) + 1
@@ -183,7 +187,7 @@ class Application:
 
         Returns
         -------
-        Head | None: the head of the request. None if its handler does not run on the loop: nothing was done then.
+        Head | None: the head of the request. None if it is not answered on the loop: only its head was admitted.
         """
         began = perf_counter_ns()
         scope: Any = cycle.scope
@@ -198,16 +202,13 @@ class Application:
                 self._check_overload(known)
             served = head.served
             assert served is not None
-            route = served.route
-            if isinstance(route, StreamRoute):
-                return None
-            if len(body) > route.max_body:
-                raise Refusal(413, "body_too_large")
             request = self._request(head, body, decision_id)
-            place = route.place
-            if place is not Place.LOOP and (isinstance(place, Place) or place(request) is not Place.LOOP):
+            found = self._answer_on_loop(served.route, request)
+            if found is None:
+                if known is None:
+                    scope[_ADMITTED] = head, decision_id
                 return None
-            response = route.handler(request, self.decider, self.clock())
+            response = found
             record = response.record
             if record is not None and not self.observer.decided(served.protocol, record, request, perf_counter_ns() - began):
                 raise Refusal(503, "log_full", _RETRY)
@@ -226,6 +227,17 @@ class Application:
         protocol, path = ("none", "other") if served is None else (served.protocol, served.path)
         self.observer.answered(protocol, path, response.status, perf_counter_ns() - began)
         return head
+
+    def _answer_on_loop(self, route: Route | StreamRoute, request: Request) -> Response | None:
+        """The answer of a route, or None if it is not made on the loop."""
+        if isinstance(route, StreamRoute):
+            return None
+        if len(request.body) > route.max_body:
+            raise Refusal(413, "body_too_large")
+        place = route.place
+        if place is Place.LOOP or (not isinstance(place, Place) and place(request) is Place.LOOP):
+            return route.handler(request, self.decider, self.clock())
+        return None
 
     def _refused_at_once(self, head: Head, refusal: Refusal, decision_id: str) -> tuple[Response, bytes, bytes]:
         response = self._refused(head, refusal)

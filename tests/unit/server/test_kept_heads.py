@@ -212,6 +212,29 @@ def test_equal_heads_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(read) == 1
 
 
+@pytest.mark.parametrize("path", [b"/pool", b"/stream"])
+def test_head_of_a_request_for_a_thread_is_read_once(monkeypatch: pytest.MonkeyPatch, path: bytes) -> None:
+    read = _count_heads(monkeypatch)
+    answer = asyncio.run(edge_answer(HEADS[0].replace(b"/echo", path) + b"0000"))
+    assert parse(answer).status == 200 and len(read) == 1
+
+
+async def edge_answer(data: bytes) -> bytes:
+    return await edge().send(data)
+
+
+def test_admitted_request_is_refused_under_overload() -> None:
+    """Many requests may be admitted before the task of the first one begins."""
+
+    async def main() -> bytes:
+        one = edge()
+        await one.send(HEADS[6] + b"0000", waits=False)
+        one.app.in_work = one.app.pools.limits.in_work
+        return await one.send(b"")
+
+    assert parse(asyncio.run(main())).status == 503
+
+
 def test_reload_reads_a_kept_head_again(monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> list[int]:
         one = edge()
