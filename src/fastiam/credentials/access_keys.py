@@ -128,8 +128,12 @@ class AccessKeys:
         return key, secret
 
     @takes_secrets(identifiers=("id_",))
-    def record_use(self, id_: str) -> None:
+    def record_use(self, id_: str, *, may_write: bool = True) -> bool:
         """Record that a key was used now, by a request whose signature is right. A read-only store prevents nothing.
+
+        Returns
+        -------
+        bool: False if the use has to be written, and `may_write` is false.
 
         Raises
         ------
@@ -138,7 +142,11 @@ class AccessKeys:
         key = self._state.credential_store.tables.access_keys.get(id_)
         self.require_active(key)
         assert key is not None
-        self._used(key)
+        if not may_write and _is_due(key.last_used, self._state.now()):
+            return False
+        if may_write:
+            self._used(key)
+        return True
 
     def require_active(self, key: AccessKey | None, principal: str | None = None) -> None:
         """Check that a key is active and its user exists; with `principal`, also that the key belongs to it.

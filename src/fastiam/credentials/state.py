@@ -78,13 +78,13 @@ class State:
         updated to this directory is used.
         """
         self.directory.refresh()
-        engine = self._current()
+        engine = self.compiled_engine()
         if engine is None:
             with self._lock:
-                engine = self._current() or self._renewed()
+                engine = self.compiled_engine() or self._renewed()
         return engine
 
-    def _current(self) -> Engine | None:
+    def compiled_engine(self) -> Engine | None:
         """The existing engine if it is over the current state of the directory."""
         engine = self._live.engine if self._live is not None and self._is_followed(self._live) else self._engine
         return engine if engine is not None and engine.snapshot is self.directory.snapshot() else None

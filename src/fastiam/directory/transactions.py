@@ -59,6 +59,9 @@ class StorageBackend(Protocol):
     def refresh(self) -> bool:
         """Add what others have written to all record stores. Return whether there was anything."""
 
+    def is_current(self) -> bool:
+        """Whether `refresh` would add nothing."""
+
     def close(self) -> None:
         """Close the file."""
 
@@ -145,6 +148,7 @@ class TransactionManager:
         self.backend: StorageBackend | None = None
         self.lock = forking.new_lock(forking.DIRECTORY)  # acquired by transactions, and by readers of several tables
         self._is_open = False  # whether a transaction is open
+        self._is_pinned = False  # whether a thread reads in `pinned`
         self._changes: list[Change] = []  # of the open transaction
 
     def __getstate__(self) -> dict[str, Any]:
@@ -220,9 +224,30 @@ class TransactionManager:
                     self._is_open, self._changes = False, []
 
     def refresh(self) -> bool:
-        """Add what other processes have written. Return whether there was anything; inside a transaction there is nothing."""
+        """Add what other processes have written. Return whether there was anything.
+
+        Inside a transaction and in `pinned` there is nothing.
+        """
         with self.lock:
-            return self.backend is not None and not self._is_open and self.backend.refresh()
+            is_fixed = self._is_open or self._is_pinned
+            return self.backend is not None and not is_fixed and self.backend.refresh()
+
+    @contextmanager
+    def pinned(self) -> Iterator[bool]:
+        """Read memory as it is, without waiting; False if that cannot be done.
+
+        It cannot while another thread has the lock, or if memory lacks what other processes have written. Inside, nothing changes
+        and `refresh` adds nothing: all reads see the state of one moment.
+        """
+        if not self.lock.acquire(blocking=False):
+            yield False
+            return
+        try:
+            self._is_pinned = not self._is_open and (self.backend is None or self.backend.is_current())
+            yield self._is_pinned
+        finally:
+            self._is_pinned = False
+            self.lock.release()
 
     def _begin(self) -> None:
         if self.backend is not None:

@@ -234,6 +234,8 @@ class Application:
             return None
         if len(request.body) > route.max_body:
             raise Refusal(413, "body_too_large")
+        if route.at_once is not None:
+            return route.at_once(request, self.decider, self.clock())
         place = route.place
         if place is Place.LOOP or (not isinstance(place, Place) and place(request) is Place.LOOP):
             return route.handler(request, self.decider, self.clock())

@@ -49,6 +49,9 @@ class Route:
     max_body: int = MIB
     """Bytes; more is 413."""
     place: Place | Callable[[Request], Place] = Place.LOOP
+    at_once: Callable[[Request, Decider, datetime], Response | None] | None = None
+    """Answers short requests on the event loop, whatever `place` says. None: the request would wait or take long, so the handler
+    answers it in a thread; nothing was done yet."""
     is_prefix: bool = False
     checks_host: bool = True
     """False for Envoy, which sends the `Host` of its client (G32)."""

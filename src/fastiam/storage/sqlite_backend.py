@@ -94,6 +94,11 @@ class SqliteBackend:
             with _at_one_moment(connection):
                 return self._catch_up(connection)
 
+    def is_current(self) -> bool:
+        """Whether memory holds the last commit of the file."""
+        with self._using() as connection:
+            return _counter(connection, "commit") == self._seen
+
     def _catch_up(self, connection: sqlite3.Connection) -> bool:
         """Add what was committed since. After too many commits, or for another file, all records are compared."""
         self._connection.check_version(connection)  # a newer release may have migrated the open store

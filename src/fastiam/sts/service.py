@@ -107,6 +107,11 @@ class STS:
         """The engine over what the directory says now."""
         return self._state.engine()
 
+    @property
+    def compiled_engine(self) -> Engine | None:
+        """As `engine`, without looking for changes of other processes; None if one has to be compiled."""
+        return self._state.compiled_engine()
+
     def reseal(self) -> int:
         """After a rotation: seal every stored secret under the first key of the keyring; how many were not."""
         return self._state.reseal()
@@ -149,15 +154,20 @@ class STS:
         key, secret = self.keys.secret_of(access_key_id)
         return Caller(key.principal, key.id), secret
 
-    def record_use(self, caller: Caller) -> None:
+    def record_use(self, caller: Caller, *, may_write: bool = True) -> bool:
         """Record the use of a long-term key by a caller of `secret_of` whose signature was right, for `last_used`.
+
+        Returns
+        -------
+        bool: False if the use has to be written, and `may_write` is false. It is written once a minute.
 
         Raises
         ------
         AuthenticationError: the key was made inactive or deleted meanwhile.
         """
-        if caller.access_key_id is not None and caller.access_key_id.startswith(LONG_TERM):
-            self.keys.record_use(caller.access_key_id)
+        if caller.access_key_id is None or not caller.access_key_id.startswith(LONG_TERM):
+            return True
+        return self.keys.record_use(caller.access_key_id, may_write=may_write)
 
     def _caller_of(self, id_: str, claims: Claims) -> Caller:
         """The caller behind an opened token."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -161,6 +162,30 @@ def test_writes_over_the_network_are_strict(served):
     wrong = document({"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{A}:user/none"}, "Action": "sts:AssumeRole"})
     error = refused(iam.create_role, RoleName="r", AssumeRolePolicyDocument=json.dumps(wrong))
     assert error["Code"] == "MalformedPolicyDocument" and "Invalid principal in policy" in error["Message"]
+
+
+def test_read_sees_the_write_before_it_on_another_connection(served):
+    """G16."""
+    server, admin = served
+    writer, reader = client(server, "iam", admin), client(server, "iam", admin)
+    for count in map(str, range(20)):
+        writer.tag_user(UserName="admin", Tags=[{"Key": "count", "Value": count}])
+        assert reader.list_user_tags(UserName="admin")["Tags"] == [{"Key": "count", "Value": count}]
+
+
+def test_read_beside_a_waiting_write_holds_up_nothing(served):
+    """G14: another process has locked the store, so that the write waits, and the read waits for the write."""
+    server, admin = served
+    iam = client(server, "iam", admin)
+    iam.get_user(UserName="admin")
+    with ThreadPoolExecutor() as threads, fastiam.Directory.open(server.folder / "store.db") as store:
+        with store.transaction():
+            write = threads.submit(iam.create_user, UserName="late")
+            reads = [threads.submit(client(server, "iam", admin).get_user, UserName="admin") for _ in range(4)]
+            assert {server.ask("GET", "/nothing").status for _ in range(20)} == {404}
+            assert not write.done()
+        assert write.result()["User"]["UserName"] == "late"
+        assert {read.result()["User"]["UserName"] for read in reads} == {"admin"}
 
 
 def test_request_that_is_too_large_is_refused_in_xml(served):

@@ -110,7 +110,7 @@ OPERATIONS = {
     ),
     "DeleteGroup": Operation(delete_group, _GROUP, writes=True),
     "ListGroups": Operation(list_groups, (Permission(p.listed("group")),)),
-    "ListGroupsForUser": Operation(list_groups_for_user, (Permission(p.user),)),
+    "ListGroupsForUser": Operation(list_groups_for_user, (Permission(p.user),), is_short=True),
     "AddUserToGroup": Operation(add_user_to_group, _GROUP, writes=True),
     "RemoveUserFromGroup": Operation(remove_user_from_group, _GROUP, writes=True),
     **policy_operations("Group", Call.group, p.group, ()),

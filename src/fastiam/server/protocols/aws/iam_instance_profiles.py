@@ -126,7 +126,7 @@ OPERATIONS = {
         ),
         writes=True,
     ),
-    "GetInstanceProfile": Operation(get_instance_profile, _PROFILE),
+    "GetInstanceProfile": Operation(get_instance_profile, _PROFILE, is_short=True),
     "DeleteInstanceProfile": Operation(delete_instance_profile, _PROFILE, writes=True),
     "ListInstanceProfiles": Operation(list_instance_profiles, (Permission(p.listed(_TYPE)),)),
     "ListInstanceProfilesForRole": Operation(list_instance_profiles_for_role, (Permission(p.role),)),
@@ -134,5 +134,5 @@ OPERATIONS = {
     "RemoveRoleFromInstanceProfile": Operation(remove_role_from_instance_profile, _PROFILE, writes=True),
     "TagInstanceProfile": Operation(tag_instance_profile, _TAG, writes=True),
     "UntagInstanceProfile": Operation(untag_instance_profile, _TAG, writes=True),
-    "ListInstanceProfileTags": Operation(list_instance_profile_tags, _PROFILE),
+    "ListInstanceProfileTags": Operation(list_instance_profile_tags, _PROFILE, is_short=True),
 }

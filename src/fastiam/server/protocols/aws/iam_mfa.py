@@ -188,9 +188,9 @@ OPERATIONS = {
     "EnableMFADevice": Operation(enable_mfa_device, _USER, writes=True),
     "DeactivateMFADevice": Operation(deactivate_mfa_device, _USER, writes=True),
     "ResyncMFADevice": Operation(resync_mfa_device, _USER, writes=True),
-    "ListMFADevices": Operation(list_mfa_devices, _USER),
-    "GetMFADevice": Operation(get_mfa_device, (Permission(_owner_of_device),)),
+    "ListMFADevices": Operation(list_mfa_devices, _USER, is_short=True),
+    "GetMFADevice": Operation(get_mfa_device, (Permission(_owner_of_device),), is_short=True),
     "TagMFADevice": Operation(tag_mfa_device, _TAG, writes=True),
     "UntagMFADevice": Operation(untag_mfa_device, _TAG, writes=True),
-    "ListMFADeviceTags": Operation(list_mfa_device_tags, _DEVICE),
+    "ListMFADeviceTags": Operation(list_mfa_device_tags, _DEVICE, is_short=True),
 }

@@ -245,10 +245,10 @@ OPERATIONS = {
     "ListEntitiesForPolicy": Operation(list_entities_for_policy, _ONE),
     "TagPolicy": Operation(tag_policy, _TAG, writes=True),
     "UntagPolicy": Operation(untag_policy, _TAG, writes=True),
-    "ListPolicyTags": Operation(list_policy_tags, _ONE),
+    "ListPolicyTags": Operation(list_policy_tags, _ONE, is_short=True),
     "CreatePolicyVersion": Operation(create_policy_version, _ONE, writes=True),
-    "GetPolicyVersion": Operation(get_policy_version, _ONE),
+    "GetPolicyVersion": Operation(get_policy_version, _ONE, is_short=True),
     "DeletePolicyVersion": Operation(delete_policy_version, _ONE, writes=True),
-    "ListPolicyVersions": Operation(list_policy_versions, _ONE),
+    "ListPolicyVersions": Operation(list_policy_versions, _ONE, is_short=True),
     "SetDefaultPolicyVersion": Operation(set_default_policy_version, _ONE, writes=True),
 }

@@ -153,7 +153,7 @@ OPERATIONS = {
         ),
         writes=True,
     ),
-    "GetUser": Operation(get_user, _READ),
+    "GetUser": Operation(get_user, _READ, is_short=True),
     "UpdateUser": Operation(
         update_user,
         (_TARGET, Permission(p.renamed("user", "UserName", "NewUserName"), (p.boundary,))),
@@ -163,7 +163,7 @@ OPERATIONS = {
     "ListUsers": Operation(list_users, (Permission(p.listed("user")),)),
     "TagUser": Operation(tag_user, (Permission(p.user, (p.boundary, p.request_tags)),), writes=True),
     "UntagUser": Operation(untag_user, (Permission(p.user, (p.boundary, p.request_tags)),), writes=True),
-    "ListUserTags": Operation(list_user_tags, _READ),
+    "ListUserTags": Operation(list_user_tags, _READ, is_short=True),
     "PutUserPermissionsBoundary": Operation(put_user_permissions_boundary, (Permission(p.user, (p.new_boundary,)),), writes=True),
     "DeleteUserPermissionsBoundary": Operation(delete_user_permissions_boundary, (_TARGET,), writes=True),
     **policy_operations("User", Call.user, p.user, (p.boundary,)),

@@ -70,12 +70,12 @@ def policy_operations(
     link = (Permission(resource, (*keys, p.policy_arn)),)
     return {
         f"Put{type_}Policy": Operation(put, write, writes=True),
-        f"Get{type_}Policy": Operation(get, read),
+        f"Get{type_}Policy": Operation(get, read, is_short=True),
         f"Delete{type_}Policy": Operation(delete, write, writes=True),
-        f"List{type_}Policies": Operation(list_inline, read),
+        f"List{type_}Policies": Operation(list_inline, read, is_short=True),
         f"Attach{type_}Policy": Operation(attach, link, writes=True),
         f"Detach{type_}Policy": Operation(detach, link, writes=True),
-        f"ListAttached{type_}Policies": Operation(list_attached, read),
+        f"ListAttached{type_}Policies": Operation(list_attached, read, is_short=True),
     }
 
 

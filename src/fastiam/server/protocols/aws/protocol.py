@@ -7,6 +7,7 @@ import re
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
@@ -16,7 +17,7 @@ import orjson
 from fastiam.api.engine import Engine
 from fastiam.credentials.errors import AccessDeniedError
 from fastiam.credentials.results import Caller, Credentials
-from fastiam.errors import FastiamError
+from fastiam.errors import FastiamError, StoreError
 from fastiam.model.decision import Decision
 from fastiam.server.decider import Decider
 from fastiam.server.http import JSON, Request, Response
@@ -30,7 +31,7 @@ from fastiam.server.protocols.aws.errors import ApiError, api_error, wire_error
 from fastiam.server.protocols.aws.key_sets import is_key_set_request, key_set
 from fastiam.server.protocols.aws.models import QUERY, REST_JSON
 from fastiam.server.protocols.aws.models import service as model
-from fastiam.server.protocols.aws.operations import Operation, operations
+from fastiam.server.protocols.aws.operations import Handler, Operation, operations
 from fastiam.server.protocols.aws.rates import ClientRates
 from fastiam.server.protocols.aws.requests import SERVED, Target, find_operation, read_parameters, target_of
 from fastiam.server.protocols.aws.services import Services
@@ -43,9 +44,14 @@ _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 _ACTION = re.compile(rb"(?:^|&)Action=([A-Za-z]{1,128})(?:&|$)")
 _MAX_NAME: Final = 128  # of an operation
 _TOO_MANY = "TooManyRequestsException"
+_SHORT: Final = 4 * 1024  # bytes of query string and body of a request that is answered on the event loop
 _GLOBAL = frozenset({"iam", "organizations"})  # the engine gives them their Region (K6)
 
 log = logging.getLogger("fastiam.server.aws")
+
+
+class _Waits(Exception):
+    """The call has to wait or takes long, so that it is not answered on the event loop. Nothing was done."""
 
 
 class AwsProtocol:
@@ -56,7 +62,9 @@ class AwsProtocol:
         self.calls = calls or NoCallLog()
         self.rates = ClientRates(settings.unsigned_per_second, settings.unsigned_burst)
         self._prefix = settings.path.rstrip("/")
+        self._roots = frozenset({self._prefix.encode(), f"{self._prefix}/".encode()})
         self._services: Services | None = None
+        self._answered: set[Handler] = set()  # short operations that have answered: the first call reads models and patterns
 
     @property
     def name(self) -> str:
@@ -65,36 +73,45 @@ class AwsProtocol:
 
     def routes(self) -> Sequence[Route]:
         """The path itself, and all below it."""
-        path = self._settings.path.rstrip("/")
-        methods = _METHODS | ({"OPTIONS"} if self._settings.cors_origins else set())
         below = Route(
-            path + "/",
+            self._prefix + "/",
             self.handle,
-            methods,
+            _METHODS | ({"OPTIONS"} if self._settings.cors_origins else set()),
             max_body=MAX_BODY,
             place=place_of,
+            at_once=self.at_once,
             is_prefix=True,
             authenticates=False,
             errors=edge_error,
         )
-        if not path:
-            return (below,)
-        exact = Route(path, self.handle, methods, max_body=MAX_BODY, place=place_of, authenticates=False, errors=edge_error)
-        return (exact, below)
+        return (replace(below, path=self._prefix, is_prefix=False), below) if self._prefix else (below,)
 
-    def handle(self, request: Request, decider: Decider, now: datetime) -> Response:
+    def handle(self, request: Request, decider: Decider, now: datetime, *, may_wait: bool = True) -> Response:
         """Answer one request."""
         origins = self._settings.cors_origins
         if request.method == "OPTIONS":
             return preflight(request, origins) or edge_error(405, "bad_method", "A page of this origin may not call.")
-        response = self._answer(request, decider, now)
+        response = self._answer(request, decider, now, may_wait)
         share(request, response, origins)
         return response
 
-    def _answer(self, request: Request, decider: Decider, now: datetime) -> Response:
+    def at_once(self, request: Request, decider: Decider, now: datetime) -> Response | None:
+        """As `handle`, for a short operation that needs no lock that another thread has, and nothing from the store."""
+        is_short = len(request.raw_query) + len(request.body) <= _SHORT and request.raw_path in self._roots
+        operation = _operation(_name_of(request)) if is_short else None
+        sts = decider.pin().sts
+        if operation is None or sts is None or operation.handler not in self._answered:
+            return None
+        try:
+            with sts.directory.transaction_manager.pinned() as is_pinned:
+                return self.handle(request, decider, now, may_wait=False) if is_pinned else None
+        except (_Waits, StoreError):
+            return None
+
+    def _answer(self, request: Request, decider: Decider, now: datetime, may_wait: bool) -> Response:
         request_id = request.request_id or str(uuid.uuid4())
         path = request.path.removeprefix(self._prefix) or "/"
-        exchange = _Exchange(self, request, decider, now, target_of(request, path))
+        exchange = _Exchange(self, request, decider, now, target_of(request, path), may_wait)
         try:
             if is_session_request(request, path):
                 exchange.target.service, exchange.target.protocol = model("rolesanywhere"), REST_JSON
@@ -106,6 +123,8 @@ class AwsProtocol:
             if is_key_set_request(request, path):
                 return Response(200, key_set(path, self.services_of(_sts(decider))))
             result = exchange.run()
+        except _Waits:
+            raise
         except Exception as error:
             return exchange.refusal(error, request_id)
         target = exchange.target
@@ -118,6 +137,11 @@ class AwsProtocol:
             return _response(200, body, query.XML, request_id, exchange.record)
         body = json_protocols.write_answer(target.operation, result, target.protocol)
         return _response(target.operation.status, body, _json_type(target), request_id, exchange.record)
+
+    def note_answered(self, operation: Operation) -> None:
+        """From now on the operation may be answered on the event loop, if it is short. From any thread."""
+        if operation.is_short:
+            self._answered.add(operation.handler)
 
     def services_of(self, sts: STS) -> Services:
         """The services over an STS."""
@@ -135,9 +159,11 @@ class AwsProtocol:
 class _Exchange:
     """One request on its way through the steps of G140."""
 
-    def __init__(self, protocol: AwsProtocol, request: Request, decider: Decider, now: datetime, target: Target) -> None:
+    def __init__(
+        self, protocol: AwsProtocol, request: Request, decider: Decider, now: datetime, target: Target, may_wait: bool
+    ) -> None:
         self._protocol, self._request, self._decider, self._now = protocol, request, decider, now
-        self.target = target
+        self.target, self._may_wait = target, may_wait
         self.record: DecisionRecord | None = None
         self._engine: Engine | None = None
         self._generation = 0
@@ -157,6 +183,9 @@ class _Exchange:
         signature = sigv4.read_signature(request)
         find_operation(request, signature, target)
         assert target.service is not None and target.operation is not None
+        operation = operations(target.service.name).get(target.operation.name)
+        if not self._may_wait and (operation is None or not operation.is_short):
+            raise _Waits
         if target.operation.is_unsigned:
             self.require_rate()
         sts = self._fresh()
@@ -165,14 +194,15 @@ class _Exchange:
             if signature is None:
                 raise ApiError("MissingAuthenticationToken", "Request is missing Authentication Token")
             self._caller, credentials = self._verify(sts, signature)
-        operation = operations(target.service.name).get(target.operation.name)
         if operation is None:
             raise ApiError("NotImplemented", f"{target.operation.name} is not served.")
         call = self._call(sts, credentials, signature, read_parameters(self._request, target))
         if operation.library_decides:
             self._resources = named(call.parameters)
         self.require_log(target.operation.name)
-        return self._act(operation, call)
+        result = self._act(operation, call)
+        self._protocol.note_answered(operation)
+        return result
 
     def require_rate(self) -> None:
         """Refuse an unsigned call of a client that makes too many."""
@@ -189,7 +219,10 @@ class _Exchange:
     def _fresh(self) -> STS:
         """STS, over all that the store has committed (G16). Its engine refreshes the live one if anything has changed."""
         sts = _sts(self._decider)
-        self._engine = sts.engine
+        engine = sts.engine if self._may_wait else sts.compiled_engine
+        if engine is None:
+            raise _Waits
+        self._engine = engine
         self._generation = self._decider.pin().generation
         return sts
 
@@ -202,7 +235,8 @@ class _Exchange:
         caller, secret = sts.secret_of(signature.access_key_id, signature.token)
         if not sigv4.is_valid(request, signature, secret, payload, hosts=settings.hosts):
             raise sigv4.mismatch()
-        sts.record_use(caller)
+        if not sts.record_use(caller, may_write=self._may_wait):
+            raise _Waits
         return caller, Credentials(signature.access_key_id, secret, signature.token)
 
     def _call(
@@ -363,24 +397,32 @@ def _response(status: int, body: bytes, content_type: str, request_id: str, reco
 
 def place_of(request: Request) -> Place:
     """Writes run on the writer thread; calls with slow work before their transaction, and all others, in the pool (G14)."""
-    target = request.header(b"x-amz-target")
-    found = _ACTION.search(request.body) or _ACTION.search(request.raw_query)
-    name = target.rpartition(b".")[2].decode("latin-1") if target else found[1].decode() if found else ""
-    place = _place_of_operation(name) if len(name) <= _MAX_NAME else None
-    if place is not None:
-        return place
+    name = _name_of(request)
+    operation = _operation(name)
+    if operation is not None:
+        return Place.WRITER if operation.writes and operation.prepare is None else Place.POOL
     is_session = request.raw_path.endswith(SESSIONS)  # REST JSON: sessions verify certificates, all other writes are short
-    return Place.POOL if name or target or is_session or request.method == "GET" else Place.WRITER
+    return Place.POOL if name or is_session or request.method == "GET" else Place.WRITER
+
+
+def _name_of(request: Request) -> str:
+    """The name of an operation that a request seems to call; empty for REST JSON."""
+    target = request.header(b"x-amz-target")
+    if target:
+        return (target.rpartition(b".")[2] or target).decode("latin-1")
+    found = _ACTION.search(request.body) or _ACTION.search(request.raw_query)
+    return found[1].decode() if found else ""
+
+
+def _operation(name: str) -> Operation | None:
+    """The first operation of a name, of any service."""
+    return _operation_of_any(name) if len(name) <= _MAX_NAME else None
 
 
 @lru_cache(maxsize=1_024)  # clients choose names
-def _place_of_operation(name: str) -> Place | None:
-    """The thread of an operation; None if no service has one of this name."""
-    for service in SERVED:
-        operation = operations(service).get(name)
-        if operation is not None:
-            return Place.WRITER if operation.writes and operation.prepare is None else Place.POOL
-    return None
+def _operation_of_any(name: str) -> Operation | None:
+    found = (operations(service).get(name) for service in SERVED)
+    return next((operation for operation in found if operation is not None), None)
 
 
 def edge_error(status: int, code: str, message: str) -> Response:
