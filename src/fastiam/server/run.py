@@ -21,6 +21,7 @@ from typing import Any, Final
 import uvicorn
 
 from fastiam.errors import FastiamError
+from fastiam.runtime.gc_pause import freeze_new
 from fastiam.server.asgi import Application
 from fastiam.server.audit_log import AuditLog
 from fastiam.server.auth import Authenticator, Tokens, authenticator, read_tokens
@@ -388,6 +389,7 @@ class Process:
         if after != before:
             self.state.reloads["success"] += 1
             self.audit.event("reload", why="source", result="success", before=before, after=after)
+            freeze_new()
         if error is not None and error != known:
             self.state.reloads["failure"] += 1
             self.audit.event("reload", why="source", result="failure", error=error, before=after, after=after)

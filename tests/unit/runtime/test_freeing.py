@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from fastiam.runtime.freeing import free, free_with
-from fastiam.runtime.gc_pause import load_frozen
+from fastiam.runtime.gc_pause import freeze_new, load_frozen
 
 MANY = 200_000
 
@@ -62,6 +62,19 @@ def test_load_frozen_ends_the_pause_after_an_error(frozen: int) -> None:
     with pytest.raises(ValueError, match="unreadable"), load_frozen(collect=True):
         raise ValueError("unreadable")
     assert gc.isenabled() and gc.get_freeze_count() <= frozen
+
+
+def test_freeze_new_collects_and_freezes_many_new_objects(frozen: int) -> None:
+    owner = Owner([])
+    owner.itself = owner
+    garbage = weakref.ref(owner)
+    del owner
+    made = [[] for _ in range(MANY)]
+    freeze_new()
+    assert garbage() is None and gc.get_freeze_count() >= frozen + len(made)
+    before = gc.get_freeze_count()
+    freeze_new()
+    assert gc.get_freeze_count() <= before, "nothing has come"
 
 
 def test_free_empties_the_list_and_frees_its_objects() -> None:
