@@ -24,6 +24,7 @@ from fastiam.federation.state import FederationState
 from fastiam.model.profile import ROLES, PrincipalKind
 from fastiam.model.request import shorten
 from fastiam.model.session import Session
+from fastiam.sts.authorization import CallKeys
 from fastiam.sts.service import STS
 
 TOKEN_CALL = "GetSigninToken"
@@ -112,11 +113,13 @@ class ConsoleCalls:
             raise ExpiredTokenError("the sign-in token has expired", reason="expired", rule="CF12")
         return given
 
-    def sign_in(self, role: str, provider: str, response: str | bytes, relay_state: str, source: str) -> ConsoleSession:
+    def sign_in(
+        self, role: str, provider: str, response: str | bytes, relay_state: str, source: str, keys: CallKeys
+    ) -> ConsoleSession:
         """The SAML sign-in endpoint, for the pair that the user chose (CF20)."""
         self._require_enabled()
         made = self._saml.assume(
-            role, provider, response, duration=None, policy=None, policy_arns=(), source=source, console=True
+            role, provider, response, duration=None, policy=None, policy_arns=(), source=source, keys=keys, console=True
         )
         caller = self._sts.authenticate(made.credentials)
         known = self._state.settings.console_destinations

@@ -34,6 +34,7 @@ from fastiam.federation.state import FederationState
 from fastiam.model.arn import split_arn
 from fastiam.model.request import shorten
 from fastiam.sts import federated_roles as asserted
+from fastiam.sts.authorization import CallKeys
 from fastiam.sts.roles import NO_ROLE, check_role
 from fastiam.sts.session_issuer import PolicyText
 
@@ -241,6 +242,7 @@ class WebIdentityCalls:
         policy: PolicyText | None,
         policy_arns: Sequence[str],
         source: str,
+        keys: CallKeys,
     ) -> WebIdentityRole:
         """AssumeRoleWithWebIdentity. One event is written, whatever the outcome."""
         now, state = self._state.now(), self._state
@@ -256,7 +258,7 @@ class WebIdentityCalls:
                 if use is not None:
                     self._replays.check(use)
                 try:
-                    made = asserted.with_provider(state.issuer, asserted.OIDC, identity, wanted, now=now)
+                    made = asserted.with_provider(state.issuer, asserted.OIDC, identity, wanted, now=now, keys=keys)
                 except AccessDeniedError as error:
                     entry.add(denied=error.message)
                     raise _denied(identity.provider, role, error) from None

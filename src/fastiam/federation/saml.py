@@ -32,6 +32,7 @@ from fastiam.federation.xml_reading import XmlError
 from fastiam.model.arn import split_arn
 from fastiam.model.request import shorten
 from fastiam.sts import federated_roles as asserted
+from fastiam.sts.authorization import CallKeys
 from fastiam.sts.roles import NO_ROLE, check_role
 from fastiam.sts.session_issuer import PolicyText
 
@@ -203,6 +204,7 @@ class SamlCalls:
         policy: PolicyText | None,
         policy_arns: Sequence[str],
         source: str,
+        keys: CallKeys,
         console: bool = False,
     ) -> SamlRole:
         """AssumeRoleWithSAML, or a sign-in to the console (CF20). One event is written, whatever the outcome.
@@ -229,7 +231,7 @@ class SamlCalls:
             with transaction:
                 if is_checked:
                     self._replays.check(use)
-                made = self._issue(assertion, role, duration, policy, policy_arns, now, entry, console)
+                made = self._issue(assertion, role, duration, policy, policy_arns, now, entry, keys, console)
                 if is_checked:
                     self._replays.write(use, now)
             return made
@@ -255,6 +257,7 @@ class SamlCalls:
         policy_arns: Sequence[str],
         now: datetime,
         entry: Entry,
+        keys: CallKeys,
         console: bool,
     ) -> SamlRole:
         """Steps 14 to 16. A missing role is refused like one that does not trust the provider (SA1)."""
@@ -263,7 +266,9 @@ class SamlCalls:
         limited = replace(assertion, not_after=min(ends, default=None))
         wanted = asserted.request_of(limited, role, duration, policy, policy_arns)
         try:
-            made = asserted.with_provider(self._state.issuer, asserted.SAML, limited, wanted, now=now, limited=not console)
+            made = asserted.with_provider(
+                self._state.issuer, asserted.SAML, limited, wanted, now=now, limited=not console, keys=keys
+            )
         except AccessDeniedError as error:
             entry.add(denied=error.message)
             raise _denied("not authorized", assertion.provider, role, "SA1", error) from None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from fastiam.credentials.results import Credentials
 from fastiam.credentials.secret import Secret, takes_secrets
@@ -21,6 +22,7 @@ from fastiam.federation.saml import SamlAssertion, SamlCalls, SamlRole
 from fastiam.federation.saml_providers import SamlProviders, saml_key_purpose
 from fastiam.federation.settings import FederationSettings
 from fastiam.federation.state import FederationState
+from fastiam.sts.authorization import CallKeys
 from fastiam.sts.service import STS
 from fastiam.sts.session_issuer import PolicyText
 
@@ -123,6 +125,8 @@ class Federation:
         policy: PolicyText | None = None,
         policy_arns: Sequence[str] = (),
         source: str = "",
+        context: Mapping[str, Any] = {},
+        unknown: Collection[str] = (),
     ) -> SamlRole:
         """AssumeRoleWithSAML: verify a response, then let the trust policy of the role decide, and issue the session.
 
@@ -132,6 +136,8 @@ class Federation:
         duration : seconds, 900 to the maximum of the role; an hour by default. The assertion can shorten the session.
         policy, policy_arns : session policies, which narrow the session.
         source : source address, for the audit event.
+        context : condition keys of the call, such as `aws:SourceIp`, which the trust policy may test.
+        unknown : keys that the call has and you do not know: a decision that depends on one is a denial.
 
         Raises
         ------
@@ -139,8 +145,9 @@ class Federation:
         assertion was redeemed already; or the trust policy does not allow the call. A missing role is refused in the same way.
         PolicyError: the inline session policy is rejected.
         """
+        keys = CallKeys(context, unknown)
         return self._saml.assume(
-            role, provider, response, duration=duration, policy=policy, policy_arns=policy_arns, source=source
+            role, provider, response, duration=duration, policy=policy, policy_arns=policy_arns, source=source, keys=keys
         )
 
     # -- console federation ---------------------------------------------------------------------------------------------------
@@ -174,19 +181,27 @@ class Federation:
 
     @takes_secrets(tokens=("response",))
     def console_sign_in(
-        self, role: str, provider: str, response: str | bytes, *, relay_state: str = "", source: str = ""
+        self,
+        role: str,
+        provider: str,
+        response: str | bytes,
+        *,
+        relay_state: str = "",
+        source: str = "",
+        context: Mapping[str, Any] = {},
+        unknown: Collection[str] = (),
     ) -> ConsoleSession:
         """The SAML sign-in endpoint: a console session for one pair of a response, which is spent.
 
         It lasts as long as `SessionDuration` says, an hour by default. `relay_state` is the destination if it is an address of
-        the console.
+        the console. `context` and `unknown` are as for `assume_role_with_saml`.
 
         Raises
         ------
         ValidationError, IdentityTokenError, ExpiredTokenError, RejectedClaimError, AccessDeniedError: as
         `assume_role_with_saml`.
         """
-        return self._console.sign_in(role, provider, response, relay_state, source)
+        return self._console.sign_in(role, provider, response, relay_state, source, CallKeys(context, unknown))
 
     # -- OpenID Connect and OAuth 2.0 -------------------------------------------------------------------------------------
 
@@ -223,6 +238,8 @@ class Federation:
         policy: PolicyText | None = None,
         policy_arns: Sequence[str] = (),
         source: str = "",
+        context: Mapping[str, Any] = {},
+        unknown: Collection[str] = (),
     ) -> WebIdentityRole:
         """AssumeRoleWithWebIdentity: verify a token, then let the trust policy of the role decide, and issue the session.
 
@@ -232,6 +249,8 @@ class Federation:
         duration : seconds, 900 to the maximum of the role; an hour by default. The end of the token does not shorten it.
         policy, policy_arns : session policies, which narrow the session.
         source : source address, for the audit event.
+        context : condition keys of the call, such as `aws:SourceIp`, which the trust policy may test.
+        unknown : keys that the call has and you do not know: a decision that depends on one is a denial.
 
         Raises
         ------
@@ -248,4 +267,5 @@ class Federation:
             policy=policy,
             policy_arns=policy_arns,
             source=source,
+            keys=CallKeys(context, unknown),
         )

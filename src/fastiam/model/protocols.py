@@ -62,6 +62,10 @@ class SnapshotEngine(DecisionEngine, Protocol):
     def settings(self) -> Settings:
         """The parameters that the specification leaves open."""
 
+    @property
+    def context_defaults(self) -> Mapping[str, ContextValue]:
+        """The values of keys that a request does not give, by folded key."""
+
     def read_request(
         self, action: str, context: Context | None, *, unknown: Collection[str] = (), now: datetime | None = None
     ) -> Request:
@@ -75,10 +79,6 @@ class AnalysisEngine(SnapshotEngine, Protocol):
     @property
     def unknown_owner(self) -> UnknownOwner:
         """How a resource with an unknown owner is decided (D23)."""
-
-    @property
-    def context_defaults(self) -> Mapping[str, ContextValue]:
-        """The values of keys that a request does not give, by folded key."""
 
     def profiles(
         self, principal: str | Session | PrincipalProfile, resource: str, request: Request, resource_account: str | None = None

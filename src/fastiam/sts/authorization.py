@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -19,6 +19,20 @@ ASSUME_ROLE, TAG_SESSION, SET_SOURCE = "sts:AssumeRole", "sts:TagSession", "sts:
 _TAG = "aws:resourcetag/"
 
 
+@dataclass(frozen=True, slots=True)
+class CallKeys:
+    """What a server knows of a call for a role beside its parameters.
+
+    Attributes
+    ----------
+    context : condition keys, such as `aws:SourceIp`.
+    unknown : keys that AWS has a value for and the server does not know: a decision that depends on one is a denial (6.11).
+    """
+
+    context: Mapping[str, Any] = field(default_factory=dict)
+    unknown: Collection[str] = ()
+
+
 @dataclass(frozen=True, kw_only=True)
 class AuthorizationRequest:
     """The request that STS makes to the engine.
@@ -29,6 +43,7 @@ class AuthorizationRequest:
     actions : the call itself first, then what it needs beside (D30).
     call : the call by which `principal` is the name of an identity provider (N3), "" for other principals.
     inherited : transitive tags, which replace equal keys among the tags of the role (S25).
+    unknown : keys whose values are not known (6.11), unless they are given or have a default in the engine.
     is_own_side : no policy of the resource has to allow, as within one account, though it is of another one: AssumeRoot (7.2).
     """
 
@@ -39,6 +54,7 @@ class AuthorizationRequest:
     now: datetime
     call: str = ""
     inherited: Mapping[str, str] = field(default_factory=dict)
+    unknown: Collection[str] = ()
     is_own_side: bool = False
 
     @property
@@ -71,7 +87,14 @@ def _decide(engine: SnapshotEngine, request: AuthorizationRequest, action: str) 
     is_renamed = bool(request.call) and action != request.call and not request.principal_text.startswith("arn:")
     if request.inherited or is_renamed or request.is_own_side:
         return _decide_profiles(engine, request, action)
-    return engine.decide(request.principal, action, request.resource, request.context, now=request.now)
+    return engine.decide(
+        request.principal, action, request.resource, request.context, unknown=_unknown(engine, request), now=request.now
+    )
+
+
+def _unknown(engine: SnapshotEngine, request: AuthorizationRequest) -> list[str]:
+    known = engine.context_defaults.keys() | set(map(fold, request.context))
+    return [key for key in request.unknown if fold(key) not in known]
 
 
 def _decide_profiles(engine: SnapshotEngine, request: AuthorizationRequest, action: str) -> Decision:
@@ -79,7 +102,8 @@ def _decide_profiles(engine: SnapshotEngine, request: AuthorizationRequest, acti
 
     Compiles the profiles of this request, and decides with the compiled engine.
     """
-    snapshot, read = engine.snapshot, engine.read_request(action, request.context, now=request.now)
+    snapshot = engine.snapshot
+    read = engine.read_request(action, request.context, unknown=_unknown(engine, request), now=request.now)
     context = read.context
     principal = snapshot.principal(request.principal, request.call or action)
     resource = snapshot.resource(request.resource, action, principal)
@@ -123,6 +147,8 @@ def _refusal(request: AuthorizationRequest, action: str, decision: Decision) -> 
     if decision.outcome is Outcome.EXPLICIT_DENY:
         rule = "6.4"
         why = "it is denied" if decision.statement is None else f"{_named(decision)} denies it"
+    elif decision.outcome is Outcome.DEPENDS:
+        why, rule = f"it depends on keys that are not known: {', '.join(decision.depends_on)}", "D70"
     elif decision.reason is Reason.UNKNOWN_PRINCIPAL:
         why, rule = "the caller is unknown", "6.7"
     if action != request.actions[0]:

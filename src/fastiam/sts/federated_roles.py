@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from fastiam.credentials import parameter_limits as limits
 from fastiam.credentials.errors import AuthenticationError, ValidationError
@@ -17,8 +17,16 @@ from fastiam.model.arn import split_arn
 from fastiam.model.key_registry import fold
 from fastiam.model.request import shorten
 from fastiam.policy.principals import WEB_PROVIDERS
-from fastiam.sts.authorization import ASSUME_ROLE, SET_SOURCE, TAG_SESSION, AuthorizationRequest, require, role_actions
-from fastiam.sts.roles import RoleRequest, call_context, draft_session, issue_session
+from fastiam.sts.authorization import (
+    ASSUME_ROLE,
+    SET_SOURCE,
+    TAG_SESSION,
+    AuthorizationRequest,
+    CallKeys,
+    require,
+    role_actions,
+)
+from fastiam.sts.roles import RoleRequest, call_context, draft_session, further, issue_session
 from fastiam.sts.session_issuer import Issuer, PolicyText
 
 SAML, OIDC = PROVIDER_CALLS
@@ -27,6 +35,9 @@ RESERVED = "AWSReservedSSO_"  # roles that no SAML call gives out (7.1)
 _KEPT_OF_SAML: tuple[str, ...] = ("saml:namequalifier", "saml:sub", "saml:sub_type")  # S43, 5.3
 _KEPT_OF_OIDC = ("amr", "aud", "sub", "id")
 _NO_MFA: Mapping[str, Any] = {"aws:MultiFactorAuthPresent": None}  # of federated identities, unless it is given (7.6)
+
+BY_A_SERVICE: Final = CallKeys(unknown=("aws:SourceIp", "aws:UserAgent", "aws:SecureTransport", "aws:RequestedRegion"))
+"""A service calls STS for its client: these keys are of the service's call, and AWS does not say what they contain."""
 
 
 def with_provider(
@@ -37,10 +48,12 @@ def with_provider(
     *,
     now: datetime | None = None,
     limited: bool = True,
+    keys: CallKeys = CallKeys(),  # noqa: B008  (frozen)
 ) -> AssumedRole:
     """AssumeRoleWithSAML and AssumeRoleWithWebIdentity (7.7).
 
     `now` is the instant of the verification, where there was one. The maximum of the role counts where the call is `limited`.
+    `keys` are those of the call itself: the assertion's own win.
     """
     engine, now = issuer.state.engine(), now or issuer.state.now()
     draft = draft_session(issuer, wanted, limits.ROLE, context=_kept(assertion, call))
@@ -52,9 +65,10 @@ def with_provider(
         principal=assertion.provider,
         actions=role_actions(call, tags=draft.tags, source_identity=draft.source_identity),
         resource=wanted.role,
-        context={**assertion.keys, **call_context(wanted, draft)},
+        context={**further(keys.context), **assertion.keys, **call_context(wanted, draft)},
         now=now,
         call=call,
+        unknown=keys.unknown,
     )
     require(engine, request)
     return issue_session(issuer, wanted.role, draft, now, not_after=assertion.not_after, limited=limited)
@@ -106,6 +120,7 @@ def with_certificate(issuer: Issuer, assertion: Assertion, wanted: RoleRequest, 
         resource=wanted.role,
         context={**_account_of_anchor(assertion.keys), **assertion.keys, **tags, **call_context(wanted, draft)},
         now=now,
+        unknown=BY_A_SERVICE.unknown,
     )
     require(engine, request)
     return issue_session(issuer, wanted.role, draft, now, not_after=assertion.not_after)
@@ -127,7 +142,12 @@ def with_instance(
     wanted = RoleRequest(role=profile.role, name=arn.rest.partition("/")[2], duration=duration)
     draft = draft_session(issuer, wanted, limits.INSTANCE, context={"ec2:SourceInstanceArn": instance_arn, **keys})
     request = AuthorizationRequest(
-        principal=_EC2, actions=(ASSUME_ROLE,), resource=wanted.role, context=call_context(wanted, draft), now=now
+        principal=_EC2,
+        actions=(ASSUME_ROLE,),
+        resource=wanted.role,
+        context=call_context(wanted, draft),
+        now=now,
+        unknown=BY_A_SERVICE.unknown,
     )
     require(engine, request)
     return issue_session(issuer, wanted.role, draft, now, limited=False)

@@ -60,7 +60,7 @@ def assume_role(
         inherited=inherited,
         source_identity=None if session is None else session.source_identity,
     )
-    context_keys = {**_further(context), **call_context(wanted, draft)}
+    context_keys = {**further(context), **call_context(wanted, draft)}
     if external_id is not None:
         context_keys["sts:ExternalId"] = check_form(external_id, limits.EXTERNAL_ID)
     context_keys |= mfa()
@@ -171,8 +171,13 @@ def verify_mfa(
     return {"aws:MultiFactorAuthPresent": True, "aws:MultiFactorAuthAge": 0}
 
 
-def _further(context: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What a caller says of the call beside its parameters: never what STS has to find out itself, such as MFA."""
+def further(context: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a caller says of the call beside its parameters: never what STS has to find out itself, such as MFA.
+
+    Raises
+    ------
+    ValidationError: a key that follows from the parameters.
+    """
     for key in context:
         if fold(check_key(key)).startswith(_OF_THE_CALL):
             raise ValidationError(f"`{shorten(key)}` follows from the parameters of the call", rule="K1")

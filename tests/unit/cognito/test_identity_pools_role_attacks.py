@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from identity_world import NAMES, IdentityWorld, P, refused, role
+from sts_fixture import document
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +47,18 @@ def test_role_that_cannot_be_assumed_is_a_configuration_error(world, name):
             "InvalidIdentityPoolConfigurationException",
             "the role cannot be assumed: check its trust policy",
         )
+
+
+@pytest.mark.parametrize("effect", ["Allow", "Deny"])
+def test_address_of_a_call_by_cognito_is_unknown(world, effect):
+    """D70: Cognito calls STS itself, and AWS does not say with which address."""
+    identity = world.get_id(P={})
+    trust = json.loads(world.directory.tables.entities[role("Auth")].trust.text)["Statement"][0]
+    condition = {**trust.get("Condition", {}), "IpAddress": {"aws:SourceIp": "203.0.113.0/24"}}
+    limit = trust | {"Effect": effect, "Condition": condition}
+    assert world.credentials(identity, P={}).session
+    world.directory.set_trust_policy(role("Auth"), document(*([limit] if effect == "Allow" else [trust, limit])))
+    assert refused(world, world.credentials, identity, P={}).code == "InvalidIdentityPoolConfigurationException"
 
 
 def test_claim_that_is_not_a_role_is_a_configuration_error(world):

@@ -41,7 +41,7 @@ from saml_world import (
     rsa_key,
     trust,
 )
-from sts_fixture import A, B
+from sts_fixture import A, B, document
 
 from fastiam.federation import IdentityTokenError, roles_of_groups, saml_response
 from fastiam.federation.groups import FIXED_ACCOUNT
@@ -240,6 +240,19 @@ def test_parameters_of_another_form_are_validation_errors(role, provider, respon
     with pytest.raises(StsError) as error:
         SamlWorld().assume(response, role, provider)
     assert error.value.code == "ValidationError"
+
+
+def test_trust_policy_sees_the_context_of_the_call():
+    """K2, D70."""
+    world = SamlWorld({"console_destinations": ["https://console.example/"]})
+    deny = {"Effect": "Deny", "Principal": {"Federated": CORP}, "Action": "sts:*"}
+    near = deny | {"Condition": {"IpAddress": {"aws:SourceIp": "203.0.113.0/24"}}}
+    world.directory.set_trust_policy(DEV, document(*trust(CORP)["Statement"], near))
+    for call in (world.federation.assume_role_with_saml, world.federation.console_sign_in):
+        assert refusal(call, DEV, CORP, good(), context={"aws:SourceIp": "203.0.113.9"}) == "AccessDenied"
+        assert refusal(call, DEV, CORP, good(), unknown=["aws:SourceIp"]) == "AccessDenied"
+        assert refusal(call, DEV, CORP, good(), context={"sts:RoleSessionName": "x"}) == "ValidationError"
+    assert world.assume(good(), context={"aws:SourceIp": "198.51.100.9"}).credentials
 
 
 # -- providers ------------------------------------------------------------------------------------------------------------

@@ -178,6 +178,32 @@ def test_defaults_of_the_engine_are_part_of_every_call(world):
                 assert denied(call, *who).layer == "resource"
 
 
+BY_SERVICES = ["aws:SourceIp", "aws:UserAgent", "aws:SecureTransport", "aws:RequestedRegion"]
+VALUES = dict(zip(BY_SERVICES, ("203.0.113.9", "x", "true", "eu-west-1"), strict=True))
+
+
+@pytest.mark.parametrize("key", BY_SERVICES)
+@pytest.mark.parametrize("effect", ["Allow", "Deny"])
+def test_key_of_a_call_by_a_service_is_unknown(world, key, effect):
+    """D70: Roles Anywhere and EC2 call STS themselves, and what AWS says of their calls is not documented."""
+    anchor = f"arn:aws:rolesanywhere:us-east-1:{A}:trust-anchor/t1"
+    services = ["rolesanywhere.amazonaws.com", "ec2.amazonaws.com"]
+    trust = {"Effect": "Allow", "Principal": {"Service": services}, "Action": EVERYTHING}
+    limit = trust | {"Effect": effect, "Condition": {"StringEquals": {key: VALUES[key]}}}
+    world.directory.add_principal(WEB, trust_policy=document(trust))
+    profile = f"arn:aws:iam::{A}:instance-profile/web"
+    world.directory.create_instance_profile(profile)
+    world.directory.add_role_to_instance_profile(profile, WEB)
+    instance = f"arn:aws:ec2:us-east-1:{A}:instance/i-1"
+    host = Assertion(provider=anchor, keys={"aws:SourceArn": anchor}, session_name="0123ab", source_identity="host1")
+    calls = ((world.sts.create_session, (host, WEB)), (world.sts.instance_credentials, (profile, instance)))
+    for call, given in calls:
+        assert call(*given).credentials
+    world.directory.set_trust_policy(WEB, document(*([limit] if effect == "Allow" else [trust, limit])))
+    for call, given in calls:
+        assert f"keys that are not known: {key.lower()}" in str(denied(call, *given))
+
+
 def test_assertion_after_its_arguments_change_is_unchanged() -> None:
     keys, tags, transitive = {"saml:cn": ["Ana"]}, {"team": "blue"}, ["team"]
     made = Assertion(provider="p", session_name="ana", keys=keys, tags=tags, transitive_tag_keys=transitive)  # type: ignore[arg-type]

@@ -190,7 +190,9 @@ class Access:
         policy = None if verified else self._guest_policy
         wanted = RoleRequest(role=role, name=SESSION_NAME, duration=HOUR, policy=policy, tags=tags)
         try:
-            return asserted.with_provider(self._state.issuer, asserted.OIDC, assertion, wanted, now=now)
+            return asserted.with_provider(
+                self._state.issuer, asserted.OIDC, assertion, wanted, now=now, keys=asserted.BY_A_SERVICE
+            )
         except (AccessDeniedError, AuthenticationError, ValidationError) as error:
             entry.add(denied=error.message)
             rule = error.rule

@@ -208,6 +208,39 @@ def test_web_identity_assumes_a_role_without_a_signature(web):
 
 
 @pytest.mark.parametrize(
+    ("operator", "key", "value", "is_allowed"),
+    [
+        ("IpAddress", "aws:SourceIp", "203.0.113.0/24", False),
+        ("IpAddress", "aws:SourceIp", "198.51.100.0/24", True),
+        ("StringLike", "aws:UserAgent", "Boto3/*", False),
+        ("Bool", "aws:SecureTransport", "false", False),
+        ("Bool", "aws:SecureTransport", "true", True),
+        ("StringEquals", "aws:RequestedRegion", "us-east-1", False),
+    ],
+)
+def test_deny_of_a_trust_policy_sees_an_unsigned_call(web, operator, key, value, is_allowed):
+    """G142. No signature says for which Region the call is, so that it may be any (D70)."""
+    trust = json.loads(web.directory.tables.entities[WEB].trust.text)
+    deny = trust["Statement"][0] | {"Effect": "Deny", "Condition": {operator: {key: value}}}
+    web.directory.set_trust_policy(WEB, document(*trust["Statement"], deny))
+    assume = unsigned_client(web).assume_role_with_web_identity
+    given = {"RoleArn": WEB, "RoleSessionName": "s1", "WebIdentityToken": token(web)}
+    if is_allowed:
+        assert assume(**given)["SubjectFromWebIdentityToken"] == "u1"
+    else:
+        assert refused(assume, **given)["Code"] == "AccessDenied"
+
+
+def test_region_of_an_unverified_signature_is_unknown(web):
+    """A signature on an unsigned call proves nothing, its Region neither."""
+    trust = json.loads(web.directory.tables.entities[WEB].trust.text)["Statement"][0]
+    web.directory.set_trust_policy(WEB, document(trust | {"Condition": {"StringEquals": {"aws:RequestedRegion": "eu-west-1"}}}))
+    body = f"Action=AssumeRoleWithWebIdentity&Version=2011-06-15&RoleArn={WEB}&RoleSessionName=s1&WebIdentityToken={token(web)}"
+    wrong = Credentials("AKIAAAAAAAAAAAAAAAAA", "x" * 40)
+    assert error_of(web.handle(sign(web, body, service="sts", keys=wrong)))[1] == "AccessDenied"
+
+
+@pytest.mark.parametrize(
     ("change", "code"),
     [
         ({"aud": "other"}, "InvalidIdentityToken"),

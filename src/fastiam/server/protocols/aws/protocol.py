@@ -250,7 +250,7 @@ class _Exchange:
             parameters,
             self._caller,
             credentials,
-            self._context(signature),
+            self._context(None if credentials is None else signature),
             self._now,
             sts,
             self._protocol.services_of(sts),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Final
 
 from fastiam.credentials.results import AssumedRole, IssuedSession
 from fastiam.server.protocols.aws.calls import Call, Result
@@ -11,8 +11,7 @@ from fastiam.server.protocols.aws.errors import ApiError
 from fastiam.server.protocols.aws.operations import Operation
 from fastiam.server.protocols.aws.permissions import tags_of
 
-if TYPE_CHECKING:
-    pass
+_UNSIGNED: Final = ("aws:RequestedRegion",)  # no signature says for which Region an unsigned call is
 
 
 def assume_role(call: Call) -> Result:
@@ -47,6 +46,8 @@ def assume_role_with_saml(call: Call) -> Result:
         policy=_policy(call),
         policy_arns=_policy_arns(call),
         source=call.context.get("aws:SourceIp", ""),
+        context=call.context,
+        unknown=_UNSIGNED,
     )
     return _assumed(made) | without_nones(
         {
@@ -71,6 +72,8 @@ def assume_role_with_web_identity(call: Call) -> Result:
         policy=_policy(call),
         policy_arns=_policy_arns(call),
         source=call.context.get("aws:SourceIp", ""),
+        context=call.context,
+        unknown=_UNSIGNED,
     )
     return _assumed(made) | without_nones(
         {"SubjectFromWebIdentityToken": made.subject, "Audience": made.audience, "Provider": made.provider}
