@@ -137,9 +137,10 @@ def test_objects_of_a_collection_pause_join_the_old_generation(frozen):
             made = [[] for _ in range(200_000)]
         old = {id(each) for each in gc.get_objects(generation=2)}
         assert (id(made[0]) in old) is not frozen
-        assert not frozen or gc.get_freeze_count() == n_frozen >= len(others)
+        few = len(others) // 2  # threads of other tests may free some meanwhile
+        assert not frozen or n_frozen - few < gc.get_freeze_count() <= n_frozen
     finally:
-        gc.unfreeze()
+        gc.freeze()
 
 
 class TestForms:
