@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from seeds import seeds
+from specification import explained_decision
 
 import fastiam
 from fastiam import Outcome
@@ -164,7 +165,7 @@ def test_batch_of_services_and_anonymous_equals_single_calls(seed: int, endpoint
 
     def explained(who: str, action: str, arn: str, given: Any) -> tuple[int, str | None, bool]:
         try:
-            found = alone.explain(who, action, arn, {key: value for key, value in given.items() if value is not None}).decision
+            found = explained_decision(alone, who, action, arn, {key: value for key, value in given.items() if value is not None})
         except RequestValueError:
             return fastiam.Outcome.ERROR, None, False
         return found.outcome, str(found.layer), found.assumed_owner
@@ -197,7 +198,7 @@ def test_principal_element_of_accounts_and_service_matches_each(accounts: Any) -
     directory.add_principal(other, identity_policies=[{"Version": "2012-10-17", "Statement": [allow]}])
     engine = directory.compile()
     asking = ["sns.amazonaws.com", other, "events.amazonaws.com"]
-    alone = [int(engine.explain(who, "sqs:SendMessage", queue).decision.outcome) for who in asking]
+    alone = [int(explained_decision(engine, who, "sqs:SendMessage", queue).outcome) for who in asking]
     assert alone == [Outcome.ALLOW, Outcome.ALLOW, Outcome.IMPLICIT_DENY]
     for _ in range(3):
         assert engine.decide_many(asking * 700, "sqs:SendMessage", queue).outcome.tolist() == alone * 700

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from functools import cache
 
 import pytest
+from specification import decision
 from surroundings import SHARED
 
 import fastiam
@@ -24,7 +25,6 @@ from fastiam import Outcome
 from fastiam.errors import RequestValueError
 from fastiam.model.key_registry import key_info
 from fastiam.model.request import Request, epoch_seconds, read_context
-from fastiam.spec import decide as decide_literally
 
 ACCOUNT = "123456789012"
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -209,7 +209,7 @@ def reference(snapshot, principal, action, resource, context):
         given = read_context({key: one_cell(context, folded) for folded, key in cells.items()})
         who, what, endpoint = snapshot.profiles(principal, action, resource, given)
         request = Request(action, given, epoch_seconds(NOW))
-        return decide_literally(who, what, request, endpoint=endpoint, sources=snapshot.account_facts).decision
+        return decision(who, what, request, endpoint=endpoint, sources=snapshot.account_facts)
     except RequestValueError:
         return None
 

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pyarrow as pa
 import pytest
+from specification import explained_decision
 
 import fastiam
 from fastiam import Outcome
@@ -48,7 +49,7 @@ def answers(engine, principal, action, resources, context=None):
     outcomes = []
     for resource, row in zip(resources, batch, strict=True):
         one = engine.decide(principal, action, resource, context, now=NOW)
-        literal = engine.explain(principal, action, resource, context, now=NOW).decision
+        literal = explained_decision(engine, principal, action, resource, context, now=NOW)
         assert one == literal
         assert (row.outcome, row.layer, row.statement, row.reason) == (one.outcome, one.layer, one.statement, one.reason)
         assert engine.is_allowed(principal, action, resource, context, now=NOW) is one.allowed

@@ -13,11 +13,11 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from seeds import seeds
+from specification import decision
 
 import fastiam
 from fastiam import Outcome
 from fastiam.model.request import Request, read_context
-from fastiam.spec import decide
 
 ACCOUNT = "111111111111"
 ROLES = [f"arn:aws:iam::{ACCOUNT}:role/r{i}" for i in range(12)]
@@ -108,8 +108,10 @@ def test_condition_batch_equals_single_calls(seed: int, form: str) -> None:
     for i in range(N):
         context = read_context({key: values[i] for key, values in given.items() if values[i] is not None})
         subject, target, endpoint = snapshot.profiles(sessions.get(who[i], who[i]), "s3:GetObject", asked[i], context)
-        answer = decide(subject, target, Request("s3:GetObject", context, NOW), endpoint=endpoint, sources=snapshot.account_facts)
-        expected.append((answer.decision.outcome, answer.decision.statement))
+        answer = decision(
+            subject, target, Request("s3:GetObject", context, NOW), endpoint=endpoint, sources=snapshot.account_facts
+        )
+        expected.append((answer.outcome, answer.statement))
     made: dict[str, Any] = {}
     for key, values in given.items():
         if key == "app:labels":

@@ -13,11 +13,11 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from seeds import seeds
+from specification import decision
 
 import fastiam
 from fastiam import Outcome
 from fastiam.model.request import Request, read_context
-from fastiam.spec import decide
 
 A = "111111111111"
 READ = "s3:GetObject"
@@ -59,7 +59,7 @@ def agree(directory: fastiam.Directory, rows: list[tuple[str, str, dict[str, Any
         context = read_context(given)
         subject, target, endpoint = snapshot.profiles(who, READ, resource, context)
         request = Request(READ, context, 0)
-        answer = decide(subject, target, request, endpoint=endpoint, sources=snapshot.account_facts).decision
+        answer = decision(subject, target, request, endpoint=endpoint, sources=snapshot.account_facts)
         expected.append((answer.outcome, answer.statement))
     engine = directory.compile()
     times = 500 // len(rows) + 1  # so many that truths are kept

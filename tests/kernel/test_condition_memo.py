@@ -15,11 +15,11 @@ import pyarrow as pa
 import pytest
 from arrow_builders import HandMade
 from seeds import few_or_all, seeds
+from specification import decision
 
 import fastiam
 from fastiam import Outcome
 from fastiam.model.request import Request, read_context
-from fastiam.spec import decide
 
 ACCOUNT, OTHER = "111111111111", "222222222222"
 NOW = 1_780_000_000
@@ -192,9 +192,7 @@ def test_memoized_conditions_equal_row_by_row_evaluation(directory: fastiam.Dire
         read = read_context(context)
         profiles = snapshot.profiles(principal, action, resource, read)
         who, what, endpoint = profiles
-        expected = decide(
-            who, what, Request(action, read, NOW), endpoint=endpoint, sources=snapshot.account_facts
-        ).decision.outcome
+        expected = decision(who, what, Request(action, read, NOW), endpoint=endpoint, sources=snapshot.account_facts).outcome
         assert {int(expected)} == {found[row] for found in outcomes}, (principal, action, resource, context)
     assert all(found == outcomes[0] for found in outcomes)
     assert {Outcome.ALLOW, Outcome.IMPLICIT_DENY, Outcome.EXPLICIT_DENY} == set(outcomes[0])

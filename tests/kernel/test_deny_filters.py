@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from seeds import seeds
+from specification import explained_decision
 
 import fastiam
 from fastiam import Session
@@ -177,7 +178,7 @@ def test_pruned_denies_do_not_match(seed: int, where: str) -> None:
 
     def explained(who: str, action: str, arn: str, given: Any, owner: str | None) -> tuple[int, str | None]:
         try:
-            decision = engine.explain(sessions.get(who, who), action, arn, given, resource_account=owner).decision
+            decision = explained_decision(engine, sessions.get(who, who), action, arn, given, resource_account=owner)
         except RequestValueError:
             return fastiam.Outcome.ERROR, None
         return decision.outcome, str(decision.layer)
@@ -314,7 +315,7 @@ def test_known_false_denies_are_skipped_among_possible_ones(seed: int, where: st
         counted.update(few.missing_keys)
         expected += explained_batch
     for (who, arn, given), found in zip(rows[::3], expected[::3], strict=True):
-        one = engine.explain(who, "sqs:Do", arn, given).decision
+        one = explained_decision(engine, who, "sqs:Do", arn, given)
         assert (one.outcome, str(one.layer), one.statement and f"#{one.statement.index}") == found
     for _ in range(3):
         many = decide(rows)
@@ -341,7 +342,7 @@ def test_first_remaining_principal_deny_determines() -> None:
     arns = [f"arn:aws:sqs:eu-west-1:{A}:{name}" for name, _ in rows]
     context = {"app:stage": [stage for _, stage in rows]}
     reasons = [
-        engine.explain(USERS[0], "sqs:Do", arn, {"app:stage": stage}).decision.statement
+        explained_decision(engine, USERS[0], "sqs:Do", arn, {"app:stage": stage}).statement
         for arn, (_, stage) in zip(arns[:12], rows[:12], strict=True)
     ]
     assert [reason and reason.index for reason in reasons] == [0, 2, 4, 6, 2, 2, 4, 6, 4, 6, 4, 6]

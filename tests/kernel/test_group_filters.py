@@ -12,11 +12,11 @@ import pyarrow as pa
 import pytest
 from pattern_texts import ACCOUNT, CROSSING, SHAPES, changed, piece, resource
 from seeds import seeds
+from specification import decision, explained_decision
 
 import fastiam
 from fastiam import Outcome
 from fastiam.model.request import Request, read_context
-from fastiam.spec import decide
 
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/app"
 ANN = f"arn:aws:iam::{ACCOUNT}:user/ann"
@@ -94,7 +94,7 @@ def test_pattern_field_with_inner_colon_matches_no_resource(effect: str, ends: l
     asked = [HIDDEN + "ann", HIDDEN + "bob", "arn:aws:s3:::c/ann", f"arn:aws:s3:eu-west-1:{ACCOUNT}:c/ann"]
     matched = [effect == "Deny" and (text == asked[0] or (text == asked[1] and ends == ["*"])) for text in asked]
     expected = [2 if match else int(effect == "Deny") for match in matched]
-    assert [int(engine.explain(ANN, "s3:GetObject", text).decision.outcome) for text in asked] == expected
+    assert [int(explained_decision(engine, ANN, "s3:GetObject", text).outcome) for text in asked] == expected
     for _ in range(2):
         assert [int(engine.decide(ANN, "s3:GetObject", text).outcome) for text in asked] == expected
         assert engine.decide_many(ANN, "s3:GetObject", asked).outcome.tolist() == expected
@@ -115,7 +115,7 @@ def test_group_with_common_prefix_is_skipped_without_match(seed: int) -> None:
     for row, (who, action, text) in enumerate(asked):
         subject, target, endpoint = snapshot.profiles(who, action, text, read_context({}))
         request = Request(action, read_context({}), 0)
-        expected = decide(subject, target, request, endpoint=endpoint, sources=snapshot.account_facts).decision
+        expected = decision(subject, target, request, endpoint=endpoint, sources=snapshot.account_facts)
         alone = [engine.decide(who, action, text) for engine in engines]
         outcomes = {found[row] for found in plain} | {int(one.outcome) for one in alone}
         assert outcomes == {int(expected.outcome)}, (who, action, text)

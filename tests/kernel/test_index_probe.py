@@ -15,11 +15,11 @@ import pyarrow as pa
 import pytest
 from pattern_texts import ACCOUNT, CROSSING, changed, resource
 from seeds import seeds
+from specification import decision
 
 import fastiam
 from fastiam import Outcome
 from fastiam.model.request import Request, read_context
-from fastiam.spec import decide
 
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/app"
 SESSION = f"arn:aws:sts::{ACCOUNT}:assumed-role/app/run"
@@ -183,8 +183,8 @@ def test_index_probe_finds_candidates_in_every_layer(seed: int, place: Place) ->
     for i, text in enumerate(asked):
         context = read_context({key: values[i] for key, values in columns.items() if values[i] is not None})
         subject, target, endpoint = snapshot.profiles(session or who, "s3:GetObject", text, context)
-        answer = decide(subject, target, Request("s3:GetObject", context, 0), endpoint=endpoint, sources=snapshot.account_facts)
-        expected.append((answer.decision.outcome, answer.decision.statement))
+        answer = decision(subject, target, Request("s3:GetObject", context, 0), endpoint=endpoint, sources=snapshot.account_facts)
+        expected.append((answer.outcome, answer.statement))
     for index_from in (1, 8):
         engine = fastiam.Engine.from_snapshot(snapshot, index_from=index_from)
         for texts in (pa.array(asked), pa.array(asked).dictionary_encode()):
@@ -242,9 +242,7 @@ def test_index_distinguishes_statements_by_condition_value(seed: int, form: str,
         answer = dict(zip(keys, values[form == "absent" :], strict=True))
         context = read_context({key: value for key, value in answer.items() if value is not None})
         subject, target, endpoint = snapshot.profiles(ROLE, "s3:GetObject", text, context)
-        one = decide(
-            subject, target, Request("s3:GetObject", context, 0), endpoint=endpoint, sources=snapshot.account_facts
-        ).decision
+        one = decision(subject, target, Request("s3:GetObject", context, 0), endpoint=endpoint, sources=snapshot.account_facts)
         expected.append((one.outcome, one.statement))
     rows = rng.choices(range(len(kinds)), k=1_100)  # so many that truths are kept
     asked, tenants, teams, transports = zip(*(kinds[row] for row in rows), strict=True)
@@ -399,5 +397,4 @@ def test_finalizer_deciding_during_plan_build_gets_correct_plan() -> None:
     finally:
         gc.set_threshold(*thresholds)
         gc.enable()
-        gc.unfreeze()
         asked.clear()

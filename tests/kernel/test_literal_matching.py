@@ -18,11 +18,11 @@ import pyarrow as pa
 import pytest
 from pattern_texts import ACCOUNT, CROSSING, HEADS, SHAPES, changed, piece, resource
 from seeds import seeds
+from specification import decision, explained_decision
 
 import fastiam
 from fastiam import Outcome
 from fastiam.model.request import Request, read_context
-from fastiam.spec import decide
 
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/app"
 SIZES = (0, 1, 2, 7, 8, 9, 15, 16, 17, 18, 31, 32, 33, 34, 47, 48, 49, 50, 63, 64, 65, 66, 80, 100, 130)
@@ -62,7 +62,7 @@ def test_literals_of_every_length_compare_to_last_byte(seed: int) -> None:
     for row, (role, action, text) in enumerate(asked):
         subject, target, endpoint = snapshot.profiles(role, action, text, read_context({}))
         request = Request(action, read_context({}), 0)
-        expected = decide(subject, target, request, endpoint=endpoint, sources=snapshot.account_facts).decision.outcome
+        expected = decision(subject, target, request, endpoint=endpoint, sources=snapshot.account_facts).outcome
         assert {int(expected)} == {found[row] for found in outcomes}, (action, text)
         assert engine.is_allowed(role, action, text) == (expected is Outcome.ALLOW), (action, text)
         seen.add(expected)
@@ -89,7 +89,7 @@ def test_deny_of_no_resource_keeps_later_decisions(account: str, reasons: bool) 
         made = [{"Effect": effect, "Action": "sqs:*", "Resource": on} for effect, on in (("Deny", []), ("Allow", allowed))]
         directory.add_principal(ROLE, identity_policies=[{"Version": "2012-10-17", "Statement": made}])
         engine = directory.compile()
-        expected = engine.explain(ROLE, "sqs:SendMessage", asked).decision
+        expected = explained_decision(engine, ROLE, "sqs:SendMessage", asked)
         assert (expected.outcome == Outcome.ALLOW) is (account == ACCOUNT and allowed != f"{asked}2")
         for _ in range(3):
             found = engine.decide_many([ROLE] * 9, ["sqs:SendMessage"] * 9, [asked] * 9, reasons=reasons)

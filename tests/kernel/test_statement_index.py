@@ -11,11 +11,11 @@ import random
 import pyarrow as pa
 import pytest
 from seeds import seeds
+from specification import decision
 
 import fastiam
 from fastiam import Outcome
 from fastiam.model.request import Request, read_context
-from fastiam.spec import decide
 
 ANA = "arn:aws:iam::111111111111:user/ana"
 ACTION = "logs:GetLogEvents"
@@ -108,7 +108,7 @@ def test_statement_index_keeps_every_decision(seed: int) -> None:
         given = {key: value for key, value in given.items() if value not in (None, [])}
         read = read_context(given)
         subject, target, endpoint = snapshot.profiles(ANA, ACTION, resource, read)
-        found = decide(subject, target, Request(ACTION, read, 0), endpoint=endpoint, sources=snapshot.account_facts).decision
+        found = decision(subject, target, Request(ACTION, read, 0), endpoint=endpoint, sources=snapshot.account_facts)
         assert (found.outcome, found.statement) == (expected.outcome, expected.statement), resource
         one = engines[1].decide(ANA, ACTION, resource, given)
         assert (one.outcome, one.statement, one.indeterminate) == (found.outcome, found.statement, found.indeterminate), resource

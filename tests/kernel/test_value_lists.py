@@ -13,13 +13,13 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from seeds import few_or_all
+from specification import decision
 
 import fastiam
 from fastiam import Outcome
 from fastiam.compile.conditions import Value, in_search_order, read_value
 from fastiam.compile.layout import Op, Relation
 from fastiam.model.request import Request, read_context
-from fastiam.spec import decide
 
 ANN = "arn:aws:iam::111111111111:user/ann"
 TEXTS = st.text("ab\0\u00e9\U0001f511", max_size=5)
@@ -80,8 +80,8 @@ def agree(operator: str, values: list[str], given: list[Any]) -> set[Outcome]:
         for text in given:
             context = read_context({key: text})
             subject, target, endpoint = snapshot.profiles(ANN, action, "*", context)
-            answer = decide(subject, target, Request(action, context, 0), endpoint=endpoint, sources=snapshot.account_facts)
-            expected.append(answer.decision.outcome)
+            answer = decision(subject, target, Request(action, context, 0), endpoint=endpoint, sources=snapshot.account_facts)
+            expected.append(answer.outcome)
         found = engine.decide_many(ANN, action, "*", {key: pa.array(given)}).outcome
         assert found.tolist() == list(map(int, expected)), (
             effect,

@@ -13,11 +13,11 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from seeds import seeds
+from specification import decision
 
 import fastiam
 from fastiam import Outcome
 from fastiam.model.request import Request, read_context
-from fastiam.spec import decide
 
 ACCOUNTS = ("111111111111", "222222222222", "333333333333")
 ORGANIZATION = "o-acme123456"
@@ -143,7 +143,7 @@ def test_vectorized_decision_equals_single_decision(seed: int, index_from: int) 
     for i, (name, action, resource) in enumerate(rows):
         context = read_context({key: values[i] for key, values in columns.items() if values[i] is not None})
         subject, target, endpoint = snapshot.profiles(sessions.get(name, name), action, resource, context)
-        answer = decide(subject, target, Request(action, context, 0), endpoint=endpoint, sources=snapshot.account_facts).decision
+        answer = decision(subject, target, Request(action, context, 0), endpoint=endpoint, sources=snapshot.account_facts)
         expected.append((int(answer.outcome), answer.layer, answer.statement))
         seen.add((answer.outcome, answer.layer))
     for encoded, reasons in product((False, True), (False, True, True)):

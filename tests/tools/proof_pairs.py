@@ -14,6 +14,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from specification import decision
+
 from fastiam.errors import RequestValueError
 from fastiam.model.arn import is_account, split_arn
 from fastiam.model.policy import PolicyKind
@@ -21,7 +23,6 @@ from fastiam.model.profile import WITH_BOUNDARY, WITH_IDENTITY_POLICIES, WITH_SE
 from fastiam.model.session import Session
 from fastiam.policy.document import read_policy
 from fastiam.simulation.profiles import profiles_from_documents
-from fastiam.spec import decide
 
 ACCOUNT = "123456789012"
 USER = f"arn:aws:iam::{ACCOUNT}:user/ana"
@@ -387,7 +388,7 @@ def newly_allowed(kind: PolicyKind, old: Mapping[str, Any], new: Mapping[str, An
                 changed = replace(target, policies=(read_once(FOR_EVERYONE, PolicyKind.RESOURCE),), rcps=(policies,), rcp_note="")
             else:
                 changed = replace(target, policies=policies)
-            sides.append(decide(own, changed, request).decision.allowed)
+            sides.append(decision(own, changed, request).allowed)
         if sides == [False, True]:
             return True
     return False
@@ -406,7 +407,7 @@ def allowed_by(documents: Mapping[str, Mapping[str, Any]], arguments: Mapping[st
     profile, target, _, request = profiles_from_documents(**{**arguments, "mode": "lenient"})
     found = {}
     for name, document in documents.items():
-        found[name] = decide(replace(profile, identity_policies=(read_once(document),)), target, request).decision.allowed
+        found[name] = decision(replace(profile, identity_policies=(read_once(document),)), target, request).allowed
     return found
 
 

@@ -11,6 +11,7 @@ import pytest
 from differential import World
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from specification import decisions_only
 
 import fastiam
 from fastiam.analysis.who_can import _reads_user_id
@@ -55,7 +56,8 @@ def reference(snapshot: Any, name: str, action: str, resource: str, context: Map
         )
     except RequestValueError:
         return None
-    return decide(who, what, request, endpoint=endpoint, sources=snapshot.account_facts)
+    with decisions_only():
+        return decide(who, what, request, endpoint=endpoint, sources=snapshot.account_facts)
 
 
 # -- exact ----------------------------------------------------------------------------------------------------------------
@@ -107,7 +109,8 @@ def _as_session(engine: Any, snapshot: Any, expected: Any, name: str, asked: Any
 
 def _single(engine: Any, name: str, action: str, resource: str, context: Mapping[str, Any], now: Any) -> Any:
     try:
-        return engine.explain(name, action, resource, context, now=now)
+        with decisions_only():
+            return engine.explain(name, action, resource, context, now=now)
     except RequestValueError:
         return None
 
