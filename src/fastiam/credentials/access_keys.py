@@ -6,9 +6,11 @@ import hmac
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import lru_cache, partial
 
 from fastiam.credentials.errors import AuthenticationError, ValidationError
 from fastiam.credentials.ids import LONG_TERM, new_key_id, new_secret
+from fastiam.credentials.keyring import Keyring
 from fastiam.credentials.results import Credentials
 from fastiam.credentials.secret import Secret, shown, takes_secrets
 from fastiam.credentials.state import State, access_key_purpose
@@ -18,6 +20,7 @@ from fastiam.model.request import shorten
 
 MOST = 2  # inactive ones count
 _USED_EVERY = timedelta(minutes=1)  # so that a busy key does not write at each call
+_OPENED = 1_024  # secrets that are kept, as those of session tokens are
 _UNKNOWN_ID = "AKIA" + "A" * 16
 
 
@@ -27,6 +30,7 @@ class AccessKeys:
     def __init__(self, state: State) -> None:
         self._state = state
         self._decoy = state.keyring.seal(access_key_purpose(_UNKNOWN_ID), new_secret().encode())
+        self._opened = lru_cache(maxsize=_OPENED)(partial(_open, state.keyring))
 
     def create(self, principal: str) -> Credentials:
         """A new active key of a user or root; its secret is shown this once.
@@ -163,8 +167,7 @@ class AccessKeys:
         self._state.require(key.principal, key.unique_id)
 
     def _open(self, key: AccessKey | None) -> Secret:
-        id_, sealed = (_UNKNOWN_ID, self._decoy) if key is None else (key.id, key.sealed)
-        return self._state.keyring.open(access_key_purpose(id_), sealed).decode()
+        return self._opened(_UNKNOWN_ID, self._decoy) if key is None else self._opened(key.id, key.sealed)
 
     def _used(self, key: AccessKey) -> AccessKey:
         """Record the use of a key. A read-only store does not prevent authentication."""
@@ -175,6 +178,11 @@ class AccessKeys:
                 self.require_active(stored)  # the transaction has read what other processes have written
                 self._state.credential_store.put("access_keys", key.id, replace(stored or key, last_used=now))
         return key
+
+
+def _open(keyring: Keyring, id_: str, sealed: bytes) -> Secret:
+    """The secret of an access key."""
+    return keyring.open(access_key_purpose(id_), sealed).decode()
 
 
 def _is_due(last_used: datetime | None, now: datetime) -> bool:

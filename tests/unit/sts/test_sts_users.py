@@ -451,6 +451,22 @@ def test_secret_of_returns_the_secret_and_the_caller(world):
             world.sts.secret_of(*arguments)
 
 
+def test_secret_of_a_key_is_unsealed_once(world, monkeypatch):
+    """A key that is sealed anew is another one. An unknown id costs no more than a known one."""
+    key, unsealed, unseal = world.sts.keys.create(ANA), [], type(world.keyring).open
+    monkeypatch.setattr(type(world.keyring), "open", lambda *given: unsealed.append(given[1]) or unseal(*given))
+    for _ in range(3):
+        assert world.sts.secret_of(key.access_key_id)[1] == key.secret_access_key
+        with pytest.raises(AuthenticationError):
+            world.sts.secret_of("AKIA" + "A" * 16)
+    assert len(unsealed) == 2
+    other = world.sts.keys.create(ANA)
+    assert world.sts.secret_of(other.access_key_id)[1] == other.secret_access_key
+    world.sts.keys.delete(key.access_key_id)
+    with pytest.raises(AuthenticationError):
+        world.sts.secret_of(key.access_key_id)
+
+
 def test_secret_of_records_no_use_before_the_signature(world):
     """The secret is needed for the check itself."""
     key = world.sts.keys.create(ANA)

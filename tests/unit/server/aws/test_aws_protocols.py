@@ -64,6 +64,26 @@ def read(name: str, operation: str, parameters: dict) -> dict:
     return json_protocols.read_input(ours, body, url.path, texts)
 
 
+@pytest.mark.parametrize(
+    ("sent", "text"),
+    [
+        (b"a+b", "a b"),
+        (b"a%2Bb", "a+b"),
+        (b"%C3%a9", "\xe9"),
+        (b"%257B", "%7B"),
+        (b"%", "%"),
+        (b"%4", "%4"),
+        (b"%zz%41", "%zzA"),
+        (b"% 41", "% 41"),
+        (b"%+41", "% 41"),
+        (b"a=b", "a=b"),
+    ],
+)
+def test_form_is_decoded_once(sent, text):
+    assert query.read_form(b"x=" + sent) == {"x": text}
+    assert query.read_form(sent.partition(b"=")[0] + b"=") == {text.partition("=")[0]: ""}
+
+
 def query_escape(text: str) -> str:
     return "".join(
         f"%{byte:02x}" if byte in b"%&+=" or byte > 126 else "+" if byte == 32 else chr(byte) for byte in text.encode()

@@ -190,6 +190,14 @@ def test_signature_is_valid_for_fifteen_minutes(minutes, is_accepted):
     assert caught.value.code == "SignatureDoesNotMatch" and "15 min" in caught.value.message
 
 
+@pytest.mark.parametrize("changed", range(4), ids=["secret", "date", "region", "service"])
+def test_signing_key_is_of_its_scope_alone(changed):
+    scope = [SECRET, "20261129", "eu-west-1", "iam"]
+    other = [text + "x" * (number == changed) for number, text in enumerate(scope)]
+    keys = [sigv4.signing_key(*each) for each in (scope, other, scope, other)]
+    assert keys[:2] == keys[2:] and keys[0] != keys[1]
+
+
 def with_date(date: str) -> Request:
     """A request that has a Date header, which is not signed, and its signature as of NOW."""
     scope = f"Credential={KEY}/20261129/eu-west-1/iam/aws4_request"
@@ -198,7 +206,7 @@ def with_date(date: str) -> Request:
     read = dataclasses.replace(sigv4.read_signature(request), instant=NOW)
     digest = hashlib.sha256(sigv4.canonical_request(request, read, sigv4.body_hash(request))).hexdigest()
     text = f"{sigv4.ALGORITHM}\n20261129T090000Z\n{read.scope}\n{digest}"
-    value = hmac.new(sigv4.signing_key(SECRET, read), text.encode(), hashlib.sha256).hexdigest()
+    value = hmac.new(sigv4.signing_key(SECRET, read.date, read.region, read.service), text.encode(), hashlib.sha256).hexdigest()
     return with_header(request, "authorization", authorization(request).replace("Signature=00", f"Signature={value}"))
 
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote_to_bytes
 from xml.sax.saxutils import escape
 
 from fastiam.server.protocols.aws.constraints import Violations, check
@@ -21,7 +21,6 @@ _MAX_ITEMS = 1_000
 _MAX_DEPTH = 16
 _INDEX = re.compile("[1-9][0-9]{0,9}")
 _INTEGER = re.compile("[+-]?[0-9]{1,18}")
-_ESCAPE = re.compile(b"%([0-9A-Fa-f]{2})")
 _POLICIES = frozenset({"PolicyDocument", "AssumeRolePolicyDocument", "Document"})
 _INTEGERS = {"integer": 31, "long": 63}
 
@@ -55,9 +54,8 @@ def read_form(*parts: bytes) -> dict[str, str]:
 
 
 def _decoded(text: bytes) -> str:
-    raw = _ESCAPE.sub(lambda escape: bytes((int(escape[1], 16),)), text.replace(b"+", b" "))
     try:
-        return raw.decode()
+        return unquote_to_bytes(text.replace(b"+", b" ")).decode()
     except UnicodeDecodeError:
         raise ApiError("InvalidQueryParameter", "A parameter is not valid UTF-8.") from None
 

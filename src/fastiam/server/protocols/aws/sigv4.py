@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Final
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
@@ -257,21 +258,22 @@ def is_valid(request: Request, signature: Signature, secret: str, payload: str, 
     payload : of `body_hash`.
     hosts : values that may replace `Host`, where a proxy rewrites it; at most 4 are tried.
     """
-    key = signing_key(secret, signature)
+    key = signing_key(secret, signature.date, signature.region, signature.service)
     given = signature.value.encode("latin-1", "replace")
     for host in (None, *(host.encode() for host in hosts[:_MAX_HOSTS])):
         canonical = canonical_request(request, signature, payload, host)
         text = f"{ALGORITHM}\n{signature.instant:%Y%m%dT%H%M%SZ}\n{signature.scope}\n{hashlib.sha256(canonical).hexdigest()}"
-        if hmac.compare_digest(hmac.new(key, text.encode(), hashlib.sha256).hexdigest().encode(), given):
+        if hmac.compare_digest(hmac.digest(key, text.encode(), "sha256").hex().encode(), given):
             return True
     return False
 
 
-def signing_key(secret: str, signature: Signature) -> bytes:
+@lru_cache(maxsize=1_024)  # clients choose Regions
+def signing_key(secret: str, date: str, region: str, service: str) -> bytes:
     """The key of a scope."""
     key = b"AWS4" + secret.encode("utf-8", "surrogatepass")
-    for part in (signature.date, signature.region, signature.service, _TERMINATOR):
-        key = hmac.new(key, part.encode(), hashlib.sha256).digest()
+    for part in (date, region, service, _TERMINATOR):
+        key = hmac.digest(key, part.encode(), "sha256")
     return key
 
 
