@@ -123,7 +123,7 @@ class SourceError(FastiamError, ValueError):
     def __init__(self, message: str, *, source: str, path: str = "$", line: int = 0, column: int = 0, hint: str = "") -> None:
         self.message, self.source, self.path, self.line, self.column, self.hint = message, source, path, line, column, hint
         place = f"{source}:{line}:{column}" if line else source
-        at = f" - at `{path}`" if path else ""
+        at = f" - at `{path}`" if path not in ("", "$") else ""  # `$` is the whole content
         super().__init__(f"{place}: {message}{at}" + (f"\nhelp: {hint}" if hint else ""))
 
     def __reduce__(self) -> tuple[object, ...]:

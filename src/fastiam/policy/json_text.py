@@ -108,7 +108,7 @@ def _located_errors(text: str) -> Iterator[None]:
     try:
         yield
     except json.JSONDecodeError as error:
-        raise BrokenJson(f"not JSON: {_lower(error.msg)}", text, error.pos) from None
+        raise BrokenJson(f"not JSON: {_lower(error.msg).removesuffix(' starting at')}", text, error.pos) from None
     except _Constant as error:
         raise BrokenJson(f"not JSON: `{error.args[0]}` is not a JSON number", text, _constant_offset(text)) from None
     except RecursionError:

@@ -116,7 +116,9 @@ def _load_into(model: AccountModel, files: Iterable[File], name: str) -> list[An
     for file in files:
         found += _documents(model, file, readers, parsed)
     if not found:
-        raise SourceError("nothing to load", source=name, hint=_KNOWN)
+        skipped = next((note for note in model.notes if note.code == _SKIPPED), None)
+        because = f"; `{skipped.source}`: {skipped.message}" if skipped else ""
+        raise SourceError(f"nothing to load{because}", source=name, hint=(skipped and skipped.hint) or _KNOWN)
     for of_documents, of_readers in zip(_STAGES_OF_DOCUMENTS, _STAGES_OF_READERS, strict=True):
         for stage in of_documents:
             for reader, node in found:
@@ -138,16 +140,23 @@ def _run(reader: object, stage: str, *arguments: object) -> None:
 def _documents(model: AccountModel, file: File, readers: Sequence[Any], parsed: ParsedPolicies) -> _Found:
     """Return the documents of a file with their readers: its value, the items of a list, or several values."""
     if file.skipped:
-        model.notes.append(_skipped(file.name, file.skipped))
+        model.notes.append(_skipped_file(file.name, file.skipped))
         return []
     roots = _values(model, file, parsed)
     nodes = roots if isinstance(readers[0], IamCollectReader) and readers[0].is_format(roots[0]) else _items(roots)
     read = [(next((reader for reader in readers if reader.is_format(node)), None), node) for node in nodes]
     unknown = [node for reader, node in read if reader is None]
     if unknown:
+        is_policy = isinstance(unknown[0].value, dict) and "Statement" in unknown[0].value
+        why = (
+            "a policy document does not name the user, role or resource that has it"
+            if is_policy
+            else "the format of the content is unknown"
+        )
+        hint = _OF_POLICIES if is_policy else _KNOWN
         if file.named or len(unknown) < len(read):
-            raise unknown[0].error("the format of the content is unknown", hint=_KNOWN)
-        model.notes.append(_skipped(file.name, "the format of its content is unknown"))
+            raise unknown[0].error(why, hint=hint)
+        model.notes.append(_skipped_file(file.name, why, hint))
         return []
     return read
 
@@ -190,13 +199,18 @@ def read_cloudtrail(*paths: str | os.PathLike[str], assume_no_session_policies: 
     return CloudTrail(*paths, assume_no_session_policies=assume_no_session_policies)
 
 
-def _skipped(name: str, why: str) -> Finding:
-    return Finding("SOURCE-SKIPPED", Severity.WARN, f"the file is skipped: {why}", name, "$")
+def _skipped_file(name: str, why: str, hint: str = "") -> Finding:
+    return Finding(_SKIPPED, Severity.WARN, f"the file is skipped: {why}", name, "$", hint=hint)
 
 
+_SKIPPED = "SOURCE-SKIPPED"
 _KNOWN = (
     "known formats: outputs of `aws iam get-account-authorization-details` and of `aws organizations ...`, folders of "
     'iam-collect, files of AWS managed policies, and documents with `"format": "fastiam-directory"` (docs/sources.md)'
+)
+_OF_POLICIES = (
+    "`fastiam simulate` decides with documents, and `validate` and `lint` check them; to load one, put it into an export, a "
+    "store (`fastiam user put-policy`), or the directory format (docs/directory-format.md)"
 )
 
 __all__ = ["load", "read_cloudtrail"]

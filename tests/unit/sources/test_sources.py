@@ -218,6 +218,20 @@ def test_file_of_an_unknown_format_is_an_error(tmp_path, content):
     assert "get-account-authorization-details" in error.value.hint
 
 
+def test_policy_document_is_refused_with_the_verbs_for_documents(tmp_path):
+    path = write(tmp_path, "own.json", {"Version": "2012-10-17", "Statement": []})
+    for given, message in ((path, f"{path}:1:1: a policy document does not name"), (tmp_path, f"nothing to load; `{path}`: ")):
+        with pytest.raises(SourceError, match="does not name the user, role or resource that has it") as error:
+            fastiam.load(given)
+        assert message in str(error.value) and "`fastiam simulate` decides with documents" in error.value.hint
+
+
+def test_error_of_a_whole_file_names_no_path(tmp_path):
+    with pytest.raises(SourceError) as error:
+        fastiam.load(tmp_path / "none.json")
+    assert str(error.value) == f"{tmp_path / 'none.json'}: file not found"
+
+
 def test_load_without_a_readable_file_is_an_error(tmp_path):
     with pytest.raises(SourceError, match="no file to load"):
         fastiam.load()
