@@ -237,10 +237,11 @@ def load(file: Path | None, environ: Mapping[str, str], flags: Flags) -> Setting
     ------
     ConfigError: a file that cannot be read, an unknown key, a value of another type, or parts that do not fit together.
     """
-    tree = _read_file(file)
-    _merge(tree, _from_environment(environ))
+    tree, variables = _read_file(file), _from_environment(environ)
+    _check_keys(tree, str(file or DEFAULT_FILE))
+    _check_keys(variables, "environment")
+    _merge(tree, variables)
     _merge(tree, _from_flags(flags))
-    _check_keys(tree)
     secrets: set[str] = set()
     tree = _expanded(tree, secrets)
     core = _convert({name: value for name, value in tree.items() if name in _Core.__struct_fields__}, _Core, "")
@@ -376,13 +377,13 @@ def _expanded(value: Any, secrets: set[str]) -> Any:
 # -- what they may be ---------------------------------------------------------------------------------------------------
 
 
-def _check_keys(tree: Mapping[str, Any]) -> None:
+def _check_keys(tree: Mapping[str, Any], source: str) -> None:
     faults = list(_unknown_keys(tree, inspect.type_info(_Core), "", extra=PROTOCOLS))
     for name in PROTOCOLS:
         if name in tree:
             faults += _unknown_keys(tree[name], inspect.type_info(protocol_module(name).Section), name)
     if faults:
-        raise ConfigError("\n".join(faults))
+        raise ConfigError("\n".join(f"{source}: {fault}" for fault in faults))
 
 
 def _unknown_keys(value: Any, kind: inspect.Type, path: str, extra: Sequence[str] = ()) -> Iterator[str]:

@@ -34,7 +34,7 @@ REFUSED = {
     "remote-v6": ('[listeners.main]\naddress = "[::]:1"\nauth = "none"', "has no TLS"),
     "remote-ops-with-more": ('[listeners.ops]\naddress = "0.0.0.0:1"\nprotocols = ["ops", "authzen"]', "has no TLS"),
     "unknown-section": ("[athuzen]\nreasons = 1", "did you mean `authzen`?"),  # GC27
-    "unknown-key": ('[authzen]\nreasns = "full"', "unknown key `authzen.reasns`\nhelp: did you mean `reasons`?"),
+    "unknown-key": ('[authzen]\nreasns = "full"', "serve.toml: unknown key `authzen.reasns`\nhelp: did you mean `reasons`?"),
     "unknown-key-of-a-listener": ('[listeners.main]\nadress = "x"', "did you mean `address`?"),
     "unknown-key-in-a-list": ("[[auth.unix]]\nuidd = 1", "unknown key `auth.unix[0].uidd`"),
     "unknown-key-in-a-table": ('[listeners.main]\ntls = { cert = "x", key = "y" }', "unknown key `listeners.main.tls.cert`"),
@@ -110,6 +110,11 @@ def test_flags_win_over_environment_over_file(tmp_path: Path) -> None:
 def test_unknown_variable_is_refused(tmp_path: Path, name: str, value: str) -> None:
     with pytest.raises(ConfigError):
         settings(tmp_path, "", {name: value})
+
+
+def test_unknown_variable_is_reported_with_the_environment(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="^environment: unknown key `limits.in_wrok`"):
+        settings(tmp_path, "", {"FASTIAM_SERVE__LIMITS__IN_WROK": "2"})
 
 
 def test_variable_sets_one_key_only(tmp_path: Path) -> None:
