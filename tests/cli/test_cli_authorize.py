@@ -266,6 +266,9 @@ def test_a_file_without_requests_gives_a_file_without_results(folder: Path, call
 WRONG_FILES: list[tuple[str, list[str], str]] = [
     ("principal,action\nx,y\n", [], "there is no column `resource`"),
     ("who,action,resource\nx,y,z\n", [], "--map COLUMN=principal"),
+    ("principal;action;resource\nx;y;z\n", [], "help: the header is separated by semicolons: write the file with commas"),
+    ("principal\taction\tresource\nx\ty\tz\n", [], "help: the header is separated by tabs"),
+    (",".join(f"c{i}" for i in range(99)) + "\n", [], "`c19`, ...; rename"),
     (as_csv(), ["--map", "action=principal"], "two columns are read as `principal`"),
     (as_csv(), ["--keep", "id"], "there is no column `id`"),
     (as_csv() + f'"{ANA},s3:GetObject,{KEY},\n', [], "r.csv:8:1: a quote is never closed"),

@@ -227,6 +227,7 @@ UNUSED: dict[str, str] = {
     "Resource-Account": "  `Resource-Account`: did you mean `resource_account`?",
     "aws:ResourceTag/cost": "  `aws:ResourceTag/cost`: did you mean `aws:ResourceTag/cost center`?",
     "xyzzy": "  `xyzzy`",
+    "actions": "  `actions`",
     "aws:CurrentTime": "  `aws:CurrentTime`",
 }
 

@@ -143,7 +143,7 @@ def test_diff_over_an_undecidable_log_exits_with_4(call):
     Path("log.json").write_text(json.dumps({"Records": records}))
     code, out, err = call("diff", "--old", "d.json", "--new", "d.json", "--log", "log.json")
     assert (code, out) == (4, "")
-    assert err.startswith("3 of 3 requests could not be decided") and "nothing flips" not in err
+    assert err.startswith("3 of 3 requests could not be decided") and "no decision changes" not in err
     assert call("diff", "--old", "d.json", "--new", "d.json", "--log", "log.json", "--exit-zero")[0] == 0
 
 
@@ -152,9 +152,11 @@ def test_diff_over_unknown_principals_exits_with_4(call):
     for name, principals in (("all.csv", others), ("some.csv", [*others, ANA])):
         Path(name).write_text("principal,action,resource\n" + "".join(f"{p},s3:GetObject,{KEY}\n" for p in principals))
     code, _, err = call("diff", "--old", "d.json", "--new", "d.json", "--requests", "all.csv")
-    assert code == 4 and err.startswith("2 of 2 requests have a principal that is in neither") and "nothing flips" not in err
+    assert (
+        code == 4 and err.startswith("2 of 2 requests have a principal that is in neither") and "no decision changes" not in err
+    )
     code, _, err = call("diff", "--old", "d.json", "--new", "d.json", "--requests", "some.csv")
-    assert code == 4 and err.endswith("1 requests compared: nothing flips\n")
+    assert code == 4 and err.endswith("1 requests compared: no decision changes\n")
 
 
 def test_diff_counts_a_principal_of_one_directory_as_a_change(call):

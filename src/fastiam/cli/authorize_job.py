@@ -106,7 +106,7 @@ class Job:
     ) -> None:
         self.rules, self.files, self.share, self.advance = rules, files, share, advance
         self.totals = Totals()
-        self.unused = UnusedColumns(rules.engine._keys_read(), (*REQUEST, OWNER))
+        self.unused = UnusedColumns(rules.engine._keys_read(), (OWNER,))
         self._union = union
         if union is not None:
             self._check(union, files[0].name)
@@ -164,9 +164,13 @@ class Job:
 
 
 def column_of(name: str, mapping: Mapping[str, str]) -> str:
-    """The column of the files that is read under a name, or that became this argument of `decide_many`."""
-    name = _ARGUMENTS.get(name, name)
+    """The column of the files that is read under a name."""
     return next((column for column, mapped in mapping.items() if mapped == name), name)
+
+
+def _column_of_argument(name: str, mapping: Mapping[str, str]) -> str:
+    """The column of the files that an error of `decide_many` names: an argument, or a key."""
+    return column_of(_ARGUMENTS.get(name, name), mapping)
 
 
 class FileJob:
@@ -181,6 +185,8 @@ class FileJob:
 
     def results(self) -> Iterator[Any]:
         """The record batches of results, one for each batch of requests."""
+        if self.source.columns is not None:  # a file without rows may have wrong columns, too
+            request_columns(self.source.columns, self.rules.mapping, self.source)
         for batch in self.source.batches:
             if batch.length:
                 yield self._decide(batch)
@@ -210,7 +216,7 @@ class FileJob:
                 threads=self.rules.threads,
             )
         except RequestValueError as error:
-            column = column_of(error.column, self.rules.mapping)
+            column = _column_of_argument(error.column, self.rules.mapping)
             if error.row is None:  # the whole column
                 raise SourceError(error.message, source=self.source.name, path=column, hint=error.hint) from error
             raise self._row_error(batch, error.row, error.message, column, error.hint) from error
@@ -246,7 +252,7 @@ class FileJob:
             else:
                 message, column = (
                     getattr(error, "message", str(error)),
-                    column_of(getattr(error, "column", ""), self.rules.mapping),
+                    _column_of_argument(getattr(error, "column", ""), self.rules.mapping),
                 )
                 errors[row] = self._row_error(batch, row, message, column)
         return errors

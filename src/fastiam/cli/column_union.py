@@ -15,6 +15,8 @@ from fastiam.errors import SourceError
 from fastiam.model.request import shorten
 
 REQUEST = ("principal", "action", "resource")
+_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}  # that some programs write in place of commas
+_SHOWN = 20  # columns in a hint
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,16 @@ def request_columns(columns: Iterable[str], mapping: Mapping[str, str], source: 
             found[name] = column
     missing = [name for name in REQUEST if name not in found]
     if missing and source.form is not Format.JSONL:
-        hint = f"it has {', '.join(f'`{name}`' for name in found)}; rename one with `--map COLUMN={missing[0]}`"
-        raise SourceError(f"there is no column `{missing[0]}`", source=source.name, hint=hint)
+        raise no_column(missing[0], list(found), source.name, f"rename one with `--map COLUMN={missing[0]}`")
     return found
+
+
+def no_column(name: str, names: Sequence[str], shown: str, advice: str) -> SourceError:
+    """The error for a file without a request column; the hint lists the columns that there are."""
+    other = next((separator for separator in _SEPARATORS if len(names) == 1 and separator in names[0]), None)
+    if other is not None:
+        hint = f"the header is separated by {_SEPARATORS[other]}: write the file with commas"
+    else:
+        more = ["..."] if len(names) > _SHOWN else []
+        hint = f"it has {', '.join([f'`{shorten(each)}`' for each in names[:_SHOWN]] + more) or 'no columns'}; {advice}"
+    return SourceError(f"there is no column `{name}`", source=shown, hint=hint)

@@ -12,6 +12,7 @@ from fastiam.analysis.decision_changes import Change, DiffGroup
 from fastiam.analysis.diff import Diff, diff
 from fastiam.cli import exit_codes as exits
 from fastiam.cli import options
+from fastiam.cli.column_union import REQUEST, no_column
 from fastiam.cli.columns import as_text
 from fastiam.cli.console import note
 from fastiam.cli.formats import NAMES, Format
@@ -26,7 +27,6 @@ COLUMNS = ("change", "rows", "layer", "statement", "side", "position", "principa
 OF_TABLE = ("change", "rows", "layer", "statement", "position", "example")
 OF_REPORT = ("change", "rows", "layer", "statement", "side", "principal", "action", "resource")
 UNDECIDED = ("address", "reason", "principals", "about", "position")
-REQUEST = ("principal", "action", "resource")
 OWNER = "resource_account"
 
 
@@ -56,7 +56,7 @@ def command(
     threads: int,
     exit_zero: bool,
 ) -> int:
-    """Compare the decisions of two sets of policies, grouped by the statement that flips them.
+    """Compare the decisions of two sets of policies, grouped by the statement that changes them.
 
     The sides are --old and --new, or --policies and a planned change of them: --terraform, --cloudformation or --replace.
     With --log, compare over the calls of CloudTrail logs. Without --log and --requests, compare over the requests that the
@@ -120,9 +120,7 @@ def _columns(requests: Source) -> tuple[list[Any], dict[str, Any]]:
         n += batch.length
     missing = [name for name in REQUEST if name not in parts]
     if missing:
-        raise SourceError(
-            f"there is no column `{missing[0]}`", source=requests.name, hint=f"it has {', '.join(parts) or 'nothing'}"
-        )
+        raise no_column(missing[0], list(parts), requests.name, "rename one in the file")
     joined: dict[str, Any] = {}
     for name, chunks in parts.items():
         if all(isinstance(chunk, list) for chunk in chunks):
@@ -154,7 +152,7 @@ def _not_compared(found: Diff) -> list[str]:
 
 
 def _summary(found: Diff) -> list[str]:
-    counts = ", ".join(f"{count:,} {change.value}" for change, count in found.counts.items()) or "nothing flips"
+    counts = ", ".join(f"{count:,} {change.value}" for change, count in found.counts.items()) or "no decision changes"
     compared = found.n_rows - found.n_errors - found.unknown_principals
     lines = [f"{compared:,} requests compared: {counts}"] if compared or not found.n_rows else []
     if found.undecidable:
