@@ -38,6 +38,7 @@ $(RUN):
 
 # Build requirements are installed once, so that a rebuild after an edit downloads nothing.
 $(STAMP): | $(RUN)
+	@echo "installing into $(VENV) and compiling: some minutes, and 1.3 GB with the packages of the tests"
 	$(RUN) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
 		| $(RUN) -m pip install --quiet --disable-pip-version-check --requirement /dev/stdin
 	$(RUN) -m pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[test,cli]'

@@ -75,6 +75,16 @@ def test_explain_takes_keys_as_unknown(options: tuple[str, ...], expected: int, 
     assert ("if IpAddress aws:SourceIp 198.51.100.0/24" in out) == (expected == 4)
 
 
+@pytest.mark.parametrize("verb", [("explain", APP, "s3:PutObject"), ("who-can", "s3:PutObject"), ("what-can", APP, "--resource")])
+def test_misspelt_context_key_is_reported_with_the_nearest(verb: tuple[str, ...], call: Run) -> None:
+    asked = *verb, KEY, "--policies", "d.json", "--context"
+    assert (
+        "no statement reads the key `source_ip`\nhelp: did you mean `aws:SourceIp`?" in call(*asked, "source_ip=198.51.100.7")[2]
+    )
+    for key in ("aws:SourceIp=198.51.100.7", "aws:SourceVpc=vpc-1", "app:other=1"):
+        assert "no statement reads" not in call(*asked, key)[2]
+
+
 def test_simulate_takes_keys_as_unknown(call: Run, tmp_path: Path) -> None:
     office = {"IpAddress": {"aws:SourceIp": "198.51.100.0/24"}}
     (tmp_path / "p.json").write_text(json.dumps(document(statement("Allow", "s3:*", Condition=office))))

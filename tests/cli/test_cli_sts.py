@@ -107,7 +107,8 @@ def test_wrong_calls_and_wrong_credentials_fail(call, key):
     assert (code, out) == (1, "") and "not the secret" in err and "x" * 40 not in err
     for text in ("", "[]", "{}", '{"AccessKeyId": 1, "SecretAccessKey": 2}'):
         Path("none.json").write_text(text)
-        assert call("whoami", "--credentials", "none.json")[0] == 1
+        code, _, err = call("whoami", "--credentials", "none.json")
+        assert code == 1 and "`none.json`" in err
     code, _, err = call("whoami")
     assert code == 1 and "AWS_ACCESS_KEY_ID" in err
     assert call("whoami", "--store", "other.db", "--credentials", "ana.json")[0] == 1

@@ -33,6 +33,17 @@ def test_unused_exits_with_zero_without_unused_actions(call: Run, log: str) -> N
     assert call("unused", *POLICIES, log, "--principal", APP, "--data-events", "s3")[0] == 2
 
 
+def test_log_of_another_account_is_reported(call: Run, log: str) -> None:
+    other = {"type": "IAMUser", "arn": "arn:aws:iam::999999999999:user/eve"}
+    write_log(Path("other.json"), record("s3:GetObject", other, {"bucketName": "reports", "key": "may"}))
+    for verb, message in (
+        ("unused", "no user or role of the policies made a call"),
+        ("replay", "no principal of the log is in the"),
+    ):
+        assert message in call(verb, *POLICIES, "other.json")[2] and message not in call(verb, *POLICIES, log)[2]
+    assert "in the log since 2027-01-01T00:00:00+00:00\n" in call("unused", *POLICIES, log, "--since", "2027-01-01T00:00:00Z")[2]
+
+
 def test_unused_table_shortens_long_cells(call: Run, log: str) -> None:
     out = call("unused", *POLICIES, log, "--format", "table", "--principal", ANA)[1]
     assert " more" in out and "s3:GetLifecycleConfiguration" not in "".join(out.split())

@@ -12,6 +12,7 @@ from fastiam.cli.console import write
 from fastiam.cli.policy_sources import open_engine
 from fastiam.cli.principals import find_principal
 from fastiam.cli.render import chosen, write_json
+from fastiam.cli.unused_columns import note_misspelt
 from fastiam.model.explanation_text import explanation_lines
 
 
@@ -50,6 +51,7 @@ def command(
     engine = open_engine(policies, saved, unknown_owner=unknown_owner)
     principal = find_principal(engine, principal, account)
     given = options.context_of(context)
+    note_misspelt(engine, given)
     explanation = engine.explain(principal, action, resource, given, unknown=unknown, resource_account=resource_account, now=now)
     form = chosen(form, "text")
     if form == "text":

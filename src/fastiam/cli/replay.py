@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from fastiam.analysis.call_decisions import NOT_IN_DIRECTORY
 from fastiam.analysis.logged_calls import Calls
 from fastiam.analysis.replay import Replay, ReplayGroup, Verdict
 from fastiam.cli import exit_codes as exits
@@ -153,6 +154,8 @@ def _summarize(found: Replay, skipped: Mapping[str, int]) -> None:
     note(f"{found.records:,} records, {found.calls:,} calls with an IAM action")
     for verdict, calls in found.verdicts.items():
         note(f"  {calls:>12,}  {calls / n:6.1%}  {verdict}: {_MEANING[verdict]}")
+    if found.groups and all(group.note == NOT_IN_DIRECTORY for group in found.groups):
+        note("no principal of the log is in the policies\nhelp: pass a log of the same accounts")
     if skipped:
         note(f"{sum(skipped.values()):,} files in the folders are not logs by their names, and were not read:")
         _list(skipped)

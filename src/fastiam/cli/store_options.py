@@ -115,8 +115,10 @@ def read_credentials(file: str | None) -> Credentials:
         raise RequestValueError(f"`{file}` is not a JSON object with credentials", column="credentials")
     id_, secret, token = values
     if not (id_ and secret):
-        hint = "set both, or pass `--credentials FILE`" if file is None else ""
-        raise RequestValueError(f"there is no {names[0]} and {names[1]}", column="credentials", hint=hint)
+        where, hint = "", "set both, or pass `--credentials FILE`"
+        if file is not None:
+            where, hint = f" in `{file}`", "pass the output of `fastiam key create --format json` or of `fastiam sts assume-role`"
+        raise RequestValueError(f"there is no {names[0]} and {names[1]}{where}", column="credentials", hint=hint)
     return Credentials(str(id_), secret, token or None)
 
 

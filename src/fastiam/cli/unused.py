@@ -60,6 +60,7 @@ def command(
     form = chosen_form(form, out, *policies, *log)
     engine = open_engine(policies, saved)
     rows = engine.unused(read_cloudtrail(*log), since=since, data_events=data_events)
+    any_calls = any(row.calls for row in rows)
     rows = [row for row in rows if not only or row.principal in only]
     n_unused = sum(bool(row.unused) for row in rows)
     n_without_calls = sum(bool(row.granted) and not row.calls for row in rows)
@@ -70,6 +71,9 @@ def command(
     else:
         write_rows(COLUMNS, [row.to_dict() if is_json(form) else _row(row, form) for row in rows], form)
     note(summary)
+    if not any_calls:
+        since_then = f" since {since.isoformat()}" if since else ""
+        note(f"no user or role of the policies made a call in the log{since_then}\nhelp: pass a log of the same accounts")
     return exits.DENIED if n_unused and not exit_zero else exits.OK
 
 

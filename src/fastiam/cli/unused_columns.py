@@ -1,13 +1,18 @@
-"""Columns of a file of requests that no statement reads, so that a misspelt key is reported."""
+"""Columns of a file of requests, and keys of `--context`, that no statement reads, so that a misspelt key is reported."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from itertools import islice
+from typing import TYPE_CHECKING
 
+from fastiam.cli.console import note
 from fastiam.compile.keys import is_read
 from fastiam.errors import nearest
-from fastiam.model.key_registry import fold, spelled
+from fastiam.model.key_registry import fold, key_info, spelled
+
+if TYPE_CHECKING:
+    from fastiam.api.engine import Engine
 
 _SHOWN = 10  # columns in a summary
 _MAX_NAMES = 1000  # names that are compared: lines of JSON may bring any number of them
@@ -19,7 +24,7 @@ class UnusedColumns:
     Parameters
     ----------
     read : the keys that statements read, folded.
-    others : further columns that have a meaning.
+    others : optional columns that have a meaning. The required ones are there already, so that no name is meant to be one.
     """
 
     def __init__(self, read: Collection[str], others: Sequence[str]) -> None:
@@ -59,6 +64,15 @@ class UnusedColumns:
                 meant.setdefault(_letters(text), key)
         near = nearest(_letters(name), meant)
         return f"did you mean `{meant[near]}`?" if near else ""
+
+
+def note_misspelt(engine: Engine, names: Collection[str]) -> None:
+    """Print each key of `--context` that is unknown, that no statement reads, and that is like one that statements read."""
+    unused = UnusedColumns(engine._keys_read(), ())
+    unused.add([name for name in names if key_info(fold(name)) is None])
+    for name in unused.names:
+        if hint := unused.hint(name):
+            note(f"no statement reads the key `{name}`\nhelp: {hint}")
 
 
 def _letters(name: str) -> str:

@@ -17,6 +17,7 @@ from fastiam.cli.html_report import HTML, chosen_form, write_report
 from fastiam.cli.policy_sources import open_engine
 from fastiam.cli.principals import find_principal
 from fastiam.cli.render import is_json, write_rows
+from fastiam.cli.unused_columns import note_misspelt
 from fastiam.model.arn import split_arn
 from fastiam.model.key_registry import spelled
 
@@ -69,6 +70,7 @@ def command(
     engine = open_engine(policies, saved, unknown_owner=unknown_owner)
     principal = find_principal(engine, principal, account)
     given = options.context_of(context, absent)
+    note_misspelt(engine, given)
     title = f"What {principal} can do"
     if resource is None:
         grants = engine.what_can(principal, context=given)

@@ -15,6 +15,7 @@ from fastiam.cli.html_report import HTML, chosen_form, write_report
 from fastiam.cli.policy_sources import open_engine
 from fastiam.cli.principals import check_role
 from fastiam.cli.render import is_json, write_rows
+from fastiam.cli.unused_columns import note_misspelt
 from fastiam.model.decision import Outcome
 from fastiam.model.key_registry import spelled
 
@@ -55,6 +56,7 @@ def command(
     form = chosen_form(form, out, *policies)
     engine = open_engine(policies, saved, unknown_owner=unknown_owner)
     given = options.context_of(context, absent)
+    note_misspelt(engine, given)
     check_role(engine, action, resource)
     about: dict[str, Any] = {"resource_account": resource_account, "now": now}
     found = engine.who_can(action, resource, given, unknown=unknown, **about)

@@ -24,7 +24,9 @@ _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _CORRUPT = (0, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT)  # 0: text is not UTF-8
 _REASONS = {
     **dict.fromkeys(_BUSY, ("busy", "another process has locked the store", "try again, or raise `timeout`")),
-    **dict.fromkeys(_CORRUPT, ("corrupt", "the file is corrupt, or is not a store", "restore a backup")),
+    **dict.fromkeys(
+        _CORRUPT, ("corrupt", "the file is corrupt, or is not a store", "restore a backup, or pass a file of `fastiam init`")
+    ),
     sqlite3.SQLITE_READONLY: ("read_only", "the file or its folder cannot be written", "nothing was changed"),
     sqlite3.SQLITE_FULL: ("full", "the disk is full", "nothing was changed"),
     sqlite3.SQLITE_CANTOPEN: (
