@@ -8,7 +8,7 @@ import weakref
 import pytest
 
 from fastiam.runtime.freeing import free, free_with
-from fastiam.runtime.gc_pause import freeze_new, load_frozen
+from fastiam.runtime.gc_pause import collection_paused, freeze_new, load_frozen
 
 MANY = 200_000
 
@@ -60,6 +60,16 @@ def test_load_frozen_ends_the_pause_after_an_error(frozen: int) -> None:
     with pytest.raises(ValueError, match="unreadable"), load_frozen(collect=True):
         raise ValueError("unreadable")
     assert gc.isenabled() and gc.get_freeze_count() <= frozen
+
+
+@pytest.mark.parametrize("freeze", [True, False])
+def test_collection_paused_freezes_unscanned_if_asked(frozen: int, freeze: bool) -> None:
+    before = gc.get_stats()[0]["collections"]
+    with collection_paused(freeze=freeze):
+        made = [[] for _ in range(10_000)]
+    scanned = gc.get_stats()[0]["collections"] > before
+    assert gc.isenabled() and (gc.get_freeze_count() >= frozen + len(made)) is freeze
+    assert not (freeze and scanned)
 
 
 def test_freeze_new_collects_and_freezes_many_new_objects(frozen: int) -> None:

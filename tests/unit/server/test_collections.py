@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,12 +17,10 @@ SMALL, USERS = 10, 40  # changes, and principals of each
 
 
 @pytest.fixture(autouse=True)
-def frozen() -> Iterator[None]:
-    """What other tests have left is frozen."""
+def frozen() -> None:
+    """What other tests have left is frozen, and stays so."""
     gc.collect()
     gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 def test_small_changes_of_a_store_are_frozen_when_they_add_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
