@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
 import re
 import socket
@@ -251,7 +252,8 @@ Signer = Callable[[str, str, dict[str, str]], bytes]
 
 
 def signer(address: Address, credentials: fastiam.sts.Credentials) -> Signer:
-    """Makes requests of a service and an operation, signed by botocore, with the headers of boto3."""
+    """Makes requests of a service and an operation, signed by botocore, with the headers of boto3: each has an id of its own."""
+    numbers = itertools.count()
     keys = Credentials(credentials.access_key_id, str(credentials.secret_access_key))
     host = "{}:{}".format(*address)
 
@@ -264,7 +266,7 @@ def signer(address: Address, credentials: fastiam.sts.Credentials) -> Signer:
         request = AWSRequest("POST", f"http://{host}/aws", headers, body)
         SigV4Auth(keys, service, REGION).add_auth(request)
         fields = {"Host": host, "Accept-Encoding": "identity", **dict(request.headers.items())}
-        fields |= {"amz-sdk-invocation-id": "6f1c1f1e-7f1f-4a3a-9a53-0d6f6c3f4d5e", "amz-sdk-request": "attempt=1"}
+        fields |= {"amz-sdk-invocation-id": f"6f1c1f1e-7f1f-4a3a-9a53-{next(numbers):012x}", "amz-sdk-request": "attempt=1"}
         lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
         return f"POST /aws HTTP/1.1\r\n{lines}Content-Length: {len(body)}\r\n\r\n{body}".encode()
 
@@ -303,14 +305,14 @@ def write_requests(signed: Signer, turn: int, count: int) -> dict[str, list[byte
 
 
 def decisions_beside(address: Address, pid: int, requests: Sequence[bytes], decision: bytes) -> tuple[Run, list[int]]:
-    """Writes, and the nanoseconds of single decisions that follow each other on another connection until the writes end."""
+    """Calls, and the nanoseconds of single decisions that follow each other on another connection until the calls end."""
     runs: list[Run] = []
-    writes = threading.Thread(target=lambda: runs.append(send_all(address, pid, requests)))
+    calls = threading.Thread(target=lambda: runs.append(send_all(address, pid, requests)))
     latencies = []
     assert not isinstance(address, str)
     with socket.create_connection(address) as sock:
-        writes.start()
-        while writes.is_alive():
+        calls.start()
+        while calls.is_alive():
             began = time.perf_counter_ns()
             sock.sendall(decision)
             answer = read_answer(sock)
@@ -333,19 +335,23 @@ def commits(folder: Path, count: int) -> float:
 
 
 def aws(bench: Bench, folder: Path, address: Address, pid: int, signed: Signer, decision: bytes) -> None:
-    """Signed calls that read, and calls that write with single decisions beside them (G216)."""
+    """Signed calls that read and that write, and both with single decisions beside them (G216)."""
     check_answers(address, signed)
     assert body_of(answer_of(address, decision))["decision"] is True
     reads: dict[str, list[Run]] = {}
     writes: dict[str, list[Run]] = {}
     beside: list[tuple[Run, list[int]]] = []
+    beside_reads: list[tuple[Run, list[int]]] = []
     bases, bare = [], []
     for turn in range(bench.turns):
         bases.append(bench.load_empty())
         bare.append(commits(folder, bench.count // 10))
         for name, (service, given, _) in CALLS.items():
             count = bench.count // (8 if name == "ListUsers" else 1)
-            reads.setdefault(name, []).append(load(address, pid, signed(service, name, given), count=count, connections=4))
+            requests = [signed(service, name, given) for _ in range(bench.count // 10)]
+            reads.setdefault(name, []).append(load(address, pid, requests, count=count, connections=4))
+            if name == "GetUser":
+                beside_reads.append(decisions_beside(address, pid, requests, decision))
         made = write_requests(signed, turn, bench.count // 10)
         for name, requests in made.items():
             writes.setdefault(name, []).append(send_all(address, pid, requests))
@@ -364,8 +370,9 @@ def aws(bench: Bench, folder: Path, address: Address, pid: int, signed: Signer, 
     rates = [len(latencies) / run.seconds for run, latencies in beside]
     value("aws", "decisions beside writes, rate", "/s", rates, better="more")
     for percent, limit in ((50, None), (99, 10.0), (99.9, None)):
-        times = [float(np.percentile(latencies, percent)) / 1e6 for _, latencies in beside]
-        value("aws", f"decisions beside writes, p{percent}", "ms", times, limit=limit)
+        for what, found in (("writes", beside), ("GetUser", beside_reads)):
+            times = [float(np.percentile(latencies, percent)) / 1e6 for _, latencies in found]
+            value("aws", f"decisions beside {what}, p{percent}", "ms", times, limit=limit)
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """A load generator for HTTP servers, and the CPU time of a server process.
 
-Requests on a connection follow each other: the next one is sent when the answer to the last one is complete. Answers to equal
-requests have equal lengths, so that an answer is complete after a number of bytes.
+Requests on a connection follow each other: the next one is sent when the answer to the last one is complete. The requests of a
+load have answers of equal lengths, so that an answer is complete after a number of bytes.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 
 Address = tuple[str, int] | str
@@ -113,8 +114,8 @@ def read_answer(sock: socket.socket) -> bytes:
                 return data
 
 
-def load(address: Address, pid: int, request: bytes, *, count: int, connections: int) -> Run:
-    """Send a request many times over some connections.
+def load(address: Address, pid: int, request: bytes | Sequence[bytes], *, count: int, connections: int) -> Run:
+    """Send a request many times over some connections, or several in turn.
 
     The generator asks for answers without a pause: waking it from sleep would take CPU time of the server.
 
@@ -122,7 +123,8 @@ def load(address: Address, pid: int, request: bytes, *, count: int, connections:
     ------
     RuntimeError: an answer has another length than the first one, or the server has closed a connection.
     """
-    size = len(answer_of(address, request))
+    requests = cycle([request] if isinstance(request, bytes) else request)
+    size = len(answer_of(address, next(requests)))
     latencies: list[int] = []
     clock = time.perf_counter_ns
     with ExitStack() as stack:
@@ -136,7 +138,7 @@ def load(address: Address, pid: int, request: bytes, *, count: int, connections:
         cpu, began = cpu_seconds(pid), time.perf_counter()
         for client in open_.values():
             client.began = clock()
-            client.sock.sendall(request)
+            client.sock.sendall(next(requests))
         while open_:
             for number, _ in poll.poll(0):
                 client = open_[number]
@@ -151,7 +153,7 @@ def load(address: Address, pid: int, request: bytes, *, count: int, connections:
                 client.left -= 1
                 if client.left:
                     client.began = clock()
-                    client.sock.sendall(request)
+                    client.sock.sendall(next(requests))
                 else:
                     del open_[number]
         seconds, cpu = time.perf_counter() - began, cpu_seconds(pid) - cpu
