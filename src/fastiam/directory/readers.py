@@ -88,7 +88,7 @@ class AccountReaders(Writes):
 
     def principals(self, account: str | None = None) -> tuple[str, ...]:
         """The ARNs of all users and roles, or of those of an account."""
-        return _of_account(self.tables.entities, account)
+        return tuple(self.tables.entities if account is None else self._store.indexes.of_account.get(account, ()))
 
     def principal(self, arn: str) -> Entity:
         """The record of a user or role: tags, groups, names of policies, boundary, ids."""
@@ -97,7 +97,7 @@ class AccountReaders(Writes):
 
     def groups(self, account: str | None = None) -> tuple[str, ...]:
         """The ARNs of all groups, or of those of an account."""
-        return _of_account(self.tables.groups, account)
+        return tuple(self.tables.groups if account is None else self._store.indexes.owned.get(f"{account} group", ()))
 
     def group(self, arn: str) -> Group:
         """The record of a group."""
@@ -110,7 +110,7 @@ class AccountReaders(Writes):
 
     def policies(self, account: str | None = None) -> tuple[str, ...]:
         """The ARNs of all managed policies, or of those of an account; `aws` selects the policies of AWS."""
-        return _of_account(self.tables.managed, account)
+        return tuple(self.tables.managed if account is None else self._store.indexes.owned.get(f"{account} policy", ()))
 
     def policy(self, arn: str) -> ManagedPolicy:
         """The record of a managed policy: its versions, the default one, tags."""
@@ -167,10 +167,6 @@ def _found(table: Mapping[str, R], key: str, what: str) -> R:
         hint = did_you_mean(str(key), tuple(table)) if len(table) <= _COMPARED else ""
         raise DirectoryError(f"there is no {what} `{shorten(str(key))}`", hint=hint)
     return found
-
-
-def _of_account(table: Iterable[str], account: str | None) -> tuple[str, ...]:
-    return tuple(arn for arn in tuple(table) if account is None or arn.split(":")[4] == account)
 
 
 def _tables_of(tables: Tables) -> Iterator[Mapping[str, object]]:

@@ -52,6 +52,32 @@ def test_listings_name_everything_or_what_belongs_to_one_account(directory):
     assert directory.endpoints() == (ENDPOINT,)
 
 
+def test_listings_of_an_account_follow_every_write(directory):
+    def write_and_fail():
+        with directory.transaction():
+            directory.add_principal(ANA + "3")
+            directory.delete_principal(BOB)
+            directory.add_group("Late", account=B)
+            raise ZeroDivisionError
+
+    writes = [
+        lambda: directory.rename(ANA, "ana2", path="/x/"),
+        lambda: directory.add_principal(BOB + "2", groups=[], tags={"a": "1"}),
+        lambda: directory.tag(BOB, {"a": "1"}),
+        lambda: directory.delete_principal(BOB),
+        lambda: directory.add_principal(BOB),
+        lambda: directory.rename(ENG, "Engineers"),
+        lambda: directory.add_managed_policy(OWN + "2", ALLOW),
+        lambda: directory.delete_policy(OWN + "2"),
+        lambda: pytest.raises(ZeroDivisionError, write_and_fail),
+    ]
+    for write in writes:
+        write()
+        for listing in (directory.principals, directory.groups, directory.policies):
+            for account in (A, B, "aws", "999999999999"):
+                assert listing(account) == tuple(arn for arn in listing() if arn.split(":")[4] == account)
+
+
 def test_one_record_holds_what_was_written(directory):
     ana, role = directory.principal(ANA), directory.principal(DEP)
     assert (ana.attached, ana.groups, ana.boundary, ana.tags) == ((OWN,), (ENG,), (AWS,), {"team": MARK})

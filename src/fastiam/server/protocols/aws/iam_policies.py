@@ -59,7 +59,7 @@ def list_policies(call: Call) -> Result:
         return attached + boundaries > 0 or not given.get("OnlyAttached")
 
     managed = call.tables.managed
-    policies = (managed[arn] for arn in managed if arn.split(":")[4] in owners)
+    policies = (managed[arn] for owner in owners for arn in call.directory.policies(owner))
     return page(call, "Policies", filter(is_listed, policies), _order, lambda policy: policy_of(call, policy))
 
 
