@@ -54,6 +54,12 @@ def test_version_is_that_of_the_package(call: Run) -> None:
     assert call("--version") == (0, f"fastiam {fastiam.__version__}\n", "")
 
 
+def test_unknown_verb_is_an_error_with_the_nearest_verb(call: Run) -> None:
+    code, _, err = call("explian")
+    assert code == 64 and err.endswith("Error: `explian` is not a verb\nhelp: did you mean `explain`?\n")
+    assert call("xyzzy")[2].endswith("Error: `xyzzy` is not a verb\n")
+
+
 def test_help_names_every_verb_and_every_verb_has_help(call: Run) -> None:
     code, out, _ = call("--help")
     assert code == 0 and all(verb in out for verb in VERBS)

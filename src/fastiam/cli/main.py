@@ -22,7 +22,7 @@ except ModuleNotFoundError:  # the library alone was installed
 from fastiam import __version__
 from fastiam.cli import exit_codes as exits
 from fastiam.cli.console import write
-from fastiam.errors import FastiamError, PolicyError
+from fastiam.errors import FastiamError, PolicyError, did_you_mean
 
 VERBS = {  # in the order in which `--help` lists them
     "authorize": "decide files of requests",
@@ -93,6 +93,12 @@ class Verbs(click.Group):
             if not any(param.name == "debug" for param in each.params):
                 each.params.append(_debug_option())
         return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and args[0] not in VERBS:
+            hint = did_you_mean(args[0], VERBS)
+            raise click.UsageError(f"`{args[0]}` is not a verb" + (f"\nhelp: {hint}" if hint else ""), ctx)
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Verbs"):

@@ -21,6 +21,7 @@ from fastiam.runtime.gc_pause import collection_paused
 
 LARGE = 1 << 20  # characters
 _MAX_DEPTH = 200  # nested brackets; a policy needs seven
+_MAX_NAME = 1000  # characters of a text that may be a name or path in place of a document
 _MAX_DIGITS = 4300  # of a Python number, as Python's own limit for integers
 _SPACE = re.compile(r"[ \t\n\r]*")
 _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\]]|-?Infinity|NaN', re.DOTALL)
@@ -147,7 +148,9 @@ def broken_json_finding(error: BrokenJson, source: Source) -> Finding:
     position = position_of(source.name, error.text, error.offset, error.offset + 1)
     snippet, snippet_column = snippet_at(error.text, position)
     place = (position.line, position.column)
-    return Finding("V1", Severity.ERROR, error.message, source.name, "$", *place, "", True, snippet, 1, snippet_column)
+    is_name = error.offset == 0 and 0 < len(error.text) <= _MAX_NAME and "\n" not in error.text.strip()
+    hint = "pass the content of a document, not a name or path" if is_name else ""
+    return Finding("V1", Severity.ERROR, error.message, source.name, "$", *place, hint, True, snippet, 1, snippet_column)
 
 
 def number_text(value: int | float | Decimal) -> str | None:
