@@ -6,6 +6,7 @@ import sqlite3
 import string
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import filter_worlds
@@ -14,10 +15,13 @@ from filter_forms import FORMS, Rows, decisions, sqlite_form
 
 import fastiam
 from fastiam.analysis.filter import patterns
+from fastiam.analysis.filter.conditions import check_entry_of_rows
 from fastiam.analysis.filter.formula import Column
 from fastiam.analysis.filter.polars_form import PolarsTarget
 from fastiam.analysis.filter.sql_form import DIALECTS
 from fastiam.model.key_registry import fold_char
+from fastiam.model.policy import ConditionEntry
+from fastiam.spec.operators import OPERATORS
 
 A, B = "111111111111", "222222222222"
 ROLE, BUCKET = f"arn:aws:iam::{A}:role/etl", "arn:aws:s3:::data"
@@ -47,6 +51,22 @@ ARNS = [
     f"{BUCKET}/é/x",
 ]
 TAGS = ["red", "RED", "red ", "Red", "", None, INJECTION, "\u212a", "k", "K", "r%", "rd", "red\n"]
+
+
+class Columns:
+    """Keys of rows, each of which a column gives."""
+
+    def values_of(self, name: str) -> list[tuple[bool, tuple[Column, ...]]]:
+        return [(True, (Column(name),))]
+
+
+@pytest.mark.parametrize("operator, is_known", [("StringLike", True), ("StringStartsWith", False)])
+def test_operator_that_filters_do_not_know_is_unknown(operator: str, is_known: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new operator of the specification is not taken as `StringLike` until filters express it."""
+    monkeypatch.setitem(OPERATORS, "StringStartsWith", replace(OPERATORS["StringEquals"], holds=str.startswith))
+    entry = ConditionEntry(operator, "", False, "acme:k", ("red",))
+    found = check_entry_of_rows(entry, True, Columns())  # type: ignore[arg-type]
+    assert ("Unknown" not in f"{found}") is is_known
 
 
 def engine_of(*statements: dict[str, Any]) -> fastiam.Engine:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from ipaddress import IPv4Address, IPv6Address
@@ -25,6 +26,7 @@ from fastiam.model.key_registry import fold_char
 from fastiam.model.policy import ConditionEntry, Effect, Policy, PolicyKind, Statement
 from fastiam.model.request import ContextValue
 from fastiam.spec.actions import check_actions, split_action
+from fastiam.spec.operators import OPERATORS
 from fastiam.spec.resources import check_resources
 from fastiam.spec.statement_keys import StatementKeys
 from fastiam.spec.three_valued import F, T
@@ -136,6 +138,13 @@ def test_values_with_a_text_have_their_results(family):
         if value.is_text:
             assert tuple(test.check(value.value) for test in tests) == value.results
     assert len({value.results for value in found}) == len(found) > 1
+
+
+def test_operator_without_patterns_is_undecided(monkeypatch):
+    """A new operator of the specification is not taken as a pattern until the proofs know its texts."""
+    monkeypatch.setitem(OPERATORS, "StringStartsWith", replace(OPERATORS["StringEquals"], holds=str.startswith))
+    with pytest.raises(ProofLimitError, match="operator StringStartsWith"):
+        key_values("acme:k", (KeyTest(ConditionEntry("StringStartsWith", "", False, "acme:k", ("a",)), True),))
 
 
 def test_neighbours_of_adjacent_instants_are_exact():

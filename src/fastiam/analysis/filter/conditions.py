@@ -247,6 +247,8 @@ def _compare(
 
 def _compare_text(name: str, value: Text | Field, parts: Parts, entry: ConditionEntry) -> Pair | None:
     """A text of the row with a policy value in which variables are replaced; None if it cannot be expressed."""
+    if name not in _STRINGS and name not in _ARNS:
+        return None
     columns = [part for part in parts if isinstance(part, Column)]
     glob = tuple(part for part in parts if not isinstance(part, Column))
     if isinstance(value, Field):
