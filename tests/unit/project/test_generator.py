@@ -7,6 +7,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import generator_names as v
 import policy_generators as strategies
@@ -16,7 +17,12 @@ from request_generators import KINDS
 from runners import run
 from seeds import few_or_all
 
+from fastiam.compile import conditions as compile_conditions
 from fastiam.errors import DirectoryError, PolicyError
+from fastiam.policy.conditions import operators as policy_operators
+from fastiam.spec import operators as spec_operators
+
+CASES = Path(__file__).parents[2] / "cases"
 
 N = 3_000  # the rarest operators are in one case of 500
 N_ANSWERED = few_or_all(1_000, N_AD_HOC)  # of them the reference decides
@@ -143,6 +149,21 @@ def statements_of(case: Mapping[str, object]) -> Iterator[Mapping[str, object]]:
 @pytest.fixture(scope="module")
 def everything(cases):
     return [statement for case in cases for statement in statements_of(case)]
+
+
+def test_tables_of_operators_have_the_same_names():
+    """docs/contributing/where-to-add.md lists them: the specification, the policies, the engine, and the differential tests."""
+    assert (
+        {*spec_operators.OPERATORS, "Null"}
+        == set(policy_operators.BASES)
+        == set(compile_conditions.OPERATORS)
+        == set(v.OPERATORS)
+    )
+
+
+def test_every_operator_has_a_case():
+    text = "".join(file.read_text() for file in CASES.glob("*.json"))
+    assert [name for name in v.OPERATORS if not re.search(f'"(?:[A-Za-z]+:)?{name}(?:IfExists)?"', text)] == []
 
 
 @pytest.mark.slow
