@@ -161,7 +161,7 @@ DOCUMENTS = {
 @pytest.mark.parametrize("documents", DOCUMENTS.values(), ids=DOCUMENTS)
 def test_memory_of_sessions_counts_towards_the_limit(snapshot, documents):
     """Most of the memory is Python objects outside of the tables."""
-    engine, n = Engine.from_snapshot(snapshot), 300
+    engine, n = Engine.from_snapshot(snapshot), 150
     tracemalloc.start()
     try:
         before, counted = tracemalloc.get_traced_memory()[0], engine.stats()["bytes"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 import pyarrow as pa
@@ -16,8 +17,9 @@ from seeds import seeds
 from specification import decision
 
 import fastiam
-from fastiam import Outcome
+from fastiam import Outcome, StatementRef
 from fastiam.model.request import Request, read_context
+from fastiam.resolve.snapshot import Snapshot
 
 ACCOUNT = "111111111111"
 ROLES = [f"arn:aws:iam::{ACCOUNT}:role/r{i}" for i in range(12)]
@@ -78,6 +80,9 @@ def session(role: str) -> fastiam.Session:
     return fastiam.Session(arn, kind="ROLE", issuer=role, context={"app:labels": ["a"]})
 
 
+SESSIONS = {one.arn: one for one in map(session, ROLES[:4])}
+
+
 def coded(rng: random.Random, key: str, values: list[Any]) -> Any:
     """A dictionary; of numbers one with all values that there are, in another order."""
     if key != "app:number":
@@ -88,30 +93,40 @@ def coded(rng: random.Random, key: str, values: list[Any]) -> Any:
     return pa.DictionaryArray.from_arrays(codes, pa.array(list(map(str, order))))
 
 
-@pytest.mark.parametrize("form", ["coded", "plain", "views"])
-@pytest.mark.parametrize("seed", seeds(1, 4))
-def test_condition_batch_equals_single_calls(seed: int, form: str) -> None:
-    """C1, F3, D51: outcome and statement are those of the reference, for new and for memoized truths."""
+Answer = tuple[Outcome, StatementRef | None]
+
+
+@cache
+def decided_rows(seed: int) -> tuple[Snapshot, list[str], list[str], dict[str, list[Any]], list[Answer]]:
+    """A snapshot, principals, resources and context of rows, and what the reference says of each: once for all forms."""
     rng = random.Random(seed)
     directory = fastiam.Directory(quotas=None)
     for i, role in enumerate(ROLES):
         document = {"Version": "2012-10-17", "Statement": [statement(rng, i) for _ in range(rng.choice((1, 2, 3, 6)))]}
         directory.add_principal(role, identity_policies=[document], tags={"team": rng.choice(("red", "blue"))})
-    sessions = {one.arn: one for one in map(session, ROLES[:4])}
-    who = rng.choices([*ROLES, *sessions], k=N)
+    who = rng.choices([*ROLES, *SESSIONS], k=N)
     asked = [f"arn:aws:s3:::data/{rng.randrange(5)}/{rng.choice('xyz')}" for _ in range(N)]
     given = columns(rng)
     given["app:labels"] = [
-        None if name in sessions else labels for name, labels in zip(who, given["app:labels"], strict=True)
+        None if name in SESSIONS else labels for name, labels in zip(who, given["app:labels"], strict=True)
     ]  # K1
     snapshot, expected = directory.snapshot(), []
     for i in range(N):
         context = read_context({key: values[i] for key, values in given.items() if values[i] is not None})
-        subject, target, endpoint = snapshot.profiles(sessions.get(who[i], who[i]), "s3:GetObject", asked[i], context)
-        answer = decision(
-            subject, target, Request("s3:GetObject", context, NOW), endpoint=endpoint, sources=snapshot.account_facts
-        )
+        subject, target, endpoint = snapshot.profiles(SESSIONS.get(who[i], who[i]), "s3:GetObject", asked[i], context)
+        request = Request("s3:GetObject", context, NOW)
+        answer = decision(subject, target, request, endpoint=endpoint, sources=snapshot.account_facts)
         expected.append((answer.outcome, answer.statement))
+    assert {outcome for outcome, _ in expected} == {Outcome.ALLOW, Outcome.IMPLICIT_DENY, Outcome.EXPLICIT_DENY}
+    return snapshot, who, asked, given, expected
+
+
+@pytest.mark.parametrize("form", ["coded", "plain", "views"])
+@pytest.mark.parametrize("seed", seeds(1, 4))
+def test_condition_batch_equals_single_calls(seed: int, form: str) -> None:
+    """C1, F3, D51: outcome and statement are those of the reference, for new and for memoized truths."""
+    snapshot, who, asked, given, expected = decided_rows(seed)
+    rng = random.Random(seed)
     made: dict[str, Any] = {}
     for key, values in given.items():
         if key == "app:labels":
@@ -122,11 +137,10 @@ def test_condition_batch_equals_single_calls(seed: int, form: str) -> None:
             made[key] = pa.array(values, pa.string_view() if form == "views" else pa.string())
     engine = fastiam.Engine.from_snapshot(snapshot)
     for _ in range(3):  # plans are built, row by row; truths are new; truths are memoized
-        plain = engine.decide_many(who, "s3:GetObject", asked, made, sessions=sessions, now=AT)
-    found = engine.decide_many(who, "s3:GetObject", asked, made, sessions=sessions, now=AT, reasons=True)
+        plain = engine.decide_many(who, "s3:GetObject", asked, made, sessions=SESSIONS, now=AT)
+    found = engine.decide_many(who, "s3:GetObject", asked, made, sessions=SESSIONS, now=AT, reasons=True)
     for i, (wanted, one) in enumerate(expected):
         assert (plain.outcome[i], found[i].outcome, found[i].statement) == (int(wanted), wanted, one), i
-    assert {outcome for outcome, _ in expected} == {Outcome.ALLOW, Outcome.IMPLICIT_DENY, Outcome.EXPLICIT_DENY}
 
 
 def test_statement_with_any_number_of_conditions_decides() -> None:

@@ -71,12 +71,12 @@ def test_pair_cache_hit_returns_the_same_decision(engine):
     assert pair_cache_bytes(engine) > 1 << 20
 
 
-@pytest.mark.parametrize("who", [f"arn:aws:iam::{ACCOUNT}:root", "ec2.amazonaws.com"])
-def test_pair_cache_skips_principals_of_the_general_path(engine, who):
+def test_pair_cache_skips_principals_of_the_general_path(engine):
     """A root user and a service: their decisions depend on more than principal policies."""
-    expected = engine.explain(who, "s3:GetObject", f"{BUCKET}x").decision.allowed
-    assert expected is who.endswith("root")
-    assert [ask(engine, who, "s3:GetObject", f"{BUCKET}x") for _ in range(6)] == [expected] * 6
+    for who in (f"arn:aws:iam::{ACCOUNT}:root", "ec2.amazonaws.com"):
+        expected = engine.explain(who, "s3:GetObject", f"{BUCKET}x").decision.allowed
+        assert expected is who.endswith("root")
+        assert [ask(engine, who, "s3:GetObject", f"{BUCKET}x") for _ in range(6)] == [expected] * 6
 
 
 def test_pair_cache_few_principals_stays_empty():
