@@ -16,7 +16,7 @@ settings.register_profile(
     "fastiam",
     deadline=None,
     derandomize=True,
-    max_examples=few_or_all(60, 100),
+    max_examples=few_or_all(40, 100),
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("fastiam")

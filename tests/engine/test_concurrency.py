@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 from forked import ALL, ASKED, SECONDS, USER, Child, Gate, Source, allowing, until
+from seeds import few_or_all
 
 import fastiam
 from fastiam import Directory, LiveEngine
@@ -178,7 +179,7 @@ def make_locks():
         made = [forking.new_lock(i % 4) for i in range(50)]
 
 def fork():
-    for _ in range(300):
+    for _ in range(int(sys.argv[1])):
         child = os.fork()
         if child == 0:
             os._exit(0)
@@ -196,7 +197,7 @@ is_done.set()
 
 def test_threads_that_fork_while_locks_are_made_do_not_deadlock() -> None:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, "-W", "ignore", "-c", FORKING_THREADS]
+    command = [sys.executable, "-W", "ignore", "-c", FORKING_THREADS, str(few_or_all(100, 300))]
     ended = subprocess.run(command, env=environment, stderr=subprocess.PIPE, timeout=4 * SECONDS, check=True)
     assert ended.stderr == b""
 

@@ -84,7 +84,7 @@ def agree(directory: fastiam.Directory, rows: list[tuple[str, str, dict[str, Any
     return {outcome for outcome, _ in expected}
 
 
-@pytest.mark.parametrize("seed", seeds(2, 8))
+@pytest.mark.parametrize("seed", seeds(1, 8))
 @pytest.mark.parametrize("column", ["coded", "plain", "lists", "not given"])
 @pytest.mark.parametrize("form", FORMS)
 def test_condition_index_by_column_value_finds_statement(form: str, column: str, seed: int) -> None:
@@ -108,7 +108,7 @@ def test_condition_index_by_column_value_finds_statement(form: str, column: str,
     assert len(agree(directory, rows, columns)) > 1 or column == "not given"
 
 
-@pytest.mark.parametrize("seed", seeds(2, 8))
+@pytest.mark.parametrize("seed", seeds(1, 8))
 @pytest.mark.parametrize(("form", "key"), [("paths", "aws:PrincipalTag/path"), ("arns", "aws:PrincipalArn")])
 @pytest.mark.parametrize("count", [40, 120])
 def test_condition_index_by_principal_finds_statement(form: str, key: str, count: int, seed: int) -> None:

@@ -89,7 +89,7 @@ def world(seed: int) -> tuple[fastiam.Directory, list[str], dict[str, pa.Array]]
     return directory, texts, context
 
 
-@pytest.mark.parametrize("seed", seeds(15, 60))
+@pytest.mark.parametrize("seed", seeds(8, 60))
 def test_statement_index_keeps_every_decision(seed: int) -> None:
     directory, texts, context = world(seed)
     engines = {n: fastiam.Engine.from_snapshot(directory.snapshot(), index_from=n) for n in (NEVER, *THRESHOLDS)}
@@ -116,7 +116,7 @@ def test_statement_index_keeps_every_decision(seed: int) -> None:
     assert counted < len(texts)
 
 
-@pytest.mark.parametrize("seed", seeds(5, 20))
+@pytest.mark.parametrize("seed", seeds(3, 20))
 def test_statement_index_unknown_keys_keep_decision(seed: int) -> None:
     directory, texts, context = world(1_000 + seed)
     context.pop("app:team", None)

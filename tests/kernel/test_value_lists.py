@@ -93,13 +93,13 @@ def agree(operator: str, values: list[str], given: list[Any]) -> set[Outcome]:
 
 
 @given(st.lists(networks(), min_size=2, max_size=14), st.booleans())
-@settings(max_examples=60)
+@settings(max_examples=few_or_all(30, 60))
 def test_address_matches_one_of_many_networks(values: list[str], inverted: bool) -> None:
     agree("NotIpAddress" if inverted else "IpAddress", values, addresses(values))
 
 
 @given(st.lists(TEXTS, min_size=2, max_size=14), st.lists(TEXTS, min_size=1, max_size=6), st.sampled_from(EXACT))
-@settings(max_examples=40)
+@settings(max_examples=few_or_all(20, 40))
 def test_text_equals_one_of_many_values(values: list[str], others: list[str], operator: str) -> None:
     agree(operator, values, [*values, *others])
 
@@ -107,7 +107,7 @@ def test_text_equals_one_of_many_values(values: list[str], others: list[str], op
 @given(
     st.lists(st.text("ab?*\u00e9", max_size=4), min_size=2, max_size=10), st.lists(TEXTS, min_size=4, max_size=9), st.booleans()
 )
-@settings(max_examples=40)
+@settings(max_examples=few_or_all(20, 40))
 def test_text_matches_one_of_many_patterns(values: list[str], others: list[str], inverted: bool) -> None:
     agree("StringNotLike" if inverted else "StringLike", [*values, "a${aws:username}"], [*others, "aann", "ann"])
 
@@ -191,7 +191,7 @@ TYPED = {
 
 @pytest.mark.parametrize("family", TYPED)
 @given(data=st.data())
-@settings(max_examples=30)
+@settings(max_examples=few_or_all(15, 30))
 def test_parsed_value_equals_one_of_many(family: str, data: st.DataObject) -> None:
     texts, forms = TYPED[family]
     operator = family + data.draw(st.sampled_from(forms.split() or [""]))

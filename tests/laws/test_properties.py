@@ -25,7 +25,7 @@ from seeds import few_or_all
 AD_HOC_ENGINES = ("reference", "compiled") if HAS_ENGINE else ("reference",)
 engines = pytest.mark.parametrize("engine", AD_HOC_ENGINES)
 needs_engine = pytest.mark.skipif(not HAS_ENGINE, reason="the compiled engine is not built yet")
-EXAMPLES = few_or_all(50, 150)
+EXAMPLES = few_or_all(30, 150)
 NEVER = 10**9  # more statements than a row can have
 
 
@@ -225,7 +225,7 @@ def test_index_on_or_off_gives_the_same_decision(seed, index_from):
 
 
 @needs_engine
-@settings(max_examples=15)
+@settings(max_examples=few_or_all(8, 15))
 @given(seed=strategies.SEEDS)
 def test_index_on_or_off_gives_the_same_batch(seed):
     case = strategies.directory(seed, 30)
@@ -279,7 +279,7 @@ def test_decision_with_unknown_keys_holds_for_every_value(seed):
 
 @needs_engine
 @pytest.mark.parametrize("form", ["numpy", "arrow"])
-@settings(max_examples=15)
+@settings(max_examples=few_or_all(8, 15))
 @given(seed=strategies.SEEDS)
 def test_single_row_equals_the_same_row_in_a_batch(seed, form):
     world = World(strategies.directory(seed, 30))
@@ -289,7 +289,7 @@ def test_single_row_equals_the_same_row_in_a_batch(seed, form):
 
 
 @needs_engine
-@settings(max_examples=15)
+@settings(max_examples=few_or_all(8, 15))
 @given(seed=strategies.SEEDS)
 def test_reordered_rows_get_the_same_decisions(seed):
     case = strategies.directory(seed, 30)
@@ -300,7 +300,7 @@ def test_reordered_rows_get_the_same_decisions(seed):
 
 
 @needs_engine
-@settings(max_examples=10)
+@settings(max_examples=few_or_all(6, 10))
 @given(seed=strategies.SEEDS)
 def test_other_principals_in_directory_keep_decision(seed):
     """The other half of the scaling invariant: policies of other principals are not evaluated."""

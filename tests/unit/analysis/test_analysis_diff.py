@@ -12,6 +12,7 @@ import pytest
 from differential import World
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from seeds import few_or_all
 
 import fastiam
 from fastiam.analysis.decision_changes import Change
@@ -69,7 +70,7 @@ def changed(content: dict[str, Any], pick: int) -> dict[str, Any]:
     return out
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=few_or_all(12, 25), deadline=None)
 @given(st.integers(0, 10**6), st.integers(0, 8))
 def test_diff_equals_the_comparison_of_two_batches(seed: int, pick: int) -> None:
     case = strategies.directory(seed, 40)

@@ -315,7 +315,7 @@ def test_what_can_refuses_invalid_arguments() -> None:
 PATTERNS = st.text("ab*?", min_size=1, max_size=6)
 
 
-@settings(max_examples=few_or_all(150, 300), deadline=None)
+@settings(max_examples=few_or_all(75, 300), deadline=None)
 @given(PATTERNS, PATTERNS, st.text("ab", max_size=6))
 def test_pattern_sets_are_compared_by_matching_texts(one: str, two: str, text: str) -> None:
     first, second = action_pattern_set(f"s:{one}"), action_pattern_set(f"s:{two}")

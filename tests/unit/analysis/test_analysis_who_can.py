@@ -11,6 +11,7 @@ import pytest
 from differential import World
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from seeds import few_or_all
 from specification import decisions_only
 
 import fastiam
@@ -63,7 +64,7 @@ def reference(snapshot: Any, name: str, action: str, resource: str, context: Map
 # -- exact ----------------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=few_or_all(8, 15), deadline=None)
 @given(st.integers(0, 10**6), st.booleans())
 def test_who_can_equals_the_specification_for_each_principal(seed: int, everything_unknown: bool) -> None:
     case = strategies.directory(seed, 8)

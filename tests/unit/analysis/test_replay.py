@@ -316,7 +316,7 @@ def in_log(truth: dict[str, Any]) -> list[dict[str, Any]]:
     return [*before, call]
 
 
-@settings(max_examples=few_or_all(75, 150), deadline=None)
+@settings(max_examples=few_or_all(50, 150), deadline=None)
 @given(statements=st.lists(statements_of_tests, min_size=1, max_size=4), truth=truths)
 def test_replay_decision_holds_for_all_unknown_values(tmp_path_factory, statements, truth):
     """6.11: decided with the whole truth, no plain answer of the replay is wrong."""
@@ -391,7 +391,7 @@ BASES = [
 DEEP = ("userIdentity", "requestParameters", "responseElements")
 
 
-@settings(max_examples=few_or_all(100, 200), deadline=None)
+@settings(max_examples=few_or_all(60, 200), deadline=None)
 @given(base=st.sampled_from(BASES), changes=st.lists(st.tuples(st.sampled_from(sorted(BASES[1])), texts, values), max_size=3))
 def test_replay_decides_counts_or_refuses_each_record(tmp_path_factory, base, changes):
     """No record is dropped, and none ends the replay but by an error that names it."""

@@ -10,6 +10,7 @@ import pytest
 from cloudtrail_records import ACCOUNT, ANA, OPS, record, session, user, write_log
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from seeds import few_or_all
 
 import fastiam
 from fastiam.analysis.log_usage import usage_of, used_calls
@@ -253,7 +254,7 @@ RECORDS = st.lists(
 )
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=few_or_all(8, 12), deadline=None)
 @given(st.lists(STATEMENTS, min_size=1, max_size=4), RECORDS)
 def test_suggestion_loses_no_call_and_allows_nothing_new(
     tmp_path_factory: pytest.TempPathFactory, statements: list[dict[str, Any]], records: list[dict[str, Any]]

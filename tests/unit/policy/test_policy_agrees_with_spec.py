@@ -42,7 +42,7 @@ SHAPES = {
 
 @pytest.mark.parametrize("family", READ)
 @given(data=st.data())
-@settings(max_examples=few_or_all(150, 300))
+@settings(max_examples=few_or_all(75, 300))
 def test_value_is_accepted_iff_the_evaluator_reads_it(family, data):
     """Rule V18."""
     text = data.draw(st.from_regex(SHAPES[family], fullmatch=True) | st.text(max_size=8))
@@ -78,7 +78,7 @@ NAMES = st.sampled_from(
 
 @given(st.sampled_from(["AWS", "Federated"]), ARNS | NAMES | st.text(max_size=6))
 @example("AWS", "AROAÉ")
-@settings(max_examples=few_or_all(200, 400))
+@settings(max_examples=few_or_all(100, 400))
 def test_principal_is_valid_iff_the_evaluator_knows_its_form(type_, text):
     """Rules V32, V41."""
     codes = {problem.code for problem in principal_problems(type_, text, PolicyKind.TRUST, True)}
@@ -89,7 +89,7 @@ def test_principal_is_valid_iff_the_evaluator_knows_its_form(type_, text):
 
 @given(st.text(alphabet="arn:${}*?', x", max_size=20))
 @example("arn:aws:s3:${a:b:c}::x")
-@settings(max_examples=few_or_all(250, 500))
+@settings(max_examples=few_or_all(125, 500))
 def test_resource_fields_equal_those_of_the_evaluator(text):
     """Rules V26, V28: colons inside a variable do not count."""
     text = "arn:" + text

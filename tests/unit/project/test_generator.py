@@ -25,7 +25,7 @@ from fastiam.spec import operators as spec_operators
 CASES = Path(__file__).parents[2] / "cases"
 
 N = 3_000  # the rarest operators are in one case of 500
-N_ANSWERED = few_or_all(1_000, N_AD_HOC)  # of them the reference decides
+N_ANSWERED = few_or_all(600, N_AD_HOC)  # of them the reference decides
 
 
 @pytest.fixture(scope="module")

@@ -67,7 +67,7 @@ def _without_ids(answer: dict[str, Any]) -> dict[str, Any]:
     return {**answer, "context": context}
 
 
-@settings(max_examples=few_or_all(75, 150))
+@settings(max_examples=few_or_all(50, 150))
 @given(defaults=_REQUEST, items=st.lists(_REQUEST, min_size=1, max_size=4))
 def test_item_of_a_batch_equals_the_single_evaluation(defaults, items):
     status, answer = WORLD.ask("evaluations", defaults | {"evaluations": items})
@@ -200,7 +200,7 @@ def test_no_fact_of_a_request_passes_without_its_scope(scopes, subject, action, 
             assert folded.startswith(("aws:sourceip", "authzen:context/", *objects))
 
 
-@settings(max_examples=few_or_all(75, 150))
+@settings(max_examples=few_or_all(50, 150))
 @given(subject=_SUBJECT, action=_ACTION, resource=_RESOURCE, context=_CONTEXT)
 def test_decision_equals_that_of_the_specification_evaluator(subject, action, resource, context):
     """The record has what the engine was asked; of a session it has the ARN alone."""

@@ -72,7 +72,7 @@ def _log(now: datetime, **changes: Any) -> tuple[DecisionLog, list[bytes]]:
     return DecisionLog(section, writer, lambda: now, "host:1"), writer.lines
 
 
-@settings(max_examples=few_or_all(150, 300))
+@settings(max_examples=few_or_all(75, 300))
 @given(
     record=_RECORDS,
     headers=_HEADERS,

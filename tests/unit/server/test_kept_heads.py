@@ -15,6 +15,7 @@ import pytest
 import uvicorn
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from seeds import few_or_all
 from served_engine import EngineDecider
 from server_process import Echo, parse
 
@@ -168,7 +169,7 @@ def _play(pieces: list[tuple[bytes, bool]], kept: int) -> tuple[bytes, bool]:
 
 
 @given(segments())
-@settings(max_examples=150)
+@settings(max_examples=few_or_all(75, 150))
 def test_kept_head_changes_no_answer(pieces: list[tuple[bytes, bool]]) -> None:
     assert _play(pieces, 2048) == _play(pieces, 0)
 
