@@ -83,7 +83,9 @@ def test_conditions_on_tags_of_a_profile_are_decided(world, iam):
     bo = world.client("iam", world.bo)
     iam.create_instance_profile(InstanceProfileName="web", Tags=[{"Key": "team", "Value": "red"}])
     iam.create_instance_profile(InstanceProfileName="batch")
-    world.allow("iam:*InstanceProfile", StringEquals={"iam:ResourceTag/team": "red"})
+    world.allow("iam:*InstanceProfile", StringEquals={"iam:ResourceTag/team": "red"})  # a key of users and roles (5.5)
+    assert refused(bo.get_instance_profile, InstanceProfileName="web")["Code"] == "AccessDenied"
+    world.allow("iam:*InstanceProfile", StringEquals={"aws:ResourceTag/team": "red"})
     bo.tag_instance_profile(InstanceProfileName="web", Tags=[{"Key": "cost", "Value": "1"}])
     assert refused(bo.get_instance_profile, InstanceProfileName="batch")["Code"] == "AccessDenied"
     bo.untag_instance_profile(InstanceProfileName="web", TagKeys=["cost", "team"])

@@ -59,7 +59,7 @@ def authorize(call: Call, permissions: Iterable[Permission]) -> list[Granted]:
         owner = call.account if permission.is_own else None
         decision = call.engine.decide(call.principal, action, resource, context, resource_account=owner, now=call.now)
         if decision.outcome is not Outcome.ALLOW:
-            shown = resource if permission.shown is None else permission.shown(call)
+            shown = call.shown(resource) if permission.shown is None else permission.shown(call)
             raise Denied(denial_text(call.principal_arn, action, shown, decision), action, resource, context, decision)
         granted.append((action, resource, context, decision))
     return granted

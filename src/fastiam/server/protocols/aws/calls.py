@@ -115,6 +115,14 @@ class Call:
             self._cache[key] = self.directory.find(type_, name, self.account, self.partition) or self.new_arn(type_, name)
         return self._cache[key]
 
+    def shown(self, resource: str) -> str:
+        """A resource as a denial names it: what was looked up by its name has the ARN that it would have if it were absent."""
+        for key, arn in self._cache.items():
+            if arn == resource:
+                type_, _, name = key.partition("/")
+                return self.new_arn(type_, name)
+        return resource
+
     def clear_names(self) -> None:
         """Look names up again: the records have changed, or may have."""
         self._cache.clear()

@@ -66,6 +66,11 @@ def _owner_of_key(call: Call) -> str:
     return "*" if key is None else key.principal
 
 
+def _key_id(call: Call) -> str:
+    """The access key as a denial names it: whose it is, only who may ask learns."""
+    return f"access key {call.parameters['AccessKeyId']}"
+
+
 def _stored_key(call: Call) -> AccessKey | None:
     """The key of `AccessKeyId`, if it is one of the caller's account: other accounts' keys do not exist for the caller."""
     key = call.sts.keys.find(call.parameters["AccessKeyId"])
@@ -254,7 +259,7 @@ OPERATIONS = {
     "DeleteAccessKey": Operation(delete_access_key, _USER, writes=True),
     "UpdateAccessKey": Operation(update_access_key, _USER, writes=True),
     "ListAccessKeys": Operation(list_access_keys, _USER, is_short=True),
-    "GetAccessKeyLastUsed": Operation(get_access_key_last_used, (Permission(_owner_of_key),), is_short=True),
+    "GetAccessKeyLastUsed": Operation(get_access_key_last_used, (Permission(_owner_of_key, shown=_key_id),), is_short=True),
     "CreateLoginProfile": Operation(create_login_profile, _USER, writes=True, prepare=prepare_login_profile),
     "GetLoginProfile": Operation(get_login_profile, _USER, is_short=True),
     "UpdateLoginProfile": Operation(update_login_profile, _USER, writes=True, prepare=prepare_login_profile),

@@ -115,7 +115,7 @@ def instance_profile_of(call: Call, profile: InstanceProfile, *, with_tags: bool
 _NEW = p.created(_TYPE, _NAME)
 _PROFILE = (Permission(p.instance_profile, (p.stored_tags,)),)
 _TAG = (Permission(p.instance_profile, (p.stored_tags, p.request_tags)),)
-_PASS_ROLE = Permission(p.role, (p.passed_to("ec2.amazonaws.com"),), "iam:PassRole")
+_PASS_ROLE = Permission(p.role, (p.passed_to("ec2.amazonaws.com"),), "iam:PassRole", shown=p.role)
 
 OPERATIONS = {
     "CreateInstanceProfile": Operation(

@@ -167,8 +167,7 @@ def _listed(call: Call, device: MfaDevice) -> dict[str, Any]:
 def _tags(call: Call, resource: str) -> Mapping[str, Any]:
     """`aws:ResourceTag/...` of a device."""
     device = call.sts.mfa.find(resource)
-    tags = {} if device is None else device.tags
-    return {f"{prefix}:ResourceTag/{key}": value for key, value in tags.items() for prefix in ("aws", "iam")}
+    return {} if device is None else {f"aws:ResourceTag/{key}": value for key, value in device.tags.items()}
 
 
 _NEW = p.created("mfa", "VirtualMFADeviceName")
@@ -189,7 +188,7 @@ OPERATIONS = {
     "DeactivateMFADevice": Operation(deactivate_mfa_device, _USER, writes=True),
     "ResyncMFADevice": Operation(resync_mfa_device, _USER, writes=True),
     "ListMFADevices": Operation(list_mfa_devices, _USER, is_short=True),
-    "GetMFADevice": Operation(get_mfa_device, (Permission(_owner_of_device),), is_short=True),
+    "GetMFADevice": Operation(get_mfa_device, (Permission(_owner_of_device, shown=_SERIAL),), is_short=True),
     "TagMFADevice": Operation(tag_mfa_device, _TAG, writes=True),
     "UntagMFADevice": Operation(untag_mfa_device, _TAG, writes=True),
     "ListMFADeviceTags": Operation(list_mfa_device_tags, _DEVICE, is_short=True),

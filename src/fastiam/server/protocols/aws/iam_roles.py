@@ -150,9 +150,9 @@ def role_of(role: Entity, *, is_complete: bool = False) -> dict[str, Any]:
 
 
 _NEW = p.created("role", "RoleName")
-_WRITE = (Permission(p.role, (p.boundary,)),)
+_BOUNDED = (Permission(p.role, (p.boundary,)),)
 _READ = (Permission(p.role),)
-_TAG = (Permission(p.role, (p.boundary, p.request_tags)),)
+_TAG = (Permission(p.role, (p.request_tags,)),)
 
 OPERATIONS = {
     "CreateRole": Operation(
@@ -163,16 +163,16 @@ OPERATIONS = {
         ),
         writes=True,
     ),
-    "GetRole": Operation(get_role, _READ, is_short=True),
-    "UpdateRole": Operation(update_role, _WRITE, writes=True),
-    "UpdateRoleDescription": Operation(update_role_description, _WRITE, writes=True),
-    "DeleteRole": Operation(delete_role, _WRITE, writes=True),
+    "GetRole": Operation(get_role, _BOUNDED, is_short=True),
+    "UpdateRole": Operation(update_role, _BOUNDED, writes=True),
+    "UpdateRoleDescription": Operation(update_role_description, _BOUNDED, writes=True),
+    "DeleteRole": Operation(delete_role, _BOUNDED, writes=True),
     "ListRoles": Operation(list_roles, (Permission(p.listed("role")),)),
-    "UpdateAssumeRolePolicy": Operation(update_assume_role_policy, _WRITE, writes=True),
+    "UpdateAssumeRolePolicy": Operation(update_assume_role_policy, _BOUNDED, writes=True),
     "TagRole": Operation(tag_role, _TAG, writes=True),
     "UntagRole": Operation(untag_role, _TAG, writes=True),
     "ListRoleTags": Operation(list_role_tags, _READ, is_short=True),
     "PutRolePermissionsBoundary": Operation(put_role_permissions_boundary, (Permission(p.role, (p.new_boundary,)),), writes=True),
-    "DeleteRolePermissionsBoundary": Operation(delete_role_permissions_boundary, _WRITE, writes=True),
+    "DeleteRolePermissionsBoundary": Operation(delete_role_permissions_boundary, _BOUNDED, writes=True),
     **policy_operations("Role", Call.role, p.role, (p.boundary,), changeable=Call.own_role),
 }

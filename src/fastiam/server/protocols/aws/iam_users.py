@@ -141,8 +141,8 @@ def _name(user: Entity) -> str:
     return user.name
 
 
-_TARGET = Permission(p.user, (p.boundary,))
-_READ = (Permission(p.user),)
+_ONE, _BOUNDED = (Permission(p.user),), (Permission(p.user, (p.boundary,)),)
+_TAG = (Permission(p.user, (p.request_tags,)),)
 
 OPERATIONS = {
     "CreateUser": Operation(
@@ -153,18 +153,18 @@ OPERATIONS = {
         ),
         writes=True,
     ),
-    "GetUser": Operation(get_user, _READ, is_short=True),
+    "GetUser": Operation(get_user, _ONE, is_short=True),
     "UpdateUser": Operation(
         update_user,
-        (_TARGET, Permission(p.renamed("user", "UserName", "NewUserName"), (p.boundary,))),
+        (Permission(p.user), Permission(p.renamed("user", "UserName", "NewUserName"))),
         writes=True,
     ),
-    "DeleteUser": Operation(delete_user, (_TARGET,), writes=True),
+    "DeleteUser": Operation(delete_user, _ONE, writes=True),
     "ListUsers": Operation(list_users, (Permission(p.listed("user")),)),
-    "TagUser": Operation(tag_user, (Permission(p.user, (p.boundary, p.request_tags)),), writes=True),
-    "UntagUser": Operation(untag_user, (Permission(p.user, (p.boundary, p.request_tags)),), writes=True),
-    "ListUserTags": Operation(list_user_tags, _READ, is_short=True),
+    "TagUser": Operation(tag_user, _TAG, writes=True),
+    "UntagUser": Operation(untag_user, _TAG, writes=True),
+    "ListUserTags": Operation(list_user_tags, _ONE, is_short=True),
     "PutUserPermissionsBoundary": Operation(put_user_permissions_boundary, (Permission(p.user, (p.new_boundary,)),), writes=True),
-    "DeleteUserPermissionsBoundary": Operation(delete_user_permissions_boundary, (_TARGET,), writes=True),
+    "DeleteUserPermissionsBoundary": Operation(delete_user_permissions_boundary, _BOUNDED, writes=True),
     **policy_operations("User", Call.user, p.user, (p.boundary,)),
 }

@@ -45,6 +45,11 @@ def _pool_arn(call: Call) -> str:
     return f"arn:{call.partition}:cognito-identity:{id_.partition(':')[0]}:{call.account}:identitypool/{id_}"
 
 
+def _new_arn(call: Call) -> str:
+    """The ARN of a new pool, whose id is not known yet."""
+    return f"arn:{call.partition}:cognito-identity:{call.region}:{call.account}:identitypool/{call.region}:*"
+
+
 def _own(call: Call) -> IdentityPool | None:
     """The pool of `IdentityPoolId`, if it is of the caller's account: of others a denial shows neither ARN nor tags."""
     pool = call.tables.identity_pools.get(call.parameters["IdentityPoolId"])
@@ -214,8 +219,10 @@ _POOL = Permission(_pool_arn, (_stored_tags,))
 _PASS = Permission(_passed, (p.passed_to("cognito-identity.amazonaws.com"),), action="iam:PassRole")
 _TAG = Permission(_pool_arn, (_stored_tags, _request_tags), action="cognito-identity:TagResource", only_with="IdentityPoolTags")
 
+_TAG_NEW = Permission(_new_arn, (_request_tags,), action="cognito-identity:TagResource", only_with="IdentityPoolTags")
+
 OPERATIONS = {
-    "CreateIdentityPool": Operation(create_identity_pool, (Permission(p.everything, (_request_tags,)),), writes=True),
+    "CreateIdentityPool": Operation(create_identity_pool, (Permission(p.everything, (_request_tags,)), _TAG_NEW), writes=True),
     "DescribeIdentityPool": Operation(describe_identity_pool, (_POOL,)),
     "UpdateIdentityPool": Operation(update_identity_pool, (_POOL, _TAG), writes=True),
     "DeleteIdentityPool": Operation(delete_identity_pool, (_POOL,), writes=True),

@@ -15,7 +15,17 @@ from fastiam.server.protocols.aws.calls import Call, Result
 from fastiam.server.protocols.aws.documents import tag_list
 from fastiam.server.protocols.aws.errors import ApiError
 from fastiam.server.protocols.aws.operations import NOTHING, Operation
-from fastiam.server.protocols.aws.organizations import as_manager, as_reader, is_parent, on, service_key, stored_tags, unit_of
+from fastiam.server.protocols.aws.organizations import (
+    as_manager,
+    as_reader,
+    is_parent,
+    new_arn,
+    on,
+    policy_key,
+    service_key,
+    stored_tags,
+    unit_of,
+)
 from fastiam.server.protocols.aws.pages import organization_page, same, tag_key
 from fastiam.server.protocols.aws.permissions import Permission
 
@@ -204,27 +214,41 @@ def list_aws_service_access_for_organization(call: Call) -> Result:
 # -- the table --------------------------------------------------------------------------------------------------------------
 
 
-def create_permissions(resource: p.Resources, keys: Sequence[p.Keys] = ()) -> tuple[Permission, ...]:
-    """The permissions of a call that creates something, and of its tags (G143)."""
+def create_permissions(
+    resource: p.Resources, keys: Sequence[p.Keys] = (), *, made: p.Resources | None = None
+) -> tuple[Permission, ...]:
+    """The permissions of a call that creates something, and of its tags (G143).
+
+    `made` is what gets the tags, if the call is decided on something else, such as its parent.
+    """
     both = (stored_tags, *keys, p.request_tags)
-    tag = Permission(resource, both, "organizations:TagResource", only_with="Tags", is_own=True)
+    tag = Permission(made or resource, both, "organizations:TagResource", only_with="Tags", is_own=True)
     return Permission(resource, both, is_own=True), tag
+
+
+def _new_unit(call: Call) -> str:
+    return new_arn(call, "ou", "ou-*")
+
+
+def _new_account_arn(call: Call) -> str:
+    return new_arn(call, "account", "*")
 
 
 _ALL = (Permission(p.everything),)
 _PARENT = on("ParentId")[0].resource
-_TAGS = on("ResourceId", keys=(p.request_tags,))
+_TAGGED = policy_key("ResourceId")
+_TAGS = on("ResourceId", keys=(_TAGGED, p.request_tags))
 _SERVICE = (Permission(p.everything, (service_key,)),)
 
 OPERATIONS = {
-    "CreateOrganizationalUnit": Operation(create_organizational_unit, create_permissions(_PARENT), writes=True),
+    "CreateOrganizationalUnit": Operation(create_organizational_unit, create_permissions(_PARENT, made=_new_unit), writes=True),
     "UpdateOrganizationalUnit": Operation(update_organizational_unit, on("OrganizationalUnitId"), writes=True),
-    "CreateAccount": Operation(create_account, create_permissions(p.everything), writes=True),
+    "CreateAccount": Operation(create_account, create_permissions(p.everything, made=_new_account_arn), writes=True),
     "DescribeCreateAccountStatus": Operation(describe_create_account_status, _ALL),
     "ListCreateAccountStatus": Operation(list_create_account_status, _ALL),
     "TagResource": Operation(tag_resource, _TAGS, writes=True),
     "UntagResource": Operation(untag_resource, _TAGS, writes=True),
-    "ListTagsForResource": Operation(list_tags_for_resource, on("ResourceId")),
+    "ListTagsForResource": Operation(list_tags_for_resource, on("ResourceId", keys=(_TAGGED,))),
     "EnableAWSServiceAccess": Operation(enable_aws_service_access, _SERVICE, writes=True),
     "DisableAWSServiceAccess": Operation(disable_aws_service_access, _SERVICE, writes=True),
     "ListAWSServiceAccessForOrganization": Operation(list_aws_service_access_for_organization, _ALL),

@@ -24,8 +24,9 @@ from fastiam.server.protocols.aws.organizations import (
     as_manager,
     as_reader,
     check_policy_type,
-    joined,
+    new_arn,
     on,
+    policy_key,
 )
 from fastiam.server.protocols.aws.pages import organization_page, same
 from fastiam.server.protocols.aws.permissions import Permission
@@ -62,15 +63,6 @@ def _target(call: Call, organization: Organization) -> str:
     if target != organization.root and target not in organization.parents:
         raise ApiError("TargetNotFoundException", "We can't find a root, OU, or account with the TargetId that you specified.")
     return target
-
-
-def _policy_key(call: Call, _: str) -> Mapping[str, Any]:
-    """`organizations:PolicyType`: that of the policy that the call names."""
-    organization = joined(call)
-    policy = None if organization is None else organization.control_policies().get(call.parameters["PolicyId"])
-    if call.parameters["PolicyId"] == RCP_FULL_ACCESS_ID:
-        return {"organizations:PolicyType": RCP_TYPE}
-    return {} if policy is None else {"organizations:PolicyType": policy.type}
 
 
 def _given_key(call: Call, _: str) -> Mapping[str, Any]:
@@ -239,11 +231,16 @@ def _target_of(call: Call, organization: Organization, id_: str) -> dict[str, An
 
 # -- the table --------------------------------------------------------------------------------------------------------------
 
-_POLICY = on("PolicyId", keys=(_policy_key,))
-_BOTH = on("PolicyId", "TargetId", keys=(_policy_key,))
+
+def _new(call: Call) -> str:
+    return new_arn(call, "policy", f"{call.parameters['Type'].lower()}/p-*")
+
+
+_POLICY = on("PolicyId", keys=(policy_key("PolicyId"),))
+_BOTH = on("PolicyId", "TargetId", keys=(policy_key("PolicyId"),))
 
 OPERATIONS = {
-    "CreatePolicy": Operation(create_policy, create_permissions(p.everything, (_given_key,)), writes=True),
+    "CreatePolicy": Operation(create_policy, create_permissions(_new, (_given_key,)), writes=True),
     "DescribePolicy": Operation(describe_policy, _POLICY),
     "UpdatePolicy": Operation(update_policy, _POLICY, writes=True),
     "DeletePolicy": Operation(delete_policy, _POLICY, writes=True),

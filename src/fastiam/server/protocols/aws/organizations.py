@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from fastiam.directory.organization import FULL_ACCESS_ID, POLICY_TYPES, Organization
+from fastiam.directory.organization import FULL_ACCESS_ID, POLICY_TYPES, RCP_TYPE, Organization
 from fastiam.directory.records import Account
 from fastiam.directory.stored_policies import FULL_ACCESS_ARN
 from fastiam.directory.unique_ids import new_organization_id, new_root_id
@@ -20,6 +20,7 @@ from fastiam.server.protocols.aws.permissions import Permission
 
 UNIT, ACCOUNT = "ORGANIZATIONAL_UNIT", "ACCOUNT"
 RCP_FULL_ACCESS_ID = "p-RCPFullAWSAccess"
+_SERVICE_NAME = "organizations.amazonaws.com"
 AWS_MANAGED = {
     FULL_ACCESS_ID: FULL_ACCESS_ARN,
     RCP_FULL_ACCESS_ID: f"arn:aws:organizations::aws:policy/resource_control_policy/{RCP_FULL_ACCESS_ID}",
@@ -106,6 +107,22 @@ def on(*parameters: str, keys: Sequence[p.Keys] = (), action: str = "", only_wit
     return (Permission(resources, (stored_tags, *keys), action, only_with, is_own=True),)
 
 
+def new_arn(call: Call, type_: str, rest: str) -> str:
+    """The ARN of what a call creates, before its id is known: `rest` has a star in its place."""
+    organization = joined(call)
+    if organization is None:
+        return "*"
+    return f"arn:{call.partition}:organizations::{organization.management_account}:{type_}/{organization.id}/{rest}"
+
+
+def _linked_role(call: Call) -> str:
+    return f"arn:{call.partition}:iam::{call.account}:role/aws-service-role/{_SERVICE_NAME}/AWSServiceRoleForOrganizations"
+
+
+def _linked_service(_call: Call, _resource: str) -> Mapping[str, Any]:
+    return {"iam:AWSServiceName": _SERVICE_NAME}
+
+
 def _account(call: Call, organization: Organization) -> str:
     """The account of `AccountId`."""
     account: str = call.parameters["AccountId"]
@@ -146,6 +163,19 @@ def check_policy_type(call: Call, parameter: str = "PolicyType") -> str:
 
 
 # -- condition keys ---------------------------------------------------------------------------------------------------------
+
+
+def policy_key(parameter: str) -> p.Keys:
+    """`organizations:PolicyType` of the policy that a parameter names; absent if it names something else."""
+
+    def keys(call: Call, _: str) -> Mapping[str, Any]:
+        id_, organization = call.parameters[parameter], joined(call)
+        if id_ == RCP_FULL_ACCESS_ID:
+            return {"organizations:PolicyType": RCP_TYPE}
+        policy = None if organization is None else organization.control_policies().get(id_)
+        return {} if policy is None else {"organizations:PolicyType": policy.type}
+
+    return keys
 
 
 def type_key(call: Call, _: str) -> Mapping[str, Any]:
@@ -408,10 +438,11 @@ def _listed_accounts(call: Call, organization: Organization, accounts: Iterable[
 _ALL = (Permission(p.everything),)
 _ONE_ACCOUNT, _ONE_UNIT, _PARENT = on("AccountId"), on("OrganizationalUnitId"), on("ParentId")
 _ROOT, _SERVICE = on("RootId", keys=(type_key,)), on("AccountId", keys=(service_key,))
+_LINK = Permission(_linked_role, (_linked_service,), "iam:CreateServiceLinkedRole")  # AWS makes the role of the service then
 _MOVE = on("AccountId", "SourceParentId", "DestinationParentId")
 
 OPERATIONS = {
-    "CreateOrganization": Operation(create_organization, _ALL, writes=True),
+    "CreateOrganization": Operation(create_organization, (*_ALL, _LINK), writes=True),
     "DescribeOrganization": Operation(describe_organization, _ALL),
     "ListRoots": Operation(list_roots, _ALL),
     "EnablePolicyType": Operation(enable_policy_type, _ROOT, writes=True),

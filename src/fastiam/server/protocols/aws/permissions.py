@@ -30,7 +30,8 @@ class Permission:
     keys : condition keys in addition to those of every call.
     action : by default that of the operation.
     only_with : a parameter without which it is not required, such as `Tags`.
-    shown : what a denial names in place of the resource.
+    shown : what a denial names in place of the resource. By default what the call names by its name has the path `/` there: the
+        path of a stored ARN would show that it exists.
     is_own : decided as a resource of the caller's account, whatever account the ARN names. The operation checks who may reach it.
     """
 
@@ -130,13 +131,15 @@ def request_tags(call: Call, _: str) -> Mapping[str, Any]:
 
 
 def stored_tags(call: Call, resource: str) -> Mapping[str, Any]:
-    """`aws:ResourceTag/...` of a policy, instance profile or provider; the engine itself knows those of users and roles."""
+    """`aws:ResourceTag/...` of a policy, instance profile or provider; the engine itself knows those of users and roles.
+
+    `iam:ResourceTag/...` is a key of users and roles alone (spec 5.5).
+    """
     tables = call.tables
     for table in (tables.managed, tables.instance_profiles, tables.saml_providers, tables.oidc_providers):
         record = table.get(resource)
         if record is not None:
-            tags = record.tags.items()
-            return {f"{prefix}:ResourceTag/{key}": value for key, value in tags for prefix in ("aws", "iam")}
+            return {f"aws:ResourceTag/{key}": value for key, value in record.tags.items()}
     return {}
 
 

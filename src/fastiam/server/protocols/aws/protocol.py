@@ -45,7 +45,7 @@ _ACTION = re.compile(rb"(?:^|&)Action=([A-Za-z]{1,128})(?:&|$)")
 _MAX_NAME: Final = 128  # of an operation
 _TOO_MANY = "TooManyRequestsException"
 _SHORT: Final = 4 * 1024  # bytes of query string and body of a request that is answered on the event loop
-_GLOBAL = frozenset({"iam", "organizations"})  # the engine gives them their Region (K6)
+_GLOBAL = frozenset({"iam", "organizations"})  # in partition `aws` the engine gives them their Region (K6)
 
 log = logging.getLogger("fastiam.server.aws")
 
@@ -266,7 +266,8 @@ class _Exchange:
         agent = request.header(b"user-agent")
         if agent is not None:
             context["aws:UserAgent"] = agent.decode("latin-1")
-        if signature is not None and signature.service not in _GLOBAL:
+        is_global = self._caller is not None and self._caller.arn.startswith("arn:aws:")
+        if signature is not None and not (is_global and signature.service in _GLOBAL):
             context["aws:RequestedRegion"] = signature.region
         return context
 

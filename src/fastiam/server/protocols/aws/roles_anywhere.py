@@ -413,22 +413,31 @@ def _passed(call: Call) -> tuple[str, ...]:
     return tuple(cast("list[str]", call.parameters.get("roleArns", ())))
 
 
-_CREATE = (Permission(p.everything, (_request_tags,)),)
+def _create(type_: str) -> tuple[Permission, ...]:
+    """The permissions of a call that creates an object, and of its tags (G143, G144)."""
+
+    def made(call: Call) -> str:
+        return f"{_place(call)}{type_}/*"
+
+    tag = Permission(made, (_request_tags,), "rolesanywhere:TagResource", only_with="tags")
+    return Permission(p.everything, (_request_tags,)), tag
+
+
 _LIST = (Permission(p.everything),)
 _PASS = Permission(_passed, (p.passed_to("rolesanywhere.amazonaws.com"),), action="iam:PassRole")
 
 OPERATIONS = {
-    "CreateTrustAnchor": Operation(create_trust_anchor, _CREATE, writes=True),
+    "CreateTrustAnchor": Operation(create_trust_anchor, _create(_ANCHOR), writes=True),
     "UpdateTrustAnchor": Operation(update_trust_anchor, _on(_anchor), writes=True),
     "ListTrustAnchors": Operation(list_trust_anchors, _LIST),
     **_life("TrustAnchor", _anchor),
-    "CreateProfile": Operation(create_profile, (*_CREATE, _PASS), writes=True),
+    "CreateProfile": Operation(create_profile, (*_create(_PROFILE), _PASS), writes=True),
     "UpdateProfile": Operation(update_profile, (*_on(_profile), _PASS), writes=True),
     "ListProfiles": Operation(list_profiles, _LIST),
     **_life("Profile", _profile),
     "PutAttributeMapping": Operation(put_attribute_mapping, _on(_profile), writes=True),
     "DeleteAttributeMapping": Operation(delete_attribute_mapping, _on(_profile), writes=True),
-    "ImportCrl": Operation(import_crl, _CREATE, writes=True),
+    "ImportCrl": Operation(import_crl, _create(_CRL), writes=True),
     "UpdateCrl": Operation(update_crl, _on(_crl), writes=True),
     "ListCrls": Operation(list_crls, _LIST),
     **_life("Crl", _crl),

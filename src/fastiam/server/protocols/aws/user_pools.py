@@ -63,6 +63,11 @@ def _resource(call: Call) -> str:
     return f"arn:{call.partition}:cognito-idp:{id_.partition('_')[0]}:{call.account}:userpool/{id_}"
 
 
+def _new_arn(call: Call) -> str:
+    """The ARN of a new pool, whose id is not known yet."""
+    return f"arn:{call.partition}:cognito-idp:{call.region}:{call.account}:userpool/{call.region}_*"
+
+
 def _stored_tags(call: Call, _: str) -> Mapping[str, Any]:
     pool = _own(call)
     return {} if pool is None else {f"aws:ResourceTag/{key}": value for key, value in pool.tags.items()}
@@ -93,6 +98,7 @@ def public(call: Call) -> Result:
 # -- the table --------------------------------------------------------------------------------------------------------------
 
 _PASS = Permission(p.given("RoleArn"), (p.passed_to("cognito-idp.amazonaws.com"),), action="iam:PassRole", only_with="RoleArn")
+_TAG_NEW = Permission(_new_arn, (_request_tags,), action="cognito-idp:TagResource", only_with="UserPoolTags")
 _TAG = Permission(_resource, (_stored_tags, _request_tags), action="cognito-idp:TagResource", only_with="UserPoolTags")
 
 
@@ -103,8 +109,8 @@ def _signed(name: str) -> Operation:
     permissions = [Permission(_resource if names_pool else p.everything, (_stored_tags, _request_tags))]
     if "RoleArn" in shape.members:  # the role of a group, which its users may get
         permissions.append(_PASS)
-    if names_pool and "UserPoolTags" in shape.members:
-        permissions.append(_TAG)
+    if "UserPoolTags" in shape.members:
+        permissions.append(_TAG if names_pool else _TAG_NEW)
     return Operation(signed, tuple(permissions), own_transactions=True)
 
 
