@@ -173,15 +173,6 @@ cdef bint has_rcps(const TablesC* t):
     return False
 
 
-cdef bint anybody_carries(const TablesC* t):
-    """Whether somebody has of their own what the owner of a resource tells, or its region."""
-    cdef uint32_t i
-    for i in range(t.n_keys):
-        if t.keys[i].is_carried and (is_of_owner(&t.keys[i]) or t.keys[i].source == KEY_REGION):
-            return True
-    return False
-
-
 cdef class _Sides:
     """A side for each thread of a batch."""
 
@@ -324,7 +315,7 @@ cdef class _Sides:
         side.frame.s.n_owned = 0
         if callers is not None and callers.fits(n, generation, keys):
             callers.fit_crowd(&side.frame.s)
-            side.frame.s.n_owned = callers.n_owned * (not anybody_carries(t))
+            side.frame.s.n_owned = callers.n_owned
             return 0
         room_for_names(&side.memos[0], min(n_rows, t.principal_names.n + n_session_names))
         room_for_names(&side.memos[1], min(n_rows, <int64_t>t.action_names.n))
@@ -340,7 +331,7 @@ cdef class _Sides:
             callers.make_room(<uint64_t>n_rows, t.n_records)
         side.frame.s.n_crowded = 0
         self.callers[side.number] = callers
-        side.frame.s.n_owned = callers.n_owned * (not anybody_carries(t))
+        side.frame.s.n_owned = callers.n_owned
         side.callers, side.n_callers, side.limited, side.seen = callers.at, callers.n, callers.limited, callers.seen
         side.denies_much = False
         side.frame.s.callers, side.frame.s.kin = callers.at, callers.kin

@@ -11,7 +11,7 @@ from libc.string cimport memcpy, memset
 from fastiam.kernel.base.text cimport Text, mix, short_equal, short_hash
 from fastiam.kernel.columns.column cimport item_code, item_text, row_items
 from fastiam.kernel.eval.key_columns cimport MOST_PROBES, kept_code
-from fastiam.kernel.eval.unknown cimport Slots, has_constant, next_variable
+from fastiam.kernel.eval.unknown cimport Slots, next_variable
 from fastiam.kernel.model.actions cimport ACT_GLOBAL, ACT_PASS_ROLE
 from fastiam.kernel.model.call cimport (
     CALLER_HOUSED, Call, Caller, ContextColumn, Kept, MOST_REGION, N_NEVERS, N_PAIRS, N_REGIONS, Never, PLAN_ABSENT_BARE, PLAN_ABSENT_HOME,
@@ -26,7 +26,6 @@ from fastiam.kernel.model.keys cimport (
     Key,
 )
 from fastiam.kernel.model.missing_keys cimport count_row
-from fastiam.kernel.model.principals cimport Principal
 from fastiam.kernel.model.resources cimport Record
 from fastiam.kernel.model.tables cimport TablesC
 
@@ -58,7 +57,7 @@ cdef extern from *:
 cdef inline bint null_is_absent(const Call* c, const Key* k) noexcept nogil:
     """Whether a key that a column leaves out is the same for everybody: nothing that who asks or what for could tell."""
     if k.source == KEY_RESOURCE:
-        return c.n_constants == 0 and not k.is_carried
+        return c.n_constants == 0
     return not k.is_checked and (k.source == KEY_CALLER or k.source == KEY_DEFAULT)
 
 
@@ -220,19 +219,13 @@ cdef inline uint8_t resource_plan(bint has_constants, bint is_home) noexcept nog
 
 
 cdef inline bint is_by_constants(const Basis* q, uint32_t plan) noexcept nogil:
-    """Whether the constants of a resource tell a key that no column gives, unless who asks carries it."""
+    """Whether the constants of a resource tell a key that no column gives."""
     return q.constants != NONE and plan & PLAN_ABSENT_BARE   # INVARIANT: such a key depends neither on more nor on the owner
 
 
 cdef inline bint is_by_owner(const Basis* q, uint32_t plan, const Key* k) noexcept nogil:
-    """Whether the owner of a resource tells such a key, unless who asks carries it: of one that is not modelled, no organization."""
+    """Whether the owner of a resource tells such a key: of one that is not modelled, no organization."""
     return q.owner != NONE and plan & PLAN_ABSENT_HOME and (q.owner or k.source != KEY_RESOURCE_ACCOUNT)
-
-
-cdef inline bint carries(const TablesC* t, uint32_t principal, uint32_t key) noexcept nogil:
-    """Whether who asks has a key of its own: a session may carry any (5.3)."""
-    cdef const Principal* who = &t.principals[principal]
-    return has_constant(&t.constants[who.constants], who.n_constants, key)
 
 
 cdef inline uint32_t met_region(Scratch* s, const char* text, int64_t size) noexcept nogil:
@@ -385,7 +378,7 @@ cdef inline uint64_t* told_place(const Call* c, uint32_t id, const Basis* q, uin
             by = q.constants
         elif is_by_owner(q, plan, &c.t.keys[atom.key]):
             by = q.owner
-        who = asker + 1 if plan & PLAN_WHO or (c.t.keys[atom.key].is_carried and carries(c.t, q.who, atom.key)) else 0
+        who = asker + 1 if plan & PLAN_WHO else 0  # sessions carry none of these keys (K3)
         if id >> 15 or who >> 20 or by >> 20:
             return NULL
         key[0] = (<uint64_t>id << 20 | who) << 20 | by | BY_RESOURCE

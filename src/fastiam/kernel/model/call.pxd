@@ -180,7 +180,7 @@ cdef struct Scratch:           # what a thread needs while it decides; reused fr
     Never* nevers              # what their `never` stands for, each where its hash tells; the first one is nothing
     uint64_t varied            # bits of which copies know by themselves alone whether they hold
     uint64_t* never_owned      # of each account, plus 1, and before it of those not modelled: those of its resources for everybody else
-    uint32_t n_owned           # 0: somebody carries what owners or regions tell
+    uint32_t n_owned           # entries of `never_owned`
     Pair* pairs                # each where its key tells
     uint64_t* never_regions    # of each region by its number, for its resources; the first are those of all of them
     int64_t truth_bytes        # what the truths in `kept` take
@@ -561,8 +561,6 @@ cdef inline void peek(Call* c, uint32_t key, int depth, Fetched* out) noexcept n
     if out.n > 0:
         return
     if k.source == KEY_IAM_TAG:
-        if search(c, &c.t.constants[c.principal.constants], c.principal.n_constants, key, depth, out):
-            return
         if c.is_iam_entity:
             given(c, k.other, depth, out)
             if out.n == 0:
