@@ -41,6 +41,7 @@ def test_session_name_takes_precedence_over_a_provider(action, name, kind):
         assert engine.decide_many([name] * rows, action, APP, sessions={name: who}).outcome.tolist() == [outcome] * rows
     allowed = engine.what_can(who, APP, actions=[action], unknown=["*"])
     assert [found.outcome for found in allowed] == [OK] * (outcome is OK)
+    engine.decide_many([name] * 2, action, APP, on_error="deny")  # from now on the engine knows the provider
     broken = engine.decide_many([name] * 2, action, APP, sessions={name: session(policies=["{"])}, on_error="deny")
     assert [type(error) for error in broken.errors.values()] == [PolicyError] * 2
 
