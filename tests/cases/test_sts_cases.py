@@ -25,6 +25,7 @@ from fastiam.sts import authorization as trust
 
 ALL = {"Effect": "Allow", "Action": "*", "Resource": "*"}
 ANA = resolve("$ana")
+ROLE_FIELDS = {"arn", "tags", "max_session_duration", "condition", "trust_policy"}
 LOADED = json.loads((CASES / "sts.json").read_text())
 
 
@@ -47,6 +48,7 @@ def directory_of(roles: list[Any]) -> fastiam.Directory:
     directory.add_principal(ANA, unique_id="AIDAANA", identity_policies=[document(ALL)])
     entries = [{"arn": entry} if isinstance(entry, str) else dict(entry) for entry in roles]
     for entry in entries:
+        assert set(entry) <= ROLE_FIELDS, f"unknown fields {set(entry) - ROLE_FIELDS}"
         given = {k: v for k, v in entry.items() if k in ("tags", "max_session_duration")}
         directory.add_principal(entry["arn"], identity_policies=[("all", document(ALL))], **given)
     for entry in entries:
@@ -124,6 +126,11 @@ def test_case(case: dict[str, Any], engine: str) -> None:
 def test_every_sts_entry_of_the_catalogue_has_a_case() -> None:
     assert {"E298", "E299", *(f"E{n}" for n in range(304, 310)), "E317"} <= {case["id"][:4] for case in LOADED}
     assert len({case["id"] for case in LOADED}) == len(LOADED)
+
+
+def test_unknown_field_of_a_role_fails() -> None:
+    with pytest.raises(AssertionError, match="unknown fields {'trust'}"):
+        directory_of([{"arn": "arn:aws:iam::111111111111:role/Dep", "trust": ANA}])
 
 
 def test_wrong_expectation_fails() -> None:

@@ -372,6 +372,22 @@ def test_store_is_created_once_and_required_otherwise(call: Call) -> None:
     assert call("user", "fly")[0] == 64
 
 
+def test_rejected_document_is_reported_with_its_file(call: Call) -> None:
+    Path("broken.json").write_text(READ.replace("Allow", "Alow"))
+    code, _, err = call("policy", "create", "Read", "broken.json", "--account", A)
+    assert code == 3 and err.startswith("broken.json:1:") and "`Alow` is not an effect" in err
+    assert call("policy", "create", "Read", READ.replace("Allow", "Alow"), "--account", A)[2].startswith(
+        f"{arn('policy/Read')}:1:"
+    )
+    both = call("role", "create", "app", "--trust", "broken.json", "--boundary", READ, "--account", A)
+    assert both[0] == 3 and "broken.json" not in both[2]  # the finding may be of either
+
+
+def test_missing_store_is_reported_with_its_variable(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FASTIAM_STORE")
+    assert "Missing option '--store' (env var: 'FASTIAM_STORE')" in call("user", "list")[2]
+
+
 def test_findings_of_a_written_policy_are_printed(call: Call) -> None:
     old = json.dumps({"Statement": {"Effect": "Allow", "Action": "s3:Get*", "Resource": "*"}})
     code, out, err = call("policy", "create", "Old", old)

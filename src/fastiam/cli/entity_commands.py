@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,19 +19,22 @@ from fastiam.cli.console import note
 from fastiam.cli.files import read_bytes
 from fastiam.cli.render import chosen, write_rows
 from fastiam.cli.store_options import show, store
-from fastiam.errors import DirectoryError, did_you_mean
+from fastiam.errors import DirectoryError, PolicyError, did_you_mean
 from fastiam.model.arn import split_arn
 
 if TYPE_CHECKING:
     from fastiam.api.directory import Directory
 
+_DOCUMENTS = "fastiam.documents"  # in the context of a command: the file of each document that was read, "" for JSON
 Write = Callable[..., object]  # takes a directory, an ARN, and the options of its verb
 Details = Callable[["Directory", str], dict[str, object]]
 
 
 def read_document(given: str) -> str | bytes:
     """Read a policy of the command line: JSON itself, a file, or `-` for standard input."""
-    return given if given.lstrip().startswith("{") else read_bytes(given)
+    is_file = not given.lstrip().startswith("{")
+    click.get_current_context().meta.setdefault(_DOCUMENTS, []).append(given if is_file else "")
+    return read_bytes(given) if is_file else given
 
 
 def _read(ctx: click.Context, param: click.Parameter, value: str | None) -> str | bytes | None:
@@ -199,10 +202,21 @@ def writing(store: str) -> Iterator[Directory]:
     from fastiam.api.directory import Directory
 
     with Directory.open(store, create=False) as directory:
-        with directory.transaction():
-            yield directory
+        try:
+            with directory.transaction():
+                yield directory
+        except PolicyError as error:
+            raise _with_file(error) from error
         for finding in directory.findings:
             note(str(finding))
+
+
+def _with_file(error: PolicyError) -> PolicyError:
+    """The error with the file of the document in place of its name, if the command read one document."""
+    documents = click.get_current_context().meta.get(_DOCUMENTS, [])
+    if len(documents) != 1 or not documents[0]:
+        return error
+    return PolicyError([replace(finding, source=documents[0]) for finding in error.findings])
 
 
 def show_record(record: object, form: str, **more: object) -> int:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from fastiam.federation import Federation
     from fastiam.sts import STS, Credentials, Secret
 
-store = click.option("--store", required=True, envvar="FASTIAM_STORE", metavar="FILE", help="The store. Default: FASTIAM_STORE.")
+store = click.option("--store", required=True, envvar="FASTIAM_STORE", show_envvar=True, metavar="FILE", help="The store.")
 keyring = click.option("--keyring", metavar="FILE", help="The keyring of the store. Default: FASTIAM_KEYRING.")
 credentials = click.option(
     "--credentials",

@@ -78,6 +78,14 @@ def test_configuration_is_refused(tmp_path: Path, text: str, message: str) -> No
     assert message in str(caught.value)
 
 
+def test_settings_in_messages_exist() -> None:
+    core = {name: value for name, value in msgspec.structs.asdict(config._Core()).items() if isinstance(value, msgspec.Struct)}
+    sections = {name: set(value.__struct_fields__) for name, value in core.items()}
+    text = "".join(file.read_text() for file in Path(config.__file__).parent.rglob("*.py"))
+    named = re.findall(rf"`({'|'.join(sections)})\.(\w+)`", text)
+    assert ("source", "keyring") in named and [(section, key) for section, key in named if key not in sections[section]] == []
+
+
 def test_defaults_are_complete_and_on_loopback(tmp_path: Path) -> None:  # G6, G13
     found = settings(tmp_path, "")
     assert {name: listener.address for name, listener in found.listeners.items()} == {

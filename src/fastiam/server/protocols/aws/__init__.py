@@ -63,7 +63,9 @@ def create(section: Section, site: Site) -> AwsProtocol:
     ConfigError: an origin is none.
     """
     if not site.has_sts:
-        raise UnmetNeed("the AWS protocols need a store and its keyring\nhelp: set `source.path` to a store and `source.keyring`")
+        raise UnmetNeed(
+            "the AWS protocols need a store and its keyring\nhelp: set `source.paths` to a store, and `source.keyring`"
+        )
     for origin in section.cors_origins:
         if not _ORIGIN.fullmatch(origin):
             raise ConfigError(f"aws.cors_origins: `{origin}` is not an origin\nhelp: write it as `https://app.example`")
