@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import orjson
 import pytest
+from authzen_fixture import TRUSTED, document
 from extauthz_fixture import ACCOUNT, API, DECISION_ID, ROLE, SPIFFE, World, directory, read_check
 from served_engine import EngineDecider
 
 from fastiam import SourceError
+from fastiam.model.decision import Outcome
 from fastiam.server.config import ConfigError
 from fastiam.server.protocol import ListenerFacts, UnmetNeed
 from fastiam.server.protocols.extauthz import CheckRequest
@@ -41,6 +43,36 @@ def test_http_denial_has_no_header_of_ours():  # GC101, GC106, G92
 @pytest.mark.parametrize("target", ["/orders/%2e%2e/a", "/orders//7", "/extauthz/orders/7", "//a", "/a;x", "/a%2f7", "/a\\"])
 def test_http_path_is_cut_once_and_may_not_be_ambiguous(target):  # GC108, G80
     assert World(XFCC).http("GET", target, CERTIFICATE).status == 403
+
+
+DENIES = {
+    "IpAddress": {"aws:SourceIp": "10.0.0.0/8"},
+    "StringEquals": {"extauthz:header/x-tier": "bronze"},
+    "StringLike": {"extauthz:path": "/orders/8"},
+}
+
+
+def denying(scopes: frozenset[str], operator: str) -> World:
+    """An Envoy with scopes, and a Deny of the service `orders` on what no request of the test has."""
+    world, made = World(scopes=scopes), directory()
+    deny = {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": {operator: DENIES[operator]}}
+    made.put_inline_policy(f"{ROLE}/k8s/shop/orders", "deny", document(deny))
+    world.decider = EngineDecider(made.compile(), made)
+    return world
+
+
+@pytest.mark.parametrize("operator", DENIES)
+def test_facts_that_envoy_may_not_state_are_unknown(operator):  # G7, D70
+    check = read_check({"source_address": "203.0.113.9", "headers": [["x-tier", "gold"]]})
+    assert denying(TRUSTED, operator).check(check).status == 200
+    untrusted = denying(frozenset(), operator).check(check)
+    assert (untrusted.status, untrusted.record.decision.outcome) == (403, Outcome.DEPENDS)
+
+
+def test_address_that_envoy_does_not_report_is_unknown():  # D70: the client has one
+    check = read_check({"source_address": None})
+    assert denying(TRUSTED, "IpAddress").check(check).status == 403
+    assert denying(TRUSTED, "StringLike").check(check).status == 200
 
 
 def test_http_route_takes_each_method_and_checks_no_host():

@@ -7,10 +7,11 @@ from urllib.parse import quote
 
 import orjson
 import pytest
-from authzen_fixture import TRUSTED
+from authzen_fixture import TRUSTED, document
 from hypothesis import example, given
 from hypothesis import strategies as st
-from opa_fixture import ACCOUNT, DECISION_ID, SCHEMA, World, table, trino
+from opa_fixture import ACCOUNT, DECISION_ID, SCHEMA, World, directory, table, trino
+from served_engine import EngineDecider
 
 from fastiam import SourceError
 from fastiam.server.identity import EXPLAIN
@@ -219,6 +220,20 @@ def test_trino_batch_groups_are_those_of_every_resource(groups):
     asked = trino("ImpersonateUser", groups=groups, filterResources=users)
     assert World().ask("trino/batch", asked)[1] == {"result": [0, 1] if "ops" in groups else []}
     assert World(scopes=frozenset()).ask("trino/batch", asked)[1] == {"result": []}
+
+
+@pytest.mark.parametrize("path", ["trino/allow", "trino/batch"])
+def test_facts_that_trino_may_not_state_are_unknown(path):  # G7, D70
+    made = directory()
+    deny = {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": {"StringEquals": {"trino:queryId": "other"}}}
+    made.put_inline_policy(f"arn:aws:iam::{ACCOUNT}:user/alice", "deny", document(deny))
+    open_answer, closed_answer = (True, False) if path == "trino/allow" else ([0], [])
+    resources = {"resource": table("t2")} if path == "trino/allow" else {"filterResources": [table("t2")]}
+    asked = trino("FilterTables", **resources)
+    for scopes, answer in ((TRUSTED, open_answer), (frozenset(), closed_answer)):
+        world = World(scopes=scopes)
+        world.decider = EngineDecider(made.compile(), made)
+        assert world.ask(path, asked)[1] == {"result": answer}
 
 
 def test_batch_of_too_many_resources_is_refused():

@@ -23,6 +23,7 @@ from fastiam.server.mapping.facts import (
     check_members,
     column_key,
     facts,
+    facts_of_call,
     ignored_names,
     scopes_to_state,
 )
@@ -62,6 +63,7 @@ __all__ = [
     "config_error",
     "encode",
     "facts",
+    "facts_of_call",
     "ignored_names",
     "named_principal",
     "read_instant",

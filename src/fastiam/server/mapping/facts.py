@@ -355,6 +355,18 @@ def facts(
     return found
 
 
+def facts_of_call(identity: Identity, context: Mapping[str, Any], rules: FactRules = _NO_RULES) -> Facts:
+    """As `facts`, for a context that a protocol makes of a call which always has these keys.
+
+    What the identity may not state is unknown then, and not absent: a Deny that depends on it denies (D70).
+    """
+    found = facts(identity, context, rules)
+    if ASSERT_CONTEXT not in identity.scopes:
+        keys = (read_key(name, "context") for name in context)
+        found.unknown = tuple(key.name for key in keys if key is not None and key.kind in _OF_REQUESTS)
+    return found
+
+
 def _state(
     found: Facts,
     identity: Identity,

@@ -8,7 +8,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from fastiam.server.identity import Identity
-from fastiam.server.mapping import FactRules, Facts, MappingError, facts
+from fastiam.server.mapping import FactRules, Facts, MappingError, facts_of_call
 from fastiam.server.protocols.extauthz.checks import CheckRequest
 from fastiam.server.protocols.extauthz.principals import EXTENSION
 from fastiam.server.protocols.extauthz.routes import Matched, Route, Target
@@ -61,7 +61,10 @@ def read_facts(
             context[f"extauthz:ext/{name}"] = value
     if matched.route.body:
         _add_body(context, check, matched.route)
-    return facts(identity, context, _RULES)
+    found = facts_of_call(identity, context, _RULES)
+    if check.source_address is None and "aws:SourceIp" not in found.unknown:
+        found.unknown += ("aws:SourceIp",)  # the client has an address, and Envoy does not report it
+    return found
 
 
 def _one(check: CheckRequest, name: str) -> str | None:

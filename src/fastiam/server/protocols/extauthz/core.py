@@ -78,7 +78,12 @@ class Core:
             facts = read_facts(check, target, matched, claims, identity, now, headers=self._headers, query=self._section.query)
             record.context = facts.context
             record.decision = pinned.engine.decide(
-                found.principal, matched.action, matched.resource, facts.context, now=facts.now or now
+                found.principal,
+                matched.action,
+                matched.resource,
+                facts.context,
+                unknown=facts.unknown,
+                now=facts.now or now,
             )
         except Unidentified as error:
             record.error = error.code

@@ -135,7 +135,14 @@ class TrinoAllow:
                 record.resource = arn
                 record.decision = None  # until this one is decided
                 record.decision = _decide(
-                    view.engine, who.principal, asked.action, arn, asked.facts.context, now=now, owner=self._trino.owner
+                    view.engine,
+                    who.principal,
+                    asked.action,
+                    arn,
+                    asked.facts.context,
+                    now=now,
+                    owner=self._trino.owner,
+                    unknown=asked.facts.unknown,
                 )
                 if not record.decision.allowed:
                     break
@@ -208,6 +215,7 @@ class TrinoBatch:
                 found,
                 # a list is the value of every row here, and no column
                 {name: for_all_rows(value, name) for name, value in asked.facts.context.items()},
+                unknown=asked.facts.unknown,
                 resource_accounts=self._trino.owner,
                 sessions={who.name: who.principal} if isinstance(who.principal, Session) else None,
                 now=now,

@@ -11,7 +11,6 @@ from fastiam.server.identity import Identity
 from fastiam.server.mapping import (
     MAX_ID,
     EntityMapping,
-    FactRules,
     Facts,
     KnownRecords,
     MappedPrincipal,
@@ -19,7 +18,7 @@ from fastiam.server.mapping import (
     PrincipalTemplate,
     config_error,
     encode,
-    facts,
+    facts_of_call,
     read_members,
     read_text,
 )
@@ -35,7 +34,6 @@ _WITH_TARGET: Final = frozenset({"RenameSchema", "RenameTable", "RenameView", "R
 _SCHEMA_NAMES: Final = ("catalogName", "schemaName")
 _ROOT: Final = "arn:aws:trino:::"
 _PLACEHOLDERS: Final = ("user",)
-_RULES: Final = FactRules()
 _ACTIONS: Final = EntityMapping()
 
 Members = Mapping[str, Any]
@@ -106,7 +104,7 @@ def read_asked(input_: Members, identity: Identity) -> Asked:
     members = _required(input_, "action", "$")
     operation = read_text(members, "operation", "$.action", 128)
     action = _ACTIONS.action_name(f"trino:{operation}", None, "$.action.operation")
-    stated = facts(identity, _context(input_, members), _RULES)
+    stated = facts_of_call(identity, _context(input_, members))
     return Asked(operation, action, members, stated)
 
 
