@@ -23,6 +23,28 @@ def frozen() -> None:
     gc.freeze()
 
 
+def add_users(store: fastiam.Directory, change: int) -> None:
+    with store.transaction():
+        for user in range(USERS):
+            arn = f"{ACCOUNT}:user/u{change}-{user}"
+            own = document({"Sid": f"S{change}x{user}", "Effect": "Allow", "Action": "s3:*", "Resource": arn})
+            store.add_principal(arn, identity_policies=[("own", own)])
+
+
+def test_start_freezes_the_policies_without_a_scan(tmp_path: Path) -> None:
+    with fastiam.Directory.open(tmp_path / "store") as store:
+        for change in range(SMALL):
+            add_users(store, change)
+    environ = {"FASTIAM_SERVE__SOURCE__WATCH": "false"}
+    settings = config.load(None, environ, config.Flags((str(tmp_path / "store"),)))
+    frozen, scans = gc.get_freeze_count(), [each["collections"] for each in gc.get_stats()]
+    source = run._load(settings)
+    made = gc.get_freeze_count() - frozen
+    assert made > 10 * SMALL * USERS
+    assert [each["collections"] for each in gc.get_stats()][1:] == scans[1:]
+    source.live.close()
+
+
 def test_small_changes_of_a_store_are_frozen_when_they_add_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fastiam.runtime.gc_pause._UNFROZEN", 5_000)
     store = fastiam.Directory.open(tmp_path / "store")
@@ -35,11 +57,7 @@ def test_small_changes_of_a_store_are_frozen_when_they_add_up(tmp_path: Path, mo
         process.state.source = source
         seen = []
         for change in range(SMALL):
-            with store.transaction():
-                for user in range(USERS):
-                    arn = f"{ACCOUNT}:user/u{change}-{user}"
-                    own = document({"Sid": f"S{change}x{user}", "Effect": "Allow", "Action": "s3:*", "Resource": arn})
-                    store.add_principal(arn, identity_policies=[("own", own)])
+            add_users(store, change)
             source.live.refresh()
             process._report_source()
             seen.append(len(gc.get_objects()))
