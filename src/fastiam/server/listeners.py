@@ -152,7 +152,7 @@ class Listening:
         if self.address.path is not None:
             self.sock, self.inode = _bind_unix(self.address.path, self.settings, f"listeners.{self.name}", warn)
         else:
-            self.sock = _bind_tcp(self.address)
+            self.sock = _bind_tcp(self.address, f"listeners.{self.name}")
             self.address = Address(self.address.host, self.sock.getsockname()[1])
         if self.settings.tls is not None:
             self.context = tls_context(self.settings.tls)
@@ -169,7 +169,7 @@ class Listening:
             pass
 
 
-def _bind_tcp(address: Address) -> socket.socket:
+def _bind_tcp(address: Address, at: str) -> socket.socket:
     host = "127.0.0.1" if address.host == "localhost" else address.host
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
@@ -182,7 +182,8 @@ def _bind_tcp(address: Address) -> socket.socket:
         sock.setblocking(False)
     except OSError as error:
         sock.close()
-        raise ConfigError(f"{address}: {(error.strerror or str(error)).lower()}") from None
+        hint = f"\nhelp: set `{at}.address` to another one, or stop the other process" if error.errno == errno.EADDRINUSE else ""
+        raise ConfigError(f"{address}: {(error.strerror or str(error)).lower()}{hint}") from None
     return sock
 
 

@@ -45,7 +45,7 @@ def test_start_over_a_broken_source_is_refused(tmp_path: Path) -> None:
 
 def test_start_on_an_address_in_use_is_refused(tmp_path: Path, shared_server: Server, engine_file: Path) -> None:
     message = refused(engine_file, "--door", "echo", "--listen", shared_server.address(), cwd=tmp_path)
-    assert "address already in use" in message
+    assert "address already in use\nhelp: set `listeners.main.address` to another one" in message
 
 
 def test_missing_package_of_the_server_is_named(tmp_path: Path) -> None:
