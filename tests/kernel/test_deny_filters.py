@@ -133,6 +133,11 @@ def an_organization(rng: random.Random, everywhere: bool) -> fastiam.Directory:
     return directory
 
 
+def coded(values: list[Any]) -> Any:
+    """A column of texts as codes of a dictionary, by which denies are filtered; lists stay what they are."""
+    return values if any(isinstance(value, list) for value in values) else pa.array(values, pa.string()).dictionary_encode()
+
+
 def a_trust_policy(rng: random.Random) -> dict[str, Any]:
     """A trust policy that allows some accounts, or all principals, to assume a role, and denies others."""
     who = rng.choice(({"AWS": "*"}, {"AWS": f"arn:aws:iam::{A}:root"}, {"AWS": [USERS[0], USERS[2]]}))
@@ -175,7 +180,8 @@ def test_pruned_denies_do_not_match(seed: int, where: str) -> None:
         columns = [[row[i] for row in some] for i in range(3)]
         if len(owners) > 1:
             more |= {"resource_accounts": [row[4] for row in some], "on_error": "deny"}
-        return engine.decide_many(*columns, {key: [row[3][key] for row in some] for key in keys}, sessions=sessions, **more)
+        context = {key: coded([row[3][key] for row in some]) for key in keys}
+        return engine.decide_many(*columns, context, sessions=sessions, **more)
 
     def explained(who: str, action: str, arn: str, given: Any, owner: str | None) -> tuple[int, str | None]:
         try:
@@ -298,7 +304,7 @@ def test_known_false_denies_are_skipped_among_possible_ones(seed: int, where: st
     rows = [(rng.choice(USERS), rng.choice(resources), {key: rng.choice(CONTEXT[key]) for key in keys}) for _ in range(1300)]
 
     def decide(some: list[Any], **more: Any) -> fastiam.Decisions:
-        context = {key: [given[key] for *_, given in some] for key in keys}
+        context = {key: coded([given[key] for *_, given in some]) for key in keys}
         return engine.decide_many([who for who, *_ in some], "sqs:Do", [arn for _, arn, _ in some], context, **more)
 
     def reasoned(some: list[Any]) -> list[tuple[int, str, str | None]]:
@@ -351,3 +357,15 @@ def test_first_remaining_principal_deny_determines() -> None:
     for column in (stages, stages.dictionary_encode()):  # the denies are filtered by the codes of a dictionary
         found = engine.decide_many([USERS[0]] * len(rows), "sqs:Do", arns, {"app:stage": column}, reasons=True)
         assert list(found.statement) == expected
+
+
+def test_endpoint_whose_condition_is_known_to_be_false_denies() -> None:
+    """D40: only what is known to be allowed by the endpoint passes it without a further look."""
+    directory = fastiam.Directory(quotas=None)
+    directory.add_principal(USERS[0], identity_policies=[EVERYTHING])
+    allow = EVERYTHING["Statement"][0] | {"Principal": "*", "Condition": {"StringEquals": {"app:stage": "prod"}}}
+    directory.add_endpoint("vpce-1", policy={"Version": "2012-10-17", "Statement": allow}, account=A)
+    engine, queue = directory.compile(), f"arn:aws:sqs:eu-west-1:{A}:q"
+    context = {"app:stage": coded(["prod", "test", "x"] * 300), "aws:SourceVpce": coded(["vpce-1"] * 900)}
+    for _ in range(3):
+        assert engine.decide_many([USERS[0]] * 900, "sqs:Do", queue, context).allowed.tolist() == [True, False, False] * 300

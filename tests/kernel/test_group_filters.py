@@ -123,3 +123,16 @@ def test_group_with_common_prefix_is_skipped_without_match(seed: int) -> None:
         assert all(one.statement == expected.statement for one in alone)
         seen.add(expected.outcome)
     assert seen == {Outcome.ALLOW, Outcome.IMPLICIT_DENY, Outcome.EXPLICIT_DENY}
+
+
+def test_region_far_into_a_pattern_with_any_account_has_to_match() -> None:
+    """VR5: behind the 32 bytes by which patterns are filtered."""
+    statement = {"Effect": "Allow", "Action": "*", "Resource": "arn:aws:elasticloadbalancing:ap-northeast-1:*:x/${aws:username}"}
+    directory = fastiam.Directory(quotas=None)
+    directory.add_principal(ANN, identity_policies=[{"Version": "2012-10-17", "Statement": statement}])
+    regions = ("ap-northeast-1", "ap-northeast-2", "us-east-1", "")
+    texts = [f"arn:aws:elasticloadbalancing:{region}:{ACCOUNT}:x/ann" for region in regions] * 300
+    engine = directory.compile()
+    for _ in range(2):
+        found = engine.decide_many(ANN, "elasticloadbalancing:Do", texts)
+        assert found.allowed.tolist() == [True, False, False, False] * 300

@@ -28,6 +28,12 @@ CHANGED = (
     ("setup.py", '"-O3"', '"-O0"'),
     ("src/fastiam/kernel/call/pair_cache.pxd", "MANY_PRINCIPALS = 8192", "MANY_PRINCIPALS = 0"),
 )
+# tests that the second change makes fail
+DESELECTED = (
+    "tests/kernel/test_pair_cache.py::test_pair_cache_few_principals_stays_empty",
+    "tests/engine/test_memory.py::test_context_values_are_not_cached",
+    "tests/engine/test_engine_file.py::test_loaded_engine_adds_and_drops_run_time_entries",
+)
 COPIED = ("src", "tests", "setup.py", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE", "NOTICE")
 CYTHON = (".pyx", ".pxd")
 MAX_SECONDS = 200  # of processor time; a sound run takes a tenth
@@ -83,7 +89,7 @@ def search(folder: Path, test: str | None, count: int, number: int = 0) -> tuple
     """The exit code of what has to find a fault, run over the copy, and its last line."""
     command = ["tests/tools/fuzz.py", "--count", str(count), "--stop-at", "1", "--bare"]
     if test is not None:
-        command = ["-m", "pytest", "-qx", "-p", "no:cacheprovider", test]
+        command = ["-m", "pytest", "-qx", "-p", "no:cacheprovider", *(f"--deselect={name}" for name in DESELECTED), test]
     settings = {"PYTHONDONTWRITEBYTECODE": "1", "FASTIAM_ALL_SEEDS": "1", "PLANTED": str(number)}
     environment = os.environ | settings | {"PYTHONPATH": str(folder / "src")}
     result = subprocess.run([sys.executable, *command], cwd=folder, env=environment, capture_output=True, text=True)
