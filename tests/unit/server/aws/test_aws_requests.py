@@ -195,6 +195,15 @@ def test_session_token_must_be_signed_and_fit(world):
     assert not any(str(made.session_token).encode() in answer.body for answer in world.responses)
 
 
+def test_plus_sign_in_the_query_string_is_what_was_signed(world):
+    """G131: `+` and `%2B` have one signature, so that they have one meaning."""
+    form = "Action=TagUser&Version=2010-05-08&UserName=bo&Tags.member.1.Key=k&Tags.member.1.Value=a%2Bb"
+    request = sign(world, "", url=f"{ENDPOINT}?{form}")
+    for query in (request.raw_query, request.raw_query.replace(b"%2B", b"+")):
+        assert world.handle(replace(request, raw_query=query)).status == 200
+        assert world.directory.tables.entities[BO].tags == {"k": "a+b"}
+
+
 def test_same_signed_write_is_accepted_twice(world):
     """GC173: as on AWS."""
     request = sign(world, f"Action=CreateAccessKey&UserName=bo&{IAM}")

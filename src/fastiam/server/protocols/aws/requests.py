@@ -75,7 +75,7 @@ def find_operation(request: Request, signature: Signature | None, target: Target
 
 def _find_query(request: Request, target: Target) -> None:
     """The operation of a request of the query protocol, by `Action` and `Version`."""
-    target.form = query.read_form(request.raw_query, request.body)
+    target.form = query.read_form(request.body, request.raw_query)
     action, version = target.form.get("Action"), target.form.get("Version", "NO_VERSION_SPECIFIED")
     if target.service is None:
         target.service = _by_version().get(version)
