@@ -33,8 +33,8 @@ Tree = dict[str, Any]  # name -> Tree or text; the text of a node itself is unde
 def read_form(body: bytes, query: bytes = b"") -> dict[str, str]:
     """The parameters of a body and of a query string, which are decoded once.
 
-    `+` is a blank in a body, whose bytes are signed. In a query string it is a plus sign: signatures do not tell it from `%2B`
-    there (G131), so that who changes one into the other would change the value.
+    `+` is a blank in a body, whose bytes are signed. In a query string it is a plus sign: there it has the signature of `%2B`
+    (G131), so that who changes one into the other would change the value.
 
     Raises
     ------
