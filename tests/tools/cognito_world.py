@@ -13,6 +13,7 @@ from typing import Any
 import jwt
 import pyotp
 import pytest
+import srp_powers
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 
 from fastiam import Directory
@@ -24,6 +25,7 @@ C, CS, SECRET = "c1example", "cs1example", "clientsecret1x0123456789abc"
 PASSWORD = "Correct-Horse7"
 START = datetime(2026, 11, 8, 9, 5, 3, tzinfo=UTC)
 ALL_FLOWS = [f"ALLOW_{flow}_AUTH" for flow in ("USER_SRP", "USER_PASSWORD", "ADMIN_USER_PASSWORD", "CUSTOM", "REFRESH_TOKEN")]
+srp_powers.install()
 FAST = Settings(trigger_seconds=0.3, trigger_tries=2)
 Json = dict[str, Any]
 

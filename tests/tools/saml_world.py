@@ -26,7 +26,7 @@ from signxml import XMLSigner, methods
 from sts_fixture import CHEAP, A, B, Clock, document
 
 import fastiam
-from fastiam.federation import AuditEvent, Federation, FederationSettings
+from fastiam.federation import AuditEvent, Federation, FederationSettings, saml_providers
 from fastiam.sts import STS, Keyring
 
 START = datetime(2026, 11, 29, 12, tzinfo=UTC)
@@ -81,6 +81,10 @@ class Key:
     def pem(self) -> str:
         """The private key."""
         return self.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+# Each key is read once for all tests: its primes are checked, which takes a tenth of a second.
+saml_providers.load_pem_private_key = functools.cache(saml_providers.load_pem_private_key)
 
 
 @functools.cache
