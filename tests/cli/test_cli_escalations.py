@@ -41,7 +41,7 @@ def test_exit_code_distinguishes_sure_and_possible_paths(policies, capsys, state
     rows = json.loads(out)
     schema = json.loads(files("fastiam").joinpath("schema/results-v1.json").read_text())
     for row in rows:
-        jsonschema.validate(row, schema | {"$ref": "#/$defs/EscalationPath"})
+        jsonschema.Draft202012Validator(schema | {"$ref": "#/$defs/EscalationPath"}).validate(row)
         assert (row["principal"], row["target"]) == (ANA, "anything in the account")
     assert run(["escalations", "--policies", path, "--exit-zero"]) == 0
 

@@ -120,7 +120,9 @@ NAMES = sorted(RESULTS)
 
 @cache
 def schema() -> dict[str, Any]:
-    return json.loads(files("fastiam").joinpath("schema/results-v1.json").read_text())
+    found = json.loads(files("fastiam").joinpath("schema/results-v1.json").read_text())
+    jsonschema.Draft202012Validator.check_schema(found)
+    return found
 
 
 def check(name: str, result: object) -> None:

@@ -72,7 +72,7 @@ def test_records_survive_writing_and_loading_one_by_one(tmp_path):
 
 def test_directory_json_follows_the_schema(schema):
     jsonschema.Draft202012Validator.check_schema(schema)
-    jsonschema.validate(json.loads(everything().to_json()), schema)
+    jsonschema.Draft202012Validator(schema).validate(json.loads(everything().to_json()))
 
 
 @pytest.mark.parametrize("seed", seeds(8, 40))
@@ -84,7 +84,7 @@ def test_a_random_directory_survives_writing_and_loading(tmp_path, schema, seed)
     again = fastiam.load(path)
     assert contents(again.snapshot()) == contents(directory.snapshot())
     assert again.to_json() == directory.to_json()
-    jsonschema.validate(json.loads(path.read_text()), schema)
+    jsonschema.Draft202012Validator(schema).validate(json.loads(path.read_text()))
 
 
 def test_the_lab_account_survives_writing_and_loading(shared, tmp_path, schema):
@@ -92,7 +92,7 @@ def test_the_lab_account_survives_writing_and_loading(shared, tmp_path, schema):
     directory.dump(tmp_path / "lab.json")
     again = fastiam.load(tmp_path / "lab.json")
     assert contents(again.snapshot()) == contents(directory.snapshot())
-    jsonschema.validate(json.loads(directory.to_json()), schema)
+    jsonschema.Draft202012Validator(schema).validate(json.loads(directory.to_json()))
 
 
 def test_number_tokens_and_text_documents_survive():
