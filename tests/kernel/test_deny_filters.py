@@ -369,3 +369,16 @@ def test_endpoint_whose_condition_is_known_to_be_false_denies() -> None:
     context = {"app:stage": coded(["prod", "test", "x"] * 300), "aws:SourceVpce": coded(["vpce-1"] * 900)}
     for _ in range(3):
         assert engine.decide_many([USERS[0]] * 900, "sqs:Do", queue, context).allowed.tolist() == [True, False, False] * 300
+
+
+def test_endpoint_that_denies_one_resource_allows_others() -> None:
+    """D40, D1: a Deny that names a resource is read before the endpoint is passed."""
+    directory = fastiam.Directory(quotas=None)
+    directory.add_principal(USERS[0], identity_policies=[EVERYTHING])
+    allow = EVERYTHING["Statement"][0] | {"Principal": "*"}
+    deny = allow | {"Effect": "Deny", "Resource": "arn:aws:sqs:*:*:prod"}
+    directory.add_endpoint("vpce-1", policy={"Version": "2012-10-17", "Statement": [deny, allow]}, account=A)
+    engine, queues = directory.compile(), [f"arn:aws:sqs:eu-west-1:{A}:{name}" for name in ("prod", "q")] * 400
+    for _ in range(3):
+        found = engine.decide_many([USERS[0]] * 800, "sqs:Do", queues, {"aws:SourceVpce": coded(["vpce-1"] * 800)})
+        assert found.allowed.tolist() == [False, True] * 400
