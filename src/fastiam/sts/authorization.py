@@ -72,7 +72,7 @@ def require(engine: SnapshotEngine, request: AuthorizationRequest) -> None:
     RequestValueError: the context contradicts what the directory or the session knows (K1).
     """
     for action in request.actions:
-        decision = _decide(engine, request, action)
+        decision = decide_action(engine, request, action)
         if decision.outcome is not Outcome.ALLOW:
             raise _refusal(request, action, decision)
 
@@ -83,7 +83,13 @@ def role_actions(call: str, *, tags: Iterable[str], source_identity: str | None)
     return (call, *extra, TAG_SESSION) if any(True for _ in tags) else (call, *extra)
 
 
-def _decide(engine: SnapshotEngine, request: AuthorizationRequest, action: str) -> Decision:
+def decide_action(engine: SnapshotEngine, request: AuthorizationRequest, action: str) -> Decision:
+    """Decide one action of a request.
+
+    Raises
+    ------
+    RequestValueError: as `require`.
+    """
     is_renamed = bool(request.call) and action != request.call and not request.principal_text.startswith("arn:")
     if request.inherited or is_renamed or request.is_own_side:
         return _decide_profiles(engine, request, action)

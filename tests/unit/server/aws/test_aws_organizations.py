@@ -193,6 +193,19 @@ def test_delegated_administrator_needs_its_own_permission(world, managed):
     assert "is not authorized to perform" in refused(client.describe_account, AccountId=C)["Message"]
 
 
+def test_owner_of_the_organization_is_its_management_account(world, managed):
+    """5.4: also for a delegated administrator, whose own policies are enough."""
+    managed.register_delegated_administrator(AccountId=B, ServicePrincipal=IAM)
+    client = client_of(world, B)
+    for owner, is_allowed in ((B, True), (A, False)):
+        deny = {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": {"StringEquals": {"aws:ResourceAccount": owner}}}
+        world.directory.put_inline_policy(f"arn:aws:iam::{B}:user/admin", "all", document(ALL, deny))
+        if is_allowed:
+            assert client.describe_account(AccountId=C)["Account"]["Id"] == C
+        else:
+            assert "explicit deny" in refused(client.describe_account, AccountId=C)["Message"]
+
+
 def test_account_outside_learns_nothing_of_the_organization(world, managed):
     outside = client_of(world, OUTSIDE)
     assert refused(outside.describe_organization)["Code"] == "AWSOrganizationsNotInUseException"

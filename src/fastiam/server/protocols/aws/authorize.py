@@ -6,10 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from fastiam.credentials.errors import AccessDeniedError
+from fastiam.model.arn import is_account, split_arn
 from fastiam.model.decision import Decision, Layer, Outcome
 from fastiam.server.protocols.aws.calls import Call
 from fastiam.server.protocols.aws.errors import ApiError
 from fastiam.server.protocols.aws.permissions import Permission
+from fastiam.sts.authorization import AuthorizationRequest, decide_action
 
 _KINDS = {
     Layer.IDENTITY: "an identity-based policy",
@@ -56,13 +58,24 @@ def authorize(call: Call, permissions: Iterable[Permission]) -> list[Granted]:
     """
     granted = []
     for permission, action, resource, context in permissions_of(call, permissions):
-        owner = call.account if permission.is_own else None
-        decision = call.engine.decide(call.principal, action, resource, context, resource_account=owner, now=call.now)
+        decision = _decide(call, permission, action, resource, context)
         if decision.outcome is not Outcome.ALLOW:
             shown = call.shown(resource) if permission.shown is None else permission.shown(call)
             raise Denied(denial_text(call.principal_arn, action, shown, decision), action, resource, context, decision)
         granted.append((action, resource, context, decision))
     return granted
+
+
+def _decide(call: Call, permission: Permission, action: str, resource: str, context: Mapping[str, Any]) -> Decision:
+    arn = split_arn(resource)
+    if permission.is_own and arn is not None and is_account(arn.account) and arn.account != call.account:
+        # `aws:ResourceAccount` is the account of the ARN, though policies of the caller's own account are enough
+        request = AuthorizationRequest(
+            principal=call.principal, actions=(action,), resource=resource, context=context, now=call.now, is_own_side=True
+        )
+        return decide_action(call.engine, request, action)
+    owner = call.account if permission.is_own else None
+    return call.engine.decide(call.principal, action, resource, context, resource_account=owner, now=call.now)
 
 
 def denial_text(principal: str, action: str, resource: str, decision: Decision) -> str:
