@@ -37,7 +37,7 @@ def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
         def literally(principal, resource, asked, endpoint, settings):
             return decide(principal, resource, asked, endpoint=endpoint, settings=settings).decision
 
-        monkeypatch.setattr(trust, "_decide", trust._decide_profiles)
+        monkeypatch.setattr(trust, "decide_action", trust._decide_profiles)
         monkeypatch.setattr(trust, "decide_profiles", literally)
     return request.param
 

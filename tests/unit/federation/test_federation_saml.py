@@ -169,7 +169,7 @@ def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
         def literally(principal, resource, query, endpoint, settings):
             return decide(principal, resource, query, endpoint=endpoint, settings=settings).decision
 
-        monkeypatch.setattr(sts_trust, "_decide", sts_trust._decide_profiles)
+        monkeypatch.setattr(sts_trust, "decide_action", sts_trust._decide_profiles)
         monkeypatch.setattr(sts_trust, "decide_profiles", literally)
     return request.param
 
