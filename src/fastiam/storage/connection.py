@@ -70,10 +70,10 @@ class Connection:
             raise self.error("absent", "the folder does not exist") from None
         except OSError as error:
             raise self.error("unreadable", f"the file cannot be created or opened: {error.strerror}") from None
-        with self._translated_errors():
-            version = self._version("rwc")
+        with self.use("rwc") as connection:
+            version = version_of(connection)
             if version is not None and version < len(MIGRATIONS):
-                migrate(self._connection("rwc"))
+                migrate(connection)
 
     def check(self) -> None:
         """Check that this release can read the file.
@@ -96,18 +96,17 @@ class Connection:
         if version < known:
             raise self.error("older", f"the store has version {version}", hint="open it once for writing to migrate it")
 
-    def _version(self, mode: str) -> int | None:
-        return version_of(self._connection(mode))
-
-    @property
-    def _mode(self) -> str:
-        return "ro" if self.read_only else "rw"
-
     @contextmanager
-    def use(self) -> Iterator[sqlite3.Connection]:
-        """The connection; errors of SQLite become `StoreError`."""
-        with self._translated_errors():
-            yield self._connection(self._mode)
+    def use(self, mode: str = "") -> Iterator[sqlite3.Connection]:
+        """The connection, by default opened as its parameters say; errors of SQLite become `StoreError`."""
+        try:
+            yield self._connection(mode or ("ro" if self.read_only else "rw"))
+        except sqlite3.Error as error:
+            raise self._explain(error) from error
+        except UnicodeDecodeError as error:
+            raise self._explain(sqlite3.DatabaseError(str(error))) from None
+        except UnicodeEncodeError as error:
+            raise self.error("text", f"a lone surrogate cannot be a key: `{error.object!a}`") from None
 
     @property
     def is_replaced(self) -> bool:
@@ -170,17 +169,6 @@ class Connection:
             connection.close()
             raise
         return connection
-
-    @contextmanager
-    def _translated_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise self._explain(error) from error
-        except UnicodeDecodeError as error:
-            raise self._explain(sqlite3.DatabaseError(str(error))) from None
-        except UnicodeEncodeError as error:
-            raise self.error("text", f"a lone surrogate cannot be a key: `{error.object!a}`") from None
 
     def _explain(self, error: sqlite3.Error) -> StoreError:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF

@@ -44,7 +44,7 @@ def named(parameters: Mapping[str, Any]) -> tuple[str, ...]:
 def issued(result: Mapping[str, Any]) -> str | None:
     """The id of the access key in an answer that has credentials."""
     for name in ("Credentials", "AccessKey"):
-        if isinstance(made := result.get(name), Mapping) and "AccessKeyId" in made:
+        if name in result and isinstance(made := result[name], Mapping) and "AccessKeyId" in made:
             return str(made["AccessKeyId"])
     return None
 

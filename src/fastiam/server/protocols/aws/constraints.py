@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from datetime import datetime
 
 from fastiam.model.request import shorten
@@ -63,13 +62,13 @@ def check(shape: Shape, value: object, path: str, found: Violations) -> None:
             for number, item in enumerate(value, 1):
                 assert shape.item is not None
                 check(shape.item, item, f"{path}.{number}.member" if path else str(number), found)
-        case Mapping() if shape.type == "map":
+        case dict() if shape.type == "map":
             _check_size(shape, len(value), path, found, value)
             for key, item in value.items():
                 assert shape.item is not None and shape.key is not None
                 check(shape.key, key, f"{path}.key", found)
                 check(shape.item, item, f"{path}.{key}", found)
-        case Mapping():
+        case dict():
             for name in shape.required:
                 if name not in value:
                     found.missing(f"{path}.{name}" if path else name)

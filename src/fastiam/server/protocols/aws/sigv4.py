@@ -42,6 +42,8 @@ class Signature:
 
     access_key_id: str
     instant: datetime
+    stamp: str
+    """The instant as it is signed, `20261129T090000Z`."""
     date: str
     """The date of the scope, `20261129`."""
     region: str
@@ -148,7 +150,7 @@ def _signature(
     names = tuple(headers.split(";"))
     if not all(names):
         raise _incomplete("SignedHeaders has an empty name")
-    return Signature(scope[0], instant, scope[1], scope[2], scope[3], names, value, token, expires)
+    return Signature(scope[0], instant, f"{instant:%Y%m%dT%H%M%SZ}", scope[1], scope[2], scope[3], names, value, token, expires)
 
 
 def _header_instant(request: Request) -> datetime:
@@ -216,7 +218,7 @@ def check_time(signature: Signature, now: datetime) -> None:
     ApiError: `SignatureDoesNotMatch` with both instants.
     """
     instant = signature.instant
-    if signature.date != instant.strftime("%Y%m%d"):
+    if signature.date != signature.stamp.partition("T")[0]:
         raise mismatch(f"Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date: {_text(instant)}.")
     life, words = (
         (SKEW, "15 min") if signature.expires is None else (signature.expires, f"{int(signature.expires.total_seconds())} s")
@@ -262,7 +264,7 @@ def is_valid(request: Request, signature: Signature, secret: str, payload: str, 
     given = signature.value.encode("latin-1", "replace")
     for host in (None, *(host.encode() for host in hosts[:_MAX_HOSTS])):
         canonical = canonical_request(request, signature, payload, host)
-        text = f"{ALGORITHM}\n{signature.instant:%Y%m%dT%H%M%SZ}\n{signature.scope}\n{hashlib.sha256(canonical).hexdigest()}"
+        text = f"{ALGORITHM}\n{signature.stamp}\n{signature.scope}\n{hashlib.sha256(canonical).hexdigest()}"
         if hmac.compare_digest(hmac.digest(key, text.encode(), "sha256").hex().encode(), given):
             return True
     return False
@@ -294,6 +296,7 @@ def canonical_request(request: Request, signature: Signature, payload: str, host
     )
 
 
+@lru_cache(maxsize=256)  # clients choose paths
 def canonical_path(raw: bytes) -> bytes:
     """The path as sent, without `.`, `..` and empty segments; all bytes but unreserved ones and `/` are encoded, `%` too."""
     kept: list[bytes] = []
