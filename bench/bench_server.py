@@ -215,9 +215,9 @@ def logging(record: Record, source: Path, request: bytes, arguments: argparse.Na
             addresses, pid, _ = stack.enter_context(server(folder, source, mode))
             servers[mode] = addresses["main"], pid
         found: dict[str, list[float]] = {mode: [] for mode in servers}
-        for _ in range(4 * arguments.turns):  # the difference is a hundredth of a turn: many short ones
+        for _ in range(3 * arguments.turns):  # the difference is a tenth of a turn: many, and not too short for the clock of CPU time
             for mode, (address, pid) in servers.items():
-                found[mode].append(load(address, pid, request, count=arguments.requests // 4, connections=8).cpu_us)
+                found[mode].append(load(address, pid, request, count=arguments.requests // 2, connections=8).cpu_us)
         differences = [more - less for less, more in zip(found["denied"], found["all"], strict=True)]
         record.value("decision log", "all in place of denied, CPU a decision", "us", differences, limit=3.0)
 
