@@ -198,6 +198,10 @@ class EdgeProtocol(HttpToolsProtocol):
             self._keep_alive.cancel()
         self._waiting = None
         super().connection_lost(exc)
+        # no cycle of references is left: a connection that was open when the process froze its objects would never be freed
+        self._heads, self._extensions = {}, {}
+        self.scope = self.cycle = None  # type: ignore[assignment]
+        self.pipeline.clear()
 
     # -- parser callbacks ---------------------------------------------------------------------------------------------
 

@@ -246,6 +246,38 @@ def test_reload_reads_a_kept_head_again(monkeypatch: pytest.MonkeyPatch) -> None
     assert asyncio.run(main()) == [200, 200, 404]
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        *(head + b"0000" for head in HEADS),
+        HEADS[0] + b"0000" + HEADS[6] + b"0000" + HEADS[0] + b"0000",
+        HEADS[0][:20],
+        b"\0\r\n\r\n",
+    ],
+)
+def test_lost_connection_is_freed_by_reference_counts(data: bytes) -> None:
+    """One that is open when the process freezes its objects is seen by no collection (G221)."""
+
+    async def main() -> object:
+        one = edge()
+        await one.send(data)
+        protocol = weakref.ref(one.protocol)
+        gc.disable()
+        try:
+            one.protocol.connection_lost(None)
+            del one.protocol
+            for _ in range(500):  # a thread that has made a part of the answer may not have ended yet
+                if protocol() is None:
+                    break
+                await asyncio.sleep(0.01)
+            return protocol()
+        finally:
+            gc.enable()
+
+    assert asyncio.run(main()) is None
+
+
 def test_reload_lets_go_of_all_kept_heads() -> None:
     """A head that is not sent again would keep the policies of before for as long as the connection lasts."""
 
