@@ -62,7 +62,8 @@ class Connection:
 
     def expect(self, count: int) -> None:
         """Nothing can be done with less than so many bytes of the body, if it has them."""
-        self.protocol.cycle.expect(count)
+        if self.protocol.cycle is not None:  # the client is there
+            self.protocol.cycle.expect(count)
 
     def close_incomplete(self) -> None:
         """Send what was written, and close the connection though the answer is not complete."""

@@ -278,6 +278,23 @@ def test_lost_connection_is_freed_by_reference_counts(data: bytes) -> None:
     assert asyncio.run(main()) is None
 
 
+def test_client_that_leaves_a_stream_in_work_is_no_error() -> None:
+    """A thread may work on a piece of the body when the connection is lost: the next one is asked for after it."""
+
+    async def main() -> tuple[list[Exception], int]:
+        one, errors = edge(), list[Exception]()
+        one.app.on_error = lambda error, decision_id: errors.append(error)
+        head = b"POST /stream HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+        await one.send(head + b"4\r\none\n\r\n", waits=False)
+        tasks = set(one.protocol.tasks)
+        await asyncio.sleep(0)  # the piece is given to a thread
+        one.protocol.connection_lost(None)
+        await asyncio.wait(tasks)
+        return errors, len(tasks)
+
+    assert asyncio.run(main()) == ([], 1)
+
+
 def test_reload_lets_go_of_all_kept_heads() -> None:
     """A head that is not sent again would keep the policies of before for as long as the connection lasts."""
 
