@@ -215,7 +215,7 @@ def logging(record: Record, source: Path, request: bytes, arguments: argparse.Na
             addresses, pid, _ = stack.enter_context(server(folder, source, mode))
             servers[mode] = addresses["main"], pid
         found: dict[str, list[float]] = {mode: [] for mode in servers}
-        for _ in range(3 * arguments.turns):  # the difference is a tenth of a turn: many, and not too short for the clock of CPU time
+        for _ in range(3 * arguments.turns):  # the clock of CPU time ticks slowly: not too short ones
             for mode, (address, pid) in servers.items():
                 found[mode].append(load(address, pid, request, count=arguments.requests // 2, connections=8).cpu_us)
         differences = [more - less for less, more in zip(found["denied"], found["all"], strict=True)]

@@ -136,3 +136,18 @@ def test_region_far_into_a_pattern_with_any_account_has_to_match() -> None:
     for _ in range(2):
         found = engine.decide_many(ANN, "elasticloadbalancing:Do", texts)
         assert found.allowed.tolist() == [True, False, False, False] * 300
+
+
+def test_account_of_a_pattern_with_any_region_has_to_match() -> None:
+    """VR5: a Deny for the own account does not cover what another account allows."""
+    everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    deny = {"Effect": "Deny", "Action": "*", "Resource": f"arn:aws:sqs:*:{ACCOUNT}:x/${{aws:username}}"}
+    directory = fastiam.Directory(quotas=None)
+    directory.add_principal(ANN, identity_policies=[{"Version": "2012-10-17", "Statement": [deny, everything]}])
+    texts = [f"arn:aws:sqs:eu-west-1:{account}:x/ann" for account in (ACCOUNT, "222222222222")]
+    for text in texts:
+        policy = {"Version": "2012-10-17", "Statement": everything | {"Principal": "*"}}
+        directory.add_resource(text, policy=policy)
+    engine = directory.compile()
+    for _ in range(2):
+        assert engine.decide_many(ANN, "sqs:Do", texts * 400).allowed.tolist() == [False, True] * 400

@@ -398,3 +398,16 @@ def test_finalizer_deciding_during_plan_build_gets_correct_plan() -> None:
         gc.set_threshold(*thresholds)
         gc.enable()
         asked.clear()
+
+
+def test_star_stands_for_the_first_letters_of_a_word() -> None:
+    """R3: what follows a star is no whole word by which a statement could be found."""
+    statements = [{"Effect": "Allow", "Action": "s3:*", "Resource": f"arn:aws:s3:::*k{i}/*"} for i in range(1000, 1040)]
+    directory = fastiam.Directory(quotas=None)
+    directory.add_principal(ROLE, identity_policies=[policy(statements)])
+    engine = directory.compile()
+    texts = [f"arn:aws:s3:::b{start}k{i}/x" for start in ("", "zz", "z-", "z/") for i in range(990, 1050)]
+    expected = [1000 <= int(text.rpartition("k")[2][:-2]) < 1040 for text in texts]
+    for _ in range(3):
+        assert engine.decide_many(ROLE, "s3:GetObject", texts * 4).allowed.tolist() == expected * 4
+    assert [engine.is_allowed(ROLE, "s3:GetObject", text) for text in texts] == expected
