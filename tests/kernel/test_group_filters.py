@@ -139,7 +139,7 @@ def test_region_far_into_a_pattern_with_any_account_has_to_match() -> None:
 
 
 def test_account_of_a_pattern_with_any_region_has_to_match() -> None:
-    """VR5: a Deny for the own account does not cover what another account allows."""
+    """VR5: a Deny for one account does not cover what another account allows."""
     everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
     deny = {"Effect": "Deny", "Action": "*", "Resource": f"arn:aws:sqs:*:{ACCOUNT}:x/${{aws:username}}"}
     directory = fastiam.Directory(quotas=None)

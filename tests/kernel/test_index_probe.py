@@ -401,7 +401,7 @@ def test_finalizer_deciding_during_plan_build_gets_correct_plan() -> None:
 
 
 def test_star_stands_for_the_first_letters_of_a_word() -> None:
-    """R3: what follows a star is no whole word by which a statement could be found."""
+    """R3: what follows a star may be the rest of a word, by which no statement is found."""
     statements = [{"Effect": "Allow", "Action": "s3:*", "Resource": f"arn:aws:s3:::*k{i}/*"} for i in range(1000, 1040)]
     directory = fastiam.Directory(quotas=None)
     directory.add_principal(ROLE, identity_policies=[policy(statements)])

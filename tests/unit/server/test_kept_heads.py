@@ -278,7 +278,7 @@ def test_lost_connection_is_freed_by_reference_counts(data: bytes) -> None:
     assert asyncio.run(main()) is None
 
 
-def test_client_that_leaves_a_stream_in_work_is_no_error() -> None:
+def test_client_that_leaves_a_stream_in_work_raises_nothing() -> None:
     """A thread may work on a piece of the body when the connection is lost: the next one is asked for after it."""
 
     async def main() -> tuple[list[Exception], int]:
