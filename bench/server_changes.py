@@ -31,7 +31,7 @@ from server_load import Address, request_of
 SECOND = 1_000_000_000
 WINDOW = 10_000_000  # nanoseconds; of each window of the run the longest request is kept
 OLD = SECOND  # an answer of the generation before a change may come so long after the change
-GROWTH = 16.0  # MiB that the server may grow between the second and the last tenth of the run
+GROWTH = 16.0  # MiB that the server may grow between the middle and the last tenth of the run
 BATCH = 12
 SINGLES, BATCHES = 6, 2  # connections
 _HEAD = re.compile(rb"HTTP/1\.1 (\d+) (?:.*\r\n)*?content-length: (\d+)\r\n", re.IGNORECASE)
@@ -289,10 +289,10 @@ def faults(run: Run, *, old: int = OLD) -> list[str]:
 
 
 def growth(run: Run) -> float:
-    """MiB between the second and the last tenth of the run, as medians."""
+    """MiB between the middle and the last tenth of the run, as medians: the first some 300 changes fill what later ones use again."""
     sizes = [size for _, size in run.memory]
-    tenth = max(1, len(sizes) // 10)
-    return statistics.median(sizes[-tenth:]) - statistics.median(sizes[tenth : 2 * tenth] or sizes[:tenth])
+    tenth, half = max(1, len(sizes) // 10), len(sizes) // 2
+    return statistics.median(sizes[-tenth:]) - statistics.median(sizes[half : half + tenth])
 
 
 def lags(run: Run) -> list[float]:
