@@ -289,7 +289,10 @@ def faults(run: Run, *, old: int = OLD) -> list[str]:
 
 
 def growth(run: Run) -> float:
-    """MiB between the middle and the last tenth of the run, as medians: the first some 300 changes fill what later ones use again."""
+    """MiB between the middle and the last tenth of the run, as medians.
+
+    The first some 300 changes fill what later ones use again.
+    """
     sizes = [size for _, size in run.memory]
     tenth, half = max(1, len(sizes) // 10), len(sizes) // 2
     return statistics.median(sizes[-tenth:]) - statistics.median(sizes[half : half + tenth])
