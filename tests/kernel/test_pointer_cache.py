@@ -74,6 +74,15 @@ def test_pointer_cache_key_is_both_objects(directory):
             ] * ROUNDS
 
 
+def test_pointer_cache_place_of_two_actions_is_that_of_one(directory):
+    """One user with more actions than there are places: some share one, by their addresses."""
+    engine, user = directory.compile(), USERS[1]
+    actions = [f"s3:{('Get', 'Put')[k % 2]}{k}" for k in range(2_000)]
+    for _ in range(2):
+        for k, action in enumerate(actions):
+            assert [engine.is_allowed(user, action, f"{bucket(1)}x") for _ in range(ROUNDS)] == [k % 2 == 0] * ROUNDS
+
+
 def test_pointer_cache_freed_objects_are_not_reused(directory):
     """Each text is freed after some calls, so that the next one may have its address."""
     engine = directory.compile()
