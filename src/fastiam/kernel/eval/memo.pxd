@@ -219,12 +219,12 @@ cdef inline uint8_t resource_plan(bint has_constants, bint is_home) noexcept nog
 
 
 cdef inline bint is_by_constants(const Basis* q, uint32_t plan) noexcept nogil:
-    """Whether the constants of a resource tell a key that no column gives."""
+    """Whether the constants of a resource determine a key that no column gives."""
     return q.constants != NONE and plan & PLAN_ABSENT_BARE   # INVARIANT: such a key depends neither on more nor on the owner
 
 
 cdef inline bint is_by_owner(const Basis* q, uint32_t plan, const Key* k) noexcept nogil:
-    """Whether the owner of a resource tells such a key: of one that is not modelled, no organization."""
+    """Whether the owner of a resource determines such a key: of one that is not modelled, no organization."""
     return q.owner != NONE and plan & PLAN_ABSENT_HOME and (q.owner or k.source != KEY_RESOURCE_ACCOUNT)
 
 
