@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from fastiam.credentials.errors import AccessDeniedError
 from fastiam.model.decision import Decision, Layer, Outcome, Reason
@@ -31,6 +31,9 @@ class CallKeys:
 
     context: Mapping[str, Any] = field(default_factory=dict)
     unknown: Collection[str] = ()
+
+
+NO_KEYS: Final = CallKeys()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,6 +19,7 @@ from fastiam.model.request import shorten
 from fastiam.policy.principals import WEB_PROVIDERS
 from fastiam.sts.authorization import (
     ASSUME_ROLE,
+    NO_KEYS,
     SET_SOURCE,
     TAG_SESSION,
     AuthorizationRequest,
@@ -48,7 +49,7 @@ def with_provider(
     *,
     now: datetime | None = None,
     limited: bool = True,
-    keys: CallKeys = CallKeys(),  # noqa: B008  (frozen)
+    keys: CallKeys = NO_KEYS,
 ) -> AssumedRole:
     """AssumeRoleWithSAML and AssumeRoleWithWebIdentity (7.7).
 

@@ -111,6 +111,7 @@ def read_instant(value: Any, at: str) -> datetime:
 
 
 def instant_of(value: Value, at: str) -> datetime:
+    """As `read_instant`, of a scalar that is checked, or a list of one."""
     text = text_of(value)
     read = None if text is None else read_date(text)
     try:
