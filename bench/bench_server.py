@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from measure import Record
-from server_load import Address, Run, answer_of, cpu_seconds, empty_server, load, request_of, serve_process
+from server_load import Address, Run, answer_of, cpu_seconds, empty_server, load, read_answer, request_of, serve_process
 from workloads import identity
 
 import fastiam
@@ -128,7 +128,6 @@ def reload_pause(record: Record, source: Path, pid: int, address: Address, reque
             new.write_bytes(content)
             new.replace(source)
 
-    size = len(answer_of(address, request))
     replacing = threading.Thread(target=replace)
     replacing.start()
     latencies: list[int] = []
@@ -138,9 +137,7 @@ def reload_pause(record: Record, source: Path, pid: int, address: Address, reque
             while time.monotonic() < ends:
                 began = time.perf_counter_ns()
                 sock.sendall(request)
-                left = size
-                while left > 4:  # the number of the generation may have more digits than at first
-                    left -= len(sock.recv(65536))
+                read_answer(sock)
                 latencies.append(time.perf_counter_ns() - began)
     finally:
         stop.set()

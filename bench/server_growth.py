@@ -18,7 +18,7 @@ from typing import Any
 import changing_store  # finds the examples
 from bench_server import server
 from measure import Record
-from server_load import Address, answer_of, request_of
+from server_load import Address, answer_of, read_answer, request_of
 
 import fastiam
 
@@ -49,7 +49,6 @@ def latencies(address: Address, pipe: Any) -> list[int]:
     request = request_of("/access/v1/evaluation", json.dumps(asked).encode())
     answer = answer_of(address, request)
     assert b'"decision":false' in answer, answer
-    size = len(answer)
     found: list[int] = []
     ends = float("inf")
     assert not isinstance(address, str)
@@ -57,9 +56,7 @@ def latencies(address: Address, pipe: Any) -> list[int]:
         while time.monotonic() < ends:
             began = time.perf_counter_ns()
             sock.sendall(request)
-            left = size
-            while left > 4:  # the number of the generation may have more digits than at first
-                left -= len(sock.recv(65536))
+            read_answer(sock)
             found.append(time.perf_counter_ns() - began)
             time.sleep(0.0005)
             if ends == float("inf") and pipe.poll():  # it is closed
