@@ -125,7 +125,7 @@ def _refusal(message: str, rule: str) -> IdentityTokenError:
 class Audience:
     """`effective` is what the provider's client ids and `:aud` are about, `claimed` the claim `aud` (WI23, WI24).
 
-    A list is an audience of several values, also with one element (S40).
+    A list of one text is that text; a longer list is an audience of several values (S40).
     """
 
     effective: str | list[str]
@@ -192,6 +192,8 @@ def read_audience(claims: dict[str, Any]) -> Audience:
     texts = [claimed] if isinstance(claimed, str) else claimed
     if not isinstance(texts, list) or not texts or not all(_is_audience(text) for text in texts):
         raise _refusal("the claim `aud` is not text or a list of texts", "WI22")
+    if len(texts) == 1:  # Kubernetes writes one audience as a list, and trust policies compare it as one value
+        claimed = texts[0]
     if "azp" not in claims:
         return Audience(claimed, claimed)
     party = claims["azp"]

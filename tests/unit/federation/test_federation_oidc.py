@@ -211,7 +211,8 @@ def test_built_in_providers_are_off_until_configured():
     }
     assert world.outcome(world.token(**changes | {"iss": "accounts.google.com"})) == "OK"  # WI20
     assert world.outcome(world.token(**changes | {"azp": "other"})) == "AccessDenied"
-    assert world.outcome(world.token(**changes | {"azp": ..., "aud": ["my-client"]})) == "InvalidIdentityToken"
+    assert world.outcome(world.token(**changes | {"azp": ..., "aud": ["my-client"]})) == "OK"
+    assert world.outcome(world.token(**changes | {"azp": ..., "aud": ["my-client", "x"]})) == "InvalidIdentityToken"
     assert world.outcome(world.token(**changes | {"iss": "https://accounts.google.com/"})) == "InvalidIdentityToken"
     china = "arn:aws-cn:iam::111111111111:role/Web"
     assert world.outcome(world.token(**changes), role=china) == "InvalidIdentityToken"
