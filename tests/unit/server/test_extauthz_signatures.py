@@ -89,8 +89,28 @@ def test_body_that_envoy_keeps_is_not_covered(world: AwsWorld) -> None:  # GC114
     for refused in (kept, check, replace(kept, hides_body=False)):
         assert ask(world, refused).code == 16
     assert ask(world, kept, payload="unsigned").code == 0
-    partial = replace(signed(world), headers=(*signed(world).headers, (b"x-envoy-auth-partial-body", b"true")))
-    assert ask(world, partial).record.error == "body_not_covered"
+
+
+# what Envoy says of the body with `with_request_body`, and whether the signature covers it then
+PARTIAL_BODY: list[tuple[list[bytes], bool]] = [
+    ([b"false"], True),
+    ([b"false", b"false"], True),
+    ([b"true"], False),
+    ([b"false", b"true"], False),
+    ([b"false,true"], False),
+    ([b"False"], False),
+    ([b""], False),
+    ([b"\xff"], False),
+]
+
+
+@pytest.mark.parametrize(("values", "is_covered"), PARTIAL_BODY)
+def test_body_is_covered_if_envoy_states_that_it_is_whole(world: AwsWorld, values: list[bytes], is_covered: bool) -> None:  # GC114
+    check = signed(world, body=b'{"a": 1}')
+    stated = replace(check, headers=(*check.headers, *((b"x-envoy-auth-partial-body", value) for value in values)))
+    answer = ask(world, stated)
+    assert (answer.code, answer.record.error) == ((0, None) if is_covered else (16, "body_not_covered"))
+    assert ask(world, replace(stated, body=b'{"a": 2}')).code == 16
 
 
 @pytest.mark.parametrize("value", ["Bearer a,b", "a,b", "AWS4-HMAC-SHA256 x", "AWS4-HMAC-SHA256 Credential=a, Signature=b"])

@@ -14,6 +14,7 @@ ALLOWED: Final = 0
 DENIED: Final = 7
 UNIDENTIFIED: Final = 16
 """Codes of gRPC."""
+_PARTIAL_BODY: Final = b"x-envoy-auth-partial-body"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,12 @@ class CheckRequest:
     """`context_extensions` of the route, by gRPC only."""
     instant: datetime | None = None
     """When Envoy got the request."""
+
+    @property
+    def has_whole_body(self) -> bool:
+        """Whether `body` is all of the body: with `with_request_body` Envoy says so on each request, by `false`."""
+        stated = {value for name, value in self.headers if name == _PARTIAL_BODY}
+        return not self.hides_body and stated <= {b"false"}
 
     def values(self, name: str) -> list[str]:
         """The values of a header in order, without those that are not UTF-8."""

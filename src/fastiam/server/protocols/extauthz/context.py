@@ -83,7 +83,7 @@ def _add_query(context: dict[str, Any], raw: bytes, names: Sequence[str]) -> Non
 
 
 def _add_body(context: dict[str, Any], check: CheckRequest, route: Route) -> None:
-    if check.hides_body or check.values("x-envoy-auth-partial-body") not in ([], ["false"]):
+    if not check.has_whole_body:
         raise MappingError("partial_body", "the body is not there as a whole", "$.body")
     if len(check.body) > route.body_limit:
         raise MappingError("too_long", f"the body has more than {route.body_limit} bytes", "$.body")

@@ -60,6 +60,6 @@ def _payload(check: CheckRequest, request: Request, section: SignatureSection) -
     if section.payload == "unsigned" and not check.body:
         stated = check.single("x-amz-content-sha256")
         return hashlib.sha256(b"").hexdigest() if stated is None else stated
-    if check.hides_body or check.values("x-envoy-auth-partial-body"):
+    if not check.has_whole_body:
         raise Unidentified("body_not_covered")
     return sigv4.body_hash(request)
