@@ -6,13 +6,28 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import targets
 from records import Record, figures
 
 TITLES = {
+    "headlines": "Decisions a second, one thread (log scale)",
     "principals": "Nanoseconds a decision as the organization grows",
     "statements": "Nanoseconds a decision as the statements of one principal grow",
     "peers": "Decisions a second of one thread, on the same requests",
     "limits": "What a decision takes beside what the machine allows",
+}
+HEIGHTS = {"peers": 4.4, "headlines": 4.0}  # inches
+# (bench, workload, engine, form) of the bars of the first picture, and what they are called there
+HEADLINES = {
+    ("batch", "identity 2,000", "fastiam", "coded"): "fastiam: a table, 2,000 roles",
+    ("batch", "identity 50,000", "fastiam", "coded"): "fastiam: a table, 50,000 roles",
+    ("batch", "layered 2,000", "fastiam", "coded"): "fastiam: a table, SCPs, boundaries, bucket policies",
+    ("single", "identity 2,000", "fastiam", targets.HOT): "fastiam: one call, asked again",
+    ("single", "identity 2,000", "fastiam", targets.NEW): "fastiam: one call, each request new",
+    ("peers", "identity 2,000", "plain", "single calls"): "plain Python with compiled regular expressions",
+    ("peers", "identity 2,000", "vakt", "single calls"): "vakt",
+    ("peers", "identity 2,000", "cedarpy", "batch"): "cedarpy, in batches",
+    ("peers", "identity 2,000", "reference", "single calls"): "the specification evaluator, in plain Python",
 }
 BLUE, ORANGE, GREEN, GREY = "#2563a8", "#d97706", "#3f8f5f", "#9aa3ad"
 STYLE = {
@@ -38,7 +53,7 @@ def draw(records: Mapping[str, Record], folder: Path) -> list[str]:
     drawn = []
     for name, picture in PICTURES.items():
         with matplotlib.rc_context(STYLE):
-            figure = matplotlib.figure.Figure(figsize=(7.6, 4.4 if name == "peers" else 3.4), layout="constrained")
+            figure = matplotlib.figure.Figure(figsize=(7.6, HEIGHTS.get(name, 3.4)), layout="constrained")
             axes = figure.subplots()
             axes.set_title(TITLES[name], loc="left", fontsize=11)
             if picture(axes, lines):
@@ -105,7 +120,29 @@ def limits(axes: Any, lines: Mapping[str, Lines]) -> bool:
     return bool(names)
 
 
+def headlines(axes: Any, lines: Mapping[str, Lines]) -> bool:
+    """What the README shows: columns and single calls of fastiam, beside others on the same requests."""
+    bars = [
+        (name, 1e9 / lines[bench][workload, engine, form]["median"], engine)
+        for (bench, workload, engine, form), name in HEADLINES.items()
+        if (workload, engine, form) in lines.get(bench, {})
+    ]
+    drawn = axes.barh(
+        [name for name, _, _ in bars],
+        [rate for _, rate, _ in bars],
+        color=[BLUE if engine == "fastiam" else GREY for _, _, engine in bars],
+    )
+    axes.bar_label(drawn, [f"{rate:,.0f}" for _, rate, _ in bars], padding=4, fontsize=9)
+    axes.invert_yaxis()
+    axes.set_xscale("log")
+    axes.tick_params(axis="x", which="both", bottom=False, labelbottom=False)  # each bar has its number
+    axes.set_xlim(left=1_000, right=max((rate for _, rate, _ in bars), default=1) * 12)
+    axes.grid(axis="y", visible=False)
+    return bool(bars)
+
+
 PICTURES: dict[str, Callable[[Any, Mapping[str, Lines]], bool]] = {
+    "headlines": headlines,
     "principals": principals,
     "statements": statements,
     "peers": peers,

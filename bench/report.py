@@ -1,4 +1,4 @@
-"""`make docs`: writes the tables and pictures of docs/benchmarks.md, and the README's table, from the newest records alone."""
+"""`make docs`: writes the tables and pictures of docs/benchmarks.md and of the README from the newest records alone."""
 
 from __future__ import annotations
 
@@ -13,32 +13,7 @@ HERE = Path(__file__).resolve().parent
 PAGE = HERE.parent / "docs" / "benchmarks.md"
 MARK = "<!-- below: written by bench/report.py from bench/record/ -->"
 README = HERE.parent / "README.md"
-README_MARKS = ("<!-- table: written by bench/report.py -->", "<!-- end of table -->")
-
-# (bench, workload, engine, form) of the README's rows, and what they are called there
-HEADLINES = {
-    ("batch", "identity 2,000", "fastiam", "coded"): "columns, dictionary-coded, 2,000 roles",
-    ("batch", "identity 50,000", "fastiam", "coded"): "the same, 50,000 roles",
-    ("batch", "identity 2,000", "fastiam", "strings"): "columns of plain text, 2,000 roles",
-    ("batch", "identity 2,000", "fastiam", "strings, every ARN once"): "the same, every ARN once",
-    (
-        "batch",
-        "layered 2,000",
-        "fastiam",
-        "coded",
-    ): "columns, dictionary-coded, with boundaries, sessions, SCPs, RCPs, bucket policies",
-    ("single", "identity 2,000", "fastiam", targets.HOT): "one `is_allowed` call, three context keys, the same again and again",
-    ("single", "identity 2,000", "fastiam", targets.NEW): "one `is_allowed` call, three context keys, every request new",
-    (
-        "peers",
-        "identity 2,000",
-        "plain",
-        "single calls",
-    ): "plain Python with compiled regular expressions, identity policies only",
-    ("peers", "identity 2,000", "vakt", "single calls"): "vakt, identity policies only",
-    ("peers", "identity 2,000", "cedarpy", "batch"): "cedarpy in batches, identity policies only",
-    ("peers", "identity 2,000", "reference", "single calls"): "the specification evaluator",
-}
+FIRST_MARKS = ("<!-- picture: written by bench/report.py -->", "<!-- end of picture -->")
 
 
 def surroundings(record: Record) -> str:
@@ -85,16 +60,11 @@ def _spread(line: Record, form: str) -> str:
 
 
 def headlines(records: Mapping[str, Record]) -> list[str]:
-    """The README's table: nanoseconds a decision and decisions a second, one thread. Rows without a record are left out."""
-    lines, used = ["| one thread | ns a decision | decisions/s |", "|---|---:|---:|"], []
-    for (bench, *key), name in HEADLINES.items():
-        line = targets.Figure(bench, key[0], key[2], key[1]).of(records)
-        if line is not None:
-            lines.append(f"| {name} | {line['median']:,.0f} | {1e9 / line['median']:,.0f} |")
-            used.append(records[bench])
-    made = sorted({(one["processor"], one["cores"], one["python"], one["time"][:10]) for one in used})
+    """The first picture, and where its records were made."""
+    used = {bench: records[bench] for bench, *_ in pictures.HEADLINES if bench in records}
+    made = sorted({(one["processor"], one["cores"], one["python"], one["time"][:10]) for one in used.values()})
     machines = "; ".join(f"{processor}, {cores} cores, Python {python}, {day}" for processor, cores, python, day in made)
-    return [*lines, "", f"Medians on {machines}."]
+    return [f"Medians on {machines}. The others decide identity policies alone."]
 
 
 def page(records: Mapping[str, Record], drawn: list[str]) -> list[str]:
@@ -105,7 +75,7 @@ def page(records: Mapping[str, Record], drawn: list[str]) -> list[str]:
         made.setdefault(f"commit {records[bench]['commit']}, {records[bench]['processor']}", []).append(bench)
     lines += targets.markdown(targets.judge(records))
     lines += [*(f"- {', '.join(names)}: {where}" for where, names in made.items()), "", "## Pictures", ""]
-    lines += [f"![{pictures.TITLES[name]}](pictures/{name}.svg)\n" for name in drawn]
+    lines += [f"![{pictures.TITLES[name]}](pictures/{name}.svg)\n" for name in drawn if name != "headlines"]
     return lines + [line for _, record in sorted(records.items()) for line in table(record)]
 
 
@@ -115,9 +85,15 @@ def main() -> None:
     drawn = pictures.draw(records, PAGE.parent / "pictures")
     head = PAGE.read_text().partition(MARK)[0]
     PAGE.write_text("\n".join([head + MARK, "", *page(records, drawn)]).rstrip() + "\n")
-    before, _, rest = README.read_text().partition(README_MARKS[0])
-    after = rest.partition(README_MARKS[1])[2]
-    README.write_text("\n".join([before + README_MARKS[0], "", *headlines(records), "", README_MARKS[1] + after]))
+    _write_first_picture(README, "docs/pictures", headlines(records))
+    _write_first_picture(PAGE, "pictures", headlines(records))
+
+
+def _write_first_picture(page: Path, folder: str, lines: list[str]) -> None:
+    before, _, rest = page.read_text().partition(FIRST_MARKS[0])
+    after = rest.partition(FIRST_MARKS[1])[2]
+    picture = f"![{pictures.TITLES['headlines']}]({folder}/headlines.svg)"
+    page.write_text("\n".join([before + FIRST_MARKS[0], "", picture, "", *lines, "", FIRST_MARKS[1] + after]))
 
 
 if __name__ == "__main__":
