@@ -4,6 +4,7 @@
 - A head and a body are complete within some seconds of their first byte, and an idle connection ends.
 - The target as sent, the credentials of a unix peer and the names of a client certificate are in the scope.
 - A connection that sends bytes without making progress ends: an endless field, chunk extension or trailer.
+- An offer of another protocol (`Upgrade`) is ignored: the body that follows is that of the request.
 
 A request that is complete when its last byte arrives is given to the application without a task (`Application.answer`), and its
 answer is written as one piece. All other requests take the way of ASGI.
@@ -16,6 +17,7 @@ import socket
 import struct
 from typing import TYPE_CHECKING, Any, Final
 
+import httptools
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
@@ -41,6 +43,7 @@ _KEPT: Final = 8  # heads of a connection that are kept
 _MAX_KEPT: Final = 2048  # bytes of one
 _NOT_KEPT: Final[tuple[Any, Any]] = None, None
 _CREDENTIALS: Final = struct.Struct("3i")  # pid, uid, gid
+_FRAMING: Final = (b"content-length", b"transfer-encoding")  # fields that show where a body ends
 
 
 class Connection:
@@ -156,6 +159,32 @@ class Cycle(RequestResponseCycle):
         self.on_response()
 
 
+class _Resumed:
+    """Gets the events of a parser that begins with a body. The head that it reads first is known, and its events are dropped."""
+
+    def __init__(self, protocol: EdgeProtocol) -> None:
+        self._protocol: EdgeProtocol | None = None
+        self._next = protocol
+        self.on_body, self.on_message_complete = protocol.on_body, protocol.on_message_complete
+
+    def on_message_begin(self) -> None:
+        if self._protocol is not None:
+            self._protocol.on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        if self._protocol is not None:
+            self._protocol.on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._protocol is not None:
+            self._protocol.on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        if self._protocol is not None:
+            self._protocol.on_headers_complete()
+        self._protocol = self._next
+
+
 class EdgeProtocol(HttpToolsProtocol):
     """One connection."""
 
@@ -174,6 +203,7 @@ class EdgeProtocol(HttpToolsProtocol):
         self._phase = _IDLE
         self._message = 0
         self._moved = False
+        self._offers_upgrade = False  # the parser has read a head that does, and skips the body
         self._quiet = 0
         self._timer: asyncio.TimerHandle | None = None
         self._timed: tuple[int, int] | None = None  # message and phase of the timer
@@ -244,6 +274,7 @@ class EdgeProtocol(HttpToolsProtocol):
             cycle.expect_task()
             self.flow.pause_reading()
             self.pipeline.appendleft((cycle, self.app))
+        self._offers_upgrade = parser.should_upgrade()
         self._phase = _BODY
         self._moved = True
 
@@ -256,6 +287,8 @@ class EdgeProtocol(HttpToolsProtocol):
         self._moved = True
 
     def on_message_complete(self) -> None:
+        if self._offers_upgrade:  # `_read_on` reads the body
+            return
         super().on_message_complete()
         self._phase = _IDLE
         self._moved = True
@@ -267,7 +300,7 @@ class EdgeProtocol(HttpToolsProtocol):
         if self._heads and self._phase == _IDLE and self._answer_known(data):
             return
         begins = self._phase == _IDLE
-        super().data_received(data)
+        self._parse(data)
         if self._waiting is not None:
             self._begin(self._waiting, data if begins else b"")
         if self._phase == _IDLE and self._moved:
@@ -280,6 +313,22 @@ class EdgeProtocol(HttpToolsProtocol):
                 self._refuse(431 if self._phase == _HEAD else 400)
             elif self._timed != (self._message, self._phase):
                 self._arm(self._phase)
+
+    def _parse(self, data: bytes) -> None:
+        """Give bytes to the parser. One that has read an offer of an upgrade stops before the body; another one reads it."""
+        try:
+            while True:
+                try:
+                    self.parser.feed_data(data)
+                    return
+                except httptools.HttpParserUpgrade as stop:
+                    data = data[stop.args[0] :]
+                self._offers_upgrade = False
+                self.parser = _parser(_Resumed(self))
+                lines = (b"%b: %b\r\n" % field for field in self.scope["headers"] if field[0] in _FRAMING)
+                self.parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n" % b"".join(lines))
+        except httptools.HttpParserError:
+            self.send_400_response("")
 
     def _begin(self, cycle: Cycle, data: bytes) -> None:
         """Answer a request: at once if it is complete and its handler runs on the loop, else in a task.
@@ -409,6 +458,12 @@ class EdgeProtocol(HttpToolsProtocol):
         else:
             self.cycle.keep_alive = False
             self.flow.pause_reading()
+
+
+def _parser(events: object) -> httptools.HttpRequestParser:
+    parser = httptools.HttpRequestParser(events)
+    parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's
+    return parser
 
 
 _REFUSALS: Final = {

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
-from case_files import CASES
+from edge_cases import EDGE, cut, segments
 from server_process import Answer, Server, parse, running
-
-EDGE = json.loads((CASES / "server_edge.json").read_text())
 
 SETTINGS = """
 [listeners.main]
@@ -45,36 +42,43 @@ def server(tmp_path_factory: pytest.TempPathFactory, engine_file: Path) -> Itera
         yield server
 
 
-def segments(case: dict[str, Any]) -> list[bytes]:
-    """The bytes to send: a segment is a text, or a list of texts and of `[text, count]`."""
-    made = []
-    for segment in case["send"]:
-        parts = [segment] if isinstance(segment, str) else segment
-        text = "".join(part if isinstance(part, str) else part[0] * part[1] for part in parts)
-        made.append(text.replace("$GOOD", GOOD).replace("$OTHER", NO_SCOPE).encode("latin-1"))
-    return made
+SPLITS = (0, 1, 2, 3)
+"""Numbers of segments; 0: as written."""
+
+
+def pieces_of(case: dict[str, Any], count: int) -> list[bytes]:
+    pieces = [piece.replace(b"$GOOD", GOOD.encode()).replace(b"$OTHER", NO_SCOPE.encode()) for piece in segments(case)]
+    return cut(b"".join(pieces), count) if count else pieces
 
 
 @pytest.fixture(scope="module")
-def exchanges(server: Server) -> dict[str, tuple[list[Answer], bool]]:
+def exchanges(server: Server) -> dict[tuple[str, int], tuple[list[Answer], bool]]:
     """What each case gets, all at once: most of their time is a wait for what does not come."""
 
-    def exchange(case: dict[str, Any]) -> tuple[list[Answer], bool]:
-        return server.exchange(segments(case), case.get("listener", "main"))
+    def exchange(case: dict[str, Any], count: int) -> tuple[list[Answer], bool]:
+        return server.exchange(pieces_of(case, count), case.get("listener", "main"))
 
-    with ThreadPoolExecutor(len(EDGE)) as threads:
-        return dict(zip((case["id"] for case in EDGE), threads.map(exchange, EDGE), strict=True))
+    jobs = [(case, count) for case in EDGE for count in SPLITS]
+    with ThreadPoolExecutor(len(jobs)) as threads:
+        found = threads.map(lambda job: exchange(*job), jobs)
+        return {(case["id"], count): each for (case, count), each in zip(jobs, found, strict=True)}
 
 
 @pytest.mark.parametrize("case", EDGE, ids=[case["id"] for case in EDGE])
-def test_edge_case(exchanges: dict[str, tuple[list[Answer], bool]], case: dict[str, Any]) -> None:
+def test_edge_case(exchanges: dict[tuple[str, int], tuple[list[Answer], bool]], case: dict[str, Any]) -> None:
+    for count in SPLITS:
+        _check(case, *exchanges[case["id"], count], (count, case["why"]))
+
+
+def _check(case: dict[str, Any], answers: list[Answer], is_closed: bool, what: tuple[int, str]) -> None:
     expect = case["expect"]
-    answers, is_closed = exchanges[case["id"]]
-    assert len(answers) == expect.get("answers", len(answers)), case["why"]
+    assert len(answers) == expect.get("answers", len(answers)), what
+    if "bodies" in expect:
+        assert [answer.json()["body"] for answer in answers] == expect["bodies"], what
     if "status" in expect:
-        assert answers, case["why"]
+        assert answers, what
         answer = answers[0]
-        assert answer.status == expect["status"], (case["why"], answer)
+        assert answer.status == expect["status"], (what, answer)
         for name, value in expect.get("headers", {}).items():
             assert answer.header(name) == value
         for name in expect.get("absent", ()):
@@ -82,7 +86,7 @@ def test_edge_case(exchanges: dict[str, tuple[list[Answer], bool]], case: dict[s
         if "body" in expect:
             assert answer.body.decode() == expect["body"]
     if "closed" in expect:
-        assert is_closed is expect["closed"], case["why"]
+        assert is_closed is expect["closed"], what
 
 
 def test_request_reaches_the_protocol(server: Server) -> None:
