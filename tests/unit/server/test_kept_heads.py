@@ -7,92 +7,17 @@ import gc
 import re
 import tracemalloc
 import weakref
-from datetime import UTC, datetime
-from itertools import count
 from typing import Any
 
 import pytest
-import uvicorn
+from edge_connection import Edge
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from seeds import few_or_all
-from served_engine import EngineDecider
 from server_process import Echo, parse
 
-import fastiam
 from fastiam.server import config, uvicorn_protocol
-from fastiam.server.asgi import Application
-from fastiam.server.auth import Tokens, authenticator
-from fastiam.server.listeners import Address, Listening
-from fastiam.server.observer import Observer
-from fastiam.server.pools import Pools
-from fastiam.server.protocol import ListenerFacts
-from fastiam.server.serving import Serving, serving
-from fastiam.server.uvicorn_protocol import EdgeProtocol, EdgeState
-
-
-class Transport(asyncio.Transport):
-    """Keeps what is written."""
-
-    def __init__(self) -> None:
-        super().__init__({"peername": ("127.0.0.1", 5), "sockname": ("127.0.0.1", 6)})
-        self.written = b""
-        self.is_closed = False
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        self.written += b"" if self.is_closed else data
-
-    def close(self) -> None:
-        self.is_closed = True
-
-    abort = close
-
-    def is_closing(self) -> bool:
-        return self.is_closed
-
-    def pause_reading(self) -> None:
-        """Reading goes on: the test waits for each answer."""
-
-    resume_reading = pause_reading
-
-
-class Edge:
-    """One connection to the application, without a socket."""
-
-    def __init__(self, limits: config.Limits, echo: Echo) -> None:
-        listener = config.Listener(address="127.0.0.1:0", protocols=("echo",))
-        address = Address("127.0.0.1", 1)
-        access = authenticator("none", config.Auth(), config.Trust(), Tokens(), is_local=True)
-        self.serving: Serving = serving("main", listener, address, [echo], access)
-        facts = ListenerFacts("tcp", True, "none", False)
-        self.listening = Listening("main", listener, address, facts, limits, Observer(), serving=self.serving)
-        numbers = count()
-        self.app = Application(
-            EngineDecider(fastiam.Directory().compile()),
-            Pools(limits),
-            self.listening.observer,
-            new_id=lambda: f"id-{next(numbers)}",
-            on_error=lambda error, decision_id: None,
-            on_refused=lambda connection, status, code: None,
-            clock=lambda: datetime(2026, 11, 29, tzinfo=UTC),
-        )
-        settings = uvicorn.Config(
-            self.app, http="httptools", ws="none", lifespan="off", log_config=None, access_log=False, proxy_headers=False
-        )
-        settings.load()
-        state = EdgeState()
-        self.transport = Transport()
-        self.protocol = EdgeProtocol(settings, state, self.listening, asyncio.get_running_loop())
-        self.protocol.connection_made(self.transport)
-
-    async def send(self, data: bytes, *, waits: bool = True) -> bytes:
-        """Send some bytes; what was written at once, or until nothing is in work any more."""
-        before = len(self.transport.written)
-        if not self.transport.is_closed:
-            self.protocol.data_received(data)
-        while self.protocol.tasks and waits:
-            await asyncio.wait(set(self.protocol.tasks))
-        return self.transport.written[before:]
+from fastiam.server.serving import Serving
 
 
 def edge() -> Edge:
