@@ -19,41 +19,44 @@ def find_client(peer: Peer, is_tls: bool, headers: Headers, proxies: Proxies) ->
     """The address of the end client, and whether it used TLS.
 
     The walk goes from the last entry to the first and ends at the first one that is not a trusted proxy. An entry that is not an
-    address ends it without an address.
+    address ends it without an address. The entry where it ends states the scheme too, in `Forwarded`; `X-Forwarded-For` has
+    `X-Forwarded-Proto` beside it. A client behind a proxy that states no scheme used no TLS, as far as is known.
     """
     if not proxies.trusts(peer.address):
         return peer.address, is_tls
-    values = [value for name, value in headers if name == proxies.field]
-    text = b",".join(values).decode("latin-1")
-    address = peer.address
-    if text:
-        hops = _forwarded(text) if proxies.field == b"forwarded" else [part.strip() for part in text.split(",")]
-        for hop in reversed(hops):
-            address = read_hop(hop)
-            if address is None or not proxies.trusts(address):
-                break
-    protos = [value for name, value in headers if name == b"x-forwarded-proto"]
-    if len(protos) == 1:
-        is_tls = protos[0].strip().lower() == b"https"
-    return address, is_tls
+    text = b",".join([value for name, value in headers if name == proxies.field]).decode("latin-1")
+    is_forwarded = proxies.field == b"forwarded"
+    hops = _forwarded(text) if is_forwarded else [(part.strip(), "") for part in text.split(",")] if text else []
+    address, proto = peer.address, ""
+    for hop, stated in reversed(hops):
+        address, proto = read_hop(hop), stated
+        if address is None or not proxies.trusts(address):
+            break
+    protos = [] if is_forwarded else [value for name, value in headers if name == b"x-forwarded-proto"]
+    if protos:
+        proto = b",".join(protos).decode("latin-1")  # of several it is not known which one is that of the client
+    elif not hops:
+        return address, is_tls  # of the proxy itself
+    return address, proto.strip().lower() == "https"
 
 
-def _forwarded(text: str) -> list[str]:
-    """The `for` parameter of each element of `Forwarded`; empty where there is none."""
+def _forwarded(text: str) -> list[tuple[str, str]]:
+    """The parameters `for` and `proto` of each element of `Forwarded`; empty where there is none, or several."""
     found = []
     # A quote that does not end separates elements, as do all after it. Looking for the end of each takes quadratic time.
     end = _BALANCED.match(text).end()  # type: ignore[union-attr]  # it matches every text
     for element in (*_ELEMENT.findall(text[:end]), *filter(None, re.split('[",]', text[end:]))):
-        node, at = "", 0
+        values: dict[str, str] = {}
+        at = 0
         while at < len(element):
             match = _PAIR.match(element, at)
             if match is None:
-                node = ""
+                values = {}
                 break
-            if match[1].lower() == "for":
-                node = match[2] if match[2] is not None else re.sub(r"\\(.)", r"\1", match[3])
+            name, value = match[1].lower(), match[2] if match[2] is not None else re.sub(r"\\(.)", r"\1", match[3])
+            values[name] = "" if name in values else value
             at = match.end()
-        found.append(node)
+        found.append((values.get("for", ""), values.get("proto", "")))
     return found
 
 

@@ -71,8 +71,53 @@ def test_unix_peer_is_trusted_if_listed() -> None:
     assert find_client(Peer("unix", uid=1), False, headers, proxies("10.0.0.0/8")) == (None, False)
 
 
-def test_scheme_is_believed_of_a_trusted_peer_once() -> None:
-    https = (b"x-forwarded-proto", b"https")
-    assert find_client(PROXY, False, (https,), proxies("10.0.0.0/8"))[1] is True
-    assert find_client(PROXY, False, (https, https), proxies("10.0.0.0/8"))[1] is False
-    assert find_client(Peer("tcp", "1.1.1.1"), False, (https,), proxies("10.0.0.0/8"))[1] is False
+HTTPS, HTTP = (b"x-forwarded-proto", b"https"), (b"x-forwarded-proto", b"http")
+HOP = (b"x-forwarded-for", b"203.0.113.9")
+SCHEMES = {
+    "stated": (PROXY, False, [HTTPS], True),
+    "stated-http-over-a-tls-link": (PROXY, True, [HOP, HTTP], False),
+    "twice": (PROXY, True, [HOP, HTTPS, HTTPS], False),
+    "of-client-and-proxy": (PROXY, True, [HOP, HTTPS, HTTP], False),
+    "list": (PROXY, True, [HOP, (b"x-forwarded-proto", b"https, http")], False),
+    "empty": (PROXY, True, [HOP, (b"x-forwarded-proto", b"")], False),
+    "empty-without-a-client": (PROXY, True, [(b"x-forwarded-proto", b"")], False),
+    "not-stated-of-a-client": (PROXY, True, [HOP], False),
+    "of-the-proxy-itself": (PROXY, True, [], True),
+    "untrusted-peer": (Peer("tcp", "1.1.1.1"), False, [HTTPS], False),
+    "untrusted-peer-with-tls": (Peer("tcp", "1.1.1.1"), True, [HTTP], True),
+}
+
+
+@pytest.mark.parametrize("peer, link, headers, is_tls", SCHEMES.values(), ids=SCHEMES)
+def test_scheme_beside_x_forwarded_for(peer: Peer, link: bool, headers: list[tuple[bytes, bytes]], is_tls: bool) -> None:
+    assert find_client(peer, link, tuple(headers), proxies("10.0.0.0/8"))[1] is is_tls
+
+
+PROTOS = {
+    "stated": ("for=203.0.113.9;proto=https", True),
+    "quoted-in-any-case": ('proto="HTTPS";for=203.0.113.9', True),
+    "http": ("for=203.0.113.9;proto=http", False),
+    "not-stated": ("for=203.0.113.9", False),
+    "of-the-client-and-not-of-a-proxy": ("for=203.0.113.9;proto=http, for=10.0.0.2;proto=https", False),
+    "client-states-an-element": ("for=1.1.1.1;proto=https, for=203.0.113.9;proto=http", False),
+    "client-opens-a-quote": ('for="1.1.1.1;proto=https, for=203.0.113.9;proto=http', False),
+    "twice-in-an-element": ("for=203.0.113.9;proto=https;proto=https", False),
+    "hidden-client": ("for=1.1.1.1;proto=https, for=_hidden;proto=http", False),
+    "hidden-client-with-tls": ("for=_hidden;proto=https", True),
+    "only-proxies": ("for=10.0.0.3;proto=https, for=10.0.0.2;proto=http", True),
+    "other-scheme": ("for=203.0.113.9;proto=httpss", False),
+}
+
+
+@pytest.mark.parametrize("field", [HTTPS, HTTP], ids=["client-says-https", "client-says-http"])
+@pytest.mark.parametrize("value, is_tls", PROTOS.values(), ids=PROTOS)
+def test_scheme_of_forwarded_is_that_of_its_element(value: str, is_tls: bool, field: tuple[bytes, bytes]) -> None:
+    """The proxy that writes `Forwarded` passes `X-Forwarded-Proto` of its client on."""
+    headers, trusted = ((b"forwarded", value.encode()), field), proxies("10.0.0.0/8", field="forwarded")
+    for link in (False, True):
+        assert find_client(PROXY, link, headers, trusted)[1] is is_tls
+
+
+def test_x_forwarded_proto_is_not_read_beside_forwarded() -> None:
+    for link in (False, True):
+        assert find_client(PROXY, link, (HTTPS,), proxies("10.0.0.0/8", field="forwarded")) == ("10.0.0.1", link)
