@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -41,9 +42,9 @@ def command(source: tuple[str, ...], config_file: str | None, listen: str | None
     file = None if config_file is None else Path(config_file)
     flags = config.Flags(source, listen, doors)
 
-    def read() -> config.Settings:
+    def read(*, is_running: bool = False) -> config.Settings:
         settings = config.load(file, os.environ, flags)
-        run.prepare(settings)
+        run.prepare(settings, is_running=is_running)
         return settings
 
     try:
@@ -52,7 +53,7 @@ def command(source: tuple[str, ...], config_file: str | None, listen: str | None
         if check:
             click.echo(orjson.dumps(config.effective(settings), option=orjson.OPT_INDENT_2).decode())
             return exits.OK
-        return run.serve(settings, read)
+        return run.serve(settings, partial(read, is_running=True))
     except FastiamError as error:
         note(f"error: {error}")
         return exits.USAGE

@@ -318,6 +318,12 @@ class Application:
             if route.scope is not None and route.scope not in identity.scopes:
                 raise Refusal(403, "no_scope")
             head.identity = identity
+        elif route.scope is not None and serving.authenticator.kind != "bearer":  # what the connection proves counts all the same
+            identity = self._identify(connection, serving, None)
+            if identity is None:
+                raise Refusal(401, "bad_credentials")
+            if route.scope not in identity.scopes:
+                raise Refusal(403, "no_scope")
         self._check_overload(head)
         if encoding is not None and (encoding.strip().lower() not in (b"identity", b"") or twice & ENCODING):
             raise Refusal(415, "bad_encoding")

@@ -20,6 +20,7 @@ from fastiam.server.http import Peer
 from fastiam.server.identity import (
     ASSERT_CONTEXT,
     ASSERT_TAGS,
+    AWS,
     BULK,
     DECIDE,
     EXPLAIN,
@@ -32,8 +33,8 @@ from fastiam.server.identity import (
 )
 
 _SCOPES: Final = USE_SCOPES | TRUST_SCOPES
-_LOCAL: Final = frozenset({DECIDE, SEARCH, EXPLAIN, BULK, PLAYGROUND, METRICS})
-_REMOTE: Final = frozenset({DECIDE, BULK})
+_LOCAL: Final = frozenset({DECIDE, SEARCH, EXPLAIN, BULK, AWS, PLAYGROUND, METRICS})
+_REMOTE: Final = frozenset({DECIDE, BULK, AWS})
 _LOCAL_TRUST: Final = frozenset({ASSERT_TAGS, ASSERT_CONTEXT})
 _PREFIX: Final = 8  # bytes of a digest by which a token is found
 _DIGEST = re.compile(r"[0-9a-fA-F]{64}")
@@ -87,7 +88,12 @@ def read_tokens(path: Path) -> Tokens:
         if not _NAME.fullmatch(words[0]):
             raise ConfigError(f"{at}: not a name of at most 128 characters")
         digest = bytes.fromhex(words[2])
-        identity = Identity(words[0], scopes_of(words[1].split(","), at))
+        scopes = scopes_of(words[1].split(","), at)
+        if AWS in scopes:
+            raise ConfigError(
+                f"{at}: `{AWS}` opens nothing for a token: AWS calls have a signature in its place\nhelp: remove `{AWS}`"
+            )
+        identity = Identity(words[0], scopes)
         found.setdefault(digest[:_PREFIX], []).append((digest, identity))
     return Tokens(found)
 
@@ -117,6 +123,12 @@ class Authenticator:
     """Scopes of a peer without proof of identity."""
     unix: tuple[UnixPeer, ...] = ()
     certificates: tuple[CertificatePeer, ...] = ()
+
+    @property
+    def accepts_none(self) -> bool:
+        """Whether no client can prove that it may ask."""
+        accepted = {"bearer": self.tokens, "unix": self.unix, "mtls": self.certificates}
+        return self.kind in accepted and not accepted[self.kind]
 
     def of_connection(self, peer: Peer) -> Identity | None:
         """The identity that the connection itself proves; None if it proves none, as with bearer tokens."""
@@ -165,7 +177,7 @@ def authenticator(kind: str, auth: Auth, trust: Trust, tokens: Tokens, *, is_loc
 
     Raises
     ------
-    ConfigError: a scope is unknown, or no client could be accepted.
+    ConfigError: a scope is unknown, or an entry names no client.
     """
     for i, peer in enumerate(auth.unix):
         scopes_of(peer.scopes or (), f"auth.unix[{i}]")
@@ -175,10 +187,6 @@ def authenticator(kind: str, auth: Auth, trust: Trust, tokens: Tokens, *, is_loc
         scopes_of(certificate.scopes or (), f"auth.mtls[{i}]")
         if bool(certificate.name) == bool(certificate.prefix):
             raise ConfigError(f"auth.mtls[{i}]: one of `name` and `prefix` is needed")
-    for name, given in (("bearer", len(tokens)), ("unix", len(auth.unix)), ("mtls", len(auth.mtls))):
-        if kind == name and not given:
-            key = "tokens" if name == "bearer" else name
-            raise ConfigError(f'`auth = "{name}"` accepts no client\nhelp: add `{key}` to `[auth]`')
     trusted = _LOCAL_TRUST if is_local else frozenset()
     if trust.anonymous is not None:
         trusted = scopes_of(trust.anonymous, "trust.anonymous")

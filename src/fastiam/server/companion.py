@@ -39,10 +39,8 @@ class Services:
     is_ready: Callable[[], bool]
     """Whether the process is ready (G180)."""
     settings: Settings
-    local: Identity
-    """The identity of a peer on loopback or a unix socket without proof."""
-    remote: Identity
-    """The identity of another peer without proof."""
+    anonymous: Callable[[bool], Identity]
+    """The identity of a peer without proof, by whether it is on loopback or a unix socket; a reload may change it."""
 
 
 class Companion(Protocol):

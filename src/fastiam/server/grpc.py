@@ -30,6 +30,7 @@ from fastiam.server.client_address import read_hop
 from fastiam.server.companion import Companion, Services
 from fastiam.server.config import ConfigError, Tls
 from fastiam.server.http import Peer, Request
+from fastiam.server.identity import Identity
 from fastiam.server.listeners import Address, file_stamp, prepare_socket, protect_socket, read_address, tls_context
 from fastiam.server.protocol import MIB, Section, ServerProtocol
 from fastiam.server.protocols.extauthz import Answer, CheckRequest, ExtAuthz, check_address
@@ -63,10 +64,14 @@ class GrpcServer:
         self._protocol: ExtAuthz | None = None
         self._settings, self._services = settings, services
         self._address = read_address(settings.address)
-        self._identity = services.local if check_address(settings) else services.remote
+        self._is_local = check_address(settings)
         self._peer = Peer("unix" if self._address.is_unix else "tcp")
         self._server: grpc.aio.Server | None = None
         self._inode: tuple[int, int] | None = None
+
+    @property
+    def _identity(self) -> Identity:
+        return self._services.anonymous(self._is_local)
 
     async def start(self) -> str:
         """Accept calls; the address.
@@ -138,13 +143,12 @@ class GrpcServer:
             check = read_check(message)
             if self._settings.trusted_hops:
                 check = replace(check, source_address=forwarded_address(check, self._settings.trusted_hops))
-            answer = protocol.core.check(check, services.decider(), self._identity, services.clock(), decision_id)
+            identity = self._identity
+            answer = protocol.core.check(check, services.decider(), identity, services.clock(), decision_id)
             response = write_answer(answer)
             is_logged = True
             if answer.record is not None:
-                request = Request(
-                    "POST", _METHOD, b"", check.headers, peer=self._peer, identity=self._identity, request_id=decision_id
-                )
+                request = Request("POST", _METHOD, b"", check.headers, peer=self._peer, identity=identity, request_id=decision_id)
                 is_logged = services.observer.decided("extauthz", answer.record, request, perf_counter_ns() - began)
         except Exception as error:
             services.on_error(error, decision_id)

@@ -12,14 +12,13 @@ BULK: Final = "bulk"
 AWS: Final = "aws"
 METRICS: Final = "metrics"
 PLAYGROUND: Final = "playground"
-ADMIN: Final = "admin"
 
 ASSERT_TAGS: Final = "assert:tags"
 ASSERT_SESSION: Final = "assert:session"
 ASSERT_OWNER: Final = "assert:owner"
 ASSERT_CONTEXT: Final = "assert:context"
 
-USE_SCOPES: Final = frozenset({DECIDE, SEARCH, EXPLAIN, BULK, AWS, METRICS, PLAYGROUND, ADMIN})
+USE_SCOPES: Final = frozenset({DECIDE, SEARCH, EXPLAIN, BULK, AWS, METRICS, PLAYGROUND})
 TRUST_SCOPES: Final = frozenset({ASSERT_TAGS, ASSERT_SESSION, ASSERT_OWNER, ASSERT_CONTEXT})
 
 

@@ -45,7 +45,7 @@ class Route:
     methods: frozenset[str] | None = frozenset({"POST"})
     """None: every method (but TRACE and CONNECT); else others get 405 with `Allow`."""
     scope: str | None = None
-    """The scope that the identity needs (403 without it); None: none, or the protocol authenticates by itself."""
+    """The scope that the identity needs (403 without it); None: none."""
     max_body: int = MIB
     """Bytes; more is 413."""
     place: Place | Callable[[Request], Place] = Place.LOOP
@@ -56,7 +56,8 @@ class Route:
     checks_host: bool = True
     """False for Envoy, which sends the `Host` of its client (G32)."""
     authenticates: bool = True
-    """False where the protocol authenticates by itself (AWS signatures); `Request.identity` is then None."""
+    """False where the protocol authenticates by itself (AWS signatures): no token is read, and `Request.identity` is None. A
+    listener of `unix` or `mtls` still admits only the peers that have `scope`."""
     errors: Callable[[int, str, str], Response] | None = None
     """Answers of the edge in the protocol's form: status, code, message -> response; None: `{"error": {"code", "message"}}`."""
     echoes_request_id: bool = False

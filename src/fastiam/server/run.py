@@ -44,26 +44,35 @@ _HANDSHAKE: Final = 10.0  # seconds
 _POLL: Final = 1.0  # seconds between two checks of the files of tokens and TLS
 
 
-def prepare(settings: Settings) -> dict[str, tuple[Address, str]]:
+def prepare(settings: Settings, *, is_running: bool = False) -> dict[str, tuple[Address, str]]:
     """Check what can be checked without the source: the address and the kind of authentication of each listener.
+
+    Parameters
+    ----------
+    is_running : whether it is a reload. Then it may revoke the last client of a listener, and the file of tokens may be gone.
 
     Raises
     ------
     ConfigError: a listener, the tokens or the authentication are not usable.
     """
     found = {}
-    tokens = _tokens(settings)
+    core = settings.core
+    tokens = _tokens(settings) if is_running or core.auth.tokens is None else read_tokens(Path(core.auth.tokens))
     for name, listener in settings.listeners.items():
         address = read_address(listener.address or "")
         auth = check(name, listener, address)
-        authenticator(auth, settings.core.auth, settings.core.trust, tokens, is_local=address.is_unix or address.is_loopback)
+        access = authenticator(auth, core.auth, core.trust, tokens, is_local=address.is_unix or address.is_loopback)
+        if access.accepts_none and not is_running and (auth != "bearer" or core.auth.tokens is None):
+            key = "tokens" if auth == "bearer" else auth
+            raise ConfigError(f'`auth = "{auth}"` accepts no client\nhelp: add `{key}` to `[auth]`')
         found[name] = address, auth
     return found
 
 
 def _tokens(settings: Settings) -> Tokens:
+    """The tokens of a running process: those of a file that was removed are revoked."""
     path = settings.core.auth.tokens
-    return Tokens() if path is None else read_tokens(Path(path))
+    return Tokens() if path is None or not os.path.exists(path) else read_tokens(Path(path))
 
 
 class Process:
@@ -82,6 +91,8 @@ class Process:
         self._servers: dict[str, asyncio.Server] = {}
         self._companions: dict[str, Companion] = {}
         self._companion_addresses: dict[str, str] = {}
+        self._anonymous: dict[bool, Identity] = {}
+        """The identity of a peer without proof, by whether it is local."""
         self._uvicorn = EdgeState()
         self._warnings: list[str] = []
         self._stop = asyncio.Event()
@@ -200,11 +211,6 @@ class Process:
 
     async def _start_companions(self) -> None:
         """Start what answers beside HTTP, gRPC. It refuses calls until `_install` gives it a protocol."""
-        core = self.settings.core
-        scopes = {
-            is_local: authenticator("none", core.auth, core.trust, Tokens(), is_local=is_local).anonymous
-            for is_local in (True, False)
-        }
         services = Services(
             lambda: self.app.decider,
             self.state.observer,
@@ -214,8 +220,7 @@ class Process:
             self._warnings.append,
             lambda: self.state.ready()[0],
             self.settings,
-            Identity("local", scopes[True], is_anonymous=True),
-            Identity("remote", scopes[False], is_anonymous=True),
+            lambda is_local: self._anonymous[is_local],
         )
         for name, module in MODULES.items():
             if getattr(self.settings.sections.get(name), "grpc", None) is not None:
@@ -237,9 +242,13 @@ class Process:
     def _install(self, settings: Settings) -> None:
         """Serve by a configuration; every part is made before the first one is put to use."""
         made = [(listening, self._serving(settings, listening)) for listening in self._listening]
+        anonymous = _anonymous(settings)
         for listening, served in made:
             listening.serving = served
             listening.limits = settings.core.limits
+            if served.authenticator.accepts_none:
+                self.audit.event("warning", message=f"listeners.{listening.name} accepts no client: no one is left in `[auth]`")
+        self._anonymous = anonymous
         for name, companion in self._companions.items():
             companion.use(self._protocol(settings, name, None))
         self.pools.limits = settings.core.limits
@@ -330,6 +339,8 @@ class Process:
             if why == "signal":
                 await loop.run_in_executor(None, source.live.refresh)
         except (FastiamError, OSError) as error:
+            with suppress(FastiamError, OSError):
+                self._install(self.settings)  # as it was, except tokens: they are revoked whatever else is wrong
             # `live.error` shows what is wrong with policies, until a refresh succeeds
             self.state.error = None if error is source.live.error else shown(error)
             self.state.reloads["failure"] += 1
@@ -445,6 +456,16 @@ class Process:
         while True:
             self._date()
             await asyncio.sleep(1.0 - time.time() % 1.0)
+
+
+def _anonymous(settings: Settings) -> dict[bool, Identity]:
+    """The identity of a peer without proof of a companion, by whether it is local."""
+    core = settings.core
+    scopes = {
+        is_local: authenticator("none", core.auth, core.trust, Tokens(), is_local=is_local).anonymous
+        for is_local in (True, False)
+    }
+    return {is_local: Identity("local" if is_local else "remote", each, is_anonymous=True) for is_local, each in scopes.items()}
 
 
 def _fixed(listener: Any) -> Any:

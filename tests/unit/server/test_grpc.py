@@ -44,8 +44,7 @@ class Running:
             warn=self.warnings.append,
             is_ready=lambda: self.is_ready,
             settings=None,  # type: ignore[arg-type]
-            local=world.identity,
-            remote=Identity("remote", frozenset({"decide"})),
+            anonymous=lambda is_local: world.identity if is_local else Identity("remote", frozenset({"decide"})),
         )
         self.server = GrpcServer(settings, services)
 

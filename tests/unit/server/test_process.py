@@ -183,6 +183,45 @@ def test_reload_takes_tokens_and_refuses_fixed_keys(tmp_path: Path, engine_file:
         until(lambda: "restart" in str(server.ask("GET", "/readyz", name="ops").json()["error"]) or server.log("reload"))
 
 
+@pytest.mark.parametrize("revoke", ["empty", "removed", "beside-a-broken-configuration"])
+def test_last_token_is_revoked_while_the_server_runs(tmp_path: Path, engine_file: Path, revoke: str) -> None:  # G189
+    import hashlib
+
+    folder = tmp_path / "run"
+    folder.mkdir()
+    tokens = folder / "tokens"
+    tokens.write_text(f"pep decide {hashlib.sha256(b'leaked').hexdigest()}\n")
+    settings = PLAIN.replace("protocols", 'auth = "bearer"\nprotocols') + '[auth]\ntokens = "tokens"\n'
+    with running(folder, engine_file, settings, "--door", "echo") as server:
+        status = lambda: server.ask("POST", "/echo", headers={"Authorization": "Bearer leaked"}).status  # noqa: E731
+        assert status() == 200
+        if revoke == "removed":
+            tokens.unlink()
+        else:
+            if revoke == "beside-a-broken-configuration":
+                (folder / "serve.toml").write_text("[listeners")
+            tokens.write_text("# none\n")
+        until(lambda: status() == 401)
+        assert "accepts no client" in server.log("warning")["message"]
+        assert server.log("reload")["result"] == ("success" if revoke != "beside-a-broken-configuration" else "failure")
+        server.signal(signal.SIGHUP)
+        server.log("reload")
+        assert status() == 401
+
+
+def test_last_peer_of_a_unix_socket_is_revoked(tmp_path: Path, engine_file: Path) -> None:  # G189
+    folder = tmp_path / "run"
+    folder.mkdir()
+    address = f'[listeners.main]\naddress = "unix:{folder}/s/pdp.sock"\nauth = "unix"\n'
+    settings = PLAIN.replace('[listeners.main]\naddress = "127.0.0.1:0"\n', address)
+    with running(folder, engine_file, settings + f"[[auth.unix]]\nuid = {os.getuid()}\n", "--door", "echo") as server:
+        assert server.ask("POST", "/echo").status == 200
+        (folder / "serve.toml").write_text(settings)
+        server.signal(signal.SIGHUP)
+        assert server.log("reload")["result"] == "success"
+        assert server.ask("POST", "/echo").status == 401
+
+
 # -- stop -----------------------------------------------------------------------------------------------------------------
 
 

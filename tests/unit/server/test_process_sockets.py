@@ -124,7 +124,7 @@ def test_insecure_listener_is_warned_of_at_each_start(tmp_path: Path, engine_fil
         assert "not encrypted" in messages[0] and "every client" in messages[1]
         server.started["addresses"]["main"] = server.address().replace("0.0.0.0", "127.0.0.1")
         identity = server.ask("POST", "/echo", host="any.example").json()["identity"]
-        assert identity == ["127.0.0.1", ["bulk", "decide"]], "a remote client without proof states nothing (G28)"
+        assert identity == ["127.0.0.1", ["aws", "bulk", "decide"]], "a remote client without proof states nothing (G28)"
 
 
 def test_version_names_release_and_formats(shared_server: Server) -> None:  # G180

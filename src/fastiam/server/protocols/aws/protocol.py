@@ -21,6 +21,7 @@ from fastiam.errors import FastiamError, StoreError
 from fastiam.model.decision import Decision
 from fastiam.server.decider import Decider
 from fastiam.server.http import JSON, Request, Response
+from fastiam.server.identity import AWS
 from fastiam.server.protocol import Place, Route
 from fastiam.server.protocols.aws import Section, json_protocols, query, sigv4
 from fastiam.server.protocols.aws.authorize import Denied, authorize, denial_of
@@ -77,6 +78,7 @@ class AwsProtocol:
             self._prefix + "/",
             self.handle,
             _METHODS | ({"OPTIONS"} if self._settings.cors_origins else set()),
+            scope=AWS,
             max_body=MAX_BODY,
             place=place_of,
             at_once=self.at_once,
