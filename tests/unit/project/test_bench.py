@@ -308,6 +308,6 @@ def test_charts_from_records_are_reproducible(tmp_path):
     sizes = [line("coded", workload=f"identity {n}") for n in ("100", "2,000")]
     found = {"batch": {"lines": sizes}, "peers": {"lines": [line("batch"), line("single calls", engine="vakt")]}}
     for turn in ("one", "two"):
-        assert pictures.draw(found, tmp_path / turn) == ["principals", "peers"]
+        assert pictures.draw(found, tmp_path / turn) == ["headlines", "principals", "peers"]
     one, two = ((tmp_path / turn / "peers.svg").read_text() for turn in ("one", "two"))
     assert one == two and "vakt, single calls" in one
