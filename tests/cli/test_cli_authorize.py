@@ -159,7 +159,7 @@ def test_summary_lists_outcomes_denies_and_missing_keys(folder: Path, call: Run)
     assert "Work Office (identity)" in err
     assert "aws:sourceip" in err.lower().split("never supplied")[1]
     assert "owner assumed: 1 rows" in err
-    assert "requests/s" in err
+    assert "requests/s" not in err  # the job took less than a second
 
 
 def test_quiet_prints_nothing(folder: Path, call: Run) -> None:

@@ -140,7 +140,7 @@ def command(
                     run_job(job, folder, layout)
         seconds = time.perf_counter() - began
     if not quiet:
-        _print_summary(job, found, progress.rows / max(seconds, 1e-9))
+        _print_summary(job, found, progress.rows, seconds)
     return exits.OK
 
 
@@ -203,7 +203,7 @@ def _interruptible(folder: ResultFolder, *, quiet: bool) -> Iterator[None]:
         raise
 
 
-def _print_summary(job: Job, found: RequestFiles, rate: float) -> None:
+def _print_summary(job: Job, found: RequestFiles, rows: int, seconds: float) -> None:
     note(str(job.totals.summary))
     for line in (*job.totals.lines(), *job.unused.lines()):
         note(line)
@@ -213,4 +213,5 @@ def _print_summary(job: Job, found: RequestFiles, rate: float) -> None:
             note(f"  {n:>12,}  {suffix}")
         if len(found.left_out) > _SHOWN:
             note(f"  and {len(found.left_out) - _SHOWN:,} more suffixes")
-    note(f"{rate:,.0f} requests/s")
+    if seconds >= 1:  # a shorter job says more about the start of the process than about decisions
+        note(f"{rows / seconds:,.0f} requests/s")

@@ -105,7 +105,9 @@ PARTIAL_BODY: list[tuple[list[bytes], bool]] = [
 
 
 @pytest.mark.parametrize(("values", "is_covered"), PARTIAL_BODY)
-def test_body_is_covered_if_envoy_states_that_it_is_whole(world: AwsWorld, values: list[bytes], is_covered: bool) -> None:  # GC114
+def test_body_is_covered_if_envoy_states_that_it_is_whole(
+    world: AwsWorld, values: list[bytes], is_covered: bool
+) -> None:  # GC114
     check = signed(world, body=b'{"a": 1}')
     stated = replace(check, headers=(*check.headers, *((b"x-envoy-auth-partial-body", value) for value in values)))
     answer = ask(world, stated)
