@@ -14,7 +14,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial, wraps
@@ -87,7 +87,7 @@ class LiveEngine:
     source : a `Directory` that goes on being written, by whatever process if it is kept in a store; a store by its path; files or
         folders as `fastiam.load` takes them; a saved engine; or a function that gives a `Directory`. It is read at once, and
         again with each `refresh`, of a store just what has changed. A saved engine is mapped again when it was replaced.
-    mode : how files are read, as in `fastiam.load`.
+    mode, resource_of, skip_unknown : how files are read, as in `fastiam.load`.
     unknown_owner, context_defaults, settings : as in `Directory.compile`; a saved engine has its own.
     cache_bytes : as in `Directory.compile`; None: its default, or the value of a saved engine.
 
@@ -103,6 +103,8 @@ class LiveEngine:
         source: Directory | Location | Sequence[Location] | Callable[[], Directory],
         *,
         mode: Mode = "lenient",
+        resource_of: Mapping[Location, str] = {},
+        skip_unknown: bool = False,
         unknown_owner: UnknownOwner = "principal",
         context_defaults: Context = {},  # noqa: B006  (a mapping that is only read)
         settings: Settings = Settings(),  # noqa: B008  (frozen)
@@ -112,7 +114,9 @@ class LiveEngine:
         self._saved = _saved(source)
         self._kept = None if self._saved else _kept(source, mode)
         self._is_owner = self._kept is not source
-        self._paths, self._read = _reader(self._saved or self._kept or source, mode)
+        absolute = {as_path(path, "resource_of").absolute(): arn for path, arn in resource_of.items()}
+        reading = {"mode": mode, "resource_of": absolute, "skip_unknown": skip_unknown}
+        self._paths, self._read = _reader(self._saved or self._kept or source, reading)
         self._lock = threading.RLock()
         self._stop = threading.Event()
         self._follow: Callable[[threading.Event], None] | None = None  # run by a watcher; None: not wanted
@@ -501,24 +505,24 @@ def _refreshed(directory: Directory) -> Directory:
     return directory
 
 
-def _reader(source: object, mode: Mode) -> tuple[tuple[Path, ...], Callable[[], Directory]]:
+def _reader(source: object, reading: Mapping[str, Any]) -> tuple[tuple[Path, ...], Callable[[], Directory]]:
     """The files to watch, and what reads the source."""
     if isinstance(source, (str, os.PathLike)):
-        return _loader((source,), mode)
+        return _loader((source,), reading)
     if _is_directory(source):
         return (), lambda: _refreshed(source)
     if callable(source) and not isinstance(source, type):
         return (), lambda: _made(source)
-    return _loader(check_items(source, "source", _SOURCES), mode)
+    return _loader(check_items(source, "source", _SOURCES), reading)
 
 
-def _loader(given: Iterable[Any], mode: Mode) -> tuple[tuple[Path, ...], Callable[[], Directory]]:
+def _loader(given: Iterable[Any], reading: Mapping[str, Any]) -> tuple[tuple[Path, ...], Callable[[], Directory]]:
     paths = tuple(as_path(path, "source").absolute() for path in given)
 
     def read() -> Directory:
         from fastiam.sources import load
 
-        return load(*paths, mode=mode)
+        return load(*paths, **reading)
 
     return paths, read
 

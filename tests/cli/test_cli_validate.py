@@ -127,3 +127,24 @@ def test_load_without_findings_prints_nothing(tmp_path, capsys):
     path.write_text(json.dumps(export(GOOD)))
     assert run(["what-can", ANA, "--policies", str(path)]) == 0
     assert capsys.readouterr().err == ""
+
+
+def test_validate_goes_on_after_a_file_without_a_policy(tmp_path, capsys):
+    (tmp_path / "a.json").write_text(json.dumps(WRONG))
+    (tmp_path / "package.json").write_text('{"name": "x"}')
+    (tmp_path / "README.md").write_text("hi")
+    assert run(["validate", str(tmp_path)]) == 3
+    out = capsys.readouterr().out
+    assert "[V24]" in out and f"{tmp_path / 'package.json'}: warning: the file is skipped" in out
+    (tmp_path / "a.json").unlink()
+    assert run(["validate", str(tmp_path)]) == 1
+    assert f"nothing to load; `{tmp_path / 'package.json'}`" in capsys.readouterr().err
+
+
+def test_validate_checks_the_policy_in_the_output_of_a_call(tmp_path, capsys):
+    for name in ("one.json", "two.json"):
+        (tmp_path / name).write_text(json.dumps({"Policy": json.dumps(WRONG)}))
+    for path in (tmp_path, tmp_path / "one.json"):
+        assert run(["validate", str(path)]) == 3
+        out, err = capsys.readouterr()
+        assert "[V24]" in out and "unknown" not in out and err.startswith("2 documents" if path == tmp_path else "1 document:")

@@ -89,6 +89,19 @@ def test_live_engine_of_an_unreadable_source_raises(tmp_path):
         LiveEngine(tmp_path / "nothing.json")
 
 
+def test_live_engine_reads_files_as_load_does(tmp_path):
+    (tmp_path / "package.json").write_text('{"name": "x"}')
+    policy = {"Statement": {"Effect": "Deny", "Principal": "*", "Action": "kms:*", "Resource": "*"}, "Version": "2012-10-17"}
+    (tmp_path / "key.json").write_text(json.dumps({"Policy": json.dumps(policy)}))
+    key = "arn:aws:kms:eu-west-1:111111111111:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+    given = {tmp_path / "key.json": key}
+    with pytest.raises(fastiam.SourceError, match="unknown"):
+        fastiam.LiveEngine(tmp_path, resource_of=given)
+    live = fastiam.LiveEngine(tmp_path, resource_of=given, skip_unknown=True)
+    live.refresh()
+    assert live.decide("*", "kms:Decrypt", key).outcome == fastiam.Outcome.EXPLICIT_DENY
+
+
 def test_a_function_cannot_be_watched():
     with pytest.raises(fastiam.FastiamError, match="nothing to watch"):
         LiveEngine(directory).watch()

@@ -18,6 +18,7 @@ from fastiam.cli.progress import Steps
 @click.command("compile")
 @click.argument("paths", nargs=-1, metavar="[PATH...]")
 @click.option("--out", required=True, metavar="FILE", help="The file; an existing one is replaced when the new one is complete.")
+@options.reading
 @options.unknown_owner
 @click.option("--quiet", is_flag=True, help="Print no progress and no summary.")
 def command(paths: tuple[str, ...], out: str, unknown_owner: str | None, quiet: bool) -> int:

@@ -103,7 +103,7 @@ def _check(path: str, kind: PolicyKind | None, data: AwsData | None) -> list[Val
     if path != "-" and is_sqlite(path):
         return check_store(path, data)
     name = "<stdin>" if path == "-" else path
-    return check_file(File(name, unpacked(read_bytes(path), name), named=True), kind, data)
+    return check_file(File(name, unpacked(read_bytes(path), name)), kind, data)
 
 
 def _counts(finding: Finding, strict: bool) -> bool:

@@ -6,13 +6,14 @@ import click
 
 from fastiam.cli import exit_codes as exits
 from fastiam.cli import options
-from fastiam.cli.policy_sources import print_findings
+from fastiam.cli.policy_sources import print_findings, print_guesses, reading_options
 from fastiam.cli.store_options import show, store
 
 
 @click.command("import")
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @click.option("--strict", is_flag=True, help="Refuse what AWS would refuse if it were written today.")
+@options.reading
 @store
 @options.form
 def command(paths: tuple[str, ...], strict: bool, store: str, form: str) -> int:
@@ -24,7 +25,8 @@ def command(paths: tuple[str, ...], strict: bool, store: str, form: str) -> int:
     from fastiam.sources import load
 
     with Directory.open(store, mode="strict" if strict else "lenient") as directory:
-        load(*paths, into=directory)
+        load(*paths, into=directory, **reading_options(paths))
+        print_guesses(directory)
         print_findings(directory)
         tables = directory.tables
     counts = {

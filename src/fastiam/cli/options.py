@@ -47,6 +47,20 @@ class Pair(click.ParamType[tuple[str, str]]):
         return key, text
 
 
+class FileArn(click.ParamType[tuple[str, str]]):
+    """`FILE=ARN`. Both may contain equals signs."""
+
+    name = "file=arn"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        if isinstance(value, tuple):
+            return value
+        file, equals, arn = value.partition("=arn:")
+        if not equals or not file:
+            self.fail(f"`{value}` is not of the form FILE=ARN", param, ctx)
+        return file, f"arn:{arn}"
+
+
 def context_of(pairs: tuple[tuple[str, str], ...], absent: Sequence[str] = ()) -> Mapping[str, Any]:
     """The context of the options: a key that occurs once has a text, one that occurs several times a list, an absent one None."""
     found: dict[str, list[str]] = {}
@@ -78,6 +92,30 @@ def chained(*options: Decorator) -> Decorator:
     return decorate
 
 
+def _keep(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+    """Keep how files are read: `policy_sources` uses it for all paths of a verb."""
+    ctx.meta.setdefault(READING, {})[param.name] = value
+
+
+READING = "fastiam.reading"
+reading = chained(
+    click.option(
+        "--resource-of",
+        type=FileArn(),
+        multiple=True,
+        metavar="FILE=ARN",
+        expose_value=False,
+        callback=_keep,
+        help="The resource, role, user, group or managed policy that has the policy in a file. May be repeated.",
+    ),
+    click.option(
+        "--skip-unknown",
+        is_flag=True,
+        expose_value=False,
+        callback=_keep,
+        help="Skip files of policies that are not understood, although they may contain a Deny.",
+    ),
+)
 policies = chained(
     click.option(
         "--policies",
@@ -87,6 +125,7 @@ policies = chained(
         "Default: FASTIAM_STORE.",
     ),
     click.option("--engine", "saved", metavar="FILE", help="In place of policies, an engine that `fastiam compile` wrote."),
+    reading,
 )
 no_session_policies = click.option(
     "--no-session-policies",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import click
 
 from fastiam.cli.console import note
-from fastiam.cli.options import Pair, chained
+from fastiam.cli.options import Pair, chained, reading
 from fastiam.cli.policy_sources import check_stdin, given_or_store, open_directory, open_engine
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ _SIDES = chained(
         is_flag=True,
         help="Take a value that is known after apply, and refers to one attribute, as this attribute unchanged.",
     ),
+    reading,
 )
 _OF_CHANGES = ("terraform", "cloudformation", "replace")
 _OF_TEMPLATES = ("deployed", "stack_resources", "parameter")
@@ -80,7 +81,7 @@ class Sides:
             paths = tuple(given_or_store(paths, "--old or --old-engine"))
         if (saved is None) == (not paths):
             raise click.UsageError(f"give either --{side} or --{side}-engine")
-        return open_engine(paths, saved, unknown_owner=None if saved else unknown_owner)
+        return open_engine(paths, saved, unknown_owner=None if saved else unknown_owner, among=self.paths)
 
     def _planned(self, unknown_owner: str | None) -> Compared:
         from fastiam.sources.plans import read_change

@@ -3,30 +3,70 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, cast
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from fastiam.cli.console import note
+from fastiam.cli.options import READING
+from fastiam.errors import Findings
 
 if TYPE_CHECKING:
     from fastiam.api.directory import Directory
     from fastiam.api.engine import Engine
 
 
-def open_directory(paths: Sequence[str], *, quiet: bool = False) -> Directory:
-    """The directory of some paths, read leniently. The count and the first findings are printed."""
+def open_directory(paths: Sequence[str], *, quiet: bool = False, among: Sequence[str] = ()) -> Directory:
+    """The directory of some paths, read leniently. The count and the first findings are printed.
+
+    `among` : all paths of a verb that reads several directories, so that `--resource-of` can name a file of another one.
+    """
     from fastiam.sources import load
 
-    directory = load(*paths)
+    directory = load(*paths, **reading_options(paths, among))
+    print_guesses(directory)
     if not quiet:
         print_findings(directory)
     return directory
 
 
+def reading_options(paths: Sequence[str], among: Sequence[str] = ()) -> dict[str, Any]:
+    """The arguments of `load` for `--resource-of` and `--skip-unknown`."""
+    import click
+
+    context = click.get_current_context(silent=True)
+    given = {} if context is None else dict(context.meta.get(READING, {}))
+    others = set(among) - set(paths)
+    resource_of: dict[str, str] = {}
+    for file, arn in given.pop("resource_of", ()):
+        if resource_of.setdefault(file, arn) != arn:
+            raise click.UsageError(f"--resource-of gives two ARNs for {file}")
+    mine = {file: arn for file, arn in resource_of.items() if _is_among(file, paths) or not _is_among(file, others)}
+    return {**given, "resource_of": mine}
+
+
+def _is_among(file: str, paths: Collection[str]) -> bool:
+    """Whether a file is one of these, or in one of these folders."""
+    path = Path(file).absolute()
+    return any(path.is_relative_to(Path(each).absolute()) for each in paths)
+
+
+def print_guesses(directory: Directory) -> None:
+    """Print the resources that a file name alone determines, also where nothing else is printed."""
+    from fastiam.sources.policy_outputs import GUESSED
+
+    for finding in directory.findings:
+        if finding.code == GUESSED:
+            note(finding.render())
+
+
 def print_findings(directory: Directory) -> None:
     """Print the findings of a lenient reading: the numbers of errors and warnings, and the first few in full."""
-    if directory.findings:
-        note(f"findings in the policies, read leniently: {directory.findings}")
+    from fastiam.sources.policy_outputs import GUESSED
+
+    found = Findings(finding for finding in directory.findings if finding.code != GUESSED)
+    if found:
+        note(f"findings in the policies, read leniently: {found}")
         missing = [finding for finding in directory.findings if finding.code.startswith("DIR-NO-")]
         for hint in dict.fromkeys(finding.hint for finding in missing if finding.hint):
             note(f"help: {hint}")
@@ -34,7 +74,12 @@ def print_findings(directory: Directory) -> None:
 
 
 def open_engine(
-    paths: Sequence[str], saved: str | None = None, *, unknown_owner: str | None = None, quiet: bool = False
+    paths: Sequence[str],
+    saved: str | None = None,
+    *,
+    unknown_owner: str | None = None,
+    quiet: bool = False,
+    among: Sequence[str] = (),
 ) -> Engine:
     """The compiled engine of some paths, or the one in the file `saved`; by default that of `FASTIAM_STORE`."""
     import click
@@ -47,8 +92,10 @@ def open_engine(
             raise click.UsageError("an engine has the --unknown-owner of its compilation: leave it out")
         from fastiam.api.engine import Engine
 
+        if not among and any(reading_options(()).values()):
+            raise click.UsageError("an engine is compiled already: leave out --resource-of and --skip-unknown")
         return Engine.load(saved)
-    return compile_engine(open_directory(given_or_store(paths), quiet=quiet), unknown_owner)
+    return compile_engine(open_directory(given_or_store(paths), quiet=quiet, among=among), unknown_owner)
 
 
 def given_or_store(paths: Sequence[str], option: str = "--policies or --engine") -> Sequence[str]:

@@ -129,7 +129,7 @@ def _is_document(path: str) -> bool:
     from fastiam.sources.files import File
 
     try:
-        roots = [root.value for root in File(path, read_bytes(path), named=True).values({})]
+        roots = [root.value for root in File(path, read_bytes(path)).values({})]
     except SourceError:
         return True  # reading it as a document reports the error
     return len(roots) == 1 and isinstance(roots[0], dict) and ("Statement" in roots[0] or not roots[0])

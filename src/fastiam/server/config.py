@@ -51,6 +51,10 @@ class Source(Part, frozen=True, kw_only=True):
     keyring: str | None = None
     """File with the keyring of a store; with it there is STS."""
     mode: Literal["strict", "lenient"] = "lenient"
+    resource_of: dict[str, str] = {}
+    """The resources that have the policies in some files."""
+    skip_unknown: bool = False
+    """Skip files that are not understood, although they may contain a Deny."""
     unknown_owner: Literal["principal", "deny"] = "principal"
     watch: bool = True
 

@@ -51,6 +51,7 @@ class Source:
         options: dict[str, Any] = {} if source.unknown_owner == "principal" else {"unknown_owner": source.unknown_owner}
         if source.keyring is None:
             paths = source.paths[0] if len(source.paths) == 1 else list(source.paths)
+            options |= {"resource_of": source.resource_of, "skip_unknown": source.skip_unknown}
             self.live = _Live(paths, mode=source.mode, **options)
         else:
             try:

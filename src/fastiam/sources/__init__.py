@@ -7,7 +7,7 @@ in one file can be attached to a role in another.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fastiam.api.directory import Directory
@@ -27,6 +27,8 @@ from fastiam.sources.located_values import LocatedValue, ParsedPolicies, SourceF
 from fastiam.sources.managed_policies import KnownPolicies, ManagedPolicyReader
 from fastiam.sources.organization_builder import OrganizationBuilder
 from fastiam.sources.organizations import OrganizationsReader
+from fastiam.sources.policy_outputs import PolicyOutputReader
+from fastiam.sources.resource_of import ResourceOf
 from fastiam.storage import is_sqlite
 
 if TYPE_CHECKING:
@@ -39,11 +41,18 @@ _STAGES_OF_READERS = ("add_known_policies", "check_policies"), (), (), (), ("fin
 _Found = list[tuple[Any, LocatedValue]]
 
 
-def load(*paths: str | os.PathLike[str], mode: Mode = "lenient", into: Directory | None = None) -> Directory:
+def load(
+    *paths: str | os.PathLike[str],
+    mode: Mode = "lenient",
+    into: Directory | None = None,
+    resource_of: Mapping[str | os.PathLike[str], str] = {},
+    skip_unknown: bool = False,
+) -> Directory:
     """Read a directory from files and folders of all known formats (docs/sources.md).
 
-    Formats: exports of `get-account-authorization-details`, outputs of `aws organizations ...`, folders of iam-collect, AWS
-    managed policies, and the directory format. The order of paths does not matter, except if two files contradict each other.
+    Formats: exports of `get-account-authorization-details`, outputs of `aws organizations ...` and of calls for one policy such
+    as `aws s3api get-bucket-policy`, folders of iam-collect, AWS managed policies, and the directory format. The order of paths
+    does not matter, except if two files contradict each other.
 
     Parameters
     ----------
@@ -51,10 +60,15 @@ def load(*paths: str | os.PathLike[str], mode: Mode = "lenient", into: Directory
         decompressed, `-` is standard input. Or one store (`Directory.open`), which is copied into memory.
     mode : `lenient` reads documents that AWS has accepted and lists findings in `directory.findings`; `strict` refuses them.
     into : a directory that the files are added to, in one transaction and in its own mode.
+    resource_of : the ARN of the resource, role, user, group or managed policy that has the policy in a file, by the file's path.
+        It is needed where neither the output of a call nor its statements name it.
+    skip_unknown : skip files of unknown formats, each with the finding `SOURCE-SKIPPED`. They may contain a Deny. Files in a
+        folder whose names are those of no data, such as `README.md`, are always skipped.
 
     Raises
     ------
-    SourceError: a file is broken or has an unknown format; it has file, line, column and path. Nothing is loaded then.
+    SourceError: a file is broken or has an unknown format, or no resource for its policy is known; it has file, line, column
+        and path. Nothing is loaded then.
     PolicyError: in mode strict, a policy document is rejected (F5). In mode lenient, an invalid document is the finding
         `POLICY-NOT-READ`, and denies everything that it could deny.
     """
@@ -66,24 +80,29 @@ def load(*paths: str | os.PathLike[str], mode: Mode = "lenient", into: Directory
         hint = "`fastiam.Engine.load` maps it; the command line takes it as `--engine`"
         raise SourceError("is an engine file, not a file of policies", source=str(path), path="", hint=hint)
     if into is None and any(map(is_sqlite, paths)):
+        ResourceOf.of(resource_of).check_used()
         return _load_store(paths, mode)
     directory = Directory(mode) if into is None else into
     with collection_paused(), directory.transaction():  # PERF: garbage collection takes a third of the time
-        free(_load_into(directory, read_files(paths), ", ".join(map(str, paths))))
+        name = ", ".join(map(str, paths))
+        free(_load_into(directory, read_files(paths), name, ResourceOf.of(resource_of), skip_unknown=skip_unknown))
     return directory
 
 
-def load_files(files: Iterable[File], name: str) -> Directory:
-    """Read a directory from files in memory, leniently. `name` stands for all of them in errors."""
+def load_files(files: Iterable[File], name: str, *, may_be_empty: bool = False) -> Directory:
+    """Read a directory from files in memory, leniently; files of unknown formats are skipped.
+
+    `name` stands for all of them in errors. `may_be_empty` : all of them may be skipped.
+    """
     directory = Directory("lenient")
     with collection_paused(), directory.transaction():
-        free(_load_into(directory, files, name))
+        free(_load_into(directory, files, name, ResourceOf(), skip_unknown=True, may_be_empty=may_be_empty))
     return directory
 
 
 def known_format(node: LocatedValue) -> bool:
     """Whether a value has a format that `load` reads."""
-    return any(reader.is_format(node) for reader in _readers(OrganizationBuilder()))
+    return any(reader.is_format(node) for reader in _readers(OrganizationBuilder(), ResourceOf()))
 
 
 def _load_store(paths: Sequence[str | os.PathLike[str]], mode: Mode) -> Directory:
@@ -96,27 +115,37 @@ def _load_store(paths: Sequence[str | os.PathLike[str]], mode: Mode) -> Director
         return directory.detached()
 
 
-def _readers(builder: OrganizationBuilder) -> tuple[Any, ...]:
+def _readers(builder: OrganizationBuilder, resource_of: ResourceOf) -> tuple[Any, ...]:
     known = KnownPolicies()
     return (
         IamCollectReader(known, builder),
         OrganizationsReader(builder),
-        ManagedPolicyReader(known),
+        ManagedPolicyReader(known, resource_of),
+        PolicyOutputReader(resource_of),
         AccountExportReader(known),
         directory_format,
     )
 
 
-def _load_into(model: AccountModel, files: Iterable[File], name: str) -> list[Any]:
+def _load_into(
+    model: AccountModel,
+    files: Iterable[File],
+    name: str,
+    resource_of: ResourceOf,
+    *,
+    skip_unknown: bool,
+    may_be_empty: bool = False,
+) -> list[Any]:
     """Read files, and return the parts of their documents, which are no longer needed."""
     builder = OrganizationBuilder()
-    readers = _readers(builder)
+    readers = _readers(builder, resource_of)
     found: _Found = []
     parsed: ParsedPolicies = {}
     for file in files:
-        found += _documents(model, file, readers, parsed)
-    if not found:
-        skipped = next((note for note in model.notes if note.code == _SKIPPED), None)
+        found += _documents(model, file, readers, parsed, skip_unknown=skip_unknown)
+    if not found and not may_be_empty:
+        of_names = [note for note in model.notes if note.code == _SKIPPED]
+        skipped = next((note for note in of_names if note.hint), of_names[0] if of_names else None)
         because = f"; `{skipped.source}`: {skipped.message}" if skipped else ""
         raise SourceError(f"nothing to load{because}", source=name, hint=(skipped and skipped.hint) or _KNOWN)
     for of_documents, of_readers in zip(_STAGES_OF_DOCUMENTS, _STAGES_OF_READERS, strict=True):
@@ -127,6 +156,7 @@ def _load_into(model: AccountModel, files: Iterable[File], name: str) -> list[An
             for reader in readers:
                 _run(reader, stage, model)
     builder.write(model)
+    resource_of.check_used()
     lists = [value for _, node in found if isinstance(node.value, dict) for value in node.value.values()]
     return [part for value in lists if isinstance(value, list) for part in value]
 
@@ -137,7 +167,7 @@ def _run(reader: object, stage: str, *arguments: object) -> None:
         run(*arguments)
 
 
-def _documents(model: AccountModel, file: File, readers: Sequence[Any], parsed: ParsedPolicies) -> _Found:
+def _documents(model: AccountModel, file: File, readers: Sequence[Any], parsed: ParsedPolicies, *, skip_unknown: bool) -> _Found:
     """Return the documents of a file with their readers: its value, the items of a list, or several values."""
     if file.skipped:
         model.notes.append(_skipped_file(file.name, file.skipped))
@@ -154,7 +184,7 @@ def _documents(model: AccountModel, file: File, readers: Sequence[Any], parsed: 
             else "the format of the content is unknown"
         )
         hint = _OF_POLICIES if is_policy else _KNOWN
-        if file.named or len(unknown) < len(read):
+        if not skip_unknown or len(unknown) < len(read):
             raise unknown[0].error(why, hint=hint)
         model.notes.append(_skipped_file(file.name, why, hint))
         return []
@@ -205,12 +235,15 @@ def _skipped_file(name: str, why: str, hint: str = "") -> Finding:
 
 _SKIPPED = "SOURCE-SKIPPED"
 _KNOWN = (
-    "known formats: outputs of `aws iam get-account-authorization-details` and of `aws organizations ...`, folders of "
-    'iam-collect, files of AWS managed policies, and documents with `"format": "fastiam-directory"` (docs/sources.md)'
+    "known formats: outputs of `aws iam get-account-authorization-details`, of `aws organizations ...` and of calls for one "
+    "policy such as `aws s3api get-bucket-policy`, folders of "
+    'iam-collect, files of AWS managed policies, and documents with `"format": "fastiam-directory"` (docs/sources.md); '
+    "`--skip-unknown` skips other files, in Python `skip_unknown=True`"
 )
 _OF_POLICIES = (
-    "`fastiam simulate` decides with documents, and `validate` and `lint` check them; to load one, put it into an export, a "
-    "store (`fastiam user put-policy`), or the directory format (docs/directory-format.md)"
+    "for the policy of a resource, `--resource-of FILE=ARN` names it (in Python `resource_of={file: arn}`); put one of a user, "
+    "group or role into an export, a store (`fastiam user put-policy`), or the directory format (docs/directory-format.md); "
+    "`fastiam simulate` decides with documents, `validate` and `lint` check them, and `--skip-unknown` skips them"
 )
 
 __all__ = ["load", "read_cloudtrail"]

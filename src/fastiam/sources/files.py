@@ -22,11 +22,10 @@ _KNOWN = (".json", ".jsonl", ".ndjson", *_YAML)
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file. `named`: the program passed its path, not a folder. `skipped`: why it is not read, or ""."""
+    """A file. `skipped`: why it is not read, or ""."""
 
     name: str
     data: bytes
-    named: bool
     skipped: str = ""
 
     def values(self, policies: ParsedPolicies) -> list[LocatedValue]:
@@ -54,7 +53,7 @@ def read_files(paths: Iterable[str | os.PathLike[str]]) -> Iterator[File]:
     """Yield the files of all paths. Folders are searched in order of name, without hidden files. `-` is standard input."""
     for given in paths:
         if str(given) == "-":
-            yield File("<stdin>", unpacked(sys.stdin.buffer.read(), "<stdin>"), named=True)
+            yield File("<stdin>", unpacked(sys.stdin.buffer.read(), "<stdin>"))
             continue
         path = as_path(given)
         if not path.exists():
@@ -62,13 +61,13 @@ def read_files(paths: Iterable[str | os.PathLike[str]]) -> Iterator[File]:
         if path.is_dir():
             yield from map(_found_in_folder, sorted(p for p in path.rglob("*") if p.is_file() and not _is_hidden(p, path)))
         else:
-            yield File(str(path), _read(path), named=True)
+            yield File(str(path), _read(path))
 
 
 def _found_in_folder(path: Path) -> File:
     if not path.name.removesuffix(".gz").endswith(_KNOWN):
-        return File(str(path), b"", named=False, skipped="its name ends in none of " + ", ".join(_KNOWN))
-    return File(str(path), _read(path), named=False)
+        return File(str(path), b"", skipped="its name ends in none of " + ", ".join(_KNOWN))
+    return File(str(path), _read(path))
 
 
 def _is_hidden(path: Path, folder: Path) -> bool:

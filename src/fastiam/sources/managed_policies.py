@@ -15,8 +15,10 @@ from fastiam.directory.account_model import AccountModel
 from fastiam.directory.stored_policies import StoredPolicy
 from fastiam.errors import Severity
 from fastiam.model.policy import PolicyKind
+from fastiam.model.request import shorten
 from fastiam.sources.located_values import LocatedValue
 from fastiam.sources.query_protocol import flag, listed, unwrapped
+from fastiam.sources.resource_of import ResourceOf
 
 _OF_AWS = re.compile(r"arn:[^:]+:iam::aws:policy/")
 
@@ -35,8 +37,9 @@ class KnownPolicies:
 class ManagedPolicyReader:
     """Reads values that contain only managed policies."""
 
-    def __init__(self, known: KnownPolicies) -> None:
+    def __init__(self, known: KnownPolicies, resource_of: ResourceOf) -> None:
         self._known = known
+        self._resource_of = resource_of
         self._records: dict[str, LocatedValue] = {}  # by ARN
         self._nameless: dict[str, LocatedValue] = {}  # records without ARN, by the policy's name
         self._outputs: dict[str, LocatedValue] = {}  # of `get-policy`, by ARN
@@ -137,17 +140,19 @@ class ManagedPolicyReader:
         return {arn: (found, defaults[arn], nodes[arn]) for arn, found in versions.items() if defaults.get(arn) in found}
 
     def _arn_of(self, output: LocatedValue) -> str:
-        """Return the policy that a version belongs to: the ARN in the output object, or the policy in the file name."""
-        given, policy = output.text_of("PolicyArn"), output.get("Policy")
-        if given is not None:
-            return given
-        if policy is not None:
-            return policy.need("Arn").text()
+        """Return the policy that a version belongs to: in the output object, given for the file, or in the file name."""
+        named, policy, given = output.text_of("PolicyArn"), output.get("Policy"), self._resource_of.arn(output)
+        if policy is not None and named is None:
+            named = policy.need("Arn").text()
+        if named is not None and given not in (None, named):
+            raise output.error(f"`{shorten(str(given))}` is given for the file, whose policy is `{shorten(named)}`")
+        if named is not None or given is not None:
+            return str(named or given)
         file = Path(output.source.name).name
         found = [arn for arn in self._outputs if _names_policy(file, arn.rpartition("/")[2])]
         if len(found) != 1:
             several = "several policies, " + " and ".join(f"`{arn}`" for arn in found[:2]) if found else "no policy"
-            hint = 'add `"PolicyArn": "arn:..."` to the output, or add the output of `get-policy`'
+            hint = 'add `"PolicyArn": "arn:..."` to the output, add the output of `get-policy`, or give `--resource-of FILE=ARN`'
             raise output.error(f"the output does not have the ARN of its policy, and the file name matches {several}", hint=hint)
         return found[0]
 

@@ -24,6 +24,7 @@ from fastiam.sources import known_format, load, load_files
 from fastiam.sources.files import File, read_files
 from fastiam.sources.iam_collect import IamCollectReader
 from fastiam.sources.located_values import LocatedValue
+from fastiam.sources.policy_outputs import policy_output
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ def check_folder(path: str | os.PathLike[str], kind: PolicyKind | None, data: Aw
     found = [checked for file in alone for checked in check_file(file, kind, data)]
     rest = [file for file in files if file not in alone]
     if not alone or any(not file.skipped for file in rest):
-        found.append(_checked(str(path), load_files(rest, str(path)), data))
+        found.append(_checked(str(path), load_files(rest, str(path), may_be_empty=bool(alone)), data))
     return found
 
 
@@ -76,7 +77,14 @@ def _is_loaded(file: File) -> bool:
         nodes = _nodes(file)
     except SourceError:
         return IamCollectReader.is_document(file.name)
-    return not all("Statement" in node.value for node in nodes if isinstance(node.value, dict)) or any(map(known_format, nodes))
+    found = [node for node in nodes if isinstance(node.value, dict) and "Statement" not in node.value and not _is_output(node)]
+    return bool(found) or any(known_format(node) for node in nodes if not _is_output(node))
+
+
+def _is_output(node: LocatedValue) -> bool:
+    """Whether a value is the output of a call for one policy, whose document is checked alone: it may lack its resource."""
+    output = policy_output(node)
+    return output is not None and output.document is not None
 
 
 def check_file(file: File, kind: PolicyKind | None, data: AwsData | None = None) -> list[ValidatedDocument]:
@@ -89,7 +97,7 @@ def check_file(file: File, kind: PolicyKind | None, data: AwsData | None = None)
     if len(nodes) > 1 or any(document is not node for document, node in zip(documents, nodes, strict=True)):
         if all(document is not None for document in documents):
             return [_check_node(file.name, document, kind, data) for document in documents if document is not None]
-    if nodes and any(known_format(node) for node in nodes):
+    if any(known_format(node) and not _is_output(node) for node in nodes):
         return [_checked(file.name, load_files([file], file.name), data)]
     chosen = kind or guess_kind(file.data)
     return [ValidatedDocument(file.name, chosen, "", 1, tuple(_findings(file.data, chosen, data, file.name)))]
@@ -110,6 +118,9 @@ def _document(node: LocatedValue) -> LocatedValue | None:
         return None
     if "Statement" in node.value:
         return node
+    output = policy_output(node)
+    if output is not None:
+        return output.document
     return node.child("document", node.value["document"]) if "document" in node.value and "format" not in node.value else None
 
 

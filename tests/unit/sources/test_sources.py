@@ -196,7 +196,7 @@ def test_folder_with_other_files_has_findings(tmp_path):
     write(tmp_path, "README.md", "# no data")
     write(tmp_path, ".hidden/broken.json", "{")
     (tmp_path / "a.json.gz").write_bytes(gzip.compress(json.dumps(native(endpoints=[{"id": "vpce-1"}])).encode()))
-    directory = fastiam.load(tmp_path)
+    directory = fastiam.load(tmp_path, skip_unknown=True)
     assert directory.snapshot().principal(ANA).known
     assert directory.snapshot().endpoint("vpce-1").known
     assert {(Path(f.source).name, f.code) for f in directory.findings} == {
@@ -220,9 +220,10 @@ def test_file_of_an_unknown_format_is_an_error(tmp_path, content):
 
 def test_policy_document_is_refused_with_the_verbs_for_documents(tmp_path):
     path = write(tmp_path, "own.json", {"Version": "2012-10-17", "Statement": []})
-    for given, message in ((path, f"{path}:1:1: a policy document does not name"), (tmp_path, f"nothing to load; `{path}`: ")):
+    nothing = f"nothing to load; `{path}`: "
+    for given, skips, message in ((path, False, f"{path}:1:1: "), (tmp_path, False, f"{path}:1:1: "), (tmp_path, True, nothing)):
         with pytest.raises(SourceError, match="does not name the user, role or resource that has it") as error:
-            fastiam.load(given)
+            fastiam.load(given, skip_unknown=skips)
         assert message in str(error.value) and "`fastiam simulate` decides with documents" in error.value.hint
 
 
