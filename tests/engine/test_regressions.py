@@ -404,6 +404,24 @@ def test_more_policies_than_a_layer_can_count_are_refused():
         directory.compile()
 
 
+TAGS = {f"t{i}": "x" for i in range(65_540)} | {"Blocked": "yes"}  # more than 16 bits count, and the last one decides
+ROLE, SESSION = f"arn:aws:iam::{ACCOUNT}:role/app", f"arn:aws:sts::{ACCOUNT}:assumed-role/app/s"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("of_session", [False, True], ids=["role", "session"])
+def test_tag_after_65540_others_decides_as_the_reference(of_session):
+    deny = {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": {"StringEquals": {"aws:PrincipalTag/Blocked": "yes"}}}
+    directory = fastiam.Directory(quotas=None)
+    directory.add_principal(ROLE, identity_policies=[policy(allow("*"), deny)], tags={} if of_session else TAGS)
+    engine = directory.compile()
+    session = fastiam.Session(SESSION, kind="ROLE", issuer=ROLE, tags=TAGS if of_session else {})
+    assert engine.explain(session, "s3:GetObject", f"{BUCKET}/k").decision.outcome is DENY
+    assert engine.decide(session, "s3:GetObject", f"{BUCKET}/k").outcome is DENY
+    rows = engine.decide_many([SESSION], ["s3:GetObject"], [f"{BUCKET}/k"], sessions={SESSION: session})
+    assert rows.outcome.tolist() == [DENY]
+
+
 @pytest.mark.parametrize("n", [256, 257])
 def test_scp_path_is_limited_to_256_levels(n):
     """Root, units and account; AWS itself has five levels of units."""

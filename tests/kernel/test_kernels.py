@@ -8,6 +8,8 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from ipaddress import IPv4Address, IPv6Address
@@ -33,6 +35,22 @@ LETTERS = "ab:é€😀"
 texts = st.text(LETTERS, max_size=12)
 patterns = st.text(LETTERS + "**??", max_size=10)
 byte_strings = st.binary(max_size=70)
+
+
+# -- numbers ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("bits", [8, 16, 32])
+def test_narrowed_number_that_fits_is_kept(bits):
+    assert testing.narrow(bits, 2**bits - 1) == 2**bits - 1
+
+
+@pytest.mark.skipif(not testing.has_checks(), reason="a build without checks trusts its invariants")
+@pytest.mark.parametrize(("bits", "number"), [(8, 256), (16, 65_536), (16, -1), (32, 2**32)])
+def test_narrowed_number_that_loses_bits_ends_a_checked_build(bits, number):
+    code = f"from fastiam.kernel import testing; testing.narrow({bits}, {number})"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ended.returncode < 0 and "Assertion" in ended.stderr
 
 
 # -- bytes and characters -----------------------------------------------------------------------------------------------

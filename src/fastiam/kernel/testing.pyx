@@ -3,6 +3,7 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free
 from libc.string cimport memset
 
+from fastiam.kernel.base.invariants cimport narrow16, narrow32, narrow8
 from fastiam.kernel.base.text cimport Text
 from fastiam.kernel.columns.column cimport Column, item_text, row_items
 from fastiam.kernel.columns.read cimport TextColumn
@@ -17,6 +18,27 @@ from fastiam.kernel.plan.names cimport Names, view
 from fastiam.kernel.plan.tables cimport Tables
 from fastiam.kernel.base cimport arn as _arn, text as _bytes, utf8 as _text, values as _values
 from fastiam.kernel.eval cimport glob as _glob, operators as _operators, search as _search
+
+
+cdef extern from *:
+    """
+    #if defined(FASTIAM_CHECKS)
+    #define fastiam_has_checks 1
+    #else
+    #define fastiam_has_checks 0
+    #endif
+    """
+    bint c_has_checks "fastiam_has_checks"
+
+
+def has_checks():
+    """Whether this build asserts its invariants."""
+    return c_has_checks
+
+
+def narrow(int bits, int64_t number):
+    """A number in so many bits, 8, 16 or 32: a build with checks ends the process where it loses some."""
+    return narrow8(number) if bits == 8 else narrow16(number) if bits == 16 else narrow32(number)
 
 
 def numbers():

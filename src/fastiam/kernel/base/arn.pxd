@@ -2,6 +2,7 @@
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy
 
+from fastiam.kernel.base.invariants cimport narrow16
 from fastiam.kernel.base.text cimport first_bit, load8
 
 
@@ -47,7 +48,7 @@ cdef inline bint five_colons(const char* p, int64_t size, uint16_t* colons) noex
         # the high bit of every byte that is zero now, and of no other
         hits = ~(((word & <uint64_t>0x7F7F7F7F7F7F7F7FULL) + <uint64_t>0x7F7F7F7F7F7F7F7FULL) | word | <uint64_t>0x7F7F7F7F7F7F7F7FULL)
         while hits:
-            colons[found] = <uint16_t>(at + (first_bit(hits) >> 3))
+            colons[found] = narrow16(at + (first_bit(hits) >> 3))
             found += 1
             if found == 5:
                 return True
@@ -55,7 +56,7 @@ cdef inline bint five_colons(const char* p, int64_t size, uint16_t* colons) noex
         at += 8
     while at < size and at <= 0xFFFF:
         if p[at] == 58:
-            colons[found] = <uint16_t>at
+            colons[found] = narrow16(at)
             found += 1
             if found == 5:
                 return True
@@ -72,7 +73,7 @@ cdef inline bint cut(const uint8_t* p, int64_t size, uint16_t* colons) noexcept 
         at = <const uint8_t*>memchr(at, 58, <size_t>(end - at))
         if at == NULL or at - p > 0xFFFF:
             return False
-        colons[i] = <uint16_t>(at - p)
+        colons[i] = narrow16(at - p)
         at += 1
     return True
 

@@ -7,6 +7,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport realloc
 from libc.string cimport memcmp, memcpy, memset
 
+from fastiam.kernel.base.invariants cimport narrow16, narrow32, narrow8
 from fastiam.kernel.base.text cimport Text, prefetch, read_ahead
 from fastiam.kernel.columns.column cimport Column, TEXT_32, item_code, item_text, row_items, value_text
 from fastiam.kernel.columns.validate cimport is_readable
@@ -66,7 +67,7 @@ cdef inline void write(Side* s, const Call* c, const Answer* a, int64_t row) noe
         out.layer[row] = a.layer
         out.reason[row] = a.reason
         if a.entry != NULL:
-            out.entry[row] = <uint32_t>(a.entry - c.t.entries)
+            out.entry[row] = narrow32(a.entry - c.t.entries)
         if a.outcome == DEPENDS:
             out.matter[row] = list_matters(s)
 
@@ -187,7 +188,7 @@ cdef inline void sort_rows(Side* s, const Call* c, int64_t first, int64_t n) noe
         way = (own.ways >> ways_at & WAYS) | w.way | b.limits[i] | ((f >> WAYS_AT) & (WAY_NEAR | WAY_FAR))
         way |= ((other | (action & (ACT_HARD | ACT_ON_ROLE))) != 0) * WAY_NEAR
         way |= (((other & PARTITION) | (action & w.barred)) != 0) * WAY_FAR
-        b.way[i] = <uint8_t>way
+        b.way[i] = narrow8(way)
         outcome[i] = (own.flags & ROW_GRANTS) != 0       # IMPLICIT_DENY or ALLOW, where nothing else counts
         assumed[i] = (f & FACTS_TOLD) == 0
         seen |= f
@@ -225,7 +226,7 @@ cdef inline void limit_own(Side* s, int64_t n) noexcept nogil:
         own = b.rows[OWN_ROWS][i]
         limits = limits_left(b.caller[i], own)
         seen |= limits
-        b.asked[i] = <uint16_t>(limits << LIMITS_ASKED_AT)
+        b.asked[i] = narrow16(limits << LIMITS_ASKED_AT)
         b.way[i] |= <uint8_t>((own.ways >> REASONS_AT & -<uint32_t>(limits != 0)) & WAY_OWN | (odd_limits(own, limits) != 0) * WAY_NEAR)
     b.has_more = seen != 0
 
@@ -349,8 +350,8 @@ cdef inline void run_block(Side* s, Call* c, const Rows* rows, int64_t first, in
     find_rows(s, t, n)
     if not s.is_plain or t.n_classes == 0:
         for i in range(<uint32_t>n):
-            b.far_way.rows[i] = <uint16_t>i
-        b.far_way.n = <uint32_t>n
+            b.far_way.rows[i] = narrow16(i)
+        b.far_way.n = narrow32(n)
         decide_all_far(s, c, rows, first, at)
         return
     look_up_facts(s, c, rows, n)

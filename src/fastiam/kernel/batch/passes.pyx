@@ -10,6 +10,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.string cimport memset
 
 from fastiam._core cimport Core, _Declared
+from fastiam.kernel.base.invariants cimport narrow32
 from fastiam.kernel.base.text cimport Text
 from fastiam.kernel.batch.misses cimport Attempt, Missing, seek_missing
 from fastiam.kernel.batch.pass_blocks cimport decide_row, finish, run_rows
@@ -315,7 +316,7 @@ cdef class _Passes:
             at.valid = chunk.item_valid if chunk.item_valid != NULL else &ALL_VALID
             at.valid_mask = -<int64_t>(chunk.item_valid != NULL)
             left = min(left, here)
-            at.key = <uint32_t>key
+            at.key = narrow32(key)
             at.is_multi = self.t.keys[key].is_multi or (column.is_list and not self.core._is_single(name))
             at.is_checked = self.t.keys[key].is_checked
             at.tag = Text(NULL, 0)

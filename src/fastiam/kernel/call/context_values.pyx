@@ -4,6 +4,7 @@ from cpython.ref cimport PyObject
 from libc.stdint cimport int32_t
 
 from fastiam.kernel.base.format cimport put_day, put_float, put_integer, put_time
+from fastiam.kernel.base.invariants cimport narrow_int32
 from fastiam.kernel.base.text cimport Text
 from fastiam.kernel.decide.scratch cimport Frame, MOST_DIGITS
 
@@ -103,5 +104,5 @@ cdef int32_t put_items(Frame* f, PyObject* value, int32_t at, Py_ssize_t taken, 
     for i in range(n):
         if not item_text(f, PyList_GET_ITEM(value, i) if is_list else PyTuple_GET_ITEM(value, i), &f.texts[first + i]):
             return NOT_PLAIN
-    f.n_items += <int32_t>n
-    return <int32_t>n
+    f.n_items += narrow_int32(n)
+    return narrow_int32(n)

@@ -5,6 +5,7 @@ match program, which has half a cache line for each op.
 """
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
+from fastiam.kernel.base.invariants cimport narrow8
 from fastiam.kernel.base.text cimport Text, equal, load8, mix
 from fastiam.kernel.decide.attempt cimport attempt, contradicts
 from fastiam.kernel.decide.combine cimport action_key, decide, hard_rule, rcp_applies, resource_policy_governs, same_account, verdict
@@ -104,7 +105,7 @@ cdef inline uint32_t known_mode(const Call* c, Services* seen) noexcept nogil:
     at = mix(word) & (N_SERVICES - 1)
     if seen.names[at] != word or seen.sizes[at] != size:   # one name may be another one with a NUL behind it
         seen.names[at] = word
-        seen.sizes[at] = <uint8_t>size
+        seen.sizes[at] = narrow8(size)
         seen.modes[at] = record_mode(c)
     return seen.modes[at]
 

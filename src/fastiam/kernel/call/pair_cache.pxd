@@ -10,6 +10,7 @@ for exactly its name.
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free
 
+from fastiam.kernel.base.invariants cimport narrow16
 from fastiam.kernel.base.text cimport Text, prefetch, same
 from fastiam.kernel.model.tables cimport *
 
@@ -118,7 +119,7 @@ cdef inline void keep_meeting(
     place.action = action
     place.principal = principal
     place.name = name.text
-    place.name_size = <uint16_t>name.size
+    place.name_size = narrow16(name.size)
     place.flat = own.flat
     place.n_flats = own.n_flats
     for i in range(N_PATTERNS):

@@ -6,6 +6,7 @@ result: such branches are unpredictable, and without them the processor loads th
 from libc.stdint cimport INT64_MIN, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memset
 
+from fastiam.kernel.base.invariants cimport narrow16, narrow32, narrow8
 from fastiam.kernel.decide.condition_batch cimport ask_conditions
 from fastiam.kernel.decide.blocks cimport (
     BLOCK, BOUND_ALLOWS, FROM_ELSEWHERE, HELD_ALLOWS, HELD_ROWS, MOST_LEFT, MUST_HOLD, OWN_ALLOWS, OWN_ROWS, SESSION_ALLOWS, STAGES, Block, Side,
@@ -78,7 +79,7 @@ cdef inline void look_at_runs(Side* s, Look* l, int64_t row) noexcept nogil:
         take(s, l)
         f = first_of_run(l.c, t.flats + at)
         if f != NULL:
-            put(b, t, l.i, <uint32_t>(f - t.flats), TURN_DONE)
+            put(b, t, l.i, narrow32(f - t.flats), TURN_DONE)
         else:
             put(b, t, l.i, at, TURN_OVER if at + 1 == b.stop[l.i] else TURN_NEXT)
 
@@ -197,7 +198,7 @@ cdef inline void look_closer(Side* s, Look* l, int64_t row) noexcept nogil:
                 if classes & (CLASS_D | CLASS_STAR):
                     b.asked[l.i] &= ~STAGES              # nothing else has to allow
                 elif classes & (CLASS_R | CLASS_P) or (b.asked[l.i] & MUST_HOLD and (b.n_left[l.i] or at + 1 != b.stop[l.i])):
-                    b.near_way.rows[b.near_way.n] = <uint16_t>l.i    # limits have to allow, but nothing else; or what follows may be enough (6.4)
+                    b.near_way.rows[b.near_way.n] = narrow16(l.i)    # limits have to allow, but nothing else; or what follows may be enough (6.4)
                     b.near_way.n += 1
                     continue
                 elif not b.asked[l.i] & MUST_HOLD:
@@ -259,7 +260,7 @@ cdef inline bint start_parts(Block* b, const TablesC* t, uint32_t i, const Range
         return False
     for k in range(1, n):
         b.left[i][n - 1 - k] = parts[k]
-    b.n_left[i] = <uint8_t>(n - 1)
+    b.n_left[i] = narrow8(n - 1)
     b.has_left |= n > 1
     start(b, t, i, parts[0].first, parts[0].n)
     return True
@@ -338,7 +339,7 @@ cdef inline bint go_on(Side* s, const TablesC* t, uint32_t i) noexcept nogil:
     while True:
         stage = <uint32_t>first_bit(b.asked[i])
         b.asked[i] &= b.asked[i] - 1
-        b.stage[i] = <uint8_t>stage
+        b.stage[i] = narrow8(stage)
         if start_stage(s, t, i, stage):
             return True
         if must_allow(b, i):

@@ -5,6 +5,7 @@ Each stage runs over the whole block, so that the stage before can prefetch its 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.string cimport memset
 
+from fastiam.kernel.base.invariants cimport narrow16, narrow32
 from fastiam.kernel.base.text cimport Text, first_bit, mix, prefetch, same_tags, short_equal, short_hash
 from fastiam.kernel.columns.column cimport Column, TEXT_32, TEXT_CONST, TEXT_VIEW, item_code, item_text, value_text, view_text, whole_codes
 from fastiam.kernel.decide.fast_path cimport read_caller
@@ -318,8 +319,8 @@ cdef inline void number_values(const Side* s, const TablesC* t, const Column* ch
         n = min(<int64_t>BLOCK, chunk.n_values - first)
         take_texts(&plain, first, n, b.text)
         for i in range(<uint32_t>n):
-            b.own_way.rows[i] = <uint16_t>i
-        b.own_way.n = <uint32_t>n
+            b.own_way.rows[i] = narrow16(i)
+        b.own_way.n = narrow32(n)
         look_up_names(s, t, NULL, of_actions, out + first)
         first += n
 
@@ -346,7 +347,7 @@ cdef inline void recall(const Side* s, const TablesC* t, const NameMemo* memo, i
         j = first_bit(same_tags(m.tag, b.hash[i]) | 8)
         size = m.size[j]
         out[i] = m.number[j]
-        b.own_way.rows[n_new] = <uint16_t>i
+        b.own_way.rows[n_new] = narrow16(i)
         n_new += not (
             m.tag[j] == b.hash[i] and b.text[i].size == size & ~<uint32_t>OF_SESSION
             and short_equal(b.text[i].data, pools[size >> 31] + m.text[j], b.text[i].size)
@@ -379,7 +380,7 @@ cdef inline void look_up(
         if b.text[i].size:                               # a null has none; no name is empty
             v = hashed_name(table, pool, b.text[i].data, b.text[i].size, b.cls[i])
         if v == NONE:
-            listed[kept] = <uint16_t>i
+            listed[kept] = narrow16(i)
             kept += 1
             continue
         out[i] = table.values[v]

@@ -7,7 +7,7 @@ from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t, uint8_t
 from libc.string cimport memcmp
 
 from fastiam.kernel.base.arn cimport five_colons
-from fastiam.kernel.base.invariants cimport promise
+from fastiam.kernel.base.invariants cimport narrow16, promise
 from fastiam.kernel.base.text cimport Text, first_bit, places
 from fastiam.kernel.eval.principal cimport is_alone, is_role, is_root
 from fastiam.kernel.eval.resource cimport tail_has_colon
@@ -390,7 +390,7 @@ cdef inline bint arn_colons(Call* c) noexcept nogil:
     for i in range(5):
         if bits == 0:
             return c.resource.size > 64 and five_colons(c.resource.data, c.resource.size, c.colons)
-        c.colons[i] = <uint16_t>first_bit(bits)
+        c.colons[i] = narrow16(first_bit(bits))
         bits &= bits - 1
     if bits or c.resource.size <= 64:
         c.tail_has_colon = bits != 0

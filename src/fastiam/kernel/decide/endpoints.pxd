@@ -4,6 +4,7 @@ An endpoint without a policy, or with one that certainly allows, does not change
 """
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
+from fastiam.kernel.base.invariants cimport narrow16
 from fastiam.kernel.base.text cimport Text
 from fastiam.kernel.columns.column cimport item_text
 from fastiam.kernel.decide.blocks cimport Block, Rows, Side, is_sifted
@@ -192,7 +193,7 @@ cdef inline void pass_endpoints(Side* s, Call* c, const Rows* rows, int64_t at, 
         if found == MAY_NOT:
             b.limits[i] |= WAY_FAR
         elif found == ASKS_TEXT:
-            b.own_way.rows[b.own_way.n] = <uint16_t>i
+            b.own_way.rows[b.own_way.n] = narrow16(i)
             b.own_way.n += 1
     fetch_texts(s, rows, &b.own_way)
     for j in range(b.own_way.n):

@@ -7,6 +7,7 @@ from libc.stdint cimport INT64_MIN, int32_t, int64_t, uint8_t, uint16_t, uint32_
 from libc.string cimport memchr, memcmp, memcpy
 
 from fastiam.kernel.base.arn cimport account_number, account_text, twelve_digits
+from fastiam.kernel.base.invariants cimport narrow32
 from fastiam.kernel.base.text cimport Text, first_bit, places, same, sixteen
 from fastiam.kernel.decide.combine cimport cut_resource
 from fastiam.kernel.decide.locate cimport use_record, symbol_text
@@ -186,7 +187,7 @@ cdef inline bint is_housed(Call* c, const Caller* caller) noexcept nogil:
     if c.s.houses[caller.account]:
         first = t.principals + c.s.houses[caller.account] - 1
     else:
-        c.s.houses[caller.account] = <uint32_t>(p - t.principals) + 1
+        c.s.houses[caller.account] = narrow32(p - t.principals) + 1
     others = t.constants + first.constants
     for i in range(p.n_constants):
         if not t.keys[own[i].key].is_of_account:

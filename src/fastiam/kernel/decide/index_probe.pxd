@@ -5,6 +5,7 @@ so that the first one that applies decides.
 """
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
+from fastiam.kernel.base.invariants cimport narrow16
 from fastiam.kernel.base.text cimport Text, first_bit, places, prefetch
 from fastiam.kernel.columns.column cimport item_text
 from fastiam.kernel.decide.blocks cimport BLOCK, Block, MOST_LEFT
@@ -38,7 +39,7 @@ cdef inline void add_hashes(Sought* q, const Index* index, const TablesC* t, uin
     """Take up `n` hashes that were written behind those that are there."""
     cdef uint32_t k
     for k in range(q.n, q.n + n):
-        q.of[k] = <uint16_t>j
+        q.of[k] = narrow16(j)
         prefetch(t.index_slots + index.first_slot + (q.hash[k] >> index.slot_shift))
     q.n += n
 
@@ -48,7 +49,7 @@ cdef inline void first_colons(const Text* text, uint16_t* colons) noexcept nogil
     cdef uint64_t bits = places(text.data, text.size, 58)
     cdef uint32_t i
     for i in range(4):
-        colons[i] = <uint16_t>first_bit(bits)
+        colons[i] = narrow16(first_bit(bits))
         bits &= bits - 1
 
 

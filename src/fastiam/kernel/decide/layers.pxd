@@ -6,6 +6,7 @@ limits), a row is decided by vectorised steps. A record with special rules requi
 from libc.stdint cimport uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.string cimport memcmp
 
+from fastiam.kernel.base.invariants cimport narrow16
 from fastiam.kernel.base.text cimport Text, prefetch
 from fastiam.kernel.columns.column cimport value_text
 from fastiam.kernel.decide.blocks cimport (
@@ -91,7 +92,7 @@ cdef inline void find_records(Side* s, const TablesC* t) noexcept nogil:
         b.stored[i] = &b.nothing
         b.place[i] = &b.zero
         b.rows[HELD_ROWS][i] = t.cells.rows
-        stored[n] = <uint16_t>i
+        stored[n] = narrow16(i)
         n += (b.facts[i] & FACTS_HOLDS) != 0
     for j in range(n * (b.records != NULL)):
         prefetch(b.records + b.what[stored[j]])
@@ -209,14 +210,14 @@ cdef inline void hold_rows(Side* s, const Call* c, uint32_t ways_at, int64_t at)
         # what has tags stays with the rows of which something is stored
         alone = joined & ((asked & ~<uint32_t>LIMITS_ASKED) == 1 << OWN_ALLOWS) & (has_tags ^ 1)
         asked ^= alone << OWN_ALLOWS                     # it starts with these
-        b.asked[i] = <uint16_t>(asked | has_tags * HAS_TAGS)
-        b.far_way.rows[n_far] = <uint16_t>i
+        b.asked[i] = narrow16(asked | has_tags * HAS_TAGS)
+        b.far_way.rows[n_far] = narrow16(i)
         n_far += far
-        b.own_way.rows[n_own] = <uint16_t>i              # where its flags do not say all
+        b.own_way.rows[n_own] = narrow16(i)              # where its flags do not say all
         n_own += alone & (of.own.ways >> (ways_at | (asked != 0) * REASONS_AT))
-        b.joined_way.rows[n_joined] = <uint16_t>i
+        b.joined_way.rows[n_joined] = narrow16(i)
         n_joined += joined ^ alone
-        listed[n_near] = <uint16_t>i
+        listed[n_near] = narrow16(i)
         n_near += (far | joined) ^ 1
     b.far_way.n, b.own_way.n, b.joined_way.n, b.near_way.n = n_far, n_own, n_joined, n_near
     b.has_more |= seen >> BOUND_ALLOWS != 0

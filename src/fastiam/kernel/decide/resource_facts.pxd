@@ -3,6 +3,7 @@ from libc.stdint cimport int32_t, int64_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcpy, memset
 
 from fastiam.kernel.base.arn cimport account_number
+from fastiam.kernel.base.invariants cimport narrow16, narrow32, narrow8
 from fastiam.kernel.base.text cimport Text, first_bit, load8, mix, places, prefetch, read_ahead
 from fastiam.kernel.columns.column cimport Column, TEXT_32, item_code, item_text, value_text, whole_codes
 from fastiam.kernel.decide.blocks cimport BLOCK, Block, FAR_NAMES, Listed, OF_HOLDER, Rows, Side, ask_value, take_texts
@@ -45,8 +46,8 @@ cdef inline void seek_name(
     cdef uint32_t n = sought.n
     sought.name[n] = Text(data, size)
     sought.hash[n] = table_hash(data, size, t.seed)
-    sought.row[n] = <uint16_t>row
-    sought.mode[n] = <uint8_t>mode
+    sought.row[n] = narrow16(row)
+    sought.mode[n] = narrow8(mode)
     sought.is_holder[n] = is_holder
     sought.n += 1
     ask_slot(names_of(t, mode), sought.hash[n])
@@ -133,7 +134,7 @@ cdef inline void read_block_facts(Call* c, const Text* texts, int64_t n, uint64_
     for i in range(<uint32_t>n):
         facts[i] = read_facts(texts[i].data, texts[i].size, &start, &end)   # a null has no bytes
         if may_store and not facts[i] & (FACTS_LONG | FACTS_STAR):
-            stored[n_stored] = <uint16_t>i
+            stored[n_stored] = narrow16(i)
             modes[n_stored] = service_mode(c.t, &sought, &texts[i], start, end)
             n_stored += modes[n_stored] != NONE          # no branch: which service comes next is not to be foreseen
     for j in range(n_stored):
@@ -219,7 +220,7 @@ cdef inline void find_facts(Side* s, Call* c, const Rows* rows, int64_t at, int6
         return
     for i in range(n):
         code = item_code(rows.resources, rows.resource_first + at + i)
-        what = NONE if code < 0 else <uint32_t>code
+        what = NONE if code < 0 else narrow32(code)
         b.what[i] = what
         if what != NONE:
             prefetch(facts + what)

@@ -6,6 +6,7 @@ built once for each row. Invariant: the result equals that of `kernel.decide.com
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
+from fastiam.kernel.base.invariants cimport narrow32
 from fastiam.kernel.base.text cimport Text, equal, mix
 from fastiam.kernel.columns.column cimport item_text
 from fastiam.kernel.decide.blocks cimport (
@@ -208,8 +209,8 @@ cdef inline int variable_text(Side* s, Call* c, uint32_t who, uint32_t variable,
         known.key = place
         known.truth = resolve(c, variable, text)
         if known.truth:                                  # INVARIANT: constants of principals, and defaults, lie in the pool
-            known.text = <uint32_t>(text.data - <const char*>c.t.pool)
-            known.size = <uint32_t>text.size
+            known.text = narrow32(text.data - <const char*>c.t.pool)
+            known.size = narrow32(text.size)
     text[0] = Text(<const char*>c.t.pool + known.text, known.size)
     return T if known.truth else F
 
@@ -351,7 +352,7 @@ cdef inline const Flat* first_of_run(Call* c, const Flat* f) noexcept nogil:
     """The flat of the first statement of a long run that applies, or NULL."""
     cdef const Run* run = &c.t.runs[f.entry]
     cdef const Entry* e = first_counting(c, run, BROAD if f.flags & FLAT_DENIES else STRICT)
-    return NULL if e == NULL else flat_of(c.t, f, run, <uint32_t>(e - c.t.entries))
+    return NULL if e == NULL else flat_of(c.t, f, run, narrow32(e - c.t.entries))
 
 
 cdef inline const Flat* first_flat(Side* s, Look* l, const Row* row, uint32_t first, uint32_t last) noexcept nogil:

@@ -1,6 +1,7 @@
 """Step queues: the (row, op) pairs of a block that wait for the same step. Header only."""
 from libc.stdint cimport uint32_t, uint64_t
 
+from fastiam.kernel.base.invariants cimport narrow32
 from fastiam.kernel.decide.blocks cimport Block
 from fastiam.kernel.base.text cimport prefetch
 from fastiam.kernel.model.tables cimport *
@@ -20,7 +21,7 @@ cdef inline void put(Block* b, const TablesC* t, uint32_t i, uint32_t at, uint32
 
 cdef inline uint32_t n_held(const Block* b, uint32_t turn) noexcept nogil:
     """How many rows a wave holds."""
-    return <uint32_t>(b.ends[turn] - b.waves[turn].flats)
+    return narrow32(b.ends[turn] - b.waves[turn].flats)
 
 
 cdef inline uint32_t take_wave(Block* b, uint32_t turn) noexcept nogil:

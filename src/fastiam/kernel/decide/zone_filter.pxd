@@ -8,6 +8,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from fastiam.kernel.base.arn cimport account_text
+from fastiam.kernel.base.invariants cimport narrow16
 from fastiam.kernel.base.text cimport Text, mix, prefetch
 from fastiam.kernel.columns.column cimport Column, value_text
 from fastiam.kernel.decide.blocks cimport BLOCK, Block, N_OWNERS, OWN_ROWS, RCP_ROWS, Rows, SCP_ROWS, Side, ask_value
@@ -125,7 +126,7 @@ cdef inline void sift_texts(Block* b, const Call* c, int64_t at, int64_t n) noex
             continue
         m = 0
         for i in range(<uint32_t>n):
-            listed[m] = <uint16_t>i
+            listed[m] = narrow16(i)
             m += (sieve[i] & ~b.never[i] & column.never_bits) != 0
         ask_text_codes(column, at, listed, m, text, hash)
         for j in range(m):
@@ -172,7 +173,7 @@ cdef inline void sift_regions(Block* b, Call* c, const Rows* rows, int64_t at, i
     cdef uint32_t i, j, m = 0, number
     cdef Basis q
     for i in range(<uint32_t>n):
-        listed[m] = <uint16_t>i
+        listed[m] = narrow16(i)
         # what has no account, such as a bucket, has hardly ever a region
         m += (b.facts[i] & (FACTS_LONG | FACTS_STAR) == 0) & (colon_place(b.facts[i], 4) - colon_place(b.facts[i], 3) > 1) & (
             may_be_region(b, c, b.rows[SCP_ROWS][i], i)

@@ -5,7 +5,7 @@ An atom is evaluated at most once for each call; its truth is memoized under the
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy
 
-from fastiam.kernel.base.invariants cimport promise
+from fastiam.kernel.base.invariants cimport narrow32, promise
 from fastiam.kernel.base.text cimport Text, mix, same
 from fastiam.kernel.columns.column cimport Column
 from fastiam.kernel.eval.memo cimport Basis, keep_truth, kept_truth, resource_plan, tell_truth, told_truth
@@ -153,7 +153,7 @@ cdef inline int atom_truth(Call* c, uint32_t id) noexcept nogil:
         place = kept_truth(c, atom, id)
         if place != NULL and place[0]:
             return place[0] - 1
-        q.who = <uint32_t>(c.principal - c.t.principals)
+        q.who = narrow32(c.principal - c.t.principals)
         if place == NULL:
             q.resource = resource_plan(c.n_constants != 0, is_at_own(c))
             if q.resource & PLAN_ABSENT_HOME and not c.is_ad_hoc:
@@ -161,7 +161,7 @@ cdef inline int atom_truth(Call* c, uint32_t id) noexcept nogil:
             if c.is_star or c.partition == c.principal.partition:
                 q.region_end = NO_REGION + 1 if c.is_star else c.resource.data + c.colons[3]
             if c.n_constants:
-                q.constants = <uint32_t>(c.constants - c.t.constants)
+                q.constants = narrow32(c.constants - c.t.constants)
             result = told_truth(c, id, &q, c.batch_row)
         if result != NOT_OPEN:
             return result

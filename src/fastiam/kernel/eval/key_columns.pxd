@@ -3,6 +3,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
 
+from fastiam.kernel.base.invariants cimport narrow16
 from fastiam.kernel.base.text cimport Text, prefetch, short_equal, short_hash
 from fastiam.kernel.columns.column cimport Column, TEXT_32, item_text
 from fastiam.kernel.model.call cimport ContextColumn, LEAST_TEXT_CODES, MOST_TEXT, MOST_TEXT_CODES, TextCode, TextCodes
@@ -70,8 +71,8 @@ cdef inline int64_t hashed_code(const ContextColumn* column, Text text, uint64_t
         if line.tag == 0:
             if codes.n <= codes.mask >> 1:
                 line.tag = <uint32_t>hash | 1
-                line.size = <uint16_t>text.size
-                line.code = <uint16_t>codes.n
+                line.size = narrow16(text.size)
+                line.code = narrow16(codes.n)
                 memcpy(line.text, text.data, <size_t>text.size)
                 codes.n += 1
                 return line.code

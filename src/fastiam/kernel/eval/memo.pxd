@@ -8,6 +8,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc
 from libc.string cimport memcpy, memset
 
+from fastiam.kernel.base.invariants cimport narrow16, narrow32, narrow8
 from fastiam.kernel.base.text cimport Text, mix, short_equal, short_hash
 from fastiam.kernel.columns.column cimport item_code, item_text, row_items
 from fastiam.kernel.eval.key_columns cimport MOST_PROBES, kept_code
@@ -84,7 +85,7 @@ cdef inline uint8_t* kept_truth(Call* c, const Atom* atom, uint32_t id) noexcept
         kept.truths = <uint8_t*>calloc(<size_t>n + 2, 1)
         if kept.truths == NULL:
             return NULL
-        kept.column = <uint32_t>at
+        kept.column = narrow32(at)
         c.s.truth_bytes += n + 2
     return &kept.truths[code]
 
@@ -92,7 +93,7 @@ cdef inline uint8_t* kept_truth(Call* c, const Atom* atom, uint32_t id) noexcept
 cdef inline void keep_truth(Call* c, uint32_t id, uint8_t* place, int truth) noexcept nogil:
     """Keep the truth of an atom at the place that it has."""
     cdef const Kept* kept = &c.s.kept[id]
-    place[0] = <uint8_t>(truth + 1)
+    place[0] = narrow8(truth + 1)
     if truth == F and kept.sieve and c.columns[kept.column].never != NULL:
         c.columns[kept.column].never[place - kept.truths] |= kept.sieve
 
@@ -215,7 +216,7 @@ cdef struct Basis:             # what a truth may depend on, of a row of the ran
 
 
 cdef inline uint8_t resource_plan(bint has_constants, bint is_home) noexcept nogil:
-    return <uint8_t>(has_constants * PLAN_ABSENT_BARE | (not is_home) * PLAN_ABSENT_HOME)
+    return narrow8(has_constants * PLAN_ABSENT_BARE | (not is_home) * PLAN_ABSENT_HOME)
 
 
 cdef inline bint is_by_constants(const Basis* q, uint32_t plan) noexcept nogil:
@@ -237,7 +238,7 @@ cdef inline uint32_t met_region(Scratch* s, const char* text, int64_t size) noex
         at = <uint32_t>(hash + i) & (N_REGIONS - 1)
         place = &s.regions[at]
         if place.size == 0:
-            place.size = <uint8_t>size
+            place.size = narrow8(size)
             memcpy(place.text, text, <size_t>size)
         if place.size == size and short_equal(place.text, text, size):
             return at + 1
@@ -354,7 +355,7 @@ cdef inline uint64_t* told_place(const Call* c, uint32_t id, const Basis* q, uin
     plan = s.kept[id].plan
     if plan == 0:
         plan = make_plan(c, atom)
-        s.kept[id].plan = <uint16_t>plan
+        s.kept[id].plan = narrow16(plan)
     if not plan & PLAN_TOLD:
         return NULL
     if at >= 0:
@@ -422,7 +423,7 @@ cdef inline void let_never(Scratch* s, uint16_t* number, uint64_t bits, bint at_
         if at and not s.nevers[at].anywhere | s.nevers[at].at_home:
             s.nevers[at] = wanted
         if s.nevers[at].anywhere == wanted.anywhere and s.nevers[at].at_home == wanted.at_home:
-            number[0] = <uint16_t>at
+            number[0] = narrow16(at)
             return
 
 

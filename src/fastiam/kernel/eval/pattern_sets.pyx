@@ -11,6 +11,7 @@ from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memchr, memcpy, memset
 
 from fastiam.kernel.base.arn cimport cut, cut_arn
+from fastiam.kernel.base.invariants cimport narrow16, narrow32
 from fastiam.kernel.base.text cimport Text, mix
 from fastiam.kernel.eval.glob cimport glob, glob_fields
 from fastiam.kernel.eval.operators cimport compare, decides_result, fold_text, folded_text, is_arn, value_text
@@ -110,7 +111,7 @@ cdef uint32_t child_of(PatternSet* s, uint32_t node, uint16_t symbol) noexcept n
         return ROOT
     edge = edge_of(s, node, symbol)
     edge.key = (<uint64_t>node << 16 | symbol) + 1
-    edge.node = <uint32_t>s.nodes.n
+    edge.node = narrow32(s.nodes.n)
     made = <Node*>s.nodes.data + s.nodes.n
     memset(made, 0, sizeof(Node))
     made.parent = node
@@ -150,7 +151,7 @@ cdef void add_pattern(PatternSet* s, const uint8_t* text, int64_t size) noexcept
         return
     member.text = <int64_t>s.texts.n
     member.size = size
-    member.first_piece = <uint32_t>s.pieces.n
+    member.first_piece = narrow32(s.pieces.n)
     if size:
         memcpy(s.texts.data + s.texts.n, text, <size_t>size)
     s.texts.n += <uint64_t>size
@@ -164,7 +165,7 @@ cdef void add_pattern(PatternSet* s, const uint8_t* text, int64_t size) noexcept
             continue
         symbol = text[i]
         if s.of_arns and symbol == 58 and n_colons < 5:
-            symbol = <uint16_t>(COLON + n_colons)
+            symbol = narrow16(COLON + n_colons)
             n_colons += 1
         node = child_of(s, node, symbol)
     if size == 0 or text[size - 1] != TOKEN_STAR:
@@ -180,7 +181,7 @@ cdef bint finish_patterns(PatternSet* s) noexcept nogil:
     """Ready the set to be asked; False: no memory."""
     cdef Node* nodes = <Node*>s.nodes.data
     cdef Member* members = <Member*>s.members.data
-    cdef uint32_t n = <uint32_t>s.nodes.n, i, v, f
+    cdef uint32_t n = narrow32(s.nodes.n), i, v, f
     cdef uint32_t* starts
     cdef uint32_t* order
     cdef Edge* edge
@@ -295,7 +296,7 @@ cdef bint some_pattern_matches(PatternSet* s, const uint8_t* t, int64_t size) no
         if 0 <= i < size:
             symbol = t[i]
         if s.of_arns and symbol == 58 and n_colons < 5:
-            symbol = <uint16_t>(COLON + n_colons)
+            symbol = narrow16(COLON + n_colons)
             n_colons += 1
         edge = edge_of(s, node, symbol)
         while edge.key == 0 and node != ROOT:

@@ -1,6 +1,7 @@
 """Deny filters of plans: the conditions that must hold for one of the denies to apply, as bits (`kernel.decide.zone_filter`)."""
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
+from fastiam.kernel.base.invariants cimport narrow8
 from fastiam.kernel.model.decision cimport LAYER_SCP
 from fastiam.kernel.model.call cimport is_supplied
 from fastiam.kernel.plan.match_programs cimport Flats
@@ -119,8 +120,8 @@ cdef class Sieves(Flats):
         cdef uint32_t i
         for i in range(self.sieve_blocks.n):
             if told[i] == conditions:
-                return <uint8_t>i
+                return narrow8(i)
         if self.sieve_blocks.n >= most or not self._may_tell(conditions):
             return SIEVE_NONE
         (<uint32_t*>self._push(&self.sieve_blocks))[0] = conditions
-        return <uint8_t>(self.sieve_blocks.n - 1)
+        return narrow8(self.sieve_blocks.n - 1)

@@ -11,6 +11,7 @@ from libc.stdlib cimport qsort
 from libc.string cimport memcpy, memset
 
 from fastiam.kernel.base.arn cimport cut_arn
+from fastiam.kernel.base.invariants cimport narrow16, narrow32, narrow8
 from fastiam.kernel.base.text cimport mix
 from fastiam.kernel.eval.operators cimport is_arn
 from fastiam.kernel.eval.term_hashes cimport MOST_SIZES, keep_bits, split_hash
@@ -116,7 +117,7 @@ cdef class Indexes(Ways):
         if self.way_counts.capacity < room:
             self._resize(&self.way_counts, room)
         memset(self.way_counts.data, 0, <size_t>room * sizeof(WayCount))
-        self.count_mask = <uint32_t>(room - 1)
+        self.count_mask = narrow32(room - 1)
         for i in range(self.noted.n):
             if noted[i].item != PLACED:
                 for k in range(noted[i].ways.n):
@@ -383,10 +384,10 @@ cdef class Indexes(Ways):
             slot.split = self.index_splits.n
             first = self._numbers(&self.index_lists, rest)
             (<Split*>self._push(&self.index_splits))[0] = Split(
-                key, first, <uint32_t>len(rest), self.shapes.n, <uint16_t>len(shapes), of_arns
+                key, first, narrow32(len(rest)), self.shapes.n, narrow16(len(shapes)), of_arns
             )
             for kind, size in shapes:
-                (<Shape*>self._push(&self.shapes))[0] = Shape(<uint16_t>-size, kind, 0)
+                (<Shape*>self._push(&self.shapes))[0] = Shape(narrow16(-size), kind, 0)
         return slot
 
     cdef int _write_slots(self, _Draft draft, Index* index) except -1:
@@ -402,8 +403,8 @@ cdef class Indexes(Ways):
         while (<uint64_t>1 << filter_bits) < 16 * n:
             filter_bits += 1
         index.mask = (<uint32_t>1 << bits) - 1
-        index.slot_shift = <uint8_t>(32 - bits)
-        index.filter_shift = <uint8_t>(32 - filter_bits)
+        index.slot_shift = narrow8(32 - bits)
+        index.filter_shift = narrow8(32 - filter_bits)
         index.first_slot = self.index_slots.n
         index.first_filter = self.index_filters.n
         self._push(&self.index_slots, index.mask + 1)
@@ -444,11 +445,11 @@ cdef class Indexes(Ways):
         self._split_all(draft, entries, <Item*>self.index_items.data + index.first_item)
         self._write_slots(draft, &index)
         i = draft.always[0] if len(draft.always) == 1 else self._numbers(&self.index_lists, draft.always)
-        index.always = self._slot(draft, SPLIT_ALWAYS, i, <uint32_t>len(draft.always))
+        index.always = self._slot(draft, SPLIT_ALWAYS, i, narrow32(len(draft.always)))
         index.crossing = self._numbers(&self.index_lists, draft.crossing)
-        index.n_crossing = <uint32_t>len(draft.crossing)
+        index.n_crossing = narrow32(len(draft.crossing))
         index.first_shape = self.shapes.n
-        index.n_shapes = <uint32_t>len(draft.shapes)
+        index.n_shapes = narrow32(len(draft.shapes))
         index.is_sieved = False
         index.has_fields = any(i & 0xFF for i in draft.shapes)
         for i in sorted(draft.shapes):                   # so the sizes of prefixes ascend

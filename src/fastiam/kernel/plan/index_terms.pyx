@@ -3,9 +3,10 @@
 A term is a shape (the bytes that are hashed) and a hash, in one number: shape << 32 | hash. The terms of a pattern are found once, since many
 plans contain it.
 """
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
 
+from fastiam.kernel.base.invariants cimport narrow16
 from fastiam.kernel.base.text cimport breaks, hash_bytes
 from fastiam.kernel.eval.term_hashes cimport fields_hash, gram_hash, prefix_hash, shape_hash, word_hash
 from fastiam.kernel.model.tables cimport *
@@ -63,7 +64,7 @@ cdef class Ways(Vectors):
     cdef int _add_piece(self, uint32_t first, const Pattern* p, int64_t start, int64_t size, uint8_t kind, uint8_t fields) except -1:
         """By some bytes of field 6, before which eight lie in any case: those of `arn:::::`."""
         cdef const char* tail = self.pool.data + p.text + p.colons[4] + 1
-        cdef Shape shape = Shape(<uint16_t>size if kind == SHAPE_PREFIX or kind == SHAPE_SUFFIX else 0, kind, fields)
+        cdef Shape shape = Shape(narrow16(size) if kind == SHAPE_PREFIX or kind == SHAPE_SUFFIX else 0, kind, fields)
         cdef uint64_t piece, before = self.t.seed
         cdef int64_t at = 0
         if kind == SHAPE_PREFIX or kind == SHAPE_PATH:
@@ -131,7 +132,7 @@ cdef class Ways(Vectors):
         """By every four or eight bytes in a row."""
         cdef const uint8_t* tail = <const uint8_t*>self.pool.data + p.text + p.colons[4] + 1
         cdef int64_t n = p.size - p.colons[4] - 1, i = 0, start = 0
-        cdef Shape shape = Shape(<uint16_t>size, kind, 0)
+        cdef Shape shape = Shape(narrow16(size), kind, 0)
         while i < n and i < MOST_PLACES:
             if tail[i] >= TOKEN_SLOT:
                 i = start = past_token(tail, i)

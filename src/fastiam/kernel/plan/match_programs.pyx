@@ -6,6 +6,7 @@ from libc.stdint cimport int8_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcpy, memmove, memset
 
 from fastiam.kernel.base.arn cimport account_number
+from fastiam.kernel.base.invariants cimport narrow16, narrow32, narrow8
 from fastiam.kernel.base.text cimport first_bit
 from fastiam.kernel.eval.group_filter cimport GROUPED_BYTES, MOST_GROUPED, field_mark, has_pieces
 from fastiam.kernel.eval.literals cimport MOST_END_HEAD, MOST_END_SUFFIX, MOST_HEAD, MOST_MID, MOST_SUFFIX
@@ -27,7 +28,7 @@ cdef enum:
 
 cdef inline uint8_t spare_of(uint32_t least):
     """How many bits of eight bytes do not count in a mark that is made of so many bytes."""
-    return <uint8_t>(64 - 8 * min(least, <uint32_t>GROUPED_BYTES))
+    return narrow8(64 - 8 * min(least, <uint32_t>GROUPED_BYTES))
 
 
 cdef class Flats(Indexes):
@@ -45,8 +46,8 @@ cdef class Flats(Indexes):
         if n > MOST_FLATS or (n == 0 and row.flags & (ROW_DENIES | ROW_GRANTS)):
             return 0
         row.flags |= ROW_FLAT
-        row.denies = <uint8_t>denies
-        row.n_flats = <uint8_t>n
+        row.denies = narrow8(denies)
+        row.n_flats = narrow8(n)
         n = self._limit_flats(row, flats)
         if n:
             row.flat = self.flats.n                      # else the first one of all, which can be read
@@ -65,8 +66,8 @@ cdef class Flats(Indexes):
         if session > MOST_FLATS + MOST_LIMITS:
             return row.n_flats
         row.flags |= ROW_LIMITS_FLAT
-        row.n_bound = <uint8_t>(bound - row.n_flats)
-        row.n_session = <uint8_t>(session - bound)
+        row.n_bound = narrow8(bound - row.n_flats)
+        row.n_session = narrow8(session - bound)
         return session
 
     cdef uint32_t _run_flats(self, Run* run, Flat* flats, uint32_t n, uint32_t most) except? 0xFFFFFFFE:
@@ -150,7 +151,7 @@ cdef class Flats(Indexes):
             (<Flat*>self.flats.data)[first + j] = f
         memset(&flats[n], 0, sizeof(Flat))
         flats[n].flags = f.flags & FLAT_DENIES
-        flats[n].entry = <uint32_t>(run - <const Run*>self.runs.data)
+        flats[n].entry = narrow32(run - <const Run*>self.runs.data)
         flats[n].conditions = run.index
         flats[n].atom = first
         flats[n].first = TURN_INDEX
@@ -201,7 +202,7 @@ cdef class Flats(Indexes):
         p = field = self._field_of(f)
         while p < end and p[0] < TOKEN_SLOT:
             p += 1
-        return <uint32_t>(p - field)
+        return narrow32(p - field)
 
     cdef int _mark_group(self, Flat* group, uint32_t n, uint32_t least) except -1:
         """Make the first flat, which stands twice, that of a group."""
@@ -214,7 +215,7 @@ cdef class Flats(Indexes):
             group.flags |= group[i].flags & FLAT_CROSSES
         memcpy(self._push(&self.pool, sizeof(marks)), marks, sizeof(marks))
         group.flags &= ~<uint8_t>FLAT_ENDS
-        group.first, group.head, group.least, group.text, group.size = TURN_GROUP, <uint8_t>n, <uint16_t>least, at, 0
+        group.first, group.head, group.least, group.text, group.size = TURN_GROUP, narrow8(n), narrow16(least), at, 0
         return 0
 
     cdef uint32_t _flats_of(self, uint32_t entry, Flat* flats, uint32_t n) except? 0xFFFFFFFE:
@@ -261,7 +262,7 @@ cdef class Flats(Indexes):
             if several and e.flags & ENTRY_DENY:
                 f.atom = 0
             if f.atom and not e.flags & ENTRY_DENY:
-                f.sieve = <uint8_t>(self._whom(e) | 1 << WHOM_TOLD_AT | several << WHOM_SEVERAL_AT)
+                f.sieve = narrow8(self._whom(e) | 1 << WHOM_TOLD_AT | several << WHOM_SEVERAL_AT)
             f.first = TURN_WHOM
         if e.flags & ~<uint8_t>ENTRY_DENY or self._has_too_many(e.conditions):
             f.first = TURN_ODD
@@ -342,7 +343,7 @@ cdef class Flats(Indexes):
         mark = first_bit(marks) if marks else 0
         if marks != <uint32_t>1 << mark:
             return 0
-        return <uint8_t>(mark if mark else 1 << WHOM_ACCOUNT_AT)
+        return narrow8(mark if mark else 1 << WHOM_ACCOUNT_AT)
 
     cdef int _flat_pattern(self, Flat* f, uint32_t pattern) except -1:
         cdef const Pattern* p = <const Pattern*>self.patterns.data + pattern
@@ -366,8 +367,8 @@ cdef class Flats(Indexes):
             return 0
         after = f.turn = f.first
         f.first = TURN_NEXT
-        f.text, f.size, f.mid_at = p.text, <uint16_t>p.size, <uint16_t>at
-        f.head, f.mid, f.suffix = <uint8_t>head, <uint8_t>mid, <uint8_t>p.suffix
+        f.text, f.size, f.mid_at = p.text, narrow16(p.size), narrow16(at)
+        f.head, f.mid, f.suffix = narrow8(head), narrow8(mid), narrow8(p.suffix)
         f.least = p.head + p.mid + p.need
         f.colon = p.colon if p.mid else NO_COLON
         f.rest = -1 if p.rest == REST_NOTHING else <int8_t>p.rest
@@ -383,7 +384,7 @@ cdef class Flats(Indexes):
                 at += 1
             if rest[0] == TOKEN_STAR and at > 1 and not f.flags & FLAT_PRINCIPALS:
                 f.turn = TURN_INNER
-                f.inner = <uint8_t>(at - 1)
+                f.inner = narrow8(at - 1)
                 if f.inner < p.need - p.suffix:
                     f.rest = REST_PIECES if f.rest == REST_INNER else f.rest
                 f.turn |= (after if f.rest == REST_INNER else TURN_ODD) << TURN_BITS
@@ -410,12 +411,12 @@ cdef class Flats(Indexes):
             return 0
         f.first, f.turn = TURN_HEAD, TURN_ODD
         f.flags |= FLAT_ENDS | (FLAT_CROSSES if p.crossing != NONE and f.flags & FLAT_DENIES else 0)
-        f.text, f.size, f.rest, f.colon = p.text, <uint16_t>p.size, REST_SUFFIX, NO_COLON
-        f.head, f.suffix = <uint8_t>min(head, <uint32_t>MOST_END_HEAD), <uint8_t>min(p.size - last, <uint32_t>MOST_END_SUFFIX)
-        f.mid_at = <uint16_t>head
+        f.text, f.size, f.rest, f.colon = p.text, narrow16(p.size), REST_SUFFIX, NO_COLON
+        f.head, f.suffix = narrow8(min(head, <uint32_t>MOST_END_HEAD)), narrow8(min(p.size - last, <uint32_t>MOST_END_SUFFIX))
+        f.mid_at = narrow16(head)
         f.least = f.head + f.suffix
         if p.kind == PATTERN_SLOTS and not p.flags and not f.flags & FLAT_PRINCIPALS and self._flat_slot(f, p, head):
-            f.turn = <uint8_t>(after << TURN_BITS | TURN_WHOSE)
+            f.turn = narrow8(after << TURN_BITS | TURN_WHOSE)
         self._room_beyond(p)
         return 0
 
@@ -440,8 +441,8 @@ cdef class Flats(Indexes):
             at += 1
         if at == p.size or text[at] != TOKEN_SLOT or (open and (at - field) >> (8 - OPEN_BITS)):
             return False
-        f.mid_at = <uint16_t>at
-        f.inner = <uint8_t>(open | (at - field) << OPEN_BITS if open else 0)
+        f.mid_at = narrow16(at)
+        f.inner = narrow8(open | (at - field) << OPEN_BITS if open else 0)
         if memchr(text + at + SLOT_SIZE, TOKEN_SLOT, p.size - at - SLOT_SIZE) != NULL:
             f.inner |= OPEN_MORE
         return True

@@ -3,9 +3,10 @@
 Tables contain policies, and all engines that come from one another through `updated` share them. Names contain the state of one directory: ids of
 table entries. A fork copies the names and shares everything else. When run-time entries are evicted, names are truncated before the next read.
 """
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
+from fastiam.kernel.base.invariants cimport narrow32
 from fastiam.kernel.base.text cimport hash_bytes
 from fastiam.kernel.model.ids cimport NONE
 from fastiam.kernel.model.keys cimport Constant, Key
@@ -228,7 +229,7 @@ cdef class Names:
             v = &templates.varied[templates.n_template_keys]            # INVARIANT: they are MAX_TEMPLATE_KEYS at most (`PrincipalTemplate`)
             v[0] = TemplateKey(key, PoolText(0, NONE), certainty)
             if before is not None:
-                v.before = PoolText(self.tables._text(before), <uint32_t>len(<bytes>before))
+                v.before = PoolText(self.tables._text(before), narrow32(len(<bytes>before)))
             self.tables._check_key(v.key)
             (<Key*>self.tables.keys.data)[v.key].varies = True
             templates.n_template_keys += 1
@@ -260,7 +261,7 @@ cdef class Names:
 
     cdef int _enter_from_template(self, _Template templates, bytes name, bytes last, bytes role) except -1:
         cdef Tables t = self.tables
-        cdef PoolText text = PoolText(t._text(name), <uint32_t>len(name))
+        cdef PoolText text = PoolText(t._text(name), narrow32(len(name)))
         cdef Principal p = (<const Principal*>t.principals.data)[templates.base]
         p.names = templates.base + 1                         # INVARIANT: it has no names: neither services nor providers have likenesses
         if role is not None:
@@ -300,12 +301,12 @@ cdef class Names:
             at[i] = Constant(v.key, t.const_texts.n - 1, 1, 0, v.certainty)
             n = max(n, i + 1)
         t.constants.n = first + n
-        p.constants, p.n_constants = first, <uint16_t>n
+        p.constants, p.n_constants = first, n
         return 0
 
     cdef PoolText _joined(self, PoolText before, bytes last) except *:
         """A text of the pool and another one behind it, in the pool."""
-        cdef uint32_t start = self.tables.pool.n, size = before.size + <uint32_t>len(last)
+        cdef uint32_t start = self.tables.pool.n, size = narrow32(before.size + len(last))
         cdef char* at = self.tables._push(&self.tables.pool, size)
         memcpy(at, self.tables.pool.data + before.text, before.size)
         memcpy(at + before.size, <const char*>last, len(last))
@@ -357,7 +358,7 @@ cdef class Names:
         """A VPC endpoint; its number."""
         cdef uint32_t fixed = self.tables._constants(constants, False)
         cdef Endpoint* e = <Endpoint*>self.tables._push(&self.endpoints)
-        e[0] = Endpoint(policy_set, fixed, <uint32_t>len(constants), is_gateway)
+        e[0] = Endpoint(policy_set, fixed, narrow32(len(constants)), is_gateway)
         self._append_name(&self.endpoint_ids, id, self.endpoints.n - 1)
         return self.endpoints.n - 1
 

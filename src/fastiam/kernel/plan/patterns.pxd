@@ -4,6 +4,7 @@ An entry is encoded, split into fields and joined again, so that its first five 
 """
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 
+from fastiam.kernel.base.invariants cimport narrow16, narrow8
 from fastiam.kernel.model.tables cimport *
 
 
@@ -72,23 +73,23 @@ cdef inline bint read_pieces(const uint8_t* text, int64_t size, const int64_t* c
             if not is_free(text, colons, <int>i):
                 return False
             if at == 0:
-                p.head = <uint16_t>(colons[i] + 1)
-            p.colon = <uint8_t>(i + 1)
+                p.head = narrow16(colons[i] + 1)
+            p.colon = narrow8(i + 1)
             at = colons[i + 1]
     for i in range(colons[4] + 1, size):
         if text[i] >= TOKEN_STAR:
             if n == 0:
-                p.mid = <uint16_t>(i - at)
+                p.mid = narrow16(i - at)
             before = last
             last = i
             n += 1
             stars += text[i] == TOKEN_STAR
     if n == 0:
-        p.mid = <uint16_t>(size - at)
+        p.mid = narrow16(size - at)
         p.rest = REST_NOTHING
     else:
-        p.suffix = <uint16_t>(size - 1 - last)
-        p.need = <uint16_t>(size - at - p.mid - stars)
+        p.suffix = narrow16(size - 1 - last)
+        p.need = narrow16(size - at - p.mid - stars)
         p.rest = REST_GLOB
         if n == 1 and stars == 1:
             p.rest = REST_SUFFIX if p.suffix else REST_ANYTHING
@@ -107,7 +108,7 @@ cdef inline void read_pattern(const uint8_t* text, int64_t size, const int64_t* 
         p.kind = PATTERN_NEVER
         return
     for i in range(5):
-        p.colons[i] = <uint16_t>colons[i]
+        p.colons[i] = narrow16(colons[i])
     for i in range(4):
         if not has_tokens(text, colons[i] + 1, colons[i + 1]):
             p.literal_fields |= 1 << i
@@ -140,7 +141,7 @@ cdef inline int64_t read_crossing(const uint8_t* text, int64_t size, const int64
     if n_fields < 6:
         return colons[n_fields - 1]
     for i in range(5):
-        p.colons[i] = <uint16_t>colons[i]
+        p.colons[i] = narrow16(colons[i])
     if has_slots(text, colons[4] + 1, size):
         p.kind = PATTERN_CROSS_SLOTS
     return size

@@ -2,9 +2,10 @@
 
 Invariant: a plan is complete before its id is published, and never changes. All plans are a cache that `Tables.drop` evicts.
 """
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset
 
+from fastiam.kernel.base.invariants cimport narrow16, narrow32
 from fastiam.kernel.base.text cimport hash_bytes, mix, prefetch
 from fastiam.kernel.eval.glob cimport glob
 from fastiam.kernel.model.decision cimport LAYER_RCP, LAYER_RESOURCE
@@ -56,7 +57,7 @@ cdef class Rows(Sieves):
         if number is None:
             first = self._numbers(&self.class_patterns, patterns)
             k = <ActionClass*>self._push(&self.classes)
-            k[0] = ActionClass(key[1], first, <uint32_t>len(patterns))
+            k[0] = ActionClass(key[1], first, narrow32(len(patterns)))
             number = self.classes.n - 1
             self.class_ids[key] = number
         name[0] = self.name_classes.n
@@ -96,7 +97,7 @@ cdef class Rows(Sieves):
             needed = (<uint64_t>action + 1) * self.t.n_indexed_sets
             if not action & <uint32_t>WHOLE and needed <= MOST_GRID:
                 if needed > self.grid.n:
-                    self._push(&self.grid, <uint32_t>(needed - self.grid.n))
+                    self._push(&self.grid, needed - self.grid.n)
                 self.sync()                              # the row is there before its number is
                 (<uint32_t*>self.grid.data)[<size_t>action * self.t.n_indexed_sets + policy_set] = number
                 return 0
@@ -406,7 +407,7 @@ cdef class Rows(Sieves):
         cdef Row row
         memset(&row, 0, sizeof(Row))
         row.first = first
-        row.n = <uint16_t>n
+        row.n = narrow16(n)
         row.ways = WAY_FAR << REASONS_AT | WAY_FAR
         if n == 0:
             return row

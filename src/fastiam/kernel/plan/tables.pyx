@@ -6,6 +6,7 @@ Entries that requests add later (plans, action names, sessions) are a bounded ru
 from libc.stdint cimport INT64_MIN, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset
 
+from fastiam.kernel.base.invariants cimport narrow16, narrow32
 from fastiam.kernel.base.text cimport hash_bytes, mix
 from fastiam.kernel.eval.glob cimport glob
 from fastiam.kernel.plan.patterns cimport read_crossing, read_pattern
@@ -18,14 +19,14 @@ from fastiam.errors import LimitError
 
 
 cdef enum:
-    MOST_LISTED = 0xFFFF       # texts of a key, policies of a layer
+    MOST_LISTED = 0xFFFF       # texts of a key, policies of a layer, names of a principal
 
 
 cdef uint16_t counted(tuple items, str what) except? 0:
     """How many items a list has, if so many can be counted."""
     if len(items) > MOST_LISTED:
         raise LimitError(f"{len(items)} {what}, the limit is {MOST_LISTED}")
-    return <uint16_t>len(items)
+    return narrow16(len(items))
 
 
 def glob_matches(bytes pattern, bytes text):
@@ -90,7 +91,7 @@ cdef class Tables(Rows):
         cdef uint32_t start = self._text(name)
         cdef Key* k = <Key*>self._push(&self.keys)
         k[0] = Key(
-            start, <uint32_t>len(name), other, tag, source, is_multi, is_resource_tag, is_checked, is_principal_tag, is_session_entry, False,
+            start, narrow32(len(name)), other, tag, source, is_multi, is_resource_tag, is_checked, is_principal_tag, is_session_entry, False,
             is_single, False, is_of_account,
         )
         return self.keys.n - 1
@@ -142,7 +143,7 @@ cdef class Tables(Rows):
                     data = (<str>one).encode("utf-8", "surrogatepass")
                     start = self._shared(data)
                     piece = <PoolText*>self._push(&self.const_texts)
-                    piece[0] = PoolText(start, <uint32_t>len(data))
+                    piece[0] = PoolText(start, narrow32(len(data)))
                 if self.texts is not None:
                     self.texts[texts] = found
             at = <Constant*>self._push(&self.constants)
@@ -174,7 +175,7 @@ cdef class Tables(Rows):
         """A variable by its key, with its default text or None."""
         cdef uint32_t start = NONE if default is None else self._text(default)
         cdef Variable* v = <Variable*>self._push(&self.variables)
-        v[0] = Variable(key, start, 0 if default is None else <uint32_t>len(default))
+        v[0] = Variable(key, start, 0 if default is None else narrow32(len(default)))
         return self.variables.n - 1
 
     def pattern(self, int kind, int flags):
@@ -203,9 +204,9 @@ cdef class Tables(Rows):
         p.crossing = crossing.crossing = NONE
         if p.kind != PATTERN_NEVER:
             p.text = crossing.text = self._shared(text)
-            p.size = <uint32_t>len(text)
+            p.size = narrow32(len(text))
         if size >= 0:
-            crossing.size = <uint32_t>size
+            crossing.size = narrow32(size)
             p.crossing = self._pattern(&crossing)
             if crossing.colons[4] == 0:
                 p.flags |= CROSSES_SHORT
@@ -218,7 +219,7 @@ cdef class Tables(Rows):
     cdef uint32_t _range(self, Vector* ranges, Vector* items, list numbers) except? 0xFFFFFFFE:
         cdef uint32_t first = self._numbers(items, numbers)
         cdef Range* at = <Range*>self._push(ranges)
-        at[0] = Range(first, <uint32_t>len(numbers))
+        at[0] = Range(first, narrow32(len(numbers)))
         return ranges.n - 1
 
     def resource_element(self, list patterns):
@@ -242,7 +243,7 @@ cdef class Tables(Rows):
             start = self._text(text)
             v = <Value*>self._push(&self.values)
             v.text = start
-            v.size = <uint32_t>len(text)
+            v.size = narrow32(len(text))
             v.number = number
             v.nanos = nanos
             v.is_u = is_u
@@ -254,7 +255,7 @@ cdef class Tables(Rows):
             if (<const Key*>self.keys.data)[key].source == KEY_PRINCIPAL and not flags & ATOM_U:
                 flags |= ATOM_OF_ASKER
         a = <Atom*>self._push(&self.atoms)
-        a[0] = Atom(key, first, <uint32_t>len(values), op, relation, qualifier, flags)
+        a[0] = Atom(key, first, narrow32(len(values)), op, relation, qualifier, flags)
         return self.atoms.n - 1
 
     def principal_element(self, list tokens):
@@ -266,7 +267,7 @@ cdef class Tables(Rows):
             k = <PrincipalToken*>self._push(&self.tokens)
             k[0] = PrincipalToken(value, other, third, form)
         at = <Range*>self._push(&self.principal_elements)
-        at[0] = Range(first, <uint32_t>len(tokens))
+        at[0] = Range(first, narrow32(len(tokens)))
         return self.principal_elements.n - 1
 
     # -- policies -------------------------------------------------------------------------------------------------------------
@@ -316,7 +317,7 @@ cdef class Tables(Rows):
             policies = self._numbers(&self.stack_policies, list(members))
             s = <Segment*>self._push(&self.segments)
             s[0] = Segment(policies, n, layer, level)
-        (<Stack*>self._push(&self.stacks))[0] = Stack(first, <uint32_t>len(segments))
+        (<Stack*>self._push(&self.stacks))[0] = Stack(first, narrow32(len(segments)))
         h = self._policy_set_hash(new)
         slots = <const StringSlot*>self.stack_slots.data
         mask = self.stack_slots.capacity - 1
@@ -371,7 +372,7 @@ cdef class Tables(Rows):
     def principal(
         self, *, int kind, int flags, int credential, account, partition, uint32_t account_index, user_arn, role, session_arn,
         federated_arn, unique_id, canonical_id, uint32_t principal_set, uint32_t scp_set, tuple names, list constants, uint32_t absent,
-        uint32_t n_absent, mfa_at,
+        uint16_t n_absent, mfa_at,
     ):
         """A principal; texts are None where there is none."""
         cdef uint32_t fixed = self._constants(constants, True), listed = self.word_lists.n
@@ -398,9 +399,9 @@ cdef class Tables(Rows):
         k.principal_set = principal_set
         k.scp_set = scp_set
         k.names = listed if names else 0
-        k.n_names = <uint16_t>len(names)
+        k.n_names = counted(names, "names of one principal")
         k.constants = fixed
-        k.n_constants = <uint16_t>len(constants)
+        k.n_constants = narrow32(len(constants))
         k.absent = absent
         k.n_absent = n_absent
         k.mfa_at = INT64_MIN if mfa_at is None else mfa_at
@@ -421,7 +422,7 @@ cdef class Tables(Rows):
         if policy_set != <uint32_t>NONE or constants or arn is not None or flags & RECORD_BLOCKS_PUBLIC:
             flags |= RECORD_HOLDS
         r[0] = Record(
-            owner, policy_set, fixed, <uint32_t>len(constants), start, 0 if arn is None else <uint32_t>len(arn), <uint32_t>number, number >> 32,
+            owner, policy_set, fixed, narrow32(len(constants)), start, 0 if arn is None else narrow32(len(arn)), <uint32_t>number, number >> 32,
             flags,
         )
         return self.records.n - 1

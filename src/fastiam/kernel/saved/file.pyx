@@ -9,6 +9,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
+from fastiam.kernel.base.invariants cimport narrow32
 from fastiam.kernel.plan.tables cimport Tables
 from fastiam.kernel.base.text cimport hash_bytes, load8, prefetch
 from fastiam.kernel.plan.names cimport Names
@@ -147,7 +148,7 @@ cdef bytes compiled_slots(Tables tables, uint32_t n, bint of_stacks):
     cdef uint32_t i
     memset(&fresh, 0, sizeof(Vector))
     fresh.item = sizeof(StringSlot)
-    fresh.capacity = <uint32_t>slots_for(n)
+    fresh.capacity = narrow32(slots_for(n))
     fresh.data = <char*>calloc(fresh.capacity, sizeof(StringSlot))
     if fresh.data == NULL:
         raise MemoryError()
@@ -209,12 +210,12 @@ def attach(
 
 cdef int hold(Tables tables, Vector* v, char* data, uint64_t size, bint is_slots) except -1:
     """Let a vector lie where a section is. Slots are all capacity, other vectors have room to grow into."""
-    cdef uint32_t n = <uint32_t>(size // v.item)
+    cdef uint32_t n = narrow32(size // v.item)
     tables._release(v.data)
     v.data = data
     v.is_mapped = True
     v.n = v.mark = 0 if is_slots else n
-    v.capacity = n if is_slots else <uint32_t>min(<uint64_t><uint32_t>LIMIT, room_of(size) // v.item - 1)
+    v.capacity = n if is_slots else narrow32(min(<uint64_t><uint32_t>LIMIT, room_of(size) // v.item - 1))
     return 0
 
 

@@ -134,7 +134,7 @@ cdef class Vectors:
     cdef int _release_memory(self, Vector* v) except -1
     cdef int _cut(self, Vector* v) except -1
     cdef int _resize(self, Vector* v, uint64_t capacity) except -1
-    cdef char* _push(self, Vector* v, uint32_t n=*) except NULL
+    cdef char* _push(self, Vector* v, uint64_t n=*) except NULL
     cdef uint32_t _number(self, Vector* v, uint32_t value) except? 0xFFFFFFFE
     cdef uint32_t _numbers(self, Vector* v, list values) except? 0xFFFFFFFE
     cdef uint32_t _text(self, bytes text) except? 0xFFFFFFFE

@@ -8,6 +8,7 @@ from cython cimport no_gc_clear
 from libc.stdint cimport uint32_t, uint64_t, uintptr_t
 from libc.string cimport memcpy, memset
 
+from fastiam.kernel.base.invariants cimport narrow32
 from fastiam.kernel.base.text cimport hash_bytes
 from fastiam.kernel.model.string_table cimport table_find
 from fastiam.kernel.model.tables cimport *
@@ -156,7 +157,7 @@ cdef class Vectors:
         self._release(v.data)
         v.data = data
         v.is_mapped = False
-        v.capacity = <uint32_t>capacity
+        v.capacity = narrow32(capacity)
         self.sync()                                      # another thread may decide before the builder is done
         return 0
 
@@ -178,7 +179,7 @@ cdef class Vectors:
                 self._resize(v, max(<uint64_t>8, <uint64_t>v.n))
         return 0
 
-    cdef char* _push(self, Vector* v, uint32_t n=1) except NULL:
+    cdef char* _push(self, Vector* v, uint64_t n=1) except NULL:
         """Room for `n` more items; the address of the first."""
         cdef uint64_t needed = <uint64_t>v.n + n, room
         cdef char* at
@@ -187,7 +188,7 @@ cdef class Vectors:
             room = (needed - v.mark) * 2 + 16384 // v.item if v.mark else <uint64_t>v.capacity * 3 // 2
             self._resize(v, max(needed, max(<uint64_t>8, min(<uint64_t>LIMIT, v.mark + room))))
         at = v.data + <size_t>v.n * v.item
-        v.n = <uint32_t>needed
+        v.n = narrow32(needed)
         return at
 
     cdef uint32_t _number(self, Vector* v, uint32_t value) except? 0xFFFFFFFE:
@@ -206,7 +207,7 @@ cdef class Vectors:
         cdef uint32_t start = self.pool.n
         cdef const char* data = text
         if len(text):
-            memcpy(self._push(&self.pool, <uint32_t>len(text)), data, len(text))
+            memcpy(self._push(&self.pool, len(text)), data, len(text))
         return start
 
     cdef uint32_t _shared(self, bytes text) except? 0xFFFFFFFE:
@@ -323,7 +324,7 @@ cdef class Vectors:
 
     cdef int _name(self, NameTable* names, bytes text, uint32_t value) except -1:
         """Enter a text that is not there yet."""
-        return self._name_at(names, PoolText(self._shared(text), <uint32_t>len(text)), value)
+        return self._name_at(names, PoolText(self._shared(text), narrow32(len(text))), value)
 
     cdef int _name_at(self, NameTable* names, PoolText text, uint32_t value) except -1:
         """The same for a text that lies in the pool."""
