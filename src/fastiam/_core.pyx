@@ -10,6 +10,7 @@ from libc.stdlib cimport realloc
 from libc.string cimport memset
 from libc.time cimport time
 
+from fastiam.kernel.base.invariants cimport narrow_int32
 from fastiam.kernel.base.text cimport Text
 from fastiam.kernel.call.fastcall cimport Method, take_decide, take_is_allowed
 from fastiam.kernel.call.pair_cache cimport meetings_bytes
@@ -33,7 +34,7 @@ from fastiam.kernel.plan.names import provider_key
 
 from collections.abc import Iterable
 
-from fastiam.errors import FastiamError, RequestValueError, not_resolved
+from fastiam.errors import FastiamError, LimitError, RequestValueError, not_resolved
 from fastiam.model.request import (
     ContextValue, absent_keys, check_action, check_context, check_key, check_resource, check_root, epoch_seconds, exact_text,
     is_declared as is_declared_name, read_context, read_unknown, read_value,
@@ -241,9 +242,11 @@ cdef class Core:
     cdef int _add_slot(self, Frame* f, uint32_t key, str name, tuple values, bint is_multi, bint is_conflict) except -1:
         cdef Slot* s
         cdef Text spelled
-        self._room(f, <int32_t>len(values))              # no value: the caller says that the key is absent
+        if len(values) > MAX_TEXTS - f.n_texts:
+            raise LimitError(f"a request has more than {MAX_TEXTS} values of condition keys")
+        self._room(f, narrow_int32(len(values)))         # no value: the caller says that the key is absent
         s = &f.slots[f.n_slots]
-        s[0] = Slot(key, f.n_texts, <int32_t>len(values), is_multi, is_conflict, Text(NULL, 0))
+        s[0] = Slot(key, f.n_texts, narrow_int32(len(values)), is_multi, is_conflict, Text(NULL, 0))
         for value in values:
             utf8_of(value, &f.texts[f.n_texts])
             f.n_texts += 1
@@ -267,14 +270,15 @@ cdef class Core:
         return 0
 
     cdef int _add_context(self, Frame* f, object context, list keep) except -1:
-        """A caller's context; `keep` holds what the slots borrow from and the caller does not own."""
+        """A caller's context; `keep` holds what the slots borrow from."""
         cdef int64_t key
         cdef Text text
         cdef const Key* k
         for name, value in context.items():
             if type(name) is not str:
                 name = check_key(name)
-                keep.append(name)
+            keep.append(name)                            # SAFETY: the code of a later value may take both out of the mapping
+            keep.append(value)
             key = self._key(<str>name)
             if type(value) is str:
                 if not utf8_of(<str>value, &text):
@@ -453,10 +457,13 @@ cdef class Core:
         if type(owner) is not str and isinstance(owner, str):
             owner = exact_text(owner)
         keep += (principal, action, resource, owner)     # where they lie is put into the call
-        if context is not None and type(context) is not dict:
+        if type(context) is dict:
+            context = dict(context)                      # every attempt, and the check between them, reads the same
+        elif context is not None:
             check_context(context)
         if owner is not None and (type(owner) is not str or not utf8_of(owner, &owner_text)):
             raise RequestValueError("`resource_account` must be text", column="resource_account")
+        n_own = len(keep)
         memset(c, 0, sizeof(Call))
         if self.grew:                                    # here nothing is in flight, and a call drops once at most
             self.grew = False
@@ -474,6 +481,7 @@ cdef class Core:
             c.accept[0] = STRICT
             c.accept[1] = BROAD
             clear(f)
+            del keep[n_own:]
             fit_frame(f, &self.tables.t)
             if context is not None:
                 if self.is_ad_hoc:
@@ -482,13 +490,14 @@ cdef class Core:
                     self._add_context(f, context, keep)
             if self.defaults:
                 self._add_defaults(f, declared)
+            if declared is not None:
+                declared.fit(self.tables)
             self._action_number(<str>action, c)
             if not self._principal_number(w, principal, <str>action, c):
                 continue
+            # SAFETY: from here on the call points at the principal, so nothing may run that adds another
             if not utf8_of(<str>resource, &c.resource):
                 check_resource(resource)                 # raises
-            if declared is not None:
-                declared.fit(self.tables)
             if generation != self.tables.generation:
                 continue
             # from here to the end of the attempt no Python code runs

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta, timezone
+import gc
+from collections import UserDict
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Any
 
 import pytest
 from specification import explained_decision
 
 import fastiam
+from fastiam import Outcome
 from fastiam.errors import RequestValueError
 
 ACCOUNT = "111111111111"
@@ -125,3 +128,54 @@ def assert_is_refused(engine: fastiam.Engine, request: tuple[Any, ...], message:
             assert str(raised.value) == message, request[1]
         with pytest.raises(RequestValueError):
             engine.are_allowed([request, request])
+
+
+# -- code of values that changes the context ------------------------------------------------------------------------------------
+
+GIVEN, ALLOWED = "B" * 300, "A" * 300
+
+
+class Meddler(tzinfo):
+    """A time zone whose code replaces, or takes away, what the context of the same call holds."""
+
+    def __init__(self, context: Any, *, removes: bool) -> None:
+        self.context, self.removes = context, removes
+        self.others: list[str] = []
+
+    def utcoffset(self, when: datetime | None) -> timedelta:
+        if self.removes:
+            self.context.pop("aws:RequestTag/a", None)
+        else:
+            self.context["aws:RequestTag/a"] = "".join(["no"])
+        gc.collect()
+        self.others = ["".join(["A"] * 300) for _ in range(50)]  # where the text was, if it was freed
+        return timedelta(0)
+
+    def dst(self, when: datetime | None) -> timedelta:
+        return timedelta(0)
+
+    def tzname(self, when: datetime | None) -> str:
+        return "x"
+
+
+@pytest.mark.parametrize(
+    ("kind", "removes", "text", "outcome"),
+    [
+        (dict, False, GIVEN, Outcome.IMPLICIT_DENY),
+        (dict, False, ALLOWED, Outcome.ALLOW),
+        (dict, True, GIVEN, Outcome.IMPLICIT_DENY),
+        (dict, True, ALLOWED, Outcome.ALLOW),
+        (UserDict, False, GIVEN, Outcome.IMPLICIT_DENY),
+    ],
+)
+def test_context_changed_by_code_of_a_value_counts_as_given(
+    kind: Any, removes: bool, text: str, outcome: fastiam.Outcome
+) -> None:
+    """No text is read that was not given: the slow path keeps what it points to."""
+    condition = {"StringEquals": {"aws:RequestTag/a": ALLOWED}, "DateGreaterThan": {"custom:when": "2020-01-01T00:00:00Z"}}
+    statement = {"Effect": "Allow", "Action": "s3:*", "Resource": "*", "Condition": condition}
+    directory = fastiam.Directory()
+    directory.add_principal(USER, identity_policies=[{"Version": "2012-10-17", "Statement": [statement]}])
+    context = kind({"aws:RequestTag/a": "".join(list(text))})
+    context["custom:when"] = datetime(2026, 1, 1, tzinfo=Meddler(context, removes=removes))
+    assert directory.compile().decide(USER, "s3:GetObject", "arn:aws:s3:::b/k", context).outcome is outcome
