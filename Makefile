@@ -144,6 +144,7 @@ fuzz-filter: build
 # Drawn requests against the proofs of random pairs of policies.
 refute: build
 	$(RUN) tests/tools/refute_proofs.py --pairs 1000 --requests 100
+	$(RUN) tests/tools/refute_proofs.py --pairs 1000 --requests 100 --kind directories
 
 mutate: build
 	$(RUN) tests/tools/mutation_testing.py

@@ -219,7 +219,7 @@ class PairMaker:
                     family = next((family for part, family in FAMILY_NAMES if part in operator), "text")
                     if key in CLOCKS or key in found and self._chance(0.5) or self._chance(0.15):
                         continue
-                    pool = [*([] if "Null" in operator else texts), *self.random.sample((*TEXTS, *KEYS[key]), 3)]
+                    pool = [*([] if "Null" in operator else texts), *self.random.sample((*TEXTS, *KEYS.get(key, ())), 3)]
                     is_list = key == "aws:TagKeys" or key.startswith("acme") and self._chance(0.25)
                     n = self.random.choice((1, 2, 3, 4)) if is_list else 1
                     values = [self.value(family, pool) for _ in range(n)]

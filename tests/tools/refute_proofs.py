@@ -9,6 +9,7 @@ import argparse
 import json
 from collections import Counter
 
+from directory_pairs import DirectoryPairMaker, arguments_of, engine_of, is_newly_allowed
 from proof_pairs import PairMaker, ResourcePairMaker, newly_allowed, refutations
 
 from fastiam.analysis.proof import no_new_access
@@ -21,8 +22,10 @@ def main() -> int:
     parser.add_argument("--pairs", type=int, default=1000)
     parser.add_argument("--requests", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--kind", choices=["identity", "resource", "trust", "rcp"], default="identity")
+    parser.add_argument("--kind", choices=["identity", "resource", "trust", "rcp", "directories"], default="identity")
     given = parser.parse_args()
+    if given.kind == "directories":
+        return refute_directories(given.seed, given.pairs, given.requests)
     kind = PolicyKind(given.kind)
     results: Counter[str] = Counter()
     drawn = refuted = 0
@@ -43,6 +46,30 @@ def main() -> int:
             refuted += 1
             print(f"seed {seed} is refuted by {requests[0]}\nold {json.dumps(old)}\nnew {json.dumps(new)}")
     print(f"{kind.value}: {dict(results)}, {drawn:,} requests, {refuted} refuted")
+    return 1 if refuted else 0
+
+
+def refute_directories(first: int, n_pairs: int, n_requests: int) -> int:
+    """Return 1 if a proof over two engines is refuted, or a request that it returns is not newly allowed."""
+    results: Counter[str] = Counter()
+    drawn = refuted = 0
+    for seed in range(first, first + n_pairs):
+        maker = DirectoryPairMaker(seed, calm=0.9)
+        described = maker.directories()
+        sides = [engine_of(one) for one in described]
+        found = no_new_access(*sides, timeout=None)
+        results[found.result.value] += 1
+        wrong = []
+        if found.proved:
+            drawn += n_requests
+            calls = (maker.call(*described) for _ in range(n_requests))
+            wrong = [one for one in calls if is_newly_allowed(sides, one)]
+        elif found.request is not None and not is_newly_allowed(sides, arguments_of(found.request)):
+            wrong = [arguments_of(found.request)]
+        if wrong:
+            refuted += 1
+            print(f"seed {seed}: {found.result} is refuted by {wrong[0]}")
+    print(f"directories: {dict(results)}, {drawn:,} requests, {refuted} refuted")
     return 1 if refuted else 0
 
 

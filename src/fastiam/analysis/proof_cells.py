@@ -182,6 +182,16 @@ class PatternAutomaton:
         yield from sorted(filter(is_allowed, expected))
 
 
+def remainders(pattern: Symbols, start: str) -> Iterator[Symbols]:
+    """Yield patterns of the texts that, after `start`, make a text that a pattern matches: one of them matches such a text."""
+    kept = [one for number, one in enumerate(pattern) if not (one in _STARS and number and one is pattern[number - 1])]
+    automaton = PatternAutomaton([[tuple(kept)]])
+    states = automaton.start
+    for char in start:
+        states = automaton.step(states, char)
+    yield from (tuple(kept[place:]) for place in range(len(kept) + 1) if states >> place & 1)
+
+
 def fold_class(char: str) -> tuple[str, ...]:
     """Return all characters with this simple case folding."""
     if char.isascii():  # PERF: without a pass over Unicode

@@ -9,27 +9,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
+from functools import partial
 
 from fastiam.analysis.decision_changes import Change
 from fastiam.analysis.diff import diff
 from fastiam.analysis.principal_layers import principal_layers
 from fastiam.analysis.proof_formula import Budget
 from fastiam.analysis.proof_principal_change import PrincipalChange, differing_keys, keys_read
-from fastiam.analysis.proof_requests import NAME, NOW, Probe, ProofRequest, Verified, make_request, role_session
+from fastiam.analysis.proof_requests import NAME, NOW, Probe, ProofRequest, Verified, make_request, role_session, text_of
 from fastiam.analysis.proof_result import Proof, ProofResult
 from fastiam.analysis.proof_run import run_cases
 from fastiam.analysis.proof_search import ALWAYS_OF_ACCOUNTS, Candidate
 from fastiam.errors import RequestValueError
 from fastiam.model.arn import is_account, split_arn
-from fastiam.model.policy import Effect, Policy, PolicyKind
+from fastiam.model.key_registry import SetBy, fold, key_info
+from fastiam.model.policy import Effect, Policy, PolicyKind, Statement
 from fastiam.model.profile import ROLES, Policies, PrincipalKind, PrincipalProfile
 from fastiam.model.protocols import AnalysisEngine
+from fastiam.model.request import ContextValue
 from fastiam.model.session import Session
 from fastiam.resolve.changes import changes_between
+from fastiam.resolve.derived_keys import TAG
 from fastiam.resolve.snapshot import Snapshot
 from fastiam.runtime.forking import cached_property
 from fastiam.spec.principal_elements import check_principals
-from fastiam.spec.principals import make_request_principal
+from fastiam.spec.principals import Form, make_request_principal, read_entry
+from fastiam.spec.service_rules import credential_forbids
 from fastiam.spec.statement_keys import StatementKeys
 from fastiam.spec.three_valued import T
 
@@ -111,12 +116,17 @@ class _Directories:
         return None
 
     def _subjects(self, name: str) -> Iterator[str | Session]:
-        """Yield a principal, and a federated session that it issues. Its other sessions have its ARN and the same layers."""
+        """Yield a principal, and sessions that it issues. Those of a role have its ARN and the same layers."""
         yield name
         arn = split_arn(name)
-        if arn is not None and (arn.rest == "root" or arn.rest.startswith("user/")):
+        is_root = arn is not None and arn.rest == "root"
+        if arn is not None and (is_root or arn.rest.startswith("user/")):
             federated = f"arn:{arn.partition}:sts::{arn.account}:federated-user/{NAME}"
             yield Session(federated, kind=PrincipalKind.FED, issuer=name, policies=[_EVERYTHING])
+            if is_root:
+                yield Session(name, kind=PrincipalKind.AROOT, policies=[_EVERYTHING])
+            else:
+                yield Session(name, kind=PrincipalKind.USER)
 
     def _of_subject(self, subject: str | Session) -> Proof | None:
         before, after = self._old.principal(subject), self._new.principal(subject)
@@ -130,6 +140,9 @@ class _Directories:
         change = PrincipalChange(before, after, self._engines[0].settings, self._matches(after))
         present = ALWAYS_OF_ACCOUNTS | frozenset(self._engines[0].context_defaults)
         scope = change.scope(self._partitions, present, self._known_actions)
+        if isinstance(subject, Session) and after.kind is not PrincipalKind.FED:  # all else is as for its long-term credentials
+            long_term = self._new.principal(subject.arn)
+            scope = replace(scope, covers_action=partial(credential_forbids, long_term))
         if not scope.partitions:
             return Proof(ProofResult.PROVED)
 
@@ -142,6 +155,11 @@ class _Directories:
         """Whether the policies of resources can have another result for the principal as it is now."""
         if _identity(before) != _identity(after):
             return bool(self._shared)
+        names = {name for name in ("unique_id", "canonical_id", "bounded") if getattr(before, name) != getattr(after, name)}
+        if any(_reads_attribute(statement, names) for policy in self._shared for statement in policy.statements):
+            return True
+        if "unique_id" in names and "aws:userid" in keys_read(self._shared):
+            return True
         return not differing_keys(before, after).isdisjoint(keys_read(self._shared))
 
     def _matches(self, profile: PrincipalProfile) -> list[str]:
@@ -175,9 +193,10 @@ class _Directories:
         return None
 
     def _verify_at(self, candidate: Candidate, subject: str | Session, profile: PrincipalProfile) -> Verified | None:
-        arn = split_arn(profile.name)
-        is_role = profile.kind in ROLES and profile.session_arn is None and arn is not None
-        probe = Probe(role_session(arn).arn if is_role and arn is not None else subject)
+        asked = _asked(candidate, subject, self._old.principal(subject), profile)
+        if asked is None:
+            return None
+        candidate, probe = asked
         has_owner = (parts := split_arn(candidate.resource)) is not None and is_account(parts.account)
         other = next(one for one in _OTHER_ACCOUNTS if one != profile.account)
         for owner in (None,) if has_owner else (None, profile.account, other):
@@ -189,6 +208,8 @@ class _Directories:
 
     def _decided(self, request: ProofRequest, principal: str | Session) -> Verified | None:
         """Return a request that only the new engine allows, by both evaluators."""
+        if isinstance(principal, Session):
+            request = replace(request, session=principal)
         given = {"resource_account": request.resource_account, "now": request.now or NOW}
         arguments = (principal, request.action, request.resource, request.context)
         try:
@@ -248,6 +269,51 @@ class _Directories:
         return None
 
 
+def _asked(
+    candidate: Candidate, subject: str | Session, before: PrincipalProfile, profile: PrincipalProfile
+) -> tuple[Candidate, Probe] | None:
+    """Return who makes the request of a candidate, and the candidate without the keys that a session has; None if none can.
+
+    A role is asked about by the ARN of a session. One that has tags of its own, or a federated user, is a `Session`.
+    """
+    arn = split_arn(profile.name)
+    if arn is None or profile.kind not in (*ROLES, PrincipalKind.FED):
+        return candidate, Probe(subject)
+    values = {fold(name): (name, value.value) for name, value in candidate.values.items() if value.value is not None}
+    name = candidate.session_name or NAME
+    if profile.kind in ROLES:
+        user_id = text_of(candidate, "aws:userid")
+        if user_id is not None and profile.unique_id is not None:
+            start, _, name = user_id.partition(":")
+            if start != profile.unique_id:
+                return None
+            del values["aws:userid"]
+        session = role_session(arn, name)
+    else:
+        assert isinstance(subject, Session)
+        session = subject
+    tags = {
+        name[len(TAG) :]: value.values[0]
+        for key, (name, value) in values.items()
+        if key.startswith(TAG) and not value.multi and not value == before.keys.get(key) == profile.keys.get(key)
+    }
+    if not tags and profile.kind in ROLES:
+        return _without(candidate, ("aws:userid",) if "aws:userid" not in values else ()), Probe(session.arn)
+    of_session = {key for key in values if (info := key_info(key)) is not None and info.set_by is SetBy.SESSION}
+    context = {values[key][0]: _plain_value(values[key][1]) for key in of_session}
+    made = replace(session, tags=tags, context=context)
+    removed = [*of_session, *(TAG + fold(key) for key in tags), *(() if "aws:userid" in values else ("aws:userid",))]
+    return _without(candidate, removed), Probe(made)
+
+
+def _without(candidate: Candidate, keys: Collection[str]) -> Candidate:
+    return replace(candidate, values={name: value for name, value in candidate.values.items() if fold(name) not in keys})
+
+
+def _plain_value(value: ContextValue) -> str | list[str]:
+    return list(value.values) if value.multi else value.values[0]
+
+
 def _content(profile: PrincipalProfile) -> object:
     """Return a profile with the content of its policies, which are compared by identity otherwise."""
     layers = {
@@ -258,8 +324,21 @@ def _content(profile: PrincipalProfile) -> object:
 
 
 def _identity(profile: PrincipalProfile) -> object:
-    """Return the attributes of a principal that principal elements read."""
-    return profile.kind, profile.account, profile.unique_id, profile.canonical_id, profile.bounded, profile.service_names
+    """Return the attributes of a principal that many principal elements read."""
+    return profile.kind, profile.account, profile.service_names
+
+
+def _reads_attribute(statement: Statement, names: Collection[str]) -> bool:
+    """Whether the principal element of a statement reads one of the attributes that few of them read."""
+    entries = statement.principals or ()
+    return (
+        "bounded" in names
+        and statement.not_principal  # N22
+        or "canonical_id" in names
+        and any(entry.type == "CanonicalUser" for entry in entries)
+        or "unique_id" in names
+        and any(read_entry(entry.type, entry.value).form is Form.UNIQUE_ID for entry in entries)
+    )
 
 
 def _resource_side(snapshot: Snapshot) -> Iterator[Policy]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import product
 
@@ -21,6 +21,7 @@ from fastiam.analysis.proof_cells import (
     field_symbols,
     folded_symbols,
     glob_symbols,
+    remainders,
 )
 from fastiam.analysis.proof_values import (
     UNREADABLE,
@@ -54,16 +55,23 @@ _PATTERNED = frozenset(  # operators that match a text with a pattern; a proof a
 _ARN: Symbols = (*"arn", *(":", FieldWildcard.ANY) * 4, ":", Wildcard.ANY)  # an ARN that an ARN operator can read
 
 Known = tuple[tuple[str, ContextValue | None], ...]  # keys with the same value in each request; None: absent
+Starts = tuple[tuple[str, str], ...]  # what each value of a key begins with
 Results = tuple[Truth, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class KeyTest:
-    """A condition entry of a policy, with the keys that have one known value; the values of its variables are among them."""
+    """A condition entry of a policy, with the keys that have one known value; the values of its variables are among them.
+
+    Attributes
+    ----------
+    start : what each value of the key begins with. Values are the texts after it; the key is never absent.
+    """
 
     entry: ConditionEntry
     variables: bool
     known: Known = ()
+    start: str = ""
 
     @property
     def key(self) -> str:
@@ -74,7 +82,7 @@ class KeyTest:
         context = {name: known for name, known in self.known if known is not None}
         context.pop(self.key, None)
         if value is not None:
-            context[self.key] = value
+            context[self.key] = after_start(self.start, value)
         return _plain(check_entry(self.entry, self.variables, StatementKeys(context, (), T)))
 
 
@@ -91,6 +99,11 @@ class KeyValue:
     value: ContextValue | None
     results: Results
     is_text: bool = True
+
+
+def after_start(start: str, value: ContextValue) -> ContextValue:
+    """Return a value with a text before it."""
+    return replace(value, values=tuple(start + text for text in value.values)) if start else value
 
 
 def _plain(result: Truth) -> Truth:
@@ -122,7 +135,7 @@ def key_values(key: str, tests: tuple[KeyTest, ...], *, always_present: bool = F
         if len(found) > _MAX_VALUES:
             raise ProofLimitError(f"more than {_MAX_VALUES:,} combinations of results for `{key}`")
 
-    if not always_present:
+    if not always_present and not any(test.start for test in tests):
         add(None, tuple(test.check(None) for test in tests))
     info = key_info(key)
     if info is None or not info.multi:
@@ -201,7 +214,8 @@ def _text_cells(tests: Sequence[KeyTest]) -> tuple[list[str], list[str]]:
     patterns: dict[Symbols, None] = {(): None}  # "" differs from other texts for `Null` (C16)
     for test in tests:
         if _family(test.entry) == _TEXT and test.entry.operator != "Null" and not test.entry.undetermined:
-            patterns |= dict.fromkeys(_patterns(test))
+            for pattern in _patterns(test):
+                patterns |= dict.fromkeys(remainders(pattern, test.start) if test.start else (pattern,))
     listed = list(patterns)
     is_literal = sum(1 << number for number, pattern in enumerate(listed) if all(isinstance(one, str) for one in pattern))
     exact: list[str] = []

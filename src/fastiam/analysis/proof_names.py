@@ -15,7 +15,7 @@ from fastiam.analysis.proof_cells import (
     field_symbols,
     glob_symbols,
 )
-from fastiam.analysis.proof_keys import Known
+from fastiam.analysis.proof_keys import Known, Starts
 from fastiam.policy.action_patterns import split_action_pattern
 from fastiam.policy.wildcards import matches_everything
 from fastiam.spec.resources import ResourcePattern, read_pattern
@@ -115,13 +115,14 @@ class BoundPattern:
 
     Attributes
     ----------
-    known : the keys that have one known value.
+    known, starts : of its variables, as in `BoundStatement`.
     crosses : a match that is undetermined counts (F3), so that wildcards may cross fields (R5).
     """
 
     text: str
     variables: bool
     known: Known = ()
+    starts: Starts = ()
     crosses: bool = False
 
     @property

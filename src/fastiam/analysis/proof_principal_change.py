@@ -3,6 +3,9 @@
 The policies of resources, RCPs and endpoints are equal on both sides here. Their result for a request is one unknown value that
 both sides share: the classes of the match. INVARIANT: a request that only the new side allows makes the formula true for some
 value. Session policies are not part of a directory: both sides have the same, and they read no key that differs.
+
+What the directory knows of a principal is known on each side: its tags, and the unique id with which `aws:userid` begins. What a
+session adds is one unknown value that both sides share: its name, its keys, and tags that replace those of the role (S22).
 """
 
 from __future__ import annotations
@@ -10,11 +13,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
-from itertools import product
+from itertools import combinations, product
 
 from fastiam.analysis.principal_layers import principal_layers
+from fastiam.analysis.proof_cells import ProofLimitError
 from fastiam.analysis.proof_formula import Formula, every, negation, some
-from fastiam.analysis.proof_keys import Known
+from fastiam.analysis.proof_keys import Known, Starts
+from fastiam.analysis.proof_requests import text_of
 from fastiam.analysis.proof_resource_policies import SPECIAL_ACTIONS
 from fastiam.analysis.proof_search import Applied, Candidate, Case, Gain, Scope, V
 from fastiam.analysis.proof_statements import BoundStatement
@@ -22,14 +27,25 @@ from fastiam.model.arn import is_account, split_arn
 from fastiam.model.decision import Layer, Outcome
 from fastiam.model.key_registry import fold
 from fastiam.model.policy import Policy
-from fastiam.model.profile import ROLES, PrincipalKind, PrincipalProfile, ResourceProfile, Settings
+from fastiam.model.profile import (
+    ROLES,
+    WITH_SESSION_POLICIES,
+    PrincipalKind,
+    PrincipalProfile,
+    ResourceProfile,
+    Settings,
+)
 from fastiam.model.request import ContextValue
+from fastiam.resolve.derived_keys import TAG as _TAG
 from fastiam.spec.actions import split_action
 from fastiam.spec.combining import DecisionInputs, combine
 from fastiam.spec.layers import LayerVerdicts
 from fastiam.spec.service_rules import credential_forbids, is_always_allowed, needs_resource_policy, service_refusal
 from fastiam.spec.variables import read_tokens, variables_of
 
+_MAX_DIFFERING = 6
+_USER_ID = "aws:userid"
+_WITH_SESSION_TAGS = (*ROLES, PrincipalKind.FED)
 _KEYS_OF_ACCOUNT = (
     "aws:principalaccount",
     "aws:principalorgid",
@@ -59,20 +75,47 @@ class PrincipalChange:
 
     def __init__(self, before: PrincipalProfile, after: PrincipalProfile, settings: Settings, matches: Collection[str]) -> None:
         self.before, self.after, self._settings, self._matches = before, after, settings, ("", *matches)
-        self.old, self.new = self._statements(before), self._statements(after)
+        self._read = frozenset(keys_read(policy for profile in (before, after) for _, _, policy in _policies(profile)))
 
-    def _statements(self, profile: PrincipalProfile) -> list[BoundStatement]:
-        found: list[BoundStatement] = []
-        for layer, levels in principal_layers(profile).items():
-            for level, policies in enumerate(levels if layer is not Layer.SESSION else ()):
-                for policy in policies:
-                    known = known_keys(profile, (policy,))
-                    found += [BoundStatement(policy, one, known, layer, level) for one in policy.statements]
-        return found
+    def _statements(self, profile: PrincipalProfile, of_session: Collection[str]) -> list[BoundStatement]:
+        """Return the statements of one side; `of_session` are the keys whose values sessions of both sides share."""
+        known = known_keys(profile, self._read, of_session)
+        starts: Starts = ()
+        if profile.unique_id is not None and _USER_ID not in of_session and profile.kind in ROLES:
+            starts = ((_USER_ID, f"{profile.unique_id}:"),)
+        return [
+            BoundStatement(policy, one, known, starts, layer, level)
+            for layer, level, policy in _policies(profile)
+            for one in policy.statements
+        ]
+
+    def _keys_of_sessions(self) -> Iterator[frozenset[str]]:
+        """Yield each set of keys whose values sessions of both sides share; the directory knows the values of all others.
+
+        A tag with one value on both sides is always shared: this value is among those that a session can give. The principal
+        may be the role itself, without the name of a session, so that `aws:userid` has any value (N5).
+
+        Raises
+        ------
+        ProofLimitError: too many tags that policies read differ.
+        """
+        if self.after.kind not in _WITH_SESSION_TAGS:
+            yield frozenset()
+            return
+        tags = {name for name in self._read if name.startswith(_TAG)}
+        open_ = sorted(tags & differing_keys(self.before, self.after)) if self.before.known else []
+        if self.after.kind in ROLES and _USER_ID in self._read:
+            open_.append(_USER_ID)
+        if len(open_) > _MAX_DIFFERING:
+            raise ProofLimitError(f"policies read more than {_MAX_DIFFERING} keys that differ")
+        for size in range(len(open_) + 1):
+            for some_of in combinations(open_, size):
+                yield frozenset((*tags.difference(open_), *some_of))
 
     def scope(self, partitions: Collection[str], always_present: frozenset[str], known_actions: bool) -> Scope:
         """Return the requests in question."""
         partition = self.after.partition
+        always_present |= {name for profile in (self.before, self.after) for name in profile.keys if name.startswith(_TAG)}
         within = tuple(one for one in partitions if partition in (None, one))
         exempt = tuple((text,) for text in sorted(self._settings.scp_exempt_actions))
         services = tuple(f"{name}:*" for name in sorted(self._settings.resource_policy_services))
@@ -80,9 +123,17 @@ class PrincipalChange:
         return Scope(within, always_present, action_elements=elements, known_actions=known_actions)
 
     def cases(self, verify: Callable[[Candidate, str], V | None]) -> Iterator[Case[V]]:
-        """Yield the case without a grant of a resource policy first, then those with one. `verify` takes the match too."""
-        for match in self._matches:
-            yield Case(self.old, self.new, self._gain(match), partial(_swapped, verify, match))
+        """Yield the case without a grant of a resource policy first, then those with one. `verify` takes the match too.
+
+        Raises
+        ------
+        ProofLimitError: there are too many.
+        """
+        for of_session in self._keys_of_sessions():
+            old, new = (self._statements(profile, of_session) for profile in (self.before, self.after))
+            names_sessions = any(one.starts for one in (*old, *new))
+            for match in self._matches:
+                yield Case(old, new, self._gain(match), partial(_verified, verify, match, names_sessions))
 
     def _gain(self, match: str) -> Gain:
         def gain(old: Applied, new: Applied, action: str, resource: str) -> Sequence[Formula]:
@@ -104,7 +155,7 @@ class PrincipalChange:
 
     def _can_be(self, same_account: bool, has_session: bool, resource: str, match: str) -> bool:
         """Whether a request can have this owner, session and match."""
-        if has_session and self.after.kind not in (*ROLES, PrincipalKind.FED) or not same_account and not match:
+        if has_session and self.after.kind not in WITH_SESSION_POLICIES or not same_account and not match:
             return False  # without a resource policy, nothing is allowed in another account
         arn = split_arn(resource)
         return arn is None or not is_account(arn.account) or same_account is (arn.account == self.after.account)
@@ -147,7 +198,11 @@ class PrincipalChange:
         )
 
 
-def _swapped(verify: Callable[[Candidate, str], V | None], match: str, candidate: Candidate) -> V | None:
+def _verified(verify: Callable[[Candidate, str], V | None], match: str, names_sessions: bool, candidate: Candidate) -> V | None:
+    """Verify a candidate. With `names_sessions` its value of `aws:userid` is the name of a session."""
+    if names_sessions:
+        values = {name: value for name, value in candidate.values.items() if fold(name) != _USER_ID}
+        candidate = replace(candidate, values=values, session_name=text_of(candidate, _USER_ID) or "")
     return verify(candidate, match)
 
 
@@ -199,28 +254,45 @@ def _merged(found: Iterable[tuple[bool | None, ...]]) -> set[tuple[bool | None, 
 # -- keys -------------------------------------------------------------------------------------------------------------
 
 
-def known_keys(profile: PrincipalProfile, policies: Iterable[Policy]) -> Known:
-    """Return the keys of some policies that have one value in all sessions of the principal, None for an absent one.
+def known_keys(profile: PrincipalProfile, read: Iterable[str], of_session: Collection[str] = ()) -> Known:
+    """Return which of some keys have one value in all sessions of the principal, None for an absent one.
 
-    Keys that a session carries (class S) can differ between sessions, so that they are not known here.
+    Keys that a session carries (class S) can differ between sessions, so that they are not known here; `of_session` are further
+    ones.
     """
     found: list[tuple[str, ContextValue | None]] = []
     prefixes = tuple(name for name in profile.absent_keys if name.endswith("/"))
-    for name in dict.fromkeys(keys_read(policies)):
-        if name not in _KEYS_OF_ACCOUNT and not (profile.kind is not PrincipalKind.FED and _is_of_entity(profile, name)):
+    for name in sorted(read):
+        if name in of_session or not (name in _KEYS_OF_ACCOUNT or _is_of_entity(profile, name)):
             continue
         if name in profile.keys:
             found.append((name, profile.keys[name]))
-        elif name in profile.absent_keys or name.startswith(prefixes):
+        elif name in profile.absent_keys or name.startswith(prefixes) or _is_without(profile, name):
             found.append((name, None))
     return tuple(found)
 
 
 def _is_of_entity(profile: PrincipalProfile, name: str) -> bool:
-    """Whether all sessions of a root user, user or role have the same value of a key."""
-    if name in ("aws:principalarn", "aws:principaltype", "aws:username"):
+    """Whether the record of a root user, user, role or issuer determines a key."""
+    if name.startswith(_TAG):
         return True
-    return profile.kind is PrincipalKind.USER and (name == "aws:userid" or name.startswith("aws:principaltag/"))
+    if profile.kind is PrincipalKind.FED:
+        return False
+    if name == _USER_ID:
+        return profile.kind is PrincipalKind.USER or profile.kind in ROLES and profile.unique_id is None
+    return name in ("aws:principalarn", "aws:principaltype", "aws:username")
+
+
+def _is_without(profile: PrincipalProfile, name: str) -> bool:
+    """Whether a role is without a key unless a session has it: a tag, or `aws:userid` if its unique id is not known."""
+    return profile.kind in ROLES and (name == _USER_ID or name.startswith(_TAG))
+
+
+def _policies(profile: PrincipalProfile) -> Iterator[tuple[Layer, int, Policy]]:
+    """Yield the policies of the directory with layer and level."""
+    for layer, levels in principal_layers(profile).items():
+        for level, policies in enumerate(levels if layer is not Layer.SESSION else ()):
+            yield from ((layer, level, policy) for policy in policies)
 
 
 def keys_read(policies: Iterable[Policy]) -> Iterator[str]:

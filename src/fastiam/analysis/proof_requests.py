@@ -19,7 +19,7 @@ from fastiam.model.key_registry import fold
 from fastiam.model.policy import Effect, Policy, PolicyKind
 from fastiam.model.profile import Policies, PrincipalKind, PrincipalProfile, ResourceProfile, Settings
 from fastiam.model.request import ContextValue, Request, date_text
-from fastiam.model.result import Json, Result, fields_to_json
+from fastiam.model.result import Json, Result, fields_to_json, to_json
 from fastiam.model.session import Session
 from fastiam.policy.document import read_policy
 from fastiam.simulation.ad_hoc_engine import decide_profiles
@@ -60,6 +60,7 @@ class ProofRequest(Result):
     Attributes
     ----------
     principal : an ARN, service name or `*`.
+    session : a session of it, to be passed to an engine in its place: a federated user, or a role session with session tags.
     context : condition keys as in `fastiam.simulate`; every other key has any value.
     resource_account : the owner of the resource.
     now : the instant of the request, if policies compare it.
@@ -71,10 +72,16 @@ class ProofRequest(Result):
     context: Mapping[str, str | list[str]] = field(default_factory=dict)
     resource_account: str | None = None
     now: datetime | None = None
+    session: Session | None = None
 
     def to_dict(self) -> dict[str, Json]:
-        """Return the JSON form, with `now` as text."""
-        return fields_to_json(replace(self, now=None)) | {"now": None if self.now is None else date_text(self.now)}
+        """Return the JSON form, with `now` as text, and the session without its policies."""
+        found = fields_to_json(replace(self, now=None, session=None))
+        found["now"] = None if self.now is None else date_text(self.now)
+        parts = ("kind", "issuer", "tags", "context")
+        session = self.session
+        found["session"] = None if session is None else {name: to_json(getattr(session, name)) for name in parts}
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,10 +214,9 @@ def probes(candidate: Candidate, *, users: bool = True) -> Iterator[Probe]:
     yield Probe(role_session(Arn(partition, "iam", "", account, f"role/{NAME}")))
 
 
-def role_session(role: Arn) -> Session:
-    """Return a session of a role."""
-    name = role.rest.rpartition("/")[2]
-    arn = f"arn:{role.partition}:sts::{role.account}:assumed-role/{name}/{NAME}"
+def role_session(role: Arn, name: str = NAME) -> Session:
+    """Return a session of a role by the name of the session."""
+    arn = f"arn:{role.partition}:sts::{role.account}:assumed-role/{role.rest.rpartition('/')[2]}/{name}"
     return Session(arn, kind=PrincipalKind.ROLE, issuer=str(role))
 
 

@@ -63,6 +63,7 @@ class Candidate:
     values : the values of condition keys by folded name; every other key can have any value.
     is_open : it needs a certain result of a test with an unknown variable, or a value that no known text has.
     is_of_aws : AWS has the action, on resources of this form.
+    session_name : the name of the role session, if a policy reads it in `aws:userid`.
     """
 
     action: str
@@ -70,6 +71,7 @@ class Candidate:
     values: Mapping[str, KeyValue] = field(default_factory=dict)
     is_open: bool = False
     is_of_aws: bool = False
+    session_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

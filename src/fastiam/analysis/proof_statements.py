@@ -18,12 +18,14 @@ from fastiam.analysis.proof_keys import (
     KeyTest,
     KeyValue,
     Known,
+    Starts,
     clock_values,
     key_values,
     unresolved_variables,
 )
 from fastiam.analysis.proof_names import BoundPattern, Element
 from fastiam.model.decision import Layer
+from fastiam.model.key_registry import fold
 from fastiam.model.policy import ConditionEntry, Effect, Policy, Statement
 from fastiam.model.request import ContextValue
 from fastiam.policy.action_patterns import split_action_pattern
@@ -41,12 +43,14 @@ _ALL_OF_PATTERN, _ALL_OF_CONDITION = 15, 7
 class BoundStatement:
     """A statement of a policy, with the keys that have one known value in each request.
 
+    `starts` has the text that each value of a key begins with, by its name: the rest is a value that both sides share.
     `layer` and `level` are its place in a comparison of several layers.
     """
 
     policy: Policy
     statement: Statement
     known: Known = ()
+    starts: Starts = ()
     layer: Layer = Layer.IDENTITY
     level: int = 0
 
@@ -68,12 +72,19 @@ class BoundStatement:
     def _pattern(self, text: str) -> BoundPattern:
         pattern = BoundPattern(text, self.policy.variables)
         crosses = self.is_allow is self.statement.not_resource
-        return replace(pattern, known=_known_of(pattern.variable_names(), self.known), crosses=crosses)
+        names = pattern.variable_names()
+        return replace(pattern, known=_known_of(names, self.known), starts=self.starts_of(names), crosses=crosses)
 
     def key_test(self, entry: ConditionEntry) -> KeyTest:
         """Return the test of a condition entry."""
         names = unresolved_variables(entry, self.policy.variables)
-        return KeyTest(entry, self.policy.variables, _known_of(names, self.known))
+        start = next((text for name, text in self.starts if name == fold(entry.key)), "")
+        return KeyTest(entry, self.policy.variables, _known_of(names, self.known), start)
+
+    def starts_of(self, names: Iterable[str]) -> Starts:
+        """Return the starts of the values of some keys."""
+        wanted = set(names)
+        return tuple(pair for pair in self.starts if pair[0] in wanted)
 
     def known_value(self, key: str) -> tuple[ContextValue | None] | None:
         """Return the value of a key in each request; None if it is not known."""
@@ -169,7 +180,9 @@ class StatementFormulas:
             test = one.key_test(entry)
             known = one.known_value(test.key)
             if _is_opaque(test):
-                name = (entry.operator, entry.qualifier, entry.if_exists, test.key, frozenset(entry.values), test.known, known)
+                starts = one.starts_of((test.key, *unresolved_variables(entry, test.variables)))
+                about = test.known, known, starts
+                name = (entry.operator, entry.qualifier, entry.if_exists, test.key, frozenset(entry.values), *about)
                 if name not in self._opaque:
                     self._opaque[name] = self._add(None, _ALL_OF_CONDITION)
                 parts.append(literal(self._opaque[name], _IS_T if one.is_allow else _IS_T | _IS_U, _ALL_OF_CONDITION))
@@ -238,7 +251,7 @@ def _clock(tests: tuple[KeyTest, ...]) -> tuple[KeyValue, ...]:
 
 def _name_of(pattern: BoundPattern) -> object:
     """Return what equal patterns of both sides have in common."""
-    return pattern.text, pattern.variables, pattern.known
+    return pattern.text, pattern.variables, pattern.known, pattern.starts
 
 
 def _possible(pattern: BoundPattern, arn: str) -> int:

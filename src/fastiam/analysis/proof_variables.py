@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from fastiam.analysis.proof_keys import CLOCK, KeyValue, Known, unresolved_variables
+from fastiam.analysis.proof_keys import CLOCK, KeyValue, Known, after_start, unresolved_variables
 from fastiam.analysis.proof_requests import ACCOUNT, NAME
 from fastiam.analysis.proof_search import Candidate
 from fastiam.analysis.proof_statements import BoundStatement
@@ -57,7 +57,13 @@ def _value(name: str, text: str) -> tuple[str, ContextValue | None]:
 
 def bound(statements: Iterable[BoundStatement], known: Known) -> list[BoundStatement]:
     """Return statements with values for their variables."""
-    return [replace(one, known=(*one.known, *known)) for one in statements]
+    return [_bound(one, known) for one in statements]
+
+
+def _bound(one: BoundStatement, known: Known) -> BoundStatement:
+    starts = dict(one.starts)
+    values = tuple((name, value and after_start(starts.pop(name, ""), value)) for name, value in known)
+    return replace(one, known=(*one.known, *values), starts=tuple(starts.items()))
 
 
 def completed(candidate: Candidate, known: Known) -> Candidate:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +23,10 @@ from fastiam.cli.render import cell_text, is_json, write_json
 from fastiam.errors import Finding, Severity, SourceError
 
 if TYPE_CHECKING:
+    from fastiam.analysis.proof_requests import ProofRequest
     from fastiam.analysis.proof_result import Proof
     from fastiam.model.profile import Policies
+    from fastiam.model.session import Session
     from fastiam.sources.validation import ValidatedDocument
 
 COLUMNS = ("result", "about", "reason", "principal", "action", "resource", "context", "statement", "stronger")
@@ -195,8 +197,7 @@ def _as_findings(proof: Proof) -> Iterator[ValidatedDocument]:
     if request is None:
         finding = Finding("UNDECIDED", Severity.WARN, proof.reason or "undecided", "policies", "$")
     else:
-        pairs = ((key, ", ".join(value) if isinstance(value, list) else value) for key, value in request.context.items())
-        keys = "".join(f", {key} = {text}" for key, text in pairs)
+        keys = "".join(f", {text}" for text in _asked_with(request))
         message = f"allows {request.principal} the action {request.action} on {request.resource}{keys}"
         finding = Finding("NEW-ACCESS", Severity.ERROR, message, "policies", "$")
         if statement is not None:
@@ -218,7 +219,7 @@ def _write_html(proof: Proof, title: str, output: Output) -> None:
 
 def _row(name: str, proof: Proof) -> dict[str, Any]:
     request = proof.request
-    context = () if request is None else tuple(f"{key} = {cell_text(value, ', ')}" for key, value in request.context.items())
+    context = () if request is None else tuple(_asked_with(request))
     return {
         "result": proof.result.replace("_", " "),
         "about": name,
@@ -232,6 +233,24 @@ def _row(name: str, proof: Proof) -> dict[str, Any]:
     }
 
 
+def _asked_with(request: ProofRequest) -> Iterator[str]:
+    """The keys of a request, and its session."""
+    yield from _keys_text(request.context)
+    if request.session is not None:
+        yield f"session {_session_text(request.session)}"
+
+
+def _keys_text(keys: Mapping[str, Any]) -> Iterator[str]:
+    return (f"{key} = {cell_text(value, ', ')}" for key, value in keys.items())
+
+
+def _session_text(session: Session) -> str:
+    """A session with what it adds to its principal."""
+    issuer = f" of {session.issuer}" if session.issuer else ""
+    tags = {f"tag {key}": value for key, value in session.tags.items()}
+    return ", ".join((f"{session.kind}{issuer}", *_keys_text({**tags, **session.context})))
+
+
 def _write_text(proof: Proof, title: str) -> None:
     style = _STYLES[proof.result.value]
     request, statement = proof.request, proof.statement
@@ -242,8 +261,10 @@ def _write_text(proof: Proof, title: str) -> None:
         write([("stronger grant" if proof.stronger else title, style), (place, "")])
         for name in ("principal", "action", "resource"):
             write(f"  {name:<10}{getattr(request, name)}")
-        for key, value in request.context.items():
-            write(f"  {'context':<10}{key} = {', '.join(value) if isinstance(value, list) else value}")
+        for text in _keys_text(request.context):
+            write(f"  {'context':<10}{text}")
+        if request.session is not None:
+            write(f"  {'session':<10}{_session_text(request.session)}")
         if request.resource_account is not None:
             write(f"  {'owner':<10}{request.resource_account}")
         if request.now is not None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from directory_pairs import DirectoryPairMaker, arguments_of, engine_of, is_newly_allowed
 from proof_pairs import ACCOUNT, ROLE, USER, PairMaker
 
 import fastiam
@@ -42,6 +42,8 @@ def engine(
     scps: Any = None,
     bucket: Any = None,
     tags: Mapping[str, str] = {},
+    role_tags: Mapping[str, str] = {},
+    role_id: str | None = None,
     mode: Any = "strict",
     **options: Any,
 ) -> fastiam.Engine:
@@ -54,7 +56,7 @@ def engine(
         tags=tags,
         unique_id=None,
     )
-    made.add_principal(APP, identity_policies=[document(*role)] if role else [], unique_id=None)
+    made.add_principal(APP, identity_policies=[document(*role)] if role else [], tags=role_tags, unique_id=role_id)
     if scps is not None:
         made.set_scps(ACCOUNT, [[document(*scps)]])
     if bucket is not None:
@@ -65,6 +67,17 @@ def engine(
 READ = allow("s3:Get*")
 MFA = {"Condition": {"Bool": {"aws:MultiFactorAuthPresent": "true"}}}
 OWN = allow("s3:*", f"{BUCKET}/${{aws:PrincipalTag/team}}/*")
+RED, BLUE = {"team": "red"}, {"team": "blue"}
+ONE, TWO = "AROA1" + "X" * 12, "AROA2" + "X" * 12
+
+
+def when(operator: str, key: str, *values: str) -> dict[str, Any]:
+    return {"Condition": {operator: {key: list(values)}}}
+
+
+FEDERATED_BLUE = {"aws:PrincipalTag/team": ["blue"], "aws:PrincipalType": ["FederatedUser"]}
+IF_BLUE = when("StringEquals", "aws:PrincipalTag/team", "blue")
+HOME = allow("s3:*", f"{BUCKET}/${{aws:userid}}/*")
 CASES: dict[str, tuple[dict[str, Any], dict[str, Any], fastiam.ProofResult]] = {
     "equal": ({"user": [allow()]}, {"user": [allow()]}, PROVED),
     "user with less": ({"user": [allow()]}, {"user": [READ]}, PROVED),
@@ -96,6 +109,83 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], fastiam.ProofResult]] = {
         {"bucket": [{**grant("*"), "Condition": {"StringEquals": {"aws:PrincipalTag/team": "blue"}}}], "tags": {"team": "red"}},
         UNDECIDED,
     ),
+    "role gets a tag": ({"role": [allow(**IF_BLUE)]}, {"role": [allow(**IF_BLUE)], "role_tags": BLUE}, NEW_ACCESS),
+    "tag of a role changes": (
+        {"role": [allow(**IF_BLUE)], "role_tags": RED},
+        {"role": [allow(**IF_BLUE)], "role_tags": BLUE},
+        NEW_ACCESS,
+    ),
+    "tag of a role in a Deny": (
+        {"role": [allow(), deny(**IF_BLUE)], "role_tags": BLUE},
+        {"role": [allow(), deny(**IF_BLUE)], "role_tags": RED},
+        NEW_ACCESS,
+    ),
+    "tag of a role in a boundary or SCP": (
+        {"role": [allow()], "scps": [allow(**IF_BLUE)], "role_tags": RED},
+        {"role": [allow()], "scps": [allow(**IF_BLUE)], "role_tags": BLUE},
+        NEW_ACCESS,
+    ),
+    "tag of a role in a variable": ({"role": [OWN], "role_tags": RED}, {"role": [OWN], "role_tags": BLUE}, NEW_ACCESS),
+    "tag of a role that no policy reads": ({"role": [allow()], "role_tags": RED}, {"role": [allow()], "role_tags": BLUE}, PROVED),
+    "role loses access by its tag": (
+        {"role": [allow(**IF_BLUE)], "role_tags": BLUE},
+        {"role": [allow(**IF_BLUE)], "role_tags": RED},
+        PROVED,
+    ),
+    "tag in another case": (
+        {"role": [allow(**IF_BLUE)], "role_tags": {"Team": "blue"}},
+        {"role": [allow(**IF_BLUE)], "role_tags": {"TEAM": "blue"}},
+        PROVED,
+    ),
+    "tag that a session gives": ({"role_tags": RED}, {"role": [allow(**IF_BLUE)], "role_tags": RED}, NEW_ACCESS),
+    "role made anew": (
+        {"role": [allow(**when("StringLike", "aws:userid", "AROA2*"))], "role_id": ONE},
+        {"role": [allow(**when("StringLike", "aws:userid", "AROA2*"))], "role_id": TWO},
+        NEW_ACCESS,
+    ),
+    "role made anew, Deny of the old id": (
+        {"role": [allow(), deny(**when("StringLike", "aws:userid", f"{ONE}:*"))], "role_id": ONE},
+        {"role": [allow(), deny(**when("StringLike", "aws:userid", f"{ONE}:*"))], "role_id": TWO},
+        NEW_ACCESS,
+    ),
+    "role made anew, name of the session": (
+        {"role": [allow(**when("StringLike", "aws:userid", "*:ci"))], "role_id": ONE},
+        {"role": [allow(**when("StringLike", "aws:userid", "*:ci"))], "role_id": TWO},
+        PROVED,
+    ),
+    "role made anew, one session": (
+        {"role": [allow(**when("StringEquals", "aws:userid", f"{TWO}:ci"))], "role_id": ONE},
+        {"role": [allow(**when("StringEquals", "aws:userid", f"{TWO}:ci"))], "role_id": TWO},
+        NEW_ACCESS,
+    ),
+    "role made anew, variable": ({"role": [HOME], "role_id": ONE}, {"role": [HOME], "role_id": TWO}, NEW_ACCESS),
+    "id becomes known": (
+        {"role": [allow(**when("StringLike", "aws:userid", "AROA*"))]},
+        {"role": [allow(**when("StringLike", "aws:userid", "AROA*"))], "role_id": ONE},
+        NEW_ACCESS,
+    ),
+    "role made anew, bucket names its ARN": (
+        {"role": [READ], "role_id": ONE, "bucket": [grant({"AWS": APP})]},
+        {"role": [READ], "role_id": TWO, "bucket": [grant({"AWS": APP})]},
+        PROVED,
+    ),
+    "role made anew, bucket names its id": (
+        {"role": [READ], "role_id": ONE, "bucket": [grant({"AWS": TWO})]},
+        {"role": [READ], "role_id": TWO, "bucket": [grant({"AWS": TWO})]},
+        UNDECIDED,
+    ),
+    "role made anew, bucket reads its id": (
+        {"role_id": TWO, "bucket": [{**grant("*"), **when("StringLike", "aws:userid", "AROA2*")}]},
+        {"role_id": ONE, "bucket": [{**grant("*"), **when("StringLike", "aws:userid", "AROA2*")}]},
+        UNDECIDED,
+    ),
+    "tag of a federated user": (
+        {"user": [allow(Condition={"StringEquals": FEDERATED_BLUE})], "tags": RED},
+        {"user": [allow(Condition={"StringEquals": FEDERATED_BLUE})], "tags": BLUE},
+        NEW_ACCESS,
+    ),
+    "call of a user session": ({}, {"user": [allow("sts:GetScopedCredentials")]}, NEW_ACCESS),
+    "call of an assumed root": ({"scps": [allow("s3:*")]}, {"scps": [allow("s3:*"), allow("sts:AssumeRole")]}, NEW_ACCESS),
 }
 
 
@@ -112,15 +202,8 @@ def test_directories_have_the_result(name):
 
 def assert_new_access(found: fastiam.Proof, old: fastiam.Engine, new: fastiam.Engine) -> None:
     """Assert that the request of a proof is allowed by the new engine and not by the old one."""
-    request = found.request
-    assert request is not None
-    principal: Any = request.principal
-    if ":federated-user/" in principal:
-        everything = [document(allow("*"))]
-        principal = fastiam.Session(principal, kind="FED", issuer=USER, policies=everything)
-    arguments = (principal, request.action, request.resource, request.context)
-    given = {"resource_account": request.resource_account, "now": request.now or datetime(2026, 1, 1, tzinfo=UTC)}
-    assert [each.decide(*arguments, **given).allowed for each in (old, new)] == [False, True]
+    assert found.request is not None
+    assert is_newly_allowed((old, new), arguments_of(found.request))
 
 
 def test_each_principal_has_its_own_proof():
@@ -155,6 +238,25 @@ def test_removed_principal_has_no_new_access():
     assert fastiam.no_new_access(made.compile(), engine([allow()])).result is NEW_ACCESS
 
 
+@pytest.mark.parametrize("first", range(0, 60, 20))
+def test_facts_of_directories_do_not_refute_proofs(first):
+    """No drawn request is newly allowed where tags, ids, organizations or owners change too, and each witness is one."""
+    results = []
+    for seed in range(first, first + 20):
+        maker = DirectoryPairMaker(seed, calm=0.9)
+        described = maker.directories()
+        sides = [engine_of(one) for one in described]
+        found = fastiam.no_new_access(*sides, timeout=None)
+        results.append(found.result)
+        if found.result is NEW_ACCESS:
+            assert_new_access(found, *sides)
+        elif found.proved:
+            calls = (maker.call(*described) for _ in range(60))
+            assert [one for one in calls if is_newly_allowed(sides, one)] == [], seed
+    assert results.count(PROVED) >= 4
+    assert results.count(NEW_ACCESS) >= 2
+
+
 @pytest.mark.parametrize("first", range(0, 40, 20))
 def test_proofs_of_directories_are_not_refuted(first):
     """No drawn request of the user or of a session of the role is newly allowed where the proof says that none is."""
@@ -170,16 +272,12 @@ def test_proofs_of_directories_are_not_refuted(first):
         if found.result is NEW_ACCESS:
             assert_new_access(found, *sides)
         elif found.proved:
-            assert [one for one in (maker.request(old, new) for _ in range(40)) if is_refuting(sides, one)] == [], seed
+            drawn = (without_username(maker.request(old, new)) for _ in range(40))
+            assert [one for one in drawn if is_newly_allowed(sides, one)] == [], seed
     assert results.count(PROVED) >= 4
     assert results.count(NEW_ACCESS) >= 2
 
 
-def is_refuting(sides: Sequence[fastiam.Engine], arguments: dict[str, Any]) -> bool:
-    """Return whether only the new engine allows a request; one that contradicts the directory is not allowed by any."""
-    given = {**arguments, "context": {k: v for k, v in arguments["context"].items() if k.lower() not in ("aws:username",)}}
-    try:
-        old, new = (each.decide(**given).allowed for each in sides)
-    except RequestValueError:
-        return False
-    return new and not old
+def without_username(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return a request without the key that the directory knows."""
+    return {**arguments, "context": {key: value for key, value in arguments["context"].items() if key.lower() != "aws:username"}}

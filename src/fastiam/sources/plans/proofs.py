@@ -49,7 +49,7 @@ def _certain(proof: Proof, old: AnalysisEngine, new: AnalysisEngine, unknown: Se
     if proof.request is None:
         return proof
     context = _without_unknown(proof.request.context)
-    asked = proof.request.principal, proof.request.action, proof.request.resource, context
+    asked = proof.request.session or proof.request.principal, proof.request.action, proof.request.resource, context
     given: dict[str, Any] = {"resource_account": proof.request.resource_account, "now": proof.request.now, "unknown": unknown}
     try:
         before, after = (engine.explain(*asked, **given).decision.outcome for engine in (old, new))
