@@ -18,6 +18,7 @@ from cloudtrail_records import record, user
 from standard_streams import piped
 
 import fastiam
+from fastiam.aws_data import managed_policies
 from fastiam.cli.main import run
 
 A, B = "111111111111", "222222222222"
@@ -271,26 +272,40 @@ def test_standard_input_given_twice_is_wrong_usage(arguments, call):
 # -- managed policies of AWS -------------------------------------------------------------------------------------------------
 
 READ_ONLY = "arn:aws:iam::aws:policy/ReadOnlyAccess"
+NEW = "arn:aws:iam::aws:policy/NewAccess"  # which no release has
 
 
 def test_missing_aws_policy_error_names_the_file_to_import(call):
     call("import", "d.json", "--store", "iam.db")
-    for name in ("ReadOnlyAccess", READ_ONLY):
+    for name in ("NewAccess", NEW):
         code, _, err = call("user", "attach", "ana", name, "--store", "iam.db")
-        assert code == 1 and "policies of AWS come with `fastiam import FILE`" in err
+        assert code == 1 and "policies of AWS that fastiam does not have come with `fastiam import FILE`" in err
     call("policy", "create", "Own", json.dumps(S3), "--account", A, "--store", "iam.db")
-    Path("aws.jsonl").write_text(json.dumps({"arn": READ_ONLY, "name": "ReadOnlyAccess", "version": "v1", "document": S3}))
+    Path("aws.jsonl").write_text(json.dumps({"arn": NEW, "name": "NewAccess", "version": "v1", "document": S3}))
     assert call("import", "aws.jsonl", "--store", "iam.db")[0] == 0
-    code, out, _ = call("user", "attach", "ana", "ReadOnlyAccess", "--store", "iam.db", "--format", "json")
-    assert code == 0 and json.loads(out)["attached_policies"] == [READ_ONLY]
+    code, out, _ = call("user", "attach", "ana", "NewAccess", "--store", "iam.db", "--format", "json")
+    assert code == 0 and json.loads(out)["attached_policies"] == [NEW]
+
+
+@pytest.mark.parametrize("name", ["ReadOnlyAccess", READ_ONLY])
+def test_policy_of_aws_is_attached_without_a_file(call, name):
+    call("import", "d.json", "--store", "iam.db")
+    code, out, err = call("user", "attach", "ana", name, "--store", "iam.db", "--format", "json")
+    assert code == 0 and json.loads(out)["attached_policies"] == [READ_ONLY], err
+    version = managed_policies.find(READ_ONLY).version
+    assert f"`{READ_ONLY}` is version {version} of August 2026, which comes with fastiam" in err
+    code, out, _ = call("policy", "show", "ReadOnlyAccess", "--store", "iam.db", "--format", "json")
+    assert code == 0 and json.loads(out)["default_version"] == version
+    with fastiam.Directory.open("iam.db") as store:
+        assert store.compile().is_allowed(ANA, "ec2:DescribeInstances", "*")
 
 
 def test_export_with_missing_aws_policy_names_the_file(call):
     made = fastiam.Directory("lenient")
-    made.add_principal(ANA, identity_policies=[READ_ONLY])
+    made.add_principal(ANA, identity_policies=[NEW])
     made.dump("export.json")
     _, _, err = call("what-can", "ana", "--policies", "export.json")
-    assert "help: load a file of AWS managed policies beside it" in err
+    assert "help: check the name; or load a file that has it" in err
 
 
 def test_list_of_policies_has_those_of_the_account_first(call):

@@ -120,7 +120,7 @@ class EntityType:
         names = records if name.startswith("arn:") else [self.name(arn, record) for arn, record in records.items()]
         hint = did_you_mean(name, names) or "`list` shows the existing ones"
         if self.type == "policy":
-            hint += "; policies of AWS come with `fastiam import FILE` (docs/sources.md)"
+            hint += "; policies of AWS that fastiam does not have come with `fastiam import FILE` (docs/sources.md)"
         return hint
 
     def arn(self, directory: Directory, name: str, path: str, account: str | None) -> str:
@@ -179,12 +179,30 @@ def _type_of(arn: str) -> str:
 def find_boundary(directory: Directory, given: str | bytes) -> str | bytes:
     """The value of a permissions boundary: the ARN of an existing managed policy, or a document."""
     is_arn = isinstance(given, str) and given.startswith("arn:")
-    return POLICY.find(directory, str(given), None) if is_arn else given
+    return find_policy(directory, str(given), None) if is_arn else given
 
 
 def find_policies(directory: Directory, arn: str, names: Iterable[str]) -> list[str]:
     """The ARNs of managed policies for a record, by name in its account or by ARN."""
-    return [POLICY.find(directory, name, account_of(arn)) for name in names]
+    return [find_policy(directory, name, account_of(arn)) for name in names]
+
+
+def find_policy(directory: Directory, name: str, account: str | None) -> str:
+    """The ARN of a managed policy of the store, else of one of AWS that the package has, by name or ARN.
+
+    Raises
+    ------
+    DirectoryError: as `EntityType.find`.
+    """
+    from fastiam.aws_data.managed_policies import arns
+
+    try:
+        return POLICY.find(directory, name, account)
+    except DirectoryError:
+        of_aws = [arn for arn in arns() if name.lower() in (arn.lower(), name_of(arn).lower())]
+        if len(of_aws) != 1:
+            raise
+        return of_aws[0]
 
 
 @contextmanager
@@ -361,7 +379,7 @@ def add_policies(group: click.Group, entity_type: EntityType) -> None:
 
     @add_change(group, entity_type, "attach", policy, help="Attach POLICY, a managed policy by name or ARN, to NAME.")
     def attach(directory: Directory, arn: str, policy: str) -> None:
-        directory.attach_policy(arn, POLICY.find(directory, policy, account_of(arn)))
+        directory.attach_policy(arn, find_policy(directory, policy, account_of(arn)))
 
     @add_change(group, entity_type, "detach", policy, help="Detach POLICY from NAME.")
     def detach(directory: Directory, arn: str, policy: str) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fastiam.cli import options
-from fastiam.cli.entity_commands import ANYWHERE_PROFILE, POLICY, ROLE, account_of, add_change
+from fastiam.cli.entity_commands import ANYWHERE_PROFILE, ROLE, account_of, add_change, find_policy
 from fastiam.cli.roles_anywhere_objects import (
     account_of_store,
     add_create,
@@ -43,7 +43,7 @@ def _settings(
     found = {
         "role_arns": [ROLE.find(directory, role, account) for role in roles],
         "session_policy": None if session_policy is None else session_policy.decode("utf-8-sig"),
-        "managed_policy_arns": [POLICY.find(directory, policy, account) for policy in managed],
+        "managed_policy_arns": [find_policy(directory, policy, account) for policy in managed],
         "duration_seconds": duration,
     }
     return {name: value for name, value in found.items() if value not in (None, [])}

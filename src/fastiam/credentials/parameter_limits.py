@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastiam.credentials.errors import ValidationError
+from fastiam.directory.aws_policies import aws_policy
 from fastiam.directory.stored_policies import is_managed_arn
 from fastiam.model.arn import split_arn
 from fastiam.model.key_registry import fold
@@ -173,7 +174,7 @@ def read_policies(
         parts = split_arn(arn) if is_managed_arn(arn) else None
         if parts is None or parts.account not in (account, "aws"):
             raise ValidationError(f"`{shorten(str(arn))}` is not a managed policy of account `{account}` or of AWS", rule="1.7")
-        if arn not in known:
+        if arn not in known and aws_policy(arn) is None:
             raise ValidationError(f"there is no managed policy `{arn}`", code="NoSuchEntity")
     inline = () if policy is None else (_text(policy),)
     size = sum(map(len, (*inline, *arns)))

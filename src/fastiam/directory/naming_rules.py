@@ -105,9 +105,9 @@ def policy_account(arn: str) -> str:
 
 
 def hint_of_missing_policy(arn: str) -> str:
-    """A hint how to add the document of a managed policy. A new store has no policies of AWS."""
+    """A hint how to add the document of a managed policy. Those of AWS that the package has need none."""
     if ":iam::aws:policy/" in arn:
-        return "load a file of AWS managed policies beside it, or put one into the store: `fastiam import FILE` (docs/sources.md)"
+        return "check the name; or load a file that has it, or put it into the store: `fastiam import FILE` (docs/sources.md)"
     return "add it with `add_managed_policy`, or load the file that has it"
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+from fastiam.directory.aws_policies import aws_policy
 from fastiam.directory.principal_refs import PrincipalRef, parse_principal, role_arn
 from fastiam.directory.records import Entity, Tables
 from fastiam.directory.stored_policies import StoredPolicy, is_managed_arn, missing_policy
@@ -320,11 +321,12 @@ class Principals:
         if given is None:
             return None
         arns = tuple(item for item in given if is_managed_arn(item))
-        for arn in arns:
-            if arn not in self._tables.managed:
+        managed = [self._tables.managed.get(arn) or aws_policy(arn) for arn in arns]
+        for arn, policy in zip(arns, managed, strict=True):
+            if policy is None:
                 raise RequestValueError(f"`{arn}` is a session policy whose document is unknown", column="principal")
         inline = read_session_policies([item for item in given if not is_managed_arn(item)])
-        return (inline or ()) + self._documents(arns)
+        return (inline or ()) + tuple(policy.document.policy for policy in managed if policy is not None)
 
 
 def _open_keys(known: frozenset[str], entity: Entity | None) -> frozenset[str]:

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from fastiam.directory.account_model import AccountModel
+from fastiam.directory.aws_policies import aws_policy
 from fastiam.directory.stored_policies import (
     StoredPolicy,
     denying_policy,
@@ -223,7 +224,15 @@ class LocatedValue:
         return denying_policy(kind, name, why, arn=arn, origin=self.origin)
 
     def add_missing(self, model: AccountModel, arn: str, version: str, code: str, message: str, *, hint: str = "") -> None:
-        """Add a managed policy without its default version: a finding, and a substitute that denies everything."""
+        """Add a managed policy without its default version: a finding, and a substitute that denies everything.
+
+        If the package ships just this version of an AWS managed policy, that is its document.
+        """
+        of_aws = aws_policy(arn)
+        if of_aws is not None and of_aws.default == version:
+            with self.writing(model):
+                model.add_managed_policy(arn, versions=of_aws.versions, default_version=version, unique_id=of_aws.unique_id)
+            return
         self.note(model, code, f"{message}: it counts as one that denies everything", hint=hint)
         document = denying_policy(PolicyKind.IDENTITY, arn, "its document is missing", arn=arn, origin=self.origin)
         with self.writing(model):

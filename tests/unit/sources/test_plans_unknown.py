@@ -127,11 +127,21 @@ def test_h63_incomplete_plan_is_reported(more: dict[str, Any], planned: Planned)
 def test_attached_policy_without_document_is_undecided(tmp_path: Path) -> None:
     bare = fastiam.Directory("lenient")
     bare.add_principal(ANA, identity_policies=[("own", document("s3:GetObject"))])
-    values = {"user": "ana", "policy_arn": ADMIN}
+    unknown = "arn:aws:iam::aws:policy/OfAnotherYear"
+    values = {"user": "ana", "policy_arn": unknown}
     (tmp_path / "plan.json").write_text(plan(change("aws_iam_user_policy_attachment.x", None, values)))
     found = read_change(bare, terraform=[tmp_path / "plan.json"])
     assert outcomes(found, ANA, "s3:DeleteObject") == ("IMPLICIT_DENY", "DEPENDS")
-    assert found.undecided[0].address == ADMIN and found.undecided[0].principals == (ANA,)
+    assert found.undecided[0].address == unknown and found.undecided[0].principals == (ANA,)
+
+
+def test_attached_policy_of_aws_needs_no_file(tmp_path: Path) -> None:
+    bare = fastiam.Directory("lenient")
+    bare.add_principal(ANA, identity_policies=[("own", document("s3:GetObject"))])
+    values = {"user": "ana", "policy_arn": ADMIN}
+    (tmp_path / "plan.json").write_text(plan(change("aws_iam_user_policy_attachment.x", None, values)))
+    found = read_change(bare, terraform=[tmp_path / "plan.json"])
+    assert outcomes(found, ANA, "s3:DeleteObject") == ("IMPLICIT_DENY", "ALLOW") and not found.undecided
 
 
 def test_h63_two_resources_with_one_target_are_undecided(planned: Planned) -> None:

@@ -14,7 +14,9 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from fastiam.aws_data.managed_policies import DATE
 from fastiam.directory.account_store import AccountStore
+from fastiam.directory.aws_policies import aws_policy
 from fastiam.directory.credential_records import CredentialStore
 from fastiam.directory.federation_records import FederationStore
 from fastiam.directory.identity_records import IdentityPoolStore
@@ -205,11 +207,23 @@ class Writes:
         if is_account(account) and account != owner.split(":")[4]:
             message = f"`{shorten(owner)}` has a managed policy of another account"
             self._refuse(reader, "DIR-FOREIGN", arn, message, "attach a policy of the principal's account or of AWS")
-        if arn not in self.tables.managed:
+        if arn not in self.tables.managed and not self._add_aws_policy(reader, arn):
             message = (
                 f"`{shorten(owner)}` has a managed policy whose document is unknown and counts as one that denies everything"
             )
             self._refuse(reader, rule, arn, message, hint_of_missing_policy(arn))
+
+    def _add_aws_policy(self, reader: Reader, arn: str) -> bool:
+        """Add the record of an AWS managed policy, if the package ships it. A finding says which version."""
+        policy = aws_policy(arn)
+        if policy is None:
+            return False
+        message = f"`{arn}` is version {policy.default} of {DATE}, which comes with fastiam"
+        # the account that was read may have another version
+        severity, hint = (Severity.NOTE, "") if self.mode == "strict" else (Severity.WARN, "load `get-policy-version` beside it")
+        reader.findings.append(Finding("POLICY-OF-AWS", severity, message, HERE, "$", hint=hint))
+        self._put("managed", policy)
+        return True
 
     def _check_policies(self, reader: Reader, identity: IamIdentity) -> None:
         """Check the limits of the policies of a user, group or role (spec 1.7); see `Quotas` for unnamed documents."""

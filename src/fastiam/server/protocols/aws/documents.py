@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from fastiam.directory.aws_policies import aws_policy
 from fastiam.directory.stored_policies import StoredPolicy
 from fastiam.server.protocols.aws.calls import Call
 from fastiam.server.protocols.aws.errors import ApiError
 
 UNKNOWN_DATE: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """`CreateDate` of a record that was loaded from a source without dates: clients require the member."""
+
+
+_OF_SERVICES = re.compile("arn:[^:]+:iam::aws:policy/aws-service-role/")
 
 
 def document(call: Call, parameter: str = "PolicyDocument") -> str:
@@ -46,14 +51,19 @@ def tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
 
 
 def require_policy(call: Call, arn: str) -> None:
-    """Check that a managed policy of the account or of AWS exists: those of other accounts do not exist for the caller.
+    """Check that a managed policy of the account or of AWS can be attached: those of other accounts do not exist for the caller.
 
     Raises
     ------
-    ApiError: `NoSuchEntity`.
+    ApiError: `NoSuchEntity`; `ValidationError` for a text that is not an ARN; `PolicyNotAttachable` for one of linked roles.
     """
-    if arn not in call.tables.managed or arn.split(":")[4] not in (call.account, "aws"):
+    if not arn.startswith("arn:"):
+        raise ApiError("ValidationError", f"ARN {arn} is not valid.")
+    is_known = arn in call.tables.managed and arn.split(":")[4] in (call.account, "aws")
+    if not is_known and aws_policy(arn) is None:
         raise ApiError("NoSuchEntity", f"Policy {arn} does not exist or is not attachable.")
+    if _OF_SERVICES.match(arn):
+        raise ApiError("PolicyNotAttachable", "Cannot attach a Service Role Policy to a Customer Role.")
 
 
 def without_nones(members: Mapping[str, Any]) -> dict[str, Any]:

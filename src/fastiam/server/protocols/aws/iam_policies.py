@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from fastiam.directory.aws_policies import aws_policy, listed_aws_policies
 from fastiam.directory.naming_rules import is_version
 from fastiam.directory.records import ManagedPolicy
 from fastiam.model.key_registry import fold
@@ -59,7 +60,9 @@ def list_policies(call: Call) -> Result:
         return attached + boundaries > 0 or not given.get("OnlyAttached")
 
     managed = call.tables.managed
-    policies = (managed[arn] for owner in owners for arn in call.directory.policies(owner))
+    policies = [managed[arn] for owner in owners for arn in call.directory.policies(owner)]
+    if _OF_AWS in owners:
+        policies += (policy for arn, policy in listed_aws_policies().items() if arn not in managed)
     return page(call, "Policies", filter(is_listed, policies), _order, lambda policy: policy_of(call, policy))
 
 
@@ -160,7 +163,7 @@ def _latest_first(version: str) -> str:
 def _policy(call: Call) -> ManagedPolicy:
     """The policy of `PolicyArn`."""
     arn = call.parameters["PolicyArn"]
-    policy = call.tables.managed.get(arn)
+    policy = call.tables.managed.get(arn) or aws_policy(arn)
     if policy is None:
         raise ApiError("NoSuchEntity", f"Policy {arn} was not found.")
     return policy
