@@ -241,6 +241,7 @@ def service(tmp_path, monkeypatch) -> Iterator[ModuleType]:
     assert code
     write(tmp_path / "policies.json", "s3:GetObject")
     monkeypatch.setenv("FASTIAM_POLICIES", str(tmp_path))
+    monkeypatch.setenv("SERVICE_TOKENS", json.dumps({"a secret": USER}))
     module = ModuleType("service")
     monkeypatch.setitem(sys.modules, "service", module)
     exec(compile(code[1], "service.py", "exec"), module.__dict__)
@@ -250,8 +251,10 @@ def service(tmp_path, monkeypatch) -> Iterator[ModuleType]:
 def test_documented_service_follows_changes(tmp_path, service):
     from fastapi.testclient import TestClient
 
-    request_body = {"principal": USER, "action": "s3:GetObject", "resource": OBJECT}
-    with TestClient(service.app) as client:
+    request_body = {"action": "s3:GetObject", "resource": OBJECT}
+    with TestClient(service.app, headers={"Authorization": "Bearer a secret"}) as client:
+        other = client.post("/decide", json=request_body | {"principal": USER}, headers={"Authorization": "Bearer another"})
+        assert other.status_code == 401  # the principal is that of the token, whatever the body says
         answer = client.post("/decide", json=request_body)
         assert answer.status_code == 200
         assert answer.json() == {"allowed": True, "outcome": "ALLOW", "layer": "identity", "policy": "own"}
