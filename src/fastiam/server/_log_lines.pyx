@@ -165,6 +165,10 @@ cdef class LineWriter:
         put_literal(&line, b',"input":{"principal":')
         if not put_text_or_null(&line, record.principal):
             return None
+        if record.sent_id is not None:
+            put_literal(&line, b',"subject":')
+            if not put_text(&line, record.sent_id):
+                return None
         put_literal(&line, b',"action":')
         if not put_text_or_null(&line, record.action):
             return None

@@ -129,6 +129,7 @@ class DecisionLog:
         erased: list[str] = []
         given = {
             "principal": record.principal,
+            **({} if record.sent_id is None else {"subject": record.sent_id}),
             "action": record.action,
             "resource": record.resource,
             "context": dict(record.context),

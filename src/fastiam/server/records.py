@@ -25,6 +25,8 @@ class DecisionRecord:
     result: object
     """The answer as the client got it, usually a bool."""
     error: str | None = None
+    sent_id: str | None = None
+    """The id of the subject as it was sent, if the name of the principal does not show it."""
 
 
 @dataclass(slots=True)

@@ -322,6 +322,27 @@ def test_search_of_a_type_without_list_has_a_note():
         assert answer["results"] == [] and answer["context"] == {"note": "not_enumerable"}
 
 
+def test_search_lists_encoded_subjects_by_their_ids():  # G51
+    made = directory()
+    policy = {"Version": "2012-10-17", "Statement": allow("record:read")}
+    names = {"c5qn8q1gfht6up8": "auth0|zoe", "85n6282dc5pc7bb1": "Ana María", "C4": None, "zz": None}
+    for name in names:
+        made.add_principal(f"arn:aws:iam::{ACCOUNT}:user/{name}", identity_policies=[policy])
+    world = World({"subjects": {"user": {"encoding": "base32hex"}}})
+    world.decider = EngineDecider(made.compile(), made)
+    ask = entities(None, "read", "record-1") | {"subject": {"type": "user"}}
+    assert world.ask("search/subject", ask) == (
+        200,
+        {"results": [{"type": "user", "id": id_} for id_ in ("Ana María", "auth0|zoe")]},
+    )
+    for id_ in filter(None, names.values()):
+        assert world.ask("evaluation", entities(id_, "read", "record-1"))[1]["decision"] is True
+    made.add_principal(f"arn:aws:iam::{ACCOUNT}:user/sha256-{'0' * 52}", identity_policies=[policy])
+    world.decider = EngineDecider(made.compile(), made)
+    answer = world.ask("search/subject", ask)[1]
+    assert len(answer["results"]) == 2 and answer["context"] == {"note": "not_enumerable"}
+
+
 def test_subject_search_filters_by_tags():
     world = World({"subjects": {"user": {"subject_properties": "tags"}}})
     for properties, expected in (({"role": "admin"}, ["bob"]), ({"role": "guest"}, []), ({"team": "x"}, ["alice", "bob"])):

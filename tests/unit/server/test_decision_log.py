@@ -41,6 +41,7 @@ _RECORDS = st.builds(
     st.sampled_from([_ALLOW, _DENY, _DEPENDS, None]),
     st.sampled_from([True, False, {"allow": True}]),
     st.sampled_from([None, None, "unmapped_subject"]),
+    st.none() | _TEXTS,
 )
 _HEADERS = st.lists(
     st.sampled_from(

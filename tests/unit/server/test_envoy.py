@@ -40,7 +40,7 @@ EXT_AUTHZ = CONFIG[
     )
 ]
 ORDERS = "arn:aws:sts::111111111111:assumed-role/orders/orders"
-OURS = ("x-fastiam-principal", "x-fastiam-decision-id", "x-fastiam-dry-run", "x-fastiam-outcome")
+OURS = ("x-fastiam-principal", "x-fastiam-subject", "x-fastiam-decision-id", "x-fastiam-dry-run", "x-fastiam-outcome")
 
 LISTENERS = """
 [listeners.main]

@@ -26,7 +26,7 @@ def test_http_allow_has_headers_for_the_upstream():  # GC100, G91
     assert response.status == 200 and response.body == b"" and response.content_type is None
     assert headers[b"x-fastiam-principal"] == f"arn:aws:sts::{ACCOUNT}:assumed-role/orders/orders".encode()
     assert headers[b"x-fastiam-decision-id"] == DECISION_ID.encode() and headers[b"x-fastiam-outcome"] == b"ALLOW"
-    assert headers[b"x-envoy-auth-headers-to-remove"] == b"x-fastiam-dry-run,x-fastiam-outcome,x-team,x-user"
+    assert headers[b"x-envoy-auth-headers-to-remove"] == b"x-fastiam-subject,x-fastiam-dry-run,x-fastiam-outcome,x-team,x-user"
     assert response.record.resource == f"{API}/GET/orders/7"
 
 

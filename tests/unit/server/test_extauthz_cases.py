@@ -31,7 +31,7 @@ def test_case_is_answered_as_specified(case):
     assert {*expect.get("removed", ())} <= {*answer.remove}
     if answer.code == 0:
         assert headers["x-fastiam-decision-id"] == DECISION_ID
-        ours = {"x-fastiam-principal", "x-fastiam-decision-id", "x-fastiam-dry-run", "x-fastiam-outcome"}
+        ours = {"x-fastiam-principal", "x-fastiam-subject", "x-fastiam-decision-id", "x-fastiam-dry-run", "x-fastiam-outcome"}
         assert ours <= {*headers, *answer.remove}, "a client cannot send ours"
         assert all(value.isprintable() and len(value) <= 1024 for value in headers.values())
     else:

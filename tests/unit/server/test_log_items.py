@@ -128,6 +128,12 @@ def test_authzen_items_have_the_decisions_of_the_answer() -> None:
     assert found[2][1:5] == (None, None, None, "missing")
     stopped = {"evaluations": items[1:], "options": {"evaluations_semantic": "deny_on_first_deny"}}
     assert len(of_record(world.send("evaluations", orjson.dumps(stopped)).record)) == 1
+    encoded = authzen_fixture.World({"subjects": {"user": {"encoding": "base32hex", "known": False}}}, logs_items=True)
+    default = entities("auth0|zoe", "read", "record-1")
+    items = [{}, entities("did:ana", None, None), entities("alice", None, None) | {"subject": None}, {"subject": 5}]
+    record = encoded.send("evaluations", orjson.dumps(default | {"evaluations": items})).record
+    assert [one.sent_id for _, one in record.items] == ["auth0|zoe", "did:ana", "auth0|zoe", None]
+    assert [one.principal is None for _, one in record.items] == [False, False, False, True]
     plain = authzen_fixture.World().send("evaluations", orjson.dumps({"evaluations": items})).record
     assert isinstance(plain, BatchRecord) and plain.items is None
 

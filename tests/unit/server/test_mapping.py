@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from base64 import b32hexencode
 from datetime import UTC, datetime
+from hashlib import sha256
 
 import msgspec
 import pytest
@@ -24,6 +26,7 @@ from fastiam.server.mapping import (
     read_principal,
     role_session,
 )
+from fastiam.server.mapping.principals import is_name, tagged_session
 
 A = "111111111111"
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
@@ -72,6 +75,67 @@ def test_encode_leaves_only_safe_characters():
     assert encode("Ab9._~@+=,-") == "Ab9._~@+=,-"
 
 
+# ids of identity providers, and what they become
+IDS = {
+    "auth0|5f7c8ec7c33c6c004bbafe82": "c5qn8q1gfgqmcdr371im6dr36cpm6dj360o38oj2c5j6ae1i",
+    "did:example:123": "chkm8ej5f1gmqs3cckt32chj",
+    "spiffe://prod/ns/a/sa/b": "edo6ipj6ckt2ubrge9nm8breecnm2brjc4nm4",
+    "Ana María": "85n6282dc5pc7bb1",
+    "ana@example.com": "c5n62g35f1gmqs3cckn66rrd",
+    "a": "c4",
+    "sha256-": "edk62chl6omg",
+}
+KEEPS = ("base32hex", "hash")
+
+
+@given(st.text(min_size=1, max_size=60), st.text(min_size=1, max_size=60))
+@pytest.mark.parametrize("encoding", KEEPS)
+def test_encoded_id_is_a_name_of_its_own(encoding, one, other):
+    template = Template("u/{id}", ("id",), "t", encoding)
+    try:
+        names = [template.render({"id": id_})[2:] for id_ in (one, other)]
+    except MappingError as error:
+        assert error.code == "bad_character"
+        return
+    assert all(is_name(name, 2) for name in names) and (names[0] == names[1]) is (one == other)
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=60))
+def test_encoded_id_reverses_to_itself_unless_it_is_a_hash(id_):
+    template = Template("u/{id}", ("id",), "t", "base32hex")
+    text = template.render({"id": id_})
+    is_long = len(id_.encode()) > 40
+    assert text.startswith("u/sha256-") is is_long is template.hides(text)
+    assert template.reverse(text) == (None if is_long else {"id": id_})
+
+
+@given(st.text("0123456789abcdefghijklmnopqrstuvwxyzABCV=-%", min_size=1, max_size=20))
+def test_name_that_no_id_is_encoded_as_has_no_id(name):
+    template = Template("u/{id}", ("id",), "t", "base32hex")
+    found = template.reverse(f"u/{name}")
+    assert found is None or template.render(found) == f"u/{name}"
+
+
+def test_encodings_are_those_of_the_documentation():
+    readable, hashed = (Template("{id}", ("id",), "t", encoding) for encoding in KEEPS)
+    assert {id_: readable.render({"id": id_}) for id_ in IDS} == IDS
+    for id_, name in IDS.items():
+        assert b32hexencode(id_.encode()).decode().rstrip("=").lower() == name
+        made = hashed.render({"id": id_})
+        assert made == "sha256-" + b32hexencode(sha256(id_.encode()).digest()).decode().rstrip("=").lower()
+        assert hashed.reverse(made) is None and hashed.hides(made)
+    assert readable.render({"id": "x" * 40}) == b32hexencode(b"x" * 40).decode().lower()
+    assert readable.render({"id": "x" * 41}) == hashed.render({"id": "x" * 41})
+
+
+def test_name_around_an_encoded_id_leaves_room_for_a_hash():
+    text = "user/{type}/abc-{id}"
+    made = Template(text, ("id", "type"), "t", "base32hex", plain=("type",)).render({"id": "x" * 39, "type": "é"})
+    assert made.startswith("user/%C3%A9/abc-sha256-") and len(made.rpartition("/")[2]) == 63
+    with pytest.raises(SourceError, match="`abcdef` next to `{id}` is too long"):
+        Template("user/abc{id}def", ("id",), "t", "hash")
+
+
 # -- principals -------------------------------------------------------------------------------------------------------
 
 
@@ -99,6 +163,75 @@ def test_session_tags_obey_the_limits_of_sts():
         assert code_of(role_session, role, "ana", tags) == "bad_value"
     for name in ("a", "a" * 65, "a b", "a/b", "ä" * 3):
         assert code_of(role_session, role, name) == "unmapped_subject"
+
+
+ROLE, SESSION = f"arn:aws:iam::{A}:role/people", f"arn:aws:sts::{A}:assumed-role/people/ana"
+TAG_NAMES = ("team", "Title", "cost center", "project")
+TAG_VALUES = ("red", "blue", "")
+
+
+def records_of(tags: dict[str, str], *statements: dict) -> KnownRecords:
+    directory = Directory()
+    directory.add_account(A)
+    policy = {"Version": "2012-10-17", "Statement": list(statements)}
+    directory.add_principal(ROLE, tags=tags, identity_policies=[policy] if statements else [])
+    return KnownRecords(directory.compile())
+
+
+# tags of a session, those of its role, and which of them are unknown
+TAGS = {
+    "all right": ({"team": "red"}, {"team": "blue"}, set()),
+    "characters": ({"team": "red", "title": "Head (Sales)"}, {}, {"title"}),
+    "too long": ({"team": "red", "title": "x" * 257}, {}, {"title"}),
+    "list": ({"team": "red", "roles": None}, {}, {"roles"}),
+    "reserved name": ({"team": "red", "aws:team": "red"}, {}, {"aws:team"}),
+    "unreadable name": ({"team": "red", "a\x00b": "red"}, {}, set()),
+    "other value than that of the role": ({"team": "red", "title": "(x)"}, {"Team": "blue"}, {"team", "title"}),
+    "value of the role": ({"team": "red", "title": "(x)"}, {"Team": "red"}, {"title"}),
+}
+
+
+@pytest.mark.parametrize("tags, of_role, unknown", TAGS.values(), ids=TAGS)
+def test_tag_that_a_session_cannot_have_is_unknown(tags, of_role, unknown):  # G53
+    made = tagged_session(ROLE, "ana", tags, records_of(of_role))
+    assert {*made.unknown} == {f"aws:PrincipalTag/{name}" for name in unknown}
+    if isinstance(made.principal, str):
+        assert made.principal == SESSION and made.keys == {} if "team" in unknown else {"aws:PrincipalTag/team": "red"}
+    else:
+        assert made.principal.tags == tags and not made.keys
+    too_many = {f"k{number}": "(v)" for number in range(51)}
+    assert code_of(tagged_session, ROLE, "ana", too_many, records_of({})) == "bad_value"
+
+
+@given(
+    st.dictionaries(st.sampled_from(TAG_NAMES), st.sampled_from(TAG_VALUES)),
+    st.dictionaries(st.sampled_from(TAG_NAMES), st.sampled_from(TAG_VALUES), max_size=1),
+    st.lists(
+        st.tuples(
+            st.sampled_from(("Allow", "Deny")),
+            st.sampled_from(("StringEquals", "StringNotEquals", "StringLike", "StringEqualsIfExists", "Null")),
+            st.sampled_from((*(f"aws:PrincipalTag/{name}" for name in TAG_NAMES), "aws:MultiFactorAuthPresent", "saml:sub")),
+            st.sampled_from((*TAG_VALUES, "false", "${aws:PrincipalTag/team}")),
+        ),
+        max_size=4,
+    ),
+)
+def test_session_with_unknown_tag_is_decided_by_the_others(tags, of_role, tests):
+    """A tag that no policy reads is unknown; the decision is that of the session with the others, or says what it depends on."""
+    conditions = [({operator: {key: "false" if operator == "Null" else value}}, effect) for effect, operator, key, value in tests]
+    statements = [{"Effect": "Allow", "Action": "a:b", "Resource": "*"}] + [
+        {"Effect": effect, "Action": "a:b", "Resource": "*", "Condition": condition} for condition, effect in conditions
+    ]
+    records = records_of(of_role, *statements)
+    whole = tagged_session(ROLE, "ana", tags, records)
+    made = tagged_session(ROLE, "ana", {**tags, "other": None}, records)
+    engine = records._engine
+    expected = engine.decide(whole.principal, "a:b", "arn:aws:a:::b", now=NOW)
+    found = engine.decide(made.principal, "a:b", "arn:aws:a:::b", dict(made.keys), unknown=made.unknown, now=NOW)
+    if made.unknown == ("aws:PrincipalTag/other",):
+        assert found.outcome is expected.outcome
+    else:
+        assert not found.allowed or expected.allowed
 
 
 class _Section(msgspec.Struct, forbid_unknown_fields=True):
@@ -206,6 +339,18 @@ def test_subject_properties_can_be_ignored(mapper):
     assert subject.facts.context == {} and subject.facts.ignored == ["subject.properties.role"]
 
 
+def test_property_that_is_not_a_tag_is_unknown(mapper):  # G53
+    person = mapper.subject("person", "ana", {"role": "admin", "title": "Head (Sales)", "groups": ["a", "b"], "n": [5]}, ALL, NOW)
+    assert person.name == person.principal == f"arn:aws:sts::{A}:assumed-role/people/ana"
+    assert person.facts.context == {"aws:PrincipalTag/role": "admin", "aws:PrincipalTag/n": "5"}
+    assert person.facts.unknown == ("aws:PrincipalTag/title", "aws:PrincipalTag/groups")
+    assert person.facts.ignored == ["subject.properties.title", "subject.properties.groups"]
+    stranger = mapper.subject("strict", "carl", {"groups": ["a", "b"]}, ALL, NOW)
+    assert stranger.facts.unknown == ("aws:PrincipalTag/groups",) and stranger.facts.ignored == ["subject.properties.groups"]
+    known = mapper.subject("user", "bob", {"groups": ["a", "b"]}, ALL, NOW)
+    assert known.facts.unknown == () and known.facts.ignored == ["subject.properties.groups"]
+
+
 def test_person_tags_need_the_scope_of_tags(mapper):
     subject = mapper.subject("person", "ana", {"role": "admin"}, scoped(ASSERT_CONTEXT), NOW)
     assert dict(subject.principal.tags) == {} and subject.facts.ignored == ["subject.properties.role"]
@@ -282,6 +427,11 @@ def test_action_names_become_actions(mapper):
         ({"subjects": {"u": {"session_of": f"arn:aws:iam::{A}:role/r", "principal": "x{id}"}}}, "authzen.subjects.u"),
         ({"context": {"mfa": "aws:MultiFactorAuthPresent"}}, "authzen.context.mfa"),
         ({"subjects": {"u": {"session_of": "arn:aws:iam::111111111111:user/x"}}}, "authzen.subjects.u.session_of"),
+        ({"subjects": {"u": {"encoding": "hash"}}}, "authzen.subjects.u.encoding"),
+        (
+            {"subjects": {"u": {"principal": f"arn:aws:iam::{A}:user/person-{{id}}", "encoding": "hash"}}},
+            "authzen.subjects.u.principal",
+        ),
         ({"resources": {"r": {"resource": "record/{id}"}}}, "authzen.resources.r.resource"),
         ({"resources": {"r": {"action_prefix": "a b"}}}, "authzen.resources.r.action_prefix"),
         ({"actions": {"read": "read"}}, "authzen.actions.read"),
@@ -313,6 +463,8 @@ def test_session_of_a_role_is_made_once_for_its_records():
     assert template.make({"id": "ada"}, records) is made and made.name == f"arn:aws:sts::{A}:assumed-role/people/ada"
     assert template.make({"id": "bob"}, records).name == f"arn:aws:sts::{A}:assumed-role/people/bob"
     assert template.make({"id": "ada"}, records, {"team": "red"}).principal.tags == {"team": "red"}
+    bad = template.make({"id": "ada"}, records, {"team": "red", "title": "(x)"})
+    assert (bad.name, bad.keys, bad.unknown) == (made.name, {"aws:PrincipalTag/team": "red"}, ("aws:PrincipalTag/title",))
     assert template.make({"id": "ada"}, records).principal.tags == {}
     directory.delete_principal(role)
     assert code_of(template.make, {"id": "ada"}, KnownRecords(directory.compile())) == "unknown_subject"

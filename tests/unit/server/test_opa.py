@@ -74,6 +74,16 @@ def test_result_member_reads_templates_and_pointers():
         assert World().ask("app/member", asked | change)[1] == {"result": {"allow": False}}
 
 
+def test_encoded_subject_is_logged_as_it_was_sent():  # G51
+    encoded = {"encoding": "base32hex", "known": False}
+    world = World({"subjects": {"user": encoded}, "trino": encoded})
+    asked = {"input": {"who": {"id": "auth0|zoe"}, "action": "read", "resource": "a"}}
+    of_user, name = asked | {"input": trino("ExecuteQuery", user="auth0|zoe")}, f"arn:aws:iam::{ACCOUNT}:user/c5qn8q1gfht6up8"
+    for path, body in (("app/member", asked), ("trino/allow", of_user)):
+        record = world.send("POST", f"/v1/data/{path}", orjson.dumps(body)).record
+        assert (record.principal, record.sent_id) == (name, "auth0|zoe")
+
+
 @pytest.mark.parametrize("name", ["aws:MultiFactorAuthPresent", "AWS:multifactorauthpresent"])
 def test_facts_of_the_session_cannot_be_stated(name):
     asked = READ | {"action": "record:write", "context": {name: True}}

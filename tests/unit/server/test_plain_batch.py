@@ -21,6 +21,14 @@ CONFIG = {
     "subjects": {"person": {"session_of": f"arn:aws:iam::{ACCOUNT}:role/people"}},
     "resources": {"open": {"resource": "arn:aws:record:::record/{id}", "action_prefix": "record"}},
 }
+ENCODED = {
+    **CONFIG,
+    "subjects": {
+        **CONFIG["subjects"],
+        "odd": {"session_of": f"arn:aws:iam::{ACCOUNT}:role/people", "encoding": "base32hex"},
+        "long": {"session_of": f"arn:aws:iam::{ACCOUNT}:role/people", "encoding": "hash"},
+    },
+}
 ENGINE = directory().compile()
 ALICE, LIST, ONE = (
     b'"subject":{"type":"user","id":"alice"}',
@@ -89,6 +97,12 @@ ENTITIES: dict[str, list[Any]] = {
         {"type": "person", "id": "ana", "properties": {"role": "admin"}},
         {"type": "person", "id": "ana"},
         {"type": "spaceship", "id": "x"},
+        {"type": "odd", "id": "auth0|ana"},
+        {"type": "odd", "id": "x" * 65},
+        {"type": "long", "id": "Ana María"},
+        {"type": "odd", "id": "did:ana", "properties": {"role": "admin"}},
+        {"type": "odd", "id": "did:ana", "properties": {"role": "(admin)"}},
+        {"type": "person", "id": "ana", "properties": {"role": ["admin", "guest"], "team": "a"}},
     ],
     "action": [{"name": name} for name in ("read", "write", "record:list", "no such")]
     + [{"name": "delete", "properties": {"soft": True}}],
@@ -169,7 +183,7 @@ def test_changed_bodies_have_the_answers_of_the_general_way(is_trusted: bool) ->
     ids=["all", "tags", "context", "none"],
 )
 def test_drawn_items_have_the_answers_of_the_general_way(scopes: frozenset[str]) -> None:
-    world = World(CONFIG, scopes=ALL_SCOPES, engine=ENGINE)
+    world = World(ENCODED, scopes=ALL_SCOPES, engine=ENGINE)
     trusted, asking = world.identity, World(scopes=frozenset(scopes), engine=ENGINE).identity
     for number, body in enumerate(drawn(600, seed=65)):
         world.identity = trusted if number % 4 == 0 else asking  # what a trusted identity stated is cached
@@ -177,10 +191,16 @@ def test_drawn_items_have_the_answers_of_the_general_way(scopes: frozenset[str])
         assert found == general, body
 
 
-def test_changed_evaluations_have_the_answers_of_the_general_way() -> None:
-    world = World(CONFIG, scopes=ALL_SCOPES, engine=ENGINE)
+@pytest.mark.parametrize("config", [CONFIG, ENCODED], ids=["names", "encoded"])
+def test_changed_evaluations_have_the_answers_of_the_general_way(config: dict[str, Any]) -> None:
+    world = World(config, scopes=ALL_SCOPES, engine=ENGINE)
+    seeds = (
+        SINGLES
+        if config is CONFIG
+        else (*SINGLES, *(one.replace(b'"user"', b'"odd"').replace(b'"list"', b'"read"') for one in SINGLES))
+    )
     allowed = 0
-    for body in (*SINGLES, *mutants(2_000, seed=36, seeds=SINGLES)):
+    for body in (*seeds, *mutants(2_000, seed=36, seeds=seeds)):
         found = world.send("evaluation", body)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Reader, "plain", lambda *_: None)

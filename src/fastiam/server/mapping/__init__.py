@@ -4,6 +4,7 @@ Protocols import from here. A request's facts reach the engine only through `fac
 principals only through `read_principal`, `role_session` and `EntityMapper` (G4).
 """
 
+from fastiam.server.mapping.encodings import Encoding, encode
 from fastiam.server.mapping.entities import EntityMapper, Resource, Subject
 from fastiam.server.mapping.entity_types import (
     BUILT_IN,
@@ -32,7 +33,7 @@ from fastiam.server.mapping.forms import MAX_ACTION, MAX_ID, read_members, read_
 from fastiam.server.mapping.known import KnownRecords
 from fastiam.server.mapping.principal_templates import MappedPrincipal, PrincipalTemplate
 from fastiam.server.mapping.principals import named_principal, read_principal, role_session, stated_session
-from fastiam.server.mapping.templates import Template, config_error, encode
+from fastiam.server.mapping.templates import Template, config_error
 from fastiam.server.mapping.values import read_instant
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "MAX_ACTION",
     "MAX_ID",
     "NO_FACTS",
+    "Encoding",
     "EntityMapper",
     "EntityMapping",
     "FactRules",

@@ -28,6 +28,7 @@ from fastiam.server.mapping.principals import (
     read_principal,
     role_session,
     stated_session,
+    tagged_session,
 )
 from fastiam.server.mapping.values import MAX_VALUE, Value, member_values, text_of
 
@@ -74,6 +75,7 @@ class EntityMapper:
     ----------
     subjects, resources : entities without properties by type and id, as far as they were mapped.
     tag_keys : condition keys that properties of resources state as tags, by their names, as far as they were read.
+    hides_ids : whether names of principals do not show the ids of some type of subjects.
     items : maps the items of a batch that have only such entities.
     bodies : reads bodies of such items.
     """
@@ -81,6 +83,7 @@ class EntityMapper:
     def __init__(self, mapping: EntityMapping, records: KnownRecords) -> None:
         self.mapping = mapping
         self.records = records
+        self.hides_ids = any(type_.hides_ids for type_ in mapping.subjects.values())
         self.subjects: dict[tuple[str, str], Subject] = {}
         self.resources: dict[tuple[str, str], Resource] = {}
         self.tag_keys: dict[str, Key] = {}
@@ -168,37 +171,44 @@ class EntityMapper:
         """A property as a tag of the principal: the record has the last word (G53)."""
         facts, place = subject.facts, f"{_place(at)}.properties.{name}"
         key = read_key(name, place, "aws:PrincipalTag/")
-        text = text_of(value)
-        if key is None or text is None or ASSERT_TAGS not in identity.scopes:
+        if key is None or ASSERT_TAGS not in identity.scopes:
             facts.ignored.append(place)
             return
+        text = text_of(value)
         profile = self.records.principal(subject.name)
         stored = profile.keys.get(key.folded) if profile.known else None
         is_open = not profile.known or key.folded in profile.open_keys
         if stored is None and (is_open or "aws:principaltag/" not in profile.absent_keys) and isinstance(subject.principal, str):
-            facts.state(key, text, place)
-        elif stored is None or stored.values != (text,):
-            if denies:
-                raise MappingError("conflict", "a property contradicts the record of the subject", f"$.{place}")
+            if text is not None:
+                facts.state(key, text, place)
+                return
+            facts.unknown += (key.name,)
+        elif denies and (stored is None or stored.values != (text,)):
+            raise MappingError("conflict", "a property contradicts the record of the subject", f"$.{place}")
+        if stored is None or stored.values != (text,):
             facts.ignored.append(place)
 
     def _person(self, role: PrincipalRef, plain: Subject, members: Mapping[str, Any], identity: Identity, at: str) -> Subject:
         """A session for a person without a record; properties are its tags (G54)."""
         facts = Facts()
-        tags: dict[str, str] = {}
+        tags: dict[str, str | None] = {}
         folded: set[str] = set()
         for name, value in _values(members, at, facts):
-            text = text_of(value)
-            if text is None or ASSERT_TAGS not in identity.scopes:
+            if ASSERT_TAGS not in identity.scopes:
                 facts.ignored.append(f"{_place(at)}.properties.{name}")
             elif fold(name) in folded:
                 raise MappingError("bad_value", "two properties are one tag", f"{at}.properties.{name}")
             else:
                 folded.add(fold(name))
-                tags[name] = text
+                tags[name] = text_of(value)
         if not tags:
             return Subject(plain.principal, plain.ref, facts)
-        return Subject(role_session(role.text, plain.ref.session, tags, f"{at}.properties"), plain.ref, facts)
+        made = tagged_session(role.text, plain.ref.session, tags, self.records, f"{at}.properties")
+        if type(made.principal) is str:
+            facts.context.update(made.keys)
+            facts.unknown = made.unknown
+            facts.ignored += [f"{_place(at)}.properties.{name}" for name in tags if f"aws:PrincipalTag/{name}" not in made.keys]
+        return Subject(made.principal, plain.ref, facts)
 
     def _of_session(
         self, subject: Subject, members: Mapping[str, Any], identity: Identity, now: datetime, at: str
@@ -214,6 +224,11 @@ class EntityMapper:
         else:
             subject.facts.ignored += [f"{_place(at)}.properties.{name}" for name in members if name in stated]
         return {name: value for name, value in members.items() if name not in stated}
+
+    def sent_id(self, type_name: str, id_: str) -> str | None:
+        """The id of a subject whose name in IAM does not show it, for logs; None for another one."""
+        type_ = self.mapping.subjects.get(type_name)
+        return id_ if type_ is not None and type_.hides_ids and not id_.startswith("arn:") else None
 
     # -- actions ------------------------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from fastiam.directory.principal_refs import PrincipalRef
 from fastiam.errors import RequestValueError
 from fastiam.model.profile import ROLES, PrincipalKind
 from fastiam.model.request import check_action, check_resource
+from fastiam.server.mapping.encodings import Encoding
 from fastiam.server.mapping.facts import FactRules
 from fastiam.server.mapping.faults import MappingError
 from fastiam.server.mapping.principals import read_principal
@@ -40,6 +41,8 @@ class SubjectSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """Template of the principal's ARN (G51)."""
     session_of: str | None = None
     """ARN of the role whose sessions the subjects are; the id is the session's name (G54)."""
+    encoding: Encoding = "percent"
+    """How an id becomes a part of the ARN; with `base32hex` and `hash` any id does (G51)."""
     known: bool | None = None
     """Whether all subjects have a record (G75). None: true with `principal`."""
     accept_arn_ids: bool = False
@@ -77,6 +80,11 @@ class SubjectType:
     def properties(self) -> Literal["context", "tags", "ignore"]:
         """What properties become; tags if the subjects are sessions of a role (G54)."""
         return "tags" if self.session_of is not None else self.section.subject_properties
+
+    @property
+    def hides_ids(self) -> bool:
+        """Whether the names of its principals do not show the ids (G51)."""
+        return self.section.encoding != "percent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,10 +183,13 @@ def _subject(name: str, section: SubjectSection, at: str) -> SubjectType:
         role = _principal(section.session_of, f"{at}.session_of")
         if role.kind not in BUILT_IN["role"] or role.session:
             raise config_error(f"`{role.text}` is not a role", f"{at}.session_of", "write the ARN of a role")
-        return SubjectType(name, section, Template("{id}", _PLACEHOLDERS, at), role)
+        return SubjectType(name, section, Template("{id}", _PLACEHOLDERS, at, section.encoding), role)
     if section.principal is None:
+        if section.encoding != "percent":
+            hint = "add `principal` or `session_of`, or leave `encoding` out"
+            raise config_error("the ids of this type are ARNs, which are not encoded", f"{at}.encoding", hint)
         return SubjectType(name, section, is_known=bool(section.known))
-    template = _id_template(section.principal, f"{at}.principal")
+    template = _id_template(section.principal, f"{at}.principal", section.encoding)
     _principal(template.sample(), f"{at}.principal")
     return SubjectType(name, section, template, is_known=section.known is not False)
 
@@ -200,8 +211,8 @@ def _resource(name: str, section: ResourceSection, at: str) -> ResourceType:
     return ResourceType(name, section, template)
 
 
-def _id_template(text: str, at: str) -> Template:
-    template = Template(text, _PLACEHOLDERS, at)
+def _id_template(text: str, at: str, encoding: Encoding = "percent") -> Template:
+    template = Template(text, _PLACEHOLDERS, at, encoding, plain=("type",))
     if "id" not in template.names:
         raise config_error(f"`{template.text}` has no `{{id}}`", at, "all ids would be one")
     return template

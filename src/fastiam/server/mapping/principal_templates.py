@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fastiam.directory.principal_refs import PrincipalRef
 from fastiam.model.profile import ROLES
 from fastiam.model.session import Session
+from fastiam.server.mapping.encodings import Encoding
 from fastiam.server.mapping.faults import MappingError
 from fastiam.server.mapping.known import KnownRecords
-from fastiam.server.mapping.principals import named_principal, read_principal, role_session
+from fastiam.server.mapping.principals import named_principal, read_principal, tagged_session
 from fastiam.server.mapping.templates import Template, config_error
 
 
@@ -20,6 +21,12 @@ class MappedPrincipal:
 
     principal: str | Session
     ref: PrincipalRef
+    sent_id: str | None = None
+    """The values that the principal was made of, for logs and answers, if its name does not show them."""
+    keys: Mapping[str, str] = field(default_factory=dict)
+    """Condition keys for the context."""
+    unknown: tuple[str, ...] = ()
+    """Condition keys that are unknown."""
 
     @property
     def name(self) -> str:
@@ -37,6 +44,7 @@ class PrincipalTemplate:
     principal : template of an ARN.
     role, session : instead of it, templates of a role's ARN and of the session's name.
     known : whether the principal must have a record. A role must always have one.
+    encoding : of the values in `principal` or `session`.
 
     Raises
     ------
@@ -52,15 +60,16 @@ class PrincipalTemplate:
         role: str | None = None,
         session: str | None = None,
         known: bool = False,
+        encoding: Encoding = "percent",
     ) -> None:
         if (principal is None) is (role is None):
             raise config_error("one of `principal` and `role` is needed", at, "`role` needs `session` too")
         if (role is None) is not (session is None):
             raise config_error("`role` and `session` belong together", at, 'write for example `session = "{id}"`')
-        self._principal = None if principal is None else Template(principal, names, f"{at}.principal")
+        self._principal = None if principal is None else Template(principal, names, f"{at}.principal", encoding)
         self._role = None if role is None else Template(role, names, f"{at}.role")
-        self._session = None if session is None else Template(session, names, f"{at}.session")
-        self._known = known
+        self._session = None if session is None else Template(session, names, f"{at}.session", encoding)
+        self._known, self._hides_ids = known, encoding != "percent"
         for template in (self._principal, self._role):
             if template is not None:
                 try:
@@ -76,35 +85,45 @@ class PrincipalTemplate:
         return self._role is not None
 
     def make(
-        self, values: Mapping[str, str], records: KnownRecords, tags: Mapping[str, str] | None = None, at: str = "$"
+        self, values: Mapping[str, str], records: KnownRecords, tags: Mapping[str, str | None] | None = None, at: str = "$"
     ) -> MappedPrincipal:
         """The principal of some ids.
 
+        Parameters
+        ----------
+        tags : of a session; None where the value cannot be that of a tag.
+
         Raises
         ------
-        MappingError: `unmapped_subject`; `unknown_subject`, there is no record; `bad_value`, a tag; `missing`, a value.
+        MappingError: `unmapped_subject`; `unknown_subject`, there is no record; `missing`, a value; `bad_value`, too many tags.
         """
         if self._role is None or self._session is None:
             assert self._principal is not None
-            text, known = self._principal.render(values, at), self._known
-            return records.mapped((text, known), lambda: _stored(text, records, known, at))
-        role, name = self._role.render(values, at), self._session.render(values, at)
+            text, known, sent = self._principal.render(values, at), self._known, self._sent(self._principal, values)
+            return records.mapped((text, known, sent), lambda: _stored(text, sent, records, known, at))
+        role, name, sent = self._role.render(values, at), self._session.render(values, at), self._sent(self._session, values)
         if tags:
-            return _session(role, name, records, tags, at)
-        return records.mapped((role, name), lambda: _session(role, name, records, None, at))
+            return _session(role, name, sent, records, tags, at)
+        return records.mapped((role, name, sent), lambda: _session(role, name, sent, records, {}, at))
+
+    def _sent(self, template: Template, values: Mapping[str, str]) -> str | None:
+        return "/".join(values[name] for name in template.names) if self._hides_ids else None
 
 
-def _stored(text: str, records: KnownRecords, known: bool, at: str) -> MappedPrincipal:
+def _stored(text: str, sent: str | None, records: KnownRecords, known: bool, at: str) -> MappedPrincipal:
     ref = named_principal(text, at)
     if known and not records.has_principal(ref):
         raise MappingError("unknown_subject", "the subject has no record", at)
-    return MappedPrincipal(ref.text, ref)
+    return MappedPrincipal(ref.text, ref, sent)
 
 
-def _session(text: str, name: str, records: KnownRecords, tags: Mapping[str, str] | None, at: str) -> MappedPrincipal:
+def _session(
+    text: str, name: str, sent: str | None, records: KnownRecords, tags: Mapping[str, str | None], at: str
+) -> MappedPrincipal:
     role = named_principal(text, at)
     # SAFETY: the ARN of a session has no path. Without this check `role/a/x` and `role/b/x` would have the same sessions.
     if records.role_of(role) != role.text:
         raise MappingError("unknown_subject", "the role of the subject has no record", at)
-    made = role_session(role.text, name, tags, at)
-    return MappedPrincipal(made, read_principal(made.arn, at=at))
+    made = tagged_session(role.text, name, tags, records, at)
+    arn = made.principal if isinstance(made.principal, str) else made.principal.arn
+    return MappedPrincipal(made.principal, read_principal(arn, at=at), sent, made.keys, made.unknown)

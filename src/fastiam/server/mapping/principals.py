@@ -5,23 +5,28 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from fastiam.directory.naming_rules import tag_errors
 from fastiam.directory.principal_refs import PrincipalRef, parse_principal
 from fastiam.directory.quotas import Quotas
 from fastiam.errors import RequestValueError
+from fastiam.model.key_registry import fold
 from fastiam.model.profile import ENTITIES, ROLES, WITH_LONG_TERM_KEYS, PrincipalKind
-from fastiam.model.request import shorten
+from fastiam.model.request import check_key, shorten
 from fastiam.model.session import Session
+from fastiam.server.mapping.encodings import MAX_NAME
 from fastiam.server.mapping.faults import MappingError
 from fastiam.server.mapping.values import read_instant
+
+if TYPE_CHECKING:
+    from fastiam.server.mapping.known import KnownRecords
 
 _SERVICE = re.compile(r"[a-z0-9][a-z0-9.-]*\.amazonaws\.com(\.cn)?")
 _NAME = re.compile(r"[\w+=,.@-]+", re.ASCII)
 _WITH_NAME = frozenset({*ENTITIES, PrincipalKind.FED})
-_LONGEST: Final = 64
 _QUOTAS = Quotas()  # S28: 50 session tags, of 128 and 256 characters
+_NO_NAME: Final = "the id does not make a name of IAM: `encoding` of its mapping makes one of any id"
 MFA: Final = "aws:MultiFactorAuthPresent"
 MFA_AGE: Final = "aws:MultiFactorAuthAge"
 SESSION_MEMBERS: Final = frozenset({"mfa_at", "issued_at", "source_identity", "tags", "session_policies"})
@@ -58,13 +63,13 @@ def named_principal(text: str, at: str = "$") -> PrincipalRef:
     ref = read_principal(text, at=at)
     shortest = 2 if ref.session or ref.kind is PrincipalKind.FED else 1
     if ref.kind in _WITH_NAME and not is_name(ref.session or ref.name, shortest):
-        raise MappingError("unmapped_subject", "the id does not make a name of IAM", at)
+        raise MappingError("unmapped_subject", _NO_NAME, at)
     return ref
 
 
 def is_name(text: str, shortest: int = 1) -> bool:
     """Whether a text is the name of a user or session: letters, digits and `_+=,.@-`, at most 64 of them."""
-    return shortest <= len(text) <= _LONGEST and _NAME.fullmatch(text) is not None
+    return shortest <= len(text) <= MAX_NAME and _NAME.fullmatch(text) is not None
 
 
 def role_session(role: str, name: str, tags: Mapping[str, str] | None = None, at: str = "$") -> Session:
@@ -81,11 +86,56 @@ def role_session(role: str, name: str, tags: Mapping[str, str] | None = None, at
     MappingError: `unmapped_subject`: not a session name; `bad_value`: a tag that STS refuses.
     """
     if not is_name(name, 2):
-        raise MappingError("unmapped_subject", "the id does not make a session name", at)
+        raise MappingError("unmapped_subject", _NO_NAME, at)
     ref = read_principal(role, at=at)
     check_tags(tags or {}, at)
     arn = f"arn:{ref.partition}:sts::{ref.account}:assumed-role/{ref.name}/{name}"
     return Session(arn, kind=ref.kind, issuer=role, tags=tags or {})
+
+
+class TaggedSession(NamedTuple):
+    """A session of a role, and what its tags are if it is asked by its ARN alone."""
+
+    principal: str | Session
+    keys: Mapping[str, str] = {}
+    """Condition keys for the context."""
+    unknown: tuple[str, ...] = ()
+    """Condition keys that are unknown."""
+
+
+def tagged_session(role: str, name: str, tags: Mapping[str, str | None], records: KnownRecords, at: str = "$") -> TaggedSession:
+    """As `role_session`. Of a tag with a value that a tag cannot have, None or a text, the key is unknown (G53).
+
+    Raises
+    ------
+    MappingError: `unmapped_subject`; `bad_value`: more tags than a session has.
+    """
+    if None not in tags.values():
+        try:
+            return TaggedSession(role_session(role, name, tags, at))  # type: ignore[arg-type]
+        except MappingError as error:
+            if error.code != "bad_value":
+                raise
+    if len(tags) > (_QUOTAS.tags_per_resource or 0):
+        raise MappingError("bad_value", f"more than {_QUOTAS.tags_per_resource} tags", at)
+    arn = role_session(role, name, at=at).arn
+    stored = records.principal(arn).keys
+    keys: dict[str, str] = {}
+    unknown = []
+    for tag, value in tags.items():
+        key = f"aws:PrincipalTag/{tag}"
+        try:
+            check_key(key)
+        except RequestValueError:
+            continue  # no policy can read it
+        of_role = stored.get(fold(key))
+        # the engine takes tags with the ARN alone, unless the role has one of that name and another value (K1)
+        is_taken = of_role is None or of_role.values == (value,)
+        if value is None or not is_taken or next(tag_errors({tag: value}, _QUOTAS), None) is not None:
+            unknown.append(key)
+        else:
+            keys[key] = value
+    return TaggedSession(arn, keys, tuple(unknown))
 
 
 def check_tags(tags: Mapping[str, str], at: str) -> None:

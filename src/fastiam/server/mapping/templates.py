@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from typing import Final
-from urllib.parse import quote, unquote
 
 from fastiam.errors import SourceError
+from fastiam.server.mapping.encodings import HASH_SIZE, MAX_NAME, PERCENT, Encoding, codec, is_hash
 from fastiam.server.mapping.faults import MappingError
 
 _PLACEHOLDER = re.compile(r"\{([A-Za-z0-9_.-]+)\}")
-_SAFE: Final = "._~@+=,-"  # next to letters and digits
-_IS_SAFE = re.compile(r"[A-Za-z0-9._~@+=,-]+")
 _ENCODED = r"([A-Za-z0-9._~@+=,%-]+)"
-
-
-def encode(text: str) -> str:
-    """Percent-encode everything outside `A-Z a-z 0-9 . _ ~ @ + = , -`, so that a text stays within its segment and field."""
-    return text if _IS_SAFE.fullmatch(text) else quote(text, safe=_SAFE)
+_SEPARATOR = re.compile(r"[/:]")
 
 
 class Template:
@@ -29,15 +22,20 @@ class Template:
     text : for example `arn:aws:record:::record/{id}`.
     names : the placeholders that it may have.
     at : place in the configuration, for messages.
+    encoding : of the values.
+    plain : placeholders whose values are percent-encoded all the same.
 
     Raises
     ------
-    SourceError: another placeholder, a brace elsewhere, or two placeholders that neither `/` nor `:` separates (G77).
+    SourceError: another placeholder, a brace elsewhere, two placeholders that neither `/` nor `:` separates (G77), or a literal
+    next to a placeholder that leaves no room for an encoded value.
     """
 
-    __slots__ = ("_literals", "_names", "_pattern", "text")
+    __slots__ = ("_codecs", "_literals", "_names", "_pattern", "text")
 
-    def __init__(self, text: object, names: Collection[str], at: str) -> None:
+    def __init__(
+        self, text: object, names: Collection[str], at: str, encoding: Encoding = "percent", plain: Collection[str] = ()
+    ) -> None:
         if not isinstance(text, str) or not text:
             raise config_error("a template must be text", at, "write for example `arn:aws:iam::111111111111:user/{id}`")
         parts = _PLACEHOLDER.split(text)
@@ -56,7 +54,20 @@ class Template:
                     at,
                     "two pairs of ids would give one text: write for example `{ns}/{sa}`",
                 )
+        self._codecs = [
+            PERCENT if encoding == "percent" or name in plain else codec(encoding, self._room(i, at))
+            for i, name in enumerate(self._names)
+        ]
         self._pattern = re.compile(_ENCODED.join(map(re.escape, self._literals)))
+
+    def _room(self, index: int, at: str) -> int:
+        """The characters that a name has left for the value of a placeholder."""
+        around = _SEPARATOR.split(self._literals[index])[-1] + _SEPARATOR.split(self._literals[index + 1])[0]
+        room = MAX_NAME - len(around)
+        if room < HASH_SIZE:
+            hint = f"a name has at most {MAX_NAME} characters, and a long id needs {HASH_SIZE} of them"
+            raise config_error(f"`{around}` next to `{{{self._names[index]}}}` is too long for an encoded id", at, hint)
+        return room
 
     def __repr__(self) -> str:
         return f"Template({self.text!r})"
@@ -71,19 +82,19 @@ class Template:
         return "xx".join(self._literals)
 
     def render(self, values: Mapping[str, str], at: str = "$", encoded: Mapping[str, str] = {}) -> str:
-        """Insert percent-encoded values. `encoded` has those that are encoded already, such as paths of several segments.
+        """Insert encoded values. `encoded` has those that are encoded already, such as paths of several segments.
 
         Raises
         ------
         MappingError: a value is missing or empty (`missing`), or has a lone surrogate (`bad_character`).
         """
         parts = [self._literals[0]]
-        for name, literal in zip(self._names, self._literals[1:], strict=True):
+        for name, literal, each in zip(self._names, self._literals[1:], self._codecs, strict=True):
             value = values.get(name)
             if not value:
                 raise MappingError("missing", f"there is no value for `{name}`", at)
             try:
-                parts.append(encoded[name] if name in encoded else encode(value))
+                parts.append(encoded[name] if name in encoded else each.encode(value))
             except UnicodeEncodeError:
                 raise MappingError("bad_character", f"the value of `{name}` has a lone surrogate", at) from None
             parts.append(literal)
@@ -95,11 +106,18 @@ class Template:
         if found is None:
             return None
         values: dict[str, str] = {}
-        for name, encoded in zip(self._names, found.groups(), strict=True):
-            value = unquote(encoded, errors="replace")
-            if encode(value) != encoded or values.setdefault(name, value) != value:
+        for name, encoded, each in zip(self._names, found.groups(), self._codecs, strict=True):
+            value = each.decode(encoded)
+            if value is None or values.setdefault(name, value) != value:
                 return None
         return values
+
+    def hides(self, text: str) -> bool:
+        """Whether a text may be of values that it does not show: it has a hash."""
+        found = self._pattern.fullmatch(text)
+        return found is not None and any(
+            each is not PERCENT and is_hash(part) for part, each in zip(found.groups(), self._codecs, strict=True)
+        )
 
 
 def config_error(message: str, at: str, hint: str = "") -> SourceError:

@@ -31,6 +31,8 @@ class Candidates:
     def __init__(self, view: View) -> None:
         self.view = view
         self._snapshot = view.mapper.records.snapshot
+        self.hidden: set[str] = set()
+        """Types with subjects whose ids are not known, as far as types were listed."""
         self._subjects: dict[str, dict[str, str]] = {}
         self._resources: dict[str, dict[str, str]] = {}
 
@@ -52,6 +54,8 @@ class Candidates:
             names = list(self._snapshot.names())
             if type_ is not None and type_.template is not None:
                 found = _reversed(type_.template, type_name, (arn for arn, _ in names))
+                if any(type_.template.hides(arn) for arn, _ in names):
+                    self.hidden.add(type_name)
             else:
                 kinds = BUILT_IN[type_name]
                 found = {arn: arn for arn, kind in names if kind in kinds}

@@ -25,11 +25,13 @@ from fastiam.server.protocols.authzen.reading import (
     check_content_type,
     read_body,
     read_entity,
+    sent_id,
 )
 from fastiam.server.records import BatchRecord, DecisionRecord
 
 _MAX_DENIED: Final = 100  # indices in the decision log
 _CHUNK: Final = 512  # requests at a time: fewer tuples than start the garbage collector
+_NO_BODY: Final[dict[str, Any]] = {}
 _EXECUTE_ALL: Final = "execute_all"
 _STOPS: Final = {_EXECUTE_ALL: None, "deny_on_first_deny": False, "permit_on_first_permit": True}
 """The decision after which a semantic stops."""
@@ -41,8 +43,12 @@ def answer_evaluation(view: View, request: Request, identity: Identity, reasons:
         check_content_type(request)
         reader = Reader(view.mapper, identity, now)
         plain = reader.plain(request.body, 0)
-        query = reader.query(read_body(request)) if plain is None else plain.requests(0, 1)[0]
-        return _single(view, request, query, identity, reasons, now, "authzen/evaluation")
+        # PERF: what `plain` has read is read again only to log an id that the name of the principal does not show
+        body = read_body(request) if plain is None or view.mapper.hides_ids else _NO_BODY
+        query = reader.query(body) if plain is None else plain.requests(0, 1)[0]
+        return _single(
+            view, request, query, sent_id(view.mapper, body.get("subject")), identity, reasons, now, "authzen/evaluation"
+        )
     except MappingError as error:
         return form_error(error)
 
@@ -60,7 +66,8 @@ def answer_evaluations(view: View, request: Request, identity: Identity, reasons
         stop = _stop(body.get("options"))
         if not items and (items is None or type(items) is list):
             query = Reader(view.mapper, identity, now).query(body)
-            return _single(view, request, query, identity, reasons, now, "authzen/evaluations")
+            sent = sent_id(view.mapper, body.get("subject"))
+            return _single(view, request, query, sent, identity, reasons, now, "authzen/evaluations")
         if type(items) is not list:
             raise MappingError("bad_type", "`evaluations` is not an array", "$.evaluations")
         if len(items) > MAX_ITEMS:
@@ -75,6 +82,7 @@ def _single(
     view: View,
     request: Request,
     query: Plain | Query | Fault,
+    sent: str | None,
     identity: Identity,
     reasons: Reasons,
     now: datetime,
@@ -84,12 +92,12 @@ def _single(
     if isinstance(decision, Fault):
         if decision.is_form:
             raise decision
-        record = DecisionRecord(path, view.generation, None, None, None, {}, None, False, decision.code)
+        record = DecisionRecord(path, view.generation, None, None, None, {}, None, False, decision.code, sent)
         _name(record, query)
         return view.response(request, fault_body(decision), record)
     reasons = reasons_for(identity, reasons)
     answer = view.answer(decision, reasons)
-    record = DecisionRecord(path, view.generation, None, None, None, {}, decision, answer.is_allowed)
+    record = DecisionRecord(path, view.generation, None, None, None, {}, decision, answer.is_allowed, None, sent)
     ignored = _name(record, query)
     return view.response(request, view.single(answer, ignored, reasons, request.request_id), record)
 
@@ -199,7 +207,7 @@ def _batch(
     record = written.record(view)
     if view.logs_items:
         record.items = [
-            (index, _item(record, query, decision))
+            (index, _item(record, query, decision, _sent_id_of_item(view, items[index], defaults[0])))
             for index, (query, decision) in enumerate(zip(queries[: record.size], decisions, strict=False))
         ]
     return view.response(request, b'{"evaluations":[%b]}' % written.bodies, record)
@@ -244,9 +252,14 @@ class _Written(NamedTuple):
         return BatchRecord("authzen/evaluations", view.generation, self.size, self.outcomes, self.denied, self.errors)
 
 
-def _item(batch: BatchRecord, query: Plain | Query | Fault, decision: Decision | Fault) -> DecisionRecord:
+def _sent_id_of_item(view: View, item: Any, default: Any) -> str | None:
+    own = item.get("subject") if type(item) is dict else None
+    return sent_id(view.mapper, default if own is None else own)
+
+
+def _item(batch: BatchRecord, query: Plain | Query | Fault, decision: Decision | Fault, sent: str | None) -> DecisionRecord:
     """The record of an item."""
-    record = DecisionRecord(batch.path, batch.generation, None, None, None, {}, None, False)
+    record = DecisionRecord(batch.path, batch.generation, None, None, None, {}, None, False, None, sent)
     _name(record, query)
     if isinstance(decision, Fault):
         record.error = decision.code

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NamedTuple, TypeVar
 
+from fastiam.model.key_registry import fold
 from fastiam.model.session import Session
 from fastiam.server._plain_batch import PlainBatch
 from fastiam.server.http import Request
@@ -268,8 +269,12 @@ class Reader:
                 return error.as_value()
             ignored = [one for part in parts for one in part.ignored]
         plain = (who.principal, name, on.arn, values)
-        if on.owner is not None or given.now is not None or given.unknown:
-            return Query(plain, Options(on.owner, given.now, given.unknown), ignored)
+        unknown = given.unknown
+        if who.facts.unknown:
+            keys = set(map(fold, who.facts.context))
+            unknown = (*who.facts.unknown, *(name for name in unknown if fold(name) not in keys))
+        if on.owner is not None or given.now is not None or unknown:
+            return Query(plain, Options(on.owner, given.now, unknown), ignored)
         return Query(plain, None, ignored) if ignored else plain
 
 
@@ -370,6 +375,13 @@ def _without_properties(raw: Any, mapped: Mapping[tuple[str, str], _Mapped]) -> 
         return mapped.get((raw["type"], raw["id"])) if len(raw) == 2 else None
     except (TypeError, KeyError):
         return None
+
+
+def sent_id(mapper: EntityMapper, raw: Any) -> str | None:
+    """The id of a subject as sent, whose name in IAM does not show it; None for another one, and for what is not a subject."""
+    if type(raw) is not dict or type(raw.get("type")) is not str or type(raw.get("id")) is not str:
+        return None
+    return mapper.sent_id(raw["type"], raw["id"])
 
 
 def _entity_key(raw: Any, kind: str) -> Hashable | None:

@@ -175,7 +175,9 @@ class _Search:
         if is_outside_type(entity["type"], mapper.mapping.subjects):
             query = self._combine({**parts, "subject": Subject("*", parse_principal("*"))})
             return [] if isinstance(query, Fault) else candidates.outsiders(entity["type"], query, self._now)
-        return candidates.subjects(entity["type"], properties)
+        found = candidates.subjects(entity["type"], properties)
+        self.is_enumerable = entity["type"] not in candidates.hidden
+        return found
 
     def _allowed(self, ids: Sequence[str], parts: _Parts) -> Iterator[str]:
         """The ids for which an evaluation answers true, decided in pieces."""

@@ -17,10 +17,11 @@ from fastiam.server.reasons import reason_members
 from fastiam.server.records import DecisionRecord
 
 PRINCIPAL: Final = "x-fastiam-principal"
+SUBJECT: Final = "x-fastiam-subject"
 DECISION_ID: Final = "x-fastiam-decision-id"
 DRY_RUN: Final = "x-fastiam-dry-run"
 OUTCOME: Final = "x-fastiam-outcome"
-_OURS: Final = (PRINCIPAL, DECISION_ID, DRY_RUN, OUTCOME)
+_OURS: Final = (PRINCIPAL, SUBJECT, DECISION_ID, DRY_RUN, OUTCOME)
 _MAX_VALUE: Final = 1_024  # bytes
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,127}")
 _FIXED: Final = frozenset({"host", "content-length", "transfer-encoding", "connection", "authorization", "cookie", *_OURS})
@@ -61,6 +62,7 @@ class Answers:
     ) -> Answer:
         wanted: dict[str, str | None] = dict.fromkeys(_OURS)
         wanted[PRINCIPAL] = None if found is None else usable(found.name)
+        wanted[SUBJECT] = None if found is None or found.sent_id is None else usable(found.sent_id)
         wanted[DECISION_ID] = decision_id
         for name, text in self._section.add.items():
             wanted[name] = _filled(text, claims, {} if found is None else found.tags)
@@ -121,6 +123,8 @@ def _metadata(found: Found | None, record: DecisionRecord | None, decision_id: s
     members: dict[str, Any] = {"decision_id": decision_id}
     if found is not None:
         members["principal"] = found.name
+        if found.sent_id is not None:
+            members["subject"] = found.sent_id
     if record is not None:
         members["generation"] = record.generation
         if record.decision is not None:

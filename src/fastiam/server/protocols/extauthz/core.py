@@ -71,18 +71,18 @@ class Core:
                 self._match(read_target(check), claims)
                 return self._answers.allowed(None, claims, None, decision_id)
             found = self._principals.find(check, Moment(pinned, self._records(pinned), now))
-            record.principal = found.name
+            record.principal, record.sent_id = found.name, found.sent_id
             target = read_target(check)
             matched = self._match(target, claims)
             record.action, record.resource = matched.action, matched.resource
             facts = read_facts(check, target, matched, claims, identity, now, headers=self._headers, query=self._section.query)
-            record.context = facts.context
+            record.context = {**facts.context, **found.keys} if found.keys else facts.context
             record.decision = pinned.engine.decide(
                 found.principal,
                 matched.action,
                 matched.resource,
-                facts.context,
-                unknown=facts.unknown,
+                record.context,
+                unknown=(*found.unknown, *facts.unknown),
                 now=facts.now or now,
             )
         except Unidentified as error:

@@ -46,6 +46,12 @@ class Found:
     principal: str | Session
     name: str
     tags: Mapping[str, str] = field(default_factory=dict)
+    sent_id: str | None = None
+    """The values that the principal was made of, if its name does not show them."""
+    keys: Mapping[str, str] = field(default_factory=dict)
+    """Condition keys for the context."""
+    unknown: tuple[str, ...] = ()
+    """Condition keys that are unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,18 +252,25 @@ def _names(*texts: str | None) -> list[str]:
 
 def _template(section: PrincipalSection, names: Any, at: str) -> PrincipalTemplate:
     return PrincipalTemplate(
-        names, at, principal=section.principal, role=section.role, session=section.session, known=section.known
+        names,
+        at,
+        principal=section.principal,
+        role=section.role,
+        session=section.session,
+        known=section.known,
+        encoding=section.encoding,
     )
 
 
-def _found(mapped: MappedPrincipal, tags: Mapping[str, str] | None = None) -> Found:
-    return Found(mapped.principal, mapped.name, tags or {})
+def _found(mapped: MappedPrincipal, tags: Mapping[str, str | None] = {}) -> Found:
+    texts = {tag: text for tag, text in tags.items() if text is not None and f"aws:PrincipalTag/{tag}" not in mapped.unknown}
+    return Found(mapped.principal, mapped.name, texts, mapped.sent_id, mapped.keys, mapped.unknown)
 
 
-def _tag(value: Any) -> str:
-    """The text of a claim as a tag, which has one value."""
+def _tag(value: Any) -> str | None:
+    """The text of a claim as a tag, which has one value; None for a claim that has none."""
     if type(value) is str:
         return value
     if isinstance(value, list) and all(type(item) is str and (len(value) == 1 or ":" not in item) for item in value):
         return ":".join(value)
-    raise Unidentified("bad_value")
+    return None

@@ -8,6 +8,7 @@ import msgspec
 
 from fastiam.server import protocol
 from fastiam.server.config import Tls
+from fastiam.server.mapping import Encoding
 
 SourceName = Literal["spiffe", "xfcc", "jwt", "header", "sigv4", "context", "anonymous"]
 
@@ -27,6 +28,8 @@ class PrincipalSection(_Table, frozen=True, kw_only=True):
     """Template of the session's name."""
     known: bool = False
     """Whether a `principal` must have a record."""
+    encoding: Encoding = "percent"
+    """How values become parts of `principal` or `session`; with `base32hex` and `hash` any value does (G51)."""
 
 
 class JwtSection(PrincipalSection, frozen=True, kw_only=True):

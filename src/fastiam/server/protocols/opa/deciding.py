@@ -81,6 +81,7 @@ class GenericPath:
         try:
             asked = self._shape.query(call.input, view.mapper, identity, now)
             record.principal, record.action, record.resource = asked.name, asked.action, asked.resource
+            record.sent_id = asked.sent_id
             record.context, ignored = asked.facts.context, asked.facts.ignored
             record.decision = _decide(
                 view.engine,
@@ -128,7 +129,7 @@ class TrinoAllow:
             if type(call.input) is not dict:
                 raise MappingError("bad_type", "the input is not an object", "$")
             who = self._trino.who(call.input, view.records)
-            record.principal = who.name
+            record.principal, record.sent_id = who.name, who.sent_id
             asked = read_asked(call.input, identity)
             record.action, record.context = asked.action, _loggable(asked.facts.context)
             for arn in resources_of(asked):
@@ -175,6 +176,7 @@ class TrinoBatch:
             asked = read_asked(call.input, identity)
             for line in lines:
                 line.principal, line.action, line.context = who.name, asked.action, _loggable(asked.facts.context)
+                line.sent_id = who.sent_id
             found, owners, faults = _queries(asked, items)
             decisions = self._decide(view.engine, who, asked, found, now, record, reasons=view.logs_items)
         except MappingError as error:

@@ -31,6 +31,8 @@ class Query(NamedTuple):
     principal: str | Session
     name: str
     """The principal as text."""
+    sent_id: str | None
+    """The id of the subject, if the name does not show it."""
     action: str
     resource: str
     facts: Facts
@@ -67,9 +69,8 @@ class Generic:
         ------
         MappingError: a part is missing, or cannot be mapped.
         """
-        subject = mapper.subject(
-            self._types[0], read_text(*_at(input_, self._principal)), None, identity, now, _place(self._principal)
-        )
+        id_ = read_text(*_at(input_, self._principal))
+        subject = mapper.subject(self._types[0], id_, None, identity, now, _place(self._principal))
         resource = mapper.resource(
             self._types[1], read_text(*_at(input_, self._resource)), None, identity, _place(self._resource)
         )
@@ -78,7 +79,7 @@ class Generic:
         context = read_members(*_at(input_, self._context)) or {}
         tags = mapper.records.resource_tags
         stated = facts(identity, context, self._rules, stored_tags=lambda: tags(resource.arn))
-        return Query(subject.principal, subject.name, action, resource.arn, stated)
+        return Query(subject.principal, subject.name, mapper.sent_id(self._types[0], id_), action, resource.arn, stated)
 
 
 def _place(pointer: Pointer) -> str:

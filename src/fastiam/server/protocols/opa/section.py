@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from fastiam.server import protocol
-from fastiam.server.mapping import ResourceSection, SubjectSection
+from fastiam.server.mapping import Encoding, ResourceSection, SubjectSection
 
 Shape = Literal["generic", "trino.allow", "trino.batch"]
 ResultForm = Literal["bool", "allow", "object"]
@@ -37,6 +37,8 @@ class TrinoSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Template of the principal's ARN with `{user}`."""
     session_of: str | None = None
     """Or ARN of a role: the user is the name of a session."""
+    encoding: Encoding = "percent"
+    """How a user becomes a part of the ARN; with `base32hex` and `hash` any user does (G51)."""
     known: bool | None = None
     """Whether all users have a record (G75). None: true with `principal`."""
     owner: str | None = None

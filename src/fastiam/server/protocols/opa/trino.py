@@ -57,7 +57,7 @@ class Trino:
             hint = "write `known = false`, or serve a folder or a store: a saved engine has no records"
             raise config_error("users are `known`, but there is no directory with records", f"{at}.known", hint)
         self._principal = PrincipalTemplate(
-            _PLACEHOLDERS, at, principal=section.principal, role=role, session=session, known=known
+            _PLACEHOLDERS, at, principal=section.principal, role=role, session=session, known=known, encoding=section.encoding
         )
         if section.owner is not None and not is_account(section.owner):
             raise config_error(f"`{section.owner}` is not an account", f"{at}.owner", "write 12 digits")
