@@ -35,3 +35,9 @@ def write(pieces: Iterable[Piece] | str, stream: TextIO | None = None) -> None:
 def note(message: str) -> None:
     """Write a message for a person to standard error, so that it never mixes with data."""
     write(message, sys.stderr)
+
+
+def note_unseen(unseen: Iterable[str]) -> None:
+    """Say what a verb that looks for something did not look at, one fact a line (`exit_codes.of_search`)."""
+    for text in unseen:
+        note(f"not looked at: {text}")

@@ -14,7 +14,7 @@ from fastiam.cli import exit_codes as exits
 from fastiam.cli import options
 from fastiam.cli.column_union import REQUEST, no_column
 from fastiam.cli.columns import as_text
-from fastiam.cli.console import note
+from fastiam.cli.console import note, note_unseen
 from fastiam.cli.formats import NAMES, Format
 from fastiam.cli.html_report import HTML, chosen_form, write_report
 from fastiam.cli.planned_changes import Sides, sides
@@ -62,7 +62,7 @@ def command(
     With --log, compare over the calls of CloudTrail logs. Without --log and --requests, compare over the requests that the
     changed statements can reach, with every context key unknown.
     Exits with 2 if access is gained, 4 if some is gained or lost only by the values of unknown keys, if some requests cannot
-    be decided, or if a part of a planned change is unknown, else 0.
+    be decided, if a part of a planned change is unknown, or if something was not looked at, else 0.
     """
     if log and (source or unknown or now):
         raise click.UsageError("a log brings its own requests, keys and time: leave out --requests, --unknown and --now")
@@ -95,12 +95,14 @@ def command(
             "Undecided": (UNDECIDED, [item.to_dict() for item in compared.undecided]),
         }
         shown = {title: table for title, table in tables.items() if table[1]}
-        write_report("Changed decisions", shown, out, summary=[*summary, *_not_compared(found)], engines=(before, after))
+        not_compared = [*_not_compared(found), *(f"not looked at: {text}" for text in found.unseen)]
+        write_report("Changed decisions", shown, out, summary=[*summary, *not_compared], engines=(before, after))
     else:
         rows = [found.group_to_dict(group) if is_json(form) else _row(found, group) for group in found.groups]
         write_rows(OF_TABLE if form == "table" else COLUMNS, rows, form)
     for line in summary:
         note(line)
+    note_unseen(found.unseen)
     return exits.OK if exit_zero else _code(found, is_complete=not compared.undecided)
 
 
@@ -157,12 +159,10 @@ def _summary(found: Diff) -> list[str]:
     lines = [f"{compared:,} requests compared: {counts}"] if compared or not found.n_rows else []
     if found.undecidable:
         lines.append(f"{found.undecidable:,} depend on unknown keys before and after")
-    return [*lines, *(f"not compared: {text}" for text in found.unseen)]
+    return lines
 
 
 def _code(found: Diff, *, is_complete: bool) -> int:
-    counts = found.counts
-    if Change.GAINED in counts:
-        return exits.DENIED
-    is_open = {Change.MAY_GAIN, Change.MAY_LOSE} & counts.keys() or found.undecidable or not is_complete
-    return exits.UNKNOWN if is_open or found.n_errors or found.unknown_principals else exits.OK
+    is_open = {Change.MAY_GAIN, Change.MAY_LOSE} & found.counts.keys() or found.undecidable or not is_complete
+    code = exits.of_search(is_found=Change.GAINED in found.counts, unseen=found.unseen)
+    return exits.UNKNOWN if code == exits.OK and (is_open or found.n_errors or found.unknown_principals) else code
