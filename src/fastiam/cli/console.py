@@ -38,6 +38,6 @@ def note(message: str) -> None:
 
 
 def note_unseen(unseen: Iterable[str]) -> None:
-    """Say what a verb that looks for something did not look at, one fact a line (`exit_codes.of_search`)."""
+    """Say what a verb that searches did not check, one fact a line (`exit_codes.of_search`)."""
     for text in unseen:
-        note(f"not looked at: {text}")
+        note(f"not checked: {text}")

@@ -62,7 +62,7 @@ def command(
     With --log, compare over the calls of CloudTrail logs. Without --log and --requests, compare over the requests that the
     changed statements can reach, with every context key unknown.
     Exits with 2 if access is gained, 4 if some is gained or lost only by the values of unknown keys, if some requests cannot
-    be decided, if a part of a planned change is unknown, or if something was not looked at, else 0.
+    be decided, if a part of a planned change is unknown, or if something was not checked, else 0.
     """
     if log and (source or unknown or now):
         raise click.UsageError("a log brings its own requests, keys and time: leave out --requests, --unknown and --now")
@@ -95,7 +95,7 @@ def command(
             "Undecided": (UNDECIDED, [item.to_dict() for item in compared.undecided]),
         }
         shown = {title: table for title, table in tables.items() if table[1]}
-        not_compared = [*_not_compared(found), *(f"not looked at: {text}" for text in found.unseen)]
+        not_compared = [*_not_compared(found), *(f"not checked: {text}" for text in found.unseen)]
         write_report("Changed decisions", shown, out, summary=[*summary, *not_compared], engines=(before, after))
     else:
         rows = [found.group_to_dict(group) if is_json(form) else _row(found, group) for group in found.groups]
