@@ -12,7 +12,7 @@ from typing import Any
 from fastiam.credentials import parameter_limits as limits
 from fastiam.credentials.errors import AccessDeniedError, ValidationError
 from fastiam.credentials.results import Assertion, AssumedRole
-from fastiam.federation.audit import Entry, digest_of
+from fastiam.federation.audit import Entry, digest_of, secret_hash
 from fastiam.federation.errors import IdentityTokenError
 from fastiam.federation.issuer_keys import IssuerKeys, KeySource
 from fastiam.federation.oauth_tokens import USER_KEYS, AccessToken, TokenChecker, check_access_token
@@ -120,15 +120,18 @@ class WebIdentityCalls:
             found = self._verify_access_token(role, session_name, text, provider_id, now)
         else:
             found = self._verify_id_token(role, session_name, text, now, entry)
+        subject = found.subject
+        if "unauthenticated" in found.keys.get(f"{COGNITO}:amr", ()):  # its id is a bearer secret
+            subject = secret_hash(self._state.issuer.state.keyring, subject)
         entry.add(
             provider=found.provider,
-            subject=found.subject,
-            user_name=found.subject,
+            subject=subject,
+            user_name=subject,
             audience=found.audience,
             key_id=found.key_id,
             source_identity=found.source_identity,
             type="WebIdentityUser",
-            principal_id=f"{found.issuer}:{found.audience}:{found.subject}",
+            principal_id=f"{found.issuer}:{found.audience}:{subject}",
         )
         return found
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from fastiam.credentials.secret import Secret, SecretBytes
 from fastiam.server.config import ConfigError
 from fastiam.server.decision_log import encode
 from fastiam.server.log_writer import LogWriter
@@ -23,6 +24,8 @@ _MAX_TEXT: Final = 8192
 
 class AuditLog:
     """Writes events. A line has identity, address and result, but no secret and no text of a policy.
+
+    A `Secret` is written as `<secret>` wherever it occurs.
 
     Parameters
     ----------
@@ -80,9 +83,13 @@ class AuditLog:
         if count <= _FAILURES:
             self.event("authentication_failed", peer=address, **members)
 
+    def handler(self) -> logging.Handler:
+        """A handler of Python's logging that writes here."""
+        return _Handler(self)
+
     def take_logging(self) -> None:
         """Make every record of Python's logging a line of this log: nothing else writes to standard error."""
-        logging.getLogger().handlers = [_Handler(self)]
+        logging.getLogger().handlers = [self.handler()]
         logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # a bad request is counted, not logged
         logging.getLogger("fastiam.live").disabled = True  # reloads are reported with the generations before and after
 
@@ -93,6 +100,8 @@ class _Handler(logging.Handler):
         self._log = log
 
     def emit(self, record: logging.LogRecord) -> None:
+        if isinstance(record.args, tuple):  # `%s` shows a secret
+            record.args = tuple(repr(each) if isinstance(each, (Secret, SecretBytes)) else each for each in record.args)
         more = {}
         if record.exc_info and record.exc_info[1] is not None:
             more["traceback"] = "".join(traceback.format_exception(record.exc_info[1]))[-_MAX_TEXT:]

@@ -14,6 +14,7 @@ from typing import Any, Final
 import orjson
 
 from fastiam import __version__
+from fastiam.credentials.secret import Secret, SecretBytes
 from fastiam.model.decision import Decision, Outcome
 from fastiam.server._log_lines import LineWriter
 from fastiam.server.config import DecisionLogSection
@@ -217,6 +218,8 @@ class Cut:
 
     def tree(self, value: Any, at: str, depth: int = 0) -> Any:
         """The value, cut at a depth and a number of members; members with the name of a secret are left out."""
+        if isinstance(value, (Secret, SecretBytes)):
+            return repr(value)
         if isinstance(value, str):
             if len(value) > MAX_TEXT:
                 self.is_truncated = True
@@ -253,9 +256,25 @@ def clean(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
+def _plain(value: Any) -> Any:
+    """The value of a subclass as that of its builtin type; a secret is not shown."""
+    if isinstance(value, (Secret, SecretBytes)):
+        return repr(value)
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, (dict, list)):
+        return dict(value) if isinstance(value, dict) else list(value)
+    raise TypeError(type(value).__name__)
+
+
 def encode(entry: Mapping[str, Any]) -> bytes:
-    """One line of a log. Control characters beyond ASCII and those that change the direction of text are `\\u` escapes (G186)."""
-    line = orjson.dumps(entry)
+    """One line of a log, with `<secret>` in place of secrets.
+
+    Control characters beyond ASCII and those that change the direction of text are `\\u` escapes (G186).
+    """
+    line = orjson.dumps(entry, _plain, orjson.OPT_PASSTHROUGH_SUBCLASS)
     if not line.isascii() or b"\x7f" in line:
         line = _CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", line.decode("utf-8")).encode("utf-8")
     return line + b"\n"

@@ -377,8 +377,10 @@ def test_events_contain_a_hash_in_place_of_a_guests_id(world):
     for event in world.events[-3:]:
         assert guest not in repr(event) and event.details["identity"].startswith("hmac:")
     assert len({event.details["identity"] for event in world.events[-3:]}) == 1
+    assert world.pools.logged_id(guest) == world.events[-1].details["identity"]
     identity = world.get_id(P={})
-    assert world.events[-1].details["identity"] == identity
+    assert world.events[-1].details["identity"] == identity == world.pools.logged_id(identity)
+    assert world.pools.logged_id("eu-west-1:11111111-1111-4111-8111-111111111111").startswith("hmac:"), "it may be one elsewhere"
 
 
 # -- request rates ----------------------------------------------------------------------------------------------------------

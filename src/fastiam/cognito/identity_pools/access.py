@@ -5,7 +5,6 @@ Logins are verified first, outside of any transaction. Then one transaction find
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NoReturn
@@ -22,19 +21,17 @@ from fastiam.cognito.identity_pools.tokens import Tokens, amr_of
 from fastiam.cognito.identity_pools.verified import VerifiedLogin
 from fastiam.cognito.rates import Admit, check_rate
 from fastiam.credentials.errors import AccessDeniedError, AuthenticationError, ValidationError
-from fastiam.credentials.keyring import Keyring
 from fastiam.credentials.parameter_limits import HOUR
 from fastiam.credentials.results import Assertion, AssumedRole
 from fastiam.directory.identity_pool_records import IdentityPool
 from fastiam.directory.identity_records import Identity
-from fastiam.federation.audit import Entry
+from fastiam.federation.audit import Entry, secret_hash
 from fastiam.federation.state import FederationState
 from fastiam.model.request import shorten
 from fastiam.sts import federated_roles as asserted
 from fastiam.sts.roles import RoleRequest
 
 SESSION_NAME = "CognitoIdentityCredentials"
-_SALT = bytes(16)
 
 
 class Access:
@@ -161,8 +158,12 @@ class Access:
 
     def _note(self, entry: Entry, identity: Identity) -> None:
         """The id of a guest is a bearer secret, so that events contain a hash of it (ID21)."""
-        id_ = identity.id if identity.is_authenticated else _hashed(self._state.issuer.state.keyring, identity.id)
-        entry.add(identity=id_)
+        entry.add(identity=self.logged_id(identity.id))
+
+    def logged_id(self, identity_id: str) -> str:
+        """What represents an identity in a log."""
+        is_secret = self._identities.is_secret(identity_id)
+        return secret_hash(self._state.issuer.state.keyring, identity_id) if is_secret else identity_id
 
     # -- the session (ID61 to ID63) -------------------------------------------------------------------------------------------
 
@@ -209,9 +210,3 @@ def _check_classic(pool: IdentityPool) -> None:
         parameters.wrong("basic (classic) flow is not enabled for this identity pool", "5.3", "use the enhanced flow")
     if pool.role_mappings:
         parameters.wrong("basic (classic) flow is not supported with role mappings", "5.3", "use the enhanced flow")
-
-
-def _hashed(keyring: Keyring, identity_id: str) -> str:
-    """An HMAC of an id, the same as long as the sealing key is."""
-    key = keyring.derive(bytes((1,)) + bytes.fromhex(keyring.ids[0]) + _SALT, b"identity-pool-guest")
-    return "hmac:" + hmac.digest(key, identity_id.encode(), "sha256").hex()[:16]

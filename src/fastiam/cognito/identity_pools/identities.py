@@ -49,6 +49,11 @@ class Identities:
             raise NotAuthorizedError(f"the identity `{id_}` is disabled", reason="disabled", rule="ID22")
         return identity
 
+    def is_secret(self, id_: str) -> bool:
+        """Whether an id may be all that is needed to act as an identity: that of a guest, and one without a record (ID21)."""
+        identity = self._store.tables.identities.get(id_)
+        return identity is None or not identity.is_authenticated
+
     # -- calls of clients -----------------------------------------------------------------------------------------------------
 
     def guest(self, pool: IdentityPool, now: datetime) -> Identity:

@@ -96,6 +96,10 @@ class IdentityPools:
         """Sign the tokens of a region with a new key from now on; its id. Earlier public keys stay in the JWKS for a day."""
         return self._keys.rotate(region, self._state.now())
 
+    def logged_id(self, identity_id: str) -> str:
+        """What represents an identity in a log: its id, or a hash of it if it is that of a guest, which is a bearer secret."""
+        return self._access.logged_id(identity_id)
+
     # -- public calls ---------------------------------------------------------------------------------------------------------
 
     @takes_secrets(mappings=("logins",))

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aws_world import ADMIN, BO, A, AwsWorld, refused, sign
-from sts_fixture import document
+from botocore import UNSIGNED
+from botocore.config import Config
+from sts_fixture import ALL, document
 
+from fastiam.credentials.secret import Secret
 from fastiam.server.audit_log import AuditLog
 from fastiam.server.call_log import AuditedCalls, CallCounts
+from fastiam.server.decision_log import Cut, encode
 from fastiam.server.log_writer import LogWriter
 from fastiam.server.metrics import Metrics
 from fastiam.server.observer import Observer
@@ -22,6 +27,7 @@ from fastiam.server.protocols.aws.requests import SERVED
 from fastiam.server.records import CallRecord
 
 TRUST = document({"Effect": "Allow", "Principal": {"AWS": ADMIN}, "Action": "sts:AssumeRole"})
+COGNITO = "cognito-identity.amazonaws.com"
 ROLE = f"arn:aws:iam::{A}:role/reader"
 
 
@@ -134,6 +140,40 @@ def test_sessions_are_counted_by_their_call(world: AwsWorld, audit: Audit) -> No
     refused(sts.assume_role, RoleArn=ROLE, RoleSessionName="s1")
     assert 'fastiam_sts_sessions_issued_total{call="GetSessionToken"} 1.0' in audit.metrics()
     assert 'call="AssumeRole"' not in audit.metrics()
+
+
+def test_id_of_a_guest_is_in_no_line_of_the_log(world: AwsWorld, audit: Audit, caplog: pytest.LogCaptureFixture) -> None:
+    """Who knows it is the guest (ID21)."""
+    pools, public = world.client("cognito-identity"), world.client("cognito-identity", config=Config(signature_version=UNSIGNED))
+    settings = {"IdentityPoolName": "p", "AllowUnauthenticatedIdentities": True, "AllowClassicFlow": True}
+    pool = pools.create_identity_pool(**settings)["IdentityPoolId"]
+    trust: dict[str, Any] = {"Effect": "Allow", "Principal": {"Federated": COGNITO}, "Action": "sts:AssumeRoleWithWebIdentity"}
+    trust |= {"Condition": {"StringEquals": {f"{COGNITO}:aud": pool}}}
+    world.directory.add_principal(f"arn:aws:iam::{A}:role/guest", trust_policy=document(trust), identity_policies=[document(ALL)])
+    pools.set_identity_pool_roles(IdentityPoolId=pool, Roles={"unauthenticated": f"arn:aws:iam::{A}:role/guest"})
+    guest = public.get_id(IdentityPoolId=pool)["IdentityId"]
+    with caplog.at_level("INFO"):
+        public.get_credentials_for_identity(IdentityId=guest)
+        token = public.get_open_id_token(IdentityId=guest)["Token"]
+        sts = world.client("sts", config=Config(signature_version=UNSIGNED))
+        sts.assume_role_with_web_identity(RoleArn=f"arn:aws:iam::{A}:role/guest", RoleSessionName="s1", WebIdentityToken=token)
+    assert guest not in caplog.text and "AssumeRoleWithWebIdentity success" in caplog.text
+    lines = audit.lines()
+    assert guest not in json.dumps(lines) and token not in json.dumps(lines)
+    shown = {line["operation"]: line["resources"] for line in lines}
+    assert shown["GetCredentialsForIdentity"] == shown["GetOpenIdToken"]
+    assert [text.startswith("hmac:") for text in shown["GetOpenIdToken"]] == [True]
+
+
+def test_secret_is_hidden_in_each_line_of_a_log(audit: Audit) -> None:
+    secret = Secret("hunter2")
+    audit.log.event("x", a=secret, b=[secret, secret.encode()], c={"d": secret})
+    audit.log.call(has_acted=True, resources=(secret,))
+    record = logging.LogRecord("l", logging.ERROR, "", 1, "%s and %r", (secret, secret), None)
+    audit.log.handler().handle(record)
+    cut = Cut([]).tree({"a": secret, "b": [secret.encode()]}, "/input")
+    texts = [json.dumps(line) for line in audit.lines()] + [encode(cut).decode()]
+    assert len(texts) == 4 and all("<secret>" in text and "hunter2" not in text for text in texts)
 
 
 def test_write_without_audit_log_is_refused_before_it_acts(world: AwsWorld, audit: Audit) -> None:

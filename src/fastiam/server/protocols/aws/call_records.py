@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from fastiam.credentials.results import Caller
+from fastiam.server.protocols.aws.calls import Call
 from fastiam.server.records import CallRecord
 
 OTHER: Final = "other"
@@ -28,7 +29,8 @@ _READS = ("Decode", "Describe", "Get", "List", "Simulate")
 SIGNATURE_FAULTS: Final = frozenset(
     {"ExpiredToken", "IncompleteSignature", "InvalidClientTokenId", "MissingAuthenticationToken", "SignatureDoesNotMatch"}
 )
-_NAMES = ("RoleArn", "TargetPrincipal", "IdentityId", "IdentityPoolId", "UserPoolId", "ClientId")
+_NAMES = ("RoleArn", "TargetPrincipal", "IdentityPoolId", "UserPoolId", "ClientId")
+_IDENTITY = "IdentityId"
 
 
 def is_audited(operation: str) -> bool:
@@ -36,9 +38,14 @@ def is_audited(operation: str) -> bool:
     return operation in _ISSUES or not operation.startswith(_READS)
 
 
-def named(parameters: Mapping[str, Any]) -> tuple[str, ...]:
-    """What a call names that the library decides, such as the role of AssumeRole. No other parameters: some are secrets."""
-    return tuple(str(parameters[name]) for name in _NAMES if name in parameters)
+def named(call: Call) -> tuple[str, ...]:
+    """What a call names that the library decides, such as the role of AssumeRole. No other parameters: some are secrets.
+
+    The id of a guest is one too: a client that knows it is the guest (ID21).
+    """
+    given = call.parameters
+    found = [str(given[name]) for name in _NAMES if name in given]
+    return (*found, call.services.identity_pools.logged_id(str(given[_IDENTITY]))) if _IDENTITY in given else tuple(found)
 
 
 def issued(result: Mapping[str, Any]) -> str | None:

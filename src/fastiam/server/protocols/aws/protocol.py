@@ -200,7 +200,7 @@ class _Exchange:
             raise ApiError("NotImplemented", f"{target.operation.name} is not served.")
         call = self._call(sts, credentials, signature, read_parameters(self._request, target))
         if operation.library_decides:
-            self._resources = named(call.parameters)
+            self._resources = named(call)
         self.require_log(target.operation.name)
         result = self._act(operation, call)
         self._protocol.note_answered(operation)
