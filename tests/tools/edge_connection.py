@@ -14,6 +14,7 @@ import fastiam
 from fastiam.server import config
 from fastiam.server.asgi import Application
 from fastiam.server.auth import Authenticator, Tokens, authenticator
+from fastiam.server.connections import Connections
 from fastiam.server.http import Peer
 from fastiam.server.listeners import Address, Listening
 from fastiam.server.observer import Observer
@@ -71,7 +72,9 @@ class Edge:
         access = access or authenticator("none", config.Auth(), config.Trust(), Tokens(), is_local=True)
         self.serving: Serving = serving("main", listener, address, protocols, access)
         facts = ListenerFacts("tcp", True, access.kind, False)
-        self.listening = Listening("main", listener, address, facts, limits, Observer(), serving=self.serving)
+        self.listening = Listening(
+            "main", listener, address, facts, limits, Observer(), Connections(100, 10), serving=self.serving
+        )
         self.refusals: list[tuple[int, str]] = []
         """Status and code of each request that the application has refused itself."""
         numbers = count()

@@ -29,6 +29,9 @@ _ON_BY_DEFAULT: Final = ("authzen", "bulk", "ops")
 MAIN: Final = "main"
 OPS: Final = "ops"
 
+FIXED_LIMITS: Final = ("threads", "connections", "handshakes", "backlog", "keep_alive_seconds")
+"""Those of `Limits` that a reload cannot change."""
+
 _MIB = 1 << 20
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
@@ -98,6 +101,8 @@ class Listener(Part, frozen=True, kw_only=True):
     """Of a unix socket, in octal."""
     owner: str | None = None
     group: str | None = None
+    connections: Count | None = None
+    """Connections at a time; None: `limits.connections`, and 256 for a listener of `ops` alone."""
 
 
 class UnixPeer(Part, frozen=True, kw_only=True):
@@ -139,7 +144,10 @@ class Trust(Part, frozen=True, kw_only=True):
 
 
 class Limits(Part, frozen=True, kw_only=True):
-    """Limits of the process (1.6). Reloadable, but `threads` and `connections`."""
+    """Limits of the process (1.6). Each listener has its own share of connections.
+
+    Reloadable, but `FIXED_LIMITS`.
+    """
 
     in_work: Count = 256
     writes: Count = 32
@@ -147,6 +155,14 @@ class Limits(Part, frozen=True, kw_only=True):
     threads: Count = 2
     slow_per_client: Count = 4
     connections: Count = 4096
+    """Connections of one listener at a time, from accept to close. If another client comes, connections end on which the server
+    waits for a client without credentials, those first on which it has waited longest."""
+    handshakes: Count = 256
+    """TLS handshakes of one listener at a time, a part of its connections. If another client comes, the longest one ends."""
+    backlog: Count = 2048
+    """Connections of one listener that the system has opened and that wait to be accepted; it may allow fewer (`somaxconn`)."""
+    handshake_seconds: Seconds = 10.0
+    """A TLS handshake is complete within this time."""
     head_seconds: Seconds = 10.0
     body_seconds: Seconds = 10.0
     handler_seconds: Seconds = 5.0

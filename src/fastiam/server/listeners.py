@@ -21,10 +21,11 @@ from fastiam.server.protocol import ListenerFacts
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from fastiam.server.connections import Connections
     from fastiam.server.observer import Observer
     from fastiam.server.serving import Serving
 
-_BACKLOG: Final = 2048
+_OPS_CONNECTIONS: Final = 256  # probes and scrapes
 _TCP = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<v4>[^\[\]:]+)):(?P<port>[0-9]{1,5})")
 
 
@@ -121,6 +122,13 @@ def hazards(name: str, listener: Listener, address: Address) -> list[str]:
     return found
 
 
+def wanted_connections(listener: Listener, limits: Limits) -> int:
+    """How many connections a listener may have at a time."""
+    if listener.connections is not None:
+        return listener.connections
+    return min(limits.connections, _OPS_CONNECTIONS) if listener.protocols == (OPS,) else limits.connections
+
+
 def facts(listener: Listener, address: Address, auth: str) -> ListenerFacts:
     """What protocols may know of a listener."""
     return ListenerFacts("unix" if address.is_unix else "tcp", address.is_loopback, auth, listener.tls is not None)
@@ -136,6 +144,7 @@ class Listening:
     facts: ListenerFacts
     limits: Limits
     observer: Observer
+    connections: Connections
     serving: Serving
     sock: socket.socket | None = None
     context: ssl.SSLContext | None = None
@@ -150,9 +159,11 @@ class Listening:
         ConfigError: the address is in use or not ours to use.
         """
         if self.address.path is not None:
-            self.sock, self.inode = _bind_unix(self.address.path, self.settings, f"listeners.{self.name}", warn)
+            self.sock, self.inode = _bind_unix(
+                self.address.path, self.settings, self.limits.backlog, f"listeners.{self.name}", warn
+            )
         else:
-            self.sock = _bind_tcp(self.address, f"listeners.{self.name}")
+            self.sock = _bind_tcp(self.address, self.limits.backlog, f"listeners.{self.name}")
             self.address = Address(self.address.host, self.sock.getsockname()[1])
         if self.settings.tls is not None:
             self.context = tls_context(self.settings.tls)
@@ -169,7 +180,7 @@ class Listening:
             pass
 
 
-def _bind_tcp(address: Address, at: str) -> socket.socket:
+def _bind_tcp(address: Address, backlog: int, at: str) -> socket.socket:
     host = "127.0.0.1" if address.host == "localhost" else address.host
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
@@ -178,7 +189,7 @@ def _bind_tcp(address: Address, at: str) -> socket.socket:
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind((host, address.port))
-        sock.listen(_BACKLOG)
+        sock.listen(backlog)
         sock.setblocking(False)
     except OSError as error:
         sock.close()
@@ -235,7 +246,9 @@ def protect_socket(path: Path, mode: str, owner: str | None, group: str | None, 
     return status.st_dev, status.st_ino
 
 
-def _bind_unix(path: Path, listener: Listener, at: str, warn: Callable[[str], None]) -> tuple[socket.socket, tuple[int, int]]:
+def _bind_unix(
+    path: Path, listener: Listener, backlog: int, at: str, warn: Callable[[str], None]
+) -> tuple[socket.socket, tuple[int, int]]:
     prepare_socket(path, at, warn)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     umask = os.umask(0o177)
@@ -246,7 +259,7 @@ def _bind_unix(path: Path, listener: Listener, at: str, warn: Callable[[str], No
     finally:
         os.umask(umask)
     inode = protect_socket(path, listener.mode, listener.owner, listener.group, at)
-    sock.listen(_BACKLOG)
+    sock.listen(backlog)
     sock.setblocking(False)
     return sock, inode
 

@@ -27,11 +27,22 @@ from fastiam.server.audit_log import AuditLog
 from fastiam.server.auth import Authenticator, Tokens, authenticator, read_tokens
 from fastiam.server.call_log import AuditedCalls
 from fastiam.server.companion import MODULES, Companion, Services
-from fastiam.server.config import OPS, ConfigError, Settings, protocol_module
+from fastiam.server.config import FIXED_LIMITS, OPS, ConfigError, Settings, protocol_module
+from fastiam.server.connections import Connections, TlsServer, share_descriptors
 from fastiam.server.decision_log import DecisionLog
 from fastiam.server.identity import Identity
 from fastiam.server.ids import Ids
-from fastiam.server.listeners import Address, Listening, check, facts, file_stamp, hazards, read_address, tls_context
+from fastiam.server.listeners import (
+    Address,
+    Listening,
+    check,
+    facts,
+    file_stamp,
+    hazards,
+    read_address,
+    tls_context,
+    wanted_connections,
+)
 from fastiam.server.log_writer import LogWriter
 from fastiam.server.pools import Pools
 from fastiam.server.protocol import ListenerFacts, ServerProtocol, Site
@@ -40,7 +51,6 @@ from fastiam.server.state import NoDecider, Source, State, shown
 from fastiam.server.uvicorn_protocol import EdgeProtocol, EdgeState
 
 _SWITCH: Final = 0.0005  # seconds; a thread that runs Python code holds up the loop no longer (G8)
-_HANDSHAKE: Final = 10.0  # seconds
 _POLL: Final = 1.0  # seconds between two checks of the files of tokens and TLS
 
 
@@ -88,7 +98,7 @@ class Process:
         self._reread = reread
         self.state = State()
         self._listening: list[Listening] = []
-        self._servers: dict[str, asyncio.Server] = {}
+        self._servers: dict[str, asyncio.Server | TlsServer] = {}
         self._companions: dict[str, Companion] = {}
         self._companion_addresses: dict[str, str] = {}
         self._anonymous: dict[bool, Identity] = {}
@@ -153,12 +163,14 @@ class Process:
     async def _start(self, loop: asyncio.AbstractEventLoop) -> None:
         self._date()
         prepared = prepare(self.settings)
+        limits, listeners = self.settings.core.limits, self.settings.listeners
+        wanted = {name: wanted_connections(listener, limits) for name, listener in listeners.items()}
+        shares = share_descriptors(wanted, self._warnings.append)
         for name, (address, auth) in prepared.items():
-            listener = self.settings.listeners[name]
+            listener = listeners[name]
             seen = facts(listener, address, auth)
-            listening = Listening(
-                name, listener, address, seen, self.settings.core.limits, self.state.observer, serving=_nothing(auth)
-            )
+            share = Connections(shares[name], limits.handshakes)
+            listening = Listening(name, listener, address, seen, limits, self.state.observer, share, serving=_nothing(auth))
             self._listening.append(listening)
             listening.bind(self._warnings.append)
             self._warnings += hazards(name, listener, address)
@@ -198,16 +210,13 @@ class Process:
     async def _accept(self, loop: asyncio.AbstractEventLoop, listening: Listening) -> None:
         make = partial(EdgeProtocol, self._config, self._uvicorn, listening, loop)
         assert listening.sock is not None
-        sock = listening.sock.dup()
-        if listening.address.is_unix:
-            server = await loop.create_unix_server(make, sock=sock)
+        sock, backlog = listening.sock.dup(), listening.limits.backlog
+        if listening.context is not None:
+            self._servers[listening.name] = TlsServer(sock, listening, make)
+        elif listening.address.is_unix:
+            self._servers[listening.name] = await loop.create_unix_server(make, sock=sock, backlog=backlog)
         else:
-            seconds = None if listening.context is None else _HANDSHAKE
-            server = await loop.create_server(make, sock=sock, ssl=listening.context, ssl_handshake_timeout=seconds)
-        old = self._servers.get(listening.name)
-        self._servers[listening.name] = server
-        if old is not None:
-            old.close()
+            self._servers[listening.name] = await loop.create_server(make, sock=sock, backlog=backlog)
 
     async def _start_companions(self) -> None:
         """Start what answers beside HTTP, gRPC. It refuses calls until `_install` gives it a protocol."""
@@ -332,9 +341,7 @@ class Process:
             self._set_log(settings)
             self.settings = settings
             for listening in self._listening:
-                if listening.name in contexts:
-                    listening.context = contexts[listening.name]
-                    await self._accept(loop, listening)
+                listening.context = contexts.get(listening.name)
             self._record_files()
             if why == "signal":
                 await loop.run_in_executor(None, source.live.refresh)
@@ -360,8 +367,9 @@ class Process:
         if old.core.audit_log != new.core.audit_log:
             raise ConfigError("`audit_log` cannot change while the server runs\nhelp: restart it")
         limits = old.core.limits, new.core.limits
-        if any(getattr(limits[0], name) != getattr(limits[1], name) for name in ("threads", "connections", "keep_alive_seconds")):
-            raise ConfigError("`limits.threads`, `connections` and `keep_alive_seconds` cannot change\nhelp: restart the server")
+        changed = [name for name in FIXED_LIMITS if getattr(limits[0], name) != getattr(limits[1], name)]
+        if changed:
+            raise ConfigError(f"`limits.{changed[0]}` cannot change while the server runs\nhelp: restart it")
         fixed = {
             name: {at: _fixed(each) for at, each in settings.listeners.items()} for name, settings in (("old", old), ("new", new))
         }
@@ -417,13 +425,13 @@ class Process:
             server.close()
         stops = [companion.stop(self.settings.core.stop.timeout) for companion in self._companions.values()]
         stopped = asyncio.gather(*stops)
-        for connection in list(self._uvicorn.connections):
+        for connection in [each for listening in self._listening for each in listening.connections.open]:
             connection.shutdown()
         await self._wait(self.settings.core.stop.timeout, lambda: not self._uvicorn.tasks)
         for task in list(self._uvicorn.tasks):
             task.cancel()
         await self._wait(1.0, lambda: not self._uvicorn.tasks)
-        await self._wait(0.5, lambda: not self._uvicorn.connections)
+        await self._wait(0.5, lambda: not any(each.connections.open for each in self._listening))
         if not self._now.is_set():
             await stopped
 

@@ -59,6 +59,12 @@ class Connection:
         self.authenticated: tuple[object, bytes | None, Any] | None = None  # authenticator, field, identity of the last request
         self.host: tuple[object, bytes] | None = None  # site and field of the last accepted request
 
+    @property
+    def is_known(self) -> bool:
+        """Whether the last request came with credentials of the listener."""
+        identity = None if self.authenticated is None else self.authenticated[2]
+        return identity is not None and not identity.is_anonymous
+
     def accept_slow_body(self) -> None:
         """The body of this request may take longer than the limit."""
         self.protocol.is_slow_body = True
@@ -197,6 +203,7 @@ class EdgeProtocol(HttpToolsProtocol):
     def __init__(self, config: Config, server_state: EdgeState, listening: Listening, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(config, server_state, {}, loop)
         self.listening = listening
+        self.connections = listening.connections.open  # type: ignore[assignment]
         self.url = b""
         self.is_slow_body = False
         self._extensions: dict[str, Any] = {}
@@ -210,16 +217,19 @@ class EdgeProtocol(HttpToolsProtocol):
         self._waiting: Cycle | None = None  # a request that is not begun yet
         self._heads: dict[bytes, tuple[Head, Cycle]] = {}  # by their bytes: most clients send few different ones
         self._admitted_by: Serving | None = None  # of all of them
-        self._answered = 0.0  # when the last answer ended
+        self._answered = 0.0  # when the connection began, or the last answer ended
         self._keep_alive: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        if len(self.connections) > self.listening.limits.connections:
-            self.listening.observer.rejected(None, "connections")
+        listening, is_tls = self.listening, transport.get_extra_info("ssl_object") is not None
+        self.transport = transport
+        has_room = is_tls or listening.connections.make_room(listening.observer)  # with TLS, its handshake has made room
+        if not has_room:
+            listening.observer.rejected(None, "connections")
             transport.abort()
             return
-        peer, is_tls = _peer(transport), transport.get_extra_info("ssl_object") is not None
+        super().connection_made(transport)
+        self._answered, peer = self.loop.time(), _peer(transport)
         self._extensions = {CONNECTION: Connection(self, self.listening, peer, is_tls)}
         self._arm(_IDLE)
 
@@ -233,6 +243,19 @@ class EdgeProtocol(HttpToolsProtocol):
         self._heads, self._extensions = {}, {}
         self.scope = self.cycle = None  # type: ignore[assignment]
         self.pipeline.clear()
+
+    def waits_since(self) -> float | None:
+        """Since when the server waits for a client without credentials; None if there is a request in work, or credentials."""
+        connection: Connection | None = self._extensions.get(CONNECTION)
+        if connection is None or connection.is_known:
+            return None
+        is_answered = self.cycle is None or self.cycle.response_complete
+        reads_body = self._phase == _BODY and not self.pipeline and not self.is_slow_body and not self.flow.read_paused
+        if not is_answered and not reads_body:
+            return None
+        if self._timer is None:
+            return self._answered
+        return max(self._answered, self._timer.when() - self._seconds(self._phase))
 
     # -- parser callbacks ---------------------------------------------------------------------------------------------
 
@@ -416,9 +439,11 @@ class EdgeProtocol(HttpToolsProtocol):
 
     def _arm(self, phase: int) -> None:
         self._disarm()
+        self._timer, self._timed = self.loop.call_later(self._seconds(phase), self._expire), (self._message, phase)
+
+    def _seconds(self, phase: int) -> float:
         limits = self.listening.limits
-        seconds = limits.body_seconds if phase == _BODY else limits.head_seconds
-        self._timer, self._timed = self.loop.call_later(seconds, self._expire), (self._message, phase)
+        return limits.body_seconds if phase == _BODY else limits.head_seconds
 
     def _disarm(self) -> None:
         if self._timer is not None:

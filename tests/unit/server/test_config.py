@@ -218,3 +218,12 @@ def test_page_names_every_key(part: str) -> None:
 
 def test_refused_start_is_an_error_of_the_package() -> None:
     assert issubclass(ConfigError, FastiamError)
+
+
+def test_documentation_has_each_limit_and_its_default() -> None:
+    page = (ROOT / "docs" / "reference" / "settings.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| ([0-9.]+) \| \w+ \|", page.partition("## Limits of the server")[2], re.M)
+    limits = config.Limits()
+    assert {name: float(default) for name, default in rows} == {name: getattr(limits, name) for name in limits.__struct_fields__}
+    fixed = page.partition("## Limits of the server")[2].partition(" need a restart")[0].rpartition("\n")[2]
+    assert re.findall(r"`(\w+)`", fixed) == list(config.FIXED_LIMITS)
