@@ -231,6 +231,7 @@ class LiveEngine:
     who_can = _of_engine(Engine.who_can)
     what_can = _of_engine(Engine.what_can)
     escalations = _of_engine(Engine.escalations)
+    administrators = _of_engine(Engine.administrators)
     replay = _of_engine(Engine.replay)
     stats = _of_engine(Engine.stats)
 

@@ -46,6 +46,21 @@ def test_exit_code_distinguishes_sure_and_possible_paths(policies, capsys, state
     assert run(["escalations", "--policies", path, "--exit-zero"]) == 0
 
 
+def test_administrators_are_listed_beside_the_paths(policies, tmp_path, capsys):
+    path = policies(SURE | {"Action": "*"})
+    assert run(["escalations", "--policies", path, "--format", "json"]) == 0
+    out, err = capsys.readouterr()
+    (row,) = json.loads(out)
+    assert (row["principal"], row["target"], row["pattern"]) == (ANA, ANA, [])
+    assert [step["statement"]["sid"] for step in row["steps"]] == ["Own", "Own"]
+    assert "1 users and roles are administrators already, 0 of them under conditions" in err
+    assert run(["escalations", "--policies", path, "--format", "csv"]) == 0
+    assert "administrator" in capsys.readouterr().out
+    report = tmp_path / "report.html"
+    assert run(["escalations", "--policies", path, "--out", str(report)]) == 0
+    assert "Administrators" in report.read_text()
+
+
 def test_unknown_keys_can_be_named(policies, capsys):
     path = policies(POSSIBLE)
     assert run(["escalations", "--policies", path, "--unknown", "aws:MultiFactorAuthPresent", "--format", "csv"]) == 4

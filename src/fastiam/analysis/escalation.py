@@ -7,19 +7,22 @@ edges; each path is found by a search backwards from its target, over sure edges
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from fastiam.analysis.escalation_admins import Administrators, entities_of
 from fastiam.analysis.escalation_catalog import EscalationPattern, built_in_patterns
-from fastiam.analysis.escalation_edges import ANYTHING, Edge, EdgeFinder, Node
-from fastiam.analysis.escalation_requests import SURE, Asked, Requests
+from fastiam.analysis.escalation_edges import ANYTHING, Edge, EdgeFinder, Node, Used
+from fastiam.analysis.escalation_groups import edges_of_groups
+from fastiam.analysis.escalation_requests import SURE, Requests
 from fastiam.errors import RequestValueError, did_you_mean
 from fastiam.model.decision import Outcome, StatementRef
 from fastiam.model.protocols import AnalysisEngine
 from fastiam.model.request import shorten
 from fastiam.model.result import Result
 
+ADMINISTRATOR = "administrator"  # the pattern of the steps that show that a principal is one
 _COMPARED = 5_000  # names that are compared to find a similar one
 
 
@@ -30,7 +33,7 @@ class EscalationStep(Result):
     Attributes
     ----------
     principal : the principal that makes the request: that of the path, a later one on it, or a service that assumes a role.
-    pattern : the pattern that needs the permission.
+    pattern : the pattern that needs the permission, or `administrator`.
     resource : an ARN; the name `zq0` represents any name.
     outcome : ALLOW, or DEPENDS.
     statement : the statement that allows; None if it depends on unknown keys, or needs no policy.
@@ -48,11 +51,11 @@ class EscalationStep(Result):
 
 @dataclass(frozen=True, slots=True)
 class EscalationPath(Result):
-    """A shortest way from a principal to a target.
+    """A shortest way from a principal to a target; without patterns, an administrator and what makes it one.
 
     Attributes
     ----------
-    principal : a user or role that is not an administrator.
+    principal : a user or role.
     target : a user or role, or `anything in the account`: all permissions of the account (H64).
     account : the account of the target.
     outcome : ALLOW if each step is allowed whatever the unknown keys are and nothing is assumed, else DEPENDS.
@@ -86,24 +89,54 @@ def find_escalations(
     RequestValueError: `to` is neither `admin` nor a user or role of the directory.
     """
     requests = Requests(engine, unknown, now)
+    _check_target(to, requests)
+    administrators = Administrators(requests, entities_of(engine))
+    sources = {
+        entity.arn: Node(entity.arn, entity.account)
+        for entity in entities_of(engine)
+        if entity.arn not in administrators.unlimited
+    }
+    finder = EdgeFinder(requests, built_in_patterns() if patterns is None else patterns, administrators, sources)
+    edges = [*finder.find(), *edges_of_groups(finder)]
+    found: list[EscalationPath] = []
+    for target in _targets(edges, administrators, to):
+        is_sure = target.name == ANYTHING or to != "admin" or administrators.strengths.get(target.name) == SURE
+        found += _paths_to(target, edges, requests, administrators, is_sure)
+    order = {name: i for i, name in enumerate(requests.kinds)}
+    return sorted(found, key=lambda path: order[path.principal])
+
+
+def find_administrators(engine: AnalysisEngine, to: str, unknown: Collection[str], now: datetime | None) -> list[EscalationPath]:
+    """Return the administrators, each as a path without patterns: its steps are what makes it one.
+
+    Raises
+    ------
+    RequestValueError: as `find_escalations`.
+    """
+    requests = Requests(engine, unknown, now)
+    _check_target(to, requests)
+    administrators = Administrators(requests, entities_of(engine))
+    found = []
+    for name, strength in administrators.strengths.items():
+        account = name.split(":")[4]
+        if to == "admin" or account == to.split(":")[4]:
+            steps = tuple(_step(Used(asked, ADMINISTRATOR, requests)) for asked in administrators.probes(name))
+            outcome = Outcome.ALLOW if strength == SURE else Outcome.DEPENDS
+            found.append(EscalationPath(name, name, account, outcome, (), steps, (), _keys_of(steps)))
+    return found
+
+
+def _check_target(to: str, requests: Requests) -> None:
     if to != "admin" and (to not in requests.kinds or to.endswith(":root")):
         known = [name for name in requests.kinds if not name.endswith(":root")]
         hint = did_you_mean(to, known) if len(known) <= _COMPARED else ""
         message = f"`{shorten(str(to))}` is not a user or role of the directory"
         raise RequestValueError(message, column="to", hint=hint or 'pass the ARN of one, or "admin"')
-    finder = EdgeFinder(requests, built_in_patterns() if patterns is None else patterns)
-    edges = finder.find()
-    found: list[EscalationPath] = []
-    for target in _targets(edges, finder, to):
-        is_sure = target.name == ANYTHING or to != "admin" or finder.admins.get(target.name) == SURE
-        found += _paths_to(target, edges, requests, is_sure)
-    order = {name: i for i, name in enumerate(requests.kinds)}
-    return sorted(found, key=lambda path: order[path.principal])
 
 
-def _targets(edges: Iterable[Edge], finder: EdgeFinder, to: str) -> list[Node]:
+def _targets(edges: Iterable[Edge], administrators: Administrators, to: str) -> list[Node]:
     """The nodes in which paths end: the administrators, or one principal, and all permissions of their accounts."""
-    wanted = finder.admins.keys() if to == "admin" else {to}
+    wanted = administrators.strengths.keys() if to == "admin" else {to}
     account = None if to == "admin" else to.split(":")[4]
     nodes = dict.fromkeys(edge.target for edge in edges)
     return [
@@ -111,14 +144,19 @@ def _targets(edges: Iterable[Edge], finder: EdgeFinder, to: str) -> list[Node]:
     ]  # fmt: skip
 
 
-def _paths_to(target: Node, edges: Iterable[Edge], requests: Requests, is_sure: bool) -> Iterable[EscalationPath]:
-    """The shortest sure path of each principal, or else its shortest possible one."""
-    edges = list(edges)
+def _paths_to(
+    target: Node, edges: Sequence[Edge], requests: Requests, administrators: Administrators, is_sure: bool
+) -> Iterator[EscalationPath]:
+    """The shortest sure path of each principal, or else its shortest possible one.
+
+    An administrator with limits gains nothing by another one: its paths lead to those without limits, and to anything.
+    """
     sure = _first_edges(target, [edge for edge in edges if edge.strength == SURE])
     possible = _first_edges(target, edges)
+    is_limited = target.name != ANYTHING and target.name not in administrators.unlimited
     for node in possible:
-        following = sure if node in sure else possible
-        yield _path(node, target, following, requests, is_sure and node in sure)
+        if node.name in requests.kinds and not (is_limited and node.name in administrators.strengths):
+            yield _path(node, target, sure if node in sure else possible, is_sure and node in sure)
 
 
 def _first_edges(target: Node, edges: Iterable[Edge]) -> dict[Node, Edge]:
@@ -136,27 +174,31 @@ def _first_edges(target: Node, edges: Iterable[Edge]) -> dict[Node, Edge]:
     return found
 
 
-def _path(source: Node, target: Node, first: dict[Node, Edge], requests: Requests, is_sure: bool) -> EscalationPath:
+def _path(source: Node, target: Node, first: dict[Node, Edge], is_sure: bool) -> EscalationPath:
     node, hops = source, []
     while node != target:
         hops.append(first[node])
         node = first[node].target
-    steps = tuple(_step(asked, hop.pattern.id, requests) for hop in hops for asked in hop.requests)
+    steps = tuple(_step(use) for hop in hops for use in hop.uses)
     return EscalationPath(
         source.name,
         target.name,
         target.account,
         Outcome.ALLOW if is_sure else Outcome.DEPENDS,
-        tuple(hop.pattern.id for hop in hops),
+        tuple(pattern for hop in hops for pattern in hop.patterns),
         steps,
-        tuple(dict.fromkeys(hop.assumption for hop in hops if hop.assumption)),
-        tuple(dict.fromkeys(key for step in steps for key in step.depends_on)),
+        tuple(dict.fromkeys(assumption for hop in hops for assumption in hop.assumptions)),
+        _keys_of(steps),
     )
 
 
-def _step(asked: Asked, pattern: str, requests: Requests) -> EscalationStep:
-    decision = requests.decide(asked)
+def _keys_of(steps: Iterable[EscalationStep]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(key for step in steps for key in step.depends_on))
+
+
+def _step(use: Used) -> EscalationStep:
+    asked, decision = use.asked, use.requests.decide(use.asked)
     statement = decision.statement if decision.outcome is Outcome.ALLOW else None
     return EscalationStep(
-        asked.principal, pattern, asked.action, asked.resource, decision.outcome, statement, tuple(decision.depends_on)
+        asked.principal, use.pattern, asked.action, asked.resource, decision.outcome, statement, tuple(decision.depends_on)
     )

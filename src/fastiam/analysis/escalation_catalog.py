@@ -13,21 +13,27 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
+from fastiam.analysis.representatives import UNMENTIONED
+from fastiam.directory.records import Entity
 from fastiam.errors import SourceError
 from fastiam.policy.action_patterns import action_syntax_error
 
 TARGET: Final = "target"  # a resource: the target of the pattern
 ANY: Final = "{any}"  # in a resource: a name that is free
-TARGETS: Final = ("user", "role", "service-role", "self-user", "self-role", "own-group", "own-policy", "group", "none")
-_TO_ANYTHING: Final = ("self-user", "self-role", "own-group", "own-policy", "group", "none")
+OF_TARGET: Final = ("target-policy", "target-group")  # a managed policy of the target, and a group that has it
+OBTAINED: Final = ("obtained-user", "obtained-role")  # another pattern gives the permissions of the target
+_TO_ANYTHING: Final = ("self-user", "self-role", "own-group", "own-policy", "group", "none", *OBTAINED)
+TARGETS: Final = ("user", "role", "service-role", *_TO_ANYTHING)
+_REGION = "us-east-1"  # of resources that no policy names
 _FORM = "see the page on escalation paths for the form of the file"
 
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """An action, and its resource: `target`, `*`, or an ARN with `{partition}`, `{region}`, `{account}` and `{any}`.
+    """An action, and its resource: `target`, `target-policy`, `target-group`, `*`, or an ARN.
 
-    `unless_denied`: it is enough that no policy denies it explicitly, because the pattern itself adds the Allow.
+    An ARN has `{partition}`, `{region}`, `{account}` and `{any}`. `unless_denied`: it is enough that no policy denies the action
+    explicitly, because the pattern itself adds the Allow; `sts:AssumeRole` is decided with a trust policy that allows it.
     """
 
     action: str
@@ -42,7 +48,8 @@ class EscalationPattern:
     Attributes
     ----------
     target : what the pattern is about: another `user` or `role` of the account, a `service-role` (a role that `service` can
-        assume), the principal itself (`self-user`, `self-role`), its `own-group` or `own-policy`, a `group` that it is not a
+        assume), an `obtained-user` or `obtained-role` (one whose permissions it obtains by another pattern of the same
+        account), the principal itself (`self-user`, `self-role`), its `own-group` or `own-policy`, a `group` that it is not a
         member of, or `none`.
     permissions : all of them are needed.
     to_anything : the pattern gives any permission in the account, and not those of the target.
@@ -57,6 +64,14 @@ class EscalationPattern:
     to_anything: bool = False
     assumption: str = ""
     description: str = ""
+
+
+def filled(template: str, entity: Entity) -> str:
+    """The resource of a permission, for a principal of an account; the name that is free is one that no policy contains."""
+    values = {"{partition}": entity.partition, "{account}": entity.account, "{region}": _REGION, ANY: UNMENTIONED}
+    for name, value in values.items():
+        template = template.replace(name, value)
+    return template
 
 
 @lru_cache(maxsize=1)
@@ -130,8 +145,10 @@ def _permission(item: Any, target: str, refuse: Any) -> Permission:
     action, resource = (item.get(name) if isinstance(item, dict) else None for name in ("action", "resource"))
     if not isinstance(action, str) or action_syntax_error(action) or "*" in action:
         raise refuse("the `action` of a permission must be an action, such as `iam:PassRole`")
-    if not isinstance(resource, str) or not (resource in (TARGET, "*") or resource.startswith("arn:")):
+    if not isinstance(resource, str) or not (resource in (TARGET, "*", *OF_TARGET) or resource.startswith("arn:")):
         raise refuse("the `resource` of a permission must be `target`, `*`, or an ARN with `{account}` and `{any}`")
+    if resource in OF_TARGET and target not in OBTAINED:
+        raise refuse(f"only {' and '.join(OBTAINED)} have a `{resource}`")
     if resource == TARGET and target == "none":
         raise refuse("a pattern without a target has no permission on it")
     unless = item.get("unless")

@@ -8,81 +8,83 @@ its organization are evaluated. Of two edges between the same nodes the stronger
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import product
+from typing import Any
 
-from fastiam.analysis.escalation_catalog import ANY, TARGET, EscalationPattern, Permission
+from fastiam.analysis.escalation_admins import Administrators, entities_of
+from fastiam.analysis.escalation_catalog import ANY, OBTAINED, TARGET, EscalationPattern, Permission, filled
 from fastiam.analysis.escalation_requests import NO, POSSIBLE, SURE, Asked, Requests
-from fastiam.analysis.representatives import UNMENTIONED
 from fastiam.directory.records import Entity, Tables
 from fastiam.directory.stored_policies import StoredPolicy
-from fastiam.model.policy import Effect, Policy, PolicyKind, Statement
+from fastiam.model.policy import Policy
 from fastiam.model.profile import ROLES, PrincipalKind
 
 ANYTHING = "anything in the account"
 _ASSUME, _PASS = "sts:AssumeRole", "iam:PassRole"
-_ADMIN_PROBES = (  # a principal that can do both can do everything in its account
-    Permission("iam:PutUserPolicy", "arn:{partition}:iam::{account}:user/{any}"),
-    Permission(f"{UNMENTIONED}:{UNMENTIONED}", "*"),
-)
-_ALL = Policy(PolicyKind.IDENTITY, True, (Statement(0, None, Effect.ALLOW, ("*",), resources=("*",)),), "AdministratorAccess")
 _EC2, _NO_PROFILE = "ec2.amazonaws.com", "an instance profile has the role"
-_REGION = "us-east-1"  # of resources that no policy names
+_LEFT = "nothing is needed that other policies of the principal deny"
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A principal, or with `name` ANYTHING all permissions of an account."""
+    """A principal, a user in more groups, or with `name` ANYTHING all permissions of an account."""
 
     name: str
     account: str
 
 
 @dataclass(frozen=True, slots=True)
+class Used:
+    """A request of a path, the pattern that needs it, and what decides it."""
+
+    asked: Asked
+    pattern: str
+    requests: Requests
+
+
+@dataclass(frozen=True, slots=True)
 class Edge:
-    """One step of a path: its permissions and their `requests`."""
+    """One step of a path: its patterns, and the requests that it `uses`."""
 
     source: Node
     target: Node
-    pattern: EscalationPattern
+    patterns: tuple[str, ...]
     strength: int
-    requests: tuple[Asked, ...]
-    assumption: str = ""
+    uses: tuple[Used, ...]
+    assumptions: tuple[str, ...] = ()
 
 
 class EdgeFinder:
-    """Finds the edges of all principals of a directory that are not administrators."""
+    """Finds the edges of sources, over one state of the directory.
 
-    def __init__(self, requests: Requests, patterns: Sequence[EscalationPattern]) -> None:
-        self._requests, self._patterns = requests, patterns
+    Attributes
+    ----------
+    sources : the principals whose edges are looked for, with their nodes.
+    joins : the groups that each source can join, with the edge that the permission alone is.
+    """
+
+    def __init__(
+        self,
+        requests: Requests,
+        patterns: Sequence[EscalationPattern],
+        administrators: Administrators,
+        sources: Mapping[str, Node],
+    ) -> None:
+        self.requests, self.patterns, self.administrators, self.sources = requests, patterns, administrators, sources
+        self.joins: dict[str, dict[str, Edge]] = defaultdict(dict)
         self._tables: Tables = requests.engine.snapshot.tables
         self._edges: dict[tuple[Node, Node], Edge] = {}
-        self._entities = [entity for entity in self._tables.entities.values() if entity.kind is not PrincipalKind.ROOT]
-        self.admins = self._find_admins()
-        self._sources = [entity for entity in self._entities if entity.arn not in self.admins]
+        self._entities = entities_of(requests.engine)
+        self._sources = [entity for entity in self._entities if entity.arn in sources]
         self._passing: dict[tuple[str, str], dict[str, int]] = {}
-
-    # -- administrators -----------------------------------------------------------------------------------------------
-
-    def _find_admins(self) -> dict[str, int]:
-        """The principals that can do everything in their account, with the strength of the weaker probe."""
-        found: dict[str, int] = {}
-        for _, entities in _by_account(self._entities):
-            names = [entity.arn for entity in entities]
-            weakest = [SURE] * len(names)
-            for probe in _ADMIN_PROBES:
-                decided = self._requests.strengths(names, probe, _filled(probe.resource, entities[0]))
-                weakest = [min(one, int(two)) for one, two in zip(weakest, decided, strict=True)]
-            found |= {name: strength for name, strength in zip(names, weakest, strict=True) if strength != NO}
-        return found
-
-    # -- edges --------------------------------------------------------------------------------------------------------
 
     def find(self) -> list[Edge]:
         """Return the best edge between each two nodes."""
-        for pattern in self._patterns:
-            for edge in self._of(pattern):
+        for pattern in sorted(self.patterns, key=lambda pattern: pattern.target in OBTAINED):
+            for edge in list(self._of(pattern)):
                 self._keep(edge)
         return list(self._edges.values())
 
@@ -90,7 +92,7 @@ class EdgeFinder:
         if edge.source == edge.target:
             return
         known = self._edges.get((edge.source, edge.target))
-        if known is None or (edge.strength, -len(edge.requests)) > (known.strength, -len(known.requests)):
+        if known is None or (edge.strength, -len(edge.uses)) > (known.strength, -len(known.uses)):
             self._edges[edge.source, edge.target] = edge
 
     def _of(self, pattern: EscalationPattern) -> Iterator[Edge]:
@@ -98,7 +100,7 @@ class EdgeFinder:
             return self._of_targets(pattern)
         if pattern.target == "service-role":
             return self._of_service_roles(pattern)
-        return self._of_single(pattern)
+        return self._of_obtained(pattern) if pattern.target in OBTAINED else self._of_single(pattern)
 
     def _edge(
         self,
@@ -107,34 +109,92 @@ class EdgeFinder:
         pattern: EscalationPattern,
         strength: int,
         requests: Iterable[Asked],
-        assumption: str = "",
+        *assumptions: str,
+        obtained: Edge | None = None,
     ) -> Iterator[Edge]:
-        assumed = pattern.assumption or assumption
+        """The edge of a pattern, after that by which its target is `obtained`; none if it is not possible."""
+        patterns: tuple[str, ...] = (pattern.id,)
+        uses = tuple(Used(asked, pattern.id, self.requests) for asked in requests)
+        if obtained is not None:
+            patterns, uses, assumptions = patterns + obtained.patterns, uses + obtained.uses, assumptions + obtained.assumptions
+        assumed = tuple(dict.fromkeys(filter(None, (pattern.assumption, *assumptions))))
         strength = min(strength, POSSIBLE) if assumed else strength
         if strength != NO:
-            yield Edge(Node(source.arn, source.account), target, pattern, strength, tuple(requests), assumed)
+            yield Edge(self.sources[source.arn], target, patterns, strength, uses, assumed)
+
+    # -- another user or role -----------------------------------------------------------------------------------------
+
+    def _able(self, pattern: EscalationPattern) -> list[Entity]:
+        """The sources whose policies may allow the permissions of a pattern; a trust policy alone can allow to assume a role."""
+        needed = {each.action for each in pattern.permissions} - {_ASSUME}
+        return [source for source in self._sources if all(self.requests.may_have(source.arn, action) for action in needed)]
 
     def _of_targets(self, pattern: EscalationPattern) -> Iterator[Edge]:
         """Patterns about another user or role: each permission is decided for all principals at once, target by target."""
-        is_user = pattern.target == "user"
-        targets = [entity for entity in self._entities if (entity.kind is PrincipalKind.USER) == is_user]
-        needed = [each.action for each in pattern.permissions if each.action != _ASSUME]  # a trust policy alone can allow it
-        sources = [source for source in self._sources if all(self._requests.may_have(source.arn, action) for action in needed)]
-        for target in targets:
-            rows = [s for s in sources if s.arn != target.arn and (not needed or s.account == target.account)]
-            strengths = [SURE] * len(rows)
-            for permission in pattern.permissions:
-                if not rows:
-                    break
-                decided = self._requests.strengths([row.arn for row in rows], permission, target.arn)
-                both = [(row, min(a, int(b))) for row, a, b in zip(rows, strengths, decided, strict=True)]
-                both = [item for item in both if item[1] != NO]
-                rows, strengths = [row for row, _ in both], [strength for _, strength in both]
+        changes = any(each.action != _ASSUME for each in pattern.permissions)
+        sources = self._able(pattern)
+        for target in self._of_kind(pattern.target):
+            if changes and target.kind is PrincipalKind.SLR:  # only its service changes it
+                continue
+            rows = [s for s in sources if s.arn != target.arn and (not changes or s.account == target.account)]
             node = Node(ANYTHING if pattern.to_anything else target.arn, target.account)
-            most = self._strength_of_all(target) if pattern.to_anything and rows else SURE
-            for source, strength in zip(rows, strengths, strict=True):
-                asked = (Asked(source.arn, each.action, target.arn) for each in pattern.permissions if not each.unless_denied)
-                yield from self._edge(source, node, pattern, min(strength, most), asked)
+            found = self._strengths(rows, [(each, target.arn) for each in pattern.permissions])
+            most, left = self._with_all(target) if pattern.to_anything and found else (SURE, "")
+            for source, strength, asked in found:
+                yield from self._edge(source, node, pattern, min(strength, most), asked, left)
+
+    def _of_obtained(self, pattern: EscalationPattern) -> Iterator[Edge]:
+        """Patterns about a user or role whose permissions the principal obtains by another edge."""
+        able = {self.sources[source.arn]: source for source in self._able(pattern)}
+        by_target: dict[Node, dict[str, Edge]] = defaultdict(dict)
+        for edge in self._edges.values():
+            if edge.source in able:
+                by_target[edge.target][able[edge.source].arn] = edge
+        for target in self._of_kind(pattern.target.removeprefix("obtained-")) if able else ():
+            edges = by_target.get(Node(target.arn, target.account), {})
+            if not edges or target.kind is PrincipalKind.SLR or target.arn in self.administrators.strengths:
+                continue
+            node = Node(ANYTHING, target.account)
+            rows = [source for source in able.values() if source.arn in edges and source.account == target.account]
+            for permissions in self._on_target(pattern, target):
+                for source, strength, asked in self._strengths(rows, permissions):
+                    obtained, (most, left) = edges[source.arn], self._with_all(target)
+                    strength = min(strength, most, obtained.strength)
+                    yield from self._edge(source, node, pattern, strength, asked, left, obtained=obtained)
+
+    def _on_target(self, pattern: EscalationPattern, target: Entity) -> Iterator[list[tuple[Permission, str]]]:
+        """The permissions of a pattern with their resources: one list for each policy or group of the target."""
+        kinds = {each.resource for each in pattern.permissions}
+        choices = {TARGET: [target.arn]}
+        if "target-policy" in kinds:
+            choices["target-policy"] = list(self._own(target, "own-policy"))
+        if "target-group" in kinds:
+            choices["target-group"] = list(target.groups)
+        for chosen in product(*choices.values()):
+            resource_of = dict(zip(choices, chosen, strict=True))
+            yield [(each, resource_of.get(each.resource) or filled(each.resource, target)) for each in pattern.permissions]
+
+    def _of_kind(self, kind: str) -> list[Entity]:
+        return [entity for entity in self._entities if (entity.kind is PrincipalKind.USER) == (kind == "user")]
+
+    def _strengths(
+        self, sources: Sequence[Entity], permissions: Sequence[tuple[Permission, str]]
+    ) -> list[tuple[Entity, int, list[Asked]]]:
+        """The sources that have all permissions, with the weakest strength and the requests that belong to a path."""
+        rows = [(source, SURE, list[Asked]()) for source in sources]
+        for permission, resource in permissions:
+            if not rows:
+                break
+            decided = self.requests.strengths([source.arn for source, _, _ in rows], permission, resource)
+            kept = []
+            for (source, strength, asked), own in zip(rows, map(int, decided), strict=True):
+                if own != NO:
+                    request = Asked(source.arn, permission.action, resource)
+                    kept.append((source, min(strength, own), asked if permission.unless_denied else [*asked, request]))
+            rows = kept
+        return rows
+
+    # -- roles of services --------------------------------------------------------------------------------------------
 
     def _of_service_roles(self, pattern: EscalationPattern) -> Iterator[Edge]:
         """Patterns about roles that a service can assume: the permissions on other resources are decided first."""
@@ -142,7 +202,7 @@ class EdgeFinder:
         free = [permission for permission in pattern.permissions if permission.resource != TARGET]
         able: dict[str, list[tuple[Entity, int, list[Asked]]]] = defaultdict(list)
         for source in self._sources:
-            if all(self._requests.may_have(source.arn, permission.action) for permission in pattern.permissions):
+            if all(self.requests.may_have(source.arn, permission.action) for permission in pattern.permissions):
                 strength, asked = self._best(source, free)
                 if strength != NO:
                     able[source.account].append((source, strength, asked))
@@ -162,24 +222,31 @@ class EdgeFinder:
     def _trusting(self, service: str, account: str) -> list[tuple[Entity, int]]:
         """The roles of an account that a service can assume."""
         roles = [entity for entity in self._entities if entity.kind in ROLES and entity.account == account]
-        decided = self._requests.strengths_of_service(service, [role.arn for role in roles], account)
+        decided = self.requests.strengths_of_service(service, [role.arn for role in roles], account)
         return [(role, int(strength)) for role, strength in zip(roles, decided, strict=True) if strength != NO]
 
     def _passing_of(self, service: str, role: Entity) -> dict[str, int]:
         """The strength of `iam:PassRole` of a role to a service, for the principals of its account."""
         found = self._passing.get((service, role.arn))
         if found is None:
-            names = [s.arn for s in self._sources if s.account == role.account and self._requests.may_have(s.arn, _PASS)]
+            names = [s.arn for s in self._sources if s.account == role.account and self.requests.may_have(s.arn, _PASS)]
             context = ("iam:PassedToService", service)
-            decided = self._requests.strengths(names, Permission(_PASS, TARGET), role.arn, context)
+            decided = self.requests.strengths(names, Permission(_PASS, TARGET), role.arn, context)
             found = self._passing[service, role.arn] = dict(zip(names, map(int, decided), strict=True))
         return found
+
+    @cached_property
+    def _roles_of_instances(self) -> frozenset[str | None]:
+        """The roles of instance profiles."""
+        return frozenset(profile.role for profile in self._tables.instance_profiles.values())
+
+    # -- the principal itself -----------------------------------------------------------------------------------------
 
     def _of_single(self, pattern: EscalationPattern) -> Iterator[Edge]:
         """Patterns about the principal itself, its groups and policies, or about new principals: they lead to anything."""
         for source in self._sources:
             needed = [each.action for each in pattern.permissions if not each.unless_denied]
-            if not all(self._requests.may_have(source.arn, action) for action in needed):
+            if not all(self.requests.may_have(source.arn, action) for action in needed):
                 continue
             node = Node(ANYTHING, source.account)
             for target in self._own(source, pattern.target):
@@ -187,9 +254,13 @@ class EdgeFinder:
                     replace(each, resource=target) if each.resource == TARGET else each for each in pattern.permissions
                 ]  # fmt: skip
                 strength, asked = self._best(source, on_target)
-                if strength != NO:
-                    strength = min(strength, self._most(source, pattern.target, target))
-                yield from self._edge(source, node, pattern, strength, asked)
+                if strength == NO:
+                    continue
+                if pattern.target == "group":
+                    for join in self._edge(source, node, pattern, strength, asked):
+                        self.joins[source.arn].setdefault(target, join)
+                most, left = self._most(source, pattern.target, target)
+                yield from self._edge(source, node, pattern, min(strength, most), asked, left)
 
     def _own(self, source: Entity, target: str) -> Iterable[str]:
         """The resources that a target of a pattern denotes for a principal."""
@@ -207,28 +278,18 @@ class EdgeFinder:
             return (group.arn for group in groups if is_user and group.arn not in source.groups)
         return ("",)
 
-    def _most(self, source: Entity, kind: str, target: str) -> int:
-        """Whether the principal, or a new one, is an administrator after the pattern."""
+    def _most(self, source: Entity, kind: str, target: str) -> tuple[int, str]:
+        """Whether the principal, or a new one, is an administrator after the pattern, and what is assumed."""
         if kind == "group":
-            return self._strength_of_all(source, policies=tuple(self._group_policies(target)))
-        return self._strength_of_all(source, is_new=kind == "none")
+            return self._with_all(source, policies=tuple(self.group_policies(target)))
+        return self._with_all(source, is_new=kind == "none")
 
-    def _strength_of_all(self, entity: Entity, *, policies: tuple[Policy, ...] = (_ALL,), is_new: bool = False) -> int:
-        """Whether a principal with more policies is an administrator; a new principal has no boundary."""
-        profile = self._requests.profile(entity.arn)
-        profile = replace(profile, identity_policies=profile.identity_policies + policies)
-        if is_new:
-            profile = replace(profile, identity_policies=policies, boundary=None, bounded=False)
-        return min(
-            self._requests.strength_of_profile(profile, probe.action, _filled(probe.resource, entity)) for probe in _ADMIN_PROBES
-        )
+    def _with_all(self, entity: Entity, **changes: Any) -> tuple[int, str]:
+        strength, is_limited = self.administrators.with_all(self.requests, entity, **changes)
+        return strength, _LEFT if is_limited else ""
 
-    @cached_property
-    def _roles_of_instances(self) -> frozenset[str | None]:
-        """The roles of instance profiles."""
-        return frozenset(profile.role for profile in self._tables.instance_profiles.values())
-
-    def _group_policies(self, arn: str) -> Iterator[Policy]:
+    def group_policies(self, arn: str) -> Iterator[Policy]:
+        """The policies of a group."""
         group = self._tables.groups[arn]
         attached = (self._tables.managed[name].document for name in group.attached if name in self._tables.managed)
         stored: Iterable[StoredPolicy] = (*group.inline, *attached)
@@ -238,14 +299,14 @@ class EdgeFinder:
         """The strength of permissions on resources that the principal can choose, and the requests with the best choice."""
         weakest, requests = SURE, []
         for permission in permissions:
-            generic = _filled(permission.resource, source)
+            generic = filled(permission.resource, source)
             choices = [generic]
             if ANY in permission.resource:
-                choices = self._requests.resources_for(source.arn, permission.action, generic)
+                choices = self.requests.resources_for(source.arn, permission.action, generic)
             best, chosen = NO, generic
             for resource in choices:
                 asked = Asked(source.arn, permission.action, resource)
-                strength = self._requests.strength(asked, unless_denied=permission.unless_denied)
+                strength = self.requests.strength(asked, unless_denied=permission.unless_denied)
                 if strength > best:
                     best, chosen = strength, resource
             weakest = min(weakest, best)
@@ -254,17 +315,3 @@ class EdgeFinder:
             if not permission.unless_denied:
                 requests.append(Asked(source.arn, permission.action, chosen))
         return weakest, requests
-
-
-def _filled(template: str, entity: Entity) -> str:
-    values = {"{partition}": entity.partition, "{account}": entity.account, "{region}": _REGION, ANY: UNMENTIONED}
-    for name, value in values.items():
-        template = template.replace(name, value)
-    return template
-
-
-def _by_account(entities: Iterable[Entity]) -> Iterable[tuple[str, list[Entity]]]:
-    found: dict[str, list[Entity]] = defaultdict(list)
-    for entity in entities:
-        found[entity.account].append(entity)
-    return found.items()

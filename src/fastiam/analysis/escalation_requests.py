@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple, TypeAlias
 
@@ -11,13 +14,20 @@ import numpy.typing as npt
 
 from fastiam.analysis.escalation_catalog import Permission
 from fastiam.analysis.representatives import UNMENTIONED, may_match, resource_of, statements_of
+from fastiam.directory.records import Entity, Tables
+from fastiam.directory.stored_policies import StoredPolicy
 from fastiam.errors import PolicyError, RequestValueError
 from fastiam.model.decision import Decision, Outcome
-from fastiam.model.policy import Effect, Policy
+from fastiam.model.explanation import Explanation
+from fastiam.model.policy import Effect, Policy, PolicyKind
 from fastiam.model.profile import ROLES, PrincipalKind, PrincipalProfile
 from fastiam.model.protocols import AnalysisEngine
+from fastiam.resolve.snapshot import Snapshot
+from fastiam.runtime.forking import cached_property
 
 _USER_ID = "aws:userid"
+_ASSUME = "sts:AssumeRole"
+_WRITE_TRUST = ("iam:UpdateAssumeRolePolicy", "iam:CreateRole")
 NO, POSSIBLE, SURE = 0, 1, 2  # strength of a permission
 _STRENGTH = np.zeros(256, np.uint8)  # by outcome
 _STRENGTH[Outcome.ALLOW], _STRENGTH[Outcome.DEPENDS] = SURE, POSSIBLE
@@ -34,15 +44,45 @@ class Asked(NamedTuple):
     resource: str
     context: tuple[str, ...] = ()
 
+    def by(self, principal: str) -> Asked:
+        """The same request by another principal."""
+        return Asked(principal, *self[1:])
+
 
 class Requests:
-    """Decides permissions. A permission is as strong as the weakest one that it needs."""
+    """Decides permissions over one state of the directory. A permission is as strong as the weakest one that it needs."""
 
     def __init__(self, engine: AnalysisEngine, unknown: Collection[str], now: datetime | None) -> None:
         self.engine, self._unknown, self._now = engine, unknown, now
         self.kinds: dict[str, PrincipalKind] = dict(engine.snapshot.names())
         self._allows: dict[int, tuple[Policy, dict[str, bool]]] = {}
         self._profiles: dict[str, PrincipalProfile] = {}
+
+    def over(self, tables: Tables) -> Requests:
+        """The same requests over other records."""
+        return Requests(self.engine.over(Snapshot(tables)), self._unknown, self._now)
+
+    @cached_property
+    def trusted(self) -> Requests:
+        """The same requests where the trust policy of each role names the principals that can write one, or make a role."""
+        tables = self.engine.snapshot.tables
+        names: dict[str, list[str]] = defaultdict(list)
+        for entity in tables.entities.values():
+            if any(self.may_have(entity.arn, action) for action in _WRITE_TRUST):
+                names[entity.account] += [entity.arn, *([self.session_of(entity.arn)] if entity.kind in ROLES else ())]
+        policies = {account: _trust_policy(trusted) for account, trusted in names.items()}
+        entities = dict(tables.entities)
+        for entity in tables.entities.values():
+            if entity.kind is PrincipalKind.ROLE and entity.account in policies:
+                entities[entity.arn] = replace(entity, trust=policies[entity.account])
+        roles = dict(tables.roles)
+        for account in policies.keys() & tables.accounts.keys():
+            partition = tables.accounts[account].partition
+            made = f"arn:{partition}:iam::{account}:role/{UNMENTIONED}"
+            entities[made] = Entity(made, PrincipalKind.ROLE, partition, account, "/", UNMENTIONED, trust=policies[account])
+            roles[partition, account, UNMENTIONED] = made
+        resources = {arn: replace(each, policies=()) if arn in entities else each for arn, each in tables.resources.items()}
+        return self.over(replace(tables, entities=entities, roles=roles, resources=resources))
 
     # -- columns ------------------------------------------------------------------------------------------------------
 
@@ -52,6 +92,9 @@ class Requests:
         """The strength of a permission on a resource for each principal."""
         if not principals:
             return np.zeros(0, np.uint8)
+        if permission.unless_denied and permission.action == _ASSUME:
+            callers = [self._caller(name) for name in principals]
+            return self.trusted.strengths(callers, Permission(_ASSUME, permission.resource), resource, context)
         strength_of, action = _UNLESS_DENIED if permission.unless_denied else _STRENGTH, permission.action
         decisions = self._decide_many(list(principals), action, resource, context)
         found: Strengths = strength_of[decisions.outcome]
@@ -82,6 +125,10 @@ class Requests:
     def _is_open(self, principal: str, decision: Any) -> bool:
         return self.kinds.get(principal) in ROLES and _USER_ID in decision.depends_on
 
+    def _caller(self, principal: str) -> str:
+        """The principal that a trust policy can name with the most effect: of a role, a session."""
+        return self.session_of(principal) if self.kinds.get(principal) in ROLES else principal
+
     @staticmethod
     def session_of(role: str) -> str:
         """A session of a role, with a name that no policy contains."""
@@ -98,7 +145,7 @@ class Requests:
         """Decide one step, for a session of a role if only the name of the session is unknown."""
         decision = self._decide(asked)
         if decision.outcome is Outcome.DEPENDS and self._is_open(asked.principal, decision):
-            by_session = self._decide(Asked(self.session_of(asked.principal), *asked[1:]))
+            by_session = self._decide(asked.by(self.session_of(asked.principal)))
             return by_session if by_session.outcome is Outcome.ALLOW else decision
         return decision
 
@@ -109,6 +156,8 @@ class Requests:
 
     def strength(self, asked: Asked, *, unless_denied: bool = False) -> int:
         """The strength of one request; NO if the principal cannot make it."""
+        if unless_denied and asked.action == _ASSUME:
+            return self.trusted.strength(asked.by(self._caller(asked.principal)))
         try:
             return int((_UNLESS_DENIED if unless_denied else _STRENGTH)[self.decide(asked).outcome])
         except (RequestValueError, PolicyError):
@@ -116,8 +165,12 @@ class Requests:
 
     def strength_of_profile(self, profile: PrincipalProfile, action: str, resource: str) -> int:
         """The strength of a permission for a principal that does not exist in this form."""
+        return int(_STRENGTH[self.explained(profile, action, resource).decision.outcome])
+
+    def explained(self, profile: PrincipalProfile, action: str, resource: str) -> Explanation:
+        """The explanation of a request by a principal that may not exist in this form."""
         request = self.engine.read_request(action, None, unknown=self._unknown, now=self._now)
-        return int(_STRENGTH[self.engine.explain_request(profile, resource, request).decision.outcome])
+        return self.engine.explain_request(profile, resource, request)
 
     # -- policies -----------------------------------------------------------------------------------------------------
 
@@ -130,9 +183,10 @@ class Requests:
 
     def may_have(self, principal: str, action: str) -> bool:
         """Whether an Allow of the identity policies can match an action. Only trust policies allow without one."""
-        return any(self._allows_action(policy, action) for policy in self.profile(principal).identity_policies)
+        return any(self.allows(policy, action) for policy in self.profile(principal).identity_policies)
 
-    def _allows_action(self, policy: Policy, action: str) -> bool:
+    def allows(self, policy: Policy, action: str) -> bool:
+        """Whether an Allow of a policy can match an action."""
         known = self._allows.get(id(policy))
         if known is None or known[0] is not policy:
             known = self._allows[id(policy)] = (policy, {})
@@ -150,6 +204,12 @@ class Requests:
                 made = (resource_of(pattern, self.profile(principal).keys) for pattern in statement.resources or ())
                 found += (arn for arn in made if arn is not None and arn.startswith("arn:") and arn.split(":")[2] == service)
         return list(dict.fromkeys(found))
+
+
+def _trust_policy(principals: Sequence[str]) -> StoredPolicy:
+    statement = {"Effect": "Allow", "Principal": {"AWS": list(principals)}, "Action": _ASSUME}
+    text = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    return StoredPolicy.unparsed(text, PolicyKind.TRUST, "trust policy")
 
 
 def _allows(statement: Any, action: str) -> bool:

@@ -213,7 +213,8 @@ class Engine(CompiledEngine):
 
         Parameters
         ----------
-        to : "admin", or the ARN of a user or role. An administrator is allowed everything in its account.
+        to : "admin", or the ARN of a user or role. An administrator can write the policies of its account's users, and do what no
+            policy names.
         unknown : the unknown keys, as in `decide_many`. By default all: a path that needs a value of one has outcome DEPENDS.
         now : the time of the decisions; None: the clock, if `unknown` does not contain it.
         paths : a catalogue to use in place of that of fastiam (docs/howto/find-escalation-paths.md).
@@ -221,8 +222,9 @@ class Engine(CompiledEngine):
         Returns
         -------
         One `EscalationPath` for each pair of a principal and a target, in the order of the directory: a shortest sure path if
-        there is one, else a shortest possible one. Administrators and roots have none. Patterns that create a principal or
-        change a policy of the principal end in `anything in the account`.
+        there is one, else a shortest possible one. Roots have none, and administrators only if a policy of theirs or a condition
+        keeps them from something: `administrators` lists them. Patterns that create a principal or change a policy of the
+        principal end in `anything in the account`.
 
         Raises
         ------
@@ -231,12 +233,37 @@ class Engine(CompiledEngine):
 
         Notes
         -----
-        One batch for each role or user and permission, over the principals that may have the permission: 2,000 roles take 6 s.
+        One batch for each role or user and permission, over the principals that may have the permission, and one for the members of each group
+        that users can join: 2,000 roles take 20 s.
         """
         from fastiam.analysis.escalation import find_escalations
         from fastiam.analysis.escalation_catalog import read_patterns
 
         return find_escalations(self, to, unknown, now, None if paths is None else read_patterns(paths))
+
+    def administrators(
+        self, to: str = "admin", *, unknown: Collection[str] = ("*",), now: datetime | None = None
+    ) -> list[EscalationPath]:
+        """Return the administrators among users and roles, each with what makes it one.
+
+        Parameters
+        ----------
+        to : "admin" for those of all accounts, or the ARN of a user or role for those of its account.
+        unknown, now : as in `escalations`.
+
+        Returns
+        -------
+        An `EscalationPath` for each, whose target is the principal itself and which has no patterns. Its steps are the two
+        requests that only an administrator can make, with the statements that allow them. The outcome is DEPENDS for an
+        administrator under a condition, which `escalations` has paths of.
+
+        Raises
+        ------
+        RequestValueError: `to` is not a user or role of the directory.
+        """
+        from fastiam.analysis.escalation import find_administrators
+
+        return find_administrators(self, to, unknown, now)
 
     def replay(self, log: Iterable[Calls], *, threads: int = 1) -> Replay:
         """Decide the calls of a log, and compare the decisions with the logged outcomes (docs/replay.md).

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from fastiam.analysis.escalation import EscalationPath
+from fastiam.analysis.escalation import ADMINISTRATOR, EscalationPath
 from fastiam.cli import exit_codes as exits
 from fastiam.cli import options
 from fastiam.cli.console import note
@@ -19,6 +19,7 @@ from fastiam.model.decision import Outcome
 from fastiam.model.key_registry import spelled
 
 COLUMNS = ("principal", "target", "outcome", "pattern", "steps", "assumptions", "depends_on")
+OF_ADMINISTRATORS = ("principal", "outcome", "statements", "depends_on")
 STEPS = ("path", "principal", "pattern", "action", "resource", "outcome", "statement", "depends_on")
 
 
@@ -43,7 +44,7 @@ def command(
     out: str | None,
     exit_zero: bool,
 ) -> int:
-    """List the shortest path of each user and role to an administrator, or to the principal of `--to`.
+    """List the shortest path of each user and role to an administrator, or to the principal of `--to`, and the administrators.
 
     All keys are unknown unless `--unknown` names some. Exits with 0 without a path, 2 with a path that works whatever the unknown
     keys are, and 4 with possible paths only.
@@ -51,14 +52,23 @@ def command(
     form = chosen_form(form, out, *policies)
     engine = open_engine(policies, saved, unknown_owner=unknown_owner)
     found = engine.escalations(to, unknown=unknown or ("*",), now=now, paths=paths)
+    administrators = engine.administrators(to, unknown=unknown or ("*",), now=now)
     n_sure = sum(path.outcome is Outcome.ALLOW for path in found)
+    n_possible = sum(path.outcome is not Outcome.ALLOW for path in administrators)
     principals = len({path.principal for path in found})
     summary = f"{principals:,} users and roles have a path; {n_sure:,} of {len(found):,} paths are sure"
+    listed = f"{len(administrators):,} users and roles are administrators already, {n_possible:,} of them under conditions"
     if form == HTML:
-        tables = {"Paths": (COLUMNS, map(_row, found)), "Steps": (STEPS, _steps(found))}
-        write_report("Escalation paths", tables, out, summary=[summary], engines=[engine])
+        tables = {
+            "Paths": (COLUMNS, map(_row, found)),
+            "Steps": (STEPS, _steps(found)),
+            "Administrators": (OF_ADMINISTRATORS, map(_row, administrators)),
+        }
+        write_report("Escalation paths", tables, out, summary=[summary, listed], engines=[engine])
     else:
-        write_rows(COLUMNS, (path.to_dict() if is_json(form) else _row(path) for path in found), form)
+        write_rows(COLUMNS, (path.to_dict() if is_json(form) else _row(path) for path in found + administrators), form)
+    if administrators:
+        note(listed)
     note(summary)
     if exit_zero or not found:
         return exits.OK
@@ -68,7 +78,10 @@ def command(
 def _row(path: EscalationPath) -> dict[str, Any]:
     row = {name: getattr(path, name) for name in COLUMNS}
     steps = tuple(f"{step.action} on {step.resource}" for step in path.steps)
-    return row | {"steps": steps, "depends_on": tuple(map(spelled, path.depends_on))}
+    statements = tuple(dict.fromkeys(f"{ref.label} of {ref.policy}" for step in path.steps if (ref := step.statement)))
+    pattern = path.pattern or (ADMINISTRATOR,)
+    depends_on = tuple(map(spelled, path.depends_on))
+    return row | {"pattern": pattern, "steps": steps, "statements": statements, "depends_on": depends_on}
 
 
 def _steps(paths: Iterable[EscalationPath]) -> Iterator[dict[str, Any]]:

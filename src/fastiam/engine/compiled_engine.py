@@ -110,6 +110,10 @@ class CompiledEngine(ResolvingCore):
         compiler.freeze(names)
         return cls._over(snapshot, compiler, names, options, defaults)
 
+    def over(self, snapshot: Snapshot) -> Self:
+        """Compile another snapshot with the options of this engine."""
+        return type(self).from_snapshot(snapshot, **self._options)
+
     def __repr__(self) -> str:
         sizes = self._compiler.tables.sizes()
         counts = {name: sizes[name] for name in ("principals", "policies", "statements", "resources")}

@@ -80,6 +80,9 @@ class AnalysisEngine(SnapshotEngine, Protocol):
     def unknown_owner(self) -> UnknownOwner:
         """How a resource with an unknown owner is decided (D23)."""
 
+    def over(self, snapshot: Snapshot) -> AnalysisEngine:
+        """Return an engine with the options of this one over another snapshot."""
+
     def profiles(
         self, principal: str | Session | PrincipalProfile, resource: str, request: Request, resource_account: str | None = None
     ) -> tuple[PrincipalProfile, ResourceProfile, EndpointProfile | None]:

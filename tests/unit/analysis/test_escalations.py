@@ -10,11 +10,13 @@ import pytest
 
 import fastiam
 from fastiam.analysis.escalation import find_escalations
-from fastiam.analysis.escalation_catalog import EscalationPattern, built_in_patterns
+from fastiam.analysis.escalation_catalog import OBTAINED, EscalationPattern, built_in_patterns
 
 A = "111111111111"
 IAM = f"arn:aws:iam::{A}:"
 ANA, BOB, ROLE, OWN, GROUP = (f"{IAM}{rest}" for rest in ("user/ana", "user/bob", "role/admin", "role/own", "group/team"))
+OTHER = f"{IAM}role/other"
+OBTAINING = {"obtained-user": "create-access-key", "obtained-role": "assume-role"}
 ANYTHING = "anything in the account"
 PATTERNS = {pattern.id: pattern for pattern in built_in_patterns()}
 ALL = {"Effect": "Allow", "Action": "*", "Resource": "*"}
@@ -64,8 +66,16 @@ def world_of(pattern: EscalationPattern, *statements: dict[str, Any]) -> tuple[f
     if pattern.id.startswith("update-assume-role-policy"):
         trusted = UNUSED_TRUST
     directory = world(*statements, principal=principal, trusted=trusted)
-    if pattern.target == "user":
+    if pattern.target in ("user", "obtained-user"):
         directory.add_principal(BOB, identity_policies=[] if pattern.to_anything else [document(ALL)])
+    if pattern.target == "obtained-role":
+        directory.add_principal(OTHER, trust_policy=trust(AWS=ANA))
+    if pattern.target in OBTAINED:
+        directory.add_managed_policy(f"{IAM}policy/theirs", document(allow("s3:ListAllMyBuckets")))
+        directory.attach_policy(BOB if pattern.target == "obtained-user" else OTHER, f"{IAM}policy/theirs")
+    if pattern.target == "obtained-user":
+        directory.add_group(GROUP)
+        directory.add_user_to_group(BOB, GROUP)
     if pattern.target in ("group", "own-group"):
         directory.add_group(GROUP, [document(ALL)] if pattern.target == "group" else [])
         if pattern.target == "own-group":
@@ -80,8 +90,10 @@ def world_of(pattern: EscalationPattern, *statements: dict[str, Any]) -> tuple[f
 
 
 def found_by(pattern: EscalationPattern, *statements: dict[str, Any]) -> list[tuple[str, str]]:
-    directory, principal, target = world_of(pattern, *statements)
-    found = find_escalations(directory.compile(), "admin", ["*"], None, [pattern])
+    obtaining = [PATTERNS[OBTAINING[pattern.target]]] if pattern.target in OBTAINING else []
+    given = [allow(each.action) for found in obtaining for each in found.permissions]
+    directory, principal, target = world_of(pattern, *statements, *given)
+    found = find_escalations(directory.compile(), "admin", ["*"], None, [*obtaining, pattern])
     for path in found:
         if path.outcome is fastiam.Outcome.ALLOW:
             assert all(step.outcome is fastiam.Outcome.ALLOW and step.statement for step in path.steps)
@@ -213,7 +225,9 @@ def test_target_can_be_any_user_or_role() -> None:
 
 def test_longer_sure_path_is_preferred_to_a_shorter_possible_one() -> None:
     directory = chain()
-    directory.put_inline_policy(ANA, "trust", document(allow("iam:UpdateAssumeRolePolicy", resource=ROLE)))
+    mfa = {"Bool": {"aws:MultiFactorAuthPresent": "true"}}
+    write = allow("iam:UpdateAssumeRolePolicy", resource=ROLE, Condition=mfa)
+    directory.put_inline_policy(ANA, "trust", document(write))
     assert paths_of(directory) == [(ROLE, "ALLOW", "assume-role assume-role assume-role")]
     directory.put_inline_policy(f"{IAM}role/first", "no", document(deny("sts:AssumeRole")))
     assert paths_of(directory) == [(ROLE, "DEPENDS", "update-assume-role-policy")]
@@ -228,11 +242,161 @@ def test_path_crosses_accounts_by_trust_only() -> None:
     assert (path.target, path.account, path.pattern) == (other, "222222222222", ("assume-role",))
 
 
-def test_administrators_have_no_path() -> None:
-    directory = world(ALL)
+OFFICE = {"IpAddress": {"aws:SourceIp": "198.51.100.0/24"}}
+ALL_BUT_S3 = {"Effect": "Allow", "NotAction": "s3:*", "Resource": "*"}
+LIMITED = {  # administrators, and their path
+    "in the office, PutUserPolicy anywhere": ([ALL | {"Condition": OFFICE}, allow("iam:PutUserPolicy")], "ALLOW put-user-policy"),
+    "in the office": ([ALL | {"Condition": OFFICE}], "DEPENDS put-user-policy"),
+    "all but S3": ([ALL_BUT_S3], "ALLOW put-user-policy"),
+    "all but one bucket": ([{"Effect": "Allow", "Action": "*", "NotResource": "arn:aws:s3:::pay/*"}], "ALLOW put-user-policy"),
+    "S3 denied": ([ALL, deny("s3:*")], "ALLOW create-role-attach-policy"),
+    "S3 denied without MFA": ([ALL, deny("s3:*") | {"Condition": {"BoolIfExists": {"aws:MultiFactorAuthPresent": "false"}}}],
+        "ALLOW create-role-attach-policy"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("statements", "path"), LIMITED.values(), ids=LIMITED)
+def test_administrator_with_a_limit_has_a_path(statements: list[dict[str, Any]], path: str) -> None:
+    directory = world(*statements)
+    assert (ANYTHING, *path.split(" ")) in paths_of(directory)
+    assert {each.principal for each in directory.compile().administrators()} == {ANA, ROLE}
+
+
+def test_administrator_with_a_boundary_has_a_path() -> None:
+    directory = world()
+    boundary = document(ALL_BUT_S3)
+    directory.add_principal(BOB, identity_policies=[document(ALL)], permissions_boundary=boundary)
+    assert paths_of(directory, BOB) == [
+        (ANYTHING, "ALLOW", "put-user-policy-create-access-key"),
+        (ROLE, "ALLOW", "update-assume-role-policy"),
+    ]
+
+
+def test_administrator_without_a_limit_has_no_path() -> None:
+    directory = world(ALL_BUT_S3, allow("s3:*"), allow("s3:GetObject", Condition=OFFICE))
     assert directory.compile().escalations() == []
+    directory.set_scps(A, [[document(ALL, deny("organizations:LeaveOrganization"), deny("ec2:*") | {"Condition": OFFICE})]])
+    assert directory.compile().escalations() == [], "what the organization denies, it denies to all"
     except_iam = {"Effect": "Allow", "NotAction": "iam:*", "Resource": "*"}
     assert paths_of(world(except_iam, trusted=trust(AWS=A))) == [(ROLE, "ALLOW", "assume-role")]
+
+
+def test_administrators_are_listed_with_what_makes_them_so() -> None:
+    engine = world(ALL | {"Sid": "Office", "Condition": OFFICE}).compile()
+    ana, role = engine.administrators()
+    assert (ana.principal, ana.target, ana.pattern, ana.outcome.name, ana.depends_on) == (
+        ANA,
+        ANA,
+        (),
+        "DEPENDS",
+        ("aws:sourceip",),
+    )
+    assert (role.outcome.name, [step.action for step in role.steps]) == ("ALLOW", ["iam:PutUserPolicy", "zq0:zq0"])
+    assert {step.statement.index for step in role.steps if step.statement} == {0}
+    assert engine.administrators(to=ROLE) == [ana, role]
+    with pytest.raises(fastiam.RequestValueError):
+        engine.administrators(to=f"{IAM}role/none")
+
+
+def test_path_is_possible_if_a_deny_of_the_principal_remains() -> None:
+    (path,) = world(allow("iam:PutUserPolicy"), deny("s3:*")).compile().escalations()
+    assert (path.outcome.name, path.pattern) == ("DEPENDS", ("put-user-policy",))
+    assert path.assumptions == ("nothing is needed that other policies of the principal deny",)
+
+
+# -- what steps change --------------------------------------------------------------------------------------------------
+
+
+def of_groups(*groups: list[dict[str, Any]], own: dict[str, Any] | None = None) -> fastiam.Directory:
+    """ana, who can join `team0` and what else `own` allows, and groups with these statements."""
+    directory = fastiam.Directory(quotas=None, mode="lenient")
+    for i, statements in enumerate(groups):
+        directory.add_group(f"{IAM}group/team{i}", [document(*statements)])
+    directory.add_principal(ANA, identity_policies=[document(own or allow("iam:AddUserToGroup", resource=f"{IAM}group/team0"))])
+    return directory
+
+
+def test_user_that_joins_a_group_has_its_paths() -> None:
+    assert paths_of(of_groups([allow("iam:*")])) == [(ANYTHING, "ALLOW", "add-user-to-group put-user-policy")]
+    assert paths_of(of_groups([allow("iam:PutUserPolicy"), deny("iam:*")])) == []
+    assert paths_of(of_groups([allow("iam:PutUserPolicy")], own=allow("s3:*"))) == []
+
+
+def test_group_can_allow_to_join_the_next() -> None:
+    joining = allow("iam:AddUserToGroup", resource=f"{IAM}group/team1")
+    found = paths_of(of_groups([joining], [allow("iam:PutUserPolicy")]))
+    assert found == [(ANYTHING, "ALLOW", "add-user-to-group add-user-to-group put-user-policy")]
+
+
+def test_groups_can_give_the_permissions_of_a_pattern_together() -> None:
+    directory = of_groups([allow("iam:PassRole")], [allow("lambda:*")], [deny("s3:*")], own=allow("iam:AddUserToGroup"))
+    directory.add_principal(ROLE, identity_policies=[document(ALL)], trust_policy=trust(Service="lambda.amazonaws.com"))
+    (path,) = directory.compile().escalations()
+    assert (path.target, path.outcome.name) == (ROLE, "ALLOW")
+    assert path.pattern[-1] == "lambda-create-function-invoke"
+    assert {step.resource for step in path.steps if step.action == "iam:AddUserToGroup"} >= {
+        f"{IAM}group/team0",
+        f"{IAM}group/team1",
+    }
+
+
+def of_role(*actions: str, trusted: dict[str, Any] = UNUSED_TRUST) -> fastiam.Directory:
+    """ana with these actions, and a role that has a managed policy."""
+    directory = fastiam.Directory(quotas=None, mode="lenient")
+    directory.add_managed_policy(f"{IAM}policy/app", document(allow("s3:GetObject")))
+    directory.add_principal(OTHER, identity_policies=[f"{IAM}policy/app"], trust_policy=trusted)
+    directory.add_principal(ANA, identity_policies=[document(allow(*actions))])
+    return directory
+
+
+CHAINS = [  # actions, what the role trusts, and the patterns
+    (["iam:CreatePolicyVersion", "sts:AssumeRole"], {"AWS": A}, "create-policy-version-of-obtained-role assume-role"),
+    (["iam:CreatePolicyVersion", "iam:UpdateAssumeRolePolicy"], {},
+        "create-policy-version-of-obtained-role update-assume-role-policy"),
+    (["iam:PutRolePolicy", "iam:UpdateAssumeRolePolicy"], {}, "put-policy-of-obtained-role update-assume-role-policy"),
+    (["iam:AttachRolePolicy", "iam:UpdateAssumeRolePolicy"], {}, "attach-policy-to-obtained-role update-assume-role-policy"),
+    (["iam:PutRolePolicy", "iam:PassRole", "lambda:CreateFunction", "lambda:InvokeFunction"], {"Service": "lambda.amazonaws.com"},
+        "put-policy-of-obtained-role lambda-create-function-invoke"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("actions", "trusted", "patterns"), CHAINS, ids=[patterns for *_, patterns in CHAINS])
+def test_policy_of_an_obtained_role_can_be_written(actions: list[str], trusted: dict[str, str], patterns: str) -> None:
+    trust_policy = trust(**trusted) if trusted else UNUSED_TRUST
+    assert paths_of(of_role(*actions, trusted=trust_policy)) == [(ANYTHING, "ALLOW", patterns)]
+    for missing in actions:
+        rest = [action for action in actions if action != missing]
+        assert paths_of(of_role(*rest, trusted=trust_policy)) == [], missing
+
+
+def test_boundary_of_an_obtained_role_keeps_it_from_giving_more() -> None:
+    directory = of_role("iam:PutRolePolicy", "sts:AssumeRole", trusted=trust(AWS=A))
+    directory.set_permissions_boundary(OTHER, document(allow("s3:*")))
+    assert paths_of(directory) == []
+
+
+TRUST_WRITERS = [  # statements of ana, and the outcome of her path to a role whose trust policy she can write
+    ([allow("iam:UpdateAssumeRolePolicy")], ["ALLOW"]),
+    ([allow("iam:UpdateAssumeRolePolicy"), deny("sts:AssumeRole")], []),
+    ([allow("iam:UpdateAssumeRolePolicy"), deny("sts:AssumeRole") | {"Condition": OFFICE}], ["DEPENDS"]),
+]
+
+
+@pytest.mark.parametrize(("statements", "outcomes"), TRUST_WRITERS, ids=["free", "denied", "denied in the office"])
+def test_role_is_decided_with_the_written_trust_policy(statements: list[dict[str, Any]], outcomes: list[str]) -> None:
+    found = paths_of(world(*statements))
+    assert found == [(ROLE, outcome, "update-assume-role-policy") for outcome in outcomes]
+    directory = world(*statements)
+    directory.set_scps(A, [[document(ALL, deny("sts:AssumeRole"))]])
+    assert paths_of(directory) == []
+
+
+def test_service_linked_role_is_changed_by_its_service_only() -> None:
+    linked = f"{IAM}role/aws-service-role/support.amazonaws.com/AWSServiceRoleForSupport"
+    directory = fastiam.Directory(quotas=None, mode="lenient")
+    directory.add_principal(linked, identity_policies=[document(ALL)], trust_policy=trust(Service="support.amazonaws.com"))
+    directory.add_principal(ANA, identity_policies=[document(allow("iam:UpdateAssumeRolePolicy", "iam:PutRolePolicy"))])
+    assert paths_of(directory) == []
 
 
 def test_path_and_its_json_form_name_statements_only() -> None:
@@ -291,4 +455,5 @@ def test_lab_account_has_the_paths_that_it_was_made_for(shared: Path) -> None:
     sure = {path.principal.rpartition("/")[2]: path.pattern for path in found if path.outcome is fastiam.Outcome.ALLOW}
     assert sure["fn2-exploitableResourceConstraint-user"] == ("create-policy-version",)
     assert sure["privesc-codeBuildCreateProjectPassRole-user"] == ("codebuild-create-project",)
-    assert len(principals) == 66
+    assert sure["privesc13-AddUserToGroup-user"][0] == "add-user-to-group"
+    assert len(principals) == 69
