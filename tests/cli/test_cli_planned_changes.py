@@ -32,6 +32,7 @@ UNKNOWN_ROLE_POLICY = change("aws_iam_role_policy.app", None, {"role": "app", "n
         ([inline("ana", "s3:*"), UNKNOWN_ROLE_POLICY], 2),  # new access wins
         ([inline("ana", "s3:GetObject"), UNKNOWN_ROLE_POLICY], 4),
         ([change("aws_lambda_permission.l", None, {"action": "lambda:InvokeFunction"})], 4),  # not compared
+        ([change("aws_s3_bucket.b", {"bucket": "data", "tags": {"a": "b"}}, {"bucket": "data", "tags": {}})], 0),
         ([], 0),
     ],
 )

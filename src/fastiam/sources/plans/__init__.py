@@ -25,6 +25,7 @@ from fastiam.sources.files import read_files
 from fastiam.sources.located_values import LocatedValue
 from fastiam.sources.plans.cloudformation import StackSettings, read_template, read_templates
 from fastiam.sources.plans.facts import UNKNOWN_KEYS, Change, UndecidedFact, keys_of, placeholder, unknown_key
+from fastiam.sources.plans.key_changes import read_by
 from fastiam.sources.plans.replacements import read_replacement
 from fastiam.sources.plans.writing import FactWriter
 
@@ -180,6 +181,8 @@ def _applied(directory: Directory, changes: Sequence[Change], unknown_owner: Unk
             found += writer.apply(change)
         found += _add_unknown_policies(directory)
     new = directory.compile(unknown_owner=unknown_owner)
+    read = read_by(policy for engine in (old, new) for policy in engine.snapshot.policies())
+    found += [fact for change in changes for fact, keys in change.of_keys if not keys.isdisjoint(read)]
     principals = _principals_by_key(new.snapshot)
     denying = _denying_documents(old.snapshot, new.snapshot)
     undecided = [

@@ -28,6 +28,7 @@ from fastiam.sources.plans.facts import (
     unknown_key,
     unknown_name,
 )
+from fastiam.sources.plans.key_changes import ANY_TAG, changed_tags
 from fastiam.sources.plans.plan_values import UNKNOWN
 from fastiam.sources.plans.template_values import NO_VALUE, GeneratedName, TemplateValues, has_unknown, without_unknown
 from fastiam.sources.yaml_text import read_yaml
@@ -111,11 +112,30 @@ def read_templates(new: LocatedValue, deployed: LocatedValue | None, settings: S
             same = other is not None and stack is not None and stack.is_same(name, other)
             if stack is not None:
                 _Resource(stack, name, facts, [] if same else change.undecided).add()
+                if stack is sides[1] and not same:
+                    _add_changed_tags(change, name, stack, other)
     before, after = sides
     for name in before.resources if before is not None else ():
         if after is not None and before is not None and name not in after.resources and before.is_retained(name):
             _Resource(before, name, change.after, change.undecided).add()
     return change
+
+
+def _add_changed_tags(change: Change, name: str, stack: _Stack, deployed: _Stack | None) -> None:
+    """Add the tags that a resource has other than before. Those of users and roles are compared."""
+    if stack.type_of(name) in ("AWS::IAM::User", "AWS::IAM::Role"):
+        return
+    before, after = ({} if one is None else one.properties(name) for one in (deployed, stack))
+    keys: frozenset[str] = frozenset()
+    for attribute in after.keys() | before.keys():
+        if attribute.endswith(("Tags", "TagSpecifications")):
+            found = before.get(attribute), after.get(attribute)
+            keys |= ANY_TAG if any(map(has_unknown, found)) else changed_tags(*found)
+    if keys:
+        line, column = stack.resources[name].place()
+        place = f"{stack.node.source.name}:{line}:{column}"
+        fact = UndecidedFact(name, "its tags change, which are not compared and which a policy reads", place)
+        change.of_keys.append((fact, keys))
 
 
 class _Stack:

@@ -116,11 +116,15 @@ class UndecidedFact:
 
 @dataclass(slots=True)
 class Change:
-    """Both sides of a plan or template. `assumed` are the references that were assumed to be plain."""
+    """Both sides of a plan or template. `assumed` are the references that were assumed to be plain.
+
+    `of_keys` are undecided only if a policy reads one of their keys, of `key_changes`.
+    """
 
     before: Facts = field(default_factory=Facts)
     after: Facts = field(default_factory=Facts)
     undecided: list[UndecidedFact] = field(default_factory=list)
+    of_keys: list[tuple[UndecidedFact, frozenset[str]]] = field(default_factory=list)
     assumed: list[str] = field(default_factory=list)
 
 

@@ -51,6 +51,12 @@ class PlanContext:
         if found not in self.change.undecided:
             self.change.undecided.append(found)
 
+    def changed_keys(self, resource: PlannedResource, reason: str, keys: frozenset[str]) -> None:
+        """Report a change of condition keys, which is undecided if a policy reads one of them."""
+        arn = resource.text(Side.AFTER, "arn")
+        about = (arn,) if isinstance(arn, str) else ()
+        self.change.of_keys.append((UndecidedFact(resource.address, reason, resource.place(), about), keys))
+
     def assume(self, text: str) -> None:
         """Report an assumption, once."""
         if text not in self.change.assumed:

@@ -13,7 +13,7 @@ from fastiam.model.decision import Outcome
 from fastiam.model.protocols import AnalysisEngine
 from fastiam.sources.plans.facts import UNKNOWN_PREFIX
 
-_OPEN = "it depends on what is known only after the change is applied"
+_OPEN = "it depends on what the change does not say, or on what is not compared"
 
 
 def prove_change(

@@ -16,12 +16,15 @@ from fastiam.model.profile import ROLES
 from fastiam.sources.located_values import LocatedValue
 from fastiam.sources.plans.access_types import IGNORED, may_give_access
 from fastiam.sources.plans.facts import Change, UndecidedFact, conflict_reason
+from fastiam.sources.plans.key_changes import ANY_TAG, USER_ID, changed_tags, tag_keys
 from fastiam.sources.plans.plan_context import PlanContext
-from fastiam.sources.plans.plan_values import Configuration, PlannedResource, Side
+from fastiam.sources.plans.plan_values import UNKNOWN, Configuration, PlannedResource, Side
 from fastiam.sources.plans.terraform_types import ROWS
 
 _HINT = "write it with `terraform show -json PLANFILE`"
 _UNCHANGED = (["no-op"], ["read"])
+_TAG_ATTRIBUTES = ("tags", "tags_all", "tag", "volume_tags", "tag_specifications")
+_TAGGED_BY_ROW = ("aws_iam_user", "aws_iam_role")
 
 
 def is_format(node: LocatedValue) -> bool:
@@ -77,6 +80,7 @@ def _resources(node: LocatedValue, configuration: Configuration) -> Iterator[Pla
 
 
 def _add(context: PlanContext, resource: PlannedResource) -> None:
+    _add_key_changes(context, resource)
     if "forget" in resource.actions and not resource.is_removed_from_state:
         context.undecided(resource, "the object that it replaces stays in AWS, and is not compared")
     row = ROWS.get(resource.type)
@@ -89,6 +93,29 @@ def _add(context: PlanContext, resource: PlannedResource) -> None:
         return
     if resource.actions not in _UNCHANGED and resource.type not in IGNORED and may_give_access(resource):
         context.undecided(resource, f"changes of `{resource.type}` are not compared")
+
+
+def _add_key_changes(context: PlanContext, resource: PlannedResource) -> None:
+    """Add the tags and the unique id that a change gives to what it creates or updates."""
+    if resource.actions in _UNCHANGED or not resource.exists(Side.AFTER) or not resource.type.startswith(("aws_", "awscc_")):
+        return
+    if resource.type in _TAGGED_BY_ROW:
+        if "delete" in resource.actions and "create" in resource.actions:
+            context.changed_keys(resource, "it is made anew with another unique id, which a policy reads", frozenset({USER_ID}))
+        return
+    keys: frozenset[str] = frozenset()
+    for attribute in _TAG_ATTRIBUTES:
+        before, after = (resource.value(side, attribute) for side in Side)
+        if after is UNKNOWN and attribute == "tags_all" and not context.has_default_tags:
+            continue  # of a resource without tags, `tags_all` is unknown until it exists
+        values = [found.value if isinstance(found, LocatedValue) else None for found in (before, after)]
+        keys |= ANY_TAG if after is UNKNOWN else changed_tags(*values)
+    if resource.type.endswith("_tag"):  # such as `aws_ec2_tag`
+        found = [resource.text(side, name) for side in Side for name in ("key", "value")]
+        if found[:2] != found[2:]:
+            keys |= ANY_TAG if UNKNOWN in found else tag_keys(key for key in (found[0], found[2]) if isinstance(key, str))
+    if keys:
+        context.changed_keys(resource, "its tags change, which are not compared and which a policy reads", keys)
 
 
 def _add_incomplete(context: PlanContext, node: LocatedValue) -> None:
