@@ -93,7 +93,9 @@ class HttpsFetch:
         if thread.is_alive() or failed or not addresses:
             raise FetchError(f"no address of `{host}`", is_reachable=False)
         if host not in {name.lower() for name in limits.hosts} and not all(is_public(address) for address, _ in addresses):
-            raise FetchError(f"`{host}` has an address that is not public", is_reachable=True)
+            raise FetchError(
+                f"`{host}` has an address that is not public, and `private_hosts` does not name it", is_reachable=True
+            )
         return addresses
 
     def _read(

@@ -33,13 +33,14 @@ from fastiam.federation.replay import Replays, Use
 from fastiam.federation.state import FederationState
 from fastiam.model.arn import split_arn
 from fastiam.model.request import shorten
+from fastiam.policy.principals import GOOGLE
 from fastiam.sts import federated_roles as asserted
 from fastiam.sts.authorization import CallKeys
 from fastiam.sts.roles import NO_ROLE, check_role
 from fastiam.sts.session_issuer import PolicyText
 
 CALL = "AssumeRoleWithWebIdentity"
-GOOGLE, COGNITO = "accounts.google.com", "cognito-identity.amazonaws.com"
+COGNITO = "cognito-identity.amazonaws.com"
 WebProviders = Mapping[str, str | Callable[[], str]]
 _HTTPS = "https://"
 _MIN_ARN, _MAX_ARN, _MIN_ID, _MAX_ID = 20, 2_048, 4, 2_048
@@ -165,17 +166,17 @@ class WebIdentityCalls:
         """Step 3: the provider with exactly this issuer in the account of the role (WI20, WI21, IP41)."""
         _, partition, _, _, account, _ = role.split(":", 5)
         url = issuer.removeprefix(_HTTPS)
-        has_scheme = issuer != url
-        if url in self._built_in and partition == "aws" and (has_scheme or url == GOOGLE):
-            return _Provider(url, url, self.built_in(url), None)
+        is_right = issuer != url or url == GOOGLE
         record = self._state.tables.oidc_providers.get(f"arn:{partition}:iam::{account}:oidc-provider/{url}")
-        if record is None or not has_scheme or record.url != url:
+        if record is None and is_right and url in self._built_in and partition == "aws":
+            return _Provider(url, url, self.built_in(url), None)
+        if record is None or not is_right or record.url != url:
             raise IdentityTokenError(
                 f"no OpenIDConnect provider found in your account for `{shorten(issuer)}`",
                 reason="unknown_provider",
                 rule="WI20",
             )
-        source = KeySource(record.arn, record.unique_id, issuer, record.thumbprints, record.keys)
+        source = KeySource(record.arn, record.unique_id, f"{_HTTPS}{url}", record.thumbprints, record.keys)
         return _Provider(record.arn, url, source, record.client_ids)
 
     # -- for packages on top of federation ------------------------------------------------------------------------------------

@@ -172,13 +172,13 @@ class OidcProviders:
             try:
                 yield
             except DirectoryError as error:
-                raise _refusal(error.rule, str(error).partition("\n")[0]) from None
+                raise _refusal(error.rule, error.message, error.hint) from None
             for finding in directory.findings[before:]:
-                raise _refusal(finding.code, finding.message)
+                raise _refusal(finding.code, finding.message, finding.hint)
 
 
-def _refusal(rule: str, message: str) -> ProviderError:
-    return ProviderError(message, rule="1.9", code=_CODES.get(rule, "InvalidInput"))
+def _refusal(rule: str, message: str, hint: str) -> ProviderError:
+    return ProviderError(message, rule="1.9", code=_CODES.get(rule, "InvalidInput"), hint=hint)
 
 
 def _check_count(what: str, given: Sequence[str], most: int) -> None:

@@ -309,7 +309,7 @@ def _refusing() -> Iterator[None]:
         yield
     except DirectoryError as error:
         code = "LimitExceeded" if error.rule == "DIR-QUOTA" else "InvalidInput"
-        raise ProviderError(str(error).partition("\n")[0], rule="1.9", code=code) from None
+        raise ProviderError(error.message, rule="1.9", code=code, hint=error.hint) from None
 
 
 def _read_stored(text: str) -> SamlMetadata | XmlError:

@@ -16,7 +16,8 @@ from fastiam.policy.json_types import is_text, read_object, read_strings, wrong_
 from fastiam.policy.variables import START
 
 TYPES = ("AWS", "Service", "Federated", "CanonicalUser")
-WEB_PROVIDERS = frozenset(("cognito-identity.amazonaws.com", "www.amazon.com", "graph.facebook.com", "accounts.google.com"))
+GOOGLE = "accounts.google.com"
+WEB_PROVIDERS = frozenset(("cognito-identity.amazonaws.com", "www.amazon.com", "graph.facebook.com", GOOGLE))
 EVERYONE = (PrincipalEntry("*", "*"), PrincipalEntry("AWS", "*"))
 
 _ACCOUNT = r"[0-9]{12}"

@@ -219,6 +219,20 @@ def test_built_in_providers_are_off_until_configured():
     assert world.issuer.asked == []
 
 
+def test_provider_of_an_account_precedes_the_built_in_one():
+    """IP21: a token of Google has one reading, by the account of the role."""
+    world = google(web_providers={"accounts.google.com": json.dumps({"keys": [jwk("RSA")]})})
+    token = world.token(iss="https://accounts.google.com", aud="my-client")
+    assert world.outcome(token) == "OK"
+    made = world.federation.oidc_providers.create(
+        A, "https://accounts.google.com", client_ids=["my-client"], keys=json.dumps({"keys": [jwk("RSA")]})
+    )
+    assert world.outcome(token) == "AccessDenied", "the trust policy names the built-in provider"
+    world.set_trust(made.arn, CALLS, {})
+    assert world.assume(token).session.context["aws:FederatedProvider"] == made.arn
+    assert world.outcome(world.token(iss="https://accounts.google.com", aud="other")) == "InvalidIdentityToken"
+
+
 def test_keys_of_google_are_read_by_discovery():
     issuer = Issuer("https://accounts.google.com")
     world = google(issuer=issuer, web_providers={"accounts.google.com": ""})

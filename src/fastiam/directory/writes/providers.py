@@ -17,11 +17,12 @@ from fastiam.directory.writes.base import Writes, refuse_in_use
 from fastiam.errors import DirectoryError
 from fastiam.model.profile import ROLES
 from fastiam.model.request import shorten
-from fastiam.policy.principals import WEB_PROVIDERS
+from fastiam.policy.principals import GOOGLE, WEB_PROVIDERS
 
 _THUMBPRINT = re.compile("[0-9A-Fa-f]{40}")
 _UUID = re.compile("[A-Z0-9]{22,64}")
 _ENCRYPTION = ("", "Allowed", "Required")
+_PORT = re.compile(r"[A-Za-z0-9.-]+:[0-9]*(?:/.*)?")
 _URL = re.compile(r"[A-Za-z0-9.-]+(?:/[!\"$->@-~]*)?")  # of a path: all printable characters except `#` and `?`
 _MAX_URL = 255 - len("https://")
 
@@ -190,10 +191,13 @@ class ProviderWrites(Writes):
 
     def _check_url(self, reader: Reader, arn: str, url: str) -> None:
         """The URL of an OIDC provider (spec 1.4, IP21 of the federation rules)."""
-        if not _URL.fullmatch(url) or len(url) > _MAX_URL:
+        if _PORT.fullmatch(url):
+            hint = "serve the issuer on port 443, with an `iss` without a port: AWS has no others"
+            self._refuse(reader, "DIR-NAME", arn, f"the URL `{shorten(url)}` of a provider has a port", hint)
+        elif not _URL.fullmatch(url) or len(url) > _MAX_URL:
             message = f"`{shorten(url)}` is not the URL of a provider without `https://`"
             self._refuse(reader, "DIR-NAME", arn, message, "write host and path, without port, query, fragment and user")
-        if url.lower().rstrip("/") in WEB_PROVIDERS:
+        if url.lower().rstrip("/") in WEB_PROVIDERS and url != GOOGLE:
             self._refuse(reader, "DIR-NAME", arn, "a built-in web identity provider is not created", f"name `{url}` in policies")
 
     def _check_lists(self, reader: Reader, provider: OidcProvider) -> None:

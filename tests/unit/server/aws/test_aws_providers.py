@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from aws_world import A, AwsWorld, refused
 from oidc_world import B
@@ -126,7 +128,8 @@ REFUSED = [
     ("saml", {"Name": "New", "SAMLMetadataDocument": metadata(), "AssertionEncryptionMode": "Required"}, "InvalidInput"),
     ("saml", {"Name": "New", "SAMLMetadataDocument": metadata(), "IdentityCenterInstanceArn": INSTANCE}, "InvalidInput"),
     ("open_id_connect", {"Url": "http://idp.example"}, "InvalidInput"),
-    ("open_id_connect", {"Url": "https://accounts.google.com"}, "InvalidInput"),
+    ("open_id_connect", {"Url": "https://www.amazon.com"}, "InvalidInput"),
+    ("open_id_connect", {"Url": "https://accounts.google.com/"}, "InvalidInput"),
     ("open_id_connect", {"Url": "https://idp.example:8443"}, "InvalidInput"),
 ]
 
@@ -134,5 +137,9 @@ REFUSED = [
 @pytest.mark.parametrize(("kind", "given", "code"), REFUSED)
 def test_wrong_new_provider_has_the_code_of_iam(world: AwsWorld, kind: str, given: dict[str, str], code: str):
     world.directory.create_saml_provider(f"arn:aws:iam::{A}:saml-provider/Corp2", metadata=metadata())
-    assert refused(getattr(world.client("iam"), f"create_{kind}_provider"), **given)["Code"] == code
+    error = refused(getattr(world.client("iam"), f"create_{kind}_provider"), **given)
+    assert error["Code"] == code and not re.search(r"\[[A-Z0-9.-]+\]", error["Message"])
+    assert (":8443" in given.get("Url", "")) is (
+        "has a port" in error["Message"] and "serve the issuer on port 443" in error["Message"]
+    )
     assert world.directory.tables.oidc_providers == {} and len(world.directory.tables.saml_providers) == 1

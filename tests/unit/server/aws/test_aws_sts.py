@@ -10,10 +10,12 @@ import pytest
 from aws_world import ADMIN, BO, A, AwsWorld, error_of, refused, sign
 from botocore import UNSIGNED
 from botocore.config import Config
-from oidc_world import CLIENT, URL, jwk, signed
+from oidc_world import CLIENT, URL, Issuer, jwk, signed
 from sts_fixture import ALL, EVERYTHING, document, trusting
 
-from fastiam.server.protocols.aws import Section
+from fastiam.federation import HttpsFetch
+from fastiam.server.config import ConfigError
+from fastiam.server.protocols.aws import Oidc, Section
 from fastiam.sts import Credentials
 
 ROLE = f"arn:aws:iam::{A}:role/dep"
@@ -267,6 +269,66 @@ def test_issuer_that_is_not_listed_is_not_read(web):
         unsigned_client(web).assume_role_with_web_identity, RoleArn=WEB, RoleSessionName="s1", WebIdentityToken=token(web)
     )
     assert error["Code"] == "IDPCommunicationError"
+
+
+@pytest.mark.parametrize("hosts", [(), ("keycloak.internal",)])
+def test_keys_of_a_listed_private_issuer_are_read(monkeypatch, hosts):  # GC197
+    issuer = "https://keycloak.internal/realms/main"
+    documents, asked = Issuer(issuer), []
+
+    class Fetching(HttpsFetch):
+        """The network of this test: every address is a private one."""
+
+        def __init__(self) -> None:
+            super().__init__(resolve=lambda host, port: [("10.0.0.7", port)])
+
+        def _read(self, host, port, addresses, target, limits, deadline):
+            asked.append((host, addresses[0]))
+            return documents.fetch(f"https://{host}{target}", limits)
+
+    monkeypatch.setattr("fastiam.federation.HttpsFetch", Fetching)
+    world = AwsWorld(section=Section(oidc=Oidc(fetch=(issuer,), private_hosts=hosts)))
+    provider = world.client("iam").create_open_id_connect_provider(Url=issuer, ClientIDList=[CLIENT])["OpenIDConnectProviderArn"]
+    statement = {"Effect": "Allow", "Principal": {"Federated": provider}, "Action": "sts:AssumeRoleWithWebIdentity"}
+    world.directory.add_principal(WEB, trust_policy=document(statement))
+    given = {"RoleArn": WEB, "RoleSessionName": "s1", "WebIdentityToken": token(world, iss=issuer)}
+    if hosts:
+        assert unsigned_client(world).assume_role_with_web_identity(**given)["Provider"] == issuer
+        assert asked == [("keycloak.internal", ("10.0.0.7", 443))] * 2
+    else:
+        error = refused(unsigned_client(world).assume_role_with_web_identity, **given)
+        assert error["Code"] == "InvalidIdentityToken" and "`private_hosts` does not name it" in error["Message"] and not asked
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"fetch": ("http://idp.example",)}, "aws.oidc.fetch: `http://idp.example` is not the URL of an issuer"),
+        ({"fetch": ("https://idp.example:8443",)}, "without port"),
+        ({"private_hosts": ("https://idp.example",)}, "aws.oidc.private_hosts: `https://idp.example` is not a host"),
+        ({"private_hosts": ("idp.example:8443",)}, "without scheme and port"),
+    ],
+)
+def test_issuer_that_cannot_be_read_is_refused_at_the_start(given, message):
+    with pytest.raises(ConfigError, match=message):
+        AwsWorld(section=Section(oidc=Oidc(**given)))
+
+
+def test_token_of_google_is_of_the_provider_of_the_account():
+    """IP21, WI20: tokens of Google have an issuer with and without `https://`."""
+    google, keys = "https://accounts.google.com", json.dumps({"keys": [jwk("RSA")]})
+    world = AwsWorld()
+    provider = world.client("iam").create_open_id_connect_provider(Url=google, ClientIDList=[CLIENT])["OpenIDConnectProviderArn"]
+    world.protocol.services_of(world.sts).federation.oidc_providers.pin_keys(provider, keys)
+    statement = {"Effect": "Allow", "Principal": {"Federated": provider}, "Action": "sts:AssumeRoleWithWebIdentity"}
+    world.directory.add_principal(WEB, trust_policy=document(statement))
+    assume = unsigned_client(world).assume_role_with_web_identity
+    for issuer in (google, "accounts.google.com"):
+        answer = assume(RoleArn=WEB, RoleSessionName="s1", WebIdentityToken=token(world, iss=issuer))
+        assert answer["Provider"] == google
+    for change in ({"iss": f"{google}/"}, {"iss": google, "aud": "other"}):
+        error = refused(assume, RoleArn=WEB, RoleSessionName="s1", WebIdentityToken=token(world, **change))
+        assert error["Code"] == "InvalidIdentityToken"
 
 
 def test_saml_response_that_is_none_is_refused(world):

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from fastiam.server.protocols.aws.protocol import AwsProtocol
 
 
+_ISSUER = re.compile(r"https://[A-Za-z0-9.-]+(?:/[^?#\s]*)?")
+_HOST = re.compile(r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*")
 _ORIGIN = re.compile(r"https?://[a-z0-9.-]+(?::[0-9]{1,5})?")
 
 
@@ -27,9 +29,11 @@ class Oidc(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     `fetch` : the issuers whose keys are read from the network, as exact `https` URLs. Providers come from calls of tenants: any
     other issuer needs pinned keys.
+    `private_hosts` : names of hosts of issuers, and of their `jwks_uri`, whose addresses may be private.
     """
 
     fetch: tuple[str, ...] = ()
+    private_hosts: tuple[str, ...] = ()
 
 
 class Section(protocol.Section, frozen=True, kw_only=True):
@@ -60,7 +64,7 @@ def create(section: Section, site: Site) -> AwsProtocol:
     Raises
     ------
     UnmetNeed: the source is not a store with a keyring.
-    ConfigError: an origin is none.
+    ConfigError: an origin, an issuer or a host is none.
     """
     if not site.has_sts:
         raise UnmetNeed(
@@ -69,6 +73,13 @@ def create(section: Section, site: Site) -> AwsProtocol:
     for origin in section.cors_origins:
         if not _ORIGIN.fullmatch(origin):
             raise ConfigError(f"aws.cors_origins: `{origin}` is not an origin\nhelp: write it as `https://app.example`")
+    for issuer in section.oidc.fetch:
+        if not _ISSUER.fullmatch(issuer):
+            hint = "write it as in `iss`, with `https://`, without port, query and fragment"
+            raise ConfigError(f"aws.oidc.fetch: `{issuer}` is not the URL of an issuer\nhelp: {hint}")
+    for host in section.oidc.private_hosts:
+        if not _HOST.fullmatch(host):
+            raise ConfigError(f"aws.oidc.private_hosts: `{host}` is not a host\nhelp: write a name, without scheme and port")
     from fastiam.server.protocols.aws.protocol import AwsProtocol  # PERF: without STS nothing of it is imported
 
     return AwsProtocol(section, site.calls)

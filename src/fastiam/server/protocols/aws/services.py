@@ -29,7 +29,7 @@ class Services:
         from fastiam.federation import Federation, FederationSettings, HttpsFetch
 
         issuers = frozenset(self._settings.oidc.fetch)
-        settings = FederationSettings(fetched_issuers=issuers)
+        settings = FederationSettings(fetched_issuers=issuers, private_hosts=frozenset(self._settings.oidc.private_hosts))
         return Federation(self.sts, fetch=HttpsFetch() if issuers else None, settings=settings)
 
     @cached_property
