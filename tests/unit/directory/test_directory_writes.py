@@ -189,7 +189,7 @@ REFUSED = {
     "a SAML provider UUID in lower case": (lambda d: d.create_saml_provider(f"{SAML}2", uuid="a" * 22), "not the UUID"),
     "an unknown encryption mode": (lambda d: d.update_saml_provider(SAML, encryption="allowed"), "not an encryption mode"),
     "a URL with its scheme": (lambda d: d.create_oidc_provider(f"{IAM}:oidc-provider/https://x.com"), "not the URL"),
-    "a URL with a port": (lambda d: d.create_oidc_provider(f"{IAM}:oidc-provider/x.com:8443"), "not the URL"),
+    "a URL with a port": (lambda d: d.create_oidc_provider(f"{IAM}:oidc-provider/x.com:8443"), "has a port"),
     "a URL with a query": (lambda d: d.create_oidc_provider(f"{IAM}:oidc-provider/x.com/a?b"), "not the URL"),
     "a URL with a fragment": (lambda d: d.create_oidc_provider(f"{IAM}:oidc-provider/x.com/a#b"), "not the URL"),
     "a URL with a user": (lambda d: d.create_oidc_provider(f"{IAM}:oidc-provider/me@x.com"), "not the URL"),

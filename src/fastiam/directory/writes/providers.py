@@ -22,7 +22,7 @@ from fastiam.policy.principals import GOOGLE, WEB_PROVIDERS
 _THUMBPRINT = re.compile("[0-9A-Fa-f]{40}")
 _UUID = re.compile("[A-Z0-9]{22,64}")
 _ENCRYPTION = ("", "Allowed", "Required")
-_PORT = re.compile(r"[A-Za-z0-9.-]+:[0-9]*(?:/.*)?")
+_PORT = re.compile(r"[A-Za-z0-9.-]+:[0-9]+(?:/.*)?")
 _URL = re.compile(r"[A-Za-z0-9.-]+(?:/[!\"$->@-~]*)?")  # of a path: all printable characters except `#` and `?`
 _MAX_URL = 255 - len("https://")
 
