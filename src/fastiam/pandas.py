@@ -1,32 +1,64 @@
-"""`import fastiam.pandas` registers `.iam` on the frames of pandas.
+"""Decisions in pandas: functions of frames, and the same as `.iam`, which `import fastiam.pandas` registers.
 
-df.iam.decide(engine)        the frame with the decisions as columns, as `engine.decide_frame(df)`
-df.iam.allowed(engine)       a `Series` of bools with the index of the frame
-df.iam.authorized(engine)    the rows that are allowed
+fastiam.pandas.decide(df, engine)        df.iam.decide(engine)        the frame with the decisions as columns
+fastiam.pandas.allowed(df, engine)       df.iam.allowed(engine)       a `Series` of bools with the index of the frame
+fastiam.pandas.authorized(df, engine)    df.iam.authorized(engine)    the rows that are allowed
+
+Type checkers know the functions; they do not see names that are registered.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 import pandas as pd  # type: ignore[import-untyped,unused-ignore]
+
+from fastiam.frames.arguments import FrameOptions
+
+
+def decide(frame: pd.DataFrame, engine: Any, **options: Unpack[FrameOptions]) -> pd.DataFrame:
+    """Return the frame with the decisions as columns.
+
+    Parameters
+    ----------
+    frame : one request per row.
+    engine : an `Engine`, a `LiveEngine` or a `SharedEngine`.
+    options : as in `Engine.decide_frame`, with its errors.
+    """
+    return engine.decide_frame(frame, **options)
+
+
+def allowed(frame: pd.DataFrame, engine: Any, **options: Unpack[FrameOptions]) -> pd.Series:
+    """Return whether each row is allowed: a `Series` of bools with the index of the frame.
+
+    Parameters
+    ----------
+    frame, engine : as in `decide`.
+    options : as in `decide`, without `add` and `keep`.
+    """
+    return engine.decide_frame(frame, **options, add=("allowed",), keep=False, prefix="")["allowed"]
+
+
+def authorized(frame: pd.DataFrame, engine: Any, **options: Unpack[FrameOptions]) -> pd.DataFrame:
+    """Return the rows that are allowed, without additional columns. Parameters as in `allowed`."""
+    return frame[allowed(frame, engine, **options).to_numpy()]
 
 
 @pd.api.extensions.register_dataframe_accessor("iam")
 class DataFrameAccessor:
     """`df.iam`."""
 
-    def __init__(self, frame: Any) -> None:
+    def __init__(self, frame: pd.DataFrame) -> None:
         self._frame = frame
 
-    def decide(self, engine: Any, **arguments: Any) -> Any:
-        """The frame with the decisions as columns. Parameters and errors as in `Engine.decide_frame`."""
-        return engine.decide_frame(self._frame, **arguments)
+    def decide(self, engine: Any, **options: Unpack[FrameOptions]) -> pd.DataFrame:
+        """As `fastiam.pandas.decide`."""
+        return decide(self._frame, engine, **options)
 
-    def allowed(self, engine: Any, **arguments: Any) -> Any:
-        """Whether each row is allowed: a `Series` of bools. Parameters as in `Engine.decide_frame`, without `add` and `keep`."""
-        return engine.decide_frame(self._frame, **arguments, add=("allowed",), keep=False, prefix="")["allowed"]
+    def allowed(self, engine: Any, **options: Unpack[FrameOptions]) -> pd.Series:
+        """As `fastiam.pandas.allowed`."""
+        return allowed(self._frame, engine, **options)
 
-    def authorized(self, engine: Any, **arguments: Any) -> Any:
-        """The rows that are allowed, without additional columns. Parameters as in `allowed`."""
-        return self._frame[self.allowed(engine, **arguments).to_numpy()]
+    def authorized(self, engine: Any, **options: Unpack[FrameOptions]) -> pd.DataFrame:
+        """As `fastiam.pandas.authorized`."""
+        return authorized(self._frame, engine, **options)

@@ -1,8 +1,11 @@
-"""`import fastiam.polars` registers `.iam` on the frames and expressions of Polars.
+"""Decisions in Polars: functions of frames and expressions, and the same as `.iam`, which `import fastiam.polars` registers.
 
-    df.iam.decide(engine)                      the frame with the decisions as columns, as `engine.decide_frame(df)`
-    df.iam.authorized(engine)                  the rows that are allowed
-    pl.col("principal").iam.allowed(engine, action="action", resource="resource", context={"aws:SourceIp": "ip"})
+    fastiam.polars.decide(df, engine)          df.iam.decide(engine)        the frame with the decisions as columns
+    fastiam.polars.authorized(df, engine)      df.iam.authorized(engine)    the rows that are allowed
+    fastiam.polars.allowed("principal", engine, "action", "resource", context={"aws:SourceIp": "ip"})
+    pl.col("principal").iam.allowed(engine, "action", "resource", context={"aws:SourceIp": "ip"})
+
+Type checkers know the functions; they do not see names that are registered.
 
 Lazy frames and expressions have `on_error="deny"` as default: Polars also evaluates rows that the rest of a query excludes, so an
 error of one of these rows must not end the query. A `LiveEngine` gives its current engine for each batch that Polars evaluates;
@@ -14,17 +17,123 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict, TypeVar, Unpack
 
 import polars as pl
 
-from fastiam.frames.arguments import ADDED, FrameArguments, Lit
+from fastiam.frames.arguments import ADDED, FrameArguments, FrameOptions, Lit
 from fastiam.frames.expressions import read_expressions
 from fastiam.frames.polars_frames import DecideStruct, decide_lazy, types_of
 from fastiam.model.protocols import DecisionEngine
 from fastiam.model.session import Session
 
 Source = str | pl.Expr | Lit
+Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
+
+
+def decide(frame: Frame, engine: Any, **options: Unpack[FrameOptions]) -> Frame:
+    """Return the frame with the decisions as columns; of a lazy frame nothing is run.
+
+    Parameters
+    ----------
+    frame : one request per row.
+    engine : an `Engine`, a `LiveEngine` or a `SharedEngine`.
+    options : as in `Engine.decide_frame`, with its errors.
+    """
+    if isinstance(frame, pl.LazyFrame):
+        options.setdefault("on_error", "deny")
+        return decide_lazy(engine, frame, FrameArguments(**options))
+    decided: pl.DataFrame = engine.decide_frame(frame, **options)
+    return decided
+
+
+def authorized(frame: Frame, engine: Any, **options: Unpack[FrameOptions]) -> Frame:
+    """Return the rows that are allowed, without additional columns; of a lazy frame nothing is run.
+
+    Parameters
+    ----------
+    frame, engine : as in `decide`.
+    options : as in `decide`, without `add` and `keep`.
+    """
+    if isinstance(frame, pl.LazyFrame):
+        names = frame.collect_schema().names()
+        options.setdefault("on_error", "deny")
+        checked = dataclasses.replace(FrameArguments(**options), add=("allowed",), keep=False)
+        selection = checked.read(names)
+        rows = pl.struct([pl.col(name) for name in selection.columns]) if selection.columns else pl.struct(pl.first())
+        return frame.filter(_decided(engine, rows, checked).struct.field(checked.prefix + "allowed"))
+    decided = engine.decide_frame(frame, **options, add=("allowed",), keep=False, prefix="")
+    return frame.filter(decided["allowed"])
+
+
+class DecisionOptions(TypedDict, total=False):
+    """The keyword arguments of `decision`."""
+
+    context: Mapping[str, Any] | Collection[str]
+    resource_account: Source | None
+    sessions: Mapping[str, Session] | None
+    unknown: Collection[str]
+    now: datetime | None
+    on_error: Literal["raise", "deny"]
+    threads: int
+
+
+def allowed(
+    principal: Source,
+    engine: DecisionEngine,
+    action: Source = "action",
+    resource: Source = "resource",
+    **options: Unpack[DecisionOptions],
+) -> pl.Expr:
+    """Return an expression: whether each row is allowed, never null. Parameters as in `decision`, without `add`."""
+    return decision(principal, engine, action, resource, **options, add=("allowed",)).struct.field("allowed")
+
+
+def decision(
+    principal: Source,
+    engine: DecisionEngine,
+    action: Source = "action",
+    resource: Source = "resource",
+    *,
+    context: Mapping[str, Any] | Collection[str] = (),
+    resource_account: Source | None = None,
+    sessions: Mapping[str, Session] | None = None,
+    unknown: Collection[str] = (),
+    now: datetime | None = None,
+    add: Collection[str] = ADDED,
+    on_error: Literal["raise", "deny"] = "deny",
+    threads: int = 1,
+) -> pl.Expr:
+    """Return an expression: a struct of the columns of `add`.
+
+    Parameters
+    ----------
+    principal, action, resource, resource_account : the name of a column, an expression, or `fastiam.lit(text)`.
+    engine : an `Engine`, or a `LiveEngine`.
+    context : names of columns that are condition keys, or a mapping from keys to names, expressions or constants. "auto" is
+        refused, since an expression does not see the frame.
+    sessions, unknown, now, add, on_error, threads : as in `Engine.decide_frame`.
+
+    Raises
+    ------
+    RequestValueError: an argument cannot be read.
+    """
+    checked, fields = read_expressions(
+        pl.Expr,
+        pl.col,
+        principal=principal,
+        action=action,
+        resource=resource,
+        context=context,
+        resource_account=resource_account,
+        sessions=sessions,
+        unknown=unknown,
+        now=now,
+        add=add,
+        on_error=on_error,
+        threads=threads,
+    )
+    return _decided(engine, pl.struct([value.alias(name) for name, value in fields.items()]), checked)
 
 
 @pl.api.register_dataframe_namespace("iam")
@@ -34,15 +143,13 @@ class DataFrameNamespace:
     def __init__(self, frame: pl.DataFrame) -> None:
         self._frame = frame
 
-    def decide(self, engine: Any, **arguments: Any) -> pl.DataFrame:
-        """The frame with the decisions as columns. Parameters and errors as in `Engine.decide_frame`."""
-        decided: pl.DataFrame = engine.decide_frame(self._frame, **arguments)
-        return decided
+    def decide(self, engine: Any, **options: Unpack[FrameOptions]) -> pl.DataFrame:
+        """As `fastiam.polars.decide`."""
+        return decide(self._frame, engine, **options)
 
-    def authorized(self, engine: Any, **arguments: Any) -> pl.DataFrame:
-        """The rows that are allowed, without additional columns. Parameters as in `decide`, without `add` and `keep`."""
-        decided = engine.decide_frame(self._frame, **arguments, add=("allowed",), keep=False, prefix="")
-        return self._frame.filter(decided["allowed"])
+    def authorized(self, engine: Any, **options: Unpack[FrameOptions]) -> pl.DataFrame:
+        """As `fastiam.polars.authorized`."""
+        return authorized(self._frame, engine, **options)
 
 
 @pl.api.register_lazyframe_namespace("iam")
@@ -52,17 +159,13 @@ class LazyFrameNamespace:
     def __init__(self, frame: pl.LazyFrame) -> None:
         self._frame = frame
 
-    def decide(self, engine: Any, **arguments: Any) -> pl.LazyFrame:
-        """The frame with the decisions as columns; nothing is run. Parameters as in `Engine.decide_frame`."""
-        return decide_lazy(engine, self._frame, FrameArguments(**{"on_error": "deny", **arguments}))
+    def decide(self, engine: Any, **options: Unpack[FrameOptions]) -> pl.LazyFrame:
+        """As `fastiam.polars.decide`."""
+        return decide(self._frame, engine, **options)
 
-    def authorized(self, engine: Any, **arguments: Any) -> pl.LazyFrame:
-        """The rows that are allowed, without additional columns; nothing is run. Parameters as in `decide`."""
-        names = self._frame.collect_schema().names()
-        checked = FrameArguments(**{"on_error": "deny", **arguments, "add": ("allowed",), "keep": False})
-        selection = checked.read(names)
-        rows = pl.struct([pl.col(name) for name in selection.columns]) if selection.columns else pl.struct(pl.first())
-        return self._frame.filter(_decided(engine, rows, checked).struct.field(checked.prefix + "allowed"))
+    def authorized(self, engine: Any, **options: Unpack[FrameOptions]) -> pl.LazyFrame:
+        """As `fastiam.polars.authorized`."""
+        return authorized(self._frame, engine, **options)
 
 
 @pl.api.register_expr_namespace("iam")
@@ -72,54 +175,17 @@ class ExprNamespace:
     def __init__(self, principal: pl.Expr) -> None:
         self._principal = principal
 
-    def allowed(self, engine: Any, action: Source = "action", resource: Source = "resource", **arguments: Any) -> pl.Expr:
-        """Whether the request of each row is allowed, never null. Parameters as in `decision`, without `add`."""
-        return self.decision(engine, action, resource, **arguments, add=("allowed",)).struct.field("allowed")
+    def allowed(
+        self, engine: DecisionEngine, action: Source = "action", resource: Source = "resource", **options: Unpack[DecisionOptions]
+    ) -> pl.Expr:
+        """As `fastiam.polars.allowed`."""
+        return allowed(self._principal, engine, action, resource, **options)
 
     def decision(
-        self,
-        engine: DecisionEngine,
-        action: Source = "action",
-        resource: Source = "resource",
-        *,
-        context: Mapping[str, Any] | Collection[str] = (),
-        resource_account: Source | None = None,
-        sessions: Mapping[str, Session] | None = None,
-        unknown: Collection[str] = (),
-        now: datetime | None = None,
-        add: Collection[str] = ADDED,
-        on_error: Literal["raise", "deny"] = "deny",
-        threads: int = 1,
+        self, engine: DecisionEngine, action: Source = "action", resource: Source = "resource", **options: Any
     ) -> pl.Expr:
-        """A struct of the columns of `add`; the expression itself is the principal.
-
-        Parameters
-        ----------
-        engine : an `Engine`, or a `LiveEngine`.
-        action, resource, resource_account : the name of a column, an expression, or `fastiam.lit(text)`.
-        context : names of columns that are condition keys, or a mapping from keys to names, expressions or constants. "auto" is
-            refused, since an expression does not see the frame.
-
-        Raises
-        ------
-        RequestValueError: an argument cannot be read.
-        """
-        checked, fields = read_expressions(
-            pl.Expr,
-            pl.col,
-            principal=self._principal,
-            action=action,
-            resource=resource,
-            context=context,
-            resource_account=resource_account,
-            sessions=sessions,
-            unknown=unknown,
-            now=now,
-            add=add,
-            on_error=on_error,
-            threads=threads,
-        )
-        return _decided(engine, pl.struct([value.alias(name) for name, value in fields.items()]), checked)
+        """As `fastiam.polars.decision`."""
+        return decision(self._principal, engine, action, resource, **options)
 
 
 def _decided(engine: Any, rows: pl.Expr, arguments: FrameArguments) -> pl.Expr:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from os import PathLike
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
 
 from fastiam.engine.compiled_engine import CompiledEngine
 from fastiam.errors import RequestValueError
@@ -13,6 +13,9 @@ from fastiam.model.request import Context
 from fastiam.model.session import Session
 
 if TYPE_CHECKING:  # PERF: the analyses are imported on first use, so that a program that only decides starts faster
+    import duckdb
+    import polars as pl
+
     from fastiam.analysis.escalation import EscalationPath
     from fastiam.analysis.filter import Filter
     from fastiam.analysis.grants import Grant
@@ -22,7 +25,10 @@ if TYPE_CHECKING:  # PERF: the analyses are imported on first use, so that a pro
     from fastiam.analysis.what_can import AllowedAction
     from fastiam.analysis.who_can import PrincipalColumn, WhoCanResult
     from fastiam.engine.summary import Summary
-    from fastiam.frames.arguments import ContextSpec, Lit
+    from fastiam.frames.arguments import ContextSpec, FrameOptions, Lit
+    from fastiam.frames.table import Table
+
+    Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame, duckdb.DuckDBPyRelation)
 
 
 class Engine(CompiledEngine):
@@ -35,8 +41,22 @@ class Engine(CompiledEngine):
 
     _stored: PrincipalColumn | None = None  # the column of `who_can`
 
+    # `self: Any`: `LiveEngine` and `SharedEngine` have this function too
+    @overload
+    def decide_frame(self: Any, frame: Frame, *, connection: Any = ..., **options: Unpack[FrameOptions]) -> Frame: ...
+    @overload
     def decide_frame(
-        self,
+        self: Any,
+        frame: Mapping[str, Sequence[object]] | Sequence[Mapping[str, object]],
+        *,
+        connection: Any = ...,
+        **options: Unpack[FrameOptions],
+    ) -> Table: ...
+    @overload
+    def decide_frame(self: Any, frame: Any, *, connection: Any = ..., **options: Unpack[FrameOptions]) -> Any: ...
+
+    def decide_frame(
+        self: Any,
         frame: Any,
         *,
         principal: str | Session | Lit = "principal",

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, TypedDict
 
 from fastiam.errors import RequestValueError, did_you_mean
 from fastiam.model.arguments import check_choice
@@ -42,6 +42,24 @@ def lit(value: str) -> Lit:
 
 Constant: TypeAlias = "Lit | bool | int | float | Decimal | datetime | Sequence[object] | None"
 ContextSpec: TypeAlias = "Literal['auto'] | str | Collection[str] | Mapping[str, str | Constant]"
+
+
+class FrameOptions(TypedDict, total=False):
+    """The keyword arguments of `Engine.decide_frame`, as types of functions that pass them on."""
+
+    principal: str | Session | Lit
+    action: str | Lit
+    resource: str | Lit
+    context: ContextSpec
+    resource_account: str | Lit | None
+    sessions: Mapping[str, Session] | None
+    unknown: Collection[str]
+    now: datetime | None
+    add: Collection[str]
+    prefix: str
+    keep: bool | Collection[str]
+    on_error: Literal["raise", "deny"]
+    threads: int
 
 
 @dataclass(frozen=True, slots=True)
