@@ -17,7 +17,6 @@ import orjson
 
 from fastiam.server._scan import scan_header
 from fastiam.server.client_address import find_client
-from fastiam.server.config import OPS
 from fastiam.server.decider import Decider
 from fastiam.server.http import JSON, Request, Response
 from fastiam.server.identity import Identity
@@ -101,7 +100,6 @@ class Application:
         self.new_id = new_id
         self.on_error = on_error
         self.on_refused = on_refused
-        self.in_work = 0
         self.is_stopping = False
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -111,16 +109,14 @@ class Application:
         began = perf_counter_ns()
         connection: Connection = scope["extensions"][CONNECTION]
         head, decision_id = scope.pop(_ADMITTED, None) or (Head(connection, scope["method"]), self.new_id())
-        self.in_work += 1
-        flights, is_counted, is_in_work = self.observer.in_flight, False, True
+        listening = connection.listening
+        flights, is_counted, held = self.observer.in_flight, False, 0
         try:
             response: Response
             has_body = True
             try:
                 if head.serving is None:
-                    self._admit(head, scope, connection.listening.serving)
-                else:
-                    self._check_overload(head)
+                    self._admit(head, scope, listening.serving)
                 served = head.served
                 assert served is not None
                 flights[served.protocol] = flights.get(served.protocol, 0) + 1
@@ -136,8 +132,8 @@ class Application:
                         await stream.run(receive, send)
                         return
                 else:
-                    body = await self._read(receive, route.max_body)
-                    has_body = False
+                    body = await self._read(receive, route.max_body, head)
+                    has_body, held = False, len(body)
                     request = self._request(head, body, decision_id)
                     place = route.place
                     if not isinstance(place, Place):
@@ -158,9 +154,6 @@ class Application:
             except Exception as error:
                 self.on_error(error, decision_id)
                 response = self._refused(head, Refusal(500, "internal_error"))
-            if response.status >= 400 and has_body:  # refused before its body was read: writing the answer takes no place
-                self.in_work -= 1
-                is_in_work = False
             linger = has_body and head.length != 0 and (head.length is None or head.length > _SMALL)
             try:
                 await self.respond(head, response, decision_id, send, receive if linger else None)
@@ -174,7 +167,7 @@ class Application:
                 perf_counter_ns() - began,
             )
         finally:
-            self.in_work -= is_in_work
+            listening.body_bytes -= held
             if is_counted and head.served is not None:
                 flights[head.served.protocol] -= 1
 
@@ -194,12 +187,9 @@ class Application:
         connection: Connection = scope["extensions"][CONNECTION]
         head = Head(connection, scope["method"]) if known is None else known
         decision_id = self.new_id()
-        self.in_work += 1
         try:
             if known is None:
                 self._admit(head, scope, connection.listening.serving)
-            else:
-                self._check_overload(known)
             served = head.served
             assert served is not None
             request = self._request(head, body, decision_id)
@@ -219,8 +209,6 @@ class Application:
         except Exception as error:
             self.on_error(error, decision_id)
             response, content, lines = self._refused_at_once(head, Refusal(500, "internal_error"), decision_id)
-        finally:
-            self.in_work -= 1
         close = response.close or self.is_stopping
         cycle.respond(response.status, lines, content, connection.protocol.server_state.date, close=close)
         served = head.served
@@ -324,7 +312,6 @@ class Application:
                 raise Refusal(401, "bad_credentials")
             if route.scope not in identity.scopes:
                 raise Refusal(403, "no_scope")
-        self._check_overload(head)
         if encoding is not None and (encoding.strip().lower() not in (b"identity", b"") or twice & ENCODING):
             raise Refusal(415, "bad_encoding")
         if head.length is not None and isinstance(route, Route) and head.length > route.max_body:
@@ -336,11 +323,6 @@ class Application:
                 connection.peer, connection.is_tls, head.headers, serving.proxies
             )
         head.serving = serving
-
-    def _check_overload(self, head: Head) -> None:
-        is_probe = head.served is not None and head.served.protocol == OPS  # one that fails would restart the process
-        if self.in_work > self.pools.limits.in_work and not is_probe:
-            raise Refusal(503, "overload", _RETRY)
 
     def _identify(self, connection: Connection, serving: Serving, field: bytes | None) -> Identity | None:
         """The identity of a request. The last one of the connection is kept, so that a token is hashed once."""
@@ -375,35 +357,43 @@ class Application:
 
     # -- the body -----------------------------------------------------------------------------------------------------
 
-    async def _read(self, receive: Receive, limit: int) -> bytes:
-        message = await receive()
-        if message["type"] != "http.request":
-            raise Disconnected
-        body: bytes = message["body"]
-        if not message["more_body"]:
-            if len(body) > limit:
-                raise Refusal(413, "body_too_large")
-            return body
-        pieces, size = [body], len(body)
-        while message["more_body"]:
-            if size > limit:
-                raise Refusal(413, "body_too_large")
-            message = await receive()
-            if message["type"] != "http.request":
-                raise Disconnected
-            pieces.append(message["body"])
-            size += len(message["body"])
-        if size > limit:
-            raise Refusal(413, "body_too_large")
-        return b"".join(pieces)
+    async def _read(self, receive: Receive, limit: int, head: Head) -> bytes:
+        """The whole body. It counts for the bodies of the listener, until the caller takes it off."""
+        listening, is_known = head.connection.listening, head.connection.is_known
+        pieces: list[bytes] = []
+        size, is_last = 0, False
+        try:
+            while not is_last:
+                message = await receive()
+                if message["type"] != "http.request":
+                    raise Disconnected
+                piece, is_last = message["body"], not message["more_body"]
+                pieces.append(piece)
+                size += len(piece)
+                listening.body_bytes += len(piece)
+                if size > limit:
+                    raise Refusal(413, "body_too_large")
+                share = listening.limits.body_bytes >> (not is_known)
+                if listening.body_bytes > share and size > _SMALL:
+                    raise Refusal(503, "overload", _RETRY)
+        except BaseException:
+            listening.body_bytes -= size
+            raise
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     async def _in_pool(self, place: Place, head: Head, seconds: float, call: Callable[[], Any]) -> Any:
+        listening = head.connection.listening
+        if listening.in_work >= listening.limits.in_work:
+            raise Refusal(503, "overload", _RETRY)
+        listening.in_work += 1
         try:
             return await self.pools.run(place, head.client(), seconds, call)
         except Overload:
             raise Refusal(503, "overload", _RETRY) from None
         except TimeoutError:
             raise Refusal(503, "timeout", _RETRY) from None
+        finally:
+            listening.in_work -= 1
 
     # -- the answer ---------------------------------------------------------------------------------------------------
 

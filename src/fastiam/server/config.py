@@ -150,6 +150,10 @@ class Limits(Part, frozen=True, kw_only=True):
     """
 
     in_work: Count = 256
+    """Requests of one listener that a thread works on, or that wait for one. The event loop answers others without a wait."""
+    body_bytes: Count = 128 * _MIB
+    """Bytes of bodies of one listener that are not complete, or in work; clients without credentials have half of them. Bodies of
+    up to 64 KiB are always taken."""
     writes: Count = 32
     queue: Count = 64
     threads: Count = 2

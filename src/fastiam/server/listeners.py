@@ -150,6 +150,10 @@ class Listening:
     context: ssl.SSLContext | None = None
     inode: tuple[int, int] | None = None
     """Device and inode of our unix socket."""
+    in_work: int = 0
+    """Requests that a thread works on, or that wait for one."""
+    body_bytes: int = 0
+    """Bytes of bodies that are not complete, or in work."""
 
     def bind(self, warn: Callable[[str], None]) -> None:
         """Bind the socket, without accepting yet.

@@ -416,7 +416,7 @@ class Process:
     async def _drain(self) -> None:
         """The graceful stop (G22)."""
         self.state.is_stopping = True
-        self.audit.event("stop", in_work=self.app.in_work)
+        self.audit.event("stop", in_work=sum(each.in_work for each in self._listening))
         for companion in self._companions.values():
             companion.stopping()
         await self._wait(self.settings.core.stop.delay, lambda: False)

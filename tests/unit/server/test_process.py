@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -10,11 +11,12 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from echo_server import ENVIRONMENT, PLAIN, decide, metric, refused, until
-from served_engine import write_engine
+from served_engine import USER, write_engine
 from server_process import Server, command, parse, receive, running
 
 # -- start ----------------------------------------------------------------------------------------------------------------
@@ -73,25 +75,62 @@ def test_two_protocols_with_one_path_are_refused(tmp_path: Path, engine_file: Pa
 # -- overload -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 def test_surplus_of_requests_gets_503(tmp_path: Path, engine_file: Path) -> None:  # GC22
-    settings = PLAIN + "[limits]\nin_work = 8\nhandler_seconds = 20.0\n"
+    settings = PLAIN + "[limits]\nin_work = 8\nslow_per_client = 64\nhandler_seconds = 20.0\n"
     with running(tmp_path / "run", engine_file, settings, "--door", "echo") as server:
-        slow = [server.connect() for _ in range(8)]
-        for sock in slow:
-            sock.sendall(b"POST /pool HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n")
-        until(lambda: metric(server, "fastiam_in_flight") >= 8)
-        answers = [server.ask("POST", "/echo") for _ in range(5)]
-        assert [answer.status for answer in answers] == [503] * 5
-        assert {answer.header("retry-after") for answer in answers} == {"1"}
+        with ThreadPoolExecutor(13) as threads:
+            answers = list(threads.map(lambda _: server.ask("POST", "/slow", b"0.2"), range(13)))
+            assert server.ask("POST", "/echo").status == 200, "the event loop answers at once"
+        refused = [answer for answer in answers if answer.status == 503]
+        assert len(refused) == 5 and {answer.status for answer in answers} == {200, 503}
+        assert {answer.header("retry-after") for answer in refused} == {"1"}
         assert metric(server, 'fastiam_rejected_total{door="echo",reason="overload"}') == 5
-        assert server.ask("GET", "/livez", name="ops").status == 200, "probes are answered under load"
-        for sock in slow:
-            sock.sendall(b"0.000")
-        assert [parse(receive(sock)).status for sock in slow] == [200] * 8
-        for sock in slow:
-            sock.close()
-        assert server.ask("POST", "/echo").status == 200
+        assert server.ask("POST", "/slow", b"0").status == 200
+
+
+ASKED = {"principal": USER, "action": "s3:GetObject", "resource": "arn:aws:s3:::b/k"}
+TWO_LISTENERS = """
+[listeners.main]
+address = "127.0.0.1:0"
+protocols = ["echo"]
+[listeners.pep]
+address = "unix:FOLDER/pep.sock"
+protocols = ["echo"]
+[listeners.ops]
+address = "127.0.0.1:0"
+[limits]
+body_bytes = 400_000
+in_work = 8
+"""
+
+
+@pytest.mark.parametrize("size", [10, 100_000])
+def test_unfinished_bodies_refuse_no_decision(tmp_path: Path, engine_file: Path, size: int) -> None:  # GC22a
+    settings = TWO_LISTENERS.replace("FOLDER", str(tmp_path))
+    with running(tmp_path / "run", engine_file, settings, "--door", "echo") as server, ExitStack() as stack:
+        for _ in range(40):
+            sock = stack.enter_context(server.connect())
+            sock.sendall(b"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % size + b"x" * (size - 1))
+        until(lambda: metric(server, 'fastiam_in_flight{door="echo"}') >= min(40, 200_000 // size))
+        for name in ("main", "pep"):
+            for _ in range(10):
+                assert server.ask("POST", "/decide", json.dumps(ASKED).encode(), name=name).json()["allowed"]
+        [first, second] = [b"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 190000\r\n\r\n" + b"x" * 9, b"x" * 189_991]
+        assert parse(server.send([first, second], "pep")).status == 200
+        assert parse(server.send([first, second])).status == (503 if size > 10 else 200)
+        is_refused = metric(server, 'fastiam_rejected_total{door="echo",reason="overload"}') > 0
+        assert is_refused == (size > 10)
+
+
+def test_bytes_of_bodies_are_given_back(tmp_path: Path, engine_file: Path) -> None:
+    settings = TWO_LISTENERS.replace("FOLDER", str(tmp_path))
+    with running(tmp_path / "run", engine_file, settings, "--door", "echo") as server:
+        head = b"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 150000\r\n\r\n"
+        for _ in range(5):
+            assert parse(server.send([head, b"x" * 150_000])).status == 200
+            with server.connect() as sock:
+                sock.sendall(head + b"x" * 149_999)  # and leaves
+        assert parse(server.send([head, b"x" * 150_000])).status == 200
 
 
 def test_slow_calls_of_one_client_are_limited(shared_server: Server) -> None:  # 1.6
