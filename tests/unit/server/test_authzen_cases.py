@@ -137,6 +137,20 @@ def test_gc85_pages_have_every_result_once():
     assert found == ["alice", "bob"] and token == ""
 
 
+def test_gc87_page_of_no_results_has_a_token_that_ends():
+    """GC87, G72."""
+    world, all_ = World(), ["alice", "bob"]
+    _, answer = world.ask("search/subject", _SEARCH | {"page": {"limit": 0}})
+    token = answer["page"]["next_token"]
+    assert answer == {"page": {"next_token": token, "count": 0}, "results": []} and token
+    for page, expected in (({}, all_), ({"limit": 1}, ["alice"]), ({"limit": 0}, [])):
+        _, answer = world.ask("search/subject", _SEARCH | {"page": {"token": token, **page}})
+        assert [one["id"] for one in answer["results"]] == expected and bool(answer["page"]["next_token"]) is (expected != all_)
+    first = world.ask("search/subject", _SEARCH | {"page": {"limit": 1}})[1]["page"]["next_token"]
+    status, answer = world.ask("search/subject", _SEARCH | {"page": {"token": first, "limit": 0}})
+    assert (status, answer["error"]["code"]) == (400, "bad_page_token")
+
+
 def test_gc86_page_token_continues_only_its_own_search():
     """GC86, G72."""
     world = World()

@@ -33,6 +33,7 @@ Kind = Literal["subject", "resource", "action"]
 _ENTITIES: Final = ("subject", "action", "resource", "context")
 MAX_PAGE: Final = 1_000
 MAX_RESULTS: Final = 10_000  # of one answer without pages
+_NO_LIMIT: Final = 0  # of a token: the next page has the limit that its request states
 _AT_ONCE: Final = 256  # queries decided in one call, between which other threads run
 
 
@@ -43,8 +44,8 @@ _ANY_ACTION: Final = Action("sts:GetCallerIdentity", NO_FACTS)
 class _Wanted(NamedTuple):
     """The page that a request asks for."""
 
-    limit: int
-    """Results; 0: as many as one answer may have."""
+    limit: int | None
+    """Results; None: as many as one answer may have."""
     last: str | None
     """The result after which it begins."""
     is_asked: bool
@@ -85,21 +86,23 @@ def _listing(kind: Kind, body: Mapping[str, Any]) -> bytes:
 
 def _read_page(raw: Any, listing: bytes) -> _Wanted:
     if raw is None:
-        return _Wanted(0, None, False)
+        return _Wanted(None, None, False)
     if type(raw) is not dict:
         raise MappingError("bad_type", "`page` is not an object", "$.page")
     limit, token = raw.get("limit"), raw.get("token")
-    if limit is not None and (type(limit) is not int or limit < 1):
-        raise MappingError("bad_limit", "`limit` is not an integer of at least 1", "$.page.limit")
+    if limit is not None and (type(limit) is not int or limit < 0):
+        raise MappingError("bad_limit", "`limit` is not an integer of at least 0", "$.page.limit")
     limit = None if limit is None else min(limit, MAX_PAGE)
     if token is None or token == "":
-        return _Wanted(limit or 0, None, True)
+        return _Wanted(limit, None, True)
     if type(token) is not str:
         raise MappingError("bad_page_token", "`token` is not text", "$.page.token")
     try:
         position = read_token(listing, token)
     except PageTokenError as error:
         raise MappingError("bad_page_token", str(error), "$.page.token") from None
+    if position.limit == _NO_LIMIT:
+        return _Wanted(limit, position.last, True)
     if limit is not None and limit != position.limit:
         raise MappingError("bad_page_token", "the page token is of another limit", "$.page.token")
     return _Wanted(position.limit, position.last, True)
@@ -150,7 +153,7 @@ class _Search:
         if candidates is None:
             self.is_enumerable, candidates = False, []
         start = 0 if page.last is None else bisect_right(candidates, page.last)
-        most = page.limit or MAX_RESULTS
+        most = MAX_RESULTS if page.limit is None else page.limit
         ids: list[str] = []
         for id_ in self._allowed(candidates[start:], parts):
             if len(ids) == most:
@@ -221,7 +224,8 @@ def _response(
 ) -> Response:
     answer: dict[str, Any] = {}
     if page.is_asked or found.has_more:
-        token = write_token(listing, Page(page.limit, found.ids[-1])) if found.has_more else ""
+        last = found.ids[-1] if found.ids else page.last or ""
+        token = write_token(listing, Page(page.limit or _NO_LIMIT, last)) if found.has_more else ""
         answer["page"] = {"next_token": token, "count": len(found.ids)}
         if not found.has_more and page.last is None:
             answer["page"]["total"] = len(found.ids)
