@@ -125,7 +125,8 @@ def read_session_tags(
     passed = {fold(key): key for key in tags}
     missing = [key for key in transitive if fold(key) not in passed]
     if missing:
-        raise ValidationError(f"the transitive tag `{shorten(str(missing[0]))}` is not among the tags passed", rule="S24")
+        message = f"the transitive tag `{shorten(str(missing[0]))}` is not among the tags passed"
+        raise ValidationError(message, rule="S24", code="InvalidParameterValue")
     keys = dict.fromkeys((*inherited, *(passed[fold(key)] for key in transitive)))
     return {**inherited, **tags}, tuple(keys)
 

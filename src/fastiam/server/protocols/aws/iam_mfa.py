@@ -21,6 +21,8 @@ from fastiam.server.protocols.aws.permissions import Permission
 def create_virtual_mfa_device(call: Call) -> Result:
     """CreateVirtualMFADevice, assigned to no user. There is no QR code: clients make it from the seed."""
     given = call.parameters
+    if call.sts.mfa.find(call.new_arn("mfa", given["VirtualMFADeviceName"], given.get("Path"))) is not None:
+        raise ApiError("EntityAlreadyExists", "MFADevice entity at the same path and name already exists.")
     made = call.sts.mfa.create_unassigned(
         call.account,
         given["VirtualMFADeviceName"],

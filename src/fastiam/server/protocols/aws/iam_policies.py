@@ -11,7 +11,7 @@ from fastiam.directory.records import ManagedPolicy
 from fastiam.model.key_registry import fold
 from fastiam.server.protocols.aws import permissions as p
 from fastiam.server.protocols.aws.calls import Call, Result
-from fastiam.server.protocols.aws.documents import UNKNOWN_DATE, document, tag_list, without_nones
+from fastiam.server.protocols.aws.documents import UNKNOWN_DATE, managed_document, tag_list, without_nones
 from fastiam.server.protocols.aws.errors import ApiError
 from fastiam.server.protocols.aws.operations import NOTHING, Operation
 from fastiam.server.protocols.aws.pages import page, same, tag_key
@@ -23,13 +23,13 @@ _MAX_VERSION = 10**18
 
 def create_policy(call: Call) -> Result:
     """CreatePolicy. Names are unique in an account, whatever the path."""
-    given, text = call.parameters, document(call)
+    given, text = call.parameters, managed_document(call)
     name = given["PolicyName"]
     if any(fold(arn.rpartition("/")[2]) == fold(name) for arn in call.directory.policies(call.account)):
         raise ApiError("EntityAlreadyExists", f"A policy called {name} already exists. Duplicate names are not allowed.")
     arn = call.new_arn("policy", name, given.get("Path"))
     call.directory.add_managed_policy(arn, text, tags=p.tags_of(call), created=call.now, description=given.get("Description", ""))
-    return {"Policy": policy_of(call, call.tables.managed[arn], is_complete=True)}
+    return {"Policy": without_nones(policy_of(call, call.tables.managed[arn]) | {"Tags": tag_list(p.tags_of(call)) or None})}
 
 
 def get_policy(call: Call) -> Result:
@@ -111,7 +111,7 @@ def list_policy_tags(call: Call) -> Result:
 def create_policy_version(call: Call) -> Result:
     """CreatePolicyVersion."""
     arn, is_default = _policy(call).arn, call.parameters.get("SetAsDefault", False)
-    version = call.directory.create_policy_version(arn, document(call), set_as_default=is_default, created=call.now)
+    version = call.directory.create_policy_version(arn, managed_document(call), set_as_default=is_default, created=call.now)
     return {"PolicyVersion": version_of(call.tables.managed[arn], version)}
 
 
@@ -185,7 +185,7 @@ def policy_of(call: Call, policy: ManagedPolicy, *, is_complete: bool = False) -
             "Description": (policy.description or None) if is_complete else None,
             "CreateDate": policy.created or UNKNOWN_DATE,
             "UpdateDate": policy.updated or policy.created or UNKNOWN_DATE,
-            "Tags": (tag_list(policy.tags) or None) if is_complete else None,
+            "Tags": tag_list(policy.tags) if is_complete else None,
         }
     )
 

@@ -152,7 +152,17 @@ def create_oidc_provider(call: Call) -> Result:
 
 
 def _oidc_provider(call: Call) -> OidcProvider:
-    return call.verifiers.oidc_providers.get(_arn(call, _OIDC))
+    """The provider that a call names, in the account of the caller.
+
+    Raises
+    ------
+    ApiError: `NoSuchEntity`.
+    """
+    arn: str = call.parameters[_OIDC]
+    found = call.tables.oidc_providers.get(arn) if _is_own(call, arn) else None
+    if found is None:
+        raise ApiError("NoSuchEntity", f"OpenIDConnect Provider not found for arn {arn}")
+    return found
 
 
 def get_oidc_provider(call: Call) -> Result:
@@ -184,32 +194,34 @@ def list_oidc_providers(call: Call) -> Result:
 
 def add_client_id(call: Call) -> Result:
     """AddClientIDToOpenIDConnectProvider."""
-    call.verifiers.oidc_providers.add_client_id(_arn(call, _OIDC), call.parameters["ClientID"], caller=call.principal_arn)
+    call.verifiers.oidc_providers.add_client_id(_oidc_provider(call).arn, call.parameters["ClientID"], caller=call.principal_arn)
     return NOTHING
 
 
 def remove_client_id(call: Call) -> Result:
     """RemoveClientIDFromOpenIDConnectProvider."""
-    call.verifiers.oidc_providers.remove_client_id(_arn(call, _OIDC), call.parameters["ClientID"], caller=call.principal_arn)
+    call.verifiers.oidc_providers.remove_client_id(
+        _oidc_provider(call).arn, call.parameters["ClientID"], caller=call.principal_arn
+    )
     return NOTHING
 
 
 def update_thumbprints(call: Call) -> Result:
     """UpdateOpenIDConnectProviderThumbprint."""
     prints = call.parameters["ThumbprintList"]
-    call.verifiers.oidc_providers.update_thumbprints(_arn(call, _OIDC), prints, caller=call.principal_arn)
+    call.verifiers.oidc_providers.update_thumbprints(_oidc_provider(call).arn, prints, caller=call.principal_arn)
     return NOTHING
 
 
 def tag_oidc_provider(call: Call) -> Result:
     """TagOpenIDConnectProvider."""
-    call.verifiers.oidc_providers.tag(_arn(call, _OIDC), p.tags_of(call), caller=call.principal_arn)
+    call.verifiers.oidc_providers.tag(_oidc_provider(call).arn, p.tags_of(call), caller=call.principal_arn)
     return NOTHING
 
 
 def untag_oidc_provider(call: Call) -> Result:
     """UntagOpenIDConnectProvider."""
-    call.verifiers.oidc_providers.untag(_arn(call, _OIDC), call.parameters["TagKeys"], caller=call.principal_arn)
+    call.verifiers.oidc_providers.untag(_oidc_provider(call).arn, call.parameters["TagKeys"], caller=call.principal_arn)
     return NOTHING
 
 

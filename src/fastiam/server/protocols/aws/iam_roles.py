@@ -46,12 +46,14 @@ def create_role(call: Call) -> Result:
         description=given.get("Description", ""),
         **({"max_session_duration": given["MaxSessionDuration"]} if "MaxSessionDuration" in given else {}),
     )
-    return {"Role": role_of(call.tables.entities[arn], is_complete=True)}
+    made = role_of(call.tables.entities[arn], is_complete=True)
+    del made["MaxSessionDuration"]  # AWS leaves it out of this answer
+    return {"Role": made}
 
 
 def get_role(call: Call) -> Result:
-    """GetRole."""
-    return {"Role": role_of(call.role(), is_complete=True)}
+    """GetRole. When a role was used is not recorded."""
+    return {"Role": role_of(call.role(), is_complete=True) | {"RoleLastUsed": {}}}
 
 
 def update_role(call: Call) -> Result:

@@ -37,7 +37,7 @@ _DETAILS = {Layer.IDENTITY: "IAM Policy", Layer.RESOURCE: "Resource Policy"}
 
 def simulate_principal_policy(call: Call) -> Result:
     """SimulatePrincipalPolicy."""
-    return _results(call, simulate_stored(call))
+    return _results(call, simulate_stored(call), is_stored=True)
 
 
 def simulate_custom_policy(call: Call) -> Result:
@@ -57,8 +57,11 @@ def get_context_keys_for_principal_policy(call: Call) -> Result:
     return {"ContextKeyNames": context_keys([*stored, *given_policies(call, "PolicyInputList")])}
 
 
-def _results(call: Call, simulation: Simulation) -> Result:
-    """A page of results, one for each action. The work of an answer is bounded: a page may be shorter than `MaxItems`."""
+def _results(call: Call, simulation: Simulation, *, is_stored: bool = False) -> Result:
+    """A page of results, one for each action. The work of an answer is bounded: a page may be shorter than `MaxItems`.
+
+    Of a stored principal, AWS always gives the results of each resource, and details.
+    """
     resources = call.parameters.get("ResourceArns") or ["*"]
     most = _MAX_STEPS // simulation.steps(resources)
     if most == 0:
@@ -70,17 +73,21 @@ def _results(call: Call, simulation: Simulation) -> Result:
 
     def result(action: str) -> dict[str, Any]:
         shown = [_one(simulation, action, resource, keys) for resource in resources]
-        return _overall(action, resources, shown)
+        if is_stored:
+            shown = [{"EvalDecisionDetails": {}} | each for each in shown]
+        return _overall(action, resources, shown, with_resources=is_stored)
 
     return page(call, "EvaluationResults", actions, lambda each: f"{each[0]:04d}", lambda each: result(each[1]), most=most)
 
 
-def _overall(action: str, resources: Sequence[str], results: list[dict[str, Any]]) -> dict[str, Any]:
+def _overall(action: str, resources: Sequence[str], results: list[dict[str, Any]], *, with_resources: bool) -> dict[str, Any]:
     """The result of an action: that of its one resource, or the strictest one and those of all resources."""
     strictest = min(results, key=lambda each: _STRICTEST_FIRST.index(each["EvalDecision"]))
     overall = {"EvalActionName": action} | strictest
     if len(resources) == 1:
-        return overall | {"EvalResourceName": resources[0]}
+        overall["EvalResourceName"] = resources[0]
+        if not with_resources:
+            return overall
     missing = dict.fromkeys(name for each in results for name in each["MissingContextValues"])
     each_resource = [
         {name: value for name, value in each.items() if name not in ("EvalDecision", "OrganizationsDecisionDetail")}
@@ -113,15 +120,15 @@ def _matched(explanation: Explanation) -> Iterator[StatementRef]:
 
 
 def _statement(simulation: Simulation, ref: StatementRef) -> dict[str, Any]:
-    """A statement by its policy, and by the positions of its braces."""
+    """A statement by its policy, and by its positions: AWS counts the columns behind its braces."""
     source = simulation.sources[int(ref.policy)]
     span = locate(source.text, ("Statement", ref.index))
     found: dict[str, Any] = {"SourcePolicyId": source.id, "SourcePolicyType": source.type}
     if span is None:
         return found
     return found | {
-        "StartPosition": _position(source.text, span[0]),
-        "EndPosition": _position(source.text, span[1] - 1),
+        "StartPosition": _position(source.text, span[0] + 1),
+        "EndPosition": _position(source.text, span[1]),
     }
 
 

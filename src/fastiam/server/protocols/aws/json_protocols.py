@@ -164,11 +164,11 @@ def write_answer(operation: OperationModel, result: Mapping[str, Any], protocol:
     return orjson.dumps(_plain(operation.output, result, protocol))
 
 
-def write_error(code: str, message: str, protocol: str) -> bytes:
+def write_error(code: str, message: str, protocol: str, reason: str = "") -> bytes:
     """The JSON of an error. Organizations reads `Message`, all others `message`."""
     if protocol == REST_JSON:
         return orjson.dumps({"message": message})
-    return orjson.dumps({"__type": code, "message": message, "Message": message})
+    return orjson.dumps({"__type": code, "message": message, "Message": message} | ({"Reason": reason} if reason else {}))
 
 
 def _plain(shape: Shape, value: Any, protocol: str) -> Any:

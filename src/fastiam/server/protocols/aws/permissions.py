@@ -148,10 +148,11 @@ def tags_of(call: Call) -> dict[str, str]:
 
     Raises
     ------
-    ApiError: `InvalidInput`: a key is given twice, ignoring case.
+    ApiError: `InvalidInput`, of STS `InvalidParameterValue`: a key is given twice, ignoring case.
     """
     sent = call.parameters.get("Tags", ())
     tags = {tag["Key"]: tag["Value"] for tag in sent}
     if len({fold(key) for key in tags}) < len(sent):
-        raise ApiError("InvalidInput", "Duplicate tag keys found. Please note that Tag keys are case insensitive.")
+        code = "InvalidParameterValue" if call.service.name == "sts" else "InvalidInput"
+        raise ApiError(code, "Duplicate tag keys found. Please note that Tag keys are case insensitive.")
     return tags

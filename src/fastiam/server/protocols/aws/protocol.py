@@ -28,7 +28,7 @@ from fastiam.server.protocols.aws.authorize import Denied, authorize, denial_of
 from fastiam.server.protocols.aws.call_records import OTHER, call_record, is_audited, issued, named
 from fastiam.server.protocols.aws.calls import Call, Result
 from fastiam.server.protocols.aws.cors import preflight, share
-from fastiam.server.protocols.aws.errors import ApiError, api_error, wire_error
+from fastiam.server.protocols.aws.errors import ApiError, api_error, in_words_of, wire_error
 from fastiam.server.protocols.aws.key_sets import is_key_set_request, key_set
 from fastiam.server.protocols.aws.models import QUERY, REST_JSON
 from fastiam.server.protocols.aws.models import service as model
@@ -368,7 +368,7 @@ class _Exchange:
             if self._caller is not None:
                 self._note(error.action, error.resource, {}, error.decision, False)
             error = denial_of(error)
-        found = api_error(error)
+        found = in_words_of(api_error(error), target.service)
         if found.code in ("ServiceFailure", "InternalFailure"):
             log.error("request %s failed", request_id, exc_info=error)
         status, code = wire_error(found, target.service, target.protocol)
@@ -376,7 +376,8 @@ class _Exchange:
         if target.protocol == QUERY:
             body = query.write_error(target.service, status, code, found.message, request_id)
             return _response(status, body, query.XML, request_id, self.record)
-        body = json_protocols.write_error(code, found.message, target.protocol)
+        reason = found.reason if target.service is not None and target.service.name == "organizations" else ""
+        body = json_protocols.write_error(code, found.message, target.protocol, reason)
         response = _response(status, body, _json_type(target), request_id, self.record)
         response.headers += ((b"x-amzn-errortype", code.encode()),)
         return response

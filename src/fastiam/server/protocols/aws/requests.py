@@ -17,7 +17,7 @@ from fastiam.server.protocols.aws.sigv4 import Signature, mismatch
 
 SERVED: Final = ("iam", "sts", "organizations", "rolesanywhere", "cognito-identity", "cognito-idp")
 _REST: Final = "rolesanywhere"
-_BY_GET = frozenset({"GetCallerIdentity"})
+_QUERY_METHODS = frozenset({"POST", "GET"})
 
 
 @dataclass(slots=True)
@@ -87,8 +87,8 @@ def _find_query(request: Request, target: Target) -> None:
     if target.service is None or operation is None or version != target.service.version:
         raise ApiError("InvalidAction", f"Could not find operation {shorten(action)} for version {shorten(version)}")
     target.operation = operation
-    if request.method != "POST" and not (request.method == "GET" and action in _BY_GET):
-        raise ApiError("MethodNotAllowed", f"{action} is called by POST.")
+    if request.method not in _QUERY_METHODS:
+        raise ApiError("MethodNotAllowed", f"{action} is called by POST or GET.")
 
 
 def _find_json(request: Request, target: Target) -> None:

@@ -37,6 +37,7 @@ _READERS: Final[Mapping[str, Callable[[str], object]]] = {
     "binary": read_binary,
     "date": read_date,
 }
+_STORED: Final = "IAM Policy"  # the type of a stored policy in results
 _MAX_ACTION: Final = 128  # characters, by the model
 _OF_STATEMENT, _OF_COMPARISON = 50, 50  # steps, roughly
 _NAMES_CALLER = frozenset({"aws:username", "aws:userid", "aws:principalarn"})
@@ -105,7 +106,7 @@ def policy_source(call: Call, tables: Tables) -> Entity | Group:
 def stored_policies(tables: Tables, record: Entity | Group) -> list[Source]:
     """The policies of a user, group or role; of a user, those of its groups too. A missing one denies everything."""
     type_ = _type(record)
-    found = [Source.of(stored, f"{type_}_{record.name}_{stored.name}", type_) for stored in record.inline]
+    found = [Source.of(stored, f"{type_}_{record.name}_{stored.name}", _STORED) for stored in record.inline]
     found += [_managed(tables, arn) for arn in record.attached]
     for arn in record.groups if isinstance(record, Entity) else ():
         group = tables.groups.get(arn)
@@ -124,7 +125,7 @@ def _managed(tables: Tables, arn: str) -> Source:
     managed = tables.managed.get(arn)
     if managed is None:
         return Source.of(missing_policy(arn), arn, "none")
-    return Source.of(managed.document, arn, "aws-managed" if arn.split(":")[4] == "aws" else "user-managed")
+    return Source.of(managed.document, arn.rpartition("/")[2], _STORED)
 
 
 def _stored_boundary(tables: Tables, record: Entity | Group) -> list[Source] | None:
