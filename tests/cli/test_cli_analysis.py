@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_analysis_directory import ANA, APP, BUCKET, KEY, Run, call, directory, document, statement  # noqa: F401  (a fixture)
+from cli_analysis_directory import ANA, APP, BUCKET, KEY, A, Run, call, directory, document, statement  # noqa: F401  (a fixture)
+
+import fastiam
 
 
 def who(call: Run, action: str, *more: str) -> tuple[int, dict[str, Any]]:
@@ -57,6 +59,45 @@ def test_who_can_exits_by_the_best_answer(call: Run) -> None:
     assert call("who-can", "--policies", "d.json", "sqs:SendMessage", foreign) == (2, "", "")
     assert call("who-can", "--policies", "d.json", "sqs:SendMessage", foreign, "--exit-zero")[0] == 0
     assert call("who-can", "--policies", "d.json", "s3:GetObject", "reports")[0] == 1
+
+
+QUEUE = "arn:aws:sqs:us-east-1:222222222222:q"
+
+
+def test_who_can_says_what_it_did_not_check(call: Run) -> None:
+    missing = f"arn:aws:iam::{A}:policy/gone"
+    unread = fastiam.Directory("lenient")
+    unread.add_principal(ANA, identity_policies=[missing])
+    unread.dump("unread.json")
+    line = f"not checked: what `{ANA}` may do: its policy `{missing}` is missing or cannot be read\n"
+    for asked in (
+        ("who-can", "--policies", "unread.json", "sqs:SendMessage", QUEUE),
+        ("escalations", "--policies", "unread.json"),
+    ):
+        assert call(*asked)[0] == 4
+        assert line in call(*asked)[2]
+        assert call(*asked, "--exit-zero")[0] == 0
+
+
+def test_who_can_says_that_a_policy_of_the_resource_was_not_read(call: Run) -> None:
+    unread = directory()
+    unread.mode = "lenient"
+    denied = {"Effect": "Deny", "Principal": "*", "Action": "sqs:*", "Resource": "*", "Extra": 1}
+    unread.add_resource(QUEUE, account="222222222222")
+    unread.set_resource_policy(QUEUE, ("queue", document(denied)))
+    unread.dump("unread.json")
+    code, _, err = call("who-can", "--policies", "unread.json", "sqs:SendMessage", QUEUE)
+    assert code == 4 and f"not checked: what `{QUEUE}` allows: its policy `queue` cannot be read\n" in err
+
+
+def test_who_can_does_not_say_nobody_if_other_keys_decide(call: Run) -> None:
+    inside = {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": f"{BUCKET}/*"}
+    limited = directory()
+    limited.set_resource_policy(BUCKET, document(inside | {"Condition": {"StringNotEquals": {"aws:SourceVpc": "vpc-1"}}}))
+    limited.dump("limited.json")
+    code, out, err = call("who-can", "--policies", "limited.json", "s3:GetObject", KEY)
+    assert (code, out) == (4, "") and "more where keys that are not given have other values" in err
+    assert call("who-can", "--policies", "limited.json", "s3:GetObject", KEY, "--context", "aws:SourceVpc=vpc-2")[0] == 2
 
 
 def test_who_can_as_csv_and_as_a_table(call: Run) -> None:

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
-from cli_analysis_directory import ANA, APP, Run, call  # noqa: F401  (a fixture)
+from cli_analysis_directory import ANA, APP, A, Run, call, directory, statement  # noqa: F401  (a fixture)
 from cloudtrail_records import record, write_log
 
 POLICIES = "--policies", "d.json"
@@ -27,9 +27,21 @@ def test_unused_prints_a_row_for_each_user_and_role(call: Run, log: str) -> None
     assert "1 of 2 users and roles have unused actions; 1 made no call" in err
 
 
-def test_unused_exits_with_zero_without_unused_actions(call: Run, log: str) -> None:
-    assert call("unused", *POLICIES, log, "--principal", APP)[0] == 0
+def test_unused_exits_by_what_the_log_shows(call: Run, log: str) -> None:
+    code, _, err = call("unused", *POLICIES, log, "--principal", APP)
+    assert code == 4 and "not checked: 1 granted actions that a trail writes only as data events\n" in err
+    recorded = directory(statement("Allow", "s3:ListAllMyBuckets"))
+    recorded.dump("recorded.json")
+    identity = {
+        "type": "AssumedRole",
+        "arn": f"arn:aws:sts::{A}:assumed-role/app/s",
+        "sessionContext": {"sessionIssuer": {"arn": APP}},
+    }
+    write_log(Path("all.json"), record("s3:ListBuckets", identity))
+    code, _, err = call("unused", "--policies", "recorded.json", "all.json", "--principal", APP)
+    assert code == 0 and "not checked" not in err
     assert call("unused", *POLICIES, log, "--exit-zero")[0] == 0
+    assert call("unused", *POLICIES, log, "--principal", APP, "--exit-zero")[0] == 0
     assert call("unused", *POLICIES, log, "--principal", APP, "--data-events", "s3")[0] == 2
 
 
@@ -56,6 +68,13 @@ def test_suggest_writes_the_policy_to_a_file(call: Run, log: str) -> None:
     assert f"1 allowed calls of `{ANA}`; the policy denies 0 that the old policies allow" in err
     assert "no new access: proved" in err
     assert "removed actions whose use the log does not show" in err
+
+
+def test_suggest_writes_no_policy_without_statements(call: Run, log: str) -> None:
+    code, out, err = call("suggest", *POLICIES, "--principal", APP, log, "--out", "app.json")
+    assert (code, out) == (4, "") and not Path("app.json").exists()
+    assert f"no policy is written: the log has no call of `{APP}` that its identity policies allow" in err
+    assert call("suggest", *POLICIES, "--principal", APP, log)[:2] == (4, "")
 
 
 def test_suggest_refuses_to_replace_what_it_reads(call: Run, log: str) -> None:

@@ -6,7 +6,7 @@ evaluated was allowed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastiam.analysis.logged_calls import Calls, LoggedContext, LoggedOutcome
+from fastiam.directory.records import Tables
 from fastiam.model.arguments import check_items, check_type
 
 _LOG_HINT = "pass the result of `fastiam.read_cloudtrail`"
@@ -28,11 +29,14 @@ class PrincipalUsage:
     resources : for each action in lower case the resources of its calls; None is one that the log does not contain.
     calls : their number.
     last : the time of the last one.
+    former_calls : the number of allowed calls of deleted users or roles with this ARN, by their unique ids. Nothing else counts
+        them.
     """
 
     resources: dict[str, set[str | None]] = field(default_factory=dict)
     calls: int = 0
     last: str = ""
+    former_calls: int = 0
 
 
 @dataclass(slots=True)
@@ -44,8 +48,13 @@ class Usage:
     last: str = ""
 
 
-def usage_of(log: Iterable[Calls], *, since: datetime | None = None) -> Usage:
-    """Return what the principals of a log used at a time or later.
+def unique_ids(tables: Tables) -> dict[str, str]:
+    """Return the unique ids of users and roles, as far as they are known."""
+    return {arn: each.unique_id for arn, each in tables.entities.items() if each.unique_id and not each.made_id}
+
+
+def usage_of(log: Iterable[Calls], *, since: datetime | None = None, ids: Mapping[str, str] = {}) -> Usage:
+    """Return what the principals of a log used at a time or later. `ids` are the unique ids of users and roles that exist.
 
     Raises
     ------
@@ -56,11 +65,15 @@ def usage_of(log: Iterable[Calls], *, since: datetime | None = None) -> Usage:
         if len(calls):
             found.first = min(found.first or min(calls.times), min(calls.times))
             found.last = max(found.last, max(calls.times))
-        _add(found, calls, _is_used(calls, since))
+        _add(found, calls, _is_used(calls, since), _are_former(calls, ids))
     return found
 
 
-def _add(found: Usage, calls: Calls, used: npt.NDArray[np.bool_]) -> None:
+def _add(found: Usage, calls: Calls, used: npt.NDArray[np.bool_], former: npt.NDArray[np.bool_]) -> None:
+    for call in np.flatnonzero(used & former).tolist():
+        principal = calls.callers[calls.caller[call]].shown
+        found.principals.setdefault(principal, PrincipalUsage()).former_calls += 1
+    used = used & ~former
     for call in np.flatnonzero(used).tolist():
         principal = found.principals.setdefault(calls.callers[calls.caller[call]].shown, PrincipalUsage())
         principal.calls += 1
@@ -71,11 +84,17 @@ def _add(found: Usage, calls: Calls, used: npt.NDArray[np.bool_]) -> None:
         principal.resources.setdefault(action, set()).add(calls.resources[row])
 
 
-def used_calls(log: Iterable[Calls], principal: str, *, since: datetime | None = None) -> Iterator[Calls]:
+def used_calls(
+    log: Iterable[Calls],
+    principal: str,
+    *,
+    since: datetime | None = None,
+    ids: Mapping[str, str] = {},
+) -> Iterator[Calls]:
     """Yield the allowed calls of one user or role."""
     for calls in _batches(log):
         codes = [code for code, caller in enumerate(calls.callers) if caller.shown == principal]
-        used = _is_used(calls, since) & np.isin(calls.caller, codes)
+        used = _is_used(calls, since) & np.isin(calls.caller, codes) & ~_are_former(calls, ids)
         if used.any():
             yield _selected(calls, used)
 
@@ -84,6 +103,14 @@ def _batches(log: Iterable[Calls]) -> Iterator[Calls]:
     for batch in check_items(log, "log", "batches of calls", _LOG_HINT):
         check_type(batch, Calls, "log", "batches of calls", _LOG_HINT)
         yield batch
+
+
+def _are_former(calls: Calls, ids: Mapping[str, str]) -> npt.NDArray[np.bool_]:
+    """Return a mask of the calls by users and roles with another unique id than the one that has their ARN."""
+    codes = [
+        i for i, each in enumerate(calls.callers) if each.unique_id and ids.get(each.shown, each.unique_id) != each.unique_id
+    ]
+    return np.isin(calls.caller, codes)
 
 
 def _is_used(calls: Calls, since: datetime | None) -> npt.NDArray[np.bool_]:

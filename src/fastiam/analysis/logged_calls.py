@@ -44,6 +44,7 @@ class LoggedPrincipal:
     may_have_policies : the session may have session policies, which are not in the log.
     has_unknown_kind : the credentials may come from GetSessionToken, which limits them (7.4), or from a sign-in.
     may_have_tags : the session may have tags that `principal` does not have.
+    unique_id : the unique id of the user or role, "" if the log does not contain it. A deleted one had another.
     """
 
     shown: str
@@ -51,6 +52,7 @@ class LoggedPrincipal:
     may_have_policies: bool = False
     has_unknown_kind: bool = False
     may_have_tags: bool = False
+    unique_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from fastiam.analysis.effective_permissions import EffectivePermissions
 from fastiam.analysis.grants import Grant, GrantStatement
-from fastiam.analysis.log_usage import PrincipalUsage, usage_of
+from fastiam.analysis.log_usage import PrincipalUsage, unique_ids, usage_of
 from fastiam.analysis.logged_calls import Calls
 from fastiam.aws_data.action_patterns import all_actions, matching_actions
 from fastiam.aws_data.log_events import data_events, not_recorded
@@ -37,6 +37,7 @@ class Unused(Result):
     not_granted : the other actions with an allowed call: a resource policy or another session allowed them, or the policies have
         changed since.
     calls, last_call : the number of allowed calls of the principal, and the time of the last one, or "".
+    former_calls : the number of allowed calls of deleted users or roles with this ARN, by their unique ids. They do not count.
     """
 
     principal: str
@@ -47,6 +48,7 @@ class Unused(Result):
     not_granted: tuple[str, ...]
     calls: int
     last_call: str
+    former_calls: int = 0
 
     _derived = ("granted",)
 
@@ -77,7 +79,7 @@ def unused(
         hint = "pass `datetime(..., tzinfo=timezone.utc)`"
         raise RequestValueError("a datetime needs a time zone", column="since", hint=hint)
     hidden = _hidden(data_events_of)
-    usage = usage_of(log, since=since)
+    usage = usage_of(log, since=since, ids=unique_ids(engine.snapshot.tables))
     found = []
     for name, _ in engine.snapshot.names():
         profile = engine.snapshot.principal(name)
@@ -114,6 +116,7 @@ def _unused_of(principal: str, granted: frozenset[str], usage: PrincipalUsage, h
         tuple(sorted(action for action in usage.resources if action not in known)),
         usage.calls,
         usage.last,
+        usage.former_calls,
     )
 
 

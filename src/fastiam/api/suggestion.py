@@ -10,7 +10,7 @@ from typing import Any
 
 from fastiam.analysis.decision_changes import Change
 from fastiam.analysis.log_diff import diff_log
-from fastiam.analysis.log_usage import PrincipalUsage, usage_of, used_calls
+from fastiam.analysis.log_usage import PrincipalUsage, unique_ids, usage_of, used_calls
 from fastiam.analysis.logged_calls import Calls
 from fastiam.analysis.proof import prove
 from fastiam.analysis.proof_result import Proof
@@ -31,7 +31,8 @@ class Suggestion:
     Attributes
     ----------
     principal : the user or role.
-    document : the policy: the used actions of its Allow statements, and all its Deny statements.
+    document : the policy: the used actions of its Allow statements, and all its Deny statements. `Statement` is empty if there
+        are none: AWS takes no such policy, detach those that there are.
     calls : number of allowed calls of the principal in the log.
     lost : number of these calls that the directory allows, or can allow, and that it denies with the suggestion. 0 is the first
         guarantee.
@@ -39,6 +40,7 @@ class Suggestion:
         guarantee.
     not_covered : used actions that no identity policy of the principal allows.
     removed_unseen : granted actions whose use a log of CloudTrail does not show, and that the suggestion does not allow.
+    former_calls : number of allowed calls of deleted users or roles with this ARN, by their unique ids. They do not count.
     """
 
     principal: str
@@ -48,6 +50,7 @@ class Suggestion:
     proof: Proof
     not_covered: tuple[str, ...]
     removed_unseen: tuple[str, ...]
+    former_calls: int = 0
 
 
 def suggest_policy(directory: Directory, principal: str, log: Iterable[Calls], *, since: datetime | None = None) -> Suggestion:
@@ -71,15 +74,18 @@ def suggest_policy(directory: Directory, principal: str, log: Iterable[Calls], *
         raise RequestValueError(f"`{principal}` is not a user or role of the directory", column="principal", hint=hint)
     calls = log if hasattr(log, "records") else list(log)  # a file can be read again
     old = directory.compile()
-    usage = usage_of(calls, since=since).principals.get(principal, PrincipalUsage())
+    ids = unique_ids(directory.tables)
+    usage = usage_of(calls, since=since, ids=ids).principals.get(principal, PrincipalUsage())
     profile = old.snapshot.principal(principal)
     found = suggested_policy(profile, usage)
     changed = copy.deepcopy(directory)
     _replace_policies(changed, principal, found.document)
-    compared = diff_log(old, changed.compile(), used_calls(calls, principal, since=since))
+    compared = diff_log(old, changed.compile(), used_calls(calls, principal, since=since, ids=ids))
     lost = sum(count for change, count in compared.counts.items() if change in (Change.LOST, Change.MAY_LOSE))
     proof = prove(profile.identity_policies, _read(found.document), PolicyKind.IDENTITY)
-    return Suggestion(principal, found.document, usage.calls, lost, proof, found.not_covered, found.removed_unseen)
+    return Suggestion(
+        principal, found.document, usage.calls, lost, proof, found.not_covered, found.removed_unseen, usage.former_calls
+    )
 
 
 def _read(document: Mapping[str, Any]) -> Policies:

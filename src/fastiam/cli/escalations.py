@@ -9,9 +9,10 @@ from typing import Any
 import click
 
 from fastiam.analysis.escalation import ADMINISTRATOR, EscalationPath
+from fastiam.analysis.unread_policies import principals_with_unread_policies
 from fastiam.cli import exit_codes as exits
 from fastiam.cli import options
-from fastiam.cli.console import note
+from fastiam.cli.console import note, note_unseen
 from fastiam.cli.html_report import HTML, chosen_form, write_report
 from fastiam.cli.policy_sources import open_engine
 from fastiam.cli.render import is_json, write_rows
@@ -47,7 +48,7 @@ def command(
     """List the shortest path of each user and role to an administrator, or to the principal of `--to`, and the administrators.
 
     All keys are unknown unless `--unknown` names some. Exits with 0 without a path, 2 with a path that works whatever the unknown
-    keys are, and 4 with possible paths only.
+    keys are, and 4 with possible paths only, or if there is none and something was not checked.
     """
     form = chosen_form(form, out, *policies)
     engine = open_engine(policies, saved, unknown_owner=unknown_owner)
@@ -70,9 +71,11 @@ def command(
     if administrators:
         note(listed)
     note(summary)
-    if exit_zero or not found:
-        return exits.OK
-    return exits.DENIED if n_sure else exits.UNKNOWN
+    unseen = [] if found else principals_with_unread_policies(engine.snapshot)
+    note_unseen(unseen)
+    if found and not n_sure:
+        unseen.append("paths that depend on unknown keys or on assumptions")
+    return exits.OK if exit_zero else exits.of_search(is_found=bool(n_sure), unseen=unseen)
 
 
 def _row(path: EscalationPath) -> dict[str, Any]:

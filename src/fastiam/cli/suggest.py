@@ -28,7 +28,8 @@ def command(policies: tuple[str, ...], log: tuple[str, ...], principal: str, sin
 
     The policy has the used actions of the Allow statements, with the narrowest of their resource patterns and with their
     conditions, and all Deny statements. The calls of the log are decided with it, and a proof shows that it allows nothing new.
-    Exits with 2 if a call that the policies allow is denied, or something new is allowed, 4 if the proof is undecided, else 0.
+    Exits with 2 if a call that the policies allow is denied, or something new is allowed, 4 if the proof is undecided or the log
+    has nothing to write a policy of, else 0.
     """
     from fastiam.api.suggestion import suggest_policy
     from fastiam.sources import read_cloudtrail
@@ -36,6 +37,13 @@ def command(policies: tuple[str, ...], log: tuple[str, ...], principal: str, sin
     check_stdin(*policies, *log)
     check_out(out, "the policy", *policies, *log)
     found = suggest_policy(open_directory(given_or_store(policies, "--policies")), principal, read_cloudtrail(*log), since=since)
+    if found.former_calls:
+        note(f"{found.former_calls:,} calls of a deleted `{principal}` with another unique id do not count")
+    if not found.document["Statement"]:
+        note(f"no policy is written: the log has no call of `{principal}` that its identity policies allow")
+        _list("used actions that its identity policies do not allow", found.not_covered)
+        note("help: pass a log of its account and of enough time; if it needs nothing, detach its policies")
+        return exits.UNKNOWN
     with open_out(out) as file:
         file.write(json.dumps(found.document, indent=2).encode() + b"\n")
     note(f"{found.calls:,} allowed calls of `{principal}`; the policy denies {found.lost:,} that the old policies allow")

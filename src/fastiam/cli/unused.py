@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from fastiam.analysis.unread_policies import principals_with_unread_policies
 from fastiam.analysis.unused_access import Unused
 from fastiam.cli import exit_codes as exits
 from fastiam.cli import options
-from fastiam.cli.console import note
+from fastiam.cli.console import note, note_unseen
 from fastiam.cli.html_report import HTML, chosen_form, write_report
 from fastiam.cli.policy_sources import check_stdin, open_engine
 from fastiam.cli.render import is_json, write_rows
 
-COLUMNS = ("principal", "granted", "used", "unused", "not_visible", "not_recorded", "not_granted", "calls", "last_call")
+if TYPE_CHECKING:
+    from fastiam.api.engine import Engine
+
+COLUMNS = (
+    "principal", "granted", "used", "unused", "not_visible", "not_recorded", "not_granted", "calls", "last_call", "former_calls"
+)  # fmt: skip
 _SHOWN = 8  # actions in a cell of a table
 _LEGEND = (
     "unused: CloudTrail records these calls, and the log has none",
@@ -52,7 +58,8 @@ def command(
     """List the granted actions that no call in a CloudTrail LOG used, by user and role.
 
     Actions are in three groups: `unused`; `not visible`, whose calls a trail writes only as data events; and `not recorded`,
-    which CloudTrail has no record for. Exits with 2 if there are unused actions, else 0.
+    which CloudTrail has no record for. Exits with 2 if there are unused actions, 4 if there are none and the log does not show
+    the use of some, else 0.
     """
     from fastiam.sources import read_cloudtrail
 
@@ -60,21 +67,38 @@ def command(
     form = chosen_form(form, out, *policies, *log)
     engine = open_engine(policies, saved)
     rows = engine.unused(read_cloudtrail(*log), since=since, data_events=data_events)
-    any_calls = any(row.calls for row in rows)
+    unseen = [] if any(row.calls for row in rows) else [_no_calls(since)]
     rows = [row for row in rows if not only or row.principal in only]
     n_unused = sum(bool(row.unused) for row in rows)
     n_without_calls = sum(bool(row.granted) and not row.calls for row in rows)
     summary = f"{n_unused:,} of {len(rows):,} users and roles have unused actions; {n_without_calls:,} made no call"
+    if not n_unused:
+        unseen += _unseen(rows, engine, only)
     if form == HTML:
         table = COLUMNS, [_row(row, form) for row in rows]
         write_report("Unused access", {"Users and roles": table}, out, summary=[summary, *_LEGEND])
     else:
         write_rows(COLUMNS, [row.to_dict() if is_json(form) else _row(row, form) for row in rows], form)
     note(summary)
-    if not any_calls:
-        since_then = f" since {since.isoformat()}" if since else ""
-        note(f"no user or role of the policies made a call in the log{since_then}\nhelp: pass a log of the same accounts")
-    return exits.DENIED if n_unused and not exit_zero else exits.OK
+    n_former = sum(row.former_calls for row in rows)
+    if n_former:
+        note(f"{n_former:,} calls of deleted users and roles with the same ARN and another unique id do not count")
+    note_unseen(unseen)
+    return exits.OK if exit_zero else exits.of_search(is_found=bool(n_unused), unseen=unseen)
+
+
+def _no_calls(since: datetime | None) -> str:
+    since_then = f" since {since.isoformat()}" if since else ""
+    return f"no user or role of the policies made a call in the log{since_then}\nhelp: pass a log of the same accounts"
+
+
+def _unseen(rows: Sequence[Unused], engine: Engine, only: Sequence[str]) -> Iterator[str]:
+    """Yield what the log and the policies do not show, if no action is unused."""
+    for name, why in (("not_visible", "a trail writes only as data events"), ("not_recorded", "CloudTrail has no record for")):
+        n_actions = len({action for row in rows for action in getattr(row, name)})
+        if n_actions:
+            yield f"{n_actions:,} granted actions that {why}"
+    yield from principals_with_unread_policies(engine.snapshot, only)
 
 
 def _row(row: Unused, form: str) -> dict[str, Any]:

@@ -7,10 +7,11 @@ from typing import Any
 
 import click
 
+from fastiam.analysis.unread_policies import principals_with_unread_policies, unread_policy_of
 from fastiam.analysis.who_can import PrincipalAccess
 from fastiam.cli import exit_codes as exits
 from fastiam.cli import options
-from fastiam.cli.console import note
+from fastiam.cli.console import note, note_unseen
 from fastiam.cli.html_report import HTML, chosen_form, write_report
 from fastiam.cli.policy_sources import open_engine
 from fastiam.cli.principals import check_role
@@ -51,7 +52,8 @@ def command(
 
     These are roots, users and roles of the policies, and external principals that the policies of the resource allow. A key
     that is not given is absent; with `--unknown '*'` it may have any value, and a principal that needs one is listed as DEPENDS.
-    Exits with 0 if a principal can, 2 if no principal can, 4 if principals can only under conditions.
+    Exits with 0 if a principal can, 2 if no principal can, 4 if principals can only under conditions, or if none was found and
+    something was not checked.
     """
     form = chosen_form(form, out, *policies)
     engine = open_engine(policies, saved, unknown_owner=unknown_owner)
@@ -60,8 +62,8 @@ def command(
     check_role(engine, action, resource)
     about: dict[str, Any] = {"resource_account": resource_account, "now": now}
     found = engine.who_can(action, resource, given, unknown=unknown, **about)
-    if not unknown:
-        options.note_more(len(engine.who_can(action, resource, given, unknown=("*",), **about)) - len(found))
+    n_more = 0 if unknown else len(engine.who_can(action, resource, given, unknown=("*",), **about)) - len(found)
+    options.note_more(n_more)
     callers = list(found)
     rows = (caller.to_dict() if is_json(form) else _row(caller) for caller in callers)
     if form == HTML:
@@ -74,9 +76,13 @@ def command(
     if assumed:
         note(f"the owner of the resource is assumed to be the principal's account in {assumed:,} of {len(callers):,} rows")
         note("help: pass `--resource-account ID`, or `--unknown-owner deny`")
+    unseen: list[str] = []
+    if not callers:
+        unseen += [*principals_with_unread_policies(engine.snapshot), *unread_policy_of(engine.snapshot, resource)]
+    note_unseen(unseen)
     if exit_zero or Outcome.ALLOW in found.outcome:
         return exits.OK
-    return exits.UNKNOWN if len(found) else exits.DENIED
+    return exits.UNKNOWN if callers or n_more or unseen else exits.DENIED
 
 
 def _row(caller: PrincipalAccess) -> dict[str, Any]:

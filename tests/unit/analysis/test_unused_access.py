@@ -110,6 +110,40 @@ def test_unused_combines_the_sessions_of_a_role(log: Log) -> None:
     assert of(found, OPS).used == ("s3:ListAllMyBuckets",) and of(found).unused == ("s3:ListAllMyBuckets",)
 
 
+def with_ids() -> fastiam.Directory:
+    """A user and a role whose unique ids are known."""
+    out = fastiam.Directory()
+    document = {"Version": "2012-10-17", "Statement": [statement(["s3:ListAllMyBuckets", "dynamodb:ListTables"])]}
+    out.add_principal(ANA, identity_policies=[("own", document)], unique_id="AIDA1111111111111111A")
+    out.add_principal(OPS, identity_policies=[("own", document)], unique_id="AROA1111111111111111A")
+    return out
+
+
+IDS = [  # who calls, its `principalId`, and whether the call counts
+    (user(), "AIDA1111111111111111A", True),
+    (user(), "AIDA2222222222222222B", False),
+    (user(), "", True),
+    (session(), "AROA1111111111111111A:s1", True),
+    (session(), "AROA2222222222222222B:s1", False),
+]
+
+
+@pytest.mark.parametrize(("identity", "unique_id", "is_used"), IDS, ids=[str(each[1]) for each in IDS])
+def test_calls_of_a_deleted_principal_do_not_count(identity: dict[str, Any], unique_id: str, is_used: bool, log: Log) -> None:
+    principal = ANA if identity["type"] == "IAMUser" else OPS
+    calls = log(record("s3:ListBuckets", identity | {"principalId": unique_id}))
+    row = of(with_ids().compile().unused(calls, since=None), principal)
+    assert ("s3:ListAllMyBuckets" in row.used, row.calls, row.former_calls) == (is_used, int(is_used), int(not is_used))
+    found = fastiam.suggest_policy(with_ids(), principal, calls)
+    assert (bool(found.document["Statement"]), found.calls, found.former_calls) == (is_used, int(is_used), int(not is_used))
+
+
+def test_made_unique_ids_compare_with_none_in_a_log(log: Log) -> None:
+    made = directory_of(statement("s3:*")).compile()
+    calls = log(record("s3:ListBuckets", user() | {"principalId": "AIDA2222222222222222B"}))
+    assert of(made.unused(calls, since=None)).used == ("s3:ListAllMyBuckets",)
+
+
 def test_unused_leaves_out_actions_that_a_layer_denies(log: Log) -> None:
     denied = statement("s3:Delete*", effect="Deny")
     limited = directory_of(statement(["s3:DeleteBucket", "s3:CreateBucket", "ec2:RunInstances"]), denied)

@@ -11,7 +11,7 @@ A log contains the session policies and tags of a session only if the call that 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -167,7 +167,7 @@ class PrincipalReader:
         """Return the identity, the principal, and their context keys."""
         identity = _decoded(_decode_identity, raw) or Identity()
         caller, keys = self._caller(identity, from_console)
-        return identity, caller, keys
+        return identity, replace(caller, unique_id=_unique_id(identity)), keys
 
     def _caller(self, identity: Identity, from_console: bool) -> tuple[LoggedPrincipal, Keys]:
         match identity.type:
@@ -247,6 +247,11 @@ class PrincipalReader:
         return LoggedPrincipal(
             identity.arn, session, may_have_policies=not known, may_have_tags=known is None or known.tags is None
         ), {}
+
+
+def _unique_id(identity: Identity) -> str:
+    """Return the unique id of a user or role, or "": `principalId` also has the name of a session."""
+    return identity.principalId.partition(":")[0] if identity.type in ("IAMUser", "AssumedRole") else ""
 
 
 def _keys_of_role_session(identity: Identity, context: _Context, has_mfa: bool, *, is_assumed: bool) -> Keys:

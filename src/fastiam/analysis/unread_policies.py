@@ -1,0 +1,47 @@
+"""What a search of a directory does not check: principals and resources of which a policy is missing or cannot be read.
+
+A policy without a record denies everything, and a statement that cannot be read allows nothing (V4, F7): a search finds nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from fastiam.analysis.principal_layers import principal_layers
+from fastiam.model.policy import Policy
+from fastiam.resolve.snapshot import Snapshot
+
+
+def principals_with_unread_policies(snapshot: Snapshot, principals: Collection[str] = ()) -> list[str]:
+    """Return one line if policies of users and roles, or of some of them, are missing or cannot be read.
+
+    Parameters
+    ----------
+    principals : the ARNs to look at; empty: all.
+    """
+    found: dict[str, str] = {}
+    for name, _ in snapshot.names():
+        if not principals or name in principals:
+            layers = principal_layers(snapshot.principal(name)).values()
+            unread = _first_unread(policy for levels in layers for level in levels for policy in level)
+            if unread is not None:
+                found[name] = unread
+    if not found:
+        return []
+    name, policy = next(iter(found.items()))
+    others = f", and {len(found) - 1:,} more principals with such a policy" if len(found) > 1 else ""
+    return [f"what `{name}` may do: its policy `{policy}` is missing or cannot be read{others}"]
+
+
+def unread_policy_of(snapshot: Snapshot, resource: str) -> list[str]:
+    """Return one line if a policy of a resource is missing or cannot be read."""
+    unread = _first_unread(snapshot.facts(resource).policies or ())
+    return [] if unread is None else [f"what `{resource}` allows: its policy `{unread}` cannot be read"]
+
+
+def _first_unread(policies: Iterable[Policy]) -> str | None:
+    """The name of the first policy with a statement that cannot be read, or None."""
+    for policy in policies:
+        if any(statement.undetermined for statement in policy.statements):
+            return policy.name or policy.arn or "policy"
+    return None
