@@ -49,6 +49,11 @@ class Identity:
     logins: tuple[Login, ...] = ()
     merged_into: str = ""
 
+    @property
+    def was_used(self) -> bool:
+        """Whether it was changed after it was made; the first session of a guest is a change."""
+        return self.modified > self.created
+
 
 @dataclass(frozen=True, slots=True)
 class TokenKey:
@@ -80,6 +85,7 @@ class IdentityPoolStore(RecordStore[IdentityPoolTables]):
         super().__init__(IdentityPoolTables())
         self._by_login: dict[tuple[str, str, str], str] = {}
         self._of_pool: dict[str, list[tuple[datetime, str]]] = {}
+        self._guests: dict[tuple[str, bool], list[tuple[datetime, str]]] = {}
 
     def owner(self, pool: str, login: Login) -> Identity | None:
         """The identity that a login is linked to."""
@@ -92,9 +98,23 @@ class IdentityPoolStore(RecordStore[IdentityPoolTables]):
         start = 0 if after is None else bisect_left(listed, (after[0], after[1] + "\0"))
         return (self.tables.identities[id_] for _, id_ in listed[start:])
 
+    def guests_of(self, pool: str, *, were_used: bool) -> Sequence[tuple[datetime, str]]:
+        """Time of the last change, and id, of the identities of a pool that never had a login, in order of that time.
+
+        Parameters
+        ----------
+        were_used : of those that were changed after they were made, or of the others.
+        """
+        return self._guests.get((pool, were_used), ())
+
     def changed(self, table: str, key: str, old: Any, new: Any) -> None:
         if table != "identities":
             return
+        if old is not None and not old.is_authenticated:
+            listed = self._guests[old.pool, old.was_used]
+            del listed[bisect_left(listed, (old.modified, old.id))]
+        if new is not None and not new.is_authenticated:
+            insort(self._guests.setdefault((new.pool, new.was_used), []), (new.modified, new.id))
         if old is not None:
             for login in old.logins:
                 if self._by_login.get((old.pool, *login.key)) == old.id:  # a merge may have given it to another one before
@@ -104,6 +124,8 @@ class IdentityPoolStore(RecordStore[IdentityPoolTables]):
                 del listed[bisect_left(listed, (old.created, old.id))]
                 if not listed:
                     del self._of_pool[old.pool]
+                    self._guests.pop((old.pool, False), None)
+                    self._guests.pop((old.pool, True), None)
         if new is not None:
             for login in new.logins:
                 self._by_login[new.pool, *login.key] = new.id

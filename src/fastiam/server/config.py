@@ -59,6 +59,8 @@ class Source(Part, frozen=True, kw_only=True):
     skip_unknown: bool = False
     """Skip files that are not understood, although they may contain a Deny."""
     unknown_owner: Literal["principal", "deny"] = "principal"
+    cache_bytes: Annotated[int, msgspec.Meta(ge=_MIB)] = 256 * _MIB
+    """Memory for what requests add to the engine: names and plans of principals and resources that have no record."""
     watch: bool = True
 
 

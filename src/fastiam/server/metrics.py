@@ -95,7 +95,7 @@ class Metrics(Collector):
         yield reloads
         yield GaugeMetricFamily("fastiam_reload_error", "1 if the last reload failed.", value=int(state["reload_error"]))
         yield GaugeMetricFamily("fastiam_pool_queue", "Calls in threads or waiting for one.", value=state["pool_queue"])
-        for name in ("bytes", "statements", "principals"):
+        for name in ("bytes", "cache_limit", "statements", "principals"):
             if name in state["engine"]:
                 yield GaugeMetricFamily(f"fastiam_engine_{name}", f"Of the engine: {name}.", value=state["engine"][name])
 

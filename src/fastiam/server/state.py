@@ -48,7 +48,9 @@ class Source:
             raise ConfigError("there is no source\nhelp: fastiam serve SOURCE, or `paths` in `[source]`")
         self.name = ", ".join(source.paths)
         self.sts = None
-        options: dict[str, Any] = {} if source.unknown_owner == "principal" else {"unknown_owner": source.unknown_owner}
+        options: dict[str, Any] = {"cache_bytes": source.cache_bytes}
+        if source.unknown_owner != "principal":
+            options["unknown_owner"] = source.unknown_owner
         if source.keyring is None:
             paths = source.paths[0] if len(source.paths) == 1 else list(source.paths)
             options |= {"resource_of": source.resource_of, "skip_unknown": source.skip_unknown}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+from datetime import timedelta
 from typing import Any
 
 import botocore.session
@@ -14,10 +15,11 @@ from identity_world import BACKEND, COGNITO, CORP, NAMES, OIDC, IdentityWorld, P
 from sts_fixture import A
 
 from fastiam.cognito.errors import CognitoError
-from fastiam.cognito.identity_pools import CognitoIdentityProvider, IdentityPools, MappingRule, RoleMapping
+from fastiam.cognito.identity_pools import CognitoIdentityProvider, GuestLimits, IdentityPools, MappingRule, RoleMapping
 from fastiam.cognito.identity_pools.parameters import MATCH_TYPES
 from fastiam.cognito.identity_pools.roles import matches
 from fastiam.cognito.user_pools.keys import jwks
+from fastiam.directory.identity_records import IdentityPoolStore
 
 MODEL = botocore.session.get_session().get_service_model("cognito-identity")
 
@@ -493,3 +495,78 @@ def test_tokens_of_foreign_user_pools_need_a_setting(world):
     pools = world.open(foreign_user_pools=True)
     token = world.login("P", {"iss": f"https://{name}"})
     assert world.code(pools.get_id, pool, {name: token}) == "EXTERNAL"  # no network: its keys cannot be read
+
+
+# -- the number of guests (ID23) --------------------------------------------------------------------------------------------
+
+
+LIMITS = GuestLimits(per_pool=3, unused=timedelta(hours=1), used=timedelta(days=90))
+
+
+def guest_ids(world, pool=None):
+    store = world.directory.join(IdentityPoolStore())
+    return {each.id for each in store.identities_of(pool or world.q) if not each.is_authenticated}
+
+
+def test_pool_that_is_full_refuses_guests_and_keeps_those_it_has(world):
+    world.pools = world.open(guests=LIMITS)
+    guests = [world.get_id() for _ in range(3)]
+    with pytest.raises(CognitoError) as error:
+        world.get_id()
+    assert (error.value.code, error.value.rule) == ("LimitExceededException", "ID23")
+    for guest in guests:
+        world.credentials(guest)
+    assert world.get_id(P={}), "identities of logins are not guests"
+    other = world.create(identity_pool_name="other", developer_provider_name=None).identity_pool_id
+    assert world.pools.get_id(other), "each pool has its own"
+    assert world.credentials(guests[0], P={"sub": "u2"}), "a guest that signs in makes room"
+    assert world.get_id()
+
+
+def test_guests_that_are_not_used_are_removed(world):
+    world.pools = world.open(guests=LIMITS)
+    unused, used, active = (world.get_id() for _ in range(3))
+    for guest in (used, active):
+        world.credentials(guest)
+    world.clock.now += timedelta(hours=1, seconds=1)
+    new = world.get_id()
+    assert guest_ids(world) == {used, active, new}
+    with pytest.raises(CognitoError) as error:
+        world.credentials(unused)
+    assert error.value.code == "ResourceNotFoundException"
+    world.credentials(new)
+    world.clock.now += timedelta(days=60)
+    world.credentials(active)
+    world.clock.now += timedelta(days=30, seconds=1)
+    last = world.get_id()
+    assert guest_ids(world) == {active, last}
+
+
+def test_use_of_a_guest_is_written_once_a_day(world):
+    guest, store = world.get_id(), world.directory.join(IdentityPoolStore())
+    changes = []
+    for hours in (0, 1, 12, 24, 1):
+        world.clock.now += timedelta(hours=hours)
+        before = dict(store.tables.identities)
+        world.pools.get_open_id_token(guest)
+        changes.append(store.tables.identities != before)
+    assert changes == [True, False, False, True, False]
+
+
+def test_guests_that_sign_in_with_a_known_login_do_not_pile_up(world):
+    world.pools = world.open(guests=LIMITS)
+    ana = world.get_id(P={})
+    for _ in range(5):
+        guest = world.get_id()
+        assert world.credentials(guest, P={}).identity_id == ana
+        world.clock.now += timedelta(days=91)
+    assert len(guest_ids(world)) <= 2
+
+
+def test_guests_are_counted_by_another_process(world):
+    world.pools = world.open(guests=LIMITS)
+    used, *_ = (world.get_id() for _ in range(3))
+    world.credentials(used)
+    world.pools = world.open(guests=LIMITS)
+    with pytest.raises(CognitoError, match="3 guests"):
+        world.get_id()

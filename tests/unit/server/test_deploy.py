@@ -49,6 +49,7 @@ def test_configuration_of_the_manifest_is_accepted(tmp_path: Path) -> None:
     mounts = {mount["mountPath"] for mount in SIDECAR["volumeMounts"]}
     assert str(addresses["main"][0].path and addresses["main"][0].path.parent) in mounts
     assert set(settings.core.source.paths) <= mounts
+    assert settings.core.source.cache_bytes * 4 <= int(SIDECAR["resources"]["limits"]["memory"].removesuffix("Mi")) << 20
     assert str(Path(SIDECAR["args"][2]).parent) in mounts
     ports = {port["name"]: port["containerPort"] for port in SIDECAR["ports"]}
     assert addresses["ops"][0].port == ports["ops"]

@@ -341,3 +341,19 @@ def test_policies_that_load_slowly_show_503(tmp_path: Path) -> None:  # GC231
     finally:
         process.kill()
         process.wait()
+
+
+# -- memory -----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("source", ["engine", "folder"])
+def test_setting_bounds_the_cache_of_the_engine(tmp_path: Path, engine_file: Path, source: str) -> None:
+    if source == "folder":
+        path = tmp_path / "policies"
+        path.mkdir()
+        (path / "account.json").write_text('{"format": "fastiam-directory", "version": 1, "accounts": [{"id": "111111111111"}]}')
+    else:
+        path = engine_file
+    settings = PLAIN + "[source]\ncache_bytes = 2097152\n"
+    with running(tmp_path / "run", path, settings, "--door", "echo") as server:
+        assert metric(server, "fastiam_engine_cache_limit") == 2_097_152

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fastiam.federation as _federation  # noqa: F401  (says which package is missing)
 from fastiam.cognito.errors import CognitoError, NotAuthorizedError
+from fastiam.cognito.identity_pools.identities import GuestLimits
 from fastiam.cognito.identity_pools.results import (
     DeveloperUsers,
     IdentityCredentials,
@@ -27,6 +28,7 @@ __all__ = [
     "CognitoError",
     "CognitoIdentityProvider",
     "DeveloperUsers",
+    "GuestLimits",
     "IdentityCredentials",
     "IdentityDescription",
     "IdentityPage",

@@ -83,6 +83,7 @@ class Access:
             entry.add(role=choice.role, role_by=choice.by)
             tags = tags_of(pool, verified, entry)
             made = self._session(pool, identity, choice.role, verified, tags, now, entry)
+            self._record_use(identity, now)
             return IdentityCredentials(
                 credentials=made.credentials,
                 session=made.session,
@@ -100,6 +101,7 @@ class Access:
             pool, identity, verified = self._identify(identity_id, logins, now, entry, is_enhanced=False)
             tags = tags_of(pool, verified, entry)
             token = self._tokens.issue(pool, identity.id, verified, tags, parameters.TOKEN_SECONDS, now)
+            self._record_use(identity, now)
             return OpenIdToken(identity.id, token)
 
     def unlink(self, identity_id: str, logins: Mapping[str, str], logins_to_remove: Sequence[str], source: str) -> None:
@@ -155,6 +157,12 @@ class Access:
                 identity = self._identities.of_call(pool, current, linked, now)
             self._note(entry, identity)
         return pool, identity, verified
+
+    def _record_use(self, identity: Identity, now: datetime) -> None:
+        """A guest is kept for as long as it gets sessions or tokens (ID23)."""
+        if not identity.is_authenticated and self._identities.is_use_new(identity, now):
+            with self._state.directory.transaction():
+                self._identities.use(self._identities.usable(identity.id), now)
 
     def _note(self, entry: Entry, identity: Identity) -> None:
         """The id of a guest is a bearer secret, so that events contain a hash of it (ID21)."""

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import replace
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import NoReturn
 
 from fastiam.cognito.errors import CognitoError, NotAuthorizedError
@@ -16,13 +16,31 @@ from fastiam.directory.identity_pool_records import IdentityPool
 from fastiam.directory.identity_records import Identity, IdentityPoolStore, Login
 
 MAX_LINKED = 20
+_REMOVED = 100  # guests that may go are removed at a time: the transaction holds up others
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuestLimits:
+    """How many guests a pool keeps, and for how long (ID23). A client makes guests without a signature.
+
+    Attributes
+    ----------
+    per_pool : identities of a pool that never had a login. More are refused with `LimitExceededException`.
+    unused : how long a guest is kept that never got a session or token.
+    used : how long a guest is kept since its last session or token, to a day.
+    """
+
+    per_pool: int = 100_000
+    unused: timedelta = timedelta(hours=1)
+    used: timedelta = timedelta(days=90)
 
 
 class Identities:
     """The identities of a store."""
 
-    def __init__(self, store: IdentityPoolStore) -> None:
-        self._store = store
+    def __init__(self, store: IdentityPoolStore, limits: GuestLimits) -> None:
+        self._store, self._limits = store, limits
 
     def get(self, id_: str) -> Identity:
         """The identity with an id, which may be disabled.
@@ -57,9 +75,31 @@ class Identities:
     # -- calls of clients -----------------------------------------------------------------------------------------------------
 
     def guest(self, pool: IdentityPool, now: datetime) -> Identity:
-        """A new unauthenticated identity. Each has its own random id, which is a bearer secret (ID21)."""
+        """A new unauthenticated identity. Each has its own random id, which is a bearer secret (ID21).
+
+        Raises
+        ------
+        NotAuthorizedError: the pool has no guests.
+        CognitoError: `LimitExceededException`: it has as many as it may have, and none is old enough to go (ID23).
+        """
         check_guests(pool)
+        id_, limits, number = pool.identity_pool_id, self._limits, 0
+        for were_used, age in ((False, limits.unused), (True, limits.used)):
+            listed = self._store.guests_of(id_, were_used=were_used)
+            old = [identity for at, identity in listed[:_REMOVED] if now - at > age]
+            self.delete(old)
+            number += len(self._store.guests_of(id_, were_used=were_used))
+        if number >= limits.per_pool:
+            raise CognitoError(f"the identity pool has {number} guests", rule="ID23", code="LimitExceededException")
         return self._new(pool, (), now)
+
+    def use(self, guest: Identity, now: datetime) -> Identity:
+        """Record that a guest is in use, for as long as which it is kept."""
+        return self._put(replace(guest, modified=max(now, guest.created + timedelta(milliseconds=1))))
+
+    def is_use_new(self, guest: Identity, now: datetime) -> bool:
+        """Whether its use is to be recorded: the first one, and one a day."""
+        return not guest.was_used or now - guest.modified >= _DAY
 
     def find(self, pool: IdentityPool, logins: Sequence[Login]) -> Identity | None:
         """The one identity that has all of the logins already."""

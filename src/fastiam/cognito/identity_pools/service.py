@@ -9,7 +9,7 @@ from fastiam.api.directory import Directory
 from fastiam.cognito.identity_pools import parameters
 from fastiam.cognito.identity_pools.access import Access
 from fastiam.cognito.identity_pools.guests import as_session_policy
-from fastiam.cognito.identity_pools.identities import Identities
+from fastiam.cognito.identity_pools.identities import GuestLimits, Identities
 from fastiam.cognito.identity_pools.identity_calls import IdentityCalls
 from fastiam.cognito.identity_pools.logins import LoginVerifier
 from fastiam.cognito.identity_pools.pools import Pools
@@ -49,6 +49,7 @@ class IdentityPools:
     guest_policy : what guests can do at most in the enhanced flow; by default what AWS allows them (ID63, ID64).
     admit : takes the name of each public call, and its `source` and the id of its pool or identity; False refuses the call with
         `TooManyRequestsException` (UP101).
+    guests : how many guests a pool keeps, and for how long.
     foreign_user_pools : accept ID tokens of user pools of AWS itself. Their keys are read by the `fetch` of `federation`.
     """
 
@@ -59,6 +60,7 @@ class IdentityPools:
         guest_policy: PolicyText | None = None,
         foreign_user_pools: bool = False,
         admit: Admit = admit_all,
+        guests: GuestLimits = GuestLimits(),  # noqa: B008  # it is frozen
     ) -> None:
         verifiers = federation.verifiers
         self._state = state = verifiers.state
@@ -66,7 +68,7 @@ class IdentityPools:
         state.issuer.state.seals(self._store, "token_keys", token_key_purpose)
         self._keys = TokenKeys(state, self._store)
         user_pools = DirectoryUserPools(state)
-        tokens, identities = Tokens(self._keys), Identities(self._store)
+        tokens, identities = Tokens(self._keys), Identities(self._store, guests)
         logins = LoginVerifier(verifiers, tokens, user_pools, foreign_user_pools=foreign_user_pools)
         self._pools = Pools(state, user_pools)
         self._access = Access(state, self._pools, identities, logins, tokens, as_session_policy(guest_policy), admit)

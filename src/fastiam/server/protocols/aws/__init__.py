@@ -46,6 +46,8 @@ class Section(protocol.Section, frozen=True, kw_only=True):
     allow_unsigned_payload : whether `UNSIGNED-PAYLOAD` is accepted over TLS.
     unsigned_per_second, unsigned_burst : how many calls without a signature one client address may make: sign-in, sign-up, tokens
         from outside, certificates. More are refused.
+    guests_per_pool, unused_guest_hours, used_guest_days : how many guests an identity pool keeps, which are made without a
+        signature: those without a session for so many hours, and others for so many days since their last one.
     cors_origins : the origins of web pages that may call Cognito, such as `https://app.example`, each in full.
     """
 
@@ -54,6 +56,9 @@ class Section(protocol.Section, frozen=True, kw_only=True):
     allow_unsigned_payload: bool = False
     unsigned_per_second: Annotated[float, msgspec.Meta(gt=0)] = 10.0
     unsigned_burst: Annotated[int, msgspec.Meta(ge=1)] = 100
+    guests_per_pool: Annotated[int, msgspec.Meta(ge=0)] = 100_000
+    unused_guest_hours: Annotated[float, msgspec.Meta(gt=0, le=87_600)] = 1.0
+    used_guest_days: Annotated[float, msgspec.Meta(gt=0, le=3_650)] = 90.0
     cors_origins: tuple[str, ...] = ()
     oidc: Oidc = Oidc()
 

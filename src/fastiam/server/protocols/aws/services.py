@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -40,9 +41,15 @@ class Services:
 
     @cached_property
     def _identity_pools(self) -> IdentityPools:
-        from fastiam.cognito.identity_pools import IdentityPools
+        from fastiam.cognito.identity_pools import GuestLimits, IdentityPools
 
-        return IdentityPools(self._federation)
+        settings = self._settings
+        limits = GuestLimits(
+            per_pool=settings.guests_per_pool,
+            unused=timedelta(hours=settings.unused_guest_hours),
+            used=timedelta(days=settings.used_guest_days),
+        )
+        return IdentityPools(self._federation, guests=limits)
 
     @cached_property
     def _user_pools(self) -> UserPools:
