@@ -52,13 +52,17 @@ class _Entry:
     fetched: datetime | None = None
     fresh: timedelta = FRESH
     asked: datetime | None = None  # last read for an unknown key id
-    failed: datetime | None = None  # last read that failed while keys were there
+    failed: datetime | None = None  # last read, if it failed
     attempts: int = 0
     error: CommunicationError | IdentityTokenError | None = None  # of the last attempt
 
     def is_fresh(self, now: datetime) -> bool:
         """Whether the keys need no read; a clock that was set back makes them old."""
         return self.fetched is not None and timedelta() <= now - self.fetched < self.fresh
+
+    def is_usable(self, now: datetime) -> bool:
+        """Whether the keys serve while the issuer does not answer."""
+        return self.fetched is not None and timedelta() <= now - self.fetched < MAX_AGE
 
 
 class IssuerKeys:
@@ -105,13 +109,24 @@ class IssuerKeys:
         seen, cached = entry.attempts, entry.keys
         if cached is not None and entry.is_fresh(now) and cached.has(key_id):
             return cached
-        with entry.lock:
+        error = entry.error
+        has_key = cached is not None and entry.is_usable(now) and cached.has(key_id)
+        if not entry.lock.acquire(
+            blocking=error is None and not has_key
+        ):  # no call waits for what is likely to fail, or not needed
+            if cached is not None and has_key:
+                return cached
+            assert error is not None
+            raise error.with_traceback(None)
+        try:
             keys = self._current(entry, now, is_shared=entry.attempts != seen)  # another call may have read meanwhile
             is_read_now = entry.attempts != seen
             if not keys.has(key_id) and not is_read_now and _may(entry.asked, now):
                 entry.asked = now
                 keys = self._read(entry, now)
             return keys
+        finally:
+            entry.lock.release()
 
     def _pinned(self, entry: _Entry) -> KeySet:
         if entry.keys is None:
@@ -125,19 +140,14 @@ class IssuerKeys:
         """The fresh keys, those of a new read, or old ones while the issuer does not answer (WI46)."""
         if entry.keys is not None and entry.is_fresh(now):
             return entry.keys
-        is_usable = entry.fetched is not None and timedelta() <= now - entry.fetched < MAX_AGE
-        if is_shared and entry.error is not None:
-            error: CommunicationError | IdentityTokenError = entry.error
-        elif entry.keys is not None and is_usable and not _may(entry.failed, now):
-            return entry.keys
-        else:
+        error = entry.error if is_shared or not _may(entry.failed, now) else None
+        if error is None:
             try:
                 return self._read(entry, now)
             except (CommunicationError, IdentityTokenError) as raised:
                 error = raised
-        if entry.keys is None or not is_usable or not isinstance(error, CommunicationError):
-            raise error
-        entry.failed = now
+        if entry.keys is None or not entry.is_usable(now) or not isinstance(error, CommunicationError):
+            raise error.with_traceback(None)
         return entry.keys
 
     # -- reading ----------------------------------------------------------------------------------------------------------
@@ -146,7 +156,7 @@ class IssuerKeys:
         try:
             keys, entry.fresh = self._discover(entry.source)
         except (CommunicationError, IdentityTokenError) as error:
-            entry.error = error
+            entry.failed, entry.error = now, error
             raise
         finally:
             entry.attempts += 1  # at the end, so that a call that comes during the read shares it

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from contextlib import suppress
 
 import pytest
 from oidc_world import CALLS, CLIENT, PROVIDER, URL, WEB, A, Issuer, OidcWorld, jwk
@@ -80,6 +81,7 @@ def test_cached_keys_last_a_day_while_the_issuer_is_unreachable(failure, address
     assert (world.clock() - start).total_seconds() == 86_400
     assert world.outcome() == "IDPCommunicationError"
     world.issuer.answers, world.issuer.keys = {}, [jwk("RSA")]
+    world.clock.tick(60)
     assert world.outcome() == "OK"
 
 
@@ -93,6 +95,58 @@ def test_unreachable_issuer_is_read_once_a_minute():
     assert len(world.issuer.asked) == n_reads + 1
     world.clock.tick(60)
     assert world.outcome() == "OK" and len(world.issuer.asked) == n_reads + 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [(UNREACHABLE, "IDPCommunicationError"), (FetchResult(404, b""), "InvalidIdentityToken")],
+    ids=["down", "wrong"],
+)
+def test_issuer_that_never_answered_is_read_once_a_minute(answer, code):
+    """WI45: nobody makes others wait by tokens of an issuer that is silent."""
+    world = OidcWorld()
+    world.issuer.answers = {world.issuer.discovery: answer}
+    assert [world.outcome() for _ in range(10)] == [code] * 10
+    assert len(world.issuer.asked) == 1
+    world.clock.tick(59)
+    assert world.outcome() == code and len(world.issuer.asked) == 1
+    world.clock.tick(1)
+    assert world.outcome() == code and len(world.issuer.asked) == 2
+    world.issuer.answers = {}
+    world.clock.tick(60)
+    assert world.outcome() == "OK"
+
+
+@pytest.mark.parametrize("had_keys", [False, True], ids=["failing", "with keys"])
+def test_call_does_not_wait_for_a_read_that_it_does_not_need(had_keys):
+    """WI45: a usable key is used, and a failure is the answer, while another call reads."""
+    world = OidcWorld()
+    if not had_keys:
+        world.issuer.answers = {world.issuer.discovery: UNREACHABLE}
+    first = world.outcome()
+    world.clock.tick(3600)
+    began, ends = threading.Event(), threading.Event()
+
+    def read():
+        began.set()
+        assert ends.wait(60)
+
+    world.issuer.before = read
+
+    def call():
+        with suppress(fastiam.FastiamError):
+            world.assume()
+
+    reader = threading.Thread(target=call)
+    reader.start()
+    assert began.wait(60)
+    world.issuer.before = lambda: None
+    n_reads = len(world.issuer.asked)
+    assert [world.outcome() for _ in range(3)] == [first] * 3
+    assert len(world.issuer.asked) == n_reads
+    ends.set()
+    reader.join(60)
+    assert first == ("OK" if had_keys else "IDPCommunicationError")
 
 
 def test_wrong_answer_does_not_count_as_a_failed_read():
@@ -140,11 +194,11 @@ class CountedLock:
         self._lock, self._semaphore = threading.Lock(), threading.Semaphore(0)
         self._expected = expected
 
-    def __enter__(self) -> None:
+    def acquire(self, blocking: bool = True) -> bool:
         self._semaphore.release()
-        self._lock.acquire()
+        return self._lock.acquire(blocking)
 
-    def __exit__(self, *_: object) -> None:
+    def release(self) -> None:
         self._lock.release()
 
     def wait_for_all(self) -> None:
