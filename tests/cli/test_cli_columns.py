@@ -174,8 +174,6 @@ STRANGE = [
     "aws:\u00a0SourceIp",
     "aws:SourceIp\0",
     "aws:ResourceTag/\1",
-    "",
-    "-",
     ":",
     "aws:RequestTag/",
 ]
@@ -220,9 +218,9 @@ def test_a_csv_column_whose_name_is_not_utf8_is_refused(name: bytes, call: Run) 
 
 # a column -> its line in the summary
 UNUSED: dict[str, str] = {
-    "source_ip": "  `source_ip`: did you mean `aws:SourceIp`?",
     "aws:SourceIP_": "  `aws:SourceIP_`: did you mean `aws:SourceIp`?",
-    "sourceIp": "  `sourceIp`: did you mean `aws:SourceIp`?",
+    "": "  ``",
+    "cost center": "  `cost center`: did you mean `aws:ResourceTag/cost center`?",
     "app_stage": "  `app_stage`: did you mean `app:stage`?",
     "Resource-Account": "  `Resource-Account`: did you mean `resource_account`?",
     "aws:ResourceTag/cost": "  `aws:ResourceTag/cost`: did you mean `aws:ResourceTag/cost center`?",
@@ -247,6 +245,74 @@ def test_unused_column_is_listed_with_the_nearest_key(path: str, column: str, ca
     assert code == 1 and f"no statement reads the column `{column}`" in err
     assert call(path, "--strict-columns", "--map", f"{column}=")[0] == 0
     assert call(path, "--strict-columns", "--keep", column)[0] == 0
+
+
+# -- columns without a colon, which are not keys --------------------------------------------------------------------------
+
+LIKE_KEYS = {  # a column, and the key that it is like
+    "source_ip": "aws:SourceIp",
+    "sourceIp": "aws:SourceIp",
+    "SecureTransport": "aws:SecureTransport",
+    "request_tags": "aws:RequestTag/*",
+    "tags": "aws:RequestTag/*",
+    "RequestTag/env": "aws:RequestTag/env",
+    "resourceTag.cost center": "aws:ResourceTag/cost center",
+}
+
+
+@pytest.mark.parametrize("column", LIKE_KEYS)
+@pytest.mark.parametrize("path", ["r.csv", "r.jsonl"])
+def test_column_that_is_like_a_key_is_refused(path: str, column: str, call: Run) -> None:
+    write(path, [*REQUEST, column], [*ROW, "x"]) if path == "r.csv" else Path(path).write_text(
+        json.dumps(dict(zip([*REQUEST, column], [*ROW, "x"], strict=True)))
+    )
+    code, err = call(path, "--on-error", "deny")
+    assert code == 1 and f"the column `{column}` is like a condition key, and is not read" in err
+    assert f"`--map {column}={LIKE_KEYS[column]}` reads it" in err
+    assert call(path, "--map", f"{column}=")[0] == 0
+    assert call(path, "--keep", column)[0] == 0
+    code, err = call(path, "--map", f"{column}=RequestTag/env")
+    assert code == 1 and "did you mean `aws:RequestTag/env`?" in err
+
+
+def test_columns_of_any_type_are_ignored_without_a_colon(call: Run) -> None:
+    others = {"at": pa.array([0], pa.timestamp("us")), "nested": pa.array([{"a": 1}]), "day": pa.array([1], pa.date32())}
+    columns = [pa.array([value]) for value in ROW] + list(others.values())
+    pq.write_table(pa.Table.from_arrays(columns, names=[*REQUEST, *others]), "r.parquet")
+    code, err = call("r.parquet")
+    assert code == 0 and outcomes() == ["ALLOW"] and all(f"  `{name}`" in err for name in others), err
+
+
+PAIRS = pa.list_(pa.struct([("Key", pa.string()), ("Value", pa.string())]))
+TAGS = {
+    "struct": pa.array([{"cost center": "x", "team": "a"}, {"cost center": "y"}, None]),
+    "map": pa.array([[("cost center", "x")], [("cost center", "y")], None], pa.map_(pa.string(), pa.string())),
+    "pairs": pa.array([[{"Key": "Cost Center", "Value": "x"}], [{"Key": "cost center", "Value": "y"}], None], PAIRS),
+}
+
+
+@pytest.mark.parametrize("kind", TAGS)
+@pytest.mark.parametrize("path", ["r.parquet", "r.arrow", "r.jsonl"])
+def test_column_of_tags_has_a_key_for_each_tag(path: str, kind: str, call: Run) -> None:
+    rows = [[ANA, "s3:GetObject", f"arn:aws:s3:::{home}/k"] for home in "hhh"]
+    table = pa.table(dict(zip(REQUEST, map(list, zip(*rows, strict=True)), strict=True)) | {"resource_tags": TAGS[kind]})
+    table = table.append_column("app:Stage", pa.array(["dead"] * 3)).append_column("aws:TagKeys", pa.array([["no"]] * 3))
+    if path == "r.parquet":
+        pq.write_table(table, path)
+    elif path == "r.arrow":
+        with pa.ipc.new_file(path, table.schema) as writer:
+            writer.write_table(table)
+    else:
+        Path(path).write_text("\n".join(map(json.dumps, table.to_pylist())))
+    policy = json.loads(json.dumps(POLICY).replace("${aws:PrincipalTag/home}", "h"))
+    directory = fastiam.Directory()
+    directory.add_principal(ANA, identity_policies=[policy])
+    directory.add_resource("arn:aws:s3:::h", account=ACCOUNT)
+    directory.dump("policies.json")
+    code, err = call(path, "--map", "resource_tags=aws:ResourceTag/*", "--strict-columns")
+    assert code == 0 and outcomes() == ["EXPLICIT_DENY", "ALLOW", "ALLOW"], err
+    code, err = call(path, "--map", "app:Stage=aws:ResourceTag/*", "--map", "resource_tags=")
+    assert code == 1 and "app:Stage" in err and "tags" in err
 
 
 READ = ["aws:SourceIp", "AWS:sourceip", "app:STAGE", "aws:PrincipalTag/home", "aws:RequestTag/any", "iam:ResourceTag/cost center"]

@@ -124,14 +124,16 @@ def test_h65_column_decides_rows_and_denies_broken_ones(df: Any) -> None:
 def test_h25_function_of_sql_takes_structs_maps_and_nulls(spark: Any, df: Any) -> None:
     iam.register(spark, ASKED, check=False)
     struct = ", ".join(f"'{key}', `{key}`" for key in KEYS)
+    rest = ", ".join(f"'{key}', `{key}`" for key in KEYS if key != "aws:RequestTag/team")
     texts = f"map_filter(map({struct}), (k, v) -> v is not null)"
     call = "iam_allowed(principal, action, resource"
     found = spark.sql(
         f"select id, {call}, named_struct({struct})) struct, {call}, {texts}) texts, {call}, keys) lists, "
+        f"{call}, named_struct({rest}, 'aws:RequestTag/*', map('team', `aws:RequestTag/team`))) tags, "
         f"{call}, null) none, iam_allowed(null, action, resource, keys) no_principal from requests where id >= 0"
     )
     columns = _columns(found, *found.columns[1:])
-    assert columns["struct"] == columns["texts"] == columns["lists"] == ANSWERS["allowed"]
+    assert columns["struct"] == columns["texts"] == columns["lists"] == columns["tags"] == ANSWERS["allowed"]
     assert columns["none"] == expected(ASKED, {name: ROWS[name] for name in list(ROWS)[:4]})["allowed"]
     assert columns["no_principal"] == [False] * 60
 

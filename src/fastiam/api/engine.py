@@ -86,7 +86,8 @@ class Engine(CompiledEngine):
         principal, action, resource, resource_account : the name of a column, or `fastiam.lit(text)` for all rows; `principal` may
             be a `Session`.
         context : "auto" takes each column whose name contains `:` as the condition key of that name. A mapping gives the column
-            or the constant of each key, and a collection names columns. Other text names a struct or map column of keys.
+            or the constant of each key, and a collection names columns. Other text names a struct or map column of keys. The
+            column of `aws:RequestTag/*` has tags: a struct, a map, or a list of pairs of key and value.
         sessions, unknown, now, on_error, threads : as in `decide_many`.
         add : the columns to add: `outcome`, `allowed`, `layer`, `policy`, `sid`, `reason`, `depends_on`, `assumed_owner` and
             `error`. With `unknown`, `depends_on` is one of them, and with `on_error="deny"` `error`.

@@ -105,7 +105,7 @@ def command(
 ) -> int:
     """Decide files of requests.
 
-    The columns are principal, action, resource, optionally resource_account; every other column is a condition key.
+    The columns are principal, action, resource, optionally resource_account; columns with a colon are condition keys.
     Results have the order of the requests. A row that cannot be read is never allowed and never dropped.
     Exits with 0 when the job is done, whatever the decisions are.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -11,7 +11,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Literal
 
 from fastiam.cli.batches import Batch, RowError
-from fastiam.cli.column_union import REQUEST, ColumnUnion, request_columns
+from fastiam.cli.column_union import REQUEST, ColumnUnion, keys_of, request_columns
 from fastiam.cli.columns import as_text, texts
 from fastiam.cli.formats import Format
 from fastiam.cli.progress import Share
@@ -22,7 +22,8 @@ from fastiam.cli.unused_columns import UnusedColumns
 from fastiam.engine.decisions import COLUMNS, Decisions
 from fastiam.engine.summary import Summary
 from fastiam.errors import RequestValueError, SourceError
-from fastiam.model.request import check_key, shorten
+from fastiam.frames.batch import with_tags
+from fastiam.model.request import shorten
 
 if TYPE_CHECKING:
     from fastiam.api.engine import Engine
@@ -200,10 +201,10 @@ class FileJob:
         names = request_columns(batch.columns, self.rules.mapping, self.source)
         columns = {name: batch.columns[column] for name, column in names.items()}
         columns |= {name: [None] * batch.length for name in REQUEST if name not in columns}
-        context = {name: column for name, column in columns.items() if name not in (*REQUEST, OWNER)}
-        self._check_names(context)
+        keys = self._keys([name for name in columns if name not in (*REQUEST, OWNER)])
         self.columns |= dict.fromkeys(islice((name for name in names if name not in REQUEST), _MAX_NAMES - len(self.columns)))
         try:
+            context = with_tags({name: columns[name] for name in keys}, {})
             decisions = self.rules.engine.decide_many(
                 columns["principal"],
                 columns["action"],
@@ -224,19 +225,15 @@ class FileJob:
         self._count(decisions, errors)
         return self._result(batch, columns, decisions, errors)
 
-    def _check_names(self, context: Collection[str]) -> None:
-        """Check that the names of the context are valid keys, and record those that no statement reads."""
-        for name in context:
-            try:
-                check_key(name)
-            except RequestValueError as error:
-                hint = f"rename it with `--map COLUMN=KEY`, or leave it out with `--map COLUMN=`; {error.hint}"
-                raise SourceError(error.message, source=self.source.name, path="", hint=hint) from error
-        unused = self.unused.add([name for name in context if column_of(name, self.rules.mapping) not in self.rules.keep])
+    def _keys(self, names: Sequence[str]) -> list[str]:
+        """The columns that are condition keys. Those that no statement reads are recorded."""
+        keys = keys_of(names, self.rules.mapping, self.rules.keep, self.source.name)
+        unused = self.unused.add([name for name in names if column_of(name, self.rules.mapping) not in self.rules.keep])
         if unused is not None and self.rules.strict_columns:
             column = column_of(unused, self.rules.mapping)
             hint = self.unused.hint(unused) or f"leave it out with `--map {column}=`"
             raise SourceError(f"no statement reads the column `{shorten(column)}`", source=self.source.name, path="", hint=hint)
+        return keys
 
     def _row_error(self, batch: Batch, row: int, message: str, column: str, hint: str = "") -> RowError:
         line, number = batch.line_of(row), batch.first + row + 1

@@ -12,7 +12,7 @@ from fastiam.analysis.decision_changes import Change, DiffGroup
 from fastiam.analysis.diff import Diff, diff
 from fastiam.cli import exit_codes as exits
 from fastiam.cli import options
-from fastiam.cli.column_union import REQUEST, no_column
+from fastiam.cli.column_union import REQUEST, keys_of, no_column
 from fastiam.cli.columns import as_text
 from fastiam.cli.console import note, note_unseen
 from fastiam.cli.formats import NAMES, Format
@@ -22,6 +22,7 @@ from fastiam.cli.policy_sources import check_stdin
 from fastiam.cli.render import is_json, write_rows
 from fastiam.cli.requests import Source, open_requests
 from fastiam.errors import SourceError
+from fastiam.frames.batch import with_tags
 
 COLUMNS = ("change", "rows", "layer", "statement", "side", "position", "principal", "action", "resource")
 OF_TABLE = ("change", "rows", "layer", "statement", "position", "example")
@@ -132,7 +133,10 @@ def _columns(requests: Source) -> tuple[list[Any], dict[str, Any]]:
         else:
             whole = [as_text(chunk) if isinstance(chunk, list) else chunk for chunk in chunks]
             joined[name] = ChunkedArray([array for chunk in whole for array in getattr(chunk, "chunks", [chunk])])
-    return [joined.pop(name) for name in REQUEST], joined
+    request, owner = [joined.pop(name) for name in REQUEST], joined.pop(OWNER, None)
+    keys = keys_of(joined, {}, (), requests.name, "rename or drop the column")
+    context = with_tags({name: joined[name] for name in keys}, {})
+    return request, context if owner is None else {**context, OWNER: owner}
 
 
 def _row(found: Diff, group: DiffGroup) -> dict[str, Any]:

@@ -18,6 +18,7 @@ import orjson
 from fastiam.cli.batches import ROWS, Batch, RowProblem
 from fastiam.cli.columns import texts
 from fastiam.errors import RequestValueError
+from fastiam.frames.nested import TAGS
 from fastiam.model.request import check_key, shorten
 
 _ESCAPED = re.compile(rb"\\.")
@@ -27,7 +28,7 @@ _BOM = b"\xef\xbb\xbf"
 def read_json_lines(stream: BinaryIO, renamed: Collection[str] = ()) -> Iterator[Batch]:
     """Batches of a file of JSON lines; blank lines are not rows.
 
-    A line is broken if a name in it cannot be a context key, unless it is one of `renamed`.
+    A line is broken if a name in it has a `:`, as keys have, and cannot be a context key, unless it is one of `renamed`.
     """
     first = line = 0
     while raw := list(islice(stream, ROWS)):
@@ -42,6 +43,8 @@ def read_json_lines(stream: BinaryIO, renamed: Collection[str] = ()) -> Iterator
 def _check_names(rows: list[dict[str, Any]], renamed: Collection[str], broken: dict[int, RowProblem]) -> None:
     invalid: dict[str, str] = {}
     for name in dict.fromkeys(chain.from_iterable(set(map(tuple, rows)))):
+        if ":" not in name or name.endswith(TAGS):
+            continue
         try:
             check_key(name)
         except RequestValueError as error:

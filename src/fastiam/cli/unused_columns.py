@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from fastiam.cli.console import note
 from fastiam.compile.keys import is_read
 from fastiam.errors import nearest
+from fastiam.frames.nested import TAGS
+from fastiam.model.key_names import letters
 from fastiam.model.key_registry import fold, key_info, spelled
 
 if TYPE_CHECKING:
@@ -37,11 +39,16 @@ class UnusedColumns:
         """Add names of columns that are read as condition keys; return the first that no statement reads, or None."""
         new = [name for name in islice(names, _MAX_NAMES) if name not in self._seen] if len(self._seen) < _MAX_NAMES else []
         self._seen.update(new)
-        unused = [name for name in new if not is_read(name, self._read)]
+        unused = [name for name in new if not self._is_read(name)]
         self.names += unused
         for name in unused[: _SHOWN - len(self._hints)]:
             self._hints[name] = self._hint(name, set(map(fold, names)))
         return unused[0] if unused else None
+
+    def _is_read(self, name: str) -> bool:
+        if name.endswith(TAGS):
+            return any(key.startswith(fold(name[:-1])) for key in self._read)
+        return is_read(name, self._read)
 
     def hint(self, name: str) -> str:
         """The nearest key or column that is read, as a question, or ""."""
@@ -61,8 +68,8 @@ class UnusedColumns:
         meant: dict[str, str] = {}
         for key in (*self._others, *map(spelled, sorted(set(self._read) - set(given)))):
             for text in (key, key.partition(":")[2]):
-                meant.setdefault(_letters(text), key)
-        near = nearest(_letters(name), meant)
+                meant.setdefault(letters(text), key)
+        near = nearest(letters(name), meant)
         return f"did you mean `{meant[near]}`?" if near else ""
 
 
@@ -73,8 +80,3 @@ def note_misspelt(engine: Engine, names: Collection[str]) -> None:
     for name in unused.names:
         if hint := unused.hint(name):
             note(f"no statement reads the key `{name}`\nhelp: {hint}")
-
-
-def _letters(name: str) -> str:
-    """Only letters and digits, so that `source_ip` is like `aws:SourceIp`."""
-    return "".join(filter(str.isalnum, fold(name)))

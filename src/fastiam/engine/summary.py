@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from fastiam.model.decision import Layer, Outcome, StatementRef
+from fastiam.model.request import shorten
 from fastiam.model.result import Result
 
 _T = TypeVar("_T")
@@ -35,6 +36,7 @@ class Summary(Result):
     assumed_owner : rows whose resource owner was assumed (D23).
     unknown_principal : rows denied because the directory has no record of the principal, with reasons.
     first_errors : messages of the first rows with outcome ERROR.
+    ignored_columns : of a frame, the columns that are neither part of the request nor a key, since no key lacks a `:`.
     """
 
     rows: int = 0
@@ -46,6 +48,7 @@ class Summary(Result):
     assumed_owner: int = 0
     unknown_principal: int = 0
     first_errors: tuple[str, ...] = ()
+    ignored_columns: tuple[str, ...] = ()
 
     @property
     def unread(self) -> Mapping[str, int]:
@@ -63,6 +66,7 @@ class Summary(Result):
             self.assumed_owner + other.assumed_owner,
             self.unknown_principal + other.unknown_principal,
             (self.first_errors + other.first_errors)[:3],
+            tuple(dict.fromkeys((*self.ignored_columns, *other.ignored_columns))),
         )
 
     def __str__(self) -> str:
@@ -80,6 +84,10 @@ class Summary(Result):
         if self.unknown_principal:
             lines.append(f"principal not in the directory: {self.unknown_principal:,} rows")
         lines += [f"error: {message}" for message in self.first_errors]
+        if self.ignored_columns:
+            more = len(self.ignored_columns) - 10
+            names = [f"`{shorten(name, 40)}`" for name in self.ignored_columns[:10]] + ([f"{more} more"] if more > 0 else [])
+            lines.append(f"columns without `:`, which are not keys: {', '.join(names)}")
         return "\n".join(lines)
 
     def _block(self, title: str, counts: Mapping[str, int]) -> list[str]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Final, Literal, TypeAlias, TypedDict
 
+from fastiam.engine.summary import Summary
 from fastiam.errors import RequestValueError, did_you_mean
+from fastiam.frames.nested import TAGS, tags_of
 from fastiam.model.arguments import check_choice
+from fastiam.model.key_names import is_like_key, likely_key
 from fastiam.model.key_registry import fold
-from fastiam.model.request import shorten
+from fastiam.model.request import check_key, shorten
 from fastiam.model.session import Session
 
 ADDED: Final = ("outcome", "allowed", "layer", "policy", "sid")
@@ -41,7 +44,8 @@ def lit(value: str) -> Lit:
 
 
 Constant: TypeAlias = "Lit | bool | int | float | Decimal | datetime | Sequence[object] | None"
-ContextSpec: TypeAlias = "Literal['auto'] | str | Collection[str] | Mapping[str, str | Constant]"
+Tags: TypeAlias = "Mapping[str, object] | Sequence[object]"
+ContextSpec: TypeAlias = "Literal['auto'] | str | Collection[str] | Mapping[str, str | Constant | Tags]"
 
 
 class FrameOptions(TypedDict, total=False):
@@ -130,17 +134,25 @@ class FrameArguments:
         """
         columns = _Names(tuple(names))
         account = self.resource_account
-        return Selection(
-            {
-                "principals": _source(columns, self.principal),
-                "actions": _source(columns, self.action),
-                "resources": _source(columns, self.resource),
-                **({} if account is None else {"resource_accounts": _source(columns, account)}),
-            },
-            *self._context(columns),
-            self._kept(columns),
-            columns.names,
-        )
+        requests = {
+            "principals": _source(columns, self.principal),
+            "actions": _source(columns, self.action),
+            "resources": _source(columns, self.resource),
+            **({} if account is None else {"resource_accounts": _source(columns, account)}),
+        }
+        ignored: tuple[str, ...] = ()
+        if self.context == "auto":
+            ignored = tuple(dict.fromkeys(name for name in names if ":" not in name and name not in requests.values()))
+            self._check_ignored(ignored)
+        return Selection(requests, *self._context(columns), self._kept(columns), columns.names, ignored)
+
+    def _check_ignored(self, names: Sequence[str]) -> None:
+        """Check that no column that is not read is like a key, unless `keep` names it."""
+        kept = () if isinstance(self.keep, bool) else self.keep
+        for name in names:
+            if name not in kept and is_like_key(name):
+                hint = f"rename it to `{likely_key(name)}`, or name the columns that are keys: `context=[...]`"
+                raise RequestValueError(f"`{shorten(name)}` is like a condition key, and is not read", column=name, hint=hint)
 
     def _context(self, columns: _Names) -> tuple[dict[str, str | Constant], str | None]:
         """The source of each context key, and the struct or map column whose entries are keys, if there is one."""
@@ -149,17 +161,19 @@ class FrameArguments:
                 return _distinct({name: columns.find(name) for name in columns.names if ":" in name}), None
             return {}, columns.find(self.context)
         if not isinstance(self.context, Mapping):
-            return _distinct({name: columns.find(name) for name in self.context}), None
+            return _distinct({name: columns.find(name) for name in self.context}, is_named=True), None
         sources: dict[str, str | Constant] = {}
         for key, source in self.context.items():
-            if isinstance(source, str):
+            if isinstance(key, str) and key.endswith(TAGS) and not isinstance(source, str):
+                sources |= _constants(tags_of(source, key))
+            elif isinstance(source, str):
                 sources[key] = columns.find(source)
             elif source is None or isinstance(source, (Lit, *_CONSTANTS)) or _is_constant_list(source):
                 sources[key] = source
             else:
                 hint = "pass the name of a column, `fastiam.lit(...)`, a number, a bool, an aware datetime, or a list of values"
                 raise RequestValueError(f"`{type(source).__name__}` is not a value of a key", column=str(key), hint=hint)
-        return _distinct(sources), None
+        return _distinct(sources, is_named=True), None
 
     def _kept(self, columns: _Names) -> tuple[int, ...]:
         if isinstance(self.keep, bool):
@@ -188,6 +202,7 @@ class Selection:
     context_column : a struct or map column whose entries are keys.
     kept_at : the places of the columns that the result keeps, in order. Places, since names may repeat.
     names : of all columns of the frame.
+    ignored : the columns that no argument names and that cannot be keys, since they have no `:`.
     """
 
     requests: dict[str, str | Lit | Session]
@@ -195,6 +210,7 @@ class Selection:
     context_column: str | None
     kept_at: tuple[int, ...]
     names: tuple[str, ...]
+    ignored: tuple[str, ...] = ()
     _columns: tuple[str, ...] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -210,6 +226,10 @@ class Selection:
     def columns(self) -> tuple[str, ...]:
         """The names of all columns that are read, each once."""
         return self._columns
+
+    def counted(self, summary: Callable[[], Summary]) -> Callable[[], Summary]:
+        """What makes a summary, with the ignored columns."""
+        return lambda: replace(summary(), ignored_columns=self.ignored)
 
     def label(self, argument: str) -> str:
         """What a message calls the place of an error: the frame's column where one was read."""
@@ -247,12 +267,22 @@ def _source(columns: _Names, source: str | Lit | Session) -> str | Lit | Session
     return columns.find(source) if isinstance(source, str) else source
 
 
-def _distinct(sources: dict[str, str | Constant]) -> dict[str, str | Constant]:
-    """The same, without two spellings of one key (H13)."""
+def _constants(tags: dict[str, object]) -> dict[str, str | Constant]:
+    """Tags that are the same in all rows."""
+    return {key: Lit(value) if isinstance(value, str) else value for key, value in tags.items()}  # type: ignore[misc]
+
+
+def _distinct(sources: dict[str, str | Constant], *, is_named: bool = False) -> dict[str, str | Constant]:
+    """The same, without two spellings of one key (H13), nor a name that the caller gives and that is not a key."""
     spellings: dict[str, str] = {}
     for key in sources:
         if not isinstance(key, str):
             raise RequestValueError(f"`{type(key).__name__}` is not the name of a context key", column="context")
+        if is_named and ":" not in key and likely_key(key):
+            hint = f'write `context={{"{likely_key(key)}": "{shorten(key)}"}}`'
+            raise RequestValueError(f"`{shorten(key)}` is not a context key", column=key, hint=hint)
+        if is_named or key.endswith(TAGS):
+            check_key(f"{key.removesuffix('*')}x" if key.endswith(TAGS) else key)
         other = spellings.setdefault(fold(key), key)
         if other != key:
             raise RequestValueError(f"`{other}` and `{key}` are one key", column=key, hint="keep one of the two columns")

@@ -42,7 +42,8 @@ def decide(engine: DecisionEngine, frame: Any, arguments: FrameArguments) -> tup
     if not chunks:
         empty = reader.empty()
         chunks = [[*(empty[at] for at in selection.kept_at), *no_rows(arguments).values()]]
-    return Table(names, chunks, rows), lambda: sum((decisions.summary() for decisions in decided), Summary())
+    summary = selection.counted(lambda: sum((decisions.summary() for decisions in decided), Summary()))
+    return Table(names, chunks, rows), summary
 
 
 def cut(column: Result, start: int, end: int) -> Result:

@@ -10,9 +10,10 @@ import numpy as np
 from fastiam.engine.decisions import LAYERS, OUTCOMES, Decisions, DictionaryColumn
 from fastiam.errors import RequestValueError, ShapeError
 from fastiam.frames.arguments import FrameArguments, Lit, Selection
-from fastiam.frames.nested import context_columns
+from fastiam.frames.nested import TAGS, context_columns, tag_columns
 from fastiam.kernel.columns.read import for_all_rows
 from fastiam.model.decision import Outcome
+from fastiam.model.request import shorten
 from fastiam.model.session import Session
 
 if TYPE_CHECKING:
@@ -55,9 +56,12 @@ def decide_batch(
     sessions = dict(arguments.sessions or {})
     requests = {name: _value(source, column, sessions) for name, source in selection.requests.items()}
     try:
-        context = {key: _context_value(key, source, column) for key, source in selection.context.items()}
-        if selection.context_column is not None:
-            context = context_columns(column(selection.context_column), selection.context_column)
+        if selection.context_column is None:
+            found = {key: _context_value(key, source, column) for key, source in selection.context.items()}
+        else:
+            found = context_columns(column(selection.context_column), selection.context_column)
+        labels = {key: selection.context_column or selection.label(key) for key in found}
+        context = with_tags(found, labels)
         decisions = engine.decide_many(
             requests.pop("principals"),
             requests.pop("actions"),
@@ -102,6 +106,23 @@ def _context_value(key: str, source: object, column: Callable[[str], object]) ->
     if isinstance(source, Lit):
         return source.value
     return for_all_rows(source, key) if isinstance(source, (list, tuple)) else source
+
+
+def with_tags(context: Mapping[str, object], labels: Mapping[str, str]) -> dict[str, object]:
+    """The columns of a context, with one for each tag in place of a column of tags. `labels` : what messages call them.
+
+    Raises
+    ------
+    RequestValueError: a column under a name such as `aws:RequestTag/*` is not one of tags, or a key comes from two columns.
+    """
+    found: dict[str, object] = {}
+    for key, values in context.items():
+        label = labels.get(key, key)
+        for name, column in (tag_columns(values, label, key) if key.endswith(TAGS) else {key: values}).items():
+            if name in found:
+                raise RequestValueError(f"the key `{shorten(name)}` comes from two columns", column=label, hint="leave one out")
+            found[name] = column
+    return found
 
 
 def _in_frame(error: Exception, selection: Selection, first_row: int | None) -> Exception:

@@ -38,8 +38,6 @@ def read_expressions(
             given = column(given)
         if not isinstance(given, kind):
             return given
-        while name in fields:  # a condition key may be called `principal`
-            name += "'"
         fields[name] = given
         return name
 

@@ -28,7 +28,7 @@ def decide(engine: DecisionEngine, frame: Any, arguments: FrameArguments) -> tup
     for name in added:
         if name in kept.columns:
             raise RequestValueError(f"the frame has a column `{name}` already", column="add", hint='pass `prefix="iam_"`')
-    return kept.assign(**added), decisions.summary
+    return kept.assign(**added), selection.counted(decisions.summary)
 
 
 def _values(column: Result) -> Any:

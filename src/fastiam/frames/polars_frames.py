@@ -40,7 +40,7 @@ def _decided(
 ) -> tuple[list[pl.Series], Callable[[], Summary]]:
     selection = arguments.read(frame.columns)
     decisions = decide_batch(engine, arguments, selection, frame.__getitem__, frame.height, first_row=first_row)
-    return [series(name, column) for name, column in results(decisions, arguments).items()], decisions.summary
+    return [series(name, column) for name, column in results(decisions, arguments).items()], selection.counted(decisions.summary)
 
 
 def series(name: str, column: Result) -> pl.Series:

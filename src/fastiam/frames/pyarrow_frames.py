@@ -40,7 +40,7 @@ def decide_table(
     decided = table.select(list(selection.kept_at))
     for name, column in results(decisions, arguments).items():
         decided = decided.append_column(name, array_of(column))
-    return decided, decisions.summary
+    return decided, selection.counted(decisions.summary)
 
 
 def _of_reader(engine: DecisionEngine, reader: Any, arguments: FrameArguments) -> Any:

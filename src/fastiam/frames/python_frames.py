@@ -45,7 +45,7 @@ def decide(
     decisions = decide_batch(pinned(engine), arguments, selection, columns.__getitem__, rows)
     added = results(decisions, arguments)
     kept = {name: _exported(name, columns[name]) for name in selection.kept}
-    return Table([*kept, *added], [[*kept.values(), *added.values()]], rows), decisions.summary
+    return Table([*kept, *added], [[*kept.values(), *added.values()]], rows), selection.counted(decisions.summary)
 
 
 def _columns_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:

@@ -17,6 +17,7 @@ from typing import Any
 
 from fastiam.errors import RequestValueError
 from fastiam.model.arn import is_arn
+from fastiam.model.key_names import is_key_of_tag, likely_key
 from fastiam.model.key_registry import fold, key_info
 
 Scalar = str | bool | int | float | Decimal | datetime | bytes
@@ -25,6 +26,7 @@ Context = Mapping[str, "Scalar | Sequence[Scalar] | None"]  # None: the key is a
 _NAME = re.compile(r"(?=[^/]*[^\W_])[^\s\x00-\x1f\x7f/]+(?:/[^\x00-\x1f\x7f]*)?")
 _STUMPS = frozenset(f"aws:{kind}tag/" for kind in ("principal", "request", "resource")) | {"iam:resourcetag/"}
 _NAME_HINT = "write a key such as `aws:SourceIp` or `aws:ResourceTag/cost center`; spaces are allowed in tags only"
+_TAGS_HINT = "frames and files take tags under this name; give each tag a key of its own here, such as `aws:RequestTag/team`"
 _FIRST_SECOND, _LAST_SECOND = -62135596800, 253402300799  # of the years 1 to 9999
 _NO_YEAR = "a datetime must be in the years 1 to 9999 of UTC"
 _MAX_DIGITS = 4300  # Python writes no longer integers
@@ -118,13 +120,18 @@ def check_key(name: object) -> str:
 
     Raises
     ------
-    RequestValueError: not text; a lone surrogate or a control character; a space before the slash; no letter or digit; no tag.
+    RequestValueError: not text; a lone surrogate or a control character; a space before the slash; no letter or digit; no tag;
+        no `:`, which all keys have.
     """
     if not isinstance(name, str):
         raise RequestValueError(f"a context key must be text, not `{type(name).__name__}`", column="context")
     _check_text(name, "context")
-    if not _NAME.fullmatch(name) or fold(name) in _STUMPS:
-        raise RequestValueError(f"`{shorten(name)}` is not a context key", column="context", hint=_NAME_HINT)
+    if not _NAME.fullmatch(name) or fold(name) in _STUMPS or ":" not in name or is_key_of_tag(name):
+        key = likely_key(name)
+        hint = f"did you mean `{shorten(key)}`?" if key else _NAME_HINT
+        raise RequestValueError(f"`{shorten(name)}` is not a context key", column="context", hint=hint)
+    if name.endswith("/*"):
+        raise RequestValueError(f"`{shorten(name)}` stands for several keys", column="context", hint=_TAGS_HINT)
     return exact_text(name)
 
 
@@ -297,11 +304,14 @@ def _unknown_item(item: object) -> str:
         raise RequestValueError(f"an unknown key must be text, not `{type(item).__name__}`", column="unknown")
     _check_text(item, "unknown")
     stem = exact_text(item).removesuffix("*")
-    if "*" in stem or not (item == "*" or _NAME.fullmatch(stem)) or fold(item) in _STUMPS:
+    is_name = item == "*" or (_NAME.fullmatch(stem) and (stem != item or ":" in item) and not is_key_of_tag(item))
+    if "*" in stem or not is_name or fold(item) in _STUMPS:
+        key = likely_key(item)
+        hint = "write a key such as `aws:SourceIp`, or a prefix that ends in `*`, such as `aws:ResourceTag/*`"
         raise RequestValueError(
             f"`{shorten(item)}` is neither a key nor the start of keys",
             column="unknown",
-            hint="write a key such as `aws:SourceIp`, or a prefix that ends in `*`, such as `aws:ResourceTag/*`",
+            hint=f"did you mean `{shorten(key)}`?" if key else hint,
         )
     return fold(exact_text(item))
 

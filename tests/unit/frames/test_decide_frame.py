@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from datetime import datetime
@@ -265,6 +266,96 @@ def test_h14_struct_and_map_columns_hold_keys(nested: str, out_of: str) -> None:
         ),
     }[out_of]()
     assert _python(ASKED.decide_frame(frame, context="context", keep=False)) == expected(ASKED, without)
+
+
+TAGS = {"aws:RequestTag/*": "request_tags"}
+TAGGED = {  # of one row each, with the tag `env=prod`
+    "struct": pa.array([{"env": "prod", "team": None}]),
+    "map": pa.array([[("Env", "prod")]], pa.map_(pa.string(), pa.string())),
+    "list of pairs": pa.array([[{"value": "prod", "key": "env"}]]),
+    "large list of pairs": pa.array(
+        [[{"Key": "env", "Value": "prod"}]], pa.large_list(pa.struct([("Key", pa.string()), ("Value", pa.string())]))
+    ),
+}
+
+
+def tagged_engine() -> fastiam.Engine:
+    """An engine that denies what has the tag `env` with the value `prod`."""
+    statements = [
+        {"Effect": "Allow", "Action": "*", "Resource": "*"},
+        {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": {"StringEquals": {"aws:RequestTag/env": "prod"}}},
+    ]
+    directory = fastiam.Directory()
+    directory.add_principal(ROLE_OF_TAGS, identity_policies=[{"Version": "2012-10-17", "Statement": statements}])
+    return directory.compile()
+
+
+ROLE_OF_TAGS = "arn:aws:iam::111111111111:role/tags"
+TAGS_REQUEST = {"principal": [ROLE_OF_TAGS], "action": ["ec2:RunInstances"], "resource": ["*"]}
+
+
+@pytest.mark.parametrize("kind", TAGGED)
+@pytest.mark.parametrize(
+    "frame_of", [pa.table, pl.DataFrame, lambda columns: pa.table(columns).to_pandas(), lambda columns: columns]
+)
+def test_column_of_tags_has_a_key_for_each_tag(kind: str, frame_of: Any) -> None:
+    engine = tagged_engine()
+    frame = frame_of(TAGS_REQUEST | {"request_tags": TAGGED[kind]})
+    decided = engine.decide_frame(frame, context=TAGS, keep=False, add=("outcome",))
+    assert pl.DataFrame(decided)["outcome"].to_list() == ["EXPLICIT_DENY"]
+    renamed = frame_of(TAGS_REQUEST | {"aws:RequestTag/*": TAGGED[kind]})
+    decided = engine.decide_frame(renamed, keep=False, add=("outcome",))
+    assert pl.DataFrame(decided)["outcome"].to_list() == ["EXPLICIT_DENY"]
+
+
+@pytest.mark.parametrize("tags", [{"env": "prod"}, [("env", "prod")], [{"Key": "env", "Value": "prod"}]])
+def test_tags_may_be_constant(tags: Any) -> None:
+    frame = pl.DataFrame(TAGS_REQUEST)
+    assert tagged_engine().decide_frame(frame, context={"aws:RequestTag/*": tags})["outcome"].to_list() == ["EXPLICIT_DENY"]
+
+
+@pytest.mark.parametrize(
+    ("context", "message", "hint"),
+    [
+        ("auto", "is like a condition key", "rename it to `aws:RequestTag/*`"),
+        ("request_tags", "its entry `env` is not a context key", '{"aws:RequestTag/*": "request_tags"}'),
+        (["request_tags"], "`request_tags` is not a context key", '{"aws:RequestTag/*": "request_tags"}'),
+        ({"RequestTag/env": fastiam.lit("x")}, "`RequestTag/env` is not a context key", "aws:RequestTag/env"),
+        ({"env": "action"}, "`env` is not a context key", "aws:SourceIp"),
+        ({"aws:RequestTag/*": "action"}, "the column is not one of tags", "list of pairs"),
+        (TAGS | {"aws:RequestTag/env": "action"}, "comes from two columns", "leave one out"),
+    ],
+)
+def test_tags_that_would_not_be_read_are_refused(context: Any, message: str, hint: str) -> None:
+    frame = pl.DataFrame(TAGS_REQUEST).with_columns(request_tags=pl.struct(env=pl.lit("prod")))
+    for given in (frame, frame.to_arrow()):
+        with pytest.raises(RequestValueError, match=re.escape(message)) as error:
+            tagged_engine().decide_frame(given, context=context)
+        assert hint in error.value.hint
+
+
+@pytest.mark.parametrize("key", ["RequestTag/env", "SecureTransport", "env", "aws:RequestTag/*"])
+def test_key_without_a_colon_is_refused_in_each_call(key: str) -> None:
+    engine = tagged_engine()
+    request = (ROLE_OF_TAGS, "ec2:RunInstances", "*")
+    calls = [
+        lambda: engine.decide(*request, {key: "x"}),
+        lambda: engine.decide_many(*([each] for each in request), {key: ["x"]}),
+        lambda: engine.explain(*request, {key: "x"}),
+        lambda: engine.decide(*request, unknown=[key]) if "*" not in key else engine.decide(*request, {key: "x"}),
+    ]
+    for call in calls:
+        with pytest.raises(RequestValueError) as error:
+            call()
+        assert key in str(error.value)
+    assert "`aws:RequestTag/env`" in str(pytest.raises(RequestValueError, engine.decide, *request, {"RequestTag/env": "x"}).value)
+
+
+def test_columns_without_a_colon_are_ignored_and_counted() -> None:
+    frame = pl.DataFrame(TAGS_REQUEST | {"id": [1], "at": [datetime(2026, 1, 1)], "more": [{"a": 1}]})
+    decided, summary = tagged_engine().decide_frame_with_summary(frame)
+    assert decided["outcome"].to_list() == ["ALLOW"] and summary.ignored_columns == ("id", "at", "more")
+    assert "`id`, `at`, `more`" in str(summary)
 
 
 def test_h14_more_than_256_keys_of_maps_are_refused() -> None:

@@ -63,12 +63,6 @@ def test_polars_expressions_give_the_decisions_of_the_batch() -> None:
     assert frame.select(constant).to_series().to_list() == [name == READER for name in ROWS["principal"]]
 
 
-def test_condition_key_named_principal_is_not_the_principal() -> None:
-    keys = {"principal": pl.lit(READER), **{key: key for key in KEYS}}
-    allowed = pl.col("principal").iam.allowed(ASKED, context=keys)
-    assert pl.DataFrame(ROWS).select(allowed).to_series().to_list() == ALLOWED
-
-
 def test_polars_expression_refuses_auto_context() -> None:
     with pytest.raises(RequestValueError, match="an expression does not see the columns"):
         pl.col("principal").iam.allowed(ASKED, context="auto")
@@ -296,6 +290,22 @@ def test_h25_function_that_raises_ends_the_query(con: Any) -> None:
     fastiam.duckdb.register(con, ASKED, on_error="raise")
     with pytest.raises(duckdb.Error, match="principal"):
         con.sql("select iam_allowed(null, action, resource) from requests").fetchall()
+
+
+def test_duckdb_functions_take_tags(con: Any) -> None:
+    fastiam.duckdb.register(con, ASKED, decision=None)
+    fastiam.duckdb.register(con, ASKED, name="by_key", decision=None, keys=[*KEYS[:-1], "aws:RequestTag/*"])
+    first = ", ".join(f'"{key}"' for key in KEYS[:-1])
+    assert KEYS[-1] == "aws:RequestTag/team"
+    tags = {"struct": "{'team': \"aws:RequestTag/team\"}", "map": "map {'Team': \"aws:RequestTag/team\"}"}
+    tags["list"] = "[{'key': 'team', 'value': \"aws:RequestTag/team\"}]"
+    for each in tags.values():
+        struct = "{" + ", ".join(f"'{key}': \"{key}\"" for key in KEYS[:-1]) + f", 'aws:RequestTag/*': {each}}}"
+        for call in (
+            f"iam_allowed(principal, action, resource, {struct})",
+            f"by_key(principal, action, resource, {first}, {each})",
+        ):
+            assert [row[0] for row in con.sql(f"select {call} from requests").fetchall()] == ALLOWED
 
 
 def test_h26_struct_that_is_null_has_no_key(con: Any) -> None:

@@ -127,24 +127,24 @@ cdef class ArrowColumn:
             raise RequestValueError("the column is not a struct", column=self.name)
         return [self._child(self.array, self.schema, i, self.offset, self.length, self._valid()) for i in range(self.schema.n_children)]
 
-    def entries(self):
-        """`(offsets, valid, keys, values)` of a map column: row i has entries `offsets[i]` to `offsets[i + 1]`, if it is valid."""
-        cdef const ArrowArray* pairs
-        cdef const ArrowSchema* schema
-        if self.format != "+m" or self.array.n_buffers != 2 or self.schema.children[0].n_children != 2:
-            raise RequestValueError("the column is not a map", column=self.name)
-        pairs = self.array.children[0]
-        offsets = np.zeros(1, np.int32)
+    def items(self):
+        """`(offsets, valid, items)` of a map or list column: row i has items `offsets[i]` to `offsets[i + 1]`, if it is valid.
+
+        The items of a map are structs of key and value.
+        """
+        if self.format not in ("+m", "+l", "+L") or self.array.n_buffers != 2:
+            raise RequestValueError("the column is neither a map nor a list", column=self.name)
+        kind = np.dtype(np.int64 if self.format == "+L" else np.int32)
+        offsets = np.zeros(1, kind)
         if self.length:
             if self.array.buffers[1] == NULL:
-                raise RequestValueError("the Arrow data is broken: the map has no offsets", column=self.name)
-            offsets = _at(self.array.buffers[1], self.offset * 4, (self.length + 1) * 4).copy().view(np.int32)
+                raise RequestValueError("the Arrow data is broken: there are no offsets", column=self.name)
+            size = kind.itemsize
+            offsets = _at(self.array.buffers[1], self.offset * size, (self.length + 1) * size).copy().view(kind)
         last = int(offsets[len(offsets) - 1])
-        if offsets[0] < 0 or (np.diff(offsets) < 0).any() or last > pairs.length:
+        if offsets[0] < 0 or (np.diff(offsets) < 0).any() or last > self.array.children[0].length:
             raise RequestValueError("the Arrow data is broken: an offset is beyond the entries", column=self.name)
-        schema = self.schema.children[0]
-        keys, values = [self._child(pairs, schema, i, pairs.offset, last, None) for i in range(2)]
-        return offsets, self._valid(), keys, values
+        return offsets, self._valid(), self._child(self.array, self.schema, 0, 0, last, None)
 
     cdef object _valid(self):
         """Which rows are not null, or None: all. For a type that has a validity bitmap."""
