@@ -10,7 +10,7 @@ import pytest
 from authzen_fixture import TRUSTED, document
 from hypothesis import example, given
 from hypothesis import strategies as st
-from opa_fixture import ACCOUNT, DECISION_ID, SCHEMA, World, directory, table, trino
+from opa_fixture import ACCOUNT, DECISION_ID, SCHEMA, World, allow, directory, table, trino
 from served_engine import EngineDecider
 
 from fastiam import SourceError
@@ -72,6 +72,109 @@ def test_result_member_reads_templates_and_pointers():
     assert (response.record.principal, response.record.resource) == (ALICE, "arn:aws:record:::record/a%2Fb")
     for change in ({"who": {"id": ALICE}}, {"who": "alice"}, {"who": {"id": "mallory"}}, {"resource": ""}, {"action": "*"}):
         assert World().ask("app/member", asked | change)[1] == {"result": {"allow": False}}
+
+
+KAFKA = {
+    "paths": {
+        "kafka/allow": {
+            "principal": "/requestContext/principal/name",
+            "action": "/action/operation",
+            "resource": {
+                "kind": "/action/resourcePattern/resourceType",
+                "pattern": "/action/resourcePattern/patternType",
+                "name": "/action/resourcePattern/name",
+            },
+            "subject_type": "user",
+            "resource_type": "kafka",
+        }
+    },
+    "resources": {"kafka": {"resource": "arn:aws:kafka:::{kind}/{pattern}/{name}", "action_prefix": "kafka"}},
+}
+PODS = {
+    "paths": {
+        "k8s/allow": {
+            "principal": "/spec/user",
+            "action": "/spec/resourceAttributes/verb",
+            "resource": {name: f"/spec/resourceAttributes/{name}" for name in ("group", "resource", "namespace", "name")},
+            "subject_type": "person",
+            "resource_type": "k8s",
+        }
+    },
+    "subjects": {"person": {"principal": f"arn:aws:iam::{ACCOUNT}:user/{{id}}", "encoding": "base32hex", "known": False}},
+    "resources": {
+        "k8s": {
+            "resource": "arn:aws:k8s:::{group}/{resource}/{namespace}/{name}",
+            "action_prefix": "k8s",
+            "absent": {"group": "!core", "namespace": "!cluster", "name": "!all"},
+        }
+    },
+}
+
+
+def kafka(kind: str = "TOPIC", pattern: str = "LITERAL", name: str = "orders") -> dict:
+    pattern_ = {"name": name, "patternType": pattern, "resourceType": kind}
+    return {
+        "action": {"operation": "WRITE", "resourcePattern": pattern_},
+        "requestContext": {"principal": {"principalType": "User", "name": "alice"}},
+    }
+
+
+def test_resource_of_kafka_has_type_and_pattern():  # G109
+    world = World(KAFKA)
+    made = directory()
+    policy = document(allow("kafka:Write", "arn:aws:kafka:::TOPIC/LITERAL/orders"))
+    made.put_inline_policy(ALICE, "kafka", policy)
+    world.decider = EngineDecider(made.compile(), made)
+    asked = {True: [kafka()], False: [kafka("GROUP"), kafka(pattern="PREFIXED"), kafka(name="LITERAL/orders"), kafka(name="")]}
+    for expected, inputs in asked.items():
+        for input_ in inputs:
+            assert world.ask("kafka/allow", input_)[1] == {"result": expected}, input_
+    del (wrong := kafka())["action"]["resourcePattern"]["patternType"]
+    record = world.send("POST", "/v1/data/kafka/allow", orjson.dumps({"input": wrong})).record
+    assert record.error == "missing" and record.resource is None
+
+
+@pytest.mark.parametrize(
+    ("attributes", "arn"),
+    [
+        ({"group": "apps", "resource": "deployments", "namespace": "shop", "name": "web"}, "apps/deployments/shop/web"),
+        ({"group": "", "resource": "pods", "namespace": "shop", "name": "web"}, "!core/pods/shop/web"),
+        ({"resource": "pods", "namespace": "shop"}, "!core/pods/shop/!all"),
+        ({"resource": "nodes", "name": None}, "!core/nodes/!cluster/!all"),
+        ({"resource": "pods", "namespace": "!cluster", "name": "!all"}, "!core/pods/%21cluster/%21all"),
+        ({"resource": "pods", "namespace": "a/b:c", "name": "*"}, "!core/pods/a%2Fb%3Ac/%2A"),
+        ({"resource": "", "name": "web"}, None),
+        ({"resource": "pods", "name": ["web"]}, None),
+        ({"resource": "pods", "name": "a\n"}, None),
+    ],
+)
+def test_resource_of_kubernetes_has_the_parts_that_are_there(attributes, arn):  # G109
+    input_ = {"spec": {"user": "system:serviceaccount:shop:web", "resourceAttributes": {"verb": "get", **attributes}}}
+    record = World(PODS).send("POST", "/v1/data/k8s/allow", orjson.dumps({"input": input_})).record
+    assert record.resource == (None if arn is None else f"arn:aws:k8s:::{arn}") and record.result is False
+
+
+def test_document_above_decisions_has_each_of_them():  # G102
+    world = World({"paths": {"app/deep/allow": {}, "app/member": None}})
+    full = {"allowed": True, "outcome": "ALLOW", "layer": "identity", "generation": 1}
+    expected = {"allow": True, "object": full, "deep": {"allow": True}}
+    assert world.ask("app", READ) == (200, {"result": expected})
+    assert world.ask("app/deep", READ) == (200, {"result": {"allow": True}})
+    root = {"app": expected, "trino": {"allow": False}}  # a batch is undefined for this input
+    for path in ("/v1/data", "/v1/data/"):
+        assert orjson.loads(world.send("POST", path, orjson.dumps({"input": READ})).body) == {"result": root}
+    for path in ("/v0/data/app", "/v0/data"):
+        assert orjson.loads(world.send("POST", path, orjson.dumps(READ)).body) == (expected if "app" in path else root)
+    assert world.ask("app/other", READ) == world.ask("app/allow/x", READ) == world.ask("ap", READ) == (200, {})
+    record = world.send("POST", "/v1/data/app", orjson.dumps({"input": READ | {"action": "record:write"}})).record
+    assert (record.path, record.size, record.denied, record.errors) == ("opa/app", 3, [0, 1, 2], 0)
+    assert record.outcomes == {("IMPLICIT_DENY", "identity"): 3} and record.items is None
+    items = World(logs_items=True).send("POST", "/v1/data", orjson.dumps({"input": READ})).record.items
+    assert [(index, one.path) for index, one in items] == [
+        (index, f"opa/{path}") for index, path in enumerate(("app/allow", "app/object", "app/member", "trino/allow"))
+    ]
+    filters = {"action": {"operation": "GetRowFilters"}}
+    assert world.ask("trino", filters)[0] == world.ask("app", filters)[0] == 404, "an undefined row filter is none"
 
 
 def test_encoded_subject_is_logged_as_it_was_sent():  # G51
@@ -292,6 +395,14 @@ def test_exception_of_the_engine_is_not_an_answer():
         ({"trino": {"principal": None, "session_of": "arn:aws:iam::111111111111:user/x"}}, "not a role"),
         ({"trino": {"owner": "x"}}, "not an account"),
         ({"context": {"x": "aws:PrincipalTag/y"}}, "no request can state"),
+        ({"paths": {"app": {}}}, "`app` is a decision"),
+        ({"paths": {"a": {"resource": {"id": "/id"}}}}, "need a template"),
+        ({"paths": {"a": {"resource": {"id": "/id", "x": "/x"}, "resource_type": "record"}}}, "`record` has no `{x}`"),
+        ({"paths": {"a": {"resource": {"x": "/x"}, "resource_type": "record"}}}, "no pointer to `{id}`"),
+        ({"paths": {"a": {"resource_type": "kafka"}}, "resources": KAFKA["resources"]}, "no pointer to `{kind}`"),
+        ({"resources": {"a": {"resource": "arn:aws:a:::x"}}}, "has no placeholder"),
+        ({"resources": {"a": {"resource": "arn:aws:a:::{x}", "absent": {"y": "!"}}}}, "no `{y}`"),
+        ({"resources": {"a": {"resource": "arn:aws:a:::{x}", "absent": {"x": "none"}}}}, "may be a value"),
     ],
 )
 def test_configuration_that_cannot_be_served_is_refused(changes, message):

@@ -9,6 +9,7 @@ from fastiam.server.mapping.entities import EntityMapper, Resource, Subject
 from fastiam.server.mapping.entity_types import (
     BUILT_IN,
     EntityMapping,
+    PartsSection,
     ResourceSection,
     ResourceType,
     SubjectSection,
@@ -50,6 +51,7 @@ __all__ = [
     "KnownRecords",
     "MappedPrincipal",
     "MappingError",
+    "PartsSection",
     "PrincipalTemplate",
     "Resource",
     "ResourceSection",

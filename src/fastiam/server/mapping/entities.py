@@ -306,6 +306,21 @@ class EntityMapper:
                 _state(facts, "authzen:resource/", name, value, at)
         return resource
 
+    def resource_of_parts(self, type_: ResourceType, parts: Mapping[str, str | None], at: str = "$") -> Resource:
+        """The resource of the parts of a template; None for one that the request does not have.
+
+        Raises
+        ------
+        MappingError: `missing`; `unmapped_resource` or `unknown_resource`.
+        """
+        assert type_.template is not None
+        absent = {name: text for name, text in type_.absent.items() if parts.get(name) is None}
+        values = {"type": type_.name} | {name: text for name, text in parts.items() if text is not None} | absent
+        arn = type_.template.render(values, at, absent)
+        if type_.section.known and not self.records.has_resource(arn):
+            raise MappingError("unknown_resource", "the resource has no record", at)
+        return Resource(arn, type_)
+
 
 def _keep(kept: dict[tuple[str, str], _Entity], type_name: str, id_: str, entity: _Entity) -> None:
     if len(id_) <= _MAX_KEPT_ID:

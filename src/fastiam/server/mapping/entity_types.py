@@ -12,7 +12,7 @@ from fastiam.directory.principal_refs import PrincipalRef
 from fastiam.errors import RequestValueError
 from fastiam.model.profile import ROLES, PrincipalKind
 from fastiam.model.request import check_action, check_resource
-from fastiam.server.mapping.encodings import Encoding
+from fastiam.server.mapping.encodings import Encoding, encode
 from fastiam.server.mapping.facts import FactRules
 from fastiam.server.mapping.faults import MappingError
 from fastiam.server.mapping.principals import read_principal
@@ -66,6 +66,13 @@ class ResourceSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """Action names that a search tries (G71)."""
 
 
+class PartsSection(ResourceSection, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """As `ResourceSection`, with a template that may have any placeholders: the parts of a resource."""
+
+    absent: dict[str, str] = {}
+    """Placeholder -> text for a part that a request does not have."""
+
+
 @dataclass(frozen=True, slots=True)
 class SubjectType:
     """One subject type: its section, compiled. Without a template its ids are ARNs."""
@@ -94,6 +101,8 @@ class ResourceType:
     name: str
     section: ResourceSection = ResourceSection()
     template: Template | None = None
+    absent: Mapping[str, str] = field(default_factory=dict)
+    """Texts in place of parts that a request does not have. No value is encoded as one of them."""
 
     @property
     def action_prefix(self) -> str | None:
@@ -197,7 +206,8 @@ def _subject(name: str, section: SubjectSection, at: str) -> SubjectType:
 def _resource(name: str, section: ResourceSection, at: str) -> ResourceType:
     template = None
     if section.resource is not None:
-        template = _id_template(section.resource, f"{at}.resource")
+        has_parts = isinstance(section, PartsSection)
+        template = _id_template(section.resource, f"{at}.resource", has_parts=has_parts)
         try:
             check_resource(template.sample())
         except RequestValueError as error:
@@ -208,13 +218,20 @@ def _resource(name: str, section: ResourceSection, at: str) -> ResourceType:
     for action in section.actions:
         if ":" in action or prefix is not None:
             _action(action if ":" in action else f"{prefix}:{action}", f"{at}.actions")
-    return ResourceType(name, section, template)
+    absent = section.absent if isinstance(section, PartsSection) else {}
+    for part, text in absent.items():
+        if template is None or part not in template.names:
+            raise config_error(f"the template has no `{{{part}}}`", f"{at}.absent.{part}", "name a placeholder of `resource`")
+        if not text or encode(text) == text or "/" in text or ":" in text:
+            hint = "write a text that no value becomes, with a character such as `!`: `!none`"
+            raise config_error(f"`{text}` may be a value of `{{{part}}}`", f"{at}.absent.{part}", hint)
+    return ResourceType(name, section, template, absent)
 
 
-def _id_template(text: str, at: str, encoding: Encoding = "percent") -> Template:
-    template = Template(text, _PLACEHOLDERS, at, encoding, plain=("type",))
-    if "id" not in template.names:
-        raise config_error(f"`{template.text}` has no `{{id}}`", at, "all ids would be one")
+def _id_template(text: str, at: str, encoding: Encoding = "percent", *, has_parts: bool = False) -> Template:
+    template = Template(text, Template.placeholders(text) if has_parts else _PLACEHOLDERS, at, encoding, plain=("type",))
+    if not template.names if has_parts else "id" not in template.names:
+        raise config_error(f"`{template.text}` has no {'placeholder' if has_parts else '`{id}`'}", at, "all ids would be one")
     return template
 
 

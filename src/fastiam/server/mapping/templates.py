@@ -69,6 +69,11 @@ class Template:
             raise config_error(f"`{around}` next to `{{{self._names[index]}}}` is too long for an encoded id", at, hint)
         return room
 
+    @staticmethod
+    def placeholders(text: object) -> list[str]:
+        """The names of the placeholders in a text, whatever they are."""
+        return _PLACEHOLDER.findall(text) if isinstance(text, str) else []
+
     def __repr__(self) -> str:
         return f"Template({self.text!r})"
 

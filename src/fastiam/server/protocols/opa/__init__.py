@@ -17,10 +17,11 @@ from fastiam.server.identity import DECIDE, Identity
 from fastiam.server.mapping import EntityMapping, FactRules, config_error
 from fastiam.server.protocol import MIB, Place, Route, ServerProtocol, Site
 from fastiam.server.protocols.opa.answers import UNDEFINED, BadRequest, Call, Form, edge_error, error, read_call
-from fastiam.server.protocols.opa.deciding import GenericPath, Path, TrinoAllow, TrinoBatch, View
+from fastiam.server.protocols.opa.deciding import GenericPath, Path, TrinoAllow, TrinoBatch, View, joined
 from fastiam.server.protocols.opa.generic import BARE, Generic
 from fastiam.server.protocols.opa.section import PathSection, Section
 from fastiam.server.protocols.opa.trino import COLUMN_MASK, ROW_FILTERS, Trino, operation_of
+from fastiam.server.records import Record
 
 __all__ = ["Opa", "Section", "create"]
 
@@ -37,7 +38,7 @@ class Opa:
     name = "opa"
 
     def __init__(self, paths: Mapping[str, Path], mapping: EntityMapping, section: Section, site: Site) -> None:
-        self._paths, self._mapping = paths, mapping
+        self._paths, self._mapping, self._below = paths, mapping, _parents(paths)
         self._default = section.default_decision
         self._form, self._timer, self._logs_items = Form(site.logs_decisions), site.timer, site.logs_items
         self._view: View | None = None
@@ -47,6 +48,8 @@ class Opa:
         return [
             self._route(_V1, partial(self._answer, _V1, False), {"GET", "POST"}),
             self._route(_V0, partial(self._answer, _V0, True), {"POST"}),
+            self._route(_V1[:-1], partial(self._answer, _V1[:-1], False), {"GET", "POST"}),
+            self._route(_V0[:-1], partial(self._answer, _V0[:-1], True), {"POST"}),
             Route("/health", self.health, frozenset({"GET"}), errors=edge_error),
             *([] if self._default is None else [self._route("/", self._answer_default, {"POST"})]),
         ]
@@ -60,7 +63,7 @@ class Opa:
             scope=DECIDE,
             max_body=16 * MIB,
             place=_place,
-            is_prefix=path != "/",
+            is_prefix=path in (_V0, _V1),
             errors=edge_error,
         )
 
@@ -89,12 +92,33 @@ class Opa:
             if not (path is not None and path.is_trino) and operation_of(call.input) in (ROW_FILTERS, COLUMN_MASK):
                 raise BadRequest("row filters and column masks are not configured at this path", 404)
             view, read = self._pinned(decider), self._timer()
+            identity = request.identity or _UNAUTHENTICATED
             if path is None:
-                return self._finish(call, UNDEFINED, None, view, began, read)
-            result, record = path.decide(call, view, request.identity or _UNAUTHENTICATED, now)
+                result, record = self._decide_below(call, view, identity, now)
+            else:
+                result, record = path.decide(call, view, identity, now)
             return self._finish(call, result, record, view, began, read)
         except BadRequest as refused:
             return error(refused.status, "undefined_document" if refused.status == 404 else "invalid_parameter", refused.message)
+
+    def _decide_below(self, call: Call, view: View, identity: Identity, now: datetime) -> tuple[Any, Record | None]:
+        """The document of a path that has others below it, as packages of OPA have rules; undefined if there are none."""
+        below = self._below.get(call.path)
+        if below is None:
+            return UNDEFINED, None
+        document: dict[str, Any] = {}
+        records: list[Record] = []
+        for names, path in below:
+            try:
+                result, record = path.decide(call, view, identity, now)
+            except BadRequest:
+                continue  # undefined for this input
+            at = document
+            for name in names[:-1]:
+                at = at.setdefault(name, {})
+            at[names[-1]] = result
+            records += [] if record is None else [record]
+        return document, joined(f"opa/{call.path}", records, logs_items=view.logs_items)
 
     def _finish(self, call: Call, result: Any, record: Any, view: View, began: int, read: int) -> Response:
         ended = self._timer()
@@ -106,6 +130,16 @@ class Opa:
             # Two threads may do this at the same time. Each uses the view that it made.
             self._view = view = View(pinned, self._mapping, logs_items=self._logs_items)
         return view
+
+
+def _parents(paths: Mapping[str, Path]) -> dict[str, list[tuple[list[str], Path]]]:
+    """The paths below each path, by the names that lead to them; "" is above all."""
+    found: dict[str, list[tuple[list[str], Path]]] = {}
+    for name, path in paths.items():
+        names = name.split("/")
+        for depth in range(len(names)):
+            found.setdefault("/".join(names[:depth]), []).append((names[depth:], path))
+    return found
 
 
 def _place(request: Request) -> Place:
@@ -130,6 +164,10 @@ def create(section: Section, site: Site) -> ServerProtocol:
     rules = FactRules(section.context, BARE, allow_now=section.allow_now, at="opa.context")
     trino = None if section.trino is None else Trino(section.trino, has_directory=site.has_directory)
     paths = {name: _path(name, one, mapping, rules, trino) for name, one in section.paths.items()}
+    for name in paths:
+        above = next((parent for parent in paths if name.startswith(f"{parent}/")), None)
+        if above is not None:
+            raise config_error(f"`{above}` is a decision, and no path can be below it", f"opa.paths.{name}", "rename one of them")
     if section.default_decision is not None and section.default_decision not in paths:
         hint = f'add `[opa.paths."{section.default_decision}"]`'
         raise config_error(f"`{section.default_decision}` is not configured", "opa.default_decision", hint)

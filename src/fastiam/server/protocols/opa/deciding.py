@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Protocol
 
@@ -33,7 +33,7 @@ from fastiam.server.protocols.opa.trino import (
     table_of,
 )
 from fastiam.server.reasons import reason_members
-from fastiam.server.records import BatchRecord, DecisionRecord, Record
+from fastiam.server.records import BatchRecord, DecisionRecord, Item, Record
 
 MAX_ITEMS: Final = 100_000
 _MAX_DENIED: Final = 100  # indices in the decision log
@@ -63,6 +63,36 @@ class Path(Protocol):
         ------
         BadRequest: the input has the wrong form for the path.
         """
+
+
+def joined(path: str, records: Sequence[Record], *, logs_items: bool) -> Record | None:
+    """The record of a document of several decisions."""
+    if len(records) < 2:
+        return records[0] if records else None
+    outcomes: dict[tuple[str, str], int] = {}
+    found = BatchRecord(path, records[0].generation, 0, outcomes)
+    denied: list[int] = []
+    items: list[Item] = []
+    for one in records:
+        if isinstance(one, BatchRecord):
+            for key, count in one.outcomes.items():
+                outcomes[key] = outcomes.get(key, 0) + count
+            denied += [found.size + index for index in one.denied]
+            items += [(found.size + index, item) for index, item in one.items or ()]
+            found.errors += one.errors
+            found.size += one.size
+            continue
+        if one.decision is None:
+            found.errors += 1
+        else:
+            key = (one.decision.outcome.name, str(one.decision.layer))
+            outcomes[key] = outcomes.get(key, 0) + 1
+        if one.result is not True:
+            denied.append(found.size)
+        items.append((found.size, one))
+        found.size += 1
+    found.denied, found.items = denied[:_MAX_DENIED], items if logs_items else None
+    return found
 
 
 class GenericPath:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -15,6 +15,8 @@ from fastiam.server.mapping import (
     EntityMapping,
     FactRules,
     Facts,
+    Resource,
+    ResourceType,
     config_error,
     facts,
     read_members,
@@ -49,7 +51,6 @@ class Generic:
     def __init__(self, section: PathSection, mapping: EntityMapping, rules: FactRules, at: str) -> None:
         self._principal = read_pointer(section.principal, f"{at}.principal")
         self._action = read_pointer(section.action, f"{at}.action")
-        self._resource = read_pointer(section.resource, f"{at}.resource")
         self._context = read_pointer(section.context, f"{at}.context")
         self._rules = rules
         for name, known, key in (
@@ -61,6 +62,7 @@ class Generic:
                     f"`{name}` is not configured", f"{at}.{key}", f"add `[opa.{key.removesuffix('_type')}s.{name}]`"
                 )
         self._types = section.subject_type or "", section.resource_type or ""
+        self._resource, self._parts = _resource_pointers(section, mapping.resources.get(self._types[1]), f"{at}.resource")
 
     def query(self, input_: Any, mapper: EntityMapper, identity: Identity, now: datetime) -> Query:
         """The query in an input.
@@ -71,15 +73,49 @@ class Generic:
         """
         id_ = read_text(*_at(input_, self._principal))
         subject = mapper.subject(self._types[0], id_, None, identity, now, _place(self._principal))
-        resource = mapper.resource(
-            self._types[1], read_text(*_at(input_, self._resource)), None, identity, _place(self._resource)
-        )
+        resource = self._read_resource(input_, mapper, identity)
         name = read_text(*_at(input_, self._action), MAX_ACTION)
         action = mapper.action_name(name, resource.type, _place(self._action))
         context = read_members(*_at(input_, self._context)) or {}
         tags = mapper.records.resource_tags
         stated = facts(identity, context, self._rules, stored_tags=lambda: tags(resource.arn))
         return Query(subject.principal, subject.name, mapper.sent_id(self._types[0], id_), action, resource.arn, stated)
+
+    def _read_resource(self, input_: Any, mapper: EntityMapper, identity: Identity) -> Resource:
+        if self._parts is None:
+            id_ = read_text(*_at(input_, self._resource))
+            return mapper.resource(self._types[1], id_, None, identity, _place(self._resource))
+        type_ = mapper.mapping.resources[self._types[1]]
+        parts: dict[str, str | None] = {}
+        for name, pointer in self._parts.items():
+            members, last, at = _at(input_, pointer)
+            has_none = name in type_.absent and members.get(last) in (None, "")
+            parts[name] = None if has_none else read_text(members, last, at)
+        return mapper.resource_of_parts(type_, parts)
+
+
+def _resource_pointers(section: PathSection, type_: ResourceType | None, at: str) -> tuple[Pointer, Mapping[str, Pointer] | None]:
+    """The pointer to an id, or those to the parts of a resource."""
+    template = None if type_ is None else type_.template
+    if isinstance(section.resource, str):
+        for name in () if template is None else template.names:
+            if name not in ("id", "type"):
+                hint = f'write a table: `resource = {{{name} = "/resource/{name}"}}`'
+                raise config_error(f"there is no pointer to `{{{name}}}` of `{section.resource_type}`", at, hint)
+        return read_pointer(section.resource, at), None
+    if template is None:
+        hint = "name a type in `resource_type`, whose `resource` has these placeholders"
+        raise config_error("parts of a resource need a template", at, hint)
+    parts = {name: read_pointer(pointer, f"{at}.{name}") for name, pointer in section.resource.items()}
+    for name in template.names:
+        if name not in parts and name != "type":
+            raise config_error(f"there is no pointer to `{{{name}}}` of `{section.resource_type}`", at, f'add `{name} = "/…"`')
+    for name in parts:
+        if name not in template.names:
+            raise config_error(
+                f"`{section.resource_type}` has no `{{{name}}}`", f"{at}.{name}", "leave it out: two resources would be one"
+            )
+    return (), parts
 
 
 def _place(pointer: Pointer) -> str:

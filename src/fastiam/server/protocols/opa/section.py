@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from fastiam.server import protocol
-from fastiam.server.mapping import Encoding, ResourceSection, SubjectSection
+from fastiam.server.mapping import Encoding, PartsSection, SubjectSection
 
 Shape = Literal["generic", "trino.allow", "trino.batch"]
 ResultForm = Literal["bool", "allow", "object"]
@@ -22,7 +22,8 @@ class PathSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     principal: str = "/principal"
     """JSON pointer in the input; for `generic` only, as those below."""
     action: str = "/action"
-    resource: str = "/resource"
+    resource: str | dict[str, str] = "/resource"
+    """Of an id, or of each part of a resource: placeholder -> JSON pointer."""
     context: str = "/context"
     subject_type: str | None = None
     """Name in `[opa.subjects]`; None: the principal is an ARN."""
@@ -58,7 +59,7 @@ class Section(protocol.Section, frozen=True, kw_only=True, forbid_unknown_fields
     """The path that `POST /` asks (G104)."""
     subjects: dict[str, SubjectSection] = {}
     """By name, as those of `[authzen]`."""
-    resources: dict[str, ResourceSection] = {}
+    resources: dict[str, PartsSection] = {}
     actions: dict[str, str] = {}
     """Action name -> IAM action."""
     context: dict[str, str] = {}
