@@ -1,6 +1,7 @@
 """`lint`: findings about a policy from AWS's data.
 
-`lint_actions`, `lint_resources`, `lint_conditions` and `lint_grants` check one kind of element each; `lint_rules` has the codes.
+`lint_actions`, `lint_resources`, `lint_arns`, `lint_conditions` and `lint_grants` check one kind of element each.
+`lint_rules` has the codes.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from fastiam.analysis.lint_actions import action_index, check_actions
+from fastiam.analysis.lint_arns import check_arns
 from fastiam.analysis.lint_conditions import check_conditions
 from fastiam.analysis.lint_grants import check_dependent_actions, check_grants
 from fastiam.analysis.lint_report import Report, written_statements
@@ -21,7 +23,7 @@ from fastiam.policy.document import Document, parse_document, read_policy
 
 
 def lint(policy: Document, *, kind: PolicyKind | str, data: AwsData | None = None) -> list[Finding]:
-    """Return the findings of a policy: those of its language, and those of AWS's data (`L1` to `L10`).
+    """Return the findings of a policy: those of its language, and those of AWS's data (`L1` to `L11`).
 
     Parameters
     ----------
@@ -75,6 +77,7 @@ def aws_findings(policy: Policy, raw: Mapping[str, object], data: AwsData) -> li
         check_conditions(written, actions, index, report)
         if is_identity:
             check_grants(written, known, report)
+        check_arns(written, report)
         read.append((written, known))
     if is_identity:
         check_dependent_actions(read, report)

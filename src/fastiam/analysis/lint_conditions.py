@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from fastiam.analysis.lint_actions import ActionIndex, Actions, ActionSet, nearest_name
+from fastiam.analysis.lint_actions import ActionIndex, Actions, ActionSet, is_pattern, nearest_name
 from fastiam.analysis.lint_report import Report, WrittenStatement, shown
 from fastiam.aws_data.catalog import Service
 from fastiam.model.key_registry import KeyInfo, SetBy, fold, key_info, set_by
@@ -31,6 +31,10 @@ _VALUES = {  # the values of keys that AWS lists completely in the IAM User Guid
     "aws:principaltype": frozenset(("Account", "User", "FederatedUser", "AssumedRole", "Anonymous")),
     "s3:x-amz-server-side-encryption": frozenset(("AES256", "aws:kms", "aws:kms:dsse", "aws:fsx")),
 }
+_OF_SERVICES = frozenset(  # keys whose values are names of services
+    map(fold, ("iam:PassedToService", "iam:AWSServiceName", "aws:PrincipalServiceName", "aws:PrincipalServiceNamesList",
+               "aws:CalledVia", "aws:CalledViaFirst", "aws:CalledViaLast", "kms:ViaService"))
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +143,16 @@ def _check_type(test: _Test, actions: Actions, index: ActionIndex, report: Repor
     if known is not None and known not in _TYPES[operator.family]:
         message = f"{quote(test.entry.key)} is of type {known}, which `{operator.base}` does not compare"
         report.add("L7", test.path, message, f"use an operator that starts with `{_OPERATORS[known]}`", at_name=True)
+    if operator.family != "string":
+        return
+    if test.key in _OF_SERVICES:
+        for i, value in enumerate(test.entry.values):
+            if "." not in value and not is_pattern(value) and START not in value:
+                message = f"{quote(value)} is not a value of {quote(test.entry.key)}"
+                hint = f"the values are names of services, such as `{value.lower()}.amazonaws.com`"
+                report.add("L7", (*test.path, i) if test.is_list else test.path, message, hint)
     values = _VALUES.get(test.key)
-    if values is not None and operator.family == "string" and not operator.wildcards:
+    if values is not None and not operator.wildcards:
         for i, value in enumerate(test.entry.values):
             if value not in values and START not in value and "IgnoreCase" not in operator.base:
                 message = f"{quote(value)} is not a value of {quote(test.entry.key)}"

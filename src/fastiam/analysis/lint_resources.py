@@ -76,6 +76,8 @@ def fits(pattern: str, arn: str) -> bool:
         return True
     if arn.endswith(":s3:::${BucketName}") and "/" in written[5]:
         return False  # the name of a bucket has no slash
+    if not written[3] and arn.split(":", 5)[3].startswith("${"):
+        return False  # a Region, which is never empty
     return all(map(_overlap, written, expected))
 
 

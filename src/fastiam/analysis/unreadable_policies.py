@@ -12,20 +12,20 @@ from fastiam.model.policy import Policy
 from fastiam.resolve.snapshot import Snapshot
 
 
-def principals_with_unread_policies(snapshot: Snapshot, principals: Collection[str] = ()) -> list[str]:
+def principals_with_unreadable_policies(snapshot: Snapshot, principals: Collection[str] = ()) -> list[str]:
     """Return one line if policies of users and roles, or of some of them, are missing or cannot be read.
 
     Parameters
     ----------
-    principals : the ARNs to look at; empty: all.
+    principals : the ARNs of those to check; empty: all.
     """
     found: dict[str, str] = {}
     for name, _ in snapshot.names():
         if not principals or name in principals:
             layers = principal_layers(snapshot.principal(name)).values()
-            unread = _first_unread(policy for levels in layers for level in levels for policy in level)
-            if unread is not None:
-                found[name] = unread
+            unreadable = _first_unreadable(policy for levels in layers for level in levels for policy in level)
+            if unreadable is not None:
+                found[name] = unreadable
     if not found:
         return []
     name, policy = next(iter(found.items()))
@@ -33,13 +33,13 @@ def principals_with_unread_policies(snapshot: Snapshot, principals: Collection[s
     return [f"what `{name}` may do: its policy `{policy}` is missing or cannot be read{others}"]
 
 
-def unread_policy_of(snapshot: Snapshot, resource: str) -> list[str]:
+def unreadable_policy_of(snapshot: Snapshot, resource: str) -> list[str]:
     """Return one line if a policy of a resource is missing or cannot be read."""
-    unread = _first_unread(snapshot.facts(resource).policies or ())
-    return [] if unread is None else [f"what `{resource}` allows: its policy `{unread}` cannot be read"]
+    unreadable = _first_unreadable(snapshot.facts(resource).policies or ())
+    return [] if unreadable is None else [f"what `{resource}` allows: its policy `{unreadable}` cannot be read"]
 
 
-def _first_unread(policies: Iterable[Policy]) -> str | None:
+def _first_unreadable(policies: Iterable[Policy]) -> str | None:
     """The name of the first policy with a statement that cannot be read, or None."""
     for policy in policies:
         if any(statement.undetermined for statement in policy.statements):
