@@ -317,7 +317,7 @@ def _address(text: str) -> str | None:
 
 def forwarded_address(check: CheckRequest, hops: int) -> str | None:
     """The address of the client behind so many proxies, by `x-forwarded-for`; Envoy has added the last entry (G36, G89)."""
-    entries = ",".join(check.values("x-forwarded-for")).split(",")
+    entries = b",".join([value for name, value in check.headers if name == b"x-forwarded-for"]).decode("latin-1").split(",")
     return read_hop(entries[-hops - 1].strip()) if len(entries) > hops else None
 
 

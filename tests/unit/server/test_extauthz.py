@@ -69,6 +69,40 @@ def test_facts_that_envoy_may_not_state_are_unknown(operator):  # G7, D70
     assert (untrusted.status, untrusted.record.decision.outcome) == (403, Outcome.DEPENDS)
 
 
+NOT_UTF_8 = {
+    "condition key": ([["x-tier", "gold\xff"]], 403),
+    "second field of a condition key": ([["x-tier", "gold"], ["x-tier", "\xff"]], 403),
+    "user agent": ([["user-agent", "bot \xff"]], 403),
+    "referer": ([["referer", "\xc0\xae"]], 403),
+    "header that is not read": ([["x-other", "\xff"], ["cookie", "\xff"]], 200),
+    "address of clients before": ([["x-forwarded-for", "\xff"]], 200),
+}
+
+
+@pytest.mark.parametrize("headers, status", NOT_UTF_8.values(), ids=NOT_UTF_8)
+def test_header_that_is_not_utf_8_refuses_what_reads_it(headers, status):  # G90
+    answer = World().check(read_check({"headers": headers}))
+    assert answer.status == status
+    assert answer.record.error == (None if status == 200 else "bad_character")
+
+
+@pytest.mark.parametrize("fields", [["alice\xff"], ["alice", "admin\xff"], ["\xff", "alice"], ["alice", "alice"]])
+def test_identity_header_that_is_not_utf_8_is_401(fields):  # G90, G85
+    settings = {
+        "principal": ["header", "anonymous"],
+        "trust_header": True,
+        "header": {"name": "x-user", "principal": f"arn:aws:iam::{ACCOUNT}:user/{{value}}"},
+    }
+    check = read_check({"headers": [["x-user", value] for value in fields], "is_merged": False})
+    assert World(settings).check(check).status == 401
+
+
+def test_certificate_header_that_is_not_utf_8_is_401():  # G90, G85
+    settings = {"principal": ["xfcc", "spiffe"], "trust_xfcc": True}
+    check = read_check({"headers": [["x-forwarded-client-cert", f"URI={SPIFFE}\xff"]]})
+    assert World(settings).check(check).status == 401
+
+
 def test_address_that_envoy_does_not_report_is_unknown():  # D70: the client has one
     check = read_check({"source_address": None})
     assert denying(TRUSTED, "IpAddress").check(check).status == 403

@@ -30,22 +30,32 @@ def world() -> AwsWorld:
 
 
 def signed(
-    world: AwsWorld, *, service: str = "execute-api", body: bytes = b"", presigned: bool = False, **headers: str
+    world: AwsWorld,
+    *,
+    service: str = "execute-api",
+    body: bytes = b"",
+    presigned: bool = False,
+    path: str = "/orders/7",
+    query: str = "a=b%20c",
+    **headers: str,
 ) -> CheckRequest:
     """The check for a request that `bo` signed."""
-    request = AWSRequest("POST", "https://orders.example/orders/7?a=b%20c", headers, body)
+    request = AWSRequest("POST", f"https://orders.example{path}?{query}", headers, body)
     credentials = Credentials(world.bo.access_key_id, str(world.bo.secret_access_key))
-    if presigned:
-        SigV4QueryAuth(credentials, service, "eu-west-1", expires=60).add_auth(request)
-    else:
-        SigV4Auth(credentials, service, "eu-west-1").add_auth(request)
+    signer = (SigV4QueryAuth if presigned else SigV4Auth)(
+        credentials, service, "eu-west-1", **({"expires": 60} if presigned else {})
+    )
+    if service == "s3":  # as `S3SigV4Auth` does
+        signer._normalize_url_path = lambda path: path
+    signer.add_auth(request)
     made = http_request(request.prepare())
     target = made.raw_path + b"?" + made.raw_query
     return CheckRequest("POST", target, "orders.example", made.headers, True, made.body)
 
 
-def ask(world: AwsWorld, check: CheckRequest, *, first: str = "sigv4", **sigv4: Any) -> Answer:
-    settings = {"principal": [first, "anonymous"], "sigv4": sigv4, "explain_denied": True, "route": [{"api": API}]}
+def ask(world: AwsWorld, check: CheckRequest, *, first: str = "sigv4", path: str = "strict", **sigv4: Any) -> Answer:
+    route = {"api": API, "path": path}
+    settings = {"principal": [first, "anonymous"], "sigv4": sigv4, "explain_denied": True, "route": [route]}
     site = Site((LOOPBACK,), has_directory=True, has_sts=True)
     core = create(msgspec.convert(settings, Section), site).core
     return core.check(check, world.decider, Identity("envoy", TRUSTED), world.clock(), "id")
@@ -81,6 +91,41 @@ def test_altered_request_is_401(world: AwsWorld, change: dict[str, Any]) -> None
         if "target" in change and presigned:
             change = {"target": check.target.replace(b"/orders/7", b"/orders/8")}
         assert ask(world, replace(check, **change)).code == 16
+
+
+def test_target_that_others_read_in_another_way_is_401(world: AwsWorld) -> None:  # G131
+    """The signature is the same for each of these targets."""
+    for presigned in (False, True):
+        check = signed(world, presigned=presigned)
+        for path in (b"//orders/7", b"/orders//7", b"/x/../orders/7", b"/orders/./7", b"/./orders/7", b"/orders/x/../7"):
+            answer = ask(world, replace(check, target=check.target.replace(b"/orders/7", path)), path="raw")
+            assert (answer.code, answer.record.error) == (16, "ambiguous_target"), path
+
+
+@pytest.mark.parametrize("presigned", [False, True])
+def test_path_that_a_client_of_s3_signs_is_that_of_the_resource(world: AwsWorld, presigned: bool) -> None:  # G131
+    check = signed(world, service="s3", presigned=presigned, path="/orders/x%20y/../k")
+    assert ask(world, check, service="s3", path="raw").code == 0
+    for path in (b"/orders/k", b"//orders/x%20y/../k", b"/orders/x%20y/./k", b"/orders//x%20y/../k", b"/orders/x%2520y/../k"):
+        altered = replace(check, target=check.target.replace(b"/orders/x%20y/../k", path))
+        assert ask(world, altered, service="s3", path="raw").record.error == "bad_signature", path
+
+
+@pytest.mark.parametrize("query", [b"a=b+c", b"a=b%20c+"])
+@pytest.mark.parametrize("service", ["execute-api", "s3"])
+def test_plus_in_a_signed_query_is_401(world: AwsWorld, service: str, query: bytes) -> None:
+    """`+` and `%2B` have one signature; a policy and an upstream read `+` as a blank."""
+    check = signed(world, service=service, query=query.replace(b"+", b"%2B").decode())
+    assert ask(world, check, service=service).code == 0
+    altered = replace(check, target=check.target.replace(b"%2B", b"+"))
+    assert ask(world, altered, service=service).record.error == "ambiguous_target"
+
+
+def test_field_that_is_not_utf_8_does_not_hide_a_signature(world: AwsWorld) -> None:  # G90
+    check = signed(world)
+    for value in (b"AWS4-HMAC-SHA256 \xff", b"\xff"):
+        headers = (*(pair for pair in check.headers if pair[0] != b"authorization"), (b"authorization", value))
+        assert ask(world, replace(check, headers=headers)).code == 16
 
 
 def test_body_that_envoy_keeps_is_not_covered(world: AwsWorld) -> None:  # GC114

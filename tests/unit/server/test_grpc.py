@@ -25,6 +25,7 @@ from fastiam.server.companion import Services
 from fastiam.server.config import ConfigError, Tls
 from fastiam.server.grpc import AUTHORIZATION, GrpcServer, read_check
 from fastiam.server.identity import Identity
+from fastiam.server.mapping import MappingError
 from fastiam.server.observer import Observer
 from fastiam.server.protocols.extauthz.section import GrpcSection
 
@@ -309,6 +310,18 @@ def test_address_behind_trusted_hops_is_of_the_header(hops: int, header: str, ex
     run(use, trusted_hops=hops)
 
 
+def test_client_cannot_make_an_error_of_a_hop_that_is_not_utf_8():  # G82: an error would run into Envoy's failure mode
+    async def use(running: Running, channel: grpc.aio.Channel) -> None:
+        made = message()
+        raw = made.attributes.request.http.header_map.headers
+        for name, value in ((":path", b"/orders/7"), ("x-forwarded-for", b"\xff, 203.0.113.7"), ("x-forwarded-for", b"10.0.0.1")):
+            raw.add(key=name, raw_value=value)
+        answer = await running.call(channel, made)
+        assert answer.status.code == 0 and not running.errors
+
+    run(use, trusted_hops=1)
+
+
 def test_unix_socket_is_for_owner_and_group(tmp_path: Path):  # GC100, G24
     path = tmp_path / "run" / "envoy.sock"
 
@@ -384,7 +397,9 @@ def test_raw_headers_keep_duplicates_and_the_path():  # G90
     for name, value in ((":path", b"/orders/\xff"), ("x-user", b"a"), ("x-user", b"b"), ("x-bad", b"\xff")):
         raw.add(key=name, raw_value=value)
     check = read_check(made)
-    assert check.values("x-user") == ["a", "b"] and check.values("x-bad") == [] and not check.is_merged
+    assert check.values("x-user") == ["a", "b"] and not check.is_merged
+    with pytest.raises(MappingError, match="not UTF-8"):
+        check.values("x-bad")
     assert check.target == b"/orders/\xff", "not the text in which Envoy replaced what is not UTF-8"
 
 

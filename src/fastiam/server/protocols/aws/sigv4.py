@@ -24,6 +24,8 @@ ALGORITHM: Final = "AWS4-HMAC-SHA256"
 SKEW: Final = timedelta(minutes=15)
 MAX_EXPIRES: Final = 604_800  # seconds
 UNSIGNED_PAYLOAD: Final = "UNSIGNED-PAYLOAD"
+RAW_PATH: Final = frozenset({"s3", "s3-outposts", "s3-object-lambda", "s3express"})
+"""Services whose clients sign the path as they send it (G131)."""
 _TERMINATOR = "aws4_request"
 _QUERY_NAMES = ("Algorithm", "Credential", "Date", "Expires", "SignedHeaders", "Signature")
 _DATE = re.compile("[0-9]{8}T[0-9]{6}Z")
@@ -287,7 +289,7 @@ def canonical_request(request: Request, signature: Signature, payload: str, host
     return b"\n".join(
         (
             request.method.encode(),
-            canonical_path(request.raw_path),
+            request.raw_path if signature.service in RAW_PATH else canonical_path(request.raw_path),
             canonical_query(request.raw_query),
             headers,
             ";".join(signature.signed_headers).encode("latin-1"),

@@ -53,22 +53,24 @@ class CheckRequest:
         return not self.hides_body and stated <= {b"false"}
 
     def values(self, name: str) -> list[str]:
-        """The values of a header in order, without those that are not UTF-8."""
-        wanted, found = name.encode("ascii", "replace"), []
-        for key, value in self.headers:
-            if key == wanted:
-                try:
-                    found.append(value.decode())
-                except UnicodeDecodeError:
-                    continue
-        return found
+        """The values of a header in order.
+
+        Raises
+        ------
+        MappingError: one is not UTF-8. Left out, it would match no condition, and the upstream gets it all the same (G90).
+        """
+        wanted = name.encode("ascii", "replace")
+        try:
+            return [value.decode() for key, value in self.headers if key == wanted]
+        except UnicodeDecodeError:
+            raise MappingError("bad_character", f"the header `{name}` is not UTF-8", "$.headers") from None
 
     def single(self, name: str) -> str | None:
         """The value of a header that has one value; None if it is absent.
 
         Raises
         ------
-        MappingError: it was sent more than once.
+        MappingError: it was sent more than once, or is not UTF-8.
         """
         found = self.values(name)
         if len(found) > 1 or (found and self.is_merged and "," in found[0]):

@@ -43,6 +43,7 @@ def verify(check: CheckRequest, section: SignatureSection, moment: Moment) -> Ca
         signature = sigv4.read_signature(request)
         if signature is None or sts is None or signature.service != section.service:
             raise Unidentified(_BAD)
+        _check_target(request, signature.service)
         sigv4.check_headers(request, signature)
         sigv4.check_time(signature, moment.now)
         payload = _payload(check, request, section)
@@ -53,6 +54,18 @@ def verify(check: CheckRequest, section: SignatureSection, moment: Moment) -> Ca
     except (ApiError, AuthenticationError):
         raise Unidentified(_BAD) from None
     return caller
+
+
+def _check_target(request: Request, service: str) -> None:
+    """Refuse a target that others read in another way than its signature does (G131).
+
+    The signature leaves dot and empty segments out, so that it holds for targets of other resources. It has one form for `+` and
+    `%2B`, and conditions and upstreams read `+` as a blank.
+    """
+    segments = request.raw_path.split(b"/")[1:]
+    is_plain = not any(segment in (b".", b"..") for segment in segments) and b"" not in segments[:-1]
+    if (service not in sigv4.RAW_PATH and not is_plain) or b"+" in request.raw_query:
+        raise Unidentified("ambiguous_target")
 
 
 def _payload(check: CheckRequest, request: Request, section: SignatureSection) -> str:
