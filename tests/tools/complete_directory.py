@@ -147,7 +147,7 @@ def add_user_pools(directory: Directory) -> None:
         id_, "app", A, "aws", "eu-west-1", "https://login.example", password=PasswordRules(9, False, False, False, False, 1, 2),
         auto_verified=("email",), alias_attributes=("email",), username_attributes=("phone_number",), case_sensitive=False,
         attributes=(Attribute("custom:n", "Number", False, True, "1", "9"),), mfa="OPTIONAL", factors=("SOFTWARE_TOKEN_MFA",),
-        admin_only=True, recovery=(), verify_before_update=("email",), protected=True, triggers={"PreSignUp": "mine"},
+        admin_only=True, recovery=("admin_only",), verify_before_update=("email",), protected=True, triggers={"PreSignUp": "mine"},
         token_version="V2_0", messages={"EmailMessage": "{####}"}, tags={"of": "p"}, **times,
     )  # fmt: skip
     client = user_pool_records.Client(

@@ -42,7 +42,7 @@ class Pool:
     Attributes
     ----------
     attributes : `custom:` and `dev:` attributes, and standard ones that differ from the default.
-    recovery : `verified_email` and `verified_phone_number` in their order, or `admin_only`.
+    recovery : `verified_email` and `verified_phone_number` in their order, or `admin_only`; empty if nothing was chosen.
     factors : MFA factors that the pool allows: `SOFTWARE_TOKEN_MFA`, `SMS_MFA`, `EMAIL_OTP`.
     triggers : names in the registry of callables by the name of the trigger.
     messages : texts by the name of their parameter.
@@ -66,7 +66,7 @@ class Pool:
     mfa: str = "OFF"
     factors: tuple[str, ...] = ()
     admin_only: bool = False
-    recovery: tuple[str, ...] = ("verified_phone_number", "verified_email")
+    recovery: tuple[str, ...] = ()
     verify_before_update: tuple[str, ...] = ()
     protected: bool = False
     triggers: Mapping[str, str] = field(default_factory=dict)
@@ -78,6 +78,11 @@ class Pool:
     def arn(self) -> str:
         """The ARN, which policies name."""
         return f"arn:{self.partition}:cognito-idp:{self.region}:{self.account}:userpool/{self.id}"
+
+    @property
+    def recovery_order(self) -> tuple[str, ...]:
+        """`recovery`, or its default: telephone numbers, then e-mail addresses."""
+        return self.recovery or ("verified_phone_number", "verified_email")
 
 
 @dataclass(frozen=True, slots=True)

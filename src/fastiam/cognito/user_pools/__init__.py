@@ -13,13 +13,16 @@ from fastiam.cognito.errors import CognitoError, NotAuthorizedError
 from fastiam.cognito.user_pools.codes import CodeMessage, FileSender
 from fastiam.cognito.user_pools.oauth_requests import OAuthAnswer, OAuthError
 from fastiam.cognito.user_pools.operations import error_code
+from fastiam.cognito.user_pools.senders import CommandSender, LogSender
 from fastiam.cognito.user_pools.service import UserPools
 from fastiam.cognito.user_pools.state import Settings
 
 __all__ = [
     "CodeMessage",
     "CognitoError",
+    "CommandSender",
     "FileSender",
+    "LogSender",
     "NotAuthorizedError",
     "OAuthAnswer",
     "OAuthError",

@@ -11,15 +11,24 @@ from fastiam.cognito.errors import CognitoError
 from fastiam.directory.user_pool_records import Attribute, Client, Pool, User
 
 NUMBERS, BOOLEANS = {"updated_at"}, {"email_verified", "phone_number_verified"}
+MAX_CUSTOM, MAX_VALUE = 50, 2048
+_LIMITS = {"sub": ("1", str(MAX_VALUE)), "birthdate": ("10", "10"), "updated_at": ("0", "")} | dict.fromkeys(BOOLEANS, ("", ""))
+
+
+def _standard(name: str) -> Attribute:
+    kind = "Number" if name in NUMBERS else "Boolean" if name in BOOLEANS else "String"
+    return Attribute(name, kind, name != "sub", False, *_LIMITS.get(name, ("0", str(MAX_VALUE))))
+
+
+# The limits are those that AWS shows: Terraform takes an attribute with others for one of the configuration.
 STANDARD = {
-    name: Attribute(name, "Number" if name in NUMBERS else "Boolean" if name in BOOLEANS else "String", mutable=name != "sub")
+    name: _standard(name)
     for name in (
         "sub name given_name family_name middle_name nickname preferred_username profile picture website email email_verified "
         "gender birthdate zoneinfo locale phone_number phone_number_verified address updated_at"
     ).split()
 }
 VERIFIABLE = ("phone_number", "email")  # telephone numbers come first (4.6)
-MAX_CUSTOM, MAX_VALUE = 50, 2048
 _EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
 _PHONE = re.compile(r"\+[0-9]{1,15}", re.ASCII)
 _NUMBER = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?", re.ASCII)
@@ -51,20 +60,39 @@ def read_schema(
         full = name if is_standard else f"{'dev' if entry.get('DeveloperOnlyAttribute') else 'custom'}:{name}"
         if not name or (not is_standard and len(name) > 20) or full in found:
             raise refused(f"`{name}` is not the name of a new attribute", rule="4.2")
-        kind = entry.get("AttributeDataType", STANDARD[name].type if is_standard else "String")
+        kind = entry.get("AttributeDataType", STANDARD[name].type if is_standard else "")
+        if not kind:
+            raise refused(f"`{name}` has no AttributeDataType", rule="4.2")
         required = entry.get("Required", False)
-        if (is_standard and kind != STANDARD[name].type) or (required and not is_standard) or name == "sub":
+        is_wrong = entry.get("DeveloperOnlyAttribute") or kind != STANDARD[name].type if is_standard else required
+        if is_wrong or name == "sub":
             raise refused(f"`{name}` cannot be defined in this way", rule="4.2")
-        limits = entry.get("StringAttributeConstraints") or {}
-        numbers = entry.get("NumberAttributeConstraints") or {}
-        low = limits.get("MinLength") if kind == "String" else numbers.get("MinValue")
-        high = limits.get("MaxLength") if kind == "String" else numbers.get("MaxValue")
-        if any(limit and not _NUMBER.fullmatch(limit) for limit in (low, high)):
-            raise refused(f"a limit of `{name}` is not a number", rule="4.2")
-        found[full] = Attribute(full, kind, entry.get("Mutable", True), required, low or "", high or "")
+        low, high = _limits(name, kind, entry)
+        if is_standard:
+            low, high = low or STANDARD[name].minimum, high or STANDARD[name].maximum
+        found[full] = Attribute(full, kind, entry.get("Mutable", True), required, low, high)
     if sum(":" in name for name in found) > MAX_CUSTOM:
         raise refused(f"a pool has at most {MAX_CUSTOM} custom attributes", rule="4.2", code="LimitExceededException")
     return tuple(found.values())
+
+
+def _limits(name: str, kind: str, entry: Mapping[str, Any]) -> tuple[str, str]:
+    """The limits of a new attribute, "" for none."""
+    if kind == "String":
+        texts = entry.get("StringAttributeConstraints") or {}
+        low, high = texts.get("MinLength") or "", texts.get("MaxLength") or ""
+    elif kind == "Number":
+        numbers = entry.get("NumberAttributeConstraints") or {}
+        low, high = numbers.get("MinValue") or "", numbers.get("MaxValue") or ""
+    else:
+        return "", ""
+    if any(limit and not _NUMBER.fullmatch(limit) for limit in (low, high)):
+        raise refused(f"a limit of `{name}` is not a number", rule="4.2")
+    if kind == "String" and any(limit and not 0 <= float(limit) <= MAX_VALUE for limit in (low, high)):
+        raise refused(f"String attributes cannot have a length of more than {MAX_VALUE}: `{name}`", rule="4.2")
+    if low and high and float(low) > float(high):
+        raise refused(f"the lower limit of `{name}` is above the upper one", rule="4.2")
+    return low, high
 
 
 def describe_schema(pool: Pool) -> list[dict[str, Any]]:
@@ -122,6 +150,8 @@ def read_attributes(
             raise refused(f"{name}: Attribute cannot be updated.")
         if value == "" and attribute.required:
             raise refused(f"{name}: Attribute is required.")
+        if attribute.type == "Boolean":
+            value = value.lower()  # AWS takes `True`
         if value != "":
             check_value(attribute, value)
         values[name] = value

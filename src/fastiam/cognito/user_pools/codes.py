@@ -45,26 +45,30 @@ class CodeMessage:
     user_pool_id: str
     username: str
 
+    def to_json(self) -> str:
+        """One line of JSON with all of it, the code in clear."""
+        return json.dumps({name: str(getattr(self, name)) for name in self.__slots__})
+
 
 class FileSender:
     """A sender that appends each message to a file as one line of JSON, for demonstrations. Only its owner can read the file.
 
     Raises
     ------
-    SourceError: the file is a link, not a regular file, of another owner, or others can read it.
+    SourceError: the file is a link, not a regular file, of another owner, or others can read it; its folder does not exist.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         if os.path.lexists(self.path):
             os.close(self._opened())
+        elif not self.path.parent.is_dir():
+            raise SourceError("its folder does not exist", source=str(self.path), path="")
 
     def __call__(self, message: CodeMessage) -> None:
         """Append a message."""
-        names = ("source", "medium", "destination", "code", "subject", "text", "user_pool_id", "username")
-        line = json.dumps({name: str(getattr(message, name)) for name in names})
         with os.fdopen(self._opened(), "a", encoding="utf-8") as file:
-            file.write(line + "\n")
+            file.write(message.to_json() + "\n")
 
     def _opened(self) -> int:
         """A descriptor of the file, checked after it was opened: another file cannot take its place."""

@@ -88,7 +88,7 @@ class FederatedUsers(ProviderCalls):
                 continue
             if client.writable is not None and name not in client.writable and name not in BOOLEANS:
                 raise refused(f"the client cannot write the mapped attribute `{name}`", rule="UP111")
-            text = _text(value)
+            text = _text(value).lower() if schema[name].type == "Boolean" else _text(value)
             check_value(schema[name], text)
             values[name] = text
         for name in VERIFIABLE:

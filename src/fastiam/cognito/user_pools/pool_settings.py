@@ -14,6 +14,11 @@ from fastiam.directory.user_pool_records import Pool
 
 _TEMPLATE = {"SmsMessage": "SmsMessage", "EmailMessage": "EmailMessage", "EmailSubject": "EmailSubject"}
 _INVITE = {"SMSMessage": "InviteSMSMessage", "EmailMessage": "InviteEmailMessage", "EmailSubject": "InviteEmailSubject"}
+_VERIFICATION = {  # the same texts, as members of the pool
+    "SmsMessage": "SmsVerificationMessage",
+    "EmailMessage": "EmailVerificationMessage",
+    "EmailSubject": "EmailVerificationSubject",
+}
 VERSIONS = ("V1_0", "V2_0", "V3_0")
 
 
@@ -51,7 +56,7 @@ def read_settings(state: PoolState, given: Mapping[str, Any], messages: Mapping[
 
 def _recovery(given: Mapping[str, Any] | None) -> tuple[str, ...]:
     if not given or not given.get("RecoveryMechanisms"):
-        return ("verified_phone_number", "verified_email")
+        return ()
     entries: Sequence[Mapping[str, Any]] = given["RecoveryMechanisms"]
     names = tuple(entry["Name"] for entry in sorted(entries, key=lambda entry: int(entry["Priority"])))
     is_doubled = len(set(names)) < len(names) or len({entry["Priority"] for entry in entries}) < len(entries)
@@ -128,17 +133,18 @@ def describe_pool(pool: Pool, n_users: int, domains: Sequence[tuple[str, bool]])
         "UserPoolTags": dict(pool.tags),
         "AdminCreateUserConfig": {"AllowAdminCreateUserOnly": pool.admin_only},
         "UsernameConfiguration": {"CaseSensitive": pool.case_sensitive},
-        "AccountRecoverySetting": {
-            "RecoveryMechanisms": [{"Priority": n, "Name": name} for n, name in enumerate(pool.recovery, 1)]
-        },
+        "EmailConfiguration": {"EmailSendingAccount": "COGNITO_DEFAULT"},
     }
+    if pool.recovery:
+        mechanisms = [{"Priority": n, "Name": name} for n, name in enumerate(pool.recovery, 1)]
+        described["AccountRecoverySetting"] = {"RecoveryMechanisms": mechanisms}
     if pool.alias_attributes:
         described["AliasAttributes"] = list(pool.alias_attributes)
     if pool.username_attributes:
         described["UsernameAttributes"] = list(pool.username_attributes)
     template = {name: pool.messages[text] for name, text in _TEMPLATE.items() if text in pool.messages}
-    if template:
-        described["VerificationMessageTemplate"] = {**template, "DefaultEmailOption": "CONFIRM_WITH_CODE"}
+    described["VerificationMessageTemplate"] = {**template, "DefaultEmailOption": "CONFIRM_WITH_CODE"}
+    described |= {_VERIFICATION[name]: text for name, text in template.items()}
     invite = {name: pool.messages[text] for name, text in _INVITE.items() if text in pool.messages}
     if invite:
         described["AdminCreateUserConfig"]["InviteMessageTemplate"] = invite

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 from fastiam.cognito.errors import CognitoError, NotAuthorizedError
@@ -70,10 +71,22 @@ class SignUpCalls(RefreshCalls):
         self._state.note(sub=user.sub)
         answer: Json = {"UserConfirmed": user.status == "CONFIRMED", "UserSub": user.sub}
         if code is not None and sends:
-            answer["CodeDeliveryDetails"] = self._codes.send(pool, user, "SignUp", sends, code, client_id=client.id)
+            with self._first_message(user):
+                answer["CodeDeliveryDetails"] = self._codes.send(pool, user, "SignUp", sends, code, client_id=client.id)
         if user.status == "CONFIRMED":
             self._post_confirmation(pool, client.id, user, "ConfirmSignUp", client_metadata)
         return answer
+
+    @contextmanager
+    def _first_message(self, user: User) -> Iterator[None]:
+        """Send the first message to a new user. A user that it cannot reach is not kept: the call can be made again."""
+        try:
+            yield
+        except CognitoError:
+            with self._state.transaction():
+                if user.key in self._state.tables.users:
+                    self._state.store.delete_user(self._state.current(user))
+            raise
 
     def _pre_sign_up(
         self, pool: Pool, client: Client, user: User, source: str, validation: Given, metadata: Mapping[str, str]
@@ -190,7 +203,9 @@ class SignUpCalls(RefreshCalls):
         """The answer for an unknown name, as if a code had been sent (4.17)."""
         if not client.hides_existence:
             raise self._not_found()
-        attribute = "email" if pool.recovery[0] != "verified_phone_number" or "email" in pool.auto_verified else "phone_number"
+        attribute = (
+            "email" if pool.recovery_order[0] != "verified_phone_number" or "email" in pool.auto_verified else "phone_number"
+        )
         hashed = self._state.keyed_hash(pool, "delivery", self._state.store.fold(pool.id, name)).hex()
         letters = "".join(chr(ord("a") + int(digit, 16)) for digit in hashed[:2])
         value = f"{letters[0]}@{letters[1]}" if attribute == "email" else f"+{int(hashed[:8], 16) % 10_000:04d}"
@@ -240,7 +255,7 @@ class SignUpCalls(RefreshCalls):
 
     def _recovery_attribute(self, pool: Pool, user: User) -> str | None:
         """The verified address or telephone number that comes first."""
-        names = [name.removeprefix("verified_") for name in pool.recovery]
+        names = [name.removeprefix("verified_") for name in pool.recovery_order]
         return next((name for name in names if user.attributes.get(f"{name}_verified") == "true"), None)
 
     @operation

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from fastiam.cognito.errors import CognitoError, NotAuthorizedError
@@ -22,6 +22,10 @@ from fastiam.directory.user_pool_records import Pool, User
 
 Given = Sequence[Mapping[str, str]]
 FORCE = "FORCE_CHANGE_PASSWORD"
+_STATUS = "cognito:user_status"
+_SEARCHED = frozenset(
+    {"username", "email", "phone_number", "name", "given_name", "family_name", "preferred_username", _STATUS, "status", "sub"}
+)
 _FILTER = re.compile(r'\s*(?:"([\w:.-]+)"|([\w:.-]+))\s*(\^?=)\s*"((?:[^"\\]|\\.)*)"\s*', re.ASCII)
 
 
@@ -77,8 +81,11 @@ class UserCalls(SignUpCalls, ProfileCalls):
                 self._state.put_user(user)
                 self._passwords.set(pool, user, password, temporary=True)
         self._state.note(sub=user.sub)
-        if message_action != "SUPPRESS":
+        if message_action == "RESEND":
             self._invite(pool, user, password, desired_delivery_mediums)
+        elif message_action != "SUPPRESS":
+            with self._first_message(user):
+                self._invite(pool, user, password, desired_delivery_mediums)
         return {"User": describe_user(self._state.current(user))}
 
     def _check_admin_sign_up(self, pool: Pool, user: User, validation: Given, metadata: Mapping[str, str] | None) -> None:
@@ -210,7 +217,8 @@ class UserCalls(SignUpCalls, ProfileCalls):
         pool = self._state.pool(user_pool_id)
         users = self._state.store.users(pool.id)
         if filter:
-            users = [user for user in users if _matches(pool, user, filter)]
+            matches = _read_filter(filter)
+            users = [user for user in users if matches(user)]
         page, token = self._page(f"users {pool.id}", [(user.sub, user) for user in users], limit, pagination_token)
         found = [describe_user(user) for user in page]
         if attributes_to_get is not None:
@@ -219,16 +227,30 @@ class UserCalls(SignUpCalls, ProfileCalls):
         return with_token({"Users": found}, "PaginationToken", token)
 
 
-def _matches(pool: Pool, user: User, text: str) -> bool:
+def _read_filter(text: str) -> Callable[[User], bool]:
+    """The test of a filter. AWS searches these attributes alone.
+
+    Raises
+    ------
+    CognitoError: another form, or another attribute.
+    """
     read = _FILTER.fullmatch(text)
     if read is None:
-        raise CognitoError('the filter has not the form `name = "value"`', rule="FD3")
+        raise CognitoError('Error while parsing filter: it has not the form `name = "value"`.', rule="FD3")
     name, operator, value = read[1] or read[2], read[3], re.sub(r"\\(.)", r"\1", read[4])
-    special = {
-        "username": user.username,
-        "sub": user.sub,
-        "cognito:user_status": user.status,
-        "status": "Enabled" if user.enabled else "Disabled",
-    }
-    stored = special[name] if name in special else user.attributes.get(name, "")
-    return stored.startswith(value) if operator == "^=" else stored == value
+    if name not in _SEARCHED:
+        raise CognitoError(f"Invalid search attribute: {name}", rule="FD3")
+    if name == _STATUS:
+        value = value.upper()
+
+    def matches(user: User) -> bool:
+        special = {
+            "username": user.username,
+            "sub": user.sub,
+            _STATUS: user.status,
+            "status": "Enabled" if user.enabled else "Disabled",
+        }
+        stored = special[name] if name in special else user.attributes.get(name, "")
+        return stored.startswith(value) if operator == "^=" else stored == value
+
+    return matches

@@ -158,6 +158,87 @@ def test_user_signs_up_and_is_confirmed_by_an_administrator(pools, public, pool,
     assert "AuthenticationResult" in sign_in(public, client, "joe")
 
 
+# -- schemas and settings ---------------------------------------------------------------------------------------------------
+
+
+def test_pool_is_described_with_the_limits_of_aws(pools):
+    """Terraform leaves only attributes out of its state that are AWS's to the letter."""
+    made = pools.create_user_pool(PoolName="P")["UserPool"]
+    limits = {
+        each["Name"]: each.get("StringAttributeConstraints") or each.get("NumberAttributeConstraints")
+        for each in made["SchemaAttributes"]
+    }
+    own = {"sub": ("1", "2048"), "birthdate": ("10", "10")}
+    for name, found in limits.items():
+        if name in ("email_verified", "phone_number_verified"):
+            assert found is None
+        elif name == "updated_at":
+            assert found == {"MinValue": "0"}
+        else:
+            low, high = own.get(name, ("0", "2048"))
+            assert found == {"MinLength": low, "MaxLength": high}
+    assert len(limits) == 20
+    assert made["EmailConfiguration"] == {"EmailSendingAccount": "COGNITO_DEFAULT"}
+    assert made["VerificationMessageTemplate"] == {"DefaultEmailOption": "CONFIRM_WITH_CODE"}
+    assert "AccountRecoverySetting" not in made
+
+
+def test_chosen_settings_are_described(pools):
+    recovery = {
+        "RecoveryMechanisms": [{"Priority": 1, "Name": "verified_phone_number"}, {"Priority": 2, "Name": "verified_email"}]
+    }
+    schema = [{"Name": "email", "AttributeDataType": "String", "Required": True, "Mutable": True}]
+    made = pools.create_user_pool(
+        PoolName="P", AccountRecoverySetting=recovery, Schema=schema, EmailVerificationMessage="code {####}"
+    )["UserPool"]
+    assert made["AccountRecoverySetting"] == recovery
+    assert made["EmailVerificationMessage"] == "code {####}" == made["VerificationMessageTemplate"]["EmailMessage"]
+    email = next(each for each in made["SchemaAttributes"] if each["Name"] == "email")
+    assert email["Required"] and email["StringAttributeConstraints"] == {"MinLength": "0", "MaxLength": "2048"}
+
+
+@pytest.mark.parametrize(
+    "attribute",
+    [
+        {"Name": "a"},
+        {"Name": "email", "AttributeDataType": "String", "DeveloperOnlyAttribute": True},
+        {"Name": "email", "AttributeDataType": "Number"},
+        {"Name": "a", "AttributeDataType": "String", "StringAttributeConstraints": {"MaxLength": "2049"}},
+        {"Name": "a", "AttributeDataType": "String", "StringAttributeConstraints": {"MinLength": "2", "MaxLength": "1"}},
+        {"Name": "a", "AttributeDataType": "String", "StringAttributeConstraints": {"MinLength": "-1"}},
+        {"Name": "a", "AttributeDataType": "Number", "NumberAttributeConstraints": {"MinValue": "2", "MaxValue": "1"}},
+    ],
+)
+def test_schema_that_aws_refuses_is_refused(pools, pool, attribute):
+    assert refused(pools.create_user_pool, PoolName="P", Schema=[attribute])["Code"] == "InvalidParameterException"
+    if attribute["Name"] == "a":
+        error = refused(pools.add_custom_attributes, UserPoolId=pool, CustomAttributes=[attribute])
+        assert error["Code"] == "InvalidParameterException"
+
+
+@pytest.mark.parametrize(("value", "stored"), [("true", "true"), ("True", "true"), ("FALSE", "false"), ("yes", None)])
+def test_verified_is_a_boolean_in_any_case(pools, pool, value, stored):
+    attributes = [{"Name": "email", "Value": "a@x.example"}, {"Name": "email_verified", "Value": value}]
+    make = {"UserPoolId": pool, "Username": "ana", "MessageAction": "SUPPRESS", "UserAttributes": attributes}
+    if stored is None:
+        assert refused(pools.admin_create_user, **make)["Code"] == "InvalidParameterException"
+        return
+    made = pools.admin_create_user(**make)["User"]
+    assert {"Name": "email_verified", "Value": stored} in made["Attributes"]
+
+
+@pytest.mark.parametrize("text", ['custom:foo = "bar"', 'foo = "x"', 'locale = "x"', "username = foo", "username="])
+def test_filter_that_aws_refuses_is_refused_for_an_empty_pool(pools, pool, text):
+    assert refused(pools.list_users, UserPoolId=pool, Filter=text)["Code"] == "InvalidParameterException"
+
+
+def test_users_are_found_by_a_filter(pools, pool):
+    add_user(pools, pool)
+    for text in ('username = "ana"', 'username ^= "a"', 'cognito:user_status = "confirmed"', 'status = "Enabled"'):
+        assert len(pools.list_users(UserPoolId=pool, Filter=text)["Users"]) == 1, text
+    assert pools.list_users(UserPoolId=pool, Filter='email ^= "b"')["Users"] == []
+
+
 # -- who may ----------------------------------------------------------------------------------------------------------------
 
 

@@ -7,15 +7,18 @@ operations; each group of operations is a module of its own.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
+from fastiam.errors import SourceError
 from fastiam.server import protocol
 from fastiam.server.config import ConfigError
 from fastiam.server.protocol import Site, UnmetNeed
 
 if TYPE_CHECKING:
+    from fastiam.cognito.user_pools import CodeMessage
     from fastiam.server.protocols.aws.protocol import AwsProtocol
 
 
@@ -36,6 +39,37 @@ class Oidc(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     private_hosts: tuple[str, ...] = ()
 
 
+class Codes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[aws.codes]`: what delivers the codes and invitations of user pools. Without it, calls that send one are refused.
+
+    `file` : each message is appended to a file as a line of JSON. `log` : it is written to the log of the server, the code in
+    clear. `command` : a program and its arguments, which gets it as JSON on standard input.
+    """
+
+    file: str = ""
+    log: bool = False
+    command: tuple[str, ...] = ()
+
+    def sender(self) -> Callable[[CodeMessage], None] | None:
+        """The sender, or None.
+
+        Raises
+        ------
+        ConfigError: two of them, or one that cannot be used.
+        """
+        chosen = [name for name in self.__struct_fields__ if getattr(self, name)]
+        if len(chosen) > 1:
+            raise ConfigError(f"aws.codes: `{chosen[0]}` and `{chosen[1]}` are both set\nhelp: choose one of them")
+        if not chosen:
+            return None
+        from fastiam.cognito.user_pools import CommandSender, FileSender, LogSender
+
+        try:
+            return LogSender() if self.log else FileSender(self.file) if self.file else CommandSender(self.command)
+        except SourceError as error:
+            raise ConfigError(f"aws.codes.{chosen[0]}: `{error.source}` {error.message}") from None
+
+
 class Section(protocol.Section, frozen=True, kw_only=True):
     """`[aws]`.
 
@@ -49,6 +83,7 @@ class Section(protocol.Section, frozen=True, kw_only=True):
     guests_per_pool, unused_guest_hours, used_guest_days : how many guests an identity pool keeps, which are made without a
         signature: those without a session for so many hours, and others for so many days since their last one.
     cors_origins : the origins of web pages that may call Cognito, such as `https://app.example`, each in full.
+    codes : what delivers the codes of user pools.
     """
 
     path: str = "/aws"
@@ -61,6 +96,7 @@ class Section(protocol.Section, frozen=True, kw_only=True):
     used_guest_days: Annotated[float, msgspec.Meta(gt=0, le=3_650)] = 90.0
     cors_origins: tuple[str, ...] = ()
     oidc: Oidc = Oidc()
+    codes: Codes = Codes()
 
 
 def create(section: Section, site: Site) -> AwsProtocol:
@@ -69,7 +105,7 @@ def create(section: Section, site: Site) -> AwsProtocol:
     Raises
     ------
     UnmetNeed: the source is not a store with a keyring.
-    ConfigError: an origin, an issuer or a host is none.
+    ConfigError: an origin, an issuer or a host is none, or nothing can deliver codes as configured.
     """
     if not site.has_sts:
         raise UnmetNeed(
@@ -87,4 +123,4 @@ def create(section: Section, site: Site) -> AwsProtocol:
             raise ConfigError(f"aws.oidc.private_hosts: `{host}` is not a host\nhelp: write a name, without scheme and port")
     from fastiam.server.protocols.aws.protocol import AwsProtocol  # PERF: without STS nothing of it is imported
 
-    return AwsProtocol(section, site.calls)
+    return AwsProtocol(section, site.calls, section.codes.sender())

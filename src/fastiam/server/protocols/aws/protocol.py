@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import re
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
@@ -40,6 +40,9 @@ from fastiam.server.protocols.aws.sessions import CREATE_SESSION, SESSIONS, Made
 from fastiam.server.records import CallLog, DecisionRecord, NoCallLog
 from fastiam.sts import STS
 
+if TYPE_CHECKING:
+    from fastiam.cognito.user_pools import CodeMessage
+
 MAX_BODY: Final = 2 << 20
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 _ACTION = re.compile(rb"(?:^|&)Action=([A-Za-z]{1,128})(?:&|$)")
@@ -58,8 +61,10 @@ class _Waits(Exception):
 class AwsProtocol:
     """The services of AWS over a store with a keyring."""
 
-    def __init__(self, settings: Section, calls: CallLog | None = None) -> None:
-        self._settings = settings
+    def __init__(
+        self, settings: Section, calls: CallLog | None = None, sender: Callable[[CodeMessage], None] | None = None
+    ) -> None:
+        self._settings, self._sender = settings, sender
         self.calls = calls or NoCallLog()
         self.rates = ClientRates(settings.unsigned_per_second, settings.unsigned_burst)
         self._prefix = settings.path.rstrip("/")
@@ -149,7 +154,7 @@ class AwsProtocol:
         """The services over an STS."""
         services = self._services
         if services is None or services.sts is not sts:
-            services = self._services = Services(sts, self._settings)
+            services = self._services = Services(sts, self._settings, self._sender)
         return services
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from fastiam.sts import STS
 
 if TYPE_CHECKING:
     from fastiam.cognito.identity_pools import IdentityPools
-    from fastiam.cognito.user_pools import UserPools
+    from fastiam.cognito.user_pools import CodeMessage, UserPools
     from fastiam.federation import Federation
     from fastiam.rolesanywhere import RolesAnywhere
 
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 class Services:
     """The services over one STS. PERF: their packages take long to import, and many servers never use them."""
 
-    def __init__(self, sts: STS, settings: Section) -> None:
-        self.sts, self._settings = sts, settings
+    def __init__(self, sts: STS, settings: Section, sender: Callable[[CodeMessage], None] | None = None) -> None:
+        self.sts, self._settings, self._sender = sts, settings, sender
         self._lock = threading.RLock()  # requests run in a pool of threads
 
     @cached_property
@@ -56,7 +57,7 @@ class Services:
         from fastiam.cognito.user_pools import UserPools
 
         state = self.sts.issuer.state
-        return UserPools(state.directory, state.keyring, clock=state.clock)
+        return UserPools(state.directory, state.keyring, clock=state.clock, sender=self._sender)
 
     @property
     def federation(self) -> Federation:
@@ -92,7 +93,7 @@ class Services:
 
     @property
     def user_pools(self) -> UserPools:
-        """Cognito user pools. Nothing is sent to users, so that calls which send codes are refused."""
+        """Cognito user pools. Without `[aws.codes]` nothing is sent to users, and calls that send codes are refused."""
         with self._lock:
             try:
                 return self._user_pools
