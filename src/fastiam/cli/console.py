@@ -19,10 +19,17 @@ def is_rich(stream: TextIO) -> bool:
     return stream.isatty() or bool(os.environ.get("FORCE_COLOR"))
 
 
+def visible(text: str, allowed: str = "\t\n") -> str:
+    """The text with control characters as escapes: names in policies could move the cursor, or set the title of a terminal."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in allowed else repr(c)[1:-1] for c in text)
+
+
 def write(pieces: Iterable[Piece] | str, stream: TextIO | None = None) -> None:
-    """Write one line of styled pieces, by default to standard output. Text is printed as it is, never wrapped."""
+    """Write styled pieces and a line break, by default to standard output, with control characters as escapes, never wrapped."""
     stream = stream or sys.stdout
-    line = [(pieces, "")] if isinstance(pieces, str) else list(pieces)
+    line = [(visible(text), style) for text, style in ([(pieces, "")] if isinstance(pieces, str) else pieces)]
     if not is_rich(stream):
         stream.write("".join(text for text, _ in line) + "\n")
         return

@@ -8,7 +8,7 @@ import click
 
 from fastiam.cli import entity_commands, options
 from fastiam.cli import exit_codes as exits
-from fastiam.cli.console import write
+from fastiam.cli.console import visible, write
 from fastiam.cli.policy_sources import open_engine
 from fastiam.cli.principals import find_principal
 from fastiam.cli.render import chosen, write_json
@@ -56,7 +56,7 @@ def command(
     form = chosen(form, "text")
     if form == "text":
         for line in explanation_lines(explanation):
-            write(line)
+            write([(visible(text, ""), style) for text, style in line])
     else:
         write_json(explanation, form)
     return exits.OK if exit_zero else exits.of_outcome(explanation.decision.outcome)

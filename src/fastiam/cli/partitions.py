@@ -6,8 +6,10 @@ partition are read back in their order.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
+import re
 import tempfile
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,6 +25,7 @@ from fastiam.cli.request_files import NULL
 from fastiam.errors import SourceError
 
 MOST = 1000  # partitions of one file
+MOST_BYTES = 255  # of the name of a folder, in file systems
 
 Values = tuple[str | None, ...]
 
@@ -52,7 +55,11 @@ class Partitions(AbstractContextManager["Partitions"]):
         for batch in batches:
             rest = batch.select([name for name in batch.column_names if name not in self._by])
             for values, rows in _groups([as_text(batch.column(name)) for name in self._by]):
-                self._add(values, rest if len(rows) == batch.num_rows else _taken(rest, rows))
+                long = [name for name, value in zip(self._by, values, strict=True) if _is_long(name, value)]
+                part = (
+                    batch.select([name for name in batch.column_names if name not in self._by or name in long]) if long else rest
+                )
+                self._add(values, part if len(rows) == batch.num_rows else _taken(part, rows))
 
     def _add(self, values: Values, batch: Any) -> None:
         from arro3.io import write_ipc_stream
@@ -81,7 +88,20 @@ class Partitions(AbstractContextManager["Partitions"]):
             yield from read_ipc_stream(io.BytesIO(os.pread(self._file.fileno(), length, offset)))
 
     def _folder(self, values: Values) -> str:
-        return "/".join(f"{quote(name, safe='')}={_encoded(value)}" for name, value in zip(self._by, values, strict=True))
+        return "/".join(_folder(name, value) for name, value in zip(self._by, values, strict=True))
+
+
+def _folder(name: str, value: str | None) -> str:
+    """The name of a folder. A value that is too long for one ends in `~` and its digest; its files have the column, too."""
+    text = f"{quote(name, safe='')}={_encoded(value)}"
+    if value is None or not _is_long(name, value):
+        return text
+    digest = f"~{hashlib.sha256(value.encode(errors='surrogatepass')).hexdigest()[:32]}"
+    return re.sub("%[0-9A-F]?$", "", text[: MOST_BYTES - len(digest)]) + digest
+
+
+def _is_long(name: str, value: str | None) -> bool:
+    return len(f"{quote(name, safe='')}={_encoded(value)}") > MOST_BYTES
 
 
 def _encoded(value: str | None) -> str:

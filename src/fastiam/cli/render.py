@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +14,7 @@ from enum import Enum
 from typing import Any
 
 from fastiam.analysis.grants import GrantStatement, Limit
-from fastiam.cli.console import is_rich, write
+from fastiam.cli.console import is_rich, visible, write
 from fastiam.model.decision import Outcome, StatementRef
 from fastiam.model.explanation import ResidualStatement
 from fastiam.model.explanation_text import condition_text, residual_text
@@ -52,9 +53,11 @@ def write_rows(columns: Sequence[str], rows: Iterable[Mapping[str, Any]], form: 
     if form == "table":
         _write_table(columns, rows)
     elif form == "csv":
-        writer = csv.writer(sys.stdout, lineterminator="\n")
+        out = io.StringIO(newline="")
+        writer = csv.writer(out, lineterminator="\n")
         writer.writerow(columns)
         writer.writerows([cell_text(row[name], "; ") for name in columns] for row in rows)
+        sys.stdout.write(visible(out.getvalue()) if is_rich(sys.stdout) else out.getvalue())
     elif form == "json":
         write(json.dumps([to_json(row) for row in rows], indent=2))
     else:
@@ -72,13 +75,14 @@ def _write_table(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> N
     records = list(rows)
     shown = [name for name in columns if any(row[name] not in (None, "", (), []) for row in records)]
     longest = {
-        name: max(len(name), *(len(line) for row in records for line in cell_text(row[name], "\n").split("\n"))) for name in shown
+        name: max(len(name), *(len(line) for row in records for line in visible(cell_text(row[name], "\n")).split("\n")))
+        for name in shown
     }
     widths = _widths(longest, console.width)
     for name in shown:
         table.add_column(name.replace("_", " "), overflow="fold", width=widths.get(name))
     for row in records:
-        cells = [cell_text(row[name], "\n") for name in shown]
+        cells = [visible(cell_text(row[name], "\n")) for name in shown]
         table.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in cells))
     console.print(table)
 

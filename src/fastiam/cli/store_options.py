@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from fastiam.cli import exit_codes as exits
-from fastiam.cli.console import note
+from fastiam.cli.console import note, visible
 from fastiam.cli.files import check_out, open_out, read_bytes
 from fastiam.errors import FastiamError, RequestValueError
 
@@ -158,7 +158,7 @@ def show(made: dict[str, Any], form: str, file: BinaryIO | None = None) -> None:
     else:
         text = "".join(f"{name}: {_text(value)}\n" for name, value in made.items() if value is not None)
     if file is None:
-        sys.stdout.write(text)
+        sys.stdout.write(visible(text) if form != "json" else text)
     else:
         file.write(text.encode())
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from fastiam.model.decision import Decision, Layer, MatchClass, StatementRef
 from fastiam.model.policy import ConditionEntry, Effect
+from fastiam.model.request import shorten
 from fastiam.model.result import Result
 
 
@@ -105,4 +106,5 @@ class Explanation(Result):
     def __str__(self) -> str:
         from fastiam.model.explanation_text import explanation_lines  # PERF: a program that only decides does not load it
 
-        return "\n".join("".join(text for text, _ in line) for line in explanation_lines(self))
+        lines = ("".join(text for text, _ in line) for line in explanation_lines(self))
+        return "\n".join(shorten(line, len(line)) for line in lines)  # with control characters of names as escapes

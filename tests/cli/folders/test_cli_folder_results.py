@@ -107,6 +107,20 @@ def test_rows_of_a_partition_keep_their_order(call: Call) -> None:
         assert pq.read_table(f"results/part={part}/a.parquet", partitioning=None)["n"].to_pylist() == list(range(part, n, 3))
 
 
+def test_value_too_long_for_a_folder_stays_in_its_file(call: Call) -> None:
+    values = ["x" * 300, "x" * 301, "ü" * 100, "eu", None]
+    write("logs/a.parquet", rows=5, region=values, n=[0, 1, 2, 3, 4])
+    assert call("--requests", "logs", "--out", "results", "--partition-by", "region,outcome", "--keep", "n")[0] == 0
+    found = {}
+    for path in Path("results").rglob("*.parquet"):
+        table = pq.read_table(path, partitioning=None)
+        folder = path.parent.parent.name
+        assert len(folder.encode()) <= 255 and table.num_rows == 1
+        assert ("region" in table.column_names) == ("~" in folder)
+        found[table["n"][0].as_py()] = table["region"][0].as_py() if "~" in folder else folder
+    assert found == {0: values[0], 1: values[1], 2: values[2], 3: "region=eu", 4: "region=__HIVE_DEFAULT_PARTITION__"}
+
+
 def test_too_many_partitions_are_refused(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(partitions, "MOST", 3)
     write("logs/a.parquet", rows=4, n=["1", "2", "3", "4"])
