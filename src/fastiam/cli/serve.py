@@ -21,7 +21,7 @@ from fastiam.runtime.gc_pause import collection_paused
 @click.option("--config", "config_file", metavar="FILE", help="TOML file. Default: /etc/fastiam/serve.toml if it exists.")
 @click.option("--listen", metavar="ADDRESS", help="127.0.0.1:8380, [::1]:8380 or unix:/path. Default: 127.0.0.1:8380.")
 @click.option("--door", "doors", multiple=True, metavar="NAME", help="Serve this protocol too. May be repeated.")
-@click.option("--check", is_flag=True, help="Check the configuration, print it, and exit.")
+@click.option("--check", is_flag=True, help="Check what a start checks, print the configuration, and exit.")
 def command(source: tuple[str, ...], config_file: str | None, listen: str | None, doors: tuple[str, ...], check: bool) -> int:
     """Answer authorization requests over HTTP.
 
@@ -51,6 +51,8 @@ def command(source: tuple[str, ...], config_file: str | None, listen: str | None
         with collection_paused(freeze=True):
             settings = read()  # imports the protocols
         if check:
+            for warning in run.check_start(settings):
+                note(f"warning: {warning}")
             click.echo(orjson.dumps(config.effective(settings), option=orjson.OPT_INDENT_2).decode())
             return exits.OK
         return run.serve(settings, partial(read, is_running=True))

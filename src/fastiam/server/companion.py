@@ -46,6 +46,14 @@ class Services:
 class Companion(Protocol):
     """One more server."""
 
+    def check_settings(self) -> None:
+        """Check what `start` checks, except whether the address is free.
+
+        Raises
+        ------
+        ConfigError: the address cannot be used.
+        """
+
     async def start(self) -> str:
         """Accept calls; the address.
 

@@ -88,7 +88,9 @@ class Listener(Part, frozen=True, kw_only=True):
     address: str | None = None
     """`127.0.0.1:8380`, `[::1]:8380`, or `unix:/run/fastiam/pdp.sock`."""
     protocols: tuple[str, ...] | None = None
-    """Names of the protocols that it serves; None: all that no other listener names."""
+    """Names of the protocols that it serves; None: all that no `exclusive` listener names."""
+    exclusive: bool = False
+    """Whether no listener without `protocols` serves those of this one."""
     auth: Literal["none", "bearer", "unix", "mtls"] | None = None
     """None: `none` on loopback and unix sockets, and refused elsewhere."""
     insecure: bool = False
@@ -461,7 +463,8 @@ def _listeners(core: _Core, sections: Mapping[str, Section]) -> dict[str, Listen
             raise ConfigError(_with_hint(f"a listener names `{name}`, which is not a protocol", did_you_mean(name, PROTOCOLS)))
         if name not in sections:
             raise ConfigError(f"a listener names `{name}`, which is off\nhelp: add a section `[{name}]`")
-    rest = tuple(name for name in sections if name not in named and name != OPS)
+    moved = {name for listener in listeners.values() if listener.exclusive for name in listener.protocols or ()}
+    rest = tuple(name for name in sections if name not in moved and name != OPS)
     found = {}
     for name, listener in listeners.items():
         address = listener.address or defaults.get(name)

@@ -31,7 +31,15 @@ from fastiam.server.companion import Companion, Services
 from fastiam.server.config import ConfigError, Tls
 from fastiam.server.http import Peer, Request
 from fastiam.server.identity import Identity
-from fastiam.server.listeners import Address, file_stamp, prepare_socket, protect_socket, read_address, tls_context
+from fastiam.server.listeners import (
+    Address,
+    check_permissions,
+    file_stamp,
+    prepare_socket,
+    protect_socket,
+    read_address,
+    tls_context,
+)
 from fastiam.server.protocol import MIB, Section, ServerProtocol
 from fastiam.server.protocols.extauthz import Answer, CheckRequest, ExtAuthz, check_address
 from fastiam.server.protocols.extauthz import Section as ExtAuthzSection
@@ -72,6 +80,19 @@ class GrpcServer:
     @property
     def _identity(self) -> Identity:
         return self._services.anonymous(self._is_local)
+
+    def check_settings(self) -> None:
+        """Check what `start` checks, except whether the address is free.
+
+        Raises
+        ------
+        ConfigError: the address cannot be used.
+        """
+        settings = self._settings
+        if self._address.is_unix:
+            check_permissions(settings.mode, settings.owner, settings.group, _AT)
+        if settings.tls is not None:
+            tls_context(settings.tls)
 
     async def start(self) -> str:
         """Accept calls; the address.

@@ -236,18 +236,30 @@ def protect_socket(path: Path, mode: str, owner: str | None, group: str | None, 
     ------
     ConfigError: there is no such user or group, or it may not be set.
     """
+    uid, gid = check_permissions(mode, owner, group, at)
     try:
-        uid = -1 if owner is None else pwd.getpwnam(owner).pw_uid
-        gid = -1 if group is None else grp.getgrnam(group).gr_gid
         if uid != -1 or gid != -1:
             os.chown(path, uid, gid)
         path.chmod(_mode(mode, at))
         status = path.lstat()
-    except KeyError as error:
-        raise ConfigError(f"{at}: {str(error.args[0]).lower()}") from None
     except OSError as error:
         raise ConfigError(f"{at}: {path}: {(error.strerror or str(error)).lower()}") from None
     return status.st_dev, status.st_ino
+
+
+def check_permissions(mode: str, owner: str | None, group: str | None, at: str) -> tuple[int, int]:
+    """The ids of the owner and group of a unix socket; -1: as they are.
+
+    Raises
+    ------
+    ConfigError: there is no such user or group, or the mode is none.
+    """
+    _mode(mode, at)
+    try:
+        uid = -1 if owner is None else pwd.getpwnam(owner).pw_uid
+        return uid, -1 if group is None else grp.getgrnam(group).gr_gid
+    except KeyError as error:
+        raise ConfigError(f"{at}: {str(error.args[0]).lower()}") from None
 
 
 def _bind_unix(

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import formatdate
 from functools import partial
@@ -18,6 +19,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import uvicorn
 
 from fastiam.errors import FastiamError
@@ -36,6 +38,7 @@ from fastiam.server.listeners import (
     Address,
     Listening,
     check,
+    check_permissions,
     facts,
     file_stamp,
     hazards,
@@ -160,8 +163,35 @@ class Process:
         await self._close()
         return 0
 
-    async def _start(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._date()
+    def check(self) -> list[str]:
+        """Check what a start checks, without binding an address or writing to a log; the warnings of a start.
+
+        Raises
+        ------
+        ConfigError, FastiamError: a start would be refused.
+        """
+        self._add_listeners()
+        for listening in self._listening:
+            listener = listening.settings
+            if listening.address.is_unix:
+                check_permissions(listener.mode, listener.owner, listener.group, f"listeners.{listening.name}")
+            if listener.tls is not None:
+                tls_context(listener.tls)
+        self._companions = self._made_companions()
+        for companion in self._companions.values():
+            companion.check_settings()
+        for name, path in (
+            ("decision_log", self.settings.core.decision_log.path),
+            ("audit_log", self.settings.core.audit_log.path),
+        ):
+            _check_log(name, path)
+        source = msgspec.structs.replace(self.settings.core.source, watch=False)
+        core = msgspec.structs.replace(self.settings.core, source=source)
+        self.state.source = _load(replace(self.settings, core=core))
+        self._install(self.settings)
+        return list(dict.fromkeys(self._warnings))
+
+    def _add_listeners(self) -> None:
         prepared = prepare(self.settings)
         limits, listeners = self.settings.core.limits, self.settings.listeners
         wanted = {name: wanted_connections(listener, limits) for name, listener in listeners.items()}
@@ -172,8 +202,13 @@ class Process:
             share = Connections(shares[name], limits.handshakes)
             listening = Listening(name, listener, address, seen, limits, self.state.observer, share, serving=_nothing(auth))
             self._listening.append(listening)
-            listening.bind(self._warnings.append)
             self._warnings += hazards(name, listener, address)
+
+    async def _start(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._date()
+        self._add_listeners()
+        for listening in self._listening:
+            listening.bind(self._warnings.append)
         early = [each for each in self._listening if each.settings.protocols == (OPS,)]
         for listening in early:
             listening.serving = self._serving(self.settings, listening)
@@ -220,6 +255,11 @@ class Process:
 
     async def _start_companions(self) -> None:
         """Start what answers beside HTTP, gRPC. It refuses calls until `_install` gives it a protocol."""
+        for name, companion in self._made_companions().items():
+            self._companion_addresses[name] = await companion.start()
+            self._companions[name] = companion
+
+    def _made_companions(self) -> dict[str, Companion]:
         services = Services(
             lambda: self.app.decider,
             self.state.observer,
@@ -231,6 +271,7 @@ class Process:
             self.settings,
             lambda is_local: self._anonymous[is_local],
         )
+        found = {}
         for name, module in MODULES.items():
             if getattr(self.settings.sections.get(name), "grpc", None) is not None:
                 try:
@@ -243,8 +284,8 @@ class Process:
                     ) from None
                 companion = made.companion(self.settings.sections[name], services)
                 if companion is not None:
-                    self._companion_addresses[name] = await companion.start()
-                    self._companions[name] = companion
+                    found[name] = companion
+        return found
 
     # -- what is served -----------------------------------------------------------------------------------------------
 
@@ -489,6 +530,15 @@ def _load(settings: Settings) -> Source:
         return Source(settings)
 
 
+def _check_log(name: str, path: str) -> None:
+    """Check that a log can be written, as far as that is known without writing it."""
+    target = Path(path)
+    if path == "-" or (os.access(target, os.W_OK) and target.is_file() and not target.is_symlink()):
+        return
+    if target.exists() or target.is_symlink() or not os.access(target.parent, os.W_OK | os.X_OK):
+        raise ConfigError(f"{name}: {path}: the file cannot be written\nhelp: name a file in a folder that this user may write")
+
+
 def _nothing(auth: str) -> Serving:
     """What a listener serves before the policies are loaded."""
     return Serving({}, (), Authenticator(auth, Tokens(), frozenset()), frozenset())
@@ -504,6 +554,19 @@ def serve(settings: Settings, reread: Callable[[], Settings]) -> int:
     factory = uvicorn.Config(_no_app, loop="auto", log_config=None).get_loop_factory()
     with asyncio.Runner(loop_factory=factory) as runner:
         return runner.run(_main(settings, reread))
+
+
+def check_start(settings: Settings) -> list[str]:
+    """Check what a start checks, except whether addresses are free; the warnings of a start.
+
+    Raises
+    ------
+    ConfigError, FastiamError: a start would be refused.
+    """
+    audit = msgspec.structs.replace(settings.core.audit_log, path=os.devnull)
+    process = Process(replace(settings, core=msgspec.structs.replace(settings.core, audit_log=audit)), lambda: settings)
+    process.settings = settings
+    return process.check()
 
 
 async def _main(settings: Settings, reread: Callable[[], Settings]) -> int:

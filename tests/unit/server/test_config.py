@@ -227,3 +227,31 @@ def test_documentation_has_each_limit_and_its_default() -> None:
     assert {name: float(default) for name, default in rows} == {name: getattr(limits, name) for name in limits.__struct_fields__}
     fixed = page.partition("## Limits of the server")[2].partition(" need a restart")[0].rpartition("\n")[2]
     assert re.findall(r"`(\w+)`", fixed) == list(config.FIXED_LIMITS)
+
+
+ALL = ("authzen", "opa", "bulk")
+SECOND = '[listeners.b]\naddress = "127.0.0.1:1"\n'
+
+
+@pytest.mark.parametrize(
+    ("listeners", "served"),
+    [
+        ("[listeners.main]", {"main": ALL}),
+        ("[listeners.main]\n" + SECOND + 'protocols = ["opa"]', {"main": ALL, "b": ("opa",)}),
+        (
+            "[listeners.main]\n" + SECOND + 'protocols = ["opa"]\nexclusive = true',
+            {"main": ("authzen", "bulk"), "b": ("opa",)},
+        ),
+        (
+            '[listeners.main]\nprotocols = ["opa", "bulk"]\n' + SECOND + 'protocols = ["opa"]\nexclusive = true',
+            {"main": ("opa", "bulk"), "b": ("opa",)},
+        ),
+        ("[listeners.main]\n" + SECOND + 'protocols = ["ops"]', {"main": ALL, "b": ("ops",)}),
+    ],
+    ids=["one", "named twice", "moved", "named by both", "ops"],
+)
+def test_protocol_of_a_second_listener_stays_unless_it_is_moved(
+    tmp_path: Path, listeners: str, served: dict[str, tuple[str, ...]]
+) -> None:
+    found = settings(tmp_path, f"[opa]\n{listeners}").listeners
+    assert {name: one.protocols for name, one in found.items() if name != "ops"} == served

@@ -45,7 +45,9 @@ def test_case_is_answered_as_specified(case):
     assert answer == ({} if expect.get("undefined") else {"result": expect["result"]})
     record = response.record
     if isinstance(record, DecisionRecord):
-        assert record.result is expect.get("logged", expect["result"]) is (record.decision is not None and record.decision.allowed)
+        assert (
+            record.result is expect.get("logged", expect["result"]) is (record.decision is not None and record.decision.allowed)
+        )
         assert record.error is not None or record.decision is not None
         assert record.resource == expect.get("resource", record.resource)
     elif isinstance(record, BatchRecord):
