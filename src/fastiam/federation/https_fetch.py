@@ -26,6 +26,7 @@ Resolve = Callable[[str, int], Sequence[Address]]
 # The chain does not end in a trusted certificate: X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT and the following ones of OpenSSL.
 _UNTRUSTED = frozenset((2, 18, 19, 20, 21))
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_UNICAST = ipaddress.ip_network("2000::/3")  # all that IANA has allocated of the public Internet
 
 
 def resolve_host(host: str, port: int) -> list[Address]:
@@ -124,6 +125,8 @@ class HttpsFetch:
                 body = response.read(limits.size + 1)
                 if len(body) > limits.size:
                     raise FetchError(f"`{host}` answers more than {limits.size:,} bytes", is_reachable=True)
+                if response.length:  # bytes of `Content-Length` that did not come
+                    raise FetchError(f"`{host}` ends its answer early", is_reachable=False)
                 return FetchResult(response.status, body, {name.lower(): value for name, value in response.getheaders()})
         finally:
             connection.close()
@@ -164,7 +167,8 @@ def _connect(context: ssl.SSLContext, host: str, addresses: Sequence[Address], d
             continue
         try:
             plain.settimeout(max(0.001, deadline - time.monotonic()))
-            secured = context.wrap_socket(plain, server_hostname=host)
+            # An answer without a length ends where TLS ends: what is below it can be cut off by any router.
+            secured = context.wrap_socket(plain, server_hostname=host, suppress_ragged_eofs=False)
         except BaseException:
             plain.close()
             raise
@@ -233,4 +237,6 @@ def is_public(text: str) -> bool:
             embedded = ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
         if embedded is not None:
             return is_public(str(embedded))
+        if address not in _UNICAST:  # local NAT64, site-local and translated addresses are not private to the library
+            return False
     return address.is_global and not address.is_multicast

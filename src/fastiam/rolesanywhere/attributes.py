@@ -112,9 +112,9 @@ def _of_name(prefix: str, specifier: str, name: x509.Name) -> dict[str, str | No
 
 
 def _joined(values: list[str | bytes]) -> str | None:
-    """Several values joined with `/`. Where one of several has a `/` itself, the result would have two readings (RW51)."""
+    """Several values joined with `/`. A value that has a `/` itself gives none: it would read as several (RW51)."""
     texts = [value for value in values if isinstance(value, str)]
-    if len(texts) < len(values) or (len(texts) > 1 and any("/" in text for text in texts)):
+    if len(texts) < len(values) or any("/" in text for text in texts):
         return None
     return "/".join(texts)
 

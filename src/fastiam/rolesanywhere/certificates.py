@@ -213,8 +213,9 @@ def _problem_of(path: Sequence[x509.Certificate], now: datetime) -> str | None:
             return "a certificate of the path is signed with a weak hash"
         if authority.not_valid_after_utc <= now:  # at the instant itself it is over (ST20); the library includes it
             return "a certificate authority of the path has expired"
-        if _has_unchecked_constraint(authority, path[0]):
-            return "a certificate authority of the path has a name constraint that is not supported"
+        problem = _problem_of_names(authority, path[0])
+        if problem is not None:
+            return problem
     builder = PolicyBuilder().time(now.astimezone(UTC).replace(tzinfo=None)).store(Store([anchor]))
     builder = builder.max_chain_depth(MAX_INTERMEDIATES)
     verifier = builder.extension_policies(ee_policy=_PERMIT_ALL, ca_policy=_AUTHORITIES).build_client_verifier()
@@ -225,15 +226,28 @@ def _problem_of(path: Sequence[x509.Certificate], now: datetime) -> str | None:
     return None if list(verified.chain) == list(path) else "the path is ambiguous"
 
 
-def _has_unchecked_constraint(authority: x509.Certificate, leaf: x509.Certificate) -> bool:
-    """Whether it constrains names that the library does not compare: directory names, and e-mail addresses of the subject."""
+def _problem_of_names(authority: x509.Certificate, leaf: x509.Certificate) -> str | None:
+    """What is wrong with the names of an end entity below an authority with constraints that the library does not compare.
+
+    These are directory names, e-mail addresses of the subject, and its common name, which becomes the source identity (RW53): it
+    must be one of the alternative names that are compared.
+    """
     try:
         constraints = authority.extensions.get_extension_for_class(x509.NameConstraints).value
     except x509.ExtensionNotFound:
-        return False
+        return None
     kinds = {type(name) for name in (*(constraints.permitted_subtrees or ()), *(constraints.excluded_subtrees or ()))}
     has_address = bool(leaf.subject.get_attributes_for_oid(NameOID.EMAIL_ADDRESS))
-    return not kinds <= {x509.DNSName, x509.IPAddress, x509.RFC822Name} or (x509.RFC822Name in kinds and has_address)
+    if not kinds <= {x509.DNSName, x509.IPAddress, x509.RFC822Name} or (x509.RFC822Name in kinds and has_address):
+        return "a certificate authority of the path has a name constraint that is not supported"
+    try:
+        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        names = x509.SubjectAlternativeName([])
+    compared = {str(each.value) for each in names if type(each) in kinds}
+    if any(part.value not in compared for part in leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)):
+        return "the common name is not an alternative name that the name constraints of its authority are about"
+    return None
 
 
 def check_authority(certificate: x509.Certificate, now: datetime) -> None:

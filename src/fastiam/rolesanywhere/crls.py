@@ -65,8 +65,8 @@ def read_crl(text: str, bundle: str) -> ReadCrl:
     for extension in crl.extensions:
         if isinstance(extension.value, x509.DeltaCRLIndicator):
             raise ValueError("it is a delta CRL")
-        if isinstance(extension.value, x509.IssuingDistributionPoint) and extension.value.indirect_crl:
-            raise ValueError("it is an indirect CRL")
+        if isinstance(extension.value, x509.IssuingDistributionPoint):
+            _check_scope(extension.value)
         if extension.critical and not isinstance(extension.value, _KNOWN):
             raise ValueError("it has an unknown critical extension")
         if isinstance(extension.value, x509.CRLNumber):
@@ -79,6 +79,16 @@ def read_crl(text: str, bundle: str) -> ReadCrl:
         next_update=crl.next_update_utc,
         number=number,
     )
+
+
+def _check_scope(point: x509.IssuingDistributionPoint) -> None:
+    """A certificate that the list does not have counts as not revoked: the list must be about all of them (RW13)."""
+    if point.indirect_crl:
+        raise ValueError("it is an indirect CRL")
+    if point.only_contains_user_certs or point.only_contains_ca_certs or point.only_contains_attribute_certs:
+        raise ValueError("it is limited to some kinds of certificates")
+    if point.only_some_reasons:
+        raise ValueError("it is limited to some reasons")
 
 
 def _serial(entry: x509.RevokedCertificate) -> int:

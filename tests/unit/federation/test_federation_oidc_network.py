@@ -178,6 +178,30 @@ def test_body_over_the_limit_is_refused(authority, tmp_path):
         assert len(result.body) == 65_537
 
 
+@pytest.mark.parametrize("is_closed_by_tls", [True, False])
+@pytest.mark.parametrize("length", [2, 3, 60_000, None])
+def test_answer_that_is_cut_off_is_refused(authority, tmp_path, length, is_closed_by_tls):
+    """Shorter than its `Content-Length`; without one it ends where TLS says so."""
+
+    def answer(handler):
+        handler.send_response(200)
+        if length is not None:
+            handler.send_header("Content-Length", str(length))
+        handler.end_headers()
+        handler.wfile.write(b"{}")
+        if is_closed_by_tls:
+            handler.connection.unwrap()
+
+    with serving(answer, authority.issue_cert(HOST)) as port:
+        fetch = fetching(port, authority, tmp_path)
+        if length == 2 or (length is None and is_closed_by_tls):
+            assert fetch(f"https://{HOST}/", ALLOWED).body == b"{}"
+        else:
+            with pytest.raises(FetchError) as error:
+                fetch(f"https://{HOST}/", ALLOWED)
+            assert not error.value.is_reachable
+
+
 @pytest.mark.parametrize("where", ["headers", "body"])
 def test_server_that_sends_byte_after_byte_is_cut_off(authority, tmp_path, where):
     """The limit is on the whole read, not on each part of it."""
@@ -243,7 +267,8 @@ def test_url_other_than_https_by_host_name_is_never_contacted(url):
 
 PRIVATE = """127.0.0.1 10.1.2.3 172.16.0.1 192.168.1.1 169.254.169.254 100.64.0.1 0.0.0.0 224.0.0.1 255.255.255.255 192.0.2.1
  ::1 :: fe80::1 fe80::1%eth0 fc00::1 fd00:ec2::254 ff02::1 ::ffff:127.0.0.1 ::ffff:10.0.0.1 64:ff9b::7f00:1 64:ff9b::a9fe:a9fe
- 2002:7f00:1::1 2001:db8::1 nonsense""".split()
+ 2002:7f00:1::1 2001:db8::1 nonsense fec0::1 64:ff9b:1::a00:1 64:ff9b:1::808:808 ::ffff:0:a00:1 ::ffff:0:808:808 ::10.0.0.1
+ ::8.8.8.8 100::1 4000::1 5f00::1 8000::1 c000::1 f000::1 2001::1 2001:0:a00:1::1""".split()
 
 
 @pytest.mark.parametrize("address", PRIVATE)

@@ -155,11 +155,14 @@ def test_a_serial_number_and_a_common_name_of_its_form_differ(world):
     assert world.create(issue("ID=12", world.root)).source_identity == "CN=ID=12"
 
 
-def test_an_organizational_unit_with_a_slash_is_not_joined(world):
+def test_an_organizational_unit_with_a_slash_gives_no_tag(world):
     joined = issue([("CN", "a1"), ("OU", "Security"), ("OU", "Engineering")], world.root)
     assert world.create(joined).session.tags["x509Subject/OU"] == "Security/Engineering"
     mixed = issue([("CN", "a1"), ("OU", "Security/Engineering"), ("OU", "x")], world.root)
     assert "x509Subject/OU" not in world.create(mixed).session.tags
+    alone = issue([("CN", "a1"), ("OU", "Security/Engineering")], world.root)
+    assert "x509Subject/OU" not in world.create(alone).session.tags
+    assert any("x509Subject/OU" in warning for warning in world.events[-1].warnings)
 
 
 def test_attribute_that_escapes_its_tag_is_reported(world):
@@ -442,7 +445,7 @@ ROWS = {  # how a row of 6.7 begins, and the tests that are about it
         test_a_common_name_cannot_pass_for_another_identity,
         test_a_serial_number_and_a_common_name_of_its_form_differ,
     ),
-    "several OUs": (test_an_organizational_unit_with_a_slash_is_not_joined,),
+    "several OUs": (test_an_organizational_unit_with_a_slash_gives_no_tag,),
     "value that drops its own tag": (
         test_attribute_that_escapes_its_tag_is_reported,
         test_refusal_names_attributes_that_gave_no_tag,

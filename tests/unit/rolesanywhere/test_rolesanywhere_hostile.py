@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -47,7 +48,16 @@ def host(world: World) -> Identity:
 # -- revocation lists -------------------------------------------------------------------------------------------------------
 
 DELTA = [(x509.DeltaCRLIndicator(1), True)]
-INDIRECT = [(x509.IssuingDistributionPoint(None, None, False, False, None, True, False), True)]
+
+
+def scope(**limits: Any) -> list[tuple[Any, bool]]:
+    """The extension of a revocation list that is limited."""
+    names = ("only_contains_user_certs", "only_contains_ca_certs", "indirect_crl", "only_contains_attribute_certs")
+    point = dict.fromkeys(("full_name", "relative_name", "only_some_reasons")) | dict.fromkeys(names, False) | limits
+    return [(x509.IssuingDistributionPoint(**point), True)]
+
+
+REASONS = frozenset([x509.ReasonFlags.key_compromise])
 UNKNOWN = [(x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00"), True)]
 
 
@@ -55,7 +65,11 @@ UNKNOWN = [(x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\
     "make",
     [
         lambda root: crl(root, extensions=DELTA),
-        lambda root: crl(root, extensions=INDIRECT),
+        lambda root: crl(root, extensions=scope(indirect_crl=True)),
+        lambda root: crl(root, extensions=scope(only_contains_user_certs=True)),
+        lambda root: crl(root, extensions=scope(only_contains_ca_certs=True)),
+        lambda root: crl(root, extensions=scope(only_contains_attribute_certs=True)),
+        lambda root: crl(root, extensions=scope(only_some_reasons=REASONS)),
         lambda root: crl(root, extensions=UNKNOWN),
         lambda root: crl(root, [1], entry_extension=x509.CertificateIssuer([x509.DirectoryName(root.cert.subject)])),
         lambda root: crl(root, this_update=60),
@@ -65,7 +79,7 @@ UNKNOWN = [(x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\
         lambda root: crl(root).replace("\n", "é\n", 1),
         lambda root: root.pem,
     ],
-    ids="delta indirect unknown entry future cut empty long text certificate".split(),
+    ids="delta indirect users authorities attributes reasons unknown entry future cut empty long text certificate".split(),
 )
 def test_import_refuses_a_revocation_list_that_cannot_count(world, make):
     with pytest.raises(StsError) as caught:
@@ -145,7 +159,35 @@ def test_an_email_constraint_covers_the_subject(world):
     intermediate = issue("Intermediate", world.root, ca=True, constraints=constraint)
     named = issue([("CN", "host1"), ("E", "eve@evil.example")], intermediate)
     assert refused(world, chained(world, named, intermediate)).rule == "RW32"
-    assert world.anywhere.create_session(chained(world, issue("host1", intermediate), intermediate))
+    assert world.anywhere.create_session(chained(world, issue([("O", "Corp")], intermediate), intermediate))
+
+
+DNS, MAIL = ("DNS", "a.team.example"), ("email", "a@team.example")
+TEAM = x509.NameConstraints([x509.DNSName("team.example")], None)
+COMMON_NAMES = {
+    "no alternative name": (TEAM, "admin.prod.example", [], False),
+    "another alternative name": (TEAM, "admin.prod.example", [DNS], False),
+    "a name of a kind that is not limited": (TEAM, "a@prod.example", [DNS, ("email", "a@prod.example")], False),
+    "the alternative name": (TEAM, "a.team.example", [DNS], True),
+    "one of several": (TEAM, "a.team.example", [("DNS", "b.team.example"), DNS], True),
+    "excluded names": (x509.NameConstraints(None, [x509.DNSName("prod.example")]), "admin.prod.example", [DNS], False),
+    "no common name": (TEAM, [("O", "Corp")], [DNS], True),
+    "an address": (x509.NameConstraints([x509.RFC822Name("team.example")], None), "a@team.example", [MAIL], True),
+}
+
+
+@pytest.mark.parametrize("constraint, subject, names, is_valid", COMMON_NAMES.values(), ids=COMMON_NAMES)
+@pytest.mark.parametrize("where", ["anchor", "intermediate"])
+def test_common_name_below_a_limited_authority(constraint, subject, names, is_valid, where):
+    """It becomes the source identity, and constraints do not cover it (RW53)."""
+    root = issue("Root", ca=True, constraints=constraint if where == "anchor" else None)
+    limited = issue("Limited", root, ca=True, constraints=constraint if where == "intermediate" else None)
+    world = World(root=root)
+    request = chained(world, issue(subject, limited, san=names), limited)
+    if is_valid:
+        assert world.anywhere.create_session(request)
+    else:
+        assert refused(world, request).rule == "RW32"
 
 
 def test_another_path_is_found_where_one_is_not_valid(world):
