@@ -22,7 +22,7 @@ from fastiam.server.http import JSON, Request, Response
 from fastiam.server.identity import Identity
 from fastiam.server.observer import Observer
 from fastiam.server.pools import Overload, Pools
-from fastiam.server.protocol import Place, Route, StreamRoute
+from fastiam.server.protocol import Elsewhere, Place, Route, StreamRoute
 from fastiam.server.serving import Serving
 from fastiam.server.streams import Disconnected, Head, Message, Receive, Send, Stream, gather
 from fastiam.server.uvicorn_protocol import CONNECTION, TARGET, Connection, Cycle
@@ -143,7 +143,7 @@ class Application:
                     else:
                         seconds = route.time or self.pools.limits.handler_seconds
                         call = partial(route.handler, request, self.decider, self.clock())
-                        response = await self._in_pool(place, head, seconds, call)
+                        response = await self._in_places(place, head, seconds, call)
                 elapsed = perf_counter_ns() - began
                 if response.record is not None and not self.observer.decided(served.protocol, response.record, request, elapsed):
                     raise Refusal(503, "log_full", _RETRY)
@@ -381,13 +381,23 @@ class Application:
             raise
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    async def _in_pool(self, place: Place, head: Head, seconds: float, call: Callable[[], Any]) -> Any:
+    async def _in_places(self, place: Place, head: Head, seconds: float, call: Callable[[], Response]) -> Response:
+        """Run a handler, at each place that it asks for."""
+        is_known = True
+        while True:
+            try:
+                response: Response = await self._in_pool(place, head, seconds, call, is_known=is_known)
+                return response
+            except Elsewhere as moved:
+                place, call, is_known = moved.place, moved.call, moved.is_known
+
+    async def _in_pool(self, place: Place, head: Head, seconds: float, call: Callable[[], Any], *, is_known: bool = True) -> Any:
         listening = head.connection.listening
         if listening.in_work >= listening.limits.in_work:
             raise Refusal(503, "overload", _RETRY)
         listening.in_work += 1
         try:
-            return await self.pools.run(place, head.client(), seconds, call)
+            return await self.pools.run(place, head.client(), seconds, call, is_known=is_known)
         except Overload:
             raise Refusal(503, "overload", _RETRY) from None
         except TimeoutError:

@@ -29,7 +29,15 @@ _ON_BY_DEFAULT: Final = ("authzen", "bulk", "ops")
 MAIN: Final = "main"
 OPS: Final = "ops"
 
-FIXED_LIMITS: Final = ("threads", "connections", "handshakes", "backlog", "keep_alive_seconds")
+FIXED_LIMITS: Final = (
+    "threads",
+    "unsigned_threads",
+    "waiting_threads",
+    "connections",
+    "handshakes",
+    "backlog",
+    "keep_alive_seconds",
+)
 """Those of `Limits` that a reload cannot change."""
 
 _MIB = 1 << 20
@@ -159,9 +167,19 @@ class Limits(Part, frozen=True, kw_only=True):
     """Bytes of bodies of one listener that are not complete, or in work; clients without credentials have half of them. Bodies of
     up to 64 KiB are always taken."""
     writes: Count = 32
+    """AWS calls that write, in work or waiting; half of them at most of callers without credentials."""
     queue: Count = 64
-    threads: Count = 2
+    """Calls of each other kind that wait for a thread."""
+    queue_per_client: Count = 32
+    """AWS calls of each kind of one client, in work or waiting."""
     slow_per_client: Count = 4
+    """Searches and questions of one client, in work or waiting."""
+    threads: Count = 2
+    """Threads for large batches and streams, one of them for searches and questions."""
+    unsigned_threads: Count = 2
+    """Threads for AWS calls without credentials."""
+    waiting_threads: Count = 4
+    """Threads for AWS calls that may wait for an identity provider, or for what another process writes."""
     connections: Count = 4096
     """Connections of one listener at a time, from accept to close. If another client comes, connections end on which the server
     waits for a client without credentials, those first on which it has waited longest."""

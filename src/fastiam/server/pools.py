@@ -21,55 +21,58 @@ class Overload(Exception):
 class Pools:
     """The threads of the process. Its methods are called on the event loop only.
 
-    `SLOW` calls have one thread and `POOL` calls the others, so a question over all principals never delays a password check.
-    Calls that write have a thread of their own.
+    Each place has threads and a queue of its own, so that a call waits only for calls of its kind: a batch of decisions never
+    waits for a call of AWS, and that of a verified caller never for one that waits for an identity provider.
     """
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
-        self._threads = {
-            Place.POOL: ThreadPoolExecutor(max(1, limits.threads - 1), "fastiam-pool"),
-            Place.SLOW: ThreadPoolExecutor(1, "fastiam-slow"),
-            Place.WRITER: ThreadPoolExecutor(1, "fastiam-writer"),
+        self._counts = {
+            Place.POOL: max(1, limits.threads - 1),
+            Place.SLOW: 1,
+            Place.READER: 1,
+            Place.UNSIGNED: limits.unsigned_threads,
+            Place.WAITING: limits.waiting_threads,
+            Place.WRITER: 1,
         }
+        self._threads = {place: ThreadPoolExecutor(count, f"fastiam-{place.value}") for place, count in self._counts.items()}
         self._waiting = dict.fromkeys(self._threads, 0)
-        self._by_client: dict[str, int] = {}
+        self._by_client: dict[tuple[Place, str], int] = {}
 
     @property
     def queue(self) -> int:
         """Calls in work or waiting."""
         return sum(self._waiting.values())
 
-    async def run(self, place: Place, client: str, seconds: float, call: Callable[[], T]) -> T:
+    async def run(self, place: Place, client: str, seconds: float, call: Callable[[], T], *, is_known: bool = True) -> T:
         """Run a call in a thread.
 
         Parameters
         ----------
-        client : what limits slow calls: the name of an identity, or an address.
+        client : what limits calls: the name of an identity, or an address.
         seconds : after which the caller gets a `TimeoutError`. A call that has begun keeps its place until it ends.
+        is_known : whether the caller has shown credentials. Others fill at most half of the queue of writes.
 
         Raises
         ------
         Overload: too many calls, of this client or at all.
         TimeoutError: the call takes too long.
         """
-        return await asyncio.wait_for(self.start(place, client, call), seconds)
+        return await asyncio.wait_for(self.start(place, client, call, is_known=is_known), seconds)
 
-    def start(self, place: Place, client: str, call: Callable[[], T]) -> asyncio.Future[T]:
+    def start(self, place: Place, client: str, call: Callable[[], T], *, is_known: bool = True) -> asyncio.Future[T]:
         """Begin a call in a thread, as `run` does."""
-        limit = self.limits.writes if place is Place.WRITER else self.limits.queue + self.limits.threads
-        slow = place is Place.SLOW
-        if self._waiting[place] >= limit or (slow and self._by_client.get(client, 0) >= self.limits.slow_per_client):
+        key = place, client
+        if self._waiting[place] >= self._limit(place, is_known) or self._by_client.get(key, 0) >= self._limit_of_client(place):
             raise Overload
         self._waiting[place] += 1
-        if slow:
-            self._by_client[client] = self._by_client.get(client, 0) + 1
+        self._by_client[key] = self._by_client.get(key, 0) + 1
         loop = asyncio.get_running_loop()
         waiting: asyncio.Future[T] = loop.create_future()
         submitted = self._threads[place].submit(call)
 
         def ended() -> None:
-            self._release(place, client if slow else None)
+            self._release(key)
             if waiting.done():  # the time is over
                 return
             if submitted.cancelled():  # by `close`
@@ -89,14 +92,25 @@ class Pools:
         submitted.add_done_callback(wake)
         return waiting
 
-    def _release(self, place: Place, client: str | None) -> None:
-        self._waiting[place] -= 1
-        if client is not None:
-            left = self._by_client[client] - 1
-            if left:
-                self._by_client[client] = left
-            else:
-                del self._by_client[client]
+    def _limit(self, place: Place, is_known: bool) -> int:
+        limits = self.limits
+        if place is Place.WRITER:
+            return limits.writes if is_known else max(1, limits.writes // 2)
+        return limits.queue + self._counts[place]
+
+    def _limit_of_client(self, place: Place) -> int:
+        limits = self.limits
+        if place is Place.POOL:
+            return self._limit(place, True)
+        return limits.slow_per_client if place is Place.SLOW else limits.queue_per_client
+
+    def _release(self, key: tuple[Place, str]) -> None:
+        self._waiting[key[0]] -= 1
+        left = self._by_client[key] - 1
+        if left:
+            self._by_client[key] = left
+        else:
+            del self._by_client[key]
 
     def close(self) -> None:
         """Begin no further call; those in work end by themselves."""

@@ -20,19 +20,39 @@ MIB = 1 << 20
 
 
 class Place(Enum):
-    """Where a handler runs (G14)."""
+    """Where a handler runs (G14). Each place outside of the loop has threads and a queue of its own."""
 
     LOOP = "loop"
     """On the event loop: single decisions and small batches."""
     POOL = "pool"
-    """In the bounded thread pool: batches over 5,000 items, password and token checks."""
+    """Batches over 5,000 items, and bodies that are processed while they arrive."""
     SLOW = "slow"
-    """In at most one thread of the pool: searches, questions, playground; counted by identity (1.6)."""
+    """One thread: searches, questions, playground; counted by identity (1.6)."""
+    READER = "reader"
+    """One thread: signed calls of AWS services."""
+    UNSIGNED = "unsigned"
+    """Calls of AWS services without credentials: tokens, passwords, certificates."""
+    WAITING = "waiting"
+    """Calls that may wait for an identity provider, or for what another process writes."""
     WRITER = "writer"
-    """On the one writer thread: AWS calls that write."""
+    """One thread: AWS calls that write."""
 
 
 Handler = Callable[[Request, Decider, datetime], Response]
+
+
+class Elsewhere(Exception):
+    """Raised by a handler outside of the loop: the rest of its work runs at another place.
+
+    Parameters
+    ----------
+    call : the rest; it may raise this again.
+    is_known : whether the caller has shown credentials.
+    """
+
+    def __init__(self, place: Place, call: Callable[[], Response], *, is_known: bool) -> None:
+        self.place, self.call, self.is_known = place, call, is_known
+        super().__init__(place)
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,8 @@ class Head:
         identity, peer = self.identity, self.connection.peer
         if identity is not None and not identity.is_anonymous:
             return f"name:{identity.name}"
+        if self.client_address is not None:  # behind a trusted proxy, that of the end client
+            return f"address:{self.client_address}"
         return f"address:{peer.address}" if peer.kind == "tcp" else f"uid:{peer.uid}"
 
 

@@ -6,6 +6,7 @@ import re
 import sqlite3
 import threading
 from datetime import timedelta
+from functools import partial
 from xml.etree import ElementTree
 
 import orjson
@@ -17,7 +18,8 @@ from msgspec.structs import replace
 
 import fastiam
 from fastiam.server.http import Request
-from fastiam.server.protocol import Place
+from fastiam.server.protocol import Elsewhere, Place
+from fastiam.server.protocols.aws import query
 from fastiam.server.protocols.aws.models import service
 from fastiam.server.protocols.aws.protocol import place_of
 from fastiam.server.protocols.aws.query import _text
@@ -199,8 +201,8 @@ def test_plus_sign_in_the_query_string_is_what_was_signed(world):
     """G131: `+` and `%2B` have one signature, so that they have one meaning."""
     form = "Action=TagUser&Version=2010-05-08&UserName=bo&Tags.member.1.Key=k&Tags.member.1.Value=a%2Bb"
     request = sign(world, "", url=f"{ENDPOINT}?{form}")
-    for query in (request.raw_query, request.raw_query.replace(b"%2B", b"+")):
-        assert world.handle(replace(request, raw_query=query)).status == 200
+    for raw in (request.raw_query, request.raw_query.replace(b"%2B", b"+")):
+        assert world.handle(replace(request, raw_query=raw)).status == 200
         assert world.directory.tables.entities[BO].tags == {"k": "a+b"}
 
 
@@ -244,20 +246,69 @@ def test_request_of_another_protocol_is_refused(world):
     assert response.status == 404 and dict(response.headers)[b"x-amzn-errortype"] == b"UnknownOperationException"
 
 
+def places_of(world, request) -> list[Place]:
+    """Where a call runs, one step after the other."""
+    places, call = [place_of(request)], partial(world.protocol.handle, request, world.decider, world.clock())
+    while True:
+        try:
+            call()
+            return places
+        except Elsewhere as moved:
+            places.append(moved.place)
+            call = moved.call
+
+
 @pytest.mark.parametrize(
-    ("body", "place"),
+    ("body", "places"),
     [
-        (f"Action=CreateUser&{IAM}", Place.WRITER),
-        (f"{IAM}&Action=DeleteUser", Place.WRITER),
-        (f"Action=CreateLoginProfile&{IAM}", Place.POOL),
-        (f"Action=ListUsers&{IAM}", Place.POOL),
-        (f"Action=AssumeRole&{STS}", Place.POOL),
-        ("Action=Nothing", Place.POOL),
+        (f"Action=CreateUser&UserName=new&{IAM}", [Place.READER, Place.WRITER]),
+        (f"{IAM}&Acti%6Fn=Create%55ser&UserName=new", [Place.READER, Place.WRITER]),
+        (f"Action=CreateLoginProfile&UserName=bo&Password=Abcdefgh1!&{IAM}", [Place.READER, Place.WRITER]),
+        (f"Action=ListUsers&{IAM}", [Place.READER]),
+        ("Action=Nothing", [Place.READER]),
     ],
 )
-def test_writes_run_on_the_writer_thread(world, body, place):
+def test_writes_of_verified_callers_run_on_the_writer_thread(world, body, places):
     """G14."""
-    assert place_of(sign(world, body)) is place
+    assert places_of(world, sign(world, body)) == places
+    wrong = replace(sign(world, body), body=sign(world, body).body + b"&A=b")
+    assert places_of(world, wrong) == [Place.READER]
+
+
+@pytest.mark.parametrize("action", ["Action=AssumeRoleWithWebIdentity", "Acti%6Fn=AssumeRoleWith%57ebIdentity"])
+def test_call_that_may_wait_for_an_issuer_waits_by_itself(world, action):
+    """G14: neither readers nor the writer wait for the network."""
+    body = f"{action}&RoleArn=arn:aws:iam::{A}:role/r&RoleSessionName=name&WebIdentityToken=a.b.c&{STS}"
+    request = sign(world, body, service="sts")
+    unsigned = replace(request, headers=tuple(pair for pair in request.headers if pair[0] != b"authorization"))
+    assert places_of(world, unsigned) == [Place.UNSIGNED, Place.WAITING]
+    assert places_of(world, request) == [Place.READER, Place.WAITING]
+
+
+LARGE = "&".join(f"X{i}={'%41' * 100}" for i in range(900))
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({}, "InvalidAction"),
+        ({"authorization": None}, "RequestEntityTooLarge"),
+        ({"authorization": (b"Credential=AKIA", b"Credential=AKIB")}, "InvalidClientTokenId"),
+        ({"authorization": (b"/eu-west-1/", b"/eu-west-2/")}, "SignatureDoesNotMatch"),
+        ({"x-amz-date": (b"2026", b"2025")}, "SignatureDoesNotMatch"),
+    ],
+)
+def test_large_form_is_decoded_for_a_verified_caller_only(world, monkeypatch, change, code):
+    decoded = []
+    monkeypatch.setattr(query, "read_form", lambda body, raw: decoded.append(1) or {"Action": "Nothing"})
+    request = sign(world, f"Action=ListUsers&{IAM}&{LARGE}")
+    headers = []
+    for name, value in request.headers:
+        each = change.get(name.decode(), (b"", b""))
+        if each is not None:
+            headers.append((name, value.replace(*each)))
+    assert error_of(world.handle(replace(request, headers=tuple(headers))))[1] == code
+    assert bool(decoded) == (not change)
 
 
 def test_condition_keys_of_every_call_come_from_the_request(world):

@@ -229,7 +229,7 @@ OPERATIONS = {
     "ListIdentityPools": Operation(list_identity_pools, (Permission(p.everything),)),
     "SetIdentityPoolRoles": Operation(set_identity_pool_roles, (_POOL, _PASS), writes=True),
     "GetIdentityPoolRoles": Operation(get_identity_pool_roles, (_POOL,)),
-    "GetId": Operation(get_id, library_decides=True),
-    "GetCredentialsForIdentity": Operation(get_credentials_for_identity, library_decides=True),
-    "GetOpenIdToken": Operation(get_open_id_token, library_decides=True),
+    "GetId": Operation(get_id, library_decides=True, may_fetch=True),
+    "GetCredentialsForIdentity": Operation(get_credentials_for_identity, library_decides=True, may_fetch=True),
+    "GetOpenIdToken": Operation(get_open_id_token, library_decides=True, may_fetch=True),
 }

@@ -26,6 +26,7 @@ class Operation:
     writes : runs in a transaction.
     own_transactions : the library puts what it writes into its own transactions, with slow work before them.
     prepare : slow work, such as the hash of a password, after a first decision and outside of the transaction.
+    may_fetch : reads the keys of an identity provider, which may be silent.
     is_short : reads a few records, however many there are, so that it may run on the event loop.
     """
 
@@ -35,10 +36,11 @@ class Operation:
     prepare: Callable[[Call], Any] | None = None
     library_decides: bool = False
     own_transactions: bool = False
+    may_fetch: bool = False
     is_short: bool = False
 
     def __post_init__(self) -> None:
-        if self.is_short and (self.writes or self.prepare or self.own_transactions):
+        if self.is_short and (self.writes or self.prepare or self.own_transactions or self.may_fetch):
             raise ValueError(f"`{self.handler.__name__}` reads only, or is not short")
         if bool(self.permissions) is self.library_decides:
             raise ValueError(f"`{self.handler.__name__}` needs permissions, unless the library decides")

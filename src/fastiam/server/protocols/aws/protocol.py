@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -22,7 +22,7 @@ from fastiam.model.decision import Decision
 from fastiam.server.decider import Decider
 from fastiam.server.http import JSON, Request, Response
 from fastiam.server.identity import AWS
-from fastiam.server.protocol import Place, Route
+from fastiam.server.protocol import Elsewhere, Place, Route
 from fastiam.server.protocols.aws import Section, json_protocols, query, sigv4
 from fastiam.server.protocols.aws.authorize import Denied, authorize, denial_of
 from fastiam.server.protocols.aws.call_records import OTHER, call_record, is_audited, issued, named
@@ -36,7 +36,7 @@ from fastiam.server.protocols.aws.operations import Handler, Operation, operatio
 from fastiam.server.protocols.aws.rates import ClientRates
 from fastiam.server.protocols.aws.requests import SERVED, Target, find_operation, read_parameters, target_of
 from fastiam.server.protocols.aws.services import Services
-from fastiam.server.protocols.aws.sessions import CREATE_SESSION, SESSIONS, MadeSession, create_session, is_session_request
+from fastiam.server.protocols.aws.sessions import CREATE_SESSION, MadeSession, create_session, is_session_request
 from fastiam.server.records import CallLog, DecisionRecord, NoCallLog
 from fastiam.sts import STS
 
@@ -56,6 +56,14 @@ log = logging.getLogger("fastiam.server.aws")
 
 class _Waits(Exception):
     """The call has to wait or takes long, so that it is not answered on the event loop. Nothing was done."""
+
+
+class _Moved(Exception):
+    """The next step of a call runs at another place."""
+
+    def __init__(self, place: Place, step: Callable[[], Result]) -> None:
+        self.place, self.step = place, step
+        super().__init__(place)
 
 
 class AwsProtocol:
@@ -98,8 +106,12 @@ class AwsProtocol:
         origins = self._settings.cors_origins
         if request.method == "OPTIONS":
             return preflight(request, origins) or edge_error(405, "bad_method", "A page of this origin may not call.")
-        response = self._answer(request, decider, now, may_wait)
-        share(request, response, origins)
+        return self._shared(request, partial(self._answer, request, decider, now, may_wait))
+
+    def _shared(self, request: Request, answer: Callable[[], Response]) -> Response:
+        """An answer, as a page of another origin may read it."""
+        response = answer()
+        share(request, response, self._settings.cors_origins)
         return response
 
     def at_once(self, request: Request, decider: Decider, now: datetime) -> Response | None:
@@ -129,9 +141,21 @@ class AwsProtocol:
                 return made.response
             if is_key_set_request(request, path):
                 return Response(200, key_set(path, self.services_of(_sts(decider))))
-            result = exchange.run()
+            return self._finish(exchange, exchange.run, request_id)
+        except (_Waits, Elsewhere):
+            raise
+        except Exception as error:
+            return exchange.refusal(error, request_id)
+
+    def _finish(self, exchange: _Exchange, step: Callable[[], Result], request_id: str) -> Response:
+        """The answer after a step of a call, which may be followed by another one elsewhere."""
+        try:
+            result = step()
         except _Waits:
             raise
+        except _Moved as moved:
+            following = partial(self._finish, exchange, moved.step, request_id)
+            raise Elsewhere(moved.place, partial(self._shared, exchange.request, following), is_known=exchange.is_known) from None
         except Exception as error:
             return exchange.refusal(error, request_id)
         target = exchange.target
@@ -169,7 +193,7 @@ class _Exchange:
     def __init__(
         self, protocol: AwsProtocol, request: Request, decider: Decider, now: datetime, target: Target, may_wait: bool
     ) -> None:
-        self._protocol, self._request, self._decider, self._now = protocol, request, decider, now
+        self._protocol, self.request, self._decider, self._now = protocol, request, decider, now
         self.target, self._may_wait = target, may_wait
         self.record: DecisionRecord | None = None
         self._engine: Engine | None = None
@@ -180,40 +204,71 @@ class _Exchange:
     @property
     def wants_json(self) -> bool:
         """Whether the client asks for JSON in place of XML, as the authenticator of EKS does (G127)."""
-        accept = self._request.header_values(b"accept")
+        accept = self.request.header_values(b"accept")
         is_requested = accept == [b"application/json"]
         return is_requested and self.target.operation is not None and self.target.operation.name == "GetCallerIdentity"
 
+    @property
+    def is_known(self) -> bool:
+        """Whether the caller was verified."""
+        return self._caller is not None
+
     def run(self) -> Result:
-        """Verify, decide and act."""
-        request, target = self._request, self.target
+        """Verify and read the call, then decide and act: here, or where calls of its kind wait for each other only."""
+        request, target = self.request, self.target
         signature = sigv4.read_signature(request)
+        sts = credentials = None
+        if signature is None and not self._may_wait:
+            raise _Waits
+        is_counted = signature is None and target.protocol == QUERY  # before its form is decoded
+        if is_counted:
+            self.require_rate()
+        if len(request.body) + len(request.raw_query) > self._protocol.settings.unsigned_body:
+            if signature is None:
+                raise ApiError("RequestEntityTooLarge", "A request without a signature is too large.")
+            sts = self._fresh()
+            credentials = self._verify(sts, signature)
         find_operation(request, signature, target)
         assert target.service is not None and target.operation is not None
         operation = operations(target.service.name).get(target.operation.name)
         if not self._may_wait and (operation is None or not operation.is_short):
             raise _Waits
+        sts = sts or self._fresh()
         if target.operation.is_unsigned:
-            self.require_rate()
-        sts = self._fresh()
-        credentials = None
-        if not target.operation.is_unsigned:
-            if signature is None:
-                raise ApiError("MissingAuthenticationToken", "Request is missing Authentication Token")
-            self._caller, credentials = self._verify(sts, signature)
+            if not is_counted:
+                self.require_rate()
+        elif signature is None:
+            raise ApiError("MissingAuthenticationToken", "Request is missing Authentication Token")
+        else:
+            credentials = credentials or self._verify(sts, signature)
         if operation is None:
             raise ApiError("NotImplemented", f"{target.operation.name} is not served.")
-        call = self._call(sts, credentials, signature, read_parameters(self._request, target))
+        parameters = read_parameters(request, target)
+        place = _place_of(operation)
+        if place is not None:
+            raise _Moved(place, lambda: self._decide_and_act(operation, self._fresh(), credentials, signature, parameters))
+        return self._decide_and_act(operation, sts, credentials, signature, parameters)
+
+    def _decide_and_act(
+        self,
+        operation: Operation,
+        sts: STS,
+        credentials: Credentials | None,
+        signature: sigv4.Signature | None,
+        parameters: Mapping[str, Any],
+    ) -> Result:
+        assert self.target.operation is not None
+        call = self._call(sts, credentials, signature, parameters)
         if operation.library_decides:
             self._resources = named(call)
-        self.require_log(target.operation.name)
+        self.require_log(self.target.operation.name)
         result = self._act(operation, call)
         self._protocol.note_answered(operation)
         return result
 
     def require_rate(self) -> None:
         """Refuse an unsigned call of a client that makes too many."""
-        if not self._protocol.rates.admits(self._request.client_address, self._now):
+        if not self._protocol.rates.admits(self.request.client_address, self._now):
             service = self.target.service
             is_modelled = service is not None and _TOO_MANY in service.errors
             raise ApiError(_TOO_MANY if is_modelled else "Throttling", "Rate exceeded.")
@@ -233,18 +288,19 @@ class _Exchange:
         self._generation = self._decider.pin().generation
         return sts
 
-    def _verify(self, sts: STS, signature: sigv4.Signature) -> tuple[Caller, Credentials]:
-        """The caller of a signed request."""
-        request, settings = self._request, self._protocol.settings
+    def _verify(self, sts: STS, signature: sigv4.Signature) -> Credentials:
+        """Verify a signature; the credentials of the caller. What costs little comes first."""
+        request, settings = self.request, self._protocol.settings
         sigv4.check_headers(request, signature)
         sigv4.check_time(signature, self._now)
-        payload = sigv4.body_hash(request, allow_unsigned=settings.allow_unsigned_payload)
         caller, secret = sts.secret_of(signature.access_key_id, signature.token)
+        payload = sigv4.body_hash(request, allow_unsigned=settings.allow_unsigned_payload)
         if not sigv4.is_valid(request, signature, secret, payload, hosts=settings.hosts):
             raise sigv4.mismatch()
         if not sts.record_use(caller, may_write=self._may_wait):
             raise _Waits
-        return caller, Credentials(signature.access_key_id, secret, signature.token)
+        self._caller = caller
+        return Credentials(signature.access_key_id, secret, signature.token)
 
     def _call(
         self, sts: STS, credentials: Credentials | None, signature: sigv4.Signature | None, parameters: Mapping[str, Any]
@@ -266,7 +322,7 @@ class _Exchange:
 
     def _context(self, signature: sigv4.Signature | None) -> dict[str, Any]:
         """The condition keys that every call has."""
-        request = self._request
+        request = self.request
         context: dict[str, Any] = {"aws:SecureTransport": request.client_is_tls}
         if request.client_address is not None:
             context["aws:SourceIp"] = request.client_address
@@ -283,10 +339,9 @@ class _Exchange:
         if operation.prepare is not None:
             self._authorize(operation, call)
             call.prepared = operation.prepare(call)
+            raise _Moved(Place.WRITER, partial(self._write, operation, call))
         if operation.writes:
-            with directory.transaction():
-                self._authorize(operation, call)
-                return operation.handler(call)
+            return self._write(operation, call)
         if operation.library_decides:  # over its own engine
             return operation.handler(call)
         if operation.own_transactions:
@@ -294,6 +349,11 @@ class _Exchange:
                 self._authorize(operation, call)
             return operation.handler(call)
         with directory.transaction_manager.lock:  # reads see whole transactions only
+            self._authorize(operation, call)
+            return operation.handler(call)
+
+    def _write(self, operation: Operation, call: Call) -> Result:
+        with call.directory.transaction():
             self._authorize(operation, call)
             return operation.handler(call)
 
@@ -330,7 +390,7 @@ class _Exchange:
                 status=status,
                 code=code,
                 caller=self._caller,
-                client=self._request.client_address,
+                client=self.request.client_address,
                 resources=self._resources,
                 issued=key,
                 before=self._generation,
@@ -348,7 +408,7 @@ class _Exchange:
                 request_id=request_id,
                 status=made.response.status,
                 code=made.code,
-                client=self._request.client_address,
+                client=self.request.client_address,
                 resources=made.resources,
                 issued=made.key,
                 before=generation,
@@ -405,17 +465,20 @@ def _response(status: int, body: bytes, content_type: str, request_id: str, reco
 
 
 def place_of(request: Request) -> Place:
-    """Writes run on the writer thread; calls with slow work before their transaction, and all others, in the pool (G14)."""
-    name = _name_of(request)
-    operation = _operation(name)
-    if operation is not None:
-        return Place.WRITER if operation.writes and operation.prepare is None else Place.POOL
-    is_session = request.raw_path.endswith(SESSIONS)  # REST JSON: sessions verify certificates, all other writes are short
-    return Place.POOL if name or is_session or request.method == "GET" else Place.WRITER
+    """Where a call is verified and read. Which operation it is, is known only then."""
+    is_signed = request.header_values(b"authorization") or b"X-Amz-Signature=" in request.raw_query
+    return Place.READER if is_signed else Place.UNSIGNED
+
+
+def _place_of(operation: Operation) -> Place | None:
+    """Where an operation is decided and runs, once the call is verified and read; None: at the same place (G14)."""
+    if operation.may_fetch or operation.own_transactions:
+        return Place.WAITING
+    return Place.WRITER if operation.writes and operation.prepare is None else None
 
 
 def _name_of(request: Request) -> str:
-    """The name of an operation that a request seems to call; empty for REST JSON."""
+    """The name of an operation that a short request seems to call; empty if it has another form."""
     target = request.header(b"x-amz-target")
     if target:
         return (target.rpartition(b".")[2] or target).decode("latin-1")

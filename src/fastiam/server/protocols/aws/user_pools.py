@@ -114,4 +114,6 @@ def _signed(name: str) -> Operation:
     return Operation(signed, tuple(permissions), own_transactions=True)
 
 
-OPERATIONS = {name: _signed(name) for name in _SIGNED} | {name: Operation(public, library_decides=True) for name in _PUBLIC}
+OPERATIONS = {name: _signed(name) for name in _SIGNED} | {
+    name: Operation(public, library_decides=True, own_transactions=True) for name in _PUBLIC
+}
