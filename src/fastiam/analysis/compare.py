@@ -68,6 +68,16 @@ class RequestRows:
             return None
 
 
+def different_settings(old: AnalysisEngine, new: AnalysisEngine) -> str:
+    """Return the names of the settings that differ between two engines (H78), or ""."""
+    pairs = (
+        ("the service lists", old.settings, new.settings),
+        ("`unknown_owner`", old.unknown_owner, new.unknown_owner),
+        ("`context_defaults`", dict(old.context_defaults), dict(new.context_defaults)),
+    )
+    return " and ".join(name for name, before, after in pairs if before != after)
+
+
 def changes_of(before: npt.NDArray[np.uint8], after: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """Return the index of each change in `CHANGES`."""
     old, new = RANK[before], RANK[after]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from fastiam.analysis.compare import RANK, RequestRows, grouped
+from fastiam.analysis.compare import RANK, RequestRows, different_settings, grouped
 from fastiam.analysis.decision_changes import CHANGES, GAINING, Change, DiffGroup
 from fastiam.engine.decisions import NO_STATEMENT, REASONS, Decisions, DictionaryColumn
 from fastiam.errors import RequestValueError
@@ -47,7 +47,7 @@ class Diff:
     undecidable : number of rows that depend on unknown keys in both engines, so that a change cannot be determined.
     n_errors : number of rows that cannot be decided, with `on_error="deny"`.
     unknown_principals : number of rows whose principal is in neither directory, so that both engines deny them.
-    unseen : changes that no row can show, if no requests are given.
+    unseen : changes that can give access and that no row can show, if no requests are given.
 
     Notes
     -----
@@ -194,7 +194,9 @@ def diff(
     Cost: two batches, and an explanation of one row for each distinct cause that the decisions do not determine. Without
     requests, the rows consist of the principals that a change affects (all principals for a changed resource), and of actions
     and resources that represent the patterns in changed statements: literals, names in policies that the pattern matches, and
-    one name that no policy contains. Changes that these rows cannot show are in `unseen`.
+    one name that no policy contains. Requests that resource policies grant to a changed principal are among them. Changes that
+    these rows cannot show are in `unseen`, such as a policy that names a principal without a record, unless it is proved that it
+    gives nothing.
     """
     hint = "compile a directory; of a `LiveEngine` pass `live.engine`"
     for name, engine in (("old", old), ("new", new)):
@@ -223,7 +225,8 @@ def diff(
         found = _compare(
             old, new, _rows((matrix.column(0), matrix.column(1), matrix.column(2)), given_keys, on_error="deny", **options)
         )
-        found.unseen = matrix.unseen
+        settings = different_settings(old, new)
+        found.unseen = (*matrix.unseen, *([f"other requests: the engines differ in {settings}"] if settings else []))
         return found
     for name, column in zip(_COLUMNS, given, strict=True):
         if column is None:

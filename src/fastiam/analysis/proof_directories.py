@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from functools import partial
 
+from fastiam.analysis.compare import different_settings
 from fastiam.analysis.decision_changes import Change
 from fastiam.analysis.diff import diff
 from fastiam.analysis.principal_layers import principal_layers
@@ -54,21 +55,11 @@ def prove_directories(
     budget: Budget,
 ) -> Proof:
     """Return the proof for two engines; `prove_layer` proves the policies of one layer for all principals."""
-    settings = _different_settings(old, new)
+    settings = different_settings(old, new)
     if settings:
         return Proof(ProofResult.UNDECIDED, reason=f"the engines differ in {settings}")
     run = _Directories(old, new, prove_layer, tuple(partitions), known_actions, budget)
     return run.proof()
-
-
-def _different_settings(old: AnalysisEngine, new: AnalysisEngine) -> str:
-    """Return the names of the settings that differ, before any principal is proved (H78)."""
-    pairs = (
-        ("the service lists", old.settings, new.settings),
-        ("`unknown_owner`", old.unknown_owner, new.unknown_owner),
-        ("`context_defaults`", dict(old.context_defaults), dict(new.context_defaults)),
-    )
-    return " and ".join(name for name, before, after in pairs if before != after)
 
 
 class _Directories:
