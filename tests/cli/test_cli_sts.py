@@ -14,6 +14,7 @@ import pytest
 from sts_fixture import ALL, ANA, BO, DEP, document, trusting
 
 import fastiam
+from fastiam.cli.entity_commands import find_credential_owner
 from fastiam.cli.main import run
 
 Call = Callable[..., tuple[int, str, str]]
@@ -135,14 +136,22 @@ def test_a_principal_is_a_user_by_name_or_the_root(call):
     assert call("key", "create", "root")[0] == 0
     assert call("key", "create", BO.replace("user/bo", "root"), "--account", "111111111111")[0] == 0
     assert len(call("key", "list", "root")[1].splitlines()) == 2
-    assert call("key", "list", "root", "--account", "222222222222")[1] == ""
-    assert call("key", "create", "root", "--account", "222222222222")[0] == 1
+    for verb in ("list", "create"):
+        code, out, err = call("key", verb, "root", "--account", "222222222222")
+        assert (
+            code == 1
+            and not out
+            and "there is no account `222222222222`" in err
+            and "`fastiam account create 222222222222`" in err
+        )
     assert call("mfa", "create", "nobody", "phone")[0] == 1
     directory = fastiam.Directory.open("iam.db")
     directory.add_account("222222222222")
     directory.close()
     code, _, err = call("key", "create", "root")
     assert code == 1 and "--account" in err
+    with pytest.raises(fastiam.DirectoryError, match="the store has no account(.|\n)*fastiam account create"):
+        find_credential_owner(fastiam.Directory(), "root", None)
 
 
 def test_a_device_is_made_enabled_and_used(call, key):

@@ -21,6 +21,7 @@ from fastiam.cli.render import chosen, write_rows
 from fastiam.cli.store_options import show, store
 from fastiam.errors import DirectoryError, PolicyError, did_you_mean
 from fastiam.model.arn import split_arn
+from fastiam.model.request import shorten
 
 if TYPE_CHECKING:
     from fastiam.api.directory import Directory
@@ -153,11 +154,13 @@ def find_credential_owner(directory: Directory, name: str, account: str | None) 
     if name != "root":
         return USER.find(directory, name, account)
     known = directory.tables.accounts
-    if account is None and len(known) != 1:
+    if account is None and len(known) > 1:
         raise DirectoryError("the account of the root user is unknown", hint="pass `--account`, or the whole ARN")
-    id_ = account or next(iter(known))
-    partition = known[id_].partition if id_ in known else "aws"
-    return f"arn:{partition}:iam::{id_}:root"
+    id_ = account or next(iter(known), "")
+    if id_ not in known:
+        message = f"there is no account `{shorten(id_)}`" if id_ else "the store has no account, so there is no root user"
+        raise DirectoryError(message, hint=f"`fastiam account create {id_ or '111111111111'}` creates one")
+    return f"arn:{known[id_].partition}:iam::{id_}:root"
 
 
 def name_of(arn: str) -> str:

@@ -19,6 +19,7 @@ import msgspec
 from msgspec import inspect
 
 from fastiam.errors import FastiamError, did_you_mean
+from fastiam.model.request import shorten
 from fastiam.server.protocol import Section
 
 DEFAULT_FILE: Final = Path("/etc/fastiam/serve.toml")
@@ -41,6 +42,12 @@ FIXED_LIMITS: Final = (
 """Those of `Limits` that a reload cannot change."""
 
 _MIB = 1 << 20
+_ADDRESS: Final = {
+    "path": 'write `address = "unix:/run/fastiam/pdp.sock"`; paths of requests are those of the protocols',
+    "socket": 'write `address = "unix:/run/fastiam/pdp.sock"`',
+    **dict.fromkeys(("host", "port", "bind", "listen"), 'write `address = "127.0.0.1:8380"`'),
+}
+"""Hints for keys that a listener does not have."""
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
@@ -424,34 +431,41 @@ def _expanded(value: Any, secrets: set[str]) -> Any:
 
 
 def _check_keys(tree: Mapping[str, Any], source: str) -> None:
-    faults = list(_unknown_keys(tree, inspect.type_info(_Core), "", extra=PROTOCOLS))
+    faults = list(_faults(tree, inspect.type_info(_Core), "", extra=PROTOCOLS))
     for name in PROTOCOLS:
         if name in tree:
-            faults += _unknown_keys(tree[name], inspect.type_info(protocol_module(name).Section), name)
+            faults += _faults(tree[name], inspect.type_info(protocol_module(name).Section), name)
     if faults:
         raise ConfigError("\n".join(f"{source}: {fault}" for fault in faults))
 
 
-def _unknown_keys(value: Any, kind: inspect.Type, path: str, extra: Sequence[str] = ()) -> Iterator[str]:
-    """A message for each key that the type does not have."""
+def _faults(value: Any, kind: inspect.Type, path: str, extra: Sequence[str] = ()) -> Iterator[str]:
+    """A message for each key that the type does not have, and for each text that is not one of its choices."""
     if isinstance(kind, inspect.StructType) and isinstance(value, dict):
         fields = {field.encode_name: field.type for field in kind.fields}
         for key, item in value.items():
             at = f"{path}.{key}" if path else key
             if key in fields:
-                yield from _unknown_keys(item, fields[key], at)
+                yield from _faults(item, fields[key], at)
             elif key not in extra:
-                yield _with_hint(f"unknown key `{at}`", did_you_mean(key, [*fields, *extra]))
+                hint = _ADDRESS.get(key, "") if path.startswith("listeners.") else ""
+                yield _with_hint(f"unknown key `{at}`", hint or did_you_mean(key, [*fields, *extra]))
     elif isinstance(kind, inspect.DictType) and isinstance(value, dict):
         for key, item in value.items():
-            yield from _unknown_keys(item, kind.value_type, f"{path}.{key}")
+            yield from _faults(item, kind.value_type, f"{path}.{key}")
     elif isinstance(kind, (inspect.VarTupleType, inspect.ListType)) and isinstance(value, list):
         for i, item in enumerate(value):
-            yield from _unknown_keys(item, kind.item_type, f"{path}[{i}]")
+            yield from _faults(item, kind.item_type, f"{path}[{i}]")
     elif isinstance(kind, inspect.UnionType):
+        choices = [each for each in kind.types if isinstance(each, inspect.LiteralType)]
+        if isinstance(value, str) and choices and not any(isinstance(each, inspect.StrType) for each in kind.types):
+            yield from _faults(value, choices[0], path)
         structs = [each for each in kind.types if isinstance(each, (inspect.StructType, inspect.DictType, inspect.VarTupleType))]
         if len(structs) == 1:
-            yield from _unknown_keys(value, structs[0], path)
+            yield from _faults(value, structs[0], path)
+    elif isinstance(kind, inspect.LiteralType) and isinstance(value, str) and value not in kind.values:
+        choices_ = ", ".join(f"`{each}`" for each in kind.values)
+        yield _with_hint(f"`{shorten(value)}` is not one of {choices_} - at `{path}`", did_you_mean(value, list(kind.values)))
 
 
 def _convert(tree: Any, kind: Any, path: str) -> Any:

@@ -83,3 +83,47 @@ def test_check_opens_a_store_with_its_keyring(tmp_path: Path) -> None:
     settings = f'[source]\nkeyring = "{keyring}"\n[aws]\n'
     assert checked(tmp_path, settings, "store").return_value == 0
     assert "is not an origin" in checked(tmp_path, f'{settings}cors_origins = ["x"]', "store").stderr
+
+
+HEADER = '[extauthz]\nprincipal = ["header"]\ntrust_header = true\n[extauthz.header]\nname = "x-user"\n'
+USER = "write the ARN of a user, role or session, for example `arn:aws:iam::111111111111:user/{"
+HINTS = {
+    "template of a header": (
+        f'{HEADER}principal = "{{value}}"\n',
+        "`{value}` does not make the ARN of a principal",
+        f"{USER}value}}`",
+    ),
+    "template of a subject": (
+        '[authzen.subjects.user]\nprincipal = "{id}"',
+        "at `authzen.subjects.user.principal`",
+        f"{USER}id}}`",
+    ),
+    "role": (f'{HEADER}role = "x"\nsession = "{{value}}"\n', "at `extauthz.header.role`", USER),
+    "shape": (
+        '[opa.paths.a]\nshape = "trino.alow"',
+        "`trino.alow` is not one of `generic`, `trino.allow`, `trino.batch` - at `opa.paths.a.shape`",
+        "did you mean `trino.allow`?",
+    ),
+    "choice that may be absent": (
+        '[opa.trino]\nrow_filters = "no"',
+        "`no` is not one of `none` - at `opa.trino.row_filters`",
+        "",
+    ),
+    "path of a listener": (
+        '[listeners.main]\npath = "/run/x"',
+        "unknown key `listeners.main.path`",
+        "unix:/run/fastiam/pdp.sock",
+    ),
+    "port of a listener": (
+        "[listeners.main]\nport = 8080",
+        "unknown key `listeners.main.port`",
+        'write `address = "127.0.0.1:8380"`',
+    ),
+    "path of AWS": ('[aws]\npth = "/"', "unknown key `aws.pth`", "did you mean `path`?"),
+}
+
+
+@pytest.mark.parametrize("settings, message, hint", HINTS.values(), ids=HINTS)
+def test_mistake_in_the_configuration_is_explained(tmp_path: Path, settings: str, message: str, hint: str) -> None:
+    result = checked(tmp_path, settings)
+    assert result.return_value == 64 and message in result.stderr and hint in result.stderr

@@ -44,7 +44,7 @@ REFUSED = {
     "limit-of-zero": ("[limits]\nin_work = 0", "`$.limits.in_work`"),
     "negative-time": ("[limits]\nbody_seconds = -1.0", "`$.limits.body_seconds`"),
     "sample-above-one": ("[decision_log]\nsample = 2.0", "`$.decision_log.sample`"),
-    "wrong-choice": ('[decision_log]\nmode = "some"', "invalid enum value"),
+    "wrong-choice": ('[decision_log]\nmode = "some"', "not one of `all`, `denied`"),
     "abstract-socket": ('[listeners.main]\naddress = "unix:@name"', "an abstract socket has no permissions"),
     "relative-socket": ('[listeners.main]\naddress = "unix:pdp.sock"', "not an absolute path"),
     "open-socket": ('[listeners.main]\naddress = "unix:/tmp/x"\nmode = "0666"', "lets every user connect"),

@@ -80,7 +80,8 @@ def _triggers(state: PoolState, config: Mapping[str, Any]) -> tuple[dict[str, st
         raise CognitoError(f"the version of PreTokenGeneration must be one of {', '.join(VERSIONS)}", rule="UP75")
     for kind, name in found.items():
         if name not in state.triggers:
-            raise CognitoError(f"there is no callable `{name}` for {kind}", hint="pass it in `triggers`", rule="UP70")
+            hint = "pass it in `triggers` of `UserPools`; the server and the command line run none"
+            raise CognitoError(f"the trigger {kind} names `{name}`, which is not a callable here", hint=hint, rule="UP70")
         if kind == "PreSignUp":
             state.warn("PreSignUp can verify addresses without proof, and take aliases from other users")
         elif kind == "PreTokenGeneration":

@@ -16,7 +16,7 @@ from fastiam.server.mapping.encodings import Encoding, encode
 from fastiam.server.mapping.facts import FactRules
 from fastiam.server.mapping.faults import MappingError
 from fastiam.server.mapping.principals import read_principal
-from fastiam.server.mapping.templates import Template, config_error
+from fastiam.server.mapping.templates import Template, config_error, no_principal
 
 _PLACEHOLDERS: Final = ("id", "type")
 RESERVED: Final = ("authzen:subject/", "authzen:action/", "authzen:resource/")
@@ -199,7 +199,10 @@ def _subject(name: str, section: SubjectSection, at: str) -> SubjectType:
             raise config_error("the ids of this type are ARNs, which are not encoded", f"{at}.encoding", hint)
         return SubjectType(name, section, is_known=bool(section.known))
     template = _id_template(section.principal, f"{at}.principal", section.encoding)
-    _principal(template.sample(), f"{at}.principal")
+    try:
+        read_principal(template.sample())
+    except MappingError:
+        raise no_principal(template, f"{at}.principal") from None
     return SubjectType(name, section, template, is_known=section.known is not False)
 
 

@@ -12,7 +12,7 @@ from fastiam.server.mapping.encodings import Encoding
 from fastiam.server.mapping.faults import MappingError
 from fastiam.server.mapping.known import KnownRecords
 from fastiam.server.mapping.principals import named_principal, read_principal, tagged_session
-from fastiam.server.mapping.templates import Template, config_error
+from fastiam.server.mapping.templates import Template, config_error, no_principal
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +74,8 @@ class PrincipalTemplate:
             if template is not None:
                 try:
                     ref = read_principal(template.sample())
-                except MappingError as error:
-                    raise config_error(error.message, at, "write the ARN of a user, role or session") from None
+                except MappingError:
+                    raise no_principal(template, f"{at}.{'role' if template is self._role else 'principal'}") from None
                 if template is self._role and (ref.kind not in ROLES or ref.session):
                     raise config_error(f"`{template.text}` is not a role", f"{at}.role", "write the ARN of a role")
 

@@ -125,6 +125,13 @@ class Template:
         )
 
 
+def no_principal(template: Template, at: str) -> SourceError:
+    """The error of a template that makes no ARN of a principal."""
+    name = next(iter(template.names), "id")
+    hint = f"write the ARN of a user, role or session, for example `arn:aws:iam::111111111111:user/{{{name}}}`"
+    return config_error(f"`{template.text}` does not make the ARN of a principal", at, hint)
+
+
 def config_error(message: str, at: str, hint: str = "") -> SourceError:
     """An error of the configuration; `at` is the place in it, such as `authzen.subjects.user.principal`."""
     return SourceError(message, source="configuration", path=at, hint=hint)

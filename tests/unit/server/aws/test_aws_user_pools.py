@@ -50,6 +50,12 @@ def sign_in(public, client, name="ana", password=PASSWORD):
     return public.initiate_auth(AuthFlow="USER_PASSWORD_AUTH", ClientId=client, AuthParameters=parameters)
 
 
+def test_trigger_of_a_pool_is_refused_with_the_reason(pools):
+    config = {"PreSignUp": "arn:aws:lambda:eu-west-1:111111111111:function:f"}
+    error = refused(pools.create_user_pool, PoolName="Q", LambdaConfig=config)
+    assert "the trigger PreSignUp names" in error["Message"] and "the server and the command line run none" in error["Message"]
+
+
 def test_operations_are_those_of_the_library():
     """Those of hosted pages are left out."""
     served, known = operations("cognito-idp"), model()["operations"]
