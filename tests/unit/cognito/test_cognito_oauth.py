@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import saml_world
-from cognito_federated import CALLBACK, HOST, Idp, OAuthWorld, parameter_of
+from cognito_federated import CALLBACK, HOST, OAUTH, Idp, OAuthWorld, parameter_of
 from cognito_world import CS, PASSWORD, POOL, SECRET, C, attributes_of, claims, code_of
 from cryptography import x509
 from saml_world import rsa_key
@@ -112,6 +112,87 @@ def test_mfa_and_new_password_are_asked_for_on_pages():
     assert second.challenge["ChallengeName"] == "EMAIL_OTP"
     done = answer(second.challenge, EMAIL_OTP_CODE=world.code())
     assert world.redeem(parameter_of(done, "code"))["id_token"]
+
+
+GRANT = {"response_type": "code", "client_id": C, "redirect_uri": CALLBACK}
+NEW = "New-Horse77"
+ENDINGS = {
+    "reset": lambda pools: pools.admin_reset_user_password(user_pool_id=POOL, username="ana"),
+    "temporary": lambda pools: pools.admin_set_user_password(user_pool_id=POOL, username="ana", password=NEW, permanent=False),
+    "set": lambda pools: pools.admin_set_user_password(user_pool_id=POOL, username="ana", password=NEW, permanent=True),
+    "sign-out": lambda pools: pools.admin_user_global_sign_out(user_pool_id=POOL, username="ana"),
+    "disabled": lambda pools: pools.admin_disable_user(user_pool_id=POOL, username="ana"),
+}
+
+
+@pytest.mark.parametrize("end", ENDINGS.values(), ids=ENDINGS)
+def test_sign_in_on_a_page_ends_with_the_password(end):  # UP96
+    world = OAuthWorld()
+    page = world.page_sign_in(world.authorize())
+    again = world.pools.oauth_authorize(GRANT, cookie=page.cookie)
+    assert again.kind == "redirect" and "refresh_token" in world.redeem(parameter_of(again, "code"))
+    end(world.pools)
+    assert world.pools.oauth_authorize(GRANT, cookie=page.cookie).kind == "sign_in", "the cookie"
+    assert code_of(lambda: world.redeem(parameter_of(page, "code"))) == "invalid_grant", "a code that is not redeemed"
+
+
+def test_change_of_a_password_ends_cookies_and_no_tokens():  # UP96
+    world = OAuthWorld()
+    page = world.page_sign_in(world.authorize())
+    tokens = world.redeem(parameter_of(page, "code"))
+    ENDINGS["set"](world.pools)
+    assert world.pools.oauth_authorize(GRANT, cookie=page.cookie).kind == "sign_in"
+    assert "access_token" in world.pools.oauth_token(refreshing(tokens)), "as on AWS"
+    later = world.page_sign_in(world.authorize(), password=NEW)
+    assert world.pools.oauth_authorize(GRANT, cookie=later.cookie).kind == "redirect"
+
+
+def test_password_is_nothing_to_the_cookie_of_a_provider():
+    world = OAuthWorld()
+    page = world.oidc_sign_in(world.add_oidc())
+    name = next(user["Username"] for user in world.pools.list_users(user_pool_id=POOL)["Users"] if user["Username"] != "ana")
+    assert world.pools.oauth_authorize(GRANT, cookie=page.cookie).kind == "redirect"
+    world.pools.admin_user_global_sign_out(user_pool_id=POOL, username=name)
+    assert world.pools.oauth_authorize(GRANT, cookie=page.cookie).kind == "sign_in"
+
+
+def refreshing(tokens):
+    return {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"], "client_id": C}
+
+
+def update(world, **changes):
+    """Change the client."""
+    flows = ["ALLOW_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"]
+    world.pools.update_user_pool_client(user_pool_id=POOL, client_id=C, explicit_auth_flows=flows, **{**OAUTH, **changes})
+
+
+def test_refresh_leaves_out_scopes_that_the_client_has_lost():  # UP83
+    world = OAuthWorld()
+    tokens = world.redeem(world.code_for(scope="openid email"))
+    update(world, allowed_o_auth_scopes=["openid"])
+    again = world.pools.oauth_token(refreshing(tokens))
+    assert claims(again["access_token"])["scope"] == "openid" and "email" not in claims(again["id_token"])
+    by_api = {"REFRESH_TOKEN": tokens["refresh_token"]}
+    result = world.pools.initiate_auth(client_id=C, auth_flow="REFRESH_TOKEN_AUTH", auth_parameters=by_api)
+    assert claims(result["AuthenticationResult"]["AccessToken"])["scope"] == "openid"
+    update(world, allowed_o_auth_scopes=["phone", "openid"])
+    assert claims(world.pools.oauth_token(refreshing(tokens))["access_token"])["scope"] == "openid"
+
+
+CHANGES = {
+    "callback": {"callback_urls": ["https://new.example/cb"]},
+    "scope": {"allowed_o_auth_scopes": ["openid"]},
+    "grant": {"allowed_o_auth_flows": ["implicit"]},
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_open_codes_and_pages_end_with_what_they_rest_on(change):  # UP96
+    world = OAuthWorld()
+    page, code = world.authorize(scope="openid email"), world.code_for(scope="openid email")
+    update(world, **change)
+    assert code_of(lambda: world.redeem(code)) in ("invalid_grant", "unauthorized_client")
+    assert code_of(lambda: world.page_sign_in(page)) == "NotAuthorizedException"
 
 
 def test_logout_clears_the_cookie_and_redirects_if_registered():

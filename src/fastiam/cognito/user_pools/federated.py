@@ -114,8 +114,9 @@ class FederatedCalls(OAuthCalls, FederatedUsers):
             if "browser" in request:
                 self._state.spend(request)
         made = self._state.millis()
-        location = self._grant(pool, client, user, request, made)
-        return OAuthAnswer(kind="redirect", location=location, cookie=self._cookie(pool, user, made, provider.unique_id))
+        origin = self._origin(user, provider.unique_id)
+        location = self._grant(pool, client, user, {**request, **origin}, made)
+        return OAuthAnswer(kind="redirect", location=location, cookie=self._cookie(pool, user, made, origin))
 
     # -- OAuth 2.0 and OIDC ------------------------------------------------------------------------------------------------
 

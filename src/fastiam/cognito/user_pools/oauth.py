@@ -17,6 +17,7 @@ from fastiam.cognito.user_pools.oauth_requests import (
     read_parameters,
     read_request,
     redirect,
+    still_allowed,
 )
 from fastiam.cognito.user_pools.oauth_tokens import OAuthTokenCalls
 from fastiam.cognito.user_pools.sign_in import SignInCalls
@@ -58,8 +59,8 @@ class OAuthCalls(SignInCalls, OAuthTokenCalls):
                 return self._refusal(error.code, given.get("state", ""), address, given.get("response_type") == "token")
             signed_in = self._signed_in(pool, client, cookie)
             if signed_in is not None and provider is None:
-                user, made = signed_in
-                return OAuthAnswer(kind="redirect", location=self._grant(pool, client, user, request, made))
+                user, made, origin = signed_in
+                return OAuthAnswer(kind="redirect", location=self._grant(pool, client, user, {**request, **origin}, made))
             browser = Secret(self._state.new_id())
             request = {**request, "c": client.id, "p": pool.id, "browser": _digest(browser)}
             sealed = self._state.seal("page", request, PAGE_SECONDS)
@@ -115,6 +116,10 @@ class OAuthCalls(SignInCalls, OAuthTokenCalls):
         is_own = content is not None and browser is not None and hmac.compare_digest(content["browser"], _digest(browser))
         if content is None or not is_own or self._state.is_over(content) or self._state.is_spent(content):
             raise NotAuthorizedError("the page has expired, start again", reason="token_invalid", rule="UP96")
+        client = self._state.tables.clients.get(content["c"])
+        flow = "code" if content["kind"] == "code" else "implicit"
+        if client is None or not client.oauth or flow not in client.oauth_flows or not still_allowed(client, content):
+            raise NotAuthorizedError("the client has changed, start again", reason="token_invalid", rule="UP96")
         return content
 
     @takes_secrets("request", "browser", "password")
@@ -176,15 +181,16 @@ class OAuthCalls(SignInCalls, OAuthTokenCalls):
             self._succeed(attempt, user, spend)
             self._state.spend(attempt.oauth)
         made = self._state.millis()
-        location = self._grant(attempt.pool, attempt.client, user, attempt.oauth, made)
-        return {"Location": location, "Cookie": self._cookie(attempt.pool, user, made)}
+        origin = self._origin(user, "")
+        location = self._grant(attempt.pool, attempt.client, user, {**attempt.oauth, **origin}, made)
+        return {"Location": location, "Cookie": self._cookie(attempt.pool, user, made, origin)}
 
-    def _cookie(self, pool: Pool, user: User, made: int, provider: str = "") -> Secret:
-        """The session cookie. `provider` is the unique id of the outside provider that the user came from."""
-        return self._state.seal("cookie", {"p": pool.id, "s": user.sub, "m": made, "i": provider}, COOKIE_SECONDS)
+    def _cookie(self, pool: Pool, user: User, made: int, origin: Json) -> Secret:
+        """The session cookie; `origin` is what `_origin` gave."""
+        return self._state.seal("cookie", {"p": pool.id, "s": user.sub, "m": made, **origin}, COOKIE_SECONDS)
 
-    def _signed_in(self, pool: Pool, client: Client, cookie: str | None) -> tuple[User, int] | None:
-        """The user of a session cookie, and when it signed in; by a provider that the client allows."""
+    def _signed_in(self, pool: Pool, client: Client, cookie: str | None) -> tuple[User, int, Json] | None:
+        """The user of a session cookie, when it signed in, and by what, which the client allows."""
         content = None if not cookie else self._state.open("cookie", cookie)
         if content is None or content["p"] != pool.id or self._state.is_over(content):
             return None
@@ -193,15 +199,15 @@ class OAuthCalls(SignInCalls, OAuthTokenCalls):
         if name not in (client.providers or ("COGNITO",)):
             return None
         user = self._state.tables.users.get(f"{pool.id}/{content['s']}")
-        if user is None or not user.enabled or content["m"] <= user.signed_out:
+        if user is None or not self._goes_on(user, content["m"], content):
             return None
-        return user, content["m"]
+        return user, content["m"], {name: content[name] for name in ("i", "w")}
 
     def _grant(self, pool: Pool, client: Client, user: User, request: Json, made: int) -> Secret:
-        """The redirect with a code, or with tokens in the implicit flow."""
+        """The redirect with a code, or with tokens in the implicit flow. The request has what `_origin` gave."""
         if request["kind"] == "code":
             content = {
-                **{name: request[name] for name in ("redirect", "scopes", "nonce", "challenge")},
+                **{name: request[name] for name in ("redirect", "scopes", "nonce", "challenge", "i", "w")},
                 "c": client.id,
                 "p": pool.id,
                 "s": user.sub,

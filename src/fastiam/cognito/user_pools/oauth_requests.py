@@ -150,6 +150,11 @@ def read_request(client: Client, given: Mapping[str, str], redirect_uri: str) ->
     }
 
 
+def still_allowed(client: Client, request: Json) -> bool:
+    """Whether a client still has the address and the scopes of an authorization request that it made."""
+    return request["redirect"] in client.callbacks and set(request["scopes"]) <= set(client.oauth_scopes)
+
+
 def read_basic(header: str | None) -> tuple[str, Secret] | None:
     """Client id and secret of a header `Authorization: Basic`; None if there is no header.
 

@@ -17,6 +17,7 @@ from fastiam.cognito.user_pools.oauth_requests import (
     read_basic,
     read_client_scopes,
     read_parameters,
+    still_allowed,
 )
 from fastiam.cognito.user_pools.refresh import RefreshCalls
 from fastiam.cognito.user_pools.state import Json
@@ -30,6 +31,22 @@ _GRANT = "invalid_grant"
 
 class OAuthTokenCalls(RefreshCalls, HostCalls):
     """`/oauth2/token`, `/oauth2/userInfo`, `/oauth2/revoke` and discovery."""
+
+    def _goes_on(self, user: User | None, made: int, origin: Json) -> bool:
+        """Whether a sign-in on a page, that made a code or a session cookie, goes on (UP96).
+
+        Parameters
+        ----------
+        made : when the user signed in, in milliseconds.
+        origin : what `_origin` gave then. A password may be reset or replaced meanwhile.
+        """
+        if user is None or not user.enabled or made <= user.signed_out:
+            return False
+        return bool(origin["i"]) or (user.status == "CONFIRMED" and origin["w"] == self._passwords.mark(user))
+
+    def _origin(self, user: User, provider: str) -> Json:
+        """What a sign-in on a page rests on: the unique id of an outside provider, else the password of the user."""
+        return {"i": provider, "w": "" if provider else self._passwords.mark(user)}
 
     def _issue_oauth(
         self, pool: Pool, client: Client, user: User, request: Json, made: int, *, with_refresh: bool, spend: Json | None = None
@@ -47,8 +64,7 @@ class OAuthTokenCalls(RefreshCalls, HostCalls):
             refresh, sign_in = self._tokens.refresh_token(pool, client, sign_in)
         result = self._tokens.issue(pool, client, user, sign_in, "HostedAuth")
         with self._state.transaction():
-            current = self._state.tables.users.get(user.key)
-            if current is None or not current.enabled or made <= current.signed_out:
+            if not self._goes_on(self._state.tables.users.get(user.key), made, request):
                 raise OAuthError("the user has signed out", code=_GRANT)
             if spend is not None:
                 self._state.spend(spend, sign_in.key)
@@ -102,6 +118,8 @@ class OAuthTokenCalls(RefreshCalls, HostCalls):
         content = self._state.open("code", given.get("code", ""))
         if content is None or content["c"] != client.id or content["redirect"] != given.get("redirect_uri"):
             raise OAuthError("the code is not valid", code=_GRANT)
+        if not still_allowed(client, content):
+            raise OAuthError("the client has changed since", code=_GRANT)
         verifier = given.get("code_verifier")
         if content["challenge"]:
             is_right = verifier is not None and _VERIFIER.fullmatch(verifier) and _s256(verifier) == content["challenge"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import string
 from collections.abc import Mapping
 from typing import Any
@@ -122,6 +123,11 @@ class Passwords:
         }
         sealed = self._state.sealed("passwords", user.key, orjson.dumps(content))
         self._state.put("passwords", user.key, Password(sealed, self._state.now(), temporary))
+
+    def mark(self, user: User) -> str:
+        """A text that differs for each password that the user has had; empty without one."""
+        record = self._state.tables.passwords.get(user.key)
+        return "" if record is None else hashlib.sha256(self._open(user, record)["s"].encode()).hexdigest()[:16]
 
     def verifier_of(self, pool: Pool, user: User | None, name: str) -> tuple[int, int, bool]:
         """The salt and verifier of a user, and whether they are real.

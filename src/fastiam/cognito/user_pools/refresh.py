@@ -22,6 +22,21 @@ def _invalid(message: str = _INVALID, reason: str = "token_invalid") -> NotAutho
     return NotAuthorizedError(message, reason=reason, rule="UP83")
 
 
+def _with_scopes_of(client: Client, record: SignIn) -> SignIn:
+    """A sign-in with those of its scopes that the client still has (UP83).
+
+    Raises
+    ------
+    NotAuthorizedError: it has none of them, or `openid` is gone, which the others need.
+    """
+    if not record.is_oauth:
+        return record
+    scopes = tuple(scope for scope in record.scopes if scope in client.oauth_scopes)
+    if not scopes or ("openid" in record.scopes) > ("openid" in scopes):
+        raise _invalid(_REVOKED)
+    return replace(record, scopes=scopes)
+
+
 class RefreshCalls(Calls):
     """Refresh and revoke."""
 
@@ -86,7 +101,7 @@ class RefreshCalls(Calls):
         return user, content["k"], record
 
     def _renewed(self, pool: Pool, client: Client, user: User, key: str, record: SignIn, metadata: Mapping[str, str]) -> Json:
-        sign_in = NewSignIn(key, record)
+        sign_in = NewSignIn(key, _with_scopes_of(client, record))
         result = self._tokens.issue(pool, client, user, sign_in, "RefreshTokens", metadata)
         return {"AuthenticationResult": result, "ChallengeParameters": {}}
 

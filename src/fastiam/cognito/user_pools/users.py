@@ -169,7 +169,10 @@ class UserCalls(SignUpCalls, ProfileCalls):
 
     @operation
     def admin_set_user_password(self, *, user_pool_id: str, username: str, password: str, permanent: bool = False) -> Json:
-        """Set a password; one that is not permanent must be changed at the next sign-in. No sign-in ends by it."""
+        """Set a password; one that is not permanent must be changed at the next sign-in.
+
+        Refresh tokens go on, as on AWS; session cookies of pages and codes that are not redeemed do not (UP96).
+        """
         pool = self._state.pool(user_pool_id)
         user = self._state.user(pool, username)
         check_policy(pool.password, password)
