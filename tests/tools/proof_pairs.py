@@ -91,6 +91,7 @@ KEYS: dict[str, tuple[str, ...]] = {  # the values that fit a key
     "aws:TagKeys": TEXTS,
     "aws:RequestTag/t": TEXTS,
     "aws:PrincipalTag/team": ("red", "a"),
+    "aws:ResourceTag/t": TEXTS,
     "aws:SecureTransport": ("true", "false"),
     "aws:SourceArn": ARNS,
     "aws:username": ("ana", "a"),
@@ -224,7 +225,7 @@ class PairMaker:
                     n = self.random.choice((1, 2, 3, 4)) if is_list else 1
                     values = [self.value(family, pool) for _ in range(n)]
                     found[key] = values if is_list else values[0]
-                    if self._chance(0.03) and not is_list:
+                    if self._chance(0.3) and key.lower().startswith("aws:resourcetag/"):
                         found[key.swapcase()] = self.value(family, pool)
         return found
 

@@ -181,12 +181,12 @@ class _ChangeImpact:
             return
         found = ResourceGrants((self.old, self.new))
         of_grant: dict[int, list[str]] = {}
-        unread: dict[str, None] = {}
+        of_limits: dict[str, None] = {}
         for name in names:
             before, after = self.old.principal(name), self.new.principal(name)
             if not before.known and not after.known:
                 continue
-            unread |= dict.fromkeys(differing_keys(before, after) & self._read_by_limits)
+            of_limits |= dict.fromkeys(differing_keys(before, after) & self._read_by_limits)
             for number in found.changed(before, after, is_limited=_is_limited(before, after)):
                 of_grant.setdefault(number, []).append(name)
             if before.may_assume_root != after.may_assume_root:
@@ -195,7 +195,7 @@ class _ChangeImpact:
             grant = found.grants[number]
             matrix.add(principals, self._representatives(grant.statement), _resources_of(grant.arn, grant.statement))
         matrix.unseen += tuple(
-            f"RCPs and policies of endpoints that read `{spelled(key)}`, which changes" for key in sorted(unread)
+            f"RCPs and policies of endpoints that read `{spelled(key)}`, which changes" for key in sorted(of_limits)
         )
 
     @cached_property

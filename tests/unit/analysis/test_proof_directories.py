@@ -138,6 +138,11 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], fastiam.ProofResult]] = {
         PROVED,
     ),
     "tag that a session gives": ({"role_tags": RED}, {"role": [allow(**IF_BLUE)], "role_tags": RED}, NEW_ACCESS),
+    "role with a tag is never without": (
+        {"role": [allow(**when("StringLike", "aws:PrincipalTag/team", "*"))], "role_tags": RED},
+        {"role": [allow()], "role_tags": RED},
+        PROVED,
+    ),
     "role made anew": (
         {"role": [allow(**when("StringLike", "aws:userid", "AROA2*"))], "role_id": ONE},
         {"role": [allow(**when("StringLike", "aws:userid", "AROA2*"))], "role_id": TWO},
