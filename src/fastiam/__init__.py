@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from fastiam.analysis.lint import lint
     from fastiam.analysis.logged_calls import Calls, LoggedOutcome
     from fastiam.analysis.proof import access_not_granted, no_new_access
+    from fastiam.analysis.proof_public import not_public
     from fastiam.analysis.proof_requests import ProofRequest
     from fastiam.analysis.proof_result import Proof, ProofResult
     from fastiam.analysis.replay import Replay, ReplayGroup, Verdict
@@ -146,6 +147,7 @@ __all__ = [
     "lit",
     "load",
     "no_new_access",
+    "not_public",
     "read_change",
     "read_cloudtrail",
     "simulate",
@@ -191,6 +193,7 @@ _HOMES = {
     "analysis.filter": ("Filter",),
     "analysis.grants": ("Grant", "Limit", "GrantStatement"),
     "analysis.proof": ("access_not_granted", "no_new_access"),
+    "analysis.proof_public": ("not_public",),
     "analysis.proof_requests": ("ProofRequest",),
     "analysis.proof_result": ("Proof", "ProofResult"),
     "analysis.replay": ("Replay", "ReplayGroup", "Verdict"),

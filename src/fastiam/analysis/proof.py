@@ -157,7 +157,8 @@ def prove_not_granted(
     if kind in ("resource", "trust"):
         statement["Principal"] = "*"
     denial = read_policy({"Version": "2008-10-17", "Statement": statement}, PolicyKind(kind), mode="lenient", name="question")
-    return prove((*policies, denial), policies, PolicyKind(kind), partitions=partitions, limit=limit, timeout=timeout)
+    budget = make_budget(limit, timeout)
+    return _prove_within((*policies, denial), policies, PolicyKind(kind), tuple(partitions), False, budget, granted=True)
 
 
 def _check_grants(kind: str) -> None:
@@ -190,24 +191,38 @@ def prove(
 
 
 def _prove_within(
-    old: Policies, new: Policies, kind: PolicyKind, partitions: tuple[str, ...], known_actions: bool, budget: Budget
+    old: Policies,
+    new: Policies,
+    kind: PolicyKind,
+    partitions: tuple[str, ...],
+    known_actions: bool,
+    budget: Budget,
+    *,
+    granted: bool = False,
 ) -> Proof:
-    """Return the proof of one layer; UNDECIDED if it exceeds the budget."""
+    """Return the proof of one layer; UNDECIDED if it exceeds the budget. `granted` is that of `proof_resource_policies.cases`."""
     try:
-        return _prove(old, new, kind, partitions, known_actions, budget)
+        return _prove(old, new, kind, partitions, known_actions, budget, granted)
     except ProofLimitError as error:
         return Proof(ProofResult.UNDECIDED, reason=str(error), combinations=budget.tried)
 
 
 def _prove(
-    old: Policies, new: Policies, kind: PolicyKind, partitions: tuple[str, ...], known_actions: bool, budget: Budget
+    old: Policies,
+    new: Policies,
+    kind: PolicyKind,
+    partitions: tuple[str, ...],
+    known_actions: bool,
+    budget: Budget,
+    granted: bool,
 ) -> Proof:
     before, after = ([BoundStatement(policy, one) for policy in side for one in policy.statements] for side in (old, new))
     if kind in _NAMING_PRINCIPALS:
         scope = resource_policies.scope_of(kind, partitions, known_actions)
         found = resource_policies.principals((*before, *after), partitions)
         scope = replace(scope, resource_patterns=(*scope.resource_patterns, *resource_policies.resource_patterns(found)))
-        return run_cases(resource_policies.cases(kind, (old, new), (before, after), found), scope, budget)
+        cases = resource_policies.cases(kind, (old, new), (before, after), found, granted=granted)
+        return run_cases(cases, scope, budget)
     scope = Scope(
         partitions, ALWAYS_OF_ACCOUNTS, tuple((text,) for text in _WITHOUT_POLICIES), covers_action=_is_decided_by_policies
     )

@@ -140,15 +140,20 @@ def cases(
     policies: tuple[Policies, Policies],
     statements: tuple[Sequence[BoundStatement], Sequence[BoundStatement]],
     found: Sequence[Principal],
+    *,
+    granted: bool = False,
 ) -> Iterator[Case[Verified]]:
-    """Yield a case for each way in which a principal matches the statements, new requests before stronger grants."""
+    """Yield a case for each way in which a principal matches the statements, new requests before stronger grants.
+
+    `granted`: only requests that an Allow of the new statements applies to.
+    """
     made: dict[object, tuple[Comparison, tuple[BoundStatement, ...], tuple[BoundStatement, ...]]] = {}
     for principal in found:
-        one = Comparison(kind, policies, principal)
+        one = Comparison(kind, policies, principal, granted=granted)
         old, new = (tuple(each for each in side if one.may_match(each)) for side in statements)
         name = (one.name, *((id(each), one.classes(each, "")) for each in (*old, *new)))
         made.setdefault(name, (one, old, new))
-    strengths = ((_OF_ACCOUNT,),) if kind is PolicyKind.RCP else ((_OF_ACCOUNT,), (_BY_ROLE, _DIRECT))
+    strengths = ((_OF_ACCOUNT,),) if granted or kind is PolicyKind.RCP else ((_OF_ACCOUNT,), (_BY_ROLE, _DIRECT))
     for levels in strengths:
         for compared, before, after in made.values():
             for is_owner in (False, True):
@@ -156,9 +161,12 @@ def cases(
 
 
 class Comparison:
-    """Both sides for one principal."""
+    """Both sides for one principal. `granted` is that of `cases`."""
 
-    def __init__(self, kind: PolicyKind, policies: tuple[Policies, Policies], principal: Principal) -> None:
+    def __init__(
+        self, kind: PolicyKind, policies: tuple[Policies, Policies], principal: Principal, *, granted: bool = False
+    ) -> None:
+        self._granted = granted
         self._kind, self._policies, self._principal, self._profile = kind, policies, principal, principal.profile
         self._is_provider = self._profile.kind in PROVIDERS
 
@@ -229,6 +237,8 @@ class Comparison:
         if not self._counts(action, is_owner):
             return [level for level in levels if level == _OF_ACCOUNT]
         stronger = [level for level in levels if level > _OF_ACCOUNT and self._profile.kind not in ROOTS]
+        if self._granted:
+            return [_OF_ACCOUNT]
         if _OF_ACCOUNT not in levels:
             return stronger
         if not resource:
@@ -272,8 +282,9 @@ class Comparison:
             for number, own in enumerate(_own_policies(profile)):
                 old, new = ((own, self._with_policies(target, side)) for side in self._policies)
                 found = newly_allowed(old, new, request)
-                if found is not None:
-                    return Verified(shown, self._statement(*found), stronger=number > 0)
+                if found is None or self._granted and not _refs(found[1], Effect.ALLOW):
+                    continue
+                return Verified(shown, self._statement(*found), stronger=number > 0 and not self._granted)
         return None
 
     def _with_policies(self, target: ResourceProfile, policies: Policies) -> ResourceProfile:
@@ -282,11 +293,13 @@ class Comparison:
         return replace(target, policies=policies)
 
     def _statement(self, old: Explanation, new: Explanation) -> StatementRef | None:
-        is_rcp = self._kind is PolicyKind.RCP
-        layer, effect = (Layer.RCP, Effect.DENY) if is_rcp else (Layer.RESOURCE, Effect.ALLOW)
-        refs = [one.ref for one in (old if is_rcp else new).statements if one.effect is effect and one.ref.layer is layer]
-        refs += [one.ref for one in old.statements if one.effect is Effect.DENY and one.ref.layer is layer]  # one that is removed
-        return refs[0] if refs else None
+        if self._kind is PolicyKind.RCP:
+            return next(iter(_refs(old, Effect.DENY, Layer.RCP)), None)
+        return next(iter([*_refs(new, Effect.ALLOW), *_refs(old, Effect.DENY)]), None)  # the Deny is one that is removed
+
+
+def _refs(explanation: Explanation, effect: Effect, layer: Layer = Layer.RESOURCE) -> list[StatementRef]:
+    return [one.ref for one in explanation.statements if one.effect is effect and one.ref.layer is layer]
 
 
 def _own_policies(profile: PrincipalProfile) -> Iterator[PrincipalProfile]:

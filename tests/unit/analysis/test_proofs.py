@@ -244,3 +244,89 @@ def test_access_not_granted_refuses_other_patterns(arguments, column):
     with pytest.raises(RequestValueError) as error:
         fastiam.access_not_granted(READ, **arguments)
     assert error.value.column == column
+
+
+def grant(principal: Any, action: Any = "s3:GetObject", resource: str = "arn:aws:s3:::b/*", **more: Any) -> dict[str, Any]:
+    return {**allow(action, resource, **more), "Principal": principal}
+
+
+ONE_ACCOUNT = document(grant({"AWS": "123456789012"}, ["s3:PutObject", "s3:GetObject"]))
+
+
+@pytest.mark.parametrize(
+    ("policy", "asked", "result"),
+    [
+        (ONE_ACCOUNT, {"actions": ["s3:ListBucket"]}, PROVED),
+        (ONE_ACCOUNT, {"resources": ["arn:aws:s3:::other"]}, PROVED),
+        (ONE_ACCOUNT, {"actions": ["s3:Put*"]}, NEW_ACCESS),
+        (ONE_ACCOUNT, {"actions": ["s3:Get*"], "resources": ["arn:aws:s3:::b/x*"]}, NEW_ACCESS),
+        (document(*ONE_ACCOUNT["Statement"], {**grant("*", "s3:Put*"), "Effect": "Deny"}), {"actions": ["s3:Put*"]}, PROVED),
+    ],
+)
+def test_access_not_granted_reads_what_a_resource_policy_grants(policy, asked, result):
+    """What the policies of a principal of the account grant is not granted by the policy of the resource."""
+    found = fastiam.access_not_granted(policy, **asked, kind="resource")
+    assert found.result is result
+    assert found.statement is None or found.statement.policy == "policy" and found.statement.index == 0
+
+
+@pytest.mark.parametrize("key", ["aws:SourceVpce", "aws:RequestTag/team", "s3:prefix", "aws:PrincipalTag/team"])
+def test_split_by_the_values_of_a_key_gives_nothing_new(key):
+    """H81: a key with one value is not a list, and is written once."""
+    parts = document(*(allow("s3:*", Condition={operator: {key: "a"}}) for operator in ("StringEquals", "StringNotEquals")))
+    assert fastiam.no_new_access(parts, document(allow("s3:*"))).proved
+
+
+def test_tag_of_a_resource_in_two_spellings_is_new_access():
+    """C6: one resource can have two tags that differ by case."""
+    key = "aws:ResourceTag/team"
+    parts = document(*(allow("s3:*", Condition={operator: {key: "a"}}) for operator in ("StringEquals", "StringNotEquals")))
+    found = fastiam.no_new_access(parts, document(allow("s3:*")))
+    assert found.result is NEW_ACCESS and len(found.request.context) == 2
+
+
+# -- not_public ---------------------------------------------------------------------------------------------------------
+
+OBJECTS = "arn:aws:s3:::b"
+
+
+def within(operator: str, key: str, value: str) -> dict[str, Any]:
+    return {"Condition": {operator: {key: value}}}
+
+
+PUBLIC: dict[str, tuple[dict[str, Any], fastiam.ProofResult]] = {
+    "everyone": (grant("*"), NEW_ACCESS),
+    "all identities": (grant({"AWS": "*"}), NEW_ACCESS),
+    "one account": (grant({"AWS": "123456789012"}), PROVED),
+    "service": (grant({"Service": "sns.amazonaws.com"}), PROVED),
+    "organization": (grant("*", **within("StringEquals", "aws:PrincipalOrgID", "o-1")), PROVED),
+    "any organization": (grant("*", **within("StringLike", "aws:PrincipalOrgID", "o-*")), NEW_ACCESS),
+    "private addresses": (grant("*", **within("IpAddress", "aws:SourceIp", "10.0.0.0/8")), PROVED),
+    "all addresses": (grant("*", **within("IpAddress", "aws:SourceIp", "0.0.0.0/0")), NEW_ACCESS),
+    "only with TLS": (grant("*", **within("Bool", "aws:SecureTransport", "true")), NEW_ACCESS),
+    "other resource": (grant("*", resource="arn:aws:s3:::other/*"), UNDECIDED),
+}
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_not_public_follows_the_fixed_values_of_d33(name):
+    statement, result = PUBLIC[name]
+    found = fastiam.not_public(document(statement), OBJECTS, mode="lenient")
+    assert found.result is result, found
+    assert (found.request is not None) is (result is NEW_ACCESS)
+    assert result is not NEW_ACCESS or found.request.principal == "*" or "123456789012" in found.request.principal
+
+
+def test_not_public_reads_trust_policies():
+    role = "arn:aws:iam::111111111111:role/app"
+    trust = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
+    found = fastiam.not_public(document(trust), role, kind="trust")
+    assert found.result is NEW_ACCESS and (found.request.action, found.request.resource) == ("sts:AssumeRole", role)
+    with pytest.raises(RequestValueError, match="is not the ARN of a role"):
+        fastiam.not_public(document(trust), OBJECTS, kind="trust")
+
+
+def test_not_public_is_undecided_where_a_deny_hides_the_grant():
+    denied = document(grant("*"), {**grant("*", "*"), "Effect": "Deny"})
+    found = fastiam.not_public(denied, OBJECTS)
+    assert found.result is UNDECIDED and "public (D33)" in found.reason
