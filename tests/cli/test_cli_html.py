@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_analysis_directory import ANA, APP, KEY, Run, call, directory, document, statement  # noqa: F401  (a fixture)
+from cli_analysis_directory import ANA, APP, BUCKET, KEY, Run, call, directory, document, statement  # noqa: F401  (a fixture)
 from cloudtrail_records import record, write_log
 from terraform_plans import UNKNOWN, change, plan
 
@@ -17,6 +17,12 @@ from terraform_plans import UNKNOWN, change, plan
 def tables_of(page: str) -> dict[str, dict[str, Any]]:
     (text,) = re.findall(r'id="data">(.*?)</script>', page, re.DOTALL)
     return {table["title"]: table for table in json.loads(text)}
+
+
+def listed_in(page: str) -> dict[str, Any]:
+    (text,) = re.findall(r'id="listed">(.*?)</script>', page, re.DOTALL)
+    found: dict[str, Any] = json.loads(text)
+    return found
 
 
 ASKED = [
@@ -53,6 +59,58 @@ def test_report_of_a_plan_lists_undecided_principals(call: Run) -> None:
     code, _, _ = call("diff", "--policies", "d.json", "--terraform", "plan.json", "--out", "report.html")
     tables = tables_of(Path("report.html").read_text())
     assert code == 4 and tables["Undecided"]["rows"][0][:3] == ["aws_iam_role_policy.app", "`policy` is known after apply", [APP]]
+
+
+def test_report_of_a_diff_names_who_gained_what(call: Run) -> None:
+    directory(statement("Allow", "s3:*", Sid="Wide")).dump("n.json")
+    call("diff", "--old", "d.json", "--new", "n.json", "--out", "report.html")
+    page = Path("report.html").read_text()
+    sentence = "<code>role/app</code> can now <code>s3:PutObject</code> and <code>s3:*</code> on "
+    assert sentence in page and "the new policies allow it by the statement <code>Wide</code> of <code>App</code>" in page
+    assert "from <code>d.json</code>, <code>n.json</code>" in page
+
+
+def test_report_of_a_diff_lists_all_requests_of_a_group(call: Run) -> None:
+    wide = directory(statement("Allow", ["s3:PutObject", "s3:DeleteObject"], f"{BUCKET}/*", Sid="Wide"))
+    wide.dump("n.json")
+    rows = [{"principal": APP, "action": action, "resource": f"{BUCKET}/{i}"} for action in ("s3:PutObject", "s3:DeleteObject")
+            for i in range(3)]  # fmt: skip
+    Path("r.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    call("diff", "--old", "d.json", "--new", "n.json", "--requests", "r.jsonl", "--out", "report.html")
+    page = Path("report.html").read_text()
+    (row,) = tables_of(page)["Changes"]["rows"]
+    assert row[:2] == ["gained", 6] and APP in row
+    assert [cell["number"] for cell in row if isinstance(cell, dict) and "number" in cell] == [2, 3]
+    (heat,) = listed_in(page)["heat"]
+    assert (heat["rows"], heat["columns"]) == (["role/app"], ["s3:PutObject", "s3:DeleteObject"])
+    assert [cell[2] for cell in heat["cells"]] == [3, 3]
+
+
+def test_report_of_unused_access_begins_with_services(call: Run) -> None:
+    write_log(Path("log.json"), record("s3:GetObject", None, {"bucketName": "reports", "key": "may"}))
+    directory(statement("Allow", ["ec2:*", "s3:CreateBucket"])).dump("w.json")
+    call("unused", "--policies", "w.json", "log.json", "--out", "report.html")
+    page = Path("report.html").read_text()
+    (heat,) = listed_in(page)["heat"]
+    assert heat["rows"] == ["role/app", "user/ana"] and heat["columns"][:2] == ["ec2", "s3"]
+    assert page.count('"ec2:RunInstances"') == 1
+    assert all(isinstance(cell, (str, int, dict)) for row in tables_of(page)["Users and roles"]["rows"] for cell in row)
+
+
+def test_report_of_escalations_draws_the_paths(call: Run) -> None:
+    directory(statement("Allow", ["iam:PutRolePolicy"])).dump("e.json")
+    call("escalations", "--policies", "e.json", "--out", "report.html")
+    page = Path("report.html").read_text()
+    assert "role/app</text>" in page and "put-role-policy</text>" in page and '<path class="sure"' in page
+
+
+def test_report_names_a_store_and_an_engine(call: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory().compile().save("d.engine")
+    call("who-can", "--engine", "d.engine", "s3:GetObject", KEY, "--out", "report.html")
+    assert "from <code>d.engine</code>" in Path("report.html").read_text()
+    monkeypatch.setenv("FASTIAM_STORE", "d.json")
+    call("who-can", "s3:GetObject", KEY, "--out", "report.html")
+    assert "from <code>d.json</code>" in Path("report.html").read_text()
 
 
 def test_report_of_findings_highlights_them_in_their_file(call: Run) -> None:

@@ -102,8 +102,12 @@ class Diff:
 
     def request(self, row: int) -> tuple[str, str, str]:
         """Return principal, action and resource of a row by its number; after unpickling, of changed rows only."""
-        principal, action, resource = (self._take(name, [row])[0] for name in _REQUEST)
-        return principal, action, resource
+        return self.requests([row])[0]
+
+    def requests(self, rows: Sequence[int]) -> list[tuple[str, str, str]]:
+        """Return principal, action and resource of rows by their numbers; after unpickling, of changed rows only."""
+        principals, actions, resources = (self._take(name, rows) for name in _REQUEST)
+        return list(zip(principals, actions, resources, strict=True))
 
     @cached_property
     def change(self) -> DictionaryColumn:

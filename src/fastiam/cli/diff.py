@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import datetime
 from typing import Any
@@ -23,10 +24,11 @@ from fastiam.cli.render import is_json, write_rows
 from fastiam.cli.requests import Source, open_requests
 from fastiam.errors import SourceError
 from fastiam.frames.batch import with_tags
+from fastiam.report.pictures import Names
 
 COLUMNS = ("change", "rows", "layer", "statement", "side", "position", "principal", "action", "resource")
 OF_TABLE = ("change", "rows", "layer", "statement", "position", "example")
-OF_REPORT = ("change", "rows", "layer", "statement", "side", "principal", "action", "resource")
+OF_REPORT = ("change", "rows", "layer", "statement", "side", "principals", "actions", "resources")
 UNDECIDED = ("address", "reason", "principals", "about", "position")
 OWNER = "resource_account"
 
@@ -91,13 +93,17 @@ def command(
     for line in undecided:  # before the table, which would otherwise seem complete
         note(line)
     if form == HTML:
+        from fastiam.cli.report_pictures import change_pictures, requests_of_groups
+
+        of_groups = requests_of_groups(found)
         tables = {
-            "Changes": (OF_REPORT, [_row(found, group) for group in found.groups]),
+            "Changes": (OF_REPORT, [_row_of_report(group, rows) for group, rows in zip(found.groups, of_groups, strict=True)]),
             "Undecided": (UNDECIDED, [item.to_dict() for item in compared.undecided]),
         }
         shown = {title: table for title, table in tables.items() if table[1]}
         not_compared = [*_not_compared(found), *(f"not checked: {text}" for text in found.unseen)]
-        write_report("Changed decisions", shown, out, summary=[*summary, *not_compared], engines=(before, after))
+        engines, pictures = (before, after), change_pictures(found, of_groups)
+        write_report("Changed decisions", shown, out, summary=[*summary, *not_compared], engines=engines, pictures=pictures)
     else:
         rows = [found.group_to_dict(group) if is_json(form) else _row(found, group) for group in found.groups]
         write_rows(OF_TABLE if form == "table" else COLUMNS, rows, form)
@@ -144,6 +150,13 @@ def _row(found: Diff, group: DiffGroup) -> dict[str, Any]:
     summary = {"change": group.change, "rows": group.rows, "layer": group.layer, "statement": group.statement, "side": group.side}
     position = group.statement and group.statement.position
     return {**summary, "position": position, **example, "example": tuple(example.values())}
+
+
+def _row_of_report(group: DiffGroup, requests: Sequence[tuple[str, str, str]]) -> dict[str, Any]:
+    """A group with all of its principals, actions and resources, which are listed on demand."""
+    columns = (tuple(dict.fromkeys(values)) for values in zip(*requests, strict=True))
+    listed = (values[0] if len(values) == 1 else Names(values) for values in columns)
+    return {name: getattr(group, name) for name in OF_REPORT[:5]} | dict(zip(OF_REPORT[5:], listed, strict=True))
 
 
 def _not_compared(found: Diff) -> list[str]:

@@ -59,19 +59,23 @@ def command(
     principals = len({path.principal for path in found})
     summary = f"{principals:,} users and roles have a path; {n_sure:,} of {len(found):,} paths are sure"
     listed = f"{len(administrators):,} users and roles are administrators already, {n_possible:,} of them under conditions"
+    unseen = [] if found else principals_with_unreadable_policies(engine.snapshot)
     if form == HTML:
         tables = {
             "Paths": (COLUMNS, map(_row, found)),
             "Steps": (STEPS, _steps(found)),
             "Administrators": (OF_ADMINISTRATORS, map(_row, administrators)),
         }
-        write_report("Escalation paths", tables, out, summary=[summary, listed], engines=[engine])
+        from fastiam.cli.report_pictures import escalation_picture
+
+        lines = [summary, listed, *(f"not checked: {text}" for text in unseen)]
+        pictures = escalation_picture(found)
+        write_report("Escalation paths", tables, out, summary=lines, engines=[engine], pictures=pictures)
     else:
         write_rows(COLUMNS, (path.to_dict() if is_json(form) else _row(path) for path in found + administrators), form)
     if administrators:
         note(listed)
     note(summary)
-    unseen = [] if found else principals_with_unreadable_policies(engine.snapshot)
     note_unseen(unseen)
     if found and not n_sure:
         unseen.append("paths that depend on unknown keys or on assumptions")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -16,11 +17,14 @@ from fastiam.model.decision import StatementRef
 from fastiam.model.policy import Policy
 from fastiam.model.protocols import AnalysisEngine
 from fastiam.report.page import MAX_ROWS, Cell, DocumentLink, Report, ReportTable, render
+from fastiam.report.pictures import Names, Picture
 
 if TYPE_CHECKING:
     from fastiam.report.sources import ShownDocument
 
 HTML = "html"
+_SOURCES = "fastiam.sources"  # of the command that runs
+_ENGINES = ("saved", "old_engine", "new_engine")  # parameters
 
 
 def chosen_form(form: str | None, out: str | None, *sources: str, default: str | None = None) -> str:
@@ -35,6 +39,9 @@ def chosen_form(form: str | None, out: str | None, *sources: str, default: str |
         raise click.UsageError(f"--out writes an HTML report: leave out `--format {form}`")
     if out is not None:
         check_out(out, "the report", *sources)
+    context = click.get_current_context(silent=True)
+    if context is not None:
+        context.meta[_SOURCES] = sources
     return HTML if out is not None else chosen(form or default, "table")
 
 
@@ -47,6 +54,7 @@ def write_report(
     engines: Sequence[AnalysisEngine] = (),
     policies: Sequence[Policy] = (),
     documents: Sequence[ShownDocument] = (),
+    pictures: Sequence[Picture] = (),
 ) -> None:
     """Write a report to a file, or to standard output.
 
@@ -55,13 +63,24 @@ def write_report(
     tables : columns and rows by title.
     engines, policies : they have the documents of the statements in the rows.
     documents : files with findings, which cells link to by position.
+    pictures : what comes before the tables.
     """
     made = [_table(name, columns, rows) for name, (columns, rows) in tables.items()]
     known = chain(policies, *(engine.snapshot.policies() for engine in engines))
-    page = render(Report(title, summary, made, known, documents), datetime.now(UTC))
+    page = render(Report(title, summary, made, known, documents, pictures, _inputs()), datetime.now(UTC))
     with open_out(out or "-") as file:
         file.write(page.encode("utf-8", "backslashreplace"))  # lone surrogates cannot be written
     sys.stdout.flush()
+
+
+def _inputs() -> list[str]:
+    """The files that the command reads, as they were given."""
+    context = click.get_current_context(silent=True)
+    if context is None:
+        return []
+    sources = [*context.meta.get(_SOURCES, ()), *(context.params.get(name) for name in _ENGINES)]
+    found = ["standard input" if source == "-" else str(source) for source in sources if source]
+    return list(dict.fromkeys(found)) or [store for store in [os.environ.get("FASTIAM_STORE")] if store]
 
 
 def _table(title: str, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> ReportTable:
@@ -78,7 +97,7 @@ def _table(title: str, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]
 
 
 def _cell(value: Any) -> Cell:
-    if isinstance(value, (StatementRef, DocumentLink)) or value is None:
+    if isinstance(value, (StatementRef, DocumentLink, Names)) or value is None:
         return value
     if isinstance(value, (tuple, list)):
         return [cell_text(item, " ") for item in value]

@@ -16,6 +16,7 @@ from fastiam.cli.console import note, note_unseen
 from fastiam.cli.html_report import HTML, chosen_form, write_report
 from fastiam.cli.policy_sources import check_stdin, open_engine
 from fastiam.cli.render import is_json, write_rows
+from fastiam.report.pictures import Names
 
 if TYPE_CHECKING:
     from fastiam.api.engine import Engine
@@ -75,8 +76,11 @@ def command(
     if not n_unused:
         unseen += _unseen(rows, engine, only)
     if form == HTML:
-        table = COLUMNS, [_row(row, form) for row in rows]
-        write_report("Unused access", {"Users and roles": table}, out, summary=[summary, *_LEGEND])
+        from fastiam.cli.report_pictures import unused_picture
+
+        table = COLUMNS, [{name: _counted(getattr(row, name)) for name in COLUMNS} for row in rows]
+        lines = [summary, *(f"not checked: {text}" for text in unseen), *_LEGEND]
+        write_report("Unused access", {"Users and roles": table}, out, summary=lines, pictures=unused_picture(rows))
     else:
         write_rows(COLUMNS, [row.to_dict() if is_json(form) else _row(row, form) for row in rows], form)
     note(summary)
@@ -107,6 +111,11 @@ def _row(row: Unused, form: str) -> dict[str, Any]:
         for name in COLUMNS
         for value in [getattr(row, name)]
     }
+
+
+def _counted(value: Any) -> Any:
+    """A list as its number, with names that are listed on demand."""
+    return Names(value) if isinstance(value, tuple) else value
 
 
 def _shortened(actions: Sequence[str]) -> tuple[str, ...]:

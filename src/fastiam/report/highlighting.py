@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -11,6 +12,7 @@ from typing import Final
 
 from markupsafe import Markup, escape
 
+_CODE: Final = re.compile("`([^`]*)`")
 _VISIBLE: Final = frozenset("\n\t\r")
 
 
@@ -37,6 +39,13 @@ def highlighted(text: str, spans: Sequence[Span]) -> Markup:
             piece = Markup('<mark class="{}" title="{}">{}</mark>').format(kind, label, piece)
         parts.append(piece)
     return Markup("").join(parts)
+
+
+def prose(text: str) -> Markup:
+    """A text, escaped, with text in backticks as code."""
+    parts = _CODE.split(text)
+    shown = (Markup("<code>{}</code>").format(visible(part)) if i % 2 else visible(part) for i, part in enumerate(parts))
+    return Markup("").join(shown)
 
 
 def visible(text: str) -> Markup:

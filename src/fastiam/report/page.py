@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from fastiam import __version__
 from fastiam.errors import missing_package
 from fastiam.model.decision import StatementRef
 from fastiam.model.policy import Policy
 from fastiam.model.request import shorten
+from fastiam.report.pictures import Graph, HeatMap, Names, Picture, Words, heat_data
 from fastiam.report.places import place_of
 
 if TYPE_CHECKING:  # both need packages of an extra
@@ -35,7 +36,7 @@ class DocumentLink:
     document: int
 
 
-Cell = str | int | float | bool | None | StatementRef | DocumentLink | Sequence[str]
+Cell = str | int | float | bool | None | StatementRef | DocumentLink | Names | Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,8 @@ class Report:
     tables : the rows, each statement with a link to its document.
     policies : the policies that the statements are part of.
     documents : files with findings, which cells link to by position.
+    pictures : what the tables are about, at a glance; they come first.
+    inputs : the files that the report was made from.
     """
 
     title: str
@@ -66,6 +69,8 @@ class Report:
     tables: Sequence[ReportTable] = ()
     policies: Iterable[Policy] = ()
     documents: Sequence[ShownDocument] = ()
+    pictures: Sequence[Picture] = ()
+    inputs: Sequence[str] = ()
 
 
 def render(report: Report, now: datetime) -> str:
@@ -93,11 +98,12 @@ def render(report: Report, now: datetime) -> str:
     ]
     documents, places = documents_of(refs, report.policies)
     places = {place: len(report.documents) + position for place, position in places.items()}
+    pictures, heats, words = _pictures(report, shown)
     tables = [
         {
             "title": table.title,
             "columns": [name.replace("_", " ") for name in table.columns],
-            "rows": [[_json_cell(cell, places) for cell in row] for row in table.rows],
+            "rows": [[_json_cell(cell, places, words) for cell in row] for row in table.rows],
             "more": table.n_more,
         }
         for table in shown
@@ -108,6 +114,9 @@ def render(report: Report, now: datetime) -> str:
         title=report.title,
         window_title=shorten(report.title, 200),
         summary=report.summary,
+        inputs=report.inputs,
+        pictures=pictures,
+        listed=Markup(_script_json({"words": words.all, "heat": heats})) if words.all else None,
         has_findings=bool(report.documents),
         documents=[*report.documents, *documents],
         data=Markup(_script_json(tables)),  # escaped for a script element
@@ -125,11 +134,32 @@ def render(report: Report, now: datetime) -> str:
 def _template() -> Template:
     from jinja2 import Environment, StrictUndefined
 
-    from fastiam.report.highlighting import visible
+    from fastiam.report.highlighting import prose, visible
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["visible"] = visible
+    environment.filters["prose"] = prose
     return environment.from_string((files(__package__) / "report.html").read_text("utf-8"))
+
+
+def _pictures(report: Report, tables: Sequence[ReportTable]) -> tuple[list[Mapping[str, Any]], list[object], Words]:
+    """Return the pictures for the template, the heat maps for the script, and the names that are listed on demand."""
+    from fastiam.report.graph import drawn_graph
+
+    cells = (cell for table in tables for row in table.rows for cell in row)
+    names = [name for cell in cells if isinstance(cell, Names) for name in cell.names]
+    heat_maps = [picture for picture in report.pictures if isinstance(picture, HeatMap)]
+    words = Words([*names, *(name for heat in heat_maps for cell in heat.cells for name in cell.names)])
+    found: list[Mapping[str, Any]] = []
+    for picture in report.pictures:
+        if isinstance(picture, HeatMap):
+            found.append({"kind": "heat", "number": heat_maps.index(picture)})
+        elif isinstance(picture, Graph):
+            drawing = drawn_graph(picture)
+            found.append({"kind": "graph", "title": picture.title, "note": picture.note, "drawing": drawing})
+        else:
+            found.append({"kind": "sentences", "title": picture.title, "lines": picture.lines})
+    return found, [heat_data(heat, words) for heat in heat_maps], words
 
 
 def _limited(table: ReportTable) -> ReportTable:
@@ -140,8 +170,10 @@ def _limited(table: ReportTable) -> ReportTable:
     return ReportTable(table.title, table.columns, table.rows[:MAX_ROWS], n_more)
 
 
-def _json_cell(cell: Cell, places: Mapping[tuple[str, str], int]) -> object:
-    """Return a cell for the script: text, a number, a list of texts, or a text with the position of its document."""
+def _json_cell(cell: Cell, places: Mapping[tuple[str, str], int], words: Words) -> object:
+    """Return a cell for the script: text, a number, a list of texts, a text with its document, or names that are listed."""
+    if isinstance(cell, Names):
+        return {"number": len(cell.names), "names": words.ranges(cell.names)}
     if isinstance(cell, StatementRef):
         text, place = f"{cell.label} of {cell.policy}", places.get(place_of(cell))
         return text if place is None else {"text": text, "document": place}
