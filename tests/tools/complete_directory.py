@@ -14,6 +14,7 @@ from fastiam.directory.identity_pool_records import (
     PrincipalTagMap,
     RoleMapping,
 )
+from fastiam.directory.organization import Handshake
 from fastiam.directory.records import NotificationSetting, RevocationList, RolesAnywhereProfile, TrustAnchor
 from fastiam.directory.user_pool_records import Attribute, PasswordRules, Pool
 
@@ -36,7 +37,7 @@ def everything() -> Directory:
     directory.add_account(
         A, name="main", canonical_id="cafe", alias="main-account", email="main@acme.test", joined=CREATED, request="car-1"
     )
-    directory.add_account("222222222222", partition="aws-us-gov")
+    directory.add_account("222222222222", partition="aws-us-gov", closed=CREATED)
     directory.add_managed_policy(
         MANAGED, versions={"v1": ALLOW, "v2": json.dumps(ALLOW)}, default_version="v2", unique_id="ANPAP", tags={"of": "p"},
         created=CREATED, updated=CREATED, version_dates={"v2": CREATED}, description="all",
@@ -85,6 +86,7 @@ def everything() -> Directory:
     for element in ("r-9", "ou-a", A, policy):
         directory.tag_in_organization(element, {"of": element})
     directory.enable_service_access("sso.amazonaws.com", CREATED)
+    directory.record_handshake(Handshake("h-0123456789", "333333333333", CREATED, "", "join us", {"of": "h"}, "DECLINED"))
     directory.set_scps(A, [[FULL], [ALLOW], []])
     directory.set_rcps(A, [])
     return directory
@@ -147,8 +149,8 @@ def add_user_pools(directory: Directory) -> None:
         id_, "app", A, "aws", "eu-west-1", "https://login.example", password=PasswordRules(9, False, False, False, False, 1, 2),
         auto_verified=("email",), alias_attributes=("email",), username_attributes=("phone_number",), case_sensitive=False,
         attributes=(Attribute("custom:n", "Number", False, True, "1", "9"),), mfa="OPTIONAL", factors=("SOFTWARE_TOKEN_MFA",),
-        admin_only=True, recovery=("admin_only",), verify_before_update=("email",), protected=True, triggers={"PreSignUp": "mine"},
-        token_version="V2_0", messages={"EmailMessage": "{####}"}, tags={"of": "p"}, **times,
+        admin_only=True, recovery=("admin_only",), verify_before_update=("email",), protected=True,
+        triggers={"PreSignUp": "mine"}, token_version="V2_0", messages={"EmailMessage": "{####}"}, tags={"of": "p"}, **times,
     )  # fmt: skip
     client = user_pool_records.Client(
         "web", id_, "web", flows=(), access_validity=300, id_validity=301, refresh_validity=3600, session_validity=240,

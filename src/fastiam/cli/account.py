@@ -20,14 +20,17 @@ def command() -> None:
 @command.command("create")
 @click.argument("id_", metavar="ID")
 @click.option("--name", metavar="NAME", help="The name of the account.")
+@click.option("--email", metavar="ADDRESS", help="The address that Organizations shows.")
 @click.option("--canonical-id", metavar="ID", help="The canonical user id of S3.")
 @click.option("--partition", metavar="NAME", help="The partition. Default: `aws` for a new account.")
 @store
 @options.form
-def create(id_: str, name: str | None, canonical_id: str | None, partition: str | None, store: str, form: str) -> int:
+def create(
+    id_: str, name: str | None, email: str | None, canonical_id: str | None, partition: str | None, store: str, form: str
+) -> int:
     """Create the account ID, or add to its record."""
     with entity_commands.writing(store) as directory:
-        directory.add_account(id_, name=name, canonical_id=canonical_id, partition=partition)
+        directory.add_account(id_, name=name, email=email, canonical_id=canonical_id, partition=partition)
         record = directory.tables.accounts[id_]
     return entity_commands.show_record(record, form)
 

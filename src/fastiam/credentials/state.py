@@ -153,8 +153,11 @@ class State:
 
         Raises
         ------
-        AuthenticationError: it was deleted, or another one has its name.
+        AuthenticationError: it was deleted, or another one has its name, or its account is closed.
         """
+        account = self.tables.accounts.get(arn.split(":")[4])
+        if account is not None and account.closed is not None:
+            raise AuthenticationError(f"account `{account.id}` is closed", reason="unknown_principal")
         entity = self.tables.entities.get(arn)
         if entity is not None:
             if entity.unique_id == unique_id:

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from fastiam.directory.format_fields import POOL_PARTS, SECTIONS, format_fields
-from fastiam.directory.organization import ControlPolicy, Organization
+from fastiam.directory.organization import ControlPolicy, Handshake, Organization
 from fastiam.directory.records import ManagedPolicy, Tables
 from fastiam.directory.stored_policies import FULL_ACCESS, FULL_ACCESS_ARN, StoredPolicy
 from fastiam.directory.user_pool_records import Pool, UserPoolTables, configuration_of
@@ -71,8 +71,15 @@ def _organization(organization: Organization) -> dict[str, Any]:
             request: {"name": each.name, "reason": each.reason, "at": _plain(each.at)}
             for request, each in organization.failed_accounts.items()
         },
+        "handshakes": {id_: _handshake(each) for id_, each in organization.handshakes.items()},
     }
     return {name: value for name, value in plain.items() if value not in (None, {})}
+
+
+def _handshake(handshake: Handshake) -> dict[str, Any]:
+    plain = {name: getattr(handshake, name) for name in ("account", "email", "notes", "state")}
+    plain |= {"requested": _plain(handshake.requested), "tags": dict(handshake.tags)}
+    return {name: value for name, value in plain.items() if value}
 
 
 def _control_policy(policy: ControlPolicy) -> dict[str, Any]:

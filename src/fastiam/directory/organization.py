@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 from types import NoneType
 
@@ -17,6 +17,8 @@ from fastiam.model.request import shorten
 IAM_SERVICE = "iam.amazonaws.com"
 SCP_TYPE, RCP_TYPE = "SERVICE_CONTROL_POLICY", "RESOURCE_CONTROL_POLICY"
 FULL_ACCESS_ID = "p-FullAWSAccess"
+_FULL_ACCESS_DESCRIPTION = "Allows access to every operation"
+_OPEN_FOR = timedelta(days=15)  # of an invitation
 POLICY_TYPES = frozenset((SCP_TYPE, RCP_TYPE))
 
 
@@ -44,6 +46,35 @@ class FailedAccount:
 
 
 @dataclass(frozen=True, slots=True)
+class Handshake:
+    """An invitation of an account to the organization.
+
+    Attributes
+    ----------
+    account : the invited account; "" if an address was invited that no account has, `email`.
+    tags : that the account gets when it joins.
+    state : `OPEN`, `ACCEPTED`, `DECLINED` or `CANCELED`; `state_at` knows as well whether it has expired.
+    """
+
+    id: str
+    account: str
+    requested: datetime
+    email: str = ""
+    notes: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    state: str = "OPEN"
+
+    @property
+    def expires(self) -> datetime:
+        """When it can no longer be accepted."""
+        return self.requested + _OPEN_FOR
+
+    def state_at(self, now: datetime) -> str:
+        """The state at an instant, also `EXPIRED`."""
+        return "EXPIRED" if self.state == "OPEN" and now >= self.expires else self.state
+
+
+@dataclass(frozen=True, slots=True)
 class Organization:
     """One organisation.
 
@@ -58,6 +89,7 @@ class Organization:
     services : AWS services that may act in the accounts, and since when.
     policies : the policies that have an id of their own, by it. `control_policies` has all.
     failed_accounts : accounts that were not created, by the id of the request; the last 100 of 90 days.
+    handshakes : invitations of accounts, by id; of those that have ended the last 100.
     """
 
     id: str
@@ -73,6 +105,7 @@ class Organization:
     services: Mapping[str, datetime] = field(default_factory=dict)
     policies: Mapping[str, ControlPolicy] = field(default_factory=dict)
     failed_accounts: Mapping[str, FailedAccount] = field(default_factory=dict)
+    handshakes: Mapping[str, Handshake] = field(default_factory=dict)
 
     def accounts(self) -> Iterable[str]:
         """The ids of the member accounts and of the management account."""
@@ -103,7 +136,7 @@ class Organization:
 
     def control_policies(self) -> dict[str, ControlPolicy]:
         """All policies by id. One that is attached and has no id of its own gets one that follows from type, name and text."""
-        found = {FULL_ACCESS_ID: ControlPolicy(FULL_ACCESS_ID, FULL_ACCESS), **self.policies}
+        found = {FULL_ACCESS_ID: ControlPolicy(FULL_ACCESS_ID, FULL_ACCESS, _FULL_ACCESS_DESCRIPTION), **self.policies}
         known = {policy.document for policy in found.values()}
         for level in (*self.scps.values(), *self.rcps.values()):
             for stored in level:

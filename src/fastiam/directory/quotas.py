@@ -22,8 +22,8 @@ class Quotas:
     inline_size_per_user, inline_size_per_group, inline_size_per_role : sum over the inline policies.
     trust_policy_size : of a role's trust policy. AWS raises it to 4,096 and more.
     document_size : of the whole text of one document of IAM, with white space.
-    endpoint_policy_size, organization_policy_size : of a VPC endpoint's policy, of an SCP or RCP; with white space.
-    organization_policies_per_element : SCPs, or RCPs, attached to one root, unit or account.
+    endpoint_policy_size, scp_size, rcp_size : of a VPC endpoint's policy, of an SCP, of an RCP; with white space.
+    scps_per_element, rcps_per_element : attached to one root, unit or account. AWS raised those of SCPs in May 2026.
     managed_policies_per_user, managed_policies_per_group, managed_policies_per_role : attached managed policies.
     groups_per_user : groups that one user is in.
     boundaries_per_principal : permissions boundaries of a user or role.
@@ -45,8 +45,10 @@ class Quotas:
     trust_policy_size: int | None = 2_048
     document_size: int | None = 131_072
     endpoint_policy_size: int | None = 20_480
-    organization_policy_size: int | None = 5_120
-    organization_policies_per_element: int | None = 5
+    scp_size: int | None = 10_240
+    rcp_size: int | None = 5_120
+    scps_per_element: int | None = 10
+    rcps_per_element: int | None = 5
     managed_policies_per_user: int | None = 10
     managed_policies_per_group: int | None = 10
     managed_policies_per_role: int | None = 10

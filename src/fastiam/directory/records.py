@@ -23,6 +23,7 @@ class Account:
     """An account. `scps` and `rcps`, unless None, replace the levels of its organisation path.
 
     `joined` : when it came into its organization, None if that is unknown. `request` : the id of the CreateAccount that made it.
+    `closed` : when it was closed; its credentials are refused since then.
     """
 
     id: str
@@ -35,6 +36,7 @@ class Account:
     email: str = ""
     joined: datetime | None = None
     request: str = ""
+    closed: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from fastiam.directory.account_model import AccountModel
 from fastiam.directory.export import FORMAT, VERSION
 from fastiam.directory.format_fields import POOL_PARTS, SECTIONS
 from fastiam.directory.identity_pool_records import IdentityPool
-from fastiam.directory.organization import POLICY_TYPES, SCP_TYPE, ControlPolicy, FailedAccount
+from fastiam.directory.organization import POLICY_TYPES, SCP_TYPE, ControlPolicy, FailedAccount, Handshake
 from fastiam.directory.records import RevocationList, RolesAnywhereProfile, TrustAnchor, default_mappings
 from fastiam.directory.stored_policies import FULL_ACCESS_ARN, StoredPolicy, is_managed_arn
 from fastiam.directory.unique_ids import NEW
@@ -23,7 +23,7 @@ from fastiam.sources.located_values import LocatedValue
 from fastiam.sources.record_values import read_record, read_values
 
 _ORGANIZATION = "id root management_account organizational_units accounts delegated_administrators policy_types scps rcps".split()
-_ORGANIZATION += "names tags services policies failed_accounts".split()
+_ORGANIZATION += "names tags services policies failed_accounts handshakes".split()
 
 
 def is_format(node: LocatedValue) -> bool:
@@ -209,6 +209,7 @@ def _set_organization(model: AccountModel, node: LocatedValue) -> None:
             services={name: since.instant() for name, since in _members(node, "services")},
             policies={id_: _control_policy(model, id_, policy) for id_, policy in _members(node, "policies")},
             failed_accounts={request: _failed_account(failed) for request, failed in _members(node, "failed_accounts")},
+            handshakes={id_: _handshake(id_, each) for id_, each in _members(node, "handshakes")},
         )
 
 
@@ -234,6 +235,13 @@ def _control_policy(model: AccountModel, id_: str, node: LocatedValue) -> Contro
 def _failed_account(node: LocatedValue) -> FailedAccount:
     node.object(("name", "reason", "at"))
     return FailedAccount(node.need("name").text(), node.need("reason").text(), node.need("at").instant())
+
+
+def _handshake(id_: str, node: LocatedValue) -> Handshake:
+    node.object(("account", "email", "notes", "state", "requested", "tags"))
+    texts = {name: node.text_of(name) or "" for name in ("account", "email", "notes")}
+    state = node.need("state").text()
+    return Handshake(id_, requested=node.need("requested").instant(), tags=_texts(node.get("tags")), state=state, **texts)
 
 
 def _delegates(node: LocatedValue) -> dict[str, list[str]]:

@@ -92,7 +92,7 @@ def test_last_scp_of_an_element_stays(directory):
         (lambda d: d.create_control_policy("taken", ALL, SCP_TYPE), "another policy has the name"),
         (lambda d: d.create_control_policy("FullAWSAccess", ALL, SCP_TYPE), "another policy has the name"),
         (lambda d: d.create_control_policy("x", ALL, "TAG_POLICY"), "not a type of policy"),
-        (lambda d: d.create_control_policy("x", deny("s3:*" + "x" * 6000), SCP_TYPE), "too long"),
+        (lambda d: d.create_control_policy("x", deny("s3:*" + "x" * 11_000), SCP_TYPE), "too long"),
         (lambda d: d.update_control_policy(FULL_ACCESS_ID, name="x"), "a policy of AWS"),
         (lambda d: d.delete_control_policy(FULL_ACCESS_ID), "a policy of AWS"),
         (lambda d: d.update_control_policy("p-none", name="x"), "there is no policy"),

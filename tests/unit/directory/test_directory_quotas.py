@@ -21,8 +21,16 @@ Write = Callable[[Directory], object]
 def sized(n: int, spaces: int = 0, *, kind: str = "identity") -> str:
     """The text of a policy with `n` characters other than white space, and `spaces` of white space."""
     who = '"Principal":{"AWS":"111111111111"},' if kind in ("trust", "vpce") else ""
-    what = '"Action":"sts:AssumeRole"' if kind == "trust" else '"Action":"*","Resource":"*"'
-    text = f'{{"Version":"2012-10-17","Statement":[{{"Sid":"%s","Effect":"Allow",{who}{what}}}]}}'
+    who = '"Principal":"*",' if kind == "rcp" else who
+    effect = "Deny" if kind == "rcp" else "Allow"
+    what = (
+        '"Action":"sts:AssumeRole"'
+        if kind == "trust"
+        else '"Action":"s3:*","Resource":"*"'
+        if kind == "rcp"
+        else '"Action":"*","Resource":"*"'
+    )
+    text = f'{{"Version":"2012-10-17","Statement":[{{"Sid":"%s","Effect":"{effect}",{who}{what}}}]}}'
     return text % ("s" * (n - len(text) + 2)) + " " * spaces
 
 
@@ -96,15 +104,15 @@ QUOTAS = {
     "endpoint_policy_size": at(
         "endpoint_policy_size", 20_480, lambda n: lambda d: d.add_endpoint("vpce-1", policy=sized(900, n - 900, kind="vpce"))
     ),
-    "organization_policy_size": at(
-        "organization_policy_size", 5_120, lambda n: lambda d: d.attach_scp("ou-a", ("p", sized(900, n - 900)))
-    ),
-    "organization_policies_per_element": at(
-        "organization_policies_per_element", 5, lambda n: each(n - 1, lambda d, i: d.attach_scp("ou-a", scps(9)[i]))
-    ),
-    "organization_policies_per_element, as a whole": at(
-        "organization_policies_per_element", 5,
+    "scp_size": at("scp_size", 10_240, lambda n: lambda d: d.attach_scp("ou-a", ("p", sized(900, n - 900)))),
+    "rcp_size": at("rcp_size", 5_120, lambda n: lambda d: d.attach_rcp("ou-a", ("p", sized(900, n - 900, kind="rcp")))),
+    "scps_per_element": at("scps_per_element", 10, lambda n: each(n - 1, lambda d, i: d.attach_scp("ou-a", scps(19)[i]))),
+    "scps_per_element, as a whole": at(
+        "scps_per_element", 10,
         lambda n: lambda d: d.set_organization("o-1", accounts={A: "ou-a"}, scps={"ou-a": scps(n)}),
+    ),
+    "rcps_per_element": at(
+        "rcps_per_element", 5, lambda n: each(n, lambda d, i: d.attach_rcp("ou-a", (f"r{i}", sized(900, kind="rcp"))))
     ),
     "managed_policies_per_user": at(  # E032
         "managed_policies_per_user", 10, lambda n: each(n, lambda d, i: d.attach_policy(USER, f"{POLICY}{i}"))

@@ -35,11 +35,13 @@ class AccountWrites(Writes):
         email: str | None = None,
         joined: datetime | None = None,
         request: str | None = None,
+        closed: datetime | None = None,
     ) -> None:
         """Add an account. It need not be added before its principals; `canonical_id` is the S3 canonical user id.
         `alias` is its name in sign-in addresses, which no other account has; "" removes it.
 
-        `email`, `joined` and `request` (the id of its CreateAccount) are what Organizations shows of it.
+        `email`, `joined` and `request` (the id of its CreateAccount) are what Organizations shows of it. The credentials of an
+        account that is `closed` are refused.
 
         A second call updates the account; None keeps a value. The partition of a new account is `aws` by default.
         """
@@ -54,6 +56,7 @@ class AccountWrites(Writes):
             email=email or old.email,
             joined=joined or old.joined,
             request=request or old.request,
+            closed=closed or old.closed,
             alias=old.alias if alias is None else self._free_alias(id, alias),
         )
         self._put("accounts", new)

@@ -122,10 +122,13 @@ class Writes:
 
     def _check_level(self, reader: Reader, level: Sequence[StoredPolicy], about: str) -> None:
         """Check the SCPs or RCPs of one element."""
-        self._check_quota(reader, "organization_policies_per_element", len(level), about, "too many policies")
+        if not level:
+            return
+        kind = level[0].kind  # all are of one
+        self._check_quota(reader, f"{kind}s_per_element", len(level), about, "too many policies")
         self._check_names(reader, level, about)
         for stored in filter(has_name, level):
-            self._check_quota(reader, "organization_policy_size", len(stored.text), about, "the document is too long")
+            self._check_quota(reader, f"{kind}_size", len(stored.text), about, "the document is too long")
 
     def _check_names(self, reader: Reader, policies: Sequence[StoredPolicy], about: str) -> None:
         """Check that policies of one owner have distinct names."""

@@ -8,7 +8,15 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from fastiam.directory.naming_rules import read_tags
-from fastiam.directory.organization import FULL_ACCESS_ID, POLICY_TYPES, SCP_TYPE, ControlPolicy, FailedAccount, Organization
+from fastiam.directory.organization import (
+    FULL_ACCESS_ID,
+    POLICY_TYPES,
+    SCP_TYPE,
+    ControlPolicy,
+    FailedAccount,
+    Handshake,
+    Organization,
+)
 from fastiam.directory.stored_policies import Given, StoredPolicy
 from fastiam.directory.transactions import write
 from fastiam.directory.unique_ids import new_control_policy_id
@@ -20,6 +28,7 @@ from fastiam.model.request import shorten
 _ID = re.compile(r"p-[0-9A-Za-z_]{1,128}")
 _MAX_TAGS = 50
 _MAX_FAILED = 100
+_MAX_ENDED = 100  # handshakes
 _FAILED_FOR = timedelta(days=90)
 
 
@@ -35,6 +44,7 @@ class ControlPolicyWrites(OrganizationWrites):
         services: Mapping[str, datetime] = {},
         policies: Mapping[str, ControlPolicy] = {},
         failed_accounts: Mapping[str, FailedAccount] = {},
+        handshakes: Mapping[str, Handshake] = {},
     ) -> None:
         """Set what the organisation has beside its tree, as `Organization` describes it.
 
@@ -46,7 +56,13 @@ class ControlPolicyWrites(OrganizationWrites):
         for id_, policy in policies.items():
             if not isinstance(policy, ControlPolicy) or not _ID.fullmatch(id_) or policy.id != id_ or id_ == FULL_ACCESS_ID:
                 raise DirectoryError(f"`{shorten(str(id_))}` is not a policy of an organisation", hint="its id starts with `p-`")
-        made = replace(old, policies=dict(policies), services=dict(services), failed_accounts=dict(failed_accounts))
+        made = replace(
+            old,
+            policies=dict(policies),
+            services=dict(services),
+            failed_accounts=dict(failed_accounts),
+            handshakes=dict(handshakes),
+        )
         for id_ in names:
             if not self._element(old, id_).startswith("ou-"):
                 raise DirectoryError(f"`{shorten(id_)}` is not an organisational unit", hint="only units have names here")
@@ -175,6 +191,16 @@ class ControlPolicyWrites(OrganizationWrites):
         old = self._organization()
         recent = [(id_, each) for id_, each in old.failed_accounts.items() if failed.at - each.at < _FAILED_FOR]
         self._store.put_organization(replace(old, failed_accounts=dict([*recent, (request, failed)][-_MAX_FAILED:])))
+
+    @write
+    def record_handshake(self, handshake: Handshake) -> None:
+        """Keep an invitation in its present state. Old ones that have ended are dropped."""
+        old = self._organization()
+        kept = {**old.handshakes, handshake.id: handshake}
+        ended = [id_ for id_, each in kept.items() if each.state_at(handshake.requested) != "OPEN"]
+        for id_ in ended[:-_MAX_ENDED]:
+            del kept[id_]
+        self._store.put_organization(replace(old, handshakes=kept))
 
     # -- what they share ----------------------------------------------------------------------------------------------
 

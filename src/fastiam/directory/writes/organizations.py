@@ -79,6 +79,12 @@ class OrganizationWrites(Writes):
         for account in places:
             self._ensure_account(account)
 
+    @write
+    def delete_organization(self) -> None:
+        """Delete the organisation with its units and policies; the accounts stay."""
+        self._organization()
+        self._store.put_organization(None)
+
     # -- the tree -----------------------------------------------------------------------------------------------------
 
     @write

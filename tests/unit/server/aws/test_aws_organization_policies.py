@@ -8,6 +8,8 @@ import pytest
 from aws_world import BO, A, AwsWorld, refused
 from sts_fixture import ALL, document
 
+from fastiam.server.protocols.aws import Quotas, Section
+
 B, C, NEW = "222222222222", "333333333333", "555555555555"
 ORG, ROOT, UNIT = "o-a1b2c3d4e5", "r-ab12", "ou-ab12-12345678"
 ARN = f"arn:aws:organizations::{A}"
@@ -154,11 +156,36 @@ def test_policy_of_a_disabled_type_is_not_attached(managed):
     assert managed.list_targets_for_policy(PolicyId=FULL)["Targets"] == []
 
 
-def test_sixth_policy_of_an_element_is_refused(managed):
-    for n in range(4):
+def test_eleventh_scp_of_an_element_is_refused(managed):
+    for n in range(9):
         managed.attach_policy(PolicyId=create(managed, f"p{n}"), TargetId=UNIT)
     last = create(managed, "last")
     assert refused(managed.attach_policy, PolicyId=last, TargetId=UNIT)["Code"] == "ConstraintViolationException"
+
+
+def test_quotas_of_scps_are_settings():
+    """AWS's own pages differ: its quota page has five, and 5,120 characters."""
+    world = AwsWorld(section=Section(quotas=Quotas(scp_size=5_120, scps_per_element=5)))
+    client = world.client("organizations")
+    client.create_organization()
+    root = client.list_roots()["Roots"][0]["Id"]
+    client.enable_policy_type(RootId=root, PolicyType=SCP)
+    for n in range(4):
+        client.attach_policy(PolicyId=create(client, f"p{n}"), TargetId=root)
+    with pytest.raises(client.exceptions.ConstraintViolationException) as caught:
+        client.attach_policy(PolicyId=create(client, "last"), TargetId=root)
+    assert caught.value.response["Reason"] == "MAX_POLICY_TYPE_ATTACHMENT_LIMIT_EXCEEDED"
+    long = json.dumps({"Version": "2012-10-17", "Statement": {"Effect": "Deny", "Action": "s3:" + "a" * 5_200, "Resource": "*"}})
+    given = NEW_POLICY | {"Name": "long", "Content": long}
+    assert refused(client.create_policy, **given)["Code"] == "ConstraintViolationException"
+
+
+@pytest.mark.parametrize("content", ["foobar", '{"Statement": []', "[]"])
+def test_text_that_is_not_a_document_is_malformed(managed, content):
+    with pytest.raises(managed.exceptions.MalformedPolicyDocumentException):
+        managed.create_policy(**NEW_POLICY | {"Name": "other", "Content": content})
+    with pytest.raises(managed.exceptions.MalformedPolicyDocumentException):
+        managed.update_policy(PolicyId=create(managed), Content=content)
 
 
 WRITES = {

@@ -40,12 +40,15 @@ def test_organization_is_created_by_its_management_account(world):
         "FeatureSet": "ALL",
         "MasterAccountArn": f"{ARN}:account/{id_}/{A}",
         "MasterAccountId": A,
+        "MasterAccountEmail": f"{A}@account.invalid",
         "AvailablePolicyTypes": [],
     }
     assert client.describe_organization()["Organization"] == made
     (root,) = client.list_roots()["Roots"]
     assert root["Arn"] == f"{ARN}:root/{id_}/{root['Id']}"
-    assert [account["Id"] for account in client.list_accounts()["Accounts"]] == [A]
+    (account,) = client.list_accounts()["Accounts"]
+    assert (account["Id"], account["Name"], account["Email"]) == (A, A, f"{A}@account.invalid")
+    assert account["JoinedMethod"] == "INVITED" and account["JoinedTimestamp"] == world.clock()
     assert client.enable_policy_type(RootId=root["Id"], PolicyType=SCP)["Root"]["PolicyTypes"] == [
         {"Type": SCP, "Status": "ENABLED"}
     ]
@@ -65,8 +68,17 @@ def test_only_all_features_are_served(world):
 
 
 def test_tree_is_described_and_listed(world, managed):
-    world.directory.add_account(B, name="prod")
-    account = {"Id": B, "Arn": f"{ARN}:account/{ORG}/{B}", "Name": "prod", "Status": "ACTIVE", "State": "ACTIVE"}
+    world.directory.add_account(B, name="prod", email="prod@acme.test", joined=world.clock())
+    account = {
+        "Id": B,
+        "Arn": f"{ARN}:account/{ORG}/{B}",
+        "Name": "prod",
+        "Email": "prod@acme.test",
+        "Status": "ACTIVE",
+        "State": "ACTIVE",
+        "JoinedMethod": "INVITED",
+        "JoinedTimestamp": world.clock(),
+    }
     assert managed.describe_account(AccountId=B)["Account"] == account
     unit = {"Id": INNER, "Arn": f"{ARN}:ou/{ORG}/{INNER}"}
     assert managed.describe_organizational_unit(OrganizationalUnitId=INNER)["OrganizationalUnit"] == unit

@@ -39,6 +39,16 @@ class Oidc(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     private_hosts: tuple[str, ...] = ()
 
 
+class Quotas(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[aws.quotas]`: quotas of SCPs, of which AWS's own pages have two values.
+
+    `scp_size` : characters of one. `scps_per_element` : attached to a root, unit or account.
+    """
+
+    scp_size: Annotated[int, msgspec.Meta(ge=1)] = 10_240
+    scps_per_element: Annotated[int, msgspec.Meta(ge=1)] = 10
+
+
 class Codes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[aws.codes]`: what delivers the codes and invitations of user pools. Without it, calls that send one are refused.
 
@@ -85,6 +95,7 @@ class Section(protocol.Section, frozen=True, kw_only=True):
     unsigned_body : bytes of a request without a signature. A larger one is decoded only after its signature was verified.
     cors_origins : the origins of web pages that may call Cognito, such as `https://app.example`, each in full.
     codes : what delivers the codes of user pools.
+    quotas : of SCPs.
     """
 
     path: str = "/aws"
@@ -99,6 +110,7 @@ class Section(protocol.Section, frozen=True, kw_only=True):
     cors_origins: tuple[str, ...] = ()
     oidc: Oidc = Oidc()
     codes: Codes = Codes()
+    quotas: Quotas = Quotas()
 
 
 def create(section: Section, site: Site) -> AwsProtocol:

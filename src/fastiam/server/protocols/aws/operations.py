@@ -63,7 +63,7 @@ PARTS: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "sts": ("sts",),
     "rolesanywhere": ("roles_anywhere",),
-    "organizations": ("organizations", "organization_policies", "organization_details"),
+    "organizations": ("organizations", "organization_policies", "organization_details", "organization_handshakes"),
     "cognito-identity": ("identity_pools",),
     "cognito-idp": ("user_pools",),
 }

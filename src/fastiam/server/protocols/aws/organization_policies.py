@@ -36,6 +36,7 @@ _CODES: Final = {
     "DIR-QUOTA": "ConstraintViolationException",
     "1.7": "ConstraintViolationException",
 }
+_REASONS: Final = {"DIR-QUOTA": "MAX_POLICY_TYPE_ATTACHMENT_LIMIT_EXCEEDED", "1.7": "MIN_POLICY_TYPE_ATTACHMENT_LIMIT_EXCEEDED"}
 _RCP_FULL_ACCESS: Final = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"*","Resource":"*"}]}'
 
 
@@ -74,13 +75,17 @@ def _as_refusals() -> Iterator[None]:
     """What the directory refuses, with the codes of Organizations."""
     try:
         yield
+    except ApiError as error:
+        if error.code == "MalformedPolicyDocument":  # the code of IAM
+            raise ApiError("MalformedPolicyDocumentException", error.message) from None
+        raise
     except PolicyError as error:
         raise ApiError("MalformedPolicyDocumentException", api_error(error).message) from None
     except DirectoryError as error:
         code = _CODES.get(error.rule)
         if code is None:
             raise
-        raise ApiError(code, error.message) from None
+        raise ApiError(code, error.message, _REASONS.get(error.rule, "")) from None
 
 
 # -- policies ---------------------------------------------------------------------------------------------------------------

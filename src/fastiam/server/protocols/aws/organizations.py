@@ -12,7 +12,7 @@ from fastiam.directory.unique_ids import new_organization_id, new_root_id
 from fastiam.model.arn import is_account
 from fastiam.server.protocols.aws import permissions as p
 from fastiam.server.protocols.aws.calls import Call, Result
-from fastiam.server.protocols.aws.documents import without_nones
+from fastiam.server.protocols.aws.documents import UNKNOWN_DATE, without_nones
 from fastiam.server.protocols.aws.errors import ApiError
 from fastiam.server.protocols.aws.operations import NOTHING, Operation
 from fastiam.server.protocols.aws.pages import organization_page, same
@@ -123,7 +123,7 @@ def _linked_service(_call: Call, _resource: str) -> Mapping[str, Any]:
     return {"iam:AWSServiceName": _SERVICE_NAME}
 
 
-def _account(call: Call, organization: Organization) -> str:
+def named_account(call: Call, organization: Organization) -> str:
     """The account of `AccountId`."""
     account: str = call.parameters["AccountId"]
     if account not in organization.parents:
@@ -205,6 +205,7 @@ def create_organization(call: Call) -> Result:
         raise ApiError("ConstraintViolationException", "The account has control policies of another organization.")
     id_ = new_organization_id()
     call.directory.set_organization(id_, management_account=call.account, root=new_root_id(), policy_types=())
+    call.directory.add_account(call.account, joined=call.now)
     return {"Organization": _organization_of(call, as_manager(call))}
 
 
@@ -244,7 +245,7 @@ def disable_policy_type(call: Call) -> Result:
 def describe_account(call: Call) -> Result:
     """DescribeAccount."""
     organization = as_reader(call)
-    return {"Account": account_of(call, organization, _account(call, organization))}
+    return {"Account": account_of(call, organization, named_account(call, organization))}
 
 
 def describe_organizational_unit(call: Call) -> Result:
@@ -302,7 +303,7 @@ def list_parents(call: Call) -> Result:
 def move_account(call: Call) -> Result:
     """MoveAccount, of an account of the organization: the library would let others join."""
     organization, given = as_manager(call), call.parameters
-    account, source, destination = _account(call, organization), given["SourceParentId"], given["DestinationParentId"]
+    account, source, destination = named_account(call, organization), given["SourceParentId"], given["DestinationParentId"]
     if organization.parents[account] != source:
         raise ApiError("SourceParentNotFoundException", "The account is not in the specified source parent.")
     if not is_parent(organization, destination):
@@ -316,7 +317,7 @@ def move_account(call: Call) -> Result:
 def remove_account_from_organization(call: Call) -> Result:
     """RemoveAccountFromOrganization, of one that administers nothing."""
     organization = as_manager(call)
-    account = _account(call, organization)
+    account = named_account(call, organization)
     if account == organization.management_account:
         raise ApiError("MasterCannotLeaveOrganizationException", "The management account cannot leave the organization.")
     if account in organization.delegated:
@@ -331,7 +332,7 @@ def remove_account_from_organization(call: Call) -> Result:
 def register_delegated_administrator(call: Call) -> Result:
     """RegisterDelegatedAdministrator."""
     organization, service = as_manager(call), call.parameters["ServicePrincipal"]
-    account = _account(call, organization)
+    account = named_account(call, organization)
     if account == organization.management_account:
         raise ApiError("ConstraintViolationException", "The management account cannot be a delegated administrator.")
     if service in organization.delegated.get(account, ()):
@@ -343,7 +344,7 @@ def register_delegated_administrator(call: Call) -> Result:
 def deregister_delegated_administrator(call: Call) -> Result:
     """DeregisterDelegatedAdministrator."""
     organization, service = as_manager(call), call.parameters["ServicePrincipal"]
-    account = _account(call, organization)
+    account = named_account(call, organization)
     if service not in organization.delegated.get(account, ()):
         raise _not_registered()
     call.directory.deregister_delegated_administrator(account, service)
@@ -362,7 +363,7 @@ def list_delegated_administrators(call: Call) -> Result:
 def list_delegated_services_for_account(call: Call) -> Result:
     """ListDelegatedServicesForAccount."""
     organization = as_reader(call)
-    services = organization.delegated.get(_account(call, organization), frozenset())
+    services = organization.delegated.get(named_account(call, organization), frozenset())
     if not services:
         raise _not_registered()
     return organization_page(call, "DelegatedServices", services, same, lambda service: {"ServicePrincipal": service})
@@ -396,7 +397,7 @@ def _organization_of(call: Call, organization: Organization) -> dict[str, Any]:
         "FeatureSet": "ALL",
         "MasterAccountArn": arn_of(call, organization, organization.management_account),
         "MasterAccountId": organization.management_account,
-        "MasterAccountEmail": (record.email or None) if record is not None else None,
+        "MasterAccountEmail": _email(record or Account(organization.management_account)),
         "AvailablePolicyTypes": _types_of(organization),
     }
     return without_nones(members)
@@ -415,18 +416,21 @@ def unit_of(call: Call, organization: Organization, unit: str) -> dict[str, Any]
 def account_of(call: Call, organization: Organization, account: str) -> dict[str, Any]:
     """An account as the output shape."""
     record = call.tables.accounts.get(account) or Account(account)
-    return without_nones(
-        {
-            "Id": account,
-            "Arn": arn_of(call, organization, account),
-            "Name": record.name,
-            "Email": record.email or None,
-            "Status": "ACTIVE",
-            "State": "ACTIVE",
-            "JoinedMethod": "CREATED" if record.request else None,
-            "JoinedTimestamp": record.joined,
-        }
-    )
+    return {
+        "Id": account,
+        "Arn": arn_of(call, organization, account),
+        "Name": record.name or account,
+        "Email": _email(record),
+        "Status": "ACTIVE" if record.closed is None else "SUSPENDED",
+        "State": "ACTIVE" if record.closed is None else "CLOSED",
+        "JoinedMethod": "CREATED" if record.request else "INVITED",
+        "JoinedTimestamp": record.joined or UNKNOWN_DATE,
+    }
+
+
+def _email(record: Account) -> str:
+    """The address of an account. Clients require one: an account without has one that cannot exist."""
+    return record.email or f"{record.id}@account.invalid"
 
 
 def _listed_accounts(call: Call, organization: Organization, accounts: Iterable[str]) -> Result:
@@ -438,11 +442,11 @@ def _listed_accounts(call: Call, organization: Organization, accounts: Iterable[
 _ALL = (Permission(p.everything),)
 _ONE_ACCOUNT, _ONE_UNIT, _PARENT = on("AccountId"), on("OrganizationalUnitId"), on("ParentId")
 _ROOT, _SERVICE = on("RootId", keys=(type_key,)), on("AccountId", keys=(service_key,))
-_LINK = Permission(_linked_role, (_linked_service,), "iam:CreateServiceLinkedRole")  # AWS makes the role of the service then
+LINK = Permission(_linked_role, (_linked_service,), "iam:CreateServiceLinkedRole")  # AWS makes the role of the service then
 _MOVE = on("AccountId", "SourceParentId", "DestinationParentId")
 
 OPERATIONS = {
-    "CreateOrganization": Operation(create_organization, (*_ALL, _LINK), writes=True),
+    "CreateOrganization": Operation(create_organization, (*_ALL, LINK), writes=True),
     "DescribeOrganization": Operation(describe_organization, _ALL),
     "ListRoots": Operation(list_roots, _ALL),
     "EnablePolicyType": Operation(enable_policy_type, _ROOT, writes=True),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -25,6 +26,9 @@ class Services:
     def __init__(self, sts: STS, settings: Section, sender: Callable[[CodeMessage], None] | None = None) -> None:
         self.sts, self._settings, self._sender = sts, settings, sender
         self._lock = threading.RLock()  # requests run in a pool of threads
+        quotas = settings.quotas
+        own = replace(sts.directory.quotas, scp_size=quotas.scp_size, scps_per_element=quotas.scps_per_element)
+        sts.directory.quotas = own  # of all writes of this process
 
     @cached_property
     def _federation(self) -> Federation:
