@@ -127,3 +127,19 @@ def test_h63_prove_of_a_plan_exits_as_diff(changes: list[dict[str, object]], cod
     found, out, err = call("prove", "no-new-access", *TERRAFORM[1:], "--format", "json")
     assert (found, json.loads(out)["result"]) == (code, result)
     assert ("undecided: `aws_iam_role_policy.app`" in err) is (UNKNOWN_ROLE_POLICY in changes)
+
+
+def test_diff_exits_with_4_if_something_is_not_checked(call: Run) -> None:
+    """A policy that is opened to a user without a record, compared without requests."""
+    queue, eve = f"arn:aws:sqs:us-east-1:{A}:q", "arn:aws:iam::222222222222:user/eve"
+    granted = document({**statement("Allow", "sqs:SendMessage", queue), "Principal": {"AWS": eve}})
+    closed = {"format": "fastiam-directory", "version": 1, "accounts": [{"id": A}], "resources": [{"arn": queue, "account": A}]}
+    Path("old.json").write_text(json.dumps(closed))
+    Path("new.json").write_text(
+        json.dumps({**closed, "resources": [{"arn": queue, "account": A, "policies": [{"document": granted}]}]})
+    )
+    code, out, err = call("diff", "--old", "old.json", "--new", "new.json")
+    assert (code, out) == (4, "")
+    assert f"not checked: principals without a record that the policy of `{queue}` names: `{eve}`\n" in err
+    assert call("diff", "--old", "new.json", "--new", "old.json")[0] == 0  # what is removed gives nothing
+    assert call("diff", "--old", "old.json", "--new", "new.json", "--exit-zero")[0] == 0

@@ -229,7 +229,7 @@ class _ChangeImpact:
         if replace(before, policies=None) != replace(after, policies=None):
             self._add_facts(matrix, arn, before, after)
         for statement in changed:
-            principals = dict.fromkeys((*self._principals, *_named_in(statement, arn)))
+            principals = dict.fromkeys((*self._principals, *_named_in(statement, arn, (self.old, self.new))))
             matrix.add(principals, self._representatives(statement), _resources_of(arn, statement))
         outside = dict.fromkeys(name for one in changed for name in unrecorded(one, (self.old, self.new)))
         kind = PolicyKind.TRUST if "trust" in (before.governs, after.governs) else PolicyKind.RESOURCE
@@ -242,7 +242,7 @@ class _ChangeImpact:
         services = ("iam", "sts") if ":role/" in arn else (service,)
         actions = [action for action in self._actions.literals if action.startswith(tuple(f"{name}:" for name in services))]
         statements = list(statements_of((*(before.policies or ()), *(after.policies or ()))))
-        named = dict.fromkeys(name for one in statements for name in _named_in(one, arn))
+        named = dict.fromkeys(name for one in statements for name in _named_in(one, arn, (self.old, self.new)))
         matrix.add((*self._principals, *named), [*actions, *(f"{name}:{UNMENTIONED}" for name in services)], _with_object(arn))
         outside = dict.fromkeys(name for one in statements for name in unrecorded(one, (self.old, self.new)))
         tags = {name for name in {*before.keys, *after.keys} if before.keys.get(name) != after.keys.get(name)}
@@ -293,14 +293,17 @@ def _resources_of(arn: str, statement: Statement) -> list[str]:
     return [*_with_object(arn), *(resource for resource in resources_in([statement]) if resource.startswith(arn))]
 
 
-def _named_in(statement: Statement, arn: str) -> Iterator[str]:
-    """Yield the principals that a statement names and a request can have without a record: roots, services, providers, all."""
+def _named_in(statement: Statement, arn: str, snapshots: Collection[Snapshot]) -> Iterator[str]:
+    """Yield the principals of a statement that an engine can decide: everyone, roots, services, providers, those with a record."""
+    without_record = frozenset(unrecorded(statement, snapshots))
     yield "*"
     for entry in statement.principals or ():
         if entry.type == "AWS":
-            name = root_of(entry.value, arn.split(":", 2)[1]) or entry.value
-            if name.startswith("arn:") and "*" not in name and ":group/" not in name:
-                yield name
+            root = root_of(entry.value, arn.split(":", 2)[1])
+            if root is not None:
+                yield root
+            elif entry.value.startswith("arn:") and "*" not in entry.value and entry.value not in without_record:
+                yield entry.value
         elif entry.type in ("Service", "Federated") and "*" not in entry.value:
             yield entry.value
 
