@@ -294,7 +294,7 @@ def _resources_of(arn: str, statement: Statement) -> list[str]:
 
 
 def _named_in(statement: Statement, arn: str, snapshots: Collection[Snapshot]) -> Iterator[str]:
-    """Yield the principals of a statement that an engine can decide: everyone, roots, services, providers, those with a record."""
+    """Yield the principals of a statement that an engine decides: everyone, roots, services, providers, those with a record."""
     without_record = frozenset(unrecorded(statement, snapshots))
     yield "*"
     for entry in statement.principals or ():
