@@ -18,6 +18,7 @@ from request_generators import (
     keys_in,
     long_statement_list,
     principal_of_kind,
+    unreadable,
 )
 
 ENTITIES: tuple[tuple[str, str | None], ...] = (
@@ -67,6 +68,9 @@ def make_directory(rng: random.Random, rows: int) -> dict[str, Json]:
         declare_unknown(make, [request for _, request in requests], read)
     if style == "bare":
         lay_bare(described)
+    for _, request in requests:
+        if isinstance(request["principal"], str) and make.chance(0.02):
+            request["principal"] = unreadable(make, request["principal"])
     return {
         "mode": "lenient" if make.lenient else "strict",
         "unknown_owner": make.pick("principal", "principal", "deny") if style == "any" else "principal",

@@ -74,6 +74,12 @@ def principal_of_kind(make: Maker, kind: str) -> Json:
     )
 
 
+def unreadable(make: Maker, principal: str) -> str:
+    """A text that is almost the principal, and names none (N3)."""
+    name = principal.rpartition("/")[2] or principal
+    return make.pick(f" {principal}", f"{principal} ", f"ARN{principal.removeprefix('arn')}", name.upper(), f"https://{principal}", "")
+
+
 def account_of(principal: Json) -> str | None:
     arn = principal if isinstance(principal, str) else principal["session"]["arn"]
     parts = arn.split(":")
@@ -205,6 +211,8 @@ def make_ad_hoc(rng: random.Random) -> dict[str, Json]:
     request: dict[str, Json] = {"principal": principal, "action": action, "resource": resource, "context": context, "now": NOW}
     if owner is not None:
         request["resource_account"] = owner
+    if isinstance(principal, str) and make.chance(0.02):
+        request["principal"] = unreadable(make, principal)
     policies = {argument: value for name in layers for argument, value in written(make, name, layers[name], target)}
     if "identity_policies" in policies and make.chance(0.02):
         policies["identity_policies"].append(make.document(long_statement_list(make, [target])))

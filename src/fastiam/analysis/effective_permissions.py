@@ -21,11 +21,19 @@ from fastiam.analysis.grant_pieces import GrantPiece, LimitLevel, limited_pieces
 from fastiam.analysis.grants import Grant, GrantStatement, Limit
 from fastiam.analysis.pattern_sets import PatternSet, action_pattern_set, resource_pattern_set
 from fastiam.analysis.principal_layers import principal_layers
-from fastiam.directory.principal_refs import PROVIDER_CALLS
 from fastiam.model.arn import split_arn
 from fastiam.model.decision import Layer, StatementRef
 from fastiam.model.policy import ConditionEntry, Effect
-from fastiam.model.profile import NEED_SESSION_POLICIES, ROLES, ROOTS, Levels, PrincipalKind, PrincipalProfile, Settings
+from fastiam.model.profile import (
+    NEED_SESSION_POLICIES,
+    PROVIDER_CALLS,
+    ROLES,
+    ROOTS,
+    Levels,
+    PrincipalKind,
+    PrincipalProfile,
+    Settings,
+)
 from fastiam.model.request import ContextValue
 from fastiam.resolve.snapshot import Snapshot
 from fastiam.spec.layers import WITH_IDENTITY, WITHOUT_ACCOUNT

@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 
-from fastiam.directory.principal_refs import FEDERATION, parse_principal
 from fastiam.errors import RequestValueError
 from fastiam.model.arn import is_account, split_arn
 from fastiam.model.policy import Effect, Policy, PolicyKind, PrincipalEntry, Statement
-from fastiam.model.profile import Policies, PrincipalKind, PrincipalProfile
+from fastiam.model.profile import FEDERATION, Policies, PrincipalKind, PrincipalProfile
 from fastiam.resolve.snapshot import Snapshot
 
 _EVERYTHING = Policy(
@@ -133,7 +132,7 @@ def _canonical(snapshot: Snapshot, id_: str, partition: str) -> Iterator[Externa
 
 def _unnamed(snapshot: Snapshot, name: str, action: str) -> ExternalPrincipal:
     """Return a service or identity provider with an unknown name."""
-    ref = parse_principal(name, action)
-    profile = snapshot.principal(name, action)
+    profile = snapshot.principal(name.replace("*", "unnamed"), action)
     keys = {key: value for key, value in profile.keys.items() if key not in _NAME_KEYS}
-    return ExternalPrincipal(name, ref.kind, replace(profile, keys=keys))
+    names = (name,) if profile.service_names else ()
+    return ExternalPrincipal(name, profile.kind, replace(profile, name=name, service_names=names, keys=keys))

@@ -12,9 +12,8 @@ from typing import Any
 
 from fastiam.compile.layout import FORBID_SHIFT, ActionFlag, Credential
 from fastiam.compile.pattern_text import ONE, STAR, globbed, utf8
-from fastiam.directory.principal_refs import FEDERATION
 from fastiam.kernel.plan.tables import glob_matches
-from fastiam.model.profile import Settings
+from fastiam.model.profile import FEDERATION, Settings
 from fastiam.policy.action_patterns import split_action_pattern
 from fastiam.policy.wildcards import matches_everything
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from fastiam.errors import RequestValueError
 from fastiam.model.arn import Arn, is_account, split_arn
-from fastiam.model.profile import PROVIDER_TYPES, PrincipalKind
+from fastiam.model.profile import FEDERATION, PROVIDER_TYPES, PrincipalKind
 from fastiam.model.request import exact_text, shorten
 
 LINKED_PATH = "/aws-service-role/"  # the path of service-linked roles
-PROVIDER_CALLS = {"sts:AssumeRoleWithSAML": PrincipalKind.SAML, "sts:AssumeRoleWithWebIdentity": PrincipalKind.OIDC}
-# For these actions a name that is not an ARN is that of a federated provider (N3).
-FEDERATION = {call.lower(): kind for call, kind in PROVIDER_CALLS.items()}
+# The DNS suffixes of the partitions (`outputs.dnsSuffix` in `partitions.json` of botocore 1.44.8): names of services end in one.
+DNS_SUFFIXES = tuple("amazonaws.com amazonaws.com.cn amazonaws.eu c2s.ic.gov cloud.adc-e.uk csp.hci.ic.gov sc2s.sgov.gov".split())
+_LABEL = "[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
+_SERVICE = re.compile(rf"(?:{_LABEL}\.)+(?:{'|'.join(map(re.escape, DNS_SUFFIXES))})")
+_PROVIDER = re.compile(rf"(?i:{_LABEL}(?:\.{_LABEL})+)(?::[0-9]{{1,5}})?(?:/[!-~]*)?")
 _HINT = (
-    "name a root, user, role, assumed-role session, federated user, SAML or OIDC provider by its ARN, a service by its name, "
-    "or an unsigned caller by `*`"
+    "name a root, user, role, assumed-role session, federated user, SAML or OIDC provider by its ARN, a service by its name "
+    "such as `ec2.amazonaws.com`, or an unsigned caller by `*`"
 )
 
 
@@ -46,26 +49,63 @@ def parse_principal(text: object, action: str = "") -> PrincipalRef:
 
     Raises
     ------
-    RequestValueError: not text, empty, or another ARN.
+    RequestValueError: not text, or of no form of N3 as a whole. The hint names a near miss, such as a blank before the ARN.
     """
     if not isinstance(text, str):
         raise RequestValueError(f"a principal must be text or a Session, not `{type(text).__name__}`", column="principal")
     text = exact_text(text)
     if text == "*":
         return PrincipalRef(PrincipalKind.ANON, text)
+    provider = FEDERATION.get(action.lower())
     if text.startswith("arn:"):
-        return _read_arn(text)
-    if not text or not text.isprintable():
-        raise RequestValueError(f"`{shorten(text)}` is not a principal", column="principal", hint=_HINT)
-    return PrincipalRef(FEDERATION.get(action.lower(), PrincipalKind.SVC), text, name=text)
-
-
-def _read_arn(text: str) -> PrincipalRef:
-    arn = split_arn(text)
-    found = _read_iam(text, arn) or _read_sts(text, arn) if arn and arn.partition and not arn.region else None
-    if found is None or not is_account(found.account or "") or not text.isprintable():
-        raise RequestValueError(f"`{shorten(text)}` is not a principal", column="principal", hint=_HINT)
+        found = _read_arn(text)
+    elif provider is not None:
+        found = PrincipalRef(provider, text, name=text) if _PROVIDER.fullmatch(text) else None
+    else:
+        found = PrincipalRef(PrincipalKind.SVC, text, name=text) if _SERVICE.fullmatch(text) else None
+    if found is None:
+        raise RequestValueError(f"`{shorten(text)}` is not a principal", column="principal", hint=_hint(text))
     return found
+
+
+def is_principal(text: str, action: str = "") -> bool:
+    """Whether a string is of a form of N3."""
+    try:
+        parse_principal(text, action)
+    except RequestValueError:
+        return False
+    return True
+
+
+def _hint(text: str) -> str:
+    """What is wrong with a string that is almost a principal; else all forms."""
+    bare = text.strip()
+    what = "ARN" if bare.lower().startswith("arn:") else "name"
+    if bare != text and bare:
+        return f"there is a blank {'before' if text[0] != bare[0] else 'after'} the {what}"
+    if what == "ARN" and not text.startswith("arn:"):
+        return "an ARN begins with `arn:` in lower case"
+    if is_account(text):
+        return f"write the ARN of the account's root, `arn:aws:iam::{text}:root`"
+    if _SERVICE.fullmatch(text.lower()):
+        return f"the name of a service is in lower case, `{text.lower()}`"
+    if "://" in text:
+        return "name an identity provider without `https://`"
+    if _PROVIDER.fullmatch(text):
+        return (
+            "the name of a service ends in `.amazonaws.com` or the DNS suffix of another partition; "
+            "an identity provider is a principal of AssumeRoleWithSAML and AssumeRoleWithWebIdentity alone"
+        )
+    return _HINT
+
+
+def _read_arn(text: str) -> PrincipalRef | None:
+    arn = split_arn(text)
+    if arn is None or not arn.partition or arn.region or not is_account(arn.account):
+        return None
+    if text.endswith(" ") or not text.isprintable():
+        return None
+    return _read_iam(text, arn) or _read_sts(text, arn)
 
 
 def _read_iam(text: str, arn: Arn) -> PrincipalRef | None:

@@ -19,14 +19,13 @@ import numpy.typing as npt
 from fastiam._core import Core
 from fastiam.compile.compiler import Compiler
 from fastiam.compile.pattern_text import utf8
-from fastiam.directory.principal_refs import FEDERATION
 from fastiam.engine.decisions import LAYERS, NO_CODE, REASONS, LazyStatements
 from fastiam.errors import RequestValueError
 from fastiam.kernel.plan.names import Names, provider_key
 from fastiam.model.decision import Decision, Layer, Outcome, StatementRef
 from fastiam.model.explanation import Explanation
 from fastiam.model.key_registry import fold, key_info
-from fastiam.model.profile import ROOTS, EndpointProfile, PrincipalProfile, ResourceProfile
+from fastiam.model.profile import FEDERATION, ROOTS, EndpointProfile, PrincipalProfile, ResourceProfile
 from fastiam.model.request import (
     Context,
     ContextValue,

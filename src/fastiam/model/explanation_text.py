@@ -129,8 +129,6 @@ def _grounds(decision: Decision) -> Iterator[Line]:
 def _parties(explanation: Explanation) -> Iterator[Line]:
     side = "the same account" if explanation.same_account else "another account"
     yield [(f"principal  {explanation.principal_kind}, account {explanation.principal_account or 'none'}", "")]
-    if explanation.principal_kind == "SVC" and "." not in explanation.principal:
-        yield [("  a name that is not an ARN is taken as a service", "yellow")]
     yield [(f"resource   account {explanation.resource_account or 'unknown'}, {side}", "")]
 
 

@@ -41,6 +41,9 @@ ROOTS = (PrincipalKind.ROOT, PrincipalKind.AROOT)
 ENTITIES = (PrincipalKind.USER, *ROLES)  # have a unique id
 PROVIDER_TYPES = {"saml-provider": PrincipalKind.SAML, "oidc-provider": PrincipalKind.OIDC}  # types in ARNs
 PROVIDERS = tuple(PROVIDER_TYPES.values())
+PROVIDER_CALLS = {"sts:AssumeRoleWithSAML": PrincipalKind.SAML, "sts:AssumeRoleWithWebIdentity": PrincipalKind.OIDC}
+# For these actions a name that is not an ARN is that of a federated provider (N3).
+FEDERATION = {call.lower(): kind for call, kind in PROVIDER_CALLS.items()}
 WITHOUT_ACCOUNT = (PrincipalKind.SVC, *PROVIDERS, PrincipalKind.ANON)
 WITH_LONG_TERM_KEYS = (PrincipalKind.USER, PrincipalKind.ROOT)
 WITH_IDENTITY_POLICIES = (*ENTITIES, PrincipalKind.FED)

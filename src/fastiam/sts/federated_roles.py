@@ -12,9 +12,10 @@ from typing import Any, Final
 from fastiam.credentials import parameter_limits as limits
 from fastiam.credentials.errors import AuthenticationError, ValidationError
 from fastiam.credentials.results import Assertion, AssumedRole
-from fastiam.directory.principal_refs import PROVIDER_CALLS, parse_principal
+from fastiam.directory.principal_refs import is_principal, parse_principal
 from fastiam.model.arn import split_arn
 from fastiam.model.key_registry import fold
+from fastiam.model.profile import PROVIDER_CALLS
 from fastiam.model.request import shorten
 from fastiam.policy.principals import WEB_PROVIDERS
 from fastiam.sts.authorization import (
@@ -85,7 +86,7 @@ def require_provider(issuer: Issuer, call: str, provider: str, role: str) -> Non
     ValidationError: not an identity provider, or one of the other call.
     AuthenticationError: the provider does not exist in the account of the role.
     """
-    kind = parse_principal(provider, call).kind
+    kind = parse_principal(provider, call).kind if is_principal(provider, call) else None
     if kind is not PROVIDER_CALLS[call] or not (provider in WEB_PROVIDERS or split_arn(provider)):
         raise ValidationError(f"`{shorten(provider)}` is not an identity provider for `{call}`", rule="3.1")
     partition, account = role.split(":")[1], role.split(":")[4]

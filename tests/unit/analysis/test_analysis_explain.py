@@ -121,13 +121,6 @@ def test_explanation_of_depends_lists_statements_and_conditions() -> None:  # D7
     assert "if StringEquals aws:SourceVpc vpc-1" in str(explanation)
 
 
-def test_explanation_of_a_bare_name_reports_a_service() -> None:
-    engine = directory(READ).compile()
-    taken = "a name that is not an ARN is taken as a service"
-    assert taken in str(engine.explain("ana", "s3:GetObject", KEY))
-    assert all(taken not in str(engine.explain(name, "s3:GetObject", KEY)) for name in (ANA, "ec2.amazonaws.com", "*"))
-
-
 def test_explanation_text_equals_its_lines_without_styles() -> None:
     explanation = directory(READ).compile().explain(ANA, "s3:PutObject", KEY)
     assert str(explanation) == "\n".join("".join(text for text, _ in line) for line in explanation_lines(explanation))

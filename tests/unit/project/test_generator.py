@@ -261,6 +261,13 @@ def test_generator_makes_unusual_context(cases):
     assert any(isinstance(value, Mapping) for c in contexts for value in c.values())
 
 
+def test_generator_makes_principals_of_no_form(cases):
+    texts = [case["request"]["principal"] for case in cases if isinstance(case["request"]["principal"], str)]
+    assert any(text != text.strip() for text in texts) and any(text.startswith("ARN:") for text in texts)
+    requests = [request for seed in range(4) for request in strategies.directory(seed)["requests"]]
+    assert any(str(request["principal"]) != str(request["principal"]).strip() for request in requests)
+
+
 def test_generator_equal_seeds_give_equal_cases():
     assert strategies.ad_hoc(7) == strategies.ad_hoc(7) and strategies.directory(7) == strategies.directory(7)
 

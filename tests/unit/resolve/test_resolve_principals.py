@@ -126,8 +126,8 @@ NAMES = [
     # subject, action, kind (N3)
     ("accounts.google.com", "sts:AssumeRoleWithWebIdentity", PrincipalKind.OIDC),
     ("accounts.google.com", "STS:assumerolewithwebidentity", PrincipalKind.OIDC),
-    ("accounts.google.com", "sts:AssumeRole", PrincipalKind.SVC),
-    ("idp", "sts:AssumeRoleWithSAML", PrincipalKind.SAML),
+    ("sts.amazonaws.com", "sts:AssumeRole", PrincipalKind.SVC),
+    ("idp.example", "sts:AssumeRoleWithSAML", PrincipalKind.SAML),
     (ROOT, "", PrincipalKind.ROOT),
     (LINKED, "", PrincipalKind.SLR),
     (f"arn:aws:sts::{A}:assumed-role/Linked/s", "", PrincipalKind.SLR),

@@ -19,6 +19,7 @@ from fastiam.kernel.model.tables cimport *
 from fastiam.kernel.plan.tables cimport Tables
 
 from fastiam.errors import PolicyError, RequestValueError, not_resolved
+from fastiam.model.profile import FEDERATION
 from fastiam.model.request import check_action, check_resource, check_root
 
 _ARGUMENTS = {  # what errors of single requests call a value -> its column in a batch
@@ -169,7 +170,10 @@ cdef class _Batch(_Passes):
         if column == "resource":
             return self._value(self.resources, row)
         principal = self._value(self.principals, row)
-        return principal if column == "principal" else (principal, self._value(self.context[column], row))
+        if column == "principal":                        # of a name that is no ARN, the action tells whether it can be a provider (N3)
+            action = self._value(self.actions, row)
+            return principal, action is not None and action.lower() in FEDERATION
+        return principal, self._value(self.context[column], row)
 
     cdef bint _rests_on_cause(self, str column, int64_t row) except -1:
         """Whether the cause of an error tells it alone, whatever else the row has."""

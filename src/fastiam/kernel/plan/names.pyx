@@ -23,13 +23,13 @@ cdef enum:
     LIKENESS = 250             # bytes that an entry of `templates` takes, about
 
 
-cdef bint is_printable(bytes text):
-    """Whether a text is there, of printable ASCII alone."""
-    cdef uint8_t c
+cdef bint may_end_principal(bytes text):
+    """Whether a text is there, of printable ASCII alone, without a blank at its end (N3)."""
+    cdef uint8_t c = 32
     for c in text:
         if not 32 <= c <= 126:
             return False
-    return len(text) > 0
+    return c != 32
 
 
 def provider_key(str name, str action):
@@ -250,7 +250,7 @@ cdef class Names:
         if self.tables._find(&self.principals, name) != NONE:
             return True
         templates = self.templates.get(name[:end])
-        if templates is None or not is_printable(last):
+        if templates is None or not may_end_principal(last):
             return False
         if templates.role is not None:
             role = templates.role + last

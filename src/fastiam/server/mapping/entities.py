@@ -111,7 +111,7 @@ class EntityMapper:
         elif type_name == "anonymous":
             ref = parse_principal("*")
         elif id_.startswith("arn:") or type_name == "service":
-            ref = read_principal(id_, self.mapping.services, f"{at}.id")
+            ref = read_principal(id_, f"{at}.id")
             self._check_kind(type_name, ref, at)
         else:
             raise MappingError("unmapped_subject", "the type of the subject has no template, and the id is not an ARN", at)

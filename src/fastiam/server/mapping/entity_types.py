@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -118,7 +118,6 @@ class EntityMapping:
     resources: Mapping[str, ResourceType] = field(default_factory=dict)
     actions: Mapping[str, str] = field(default_factory=dict)
     context: FactRules = FactRules(bare=BARE, reserved=RESERVED)
-    services: frozenset[str] = frozenset()
 
     @classmethod
     def of(
@@ -129,7 +128,6 @@ class EntityMapping:
         context: Mapping[str, str] = {},
         *,
         allow_now: bool = False,
-        services: Collection[str] = (),
         has_directory: bool = True,
         at: str = "authzen",
     ) -> EntityMapping:
@@ -140,7 +138,6 @@ class EntityMapping:
         actions : action name -> IAM action.
         context : member of a context -> condition key (G58).
         allow_now : whether a context may set the time of the request.
-        services : service principals next to those of AWS (G4).
         has_directory : whether the source has records (G15); a type that is `known` needs them (G75).
         at : name of the section.
 
@@ -162,7 +159,7 @@ class EntityMapping:
         for name, action in actions.items():
             _action(action, f"{at}.actions.{name}")
         rules = FactRules(dict(context), BARE, RESERVED, allow_now, f"{at}.context")
-        return cls(read_subjects, read_resources, dict(actions), rules, frozenset(services))
+        return cls(read_subjects, read_resources, dict(actions), rules)
 
     def action_name(self, name: str, resource_type: ResourceType | None, at: str = "$.action.name") -> str:
         """The IAM action of an action name (G55).

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -22,7 +22,6 @@ from fastiam.server.mapping.values import read_instant
 if TYPE_CHECKING:
     from fastiam.server.mapping.known import KnownRecords
 
-_SERVICE = re.compile(r"[a-z0-9][a-z0-9.-]*\.amazonaws\.com(\.cn)?")
 _NAME = re.compile(r"[\w+=,.@-]+", re.ASCII)
 _WITH_NAME = frozenset({*ENTITIES, PrincipalKind.FED})
 _QUOTAS = Quotas()  # S28: 50 session tags, of 128 and 256 characters
@@ -32,25 +31,17 @@ MFA_AGE: Final = "aws:MultiFactorAuthAge"
 SESSION_MEMBERS: Final = frozenset({"mfa_at", "issued_at", "source_identity", "tags", "session_policies"})
 
 
-def read_principal(text: str, services: Collection[str] = (), at: str = "$") -> PrincipalRef:
+def read_principal(text: str, at: str = "$") -> PrincipalRef:
     """The principal that a text is: an ARN, `*`, or a service (G4).
-
-    Parameters
-    ----------
-    services : service principals next to those that end in `.amazonaws.com` and `.amazonaws.com.cn`.
 
     Raises
     ------
-    MappingError: `unmapped_subject`, any other text. The engine would take it for the name of a service.
+    MappingError: `unmapped_subject`, any other text.
     """
-    if text == "*" or text.startswith("arn:"):
-        try:
-            return parse_principal(text)
-        except RequestValueError:
-            pass
-    elif text in services or _SERVICE.fullmatch(text):
+    try:
         return parse_principal(text)
-    raise MappingError("unmapped_subject", f"`{shorten(text)}` is not a principal", at)
+    except RequestValueError:
+        raise MappingError("unmapped_subject", f"`{shorten(text)}` is not a principal", at) from None
 
 
 def named_principal(text: str, at: str = "$") -> PrincipalRef:

@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from fastiam.analysis.logged_calls import LoggedPrincipal, Open
+from fastiam.directory.principal_refs import is_principal
 from fastiam.model.session import Session
 from fastiam.sources.cloudtrail.records import Record
 
@@ -178,10 +179,11 @@ class PrincipalReader:
             case "FederatedUser":
                 return self._federated_user(identity)
             case "AWSService":
-                return _identified(identity.invokedBy) if "." in identity.invokedBy else _unidentified(identity)
+                return _identified(identity.invokedBy) if is_principal(identity.invokedBy) else _unidentified(identity)
             case "WebIdentityUser" | "SAMLUser":
                 provider = identity.identityProvider
-                return _identified(provider) if "." in provider or provider.startswith("arn:") else _unidentified(identity)
+                is_known = is_principal(provider, "sts:AssumeRoleWithWebIdentity")
+                return _identified(provider) if is_known else _unidentified(identity)
             case "AWSAccount" if identity.accountId == "ANONYMOUS_PRINCIPAL":
                 return _identified("*")
             case _:

@@ -23,8 +23,6 @@ class Section(protocol.Section, frozen=True, kw_only=True, forbid_unknown_fields
     """Member of a context -> condition key."""
     allow_now: bool = False
     """Whether `aws:CurrentTime` of a context sets the time of the request."""
-    services: tuple[str, ...] = ()
-    """Service principals next to those of AWS."""
     metadata_http: bool = False
     """Whether `public_url` may begin with `http`, for tests."""
 
@@ -36,6 +34,5 @@ class Section(protocol.Section, frozen=True, kw_only=True, forbid_unknown_fields
             self.actions,
             self.context,
             allow_now=self.allow_now,
-            services=self.services,
             has_directory=has_directory,
         )

@@ -29,8 +29,7 @@ class Bulk:
 
     def __init__(self, section: Section, site: Site) -> None:
         self._threads, self._logs_items = section.threads, site.logs_items
-        self._services = frozenset(section.services)
-        self._principals = Principals(self._services)
+        self._principals = Principals()
         self._slots = Slots(section.streams)
 
     def routes(self) -> Sequence[Route | StreamRoute]:
@@ -50,7 +49,7 @@ class Bulk:
         ]
 
     def _answer(self, answering: analyses.Answering, request: Request, decider: Decider, now: datetime) -> Response:
-        return answering(request, request.identity or _UNAUTHENTICATED, decider.pin(), self._services, now)
+        return answering(request, request.identity or _UNAUTHENTICATED, decider.pin(), now)
 
     @staticmethod
     def _compare(request: Request, decider: Decider, now: datetime) -> Response:

@@ -107,14 +107,14 @@ class AnalysisCall:
         """
         return read_text(self.body, "resource", "$")
 
-    def principal(self, services: frozenset[str]) -> str | Session:
+    def principal(self) -> str | Session:
         """The principal. Keys of a stated session that change with time are added to the context.
 
         Raises
         ------
         MappingError: it is missing, or none.
         """
-        found = principal_of(read_text(self.body, "principal", "$"), self.sessions, services)
+        found = principal_of(read_text(self.body, "principal", "$"), self.sessions)
         if isinstance(found, str):
             return found
         self._facts.context.update(found.keys)
@@ -202,15 +202,15 @@ def _paged(names: Sequence[str], page: _Wanted) -> tuple[int, int, dict[str, Any
     return start, end, {"next_token": token, "count": end - start}
 
 
-Answering = Callable[[Request, Identity, Pinned, frozenset[str], datetime], Response]
+Answering = Callable[[Request, Identity, Pinned, datetime], Response]
 
 
 def guarded(answering: Answering) -> Answering:
     """A analysis whose faults are responses."""
 
-    def answer(request: Request, identity: Identity, pinned: Pinned, services: frozenset[str], now: datetime) -> Response:
+    def answer(request: Request, identity: Identity, pinned: Pinned, now: datetime) -> Response:
         try:
-            return answering(request, identity, pinned, services, now)
+            return answering(request, identity, pinned, now)
         except MappingError as fault:
             if fault.code == "bad_content_type":
                 return error(415, fault.code, fault.message)
@@ -226,7 +226,7 @@ def guarded(answering: Answering) -> Answering:
 
 
 @guarded
-def answer_who_can(request: Request, identity: Identity, pinned: Pinned, services: frozenset[str], now: datetime) -> Response:
+def answer_who_can(request: Request, identity: Identity, pinned: Pinned, now: datetime) -> Response:
     """Answer `POST /v1/who-can`: the principals that can do an action on a resource, in the order of their names."""
     analysis = AnalysisCall(request, identity, pinned, now, _COMMON | _PAGED)
     action = read_text(analysis.body, "action", "$", MAX_ACTION)
@@ -253,11 +253,11 @@ def _streamed(found: Sequence[Any], order: Sequence[int], analysis: AnalysisCall
 
 
 @guarded
-def answer_what_can(request: Request, identity: Identity, pinned: Pinned, services: frozenset[str], now: datetime) -> Response:
+def answer_what_can(request: Request, identity: Identity, pinned: Pinned, now: datetime) -> Response:
     """Answer `POST /v1/what-can`: with a resource the actions that are allowed on it, else grants as patterns."""
     members = (_COMMON - {"action"}) | _PAGED | {"principal", "actions"}
     analysis = AnalysisCall(request, identity, pinned, now, members)
-    principal = analysis.principal(services)
+    principal = analysis.principal()
     engine, context = analysis.engine, analysis.context
     if analysis.resource is not None:
         page = _read_page(analysis, "what-can")
@@ -275,10 +275,10 @@ def answer_what_can(request: Request, identity: Identity, pinned: Pinned, servic
 
 
 @guarded
-def answer_explain(request: Request, identity: Identity, pinned: Pinned, services: frozenset[str], now: datetime) -> Response:
+def answer_explain(request: Request, identity: Identity, pinned: Pinned, now: datetime) -> Response:
     """Answer `POST /v1/explain`: the record of one decision."""
     analysis = AnalysisCall(request, identity, pinned, now, _COMMON | {"principal"})
-    principal = analysis.principal(services)
+    principal = analysis.principal()
     action = read_text(analysis.body, "action", "$", MAX_ACTION)
     explanation = analysis.engine.explain(principal, action, analysis.need_resource(), analysis.context, **analysis.about)
     return analysis.answer(dict(explanation.to_dict()))

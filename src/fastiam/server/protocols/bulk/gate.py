@@ -31,8 +31,7 @@ _NO_TYPE: Final = frozenset({type(None)})
 class Principals:
     """Reads principals. PERF: texts that were principals before, in any request, are not read again."""
 
-    def __init__(self, services: Collection[str]) -> None:
-        self._services = services
+    def __init__(self) -> None:
         self._known: set[str] = set()
 
     def faults(self, texts: Collection[Any], sessions: Collection[str]) -> dict[str, MappingError]:
@@ -48,7 +47,7 @@ class Principals:
             if text is None or text in sessions:
                 continue
             try:
-                read_principal(text, self._services, "$.principal")
+                read_principal(text, "$.principal")
             except MappingError as fault:
                 faults[text] = fault.as_value()
                 continue

@@ -18,5 +18,3 @@ class Section(protocol.Section, frozen=True, kw_only=True):
     """Requests of `/v1/decisions` at once; a further one gets 503."""
     threads: Annotated[int, msgspec.Meta(ge=1, le=MAX_THREADS)] = 1
     """Most threads that a request may ask for with `threads`."""
-    services: tuple[str, ...] = ()
-    """Service principals next to those of AWS."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -67,9 +67,7 @@ def _read(name: str, members: Any, engine: Engine, now: datetime) -> StatedSessi
     return StatedSession(session, keys)
 
 
-def principal_of(
-    text: str, sessions: Mapping[str, StatedSession], services: Collection[str], at: str = "$.principal"
-) -> str | StatedSession:
+def principal_of(text: str, sessions: Mapping[str, StatedSession], at: str = "$.principal") -> str | StatedSession:
     """The principal that a text names: a session of the request, or a principal of IAM (G4).
 
     Raises
@@ -77,4 +75,4 @@ def principal_of(
     MappingError: `unmapped_subject`.
     """
     found = sessions.get(text)
-    return read_principal(text, services, at).text if found is None else found
+    return read_principal(text, at).text if found is None else found

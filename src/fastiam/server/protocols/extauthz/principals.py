@@ -211,7 +211,7 @@ class Principals:
             text = check.extensions.get(EXTENSION)
             if text is None:
                 return None
-            ref = read_principal(text, section.services)
+            ref = read_principal(text)
             return Found(ref.text, ref.text)
 
         return find

@@ -116,8 +116,6 @@ class Section(protocol.Section, frozen=True, kw_only=True, forbid_unknown_fields
     """Whether `x-forwarded-client-cert` is believed: Envoy has `forward_client_cert_details: SANITIZE_SET`."""
     trust_header: bool = False
     """Whether the header of `[extauthz.header]` is believed: Envoy removes it from requests of clients."""
-    services: tuple[str, ...] = ()
-    """Service principals next to those of AWS, for the source `context`."""
     headers: tuple[str, ...] = ()
     """Headers that become `extauthz:header/NAME`."""
     query: tuple[str, ...] = ()

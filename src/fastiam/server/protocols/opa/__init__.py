@@ -157,7 +157,6 @@ def create(section: Section, site: Site) -> ServerProtocol:
         section.subjects,
         section.resources,
         section.actions,
-        services=section.services,
         has_directory=site.has_directory,
         at="opa",
     )

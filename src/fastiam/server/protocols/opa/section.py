@@ -66,6 +66,4 @@ class Section(protocol.Section, frozen=True, kw_only=True, forbid_unknown_fields
     """Member of a context -> condition key; others become `opa:context/NAME`."""
     allow_now: bool = False
     """Whether `aws:CurrentTime` of a context sets the time of the request."""
-    services: tuple[str, ...] = ()
-    """Service principals next to those of AWS."""
     trino: TrinoSection | None = None
