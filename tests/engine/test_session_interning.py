@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import weakref
 from collections.abc import Mapping
 from dataclasses import replace
@@ -221,3 +223,31 @@ def test_session_after_its_arguments_change_is_unchanged(engine: Engine) -> None
     assert [repr(each) for each in (*made, proxied)] == shown
     assert [engine.is_allowed(each, "s3:GetObject", OBJECT) for each in (*made, proxied)] == [True] * 3
     assert made[0] == made[1] and session_content_key(made[0]) == session_content_key(made[1]) is not None
+
+
+CHANGES = {
+    "a tag": lambda made: made.tags.update(team="red"),
+    "a new tag": lambda made: made.tags.__setitem__("x", "y"),
+    "no tag": lambda made: made.tags.pop("team"),
+    "another key": lambda made: made.context.setdefault("app:x", "y"),
+    "a value of a list": lambda made: made.context["app:list"].append("b"),
+    "a policy": lambda made: made.policies.append(policy("*")),
+    "an effect": lambda made: made.policies[0]["Statement"][0].__setitem__("Effect", "Deny"),
+    "joined tags": lambda made: made.tags.__ior__({"team": "red"}),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_session_cannot_be_changed(change: Any) -> None:
+    """A change after the first decision would be ignored, one before it would count."""
+    made = session(tags={"team": "blue"}, context={"app:list": ["a"]}, policies=[policy("*")])
+    before = session_content_key(made)
+    with pytest.raises((TypeError, AttributeError)):
+        change(made)
+    assert session_content_key(made) == before
+    copies = [copy.deepcopy(made), pickle.loads(pickle.dumps(made)), replace(made)]
+    assert copies == [made] * 3 and {session_content_key(each) for each in copies} == {before}
+    for each in copies:
+        with pytest.raises((TypeError, AttributeError)):
+            change(each)
+    assert dict(made.tags) | {"team": "red"} == {"team": "red"}

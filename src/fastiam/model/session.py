@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, Never, cast
 
 from fastiam.errors import RequestValueError
 from fastiam.model.arguments import check_items, check_type
@@ -17,7 +17,8 @@ from fastiam.model.request import date_text, exact_text, shorten
 class Session:
     """A session of a principal, as STS issues them (spec 3.1, 5.3, 7).
 
-    Construction copies mappings and lists, nested ones included. A later change of the originals does not change the session.
+    Construction copies mappings and lists, nested ones included, and the copies cannot be changed: a mapping is a `FrozenDict`,
+    a list a tuple. `dict(session.tags)` gives one to change.
 
     Attributes
     ----------
@@ -97,8 +98,20 @@ def _kind(kind: object) -> PrincipalKind:
         ) from None
 
 
+class FrozenDict(dict[str, Any]):
+    """A dict that does not change."""
+
+    def _refuse(self, *_: object, **__: object) -> Never:
+        raise TypeError("a session does not change; make a new one with `dataclasses.replace`")
+
+    __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse
+
+    def __reduce__(self) -> tuple[type[FrozenDict], tuple[dict[str, Any]]]:
+        return FrozenDict, (dict(self),)
+
+
 def own_copy(value: Any) -> Any:
-    """A copy without shared mappings or lists: mappings as `dict`, sequences other than tuples as `list`.
+    """A copy that does not change and shares no mappings or lists: mappings as `FrozenDict`, sequences as tuples.
 
     A value that is cyclic or too deep for a policy or context is returned as it is; reading it is an error later.
     """
@@ -113,11 +126,9 @@ def _copied(value: Any) -> Any:
     if kind in _IMMUTABLE:
         return value
     if kind is dict or isinstance(value, Mapping):
-        return {key: _copied(item) for key, item in value.items()}
-    if kind is tuple:
+        return FrozenDict((key, _copied(item)) for key, item in value.items())
+    if kind is tuple or kind is list or (isinstance(value, Sequence) and not isinstance(value, (str, bytes))):
         return tuple(map(_copied, value))
-    if kind is list or (isinstance(value, Sequence) and not isinstance(value, (str, bytes, tuple))):
-        return list(map(_copied, value))
     return value
 
 
@@ -150,8 +161,8 @@ def _frozen(value: Any) -> Hashable:
         return kind, value
     if kind is float:
         return kind, repr(value)  # -0.0 equals 0.0, and is another text
-    if kind is dict:
-        return kind, *map(_frozen, value), *map(_frozen, value.values())
+    if kind is dict or kind is FrozenDict:
+        return dict, *map(_frozen, value), *map(_frozen, value.values())
     if kind is list or kind is tuple:
         return kind, *map(_frozen, value)
     if kind is datetime:
