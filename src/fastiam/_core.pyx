@@ -32,12 +32,10 @@ from fastiam.kernel.plan.names cimport Names, view
 from fastiam.kernel.plan.tables cimport Tables
 from fastiam.kernel.plan.names import provider_key
 
-from collections.abc import Iterable
-
 from fastiam.errors import FastiamError, LimitError, RequestValueError, not_resolved
 from fastiam.model.request import (
     ContextValue, absent_keys, check_action, check_context, check_key, check_resource, check_root, epoch_seconds, exact_text,
-    is_declared as is_declared_name, read_context, read_unknown, read_value,
+    is_declared as is_declared_name, is_iterable, read_context, read_unknown, read_value,
 )
 
 _REQUEST_TAG = "aws:requesttag/"
@@ -769,7 +767,7 @@ cdef object listed(object requests):
     """Requests as a list or tuple."""
     if type(requests) is list or type(requests) is tuple:
         return requests
-    if isinstance(requests, (str, bytes)) or not isinstance(requests, Iterable):
+    if isinstance(requests, (str, bytes)) or not is_iterable(requests):
         raise RequestValueError(
             f"a `{type(requests).__name__}` is no list of requests",
             column="requests",

@@ -29,6 +29,11 @@ RUN = f"arn:aws:sts::{A}:assumed-role/app/run"
 ALLOW = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 FAR = datetime.max.replace(tzinfo=timezone(timedelta(hours=-5)))
 
+
+class Text(str):
+    """Text of a class of its own, as NumPy's is."""
+
+
 # no number small enough to be the number of an open file, which a call that took it for a path would close
 WRONG: list[Any] = [
     None,
@@ -76,6 +81,9 @@ WRONG: list[Any] = [
     range(3),
     np.zeros((2, 2)),
     np.array(["x"]),
+    np.array("x"),
+    {Text("app:k"): "x"},
+    {np.str_("app:k"): np.str_("x")},
     ...,
 ]
 TEXT = st.text(st.characters(exclude_characters="/."))  # a text may be taken for a path: no folder but the working directory

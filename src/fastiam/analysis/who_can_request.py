@@ -19,6 +19,7 @@ from fastiam.model.request import (
     Request,
     check_action,
     check_context,
+    check_key,
     check_resource,
     epoch_seconds,
     is_declared,
@@ -45,7 +46,10 @@ class WhoCanRequest:
     @property
     def columns(self) -> dict[str, TextColumn]:
         """The context as columns of a batch."""
-        return {name: for_all_rows(value, name) for name, value in self.context.items()}
+        return {
+            name: for_all_rows(value, name)
+            for name, value in zip(map(check_key, self.context), self.context.values(), strict=True)
+        }
 
     def decide(self, principal: str) -> Decision | None:
         """Decide for one principal; None if the principal cannot make the request."""

@@ -13,7 +13,7 @@ from fastiam.errors import DirectoryError, RequestValueError
 from fastiam.model.arn import is_account, split_arn
 from fastiam.model.key_registry import fold
 from fastiam.model.profile import ENTITIES, PrincipalKind
-from fastiam.model.request import shorten
+from fastiam.model.request import exact_text, shorten
 
 _NAME = re.compile(r"[A-Za-z0-9_+=,.@-]+")
 _NAME_OF = {"saml-provider": re.compile(r"[A-Za-z0-9._-]+")}
@@ -178,5 +178,5 @@ def read_tags(tags: Mapping[str, str], *, ignore_case: bool) -> dict[str, str]:
     for key, value in tags.items():
         if not isinstance(key, str) or not isinstance(value, str) or not key:
             raise DirectoryError(f"the tag `{shorten(str(key))}` must have text as key and value")
-        read[fold(key) if ignore_case else key] = (key, value)
+        read[fold(key) if ignore_case else key] = (exact_text(key), exact_text(value))
     return dict(read.values())

@@ -15,7 +15,7 @@ import orjson
 
 from fastiam.errors import DirectoryError, Finding
 from fastiam.model.policy import Effect, Policy, PolicyKind, Statement
-from fastiam.model.request import shorten
+from fastiam.model.request import is_iterable, shorten
 from fastiam.model.source_map import Origin, Source
 from fastiam.policy.json_text import JsonObject, JsonValue, Number, decode, is_url_encoded, number_text, url_decode
 from fastiam.policy.substitutes import denying_statement
@@ -110,7 +110,7 @@ def is_managed_arn(given: object) -> bool:
 
 def as_items(given: object) -> tuple[Any, ...]:
     """A single document, or a list of documents, as a tuple."""
-    single = isinstance(given, (str, bytes, Mapping, StoredPolicy)) or not isinstance(given, Iterable) or _is_named(given)
+    single = isinstance(given, (str, bytes, Mapping, StoredPolicy)) or not is_iterable(given) or _is_named(given)
     return (given,) if single else tuple(given)  # type: ignore[arg-type]
 
 
@@ -159,7 +159,7 @@ class Reader:
 
     def read_levels(self, levels: Iterable[object], kind: PolicyKind, name: str) -> StoredLevels:
         """One list of documents per level, root first. The ARN of `FullAWSAccess` denotes that policy (G5)."""
-        if not isinstance(levels, Iterable):
+        if not is_iterable(levels):
             raise DirectoryError(f"`{name}` must be a list of lists of policies, not `{type(levels).__name__}`")
         return tuple(self.read_level(level, kind, f"{name}[{i}]") for i, level in enumerate(levels))
 

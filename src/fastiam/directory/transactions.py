@@ -306,7 +306,8 @@ _TYPES: dict[object, tuple[tuple[type, ...], str]] = {
 
 def _checked(name: str, value: Any, kinds: tuple[type, ...], words: str) -> Any:
     """Check the type of an argument. A list of texts becomes a tuple."""
-    if not isinstance(value, kinds) or (isinstance(value, bool) and kinds == (int,)):
+    is_array = getattr(value, "ndim", 1) == 0
+    if not isinstance(value, kinds) or is_array or (isinstance(value, bool) and kinds == (int,)):
         raise DirectoryError(f"`{name}` must be {words}, not `{type(value).__name__}`")
     if isinstance(value, str) and not value.isascii() and any(0xD800 <= ord(c) <= 0xDFFF for c in value):
         raise DirectoryError(f"`{name}` has a lone surrogate and is not valid text")

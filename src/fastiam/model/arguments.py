@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fastiam.errors import RequestValueError, SourceError
-from fastiam.model.request import shorten
+from fastiam.model.request import is_iterable, shorten
 
 
 def check_type(value: object, kind: type | tuple[type, ...], name: str, expected: str, hint: str = "") -> None:
@@ -33,8 +33,7 @@ def check_items(value: object, name: str, expected: str, hint: str = "") -> Iter
     ------
     RequestValueError: the value cannot be iterated, or is text or bytes.
     """
-    check_type(value, Iterable, name, expected, hint)
-    if isinstance(value, (str, bytes)):
+    if isinstance(value, (str, bytes)) or not is_iterable(value):
         raise RequestValueError(f"`{name}` must be {expected}, not `{type(value).__name__}`", column=name, hint=hint)
     return value  # type: ignore[return-value]
 

@@ -140,6 +140,11 @@ def exact_text(text: str) -> str:
     return text if type(text) is str else str.__str__(text)
 
 
+def is_iterable(value: object) -> bool:
+    """Whether a value has items. An array without dimension has none, though its class has the methods."""
+    return isinstance(value, Iterable) and getattr(value, "ndim", 1) != 0
+
+
 def shorten(text: str, limit: int = 80) -> str:
     """The text for a message: cut, with control characters and surrogates shown as escapes."""
     cut = text if len(text) <= limit else text[: limit - 3] + "..."
@@ -286,7 +291,7 @@ def read_unknown(unknown: Collection[str], given: Iterable[str] = ()) -> frozens
     ------
     RequestValueError: no collection of texts; a `*` that does not end an item; a key that the request gives (D71).
     """
-    if isinstance(unknown, (str, bytes)) or not isinstance(unknown, Collection):
+    if isinstance(unknown, (str, bytes)) or not isinstance(unknown, Collection) or not is_iterable(unknown):
         raise RequestValueError(
             "`unknown` takes a list of keys", column="unknown", hint='write `unknown=["aws:SourceIp", "aws:ResourceTag/*"]`'
         )

@@ -124,9 +124,13 @@ class STS:
         Raises
         ------
         AuthenticationError: wrong, inactive, expired or altered; or who issued them is gone, or the key with which.
+        ValidationError: the id or the secret is not text.
         """
         self._state.catch_up()
         id_, secret, token = credentials.access_key_id, credentials.secret_access_key, credentials.session_token
+        for name, value in (("access_key_id", id_), ("secret_access_key", secret)):
+            if value is None:
+                raise ValidationError(f"`{name}` must be text, not None")
         if id_.startswith(TEMPORARY):
             if token is None:
                 raise AuthenticationError(f"{shown(id_)} needs its session token", reason="token_required", rule="7.3")

@@ -11,7 +11,7 @@ import pyotp
 import pytest
 from sts_fixture import ANA, BO, CHEAP, DEP, ROOT, A, B, Phone, World, trusting
 
-from fastiam.sts import AuthenticationError, Keyring, KeyringError, PasswordPolicy, Proof, Status, ValidationError
+from fastiam.sts import AuthenticationError, Credentials, Keyring, KeyringError, PasswordPolicy, Proof, Status, ValidationError
 
 GOOD = "correct Horse 7"
 
@@ -59,6 +59,13 @@ def test_an_inactive_key_does_not_sign(world):
     assert reason_of(world.sts.authenticate, key) == "inactive_key"
     world.sts.keys.set_status(key.access_key_id, "Active")
     assert world.sts.authenticate(key)
+
+
+@pytest.mark.parametrize("name", ["access_key_id", "secret_access_key"])
+def test_credentials_without_id_or_secret_are_refused(world, name):
+    parts = {"access_key_id": world.sts.keys.create(ANA).access_key_id, "secret_access_key": "x"} | {name: None}
+    with pytest.raises(ValidationError, match=f"`{name}` must be text"):
+        world.sts.authenticate(Credentials(**parts))
 
 
 def test_a_key_knows_to_the_minute_when_it_was_used_last(world):

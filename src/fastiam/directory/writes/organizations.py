@@ -14,7 +14,7 @@ from fastiam.directory.writes.base import Writes, refuse_in_use
 from fastiam.errors import DirectoryError, did_you_mean
 from fastiam.model.arn import is_account
 from fastiam.model.policy import PolicyKind
-from fastiam.model.request import shorten
+from fastiam.model.request import is_iterable, shorten
 
 _ByElement = dict[str, tuple[StoredPolicy, ...]]
 
@@ -297,7 +297,7 @@ def _delegates(given: Iterable[str] | Mapping[str, Iterable[str]], parents: Mapp
         if isinstance(names, str):
             message = f"`{account}` administers `{shorten(names)}`, which is one text"
             raise DirectoryError(message, hint="write a list of services")
-        if not isinstance(names, Iterable):
+        if not is_iterable(names):
             raise DirectoryError(f"the services of `{account}` must be a list, not `{type(names).__name__}`")
     listed = {account: tuple(names) for account, names in services.items()}
     for name in chain.from_iterable(listed.values()):
