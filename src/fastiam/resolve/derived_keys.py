@@ -181,5 +181,8 @@ def absent_without_account(kind: PrincipalKind, name: str) -> frozenset[str]:
     return absent - {TAG} if name == _ROLES_ANYWHERE else absent  # S61
 
 
-OPEN_OF_BARE_SESSION = frozenset({MFA})
+# Temporary credentials have an issue time. Where it is not known, a condition on it is undetermined, as that on a conflict (C6).
+UNKNOWN_ISSUE_TIME = {ISSUED: ContextValue(("unknown",), multi=True, conflict=True)}
+OPEN_OF_BARE_SESSION = frozenset({MFA, ISSUED})
+OPEN_OF_BARE_FEDERATED_USER = frozenset({ISSUED})
 OPEN_OF_SERVICE = frozenset({_NAMES_LIST})

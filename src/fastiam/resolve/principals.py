@@ -28,10 +28,12 @@ from fastiam.resolve.accounts import Accounts
 from fastiam.resolve.derived_keys import (
     FALSE,
     MFA,
+    OPEN_OF_BARE_FEDERATED_USER,
     OPEN_OF_BARE_SESSION,
     OPEN_OF_SERVICE,
     TAG,
     TRUE,
+    UNKNOWN_ISSUE_TIME,
     absent_of_bare_session,
     absent_of_long_term_key,
     absent_of_session,
@@ -115,7 +117,7 @@ class Principals:
             tags=entity.tags,
         )
         if not is_user:
-            keys[MFA] = FALSE
+            keys |= {MFA: FALSE} | UNKNOWN_ISSUE_TIME
         known_id = is_user and entity.unique_id is not None
         absent = (absent_of_long_term_key if is_user else absent_of_bare_session)(keys, user_id_known=known_id)
         boundary = self._boundary(entity)
@@ -216,6 +218,7 @@ class Principals:
         account = ref.account or ""
         is_role, is_user = ref.kind in ROLES, ref.kind is PrincipalKind.USER
         arn = role_arn(ref) if ref.session else ref.text
+        keys = principal_keys(ref.kind, arn, self._accounts.keys(account), user_name=ref.name if is_user else None)
         scps, note = self._accounts.scps(account, ref.kind)
         return PrincipalProfile(
             ref.kind,
@@ -227,7 +230,8 @@ class Principals:
             role_name=ref.name if is_role else None,
             session_arn=ref.text if ref.session else None,
             issuer_known=ref.kind is not PrincipalKind.FED,
-            keys=principal_keys(ref.kind, arn, self._accounts.keys(account), user_name=ref.name if is_user else None),
+            keys=keys if is_user else keys | UNKNOWN_ISSUE_TIME,
+            open_keys=_NOTHING if is_user else OPEN_OF_BARE_FEDERATED_USER,
             scps=scps,
             scp_note=note,
         )

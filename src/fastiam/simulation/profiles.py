@@ -51,9 +51,11 @@ from fastiam.policy.document import read_policy
 from fastiam.resolve.derived_keys import (
     FALSE,
     MFA,
+    OPEN_OF_BARE_FEDERATED_USER,
     OPEN_OF_BARE_SESSION,
     OPEN_OF_SERVICE,
     TRUE,
+    UNKNOWN_ISSUE_TIME,
     Keys,
     keys_without_account,
     principal_keys,
@@ -197,7 +199,7 @@ def _keys(ad_hoc: AdHocPrincipal) -> Keys:
     subject, kind, session = ad_hoc.subject, ad_hoc.kind, ad_hoc.session
     if subject.account is None or kind in PROVIDERS:
         return keys_without_account(kind, subject.text)
-    own = session_keys(session, kind) if session else {MFA: FALSE} if kind in ROLES else {}
+    own = session_keys(session, kind) if session else _keys_of_bare_session(kind)
     shared = {"aws:principalaccount": single(subject.account), "aws:principalisawsservice": FALSE}
     user_id = {PrincipalKind.FED: f"{subject.account}:{subject.name}"}.get(kind, subject.account if kind in ROOTS else None)
     return own | principal_keys(
@@ -208,6 +210,13 @@ def _keys(ad_hoc: AdHocPrincipal) -> Keys:
         user_name=subject.name if kind is PrincipalKind.USER else None,
         tags=session.tags if session else None,
     )
+
+
+def _keys_of_bare_session(kind: PrincipalKind) -> Keys:
+    """Return what is known of the session keys of a role or federated user that is named by ARN."""
+    if kind in ROLES:
+        return {MFA: FALSE} | UNKNOWN_ISSUE_TIME
+    return UNKNOWN_ISSUE_TIME if kind is PrincipalKind.FED else {}
 
 
 def _principal_arn(ad_hoc: AdHocPrincipal) -> str:
@@ -246,7 +255,11 @@ def _service_names(ad_hoc: AdHocPrincipal, given: Mapping[str, ContextValue]) ->
 def _assumed_keys(ad_hoc: AdHocPrincipal) -> frozenset[str]:
     if ad_hoc.kind is PrincipalKind.SVC:
         return OPEN_OF_SERVICE
-    return OPEN_OF_BARE_SESSION if ad_hoc.kind in ROLES and ad_hoc.session is None else frozenset()
+    if ad_hoc.session is not None:
+        return frozenset()
+    if ad_hoc.kind in ROLES:
+        return OPEN_OF_BARE_SESSION
+    return OPEN_OF_BARE_FEDERATED_USER if ad_hoc.kind is PrincipalKind.FED else frozenset()
 
 
 # -- layers -----------------------------------------------------------------------------------------------------------

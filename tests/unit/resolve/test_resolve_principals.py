@@ -58,12 +58,13 @@ FED = OF_A | TAGS | {"aws:principalarn": KIO, "aws:principaltype": "FederatedUse
 OF_ROOT = OF_A | {"aws:principalarn": ROOT, "aws:principaltype": "Account", "aws:userid": A}
 T = {"aws:tokenissuetime": "2026-01-01T00:00:00Z"}
 MFA, NO_MFA = {"aws:multifactorauthpresent": "true"}, {"aws:multifactorauthpresent": "false"}
+NOT_KNOWN = {"aws:tokenissuetime": ["unknown"]}  # a conflict (C6)
 
 KEYS = [
     ("root", ROOT, PrincipalKind.ROOT, OF_ROOT),
     ("user", ANA, PrincipalKind.USER, USER),
-    ("role", DEP, PrincipalKind.ROLE, ROLE | NO_MFA),
-    ("session by name", RUN1, PrincipalKind.ROLE, ROLE | NO_MFA | {"aws:userid": "AROADEP:run1"}),
+    ("role", DEP, PrincipalKind.ROLE, ROLE | NO_MFA | NOT_KNOWN),
+    ("session by name", RUN1, PrincipalKind.ROLE, ROLE | NO_MFA | NOT_KNOWN | {"aws:userid": "AROADEP:run1"}),
     ("service", "ec2.amazonaws.com", PrincipalKind.SVC, {
         "aws:principalisawsservice": "true", "aws:principalservicename": "ec2.amazonaws.com",
         "aws:principalservicenameslist": ["ec2.amazonaws.com"],

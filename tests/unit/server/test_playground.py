@@ -114,7 +114,7 @@ def test_page_decide_states_what_it_would_take(pages: Pages) -> None:
     ("fields", "message"),
     [
         ({"identity": '{\n "Version": x'}, "identity_policies[0]:2:13"),
-        ({"principal": "ana"}, "Denied"),
+        ({"principal": "ana"}, "`ana` is not a principal"),
         ({"action": "nonsense"}, "is not an action"),
         ({"context": "aws:SourceIp 10.0.0.1"}, "line 1 has no key and value"),
         ({"context": "{"}, "not JSON"),
