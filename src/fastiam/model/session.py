@@ -17,8 +17,8 @@ from fastiam.model.request import date_text, exact_text, shorten
 class Session:
     """A session of a principal, as STS issues them (spec 3.1, 5.3, 7).
 
-    Construction copies mappings and lists, nested ones included, and the copies cannot be changed: a mapping is a `FrozenDict`,
-    a list a tuple. `dict(session.tags)` gives one to change.
+    Construction copies mappings and lists, nested ones included, and the copies cannot be changed: they are a `FrozenDict` and a
+    `FrozenList`. `dict(session.tags)` gives one to change.
 
     Attributes
     ----------
@@ -98,11 +98,12 @@ def _kind(kind: object) -> PrincipalKind:
         ) from None
 
 
+def _refuse(self: object, *_: object, **__: object) -> Never:
+    raise TypeError("this does not change; make a new one with `dataclasses.replace`")
+
+
 class FrozenDict(dict[str, Any]):
     """A dict that does not change."""
-
-    def _refuse(self, *_: object, **__: object) -> Never:
-        raise TypeError("a session does not change; make a new one with `dataclasses.replace`")
 
     __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse
 
@@ -110,8 +111,18 @@ class FrozenDict(dict[str, Any]):
         return FrozenDict, (dict(self),)
 
 
+class FrozenList(list[Any]):
+    """A list that does not change."""
+
+    __setitem__ = __delitem__ = __iadd__ = __imul__ = _refuse
+    append = clear = extend = insert = pop = remove = reverse = sort = _refuse
+
+    def __reduce__(self) -> tuple[type[FrozenList], tuple[list[Any]]]:
+        return FrozenList, (list(self),)
+
+
 def own_copy(value: Any) -> Any:
-    """A copy that does not change and shares no mappings or lists: mappings as `FrozenDict`, sequences as tuples.
+    """A copy that does not change: mappings as `FrozenDict`, sequences other than tuples as `FrozenList`.
 
     A value that is cyclic or too deep for a policy or context is returned as it is; reading it is an error later.
     """
@@ -127,8 +138,10 @@ def _copied(value: Any) -> Any:
         return value
     if kind is dict or isinstance(value, Mapping):
         return FrozenDict((key, _copied(item)) for key, item in value.items())
-    if kind is tuple or kind is list or (isinstance(value, Sequence) and not isinstance(value, (str, bytes))):
+    if kind is tuple:
         return tuple(map(_copied, value))
+    if kind is list or (isinstance(value, Sequence) and not isinstance(value, (str, bytes, tuple))):
+        return FrozenList(map(_copied, value))
     return value
 
 
@@ -163,7 +176,7 @@ def _frozen(value: Any) -> Hashable:
         return kind, repr(value)  # -0.0 equals 0.0, and is another text
     if kind is dict or kind is FrozenDict:
         return dict, *map(_frozen, value), *map(_frozen, value.values())
-    if kind is list or kind is tuple:
+    if kind is list or kind is tuple or kind is FrozenList:
         return kind, *map(_frozen, value)
     if kind is datetime:
         return kind, value.isoformat()  # equal instants may be different texts
