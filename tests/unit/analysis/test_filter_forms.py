@@ -399,6 +399,36 @@ def test_categories_are_cast_to_text() -> None:
     assert frame.filter(asked.polars(types={"resource": "text", "tag": "text"}))["tag"].to_list() == ["red"]
 
 
+def test_many_prefixes_are_a_shallow_expression() -> None:
+    """SQLite has a depth of 1,000 expressions; other libraries recurse over theirs."""
+    engine = engine_of({"Resource": [f"{BUCKET}/{i}-*" for i in range(2_500)]})
+    asked = engine.filter(ROLE, "s3:GetObject")
+    rows = {"resource": [f"{BUCKET}/0-x", f"{BUCKET}/2499-x", f"{BUCKET}/2500-x", None]}
+    for name, form in {**FORMS, **LIBRARIES}.items():
+        if name not in ("ibis", "datafusion"):
+            assert form(asked, rows) == [True, True, False, False], name
+
+
+@pytest.mark.parametrize("library", ["polars", "lazy", "pandas", "pyarrow", "duckdb"])
+def test_filter_of_no_rows_is_a_predicate_of_narwhals(library: str) -> None:
+    nw = pytest.importorskip("narwhals", reason="the expression is one of narwhals")
+    pl = pytest.importorskip("polars", reason="it makes the frames")
+    duckdb = pytest.importorskip("duckdb", reason="one of the libraries")
+    asked = engine_of({"Action": "iam:*"}).filter(ROLE, "s3:GetObject")
+    assert asked.kind == "never"
+    frame = pl.DataFrame({"key": [1, None], "resource": [f"{BUCKET}/1", f"{BUCKET}/2"]})
+    native = {
+        "polars": lambda: frame,
+        "lazy": frame.lazy,
+        "pandas": frame.to_pandas,
+        "pyarrow": frame.to_arrow,
+        "duckdb": lambda: duckdb.from_arrow(frame.to_arrow()),
+    }[library]()
+    found = nw.from_native(native).filter(asked.narwhals())
+    found = found.collect() if isinstance(found, nw.LazyFrame) else found
+    assert found["resource"].to_list() == []
+
+
 def test_sqlite_does_not_allow_a_text_with_a_null_character() -> None:
     """A glob of SQLite ends at it: `arn:aws:s3:::data/\\0` followed by anything would match what comes before it."""
     rows = {"resource": [f"{BUCKET}/x/end", f"{BUCKET}/x/end\0y", f"{BUCKET}/x\0/end"]}

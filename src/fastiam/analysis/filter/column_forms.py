@@ -11,7 +11,7 @@ from typing import Any
 from fastiam.analysis.filter import patterns
 from fastiam.analysis.filter.formula import Column, Compares, Readable, Text
 from fastiam.analysis.filter.patterns import OneOf, Pattern, Symbol
-from fastiam.analysis.filter.targets import refuse
+from fastiam.analysis.filter.targets import balanced, refuse
 from fastiam.errors import NotExpressible, RequestValueError
 
 
@@ -22,11 +22,11 @@ class _ColumnTarget(ABC):
 
     def all_of(self, parts: Sequence[Any]) -> Any:
         """AND."""
-        return functools.reduce(operator.and_, parts)
+        return balanced(parts, lambda some: functools.reduce(operator.and_, some))
 
     def any_of(self, parts: Sequence[Any]) -> Any:
         """OR."""
-        return functools.reduce(operator.or_, parts)
+        return balanced(parts, lambda some: functools.reduce(operator.or_, some))
 
     def negation(self, part: Any) -> Any:
         """NOT."""
@@ -108,8 +108,9 @@ class NarwhalsTarget(_ColumnTarget):
         self._nw, self._types = narwhals, types
 
     def constant(self, value: bool) -> Any:
-        """True or false."""
-        return self._nw.lit(value)
+        """True or false, as an expression of the first column: narwhals takes no literal as a predicate."""
+        is_null = self._nw.nth(0).is_null()
+        return is_null | ~is_null if value else is_null & ~is_null
 
     def is_null(self, column: str) -> Any:
         """The column is null."""

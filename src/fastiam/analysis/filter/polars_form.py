@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from fastiam.analysis.filter import patterns
 from fastiam.analysis.filter.formula import Column, Compares, Readable, Text
 from fastiam.analysis.filter.patterns import Pattern, Symbol
-from fastiam.analysis.filter.targets import MANY, are_first_parts, refuse
+from fastiam.analysis.filter.targets import MANY, are_first_parts, balanced, refuse
 
 if TYPE_CHECKING:
     import polars as pl
@@ -34,11 +34,11 @@ class PolarsTarget:
 
     def all_of(self, parts: Sequence[pl.Expr]) -> pl.Expr:
         """AND."""
-        return functools.reduce(operator.and_, parts)
+        return balanced(parts, lambda some: functools.reduce(operator.and_, some))
 
     def any_of(self, parts: Sequence[pl.Expr]) -> pl.Expr:
         """OR."""
-        return functools.reduce(operator.or_, parts)
+        return balanced(parts, lambda some: functools.reduce(operator.or_, some))
 
     def negation(self, part: pl.Expr) -> pl.Expr:
         """NOT."""

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from fastiam.analysis.filter import patterns
 from fastiam.analysis.filter.formula import Column, Compares, Formula, Readable, Text
 from fastiam.analysis.filter.patterns import OneOf, Part, Pattern, Symbol
-from fastiam.analysis.filter.targets import MANY, Writer, are_first_parts, refuse
+from fastiam.analysis.filter.targets import MANY, Writer, are_first_parts, balanced, refuse
 from fastiam.errors import NotExpressible, RequestValueError, did_you_mean
 from fastiam.model.request import shorten
 
@@ -136,11 +136,11 @@ class SqlTarget:
 
     def all_of(self, parts: Sequence[str]) -> str:
         """AND."""
-        return "(" + " AND ".join(parts) + ")"
+        return balanced(parts, lambda some: "(" + " AND ".join(some) + ")")
 
     def any_of(self, parts: Sequence[str]) -> str:
         """OR."""
-        return "(" + " OR ".join(parts) + ")"
+        return balanced(parts, lambda some: "(" + " OR ".join(some) + ")")
 
     def negation(self, part: str) -> str:
         """NOT."""

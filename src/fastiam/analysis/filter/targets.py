@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Generic, NoReturn, Protocol, TypeVar
 
 from fastiam.analysis.filter.formula import (
@@ -25,6 +25,7 @@ from fastiam.errors import NotExpressible
 
 E = TypeVar("E")
 MANY = 8  # prefixes; more are one test
+FLAT = 64  # parts of a chain of AND or OR
 
 
 class Target(Protocol[E]):
@@ -116,6 +117,13 @@ class Writer(Generic[E]):
             operator=formula.operator,
             hint="use `apply`, which decides the rows",
         )
+
+
+def balanced(parts: Sequence[E], join: Callable[[Sequence[E]], E]) -> E:
+    """Parts joined by AND or OR as a tree: libraries read a chain as one level for each part, and SQLite has 1,000 of them."""
+    while len(parts) > FLAT:
+        parts = [join(parts[first : first + FLAT]) for first in range(0, len(parts), FLAT)]
+    return join(parts)
 
 
 def are_first_parts(prefixes: Sequence[str]) -> bool:
