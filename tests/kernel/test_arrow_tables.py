@@ -17,8 +17,9 @@ from seeds import few_or_all
 
 from fastiam.errors import RequestValueError
 from fastiam.frames import Table
-from fastiam.frames.nested import context_columns
+from fastiam.frames.nested import context_columns, tag_columns
 from fastiam.kernel.columns.table import ArrowColumn, TableReader, column_chunks
+from fastiam.model.key_registry import fold
 
 LEAVES: dict[pa.DataType, st.SearchStrategy[Any]] = {
     pa.string(): st.text(max_size=20),
@@ -128,9 +129,21 @@ def test_fields_of_structs_are_null_where_the_struct_is(table: pa.Table) -> None
 @given(tables(st.just(pa.map_(pa.string(), pa.string()))))
 def test_maps_become_one_column_for_each_key(table: pa.Table) -> None:
     column = table["c0"]
-    rows = [dict(row or ()) for row in column.to_pylist()]
-    found = context_columns(column, "c0")
-    assert found == {key: [row.get(key) for row in rows] for key in dict.fromkeys(key for row in rows for key in row)}
+    rows = [{fold(key): value for key, value in row or ()} for row in column.to_pylist()]
+    if any(len(row) < len(given or ()) for row, given in zip(rows, column.to_pylist(), strict=True)):
+        with pytest.raises(RequestValueError, match="are one key|twice"):
+            tag_columns(column, "c0", "app:x/*")
+        return
+    found = {fold(key): values for key, values in tag_columns(column, "c0", "app:x/*").items()}
+    assert found == {f"app:x/{key}": [row.get(key) for row in rows] for key in dict.fromkeys(key for row in rows for key in row)}
+
+
+def test_columns_of_other_producers_keep_their_names() -> None:
+    """The stream has names of its own, and those of the producer are freed by the producer."""
+    columns = [pa.array(values) for values in (["a", None], [["a"], None], [{"x": "y"}, None], [1, 2])]
+    for _ in range(100):
+        table = pa.table(Table(["w", "x", "y", "z"], [columns], 2))
+        assert table.to_pydict() == {name: column.to_pylist() for name, column in zip("wxyz", columns, strict=True)}
 
 
 def test_tables_leave_no_memory_behind() -> None:

@@ -31,7 +31,6 @@ VALUES: dict[str, tuple[list[str], dict[str, Any], list[bool | None], bool | Non
     "numbers": (NUMBERS, {"NumericLessThan": {"app:level": "1000"}}, [i < 1000 for i in range(MANY)], False),
     "texts": (PATHS, THREE, [i % 7 == 3 for i in range(MANY)], False),
     "a tag, too": (PATHS, THREE | RED, [i % 7 == 3 for i in range(MANY)], False),
-    "a key of no service": (PATHS, {"StringLike": {"path": "3/*"}}, [None] * MANY, None),
 }
 
 

@@ -1,4 +1,4 @@
-"""Tables of every library that has an Arrow stream: arro3, Daft, DataFusion, Ibis, nanoarrow, fastiam's own."""
+"""Tables of every library that has an Arrow stream: arro3, Daft, DataFusion, nanoarrow, fastiam's own."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _Decided: TypeAlias = "tuple[Any, Callable[[], Summary] | None]"
 # by the first part of `type(frame).__module__`: the module that reads and makes frames of that library
 _LIBRARIES = {"polars": "polars_frames", "pandas": "pandas_frames", "pyarrow": "pyarrow_frames", "duckdb": "duckdb_frames"}
-_LIBRARIES |= {"_duckdb": "duckdb_frames"}
+_LIBRARIES |= {"_duckdb": "duckdb_frames", "ibis": "ibis_frames"}
 _CLUSTERS = {
     "pyspark": "`fastiam.spark.decide(df, engine)` decides it in the workers",
     "dask": "decide its partitions: `ddf.map_partitions(fastiam.SharedEngine(engine).decide_frame)`",

@@ -89,5 +89,19 @@ def _exported(name: str, column: Any) -> Any:
         return _Numbers(name, np.array(values, np.int64))
     if kinds <= {int, float}:
         return _Numbers(name, np.array(values, np.float64))
+    return _nested(name, values, kinds)
+
+
+def _nested(name: str, values: list[Any], kinds: set[type]) -> Any:
+    """A column of lists, mappings, instants or other values as an array of pyarrow, if it is installed."""
     names = ", ".join(sorted(kind.__name__ for kind in kinds))
-    raise RequestValueError(f"a column of values `{names}` cannot be kept", column=name, hint=_HINT)
+    hint = _HINT
+    try:
+        import pyarrow as pa
+
+        return pa.array([dict(value) if isinstance(value, Mapping) else value for value in values])
+    except ImportError:
+        hint += "; with pyarrow it can"
+    except (pa.ArrowException, ValueError, TypeError, OverflowError):
+        pass
+    raise RequestValueError(f"a column of values `{names}` cannot be kept", column=name, hint=hint)

@@ -308,6 +308,37 @@ def test_column_of_tags_has_a_key_for_each_tag(kind: str, frame_of: Any) -> None
     assert pl.DataFrame(decided)["outcome"].to_list() == ["EXPLICIT_DENY"]
 
 
+@pytest.mark.parametrize("is_list", [True, False])
+def test_mappings_keep_values_of_any_type(is_list: bool) -> None:
+    """What `decide_many` takes: lists of texts, mappings of tags, instants."""
+    columns = {name: values * 3 for name, values in TAGS_REQUEST.items()} | {
+        "aws:TagKeys": [["env"], None, ["a", "b"]],
+        "request_tags": [{"env": "prod"}, None, {"env": "dev"}],
+        "at": [datetime(2026, 1, 1), None, datetime(2026, 1, 2)],
+        "prices": [[1.5], [], None],
+    }
+    frame = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)] if is_list else columns
+    decided = pa.table(tagged_engine().decide_frame(frame, context={**TAGS, "aws:TagKeys": "aws:TagKeys"}))
+    assert decided["outcome"].to_pylist() == ["EXPLICIT_DENY", "ALLOW", "ALLOW"]
+    assert {name: decided[name].to_pylist() for name in columns} == columns
+    with pytest.raises(RequestValueError, match="a column of values `int, list` cannot be kept"):
+        tagged_engine().decide_frame(
+            {**TAGS_REQUEST, "x": [[1]]} | {name: v * 2 for name, v in TAGS_REQUEST.items()} | {"x": [[1], 2]}
+        )
+
+
+def test_table_of_ibis_gives_a_table_of_ibis() -> None:
+    ibis = pytest.importorskip("ibis", reason="tables of Ibis")
+    table = ibis.memtable(pa.table(ROWS))
+    decided, summary = ASKED.decide_frame_with_summary(table)
+    assert isinstance(decided, ibis.Table) and summary.rows == 60
+    found = decided.order_by("id").to_pyarrow()
+    assert found["allowed"].to_pylist() == ANSWERS["allowed"]
+    assert decided.filter(decided.allowed).count().to_pyarrow().as_py() == sum(ANSWERS["allowed"])
+    with pytest.raises(RequestValueError, match="is not a table"):
+        ASKED.decide_frame(table.id)
+
+
 @pytest.mark.parametrize("tags", [{"env": "prod"}, [("env", "prod")], [{"Key": "env", "Value": "prod"}]])
 def test_tags_may_be_constant(tags: Any) -> None:
     frame = pl.DataFrame(TAGS_REQUEST)

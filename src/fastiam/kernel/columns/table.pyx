@@ -391,8 +391,7 @@ cdef tuple _struct(names, columns):
         child_schema, child = columns[i].__arrow_c_array__()
         field = <ArrowSchema*>PyCapsule_GetPointer(child_schema, "arrow_schema")
         s.children[i].release(s.children[i])
-        memcpy(s.children[i], field, sizeof(ArrowSchema))
-        field.release = NULL
+        check_code(ArrowSchemaDeepCopy(field, s.children[i]))    # the name of another producer cannot be replaced
         check_code(ArrowSchemaSetName(s.children[i], <bytes>names[i].encode()))
         a.children[i] = <ArrowArray*>zeroed(sizeof(ArrowArray))
         a.n_children = i + 1
