@@ -31,6 +31,7 @@ class AccessKeys:
         self._state = state
         self._decoy = state.keyring.seal(access_key_purpose(_UNKNOWN_ID), new_secret().encode())
         self._opened = lru_cache(maxsize=_OPENED)(partial(_open, state.keyring))
+        self._uses: dict[str, datetime] = {}  # of keys by their ids, not written yet
 
     def create(self, principal: str) -> Credentials:
         """A new active key of a user or root; its secret is shown this once.
@@ -169,14 +170,34 @@ class AccessKeys:
     def _open(self, key: AccessKey | None) -> Secret:
         return self._opened(_UNKNOWN_ID, self._decoy) if key is None else self._opened(key.id, key.sealed)
 
+    def write_uses(self, *, waits: bool = True) -> None:
+        """Write the uses of keys that were not written yet, since another process was writing when the keys were used.
+
+        A store that cannot be written prevents nothing.
+
+        Parameters
+        ----------
+        waits : for a write of another process. Else the uses stay here, and the next use of a key writes them.
+        """
+        store = self._state.credential_store
+        with suppress(StoreError):
+            with self._state.directory.transaction_manager.transaction([], waits=waits):
+                uses = dict(self._uses)
+                for id_, instant in uses.items():
+                    key = store.tables.access_keys.get(id_)  # as other processes have written it
+                    if key is not None and key.status is Status.ACTIVE and _is_due(key.last_used, instant):
+                        store.put("access_keys", id_, replace(key, last_used=instant))
+            for id_, instant in uses.items():
+                if self._uses.get(id_) == instant:
+                    self._uses.pop(id_, None)
+
     def _used(self, key: AccessKey) -> AccessKey:
-        """Record the use of a key. A read-only store does not prevent authentication."""
+        """Record the use of a key, without waiting for another process."""
         now = self._state.now()
         if _is_due(key.last_used, now):
-            with suppress(StoreError), self._state.directory.transaction():
-                stored = self._state.credential_store.tables.access_keys.get(key.id)
-                self.require_active(stored)  # the transaction has read what other processes have written
-                self._state.credential_store.put("access_keys", key.id, replace(stored or key, last_used=now))
+            self._uses[key.id] = now
+            self.write_uses(waits=False)
+            self.require_active(self._state.credential_store.tables.access_keys.get(key.id))
         return key
 
 

@@ -6,6 +6,7 @@ transactions are atomic, in memory and in the storage backend.
 
 from __future__ import annotations
 
+import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -21,6 +22,7 @@ T = TypeVar("T")
 B = TypeVar("B", bound="RecordStore[Any]")
 P = ParamSpec("P")
 R = TypeVar("R")
+_PAUSES = (0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.025)  # seconds between tries to begin; the last one is repeated
 SINGLE = ""  # the key of the record in a table with at most one
 
 
@@ -47,8 +49,14 @@ class StorageBackend(Protocol):
     def load(self, store: RecordStore[Any]) -> None:
         """Fill a record store that has just joined."""
 
-    def begin(self) -> None:
-        """Lock out other writers, then add what they have written to all record stores."""
+    timeout: float
+    """Seconds to wait for a writer of another process."""
+
+    def begin(self, *, is_last_try: bool) -> bool:
+        """Lock out other writers, then add what they have written to all record stores.
+
+        False if another process writes at the moment; with `is_last_try`, that is an error.
+        """
 
     def commit(self, changes: Sequence[Change]) -> None:
         """Make the changes durable and let others write. If it raises, nothing is stored."""
@@ -200,15 +208,18 @@ class TransactionManager:
         self._changes.append(change)
 
     @contextmanager
-    def transaction(self, notes: list[Any]) -> Iterator[None]:
+    def transaction(self, notes: list[Any], *, waits: bool = True) -> Iterator[None]:
         """Run the changes inside as one transaction. An error undoes them; a nested transaction undoes its own changes only.
 
         An error also removes what was appended to `notes` inside.
+
+        Parameters
+        ----------
+        waits : for a writer of another process, until the time of the backend is over. Other threads do not wait meanwhile.
         """
-        with self.lock:
-            is_outer, start, n_notes = not self._is_open, len(self._changes), len(notes)
-            if is_outer:
-                self._begin()
+        is_outer = self._enter(waits)
+        try:
+            start, n_notes = len(self._changes), len(notes)
             try:
                 yield
                 if is_outer:
@@ -222,6 +233,29 @@ class TransactionManager:
             finally:
                 if is_outer:
                     self._is_open, self._changes = False, []
+        finally:
+            self.lock.release()
+
+    def _enter(self, waits: bool) -> bool:
+        """Acquire the lock and begin a transaction; False if one is open already.
+
+        A writer of another process is waited for without the lock, so that it does not hold up those that read.
+        """
+        pauses = iter(_PAUSES)
+        ends = time.monotonic() + (self.backend.timeout if self.backend is not None and waits else 0.0)
+        while True:
+            self.lock.acquire()
+            try:
+                if self._is_open:
+                    return False
+                if self.backend is None or self.backend.begin(is_last_try=time.monotonic() >= ends):
+                    self._is_open = True
+                    return True
+            except BaseException:
+                self.lock.release()
+                raise
+            self.lock.release()
+            time.sleep(next(pauses, _PAUSES[-1]))
 
     def refresh(self) -> bool:
         """Add what other processes have written. Return whether there was anything.
@@ -248,11 +282,6 @@ class TransactionManager:
         finally:
             self._is_pinned = False
             self.lock.release()
-
-    def _begin(self) -> None:
-        if self.backend is not None:
-            self.backend.begin()
-        self._is_open = True
 
     def _commit(self) -> None:
         seen = 0

@@ -490,7 +490,7 @@ class Process:
                 listening.sock.close()
         self.pools.close()
         if self.state.source is not None:
-            await asyncio.get_running_loop().run_in_executor(None, self.state.source.live.close)
+            await asyncio.get_running_loop().run_in_executor(None, self.state.source.close)
         for writer in (*self.state.logs.values(), self.audit.writer):
             writer.close()
 

@@ -71,6 +71,12 @@ class Source:
             self.live.watch()
         self.decider: Decider = LiveDecider(self.live, self.sts)
 
+    def close(self) -> None:
+        """Write what could not be written before, and close the store."""
+        if self.sts is not None:
+            self.sts.keys.write_uses()
+        self.live.close()
+
 
 class NoDecider:
     """Before the policies are loaded."""

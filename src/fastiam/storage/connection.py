@@ -120,6 +120,19 @@ class Connection:
         """Whether a transaction is open."""
         return self._open is not None and self._open.in_transaction
 
+    def begin(self, connection: sqlite3.Connection, *, is_last_try: bool) -> bool:
+        """Begin a transaction that writes, without waiting; False if another process writes and this is not the last try."""
+        connection.execute("PRAGMA busy_timeout = 0")
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if is_last_try or error.sqlite_errorcode & 0xFF not in _BUSY:
+                raise
+            return False
+        finally:
+            connection.execute(f"PRAGMA busy_timeout = {round(self._timeout * 1000)}")
+        return True
+
     def roll_back(self) -> bool:
         """Roll back the open transaction; False if there is none."""
         if self._process != os.getpid() or not self.in_transaction:

@@ -59,7 +59,7 @@ class SqliteBackend:
         timeout: float,
     ) -> None:
         self.path = Path(path).absolute()
-        self._read_only = read_only
+        self._read_only, self.timeout = read_only, timeout
         self._connection = Connection(self.path, read_only=read_only, timeout=timeout, lock=lock)
         self._record_stores: dict[str, RecordStore[Any]] = {}
         self._codecs: dict[str, tuple[RecordStore[Any], str, FieldCodec]] = {}  # by the name of the table in the file
@@ -165,17 +165,19 @@ class SqliteBackend:
 
     # -- writing ------------------------------------------------------------------------------------------------------
 
-    def begin(self) -> None:
-        """Lock out other writers, then take in what they have written."""
+    def begin(self, *, is_last_try: bool) -> bool:
+        """Lock out other writers, then take in what they have written; False if one writes (see `StorageBackend`)."""
         if self._read_only:
             raise self._connection.error("read_only", "the store was opened for reading")
         with self._using() as connection:
-            connection.execute("BEGIN IMMEDIATE")
+            if not self._connection.begin(connection, is_last_try=is_last_try):
+                return False
             try:
                 self._catch_up(connection)
             except BaseException:
                 connection.execute("ROLLBACK")
                 raise
+        return True
 
     def commit(self, changes: Sequence[Change]) -> None:
         """Make the changes durable and let others write."""

@@ -8,6 +8,8 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +52,53 @@ def test_a_writer_sees_what_others_wrote_before_it_decides(path: Path) -> None:
         for directory in (one, two):
             entity = tables_of(directory).entities[user("ana")]
             assert [p.name for p in entity.inline] == ["a", "b"] and entity.tags == {"team": "red"}
+
+
+@pytest.fixture
+def other(path: Path) -> Iterator[sqlite3.Connection]:
+    """Another process in the middle of a write."""
+    Directory.open(path).close()
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    connection.execute("BEGIN IMMEDIATE")
+    yield connection
+    connection.close()
+
+
+def test_readers_do_not_wait_for_a_writer_that_waits(path: Path, other: sqlite3.Connection) -> None:
+    with Directory.open(path, timeout=60) as directory:
+        writer = threading.Thread(target=directory.add_principal, args=(user("ana"),))
+        writer.start()
+        for _ in range(20):
+            assert directory.refresh() is False and tables_of(directory).entities == {}
+            with directory.transaction_manager.lock:  # a reader of several tables
+                assert writer.is_alive()
+            time.sleep(0.005)
+        other.execute("ROLLBACK")
+        writer.join(60)
+        assert user("ana") in tables_of(directory).entities
+    assert names(path) == {"ana"}
+
+
+def test_threads_that_wait_for_another_process_write_one_by_one(path: Path, other: sqlite3.Connection) -> None:
+    with Directory.open(path, timeout=60) as directory:
+        with directory.transaction_manager.lock:  # none can begin: each waits for the lock or for the file
+            writers = [threading.Thread(target=directory.add_principal, args=(user(f"u{i}"),)) for i in range(8)]
+            for writer in writers:
+                writer.start()
+        other.execute("ROLLBACK")
+        for writer in writers:
+            writer.join(60)
+    assert names(path) == {f"u{i}" for i in range(8)} and counter(path, "commit") == 8
+
+
+def test_transaction_that_does_not_wait_is_refused_at_once(path: Path, other: sqlite3.Connection) -> None:
+    with Directory.open(path, timeout=1_000_000) as directory:
+        with pytest.raises(StoreError) as caught, directory.transaction_manager.transaction([], waits=False):
+            pytest.fail("it began")
+        assert caught.value.reason == "busy"
+        other.execute("ROLLBACK")
+        directory.add_principal(user("ana"))
+    assert names(path) == {"ana"}
 
 
 def test_many_writers_get_in_line_and_lose_nothing(path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ from fastiam.server.protocols.aws.permissions import Permission, everything
 from fastiam.sts import STS, PasswordPolicy
 
 IAM = "Version=2010-05-08"
+WHO = "Action=GetCallerIdentity&Version=2011-06-15"
 GET_USER = f"Action=GetUser&UserName=bo&{IAM}"
 CALLS = json.loads((Path(__file__).parents[3] / "cases/aws_calls.json").read_text())
 SHORT = sorted((service, name) for service in ("iam", "sts") for name, each in operations(service).items() if each.is_short)
@@ -218,6 +220,26 @@ def test_write_of_another_process_is_seen_by_the_next_call(stored, tmp_path):
     answer = stored.handle(request)
     assert b"<Value>red</Value>" in answer.body
     assert at_once(stored, request).body.count(b"<Value>red</Value>") == 1
+
+
+def test_use_of_a_key_is_recorded_without_waiting_for_a_write(stored, tmp_path):
+    """The use is written with the next one, or at the end."""
+    request, users = warm(stored), (stored.admin, stored.bo)
+    before = {key.access_key_id: stored.sts.keys.get(key.access_key_id).last_used for key in users}
+    stored.clock.tick(60)
+    other = sqlite3.connect(tmp_path / "store", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    used = stored.clock()
+    for key in users:
+        assert stored.handle(sign(stored, WHO, service="sts", keys=key)).status == 200
+        assert stored.sts.keys.get(key.access_key_id).last_used == before[key.access_key_id]
+    other.execute("ROLLBACK")
+    other.close()
+    stored.clock.tick(10)
+    assert stored.handle(request).status == 200
+    assert stored.sts.keys.get(stored.admin.access_key_id).last_used == stored.clock()
+    assert stored.sts.keys.get(stored.bo.access_key_id).last_used == used
+    assert at_once(stored, request) is not None
 
 
 def test_key_that_another_process_disabled_is_refused(stored, tmp_path):
