@@ -23,7 +23,13 @@ CALLS: dict[str, Any] = {
 }
 POLICY, FULL = f"arn:aws:iam::{A}:policy/p", "p-FullAWSAccess"
 BOUNDARY = "iam:PermissionsBoundary"
-OWN = {BOUNDARY, "iam:PolicyARN", "organizations:PolicyType", "organizations:ServicePrincipal"}  # keys of served operations
+OWN = {
+    BOUNDARY,
+    "iam:PolicyARN",
+    "iam:AWSServiceName",
+    "organizations:PolicyType",
+    "organizations:ServicePrincipal",
+}  # keys of served operations
 MORE = {  # so that the keys have values
     "CreateUser": {"PermissionsBoundary": POLICY},
     "CreateRole": {"PermissionsBoundary": POLICY},

@@ -40,7 +40,7 @@ class Oidc(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Quotas(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`[aws.quotas]`: quotas of SCPs, of which AWS's own pages have two values.
+    """`[aws.quotas]`: the quotas of SCPs. AWS's own pages have two values.
 
     `scp_size` : characters of one. `scps_per_element` : attached to a root, unit or account.
     """

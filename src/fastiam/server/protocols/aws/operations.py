@@ -53,6 +53,7 @@ PARTS: Final[Mapping[str, tuple[str, ...]]] = {
         "iam_users",
         "iam_credentials",
         "iam_roles",
+        "iam_linked_roles",
         "iam_policies",
         "iam_groups",
         "iam_instance_profiles",
