@@ -68,6 +68,8 @@ class Source(Part, frozen=True, kw_only=True):
     """A folder, files, a store, or a saved engine."""
     keyring: str | None = None
     """File with the keyring of a store; with it there is STS."""
+    root_sessions: bool = False
+    """Whether the organization has centralized root access, so that AssumeRoot is served."""
     mode: Literal["strict", "lenient"] = "lenient"
     resource_of: dict[str, str] = {}
     """The resources that have the policies in some files."""

@@ -66,7 +66,7 @@ class Source:
             # strict: a lenient write would accept what AWS refuses; stored policies are read as they are
             directory = Directory.open(source.paths[0], mode="strict", create=False)
             self.live = _Live(directory, **options)
-            self.sts = STS(directory, Keyring.load(source.keyring), live=self.live)
+            self.sts = STS(directory, Keyring.load(source.keyring), live=self.live, root_sessions=source.root_sessions)
         if source.watch:
             self.live.watch()
         self.decider: Decider = LiveDecider(self.live, self.sts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from datetime import timedelta
 
@@ -10,13 +11,19 @@ import pytest
 from aws_world import ADMIN, BO, A, AwsWorld, error_of, refused, sign
 from botocore import UNSIGNED
 from botocore.config import Config
+from botocore.exceptions import ClientError
 from oidc_world import CLIENT, URL, Issuer, jwk, signed
 from sts_fixture import ALL, EVERYTHING, document, trusting
 
+import fastiam
+from fastiam import FastiamError
 from fastiam.federation import HttpsFetch
+from fastiam.server import config
+from fastiam.server.asgi import MAX_FIELD
 from fastiam.server.config import ConfigError
 from fastiam.server.protocols.aws import Oidc, Section
-from fastiam.sts import Credentials
+from fastiam.server.state import Source
+from fastiam.sts import Credentials, Keyring
 
 ROLE = f"arn:aws:iam::{A}:role/dep"
 
@@ -158,6 +165,44 @@ def test_account_of_a_key_needs_a_permission(world):
 def test_encoded_message_is_of_another_server(world):
     error = refused(world.client("sts").decode_authorization_message, EncodedMessage="x")
     assert (error["Code"], error["Status"]) == ("InvalidAuthorizationMessageException", 400)
+
+
+def tags_of(number: int, value: str) -> list[dict[str, str]]:
+    return [{"Key": f"{i:02}" + "k" * 126, "Value": value} for i in range(number)]
+
+
+def test_session_gets_no_token_that_the_server_refuses(world, role):
+    """A header field has 16 KiB at most, so that a token of more characters would be good for nothing."""
+    assume = functools.partial(world.client("sts", world.bo).assume_role, RoleArn=role, RoleSessionName="s1")
+    for number, value in ((50, "v" * 256), (50, "é" * 256)):
+        error = refused(assume, Tags=tags_of(number, value))
+        assert (error["Code"], error["Status"]) == ("PackedPolicyTooLarge", 400)
+    longest = 0
+    for number in range(10, 51, 5):
+        try:
+            made = keys(assume(Tags=tags_of(number, "v" * 256)))
+        except ClientError:
+            break
+        world.client("sts", made).get_caller_identity()
+        longest = len(f"x-amz-security-token: {made.session_token}")
+        assert longest <= MAX_FIELD
+    assert longest > MAX_FIELD // 2, "and not much less"
+
+
+def test_settings_of_the_source_enable_root_sessions(tmp_path):
+    with fastiam.Directory.open(tmp_path / "store") as directory:
+        directory.add_account(A)
+    Keyring.generate().save(tmp_path / "keyring")
+    for value, refusal in (("false", "not enabled"), ("true", "")):
+        file = tmp_path / "serve.toml"
+        paths = f'paths = ["{tmp_path}/store"]\nkeyring = "{tmp_path}/keyring"\n'
+        file.write_text(f"[source]\n{paths}root_sessions = {value}\nwatch = false\n")
+        file.chmod(0o600)
+        source = Source(config.load(file, {}, config.Flags()))
+        with pytest.raises(FastiamError) as error:
+            source.sts.assume_root(ADMIN, "222222222222", "arn:aws:iam::aws:policy/root-task/IAMAuditRootUserCredentials")
+        assert ("not enabled" in str(error.value)) is bool(refusal)
+        source.live.close()
 
 
 def test_root_of_a_member_account_is_assumed_for_a_task():

@@ -36,7 +36,7 @@ from fastiam.server.protocols.aws.operations import Handler, Operation, operatio
 from fastiam.server.protocols.aws.rates import ClientRates
 from fastiam.server.protocols.aws.requests import SERVED, Target, find_operation, read_parameters, target_of
 from fastiam.server.protocols.aws.services import Services
-from fastiam.server.protocols.aws.sessions import CREATE_SESSION, MadeSession, create_session, is_session_request
+from fastiam.server.protocols.aws.sessions import CREATE_SESSION, MadeSession, check_token, create_session, is_session_request
 from fastiam.server.records import CallLog, DecisionRecord, NoCallLog
 from fastiam.sts import STS
 
@@ -263,6 +263,7 @@ class _Exchange:
             self._resources = named(call)
         self.require_log(self.target.operation.name)
         result = self._act(operation, call)
+        check_token(result)
         self._protocol.note_answered(operation)
         return result
 

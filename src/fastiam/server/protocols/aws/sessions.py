@@ -1,16 +1,24 @@
-"""`POST /sessions` of Roles Anywhere: a request that is signed by the key of a certificate, which no model of botocore has."""
+"""Sessions: the size of their tokens, and `POST /sessions` of Roles Anywhere, a request that no model of botocore has.
+
+That one is signed by the key of a certificate.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from fastiam.errors import FastiamError
 from fastiam.server.http import Request, Response
+from fastiam.server.protocols.aws.calls import Result
+from fastiam.server.protocols.aws.errors import ApiError
 from fastiam.server.protocols.aws.services import Services
 
 SESSIONS: Final = b"/sessions"
 CREATE_SESSION: Final = "CreateSession"
+MAX_TOKEN: Final = 15 * 1024
+"""Characters of a session token. A request that carries it as a header field of more than 16 KiB is refused (1.6)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +32,19 @@ class MadeSession:
     code: str = ""
     key: str | None = None
     resources: tuple[str, ...] = ()
+
+
+def check_token(result: Result) -> None:
+    """Refuse a session whose token no request could carry.
+
+    Raises
+    ------
+    ApiError: `PackedPolicyTooLarge`, as AWS calls it.
+    """
+    credentials = result.get("Credentials")
+    token = credentials.get("SessionToken") if isinstance(credentials, Mapping) else None
+    if token is not None and len(token) > MAX_TOKEN:
+        raise ApiError("PackedPolicyTooLarge", f"The session token has {len(token):,} characters, of {MAX_TOKEN:,} at most.")
 
 
 def is_session_request(request: Request, path: str) -> bool:
