@@ -134,7 +134,7 @@ class EdgeFinder:
         changes = any(each.action != _ASSUME for each in pattern.permissions)
         sources = self._able(pattern)
         for target in self._of_kind(pattern.target):
-            if changes and target.kind is PrincipalKind.SLR:  # only its service changes it
+            if changes and _is_protected(target):
                 continue
             rows = [s for s in sources if s.arn != target.arn and (not changes or s.account == target.account)]
             node = Node(ANYTHING if pattern.to_anything else target.arn, target.account)
@@ -152,7 +152,7 @@ class EdgeFinder:
                 by_target[edge.target][able[edge.source].arn] = edge
         for target in self._of_kind(pattern.target.removeprefix("obtained-")) if able else ():
             edges = by_target.get(Node(target.arn, target.account), {})
-            if not edges or target.kind is PrincipalKind.SLR or target.arn in self.administrators.strengths:
+            if not edges or _is_protected(target) or target.arn in self.administrators.strengths:
                 continue
             node = Node(ANYTHING, target.account)
             rows = [source for source in able.values() if source.arn in edges and source.account == target.account]
@@ -266,7 +266,7 @@ class EdgeFinder:
         """The resources that a target of a pattern denotes for a principal."""
         is_user = source.kind is PrincipalKind.USER
         if target in ("self-user", "self-role"):
-            return (source.arn,) if is_user == (target == "self-user") else ()
+            return (source.arn,) if is_user == (target == "self-user") and not _is_protected(source) else ()
         if target == "own-group":
             return source.groups
         if target == "own-policy":
@@ -315,3 +315,8 @@ class EdgeFinder:
             if not permission.unless_denied:
                 requests.append(Asked(source.arn, permission.action, chosen))
         return weakest, requests
+
+
+def _is_protected(entity: Entity) -> bool:
+    """Whether only AWS changes the policies of a role: a service-linked role, or one of IAM Identity Center."""
+    return entity.kind is PrincipalKind.SLR or (entity.kind in ROLES and entity.path.startswith("/aws-reserved/"))

@@ -391,12 +391,23 @@ def test_role_is_decided_with_the_written_trust_policy(statements: list[dict[str
     assert paths_of(directory) == []
 
 
-def test_service_linked_role_is_changed_by_its_service_only() -> None:
-    linked = f"{IAM}role/aws-service-role/support.amazonaws.com/AWSServiceRoleForSupport"
+PROTECTED = [
+    "aws-service-role/support.amazonaws.com/AWSServiceRoleForSupport",
+    "aws-reserved/sso.amazonaws.com/AWSReservedSSO_Admin_1",
+]
+
+
+@pytest.mark.parametrize("path", PROTECTED)
+def test_role_that_only_aws_changes_is_no_target_of_changes(path: str) -> None:
     directory = fastiam.Directory(quotas=None, mode="lenient")
-    directory.add_principal(linked, identity_policies=[document(ALL)], trust_policy=trust(Service="support.amazonaws.com"))
+    trusted = trust(Service="support.amazonaws.com")
+    directory.add_principal(f"{IAM}role/{path}", identity_policies=[document(ALL)], trust_policy=trusted)
+    directory.add_principal(f"{IAM}role/{path}2", identity_policies=[document(allow("iam:PutRolePolicy"))], trust_policy=trusted)
     directory.add_principal(ANA, identity_policies=[document(allow("iam:UpdateAssumeRolePolicy", "iam:PutRolePolicy"))])
-    assert paths_of(directory) == []
+    assert directory.compile().escalations() == []
+    directory.put_inline_policy(ANA, "assume", document(allow("sts:AssumeRole")))
+    directory.add_principal(OTHER, identity_policies=[document(ALL)], trust_policy=trusted)
+    assert {path.target for path in directory.compile().escalations()} == {OTHER}
 
 
 def test_path_and_its_json_form_name_statements_only() -> None:

@@ -12,16 +12,22 @@
     return made;
   }
 
+  // A text that may break after the separators of an ARN.
+  function breakable(text) {
+    if (text.length <= WORD) return [text];
+    return text.split(/(?<=[:/])/).flatMap((piece, i) => i ? [document.createElement("wbr"), piece] : [piece]);
+  }
+
   // The text with invisible and bidirectional characters as marks.
   function visible(text) {
     const parts = [];
     let from = 0;
     for (const found of text.matchAll(INVISIBLE)) {
       const name = "U+" + found[0].codePointAt(0).toString(16).toUpperCase().padStart(4, "0");
-      parts.push(text.slice(from, found.index), element("span", { className: "control", title: name, textContent: name }));
+      parts.push(...breakable(text.slice(from, found.index)), element("span", { className: "control", title: name, textContent: name }));
       from = found.index + found[0].length;
     }
-    parts.push(text.slice(from));
+    parts.push(...breakable(text.slice(from)));
     return parts;
   }
 
@@ -94,6 +100,9 @@
   }
 
   function show(table, number) {
+    if (!table.rows.length) {
+      return element("section", {}, element("h2", {}, ...visible(table.title)), element("p", { textContent: "None." }));
+    }
     const texts = new Map();
     const state = { column: -1, ascending: true, filter: "", shown: STEP };
     const body = element("tbody");
