@@ -85,6 +85,14 @@ def external_principals(
         yield replace(unnamed, name=f"arn:{partition}:iam::*:{provider}/*")
 
 
+def external_profile(snapshot: Snapshot, arn: str) -> PrincipalProfile | None:
+    """Return the profile of a user, role or root of an account without records, whose own account allows everything; else None."""
+    parts = split_arn(arn)
+    if parts is not None and parts.rest == "root" and is_account(parts.account):
+        return None if parts.account in snapshot.tables.accounts else _any_principal(snapshot, arn, parts.account)
+    return next((external.profile for external in _named(snapshot, arn)), None)
+
+
 def _granted(policies: Policies) -> Iterator[PrincipalEntry]:
     """Return the principal entries of Allow statements. An Allow with NotPrincipal names only principals that it excludes."""
     seen: dict[PrincipalEntry, None] = {}

@@ -34,6 +34,7 @@ VERBS = {  # in the order in which `--help` lists them
     "serve": "answer requests over HTTP",
     "playground": "paste policies and a request in a browser, and see the decision",
     "compile": "compile policies into a file, for `--engine`",
+    "test": "run examples of decisions as tests of policies",
     "diff": "compare the decisions of two sets of policies",
     "prove": "prove that a change of policies allows nothing new",
     "replay": "compare a log of CloudTrail with policies",

