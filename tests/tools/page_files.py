@@ -71,6 +71,7 @@ def _write_requests(folder: Path) -> None:
             "day": ["1", "1"],
         }
     )
+    parquet.write_table(table.select(["principal", "action", "resource"]), folder / "sample.parquet")
     for name in ("requests.parquet", "logs/1/a.parquet", "logs/2/b.parquet"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         parquet.write_table(table, folder / name)

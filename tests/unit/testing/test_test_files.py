@@ -321,7 +321,7 @@ def test_first_failure_can_end_the_run() -> None:
     assert outcomes(run(".", fail_fast=True)) == [("t[0]", "failed")]
 
 
-def test_engine_is_compiled_once_for_files_with_the_same_policies(monkeypatch: pytest.MonkeyPatch) -> None:  # T20
+def test_files_with_the_same_policies_share_an_engine(monkeypatch: pytest.MonkeyPatch) -> None:  # T20
     compiled = []
     compile_ = fastiam.Directory.compile
     monkeypatch.setattr(fastiam.Directory, "compile", lambda self, **options: compiled.append(1) or compile_(self, **options))
