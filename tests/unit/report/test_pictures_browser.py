@@ -114,6 +114,7 @@ def test_heat_map_works_with_the_keyboard_alone(browser: Any, file: Path) -> Non
     page.keyboard.press("Enter")
     panel = page.locator(".panel")
     assert panel.is_visible() and panel.locator("li").all_text_contents() == ["service2:Action0", "service2:Action1"]
+    assert page.evaluate("document.querySelector('.names').scrollWidth <= document.querySelector('.names').clientWidth")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     assert not panel.is_visible() and "service2: 2 unused actions" in focused(page)

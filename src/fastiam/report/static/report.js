@@ -178,7 +178,8 @@
       const title = heat.titles[cell[0]] + ", " + heat.columns[cell[1]] + ": " + cell[2].toLocaleString("en") + " " + heat.unit;
       const close = element("button", { type: "button", textContent: "Close" });
       close.addEventListener("click", () => { panel.hidden = true; button.setAttribute("aria-expanded", "false"); button.focus(); });
-      panel.replaceChildren(element("h3", {}, ...visible(title)), listOf(namesOf(cell[4])), close);
+      const names = element("div", { className: "names", tabIndex: 0, role: "region", ariaLabel: title }, listOf(namesOf(cell[4])));
+      panel.replaceChildren(element("h3", {}, ...visible(title)), close, names);
       panel.ariaLabel = title;
       panel.hidden = false;
       panel.scrollIntoView({ block: "nearest" });
