@@ -196,6 +196,34 @@ def test_simulate_as_json_is_the_decision(call: Run) -> None:
     assert [answer["statement"][name] for name in ("file", "line", "column")] == ["good.json", 4, 4]
 
 
+def test_simulate_decides_each_combination(call: Run) -> None:
+    actions, resources = ["s3:DeleteObject", "s3:GetObject"], [KEY, "arn:aws:s3:::other/key"]
+    given = [f"--action={action}" for action in actions] + [f"--resource={resource}" for resource in resources]
+    base = ["simulate", "--principal", ANA, "--identity-policy", "good.json"]
+    code, out, _ = call(*base, *given)
+    lines = out.splitlines()
+    assert code == 2 and len(lines) == 4
+    requests = [(action, resource) for action in actions for resource in resources]
+    for line, (action, resource) in zip(lines, requests, strict=True):
+        assert line.startswith("DENIED by a statement" if action == "s3:DeleteObject" else "ALLOWED")
+        assert f"  {ANA}  {action} on {resource}  " in line
+    code, out, _ = call(*base, *given, "--format", "json")
+    assert [(each["action"], each["resource"]) for each in json.loads(out)] == requests
+    assert [each["outcome"] for each in json.loads(out)] == ["EXPLICIT_DENY"] * 2 + ["ALLOW"] * 2
+    assert call(*base, *given[1:])[0] == 0
+    open_ = ["--unknown", "aws:SourceIp", "--identity-policy", "ip.json"]
+    policy = {"Effect": "Allow", "Action": "sqs:*", "Resource": "*", "Condition": {"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}}
+    Path("ip.json").write_text(json.dumps({"Version": "2012-10-17", "Statement": policy}))
+    assert call(*base, *given[1:], *open_, "--action", "sqs:SendMessage")[0] == 4
+
+
+@pytest.mark.parametrize("option", ["--resource-policy", "--permissions-boundary"])
+def test_document_that_would_be_replaced_is_wrong_usage(option: str, call: Run) -> None:
+    request = ["--principal", ANA, "--action", "s3:GetObject", "--resource", KEY]
+    code, _, err = call("simulate", *request, option, "good.json", option, "warned.json")
+    assert code == 64 and "it is given twice" in err
+
+
 @pytest.mark.parametrize(
     ("option", "value"), [("--now", "tomorrow"), ("--now", "2026-11-25T09:00:00"), ("--context", "novalue"), ("--context", "=x")]
 )

@@ -61,6 +61,13 @@ class FileArn(click.ParamType[tuple[str, str]]):
         return file, f"arn:{arn}"
 
 
+def once(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> str | None:
+    """The value of an option that a verb takes once; a second one would replace a document."""
+    if len(value) > 1:
+        raise click.BadParameter("it is given twice", ctx, param)
+    return value[0] if value else None
+
+
 def context_of(pairs: tuple[tuple[str, str], ...], absent: Sequence[str] = ()) -> Mapping[str, Any]:
     """The context of the options: a key that occurs once has a text, one that occurs several times a list, an absent one None."""
     found: dict[str, list[str]] = {}

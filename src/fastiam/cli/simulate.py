@@ -1,10 +1,11 @@
-"""`fastiam simulate`: decide one request over policy documents, without a directory."""
+"""`fastiam simulate`: decide requests over policy documents, without a directory."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
+from itertools import product
 from typing import Any, Literal, cast
 
 import click
@@ -12,6 +13,7 @@ import click
 from fastiam import simulate
 from fastiam.cli import exit_codes as exits
 from fastiam.cli import options
+from fastiam.cli.column_union import REQUEST
 from fastiam.cli.console import write
 from fastiam.cli.files import read_bytes
 from fastiam.cli.render import write_json
@@ -21,12 +23,21 @@ from fastiam.model.explanation_text import decision_lines
 
 
 @click.command("simulate")
-@click.option("--principal", required=True, help="An ARN, a service name, or `*` for an unsigned caller.")
-@click.option("--action", required=True, help="One action, such as `s3:GetObject`.")
-@click.option("--resource", required=True, help="An ARN or `*`.")
+@click.option(
+    "--principal", "principals", required=True, multiple=True, help="An ARN, a service name, or `*` for an unsigned caller."
+)
+@click.option("--action", "actions", required=True, multiple=True, help="One action, such as `s3:GetObject`. May be repeated.")
+@click.option("--resource", "resources", required=True, multiple=True, help="An ARN or `*`. May be repeated.")
 @click.option("--identity-policy", "identity", multiple=True, metavar="FILE", help="May be repeated.")
-@click.option("--resource-policy", "resource_policy", metavar="FILE", help="The resource policy; also a trust or key policy.")
-@click.option("--permissions-boundary", "boundary", metavar="FILE")
+@click.option(
+    "--resource-policy",
+    "resource_policy",
+    multiple=True,
+    callback=options.once,
+    metavar="FILE",
+    help="The resource policy; also a trust or key policy.",
+)
+@click.option("--permissions-boundary", "boundary", multiple=True, callback=options.once, metavar="FILE")
 @click.option("--session-policy", "session", multiple=True, metavar="FILE", help="May be repeated.")
 @click.option(
     "--scp", multiple=True, metavar="FILE[,FILE...]", help="One level of the organisation, root first; repeat it for each level."
@@ -46,9 +57,9 @@ from fastiam.model.explanation_text import decision_lines
 @options.form
 @options.exit_zero
 def command(
-    principal: str,
-    action: str,
-    resource: str,
+    principals: tuple[str, ...],
+    actions: tuple[str, ...],
+    resources: tuple[str, ...],
     identity: tuple[str, ...],
     resource_policy: str | None,
     boundary: str | None,
@@ -65,10 +76,11 @@ def command(
     form: str,
     exit_zero: bool,
 ) -> int:
-    """Decide one request over policy documents.
+    """Decide requests over policy documents.
 
-    A layer without an option does not exist. Exits with 0 if the request is allowed, 2 if it is denied, 3 if a document is
-    rejected, 4 if it depends on unknown keys.
+    A layer without an option does not exist. Several principals, actions and resources are decided each with each, one line for
+    each request. Exits with 0 if all are allowed, 2 if one is denied, 3 if a document is rejected, 4 if none is denied and one
+    depends on unknown keys.
     """
     documents = Documents()
     layers: dict[str, Any] = {
@@ -80,28 +92,38 @@ def command(
         "rcps": documents.levels("rcps", rcp),
         "vpc_endpoint_policies": documents.of_layer("vpc_endpoint_policies", endpoint),
     }
+    about: dict[str, Any] = {
+        "context": options.context_of(context),
+        "now": now or datetime.now(UTC),  # one time for all requests
+        "unknown": unknown,
+        "resource_account": resource_account,
+        "engine": cast(Literal["compiled", "reference"], engine),
+        "mode": "lenient" if lenient else "strict",
+    }
+    requests = list(product(principals, actions, resources))
     try:
-        decision = simulate(
-            principal,
-            action,
-            resource,
-            context=options.context_of(context),
-            now=now,
-            unknown=unknown,
-            resource_account=resource_account,
-            engine=cast(Literal["compiled", "reference"], engine),
-            mode="lenient" if lenient else "strict",
-            **layers,
-        )
+        decisions = [documents.decided(simulate(*request, **about, **layers)) for request in requests]
     except PolicyError as error:
         raise PolicyError([documents.found(finding) for finding in error.findings]) from error
-    decision = documents.decided(decision)
+    decided = list(zip(requests, decisions, strict=True))
     if form == "json":
-        write_json(decision, form)
+        records = [dict(zip(REQUEST, request, strict=True)) | decision.to_dict() for request, decision in decided]
+        write_json(records if len(records) > 1 else decisions[0], form)
     else:
-        for line in decision_lines(decision):
-            write(line)
-    return exits.OK if exit_zero else exits.of_outcome(decision.outcome)
+        for request, decision in decided:
+            for line in decision_lines(decision) if len(decided) == 1 else [_line(request, decision)]:
+                write(line)
+    if exit_zero:
+        return exits.OK
+    codes = {exits.of_outcome(decision.outcome) for decision in decisions}
+    return next(code for code in (exits.DENIED, exits.FAILED, exits.UNKNOWN, exits.OK) if code in codes)
+
+
+def _line(request: tuple[str, str, str], decision: Decision) -> list[tuple[str, str]]:
+    """A request and its decision in one line."""
+    (verdict, *layer), *rest = decision_lines(decision)
+    principal, action, resource = request
+    return [verdict, (f"  {principal}  {action} on {resource}", ""), *layer, *(piece for line in rest for piece in line)]
 
 
 class Documents:

@@ -25,7 +25,7 @@ from fastiam.errors import NotExpressible
 
 E = TypeVar("E")
 MANY = 8  # prefixes; more are one test
-FLAT = 64  # parts of a chain of AND or OR
+CHAIN = 64  # parts of a chain of AND or OR
 
 
 class Target(Protocol[E]):
@@ -121,8 +121,8 @@ class Writer(Generic[E]):
 
 def balanced(parts: Sequence[E], join: Callable[[Sequence[E]], E]) -> E:
     """Parts joined by AND or OR as a tree: libraries read a chain as one level for each part, and SQLite has 1,000 of them."""
-    while len(parts) > FLAT:
-        parts = [join(parts[first : first + FLAT]) for first in range(0, len(parts), FLAT)]
+    while len(parts) > CHAIN:
+        parts = [join(parts[first : first + CHAIN]) for first in range(0, len(parts), CHAIN)]
     return join(parts)
 
 
