@@ -337,6 +337,7 @@ def test_rows_of_unknown_principals_are_counted_in_words(call: Run) -> None:
     write("r.csv", REQUEST, ROW, stranger, stranger)
     code, err = call("r.csv")
     assert code == 0 and "principal not in the directory: 2 rows" in err.splitlines()
+    assert "--outside assume-allowed" in err
     write("r.csv", REQUEST, ROW)
     assert "principal not in the directory" not in call("r.csv")[1]
 

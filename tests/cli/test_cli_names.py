@@ -96,8 +96,40 @@ UNKNOWN = {
 }
 
 
-@pytest.mark.parametrize("name", UNKNOWN)
-@pytest.mark.parametrize("verb", [("explain", "s3:GetObject", KEY), ("what-can",), ("what-can", "--resource", KEY)])
+@pytest.mark.parametrize("name", [name for name in UNKNOWN if name.startswith("arn:")])
+def test_explain_of_an_arn_without_a_record_is_the_denial(name, call):
+    code, out, err = call("explain", "--policies", "d.json", name, "s3:GetObject", KEY, "--format", "json")
+    assert code == 2 and json.loads(out)["decision"]["reason"] == "unknown_principal"
+    assert f"the policies have no principal `{name}`" in err and f"help: {UNKNOWN[name]}\n" in err
+    assert ("--outside assume-allowed" in err) == ("333333333333" in name)
+
+
+def test_explain_of_an_outside_principal_may_assume_its_account(call, tmp_path):
+    """As `who-can` does: the policy of the resource decides, with its conditions and Denies."""
+    partner, other = (f"arn:aws:iam::{account}:role/ingest" for account in ("464622532012", "464622532013"))
+    allow = {"Effect": "Allow", "Principal": {"AWS": [partner, other]}, "Action": "s3:PutObject", "Resource": "arn:aws:s3:::p/*"}
+    deny = {"Effect": "Deny", "Principal": {"AWS": other}, "Action": "s3:*", "Resource": "arn:aws:s3:::p/*"}
+    policy = {"Version": "2012-10-17", "Statement": [allow, deny]}
+    known = {"resources": [{"arn": "arn:aws:s3:::p", "account": A, "policies": [policy]}], "accounts": [{"id": A}]}
+    (tmp_path / "p.json").write_text(json.dumps({"format": "fastiam-directory", "version": 1} | known))
+    request = ["s3:PutObject", "arn:aws:s3:::p/x"]
+    callers = json.loads(call("who-can", "--policies", "p.json", *request, "--format", "json")[1])
+    assert [caller["principal"] for caller in callers if caller["is_outside"]] == [partner]
+    for name, expected in ((partner, 0), (other, 2)):
+        assert call("explain", "--policies", "p.json", name, *request)[0] == 2
+        code, _, err = call("explain", "--policies", "p.json", name, *request, "--outside", "assume-allowed")
+        assert code == expected and "its own account is assumed to allow the request" in err
+    code, out, _ = call("who-can", "--policies", "p.json", *request, "--format", "csv")
+    assert {row["principal"]: row["own_account"] for row in csv.DictReader(io.StringIO(out))}[partner] == "assumed to allow it"
+    code, out, err = call("explain", "--policies", "d.json", ANA, "s3:GetObject", KEY, "--outside", "assume-allowed")
+    assert code == 0 and err == ""  # a principal with a record: nothing is assumed
+
+
+WANTED = [(verb, name) for name in UNKNOWN for verb in (("what-can",), ("what-can", "--resource", KEY))]
+WANTED += [(("explain", "s3:GetObject", KEY), name) for name in UNKNOWN if not name.startswith("arn:")]
+
+
+@pytest.mark.parametrize(("verb", "name"), WANTED)
 def test_unknown_principal_is_an_error_with_the_nearest_names(verb, name, call):
     code, out, err = call(verb[0], name, *verb[1:], "--policies", "d.json")
     hint = f"help: {UNKNOWN[name]}\n" if UNKNOWN[name] else ""

@@ -113,13 +113,15 @@ def _read(snapshot: Snapshot, name: str) -> PrincipalProfile | None:
 def _named(snapshot: Snapshot, name: str) -> Iterator[ExternalPrincipal]:
     """Yield the user, role or session with an ARN, if the directory does not contain it."""
     profile = _read(snapshot, name)
-    if profile is None or profile.known:
-        return
+    if profile is not None and not profile.known:
+        yield ExternalPrincipal(name, profile.kind, with_own_account(profile))
+
+
+def with_own_account(profile: PrincipalProfile) -> PrincipalProfile:
+    """The profile of a principal without a record, whose own account is assumed to allow all requests."""
     keys = {key: value for key, value in profile.keys.items() if key != "aws:principalarn" or not profile.session_arn}
     policies = _ALL if profile.kind is PrincipalKind.FED else None
-    yield ExternalPrincipal(
-        name, profile.kind, replace(profile, known=True, keys=keys, identity_policies=_ALL, session_policies=policies)
-    )
+    return replace(profile, known=True, keys=keys, identity_policies=_ALL, session_policies=policies)
 
 
 def _any_principal(snapshot: Snapshot, name: str, account: str) -> PrincipalProfile:

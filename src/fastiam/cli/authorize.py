@@ -205,6 +205,10 @@ def _interruptible(folder: ResultFolder, *, quiet: bool) -> Iterator[None]:
 
 def _print_summary(job: Job, found: RequestFiles, rows: int, seconds: float) -> None:
     note(str(job.totals.summary))
+    if job.totals.summary.unknown_principal:
+        note(
+            "help: they are denied; `fastiam explain --outside assume-allowed` assumes that the own account of one allows its request"
+        )
     for line in (*job.totals.lines(), *job.unused.lines()):
         note(line)
     if found.left_out:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import click
 
 from fastiam.cli import entity_commands, options
 from fastiam.cli import exit_codes as exits
-from fastiam.cli.console import visible, write
+from fastiam.cli.console import note, visible, write
 from fastiam.cli.policy_sources import open_engine
 from fastiam.cli.principals import find_principal
 from fastiam.cli.render import chosen, write_json
 from fastiam.cli.unused_columns import note_misspelt
 from fastiam.model.explanation_text import explanation_lines
+from fastiam.model.request import shorten
+
+if TYPE_CHECKING:
+    from fastiam.api.engine import Engine
+    from fastiam.model.profile import PrincipalProfile
 
 
 @click.command("explain")
@@ -23,6 +29,13 @@ from fastiam.model.explanation_text import explanation_lines
 @click.argument("resource")
 @options.request
 @entity_commands.account
+@click.option(
+    "--outside",
+    type=click.Choice(["deny", "assume-allowed"]),
+    default="deny",
+    show_default=True,
+    help="For a principal without a record: deny, or assume that its own account allows the request.",
+)
 @options.unknown
 @options.unknown_owner
 @options.text_form
@@ -36,6 +49,7 @@ def command(
     context: tuple[tuple[str, str], ...],
     resource_account: str | None,
     account: str | None,
+    outside: str,
     now: datetime | None,
     unknown: tuple[str, ...],
     unknown_owner: str | None,
@@ -49,10 +63,15 @@ def command(
     if that depends on keys that were declared unknown.
     """
     engine = open_engine(policies, saved, unknown_owner=unknown_owner)
-    principal = find_principal(engine, principal, account)
+    profile = _outside(engine, principal) if outside == "assume-allowed" else None
+    if profile is None:
+        principal = find_principal(engine, principal, account, may_be_absent=True)
     given = options.context_of(context)
     note_misspelt(engine, given)
-    explanation = engine.explain(principal, action, resource, given, unknown=unknown, resource_account=resource_account, now=now)
+    request = engine.read_request(action, given, unknown=unknown, now=now)
+    explanation = engine.explain_request(profile or principal, resource, request, resource_account)
+    if profile is not None:
+        note(f"`{shorten(principal)}` has no record: its own account is assumed to allow the request")
     form = chosen(form, "text")
     if form == "text":
         for line in explanation_lines(explanation):
@@ -60,3 +79,11 @@ def command(
     else:
         write_json(explanation, form)
     return exits.OK if exit_zero else exits.of_outcome(explanation.decision.outcome)
+
+
+def _outside(engine: Engine, principal: str) -> PrincipalProfile | None:
+    """The profile of a principal without a record, whose own account is assumed to allow the request; None for any other."""
+    from fastiam.analysis.external_principals import with_own_account
+
+    profile = engine.snapshot.principal(principal) if principal.startswith("arn:") else None
+    return None if profile is None or profile.known else with_own_account(profile)

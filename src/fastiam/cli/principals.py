@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+from fastiam.cli.console import note
 from fastiam.cli.entity_commands import account_of, name_of
 from fastiam.errors import RequestValueError
 from fastiam.model.arn import split_arn
@@ -18,17 +19,24 @@ from fastiam.model.request import shorten
 if TYPE_CHECKING:
     from fastiam.api.engine import Engine
 
+_OUTSIDE = (
+    "if it is of an account outside of the policies, `--outside assume-allowed` assumes that its own account allows the request, "
+    "as `who-can` does"
+)
 _NEAREST = 3  # names in a hint
 _LONGEST = 200  # characters of a name that is compared with known ones
 
 
-def find_principal(engine: Engine, name: str, account: str | None = None, *, column: str = "principal") -> str:
+def find_principal(
+    engine: Engine, name: str, account: str | None = None, *, column: str = "principal", may_be_absent: bool = False
+) -> str:
     """The principal that is named: an ARN, a service name or `*` as it is; a name as the ARN of the one user or role that has it.
 
     Parameters
     ----------
     account : the account in which a name is looked up; all if None.
     column : the argument, for messages.
+    may_be_absent : an ARN without a record is printed, with the nearest ones, and is no error.
 
     Raises
     ------
@@ -59,6 +67,13 @@ def find_principal(engine: Engine, name: str, account: str | None = None, *, col
     near = get_close_matches(wanted.lower(), by_name, _NEAREST) if len(wanted) <= _LONGEST else ()
     nearest = [arn for each in near for arn in by_name[each]]
     hint = f"did you mean {_listed(nearest)}?" if nearest else ""
+    if may_be_absent and wanted is not name:
+        note(f"the policies have no principal `{shorten(name)}`, which is denied for that reason")
+        is_foreign = all(account_of(arn) != account_of(name) for arns in by_name.values() for arn in arns)
+        for line in (hint, _OUTSIDE if is_foreign else ""):
+            if line:
+                note(f"help: {line}")
+        return name
     raise RequestValueError(f"the policies have no principal `{shorten(name)}`", column=column, hint=hint)
 
 

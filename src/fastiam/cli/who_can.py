@@ -20,8 +20,8 @@ from fastiam.cli.unused_columns import note_misspelt
 from fastiam.model.decision import Outcome
 from fastiam.model.key_registry import spelled
 
-COLUMNS = ("principal", "kind", "is_outside", "outcome", "assumed_owner", "statement", "conditions", "depends_on")
-OF_TABLE = ("principal", "outcome", "owner", "conditions")
+COLUMNS = ("principal", "kind", "is_outside", "own_account", "outcome", "assumed_owner", "statement", "conditions", "depends_on")
+OF_TABLE = ("principal", "outcome", "own_account", "owner", "conditions")
 _KEYS = "absent", "unknown, as far as --unknown names them"
 
 
@@ -86,8 +86,9 @@ def command(
 
 
 def _row(caller: PrincipalAccess) -> dict[str, Any]:
-    row = {name: getattr(caller, name) for name in COLUMNS}
+    row = {name: getattr(caller, name, "") for name in COLUMNS}
     return row | {
+        "own_account": "assumed to allow it" if caller.is_outside else "",
         "kind": caller.kind or "account",
         "depends_on": tuple(map(spelled, caller.depends_on)),
         "owner": options.owner_cell(caller),
