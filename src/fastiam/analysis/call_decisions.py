@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from fastiam.analysis.log_usage import are_former, unique_ids
 from fastiam.analysis.logged_calls import PASS_ROLE, Calls, LoggedContext, Open
 from fastiam.analysis.pattern_sets import action_pattern_set
 from fastiam.engine.decisions import LAYERS, Decisions, DictionaryColumn
@@ -31,6 +32,7 @@ SESSION_POLICIES, SESSION_KIND, SESSION_TAGS = "session policies", "kind of sess
 RESOURCE, OWNER = "resource", "resource owner"
 NO_CALLER = "the log does not contain the principal"
 NOT_IN_DIRECTORY = "the principal is not in the directory"
+DELETED = "the principal was deleted: the directory has another unique id for its ARN"
 NO_RESOURCE = "the resource, whose policy must allow the call, is not in the directory"
 
 _MAX_CACHED = 50_000  # resources, and principals
@@ -82,11 +84,13 @@ class CallDecider:
     def __init__(self, engine: AnalysisEngine, *, threads: int = 1) -> None:
         self._engine, self._threads = engine, threads
         self._decisions, self._directory = _DecisionTable(), _DirectoryLookup(engine.snapshot)
+        self._ids = unique_ids(engine.snapshot.tables)
 
     def replay(self, calls: Calls) -> CallDecisions:
         """Decide a batch of one call or more."""
         resources = self._directory.full(calls.resources)
-        rows = _BatchDecider(self._engine, calls, resources, self._decisions, self._directory, self._threads).decision()
+        decider = _BatchDecider(self._engine, calls, resources, self._decisions, self._directory, self._threads)
+        rows = decider.decision(are_former(calls, self._ids))
         decided = _deciding_rows(calls, rows, self._decisions)
         return CallDecisions(calls, resources, decided, rows[decided], self._decisions.list)
 
@@ -199,11 +203,19 @@ class _BatchDecider:
         self._columns: dict[tuple[int, str], _Column] = {}
         self._has_owners = any(owner is not None for owner in calls.owners)
 
-    def decision(self) -> npt.NDArray[np.int64]:
-        """Return the code of the decision of each row. Rows with the same known keys are decided together."""
+    def decision(self, former: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+        """Return the code of the decision of each row. Rows with the same known keys are decided together.
+
+        Parameters
+        ----------
+        former : a mask of the calls of deleted users and roles, which are not decided.
+        """
         calls = self._calls
         has_no_principal = np.array([caller.principal is None for caller in calls.callers])[self._caller]
         codes = np.full(len(calls.row_call), self._decisions.code(CallDecision(Outcome.ERROR, note=NO_CALLER)), np.int64)
+        if former.any():
+            codes[former[calls.row_call]] = self._decisions.code(CallDecision(Outcome.ERROR, note=DELETED))
+            has_no_principal |= former[calls.row_call]
         same, known = _known_together(calls.facts)
         of_row = same[calls.row_call]
         for number, keys in enumerate(known):
@@ -222,7 +234,7 @@ class _BatchDecider:
         denied = self._decisions.code(CallDecision(Outcome.IMPLICIT_DENY, Layer.IDENTITY))
         calls = self._calls
         for row in [row for row, resource in enumerate(self._resources) if resource is None]:
-            if self._decisions.list[codes[row]].note in (NO_CALLER, NOT_IN_DIRECTORY):
+            if self._decisions.list[codes[row]].note in (NO_CALLER, NOT_IN_DIRECTORY, DELETED):
                 continue
             is_failed = self._decisions.list[codes[row]].outcome is Outcome.ERROR
             is_passing = not is_failed and calls.actions[calls.row_action[row]] == PASS_ROLE

@@ -65,7 +65,7 @@ def usage_of(log: Iterable[Calls], *, since: datetime | None = None, ids: Mappin
         if len(calls):
             found.first = min(found.first or min(calls.times), min(calls.times))
             found.last = max(found.last, max(calls.times))
-        _add(found, calls, _is_used(calls, since), _are_former(calls, ids))
+        _add(found, calls, _is_used(calls, since), are_former(calls, ids))
     return found
 
 
@@ -94,7 +94,7 @@ def used_calls(
     """Yield the allowed calls of one user or role."""
     for calls in _batches(log):
         codes = [code for code, caller in enumerate(calls.callers) if caller.shown == principal]
-        used = _is_used(calls, since) & np.isin(calls.caller, codes) & ~_are_former(calls, ids)
+        used = _is_used(calls, since) & np.isin(calls.caller, codes) & ~are_former(calls, ids)
         if used.any():
             yield _selected(calls, used)
 
@@ -105,7 +105,7 @@ def _batches(log: Iterable[Calls]) -> Iterator[Calls]:
         yield batch
 
 
-def _are_former(calls: Calls, ids: Mapping[str, str]) -> npt.NDArray[np.bool_]:
+def are_former(calls: Calls, ids: Mapping[str, str]) -> npt.NDArray[np.bool_]:
     """Return a mask of the calls by users and roles with another unique id than the one that has their ARN."""
     codes = [
         i for i, each in enumerate(calls.callers) if each.unique_id and ids.get(each.shown, each.unique_id) != each.unique_id

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from seeds import few_or_all
 
 import fastiam
+from fastiam.analysis.call_decisions import DELETED
+from fastiam.analysis.decision_changes import Change
 from fastiam.analysis.log_usage import usage_of, used_calls
 from fastiam.aws_data.action_patterns import all_actions, matching_actions
 from fastiam.aws_data.log_events import data_events, not_recorded
@@ -136,6 +138,16 @@ def test_calls_of_a_deleted_principal_do_not_count(identity: dict[str, Any], uni
     assert ("s3:ListAllMyBuckets" in row.used, row.calls, row.former_calls) == (is_used, int(is_used), int(not is_used))
     found = fastiam.suggest_policy(with_ids(), principal, calls)
     assert (bool(found.document["Statement"]), found.calls, found.former_calls) == (is_used, int(is_used), int(not is_used))
+
+
+def test_replay_does_not_decide_calls_of_a_deleted_principal(log: Log) -> None:
+    former = user() | {"principalId": "AIDA2222222222222222B"}
+    calls = log(LIST | {"userIdentity": former}, record("s3:GetObject", former, None), LIST)
+    engine = with_ids().compile()
+    found = {group.verdict.value: (group.calls, group.note) for group in engine.replay(calls).groups if group.calls}
+    assert found == {"undecided": (1, DELETED), "agrees": (1, "")}
+    compared = fastiam.diff(engine, directory_of().compile(), log=calls)
+    assert (compared.n_errors, compared.counts) == (2, {Change.LOST: 1})
 
 
 def test_made_unique_ids_compare_with_none_in_a_log(log: Log) -> None:
