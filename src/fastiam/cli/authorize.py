@@ -207,7 +207,7 @@ def _print_summary(job: Job, found: RequestFiles, rows: int, seconds: float) -> 
     note(str(job.totals.summary))
     if job.totals.summary.unknown_principal:
         note(
-            "help: they are denied; `fastiam explain --outside assume-allowed` assumes that the own account of one allows its request"
+            "help: they are denied; `fastiam explain --outside assume-allowed` decides one as if its account allowed the request"
         )
     for line in (*job.totals.lines(), *job.unused.lines()):
         note(line)

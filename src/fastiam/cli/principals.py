@@ -36,7 +36,7 @@ def find_principal(
     ----------
     account : the account in which a name is looked up; all if None.
     column : the argument, for messages.
-    may_be_absent : an ARN without a record is printed, with the nearest ones, and is no error.
+    may_be_absent : an ARN without a record is printed, with the nearest ones, and returned.
 
     Raises
     ------

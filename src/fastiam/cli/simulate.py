@@ -102,12 +102,12 @@ def command(
     }
     requests = list(product(principals, actions, resources))
     try:
-        decisions = [documents.decided(simulate(*request, **about, **layers)) for request in requests]
+        decisions = [documents.decided(simulate(who, what, on, **about, **layers)) for who, what, on in requests]
     except PolicyError as error:
         raise PolicyError([documents.found(finding) for finding in error.findings]) from error
     decided = list(zip(requests, decisions, strict=True))
     if form == "json":
-        records = [dict(zip(REQUEST, request, strict=True)) | decision.to_dict() for request, decision in decided]
+        records = [{**dict(zip(REQUEST, request, strict=True)), **decision.to_dict()} for request, decision in decided]
         write_json(records if len(records) > 1 else decisions[0], form)
     else:
         for request, decision in decided:
