@@ -86,7 +86,7 @@ def external_principals(
 
 
 def external_profile(snapshot: Snapshot, arn: str) -> PrincipalProfile | None:
-    """Return the profile of a user, role or root of an account without records, whose own account allows everything; else None."""
+    """Return the profile of a user, role or root of an account without records, which is assumed to allow all; else None."""
     parts = split_arn(arn)
     if parts is not None and parts.rest == "root" and is_account(parts.account):
         return None if parts.account in snapshot.tables.accounts else _any_principal(snapshot, arn, parts.account)
@@ -113,15 +113,13 @@ def _read(snapshot: Snapshot, name: str) -> PrincipalProfile | None:
 def _named(snapshot: Snapshot, name: str) -> Iterator[ExternalPrincipal]:
     """Yield the user, role or session with an ARN, if the directory does not contain it."""
     profile = _read(snapshot, name)
-    if profile is not None and not profile.known:
-        yield ExternalPrincipal(name, profile.kind, with_own_account(profile))
-
-
-def with_own_account(profile: PrincipalProfile) -> PrincipalProfile:
-    """The profile of a principal without a record, whose own account is assumed to allow all requests."""
+    if profile is None or profile.known:
+        return
     keys = {key: value for key, value in profile.keys.items() if key != "aws:principalarn" or not profile.session_arn}
     policies = _ALL if profile.kind is PrincipalKind.FED else None
-    return replace(profile, known=True, keys=keys, identity_policies=_ALL, session_policies=policies)
+    yield ExternalPrincipal(
+        name, profile.kind, replace(profile, known=True, keys=keys, identity_policies=_ALL, session_policies=policies)
+    )
 
 
 def _any_principal(snapshot: Snapshot, name: str, account: str) -> PrincipalProfile:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 import click
 
+from fastiam.analysis.external_principals import external_profile
 from fastiam.cli import entity_commands, options
 from fastiam.cli import exit_codes as exits
 from fastiam.cli.console import note, visible, write
@@ -16,10 +16,6 @@ from fastiam.cli.render import chosen, write_json
 from fastiam.cli.unused_columns import note_misspelt
 from fastiam.model.explanation_text import explanation_lines
 from fastiam.model.request import shorten
-
-if TYPE_CHECKING:
-    from fastiam.api.engine import Engine
-    from fastiam.model.profile import PrincipalProfile
 
 
 @click.command("explain")
@@ -63,7 +59,8 @@ def command(
     if that depends on keys that were declared unknown.
     """
     engine = open_engine(policies, saved, unknown_owner=unknown_owner)
-    profile = _outside(engine, principal) if outside == "assume-allowed" else None
+    is_assumed = outside == "assume-allowed" and principal.startswith("arn:")
+    profile = external_profile(engine.snapshot, principal) if is_assumed else None
     if profile is None:
         principal = find_principal(engine, principal, account, may_be_absent=True)
     given = options.context_of(context)
@@ -79,11 +76,3 @@ def command(
     else:
         write_json(explanation, form)
     return exits.OK if exit_zero else exits.of_outcome(explanation.decision.outcome)
-
-
-def _outside(engine: Engine, principal: str) -> PrincipalProfile | None:
-    """The profile of a principal without a record, whose own account is assumed to allow the request; None for any other."""
-    from fastiam.analysis.external_principals import with_own_account
-
-    profile = engine.snapshot.principal(principal) if principal.startswith("arn:") else None
-    return None if profile is None or profile.known else with_own_account(profile)
