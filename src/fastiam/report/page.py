@@ -17,7 +17,7 @@ from fastiam.errors import missing_package
 from fastiam.model.decision import StatementRef
 from fastiam.model.policy import Policy
 from fastiam.model.request import shorten
-from fastiam.report.pictures import Graph, HeatMap, Names, Picture, Words, heat_data
+from fastiam.report.pictures import Graph, HeatMap, Names, Picture, Words, heat_data, shown_cells
 from fastiam.report.places import place_of
 
 if TYPE_CHECKING:  # both need packages of an extra
@@ -149,7 +149,7 @@ def _pictures(report: Report, tables: Sequence[ReportTable]) -> tuple[list[Mappi
     cells = (cell for table in tables for row in table.rows for cell in row)
     names = [name for cell in cells if isinstance(cell, Names) for name in cell.names]
     heat_maps = [picture for picture in report.pictures if isinstance(picture, HeatMap)]
-    words = Words([*names, *(name for heat in heat_maps for cell in heat.cells for name in cell.names)])
+    words = Words([*names, *(name for heat in heat_maps for cell in shown_cells(heat) for name in cell.names)])
     found: list[Mapping[str, Any]] = []
     for picture in report.pictures:
         if isinstance(picture, HeatMap):

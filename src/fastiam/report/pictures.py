@@ -6,8 +6,9 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
+MAX_HEAT_ROWS: Final = 1_000
 _PRINCIPAL = re.compile(r"arn:[^:]+:(?:iam|sts)::([0-9]*):(.+)", re.DOTALL)
 
 
@@ -111,6 +112,11 @@ class Words:
         return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in found)
 
 
+def shown_cells(heat: HeatMap) -> list[HeatCell]:
+    """The cells of the rows that are in the report."""
+    return [cell for cell in heat.cells if cell.row < MAX_HEAT_ROWS]
+
+
 def heat_data(heat: HeatMap, words: Words) -> Mapping[str, object]:
     """The form of a heat map for the script."""
     return {
@@ -118,10 +124,11 @@ def heat_data(heat: HeatMap, words: Words) -> Mapping[str, object]:
         "note": heat.note,
         "corner": heat.corner,
         "unit": heat.unit,
-        "rows": list(heat.rows),
-        "titles": list(heat.titles),
+        "rows": list(heat.rows[:MAX_HEAT_ROWS]),
+        "titles": list(heat.titles[:MAX_HEAT_ROWS]),
+        "more": max(len(heat.rows) - MAX_HEAT_ROWS, 0),
         "columns": list(heat.columns),
         "cells": [
-            [each.row, each.column, len(each.names), round(each.shade, 3), words.ranges(each.names)] for each in heat.cells
+            [each.row, each.column, len(each.names), round(each.shade, 3), words.ranges(each.names)] for each in shown_cells(heat)
         ],
     }

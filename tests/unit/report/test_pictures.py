@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from fastiam.report.graph import MAX_NODES, drawn_graph
 from fastiam.report.page import Report, ReportTable, render
-from fastiam.report.pictures import Graph, GraphEdge, HeatCell, HeatMap, Names, Sentences, Words, short_names
+from fastiam.report.pictures import MAX_HEAT_ROWS, Graph, GraphEdge, HeatCell, HeatMap, Names, Sentences, Words, short_names
 
 NOW = datetime(2026, 12, 1, 12, 30, tzinfo=UTC)
 EVIL = "</script><b onclick=alert(1)>\u202e"
@@ -46,6 +46,14 @@ def test_report_keeps_long_lists_once() -> None:
     page = render(Report("t", (), [ReportTable("Rows", ("unused",), [[Names(actions)] for _ in range(20)])]), NOW)
     assert listed_in(page)["words"] == list(actions)
     assert len(page) < 600_000
+
+
+def test_long_heat_map_says_what_it_leaves_out() -> None:
+    names = [f"user/u{i}" for i in range(MAX_HEAT_ROWS + 5)]
+    cells = [HeatCell(i, 0, 1.0, [f"s3:Action{i}"]) for i in range(len(names))]
+    page = render(Report("t", (), pictures=[HeatMap("t", "n", "user", "actions", names, names, ["s3"], cells)]), NOW)
+    (heat,) = listed_in(page)["heat"]
+    assert (len(heat["rows"]), len(heat["cells"]), heat["more"]) == (MAX_HEAT_ROWS, MAX_HEAT_ROWS, 5)
 
 
 def test_report_names_what_it_was_made_from() -> None:

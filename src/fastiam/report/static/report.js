@@ -246,7 +246,8 @@
     const heads = heat.columns.map((name) => element("th", { scope: "col" }, element("span", {}, ...visible(name))));
     return element("section", {},
       element("h2", {}, ...visible(heat.title)),
-      element("p", { className: "note" }, ...visible(heat.note)),
+      element("p", { className: "note" }, ...visible(heat.note),
+        heat.more ? " " + heat.more.toLocaleString("en") + " more rows are only in the table." : ""),
       element("div", { className: "heat", tabIndex: 0, role: "region", ariaLabel: heat.title },
         element("table", {}, element("thead", {}, element("tr", {}, element("th", { scope: "col" }, ...visible(heat.corner)), ...heads)), body)),
       more, panel);
