@@ -28,9 +28,9 @@ MAX_POOLS_PAGE = 60
 class PoolCalls(Calls):
     """CreateUserPool and others."""
 
-    def __init__(self, state: Any, account: str | None, region: str) -> None:
+    def __init__(self, state: Any, account: str | None, region: str, issuer: str = "") -> None:
         super().__init__(state)
-        self._account, self._region = account, region
+        self._account, self._region, self._issuer_base = account, region, issuer
 
     def _owner(self, account: str | None) -> tuple[str, str]:
         """Account and partition of a new pool."""
@@ -96,7 +96,7 @@ class PoolCalls(Calls):
             owner,
             partition,
             place,
-            issuer or f"https://cognito-idp.{place}.{_suffix(partition)}/{user_pool_id}",
+            issuer or f"{self._issuer_base or f'https://cognito-idp.{place}.{_suffix(partition)}'}/{user_pool_id}",
             now,
             now,
             alias_attributes=tuple(dict.fromkeys(alias_attributes)),

@@ -47,6 +47,7 @@ class UserPools(FederatedCalls, UserCalls, GroupCalls, ClientCalls, PoolCalls, D
     sender : delivers codes; None refuses calls that send one. `FileSender` writes to a file.
     triggers : callables by the name that a pool's `LambdaConfig` has for them. Each takes an event and returns it.
     account, region : of new pools; the account defaults to the only one of the directory.
+    issuer : an address below which the issuers of new pools are; by default they are those of AWS.
     admit : takes the name of each call and the `user_pool_id`, `client_id` and `username` that it has; False refuses the call
         with `TooManyRequestsException` (UP101).
     settings, audit, clock, random : limits; receiver of one event per call; the current time; source of random bytes.
@@ -62,6 +63,7 @@ class UserPools(FederatedCalls, UserCalls, GroupCalls, ClientCalls, PoolCalls, D
         triggers: Mapping[str, Trigger] = {},
         account: str | None = None,
         region: str = "us-east-1",
+        issuer: str = "",
         settings: Settings = Settings(),  # noqa: B008  (frozen)
         audit: Audit = log_event,
         clock: Clock = utc_clock,
@@ -78,7 +80,7 @@ class UserPools(FederatedCalls, UserCalls, GroupCalls, ClientCalls, PoolCalls, D
             random=random,
             admit=admit,
         )
-        super().__init__(state, account, region)
+        super().__init__(state, account, region, issuer.rstrip("/"))
 
     def __repr__(self) -> str:
         state = getattr(self, "_state", None)  # tracebacks show objects that are not complete

@@ -57,10 +57,10 @@ def test_trigger_of_a_pool_is_refused_with_the_reason(pools):
 
 
 def test_operations_are_those_of_the_library():
-    """Those of hosted pages are left out."""
+    """Those of outside providers are left out."""
     served, known = operations("cognito-idp"), model()["operations"]
     left_out = {name for name, described in known.items() if "method" in described} - served.keys()
-    words = ("Domain", "ResourceServer", "IdentityProvider", "ProviderForUser")
+    words = ("IdentityProvider", "ProviderForUser")
     assert all(any(word in name for word in words) for name in left_out), left_out
     for name, operation in served.items():
         is_public = service("cognito-idp").operations[name].is_unsigned
@@ -264,6 +264,9 @@ def test_pool_of_another_account_or_region_is_not_found(world, pools):
         for call, more in ((pools.list_tags_for_resource, {}), (pools.tag_resource, {"Tags": {"k": "v"}})):
             error = refused(call, ResourceArn=made["Arn"], **more)
             assert error["Code"] in ("ResourceNotFoundException", "AccessDeniedException")
+        library.create_user_pool_domain(domain=f"of-{account}-{region}", user_pool_id=made["Id"])
+        error = refused(pools.describe_user_pool_domain, Domain=f"of-{account}-{region}")
+        assert error["Code"] == "ResourceNotFoundException"
         assert pools.list_user_pools(MaxResults=10)["UserPools"] == []
         assert library.describe_user_pool(user_pool_id=made["Id"])["UserPool"].get("UserPoolTags", {}) == {}
 

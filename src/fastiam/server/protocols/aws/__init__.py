@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _ISSUER = re.compile(r"https://[A-Za-z0-9.-]+(?:/[^?#\s]*)?")
 _HOST = re.compile(r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*")
+_PUBLIC_URL = re.compile(r"https?://[a-z0-9.-]+(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~/-]*)?")
 _ORIGIN = re.compile(r"https?://[a-z0-9.-]+(?::[0-9]{1,5})?")
 
 
@@ -94,6 +95,8 @@ class Section(protocol.Section, frozen=True, kw_only=True):
         signature: those without a session for so many hours, and others for so many days since their last one.
     unsigned_body : bytes of a request without a signature. A larger one is decoded only after its signature was verified.
     cors_origins : the origins of web pages that may call Cognito, such as `https://app.example`, each in full.
+    public_url : the address of `path` for clients, such as `https://login.example/aws`. New user pools have their issuer below
+        it, and OpenID discovery names it. Without it the issuer is that of AWS.
     codes : what delivers the codes of user pools.
     quotas : of SCPs.
     """
@@ -108,6 +111,7 @@ class Section(protocol.Section, frozen=True, kw_only=True):
     used_guest_days: Annotated[float, msgspec.Meta(gt=0, le=3_650)] = 90.0
     unsigned_body: Annotated[int, msgspec.Meta(ge=1)] = 256 * 1024
     cors_origins: tuple[str, ...] = ()
+    public_url: str = ""
     oidc: Oidc = Oidc()
     codes: Codes = Codes()
     quotas: Quotas = Quotas()
@@ -128,6 +132,9 @@ def create(section: Section, site: Site) -> AwsProtocol:
     for origin in section.cors_origins:
         if not _ORIGIN.fullmatch(origin):
             raise ConfigError(f"aws.cors_origins: `{origin}` is not an origin\nhelp: write it as `https://app.example`")
+    if section.public_url and not _PUBLIC_URL.fullmatch(section.public_url):
+        hint = "write it as `https://login.example/aws`, without query and fragment"
+        raise ConfigError(f"aws.public_url: `{section.public_url}` is not an address\nhelp: {hint}")
     for issuer in section.oidc.fetch:
         if not _ISSUER.fullmatch(issuer):
             hint = "write it as in `iss`, with `https://`, without port, query and fragment"

@@ -141,10 +141,9 @@ def _new_role(call: Call) -> str:
 
 def _deleted_role(call: Call) -> str:
     """The role of a deletion task, which exists no more."""
-    return (
-        f"arn:{call.partition}:iam::{call.account}:role/"
-        + call.parameters["DeletionTaskId"].removeprefix("task/").rpartition("/")[0]
-    )
+    task: str = call.parameters["DeletionTaskId"]
+    role = task.removeprefix("task/").rpartition("/")[0]
+    return f"arn:{call.partition}:iam::{call.account}:role/{role}"
 
 
 def _service_name(_: Call, resource: str) -> Mapping[str, Any]:

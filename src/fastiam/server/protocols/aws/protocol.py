@@ -29,6 +29,7 @@ from fastiam.server.protocols.aws.call_records import OTHER, call_record, is_aud
 from fastiam.server.protocols.aws.calls import Call, Result
 from fastiam.server.protocols.aws.cors import preflight, share
 from fastiam.server.protocols.aws.errors import ApiError, api_error, in_words_of, wire_error
+from fastiam.server.protocols.aws.hosted_pages import HostedPages, is_hosted, is_hosted_path
 from fastiam.server.protocols.aws.key_sets import is_key_set_request, key_set
 from fastiam.server.protocols.aws.models import QUERY, REST_JSON
 from fastiam.server.protocols.aws.models import service as model
@@ -141,6 +142,10 @@ class AwsProtocol:
                 return made.response
             if is_key_set_request(request, path):
                 return Response(200, key_set(path, self.services_of(_sts(decider))))
+            if is_hosted(request, path):
+                exchange.require_rate()
+                pages = HostedPages(self.services_of(_sts(decider)), self._prefix, self._settings.public_url.rstrip("/"))
+                return pages.answer(request, path)
             return self._finish(exchange, exchange.run, request_id)
         except (_Waits, Elsewhere):
             raise
@@ -468,7 +473,7 @@ def _response(status: int, body: bytes, content_type: str, request_id: str, reco
 def place_of(request: Request) -> Place:
     """Where a call is verified and read. Which operation it is, is known only then."""
     is_signed = request.header_values(b"authorization") or b"X-Amz-Signature=" in request.raw_query
-    return Place.READER if is_signed else Place.UNSIGNED
+    return Place.READER if is_signed and not is_hosted_path(request.raw_path) else Place.UNSIGNED
 
 
 def _place_of(operation: Operation) -> Place | None:

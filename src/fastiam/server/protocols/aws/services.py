@@ -61,7 +61,7 @@ class Services:
         from fastiam.cognito.user_pools import UserPools
 
         state = self.sts.issuer.state
-        return UserPools(state.directory, state.keyring, clock=state.clock, sender=self._sender)
+        return UserPools(state.directory, state.keyring, clock=state.clock, sender=self._sender, issuer=self._settings.public_url)
 
     @property
     def federation(self) -> Federation:

@@ -14,7 +14,7 @@ from fastiam.server.protocols.aws.models import service
 from fastiam.server.protocols.aws.operations import Operation
 from fastiam.server.protocols.aws.permissions import Permission
 
-# Operations of hosted pages (domains, resource servers, outside providers) are absent: nothing here would use what they set.
+# Operations on outside providers are absent: nothing here would use what they set.
 _SIGNED = """
     CreateUserPool DescribeUserPool UpdateUserPool DeleteUserPool ListUserPools AddCustomAttributes
     GetUserPoolMfaConfig SetUserPoolMfaConfig TagResource UntagResource ListTagsForResource
@@ -24,6 +24,8 @@ _SIGNED = """
     AdminSetUserPassword AdminResetUserPassword AdminConfirmSignUp AdminUserGlobalSignOut
     AdminUpdateUserAttributes AdminDeleteUserAttributes AdminSetUserMFAPreference AdminDeleteSoftwareToken
     AdminInitiateAuth AdminRespondToAuthChallenge
+    CreateUserPoolDomain DescribeUserPoolDomain DeleteUserPoolDomain
+    CreateResourceServer DescribeResourceServer UpdateResourceServer DeleteResourceServer ListResourceServers
     CreateGroup GetGroup UpdateGroup DeleteGroup ListGroups
     AdminAddUserToGroup AdminRemoveUserFromGroup AdminListGroupsForUser ListUsersInGroup
 """.split()
@@ -42,8 +44,10 @@ _TAGS = ("UserPoolTags", "Tags")
 
 def _stored(call: Call) -> Pool | None:
     """The pool that a call names, of any account."""
+    tables = call.directory.join(UserPoolStore()).tables
     id_ = call.parameters.get("UserPoolId") or call.parameters.get("ResourceArn", "").rpartition("userpool/")[2]
-    pool: Pool | None = call.directory.join(UserPoolStore()).tables.pools.get(id_)
+    domain = tables.domains.get(call.parameters.get("Domain", ""))
+    pool: Pool | None = tables.pools.get(id_ or (domain.pool if domain is not None else ""))
     return pool
 
 
