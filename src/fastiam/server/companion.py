@@ -6,7 +6,7 @@ The module `fastiam.server.grpc` has `companion(section, services) -> Companion 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
@@ -41,6 +41,8 @@ class Services:
     settings: Settings
     anonymous: Callable[[bool], Identity]
     """The identity of a peer without proof, by whether it is on loopback or a unix socket; a reload may change it."""
+    connections: Mapping[str, int]
+    """How many connections each server may have at a time, by the path of its section, such as `extauthz.grpc`."""
 
 
 class Companion(Protocol):

@@ -103,7 +103,11 @@ class GrpcServer:
         """
         self._server = server = grpc.aio.server(
             maximum_concurrent_rpcs=self._settings.in_work,
-            options=[("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", 4 * MIB)],
+            options=[
+                ("grpc.so_reuseport", 0),
+                ("grpc.max_receive_message_length", 4 * MIB),
+                ("grpc.max_allowed_incoming_connections", self._services.connections.get(_AT, self._settings.connections)),
+            ],
         )
         server.add_generic_rpc_handlers(
             (

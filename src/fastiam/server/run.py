@@ -101,6 +101,7 @@ class Process:
         self._reread = reread
         self.state = State()
         self._listening: list[Listening] = []
+        self._shares: dict[str, int] = {}  # connections by listener
         self._servers: dict[str, asyncio.Server | TlsServer] = {}
         self._companions: dict[str, Companion] = {}
         self._companion_addresses: dict[str, str] = {}
@@ -195,7 +196,8 @@ class Process:
         prepared = prepare(self.settings)
         limits, listeners = self.settings.core.limits, self.settings.listeners
         wanted = {name: wanted_connections(listener, limits) for name, listener in listeners.items()}
-        shares = share_descriptors(wanted, self._warnings.append)
+        wanted |= {f"{name}.grpc": grpc.connections for name in MODULES if (grpc := self._grpc(name)) is not None}
+        self._shares = shares = share_descriptors(wanted, self._warnings.append)
         for name, (address, auth) in prepared.items():
             listener = listeners[name]
             seen = facts(listener, address, auth)
@@ -259,6 +261,10 @@ class Process:
             self._companion_addresses[name] = await companion.start()
             self._companions[name] = companion
 
+    def _grpc(self, name: str) -> Any:
+        """The section of gRPC of a protocol; None if it has none."""
+        return getattr(self.settings.sections.get(name), "grpc", None)
+
     def _made_companions(self) -> dict[str, Companion]:
         services = Services(
             lambda: self.app.decider,
@@ -270,10 +276,11 @@ class Process:
             lambda: self.state.ready()[0],
             self.settings,
             lambda is_local: self._anonymous[is_local],
+            self._shares,
         )
         found = {}
         for name, module in MODULES.items():
-            if getattr(self.settings.sections.get(name), "grpc", None) is not None:
+            if self._grpc(name) is not None:
                 try:
                     made = import_module(module)
                 except ModuleNotFoundError as error:

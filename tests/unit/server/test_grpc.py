@@ -46,6 +46,7 @@ class Running:
             is_ready=lambda: self.is_ready,
             settings=None,  # type: ignore[arg-type]
             anonymous=lambda is_local: world.identity if is_local else Identity("remote", frozenset({"decide"})),
+            connections={},
         )
         self.server = GrpcServer(settings, services)
 
@@ -115,6 +116,21 @@ def test_allowed_check_overwrites_headers():  # GC100
         assert running.observer.requests == {("extauthz", "Check", 200): 1} and not running.errors
 
     run(use)
+
+
+def test_connections_beyond_the_limit_are_closed(tmp_path):  # 1.6
+    """Those that were open before are answered."""
+
+    async def use(running: Running, channel: grpc.aio.Channel) -> int:
+        assert (await running.call(channel, message())).status.code == 0
+        opened = [await asyncio.open_unix_connection(tmp_path / "socket") for _ in range(8)]
+        answers = await asyncio.gather(*(asyncio.wait_for(reader.read(1), 10) for reader, _ in opened), return_exceptions=True)
+        assert (await running.call(channel, message())).status.code == 0
+        for _, writer in opened:
+            writer.close()
+        return sum(answer != b"" and not isinstance(answer, Exception) for answer in answers)
+
+    assert run(use, address=f"unix:{tmp_path}/socket", connections=4) == 3
 
 
 def test_denied_check_has_code_7_and_a_body():  # GC101, GC102, GC108

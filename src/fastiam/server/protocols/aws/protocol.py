@@ -37,7 +37,14 @@ from fastiam.server.protocols.aws.operations import Handler, Operation, operatio
 from fastiam.server.protocols.aws.rates import ClientRates
 from fastiam.server.protocols.aws.requests import SERVED, Target, find_operation, read_parameters, target_of
 from fastiam.server.protocols.aws.services import Services
-from fastiam.server.protocols.aws.sessions import CREATE_SESSION, MadeSession, check_token, create_session, is_session_request
+from fastiam.server.protocols.aws.sessions import (
+    CREATE_SESSION,
+    SESSIONS,
+    MadeSession,
+    check_token,
+    create_session,
+    is_session_request,
+)
 from fastiam.server.records import CallLog, DecisionRecord, NoCallLog
 from fastiam.sts import STS
 
@@ -471,7 +478,9 @@ def _response(status: int, body: bytes, content_type: str, request_id: str, reco
 
 
 def place_of(request: Request) -> Place:
-    """Where a call is verified and read. Which operation it is, is known only then."""
+    """Where a call is verified and read. Which operation it is, is known only then; CreateSession has a path of its own."""
+    if request.raw_path.endswith(SESSIONS):  # it writes the subject of the certificate
+        return Place.WAITING
     is_signed = request.header_values(b"authorization") or b"X-Amz-Signature=" in request.raw_query
     return Place.READER if is_signed and not is_hosted_path(request.raw_path) else Place.UNSIGNED
 

@@ -196,7 +196,7 @@ def _credentials(made: IssuedSession) -> dict[str, Any]:
 
 OPERATIONS = {
     "AssumeRole": Operation(assume_role, library_decides=True),
-    "AssumeRoleWithSAML": Operation(assume_role_with_saml, library_decides=True),
+    "AssumeRoleWithSAML": Operation(assume_role_with_saml, library_decides=True, own_transactions=True),
     "AssumeRoleWithWebIdentity": Operation(assume_role_with_web_identity, library_decides=True, may_fetch=True),
     "AssumeRoot": Operation(assume_root, library_decides=True),
     "DecodeAuthorizationMessage": Operation(decode_authorization_message, library_decides=True),

@@ -99,6 +99,8 @@ class GrpcSection(_Table, frozen=True, kw_only=True):
     before the last one of `x-forwarded-for`."""
     in_work: int = 256
     """Calls in work; more get RESOURCE_EXHAUSTED."""
+    connections: Annotated[int, msgspec.Meta(ge=1)] = 1024
+    """Connections at a time; more are closed."""
 
 
 class Section(protocol.Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
