@@ -202,8 +202,30 @@ class MissingPackageError(FastiamError, ModuleNotFoundError):
 
 def missing_package(purpose: str, error: ModuleNotFoundError, extra: str) -> MissingPackageError:
     """Return the error for a part of fastiam that an extra installs."""
-    text = f"{purpose} needs the package `{error.name}`\nhelp: pip install 'fastiam[{extra}]'"
-    return MissingPackageError(text, name=error.name)
+    return MissingPackageError(f"{purpose} needs the package `{error.name}`\nhelp: {pip_install(extra)}", name=error.name)
+
+
+def pip_install(*extras: str) -> str:
+    """The command that installs extras from where this package was installed: a clone, an archive, a repository or an index."""
+    import json  # PERF: few errors need these
+    from importlib.metadata import PackageNotFoundError, distribution
+    from urllib.parse import unquote, urlsplit
+
+    parts = f"[{','.join(extras)}]"
+    try:
+        source = json.loads(distribution("fastiam").read_text("direct_url.json") or "null")
+    except (PackageNotFoundError, ValueError):
+        return f"in the clone of fastiam: pip install '.{parts}'"  # not installed: only on the path
+    if source is None:
+        return f"pip install 'fastiam{parts}'"
+    url, vcs = source["url"], source.get("vcs_info")
+    if vcs is not None:
+        return f"pip install 'fastiam{parts} @ {vcs['vcs']}+{url}'"
+    if not url.startswith("file:"):
+        return f"pip install 'fastiam{parts} @ {url}'"
+    path = unquote(urlsplit(url).path)
+    editable = "--editable " if source.get("dir_info", {}).get("editable") else ""
+    return f"pip install {editable}'{path}{parts}'"
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:

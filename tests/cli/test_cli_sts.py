@@ -16,6 +16,7 @@ from sts_fixture import ALL, ANA, BO, DEP, document, trusting
 import fastiam
 from fastiam.cli.entity_commands import find_credential_owner
 from fastiam.cli.main import run
+from fastiam.errors import pip_install
 
 Call = Callable[..., tuple[int, str, str]]
 SHOWN_NOWHERE = "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEYxx"
@@ -194,7 +195,7 @@ def test_missing_extra_message_names_the_package(call, monkeypatch):
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "pyotp", None)
     code, _, err = call("key", "list", ANA)
-    assert code == 1 and "pip install 'fastiam[sts]'" in err
+    assert code == 1 and pip_install("sts") in err
 
 
 @pytest.mark.parametrize("debug", [(), ("--debug",)])

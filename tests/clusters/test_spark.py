@@ -25,7 +25,7 @@ from fastiam import FastiamError, RequestValueError, SharedEngine, lit, shared_e
 
 if not (shutil.which("java") or os.environ.get("JAVA_HOME")):
     pytest.skip("Spark needs Java: apt-get install openjdk-17-jre-headless", allow_module_level=True)
-pytest.importorskip("pyspark", reason="pip install 'fastiam[spark]', or make test-clusters")
+pytest.importorskip("pyspark", reason="the extra `spark`: make test-clusters")
 
 from fastiam import spark as iam
 

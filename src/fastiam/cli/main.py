@@ -17,7 +17,9 @@ from typing import Any, NoReturn
 try:
     import click
 except ModuleNotFoundError:  # the library alone was installed
-    sys.exit("the command line needs a few more packages\nhelp: pip install 'fastiam[cli]'")
+    from fastiam.errors import pip_install
+
+    sys.exit(f"the command line needs a few more packages\nhelp: {pip_install('cli')}")
 
 from fastiam import __version__
 from fastiam.cli import exit_codes as exits

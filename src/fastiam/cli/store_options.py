@@ -18,7 +18,7 @@ import click
 from fastiam.cli import exit_codes as exits
 from fastiam.cli.console import note, visible
 from fastiam.cli.files import check_out, open_out, read_bytes
-from fastiam.errors import FastiamError, RequestValueError
+from fastiam.errors import FastiamError, RequestValueError, pip_install
 
 if TYPE_CHECKING:
     from fastiam.federation import Federation
@@ -88,7 +88,7 @@ def join_federation(sts: STS) -> None:
     try:
         from fastiam.federation import Federation
     except ModuleNotFoundError:
-        note("private keys of SAML providers and secrets of Cognito are left out\nhelp: pip install 'fastiam[federation]'")
+        note(f"private keys of SAML providers and secrets of Cognito are left out\nhelp: {pip_install('federation')}")
     else:
         from fastiam.directory.user_pool_store import UserPoolStore
 

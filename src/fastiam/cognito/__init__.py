@@ -1,6 +1,6 @@
 """Cognito: user pools, which sign users in, and identity pools, which give their identities sessions of roles.
 
-Both classes load on first use. Needs `pip install 'fastiam[federation]'`.
+Both classes load on first use. Needs the extra `federation`.
 """
 
 from __future__ import annotations

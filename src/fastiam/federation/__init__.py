@@ -2,7 +2,7 @@
 
 `Federation.verify_*` turns the bytes that a client sends into a `fastiam.sts.Assertion` or raises.
 `Federation.assume_role_with_*` verifies, then lets STS decide the trust policy and issue the session.
-Needs `pip install 'fastiam[federation]'`.
+Needs the extra `federation`.
 """
 
 from __future__ import annotations

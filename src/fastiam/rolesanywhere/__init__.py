@@ -1,7 +1,7 @@
 """Sessions for clients with X.509 certificates, as IAM Roles Anywhere gives them (docs/federation.md).
 
 `RolesAnywhere.create_session` takes a request that a client has signed with the key of its certificate, verifies both, and lets
-STS decide the trust policy of the role. Needs `pip install 'fastiam[federation]'`.
+STS decide the trust policy of the role. Needs the extra `federation`.
 """
 
 from __future__ import annotations

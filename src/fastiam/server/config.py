@@ -18,7 +18,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import inspect
 
-from fastiam.errors import FastiamError, did_you_mean
+from fastiam.errors import FastiamError, did_you_mean, pip_install
 from fastiam.model.request import shorten
 from fastiam.server.protocol import Section
 
@@ -329,7 +329,7 @@ def protocol_module(name: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] == "fastiam":
             raise
-        raise ConfigError(f"protocol `{name}` needs the package `{error.name}`\nhelp: pip install 'fastiam[{name}]'") from None
+        raise ConfigError(f"protocol `{name}` needs the package `{error.name}`\nhelp: {pip_install(name)}") from None
 
 
 def is_available(name: str) -> bool:
@@ -467,7 +467,7 @@ def _faults(value: Any, kind: inspect.Type, path: str, extra: Sequence[str] = ()
             yield from _faults(value, structs[0], path)
     elif isinstance(kind, inspect.LiteralType) and isinstance(value, str) and value not in kind.values:
         choices_ = ", ".join(f"`{each}`" for each in kind.values)
-        yield _with_hint(f"`{shorten(value)}` is not one of {choices_} - at `{path}`", did_you_mean(value, list(kind.values)))
+        yield _with_hint(f"`{shorten(value)}` is not one of {choices_} - at `{path}`", did_you_mean(value, map(str, kind.values)))
 
 
 def _convert(tree: Any, kind: Any, path: str) -> Any:

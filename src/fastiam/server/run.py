@@ -22,7 +22,7 @@ from typing import Any, Final
 import msgspec
 import uvicorn
 
-from fastiam.errors import FastiamError
+from fastiam.errors import FastiamError, pip_install
 from fastiam.runtime.gc_pause import collection_paused, freeze_new
 from fastiam.server.asgi import Application
 from fastiam.server.audit_log import AuditLog
@@ -286,9 +286,7 @@ class Process:
                 except ModuleNotFoundError as error:
                     if error.name is None or error.name.split(".")[0] == "fastiam":
                         raise
-                    raise ConfigError(
-                        f"{name}.grpc needs the package `{error.name}`\nhelp: pip install 'fastiam[grpc]'"
-                    ) from None
+                    raise ConfigError(f"{name}.grpc needs the package `{error.name}`\nhelp: {pip_install('grpc')}") from None
                 companion = made.companion(self.settings.sections[name], services)
                 if companion is not None:
                     found[name] = companion

@@ -222,7 +222,7 @@ def read_cloudtrail(*paths: str | os.PathLike[str], assume_no_session_policies: 
 
     Raises
     ------
-    SourceError: the packages of `fastiam[logs]` are missing; while iterating, a file is broken or not a log.
+    SourceError: the packages of the extra `logs` are missing; while iterating, a file is broken or not a log.
     """
     from fastiam.sources.cloudtrail import CloudTrail
 

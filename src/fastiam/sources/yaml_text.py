@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from fastiam.errors import SourceError
+from fastiam.errors import SourceError, pip_install
 from fastiam.model.request import shorten
 from fastiam.model.source_map import Path, Source, json_path
 from fastiam.policy.json_text import JsonObject, JsonValue, Number
@@ -30,7 +30,7 @@ def read_yaml(name: str, data: bytes, policies: ParsedPolicies, *, functions: bo
     try:
         import yaml
     except ImportError:
-        raise SourceError("YAML needs the package `pyyaml`", source=name, hint="pip install 'fastiam[cli]'") from None
+        raise SourceError("YAML needs the package `pyyaml`", source=name, hint=pip_install("cli")) from None
     marks: Positions = {}
     try:
         root = yaml.compose(data.decode("utf-8-sig"), Loader=yaml.BaseLoader)

@@ -1,6 +1,6 @@
 """Credentials and sessions: authentication of callers, and calls that issue sessions (spec section 7).
 
-Needs `pip install 'fastiam[sts]'`; a program that only decides over a `fastiam.Session` does not.
+Needs the extra `sts`; a program that only decides over a `fastiam.Session` does not.
 """
 
 from __future__ import annotations

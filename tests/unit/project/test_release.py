@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
 from setuptools.command.egg_info import FileList
 
 import fastiam
+from fastiam.errors import pip_install
 
 ROOT = Path(__file__).resolve().parents[3]
 PACKAGES = Path(fastiam.__file__).parents[1]
@@ -139,5 +142,58 @@ def test_use_of_a_missing_package_names_the_pip_command(package: str, folder: Pa
     commands = [(RUN.format(repr(words)), extra) for words, missing, extra in COMMANDS if missing == package]
     results = run_without(package, [code for code, _ in [*imports, *commands]], folder)
     for (code, extra), (status, error) in zip([*imports, *commands], results, strict=True):
-        assert status == 1 and f"pip install 'fastiam[{extra}]'" in error, (code, error[-1000:])
+        assert status == 1 and pip_install(extra) in error, (code, error[-1000:])
     assert not any("Traceback" in error for _, error in results[len(imports) :])
+
+
+class _Installed:
+    """A distribution with the record that pip writes of where it is from (PEP 610)."""
+
+    def __init__(self, record: str | None) -> None:
+        self._record = record
+
+    def read_text(self, name: str) -> str | None:
+        return self._record if name == "direct_url.json" else None
+
+
+ORIGINS = {
+    "an index": (None, "pip install 'fastiam[cli,server]'"),
+    "a clone": ('{"url": "file:///home/ana/my%20clone", "dir_info": {}}', "pip install '/home/ana/my clone[cli,server]'"),
+    "a clone that is edited": (
+        '{"url": "file:///src/fastiam", "dir_info": {"editable": true}}',
+        "pip install --editable '/src/fastiam[cli,server]'",
+    ),
+    "a wheel": ('{"url": "file:///x/fastiam-1-py3.whl", "archive_info": {}}', "pip install '/x/fastiam-1-py3.whl[cli,server]'"),
+    "a repository": (
+        '{"url": "https://x.example/f", "vcs_info": {"vcs": "git", "commit_id": "1"}}',
+        "pip install 'fastiam[cli,server] @ git+https://x.example/f'",
+    ),
+    "an address": (
+        '{"url": "https://x.example/f.whl", "archive_info": {}}',
+        "pip install 'fastiam[cli,server] @ https://x.example/f.whl'",
+    ),
+}
+
+
+@pytest.mark.parametrize("record, command", ORIGINS.values(), ids=ORIGINS)
+def test_hint_installs_from_where_the_package_is_from(monkeypatch: pytest.MonkeyPatch, record: str | None, command: str) -> None:
+    monkeypatch.setattr("importlib.metadata.distribution", lambda name: _Installed(record))
+    assert pip_install("cli", "server") == command
+
+
+def test_hint_without_an_installation_names_the_clone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> None:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("importlib.metadata.distribution", missing)
+    assert pip_install("cli") == "in the clone of fastiam: pip install '.[cli]'"
+
+
+def test_pages_install_from_a_clone() -> None:
+    """The package is not on an index yet."""
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    wrong = re.compile(r"(?:pip|pipx|uv) [a-z ]*install [^\n]*fastiam\[|fastiam\[[a-z,]+\]'")
+    assert len(pages) > 40 and {str(page.relative_to(ROOT)) for page in pages if wrong.search(page.read_text())} == set()
+    extras = PROJECT["project"]["optional-dependencies"]
+    named = {name for page in pages for names in re.findall(r"'\.\[([a-z,]+)\]'", page.read_text()) for name in names.split(",")}
+    assert {"cli", "server"} <= named <= extras.keys()

@@ -19,6 +19,8 @@ from echo_server import ENVIRONMENT, PLAIN, decide, metric, refused, until
 from served_engine import USER, write_engine
 from server_process import Server, command, parse, receive, running
 
+from fastiam.errors import pip_install
+
 # -- start ----------------------------------------------------------------------------------------------------------------
 
 
@@ -54,7 +56,7 @@ def test_missing_package_of_the_server_is_named(tmp_path: Path) -> None:
     code = "import sys; sys.modules['uvicorn'] = None; from fastiam.cli.main import run; sys.exit(run(['serve', 'x']))"
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, env=ENVIRONMENT)
     assert done.returncode == 1
-    assert "needs the package `uvicorn`" in done.stderr and "pip install 'fastiam[server]'" in done.stderr
+    assert "needs the package `uvicorn`" in done.stderr and pip_install("server") in done.stderr
 
 
 def test_server_starts_without_the_packages_of_sts(tmp_path: Path, engine_file: Path) -> None:

@@ -15,6 +15,7 @@ from cloudtrail_records import ACCOUNT, ANA, OPS, assume_role, record, write_log
 import fastiam
 from fastiam.analysis.logged_calls import Calls
 from fastiam.aws_data.catalog import actions_of
+from fastiam.errors import pip_install
 from fastiam.sources.cloudtrail.actions import actions_of_event, renames
 from fastiam.sources.cloudtrail.records import read_records
 
@@ -148,7 +149,7 @@ except fastiam.SourceError as error:
     print(error)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "fastiam[logs]" in done.stdout
+    assert pip_install("logs") in done.stdout
 
 
 # -- actions ----------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Cognito user pools: users, sign-up, sign-in and tokens (docs/federation.md). Needs `pip install 'fastiam[federation]'`."""
+"""Cognito user pools: users, sign-up, sign-in and tokens (docs/federation.md). Needs the extra `federation`."""
 
 from __future__ import annotations
 

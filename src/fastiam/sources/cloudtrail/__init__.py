@@ -6,10 +6,10 @@ context keys of the network, `outcomes` the outcome in the log. `requests` combi
 
 from importlib.util import find_spec
 
-from fastiam.errors import SourceError
+from fastiam.errors import SourceError, pip_install
 
 if find_spec("msgspec") is None:  # the library alone was installed
-    raise SourceError("the packages for reading a log are missing", source="msgspec", hint="pip install 'fastiam[logs]'")
+    raise SourceError("the packages for reading a log are missing", source="msgspec", hint=pip_install("logs"))
 
 from fastiam.sources.cloudtrail.reader import CloudTrail
 
