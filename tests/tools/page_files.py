@@ -37,6 +37,8 @@ def write_page_files(folder: Path) -> None:
     write(folder / "before.json", account)
     account["UserDetailList"][0]["UserPolicyList"] = [{"PolicyName": "All", "PolicyDocument": everything}]
     write(folder / "after.json", account)
+    for name, source in (("main", "before"), ("branch", "after")):
+        write(folder / name / "account.json", (folder / f"{source}.json").read_text())
     fastiam.load(folder / "account.json").compile().save(folder / "e.fastiam")
     _write_requests(folder)
     _write_policies(folder, read)
