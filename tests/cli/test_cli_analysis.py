@@ -64,33 +64,33 @@ def test_who_can_exits_by_the_best_answer(call: Run) -> None:
 QUEUE = "arn:aws:sqs:us-east-1:222222222222:q"
 
 
-def test_who_can_says_what_it_did_not_check(call: Run) -> None:
+def test_who_can_names_unreadable_policies(call: Run) -> None:
     missing = f"arn:aws:iam::{A}:policy/gone"
-    unread = fastiam.Directory("lenient")
-    unread.add_principal(ANA, identity_policies=[missing])
-    unread.dump("unread.json")
+    unreadable = fastiam.Directory("lenient")
+    unreadable.add_principal(ANA, identity_policies=[missing])
+    unreadable.dump("unreadable.json")
     line = f"not checked: what `{ANA}` may do: its policy `{missing}` is missing or cannot be read\n"
     for asked in (
-        ("who-can", "--policies", "unread.json", "sqs:SendMessage", QUEUE),
-        ("escalations", "--policies", "unread.json"),
+        ("who-can", "--policies", "unreadable.json", "sqs:SendMessage", QUEUE),
+        ("escalations", "--policies", "unreadable.json"),
     ):
         assert call(*asked)[0] == 4
         assert line in call(*asked)[2]
         assert call(*asked, "--exit-zero")[0] == 0
 
 
-def test_who_can_says_that_a_policy_of_the_resource_was_not_read(call: Run) -> None:
-    unread = directory()
-    unread.mode = "lenient"
+def test_who_can_names_an_unreadable_policy_of_the_resource(call: Run) -> None:
+    unreadable = directory()
+    unreadable.mode = "lenient"
     denied = {"Effect": "Deny", "Principal": "*", "Action": "sqs:*", "Resource": "*", "Extra": 1}
-    unread.add_resource(QUEUE, account="222222222222")
-    unread.set_resource_policy(QUEUE, ("queue", document(denied)))
-    unread.dump("unread.json")
-    code, _, err = call("who-can", "--policies", "unread.json", "sqs:SendMessage", QUEUE)
+    unreadable.add_resource(QUEUE, account="222222222222")
+    unreadable.set_resource_policy(QUEUE, ("queue", document(denied)))
+    unreadable.dump("unreadable.json")
+    code, _, err = call("who-can", "--policies", "unreadable.json", "sqs:SendMessage", QUEUE)
     assert code == 4 and f"not checked: what `{QUEUE}` allows: its policy `queue` cannot be read\n" in err
 
 
-def test_who_can_does_not_say_nobody_if_other_keys_decide(call: Run) -> None:
+def test_who_can_is_undecided_if_other_keys_decide(call: Run) -> None:
     inside = {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": f"{BUCKET}/*"}
     limited = directory()
     limited.set_resource_policy(BUCKET, document(inside | {"Condition": {"StringNotEquals": {"aws:SourceVpc": "vpc-1"}}}))

@@ -120,7 +120,7 @@ def _edges(path: EscalationPath) -> Iterable[GraphEdge]:
 
 # -- changes ------------------------------------------------------------------------------------------------------------
 
-_SAYS = {Change.GAINED: "can now", Change.LOST: "can no longer", Change.MAY_GAIN: "can now, under conditions,",
+_VERBS = {Change.GAINED: "can now", Change.LOST: "can no longer", Change.MAY_GAIN: "can now, under conditions,",
          Change.MAY_LOSE: "can now only under conditions"}  # fmt: skip
 
 
@@ -169,7 +169,7 @@ def _spelled(request: Request) -> Request:
 def _sentence(group: DiffGroup, requests: Sequence[Request], names: dict[str, str]) -> str:
     principals, actions, resources = (list(dict.fromkeys(values)) for values in zip(*requests, strict=True))
     who = _listed([names[principal] for principal in principals], "users and roles")
-    what = f"{who} {_SAYS[group.change]} {_listed(actions, 'actions')} on {_listed(resources, 'resources')}"
+    what = f"{who} {_VERBS[group.change]} {_listed(actions, 'actions')} on {_listed(resources, 'resources')}"
     if group.statement is None:
         return f"{what}."
     policies, verb = _CAUSES[group.change in GAINING, group.side]

@@ -113,7 +113,7 @@ def _box(name: str, text: str, label: str, place: tuple[float, float]) -> Markup
 
 
 def _cut(text: str, most: int) -> str:
-    """A text that is cut in the middle: its end tells similar names apart."""
+    """A text that is cut in the middle: similar names differ in their ends."""
     shown = visible_text(text)
     return shown if len(shown) <= most else f"{shown[: most // 2]}\u2026{shown[1 - most // 2 :]}"
 

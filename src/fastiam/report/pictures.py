@@ -82,7 +82,7 @@ Picture: TypeAlias = HeatMap | Sentences | Graph
 
 
 def short_names(principals: Iterable[str]) -> dict[str, str]:
-    """Return principals without what most of them share: `user/ana`; with the path or account where that tells them apart."""
+    """Return principals without what most of them share: `user/ana`; with the path or account where short names are equal."""
     known = list(dict.fromkeys(principals))
     parts = {name: match.groups() for name in known if (match := _PRINCIPAL.fullmatch(name))}
     own = Counter(account for account, _ in parts.values()).most_common(1)

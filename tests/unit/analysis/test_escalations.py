@@ -398,7 +398,7 @@ PROTECTED = [
 
 
 @pytest.mark.parametrize("path", PROTECTED)
-def test_role_that_only_aws_changes_is_no_target_of_changes(path: str) -> None:
+def test_role_that_only_aws_changes_is_not_a_target_of_changes(path: str) -> None:
     directory = fastiam.Directory(quotas=None, mode="lenient")
     trusted = trust(Service="support.amazonaws.com")
     directory.add_principal(f"{IAM}role/{path}", identity_policies=[document(ALL)], trust_policy=trusted)

@@ -121,7 +121,7 @@ def with_ids() -> fastiam.Directory:
     return out
 
 
-IDS = [  # who calls, its `principalId`, and whether the call counts
+IDS = [  # the caller, its `principalId`, and whether the call counts
     (user(), "AIDA1111111111111111A", True),
     (user(), "AIDA2222222222222222B", False),
     (user(), "", True),

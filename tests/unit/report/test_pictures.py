@@ -48,7 +48,7 @@ def test_report_keeps_long_lists_once() -> None:
     assert len(page) < 600_000
 
 
-def test_long_heat_map_says_what_it_leaves_out() -> None:
+def test_long_heat_map_counts_omitted_rows() -> None:
     names = [f"user/u{i}" for i in range(MAX_HEAT_ROWS + 5)]
     cells = [HeatCell(i, 0, 1.0, [f"s3:Action{i}"]) for i in range(len(names))]
     page = render(Report("t", (), pictures=[HeatMap("t", "n", "user", "actions", names, names, ["s3"], cells)]), NOW)
@@ -76,7 +76,7 @@ def test_sentences_show_backticks_as_code() -> None:
     assert "<li><code>user/ana</code> can now <code>s3:*</code></li>" in page
 
 
-def test_short_names_tell_principals_apart() -> None:
+def test_short_names_of_principals_differ() -> None:
     names = [f"{A}user/ana", f"{A}role/app", f"{A}role/a/x", f"{A}role/b/x", f"{B}user/ana", "lambda.amazonaws.com"]
     assert list(short_names(names).values()) == [
         "user/ana", "role/app", "role/a/x", "role/b/x", "user/ana (222222222222)", "lambda.amazonaws.com"
@@ -96,7 +96,7 @@ def test_graph_draws_each_edge_and_lists_it() -> None:
     assert x == sorted(x, reverse=True), "targets are on the right"
 
 
-def test_large_graph_says_what_it_leaves_out() -> None:
+def test_large_graph_counts_omitted_nodes() -> None:
     edges = [GraphEdge(f"{A}user/u{i}", f"{A}role/admin", "assume-role", True) for i in range(MAX_NODES + 10)]
     drawn = str(drawn_graph(Graph("Paths", "", edges, [f"{A}role/admin"])))
     assert drawn.count("<rect") == MAX_NODES and "11 more users and roles are in the table only" in drawn
