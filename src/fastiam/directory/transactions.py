@@ -70,6 +70,9 @@ class StorageBackend(Protocol):
     def is_current(self) -> bool:
         """Whether `refresh` would add nothing."""
 
+    def keep_reserve(self) -> None:
+        """Keep room for changes of records, so that they are possible on a full disk."""
+
     def close(self) -> None:
         """Close the file."""
 

@@ -65,6 +65,9 @@ class Source:
                 raise ConfigError("a keyring belongs to one store")
             # strict: a lenient write would accept what AWS refuses; stored policies are read as they are
             directory = Directory.open(source.paths[0], mode="strict", create=False)
+            backend = directory.transaction_manager.backend
+            if backend is not None:
+                backend.keep_reserve()
             self.live = _Live(directory, **options)
             self.sts = STS(directory, Keyring.load(source.keyring), live=self.live, root_sessions=source.root_sessions)
         if source.watch:

@@ -12,7 +12,7 @@ import sqlite3
 import threading
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from fastiam.storage.connection import Connection
 from fastiam.storage.record_codec import FieldCodec, UnknownFieldError, from_text, tables_of, to_text
 
 _NOTHING = -1  # no commit: all records are compared
+_RESERVE = 1 << 20  # bytes
 _KEEP_REMOVED = 4096  # commits after which the row of a removed record is deleted
 _LOAD = """SELECT tables.name, key, body, checksum FROM records JOIN tables ON tables.id = table_id
            WHERE body IS NOT NULL ORDER BY records.id"""
@@ -64,6 +65,8 @@ class SqliteBackend:
         self._record_stores: dict[str, RecordStore[Any]] = {}
         self._codecs: dict[str, tuple[RecordStore[Any], str, FieldCodec]] = {}  # by the name of the table in the file
         self._seen = 0  # the last commit in memory
+        self._reserve = self.path.with_name(f"{self.path.name}.reserve")
+        self._wants_reserve = False
         self._is_closed = False
         if not read_only and (create or self.path.exists()):
             self._connection.create()
@@ -186,16 +189,59 @@ class SqliteBackend:
             if not written:
                 connection.execute("ROLLBACK")
                 return
-            number = self._seen + 1
-            for change in written:
-                self._write(connection, number, change)
-            more = sum((change.new is not None) - (change.old is not None) for change in written)
-            connection.execute("UPDATE counters SET value = ? WHERE name = 'commit'", (number,))
-            connection.execute("UPDATE counters SET value = value + ? WHERE name = 'records'", (more,))
-            if number % _KEEP_REMOVED == 0:
-                _purge_removed(connection, number - _KEEP_REMOVED)
-            connection.execute("COMMIT")
-            self._seen = number
+            try:
+                self._write_all(connection, written)
+            except sqlite3.OperationalError as error:
+                if not _is_full(error) or all(change.old is None for change in written):
+                    raise
+                self._write_in_room(connection, written)
+            if self._wants_reserve and not self._reserve.exists():
+                self.keep_reserve()
+
+    def _write_all(self, connection: sqlite3.Connection, written: Sequence[Change]) -> None:
+        number = self._seen + 1
+        for change in written:
+            self._write(connection, number, change)
+        more = sum((change.new is not None) - (change.old is not None) for change in written)
+        connection.execute("UPDATE counters SET value = ? WHERE name = 'commit'", (number,))
+        connection.execute("UPDATE counters SET value = value + ? WHERE name = 'records'", (more,))
+        if number % _KEEP_REMOVED == 0:
+            _purge_removed(connection, number - _KEEP_REMOVED)
+        connection.execute("COMMIT")
+        self._seen = number
+
+    # -- a full disk --------------------------------------------------------------------------------------------------
+
+    def keep_reserve(self) -> None:
+        """Keep some room beside the file, for changes of records on a full disk: a key must be disabled there too.
+
+        What only adds records never gets it.
+        """
+        self._wants_reserve = True
+        try:
+            with open(os.open(self._reserve, os.O_CREAT | os.O_WRONLY, 0o600), "wb") as file:
+                os.posix_fallocate(file.fileno(), 0, _RESERVE)
+        except OSError:  # the disk is full already, or the file system has no such call
+            self._reserve.unlink(missing_ok=True)
+
+    def _write_in_room(self, connection: sqlite3.Connection, written: Sequence[Change]) -> None:
+        """Write on a full disk: over the log, once it is in the file, and then with the reserve."""
+        for has_reserve in (False, True):
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            if has_reserve:
+                self._reserve.unlink(missing_ok=True)
+            with suppress(sqlite3.OperationalError):
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            connection.execute("BEGIN IMMEDIATE")
+            if _counter(connection, "commit") != self._seen:
+                raise self._connection.error("busy", "another process has written meanwhile", hint="try again")
+            try:
+                self._write_all(connection, written)
+                return
+            except sqlite3.OperationalError as error:
+                if has_reserve or not _is_full(error):
+                    raise
 
     def rollback(self) -> None:
         """Let others write, without storing anything."""
@@ -234,6 +280,10 @@ class SqliteBackend:
             self._seen = _NOTHING
         with self._connection.use() as connection:
             yield connection
+
+
+def _is_full(error: sqlite3.Error) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
 
 
 def _counter(connection: sqlite3.Connection, name: str) -> int:

@@ -239,6 +239,49 @@ def test_a_full_disk_loses_nothing(filled: Path) -> None:
     assert len(names(filled)) == 201 and "after" in names(filled)
 
 
+def test_record_can_be_changed_on_a_full_disk(tmp_path: Path) -> None:
+    """A leaked key can be disabled; what only adds records is refused."""
+    code = """
+        import os, sys, fastiam
+        store, filler = sys.argv[1] + "/store", sys.argv[1] + "/filler"
+        directory = fastiam.Directory.open(store)
+        directory.add_account("111111111111")
+        user = "arn:aws:iam::111111111111:user/u"
+        directory.add_principal(user)
+        directory.transaction_manager.backend.keep_reserve()
+        with open(filler, "wb", buffering=0) as file:
+            try:
+                while True:
+                    file.write(b"x" * 4096)
+            except OSError:
+                pass
+        for i in range(3):
+            try:
+                with directory.transaction():
+                    for j in range(200):
+                        directory.add_principal(f"arn:aws:iam::111111111111:user/new{i}-{j}", tags={"x": "y" * 200})
+            except fastiam.StoreError as error:
+                print(error.reason)
+        for i in range(20):
+            directory.tag(user, {"state": f"disabled{i}"})
+        directory.delete_principal(user)
+        os.unlink(filler)
+        directory.add_principal(user)
+        print(sorted(os.listdir(sys.argv[1])))
+    """
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    file = tmp_path / "code.py"
+    file.write_text(textwrap.dedent(code))
+    mount = f"mount -t tmpfs -o size=3m tmpfs {disk} && exec {sys.executable} {file} {disk}"
+    if shutil.which("unshare") is None or subprocess.run(["unshare", "-rm", "true"], capture_output=True).returncode:
+        pytest.skip("no file systems of its own")
+    done = subprocess.run(["unshare", "-rm", "sh", "-c", mount], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[:3] == ["full"] * 3 and "store.reserve" in lines[3]
+
+
 def test_full_database_raises_store_error(filled: Path) -> None:
     with Directory.open(filled, quotas=None) as directory:
         with directory.transaction_manager.backend._connection.use() as connection:

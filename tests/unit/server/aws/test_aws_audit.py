@@ -184,6 +184,18 @@ def test_write_without_audit_log_is_refused_before_it_acts(world: AwsWorld, audi
     assert [user["UserName"] for user in world.client("iam").list_users()["Users"]] == ["admin", "bo"]
 
 
+def test_key_is_disabled_while_the_audit_log_cannot_be_written(world: AwsWorld, audit: Audit) -> None:
+    """Its line is written later: a leaked key cannot wait for the disk."""
+    audit.is_full = True
+    iam, key = world.client("iam"), world.bo.access_key_id
+    iam.update_access_key(UserName="bo", AccessKeyId=key, Status="Inactive")
+    error = refused(iam.update_access_key, UserName="bo", AccessKeyId=key, Status="Active")
+    assert error["Code"] == "ServiceUnavailable"
+    iam.delete_access_key(UserName="bo", AccessKeyId=key)
+    done = [line["operation"] for line in audit.lines() if line["result"] == "success"]
+    assert done == ["UpdateAccessKey", "DeleteAccessKey"]
+
+
 def test_line_of_a_call_is_kept_where_the_queue_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fastiam.server.log_writer._MAX_LINES", 0)
     reading, writing = os.pipe()

@@ -25,12 +25,18 @@ SESSIONS: Final = frozenset(
 )
 """Operations that issue credentials of a session."""
 _ISSUES = SESSIONS | {"GetId", "GetOpenIdToken", "GetTokensFromRefreshToken"}  # reads by their names
+_REVOKES = frozenset({"AdminDisableUser", "AdminUserGlobalSignOut", "DeleteAccessKey", "DeleteLoginProfile", "RevokeToken"})
 _READS = ("Decode", "Describe", "Get", "List", "Simulate")
 SIGNATURE_FAULTS: Final = frozenset(
     {"ExpiredToken", "IncompleteSignature", "InvalidClientTokenId", "MissingAuthenticationToken", "SignatureDoesNotMatch"}
 )
 _NAMES = ("RoleArn", "TargetPrincipal", "IdentityPoolId", "UserPoolId", "ClientId")
 _IDENTITY = "IdentityId"
+
+
+def revokes(operation: str, parameters: Mapping[str, Any]) -> bool:
+    """Whether a call takes credentials away. It does not wait for the audit log, which gets its line once it can be written."""
+    return operation in _REVOKES or (operation == "UpdateAccessKey" and parameters.get("Status") == "Inactive")
 
 
 def is_audited(operation: str) -> bool:

@@ -25,7 +25,7 @@ from fastiam.server.identity import AWS
 from fastiam.server.protocol import Elsewhere, Place, Route
 from fastiam.server.protocols.aws import Section, json_protocols, query, sigv4
 from fastiam.server.protocols.aws.authorize import Denied, authorize, denial_of
-from fastiam.server.protocols.aws.call_records import OTHER, call_record, is_audited, issued, named
+from fastiam.server.protocols.aws.call_records import OTHER, call_record, is_audited, issued, named, revokes
 from fastiam.server.protocols.aws.calls import Call, Result
 from fastiam.server.protocols.aws.cors import preflight, share
 from fastiam.server.protocols.aws.errors import ApiError, api_error, in_words_of, wire_error
@@ -273,7 +273,8 @@ class _Exchange:
         call = self._call(sts, credentials, signature, parameters)
         if operation.library_decides:
             self._resources = named(call)
-        self.require_log(self.target.operation.name)
+        if not revokes(self.target.operation.name, call.parameters):
+            self.require_log(self.target.operation.name)
         result = self._act(operation, call)
         check_token(result)
         self._protocol.note_answered(operation)
