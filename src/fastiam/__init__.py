@@ -208,34 +208,15 @@ _HOMES = {
     "sources.plans": ("PlannedChange", "Undecided", "read_change"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
-_OLD_NAMES = {  # names of earlier releases, which the next release removes
-    "Caller": "PrincipalAccess",
-    "Callers": "WhoCanResult",
-    "Doable": "AllowedAction",
-    "Logged": "LoggedOutcome",
-    "OpenStatement": "ResidualStatement",
-    "Part": "GrantStatement",
-}
 
 
 def __getattr__(name: str) -> object:
-    if name in _OLD_NAMES:
-        return _renamed(name)
     home = _HOME_OF.get(name)
     if home is None:
         raise AttributeError(f"module `fastiam` has no attribute `{name}`")
     value = getattr(import_module(f"fastiam.{home}"), name)
     globals()[name] = value  # found without this function from now on
     return value
-
-
-def _renamed(name: str) -> object:
-    """Return what an old name meant, with a warning."""
-    import warnings
-
-    new = _OLD_NAMES[name]
-    warnings.warn(f"`fastiam.{name}` is now `fastiam.{new}`", DeprecationWarning, stacklevel=3)
-    return getattr(import_module("fastiam"), new)
 
 
 def __dir__() -> list[str]:

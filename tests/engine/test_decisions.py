@@ -287,12 +287,6 @@ def test_a_summary_counts_and_reads_as_a_report() -> None:
     assert str(bare([]).summary()) == "0 rows"
 
 
-@pytest.mark.parametrize("result", [decisions(), decisions().summary()], ids=lambda value: type(value).__name__)
-def test_unread_warns_and_returns_missing_keys(result: Decisions | Summary) -> None:
-    with pytest.warns(DeprecationWarning, match="`unread` is now `missing_keys`"):
-        assert result.unread == result.missing_keys != {}
-
-
 def test_summaries_of_chunks_add_up() -> None:
     whole = sum((decisions().summary(), bare([1, 1]).summary()), Summary())
     assert (whole.rows, whole.outcomes[Outcome.ALLOW], whole.denies[SCP], whole.assumed_owner) == (9, 3, 2, 2)

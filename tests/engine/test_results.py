@@ -12,7 +12,6 @@ import weakref
 from collections.abc import Callable, Iterator
 from enum import Enum
 from functools import cache
-from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -31,7 +30,6 @@ from fastiam import Decision, Engine, Explanation, MatchClass, Outcome, Reason, 
 from fastiam.analysis.decision_changes import Change
 from fastiam.analysis.replay import Verdict
 from fastiam.credentials.errors import AccessDeniedError
-from fastiam.model.decision_json import decision_to_json
 from fastiam.model.result import JSON_NAMES, Result
 
 A = "111111111111"
@@ -264,7 +262,7 @@ def test_the_schema_names_outcomes() -> None:
 
 
 def test_json_form_uses_public_names_and_keys(engine: Engine) -> None:
-    form = decision_to_json(RESULTS["Decision that depends"](engine))
+    form = RESULTS["Decision that depends"](engine).to_dict()
     assert (form["outcome"], form["allowed"], form["depends_on"]) == ("DEPENDS", False, ["aws:SourceIp"])
     residual = RESULTS["PrincipalAccess"](engine).to_dict()["conditions"][0]
     assert residual["keys"] == ["aws:SourceIp"]
@@ -444,29 +442,3 @@ def test_each_result_type_is_exported() -> None:
         "RowDecision MatchedStatement Decisions"
     )
     assert exported >= {*used.split(), "Reason", "MatchClass", "Verdict", "Change", "DictionaryColumn"}
-
-
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [
-        ("Caller", "PrincipalAccess"),
-        ("Callers", "WhoCanResult"),
-        ("Doable", "AllowedAction"),
-        ("Logged", "LoggedOutcome"),
-        ("OpenStatement", "ResidualStatement"),
-        ("Part", "GrantStatement"),
-    ],
-)
-def test_old_class_name_warns_and_returns_the_class(old: str, new: str) -> None:
-    with pytest.warns(DeprecationWarning, match=f"is now `fastiam.{new}`"):
-        assert getattr(fastiam, old) is getattr(fastiam, new)
-
-
-@pytest.mark.parametrize(("module", "name"), [("engine", "Engine"), ("directory", "Directory")])
-def test_old_module_warns_and_returns_the_class(module: str, name: str) -> None:
-    with pytest.warns(DeprecationWarning, match=f"is now `fastiam.{name}`"):
-        assert getattr(import_module(f"fastiam.{module}"), name) is getattr(fastiam, name)
-
-
-def test_old_verdict_is_read_as_inconclusive() -> None:
-    assert Verdict("untold") is Verdict.UNTOLD is Verdict.INCONCLUSIVE

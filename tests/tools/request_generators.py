@@ -77,7 +77,9 @@ def principal_of_kind(make: Maker, kind: str) -> Json:
 def unreadable(make: Maker, principal: str) -> str:
     """A text that is almost the principal, and names none (N3)."""
     name = principal.rpartition("/")[2] or principal
-    return make.pick(f" {principal}", f"{principal} ", f"ARN{principal.removeprefix('arn')}", name.upper(), f"https://{principal}", "")
+    return make.pick(
+        f" {principal}", f"{principal} ", f"ARN{principal.removeprefix('arn')}", name.upper(), f"https://{principal}", ""
+    )
 
 
 def account_of(principal: Json) -> str | None:

@@ -28,11 +28,6 @@ class Verdict(StrEnum):
     UNDECIDED = "undecided"  # no decision: unknown principal or resource, or a contradiction to the directory
     INCONCLUSIVE = "inconclusive"  # a decision, and an error in the log that is not about policies
     AGREES = "agrees"
-    UNTOLD = INCONCLUSIVE  # its name in earlier releases, which the next release removes
-
-    @classmethod
-    def _missing_(cls, value: object) -> Verdict | None:
-        return cls.INCONCLUSIVE if value == "untold" else None
 
 
 @dataclass(frozen=True, slots=True)

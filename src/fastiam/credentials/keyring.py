@@ -24,7 +24,7 @@ from fastiam.credentials.secret import Secret, SecretBytes
 from fastiam.errors import FastiamError
 from fastiam.runtime.output_files import open_output
 
-KEY_BYTES, ID_BYTES, SALT_BYTES, TAG_BYTES = 32, 4, 16, 16
+KEY_BYTES, ID_BYTES, SALT_BYTES = 32, 4, 16
 HEADER_BYTES = 1 + ID_BYTES + SALT_BYTES  # version, key id, salt
 ENVIRONMENT = "FASTIAM_KEYRING"  # a path, or the text of a keyring
 _VERSION = 1

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 import numpy as np
 import numpy.typing as npt
 
-from fastiam.engine.summary import OUTCOME_NAMES, Summary, renamed
+from fastiam.engine.summary import OUTCOME_NAMES, Summary
 from fastiam.kernel.columns.export import column_array, stream_of, table_array
 from fastiam.model.decision import Layer, Outcome, Reason, StatementRef
 from fastiam.model.key_registry import spelled
@@ -189,11 +189,6 @@ class Decisions:
         self.assumed_owner = _frozen(np.zeros(len(outcome), np.bool_) if assumed_owner is None else assumed_owner)
         self._depends_on = None if depends_on is None else _frozen(depends_on)
         self.depends_on_sets = depends_on_sets
-
-    @property
-    def unread(self) -> dict[str, int]:
-        """The old name of `missing_keys`, for one release."""
-        return renamed("unread", self.missing_keys)
 
     @cached_property
     def allowed(self) -> npt.NDArray[np.bool_]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -50,11 +49,6 @@ class Summary(Result):
     first_errors: tuple[str, ...] = ()
     ignored_columns: tuple[str, ...] = ()
 
-    @property
-    def unread(self) -> Mapping[str, int]:
-        """The old name of `missing_keys`, for one release."""
-        return renamed("unread", self.missing_keys)
-
     def __add__(self, other: Summary) -> Summary:
         return Summary(
             self.rows + other.rows,
@@ -94,12 +88,6 @@ class Summary(Result):
         """The largest ten counts under a title, or nothing."""
         largest = Counter(counts).most_common(10)
         return [f"{title}:", *(f"  {n:>12,}  {n / self.rows:6.1%}  {name}" for name, n in largest)] if largest else []
-
-
-def renamed(old: str, value: _T) -> _T:
-    """Return the value of an attribute under its old name, with a warning."""
-    warnings.warn(f"`{old}` is now `missing_keys`", DeprecationWarning, stacklevel=3)
-    return value
 
 
 def _sum(one: Mapping[_T, int], two: Mapping[_T, int]) -> dict[_T, int]:

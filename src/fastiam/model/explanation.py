@@ -95,14 +95,6 @@ class Explanation(Result):
     residual_statements: tuple[ResidualStatement, ...] = ()
     context: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
-    @property
-    def open_statements(self) -> tuple[ResidualStatement, ...]:
-        """The old name of `residual_statements`, for one release."""
-        import warnings
-
-        warnings.warn("`open_statements` is now `residual_statements`", DeprecationWarning, stacklevel=2)
-        return self.residual_statements
-
     def __str__(self) -> str:
         from fastiam.model.explanation_text import explanation_lines  # PERF: a program that only decides does not load it
 

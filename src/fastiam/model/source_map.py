@@ -184,12 +184,6 @@ def position_of(name: str, text: str, start: int, end: int) -> Position:
     return Position(name, line, column, start, end)
 
 
-def line_at(text: str, position: Position) -> str:
-    """The source line on which a position starts."""
-    begin, end = source_map(text).line_span(position.line)
-    return text[begin:end].rstrip("\r")
-
-
 def snippet_at(text: str, position: Position) -> tuple[str, int]:
     """What a message shows of the line of a position, and the column of its first character.
 

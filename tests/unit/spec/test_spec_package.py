@@ -1,8 +1,6 @@
 """The specification evaluator as a package: pure functions, one entry point, and its old import path."""
 
 import ast
-import importlib
-import sys
 from pathlib import Path
 
 import pytest
@@ -27,10 +25,3 @@ def test_spec_module_keeps_no_state(path: Path) -> None:
 
 def test_spec_modules_stay_short() -> None:
     assert max(len(path.read_text().splitlines()) for path in FILES) <= 300
-
-
-def test_reference_path_warns_and_is_spec_decide() -> None:
-    sys.modules.pop("fastiam.reference", None)
-    with pytest.warns(DeprecationWarning, match=r"`fastiam\.reference` is now `fastiam\.spec`"):
-        module = importlib.import_module("fastiam.reference")
-    assert module.decide is fastiam.spec.decide

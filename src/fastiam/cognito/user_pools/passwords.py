@@ -18,7 +18,7 @@ from fastiam.credentials.secret import Secret
 from fastiam.directory.user_pool_records import Password, PasswordRules, Pool, User
 
 SYMBOLS = "^$*.[]{}()?\"!@#%&/\\,><':;|_~`=+- "
-MAX_LENGTH, MAX_HISTORY = 256, 24
+MAX_LENGTH = 256
 
 
 def read_rules(policies: Mapping[str, Any] | None) -> PasswordRules:

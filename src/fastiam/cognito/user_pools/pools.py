@@ -22,7 +22,6 @@ _FACTORS = {
     "sms_mfa_configuration": "SMS_MFA",
     "email_mfa_configuration": "EMAIL_OTP",
 }
-MAX_POOLS_PAGE = 60
 
 
 class PoolCalls(Calls):
