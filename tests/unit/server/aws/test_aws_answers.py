@@ -70,6 +70,12 @@ MESSAGES = {
         {"OpenIDConnectProviderArn": f"arn:aws:iam::{A}:oidc-provider/x.example"},
         f"OpenIDConnect Provider not found for arn arn:aws:iam::{A}:oidc-provider/x.example",
     ),
+    "second provider": (
+        "create_open_id_connect_provider",
+        {"Url": "https://twice.example"},
+        "Provider with url https://twice.example already exists.",
+    ),
+    "taken alias": ("create_account_alias", {"AccountAlias": "taken-one"}, "The account alias taken-one already exists."),
     "policy size": (
         "create_policy",
         {"PolicyName": "p", "PolicyDocument": text(READ | {"Action": "s3:" + "G" * 6_145})},
@@ -79,7 +85,9 @@ MESSAGES = {
 
 
 @pytest.mark.parametrize(("call", "arguments", "message"), MESSAGES.values(), ids=MESSAGES)
-def test_message_is_the_one_of_aws(iam, call, arguments, message):
+def test_message_is_the_one_of_aws(world, iam, call, arguments, message):
+    world.directory.create_oidc_provider(f"arn:aws:iam::{A}:oidc-provider/twice.example", client_ids=(), thumbprints=())
+    world.directory.add_account("222222222222", alias="taken-one")
     assert refused(getattr(iam, call), **arguments)["Message"] == message
 
 

@@ -43,7 +43,10 @@ _MAX_KEYS = 2
 
 def create_account_alias(call: Call) -> Result:
     """CreateAccountAlias; an account has one, and a new one replaces it."""
-    call.directory.add_account(call.account, alias=call.parameters["AccountAlias"])
+    alias = call.parameters["AccountAlias"]
+    if any(each.alias == alias and each.id != call.account for each in call.tables.accounts.values()):
+        raise ApiError("EntityAlreadyExists", f"The account alias {alias} already exists.")
+    call.directory.add_account(call.account, alias=alias)
     return NOTHING
 
 

@@ -138,6 +138,8 @@ def list_saml_provider_tags(call: Call) -> Result:
 def create_oidc_provider(call: Call) -> Result:
     """CreateOpenIDConnectProvider. Nothing is read from the network: thumbprints that are not given stay empty (IP31)."""
     given = call.parameters
+    if _created_oidc(call) in call.tables.oidc_providers:
+        raise ApiError("EntityAlreadyExists", f"Provider with url {given['Url']} already exists.")
     made = call.verifiers.oidc_providers.create(
         call.account,
         given["Url"],
