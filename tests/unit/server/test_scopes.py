@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import orjson
 import pytest
 from aws_world import ADMIN, AwsWorld
@@ -21,6 +23,7 @@ from fastiam.server.config import Auth, CertificatePeer, ConfigError, Trust, Uni
 from fastiam.server.http import Peer
 from fastiam.server.identity import AWS, TRUST_SCOPES, USE_SCOPES
 from fastiam.server.protocol import ListenerFacts, ServerProtocol, Site
+from fastiam.server.protocols.aws import Section
 from fastiam.server.state import State
 
 ALL = USE_SCOPES | TRUST_SCOPES
@@ -169,3 +172,23 @@ def test_token_with_a_scope_that_opens_nothing_for_it_is_refused(tmp_path: Path,
     file.write_text(f"pep {scope} {'0' * 64}\n")
     with pytest.raises(ConfigError, match="`aws` opens nothing for a token"):
         read_tokens(file)
+
+
+# -- the pages --------------------------------------------------------------------------------------------------------------
+
+DOCS = Path(__file__).resolve().parents[3] / "docs"
+
+
+def first_cells(page: str, heading: str) -> set[str]:
+    """The names in code font in the first column of the table with this heading."""
+    table = (DOCS / page).read_text().partition(heading)[2].partition("\n\n")[0]
+    return {name for row in table.splitlines() if row.startswith("| `") for name in re.findall(r"`([^`]+)`", row.split("|")[1])}
+
+
+def test_table_of_scopes_has_those_that_are_enforced() -> None:
+    assert first_cells("serve.md", "| scope | what it opens |") == ALL
+
+
+def test_table_of_aws_settings_has_each_of_them() -> None:
+    named = {name.partition(".")[0] for name in first_cells("aws.md", "| Setting of `[aws]` | Meaning |")}
+    assert named >= {field.name for field in msgspec.structs.fields(Section)} - {"enabled"}
