@@ -1,8 +1,8 @@
 """Latency of decisions and probes while a client without credentials holds what it can of the server (docs/doors.md 1.6).
 
-`python bench/server_attack.py --seconds 30` starts a server over a store and sends requests for decisions on a unix socket, as an
-enforcement point does, and for `/livez`. It measures them alone, then beside unfinished bodies, idle connections, silent handshakes
-of TLS, tokens of a silent issuer, and an import of another process. It fails if an answer is refused or wrong.
+`python bench/server_attack.py --seconds 30` starts a server over a store and sends requests for decisions on a unix socket
+and for `/livez`: alone, then beside unfinished bodies, idle connections, silent TLS handshakes, tokens of a silent issuer,
+and an import of another process. It fails if an answer is refused or wrong.
 """
 
 from __future__ import annotations
