@@ -190,6 +190,17 @@ def test_diff_reads_a_file_of_requests(form: str, call: Run, tmp_path: Path) -> 
     assert "gained" in call(*BOTH, "--requests", path.name, "--format", "table")[1]
 
 
+def test_diff_takes_keys_of_all_requests(call: Run, tmp_path: Path) -> None:
+    directory(READ).dump(tmp_path / "old.json")
+    directory(READ, IF_TLS).dump(tmp_path / "new.json")
+    (tmp_path / "r.csv").write_text(f"principal,action,resource\n{APP},s3:PutObject,{KEY}\n")
+    for more in ((), ("--requests", "r.csv", "--unknown", "*")):
+        assert "may gain" in call(*BOTH, *more)[2]
+        code, _, err = call(*BOTH, *more, "--context", "aws:SecureTransport=true")
+        assert code == 2 and "gained" in err and "may gain" not in err
+        assert "gained" not in call(*BOTH, *more, "--context", "aws:SecureTransport=false")[2]
+
+
 def test_diff_names_a_column_that_is_missing(call: Run, tmp_path: Path) -> None:
     for name in ("old", "new"):
         directory(READ).dump(tmp_path / f"{name}.json")

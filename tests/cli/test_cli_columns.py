@@ -315,6 +315,23 @@ def test_column_of_tags_has_a_key_for_each_tag(path: str, kind: str, call: Run) 
     assert code == 1 and "app:Stage" in err and "tags" in err
 
 
+def test_context_is_a_key_of_all_rows(call: Run) -> None:
+    write("r.csv", [*REQUEST, "app:Stage"], [*ROW, "x"], [*ROW, "y"])
+    assert call("r.csv")[0] == 0 and outcomes() == ["ALLOW"] * 2
+    Path("keys.json").write_text(json.dumps({"aws:sourceip": "203.0.113.1", "aws:TagKeys": ["a", "no"], "aws:SourceVpc": None}))
+    code, err = call("r.csv", "--context-file", "keys.json")
+    assert code == 0 and outcomes() == ["EXPLICIT_DENY"] * 2
+    assert "aws:SourceIp" not in err and "aws:TagKeys" not in err
+    assert call("r.csv", "--context-file", "keys.json", "--context", "aws:SourceIp=10.0.0.1")[0] == 0
+    assert outcomes() == ["ALLOW"] * 2
+    code, err = call("r.csv", "--context", "app:stage=x")
+    assert code == 1 and "has a column, and one value for all rows" in err
+    code, err = call("r.csv", "--context", "SourceIp=10.0.0.1")
+    assert code == 1 and "did you mean `aws:SourceIp`?" in err
+    Path("keys.json").write_text("[]")
+    assert call("r.csv", "--context-file", "keys.json")[0] == 64
+
+
 READ = ["aws:SourceIp", "AWS:sourceip", "app:STAGE", "aws:PrincipalTag/home", "aws:RequestTag/any", "iam:ResourceTag/cost center"]
 
 

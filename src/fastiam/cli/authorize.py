@@ -26,6 +26,7 @@ from fastiam.cli.policy_sources import check_stdin, open_engine
 from fastiam.cli.progress import Progress, Share
 from fastiam.cli.request_files import RequestFiles, find_requests
 from fastiam.cli.result_folder import ResultFolder
+from fastiam.cli.unused_columns import note_misspelt
 from fastiam.engine.decisions import COLUMNS
 from fastiam.engine.engine_file.engines import engine_bytes
 from fastiam.model.result import Json
@@ -80,6 +81,7 @@ _SHOWN = 10  # suffixes in a summary
 @click.option(
     "--strict-columns", is_flag=True, help="End the job if no statement reads a column that is neither kept nor left out."
 )
+@options.context
 @options.unknown_owner
 @options.now
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Threads of the engine.")
@@ -98,6 +100,7 @@ def command(
     keep: tuple[str, ...],
     on_error: str,
     strict_columns: bool,
+    context: tuple[tuple[str, str], ...],
     unknown_owner: str | None,
     now: datetime | None,
     threads: int,
@@ -123,8 +126,18 @@ def command(
     requests_form = Format(requests_format) if requests_format else None
     union = survey(found.files, requests_form, dict(mapping)) if layout or len(found.files) > 1 else None
     kept = (*keep, *(name for name in layout.by if name not in (*REQUEST, *COLUMNS, *keep))) if layout else keep
+    given = options.context_of(context)
+    note_misspelt(engine, given)
     rules = Rules(
-        engine, requests_form, dict(mapping), kept, cast(OnError, on_error), strict_columns, now or datetime.now(UTC), threads
+        engine,
+        requests_form,
+        dict(mapping),
+        kept,
+        cast(OnError, on_error),
+        strict_columns,
+        given,
+        now or datetime.now(UTC),
+        threads,
     )
     share = Share(file.size for file in found.files)
     with Progress(share, quiet=quiet) as progress:
@@ -175,6 +188,7 @@ def _settings(rules: Rules, union: ColumnUnion | None, saved: str | None, layout
         "fastiam": __version__,
         "engine": _digest(rules.engine, saved),
         "map": dict(rules.mapping),
+        "context": dict(rules.context),
         "keep": list(rules.keep),
         "types": {name: str(types[name]).strip() for name in rules.keep if name in types},
         "on_error": rules.on_error,

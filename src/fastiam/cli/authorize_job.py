@@ -22,7 +22,7 @@ from fastiam.cli.unused_columns import UnusedColumns
 from fastiam.engine.decisions import COLUMNS, Decisions
 from fastiam.engine.summary import Summary
 from fastiam.errors import RequestValueError, SourceError
-from fastiam.frames.batch import with_tags
+from fastiam.frames.batch import with_constants, with_tags
 from fastiam.model.request import shorten
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ class Rules:
     keep: Sequence[str]
     on_error: OnError
     strict_columns: bool
+    context: Mapping[str, Any]
     now: datetime
     threads: int
 
@@ -204,7 +205,7 @@ class FileJob:
         keys = self._keys([name for name in columns if name not in (*REQUEST, OWNER)])
         self.columns |= dict.fromkeys(islice((name for name in names if name not in REQUEST), _MAX_NAMES - len(self.columns)))
         try:
-            context = with_tags({name: columns[name] for name in keys}, {})
+            context = with_constants(with_tags({name: columns[name] for name in keys}, {}), self.rules.context)
             decisions = self.rules.engine.decide_many(
                 columns["principal"],
                 columns["action"],

@@ -22,8 +22,9 @@ from fastiam.cli.planned_changes import Sides, sides
 from fastiam.cli.policy_sources import check_stdin
 from fastiam.cli.render import is_json, write_rows
 from fastiam.cli.requests import Source, open_requests
+from fastiam.cli.unused_columns import note_misspelt
 from fastiam.errors import SourceError
-from fastiam.frames.batch import with_tags
+from fastiam.frames.batch import with_constants, with_tags
 from fastiam.report.pictures import Names
 
 COLUMNS = ("change", "rows", "layer", "statement", "side", "position", "principal", "action", "resource")
@@ -39,6 +40,7 @@ OWNER = "resource_account"
 @click.option("--requests-format", type=click.Choice(NAMES), help="Format of the requests. Default: detected from content.")
 @click.option("--log", multiple=True, metavar="PATH", help="In place of requests, logs of CloudTrail; may be repeated.")
 @options.no_session_policies
+@options.context
 @options.unknown
 @options.now
 @options.unknown_owner
@@ -51,6 +53,7 @@ def command(
     requests_format: str | None,
     log: tuple[str, ...],
     no_session_policies: bool,
+    context: tuple[tuple[str, str], ...],
     unknown: tuple[str, ...],
     now: datetime | None,
     unknown_owner: str | None,
@@ -63,32 +66,35 @@ def command(
 
     The sides are --old and --new, or --policies and a planned change of them: --terraform, --cloudformation or --replace.
     With --log, compare over the calls of CloudTrail logs. Without --log and --requests, compare over the requests that the
-    changed statements can reach, with every context key unknown.
+    changed statements can reach, with every context key unknown that --context does not give.
     Exits with 2 if access is gained, 4 if some is gained or lost only by the values of unknown keys, if some requests cannot
     be decided, if a part of a planned change is unknown, or if something was not checked, else 0.
     """
-    if log and (source or unknown or now):
-        raise click.UsageError("a log brings its own requests, keys and time: leave out --requests, --unknown and --now")
+    constants = options.context_of(context)
+    if log and (source or unknown or now or constants):
+        raise click.UsageError("a log has requests, keys and time: leave out --requests, --context, --unknown and --now")
     if unknown and not source:
         raise click.UsageError("--unknown needs --requests: without requests every context key is unknown")
     check_stdin(*sides.paths, *log, source)
     form = chosen_form(form, out, *sides.paths, *log, *filter(None, [source]))
     compared = sides.open(unknown_owner)
     before, after = compared.old, compared.new
+    for engine in (before, after) if constants else ():
+        note_misspelt(engine, constants)
     if log:
         from fastiam.sources import read_cloudtrail
 
         found = diff(before, after, log=read_cloudtrail(*log, assume_no_session_policies=no_session_policies), threads=threads)
     elif source is None:
-        found = diff(before, after, now=now, threads=threads)
+        found = diff(before, after, context=with_constants({}, constants), now=now, threads=threads)
     else:
         with ExitStack() as stack:
             requests = open_requests(source, Format(requests_format) if requests_format else None, stack)
-            columns, context = _columns(requests)
-        owners = context.pop(OWNER, None)
+            columns, of_rows = _columns(requests)
+        owners = of_rows.pop(OWNER, None)
         who, action, resource = columns
         given = {"unknown": (*unknown, *compared.unknown), "resource_accounts": owners, "now": now, "threads": threads}
-        found = diff(before, after, who, action, resource, context, **given)
+        found = diff(before, after, who, action, resource, with_constants(of_rows, constants), **given)
     undecided, summary = [*_not_compared(found), *compared.undecided_lines()], _summary(found)
     for line in undecided:  # before the table, which would otherwise seem complete
         note(line)

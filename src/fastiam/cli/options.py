@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import click
 
 from fastiam.cli.console import note
+from fastiam.cli.files import read_bytes
+from fastiam.model.key_registry import fold
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -69,12 +72,32 @@ def once(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> 
 
 
 def context_of(pairs: tuple[tuple[str, str], ...], absent: Sequence[str] = ()) -> Mapping[str, Any]:
-    """The context of the options: a key that occurs once has a text, one that occurs several times a list, an absent one None."""
+    """The context of the options: a key that occurs once has a text, one that occurs several times a list, an absent one None.
+
+    Keys of `--context-file` are among them; an option replaces the value of the file.
+    """
     found: dict[str, list[str]] = {}
     for key, value in pairs:
         found.setdefault(key, []).append(value)
     given: dict[str, Any] = {key: values if len(values) > 1 else values[0] for key, values in found.items()}
-    return given | dict.fromkeys(absent)
+    given |= dict.fromkeys(absent)
+    names = set(map(fold, given))
+    return {key: value for key, value in _context_file().items() if fold(key) not in names} | given
+
+
+def _context_file() -> dict[str, Any]:
+    """The keys of `--context-file`: a JSON object; null is absent."""
+    context = click.get_current_context(silent=True)
+    path = None if context is None else context.meta.get(READING, {}).get("context_file")
+    if path is None:
+        return {}
+    try:
+        found = json.loads(read_bytes(path))
+    except ValueError as error:
+        raise click.UsageError(f"--context-file {path}: not JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise click.UsageError(f"--context-file {path}: write one object of keys and values")
+    return found
 
 
 def note_more(n: int) -> None:
@@ -170,13 +193,22 @@ report_form = chained(
     click.option("--out", metavar="FILE", help="The file of an HTML report, in place of standard output."),
 )
 request = chained(
-    context := click.option(
-        "--context",
-        "context",
-        type=Pair(),
-        multiple=True,
-        metavar="KEY=VALUE",
-        help="A context key; repeat it for several values.",
+    context := chained(
+        click.option(
+            "--context",
+            "context",
+            type=Pair(),
+            multiple=True,
+            metavar="KEY=VALUE",
+            help="A context key; repeat it for several values.",
+        ),
+        click.option(
+            "--context-file",
+            metavar="FILE",
+            expose_value=False,
+            callback=_keep,
+            help="A JSON object of context keys and values.",
+        ),
     ),
     owner := click.option(
         "--resource-account", metavar="ID", help="The account that owns the resource, if the policies do not contain it."

@@ -35,14 +35,14 @@ def reading_options(paths: Sequence[str], among: Sequence[str] = ()) -> dict[str
     import click
 
     context = click.get_current_context(silent=True)
-    given = {} if context is None else dict(context.meta.get(READING, {}))
+    given = {} if context is None else context.meta.get(READING, {})
     others = set(among) - set(paths)
     resource_of: dict[str, str] = {}
-    for file, arn in given.pop("resource_of", ()):
+    for file, arn in given.get("resource_of", ()):
         if resource_of.setdefault(file, arn) != arn:
             raise click.UsageError(f"--resource-of gives two ARNs for {file}")
     mine = {file: arn for file, arn in resource_of.items() if _is_among(file, paths) or not _is_among(file, others)}
-    return {**given, "resource_of": mine}
+    return {"skip_unknown": given.get("skip_unknown", False), "resource_of": mine}
 
 
 def _is_among(file: str, paths: Collection[str]) -> bool:

@@ -13,6 +13,7 @@ from fastiam.frames.arguments import FrameArguments, Lit, Selection
 from fastiam.frames.nested import TAGS, context_columns, tag_columns
 from fastiam.kernel.columns.read import for_all_rows
 from fastiam.model.decision import Outcome
+from fastiam.model.key_registry import fold
 from fastiam.model.request import shorten
 from fastiam.model.session import Session
 
@@ -123,6 +124,23 @@ def with_tags(context: Mapping[str, object], labels: Mapping[str, str]) -> dict[
                 raise RequestValueError(f"the key `{shorten(name)}` comes from two columns", column=label, hint="leave one out")
             found[name] = column
     return found
+
+
+def with_constants(context: Mapping[str, object], constants: Mapping[str, Any]) -> dict[str, object]:
+    """The columns of a context, and keys that have one value in all rows; None is absent.
+
+    Raises
+    ------
+    RequestValueError: a key has a column and a constant.
+    """
+    names = {fold(name): name for name in context}
+    for name in constants:
+        if fold(name) in names:
+            raise RequestValueError(
+                f"the key `{shorten(name)}` has a column, and one value for all rows", column=name, hint="leave one of them out"
+            )
+    lists = {name: for_all_rows(value, name) if isinstance(value, list) else value for name, value in constants.items()}
+    return {**context, **{name: value for name, value in lists.items() if value is not None}}
 
 
 def _in_frame(error: Exception, selection: Selection, first_row: int | None) -> Exception:
