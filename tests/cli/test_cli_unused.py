@@ -80,3 +80,17 @@ def test_suggest_writes_no_policy_without_statements(call: Run, log: str) -> Non
 def test_suggest_refuses_to_replace_what_it_reads(call: Run, log: str) -> None:
     assert call("suggest", *POLICIES, "--principal", ANA, log, "--out", log)[0] == 1
     assert call("suggest", *POLICIES, "--principal", f"{ANA}x", log)[0] == 1
+
+
+def test_replay_names_the_option_for_session_policies(call: Run) -> None:
+    identity = {
+        "type": "AssumedRole",
+        "arn": f"arn:aws:sts::{A}:assumed-role/app/s",
+        "sessionContext": {"sessionIssuer": {"arn": APP}},
+    }
+    write_log(Path("sessions.json"), record("s3:GetObject", identity, {"bucketName": "reports", "key": "may"}))
+    allowed = directory(statement("Allow", "s3:*"))
+    allowed.dump("allowed.json")
+    _, _, err = call("replay", "--policies", "allowed.json", "sessions.json")
+    assert "1 calls depend on session policies" in err and "help: `--no-session-policies` assumes" in err
+    assert "session policies" not in call("replay", "--policies", "allowed.json", "sessions.json", "--no-session-policies")[2]

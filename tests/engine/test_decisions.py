@@ -328,3 +328,8 @@ def test_statement_of_a_session_policy_is_its_own(cache_bytes: int) -> None:
         session = fastiam.Session(SESSION, kind="ROLE", issuer=ROLE, policies=[policy])
         batch = engine.decide_many(["s"], ["s3:GetObject"], ["arn:aws:s3:::b/k"], sessions={"s": session}, reasons=True)
         assert list(batch.sid) == [f"Deny{i}"] and batch[0].statement.sid == f"Deny{i}"
+
+
+def test_outcome_is_shown_by_its_name() -> None:
+    assert [str(outcome) for outcome in Outcome] == [outcome.name for outcome in Outcome]
+    assert f"{Outcome.ALLOW}" == "ALLOW" and Outcome.ALLOW == 1

@@ -9,6 +9,7 @@ import click
 from fastiam.analysis.external_principals import external_profile
 from fastiam.cli import entity_commands, options
 from fastiam.cli import exit_codes as exits
+from fastiam.cli.action_names import note_unknown_actions
 from fastiam.cli.console import note, visible, write
 from fastiam.cli.policy_sources import open_engine
 from fastiam.cli.principals import find_principal
@@ -65,6 +66,7 @@ def command(
         principal = find_principal(engine, principal, account, may_be_absent=True)
     given = options.context_of(context)
     note_misspelt(engine, given)
+    note_unknown_actions((action,))
     request = engine.read_request(action, given, unknown=unknown, now=now)
     explanation = engine.explain_request(profile or principal, resource, request, resource_account)
     if profile is not None:

@@ -156,6 +156,10 @@ def _summarize(found: Replay, skipped: Mapping[str, int]) -> None:
         note(f"  {calls:>12,}  {calls / n:6.1%}  {verdict}: {_MEANING[verdict]}")
     if found.groups and all(group.note == NOT_IN_DIRECTORY for group in found.groups):
         note("no principal of the log is in the policies\nhelp: pass a log of the same accounts")
+    sessions = sum(group.calls for group in found.groups if _SESSIONS in group.depends_on)
+    if sessions:
+        note(f"{sessions:,} calls depend on session policies, whose sessions were created outside of the log")
+        note("help: `--no-session-policies` assumes that these sessions have none")
     if skipped:
         note(f"{sum(skipped.values()):,} files in the folders are not logs by their names, and were not read:")
         _list(skipped)
@@ -182,6 +186,7 @@ def _exit_code(verdicts: Mapping[Verdict, int]) -> int:
     return exits.UNKNOWN if {Verdict.DEPENDS, Verdict.UNDECIDED} & verdicts.keys() else exits.OK
 
 
+_SESSIONS = "session policies"  # in `ReplayGroup.depends_on`
 _MEANING = {
     Verdict.DISAGREES: "the policies allow a call that was denied, or deny one that was allowed",
     Verdict.DEPENDS: "the decision depends on values that are not in the log",

@@ -13,6 +13,7 @@ import click
 from fastiam import simulate
 from fastiam.cli import exit_codes as exits
 from fastiam.cli import options
+from fastiam.cli.action_names import note_unknown_actions
 from fastiam.cli.column_union import REQUEST
 from fastiam.cli.console import write
 from fastiam.cli.files import read_bytes
@@ -100,6 +101,7 @@ def command(
         "engine": cast(Literal["compiled", "reference"], engine),
         "mode": "lenient" if lenient else "strict",
     }
+    note_unknown_actions(actions)
     requests = list(product(principals, actions, resources))
     try:
         decisions = [documents.decided(simulate(who, what, on, **about, **layers)) for who, what, on in requests]

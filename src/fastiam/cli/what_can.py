@@ -12,6 +12,7 @@ from fastiam.analysis.grants import Grant, GrantStatement
 from fastiam.analysis.what_can import AllowedAction
 from fastiam.cli import entity_commands, options
 from fastiam.cli import exit_codes as exits
+from fastiam.cli.action_names import note_unknown_actions
 from fastiam.cli.console import note
 from fastiam.cli.html_report import HTML, chosen_form, write_report
 from fastiam.cli.policy_sources import open_engine
@@ -71,6 +72,7 @@ def command(
     principal = find_principal(engine, principal, account)
     given = options.context_of(context, absent)
     note_misspelt(engine, given)
+    note_unknown_actions(actions)
     title = f"What {principal} can do"
     if resource is None:
         grants = engine.what_can(principal, context=given)

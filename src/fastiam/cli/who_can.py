@@ -11,6 +11,7 @@ from fastiam.analysis.unreadable_policies import principals_with_unreadable_poli
 from fastiam.analysis.who_can import PrincipalAccess
 from fastiam.cli import exit_codes as exits
 from fastiam.cli import options
+from fastiam.cli.action_names import note_unknown_actions
 from fastiam.cli.console import note, note_unseen
 from fastiam.cli.html_report import HTML, chosen_form, write_report
 from fastiam.cli.policy_sources import open_engine
@@ -60,6 +61,7 @@ def command(
     given = options.context_of(context, absent)
     note_misspelt(engine, given)
     check_role(engine, action, resource)
+    note_unknown_actions((action,))
     about: dict[str, Any] = {"resource_account": resource_account, "now": now}
     found = engine.who_can(action, resource, given, unknown=unknown, **about)
     n_more = 0 if unknown else len(engine.who_can(action, resource, given, unknown=("*",), **about)) - len(found)

@@ -19,6 +19,9 @@ class Outcome(IntEnum):
     DEPENDS = 3
     ERROR = 255
 
+    def __str__(self) -> str:
+        return self.name
+
 
 class Layer(StrEnum):
     """The layers of a decision (spec 0.4), in the order in which explicit denies are reported (D50)."""
