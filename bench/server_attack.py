@@ -1,7 +1,7 @@
-"""Latency of decisions and probes while a client without credentials holds what it can of the server (docs/doors.md 1.6).
+"""Latency of decisions and probes while a client without credentials holds what it can of the server (the rules of the server, 1.6).
 
 `python bench/server_attack.py --seconds 30` starts a server over a store and sends requests for decisions on a unix socket
-and for `/livez`: alone, then beside unfinished bodies, idle connections, silent TLS handshakes, tokens of a silent issuer,
+and for `/livez`: alone, then beside unfinished bodies, connections without requests, silent TLS handshakes, tokens of a silent issuer,
 and an import of another process. It fails if an answer is refused or wrong.
 """
 

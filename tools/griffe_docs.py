@@ -1,6 +1,6 @@
 """What the API pages need beyond what griffe reads: an extension for mkdocstrings.
 
-- The docstring of a compiled function stands in its `.pyx`; its stub has the signature alone.
+- The docstring of a compiled function is in its `.pyx`; its stub has the signature alone.
 - Names that share one description (`unknown, now`) have a type each, from the signature.
 - `LiveEngine` and `SharedEngine` pass calls on to an engine: these entries refer to the method of `Engine`.
 """

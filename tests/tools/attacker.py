@@ -50,7 +50,7 @@ handshakes = 64
 fetch = ["https://idp.example"]
 private_hosts = ["idp.example"]
 """
-# the issuer is a name; its address is that of a socket that accepts and says nothing
+# the issuer is a name; its address is that of a socket that accepts and never answers
 NAMES = """
 import socket
 find = socket.getaddrinfo
@@ -151,7 +151,7 @@ def attacked(public: str, tls: str, seconds: float) -> Iterator[None]:
 _KEPT = 6_000  # connections that it keeps
 _HEAD = "POST /aws HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/x-www-form-urlencoded\r\n"
 UNFINISHED = f"{_HEAD}Content-Length: 10\r\n\r\nx".encode()
-IDLE = b"GET /aws/none HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+UNANSWERED = b"GET /aws/none HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
 
 def token_call() -> bytes:
@@ -187,7 +187,7 @@ def main() -> None:
     ends = time.monotonic() + float(seconds)
     kinds: list[tuple[str, bytes, float]] = [
         (public, UNFINISHED, 0.004),
-        (public, IDLE, 0.004),
+        (public, UNANSWERED, 0.004),
         (public, token_call(), 0.1),
         (tls, b"", 0.004),
     ]

@@ -25,7 +25,7 @@ from fastiam.cli.request_files import NULL
 from fastiam.errors import SourceError
 
 MOST = 1000  # partitions of one file
-MOST_BYTES = 255  # of the name of a folder, in file systems
+MAX_BYTES = 255  # of the name of a folder, in file systems
 
 Values = tuple[str | None, ...]
 
@@ -97,11 +97,11 @@ def _folder(name: str, value: str | None) -> str:
     if value is None or not _is_long(name, value):
         return text
     digest = f"~{hashlib.sha256(value.encode(errors='surrogatepass')).hexdigest()[:32]}"
-    return re.sub("%[0-9A-F]?$", "", text[: MOST_BYTES - len(digest)]) + digest
+    return re.sub("%[0-9A-F]?$", "", text[: MAX_BYTES - len(digest)]) + digest
 
 
 def _is_long(name: str, value: str | None) -> bool:
-    return len(f"{quote(name, safe='')}={_encoded(value)}") > MOST_BYTES
+    return len(f"{quote(name, safe='')}={_encoded(value)}") > MAX_BYTES
 
 
 def _encoded(value: str | None) -> str:

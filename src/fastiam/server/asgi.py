@@ -110,7 +110,7 @@ class Application:
         connection: Connection = scope["extensions"][CONNECTION]
         head, decision_id = scope.pop(_ADMITTED, None) or (Head(connection, scope["method"]), self.new_id())
         listening = connection.listening
-        flights, is_counted, held = self.observer.in_flight, False, 0
+        flights, is_counted, awaited = self.observer.in_flight, False, 0
         try:
             response: Response
             has_body = True
@@ -133,7 +133,7 @@ class Application:
                         return
                 else:
                     body = await self._read(receive, route.max_body, head)
-                    has_body, held = False, len(body)
+                    has_body, awaited = False, len(body)
                     request = self._request(head, body, decision_id)
                     place = route.place
                     if not isinstance(place, Place):
@@ -167,7 +167,7 @@ class Application:
                 perf_counter_ns() - began,
             )
         finally:
-            listening.body_bytes -= held
+            listening.body_bytes -= awaited
             if is_counted and head.served is not None:
                 flights[head.served.protocol] -= 1
 

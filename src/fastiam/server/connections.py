@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fastiam.server.observer import Observer
     from fastiam.server.uvicorn_protocol import EdgeProtocol
 
-_PART: Final = 16  # a sixteenth of the share is freed at once. PERF: each time all connections are looked at
+_PART: Final = 16  # a sixteenth of the share is freed at once. PERF: each time all connections are checked
 _AT_ONCE: Final = 64  # connections that are accepted before requests are answered again
 _PAUSE: Final = 1.0  # seconds without accepting when there is no descriptor left
 _FILES: Final = 128  # descriptors for all but connections: the store, logs, policies, threads
@@ -37,7 +37,7 @@ class Connections:
     """
 
     def __init__(self, limit: int, handshakes: int) -> None:
-        self.limit, self._most_handshakes = limit, handshakes
+        self.limit, self._max_handshakes = limit, handshakes
         self.open: set[EdgeProtocol] = set()
         self.handshakes: dict[asyncio.Task[None], None] = {}
         """In the order in which they began."""
@@ -56,7 +56,7 @@ class Connections:
 
     def make_room_for_handshake(self, observer: Observer) -> bool:
         """Make room for one more TLS handshake; False if there is none."""
-        if len(self.handshakes) >= self._most_handshakes:
+        if len(self.handshakes) >= self._max_handshakes:
             return self._end_handshake(observer)
         return self.make_room(observer)
 

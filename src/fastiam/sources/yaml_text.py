@@ -1,7 +1,7 @@
 """Reads YAML text into the values of equivalent JSON text, with their positions.
 
 Scalars are read as in JSON: `true`, `false`, `null`, and numbers as their text. All other scalars are text, so that the version
-`2012-10-17` and account ids do not change. Aliases are refused, and tags but for the functions of CloudFormation.
+`2012-10-17` and account ids do not change. Aliases are refused, and tags except the functions of CloudFormation.
 """
 
 from __future__ import annotations

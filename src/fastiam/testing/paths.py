@@ -72,7 +72,7 @@ def _check_kind(path: Path, given: LocatedValue, text: str) -> None:
     if stat.S_ISLNK(mode):
         raise _refused(given, text, f"is or contains a link, `{path.name}`")
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        raise _refused(given, text, f"is or contains `{path.name}`, which is no regular file")
+        raise _refused(given, text, f"is or contains `{path.name}`, which is not a regular file")
 
 
 def _is_engine(path: Path) -> bool:

@@ -156,5 +156,5 @@ class PrincipalReader:
         profile = external_profile(self.engine.snapshot, arn)
         if profile is None:
             hint = "name a user, role or root of an account without records; leave out `external` for others"
-            raise error(members["external"], f"`{arn}` is no external principal", "TEST-PRINCIPAL", hint=hint)
+            raise error(members["external"], f"`{arn}` is not an external principal", "TEST-PRINCIPAL", hint=hint)
         return profile

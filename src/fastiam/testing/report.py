@@ -55,7 +55,7 @@ class ExampleResult:
 class TestReport:
     """All results of a run, by file in the order in which they ran. It is truthy if nothing failed and there were no errors."""
 
-    __test__ = False  # of pytest: this is no test class
+    __test__ = False  # of pytest: this is not a test class
 
     files: dict[str, list[ExampleResult]] = field(default_factory=dict)
     broken: list[tuple[str, FastiamError]] = field(default_factory=list)

@@ -146,7 +146,7 @@ UNSEEN: dict[str, tuple[Build | None, Build | None, str]] = {
 
 
 @pytest.mark.parametrize("name", UNSEEN)
-def test_what_is_not_checked_is_named(name: str) -> None:
+def test_unchecked_part_is_named(name: str) -> None:
     before, after, text = UNSEEN[name]
     found = fastiam.diff(engine(before), engine(after))
     assert [line for line in found.unseen if text in line], found.unseen
@@ -167,7 +167,7 @@ CHECKED: dict[str, tuple[Build, Build]] = {
 
 
 @pytest.mark.parametrize("name", CHECKED)
-def test_what_gives_nothing_leaves_nothing_unchecked(name: str) -> None:
+def test_change_that_gives_nothing_leaves_nothing_unchecked(name: str) -> None:
     before, after = CHECKED[name]
     found = fastiam.diff(engine(before), engine(after))
     assert (found.unseen, found.is_gained) == ((), False)

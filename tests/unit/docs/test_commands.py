@@ -1,6 +1,6 @@
 """The command lines of the documentation run, page by page, over the example data.
 
-What is left out, and why: servers (their own tests start them), clients of a cloud, and lines with a placeholder that is no file.
+What is left out, and why: servers (their own tests start them), clients of a cloud, and lines with a placeholder in place of a file.
 """
 
 from __future__ import annotations

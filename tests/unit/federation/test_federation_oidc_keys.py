@@ -103,7 +103,7 @@ def test_unreachable_issuer_is_read_once_a_minute():
     ids=["down", "wrong"],
 )
 def test_issuer_that_never_answered_is_read_once_a_minute(answer, code):
-    """WI45: nobody makes others wait by tokens of an issuer that is silent."""
+    """WI45: no client makes others wait by tokens of an issuer that is silent."""
     world = OidcWorld()
     world.issuer.answers = {world.issuer.discovery: answer}
     assert [world.outcome() for _ in range(10)] == [code] * 10

@@ -41,12 +41,12 @@ def checked(folder: Path, settings: str, source: str = "policies.json") -> Resul
 REFUSED = {
     "template": ('[authzen.subjects.user]\nprincipal = "arn:aws:iam::111111111111:user/{name}"', FILE, "not a placeholder"),
     "no source": ("", "nothing.json", "nothing.json"),
-    "source that is no policy": ('[source]\nmode = "strict"', "broken.json", "not an account id"),
+    "source that is not a policy": ('[source]\nmode = "strict"', "broken.json", "not an account id"),
     "protocol without a store": ("[aws]", FILE, "need a store and its keyring"),
     "keyring": ('[source]\nkeyring = "/nothing/keyring"', FILE, "is not a store"),
     "two protocols with one path": ('[opa]\ndefault_decision = "a"\n[opa.paths.b]', FILE, "`a` is not configured"),
     "TLS": (LOCAL + 'tls = {certificate = "/nothing.pem", key = "/nothing.key"}', FILE, "tls of `/nothing.pem`"),
-    "owner of a socket": ('[listeners.main]\naddress = "unix:/tmp/x.sock"\nowner = "nobody-of-that-name"', FILE, "nobody-of"),
+    "owner of a socket": ('[listeners.main]\naddress = "unix:/tmp/x.sock"\nowner = "absent-user"', FILE, "absent-user"),
     "TLS of gRPC": (
         ENVOY + '[extauthz.grpc.tls]\ncertificate = "/nothing.pem"\nkey = "/nothing.key"\n', FILE, "tls of `/nothing.pem`"
     ),

@@ -80,7 +80,7 @@ def are_answered(server: Server, *names: str) -> bool:
 
 
 @pytest.mark.parametrize("data", [ECHO % b"", b"", b"POST /echo", ECHO[:-1] % b""], ids=["idle", "silent", "head", "body"])
-def test_connections_without_requests_shut_out_nobody(server: Server, data: bytes) -> None:
+def test_connections_without_requests_shut_out_no_client(server: Server, data: bytes) -> None:
     with ExitStack() as stack:
         idle(server, stack, "main", 3 * SHARE, data)
         assert are_answered(server, "main", "pep")
@@ -120,7 +120,7 @@ def test_request_in_work_is_answered(server: Server) -> None:
 
 
 @pytest.mark.parametrize("count", [2 * HANDSHAKES, 3 * SHARE])
-def test_silent_handshakes_shut_out_nobody(server: Server, count: int) -> None:
+def test_silent_handshakes_shut_out_no_client(server: Server, count: int) -> None:
     context = ssl.create_default_context()
     AUTHORITY.configure_trust(context)
     with ExitStack() as stack:

@@ -57,7 +57,7 @@ def patient(tmp_path_factory: pytest.TempPathFactory, engine_file: Path) -> Iter
 
 
 def ask_neighbour(port: int, text: str) -> str:
-    """What another client of the proxy is told that it sent."""
+    """The request that the server reports to another client of the proxy."""
     with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as client:
         client.request("POST", "/echo", text.encode(), {"Host": "localhost"})
         response = client.getresponse()

@@ -49,7 +49,7 @@ REQUESTS: dict[str, tuple[str, str, bytes]] = {
 }
 """A request that needs the scope."""
 ALWAYS = {"none": {"decide", "bulk", "aws"}, "bearer": {"aws"}, "unix": set[str](), "mtls": set[str]()}
-"""Scopes of which there is no identity without: every client has them where nothing is to be proved, and a signature stands for a
+"""Scopes that every identity has: every client has them where nothing is to be proved, and a signature stands for a
 token."""
 
 
@@ -60,7 +60,7 @@ def world() -> AwsWorld:
 
 @pytest.fixture(scope="module")
 def protocols(world: AwsWorld) -> Iterator[list[ServerProtocol]]:
-    """Every protocol with HTTP routes, on one listener but for Envoy's and OPA's, which have no scope of their own."""
+    """Every protocol with HTTP routes, on one listener except Envoy's and OPA's, which have no scope of their own."""
     site = Site((ListenerFacts("tcp", True, "none", False),), has_directory=True, has_sts=True, status=State())
     names = ("authzen", "bulk", "aws", "ops", "playground")
     modules = [config.protocol_module(name) for name in names]
@@ -104,7 +104,7 @@ def test_identity_without_a_scope_is_refused(
     status, refusals, body = ask(world, protocols, kind, ALL - {scope}, scope, tmp_path)
     if scope in ALWAYS[kind]:
         assert not refusals
-    elif scope == "metrics":  # the protocol tells itself: a prober without it may see whether the process is ready
+    elif scope == "metrics":  # the protocol decides: a prober without it may see whether the process is ready
         assert status == (404 if kind == "none" else 403)
     else:
         assert refusals == [(403, "no_scope")] and status == 403, body

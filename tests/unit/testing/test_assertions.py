@@ -47,12 +47,12 @@ def test_assertions_that_hold_are_silent(engine: fastiam.Engine) -> None:
         (lambda e: testing.assert_depends(e, ANA, "s3:GetObject", KEY, on={"aws:UserAgent"}), "not on aws:sourceip"),
     ],
 )
-def test_assertion_that_fails_says_why(engine: fastiam.Engine, call, text: str) -> None:
+def test_failing_assertion_gives_the_reason(engine: fastiam.Engine, call, text: str) -> None:
     with pytest.raises(AssertionError) as failed:
         call(engine)
     assert text in str(failed.value)
 
 
-def test_request_that_cannot_be_read_is_no_denial(engine: fastiam.Engine) -> None:
+def test_request_that_cannot_be_read_is_not_a_denial(engine: fastiam.Engine) -> None:
     with pytest.raises(fastiam.RequestValueError):
         testing.assert_denied(engine, ANA, "s3:GetObject", "b/k")

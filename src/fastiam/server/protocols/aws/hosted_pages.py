@@ -1,6 +1,6 @@
 """The OAuth 2.0 endpoints of user pools, their sign-in pages, and OpenID discovery (4.16). These requests are not signed.
 
-Every pool has them, below the path of the protocol: the client of a request says of which pool it is.
+Every pool has them, below the path of the protocol: the client of a request determines the pool.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ from fastiam.server.protocols.aws.organizations import (
 from fastiam.server.protocols.aws.pages import organization_page, same
 from fastiam.server.protocols.aws.permissions import Permission
 
-_MOST_OPEN: Final = 20
+_MAX_OPEN: Final = 20
 _CONFLICT: Final = "HandshakeConstraintViolationException"
 _ENDS: Final = {"AcceptHandshake": "ACCEPTED", "DeclineHandshake": "DECLINED", "CancelHandshake": "CANCELED"}
 
@@ -87,8 +87,8 @@ def invite_account(call: Call) -> Result:
     is_open = [each for each in organization.handshakes.values() if each.state_at(call.now) == "OPEN"]
     if any((each.account, each.email) == (account, "" if account else target) for each in is_open):
         raise ApiError("DuplicateHandshakeException", "A handshake with the same action and target already exists.")
-    if len(is_open) >= _MOST_OPEN:
-        message = f"You have {_MOST_OPEN} open invitations. Cancel one first."
+    if len(is_open) >= _MAX_OPEN:
+        message = f"You have {_MAX_OPEN} open invitations. Cancel one first."
         raise ApiError(_CONFLICT, message, "HANDSHAKE_RATE_LIMIT_EXCEEDED")
     tags = p.tags_of(call)
     made = Handshake(f"h-{secrets.token_hex(16)}", account, call.now, "" if account else target, given.get("Notes", ""), tags)
