@@ -10,6 +10,8 @@ Each mode builds in a directory of its own, so that objects of two modes never m
 
 import multiprocessing
 import os
+import threading
+import time
 import zlib
 from pathlib import Path
 
@@ -17,6 +19,7 @@ import arx_nanoarrow_sources
 import numpy
 from Cython.Build import cythonize
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
 
 # PERF: the slowest modules come first, so that two cores finish at the same time.
 MODULES = """
@@ -83,7 +86,23 @@ def extension(name: str) -> Extension:
     )
 
 
+class BuildExt(build_ext):
+    """Prints each module that was compiled: all of them take minutes, and nobody should think that the build hangs."""
+
+    n_done, lock = 0, threading.Lock()
+
+    def build_extension(self, ext: Extension) -> None:
+        began = time.monotonic()
+        super().build_extension(ext)
+        seconds = time.monotonic() - began
+        with self.lock:
+            self.n_done += 1
+            if seconds >= 1:
+                print(f"compiled {self.n_done} of {len(self.extensions)}: {ext.name} ({seconds:.0f} s)", flush=True)
+
+
 setup(
+    cmdclass={"build_ext": BuildExt},
     ext_modules=cythonize(
         [extension(name) for name in MODULES],
         build_dir=f"build/{MODE}/cython",
