@@ -89,7 +89,7 @@ def test_image_takes_the_wheels_of_its_python(tmp_path: Path) -> None:
     machines = ("manylinux_2_28_x86_64", "manylinux_2_28_aarch64")
     (tmp_path / "wheels").mkdir()
     for each in (tag, "cp311"):
-        for machine in machines:
+        for machine in (*machines, "musllinux_1_2_x86_64"):
             (tmp_path / f"wheels/fastiam-1.0-{each}-{each}-{machine}.whl").touch()
     assert run_step("release", "image", "Take the wheels of the Python of the image", tmp_path).returncode == 0
     taken = sorted(path.name for path in (tmp_path / "dist").iterdir())
