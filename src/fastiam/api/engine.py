@@ -63,7 +63,7 @@ class Engine(CompiledEngine):
         action: str | Lit = "action",
         resource: str | Lit = "resource",
         context: ContextSpec = "auto",
-        resource_account: str | Lit | None = None,
+        resource_account: str | Lit | None = "auto",
         sessions: Mapping[str, Session] | None = None,
         unknown: Collection[str] = (),
         now: datetime | None = None,
@@ -84,7 +84,7 @@ class Engine(CompiledEngine):
             `RecordBatchReader` or `Dataset`, an Ibis table, any object with `__arrow_c_stream__`, a list of mappings, or a
             mapping of columns.
         principal, action, resource, resource_account : the name of a column, or `fastiam.lit(text)` for all rows; `principal` may
-            be a `Session`.
+            be a `Session`. "auto" reads the owners of resources from a column `resource_account` if there is one; None does not.
         context : "auto" takes each column whose name contains `:` as the condition key of that name. A mapping gives the column
             or the constant of each key, and a collection names columns. Other text names a struct or map column of keys. The
             column of `aws:RequestTag/*` has tags: a struct, a map, or a list of pairs of key and value.

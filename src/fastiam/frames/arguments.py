@@ -19,6 +19,7 @@ from fastiam.model.session import Session
 
 ADDED: Final = ("outcome", "allowed", "layer", "policy", "sid")
 ADDABLE: Final = (*ADDED, "reason", "assumed_owner", "error", "depends_on")
+OWNER: Final = "resource_account"  # the column of owners that is read if the frame has it
 _CONSTANTS = (bool, int, float, Decimal, datetime)
 
 
@@ -77,7 +78,7 @@ class FrameArguments:
     action: str | Lit = "action"
     resource: str | Lit = "resource"
     context: ContextSpec = "auto"
-    resource_account: str | Lit | None = None
+    resource_account: str | Lit | None = "auto"
     sessions: Mapping[str, Session] | None = None
     unknown: Collection[str] = ()
     now: datetime | None = None
@@ -134,6 +135,8 @@ class FrameArguments:
         """
         columns = _Names(tuple(names))
         account = self.resource_account
+        if account == "auto":
+            account = OWNER if OWNER in columns.names else None
         requests = {
             "principals": _source(columns, self.principal),
             "actions": _source(columns, self.action),

@@ -308,6 +308,18 @@ def test_column_of_tags_has_a_key_for_each_tag(kind: str, frame_of: Any) -> None
     assert pl.DataFrame(decided)["outcome"].to_list() == ["EXPLICIT_DENY"]
 
 
+def test_column_of_owners_is_read_as_on_the_command_line() -> None:
+    """An owner that is not the principal's account has to allow the request, too."""
+    frame = pl.DataFrame({**TAGS_REQUEST, "resource": ["arn:aws:s3:::b/k"], "action": ["s3:GetObject"]})
+    foreign = frame.with_columns(resource_account=pl.lit("222222222222"))
+    engine = tagged_engine()
+    assert engine.decide_frame(frame)["outcome"].to_list() == ["ALLOW"]
+    assert engine.decide_frame(foreign)["outcome"].to_list() == ["IMPLICIT_DENY"]
+    assert engine.decide_frame(foreign.lazy()).collect()["outcome"].to_list() == ["IMPLICIT_DENY"]
+    assert engine.decide_frame(foreign, resource_account=None)["outcome"].to_list() == ["ALLOW"]
+    assert engine.decide_frame_with_summary(foreign)[1].ignored_columns == ()
+
+
 @pytest.mark.parametrize("is_list", [True, False])
 def test_mappings_keep_values_of_any_type(is_list: bool) -> None:
     """What `decide_many` takes: lists of texts, mappings of tags, instants."""
