@@ -190,6 +190,18 @@ def test_diff_reads_a_file_of_requests(form: str, call: Run, tmp_path: Path) -> 
     assert "gained" in call(*BOTH, "--requests", path.name, "--format", "table")[1]
 
 
+def test_default_of_a_key_that_statements_read_is_printed(call: Run, tmp_path: Path) -> None:
+    directory(READ, IF_TLS).dump(tmp_path / "tls.json")
+    directory(READ).dump(tmp_path / "other.json")
+    message = "`aws:SecureTransport` is not given: its default applies, `false`"
+    asked = ("explain", APP, "s3:PutObject", KEY), ("who-can", "s3:PutObject", KEY), ("what-can", APP, "--resource", KEY)
+    for verb, *more in asked:
+        assert message in call(verb, "--policies", "tls.json", *more)[2]
+        assert message not in call(verb, "--policies", "other.json", *more)[2]
+        assert message not in call(verb, "--policies", "tls.json", *more, "--context", "aws:securetransport=true")[2]
+        assert message not in call(verb, "--policies", "tls.json", *more, "--unknown", "aws:Secure*")[2]
+
+
 def test_diff_takes_keys_of_all_requests(call: Run, tmp_path: Path) -> None:
     directory(READ).dump(tmp_path / "old.json")
     directory(READ, IF_TLS).dump(tmp_path / "new.json")

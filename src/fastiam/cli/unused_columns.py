@@ -12,6 +12,7 @@ from fastiam.errors import nearest
 from fastiam.frames.nested import TAGS
 from fastiam.model.key_names import letters
 from fastiam.model.key_registry import fold, key_info, spelled
+from fastiam.model.request import is_declared
 
 if TYPE_CHECKING:
     from fastiam.api.engine import Engine
@@ -71,6 +72,19 @@ class UnusedColumns:
                 meant.setdefault(letters(text), key)
         near = nearest(letters(name), meant)
         return f"did you mean `{meant[near]}`?" if near else ""
+
+
+def note_defaults(engine: Engine, given: Collection[str], unknown: Collection[str] = ()) -> None:
+    """Print the defaults of keys that statements read and the request does not give (K2)."""
+    read, names = engine._keys_read(), set(map(fold, given))
+    declared = frozenset(map(fold, unknown))
+    for key, value in _DEFAULTS.items():
+        folded = fold(key)
+        if folded in read and folded not in names and not is_declared(declared, folded):
+            note(f"`{key}` is not given: its default applies, `{value}`")
+
+
+_DEFAULTS = {"aws:SecureTransport": "false"}
 
 
 def note_misspelt(engine: Engine, names: Collection[str]) -> None:

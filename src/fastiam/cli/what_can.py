@@ -18,7 +18,7 @@ from fastiam.cli.html_report import HTML, chosen_form, write_report
 from fastiam.cli.policy_sources import open_engine
 from fastiam.cli.principals import find_principal
 from fastiam.cli.render import is_json, write_rows
-from fastiam.cli.unused_columns import note_misspelt
+from fastiam.cli.unused_columns import note_defaults, note_misspelt
 from fastiam.model.arn import split_arn
 from fastiam.model.key_registry import spelled
 
@@ -82,6 +82,7 @@ def command(
         else:
             write_rows(GRANT_TABLE if form == "table" else GRANT, rows, form)
         return exits.OK if grants or exit_zero else exits.DENIED
+    note_defaults(engine, given, unknown)
     about: dict[str, Any] = {"resource_account": resource_account, "now": now}
 
     def decided(unknown: Collection[str]) -> list[AllowedAction]:
