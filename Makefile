@@ -31,6 +31,15 @@ help:
 
 build: $(STAMP)
 
+# Run a command and show the lines of its output that match; all of it if it fails.
+MODULES_SHOWN := ^([[] *[0-9]+/|compiled )
+PACKAGES_SHOWN := ^ *(Downloading|Using cached) .*[(][0-9]{2,}([.][0-9]+)? MB
+INSTALL := -m pip install --progress-bar off --disable-pip-version-check --no-build-isolation --editable '.[test,cli]'
+define shown
+rm -f $(VENV)/failed; { $(1) 2>&1 || touch $(VENV)/failed; } | tee $(VENV)/build.log | grep --line-buffered -E '$(2)' || true; \
+	test ! -e $(VENV)/failed || { cat $(VENV)/build.log; exit 1; }
+endef
+
 $(RUN):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "fastiam needs Python 3.11 or later; try: make PYTHON=python3.13"; exit 1; }
@@ -43,12 +52,9 @@ $(STAMP): | $(RUN)
 	@$(RUN) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
 		| $(RUN) -m pip install --quiet --disable-pip-version-check --requirement /dev/stdin
 	@echo "2 of 3: C from Cython, then machine code"
-	@$(RUN) setup.py --quiet build_ext --inplace
+	@$(call shown,PYTHONUNBUFFERED=1 $(RUN) setup.py --quiet build_ext --inplace,$(MODULES_SHOWN))
 	@echo "3 of 3: the packages of the tests; large ones are listed"
-	@rm -f $(VENV)/failed
-	@{ $(RUN) -m pip install --progress-bar off --disable-pip-version-check --no-build-isolation --editable '.[test,cli]' || touch $(VENV)/failed; } \
-		| grep -E '^ *(Downloading|Using cached) .*[(][0-9]{2,}([.][0-9]+)? MB' || true
-	@test ! -e $(VENV)/failed
+	@$(call shown,$(RUN) $(INSTALL),$(PACKAGES_SHOWN))
 	@rm -f $(VENV)/built-*
 	@touch $@
 
