@@ -83,7 +83,7 @@ class CallDecider:
 
     def __init__(self, engine: AnalysisEngine, *, threads: int = 1) -> None:
         self._engine, self._threads = engine, threads
-        self._decisions, self._directory = _DecisionTable(), _DirectoryLookup(engine.snapshot)
+        self._decisions, self._directory = _DecisionTable(), DirectoryLookup(engine.snapshot)
         self._ids = unique_ids(engine.snapshot.tables)
 
     def replay(self, calls: Calls) -> CallDecisions:
@@ -110,11 +110,11 @@ class _DecisionTable:
         return found
 
 
-class _DirectoryLookup:
+class DirectoryLookup:
     """Lookups in the directory, with caches: resources, paths of users and roles, policies of principals."""
 
     def __init__(self, snapshot: Snapshot) -> None:
-        self._snapshot = snapshot
+        self._snapshot = self.snapshot = snapshot
         entities = self._snapshot.tables.entities
         self._paths = {_without_path(arn): arn for arn in entities if arn.count("/") > 1}
         self._kept: dict[str, ResourceFacts] = {}
@@ -193,7 +193,7 @@ class _BatchDecider:
         calls: Calls,
         resources: Sequence[str | None],
         decisions: _DecisionTable,
-        known: _DirectoryLookup,
+        known: DirectoryLookup,
         threads: int,
     ) -> None:
         self._engine, self._calls, self._resources = engine, calls, resources

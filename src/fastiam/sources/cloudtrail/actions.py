@@ -34,6 +34,8 @@ _PREFIXES = {
     "billingconsole": "aws-portal",
 }
 
+_PARTIQL = "PartiQLSelect PartiQLInsert PartiQLUpdate PartiQLDelete"  # the statement determines which of them
+
 # operation to actions, by prefix; all of them must be allowed
 _RENAMED: dict[str, dict[str, str]] = {
     "s3": {
@@ -100,7 +102,19 @@ _RENAMED: dict[str, dict[str, str]] = {
     "lambda": {"Invoke": "InvokeFunction", "InvokeWithResponseStream": "InvokeFunction"},
     "bedrock": {"Converse": "InvokeModel", "ConverseStream": "InvokeModelWithResponseStream"},
     "kms": {"ReEncrypt": "ReEncryptFrom ReEncryptTo"},
-    "dynamodb": {"TransactGetItems": "GetItem"},
+    "dynamodb": {
+        "TransactGetItems": "GetItem",
+        "TransactWriteItems": "PutItem UpdateItem DeleteItem ConditionCheckItem",
+        "ExecuteStatement": _PARTIQL,
+        "BatchExecuteStatement": _PARTIQL,
+        "ExecuteTransaction": _PARTIQL,
+    },
+    "sqs": {
+        "ChangeMessageVisibilityBatch": "ChangeMessageVisibility",
+        "DeleteMessageBatch": "DeleteMessage",
+        "SendMessageBatch": "SendMessage",
+    },
+    "sns": {"PublishBatch": "Publish"},
 }
 
 # object versions have separate actions (S3 User Guide, "actions for versioned buckets")

@@ -17,12 +17,15 @@ from fastiam.sources.cloudtrail.passed_roles import RoleParameters, may_name_rol
 from fastiam.sources.cloudtrail.principals import MFA, MFA_AGE, Keys, is_visible
 from fastiam.sources.cloudtrail.records import ListedResource
 from fastiam.sources.cloudtrail.resources import Names, RequestOrigin, ResourceFinder, names_of, resource_finder
+from fastiam.sources.sdk_calls.operations import add_arns, reader_of
 
 _STS_KEYS = {
     "externalid": "sts:ExternalId",
     "rolesessionname": "sts:RoleSessionName",
     "sourceidentity": "sts:SourceIdentity",
 }
+# sessions of GetFederationToken take tags too (7.2)
+_TAKE_TAGS = ("sts:AssumeRole", "sts:AssumeRoleWithSAML", "sts:AssumeRoleWithWebIdentity", "sts:GetFederationToken")
 SINGLE_KEYS = (*_STS_KEYS.values(), "iam:PolicyARN")  # absent if the call does not contain them
 _UNKNOWN_STS = dict.fromkeys((*_STS_KEYS.values(), MFA, MFA_AGE), Open.OPEN)  # if the record has no parameters
 _UNKNOWN_NETWORK = dict.fromkeys(NETWORK_CONTEXT_KEYS, Open.OPEN)
@@ -60,6 +63,7 @@ class RequestPlan:
         "_lists_all",
         "_needs_role",
         "_passing",
+        "_read",
         "_takes_names",
         "_versioned",
     )
@@ -69,6 +73,7 @@ class RequestPlan:
         self.is_sts = source.startswith("sts.")
         self.of_caller = any(action.prefix in ("iam", "sts") for action in self.actions)
         self._finders: list[ResourceFinder] = [resource_finder(action) for action in self.actions]
+        self._read = reader_of(self.actions[0].prefix, name) if self.actions else None
         self._versioned = any(action.name in VERSIONED for action in self.actions)
         # these services list all resources of a call, except for copies of an object
         self._lists_all = source.startswith(("s3.", "kms.")) and len(self.actions) == 1 and "Copy" not in name
@@ -93,11 +98,18 @@ class RequestPlan:
                 return LoggedRequests(tuple([LoggedRequest(action.name, arn, owners.of(arn)) for arn in found]), {})
         parameters = decoded(raw)
         names, is_whole = names_of(parameters), parameters is None or is_visible(parameters)
+        if self.actions and is_whole:
+            add_arns(self.actions[0].prefix, names, origin)
         source = names["x-amz-copy-source"][0] if "x-amz-copy-source" in names else None
         if source is not None and source in names.get("", ()):
             names[""].remove(source)  # not a resource of the action that writes
         rows: dict[LoggedRequest, None] = {}
-        for finder, action in zip(self._finders, self.actions, strict=True):
+        needs = self._read(parameters, origin) if self._read and is_whole and isinstance(parameters, dict) else ()
+        if arns and any(resource is None for _, resource in needs):
+            needs = ()  # `resources` contains what the parameters do not
+        for need, resource in needs:
+            rows[LoggedRequest(need, resource, owners.of(resource) if listed else None)] = None
+        for finder, action in zip(self._finders, self.actions, strict=True) if not needs else ():
             name = VERSIONED.get(action.name, action.name) if self._versioned and "versionid" in names else action.name
             for resource in finder.find(names, arns, origin) if is_whole or not finder.needs_parameters else (None,):
                 rows[LoggedRequest(name, resource, owners.of(resource) if listed else None)] = None
@@ -182,7 +194,7 @@ def _session_requests(rows: Sequence[LoggedRequest], names: Names, parameters: A
         also.append("sts:TagSession")
     if "sourceidentity" in names:
         also.append("sts:SetSourceIdentity")
-    return [row._replace(action=action) for action in also for row in rows if row.action.startswith("sts:Assume")]
+    return [row._replace(action=action) for action in also for row in rows if row.action in _TAKE_TAGS]
 
 
 def _keys_of_sts(names: Names) -> Keys:

@@ -1,0 +1,333 @@
+"""The calls of boto3 and botocore: recorded into a smaller policy, or decided before they are sent.
+
+`enforce` decides each call of the block with the policies, and answers a denied one as AWS does. `record` lets each call pass.
+Both see every client of the process, also those made before. docs/boto3.md has the rules of the mapping.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+import threading
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextvars import ContextVar
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any, Self, TypeVar, cast
+from weakref import WeakSet
+
+from fastiam.errors import (
+    RequestValueError,
+    UncheckedCall,
+    UndecidedCall,
+    UnknownCredentials,
+    UnmappedCall,
+    missing_package,
+)
+
+try:
+    import msgspec  # noqa: F401  (of the tables of CloudTrail)
+    from botocore.client import BaseClient
+    from botocore.exceptions import ClientError
+except ModuleNotFoundError as error:
+    raise missing_package("fastiam.boto3", error, "boto3") from None
+
+from fastiam.model.request import Context
+from fastiam.model.session import Session
+from fastiam.sources.cloudtrail.outcomes import logged_of
+from fastiam.sources.sdk_calls.calls import _SUSPENDED, Mark, OnUndecided, OnUnmapped, Policies, SdkCalls, not_announced
+from fastiam.sources.sdk_calls.recorded import CheckedRequest, name_of
+
+__all__ = [
+    "CheckedRequest",
+    "SdkCalls",
+    "UncheckedCall",
+    "UndecidedCall",
+    "UnknownCredentials",
+    "UnmappedCall",
+    "enforce",
+    "record",
+]
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+_SDK = frozenset(("botocore", "boto3", "aiobotocore", "s3transfer")) | sys.stdlib_module_names
+_DELETE = ("s3", "DeleteObjects")
+
+
+def enforce(
+    policies: Policies,
+    *,
+    principal: str | Session | None = None,
+    principals: Mapping[str, str | Session] = _NOTHING,
+    depends: OnUndecided = "error",
+    unmapped: OnUnmapped = "error",
+    context: Context = _NOTHING,
+    unknown: Collection[str] = (),
+    now: datetime | None = None,
+    account: str | None = None,
+) -> _Block:
+    """Decide each call of a block before it is sent. A context manager, and a decorator of functions.
+
+    Parameters
+    ----------
+    policies
+        an engine, a `Directory`, or a path or list of paths as `fastiam.load` takes them.
+    principal
+        the principal of calls whose credentials nothing else determines: an ARN or a `Session`.
+    principals
+        principals by access key id.
+    depends
+        what happens to a call whose outcome depends on what it does not contain: `error` raises `UndecidedCall`, also at the
+        end of the block if the code under test caught it; `deny` answers as AWS does; `warn` and `allow` let it pass.
+    unmapped
+        the same for an operation without known requests, with `UnmappedCall`.
+    context
+        context keys of all requests, in place of what the call determines; None for an absent key.
+    unknown
+        further keys that are unknown, such as `aws:PrincipalTag/team`.
+    now
+        the time of all requests; by default the clock.
+    account
+        the account of ARNs that a call leaves out; by default that of the principal.
+
+    Raises
+    ------
+    RequestValueError
+        the policies do not contain a principal that is named here.
+    SourceError
+        the policies cannot be read.
+    """
+    if policies is None:
+        raise RequestValueError("enforcement needs policies", column="policies", hint="`record()` needs none")
+    return _Block(
+        lambda: SdkCalls(
+            policies,
+            is_enforced=True,
+            principal=principal,
+            principals=principals,
+            depends=depends,
+            unmapped=unmapped,
+            context=context,
+            unknown=unknown,
+            now=now,
+            account=account,
+        )
+    )
+
+
+def record(
+    policies: Policies | None = None,
+    principal: str | Session | None = None,
+    *,
+    principals: Mapping[str, str | Session] = _NOTHING,
+    context: Context = _NOTHING,
+    now: datetime | None = None,
+    account: str | None = None,
+) -> _Block:
+    """Note the requests of each call of a block; each call passes. With policies, they are decided as well.
+
+    Parameters and errors as in `enforce`.
+    """
+    return _Block(
+        lambda: SdkCalls(
+            policies,
+            is_enforced=False,
+            principal=principal,
+            principals=principals,
+            depends="allow",
+            unmapped="allow",
+            context=context,
+            unknown=(),
+            now=now,
+            account=account,
+        )
+    )
+
+
+# -- the hook in botocore
+
+_BLOCKS: ContextVar[tuple[SdkCalls, ...]] = ContextVar("fastiam_blocks", default=())
+_MARK: ContextVar[Mark | None] = ContextVar("fastiam_mark", default=None)
+_active: list[SdkCalls] = []  # outer blocks before inner ones
+_lock = threading.RLock()
+_prepared: WeakSet[Any] = WeakSet()  # clients with both handlers
+_wrapper: Any = None  # what was set as `_make_api_call`
+_original: Any = None
+
+
+def _install() -> None:
+    global _wrapper, _original
+    if _wrapper is not None and BaseClient._make_api_call is _wrapper:
+        return
+    _original = BaseClient._make_api_call
+    _wrapper = _wrapped(_original)
+    BaseClient._make_api_call = _wrapper
+
+
+def _remove() -> None:
+    """Put the method back, unless another library has wrapped ours meanwhile: ours stays then, and calls through (T100)."""
+    global _wrapper, _original
+    if BaseClient._make_api_call is _wrapper:
+        BaseClient._make_api_call = _original
+        _wrapper = _original = None
+
+
+def _wrapped(original: Any) -> Any:
+    @functools.wraps(original)
+    def make_api_call(client: Any, operation_name: str, api_params: Any) -> Any:
+        if not _active:
+            return original(client, operation_name, api_params)
+        waiting = _MARK.get()
+        if waiting is not None and waiting.client is client and not waiting.is_checked and waiting.parameters is None:
+            return original(client, operation_name, api_params)  # an outer wrapper of ours has begun this call
+        calls = _block_of_call()
+        if calls is None:
+            return original(client, operation_name, api_params)
+        if _is_internal():
+            with calls._lock:
+                calls._n_internal += 1
+            return original(client, operation_name, api_params)
+        _prepare(client)
+        mark = Mark(calls, client, operation_name)
+        token = _MARK.set(mark)
+        try:
+            answer = original(client, operation_name, api_params)
+        except ClientError as failed:
+            code = str(failed.response.get("Error", {}).get("Code", ""))
+            if mark.seen is not None:
+                mark.seen.outcome, mark.seen.error = logged_of(code), code
+            raise
+        finally:
+            _MARK.reset(token)
+        if not mark.is_checked:
+            raise calls._keep(not_announced(client.meta.service_model.service_name, operation_name))
+        calls._finish(mark, answer)
+        return answer
+
+    return make_api_call
+
+
+def _block_of_call() -> SdkCalls | None:
+    """Return the block that decides a call of this thread or task; None if it is suspended (T103)."""
+    own = [block for block in _BLOCKS.get() if block in _active]
+    if own:
+        block = own[-1]
+        is_suspended = block in _SUSPENDED.get()
+    else:
+        with _lock:
+            active = list(_active)
+        if not active:
+            return None
+        block = active[-1]
+        if any(each._outer is not before for before, each in zip([None, *active], active, strict=False)):
+            raise active[0]._keep(UncheckedCall(_several(active)))
+        is_suspended = block._n_pausing > 0
+    if is_suspended:
+        with block._lock:
+            block._n_suspended += 1
+        return None
+    return block
+
+
+def _several(active: Sequence[SdkCalls]) -> str:
+    shown = ", ".join(f"`{name_of(each._principal) if each._principal else 'no principal'}`" for each in active)
+    text = f"{len(active)} blocks are active in several threads ({shown}), and this thread has none"
+    return f"{text}\nhelp: enter a block in this thread, or run it with `contextvars.copy_context()`"
+
+
+def _is_internal() -> bool:
+    """Whether an emulator makes the call: the innermost frame outside of SDKs and the standard library is one of moto (T104)."""
+    frame = sys._getframe(2)
+    while frame is not None:
+        name = frame.f_globals.get("__name__") or ""
+        if name.partition(".")[0] not in _SDK and name != __name__:
+            return name.startswith("moto.") and name != "moto.core.models"
+        frame = cast("Any", frame.f_back)
+    return False
+
+
+def _prepare(client: Any) -> None:
+    """Register both handlers on a client, once."""
+    if client in _prepared:
+        return
+    with _lock:
+        events = client.meta.events
+        events.register_first("before-parameter-build.*.*", _on_parameters, unique_id="fastiam-parameters")
+        events.register_first("before-call.*.*", _on_call, unique_id="fastiam-call")
+        _prepared.add(client)
+
+
+def _on_parameters(params: Any, model: Any, context: Mapping[str, Any], **_: Any) -> None:
+    mark = _MARK.get()
+    if mark is None or context.get("is_presign_request"):
+        return
+    mark.parameters = params
+    if (model.service_model.service_name, model.name) == _DELETE:
+        mark.calls._filter_deletion(mark, model, params, context)
+
+
+def _on_call(model: Any, params: Any, context: Mapping[str, Any], **_: Any) -> Any:
+    mark = _MARK.get()
+    if mark is None:
+        return None
+    mark.is_checked = True
+    return mark.calls._check(mark, model, params, context)
+
+
+# -- blocks
+
+
+class _Block:
+    """A context manager and a decorator; each use has its own `SdkCalls`."""
+
+    def __init__(self, make: Callable[[], SdkCalls]) -> None:
+        self._make = make
+        self._calls: SdkCalls | None = None
+
+    def __enter__(self) -> SdkCalls:
+        if self._calls is not None:
+            raise RuntimeError("the block is active already; make another one")
+        calls = self._make()
+        own = [block for block in _BLOCKS.get() if block in _active]
+        calls._outer = own[-1] if own else None
+        with _lock:
+            _active.append(calls)
+            _install()
+        _BLOCKS.set((*own, calls))
+        self._calls = calls
+        return calls
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        calls, self._calls = self._calls, None
+        assert calls is not None
+        with _lock:
+            _active.remove(calls)
+            if not _active:
+                _remove()
+        _BLOCKS.set(tuple(block for block in _BLOCKS.get() if block is not calls))
+        if kind is None:
+            calls._raise_kept()
+
+    def __call__(self, function: _Function) -> _Function:
+        if inspect.isclass(function) or inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise TypeError("only functions are decorated; use `with` in generators and fixtures")
+        if inspect.iscoroutinefunction(function):
+
+            @functools.wraps(function)
+            async def in_task(*args: Any, **kwargs: Any) -> Any:
+                with self._copy():
+                    return await function(*args, **kwargs)
+
+            return cast("_Function", in_task)
+
+        @functools.wraps(function)
+        def in_block(*args: Any, **kwargs: Any) -> Any:
+            with self._copy():
+                return function(*args, **kwargs)
+
+        return cast("_Function", in_block)
+
+    def _copy(self) -> Self:
+        return type(self)(self._make)

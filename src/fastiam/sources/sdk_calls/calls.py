@@ -1,0 +1,462 @@
+"""The calls of one block: their principals, their requests, and the decisions.
+
+`fastiam.boto3` hands in each call of a client before it is sent, with the final parameters.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
+
+import botocore
+from botocore.awsrequest import AWSResponse
+
+from fastiam.analysis.call_decisions import RESOURCE, CallDecision, DirectoryLookup
+from fastiam.analysis.logged_calls import PASS_ROLE, LoggedOutcome
+from fastiam.api.directory import Directory
+from fastiam.api.suggestion import Suggestion, suggest_policy
+from fastiam.errors import (
+    FastiamError,
+    RequestValueError,
+    UncheckedCall,
+    UndecidedCall,
+    UnknownCredentials,
+    UnmappedCall,
+    did_you_mean,
+)
+from fastiam.model.arn import split_arn
+from fastiam.model.decision import Layer, Outcome
+from fastiam.model.key_registry import fold, spelled
+from fastiam.model.request import Context
+from fastiam.model.session import Session
+from fastiam.sources.cloudtrail.resources import RequestOrigin
+from fastiam.sources.sdk_calls.keys import unknown_keys
+from fastiam.sources.sdk_calls.recorded import (
+    CheckedRequest,
+    SeenCall,
+    calls_of,
+    identity_of,
+    name_of,
+    report_of,
+    rows_of,
+)
+from fastiam.sources.sdk_calls.refusals import answer_of_deletion, error_of_deletion, refusal, refusal_message
+from fastiam.sources.sdk_calls.requests import SdkRequest, action_data, delete_requests, operation_of
+from fastiam.sources.sdk_calls.sessions import issued_session
+
+if TYPE_CHECKING:
+    from fastiam.model.protocols import AnalysisEngine
+
+OnUndecided = Literal["error", "deny", "allow", "warn"]
+OnUnmapped = Literal["error", "allow", "warn"]
+Policies = Any  # an engine, a directory, or paths
+
+_DENIALS = (Outcome.IMPLICIT_DENY, Outcome.EXPLICIT_DENY)
+_TOKEN = "identity token"
+_SUSPENDED: ContextVar[tuple[SdkCalls, ...]] = ContextVar("fastiam_suspended", default=())
+
+
+class SdkCalls:
+    """The calls of a block. `enforce` and `record` make one; `fastiam.boto3` uses its private members."""
+
+    def __init__(
+        self,
+        policies: Policies | None,
+        *,
+        is_enforced: bool,
+        principal: str | Session | None,
+        principals: Mapping[str, str | Session],
+        depends: OnUndecided,
+        unmapped: OnUnmapped,
+        context: Context,
+        unknown: Collection[str],
+        now: datetime | None,
+        account: str | None,
+    ) -> None:
+        _check_choice("depends", depends, ("error", "deny", "allow", "warn"))
+        _check_choice("unmapped", unmapped, ("error", "allow", "warn"))
+        self._directory, self._engine = _opened(policies)
+        self._is_enforced, self._principal, self._principals = is_enforced, principal, dict(principals)
+        self._depends, self._unmapped, self._now, self._account = depends, unmapped, now, account
+        self._context, self._unknown = dict(context), tuple(unknown)
+        self._given = frozenset(map(fold, self._context))
+        self._lock = threading.Lock()
+        self._seen: list[SeenCall] = []
+        self._kept: list[FastiamError] = []
+        self._issued: dict[tuple[str, str], Session] = {}
+        self._n_internal = self._n_suspended = self._n_pausing = 0
+        self._outer: SdkCalls | None = None
+        self._lookup: DirectoryLookup | None = None
+        for each in (principal, *self._principals.values()):
+            self._check_known(each)
+
+    @property
+    def requests(self) -> tuple[CheckedRequest, ...]:
+        """The requests of all calls so far, in order."""
+        with self._lock:
+            return tuple(request for call in self._seen for request in call.requests)
+
+    def report(self) -> str:
+        """Return calls, denials, what undecided requests need, operations without a mapping, and passed roles, as text."""
+        with self._lock:
+            seen = list(self._seen)
+        counts = {"calls of emulators, not checked": self._n_internal, "calls while suspended": self._n_suspended}
+        return report_of(seen, counts)
+
+    def policy(self) -> Suggestion:
+        """Return a smaller policy for the principal of the calls, of what they used, with the guarantees of `suggest_policy`.
+
+        Calls that the endpoint denied, or that failed before authorization, do not count.
+
+        Raises
+        ------
+        RequestValueError
+            the block has no directory or paths as `policies`, or its calls have no principal or several.
+        """
+        if self._directory is None:
+            hint = "pass a `Directory` or paths: `record(policies, principal)`"
+            raise RequestValueError("a smaller policy needs the policies of the principal", column="policies", hint=hint)
+        with self._lock:
+            seen = list(self._seen)
+        found = {identity_of(each.principal) for call in seen for each in call.requests if each.principal is not None}
+        if self._principal is not None:
+            found = {identity_of(self._principal)}
+        if len(found) != 1:
+            shown = ", ".join(sorted(found)) or "none"
+            raise RequestValueError(f"the calls have not one principal but: {shown}", column="principal", hint="pass `principal`")
+        return suggest_policy(self._directory, found.pop(), [calls_of(seen)])
+
+    def save(self, path: str | os.PathLike[str]) -> int:
+        """Write the requests as JSON lines, which `fastiam authorize --requests` reads. Return how many were written.
+
+        Requests without a principal or a resource are left out. A session is written as its ARN, without its tags and policies.
+        """
+        import orjson
+
+        rows = rows_of(self.requests)
+        with open(path, "wb") as file:
+            file.writelines(orjson.dumps(row) + b"\n" for row in rows)
+        return len(rows)
+
+    @contextmanager
+    def suspended(self) -> Iterator[None]:
+        """Do not check the calls inside: those of this thread, and of threads without a block, such as those of a transfer."""
+        token = _SUSPENDED.set((*_SUSPENDED.get(), self))
+        with self._lock:
+            self._n_pausing += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._n_pausing -= 1
+            _SUSPENDED.reset(token)
+
+    def _check_known(self, principal: str | Session | None) -> None:
+        engine = self._engine
+        if engine is None or not isinstance(principal, str) or not principal.startswith("arn:"):
+            return
+        if not engine.snapshot.principal(principal).known:
+            hint = did_you_mean(principal, engine.snapshot.tables.entities)
+            raise RequestValueError(f"the policies contain no principal `{principal}`", column="principal", hint=hint)
+
+    # -- one call
+
+    def _filter_deletion(self, mark: Mark, model: Any, parameters: dict[str, Any], context: Mapping[str, Any]) -> None:
+        """Decide `DeleteObjects` key by key, and take denied keys out of the parameters that are sent (T118)."""
+        facts = self._facts(mark, model, None, None, context)
+        found = delete_requests(parameters, facts.origin)
+        if not found:
+            return  # `before-call` reports that the call is not mapped
+        checked = [self._decided(request, facts) for _, request in found]
+        mark.seen = self._add(checked, facts)
+        if not self._is_enforced:
+            return
+        self._settle_undecided(checked)
+        allowed = []
+        for (entry, _), request in zip(found, checked, strict=True):
+            if self._is_refused(request):
+                mark.errors.append(error_of_deletion(entry, _message(request)))
+            else:
+                allowed.append(entry)
+        if mark.errors:
+            parameters["Delete"] = {**parameters["Delete"], "Objects": allowed}
+            mark.is_answered = not allowed
+
+    def _check(self, mark: Mark, model: Any, request: Mapping[str, Any], context: Mapping[str, Any]) -> Any:
+        """Decide a call. Return the answer of a denied one, None for one that passes."""
+        if mark.seen is not None:  # `DeleteObjects`
+            return _response(request, 200, answer_of_deletion(mark.errors)) if mark.is_answered else None
+        if mark.parameters is None:
+            raise self._keep(not_announced(model.service_model.service_name, model.name))
+        facts = self._facts(mark, model, request["url"], request["headers"], context)
+        found = facts.operation.requests(mark.parameters, facts.origin, model.input_shape)
+        if not found:
+            mark.seen = self._add([facts.request("", None, {}, None, "the operation has no mapping")], facts)
+            self._settle_unmapped(facts)
+            return None
+        checked = [self._decided(each, facts) for each in found]
+        mark.seen = self._add(checked, facts)
+        if not self._is_enforced:
+            return None
+        denied = next((each for each in checked if each.decision and each.decision.outcome in _DENIALS), None)
+        if denied is None:
+            self._settle_undecided(checked)
+            denied = next((each for each in checked if self._is_refused(each)), None)
+        if denied is None:
+            return None
+        service = model.service_model
+        protocols = service.metadata.get("protocols") or [service.metadata.get("protocol", "")]
+        status, answer = refusal(protocols, facts.operation.prefix, model.http.get("method", ""), _message(denied))
+        return _response(request, status, answer)
+
+    def _facts(
+        self, mark: Mark, model: Any, url: str | None, headers: Mapping[str, Any] | None, context: Mapping[str, Any]
+    ) -> _Facts:
+        """Return what all requests of a call have in common."""
+        client, service = mark.client, model.service_model
+        signing = context.get("signing") or {}
+        region = signing.get("region") or client.meta.region_name or ""
+        region = "us-east-1" if region in ("", "aws-global", "*") else region
+        principal = self._principal_of(client, context)
+        arn = split_arn(name_of(principal)) if principal is not None else None
+        account = self._account or (arn.account if arn else "")
+        caller = name_of(principal) if principal is not None and ":user/" in name_of(principal) else ""
+        url = url or client.meta.endpoint_url
+        keys: dict[str, Any] = {"aws:RequestedRegion": region, "aws:SecureTransport": _is_secure(url)}
+        agent = (headers or {}).get("User-Agent") or client.meta.config.user_agent
+        if isinstance(agent, bytes):
+            agent = agent.decode("latin-1")
+        if agent and headers is not None:
+            keys["aws:UserAgent"] = agent
+        mark.principal = principal
+        return _Facts(
+            operation_of(service.endpoint_prefix, service.signing_name, model.name),
+            model.name,
+            service.service_name,
+            RequestOrigin(client.meta.partition or "aws", region, account, caller),
+            principal,
+            keys,
+            self._now or datetime.now(UTC),
+        )
+
+    def _principal_of(self, client: Any, context: Mapping[str, Any]) -> str | Session | None:
+        """Return the principal of the credentials that sign a call (T114)."""
+        if context.get("auth_type") == "none" or client.meta.config.signature_version is botocore.UNSIGNED:
+            return "*"
+        credentials = getattr(client._request_signer, "_credentials", None)
+        frozen = credentials.get_frozen_credentials() if credentials is not None else None
+        key = frozen.access_key if frozen is not None else ""
+        block: SdkCalls | None = self
+        while block is not None:
+            session = block._issued.get((key, (frozen.token if frozen is not None else "") or ""))
+            if session is not None:
+                return session
+            block = block._outer
+        found = self._principals.get(key, self._principal)
+        if found is None and self._is_enforced:
+            hint = "pass `principal=` or `principals={KEY: ARN}` for code under test, `with calls.suspended():` for set-up"
+            raise self._keep(UnknownCredentials(f"no principal is known for the access key `{key or 'none'}`\nhelp: {hint}"))
+        return found
+
+    def _decided(self, request: SdkRequest, facts: _Facts) -> CheckedRequest:
+        engine, principal = self._engine, facts.principal
+        keys: dict[str, Any] = {**facts.keys, **request.keys}
+        if self._given:
+            keys = {key: value for key, value in keys.items() if fold(key) not in self._given}
+            keys |= self._context
+        if engine is None or principal is None:
+            note = "" if engine is None else "no principal is known for the credentials"
+            return facts.request(request.action, request.resource, keys, None, note)
+        if request.needs_token:
+            undecided = CallDecision(Outcome.DEPENDS, depends_on=(_TOKEN,))
+            return facts.request(request.action, request.resource, keys, undecided)
+        lookup = self._directory_lookup(engine)
+        if request.resource is None:
+            decision = CallDecision(Outcome.DEPENDS, depends_on=(RESOURCE,))
+            if request.action == PASS_ROLE and not lookup.may_pass_roles(principal):
+                decision = CallDecision(Outcome.IMPLICIT_DENY, Layer.IDENTITY)
+            return facts.request(request.action, None, keys, decision)
+        (resource,) = lookup.full((request.resource,))
+        unknown = unknown_keys(action_data(request.action), frozenset(map(fold, keys)), request.closed)
+        if self._unknown:
+            unknown = tuple(dict.fromkeys((*unknown, *self._unknown)))
+        try:
+            found = engine.decide(principal, request.action, resource or "*", keys, unknown=unknown, now=facts.now)
+        except RequestValueError as failed:
+            if self._is_enforced:
+                raise self._keep(failed) from None
+            return facts.request(request.action, resource, keys, None, str(failed).partition("\n")[0])
+        decision = CallDecision(found.outcome, found.layer, found.statement, found.depends_on)
+        return facts.request(request.action, resource, keys, decision)
+
+    def _directory_lookup(self, engine: AnalysisEngine) -> DirectoryLookup:
+        if self._lookup is None or self._lookup.snapshot is not engine.snapshot:
+            self._lookup = DirectoryLookup(engine.snapshot)
+        return self._lookup
+
+    def _add(self, requests: Sequence[CheckedRequest], facts: _Facts) -> SeenCall:
+        with self._lock:
+            number = len(self._seen) + 1
+            seen = SeenCall(facts.now, [facts.numbered(each, number) for each in requests])
+            self._seen.append(seen)
+        return seen
+
+    def _is_refused(self, request: CheckedRequest) -> bool:
+        outcome = request.decision.outcome if request.decision is not None else Outcome.ERROR
+        return outcome in _DENIALS or outcome is Outcome.ERROR or (outcome is Outcome.DEPENDS and self._depends == "deny")
+
+    def _settle_undecided(self, requests: Sequence[CheckedRequest]) -> None:
+        """Raise or warn for requests that are neither allowed nor denied."""
+        for each in requests:
+            decision = each.decision
+            if decision is None or decision.outcome is not Outcome.DEPENDS:
+                continue
+            if self._depends == "error":
+                raise self._keep(UndecidedCall(_undecided(each, decision), decision.depends_on))
+            if self._depends == "warn":
+                warnings.warn(_undecided(each, decision), stacklevel=2)
+
+    def _settle_unmapped(self, facts: _Facts) -> None:
+        text = f"`{facts.service}` `{facts.name}` is not mapped to IAM actions, or not with these parameters"
+        if self._unmapped == "error" and self._is_enforced:
+            hint = "pass `unmapped='warn'`, and report it: https://github.com/fastiam/fastiam/issues"
+            raise self._keep(UnmappedCall(f"{text}\nhelp: {hint}"))
+        if self._unmapped == "warn":
+            warnings.warn(text, stacklevel=2)
+
+    def _keep(self, failed: FastiamError) -> FastiamError:
+        with self._lock:
+            self._kept.append(failed)
+        return failed
+
+    def _finish(self, mark: Mark, answer: Any) -> None:
+        """Note what came of a call that returned."""
+        if mark.errors:
+            answer.setdefault("Errors", []).extend([] if mark.is_answered else mark.errors)
+        if mark.seen is None or mark.parameters is None:
+            return
+        mark.seen.outcome = LoggedOutcome.ALLOWED
+        if mark.client.meta.service_model.service_name == "sts":
+            found = issued_session(mark.operation, mark.parameters, answer, mark.principal, mark.seen.at)
+            if found is not None:
+                key, session = found
+                with self._lock:
+                    self._issued[key] = session
+
+    def _raise_kept(self) -> None:
+        if self._kept:
+            first, n = self._kept[0], len(self._kept)
+            if n > 1 and isinstance(first, UncheckedCall):
+                first.add_note(f"{n:,} calls of the block could not be decided; this is the first")
+            raise first
+
+
+class _Facts:
+    """What all requests of a call have in common."""
+
+    __slots__ = ("operation", "name", "service", "origin", "principal", "keys", "now")
+
+    def __init__(
+        self,
+        operation: Any,
+        name: str,
+        service: str,
+        origin: RequestOrigin,
+        principal: str | Session | None,
+        keys: Mapping[str, Any],
+        now: datetime,
+    ) -> None:
+        self.operation, self.name, self.service, self.origin = operation, name, service, origin
+        self.principal, self.keys, self.now = principal, keys, now
+
+    def request(
+        self, action: str, resource: str | None, keys: Mapping[str, Any], decision: CallDecision | None, note: str = ""
+    ) -> CheckedRequest:
+        return CheckedRequest(
+            call=0,
+            service=self.service,
+            operation=self.name,
+            principal=self.principal,
+            action=action,
+            resource=resource,
+            context=keys,
+            decision=decision,
+            note=note,
+        )
+
+    def numbered(self, request: CheckedRequest, call: int) -> CheckedRequest:
+        object.__setattr__(request, "call", call)  # PERF: the request is new and no one else has it
+        return request
+
+
+class Mark:
+    """A call on its way through botocore."""
+
+    __slots__ = ("calls", "client", "operation", "parameters", "is_checked", "seen", "errors", "is_answered", "principal")
+
+    def __init__(self, calls: SdkCalls, client: Any, operation: str) -> None:
+        self.calls, self.client, self.operation = calls, client, operation
+        self.parameters: dict[str, Any] | None = None
+        self.is_checked = self.is_answered = False
+        self.seen: SeenCall | None = None
+        self.errors: list[dict[str, Any]] = []
+        self.principal: str | Session | None = None
+
+
+def _opened(policies: Policies | None) -> tuple[Directory | None, AnalysisEngine | None]:
+    if policies is None:
+        return None, None
+    if isinstance(policies, Directory):
+        return policies, policies.compile()
+    if hasattr(policies, "decide"):
+        return None, policies
+    from fastiam.sources import load
+
+    paths = [policies] if isinstance(policies, (str, os.PathLike)) else list(policies)
+    directory = load(*paths)
+    return directory, directory.compile()
+
+
+def _check_choice(name: str, value: str, known: Sequence[str]) -> None:
+    if value not in known:
+        raise RequestValueError(f"`{value}` is none of {', '.join(known)}", column=name)
+
+
+def _is_secure(url: str) -> bool:
+    """Whether a call uses TLS. An emulator's `http://localhost` stands for AWS, where it is `https`."""
+    parts = urlsplit(url)
+    return parts.scheme == "https" or not (parts.hostname or "").endswith((".amazonaws.com", ".amazonaws.com.cn"))
+
+
+def _response(request: Mapping[str, Any], status: int, answer: dict[str, Any]) -> Any:
+    return AWSResponse(request["url"], status, {}, None), answer
+
+
+def _message(request: CheckedRequest) -> str:
+    assert request.decision is not None
+    principal = name_of(request.principal) if request.principal is not None else "*"
+    return refusal_message(principal, request.action, request.resource or "*", request.decision)
+
+
+def _undecided(request: CheckedRequest, decision: CallDecision) -> str:
+    names = [spelled(key) for key in decision.depends_on]
+    resource = request.resource or "an unknown resource"
+    text = f"`{request.service}` `{request.operation}` is undecided: `{request.action}` on `{resource}` depends on"
+    text += f" {', '.join(names)}"
+    keys = [name for name in names if ":" in name]
+    if keys:
+        return f"{text}\nhelp: " + ", ".join(f'context={{"{name}": ...}}' for name in keys)
+    return f"{text}, which the call does not contain\nhelp: `depends='warn'` lets such calls pass with a warning"
+
+
+def not_announced(service: str, operation: str) -> UncheckedCall:
+    """Return the error for a call that botocore did not announce (T102)."""
+    text = f"`{service}` `{operation}` was sent without a check: botocore {botocore.__version__} did not announce it, or a"
+    return UncheckedCall(f"{text} handler that was registered before answered it")

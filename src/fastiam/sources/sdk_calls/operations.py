@@ -1,0 +1,219 @@
+"""Operations whose requests do not follow from their name: several keys, tables or statements in one call.
+
+Parameters are read in the form of CloudTrail (`bucketName`, `delete`) and of SDKs (`Bucket`, `Delete`). Sources: the pages of the
+API references, and the "actions" pages of the services in AWS's service authorization reference.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from fastiam.sources.cloudtrail.resources import Names, RequestOrigin
+
+Need = tuple[str, str | None]  # an action and its resource; None if the parameters do not determine the resource
+Reader = Callable[[Mapping[str, Any], "RequestOrigin"], "list[Need]"]
+
+_ACCOUNT = re.compile(r"\d{12}").fullmatch
+_FUNCTION = re.compile(r"(?:(\d{12}):)?(?:function:)?(.+)").fullmatch
+_ACCESS_POINT = re.compile(r"arn:[\w-]+:s3:[\w-]+:\d{12}:accesspoint[/:]([\w-]+)").fullmatch
+# names that stand for something else: aliases of access points, directory buckets
+_OTHER_BUCKETS = ("-s3alias", "--ol-s3", "--x-s3", "--xa-s3", "--op-s3")
+_TRANSACTIONS = {
+    "put": "dynamodb:PutItem",
+    "update": "dynamodb:UpdateItem",
+    "delete": "dynamodb:DeleteItem",
+    "conditionCheck": "dynamodb:ConditionCheckItem",
+    "get": "dynamodb:GetItem",
+}
+_TABLE = r"""(?:"(?P<table>[\w.-]+)"|(?P<plain>[\w-]+))(?:\."(?P<index>[\w.-]+)")?(?=\s|$)"""
+_PARTIQL = (
+    ("dynamodb:PartiQLSelect", re.compile(r"\s*SELECT\s+(?:\"[^\"\s]+\"|[\w*.,\[\]\s])+?\s+FROM\s+" + _TABLE, re.I)),
+    ("dynamodb:PartiQLInsert", re.compile(r"\s*INSERT\s+INTO\s+" + _TABLE, re.I)),
+    ("dynamodb:PartiQLUpdate", re.compile(r"\s*UPDATE\s+" + _TABLE, re.I)),
+    ("dynamodb:PartiQLDelete", re.compile(r"\s*DELETE\s+FROM\s+" + _TABLE, re.I)),
+)
+
+
+def reader_of(prefix: str, operation: str) -> Reader | None:
+    """Return what reads the requests of an operation from its parameters, None for operations that follow the rule.
+
+    An empty list of the reader: the parameters cannot be read.
+    """
+    return _READERS.get((prefix, operation))
+
+
+def member(parameters: Any, *names: str) -> Any:
+    """Return the first parameter with one of these names in lower camel case, or in that of SDKs."""
+    if isinstance(parameters, Mapping):
+        for name in names:
+            for spelled in (name, name[0].upper() + name[1:]):
+                if parameters.get(spelled) is not None:
+                    return parameters[spelled]
+    return None
+
+
+def add_arns(prefix: str, names: Names, origin: RequestOrigin) -> None:
+    """Add the ARNs that parameters determine together: account and name of a queue URL, qualifiers, tables with an index."""
+    if prefix == "sqs" and "queueurl" in names:
+        names.setdefault("", []).extend(arn for url in names["queueurl"] if (arn := queue_arn(url, origin)))
+    elif prefix == "lambda" and "functionname" in names:
+        qualifier = names.get("qualifier", [""])[0]
+        if len(names["functionname"]) == 1:
+            arn = function_arn(names["functionname"][0], qualifier, origin)
+            names[""] = [each for each in names.get("", ()) if ":function:" not in each] + [arn]
+    elif prefix == "dynamodb" and "tablename" in names:
+        tables = [table_arn(name, origin) for name in names["tablename"]]
+        indexes = names.get("indexname", ()) if len(tables) == 1 else ()
+        names.setdefault("", []).extend([f"{tables[0]}/index/{index}" for index in indexes] or tables)
+
+
+def queue_arn(url: str, origin: RequestOrigin) -> str | None:
+    """Return the ARN of a queue from its URL; its path has the account. None if it has no account."""
+    parts = urlsplit(url).path.strip("/").split("/")
+    if len(parts) < 2 or not _ACCOUNT(parts[-2]):
+        return None
+    return f"arn:{origin.partition}:sqs:{origin.region}:{parts[-2]}:{parts[-1]}"
+
+
+def function_arn(name: str, qualifier: str, origin: RequestOrigin) -> str:
+    """Return the ARN of a function from its name, `name:qualifier`, partial ARN or ARN, and the parameter `Qualifier`."""
+    if name.startswith("arn:"):
+        arn = name
+    else:
+        partial = _FUNCTION(name)
+        account, rest = (partial[1] or origin.account, partial[2]) if partial else (origin.account, name)
+        arn = f"arn:{origin.partition}:lambda:{origin.region}:{account}:function:{rest}"
+    return f"{arn}:{qualifier}" if qualifier and arn.count(":") == 6 else arn
+
+
+def table_arn(name: str, origin: RequestOrigin) -> str:
+    """Return the ARN of a table from its name or ARN."""
+    if name.startswith("arn:"):
+        return name
+    return f"arn:{origin.partition}:dynamodb:{origin.region}:{origin.account}:table/{name}"
+
+
+def bucket_arn(bucket: str, origin: RequestOrigin) -> str | None:
+    """Return the ARN of a bucket from its name, or of an access point in place of one; None if it stands for another."""
+    if bucket.startswith("arn:"):
+        return bucket.replace(":accesspoint:", ":accesspoint/") if _ACCESS_POINT(bucket) else None
+    return None if not bucket or bucket.endswith(_OTHER_BUCKETS) else f"arn:{origin.partition}:s3:::{bucket}"
+
+
+def object_arn(bucket: str, key: str, origin: RequestOrigin) -> str | None:
+    """Return the ARN of an object; None if the bucket stands for another one."""
+    arn = bucket_arn(bucket, origin)
+    if arn is None or not key:
+        return None
+    return f"{arn}/object/{key}" if ":accesspoint/" in arn else f"{arn}/{key}"
+
+
+def objects_to_delete(parameters: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the entries of `DeleteObjects`, each with a key and perhaps a version."""
+    found = member(member(parameters, "delete"), "objects", "object")
+    found = found if isinstance(found, list) else [found] if isinstance(found, Mapping) else []
+    return [entry for entry in found if isinstance(entry, Mapping)]
+
+
+def delete_request(bucket: str, entry: Mapping[str, Any], origin: RequestOrigin) -> Need:
+    """Return the request of one entry of `DeleteObjects`: an entry with a version needs another action."""
+    action = "s3:DeleteObjectVersion" if member(entry, "versionId") else "s3:DeleteObject"
+    return action, object_arn(bucket, str(member(entry, "key") or ""), origin)
+
+
+def _delete_objects(parameters: Mapping[str, Any], origin: RequestOrigin) -> list[Need]:
+    bucket = str(member(parameters, "bucketName", "bucket") or "")
+    return [delete_request(bucket, entry, origin) for entry in objects_to_delete(parameters)]
+
+
+def _tables_of(action: str) -> Reader:
+    def read(parameters: Mapping[str, Any], origin: RequestOrigin) -> list[Need]:
+        tables = member(parameters, "requestItems")
+        return [(action, table_arn(str(name), origin)) for name in tables] if isinstance(tables, Mapping) else []
+
+    return read
+
+
+def _transaction(parameters: Mapping[str, Any], origin: RequestOrigin) -> list[Need]:
+    items = member(parameters, "transactItems")
+    found: list[Need] = []
+    for item in items if isinstance(items, list) else ():
+        entries = [(action, entry) for name, action in _TRANSACTIONS.items() if (entry := member(item, name)) is not None]
+        if not entries:
+            return []
+        for action, entry in entries:
+            name = member(entry, "tableName")
+            found.append((action, table_arn(name, origin) if isinstance(name, str) else None))
+    return found
+
+
+def _statements(parameters: Mapping[str, Any]) -> Iterator[Any]:
+    several = member(parameters, "statements", "transactStatements")
+    for entry in several if isinstance(several, list) else [parameters]:
+        yield member(entry, "statement")
+
+
+def _partiql(parameters: Mapping[str, Any], origin: RequestOrigin) -> list[Need]:
+    found: list[Need] = []
+    for text in _statements(parameters):
+        read = next(
+            ((action, match) for action, pattern in _PARTIQL if isinstance(text, str) and (match := pattern.match(text))), None
+        )
+        if read is None:
+            return []
+        action, match = read
+        table = table_arn(match["table"] or match["plain"], origin)
+        found.append((action, f"{table}/index/{match['index']}" if match["index"] else table))
+    return found
+
+
+def _re_encrypt(parameters: Mapping[str, Any], origin: RequestOrigin) -> list[Need]:
+    source, destination = member(parameters, "sourceKeyId"), member(parameters, "destinationKeyId")
+    return [("kms:ReEncryptFrom", key_arn(source, origin)), ("kms:ReEncryptTo", key_arn(destination, origin))]
+
+
+def key_arn(key: Any, origin: RequestOrigin) -> str | None:
+    """Return the ARN of a key from its id or ARN; None for an alias, whose key only KMS knows."""
+    if not isinstance(key, str) or not key or "alias/" in key:
+        return None
+    return key if key.startswith("arn:") else f"arn:{origin.partition}:kms:{origin.region}:{origin.account}:key/{key}"
+
+
+def _publish(parameters: Mapping[str, Any], origin: RequestOrigin) -> list[Need]:
+    target = member(parameters, "topicArn", "targetArn")
+    if isinstance(target, str):
+        return [("sns:Publish", target)]
+    return [("sns:Publish", "*")] if member(parameters, "phoneNumber") is not None else []
+
+
+def _batch_get_secrets(parameters: Mapping[str, Any], origin: RequestOrigin) -> list[Need]:
+    ids = member(parameters, "secretIdList")
+    secrets = [_secret_arn(str(id_), origin) for id_ in ids] if isinstance(ids, list) and ids else [None]
+    read: list[Need] = [("secretsmanager:GetSecretValue", secret) for secret in secrets]
+    return [("secretsmanager:BatchGetSecretValue", "*"), *read]
+
+
+def _secret_arn(secret: str, origin: RequestOrigin) -> str:
+    if secret.startswith("arn:"):
+        return secret
+    return f"arn:{origin.partition}:secretsmanager:{origin.region}:{origin.account}:secret:{secret}"
+
+
+_READERS: dict[tuple[str, str], Reader] = {
+    ("s3", "DeleteObjects"): _delete_objects,
+    ("s3", "DeleteMultipleObjects"): _delete_objects,
+    ("dynamodb", "BatchGetItem"): _tables_of("dynamodb:BatchGetItem"),
+    ("dynamodb", "BatchWriteItem"): _tables_of("dynamodb:BatchWriteItem"),
+    ("dynamodb", "TransactGetItems"): _transaction,
+    ("dynamodb", "TransactWriteItems"): _transaction,
+    ("dynamodb", "ExecuteStatement"): _partiql,
+    ("dynamodb", "BatchExecuteStatement"): _partiql,
+    ("dynamodb", "ExecuteTransaction"): _partiql,
+    ("kms", "ReEncrypt"): _re_encrypt,
+    ("sns", "Publish"): _publish,
+    ("secretsmanager", "BatchGetSecretValue"): _batch_get_secrets,
+}
