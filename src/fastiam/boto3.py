@@ -17,14 +17,8 @@ from types import MappingProxyType
 from typing import Any, Self, TypeVar, cast
 from weakref import WeakSet
 
-from fastiam.errors import (
-    RequestValueError,
-    UncheckedCall,
-    UndecidedCall,
-    UnknownCredentials,
-    UnmappedCall,
-    missing_package,
-)
+from fastiam.errors import RequestValueError, missing_package
+from fastiam.sources.sdk_calls.errors import UncheckedCall, UndecidedCall, UnknownCredentials, UnmappedCall
 
 try:
     import msgspec  # noqa: F401  (of the tables of CloudTrail)

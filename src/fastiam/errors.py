@@ -7,10 +7,6 @@
     ├── DirectoryError      a write to the account model breaks a rule
     ├── RequestValueError   a request cannot be read; names row and column in a batch
     ├── NotExpressible      a library cannot express a test of a filter
-    ├── UncheckedCall       a call of an SDK cannot be decided (`fastiam.boto3`)
-    │   ├── UndecidedCall       the outcome depends on what the call does not contain
-    │   ├── UnmappedCall        no requests are known for the operation
-    │   └── UnknownCredentials  no principal is known for the credentials
     ├── ShapeError          two columns differ in length
     └── LimitError          a table is full
 
@@ -202,29 +198,6 @@ class LimitError(FastiamError, RuntimeError):
 
 class MissingPackageError(FastiamError, ModuleNotFoundError):
     """A package of an extra is not installed; `name` is the package, and the message has the pip command."""
-
-
-class UncheckedCall(FastiamError):
-    """A call of an SDK cannot be decided. It is not a `ClientError`, so code that handles denied calls does not catch it."""
-
-
-class UndecidedCall(UncheckedCall):
-    """The outcome of a call depends on what the call does not contain; `depends_on` names it."""
-
-    def __init__(self, message: str, depends_on: tuple[str, ...]) -> None:
-        self.depends_on = depends_on
-        super().__init__(message)
-
-    def __reduce__(self) -> tuple[type[UndecidedCall], tuple[str, tuple[str, ...]]]:
-        return type(self), (str(self), self.depends_on)
-
-
-class UnmappedCall(UncheckedCall):
-    """No requests are known for an operation, or for these parameters of it."""
-
-
-class UnknownCredentials(UncheckedCall):
-    """No principal is known for the credentials of a call."""
 
 
 def missing_package(purpose: str, error: ModuleNotFoundError, extra: str) -> MissingPackageError:

@@ -169,7 +169,7 @@ def test_wrapper_of_another_library_stays(reader, aws, monkeypatch):
         botocore.client.BaseClient._make_api_call = before
 
 
-def test_client_of_before_the_block_pages_waiters_and_resources_are_checked(reader, aws):
+def test_old_clients_pages_waiters_and_resources_are_checked(reader, aws):
     """T101, TC31."""
     old = client()
     for number in range(5):
@@ -299,7 +299,7 @@ def test_unknown_key_is_not_guessed(aws):
         client().list_objects_v2(Bucket="bkt1")
 
 
-def test_undecided_call_that_the_code_catches_is_raised_at_the_end(aws):
+def test_undecided_call_that_is_caught_is_raised_at_the_end(aws):
     """T113, TC33."""
     with pytest.raises(fastiam.boto3.UndecidedCall) as failed, fastiam.boto3.enforce(directory_of(NETWORK), principal=APP):
         for _ in range(2):
@@ -348,7 +348,7 @@ def test_principal_is_never_guessed(reader, aws):
         pass
 
 
-def test_assumed_role_is_decided_with_its_session_policy_and_tags(aws):
+def test_assumed_role_has_its_session_policy_and_tags(aws):
     """T114, TC22, TD2."""
     red = {"StringEquals": {"aws:PrincipalTag/team": "red"}}
     directory = directory_of(statement("Allow", ["sts:AssumeRole", "sts:TagSession"]))

@@ -158,7 +158,7 @@ def test_call_without_a_mapping_is_not_sent(nothing, service, operation, paramet
         getattr(client(service), operation)(**parameters)
 
 
-def test_user_content_is_no_resource(nothing):
+def test_user_content_is_not_a_resource(nothing):
     """T122, and maps: metadata and items with the names of parameters, or ARNs as values."""
     put = {"Bucket": "b", "Key": "k", "Metadata": {"bucketname": "other", "key": "x"}, "Body": b""}
     assert [each.resource for each in requests_of(nothing, "s3", "put_object", put)] == ["arn:aws:s3:::b/k"]

@@ -22,21 +22,14 @@ from fastiam.analysis.call_decisions import RESOURCE, CallDecision, DirectoryLoo
 from fastiam.analysis.logged_calls import PASS_ROLE, LoggedOutcome
 from fastiam.api.directory import Directory
 from fastiam.api.suggestion import Suggestion, suggest_policy
-from fastiam.errors import (
-    FastiamError,
-    RequestValueError,
-    UncheckedCall,
-    UndecidedCall,
-    UnknownCredentials,
-    UnmappedCall,
-    did_you_mean,
-)
+from fastiam.errors import FastiamError, RequestValueError, did_you_mean
 from fastiam.model.arn import split_arn
 from fastiam.model.decision import Layer, Outcome
 from fastiam.model.key_registry import fold, spelled
 from fastiam.model.request import Context
 from fastiam.model.session import Session
 from fastiam.sources.cloudtrail.resources import RequestOrigin
+from fastiam.sources.sdk_calls.errors import UncheckedCall, UndecidedCall, UnknownCredentials, UnmappedCall
 from fastiam.sources.sdk_calls.keys import unknown_keys
 from fastiam.sources.sdk_calls.recorded import (
     CheckedRequest,
@@ -178,7 +171,7 @@ class SdkCalls:
         mark.seen = self._add(checked, facts)
         if not self._is_enforced:
             return
-        self._settle_undecided(checked)
+        self._handle_undecided(checked)
         allowed = []
         for (entry, _), request in zip(found, checked, strict=True):
             if self._is_refused(request):
@@ -199,7 +192,7 @@ class SdkCalls:
         found = facts.operation.requests(mark.parameters, facts.origin, model.input_shape)
         if not found:
             mark.seen = self._add([facts.request("", None, {}, None, "the operation has no mapping")], facts)
-            self._settle_unmapped(facts)
+            self._handle_unmapped(facts)
             return None
         checked = [self._decided(each, facts) for each in found]
         mark.seen = self._add(checked, facts)
@@ -207,7 +200,7 @@ class SdkCalls:
             return None
         denied = next((each for each in checked if each.decision and each.decision.outcome in _DENIALS), None)
         if denied is None:
-            self._settle_undecided(checked)
+            self._handle_undecided(checked)
             denied = next((each for each in checked if self._is_refused(each)), None)
         if denied is None:
             return None
@@ -312,7 +305,7 @@ class SdkCalls:
         outcome = request.decision.outcome if request.decision is not None else Outcome.ERROR
         return outcome in _DENIALS or outcome is Outcome.ERROR or (outcome is Outcome.DEPENDS and self._depends == "deny")
 
-    def _settle_undecided(self, requests: Sequence[CheckedRequest]) -> None:
+    def _handle_undecided(self, requests: Sequence[CheckedRequest]) -> None:
         """Raise or warn for requests that are neither allowed nor denied."""
         for each in requests:
             decision = each.decision
@@ -323,7 +316,7 @@ class SdkCalls:
             if self._depends == "warn":
                 warnings.warn(_undecided(each, decision), stacklevel=2)
 
-    def _settle_unmapped(self, facts: _Facts) -> None:
+    def _handle_unmapped(self, facts: _Facts) -> None:
         text = f"`{facts.service}` `{facts.name}` is not mapped to IAM actions, or not with these parameters"
         if self._unmapped == "error" and self._is_enforced:
             hint = "pass `unmapped='warn'`, and report it: https://github.com/fastiam/fastiam/issues"
