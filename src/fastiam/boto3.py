@@ -174,7 +174,7 @@ def _wrapped(original: Any) -> Any:
         if not _active:
             return original(client, operation_name, api_params)
         waiting = _MARK.get()
-        if waiting is not None and waiting.client is client and not waiting.is_checked and waiting.parameters is None:
+        if waiting is not None and waiting.wrapper is not make_api_call and not waiting.is_checked:
             return original(client, operation_name, api_params)  # an outer wrapper of ours has begun this call
         calls = _block_of_call()
         if calls is None:
@@ -184,7 +184,7 @@ def _wrapped(original: Any) -> Any:
                 calls._n_internal += 1
             return original(client, operation_name, api_params)
         _prepare(client)
-        mark = Mark(calls, client, operation_name)
+        mark = Mark(calls, client, operation_name, make_api_call)
         token = _MARK.set(mark)
         try:
             answer = original(client, operation_name, api_params)

@@ -168,7 +168,7 @@ class SdkCalls:
         if not found:
             return  # `before-call` reports that the call is not mapped
         checked = [self._decided(request, facts) for _, request in found]
-        mark.seen = self._add(checked, facts)
+        mark.seen, mark.is_filtered = self._add(checked, facts), True
         if not self._is_enforced:
             return
         self._handle_undecided(checked)
@@ -184,7 +184,7 @@ class SdkCalls:
 
     def _check(self, mark: Mark, model: Any, request: Mapping[str, Any], context: Mapping[str, Any]) -> Any:
         """Decide a call. Return the answer of a denied one, None for one that passes."""
-        if mark.seen is not None:  # `DeleteObjects`
+        if mark.is_filtered:  # `DeleteObjects`, decided before
             return _response(request, 200, answer_of_deletion(mark.errors)) if mark.is_answered else None
         if mark.parameters is None:
             raise self._keep(not_announced(model.service_model.service_name, model.name))
@@ -390,14 +390,26 @@ class _Facts:
 
 
 class Mark:
-    """A call on its way through botocore."""
+    """A call on its way through botocore. `wrapper` is the wrapper of `_make_api_call` that it came from."""
 
-    __slots__ = ("calls", "client", "operation", "parameters", "is_checked", "seen", "errors", "is_answered", "principal")
+    __slots__ = (
+        "calls",
+        "client",
+        "operation",
+        "wrapper",
+        "parameters",
+        "is_checked",
+        "is_filtered",
+        "is_answered",
+        "seen",
+        "errors",
+        "principal",
+    )
 
-    def __init__(self, calls: SdkCalls, client: Any, operation: str) -> None:
-        self.calls, self.client, self.operation = calls, client, operation
+    def __init__(self, calls: SdkCalls, client: Any, operation: str, wrapper: Any) -> None:
+        self.calls, self.client, self.operation, self.wrapper = calls, client, operation, wrapper
         self.parameters: dict[str, Any] | None = None
-        self.is_checked = self.is_answered = False
+        self.is_checked = self.is_filtered = self.is_answered = False
         self.seen: SeenCall | None = None
         self.errors: list[dict[str, Any]] = []
         self.principal: str | Session | None = None
