@@ -8,7 +8,7 @@ from typing import NamedTuple
 from fastiam.errors import RequestValueError
 from fastiam.model.arn import Arn, is_account, split_arn
 from fastiam.model.profile import FEDERATION, PROVIDER_TYPES, PrincipalKind
-from fastiam.model.request import exact_text, shorten
+from fastiam.model.request import blank_hint, exact_text, shorten
 
 LINKED_PATH = "/aws-service-role/"  # the path of service-linked roles
 # The DNS suffixes of the partitions (`outputs.dnsSuffix` in `partitions.json` of botocore 1.44.8): names of services end in one.
@@ -81,8 +81,9 @@ def _hint(text: str) -> str:
     """What is wrong with a string that is almost a principal; else all forms."""
     bare = text.strip()
     what = "ARN" if bare.lower().startswith("arn:") else "name"
-    if bare != text and bare:
-        return f"there is a blank {'before' if text[0] != bare[0] else 'after'} the {what}"
+    blank = blank_hint(text, what)
+    if blank:
+        return blank
     if what == "ARN" and not text.startswith("arn:"):
         return "an ARN begins with `arn:` in lower case"
     if is_account(text):

@@ -78,6 +78,9 @@ class Summary(Result):
         if self.unknown_principal:
             lines.append(f"principal not in the directory: {self.unknown_principal:,} rows")
         lines += [f"error: {message}" for message in self.first_errors]
+        more_errors = self.outcomes.get(Outcome.ERROR, 0) - len(self.first_errors)
+        if self.first_errors and more_errors > 0:
+            lines.append(f"and {more_errors:,} more rows with errors")
         if self.ignored_columns:
             more = len(self.ignored_columns) - 10
             names = [f"`{shorten(name, 40)}`" for name in self.ignored_columns[:10]] + ([f"{more} more"] if more > 0 else [])

@@ -62,6 +62,12 @@ class Request:
     absent: frozenset[str] = frozenset()
 
 
+def blank_hint(text: str, what: str) -> str:
+    """Return the hint for a text that has a blank before or after `what`, else ""."""
+    bare = text.strip()
+    return f"there is a blank {'before' if text[0] != bare[0] else 'after'} the {what}" if bare and bare != text else ""
+
+
 def check_action(action: object) -> str:
     """The action if it is a literal `prefix:Name` (A7).
 
@@ -74,9 +80,8 @@ def check_action(action: object) -> str:
     action = exact_text(action)
     prefix, colon, name = action.partition(":")
     if not (prefix and colon and name) or ":" in name or "*" in action or "?" in action or action.split() != [action]:
-        raise RequestValueError(
-            f"`{shorten(action)}` is not an action", column="action", hint="write one literal action, such as `s3:GetObject`"
-        )
+        hint = blank_hint(action, "action") or "write one literal action, such as `s3:GetObject`"
+        raise RequestValueError(f"`{shorten(action)}` is not an action", column="action", hint=hint)
     _check_text(action, "action")
     return action
 
@@ -92,11 +97,9 @@ def check_resource(resource: object) -> str:
         raise RequestValueError(f"a resource must be text, not `{type(resource).__name__}`", column="resource")
     resource = exact_text(resource)
     if resource != "*" and not is_arn(resource):
-        raise RequestValueError(
-            f"`{shorten(resource)}` is not a resource",
-            column="resource",
-            hint="write `*` or an ARN with six fields, `arn:partition:service:region:account:rest`",
-        )
+        form = "write `*` or an ARN with six fields, `arn:partition:service:region:account:rest`"
+        hint = blank_hint(resource, "ARN") or form
+        raise RequestValueError(f"`{shorten(resource)}` is not a resource", column="resource", hint=hint)
     _check_text(resource, "resource")
     return resource
 

@@ -82,4 +82,7 @@ def _is_engine(path: Path) -> bool:
 
 
 def _refused(given: LocatedValue, text: str, why: str) -> SourceError:
-    return given.error(f"`{text}` {why} [TEST-PATH]", hint="name a file or folder below the root, relative to the test file")
+    return given.error(
+        f"`{text}` {why} [TEST-PATH]",
+        hint="paths are relative to the test file and stay below `--root`; `--policies` takes any path",
+    )

@@ -1,6 +1,6 @@
 """The command lines of the documentation run, page by page, over the example data.
 
-What is left out, and why: servers (their own tests start them), clients of a cloud, and lines with a placeholder in place of a file.
+What is left out, and why: servers (their own tests start them), clients of a cloud, and lines with a placeholder.
 """
 
 from __future__ import annotations

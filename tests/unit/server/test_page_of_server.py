@@ -7,26 +7,20 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 from server_process import ROOT, running
 
-README = (ROOT / "README.md").read_text()
 PAGE = (ROOT / "docs/serve.md").read_text()
 LISTENERS = '[listeners.main]\naddress = "127.0.0.1:0"\n[listeners.ops]\naddress = "127.0.0.1:0"\n'
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
-def test_curl_command_of_the_page_is_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    names: dict[str, Any] = {}
-    exec(re.findall(r"^```python\n(.*?)^```", README, re.M | re.S)[0], names)
-    names["engine"].save("engine.fastiam")
+def test_curl_command_of_the_page_is_answered(tmp_path: Path) -> None:
     row = re.search(r"^\| curl \| `(.*)` \|$", PAGE, re.M)
     assert row is not None
     command = row[1].replace("\\|", "|")
-    with running(tmp_path / "run", tmp_path / "engine.fastiam", LISTENERS) as server:
+    with running(tmp_path / "run", ROOT / "examples/account.json", LISTENERS) as server:
         script = command.replace("127.0.0.1:8380", server.address())
         assert script != command
         done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, timeout=60, check=True)
