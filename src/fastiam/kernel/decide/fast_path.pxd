@@ -3,7 +3,7 @@
 Inputs that do not depend on the row are computed once: a `Caller` for each principal of a batch, the facts of each resource of a dictionary.
 Invariant: the result equals that of `kernel.decide.combine`. Every row that may differ takes the general path.
 """
-from libc.stdint cimport INT64_MIN, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy
 
 from fastiam.kernel.base.arn cimport account_number, account_text, twelve_digits
@@ -146,8 +146,6 @@ cdef inline bint fixes(Call* c, uint32_t key) noexcept nogil:
     cdef const Constant* own = &c.t.constants[c.principal.constants]
     cdef const Key* k = &c.t.keys[key]
     cdef uint32_t i
-    if k.source == KEY_MFA_AGE and c.principal.mfa_at != INT64_MIN:
-        return True
     for i in range(c.principal.n_constants):
         if own[i].key == key:
             return own[i].certainty != FACT_ASSUMED

@@ -1,11 +1,11 @@
 """Lookup of the resource and the endpoint of a call in the tables of a directory (D23, 6.10, D40, K1). Header only."""
-from libc.stdint cimport INT64_MIN, int32_t, int64_t, uint8_t, uint32_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 from libc.string cimport memchr, memcmp
 
 from fastiam.kernel.base.invariants cimport promise
 from fastiam.kernel.base.text cimport Text, same
 from fastiam.kernel.eval.unknown cimport is_declared, known_absent
-from fastiam.kernel.model.call cimport Call, ENDPOINT_KNOWN, ENDPOINT_NONE, ENDPOINT_UNKNOWN, Fetched, field, given
+from fastiam.kernel.model.call cimport Call, ENDPOINT_KNOWN, ENDPOINT_NONE, ENDPOINT_UNKNOWN, Fetched, field, given, source_account
 from fastiam.kernel.model.decision cimport BAD_OWNER, DONE, NO_FACTS
 from fastiam.kernel.model.string_table cimport table_find
 from fastiam.kernel.model.tables cimport *
@@ -246,6 +246,38 @@ cdef inline bint differs(Call* c, const Constant* constants, uint32_t n, uint32_
     return False
 
 
+cdef inline bint differs_from_organization(Call* c, uint32_t account, bint paths, const Fetched* value) noexcept nogil:
+    """Whether what is given is another organization than that of an account; NONE: nothing is known of it."""
+    cdef uint32_t known
+    if account == NONE:
+        return False
+    known = c.t.accounts[account].org_paths if paths else c.t.accounts[account].org
+    return known == NONE or not agrees(c, &c.t.constants[known], value)
+
+
+cdef inline bint is_of_known_account(Call* c) noexcept nogil:
+    """Whether one of the constants of the endpoint names an account of the directory."""
+    cdef const Constant* k
+    cdef PoolText text
+    cdef uint32_t i
+    for i in range(c.endpoint.n_constants):
+        k = &c.t.constants[c.endpoint.constants + i]
+        text = c.t.const_texts[k.first]
+        if table_find(&c.t.account_names, c.t.pool, <const char*>c.t.pool + text.text, text.size, c.t.seed) != NONE:
+            return True
+    return False
+
+
+cdef inline bint differs_from_endpoint(Call* c, uint32_t key, const Fetched* value) noexcept nogil:
+    """Whether what is given is not what is known of the endpoint; where its account is known, that it is in no organization."""
+    cdef bint found
+    if c.endpoint == NULL:
+        return False
+    if differs(c, &c.t.constants[c.endpoint.constants], c.endpoint.n_constants, key, value, &found):
+        return True
+    return not found and is_of_known_account(c)
+
+
 cdef inline bint may_contradict(Call* c, uint32_t key) noexcept nogil:
     """Whether a given derived key needs the full check of K1; False only where it surely does not contradict."""
     cdef const Key* k = &c.t.keys[key]
@@ -259,18 +291,16 @@ cdef inline bint may_contradict(Call* c, uint32_t key) noexcept nogil:
             return True
         if not found and known_absent(c, k, key):
             return True
-    if k.source == KEY_MFA_AGE:
-        return c.principal.mfa_at != INT64_MIN
     if k.source == KEY_RESOURCE_ACCOUNT:
         return c.owner_known and not c.assumed_owner and not (
             value.n == 1 and same(value.texts[0].data, value.texts[0].size, c.owner.data, c.owner.size)
         )
     if k.source == KEY_RESOURCE_ORG or k.source == KEY_RESOURCE_ORG_PATHS:
-        return c.account != NONE
+        return not c.assumed_owner and differs_from_organization(c, c.account, k.source == KEY_RESOURCE_ORG_PATHS, &value)
     if k.source == KEY_ENDPOINT:
-        return c.endpoint != NULL
+        return differs_from_endpoint(c, key, &value)
     if k.source == KEY_SOURCE_ORG or k.source == KEY_SOURCE_ORG_PATHS:
-        return c.t.n_accounts > 0
+        return differs_from_organization(c, source_account(c, 1), k.source == KEY_SOURCE_ORG_PATHS, &value)
     if k.source == KEY_RESOURCE or k.source == KEY_IAM_TAG:
         return differs(c, c.constants, c.n_constants, k.other if k.source == KEY_IAM_TAG else key, &value, &found)
     return False
