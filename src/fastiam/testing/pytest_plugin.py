@@ -6,7 +6,9 @@ file is found or a fixture is asked for.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +16,8 @@ import pytest
 
 if TYPE_CHECKING:
     from fastiam.api.engine import Engine
+    from fastiam.model.session import Session
+    from fastiam.sources.sdk_calls.calls import SdkCalls
     from fastiam.testing.report import ExampleResult
     from fastiam.testing.runner import Runner
     from fastiam.testing.test_file import Example, ExampleFile
@@ -117,3 +121,38 @@ def iam_engine() -> Iterator[Callable[..., Engine]]:
         return engines[key]
 
     yield load
+
+
+@pytest.fixture
+def iam_enforced(iam_engine: Callable[..., Engine]) -> Iterator[Callable[..., SdkCalls]]:
+    """A function that decides the calls of boto3 until the test ends: `iam_enforced(principal, policies, **options)`.
+
+    `options` are those of `fastiam.boto3.enforce`.
+    """
+    with ExitStack() as blocks:
+
+        def enter(principal: str | Session | None, policies: Any, **options: Any) -> SdkCalls:
+            from fastiam.boto3 import enforce
+
+            is_path = isinstance(policies, (str, os.PathLike))
+            if is_path or isinstance(policies, (list, tuple)):
+                policies = iam_engine(*([policies] if is_path else policies))
+            return blocks.enter_context(enforce(policies, principal=principal, **options))
+
+        yield enter
+
+
+@pytest.fixture
+def iam_recorded() -> Iterator[Callable[..., SdkCalls]]:
+    """A function that notes the calls of boto3 until the test ends: `iam_recorded(policies, principal, **options)`.
+
+    Arguments are those of `fastiam.boto3.record`.
+    """
+    with ExitStack() as blocks:
+
+        def enter(*given: Any, **options: Any) -> SdkCalls:
+            from fastiam.boto3 import record
+
+            return blocks.enter_context(record(*given, **options))
+
+        yield enter

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+import fastiam.api.engine  # noqa: F401  (NumPy loads once a process, and not in each run)
+
 pytest_plugins = ["pytester"]
 ROOT = Path(__file__).resolve().parents[3]
 FILE = """\
@@ -86,3 +88,44 @@ def test_plugin_imports_no_other_module_of_the_package() -> None:  # TA24, T38
 def test_plugin_is_an_entry_point_of_pytest() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert project["entry-points"]["pytest11"] == {"fastiam": "fastiam.testing.pytest_plugin"}
+
+
+CALLS = """\
+import botocore.session
+import pytest
+from botocore.exceptions import ClientError
+from botocore.stub import Stubber
+
+LEA = "arn:aws:iam::111111111111:user/lea"
+
+
+@pytest.fixture
+def s3():
+    session = botocore.session.Session()
+    session.set_credentials("AKIAEXAMPLE", "secret")
+    client = session.create_client("s3", region_name="eu-west-1")
+    with Stubber(client) as stubber:
+        stubber.add_response("get_object", {})
+        stubber.add_response("put_object", {})
+        yield client
+
+
+def test_enforced(iam_enforced, s3):
+    calls = iam_enforced(LEA, "account.json")
+    s3.get_object(Bucket="reports", Key="may.csv")
+    with pytest.raises(ClientError, match="not authorized to perform: s3:PutObject"):
+        s3.put_object(Bucket="reports", Key="may.csv", Body=b"")
+    assert len(calls.requests) == 2
+
+
+def test_recorded(iam_recorded, s3):
+    calls = iam_recorded("account.json", LEA)
+    s3.get_object(Bucket="reports", Key="may.csv")
+    assert calls.policy().lost == 0
+"""
+
+
+def test_fixtures_decide_and_record_the_calls_of_boto3(folder: pytest.Pytester) -> None:
+    """T39."""
+    folder.makepyfile(test_calls=CALLS)
+    folder.runpytest(*PLUGIN, "test_calls.py").assert_outcomes(passed=2)
