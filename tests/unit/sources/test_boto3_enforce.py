@@ -119,6 +119,19 @@ def test_message_names_principal_action_resource_and_layer():
     assert (read.user, read.action, read.resource) == (APP, "s3:PutObject", "arn:aws:s3:::b/a b")
 
 
+def test_key_of_an_object_is_used_by_s3_for_the_caller(aws):
+    """T110, TC5: `kms:ViaService` of the request that S3 makes."""
+    key = f"arn:aws:kms:eu-west-1:{A}:key/11111111-2222-3333-4444-555555555555"
+    via = {"StringEquals": {"kms:ViaService": "s3.eu-west-1.amazonaws.com"}}
+    writes = directory_of(statement("Allow", "s3:PutObject"), statement("Allow", "kms:GenerateDataKey", key, Condition=via))
+    writes.add_resource(key)
+    writes.set_resource_policy(key, document({"Effect": "Allow", "Principal": {"AWS": A}, "Action": "kms:*", "Resource": "*"}))
+    with fastiam.boto3.enforce(writes, principal=APP):
+        client().put_object(Bucket="bkt1", Key="k", Body=b"", ServerSideEncryption="aws:kms", SSEKMSKeyId=key)
+        with pytest.raises(ClientError, match="kms:GenerateDataKey"):
+            client("kms").generate_data_key(KeyId=key, KeySpec="AES_256")
+
+
 def test_each_layer_is_read_back():
     """T117."""
     from fastiam.analysis.call_decisions import CallDecision
@@ -271,6 +284,16 @@ def test_blocks_of_several_threads_are_not_guessed(reader, aws):
         done.set()
         thread.join(10)
     assert len(failures) == 1 and "2 blocks" in str(failures[0])
+
+
+def test_live_engine_decides_with_its_policies_of_now(aws):
+    directory = directory_of(statement("Allow", "s3:GetObject"))
+    with fastiam.LiveEngine(directory) as live, fastiam.boto3.enforce(live, principal=APP):
+        with pytest.raises(ClientError):
+            client().list_objects_v2(Bucket="bkt1")
+        directory.put_inline_policy(APP, "app", document(READS))
+        live.refresh()
+        client().list_objects_v2(Bucket="bkt1")
 
 
 def test_inner_block_decides(reader, aws):

@@ -75,7 +75,7 @@ class SdkCalls:
     ) -> None:
         _check_choice("depends", depends, ("error", "deny", "allow", "warn"))
         _check_choice("unmapped", unmapped, ("error", "allow", "warn"))
-        self._directory, self._engine = _opened(policies)
+        self._directory, self._policies = _opened(policies)
         self._is_enforced, self._principal, self._principals = is_enforced, principal, dict(principals)
         self._depends, self._unmapped, self._now, self._account = depends, unmapped, now, account
         self._context, self._unknown = dict(context), tuple(unknown)
@@ -89,6 +89,12 @@ class SdkCalls:
         self._lookup: DirectoryLookup | None = None
         for each in (principal, *self._principals.values()):
             self._check_known(each)
+
+    @property
+    def _engine(self) -> AnalysisEngine | None:
+        """The engine of now: a `LiveEngine` has another one after each change."""
+        found = self._policies
+        return getattr(found, "engine", found)
 
     @property
     def requests(self) -> tuple[CheckedRequest, ...]:
@@ -415,7 +421,7 @@ class Mark:
         self.principal: str | Session | None = None
 
 
-def _opened(policies: Policies | None) -> tuple[Directory | None, AnalysisEngine | None]:
+def _opened(policies: Policies | None) -> tuple[Directory | None, Any]:
     if policies is None:
         return None, None
     if isinstance(policies, Directory):
