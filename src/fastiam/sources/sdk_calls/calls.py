@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 from urllib.parse import urlsplit
 
 import botocore
@@ -94,7 +94,7 @@ class SdkCalls:
     def _engine(self) -> AnalysisEngine | None:
         """The engine of now: a `LiveEngine` has another one after each change."""
         found = self._policies
-        return getattr(found, "engine", found)
+        return cast("AnalysisEngine | None", getattr(found, "engine", found))
 
     @property
     def requests(self) -> tuple[CheckedRequest, ...]:
