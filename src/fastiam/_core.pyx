@@ -604,19 +604,27 @@ cdef class Core:
 
         Parameters
         ----------
-        principal : an ARN, a service name, `*` for an unsigned caller, or a `Session`.
-        action : one literal `service:Name`, in any case.
-        resource : an ARN, or `*` for actions without one.
-        context : mapping of condition keys to values: text, bool, int, float, Decimal, aware datetime, bytes, or a list of these.
-            None says that the key is absent; a key that is derived (K1) keeps its derived value.
-        unknown : condition keys of which nothing is known, or prefixes such as `aws:ResourceTag/*` (spec 6.11). The answer is
-            True only if the request is authorised whatever their values are.
-        resource_account : the owner of the resource, where the caller knows it (D23).
-        now : aware datetime; the clock where it is None (K5).
+        principal
+            an ARN, a service name, `*` for an unsigned caller, or a `Session`.
+        action
+            one literal `service:Name`, in any case.
+        resource
+            an ARN, or `*` for actions without one.
+        context
+            mapping of condition keys to values: text, bool, int, float, Decimal, aware datetime, bytes, or a list of these. None
+            says that the key is absent; a key that is derived (K1) keeps its derived value.
+        unknown
+            condition keys of which nothing is known, or prefixes such as `aws:ResourceTag/*` (spec 6.11). The answer is True only
+            if the request is authorised whatever their values are.
+        resource_account
+            the owner of the resource, where the caller knows it (D23).
+        now
+            aware datetime; the clock where it is None (K5).
 
         Raises
         ------
-        RequestValueError: a value cannot be read, or contradicts the directory (K1, D23); a key is given and declared unknown.
+        RequestValueError
+            a value cannot be read, or contradicts the directory (K1, D23); a key is given and declared unknown.
         """
         return ask_allowed(self, principal, action, resource, context, unknown, resource_account, now)
 
@@ -639,13 +647,17 @@ cdef class Core:
 
         Parameters
         ----------
-        requests : tuples `(principal, action, resource)` or `(principal, action, resource, context)`, as `is_allowed` takes them.
-        unknown : as in `is_allowed`; the same for all requests.
-        now : aware datetime; the clock, read once, where it is None (K5).
+        requests
+            tuples `(principal, action, resource)` or `(principal, action, resource, context)`, as `is_allowed` takes them.
+        unknown
+            as in `is_allowed`; the same for all requests.
+        now
+            aware datetime; the clock, read once, where it is None (K5).
 
         Raises
         ------
-        RequestValueError: as `is_allowed`, for the first request that cannot be decided; `row` is its place.
+        RequestValueError
+            as `is_allowed`, for the first request that cannot be decided; `row` is its place.
         """
         return self._decide_each(requests, unknown, now, False)
 

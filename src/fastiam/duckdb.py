@@ -25,14 +25,19 @@ def decide(con: Any, query: str, engine: Any, **arguments: Any) -> Any:
 
     Parameters
     ----------
-    con : a `duckdb.DuckDBPyConnection`.
-    query : a `select` statement.
-    engine : an `Engine` or a `LiveEngine`.
-    arguments : as in `Engine.decide_frame`.
+    con
+        a `duckdb.DuckDBPyConnection`.
+    query
+        a `select` statement.
+    engine
+        an `Engine` or a `LiveEngine`.
+    arguments
+        as in `Engine.decide_frame`.
 
     Raises
     ------
-    RequestValueError: as `Engine.decide_frame`.
+    RequestValueError
+        as `Engine.decide_frame`.
     """
     return engine.decide_frame(con.sql(query), connection=con, **arguments)
 
@@ -54,17 +59,24 @@ def register(
 
     Parameters
     ----------
-    con : a `duckdb.DuckDBPyConnection`.
-    engine : an `Engine`, or a `LiveEngine`, whose current engine decides each batch of rows.
-    name, decision : the names of the functions; `decision=None` registers the first alone.
-    keys : condition keys that follow the resource as arguments of their own, in this order. Without it, one further argument may
-        be a struct or a map from condition keys to values.
-    on_error : "deny" (the default) gives rows that cannot be decided `false` and `ERROR`; "raise" ends the query.
-    arguments : `unknown`, `sessions`, `now`, `threads` as in `Engine.decide_frame`.
+    con
+        a `duckdb.DuckDBPyConnection`.
+    engine
+        an `Engine`, or a `LiveEngine`, whose current engine decides each batch of rows.
+    name, decision
+        the names of the functions; `decision=None` registers the first alone.
+    keys
+        condition keys that follow the resource as arguments of their own, in this order. Without it, one further argument may be
+        a struct or a map from condition keys to values.
+    on_error
+        "deny" (the default) gives rows that cannot be decided `false` and `ERROR`; "raise" ends the query.
+    arguments
+        `unknown`, `sessions`, `now`, `threads` as in `Engine.decide_frame`.
 
     Raises
     ------
-    RequestValueError: pyarrow is missing, or an argument cannot be read.
+    RequestValueError
+        pyarrow is missing, or an argument cannot be read.
     """
     if find_spec("pyarrow") is None:
         hint = "`pip install pyarrow`, or use `fastiam.duckdb.decide`, which does not need it"

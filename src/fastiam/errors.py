@@ -37,18 +37,30 @@ class Finding:
 
     Attributes
     ----------
-    code : rule of the specification (`"V24"`, `"G21"`) or of `lint` (`"L2"`), stable across releases.
-    severity : `ERROR`, `WARN` or `NOTE`, before any downgrade.
-    message : one line, lower case.
-    source : name of the file or argument.
-    path : JSON path of the value, `$.Statement[0].Action[1]`.
-    line, column : 1-based place in the source text; 0 where the document was not text.
-    hint : what to do about it, or "".
-    fatal : rejects the document in lenient mode too.
-    snippet : the source line that holds the value, or "" (of a long line, the part around the value).
-    width : how many characters of the line the value covers.
-    snippet_column : the column of the first character of `snippet`.
-    sid : the `Sid` of the statement that contains the value, or "".
+    code
+        rule of the specification (`"V24"`, `"G21"`) or of `lint` (`"L2"`), stable across releases.
+    severity
+        `ERROR`, `WARN` or `NOTE`, before any downgrade.
+    message
+        one line, lower case.
+    source
+        name of the file or argument.
+    path
+        JSON path of the value, `$.Statement[0].Action[1]`.
+    line, column
+        1-based place in the source text; 0 where the document was not text.
+    hint
+        what to do about it, or "".
+    fatal
+        rejects the document in lenient mode too.
+    snippet
+        the source line that holds the value, or "" (of a long line, the part around the value).
+    width
+        how many characters of the line the value covers.
+    snippet_column
+        the column of the first character of `snippet`.
+    sid
+        the `Sid` of the statement that contains the value, or "".
     """
 
     code: str

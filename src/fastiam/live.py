@@ -84,16 +84,21 @@ class LiveEngine:
 
     Parameters
     ----------
-    source : a `Directory` that goes on being written, by whatever process if it is kept in a store; a store by its path; files or
+    source
+        a `Directory` that goes on being written, by whatever process if it is kept in a store; a store by its path; files or
         folders as `fastiam.load` takes them; a saved engine; or a function that gives a `Directory`. It is read at once, and
         again with each `refresh`, of a store just what has changed. A saved engine is mapped again when it was replaced.
-    mode, resource_of, skip_unknown : how files are read, as in `fastiam.load`.
-    unknown_owner, context_defaults, settings : as in `Directory.compile`; a saved engine has its own.
-    cache_bytes : as in `Directory.compile`; None: its default, or the value of a saved engine.
+    mode, resource_of, skip_unknown
+        how files are read, as in `fastiam.load`.
+    unknown_owner, context_defaults, settings
+        as in `Directory.compile`; a saved engine has its own.
+    cache_bytes
+        as in `Directory.compile`; None: its default, or the value of a saved engine.
 
     Raises
     ------
-    FastiamError: the source cannot be read now, so that there is no good engine to begin with; options for a saved engine.
+    FastiamError
+        the source cannot be read now, so that there is no good engine to begin with; options for a saved engine.
     """
 
     _current: Generation
@@ -242,7 +247,8 @@ class LiveEngine:
 
         Raises
         ------
-        FastiamError: the source cannot be read, or does not compile. The engine stays as it is; `error` says why.
+        FastiamError
+            the source cannot be read, or does not compile. The engine stays as it is; `error` says why.
         """
         with self._lock:
             began = time.monotonic()
@@ -263,7 +269,8 @@ class LiveEngine:
 
         Raises
         ------
-        FastiamError: as `refresh`.
+        FastiamError
+            as `refresh`.
         """
         with self._lock:
             if not self._is_current():
@@ -297,11 +304,13 @@ class LiveEngine:
 
         Parameters
         ----------
-        debounce : seconds of quiet to wait for, so that a file is read when it is written to the end.
+        debounce
+            seconds of quiet to wait for, so that a file is read when it is written to the end.
 
         Raises
         ------
-        FastiamError: the source is a function, or the package `watchfiles` is not installed.
+        FastiamError
+            the source is a function, or the package `watchfiles` is not installed.
         """
         if self._kept is None and not self._paths:
             raise FastiamError("the source is a function, so there is nothing to watch\nhelp: call `refresh` after a change")

@@ -21,9 +21,12 @@ def decide(frame: pd.DataFrame, engine: Any, **options: Unpack[FrameOptions]) ->
 
     Parameters
     ----------
-    frame : one request per row.
-    engine : an `Engine`, a `LiveEngine` or a `SharedEngine`.
-    options : as in `Engine.decide_frame`, with its errors.
+    frame
+        one request per row.
+    engine
+        an `Engine`, a `LiveEngine` or a `SharedEngine`.
+    options
+        as in `Engine.decide_frame`, with its errors.
     """
     return engine.decide_frame(frame, **options)
 
@@ -33,8 +36,10 @@ def allowed(frame: pd.DataFrame, engine: Any, **options: Unpack[FrameOptions]) -
 
     Parameters
     ----------
-    frame, engine : as in `decide`.
-    options : as in `decide`, without `add` and `keep`.
+    frame, engine
+        as in `decide`.
+    options
+        as in `decide`, without `add` and `keep`.
     """
     return engine.decide_frame(frame, **options, add=("allowed",), keep=False, prefix="")["allowed"]
 

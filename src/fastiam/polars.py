@@ -36,9 +36,12 @@ def decide(frame: Frame, engine: Any, **options: Unpack[FrameOptions]) -> Frame:
 
     Parameters
     ----------
-    frame : one request per row.
-    engine : an `Engine`, a `LiveEngine` or a `SharedEngine`.
-    options : as in `Engine.decide_frame`, with its errors.
+    frame
+        one request per row.
+    engine
+        an `Engine`, a `LiveEngine` or a `SharedEngine`.
+    options
+        as in `Engine.decide_frame`, with its errors.
     """
     if isinstance(frame, pl.LazyFrame):
         options.setdefault("on_error", "deny")
@@ -52,8 +55,10 @@ def authorized(frame: Frame, engine: Any, **options: Unpack[FrameOptions]) -> Fr
 
     Parameters
     ----------
-    frame, engine : as in `decide`.
-    options : as in `decide`, without `add` and `keep`.
+    frame, engine
+        as in `decide`.
+    options
+        as in `decide`, without `add` and `keep`.
     """
     if isinstance(frame, pl.LazyFrame):
         names = frame.collect_schema().names()
@@ -108,15 +113,20 @@ def decision(
 
     Parameters
     ----------
-    principal, action, resource, resource_account : the name of a column, an expression, or `fastiam.lit(text)`.
-    engine : an `Engine`, or a `LiveEngine`.
-    context : names of columns that are condition keys, or a mapping from keys to names, expressions or constants. "auto" is
-        refused, since an expression does not see the frame.
-    sessions, unknown, now, add, on_error, threads : as in `Engine.decide_frame`.
+    principal, action, resource, resource_account
+        the name of a column, an expression, or `fastiam.lit(text)`.
+    engine
+        an `Engine`, or a `LiveEngine`.
+    context
+        names of columns that are condition keys, or a mapping from keys to names, expressions or constants. "auto" is refused,
+        since an expression does not see the frame.
+    sessions, unknown, now, add, on_error, threads
+        as in `Engine.decide_frame`.
 
     Raises
     ------
-    RequestValueError: an argument cannot be read.
+    RequestValueError
+        an argument cannot be read.
     """
     checked, fields = read_expressions(
         pl.Expr,

@@ -88,17 +88,22 @@ class SharedEngine:
 
     Parameters
     ----------
-    source : the path of an engine file that every process can read, or an `Engine` (of a `LiveEngine` its current one). An engine
+    source
+        the path of an engine file that every process can read, or an `Engine` (of a `LiveEngine` its current one). An engine
         pickles with its bytes, which a receiver writes once to a private file of the temporary directory.
-    refresh : seconds after which the file at the path is checked again. A file that was replaced is loaded; one that cannot be
-        read leaves the engine as it is, and `error` says why. A pickle has the engine of the moment and no `refresh`, so that all
+    refresh
+        seconds after which the file at the path is checked again. A file that was replaced is loaded; one that cannot be read
+        leaves the engine as it is, and `error` says why. A pickle has the engine of the moment and no `refresh`, so that all
         tasks of a job decide by one engine.
-    cache_bytes : bound on the run-time cache in each process that loads the file, as in `Directory.compile`; None: 128 MiB.
+    cache_bytes
+        bound on the run-time cache in each process that loads the file, as in `Directory.compile`; None: 128 MiB.
 
     Raises
     ------
-    RequestValueError: `refresh` or `cache_bytes` is not a number, or `refresh` is given without a path.
-    SourceError: the file is not a saved engine of this release.
+    RequestValueError
+        `refresh` or `cache_bytes` is not a number, or `refresh` is given without a path.
+    SourceError
+        the file is not a saved engine of this release.
     """
 
     def __init__(
@@ -155,7 +160,8 @@ class SharedEngine:
 
         Raises
         ------
-        SourceError: it cannot be loaded here; the file at the path is not the one that was pickled.
+        SourceError
+            it cannot be loaded here; the file at the path is not the one that was pickled.
         """
         if self._refresh is not None and time.monotonic() >= self._next:  # PERF: no clock without `refresh`
             self._read_again()

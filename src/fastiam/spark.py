@@ -49,23 +49,29 @@ def decide(df: DataFrame, engine: Any, *, ship: Ship = "pickle", check: bool = F
 
     Parameters
     ----------
-    engine : an `Engine`, a `SharedEngine`, the path of an engine file, or a `LiveEngine`, whose engine of the moment decides all
-        rows.
-    ship : how workers get the engine. "pickle": with the function, up to 64 MiB. "path": all workers can read the file at the
-        path of the `SharedEngine`. "artifact": Spark copies the file to each worker.
-    check : first run one row on each core, so that a worker that cannot decide is an error here.
-    arguments : as in `Engine.decide_frame`. `now` is read here, so that a task that is repeated gives the same decisions.
+    engine
+        an `Engine`, a `SharedEngine`, the path of an engine file, or a `LiveEngine`, whose engine of the moment decides all rows.
+    ship
+        how workers get the engine. "pickle": with the function, up to 64 MiB. "path": all workers can read the file at the path
+        of the `SharedEngine`. "artifact": Spark copies the file to each worker.
+    check
+        first run one row on each core, so that a worker that cannot decide is an error here.
+    arguments
+        as in `Engine.decide_frame`. `now` is read here, so that a task that is repeated gives the same decisions.
 
     Returns
     -------
-    DataFrame: its columns as in `Engine.decide_frame`, enums as text.
+    DataFrame
+        its columns as in `Engine.decide_frame`, enums as text.
 
     Raises
     ------
-    RequestValueError: an argument cannot be read, a column is missing or exists already, the engine is too large for its way to
-        the workers, or the frame is a stream, in which `now` could not advance. By default a row that cannot be decided ends the
-        job; its number counts from the start of the partition.
-    FastiamError: `check` found a worker that cannot decide.
+    RequestValueError
+        an argument cannot be read, a column is missing or exists already, the engine is too large for its way to the workers, or
+        the frame is a stream, in which `now` could not advance. By default a row that cannot be decided ends the job; its number
+        counts from the start of the partition.
+    FastiamError
+        `check` found a worker that cannot decide.
     """
     from pyspark.sql.functions import col
 
@@ -98,17 +104,23 @@ def allowed(
 
     Parameters
     ----------
-    principal, action, resource, resource_account : the name of a column, a `Column`, or `fastiam.lit(text)`.
-    context : names of columns that are condition keys, or a mapping from keys to names, columns or constants.
-    on_error : "deny" (the default) gives a row that cannot be decided `false`: Spark may also evaluate rows that the rest of the
-        query excludes. "raise" ends the job.
-    engine, ship : as in `decide`.
-    arguments : `sessions`, `unknown`, `now`, `threads` as in `Engine.decide_frame`. Without `now` a worker reads the clock for
-        each batch, since a column may be kept for long.
+    principal, action, resource, resource_account
+        the name of a column, a `Column`, or `fastiam.lit(text)`.
+    context
+        names of columns that are condition keys, or a mapping from keys to names, columns or constants.
+    on_error
+        "deny" (the default) gives a row that cannot be decided `false`: Spark may also evaluate rows that the rest of the query
+        excludes. "raise" ends the job.
+    engine, ship
+        as in `decide`.
+    arguments
+        `sessions`, `unknown`, `now`, `threads` as in `Engine.decide_frame`. Without `now` a worker reads the clock for each
+        batch, since a column may be kept for long.
 
     Raises
     ------
-    RequestValueError: as `decide`.
+    RequestValueError
+        as `decide`.
     """
     from pyspark.sql import Column, SparkSession
     from pyspark.sql.functions import col, lit
@@ -145,12 +157,15 @@ def register(
 
     Parameters
     ----------
-    check : first run one row on each core, so that a worker that cannot decide is an error here.
-    engine, on_error, ship, arguments : as in `allowed`.
+    check
+        first run one row on each core, so that a worker that cannot decide is an error here.
+    engine, on_error, ship, arguments
+        as in `allowed`.
 
     Raises
     ------
-    RequestValueError, FastiamError: as `decide`.
+    RequestValueError, FastiamError
+        as `decide`.
     """
     checked = FrameArguments(context=(), on_error=on_error, **arguments)
     shared = _shipped(spark, engine, ship)
@@ -167,17 +182,22 @@ def summary(df: DataFrame, engine: Any, *, ship: Ship = "pickle", **arguments: A
 
     Parameters
     ----------
-    engine, ship : as in `decide`.
-    arguments : as in `Engine.decide_frame`, without `add`, `prefix` and `keep`.
+    engine, ship
+        as in `decide`.
+    arguments
+        as in `Engine.decide_frame`, without `add`, `prefix` and `keep`.
 
     Returns
     -------
-    DataFrame: `partition`, `count`, `name`, `rows`. `count` is `rows`, `outcome`, `layer`, `deny` (its statement), `depends_on`,
-    `missing_key`, `assumed_owner`, `unknown_principal` or `error` (the first messages), and `name` what is counted, or null.
+    DataFrame
+        `partition`, `count`, `name`, `rows`. `count` is `rows`, `outcome`, `layer`, `deny` (its statement), `depends_on`,
+        `missing_key`, `assumed_owner`, `unknown_principal` or `error` (the first messages), and `name` what is counted, or
+        null.
 
     Raises
     ------
-    RequestValueError: as `decide`.
+    RequestValueError
+        as `decide`.
     """
     _refuse_stream(df)
     given = FrameArguments(**arguments, add=("reason",), keep=False)
@@ -299,7 +319,8 @@ def _check(spark: SparkSession, shared: Any) -> None:
 
     Raises
     ------
-    FastiamError: it cannot be loaded; the message has the one of the worker.
+    FastiamError
+        it cannot be loaded; the message has the one of the worker.
     """
     try:
         spark.range(0, 10_000).mapInArrow(_Probe(shared), "id long").collect()

@@ -40,10 +40,14 @@ class ApplicableStatement:
 
     Attributes
     ----------
-    actions, resources : pattern sets; the excluded ones if `not_actions`, `not_resources`.
-    conditions : the residual conditions.
-    is_certain : no test other than `conditions` is undetermined (`U`).
-    classes : classes of the principal match (D50), for statements of resource policies.
+    actions, resources
+        pattern sets; the excluded ones if `not_actions`, `not_resources`.
+    conditions
+        the residual conditions.
+    is_certain
+        no test other than `conditions` is undetermined (`U`).
+    classes
+        classes of the principal match (D50), for statements of resource policies.
     """
 
     ref: StatementRef

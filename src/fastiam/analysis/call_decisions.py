@@ -66,9 +66,12 @@ class CallDecisions:
 
     Attributes
     ----------
-    resources : the resources of `calls`, users and roles with their paths.
-    row : the determining row of each call.
-    decision : the index of the decision of each call in `decisions`.
+    resources
+        the resources of `calls`, users and roles with their paths.
+    row
+        the determining row of each call.
+    decision
+        the index of the decision of each call in `decisions`.
     """
 
     calls: Calls
@@ -208,7 +211,8 @@ class _BatchDecider:
 
         Parameters
         ----------
-        former : a mask of the calls of deleted users and roles, which are not decided.
+        former
+            a mask of the calls of deleted users and roles, which are not decided.
         """
         calls = self._calls
         has_no_principal = np.array([caller.principal is None for caller in calls.callers])[self._caller]

@@ -39,12 +39,18 @@ class DiffGroup(Result):
 
     Attributes
     ----------
-    change : the kind of change.
-    statement : the flipping statement; None if the cause is not a statement (an owner, a new root user).
-    side : the directory of the statement, `old` or `new`.
-    layer : the layer that denies, or denied.
-    rows : number of rows.
-    example : the number of the first row.
+    change
+        the kind of change.
+    statement
+        the flipping statement; None if the cause is not a statement (an owner, a new root user).
+    side
+        the directory of the statement, `old` or `new`.
+    layer
+        the layer that denies, or denied.
+    rows
+        number of rows.
+    example
+        the number of the first row.
     """
 
     change: Change

@@ -40,14 +40,22 @@ class Diff:
 
     Attributes
     ----------
-    n_rows : number of compared rows.
-    rows : numbers of the changed rows, ascending, int64, shape (k,).
-    old_outcome, new_outcome : their outcomes, uint8, shape (k,).
-    groups : the flipping statements, gained access first; `group` has the index of the group of each changed row, shape (k,).
-    undecidable : number of rows that depend on unknown keys in both engines, so that a change cannot be determined.
-    n_errors : number of rows that cannot be decided, with `on_error="deny"`.
-    unknown_principals : number of rows whose principal is in neither directory, so that both engines deny them.
-    unseen : changes that can give access and that no row can show, if no requests are given.
+    n_rows
+        number of compared rows.
+    rows
+        numbers of the changed rows, ascending, int64, shape (k,).
+    old_outcome, new_outcome
+        their outcomes, uint8, shape (k,).
+    groups
+        the flipping statements, gained access first; `group` has the index of the group of each changed row, shape (k,).
+    undecidable
+        number of rows that depend on unknown keys in both engines, so that a change cannot be determined.
+    n_errors
+        number of rows that cannot be decided, with `on_error="deny"`.
+    unknown_principals
+        number of rows whose principal is in neither directory, so that both engines deny them.
+    unseen
+        changes that can give access and that no row can show, if no requests are given.
 
     Notes
     -----
@@ -181,17 +189,21 @@ def diff(
     ----------
     principals, actions, resources, context, ... : columns of requests, as in `Engine.decide_many`. Without the first three, the
         requests that the changes between the two directories can affect (see Notes).
-    log : in place of requests, the calls of a log, such as `fastiam.read_cloudtrail` (docs/replay.md).
-    unknown : unknown keys of the given requests. Without requests, each key that is not in `context` is unknown.
+    log
+        in place of requests, the calls of a log, such as `fastiam.read_cloudtrail` (docs/replay.md).
+    unknown
+        unknown keys of the given requests. Without requests, each key that is not in `context` is unknown.
 
     Returns
     -------
-    Diff: changes from a denial to ALLOW (gained) and back (lost), and to DEPENDS (may gain, may lose). A change of the kind of
-    denial is not included.
+    Diff
+        changes from a denial to ALLOW (gained) and back (lost), and to DEPENDS (may gain, may lose). A change of the kind of
+        denial is not included.
 
     Raises
     ------
-    ShapeError, RequestValueError: as `Engine.decide_many`; only some of the three request columns are given.
+    ShapeError, RequestValueError
+        as `Engine.decide_many`; only some of the three request columns are given.
 
     Notes
     -----

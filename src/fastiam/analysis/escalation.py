@@ -32,12 +32,18 @@ class EscalationStep(Result):
 
     Attributes
     ----------
-    principal : the principal that makes the request: that of the path, a later one on it, or a service that assumes a role.
-    pattern : the pattern that needs the permission, or `administrator`.
-    resource : an ARN; the name `zq0` represents any name.
-    outcome : ALLOW, or DEPENDS.
-    statement : the statement that allows; None if it depends on unknown keys, or needs no policy.
-    depends_on : the deciding keys, folded (D74).
+    principal
+        the principal that makes the request: that of the path, a later one on it, or a service that assumes a role.
+    pattern
+        the pattern that needs the permission, or `administrator`.
+    resource
+        an ARN; the name `zq0` represents any name.
+    outcome
+        ALLOW, or DEPENDS.
+    statement
+        the statement that allows; None if it depends on unknown keys, or needs no policy.
+    depends_on
+        the deciding keys, folded (D74).
     """
 
     principal: str
@@ -55,14 +61,22 @@ class EscalationPath(Result):
 
     Attributes
     ----------
-    principal : a user or role.
-    target : a user or role, or `anything in the account`: all permissions of the account (H64).
-    account : the account of the target.
-    outcome : ALLOW if each step is allowed whatever the unknown keys are and nothing is assumed, else DEPENDS.
-    pattern : the ids of the patterns, in order; the principal obtains the permissions of one principal after the other.
-    steps : the permissions that are used, in order.
-    assumptions : facts that the directory does not contain and that must hold, such as that an instance has the role.
-    depends_on : the keys on which the steps depend, folded.
+    principal
+        a user or role.
+    target
+        a user or role, or `anything in the account`: all permissions of the account (H64).
+    account
+        the account of the target.
+    outcome
+        ALLOW if each step is allowed whatever the unknown keys are and nothing is assumed, else DEPENDS.
+    pattern
+        the ids of the patterns, in order; the principal obtains the permissions of one principal after the other.
+    steps
+        the permissions that are used, in order.
+    assumptions
+        facts that the directory does not contain and that must hold, such as that an instance has the role.
+    depends_on
+        the keys on which the steps depend, folded.
     """
 
     principal: str
@@ -86,7 +100,8 @@ def find_escalations(
 
     Raises
     ------
-    RequestValueError: `to` is neither `admin` nor a user or role of the directory.
+    RequestValueError
+        `to` is neither `admin` nor a user or role of the directory.
     """
     requests = Requests(engine, unknown, now)
     _check_target(to, requests)
@@ -111,7 +126,8 @@ def find_administrators(engine: AnalysisEngine, to: str, unknown: Collection[str
 
     Raises
     ------
-    RequestValueError: as `find_escalations`.
+    RequestValueError
+        as `find_escalations`.
     """
     requests = Requests(engine, unknown, now)
     _check_target(to, requests)

@@ -41,8 +41,10 @@ class Administrators:
 
     Attributes
     ----------
-    strengths : the strength of the weaker probe of each administrator.
-    unlimited : those that have no permission to gain: the policies of the principal allow everything.
+    strengths
+        the strength of the weaker probe of each administrator.
+    unlimited
+        those that have no permission to gain: the policies of the principal allow everything.
     """
 
     def __init__(self, requests: Requests, entities: Sequence[Entity]) -> None:

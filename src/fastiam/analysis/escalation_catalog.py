@@ -47,13 +47,17 @@ class EscalationPattern:
 
     Attributes
     ----------
-    target : what the pattern is about: another `user` or `role` of the account, a `service-role` (a role that `service` can
-        assume), an `obtained-user` or `obtained-role` (one whose permissions it obtains by another pattern of the same
-        account), the principal itself (`self-user`, `self-role`), its `own-group` or `own-policy`, a `group` that it is not a
-        member of, or `none`.
-    permissions : all of them are needed.
-    to_anything : the pattern gives any permission in the account, and not those of the target.
-    assumption : a fact that the directory does not contain and that must hold too, or "".
+    target
+        what the pattern is about: another `user` or `role` of the account, a `service-role` (a role that `service` can assume),
+        an `obtained-user` or `obtained-role` (one whose permissions it obtains by another pattern of the same account), the
+        principal itself (`self-user`, `self-role`), its `own-group` or `own-policy`, a `group` that it is not a member of, or
+        `none`.
+    permissions
+        all of them are needed.
+    to_anything
+        the pattern gives any permission in the account, and not those of the target.
+    assumption
+        a fact that the directory does not contain and that must hold too, or "".
     """
 
     id: str
@@ -85,7 +89,8 @@ def read_patterns(path: str | os.PathLike[str]) -> tuple[EscalationPattern, ...]
 
     Raises
     ------
-    SourceError: the file is not a catalogue; names the pattern.
+    SourceError
+        the file is not a catalogue; names the pattern.
     """
     return _read(Path(path).read_bytes(), os.fspath(path))
 

@@ -62,8 +62,10 @@ class EdgeFinder:
 
     Attributes
     ----------
-    sources : the principals whose edges are looked for, with their nodes.
-    joins : the groups that each source can join, with the edge that the permission alone is.
+    sources
+        the principals whose edges are looked for, with their nodes.
+    joins
+        the groups that each source can join, with the edge that the permission alone is.
     """
 
     def __init__(

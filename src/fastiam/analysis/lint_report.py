@@ -30,8 +30,10 @@ class Report:
 
     Attributes
     ----------
-    origin : the position of the document.
-    sids : the `Sid` of each statement, by the path of the statement.
+    origin
+        the position of the document.
+    sids
+        the `Sid` of each statement, by the path of the statement.
     """
 
     origin: Origin

@@ -28,7 +28,8 @@ def diff_log(old: AnalysisEngine, new: AnalysisEngine, log: Iterable[Calls], *, 
 
     Raises
     ------
-    SourceError: a file of the log is broken.
+    SourceError
+        a file of the log is broken.
     """
     found = _Found()
     replayers = CallDecider(old, threads=threads), CallDecider(new, threads=threads)

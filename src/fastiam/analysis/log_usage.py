@@ -26,11 +26,14 @@ class PrincipalUsage:
 
     Attributes
     ----------
-    resources : for each action in lower case the resources of its calls; None is one that the log does not contain.
-    calls : their number.
-    last : the time of the last one.
-    former_calls : the number of allowed calls of deleted users or roles with this ARN, by their unique ids. Nothing else counts
-        them.
+    resources
+        for each action in lower case the resources of its calls; None is one that the log does not contain.
+    calls
+        their number.
+    last
+        the time of the last one.
+    former_calls
+        the number of allowed calls of deleted users or roles with this ARN, by their unique ids. Nothing else counts them.
     """
 
     resources: dict[str, set[str | None]] = field(default_factory=dict)
@@ -58,7 +61,8 @@ def usage_of(log: Iterable[Calls], *, since: datetime | None = None, ids: Mappin
 
     Raises
     ------
-    SourceError: a file of the log is broken.
+    SourceError
+        a file of the log is broken.
     """
     found = Usage()
     for calls in _batches(log):

@@ -39,12 +39,18 @@ class LoggedPrincipal:
 
     Attributes
     ----------
-    shown : the ARN of the user or role, or the name of the service. Reports combine the sessions of a role.
-    principal : the principal of the requests; None if the log does not contain it.
-    may_have_policies : the session may have session policies, which are not in the log.
-    has_unknown_kind : the credentials may come from GetSessionToken, which limits them (7.4), or from a sign-in.
-    may_have_tags : the session may have tags that `principal` does not have.
-    unique_id : the unique id of the user or role, "" if the log does not contain it. A deleted one had another.
+    shown
+        the ARN of the user or role, or the name of the service. Reports combine the sessions of a role.
+    principal
+        the principal of the requests; None if the log does not contain it.
+    may_have_policies
+        the session may have session policies, which are not in the log.
+    has_unknown_kind
+        the credentials may come from GetSessionToken, which limits them (7.4), or from a sign-in.
+    may_have_tags
+        the session may have tags that `principal` does not have.
+    unique_id
+        the unique id of the user or role, "" if the log does not contain it. A deleted one had another.
     """
 
     shown: str
@@ -73,16 +79,26 @@ class Calls:
 
     Attributes
     ----------
-    sources, source : the files, and the code of the file of each call.
-    numbers, times, ids : for each call, the number of its record in the file from 1, its time and its id.
-    logged : the `LoggedOutcome` of each call, uint8.
-    errors : the error code of each call, or None.
-    callers, caller : the principals, and the code of the principal of each call.
-    facts : the context. If two entries have a key, the later one is used.
-    row_call : the call of each row, ascending.
-    actions, row_action : the actions, and the code of the action of each row.
-    resources : the resource of each row; None if the log does not contain it.
-    owners : the account that owns the resource of each row; None if the log does not contain it.
+    sources, source
+        the files, and the code of the file of each call.
+    numbers, times, ids
+        for each call, the number of its record in the file from 1, its time and its id.
+    logged
+        the `LoggedOutcome` of each call, uint8.
+    errors
+        the error code of each call, or None.
+    callers, caller
+        the principals, and the code of the principal of each call.
+    facts
+        the context. If two entries have a key, the later one is used.
+    row_call
+        the call of each row, ascending.
+    actions, row_action
+        the actions, and the code of the action of each row.
+    resources
+        the resource of each row; None if the log does not contain it.
+    owners
+        the account that owns the resource of each row; None if the log does not contain it.
     """
 
     sources: Sequence[str]

@@ -28,10 +28,14 @@ class PatternSet:
 
     Attributes
     ----------
-    text : the pattern with the values of known variables. `${*}`, `${?}` and `${$}` are literal (VR4).
-    parts : the parts as symbols; an unknown variable is `*`.
-    is_exact : it has no unknown variable and one interpretation only, so that it can be a superset of others.
-    written : a pattern of fewer than six fields without padding, for the interpretation that crosses fields (R5).
+    text
+        the pattern with the values of known variables. `${*}`, `${?}` and `${$}` are literal (VR4).
+    parts
+        the parts as symbols; an unknown variable is `*`.
+    is_exact
+        it has no unknown variable and one interpretation only, so that it can be a superset of others.
+    written
+        a pattern of fewer than six fields without padding, for the interpretation that crosses fields (R5).
     """
 
     text: str

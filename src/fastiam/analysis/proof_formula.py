@@ -82,7 +82,8 @@ class Budget:
 
         Raises
         ------
-        ProofLimitError: that is one too many, or too late.
+        ProofLimitError
+            that is one too many, or too late.
         """
         self.tried += 1
         if self.tried > self.limit:
@@ -98,7 +99,8 @@ def solve(formula: Formula, domains: Mapping[int, int], budget: Budget) -> Value
 
     Raises
     ------
-    ProofLimitError: the budget is spent.
+    ProofLimitError
+        the budget is spent.
     """
     try:
         return _solve(formula, domains, {}, budget)

@@ -68,7 +68,8 @@ class KeyTest:
 
     Attributes
     ----------
-    start : what each value of the key begins with. Values are the texts after it; the key is never absent.
+    start
+        what each value of the key begins with. Values are the texts after it; the key is never absent.
     """
 
     entry: ConditionEntry
@@ -95,8 +96,10 @@ class KeyValue:
 
     Attributes
     ----------
-    value : None if the key is absent.
-    is_text : some request has this value; else only the results are known to be possible at most.
+    value
+        None if the key is absent.
+    is_text
+        some request has this value; else only the results are known to be possible at most.
     """
 
     value: ContextValue | None
@@ -127,7 +130,8 @@ def key_values(key: str, tests: tuple[KeyTest, ...], *, always_present: bool = F
 
     Raises
     ------
-    ProofLimitError: there are too many.
+    ProofLimitError
+        there are too many.
     """
     found: dict[Results, KeyValue] = {}
 

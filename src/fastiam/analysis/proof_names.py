@@ -63,7 +63,8 @@ def action_cells(elements: Iterable[Element], max_states: int = MAX_STATES) -> l
 
     Raises
     ------
-    ProofLimitError: there are too many states.
+    ProofLimitError
+        there are too many states.
     """
     readable = {element: tuple(filter(None, map(_split, element))) for element in elements}
     prefixes = list(dict.fromkeys(prefix for pairs in readable.values() for prefix, _ in pairs))
@@ -115,8 +116,10 @@ class BoundPattern:
 
     Attributes
     ----------
-    known, starts : of its variables, as in `BoundStatement`.
-    crosses : a match that is undetermined counts (F3), so that wildcards may cross fields (R5).
+    known, starts
+        of its variables, as in `BoundStatement`.
+    crosses
+        a match that is undetermined counts (F3), so that wildcards may cross fields (R5).
     """
 
     text: str
@@ -209,13 +212,17 @@ def resource_cells(
 
     Parameters
     ----------
-    elements : the patterns of each `Resource` or `NotResource`.
-    more : further patterns that split cells.
-    universe : the ARNs of interest; empty: all.
+    elements
+        the patterns of each `Resource` or `NotResource`.
+    more
+        further patterns that split cells.
+    universe
+        the ARNs of interest; empty: all.
 
     Raises
     ------
-    ProofLimitError: there are too many states.
+    ProofLimitError
+        there are too many states.
     """
     within = list(universe) or [arn_symbols(partition, "*", "*", "*", "*") for partition in partitions]
     alone: dict[Symbols, None] = dict.fromkeys(more)

@@ -70,7 +70,8 @@ class PrincipalChange:
 
     Attributes
     ----------
-    matches : the classes in which the policies of resources can name the principal, in addition to none.
+    matches
+        the classes in which the policies of resources can name the principal, in addition to none.
     """
 
     def __init__(self, before: PrincipalProfile, after: PrincipalProfile, settings: Settings, matches: Collection[str]) -> None:
@@ -97,7 +98,8 @@ class PrincipalChange:
 
         Raises
         ------
-        ProofLimitError: too many tags that policies read differ.
+        ProofLimitError
+            too many tags that policies read differ.
         """
         if self.after.kind not in _WITH_SESSION_TAGS:
             yield frozenset()
@@ -127,7 +129,8 @@ class PrincipalChange:
 
         Raises
         ------
-        ProofLimitError: there are too many.
+        ProofLimitError
+            there are too many.
         """
         for of_session in self._keys_of_sessions():
             old, new = (self._statements(profile, of_session) for profile in (self.before, self.after))

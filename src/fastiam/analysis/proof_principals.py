@@ -28,7 +28,8 @@ def representatives(statements: Sequence[BoundStatement], partitions: Collection
 
     Raises
     ------
-    ProofLimitError: there are too many.
+    ProofLimitError
+        there are too many.
     """
     written = [entry for one in statements for entry in one.statement.principals or ()]
     entries = list(dict.fromkeys(read_entry(entry.type, entry.value) for entry in written))

@@ -42,19 +42,25 @@ def not_public(
 
     Parameters
     ----------
-    arn : the resource with the policy; of a bucket, its objects count too.
-    kind : `trust` for the trust policy of a role.
-    limit, timeout, mode : as in `no_new_access`.
+    arn
+        the resource with the policy; of a bucket, its objects count too.
+    kind
+        `trust` for the trust policy of a role.
+    limit, timeout, mode
+        as in `no_new_access`.
 
     Returns
     -------
-    Proof: PROVED if the policy is not public; NEW_ACCESS with a request; UNDECIDED if it is public and no request shows it, such
-    as where a Deny denies all.
+    Proof
+        PROVED if the policy is not public; NEW_ACCESS with a request; UNDECIDED if it is public and no request shows it, such
+        as where a Deny denies all.
 
     Raises
     ------
-    PolicyError: a document is rejected.
-    RequestValueError: another argument cannot be read.
+    PolicyError
+        a document is rejected.
+    RequestValueError
+        another argument cannot be read.
     """
     check_choice(kind, "kind", "kind", "resource", "trust")
     check_type(arn, str, "arn", "text")

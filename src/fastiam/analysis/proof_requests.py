@@ -59,11 +59,16 @@ class ProofRequest(Result):
 
     Attributes
     ----------
-    principal : an ARN, service name or `*`.
-    session : a session of it, to be passed to an engine in its place: a federated user, or a role session with session tags.
-    context : condition keys as in `fastiam.simulate`; every other key has any value.
-    resource_account : the owner of the resource.
-    now : the instant of the request, if policies compare it.
+    principal
+        an ARN, service name or `*`.
+    session
+        a session of it, to be passed to an engine in its place: a federated user, or a role session with session tags.
+    context
+        condition keys as in `fastiam.simulate`; every other key has any value.
+    resource_account
+        the owner of the resource.
+    now
+        the instant of the request, if policies compare it.
     """
 
     principal: str
@@ -90,9 +95,12 @@ class Probe:
 
     Attributes
     ----------
-    context : keys that principal elements read (K1).
-    canonical_id : of its account, for S3.
-    is_bounded : it has a permissions boundary (N22).
+    context
+        keys that principal elements read (K1).
+    canonical_id
+        of its account, for S3.
+    is_bounded
+        it has a permissions boundary (N22).
     """
 
     principal: str | Session

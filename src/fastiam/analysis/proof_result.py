@@ -25,12 +25,18 @@ class Proof(Result):
 
     Attributes
     ----------
-    result : PROVED, NEW_ACCESS with `request`, or UNDECIDED with `reason`.
-    request : a request that shows the contrary, decided by the engine.
-    statement : the statement that allows it; for `kind="rcp"` the Deny that no longer applies.
-    stronger : no new request applies, but a grant of a resource policy no longer needs the policies of the principal (6.5).
-    reason : why the question is undecided.
-    combinations : the number of combinations that were tried.
+    result
+        PROVED, NEW_ACCESS with `request`, or UNDECIDED with `reason`.
+    request
+        a request that shows the contrary, decided by the engine.
+    statement
+        the statement that allows it; for `kind="rcp"` the Deny that no longer applies.
+    stronger
+        no new request applies, but a grant of a resource policy no longer needs the policies of the principal (6.5).
+    reason
+        why the question is undecided.
+    combinations
+        the number of combinations that were tried.
     """
 
     result: ProofResult

@@ -35,13 +35,20 @@ class Scope:
 
     Attributes
     ----------
-    partitions : of resource ARNs.
-    always_present : folded keys that each request has.
-    action_elements, resource_patterns : split cells in addition to the patterns of statements.
-    resources : patterns of the ARNs in question; empty: all.
-    known_actions : only the actions that AWS has, on resources of their types.
-    covers_action : whether an action, prefix and name in lower case, is in scope.
-    has_star : the resource `*` is in scope.
+    partitions
+        of resource ARNs.
+    always_present
+        folded keys that each request has.
+    action_elements, resource_patterns
+        split cells in addition to the patterns of statements.
+    resources
+        patterns of the ARNs in question; empty: all.
+    known_actions
+        only the actions that AWS has, on resources of their types.
+    covers_action
+        whether an action, prefix and name in lower case, is in scope.
+    has_star
+        the resource `*` is in scope.
     """
 
     partitions: Collection[str]
@@ -60,10 +67,14 @@ class Candidate:
 
     Attributes
     ----------
-    values : the values of condition keys by folded name; every other key can have any value.
-    is_open : it needs a certain result of a test with an unknown variable, or a value that no known text has.
-    is_of_aws : AWS has the action, on resources of this form.
-    session_name : the name of the role session, if a policy reads it in `aws:userid`.
+    values
+        the values of condition keys by folded name; every other key can have any value.
+    is_open
+        it needs a certain result of a test with an unknown variable, or a value that no known text has.
+    is_of_aws
+        AWS has the action, on resources of this form.
+    session_name
+        the name of the role session, if a policy reads it in `aws:userid`.
     """
 
     action: str
@@ -100,7 +111,8 @@ class Search:
 
         Raises
         ------
-        ProofLimitError: there are too many cells or combinations, or the time is over.
+        ProofLimitError
+            there are too many cells or combinations, or the time is over.
         """
         groups: dict[tuple[tuple[bool, ...], frozenset[Element]], list[ActionCell]] = {}
         for cell in self._cells:

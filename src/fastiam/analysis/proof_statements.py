@@ -116,7 +116,8 @@ class StatementFormulas:
 
     Attributes
     ----------
-    values : the values of each variable of a condition key; None for a test with any result.
+    values
+        the values of each variable of a condition key; None for a test with any result.
     """
 
     def __init__(self, statements: Sequence[BoundStatement], always_present: Container[str]) -> None:

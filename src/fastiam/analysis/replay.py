@@ -36,17 +36,28 @@ class ReplayGroup(Result):
 
     Attributes
     ----------
-    verdict : the comparison with the log.
-    principal : a user, a role (for all of its sessions) or a service.
-    action : the IAM action that determines the decision.
-    outcome : ERROR if there is no decision.
-    logged : the outcome in the log.
-    layer, statement : what determines the decision; None for a decision without them.
-    depends_on : the deciding keys, or `session policies`, `kind of session`, `resource`.
-    note : why there is no decision, or "".
-    calls : their number.
-    resource : the resource of the first call, or "" if the log does not contain it.
-    source, number, time : the record of the first call.
+    verdict
+        the comparison with the log.
+    principal
+        a user, a role (for all of its sessions) or a service.
+    action
+        the IAM action that determines the decision.
+    outcome
+        ERROR if there is no decision.
+    logged
+        the outcome in the log.
+    layer, statement
+        what determines the decision; None for a decision without them.
+    depends_on
+        the deciding keys, or `session policies`, `kind of session`, `resource`.
+    note
+        why there is no decision, or "".
+    calls
+        their number.
+    resource
+        the resource of the first call, or "" if the log does not contain it.
+    source, number, time
+        the record of the first call.
     """
 
     verdict: Verdict
@@ -71,12 +82,17 @@ class Replay(Result):
 
     Attributes
     ----------
-    groups : the calls by principal, action, decision and reason, disagreements first.
-    calls : number of replayed calls.
-    records : number of records in the log.
-    unmapped : number of records without an IAM action, by name.
-    without_role : number of calls without a role in their parameters, by action, for actions that need `iam:PassRole` according
-        to AWS's documentation. These calls were decided without that permission.
+    groups
+        the calls by principal, action, decision and reason, disagreements first.
+    calls
+        number of replayed calls.
+    records
+        number of records in the log.
+    unmapped
+        number of records without an IAM action, by name.
+    without_role
+        number of calls without a role in their parameters, by action, for actions that need `iam:PassRole` according to AWS's
+        documentation. These calls were decided without that permission.
     """
 
     groups: tuple[ReplayGroup, ...]
@@ -101,13 +117,17 @@ def replay(engine: AnalysisEngine, log: Iterable[Calls], *, threads: int = 1) ->
 
     Parameters
     ----------
-    engine : the policies.
-    log : batches of calls, such as those of `fastiam.read_cloudtrail`.
-    threads : number of threads for decisions, which run without the GIL.
+    engine
+        the policies.
+    log
+        batches of calls, such as those of `fastiam.read_cloudtrail`.
+    threads
+        number of threads for decisions, which run without the GIL.
 
     Raises
     ------
-    SourceError: a file of the log is broken.
+    SourceError
+        a file of the log is broken.
     """
     counts: Counter[Any] = Counter()
     first: dict[Any, tuple[str, str, int, str]] = {}

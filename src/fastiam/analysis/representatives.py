@@ -34,7 +34,8 @@ class Patterns:
 
     Attributes
     ----------
-    omitted : number of patterns that were not compared with all candidates, because of `MAX_COMPARISONS`.
+    omitted
+        number of patterns that were not compared with all candidates, because of `MAX_COMPARISONS`.
 
     Notes
     -----

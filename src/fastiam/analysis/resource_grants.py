@@ -30,8 +30,10 @@ class Grant:
 
     Attributes
     ----------
-    account : the owner of the resource, where it is known.
-    reads : the folded keys that the policy reads.
+    account
+        the owner of the resource, where it is known.
+    reads
+        the folded keys that the policy reads.
     """
 
     arn: str

@@ -31,11 +31,15 @@ class SuggestedPolicy:
 
     Attributes
     ----------
-    principal : the user or role.
-    document : the policy.
-    not_covered : used actions that no identity policy of the principal allows: a resource policy allows them, or the policies
-        have changed since.
-    removed_unseen : granted actions whose use the log does not show, and that the suggestion does not allow.
+    principal
+        the user or role.
+    document
+        the policy.
+    not_covered
+        used actions that no identity policy of the principal allows: a resource policy allows them, or the policies have changed
+        since.
+    removed_unseen
+        granted actions whose use the log does not show, and that the suggestion does not allow.
     """
 
     principal: str
@@ -49,7 +53,8 @@ def suggested_policy(profile: PrincipalProfile, usage: PrincipalUsage) -> Sugges
 
     Raises
     ------
-    RequestValueError: a policy of the principal cannot be copied exactly.
+    RequestValueError
+        a policy of the principal cannot be copied exactly.
     """
     allows = _Allows()
     denies: list[dict[str, Any]] = []

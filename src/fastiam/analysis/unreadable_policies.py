@@ -17,7 +17,8 @@ def principals_with_unreadable_policies(snapshot: Snapshot, principals: Collecti
 
     Parameters
     ----------
-    principals : the ARNs of those to check; empty: all.
+    principals
+        the ARNs of those to check; empty: all.
     """
     found: dict[str, str] = {}
     for name, _ in snapshot.names():

@@ -29,15 +29,23 @@ class Unused(Result):
 
     Attributes
     ----------
-    principal : its ARN.
-    unused : the log shows the use of these actions, and has none.
-    not_visible : a trail writes their calls only as data events, such as those on S3 objects.
-    not_recorded : CloudTrail has no record of this name, for example because the permission has no operation.
-    used : the granted actions with an allowed call.
-    not_granted : the other actions with an allowed call: a resource policy or another session allowed them, or the policies have
-        changed since.
-    calls, last_call : the number of allowed calls of the principal, and the time of the last one, or "".
-    former_calls : the number of allowed calls of deleted users or roles with this ARN, by their unique ids. They do not count.
+    principal
+        its ARN.
+    unused
+        the log shows the use of these actions, and has none.
+    not_visible
+        a trail writes their calls only as data events, such as those on S3 objects.
+    not_recorded
+        CloudTrail has no record of this name, for example because the permission has no operation.
+    used
+        the granted actions with an allowed call.
+    not_granted
+        the other actions with an allowed call: a resource policy or another session allowed them, or the policies have changed
+        since.
+    calls, last_call
+        the number of allowed calls of the principal, and the time of the last one, or "".
+    former_calls
+        the number of allowed calls of deleted users or roles with this ARN, by their unique ids. They do not count.
     """
 
     principal: str
@@ -65,15 +73,21 @@ def unused(
 
     Parameters
     ----------
-    log : batches of calls, such as those of `fastiam.read_cloudtrail`.
-    since : calls before this time do not count; None counts all calls.
-    data_events_of : the service prefixes whose data events the trail writes for all resources: `s3`, `lambda`.
+    log
+        batches of calls, such as those of `fastiam.read_cloudtrail`.
+    since
+        calls before this time do not count; None counts all calls.
+    data_events_of
+        the service prefixes whose data events the trail writes for all resources: `s3`, `lambda`.
 
     Raises
     ------
-    SourceError: a file of the log is broken.
-    MissingPackageError: the package with the actions of AWS is not installed.
-    RequestValueError: an unknown prefix, or `since` has no time zone.
+    SourceError
+        a file of the log is broken.
+    MissingPackageError
+        the package with the actions of AWS is not installed.
+    RequestValueError
+        an unknown prefix, or `since` has no time zone.
     """
     if since is not None and since.tzinfo is None:
         hint = "pass `datetime(..., tzinfo=timezone.utc)`"

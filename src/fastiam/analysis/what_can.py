@@ -35,12 +35,16 @@ class AllowedAction(Deferred):
 
     Attributes
     ----------
-    action : a name; with `is_pattern` the pattern of a policy, for each action that matches it and that no policy names.
-    outcome : ALLOW, or DEPENDS.
-    layer, statement, depends_on : as in `Decision`.
-    assumed_owner : the owner of the resource is unknown and assumed to be the account of the principal (D23).
-    conditions : for DEPENDS, the statements on which the decision depends, found on first access by the specification
-        evaluator.
+    action
+        a name; with `is_pattern` the pattern of a policy, for each action that matches it and that no policy names.
+    outcome
+        ALLOW, or DEPENDS.
+    layer, statement, depends_on
+        as in `Decision`.
+    assumed_owner
+        the owner of the resource is unknown and assumed to be the account of the principal (D23).
+    conditions
+        for DEPENDS, the statements on which the decision depends, found on first access by the specification evaluator.
     """
 
     action: str

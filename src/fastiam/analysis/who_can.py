@@ -43,17 +43,25 @@ class PrincipalAccess(Deferred):
 
     Attributes
     ----------
-    principal : an ARN, a service name, or `*` for an unsigned request. With `kind` None, `arn:aws:iam::ID:root` is any user or
-        role of an account without principals in the directory, and `arn:aws:iam::*:root` is any user or role of all such
-        accounts. `*.amazonaws.com` is any service.
-    kind : None for a whole account.
-    outcome : ALLOW, or DEPENDS.
-    layer, statement : what determines the decision (D50, D51); for DEPENDS, what determines it if the conditions do not hold.
-    depends_on : the deciding keys, folded (D74).
-    is_outside : the directory does not contain the principal. Its own account is assumed to allow all requests.
-    assumed_owner : the owner of the resource is unknown and assumed to be the account of this principal (D23).
-    conditions : for DEPENDS, the statements on which the decision depends: Allows that must apply, Denies that must not apply.
-        The specification evaluator finds them on first access, in a fraction of a millisecond.
+    principal
+        an ARN, a service name, or `*` for an unsigned request. With `kind` None, `arn:aws:iam::ID:root` is any user or role of an
+        account without principals in the directory, and `arn:aws:iam::*:root` is any user or role of all such accounts.
+        `*.amazonaws.com` is any service.
+    kind
+        None for a whole account.
+    outcome
+        ALLOW, or DEPENDS.
+    layer, statement
+        what determines the decision (D50, D51); for DEPENDS, what determines it if the conditions do not hold.
+    depends_on
+        the deciding keys, folded (D74).
+    is_outside
+        the directory does not contain the principal. Its own account is assumed to allow all requests.
+    assumed_owner
+        the owner of the resource is unknown and assumed to be the account of this principal (D23).
+    conditions
+        for DEPENDS, the statements on which the decision depends: Allows that must apply, Denies that must not apply. The
+        specification evaluator finds them on first access, in a fraction of a millisecond.
     """
 
     principal: str
@@ -75,8 +83,10 @@ class WhoCanResult(Sequence[PrincipalAccess]):
 
     Attributes
     ----------
-    principals : their names, as in `PrincipalAccess`.
-    outcome : `Outcome` numbers, uint8, shape (n,).
+    principals
+        their names, as in `PrincipalAccess`.
+    outcome
+        `Outcome` numbers, uint8, shape (n,).
     """
 
     __slots__ = ("_make", "outcome", "principals")

@@ -37,8 +37,10 @@ class Directory(AccountModel):
 
     Parameters
     ----------
-    mode : how documents are read and rules of AWS are enforced, `strict` or `lenient`.
-    quotas : limits of AWS that a strict directory enforces (spec 1.7); None enforces none.
+    mode
+        how documents are read and rules of AWS are enforced, `strict` or `lenient`.
+    quotas
+        limits of AWS that a strict directory enforces (spec 1.7); None enforces none.
     """
 
     def __init__(self, mode: Mode = "strict", *, quotas: Quotas | None = Quotas()) -> None:  # noqa: B008  (frozen)
@@ -63,14 +65,19 @@ class Directory(AccountModel):
 
         Parameters
         ----------
-        mode, quotas : for the writes of this object, as in `Directory`.
-        create : whether to make the store if there is no such file.
-        read_only : refuse to write.
-        timeout : seconds to wait for another writer.
+        mode, quotas
+            for the writes of this object, as in `Directory`.
+        create
+            whether to make the store if there is no such file.
+        read_only
+            refuse to write.
+        timeout
+            seconds to wait for another writer.
 
         Raises
         ------
-        StoreError: the file is not a store, is of a newer release, or is corrupt; `reason` gives the case. Writes raise it too.
+        StoreError
+            the file is not a store, is of a newer release, or is corrupt; `reason` gives the case. Writes raise it too.
         """
         from fastiam.storage.sqlite_backend import SqliteBackend  # PERF: only stores need it
 
@@ -143,7 +150,8 @@ class Directory(AccountModel):
 
         Raises
         ------
-        SourceError: the file cannot be written; an existing file is unchanged.
+        SourceError
+            the file cannot be written; an existing file is unchanged.
         """
         text = self.to_json()
         with open_output(as_path(path)) as file:
@@ -161,15 +169,18 @@ class Directory(AccountModel):
 
         Parameters
         ----------
-        unknown_owner : the rule for a literal ARN with an unknown owner (D23). `principal` assumes the principal's account, and
-            the decision reports that; `deny` denies.
-        context_defaults : context keys for every request that does not give them, as if it did (K1). A list is the value for
-            every request. In a batch, a column gives its key for all rows, nulls included. A key in two spellings with two
-            values is refused.
-        settings : the parameters that the specification leaves open.
-        cache_bytes : bound on the memory of the run-time cache: plans and names that requests add. If it is too small for a
-            repeating workload, entries are evicted and built again and again, which takes a hundred times as long.
-            `Engine.stats()` counts evictions as `generation`.
+        unknown_owner
+            the rule for a literal ARN with an unknown owner (D23). `principal` assumes the principal's account, and the decision
+            reports that; `deny` denies.
+        context_defaults
+            context keys for every request that does not give them, as if it did (K1). A list is the value for every request. In a
+            batch, a column gives its key for all rows, nulls included. A key in two spellings with two values is refused.
+        settings
+            the parameters that the specification leaves open.
+        cache_bytes
+            bound on the memory of the run-time cache: plans and names that requests add. If it is too small for a repeating
+            workload, entries are evicted and built again and again, which takes a hundred times as long. `Engine.stats()` counts
+            evictions as `generation`.
         """
         from fastiam.api.engine import Engine  # PERF: a program that only writes needs no engine
 

@@ -80,30 +80,40 @@ class Engine(CompiledEngine):
 
         Parameters
         ----------
-        frame : a Polars `DataFrame` or `LazyFrame`, a pandas `DataFrame`, a DuckDB relation, a pyarrow `Table`, `RecordBatch`,
+        frame
+            a Polars `DataFrame` or `LazyFrame`, a pandas `DataFrame`, a DuckDB relation, a pyarrow `Table`, `RecordBatch`,
             `RecordBatchReader` or `Dataset`, an Ibis table, any object with `__arrow_c_stream__`, a list of mappings, or a
             mapping of columns.
-        principal, action, resource, resource_account : the name of a column, or `fastiam.lit(text)` for all rows; `principal` may
-            be a `Session`. "auto" reads the owners of resources from a column `resource_account` if there is one; None does not.
-        context : "auto" takes each column whose name contains `:` as the condition key of that name. A mapping gives the column
-            or the constant of each key, and a collection names columns. Other text names a struct or map column of keys. The
-            column of `aws:RequestTag/*` has tags: a struct, a map, or a list of pairs of key and value.
-        sessions, unknown, now, on_error, threads : as in `decide_many`.
-        add : the columns to add: `outcome`, `allowed`, `layer`, `policy`, `sid`, `reason`, `depends_on`, `assumed_owner` and
+        principal, action, resource, resource_account
+            the name of a column, or `fastiam.lit(text)` for all rows; `principal` may be a `Session`. "auto" reads the owners of
+            resources from a column `resource_account` if there is one; None does not.
+        context
+            "auto" takes each column whose name contains `:` as the condition key of that name. A mapping gives the column or the
+            constant of each key, and a collection names columns. Other text names a struct or map column of keys. The column of
+            `aws:RequestTag/*` has tags: a struct, a map, or a list of pairs of key and value.
+        sessions, unknown, now, on_error, threads
+            as in `decide_many`.
+        add
+            the columns to add: `outcome`, `allowed`, `layer`, `policy`, `sid`, `reason`, `depends_on`, `assumed_owner` and
             `error`. With `unknown`, `depends_on` is one of them, and with `on_error="deny"` `error`.
-        prefix : of the names of the added columns.
-        keep : all columns of the frame, none, or these, in this order.
-        connection : of a DuckDB relation, where its own cannot be used.
+        prefix
+            of the names of the added columns.
+        keep
+            all columns of the frame, none, or these, in this order.
+        connection
+            of a DuckDB relation, where its own cannot be used.
 
         Returns
         -------
-        A frame of the same kind with its rows in the same order. A `LazyFrame` and a reader decide when they are read; a dataset
-        gives a `RecordBatchReader`; objects with an Arrow stream and Python containers give a `fastiam.Table`.
+        Any
+            A frame of the same kind with its rows in the same order. A `LazyFrame` and a reader decide when they are read; a
+            dataset gives a `RecordBatchReader`; objects with an Arrow stream and Python containers give a `fastiam.Table`.
 
         Raises
         ------
-        RequestValueError: a column is missing, an added one exists already, or a value cannot be read; it names the column and
-            the row of the frame.
+        RequestValueError
+            a column is missing, an added one exists already, or a value cannot be read; it names the column and the row of the
+            frame.
         """
         from fastiam.frames.arguments import FrameArguments
         from fastiam.frames.decide import decide_frame
@@ -118,7 +128,8 @@ class Engine(CompiledEngine):
 
         Raises
         ------
-        RequestValueError: as `decide_frame`, or the frame is lazy.
+        RequestValueError
+            as `decide_frame`, or the frame is lazy.
         """
         from fastiam.frames.arguments import FrameArguments
         from fastiam.frames.decide import decide_frame_with_summary
@@ -143,19 +154,26 @@ class Engine(CompiledEngine):
 
         Parameters
         ----------
-        resource : the column with the ARN, or a template with columns: "arn:aws:s3:::{bucket}/{key}".
-        columns : the column of each condition key whose value differs between rows; a null means that the key is absent.
-        context : condition keys that are the same for all rows.
-        resource_account : the column with the owners of the resources, or one owner as `fastiam.lit("111111111111")` (D23).
-        now : aware datetime; None: the clock, read once. Tests of the time are evaluated with it.
+        resource
+            the column with the ARN, or a template with columns: "arn:aws:s3:::{bucket}/{key}".
+        columns
+            the column of each condition key whose value differs between rows; a null means that the key is absent.
+        context
+            condition keys that are the same for all rows.
+        resource_account
+            the column with the owners of the resources, or one owner as `fastiam.lit("111111111111")` (D23).
+        now
+            aware datetime; None: the clock, read once. Tests of the time are evaluated with it.
 
         Returns
         -------
-        Filter: `kind`, `exact`, `prefilter`, `apply`, and the expression for a library.
+        Filter
+            `kind`, `exact`, `prefilter`, `apply`, and the expression for a library.
 
         Raises
         ------
-        RequestValueError: principal, action, a key or a constant cannot be read, or contradicts what the directory knows.
+        RequestValueError
+            principal, action, a key or a constant cannot be read, or contradicts what the directory knows.
 
         Notes
         -----
@@ -193,18 +211,22 @@ class Engine(CompiledEngine):
 
         Parameters
         ----------
-        context : the condition keys that are given; None for one says that it is absent, unless it is derived (K1).
-        unknown : the unknown keys, as in `decide_many`; by default none, and a key that is not given is absent. With `["*"]` all
-            keys that are not in `context` are unknown, the time too unless `now` is given. A principal that can only if
-            conditions are satisfied is a `PrincipalAccess` of outcome DEPENDS then.
+        context
+            the condition keys that are given; None for one says that it is absent, unless it is derived (K1).
+        unknown
+            the unknown keys, as in `decide_many`; by default none, and a key that is not given is absent. With `["*"]` all keys
+            that are not in `context` are unknown, the time too unless `now` is given. A principal that can only if conditions are
+            satisfied is a `PrincipalAccess` of outcome DEPENDS then.
 
         Returns
         -------
-        WhoCanResult: a sequence of `PrincipalAccess`. Other principals cannot, or cannot make such a request at all (K1).
+        WhoCanResult
+            a sequence of `PrincipalAccess`. Other principals cannot, or cannot make such a request at all (K1).
 
         Raises
         ------
-        RequestValueError: action, resource or a value cannot be read; `resource_account` contradicts the record (D23).
+        RequestValueError
+            action, resource or a value cannot be read; `resource_account` contradicts the record (D23).
 
         Notes
         -----
@@ -234,23 +256,30 @@ class Engine(CompiledEngine):
 
         Parameters
         ----------
-        to : "admin", or the ARN of a user or role. An administrator can write the policies of its account's users, and do what no
+        to
+            "admin", or the ARN of a user or role. An administrator can write the policies of its account's users, and do what no
             policy names.
-        unknown : the unknown keys, as in `decide_many`. By default all: a path that needs a value of one has outcome DEPENDS.
-        now : the time of the decisions; None: the clock, if `unknown` does not contain it.
-        paths : a catalogue to use in place of that of fastiam (docs/howto/find-escalation-paths.md).
+        unknown
+            the unknown keys, as in `decide_many`. By default all: a path that needs a value of one has outcome DEPENDS.
+        now
+            the time of the decisions; None: the clock, if `unknown` does not contain it.
+        paths
+            a catalogue to use in place of that of fastiam (docs/howto/find-escalation-paths.md).
 
         Returns
         -------
-        One `EscalationPath` for each pair of a principal and a target, in the order of the directory: a shortest sure path if
-        there is one, else a shortest possible one. Roots have none, and administrators only if a policy of theirs or a condition
-        keeps them from something: `administrators` lists them. Patterns that create a principal or change a policy of the
-        principal end in `anything in the account`.
+        list[EscalationPath]
+            One `EscalationPath` for each pair of a principal and a target, in the order of the directory: a shortest sure
+            path if there is one, else a shortest possible one. Roots have none, and administrators only if a policy of theirs
+            or a condition keeps them from something: `administrators` lists them. Patterns that create a principal or change
+            a policy of the principal end in `anything in the account`.
 
         Raises
         ------
-        RequestValueError: `to` is not a user or role of the directory.
-        SourceError: `paths` is not a catalogue.
+        RequestValueError
+            `to` is not a user or role of the directory.
+        SourceError
+            `paths` is not a catalogue.
 
         Notes
         -----
@@ -269,18 +298,22 @@ class Engine(CompiledEngine):
 
         Parameters
         ----------
-        to : "admin" for those of all accounts, or the ARN of a user or role for those of its account.
-        unknown, now : as in `escalations`.
+        to
+            "admin" for those of all accounts, or the ARN of a user or role for those of its account.
+        unknown, now
+            as in `escalations`.
 
         Returns
         -------
-        An `EscalationPath` for each, whose target is the principal itself and which has no patterns. Its steps are the two
-        requests that only an administrator can make, with the statements that allow them. The outcome is DEPENDS for an
-        administrator under a condition, which `escalations` has paths of.
+        list[EscalationPath]
+            An `EscalationPath` for each, whose target is the principal itself and which has no patterns. Its steps are the
+            two requests that only an administrator can make, with the statements that allow them. The outcome is DEPENDS for
+            an administrator under a condition, which `escalations` has paths of.
 
         Raises
         ------
-        RequestValueError: `to` is not a user or role of the directory.
+        RequestValueError
+            `to` is not a user or role of the directory.
         """
         from fastiam.analysis.escalation import find_administrators
 
@@ -291,16 +324,20 @@ class Engine(CompiledEngine):
 
         Parameters
         ----------
-        log : batches of calls, as `fastiam.read_cloudtrail` gives them.
-        threads : for decisions; the GIL is free meanwhile.
+        log
+            batches of calls, as `fastiam.read_cloudtrail` gives them.
+        threads
+            for decisions; the GIL is free meanwhile.
 
         Returns
         -------
-        Replay: the calls in groups by principal, action, decision and reason, the disagreements first.
+        Replay
+            the calls in groups by principal, action, decision and reason, the disagreements first.
 
         Raises
         ------
-        SourceError: a file of the log is broken.
+        SourceError
+            a file of the log is broken.
 
         Notes
         -----
@@ -315,19 +352,26 @@ class Engine(CompiledEngine):
 
         Parameters
         ----------
-        log : batches of calls, as `fastiam.read_cloudtrail` gives them.
-        since : calls before this time do not count; None counts all calls of the log.
-        data_events : the prefixes of the services whose data events the trail writes for all resources, such as `s3`. Without
-            them an action of data events is in group `not_visible`.
+        log
+            batches of calls, as `fastiam.read_cloudtrail` gives them.
+        since
+            calls before this time do not count; None counts all calls of the log.
+        data_events
+            the prefixes of the services whose data events the trail writes for all resources, such as `s3`. Without them an
+            action of data events is in group `not_visible`.
 
         Returns
         -------
-        One `Unused` for each user and role: its granted actions in the groups `unused`, `not_visible`, `not_recorded`, `used`.
+        list[Unused]
+            One `Unused` for each user and role: its granted actions in the groups `unused`, `not_visible`, `not_recorded`,
+            `used`.
 
         Raises
         ------
-        SourceError: a file of the log is broken.
-        MissingPackageError: the packages of the extra `logs` are missing.
+        SourceError
+            a file of the log is broken.
+        MissingPackageError
+            the packages of the extra `logs` are missing.
 
         Notes
         -----
@@ -369,23 +413,30 @@ class Engine(CompiledEngine):
 
         Parameters
         ----------
-        resource : an ARN, or `*` for actions without one. Each action is decided by itself. None: the grants of the principal
-            as patterns, cut by the layers that limit them.
-        actions : the actions to decide, with a resource; by default those of its service that policies write, and for each
-            pattern in a policy one name that nothing else matches.
-        context : the condition keys that are given; None for one says that it is absent, unless it is derived (K1).
-        unknown, resource_account, now : with a resource, as in `who_can`. Grants say their conditions themselves.
+        resource
+            an ARN, or `*` for actions without one. Each action is decided by itself. None: the grants of the principal as
+            patterns, cut by the layers that limit them.
+        actions
+            the actions to decide, with a resource; by default those of its service that policies write, and for each pattern in a
+            policy one name that nothing else matches.
+        context
+            the condition keys that are given; None for one says that it is absent, unless it is derived (K1).
+        unknown, resource_account, now
+            with a resource, as in `who_can`. Grants say their conditions themselves.
 
         Returns
         -------
-        With a resource, `AllowedAction` records: an action that is not among them is denied. Without a resource, `Grant` records:
-        each allowed request is in one of them, and a request in one of them is allowed if its conditions hold, its limits allow
-        the request and its Denies do not apply. Endpoint policies and rules that no policy changes (6.3, 7.4) are not included.
+        list[Grant] | list[AllowedAction]
+            With a resource, `AllowedAction` records: an action that is not among them is denied. Without a resource, `Grant`
+            records: each allowed request is in one of them, and a request in one of them is allowed if its conditions hold,
+            its limits allow the request and its Denies do not apply. Endpoint policies and rules that no policy changes (6.3,
+            7.4) are not included.
 
         Raises
         ------
-        RequestValueError: principal, resource, an action or a value cannot be read; `actions`, `unknown`, `resource_account` or
-            `now` without a resource.
+        RequestValueError
+            principal, resource, an action or a value cannot be read; `actions`, `unknown`, `resource_account` or `now` without a
+            resource.
         """
         from fastiam.analysis.what_can import actions_on, grants_of
         from fastiam.analysis.who_can_request import ANY_ACTION, read_who_can_request

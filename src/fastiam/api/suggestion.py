@@ -30,17 +30,24 @@ class Suggestion:
 
     Attributes
     ----------
-    principal : the user or role.
-    document : the policy: the used actions of its Allow statements, and all its Deny statements. `Statement` is empty if there
-        are none: AWS takes no such policy, detach those that there are.
-    calls : number of allowed calls of the principal in the log.
-    lost : number of these calls that the directory allows, or can allow, and that it denies with the suggestion. 0 is the first
+    principal
+        the user or role.
+    document
+        the policy: the used actions of its Allow statements, and all its Deny statements. `Statement` is empty if there are none:
+        AWS takes no such policy, detach those that there are.
+    calls
+        number of allowed calls of the principal in the log.
+    lost
+        number of these calls that the directory allows, or can allow, and that it denies with the suggestion. 0 is the first
         guarantee.
-    proof : whether the suggestion allows nothing that the identity policies of the principal do not. PROVED is the second
-        guarantee.
-    not_covered : used actions that no identity policy of the principal allows.
-    removed_unseen : granted actions whose use a log of CloudTrail does not show, and that the suggestion does not allow.
-    former_calls : number of allowed calls of deleted users or roles with this ARN, by their unique ids. They do not count.
+    proof
+        whether the suggestion allows nothing that the identity policies of the principal do not. PROVED is the second guarantee.
+    not_covered
+        used actions that no identity policy of the principal allows.
+    removed_unseen
+        granted actions whose use a log of CloudTrail does not show, and that the suggestion does not allow.
+    former_calls
+        number of allowed calls of deleted users or roles with this ARN, by their unique ids. They do not count.
     """
 
     principal: str
@@ -58,16 +65,23 @@ def suggest_policy(directory: Directory, principal: str, log: Iterable[Calls], *
 
     Parameters
     ----------
-    directory : the policies. It is not changed.
-    principal : the ARN of a user or role.
-    log : batches of calls, such as those of `fastiam.read_cloudtrail`. It is read twice.
-    since : calls before this time do not count; None counts all calls.
+    directory
+        the policies. It is not changed.
+    principal
+        the ARN of a user or role.
+    log
+        batches of calls, such as those of `fastiam.read_cloudtrail`. It is read twice.
+    since
+        calls before this time do not count; None counts all calls.
 
     Raises
     ------
-    RequestValueError: the directory has no such user or role, or one of its policies cannot be copied exactly.
-    SourceError: a file of the log is broken.
-    MissingPackageError: the packages of the extra `logs` are missing.
+    RequestValueError
+        the directory has no such user or role, or one of its policies cannot be copied exactly.
+    SourceError
+        a file of the log is broken.
+    MissingPackageError
+        the packages of the extra `logs` are missing.
     """
     if principal not in directory.tables.entities:
         hint = did_you_mean(principal, directory.tables.entities)

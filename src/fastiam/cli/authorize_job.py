@@ -57,9 +57,12 @@ class Totals:
 
     Attributes
     ----------
-    summary : the decisions.
-    columns : in how many files a request column or condition key occurs.
-    files : number of files with at least one row.
+    summary
+        the decisions.
+    columns
+        in how many files a request column or condition key occurs.
+    files
+        number of files with at least one row.
     """
 
     summary: Summary = field(default_factory=Summary)
@@ -93,9 +96,12 @@ class Job:
 
     Attributes
     ----------
-    totals : counts over the files that are decided.
-    unused : the columns that no statement reads.
-    share : the fraction of the files that is read.
+    totals
+        counts over the files that are decided.
+    unused
+        the columns that no statement reads.
+    share
+        the fraction of the files that is read.
     """
 
     def __init__(

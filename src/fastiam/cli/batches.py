@@ -30,7 +30,8 @@ def check_names(names: Sequence[str], source: str, *, line: int = 0) -> None:
 
     Raises
     ------
-    SourceError: two columns have one name: no rule says which of the two a policy reads.
+    SourceError
+        two columns have one name: no rule says which of the two a policy reads.
     """
     name, count = Counter(names).most_common(1)[0] if names else ("", 0)
     if count > 1:
@@ -48,11 +49,16 @@ class Batch:
 
     Attributes
     ----------
-    first : number of the first row in the file, from 0.
-    length : number of rows.
-    columns : name to column: an Arrow array, or a list of JSON values, None for a row without a value.
-    broken : row of the batch to its problem, for rows that cannot be read; their values are None.
-    line_of : row of the batch to line of the file, or 0.
+    first
+        number of the first row in the file, from 0.
+    length
+        number of rows.
+    columns
+        name to column: an Arrow array, or a list of JSON values, None for a row without a value.
+    broken
+        row of the batch to its problem, for rows that cannot be read; their values are None.
+    line_of
+        row of the batch to line of the file, or 0.
     """
 
     first: int

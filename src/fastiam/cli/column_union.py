@@ -27,8 +27,10 @@ class ColumnUnion:
 
     Attributes
     ----------
-    names : None if a file may have any: JSON lines, and pipes before they are read.
-    types : the type of a kept column in the results, where all files that have it agree; any other kept column becomes text.
+    names
+        None if a file may have any: JSON lines, and pipes before they are read.
+    types
+        the type of a kept column in the results, where all files that have it agree; any other kept column becomes text.
     """
 
     names: Collection[str] | None
@@ -50,7 +52,8 @@ class ColumnUnion:
 
         Raises
         ------
-        SourceError: none has one; the hint lists the columns that there are.
+        SourceError
+            none has one; the hint lists the columns that there are.
         """
         absent = [name for name in names if self.names is not None and name not in self.names]
         if absent:
@@ -87,7 +90,8 @@ def survey(files: Sequence[RequestFile], form: Format | None, mapping: Mapping[s
 
     Raises
     ------
-    SourceError: a file is damaged, or has no column for a principal, action or resource.
+    SourceError
+        a file is damaged, or has no column for a principal, action or resource.
     """
     return ColumnUnion.of(_columns_of(file, form, mapping) for file in files)
 
@@ -107,7 +111,8 @@ def request_columns(columns: Iterable[str], mapping: Mapping[str, str], source: 
 
     Raises
     ------
-    SourceError: two columns have one name, or a request column is missing in a format that has columns.
+    SourceError
+        two columns have one name, or a request column is missing in a format that has columns.
     """
     found: dict[str, str] = {}
     for column in columns:
@@ -127,13 +132,17 @@ def keys_of(names: Iterable[str], mapping: Mapping[str, str], keep: Collection[s
 
     Parameters
     ----------
-    names : of columns, as `--map` gives them, without those of the request.
-    keep : columns that are copied, and may be like a key.
-    advice : what to write in place of `--map`, where a verb does not have it.
+    names
+        of columns, as `--map` gives them, without those of the request.
+    keep
+        columns that are copied, and may be like a key.
+    advice
+        what to write in place of `--map`, where a verb does not have it.
 
     Raises
     ------
-    SourceError: a name from `--map` is not a key; a column that is not read is like a key, or like a set of tags.
+    SourceError
+        a name from `--map` is not a key; a column that is not read is like a key, or like a set of tags.
     """
     keys = []
     for name in names:

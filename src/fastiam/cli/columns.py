@@ -44,7 +44,8 @@ def texts(values: list[Any]) -> Any:
 
     Raises
     ------
-    TypeError, UnicodeEncodeError: a value is not text, or cannot be encoded.
+    TypeError, UnicodeEncodeError
+        a value is not text, or cannot be encoded.
     """
     from arro3.core import Array, DataType
 

@@ -31,7 +31,8 @@ def open_csv(stream: BinaryIO, source: str) -> tuple[list[str], Iterator[Batch]]
 
     Raises
     ------
-    SourceError: no header, or a name that occurs twice; from the batches: a quote that is never closed.
+    SourceError
+        no header, or a name that occurs twice; from the batches: a quote that is never closed.
     """
     names, used = _header(stream, source)
     return names, _batches(stream, names, used, source)

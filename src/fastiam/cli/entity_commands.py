@@ -101,7 +101,8 @@ class EntityType:
 
         Raises
         ------
-        DirectoryError: not found, or several accounts have a record of that name.
+        DirectoryError
+            not found, or several accounts have a record of that name.
         """
         records = self.records(directory)
         if name.startswith("arn:"):
@@ -195,7 +196,8 @@ def find_policy(directory: Directory, name: str, account: str | None) -> str:
 
     Raises
     ------
-    DirectoryError: as `EntityType.find`.
+    DirectoryError
+        as `EntityType.find`.
     """
     from fastiam.aws_data.managed_policies import arns
 

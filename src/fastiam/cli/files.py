@@ -37,12 +37,15 @@ def check_out(name: str, what: str, *sources: str) -> None:
 
     Parameters
     ----------
-    what : the content of the file, for the message.
-    sources : the files, folders and stores that are read; `-` is standard input.
+    what
+        the content of the file, for the message.
+    sources
+        the files, folders and stores that are read; `-` is standard input.
 
     Raises
     ------
-    SourceError: the folder is missing; the path is a folder, or one of the sources.
+    SourceError
+        the folder is missing; the path is a folder, or one of the sources.
     """
     if name != "-":
         check_output(name)

@@ -66,8 +66,10 @@ def report(
 
     Parameters
     ----------
-    data : AWS's data for findings of `lint`, or None.
-    strict : findings of `lint` count for the exit code, except notes.
+    data
+        AWS's data for findings of `lint`, or None.
+    strict
+        findings of `lint` count for the exit code, except notes.
     """
     form = chosen_form(form, out, *paths, default="text")
     results = [checked for path in paths for checked in _check(path, PolicyKind(kind) if kind else None, data)]

@@ -19,8 +19,10 @@ class Layout:
 
     Attributes
     ----------
-    by : the columns whose values are folders `COLUMN=VALUE`; none: the folders of the requests (`--mirror`).
-    form : the format of all results; None: that of the name of each file of requests.
+    by
+        the columns whose values are folders `COLUMN=VALUE`; none: the folders of the requests (`--mirror`).
+    form
+        the format of all results; None: that of the name of each file of requests.
     """
 
     by: Sequence[str]
@@ -31,7 +33,8 @@ class Layout:
 
         Raises
         ------
-        SourceError: two files would have one result file; a suffix does not determine a format; a pipe.
+        SourceError
+            two files would have one result file; a suffix does not determine a format; a pipe.
         """
         found: dict[str, tuple[str, Format]] = {}
         owners: dict[str, RequestFile] = {}

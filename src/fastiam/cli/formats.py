@@ -42,7 +42,8 @@ def of_content(head: bytes, source: str) -> Format:
 
     Raises
     ------
-    SourceError: the file is empty, a JSON array, which cannot be read row by row, or not text.
+    SourceError
+        the file is empty, a JSON array, which cannot be read row by row, or not text.
     """
     if not head:
         raise SourceError("the file is empty", source=source, hint="a file of requests has a header, or an object a line")
@@ -64,7 +65,8 @@ def of_name(name: str) -> Format:
 
     Raises
     ------
-    SourceError: a suffix of no known format.
+    SourceError
+        a suffix of no known format.
     """
     if name == "-":
         return Format.JSONL

@@ -33,7 +33,8 @@ def chosen_form(form: str | None, out: str | None, *sources: str, default: str |
 
     Raises
     ------
-    SourceError: the file cannot be written, or is one of the files that are read.
+    SourceError
+        the file cannot be written, or is one of the files that are read.
     """
     if out is not None and form not in (None, HTML):
         raise click.UsageError(f"--out writes an HTML report: leave out `--format {form}`")
@@ -60,10 +61,14 @@ def write_report(
 
     Parameters
     ----------
-    tables : columns and rows by title.
-    engines, policies : they have the documents of the statements in the rows.
-    documents : files with findings, which cells link to by position.
-    pictures : what comes before the tables.
+    tables
+        columns and rows by title.
+    engines, policies
+        they have the documents of the statements in the rows.
+    documents
+        files with findings, which cells link to by position.
+    pictures
+        what comes before the tables.
     """
     made = [_table(name, columns, rows) for name, (columns, rows) in tables.items()]
     known = chain(policies, *(engine.snapshot.policies() for engine in engines))

@@ -226,7 +226,8 @@ def _developer_provider(pools: IdentityPools, pool_id: str) -> str:
 
     Raises
     ------
-    FastiamError: it has none.
+    FastiamError
+        it has none.
     """
     name = pools.describe_identity_pool(pool_id).developer_provider_name
     if not name:

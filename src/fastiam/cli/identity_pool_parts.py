@@ -40,7 +40,8 @@ def find_pool(pools: IdentityPools, name: str) -> str:
 
     Raises
     ------
-    FastiamError: there is none, or several have the name.
+    FastiamError
+        there is none, or several have the name.
     """
     found = [pool.identity_pool_id for pool in pools.identity_pools() if name in (pool.identity_pool_id, pool.identity_pool_name)]
     if not found:

@@ -28,7 +28,8 @@ def is_url(name: str) -> bool:
 
     Raises
     ------
-    SourceError: the scheme is not that of a supported object store.
+    SourceError
+        the scheme is not that of a supported object store.
     """
     found = _URL.fullmatch(name)
     if found and found[1] not in EXTENSIONS:
@@ -47,7 +48,8 @@ def list_parquet(root: str) -> list[str]:
 
     Raises
     ------
-    SourceError: the store cannot be read.
+    SourceError
+        the store cannot be read.
     """
     pattern = f"{root}**/*.parquet"
     if find_spec("polars") is None:
@@ -73,7 +75,8 @@ def open_object(url: str, form: Format | None) -> Source:
 
     Raises
     ------
-    SourceError: it cannot be read, or another format is requested.
+    SourceError
+        it cannot be read, or another format is requested.
     """
     if form not in (None, Format.PARQUET) or not is_parquet(url):
         hint = "copy the files, or convert them to Parquet"

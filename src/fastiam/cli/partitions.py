@@ -50,7 +50,8 @@ class Partitions(AbstractContextManager["Partitions"]):
 
         Raises
         ------
-        SourceError: there are more than `MOST` partitions.
+        SourceError
+            there are more than `MOST` partitions.
         """
         for batch in batches:
             rest = batch.select([name for name in batch.column_names if name not in self._by])

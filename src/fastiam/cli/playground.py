@@ -43,7 +43,8 @@ def _check_packages() -> None:
 
     Raises
     ------
-    MissingPackageError: it names all that are missing.
+    MissingPackageError
+        it names all that are missing.
     """
     try:
         needed = _needed(_NAME)

@@ -34,13 +34,17 @@ def find_principal(
 
     Parameters
     ----------
-    account : the account in which a name is looked up; all if None.
-    column : the argument, for messages.
-    may_be_absent : an ARN without a record is printed, with the nearest ones, and returned.
+    account
+        the account in which a name is looked up; all if None.
+    column
+        the argument, for messages.
+    may_be_absent
+        an ARN without a record is printed, with the nearest ones, and returned.
 
     Raises
     ------
-    RequestValueError: no user or role has the ARN or name; the hint has the nearest ones. Several have the name.
+    RequestValueError
+        no user or role has the ARN or name; the hint has the nearest ones. Several have the name.
     """
     snapshot = engine.snapshot
     if name.startswith("arn:") or name == "*":
@@ -82,7 +86,8 @@ def check_role(engine: Engine, action: str, resource: str) -> None:
 
     Raises
     ------
-    RequestValueError: as `find_principal`.
+    RequestValueError
+        as `find_principal`.
     """
     parts = split_arn(resource)
     is_role = parts is not None and parts.service == "iam" and parts.rest.startswith("role/") and "*" not in resource

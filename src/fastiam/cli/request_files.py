@@ -37,9 +37,12 @@ class RequestFile:
 
     Attributes
     ----------
-    name : the path that opens it, and that messages show; `-` is standard input.
-    relative : its name below the folder or pattern, with `/`.
-    size, modified : bytes, and time of the last change in nanoseconds; None for a pipe, and for an object of an object store.
+    name
+        the path that opens it, and that messages show; `-` is standard input.
+    relative
+        its name below the folder or pattern, with `/`.
+    size, modified
+        bytes, and time of the last change in nanoseconds; None for a pipe, and for an object of an object store.
     """
 
     name: str
@@ -56,7 +59,8 @@ class RequestFile:
 
         Raises
         ------
-        SourceError: a folder is not UTF-8, or two folders give one column.
+        SourceError
+            a folder is not UTF-8, or two folders give one column.
         """
         pairs = [folder.partition("=") for folder in self.relative.split("/")[:-1] if folder.find("=") > 0]
         names = [self._decoded(name) for name, _, _ in pairs]
@@ -124,11 +128,13 @@ def find_requests(sources: Sequence[str], out: str, *, is_folder: bool) -> Reque
 
     Parameters
     ----------
-    out : the file of the results, or with `is_folder` their folder.
+    out
+        the file of the results, or with `is_folder` their folder.
 
     Raises
     ------
-    SourceError: an argument has no file; a file or folder cannot be read; the results would be among the requests.
+    SourceError
+        an argument has no file; a file or folder cannot be read; the results would be among the requests.
     """
     found = RequestFiles()
     seen: set[str] = set()

@@ -36,8 +36,10 @@ class Source:
 
     Attributes
     ----------
-    progress : returns the fraction that is read, None if unknown.
-    columns : the Arrow types of the columns by name, where the format has columns: JSON lines have none.
+    progress
+        returns the fraction that is read, None if unknown.
+    columns
+        the Arrow types of the columns by name, where the format has columns: JSON lines have none.
     """
 
     name: str
@@ -54,7 +56,8 @@ def open_requests(name: str, form: Format | None, stack: ExitStack, renamed: Col
 
     Raises
     ------
-    SourceError: the content is not a file of requests.
+    SourceError
+        the content is not a file of requests.
     """
     shown = "<stdin>" if name == "-" else name
     # a file opened in binary mode is a BufferedReader, and so is the buffer below standard input

@@ -80,8 +80,10 @@ class ResultFolder:
 
     Attributes
     ----------
-    path : the folder.
-    totals : the counts over the files that were done before.
+    path
+        the folder.
+    totals
+        the counts over the files that were done before.
     """
 
     def __init__(self, path: str, descriptor: int, state: _State) -> None:
@@ -96,12 +98,15 @@ class ResultFolder:
 
         Parameters
         ----------
-        job : what the results depend on, other than the requests and the time.
-        now, clock : the time of the decisions if it is given, and otherwise. A resumed job keeps its time.
+        job
+            what the results depend on, other than the requests and the time.
+        now, clock
+            the time of the decisions if it is given, and otherwise. A resumed job keeps its time.
 
         Raises
         ------
-        SourceError: the folder has other files, or another job writes to it, or it has the results of another job.
+        SourceError
+            the folder has other files, or another job writes to it, or it has the results of another job.
         """
         is_new = not os.path.lexists(path)
         if is_new:
@@ -151,7 +156,8 @@ class ResultFolder:
 
         Raises
         ------
-        SourceError: names the first that is not.
+        SourceError
+            names the first that is not.
         """
         given = {file.relative: file for file in files}
         for name, record in (*self._state.files.items(), *self._state.started.items()):

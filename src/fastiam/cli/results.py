@@ -35,7 +35,8 @@ def write_results(batches: Iterable[Any], schema: Any, name: str, form: Format) 
 
     Raises
     ------
-    SourceError: the file cannot be written. What the batches raise is passed on unchanged.
+    SourceError
+        the file cannot be written. What the batches raise is passed on unchanged.
     """
     is_stream = name == "-" or name.endswith(".arrows") or not is_replaced(name)
     with open_out(name) as file:

@@ -101,7 +101,8 @@ def read_credentials(file: str | None) -> Credentials:
 
     Raises
     ------
-    RequestValueError: there are none. Names what is missing, never a value.
+    RequestValueError
+        there are none. Names what is missing, never a value.
     """
     from fastiam.sts import Credentials
 

@@ -26,8 +26,10 @@ class UnusedColumns:
 
     Parameters
     ----------
-    read : the keys that statements read, folded.
-    others : optional columns that have a meaning. The required ones are there already, so that no name is meant to be one.
+    read
+        the keys that statements read, folded.
+    others
+        optional columns that have a meaning. The required ones are there already, so that no name is meant to be one.
     """
 
     def __init__(self, read: Collection[str], others: Sequence[str]) -> None:

@@ -19,7 +19,8 @@ def check_rate(admit: Admit, call: str, details: Mapping[str, str]) -> None:
 
     Raises
     ------
-    CognitoError: TooManyRequestsException.
+    CognitoError
+        TooManyRequestsException.
     """
     if not admit(call, details):
         raise CognitoError("Too many requests", code="TooManyRequestsException", rule="UP101")

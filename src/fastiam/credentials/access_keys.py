@@ -38,7 +38,8 @@ class AccessKeys:
 
         Raises
         ------
-        ValidationError: the principal cannot have keys, or has two already.
+        ValidationError
+            the principal cannot have keys, or has two already.
         """
         state = self._state
         with state.directory.transaction():
@@ -71,7 +72,8 @@ class AccessKeys:
 
         Raises
         ------
-        ValidationError: there is none of this id.
+        ValidationError
+            there is none of this id.
         """
         key = self.find(id_)
         if key is None:
@@ -104,7 +106,8 @@ class AccessKeys:
 
         Raises
         ------
-        AuthenticationError: no such key, another secret, inactive, or its user is gone.
+        AuthenticationError
+            no such key, another secret, inactive, or its user is gone.
         """
         self._state.catch_up()
         key = self._state.credential_store.tables.access_keys.get(id_)
@@ -122,7 +125,8 @@ class AccessKeys:
 
         Raises
         ------
-        AuthenticationError: no such key, inactive, or its user is gone.
+        AuthenticationError
+            no such key, inactive, or its user is gone.
         """
         self._state.catch_up()
         key = self._state.credential_store.tables.access_keys.get(id_)
@@ -138,11 +142,13 @@ class AccessKeys:
 
         Returns
         -------
-        bool: False if the use has to be written, and `may_write` is false.
+        bool
+            False if the use has to be written, and `may_write` is false.
 
         Raises
         ------
-        AuthenticationError: the key was made inactive or deleted meanwhile.
+        AuthenticationError
+            the key was made inactive or deleted meanwhile.
         """
         key = self._state.credential_store.tables.access_keys.get(id_)
         self.require_active(key)
@@ -158,7 +164,8 @@ class AccessKeys:
 
         Raises
         ------
-        AuthenticationError: deleted, inactive, of another principal, or its user was deleted.
+        AuthenticationError
+            deleted, inactive, of another principal, or its user was deleted.
         """
         if key is None or key.status is not Status.ACTIVE:
             state = "deleted" if key is None else "inactive"
@@ -177,7 +184,8 @@ class AccessKeys:
 
         Parameters
         ----------
-        waits : for a write of another process. Else the uses stay here, and the next use of a key writes them.
+        waits
+            for a write of another process. Else the uses stay here, and the next use of a key writes them.
         """
         store = self._state.credential_store
         with suppress(StoreError):

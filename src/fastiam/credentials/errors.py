@@ -57,8 +57,10 @@ class AccessDeniedError(StsError):
 
     Attributes
     ----------
-    principal, action, resource : who, what and on what; `action` may be one that the call needs beside its own (D30).
-    layer : `resource`, `identity`, `scp`, `credential`, ... (spec 6.9).
+    principal, action, resource
+        who, what and on what; `action` may be one that the call needs beside its own (D30).
+    layer
+        `resource`, `identity`, `scp`, `credential`, ... (spec 6.9).
     """
 
     code = "AccessDenied"

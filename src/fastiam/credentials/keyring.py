@@ -40,11 +40,13 @@ class Keyring:
 
     Parameters
     ----------
-    keys : pairs of an id of 8 hexadecimal digits and 32 bytes.
+    keys
+        pairs of an id of 8 hexadecimal digits and 32 bytes.
 
     Raises
     ------
-    KeyringError: no key, two of one id, or a key of another length.
+    KeyringError
+        no key, two of one id, or a key of another length.
     """
 
     _keys: Mapping[bytes, SecretBytes] = {}  # of an object that is not complete; its representation is in tracebacks
@@ -85,7 +87,8 @@ class Keyring:
 
         Raises
         ------
-        KeyringError: another text.
+        KeyringError
+            another text.
         """
         keys = _read_text(text)
         del text  # not into a traceback
@@ -101,8 +104,10 @@ class Keyring:
 
         Raises
         ------
-        KeyringError: the file holds none, or others than its owner can read it.
-        OSError: it cannot be read.
+        KeyringError
+            the file holds none, or others than its owner can read it.
+        OSError
+            it cannot be read.
         """
         file = Path(path)
         if os.name == "posix" and file.stat().st_mode & 0o077:
@@ -115,7 +120,8 @@ class Keyring:
 
         Raises
         ------
-        KeyringError: the variable is not set, or holds no keyring. The message does not contain the value, which may be a key.
+        KeyringError
+            the variable is not set, or holds no keyring. The message does not contain the value, which may be a key.
         """
         value = Secret(environ.get(ENVIRONMENT, ""))
         del environ  # not into a traceback
@@ -139,7 +145,8 @@ class Keyring:
 
         Raises
         ------
-        SourceError: it cannot be written; a file that was there is as it was.
+        SourceError
+            it cannot be written; a file that was there is as it was.
         """
         with open_output(path, private=True) as file:
             file.write(self._text())
@@ -159,7 +166,8 @@ class Keyring:
 
         Raises
         ------
-        KeyringError: the header names no key of this ring.
+        KeyringError
+            the header names no key of this ring.
         """
         key = self._keys.get(header[1 : 1 + ID_BYTES])
         if key is None or len(header) != HEADER_BYTES or header[0] != _VERSION:
@@ -176,7 +184,8 @@ class Keyring:
 
         Raises
         ------
-        KeyringError: it was altered, sealed under no key of this ring, or for another purpose.
+        KeyringError
+            it was altered, sealed under no key of this ring, or for another purpose.
         """
         header = sealed[:HEADER_BYTES]
         return decrypt(self.derive(header, purpose)[:KEY_BYTES], header, sealed[HEADER_BYTES:])
@@ -196,7 +205,8 @@ def decrypt(key: bytes, header: bytes, body: bytes) -> SecretBytes:
 
     Raises
     ------
-    KeyringError: another key, or altered.
+    KeyringError
+        another key, or altered.
     """
     try:
         return SecretBytes(AESGCM(key).decrypt(_NONCE, body, header))

@@ -48,7 +48,8 @@ class MfaDevices:
 
         Raises
         ------
-        ValidationError: the principal cannot have devices, the name is not valid or is taken, or too many devices.
+        ValidationError
+            the principal cannot have devices, the name is not valid or is taken, or too many devices.
         """
         with self._state.directory.transaction():
             ref, unique_id = self._state.find_owner(principal)
@@ -65,7 +66,8 @@ class MfaDevices:
 
         Raises
         ------
-        ValidationError: the name is not valid or is taken.
+        ValidationError
+            the name is not valid or is taken.
         """
         serial = _serial(partition, account, name, path)
         seed = self._add(serial, "", None, self._read_tags(tags))
@@ -103,12 +105,15 @@ class MfaDevices:
 
         Parameters
         ----------
-        principal : the owner of a device that is assigned to none.
+        principal
+            the owner of a device that is assigned to none.
 
         Raises
         ------
-        ValidationError: no such device, it is enabled, or it is of another owner; the owner has too many devices.
-        AuthenticationError: the codes are not two of this device in a row; reason `wrong_code`.
+        ValidationError
+            no such device, it is enabled, or it is of another owner; the owner has too many devices.
+        AuthenticationError
+            the codes are not two of this device in a row; reason `wrong_code`.
         """
         state = self._state
         with state.directory.transaction():
@@ -157,8 +162,10 @@ class MfaDevices:
 
         Raises
         ------
-        ValidationError: no such device, or it is not enabled.
-        AuthenticationError: the codes are not two of this device in a row; reason `wrong_code`.
+        ValidationError
+            no such device, or it is not enabled.
+        AuthenticationError
+            the codes are not two of this device in a row; reason `wrong_code`.
         """
         state = self._state
         with state.directory.transaction():
@@ -190,7 +197,8 @@ class MfaDevices:
 
         Raises
         ------
-        ValidationError: no such device, or a tag is not valid.
+        ValidationError
+            no such device, or a tag is not valid.
         """
         with self._state.directory.transaction():
             new = replace(self._get(serial), tags=self._read_tags(tags))
@@ -216,8 +224,9 @@ class MfaDevices:
 
         Raises
         ------
-        AuthenticationError: no such device of the principal, or a wrong or used code, which are not distinguished (`wrong_code`);
-        or too many wrong ones before it (`throttled`).
+        AuthenticationError
+            no such device of the principal, or a wrong or used code, which are not distinguished (`wrong_code`); or too many
+            wrong ones before it (`throttled`).
         """
         state, now = self._state, self._state.now()
         with state.directory.transaction():

@@ -44,7 +44,8 @@ def read_duration(seconds: int | None, allowed: DurationRange) -> int:
 
     Raises
     ------
-    ValidationError: out of range (S1).
+    ValidationError
+        out of range (S1).
     """
     if seconds is None:
         return allowed.default
@@ -88,7 +89,8 @@ def check_form(text: object, rule: TextRule) -> str:
 
     Raises
     ------
-    ValidationError: it has not (1.7).
+    ValidationError
+        it has not (1.7).
     """
     if not isinstance(text, str) or rule.pattern.fullmatch(text) is None:
         raise ValidationError(f"`{shorten(str(text))}` is not a valid {rule.what}", rule="1.7", hint=f"use {rule.characters}")
@@ -107,8 +109,9 @@ def read_session_tags(
 
     Raises
     ------
-    ValidationError: a tag that is none, too many (S28), a key that is inherited already (S23), or a transitive key that is not
-    among the tags (S24).
+    ValidationError
+        a tag that is none, too many (S28), a key that is inherited already (S23), or a transitive key that is not among the tags
+        (S24).
     """
     if isinstance(transitive, str):
         raise ValidationError("transitive tag keys are a list", rule="S24")
@@ -166,8 +169,10 @@ def read_policies(
 
     Raises
     ------
-    ValidationError: too large, too many, or a managed policy that is not there or of another account.
-    PolicyError: the inline policy is rejected; it is read strictly.
+    ValidationError
+        too large, too many, or a managed policy that is not there or of another account.
+    PolicyError
+        the inline policy is rejected; it is read strictly.
     """
     if isinstance(arns, (str, bytes)) or len(arns) > MAX_ARNS:
         raise ValidationError(f"session policies are a list of at most {MAX_ARNS} ARNs", rule="1.7")

@@ -63,7 +63,8 @@ class Passwords:
 
         Raises
         ------
-        ValidationError: the account has no policy.
+        ValidationError
+            the account has no policy.
         """
         with self._state.directory.transaction():
             if self.stored_policy(account) is None:
@@ -75,7 +76,8 @@ class Passwords:
 
         Raises
         ------
-        ValidationError: a number out of its range.
+        ValidationError
+            a number out of its range.
         """
         for name, value, low, high in (
             ("minimum_length", policy.minimum_length, 6, _MAX_LENGTH),
@@ -96,7 +98,8 @@ class Passwords:
 
         Raises
         ------
-        ValidationError: the principal cannot have a password; the password breaks the policy of the account.
+        ValidationError
+            the principal cannot have a password; the password breaks the policy of the account.
         """
         self.store(self.prepare(principal, password), must_change=must_change)
 
@@ -106,7 +109,8 @@ class Passwords:
 
         Raises
         ------
-        ValidationError: as `set`.
+        ValidationError
+            as `set`.
         """
         state, secret = self._state, Secret(password)
         ref, _ = state.find_owner(principal)
@@ -121,8 +125,10 @@ class Passwords:
 
         Raises
         ------
-        ValidationError: what `prepare` has checked has changed meanwhile, and the password is not acceptable any more.
-        AuthenticationError: the old password of a change is not in force any more.
+        ValidationError
+            what `prepare` has checked has changed meanwhile, and the password is not acceptable any more.
+        AuthenticationError
+            the old password of a change is not in force any more.
         """
         state, principal = self._state, new.principal
         with state.directory.transaction():
@@ -145,7 +151,8 @@ class Passwords:
 
         Raises
         ------
-        ValidationError: the principal has no password.
+        ValidationError
+            the principal has no password.
         """
         with self._state.directory.transaction():
             stored = self.get(principal)
@@ -159,9 +166,11 @@ class Passwords:
 
         Raises
         ------
-        AuthenticationError: the old password is wrong, or has expired under a policy with `hard_expiry`; or too many were wrong
-        before (`throttled`). This object counts them, for its own process.
-        ValidationError: the account does not let its users, or the new password breaks its policy.
+        AuthenticationError
+            the old password is wrong, or has expired under a policy with `hard_expiry`; or too many were wrong before
+            (`throttled`). This object counts them, for its own process.
+        ValidationError
+            the account does not let its users, or the new password breaks its policy.
         """
         self.store(self.prepare_change(principal, old, new))
 
@@ -171,7 +180,8 @@ class Passwords:
 
         Raises
         ------
-        AuthenticationError, ValidationError: as `change`.
+        AuthenticationError, ValidationError
+            as `change`.
         """
         stored = self._check_old(principal, Secret(old))
         ref, _ = self._state.find_owner(principal)
@@ -201,7 +211,8 @@ class Passwords:
 
         Raises
         ------
-        AuthenticationError: unknown or wrong, which are not distinguished; expired (`reason` says `password_expired`).
+        AuthenticationError
+            unknown or wrong, which are not distinguished; expired (`reason` says `password_expired`).
         """
         stored = self._check(principal, Secret(password))
         self._require_current(stored, self.policy(principal.split(":")[4]))

@@ -54,10 +54,14 @@ class Caller:
 
     Attributes
     ----------
-    principal : what goes wherever a principal goes: the ARN of a user or root with a long-term key, else the `Session`.
-    access_key_id : the key, None if another program has verified the caller.
-    expires_at : of temporary credentials.
-    issuer_id, issuer_key : unique id and access key of who issued these; they must still be there when the caller is used.
+    principal
+        what goes wherever a principal goes: the ARN of a user or root with a long-term key, else the `Session`.
+    access_key_id
+        the key, None if another program has verified the caller.
+    expires_at
+        of temporary credentials.
+    issuer_id, issuer_key
+        unique id and access key of who issued these; they must still be there when the caller is used.
     """
 
     principal: str | Session
@@ -116,11 +120,16 @@ class Assertion:
 
     Attributes
     ----------
-    provider : ARN of the SAML or OIDC provider, or a built-in domain such as `accounts.google.com`.
-    keys : condition keys for the trust evaluation: `saml:aud`, `oidc.example.org:sub`, `aws:SourceArn` of a trust anchor.
-    session_name : S21; a caller of AssumeRoleWithWebIdentity gives it with the call.
-    tags, transitive_tag_keys, source_identity : S41, S60.
-    not_after : `SessionNotOnOrAfter`; no session lasts longer.
+    provider
+        ARN of the SAML or OIDC provider, or a built-in domain such as `accounts.google.com`.
+    keys
+        condition keys for the trust evaluation: `saml:aud`, `oidc.example.org:sub`, `aws:SourceArn` of a trust anchor.
+    session_name
+        S21; a caller of AssumeRoleWithWebIdentity gives it with the call.
+    tags, transitive_tag_keys, source_identity
+        S41, S60.
+    not_after
+        `SessionNotOnOrAfter`; no session lasts longer.
     """
 
     provider: str

@@ -27,9 +27,12 @@ class Proof:
 
     Attributes
     ----------
-    kind, address : an e-mail address or a telephone number, as it was reached.
-    proved_at : when the answer came; a proof counts for 15 minutes.
-    reference : the id of this proof at its issuer; a reference counts once.
+    kind, address
+        an e-mail address or a telephone number, as it was reached.
+    proved_at
+        when the answer came; a proof counts for 15 minutes.
+    reference
+        the id of this proof at its issuer; a reference counts once.
     """
 
     kind: Literal["email", "phone"]
@@ -65,13 +68,17 @@ class Recovery:
 
         Parameters
         ----------
-        password : the first factor; only the second one is lost.
-        by : the person who requested the recovery, for the audit event.
+        password
+            the first factor; only the second one is lost.
+        by
+            the person who requested the recovery, for the audit event.
 
         Raises
         ------
-        ValidationError: the account has no registered contact, or its root user no MFA device.
-        AuthenticationError: the password is wrong, or a proof is not of the registered contact, not fresh, or used before.
+        ValidationError
+            the account has no registered contact, or its root user no MFA device.
+        AuthenticationError
+            the password is wrong, or a proof is not of the registered contact, not fresh, or used before.
         """
         if isinstance(account, Secret):
             raise ValidationError("an account id has 12 digits")

@@ -84,13 +84,19 @@ def takes_secrets(
 
     Parameters
     ----------
-    secrets : texts; a value of another type is a `ValidationError`, except None.
-    codes : MFA codes, of any type; one that is not text is wrong like any other wrong code.
-    identifiers : values that become a `Secret` unless they are an ARN, an access key id or an account id.
-    tokens : texts, or their bytes as a client sends them.
-    mappings : mappings whose values are secrets; a text in place of one is hidden as well.
-    forms : parameters of a form, a mapping or pairs, whose values are secrets; the method gets pairs. A value that is not text
-        stays one that is not text.
+    secrets
+        texts; a value of another type is a `ValidationError`, except None.
+    codes
+        MFA codes, of any type; one that is not text is wrong like any other wrong code.
+    identifiers
+        values that become a `Secret` unless they are an ARN, an access key id or an account id.
+    tokens
+        texts, or their bytes as a client sends them.
+    mappings
+        mappings whose values are secrets; a text in place of one is hidden as well.
+    forms
+        parameters of a form, a mapping or pairs, whose values are secrets; the method gets pairs. A value that is not text stays
+        one that is not text.
     """
 
     def wrap(method: Callable[P, R]) -> Callable[P, R]:

@@ -121,7 +121,8 @@ class State:
 
         Raises
         ------
-        ValidationError: a role, a session, or an absent principal.
+        ValidationError
+            a role, a session, or an absent principal.
         """
         try:
             ref = None if isinstance(arn, Secret) else parse_principal(arn)
@@ -153,7 +154,8 @@ class State:
 
         Raises
         ------
-        AuthenticationError: it was deleted, or another one has its name, or its account is closed.
+        AuthenticationError
+            it was deleted, or another one has its name, or its account is closed.
         """
         account = self.tables.accounts.get(arn.split(":")[4])
         if account is not None and account.closed is not None:

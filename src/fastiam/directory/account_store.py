@@ -30,7 +30,8 @@ class AccountStore(RecordStore[Tables]):
 
     Attributes
     ----------
-    observer : receives each change. None: no observer.
+    observer
+        receives each change. None: no observer.
     """
 
     name = "directory"

@@ -57,13 +57,20 @@ class PasswordPolicy:
 
     Attributes
     ----------
-    minimum_length : 6 to 128.
-    kinds : how many of the four kinds upper case, lower case, digits and others a password must have.
-    upper, lower, digit, symbol : whether a password must have this kind.
-    users_may_change : whether users may change their passwords.
-    max_age_days : 0 for passwords that do not expire, else 1 to 1,095.
-    remembered : how many earlier passwords cannot be reused, 0 to 24.
-    hard_expiry : whether users cannot change a password that has expired.
+    minimum_length
+        6 to 128.
+    kinds
+        how many of the four kinds upper case, lower case, digits and others a password must have.
+    upper, lower, digit, symbol
+        whether a password must have this kind.
+    users_may_change
+        whether users may change their passwords.
+    max_age_days
+        0 for passwords that do not expire, else 1 to 1,095.
+    remembered
+        how many earlier passwords cannot be reused, 0 to 24.
+    hard_expiry
+        whether users cannot change a password that has expired.
     """
 
     account: str
@@ -85,9 +92,12 @@ class MfaDevice:
 
     Attributes
     ----------
-    principal : its owner; "" while it is assigned to none.
-    last_step : the time step of the last accepted code: later codes must be of later steps.
-    drift : how many steps the clock of the device is ahead.
+    principal
+        its owner; "" while it is assigned to none.
+    last_step
+        the time step of the last accepted code: later codes must be of later steps.
+    drift
+        how many steps the clock of the device is ahead.
     """
 
     serial: str

@@ -37,8 +37,10 @@ class Identity:
 
     Attributes
     ----------
-    is_authenticated : a login was linked once. Without logins it is inaccessible then (ID11).
-    merged_into : the identity that took its logins over; such an identity is disabled.
+    is_authenticated
+        a login was linked once. Without logins it is inaccessible then (ID11).
+    merged_into
+        the identity that took its logins over; such an identity is disabled.
     """
 
     id: str
@@ -103,7 +105,8 @@ class IdentityPoolStore(RecordStore[IdentityPoolTables]):
 
         Parameters
         ----------
-        were_used : of those that were changed after they were made, or of the others.
+        were_used
+            of those that were changed after they were made, or of the others.
         """
         return self._guests.get((pool, were_used), ())
 

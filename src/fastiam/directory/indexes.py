@@ -22,14 +22,22 @@ class Indexes:
 
     Attributes
     ----------
-    names : ARN of each group, user and role by its name.
-    of_account : users and roles of an account, and a root user to which a lenient load gave policies (D6).
-    users : entities and groups that have a managed policy attached or as boundary, with or without a document.
-    members : users of a group.
-    dependents : stored resources that a policy stored under another ARN also governs (6.10).
-    named : roles and resources whose policies name a user or role, by `principal_references.identity_of` (N30).
-    profiles : instance profiles of a role.
-    owned : records of an account and type, by `<account> <type>`.
+    names
+        ARN of each group, user and role by its name.
+    of_account
+        users and roles of an account, and a root user to which a lenient load gave policies (D6).
+    users
+        entities and groups that have a managed policy attached or as boundary, with or without a document.
+    members
+        users of a group.
+    dependents
+        stored resources that a policy stored under another ARN also governs (6.10).
+    named
+        roles and resources whose policies name a user or role, by `principal_references.identity_of` (N30).
+    profiles
+        instance profiles of a role.
+    owned
+        records of an account and type, by `<account> <type>`.
     """
 
     def __init__(self) -> None:

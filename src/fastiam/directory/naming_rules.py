@@ -27,7 +27,8 @@ def entity_ref(arn: object) -> PrincipalRef:
 
     Raises
     ------
-    DirectoryError: any other text; the message says what to add instead of a session.
+    DirectoryError
+        any other text; the message says what to add instead of a session.
     """
     try:
         ref = parse_principal(arn)
@@ -72,7 +73,8 @@ def iam_name(arn: object, type_: str) -> IamName:
 
     Raises
     ------
-    DirectoryError: any other text.
+    DirectoryError
+        any other text.
     """
     parts = split_arn(arn) if isinstance(arn, str) else None
     what, _, rest = parts.rest.partition("/") if parts is not None else ("", "", "")
@@ -99,7 +101,8 @@ def policy_account(arn: str) -> str:
 
     Raises
     ------
-    DirectoryError: as `iam_name`.
+    DirectoryError
+        as `iam_name`.
     """
     return iam_name(arn, "policy").account
 
@@ -158,7 +161,8 @@ def check_account(account: object) -> str:
 
     Raises
     ------
-    DirectoryError: not 12 digits.
+    DirectoryError
+        not 12 digits.
     """
     if not isinstance(account, str) or not is_account(account):
         raise DirectoryError(f"`{shorten(str(account))}` is not an account id", hint="write 12 digits, as text")
@@ -170,7 +174,8 @@ def read_tags(tags: Mapping[str, str], *, ignore_case: bool) -> dict[str, str]:
 
     Raises
     ------
-    DirectoryError: a key or value is not text.
+    DirectoryError
+        a key or value is not text.
     """
     if not isinstance(tags, Mapping):
         raise DirectoryError(f"tags are a mapping of text to text, not `{type(tags).__name__}`")

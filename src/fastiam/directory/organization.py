@@ -51,9 +51,12 @@ class Handshake:
 
     Attributes
     ----------
-    account : the invited account; "" if an address was invited that no account has, `email`.
-    tags : that the account gets when it joins.
-    state : `OPEN`, `ACCEPTED`, `DECLINED` or `CANCELED`; `state_at` knows as well whether it has expired.
+    account
+        the invited account; "" if an address was invited that no account has, `email`.
+    tags
+        that the account gets when it joins.
+    state
+        `OPEN`, `ACCEPTED`, `DECLINED` or `CANCELED`; `state_at` knows as well whether it has expired.
     """
 
     id: str
@@ -80,16 +83,25 @@ class Organization:
 
     Attributes
     ----------
-    parents : parent of each organisational unit and account, up to the root.
-    delegated : services that an account administers for the organisation.
-    scps, rcps : policies by element: root, unit or account. An element without an entry has `FullAWSAccess` as its one
-        SCP (G5), and `RCPFullAWSAccess` as its one RCP (G3), which is omitted: RCPs only deny (D13).
-    names : of organisational units, by id.
-    tags : of the root, units, accounts and policies, by id.
-    services : AWS services that may act in the accounts, and since when.
-    policies : the policies that have an id of their own, by it. `control_policies` has all.
-    failed_accounts : accounts that were not created, by the id of the request; the last 100 of 90 days.
-    handshakes : invitations of accounts, by id; of those that have ended the last 100.
+    parents
+        parent of each organisational unit and account, up to the root.
+    delegated
+        services that an account administers for the organisation.
+    scps, rcps
+        policies by element: root, unit or account. An element without an entry has `FullAWSAccess` as its one SCP (G5), and
+        `RCPFullAWSAccess` as its one RCP (G3), which is omitted: RCPs only deny (D13).
+    names
+        of organisational units, by id.
+    tags
+        of the root, units, accounts and policies, by id.
+    services
+        AWS services that may act in the accounts, and since when.
+    policies
+        the policies that have an id of their own, by it. `control_policies` has all.
+    failed_accounts
+        accounts that were not created, by the id of the request; the last 100 of 90 days.
+    handshakes
+        invitations of accounts, by id; of those that have ended the last 100.
     """
 
     id: str
@@ -169,14 +181,17 @@ def read_tree(id: str, root: str, units: Mapping[str, str], accounts: Mapping[st
 
     Parameters
     ----------
-    units : parent of each organisational unit.
-    accounts : for each account its parent (`ou-a`), or its path from the root down (`ou-a/ou-b`, `o-1/r-1/ou-a/`, or a list);
-        None or "" is the root. Units that only occur in paths are added. A single unit id is added below the root only if
-        `units` is empty: otherwise it may be misspelt, and the policies of the intended unit would not apply.
+    units
+        parent of each organisational unit.
+    accounts
+        for each account its parent (`ou-a`), or its path from the root down (`ou-a/ou-b`, `o-1/r-1/ou-a/`, or a list); None or ""
+        is the root. Units that only occur in paths are added. A single unit id is added below the root only if `units` is empty:
+        otherwise it may be misspelt, and the policies of the intended unit would not apply.
 
     Raises
     ------
-    DirectoryError: a malformed id, a single unit that is not in `units`, two parents of one unit, or a cycle.
+    DirectoryError
+        a malformed id, a single unit that is not in `units`, two parents of one unit, or a cycle.
     """
     parents: dict[str, str] = {}
     for unit, parent in units.items():
@@ -232,7 +247,8 @@ def check_tree(parents: Mapping[str, str], root: str) -> None:
 
     Raises
     ------
-    DirectoryError: a cycle, or an absent parent.
+    DirectoryError
+        a cycle, or an absent parent.
     """
     safe = {root}
     for start in parents:

@@ -27,12 +27,18 @@ class PrincipalRef(NamedTuple):
 
     Attributes
     ----------
-    kind : spec 3.1. A role session is ROLE: a session ARN does not contain the path of the role (N6).
-    text : the string itself.
-    partition, account : None if the form has none.
-    path : of users and roles, with both slashes; else "".
-    name : of the user, role, federated user or provider; the role's name for a session of it.
-    session : the session's name, "" for the role itself (N5).
+    kind
+        spec 3.1. A role session is ROLE: a session ARN does not contain the path of the role (N6).
+    text
+        the string itself.
+    partition, account
+        None if the form has none.
+    path
+        of users and roles, with both slashes; else "".
+    name
+        of the user, role, federated user or provider; the role's name for a session of it.
+    session
+        the session's name, "" for the role itself (N5).
     """
 
     kind: PrincipalKind
@@ -49,7 +55,8 @@ def parse_principal(text: object, action: str = "") -> PrincipalRef:
 
     Raises
     ------
-    RequestValueError: not text, or of no form of N3 as a whole. The hint names a near miss, such as a blank before the ARN.
+    RequestValueError
+        not text, or of no form of N3 as a whole. The hint names a near miss, such as a blank before the ARN.
     """
     if not isinstance(text, str):
         raise RequestValueError(f"a principal must be text or a Session, not `{type(text).__name__}`", column="principal")

@@ -18,24 +18,39 @@ class Quotas:
 
     Attributes
     ----------
-    managed_policy_size : of a customer managed policy. AWS keeps none of these limits for its own managed policies.
-    inline_size_per_user, inline_size_per_group, inline_size_per_role : sum over the inline policies.
-    trust_policy_size : of a role's trust policy. AWS raises it to 4,096 and more.
-    document_size : of the whole text of one document of IAM, with white space.
-    endpoint_policy_size, scp_size, rcp_size : of a VPC endpoint's policy, of an SCP, of an RCP; with white space.
-    scps_per_element, rcps_per_element : attached to one root, unit or account. AWS raised those of SCPs in May 2026.
-    managed_policies_per_user, managed_policies_per_group, managed_policies_per_role : attached managed policies.
-    groups_per_user : groups that one user is in.
-    boundaries_per_principal : permissions boundaries of a user or role.
-    versions_per_policy : versions of a customer managed policy.
-    users_per_account, groups_per_account, roles_per_account, policies_per_account : customer managed policies.
-    saml_providers_per_account, oidc_providers_per_account : identity providers.
-    client_ids_per_oidc_provider, thumbprints_per_oidc_provider : of one OIDC provider.
-    tags_per_resource : tags of one IAM resource.
-    tag_key_length, tag_value_length : characters of a tag of an IAM resource.
-    user_name_length, group_name_length, role_name_length, policy_name_length, instance_profile_name_length,
-        saml_provider_name_length, path_length : characters.
-    min_session_duration, max_session_duration : bounds of a role's `max_session_duration`, in seconds.
+    managed_policy_size
+        of a customer managed policy. AWS keeps none of these limits for its own managed policies.
+    inline_size_per_user, inline_size_per_group, inline_size_per_role
+        sum over the inline policies.
+    trust_policy_size
+        of a role's trust policy. AWS raises it to 4,096 and more.
+    document_size
+        of the whole text of one document of IAM, with white space.
+    endpoint_policy_size, scp_size, rcp_size
+        of a VPC endpoint's policy, of an SCP, of an RCP; with white space.
+    scps_per_element, rcps_per_element
+        attached to one root, unit or account. AWS raised those of SCPs in May 2026.
+    managed_policies_per_user, managed_policies_per_group, managed_policies_per_role
+        attached managed policies.
+    groups_per_user
+        groups that one user is in.
+    boundaries_per_principal
+        permissions boundaries of a user or role.
+    versions_per_policy
+        versions of a customer managed policy.
+    users_per_account, groups_per_account, roles_per_account, policies_per_account
+        customer managed policies.
+    saml_providers_per_account, oidc_providers_per_account
+        identity providers.
+    client_ids_per_oidc_provider, thumbprints_per_oidc_provider
+        of one OIDC provider.
+    tags_per_resource
+        tags of one IAM resource.
+    tag_key_length, tag_value_length
+        characters of a tag of an IAM resource. user_name_length, group_name_length, role_name_length, policy_name_length,
+        instance_profile_name_length, saml_provider_name_length, path_length : characters.
+    min_session_duration, max_session_duration
+        bounds of a role's `max_session_duration`, in seconds.
     """
 
     managed_policy_size: int | None = 6_144

@@ -29,12 +29,18 @@ class PolicyDocument:
 
     Attributes
     ----------
-    owner : the ARN or id of the principal, group, managed policy, resource, endpoint, account or unit that has the document.
-    name : the name of the policy in decisions.
-    kind : how it is read (spec 1.1).
-    text : its JSON text.
-    version : the version of a managed policy; `in_force` : whether it is the default one.
-    origin : the file and path that it was read from, or None.
+    owner
+        the ARN or id of the principal, group, managed policy, resource, endpoint, account or unit that has the document.
+    name
+        the name of the policy in decisions.
+    kind
+        how it is read (spec 1.1).
+    text
+        its JSON text.
+    version
+        the version of a managed policy; `in_force` : whether it is the default one.
+    origin
+        the file and path that it was read from, or None.
     """
 
     owner: str
@@ -71,7 +77,8 @@ class AccountReaders(Writes):
 
         Raises
         ------
-        DirectoryError: there is no such record. All readers of one record raise it.
+        DirectoryError
+            there is no such record. All readers of one record raise it.
         """
         return _found(self.tables.accounts, id, "account")
 
@@ -80,8 +87,10 @@ class AccountReaders(Writes):
 
         Parameters
         ----------
-        type_ : `user`, `group`, `role` or `instance-profile`.
-        ignore_case : find a name in another case, too. At most one has it (spec 1.3).
+        type_
+            `user`, `group`, `role` or `instance-profile`.
+        ignore_case
+            find a name in another case, too. At most one has it (spec 1.3).
         """
         arn = self._store.indexes.names.get((partition, account, type_, fold(name)))
         return arn if arn is None or ignore_case or arn.rpartition("/")[2] == name else None
@@ -142,7 +151,8 @@ class AccountReaders(Writes):
 
         Raises
         ------
-        DirectoryError: there is no record of the owner.
+        DirectoryError
+            there is no record of the owner.
         """
         tables = self.tables
         if owner is not None and not any(owner in table for table in _tables_of(tables)):

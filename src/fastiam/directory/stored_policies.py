@@ -133,7 +133,8 @@ class Reader:
 
         Raises
         ------
-        PolicyError: the document is rejected (F5).
+        PolicyError
+            the document is rejected (F5).
         """
         if isinstance(given, StoredPolicy):
             return given
@@ -210,7 +211,8 @@ def text_of(document: PolicyLike) -> str:
 
     Raises
     ------
-    DirectoryError: an element that no rule reads is nested too deeply.
+    DirectoryError
+        an element that no rule reads is nested too deeply.
     """
     if isinstance(document, Mapping):
         try:

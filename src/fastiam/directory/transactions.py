@@ -86,8 +86,9 @@ class RecordStore(Generic[T]):
 
     Parameters
     ----------
-    tables : a dataclass. A field `dict[str, Record]` is a table, a field `Record | None` a table with at most one record. Other
-        fields are indexes, which are not stored.
+    tables
+        a dataclass. A field `dict[str, Record]` is a table, a field `Record | None` a table with at most one record. Other fields
+        are indexes, which are not stored.
     """
 
     name: ClassVar[str]  # of its rows in a database
@@ -119,7 +120,8 @@ class RecordStore(Generic[T]):
 
         Raises
         ------
-        RuntimeError: no transaction is open.
+        RuntimeError
+            no transaction is open.
         """
         old = self.get(table, key)
         if old is not new:
@@ -149,8 +151,9 @@ class TransactionManager:
 
     Parameters
     ----------
-    dependents : record stores that must follow changes of their owners. One that has not joined joins the transaction that
-        removes or replaces an owner: no record outlives its owner.
+    dependents
+        record stores that must follow changes of their owners. One that has not joined joins the transaction that removes or
+        replaces an owner: no record outlives its owner.
     """
 
     def __init__(self, dependents: Sequence[type[RecordStore[Any]]] = ()) -> None:
@@ -218,7 +221,8 @@ class TransactionManager:
 
         Parameters
         ----------
-        waits : for a writer of another process, until the time of the backend is over. Other threads do not wait meanwhile.
+        waits
+            for a writer of another process, until the time of the backend is over. Other threads do not wait meanwhile.
         """
         is_outer = self._enter(waits)
         try:

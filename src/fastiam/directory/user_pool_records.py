@@ -41,12 +41,18 @@ class Pool:
 
     Attributes
     ----------
-    attributes : `custom:` and `dev:` attributes, and standard ones that differ from the default.
-    recovery : `verified_email` and `verified_phone_number` in their order, or `admin_only`; empty if nothing was chosen.
-    factors : MFA factors that the pool allows: `SOFTWARE_TOKEN_MFA`, `SMS_MFA`, `EMAIL_OTP`.
-    triggers : names in the registry of callables by the name of the trigger.
-    messages : texts by the name of their parameter.
-    issuer : the URL of the tokens' `iss`.
+    attributes
+        `custom:` and `dev:` attributes, and standard ones that differ from the default.
+    recovery
+        `verified_email` and `verified_phone_number` in their order, or `admin_only`; empty if nothing was chosen.
+    factors
+        MFA factors that the pool allows: `SOFTWARE_TOKEN_MFA`, `SMS_MFA`, `EMAIL_OTP`.
+    triggers
+        names in the registry of callables by the name of the trigger.
+    messages
+        texts by the name of their parameter.
+    issuer
+        the URL of the tokens' `iss`.
     """
 
     id: str
@@ -154,10 +160,14 @@ class User:
 
     Attributes
     ----------
-    login : the attribute that was given as user name in a pool with `UsernameAttributes`.
-    pending : new values of attributes that must be verified before they count (UP25).
-    factors, preferred : MFA factors in use, and the one that is asked for first.
-    signed_out : milliseconds; sign-ins up to then have ended.
+    login
+        the attribute that was given as user name in a pool with `UsernameAttributes`.
+    pending
+        new values of attributes that must be verified before they count (UP25).
+    factors, preferred
+        MFA factors in use, and the one that is asked for first.
+    signed_out
+        milliseconds; sign-ins up to then have ended.
     """
 
     pool: str
@@ -214,9 +224,12 @@ class Attempts:
 
     Attributes
     ----------
-    failures, until, last : failed sign-ins in a row, the end of the lock, the last attempt.
-    calls : times of calls in the last hour, by purpose.
-    requested : when the code for a password recovery, that was not sent, ends.
+    failures, until, last
+        failed sign-ins in a row, the end of the lock, the last attempt.
+    calls
+        times of calls in the last hour, by purpose.
+    requested
+        when the code for a password recovery, that was not sent, ends.
     """
 
     failures: int = 0
@@ -297,8 +310,10 @@ class Provider:
 
     Attributes
     ----------
-    unique_id : ours; a provider that is created again has another one.
-    metadata, fetched : SAML metadata, and when they were read from their URL.
+    unique_id
+        ours; a provider that is created again has another one.
+    metadata, fetched
+        SAML metadata, and when they were read from their URL.
     """
 
     pool: str

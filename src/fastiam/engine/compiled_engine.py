@@ -74,13 +74,18 @@ class CompiledEngine(ResolvingCore):
 
         Parameters
         ----------
-        unknown_owner : for a resource with an unknown owner, "principal" assumes the principal's account, "deny" denies (D23).
-        context_defaults : values for keys that a request does not give; as if it gave them (K1).
-        settings : the parameters that the specification leaves open.
-        cache_bytes : bound on the memory of the run-time cache: plans and names that requests add. If it is too small for a
-            repeating workload, entries are evicted and built again and again, which takes a hundred times as long. `stats()`
-            counts evictions as `generation`.
-        index_from : a statement run or resource element of at least this size gets an index.
+        unknown_owner
+            for a resource with an unknown owner, "principal" assumes the principal's account, "deny" denies (D23).
+        context_defaults
+            values for keys that a request does not give; as if it gave them (K1).
+        settings
+            the parameters that the specification leaves open.
+        cache_bytes
+            bound on the memory of the run-time cache: plans and names that requests add. If it is too small for a repeating
+            workload, entries are evicted and built again and again, which takes a hundred times as long. `stats()` counts
+            evictions as `generation`.
+        index_from
+            a statement run or resource element of at least this size gets an index.
         """
         check_choice(unknown_owner, "unknown_owner", "value", "principal", "deny")
         check_type(settings, Settings, "settings", "a `fastiam.Settings`")
@@ -146,7 +151,8 @@ class CompiledEngine(ResolvingCore):
 
         Raises
         ------
-        SourceError: the file cannot be written; an existing file is unchanged.
+        SourceError
+            the file cannot be written; an existing file is unchanged.
 
         Notes
         -----
@@ -166,13 +172,15 @@ class CompiledEngine(ResolvingCore):
 
         Parameters
         ----------
-        cache_bytes : as in `Directory.compile`; None: the value of the saved engine.
+        cache_bytes
+            as in `Directory.compile`; None: the value of the saved engine.
 
         Raises
         ------
-        RequestValueError: `cache_bytes` is not a number of bytes.
-        SourceError: the file cannot be read, is not an engine file, is truncated or altered, or is of another release or kind of
-            machine.
+        RequestValueError
+            `cache_bytes` is not a number of bytes.
+        SourceError
+            the file cannot be read, is not an engine file, is truncated or altered, or is of another release or kind of machine.
         """
         from fastiam.engine.engine_file.engines import load_engine  # PERF: only engine files need it
 
@@ -232,31 +240,42 @@ class CompiledEngine(ResolvingCore):
 
         Parameters
         ----------
-        principals, actions, resources : text columns, shape (n,), or one value for all rows
-            Arrow (anything with `__arrow_c_array__` or `__arrow_c_stream__`), NumPy, or lists; no query that runs at each
-            reading (a DuckDB relation, a Polars `LazyFrame`). Principals as ARNs, service names,
-            `*`, or names in `sessions`; actions as `service:Name` in any case; resources as ARNs or `*`.
-        context : mapping of context key to a column of shape (n,) or to one value, optional
-            Text, bools, numbers, decimals, timestamps with a zone, binary (compared as base64), or lists of them. A null means
-            that the key is absent; one that is derived (K1) or has a default (K2) keeps that value.
-        unknown : condition keys whose values are unknown in all rows, or prefixes such as `aws:ResourceTag/*` for all keys with
-            this prefix and without a column (spec 6.11). A row that depends on them has outcome DEPENDS.
-        resource_accounts : column of account ids or nulls, or one for all rows (D23).
-        sessions : names in the principals column that represent a `Session`. Only those that rows use are compiled.
-        now : aware datetime; None: the clock, read once (K5).
-        reasons : also return layer, policy and statement of each row, and with unknown keys the deciding keys.
-        on_error : "raise" decides nothing and names row and column; "deny" gives such a row outcome ERROR.
-        threads : number of threads. Each takes the next rows when it is done; the GIL is free meanwhile.
+        principals, actions, resources
+            text columns, shape (n,), or one value for all rows Arrow (anything with `__arrow_c_array__` or `__arrow_c_stream__`),
+            NumPy, or lists; no query that runs at each reading (a DuckDB relation, a Polars `LazyFrame`). Principals as ARNs,
+            service names, `*`, or names in `sessions`; actions as `service:Name` in any case; resources as ARNs or `*`.
+        context
+            mapping of context key to a column of shape (n,) or to one value, optional Text, bools, numbers, decimals, timestamps
+            with a zone, binary (compared as base64), or lists of them. A null means that the key is absent; one that is derived
+            (K1) or has a default (K2) keeps that value.
+        unknown
+            condition keys whose values are unknown in all rows, or prefixes such as `aws:ResourceTag/*` for all keys with this
+            prefix and without a column (spec 6.11). A row that depends on them has outcome DEPENDS.
+        resource_accounts
+            column of account ids or nulls, or one for all rows (D23).
+        sessions
+            names in the principals column that represent a `Session`. Only those that rows use are compiled.
+        now
+            aware datetime; None: the clock, read once (K5).
+        reasons
+            also return layer, policy and statement of each row, and with unknown keys the deciding keys.
+        on_error
+            "raise" decides nothing and names row and column; "deny" gives such a row outcome ERROR.
+        threads
+            number of threads. Each takes the next rows when it is done; the GIL is free meanwhile.
 
         Returns
         -------
-        Decisions: `outcome` uint8, shape (n,); with `reasons` also `layer`, `policy`, `statement`, and with unknown keys
-        `depends_on`.
+        Decisions
+            `outcome` uint8, shape (n,); with `reasons` also `layer`, `policy`, `statement`, and with unknown keys
+            `depends_on`.
 
         Raises
         ------
-        ShapeError: two columns differ in length; the message names both.
-        RequestValueError: a value cannot be read; has `.row` and `.column`. A key has a column and is declared unknown.
+        ShapeError
+            two columns differ in length; the message names both.
+        RequestValueError
+            a value cannot be read; has `.row` and `.column`. A key has a column and is declared unknown.
 
         Notes
         -----
@@ -341,7 +360,8 @@ def checked_bytes(cache_bytes: object) -> int:
 
     Raises
     ------
-    RequestValueError: it is not a number of bytes.
+    RequestValueError
+        it is not a number of bytes.
     """
     if type(cache_bytes) is not int or cache_bytes < 0:
         raise RequestValueError(f"`{cache_bytes}` is not a number of bytes", column="cache_bytes", hint="use an int, 0 or more")

@@ -70,8 +70,10 @@ class DictionaryColumn:
 
     Attributes
     ----------
-    codes : shape (n,), uint8 or int32; `NO_CODE` or -1 where the row has none.
-    values : the distinct texts.
+    codes
+        shape (n,), uint8 or int32; `NO_CODE` or -1 where the row has none.
+    values
+        the distinct texts.
     """
 
     def __init__(self, name: str, codes: npt.NDArray[Any], values: Sequence[str]) -> None:
@@ -144,13 +146,18 @@ class Decisions:
 
     Attributes
     ----------
-    outcome : `Outcome` numbers, uint8, shape (n,).
-    assumed_owner : whether the owner of the resource was assumed (D23), bool, shape (n,).
-    depends_on_sets : the distinct sets of deciding keys of rows with outcome DEPENDS, folded.
-    errors : row to error, for rows with outcome ERROR, ascending. A row with several errors has one of them.
-    missing_keys : condition keys that statements read and no column supplied, with the number of rows in which they were read.
-        Statements that are not evaluated read nothing. If several would give the same decision, the ones that are evaluated may
-        differ from one batch to the next. A slice has none.
+    outcome
+        `Outcome` numbers, uint8, shape (n,).
+    assumed_owner
+        whether the owner of the resource was assumed (D23), bool, shape (n,).
+    depends_on_sets
+        the distinct sets of deciding keys of rows with outcome DEPENDS, folded.
+    errors
+        row to error, for rows with outcome ERROR, ascending. A row with several errors has one of them.
+    missing_keys
+        condition keys that statements read and no column supplied, with the number of rows in which they were read. Statements
+        that are not evaluated read nothing. If several would give the same decision, the ones that are evaluated may differ from
+        one batch to the next. A slice has none.
 
     Notes
     -----

@@ -254,7 +254,8 @@ class ResolvingCore(Core):
 
         Raises
         ------
-        RequestValueError: the request contradicts the directory (K1, D23).
+        RequestValueError
+            the request contradicts the directory (K1, D23).
         """
         values = request.context.keys() | request.absent
         if not isinstance(principal, PrincipalProfile):

@@ -27,15 +27,24 @@ class Summary(Result):
 
     Attributes
     ----------
-    rows : how many requests.
-    outcomes, layers : rows by outcome and, with reasons, by deciding layer.
-    denies : explicitly denied rows by reported statement, with reasons.
-    depends_on : rows with outcome DEPENDS by their deciding keys, with reasons.
-    missing_keys : keys that statements read and no column supplied, with the rows concerned.
-    assumed_owner : rows whose resource owner was assumed (D23).
-    unknown_principal : rows denied because the directory has no record of the principal, with reasons.
-    first_errors : messages of the first rows with outcome ERROR.
-    ignored_columns : of a frame, the columns that are neither part of the request nor a key, since no key lacks a `:`.
+    rows
+        how many requests.
+    outcomes, layers
+        rows by outcome and, with reasons, by deciding layer.
+    denies
+        explicitly denied rows by reported statement, with reasons.
+    depends_on
+        rows with outcome DEPENDS by their deciding keys, with reasons.
+    missing_keys
+        keys that statements read and no column supplied, with the rows concerned.
+    assumed_owner
+        rows whose resource owner was assumed (D23).
+    unknown_principal
+        rows denied because the directory has no record of the principal, with reasons.
+    first_errors
+        messages of the first rows with outcome ERROR.
+    ignored_columns
+        of a frame, the columns that are neither part of the request nor a key, since no key lacks a `:`.
     """
 
     rows: int = 0

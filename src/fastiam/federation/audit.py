@@ -29,12 +29,18 @@ class AuditEvent:
 
     Attributes
     ----------
-    number : counts the events of one `Federation`, from 1.
-    kind : CloudTrail's `eventName`, such as `AssumeRoleWithSAML`.
-    account : account of the role or provider, "" if the call names none.
-    source : source address, "" if the caller of the library gave none.
-    outcome : `success` or `refused`; `code`, `rule` and `reason` are those of the error, "" on success.
-    details : provider, role, session name and other values by name; `warnings` are values that were ignored.
+    number
+        counts the events of one `Federation`, from 1.
+    kind
+        CloudTrail's `eventName`, such as `AssumeRoleWithSAML`.
+    account
+        account of the role or provider, "" if the call names none.
+    source
+        source address, "" if the caller of the library gave none.
+    outcome
+        `success` or `refused`; `code`, `rule` and `reason` are those of the error, "" on success.
+    details
+        provider, role, session name and other values by name; `warnings` are values that were ignored.
     """
 
     number: int

@@ -16,13 +16,19 @@ class FetchLimits:
 
     Attributes
     ----------
-    seconds : for the whole read, name resolution included.
-    size : bytes of the body.
-    hosts : host names, in any case, whose addresses may be private; the addresses of all others must be public.
-    thumbprints : SHA-1 of CA certificates, as lower-case hexadecimal digits, that are trusted if the host's certificate chain
-        does not end in the store of trusted CAs (IP30).
-    headers : further request headers, such as the one credential that a protocol requires.
-    form : body of a POST request as `application/x-www-form-urlencoded`; without it the request is a GET.
+    seconds
+        for the whole read, name resolution included.
+    size
+        bytes of the body.
+    hosts
+        host names, in any case, whose addresses may be private; the addresses of all others must be public.
+    thumbprints
+        SHA-1 of CA certificates, as lower-case hexadecimal digits, that are trusted if the host's certificate chain does not end
+        in the store of trusted CAs (IP30).
+    headers
+        further request headers, such as the one credential that a protocol requires.
+    form
+        body of a POST request as `application/x-www-form-urlencoded`; without it the request is a GET.
     """
 
     seconds: float = 5.0

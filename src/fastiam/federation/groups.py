@@ -22,14 +22,18 @@ def roles_of_groups(
 
     Parameters
     ----------
-    provider_name : name of the SAML provider, the same in each account.
-    pattern : regular expression with the group `role`, and optionally `account`. The default is `AWS-<12 digits>-<role name>`;
+    provider_name
+        name of the SAML provider, the same in each account.
+    pattern
+        regular expression with the group `role`, and optionally `account`. The default is `AWS-<12 digits>-<role name>`;
         `FIXED_ACCOUNT` is the older form, in which the name of the group is that of the role.
-    account : of all roles, for a pattern without the group `account`.
+    account
+        of all roles, for a pattern without the group `account`.
 
     Raises
     ------
-    ValidationError: neither the pattern nor `account` gives the account.
+    ValidationError
+        neither the pattern nor `account` gives the account.
     """
     compiled = re.compile(pattern, re.IGNORECASE | re.ASCII)
     if "account" not in compiled.groupindex and not is_account(account):

@@ -40,8 +40,10 @@ class HttpsFetch:
 
     Parameters
     ----------
-    trusted : file of trusted CA certificates in PEM; None takes those of the system.
-    resolve : maps a host name and a port to addresses; the default asks the system.
+    trusted
+        file of trusted CA certificates in PEM; None takes those of the system.
+    resolve
+        maps a host name and a port to addresses; the default asks the system.
     """
 
     def __init__(self, *, trusted: str | None = None, resolve: Resolve = resolve_host) -> None:
@@ -53,7 +55,8 @@ class HttpsFetch:
 
         Raises
         ------
-        FetchError: the URL is not acceptable, or there is no answer.
+        FetchError
+            the URL is not acceptable, or there is no answer.
         """
         deadline = time.monotonic() + limits.seconds
         try:

@@ -29,10 +29,14 @@ class KeySource:
 
     Attributes
     ----------
-    name : ARN of the provider, or its built-in name.
-    unique_id : a provider that is created again has another one.
-    url : issuer, with scheme.
-    pinned : JWKS text; with it nothing is read from the network (IP33).
+    name
+        ARN of the provider, or its built-in name.
+    unique_id
+        a provider that is created again has another one.
+    url
+        issuer, with scheme.
+    pinned
+        JWKS text; with it nothing is read from the network (IP33).
     """
 
     name: str
@@ -86,8 +90,10 @@ class IssuerKeys:
 
         Raises
         ------
-        CommunicationError: the issuer does not answer, and no keys of the last 24 hours are there.
-        IdentityTokenError: what the issuer answers is wrong, or no key has the id.
+        CommunicationError
+            the issuer does not answer, and no keys of the last 24 hours are there.
+        IdentityTokenError
+            what the issuer answers is wrong, or no key has the id.
         """
         entry = self._entry(source)
         keys = self._pinned(entry) if source.pinned else self._read_or_cached(entry, key_id, now)

@@ -70,7 +70,8 @@ def read_jwks(raw: bytes) -> KeySet:
 
     Raises
     ------
-    ValueError: not a JWKS, or too many keys.
+    ValueError
+        not a JWKS, or too many keys.
     """
     listed = read_object(raw).get("keys")
     if not isinstance(listed, list) or not all(isinstance(jwk, dict) for jwk in listed):

@@ -52,8 +52,10 @@ def check_access_token(checker: TokenChecker | None, token: str, now: datetime) 
 
     Raises
     ------
-    IdentityTokenError: there is no checker, or it returns something else.
-    RejectedClaimError, ExpiredTokenError, CommunicationError: the checker says so.
+    IdentityTokenError
+        there is no checker, or it returns something else.
+    RejectedClaimError, ExpiredTokenError, CommunicationError
+        the checker says so.
     """
     if checker is None:
         raise IdentityTokenError("access tokens of this provider are not accepted", reason="unknown_provider", rule="WI70")

@@ -52,11 +52,16 @@ class WebIdentity(Assertion):
 
     Attributes
     ----------
-    subject : `sub` of an ID token, the user id of an access token.
-    issuer : `iss`, or the `ProviderId` of an access token.
-    audience : the effective audience (WI23), values of a list joined by `,`; the application of an access token.
-    expires : when the token ends. It does not limit the session (WI65).
-    key_id, token_id : `kid` and `jti`, "" if the token has none.
+    subject
+        `sub` of an ID token, the user id of an access token.
+    issuer
+        `iss`, or the `ProviderId` of an access token.
+    audience
+        the effective audience (WI23), values of a list joined by `,`; the application of an access token.
+    expires
+        when the token ends. It does not limit the session (WI65).
+    key_id, token_id
+        `kid` and `jti`, "" if the token has none.
     """
 
     subject: str
@@ -113,7 +118,8 @@ class WebIdentityCalls:
 
         Raises
         ------
-        ValidationError, IdentityTokenError, ExpiredTokenError, RejectedClaimError, CommunicationError: see 3.1.
+        ValidationError, IdentityTokenError, ExpiredTokenError, RejectedClaimError, CommunicationError
+            see 3.1.
         """
         text = _check_parameters(role, session_name, token, provider_id)
         self._state.directory.refresh()
@@ -186,7 +192,8 @@ class WebIdentityCalls:
 
         Raises
         ------
-        IdentityTokenError, ExpiredTokenError, CommunicationError: see steps 4 to 7 of 3.1.
+        IdentityTokenError, ExpiredTokenError, CommunicationError
+            see steps 4 to 7 of 3.1.
         """
         found = self._keys.find(keys, token.key_id, now)
         for warning in found.warnings:
@@ -200,7 +207,8 @@ class WebIdentityCalls:
 
         Raises
         ------
-        IdentityTokenError, ExpiredTokenError, RejectedClaimError, CommunicationError: see 3.7.
+        IdentityTokenError, ExpiredTokenError, RejectedClaimError, CommunicationError
+            see 3.7.
         """
         return check_access_token(self._checkers.get(provider), token, now)
 
@@ -209,7 +217,8 @@ class WebIdentityCalls:
 
         Raises
         ------
-        IdentityTokenError: it is switched off.
+        IdentityTokenError
+            it is switched off.
         """
         given = self._built_in.get(name)
         if given is None:

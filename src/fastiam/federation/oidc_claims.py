@@ -38,12 +38,15 @@ def read_keys(
 
     Parameters
     ----------
-    prefix : URL of the provider without `https://`.
-    further : claims that the operator has made keys of this issuer.
+    prefix
+        URL of the provider without `https://`.
+    further
+        claims that the operator has made keys of this issuer.
 
     Raises
     ------
-    IdentityTokenError: `amr` is not a list of texts, or a value cannot be compared.
+    IdentityTokenError
+        `amr` is not a list of texts, or a value cannot be compared.
     """
     keys: dict[str, str | list[str]] = {"aud": audience.effective, "oaud": audience.claimed, "sub": claims["sub"]}
     if "amr" in claims:
@@ -69,7 +72,8 @@ def read_session_claims(claims: Mapping[str, Any]) -> SessionClaims:
 
     Raises
     ------
-    IdentityTokenError: a claim has another form, or breaks a rule of session tags.
+    IdentityTokenError
+        a claim has another form, or breaks a rule of session tags.
     """
     tags, transitive = _nested(claims) if TAGS in claims else _single_claims(claims)
     source_identity = claims.get(SOURCE_IDENTITY)

@@ -43,14 +43,19 @@ class OidcProviders:
 
         Parameters
         ----------
-        url : with `https://`, as tokens have it in `iss`; a trailing `/` belongs to it.
-        client_ids : audiences whose tokens are accepted; without any no token is.
-        thumbprints : SHA-1 of CA certificates, for issuers whose certificate chain ends in no trusted one (IP30).
-        keys : a pinned JWKS, as JSON text: tokens are verified with it, and nothing is read from the network (IP33).
+        url
+            with `https://`, as tokens have it in `iss`; a trailing `/` belongs to it.
+        client_ids
+            audiences whose tokens are accepted; without any no token is.
+        thumbprints
+            SHA-1 of CA certificates, for issuers whose certificate chain ends in no trusted one (IP30).
+        keys
+            a pinned JWKS, as JSON text: tokens are verified with it, and nothing is read from the network (IP33).
 
         Raises
         ------
-        ProviderError: `InvalidInput`, `EntityAlreadyExists` or `LimitExceeded`.
+        ProviderError
+            `InvalidInput`, `EntityAlreadyExists` or `LimitExceeded`.
         """
         text = url if isinstance(url, str) else ""
         arn = f"arn:{partition}:iam::{account}:oidc-provider/{text.removeprefix(_HTTPS)}"
@@ -72,7 +77,8 @@ class OidcProviders:
 
         Raises
         ------
-        ProviderError: `NoSuchEntity`.
+        ProviderError
+            `NoSuchEntity`.
         """
         record = self._state.tables.oidc_providers.get(arn) if isinstance(arn, str) else None
         if record is None:
@@ -89,7 +95,8 @@ class OidcProviders:
 
         Raises
         ------
-        ProviderError: `NoSuchEntity`, `InvalidInput`, or `LimitExceeded` for the 101st.
+        ProviderError
+            `NoSuchEntity`, `InvalidInput`, or `LimitExceeded` for the 101st.
         """
         with self._change("AddClientIDToOpenIDConnectProvider", arn, caller, "client ids"):
             ids = self.get(arn).client_ids
@@ -102,7 +109,8 @@ class OidcProviders:
 
         Raises
         ------
-        ProviderError: `NoSuchEntity`.
+        ProviderError
+            `NoSuchEntity`.
         """
         with self._change("RemoveClientIDFromOpenIDConnectProvider", arn, caller, "client ids"):
             left = tuple(each for each in self.get(arn).client_ids if each != client_id)
@@ -114,7 +122,8 @@ class OidcProviders:
 
         Raises
         ------
-        ProviderError: `NoSuchEntity` or `InvalidInput`.
+        ProviderError
+            `NoSuchEntity` or `InvalidInput`.
         """
         with self._change("UpdateOpenIDConnectProviderThumbprint", arn, caller, "thumbprints"):
             self.get(arn)
@@ -127,7 +136,8 @@ class OidcProviders:
 
         Raises
         ------
-        ProviderError: `NoSuchEntity` or `InvalidInput`.
+        ProviderError
+            `NoSuchEntity` or `InvalidInput`.
         """
         with self._change("PinOpenIDConnectProviderKeys", arn, caller, "keys"):
             self.get(arn)
@@ -140,7 +150,8 @@ class OidcProviders:
 
         Raises
         ------
-        ProviderError: `InvalidInput` or `NoSuchEntity`.
+        ProviderError
+            `InvalidInput` or `NoSuchEntity`.
         """
         with self._change("TagOpenIDConnectProvider", arn, caller, "tags"):
             self.get(arn)
@@ -151,7 +162,8 @@ class OidcProviders:
 
         Raises
         ------
-        ProviderError: `NoSuchEntity`.
+        ProviderError
+            `NoSuchEntity`.
         """
         with self._change("UntagOpenIDConnectProvider", arn, caller, "tags"):
             self.get(arn)

@@ -43,7 +43,8 @@ class Token:
 
         Raises
         ------
-        IdentityTokenError: none has.
+        IdentityTokenError
+            none has.
         """
         for key in keys:
             try:
@@ -59,7 +60,8 @@ def read_token(text: str) -> Token:
 
     Raises
     ------
-    IdentityTokenError: another form, an algorithm that is not allowed, or no issuer.
+    IdentityTokenError
+        another form, an algorithm that is not allowed, or no issuer.
     """
     decoded = _decoded(text)
     if isinstance(decoded, str):
@@ -141,8 +143,10 @@ def check_times(claims: dict[str, Any], now: datetime, skew: int) -> None:
 
     Raises
     ------
-    ExpiredTokenError: at `exp` and after it.
-    IdentityTokenError: a time is missing or no integer; the token is from the future, or ends before it was issued.
+    ExpiredTokenError
+        at `exp` and after it.
+    IdentityTokenError
+        a time is missing or no integer; the token is from the future, or ends before it was issued.
     """
     instant = int(now.timestamp())
     expires = _time(claims, "exp")
@@ -207,7 +211,8 @@ def check_audience(audience: Audience, client_ids: tuple[str, ...]) -> None:
 
     Raises
     ------
-    IdentityTokenError: none is.
+    IdentityTokenError
+        none is.
     """
     if not any(text in client_ids for text in audience.texts()):
         shown = ", ".join(f"`{shorten(text)}`" for text in audience.texts()[:3])

@@ -23,12 +23,18 @@ class Use:
 
     Attributes
     ----------
-    provider : unique id of the provider that was named.
-    entity_id, account : issuer of the assertion, and account of the provider.
-    assertion : its `ID`.
-    role : ARN of the role, or another purpose.
-    until : when the assertion cannot be redeemed any more, by its own times and the skew.
-    once : no other use of the assertion is allowed, neither before nor after (`strict`).
+    provider
+        unique id of the provider that was named.
+    entity_id, account
+        issuer of the assertion, and account of the provider.
+    assertion
+        its `ID`.
+    role
+        ARN of the role, or another purpose.
+    until
+        when the assertion cannot be redeemed any more, by its own times and the skew.
+    once
+        no other use of the assertion is allowed, neither before nor after (`strict`).
     """
 
     provider: str
@@ -65,7 +71,8 @@ class Replays:
 
         Raises
         ------
-        IdentityTokenError: the assertion was redeemed.
+        IdentityTokenError
+            the assertion was redeemed.
         """
         tables = self._store.tables
         by_role, by_entity = use.keys
@@ -88,7 +95,8 @@ class Replays:
 
         Raises
         ------
-        IdentityTokenError: it was used.
+        IdentityTokenError
+            it was used.
         """
         key, horizon = _key(kind, id_), self._store.tables.horizon
         if key in self._store.tables.redemptions or (horizon is not None and until <= horizon.at):

@@ -46,10 +46,14 @@ class SamlAssertion(Assertion):
 
     Attributes
     ----------
-    id : its `ID`. `issued` is its instant of issue, `entity_id` its issuer.
-    pairs : (role, provider) of its `Role` attribute.
-    duration : `SessionDuration` in seconds; it shortens a session and never lengthens one (SA71).
-    one_time : it yields one session in all.
+    id
+        its `ID`. `issued` is its instant of issue, `entity_id` its issuer.
+    pairs
+        (role, provider) of its `Role` attribute.
+    duration
+        `SessionDuration` in seconds; it shortens a session and never lengthens one (SA71).
+    one_time
+        it yields one session in all.
     """
 
     id: str
@@ -77,9 +81,12 @@ class SamlLogin:
 
     Attributes
     ----------
-    provider_id : unique id of the provider; one that is created again has another one.
-    subject, subject_format : the NameID.
-    attributes : all attributes by name; one with several values is a list.
+    provider_id
+        unique id of the provider; one that is created again has another one.
+    subject, subject_format
+        the NameID.
+    attributes
+        all attributes by name; one with several values is a list.
     """
 
     provider_id: str
@@ -101,7 +108,8 @@ class SamlCalls:
 
         Raises
         ------
-        ValidationError, IdentityTokenError, ExpiredTokenError, RejectedClaimError, AccessDeniedError: see 2.1.
+        ValidationError, IdentityTokenError, ExpiredTokenError, RejectedClaimError, AccessDeniedError
+            see 2.1.
         """
         _check_parameters(role, provider, response)
         self._state.directory.refresh()
@@ -138,7 +146,8 @@ class SamlCalls:
 
         Raises
         ------
-        ValidationError, IdentityTokenError, ExpiredTokenError, RejectedClaimError: see steps 1 to 10 of 2.1.
+        ValidationError, IdentityTokenError, ExpiredTokenError, RejectedClaimError
+            see steps 1 to 10 of 2.1.
         """
         if not isinstance(response, (str, bytes)) or not 4 <= len(response) <= MAX_CHARACTERS:
             raise ValidationError(f"a SAML response is base64 of 4 to {MAX_CHARACTERS:,} characters", rule="2.1")

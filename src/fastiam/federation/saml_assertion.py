@@ -48,12 +48,18 @@ class Facts:
 
     Attributes
     ----------
-    id : of the assertion. `issued` is its instant of issue.
-    subject : text of the NameID, "" if there is none (step 11 refuses that). `subject_format` is its format as given.
-    recipient : the accepted recipient.
-    session_ends : the earliest `SessionNotOnOrAfter`.
-    one_time : the assertion has the condition `OneTimeUse`.
-    answers : the requests that response and confirmation name in `InResponseTo`. AssumeRoleWithSAML ignores them (SA35).
+    id
+        of the assertion. `issued` is its instant of issue.
+    subject
+        text of the NameID, "" if there is none (step 11 refuses that). `subject_format` is its format as given.
+    recipient
+        the accepted recipient.
+    session_ends
+        the earliest `SessionNotOnOrAfter`.
+    one_time
+        the assertion has the condition `OneTimeUse`.
+    answers
+        the requests that response and confirmation name in `InResponseTo`. AssumeRoleWithSAML ignores them (SA35).
     """
 
     id: str
@@ -125,7 +131,8 @@ def read_facts(verified: Verified, entity_id: str, provider: SamlProvider, setti
 
     Raises
     ------
-    IdentityTokenError, ExpiredTokenError: of the first check that fails.
+    IdentityTokenError, ExpiredTokenError
+        of the first check that fails.
     """
     return read_facts_for(verified, entity_id, AwsSignIn(provider, settings), settings.skew, now)
 
@@ -135,7 +142,8 @@ def read_facts_for(verified: Verified, entity_id: str, target: Target, skew: int
 
     Raises
     ------
-    IdentityTokenError, ExpiredTokenError: of the first check that fails.
+    IdentityTokenError, ExpiredTokenError
+        of the first check that fails.
     """
     try:
         return _Reader(verified, entity_id, target, skew, now).facts()

@@ -76,7 +76,8 @@ def read_attributes(assertion: Element, entry: Entry) -> Attributes:
 
     Raises
     ------
-    IdentityTokenError: an encrypted attribute, or a value with child elements.
+    IdentityTokenError
+        an encrypted attribute, or a value with child elements.
     """
     values: dict[str, tuple[str, ...]] = {}
     twice: list[str] = []
@@ -96,7 +97,8 @@ def read_all_attributes(assertion: Element) -> dict[str, str | list[str]]:
 
     Raises
     ------
-    IdentityTokenError: an encrypted attribute, or a value with child elements.
+    IdentityTokenError
+        an encrypted attribute, or a value with child elements.
     """
     values: dict[str, list[str]] = {}
     for name, attribute in _attributes(assertion):
@@ -154,7 +156,8 @@ def read_aws_attributes(attributes: Attributes) -> AwsAttributes:
 
     Raises
     ------
-    IdentityTokenError: one is missing, doubled, or has another form (step 12).
+    IdentityTokenError
+        one is missing, doubled, or has another form (step 12).
     """
     if attributes.twice:
         raise invalid("an attribute occurs twice", "2.6", "attributes")
@@ -208,7 +211,8 @@ def read_keys(attributes: Attributes) -> dict[str, str | list[str]]:
 
     Raises
     ------
-    IdentityTokenError: two attributes of one key differ, or a single-valued key has several values.
+    IdentityTokenError
+        two attributes of one key differ, or a single-valued key has several values.
     """
     keys: dict[str, str | list[str]] = {}
     for name, values in attributes.values.items():

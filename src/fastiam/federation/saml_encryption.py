@@ -38,12 +38,15 @@ def decrypted(encrypted: Element, keys: Sequence[RSAPrivateKey], *, is_signed: b
 
     Parameters
     ----------
-    keys : the provider's private keys; each is tried (IP47).
-    is_signed : the signature of the Response covers the ciphertext, so that AES-CBC is acceptable.
+    keys
+        the provider's private keys; each is tried (IP47).
+    is_signed
+        the signature of the Response covers the ciphertext, so that AES-CBC is acceptable.
 
     Raises
     ------
-    XmlError: another structure or algorithm; or it does not decrypt to one assertion.
+    XmlError
+        another structure or algorithm; or it does not decrypt to one assertion.
     """
     data = only_child(encrypted, XENC, "EncryptedData")
     algorithm = _algorithm(data)

@@ -57,7 +57,8 @@ def read_metadata(text: str) -> SamlMetadata:
 
     Raises
     ------
-    XmlError: not the metadata of one identity provider, or without a usable key.
+    XmlError
+        not the metadata of one identity provider, or without a usable key.
     """
     if not 1 <= len(text) <= MAX_CHARACTERS:
         raise XmlError(f"metadata have 1 to {MAX_CHARACTERS:,} characters, not {len(text):,}")

@@ -44,9 +44,12 @@ class SamlProviderInfo:
 
     Attributes
     ----------
-    incomplete : why the provider cannot verify anything, "" if it can (IP45).
-    private_keys : key id and creation date of each private key, oldest first.
-    warnings : certificates that verify nothing.
+    incomplete
+        why the provider cannot verify anything, "" if it can (IP45).
+    private_keys
+        key id and creation date of each private key, oldest first.
+    warnings
+        certificates that verify nothing.
     """
 
     arn: str
@@ -90,14 +93,19 @@ class SamlProviders:
 
         Parameters
         ----------
-        metadata : XML text that the identity provider publishes.
-        encryption : `Required`, `Allowed`, or "": encrypted assertions are refused. The first two need `private_key`.
-        private_key : PEM text of an RSA key that decrypts assertions.
-        caller : the principal that makes the call, for the audit event. No policy is evaluated here.
+        metadata
+            XML text that the identity provider publishes.
+        encryption
+            `Required`, `Allowed`, or "": encrypted assertions are refused. The first two need `private_key`.
+        private_key
+            PEM text of an RSA key that decrypts assertions.
+        caller
+            the principal that makes the call, for the audit event. No policy is evaluated here.
 
         Raises
         ------
-        ProviderError: `InvalidInput`, `EntityAlreadyExists` or `LimitExceeded`.
+        ProviderError
+            `InvalidInput`, `EntityAlreadyExists` or `LimitExceeded`.
         """
         arn, now = f"arn:{partition}:iam::{account}:saml-provider/{name}", self._state.now()
         with self._state.change("CreateSAMLProvider", arn, caller, "provider"):
@@ -136,7 +144,8 @@ class SamlProviders:
 
         Raises
         ------
-        ProviderError: `InvalidInput` or `NoSuchEntity`.
+        ProviderError
+            `InvalidInput` or `NoSuchEntity`.
         """
         given = {
             "metadata": metadata,
@@ -168,7 +177,8 @@ class SamlProviders:
 
         Raises
         ------
-        ProviderError: `NoSuchEntity`.
+        ProviderError
+            `NoSuchEntity`.
         """
         record = self._record(arn)
         incomplete, metadata = "", None
@@ -201,7 +211,8 @@ class SamlProviders:
 
         Raises
         ------
-        ProviderError: `NoSuchEntity`.
+        ProviderError
+            `NoSuchEntity`.
         """
         with self._state.change("DeleteSAMLProvider", arn, caller, "provider"), self._state.directory.transaction():
             self._record(arn)
@@ -212,7 +223,8 @@ class SamlProviders:
 
         Raises
         ------
-        ProviderError: `InvalidInput` or `NoSuchEntity`.
+        ProviderError
+            `InvalidInput` or `NoSuchEntity`.
         """
         with self._state.change("TagSAMLProvider", arn, caller, "tags"), self._state.directory.transaction(), _refusing():
             self._record(arn)
@@ -223,7 +235,8 @@ class SamlProviders:
 
         Raises
         ------
-        ProviderError: `NoSuchEntity`.
+        ProviderError
+            `NoSuchEntity`.
         """
         with self._state.change("UntagSAMLProvider", arn, caller, "tags"), self._state.directory.transaction():
             self._record(arn)
@@ -236,7 +249,8 @@ class SamlProviders:
 
         Raises
         ------
-        XmlError: they are missing or unreadable: the provider is incomplete.
+        XmlError
+            they are missing or unreadable: the provider is incomplete.
         """
         known = self._read.get(record.arn)
         if known is None or known[0] != record.metadata:
@@ -253,7 +267,8 @@ class SamlProviders:
 
         Raises
         ------
-        KeyringError: one was sealed under a key that left the keyring.
+        KeyringError
+            one was sealed under a key that left the keyring.
         """
         keys = []
         for key in self._keys(record):

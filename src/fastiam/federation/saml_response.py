@@ -50,8 +50,10 @@ class Verified:
 
     Attributes
     ----------
-    assertion : the assertion as the signature covers it.
-    response : the Response; if only the assertion is signed, values of it can only lead to a refusal (SA21).
+    assertion
+        the assertion as the signature covers it.
+    response
+        the Response; if only the assertion is signed, values of it can only lead to a refusal (SA21).
     """
 
     assertion: Element
@@ -73,8 +75,10 @@ def verify_response(text: str | bytes, keys: ResponseKeys, now: datetime) -> Ver
 
     Raises
     ------
-    IdentityTokenError: form, signature or encryption.
-    RejectedClaimError: the status is not success.
+    IdentityTokenError
+        form, signature or encryption.
+    RejectedClaimError
+        the status is not success.
     """
     try:
         response = read_xml(decode(text), RESPONSE)
@@ -103,7 +107,8 @@ def decode(text: str | bytes) -> bytes:
 
     Raises
     ------
-    XmlError: another form.
+    XmlError
+        another form.
     """
     try:
         raw = SecretBytes(text.encode("ascii") if isinstance(text, str) else text)
@@ -151,7 +156,8 @@ def _check_form(response: Element) -> bool | None:
 
     Raises
     ------
-    XmlError: the document is not a response with one assertion, each element in its place.
+    XmlError
+        the document is not a response with one assertion, each element in its place.
     """
     if response.tag != f"{{{SAMLP}}}Response" or response.get("Version") != "2.0" or not NAME.fullmatch(response.get("ID", "")):
         raise XmlError("the document is not a SAML 2.0 `Response` with an `ID`")

@@ -61,7 +61,8 @@ def signature_of(parent: Element) -> Element | None:
 
     Raises
     ------
-    SignatureError: it has more than one (SA15).
+    SignatureError
+        it has more than one (SA15).
     """
     found = children(parent, DS, "Signature")
     if len(found) > 1:
@@ -74,12 +75,15 @@ def verified(parent: Element, keys: Sequence[SigningKey], now: datetime, *, igno
 
     Parameters
     ----------
-    keys : of the stored metadata; each is tried, and nothing else (SA24).
-    ignore_dates : a certificate verifies outside its own validity as well (IP15).
+    keys
+        of the stored metadata; each is tried, and nothing else (SA24).
+    ignore_dates
+        a certificate verifies outside its own validity as well (IP15).
 
     Raises
     ------
-    SignatureError: the signature has another form, or no key verifies it.
+    SignatureError
+        the signature has another form, or no key verifies it.
     """
     method = _check_form(parent)
     data = _without_key_info(parent)

@@ -15,7 +15,8 @@ def read_time(text: str) -> datetime:
 
     Raises
     ------
-    XmlError: another form, such as another time zone.
+    XmlError
+        another form, such as another time zone.
     """
     match = _TIME.fullmatch(text.strip(" \t\r\n"))
     try:

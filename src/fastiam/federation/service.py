@@ -41,17 +41,24 @@ class Federation:
 
     Parameters
     ----------
-    sts : decides trust policies and issues the sessions. Its directory contains the providers.
-    fetch : the only network access, such as `HttpsFetch()`; None reads nothing from the network.
-    settings : how strictly identities are verified.
-    audit : receives one `AuditEvent` per call that issues a session or refuses it; the default writes to `logging`.
-    web_providers : the built-in providers that are switched on, `accounts.google.com` or `cognito-identity.amazonaws.com`, with
-        a JWKS as JSON text, a callable that returns one, or "" for the keys that Google publishes (IP40).
-    token_checkers : by `www.amazon.com` and `graph.facebook.com`, what checks their access tokens (WI70).
+    sts
+        decides trust policies and issues the sessions. Its directory contains the providers.
+    fetch
+        the only network access, such as `HttpsFetch()`; None reads nothing from the network.
+    settings
+        how strictly identities are verified.
+    audit
+        receives one `AuditEvent` per call that issues a session or refuses it; the default writes to `logging`.
+    web_providers
+        the built-in providers that are switched on, `accounts.google.com` or `cognito-identity.amazonaws.com`, with a JWKS as
+        JSON text, a callable that returns one, or "" for the keys that Google publishes (IP40).
+    token_checkers
+        by `www.amazon.com` and `graph.facebook.com`, what checks their access tokens (WI70).
 
     Attributes
     ----------
-    saml_providers, oidc_providers : the identity providers: create, update, get, list, delete.
+    saml_providers, oidc_providers
+        the identity providers: create, update, get, list, delete.
     """
 
     def __init__(
@@ -103,14 +110,19 @@ class Federation:
 
         Parameters
         ----------
-        role, provider : ARNs, as `RoleArn` and `PrincipalArn` of AssumeRoleWithSAML.
-        response : base64 of the response, as the identity provider's form posts it (`SAMLResponse`).
+        role, provider
+            ARNs, as `RoleArn` and `PrincipalArn` of AssumeRoleWithSAML.
+        response
+            base64 of the response, as the identity provider's form posts it (`SAMLResponse`).
 
         Raises
         ------
-        ValidationError: a parameter has another form.
-        IdentityTokenError, ExpiredTokenError, RejectedClaimError: the response is not acceptable.
-        AccessDeniedError: it has no subject, or does not list the role with the provider.
+        ValidationError
+            a parameter has another form.
+        IdentityTokenError, ExpiredTokenError, RejectedClaimError
+            the response is not acceptable.
+        AccessDeniedError
+            it has no subject, or does not list the role with the provider.
         """
         return self._saml.verify(role, provider, response, self._state.now(), Entry())
 
@@ -132,18 +144,26 @@ class Federation:
 
         Parameters
         ----------
-        role, provider, response : as for `verify_saml`.
-        duration : seconds, 900 to the maximum of the role; an hour by default. The assertion can shorten the session.
-        policy, policy_arns : session policies, which narrow the session.
-        source : source address, for the audit event.
-        context : condition keys of the call, such as `aws:SourceIp`, which the trust policy may test.
-        unknown : keys that the call has and you do not know: a decision that depends on one is a denial.
+        role, provider, response
+            as for `verify_saml`.
+        duration
+            seconds, 900 to the maximum of the role; an hour by default. The assertion can shorten the session.
+        policy, policy_arns
+            session policies, which narrow the session.
+        source
+            source address, for the audit event.
+        context
+            condition keys of the call, such as `aws:SourceIp`, which the trust policy may test.
+        unknown
+            keys that the call has and you do not know: a decision that depends on one is a denial.
 
         Raises
         ------
-        ValidationError, IdentityTokenError, ExpiredTokenError, RejectedClaimError, AccessDeniedError: as `verify_saml`; an
-        assertion was redeemed already; or the trust policy does not allow the call. A missing role is refused in the same way.
-        PolicyError: the inline session policy is rejected.
+        ValidationError, IdentityTokenError, ExpiredTokenError, RejectedClaimError, AccessDeniedError
+            as `verify_saml`; an assertion was redeemed already; or the trust policy does not allow the call. A missing role is
+            refused in the same way.
+        PolicyError
+            the inline session policy is rejected.
         """
         keys = CallKeys(context, unknown)
         return self._saml.assume(
@@ -157,14 +177,18 @@ class Federation:
 
         Parameters
         ----------
-        credentials : of a role session or a federated user.
-        session_duration : seconds of the console session, 900 to 43,200; the remaining life of the credentials by default.
-            Credentials of a federated user and of a chained role cannot choose it.
+        credentials
+            of a role session or a federated user.
+        session_duration
+            seconds of the console session, 900 to 43,200; the remaining life of the credentials by default. Credentials of a
+            federated user and of a chained role cannot choose it.
 
         Raises
         ------
-        ValidationError: console federation is off, or the credentials are of another kind.
-        AuthenticationError: the credentials are not valid.
+        ValidationError
+            console federation is off, or the credentials are of another kind.
+        AuthenticationError
+            the credentials are not valid.
         """
         return self._console.signin_token(credentials, session_duration, source)
 
@@ -174,8 +198,10 @@ class Federation:
 
         Raises
         ------
-        ValidationError: console federation is off, or the destination is not an address of the console.
-        IdentityTokenError, ExpiredTokenError: the token is not valid, was used, or has expired.
+        ValidationError
+            console federation is off, or the destination is not an address of the console.
+        IdentityTokenError, ExpiredTokenError
+            the token is not valid, was used, or has expired.
         """
         return self._console.login(signin_token, destination, source)
 
@@ -198,8 +224,8 @@ class Federation:
 
         Raises
         ------
-        ValidationError, IdentityTokenError, ExpiredTokenError, RejectedClaimError, AccessDeniedError: as
-        `assume_role_with_saml`.
+        ValidationError, IdentityTokenError, ExpiredTokenError, RejectedClaimError, AccessDeniedError
+            as `assume_role_with_saml`.
         """
         return self._console.sign_in(role, provider, response, relay_state, source, CallKeys(context, unknown))
 
@@ -213,16 +239,23 @@ class Federation:
 
         Parameters
         ----------
-        role : its ARN. The provider of the token has to be one of the role's account.
-        session_name : the caller's free choice; it proves nothing (WI64).
-        token : an ID token (JWT), or with `provider_id` an OAuth 2.0 access token.
-        provider_id : `www.amazon.com` or `graph.facebook.com`, for access tokens only.
+        role
+            its ARN. The provider of the token has to be one of the role's account.
+        session_name
+            the caller's free choice; it proves nothing (WI64).
+        token
+            an ID token (JWT), or with `provider_id` an OAuth 2.0 access token.
+        provider_id
+            `www.amazon.com` or `graph.facebook.com`, for access tokens only.
 
         Raises
         ------
-        ValidationError: a parameter has another form.
-        IdentityTokenError, ExpiredTokenError, RejectedClaimError: the token is not acceptable.
-        CommunicationError: the keys of the issuer cannot be read.
+        ValidationError
+            a parameter has another form.
+        IdentityTokenError, ExpiredTokenError, RejectedClaimError
+            the token is not acceptable.
+        CommunicationError
+            the keys of the issuer cannot be read.
         """
         return self._web.verify(role, session_name, token, provider_id, self._state.now(), Entry())
 
@@ -245,18 +278,27 @@ class Federation:
 
         Parameters
         ----------
-        role, session_name, token, provider_id : as for `verify_web_identity`.
-        duration : seconds, 900 to the maximum of the role; an hour by default. The end of the token does not shorten it.
-        policy, policy_arns : session policies, which narrow the session.
-        source : source address, for the audit event.
-        context : condition keys of the call, such as `aws:SourceIp`, which the trust policy may test.
-        unknown : keys that the call has and you do not know: a decision that depends on one is a denial.
+        role, session_name, token, provider_id
+            as for `verify_web_identity`.
+        duration
+            seconds, 900 to the maximum of the role; an hour by default. The end of the token does not shorten it.
+        policy, policy_arns
+            session policies, which narrow the session.
+        source
+            source address, for the audit event.
+        context
+            condition keys of the call, such as `aws:SourceIp`, which the trust policy may test.
+        unknown
+            keys that the call has and you do not know: a decision that depends on one is a denial.
 
         Raises
         ------
-        ValidationError, IdentityTokenError, ExpiredTokenError, RejectedClaimError, CommunicationError: as `verify_web_identity`.
-        AccessDeniedError: the trust policy does not allow the call. A missing role is refused in the same way.
-        PolicyError: the inline session policy is rejected.
+        ValidationError, IdentityTokenError, ExpiredTokenError, RejectedClaimError, CommunicationError
+            as `verify_web_identity`.
+        AccessDeniedError
+            the trust policy does not allow the call. A missing role is refused in the same way.
+        PolicyError
+            the inline session policy is rejected.
         """
         return self._web.assume(
             role,

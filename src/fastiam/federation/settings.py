@@ -18,17 +18,26 @@ class FederationSettings:
 
     Attributes
     ----------
-    skew : seconds by which the clock of an identity provider may differ, 0 to 60 (9.3).
-    replay : an assertion yields one session for each role, one session (`strict`), or any number (`off`) (SA80).
-    saml_audiences, saml_recipients : accepted next to AWS's own (SA32, SA33).
-    saml_ignore_certificate_dates : certificates of SAML metadata verify outside their own validity as well (IP15).
-    console_destinations : addresses of the deployment's own console, to which a sign-in may lead; none: console federation is
-        off (CF10, CF20).
-    web_identity_single_use : a web identity token yields one session; it needs a `jti` (WI26).
-    web_identity_claims : by issuer without `https://`, further claims that become condition keys (WI50).
-    fetched_issuers : the only issuers, as exact URLs, whose keys are read from the network; None reads those of all.
-    private_hosts : hosts of identity providers whose addresses may be private (WI41).
-    hash_personal_data : audit events contain a hash instead of names of persons (ST30).
+    skew
+        seconds by which the clock of an identity provider may differ, 0 to 60 (9.3).
+    replay
+        an assertion yields one session for each role, one session (`strict`), or any number (`off`) (SA80).
+    saml_audiences, saml_recipients
+        accepted next to AWS's own (SA32, SA33).
+    saml_ignore_certificate_dates
+        certificates of SAML metadata verify outside their own validity as well (IP15).
+    console_destinations
+        addresses of the deployment's own console, to which a sign-in may lead; none: console federation is off (CF10, CF20).
+    web_identity_single_use
+        a web identity token yields one session; it needs a `jti` (WI26).
+    web_identity_claims
+        by issuer without `https://`, further claims that become condition keys (WI50).
+    fetched_issuers
+        the only issuers, as exact URLs, whose keys are read from the network; None reads those of all.
+    private_hosts
+        hosts of identity providers whose addresses may be private (WI41).
+    hash_personal_data
+        audit events contain a hash instead of names of persons (ST30).
     """
 
     skew: int = MAX_SKEW

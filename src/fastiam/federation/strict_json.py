@@ -13,7 +13,8 @@ def read_object(raw: bytes, *, depth: int = MAX_DEPTH) -> dict[str, Any]:
 
     Raises
     ------
-    ValueError: not UTF-8 or not JSON, not an object, a member twice, a lone surrogate, or nested too deeply.
+    ValueError
+        not UTF-8 or not JSON, not an object, a member twice, a lone surrogate, or nested too deeply.
     """
     text = raw.decode("utf-8")
     try:

@@ -59,7 +59,8 @@ def read_xml(data: bytes, limits: XmlLimits) -> Element:
 
     Raises
     ------
-    XmlError: not well-formed, not UTF-8, with a DTD, or beyond a limit.
+    XmlError
+        not well-formed, not UTF-8, with a DTD, or beyond a limit.
     """
     _check_bytes(data, limits)
     parser = etree.XMLParser(
@@ -126,7 +127,8 @@ def check_ids(root: Element) -> None:
 
     Raises
     ------
-    XmlError: two are.
+    XmlError
+        two are.
     """
     ids = _IDS(root)
     if len(set(ids)) < len(ids):
@@ -144,7 +146,8 @@ def text_of(element: Element) -> str:
 
     Raises
     ------
-    XmlError: it has child elements.
+    XmlError
+        it has child elements.
     """
     if len(element):
         raise XmlError(f"`{etree.QName(element).localname}` has child elements")
@@ -162,7 +165,8 @@ def only_child(element: Element, namespace: str, name: str) -> Element:
 
     Raises
     ------
-    XmlError: there is none, or more than one.
+    XmlError
+        there is none, or more than one.
     """
     found = children(element, namespace, name)
     if len(found) != 1:

@@ -39,7 +39,8 @@ def lit(value: str) -> Lit:
 
     Raises
     ------
-    RequestValueError: `value` is not text. Numbers, bools and instants in `context` need no `lit`.
+    RequestValueError
+        `value` is not text. Numbers, bools and instants in `context` need no `lit`.
     """
     return Lit(value)
 
@@ -131,7 +132,8 @@ class FrameArguments:
 
         Raises
         ------
-        RequestValueError: a column is missing or ambiguous, an added column exists already, or two columns are one key.
+        RequestValueError
+            a column is missing or ambiguous, an added column exists already, or two columns are one key.
         """
         columns = _Names(tuple(names))
         account = self.resource_account
@@ -200,12 +202,18 @@ class Selection:
 
     Attributes
     ----------
-    requests : `principals`, `actions`, `resources`, `resource_accounts`: the name of a column, or a constant.
-    context : for each key the name of a column, or a constant.
-    context_column : a struct or map column whose entries are keys.
-    kept_at : the places of the columns that the result keeps, in order. Places, since names may repeat.
-    names : of all columns of the frame.
-    ignored : the columns that no argument names and that cannot be keys, since they have no `:`.
+    requests
+        `principals`, `actions`, `resources`, `resource_accounts`: the name of a column, or a constant.
+    context
+        for each key the name of a column, or a constant.
+    context_column
+        a struct or map column whose entries are keys.
+    kept_at
+        the places of the columns that the result keeps, in order. Places, since names may repeat.
+    names
+        of all columns of the frame.
+    ignored
+        the columns that no argument names and that cannot be keys, since they have no `:`.
     """
 
     requests: dict[str, str | Lit | Session]

@@ -46,13 +46,17 @@ def decide_batch(
 
     Parameters
     ----------
-    column : gives a column by name, as `decide_many` takes it.
-    rows : how many there are.
-    first_row : of the batch in its frame, for messages; None: not known, and messages have no row.
+    column
+        gives a column by name, as `decide_many` takes it.
+    rows
+        how many there are.
+    first_row
+        of the batch in its frame, for messages; None: not known, and messages have no row.
 
     Raises
     ------
-    RequestValueError: a value cannot be read; it names the frame's column and row.
+    RequestValueError
+        a value cannot be read; it names the frame's column and row.
     """
     sessions = dict(arguments.sessions or {})
     requests = {name: _value(source, column, sessions) for name, source in selection.requests.items()}
@@ -114,7 +118,8 @@ def with_tags(context: Mapping[str, object], labels: Mapping[str, str]) -> dict[
 
     Raises
     ------
-    RequestValueError: a column under a name such as `aws:RequestTag/*` is not one of tags, or a key comes from two columns.
+    RequestValueError
+        a column under a name such as `aws:RequestTag/*` is not one of tags, or a key comes from two columns.
     """
     found: dict[str, object] = {}
     for key, values in context.items():
@@ -131,7 +136,8 @@ def with_constants(context: Mapping[str, object], constants: Mapping[str, Any]) 
 
     Raises
     ------
-    RequestValueError: a key has a column and a constant.
+    RequestValueError
+        a key has a column and a constant.
     """
     names = {fold(name): name for name in context}
     for name in constants:

@@ -19,14 +19,19 @@ def read_expressions(
 
     Parameters
     ----------
-    kind : the type of an expression.
-    column : makes one from the name of a column.
-    context : names of columns that are condition keys, or a mapping from keys to names, expressions or constants.
-    arguments : those of `FrameArguments`; `principal`, `action`, `resource` and `resource_account` may be expressions.
+    kind
+        the type of an expression.
+    column
+        makes one from the name of a column.
+    context
+        names of columns that are condition keys, or a mapping from keys to names, expressions or constants.
+    arguments
+        those of `FrameArguments`; `principal`, `action`, `resource` and `resource_account` may be expressions.
 
     Raises
     ------
-    RequestValueError: an argument cannot be read; `context` is text, since an expression does not see the frame.
+    RequestValueError
+        an argument cannot be read; `context` is text, since an expression does not see the frame.
     """
     if isinstance(context, str):
         hint = "pass a mapping of keys to columns, or a list of the columns that are keys"

@@ -26,7 +26,8 @@ def context_columns(column: object, name: str) -> dict[str, object]:
 
     Raises
     ------
-    RequestValueError: the column is neither, or a map has more than 256 distinct keys.
+    RequestValueError
+        the column is neither, or a map has more than 256 distinct keys.
     """
     chunks = _chunks(column)
     formats = set() if chunks is None else {chunk.format for chunk in chunks}
@@ -51,7 +52,8 @@ def tag_columns(column: object, name: str, key: str) -> dict[str, object]:
 
     Raises
     ------
-    RequestValueError: the column is none of these, a row has a tag twice, or there are more than 256 distinct tags.
+    RequestValueError
+        the column is none of these, a row has a tag twice, or there are more than 256 distinct tags.
     """
     chunks = _chunks(column)
     formats = set() if chunks is None else {chunk.format for chunk in chunks}

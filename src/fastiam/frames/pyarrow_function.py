@@ -22,11 +22,16 @@ class ArrowFunction:
 
     Parameters
     ----------
-    engine : an engine, or what has one as its attribute `engine`, which is read for each batch.
-    arguments : of each call, over columns with these names.
-    names : of the arguments that the caller passes, in order.
-    takes_keys : one more argument may follow, a struct or a map from condition keys to values.
-    columns : of the result: one gives an array, several give a struct.
+    engine
+        an engine, or what has one as its attribute `engine`, which is read for each batch.
+    arguments
+        of each call, over columns with these names.
+    names
+        of the arguments that the caller passes, in order.
+    takes_keys
+        one more argument may follow, a struct or a map from condition keys to values.
+    columns
+        of the result: one gives an array, several give a struct.
     """
 
     def __init__(

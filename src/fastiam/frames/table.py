@@ -27,7 +27,8 @@ class Table:
 
     Attributes
     ----------
-    column_names : in order.
+    column_names
+        in order.
     """
 
     def __init__(self, names: Sequence[str], chunks: Sequence[Sequence[Any]], rows: int) -> None:

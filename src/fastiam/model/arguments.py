@@ -16,11 +16,13 @@ def check_type(value: object, kind: type | tuple[type, ...], name: str, expected
 
     Parameters
     ----------
-    name, expected : the argument, and what it must be, for the message.
+    name, expected
+        the argument, and what it must be, for the message.
 
     Raises
     ------
-    RequestValueError: the value is not an instance of `kind`.
+    RequestValueError
+        the value is not an instance of `kind`.
     """
     if not isinstance(value, kind):
         raise RequestValueError(f"`{name}` must be {expected}, not `{type(value).__name__}`", column=name, hint=hint)
@@ -31,7 +33,8 @@ def check_items(value: object, name: str, expected: str, hint: str = "") -> Iter
 
     Raises
     ------
-    RequestValueError: the value cannot be iterated, or is text or bytes.
+    RequestValueError
+        the value cannot be iterated, or is text or bytes.
     """
     if isinstance(value, (str, bytes)) or not is_iterable(value):
         raise RequestValueError(f"`{name}` must be {expected}, not `{type(value).__name__}`", column=name, hint=hint)
@@ -43,7 +46,8 @@ def check_choice(value: object, name: str, what: str, *choices: str) -> None:
 
     Raises
     ------
-    RequestValueError: another value.
+    RequestValueError
+        another value.
     """
     if not isinstance(value, str) or value not in choices:
         shown = shorten(str(value)) if isinstance(value, str) else type(value).__name__
@@ -56,7 +60,8 @@ def as_path(value: object, name: str = "path") -> Path:
 
     Raises
     ------
-    SourceError: another type than text or `os.PathLike[str]`; an empty text; a NUL or a lone surrogate.
+    SourceError
+        another type than text or `os.PathLike[str]`; an empty text; a NUL or a lone surrogate.
     """
     text = os.fspath(value) if isinstance(value, (str, os.PathLike)) else None
     if not isinstance(text, str):

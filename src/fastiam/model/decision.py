@@ -68,12 +68,18 @@ class StatementRef(Deferred):
 
     Attributes
     ----------
-    layer : the layer that it is part of.
-    level : counts from the organization root in layers `scp` and `rcp`, and is 0 elsewhere.
-    policy, arn : the name of the policy, and its ARN if it has one.
-    index, sid : its place in the policy from 0, and its Sid if it has one.
-    file, line, column : where it starts, both from 1; None where its text is not at hand. Found when first read.
-    path : its JSON path in the file, `$.Statement[0]`.
+    layer
+        the layer that it is part of.
+    level
+        counts from the organization root in layers `scp` and `rcp`, and is 0 elsewhere.
+    policy, arn
+        the name of the policy, and its ARN if it has one.
+    index, sid
+        its place in the policy from 0, and its Sid if it has one.
+    file, line, column
+        where it starts, both from 1; None where its text is not at hand. Found when first read.
+    path
+        its JSON path in the file, `$.Statement[0]`.
     """
 
     layer: Layer
@@ -118,14 +124,21 @@ class Decision(Result):
 
     Attributes
     ----------
-    outcome : the answer (spec 0.2).
-    layer : the deciding layer (spec D50).
-    statement : the one reported statement (D51), or None.
-    reason : a code where the layer alone does not say why, or None.
-    indeterminate : an explicit deny whose reported statement applies through `U`, or an implicit deny that would be
-        an allow were every `U` true (F6).
-    assumed_owner, owner_override : how the owner of the resource was found (D23).
-    depends_on : the deciding keys: unknown keys that the outcome depends on, folded and sorted, for `DEPENDS` (D74).
+    outcome
+        the answer (spec 0.2).
+    layer
+        the deciding layer (spec D50).
+    statement
+        the one reported statement (D51), or None.
+    reason
+        a code where the layer alone does not say why, or None.
+    indeterminate
+        an explicit deny whose reported statement applies through `U`, or an implicit deny that would be an allow were every `U`
+        true (F6).
+    assumed_owner, owner_override
+        how the owner of the resource was found (D23).
+    depends_on
+        the deciding keys: unknown keys that the outcome depends on, folded and sorted, for `DEPENDS` (D74).
     """
 
     outcome: Outcome

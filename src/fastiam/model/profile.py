@@ -58,32 +58,54 @@ class PrincipalProfile:
 
     Attributes
     ----------
-    kind : spec 3.1.
-    name : the principal ARN, the primary service name, the provider, or `*`.
-    partition, account : None for SVC, OIDC, SAML, ANON (an OIDC or SAML provider ARN has a partition).
-    known : False for a user, role or session of which the model holds no record: denied in layer `credential` with
-        reason `unknown_principal`. Always true in `simulate`.
-    user_arn : the user's ARN (USER), the issuer user's ARN where known (FED), else None.
-    role_name : the last path segment of the role's ARN (ROLE, SLR), else None; N11 compares it.
-    session_arn : the `assumed-role` ARN (ROLE, SLR), None where only the role is known (N5).
-    unique_id : `AIDA...` or `AROA...` of the user, role or issuer user, where known.
-    issuer_known, issuer_root : for FED (N4, 6.1).
-    service_names : for SVC, all names, the primary one first (N12).
-    canonical_id : S3 canonical id of the account, where known.
-    temporary, mfa : for USER and ROOT, credentials of GetSessionToken, and whether MFA was given for them (7.4).
-    mfa_at : when MFA was given, in epoch seconds; `aws:MultiFactorAuthAge` is derived from it and `now` (7.6).
-    may_assume_root : the account is the management account or the delegated administrator for IAM (7.4).
-    keys : derived and session context keys by folded name (spec 5.2, 5.3).
-    absent_keys : folded names that this caller is known not to have, where a value from the caller of an Engine
-        contradicts (K1); a name ending in `/` stands for all keys that start so.
-    open_keys : names in `keys` with values that are assumed for a session or service because no record has more: a value
-        from the caller of an Engine replaces them and contradicts nothing (K1), and they can be declared unknown (D71).
-    declarable_keys : names in `keys` that can be declared unknown (D71) though another value contradicts them (K1): the tags
-        of a role, whose sessions may have other values that are unknown.
-    identity_policies : user's or role's own, then the groups'; inline before attached (D51).
-    boundary, session_policies : None where there is none; an empty tuple is there and allows nothing, and is not a task policy.
-    bounded : the user, role or issuer user has a permissions boundary (N22).
-    scps : None where SCPs do not apply (D11), with the reason in `scp_note`.
+    kind
+        spec 3.1.
+    name
+        the principal ARN, the primary service name, the provider, or `*`.
+    partition, account
+        None for SVC, OIDC, SAML, ANON (an OIDC or SAML provider ARN has a partition).
+    known
+        False for a user, role or session of which the model holds no record: denied in layer `credential` with reason
+        `unknown_principal`. Always true in `simulate`.
+    user_arn
+        the user's ARN (USER), the issuer user's ARN where known (FED), else None.
+    role_name
+        the last path segment of the role's ARN (ROLE, SLR), else None; N11 compares it.
+    session_arn
+        the `assumed-role` ARN (ROLE, SLR), None where only the role is known (N5).
+    unique_id
+        `AIDA...` or `AROA...` of the user, role or issuer user, where known.
+    issuer_known, issuer_root
+        for FED (N4, 6.1).
+    service_names
+        for SVC, all names, the primary one first (N12).
+    canonical_id
+        S3 canonical id of the account, where known.
+    temporary, mfa
+        for USER and ROOT, credentials of GetSessionToken, and whether MFA was given for them (7.4).
+    mfa_at
+        when MFA was given, in epoch seconds; `aws:MultiFactorAuthAge` is derived from it and `now` (7.6).
+    may_assume_root
+        the account is the management account or the delegated administrator for IAM (7.4).
+    keys
+        derived and session context keys by folded name (spec 5.2, 5.3).
+    absent_keys
+        folded names that this caller is known not to have, where a value from the caller of an Engine contradicts (K1); a name
+        ending in `/` stands for all keys that start so.
+    open_keys
+        names in `keys` with values that are assumed for a session or service because no record has more: a value from the caller
+        of an Engine replaces them and contradicts nothing (K1), and they can be declared unknown (D71).
+    declarable_keys
+        names in `keys` that can be declared unknown (D71) though another value contradicts them (K1): the tags of a role, whose
+        sessions may have other values that are unknown.
+    identity_policies
+        user's or role's own, then the groups'; inline before attached (D51).
+    boundary, session_policies
+        None where there is none; an empty tuple is there and allows nothing, and is not a task policy.
+    bounded
+        the user, role or issuer user has a permissions boundary (N22).
+    scps
+        None where SCPs do not apply (D11), with the reason in `scp_note`.
     """
 
     kind: PrincipalKind
@@ -121,11 +143,16 @@ class PrincipalTemplate:
 
     Attributes
     ----------
-    start : the common start of their names, with that slash.
-    base : a principal whose profile equals theirs, except for the ARN of the user or session and the fields below.
-    role_account : partition and account, if the text after the slash is a role name; else their role is that of `base`.
-    keys : keys that differ, by folded name: the prefix of the text after the slash, or None for the whole name.
-    open_keys : those of `keys` with assumed values.
+    start
+        the common start of their names, with that slash.
+    base
+        a principal whose profile equals theirs, except for the ARN of the user or session and the fields below.
+    role_account
+        partition and account, if the text after the slash is a role name; else their role is that of `base`.
+    keys
+        keys that differ, by folded name: the prefix of the text after the slash, or None for the whole name.
+    open_keys
+        those of `keys` with assumed values.
     """
 
     start: str
@@ -141,14 +168,22 @@ class ResourceProfile:
 
     Attributes
     ----------
-    arn : the literal ARN to decide with, or `*`. (A partial secret ARN has become the full one.)
-    partition : None for `*`.
-    account : the owner (D23), None if no source determines it and the principal has no account.
-    assumed_owner, owner_override, unknown_owner : D23; `unknown_owner` only where the engine denies such requests.
-    policies : the resource policies of all governing resources in the order of 6.10, None where there is none.
-    rcps : None where RCPs do not apply for reasons of the account (D14), with the reason in `rcp_note`.
-    keys : `aws:ResourceAccount`, `aws:ResourceOrgID`, `aws:ResourceOrgPaths`, `aws:ResourceTag/*` by folded name.
-    blocks_public : RestrictPublicBuckets is on and the bucket policy is public (D33).
+    arn
+        the literal ARN to decide with, or `*`. (A partial secret ARN has become the full one.)
+    partition
+        None for `*`.
+    account
+        the owner (D23), None if no source determines it and the principal has no account.
+    assumed_owner, owner_override, unknown_owner
+        D23; `unknown_owner` only where the engine denies such requests.
+    policies
+        the resource policies of all governing resources in the order of 6.10, None where there is none.
+    rcps
+        None where RCPs do not apply for reasons of the account (D14), with the reason in `rcp_note`.
+    keys
+        `aws:ResourceAccount`, `aws:ResourceOrgID`, `aws:ResourceOrgPaths`, `aws:ResourceTag/*` by folded name.
+    blocks_public
+        RestrictPublicBuckets is on and the bucket policy is public (D33).
     """
 
     arn: str
@@ -200,11 +235,16 @@ class Settings:
 
     Attributes
     ----------
-    rcp_services : prefixes with RCP support (D15).
-    anonymous_services : prefixes that accept unsigned callers (D19).
-    global_services : prefixes whose `aws:RequestedRegion` defaults to `us-east-1` (K6).
-    scp_exempt_actions : actions that no SCP restricts (D12).
-    resource_policy_services : prefixes that need a resource policy in the same account too (6.3).
+    rcp_services
+        prefixes with RCP support (D15).
+    anonymous_services
+        prefixes that accept unsigned callers (D19).
+    global_services
+        prefixes whose `aws:RequestedRegion` defaults to `us-east-1` (K6).
+    scp_exempt_actions
+        actions that no SCP restricts (D12).
+    resource_policy_services
+        prefixes that need a resource policy in the same account too (6.3).
     """
 
     rcp_services: frozenset[str] = RCP_SERVICES
@@ -220,15 +260,22 @@ class ResourceFacts:
 
     Attributes
     ----------
-    arn : the ARN to decide with; a partial secret ARN has become the full one.
-    account : the recorded owner, of the resource or else of its governing resource; None where nothing is recorded.
-    policies : policies of all governing resources in the order of 6.10, None where there is none.
-    governs : when `policies` count: `always`; `trust` only for the STS calls on a role (6.10, row `iam`); `service` only for
-        SVC requesters (row `logs`).
-    keys : `aws:ResourceTag/*` by folded name, from the record of exactly this ARN.
-    blocks_public : D33.
-    start : a prefix up to a `/` or `:` of the last field. All ARNs with this prefix have these facts, except those with a
-        record of their own: the entries of one governing resource. Empty if no other ARN is known to have them.
+    arn
+        the ARN to decide with; a partial secret ARN has become the full one.
+    account
+        the recorded owner, of the resource or else of its governing resource; None where nothing is recorded.
+    policies
+        policies of all governing resources in the order of 6.10, None where there is none.
+    governs
+        when `policies` count: `always`; `trust` only for the STS calls on a role (6.10, row `iam`); `service` only for SVC
+        requesters (row `logs`).
+    keys
+        `aws:ResourceTag/*` by folded name, from the record of exactly this ARN.
+    blocks_public
+        D33.
+    start
+        a prefix up to a `/` or `:` of the last field. All ARNs with this prefix have these facts, except those with a record of
+        their own: the entries of one governing resource. Empty if no other ARN is known to have them.
     """
 
     arn: str

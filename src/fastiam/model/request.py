@@ -73,7 +73,8 @@ def check_action(action: object) -> str:
 
     Raises
     ------
-    RequestValueError: anything else, wildcards included.
+    RequestValueError
+        anything else, wildcards included.
     """
     if not isinstance(action, str):
         raise RequestValueError(f"an action must be text, not `{type(action).__name__}`", column="action")
@@ -91,7 +92,8 @@ def check_resource(resource: object) -> str:
 
     Raises
     ------
-    RequestValueError: anything else.
+    RequestValueError
+        anything else.
     """
     if not isinstance(resource, str):
         raise RequestValueError(f"a resource must be text, not `{type(resource).__name__}`", column="resource")
@@ -109,7 +111,8 @@ def check_context(context: object, hint: str = "pass a mapping of context keys t
 
     Raises
     ------
-    RequestValueError: anything else.
+    RequestValueError
+        anything else.
     """
     if context is None:
         return {}
@@ -123,8 +126,9 @@ def check_key(name: object) -> str:
 
     Raises
     ------
-    RequestValueError: not text; a lone surrogate or a control character; a space before the slash; no letter or digit; no tag;
-        no `:`, which all keys have.
+    RequestValueError
+        not text; a lone surrogate or a control character; a space before the slash; no letter or digit; no tag; no `:`, which all
+        keys have.
     """
     if not isinstance(name, str):
         raise RequestValueError(f"a context key must be text, not `{type(name).__name__}`", column="context")
@@ -243,7 +247,8 @@ def read_context(context: Context, *, strict: bool = True) -> dict[str, ContextV
 
     Raises
     ------
-    RequestValueError: no mapping; a value of no known type; with `strict`, several values of a single-valued key (C5).
+    RequestValueError
+        no mapping; a value of no known type; with `strict`, several values of a single-valued key (C5).
     """
     read: dict[str, ContextValue] = {}
     for name, raw in check_context(context).items():
@@ -292,7 +297,8 @@ def read_unknown(unknown: Collection[str], given: Iterable[str] = ()) -> frozens
 
     Raises
     ------
-    RequestValueError: no collection of texts; a `*` that does not end an item; a key that the request gives (D71).
+    RequestValueError
+        no collection of texts; a `*` that does not end an item; a key that the request gives (D71).
     """
     if isinstance(unknown, (str, bytes)) or not isinstance(unknown, Collection) or not is_iterable(unknown):
         raise RequestValueError(
@@ -334,7 +340,8 @@ def check_root(unknown: Collection[str]) -> None:
 
     Raises
     ------
-    RequestValueError: `aws:AssumedRoot`, by name.
+    RequestValueError
+        `aws:AssumedRoot`, by name.
     """
     if "aws:assumedroot" in unknown:
         raise RequestValueError(

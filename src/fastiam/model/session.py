@@ -22,20 +22,29 @@ class Session:
 
     Attributes
     ----------
-    arn : the session's principal ARN: `assumed-role/Role/Session`, `federated-user/Name`, a user's ARN for
-        GetSessionToken, the root's ARN for AssumeRoot. Positional.
-    kind : a `PrincipalKind` or its name: ROLE, SLR, FED, USER, ROOT or AROOT.
-    issuer : ARN of the role (ROLE, SLR), of the user or root (FED, USER, ROOT); None if unknown (N4, N6).
-    policies : session policies as JSON text, bytes or mappings; None where none were passed.
-    tags : session tags; they override the issuer's (S22).
-    transitive_tags : keys of `tags` that a chained session inherits (S24).
-    issued_at, mfa_at : aware datetimes; `mfa_at` only where MFA was given for these credentials (7.6).
-    source_identity : S26.
-    context : further keys that the session carries (class S of spec 5.3), such as `saml:sub`. A role session without
-        `aws:MultiFactorAuthPresent` says `false`, but absent where it carries `aws:FederatedProvider` or a key of SAML, or
-        None for this one, as one of Roles Anywhere should (7.6). A key that the engine derives or that comes with each request
-        (class D or R, such as `aws:SourceIp` and `aws:ResourceTag/...`) is not a session key: a session that has one is refused
-        with a `RequestValueError` when it asks (K3). Keys that the specification does not name are carried as they are.
+    arn
+        the session's principal ARN: `assumed-role/Role/Session`, `federated-user/Name`, a user's ARN for GetSessionToken, the
+        root's ARN for AssumeRoot. Positional.
+    kind
+        a `PrincipalKind` or its name: ROLE, SLR, FED, USER, ROOT or AROOT.
+    issuer
+        ARN of the role (ROLE, SLR), of the user or root (FED, USER, ROOT); None if unknown (N4, N6).
+    policies
+        session policies as JSON text, bytes or mappings; None where none were passed.
+    tags
+        session tags; they override the issuer's (S22).
+    transitive_tags
+        keys of `tags` that a chained session inherits (S24).
+    issued_at, mfa_at
+        aware datetimes; `mfa_at` only where MFA was given for these credentials (7.6).
+    source_identity
+        S26.
+    context
+        further keys that the session carries (class S of spec 5.3), such as `saml:sub`. A role session without
+        `aws:MultiFactorAuthPresent` says `false`, but absent where it carries `aws:FederatedProvider` or a key of SAML, or None
+        for this one, as one of Roles Anywhere should (7.6). A key that the engine derives or that comes with each request (class
+        D or R, such as `aws:SourceIp` and `aws:ResourceTag/...`) is not a session key: a session that has one is refused with a
+        `RequestValueError` when it asks (K3). Keys that the specification does not name are carried as they are.
     """
 
     arn: str = field(kw_only=False)
@@ -68,7 +77,8 @@ def _check(session: Session) -> None:
 
     Raises
     ------
-    RequestValueError: one is wrong; `column` names it.
+    RequestValueError
+        one is wrong; `column` names it.
     """
     check_type(session.arn, str, "arn", "text")
     for name in ("issuer", "source_identity"):
@@ -188,7 +198,8 @@ def check_principal_type(principal: object) -> str | Session:
 
     Raises
     ------
-    RequestValueError: anything else.
+    RequestValueError
+        anything else.
     """
     if isinstance(principal, str):
         return exact_text(principal)

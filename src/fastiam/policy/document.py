@@ -63,18 +63,26 @@ def read_policy(
 
     Parameters
     ----------
-    document : JSON text, UTF-8 bytes, URL-encoded JSON (detected by its first character, `%`), or a parsed mapping
-        A mapping of `parse_json` keeps its duplicate names; a plain one has lost them.
-    kind : what the document is attached to; it determines which elements the document can have (spec 1.1).
-    mode : `strict` rejects on any ERROR, `lenient` on the fatal ones only (F5).
-    name, arn : the name of the policy in decisions.
-    origin : position of the document, if it is a value inside a larger file.
-    findings : a list to which every finding is appended, also when the document is rejected.
-    text : the JSON text of a mapping, if available: it excludes V39 for most documents without a search.
+    document
+        JSON text, UTF-8 bytes, URL-encoded JSON (detected by its first character, `%`), or a parsed mapping A mapping of
+        `parse_json` keeps its duplicate names; a plain one has lost them.
+    kind
+        what the document is attached to; it determines which elements the document can have (spec 1.1).
+    mode
+        `strict` rejects on any ERROR, `lenient` on the fatal ones only (F5).
+    name, arn
+        the name of the policy in decisions.
+    origin
+        position of the document, if it is a value inside a larger file.
+    findings
+        a list to which every finding is appended, also when the document is rejected.
+    text
+        the JSON text of a mapping, if available: it excludes V39 for most documents without a search.
 
     Raises
     ------
-    PolicyError: the document is rejected; its `findings` are all findings, errors first.
+    PolicyError
+        the document is rejected; its `findings` are all findings, errors first.
 
     Notes
     -----
@@ -132,7 +140,8 @@ def parse_document(document: str | bytes) -> object:
 
     Raises
     ------
-    BrokenJson: the text is not JSON, or the bytes are not UTF-8.
+    BrokenJson
+        the text is not JSON, or the bytes are not UTF-8.
     """
     text = decode(document).removeprefix("\ufeff")
     return read_json(url_decode(text) if is_url_encoded(text) else text)

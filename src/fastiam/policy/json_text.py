@@ -55,8 +55,9 @@ def parse_json(text: str | bytes, source: Source) -> JsonValue:
 
     Raises
     ------
-    PolicyError: one finding `V1` with the line and column of `json.loads`: the text is not JSON, the bytes are not UTF-8,
-    or brackets are nested too deeply.
+    PolicyError
+        one finding `V1` with the line and column of `json.loads`: the text is not JSON, the bytes are not UTF-8, or brackets are
+        nested too deeply.
     """
     try:
         with collection_paused(when=len(text) > LARGE):
@@ -70,7 +71,8 @@ def parse_json_values(text: str | bytes, source: Source) -> list[JsonValue]:
 
     Raises
     ------
-    PolicyError: as `parse_json`.
+    PolicyError
+        as `parse_json`.
     """
     try:
         with collection_paused(when=len(text) > LARGE):

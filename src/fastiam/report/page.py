@@ -55,13 +55,20 @@ class Report:
 
     Attributes
     ----------
-    title : what was asked.
-    summary : one line of text for each fact.
-    tables : the rows, each statement with a link to its document.
-    policies : the policies that the statements are part of.
-    documents : files with findings, which cells link to by position.
-    pictures : what the tables are about, at a glance; they come first.
-    inputs : the files that the report was made from.
+    title
+        what was asked.
+    summary
+        one line of text for each fact.
+    tables
+        the rows, each statement with a link to its document.
+    policies
+        the policies that the statements are part of.
+    documents
+        files with findings, which cells link to by position.
+    pictures
+        what the tables are about, at a glance; they come first.
+    inputs
+        the files that the report was made from.
     """
 
     title: str
@@ -78,7 +85,8 @@ def render(report: Report, now: datetime) -> str:
 
     Raises
     ------
-    MissingPackageError: jinja2 is not installed.
+    MissingPackageError
+        jinja2 is not installed.
     """
     try:
         import jinja2  # noqa: F401

@@ -35,9 +35,12 @@ class HeatMap:
 
     Attributes
     ----------
-    corner : what the rows are.
-    titles : the whole name of each row.
-    unit : what the numbers count.
+    corner
+        what the rows are.
+    titles
+        the whole name of each row.
+    unit
+        what the numbers count.
     """
 
     title: str

@@ -45,8 +45,10 @@ def documents_of(
 
     Parameters
     ----------
-    refs : statements with what to say about each.
-    policies : their policies, among others.
+    refs
+        statements with what to say about each.
+    policies
+        their policies, among others.
     """
     refs = list(refs)
     known = _by_place(policies, {ref.policy for ref, _ in refs})

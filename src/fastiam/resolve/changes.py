@@ -32,14 +32,19 @@ class Changes:
 
     Attributes
     ----------
-    principals : ARNs of roots, users and roles whose profile may differ: added, changed, removed. A role stands for its
-        sessions. Callers without a record (unknown users and sessions, roots of unknown accounts) differ only where their
-        account is among `accounts`; what was resolved from a `Session` is always to be resolved again.
-    resources : ARNs of stored resources, users and roles whose `ResourceFacts` may differ. One that carries policies
-        includes all that it governs (spec 6.10). SCPs and RCPs are not part of these facts.
-    accounts : ids of accounts whose `AccountFacts` may differ.
-    endpoints : ids of endpoints whose profile may differ.
-    everything : no cheaper answer is exact: whether endpoints without a record are undetermined has changed (D40).
+    principals
+        ARNs of roots, users and roles whose profile may differ: added, changed, removed. A role stands for its sessions. Callers
+        without a record (unknown users and sessions, roots of unknown accounts) differ only where their account is among
+        `accounts`; what was resolved from a `Session` is always to be resolved again.
+    resources
+        ARNs of stored resources, users and roles whose `ResourceFacts` may differ. One that carries policies includes all that it
+        governs (spec 6.10). SCPs and RCPs are not part of these facts.
+    accounts
+        ids of accounts whose `AccountFacts` may differ.
+    endpoints
+        ids of endpoints whose profile may differ.
+    everything
+        no cheaper answer is exact: whether endpoints without a record are undetermined has changed (D40).
     """
 
     principals: frozenset[str] = _NONE

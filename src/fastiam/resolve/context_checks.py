@@ -23,7 +23,8 @@ def check_context(
 
     Raises
     ------
-    RequestValueError: the value differs from the derived one, or the subject is known not to have the key.
+    RequestValueError
+        the value differs from the derived one, or the subject is known not to have the key.
     """
     if not context:
         return

@@ -161,7 +161,8 @@ def find_owner(
 
     Raises
     ------
-    RequestValueError: `resource_account` is not an account id, or contradicts the record.
+    RequestValueError
+        `resource_account` is not an account id, or contradicts the record.
     """
     if resource_account is not None:
         if not isinstance(resource_account, str) or not is_account(resource_account):

@@ -36,8 +36,9 @@ def read_session(session: Session) -> SessionParts:
 
     Raises
     ------
-    RequestValueError: a kind that has no sessions; an ARN of another form than the kind's; an issuer of another account, or
-    of another role than the ARN names; tags of a root user.
+    RequestValueError
+        a kind that has no sessions; an ARN of another form than the kind's; an issuer of another account, or of another role than
+        the ARN names; tags of a root user.
     """
     kind = PrincipalKind(session.kind)
     if kind not in _KINDS:

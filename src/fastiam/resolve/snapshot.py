@@ -132,8 +132,10 @@ class Snapshot:
 
         Raises
         ------
-        RequestValueError: no principal string; a session that contradicts itself.
-        PolicyError: a session policy is rejected; they are read strictly.
+        RequestValueError
+            no principal string; a session that contradicts itself.
+        PolicyError
+            a session policy is rejected; they are read strictly.
         """
         if isinstance(subject, PrincipalProfile):
             return subject
@@ -146,7 +148,8 @@ class Snapshot:
 
         Raises
         ------
-        RequestValueError: no principal string.
+        RequestValueError
+            no principal string.
         """
         return self._principals.template_for(name)
 
@@ -192,7 +195,8 @@ class Snapshot:
 
         Raises
         ------
-        RequestValueError: no resource; a `resource_account` that contradicts the record of it or its governing resource.
+        RequestValueError
+            no resource; a `resource_account` that contradicts the record of it or its governing resource.
         """
         return self._resources.profile(check_resource(arn), action, principal, resource_account, unknown_owner)
 
@@ -211,7 +215,8 @@ class Snapshot:
 
         Raises
         ------
-        RequestValueError: names the key.
+        RequestValueError
+            names the key.
         """
         check_context(self._accounts, principal, resource, endpoint, context)
 
@@ -232,7 +237,8 @@ class Snapshot:
 
         Raises
         ------
-        RequestValueError: see `principal`, `resource` and `check_context`.
+        RequestValueError
+            see `principal`, `resource` and `check_context`.
         """
         principal = self.principal(subject, check_action(action))
         target = self.resource(resource, action, principal, resource_account=resource_account, unknown_owner=unknown_owner)

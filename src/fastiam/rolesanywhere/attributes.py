@@ -55,7 +55,8 @@ def read_specifiers(field: str, specifiers: Iterable[str]) -> tuple[str, ...]:
 
     Raises
     ------
-    ValidationError: there is no such field or specifier.
+    ValidationError
+        there is no such field or specifier.
     """
     if field not in (SUBJECT, ISSUER, SAN):
         raise invalid(f"`{shorten(field)}` is not a certificate field", rule="RW50", hint=f"use {SUBJECT}, {ISSUER} or {SAN}")
@@ -124,7 +125,8 @@ def check_tags(found: Tags, *, is_strict: bool) -> None:
 
     Raises
     ------
-    CertificateError: too many, or an attribute that gives no tag where that is not accepted.
+    CertificateError
+        too many, or an attribute that gives no tag where that is not accepted.
     """
     if is_strict and found.unmapped:
         message = f"attributes cannot be mapped into session tags: {', '.join(found.unmapped)}"
@@ -145,7 +147,8 @@ def source_identity(certificate: x509.Certificate) -> str:
 
     Raises
     ------
-    CertificateError: the common name gives none.
+    CertificateError
+        the common name gives none.
     """
     with refusing("RW53", "its subject cannot be read"):
         names = [part.value for part in certificate.subject if part.oid.dotted_string == _OIDS["CN"]]

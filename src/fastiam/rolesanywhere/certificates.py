@@ -40,7 +40,8 @@ def usable_key(certificate: x509.Certificate) -> Key:
 
     Raises
     ------
-    CertificateError: it is not.
+    CertificateError
+        it is not.
     """
     with refusing("RW30", "its key cannot be read"):
         key = certificate.public_key()
@@ -93,7 +94,8 @@ def check_end_entity(certificate: x509.Certificate, now: datetime) -> None:
 
     Raises
     ------
-    CertificateError: it is not one.
+    CertificateError
+        it is not one.
     """
     usable_key(certificate)
     with refusing("RW30", "it cannot be read"):
@@ -123,7 +125,8 @@ def read_bundle(text: str) -> tuple[x509.Certificate, ...]:
 
     Raises
     ------
-    ValueError: there is none, or one cannot be read.
+    ValueError
+        there is none, or one cannot be read.
     """
     return tuple(x509.load_pem_x509_certificates(text.encode("ascii")))
 
@@ -141,7 +144,8 @@ class _Search:
 
         Raises
         ------
-        CertificateError: the paths so far take too many signature checks.
+        CertificateError
+            the paths so far take too many signature checks.
         """
         issuer = path[-1].issuer.public_bytes()
         for anchor in self._anchors:
@@ -185,7 +189,8 @@ def find_path(
 
     Raises
     ------
-    CertificateError: there is none.
+    CertificateError
+        there is none.
     """
     with refusing("RW32", "its path cannot be read"):
         if leaf in anchors:
@@ -255,7 +260,8 @@ def check_authority(certificate: x509.Certificate, now: datetime) -> None:
 
     Raises
     ------
-    CertificateError: it is not one of an authority that may be trusted.
+    CertificateError
+        it is not one of an authority that may be trusted.
     """
     usable_key(certificate)
     with refusing("RW11", "it cannot be read"):

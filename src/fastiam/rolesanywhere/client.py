@@ -32,7 +32,8 @@ def sign_request(
 
     Raises
     ------
-    ValidationError: certificate or key cannot be read, or the key is not that of the certificate.
+    ValidationError
+        certificate or key cannot be read, or the key is not that of the certificate.
     """
     leaf, key = _read(certificate, private_key)
     members = {

@@ -56,7 +56,8 @@ def read_crl(text: str, bundle: str) -> ReadCrl:
 
     Raises
     ------
-    ValueError: it is not acceptable.
+    ValueError
+        it is not acceptable.
     """
     crl = x509.load_pem_x509_crl(text.encode("ascii"))
     if not has_whole_signature(crl.public_bytes(Encoding.DER), crl.signature):
@@ -118,7 +119,8 @@ def check_revocation(path: Sequence[x509.Certificate], lists: Sequence[Revocatio
 
     Raises
     ------
-    CertificateError: one is revoked, or a list cannot be read, so that it is unknown what it revokes.
+    CertificateError
+        one is revoked, or a list cannot be read, so that it is unknown what it revokes.
     """
     warnings = []
     for stored in lists:

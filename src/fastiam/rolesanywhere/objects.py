@@ -52,7 +52,8 @@ class RolesAnywhereObjects:
 
     Raises
     ------
-    ValidationError: a value that AWS refuses (`ValidationException`), or no object of that ARN (`ResourceNotFoundException`).
+    ValidationError
+        a value that AWS refuses (`ValidationException`), or no object of that ARN (`ResourceNotFoundException`).
     """
 
     def __init__(self, directory: Directory, *, clock: Clock = utc_clock, auditor: Auditor | None = None) -> None:

@@ -36,10 +36,14 @@ class SignedRequest:
 
     Attributes
     ----------
-    headers : names and values in the order of arrival; a mapping will do.
-    body : the bytes of the body.
-    query : the text after the `?` of the URL, still percent-encoded.
-    source : address of the client, for audit events.
+    headers
+        names and values in the order of arrival; a mapping will do.
+    body
+        the bytes of the body.
+    query
+        the text after the `?` of the URL, still percent-encoded.
+    source
+        address of the client, for audit events.
     """
 
     headers: Iterable[tuple[str, str]] | Mapping[str, str] = field(repr=False)
@@ -82,7 +86,8 @@ def read_request(request: SignedRequest) -> SessionCall:
 
     Raises
     ------
-    ValidationError: its form is wrong, code `ValidationException`.
+    ValidationError
+        its form is wrong, code `ValidationException`.
     """
     if (request.method, request.path) != (METHOD, PATH):
         raise invalid(f"expected `{METHOD} {PATH}`", rule="6.2")

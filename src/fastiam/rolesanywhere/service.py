@@ -38,14 +38,19 @@ class RolesAnywhere:
 
     Parameters
     ----------
-    sts : decides trust policies and issues the sessions. Its directory contains trust anchors, profiles and revocation lists.
-    region : the region that is served; None serves all, each with its own objects.
-    settings : how strictly requests are verified.
-    audit : receives one `AuditEvent` per call; the default writes to `logging`.
+    sts
+        decides trust policies and issues the sessions. Its directory contains trust anchors, profiles and revocation lists.
+    region
+        the region that is served; None serves all, each with its own objects.
+    settings
+        how strictly requests are verified.
+    audit
+        receives one `AuditEvent` per call; the default writes to `logging`.
 
     Attributes
     ----------
-    objects : trust anchors, profiles, revocation lists and subjects, to be created, changed and listed.
+    objects
+        trust anchors, profiles, revocation lists and subjects, to be created, changed and listed.
     """
 
     def __init__(
@@ -71,12 +76,15 @@ class RolesAnywhere:
 
         Raises
         ------
-        ValidationError: the form of the request is wrong, or the duration is beyond the maximum of the role
-            (`ValidationException`); a trust anchor or profile that does not exist (`ResourceNotFoundException`).
-        CertificateError: signature, date, certificate, path, revocation, profile, or what the certificate says
-            (`AccessDeniedException`).
-        AccessDeniedError: the trust policy of the role does not allow it (`AccessDeniedException`).
-        PolicyError: the session policy of the profile is rejected.
+        ValidationError
+            the form of the request is wrong, or the duration is beyond the maximum of the role (`ValidationException`); a trust
+            anchor or profile that does not exist (`ResourceNotFoundException`).
+        CertificateError
+            signature, date, certificate, path, revocation, profile, or what the certificate says (`AccessDeniedException`).
+        AccessDeniedError
+            the trust policy of the role does not allow it (`AccessDeniedException`).
+        PolicyError
+            the session policy of the profile is rejected.
         """
         now = self._state.now()
         try:

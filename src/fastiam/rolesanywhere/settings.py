@@ -15,10 +15,14 @@ class RolesAnywhereSettings:
 
     Attributes
     ----------
-    skew : seconds by which `X-Amz-Date` may differ from the clock, 0 to 300 (RW20).
-    single_use : a signed request yields one session (RW20).
-    strict_tags : a certificate with an attribute that is not a tag value yields no session; else it yields no tag (RW52).
-    hash_personal_data : audit events contain a hash instead of the subject of the certificate (ST30).
+    skew
+        seconds by which `X-Amz-Date` may differ from the clock, 0 to 300 (RW20).
+    single_use
+        a signed request yields one session (RW20).
+    strict_tags
+        a certificate with an attribute that is not a tag value yields no session; else it yields no tag (RW52).
+    hash_personal_data
+        audit events contain a hash instead of the subject of the certificate (ST30).
     """
 
     skew: int = MAX_SKEW

@@ -35,7 +35,8 @@ def read_certificates(call: SessionCall) -> tuple[x509.Certificate, tuple[x509.C
 
     Raises
     ------
-    CertificateError: a certificate is missing or cannot be read.
+    CertificateError
+        a certificate is missing or cannot be read.
     """
     text, chain = call.header("x-amz-x509"), call.header("x-amz-x509-chain")
     if text is None:
@@ -60,7 +61,8 @@ def verify_signature(call: SessionCall, certificate: x509.Certificate, *, now: d
 
     Raises
     ------
-    CertificateError: another key, another request, another place, or not now.
+    CertificateError
+        another key, another request, another place, or not now.
     """
     match = _AUTHORIZATION.fullmatch(call.header("authorization") or "")
     if match is None:

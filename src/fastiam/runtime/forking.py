@@ -46,7 +46,8 @@ def new_lock(order: int) -> threading.RLock:
 
     Parameters
     ----------
-    order : `STS`, `DIRECTORY`, `TABLES` or `LEAF`. A thread that holds one of these locks takes only locks of a later order.
+    order
+        `STS`, `DIRECTORY`, `TABLES` or `LEAF`. A thread that holds one of these locks takes only locks of a later order.
     """
     lock = threading.RLock()
     with _registry:

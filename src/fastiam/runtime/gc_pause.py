@@ -36,8 +36,10 @@ class collection_paused:
 
     Parameters
     ----------
-    when : whether it pays.
-    freeze : freeze all objects of the process at the end, which no collection scans then. For what stays until the process ends.
+    when
+        whether it pays.
+    freeze
+        freeze all objects of the process at the end, which no collection scans then. For what stays until the process ends.
     """
 
     def __init__(self, *, when: bool = True, freeze: bool = False) -> None:
@@ -80,7 +82,8 @@ def load_frozen(*, collect: bool) -> Iterator[None]:
 
     Parameters
     ----------
-    collect : whether to collect garbage before. Garbage that is there when a large load ends is frozen too, and never freed.
+    collect
+        whether to collect garbage before. Garbage that is there when a large load ends is frozen too, and never freed.
     """
     if collect:
         gc.collect()

@@ -38,12 +38,15 @@ def open_output(path: str | os.PathLike[str], *, private: bool = False) -> Itera
 
     Parameters
     ----------
-    private : only the owner can read a regular file (mode 0600), whatever mode it had. Otherwise a file keeps its mode.
+    private
+        only the owner can read a regular file (mode 0600), whatever mode it had. Otherwise a file keeps its mode.
 
     Raises
     ------
-    SourceError: the file cannot be written; names the path and says why.
-    BrokenPipeError: the reader of a FIFO or pipe is gone.
+    SourceError
+        the file cannot be written; names the path and says why.
+    BrokenPipeError
+        the reader of a FIFO or pipe is gone.
     """
     shown = os.fspath(path)
     with _named(shown):
@@ -63,7 +66,8 @@ def check_output(path: str | os.PathLike[str]) -> None:
 
     Raises
     ------
-    SourceError: the folder is missing, or the path is a folder.
+    SourceError
+        the folder is missing, or the path is a folder.
     """
     shown = os.fspath(path)
     with _named(shown):

@@ -39,12 +39,15 @@ def private_file(digest: str, content: Callable[[], ReadableBuffer]) -> Iterator
 
     Parameters
     ----------
-    digest : in hexadecimal.
-    content : gives what to write.
+    digest
+        in hexadecimal.
+    content
+        gives what to write.
 
     Raises
     ------
-    SourceError: the folder or the file belongs to another user, or the file cannot be written.
+    SourceError
+        the folder or the file belongs to another user, or the file cannot be written.
     """
     path, folder = _own_folder()
     try:

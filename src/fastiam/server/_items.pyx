@@ -21,11 +21,16 @@ cdef class PlainItems:
 
     Parameters
     ----------
-    subjects, resources : entities without properties by type and id.
-    subject_type, resource_type : their classes.
-    actions : IAM actions by name and prefix of the type of the resource.
-    context_kind : `Key.kind` of the keys that are read here.
-    max_id, max_value : characters of an id and of a value.
+    subjects, resources
+        entities without properties by type and id.
+    subject_type, resource_type
+        their classes.
+    actions
+        IAM actions by name and prefix of the type of the resource.
+    context_kind
+        `Key.kind` of the keys that are read here.
+    max_id, max_value
+        characters of an id and of a value.
     """
 
     def __init__(
@@ -44,17 +49,25 @@ cdef class PlainItems:
 
         Parameters
         ----------
-        defaults : subject, action, resource and context for items without their own, as sent; None: there is none.
-        principal, given : what the default subject and context are for the engine; None: not known, or they state more.
-        keys : the condition keys that members of a context state.
-        tag_keys : the condition keys that properties of a resource state as its tags; None: none may be stated.
-        is_shared : whether `given` has facts of the default subject, so that only items with the default subject and context have it.
-        map_subject, map_resource : map a type and id; they return something else than the class for a fault.
-        stored_tags : gives the folded `aws:ResourceTag/*` keys of the record of an ARN.
+        defaults
+            subject, action, resource and context for items without their own, as sent; None: there is none.
+        principal, given
+            what the default subject and context are for the engine; None: not known, or they state more.
+        keys
+            the condition keys that members of a context state.
+        tag_keys
+            the condition keys that properties of a resource state as its tags; None: none may be stated.
+        is_shared
+            whether `given` has facts of the default subject, so that only items with the default subject and context have it.
+        map_subject, map_resource
+            map a type and id; they return something else than the class for a fault.
+        stored_tags
+            gives the folded `aws:ResourceTag/*` keys of the record of an ARN.
 
         Returns
         -------
-        tuple: for each item `(principal, action, resource, context)` or None, and the numbers of those that are None.
+        tuple
+            for each item `(principal, action, resource, context)` or None, and the numbers of those that are None.
         """
         cdef list found = [], missing = []
         cdef Py_ssize_t i
@@ -176,12 +189,15 @@ def write_cached(list decisions not None, dict cached not None, Py_ssize_t most)
 
     Parameters
     ----------
-    cached : answers `(decision, head, body, is_allowed, key)` by the `id` of their decisions; equal keys are one object.
-    most : denied items that are returned.
+    cached
+        answers `(decision, head, body, is_allowed, key)` by the `id` of their decisions; equal keys are one object.
+    most
+        denied items that are returned.
 
     Returns
     -------
-    tuple: the bodies with commas between them, counts by key, and the first denied items. None if one is not cached.
+    tuple
+        the bodies with commas between them, counts by key, and the first denied items. None if one is not cached.
     """
     cdef list denied = [], answers = []
     cdef dict counts = {}

@@ -162,11 +162,13 @@ def read_texts(list lines not None):
 
     Parameters
     ----------
-    lines : `bytes` without line ends; anything else has no form.
+    lines
+        `bytes` without line ends; anything else has no form.
 
     Returns
     -------
-    dict: name -> codes (int32, by line), offsets (int32) and data of the distinct texts, each as bytes.
+    dict
+        name -> codes (int32, by line), offsets (int32) and data of the distinct texts, each as bytes.
     """
     cdef Py_ssize_t n = len(lines), total = 0, i
     cdef Text[MEMBERS + 1] parts

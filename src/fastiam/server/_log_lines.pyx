@@ -126,9 +126,12 @@ cdef class LineWriter:
 
     Parameters
     ----------
-    read_source : path, name of the client and generation -> members from `labels` to `bundles`, as bytes without braces.
-    read_reason : decision -> members from `outcome`, as bytes without braces.
-    read_name : name of a member of the context -> it as a JSON string; None if the member is not logged as it is.
+    read_source
+        path, name of the client and generation -> members from `labels` to `bundles`, as bytes without braces.
+    read_reason
+        decision -> members from `outcome`, as bytes without braces.
+    read_name
+        name of a member of the context -> it as a JSON string; None if the member is not logged as it is.
     """
 
     cdef object read_source, read_reason, read_name

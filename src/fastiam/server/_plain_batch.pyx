@@ -129,10 +129,14 @@ cdef class Known:
 
     Attributes
     ----------
-    text : as sent.
-    value : principal, name of an action, ARN or context.
-    prefix : of a resource: of the actions on its type. Of an action: the one that `action` is for.
-    action : of an action: the name of the IAM action for `prefix`; None: there is none yet.
+    text
+        as sent.
+    value
+        principal, name of an action, ARN or context.
+    prefix
+        of a resource: of the actions on its type. Of an action: the one that `action` is for.
+    action
+        of an action: the name of the IAM action for `prefix`; None: there is none yet.
     """
 
     cdef int part
@@ -227,9 +231,12 @@ cdef class PlainReader:
 
     Parameters
     ----------
-    items : maps entities that were not read before.
-    keys : the condition keys that members of a context state, where the identity may state any.
-    max_action : characters of the name of an action.
+    items
+        maps entities that were not read before.
+    keys
+        the condition keys that members of a context state, where the identity may state any.
+    max_action
+        characters of the name of an action.
     """
 
     cdef PlainItems items
@@ -258,12 +265,15 @@ cdef class PlainReader:
 
         Parameters
         ----------
-        most : items of the body; 0: it is one evaluation, without items.
-        keys, map_subject, map_resource : as in `PlainItems.map`.
+        most
+            items of the body; 0: it is one evaluation, without items.
+        keys, map_subject, map_resource
+            as in `PlainItems.map`.
 
         Returns
         -------
-        PlainBatch: None for another body, for any fault, and for an action or condition key that was not mapped before.
+        PlainBatch
+            None for another body, for any fault, and for an action or condition key that was not mapped before.
         """
         # INVARIANT: only bytes that the grammar here accepts are passed, so what is returned is of valid JSON without duplicate
         # names: an object of parts, whose values are texts and bools, and nothing behind it.

@@ -173,9 +173,12 @@ cdef class JsonChecker:
 
     Parameters
     ----------
-    depth : levels, at most 255.
-    members : members of an object, items of an array.
-    arrays : items of arrays that are the value of a member with this name.
+    depth
+        levels, at most 255.
+    members
+        members of an object, items of an array.
+    arrays
+        items of arrays that are the value of a member with this name.
     """
 
     cdef uint32_t depth, members
@@ -307,11 +310,14 @@ def scan_header(list fields):
 
     Returns
     -------
-    size : bytes of all names and values with their separators.
-    longest : bytes of the longest value.
-    host, authorization, length, encoding, is_chunked, request_id : the value of the last such field, or None; `is_chunked`: whether
-        there is a `transfer-encoding`.
-    twice : bits of the fields that occur more than once: 1 host, 2 authorization, 4 length, 8 encoding, 16 chunked, 32 request id.
+    size
+        bytes of all names and values with their separators.
+    longest
+        bytes of the longest value.
+    host, authorization, length, encoding, is_chunked, request_id
+        the value of the last such field, or None; `is_chunked`: whether there is a `transfer-encoding`.
+    twice
+        bits of the fields that occur more than once: 1 host, 2 authorization, 4 length, 8 encoding, 16 chunked, 32 request id.
     """
     cdef Py_ssize_t size = 0, longest = 0, n, m
     cdef bytes name, value
@@ -358,8 +364,10 @@ def format_uuid7(uint64_t milliseconds, bytes random not None, Py_ssize_t at):
 
     Parameters
     ----------
-    milliseconds : since 1970, below 2^48.
-    random, at : ten random bytes from there.
+    milliseconds
+        since 1970, below 2^48.
+    random, at
+        ten random bytes from there.
     """
     cdef char[36] text
     cdef uint8_t[16] value

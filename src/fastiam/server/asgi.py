@@ -77,9 +77,12 @@ class Application:
 
     Parameters
     ----------
-    clock : the time, in UTC.
-    new_id : makes the decision id of a request.
-    on_error : gets the exceptions of handlers.
+    clock
+        the time, in UTC.
+    new_id
+        makes the decision id of a request.
+    on_error
+        gets the exceptions of handlers.
     """
 
     def __init__(
@@ -176,11 +179,13 @@ class Application:
 
         Parameters
         ----------
-        known : the head of an earlier request of this connection with the same bytes; it is not read again.
+        known
+            the head of an earlier request of this connection with the same bytes; it is not read again.
 
         Returns
         -------
-        Head | None: the head of the request. None if it is not answered on the loop: only its head was admitted.
+        Head | None
+            the head of the request. None if it is not answered on the loop: only its head was admitted.
         """
         began = perf_counter_ns()
         scope: Any = cycle.scope
@@ -239,7 +244,8 @@ class Application:
 
         Raises
         ------
-        ValueError: a field contains a line end.
+        ValueError
+            a field contains a line end.
         """
         content_type = response.content_type
         fields = b"" if not response.headers else b"".join([b"%b: %b\r\n" % field for field in response.headers])
@@ -417,7 +423,8 @@ class Application:
 
         Parameters
         ----------
-        rest : reads the rest of a body that was refused; the connection is closed after the answer.
+        rest
+            reads the rest of a body that was refused; the connection is closed after the answer.
         """
         body = response.body
         headers = self._headers(head, response, decision_id)
@@ -467,7 +474,8 @@ class Application:
 
         Raises
         ------
-        Disconnected: the client does not read, and was disconnected.
+        Disconnected
+            the client does not read, and was disconnected.
         """
         try:
             await asyncio.wait_for(send(message), self.pools.limits.write_seconds)

@@ -29,11 +29,13 @@ class AuditLog:
 
     Parameters
     ----------
-    path : a file; `-` is standard error.
+    path
+        a file; `-` is standard error.
 
     Raises
     ------
-    ConfigError: the file cannot be opened.
+    ConfigError
+        the file cannot be opened.
     """
 
     def __init__(self, path: str) -> None:
@@ -53,8 +55,8 @@ class AuditLog:
 
         Parameters
         ----------
-        has_acted : the line is kept even if the queue is full. Calls that are refused would fill the memory while no line can be
-            written.
+        has_acted
+            the line is kept even if the queue is full. Calls that are refused would fill the memory while no line can be written.
         """
         line = {"timestamp": datetime.now(UTC).isoformat(), "event": "aws_call", **members}
         self.writer.put(encode(line), always=has_acted)

@@ -65,7 +65,8 @@ def read_tokens(path: Path) -> Tokens:
 
     Raises
     ------
-    ConfigError: the file cannot be read, every user may write it, or a line is not of this form.
+    ConfigError
+        the file cannot be read, every user may write it, or a line is not of this form.
     """
     try:
         with path.open("rb") as file:
@@ -103,7 +104,8 @@ def scopes_of(names: Sequence[str], at: str) -> frozenset[str]:
 
     Raises
     ------
-    ConfigError: one of them is not a scope.
+    ConfigError
+        one of them is not a scope.
     """
     for name in names:
         if name not in _SCOPES:
@@ -173,11 +175,13 @@ def authenticator(kind: str, auth: Auth, trust: Trust, tokens: Tokens, *, is_loc
 
     Parameters
     ----------
-    is_local : whether it is on loopback or a unix socket.
+    is_local
+        whether it is on loopback or a unix socket.
 
     Raises
     ------
-    ConfigError: a scope is unknown, or an entry names no client.
+    ConfigError
+        a scope is unknown, or an entry names no client.
     """
     for i, peer in enumerate(auth.unix):
         scopes_of(peer.scopes or (), f"auth.unix[{i}]")

@@ -53,7 +53,8 @@ class Companion(Protocol):
 
         Raises
         ------
-        ConfigError: the address cannot be used.
+        ConfigError
+            the address cannot be used.
         """
 
     async def start(self) -> str:
@@ -61,7 +62,8 @@ class Companion(Protocol):
 
         Raises
         ------
-        ConfigError: the address cannot be used.
+        ConfigError
+            the address cannot be used.
         """
 
     def use(self, protocol: ServerProtocol) -> None:

@@ -285,12 +285,15 @@ def load(file: Path | None, environ: Mapping[str, str], flags: Flags) -> Setting
 
     Parameters
     ----------
-    file : the TOML file; None: `/etc/fastiam/serve.toml` if it exists. No file of the working directory is ever read unasked.
-    environ : variables `FASTIAM_SERVE__SECTION__KEY`; values are TOML values, or else texts.
+    file
+        the TOML file; None: `/etc/fastiam/serve.toml` if it exists. No file of the working directory is ever read unasked.
+    environ
+        variables `FASTIAM_SERVE__SECTION__KEY`; values are TOML values, or else texts.
 
     Raises
     ------
-    ConfigError: a file that cannot be read, an unknown key, a value of another type, or parts that do not fit together.
+    ConfigError
+        a file that cannot be read, an unknown key, a value of another type, or parts that do not fit together.
     """
     tree, variables = _read_file(file), _from_environment(environ)
     _check_keys(tree, str(file or DEFAULT_FILE))
@@ -318,7 +321,8 @@ def protocol_module(name: str) -> Any:
 
     Raises
     ------
-    ConfigError: no such protocol, or a package that it needs is missing.
+    ConfigError
+        no such protocol, or a package that it needs is missing.
     """
     if name not in PROTOCOLS:
         raise ConfigError(_with_hint(f"`{name}` is not a protocol", did_you_mean(name, PROTOCOLS)))

@@ -32,8 +32,10 @@ class Connections:
 
     Parameters
     ----------
-    limit : the share: connections and handshakes together.
-    handshakes : TLS handshakes at a time.
+    limit
+        the share: connections and handshakes together.
+    handshakes
+        TLS handshakes at a time.
     """
 
     def __init__(self, limit: int, handshakes: int) -> None:
@@ -76,7 +78,8 @@ class TlsServer:
 
     Parameters
     ----------
-    make : makes the protocol of a connection.
+    make
+        makes the protocol of a connection.
     """
 
     def __init__(self, sock: socket.socket, listening: Listening, make: Callable[[], asyncio.Protocol]) -> None:
@@ -123,11 +126,13 @@ def share_descriptors(wanted: Mapping[str, int], warn: Callable[[str], None]) ->
 
     Parameters
     ----------
-    wanted : connections by listener.
+    wanted
+        connections by listener.
 
     Raises
     ------
-    ConfigError: there are not even descriptors for a few.
+    ConfigError
+        there are not even descriptors for a few.
     """
     needed = sum(wanted.values()) + _FILES
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

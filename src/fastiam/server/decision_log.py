@@ -37,8 +37,10 @@ class DecisionLog:
 
     Parameters
     ----------
-    clock : the time, in UTC.
-    instance : id of this process.
+    clock
+        the time, in UTC.
+    instance
+        id of this process.
     """
 
     def __init__(self, settings: DecisionLogSection, writer: LogWriter, clock: Callable[[], datetime], instance: str) -> None:
@@ -66,7 +68,8 @@ class DecisionLog:
 
         Parameters
         ----------
-        size : number of items of the batch; None: unknown yet.
+        size
+            number of items of the batch; None: unknown yet.
         """
         is_whole = self._is_whole(request)
         of_batch: dict[str, Any] = {} if size is None else {"size": size}

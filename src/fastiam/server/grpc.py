@@ -65,7 +65,8 @@ class GrpcServer:
 
     Raises
     ------
-    ConfigError: every client could reach it, and the configuration does not say that this is meant.
+    ConfigError
+        every client could reach it, and the configuration does not say that this is meant.
     """
 
     def __init__(self, settings: GrpcSection, services: Services) -> None:
@@ -86,7 +87,8 @@ class GrpcServer:
 
         Raises
         ------
-        ConfigError: the address cannot be used.
+        ConfigError
+            the address cannot be used.
         """
         settings = self._settings
         if self._address.is_unix:
@@ -99,7 +101,8 @@ class GrpcServer:
 
         Raises
         ------
-        ConfigError: the address cannot be used.
+        ConfigError
+            the address cannot be used.
         """
         self._server = server = grpc.aio.server(
             maximum_concurrent_rpcs=self._settings.in_work,
@@ -259,7 +262,8 @@ class _Certificates:
 
         Raises
         ------
-        ConfigError: a file cannot be read or is not what it should be.
+        ConfigError
+            a file cannot be read or is not what it should be.
         """
         return grpc.dynamic_ssl_server_credentials(self._read(), self._renewed, self._tls.client_ca is not None)
 

@@ -14,8 +14,10 @@ class Ids:
 
     Parameters
     ----------
-    clock : seconds since 1970.
-    random : as `os.urandom`.
+    clock
+        seconds since 1970.
+    random
+        as `os.urandom`.
     """
 
     def __init__(self, clock: Callable[[], float] = time.time, random: Callable[[int], bytes] = os.urandom) -> None:

@@ -12,7 +12,8 @@ def read_pointer(text: str, at: str) -> Pointer:
 
     Raises
     ------
-    SourceError: it does not begin with `/`, or has no name.
+    SourceError
+        it does not begin with `/`, or has no name.
     """
     if not text.startswith("/") or text == "/":
         raise config_error(f"`{text}` is not a JSON pointer", at, "write for example `/subject/id`")

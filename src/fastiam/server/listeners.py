@@ -59,7 +59,8 @@ def read_address(text: str) -> Address:
 
     Raises
     ------
-    ConfigError: it is not an address; names are not resolved.
+    ConfigError
+        it is not an address; names are not resolved.
     """
     if text.startswith("unix:"):
         path = text.removeprefix("unix:")
@@ -85,7 +86,8 @@ def check(name: str, listener: Listener, address: Address) -> str:
 
     Raises
     ------
-    ConfigError: rules G24, G26, G27.
+    ConfigError
+        rules G24, G26, G27.
     """
     at = f"listeners.{name}"
     is_ops = listener.protocols == (OPS,)
@@ -160,7 +162,8 @@ class Listening:
 
         Raises
         ------
-        ConfigError: the address is in use or not ours to use.
+        ConfigError
+            the address is in use or not ours to use.
         """
         if self.address.path is not None:
             self.sock, self.inode = _bind_unix(
@@ -213,7 +216,8 @@ def prepare_socket(path: Path, at: str, warn: Callable[[str], None]) -> None:
 
     Raises
     ------
-    ConfigError: the folder is of another user, or the path is in use.
+    ConfigError
+        the folder is of another user, or the path is in use.
     """
     folder = path.parent
     try:
@@ -234,7 +238,8 @@ def protect_socket(path: Path, mode: str, owner: str | None, group: str | None, 
 
     Raises
     ------
-    ConfigError: there is no such user or group, or it may not be set.
+    ConfigError
+        there is no such user or group, or it may not be set.
     """
     uid, gid = check_permissions(mode, owner, group, at)
     try:
@@ -252,7 +257,8 @@ def check_permissions(mode: str, owner: str | None, group: str | None, at: str) 
 
     Raises
     ------
-    ConfigError: there is no such user or group, or the mode is none.
+    ConfigError
+        there is no such user or group, or the mode is none.
     """
     _mode(mode, at)
     try:
@@ -305,7 +311,8 @@ def tls_context(tls: Tls) -> ssl.SSLContext:
 
     Raises
     ------
-    ConfigError: a file cannot be read or is not what it should be.
+    ConfigError
+        a file cannot be read or is not what it should be.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2

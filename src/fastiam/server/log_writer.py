@@ -25,8 +25,10 @@ class LogWriter:
 
     Parameters
     ----------
-    target : a path, or the descriptor of a stream.
-    max_bytes, keep : a file is rotated when it is larger, and so many older ones stay (`name.1` is the youngest).
+    target
+        a path, or the descriptor of a stream.
+    max_bytes, keep
+        a file is rotated when it is larger, and so many older ones stay (`name.1` is the youngest).
     """
 
     def __init__(self, target: Path | int, *, max_bytes: int = 0, keep: int = 0) -> None:

@@ -22,9 +22,11 @@ class Metrics(Collector):
 
     Parameters
     ----------
-    state : gauges and counters of the process: `generation`, `loaded_at`, `reloads` by result, `reload_error`, `pool_queue`, and
+    state
+        gauges and counters of the process: `generation`, `loaded_at`, `reloads` by result, `reload_error`, `pool_queue`, and
         `engine`, the statistics of the engine.
-    logs : writers of decision logs by the kind of their sink.
+    logs
+        writers of decision logs by the kind of their sink.
     """
 
     def __init__(

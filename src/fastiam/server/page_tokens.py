@@ -35,7 +35,8 @@ def write_token(listing: bytes, page: Page) -> str:
 
     Parameters
     ----------
-    listing : what identifies the listing, in one canonical form: a token is valid for equal bytes only.
+    listing
+        what identifies the listing, in one canonical form: a token is valid for equal bytes only.
     """
     body = bytes((_VERSION,)) + page.limit.to_bytes(_LIMIT_BYTES) + _digest(listing, _LISTING_BYTES)
     body += page.last.encode("utf-8", "surrogatepass")
@@ -47,7 +48,8 @@ def read_token(listing: bytes, token: str) -> Page:
 
     Raises
     ------
-    PageTokenError: it is damaged, or a token of another listing.
+    PageTokenError
+        it is damaged, or a token of another listing.
     """
     if len(token) > _MAX_LENGTH:
         raise PageTokenError("the page token is too long")

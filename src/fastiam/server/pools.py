@@ -49,14 +49,19 @@ class Pools:
 
         Parameters
         ----------
-        client : what limits calls: the name of an identity, or an address.
-        seconds : after which the caller gets a `TimeoutError`. A call that has begun keeps its place until it ends.
-        is_known : whether the caller has shown credentials. Others fill at most half of the queue of writes.
+        client
+            what limits calls: the name of an identity, or an address.
+        seconds
+            after which the caller gets a `TimeoutError`. A call that has begun keeps its place until it ends.
+        is_known
+            whether the caller has shown credentials. Others fill at most half of the queue of writes.
 
         Raises
         ------
-        Overload: too many calls, of this client or at all.
-        TimeoutError: the call takes too long.
+        Overload
+            too many calls, of this client or at all.
+        TimeoutError
+            the call takes too long.
         """
         return await asyncio.wait_for(self.start(place, client, call, is_known=is_known), seconds)
 

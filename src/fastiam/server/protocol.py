@@ -46,8 +46,10 @@ class Elsewhere(Exception):
 
     Parameters
     ----------
-    call : the rest; it may raise this again.
-    is_known : whether the caller has shown credentials.
+    call
+        the rest; it may raise this again.
+    is_known
+        whether the caller has shown credentials.
     """
 
     def __init__(self, place: Place, call: Callable[[], Response], *, is_known: bool) -> None:

@@ -12,7 +12,8 @@ def reason_members(decision: Decision, *, is_full: bool) -> dict[str, Any]:
 
     Parameters
     ----------
-    is_full : whether the policy and its statement are named; else there are only `outcome` and `layer`.
+    is_full
+        whether the policy and its statement are named; else there are only `outcome` and `layer`.
     """
     members: dict[str, Any] = {"outcome": decision.outcome.name, "layer": str(decision.layer)}
     if is_full:

@@ -56,16 +56,26 @@ class CallRecord:
 
     Attributes
     ----------
-    service, operation : names of the models; `other` where the request names none.
-    status, code : HTTP status, and code of the error; empty for a success.
-    is_audited : whether it writes or issues credentials.
-    issues_session : whether a success has issued credentials of a session.
-    signature_fault : the code if the caller was not authenticated, else empty.
-    principal, access_key_id : the caller; None if it was not authenticated.
-    client : address of the end client.
-    resources : what was decided about, or named.
-    issued : the id of the access key that it has issued.
-    before, after : the generation that it was decided over, and the one that has what it wrote.
+    service, operation
+        names of the models; `other` where the request names none.
+    status, code
+        HTTP status, and code of the error; empty for a success.
+    is_audited
+        whether it writes or issues credentials.
+    issues_session
+        whether a success has issued credentials of a session.
+    signature_fault
+        the code if the caller was not authenticated, else empty.
+    principal, access_key_id
+        the caller; None if it was not authenticated.
+    client
+        address of the end client.
+    resources
+        what was decided about, or named.
+    issued
+        the id of the access key that it has issued.
+    before, after
+        the generation that it was decided over, and the one that has what it wrote.
     """
 
     request_id: str

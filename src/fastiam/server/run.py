@@ -62,11 +62,13 @@ def prepare(settings: Settings, *, is_running: bool = False) -> dict[str, tuple[
 
     Parameters
     ----------
-    is_running : whether it is a reload. Then it may revoke the last client of a listener, and the file of tokens may be gone.
+    is_running
+        whether it is a reload. Then it may revoke the last client of a listener, and the file of tokens may be gone.
 
     Raises
     ------
-    ConfigError: a listener, the tokens or the authentication are not usable.
+    ConfigError
+        a listener, the tokens or the authentication are not usable.
     """
     found = {}
     core = settings.core
@@ -93,7 +95,8 @@ class Process:
 
     Parameters
     ----------
-    reread : reads the configuration again, for a reload.
+    reread
+        reads the configuration again, for a reload.
     """
 
     def __init__(self, settings: Settings, reread: Callable[[], Settings]) -> None:
@@ -169,7 +172,8 @@ class Process:
 
         Raises
         ------
-        ConfigError, FastiamError: a start would be refused.
+        ConfigError, FastiamError
+            a start would be refused.
         """
         self._add_listeners()
         for listening in self._listening:
@@ -554,7 +558,8 @@ def serve(settings: Settings, reread: Callable[[], Settings]) -> int:
 
     Raises
     ------
-    ConfigError, FastiamError: the start is refused.
+    ConfigError, FastiamError
+        the start is refused.
     """
     factory = uvicorn.Config(_no_app, loop="auto", log_config=None).get_loop_factory()
     with asyncio.Runner(loop_factory=factory) as runner:
@@ -566,7 +571,8 @@ def check_start(settings: Settings) -> list[str]:
 
     Raises
     ------
-    ConfigError, FastiamError: a start would be refused.
+    ConfigError, FastiamError
+        a start would be refused.
     """
     audit = msgspec.structs.replace(settings.core.audit_log, path=os.devnull)
     process = Process(replace(settings, core=msgspec.structs.replace(settings.core, audit_log=audit)), lambda: settings)

@@ -92,7 +92,8 @@ def serving(
 
     Raises
     ------
-    ConfigError: two protocols have the same path; a host or network is none.
+    ConfigError
+        two protocols have the same path; a host or network is none.
     """
     exact: dict[bytes, Served] = {}
     prefixes: dict[bytes, Served] = {}

@@ -212,7 +212,8 @@ def gather(pieces: Iterator[bytes]) -> tuple[bytes, bool]:
 
     Raises
     ------
-    StreamAborted: with all bytes that are left.
+    StreamAborted
+        with all bytes that are left.
     """
     gathered: list[bytes] = []
     size = 0

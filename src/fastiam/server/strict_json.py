@@ -49,8 +49,10 @@ class JsonError(ValueError):
 
     Attributes
     ----------
-    code : `bad_json`, `not_object`, `duplicate_key`, `too_deep` or `too_many`.
-    at : the place as a path (`$.subject`), or the character of a syntax error (`character 17`).
+    code
+        `bad_json`, `not_object`, `duplicate_key`, `too_deep` or `too_many`.
+    at
+        the place as a path (`$.subject`), or the character of a syntax error (`character 17`).
     """
 
     def __init__(self, code: str, message: str, at: str) -> None:
@@ -65,7 +67,8 @@ def read_object(body: bytes, limits: JsonLimits = DEFAULT) -> dict[str, Any]:
 
     Raises
     ------
-    JsonError: not UTF-8, not JSON, not an object, a name twice in one object, nested too deeply, or too many members or items.
+    JsonError
+        not UTF-8, not JSON, not an object, a name twice in one object, nested too deeply, or too many members or items.
     """
     value = read_value(body, limits)
     if type(value) is not dict:

@@ -150,7 +150,8 @@ class Cycle(RequestResponseCycle):
 
         Parameters
         ----------
-        head : lines of the header without `date` and `connection`, each with its line end.
+        head
+            lines of the header without `date` and `connection`, each with its line end.
         """
         self.response_started = self.response_complete = True
         if close:
@@ -358,7 +359,8 @@ class EdgeProtocol(HttpToolsProtocol):
 
         Parameters
         ----------
-        data : the segment that begins with it; empty if it began in an earlier one.
+        data
+            the segment that begins with it; empty if it began in an earlier one.
         """
         self._waiting = None
         if cycle.disconnected or self.transport.is_closing():

@@ -98,8 +98,10 @@ def profiles_from_documents(
 
     Raises
     ------
-    RequestValueError: an argument cannot be read; in mode strict, a layer that the kind of the principal cannot have (D6).
-    PolicyError: a document is rejected.
+    RequestValueError
+        an argument cannot be read; in mode strict, a layer that the kind of the principal cannot have (D6).
+    PolicyError
+        a document is rejected.
     """
     check_choice(mode, "mode", "mode", "strict", "lenient")
     context = check_context(context)

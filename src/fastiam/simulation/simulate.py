@@ -41,27 +41,43 @@ def simulate(
 
     Parameters
     ----------
-    principal : an ARN (root, user, role, session, federated user, provider), a service name, `*`, or a `Session`
-        Spec N3 defines the kind of a string. A `Session` may have session policies, tags and session keys.
-    action : one literal action, `s3:GetObject`
-    resource : `*`, or one literal ARN
-    context : context keys; a list is several values. A given value takes precedence over a derived one (K1).
-    now : the instant of the request, an aware datetime; None: the clock.
-    resource_account : owner of the resource, if its ARN has no account (D23).
-    identity_policies : of the principal and its groups; for a session, of its issuer.
-    resource_policy : of the resource; also a trust policy or key policy (D18).
-    permissions_boundary : one document, or several that form one layer.
-    scps, rcps : one list of documents per level of the organisation path, root first.
-    vpc_endpoint_policies : of the endpoint that the request came through.
-    unknown : context keys with unknown values, or prefixes such as `aws:ResourceTag/*` for all keys with this prefix that are
-        not in `context` (spec 6.11). A decision that depends on them is DEPENDS and names them.
-    engine : `reference` is the slow specification evaluator; both give the same decision.
-    mode : `strict` rejects documents with errors; `lenient` reads them as spec F5 says.
+    principal
+        an ARN (root, user, role, session, federated user, provider), a service name, `*`, or a `Session` Spec N3 defines the kind
+        of a string. A `Session` may have session policies, tags and session keys.
+    action
+        one literal action, `s3:GetObject`
+    resource
+        `*`, or one literal ARN
+    context
+        context keys; a list is several values. A given value takes precedence over a derived one (K1).
+    now
+        the instant of the request, an aware datetime; None: the clock.
+    resource_account
+        owner of the resource, if its ARN has no account (D23).
+    identity_policies
+        of the principal and its groups; for a session, of its issuer.
+    resource_policy
+        of the resource; also a trust policy or key policy (D18).
+    permissions_boundary
+        one document, or several that form one layer.
+    scps, rcps
+        one list of documents per level of the organisation path, root first.
+    vpc_endpoint_policies
+        of the endpoint that the request came through.
+    unknown
+        context keys with unknown values, or prefixes such as `aws:ResourceTag/*` for all keys with this prefix that are not in
+        `context` (spec 6.11). A decision that depends on them is DEPENDS and names them.
+    engine
+        `reference` is the slow specification evaluator; both give the same decision.
+    mode
+        `strict` rejects documents with errors; `lenient` reads them as spec F5 says.
 
     Raises
     ------
-    PolicyError: a document is rejected; the message points at line and column.
-    RequestValueError: another argument cannot be read, or names a layer that the kind of the principal cannot have (D6).
+    PolicyError
+        a document is rejected; the message points at line and column.
+    RequestValueError
+        another argument cannot be read, or names a layer that the kind of the principal cannot have (D6).
     """
     check_choice(engine, "engine", "engine", "compiled", "reference")
     profile, target, endpoint, request = profiles_from_documents(

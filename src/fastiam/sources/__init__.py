@@ -56,21 +56,28 @@ def load(
 
     Parameters
     ----------
-    paths : files, or folders, which are searched for `.json`, `.jsonl`, `.ndjson`, `.yaml` and `.yml`. `.gz` files are
-        decompressed, `-` is standard input. Or one store (`Directory.open`), which is copied into memory.
-    mode : `lenient` reads documents that AWS has accepted and lists findings in `directory.findings`; `strict` refuses them.
-    into : a directory that the files are added to, in one transaction and in its own mode.
-    resource_of : the ARN of the resource, role, user, group or managed policy that has the policy in a file, by the file's path.
-        It is needed where neither the output of a call nor its statements name it.
-    skip_unknown : skip files of unknown formats, each with the finding `SOURCE-SKIPPED`. They may contain a Deny. Files in a
-        folder whose names are those of no data, such as `README.md`, are always skipped.
+    paths
+        files, or folders, which are searched for `.json`, `.jsonl`, `.ndjson`, `.yaml` and `.yml`. `.gz` files are decompressed,
+        `-` is standard input. Or one store (`Directory.open`), which is copied into memory.
+    mode
+        `lenient` reads documents that AWS has accepted and lists findings in `directory.findings`; `strict` refuses them.
+    into
+        a directory that the files are added to, in one transaction and in its own mode.
+    resource_of
+        the ARN of the resource, role, user, group or managed policy that has the policy in a file, by the file's path. It is
+        needed where neither the output of a call nor its statements name it.
+    skip_unknown
+        skip files of unknown formats, each with the finding `SOURCE-SKIPPED`. They may contain a Deny. Files in a folder whose
+        names are those of no data, such as `README.md`, are always skipped.
 
     Raises
     ------
-    SourceError: a file is broken or has an unknown format, or no resource for its policy is known; it has file, line, column
-        and path. Nothing is loaded then.
-    PolicyError: in mode strict, a policy document is rejected (F5). In mode lenient, an invalid document is the finding
-        `POLICY-NOT-READ`, and denies everything that it could deny.
+    SourceError
+        a file is broken or has an unknown format, or no resource for its policy is known; it has file, line, column and path.
+        Nothing is loaded then.
+    PolicyError
+        in mode strict, a policy document is rejected (F5). In mode lenient, an invalid document is the finding `POLICY-NOT-READ`,
+        and denies everything that it could deny.
     """
     if not paths:
         raise SourceError("no file to load", source="load", hint="pass the path of a file or folder")
@@ -215,14 +222,17 @@ def read_cloudtrail(*paths: str | os.PathLike[str], assume_no_session_policies: 
 
     Parameters
     ----------
-    paths : files as CloudTrail writes them, one record a line, or the output of `lookup-events`; folders of them; `-`.
-        `.gz` files are decompressed.
-    assume_no_session_policies : assume that sessions have no session policies if the log does not contain the call that issued
-        them. Without this, calls of such sessions never have the outcome ALLOW.
+    paths
+        files as CloudTrail writes them, one record a line, or the output of `lookup-events`; folders of them; `-`. `.gz` files
+        are decompressed.
+    assume_no_session_policies
+        assume that sessions have no session policies if the log does not contain the call that issued them. Without this, calls
+        of such sessions never have the outcome ALLOW.
 
     Raises
     ------
-    SourceError: the packages of the extra `logs` are missing; while iterating, a file is broken or not a log.
+    SourceError
+        the packages of the extra `logs` are missing; while iterating, a file is broken or not a log.
     """
     from fastiam.sources.cloudtrail import CloudTrail
 

@@ -33,7 +33,8 @@ class File:
 
         Raises
         ------
-        SourceError: it is neither JSON nor YAML.
+        SourceError
+            it is neither JSON nor YAML.
         """
         start = self.data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
         if not start:
@@ -87,7 +88,8 @@ def unpacked(data: bytes, name: str) -> bytes:
 
     Raises
     ------
-    SourceError: broken gzip data, or data beyond the limits of `GzipContent`.
+    SourceError
+        broken gzip data, or data beyond the limits of `GzipContent`.
     """
     return GzipContent(io.BytesIO(data), name).read() if data[:2] == b"\x1f\x8b" else data
 

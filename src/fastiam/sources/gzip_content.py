@@ -28,7 +28,8 @@ class GzipContent:
 
         Raises
         ------
-        SourceError: the data are broken, or the rest is beyond a limit.
+        SourceError
+            the data are broken, or the rest is beyond a limit.
         """
         if size < 0:
             return self._read_rest()

@@ -203,7 +203,8 @@ class LocatedValue:
 
         Raises
         ------
-        PolicyError, SourceError: in mode strict, the document is rejected; the error names file, line and path.
+        PolicyError, SourceError
+            in mode strict, the document is rejected; the error names file, line and path.
         """
         if self.file.broken:
             return self.unreadable(model, kind, name, self.file.broken, arn=arn)

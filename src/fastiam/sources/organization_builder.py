@@ -103,7 +103,8 @@ class OrganizationBuilder:
 
         Raises
         ------
-        SourceError: the id or the root is missing, an element is below itself, or the directory has an organisation.
+        SourceError
+            the id or the root is missing, an element is below itself, or the directory has an organisation.
         """
         node = next(iter([node for _, node in self.facts.values()] + list(self.elements.values())), None)
         if node is None:

@@ -32,7 +32,8 @@ def read_values(node: LocatedValue, known: Sequence[RecordField], more: Iterable
 
     Raises
     ------
-    SourceError: a required field is absent, a name is not known, a value has another type.
+    SourceError
+        a required field is absent, a name is not known, a value has another type.
     """
     node.object([*(each.name for each in known), *more])
     values = {}

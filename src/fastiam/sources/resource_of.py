@@ -27,7 +27,8 @@ class ResourceOf:
 
         Raises
         ------
-        SourceError: a value is not an ARN, or two keys are the same file.
+        SourceError
+            a value is not an ARN, or two keys are the same file.
         """
         given: dict[Path, str] = {}
         for file, arn in resource_of.items():

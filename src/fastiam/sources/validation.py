@@ -33,10 +33,14 @@ class ValidatedDocument:
 
     Attributes
     ----------
-    source : the file.
-    kind : the kind of the document; None for several documents.
-    path : the JSON path of a document inside a file, or the owner of a document in a store; otherwise "".
-    n_documents : number of documents.
+    source
+        the file.
+    kind
+        the kind of the document; None for several documents.
+    path
+        the JSON path of a document inside a file, or the owner of a document in a store; otherwise "".
+    n_documents
+        number of documents.
     """
 
     source: str

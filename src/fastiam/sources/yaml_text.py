@@ -25,7 +25,8 @@ def read_yaml(name: str, data: bytes, policies: ParsedPolicies, *, functions: bo
 
     Raises
     ------
-    SourceError: invalid YAML, an alias, more than one document, or PyYAML is not installed.
+    SourceError
+        invalid YAML, an alias, more than one document, or PyYAML is not installed.
     """
     try:
         import yaml

@@ -22,13 +22,20 @@ class DecisionInputs:
 
     Attributes
     ----------
-    kind : the kind of the principal.
-    known : the directory contains the principal.
-    always_allowed, credential_forbids, public_access, service_refusal : rules that no policy changes (6.3, 7.4, D33).
-    required : the service profile is `resource-policy-required` (6.3).
-    same_account : the principal's account owns the resource.
-    chained_identity : `sts:SetSourceIdentity` by a role session (D30).
-    issued_by_root : FED with a root user as issuer.
+    kind
+        the kind of the principal.
+    known
+        the directory contains the principal.
+    always_allowed, credential_forbids, public_access, service_refusal
+        rules that no policy changes (6.3, 7.4, D33).
+    required
+        the service profile is `resource-policy-required` (6.3).
+    same_account
+        the principal's account owns the resource.
+    chained_identity
+        `sts:SetSourceIdentity` by a role session (D30).
+    issued_by_root
+        FED with a root user as issuer.
     """
 
     kind: PrincipalKind

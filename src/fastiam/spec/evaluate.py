@@ -52,16 +52,21 @@ def decide(
 
     Parameters
     ----------
-    principal, resource, endpoint : the profiles of the request. An endpoint with `known=False` denies (D40); with
-        `aws:sourcevpce` in `request.unknown` the state of its layer is unknown (D71).
-    request : action, the context of the request and `now`. Its values take precedence over those of the profiles (K1).
-    settings : what the specification leaves configurable.
-    sources : facts of the account in `aws:SourceAccount`, for `aws:SourceOrgID` and `aws:SourceOrgPaths`; None: none known.
+    principal, resource, endpoint
+        the profiles of the request. An endpoint with `known=False` denies (D40); with `aws:sourcevpce` in `request.unknown` the
+        state of its layer is unknown (D71).
+    request
+        action, the context of the request and `now`. Its values take precedence over those of the profiles (K1).
+    settings
+        what the specification leaves configurable.
+    sources
+        facts of the account in `aws:SourceAccount`, for `aws:SourceOrgID` and `aws:SourceOrgPaths`; None: none known.
 
     Returns
     -------
-    Explanation, with the decision in `.decision`. The lists of statements are empty if the decision does not depend on
-    policies (always allowed, credentials).
+    Explanation
+        Explanation, with the decision in `.decision`. The lists of statements are empty if the decision does not depend on
+        policies (always allowed, credentials).
     """
     action = split_action(request.action)
     inputs = decision_inputs(principal, resource, action, settings)

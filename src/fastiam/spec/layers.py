@@ -23,11 +23,16 @@ class LayerInput:
 
     Attributes
     ----------
-    levels : its policies by level, one level except for SCPs and RCPs; None if the layer does not apply.
-    note : the reason why it does not apply.
-    grants : its Allows count; False for RCPs (D13) and for identity policies that the kind cannot have (D6).
-    names_principals : its statements have a principal element.
-    gateway : the policy of a gateway endpoint (N17).
+    levels
+        its policies by level, one level except for SCPs and RCPs; None if the layer does not apply.
+    note
+        the reason why it does not apply.
+    grants
+        its Allows count; False for RCPs (D13) and for identity policies that the kind cannot have (D6).
+    names_principals
+        its statements have a principal element.
+    gateway
+        the policy of a gateway endpoint (N17).
     """
 
     layer: Layer
@@ -122,13 +127,20 @@ class LayerVerdicts:
 
     Attributes
     ----------
-    denied : the layers with an applicable Deny, in the order of D50.
-    scp : the layer does not apply, or each level has an applicable Allow and there is a level (D10).
-    scp_failing : the levels without an applicable Allow.
-    vpce, boundary : the layer does not apply or has an applicable Allow.
-    match : the classes of the applicable Allows of the resource policies, `M`.
-    identity : an identity Allow applies.
-    session : `session_ok` of 6.4, for any kind.
+    denied
+        the layers with an applicable Deny, in the order of D50.
+    scp
+        the layer does not apply, or each level has an applicable Allow and there is a level (D10).
+    scp_failing
+        the levels without an applicable Allow.
+    vpce, boundary
+        the layer does not apply or has an applicable Allow.
+    match
+        the classes of the applicable Allows of the resource policies, `M`.
+    identity
+        an identity Allow applies.
+    session
+        `session_ok` of 6.4, for any kind.
     """
 
     denied: tuple[Layer, ...]
@@ -160,8 +172,10 @@ def summarize_layers(
 
     Parameters
     ----------
-    endpoint_denies : the endpoint is unknown (D40).
-    optimistic : each `U` is taken towards an allow (F6).
+    endpoint_denies
+        the endpoint is unknown (D40).
+    optimistic
+        each `U` is taken towards an allow (F6).
     """
     applied = [each for each in results if (each.applies_optimistically if optimistic else each.applies)]
     allows = [each for each in applied if each.statement.effect is Effect.ALLOW]

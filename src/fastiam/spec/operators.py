@@ -25,11 +25,16 @@ class Operator:
 
     Attributes
     ----------
-    negated : it is true where its positive counterpart is false (C2).
-    read_context : text of a context value to a value (C22).
-    read_policy : text of a policy value to a value (V18); with `variables`, its tokens after substitution.
-    holds : the positive comparison, context value first.
-    variables, wildcards : columns V and W of the table.
+    negated
+        it is true where its positive counterpart is false (C2).
+    read_context
+        text of a context value to a value (C22).
+    read_policy
+        text of a policy value to a value (V18); with `variables`, its tokens after substitution.
+    holds
+        the positive comparison, context value first.
+    variables, wildcards
+        columns V and W of the table.
     """
 
     negated: bool

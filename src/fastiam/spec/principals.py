@@ -110,12 +110,18 @@ class RequestPrincipal:
 
     Attributes
     ----------
-    profile : the principal.
-    bare_partition : the partition that a bare account id implies: that of the resource (N16); None for any.
-    unique_id : the id of the user or role (N30), from `aws:userid` if the request contains it.
-    unclear_id : the request has several values of `aws:userid`.
-    service_names : all names of a service principal (N12), the primary one included.
-    action : prefix and name in lower case; None to match a statement for all its actions.
+    profile
+        the principal.
+    bare_partition
+        the partition that a bare account id implies: that of the resource (N16); None for any.
+    unique_id
+        the id of the user or role (N30), from `aws:userid` if the request contains it.
+    unclear_id
+        the request has several values of `aws:userid`.
+    service_names
+        all names of a service principal (N12), the primary one included.
+    action
+        prefix and name in lower case; None to match a statement for all its actions.
     """
 
     profile: PrincipalProfile
@@ -156,10 +162,14 @@ class MatchOptions:
 
     Attributes
     ----------
-    trust : in a trust policy (V35).
-    gateway : in the policy of a gateway endpoint (N17).
-    allow : in an `Allow` statement (N12).
-    inverted : in `NotPrincipal`.
+    trust
+        in a trust policy (V35).
+    gateway
+        in the policy of a gateway endpoint (N17).
+    allow
+        in an `Allow` statement (N12).
+    inverted
+        in `NotPrincipal`.
     """
 
     trust: bool = False

@@ -18,12 +18,18 @@ class ResourcePattern:
 
     Attributes
     ----------
-    fields : fields 2 to 5, padded with `*` where they are missing (R6); a variable in them is literal text (V28).
-    rest : field 6, `*` where it is missing (R6).
-    variables : the variables of `rest`.
-    n_written : number of fields of the text, 2 to 6.
-    padded : fields are missing and the last one does not end with `*` (V26).
-    mixed_type : the resource-type word contains a wildcard and other characters (R9).
+    fields
+        fields 2 to 5, padded with `*` where they are missing (R6); a variable in them is literal text (V28).
+    rest
+        field 6, `*` where it is missing (R6).
+    variables
+        the variables of `rest`.
+    n_written
+        number of fields of the text, 2 to 6.
+    padded
+        fields are missing and the last one does not end with `*` (V26).
+    mixed_type
+        the resource-type word contains a wildcard and other characters (R9).
     """
 
     fields: tuple[Glob, ...]

@@ -24,10 +24,14 @@ class EvaluationContext:
 
     Attributes
     ----------
-    action : prefix and name in lower case.
-    context : present keys by folded name.
-    unknown : folded names of keys that are declared unknown.
-    optimistic : residual tests are taken towards an allow (the *best* decision of D73), else against it (the *worst*).
+    action
+        prefix and name in lower case.
+    context
+        present keys by folded name.
+    unknown
+        folded names of keys that are declared unknown.
+    optimistic
+        residual tests are taken towards an allow (the *best* decision of D73), else against it (the *worst*).
     """
 
     principal: RequestPrincipal
@@ -48,8 +52,10 @@ class StatementLocation:
 
     Attributes
     ----------
-    names_principals : the principal element is tested.
-    gateway : the policy of a gateway endpoint (N17).
+    names_principals
+        the principal element is tested.
+    gateway
+        the policy of a gateway endpoint (N17).
     """
 
     layer: Layer
@@ -65,7 +71,8 @@ class StatementResult:
 
     Attributes
     ----------
-    classes, possible : classes of its principal matches that are `T`, and of those that are `T` or `U` (3.3).
+    classes, possible
+        classes of its principal matches that are `T`, and of those that are `T` or `U` (3.3).
     """
 
     location: StatementLocation

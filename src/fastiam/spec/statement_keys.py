@@ -15,9 +15,12 @@ class StatementKeys:
 
     Attributes
     ----------
-    context : present keys by folded name.
-    unknown : folded names of keys that are declared unknown.
-    residual : `T` or `F`, the truth of each residual test (an `open test` of D72, D73).
+    context
+        present keys by folded name.
+    unknown
+        folded names of keys that are declared unknown.
+    residual
+        `T` or `F`, the truth of each residual test (an `open test` of D72, D73).
     """
 
     context: Mapping[str, ContextValue]

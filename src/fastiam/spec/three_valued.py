@@ -10,7 +10,8 @@ class Truth(int):
 
     Attributes
     ----------
-    rules : the rules that make a test undetermined; empty for `T` and `F`. They take no part in comparisons.
+    rules
+        the rules that make a test undetermined; empty for `T` and `F`. They take no part in comparisons.
     """
 
     rules: tuple[str, ...] = ()

@@ -43,8 +43,10 @@ class Connection:
 
     Parameters
     ----------
-    lock : must be acquired to use the connection; a fork waits for it.
-    timeout : seconds to wait for other writers.
+    lock
+        must be acquired to use the connection; a fork waits for it.
+    timeout
+        seconds to wait for other writers.
     """
 
     def __init__(self, path: Path, *, read_only: bool, timeout: float, lock: threading.RLock) -> None:
@@ -80,7 +82,8 @@ class Connection:
 
         Raises
         ------
-        StoreError: it cannot.
+        StoreError
+            it cannot.
         """
         with self.use() as connection:
             self.check_version(connection)

@@ -58,8 +58,10 @@ def from_text(codec: FieldCodec, text: str) -> Any:
 
     Raises
     ------
-    UnknownFieldError: a newer release has written it.
-    ValueError, TypeError, KeyError: the text is not such a record.
+    UnknownFieldError
+        a newer release has written it.
+    ValueError, TypeError, KeyError
+        the text is not such a record.
     """
     try:
         plain = orjson.loads(text)
@@ -102,7 +104,8 @@ class FieldCodecs:
 
         Raises
         ------
-        TypeError: records cannot have fields of this type.
+        TypeError
+            records cannot have fields of this type.
         """
         found = self._known.get(hint)
         if found is None:

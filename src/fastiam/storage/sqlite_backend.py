@@ -39,15 +39,21 @@ class SqliteBackend:
 
     Parameters
     ----------
-    path : the file.
-    lock : of the transaction manager: one thread at a time uses the backend.
-    create : whether to create an absent file.
-    read_only : never write, not even to migrate an older store.
-    timeout : seconds to wait for another writer.
+    path
+        the file.
+    lock
+        of the transaction manager: one thread at a time uses the backend.
+    create
+        whether to create an absent file.
+    read_only
+        never write, not even to migrate an older store.
+    timeout
+        seconds to wait for another writer.
 
     Raises
     ------
-    StoreError: no file, not a store, or one that this release cannot read.
+    StoreError
+        no file, not a store, or one that this release cannot read.
     """
 
     def __init__(

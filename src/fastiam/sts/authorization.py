@@ -25,8 +25,10 @@ class CallKeys:
 
     Attributes
     ----------
-    context : condition keys, such as `aws:SourceIp`.
-    unknown : keys that AWS has a value for and the server does not know: a decision that depends on one is a denial (6.11).
+    context
+        condition keys, such as `aws:SourceIp`.
+    unknown
+        keys that AWS has a value for and the server does not know: a decision that depends on one is a denial (6.11).
     """
 
     context: Mapping[str, Any] = field(default_factory=dict)
@@ -42,12 +44,18 @@ class AuthorizationRequest:
 
     Attributes
     ----------
-    principal : a provider's name, a service, an ARN or a `Session`.
-    actions : the call itself first, then what it needs beside (D30).
-    call : the call by which `principal` is the name of an identity provider (N3), "" for other principals.
-    inherited : transitive tags, which replace equal keys among the tags of the role (S25).
-    unknown : keys whose values are not known (6.11), unless they are given or have a default in the engine.
-    is_own_side : no policy of the resource has to allow, as within one account, though it is of another one: AssumeRoot (7.2).
+    principal
+        a provider's name, a service, an ARN or a `Session`.
+    actions
+        the call itself first, then what it needs beside (D30).
+    call
+        the call by which `principal` is the name of an identity provider (N3), "" for other principals.
+    inherited
+        transitive tags, which replace equal keys among the tags of the role (S25).
+    unknown
+        keys whose values are not known (6.11), unless they are given or have a default in the engine.
+    is_own_side
+        no policy of the resource has to allow, as within one account, though it is of another one: AssumeRoot (7.2).
     """
 
     principal: str | Session
@@ -71,8 +79,10 @@ def require(engine: SnapshotEngine, request: AuthorizationRequest) -> None:
 
     Raises
     ------
-    AccessDeniedError: says which layer refuses, which statement and which rule.
-    RequestValueError: the context contradicts what the directory or the session knows (K1).
+    AccessDeniedError
+        says which layer refuses, which statement and which rule.
+    RequestValueError
+        the context contradicts what the directory or the session knows (K1).
     """
     for action in request.actions:
         decision = decide_action(engine, request, action)
@@ -91,7 +101,8 @@ def decide_action(engine: SnapshotEngine, request: AuthorizationRequest, action:
 
     Raises
     ------
-    RequestValueError: as `require`.
+    RequestValueError
+        as `require`.
     """
     is_renamed = bool(request.call) and action != request.call and not request.principal_text.startswith("arn:")
     if request.inherited or is_renamed or request.is_own_side:

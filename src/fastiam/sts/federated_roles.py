@@ -83,8 +83,10 @@ def require_provider(issuer: Issuer, call: str, provider: str, role: str) -> Non
 
     Raises
     ------
-    ValidationError: not an identity provider, or one of the other call.
-    AuthenticationError: the provider does not exist in the account of the role.
+    ValidationError
+        not an identity provider, or one of the other call.
+    AuthenticationError
+        the provider does not exist in the account of the role.
     """
     kind = parse_principal(provider, call).kind if is_principal(provider, call) else None
     if kind is not PROVIDER_CALLS[call] or not (provider in WEB_PROVIDERS or split_arn(provider)):

@@ -20,7 +20,8 @@ def extended(until: datetime, policies: Iterable[StoredPolicy]) -> tuple[datetim
 
     Raises
     ------
-    RequestValueError: `until` has no time zone.
+    RequestValueError
+        `until` has no time zone.
     """
     date_text(until, "issued_before")
     kept: list[Mapping[str, Any]] = []

@@ -94,8 +94,10 @@ def draft_session(
 
     Raises
     ------
-    ValidationError: a parameter is wrong.
-    PolicyError: the inline session policy is rejected.
+    ValidationError
+        a parameter is wrong.
+    PolicyError
+        the inline session policy is rejected.
     """
     check_role(wanted.role)
     tags, transitive = read_session_tags(wanted.tags, wanted.transitive_tag_keys, inherited)
@@ -133,7 +135,8 @@ def issue_session(
 
     Raises
     ------
-    ValidationError: a trust policy is there without its role, or the session would last too long.
+    ValidationError
+        a trust policy is there without its role, or the session would last too long.
     """
     role = issuer.state.entity(role_arn)
     if role is None:
@@ -151,8 +154,10 @@ def verify_mfa(
 
     Raises
     ------
-    ValidationError: half of it is given, or the caller is no user or root with a long-term key.
-    AccessDeniedError: the code is wrong, used already, or not of a device of the caller.
+    ValidationError
+        half of it is given, or the caller is no user or root with a long-term key.
+    AccessDeniedError
+        the code is wrong, used already, or not of a device of the caller.
     """
     if serial is None and code is None:
         return {}
@@ -176,7 +181,8 @@ def further(context: Mapping[str, Any]) -> Mapping[str, Any]:
 
     Raises
     ------
-    ValidationError: a key that follows from the parameters.
+    ValidationError
+        a key that follows from the parameters.
     """
     for key in context:
         if fold(check_key(key)).startswith(_OF_THE_CALL):

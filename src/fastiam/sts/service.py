@@ -54,18 +54,26 @@ class STS:
 
     Parameters
     ----------
-    directory : accounts, users, roles and policies; credentials are kept with it, in the same transactions.
-    keyring : seals secrets and session tokens. Processes that share it read each other's tokens.
-    live : a `LiveEngine` over this directory, whose engine is shared. A call of STS refreshes it if the directory has changed,
-        so that calls are decided over the current policies. From one over another source, only its options are used.
-    clock : gives aware datetimes; the machine's by default.
-    hasher : of passwords, to choose what a hash costs.
-    root_sessions : the organisation has enabled AssumeRoot (centralised root access).
-    cached : how many opened session tokens are kept.
+    directory
+        accounts, users, roles and policies; credentials are kept with it, in the same transactions.
+    keyring
+        seals secrets and session tokens. Processes that share it read each other's tokens.
+    live
+        a `LiveEngine` over this directory, whose engine is shared. A call of STS refreshes it if the directory has changed, so
+        that calls are decided over the current policies. From one over another source, only its options are used.
+    clock
+        gives aware datetimes; the machine's by default.
+    hasher
+        of passwords, to choose what a hash costs.
+    root_sessions
+        the organisation has enabled AssumeRoot (centralised root access).
+    cached
+        how many opened session tokens are kept.
 
     Attributes
     ----------
-    keys, passwords, mfa, recovery : access keys, passwords, MFA devices, and recovery of a root user's second factor.
+    keys, passwords, mfa, recovery
+        access keys, passwords, MFA devices, and recovery of a root user's second factor.
     """
 
     def __init__(
@@ -123,8 +131,10 @@ class STS:
 
         Raises
         ------
-        AuthenticationError: wrong, inactive, expired or altered; or who issued them is gone, or the key with which.
-        ValidationError: the id or the secret is not text.
+        AuthenticationError
+            wrong, inactive, expired or altered; or who issued them is gone, or the key with which.
+        ValidationError
+            the id or the secret is not text.
         """
         self._state.catch_up()
         id_, secret, token = credentials.access_key_id, credentials.secret_access_key, credentials.session_token
@@ -147,7 +157,8 @@ class STS:
 
         Raises
         ------
-        AuthenticationError: as `authenticate`.
+        AuthenticationError
+            as `authenticate`.
         """
         self._state.catch_up()
         if session_token is not None and not access_key_id.startswith(LONG_TERM):
@@ -163,11 +174,13 @@ class STS:
 
         Returns
         -------
-        bool: False if the use has to be written, and `may_write` is false. It is written once a minute.
+        bool
+            False if the use has to be written, and `may_write` is false. It is written once a minute.
 
         Raises
         ------
-        AuthenticationError: the key was made inactive or deleted meanwhile.
+        AuthenticationError
+            the key was made inactive or deleted meanwhile.
         """
         if caller.access_key_id is None or not caller.access_key_id.startswith(LONG_TERM):
             return True
@@ -261,21 +274,33 @@ class STS:
 
         Parameters
         ----------
-        role : ARN of the role.
-        session_name : 2 to 64 characters; the session is `assumed-role/<role>/<name>`.
-        duration : seconds, 900 to the maximum of the role; an hour by default, and at most where a role session calls (S2).
-        external_id : what the trust policy compares as `sts:ExternalId` (S27).
-        policy, policy_arns : session policies, which narrow the session: a document, ARNs of managed policies.
-        tags, transitive_tag_keys : session tags, and which of them sessions chained to this one inherit (S22 to S25).
-        source_identity : once set, it stays (S26).
-        mfa_serial, mfa_code : with a long-term key; the trust policy sees `aws:MultiFactorAuthPresent` (7.6).
-        context : further condition keys of the call, such as `aws:SourceIp`.
+        role
+            ARN of the role.
+        session_name
+            2 to 64 characters; the session is `assumed-role/<role>/<name>`.
+        duration
+            seconds, 900 to the maximum of the role; an hour by default, and at most where a role session calls (S2).
+        external_id
+            what the trust policy compares as `sts:ExternalId` (S27).
+        policy, policy_arns
+            session policies, which narrow the session: a document, ARNs of managed policies.
+        tags, transitive_tag_keys
+            session tags, and which of them sessions chained to this one inherit (S22 to S25).
+        source_identity
+            once set, it stays (S26).
+        mfa_serial, mfa_code
+            with a long-term key; the trust policy sees `aws:MultiFactorAuthPresent` (7.6).
+        context
+            further condition keys of the call, such as `aws:SourceIp`.
 
         Raises
         ------
-        ValidationError: the call is wrong.
-        AuthenticationError: the credentials are.
-        AccessDeniedError: `sts:AssumeRole`, or one of `sts:TagSession` and `sts:SetSourceIdentity`, is not allowed (6.6, D30).
+        ValidationError
+            the call is wrong.
+        AuthenticationError
+            the credentials are.
+        AccessDeniedError
+            `sts:AssumeRole`, or one of `sts:TagSession` and `sts:SetSourceIdentity`, is not allowed (6.6, D30).
         """
         wanted = roles.RoleRequest(
             role=role,
@@ -347,10 +372,14 @@ class STS:
 
         Parameters
         ----------
-        instance_profile, instance : their ARNs.
-        delivery : version of the metadata service that hands the credentials over (`ec2:RoleDelivery`).
-        source_vpc, private_ip : where the instance is; carried by the session (5.3).
-        duration : seconds, six hours by default. No maximum of the role limits it (S3).
+        instance_profile, instance
+            their ARNs.
+        delivery
+            version of the metadata service that hands the credentials over (`ec2:RoleDelivery`).
+        source_vpc, private_ip
+            where the instance is; carried by the session (5.3).
+        duration
+            seconds, six hours by default. No maximum of the role limits it (S3).
         """
         keys = {
             "ec2:RoleDelivery": delivery,
@@ -402,9 +431,11 @@ class STS:
 
         Raises
         ------
-        ValidationError: neither is given; a duration beyond what is left; session policies for a session that has some, or
-        that is not of a role.
-        AccessDeniedError: long-term credentials, or no policy allows `sts:GetScopedCredentials`.
+        ValidationError
+            neither is given; a duration beyond what is left; session policies for a session that has some, or that is not of a
+            role.
+        AccessDeniedError
+            long-term credentials, or no policy allows `sts:GetScopedCredentials`.
         """
         caller = self._caller(credentials)
         token = credentials.session_token
@@ -434,8 +465,10 @@ class STS:
 
         Raises
         ------
-        ValidationError: `root_sessions` is not enabled, another task policy, or too long.
-        AccessDeniedError: the caller's account does not administer the organisation, or the target is no member of it.
+        ValidationError
+            `root_sessions` is not enabled, another task policy, or too long.
+        AccessDeniedError
+            the caller's account does not administer the organisation, or the target is no member of it.
         """
         if not self._root_sessions:
             raise ValidationError("centralised root access is not enabled", rule="7.1", hint="STS(..., root_sessions=True)")
@@ -451,7 +484,8 @@ class STS:
 
         Raises
         ------
-        ValidationError: no role, or a service-linked one (spec 6.7).
+        ValidationError
+            no role, or a service-linked one (spec 6.7).
         """
         with self._state.directory.transaction():
             entity = self._state.entity(role)

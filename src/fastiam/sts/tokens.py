@@ -37,11 +37,16 @@ class Claims:
 
     Attributes
     ----------
-    session : one object per token while it is cached, so that an engine knows it again.
-    expires_at : in whole seconds; at this instant it is over.
-    issuer_id : unique id of the role or user that issued it, where there is one: another one of the same name did not.
-    issuer_key : the long-term access key that asked for it, where that is the issuer's own (GetSessionToken, GetFederationToken).
-    chained : a role assumed the role (S2); None in tokens of earlier releases, which do not contain it.
+    session
+        one object per token while it is cached, so that an engine knows it again.
+    expires_at
+        in whole seconds; at this instant it is over.
+    issuer_id
+        unique id of the role or user that issued it, where there is one: another one of the same name did not.
+    issuer_key
+        the long-term access key that asked for it, where that is the issuer's own (GetSessionToken, GetFederationToken).
+    chained
+        a role assumed the role (S2); None in tokens of earlier releases, which do not contain it.
     """
 
     session: Session
@@ -81,7 +86,8 @@ class Tokens:
 
         Raises
         ------
-        AuthenticationError: altered, of another key, expired, or with another secret.
+        AuthenticationError
+            altered, of another key, expired, or with another secret.
         """
         secret = hidden(secret)
         opened = self.open(key_id, token, now)
@@ -96,7 +102,8 @@ class Tokens:
 
         Raises
         ------
-        AuthenticationError: altered, of another key, or expired.
+        AuthenticationError
+            altered, of another key, or expired.
         """
         token = hidden(token)
         opened = self._kept.get((key_id, token))

@@ -135,7 +135,8 @@ def task_policy(arn: str, partition: str) -> str:
 
     Raises
     ------
-    ValidationError: none of the five, or not exactly its ARN in the partition.
+    ValidationError
+        none of the five, or not exactly its ARN in the partition.
     """
     prefix = f"arn:{partition}:iam::aws:{TASK_PATH}"
     document = TASK_POLICIES.get(arn.removeprefix(prefix)) if arn.startswith(prefix) else None

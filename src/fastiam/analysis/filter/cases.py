@@ -24,10 +24,14 @@ class ArnCase:
 
     Attributes
     ----------
-    sample : one of them.
-    start : with what they all begin; "" for the one ARN `sample`.
-    pattern : what matches them, if not all that begin with `start`.
-    is_any_account : their account fields differ.
+    sample
+        one of them.
+    start
+        with what they all begin; "" for the one ARN `sample`.
+    pattern
+        what matches them, if not all that begin with `start`.
+    is_any_account
+        their account fields differ.
     """
 
     sample: str
@@ -48,9 +52,12 @@ class RecordedCases:
 
     Attributes
     ----------
-    below, exact : ARNs below records, those of longer starts last; and the ARNs with records.
-    unused : a name that no recorded ARN contains.
-    accounts : the accounts with a record.
+    below, exact
+        ARNs below records, those of longer starts last; and the ARNs with records.
+    unused
+        a name that no recorded ARN contains.
+    accounts
+        the accounts with a record.
     """
 
     below: tuple[tuple[ArnCase, ResourceFacts], ...]
@@ -106,9 +113,12 @@ def differs(facts: ResourceFacts, arn: str, tags: frozenset[str], *, has_policie
 
     Parameters
     ----------
-    tags : the keys of resource tags that matter.
-    has_policies : the policies of its resources count for the principal and the action.
-    needs_record : the recorded owner matters even if the account field of the ARN has the same.
+    tags
+        the keys of resource tags that matter.
+    has_policies
+        the policies of its resources count for the principal and the action.
+    needs_record
+        the recorded owner matters even if the account field of the ARN has the same.
     """
     if facts.arn != arn or (facts.policies and has_policies) or not tags.isdisjoint(facts.keys):
         return True

@@ -244,7 +244,8 @@ def holds(leaf: Leaf, value: str) -> bool:
 
     Raises
     ------
-    TypeError: the leaf is not about one text.
+    TypeError
+        the leaf is not about one text.
     """
     if isinstance(leaf, Equals):
         return value in leaf.values

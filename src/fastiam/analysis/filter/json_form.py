@@ -16,7 +16,8 @@ def to_json(formula: Formula) -> Any:
 
     Raises
     ------
-    NotExpressible: it contains a test that no filter expresses.
+    NotExpressible
+        it contains a test that no filter expresses.
     """
     return Writer(_Json()).write(formula)
 

@@ -84,10 +84,14 @@ class Row:
 
     Attributes
     ----------
-    arn : the text of the resource.
-    columns : the column of each key, by folded key.
-    names : the key as the caller writes it, by folded key.
-    request : action, constant context and `now`.
+    arn
+        the text of the resource.
+    columns
+        the column of each key, by folded key.
+    names
+        the key as the caller writes it, by folded key.
+    request
+        action, constant context and `now`.
     """
 
     arn: Text
@@ -104,10 +108,14 @@ class RowKeys:
 
     Attributes
     ----------
-    is_any_region : the Region of the ARN differs between the rows.
-    account : the text of the owner, if it differs between the rows.
-    is_any_resource : tags and owner of the resource differ between the rows, and are not expressed.
-    base : the keys of rows in which all columns are null.
+    is_any_region
+        the Region of the ARN differs between the rows.
+    account
+        the text of the owner, if it differs between the rows.
+    is_any_resource
+        tags and owner of the resource differ between the rows, and are not expressed.
+    base
+        the keys of rows in which all columns are null.
     """
 
     row: Row

@@ -66,8 +66,10 @@ class Filter:
 
     Attributes
     ----------
-    exact : the filter is the decision itself.
-    valid_until : the first instant at which a date test can change the filter; None: no test reads the time.
+    exact
+        the filter is the decision itself.
+    valid_until
+        the first instant at which a date test can change the filter; None: no test reads the time.
     """
 
     exact: bool
@@ -126,13 +128,17 @@ class Filter:
 
         Parameters
         ----------
-        frame : as in `decide_frame`.
-        on_error : "deny": a row that cannot be read is not allowed. "raise": it is an error, and all rows are decided.
-        threads, connection : as in `decide_frame`.
+        frame
+            as in `decide_frame`.
+        on_error
+            "deny": a row that cannot be read is not allowed. "raise": it is an error, and all rows are decided.
+        threads, connection
+            as in `decide_frame`.
 
         Raises
         ------
-        RequestValueError: a column is missing, or with "raise" a value cannot be read.
+        RequestValueError
+            a column is missing, or with "raise" a value cannot be read.
         """
         from fastiam.analysis.filter.apply import apply
 
@@ -143,11 +149,13 @@ class Filter:
 
         Parameters
         ----------
-        types : columns that are cast: "text" (of categories), "bool" or "integer".
+        types
+            columns that are cast: "text" (of categories), "bool" or "integer".
 
         Raises
         ------
-        NotExpressible: Polars cannot express a test; names key and operator.
+        NotExpressible
+            Polars cannot express a test; names key and operator.
         """
         from fastiam.analysis.filter.polars_form import PolarsTarget
 
@@ -165,16 +173,22 @@ class Filter:
 
         Parameters
         ----------
-        dialect : `duckdb`, `sqlite`, `datafusion`, `polars` and `spark` are tested on the database; `postgres`, `trino`,
-            `snowflake` and `bigquery` are not.
-        alias : of the table.
-        types : columns that are not text: "bool" or "integer"; "text" casts, of enums for example.
-        enforce_until : the expression is false from `valid_until` on. Otherwise a comment has this instant.
+        dialect
+            `duckdb`, `sqlite`, `datafusion`, `polars` and `spark` are tested on the database; `postgres`, `trino`, `snowflake`
+            and `bigquery` are not.
+        alias
+            of the table.
+        types
+            columns that are not text: "bool" or "integer"; "text" casts, of enums for example.
+        enforce_until
+            the expression is false from `valid_until` on. Otherwise a comment has this instant.
 
         Raises
         ------
-        NotExpressible: the dialect cannot express a test; names key and operator.
-        RequestValueError: a type or the dialect is unknown.
+        NotExpressible
+            the dialect cannot express a test; names key and operator.
+        RequestValueError
+            a type or the dialect is unknown.
         """
         from fastiam.analysis.filter.sql_form import write_sql
 
@@ -186,7 +200,8 @@ class Filter:
 
         Raises
         ------
-        NotExpressible: narwhals cannot express a test; names key and operator.
+        NotExpressible
+            narwhals cannot express a test; names key and operator.
         """
         from fastiam.analysis.filter.column_forms import NarwhalsTarget
 
@@ -197,8 +212,10 @@ class Filter:
 
         Raises
         ------
-        NotExpressible: Ibis cannot express a test; names key and operator.
-        RequestValueError: a column is neither text, bool nor integer.
+        NotExpressible
+            Ibis cannot express a test; names key and operator.
+        RequestValueError
+            a column is neither text, bool nor integer.
         """
         from fastiam.analysis.filter.column_forms import IbisTarget
 
@@ -209,7 +226,8 @@ class Filter:
 
         Raises
         ------
-        NotExpressible: it contains a test that no filter expresses; `prefilter.to_dict()` has none.
+        NotExpressible
+            it contains a test that no filter expresses; `prefilter.to_dict()` has none.
         """
         from fastiam.analysis.filter.json_form import to_json
 
@@ -229,7 +247,8 @@ def checked_types(types: Mapping[str, str]) -> Mapping[str, str]:
 
     Raises
     ------
-    RequestValueError: a type is none of those that are cast.
+    RequestValueError
+        a type is none of those that are cast.
     """
     for name, type_ in types.items():
         if type_ not in ("text", "bool", "integer"):
@@ -243,7 +262,8 @@ def read_template(resource: str) -> Text:
 
     Raises
     ------
-    RequestValueError: it names no column.
+    RequestValueError
+        it names no column.
     """
     parts = _COLUMN.split(resource)
     if len(parts) == 1:

@@ -20,15 +20,24 @@ class Dialect:
 
     Attributes
     ----------
-    column : a text column, compared by its bytes whatever its collation is.
-    cast : a value as text.
-    starts : whether `{text}` begins with `{prefix}`; `{n}` is the number of characters.
-    matches : whether the regular expression `{regex}` matches the whole `{text}`; "": the dialect has none.
-    epoch : the time of the query in seconds, or "".
-    first : the part of `{text}` up to its first `/`, with it, compared by its bytes; "": the dialect has none.
-    escapes : a backslash escapes in literals.
-    quote : of identifiers.
-    constants : the literals of false and of true.
+    column
+        a text column, compared by its bytes whatever its collation is.
+    cast
+        a value as text.
+    starts
+        whether `{text}` begins with `{prefix}`; `{n}` is the number of characters.
+    matches
+        whether the regular expression `{regex}` matches the whole `{text}`; "": the dialect has none.
+    epoch
+        the time of the query in seconds, or "".
+    first
+        the part of `{text}` up to its first `/`, with it, compared by its bytes; "": the dialect has none.
+    escapes
+        a backslash escapes in literals.
+    quote
+        of identifiers.
+    constants
+        the literals of false and of true.
     """
 
     name: str

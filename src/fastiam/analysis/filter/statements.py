@@ -43,10 +43,14 @@ class Verdicts:
 
     Attributes
     ----------
-    denied : a Deny of any layer applies.
-    scp, vpce, identity, boundary : the verdicts of these layers.
-    match : the classes of the applicable Allows of the resource policies, each with its formula.
-    session : an Allow of the session policies applies.
+    denied
+        a Deny of any layer applies.
+    scp, vpce, identity, boundary
+        the verdicts of these layers.
+    match
+        the classes of the applicable Allows of the resource policies, each with its formula.
+    session
+        an Allow of the session policies applies.
     """
 
     denied: Formula
@@ -72,7 +76,8 @@ class StatementFormulas:
 
     Attributes
     ----------
-    changes : the instants after `now` at which a test of the time changes its result.
+    changes
+        the instants after `now` at which a test of the time changes its result.
     """
 
     changes: set[datetime] = field(default_factory=set)

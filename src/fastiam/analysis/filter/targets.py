@@ -65,7 +65,8 @@ class Target(Protocol[E]):
 
         Raises
         ------
-        NotExpressible: the library cannot express it.
+        NotExpressible
+            the library cannot express it.
         """
 
 
@@ -81,7 +82,8 @@ class Writer(Generic[E]):
 
         Raises
         ------
-        NotExpressible: a leaf cannot be written; names key and operator.
+        NotExpressible
+            a leaf cannot be written; names key and operator.
         """
         if isinstance(formula, bool):
             return self._target.constant(formula)

@@ -24,8 +24,10 @@ def as_session_policy(document: str | bytes | Mapping[str, Any] | None) -> str:
 
     Raises
     ------
-    PolicyError: it is rejected.
-    ValidationError: it is too large.
+    PolicyError
+        it is rejected.
+    ValidationError
+        it is too large.
     """
     read, _ = limits.read_policies(default_policy() if document is None else document, (), "", ())
     assert read is not None

@@ -26,9 +26,12 @@ class GuestLimits:
 
     Attributes
     ----------
-    per_pool : identities of a pool that never had a login. More are refused with `LimitExceededException`.
-    unused : how long a guest is kept that never got a session or token.
-    used : how long a guest is kept since its last session or token, to a day.
+    per_pool
+        identities of a pool that never had a login. More are refused with `LimitExceededException`.
+    unused
+        how long a guest is kept that never got a session or token.
+    used
+        how long a guest is kept since its last session or token, to a day.
     """
 
     per_pool: int = 100_000
@@ -47,7 +50,8 @@ class Identities:
 
         Raises
         ------
-        CognitoError: `ResourceNotFoundException`.
+        CognitoError
+            `ResourceNotFoundException`.
         """
         identity = self._store.tables.identities.get(id_)
         if identity is None:
@@ -59,8 +63,10 @@ class Identities:
 
         Raises
         ------
-        CognitoError: `ResourceNotFoundException`.
-        NotAuthorizedError: it was merged into another one.
+        CognitoError
+            `ResourceNotFoundException`.
+        NotAuthorizedError
+            it was merged into another one.
         """
         identity = self.get(id_)
         if identity.merged_into:
@@ -79,8 +85,10 @@ class Identities:
 
         Raises
         ------
-        NotAuthorizedError: the pool has no guests.
-        CognitoError: `LimitExceededException`: it has as many as it may have, and none is old enough to go (ID23).
+        NotAuthorizedError
+            the pool has no guests.
+        CognitoError
+            `LimitExceededException`: it has as many as it may have, and none is old enough to go (ID23).
         """
         check_guests(pool)
         id_, limits, number = pool.identity_pool_id, self._limits, 0
@@ -123,8 +131,10 @@ class Identities:
 
         Raises
         ------
-        CognitoError: `ResourceConflictException`.
-        NotAuthorizedError: no login is linked to the identity (ID20).
+        CognitoError
+            `ResourceConflictException`.
+        NotAuthorizedError
+            no login is linked to the identity (ID20).
         """
         owners = _distinct(self._owners(pool, logins))
         if identity.is_authenticated and not identity.logins:
@@ -208,7 +218,8 @@ def check_guests(pool: IdentityPool) -> None:
 
     Raises
     ------
-    NotAuthorizedError: it does not.
+    NotAuthorizedError
+        it does not.
     """
     if not pool.allow_unauthenticated_identities:
         raise NotAuthorizedError(

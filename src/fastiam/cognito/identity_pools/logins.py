@@ -52,12 +52,15 @@ class LoginVerifier:
 
         Parameters
         ----------
-        identity : the identity of GetCredentialsForIdentity, where a developer token is a login as well.
+        identity
+            the identity of GetCredentialsForIdentity, where a developer token is a login as well.
 
         Raises
         ------
-        NotAuthorizedError: a login is not valid, or its provider is not one of the pool.
-        CognitoError: `ExternalServiceException`: an identity provider does not answer.
+        NotAuthorizedError
+            a login is not valid, or its provider is not one of the pool.
+        CognitoError
+            `ExternalServiceException`: an identity provider does not answer.
         """
         entry.add(providers=" ".join(sorted(logins)))
         return [self._verify(pool, name, token, now, entry, identity) for name, token in logins.items()]

@@ -35,7 +35,8 @@ class Pools:
 
         Raises
         ------
-        CognitoError: `InvalidParameterException` or `ResourceNotFoundException`.
+        CognitoError
+            `InvalidParameterException` or `ResourceNotFoundException`.
         """
         pool = self._state.tables.identity_pools.get(parameters.read_id(identity_pool_id))
         if pool is None:
@@ -215,7 +216,8 @@ def read_page_token(token: object) -> list[str] | None:
 
     Raises
     ------
-    CognitoError: it is not one.
+    CognitoError
+        it is not one.
     """
     if token is None:
         return None

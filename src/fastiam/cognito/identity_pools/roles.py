@@ -28,8 +28,10 @@ def choose_role(pool: IdentityPool, logins: Sequence[VerifiedLogin], custom_role
 
     Raises
     ------
-    CognitoError: the pool has no such role; a guest names a role.
-    NotAuthorizedError: the logins do not lead to the role that was named, or not to one role.
+    CognitoError
+        the pool has no such role; a guest names a role.
+    NotAuthorizedError
+        the logins do not lead to the role that was named, or not to one role.
     """
     if not logins:
         if custom_role is not None:

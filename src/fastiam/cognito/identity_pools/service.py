@@ -44,13 +44,18 @@ class IdentityPools:
 
     Parameters
     ----------
-    federation : verifies the logins. Its STS decides trust policies and issues the sessions, and accepts the tokens of the
-        pools as those of `cognito-identity.amazonaws.com`.
-    guest_policy : what guests can do at most in the enhanced flow; by default what AWS allows them (ID63, ID64).
-    admit : takes the name of each public call, and its `source` and the id of its pool or identity; False refuses the call with
+    federation
+        verifies the logins. Its STS decides trust policies and issues the sessions, and accepts the tokens of the pools as those
+        of `cognito-identity.amazonaws.com`.
+    guest_policy
+        what guests can do at most in the enhanced flow; by default what AWS allows them (ID63, ID64).
+    admit
+        takes the name of each public call, and its `source` and the id of its pool or identity; False refuses the call with
         `TooManyRequestsException` (UP101).
-    guests : how many guests a pool keeps, and for how long.
-    foreign_user_pools : accept ID tokens of user pools of AWS itself. Their keys are read by the `fetch` of `federation`.
+    guests
+        how many guests a pool keeps, and for how long.
+    foreign_user_pools
+        accept ID tokens of user pools of AWS itself. Their keys are read by the `fetch` of `federation`.
     """
 
     def __init__(
@@ -112,14 +117,17 @@ class IdentityPools:
 
         Parameters
         ----------
-        logins : provider to token, see `get_credentials_for_identity`.
-        source : source address, for the audit event.
+        logins
+            provider to token, see `get_credentials_for_identity`.
+        source
+            source address, for the audit event.
 
         Raises
         ------
-        NotAuthorizedError: a login is not valid, or the pool has no guests.
-        CognitoError: `InvalidParameterException`, `ResourceNotFoundException`, `ResourceConflictException` or
-            `ExternalServiceException`.
+        NotAuthorizedError
+            a login is not valid, or the pool has no guests.
+        CognitoError
+            `InvalidParameterException`, `ResourceNotFoundException`, `ResourceConflictException` or `ExternalServiceException`.
         """
         return self._access.get_id(identity_pool_id, parameters.read_logins(logins), account_id, source)
 
@@ -136,16 +144,21 @@ class IdentityPools:
 
         Parameters
         ----------
-        logins : provider to token: an ID token of a user pool, OIDC provider, Google or Apple; an access token of Facebook or
-            Amazon; a SAML response for the ARN of its provider; or a developer token for `cognito-identity.amazonaws.com`.
-        custom_role_arn : the role, if the logins lead to several.
-        source : source address, for the audit event.
+        logins
+            provider to token: an ID token of a user pool, OIDC provider, Google or Apple; an access token of Facebook or Amazon;
+            a SAML response for the ARN of its provider; or a developer token for `cognito-identity.amazonaws.com`.
+        custom_role_arn
+            the role, if the logins lead to several.
+        source
+            source address, for the audit event.
 
         Raises
         ------
-        NotAuthorizedError: a login is not valid, none is one of the identity, or they do not lead to the role.
-        CognitoError: `InvalidParameterException`, `ResourceNotFoundException`, `ResourceConflictException`,
-            `ExternalServiceException`; `InvalidIdentityPoolConfigurationException`: no role, or its trust policy refuses.
+        NotAuthorizedError
+            a login is not valid, none is one of the identity, or they do not lead to the role.
+        CognitoError
+            `InvalidParameterException`, `ResourceNotFoundException`, `ResourceConflictException`, `ExternalServiceException`;
+            `InvalidIdentityPoolConfigurationException`: no role, or its trust policy refuses.
         """
         return self._access.get_credentials(identity_id, parameters.read_logins(logins), custom_role_arn, source)
 
@@ -155,8 +168,9 @@ class IdentityPools:
 
         Raises
         ------
-        NotAuthorizedError, CognitoError: as `get_credentials_for_identity`; `InvalidParameterException`: the pool does not allow
-            the classic flow, or has role mappings.
+        NotAuthorizedError, CognitoError
+            as `get_credentials_for_identity`; `InvalidParameterException`: the pool does not allow the classic flow, or has role
+            mappings.
         """
         return self._access.get_open_id_token(identity_id, parameters.read_logins(logins), source)
 
@@ -168,8 +182,10 @@ class IdentityPools:
 
         Raises
         ------
-        NotAuthorizedError: the logins do not prove the identity.
-        CognitoError: `ResourceNotFoundException`: a login to remove is not linked.
+        NotAuthorizedError
+            the logins do not prove the identity.
+        CognitoError
+            `ResourceNotFoundException`: a login to remove is not linked.
         """
         self._access.unlink(identity_id, parameters.read_logins(logins), logins_to_remove, source)
 
@@ -189,15 +205,21 @@ class IdentityPools:
 
         Parameters
         ----------
-        logins : the name of the developer provider to the user's id, and other logins, which are verified.
-        identity_id : an identity to which the user is linked.
-        principal_tags : session tags.
-        token_duration : seconds, 1 to 86,400; 900 by default.
+        logins
+            the name of the developer provider to the user's id, and other logins, which are verified.
+        identity_id
+            an identity to which the user is linked.
+        principal_tags
+            session tags.
+        token_duration
+            seconds, 1 to 86,400; 900 by default.
 
         Raises
         ------
-        CognitoError: `DeveloperUserAlreadyRegisteredException`: the user is linked to another identity; or as `get_id`.
-        NotAuthorizedError: as `get_id`.
+        CognitoError
+            `DeveloperUserAlreadyRegisteredException`: the user is linked to another identity; or as `get_id`.
+        NotAuthorizedError
+            as `get_id`.
         """
         return self._identities.developer_token(
             identity_pool_id, parameters.read_logins(logins), identity_id, principal_tags, token_duration
@@ -216,7 +238,8 @@ class IdentityPools:
 
         Raises
         ------
-        CognitoError: `ResourceNotFoundException`; `ResourceConflictException`: identity and user do not belong together.
+        CognitoError
+            `ResourceNotFoundException`; `ResourceConflictException`: identity and user do not belong together.
         """
         return self._identities.lookup(identity_pool_id, identity_id, developer_user_identifier, max_results, next_token)
 
@@ -227,7 +250,8 @@ class IdentityPools:
 
         Raises
         ------
-        CognitoError: `ResourceNotFoundException`; `ResourceConflictException`: they have two logins of one public provider.
+        CognitoError
+            `ResourceNotFoundException`; `ResourceConflictException`: they have two logins of one public provider.
         """
         return self._identities.merge(
             identity_pool_id, developer_provider_name, source_user_identifier, destination_user_identifier
@@ -240,7 +264,8 @@ class IdentityPools:
 
         Raises
         ------
-        CognitoError: `ResourceNotFoundException`.
+        CognitoError
+            `ResourceNotFoundException`.
         """
         self._identities.unlink(identity_pool_id, identity_id, developer_provider_name, developer_user_identifier)
 
@@ -281,14 +306,18 @@ class IdentityPools:
 
         Parameters
         ----------
-        supported_login_providers : `accounts.google.com`, `appleid.apple.com`, `graph.facebook.com` or `www.amazon.com` to the
-            ids of the application, separated by `;`.
-        developer_provider_name : the backend's own name; fixed once it is set.
-        cognito_identity_providers : user pools with an app client. Structures are mappings with the names of the API.
+        supported_login_providers
+            `accounts.google.com`, `appleid.apple.com`, `graph.facebook.com` or `www.amazon.com` to the ids of the application,
+            separated by `;`.
+        developer_provider_name
+            the backend's own name; fixed once it is set.
+        cognito_identity_providers
+            user pools with an app client. Structures are mappings with the names of the API.
 
         Raises
         ------
-        CognitoError: `InvalidParameterException` or `LimitExceededException`.
+        CognitoError
+            `InvalidParameterException` or `LimitExceededException`.
         """
         given = dict(locals())
         return self._pools.create(account, region, {name: given[name] for name in _OF_POOL})
@@ -311,7 +340,8 @@ class IdentityPools:
 
         Raises
         ------
-        CognitoError: `InvalidParameterException` or `ResourceNotFoundException`.
+        CognitoError
+            `InvalidParameterException` or `ResourceNotFoundException`.
         """
         given = dict(locals())
         return self._pools.update(identity_pool_id, {name: given[name] for name in _OF_POOL})
@@ -340,8 +370,10 @@ class IdentityPools:
 
         Parameters
         ----------
-        roles : `authenticated` and `unauthenticated` to the ARN of a role.
-        role_mappings : provider to mapping: `<user pool>:<client id>`, the ARN of an OIDC or SAML provider, or another name.
+        roles
+            `authenticated` and `unauthenticated` to the ARN of a role.
+        role_mappings
+            provider to mapping: `<user pool>:<client id>`, the ARN of an OIDC or SAML provider, or another name.
         """
         return self._pools.set_roles(identity_pool_id, roles, {} if role_mappings is None else role_mappings)
 
@@ -361,9 +393,12 @@ class IdentityPools:
 
         Parameters
         ----------
-        identity_provider_name : `cognito-idp.<region>.amazonaws.com/<pool id>`, the ARN of an OIDC or SAML provider, or a name.
-        use_defaults : `username` from `sub` and `client` from `aud`.
-        principal_tags : tag key to claim.
+        identity_provider_name
+            `cognito-idp.<region>.amazonaws.com/<pool id>`, the ARN of an OIDC or SAML provider, or a name.
+        use_defaults
+            `username` from `sub` and `client` from `aud`.
+        principal_tags
+            tag key to claim.
         """
         tags = {} if principal_tags is None else principal_tags
         return self._pools.set_tag_map(identity_pool_id, identity_provider_name, use_defaults, tags)

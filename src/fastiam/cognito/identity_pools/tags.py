@@ -25,7 +25,8 @@ def tags_of(pool: IdentityPool, logins: Sequence[VerifiedLogin], entry: Entry) -
 
     Raises
     ------
-    NotAuthorizedError: a value is not a tag value, two logins differ in a tag, or the tags are too large.
+    NotAuthorizedError
+        a value is not a tag value, two logins differ in a tag, or the tags are too large.
     """
     tags: dict[str, str] = {}
     for login in logins:

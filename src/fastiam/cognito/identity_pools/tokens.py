@@ -72,7 +72,8 @@ class Tokens:
 
         Raises
         ------
-        AuthenticationError: it is not one, is altered or has expired.
+        AuthenticationError
+            it is not one, is altered or has expired.
         """
         if len(text) > MAX_TOKEN:
             raise _refused("the token is too long")

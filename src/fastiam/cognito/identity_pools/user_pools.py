@@ -30,11 +30,13 @@ class DirectoryUserPools:
 
         Parameters
         ----------
-        clients : client id to whether the user and the sign-in must be valid still (ID14).
+        clients
+            client id to whether the user and the sign-in must be valid still (ID14).
 
         Raises
         ------
-        NotAuthorizedError: any other token.
+        NotAuthorizedError
+            any other token.
         """
         error = NotAuthorizedError("the token is of another app client", reason="token_invalid", rule="5.2")
         for client_id, is_revocable in clients.items():

@@ -15,12 +15,18 @@ class VerifiedLogin:
 
     Attributes
     ----------
-    login : provider and subject.
-    mapping : key of the provider in `RoleMappings`.
-    tag_map : key of the provider for `SetPrincipalTagAttributeMap`.
-    amr : the two values of this login in `amr` (ID41).
-    claims : all claims of the token, or attributes of the assertion.
-    tags : session tags that a developer token carries.
+    login
+        provider and subject.
+    mapping
+        key of the provider in `RoleMappings`.
+    tag_map
+        key of the provider for `SetPrincipalTagAttributeMap`.
+    amr
+        the two values of this login in `amr` (ID41).
+    claims
+        all claims of the token, or attributes of the assertion.
+    tags
+        session tags that a developer token carries.
     """
 
     login: Login

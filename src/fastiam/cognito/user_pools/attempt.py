@@ -24,12 +24,18 @@ class Attempt:
 
     Attributes
     ----------
-    user : None for an unknown name, in pools that hide it.
-    name : the user name as given; of a user its real one.
-    subject : under which attempts are counted.
-    custom : the state of custom authentication, None in other flows.
-    oauth : the authorization request that a sign-in on a page is for, None for sign-in by the API.
-    metadata : `ClientMetadata`, for triggers.
+    user
+        None for an unknown name, in pools that hide it.
+    name
+        the user name as given; of a user its real one.
+    subject
+        under which attempts are counted.
+    custom
+        the state of custom authentication, None in other flows.
+    oauth
+        the authorization request that a sign-in on a page is for, None for sign-in by the API.
+    metadata
+        `ClientMetadata`, for triggers.
     """
 
     pool: Pool
@@ -89,7 +95,8 @@ class AttemptCalls(Calls):
 
         Raises
         ------
-        NotAuthorizedError: unknown, altered, spent, expired, of another client or for another step.
+        NotAuthorizedError
+            unknown, altered, spent, expired, of another client or for another step.
         """
         content = None if session is None else self._state.open("session", session)
         if content is None or content["step"] != step or client_id not in (None, content["c"]) or self._state.is_spent(content):
@@ -103,7 +110,8 @@ class AttemptCalls(Calls):
 
         Raises
         ------
-        NotAuthorizedError: user, client or pool are gone.
+        NotAuthorizedError
+            user, client or pool are gone.
         """
         tables = self._state.tables
         pool, client = tables.pools.get(content["p"]), tables.clients.get(content["c"])
@@ -149,8 +157,10 @@ class AttemptCalls(Calls):
 
         Raises
         ------
-        NotAuthorizedError: disabled.
-        CognitoError: UserNotConfirmedException, PasswordResetRequiredException.
+        NotAuthorizedError
+            disabled.
+        CognitoError
+            UserNotConfirmedException, PasswordResetRequiredException.
         """
         user = attempt.user
         if user is None:
@@ -186,8 +196,10 @@ class AttemptCalls(Calls):
 
         Raises
         ------
-        NotAuthorizedError: the user was disabled, deleted or signed out meanwhile, or the string was used meanwhile.
-        CognitoError: a trigger refuses.
+        NotAuthorizedError
+            the user was disabled, deleted or signed out meanwhile, or the string was used meanwhile.
+        CognitoError
+            a trigger refuses.
         """
         state, pool, client, user = self._state, attempt.pool, attempt.client, self._check_user(attempt)
         if attempt.oauth is not None:

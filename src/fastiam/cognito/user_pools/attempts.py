@@ -47,7 +47,8 @@ class AttemptLimits:
 
         Raises
         ------
-        NotAuthorizedError: Password attempts exceeded.
+        NotAuthorizedError
+            Password attempts exceeded.
         """
         if self._state.millis() < self._get(subject).until:
             raise NotAuthorizedError("Password attempts exceeded", reason="throttled", rule="UP100")
@@ -57,7 +58,8 @@ class AttemptLimits:
 
         Raises
         ------
-        NotAuthorizedError: a lock has begun meanwhile.
+        NotAuthorizedError
+            a lock has begun meanwhile.
         """
         now = self._state.millis()
         with self._state.transaction():
@@ -83,7 +85,8 @@ class AttemptLimits:
 
         Raises
         ------
-        CognitoError: `code`: there were `limit` calls in the last hour.
+        CognitoError
+            `code`: there were `limit` calls in the last hour.
         """
         now = self._state.millis()
         with self._state.transaction():

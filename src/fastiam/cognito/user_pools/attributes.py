@@ -51,7 +51,8 @@ def read_schema(
 
     Raises
     ------
-    CognitoError: a name, type or setting that is not allowed, or too many attributes.
+    CognitoError
+        a name, type or setting that is not allowed, or too many attributes.
     """
     found = {attribute.name: attribute for attribute in stored}
     for entry in given:
@@ -126,13 +127,17 @@ def read_attributes(
 
     Parameters
     ----------
-    client : whose `WriteAttributes` hold; None for an admin.
-    user : None if the user is made by this call: immutable attributes can be set then.
-    unauthorized : code for an attribute that the client may not write.
+    client
+        whose `WriteAttributes` hold; None for an admin.
+    user
+        None if the user is made by this call: immutable attributes can be set then.
+    unauthorized
+        code for an attribute that the client may not write.
 
     Raises
     ------
-    CognitoError: an attribute that the caller may not write, or a wrong value.
+    CognitoError
+        an attribute that the caller may not write, or a wrong value.
     """
     schema, values = schema_of(pool), {}
     for entry in given:
@@ -177,7 +182,8 @@ def check_value(attribute: Attribute, value: str) -> None:
 
     Raises
     ------
-    CognitoError: InvalidParameterException.
+    CognitoError
+        InvalidParameterException.
     """
     name, low, high = attribute.name, attribute.minimum, attribute.maximum
     is_right = len(value) <= MAX_VALUE

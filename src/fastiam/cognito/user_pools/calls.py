@@ -54,7 +54,8 @@ class Calls:
 
         Raises
         ------
-        NotAuthorizedError: missing, wrong, or given for a client without secret.
+        NotAuthorizedError
+            missing, wrong, or given for a client without secret.
         """
         if not self._has_secret(client):
             if given is not None:
@@ -101,7 +102,8 @@ class Calls:
 
         Raises
         ------
-        CognitoError: InvalidParameterException: the token is not one of this list.
+        CognitoError
+            InvalidParameterException: the token is not one of this list.
         """
         start = 0
         if token is not None:
@@ -129,7 +131,8 @@ def parameter(given: Mapping[str, str], name: str) -> str:
 
     Raises
     ------
-    CognitoError: InvalidParameterException.
+    CognitoError
+        InvalidParameterException.
     """
     value = given.get(name)
     if value is None or value == "":

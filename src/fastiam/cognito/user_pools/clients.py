@@ -62,7 +62,8 @@ class ClientCalls(Calls):
 
         Parameters
         ----------
-        client_id : its id, a random one by default.
+        client_id
+            its id, a random one by default.
         """
         given = {name: value for name, value in locals().items() if name != "self"}
         if generate_secret and client_secret is not None:

@@ -30,10 +30,14 @@ class CodeMessage:
 
     Attributes
     ----------
-    source : the occasion, as `CustomMessage` triggers name it: `SignUp`, `ForgotPassword`, `AdminCreateUser` and others.
-    medium, destination : `EMAIL` or `SMS`, and the address or telephone number.
-    code : the code, or the temporary password of an invitation.
-    subject, text : the message, with the code in it.
+    source
+        the occasion, as `CustomMessage` triggers name it: `SignUp`, `ForgotPassword`, `AdminCreateUser` and others.
+    medium, destination
+        `EMAIL` or `SMS`, and the address or telephone number.
+    code
+        the code, or the temporary password of an invitation.
+    subject, text
+        the message, with the code in it.
     """
 
     source: str
@@ -55,7 +59,8 @@ class FileSender:
 
     Raises
     ------
-    SourceError: the file is a link, not a regular file, of another owner, or others can read it; its folder does not exist.
+    SourceError
+        the file is a link, not a regular file, of another owner, or others can read it; its folder does not exist.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -119,7 +124,8 @@ class Codes:
 
         Parameters
         ----------
-        value : the destination if it is not the attribute of the user. The code proves this value alone.
+        value
+            the destination if it is not the attribute of the user. The code proves this value alone.
         """
         code = Secret(f"{int.from_bytes(self._state.random(16)) % 1_000_000:06d}")
         until = self._state.now() + timedelta(seconds=VALIDITY[purpose] if seconds is None else seconds)
@@ -136,7 +142,8 @@ class Codes:
 
         Raises
         ------
-        CognitoError: CodeMismatchException, or ExpiredCodeException: it is over, voided, or there is none.
+        CognitoError
+            CodeMismatchException, or ExpiredCodeException: it is over, voided, or there is none.
         """
         key = _key(user, purpose, attribute)
         stored = self._state.tables.codes.get(key)
@@ -159,12 +166,15 @@ class Codes:
 
         Parameters
         ----------
-        source : the occasion.
-        value : the destination if it is not the attribute of the user.
+        source
+            the occasion.
+        value
+            the destination if it is not the attribute of the user.
 
         Raises
         ------
-        CognitoError: CodeDeliveryFailureException: there is no sender, or it failed.
+        CognitoError
+            CodeDeliveryFailureException: there is no sender, or it failed.
         """
         value, medium = value or user.attributes.get(attribute, ""), MEDIUM[attribute]
         subject, text = self._text(pool, source, medium)

@@ -47,8 +47,10 @@ class CustomCalls(MfaCalls):
 
         Raises
         ------
-        NotAuthorizedError: authentication failed, or the user is unknown.
-        CognitoError: InvalidLambdaResponseException.
+        NotAuthorizedError
+            authentication failed, or the user is unknown.
+        CognitoError
+            InvalidLambdaResponseException.
         """
         assert attempt.custom is not None
         steps = attempt.custom["steps"]

@@ -41,20 +41,26 @@ class Dispatch(Calls):
 
         Parameters
         ----------
-        operation : `InitiateAuth` and others.
-        parameters : the JSON object of the request.
-        caller : principal that signed the request. For a call that is not public the engine decides whether it may make the call:
+        operation
+            `InitiateAuth` and others.
+        parameters
+            the JSON object of the request.
+        caller
+            principal that signed the request. For a call that is not public the engine decides whether it may make the call:
             `cognito-idp:<operation>` on the ARN of the pool.
 
         Returns
         -------
-        The JSON object of the answer. Times are `datetime`, and secrets are `Secret`.
+        Json
+            The JSON object of the answer. Times are `datetime`, and secrets are `Secret`.
 
         Raises
         ------
-        CognitoError: the call or a parameter is unknown or not supported: `OperationNotEnabledException` or
-        `InvalidParameterException`; or what the method raises.
-        AccessDeniedError: there is no caller, or a policy does not allow the call.
+        CognitoError
+            the call or a parameter is unknown or not supported: `OperationNotEnabledException` or `InvalidParameterException`; or
+            what the method raises.
+        AccessDeniedError
+            there is no caller, or a policy does not allow the call.
         """
         parameters = _hidden(operation, parameters)
         return self._run(operation, parameters, lambda kwargs: self._authorize(operation, kwargs, caller))
@@ -64,7 +70,8 @@ class Dispatch(Calls):
 
         Parameters
         ----------
-        account, region : where the call creates and lists pools.
+        account, region
+            where the call creates and lists pools.
         """
         parameters = _hidden(operation, parameters)
         scope = {"account": account, "region": region} if operation in _OF_ACCOUNT else {}

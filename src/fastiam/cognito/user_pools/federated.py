@@ -91,7 +91,8 @@ class FederatedCalls(OAuthCalls, FederatedUsers):
 
         Raises
         ------
-        NotAuthorizedError: another text, over, used, of another browser, or the provider is gone.
+        NotAuthorizedError
+            another text, over, used, of another browser, or the provider is gone.
         """
         content = self._state.open("state", text)
         if content is None or self._state.is_over(content) or self._state.is_spent(content):
@@ -181,8 +182,10 @@ class FederatedCalls(OAuthCalls, FederatedUsers):
 
         Raises
         ------
-        NotAuthorizedError: the answer is not acceptable.
-        CognitoError: a trigger refuses, or the user of the identity cannot be made.
+        NotAuthorizedError
+            the answer is not acceptable.
+        CognitoError
+            a trigger refuses, or the user of the identity cannot be made.
         """
         with self._state.event("OAuthIdpResponse"):
             try:
@@ -321,13 +324,16 @@ class FederatedCalls(OAuthCalls, FederatedUsers):
 
         Parameters
         ----------
-        user_pool_id : the pool of the host, for sign-in that begins at the provider; `relay_state` has the parameters of
-            `/oauth2/authorize` then.
+        user_pool_id
+            the pool of the host, for sign-in that begins at the provider; `relay_state` has the parameters of `/oauth2/authorize`
+            then.
 
         Raises
         ------
-        NotAuthorizedError: the response is not acceptable.
-        CognitoError: a trigger refuses, or the user of the identity cannot be made.
+        NotAuthorizedError
+            the response is not acceptable.
+        CognitoError
+            a trigger refuses, or the user of the identity cannot be made.
         """
         with self._state.event("SamlIdpResponse"):
             if not 4 <= len(saml_response) <= MAX_CHARACTERS:

@@ -23,8 +23,10 @@ class FederatedUsers(ProviderCalls):
 
         Raises
         ------
-        NotAuthorizedError: the user is disabled.
-        CognitoError: the name of the new user is taken, attributes are wrong, or a trigger refuses.
+        NotAuthorizedError
+            the user is disabled.
+        CognitoError
+            the name of the new user is taken, attributes are wrong, or a trigger refuses.
         """
         key = f"{pool.id}/{provider.unique_id}/{SUBJECT}/{subject}"
         stored = self._state.tables.identities.get(key)

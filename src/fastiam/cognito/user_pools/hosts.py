@@ -59,7 +59,8 @@ class HostCalls(Calls):
 
         Raises
         ------
-        CognitoError: InvalidParameterException: the pool has no domain.
+        CognitoError
+            InvalidParameterException: the pool has no domain.
         """
         for stored in self._state.tables.domains.values():
             if stored.pool == pool.id:

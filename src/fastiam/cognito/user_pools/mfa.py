@@ -64,8 +64,10 @@ class MfaCalls(AttemptCalls):
 
         Raises
         ------
-        CognitoError: CodeMismatchException, ExpiredCodeException.
-        NotAuthorizedError: locked.
+        CognitoError
+            CodeMismatchException, ExpiredCodeException.
+        NotAuthorizedError
+            locked.
         """
         code, wrong = parameter(answers, CODE_OF[factor]), None
         with self._state.transaction():

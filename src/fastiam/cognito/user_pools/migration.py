@@ -23,7 +23,8 @@ def migrate(
 
     Raises
     ------
-    CognitoError: the trigger fails, its result has another form, or the pool does not take such a user.
+    CognitoError
+        the trigger fails, its result has another form, or the pool does not take such a user.
     """
     state, subject = calls._state, calls._limits.subject(pool, None, name)
     calls._limits.check_lock(subject)

@@ -18,7 +18,8 @@ def check_name(state: PoolState, pool: Pool, name: str) -> None:
 
     Raises
     ------
-    CognitoError: InvalidParameterException.
+    CognitoError
+        InvalidParameterException.
     """
     reserved = [*SOCIAL, *(provider.name for provider in state.store.providers(pool.id))]
     if any(fold(name).startswith(fold(provider) + "_") for provider in reserved):
@@ -33,7 +34,8 @@ def new_user(state: PoolState, pool: Pool, name: str, attributes: Mapping[str, s
 
     Raises
     ------
-    CognitoError: the name is not one that the pool takes, or is taken (`UsernameExistsException`).
+    CognitoError
+        the name is not one that the pool takes, or is taken (`UsernameExistsException`).
     """
     sub, now, login = state.new_id(), state.now(), ""
     values = dict(attributes)

@@ -39,8 +39,10 @@ class OAuthCalls(SignInCalls, OAuthTokenCalls):
 
         Parameters
         ----------
-        parameters : of the query.
-        cookie : the session cookie.
+        parameters
+            of the query.
+        cookie
+            the session cookie.
         """
         with self._state.event("OAuthAuthorize"):
             try:
@@ -110,7 +112,8 @@ class OAuthCalls(SignInCalls, OAuthTokenCalls):
 
         Raises
         ------
-        NotAuthorizedError: another text, over, or another browser.
+        NotAuthorizedError
+            another text, over, or another browser.
         """
         content = self._state.open("page", request)
         is_own = content is not None and browser is not None and hmac.compare_digest(content["browser"], _digest(browser))
@@ -128,7 +131,8 @@ class OAuthCalls(SignInCalls, OAuthTokenCalls):
 
         Raises
         ------
-        NotAuthorizedError, CognitoError: as `initiate_auth` with a password.
+        NotAuthorizedError, CognitoError
+            as `initiate_auth` with a password.
         """
         with self._state.event("OAuthSignIn"):
             content = self._open_page(request, browser)
@@ -157,7 +161,8 @@ class OAuthCalls(SignInCalls, OAuthTokenCalls):
 
         Raises
         ------
-        NotAuthorizedError, CognitoError: as `respond_to_auth_challenge`.
+        NotAuthorizedError, CognitoError
+            as `respond_to_auth_challenge`.
         """
         with self._state.event("OAuthAnswer"):
             content = self._open_page(request, browser)

@@ -41,15 +41,21 @@ class OAuthAnswer:
 
     Attributes
     ----------
-    kind : `redirect` to `location`; `sign_in`: the sign-in page; `challenge`: a page that asks for `challenge`; `error`: an error
+    kind
+        `redirect` to `location`; `sign_in`: the sign-in page; `challenge`: a page that asks for `challenge`; `error`: an error
         page with `message`, which never redirects.
-    request : opaque text that the form of a page sends back.
-    browser : value of a cookie that binds the request to this browser; None leaves the cookie as it is.
-    cookie : value of the session cookie of an hour, "" to clear it; None leaves it as it is. Both cookies are `HttpOnly`,
-        `Secure` and `SameSite=Lax`, except as the next attribute says.
-    browser_crosses_sites : the cookie of `browser` is `SameSite=None`: the provider lets the browser post its answer from its
-        own site (SAML, Apple), and other cookies are not sent with that.
-    challenge : `ChallengeName`, `ChallengeParameters` and `Session`, as the API has them.
+    request
+        opaque text that the form of a page sends back.
+    browser
+        value of a cookie that binds the request to this browser; None leaves the cookie as it is.
+    cookie
+        value of the session cookie of an hour, "" to clear it; None leaves it as it is. Both cookies are `HttpOnly`, `Secure` and
+        `SameSite=Lax`, except as the next attribute says.
+    browser_crosses_sites
+        the cookie of `browser` is `SameSite=None`: the provider lets the browser post its answer from its own site (SAML, Apple),
+        and other cookies are not sent with that.
+    challenge
+        `ChallengeName`, `ChallengeParameters` and `Session`, as the API has them.
     """
 
     kind: str
@@ -67,7 +73,8 @@ def read_parameters(given: Parameters) -> dict[str, str]:
 
     Raises
     ------
-    OAuthError: invalid_request.
+    OAuthError
+        invalid_request.
     """
     pairs = list(given.items() if isinstance(given, Mapping) else given)
     names = [name for name, _ in pairs]
@@ -98,7 +105,8 @@ def read_scopes(client: Client, text: str | None) -> tuple[str, ...]:
 
     Raises
     ------
-    OAuthError: invalid_scope.
+    OAuthError
+        invalid_scope.
     """
     scopes = client.oauth_scopes if not text else tuple(dict.fromkeys(text.split()))
     needs_openid = {"email", "phone", "profile"} & set(scopes)
@@ -112,7 +120,8 @@ def read_client_scopes(client: Client, text: str | None) -> tuple[str, ...]:
 
     Raises
     ------
-    OAuthError: invalid_scope.
+    OAuthError
+        invalid_scope.
     """
     scopes = read_scopes(client, text)
     if set(scopes) & OPENID_SCOPES:
@@ -125,7 +134,8 @@ def read_request(client: Client, given: Mapping[str, str], redirect_uri: str) ->
 
     Raises
     ------
-    OAuthError: the error that is sent to the redirect.
+    OAuthError
+        the error that is sent to the redirect.
     """
     kind = given.get("response_type", "")
     flow = {"code": "code", "token": "implicit"}.get(kind)
@@ -160,7 +170,8 @@ def read_basic(header: str | None) -> tuple[str, Secret] | None:
 
     Raises
     ------
-    OAuthError: invalid_client.
+    OAuthError
+        invalid_client.
     """
     if header is None:
         return None

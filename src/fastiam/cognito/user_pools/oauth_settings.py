@@ -20,7 +20,8 @@ def check_redirect(url: str) -> None:
 
     Raises
     ------
-    CognitoError: InvalidParameterException.
+    CognitoError
+        InvalidParameterException.
     """
     if not _is_address(url):
         raise CognitoError("cannot be used as callback or sign-out URL: " + repr(url[:100]), rule="UP90")

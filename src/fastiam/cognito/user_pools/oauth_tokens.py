@@ -37,8 +37,10 @@ class OAuthTokenCalls(RefreshCalls, HostCalls):
 
         Parameters
         ----------
-        made : when the user signed in, in milliseconds.
-        origin : what `_origin` gave then. A password may be reset or replaced meanwhile.
+        made
+            when the user signed in, in milliseconds.
+        origin
+            what `_origin` gave then. A password may be reset or replaced meanwhile.
         """
         if user is None or not user.enabled or made <= user.signed_out:
             return False
@@ -78,7 +80,8 @@ class OAuthTokenCalls(RefreshCalls, HostCalls):
 
         Raises
         ------
-        OAuthError: invalid_client, invalid_request.
+        OAuthError
+            invalid_client, invalid_request.
         """
         basic = read_basic(authorization)
         secret = given.get("client_secret")
@@ -97,7 +100,8 @@ class OAuthTokenCalls(RefreshCalls, HostCalls):
 
         Raises
         ------
-        OAuthError: the grant is refused.
+        OAuthError
+            the grant is refused.
         """
         with self._state.event("OAuthToken"):
             given = read_parameters(parameters)
@@ -195,7 +199,8 @@ class OAuthTokenCalls(RefreshCalls, HostCalls):
 
         Raises
         ------
-        OAuthError: invalid_token, with status 401.
+        OAuthError
+            invalid_token, with status 401.
         """
         with self._state.event("OAuthUserInfo"):
             try:
@@ -211,7 +216,8 @@ class OAuthTokenCalls(RefreshCalls, HostCalls):
 
         Raises
         ------
-        OAuthError: invalid_client with status 401; unsupported_token_type, unauthorized_client, invalid_request.
+        OAuthError
+            invalid_client with status 401; unsupported_token_type, unauthorized_client, invalid_request.
         """
         with self._state.event("OAuthRevoke"):
             given = read_parameters(parameters)

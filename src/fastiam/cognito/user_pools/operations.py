@@ -84,7 +84,8 @@ def check(value: Any, shape_name: str, name: str) -> None:
 
     Raises
     ------
-    CognitoError: InvalidParameterException. The message has the name of the parameter, not its value.
+    CognitoError
+        InvalidParameterException. The message has the name of the parameter, not its value.
     """
     shape = model()["shapes"][shape_name]
     kind = shape["type"]

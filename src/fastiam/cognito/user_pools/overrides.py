@@ -33,7 +33,8 @@ def override_claims(
 
     Raises
     ------
-    CognitoError: the trigger failed, or its result has another form.
+    CognitoError
+        the trigger failed, or its result has another form.
     """
     version = pool.token_version
     name = "claimsOverrideDetails" if version == "V1_0" else "claimsAndScopeOverrideDetails"

@@ -26,7 +26,8 @@ def read_rules(policies: Mapping[str, Any] | None) -> PasswordRules:
 
     Raises
     ------
-    CognitoError: choice-based sign-in, which is not supported.
+    CognitoError
+        choice-based sign-in, which is not supported.
     """
     given = (policies or {}).get("PasswordPolicy")
     if (policies or {}).get("SignInPolicy") not in (None, {"AllowedFirstAuthFactors": ["PASSWORD"]}):
@@ -62,7 +63,8 @@ def check_policy(rules: PasswordRules, password: str) -> None:
 
     Raises
     ------
-    CognitoError: InvalidPasswordException, or InvalidParameterException for a password that no policy allows.
+    CognitoError
+        InvalidPasswordException, or InvalidParameterException for a password that no policy allows.
     """
     wrong_space = any(char.isspace() and char != " " for char in password)
     if not 1 <= len(password) <= MAX_LENGTH or wrong_space or password.strip(" ") != password:
@@ -105,7 +107,8 @@ class Passwords:
 
         Raises
         ------
-        CognitoError: PasswordHistoryPolicyViolationException: it is one of the last ones.
+        CognitoError
+            PasswordHistoryPolicyViolationException: it is one of the last ones.
         """
         record, earlier = self._state.tables.passwords.get(user.key), []
         if record is not None:

@@ -27,7 +27,8 @@ def read_settings(state: PoolState, given: Mapping[str, Any], messages: Mapping[
 
     Raises
     ------
-    CognitoError: a setting that is not supported, or a trigger that is not there.
+    CognitoError
+        a setting that is not supported, or a trigger that is not there.
     """
     triggers, version = _triggers(state, given.get("lambda_config") or {})
     admin, recovery = given.get("admin_create_user_config") or {}, given.get("account_recovery_setting")

@@ -73,8 +73,10 @@ class PoolCalls(Calls):
 
         Parameters
         ----------
-        account, region : where the pool is; defaults are those of the `UserPools`.
-        user_pool_id, issuer : its id, and the `iss` of its tokens; by default a random id, and the URL that AWS uses.
+        account, region
+            where the pool is; defaults are those of the `UserPools`.
+        user_pool_id, issuer
+            its id, and the `iss` of its tokens; by default a random id, and the URL that AWS uses.
         """
         given = {name: value for name, value in locals().items() if name not in ("self", "schema")}
         if alias_attributes and username_attributes:

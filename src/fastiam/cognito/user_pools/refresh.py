@@ -27,7 +27,8 @@ def _with_scopes_of(client: Client, record: SignIn) -> SignIn:
 
     Raises
     ------
-    NotAuthorizedError: it has none of them, or `openid` is gone, which the others need.
+    NotAuthorizedError
+        it has none of them, or `openid` is gone, which the others need.
     """
     if not record.is_oauth:
         return record
@@ -84,7 +85,8 @@ class RefreshCalls(Calls):
 
         Raises
         ------
-        NotAuthorizedError: another token, expired, revoked, or the user is disabled or gone.
+        NotAuthorizedError
+            another token, expired, revoked, or the user is disabled or gone.
         """
         if content is None or content["c"] != client.id or content["p"] != client.pool:
             raise _invalid()
@@ -152,8 +154,8 @@ class RefreshCalls(Calls):
 
         Raises
         ------
-        CognitoError: UnsupportedOperationException, UnsupportedTokenTypeException, UnauthorizedException, or
-        InvalidParameterException.
+        CognitoError
+            UnsupportedOperationException, UnsupportedTokenTypeException, UnauthorizedException, or InvalidParameterException.
         """
         if not client.revocation:
             message = "Revocation is not enabled for this client"

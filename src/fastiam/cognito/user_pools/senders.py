@@ -28,12 +28,15 @@ class CommandSender:
 
     Parameters
     ----------
-    command : the program and its arguments. No shell is involved, and no part of a message is an argument.
-    seconds : after which the program is stopped.
+    command
+        the program and its arguments. No shell is involved, and no part of a message is an argument.
+    seconds
+        after which the program is stopped.
 
     Raises
     ------
-    SourceError: there is no such program.
+    SourceError
+        there is no such program.
     """
 
     def __init__(self, command: Sequence[str], *, seconds: float = _SECONDS) -> None:

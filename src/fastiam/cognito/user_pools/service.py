@@ -41,16 +41,25 @@ class UserPools(FederatedCalls, UserCalls, GroupCalls, ClientCalls, PoolCalls, D
 
     Parameters
     ----------
-    directory : keeps the pools in its transactions.
-    keyring : seals secrets and opaque strings.
-    fetch : network access, for outside identity providers; None reads nothing from the network.
-    sender : delivers codes; None refuses calls that send one. `FileSender` writes to a file.
-    triggers : callables by the name that a pool's `LambdaConfig` has for them. Each takes an event and returns it.
-    account, region : of new pools; the account defaults to the only one of the directory.
-    issuer : an address below which the issuers of new pools are; by default they are those of AWS.
-    admit : takes the name of each call and the `user_pool_id`, `client_id` and `username` that it has; False refuses the call
-        with `TooManyRequestsException` (UP101).
-    settings, audit, clock, random : limits; receiver of one event per call; the current time; source of random bytes.
+    directory
+        keeps the pools in its transactions.
+    keyring
+        seals secrets and opaque strings.
+    fetch
+        network access, for outside identity providers; None reads nothing from the network.
+    sender
+        delivers codes; None refuses calls that send one. `FileSender` writes to a file.
+    triggers
+        callables by the name that a pool's `LambdaConfig` has for them. Each takes an event and returns it.
+    account, region
+        of new pools; the account defaults to the only one of the directory.
+    issuer
+        an address below which the issuers of new pools are; by default they are those of AWS.
+    admit
+        takes the name of each call and the `user_pool_id`, `client_id` and `username` that it has; False refuses the call with
+        `TooManyRequestsException` (UP101).
+    settings, audit, clock, random
+        limits; receiver of one event per call; the current time; source of random bytes.
     """
 
     def __init__(
@@ -94,11 +103,13 @@ class UserPools(FederatedCalls, UserCalls, GroupCalls, ClientCalls, PoolCalls, D
 
         Parameters
         ----------
-        is_revocable : check as well that user and sign-in are still good (`ServerSideTokenCheck` of an identity pool).
+        is_revocable
+            check as well that user and sign-in are still good (`ServerSideTokenCheck` of an identity pool).
 
         Raises
         ------
-        NotAuthorizedError: another token, expired, of another pool or client; revoked, if that is checked.
+        NotAuthorizedError
+            another token, expired, of another pool or client; revoked, if that is checked.
         """
         with self._state.event("VerifyIdToken"):
             return self._tokens.id_token(token, user_pool_id=user_pool_id, client_id=client_id, is_revocable=is_revocable)

@@ -38,7 +38,8 @@ def check_details(kind: str, details: Mapping[str, str]) -> None:
 
     Raises
     ------
-    CognitoError: InvalidParameterException.
+    CognitoError
+        InvalidParameterException.
     """
     if not _VERSION.fullmatch(details.get("api_version", _DEFAULT_VERSION)):
         raise CognitoError("`api_version` is not a version of Facebook's interface such as `v23.0`", rule="4.18")

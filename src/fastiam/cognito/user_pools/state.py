@@ -51,10 +51,14 @@ class Settings:
 
     Attributes
     ----------
-    trigger_seconds, trigger_tries : the time that a trigger may take, and how often it is tried (UP71).
-    unknown_names : how many unknown user names of a pool are counted (4.17).
-    hash_personal_data : audit events contain a hash in place of data of a person (ST30).
-    metadata_hosts : host names of outside providers whose addresses may be private (WI41).
+    trigger_seconds, trigger_tries
+        the time that a trigger may take, and how often it is tried (UP71).
+    unknown_names
+        how many unknown user names of a pool are counted (4.17).
+    hash_personal_data
+        audit events contain a hash in place of data of a person (ST30).
+    metadata_hosts
+        host names of outside providers whose addresses may be private (WI41).
     """
 
     trigger_seconds: float = 5.0
@@ -157,7 +161,8 @@ class PoolState:
 
         Raises
         ------
-        CognitoError: ResourceNotFoundException.
+        CognitoError
+            ResourceNotFoundException.
         """
         found = self.tables.pools.get(pool_id)
         if found is None:
@@ -169,7 +174,8 @@ class PoolState:
 
         Raises
         ------
-        CognitoError: ResourceNotFoundException.
+        CognitoError
+            ResourceNotFoundException.
         """
         found = self.tables.clients.get(client_id)
         if found is None or (pool is not None and found.pool != pool.id):
@@ -181,7 +187,8 @@ class PoolState:
 
         Raises
         ------
-        CognitoError: UserNotFoundException.
+        CognitoError
+            UserNotFoundException.
         """
         found = self.store.user(pool.id, name)
         if found is None:
@@ -194,7 +201,8 @@ class PoolState:
 
         Raises
         ------
-        NotAuthorizedError: it was deleted meanwhile.
+        NotAuthorizedError
+            it was deleted meanwhile.
         """
         found = self.tables.users.get(user.key)
         if found is None:
@@ -206,7 +214,8 @@ class PoolState:
 
         Raises
         ------
-        CognitoError: `taken`, or UsernameExistsException for the user name.
+        CognitoError
+            `taken`, or UsernameExistsException for the user name.
         """
         owners = self.store.owners(user)
         if "username" in owners or "sub" in owners:
@@ -221,7 +230,8 @@ class PoolState:
 
         Raises
         ------
-        CognitoError: ResourceNotFoundException.
+        CognitoError
+            ResourceNotFoundException.
         """
         found = self.tables.providers.get(f"{pool.id}/{name}")
         if found is None:
@@ -239,7 +249,8 @@ class PoolState:
 
         Raises
         ------
-        CognitoError: InternalErrorException: it was sealed for another record or under a key that is not in the keyring.
+        CognitoError
+            InternalErrorException: it was sealed for another record or under a key that is not in the keyring.
         """
         try:
             return self.base.keyring.open(purpose_of(table, key), sealed)
@@ -296,7 +307,8 @@ class PoolState:
 
         Raises
         ------
-        NotAuthorizedError: it was used or has ended.
+        NotAuthorizedError
+            it was used or has ended.
         """
         if self.is_spent(content):
             raise NotAuthorizedError(INVALID_SESSION, reason="replayed", rule="UP41")

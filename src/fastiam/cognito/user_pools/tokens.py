@@ -218,7 +218,8 @@ class Tokens:
 
         Raises
         ------
-        NotAuthorizedError: any other token.
+        NotAuthorizedError
+            any other token.
         """
         found = self.read(token)
         record = None if found is None else found[1]
@@ -243,7 +244,8 @@ class Tokens:
 
         Raises
         ------
-        NotAuthorizedError: another token, expired, revoked, without the scope, or the user is gone or disabled.
+        NotAuthorizedError
+            another token, expired, revoked, without the scope, or the user is gone or disabled.
         """
         pool, claims = self.claims_of(token, "access")
         client = self._state.tables.clients.get(claims.get("client_id", ""))
@@ -258,7 +260,8 @@ class Tokens:
 
         Raises
         ------
-        NotAuthorizedError: any other token; the client does not exist; or revoked, if that is checked.
+        NotAuthorizedError
+            any other token; the client does not exist; or revoked, if that is checked.
         """
         pool, claims = self.claims_of(token, "id")
         client = self._state.tables.clients.get(client_id)
@@ -283,7 +286,8 @@ class Tokens:
 
         Raises
         ------
-        NotAuthorizedError: revoked, signed out, or the user is disabled.
+        NotAuthorizedError
+            revoked, signed out, or the user is disabled.
         """
         if not user.enabled:
             raise NotAuthorizedError("User is disabled.", reason="token_invalid", rule="UP84")

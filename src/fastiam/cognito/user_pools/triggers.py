@@ -58,17 +58,21 @@ def run_trigger(
 
     Parameters
     ----------
-    source : the part of `triggerSource` behind the name of the trigger.
-    request, response : of the event; the response is that with empty values.
+    source
+        the part of `triggerSource` behind the name of the trigger.
+    request, response
+        of the event; the response is that with empty values.
 
     Returns
     -------
-    The `response` of the event that the trigger returns.
+    Json | None
+        The `response` of the event that the trigger returns.
 
     Raises
     ------
-    CognitoError: UserLambdaValidationException: it raised; UnexpectedLambdaException: it took too long, or there is none of that
-    name; InvalidLambdaResponseException: its result is not an event.
+    CognitoError
+        UserLambdaValidationException: it raised; UnexpectedLambdaException: it took too long, or there is none of that name;
+        InvalidLambdaResponseException: its result is not an event.
     """
     name = pool.triggers.get(trigger)
     if name is None:
@@ -116,7 +120,8 @@ def flag(response: Mapping[str, Any], name: str, trigger: str) -> bool:
 
     Raises
     ------
-    CognitoError: InvalidLambdaResponseException: another type.
+    CognitoError
+        InvalidLambdaResponseException: another type.
     """
     value = response.get(name)
     if value is not None and not isinstance(value, bool):

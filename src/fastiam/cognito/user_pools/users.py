@@ -235,7 +235,8 @@ def _read_filter(text: str) -> Callable[[User], bool]:
 
     Raises
     ------
-    CognitoError: another form, or another attribute.
+    CognitoError
+        another form, or another attribute.
     """
     read = _FILTER.fullmatch(text)
     if read is None:

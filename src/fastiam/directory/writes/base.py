@@ -46,8 +46,10 @@ class Writes:
 
     Parameters
     ----------
-    mode : how documents are read and rules of AWS are kept, `strict` or `lenient`.
-    quotas : limits that a strict model keeps; None keeps none.
+    mode
+        how documents are read and rules of AWS are kept, `strict` or `lenient`.
+    quotas
+        limits that a strict model keeps; None keeps none.
     """
 
     def __init__(self, mode: Mode = "strict", *, quotas: Quotas | None = Quotas()) -> None:  # noqa: B008  (frozen)
@@ -298,7 +300,8 @@ def refuse_in_use(arn: str, uses: Mapping[str, Sequence[str]]) -> None:
 
     Raises
     ------
-    DirectoryError: names the first use.
+    DirectoryError
+        names the first use.
     """
     for what, names in uses.items():
         if names:

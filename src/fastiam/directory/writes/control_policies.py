@@ -50,7 +50,8 @@ class ControlPolicyWrites(OrganizationWrites):
 
         Raises
         ------
-        DirectoryError: a name or tags of what it does not have; an id that is none.
+        DirectoryError
+            a name or tags of what it does not have; an id that is none.
         """
         old = self._organization()
         for id_, policy in policies.items():
@@ -79,8 +80,10 @@ class ControlPolicyWrites(OrganizationWrites):
 
         Raises
         ------
-        PolicyError: the document is rejected.
-        DirectoryError: another policy of the type has the name, or a quota.
+        PolicyError
+            the document is rejected.
+        DirectoryError
+            another policy of the type has the name, or a quota.
         """
         old, id_ = self._organization(), new_control_policy_id()
         if policy_type not in POLICY_TYPES:
@@ -98,7 +101,8 @@ class ControlPolicyWrites(OrganizationWrites):
 
         Raises
         ------
-        PolicyError, DirectoryError: as `create_control_policy`; there is no such policy, or it is of AWS.
+        PolicyError, DirectoryError
+            as `create_control_policy`; there is no such policy, or it is of AWS.
         """
         old = self._organization()
         policy = self._control_policy(old, id)

@@ -53,7 +53,8 @@ class GroupWrites(Writes):
 
         Raises
         ------
-        DirectoryError: it still has members or policies.
+        DirectoryError
+            it still has members or policies.
         """
         group = self._group(arn)
         refuse_in_use(
@@ -97,7 +98,8 @@ class GroupWrites(Writes):
 
         Raises
         ------
-        DirectoryError: a role, which cannot be renamed; a name that is taken or not valid.
+        DirectoryError
+            a role, which cannot be renamed; a name that is taken or not valid.
         """
         old = self._get_identity(arn)
         type_, path = type_of(old), old.path if path is None else path

@@ -24,7 +24,8 @@ class IdentityPoolWrites(Writes):
 
         Raises
         ------
-        DirectoryError: the id or account has another form, or a pool with this id exists.
+        DirectoryError
+            the id or account has another form, or a pool with this id exists.
         """
         reader, id_ = self._reader(), record.identity_pool_id
         if not _ID.fullmatch(id_):

@@ -40,20 +40,27 @@ class OrganizationWrites(Writes):
 
         Parameters
         ----------
-        organizational_units : parent (another unit, or the root) of each unit, by id.
-        accounts : for each account its parent (`ou-a`), its path (`ou-a/ou-b`, `o-1/r-1/ou-a/`), or None for the root. A path
-            adds its units. A parent is in `organizational_units` or in a path; it is added if the former is empty.
-        delegated_administrators : accounts that administer IAM for the organisation, or services by account.
-        scps, rcps : policies attached to a root, unit or account, by its id. An element without an entry
-            has `FullAWSAccess` as its SCP (G5), and `RCPFullAWSAccess` as its RCP (G3). In a list of SCPs,
-            `arn:aws:organizations::aws:policy/service_control_policy/p-FullAWSAccess` denotes the former. An empty list of
-            SCPs allows nothing.
-        policy_types : the enabled ones among `SERVICE_CONTROL_POLICY` and `RESOURCE_CONTROL_POLICY`.
+        organizational_units
+            parent (another unit, or the root) of each unit, by id.
+        accounts
+            for each account its parent (`ou-a`), its path (`ou-a/ou-b`, `o-1/r-1/ou-a/`), or None for the root. A path adds its
+            units. A parent is in `organizational_units` or in a path; it is added if the former is empty.
+        delegated_administrators
+            accounts that administer IAM for the organisation, or services by account.
+        scps, rcps
+            policies attached to a root, unit or account, by its id. An element without an entry has `FullAWSAccess` as its SCP
+            (G5), and `RCPFullAWSAccess` as its RCP (G3). In a list of SCPs,
+            `arn:aws:organizations::aws:policy/service_control_policy/p-FullAWSAccess` denotes the former. An empty list of SCPs
+            allows nothing.
+        policy_types
+            the enabled ones among `SERVICE_CONTROL_POLICY` and `RESOURCE_CONTROL_POLICY`.
 
         Raises
         ------
-        PolicyError: a document is rejected.
-        DirectoryError: a malformed tree, a policy of an element that is not in it, or a quota.
+        PolicyError
+            a document is rejected.
+        DirectoryError
+            a malformed tree, a policy of an element that is not in it, or a quota.
         """
         if not id.startswith("o-") or not root.startswith("r-"):
             raise DirectoryError(
@@ -113,7 +120,8 @@ class OrganizationWrites(Writes):
 
         Raises
         ------
-        DirectoryError: a unit would be below itself; the element or the parent is absent.
+        DirectoryError
+            a unit would be below itself; the element or the parent is absent.
         """
         old = self._organization()
         if not is_account(element):

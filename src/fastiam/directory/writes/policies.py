@@ -41,12 +41,15 @@ class PolicyWrites(Writes):
 
         Parameters
         ----------
-        created, updated, version_dates : None if they are unknown. By default, `updated` and the dates are `created`.
+        created, updated, version_dates
+            None if they are unknown. By default, `updated` and the dates are `created`.
 
         Raises
         ------
-        PolicyError: a document is rejected.
-        DirectoryError: not a policy ARN, the ARN is taken, no document is in force, or a quota.
+        PolicyError
+            a document is rejected.
+        DirectoryError
+            not a policy ARN, the ARN is taken, no document is in force, or a quota.
         """
         parts = iam_name(arn, "policy")
         given = dict(versions or {})
@@ -128,7 +131,8 @@ class PolicyWrites(Writes):
 
         Raises
         ------
-        DirectoryError: it is in use as policy or boundary, or it has other versions than the default.
+        DirectoryError
+            it is in use as policy or boundary, or it has other versions than the default.
         """
         policy = self._managed(arn)
         others = tuple(version for version in policy.versions if version != policy.default)

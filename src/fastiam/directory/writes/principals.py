@@ -45,22 +45,34 @@ class PrincipalWrites(Writes):
 
         Parameters
         ----------
-        identity_policies : inline documents and ARNs of managed policies. An unnamed document is named after its position.
-        permissions_boundary : a document or ARN; None: no boundary; an empty list allows nothing.
-        tags : keys are compared without case; a second spelling replaces the first.
-        unique_id : `AIDA...` or `AROA...`, part of `aws:userid`. `new` generates one; None: the id is unknown, and no key is
-            derived from it.
-        made_id : the id was generated, so that a request may have another one (K1). `new` implies it.
-        trust_policy : of a role. In accounts with known users and roles, it may name only existing ones (N32).
-        groups : names or ARNs of groups of the user's account.
-        max_session_duration : of a role's sessions, in seconds, 3,600 to 43,200.
-        created : None if it is unknown.
-        description : of a role.
+        identity_policies
+            inline documents and ARNs of managed policies. An unnamed document is named after its position.
+        permissions_boundary
+            a document or ARN; None: no boundary; an empty list allows nothing.
+        tags
+            keys are compared without case; a second spelling replaces the first.
+        unique_id
+            `AIDA...` or `AROA...`, part of `aws:userid`. `new` generates one; None: the id is unknown, and no key is derived from
+            it.
+        made_id
+            the id was generated, so that a request may have another one (K1). `new` implies it.
+        trust_policy
+            of a role. In accounts with known users and roles, it may name only existing ones (N32).
+        groups
+            names or ARNs of groups of the user's account.
+        max_session_duration
+            of a role's sessions, in seconds, 3,600 to 43,200.
+        created
+            None if it is unknown.
+        description
+            of a role.
 
         Raises
         ------
-        PolicyError: a document is rejected.
-        DirectoryError: a session, another ARN, a name that is taken, an absent policy or group, a quota.
+        PolicyError
+            a document is rejected.
+        DirectoryError
+            a session, another ARN, a name that is taken, an absent policy or group, a quota.
         """
         ref = entity_ref(arn)
         reader = self._reader()
@@ -101,7 +113,8 @@ class PrincipalWrites(Writes):
 
         Raises
         ------
-        DirectoryError: it still has policies, is in a group, or is the role of an instance profile.
+        DirectoryError
+            it still has policies, is in a group, or is the role of an instance profile.
         """
         entity = self._entity(arn)
         in_use = {"is the role of": tuple(self._store.indexes.profiles.get(arn, ()))}

@@ -92,9 +92,12 @@ class ProviderWrites(Writes):
 
         Parameters
         ----------
-        metadata : the XML text that it publishes. It is stored as it is; `fastiam.federation` reads it.
-        uuid : its public `SAMLProviderUUID`, 22 to 64 capital letters and digits.
-        encryption : whether assertions are encrypted: `Required`, `Allowed`, or "" for never.
+        metadata
+            the XML text that it publishes. It is stored as it is; `fastiam.federation` reads it.
+        uuid
+            its public `SAMLProviderUUID`, 22 to 64 capital letters and digits.
+        encryption
+            whether assertions are encrypted: `Required`, `Allowed`, or "" for never.
         """
         parts, reader = iam_name(arn, "saml-provider"), self._reader()
         if self._exists(reader, self.tables.saml_providers, arn, "SAML provider"):
@@ -140,9 +143,12 @@ class ProviderWrites(Writes):
 
         Parameters
         ----------
-        client_ids : the audiences whose tokens count.
-        thumbprints : SHA-1 of certificates, as 40 hexadecimal digits.
-        keys : a pinned JWKS, the JSON text of the keys that sign its tokens; "" reads them from the provider.
+        client_ids
+            the audiences whose tokens count.
+        thumbprints
+            SHA-1 of certificates, as 40 hexadecimal digits.
+        keys
+            a pinned JWKS, the JSON text of the keys that sign its tokens; "" reads them from the provider.
         """
         parts, reader = iam_name(arn, "oidc-provider"), self._reader()
         if self._exists(reader, self.tables.oidc_providers, arn, "OIDC provider"):

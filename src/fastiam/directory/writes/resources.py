@@ -34,14 +34,19 @@ class ResourceWrites(Writes):
 
         Parameters
         ----------
-        account : the owner; by default the account field of the ARN (D23).
-        policy : the resource policy, or several (an account's log policies of a Region, under `arn:aws:logs:r:A:*`).
-        restrict_public_buckets : of a bucket, the setting of S3 Block Public Access (D33).
+        account
+            the owner; by default the account field of the ARN (D23).
+        policy
+            the resource policy, or several (an account's log policies of a Region, under `arn:aws:logs:r:A:*`).
+        restrict_public_buckets
+            of a bucket, the setting of S3 Block Public Access (D33).
 
         Raises
         ------
-        PolicyError: a document is rejected.
-        DirectoryError: not an ARN, one that is taken, or one from which no policy is read.
+        PolicyError
+            a document is rejected.
+        DirectoryError
+            not an ARN, one that is taken, or one from which no policy is read.
         """
         reader = self._reader()
         resource = self._read_resource(reader, arn, account, policy, tags, restrict_public_buckets)

@@ -34,7 +34,8 @@ class RolesAnywhereWrites(Writes):
 
         Raises
         ------
-        DirectoryError: the ARN is of another type, or there is one of this ARN; a revocation list whose trust anchor is absent.
+        DirectoryError
+            the ARN is of another type, or there is one of this ARN; a revocation list whose trust anchor is absent.
         """
         reader, (table, type_) = self._reader(), _PLACES[type(record)]
         found = _ARN.fullmatch(record.arn)

@@ -35,7 +35,8 @@ class UserPoolWrites(Writes):
 
         Raises
         ------
-        DirectoryError: the id or account has another form; the pool or a part of it exists; a provider has a secret.
+        DirectoryError
+            the id or account has another form; the pool or a part of it exists; a provider has a secret.
         """
         from fastiam.directory.user_pool_records import Provider, place_of
 

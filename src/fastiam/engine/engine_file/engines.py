@@ -33,7 +33,8 @@ def save_engine(engine: CompiledEngine, path: str | os.PathLike[str]) -> None:
 
     Raises
     ------
-    SourceError: the file cannot be written; an existing file is unchanged.
+    SourceError
+        the file cannot be written; an existing file is unchanged.
     """
     write(path, build(*_parts(engine)))
 
@@ -43,7 +44,8 @@ def load_engine(cls: type[E], path: str | os.PathLike[str], options: Mapping[str
 
     Raises
     ------
-    SourceError: it cannot be read, or is not a saved engine of this release, complete and unchanged.
+    SourceError
+        it cannot be read, or is not a saved engine of this release, complete and unchanged.
     """
     with SavedFile.open(path) as file:
         return engine_over(cls, file, options)
@@ -54,7 +56,8 @@ def engine_over(cls: type[E], file: SavedFile, options: Mapping[str, Any]) -> E:
 
     Raises
     ------
-    SourceError: the checksums are right, and what they cover is not.
+    SourceError
+        the checksums are right, and what they cover is not.
     """
     try:
         return _attached(cls, file, options)
@@ -74,7 +77,8 @@ def engine_of(cls: type[E], data: bytes) -> E:
 
     Raises
     ------
-    SourceError: another release wrote them.
+    SourceError
+        another release wrote them.
     """
     return engine_over(cls, SavedFile(memoryview(data), "a pickled engine"), {})
 

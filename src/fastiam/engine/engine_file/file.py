@@ -68,7 +68,8 @@ def write(path: str | os.PathLike[str], pieces: Sequence[bytes]) -> None:
 
     Raises
     ------
-    SourceError: it cannot be written; a file that was there is as it was.
+    SourceError
+        it cannot be written; a file that was there is as it was.
     """
     with open_output(path) as file:
         file.writelines(pieces)
@@ -87,10 +88,14 @@ class SavedFile:
 
     Attributes
     ----------
-    data : all of it.
-    head : what it says of itself.
-    places : offset and bytes of each section.
-    descriptor : of the file, to map it; -1 where there is none.
+    data
+        all of it.
+    head
+        what it says of itself.
+    places
+        offset and bytes of each section.
+    descriptor
+        of the file, to map it; -1 where there is none.
     """
 
     def __init__(self, data: memoryview, source: str, descriptor: int = -1) -> None:
@@ -108,7 +113,8 @@ class SavedFile:
 
         Raises
         ------
-        SourceError: it cannot be read, or is not a saved engine of this release, complete and unchanged.
+        SourceError
+            it cannot be read, or is not a saved engine of this release, complete and unchanged.
         """
         with _read_errors(path):
             # without waiting: a pipe would keep us
@@ -124,7 +130,8 @@ class SavedFile:
 
         Raises
         ------
-        SourceError: as `open`.
+        SourceError
+            as `open`.
         """
         with _read_errors(source):
             status = os.fstat(descriptor)

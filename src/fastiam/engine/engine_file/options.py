@@ -32,7 +32,8 @@ def read_options(plain: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises
     ------
-    ValueError, TypeError, LookupError: something else.
+    ValueError, TypeError, LookupError
+        something else.
     """
     options = {**plain, "settings": _SETTINGS.read(plain["settings"])}
     if options["unknown_owner"] not in _UNKNOWN_OWNER or type(options["cache_bytes"]) is not int:

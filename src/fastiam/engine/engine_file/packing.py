@@ -61,7 +61,8 @@ class Unpacker:
 
         Raises
         ------
-        ValueError, LookupError, OverflowError, zlib.error: there is no such row, or it cannot be unpacked.
+        ValueError, LookupError, OverflowError, zlib.error
+            there is no such row, or it cannot be unpacked.
         """
         block = bisect_right(self._firsts, number) - 1
         if block < 0:

@@ -33,12 +33,15 @@ class Records:
 
     Parameters
     ----------
-    register : is called for each compiled policy that is read, with its id.
-    starts : the first occurrence of each compiled policy and of the next one, as bytes of uint32.
+    register
+        is called for each compiled policy that is read, with its id.
+    starts
+        the first occurrence of each compiled policy and of the next one, as bytes of uint32.
 
     Raises
     ------
-    ValueError: the sections have different numbers of policies.
+    ValueError
+        the sections have different numbers of policies.
     """
 
     def __init__(

@@ -39,9 +39,12 @@ cdef class TextColumn:
 
     Attributes
     ----------
-    name : what messages call it.
-    length : rows, or -1 where one value stands for all rows.
-    is_list : whether rows hold lists of values (C5).
+    name
+        what messages call it.
+    length
+        rows, or -1 where one value stands for all rows.
+    is_list
+        whether rows hold lists of values (C5).
     """
 
     def __cinit__(self, str name, int64_t length=0, bint is_list=False):
@@ -119,7 +122,8 @@ cdef class TextColumn:
 
         Raises
         ------
-        IndexError: there is no such row.
+        IndexError
+            there is no such row.
         """
         cdef int64_t row, local, left, first, last, i
         cdef const Column* chunk
@@ -152,16 +156,22 @@ def read_column(obj, str name, *, str kind, dict errors=None, bint later=False):
 
     Parameters
     ----------
-    obj : an object with `__arrow_c_array__` or `__arrow_c_stream__`, a NumPy array, a list or tuple, or one value.
-    name : the argument or context key, for messages.
-    kind : "text" takes text alone; "context" takes every type of context value and lists of them.
-    errors : where rows whose value cannot be read are collected (row: error) while their value becomes null.
-        None raises the first of them.
-    later : codes and plain text of Arrow are left unchecked, for a pass that looks at it before it reads it.
+    obj
+        an object with `__arrow_c_array__` or `__arrow_c_stream__`, a NumPy array, a list or tuple, or one value.
+    name
+        the argument or context key, for messages.
+    kind
+        "text" takes text alone; "context" takes every type of context value and lists of them.
+    errors
+        where rows whose value cannot be read are collected (row: error) while their value becomes null. None raises the first of
+        them.
+    later
+        codes and plain text of Arrow are left unchecked, for a pass that looks at it before it reads it.
 
     Raises
     ------
-    RequestValueError: the type is not accepted, a producer's memory is broken, or (without `errors`) a value cannot be read.
+    RequestValueError
+        the type is not accepted, a producer's memory is broken, or (without `errors`) a value cannot be read.
 
     Notes
     -----
@@ -178,7 +188,8 @@ def for_all_rows(value, str name):
 
     Raises
     ------
-    RequestValueError: the value, or one of the list, is none of a condition key.
+    RequestValueError
+        the value, or one of the list, is none of a condition key.
     """
     cdef TextColumn column
     cdef Chunk chunk
@@ -199,7 +210,8 @@ def check_lengths(dict columns):
 
     Raises
     ------
-    ShapeError: two columns differ; the message names both.
+    ShapeError
+        two columns differ; the message names both.
     """
     cdef TextColumn column
     known = {name: column.length for name, column in columns.items() if column.length >= 0}

@@ -81,7 +81,8 @@ cdef class ArrowColumn:
 
     Attributes
     ----------
-    name : as the producer has it.
+    name
+        as the producer has it.
     """
 
     cdef _Chunk chunk
@@ -246,11 +247,13 @@ cdef class TableReader(_Stream):
 
     Attributes
     ----------
-    names : the names of the columns, in order; they may repeat.
+    names
+        the names of the columns, in order; they may repeat.
 
     Raises
     ------
-    RequestValueError: the object has no Arrow stream, is a single column, or its memory is broken.
+    RequestValueError
+        the object has no Arrow stream, is a single column, or its memory is broken.
     """
 
     cdef readonly list names
@@ -295,7 +298,8 @@ def column_chunks(obj):
 
     Raises
     ------
-    RequestValueError: the object has no Arrow stream, or its memory is broken.
+    RequestValueError
+        the object has no Arrow stream, or its memory is broken.
     """
     cdef _Stream stream
     cdef _Chunk chunk
@@ -356,8 +360,10 @@ def table_stream(names, chunks):
 
     Parameters
     ----------
-    names : of the columns.
-    chunks : for each chunk its columns: objects with `__arrow_c_array__`, all of one length. The types of the first chunk count;
+    names
+        of the columns.
+    chunks
+        for each chunk its columns: objects with `__arrow_c_array__`, all of one length. The types of the first chunk count;
         without rows, pass one chunk of columns of length 0.
     """
     return _stream([_struct(names, columns) for columns in chunks])

@@ -168,15 +168,21 @@ def attach(
 
     Parameters
     ----------
-    data : the whole file, in which all sections lie.
-    file : its descriptor, to map them; -1 copies them.
-    places : (offset, bytes) of each section; one of `MAPPED` bytes or more fills whole pages.
-    numbers : as `dump` gives them.
-    patterns : the action patterns by number.
+    data
+        the whole file, in which all sections lie.
+    file
+        its descriptor, to map them; -1 copies them.
+    places
+        (offset, bytes) of each section; one of `MAPPED` bytes or more fills whole pages.
+    numbers
+        as `dump` gives them.
+    patterns
+        the action patterns by number.
 
     Raises
     ------
-    KeyError, ValueError, TypeError, OverflowError: a section is not there, or is no array of its items.
+    KeyError, ValueError, TypeError, OverflowError
+        a section is not there, or is no array of its items.
     """
     cdef uint64_t total = 0, at = 0, size, offset
     cdef Vector* v

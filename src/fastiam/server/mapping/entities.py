@@ -68,16 +68,23 @@ class EntityMapper:
 
     Parameters
     ----------
-    mapping : from the configuration.
-    records : of the generation.
+    mapping
+        from the configuration.
+    records
+        of the generation.
 
     Attributes
     ----------
-    subjects, resources : entities without properties by type and id, as far as they were mapped.
-    tag_keys : condition keys that properties of resources state as tags, by their names, as far as they were read.
-    hides_ids : whether names of principals do not show the ids of some type of subjects.
-    items : maps the items of a batch that have only such entities.
-    bodies : reads bodies of such items.
+    subjects, resources
+        entities without properties by type and id, as far as they were mapped.
+    tag_keys
+        condition keys that properties of resources state as tags, by their names, as far as they were read.
+    hides_ids
+        whether names of principals do not show the ids of some type of subjects.
+    items
+        maps the items of a batch that have only such entities.
+    bodies
+        reads bodies of such items.
     """
 
     def __init__(self, mapping: EntityMapping, records: KnownRecords) -> None:
@@ -138,8 +145,9 @@ class EntityMapper:
 
         Raises
         ------
-        MappingError: `unmapped_subject`, `unknown_subject` or `type_mismatch`; a property that cannot be read, `conflict` if it
-        contradicts the record (G53).
+        MappingError
+            `unmapped_subject`, `unknown_subject` or `type_mismatch`; a property that cannot be read, `conflict` if it contradicts
+            the record (G53).
         """
         type_ = self.mapping.subjects.get(type_name)
         plain = self.subjects.get((type_name, id_))
@@ -274,7 +282,8 @@ class EntityMapper:
 
         Raises
         ------
-        MappingError: `unmapped_resource` or `unknown_resource`; a property that cannot be read.
+        MappingError
+            `unmapped_resource` or `unknown_resource`; a property that cannot be read.
         """
         plain = self.resources.get((type_name, id_))
         if plain is None:
@@ -311,7 +320,8 @@ class EntityMapper:
 
         Raises
         ------
-        MappingError: `missing`; `unmapped_resource` or `unknown_resource`.
+        MappingError
+            `missing`; `unmapped_resource` or `unknown_resource`.
         """
         assert type_.template is not None
         absent = {name: text for name, text in type_.absent.items() if parts.get(name) is None}

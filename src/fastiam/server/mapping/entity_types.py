@@ -135,15 +135,21 @@ class EntityMapping:
 
         Parameters
         ----------
-        actions : action name -> IAM action.
-        context : member of a context -> condition key (G58).
-        allow_now : whether a context may set the time of the request.
-        has_directory : whether the source has records (G15); a type that is `known` needs them (G75).
-        at : name of the section.
+        actions
+            action name -> IAM action.
+        context
+            member of a context -> condition key (G58).
+        allow_now
+            whether a context may set the time of the request.
+        has_directory
+            whether the source has records (G15); a type that is `known` needs them (G75).
+        at
+            name of the section.
 
         Raises
         ------
-        SourceError: a template, name or value is wrong; `path` is the place in the configuration.
+        SourceError
+            a template, name or value is wrong; `path` is the place in the configuration.
         """
         read_subjects = {name: _subject(name, one, f"{at}.subjects.{name}") for name, one in subjects.items()}
         read_resources = {name: _resource(name, one, f"{at}.resources.{name}") for name, one in resources.items()}
@@ -166,7 +172,8 @@ class EntityMapping:
 
         Raises
         ------
-        MappingError: `unmapped_action`.
+        MappingError
+            `unmapped_action`.
         """
         if ":" not in name:
             mapped = self.actions.get(name)

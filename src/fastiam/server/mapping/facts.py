@@ -120,7 +120,8 @@ def read_key(name: str, at: str, prefix: str = "") -> Key | None:
 
     Raises
     ------
-    MappingError: `bad_character`, a C0 control character (G35).
+    MappingError
+        `bad_character`, a C0 control character (G35).
     """
     key = None
     if len(name) <= MAX_NAME:
@@ -140,7 +141,8 @@ def check_asserted(identity: Identity, name: str) -> None:
 
     Raises
     ------
-    MappingError: `not_asserted`, a scope is missing.
+    MappingError
+        `not_asserted`, a scope is missing.
     """
     missing = scopes_to_state(name) - identity.scopes
     if missing:
@@ -153,7 +155,8 @@ def column_key(identity: Identity, name: str) -> Key:
 
     Raises
     ------
-    MappingError: `bad_key`, no policy can contain the name; `bad_character`; `not_asserted`.
+    MappingError
+        `bad_key`, no policy can contain the name; `bad_character`; `not_asserted`.
     """
     key = read_key(name, name[:MAX_NAME])
     if key is None or key.folded == UNKNOWN:
@@ -167,7 +170,8 @@ def check_column_value(key: Key, value: Any) -> None:
 
     Raises
     ------
-    MappingError: `too_long`; `bad_value`: another type than that of the key, or a number that is not exact.
+    MappingError
+        `too_long`; `bad_value`: another type than that of the key, or a number that is not exact.
     """
     values = value if type(value) is list else [value]
     if not all(type(item) in SCALARS for item in values):
@@ -190,12 +194,18 @@ class FactRules:
 
     Attributes
     ----------
-    names : members without a colon that are condition keys: name -> key (`[authzen.context]`).
-    bare : prefix of the keys of other members without a colon, such as `authzen:context/`; None: they are ignored.
-    reserved : prefixes of keys that the protocol itself makes; a context cannot state them.
-    allow_now : whether `aws:CurrentTime` and `aws:EpochTime` set the time of the request.
-    at : place of `names` in the configuration.
-    plain : keys that requests may state, by members that stated them, as far as they were read.
+    names
+        members without a colon that are condition keys: name -> key (`[authzen.context]`).
+    bare
+        prefix of the keys of other members without a colon, such as `authzen:context/`; None: they are ignored.
+    reserved
+        prefixes of keys that the protocol itself makes; a context cannot state them.
+    allow_now
+        whether `aws:CurrentTime` and `aws:EpochTime` set the time of the request.
+    at
+        place of `names` in the configuration.
+    plain
+        keys that requests may state, by members that stated them, as far as they were read.
     """
 
     names: Mapping[str, str] = field(default_factory=dict)
@@ -226,11 +236,16 @@ class Facts:
 
     Attributes
     ----------
-    context : condition keys and their values.
-    ignored : places of members that are not used, such as `context.aws:PrincipalTag/role`.
-    now : the time of the request, if it may set one.
-    unknown : keys that are declared unknown (D70).
-    reads_tags : whether the facts depend on the record of the resource.
+    context
+        condition keys and their values.
+    ignored
+        places of members that are not used, such as `context.aws:PrincipalTag/role`.
+    now
+        the time of the request, if it may set one.
+    unknown
+        keys that are declared unknown (D70).
+    reads_tags
+        whether the facts depend on the record of the resource.
     """
 
     context: dict[str, Any] = field(default_factory=dict)
@@ -250,7 +265,8 @@ class Facts:
 
         Raises
         ------
-        MappingError: `bad_value`: the type of the value is not that of the key, or the key is stated with another value.
+        MappingError
+            `bad_value`: the type of the value is not that of the key, or the key is stated with another value.
         """
         info = key.info
         if info is not None and (info.type is not KeyType.STRING or type(value) is list):
@@ -265,7 +281,8 @@ class Facts:
 
         Raises
         ------
-        MappingError: `bad_value`, one key with two values.
+        MappingError
+            `bad_value`, one key with two values.
         """
         for name, value in other.context.items():
             self.state(Key(name, fold(name), FactKind.CONTEXT, None), value, at)
@@ -275,7 +292,8 @@ class Facts:
 
         Returns
         -------
-        bool: whether the value is used, or equals the stored one.
+        bool
+            whether the value is used, or equals the stored one.
         """
         known = stored.get(RESOURCE_TAG + key.folded.partition("/")[2])
         if known is None:
@@ -307,15 +325,20 @@ def facts(
 
     Parameters
     ----------
-    context : members of JSON: text, bool, int, float, None (absent), lists of these, objects (their members get dotted names).
-    rules : of the protocol.
-    at : place of the context in the request.
-    stored_tags : gives the folded `aws:ResourceTag/*` keys of the resource's record, which replace stated ones.
+    context
+        members of JSON: text, bool, int, float, None (absent), lists of these, objects (their members get dotted names).
+    rules
+        of the protocol.
+    at
+        place of the context in the request.
+    stored_tags
+        gives the folded `aws:ResourceTag/*` keys of the resource's record, which replace stated ones.
 
     Raises
     ------
-    MappingError: `bad_character`, `too_long`, `too_many` or `bad_type` (form); `bad_value`: a value of another type than its key,
-    a number that is not exact, a key with two values.
+    MappingError
+        `bad_character`, `too_long`, `too_many` or `bad_type` (form); `bad_value`: a value of another type than its key, a number
+        that is not exact, a key with two values.
     """
     found = Facts()
     if len(context) > MAX_KEYS:
@@ -415,7 +438,8 @@ def check_members(members: Mapping[str, Any], at: str) -> None:
 
     Raises
     ------
-    MappingError: as `member_values` and `read_key`.
+    MappingError
+        as `member_values` and `read_key`.
     """
     if len(members) > MAX_KEYS:
         raise MappingError("too_many", f"more than {MAX_KEYS} keys", f"$.{at}")

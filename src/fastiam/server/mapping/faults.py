@@ -21,9 +21,12 @@ class MappingError(Exception):
 
     Attributes
     ----------
-    code : a code of meaning (`unmapped_subject`, `bad_value`, ...) or of form (`missing`, `bad_type`, `bad_character`, ...).
-    message : one line that names places of the request, never policies.
-    at : JSON path of the place, `$.subject.id`.
+    code
+        a code of meaning (`unmapped_subject`, `bad_value`, ...) or of form (`missing`, `bad_type`, `bad_character`, ...).
+    message
+        one line that names places of the request, never policies.
+    at
+        JSON path of the place, `$.subject.id`.
     """
 
     def __init__(self, code: str, message: str, at: str) -> None:

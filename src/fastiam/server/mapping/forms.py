@@ -18,7 +18,8 @@ def read_text(members: Mapping[str, Any], name: str, at: str, limit: int = MAX_I
 
     Raises
     ------
-    MappingError: `missing` (also null and empty), `bad_type`, `too_long` or `bad_character`.
+    MappingError
+        `missing` (also null and empty), `bad_type`, `too_long` or `bad_character`.
     """
     value = members.get(name)
     if type(value) is not str:
@@ -39,7 +40,8 @@ def read_members(members: Mapping[str, Any], name: str, at: str) -> Mapping[str,
 
     Raises
     ------
-    MappingError: `bad_type`.
+    MappingError
+        `bad_type`.
     """
     value = members.get(name)
     if value is not None and type(value) is not dict:

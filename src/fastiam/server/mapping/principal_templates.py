@@ -39,16 +39,23 @@ class PrincipalTemplate:
 
     Parameters
     ----------
-    names : placeholders that the templates may have.
-    at : place in the configuration.
-    principal : template of an ARN.
-    role, session : instead of it, templates of a role's ARN and of the session's name.
-    known : whether the principal must have a record. A role must always have one.
-    encoding : of the values in `principal` or `session`.
+    names
+        placeholders that the templates may have.
+    at
+        place in the configuration.
+    principal
+        template of an ARN.
+    role, session
+        instead of it, templates of a role's ARN and of the session's name.
+    known
+        whether the principal must have a record. A role must always have one.
+    encoding
+        of the values in `principal` or `session`.
 
     Raises
     ------
-    SourceError: not exactly one of `principal` and `role`; a template that cannot make a principal.
+    SourceError
+        not exactly one of `principal` and `role`; a template that cannot make a principal.
     """
 
     def __init__(
@@ -91,11 +98,13 @@ class PrincipalTemplate:
 
         Parameters
         ----------
-        tags : of a session; None where the value cannot be that of a tag.
+        tags
+            of a session; None where the value cannot be that of a tag.
 
         Raises
         ------
-        MappingError: `unmapped_subject`; `unknown_subject`, there is no record; `missing`, a value; `bad_value`, too many tags.
+        MappingError
+            `unmapped_subject`; `unknown_subject`, there is no record; `missing`, a value; `bad_value`, too many tags.
         """
         if self._role is None or self._session is None:
             assert self._principal is not None

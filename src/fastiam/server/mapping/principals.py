@@ -36,7 +36,8 @@ def read_principal(text: str, at: str = "$") -> PrincipalRef:
 
     Raises
     ------
-    MappingError: `unmapped_subject`, any other text.
+    MappingError
+        `unmapped_subject`, any other text.
     """
     try:
         return parse_principal(text)
@@ -49,7 +50,8 @@ def named_principal(text: str, at: str = "$") -> PrincipalRef:
 
     Raises
     ------
-    MappingError: `unmapped_subject`.
+    MappingError
+        `unmapped_subject`.
     """
     ref = read_principal(text, at=at)
     shortest = 2 if ref.session or ref.kind is PrincipalKind.FED else 1
@@ -68,13 +70,17 @@ def role_session(role: str, name: str, tags: Mapping[str, str] | None = None, at
 
     Parameters
     ----------
-    role : ARN of the role.
-    name : the session's name.
-    tags : session tags, within the limits of STS (S27, S28).
+    role
+        ARN of the role.
+    name
+        the session's name.
+    tags
+        session tags, within the limits of STS (S27, S28).
 
     Raises
     ------
-    MappingError: `unmapped_subject`: not a session name; `bad_value`: a tag that STS refuses.
+    MappingError
+        `unmapped_subject`: not a session name; `bad_value`: a tag that STS refuses.
     """
     if not is_name(name, 2):
         raise MappingError("unmapped_subject", _NO_NAME, at)
@@ -99,7 +105,8 @@ def tagged_session(role: str, name: str, tags: Mapping[str, str | None], records
 
     Raises
     ------
-    MappingError: `unmapped_subject`; `bad_value`: more tags than a session has.
+    MappingError
+        `unmapped_subject`; `bad_value`: more tags than a session has.
     """
     if None not in tags.values():
         try:
@@ -134,7 +141,8 @@ def check_tags(tags: Mapping[str, str], at: str) -> None:
 
     Raises
     ------
-    MappingError: `bad_value`.
+    MappingError
+        `bad_value`.
     """
     for message in tag_errors(tags, _QUOTAS) if tags else ():
         raise MappingError("bad_value", message, at)
@@ -147,18 +155,24 @@ def stated_session(
 
     Parameters
     ----------
-    ref : of the session's ARN.
-    members : `SESSION_MEMBERS`; others are not read.
-    issuer : ARN of the role or user that issued it, if it is known.
-    now : the time of the request.
+    ref
+        of the session's ARN.
+    members
+        `SESSION_MEMBERS`; others are not read.
+    issuer
+        ARN of the role or user that issued it, if it is known.
+    now
+        the time of the request.
 
     Returns
     -------
-    tuple: the session, and the context keys that change with time.
+    tuple[Session, dict[str, Any]]
+        the session, and the context keys that change with time.
 
     Raises
     ------
-    MappingError: `bad_value`: a member is of another type, MFA is in the future, or the session is not valid.
+    MappingError
+        `bad_value`: a member is of another type, MFA is in the future, or the session is not valid.
     """
     given = {name: value for name, value in members.items() if name in SESSION_MEMBERS and value is not None}
     mfa_at = read_instant(given["mfa_at"], f"{at}.mfa_at") if "mfa_at" in given else None

@@ -19,16 +19,22 @@ class Template:
 
     Parameters
     ----------
-    text : for example `arn:aws:record:::record/{id}`.
-    names : the placeholders that it may have.
-    at : place in the configuration, for messages.
-    encoding : of the values.
-    plain : placeholders whose values are percent-encoded all the same.
+    text
+        for example `arn:aws:record:::record/{id}`.
+    names
+        the placeholders that it may have.
+    at
+        place in the configuration, for messages.
+    encoding
+        of the values.
+    plain
+        placeholders whose values are percent-encoded all the same.
 
     Raises
     ------
-    SourceError: another placeholder, a brace elsewhere, two placeholders that neither `/` nor `:` separates (G77), or a literal
-    next to a placeholder that leaves no room for an encoded value.
+    SourceError
+        another placeholder, a brace elsewhere, two placeholders that neither `/` nor `:` separates (G77), or a literal next to a
+        placeholder that leaves no room for an encoded value.
     """
 
     __slots__ = ("_codecs", "_literals", "_names", "_pattern", "text")
@@ -91,7 +97,8 @@ class Template:
 
         Raises
         ------
-        MappingError: a value is missing or empty (`missing`), or has a lone surrogate (`bad_character`).
+        MappingError
+            a value is missing or empty (`missing`), or has a lone surrogate (`bad_character`).
         """
         parts = [self._literals[0]]
         for name, literal, each in zip(self._names, self._literals[1:], self._codecs, strict=True):

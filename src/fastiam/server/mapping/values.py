@@ -32,7 +32,8 @@ def member_values(name: str, raw: Any, at: str, ignored: list[str], depth: int =
 
     Raises
     ------
-    MappingError: `too_long`, `bad_character` (form); `bad_value`: a number that is not exact.
+    MappingError
+        `too_long`, `bad_character` (form); `bad_value`: a number that is not exact.
     """
     kind = type(raw)
     if kind in SCALARS:
@@ -103,7 +104,8 @@ def read_instant(value: Any, at: str) -> datetime:
 
     Raises
     ------
-    MappingError: `bad_value`.
+    MappingError
+        `bad_value`.
     """
     if type(value) not in SCALARS:
         raise MappingError("bad_value", "the value is not an instant", at)

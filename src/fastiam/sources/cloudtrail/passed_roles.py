@@ -37,10 +37,13 @@ class RoleParameters:
 
     Attributes
     ----------
-    action : its name, "" for actions that are not in the table.
-    kinds : the kind of each parameter by lower-case name: `arn` and `name` for roles, `profile` for instance profiles, `none` for
+    action
+        its name, "" for actions that are not in the table.
+    kinds
+        the kind of each parameter by lower-case name: `arn` and `name` for roles, `profile` for instance profiles, `none` for
         roles that are not passed. The ARN of a role in another parameter counts as passed if the name contains `role`.
-    is_documented : AWS documents that the action needs `iam:PassRole`. The ARN of a role in any parameter counts as passed.
+    is_documented
+        AWS documents that the action needs `iam:PassRole`. The ARN of a role in any parameter counts as passed.
     """
 
     action: str

@@ -50,11 +50,15 @@ class CloudTrail:
 
     Attributes
     ----------
-    records : number of records that the last iteration read.
-    skipped : number of files in folders that are not logs by their names and were not read, by suffix.
-    unmapped : number of records without an IAM action, by `eventSource:eventName`.
-    without_role : number of calls without a role in their parameters, by action, for actions that need `iam:PassRole` according
-        to AWS's documentation. `iam:PassRole` is not among the requests of these calls.
+    records
+        number of records that the last iteration read.
+    skipped
+        number of files in folders that are not logs by their names and were not read, by suffix.
+    unmapped
+        number of records without an IAM action, by `eventSource:eventName`.
+    without_role
+        number of calls without a role in their parameters, by action, for actions that need `iam:PassRole` according to AWS's
+        documentation. `iam:PassRole` is not among the requests of these calls.
     """
 
     def __init__(self, *paths: str | PathLike[str], assume_no_session_policies: bool = False) -> None:

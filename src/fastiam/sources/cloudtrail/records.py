@@ -106,7 +106,8 @@ def read_records(paths: Iterable[str | PathLike[str]], skipped: Counter[str] | N
 
     Raises
     ------
-    SourceError: a file is broken or is not a log; it has the file, and the record or line.
+    SourceError
+        a file is broken or is not a log; it has the file, and the record or line.
     """
     for given in paths:
         if str(given) == "-":

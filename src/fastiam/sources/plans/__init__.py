@@ -41,11 +41,16 @@ class Undecided(Result):
 
     Attributes
     ----------
-    address : the resource in the plan or template, or the ARN of a policy without a document.
-    reason : what is unknown.
-    position : file, line and column.
-    about : the ARNs of the records that it changes, as far as they are known.
-    principals : the users and roles whose decisions depend on it. They are undecided.
+    address
+        the resource in the plan or template, or the ARN of a policy without a document.
+    reason
+        what is unknown.
+    position
+        file, line and column.
+    about
+        the ARNs of the records that it changes, as far as they are known.
+    principals
+        the users and roles whose decisions depend on it. They are undecided.
     """
 
     address: str
@@ -61,11 +66,14 @@ class PlannedChange:
 
     Attributes
     ----------
-    old, new : the engines. Pass `unknown=change.unknown` with requests, so that decisions that need an unknown document depend
-        on it.
-    undecided : what the change does not say. A result without new access is certain only if it is empty.
-    differences : records that differ between the directory and the state before the change, which is used.
-    assumed : what was assumed about the configuration.
+    old, new
+        the engines. Pass `unknown=change.unknown` with requests, so that decisions that need an unknown document depend on it.
+    undecided
+        what the change does not say. A result without new access is certain only if it is empty.
+    differences
+        records that differ between the directory and the state before the change, which is used.
+    assumed
+        what was assumed about the configuration.
     """
 
     old: Engine
@@ -104,22 +112,33 @@ def read_change(
 
     Parameters
     ----------
-    directory : the policies before the change. It is changed. An empty one has only what the plan contains.
-    terraform : plans, as `terraform show -json PLANFILE` writes them.
-    cloudformation : the new template of a stack, JSON or YAML. `deployed` is its template now; without it, nothing is removed.
-    stack_resources : output of `aws cloudformation list-stack-resources`, with the generated names of the stack.
-    parameters : values of the parameters of the templates. A parameter without a value is unknown.
-    replacements : the file of a new document by the ARN of what it replaces: a managed policy, a resource or role with its
-        policy, or `ARN#NAME` for an inline policy.
-    account, region : of resources that a plan creates, if it does not show them.
-    assume_references : take an attribute that is known after apply, and refers to one attribute of another resource, as that
-        attribute. A plan does not show functions and templates around a reference, so this is an assumption.
-    unknown_owner : as in `Directory.compile`.
+    directory
+        the policies before the change. It is changed. An empty one has only what the plan contains.
+    terraform
+        plans, as `terraform show -json PLANFILE` writes them.
+    cloudformation
+        the new template of a stack, JSON or YAML. `deployed` is its template now; without it, nothing is removed.
+    stack_resources
+        output of `aws cloudformation list-stack-resources`, with the generated names of the stack.
+    parameters
+        values of the parameters of the templates. A parameter without a value is unknown.
+    replacements
+        the file of a new document by the ARN of what it replaces: a managed policy, a resource or role with its policy, or
+        `ARN#NAME` for an inline policy.
+    account, region
+        of resources that a plan creates, if it does not show them.
+    assume_references
+        take an attribute that is known after apply, and refers to one attribute of another resource, as that attribute. A plan
+        does not show functions and templates around a reference, so this is an assumption.
+    unknown_owner
+        as in `Directory.compile`.
 
     Raises
     ------
-    SourceError: a file is not a plan, or a replaced policy is not in the directory.
-    PolicyError: a proposed document cannot be read.
+    SourceError
+        a file is not a plan, or a replaced policy is not in the directory.
+    PolicyError
+        a proposed document cannot be read.
     """
     from fastiam.sources.plans.terraform import read_plan
 

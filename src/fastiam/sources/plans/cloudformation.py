@@ -61,7 +61,8 @@ def read_template(file: File) -> LocatedValue:
 
     Raises
     ------
-    SourceError: the file is not a template, or has macros, whose results it does not contain.
+    SourceError
+        the file is not a template, or has macros, whose results it does not contain.
     """
     is_json = file.data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"{"
     node = file.values({})[0] if is_json else read_yaml(file.name, file.data, {}, functions=True)
@@ -103,7 +104,8 @@ def read_templates(new: LocatedValue, deployed: LocatedValue | None, settings: S
 
     Raises
     ------
-    PolicyError: a document of the new template cannot be read.
+    PolicyError
+        a document of the new template cannot be read.
     """
     change = Change()
     sides = [_Stack(node, settings) if node is not None else None for node in (deployed, new)]

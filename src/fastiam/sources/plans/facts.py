@@ -165,7 +165,8 @@ def planned_policy(text: str, kind: PolicyKind, name: str, source: str, *, arn: 
 
     Raises
     ------
-    PolicyError: the document cannot be read, so that AWS would refuse it.
+    PolicyError
+        the document cannot be read, so that AWS would refuse it.
     """
     found: list[Finding] = []
     origin = Origin(Source(source, text))

@@ -23,13 +23,16 @@ def prove_change(
 
     Parameters
     ----------
-    undecided, unknown : those of the planned change.
-    options : of `fastiam.no_new_access`.
+    undecided, unknown
+        those of the planned change.
+    options
+        of `fastiam.no_new_access`.
 
     Returns
     -------
-    Proof: NEW_ACCESS only with a request whose decisions hold for each value of the unknown keys; PROVED only if nothing is
-    undecided.
+    Proof
+        NEW_ACCESS only with a request whose decisions hold for each value of the unknown keys; PROVED only if nothing is
+        undecided.
     """
     proof = no_new_access(old, new, **options)
     if not undecided:

@@ -19,8 +19,10 @@ def read_replacement(directory: Directory, target: str, path: str | PathLike[str
 
     Raises
     ------
-    SourceError: the directory has no such policy.
-    PolicyError: the document cannot be read.
+    SourceError
+        the directory has no such policy.
+    PolicyError
+        the document cannot be read.
     """
     name, text = _text(path)
     tables, change = directory.tables, Change()

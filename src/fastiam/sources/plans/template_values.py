@@ -27,8 +27,10 @@ class TemplateValues:
 
     Parameters
     ----------
-    known : the values of parameters and pseudo parameters.
-    attribute : the attributes of resources.
+    known
+        the values of parameters and pseudo parameters.
+    attribute
+        the attributes of resources.
     """
 
     def __init__(self, known: Mapping[str, Any], attribute: Attribute) -> None:

@@ -39,14 +39,19 @@ def read_plan(
 
     Parameters
     ----------
-    directory : what the plan changes; it has the accounts and the paths of users and roles.
-    account, region : of new resources; by default those that the plan shows.
-    assume_references : take an unknown value that refers to one attribute of another resource as that attribute.
+    directory
+        what the plan changes; it has the accounts and the paths of users and roles.
+    account, region
+        of new resources; by default those that the plan shows.
+    assume_references
+        take an unknown value that refers to one attribute of another resource as that attribute.
 
     Raises
     ------
-    SourceError: not a plan, or one of another version of the format.
-    PolicyError: a document that the plan proposes cannot be read.
+    SourceError
+        not a plan, or one of another version of the format.
+    PolicyError
+        a document that the plan proposes cannot be read.
     """
     if not is_format(node):
         what = "a state, not a plan" if isinstance(node.value, dict) and "values" in node.value else "not a Terraform plan"

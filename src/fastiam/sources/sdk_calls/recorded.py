@@ -25,13 +25,20 @@ class CheckedRequest:
 
     Attributes
     ----------
-    call : the number of the call, from 1.
-    service, operation : the service as botocore names it, and the operation.
-    principal : None if none is known for the credentials.
-    action, resource : `resource` is None if the call does not determine it; both are "" for a call without a mapping.
-    context : the keys that the call determines; None for a key that is absent.
-    decision : None without policies, and where `note` says why there is none.
-    note : why there is no decision, else "".
+    call
+        the number of the call, from 1.
+    service, operation
+        the service as botocore names it, and the operation.
+    principal
+        None if none is known for the credentials.
+    action, resource
+        `resource` is None if the call does not determine it; both are "" for a call without a mapping.
+    context
+        the keys that the call determines; None for a key that is absent.
+    decision
+        None without policies, and where `note` says why there is none.
+    note
+        why there is no decision, else "".
     """
 
     call: int

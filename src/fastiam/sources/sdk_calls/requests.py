@@ -87,8 +87,10 @@ class Operation:
 
     Attributes
     ----------
-    prefix : the service prefix of its actions, "" if it is not mapped.
-    passes_roles : the name of the action, if AWS documents that it needs `iam:PassRole`, else "".
+    prefix
+        the service prefix of its actions, "" if it is not mapped.
+    passes_roles
+        the name of the action, if AWS documents that it needs `iam:PassRole`, else "".
     """
 
     def __init__(self, endpoint_prefix: str, signing_name: str, name: str) -> None:

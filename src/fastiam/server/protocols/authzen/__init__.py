@@ -93,6 +93,7 @@ def create(section: Section, site: Site) -> ServerProtocol:
 
     Raises
     ------
-    SourceError: a template, name or value of the section, or the public URL, is wrong.
+    SourceError
+        a template, name or value of the section, or the public URL, is wrong.
     """
     return AuthZen(section.mapping(has_directory=site.has_directory), site, section)

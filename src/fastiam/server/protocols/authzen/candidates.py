@@ -43,7 +43,8 @@ class Candidates:
 
         Parameters
         ----------
-        properties : tags that the records must have, if the type has `subject_properties = "tags"`.
+        properties
+            tags that the records must have, if the type has `subject_properties = "tags"`.
         """
         type_ = self.view.mapper.mapping.subjects.get(type_name)
         has_template = type_ is not None and type_.template is not None
@@ -84,11 +85,13 @@ class Candidates:
 
         Parameters
         ----------
-        properties : tags that the records must have.
+        properties
+            tags that the records must have.
 
         Raises
         ------
-        TooManyCandidatesError: more than 100,000.
+        TooManyCandidatesError
+            more than 100,000.
         """
         type_ = self.view.mapper.mapping.resources.get(type_name)
         if type_ is None or type_.template is None:
@@ -117,9 +120,12 @@ class Candidates:
 
         Parameters
         ----------
-        query : its action does not matter.
-        names : the configured names.
-        action_name : the IAM action of a name.
+        query
+            its action does not matter.
+        names
+            the configured names.
+        action_name
+            the IAM action of a name.
         """
         found: dict[str, str] = {}
         for name in names:

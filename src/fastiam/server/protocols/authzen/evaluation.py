@@ -236,9 +236,12 @@ class _Written(NamedTuple):
 
     Attributes
     ----------
-    bodies : with commas between them.
-    outcomes : counts by outcome and layer.
-    denied : the first denied items.
+    bodies
+        with commas between them.
+    outcomes
+        counts by outcome and layer.
+    denied
+        the first denied items.
     """
 
     bodies: bytes
@@ -285,7 +288,8 @@ def _write(
 
     Parameters
     ----------
-    stop : the decision after which the answer ends.
+    stop
+        the decision after which the answer ends.
     """
     bodies: list[bytes] = []
     outcomes: dict[tuple[str, str], int] = {}

@@ -26,7 +26,8 @@ def well_known_path(public_url: str, *, allow_http: bool) -> str:
 
     Raises
     ------
-    SourceError: the URL is not https, or has a query, fragment or user.
+    SourceError
+        the URL is not https, or has a query, fragment or user.
     """
     parts = urlsplit(public_url)
     schemes = ("https", "http") if allow_http else ("https",)

@@ -43,7 +43,8 @@ def read_body(request: Request) -> dict[str, Any]:
 
     Raises
     ------
-    MappingError: a code of `JsonError`.
+    MappingError
+        a code of `JsonError`.
     """
     try:
         return read_object(request.body, _LIMITS)
@@ -56,7 +57,8 @@ def check_content_type(request: Request) -> None:
 
     Raises
     ------
-    MappingError: `bad_content_type`.
+    MappingError
+        `bad_content_type`.
     """
     content_type = request.header(_CONTENT_TYPE)
     if content_type != b"application/json" and not _is_json(content_type):
@@ -87,12 +89,15 @@ def read_entity(raw: Any, kind: str, *, needs_id: bool = True) -> Entity:
 
     Parameters
     ----------
-    kind : `subject`, `action` or `resource`.
-    needs_id : False for the searched entity, whose id is ignored even if it is mistyped (G66).
+    kind
+        `subject`, `action` or `resource`.
+    needs_id
+        False for the searched entity, whose id is ignored even if it is mistyped (G66).
 
     Raises
     ------
-    MappingError: a code of form.
+    MappingError
+        a code of form.
     """
     at = f"$.{kind}"
     if type(raw) is not dict:
@@ -195,7 +200,8 @@ class Reader:
 
         Parameters
         ----------
-        most : items of the batch; 0: the body is one evaluation.
+        most
+            items of the batch; 0: the body is one evaluation.
         """
         mapper = self._mapper
         keys = mapper.mapping.context.known(self._identity)
@@ -295,7 +301,8 @@ class BatchReader(Reader):
 
         Parameters
         ----------
-        defaults : subject, action, resource and context as sent; None: there is none.
+        defaults
+            subject, action, resource and context as sent; None: there is none.
         """
         default_subject, default_action, default_resource, default_context = defaults
         who, given = self.subject(default_subject), self.context(default_context)

@@ -136,7 +136,8 @@ class _Search:
 
         Raises
         ------
-        MappingError: an entity has the wrong form; one without a meaning gives no results (G67).
+        MappingError
+            an entity has the wrong form; one without a meaning gives no results (G67).
         """
         body, reader, kind = self._body, self._reader, self.kind
         parts: _Parts = {

@@ -66,7 +66,8 @@ class Codes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
         Raises
         ------
-        ConfigError: two of them, or one that cannot be used.
+        ConfigError
+            two of them, or one that cannot be used.
         """
         chosen = [name for name in self.__struct_fields__ if getattr(self, name)]
         if len(chosen) > 1:
@@ -86,19 +87,29 @@ class Section(protocol.Section, frozen=True, kw_only=True):
 
     Attributes
     ----------
-    path : where the protocols are served; `/` takes every path that no other protocol of the listener has.
-    hosts : up to 4 values that may replace `Host` in signatures, where a proxy rewrites it.
-    allow_unsigned_payload : whether `UNSIGNED-PAYLOAD` is accepted over TLS.
-    unsigned_per_second, unsigned_burst : how many calls without a signature one client address may make: sign-in, sign-up, tokens
-        from outside, certificates. More are refused.
-    guests_per_pool, unused_guest_hours, used_guest_days : how many guests an identity pool keeps, which are made without a
-        signature: those without a session for so many hours, and others for so many days since their last one.
-    unsigned_body : bytes of a request without a signature. A larger one is decoded only after its signature was verified.
-    cors_origins : the origins of web pages that may call Cognito, such as `https://app.example`, each in full.
-    public_url : the address of `path` for clients, such as `https://login.example/aws`. New user pools have their issuer below
-        it, and OpenID discovery names it. Without it the issuer is that of AWS.
-    codes : what delivers the codes of user pools.
-    quotas : of SCPs.
+    path
+        where the protocols are served; `/` takes every path that no other protocol of the listener has.
+    hosts
+        up to 4 values that may replace `Host` in signatures, where a proxy rewrites it.
+    allow_unsigned_payload
+        whether `UNSIGNED-PAYLOAD` is accepted over TLS.
+    unsigned_per_second, unsigned_burst
+        how many calls without a signature one client address may make: sign-in, sign-up, tokens from outside, certificates. More
+        are refused.
+    guests_per_pool, unused_guest_hours, used_guest_days
+        how many guests an identity pool keeps, which are made without a signature: those without a session for so many hours, and
+        others for so many days since their last one.
+    unsigned_body
+        bytes of a request without a signature. A larger one is decoded only after its signature was verified.
+    cors_origins
+        the origins of web pages that may call Cognito, such as `https://app.example`, each in full.
+    public_url
+        the address of `path` for clients, such as `https://login.example/aws`. New user pools have their issuer below it, and
+        OpenID discovery names it. Without it the issuer is that of AWS.
+    codes
+        what delivers the codes of user pools.
+    quotas
+        of SCPs.
     """
 
     path: str = "/aws"
@@ -122,8 +133,10 @@ def create(section: Section, site: Site) -> AwsProtocol:
 
     Raises
     ------
-    UnmetNeed: the source is not a store with a keyring.
-    ConfigError: an origin, an issuer or a host is none, or nothing can deliver codes as configured.
+    UnmetNeed
+        the source is not a store with a keyring.
+    ConfigError
+        an origin, an issuer or a host is none, or nothing can deliver codes as configured.
     """
     if not site.has_sts:
         raise UnmetNeed(

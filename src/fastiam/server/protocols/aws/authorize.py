@@ -54,7 +54,8 @@ def authorize(call: Call, permissions: Iterable[Permission]) -> list[Granted]:
 
     Raises
     ------
-    Denied: the first permission that is not allowed.
+    Denied
+        the first permission that is not allowed.
     """
     granted = []
     for permission, action, resource, context in permissions_of(call, permissions):

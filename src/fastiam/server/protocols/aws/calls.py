@@ -31,11 +31,16 @@ class Call:
 
     Attributes
     ----------
-    parameters : members of the input shape; members that were not sent are absent.
-    caller, credentials : None for an unsigned operation.
-    context : condition keys of every call: source address, user agent, transport, Region.
-    engine : decides over exactly the records of `tables`.
-    prepared : what the operation's `prepare` returned.
+    parameters
+        members of the input shape; members that were not sent are absent.
+    caller, credentials
+        None for an unsigned operation.
+    context
+        condition keys of every call: source address, user agent, transport, Region.
+    engine
+        decides over exactly the records of `tables`.
+    prepared
+        what the operation's `prepare` returned.
     """
 
     service: Service
@@ -132,7 +137,8 @@ class Call:
 
         Raises
         ------
-        ApiError: `ValidationError`: another kind of principal calls without a name.
+        ApiError
+            `ValidationError`: another kind of principal calls without a name.
         """
         name = self.parameters.get("UserName")
         if name is not None:
@@ -148,7 +154,8 @@ class Call:
 
         Raises
         ------
-        ApiError: `NoSuchEntity`.
+        ApiError
+            `NoSuchEntity`.
         """
         arn = self.user_arn() if name is None else self.arn("user", name)
         entity = self.tables.entities.get(arn)
@@ -169,7 +176,8 @@ class Call:
 
         Raises
         ------
-        ApiError: `NoSuchEntity`; `UnmodifiableEntity` for a service-linked role: only its service changes it.
+        ApiError
+            `NoSuchEntity`; `UnmodifiableEntity` for a service-linked role: only its service changes it.
         """
         role = self.role()
         if role.kind is PrincipalKind.SLR:

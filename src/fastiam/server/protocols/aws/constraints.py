@@ -39,7 +39,8 @@ class Violations:
 
         Raises
         ------
-        ConstraintError: `ValidationError` with all of them.
+        ConstraintError
+            `ValidationError` with all of them.
         """
         if self.texts:
             noun = "error" if len(self.texts) == 1 else "errors"

@@ -27,7 +27,8 @@ def document(call: Call, parameter: str = "PolicyDocument") -> str:
 
     Raises
     ------
-    ApiError: `MalformedPolicyDocument`: it is not a JSON object.
+    ApiError
+        `MalformedPolicyDocument`: it is not a JSON object.
     """
     text: str = call.parameters[parameter]
     if not text.lstrip(" \t\r\n").startswith("{"):
@@ -40,7 +41,8 @@ def managed_document(call: Call) -> str:
 
     Raises
     ------
-    ApiError: `MalformedPolicyDocument`, also for a policy without `Version` or of 2008-10-17.
+    ApiError
+        `MalformedPolicyDocument`, also for a policy without `Version` or of 2008-10-17.
     """
     text = document(call)
     try:
@@ -75,7 +77,8 @@ def require_policy(call: Call, arn: str) -> None:
 
     Raises
     ------
-    ApiError: `NoSuchEntity`; `ValidationError` for a text that is not an ARN; `PolicyNotAttachable` for one of linked roles.
+    ApiError
+        `NoSuchEntity`; `ValidationError` for a text that is not an ARN; `PolicyNotAttachable` for one of linked roles.
     """
     if not arn.startswith("arn:"):
         raise ApiError("ValidationError", f"ARN {arn} is not valid.")

@@ -75,8 +75,10 @@ class HostedPages:
 
     Attributes
     ----------
-    prefix : the path of the protocol, "" for `/`.
-    public_url : the address of that path for clients; "" takes it from each request.
+    prefix
+        the path of the protocol, "" for `/`.
+    public_url
+        the address of that path for clients; "" takes it from each request.
     """
 
     services: Services

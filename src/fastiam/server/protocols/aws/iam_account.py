@@ -205,7 +205,8 @@ def _require_boundary(record: Entity) -> None:
 
     Raises
     ------
-    ApiError: `NotImplemented`.
+    ApiError
+        `NotImplemented`.
     """
     if record.boundary is not None and boundary_of(record.boundary) is None:
         raise ApiError(

@@ -29,7 +29,8 @@ def _arn(call: Call, parameter: str) -> str:
 
     Raises
     ------
-    ApiError: `NoSuchEntity`: it is in another account, or not an ARN.
+    ApiError
+        `NoSuchEntity`: it is in another account, or not an ARN.
     """
     arn: str = call.parameters[parameter]
     if not _is_own(call, arn):
@@ -158,7 +159,8 @@ def _oidc_provider(call: Call) -> OidcProvider:
 
     Raises
     ------
-    ApiError: `NoSuchEntity`.
+    ApiError
+        `NoSuchEntity`.
     """
     arn: str = call.parameters[_OIDC]
     found = call.tables.oidc_providers.get(arn) if _is_own(call, arn) else None

@@ -24,10 +24,14 @@ def policy_operations(
 
     Parameters
     ----------
-    type_ : `User`, `Group` or `Role`, as in the names of the operations.
-    find : the record that a call names.
-    changeable : the same for writes, where some records may not be changed.
-    resource, keys : of the permission for writes; a read needs no keys.
+    type_
+        `User`, `Group` or `Role`, as in the names of the operations.
+    find
+        the record that a call names.
+    changeable
+        the same for writes, where some records may not be changed.
+    resource, keys
+        of the permission for writes; a read needs no keys.
     """
 
     to_change = changeable or find
@@ -84,7 +88,8 @@ def _inline(record: Entity | Group, name: str) -> StoredPolicy:
 
     Raises
     ------
-    ApiError: `NoSuchEntity`.
+    ApiError
+        `NoSuchEntity`.
     """
     for stored in record.inline:
         if stored.name == name:

@@ -30,11 +30,13 @@ def read_input(operation: OperationModel, body: bytes, path: str = "", query: Ma
 
     Parameters
     ----------
-    path, query : of REST JSON: the path below the mount, encoded, and the parameters of the query string.
+    path, query
+        of REST JSON: the path below the mount, encoded, and the parameters of the query string.
 
     Raises
     ------
-    ApiError: `SerializationException`: not a JSON object, or a value of another type; `ValidationError` with all violations.
+    ApiError
+        `SerializationException`: not a JSON object, or a value of another type; `ValidationError` with all violations.
     """
     if operation.input is None:
         return {}

@@ -24,7 +24,8 @@ def key_set(path: str, services: Services) -> bytes:
 
     Raises
     ------
-    CognitoError: `ResourceNotFoundException`: there is no such user pool.
+    CognitoError
+        `ResourceNotFoundException`: there is no such user pool.
     """
     found = _USER_POOL.fullmatch(path)
     if found is None:

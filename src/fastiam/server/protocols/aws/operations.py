@@ -20,14 +20,22 @@ class Operation:
 
     Attributes
     ----------
-    handler : acts, and gives the members of the output shape, after `permissions` were allowed; in the transaction of a write.
-    permissions : all must be allowed.
-    library_decides : the library authorizes the call (STS), and there are no permissions.
-    writes : runs in a transaction.
-    own_transactions : the library puts what it writes into its own transactions, with slow work before them.
-    prepare : slow work, such as the hash of a password, after a first decision and outside of the transaction.
-    may_fetch : reads the keys of an identity provider, which may be silent.
-    is_short : reads a few records, however many there are, so that it may run on the event loop.
+    handler
+        acts, and gives the members of the output shape, after `permissions` were allowed; in the transaction of a write.
+    permissions
+        all must be allowed.
+    library_decides
+        the library authorizes the call (STS), and there are no permissions.
+    writes
+        runs in a transaction.
+    own_transactions
+        the library puts what it writes into its own transactions, with slow work before them.
+    prepare
+        slow work, such as the hash of a password, after a first decision and outside of the transaction.
+    may_fetch
+        reads the keys of an identity provider, which may be silent.
+    is_short
+        reads a few records, however many there are, so that it may run on the event loop.
     """
 
     handler: Handler

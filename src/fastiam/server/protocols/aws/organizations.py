@@ -154,7 +154,8 @@ def check_policy_type(call: Call, parameter: str = "PolicyType") -> str:
 
     Raises
     ------
-    ApiError: `InvalidInputException`: another type than the two that are served.
+    ApiError
+        `InvalidInputException`: another type than the two that are served.
     """
     type_: str = call.parameters[parameter]
     if type_ not in POLICY_TYPES:

@@ -30,13 +30,17 @@ def page(
 
     Parameters
     ----------
-    member : of the output shape, such as `Users`.
-    name : of an item, unique in the listing: the next page begins behind the last one.
-    most : items of a page, whatever `MaxItems` says.
+    member
+        of the output shape, such as `Users`.
+    name
+        of an item, unique in the listing: the next page begins behind the last one.
+    most
+        items of a page, whatever `MaxItems` says.
 
     Raises
     ------
-    ApiError: `ValidationError`: the marker is not one of this listing.
+    ApiError
+        `ValidationError`: the marker is not one of this listing.
     """
     shown, token = _page(call, items, name, min(call.parameters.get("MaxItems", _DEFAULT), most), "Marker")
     result: dict[str, Any] = {member: [render(item) for item in shown], "IsTruncated": token is not None}
@@ -52,7 +56,8 @@ def token_page(
 
     Raises
     ------
-    ApiError: `ValidationError`: the token is not one of this listing, or the size is not of 1 to 100.
+    ApiError
+        `ValidationError`: the token is not one of this listing, or the size is not of 1 to 100.
     """
     size = call.parameters.get("pageSize", _DEFAULT)
     if not 1 <= size <= _DEFAULT:

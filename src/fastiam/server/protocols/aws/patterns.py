@@ -18,7 +18,8 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
 
     Raises
     ------
-    ValueError: it has a Unicode property that `re` cannot express.
+    ValueError
+        it has a Unicode property that `re` cannot express.
     """
     has_properties = _PROPERTY.search(pattern) is not None
     translated = _CLASS.sub(lambda found: _class(found[0]), pattern) if has_properties else pattern

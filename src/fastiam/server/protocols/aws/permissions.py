@@ -26,13 +26,19 @@ class Permission:
 
     Attributes
     ----------
-    resource : the ARN, or `*`; or several ARNs, each of them decided.
-    keys : condition keys in addition to those of every call.
-    action : by default that of the operation.
-    only_with : a parameter without which it is not required, such as `Tags`.
-    shown : what a denial names in place of the resource. By default what the call names by its name has the path `/` there: the
-        path of a stored ARN would show that it exists.
-    is_own : decided as a resource of the caller's account, whatever account the ARN names. The operation checks who may reach it.
+    resource
+        the ARN, or `*`; or several ARNs, each of them decided.
+    keys
+        condition keys in addition to those of every call.
+    action
+        by default that of the operation.
+    only_with
+        a parameter without which it is not required, such as `Tags`.
+    shown
+        what a denial names in place of the resource. By default what the call names by its name has the path `/` there: the path
+        of a stored ARN would show that it exists.
+    is_own
+        decided as a resource of the caller's account, whatever account the ARN names. The operation checks who may reach it.
     """
 
     resource: Resources
@@ -148,7 +154,8 @@ def tags_of(call: Call) -> dict[str, str]:
 
     Raises
     ------
-    ApiError: `InvalidInput`, of STS `InvalidParameterValue`: a key is given twice, ignoring case.
+    ApiError
+        `InvalidInput`, of STS `InvalidParameterValue`: a key is given twice, ignoring case.
     """
     sent = call.parameters.get("Tags", ())
     tags = {tag["Key"]: tag["Value"] for tag in sent}

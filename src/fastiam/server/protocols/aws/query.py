@@ -38,7 +38,8 @@ def read_form(body: bytes, query: bytes = b"") -> dict[str, str]:
 
     Raises
     ------
-    ApiError: a parameter that is given twice, or is not UTF-8; too many parameters.
+    ApiError
+        a parameter that is given twice, or is not UTF-8; too many parameters.
     """
     found: dict[str, str] = {}
     for part in (query.replace(b"+", b"%2B"), body):
@@ -68,7 +69,8 @@ def read_input(operation: OperationModel, form: Mapping[str, str]) -> dict[str, 
 
     Raises
     ------
-    ApiError: `InvalidQueryParameter` for an index that is not a number from 1; `ValidationError` with all violations.
+    ApiError
+        `InvalidQueryParameter` for an index that is not a number from 1; `ValidationError` with all violations.
     """
     if operation.input is None:
         return {}

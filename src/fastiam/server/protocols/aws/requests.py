@@ -56,7 +56,8 @@ def find_operation(request: Request, signature: Signature | None, target: Target
 
     Raises
     ------
-    ApiError: an unknown service, operation or version; no operation; a form that cannot be read.
+    ApiError
+        an unknown service, operation or version; no operation; a form that cannot be read.
     """
     if request.header_values(b"smithy-protocol"):
         raise ApiError("UnknownOperationException", "The protocol of the request is not served; send Query or JSON.")
@@ -144,7 +145,8 @@ def read_query(raw: bytes) -> dict[str, list[str]]:
 
     Raises
     ------
-    ApiError: `SerializationException`: a name or value is not UTF-8.
+    ApiError
+        `SerializationException`: a name or value is not UTF-8.
     """
     found: dict[str, list[str]] = {}
     for pair in raw.decode("ascii", "replace").split("&") if raw else ():

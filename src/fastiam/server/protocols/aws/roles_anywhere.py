@@ -60,7 +60,8 @@ def _own(call: Call, arn: str) -> str:
 
     Raises
     ------
-    ApiError: `ResourceNotFoundException`.
+    ApiError
+        `ResourceNotFoundException`.
     """
     if not arn.startswith(_place(call)):
         raise ApiError("ResourceNotFoundException", f"There is no {shorten(arn)}.")
@@ -85,7 +86,8 @@ def _tags(call: Call) -> dict[str, str]:
 
     Raises
     ------
-    ApiError: `ValidationException`: a key is given twice.
+    ApiError
+        `ValidationException`: a key is given twice.
     """
     sent = call.parameters.get("tags", ())
     tags = {tag["key"]: tag["value"] for tag in sent}

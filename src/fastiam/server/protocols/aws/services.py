@@ -69,7 +69,8 @@ class Services:
 
         Raises
         ------
-        ApiError: `NotImplemented`: the packages for it are not installed. So do the others.
+        ApiError
+            `NotImplemented`: the packages for it are not installed. So do the others.
         """
         with self._lock:
             try:

@@ -39,7 +39,8 @@ def check_token(result: Result) -> None:
 
     Raises
     ------
-    ApiError: `PackedPolicyTooLarge`, as AWS calls it.
+    ApiError
+        `PackedPolicyTooLarge`, as AWS calls it.
     """
     credentials = result.get("Credentials")
     token = credentials.get("SessionToken") if isinstance(credentials, Mapping) else None

@@ -72,7 +72,8 @@ def read_signature(request: Request) -> Signature | None:
 
     Raises
     ------
-    ApiError: `IncompleteSignature`: parts are missing, given twice or unreadable, or it is in header and query string.
+    ApiError
+        `IncompleteSignature`: parts are missing, given twice or unreadable, or it is in header and query string.
     """
     headers = request.header_values(b"authorization")
     query = _query(request.raw_query)
@@ -195,8 +196,9 @@ def check_headers(request: Request, signature: Signature) -> None:
 
     Raises
     ------
-    ApiError: `IncompleteSignature` without `host`; `SignatureDoesNotMatch` for an unsigned `x-amz-` header, a signed header that
-        is absent, and names that are not sorted.
+    ApiError
+        `IncompleteSignature` without `host`; `SignatureDoesNotMatch` for an unsigned `x-amz-` header, a signed header that is
+        absent, and names that are not sorted.
     """
     signed = signature.signed_headers
     if "host" not in signed:
@@ -217,7 +219,8 @@ def check_time(signature: Signature, now: datetime) -> None:
 
     Raises
     ------
-    ApiError: `SignatureDoesNotMatch` with both instants.
+    ApiError
+        `SignatureDoesNotMatch` with both instants.
     """
     instant = signature.instant
     if signature.date != signature.stamp.partition("T")[0]:
@@ -238,7 +241,8 @@ def body_hash(request: Request, *, allow_unsigned: bool = False) -> str:
 
     Raises
     ------
-    ApiError: `x-amz-content-sha256` is not that of the body, or is a form that is not accepted here.
+    ApiError
+        `x-amz-content-sha256` is not that of the body, or is a form that is not accepted here.
     """
     real = hashlib.sha256(request.body).hexdigest()
     stated = request.header_values(b"x-amz-content-sha256")
@@ -259,8 +263,10 @@ def is_valid(request: Request, signature: Signature, secret: str, payload: str, 
 
     Parameters
     ----------
-    payload : of `body_hash`.
-    hosts : values that may replace `Host`, where a proxy rewrites it; at most 4 are tried.
+    payload
+        of `body_hash`.
+    hosts
+        values that may replace `Host`, where a proxy rewrites it; at most 4 are tried.
     """
     key = signing_key(secret, signature.date, signature.region, signature.service)
     given = signature.value.encode("latin-1", "replace")

@@ -91,7 +91,8 @@ def policy_source(call: Call, tables: Tables) -> Entity | Group:
 
     Raises
     ------
-    ApiError: `InvalidInput`: another kind of ARN. `NoSuchEntity`: it is absent, or in another account.
+    ApiError
+        `InvalidInput`: another kind of ARN. `NoSuchEntity`: it is absent, or in another account.
     """
     text = call.parameters["PolicySourceArn"]
     arn = split_arn(text)
@@ -156,7 +157,8 @@ class Simulation:
 
         Raises
         ------
-        ApiError: `InvalidInput`: action or resource cannot be read.
+        ApiError
+            `InvalidInput`: action or resource cannot be read.
         """
         partition, account = self.principal.partition or self.call.partition, self.principal.account
         arn = split_arn(resource)
@@ -309,7 +311,8 @@ def _resource_policies(text: str) -> dict[PolicyKind, Source]:
 
     Raises
     ------
-    ApiError: `InvalidInput`: it is neither.
+    ApiError
+        `InvalidInput`: it is neither.
     """
     found = {}
     for kind in (PolicyKind.TRUST, PolicyKind.RESOURCE):
@@ -338,7 +341,8 @@ def _context(call: Call) -> dict[str, Any]:
 
     Raises
     ------
-    ApiError: `InvalidInput`: a value is not of its type, or a key is given twice.
+    ApiError
+        `InvalidInput`: a value is not of its type, or a key is given twice.
     """
     context: dict[str, Any] = {}
     folded = set()

@@ -44,7 +44,8 @@ class AnalysisCall:
 
     Raises
     ------
-    MappingError: the body has the wrong form, or states what the identity may not state.
+    MappingError
+        the body has the wrong form, or states what the identity may not state.
     """
 
     def __init__(self, request: Request, identity: Identity, pinned: Pinned, now: datetime, members: frozenset[str]) -> None:
@@ -103,7 +104,8 @@ class AnalysisCall:
 
         Raises
         ------
-        MappingError: it is missing.
+        MappingError
+            it is missing.
         """
         return read_text(self.body, "resource", "$")
 
@@ -112,7 +114,8 @@ class AnalysisCall:
 
         Raises
         ------
-        MappingError: it is missing, or none.
+        MappingError
+            it is missing, or none.
         """
         found = principal_of(read_text(self.body, "principal", "$"), self.sessions)
         if isinstance(found, str):
@@ -147,7 +150,8 @@ def read_body(request: Request, members: frozenset[str]) -> dict[str, Any]:
 
     Raises
     ------
-    MappingError: `bad_content_type`, a code of `JsonError`, or `bad_member`: a member that the analysis does not have.
+    MappingError
+        `bad_content_type`, a code of `JsonError`, or `bad_member`: a member that the analysis does not have.
     """
     if (request.header(b"content-type") or b"").partition(b";")[0].strip().lower() != JSON.encode():
         raise MappingError("bad_content_type", f"the content type is not `{JSON}`", "content-type")

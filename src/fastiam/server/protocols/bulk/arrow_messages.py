@@ -24,7 +24,8 @@ class ArrowError(Exception):
 
     Attributes
     ----------
-    status : 400; 413: a part is too large; 415: a form of Arrow that is not supported.
+    status
+        400; 413: a part is too large; 415: a form of Arrow that is not supported.
     """
 
     def __init__(self, status: int, code: str, message: str) -> None:
@@ -76,7 +77,8 @@ class ArrowMessages:
 
         Raises
         ------
-        ArrowError: the next message is refused.
+        ArrowError
+            the next message is refused.
         """
         self._add(piece)
         while self._size >= self._needed and not self.is_ended:
@@ -136,7 +138,8 @@ class ArrowMessages:
 
         Raises
         ------
-        ArrowError: in a message, or before the schema.
+        ArrowError
+            in a message, or before the schema.
         """
         if self._size:
             raise bad_arrow("the stream ends in a message")

@@ -68,7 +68,8 @@ class ArrowRows:
 
     Raises
     ------
-    ArrowError: the schema is damaged, or has columns that cannot be read.
+    ArrowError
+        the schema is damaged, or has columns that cannot be read.
     """
 
     def __init__(self, schema: bytes, gate: Gate) -> None:
@@ -104,7 +105,8 @@ class ArrowRows:
 
         Raises
         ------
-        MappingError: it is not JSON.
+        MappingError
+            it is not JSON.
         """
         text = (self._schema.metadata or {}).get(SESSIONS)
         if text is None:
@@ -123,7 +125,8 @@ class ArrowRows:
 
         Raises
         ------
-        ArrowError: it is damaged.
+        ArrowError
+            it is damaged.
         """
         self._pipe.put(batch)
         with _Reading():
@@ -250,7 +253,8 @@ def _listed(column: Any) -> list[Any]:
 
     Raises
     ------
-    ArrowError: a date or time that Python does not have; views that are much larger than their buffers.
+    ArrowError
+        a date or time that Python does not have; views that are much larger than their buffers.
     """
     if pa.types.is_dictionary(column.type):  # one long value in many rows must not be copied for each of them
         shared = [*_listed(column.dictionary), None]
@@ -329,7 +333,8 @@ def _plain(column: Any) -> Any:
 
     Raises
     ------
-    ArrowError: its rows are much larger than its buffers, since views overlap.
+    ArrowError
+        its rows are much larger than its buffers, since views overlap.
     """
     if column.type != _TEXTS[2]:
         return column

@@ -39,7 +39,8 @@ class Principals:
 
         Parameters
         ----------
-        sessions : names that the request states.
+        sessions
+            names that the request states.
         """
         faults: dict[str, MappingError] = {}
         known = self._known  # another thread may replace it

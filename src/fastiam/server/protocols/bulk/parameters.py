@@ -58,13 +58,17 @@ def read_parameters(request: Request, identity: Identity, now: datetime, threads
 
     Parameters
     ----------
-    now : the time of the request, unless it states one.
-    threads : the most that it may ask for.
+    now
+        the time of the request, unless it states one.
+    threads
+        the most that it may ask for.
 
     Raises
     ------
-    Unsupported: a type.
-    MappingError: `bad_parameter`; `not_asserted`: the identity may not state the time.
+    Unsupported
+        a type.
+    MappingError
+        `bad_parameter`; `not_asserted`: the identity may not state the time.
     """
     source, answer = _forms(request)
     given: dict[str, str] = {}

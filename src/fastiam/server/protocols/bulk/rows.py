@@ -31,10 +31,14 @@ class Rows:
 
     Attributes
     ----------
-    length : number of rows.
-    columns : `principal`, `action`, `resource` and `resource_account`: lists of texts, or Arrow arrays; None: not given.
-    keys : the same of condition keys, which the identity may state.
-    faults : row -> why it is not decided. The values of such a row do not matter.
+    length
+        number of rows.
+    columns
+        `principal`, `action`, `resource` and `resource_account`: lists of texts, or Arrow arrays; None: not given.
+    keys
+        the same of condition keys, which the identity may state.
+    faults
+        row -> why it is not decided. The values of such a row do not matter.
     """
 
     length: int
@@ -53,9 +57,12 @@ class Decided:
 
     Attributes
     ----------
-    outcome : `Outcome` numbers, uint8, shape (n,).
-    layer, statement, depends_on : numbers in `LAYERS`, `refs` and `sets`; `NO_CODE` and -1 for none. None without reasons.
-    errors : row -> why it could not be decided, ascending.
+    outcome
+        `Outcome` numbers, uint8, shape (n,).
+    layer, statement, depends_on
+        numbers in `LAYERS`, `refs` and `sets`; `NO_CODE` and -1 for none. None without reasons.
+    errors
+        row -> why it could not be decided, ascending.
     """
 
     outcome: npt.NDArray[np.uint8]
@@ -116,7 +123,8 @@ class Judge:
 
         Raises
         ------
-        RequestValueError: a whole column cannot be read.
+        RequestValueError
+            a whole column cannot be read.
         """
         if not self.sessions:
             return self._decide(rows, rows.keys)
@@ -156,7 +164,8 @@ def _with_session_keys(
 
     Returns
     -------
-    tuple: the columns, and the rows with keys of a session below an unknown prefix, ascending.
+    tuple[dict[str, Any], list[int]]
+        the columns, and the rows with keys of a session below an unknown prefix, ascending.
     """
     keys, known = dict(rows.keys), set[int]()
     principals = listed(rows.columns["principal"], rows.length)

@@ -32,11 +32,13 @@ def read_sessions(raw: Any, identity: Identity, engine: Engine, now: datetime) -
 
     Parameters
     ----------
-    raw : an object: name -> `{"principal": ARN, ...}` with the members of a session.
+    raw
+        an object: name -> `{"principal": ARN, ...}` with the members of a session.
 
     Raises
     ------
-    MappingError: `not_asserted`, the identity may state none; a form, name or value that is wrong.
+    MappingError
+        `not_asserted`, the identity may state none; a form, name or value that is wrong.
     """
     at = "$.sessions"
     if ASSERT_SESSION not in identity.scopes:
@@ -72,7 +74,8 @@ def principal_of(text: str, sessions: Mapping[str, StatedSession], at: str = "$.
 
     Raises
     ------
-    MappingError: `unmapped_subject`.
+    MappingError
+        `unmapped_subject`.
     """
     found = sessions.get(text)
     return read_principal(text, at).text if found is None else found

@@ -81,11 +81,13 @@ class Processor:
 
     Parameters
     ----------
-    principals, slots : of the protocol. One slot is taken with the first bytes of the body, and given back by `record`.
+    principals, slots
+        of the protocol. One slot is taken with the first bytes of the body, and given back by `record`.
 
     Attributes
     ----------
-    has_answered : whether a part of the answer was given.
+    has_answered
+        whether a part of the answer was given.
     """
 
     def __init__(
@@ -174,7 +176,8 @@ class Processor:
 
         Raises
         ------
-        MappingError: the identity may state none, or one is wrong.
+        MappingError
+            the identity may state none, or one is wrong.
         """
         parameters, pinned = self._parameters, self._pinned
         self._judge.sessions = read_sessions(raw, self._identity, pinned.engine, parameters.now)
@@ -185,7 +188,8 @@ class Processor:
 
         Raises
         ------
-        ArrowError: there are too many.
+        ArrowError
+            there are too many.
         """
         if self._rows + rows > MAX_ROWS:
             raise ArrowError(413, "too_many_rows", f"more than {MAX_ROWS} rows")
@@ -210,11 +214,13 @@ class Processor:
 
         Parameters
         ----------
-        parts : the rows that they are about.
+        parts
+            the rows that they are about.
 
         Raises
         ------
-        StreamAborted: a row cannot be decided, and the stream stops there.
+        StreamAborted
+            a row cannot be decided, and the stream stops there.
         """
         stops = self._parameters.stops and bool(decided.errors)
         if self._items is not None:

@@ -17,8 +17,10 @@ class TextColumn:
 
     Attributes
     ----------
-    codes : place of each row's text in `values`, int32, shape (n,).
-    sizes : length of each distinct text, int32. The texts are printable ASCII.
+    codes
+        place of each row's text in `values`, int32, shape (n,).
+    sizes
+        length of each distinct text, int32. The texts are printable ASCII.
     """
 
     def __init__(self, codes: bytes, offsets: bytes, data: bytes) -> None:

@@ -99,7 +99,8 @@ def create(section: Section, site: Site) -> ExtAuthz:
 
     Raises
     ------
-    SourceError, UnmetNeed, ConfigError: it cannot be served here.
+    SourceError, UnmetNeed, ConfigError
+        it cannot be served here.
     """
     is_safe = True
     if section.grpc is not None:
@@ -114,7 +115,8 @@ def check_address(settings: GrpcSection) -> bool:
 
     Raises
     ------
-    ConfigError: they are not, and the configuration does not say that this is meant.
+    ConfigError
+        they are not, and the configuration does not say that this is meant.
     """
     address = read_address(settings.address)
     is_safe = address.is_unix or address.is_loopback or (settings.tls is not None and settings.tls.client_ca is not None)

@@ -34,7 +34,8 @@ class Answers:
 
     Raises
     ------
-    SourceError: a header of `[extauthz.add]` is not one.
+    SourceError
+        a header of `[extauthz.add]` is not one.
     """
 
     def __init__(self, section: Section) -> None:

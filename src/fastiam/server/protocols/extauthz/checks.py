@@ -57,7 +57,8 @@ class CheckRequest:
 
         Raises
         ------
-        MappingError: one is not UTF-8. Left out, it would match no condition, and the upstream gets it all the same (G90).
+        MappingError
+            one is not UTF-8. Left out, it would match no condition, and the upstream gets it all the same (G90).
         """
         wanted = name.encode("ascii", "replace")
         try:
@@ -70,7 +71,8 @@ class CheckRequest:
 
         Raises
         ------
-        MappingError: it was sent more than once, or is not UTF-8.
+        MappingError
+            it was sent more than once, or is not UTF-8.
         """
         found = self.values(name)
         if len(found) > 1 or (found and self.is_merged and "," in found[0]):

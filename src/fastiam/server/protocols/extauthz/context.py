@@ -33,11 +33,13 @@ def read_facts(
 
     Parameters
     ----------
-    headers, query : lower-case names of headers, and names of parameters, that become condition keys.
+    headers, query
+        lower-case names of headers, and names of parameters, that become condition keys.
 
     Raises
     ------
-    MappingError: a value cannot be used, or the body that the route reads is not there.
+    MappingError
+        a value cannot be used, or the body that the route reads is not there.
     """
     context: dict[str, Any] = {
         "aws:SourceIp": check.source_address,

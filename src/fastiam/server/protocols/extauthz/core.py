@@ -29,11 +29,13 @@ class Core:
 
     Parameters
     ----------
-    address_is_safe : whether the address of gRPC is a unix socket or on loopback, or its clients have certificates.
+    address_is_safe
+        whether the address of gRPC is a unix socket or on loopback, or its clients have certificates.
 
     Raises
     ------
-    SourceError, UnmetNeed: the configuration cannot be served here.
+    SourceError, UnmetNeed
+        the configuration cannot be served here.
     """
 
     def __init__(self, section: Section, site: Site, *, address_is_safe: bool) -> None:
@@ -59,7 +61,8 @@ class Core:
 
         Parameters
         ----------
-        identity : of Envoy; it limits what a request may state.
+        identity
+            of Envoy; it limits what a request may state.
         """
         pinned = decider.pin()
         record = DecisionRecord(_PATH, pinned.generation, None, None, None, {}, None, False)

@@ -22,7 +22,8 @@ def canonical_path(raw: bytes) -> str:
 
     Raises
     ------
-    MappingError: `ambiguous_path`.
+    MappingError
+        `ambiguous_path`.
     """
     if _PLAIN.fullmatch(raw):  # PERF: most paths
         return raw.decode("ascii")
@@ -68,7 +69,8 @@ def raw_path(raw: bytes) -> str:
 
     Raises
     ------
-    MappingError: `ambiguous_path`: it does not begin with `/`, or has bytes that no URL has.
+    MappingError
+        `ambiguous_path`: it does not begin with `/`, or has bytes that no URL has.
     """
     if not raw.startswith(b"/") or not raw.isascii() or _CONTROL.search(raw) or b" " in raw:
         raise _ambiguous("it is not the path of a URL")
@@ -84,7 +86,8 @@ def split_target(target: bytes) -> tuple[bytes, bytes]:
 
     Raises
     ------
-    MappingError: `ambiguous_path`, there is a fragment.
+    MappingError
+        `ambiguous_path`, there is a fragment.
     """
     if b"#" in target:
         raise _ambiguous("it has a fragment")

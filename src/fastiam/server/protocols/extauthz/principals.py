@@ -71,7 +71,8 @@ class Principals:
 
     Raises
     ------
-    SourceError, UnmetNeed: a source cannot be used as it is configured.
+    SourceError, UnmetNeed
+        a source cannot be used as it is configured.
     """
 
     def __init__(self, section: Section, site: Site, address_is_safe: bool) -> None:
@@ -92,7 +93,8 @@ class Principals:
 
         Raises
         ------
-        Unidentified: no source is present, or the first one that is present is not right.
+        Unidentified
+            no source is present, or the first one that is present is not right.
         """
         for source in self._sources:
             try:

@@ -52,7 +52,8 @@ def read_target(check: CheckRequest) -> Target:
 
     Raises
     ------
-    MappingError: the method is not one; the target is too long, or has a fragment.
+    MappingError
+        the method is not one; the target is too long, or has a fragment.
     """
     if not _METHOD.fullmatch(check.method):
         raise MappingError("bad_method", "there is no method", "$.method")
@@ -83,7 +84,8 @@ class Route:
 
     Raises
     ------
-    SourceError: it is not configured right.
+    SourceError
+        it is not configured right.
     """
 
     def __init__(self, section: RouteSection, at: str) -> None:
@@ -130,7 +132,8 @@ class Route:
 
         Raises
         ------
-        MappingError: it matches, but the path is ambiguous, or there is no action or resource.
+        MappingError
+            it matches, but the path is ambiguous, or there is no action or resource.
         """
         if not self._matches_host(target.host):
             return None

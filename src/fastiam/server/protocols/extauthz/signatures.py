@@ -22,7 +22,8 @@ def verify(check: CheckRequest, section: SignatureSection, moment: Moment) -> Ca
 
     Raises
     ------
-    Unidentified: the signature is not right, or is for another service.
+    Unidentified
+        the signature is not right, or is for another service.
     """
     path, query = split_target(check.target)
     values = check.values("authorization")

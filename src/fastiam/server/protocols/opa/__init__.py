@@ -151,7 +151,8 @@ def create(section: Section, site: Site) -> ServerProtocol:
 
     Raises
     ------
-    SourceError: a path, pointer, template or name of the section is wrong.
+    SourceError
+        a path, pointer, template or name of the section is wrong.
     """
     mapping = EntityMapping.of(
         section.subjects,

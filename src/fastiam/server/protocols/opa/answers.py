@@ -61,7 +61,8 @@ def read_call(request: Request, path: str, *, is_bare: bool) -> Call:
 
     Raises
     ------
-    BadRequest: YAML, broken JSON, or two inputs.
+    BadRequest
+        YAML, broken JSON, or two inputs.
     """
     parameters = parse_qsl(request.raw_query.decode("ascii", "replace"), keep_blank_values=True)
     named = dict(parameters)
@@ -104,7 +105,8 @@ class Form:
 
         Parameters
         ----------
-        timers : nanoseconds of the whole request, and of the decision.
+        timers
+            nanoseconds of the whole request, and of the decision.
         """
         headers = ((b"x-fastiam-generation", b"%d" % generation),)
         option = orjson.OPT_INDENT_2 if call.flags.pretty else None

@@ -61,7 +61,8 @@ class Path(Protocol):
 
         Raises
         ------
-        BadRequest: the input has the wrong form for the path.
+        BadRequest
+            the input has the wrong form for the path.
         """
 
 
@@ -291,7 +292,8 @@ def _no_filters(input_: Any, trino: Trino) -> Any:
 
     Raises
     ------
-    BadRequest: the configuration does not say that there are none.
+    BadRequest
+        the configuration does not say that there are none.
     """
     action = input_.get("action") if type(input_) is dict else None
     operation = action.get("operation") if type(action) is dict else None
@@ -334,7 +336,8 @@ def _queries(asked: Asked, items: list[Any]) -> tuple[list[str], list[int], dict
 
     Raises
     ------
-    BadRequest: too many of them.
+    BadRequest
+        too many of them.
     """
     tables = arns_of_tables(items)
     if tables is not None:
@@ -372,7 +375,8 @@ def _decide(
 
     Raises
     ------
-    MappingError: `bad_value`, the engine refuses a value. Its message may have values of the directory, and is not shown.
+    MappingError
+        `bad_value`, the engine refuses a value. Its message may have values of the directory, and is not shown.
     """
     try:
         return engine.decide(principal, action, resource, context, unknown=unknown, resource_account=owner, now=now)

@@ -45,7 +45,8 @@ class Generic:
 
     Raises
     ------
-    SourceError: a pointer is wrong, or a type is not configured.
+    SourceError
+        a pointer is wrong, or a type is not configured.
     """
 
     def __init__(self, section: PathSection, mapping: EntityMapping, rules: FactRules, at: str) -> None:
@@ -69,7 +70,8 @@ class Generic:
 
         Raises
         ------
-        MappingError: a part is missing, or cannot be mapped.
+        MappingError
+            a part is missing, or cannot be mapped.
         """
         id_ = read_text(*_at(input_, self._principal))
         subject = mapper.subject(self._types[0], id_, None, identity, now, _place(self._principal))

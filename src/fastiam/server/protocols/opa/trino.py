@@ -44,7 +44,8 @@ class Trino:
 
     Raises
     ------
-    SourceError: a template or the owner is wrong.
+    SourceError
+        a template or the owner is wrong.
     """
 
     def __init__(self, section: TrinoSection, *, has_directory: bool) -> None:
@@ -70,7 +71,8 @@ class Trino:
 
         Raises
         ------
-        MappingError: there is none.
+        MappingError
+            there is none.
         """
         user = read_text(_identity(input_), "user", "$.context.identity")
         return self._principal.make({"user": user}, records, at="$.context.identity.user")
@@ -99,7 +101,8 @@ def read_asked(input_: Members, identity: Identity) -> Asked:
 
     Raises
     ------
-    MappingError: a part is missing, or cannot be mapped.
+    MappingError
+        a part is missing, or cannot be mapped.
     """
     members = _required(input_, "action", "$")
     operation = read_text(members, "operation", "$.action", 128)
@@ -113,7 +116,8 @@ def resources_of(asked: Asked) -> list[str]:
 
     Raises
     ------
-    MappingError: a resource has no ARN.
+    MappingError
+        a resource has no ARN.
     """
     resource = read_members(asked.members, "resource", "$.action")
     target = read_members(asked.members, "targetResource", "$.action")
@@ -134,7 +138,8 @@ def arns(resource: Members, at: str) -> list[str]:
 
     Raises
     ------
-    MappingError: no known kind of resource, more than one, or a name is missing.
+    MappingError
+        no known kind of resource, more than one, or a name is missing.
     """
     kinds = [kind for kind in _ARNS if resource.get(kind) is not None]
     if kinds == ["table", "function"]:
@@ -178,7 +183,8 @@ def table_of(resource: Any) -> Members:
 
     Raises
     ------
-    MappingError: it has none.
+    MappingError
+        it has none.
     """
     if type(resource) is not dict or [kind for kind in _ARNS if resource.get(kind) is not None] != ["table"]:
         raise MappingError("bad_type", "the resource is not a table", "$.action.filterResources")

