@@ -87,7 +87,7 @@ def extension(name: str) -> Extension:
 
 
 class BuildExt(build_ext):
-    """Prints each module that was compiled: all of them take minutes, and nobody should think that the build hangs."""
+    """Prints each module that was compiled: all of them take minutes, and the build should not seem to hang."""
 
     n_done, lock = 0, threading.Lock()
 

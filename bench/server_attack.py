@@ -1,8 +1,8 @@
-"""Latency of decisions and probes while a client without credentials holds what it can of the server (the rules of the server, 1.6).
+"""Latency of decisions and probes while a client without credentials uses what it can of the server (docs: rules of the server).
 
 `python bench/server_attack.py --seconds 30` starts a server over a store and sends requests for decisions on a unix socket
-and for `/livez`: alone, then beside unfinished bodies, connections without requests, silent TLS handshakes, tokens of a silent issuer,
-and an import of another process. It fails if an answer is refused or wrong.
+and for `/livez`: alone, then beside unfinished bodies, connections without requests, silent TLS handshakes, tokens of a silent
+issuer, and an import of another process. It fails if an answer is refused or wrong.
 """
 
 from __future__ import annotations

@@ -231,11 +231,11 @@ def test_call_inside_of_a_handler_is_a_call_of_its_own(reader, aws):
     """T102: a handler calls with the same client; both calls are decided."""
     nested = client()
 
-    def look(params: Any, **_: Any) -> None:
+    def nest(params: Any, **_: Any) -> None:
         if params["Bucket"] == "bkt2":
             nested.list_objects_v2(Bucket="bkt1")
 
-    nested.meta.events.register("provide-client-params.s3.*", look)
+    nested.meta.events.register("provide-client-params.s3.*", nest)
     with fastiam.boto3.enforce(reader, principal=APP) as calls, pytest.raises(ClientError, match="bkt2"):
         nested.list_objects_v2(Bucket="bkt2")
     assert [each.resource for each in calls.requests] == ["arn:aws:s3:::bkt1", "arn:aws:s3:::bkt2"]

@@ -170,7 +170,7 @@ cdef class _Batch(_Passes):
         if column == "resource":
             return self._value(self.resources, row)
         principal = self._value(self.principals, row)
-        if column == "principal":                        # of a name that is no ARN, the action tells whether it can be a provider (N3)
+        if column == "principal":                        # of a name without `arn:`, the action decides if it can be a provider (N3)
             action = self._value(self.actions, row)
             return principal, action is not None and action.lower() in FEDERATION
         return principal, self._value(self.context[column], row)

@@ -166,7 +166,7 @@ def read_column(obj, str name, *, str kind, dict errors=None, bint later=False):
         where rows whose value cannot be read are collected (row: error) while their value becomes null. None raises the first of
         them.
     later
-        codes and plain text of Arrow are left unchecked, for a pass that looks at it before it reads it.
+        codes and plain text of Arrow are left unchecked, for a pass that checks it before it reads it.
 
     Raises
     ------

@@ -182,7 +182,7 @@ def attach(
     Raises
     ------
     KeyError, ValueError, TypeError, OverflowError
-        a section is not there, or is no array of its items.
+        a section is not there, or is not an array of its items.
     """
     cdef uint64_t total = 0, at = 0, size, offset
     cdef Vector* v
