@@ -8,6 +8,7 @@ import numpy.typing as npt
 from fastiam._core import Core
 from fastiam.kernel.columns.read import TextColumn
 from fastiam.model.decision import StatementRef
+from fastiam.model.profile import FEDERATION as FEDERATION  # the check of stubs compares constants
 from fastiam.model.session import Session
 
 class _Answers(TypedDict, total=False):
