@@ -99,7 +99,7 @@ SEARCHES = {
     "ext_authz": "envoy",
     "GetCallerIdentity": "aws",
     "--policies": "cli",
-    "missing_keys": "python",
+    "missing_keys": "reference/api",
 }
 
 
