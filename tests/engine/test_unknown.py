@@ -28,7 +28,7 @@ from fastiam.model.request import Request, read_context
 from fastiam.simulation.profiles import profiles_from_documents
 
 pytestmark = pytest.mark.slow
-N = 1_000  # cases of the generator; 500 are too few to tell 99 of 100
+N = 1_000  # cases of the generator; 500 are too few for a share of 99 in 100
 MOST, ALL = 25, 4_000  # values tried for definite outcomes, for others
 NEAR = ("true", "false", "-99", "5", "99999", "1900-01-01", "2199-01-01", "192.0.2.77", "2001:db9::1", "::fffe:1.2.3.4")
 FRESH = {"string": "fresh", "number": "123.5", "date": "2027-07-07T07:07:07Z", "bool": "true", "binary": "RlJFU0g=",
