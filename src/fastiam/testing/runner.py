@@ -25,7 +25,7 @@ from fastiam.testing.documents import Documents
 from fastiam.testing.paths import checked_path, root_of
 from fastiam.testing.principals import PrincipalReader
 from fastiam.testing.report import ExampleResult, Status, TestReport
-from fastiam.testing.test_file import EXPECTED, SUFFIXES, Example, ExampleFile, ExampleTest, error, read_test_file
+from fastiam.testing.test_file import EXPECTED, SUFFIXES, Example, ExampleFile, error, read_test_file
 
 if TYPE_CHECKING:
     from fastiam.api.engine import Engine
@@ -173,10 +173,6 @@ class Runner:
             found, [one for one in examples if self._selects(f"{self.shown(path)}::{one.id}")], fail_fast=fail_fast
         )
 
-    def test(self, file: ExampleFile, test: ExampleTest) -> list[ExampleResult]:
-        """Run the examples of one test."""
-        return self.examples(file, test.examples)
-
     def examples(self, file: ExampleFile, examples: Sequence[Example], *, fail_fast: bool = False) -> list[ExampleResult]:
         """Run examples of a file, in their order."""
         if not examples:
@@ -235,7 +231,11 @@ class Runner:
 
                 self._engines[key] = Engine.load(paths[0])
             else:
-                self._engines[key] = load(*paths).compile(unknown_owner=cast(Literal["principal", "deny"], file.unknown_owner))
+                directory = load(*paths)
+                if directory.findings:  # what could not be read denies, and a test that expects a denial would pass unnoticed
+                    found = str(directory.findings).partition("\n")[0]
+                    self.warnings.append(f"{', '.join(paths)}: the policies have findings: {found}")
+                self._engines[key] = directory.compile(unknown_owner=cast(Literal["principal", "deny"], file.unknown_owner))
         return self._engines[key]
 
     def _request(self, judge: Judge, file: ExampleFile, example: Example) -> _Request:

@@ -345,3 +345,13 @@ def test_content_of_other_files_is_not_shown(capsys: pytest.CaptureFixture[str])
     write(asked(principal=LEA, expect="allowed"), documents={"identity": "secret.json"})
     assert command_line(["test"]) in (1, 3)
     assert "hunter2" not in capsys.readouterr().out
+
+
+def test_policy_that_cannot_be_read_is_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
+    account = json.loads(Path("account.json").read_text())
+    account["UserDetailList"][0]["UserPolicyList"] = [{"PolicyName": "p", "PolicyDocument": {"Statement": 5}}]
+    Path("account.json").write_text(json.dumps(account))
+    write(asked(action="s3:PutObject", expect="denied"))
+    assert command_line(["test"]) == 0
+    assert "warning: account.json: the policies have findings: " in capsys.readouterr().err
+    assert command_line(["test", "--strict"]) == 4
