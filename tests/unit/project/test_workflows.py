@@ -100,6 +100,16 @@ def test_image_takes_the_wheels_of_its_python(tmp_path: Path) -> None:
         assert found.stdout.split() == [f"fastiam-1.0-{tag}-{tag}-{machine}.whl"]
 
 
+@pytest.mark.parametrize(
+    ("schema", "paths"), [("github-workflows", [*FOLDER.glob("*.yml")]), ("github-actions", [ROOT / "action.yml"])]
+)
+def test_workflows_have_the_form_that_github_publishes(schema: str, paths: list[Path]) -> None:
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", f"vendor.{schema}", *map(str, paths)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    assert f"check_jsonschema --builtin-schema vendor.{schema}" in (ROOT / "Makefile").read_text()
+
+
 def test_workflows_pass_actionlint() -> None:
     beside = Path(sys.executable).parent / "actionlint"
     found = str(beside) if beside.exists() else shutil.which("actionlint")
