@@ -20,7 +20,7 @@ from typing import Any
 from measure import Record, measure
 
 import fastiam
-from fastiam.analysis.replay import Verdict
+from fastiam.analysis.access.replay import Verdict
 from fastiam.sources.cloudtrail.records import read_records
 
 ACCOUNT, ROLES, A_FILE = "111111111111", 200, 2_000

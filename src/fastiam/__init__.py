@@ -10,21 +10,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fastiam.analysis.decision_changes import Change, DiffGroup
-    from fastiam.analysis.diff import Diff, diff
-    from fastiam.analysis.escalation import EscalationPath, EscalationStep
+    from fastiam.analysis.access.decision_changes import Change, DiffGroup
+    from fastiam.analysis.access.diff import Diff, diff
+    from fastiam.analysis.access.grants import Grant, GrantStatement, Limit
+    from fastiam.analysis.access.logged_calls import Calls, LoggedOutcome
+    from fastiam.analysis.access.replay import Replay, ReplayGroup, Verdict
+    from fastiam.analysis.access.unused_access import Unused
+    from fastiam.analysis.access.what_can import AllowedAction
+    from fastiam.analysis.access.who_can import PrincipalAccess, WhoCanResult
+    from fastiam.analysis.escalation.paths import EscalationPath, EscalationStep
     from fastiam.analysis.filter import Filter
-    from fastiam.analysis.grants import Grant, GrantStatement, Limit
-    from fastiam.analysis.lint import lint
-    from fastiam.analysis.logged_calls import Calls, LoggedOutcome
-    from fastiam.analysis.proof import access_not_granted, no_new_access
-    from fastiam.analysis.proof_public import not_public
-    from fastiam.analysis.proof_requests import ProofRequest
-    from fastiam.analysis.proof_result import Proof, ProofResult
-    from fastiam.analysis.replay import Replay, ReplayGroup, Verdict
-    from fastiam.analysis.unused_access import Unused
-    from fastiam.analysis.what_can import AllowedAction
-    from fastiam.analysis.who_can import PrincipalAccess, WhoCanResult
+    from fastiam.analysis.lint.document import lint
+    from fastiam.analysis.proof.candidate_requests import ProofRequest
+    from fastiam.analysis.proof.prove import access_not_granted, no_new_access
+    from fastiam.analysis.proof.public import not_public
+    from fastiam.analysis.proof.result import Proof, ProofResult
     from fastiam.api.directory import Directory
     from fastiam.api.engine import Engine
     from fastiam.api.suggestion import Suggestion, suggest_policy
@@ -184,22 +184,22 @@ _HOMES = {
     "model.explanation": ("Explanation", "LayerResult", "MatchedStatement", "NearMiss", "ResidualStatement"),
     "model.policy": ("ConditionEntry", "Effect", "PolicyKind"),
     "model.profile": ("PrincipalKind", "Settings"),
-    "analysis.logged_calls": ("Calls", "LoggedOutcome"),
-    "analysis.diff": ("Diff", "diff"),
-    "analysis.lint": ("lint",),
+    "analysis.access.logged_calls": ("Calls", "LoggedOutcome"),
+    "analysis.access.diff": ("Diff", "diff"),
+    "analysis.lint.document": ("lint",),
     "aws_data.catalog": ("AwsData",),
-    "analysis.decision_changes": ("Change", "DiffGroup"),
-    "analysis.escalation": ("EscalationPath", "EscalationStep"),
+    "analysis.access.decision_changes": ("Change", "DiffGroup"),
+    "analysis.escalation.paths": ("EscalationPath", "EscalationStep"),
     "analysis.filter": ("Filter",),
-    "analysis.grants": ("Grant", "Limit", "GrantStatement"),
-    "analysis.proof": ("access_not_granted", "no_new_access"),
-    "analysis.proof_public": ("not_public",),
-    "analysis.proof_requests": ("ProofRequest",),
-    "analysis.proof_result": ("Proof", "ProofResult"),
-    "analysis.replay": ("Replay", "ReplayGroup", "Verdict"),
-    "analysis.unused_access": ("Unused",),
-    "analysis.what_can": ("AllowedAction",),
-    "analysis.who_can": ("PrincipalAccess", "WhoCanResult"),
+    "analysis.access.grants": ("Grant", "Limit", "GrantStatement"),
+    "analysis.proof.prove": ("access_not_granted", "no_new_access"),
+    "analysis.proof.public": ("not_public",),
+    "analysis.proof.candidate_requests": ("ProofRequest",),
+    "analysis.proof.result": ("Proof", "ProofResult"),
+    "analysis.access.replay": ("Replay", "ReplayGroup", "Verdict"),
+    "analysis.access.unused_access": ("Unused",),
+    "analysis.access.what_can": ("AllowedAction",),
+    "analysis.access.who_can": ("PrincipalAccess", "WhoCanResult"),
     "model.session": ("Session",),
     "shared_engine": ("SharedEngine",),
     "simulation.simulate": ("simulate",),

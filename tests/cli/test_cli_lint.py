@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import fastiam
-from fastiam.analysis.lint_rules import LINT_RULES
+from fastiam.analysis.lint.rules import LINT_RULES
 from fastiam.cli.main import run
 
 SCHEMA = Path(__file__).resolve().parents[1] / "tools/sarif-2.1.0-rtm.5.json"

@@ -27,8 +27,8 @@ from surroundings import SHARED
 
 import fastiam
 from fastiam import Decision, Engine, Explanation, MatchClass, Outcome, Reason, StatementRef
-from fastiam.analysis.decision_changes import Change
-from fastiam.analysis.replay import Verdict
+from fastiam.analysis.access.decision_changes import Change
+from fastiam.analysis.access.replay import Verdict
 from fastiam.credentials.errors import AccessDeniedError
 from fastiam.model.result import JSON_NAMES, Result
 

@@ -12,7 +12,7 @@ from collections import Counter
 from directory_pairs import DirectoryPairMaker, arguments_of, engine_of, is_newly_allowed
 from proof_pairs import PairMaker, ResourcePairMaker, newly_allowed, refutations
 
-from fastiam.analysis.proof import no_new_access
+from fastiam.analysis.proof.prove import no_new_access
 from fastiam.model.policy import PolicyKind
 
 

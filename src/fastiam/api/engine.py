@@ -16,14 +16,14 @@ if TYPE_CHECKING:  # PERF: the analyses are imported on first use, so that a pro
     import duckdb
     import polars as pl
 
-    from fastiam.analysis.escalation import EscalationPath
+    from fastiam.analysis.access.grants import Grant
+    from fastiam.analysis.access.logged_calls import Calls
+    from fastiam.analysis.access.replay import Replay
+    from fastiam.analysis.access.unused_access import Unused
+    from fastiam.analysis.access.what_can import AllowedAction
+    from fastiam.analysis.access.who_can import PrincipalColumn, WhoCanResult
+    from fastiam.analysis.escalation.paths import EscalationPath
     from fastiam.analysis.filter import Filter
-    from fastiam.analysis.grants import Grant
-    from fastiam.analysis.logged_calls import Calls
-    from fastiam.analysis.replay import Replay
-    from fastiam.analysis.unused_access import Unused
-    from fastiam.analysis.what_can import AllowedAction
-    from fastiam.analysis.who_can import PrincipalColumn, WhoCanResult
     from fastiam.engine.summary import Summary
     from fastiam.frames.arguments import ContextSpec, FrameOptions, Lit
     from fastiam.frames.table import Table
@@ -233,8 +233,8 @@ class Engine(CompiledEngine):
         One batch over all principals of the directory, some 200 ns each. DEPENDS follows D73: it may be reported for a request
         that has a definite decision, but a request that depends on unknown keys is never reported as decided.
         """
-        from fastiam.analysis.who_can import PrincipalColumn, who_can
-        from fastiam.analysis.who_can_request import read_who_can_request
+        from fastiam.analysis.access.who_can import PrincipalColumn, who_can
+        from fastiam.analysis.access.who_can_request import read_who_can_request
 
         request = read_who_can_request(self, action, resource, context, unknown, resource_account, now)
         if self._stored is None:
@@ -286,8 +286,8 @@ class Engine(CompiledEngine):
         One batch for each role or user and permission, over the principals that may have the permission: 2,000 roles take 6 to
         20 s. A group that users can join takes the same again for these users.
         """
-        from fastiam.analysis.escalation import find_escalations
-        from fastiam.analysis.escalation_catalog import read_patterns
+        from fastiam.analysis.escalation.catalog import read_patterns
+        from fastiam.analysis.escalation.paths import find_escalations
 
         return find_escalations(self, to, unknown, now, None if paths is None else read_patterns(paths))
 
@@ -315,7 +315,7 @@ class Engine(CompiledEngine):
         RequestValueError
             `to` is not a user or role of the directory.
         """
-        from fastiam.analysis.escalation import find_administrators
+        from fastiam.analysis.escalation.paths import find_administrators
 
         return find_administrators(self, to, unknown, now)
 
@@ -343,7 +343,7 @@ class Engine(CompiledEngine):
         -----
         Values that are not in the log are unknown (spec 6.11), so a definite decision is right for each possible value.
         """
-        from fastiam.analysis.replay import replay
+        from fastiam.analysis.access.replay import replay
 
         return replay(self, log, threads=threads)
 
@@ -378,7 +378,7 @@ class Engine(CompiledEngine):
         The grants are those of `what_can` without a resource, expanded to the actions of AWS in the installed data. An action
         counts as used on any resource.
         """
-        from fastiam.analysis.unused_access import unused
+        from fastiam.analysis.access.unused_access import unused
 
         return unused(self, log, since=since, data_events_of=data_events)
 
@@ -438,8 +438,8 @@ class Engine(CompiledEngine):
             principal, resource, an action or a value cannot be read; `actions`, `unknown`, `resource_account` or `now` without a
             resource.
         """
-        from fastiam.analysis.what_can import actions_on, grants_of
-        from fastiam.analysis.who_can_request import ANY_ACTION, read_who_can_request
+        from fastiam.analysis.access.what_can import actions_on, grants_of
+        from fastiam.analysis.access.who_can_request import ANY_ACTION, read_who_can_request
 
         if resource is None:
             _need_resource(actions=actions, unknown=unknown or None, resource_account=resource_account, now=now)

@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from fastiam.analysis.decision_changes import Change, DiffGroup
-from fastiam.analysis.diff import Diff, diff
+from fastiam.analysis.access.decision_changes import Change, DiffGroup
+from fastiam.analysis.access.diff import Diff, diff
 from fastiam.cli import exit_codes as exits
 from fastiam.cli import options
 from fastiam.cli.column_union import REQUEST, keys_of, no_column

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from fastiam.analysis.escalation import ADMINISTRATOR, EscalationPath
+from fastiam.analysis.escalation.paths import ADMINISTRATOR, EscalationPath
 from fastiam.analysis.unreadable_policies import principals_with_unreadable_policies
 from fastiam.cli import exit_codes as exits
 from fastiam.cli import options

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import click
 
-from fastiam.analysis.external_principals import external_profile
+from fastiam.analysis.access.external_principals import external_profile
 from fastiam.cli import entity_commands, options
 from fastiam.cli import exit_codes as exits
 from fastiam.cli.action_names import note_unknown_actions

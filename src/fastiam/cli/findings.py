@@ -110,7 +110,7 @@ def _check(path: str, kind: PolicyKind | None, data: AwsData | None) -> list[Val
 
 def _counts(finding: Finding, strict: bool) -> bool:
     """Whether a finding counts for the exit code. Those of AWS's data are advice: the data has gaps."""
-    from fastiam.analysis.lint_rules import LINT_RULES
+    from fastiam.analysis.lint.rules import LINT_RULES
 
     return finding.code not in LINT_RULES or (strict and finding.severity is not Severity.NOTE)
 
@@ -121,7 +121,7 @@ def _is_rejected(result: ValidatedDocument, lenient: bool) -> bool:
 
 
 def _rejects(finding: Finding, lenient: bool) -> bool:
-    from fastiam.analysis.lint_rules import LINT_RULES
+    from fastiam.analysis.lint.rules import LINT_RULES
 
     is_error = finding.severity is Severity.ERROR and finding.code not in LINT_RULES
     return finding.fatal or (is_error and not lenient)

@@ -23,8 +23,8 @@ from fastiam.cli.render import cell_text, is_json, write_json
 from fastiam.errors import Finding, Severity, SourceError
 
 if TYPE_CHECKING:
-    from fastiam.analysis.proof_requests import ProofRequest
-    from fastiam.analysis.proof_result import Proof
+    from fastiam.analysis.proof.candidate_requests import ProofRequest
+    from fastiam.analysis.proof.result import Proof
     from fastiam.model.profile import Policies
     from fastiam.model.session import Session
     from fastiam.sources.validation import ValidatedDocument
@@ -74,7 +74,7 @@ def no_new_access(
     Documents are compared as one layer. Folders, exports, stores and files of fastiam are compared for all of their principals,
     and so is a planned change of --policies: --terraform, --cloudformation or --replace.
     """
-    from fastiam.analysis.proof import prove
+    from fastiam.analysis.proof.prove import prove
     from fastiam.model.policy import PolicyKind
     from fastiam.sources.plans.proofs import prove_change
 
@@ -112,7 +112,7 @@ def access_not_granted(
     exit_zero: bool,
 ) -> int:
     """Prove that policies allow none of some actions on some resources."""
-    from fastiam.analysis.proof import prove_not_granted
+    from fastiam.analysis.proof.prove import prove_not_granted
 
     check_stdin(*paths)
     form = chosen_form(form, out, *paths, default="text")

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Any
 
-from fastiam.analysis.grants import GrantStatement, Limit
+from fastiam.analysis.access.grants import GrantStatement, Limit
 from fastiam.cli.console import is_rich, visible, write
 from fastiam.model.decision import Outcome, StatementRef
 from fastiam.model.explanation import ResidualStatement

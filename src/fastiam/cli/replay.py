@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from fastiam.analysis.call_decisions import NOT_IN_DIRECTORY
-from fastiam.analysis.logged_calls import Calls
-from fastiam.analysis.replay import Replay, ReplayGroup, Verdict
+from fastiam.analysis.access.call_decisions import NOT_IN_DIRECTORY
+from fastiam.analysis.access.logged_calls import Calls
+from fastiam.analysis.access.replay import Replay, ReplayGroup, Verdict
 from fastiam.cli import exit_codes as exits
 from fastiam.cli import options
 from fastiam.cli.console import note

@@ -9,11 +9,11 @@ from typing import TypeAlias
 
 import numpy as np
 
-from fastiam.analysis.decision_changes import GAINING, Change, DiffGroup
-from fastiam.analysis.diff import Diff
-from fastiam.analysis.escalation import EscalationPath, EscalationStep
+from fastiam.analysis.access.decision_changes import GAINING, Change, DiffGroup
+from fastiam.analysis.access.diff import Diff
+from fastiam.analysis.access.unused_access import Unused
+from fastiam.analysis.escalation.paths import EscalationPath, EscalationStep
 from fastiam.analysis.representatives import UNMENTIONED
-from fastiam.analysis.unused_access import Unused
 from fastiam.aws_data.action_patterns import spelled_action
 from fastiam.model.decision import Outcome
 from fastiam.report.pictures import Graph, GraphEdge, HeatCell, HeatMap, Picture, Sentences, short_names

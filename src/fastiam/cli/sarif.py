@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from fastiam import __version__
-from fastiam.analysis.lint_rules import LINT_RULES
+from fastiam.analysis.lint.rules import LINT_RULES
 from fastiam.errors import Finding, Severity
 from fastiam.policy.validation_rules import RULES
 

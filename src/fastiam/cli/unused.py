@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fastiam.analysis.access.unused_access import Unused
 from fastiam.analysis.unreadable_policies import principals_with_unreadable_policies
-from fastiam.analysis.unused_access import Unused
 from fastiam.cli import exit_codes as exits
 from fastiam.cli import options
 from fastiam.cli.console import note, note_unseen

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from fastiam.analysis.grants import Grant, GrantStatement
-from fastiam.analysis.what_can import AllowedAction
+from fastiam.analysis.access.grants import Grant, GrantStatement
+from fastiam.analysis.access.what_can import AllowedAction
 from fastiam.cli import entity_commands, options
 from fastiam.cli import exit_codes as exits
 from fastiam.cli.action_names import note_unknown_actions

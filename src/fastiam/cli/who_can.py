@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
+from fastiam.analysis.access.who_can import PrincipalAccess
 from fastiam.analysis.unreadable_policies import principals_with_unreadable_policies, unreadable_policy_of
-from fastiam.analysis.who_can import PrincipalAccess
 from fastiam.cli import exit_codes as exits
 from fastiam.cli import options
 from fastiam.cli.action_names import note_unknown_actions

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fastiam.analysis.lint import aws_findings, lint_document
+from fastiam.analysis.lint.document import aws_findings, lint_document
 from fastiam.api.directory import Directory
 from fastiam.aws_data.catalog import AwsData
 from fastiam.directory.readers import PolicyDocument

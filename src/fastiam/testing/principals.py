@@ -146,7 +146,7 @@ class PrincipalReader:
         }
 
     def _external(self, given: LocatedValue, members: Mapping[str, LocatedValue]) -> PrincipalProfile:
-        from fastiam.analysis.external_principals import external_profile
+        from fastiam.analysis.access.external_principals import external_profile
 
         if len(members) > 1:
             raise error(given, "an external principal has its ARN alone", "TEST-PRINCIPAL")

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from seeds import few_or_all
 
 import fastiam
-from fastiam.analysis.decision_changes import Change
+from fastiam.analysis.access.decision_changes import Change
 from fastiam.errors import DirectoryError, PolicyError, RequestValueError, ShapeError
 from fastiam.model.decision import Layer, Outcome
 

@@ -13,7 +13,7 @@ from seeds import few_or_all
 from specification import decisions_only
 
 import fastiam
-from fastiam.analysis.grants import Grant
+from fastiam.analysis.access.grants import Grant
 from fastiam.analysis.pattern_sets import action_pattern_set, resource_pattern_set
 from fastiam.analysis.representatives import action_of, may_match, resource_of
 from fastiam.errors import DirectoryError, FastiamError, PolicyError, RequestValueError

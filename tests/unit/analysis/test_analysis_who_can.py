@@ -15,7 +15,7 @@ from seeds import few_or_all
 from specification import decisions_only
 
 import fastiam
-from fastiam.analysis.who_can import _reads_user_id
+from fastiam.analysis.access.who_can import _reads_user_id
 from fastiam.errors import DirectoryError, PolicyError, RequestValueError
 from fastiam.model.decision import Outcome
 from fastiam.model.profile import PrincipalKind

@@ -9,7 +9,7 @@ import pytest
 from directory_pairs import DirectoryPairMaker, engine_of, is_newly_allowed
 
 import fastiam
-from fastiam.analysis.decision_changes import Change
+from fastiam.analysis.access.decision_changes import Change
 
 A, B = "111111111111", "222222222222"
 ANA, APP, QUEUE, BUCKET = (

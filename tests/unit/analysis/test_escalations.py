@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 import fastiam
-from fastiam.analysis.escalation import find_escalations
-from fastiam.analysis.escalation_catalog import OBTAINED, EscalationPattern, built_in_patterns
+from fastiam.analysis.escalation.catalog import OBTAINED, EscalationPattern, built_in_patterns
+from fastiam.analysis.escalation.paths import find_escalations
 
 A = "111111111111"
 IAM = f"arn:aws:iam::{A}:"

@@ -14,7 +14,7 @@ from validation_cases import CASES as VALIDATION
 from validation_cases import document_of as validation_document
 
 import fastiam
-from fastiam.analysis.lint_rules import LINT_RULES
+from fastiam.analysis.lint.rules import LINT_RULES
 from fastiam.aws_data.catalog import AwsData
 from fastiam.policy.document import validate_policy
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from seeds import few_or_all
 
 import fastiam
-from fastiam.analysis.call_decisions import DELETED
-from fastiam.analysis.decision_changes import Change
-from fastiam.analysis.log_usage import usage_of, used_calls
+from fastiam.analysis.access.call_decisions import DELETED
+from fastiam.analysis.access.decision_changes import Change
+from fastiam.analysis.access.log_usage import usage_of, used_calls
 from fastiam.aws_data.action_patterns import all_actions, matching_actions
 from fastiam.aws_data.log_events import data_events, not_recorded
 

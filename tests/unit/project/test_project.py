@@ -60,7 +60,7 @@ def test_server_over_saved_engine_loads_no_directory_module(tmp_path: Path) -> N
     file = tmp_path / "engine"
     fastiam.Directory().compile().save(file)
     code = f"from fastiam.server import config, run, state; state.Source(config.load(None, {{}}, config.Flags(({str(file)!r},))))"
-    unused = {"fastiam.api.directory", "fastiam.sources", "fastiam.spec.evaluate", "fastiam.analysis.diff", "sqlite3"}
+    unused = {"fastiam.api.directory", "fastiam.sources", "fastiam.spec.evaluate", "fastiam.analysis.access.diff", "sqlite3"}
     assert loaded_by(code, unused | {"prometheus_client", "pyarrow", "cryptography", "http.server"}) == []
 
 

@@ -134,7 +134,7 @@ def test_key_of_an_object_is_used_by_s3_for_the_caller(aws):
 
 def test_each_layer_is_read_back():
     """T117."""
-    from fastiam.analysis.call_decisions import CallDecision
+    from fastiam.analysis.access.call_decisions import CallDecision
     from fastiam.model.decision import Layer, Outcome
     from fastiam.sources.sdk_calls.refusals import refusal_message
 

@@ -14,7 +14,7 @@ import pytest
 from cloudtrail_records import ACCOUNT, ANA, OPS, assume_role, record, session, user, write_log
 
 import fastiam
-from fastiam.analysis.replay import Replay, Verdict
+from fastiam.analysis.access.replay import Replay, Verdict
 
 ROOT = Path(__file__).resolve().parents[3]
 LOG = ROOT.parent / "shared/data/cloudtrail-attack-simulation.json.gz"

@@ -14,8 +14,8 @@ from cloudtrail_records import ACCOUNT, ANA, OPS, assume_role, record, session, 
 
 import fastiam
 from fastiam import Outcome
-from fastiam.analysis.logged_calls import PASS_ROLE
-from fastiam.analysis.replay import Verdict
+from fastiam.analysis.access.logged_calls import PASS_ROLE
+from fastiam.analysis.access.replay import Verdict
 from fastiam.cli.main import run
 from fastiam.sources.cloudtrail import passed_roles as passing
 

@@ -13,7 +13,7 @@ from cloudtrail_calls import calls_of, keys_of
 from cloudtrail_records import ACCOUNT, ANA, OPS, assume_role, record, write_log
 
 import fastiam
-from fastiam.analysis.logged_calls import Calls
+from fastiam.analysis.access.logged_calls import Calls
 from fastiam.aws_data.catalog import actions_of
 from fastiam.errors import pip_install
 from fastiam.sources.cloudtrail.actions import actions_of_event, renames

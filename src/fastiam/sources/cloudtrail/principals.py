@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from fastiam.analysis.logged_calls import LoggedPrincipal, Open
+from fastiam.analysis.access.logged_calls import LoggedPrincipal, Open
 from fastiam.directory.principal_refs import is_principal
 from fastiam.model.session import Session
 from fastiam.sources.cloudtrail.records import Record

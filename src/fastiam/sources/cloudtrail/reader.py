@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fastiam.analysis.logged_calls import Calls, LoggedContext, LoggedOutcome, LoggedPrincipal
+from fastiam.analysis.access.logged_calls import Calls, LoggedContext, LoggedOutcome, LoggedPrincipal
 from fastiam.runtime.gc_pause import collection_paused
 from fastiam.sources.cloudtrail.network import NetworkKeys, context_of_network
 from fastiam.sources.cloudtrail.outcomes import logged_of, refusal_in

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-from fastiam.analysis.logged_calls import PASS_ROLE, Open
+from fastiam.analysis.access.logged_calls import PASS_ROLE, Open
 from fastiam.aws_data.catalog import Action
 from fastiam.sources.cloudtrail.actions import VERSIONED, actions_of_event
 from fastiam.sources.cloudtrail.network import NETWORK_CONTEXT_KEYS

@@ -30,7 +30,7 @@ from fastiam.sources.plans.replacements import read_replacement
 from fastiam.sources.plans.writing import FactWriter
 
 if TYPE_CHECKING:
-    from fastiam.analysis.proof_result import Proof
+    from fastiam.analysis.proof.result import Proof
 
 Path = str | os.PathLike[str]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from fastiam.analysis.proof_principal_change import keys_read
+from fastiam.analysis.proof.principal_change import keys_read
 from fastiam.model.key_registry import fold
 from fastiam.model.policy import Policy
 from fastiam.spec.principals import Form, read_entry

@@ -6,8 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from fastiam.analysis.proof import no_new_access
-from fastiam.analysis.proof_result import Proof, ProofResult
+from fastiam.analysis.proof.prove import no_new_access
+from fastiam.analysis.proof.result import Proof, ProofResult
 from fastiam.errors import FastiamError
 from fastiam.model.decision import Outcome
 from fastiam.model.protocols import AnalysisEngine

@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 import botocore
 from botocore.awsrequest import AWSResponse
 
-from fastiam.analysis.call_decisions import RESOURCE, CallDecision, DirectoryLookup
-from fastiam.analysis.logged_calls import PASS_ROLE, LoggedOutcome
+from fastiam.analysis.access.call_decisions import RESOURCE, CallDecision, DirectoryLookup
+from fastiam.analysis.access.logged_calls import PASS_ROLE, LoggedOutcome
 from fastiam.api.directory import Directory
 from fastiam.api.suggestion import Suggestion, suggest_policy
 from fastiam.errors import FastiamError, RequestValueError, did_you_mean

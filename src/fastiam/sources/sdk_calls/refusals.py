@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fastiam.analysis.call_decisions import CallDecision
+from fastiam.analysis.access.call_decisions import CallDecision
 from fastiam.model.decision import Layer, Outcome
 
 _TYPES = {

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
-from fastiam.analysis.logged_calls import PASS_ROLE
+from fastiam.analysis.access.logged_calls import PASS_ROLE
 from fastiam.aws_data.catalog import Action, actions_of
 from fastiam.sources.cloudtrail.actions import VERSIONED, actions_of_event
 from fastiam.sources.cloudtrail.passed_roles import role_parameters_of

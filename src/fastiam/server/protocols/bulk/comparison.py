@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import orjson
 
-from fastiam.analysis.diff import diff
+from fastiam.analysis.access.diff import diff
 from fastiam.api.directory import Directory
 from fastiam.api.engine import Engine
 from fastiam.errors import FastiamError, RequestValueError

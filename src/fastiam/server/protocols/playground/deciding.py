@@ -8,9 +8,9 @@ from typing import Final
 
 from markupsafe import Markup
 
-from fastiam.analysis.decision_changes import GAINING
-from fastiam.analysis.diff import diff
-from fastiam.analysis.lint import lint_document
+from fastiam.analysis.access.decision_changes import GAINING
+from fastiam.analysis.access.diff import diff
+from fastiam.analysis.lint.document import lint_document
 from fastiam.api.directory import Directory
 from fastiam.aws_data.catalog import AwsData
 from fastiam.errors import FastiamError, Finding

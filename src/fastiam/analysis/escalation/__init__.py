@@ -1,0 +1,1 @@
+"""Escalation: the paths by which principals become administrators, or another principal."""

@@ -1,0 +1,1 @@
+"""`lint`: findings about policy documents from AWS's data."""

@@ -1,0 +1,1 @@
+"""Proofs: no request is newly allowed, or a request that shows the contrary."""
