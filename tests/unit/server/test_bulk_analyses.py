@@ -8,7 +8,7 @@ import pytest
 from bulk_fixture import ACCOUNT, ALICE, BOB, DEFAULT, NDJSON, NOW, OBJECT, SESSION, World, row
 
 from fastiam import Directory
-from fastiam.server.identity import TRUST_SCOPES
+from fastiam.server.identity import ASSERT_OWNER, TRUST_SCOPES
 
 READ = {"action": "s3:GetObject", "resource": OBJECT}
 SESSIONS = {"s": {"principal": SESSION, "tags": {"team": "red"}}}
@@ -87,6 +87,17 @@ def test_stored_tag_wins_over_a_stated_one() -> None:
     body = row(action="s3:DeleteObject", resource="arn:aws:s3:::data", context={"aws:ResourceTag/team": "red"})
     _, answer = World().ask("explain", body)
     assert answer["decision"]["outcome"] == "IMPLICIT_DENY" and answer["ignored"] == ["context.aws:ResourceTag/team"]
+
+
+def test_owner_needs_its_scope_or_is_named_in_ignored() -> None:
+    stated = row(action="s3:DeleteObject", resource="arn:aws:s3:::elsewhere/k", context={"aws:ResourceTag/team": "red"})
+    stated["resource_account"] = "222222222222"
+    _, answer = World(TRUST_SCOPES).ask("explain", stated)
+    assert answer["decision"]["outcome"] == "IMPLICIT_DENY" and "ignored" not in answer
+    _, answer = World(TRUST_SCOPES - {ASSERT_OWNER}).ask("explain", stated)
+    assert answer["decision"]["outcome"] == "ALLOW" and answer["ignored"] == ["resource_account"]
+    status, answer = World(TRUST_SCOPES).ask("explain", {**stated, "resource_account": "22"})
+    assert (status, answer["error"]["code"], answer["error"]["at"]) == (400, "bad_value", "$.resource_account")
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from fastiam.server.mapping import (
     check_asserted,
     facts,
     ignored_names,
+    read_owner,
     scopes_to_state,
 )
 from fastiam.spec.values import read_address
@@ -83,6 +84,24 @@ def test_member_read_before_still_needs_its_scope_and_type():
 def test_context_without_its_scope_is_ignored_and_named():
     found = facts(scoped(ASSERT_TAGS, ASSERT_SESSION, ASSERT_OWNER), {"ip": "10.0.0.1", "s3:prefix": "a", "x": 1}, RULES)
     assert found.context == {} and found.ignored == ["context.ip", "context.s3:prefix", "context.x"]
+
+
+_NO_OWNERS = ["11111111111", 111111111111, ["111111111111"], "\u0661" * 12, True, ""]
+
+
+@pytest.mark.parametrize("value", _NO_OWNERS, ids=repr)
+def test_owner_other_than_12_digits_is_an_error(value):  # G57, G160
+    assert read_owner(scoped(ASSERT_OWNER), "111111111111", "$.resource_account") == "111111111111"
+    assert code_of(read_owner, ALL, value, "$.resource_account") == "bad_value"
+
+
+@pytest.mark.parametrize("value", ["111111111111", *_NO_OWNERS], ids=repr)
+@pytest.mark.parametrize("identity", [NONE, scoped(ASSERT_TAGS, ASSERT_SESSION, ASSERT_CONTEXT)])
+def test_owner_without_its_scope_is_never_used(identity, value):  # G49, G160
+    ignored = ["subject.properties.x"]
+    assert read_owner(identity, value, "$.resource.properties.account", ignored) is None
+    assert ignored == ["subject.properties.x", "resource.properties.account"]
+    assert code_of(read_owner, identity, value, "$.resource_account") == "not_asserted"
 
 
 _DERIVED = [info.name for info in (*KEYS.values(), *PREFIXES.values()) if info.set_by is not SetBy.REQUEST]

@@ -1,7 +1,7 @@
 """Foreign ids and facts to principals, actions, resources and contexts of IAM, and ids back for searches.
 
-Protocols import from here. A request's facts reach the engine only through `facts` and `check_asserted` (G7), and its
-principals only through `read_principal`, `role_session` and `EntityMapper` (G4).
+Protocols import from here. A request's facts reach the engine only through `facts`, `check_asserted` and `read_owner` (G7), and
+its principals only through `read_principal`, `role_session` and `EntityMapper` (G4).
 """
 
 from fastiam.server.mapping.encodings import Encoding, encode
@@ -27,6 +27,7 @@ from fastiam.server.mapping.facts import (
     facts,
     facts_of_call,
     ignored_names,
+    read_owner,
     scopes_to_state,
 )
 from fastiam.server.mapping.faults import MappingError
@@ -72,6 +73,7 @@ __all__ = [
     "named_principal",
     "read_instant",
     "read_members",
+    "read_owner",
     "read_principal",
     "read_text",
     "role_session",

@@ -9,16 +9,15 @@ from typing import Any, Final, TypeVar
 
 from fastiam.directory.principal_refs import PrincipalRef, parse_principal
 from fastiam.errors import RequestValueError
-from fastiam.model.arn import is_account
 from fastiam.model.key_registry import fold
 from fastiam.model.profile import ROLES
 from fastiam.model.request import canonical_text, check_resource
 from fastiam.model.session import Session
 from fastiam.server._items import PlainItems
 from fastiam.server._plain_batch import PlainReader
-from fastiam.server.identity import ASSERT_OWNER, ASSERT_SESSION, ASSERT_TAGS, Identity
+from fastiam.server.identity import ASSERT_SESSION, ASSERT_TAGS, Identity
 from fastiam.server.mapping.entity_types import BUILT_IN, EntityMapping, ResourceType, SubjectType
-from fastiam.server.mapping.facts import MAX_KEYS, NO_FACTS, FactKind, Facts, Key, read_key
+from fastiam.server.mapping.facts import MAX_KEYS, NO_FACTS, FactKind, Facts, Key, read_key, read_owner
 from fastiam.server.mapping.faults import MappingError
 from fastiam.server.mapping.forms import MAX_ACTION, MAX_ID
 from fastiam.server.mapping.known import KnownRecords
@@ -297,12 +296,7 @@ class EntityMapper:
         with_tags = ASSERT_TAGS in identity.scopes
         for name, value in _values(properties, at, facts):
             if name == "account":
-                if ASSERT_OWNER not in identity.scopes:
-                    facts.ignored.append(f"{_place(at)}.properties.account")
-                elif type(value) is not str or not is_account(value):
-                    raise MappingError("bad_value", "the account is not 12 digits", f"{at}.properties.account")
-                else:
-                    resource.owner = value
+                resource.owner = read_owner(identity, value, f"{at}.properties.account", facts.ignored)
             elif with_tags and type(value) is not list:
                 place = f"{_place(at)}.properties"
                 key = read_key(name, place, "aws:ResourceTag/")

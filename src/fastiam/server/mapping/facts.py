@@ -1,7 +1,8 @@
 """The only place that decides which facts a caller may state (G7, G49, G57, G58).
 
 A fact is a condition key, a tag, a session key, an owner or the time. The engine takes each context that it gets for true, so a
-context that a request contains reaches the engine only through `facts`, or through `check_asserted` for columns.
+context that a request contains reaches the engine only through `facts`, or through `check_asserted` for columns, and a stated
+owner only through `read_owner`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from fastiam.errors import RequestValueError
+from fastiam.model.arn import is_account
 from fastiam.model.key_registry import KeyInfo, KeyType, SetBy, fold, key_info, set_by
 from fastiam.model.request import ContextValue, check_key, shorten
 from fastiam.server.identity import ASSERT_CONTEXT, ASSERT_OWNER, ASSERT_SESSION, ASSERT_TAGS, Identity
@@ -150,6 +152,32 @@ def check_asserted(identity: Identity, name: str) -> None:
         raise MappingError("not_asserted", f"stating `{cut}` needs the scope {' and '.join(map(_quoted, sorted(missing)))}", cut)
 
 
+def read_owner(identity: Identity, value: object, at: str, ignored: list[str] | None = None) -> str | None:
+    """The owner of a resource that a request states, if the identity may state one (G49, G57, G160).
+
+    Parameters
+    ----------
+    at
+        JSON path of the value.
+    ignored
+        gets the place, without `$.`, of an owner that the identity may not state: the request is decided without it. None: such
+        an owner is an error, since nothing in the answer would name it.
+
+    Raises
+    ------
+    MappingError
+        `not_asserted`; `bad_value`, the value is not 12 digits.
+    """
+    if ASSERT_OWNER in identity.scopes:
+        if type(value) is str and is_account(value):
+            return value
+        raise MappingError("bad_value", f"`{_last(at)}` is not 12 digits", at)
+    if ignored is None:
+        raise MappingError("not_asserted", f"stating `{_last(at)}` needs the scope `{ASSERT_OWNER}`", at)
+    ignored.append(at.removeprefix("$."))
+    return None
+
+
 def column_key(identity: Identity, name: str) -> Key:
     """The condition key that a column states, if the identity may state it (G160).
 
@@ -182,6 +210,10 @@ def check_column_value(key: Key, value: Any) -> None:
         check_scalar(item, key.name, "context")
     if key.info is not None and values:
         check_value(key.info, value, f"$.{key.name}")
+
+
+def _last(at: str) -> str:
+    return at.rpartition(".")[2]
 
 
 def _quoted(text: str) -> str:

@@ -13,7 +13,7 @@ from fastiam.errors import PolicyError, RequestValueError
 from fastiam.model.session import Session
 from fastiam.server.decider import Pinned
 from fastiam.server.http import JSON, Request, Response
-from fastiam.server.identity import ASSERT_CONTEXT, ASSERT_OWNER, Identity
+from fastiam.server.identity import ASSERT_CONTEXT, Identity
 from fastiam.server.mapping import (
     MAX_ACTION,
     Facts,
@@ -23,6 +23,7 @@ from fastiam.server.mapping import (
     ignored_names,
     read_instant,
     read_members,
+    read_owner,
     read_text,
 )
 from fastiam.server.page_tokens import Page, PageTokenError, read_token, write_token
@@ -81,11 +82,7 @@ class AnalysisCall:
     def _read_owner(self, identity: Identity) -> str | None:
         if self.body.get("resource_account") is None:
             return None
-        owner = read_text(self.body, "resource_account", "$")
-        if ASSERT_OWNER not in identity.scopes:
-            self.ignored.append("resource_account")
-            return None
-        return owner
+        return read_owner(identity, read_text(self.body, "resource_account", "$"), "$.resource_account", self.ignored)
 
     def _names(self, name: str) -> tuple[str, ...]:
         raw = self.body.get(name)

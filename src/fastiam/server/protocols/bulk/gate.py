@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from fastiam.model.arn import is_account
-from fastiam.server.identity import ASSERT_OWNER, Identity
+from fastiam.server.identity import Identity
 from fastiam.server.mapping import (
     MAX_ACTION,
     MAX_ID,
@@ -14,6 +13,7 @@ from fastiam.server.mapping import (
     MappingError,
     check_column_value,
     column_key,
+    read_owner,
     read_principal,
     read_text,
 )
@@ -132,21 +132,18 @@ class Gate:
             found[row] = name if stated is not None else None
         return found
 
-    def owners(self, rows: Rows, values: Sequence[Any]) -> list[Any] | None:
-        """The column of owners; None if there is none. Rows that may not state one are marked."""
-        checked: list[Any] = list(values)
-        can_state = ASSERT_OWNER in self.identity.scopes
+    def owners(self, rows: Rows, values: Sequence[Any]) -> list[str | None] | None:
+        """The column of owners; None if no row has one. Rows that may not state one are marked."""
+        checked: list[str | None] = []
         for row, value in enumerate(values):
-            if value is None:
-                continue
-            if not can_state:
-                rows.fail(row, MappingError("not_asserted", f"stating `{OWNER}` needs the scope `{ASSERT_OWNER}`", f"$.{OWNER}"))
-            elif type(value) is not str or not is_account(value):
-                rows.fail(row, MappingError("bad_value", f"`{OWNER}` is not 12 digits", f"$.{OWNER}"))
-            else:
-                continue
-            checked[row] = None
-        return checked if can_state else None
+            owner = None
+            if value is not None:
+                try:
+                    owner = read_owner(self.identity, value, f"$.{OWNER}")
+                except MappingError as error:
+                    rows.fail(row, error.as_value())
+            checked.append(owner)
+        return checked if any(checked) else None
 
     def values(self, rows: Rows, key: Key, values: list[Any]) -> list[Any]:
         """Check a column of a condition key. Rows whose value is wrong are marked."""
