@@ -23,14 +23,14 @@ from arro3.core import Array
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastiam.cli import csv_file, json_lines
-from fastiam.cli.batches import Batch
-from fastiam.cli.columns import as_text
-from fastiam.cli.csv_file import open_csv
-from fastiam.cli.formats import Format, of_content, of_name
-from fastiam.cli.json_lines import read_json_lines
-from fastiam.cli.requests import open_requests
-from fastiam.cli.results import write_results
+from fastiam.cli.files import csv_file, json_lines
+from fastiam.cli.files.batches import Batch
+from fastiam.cli.files.columns import as_text
+from fastiam.cli.files.csv_file import open_csv
+from fastiam.cli.files.formats import Format, of_content, of_name
+from fastiam.cli.files.json_lines import read_json_lines
+from fastiam.cli.files.readers import open_requests
+from fastiam.cli.files.writers import write_results
 from fastiam.errors import SourceError
 
 NAMES = ["principal", "action", "resource", "aws:SourceIp"]

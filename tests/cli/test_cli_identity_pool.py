@@ -14,8 +14,8 @@ from saml_world import good, metadata
 from sts_fixture import A, document
 
 import fastiam
-from fastiam.cli.identity_pool import command
 from fastiam.cli.main import run
+from fastiam.cli.verbs.identity_pool import command
 from fastiam.federation import Federation
 from fastiam.sts import STS, Keyring
 

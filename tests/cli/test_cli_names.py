@@ -19,8 +19,8 @@ from standard_streams import piped
 
 import fastiam
 from fastiam.aws_data import managed_policies
-from fastiam.cli import playground
 from fastiam.cli.main import run
+from fastiam.cli.verbs import playground
 
 A, B = "111111111111", "222222222222"
 ANA, APP = f"arn:aws:iam::{A}:user/ana", f"arn:aws:iam::{A}:role/app"

@@ -13,7 +13,7 @@ import pytest
 from tools.object_store import object_store
 
 import fastiam
-from fastiam.cli import object_store as store
+from fastiam.cli.files import object_store as store
 from fastiam.cli.main import run
 
 ACCOUNT = "111111111111"

@@ -16,7 +16,7 @@ import click
 from fastiam.cli import exit_codes as exits
 from fastiam.cli import options
 from fastiam.cli.console import note
-from fastiam.cli.files import read_bytes
+from fastiam.cli.file_arguments import read_bytes
 from fastiam.cli.render import chosen, write_rows
 from fastiam.cli.store_options import show, store
 from fastiam.errors import DirectoryError, PolicyError, did_you_mean

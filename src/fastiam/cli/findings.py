@@ -12,7 +12,7 @@ import click
 
 from fastiam.cli import exit_codes as exits
 from fastiam.cli.console import note, write
-from fastiam.cli.files import read_bytes
+from fastiam.cli.file_arguments import read_bytes
 from fastiam.cli.html_report import HTML, chosen_form, write_report
 from fastiam.errors import Finding, Severity
 from fastiam.model.policy import PolicyKind

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fastiam.cli.files import check_out, open_out
+from fastiam.cli.file_arguments import check_out, open_out
 from fastiam.cli.render import cell_text, chosen
 from fastiam.model.decision import StatementRef
 from fastiam.model.policy import Policy

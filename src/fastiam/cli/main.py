@@ -83,7 +83,7 @@ def _debug_option() -> click.Option:
 
 
 class Verbs(click.Group):
-    """The verbs, each imported when it is called: `fastiam.cli.VERB` holds its `command`."""
+    """The verbs, each imported when it is called: `fastiam.cli.verbs.VERB` holds its `command`."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(VERBS)
@@ -91,7 +91,7 @@ class Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
             return None
-        command: click.Command = import_module(f"fastiam.cli.{_module_of(cmd_name)}").command
+        command: click.Command = import_module(f"fastiam.cli.verbs.{_module_of(cmd_name)}").command
         for each in (command, *getattr(command, "commands", {}).values()):
             if not any(param.name == "debug" for param in each.params):
                 each.params.append(_debug_option())

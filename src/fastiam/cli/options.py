@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from fastiam.cli.console import note
-from fastiam.cli.files import read_bytes
+from fastiam.cli.file_arguments import read_bytes
 from fastiam.model.key_registry import fold
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]

@@ -9,7 +9,7 @@ import click
 
 from fastiam.cli import entity_commands, options
 from fastiam.cli.entity_commands import EntityType, add_change
-from fastiam.cli.files import read_bytes
+from fastiam.cli.file_arguments import read_bytes
 from fastiam.errors import DirectoryError
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ import click
 
 from fastiam.cli import exit_codes as exits
 from fastiam.cli.console import note, visible
-from fastiam.cli.files import check_out, open_out, read_bytes
+from fastiam.cli.file_arguments import check_out, open_out, read_bytes
 from fastiam.errors import FastiamError, RequestValueError, pip_install
 
 if TYPE_CHECKING:

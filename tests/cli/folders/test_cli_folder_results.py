@@ -27,7 +27,7 @@ from folder_jobs import (
     write_policies,
 )
 
-from fastiam.cli import partitions
+from fastiam.cli.files import partitions
 from fastiam.cli.main import run
 
 REQUEST = ["principal", "action", "resource"]
@@ -290,7 +290,7 @@ def test_a_folder_that_a_job_writes_to_is_locked(call: Call, folder: Path) -> No
 
 KILLED = """
 import os, signal, sys
-from fastiam.cli import result_folder, results
+from fastiam.cli.files import result_folder, writers
 from fastiam.cli.main import run
 from fastiam.runtime import output_files
 

@@ -252,7 +252,7 @@ def test_after_a_fork_both_sides_go_on(filled: Path) -> None:
 
 def test_every_reason_is_documented() -> None:
     root = Path(__file__).resolve().parents[3]
-    sources = [*(root / "src/fastiam/storage").glob("*.py"), root / "src/fastiam/cli/init.py"]
+    sources = [*(root / "src/fastiam/storage").glob("*.py"), root / "src/fastiam/cli/verbs/init.py"]
     code = "".join(source.read_text() for source in sources)
     reasons = (
         set(re.findall(r'\.error\(\s*"(\w+)"', code))

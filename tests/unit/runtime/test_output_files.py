@@ -19,7 +19,7 @@ import pytest
 from standard_streams import redirected
 
 import fastiam
-from fastiam.cli import results
+from fastiam.cli.files import writers
 from fastiam.cli.main import run
 from fastiam.errors import SourceError
 from fastiam.runtime.output_files import open_output
@@ -277,7 +277,7 @@ def test_interrupt_that_duckdb_reports_exits_with_130(form, folder, monkeypatch,
         def query(self, *_: str) -> None:
             raise RuntimeError("Query interrupted")
 
-    monkeypatch.setattr(results, "connect", Interrupted)
+    monkeypatch.setattr(writers, "connect", Interrupted)
     assert run([*AUTHORIZE, "--out", f"out.{form}"]) == 130
     assert capfd.readouterr().err.strip() == "" and not Path(f"out.{form}").exists()
 
@@ -290,7 +290,7 @@ def test_error_of_duckdb_is_not_shown(folder, monkeypatch, capfd):
         def query(self, *_: str) -> None:
             raise RuntimeError("INTERNAL Error: Attempted to access index 5 within vector of size 5")
 
-    monkeypatch.setattr(results, "connect", Broken)
+    monkeypatch.setattr(writers, "connect", Broken)
     assert run([*AUTHORIZE, "--out", "out.csv"]) == 1
     assert capfd.readouterr().err == "error: out.csv: the results cannot be written as csv\nhelp: `--debug` shows the cause\n"
 

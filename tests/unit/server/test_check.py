@@ -11,7 +11,7 @@ from authzen_fixture import TOML, directory
 from click.testing import CliRunner, Result
 
 from fastiam import Directory
-from fastiam.cli.serve import command
+from fastiam.cli.verbs.serve import command
 from fastiam.sts import Keyring
 
 LOCAL = '[listeners.main]\naddress = "127.0.0.1:0"\n'

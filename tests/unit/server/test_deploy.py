@@ -16,7 +16,7 @@ import pytest
 import yaml
 from dockerfile_parse import DockerfileParser
 
-from fastiam.cli.serve import command
+from fastiam.cli.verbs.serve import command
 from fastiam.server import config, run
 
 ROOT = Path(__file__).resolve().parents[3]

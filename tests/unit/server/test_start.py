@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from fastiam.cli.serve import command
+from fastiam.cli.verbs.serve import command
 
 
 @pytest.mark.parametrize(("given", "used"), [(None, "1"), ("4", "4")])
