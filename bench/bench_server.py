@@ -1,7 +1,8 @@
 """`fastiam serve` over HTTP: CPU of the server process a request, beside an empty answer of the same web server (G210 to G219).
 
-Both servers run at the same time and are loaded in turns, so that a slow minute falls on both. Every answer is compared with the
-engine first. The absolute rates include the load generator, which shares the cores.
+Both servers run at the same time and are loaded in turns, so that a slow minute falls on both. The requests of each shape
+are drawn (`server_requests.py`) and differ; the seed is printed. Every answer is compared with the engine first. The absolute
+rates include the load generator, which shares the cores.
 """
 
 from __future__ import annotations
@@ -9,32 +10,28 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import random
 import socket
 import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 from measure import Record
-from server_load import Address, Run, answer_of, cpu_seconds, empty_server, load, read_answer, request_of, serve_process
-from workloads import identity
+from server_load import Address, Run, cpu_seconds, empty_server, load, read_answer, request_of, serve_process
+from server_requests import TOKENS, Draw, check, shapes
+from workloads import Row, identity
 
 import fastiam
 
-TOKEN = "b" * 43
+TOKEN = TOKENS[0]
 ROLES = 2_000
 REPEATED = 4  # times the rows of the workload in a stream of bulk decisions
-TARGETS = {  # CPU, times that of an empty answer
-    "single with a token": 1.4,
-    "single without a token": 1.33,
-    "100 items with defaults": 6.0,
-    "100 items in full": 11.0,
-}
-ITEMS = {"100 items with defaults": 100, "100 items in full": 100, "1,000 items with defaults": 1000}
 
 
 def serve_settings(folder: Path, log: str) -> str:
@@ -63,15 +60,15 @@ enabled = false
 
 @contextmanager
 def server(folder: Path, source: Path, log: str = "denied") -> Iterator[tuple[dict[str, Address], int, float]]:
-    """A `fastiam serve` process with a token: addresses by listener, process id, seconds until it was ready."""
-    digest = hashlib.sha256(TOKEN.encode()).hexdigest()
+    """A `fastiam serve` process with tokens: addresses by listener, process id, seconds until it was ready."""
     scopes = "decide,search,explain,bulk,assert:tags,assert:context"
-    (folder / "tokens").write_text(f"bench {scopes} {digest}\n")
+    lines = [f"bench{i} {scopes} {hashlib.sha256(token.encode()).hexdigest()}\n" for i, token in enumerate(TOKENS)]
+    (folder / "tokens").write_text("".join(lines))
     with serve_process(folder, source, serve_settings(folder, log)) as started:
         yield started
 
 
-def evaluation(row: tuple[Any, ...]) -> dict[str, Any]:
+def evaluation(row: Row) -> dict[str, Any]:
     """One request of the workload as an AuthZEN evaluation, with one key of its context."""
     principal, action, resource, context = row
     address = (context or {}).get("aws:SourceIp")
@@ -83,41 +80,7 @@ def evaluation(row: tuple[Any, ...]) -> dict[str, Any]:
     }
 
 
-def _is_allowed(engine: fastiam.Engine, row: tuple[Any, ...]) -> bool:
-    asked = evaluation(row)
-    return engine.is_allowed(row[0], row[1], row[2], asked["context"])
-
-
-def bodies(rows: list[tuple[Any, ...]]) -> dict[str, bytes]:
-    """The requests by name."""
-    first = evaluation(rows[0])
-    defaults = {key: first[key] for key in ("subject", "action", "context")}
-    objects = [{"resource": {"type": "object", "id": row[2]}} for row in rows]
-    dump = json.dumps
-    return {
-        "single": dump(first).encode(),
-        "100 items with defaults": dump({**defaults, "evaluations": objects[:100]}).encode(),
-        "100 items in full": dump({"evaluations": [evaluation(row) for row in rows[:100]]}).encode(),
-        "1,000 items with defaults": dump({**defaults, "evaluations": objects[:1000]}).encode(),
-    }
-
-
-def check(engine: fastiam.Engine, address: Address, made: dict[str, bytes]) -> None:
-    """Compare every answer with the engine."""
-    for name, body in made.items():
-        asked = json.loads(body)
-        path = "/access/v1/evaluation" + ("" if name == "single" else "s")
-        answer = json.loads(answer_of(address, request_of(path, body, TOKEN)).partition(b"\r\n\r\n")[2])
-        items = [{**asked, **item} for item in asked.get("evaluations", [{}])]
-        answers = answer["evaluations"] if "evaluations" in answer else [answer]
-        assert len(answers) == len(items), name
-        for item, got in zip(items, answers, strict=True):
-            decision = engine.decide(item["subject"]["id"], item["action"]["name"], item["resource"]["id"], item["context"])
-            found = got["decision"], got["context"]["outcome"], got["context"]["layer"]
-            assert found == (decision.allowed, decision.outcome.name, decision.layer.value), (name, item, got, decision)
-
-
-def reload_pause(record: Record, source: Path, pid: int, address: Address, request: bytes) -> None:
+def reload_pause(record: Record, source: Path, address: Address, requests: Sequence[bytes]) -> None:
     """The longest answer while the policies are replaced every fifth of a second (G217)."""
     stop = threading.Event()
     content = source.read_bytes()
@@ -134,7 +97,9 @@ def reload_pause(record: Record, source: Path, pid: int, address: Address, reque
     ends = time.monotonic() + 3
     try:
         with socket.create_connection(address) as sock:
-            while time.monotonic() < ends:
+            for request in cycle(requests):
+                if time.monotonic() > ends:
+                    break
                 began = time.perf_counter_ns()
                 sock.sendall(request)
                 read_answer(sock)
@@ -174,7 +139,7 @@ def decided(address: Address, content_type: str, body: bytes) -> list[bool]:
     return allowed
 
 
-def bulk(record: Record, engine: fastiam.Engine, rows: list[tuple[Any, ...]], address: Address, pid: int, turns: int) -> None:
+def bulk(record: Record, engine: fastiam.Engine, rows: list[Row], address: Address, pid: int, turns: int) -> None:
     """Rows of bulk decisions a CPU second of the server, beside `decide_many` in this process (G214), with checked answers.
 
     The first request of each form is counted by itself: the server imports pyarrow for it, and reads its principals.
@@ -203,7 +168,7 @@ def bulk(record: Record, engine: fastiam.Engine, rows: list[tuple[Any, ...]], ad
     record.value("bulk", "Arrow beside decide_many", "x", ratios, better="more")
 
 
-def logging(record: Record, source: Path, request: bytes, arguments: argparse.Namespace) -> None:
+def logging(record: Record, source: Path, requests: Mapping[bytes, int], arguments: argparse.Namespace) -> None:
     """What a line for each decision costs (G219): two servers that differ in the mode of their logs, loaded in turns."""
     with ExitStack() as stack:
         servers: dict[str, tuple[Address, int]] = {}
@@ -214,7 +179,7 @@ def logging(record: Record, source: Path, request: bytes, arguments: argparse.Na
         found: dict[str, list[float]] = {mode: [] for mode in servers}
         for _ in range(3 * arguments.turns):  # the clock of CPU time ticks slowly: not too short ones
             for mode, (address, pid) in servers.items():
-                found[mode].append(load(address, pid, request, count=arguments.requests // 2, connections=8).cpu_us)
+                found[mode].append(load(address, pid, requests, count=arguments.requests // 2, connections=8).cpu_us)
         differences = [more - less for less, more in zip(found["denied"], found["all"], strict=True)]
         record.value("decision log", "all in place of denied, CPU a decision", "us", differences, limit=3.0)
 
@@ -224,54 +189,59 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requests", type=int, default=20_000)
     parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--seed", type=int, default=random.randrange(1 << 32), help="what the requests are drawn by")
+    parser.add_argument("--only", default="", help="text in the names of the shapes that are loaded; nothing else is measured")
     parser.add_argument("--no-record", action="store_true")
     arguments = parser.parse_args()
     record = Record("server")
+    record.note(seed=arguments.seed)
+    print(f"seed {arguments.seed}", flush=True)
     work = identity(ROLES, rows=50_000)
     engine = work.directory.compile()
     columns = work.columns("strings")
     import numpy as np
 
-    rows = [row for row in columns.rows(np.arange(len(columns))) if _is_allowed(engine, row)][:1000]
-    made = bodies(rows)
-    paths = {name: "/access/v1/evaluation" + ("" if name == "single" else "s") for name in made}
+    rows = columns.rows(np.arange(len(columns)))
+    drawn = {name: shape for name, shape in shapes(Draw(engine, rows, arguments.seed)).items() if arguments.only in name}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         source = folder / "engine.fastiam"
         engine.save(source)
         with empty_server() as (empty, empty_pid), server(folder, source) as (addresses, pid, ready):
-            check(engine, addresses["main"], made)
+            sizes = {name: check(engine, addresses[shape.listener], shape.requests) for name, shape in drawn.items()}
+            small = request_of("/", drawn[next(iter(drawn))].requests[0].data, TOKEN)
             runs: dict[str, list[Run]] = {}
-            small = request_of("/", made["single"], TOKEN)
-            jobs = {"single with a token": (addresses["main"], request_of(paths["single"], made["single"], TOKEN), 1)}
-            jobs["single without a token"] = addresses["tcp"], request_of(paths["single"], made["single"]), 1
-            for name in ITEMS:
-                jobs[name] = addresses["main"], request_of(paths[name], made[name], TOKEN), ITEMS[name]
             for _ in range(arguments.turns):
                 runs.setdefault("empty", []).append(load(empty, empty_pid, small, count=arguments.requests, connections=8))
-                for name, (address, request, items) in jobs.items():
-                    count = max(200, arguments.requests // (1 if items == 1 else items // 5))
-                    runs.setdefault(name, []).append(load(address, pid, request, count=count, connections=8))
+                for name, shape in drawn.items():
+                    count = max(200, arguments.requests // (1 if shape.items == 1 else shape.items // 5))
+                    run = load(addresses[shape.listener], pid, sizes[name], count=count, connections=8)
+                    runs.setdefault(name, []).append(run)
             for name, found in runs.items():
                 record.value("authzen", f"CPU of {name}", "us", [run.cpu_us for run in found])
-            for name in jobs:
-                ratios = [run.cpu_us / other.cpu_us for run, other in zip(runs[name], runs["empty"], strict=True)]
-                record.value("authzen", f"{name}, CPU over empty", "x", ratios, limit=TARGETS.get(name))
-            for name, items in ITEMS.items():
-                rates = [items / run.cpu_us * 1e3 for run in runs[name]]
-                record.value("authzen", f"{name}, per CPU second", "k/s", rates, better="more")
+            for name, shape in drawn.items():
+                for other, limit in (("empty", shape.limit), *([shape.over] if shape.over is not None else ())):
+                    if other in runs:
+                        ratios = [run.cpu_us / base.cpu_us for run, base in zip(runs[name], runs[other], strict=True)]
+                        record.value("authzen", f"{name}, CPU over {other}", "x", ratios, limit=limit)
+            for name, shape in drawn.items():
+                if shape.items > 1:
+                    rates = [shape.items / run.cpu_us * 1e3 for run in runs[name]]
+                    record.value("authzen", f"{name}, per CPU second", "k/s", rates, better="more")
+            if arguments.only:
+                return
+            single = sizes["single without a token"]
             for kind, address in (("TCP", addresses["tcp"]), ("unix socket", addresses["open"])):
-                request = request_of(paths["single"], made["single"])
                 for connections in (1, 32):
-                    run = load(address, pid, request, count=arguments.requests, connections=connections)
+                    run = load(address, pid, single, count=arguments.requests, connections=connections)
                     at = f"single, {kind}, {connections} connections"
                     record.value("authzen", f"{at}, rate", "k/s", [run.rate / 1e3], better="more")
                     for percent in (50, 99):
                         record.value("authzen", f"{at}, p{percent}", "us", [run.percentile(percent)])
             record.value("start", "ready", "s", [ready])
-            bulk(record, engine, list(columns.rows(np.arange(len(columns)))), addresses["main"], pid, arguments.turns)
-            reload_pause(record, source, pid, addresses["tcp"], request_of(paths["single"], made["single"]))
-        logging(record, source, request_of(paths["single"], made["single"], TOKEN), arguments)
+            bulk(record, engine, rows, addresses["main"], pid, arguments.turns)
+            reload_pause(record, source, addresses["tcp"], list(single))
+        logging(record, source, sizes["single with a token"], arguments)
     if not arguments.no_record:
         record.write()
 

@@ -1,7 +1,7 @@
 """A load generator for HTTP servers, and the CPU time of a server process.
 
-Requests on a connection follow each other: the next one is sent when the answer to the last one is complete. The requests of a
-load have answers of equal lengths, so that an answer is complete after a number of bytes.
+Requests on a connection follow each other: the next one is sent when the answer to the last one is complete. The answer to
+a request of a load has a known length, so that it is complete after a number of bytes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import cycle
@@ -65,6 +65,8 @@ class _Client:
     sock: socket.socket
     left: int
     """Answers to come."""
+    size: int = 0
+    """Bytes of the answer to come."""
     began: int = 0
     """When the request was sent, in nanoseconds."""
     received: int = 0
@@ -94,6 +96,16 @@ def answer_of(address: Address, request: bytes) -> bytes:
         return read_answer(sock)
 
 
+def answers_of(address: Address, requests: Sequence[bytes]) -> list[bytes]:
+    """The whole answers to requests that follow each other on one connection."""
+    found = []
+    with _connect(address) as sock:
+        for request in requests:
+            sock.sendall(request)
+            found.append(read_answer(sock))
+    return found
+
+
 def read_answer(sock: socket.socket) -> bytes:
     """The whole answer to the only request that a connection has sent.
 
@@ -114,17 +126,26 @@ def read_answer(sock: socket.socket) -> bytes:
                 return data
 
 
-def load(address: Address, pid: int, request: bytes | Sequence[bytes], *, count: int, connections: int) -> Run:
+def load(
+    address: Address, pid: int, request: bytes | Sequence[bytes] | Mapping[bytes, int], *, count: int, connections: int
+) -> Run:
     """Send a request many times over some connections, or several in turn.
 
     The generator asks for answers without a pause: waking it from sleep would take CPU time of the server.
 
+    Parameters
+    ----------
+    request
+        if it is a mapping, it has the lengths of the answers; else all answers have the length of the first one.
+
     Raises
     ------
-    RuntimeError: an answer has another length than the first one, or the server has closed a connection.
+    RuntimeError: an answer has another length, or the server has closed a connection.
     """
-    requests = cycle([request] if isinstance(request, bytes) else request)
-    size = len(answer_of(address, next(requests)))
+    if not isinstance(request, Mapping):
+        several = [request] if isinstance(request, bytes) else list(request)
+        request = dict.fromkeys(several, len(answer_of(address, several[0])))
+    requests = cycle(request.items())
     latencies: list[int] = []
     clock = time.perf_counter_ns
     with ExitStack() as stack:
@@ -137,23 +158,25 @@ def load(address: Address, pid: int, request: bytes | Sequence[bytes], *, count:
             open_[sock.fileno()] = _Client(sock, count // connections)
         cpu, began = cpu_seconds(pid), time.perf_counter()
         for client in open_.values():
+            data, client.size = next(requests)
             client.began = clock()
-            client.sock.sendall(next(requests))
+            client.sock.sendall(data)
         while open_:
             for number, _ in poll.poll(0):
                 client = open_[number]
                 data = client.sock.recv(1 << 20)
                 client.received += len(data)
-                if client.received < size and data:
+                if client.received < client.size and data:
                     continue
-                if client.received != size:
+                if client.received != client.size:
                     raise RuntimeError("an answer has another length, or the server has closed the connection")
                 latencies.append(clock() - client.began)
                 client.received = 0
                 client.left -= 1
                 if client.left:
+                    data, client.size = next(requests)
                     client.began = clock()
-                    client.sock.sendall(next(requests))
+                    client.sock.sendall(data)
                 else:
                     del open_[number]
         seconds, cpu = time.perf_counter() - began, cpu_seconds(pid) - cpu
