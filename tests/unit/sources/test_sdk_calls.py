@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import botocore.session
 import pytest
 from botocore.exceptions import ClientError
+from botocore.stub import Stubber
 
 import fastiam.boto3
 
@@ -101,6 +103,8 @@ CASES: list[tuple[str, str, str, dict[str, Any], list[tuple[str, str | None]]]] 
      [("sts:AssumeRole", ROLE), ("sts:TagSession", ROLE), ("sts:SetSourceIdentity", ROLE)]),
     ("TC23", "ssm", "get_parameters", {"Names": ["/app/a", "b"]},
      [("ssm:GetParameters", f"arn:aws:ssm:{R}:parameter/app/a"), ("ssm:GetParameters", f"arn:aws:ssm:{R}:parameter/b")]),
+    ("TC24", "ssm", "get_parameters_by_path", {"Path": "/app/"},
+     [("ssm:GetParametersByPath", f"arn:aws:ssm:{R}:parameter/app/")]),
     ("TC25", "secretsmanager", "get_secret_value", {"SecretId": "db"},
      [("secretsmanager:GetSecretValue", f"arn:aws:secretsmanager:{R}:secret:db")]),
     ("TC27", "iam", "create_role", {"RoleName": "r", "Path": "/svc/", "AssumeRolePolicyDocument": "{}",
@@ -111,6 +115,28 @@ CASES: list[tuple[str, str, str, dict[str, Any], list[tuple[str, str | None]]]] 
      {"family": "f", "containerDefinitions": [], "taskRoleArn": ROLE, "executionRoleArn": f"{ROLE}2"},
      [("ecs:RegisterTaskDefinition", f"arn:aws:ecs:{R}:task-definition/*:*"),
       ("iam:PassRole", f"{ROLE}2"), ("iam:PassRole", ROLE)]),
+    ("TC29 run", "ecs", "run_task", {"taskDefinition": "f:1"}, [("ecs:RunTask", f"arn:aws:ecs:{R}:task-definition/f:1")]),
+    ("TC29 family", "ecs", "run_task", {"taskDefinition": "f"}, [("ecs:RunTask", None)]),
+    ("TC26", "ec2", "run_instances",
+     {**MINIMAL, "SubnetId": "subnet-1", "SecurityGroupIds": ["sg-1"], "KeyName": "k", "IamInstanceProfile": {"Name": "p"},
+      "TagSpecifications": [{"ResourceType": "instance", "Tags": [{"Key": "a", "Value": "b"}]}]},
+     [("ec2:RunInstances", "arn:aws:ec2:eu-west-1::image/ami-1"),
+      *(("ec2:RunInstances", f"arn:aws:ec2:{R}:{each}") for each in (
+          "instance/*", "key-pair/k", "network-interface/*", "security-group/sg-1", "subnet/subnet-1", "volume/*")),
+      ("ec2:CreateTags", f"arn:aws:ec2:{R}:instance/*"), ("iam:PassRole", None)]),
+    ("TC26 interfaces", "ec2", "run_instances",
+     {**MINIMAL, "NetworkInterfaces": [{"DeviceIndex": 0, "SubnetId": "subnet-1", "Groups": ["sg-1"]}]},
+     [("ec2:RunInstances", "arn:aws:ec2:eu-west-1::image/ami-1"),
+      *(("ec2:RunInstances", f"arn:aws:ec2:{R}:{each}") for each in (
+          "instance/*", "network-interface/*", "security-group/sg-1", "subnet/subnet-1", "volume/*"))]),
+    ("TC30", "bedrock-runtime", "invoke_model", {"modelId": "anthropic.claude-3-haiku-20240307-v1:0", "body": b""},
+     [("bedrock:InvokeModel", "arn:aws:bedrock:eu-west-1::foundation-model/anthropic.claude-3-haiku-20240307-v1:0")]),
+    ("TC30 profile", "bedrock-runtime", "converse",
+     {"modelId": "eu.amazon.nova-lite-v1:0", "guardrailConfig": {"guardrailIdentifier": "g1", "guardrailVersion": "1"}},
+     [("bedrock:InvokeModel", f"arn:aws:bedrock:{R}:inference-profile/eu.amazon.nova-lite-v1:0"),
+      ("bedrock:InvokeModel", None), ("bedrock:ApplyGuardrail", f"arn:aws:bedrock:{R}:guardrail/g1")]),
+    ("TC30 provisioned", "bedrock-runtime", "invoke_model", {"modelId": "abcdefabcdef", "body": b""},
+     [("bedrock:InvokeModel", None)]),
 ]  # fmt: skip
 
 
@@ -119,6 +145,58 @@ CASES: list[tuple[str, str, str, dict[str, Any], list[tuple[str, str | None]]]] 
 )
 def test_call_has_its_requests(nothing, service, operation, parameters, expected):
     assert [(each.action, each.resource) for each in requests_of(nothing, service, operation, parameters)] == expected
+
+
+def test_role_of_an_instance_profile_comes_from_the_policies(nothing):
+    """TC26."""
+    directory = fastiam.Directory()
+    directory.add_account(A)
+    directory.add_principal(USER, identity_policies=[{"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": ["ec2:*", "iam:PassRole"], "Resource": "*"}]}])  # fmt: skip
+    directory.add_principal(ROLE)
+    profile = f"arn:aws:iam::{A}:instance-profile/web/p"
+    directory.create_instance_profile(profile)
+    directory.add_role_to_instance_profile(profile, ROLE)
+    engine = directory.compile()
+    for given, role in (({"Name": "p"}, ROLE), ({"Arn": profile}, ROLE), ({"Name": "q"}, None)):
+        found = requests_of(engine, "ec2", "run_instances", {**MINIMAL, "IamInstanceProfile": given})[-1]
+        assert (found.action, found.resource) == ("iam:PassRole", role)
+    with fastiam.boto3.record() as calls, Stubber(ec2 := client("ec2")) as stubber:
+        stubber.add_response("run_instances", {})
+        ec2.run_instances(**MINIMAL, IamInstanceProfile={"Arn": profile})
+    assert (calls.requests[-1].action, calls.requests[-1].resource) == ("iam:PassRole", None)
+
+
+def test_service_asks_for_the_caller_with_a_forward_session(nothing):
+    """TC5, T110: S3 asks KMS for the caller, from its own network; the call itself comes from the caller."""
+
+    def directory(**condition: Any) -> fastiam.Engine:
+        found = fastiam.Directory()
+        found.add_account(A)
+        statement = {"Effect": "Allow", "Action": ["s3:PutObject", "kms:GenerateDataKey"], "Resource": "*"}
+        deny = {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": condition}
+        found.add_principal(USER, identity_policies=[{"Version": "2012-10-17", "Statement": [statement, deny]}])
+        found.add_resource(KEY_ARN)
+        grant = {"Effect": "Allow", "Principal": {"AWS": A}, "Action": "kms:*", "Resource": "*"}
+        found.set_resource_policy(KEY_ARN, {"Version": "2012-10-17", "Statement": [grant]})
+        return found.compile()
+
+    def outcomes(condition: dict[str, Any], **options: Any) -> list[str]:
+        with fastiam.boto3.enforce(directory(**condition), principal=USER, depends="deny", **options) as calls:
+            with contextlib.suppress(ClientError), Stubber(s3 := client("s3")) as stubber:
+                stubber.add_response("put_object", {})
+                s3.put_object(Bucket="b", Key="k", SSEKMSKeyId=KEY_ARN)
+        return [each.decision.outcome.name for each in calls.requests]
+
+    inside = {"aws:SourceIp": "203.0.113.9"}
+    network = {"NotIpAddress": {"aws:SourceIp": "203.0.113.0/24"}}
+    assert outcomes({"Bool": {"aws:ViaAWSService": "true"}}) == ["ALLOW", "EXPLICIT_DENY"]
+    assert outcomes({"Bool": {"aws:ViaAWSService": "false"}}) == ["EXPLICIT_DENY", "ALLOW"]
+    assert outcomes({"StringEquals": {"aws:CalledViaLast": "s3.amazonaws.com"}}) == ["ALLOW", "EXPLICIT_DENY"]
+    assert outcomes(network, context=inside) == ["ALLOW", "DEPENDS"]
+    assert outcomes({**network, "Bool": {"aws:ViaAWSService": "false"}}, context=inside) == ["ALLOW", "ALLOW"]
+    assert outcomes({"StringLike": {"aws:UserAgent": "*oto*"}}) == ["EXPLICIT_DENY", "DEPENDS"]
+    assert outcomes({"Bool": {"aws:ViaAWSService": "true"}}, unknown=["aws:CalledVia"]) == ["DEPENDS", "EXPLICIT_DENY"]
 
 
 def test_keys_come_from_the_parameters(nothing):

@@ -26,6 +26,7 @@ from fastiam.model.session import Session
 from fastiam.runtime.forking import cached_property
 
 if TYPE_CHECKING:
+    from fastiam.directory.records import InstanceProfile
     from fastiam.resolve.snapshot import Snapshot
 
 SESSION_POLICIES, SESSION_KIND, SESSION_TAGS = "session policies", "kind of session", "session tags"
@@ -127,6 +128,15 @@ class DirectoryLookup:
         """Return the resources, users and roles with their paths, which a log omits."""
         paths = self._paths
         return [paths.get(arn, arn) if arn else arn for arn in resources] if paths else list(resources)
+
+    def role_of_profile(self, arn: str) -> str | None:
+        """Return the role of an instance profile, which may be named without its path; None if the directory has none."""
+        profile = self._profiles.get(_without_path(arn))
+        return profile.role if profile is not None else None
+
+    @cached_property
+    def _profiles(self) -> dict[str, InstanceProfile]:
+        return {_without_path(arn): profile for arn, profile in self._snapshot.tables.instance_profiles.items()}
 
     def is_absent(self, arn: str) -> bool:
         """Whether the directory has neither a policy nor an owner of a resource."""

@@ -55,9 +55,16 @@ class RoleParameters:
         """Whether a parameter accepts the name of a role or of an instance profile."""
         return not {"name", "profile"}.isdisjoint(self.kinds.values())
 
-    def roles(self, parameters: Any, origin: RequestOrigin) -> list[str | None]:
-        """The ARNs of the passed roles; None for a role that is hidden or referenced by an instance profile."""
-        return list(dict.fromkeys(role for text in _strings(parameters) for role in self._read(*text, origin)))
+    def roles(self, parameters: Any, origin: RequestOrigin, *, with_profiles: bool = False) -> list[str | None]:
+        """Return the ARNs of the passed roles; None for a role that is hidden or referenced by an instance profile.
+
+        Parameters
+        ----------
+        with_profiles
+            return the ARN of an instance profile in place of its role. Of a profile by name, the ARN has no path.
+        """
+        found = (role for text in _strings(parameters) for role in self._read(*text, origin))
+        return list(dict.fromkeys(found if with_profiles else map(_role_or_none, found)))
 
     def _read(self, parent: str, name: str, value: str, origin: RequestOrigin) -> tuple[str | None, ...]:
         kinds = self.kinds
@@ -67,11 +74,17 @@ class RoleParameters:
         if _ROLE(value):
             return (value,) if kind or self.is_documented or "role" in name else ()
         if kind == "profile" or _PROFILE(value):
-            return (None,) if kind or self.is_documented else ()
+            place = f"arn:{origin.partition}:iam::{origin.account}"
+            profile = value if _PROFILE(value) else f"{place}:instance-profile/{value}" if _NAME(value) else None
+            return (profile,) if kind or self.is_documented else ()
         if kind == "name":
             is_name = _NAME(value) and value != HIDDEN
             return (f"arn:{origin.partition}:iam::{origin.account}:role/{value.removeprefix('/')}" if is_name else None,)
         return (None,) if kind and value == HIDDEN else ()
+
+
+def _role_or_none(arn: str | None) -> str | None:
+    return None if arn is not None and ":instance-profile/" in arn else arn
 
 
 _UNKNOWN = RoleParameters("", {}, is_documented=False)

@@ -17,7 +17,7 @@ from fastiam.sources.cloudtrail.passed_roles import RoleParameters, may_name_rol
 from fastiam.sources.cloudtrail.principals import MFA, MFA_AGE, Keys, is_visible
 from fastiam.sources.cloudtrail.records import ListedResource
 from fastiam.sources.cloudtrail.resources import Names, RequestOrigin, ResourceFinder, names_of, resource_finder
-from fastiam.sources.sdk_calls.operations import add_arns, reader_of
+from fastiam.sources.sdk_calls.operations import add_arns, reader_of, tagged_on_creation
 
 _STS_KEYS = {
     "externalid": "sts:ExternalId",
@@ -115,6 +115,9 @@ class RequestPlan:
                 rows[LoggedRequest(name, resource, owners.of(resource) if listed else None)] = None
         if source is not None:
             rows[_read_of_copy_source(source, owners, origin)] = None
+        if is_whole and self.actions and self.actions[0].prefix == "ec2" and b"agSpecification" in raw:
+            tagged = [resource for resource, _ in tagged_on_creation(parameters, origin)]
+            rows |= dict.fromkeys(LoggedRequest("ec2:CreateTags", resource, None) for resource in tagged)
         without_role = ""
         if may_pass or not is_whole:
             passed = self._passed(parameters, origin) if is_whole else self._unknown_roles()

@@ -124,7 +124,7 @@ class ResourceFinder:
             arns: Sequence[str | None] = template.among(listed) or template.among(in_parameters) or template.built(names, origin)
             for arn in arns:
                 found[arn] = None
-            if not arns and template.kind.required:
+            if not arns and template.is_needed:
                 found[self._unnamed(template, names, origin)] = None
         if self._action.prefix == "dynamodb" and any(arn and "/index/" in arn for arn in found):
             return [arn for arn in found if arn is None or "/index/" in arn]  # a read of an index is not a read of its table
@@ -157,6 +157,7 @@ class _ArnTemplate:
     def __init__(self, action: Action, kind: ResourceType) -> None:
         self.kind, self.prefix, self.is_only = kind, action.prefix, False
         self.is_created = _is_created(action, kind)
+        self.is_needed = kind.required or kind.name in _ALSO_CREATED.get(action.name, ())
         parts = _VARIABLE.split(kind.arn)  # literal, variable, literal, ...
         self._literals, self._variables = parts[::2], [name.lower() for name in parts[1::2]]
         self._own = [name for name in self._variables if name not in _PLACE]

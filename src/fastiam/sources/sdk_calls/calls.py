@@ -30,7 +30,7 @@ from fastiam.model.request import Context
 from fastiam.model.session import Session
 from fastiam.sources.cloudtrail.resources import RequestOrigin
 from fastiam.sources.sdk_calls.errors import UncheckedCall, UndecidedCall, UnknownCredentials, UnmappedCall
-from fastiam.sources.sdk_calls.keys import unknown_keys
+from fastiam.sources.sdk_calls.keys import CALLED_VIA, OF_CALL_ALONE, unknown_keys
 from fastiam.sources.sdk_calls.recorded import (
     CheckedRequest,
     SeenCall,
@@ -78,8 +78,8 @@ class SdkCalls:
         self._directory, self._policies = _opened(policies)
         self._is_enforced, self._principal, self._principals = is_enforced, principal, dict(principals)
         self._depends, self._unmapped, self._now, self._account = depends, unmapped, now, account
-        self._context, self._unknown = dict(context), tuple(unknown)
-        self._given = frozenset(map(fold, self._context))
+        self._context = dict(context)
+        self._opened = frozenset(map(fold, unknown))
         self._lock = threading.Lock()
         self._seen: list[SeenCall] = []
         self._kept: list[FastiamError] = []
@@ -228,7 +228,7 @@ class SdkCalls:
         account = self._account or (arn.account if arn else "")
         caller = name_of(principal) if principal is not None and ":user/" in name_of(principal) else ""
         url = url or client.meta.endpoint_url
-        keys: dict[str, Any] = {"aws:RequestedRegion": region, "aws:SecureTransport": _is_secure(url)}
+        keys: dict[str, Any] = {"aws:RequestedRegion": region, "aws:SecureTransport": _is_secure(url), CALLED_VIA: None}
         agent = (headers or {}).get("User-Agent") or client.meta.config.user_agent
         if isinstance(agent, bytes):
             agent = agent.decode("latin-1")
@@ -266,34 +266,55 @@ class SdkCalls:
 
     def _decided(self, request: SdkRequest, facts: _Facts) -> CheckedRequest:
         engine, principal = self._engine, facts.principal
-        keys: dict[str, Any] = {**facts.keys, **request.keys}
-        if self._given:
-            keys = {key: value for key, value in keys.items() if fold(key) not in self._given}
-            keys |= self._context
+        keys = self._keys(request, facts)
         if engine is None or principal is None:
             note = "" if engine is None else "no principal is known for the credentials"
-            return facts.request(request.action, request.resource, keys, None, note)
+            resource = None if request.passes_profile else request.resource
+            return facts.request(request.action, resource, keys, None, note)
         if request.needs_token:
             undecided = CallDecision(Outcome.DEPENDS, depends_on=(_TOKEN,))
             return facts.request(request.action, request.resource, keys, undecided)
         lookup = self._directory_lookup(engine)
-        if request.resource is None:
+        found = request.resource
+        if found is not None and request.passes_profile:
+            found = lookup.role_of_profile(found)
+        if found is None:
             decision = CallDecision(Outcome.DEPENDS, depends_on=(RESOURCE,))
             if request.action == PASS_ROLE and not lookup.may_pass_roles(principal):
                 decision = CallDecision(Outcome.IMPLICIT_DENY, Layer.IDENTITY)
             return facts.request(request.action, None, keys, decision)
-        (resource,) = lookup.full((request.resource,))
+        (resource,) = lookup.full((found,))
         unknown = unknown_keys(action_data(request.action), frozenset(map(fold, keys)), request.closed)
-        if self._unknown:
-            unknown = tuple(dict.fromkeys((*unknown, *self._unknown)))
+        if request.is_forwarded:
+            unknown = tuple(dict.fromkeys((*unknown, "aws:useragent", *self._opened - {fold(CALLED_VIA)})))
+        elif self._opened:
+            unknown = tuple(dict.fromkeys((*unknown, *self._opened)))
         try:
-            found = engine.decide(principal, request.action, resource or "*", keys, unknown=unknown, now=facts.now)
+            decided = engine.decide(principal, request.action, resource or "*", keys, unknown=unknown, now=facts.now)
         except RequestValueError as failed:
             if self._is_enforced:
                 raise self._keep(failed) from None
             return facts.request(request.action, resource, keys, None, str(failed).partition("\n")[0])
-        decision = CallDecision(found.outcome, found.layer, found.statement, found.depends_on)
+        decision = CallDecision(decided.outcome, decided.layer, decided.statement, decided.depends_on)
         return facts.request(request.action, resource, keys, decision)
+
+    def _keys(self, request: SdkRequest, facts: _Facts) -> dict[str, Any]:
+        """Return the keys of a request: those of the call and of the request, replaced by `context` and `unknown` of the block.
+
+        A request that a service makes for the caller comes from the network of the service.
+        """
+        keys: dict[str, Any] = {**facts.keys, **request.keys}
+        if self._opened:
+            known = (key for key in keys if fold(key) not in self._opened or (key == CALLED_VIA and request.is_forwarded))
+            keys = {key: keys[key] for key in known}
+        given: Mapping[str, Any] = self._context
+        if request.is_forwarded:
+            keys.pop("aws:UserAgent", None)
+            given = {key: value for key, value in given.items() if fold(key) not in OF_CALL_ALONE}
+        if given:
+            replaced = frozenset(map(fold, given))
+            keys = {key: value for key, value in keys.items() if fold(key) not in replaced} | dict(given)
+        return keys
 
     def _directory_lookup(self, engine: AnalysisEngine) -> DirectoryLookup:
         if self._lookup is None or self._lookup.snapshot is not engine.snapshot:
@@ -456,15 +477,20 @@ def _message(request: CheckedRequest) -> str:
     return refusal_message(principal, request.action, request.resource or "*", request.decision)
 
 
+_LET_PASS = "help: `depends='warn'` lets such calls pass with a warning"
+
+
 def _undecided(request: CheckedRequest, decision: CallDecision) -> str:
     names = [spelled(key) for key in decision.depends_on]
     resource = request.resource or "an unknown resource"
     text = f"`{request.service}` `{request.operation}` is undecided: `{request.action}` on `{resource}` depends on"
     text += f" {', '.join(names)}"
+    if request.context.get(CALLED_VIA):
+        return f"{text}, and a service makes this request for the caller\n{_LET_PASS}"
     keys = [name for name in names if ":" in name]
     if keys:
         return f"{text}\nhelp: " + ", ".join(f'context={{"{name}": ...}}' for name in keys)
-    return f"{text}, which the call does not contain\nhelp: `depends='warn'` lets such calls pass with a warning"
+    return f"{text}, which the call does not contain\n{_LET_PASS}"
 
 
 def not_announced(service: str, operation: str) -> UncheckedCall:

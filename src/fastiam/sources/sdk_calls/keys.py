@@ -17,8 +17,8 @@ from fastiam.sources.sdk_calls.operations import member
 Value = str | bool | list[str] | None  # None: the key is absent
 Keys = dict[str, Value]
 
-# keys of the network and of tags of resources, which each request may have and no call contains
-_ALWAYS_UNKNOWN = (
+CALLED_VIA = "aws:CalledVia"
+_NETWORK = (
     "aws:sourceip",
     "aws:vpcsourceip",
     "aws:sourcevpc",
@@ -27,8 +27,11 @@ _ALWAYS_UNKNOWN = (
     "aws:vpceaccount",
     "aws:vpceorgid",
     "aws:vpceorgpaths",
-    "aws:resourcetag/*",
 )
+# keys that differ between a call and the requests that a service makes for the caller
+OF_CALL_ALONE = frozenset((*_NETWORK, "aws:useragent", "aws:calledvia", "aws:viaawsservice"))
+# keys of the network and of tags of resources, which each request may have and no call contains
+_ALWAYS_UNKNOWN = (*_NETWORK, "aws:resourcetag/*")
 # parameters whose value is that of a key (API references; the "condition keys" pages of the services)
 _SINGLE: dict[str, dict[str, str]] = {
     "s3": {

@@ -22,6 +22,8 @@ _FUNCTION = re.compile(r"(?:(\d{12}):)?(?:function:)?(.+)").fullmatch
 _ACCESS_POINT = re.compile(r"arn:[\w-]+:s3:[\w-]+:\d{12}:accesspoint[/:]([\w-]+)").fullmatch
 # names that stand for something else: aliases of access points, directory buckets
 _OTHER_BUCKETS = ("-s3alias", "--ol-s3", "--x-s3", "--xa-s3", "--op-s3")
+# inference profiles across Regions begin with a geography, models with their provider
+_GEOGRAPHY = re.compile(r"[a-z]{2}|us-gov|apac|global").fullmatch
 _TRANSACTIONS = {
     "put": "dynamodb:PutItem",
     "update": "dynamodb:UpdateItem",
@@ -65,6 +67,8 @@ def add_arns(prefix: str, names: Names, origin: RequestOrigin) -> None:
         if len(names["functionname"]) == 1:
             arn = function_arn(names["functionname"][0], qualifier, origin)
             names[""] = [each for each in names.get("", ()) if ":function:" not in each] + [arn]
+    elif prefix == "ec2" and "groups" in names:
+        names.setdefault("groupid", []).extend(group for group in names["groups"] if group.startswith("sg-"))
     elif prefix == "dynamodb" and "tablename" in names:
         tables = [table_arn(name, origin) for name in names["tablename"]]
         indexes = names.get("indexname", ()) if len(tables) == 1 else ()
@@ -197,6 +201,73 @@ def _batch_get_secrets(parameters: Mapping[str, Any], origin: RequestOrigin) -> 
     return [("secretsmanager:BatchGetSecretValue", "*"), *read]
 
 
+def _parameters_by_path(parameters: Mapping[str, Any], origin: RequestOrigin) -> list[Need]:
+    """The resource is the path as given, with the slash at its end (Systems Manager User Guide, "restrict access")."""
+    path = member(parameters, "path")
+    if not isinstance(path, str):
+        return [("ssm:GetParametersByPath", None)]
+    resource = f"arn:{origin.partition}:ssm:{origin.region}:{origin.account}:parameter/{path.removeprefix('/')}"
+    return [("ssm:GetParametersByPath", resource)]
+
+
+def _task_of(action: str) -> Reader:
+    """A task definition by family and revision, or by ARN; of a family alone, the call does not contain the revision."""
+
+    def read(parameters: Mapping[str, Any], origin: RequestOrigin) -> list[Need]:
+        task = member(parameters, "taskDefinition")
+        if not isinstance(task, str) or ":" not in task.rpartition("/")[2]:
+            return [(action, None)]
+        place = f"arn:{origin.partition}:ecs:{origin.region}:{origin.account}"
+        return [(action, task if task.startswith("arn:") else f"{place}:task-definition/{task}")]
+
+    return read
+
+
+def _model_of(action: str) -> Reader:
+    """The requests of an operation of Bedrock that invokes a model.
+
+    An inference profile needs the models behind it as well, which the call does not contain; a guardrail has its own action.
+    """
+
+    def read(parameters: Mapping[str, Any], origin: RequestOrigin) -> list[Need]:
+        needs: list[Need] = [(action, arn) for arn in _model_arns(member(parameters, "modelId"), origin)]
+        guardrail = member(parameters, "guardrailIdentifier") or member(
+            member(parameters, "guardrailConfig"), "guardrailIdentifier"
+        )
+        if isinstance(guardrail, str) and guardrail:
+            place = f"arn:{origin.partition}:bedrock:{origin.region}:{origin.account}"
+            arn = guardrail if guardrail.startswith("arn:") else f"{place}:guardrail/{guardrail}"
+            needs.append(("bedrock:ApplyGuardrail", arn))
+        return needs
+
+    return read
+
+
+def _model_arns(model: Any, origin: RequestOrigin) -> list[str | None]:
+    """Return the ARNs of a model from its id or ARN; None for what the id does not determine."""
+    if not isinstance(model, str) or not model:
+        return [None]
+    if model.startswith("arn:"):
+        kind = model.split(":", 5)[-1].partition("/")[0]
+        return [None] if kind == "prompt" else [model, None] if kind.endswith("inference-profile") else [model]
+    provider, dot, _ = model.partition(".")
+    if not dot:
+        return [None]  # the id of a provisioned, custom or imported model
+    if _GEOGRAPHY(provider):
+        return [f"arn:{origin.partition}:bedrock:{origin.region}:{origin.account}:inference-profile/{model}", None]
+    return [f"arn:{origin.partition}:bedrock:{origin.region}::foundation-model/{model}"]
+
+
+def tagged_on_creation(parameters: Any, origin: RequestOrigin) -> Iterator[tuple[str, list[Mapping[str, Any]]]]:
+    """Yield each resource that a call of EC2 creates with tags, as `ec2:CreateTags` has it, and its tags."""
+    given = member(parameters, "tagSpecifications", "tagSpecification", "tagSpecificationSet")
+    given = member(given, "items") if isinstance(given, Mapping) else given
+    for entry in given if isinstance(given, list) else ():
+        kind, tags = member(entry, "resourceType"), member(entry, "tags")
+        if isinstance(kind, str) and tags:
+            yield f"arn:{origin.partition}:ec2:{origin.region}:{origin.account}:{kind}/*", tags
+
+
 def _secret_arn(secret: str, origin: RequestOrigin) -> str:
     if secret.startswith("arn:"):
         return secret
@@ -216,4 +287,11 @@ _READERS: dict[tuple[str, str], Reader] = {
     ("kms", "ReEncrypt"): _re_encrypt,
     ("sns", "Publish"): _publish,
     ("secretsmanager", "BatchGetSecretValue"): _batch_get_secrets,
+    ("ssm", "GetParametersByPath"): _parameters_by_path,
+    ("ecs", "RunTask"): _task_of("ecs:RunTask"),
+    ("ecs", "StartTask"): _task_of("ecs:StartTask"),
+    ("bedrock", "InvokeModel"): _model_of("bedrock:InvokeModel"),
+    ("bedrock", "Converse"): _model_of("bedrock:InvokeModel"),
+    ("bedrock", "InvokeModelWithResponseStream"): _model_of("bedrock:InvokeModelWithResponseStream"),
+    ("bedrock", "ConverseStream"): _model_of("bedrock:InvokeModelWithResponseStream"),
 }

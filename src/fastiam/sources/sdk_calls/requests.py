@@ -17,7 +17,7 @@ from fastiam.aws_data.catalog import Action, actions_of
 from fastiam.sources.cloudtrail.actions import VERSIONED, actions_of_event
 from fastiam.sources.cloudtrail.passed_roles import role_parameters_of
 from fastiam.sources.cloudtrail.resources import RequestOrigin, names_of, resource_finder
-from fastiam.sources.sdk_calls.keys import Keys, keys_of
+from fastiam.sources.sdk_calls.keys import CALLED_VIA, Keys, keys_of
 from fastiam.sources.sdk_calls.operations import (
     Need,
     add_arns,
@@ -27,6 +27,7 @@ from fastiam.sources.sdk_calls.operations import (
     object_arn,
     objects_to_delete,
     reader_of,
+    tagged_on_creation,
 )
 
 _AT_THE_TOP = frozenset(("s3", "sts", "dynamodb", "sqs", "sns", "kms", "lambda", "secretsmanager"))
@@ -67,8 +68,8 @@ _TOKEN_CALLS = frozenset(("sts:AssumeRoleWithSAML", "sts:AssumeRoleWithWebIdenti
 class SdkRequest(NamedTuple):
     """One request of a call.
 
-    `resource` is None if the parameters do not determine it. `keys` maps condition keys to values, or to None for absent ones;
-    the keys of `closed` are absent where `keys` does not have them.
+    `resource` is None if the parameters do not determine it, and for a passed role may be an instance profile. `keys` maps
+    condition keys to values, or to None for absent ones; the keys of `closed` are absent where `keys` does not have them.
     """
 
     action: str
@@ -81,6 +82,16 @@ class SdkRequest(NamedTuple):
         """Whether the token of an identity provider is the principal."""
         return self.action in _TOKEN_CALLS
 
+    @property
+    def passes_profile(self) -> bool:
+        """Whether an instance profile, in place of its role, is passed."""
+        return self.action == PASS_ROLE and self.resource is not None and ":instance-profile/" in self.resource
+
+    @property
+    def is_forwarded(self) -> bool:
+        """Whether a service makes the request for the caller."""
+        return bool(self.keys.get(CALLED_VIA))
+
 
 class Operation:
     """How the calls of one operation become requests.
@@ -89,8 +100,6 @@ class Operation:
     ----------
     prefix
         the service prefix of its actions, "" if it is not mapped.
-    passes_roles
-        the name of the action, if AWS documents that it needs `iam:PassRole`, else "".
     """
 
     def __init__(self, endpoint_prefix: str, signing_name: str, name: str) -> None:
@@ -100,7 +109,6 @@ class Operation:
         self._read = reader_of(self.prefix, name)
         self._finders = [resource_finder(action) for action in self._actions]
         self._passing = [found for action in self._actions if (found := role_parameters_of(action, name))]
-        self.passes_roles = next((found.action for found in self._passing if found.is_documented), "")
 
     def requests(self, parameters: Mapping[str, Any], origin: RequestOrigin, shape: Any = None) -> list[SdkRequest]:
         """Return the requests of a call; empty if the operation, or this call of it, is not mapped.
@@ -150,12 +158,11 @@ class Operation:
             for layer in parameters.get("Layers") or ():
                 yield SdkRequest("lambda:GetLayerVersion", str(layer), {}, frozenset())
         elif self.prefix == "ec2":
-            for spec in parameters.get("TagSpecifications") or ():
-                resource = f"arn:{origin.partition}:ec2:{origin.region}:{origin.account}:{spec.get('ResourceType')}/*"
-                tags, _ = keys_of("ec2", {"Tags": spec.get("Tags")})
+            for resource, given in tagged_on_creation(parameters, origin):
+                tags, _ = keys_of("ec2", {"Tags": given})
                 yield SdkRequest("ec2:CreateTags", resource, {**tags, "ec2:CreateAction": self._name}, closed)
         for passing in self._passing:
-            for role in passing.roles(parameters, origin):
+            for role in passing.roles(parameters, origin, with_profiles=True):
                 service = _PASSED_TO.get(own[0].action)
                 yield SdkRequest(PASS_ROLE, role, {"iam:PassedToService": service} if service else {}, frozenset())
 
@@ -210,7 +217,8 @@ def _further_of_s3(
             yield action, resource, {}
     key = parameters.get("SSEKMSKeyId")
     if key:
-        via: Keys = {"kms:ViaService": f"s3.{origin.region}.amazonaws.com"}
+        # S3 asks KMS with a forward access session (IAM User Guide, "Forward access sessions")
+        via: Keys = {"kms:ViaService": f"s3.{origin.region}.amazonaws.com", CALLED_VIA: ["s3.amazonaws.com"]}
         yield "kms:GenerateDataKey", key_arn(key, origin), via
         if operation == "CreateMultipartUpload":
             yield "kms:Decrypt", key_arn(key, origin), via
