@@ -96,14 +96,14 @@ def load(
     return directory
 
 
-def load_files(files: Iterable[File], name: str, *, may_be_empty: bool = False) -> Directory:
-    """Read a directory from files in memory, leniently; files of unknown formats are skipped.
+def load_files(files: Iterable[File], name: str, *, skip_unknown: bool = True, may_be_empty: bool = False) -> Directory:
+    """Read a directory from files in memory, leniently.
 
-    `name` stands for all of them in errors. `may_be_empty` : all of them may be skipped.
+    `name` stands for all of them in errors. `skip_unknown` is that of `load`. `may_be_empty` : all of them may be skipped.
     """
     directory = Directory("lenient")
     with collection_paused(), directory.transaction():
-        free(_load_into(directory, files, name, ResourceOf(), skip_unknown=True, may_be_empty=may_be_empty))
+        free(_load_into(directory, files, name, ResourceOf(), skip_unknown=skip_unknown, may_be_empty=may_be_empty))
     return directory
 
 

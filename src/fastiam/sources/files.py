@@ -50,9 +50,15 @@ class File:
         return [read_yaml(self.name, self.data, policies)]
 
 
-def read_files(paths: Iterable[str | os.PathLike[str]]) -> Iterator[File]:
-    """Yield the files of all paths. Folders are searched in order of name, without hidden files. `-` is standard input."""
+def read_files(paths: Iterable[str | os.PathLike[str] | File]) -> Iterator[File]:
+    """Yield the files of all paths. Folders are searched in order of name, without hidden files. `-` is standard input.
+
+    A `File`, which was read before, stands for itself.
+    """
     for given in paths:
+        if isinstance(given, File):
+            yield given
+            continue
         if str(given) == "-":
             yield File("<stdin>", unpacked(sys.stdin.buffer.read(), "<stdin>"))
             continue
@@ -66,9 +72,13 @@ def read_files(paths: Iterable[str | os.PathLike[str]]) -> Iterator[File]:
 
 
 def _found_in_folder(path: Path) -> File:
-    if not path.name.removesuffix(".gz").endswith(_KNOWN):
-        return File(str(path), b"", skipped="its name ends in none of " + ", ".join(_KNOWN))
-    return File(str(path), _read(path))
+    skipped = why_skipped(path.name)
+    return File(str(path), b"" if skipped else _read(path), skipped)
+
+
+def why_skipped(name: str) -> str:
+    """Return why a file of a folder is not read, by its name; "" for one that is read."""
+    return "" if name.removesuffix(".gz").endswith(_KNOWN) else "its name ends in none of " + ", ".join(_KNOWN)
 
 
 def _is_hidden(path: Path, folder: Path) -> bool:

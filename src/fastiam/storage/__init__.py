@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-_MAGIC = b"SQLite format 3\x00"
+MAGIC = b"SQLite format 3\x00"
 
 
 def is_sqlite(path: str | os.PathLike[str]) -> bool:
@@ -14,6 +14,6 @@ def is_sqlite(path: str | os.PathLike[str]) -> bool:
         if not os.path.isfile(name):
             return False
         with open(name, "rb") as file:
-            return file.read(len(_MAGIC)) == _MAGIC
+            return file.read(len(MAGIC)) == MAGIC
     except OSError:
         return False

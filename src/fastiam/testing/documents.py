@@ -10,7 +10,7 @@ from typing import Any
 from fastiam.directory.stored_policies import PolicyLike, text_of_parsed
 from fastiam.errors import DirectoryError
 from fastiam.sources.located_values import LocatedValue
-from fastiam.testing.paths import checked_path
+from fastiam.testing.paths import file_inside, path_inside
 from fastiam.testing.test_file import Variables, error
 
 _LEVELS = ("scps", "rcps")
@@ -41,11 +41,9 @@ class Documents:
             except DirectoryError as failed:
                 raise error(given, failed.message, "TEST-SOURCE") from None
         text = self.variables.text(given)
-        path = checked_path(self.root, self.folder, given, text)
-        if path.is_dir():
-            raise error(given, f"`{text}` is a folder", "TEST-PATH", hint="name a file with one policy")
+        path = path_inside(self.root, self.folder, given, text)
         self.files[argument] = text
-        return path.read_bytes()
+        return file_inside(self.root, path, given, text, text).data
 
     def of_list(self, given: LocatedValue, argument: str = "") -> list[PolicyLike]:
         """Return one document, or each of a list."""

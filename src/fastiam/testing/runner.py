@@ -22,15 +22,17 @@ from fastiam.model.decision import Decision
 from fastiam.model.profile import PrincipalProfile
 from fastiam.model.session import Session
 from fastiam.testing.documents import Documents
-from fastiam.testing.paths import checked_path, root_of
+from fastiam.testing.paths import files_inside, path_inside, root_of
 from fastiam.testing.principals import PrincipalReader
 from fastiam.testing.report import ExampleResult, Status, TestReport
 from fastiam.testing.test_file import EXPECTED, SUFFIXES, Example, ExampleFile, error, read_test_file
 
 if TYPE_CHECKING:
+    from fastiam.api.directory import Directory
     from fastiam.api.engine import Engine
     from fastiam.aws_data.catalog import AwsData
     from fastiam.model.explanation import Explanation
+    from fastiam.sources.located_values import LocatedValue
 
 MAX_REQUESTS = 1_000_000  # of a run
 Progress = Callable[[str, Sequence[ExampleResult]], None]
@@ -214,12 +216,14 @@ class Runner:
 
     def _engine(self, file: ExampleFile, root: Path, folder: Path) -> Engine | None:
         from fastiam.engine.engine_file import is_saved
-        from fastiam.sources import load
 
+        named: list[tuple[Path, LocatedValue, str]] = []
         if self._policies is not None:
             paths = tuple(map(str, self._policies))
         elif file.policies:
-            paths = tuple(self.shown(checked_path(root, folder, given, file.variables.text(given))) for given in file.policies)
+            texts = [(given, file.variables.text(given)) for given in file.policies]
+            named = [(path_inside(root, folder, given, text), given, text) for given, text in texts]
+            paths = tuple(self.shown(path) for path, _, _ in named)
         elif file.documents:
             return None
         else:
@@ -231,12 +235,23 @@ class Runner:
 
                 self._engines[key] = Engine.load(paths[0])
             else:
-                directory = load(*paths)
-                if directory.findings:  # what could not be read denies, and a test that expects a denial would pass unnoticed
-                    found = str(directory.findings).partition("\n")[0]
-                    self.warnings.append(f"{', '.join(paths)}: the policies have findings: {found}")
+                directory = self._directory(paths, root, named)
                 self._engines[key] = directory.compile(unknown_owner=cast(Literal["principal", "deny"], file.unknown_owner))
         return self._engines[key]
+
+    def _directory(self, paths: Sequence[str], root: Path, named: Sequence[tuple[Path, LocatedValue, str]]) -> Directory:
+        """Load `--policies`, or the policies that a test file names."""
+        from fastiam.sources import load, load_files
+
+        if named:
+            files = [each for path, given, text in named for each in files_inside(root, path, given, text, self.shown(path))]
+            directory = load_files(files, ", ".join(paths), skip_unknown=False)
+        else:
+            directory = load(*paths)
+        if directory.findings:  # what could not be read denies, and a test that expects a denial would pass unnoticed
+            found = str(directory.findings).partition("\n")[0]
+            self.warnings.append(f"{', '.join(paths)}: the policies have findings: {found}")
+        return directory
 
     def _request(self, judge: Judge, file: ExampleFile, example: Example) -> _Request:
         action = file.variables.text(example.action)

@@ -204,6 +204,42 @@ def test_path_outside_of_the_root_or_behind_a_link_is_refused(folder: Path) -> N
     assert outcomes(run(FILE, policies=["engine.fastiam"])) == [("t", "passed")]
 
 
+@pytest.mark.parametrize("exchanged", ["sub", "inner", "a.json"])
+def test_component_that_becomes_a_link_is_not_followed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, exchanged: str
+) -> None:  # TA14, T40
+    """Another process exchanges a component between the check and the opening."""
+    outside = folder / "outside"
+    for name in ("sub/inner", "outside/inner"):
+        (folder / name).mkdir(parents=True)
+        shutil.copy("account.json", folder / name / "a.json")
+    parent = {"sub": folder, "inner": folder / "sub", "a.json": folder / "sub/inner"}[exchanged]
+    target = {"sub": outside, "inner": outside / "inner", "a.json": outside / "inner/a.json"}[exchanged]
+    opened = os.open
+
+    def exchanging(name: Any, *given: Any, **more: Any) -> int:
+        if name == exchanged and not (parent / exchanged).is_symlink():
+            (parent / exchanged).rename(folder / "before")
+            (parent / exchanged).symlink_to(target)
+        return opened(name, *given, **more)
+
+    write(asked(expect="allowed"), policies="sub/inner/a.json")
+    assert outcomes(run(".")) == [("t", "passed")]
+    monkeypatch.setattr("fastiam.testing.paths.os.open", exchanging)
+    assert "cannot be read" in message() and "[TEST-PATH]" in message()
+
+
+def test_folder_is_read_as_load_reads_it(folder: Path) -> None:  # T40
+    (folder / "p/.hidden").mkdir(parents=True)
+    (folder / "p/.hidden/link").symlink_to("/etc/hosts")
+    shutil.copy("account.json", folder / "p/z.json")
+    (folder / "p/README.md").write_text("no policy")
+    write(asked(expect="allowed"), policies="p")
+    assert outcomes(run(".")) == [("t", "passed")]
+    (folder / "p/README.link").symlink_to("README.md")
+    assert "is or contains a link, `README.link`" in message()
+
+
 @pytest.mark.parametrize(
     ("lines", "line", "text"),
     [
