@@ -21,7 +21,7 @@ from measure import Record, measure
 
 import fastiam
 from fastiam.analysis.access.replay import Verdict
-from fastiam.sources.cloudtrail.records import read_records
+from fastiam.sources.cloudtrail.log_records import read_records
 
 ACCOUNT, ROLES, A_FILE = "111111111111", 200, 2_000
 KEY = f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/1234"

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from fastiam.api.engine import Engine
     from fastiam.api.suggestion import Suggestion, suggest_policy
     from fastiam.aws_data.catalog import AwsData
+    from fastiam.directory.account_records import Account, Endpoint, Entity, Group, ManagedPolicy, Resource
     from fastiam.directory.quotas import Quotas
     from fastiam.directory.readers import Attachments, PolicyDocument
-    from fastiam.directory.records import Account, Endpoint, Entity, Group, ManagedPolicy, Resource
     from fastiam.engine.decisions import Decisions, DictionaryColumn, RowDecision
     from fastiam.engine.summary import Summary
     from fastiam.errors import (
@@ -157,7 +157,7 @@ __all__ = [
 _HOMES = {
     "directory.quotas": ("Quotas",),
     "directory.readers": ("Attachments", "PolicyDocument"),
-    "directory.records": ("Account", "Endpoint", "Entity", "Group", "ManagedPolicy", "Resource"),
+    "directory.account_records": ("Account", "Endpoint", "Entity", "Group", "ManagedPolicy", "Resource"),
     "engine.decisions": ("Decisions", "DictionaryColumn", "RowDecision"),
     "engine.summary": ("Summary",),
     "frames": ("Lit", "Table", "lit"),

@@ -30,7 +30,7 @@ except ModuleNotFoundError as error:
 from fastiam.model.request import Context
 from fastiam.model.session import Session
 from fastiam.sources.cloudtrail.outcomes import logged_of
-from fastiam.sources.sdk_calls.calls import _SUSPENDED, Mark, OnUndecided, OnUnmapped, Policies, SdkCalls, not_announced
+from fastiam.sources.sdk_calls.client_calls import _SUSPENDED, Mark, OnUndecided, OnUnmapped, Policies, SdkCalls, not_announced
 from fastiam.sources.sdk_calls.recorded import CheckedRequest, name_of
 
 __all__ = [

@@ -14,7 +14,10 @@ from filter_forms import FORMS
 from filter_worlds import Decided
 
 import fastiam
-from fastiam.analysis.filter import build, combining, conditions, formula, keys, statements
+from fastiam.analysis.filter import build, combining, formula
+from fastiam.analysis.filter import row_conditions as conditions
+from fastiam.analysis.filter import row_keys as keys
+from fastiam.analysis.filter import row_statements as statements
 from fastiam.analysis.filter.build import _Builder
 from fastiam.analysis.filter.sql_form import SqlTarget
 from fastiam.model.policy import Effect

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from fastiam import Directory
 from fastiam.directory import user_pool_records
+from fastiam.directory.account_records import NotificationSetting, RevocationList, RolesAnywhereProfile, TrustAnchor
 from fastiam.directory.identity_pool_records import (
     CognitoIdentityProvider,
     IdentityPool,
@@ -15,7 +16,6 @@ from fastiam.directory.identity_pool_records import (
     RoleMapping,
 )
 from fastiam.directory.organization import Handshake
-from fastiam.directory.records import NotificationSetting, RevocationList, RolesAnywhereProfile, TrustAnchor
 from fastiam.directory.user_pool_records import Attribute, PasswordRules, Pool
 
 A, M = "111111111111", "999999999999"

@@ -18,9 +18,9 @@ from fastiam.server.connections import Connections
 from fastiam.server.http import Peer
 from fastiam.server.listeners import Address, Listening
 from fastiam.server.observer import Observer
-from fastiam.server.pools import Pools
 from fastiam.server.protocol import ListenerFacts, ServerProtocol
 from fastiam.server.serving import Serving, serving
+from fastiam.server.thread_pools import Pools
 from fastiam.server.uvicorn_protocol import CONNECTION, EdgeProtocol, EdgeState
 
 

@@ -22,10 +22,10 @@ from typing import Any
 
 from fastiam.model.decision import Decision, Layer, Outcome
 from fastiam.server import config, protocol
+from fastiam.server.decision_records import DecisionRecord, Item
 from fastiam.server.http import Request, Response
 from fastiam.server.identity import BULK, DECIDE
 from fastiam.server.protocol import Place, Route, StreamAborted, StreamRoute
-from fastiam.server.records import DecisionRecord, Item
 
 ROOT = Path(__file__).resolve().parents[2]
 

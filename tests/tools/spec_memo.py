@@ -14,7 +14,7 @@ from types import ModuleType
 
 import fastiam.spec
 from fastiam.model import arn
-from fastiam.spec import resources
+from fastiam.spec import resource_patterns as resources
 from fastiam.spec.statement_keys import StatementKeys
 from fastiam.spec.three_valued import F, Truth
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fastiam import Directory
-from fastiam.directory.records import Tables
+from fastiam.directory.account_records import Tables
 
 A = "111111111111"
 ALLOW = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}}

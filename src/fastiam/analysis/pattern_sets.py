@@ -14,7 +14,7 @@ from functools import lru_cache
 from fastiam.model.request import ContextValue
 from fastiam.policy.action_patterns import split_action_pattern
 from fastiam.policy.wildcards import matches_everything
-from fastiam.spec.resources import read_pattern
+from fastiam.spec.resource_patterns import read_pattern
 from fastiam.spec.variables import Tokens, Variable
 from fastiam.spec.wildcards import Wildcard, ascii_lower, read_glob
 

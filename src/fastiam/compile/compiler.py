@@ -15,7 +15,7 @@ from fastiam.compile.keys import Keys
 from fastiam.compile.layout import KINDS, NONE, Certainty, Credential, PrincipalFlag, RecordFlag
 from fastiam.compile.memory_estimates import ENTRY_BYTES, session_bytes
 from fastiam.compile.pattern_text import utf8
-from fastiam.compile.principals import role_symbol
+from fastiam.compile.principal_elements import role_symbol
 from fastiam.compile.statements import Statements
 from fastiam.errors import LimitError
 from fastiam.kernel.plan.names import Names

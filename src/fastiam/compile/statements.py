@@ -13,8 +13,8 @@ from fastiam.compile.keys import Keys
 from fastiam.compile.layout import NONE, QUALIFIERS, TOKEN_SLOT, AtomFlag, BodyFlag, Form
 from fastiam.compile.memory_estimates import ENTRY_BYTES, policy_bytes
 from fastiam.compile.pattern_text import Variable, joined, utf8
-from fastiam.compile.principals import read_principal
-from fastiam.compile.resources import read_resource
+from fastiam.compile.principal_elements import read_principal
+from fastiam.compile.resource_patterns import read_resource
 from fastiam.kernel.plan.tables import Tables
 from fastiam.model.key_registry import fold
 from fastiam.model.policy import ConditionEntry, Effect, Policy, PolicyKind, PrincipalEntry, Statement

@@ -13,7 +13,7 @@ from fastiam.credentials.ids import LONG_TERM, new_key_id, new_secret
 from fastiam.credentials.keyring import Keyring
 from fastiam.credentials.results import Credentials
 from fastiam.credentials.secret import Secret, shown, takes_secrets
-from fastiam.credentials.state import State, access_key_purpose
+from fastiam.credentials.sts_state import State, access_key_purpose
 from fastiam.directory.credential_records import AccessKey, Status
 from fastiam.errors import StoreError
 from fastiam.model.request import shorten

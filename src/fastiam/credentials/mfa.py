@@ -16,7 +16,7 @@ import pyotp
 from fastiam.credentials.errors import AuthenticationError, ValidationError
 from fastiam.credentials.parameter_limits import DEVICE_NAME, DEVICE_PATH, check_form
 from fastiam.credentials.secret import Secret, shown, takes_secrets
-from fastiam.credentials.state import State, mfa_purpose
+from fastiam.credentials.sts_state import State, mfa_purpose
 from fastiam.directory.credential_records import MfaDevice
 from fastiam.directory.naming_rules import read_tags, tag_errors
 

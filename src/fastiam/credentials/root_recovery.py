@@ -14,7 +14,7 @@ from fastiam.credentials.errors import AuthenticationError, StsError, Validation
 from fastiam.credentials.mfa import MfaDevices
 from fastiam.credentials.passwords import Passwords
 from fastiam.credentials.secret import Secret, takes_secrets
-from fastiam.credentials.state import State
+from fastiam.credentials.sts_state import State
 from fastiam.directory.credential_records import Event, RootContact
 from fastiam.directory.naming_rules import check_account
 

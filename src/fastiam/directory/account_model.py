@@ -11,12 +11,12 @@ from fastiam.directory.writes.control_policies import ControlPolicyWrites
 from fastiam.directory.writes.groups import GroupWrites
 from fastiam.directory.writes.identity_pools import IdentityPoolWrites
 from fastiam.directory.writes.policies import IdentityPolicyWrites, PolicyWrites
-from fastiam.directory.writes.principals import PrincipalWrites
 from fastiam.directory.writes.providers import ProviderWrites
 from fastiam.directory.writes.resources import ResourceWrites
 from fastiam.directory.writes.roles_anywhere import RolesAnywhereWrites
 from fastiam.directory.writes.tags import TagWrites
 from fastiam.directory.writes.user_pools import UserPoolWrites
+from fastiam.directory.writes.users_and_roles import PrincipalWrites
 
 
 class AccountModel(

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Protocol
 
+from fastiam.directory.account_records import Entity, Tables
 from fastiam.directory.indexes import Indexes, name_of
 from fastiam.directory.organization import Organization
-from fastiam.directory.records import Entity, Tables
 from fastiam.directory.transactions import SINGLE, RecordStore
 
 

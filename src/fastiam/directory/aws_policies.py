@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from functools import cache, lru_cache
 
 from fastiam.aws_data import managed_policies
-from fastiam.directory.records import ManagedPolicy
+from fastiam.directory.account_records import ManagedPolicy
 from fastiam.directory.stored_policies import Reader
 from fastiam.directory.unique_ids import POLICY
 from fastiam.model.policy import PolicyKind

@@ -9,9 +9,9 @@ from typing import Any
 
 import orjson
 
+from fastiam.directory.account_records import ManagedPolicy, Tables
 from fastiam.directory.format_fields import POOL_PARTS, SECTIONS, format_fields
 from fastiam.directory.organization import ControlPolicy, Handshake, Organization
-from fastiam.directory.records import ManagedPolicy, Tables
 from fastiam.directory.stored_policies import FULL_ACCESS, FULL_ACCESS_ARN, StoredPolicy
 from fastiam.directory.user_pool_records import Pool, UserPoolTables, configuration_of
 

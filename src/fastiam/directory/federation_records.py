@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from fastiam.directory.records import SamlProvider
+from fastiam.directory.account_records import SamlProvider
 from fastiam.directory.transactions import Change, RecordStore
 
 

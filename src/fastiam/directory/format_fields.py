@@ -14,9 +14,7 @@ from types import EllipsisType
 from typing import Any
 
 from fastiam.directory import user_pool_records as pools
-from fastiam.directory.identity_pool_records import IdentityPool
-from fastiam.directory.record_fields import RecordField, record_fields
-from fastiam.directory.records import (
+from fastiam.directory.account_records import (
     Account,
     Endpoint,
     Entity,
@@ -30,6 +28,8 @@ from fastiam.directory.records import (
     SamlProvider,
     TrustAnchor,
 )
+from fastiam.directory.identity_pool_records import IdentityPool
+from fastiam.directory.record_fields import RecordField, record_fields
 from fastiam.model.profile import ROLES, WITH_LONG_TERM_KEYS, PrincipalKind
 
 

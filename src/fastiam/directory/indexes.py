@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from fastiam.directory.account_records import Entity, Group, InstanceProfile, ManagedPolicy, OidcProvider, Resource, SamlProvider
 from fastiam.directory.governing_resources import governing_resources_of
 from fastiam.directory.principal_references import identities_in
-from fastiam.directory.records import Entity, Group, InstanceProfile, ManagedPolicy, OidcProvider, Resource, SamlProvider
 from fastiam.directory.stored_policies import StoredPolicy
 from fastiam.model.key_registry import fold
 from fastiam.model.profile import WITH_LONG_TERM_KEYS, PrincipalKind

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from fastiam.directory.records import Account, Endpoint, Entity, Group, ManagedPolicy, Resource, Tables
+from fastiam.directory.account_records import Account, Endpoint, Entity, Group, ManagedPolicy, Resource, Tables
 from fastiam.directory.stored_policies import StoredPolicy
 from fastiam.directory.writes.base import Writes
 from fastiam.errors import DirectoryError, did_you_mean

@@ -46,7 +46,7 @@ from fastiam.resolve.context_checks import check_principal
 from fastiam.resolve.snapshot import Snapshot
 
 if TYPE_CHECKING:
-    from fastiam.engine.engine_file.records import Records
+    from fastiam.engine.engine_file.saved_directory import Records
 
 _ENDPOINT = "aws:sourcevpce"
 # the policies of statement ids, and for each code the id, the level and the layer, packed as `kernel.batch.resolve` does

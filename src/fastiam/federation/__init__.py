@@ -18,8 +18,9 @@ except ModuleNotFoundError as error:
 
 from fastiam.federation.audit import Audit, AuditEvent, log_event
 from fastiam.federation.errors import CommunicationError, ExpiredTokenError, IdentityTokenError, ProviderError, RejectedClaimError
+from fastiam.federation.federation_service import Federation
 from fastiam.federation.fetch import Fetch, FetchError, FetchLimits, FetchResult
-from fastiam.federation.groups import roles_of_groups
+from fastiam.federation.group_roles import roles_of_groups
 from fastiam.federation.https_fetch import HttpsFetch
 from fastiam.federation.oauth_tokens import (
     AccessToken,
@@ -34,7 +35,6 @@ from fastiam.federation.oidc import WebIdentity, WebIdentityRole
 from fastiam.federation.oidc_providers import OidcProviders
 from fastiam.federation.saml import SamlAssertion, SamlRole
 from fastiam.federation.saml_providers import SamlProviderInfo
-from fastiam.federation.service import Federation
 from fastiam.federation.settings import FederationSettings
 
 __all__ = [

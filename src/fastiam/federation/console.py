@@ -18,14 +18,14 @@ from fastiam.credentials.keyring import KeyringError
 from fastiam.credentials.results import Caller, Credentials
 from fastiam.credentials.secret import Secret
 from fastiam.federation.errors import ExpiredTokenError, IdentityTokenError
-from fastiam.federation.replay import Replays
+from fastiam.federation.replay_protection import Replays
 from fastiam.federation.saml import CONSOLE, SamlCalls
 from fastiam.federation.state import FederationState
 from fastiam.model.profile import ROLES, PrincipalKind
 from fastiam.model.request import shorten
 from fastiam.model.session import Session
 from fastiam.sts.authorization import CallKeys
-from fastiam.sts.service import STS
+from fastiam.sts.sts_service import STS
 
 TOKEN_CALL = "GetSigninToken"
 _LIFE = timedelta(minutes=15)

@@ -29,11 +29,11 @@ from fastiam.federation.oidc_token import (
     read_subject_claim,
     read_token,
 )
-from fastiam.federation.replay import Replays, Use
+from fastiam.federation.replay_protection import Replays, Use
 from fastiam.federation.state import FederationState
 from fastiam.model.arn import split_arn
 from fastiam.model.request import shorten
-from fastiam.policy.principals import GOOGLE
+from fastiam.policy.principal_entries import GOOGLE
 from fastiam.sts import federated_roles as asserted
 from fastiam.sts.authorization import CallKeys
 from fastiam.sts.roles import NO_ROLE, check_role

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from fastiam.directory.records import OidcProvider
+from fastiam.directory.account_records import OidcProvider
 from fastiam.errors import DirectoryError
 from fastiam.federation.errors import ProviderError
 from fastiam.federation.jwks import read_jwks

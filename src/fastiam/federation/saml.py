@@ -12,10 +12,10 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from fastiam.credentials import parameter_limits as limits
 from fastiam.credentials.errors import AccessDeniedError, ValidationError
 from fastiam.credentials.results import Assertion, AssumedRole
-from fastiam.directory.records import SamlProvider
+from fastiam.directory.account_records import SamlProvider
 from fastiam.federation.audit import Entry, digest_of
 from fastiam.federation.errors import IdentityTokenError
-from fastiam.federation.replay import Replays, Use
+from fastiam.federation.replay_protection import Replays, Use
 from fastiam.federation.saml_assertion import REDEEM, Facts, name_qualifier, read_facts
 from fastiam.federation.saml_attributes import (
     read_all_attributes,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple, NoReturn, Protocol
 
-from fastiam.directory.records import SamlProvider
+from fastiam.directory.account_records import SamlProvider
 from fastiam.federation.errors import ExpiredTokenError
 from fastiam.federation.saml_response import Verified, invalid
 from fastiam.federation.saml_times import read_time

@@ -16,7 +16,7 @@ from fastiam.policy.conditions.blocks import read_conditions
 from fastiam.policy.elements import action_problems, resource_problems
 from fastiam.policy.findings import Problems, Reading, quote
 from fastiam.policy.json_types import check_unknown, is_text, read_object, read_strings, read_text
-from fastiam.policy.principals import EVERYONE, read_principals
+from fastiam.policy.principal_entries import EVERYONE, read_principals
 
 ELEMENTS = ("Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition")
 

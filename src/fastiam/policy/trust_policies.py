@@ -7,7 +7,7 @@ from fastiam.model.key_registry import fold
 from fastiam.model.policy import ConditionEntry, Effect, PolicyKind, PrincipalEntry, Statement
 from fastiam.model.source_map import Path
 from fastiam.policy.findings import Reading, quote
-from fastiam.policy.principals import WEB_PROVIDERS
+from fastiam.policy.principal_entries import WEB_PROVIDERS
 from fastiam.policy.wildcards import glob
 
 _EXTRA_PERMISSIONS = ("sts:tagsession", "sts:setsourceidentity")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from fastiam.directory.account_records import Account, Tables
 from fastiam.directory.organization import RCP_TYPE, SCP_TYPE
-from fastiam.directory.records import Account, Tables
 from fastiam.directory.stored_policies import StoredLevels
 from fastiam.model.profile import AccountFacts, Levels, PrincipalKind
 from fastiam.resolve.derived_keys import FALSE, Keys, organization_keys, single

@@ -13,9 +13,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from fastiam.directory.account_records import Account, Entity, Tables
 from fastiam.directory.governing_resources import partial_secret
 from fastiam.directory.indexes import Indexes
-from fastiam.directory.records import Account, Entity, Tables
 from fastiam.model.profile import PrincipalKind
 from fastiam.resolve.accounts import Accounts
 

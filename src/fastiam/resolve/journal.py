@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from fastiam.directory.account_records import Tables
 from fastiam.directory.account_store import AccountStore
 from fastiam.directory.indexes import Indexes
-from fastiam.directory.records import Tables
 from fastiam.resolve.changes import AffectedSet, JournalPosition
 from fastiam.resolve.snapshot import Snapshot
 

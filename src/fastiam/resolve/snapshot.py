@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
-from fastiam.directory.records import Endpoint, Resource, Tables
+from fastiam.directory.account_records import Endpoint, Resource, Tables
 from fastiam.directory.stored_policies import StoredPolicy
 from fastiam.model.arn import split_arn
 from fastiam.model.policy import Policy
@@ -25,8 +25,8 @@ from fastiam.resolve.accounts import Accounts
 from fastiam.resolve.changes import JournalPosition
 from fastiam.resolve.context_checks import check_context
 from fastiam.resolve.derived_keys import Keys, organization_keys, single
-from fastiam.resolve.principals import Principals
-from fastiam.resolve.resources import Resources, is_recorded
+from fastiam.resolve.principal_profiles import Principals
+from fastiam.resolve.resource_profiles import Resources, is_recorded
 
 UnknownOwner = Literal["principal", "deny"]
 _ENDPOINT = "aws:sourcevpce"

@@ -11,7 +11,7 @@ from functools import lru_cache
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from fastiam.directory.records import RevocationList
+from fastiam.directory.account_records import RevocationList
 from fastiam.rolesanywhere.certificates import has_strong_hash, has_whole_signature, read_bundle, usable_key, usage_of
 from fastiam.rolesanywhere.errors import refusing, untrusted
 

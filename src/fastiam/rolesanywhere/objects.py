@@ -17,8 +17,8 @@ from uuid import uuid4
 from fastiam.api.directory import Directory
 from fastiam.credentials.errors import StsError
 from fastiam.credentials.parameter_limits import MAX_ARNS
-from fastiam.credentials.state import Clock, utc_clock
-from fastiam.directory.records import (
+from fastiam.credentials.sts_state import Clock, utc_clock
+from fastiam.directory.account_records import (
     SESSION_DURATION,
     NotificationSetting,
     RevocationList,

@@ -3,7 +3,7 @@ from datetime import datetime
 from typing import final
 
 from fastiam.model.decision import Decision
-from fastiam.server.records import DecisionRecord
+from fastiam.server.decision_records import DecisionRecord
 
 @final
 class LineWriter:

@@ -21,10 +21,10 @@ from fastiam.server.decider import Decider
 from fastiam.server.http import JSON, Request, Response
 from fastiam.server.identity import Identity
 from fastiam.server.observer import Observer
-from fastiam.server.pools import Overload, Pools
 from fastiam.server.protocol import Elsewhere, Place, Route, StreamRoute
 from fastiam.server.serving import Serving
 from fastiam.server.streams import Disconnected, Head, Message, Receive, Send, Stream, gather
+from fastiam.server.thread_pools import Overload, Pools
 from fastiam.server.uvicorn_protocol import CONNECTION, TARGET, Connection, Cycle
 
 MAX_FIELDS: Final = 100

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 from fastiam.server.audit_log import AuditLog
-from fastiam.server.records import CallRecord
+from fastiam.server.decision_records import CallRecord
 
 
 class CallCounts:

@@ -18,9 +18,9 @@ from fastiam.credentials.secret import Secret, SecretBytes
 from fastiam.model.decision import Decision, Outcome
 from fastiam.server._log_lines import LineWriter
 from fastiam.server.config import DecisionLogSection
+from fastiam.server.decision_records import BatchRecord, DecisionRecord, Item, Record
 from fastiam.server.http import Request
 from fastiam.server.log_writer import LogWriter
-from fastiam.server.records import BatchRecord, DecisionRecord, Item, Record
 
 MAX_TEXT: Final = 2048
 MAX_DEPTH: Final = 4

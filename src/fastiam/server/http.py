@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 if TYPE_CHECKING:
+    from fastiam.server.decision_records import Record
     from fastiam.server.identity import Identity
-    from fastiam.server.records import Record
 
 JSON: Final = "application/json"
 

@@ -6,8 +6,8 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Final, Protocol
 
+from fastiam.server.decision_records import DecisionRecord, Item, Record
 from fastiam.server.http import Request
-from fastiam.server.records import DecisionRecord, Item, Record
 
 BUCKETS: Final = (50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 100e-3, 250e-3, 1.0)
 SIZES: Final = (1, 10, 100, 1_000, 10_000, 100_000, 1_000_000)

@@ -13,8 +13,8 @@ import msgspec
 
 from fastiam.errors import FastiamError
 from fastiam.server.decider import Decider
+from fastiam.server.decision_records import CallLog, Item, NoCallLog, Record
 from fastiam.server.http import Request, Response
-from fastiam.server.records import CallLog, Item, NoCallLog, Record
 
 MIB = 1 << 20
 

@@ -32,6 +32,7 @@ from fastiam.server.companion import MODULES, Companion, Services
 from fastiam.server.config import FIXED_LIMITS, OPS, ConfigError, Settings, protocol_module
 from fastiam.server.connections import Connections, TlsServer, share_descriptors
 from fastiam.server.decision_log import DecisionLog
+from fastiam.server.decision_source import NoDecider, Source, State, shown
 from fastiam.server.identity import Identity
 from fastiam.server.ids import Ids
 from fastiam.server.listeners import (
@@ -47,10 +48,9 @@ from fastiam.server.listeners import (
     wanted_connections,
 )
 from fastiam.server.log_writer import LogWriter
-from fastiam.server.pools import Pools
 from fastiam.server.protocol import ListenerFacts, ServerProtocol, Site
 from fastiam.server.serving import Serving, serving
-from fastiam.server.state import NoDecider, Source, State, shown
+from fastiam.server.thread_pools import Pools
 from fastiam.server.uvicorn_protocol import EdgeProtocol, EdgeState
 
 _SWITCH: Final = 0.0005  # seconds; a thread that runs Python code holds up the loop no longer (G8)

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fastiam.server.http import Request
 from fastiam.server.identity import Identity
-from fastiam.server.pools import Overload
 from fastiam.server.protocol import BodyProcessor, Place, StreamAborted, StreamRefused, StreamRoute
 from fastiam.server.serving import Served, Serving
+from fastiam.server.thread_pools import Overload
 from fastiam.server.uvicorn_protocol import Connection
 
 if TYPE_CHECKING:

@@ -62,7 +62,7 @@ from fastiam.resolve.derived_keys import (
     session_keys,
     single,
 )
-from fastiam.resolve.resources import find_owner
+from fastiam.resolve.resource_profiles import find_owner
 from fastiam.resolve.sessions import SessionParts, mfa_seconds, read_session
 
 

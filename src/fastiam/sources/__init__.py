@@ -26,7 +26,7 @@ from fastiam.sources.iam_collect import IamCollectReader
 from fastiam.sources.located_values import LocatedValue, ParsedPolicies, SourceFile
 from fastiam.sources.managed_policies import KnownPolicies, ManagedPolicyReader
 from fastiam.sources.organization_builder import OrganizationBuilder
-from fastiam.sources.organizations import OrganizationsReader
+from fastiam.sources.organization_outputs import OrganizationsReader
 from fastiam.sources.policy_outputs import PolicyOutputReader
 from fastiam.sources.resource_of import ResourceOf
 from fastiam.storage import is_sqlite

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from fastiam.directory.account_model import AccountModel
+from fastiam.directory.account_records import RevocationList, RolesAnywhereProfile, TrustAnchor, default_mappings
 from fastiam.directory.export import FORMAT, VERSION
 from fastiam.directory.format_fields import POOL_PARTS, SECTIONS
 from fastiam.directory.identity_pool_records import IdentityPool
 from fastiam.directory.organization import POLICY_TYPES, SCP_TYPE, ControlPolicy, FailedAccount, Handshake
-from fastiam.directory.records import RevocationList, RolesAnywhereProfile, TrustAnchor, default_mappings
 from fastiam.directory.stored_policies import FULL_ACCESS_ARN, StoredPolicy, is_managed_arn
 from fastiam.directory.unique_ids import NEW
 from fastiam.directory.user_pool_records import Pool, Provider

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from fastiam.directory.account_model import AccountModel
-from fastiam.directory.records import SESSION_DURATION
+from fastiam.directory.account_records import SESSION_DURATION
 from fastiam.directory.stored_policies import Given, StoredPolicy
 from fastiam.model.arn import split_arn
 from fastiam.model.policy import PolicyKind

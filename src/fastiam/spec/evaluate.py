@@ -25,7 +25,7 @@ from fastiam.spec.partial import (
     residual_entries,
     residual_keys,
 )
-from fastiam.spec.principals import make_request_principal
+from fastiam.spec.principal_entries import make_request_principal
 from fastiam.spec.service_rules import (
     credential_forbids,
     is_always_allowed,

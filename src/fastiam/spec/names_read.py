@@ -10,7 +10,7 @@ from fastiam.model.policy import ConditionEntry, Effect
 from fastiam.model.request import ContextValue
 from fastiam.spec.conditions import residual_keys
 from fastiam.spec.operators import OPERATORS
-from fastiam.spec.resources import read_pattern
+from fastiam.spec.resource_patterns import read_pattern
 from fastiam.spec.statement import EvaluationContext, StatementResult, StatementTest, statement_tests
 from fastiam.spec.three_valued import F, T
 from fastiam.spec.variables import Tokens, Variable, read_tokens, resolve, unknown_names, variables_of

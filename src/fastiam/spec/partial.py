@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from fastiam.model.decision import Layer, Outcome
 from fastiam.model.policy import ConditionEntry, Effect
-from fastiam.spec import conditions, principal_elements, resources
+from fastiam.spec import conditions, principal_elements
+from fastiam.spec import resource_patterns as resources
 from fastiam.spec.combining import Verdict
 from fastiam.spec.layers import LayerVerdicts
 from fastiam.spec.statement import EvaluationContext, StatementResult

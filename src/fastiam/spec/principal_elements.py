@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from fastiam.model.policy import Effect, Policy, PolicyKind, PrincipalEntry, Statement
 from fastiam.model.profile import PrincipalKind, PrincipalProfile
-from fastiam.spec.principals import (
+from fastiam.spec.principal_entries import (
     CLASSES,
     SERVICE_NAMES,
     USER_ID,

@@ -12,8 +12,8 @@ from fastiam.model.request import ContextValue
 from fastiam.spec.actions import check_actions
 from fastiam.spec.conditions import check_entry
 from fastiam.spec.principal_elements import PrincipalMatch, check_principals
-from fastiam.spec.principals import RequestPrincipal
-from fastiam.spec.resources import check_resources
+from fastiam.spec.principal_entries import RequestPrincipal
+from fastiam.spec.resource_patterns import check_resources
 from fastiam.spec.statement_keys import StatementKeys
 from fastiam.spec.three_valued import F, T, Truth, all_of, truth, undetermined
 

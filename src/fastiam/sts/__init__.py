@@ -29,7 +29,7 @@ from fastiam.credentials.results import (
 from fastiam.credentials.root_recovery import Proof
 from fastiam.credentials.secret import Secret
 from fastiam.directory.credential_records import AccessKey, Event, MfaDevice, PasswordPolicy, Status
-from fastiam.sts.service import STS
+from fastiam.sts.sts_service import STS
 
 __all__ = [
     "STS",

@@ -17,7 +17,7 @@ from fastiam.model.arn import split_arn
 from fastiam.model.key_registry import fold
 from fastiam.model.profile import PROVIDER_CALLS
 from fastiam.model.request import shorten
-from fastiam.policy.principals import WEB_PROVIDERS
+from fastiam.policy.principal_entries import WEB_PROVIDERS
 from fastiam.sts.authorization import (
     ASSUME_ROLE,
     NO_KEYS,

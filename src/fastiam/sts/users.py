@@ -21,8 +21,8 @@ from fastiam.model.session import Session
 from fastiam.sts.authorization import TAG_SESSION, AuthorizationRequest, require
 from fastiam.sts.roles import verify_mfa
 from fastiam.sts.session_issuer import Issuer, PolicyText, request_tags
+from fastiam.sts.session_tokens import Claims
 from fastiam.sts.task_policies import TASK_PATH, TASK_POLICIES
-from fastiam.sts.tokens import Claims
 
 _SCOPE = "sts:GetScopedCredentials"
 _GET_TOKEN, _FEDERATE, _ASSUME_ROOT = "sts:GetSessionToken", "sts:GetFederationToken", "sts:AssumeRoot"

@@ -17,7 +17,7 @@ import pytest
 if TYPE_CHECKING:
     from fastiam.api.engine import Engine
     from fastiam.model.session import Session
-    from fastiam.sources.sdk_calls.calls import SdkCalls
+    from fastiam.sources.sdk_calls.client_calls import SdkCalls
     from fastiam.testing.report import ExampleResult
     from fastiam.testing.runner import Runner
     from fastiam.testing.test_file import Example, ExampleFile

@@ -23,7 +23,7 @@ from fastiam.model.profile import PrincipalProfile
 from fastiam.model.session import Session
 from fastiam.testing.documents import Documents
 from fastiam.testing.paths import files_inside, path_inside, root_of
-from fastiam.testing.principals import PrincipalReader
+from fastiam.testing.principal_names import PrincipalReader
 from fastiam.testing.report import ExampleResult, Status, TestReport
 from fastiam.testing.test_file import EXPECTED, SUFFIXES, Example, ExampleFile, error, read_test_file
 

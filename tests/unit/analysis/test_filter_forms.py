@@ -15,9 +15,9 @@ from filter_forms import FORMS, Rows, decisions, sqlite_form
 
 import fastiam
 from fastiam.analysis.filter import patterns
-from fastiam.analysis.filter.conditions import check_entry_of_rows
 from fastiam.analysis.filter.formula import Column
 from fastiam.analysis.filter.polars_form import PolarsTarget
+from fastiam.analysis.filter.row_conditions import check_entry_of_rows
 from fastiam.analysis.filter.sql_form import DIALECTS
 from fastiam.model.key_registry import fold_char
 from fastiam.model.policy import ConditionEntry

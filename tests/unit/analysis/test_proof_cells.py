@@ -19,19 +19,19 @@ from hypothesis import strategies as st
 from fastiam.analysis.proof import cells as proof_cells
 from fastiam.analysis.proof import key_values as proof_keys
 from fastiam.analysis.proof import names as proof_names
-from fastiam.analysis.proof import statements as proof_statements
+from fastiam.analysis.proof import statement_formulas as proof_statements
 from fastiam.analysis.proof import values as proof_values
 from fastiam.analysis.proof.cells import ProofLimitError, cells, fold_class, fold_classes, glob_symbols
 from fastiam.analysis.proof.formula import Budget, Literal, every, literal, negation, solve, some
 from fastiam.analysis.proof.key_values import KeyTest, clock_values, key_values
 from fastiam.analysis.proof.names import BoundPattern, action_cells, resource_cells
-from fastiam.analysis.proof.statements import BoundStatement
+from fastiam.analysis.proof.statement_formulas import BoundStatement
 from fastiam.model.key_registry import fold, fold_char
 from fastiam.model.policy import ConditionEntry, Effect, Policy, PolicyKind, Statement
 from fastiam.model.request import ContextValue
 from fastiam.spec.actions import check_actions, split_action
 from fastiam.spec.operators import OPERATORS
-from fastiam.spec.resources import check_resources
+from fastiam.spec.resource_patterns import check_resources
 from fastiam.spec.statement_keys import StatementKeys
 from fastiam.spec.three_valued import F, T
 from fastiam.spec.wildcards import glob_matches, read_glob

@@ -32,7 +32,7 @@ from account_world import (
 )
 
 from fastiam import Directory, DirectoryError
-from fastiam.directory.records import RevocationList, RolesAnywhereProfile, TrustAnchor
+from fastiam.directory.account_records import RevocationList, RolesAnywhereProfile, TrustAnchor
 
 FULL = "arn:aws:organizations::aws:policy/service_control_policy/p-FullAWSAccess"
 CLOSED = doing("s3:*", "Deny", Principal="*")

@@ -44,7 +44,7 @@ from saml_world import (
 from sts_fixture import A, B, document
 
 from fastiam.federation import IdentityTokenError, roles_of_groups, saml_response
-from fastiam.federation.groups import FIXED_ACCOUNT
+from fastiam.federation.group_roles import FIXED_ACCOUNT
 from fastiam.spec import decide
 from fastiam.sts import StsError
 from fastiam.sts import authorization as sts_trust
@@ -188,7 +188,7 @@ def test_saml_case(case, engine, monkeypatch):
 
 def test_name_qualifier_is_that_of_the_documentation():
     """SA54."""
-    from fastiam.directory.records import SamlProvider
+    from fastiam.directory.account_records import SamlProvider
     from fastiam.federation.saml_assertion import name_qualifier
 
     provider = SamlProvider("arn:aws:iam::123456789012:saml-provider/MySAMLIdP", "123456789012", "MySAMLIdP")

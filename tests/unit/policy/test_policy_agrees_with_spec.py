@@ -17,8 +17,9 @@ from fastiam.model.policy import PolicyKind
 from fastiam.policy import variables as variable_syntax
 from fastiam.policy.conditions.value_syntax import READERS
 from fastiam.policy.elements import action_problems, resource_problems
-from fastiam.policy.principals import principal_problems
-from fastiam.spec import principals, values
+from fastiam.policy.principal_entries import principal_problems
+from fastiam.spec import principal_entries as principals
+from fastiam.spec import values
 from fastiam.spec.variables import cut_fields
 
 READ = {

@@ -225,7 +225,7 @@ def test_package_and_extra_are_needed_by_nothing_else():
     """A directory reads and writes the objects without reading certificates."""
     code = (
         "import sys, fastiam, fastiam.sts; sys.modules['jwt'] = sys.modules['signxml'] = None;"
-        "from fastiam.directory.records import TrustAnchor; d = fastiam.Directory();"
+        "from fastiam.directory.account_records import TrustAnchor; d = fastiam.Directory();"
         f"d.add_roles_anywhere(TrustAnchor('arn:aws:rolesanywhere:x:{A}:trust-anchor/{UUID}', '', 'ca', certificates='x'));"
         "assert 'trust_anchors' in d.to_json() and 'fastiam.rolesanywhere' not in sys.modules\n"
         "try: import fastiam.rolesanywhere\n"

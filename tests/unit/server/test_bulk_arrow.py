@@ -13,8 +13,8 @@ from bulk_fixture import ACCOUNT, ALICE, ARROW, World, arrow_stream, row
 
 from fastiam import Directory
 from fastiam.server.config import Limits
-from fastiam.server.pools import Pools
 from fastiam.server.streams import Stream
+from fastiam.server.thread_pools import Pools
 
 
 def test_pieces_of_an_arrow_message_are_one_call() -> None:

@@ -23,8 +23,8 @@ from server_process import Server, parse, running
 
 from fastiam.server.config import Limits
 from fastiam.server.http import Request
-from fastiam.server.pools import Overload, Pools
 from fastiam.server.protocol import Place, Route
+from fastiam.server.thread_pools import Overload, Pools
 
 SETTINGS = """
 [listeners.main]

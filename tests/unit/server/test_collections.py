@@ -10,7 +10,8 @@ import pytest
 from sts_fixture import document
 
 import fastiam
-from fastiam.server import config, run, state
+from fastiam.server import config, run
+from fastiam.server import decision_source as state
 
 ACCOUNT = "arn:aws:iam::111111111111"
 SMALL, USERS = 10, 40  # changes, and principals of each

@@ -23,11 +23,11 @@ from server_process import running
 from fastiam.model.decision import Decision, Layer, Outcome
 from fastiam.server.config import DecisionLogSection, Limits
 from fastiam.server.decision_log import DecisionLog
+from fastiam.server.decision_records import BatchRecord, DecisionRecord, Item
 from fastiam.server.http import Request
 from fastiam.server.log_writer import LogWriter
-from fastiam.server.pools import Pools
-from fastiam.server.records import BatchRecord, DecisionRecord, Item
 from fastiam.server.streams import Stream
+from fastiam.server.thread_pools import Pools
 
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
 REQUEST = Request("POST", b"/", request_id="0193-7")

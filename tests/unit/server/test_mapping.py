@@ -26,7 +26,7 @@ from fastiam.server.mapping import (
     read_principal,
     role_session,
 )
-from fastiam.server.mapping.principals import is_name, tagged_session
+from fastiam.server.mapping.request_principals import is_name, tagged_session
 
 A = "111111111111"
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)

@@ -18,18 +18,19 @@ from bulk_fixture import ALICE, NOW, OBJECT, World
 from sts_fixture import document
 
 import fastiam
-from fastiam.directory.records import Entity
+from fastiam.directory.account_records import Entity
 from fastiam.live import LiveEngine
 from fastiam.model.decision import Decision, Layer, Outcome
-from fastiam.server import config, state
+from fastiam.server import config
+from fastiam.server import decision_source as state
 from fastiam.server.config import DecisionLogSection
 from fastiam.server.decider import LiveDecider
 from fastiam.server.decision_log import DecisionLog
+from fastiam.server.decision_records import DecisionRecord
 from fastiam.server.http import Request
 from fastiam.server.identity import TRUST_SCOPES, USE_SCOPES, Identity
 from fastiam.server.protocol import ListenerFacts, Site
 from fastiam.server.protocols import authzen, extauthz, opa
-from fastiam.server.records import DecisionRecord
 from fastiam.sts import Keyring
 
 IDENTITY = Identity("pep", frozenset(TRUST_SCOPES) | USE_SCOPES)

@@ -12,8 +12,8 @@ from authzen_fixture import TRUSTED
 from case_files import CASES
 from opa_fixture import World
 
-from fastiam.server.records import BatchRecord, DecisionRecord
-from fastiam.server.state import NoDecider
+from fastiam.server.decision_records import BatchRecord, DecisionRecord
+from fastiam.server.decision_source import NoDecider
 
 _CASES = json.loads((CASES / "opa.json").read_text())
 _ALL = {*range(130, 151)} - {131, 138, 146} - {144, 145, 147, 148}  # the numbers of 10.4, without those marked *later*

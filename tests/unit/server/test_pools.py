@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from fastiam.server.config import Limits
-from fastiam.server.pools import Overload, Pools
 from fastiam.server.protocol import Place
+from fastiam.server.thread_pools import Overload, Pools
 
 LIMITS = Limits(threads=2)  # one thread for `POOL`
 

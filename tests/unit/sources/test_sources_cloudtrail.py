@@ -16,8 +16,8 @@ import fastiam
 from fastiam.analysis.access.logged_calls import Calls
 from fastiam.aws_data.catalog import actions_of
 from fastiam.errors import pip_install
-from fastiam.sources.cloudtrail.actions import actions_of_event, renames
-from fastiam.sources.cloudtrail.records import read_records
+from fastiam.sources.cloudtrail.event_actions import actions_of_event, renames
+from fastiam.sources.cloudtrail.log_records import read_records
 
 DATA = Path(__file__).resolve().parents[4] / "shared" / "data" / "cloudtrail-attack-simulation.json.gz"
 needs_data = pytest.mark.skipif(not DATA.exists(), reason="no real data beside the project")
@@ -69,7 +69,7 @@ def test_log_folder_is_read_in_order_without_other_files(tmp_path):
 
 
 def test_lines_are_read_in_blocks_and_numbered_through(tmp_path, monkeypatch):
-    monkeypatch.setattr("fastiam.sources.cloudtrail.records._BLOCK", 1_500)  # a record has about 600 bytes
+    monkeypatch.setattr("fastiam.sources.cloudtrail.log_records._BLOCK", 1_500)  # a record has about 600 bytes
     (path := tmp_path / "log.jsonl").write_text("".join(json.dumps(record(f"s3:N{i}")) + "\n" for i in range(20)))
     batches = list(read_records([path]))
     assert len(batches) > 5
@@ -78,7 +78,7 @@ def test_lines_are_read_in_blocks_and_numbered_through(tmp_path, monkeypatch):
 
 
 def test_a_line_longer_than_a_block_is_one_record(tmp_path, monkeypatch):
-    monkeypatch.setattr("fastiam.sources.cloudtrail.records._BLOCK", 700)
+    monkeypatch.setattr("fastiam.sources.cloudtrail.log_records._BLOCK", 700)
     long = record("s3:Long", parameters={"x": "y" * 3_000})
     (path := tmp_path / "log.jsonl").write_text("".join(json.dumps(r) + "\n" for r in (TWO[0], long, TWO[1])))
     assert [r.eventName for _, _, records in read_records([path]) for r in records] == ["ListBuckets", "Long", "ListKeys"]
@@ -114,8 +114,8 @@ def test_log_in_gzip_data_that_expand_too_far_is_refused(tmp_path, monkeypatch):
     (bomb := tmp_path / "log.json.gz").write_bytes(gzip.compress(b'{"Records": [' + b" " * (82 << 20) + b"]}"))
     with pytest.raises(fastiam.SourceError, match="200 times its size"):
         list(read_records([bomb]))
-    monkeypatch.setattr("fastiam.sources.cloudtrail.records._BLOCK", 2_000)
-    monkeypatch.setattr("fastiam.sources.cloudtrail.records._MAX_LINE", 10_000)
+    monkeypatch.setattr("fastiam.sources.cloudtrail.log_records._BLOCK", 2_000)
+    monkeypatch.setattr("fastiam.sources.cloudtrail.log_records._MAX_LINE", 10_000)
     lines = "".join(json.dumps(r) + "\n" for r in TWO).encode() + b" " * 100_000
     (long := tmp_path / "lines.json.gz").write_bytes(gzip.compress(lines))
     with pytest.raises(fastiam.SourceError, match="a line has more than"):

@@ -14,8 +14,8 @@ from fastiam import Outcome
 from fastiam.analysis.access.logged_calls import Calls, LoggedOutcome
 from fastiam.aws_data.catalog import actions_of
 from fastiam.cli.main import run
+from fastiam.sources.cloudtrail.named_resources import RequestOrigin, resource_finder
 from fastiam.sources.cloudtrail.outcomes import logged_of
-from fastiam.sources.cloudtrail.resources import RequestOrigin, resource_finder
 
 OTHER = "222222222222"
 

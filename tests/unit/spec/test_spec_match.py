@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from fastiam.model.key_registry import fold
 from fastiam.model.request import ContextValue
-from fastiam.spec import actions, resources, variables
+from fastiam.spec import actions, variables
+from fastiam.spec import resource_patterns as resources
 from fastiam.spec import wildcards as globs
 from fastiam.spec.statement_keys import StatementKeys
 from fastiam.spec.three_valued import F, T, Truth, U

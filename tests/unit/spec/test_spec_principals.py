@@ -8,7 +8,7 @@ from fastiam.model.policy import Effect, Policy, PolicyKind, PrincipalEntry, Sta
 from fastiam.model.profile import PrincipalKind, PrincipalProfile
 from fastiam.model.request import ContextValue
 from fastiam.spec import principal_elements as who
-from fastiam.spec.principals import make_request_principal
+from fastiam.spec.principal_entries import make_request_principal
 from fastiam.spec.statement_keys import StatementKeys
 from fastiam.spec.three_valued import F, T, Truth, U
 

@@ -14,7 +14,7 @@ import pytest
 from sts_fixture import ALL, ANA, BO, CHEAP, DEP, Clock, Phone, document, trusting
 
 import fastiam
-from fastiam.credentials import state
+from fastiam.credentials import sts_state as state
 from fastiam.errors import StoreError
 from fastiam.sts import STS, AccessDeniedError, AuthenticationError, Keyring, ValidationError
 

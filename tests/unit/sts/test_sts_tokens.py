@@ -18,7 +18,7 @@ from fastiam.credentials.ids import account_of, new_key_id
 from fastiam.model.session import Session
 from fastiam.sts import AuthenticationError, Credentials, Keyring, KeyringError
 from fastiam.sts.session_issuer import plain_context
-from fastiam.sts.tokens import Claims, Tokens
+from fastiam.sts.session_tokens import Claims, Tokens
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)

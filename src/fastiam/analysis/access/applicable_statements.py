@@ -19,7 +19,7 @@ from fastiam.model.request import ContextValue
 from fastiam.policy.wildcards import matches_everything
 from fastiam.spec.conditions import check_entry
 from fastiam.spec.principal_elements import check_principals
-from fastiam.spec.principals import make_request_principal
+from fastiam.spec.principal_entries import make_request_principal
 from fastiam.spec.statement_keys import StatementKeys
 from fastiam.spec.three_valued import F, T, Truth
 

@@ -26,7 +26,7 @@ from fastiam.model.session import Session
 from fastiam.runtime.forking import cached_property
 
 if TYPE_CHECKING:
-    from fastiam.directory.records import InstanceProfile
+    from fastiam.directory.account_records import InstanceProfile
     from fastiam.resolve.snapshot import Snapshot
 
 SESSION_POLICIES, SESSION_KIND, SESSION_TAGS = "session policies", "kind of session", "session tags"

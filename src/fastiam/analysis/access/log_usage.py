@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastiam.analysis.access.logged_calls import Calls, LoggedContext, LoggedOutcome
-from fastiam.directory.records import Tables
+from fastiam.directory.account_records import Tables
 from fastiam.model.arguments import check_items, check_type
 
 _LOG_HINT = "pass the result of `fastiam.read_cloudtrail`"

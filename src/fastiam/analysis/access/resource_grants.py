@@ -15,7 +15,7 @@ from fastiam.model.arn import split_arn
 from fastiam.model.policy import Effect, Statement
 from fastiam.model.profile import ROLES, PrincipalProfile
 from fastiam.resolve.snapshot import Snapshot
-from fastiam.spec.principals import Form, ParsedPrincipal, read_entry
+from fastiam.spec.principal_entries import Form, ParsedPrincipal, read_entry
 
 EVERYONE = "*"
 _NONE: Mapping[str | None, list[int]] = {}

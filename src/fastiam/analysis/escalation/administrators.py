@@ -14,7 +14,7 @@ from itertools import product
 from fastiam.analysis.escalation.catalog import Permission, filled
 from fastiam.analysis.escalation.permission_decisions import NO, SURE, Asked, Requests
 from fastiam.analysis.representatives import UNMENTIONED, actions_of, resources_in, statements_of
-from fastiam.directory.records import Entity
+from fastiam.directory.account_records import Entity
 from fastiam.errors import PolicyError, RequestValueError
 from fastiam.model.decision import Layer, Outcome
 from fastiam.model.policy import Effect, Policy, PolicyKind, Statement

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from fastiam.analysis.representatives import UNMENTIONED
-from fastiam.directory.records import Entity
+from fastiam.directory.account_records import Entity
 from fastiam.errors import SourceError
 from fastiam.policy.action_patterns import action_syntax_error
 

@@ -17,7 +17,7 @@ from typing import Any
 from fastiam.analysis.escalation.administrators import Administrators, entities_of
 from fastiam.analysis.escalation.catalog import ANY, OBTAINED, TARGET, EscalationPattern, Permission, filled
 from fastiam.analysis.escalation.permission_decisions import NO, POSSIBLE, SURE, Asked, Requests
-from fastiam.directory.records import Entity, Tables
+from fastiam.directory.account_records import Entity, Tables
 from fastiam.directory.stored_policies import StoredPolicy
 from fastiam.model.policy import Policy
 from fastiam.model.profile import ROLES, PrincipalKind

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from fastiam.analysis.escalation.catalog import Permission
 from fastiam.analysis.representatives import UNMENTIONED, may_match, resource_of, statements_of
-from fastiam.directory.records import Entity, Tables
+from fastiam.directory.account_records import Entity, Tables
 from fastiam.directory.stored_policies import StoredPolicy
 from fastiam.errors import PolicyError, RequestValueError
 from fastiam.model.decision import Decision, Outcome

@@ -31,7 +31,8 @@ from fastiam.analysis.filter.formula import (
     where_text_is,
     where_text_starts,
 )
-from fastiam.analysis.filter.keys import (
+from fastiam.analysis.filter.patterns import Part, Symbol
+from fastiam.analysis.filter.row_keys import (
     ACCOUNT,
     ACCOUNT_ID,
     ENDPOINT,
@@ -43,9 +44,8 @@ from fastiam.analysis.filter.keys import (
     field_pattern,
     without_column,
 )
-from fastiam.analysis.filter.patterns import Part, Symbol
+from fastiam.analysis.filter.row_statements import StatementFormulas
 from fastiam.analysis.filter.simplify import simplified
-from fastiam.analysis.filter.statements import StatementFormulas
 from fastiam.errors import RequestValueError
 from fastiam.model.decision import Layer, Outcome, Reason
 from fastiam.model.policy import Effect, Policy
@@ -57,7 +57,7 @@ from fastiam.spec.combining import decided_without_policies
 from fastiam.spec.evaluate import decision_inputs
 from fastiam.spec.layers import LayerInput, applicable_layers
 from fastiam.spec.principal_elements import check_principals
-from fastiam.spec.principals import CLASSES, SERVICE_NAMES, USER_ID, make_request_principal
+from fastiam.spec.principal_entries import CLASSES, SERVICE_NAMES, USER_ID, make_request_principal
 from fastiam.spec.service_rules import needs_resource_policy, service_refusal
 from fastiam.spec.statement_keys import StatementKeys
 from fastiam.spec.three_valued import F, T

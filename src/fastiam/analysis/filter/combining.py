@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from fastiam.analysis.filter.formula import Formula, all_of, any_of, negation
-from fastiam.analysis.filter.statements import Verdicts
+from fastiam.analysis.filter.row_statements import Verdicts
 from fastiam.model.decision import Layer, Outcome
 from fastiam.model.profile import PrincipalProfile
 from fastiam.spec.combining import DecisionInputs, combine

@@ -27,7 +27,7 @@ from fastiam.analysis.filter.formula import (
     size,
     superset,
 )
-from fastiam.analysis.filter.keys import VALID_ARN, Row, folded_columns
+from fastiam.analysis.filter.row_keys import VALID_ARN, Row, folded_columns
 from fastiam.analysis.filter.targets import Writer
 from fastiam.errors import RequestValueError
 from fastiam.frames.arguments import Lit

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from fastiam.analysis.filter.conditions import names_of_entry
-from fastiam.analysis.filter.keys import RowKeys
+from fastiam.analysis.filter.row_conditions import names_of_entry
+from fastiam.analysis.filter.row_keys import RowKeys
 from fastiam.model.key_registry import fold
 from fastiam.model.policy import ConditionEntry, Statement
-from fastiam.spec.resources import read_pattern
+from fastiam.spec.resource_patterns import read_pattern
 from fastiam.spec.unknown_keys import EPOCH, NOW
 from fastiam.spec.values import read_date, read_number
 

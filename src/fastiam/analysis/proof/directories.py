@@ -43,7 +43,7 @@ from fastiam.resolve.derived_keys import TAG
 from fastiam.resolve.snapshot import Snapshot
 from fastiam.runtime.forking import cached_property
 from fastiam.spec.principal_elements import check_principals
-from fastiam.spec.principals import Form, make_request_principal, read_entry
+from fastiam.spec.principal_entries import Form, make_request_principal, read_entry
 from fastiam.spec.service_rules import credential_forbids
 from fastiam.spec.statement_keys import StatementKeys
 from fastiam.spec.three_valued import T

@@ -18,7 +18,7 @@ from fastiam.analysis.proof.cells import (
 from fastiam.analysis.proof.key_values import Known, Starts
 from fastiam.policy.action_patterns import split_action_pattern
 from fastiam.policy.wildcards import matches_everything
-from fastiam.spec.resources import ResourcePattern, read_pattern
+from fastiam.spec.resource_patterns import ResourcePattern, read_pattern
 from fastiam.spec.variables import Variable, resolve
 from fastiam.spec.wildcards import Wildcard, ascii_lower, read_glob
 

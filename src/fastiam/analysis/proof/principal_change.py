@@ -22,7 +22,7 @@ from fastiam.analysis.proof.formula import Formula, every, negation, some
 from fastiam.analysis.proof.key_values import Known, Starts
 from fastiam.analysis.proof.resource_policies import SPECIAL_ACTIONS
 from fastiam.analysis.proof.search import Applied, Candidate, Case, Gain, Scope, V
-from fastiam.analysis.proof.statements import BoundStatement
+from fastiam.analysis.proof.statement_formulas import BoundStatement
 from fastiam.model.arn import is_account, split_arn
 from fastiam.model.decision import Layer, Outcome
 from fastiam.model.key_registry import fold

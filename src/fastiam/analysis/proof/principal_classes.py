@@ -12,12 +12,12 @@ from itertools import chain, combinations
 
 from fastiam.analysis.proof.candidate_requests import ACCOUNT, NAME, OTHER_ACCOUNT, Probe, role_session
 from fastiam.analysis.proof.cells import ProofLimitError
-from fastiam.analysis.proof.statements import BoundStatement
+from fastiam.analysis.proof.statement_formulas import BoundStatement
 from fastiam.model.arn import Arn, is_account, split_arn
 from fastiam.model.policy import Effect
 from fastiam.model.profile import PrincipalKind
 from fastiam.model.session import Session
-from fastiam.spec.principals import Form, ParsedPrincipal, read_entry
+from fastiam.spec.principal_entries import Form, ParsedPrincipal, read_entry
 
 _MAX_SERVICES = 5  # of whose names each subset is tried
 _MAX_PRINCIPALS = 4_000

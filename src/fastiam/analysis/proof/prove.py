@@ -18,7 +18,7 @@ from fastiam.analysis.proof.formula import Budget
 from fastiam.analysis.proof.result import Proof, ProofResult
 from fastiam.analysis.proof.run import make_budget, run_cases
 from fastiam.analysis.proof.search import ALWAYS_OF_ACCOUNTS, Case, Scope, layer_gain
-from fastiam.analysis.proof.statements import BoundStatement
+from fastiam.analysis.proof.statement_formulas import BoundStatement
 from fastiam.directory.stored_policies import Mode, PolicyLike
 from fastiam.errors import RequestValueError
 from fastiam.model.arguments import check_choice, check_type

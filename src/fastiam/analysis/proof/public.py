@@ -12,7 +12,7 @@ from fastiam.analysis.proof.names import arn_symbols
 from fastiam.analysis.proof.prove import LIMIT, TIMEOUT, read_side
 from fastiam.analysis.proof.result import Proof, ProofResult
 from fastiam.analysis.proof.run import make_budget, run_cases
-from fastiam.analysis.proof.statements import BoundStatement
+from fastiam.analysis.proof.statement_formulas import BoundStatement
 from fastiam.directory.stored_policies import Mode, PolicyLike
 from fastiam.errors import RequestValueError
 from fastiam.model.arguments import check_choice, check_type
@@ -21,7 +21,7 @@ from fastiam.model.policy import PolicyKind
 from fastiam.model.profile import PrincipalKind
 from fastiam.model.request import shorten
 from fastiam.resolve.public_access import is_public
-from fastiam.spec.principals import read_entry
+from fastiam.spec.principal_entries import read_entry
 
 _NO_REQUEST = "a statement is public (D33), and no request was found that the policy allows to a principal that it does not name"
 

@@ -25,7 +25,7 @@ from fastiam.analysis.proof.formula import Formula, every, negation, some
 from fastiam.analysis.proof.names import arn_symbols
 from fastiam.analysis.proof.principal_classes import representatives
 from fastiam.analysis.proof.search import ALWAYS_PRESENT, Applied, Candidate, Case, Gain, Scope, rcp_gain
-from fastiam.analysis.proof.statements import BoundStatement
+from fastiam.analysis.proof.statement_formulas import BoundStatement
 from fastiam.errors import RequestValueError
 from fastiam.model.arn import is_account, split_arn
 from fastiam.model.decision import Layer, StatementRef
@@ -49,7 +49,7 @@ from fastiam.model.request import ContextValue
 from fastiam.simulation.profiles import profiles_from_documents
 from fastiam.spec.actions import split_action
 from fastiam.spec.principal_elements import PrincipalMatch, check_principals
-from fastiam.spec.principals import make_request_principal
+from fastiam.spec.principal_entries import make_request_principal
 from fastiam.spec.service_rules import credential_forbids, is_always_allowed, needs_resource_policy
 from fastiam.spec.statement_keys import StatementKeys
 from fastiam.spec.three_valued import F, T

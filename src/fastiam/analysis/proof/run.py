@@ -10,7 +10,7 @@ from fastiam.analysis.proof.cells import ProofLimitError
 from fastiam.analysis.proof.formula import Budget
 from fastiam.analysis.proof.result import Proof, ProofResult
 from fastiam.analysis.proof.search import Candidate, Case, Gain, Scope, Search
-from fastiam.analysis.proof.statements import BoundStatement
+from fastiam.analysis.proof.statement_formulas import BoundStatement
 from fastiam.analysis.proof.variables import assignments, bound, completed, variable_names
 
 _MAX_FAILED = 5  # candidates with unknown variables that are tried as they are

@@ -15,7 +15,7 @@ from fastiam.analysis.proof.cells import Symbols
 from fastiam.analysis.proof.formula import Budget, Formula, Literal, every, negation, solve, some
 from fastiam.analysis.proof.key_values import KeyValue
 from fastiam.analysis.proof.names import ActionCell, Element, action_cells, resource_cells
-from fastiam.analysis.proof.statements import BoundStatement, StatementFormulas
+from fastiam.analysis.proof.statement_formulas import BoundStatement, StatementFormulas
 from fastiam.aws_data.catalog import Action
 from fastiam.spec.actions import split_action
 

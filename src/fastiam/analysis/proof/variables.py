@@ -8,7 +8,7 @@ from dataclasses import replace
 from fastiam.analysis.proof.candidate_requests import ACCOUNT, NAME
 from fastiam.analysis.proof.key_values import CLOCK, KeyValue, Known, after_start, unresolved_variables
 from fastiam.analysis.proof.search import Candidate
-from fastiam.analysis.proof.statements import BoundStatement
+from fastiam.analysis.proof.statement_formulas import BoundStatement
 from fastiam.model.key_registry import key_info, spelled
 from fastiam.model.request import ContextValue
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from fastiam.cli.findings import document_options, load_data, report
+from fastiam.cli.findings_output import document_options, load_data, report
 
 
 @click.command("validate")

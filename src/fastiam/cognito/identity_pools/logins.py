@@ -15,11 +15,12 @@ from fastiam.cognito.identity_pools.tokens import Tokens
 from fastiam.cognito.identity_pools.user_pools import DirectoryUserPools
 from fastiam.cognito.identity_pools.verified import VerifiedLogin
 from fastiam.credentials.errors import AccessDeniedError, AuthenticationError, ValidationError
+from fastiam.directory.account_records import OidcProvider
 from fastiam.directory.identity_pool_records import CognitoIdentityProvider, IdentityPool
 from fastiam.directory.identity_records import Identity, Login
-from fastiam.directory.records import OidcProvider
 from fastiam.federation.audit import Entry
 from fastiam.federation.errors import CommunicationError
+from fastiam.federation.federation_service import Verifiers
 from fastiam.federation.issuer_keys import KeySource
 from fastiam.federation.oidc_token import (
     MAX_TOKEN,
@@ -30,7 +31,6 @@ from fastiam.federation.oidc_token import (
     read_subject_claim,
     read_token,
 )
-from fastiam.federation.service import Verifiers
 from fastiam.model.request import shorten
 
 _HTTPS = "https://"

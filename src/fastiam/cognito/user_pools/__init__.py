@@ -14,8 +14,8 @@ from fastiam.cognito.user_pools.codes import CodeMessage, FileSender
 from fastiam.cognito.user_pools.oauth_requests import OAuthAnswer, OAuthError
 from fastiam.cognito.user_pools.operations import error_code
 from fastiam.cognito.user_pools.senders import CommandSender, LogSender
-from fastiam.cognito.user_pools.service import UserPools
 from fastiam.cognito.user_pools.state import Settings
+from fastiam.cognito.user_pools.user_pools_service import UserPools
 
 __all__ = [
     "CodeMessage",

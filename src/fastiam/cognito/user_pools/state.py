@@ -20,7 +20,7 @@ from fastiam.cognito.errors import CognitoError, NotAuthorizedError
 from fastiam.cognito.rates import Admit, admit_all
 from fastiam.credentials.keyring import KeyringError
 from fastiam.credentials.secret import Secret, SecretBytes, hidden
-from fastiam.credentials.state import State
+from fastiam.credentials.sts_state import State
 from fastiam.directory.user_pool_records import (
     Client,
     Horizon,

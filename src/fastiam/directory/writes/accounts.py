@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from fastiam.directory.account_records import Account
 from fastiam.directory.naming_rules import check_account
-from fastiam.directory.records import Account
 from fastiam.directory.stored_policies import Policies, StoredLevels, StoredPolicy
 from fastiam.directory.transactions import write
 from fastiam.directory.writes.base import Writes

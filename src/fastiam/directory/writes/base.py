@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from fastiam.aws_data.managed_policies import DATE
+from fastiam.directory.account_records import Account, Entity, Group, Tables
 from fastiam.directory.account_store import AccountStore
 from fastiam.directory.aws_policies import aws_policy
 from fastiam.directory.credential_records import CredentialStore
@@ -24,7 +25,6 @@ from fastiam.directory.naming_rules import hint_of_missing_policy, name_errors, 
 from fastiam.directory.principal_references import named_entities, names_identity, with_name
 from fastiam.directory.principal_refs import PrincipalRef
 from fastiam.directory.quotas import NO_QUOTAS, Quotas, size_without_space
-from fastiam.directory.records import Account, Entity, Group, Tables
 from fastiam.directory.stored_policies import Given, Mode, Reader, StoredPolicy, as_items, has_name, is_managed_arn
 from fastiam.directory.transactions import RecordStore, TransactionManager
 from fastiam.errors import DirectoryError, Finding, Findings, PolicyError, RequestValueError, Severity

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
+from fastiam.directory.account_records import Entity, Group
 from fastiam.directory.naming_rules import check_account, entity_ref, group_parts
 from fastiam.directory.principal_references import identity_of
-from fastiam.directory.records import Entity, Group
 from fastiam.directory.stored_policies import Policies, Reader
 from fastiam.directory.transactions import write
 from fastiam.directory.unique_ids import GROUP, NEW, id_for

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
+from fastiam.directory.account_records import Entity, ManagedPolicy
 from fastiam.directory.naming_rules import hint_of_missing_policy, iam_name, is_version
-from fastiam.directory.records import Entity, ManagedPolicy
 from fastiam.directory.stored_policies import Given, Reader, StoredPolicy, has_name, is_managed_arn
 from fastiam.directory.transactions import write
 from fastiam.directory.unique_ids import NEW, POLICY, id_for

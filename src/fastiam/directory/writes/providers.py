@@ -8,8 +8,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from fastiam.directory.account_records import InstanceProfile, OidcProvider, SamlProvider
 from fastiam.directory.naming_rules import iam_name
-from fastiam.directory.records import InstanceProfile, OidcProvider, SamlProvider
 from fastiam.directory.stored_policies import Reader
 from fastiam.directory.transactions import write
 from fastiam.directory.unique_ids import INSTANCE_PROFILE, NEW, OIDC_PROVIDER, SAML_PROVIDER, id_for, new_id, new_saml_uuid
@@ -17,7 +17,7 @@ from fastiam.directory.writes.base import Writes, refuse_in_use
 from fastiam.errors import DirectoryError
 from fastiam.model.profile import ROLES
 from fastiam.model.request import shorten
-from fastiam.policy.principals import GOOGLE, WEB_PROVIDERS
+from fastiam.policy.principal_entries import GOOGLE, WEB_PROVIDERS
 
 _THUMBPRINT = re.compile("[0-9A-Fa-f]{40}")
 _UUID = re.compile("[A-Z0-9]{22,64}")

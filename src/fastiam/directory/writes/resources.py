@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from fastiam.directory.account_records import Endpoint, Resource
 from fastiam.directory.governing_resources import governing_resources_of, stored_arn
 from fastiam.directory.naming_rules import check_account, read_tags
-from fastiam.directory.records import Endpoint, Resource
 from fastiam.directory.stored_policies import Given, Policies, Reader, StoredPolicy, as_items
 from fastiam.directory.transactions import write
 from fastiam.directory.writes.base import Writes

@@ -9,7 +9,7 @@ import re
 from dataclasses import replace
 from typing import Any
 
-from fastiam.directory.records import RevocationList, RolesAnywhereProfile, RolesAnywhereRecord, TrustAnchor
+from fastiam.directory.account_records import RevocationList, RolesAnywhereProfile, RolesAnywhereRecord, TrustAnchor
 from fastiam.directory.transactions import write
 from fastiam.directory.writes.base import Writes
 from fastiam.errors import DirectoryError

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from fastiam.directory.account_records import Entity
 from fastiam.directory.governing_resources import stored_arn
 from fastiam.directory.naming_rules import read_tags
-from fastiam.directory.records import Entity
 from fastiam.directory.transactions import write
 from fastiam.directory.writes.base import Writes
 from fastiam.errors import DirectoryError

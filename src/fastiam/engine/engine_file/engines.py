@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from fastiam.compile.compiler import Compiler
 from fastiam.engine.engine_file.file import BROKEN, SavedFile, build, write
 from fastiam.engine.engine_file.options import read_options, write_options
-from fastiam.engine.engine_file.records import Policies, Records
+from fastiam.engine.engine_file.saved_directory import Policies, Records
 from fastiam.engine.engine_file.writing import write_records
 from fastiam.errors import SourceError
 from fastiam.kernel.plan.names import Names

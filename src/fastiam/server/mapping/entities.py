@@ -21,7 +21,7 @@ from fastiam.server.mapping.facts import MAX_KEYS, NO_FACTS, FactKind, Facts, Ke
 from fastiam.server.mapping.faults import MappingError
 from fastiam.server.mapping.forms import MAX_ACTION, MAX_ID
 from fastiam.server.mapping.known import KnownRecords
-from fastiam.server.mapping.principals import (
+from fastiam.server.mapping.request_principals import (
     SESSION_MEMBERS,
     named_principal,
     read_principal,

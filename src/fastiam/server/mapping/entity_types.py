@@ -15,7 +15,7 @@ from fastiam.model.request import check_action, check_resource
 from fastiam.server.mapping.encodings import Encoding, encode
 from fastiam.server.mapping.facts import FactRules
 from fastiam.server.mapping.faults import MappingError
-from fastiam.server.mapping.principals import read_principal
+from fastiam.server.mapping.request_principals import read_principal
 from fastiam.server.mapping.templates import Template, config_error, no_principal
 
 _PLACEHOLDERS: Final = ("id", "type")

@@ -11,7 +11,7 @@ from fastiam.model.session import Session
 from fastiam.server.mapping.encodings import Encoding
 from fastiam.server.mapping.faults import MappingError
 from fastiam.server.mapping.known import KnownRecords
-from fastiam.server.mapping.principals import named_principal, read_principal, tagged_session
+from fastiam.server.mapping.request_principals import named_principal, read_principal, tagged_session
 from fastiam.server.mapping.templates import Template, config_error, no_principal
 
 

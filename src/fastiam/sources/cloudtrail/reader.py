@@ -16,10 +16,11 @@ import numpy.typing as npt
 
 from fastiam.analysis.access.logged_calls import Calls, LoggedContext, LoggedOutcome, LoggedPrincipal
 from fastiam.runtime.gc_pause import collection_paused
+from fastiam.sources.cloudtrail.callers import Identity, IssuedSessions, Keys, PrincipalReader
+from fastiam.sources.cloudtrail.log_records import Batch, Record, read_records
+from fastiam.sources.cloudtrail.named_resources import RequestOrigin
 from fastiam.sources.cloudtrail.network import NetworkKeys, context_of_network
 from fastiam.sources.cloudtrail.outcomes import logged_of, refusal_in
-from fastiam.sources.cloudtrail.principals import Identity, IssuedSessions, Keys, PrincipalReader
-from fastiam.sources.cloudtrail.records import Batch, Record, read_records
 from fastiam.sources.cloudtrail.requests import (
     SINGLE_KEYS,
     LoggedRequest,
@@ -28,7 +29,6 @@ from fastiam.sources.cloudtrail.requests import (
     decoded,
     narrow_to_refusal,
 )
-from fastiam.sources.cloudtrail.resources import RequestOrigin
 
 _BATCH = 16_384
 _MAX_CACHED = 50_000  # entries of a cache

@@ -10,14 +10,14 @@ import msgspec
 
 from fastiam.analysis.access.logged_calls import PASS_ROLE, Open
 from fastiam.aws_data.catalog import Action
-from fastiam.sources.cloudtrail.actions import VERSIONED, actions_of_event
+from fastiam.sources.cloudtrail.callers import MFA, MFA_AGE, Keys, is_visible
+from fastiam.sources.cloudtrail.event_actions import VERSIONED, actions_of_event
+from fastiam.sources.cloudtrail.log_records import ListedResource
+from fastiam.sources.cloudtrail.named_resources import Names, RequestOrigin, ResourceFinder, names_of, resource_finder
 from fastiam.sources.cloudtrail.network import NETWORK_CONTEXT_KEYS
 from fastiam.sources.cloudtrail.outcomes import Refusal
 from fastiam.sources.cloudtrail.passed_roles import RoleParameters, may_name_roles, role_parameters_of
-from fastiam.sources.cloudtrail.principals import MFA, MFA_AGE, Keys, is_visible
-from fastiam.sources.cloudtrail.records import ListedResource
-from fastiam.sources.cloudtrail.resources import Names, RequestOrigin, ResourceFinder, names_of, resource_finder
-from fastiam.sources.sdk_calls.operations import add_arns, reader_of, tagged_on_creation
+from fastiam.sources.sdk_calls.special_operations import add_arns, reader_of, tagged_on_creation
 
 _STS_KEYS = {
     "externalid": "sts:ExternalId",

@@ -11,7 +11,7 @@ from typing import Any
 from fastiam.analysis.proof.principal_change import keys_read
 from fastiam.model.key_registry import fold
 from fastiam.model.policy import Policy
-from fastiam.spec.principals import Form, read_entry
+from fastiam.spec.principal_entries import Form, read_entry
 
 USER_ID = "aws:userid"
 _TAG = "tag/"

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from fastiam.api.directory import Directory
+from fastiam.directory.account_records import Entity, Group, Tables
 from fastiam.directory.organization import ControlPolicy
-from fastiam.directory.records import Entity, Group, Tables
 from fastiam.directory.stored_policies import StoredPolicy
 from fastiam.model.policy import PolicyKind
 from fastiam.sources.managed_policies import is_same_document

@@ -18,13 +18,13 @@ from fastiam.credentials.secret import Secret
 from fastiam.server.audit_log import AuditLog
 from fastiam.server.call_log import AuditedCalls, CallCounts
 from fastiam.server.decision_log import Cut, encode
+from fastiam.server.decision_records import CallRecord
 from fastiam.server.log_writer import LogWriter
 from fastiam.server.metrics import Metrics
 from fastiam.server.observer import Observer
 from fastiam.server.protocols.aws.call_records import is_audited
 from fastiam.server.protocols.aws.operations import operations
 from fastiam.server.protocols.aws.requests import SERVED
-from fastiam.server.records import CallRecord
 
 TRUST = document({"Effect": "Allow", "Principal": {"AWS": ADMIN}, "Action": "sts:AssumeRole"})
 COGNITO = "cognito-identity.amazonaws.com"

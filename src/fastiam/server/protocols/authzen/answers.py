@@ -10,11 +10,11 @@ import orjson
 from fastiam.api.engine import Engine
 from fastiam.model.decision import Decision, Layer, Outcome
 from fastiam.server.decider import Pinned
+from fastiam.server.decision_records import Record
 from fastiam.server.http import Request, Response
 from fastiam.server.identity import EXPLAIN, Identity
 from fastiam.server.mapping import EntityMapper, EntityMapping, KnownRecords, MappingError
 from fastiam.server.reasons import reason_members
-from fastiam.server.records import Record
 
 Reasons = Literal["full", "outcome", "none"]
 _KEPT: Final = 4_096  # decisions with bytes; all are dropped when there are more

@@ -10,6 +10,7 @@ from fastiam.api.engine import Engine
 from fastiam.errors import PolicyError, RequestValueError
 from fastiam.model.decision import Decision
 from fastiam.server._items import write_cached
+from fastiam.server.decision_records import BatchRecord, DecisionRecord
 from fastiam.server.http import Request, Response
 from fastiam.server.identity import Identity
 from fastiam.server.mapping import MappingError, ignored_names
@@ -27,7 +28,6 @@ from fastiam.server.protocols.authzen.reading import (
     read_entity,
     sent_id,
 )
-from fastiam.server.records import BatchRecord, DecisionRecord
 
 _MAX_DENIED: Final = 100  # indices in the decision log
 _CHUNK: Final = 512  # requests at a time: fewer tuples than start the garbage collector

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, NamedTuple
 import orjson
 
 from fastiam.directory.principal_refs import parse_principal
+from fastiam.server.decision_records import BatchRecord
 from fastiam.server.http import Request, Response
 from fastiam.server.identity import Identity
 from fastiam.server.mapping import NO_FACTS, MappingError, Resource, Subject, ignored_names
@@ -27,7 +28,6 @@ from fastiam.server.protocols.authzen.reading import (
     read_body,
     read_entity,
 )
-from fastiam.server.records import BatchRecord
 
 Kind = Literal["subject", "resource", "action"]
 _ENTITIES: Final = ("subject", "action", "resource", "context")

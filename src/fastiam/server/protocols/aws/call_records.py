@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from fastiam.credentials.results import Caller
+from fastiam.server.decision_records import CallRecord
 from fastiam.server.protocols.aws.calls import Call
-from fastiam.server.records import CallRecord
 
 OTHER: Final = "other"
 SESSIONS: Final = frozenset(

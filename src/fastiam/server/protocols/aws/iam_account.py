@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from fastiam.directory.records import Entity, Group, InstanceProfile, ManagedPolicy
+from fastiam.directory.account_records import Entity, Group, InstanceProfile, ManagedPolicy
 from fastiam.directory.stored_policies import StoredPolicy
 from fastiam.model.profile import ROLES, PrincipalKind
 from fastiam.server.protocols.aws import permissions as p

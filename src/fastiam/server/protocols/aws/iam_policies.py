@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from fastiam.directory.account_records import ManagedPolicy
 from fastiam.directory.aws_policies import aws_policy, listed_aws_policies
 from fastiam.directory.naming_rules import is_version
-from fastiam.directory.records import ManagedPolicy
 from fastiam.model.key_registry import fold
 from fastiam.server.protocols.aws import permissions as p
 from fastiam.server.protocols.aws.calls import Call, Result

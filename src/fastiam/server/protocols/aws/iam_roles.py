@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from fastiam.directory.account_records import Entity
 from fastiam.directory.principal_refs import parse_principal
-from fastiam.directory.records import Entity
 from fastiam.model.profile import ROLES, PrincipalKind
 from fastiam.server.protocols.aws import permissions as p
 from fastiam.server.protocols.aws.calls import Call, Result

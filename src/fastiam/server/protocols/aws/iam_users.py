@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from fastiam.directory.records import Entity
+from fastiam.directory.account_records import Entity
 from fastiam.model.profile import PrincipalKind
 from fastiam.server.protocols.aws import permissions as p
 from fastiam.server.protocols.aws.calls import Call, Result

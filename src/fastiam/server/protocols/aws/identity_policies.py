@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from fastiam.directory.records import Entity, Group
+from fastiam.directory.account_records import Entity, Group
 from fastiam.directory.stored_policies import StoredPolicy
 from fastiam.server.protocols.aws import permissions as p
 from fastiam.server.protocols.aws.calls import Call, Result

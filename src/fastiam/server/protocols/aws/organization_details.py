@@ -6,8 +6,8 @@ import secrets
 from collections.abc import Sequence
 from typing import Any, Final
 
+from fastiam.directory.account_records import Account
 from fastiam.directory.organization import FailedAccount, Organization
-from fastiam.directory.records import Account
 from fastiam.directory.unique_ids import new_account_request_id, new_unit_id
 from fastiam.errors import DirectoryError
 from fastiam.server.protocols.aws import permissions as p

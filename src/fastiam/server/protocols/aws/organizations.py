@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from fastiam.directory.account_records import Account
 from fastiam.directory.organization import FULL_ACCESS_ID, POLICY_TYPES, RCP_TYPE, Organization
-from fastiam.directory.records import Account
 from fastiam.directory.stored_policies import FULL_ACCESS_ARN
 from fastiam.directory.unique_ids import new_organization_id, new_root_id
 from fastiam.model.arn import is_account

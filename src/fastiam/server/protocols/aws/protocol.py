@@ -20,6 +20,7 @@ from fastiam.credentials.results import Caller, Credentials
 from fastiam.errors import FastiamError, StoreError
 from fastiam.model.decision import Decision
 from fastiam.server.decider import Decider
+from fastiam.server.decision_records import CallLog, DecisionRecord, NoCallLog
 from fastiam.server.http import JSON, Request, Response
 from fastiam.server.identity import AWS
 from fastiam.server.protocol import Elsewhere, Place, Route
@@ -45,7 +46,6 @@ from fastiam.server.protocols.aws.sessions import (
     create_session,
     is_session_request,
 )
-from fastiam.server.records import CallLog, DecisionRecord, NoCallLog
 from fastiam.sts import STS
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from fastiam.directory.records import (
+from fastiam.directory.account_records import (
     NotificationSetting,
     RevocationList,
     RolesAnywhereProfile,

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from fastiam.directory.account_records import Entity, Group, Tables
 from fastiam.directory.principal_refs import parse_principal
-from fastiam.directory.records import Entity, Group, Tables
 from fastiam.directory.stored_policies import StoredPolicy, missing_policy
 from fastiam.errors import PolicyError, RequestValueError
 from fastiam.model.arn import is_account, split_arn

@@ -28,7 +28,7 @@ from fastiam.server.mapping import (
 )
 from fastiam.server.page_tokens import Page, PageTokenError, read_token, write_token
 from fastiam.server.protocols.bulk.parameters import NDJSON
-from fastiam.server.protocols.bulk.sessions import StatedSession, principal_of, read_sessions
+from fastiam.server.protocols.bulk.stated_sessions import StatedSession, principal_of, read_sessions
 from fastiam.server.protocols.bulk.stream import error, refusal
 from fastiam.server.strict_json import JsonError, read_object
 

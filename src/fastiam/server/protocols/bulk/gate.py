@@ -18,7 +18,7 @@ from fastiam.server.mapping import (
     read_text,
 )
 from fastiam.server.protocols.bulk.rows import OWNER, REQUEST, SESSION, Rows
-from fastiam.server.protocols.bulk.sessions import StatedSession
+from fastiam.server.protocols.bulk.stated_sessions import StatedSession
 
 LIMITS: Final = {"principal": MAX_ID, "action": MAX_ACTION, "resource": MAX_ID}
 RESERVED: Final = frozenset({*REQUEST, OWNER, SESSION})

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from fastiam.engine.decisions import LAYERS
 from fastiam.model.decision import Decision, Outcome
+from fastiam.server.decision_records import DecisionRecord
 from fastiam.server.protocols.bulk.rows import REQUEST, Decided, Rows, listed
-from fastiam.server.protocols.bulk.sessions import StatedSession
-from fastiam.server.records import DecisionRecord
+from fastiam.server.protocols.bulk.stated_sessions import StatedSession
 
 Part = tuple[Sequence[int], Rows]
 """Rows that are decided together, and their numbers in the chunk."""

@@ -17,7 +17,7 @@ from fastiam.model.key_registry import fold
 from fastiam.model.request import is_declared
 from fastiam.server.mapping import MappingError
 from fastiam.server.protocols.bulk.parameters import Parameters
-from fastiam.server.protocols.bulk.sessions import StatedSession
+from fastiam.server.protocols.bulk.stated_sessions import StatedSession
 
 REQUEST: Final = ("principal", "action", "resource")
 OWNER: Final = "resource_account"

@@ -12,6 +12,7 @@ import orjson
 from fastiam.errors import RequestValueError
 from fastiam.model.decision import Outcome
 from fastiam.server.decider import Pinned
+from fastiam.server.decision_records import BatchRecord, Item
 from fastiam.server.http import Response
 from fastiam.server.identity import Identity
 from fastiam.server.mapping import MappingError
@@ -23,8 +24,7 @@ from fastiam.server.protocols.bulk.json_rows import JsonRows, Line, Lines, read_
 from fastiam.server.protocols.bulk.log_items import Part, row_records
 from fastiam.server.protocols.bulk.parameters import Parameters
 from fastiam.server.protocols.bulk.rows import Decided, Judge, merged
-from fastiam.server.protocols.bulk.sessions import read_sessions
-from fastiam.server.records import BatchRecord, Item
+from fastiam.server.protocols.bulk.stated_sessions import read_sessions
 
 MAX_ROWS: Final = 10_000_000
 _MAX_DENIED: Final = 100  # indices in the decision log

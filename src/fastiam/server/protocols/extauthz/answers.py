@@ -9,12 +9,12 @@ from typing import Any, Final
 import orjson
 
 from fastiam.model.decision import Decision
+from fastiam.server.decision_records import DecisionRecord
 from fastiam.server.mapping import config_error
 from fastiam.server.protocols.extauthz.checks import ALLOWED, DENIED, UNIDENTIFIED, Answer
-from fastiam.server.protocols.extauthz.principals import Found
+from fastiam.server.protocols.extauthz.principal_sources import Found
 from fastiam.server.protocols.extauthz.section import Section
 from fastiam.server.reasons import reason_members
-from fastiam.server.records import DecisionRecord
 
 PRINCIPAL: Final = "x-fastiam-principal"
 SUBJECT: Final = "x-fastiam-subject"

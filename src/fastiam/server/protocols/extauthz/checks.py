@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
+from fastiam.server.decision_records import Record
 from fastiam.server.mapping import MappingError
-from fastiam.server.records import Record
 
 ALLOWED: Final = 0
 DENIED: Final = 7

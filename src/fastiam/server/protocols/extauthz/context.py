@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 from fastiam.server.identity import Identity
 from fastiam.server.mapping import FactRules, Facts, MappingError, facts_of_call
 from fastiam.server.protocols.extauthz.checks import CheckRequest
-from fastiam.server.protocols.extauthz.principals import EXTENSION
+from fastiam.server.protocols.extauthz.principal_sources import EXTENSION
 from fastiam.server.protocols.extauthz.routes import Matched, Route, Target
 from fastiam.server.strict_json import JsonError, read_value
 

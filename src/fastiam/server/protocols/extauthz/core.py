@@ -9,16 +9,16 @@ from typing import Any, Final
 
 from fastiam.errors import PolicyError, RequestValueError
 from fastiam.server.decider import Decider, Pinned
+from fastiam.server.decision_records import DecisionRecord
 from fastiam.server.identity import Identity
 from fastiam.server.mapping import KnownRecords, MappingError, config_error
 from fastiam.server.protocol import Site
 from fastiam.server.protocols.extauthz.answers import Answers
 from fastiam.server.protocols.extauthz.checks import Answer, CheckRequest
 from fastiam.server.protocols.extauthz.context import read_facts
-from fastiam.server.protocols.extauthz.principals import Found, Moment, Principals, Unidentified
+from fastiam.server.protocols.extauthz.principal_sources import Found, Moment, Principals, Unidentified
 from fastiam.server.protocols.extauthz.routes import Matched, Route, Target, read_target
 from fastiam.server.protocols.extauthz.section import Section
-from fastiam.server.records import DecisionRecord
 
 _PATH: Final = "extauthz/check"
 _KEY = re.compile(r"[\w.-]{1,64}", re.ASCII)

@@ -11,7 +11,7 @@ from fastiam.server.protocols.aws import sigv4
 from fastiam.server.protocols.aws.errors import ApiError
 from fastiam.server.protocols.extauthz.checks import CheckRequest
 from fastiam.server.protocols.extauthz.paths import split_target
-from fastiam.server.protocols.extauthz.principals import Moment, Unidentified
+from fastiam.server.protocols.extauthz.principal_sources import Moment, Unidentified
 from fastiam.server.protocols.extauthz.section import SignatureSection
 
 _BAD = "bad_signature"

@@ -12,6 +12,7 @@ import orjson
 
 from fastiam.errors import FastiamError
 from fastiam.server.decider import Decider
+from fastiam.server.decision_records import Record
 from fastiam.server.http import Request, Response
 from fastiam.server.identity import DECIDE, Identity
 from fastiam.server.mapping import EntityMapping, FactRules, config_error
@@ -21,7 +22,6 @@ from fastiam.server.protocols.opa.deciding import GenericPath, Path, TrinoAllow,
 from fastiam.server.protocols.opa.generic import BARE, Generic
 from fastiam.server.protocols.opa.section import PathSection, Section
 from fastiam.server.protocols.opa.trino import COLUMN_MASK, ROW_FILTERS, Trino, operation_of
-from fastiam.server.records import Record
 
 __all__ = ["Opa", "Section", "create"]
 

@@ -9,8 +9,8 @@ from urllib.parse import parse_qsl
 import orjson
 
 from fastiam import __version__
+from fastiam.server.decision_records import Record
 from fastiam.server.http import Request, Response
-from fastiam.server.records import Record
 from fastiam.server.strict_json import JsonError, JsonLimits, read_value
 
 LIMITS: Final = JsonLimits(arrays={"filterResources": 100_000, "columns": 10_000})

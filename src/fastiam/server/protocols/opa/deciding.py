@@ -15,6 +15,7 @@ from fastiam.kernel.columns.read import for_all_rows
 from fastiam.model.decision import Decision, Outcome
 from fastiam.model.session import Session
 from fastiam.server.decider import Pinned
+from fastiam.server.decision_records import BatchRecord, DecisionRecord, Item, Record
 from fastiam.server.identity import EXPLAIN, Identity
 from fastiam.server.mapping import EntityMapper, EntityMapping, KnownRecords, MappedPrincipal, MappingError, ignored_names
 from fastiam.server.protocols.opa.answers import UNDEFINED, BadRequest, Call
@@ -33,7 +34,6 @@ from fastiam.server.protocols.opa.trino import (
     table_of,
 )
 from fastiam.server.reasons import reason_members
-from fastiam.server.records import BatchRecord, DecisionRecord, Item, Record
 
 MAX_ITEMS: Final = 100_000
 _MAX_DENIED: Final = 100  # indices in the decision log

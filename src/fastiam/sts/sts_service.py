@@ -31,7 +31,7 @@ from fastiam.credentials.results import (
 )
 from fastiam.credentials.root_recovery import Recovery
 from fastiam.credentials.secret import Secret, shown, takes_secrets
-from fastiam.credentials.state import Clock, State, utc_clock
+from fastiam.credentials.sts_state import Clock, State, utc_clock
 from fastiam.directory.principal_refs import parse_principal
 from fastiam.live import LiveEngine
 from fastiam.model.profile import WITH_LONG_TERM_KEYS, PrincipalKind
@@ -41,7 +41,7 @@ from fastiam.sts import federated_roles as asserted
 from fastiam.sts import revocation, roles, users
 from fastiam.sts.authorization import ASSUME_ROLE, AuthorizationRequest, require
 from fastiam.sts.session_issuer import Issuer, PolicyText
-from fastiam.sts.tokens import CACHED, Claims, Tokens
+from fastiam.sts.session_tokens import CACHED, Claims, Tokens
 
 CallerCredentials = Caller | Credentials | Session | str
 

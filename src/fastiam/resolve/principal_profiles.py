@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+from fastiam.directory.account_records import Entity, Tables
 from fastiam.directory.aws_policies import aws_policy
 from fastiam.directory.principal_refs import PrincipalRef, parse_principal, role_arn
-from fastiam.directory.records import Entity, Tables
 from fastiam.directory.stored_policies import StoredPolicy, is_managed_arn, missing_policy
 from fastiam.errors import RequestValueError
 from fastiam.model.profile import (

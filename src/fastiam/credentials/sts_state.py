@@ -13,9 +13,9 @@ from fastiam.api.engine import Engine
 from fastiam.credentials.errors import AuthenticationError, ValidationError
 from fastiam.credentials.keyring import Keyring
 from fastiam.credentials.secret import Secret, shown
+from fastiam.directory.account_records import Entity, Tables
 from fastiam.directory.credential_records import CredentialStore, Event
 from fastiam.directory.principal_refs import PrincipalRef, parse_principal
-from fastiam.directory.records import Entity, Tables
 from fastiam.directory.transactions import RecordStore
 from fastiam.errors import RequestValueError
 from fastiam.live import LiveEngine

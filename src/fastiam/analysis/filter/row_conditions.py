@@ -26,8 +26,8 @@ from fastiam.analysis.filter.formula import (
     positive_operator,
     spellings_of_bool,
 )
-from fastiam.analysis.filter.keys import VALID_ARN, Alternatives, Field, RowKeys, Unexpressed, Value, field_pattern
 from fastiam.analysis.filter.patterns import Part, of_glob
+from fastiam.analysis.filter.row_keys import VALID_ARN, Alternatives, Field, RowKeys, Unexpressed, Value, field_pattern
 from fastiam.model.key_registry import fold
 from fastiam.model.policy import ConditionEntry
 from fastiam.model.request import ContextValue

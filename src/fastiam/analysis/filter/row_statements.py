@@ -6,7 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from fastiam.analysis.filter.conditions import (
+from fastiam.analysis.filter.formula import Column, Formula, Same, all_of, any_of, matches, negation
+from fastiam.analysis.filter.patterns import Part, Symbol, of_glob
+from fastiam.analysis.filter.row_conditions import (
     UNDETERMINED,
     Pair,
     all_pairs,
@@ -19,9 +21,7 @@ from fastiam.analysis.filter.conditions import (
     unknown_pair,
     where,
 )
-from fastiam.analysis.filter.formula import Column, Formula, Same, all_of, any_of, matches, negation
-from fastiam.analysis.filter.keys import SERVICE, RowKeys, field_pattern
-from fastiam.analysis.filter.patterns import Part, Symbol, of_glob
+from fastiam.analysis.filter.row_keys import SERVICE, RowKeys, field_pattern
 from fastiam.analysis.filter.times import next_change
 from fastiam.model.decision import Layer
 from fastiam.model.policy import Effect, Statement
@@ -29,8 +29,8 @@ from fastiam.model.profile import PrincipalKind
 from fastiam.spec.actions import check_actions, split_action
 from fastiam.spec.layers import LayerInput
 from fastiam.spec.principal_elements import check_principals
-from fastiam.spec.principals import CLASSES, SERVICE_NAMES, USER_ID, Form, make_request_principal, read_entry
-from fastiam.spec.resources import ResourcePattern, read_pattern
+from fastiam.spec.principal_entries import CLASSES, SERVICE_NAMES, USER_ID, Form, make_request_principal, read_entry
+from fastiam.spec.resource_patterns import ResourcePattern, read_pattern
 from fastiam.spec.statement import StatementLocation
 from fastiam.spec.statement_keys import StatementKeys
 from fastiam.spec.three_valued import F

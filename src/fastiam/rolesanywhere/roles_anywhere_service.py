@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from fastiam.credentials.errors import StsError
 from fastiam.credentials.results import Assertion, AssumedRole
-from fastiam.directory.records import RevocationList, RolesAnywhereProfile, TrustAnchor
+from fastiam.directory.account_records import RevocationList, RolesAnywhereProfile, TrustAnchor
 from fastiam.directory.transactions import SINGLE
 from fastiam.errors import FastiamError
 from fastiam.federation.audit import Audit, Auditor, Entry, log_event
@@ -28,7 +28,7 @@ from fastiam.rolesanywhere.response import CreatedSession
 from fastiam.rolesanywhere.settings import RolesAnywhereSettings
 from fastiam.rolesanywhere.signature import read_certificates, verify_signature
 from fastiam.sts import federated_roles as asserted
-from fastiam.sts.service import STS
+from fastiam.sts.sts_service import STS
 
 _KEPT = 10  # certificates, and instance properties, of a subject
 

@@ -12,7 +12,7 @@ from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
-from fastiam.directory.records import Tables
+from fastiam.directory.account_records import Tables
 from fastiam.directory.stored_policies import FULL_ACCESS, StoredPolicy
 from fastiam.engine.engine_file.file import BROKEN
 from fastiam.engine.engine_file.packing import Unpacker

@@ -20,7 +20,7 @@ import msgspec
 from fastiam.analysis.access.logged_calls import LoggedPrincipal, Open
 from fastiam.directory.principal_refs import is_principal
 from fastiam.model.session import Session
-from fastiam.sources.cloudtrail.records import Record
+from fastiam.sources.cloudtrail.log_records import Record
 
 MFA, MFA_AGE, ISSUED_AT = "aws:MultiFactorAuthPresent", "aws:MultiFactorAuthAge", "aws:TokenIssueTime"
 SOURCE_IDENTITY, PROVIDER = "aws:SourceIdentity", "aws:FederatedProvider"

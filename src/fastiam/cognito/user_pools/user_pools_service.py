@@ -18,7 +18,7 @@ from fastiam.cognito.user_pools.state import Json, PoolState, Random, Settings, 
 from fastiam.cognito.user_pools.users import UserCalls
 from fastiam.credentials.keyring import Keyring
 from fastiam.credentials.secret import takes_secrets
-from fastiam.credentials.state import Clock, State, utc_clock
+from fastiam.credentials.sts_state import Clock, State, utc_clock
 from fastiam.federation.audit import Audit, AuditEvent, Auditor
 from fastiam.federation.fetch import Fetch, no_fetch
 

@@ -28,9 +28,11 @@ from fastiam.model.decision import Layer, Outcome
 from fastiam.model.key_registry import fold, spelled
 from fastiam.model.request import Context
 from fastiam.model.session import Session
-from fastiam.sources.cloudtrail.resources import RequestOrigin
+from fastiam.sources.cloudtrail.named_resources import RequestOrigin
+from fastiam.sources.sdk_calls.call_keys import CALLED_VIA, OF_CALL_ALONE, unknown_keys
+from fastiam.sources.sdk_calls.call_requests import SdkRequest, action_data, delete_requests, operation_of
 from fastiam.sources.sdk_calls.errors import UncheckedCall, UndecidedCall, UnknownCredentials, UnmappedCall
-from fastiam.sources.sdk_calls.keys import CALLED_VIA, OF_CALL_ALONE, unknown_keys
+from fastiam.sources.sdk_calls.issued_sessions import issued_session
 from fastiam.sources.sdk_calls.recorded import (
     CheckedRequest,
     SeenCall,
@@ -41,8 +43,6 @@ from fastiam.sources.sdk_calls.recorded import (
     rows_of,
 )
 from fastiam.sources.sdk_calls.refusals import answer_of_deletion, error_of_deletion, refusal, refusal_message
-from fastiam.sources.sdk_calls.requests import SdkRequest, action_data, delete_requests, operation_of
-from fastiam.sources.sdk_calls.sessions import issued_session
 
 if TYPE_CHECKING:
     from fastiam.model.protocols import AnalysisEngine

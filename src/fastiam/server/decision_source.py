@@ -18,7 +18,7 @@ from fastiam.server.config import ConfigError, Settings
 from fastiam.server.decider import Decider, LiveDecider
 from fastiam.server.log_writer import LogWriter
 from fastiam.server.observer import Observer
-from fastiam.server.pools import Pools
+from fastiam.server.thread_pools import Pools
 
 if TYPE_CHECKING:
     from fastiam.server.metrics import Metrics

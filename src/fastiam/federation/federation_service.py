@@ -13,18 +13,18 @@ from fastiam.errors import Findings
 from fastiam.federation.audit import Audit, Auditor, Entry, log_event
 from fastiam.federation.console import ConsoleCalls, ConsoleSession
 from fastiam.federation.fetch import Fetch, no_fetch
-from fastiam.federation.findings import provider_findings
 from fastiam.federation.oauth_tokens import TokenChecker
 from fastiam.federation.oidc import WebIdentity, WebIdentityCalls, WebIdentityRole
 from fastiam.federation.oidc_providers import OidcProviders
-from fastiam.federation.replay import Replays
+from fastiam.federation.provider_findings import provider_findings
+from fastiam.federation.replay_protection import Replays
 from fastiam.federation.saml import SamlAssertion, SamlCalls, SamlRole
 from fastiam.federation.saml_providers import SamlProviders, saml_key_purpose
 from fastiam.federation.settings import FederationSettings
 from fastiam.federation.state import FederationState
 from fastiam.sts.authorization import CallKeys
-from fastiam.sts.service import STS
 from fastiam.sts.session_issuer import PolicyText
+from fastiam.sts.sts_service import STS
 
 
 @dataclass(frozen=True, slots=True)

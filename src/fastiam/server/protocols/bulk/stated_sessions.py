@@ -12,7 +12,7 @@ from fastiam.errors import PolicyError, RequestValueError
 from fastiam.model.session import Session
 from fastiam.server.identity import ASSERT_SESSION, Identity
 from fastiam.server.mapping import BUILT_IN, KnownRecords, MappingError, read_principal, read_text, stated_session
-from fastiam.server.mapping.principals import SESSION_MEMBERS
+from fastiam.server.mapping.request_principals import SESSION_MEMBERS
 
 _NAME = re.compile(r"[\w+=,@-]{1,64}", re.ASCII)  # without dots, so that it is never the name of a service
 _KINDS: Final = BUILT_IN["session"]

@@ -30,7 +30,7 @@ from fastiam.cognito.rates import Admit, admit_all
 from fastiam.credentials.secret import takes_secrets
 from fastiam.directory.identity_pool_records import CognitoIdentityProvider, IdentityPool, RoleMapping
 from fastiam.directory.identity_records import IdentityPoolStore, token_key_purpose
-from fastiam.federation.service import Federation
+from fastiam.federation.federation_service import Federation
 from fastiam.sts.session_issuer import PolicyText
 
 Struct = Mapping[str, Any]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from fastiam.directory.account_records import Entity, Resource, Tables
 from fastiam.directory.governing_resources import (
     ALWAYS,
     SERVICE,
@@ -14,7 +15,6 @@ from fastiam.directory.governing_resources import (
     partial_secret,
     stored_arn,
 )
-from fastiam.directory.records import Entity, Resource, Tables
 from fastiam.errors import RequestValueError
 from fastiam.model.arn import is_account, split_arn
 from fastiam.model.key_registry import fold

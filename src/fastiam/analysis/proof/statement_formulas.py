@@ -30,7 +30,7 @@ from fastiam.model.policy import ConditionEntry, Effect, Policy, Statement
 from fastiam.model.request import ContextValue
 from fastiam.policy.action_patterns import split_action_pattern
 from fastiam.policy.wildcards import matches_everything
-from fastiam.spec.resources import check_resources
+from fastiam.spec.resource_patterns import check_resources
 from fastiam.spec.statement_keys import StatementKeys
 from fastiam.spec.three_valued import F, T, Truth, U, negate
 

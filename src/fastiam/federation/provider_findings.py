@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from fastiam.errors import Finding, Severity
 from fastiam.federation.saml_providers import SamlProviders
 from fastiam.federation.state import FederationState
-from fastiam.policy.principals import WEB_PROVIDERS
+from fastiam.policy.principal_entries import WEB_PROVIDERS
 
 
 def provider_findings(state: FederationState, saml: SamlProviders) -> Iterator[Finding]:

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
+from fastiam.directory.account_records import SESSION_DURATION, Entity
 from fastiam.directory.naming_rules import entity_ref, group_parts
 from fastiam.directory.principal_references import identity_of
 from fastiam.directory.principal_refs import PrincipalRef
-from fastiam.directory.records import SESSION_DURATION, Entity
 from fastiam.directory.stored_policies import Given, Policies, Reader, StoredPolicy, as_items, has_name, is_managed_arn
 from fastiam.directory.transactions import write
 from fastiam.directory.unique_ids import NEW, ROLE, USER, id_for, new_id
