@@ -22,8 +22,8 @@ from fastiam.spec.three_valued import F, Truth
 READERS = {
     "actions": ("check_actions", "split_action"),
     "operators": ("read_arn_pattern",),
-    "principals": ("read_entry",),
-    "resources": ("read_pattern",),
+    "principal_entries": ("read_entry",),
+    "resource_patterns": ("read_pattern",),
     "values": ("read_number", "read_bool", "read_binary", "read_date", "read_address", "read_network"),
     "variables": ("read_tokens",),
     "wildcards": ("glob_matches", "read_glob"),

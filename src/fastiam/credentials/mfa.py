@@ -7,6 +7,7 @@ so neither that code nor an earlier one is taken again. Wrong codes slow a devic
 from __future__ import annotations
 
 import hmac
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -14,9 +15,9 @@ from datetime import datetime, timedelta
 import pyotp
 
 from fastiam.credentials.errors import AuthenticationError, ValidationError
-from fastiam.credentials.parameter_limits import DEVICE_NAME, DEVICE_PATH, check_form
 from fastiam.credentials.secret import Secret, shown, takes_secrets
 from fastiam.credentials.sts_state import State, mfa_purpose
+from fastiam.credentials.text_rules import TextRule, check_form
 from fastiam.directory.credential_records import MfaDevice
 from fastiam.directory.naming_rules import read_tags, tag_errors
 
@@ -26,6 +27,8 @@ MOST = 8  # devices of a principal (spec 1.7)
 _ENABLING = 2  # the first of two codes may be this old, in steps, when the second one is there
 _RESYNC = 20  # steps that a clock may be off when a device is resynchronized
 _FREE_FAILURES, _MAX_BLOCK = 5, 3600
+_NAME = TextRule("name of an MFA device", re.compile("[A-Za-z0-9_+=,.@-]{1,128}"), "1 to 128 letters, digits and `_+=,.@-`")
+_PATH = TextRule("path", re.compile("/|/[!-~]{1,510}/"), "1 to 512 characters that start and end with `/`")
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,8 +268,8 @@ class MfaDevices:
 
 def _serial(partition: str, account: str, name: str, path: str) -> str:
     """The serial number of a device, an ARN."""
-    check_form(name, DEVICE_NAME)
-    check_form(path, DEVICE_PATH)
+    check_form(name, _NAME)
+    check_form(path, _PATH)
     return f"arn:{partition}:iam::{account}:mfa{path}{name}"
 
 

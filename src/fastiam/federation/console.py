@@ -12,7 +12,6 @@ from datetime import UTC, datetime, timedelta
 
 import orjson
 
-from fastiam.credentials import parameter_limits as limits
 from fastiam.credentials.errors import ValidationError
 from fastiam.credentials.keyring import KeyringError
 from fastiam.credentials.results import Caller, Credentials
@@ -24,6 +23,7 @@ from fastiam.federation.state import FederationState
 from fastiam.model.profile import ROLES, PrincipalKind
 from fastiam.model.request import shorten
 from fastiam.model.session import Session
+from fastiam.sts import parameter_limits as limits
 from fastiam.sts.authorization import CallKeys
 from fastiam.sts.sts_service import STS
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from fastiam.credentials import parameter_limits as limits
 from fastiam.credentials.errors import AccessDeniedError, ValidationError
 from fastiam.credentials.results import Assertion, AssumedRole
+from fastiam.credentials.text_rules import check_form
 from fastiam.federation.audit import Entry, digest_of, secret_hash
 from fastiam.federation.errors import IdentityTokenError
 from fastiam.federation.issuer_keys import IssuerKeys, KeySource
@@ -35,6 +35,7 @@ from fastiam.model.arn import split_arn
 from fastiam.model.request import shorten
 from fastiam.policy.principal_entries import GOOGLE
 from fastiam.sts import federated_roles as asserted
+from fastiam.sts import parameter_limits as limits
 from fastiam.sts.authorization import CallKeys
 from fastiam.sts.roles import NO_ROLE, check_role
 from fastiam.sts.session_issuer import PolicyText
@@ -314,7 +315,7 @@ def _check_parameters(role: str, session_name: str, token: str | bytes, provider
     if not isinstance(role, str) or not _MIN_ARN <= len(role) <= _MAX_ARN:
         raise ValidationError("the ARN of the role is text of 20 to 2,048 characters", rule="3.1")
     check_role(role)
-    limits.check_form(session_name, limits.SESSION_NAME)
+    check_form(session_name, limits.SESSION_NAME)
     if not isinstance(token, str) or not MIN_TOKEN <= len(token) <= MAX_TOKEN:
         raise ValidationError(f"a web identity token is text of {MIN_TOKEN} to {MAX_TOKEN:,} characters", rule="3.1")
     if provider_id is None:

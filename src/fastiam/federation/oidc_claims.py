@@ -7,11 +7,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fastiam.credentials import parameter_limits as limits
 from fastiam.credentials.errors import ValidationError
+from fastiam.credentials.text_rules import check_form
 from fastiam.federation.errors import IdentityTokenError
 from fastiam.federation.oidc_token import Audience, has_control
 from fastiam.model.request import shorten
+from fastiam.sts import parameter_limits as limits
 
 TAGS, SOURCE_IDENTITY = "https://aws.amazon.com/tags", "https://aws.amazon.com/source_identity"
 _PRINCIPAL, _TRANSITIVE = "principal_tags", "transitive_tag_keys"
@@ -80,7 +81,7 @@ def read_session_claims(claims: Mapping[str, Any]) -> SessionClaims:
     try:
         limits.read_session_tags(tags, transitive, {})
         if SOURCE_IDENTITY in claims:
-            limits.check_form(source_identity, limits.SOURCE_IDENTITY)
+            check_form(source_identity, limits.SOURCE_IDENTITY)
     except ValidationError as error:
         raise _refusal(error.message, "WI62" if error.rule == "1.7" and "source identity" in error.message else "WI61") from None
     return SessionClaims(tags, tuple(transitive), source_identity)

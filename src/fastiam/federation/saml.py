@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-from fastiam.credentials import parameter_limits as limits
 from fastiam.credentials.errors import AccessDeniedError, ValidationError
 from fastiam.credentials.results import Assertion, AssumedRole
 from fastiam.directory.account_records import SamlProvider
@@ -32,6 +31,7 @@ from fastiam.federation.xml_reading import XmlError
 from fastiam.model.arn import split_arn
 from fastiam.model.request import shorten
 from fastiam.sts import federated_roles as asserted
+from fastiam.sts import parameter_limits as limits
 from fastiam.sts.authorization import CallKeys
 from fastiam.sts.roles import NO_ROLE, check_role
 from fastiam.sts.session_issuer import PolicyText

@@ -6,12 +6,13 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from fastiam.credentials import parameter_limits as limits
 from fastiam.credentials.errors import ValidationError
+from fastiam.credentials.text_rules import check_form
 from fastiam.federation.audit import Entry
 from fastiam.federation.saml_response import invalid
 from fastiam.federation.xml_reading import SAML, Element, XmlError, children, text_of
 from fastiam.model.arn import split_arn
+from fastiam.sts import parameter_limits as limits
 
 PREFIX = "https://aws.amazon.com/SAML/Attributes/"
 _TAG = f"{PREFIX}PrincipalTag:"
@@ -165,10 +166,10 @@ def read_aws_attributes(attributes: Attributes) -> AwsAttributes:
     tags = {key.removeprefix(_TAG): _one(attributes, key) for key in attributes.values if key.startswith(_TAG)}
     transitive = attributes.values.get(_TRANSITIVE, ())
     try:
-        limits.check_form(name, limits.SESSION_NAME)
+        check_form(name, limits.SESSION_NAME)
         limits.read_session_tags(tags, transitive, {})
         if source is not None:
-            limits.check_form(source, limits.SOURCE_IDENTITY)
+            check_form(source, limits.SOURCE_IDENTITY)
     except ValidationError as error:
         raise invalid(error.message, error.rule, "attributes") from None
     return AwsAttributes(

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from cryptography import x509
 
-from fastiam.credentials.parameter_limits import MAX_TAGS, SOURCE_IDENTITY, is_tag_value
 from fastiam.directory.account_records import default_mappings
 from fastiam.model.request import shorten
 from fastiam.rolesanywhere.errors import CertificateError, invalid, refusing
+from fastiam.sts.parameter_limits import MAX_TAGS, SOURCE_IDENTITY, is_tag_value
 
 SUBJECT, ISSUER, SAN = default_mappings()
 ALL, NAME = "*", "Name/"

@@ -16,7 +16,6 @@ from uuid import uuid4
 
 from fastiam.api.directory import Directory
 from fastiam.credentials.errors import StsError
-from fastiam.credentials.parameter_limits import MAX_ARNS
 from fastiam.credentials.sts_state import Clock, utc_clock
 from fastiam.directory.account_records import (
     SESSION_DURATION,
@@ -35,6 +34,7 @@ from fastiam.rolesanywhere.attributes import read_specifiers
 from fastiam.rolesanywhere.errors import absent, invalid
 from fastiam.rolesanywhere.records import RolesAnywhereRecords, Subject
 from fastiam.rolesanywhere.request import MAX_SECONDS, MIN_SECONDS
+from fastiam.sts.parameter_limits import MAX_ARNS
 
 MAX_ROLES, MAX_MANAGED, MAX_POLICY = 250, 50, 100_000
 _REGION = re.compile("[a-z0-9-]{1,64}")

@@ -1,1 +1,1 @@
-"""Services of the process: forks, output files, the garbage collector."""
+"""Helpers of the operating system and the interpreter: forks, output files, private files, the garbage collector. No rules."""

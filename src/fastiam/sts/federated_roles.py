@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from fastiam.credentials import parameter_limits as limits
 from fastiam.credentials.errors import AuthenticationError, ValidationError
 from fastiam.credentials.results import Assertion, AssumedRole
 from fastiam.directory.principal_refs import is_principal, parse_principal
@@ -18,6 +17,7 @@ from fastiam.model.key_registry import fold
 from fastiam.model.profile import PROVIDER_CALLS
 from fastiam.model.request import shorten
 from fastiam.policy.principal_entries import WEB_PROVIDERS
+from fastiam.sts import parameter_limits as limits
 from fastiam.sts.authorization import (
     ASSUME_ROLE,
     NO_KEYS,

@@ -7,18 +7,19 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from fastiam.credentials import parameter_limits as limits
 from fastiam.credentials.errors import AccessDeniedError, AuthenticationError, ValidationError
 from fastiam.credentials.mfa import MfaDevices
-from fastiam.credentials.parameter_limits import check_form, read_duration, read_session_tags
 from fastiam.credentials.results import AssumedRole, Caller
+from fastiam.credentials.text_rules import check_form
 from fastiam.directory.principal_refs import parse_principal
 from fastiam.errors import RequestValueError
 from fastiam.model.key_registry import fold
 from fastiam.model.profile import ROLES
 from fastiam.model.request import check_key, shorten
 from fastiam.model.session import Session
+from fastiam.sts import parameter_limits as limits
 from fastiam.sts.authorization import ASSUME_ROLE, AuthorizationRequest, inherited_tags, require, role_actions
+from fastiam.sts.parameter_limits import read_duration, read_session_tags
 from fastiam.sts.session_issuer import Issuer, PolicyText, RoleSession, request_tags
 
 NO_ROLE = "S20"  # rule of the refusal: a trust policy is there without its role

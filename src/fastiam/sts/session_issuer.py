@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from fastiam.credentials.access_keys import AccessKeys
-from fastiam.credentials.parameter_limits import read_policies
 from fastiam.credentials.results import AssumedRole, Credentials
 from fastiam.credentials.sts_state import State
 from fastiam.directory.account_records import Entity
@@ -16,6 +15,7 @@ from fastiam.model.key_registry import fold
 from fastiam.model.request import read_context
 from fastiam.model.session import Session
 from fastiam.resolve.derived_keys import MFA
+from fastiam.sts.parameter_limits import read_policies
 from fastiam.sts.session_tokens import Claims, Tokens
 
 PolicyText = str | bytes | Mapping[str, Any]

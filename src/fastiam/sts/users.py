@@ -8,17 +8,18 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from fastiam.credentials import parameter_limits as limits
 from fastiam.credentials.errors import AccessDeniedError, ValidationError
 from fastiam.credentials.mfa import MfaDevices
-from fastiam.credentials.parameter_limits import check_form, read_duration, read_session_tags
 from fastiam.credentials.results import Caller, FederatedUser, IssuedSession
+from fastiam.credentials.text_rules import check_form
 from fastiam.directory.principal_refs import PrincipalRef, parse_principal
 from fastiam.model.arn import is_account
 from fastiam.model.profile import ROLES, PrincipalKind
 from fastiam.model.request import shorten
 from fastiam.model.session import Session
+from fastiam.sts import parameter_limits as limits
 from fastiam.sts.authorization import TAG_SESSION, AuthorizationRequest, require
+from fastiam.sts.parameter_limits import read_duration, read_session_tags
 from fastiam.sts.roles import verify_mfa
 from fastiam.sts.session_issuer import Issuer, PolicyText, request_tags
 from fastiam.sts.session_tokens import Claims

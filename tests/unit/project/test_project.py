@@ -59,7 +59,8 @@ def test_authorize_loads_no_session_issuing_module() -> None:
 def test_server_over_saved_engine_loads_no_directory_module(tmp_path: Path) -> None:  # G218
     file = tmp_path / "engine"
     fastiam.Directory().compile().save(file)
-    code = f"from fastiam.server import config, run, state; state.Source(config.load(None, {{}}, config.Flags(({str(file)!r},))))"
+    source = f"decision_source.Source(config.load(None, {{}}, config.Flags(({str(file)!r},))))"
+    code = f"from fastiam.server import config, decision_source, run; {source}"
     unused = {"fastiam.api.directory", "fastiam.sources", "fastiam.spec.evaluate", "fastiam.analysis.access.diff", "sqlite3"}
     assert loaded_by(code, unused | {"prometheus_client", "pyarrow", "cryptography", "http.server"}) == []
 

@@ -21,7 +21,6 @@ from fastiam.cognito.identity_pools.tokens import Tokens, amr_of
 from fastiam.cognito.identity_pools.verified import VerifiedLogin
 from fastiam.cognito.rates import Admit, check_rate
 from fastiam.credentials.errors import AccessDeniedError, AuthenticationError, ValidationError
-from fastiam.credentials.parameter_limits import HOUR
 from fastiam.credentials.results import Assertion, AssumedRole
 from fastiam.directory.identity_pool_records import IdentityPool
 from fastiam.directory.identity_records import Identity
@@ -29,6 +28,7 @@ from fastiam.federation.audit import Entry, secret_hash
 from fastiam.federation.state import FederationState
 from fastiam.model.request import shorten
 from fastiam.sts import federated_roles as asserted
+from fastiam.sts.parameter_limits import HOUR
 from fastiam.sts.roles import RoleRequest
 
 SESSION_NAME = "CognitoIdentityCredentials"

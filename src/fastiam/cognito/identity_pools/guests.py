@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
-from fastiam.credentials import parameter_limits as limits
+from fastiam.sts import parameter_limits as limits
 
 
 def default_policy() -> dict[str, Any]:

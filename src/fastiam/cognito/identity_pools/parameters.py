@@ -9,7 +9,6 @@ from typing import Any, NoReturn, TypeVar
 
 from fastiam.cognito.errors import CognitoError
 from fastiam.credentials.errors import ValidationError
-from fastiam.credentials.parameter_limits import read_session_tags
 from fastiam.credentials.secret import Secret
 from fastiam.directory.identity_pool_records import CognitoIdentityProvider, MappingRule, PrincipalTagMap, RoleMapping
 from fastiam.directory.principal_refs import parse_principal
@@ -17,6 +16,7 @@ from fastiam.errors import RequestValueError
 from fastiam.model.arn import split_arn
 from fastiam.model.profile import PrincipalKind
 from fastiam.model.request import shorten
+from fastiam.sts.parameter_limits import read_session_tags
 
 T = TypeVar("T")
 

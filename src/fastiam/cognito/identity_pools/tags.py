@@ -8,10 +8,10 @@ from fastiam.cognito.errors import NotAuthorizedError
 from fastiam.cognito.identity_pools.roles import claim_text
 from fastiam.cognito.identity_pools.verified import VerifiedLogin
 from fastiam.credentials.errors import ValidationError
-from fastiam.credentials.parameter_limits import read_session_tags
 from fastiam.directory.identity_pool_records import IdentityPool, PrincipalTagMap
 from fastiam.federation.audit import Entry
 from fastiam.model.key_registry import fold
+from fastiam.sts.parameter_limits import read_session_tags
 
 MAX_BYTES = 460  # of all keys and values
 NAME_CLAIM = "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/name"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastiam.credentials.errors import ValidationError
+from fastiam.credentials.text_rules import TextRule
 from fastiam.directory.aws_policies import aws_policy
 from fastiam.directory.stored_policies import is_managed_arn
 from fastiam.model.arn import split_arn
@@ -62,16 +63,6 @@ def read_duration(seconds: int | None, allowed: DurationRange) -> int:
 
 _PLAIN, _EXTERNAL = "[A-Za-z0-9_+=,.@-]", "[A-Za-z0-9_+=,.@:/-]"
 
-
-@dataclass(frozen=True, slots=True)
-class TextRule:
-    """How a name is written."""
-
-    what: str
-    pattern: re.Pattern[str]
-    characters: str
-
-
 SESSION_NAME = TextRule("role session name", re.compile(_PLAIN + "{2,64}"), "2 to 64 letters, digits and `_+=,.@-`")
 FEDERATION_NAME = TextRule("federation name", re.compile(_PLAIN + "{2,32}"), "2 to 32 letters, digits and `_+=,.@-`")
 EXTERNAL_ID = TextRule("external id", re.compile(_EXTERNAL + "{2,1224}"), "2 to 1,224 letters, digits and `_+=,.@:/-`")
@@ -80,21 +71,6 @@ SOURCE_IDENTITY = TextRule(
     re.compile("(?!aws:)" + _PLAIN + "{2,256}", re.IGNORECASE),
     "2 to 256 letters, digits and `_+=,.@-`",
 )
-DEVICE_NAME = TextRule("name of an MFA device", re.compile(_PLAIN + "{1,128}"), "1 to 128 letters, digits and `_+=,.@-`")
-DEVICE_PATH = TextRule("path", re.compile("/|/[!-~]{1,510}/"), "1 to 512 characters that start and end with `/`")
-
-
-def check_form(text: object, rule: TextRule) -> str:
-    """The text, if it has the form.
-
-    Raises
-    ------
-    ValidationError
-        it has not (1.7).
-    """
-    if not isinstance(text, str) or rule.pattern.fullmatch(text) is None:
-        raise ValidationError(f"`{shorten(str(text))}` is not a valid {rule.what}", rule="1.7", hint=f"use {rule.characters}")
-    return text
 
 
 # -- session tags (7.5) ---------------------------------------------------------------------------------------------------
