@@ -1,6 +1,6 @@
 """Write the models of the AWS services that `fastiam serve` answers, from the installed botocore.
 
-    python tools/aws_models.py            # rewrite src/fastiam/server/protocols/aws/models/*.json.gz
+    python tools/aws_models.py            # rewrite src/fastiam/aws_data/services/*.json.gz
     python tools/aws_models.py --check    # list what differs from the installed botocore; exit 1 if anything does
 
 A model is operations, shapes and paginators without any prose. botocore is licensed under Apache-2.0; see NOTICE.
@@ -18,7 +18,7 @@ import botocore
 from botocore.loaders import Loader
 
 SERVICES = ("sts", "iam", "organizations", "cognito-identity", "cognito-idp", "rolesanywhere")
-FOLDER = Path(__file__).parent.parent / "src/fastiam/server/protocols/aws/models"
+FOLDER = Path(__file__).parent.parent / "src/fastiam/aws_data/services"
 _METADATA = (
     "apiVersion",
     "jsonVersion",

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from fastiam.server.protocols.aws.models import SERVICES, service
+from fastiam.aws_data.service_models import SERVICES, service
+from fastiam.aws_data.service_patterns import compile_pattern
 from fastiam.server.protocols.aws.operations import operations
-from fastiam.server.protocols.aws.patterns import compile_pattern
 
 TOOL = Path(__file__).parents[4] / "tools/aws_models.py"
 

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 import fastiam
+from fastiam.aws_data.service_models import service
 from fastiam.server.http import Request
 from fastiam.server.protocol import Elsewhere, Place
 from fastiam.server.protocols.aws import query
-from fastiam.server.protocols.aws.models import service
 from fastiam.server.protocols.aws.protocol import place_of
 from fastiam.server.protocols.aws.query import _text
 from fastiam.server.protocols.aws.requests import target_of

@@ -11,7 +11,7 @@ from botocore import xform_name
 from botocore.exceptions import ClientError
 from sts_fixture import document
 
-from fastiam.server.protocols.aws.models import service
+from fastiam.aws_data.service_models import service
 from fastiam.server.protocols.aws.operations import operations
 
 CALLS = json.loads((Path(__file__).parents[3] / "cases/aws_service_calls.json").read_text())

@@ -10,9 +10,9 @@ from aws_world import REGION, A, refused
 from botocore import UNSIGNED
 from botocore.config import Config
 
+from fastiam.aws_data.service_models import service
 from fastiam.cognito.user_pools.operations import model
 from fastiam.server.http import Request
-from fastiam.server.protocols.aws.models import service
 from fastiam.server.protocols.aws.operations import operations
 
 PASSWORD, OTHER = "Correct-Horse7!", "222222222222"

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from fastiam.api.directory import Directory
 from fastiam.api.engine import Engine
+from fastiam.aws_data.service_models import OperationModel, Service
 from fastiam.credentials.results import Caller, Credentials
 from fastiam.directory.account_records import Entity, Group, InstanceProfile, Tables
 from fastiam.directory.principal_refs import parse_principal
 from fastiam.model.profile import WITH_LONG_TERM_KEYS, PrincipalKind
 from fastiam.model.session import Session
 from fastiam.server.protocols.aws.errors import ApiError
-from fastiam.server.protocols.aws.models import OperationModel, Service
 from fastiam.sts import STS
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
+from fastiam.aws_data.service_models import Shape
 from fastiam.model.request import shorten
 from fastiam.server.protocols.aws.errors import ConstraintError
-from fastiam.server.protocols.aws.models import Shape
 
 # XML 1.0 cannot express these, so that no answer could hold them.
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")

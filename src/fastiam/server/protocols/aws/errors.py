@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from fastiam.aws_data.service_models import QUERY, REST_JSON, Service
 from fastiam.credentials.errors import AccessDeniedError, AuthenticationError, StsError, ValidationError
 from fastiam.errors import DirectoryError, FastiamError, PolicyError, RequestValueError, StoreError
-from fastiam.server.protocols.aws.models import QUERY, REST_JSON, Service
 
 # The code of the query protocol: HTTP status, code of the JSON protocols.
 COMMON: Final[dict[str, tuple[int, str]]] = {

@@ -11,9 +11,9 @@ from urllib.parse import unquote
 
 import orjson
 
+from fastiam.aws_data.service_models import REST_JSON, OperationModel, Shape
 from fastiam.server.protocols.aws.constraints import Violations, check
 from fastiam.server.protocols.aws.errors import ApiError
-from fastiam.server.protocols.aws.models import REST_JSON, OperationModel, Shape
 from fastiam.server.protocols.aws.query import read_timestamp
 from fastiam.server.strict_json import JsonError, read_object
 

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from fastiam.api.engine import Engine
+from fastiam.aws_data.service_models import QUERY, REST_JSON
+from fastiam.aws_data.service_models import service as model
 from fastiam.credentials.errors import AccessDeniedError
 from fastiam.credentials.results import Caller, Credentials
 from fastiam.errors import FastiamError, StoreError
@@ -32,8 +34,6 @@ from fastiam.server.protocols.aws.cors import preflight, share
 from fastiam.server.protocols.aws.errors import ApiError, api_error, in_words_of, wire_error
 from fastiam.server.protocols.aws.hosted_pages import HostedPages, is_hosted, is_hosted_path
 from fastiam.server.protocols.aws.key_sets import is_key_set_request, key_set
-from fastiam.server.protocols.aws.models import QUERY, REST_JSON
-from fastiam.server.protocols.aws.models import service as model
 from fastiam.server.protocols.aws.operations import Handler, Operation, operations
 from fastiam.server.protocols.aws.rates import ClientRates
 from fastiam.server.protocols.aws.requests import SERVED, Target, find_operation, read_parameters, target_of

@@ -11,9 +11,9 @@ from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 from xml.sax.saxutils import escape
 
+from fastiam.aws_data.service_models import OperationModel, Service, Shape
 from fastiam.server.protocols.aws.constraints import Violations, check
 from fastiam.server.protocols.aws.errors import ApiError, is_server_error
-from fastiam.server.protocols.aws.models import OperationModel, Service, Shape
 
 XML = "text/xml"
 _MAX_PARAMETERS = 10_000

@@ -8,11 +8,11 @@ from functools import cache
 from typing import Any, Final
 from urllib.parse import unquote
 
+from fastiam.aws_data.service_models import JSON, QUERY, REST_JSON, OperationModel, Service, service
 from fastiam.model.request import shorten
 from fastiam.server.http import Request
 from fastiam.server.protocols.aws import json_protocols, query
 from fastiam.server.protocols.aws.errors import ApiError
-from fastiam.server.protocols.aws.models import JSON, QUERY, REST_JSON, OperationModel, Service, service
 from fastiam.server.protocols.aws.sigv4 import Signature, mismatch
 
 SERVED: Final = ("iam", "sts", "organizations", "rolesanywhere", "cognito-identity", "cognito-idp")

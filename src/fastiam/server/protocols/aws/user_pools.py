@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from fastiam.aws_data.service_models import service
 from fastiam.directory.user_pool_records import Pool
 from fastiam.directory.user_pool_store import UserPoolStore
 from fastiam.server.protocols.aws import permissions as p
 from fastiam.server.protocols.aws.calls import Call, Result
 from fastiam.server.protocols.aws.errors import ApiError
-from fastiam.server.protocols.aws.models import service
 from fastiam.server.protocols.aws.operations import Operation
 from fastiam.server.protocols.aws.permissions import Permission
 

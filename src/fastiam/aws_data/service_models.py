@@ -1,4 +1,4 @@
-"""The models of the services: operations and shapes, read from `models/*.json.gz` (G125; `tools/aws_models.py` writes them)."""
+"""The models of the services: operations and shapes, read from `services/*.json.gz` (G125; `tools/aws_models.py` writes them)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from fastiam.server.protocols.aws.patterns import compile_pattern
+from fastiam.aws_data.service_patterns import compile_pattern
 
 QUERY, JSON, REST_JSON = "query", "json", "rest-json"
 
@@ -108,7 +108,7 @@ SERVICES = ("iam", "sts", "organizations", "cognito-identity", "cognito-idp", "r
 @cache
 def service(name: str) -> Service:
     """The model of a service of `SERVICES`."""
-    packed = files(__package__).joinpath("models", f"{name}.json.gz").read_bytes()
+    packed = files(__package__).joinpath("services", f"{name}.json.gz").read_bytes()
     return _service(name, orjson.loads(gzip.decompress(packed)))
 
 
