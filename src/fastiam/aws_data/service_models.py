@@ -37,7 +37,7 @@ class Shape:
     low: float | None = None
     high: float | None = None
     pattern: str = ""
-    enum: frozenset[str] = frozenset()
+    enum: tuple[str, ...] = ()
     members: dict[str, Member] = field(default_factory=dict)
     required: tuple[str, ...] = ()
     item: Shape | None = None
@@ -134,7 +134,7 @@ def _service(name: str, model: dict[str, Any]) -> Service:
 def _fill(shape: Shape, body: dict[str, Any], shapes: Mapping[str, Shape]) -> None:
     shape.is_sensitive = bool(body.get("sensitive"))
     shape.low, shape.high, shape.pattern = body.get("min"), body.get("max"), body.get("pattern", "")
-    shape.enum, shape.required = frozenset(body.get("enum", ())), tuple(body.get("required", ()))
+    shape.enum, shape.required = tuple(body.get("enum", ())), tuple(body.get("required", ()))
     shape.timestamp_format, shape.is_union = body.get("timestampFormat", ""), bool(body.get("union"))
     for name, member in body.get("members", {}).items():
         wire_name = member.get("locationName", name)

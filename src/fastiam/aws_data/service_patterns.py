@@ -9,7 +9,12 @@ _CLASS = re.compile(r"\[(?:\\.|[^\]\\])*\]")
 _PROPERTY = re.compile(r"\\p\{(L|M|N|P|S|Z)\}")
 _SEPARATORS = "\\x20\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000"
 # Categories C: controls, formats, surrogates, private use. Unassigned characters pass.
-_OTHER = "\\x00-\\x1f\\x7f-\\x9f\\xad\\u200b-\\u200f\\u202a-\\u202e\\u2060-\\u206f\\ud800-\\uf8ff\\ufeff\\U000f0000-\\U0010ffff"
+_OTHER = (
+    "\\x00-\\x1f\\x7f-\\x9f\\xad\\u0600-\\u0605\\u061c\\u06dd\\u070f\\u0890-\\u0891\\u08e2\\u180e\\u200b-\\u200f\\u202a-\\u202e"
+    "\\u2060-\\u2064\\u2066-\\u206f\\ud800-\\uf8ff\\ufeff\\ufff9-\\ufffb\\U000110bd\\U000110cd\\U00013430-\\U00013438"
+    "\\U0001bca0-\\U0001bca3\\U0001d173-\\U0001d17a\\U000e0001\\U000e0020-\\U000e007f\\U000f0000-\\U000ffffd\\U00100000-\\U0010fffd"
+)
+_SPACES = "\\t-\\r\\x20"  # `\s` of Java, which is ASCII
 
 
 @cache
@@ -33,7 +38,7 @@ def _class(text: str) -> str:
     names = set(_PROPERTY.findall(text))
     if not names:
         return text
-    content = _PROPERTY.sub("", text[1:-1])
+    content = _PROPERTY.sub("", text[1:-1]).replace("\\s", _SPACES)
     if text.startswith("[^"):
         if names != {"Z"}:
             return text

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
-import json
-from pathlib import Path
 
 import pytest
 from cognito_world import ACCOUNT, PASSWORD, POOL, C, World
 
 from fastiam.cognito.user_pools import CognitoError, UserPools
-from fastiam.cognito.user_pools.operations import model
+from fastiam.cognito.user_pools.operations import OPERATIONS, model, snake
 from fastiam.sts import AccessDeniedError
 
-botocore_session = pytest.importorskip("botocore.session")
-ROOT = Path(__file__).resolve().parents[3]
+xform_name = pytest.importorskip("botocore").xform_name
 ADDED = {  # parameters that AWS does not have
     "create_user_pool": {"account", "region", "user_pool_id", "issuer"},
     "create_user_pool_client": {"client_id"},
@@ -30,37 +26,33 @@ REFUSED = {  # parameters for what is out of scope (4.1)
 }  # fmt: skip
 
 
-def test_model_is_that_of_botocore():
-    spec = importlib.util.spec_from_file_location("cognito_operations", ROOT / "tools" / "cognito_operations.py")
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
-    loader = botocore_session.get_session().get_component("data_loader")
-    made = tool.read(loader.load_service_model("cognito-idp", "service-2"))
-    assert json.loads(json.dumps(made))["operations"] == model()["operations"]
-    assert made["shapes"].keys() == model()["shapes"].keys()
+def test_names_of_parameters_are_those_of_boto3():
+    names = [*model().operations, *(name for each in OPERATIONS.values() for name in each.input.members)]
+    assert {name: snake(name) for name in names} == {name: xform_name(name) for name in names}
 
 
-@pytest.mark.parametrize("operation", [name for name, described in model()["operations"].items() if "method" in described])
+@pytest.mark.parametrize("operation", sorted(OPERATIONS))
 def test_method_takes_the_parameters_of_the_call(operation):
-    described = model()["operations"][operation]
-    method = getattr(UserPools, described["method"])
+    described = OPERATIONS[operation]
+    method = getattr(UserPools, described.method)
     taken = set(inspect.signature(method).parameters) - {"self"}
-    refused = {member for name, member in described["parameters"].items() if name not in taken}
+    refused = {member for name, member in described.parameters.items() if name not in taken}
     if operation in ("InitiateAuth", "AdminInitiateAuth"):
         refused -= {"Session"}  # of choice-based sign-in
     if operation in ("ConfirmSignUp",):
         refused -= {"Session"}
-    assert taken - described["parameters"].keys() == ADDED.get(described["method"], set())
+    assert taken - described.parameters.keys() == ADDED.get(described.method, set())
     assert refused <= REFUSED
 
 
 def test_calls_out_of_scope_are_refused():
     pools = World().pools
-    for operation, described in model()["operations"].items():
-        if "method" not in described:
+    for operation, described in model().operations.items():
+        if operation not in OPERATIONS:
             with pytest.raises(CognitoError) as error:
                 pools.call(operation, {})
-            assert error.value.code == ("OperationNotEnabledException" if described["refused"] else "InvalidParameterException")
+            is_known = "OperationNotEnabledException" in described.errors
+            assert error.value.code == ("OperationNotEnabledException" if is_known else "InvalidParameterException")
     with pytest.raises(CognitoError, match="not supported"):
         pools.call("DropAllTables", {})
 
@@ -83,13 +75,13 @@ def admin_of(pools: UserPools) -> str:
     return arn
 
 
-@pytest.mark.parametrize("operation", [n for n, o in model()["operations"].items() if "method" in o and not o["public"]])
+@pytest.mark.parametrize("operation", [n for n, o in sorted(OPERATIONS.items()) if not o.is_public])
 def test_admin_call_without_a_caller_or_permission_is_denied(operation):
     """UP1: nothing is read or changed before the engine allows the call."""
     world = World()
     world.directory.add_principal(f"arn:aws:iam::{ACCOUNT}:user/eve")
     parameters = {"UserPoolId": POOL, "Username": "ana"}
-    names = model()["operations"][operation]["parameters"].values()
+    names = OPERATIONS[operation].input.members
     given = {name: value for name, value in parameters.items() if name in names}
     before = dict(world.pools._state.tables.users)
     others = ["arn:aws:iam::222222222222:root"] if "UserPoolId" in given else []

@@ -17,7 +17,9 @@ from fastiam.cli.store_options import keyring, open_secret_file, open_sts, secre
 from fastiam.errors import FastiamError, RequestValueError
 
 if TYPE_CHECKING:
+    from fastiam.aws_data.service_models import Shape
     from fastiam.cognito.user_pools import UserPools
+    from fastiam.cognito.user_pools.operations import Operation
 
 Json = dict[str, Any]
 ONE_TIME = ("ConfirmationCodeType", "SoftwareTokenMFAUserCodeType")  # codes that can be used only once
@@ -47,19 +49,13 @@ def open_pools(path: str, keyring_path: str | None, codes: str | None, region: s
         )
 
 
-def _model() -> Json:
-    from fastiam.cognito.user_pools.operations import model
-
-    return model()
-
-
 class Operations(click.Group):
     """One verb for each call, with an option for each parameter."""
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         found = super().get_command(ctx, cmd_name)
         if found is None:
-            _model()  # reports a missing package
+            import fastiam.cognito.user_pools  # noqa: F401  # reports a missing package
         return found
 
 
@@ -72,18 +68,16 @@ def command() -> None:
     """
 
 
-def _command(described: Json) -> click.Command:
+def _command(described: Operation) -> click.Command:
     """The verb of a call."""
     from fastiam.cognito.user_pools import UserPools
 
-    method = getattr(UserPools, described["method"])
-    shapes = _model()["shapes"]
-    shape = shapes[described["input"]]
-    parameters: list[click.Parameter] = []
-    for name, member in described["parameters"].items():
-        if name in method.__wrapped__.__code__.co_varnames:
-            is_required = member in shape.get("required", ())
-            parameters.append(_option(name, shape["members"][member], is_required=is_required))
+    method, shape = getattr(UserPools, described.method), described.input
+    parameters: list[click.Parameter] = [
+        _option(name, shape.members[member].shape, is_required=member in shape.required)
+        for name, member in described.parameters.items()
+        if name in method.__wrapped__.__code__.co_varnames
+    ]
 
     def run(
         store: str,
@@ -96,52 +90,56 @@ def _command(described: Json) -> click.Command:
         **given: Any,
     ) -> int:
         kwargs = {
-            name: _value(given[name], shape["members"][member], f"--{name.replace('_', '-')}")
-            for name, member in described["parameters"].items()
+            name: _value(given[name], shape.members[member].shape, f"--{name.replace('_', '-')}")
+            for name, member in described.parameters.items()
             if given.get(name) is not None and given[name] != ()
         }
         with open_pools(store, keyring, codes, region, account) as pools, open_secret_file(out, store, keyring) as file:
-            show(plain(getattr(pools, described["method"])(**kwargs)), form, file)
+            show(plain(getattr(pools, described.method)(**kwargs)), form, file)
         return exits.OK
 
     summary = (method.__doc__ or "").strip().partition("\n")[0]
-    made: click.Command = click.Command(described["method"].replace("_", "-"), params=parameters, callback=run, help=summary)
+    made: click.Command = click.Command(described.method.replace("_", "-"), params=parameters, callback=run, help=summary)
     for add in (options.form, secret_out, entity_commands.account, REGION, codes, keyring, store):
         made = add(made) or made
     return made
 
 
-def _option(name: str, shape_name: str, *, is_required: bool) -> click.Option:
+def _is_file(shape: Shape) -> bool:
+    """Whether the value of an option is a secret in a file."""
+    from fastiam.cognito.user_pools.operations import is_secret
+
+    return is_secret(shape) and shape.name not in ONE_TIME
+
+
+def _option(name: str, shape: Shape, *, is_required: bool) -> click.Option:
     """The option of a parameter."""
-    shape = _model()["shapes"][shape_name]
     flag = f"--{name.replace('_', '-')}"
-    if shape["type"] == "boolean":
+    if shape.type == "boolean":
         return click.Option([f"{flag}/--no-{flag[2:]}", name], default=None, help="")
-    if shape.get("sensitive") and shape_name not in ONE_TIME:
+    if _is_file(shape):
         return click.Option([flag, name], required=is_required, metavar="FILE", help="File with the secret, or `-`.")
-    if shape["type"] in ("integer", "long"):
+    if shape.type in ("integer", "long"):
         return click.Option([flag, name], required=is_required, type=int)
-    many = shape["type"] == "list"
-    metavar = "TEXT" if shape["type"] == "string" else "JSON"
+    many = shape.type == "list"
+    metavar = "TEXT" if shape.type == "string" else "JSON"
     return click.Option([flag, name], required=is_required, multiple=many, metavar=metavar)
 
 
-def _value(given: Any, shape_name: str, option: str) -> Any:
+def _value(given: Any, shape: Shape, option: str) -> Any:
     """The value of an option."""
-    shapes = _model()["shapes"]
-    shape = shapes[shape_name]
-    if shape.get("sensitive") and shape_name not in ONE_TIME:
+    if _is_file(shape):
         from fastiam.sts import Secret
 
         text = Secret(read_bytes(given).decode("utf-8", "surrogateescape").removesuffix("\n"))
-        return _json(text, option) if shape["type"] == "map" else text
-    if shape["type"] == "list":
+        return _json(text, option) if shape.type == "map" else text
+    if shape.type == "list":
         items: list[Any] = []
         for text in given:
-            read = _json(text, option) if text.lstrip().startswith("[") else [_value(text, shape["member"], option)]
+            read = _json(text, option) if text.lstrip().startswith("[") else [_value(text, shape.item or shape, option)]
             items += read
         return items
-    if shape["type"] in ("structure", "map"):
+    if shape.type in ("structure", "map"):
         return _json(given, option) if given.lstrip().startswith("{") else _pairs(given, shape, option)
     return given
 
@@ -154,14 +152,14 @@ def _json(text: str, option: str) -> Any:
     raise RequestValueError(f"`{option}` is not JSON", column=option)
 
 
-def _pairs(text: str, shape: Json, option: str) -> Json:
+def _pairs(text: str, shape: Shape, option: str) -> Json:
     """The short form of a structure: `Name=email,Value=x`. Booleans and numbers are parsed by type."""
     found: Json = {}
     for part in text.split(","):
         name, mark, value = part.partition("=")
         if not mark:
             raise RequestValueError(f"`{option}` is neither JSON nor `Name=value,...`", column=option)
-        kind = _model()["shapes"][shape["members"][name]]["type"] if name in shape.get("members", {}) else "string"
+        kind = shape.members[name].shape.type if name in shape.members else "string"
         found[name] = _json(value, option) if kind in ("boolean", "integer", "long") else value
     return found
 
@@ -205,12 +203,12 @@ def rotate_signing_keys(user_pool_id: str, store: str, keyring: str | None, code
 def _add_operations() -> None:
     """Add a verb for each call; none if the packages that user pools need are missing."""
     try:
-        operations = _model()["operations"]
+        import fastiam.cognito.user_pools  # noqa: F401
+        from fastiam.cognito.user_pools.operations import OPERATIONS
     except FastiamError:
         return
-    for described in operations.values():
-        if "method" in described:
-            command.add_command(_command(described))
+    for described in OPERATIONS.values():
+        command.add_command(_command(described))
 
 
 _add_operations()

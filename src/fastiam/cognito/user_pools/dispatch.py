@@ -5,17 +5,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fastiam.cognito.errors import CognitoError
 from fastiam.cognito.user_pools.calls import Calls
-from fastiam.cognito.user_pools.operations import Json, check, hide, model
+from fastiam.cognito.user_pools.operations import OPERATIONS, Json, check, hide, model
 from fastiam.credentials.errors import AccessDeniedError
 from fastiam.model.arn import split_arn
 from fastiam.model.session import Session
-
-if TYPE_CHECKING:
-    Method = tuple[str, dict[str, str], bool]
 
 _OF_RESOURCE = {"UserPoolId", "ResourceArn", "Domain"}
 _OF_ACCOUNT = ("CreateUserPool", "ListUserPools")
@@ -26,15 +23,11 @@ class Dispatch(Calls):
 
     @classmethod
     @cache
-    def _methods(cls) -> dict[str, Method]:
-        """By the name of the call: its method, the parameters that the method takes by AWS's name, and whether it is public."""
-        found = {}
-        for title, described in model()["operations"].items():
-            if "method" in described:
-                accepted = inspect.signature(getattr(cls, described["method"])).parameters
-                names = {member: name for name, member in described["parameters"].items() if name in accepted}
-                found[title] = (described["method"], names, described["public"])
-        return found
+    def _accepted(cls, operation: str) -> dict[str, str]:
+        """The parameters that the method of a call takes, by AWS's name."""
+        described = OPERATIONS[operation]
+        accepted = inspect.signature(getattr(cls, described.method)).parameters
+        return {member: name for name, member in described.parameters.items() if name in accepted}
 
     def call(self, operation: str, parameters: Mapping[str, Any], *, caller: str | Session | None = None) -> Json:
         """Run a call with AWS's names.
@@ -79,26 +72,26 @@ class Dispatch(Calls):
 
     def _run(self, operation: str, parameters: Mapping[str, Any], authorize: Callable[[Json], Json]) -> Json:
         """Check the form of a call, authorize it, and run it. The secrets of the parameters are hidden."""
-        described = model()["operations"].get(operation)
-        if described is None or "method" not in described:
-            code = "OperationNotEnabledException" if described is None or described["refused"] else "InvalidParameterException"
+        described = OPERATIONS.get(operation)
+        if described is None:
+            known, refused = model().operations.get(operation), "OperationNotEnabledException"
+            code = refused if known is None or refused in known.errors else "InvalidParameterException"
             raise CognitoError(f"`{operation[:64]}` is not supported", code=code, rule="4.1")
         if not isinstance(parameters, Mapping):
             raise CognitoError("the parameters must be an object", rule="FD3")
-        method, names, is_public = self._methods()[operation]
-        kwargs = {}
+        names, kwargs = self._accepted(operation), {}
         for member, value in parameters.items():
-            if value is None or (value is False and member in described["parameters"].values() and member not in names):
+            if value is None or (value is False and member in described.input.members and member not in names):
                 continue  # an unsupported setting that is off
             if member not in names:
                 raise CognitoError(f"the parameter `{str(member)[:64]}` is not supported", rule="4.1")
             kwargs[names[member]] = value
         with self._state.event(operation):
             for member in _OF_RESOURCE & parameters.keys():  # the decision is about the resource that they name
-                check(parameters[member], model()["shapes"][described["input"]]["members"][member], member)
-            if not is_public:
+                check(parameters[member], described.input.members[member].shape, member)
+            if not described.is_public:
                 kwargs |= authorize(kwargs)
-            result: Json = getattr(self, method)(**kwargs)
+            result: Json = getattr(self, described.method)(**kwargs)
         return result
 
     def _authorize(self, operation: str, kwargs: Json, caller: str | Session | None) -> Json:
@@ -144,8 +137,8 @@ class Dispatch(Calls):
 
 def _hidden(operation: str, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
     """The parameters with hidden secrets. The caller rebinds its own name, so that no frame of a traceback shows them."""
-    described = model()["operations"].get(operation)
-    if described is None or "input" not in described or not isinstance(parameters, Mapping):
+    described = OPERATIONS.get(operation)
+    if described is None or not isinstance(parameters, Mapping):
         return parameters  # the call is refused
-    hidden: Mapping[str, Any] = hide(parameters, described["input"])
+    hidden: Mapping[str, Any] = hide(parameters, described.input)
     return hidden

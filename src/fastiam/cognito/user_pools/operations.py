@@ -1,19 +1,19 @@
-"""The calls of user pools as AWS defines them: names of parameters, their types and limits, and which calls are public.
+"""The calls of user pools as AWS's service model describes them: names of parameters, types and limits, and which are public.
 
-`operations.json` is made from AWS's service model (tools/cognito_operations.py). `operation` decorates the method of a call: it
-hides secrets from tracebacks, checks the parameters, and records the call as one audit event.
+`operation` decorates the method of a call: it hides secrets from tracebacks, checks the parameters, and records the call as one
+audit event. A call of the model without such a method is refused.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from dataclasses import dataclass
 from functools import cache, wraps
-from importlib.resources import files
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
+from fastiam.aws_data.service_constraints import Constraint, Violation, violations
+from fastiam.aws_data.service_models import Service, Shape, service
 from fastiam.cognito.errors import CognitoError
 from fastiam.cognito.rates import check_rate
 from fastiam.credentials.errors import StsError
@@ -29,57 +29,68 @@ Json = dict[str, Any]
 
 _NOTED = {"pool": "user_pool_id", "client": "client_id"}  # parameters that the audit event has
 _RATED = ("user_pool_id", "client_id", "username")  # parameters that the hook for request rates gets
-_TYPES: dict[str, tuple[type, ...]] = {
-    "string": (str,),
-    "boolean": (bool,),
-    "integer": (int,),
-    "long": (int,),
-    "timestamp": (datetime, int, float),
-    "list": (list, tuple),
-    "map": (Mapping,),
-    "structure": (Mapping,),
-}
+_SHOWN = {"AttributeValueType", "ClientIdType", "UserContextDataType", "UsernameType"}  # sensitive in the model, but not a secret
+_HIDDEN = {"ConfirmationCodeType"}  # a secret, though the model does not say so
+_MAX_TRIGGER_NAME: Final = 2_048
+_TRIGGER = re.compile(r"LambdaConfig\.(?:\w+|PreTokenGenerationConfig\.LambdaArn)")  # ARNs are only names of callables here
+_STEP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z0-9])(?![A-Z]s$)")
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A call with a method. `parameters` has AWS's name of each parameter by its name in snake case."""
+
+    name: str
+    method: str
+    input: Shape
+    parameters: Mapping[str, str]
+    is_public: bool
+
+
+OPERATIONS: Final[dict[str, Operation]] = {}
+"""The calls that have a method, by name. `UserPools` imports all of them."""
+
+
+def model() -> Service:
+    """The service model of user pools."""
+    return service("cognito-idp")
+
+
+def snake(name: str) -> str:
+    """A name of AWS in snake case: `AdminSetUserMFAPreference` is `admin_set_user_mfa_preference`."""
+    return _STEP.sub("_", name).lower()
 
 
 @cache
-def model() -> Json:
-    """The content of `operations.json`."""
-    read: Json = json.loads(files(__package__).joinpath("operations.json").read_text())
-    return read
+def _names() -> dict[str, str]:
+    return {snake(name): name for name in model().operations}
 
 
-@cache
-def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern, re.ASCII)
+def is_secret(shape: Shape) -> bool:
+    """Whether values of a shape are secrets."""
+    return shape.name in _HIDDEN or (shape.is_sensitive and shape.name not in _SHOWN)
 
 
-def _is_of_type(value: object, kind: str) -> bool:
-    return isinstance(value, _TYPES[kind]) and not (kind in ("integer", "long") and isinstance(value, bool))
-
-
-def hide(value: Any, shape_name: str) -> Any:
+def hide(value: Any, shape: Shape) -> Any:
     """The value with its secrets as `Secret`, and without members that are None. Raises nothing."""
-    shapes = model()["shapes"]
-    shape = shapes[shape_name]
     if isinstance(value, Mapping):
         value = {key: item for key, item in value.items() if item is not None}  # JSON clients write null for an absent member
-    if shape.get("sensitive"):
+    if is_secret(shape):
         if isinstance(value, str):
             return hidden(value)
         if isinstance(value, Mapping):
             return {key: hidden(item) if isinstance(item, str) else item for key, item in value.items()}
-    if shape_name == "ProviderDetailsType" and isinstance(value, Mapping):  # AWS does not mark its secrets
+    if shape.name == "ProviderDetailsType" and isinstance(value, Mapping):  # AWS does not mark its secrets
         secrets = ("client_secret", "private_key")
         return {key: hidden(item) if key in secrets and isinstance(item, str) else item for key, item in value.items()}
-    if shape["type"] == "list" and isinstance(value, (list, tuple)):
-        return [hide(item, shape["member"]) for item in value]
-    if shape["type"] == "structure" and isinstance(value, Mapping):
-        members = shape["members"]
-        return {key: hide(item, members[key]) if key in members else item for key, item in value.items()}
+    if shape.type == "list" and shape.item is not None and isinstance(value, (list, tuple)):
+        return [hide(item, shape.item) for item in value]
+    if shape.type == "structure" and isinstance(value, Mapping):
+        return {key: hide(item, shape.members[key].shape) if key in shape.members else item for key, item in value.items()}
     return value
 
 
-def check(value: Any, shape_name: str, name: str) -> None:
+def check(value: Any, shape: Shape, name: str = "") -> None:
     """Check a value against its type and limits.
 
     Raises
@@ -87,68 +98,62 @@ def check(value: Any, shape_name: str, name: str) -> None:
     CognitoError
         InvalidParameterException. The message has the name of the parameter, not its value.
     """
-    shape = model()["shapes"][shape_name]
-    kind = shape["type"]
-    if not _is_of_type(value, kind):
-        raise CognitoError(f"`{name}` must be of type {kind}", rule="FD3")
-    size = value if kind in ("integer", "long") else len(value) if kind in ("string", "list", "map") else None
-    if size is not None and not shape.get("min", size) <= size <= shape.get("max", size):
-        what = "characters" if kind == "string" else "entries" if kind in ("list", "map") else ""
-        limits = f"{shape.get('min', 0)} to {shape['max']}" if "max" in shape else f"at least {shape['min']}"
-        raise CognitoError(f"`{name}` must have {limits} {what}".rstrip() if what else f"`{name}` must be {limits}", rule="FD8")
-    if kind == "string":
-        if "enum" in shape and value not in shape["enum"]:
-            raise CognitoError(f"`{name}` must be one of {', '.join(shape['enum'])}", rule="FD3")
-        if "pattern" in shape and shape_name != "PasswordType" and not _compiled(shape["pattern"]).fullmatch(value):
-            raise CognitoError(f"`{name}` has a character that is not allowed there", rule="FD3")
-    elif kind == "list":
-        for item in value:
-            check(item, shape["member"], name)
-    elif kind == "map":
-        for key, item in value.items():
-            check(key, shape["key"], name)
-            check(item, shape["value"], f"{name}.{key}")
-    elif kind == "structure":
-        check_members(value, shape, name)
+    for each in violations(shape, value, name):
+        if not _is_waived(each):
+            raise CognitoError(_sentence(each), rule="FD8" if each.constraint in _SIZES else "FD3")
 
 
-def check_members(value: Mapping[str, Any], shape: Json, name: str) -> None:
-    """Check a structure: no unknown member, none missing."""
-    for member, item in value.items():
-        if member not in shape["members"]:
-            raise CognitoError(f"`{name}` has no member `{str(member)[:64]}`", rule="FD3")
-        if item is not None:
-            check(item, shape["members"][member], f"{name}.{member}")
-    for member in shape.get("required", ()):
-        if value.get(member) is None:
-            raise CognitoError(f"`{name}.{member}` is missing", rule="FD3")
+_SIZES = (Constraint.MIN_LENGTH, Constraint.MAX_LENGTH, Constraint.MIN_VALUE, Constraint.MAX_VALUE)
+
+
+def _is_waived(each: Violation) -> bool:
+    """Whether a constraint of the model does not hold here."""
+    if each.shape.name == "PasswordType":  # the policy of the pool says more
+        return each.constraint is Constraint.PATTERN
+    is_trigger = each.shape.name == "ArnType" and _TRIGGER.fullmatch(each.path) is not None
+    return is_trigger and isinstance(each.value, str) and 1 <= len(each.value) <= _MAX_TRIGGER_NAME
+
+
+def _sentence(each: Violation) -> str:
+    name, shape = re.sub(r"\.\d+\.member|\.key$", "", each.path), each.shape
+    match each.constraint:
+        case Constraint.TYPE:
+            return f"`{name}` must be of type {shape.type}"
+        case Constraint.MEMBER:
+            return f"`{name}` has no member `{str(each.value)[:64]}`"
+        case Constraint.REQUIRED:
+            return f"`{name}` is missing"
+        case Constraint.ENUM:
+            return f"`{name}` must be one of {', '.join(shape.enum)}"
+        case Constraint.PATTERN:
+            return f"`{name}` has a character that is not allowed there"
+    limits = f"at least {shape.low}" if shape.high is None else f"{shape.low or 0} to {shape.high}"
+    if each.constraint in (Constraint.MIN_VALUE, Constraint.MAX_VALUE):
+        return f"`{name}` must be {limits}"
+    return f"`{name}` must have {limits} {'characters' if shape.type == 'string' else 'entries'}"
 
 
 def operation(method: Callable[Concatenate[C, P], R]) -> Callable[Concatenate[C, P], R]:
     """Decorate the method of a call. Its keyword parameters have AWS's names in snake case."""
-    title, described = next((t, o) for t, o in model()["operations"].items() if o.get("method") == method.__name__)
-    shape = model()["shapes"][described["input"]]
-    members: dict[str, str] = described["parameters"]
+    title = _names()[method.__name__]
+    described = model().operations[title]
+    shape = described.input
+    assert shape is not None
+    members = {snake(member): member for member in shape.members}
+    OPERATIONS[title] = Operation(title, method.__name__, shape, members, described.is_unsigned)
 
     def prepare(kwargs: dict[str, Any]) -> None:
         for name in [name for name, value in kwargs.items() if value is None]:
             del kwargs[name]  # the method has the default
         for name, member in members.items():
             if name in kwargs:
-                kwargs[name] = hide(kwargs[name], shape["members"][member])
-
-    def verify(kwargs: Mapping[str, Any]) -> None:
-        for name, member in members.items():
-            if name in kwargs:
-                check(kwargs[name], shape["members"][member], member)
-            elif member in shape.get("required", ()):
-                raise CognitoError(f"`{member}` is missing", rule="FD3")
+                kwargs[name] = hide(kwargs[name], shape.members[member].shape)
 
     @wraps(method)
     def call(self: C, /, *args: P.args, **kwargs: P.kwargs) -> R:
         prepare(kwargs)
         with self._state.event(title):
-            verify(kwargs)
+            check({member: kwargs[name] for name, member in members.items() if name in kwargs}, shape)
             named = {short: kwargs[name] for short, name in _NOTED.items() if isinstance(kwargs.get(name), str)}
             self._state.note(**named)  # type: ignore[arg-type]
             given = {name: kwargs.get(name) for name in _RATED}

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from fastiam.aws_data.service_models import SERVICES, service
+from fastiam.aws_data.service_constraints import Constraint, violations
+from fastiam.aws_data.service_models import SERVICES, Shape, service
 from fastiam.aws_data.service_patterns import compile_pattern
 from fastiam.server.protocols.aws.operations import operations
 
@@ -55,11 +56,21 @@ def test_patterns_of_model_compile(name):
         (r"[\p{L}\p{M}\p{S}\p{N}\p{P}]+", "a b", False),
         (r"[\p{L}\p{M}\p{S}\p{N}\p{P}\s]+", "a b", True),
         (r"[\p{L}\p{M}\p{S}\p{N}\p{P}]+", "a\x00", False),
+        (r"[\p{L}\p{M}\p{S}\p{N}\p{P}]+", "a\ufff9", False),
+        (r"[\p{L}\p{M}\p{S}\p{N}\p{P}]+", "a\U000e0041", False),
+        (r"[\p{L}\p{M}\p{S}\p{N}\p{P}\s]+", "a\u00a0", False),
         (r"[^_\p{Z}]+", "a b", False),
     ],
 )
 def test_pattern_of_java_matches_the_same_texts(pattern, text, matches):
     assert (compile_pattern(pattern).fullmatch(text) is not None) == matches
+
+
+@pytest.mark.parametrize("size", [10, 5_000])
+def test_pattern_without_maximum_holds_for_long_texts(size):
+    shape = Shape("x", "string", pattern="[a-z]+")
+    assert not list(violations(shape, "a" * size))
+    assert [each.constraint for each in violations(shape, "a" * size + "!")] == [Constraint.PATTERN]
 
 
 @pytest.mark.parametrize("name", ["iam", "sts"])

@@ -11,8 +11,9 @@ from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 from xml.sax.saxutils import escape
 
+from fastiam.aws_data.service_constraints import Constraint, Violation
 from fastiam.aws_data.service_models import OperationModel, Service, Shape
-from fastiam.server.protocols.aws.constraints import Violations, check
+from fastiam.server.protocols.aws.constraints import check
 from fastiam.server.protocols.aws.errors import ApiError, is_server_error
 
 XML = "text/xml"
@@ -74,10 +75,9 @@ def read_input(operation: OperationModel, form: Mapping[str, str]) -> dict[str, 
     """
     if operation.input is None:
         return {}
-    found = Violations()
+    found: list[Violation] = []
     value: dict[str, Any] = _read(operation.input, _tree(form), "", found)
-    check(operation.input, value, "", found)
-    found.raise_any()
+    check(operation.input, value, found)
     return value
 
 
@@ -94,7 +94,7 @@ def _tree(form: Mapping[str, str]) -> Tree:
     return tree
 
 
-def _read(shape: Shape, node: Tree, path: str, found: Violations) -> Any:
+def _read(shape: Shape, node: Tree, path: str, found: list[Violation]) -> Any:
     match shape.type:
         case "structure":
             below = {name: node[member.wire_name] for name, member in shape.members.items() if member.wire_name in node}
@@ -128,7 +128,7 @@ def _items(node: Tree, wrapper: str, path: str) -> Iterator[Tree]:
     return (indices[index] for index in sorted(indices))
 
 
-def _read_map(shape: Shape, node: Tree, path: str, found: Violations) -> dict[str, Any]:
+def _read_map(shape: Shape, node: Tree, path: str, found: list[Violation]) -> dict[str, Any]:
     assert shape.key is not None and shape.item is not None
     read = {}
     for number, entry in enumerate(_items(node, "entry", path), 1):
@@ -141,7 +141,7 @@ def _read_map(shape: Shape, node: Tree, path: str, found: Violations) -> dict[st
     return read
 
 
-def _scalar(shape: Shape, text: str | None, path: str, found: Violations) -> Any:
+def _scalar(shape: Shape, text: str | None, path: str, found: list[Violation]) -> Any:
     if text is None:
         raise ApiError("InvalidQueryParameter", f"{path} has parts, and is not a structure.")
     match shape.type:
@@ -161,7 +161,7 @@ def _scalar(shape: Shape, text: str | None, path: str, found: Violations) -> Any
                 return base64.b64decode(text, validate=True)
             except (binascii.Error, ValueError):
                 pass
-    found.add(shape, path, text, f"Member must be a {shape.type}")
+    found.append(Violation(Constraint.TYPE, shape, path, text))
     return None
 
 
