@@ -34,7 +34,7 @@ POLICY = {
             "Action": "s3:*",
             "Resource": "arn:aws:s3:::${aws:PrincipalTag/home}/*",
             "Condition": {
-                "StringEquals": {"aws:ResourceTag/cost center": "x", "app:Stage": "dead"},
+                "StringEquals": {"aws:ResourceTag/cost center": "x", "kiosk:Stage": "dead"},
                 "ForAnyValue:StringEquals": {"aws:TagKeys": "no"},
             },
         },
@@ -221,7 +221,7 @@ UNUSED: dict[str, str] = {
     "aws:SourceIP_": "  `aws:SourceIP_`: did you mean `aws:SourceIp`?",
     "": "  ``",
     "cost center": "  `cost center`: did you mean `aws:ResourceTag/cost center`?",
-    "app_stage": "  `app_stage`: did you mean `app:stage`?",
+    "kiosk_stage": "  `kiosk_stage`: did you mean `kiosk:Stage`?",
     "Resource-Account": "  `Resource-Account`: did you mean `resource_account`?",
     "aws:ResourceTag/cost": "  `aws:ResourceTag/cost`: did you mean `aws:ResourceTag/cost center`?",
     "xyzzy": "  `xyzzy`",
@@ -296,7 +296,7 @@ TAGS = {
 def test_column_of_tags_has_a_key_for_each_tag(path: str, kind: str, call: Run) -> None:
     rows = [[ANA, "s3:GetObject", f"arn:aws:s3:::{home}/k"] for home in "hhh"]
     table = pa.table(dict(zip(REQUEST, map(list, zip(*rows, strict=True)), strict=True)) | {"resource_tags": TAGS[kind]})
-    table = table.append_column("app:Stage", pa.array(["dead"] * 3)).append_column("aws:TagKeys", pa.array([["no"]] * 3))
+    table = table.append_column("kiosk:Stage", pa.array(["dead"] * 3)).append_column("aws:TagKeys", pa.array([["no"]] * 3))
     if path == "r.parquet":
         pq.write_table(table, path)
     elif path == "r.arrow":
@@ -311,12 +311,12 @@ def test_column_of_tags_has_a_key_for_each_tag(path: str, kind: str, call: Run) 
     directory.dump("policies.json")
     code, err = call(path, "--map", "resource_tags=aws:ResourceTag/*", "--strict-columns")
     assert code == 0 and outcomes() == ["EXPLICIT_DENY", "ALLOW", "ALLOW"], err
-    code, err = call(path, "--map", "app:Stage=aws:ResourceTag/*", "--map", "resource_tags=")
-    assert code == 1 and "app:Stage" in err and "tags" in err
+    code, err = call(path, "--map", "kiosk:Stage=aws:ResourceTag/*", "--map", "resource_tags=")
+    assert code == 1 and "kiosk:Stage" in err and "tags" in err
 
 
 def test_context_is_a_key_of_all_rows(call: Run) -> None:
-    write("r.csv", [*REQUEST, "app:Stage"], [*ROW, "x"], [*ROW, "y"])
+    write("r.csv", [*REQUEST, "kiosk:Stage"], [*ROW, "x"], [*ROW, "y"])
     assert call("r.csv")[0] == 0 and outcomes() == ["ALLOW"] * 2
     Path("keys.json").write_text(json.dumps({"aws:sourceip": "203.0.113.1", "aws:TagKeys": ["a", "no"], "aws:SourceVpc": None}))
     code, err = call("r.csv", "--context-file", "keys.json")
@@ -324,7 +324,7 @@ def test_context_is_a_key_of_all_rows(call: Run) -> None:
     assert "aws:SourceIp" not in err and "aws:TagKeys" not in err
     assert call("r.csv", "--context-file", "keys.json", "--context", "aws:SourceIp=10.0.0.1")[0] == 0
     assert outcomes() == ["ALLOW"] * 2
-    code, err = call("r.csv", "--context", "app:stage=x")
+    code, err = call("r.csv", "--context", "kiosk:stage=x")
     assert code == 1 and "has a column, and one value for all rows" in err
     code, err = call("r.csv", "--context", "SourceIp=10.0.0.1")
     assert code == 1 and "did you mean `aws:SourceIp`?" in err
@@ -332,7 +332,14 @@ def test_context_is_a_key_of_all_rows(call: Run) -> None:
     assert call("r.csv", "--context-file", "keys.json")[0] == 64
 
 
-READ = ["aws:SourceIp", "AWS:sourceip", "app:STAGE", "aws:PrincipalTag/home", "aws:RequestTag/any", "iam:ResourceTag/cost center"]
+READ = [
+    "aws:SourceIp",
+    "AWS:sourceip",
+    "kiosk:STAGE",
+    "aws:PrincipalTag/home",
+    "aws:RequestTag/any",
+    "iam:ResourceTag/cost center",
+]
 
 
 @pytest.mark.parametrize("column", READ)

@@ -383,3 +383,50 @@ def test_playground_names_all_missing_packages_first(monkeypatch, call):
     code, out, err = call("playground")
     assert (code, out) == (1, "")
     assert err.startswith("error: the playground needs the packages `jinja2` and `uvicorn`\nhelp: ") and "http://" not in err
+
+
+# -- spelling of actions and keys --------------------------------------------------------------------------------------------
+
+SPELLED = (
+    "iam:PassRole", "ec2:InstanceType", "aws:RequestedRegion", "aws:RequestTag/CostOf", "aws:PrincipalTag/HomeOf", "Corp:Tier"
+)  # fmt: skip
+MIXED = [
+    {"Effect": "Allow", "Action": ["iam:PassRole", "ec2:RunInstances"], "Resource": "*", "Condition": {
+        "StringEquals": {"ec2:InstanceType": "t3.micro", "aws:RequestTag/CostOf": "7", "Corp:Tier": "1"},
+        "StringLike": {"aws:RequestedRegion": "eu-*"}}},
+    {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::home/${aws:PrincipalTag/HomeOf}/*"},
+]  # fmt: skip
+MACHINE = f"arn:aws:ec2:eu-west-1:{A}:instance/i-1"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        (("explain", ANA, "ec2:RunInstances", MACHINE), ("ec2:InstanceType",)),
+        (("explain", ANA, "ec2:RunInstances", MACHINE, "--unknown", "*"), ("ec2:InstanceType", "aws:RequestTag/CostOf")),
+        (("explain", ANA, "s3:GetObject", "arn:aws:s3:::home/x/y"), ("aws:PrincipalTag/HomeOf",)),
+        (("who-can", "ec2:RunInstances", MACHINE, "--unknown", "*"), ("aws:RequestedRegion", "Corp:Tier")),
+        (("what-can", ANA), ("iam:PassRole", "ec2:InstanceType")),
+        (("what-can", ANA, "--resource", f"arn:aws:iam::{A}:role/app", "--unknown", "*"), ("iam:PassRole", "Corp:Tier")),
+        (("authorize", "--requests", "r.csv", "--out", "-"), ("ec2:InstanceType",)),
+        (("diff",), ("iam:PassRole",)),
+        (("lint",), ("Corp:Tier",)),
+    ],
+    ids=lambda value: " ".join(value[:2]) if value[0].islower() else None,
+)
+@pytest.mark.parametrize("form", ["json"])
+def test_names_of_actions_and_keys_keep_their_case(arguments, names, form, call):
+    old, new = directory(APP), directory(APP)
+    changed = [MIXED[0] | {"Action": "ec2:RunInstances"}, MIXED[1]]
+    old.add_principal(ANA, identity_policies=[("Mixed", {"Version": "2012-10-17", "Statement": changed})])
+    new.add_principal(ANA, identity_policies=[("Mixed", {"Version": "2012-10-17", "Statement": MIXED})])
+    old.dump("old.json")
+    new.dump("new.json")
+    Path("r.csv").write_text(f"principal,action,resource\n{ANA},ec2:RunInstances,{MACHINE}\n")
+    verb, *more = arguments
+    policies = {"diff": ["--old", "old.json", "--new", "new.json"], "lint": ["new.json"]}.get(verb, ["--policies", "new.json"])
+    shown = [] if verb == "authorize" else ["--format", form]
+    _, out, err = call(verb, *more, *policies, *shown)
+    text = out + err
+    assert [name for name in names if name not in text] == []
+    assert [name for name in SPELLED if name.lower() in text] == []

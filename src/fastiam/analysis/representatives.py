@@ -106,8 +106,18 @@ def literal_of(pattern: str, keys: Mapping[str, ContextValue] = {}) -> str:
 
 def action_of(pattern: str) -> str | None:
     """Return a literal action of a pattern in lower case, or None for a malformed one (V24)."""
-    text = literal_of(f"{pattern}:*" if matches_everything(pattern) else pattern).lower()
+    text = _literal_action(pattern).lower()
     return text if split_action_pattern(text) else None
+
+
+def spellings_of(statements: Iterable[Statement]) -> dict[str, str]:
+    """Return how statements write the literal actions of their patterns, by `action_of`."""
+    patterns = dict.fromkeys(pattern for statement in statements for pattern in statement.actions or ())
+    return {text.lower(): text for text in map(_literal_action, patterns)}
+
+
+def _literal_action(pattern: str) -> str:
+    return literal_of(f"{pattern}:*" if matches_everything(pattern) else pattern)
 
 
 def resource_of(pattern: str, keys: Mapping[str, ContextValue] = {}) -> str | None:

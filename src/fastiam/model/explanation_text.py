@@ -119,7 +119,7 @@ def _grounds(decision: Decision) -> Iterator[Line]:
     if decision.indeterminate:
         yield [("  decided by a test that could not be evaluated, on the safe side", "yellow")]
     if decision.depends_on:
-        yield [(f"  it depends on {', '.join(decision.depends_on)}", "")]
+        yield [(f"  it depends on {', '.join(map(spelled, decision.depends_on))}", "")]
     if decision.assumed_owner:
         yield [("  the owner of the resource is assumed to be the principal's account", "yellow")]
     if decision.owner_override:
@@ -146,7 +146,7 @@ def _open(statements: Sequence[ResidualStatement]) -> Iterator[Line]:
         named = {fold(entry.key) for entry in one.conditions}
         others = [key for key in one.keys if key not in named]
         if others:
-            yield [(f"      by the value of {', '.join(others)}", "")]
+            yield [(f"      by the value of {', '.join(map(spelled, others))}", "")]
     if statements:
         yield []
 
@@ -283,6 +283,6 @@ def _values(values: Sequence[str], n: int = 0) -> str:
 
 
 def _names(title: str, names: Iterable[str]) -> Iterator[Line]:
-    text = ", ".join(names)
+    text = ", ".join(map(spelled, names))
     if text:
         yield [(title, "bold"), (f"  {text}", "")]

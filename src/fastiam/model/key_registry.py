@@ -183,11 +183,30 @@ def set_by(folded: str) -> SetBy | None:
     return SetBy.SESSION if claim == "aud" and "." in issuer else None
 
 
+_written: dict[str, str] = {}  # folded keys that the registry does not have, as policies write them; folded if they differ
+_MAX_WRITTEN = 1 << 16  # a server reads policies for months
+
+
+def note_spelling(key: str) -> None:
+    """Record how a policy writes a key, for `spelled`. Decisions never depend on it."""
+    folded = fold(key)
+    if folded in KEYS:
+        return
+    known = _written.get(folded)
+    if known is None and len(_written) < _MAX_WRITTEN:
+        _written[folded] = key
+    elif known is not None and known != key:
+        _written[folded] = folded
+
+
 def spelled(folded: str) -> str:
-    """A folded key as the registry writes it, for people; the free part after a slash stays folded."""
+    """A folded key for people: as the registry writes it, else as all policies do that this process read; else folded."""
     info = KEYS.get(folded)
     if info is not None:
         return info.name
+    written = _written.get(folded)
+    if written is not None:
+        return written
     slash = folded.find("/") + 1
     prefix = PREFIXES.get(folded[:slash])
     return folded if prefix is None else prefix.name + folded[slash:]

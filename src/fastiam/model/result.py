@@ -18,7 +18,7 @@ from fastiam.model.policy import ConditionEntry
 Json: TypeAlias = "str | int | float | bool | None | list[Json] | dict[str, Json]"
 
 JSON_NAMES = {"missing_keys": "unread", "residual_statements": "open_statements"}  # fields whose names in the JSON form are older
-_KEYS = ("depends_on", "keys", "context")  # fields that hold folded condition keys
+_KEYS = ("depends_on", "keys", "context", "absent_keys", "unresolved_variables")  # fields that hold folded condition keys
 
 
 class Result:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from fastiam.model.key_registry import fold, key_info
+from fastiam.model.key_registry import fold, key_info, note_spelling
 from fastiam.policy.findings import Problem, Problems, quote
 
 START = "${"
@@ -48,7 +48,10 @@ def is_unknown_global(key: str) -> bool:
 
 def problems(text: str) -> Problems:
     """The problems of the variables of a text with substitution: V29, V40."""
-    unknown = [name for name in names(text) if is_unknown_global(name)]
+    found = names(text)
+    for name in found:
+        note_spelling(name)
+    unknown = [name for name in found if is_unknown_global(name)]
     messages = (f"the variable {quote(name)} is not a known global condition key" for name in unknown)
     return malformed(text) + tuple(Problem("V40", message) for message in messages)
 

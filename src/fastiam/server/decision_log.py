@@ -16,6 +16,7 @@ import orjson
 from fastiam import __version__
 from fastiam.credentials.secret import Secret, SecretBytes
 from fastiam.model.decision import Decision, Outcome
+from fastiam.model.key_registry import spelled
 from fastiam.server._log_lines import LineWriter
 from fastiam.server.config import DecisionLogSection
 from fastiam.server.decision_records import BatchRecord, DecisionRecord, Item, Record
@@ -186,7 +187,7 @@ def _reason(decision: Decision) -> dict[str, Any]:
         entry["policy"] = decision.statement.arn or decision.statement.policy
         entry["sid"] = decision.statement.label
     if decision.depends_on:
-        entry["depends_on"] = list(decision.depends_on)
+        entry["depends_on"] = [spelled(key) for key in decision.depends_on]
     return entry
 
 

@@ -15,6 +15,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from fastiam.errors import Finding, PolicyError, Severity
+from fastiam.model.key_registry import spelled
 from fastiam.model.policy import Effect, PolicyKind, PrincipalEntry
 from fastiam.model.source_map import Source
 from fastiam.policy.document import guess_kind, read_policy, validate_policy
@@ -372,3 +373,23 @@ def test_one_value_equals_a_list_of_one(document, kind):
     except PolicyError:
         return
     assert read_policy(single, kind, mode="lenient") == expected
+
+
+# -- how policies write keys -------------------------------------------------------------------------------------------
+
+
+def test_key_is_spelled_as_policies_agree_to_write_it() -> None:
+    def read(*keys: str) -> None:
+        statement: dict[str, object] = {
+            "Effect": "Allow",
+            "Action": "s3:*",
+            "Condition": {"StringEquals": dict.fromkeys(keys, "x")},
+        }
+        statement["Resource"] = "arn:aws:s3:::${aws:PrincipalTag/OfVariable}/*"
+        read_policy({"Version": "2012-10-17", "Statement": statement}, PolicyKind.IDENTITY)
+
+    read("spelt:FirstKey", "AWS:sourceip")
+    read("spelt:FirstKey", "spelt:SecondKey")
+    read("spelt:secondkey")
+    found = [spelled(name) for name in ("spelt:firstkey", "aws:sourceip", "spelt:secondkey", "aws:principaltag/ofvariable")]
+    assert found == ["spelt:FirstKey", "aws:SourceIp", "spelt:secondkey", "aws:PrincipalTag/OfVariable"]

@@ -9,6 +9,7 @@ from bulk_fixture import ACCOUNT, ALICE, BOB, DEFAULT, NDJSON, NOW, OBJECT, SESS
 
 from fastiam import Directory
 from fastiam.server.identity import ASSERT_OWNER, TRUST_SCOPES
+from fastiam.server.reasons import client_form
 
 READ = {"action": "s3:GetObject", "resource": OBJECT}
 SESSIONS = {"s": {"principal": SESSION, "tags": {"team": "red"}}}
@@ -39,7 +40,7 @@ def _pages(world: World, name: str, body: dict[str, Any], member: str) -> list[A
 @pytest.mark.parametrize("limit", [1, 7, 1_000])
 def test_pages_of_callers_have_each_caller_once(limit: int) -> None:
     world = World(made=_crowd())
-    expected = [access.to_dict() for access in world.engine.who_can("s3:GetObject", OBJECT, now=NOW)]
+    expected = [client_form(access) for access in world.engine.who_can("s3:GetObject", OBJECT, now=NOW)]
     found = _pages(world, "who-can", {**READ, "limit": limit}, "callers")
     assert found == sorted(expected, key=lambda caller: str(caller["principal"])) and len(found) == 26
 
@@ -61,9 +62,9 @@ def test_callers_under_conditions_are_listed_with_them() -> None:
 
 def test_what_can_has_the_forms_of_the_library() -> None:
     world = World()
-    grants = [grant.to_dict() for grant in world.engine.what_can(ALICE)]
+    grants = [client_form(grant) for grant in world.engine.what_can(ALICE)]
     assert _pages(world, "what-can", {"principal": ALICE, "limit": 2}, "grants") == grants and len(grants) > 2
-    actions = [one.to_dict() for one in world.engine.what_can(ALICE, OBJECT, now=NOW)]
+    actions = [client_form(one) for one in world.engine.what_can(ALICE, OBJECT, now=NOW)]
     found = _pages(world, "what-can", {"principal": ALICE, "resource": OBJECT, "limit": 1}, "actions")
     assert found == sorted(actions, key=lambda one: str(one["action"])) and found
 
@@ -71,8 +72,8 @@ def test_what_can_has_the_forms_of_the_library() -> None:
 def test_explain_has_the_form_of_the_library() -> None:
     world = World()
     context = {"aws:SourceIp": "203.0.113.7"}
-    expected = world.engine.explain(ALICE, "s3:GetObject", OBJECT, context, now=NOW).to_dict()
-    assert world.ask("explain", row(context=context)) == (200, expected)
+    expected = world.engine.explain(ALICE, "s3:GetObject", OBJECT, context, now=NOW)
+    assert world.ask("explain", row(context=context)) == (200, client_form(expected))
 
 
 def test_stated_session_is_explained() -> None:

@@ -7,7 +7,7 @@ INVARIANT: a change that no request can show is listed in `unseen`.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import filterfalse, zip_longest
 
@@ -22,6 +22,7 @@ from fastiam.analysis.representatives import (
     actions_in,
     actions_of,
     resources_in,
+    spellings_of,
     statements_of,
 )
 from fastiam.engine.decisions import DictionaryColumn
@@ -51,6 +52,7 @@ class RequestMatrix:
 
     blocks: dict[_Block, None] = field(default_factory=dict)
     unseen: tuple[str, ...] = ()
+    spellings: Mapping[str, str] = field(default_factory=dict)  # of actions, as policies write them
 
     def add(self, principals: Iterable[str], actions: Iterable[str], resources: Iterable[str]) -> None:
         """Add each combination of a principal, an action and a resource."""
@@ -76,13 +78,16 @@ class RequestMatrix:
     def column(self, number: int) -> DictionaryColumn:
         """Return a column of all requests: 0 for principals, 1 for actions, 2 for resources."""
         codes_of: dict[str, int] = {}
+        names = self.spellings if number == 1 else {}
         parts = [np.empty(0, np.int32)]
         for block in self.blocks:
             codes = np.array([codes_of.setdefault(text, len(codes_of)) for text in block[number]], np.int32)
             inner = int(np.prod([len(block[i]) for i in range(number + 1, 3)]))
             outer = int(np.prod([len(block[i]) for i in range(number)]))
             parts.append(np.tile(np.repeat(codes, inner), outer))
-        return DictionaryColumn(("principals", "actions", "resources")[number], np.concatenate(parts), list(codes_of))
+        return DictionaryColumn(
+            ("principals", "actions", "resources")[number], np.concatenate(parts), [names.get(text, text) for text in codes_of]
+        )
 
 
 def affected_requests(old: Snapshot, new: Snapshot) -> RequestMatrix:
@@ -98,6 +103,7 @@ def affected_requests(old: Snapshot, new: Snapshot) -> RequestMatrix:
     for account in sorted(changes.accounts):
         impact.add_account(matrix, account)
     matrix.unseen += impact.omitted()
+    matrix.spellings = impact.spellings()
     for id_ in sorted(changes.endpoints):
         if _endpoint_content(old.endpoint(id_)) != _endpoint_content(new.endpoint(id_)):
             matrix.unseen += (f"policies of the endpoint {id_}: pass requests through this endpoint",)
@@ -154,6 +160,10 @@ class _ChangeImpact:
         for pattern in entries:
             yield from self._actions.representatives(pattern)
         yield from actions_of(statement)
+
+    def spellings(self) -> dict[str, str]:
+        """Return how policies write the actions, in lower case."""
+        return spellings_of(statements_of(self._policies.values()))
 
     def omitted(self) -> tuple[str, ...]:
         """Return what was left out because the patterns are too many to be compared with each other."""

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from fastiam.model.key_registry import KEYS, KeyInfo, fold, key_info
+from fastiam.model.key_registry import KEYS, KeyInfo, fold, key_info, note_spelling
 from fastiam.model.policy import ConditionEntry, Effect, PolicyKind
 from fastiam.model.source_map import Path
 from fastiam.policy import variables as variable_syntax
@@ -96,6 +96,7 @@ def _operator_hint(reading: Reading, name: str) -> str:
 @lru_cache(maxsize=1 << 12)
 def _read_key(key: str) -> _Key:
     folded = fold(key)
+    note_spelling(key)
     info = key_info(folded)
     is_key = ":" in key and folded.removesuffix("/") not in variable_syntax.TAG_KEYS
     return _Key(folded, info, is_key, variable_syntax.is_unknown_global(key))

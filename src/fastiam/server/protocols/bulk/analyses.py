@@ -30,6 +30,7 @@ from fastiam.server.page_tokens import Page, PageTokenError, read_token, write_t
 from fastiam.server.protocols.bulk.parameters import NDJSON
 from fastiam.server.protocols.bulk.stated_sessions import StatedSession, principal_of, read_sessions
 from fastiam.server.protocols.bulk.stream import error, refusal
+from fastiam.server.reasons import client_form
 from fastiam.server.strict_json import JsonError, read_object
 
 MAX_LIMIT: Final = 1_000
@@ -239,13 +240,13 @@ def answer_who_can(request: Request, identity: Identity, pinned: Pinned, now: da
     if streams:
         return Response(200, _streamed(found, order, analysis), content_type=NDJSON, headers=analysis.headers)
     start, end, member = _paged([found.principals[at] for at in order], page)
-    callers = [found[at].to_dict() for at in order[start:end]]
+    callers = [client_form(found[at]) for at in order[start:end]]
     return analysis.answer({"callers": callers, "page": member})
 
 
 def _streamed(found: Sequence[Any], order: Sequence[int], analysis: AnalysisCall) -> Iterator[bytes]:
     for at in range(0, len(order), _PIECE):
-        lines = [orjson.dumps(found[i].to_dict(), option=orjson.OPT_APPEND_NEWLINE) for i in order[at : at + _PIECE]]
+        lines = [orjson.dumps(client_form(found[i]), option=orjson.OPT_APPEND_NEWLINE) for i in order[at : at + _PIECE]]
         yield b"".join(lines)
     summary: dict[str, Any] = {"callers": len(order), "generation": analysis.generation}
     if analysis.ignored:
@@ -265,14 +266,14 @@ def answer_what_can(request: Request, identity: Identity, pinned: Pinned, now: d
         actions = engine.what_can(principal, analysis.resource, context, actions=analysis.actions() or None, **analysis.about)
         actions = sorted(actions, key=lambda one: one.action)
         start, end, member = _paged([one.action for one in actions], page)
-        return analysis.answer({"actions": [one.to_dict() for one in actions[start:end]], "page": member})
+        return analysis.answer({"actions": [client_form(one) for one in actions[start:end]], "page": member})
     if analysis.actions() or analysis.unknown or analysis.owner is not None or analysis.body.get("now") is not None:
         raise MappingError("missing", "`actions`, `unknown`, `resource_account` and `now` need `resource`", "$.resource")
     # grants have no names: a page begins at a number, which another generation may give to another grant
     page = _read_page(analysis, "what-can", extra=analysis.generation)
     grants = engine.what_can(principal, None, context)
     start, end, member = _paged([f"{at:09}" for at in range(len(grants))], page)
-    return analysis.answer({"grants": [grant.to_dict() for grant in grants[start:end]], "page": member})
+    return analysis.answer({"grants": [client_form(grant) for grant in grants[start:end]], "page": member})
 
 
 @guarded
@@ -282,4 +283,4 @@ def answer_explain(request: Request, identity: Identity, pinned: Pinned, now: da
     principal = analysis.principal()
     action = read_text(analysis.body, "action", "$", MAX_ACTION)
     explanation = analysis.engine.explain(principal, action, analysis.need_resource(), analysis.context, **analysis.about)
-    return analysis.answer(dict(explanation.to_dict()))
+    return analysis.answer(client_form(explanation))

@@ -15,6 +15,7 @@ from fastiam.server.http import Request, Response
 from fastiam.server.mapping import MappingError, read_instant
 from fastiam.server.protocols.bulk.analyses import read_body
 from fastiam.server.protocols.bulk.stream import error, refusal
+from fastiam.server.reasons import client_form
 
 MAX_DOCUMENTS: Final = 32
 MAX_DOCUMENT: Final = 131_072  # characters
@@ -35,7 +36,7 @@ def answer_diff(request: Request) -> Response:
         return error(415, fault.code, fault.message) if fault.code == "bad_content_type" else refusal(fault)
     except RequestValueError as fault:
         return error(400, "bad_value", fault.message)
-    return Response(200, orjson.dumps(found.to_dict()))
+    return Response(200, orjson.dumps(client_form(found)))
 
 
 def _documents(body: dict[str, Any], name: str) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from jinja2 import DictLoader, Environment, StrictUndefined
 
+from fastiam.model.key_registry import spelled
 from fastiam.report.highlighting import static_text
 from fastiam.server.http import Response
 
@@ -32,6 +33,7 @@ class Renderer:
         self._environment = Environment(
             loader=DictLoader(templates), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
         )
+        self._environment.filters["spelled"] = spelled
         self.static = {
             name: Response(200, body, _TYPES[name[name.rindex(".") :]], HEADERS) for name, body in static.items()
         }  # a fixed table: no path of a request is joined to a folder
