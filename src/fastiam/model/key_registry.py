@@ -183,7 +183,7 @@ def set_by(folded: str) -> SetBy | None:
     return SetBy.SESSION if claim == "aud" and "." in issuer else None
 
 
-_written: dict[str, str] = {}  # folded keys that the registry does not have, as policies write them; folded if they differ
+_written: dict[str, str] = {}  # folded keys that the registry does not have, as policies write them; neutral if they differ
 _MAX_WRITTEN = 1 << 16  # a server reads policies for months
 
 
@@ -196,17 +196,19 @@ def note_spelling(key: str) -> None:
     if known is None and len(_written) < _MAX_WRITTEN:
         _written[folded] = key
     elif known is not None and known != key:
-        _written[folded] = folded
+        _written[folded] = _neutral(folded)
 
 
 def spelled(folded: str) -> str:
-    """A folded key for people: as the registry writes it, else as all policies do that this process read; else folded."""
+    """A folded key for people: as the registry writes it, else as all policies do that this process read.
+
+    Where they differ, it is folded but for a prefix that the registry has (`aws:RequestTag/`).
+    """
     info = KEYS.get(folded)
-    if info is not None:
-        return info.name
-    written = _written.get(folded)
-    if written is not None:
-        return written
+    return info.name if info is not None else _written.get(folded) or _neutral(folded)
+
+
+def _neutral(folded: str) -> str:
     slash = folded.find("/") + 1
     prefix = PREFIXES.get(folded[:slash])
     return folded if prefix is None else prefix.name + folded[slash:]

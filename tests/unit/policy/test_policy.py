@@ -15,7 +15,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from fastiam.errors import Finding, PolicyError, Severity
-from fastiam.model.key_registry import spelled
+from fastiam.model.key_registry import fold, spelled
 from fastiam.model.policy import Effect, PolicyKind, PrincipalEntry
 from fastiam.model.source_map import Source
 from fastiam.policy.document import guess_kind, read_policy, validate_policy
@@ -390,6 +390,9 @@ def test_key_is_spelled_as_policies_agree_to_write_it() -> None:
 
     read("spelt:FirstKey", "AWS:sourceip")
     read("spelt:FirstKey", "spelt:SecondKey")
-    read("spelt:secondkey")
-    found = [spelled(name) for name in ("spelt:firstkey", "aws:sourceip", "spelt:secondkey", "aws:principaltag/ofvariable")]
-    assert found == ["spelt:FirstKey", "aws:SourceIp", "spelt:secondkey", "aws:PrincipalTag/OfVariable"]
+    read("spelt:secondkey", "aws:RequestTag/Spelt")
+    read("aws:requesttag/spelt")
+    written = ["spelt:FirstKey", "aws:SourceIp", "aws:PrincipalTag/OfVariable"]
+    assert [spelled(fold(name)) for name in written] == written
+    differing = ["spelt:secondkey", "aws:RequestTag/spelt"]
+    assert [spelled(fold(name)) for name in differing] == differing
