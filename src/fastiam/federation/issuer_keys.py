@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 from fastiam.federation.errors import CommunicationError, IdentityTokenError
 from fastiam.federation.fetch import Fetch, FetchError, FetchLimits
 from fastiam.federation.jwks import KeySet, read_jwks
-from fastiam.federation.strict_json import read_object
 from fastiam.runtime import forking
+from fastiam.strict_json import IDENTITY_LIMITS, read_object
 
 MAX_DISCOVERY, MAX_JWKS = 65_536, 262_144  # bytes
 MIN_FRESH, FRESH, MAX_FRESH = timedelta(minutes=5), timedelta(hours=1), timedelta(hours=24)
@@ -177,7 +177,7 @@ class IssuerKeys:
         where = f"{source.url.removesuffix('/')}/.well-known/openid-configuration"
         body, _ = self._get(where, MAX_DISCOVERY, source)
         try:
-            document = read_object(body)
+            document = read_object(body, IDENTITY_LIMITS)
         except ValueError as error:
             raise _wrong(f"the discovery document is wrong: {error}", "WI40") from None
         if document.get("issuer") != source.url:

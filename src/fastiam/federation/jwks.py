@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 from jwt.exceptions import InvalidKeyError
 
-from fastiam.federation.strict_json import read_object
+from fastiam.strict_json import IDENTITY_LIMITS, read_object
 
 MAX_KEYS = 100  # of one type in a JWKS
 MAX_TRIED = 10  # for one token
@@ -73,7 +73,7 @@ def read_jwks(raw: bytes) -> KeySet:
     ValueError
         not a JWKS, or too many keys.
     """
-    listed = read_object(raw).get("keys")
+    listed = read_object(raw, IDENTITY_LIMITS).get("keys")
     if not isinstance(listed, list) or not all(isinstance(jwk, dict) for jwk in listed):
         raise ValueError("no list of keys")
     counts = Counter(str(jwk.get("kty")) for jwk in listed)

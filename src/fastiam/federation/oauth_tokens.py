@@ -15,7 +15,7 @@ from fastiam.credentials.secret import Secret
 from fastiam.federation.errors import CommunicationError, ExpiredTokenError, IdentityTokenError, RejectedClaimError
 from fastiam.federation.fetch import Fetch, FetchError, FetchLimits
 from fastiam.federation.oidc_token import MAX_SUBJECT, has_control
-from fastiam.federation.strict_json import read_object
+from fastiam.strict_json import IDENTITY_LIMITS, read_object
 
 FACEBOOK, AMAZON = "graph.facebook.com", "www.amazon.com"
 USER_KEYS = {FACEBOOK: "id", AMAZON: "user_id"}  # WI72; the providers whose access tokens are accepted at all
@@ -127,7 +127,7 @@ def _read(fetch: Fetch, url: str) -> dict[str, Any]:
     if result.status != 200 or len(result.body) > _MAX_ANSWER:
         raise Rejected
     try:
-        return read_object(result.body)
+        return read_object(result.body, IDENTITY_LIMITS)
     except ValueError:
         raise Rejected from None
 

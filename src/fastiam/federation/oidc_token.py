@@ -19,8 +19,8 @@ from jwt.exceptions import PyJWTError
 
 from fastiam.federation.errors import ExpiredTokenError, IdentityTokenError
 from fastiam.federation.jwks import ALGORITHMS, VerificationKey
-from fastiam.federation.strict_json import read_object
 from fastiam.model.request import shorten
+from fastiam.strict_json import IDENTITY_LIMITS, read_object
 
 MIN_TOKEN, MAX_TOKEN = 4, 20_000  # characters
 MAX_SUBJECT, _MAX_TIME = 2_048, 1 << 53
@@ -111,7 +111,7 @@ def _decoded_part(part: str) -> bytes:
 
 def _object(raw: bytes, what: str) -> dict[str, Any]:
     try:
-        return read_object(raw)
+        return read_object(raw, IDENTITY_LIMITS)
     except ValueError:  # its message may contain a part of the token
         raise _refusal(f"the {what} of the token is not a JSON object as required", "WI11") from None
 

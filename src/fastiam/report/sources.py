@@ -13,7 +13,8 @@ from fastiam.errors import Finding, Severity
 from fastiam.model.decision import StatementRef
 from fastiam.model.policy import Effect, Policy
 from fastiam.model.source_map import Origin, Source, json_path, locate
-from fastiam.policy.json_text import decode, is_url_encoded, url_decode
+from fastiam.policy.json_text import BrokenJson, JsonObject, Number, decode, is_url_encoded, read_json, url_decode
+from fastiam.policy.json_types import walk
 from fastiam.report.highlighting import Span, highlighted
 from fastiam.report.places import Place, place_of
 
@@ -131,28 +132,10 @@ def _indented(text: str) -> str | None:
     """Return a document of one long line with indentation; None if it has lines, or if a member occurs twice."""
     if len(text) <= _WIDE or "\n" in text.strip():
         return None
-    duplicates: list[str] = []
-
-    def pairs(members: list[tuple[str, object]]) -> dict[str, object]:
-        if len(dict(members)) < len(members):
-            duplicates.append("")
-        return dict(members)
-
     try:
-        value = json.loads(text, object_pairs_hook=pairs, parse_int=_Token, parse_float=_Token, parse_constant=_Token)
-    except (ValueError, RecursionError):
+        value = read_json(text)
+    except BrokenJson:
         return None
-    return None if duplicates or _Token.used(value) else json.dumps(value, indent=2, ensure_ascii=False)
-
-
-class _Token(str):
-    """A number, which Python could write in another way than the document does."""
-
-    __slots__ = ()
-
-    @classmethod
-    def used(cls, value: object) -> bool:
-        """Whether a value contains a number."""
-        if isinstance(value, dict):
-            return any(map(cls.used, value.values()))
-        return any(map(cls.used, value)) if isinstance(value, list) else isinstance(value, cls)
+    # Python could write a number in another way than the document does
+    is_same = not any(isinstance(each, Number | JsonObject) for _, each in walk(value))
+    return json.dumps(value, indent=2, ensure_ascii=False) if is_same else None

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from fastiam.model.request import shorten
 from fastiam.rolesanywhere.errors import invalid
+from fastiam.strict_json import NOT_OBJECT, JsonError, read_object
 
 PATH, METHOD = "/sessions", "POST"
 MAX_BYTES = 65_536  # of headers, and of the body (RW21)
@@ -173,26 +173,14 @@ def _read_body(body: bytes) -> dict[str, Any]:
     if not body:
         return {}
     try:
-        members = json.loads(body.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
-    except (ValueError, RecursionError):
-        raise invalid("the body is not JSON text with each member once", rule="6.2") from None
-    if not isinstance(members, dict):
-        raise invalid("the body is not a JSON object", rule="6.2")
+        members = read_object(body)
+    except JsonError as error:
+        not_json = "the body is not JSON text with each member once"
+        raise invalid("the body is not a JSON object" if error.code == NOT_OBJECT else not_json, rule="6.2") from None
     for name in members:
         if name not in _MEMBERS:
             raise invalid(f"unknown member `{shorten(ascii(name))}`", rule="6.2")
     return members
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a member occurs twice")
-    return found
-
-
-def _no_constant(text: str) -> NoReturn:
-    raise ValueError(f"`{text}` is not JSON")
 
 
 def _read_arns(query: Mapping[str, str], members: Mapping[str, Any]) -> dict[str, str]:

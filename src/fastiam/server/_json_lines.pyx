@@ -1,7 +1,8 @@
 """Columns of JSON lines that have the same members, all of them plain texts, read without an object for each line (G160, G214).
 
 The first line gives the form: the bytes before, between and after its texts. A line of this form differs from it only in printable
-ASCII between two quotes, so it is JSON with the same names in the same order. Everything else is left to the caller.
+ASCII between two quotes, so it is JSON with the same names in the same order. Everything else is left to the caller, also a name that
+is there twice, as `strict_json._checker` says.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
@@ -9,7 +10,7 @@ from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcmp, memcpy
 
-from fastiam.server._hashing cimport hash_bytes
+from fastiam.strict_json._checker cimport has_equal, hash_bytes
 
 cdef enum:
     MEMBERS = 16             # of a line
@@ -174,6 +175,7 @@ def read_texts(list lines not None):
     cdef Text[MEMBERS + 1] parts
     cdef Text[MEMBERS] names
     cdef Column[MEMBERS] columns
+    cdef uint64_t[MEMBERS] hashes
     cdef int count, k
     cdef uint32_t mask = 1
     cdef const uint8_t* data
@@ -187,9 +189,11 @@ def read_texts(list lines not None):
     count = read_form(data, PyBytes_GET_SIZE(lines[0]), parts, names)
     if count == 0:
         return None
-    keys = [names[k].data[:names[k].size].decode("ascii") for k in range(count)]
-    if len(set(keys)) < count:
+    for k in range(count):
+        hashes[k] = hash_bytes(names[k].data, names[k].size)
+    if has_equal(hashes, count):
         return None
+    keys = [names[k].data[:names[k].size].decode("ascii") for k in range(count)]
     while mask < 2 * n:
         mask *= 2
     for k in range(count):

@@ -1,6 +1,8 @@
 """AuthZEN batches of items that state nothing but ids: their requests from the bytes of the body (G220).
 
 Entities and contexts that were read before are found by their text, so that they are neither parsed nor mapped again.
+Whether a name is in one object twice, `strict_json._checker` says; a body with such an object is left to `strict_json`, as any
+other body that the grammar here does not accept.
 """
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
@@ -12,7 +14,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.ref cimport Py_INCREF, Py_XDECREF, PyObject
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 
-from fastiam.server._hashing cimport hash_bytes
+from fastiam.strict_json._checker cimport has_equal, hash_bytes
 from fastiam.server._items cimport MAX_MEMBERS, PlainItems, entity, member
 
 cdef enum:
@@ -88,6 +90,9 @@ cdef str read_string(const uint8_t** at):
 cdef dict read_object(const uint8_t** at):
     """Read an object of few texts and bools, and move behind it; None for another one, and for what is not JSON."""
     cdef const uint8_t* p = skip_space(at[0] + 1)
+    cdef const uint8_t* first
+    cdef uint64_t[MAX_MEMBERS] hashes
+    cdef uint32_t count = 0
     cdef dict read = {}
     cdef str name
     if at[0][0] != 123:
@@ -95,10 +100,13 @@ cdef dict read_object(const uint8_t** at):
     if p[0] == 125:
         at[0] = p + 1
         return read
-    while len(read) < MAX_MEMBERS:
+    while count < MAX_MEMBERS:
+        first = p + 1
         name = read_string(&p)
-        if name is None or name in read:
+        if name is None:
             return None
+        hashes[count] = hash_bytes(first, p - 1 - first)
+        count += 1
         p = skip_space(p)
         if p[0] != 58:
             return None
@@ -115,7 +123,7 @@ cdef dict read_object(const uint8_t** at):
         p = skip_space(p)
         if p[0] == 125:
             at[0] = p + 1
-            return read
+            return None if has_equal(hashes, count) else read
         if p[0] != 44:
             return None
         p = skip_space(p + 1)

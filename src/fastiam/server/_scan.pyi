@@ -1,10 +1,3 @@
-from typing import final
-
-@final
-class JsonChecker:
-    def __init__(self, depth: int, members: int, arrays: dict[str, int]) -> None: ...
-    def is_sound(self, body: bytes) -> bool: ...
-
 def scan_header(
     fields: list[tuple[bytes, bytes]],
 ) -> tuple[int, int, bytes | None, bytes | None, bytes | None, bytes | None, bool, bytes | None, int]: ...

@@ -43,7 +43,7 @@ from fastiam.federation.oidc_token import check_audience, check_times, read_audi
 from fastiam.federation.saml_assertion import REDEEM, Facts, read_facts_for
 from fastiam.federation.saml_attributes import read_all_attributes
 from fastiam.federation.saml_response import MAX_CHARACTERS, ResponseKeys, Verified, verify_response
-from fastiam.federation.strict_json import read_object
+from fastiam.strict_json import IDENTITY_LIMITS, read_object
 
 STATE_SECONDS, SKEW = 300, 60
 DISCOVERY = "/.well-known/openid-configuration"
@@ -145,7 +145,7 @@ class FederatedCalls(OAuthCalls, FederatedUsers):
             return given
         issuer = self._issuer(provider)
         try:
-            document = read_object(self._get(issuer.removesuffix("/") + DISCOVERY, "4.18").body)
+            document = read_object(self._get(issuer.removesuffix("/") + DISCOVERY, "4.18").body, IDENTITY_LIMITS)
         except ValueError:
             raise refused("issuer_invalid", "WI40") from None
         names = {
@@ -222,7 +222,7 @@ class FederatedCalls(OAuthCalls, FederatedUsers):
             form["client_secret"] = apple_client_secret(provider, stored, now) if provider.type == APPLE else stored
         body = SecretBytes(urlencode(form).encode())
         try:
-            answer = hidden_texts(read_object(self._get(endpoints["token_url"], "4.18", form=body).body))
+            answer = hidden_texts(read_object(self._get(endpoints["token_url"], "4.18", form=body).body, IDENTITY_LIMITS))
         except ValueError:
             raise refused("form", "4.18") from None
         if provider.type in PROFILE_IDS:
@@ -246,7 +246,9 @@ class FederatedCalls(OAuthCalls, FederatedUsers):
     def _with_token(self, url: str, access: str) -> Json:
         """An object that a provider gives for an access token."""
         try:
-            return read_object(self._get(url, "4.18", headers={"Authorization": Secret(f"Bearer {access}")}).body)
+            return read_object(
+                self._get(url, "4.18", headers={"Authorization": Secret(f"Bearer {access}")}).body, IDENTITY_LIMITS
+            )
         except ValueError:
             raise refused("form", "4.18") from None
 

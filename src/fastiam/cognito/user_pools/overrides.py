@@ -9,7 +9,7 @@ from typing import Any
 from fastiam.cognito.user_pools.state import Json, PoolState
 from fastiam.cognito.user_pools.triggers import attributes_of, invalid_response, run_trigger
 from fastiam.directory.user_pool_records import Client, Pool, User
-from fastiam.federation.strict_json import read_object
+from fastiam.strict_json import IDENTITY_LIMITS, read_object
 
 PROTECTED = frozenset(
     "acr amr aud at_hash auth_time azp cognito:username client_id device_key event_id exp iat identities iss jti nbf nonce "
@@ -131,7 +131,7 @@ def _changed(state: PoolState, claims: Json, details: Mapping[str, Any], *, only
 def _is_json(claim: str, value: object) -> bool:
     """Whether a token with this claim can be read again."""
     try:
-        read_object(json.dumps({claim: value}, allow_nan=False).encode())
+        read_object(json.dumps({claim: value}, allow_nan=False).encode(), IDENTITY_LIMITS)
     except (TypeError, ValueError, RecursionError):
         return False
     return True

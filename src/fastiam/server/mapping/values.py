@@ -12,8 +12,8 @@ from fastiam.model.arn import split_arn
 from fastiam.model.key_registry import KeyInfo, KeyType
 from fastiam.model.request import canonical_text
 from fastiam.server.mapping.faults import MappingError
-from fastiam.server.strict_json import is_exact
 from fastiam.spec.values import read_address, read_bool, read_date, read_number
+from fastiam.strict_json import is_exact
 
 MAX_VALUE: Final = 4_096  # characters of a value
 MAX_NAME: Final = 128  # characters of a key, and of a name in `ignored`

@@ -25,7 +25,7 @@ from fastiam.server.mapping import (
     read_members,
     read_text,
 )
-from fastiam.server.strict_json import JsonError, JsonLimits, read_object
+from fastiam.strict_json import JsonError, JsonLimits, read_object
 
 MAX_ITEMS: Final = 1_000
 # items beyond the limit are counted after parsing, so that the answer names the limit of the protocol

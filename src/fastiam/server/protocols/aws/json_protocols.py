@@ -15,7 +15,7 @@ from fastiam.aws_data.service_models import REST_JSON, OperationModel, Shape
 from fastiam.server.protocols.aws.constraints import check
 from fastiam.server.protocols.aws.errors import ApiError
 from fastiam.server.protocols.aws.query import read_timestamp
-from fastiam.server.strict_json import JsonError, read_object
+from fastiam.strict_json import JsonError, read_object
 
 AMZ_JSON: Final = "application/x-amz-json-1.1"
 _NUMBERS = {"float": (int, float), "double": (int, float), "integer": (int,), "long": (int,)}

@@ -31,7 +31,7 @@ from fastiam.server.protocols.bulk.parameters import NDJSON
 from fastiam.server.protocols.bulk.stated_sessions import StatedSession, principal_of, read_sessions
 from fastiam.server.protocols.bulk.stream import error, refusal
 from fastiam.server.reasons import client_form
-from fastiam.server.strict_json import JsonError, read_object
+from fastiam.strict_json import JsonError, read_object
 
 MAX_LIMIT: Final = 1_000
 DEFAULT_LIMIT: Final = 100

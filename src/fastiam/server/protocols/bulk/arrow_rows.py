@@ -16,7 +16,7 @@ from fastiam.server.mapping.values import MAX_VALUE
 from fastiam.server.protocols.bulk.arrow_messages import MAX_MESSAGE, ArrowError, bad_arrow
 from fastiam.server.protocols.bulk.gate import LIMITS, RESERVED, Gate
 from fastiam.server.protocols.bulk.rows import OWNER, REQUEST, SESSION, Rows
-from fastiam.server.strict_json import JsonError, read_value
+from fastiam.strict_json import JsonError, read_value
 
 ROWS: Final = 65_536  # of one slice: what is decided and answered at a time
 SESSIONS: Final = b"fastiam.sessions"

@@ -17,7 +17,7 @@ from fastiam.server.mapping.facts import MAX_KEYS
 from fastiam.server.protocols.bulk.gate import LIMITS, RESERVED, Gate
 from fastiam.server.protocols.bulk.rows import OWNER, REQUEST, SESSION, Rows
 from fastiam.server.protocols.bulk.text_columns import TextColumn
-from fastiam.server.strict_json import DEFAULT, JsonError, read_value
+from fastiam.strict_json import DEFAULT, JsonError, read_value
 
 MAX_LINE: Final = 1 << 20  # bytes
 MAX_ROWS: Final = 4_096  # of one chunk

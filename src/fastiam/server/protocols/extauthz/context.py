@@ -12,7 +12,7 @@ from fastiam.server.mapping import FactRules, Facts, MappingError, facts_of_call
 from fastiam.server.protocols.extauthz.checks import CheckRequest
 from fastiam.server.protocols.extauthz.principal_sources import EXTENSION
 from fastiam.server.protocols.extauthz.routes import Matched, Route, Target
-from fastiam.server.strict_json import JsonError, read_value
+from fastiam.strict_json import JsonError, read_value
 
 _SKEW: Final = timedelta(seconds=60)
 _RULES: Final = FactRules(allow_now=True)

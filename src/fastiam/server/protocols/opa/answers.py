@@ -11,7 +11,7 @@ import orjson
 from fastiam import __version__
 from fastiam.server.decision_records import Record
 from fastiam.server.http import Request, Response
-from fastiam.server.strict_json import JsonError, JsonLimits, read_value
+from fastiam.strict_json import JsonError, JsonLimits, read_value
 
 LIMITS: Final = JsonLimits(arrays={"filterResources": 100_000, "columns": 10_000})
 _YAML: Final = (b"application/yaml", b"application/x-yaml", b"text/yaml")

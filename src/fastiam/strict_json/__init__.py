@@ -1,8 +1,8 @@
-"""JSON from the network: unique member names, bounded depth, bounded objects and arrays (G34).
+"""JSON from outside: unique member names, bounded depth, bounded objects and arrays (G34, WI11).
 
 orjson parses the text. It keeps the last of duplicate names silently. A second pass over the bytes checks what orjson does not.
 `find_fault` is the definition of that check. `JsonChecker` is the fast form: it is certain that there is no fault, or leaves the
-text to `find_fault`.
+text to `find_fault`. Documents whose findings have lines and columns are read by `policy.json_text`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import orjson
 
-from fastiam.server._scan import JsonChecker
+from fastiam.strict_json._checker import JsonChecker
 
 MAX_EXACT: Final = 1 << 53
 
@@ -35,6 +35,9 @@ class JsonLimits:
     """Members of an object, and items of an array."""
     arrays: Mapping[str, int] = field(default_factory=dict)
     """Items of an array that is the value of a member with this name, at every level; replaces `members`."""
+    long_integers: bool = False
+    """Whether integers beyond 64 bits are `int`. Otherwise they are `float`; `is_exact` detects rounded ones. Beyond the range of
+    a double each number is refused."""
     checker: JsonChecker = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -42,6 +45,8 @@ class JsonLimits:
 
 
 DEFAULT: Final = JsonLimits()
+IDENTITY_LIMITS: Final = JsonLimits(depth=16, members=1 << 20, long_integers=True)
+"""Of tokens, and of what identity providers answer (WI11): who reads them bounds their bytes."""
 
 
 class JsonError(ValueError):
@@ -53,17 +58,17 @@ class JsonError(ValueError):
         `bad_json`, `not_object`, `duplicate_key`, `too_deep` or `too_many`.
     at
         the place as a path (`$.subject`), or the character of a syntax error (`character 17`).
+    name
+        the name that is there twice.
     """
 
-    def __init__(self, code: str, message: str, at: str) -> None:
-        self.code, self.message, self.at = code, message, at
+    def __init__(self, code: str, message: str, at: str, name: str = "") -> None:
+        self.code, self.message, self.at, self.name = code, message, at, name
         super().__init__(f"{message} - at `{at}`")
 
 
 def read_object(body: bytes, limits: JsonLimits = DEFAULT) -> dict[str, Any]:
-    """Return the JSON object in some bytes.
-
-    Integers of JSON are `int`, other numbers and integers beyond 64 bits `float`; `is_exact` detects rounded ones.
+    """Return the JSON object in some bytes. Integers of JSON are `int`, other numbers `float`.
 
     Raises
     ------
@@ -88,7 +93,7 @@ def read_value(body: bytes, limits: JsonLimits = DEFAULT) -> Any:
         fault = find_fault(body, limits)
         if fault is not None:
             raise fault
-    return value
+    return json.loads(body.decode()) if limits.long_integers else value
 
 
 def is_exact(number: float) -> bool:
@@ -115,7 +120,8 @@ def find_fault(body: bytes, limits: JsonLimits) -> JsonError | None:
                     return JsonError(TOO_MANY, f"an object has more than {limits.members} members", path)
                 names = {key for key, _ in value}
                 if len(names) != len(value):
-                    return JsonError(DUPLICATE_KEY, f"the name `{_first_twice(value)}` is in one object twice", path)
+                    twice = _first_twice(value)
+                    return JsonError(DUPLICATE_KEY, f"the name `{_shown(twice)}` is in one object twice", path, twice)
                 nested += [(item, key, f"{path}.{_shown(key)}") for key, item in value if isinstance(item, list)]
             else:
                 most = limits.members if name is None else limits.arrays.get(name, limits.members)
@@ -133,7 +139,7 @@ def _first_twice(members: _Members) -> str:
     seen: set[str] = set()
     for key, _ in members:
         if key in seen:
-            return _shown(key)
+            return key
         seen.add(key)
     raise AssertionError("no name is there twice")
 

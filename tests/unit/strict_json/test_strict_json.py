@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fastiam.server._scan import JsonChecker
-from fastiam.server.strict_json import JsonError, JsonLimits, find_fault, is_exact, read_object, read_value
+from fastiam.strict_json import IDENTITY_LIMITS, JsonError, JsonLimits, find_fault, is_exact, read_object, read_value
+from fastiam.strict_json._checker import JsonChecker
 
 DEEP = 33
 REFUSED = {
@@ -144,3 +144,31 @@ def test_fast_check_survives_text_that_is_not_json(body: bytes) -> None:
 def test_limits_out_of_range_are_refused(limits: tuple[int, int, dict[str, int]]) -> None:
     with pytest.raises(ValueError):
         JsonLimits(*limits)
+
+
+# -- limits of identity providers (WI11) ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [2**63, -(2**200), 10**300])
+def test_integer_of_a_token_is_exact(number: int) -> None:
+    assert read_object(b'{"id": %d}' % number, IDENTITY_LIMITS) == {"id": number}
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b'{"id": 1%s}' % (b"0" * 400), "bad_json"),
+        (b'{"exp": 1e999}', "bad_json"),
+        (b'{"sub": "a", "s\\u0075b": "b"}', "duplicate_key"),
+        (b'{"a":' * 17 + b"1" + b"}" * 17, "too_deep"),
+        (b'{"a": "\\ud800"}', "bad_json"),
+    ],
+)
+def test_object_of_an_identity_provider_is_refused(body: bytes, code: str) -> None:
+    with pytest.raises(JsonError) as caught:
+        read_object(body, IDENTITY_LIMITS)
+    assert caught.value.code == code
+
+
+def test_object_of_an_identity_provider_has_16_levels() -> None:
+    assert read_object(b'{"a":' * 16 + b"1" + b"}" * 16, IDENTITY_LIMITS)

@@ -1,0 +1,6 @@
+from typing import final
+
+@final
+class JsonChecker:
+    def __init__(self, depth: int, members: int, arrays: dict[str, int]) -> None: ...
+    def is_sound(self, body: bytes) -> bool: ...
