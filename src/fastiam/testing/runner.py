@@ -23,6 +23,7 @@ from fastiam.model.profile import PrincipalProfile
 from fastiam.model.session import Session
 from fastiam.testing.documents import Documents
 from fastiam.testing.paths import files_inside, path_inside, root_of
+from fastiam.testing.planned import Planned, apply_change
 from fastiam.testing.principal_names import PrincipalReader
 from fastiam.testing.report import ExampleResult, Status, TestReport
 from fastiam.testing.test_file import EXPECTED, SUFFIXES, Example, ExampleFile, error, read_test_file
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from fastiam.sources.located_values import LocatedValue
 
 MAX_REQUESTS = 1_000_000  # of a run
+_SENSITIVE = "(sensitive): the plan marks a document as sensitive, so that the explanation is not shown"
 Progress = Callable[[str, Sequence[ExampleResult]], None]
 
 
@@ -152,7 +154,7 @@ class Runner:
     ) -> None:
         self._root = None if root is None else Path(root).resolve()
         self._policies, self._variables, self._selects = policies, variables, selects
-        self._engines: dict[tuple[object, ...], Engine] = {}
+        self._engines: dict[tuple[object, ...], tuple[Engine, Planned | None]] = {}
         self._asked = 0
         self.now = datetime.now(UTC)
         self.warnings: list[str] = []
@@ -204,17 +206,18 @@ class Runner:
         folder = Path(os.path.abspath(file.path)).parent
         root = self._root or root_of(folder)
         documents = Documents(root, folder, file.variables)
-        engine = self._engine(file, root, folder)
+        engine, planned = self._engine(file, root, folder)
         arguments = documents.layers(file.documents) if engine is None else {}
         return Judge(
             engine,
+            planned,
             arguments,
             documents,
             cast(Literal["strict", "lenient"], file.mode),
             PrincipalReader(engine, file.variables, documents),
         )
 
-    def _engine(self, file: ExampleFile, root: Path, folder: Path) -> Engine | None:
+    def _engine(self, file: ExampleFile, root: Path, folder: Path) -> tuple[Engine | None, Planned | None]:
         from fastiam.engine.engine_file import is_saved
 
         named: list[tuple[Path, LocatedValue, str]] = []
@@ -225,24 +228,45 @@ class Runner:
             named = [(path_inside(root, folder, given, text), given, text) for given, text in texts]
             paths = tuple(self.shown(path) for path, _, _ in named)
         elif file.documents:
-            return None
+            return None, None
+        elif file.change is not None:
+            paths = ()
         else:
-            raise error(file.root, "a test file needs `policies` or `documents`", "TEST-SOURCE", hint="or give `--policies`")
-        key = (*paths, file.unknown_owner)
-        if key not in self._engines:
-            if self._policies is not None and len(paths) == 1 and is_saved(paths[0]):
-                from fastiam.api.engine import Engine
+            hint = "or `change`, or give `--policies`"
+            raise error(file.root, "a test file needs `policies` or `documents`", "TEST-SOURCE", hint=hint)
+        of_change = None if file.change is None else (folder, json.dumps(file.change.value, default=str), str(file.variables))
+        key = (*paths, file.unknown_owner, of_change)
+        if key in self._engines:
+            return self._engines[key]
+        planned = None
+        if self._policies is not None and len(paths) == 1 and is_saved(paths[0]):
+            from fastiam.api.engine import Engine
 
-                self._engines[key] = Engine.load(paths[0])
+            if file.change is not None:
+                raise error(file.change, "`change` needs policies, not an engine file", "TEST-SOURCE")
+            engine = Engine.load(paths[0])
+        else:
+            directory = self._directory(paths, root, named)
+            owner = cast(Literal["principal", "deny"], file.unknown_owner)
+            if file.change is None:
+                engine = directory.compile(unknown_owner=owner)
             else:
-                directory = self._directory(paths, root, named)
-                self._engines[key] = directory.compile(unknown_owner=cast(Literal["principal", "deny"], file.unknown_owner))
-        return self._engines[key]
+                planned = apply_change(
+                    file.change, directory, root=root, folder=folder, variables=file.variables, unknown_owner=owner
+                )
+                engine = planned.change.new
+                self.warnings += (f"{self.shown(file.path)}: {text}" for text in planned.warnings())
+        self._engines[key] = engine, planned
+        return engine, planned
 
     def _directory(self, paths: Sequence[str], root: Path, named: Sequence[tuple[Path, LocatedValue, str]]) -> Directory:
         """Load `--policies`, or the policies that a test file names."""
         from fastiam.sources import load, load_files
 
+        if not paths:
+            from fastiam.api.directory import Directory
+
+            return Directory("lenient")
         if named:
             files = [each for path, given, text in named for each in files_inside(root, path, given, text, self.shown(path))]
             directory = load_files(files, ", ".join(paths), skip_unknown=False)
@@ -292,6 +316,7 @@ class Judge:
     """Decides and explains requests: by an engine, or over documents alone."""
 
     engine: Engine | None
+    planned: Planned | None
     layers: Mapping[str, Any]
     documents: Documents
     mode: Literal["strict", "lenient"]
@@ -302,20 +327,35 @@ class Judge:
         began = time.monotonic()
         decided = self._decide(requests)
         each = (time.monotonic() - began) / len(requests)
+        if self.planned is not None:
+            decided = [self._planned_decision(*pair, self.planned) for pair in zip(requests, decided, strict=True)]
         return [self._result(request, decision, each) for request, decision in zip(requests, decided, strict=True)]
+
+    @staticmethod
+    def _planned_decision(
+        request: _Request, decision: Decision | RequestValueError, planned: Planned
+    ) -> Decision | RequestValueError:
+        if isinstance(decision, RequestValueError):
+            return decision
+        issuer = request.principal.issuer if isinstance(request.principal, Session) else None
+        return planned.decided(decision, issuer or _name(request.principal), request.resource)
 
     def _decide(self, requests: Sequence[_Request]) -> list[Decision | RequestValueError]:
         if self.engine is not None and all(not isinstance(one.principal, PrincipalProfile) for one in requests):
             rows = [(one.principal, one.action, one.resource, one.example.context) for one in requests]
             try:
                 first = requests[0]
-                return list(self.engine.decide_each(rows, unknown=first.example.unknown, now=first.now))  # type: ignore[arg-type]
+                return list(self.engine.decide_each(rows, unknown=self._unknown(first), now=first.now))  # type: ignore[arg-type]
             except RequestValueError:
                 pass  # one by one, so that the others are decided
         return [self._decide_one(request) for request in requests]
 
+    def _unknown(self, request: _Request) -> tuple[str, ...]:
+        """Return the unknown keys of a request, with those of what a plan does not say."""
+        return request.example.unknown + (self.planned.unknown if self.planned is not None else ())
+
     def _decide_one(self, request: _Request) -> Decision | RequestValueError:
-        unknown, context = request.example.unknown, cast("Any", request.example.context)
+        unknown, context = self._unknown(request), cast("Any", request.example.context)
         try:
             if isinstance(request.principal, PrincipalProfile):
                 return self._explain(request).decision
@@ -339,7 +379,7 @@ class Judge:
             return failed
 
     def _explain(self, request: _Request) -> Explanation:
-        unknown, context = request.example.unknown, cast("Any", request.example.context)
+        unknown, context = self._unknown(request), cast("Any", request.example.context)
         if self.engine is not None:
             asked = self.engine.read_request(request.action, context, unknown=unknown, now=request.now)
             return self.engine.explain_request(request.principal, request.resource, asked)
@@ -349,6 +389,13 @@ class Judge:
         given = {"context": context, "now": request.now, "unknown": unknown, "mode": self.mode, **self.layers}
         profile, target, endpoint, asked = profiles_from_documents(request.principal, request.action, request.resource, **given)  # type: ignore[arg-type]
         return decide(profile, target, asked, endpoint=endpoint)
+
+    def _reasons(self, request: _Request, decision: Decision) -> str:
+        """Return the explanation of a decision, with the places of a plan that it depends on."""
+        if self.planned is None:
+            return str(self._explain(request))
+        text = _SENSITIVE if self.planned.is_sensitive else str(self._explain(request))
+        return "\n".join([text, *(f"known after apply: {line}" for line in self.planned.places(decision))])
 
     def _result(self, request: _Request, decision: Decision | RequestValueError, seconds: float) -> ExampleResult:
         example = request.example
@@ -361,10 +408,10 @@ class Judge:
             if example.expected != "error":
                 status, text = "error", str(decision)
         else:
-            wrong = list(_differences(example, decision))
+            wrong = list(_differences(example, decision, self.planned))
             actual = "; ".join([_word(decision), *wrong])
             if decision.outcome.name not in EXPECTED[example.expected] or wrong:
-                status, text = "failed", str(self._explain(request))
+                status, text = "failed", self._reasons(request, decision)
         paste = "" if status == "passed" else _paste(request, decision)
         place = example.at.source.name, line, column
         return ExampleResult(request.id, *place, status, shown, _expected(example), actual, text, paste, seconds)
@@ -377,22 +424,23 @@ def _expected(example: Example) -> str:
     return "; ".join([example.expected, *details])
 
 
-def _differences(example: Example, decision: Decision) -> Iterable[str]:
+def _differences(example: Example, decision: Decision, planned: Planned | None) -> Iterable[str]:
     """Yield the details that differ from what is expected, as they are (T10)."""
     statement = decision.statement
+    is_hidden = planned is not None and planned.is_sensitive and statement is not None
     actual: dict[str, object] = {
         "layer": str(decision.layer),
         "sid": None if statement is None else statement.sid or f"#{statement.index}",
         "reason": None if decision.reason is None else str(decision.reason),
-        "depends_on": frozenset(key.lower() for key in decision.depends_on),
+        "depends_on": planned.depends_on(decision) if planned else frozenset(key.lower() for key in decision.depends_on),
     }
     for name, wanted in example.details.items():
         if name == "policy":
             names = () if statement is None else (statement.policy, statement.arn)
             if wanted not in names:
-                yield f"policy {names[0] if names else None}"
+                yield f"policy {'(sensitive)' if is_hidden else names[0] if names else None}"
         elif actual[name] != wanted:
-            value = actual[name]
+            value = "(sensitive)" if name == "sid" and is_hidden else actual[name]
             yield f"{name} {', '.join(sorted(value)) if isinstance(value, frozenset) else value}"
 
 

@@ -31,6 +31,10 @@ EXPECTED = {  # the words of `expect`, and the outcomes that satisfy them
     "depends": ("DEPENDS",),
     "error": ("ERROR",),
 }
+CHANGE_KEYS = (
+    "terraform", "cloudformation", "deployed", "stack_resources", "parameters", "replace", "assume_references", "account",
+    "region",
+)  # fmt: skip
 DOCUMENT_LAYERS = ("identity", "boundary", "session", "resource", "endpoint", "scps", "rcps")
 _PLURALS = {"principals": "principal", "actions": "action", "resources": "resource"}
 _DETAILS = ("layer", "sid", "policy", "reason", "depends_on")
@@ -42,6 +46,7 @@ _FILE_KEYS = (
     "name",
     "policies",
     "documents",
+    "change",
     "mode",
     "variables",
     "context",
@@ -108,13 +113,14 @@ class ExampleTest:
 
 @dataclass(frozen=True, slots=True)
 class ExampleFile:
-    """A test file. `documents` are by layer, and not read. It has them or `policies`, unless the run has policies."""
+    """A test file. `documents` are by layer, and not read. It has them or `policies` or `change`, unless the run has policies."""
 
     path: Path
     name: str
     root: LocatedValue
     policies: tuple[LocatedValue, ...]
     documents: Mapping[str, LocatedValue]
+    change: LocatedValue | None
     mode: str
     unknown_owner: str
     variables: Variables
@@ -183,6 +189,16 @@ def read_test_file(path: Path, shown: str, variables: Mapping[str, str]) -> Exam
     documents = root.get("documents")
     if documents is not None:
         _known(documents, DOCUMENT_LAYERS)
+    change = root.get("change")
+    if change is not None:
+        _known(change, CHANGE_KEYS)
+        if not {"terraform", "cloudformation", "replace"} & change.object().keys():
+            raise error(change, "`change` needs `terraform`, `cloudformation` or `replace`", "TEST-MISSING")
+        for name in ("deployed", "stack_resources", "parameters"):
+            if change.get(name) is not None and change.get("cloudformation") is None:
+                raise error(change.need(name), f"`{name}` needs `cloudformation`", "TEST-SOURCE")
+        if documents is not None:
+            raise error(change, "`change` and `documents` exclude each other", "TEST-SOURCE")
     read = tuple(reader.test(test) for test in tests.items())
     _unique_names(read)
     return ExampleFile(
@@ -191,6 +207,7 @@ def read_test_file(path: Path, shown: str, variables: Mapping[str, str]) -> Exam
         root,
         tuple(_listed(root.get("policies"))),
         {} if documents is None else dict(documents.members()),
+        change,
         _word(root.get("mode"), ("strict", "lenient"), "strict"),
         _word(root.get("unknown_owner"), ("principal", "deny"), "principal"),
         reader.variables,
@@ -320,7 +337,7 @@ class _Reader:
             words = self._expected(at, expect, n, lists)
         unknown = tuple(self.variables.text(key) for key in _listed(self._last(levels, "unknown")))
         details = dict(self._details(levels, words))
-        if "depends" in words and not unknown:
+        if "depends" in words and not unknown and self.root.get("change") is None:
             raise error(expect or at, "`depends` needs `unknown`: no other decision depends on keys", "TEST-EXPECT")
         now, flag = self._last(levels, "now"), self._last(levels, "actions_known")
         known = flag is None or flag.flag()

@@ -54,13 +54,27 @@ files = st.fixed_dictionaries(
         "policies": st.sampled_from(["a.json", ["a.json", "b"]]),
         "tests": st.lists(drawn_tests(), min_size=1, max_size=3),
     },
-    optional={"variables": st.just({"a": "b", "n": 1}), "unknown_owner": st.just("deny"), "context": contexts},
+    optional={
+        "change": st.sampled_from(
+            [
+                {"terraform": "p.json", "account": "1", "assume_references": True},
+                {"terraform": ["p.json"]},
+                {"replace": {"a": "b"}},
+            ]
+        ),
+        "variables": st.just({"a": "b", "n": 1}),
+        "unknown_owner": st.just("deny"),
+        "context": contexts,
+    },
 )
 FAULTS = [
     lambda file, test: file.update(version=2),
     lambda file, test: file.pop("version"),
     lambda file, test: file.update(tests=[]),
     lambda file, test: file.update(polices="x"),
+    lambda file, test: file.update(change={"account": "1"}),
+    lambda file, test: file.update(change={"teraform": "p.json"}),
+    lambda file, test: file.update(change={"terraform": "p.json", "deployed": "p.json"}),
     lambda file, test: test.pop("name"),
     lambda file, test: test.update(expects="allowed"),
     lambda file, test: test.update(expect="alowed", allowed=None, denied=None, action="s3:GetObject"),

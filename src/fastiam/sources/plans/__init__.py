@@ -21,7 +21,7 @@ from fastiam.model.result import Result
 from fastiam.policy.substitutes import NOT_READ
 from fastiam.resolve.changes import changes_between
 from fastiam.resolve.snapshot import Snapshot, UnknownOwner
-from fastiam.sources.files import read_files
+from fastiam.sources.files import File, read_files
 from fastiam.sources.located_values import LocatedValue
 from fastiam.sources.plans.cloudformation import StackSettings, read_template, read_templates
 from fastiam.sources.plans.facts import UNKNOWN_KEYS, Change, UndecidedFact, keys_of, placeholder, unknown_key
@@ -32,7 +32,7 @@ from fastiam.sources.plans.writing import FactWriter
 if TYPE_CHECKING:
     from fastiam.analysis.proof.result import Proof
 
-Path = str | os.PathLike[str]
+Path = str | os.PathLike[str] | File
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,8 @@ def read_change(
     directory
         the policies before the change. It is changed. An empty one has only what the plan contains.
     terraform
-        plans, as `terraform show -json PLANFILE` writes them.
+        plans, as `terraform show -json PLANFILE` writes them. These files, and all others here, are paths, or a `File` that was
+        read before.
     cloudformation
         the new template of a stack, JSON or YAML. `deployed` is its template now; without it, nothing is removed.
     stack_resources
@@ -154,7 +155,8 @@ def read_change(
         return _applied(directory, changes, unknown_owner)
     except DirectoryError as error:
         files = [*terraform, *([] if cloudformation is None else [cloudformation]), *replacements.values()]
-        raise SourceError(error.message, source=", ".join(map(str, files)), path="", hint=error.hint) from None
+        names = (file.name if isinstance(file, File) else str(file) for file in files)
+        raise SourceError(error.message, source=", ".join(names), path="", hint=error.hint) from None
 
 
 def _nodes(paths: Sequence[Path]) -> Iterator[LocatedValue]:

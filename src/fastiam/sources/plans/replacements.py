@@ -8,11 +8,11 @@ from fastiam.api.directory import Directory
 from fastiam.directory.stored_policies import StoredPolicy
 from fastiam.errors import SourceError, did_you_mean
 from fastiam.model.policy import PolicyKind
-from fastiam.sources.files import read_files
+from fastiam.sources.files import File, read_files
 from fastiam.sources.plans.facts import Change, ResourceFacts, planned_policy
 
 
-def read_replacement(directory: Directory, target: str, path: str | PathLike[str]) -> Change:
+def read_replacement(directory: Directory, target: str, path: str | PathLike[str] | File) -> Change:
     """Return the change that replaces the policy `target` by the document in a file.
 
     `target` is the ARN of a managed policy, of a role (its trust policy), of a resource, or `ARN#NAME` of an inline policy.
@@ -51,6 +51,6 @@ def read_replacement(directory: Directory, target: str, path: str | PathLike[str
     return change
 
 
-def _text(path: str | PathLike[str]) -> tuple[str, str]:
+def _text(path: str | PathLike[str] | File) -> tuple[str, str]:
     (file,) = read_files([path])
     return file.name, file.data.decode("utf-8-sig", "surrogateescape")
