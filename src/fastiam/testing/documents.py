@@ -11,7 +11,7 @@ from fastiam.directory.stored_policies import PolicyLike, text_of_parsed
 from fastiam.errors import DirectoryError
 from fastiam.sources.located_values import LocatedValue
 from fastiam.testing.paths import file_inside, path_inside
-from fastiam.testing.test_file import Variables, error
+from fastiam.testing.values import Variables, error
 
 _LEVELS = ("scps", "rcps")
 _ARGUMENTS = {

@@ -12,7 +12,7 @@ from fastiam.model.key_registry import fold
 from fastiam.sources.files import File
 from fastiam.sources.located_values import LocatedValue
 from fastiam.testing.paths import file_inside, path_inside
-from fastiam.testing.test_file import Variables
+from fastiam.testing.values import Variables
 
 if TYPE_CHECKING:
     from fastiam.api.directory import Directory

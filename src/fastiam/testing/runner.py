@@ -26,7 +26,8 @@ from fastiam.testing.paths import files_inside, path_inside, root_of
 from fastiam.testing.planned import Planned, apply_change
 from fastiam.testing.principal_names import PrincipalReader
 from fastiam.testing.report import ExampleResult, Status, TestReport
-from fastiam.testing.test_file import EXPECTED, SUFFIXES, Example, ExampleFile, error, read_test_file
+from fastiam.testing.test_file import EXPECTED, SUFFIXES, Example, ExampleFile, read_test_file
+from fastiam.testing.values import error
 
 if TYPE_CHECKING:
     from fastiam.api.directory import Directory

@@ -6,9 +6,8 @@ INVARIANT: every error has the file, line and column of the value that causes it
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from fastiam.errors import SourceError, did_you_mean
@@ -16,12 +15,13 @@ from fastiam.model.decision import Layer, Reason
 from fastiam.policy.json_text import Number
 from fastiam.sources.files import File
 from fastiam.sources.located_values import LocatedValue
+from fastiam.testing.sets import Sets, read_sets
+from fastiam.testing.values import QUOTES, Variables, error, known_keys, listed
 
 SUFFIXES = (".iamtest.yaml", ".iamtest.yml", ".iamtest.json")
 MAX_BYTES = 4 << 20
 MAX_TESTS = 1_000
 MAX_REQUESTS = 100_000  # of one test
-_MAX_TEXT = 1 << 16
 
 EXPECTED = {  # the words of `expect`, and the outcomes that satisfy them
     "allowed": ("ALLOW",),
@@ -49,6 +49,7 @@ _FILE_KEYS = (
     "change",
     "mode",
     "variables",
+    "sets",
     "context",
     "now",
     "unknown",
@@ -59,11 +60,6 @@ _PRINCIPAL_KEYS = (
     "role", "user", "root", "external", "name", "kind", "tags", "transitive_tags", "policies", "mfa", "issued_at",
     "source_identity", "context",
 )  # fmt: skip
-_VARIABLE = re.compile(r"<<|<([A-Za-z_][A-Za-z0-9_-]*)>")
-_QUOTES = (
-    "write it in quotes: text that begins with `*`, `?`, `:`, `{`, `[`, `&` or `!`, or has them inside `[]` and `{}`, needs them"
-)
-
 Context = Mapping[str, object]
 
 
@@ -124,36 +120,8 @@ class ExampleFile:
     mode: str
     unknown_owner: str
     variables: Variables
+    sets: Sets
     tests: tuple[ExampleTest, ...]
-
-
-@dataclass(slots=True)
-class Variables:
-    """The texts that replace `<name>`, once: a value is not searched again (T4)."""
-
-    values: Mapping[str, str] = field(default_factory=dict)
-
-    def text(self, given: LocatedValue) -> str:
-        """Return a text with its variables replaced."""
-        if given.file.marks is not None and isinstance(given.value, dict) and list(given.value.values()) == [None]:
-            raise error(given, "a text that ends in `:` is a mapping in YAML", "TEST-KEY", hint=_QUOTES)
-        text = given.text()
-        if len(text) > _MAX_TEXT:
-            raise error(given, f"a text has at most {_MAX_TEXT:,} characters", "TEST-LIMIT")
-        return _VARIABLE.sub(lambda match: self._value(match, given), text)
-
-    def _value(self, match: re.Match[str], given: LocatedValue) -> str:
-        name = match[1]
-        if name is None:
-            return "<"
-        if name not in self.values:
-            raise error(given, f"the variable `{name}` is not defined", "TEST-VARIABLE", hint=did_you_mean(name, self.values))
-        return self.values[name]
-
-
-def error(given: LocatedValue, message: str, code: str, *, hint: str = "") -> SourceError:
-    """Return an error at a value, with its code."""
-    return given.error(f"{message} [{code}]", hint=hint)
 
 
 def read_test_file(path: Path, shown: str, variables: Mapping[str, str]) -> ExampleFile:
@@ -174,7 +142,7 @@ def read_test_file(path: Path, shown: str, variables: Mapping[str, str]) -> Exam
         it cannot be read, or breaks a rule.
     """
     root = _read(path, shown)
-    _known(root, _FILE_KEYS)
+    known_keys(root, _FILE_KEYS)
     if str(root.object().get("version")) != "1":
         raise error(root.get("version") or root, "a test file begins with `version: 1`", "TEST-MISSING")
     tests = root.get("tests")
@@ -185,13 +153,13 @@ def read_test_file(path: Path, shown: str, variables: Mapping[str, str]) -> Exam
     if len(tests.items()) > MAX_TESTS:
         raise error(tests, f"a file has at most {MAX_TESTS:,} tests", "TEST-LIMIT")
     own = {name: str(value.value) for name, value in _members(root.get("variables")) if _is_text(value)}
-    reader = _Reader(Variables({**own, **variables}), root)
+    reader = _Reader(Variables({**own, **variables}), root, read_sets(root.get("sets")))
     documents = root.get("documents")
     if documents is not None:
-        _known(documents, DOCUMENT_LAYERS)
+        known_keys(documents, DOCUMENT_LAYERS)
     change = root.get("change")
     if change is not None:
-        _known(change, CHANGE_KEYS)
+        known_keys(change, CHANGE_KEYS)
         if not {"terraform", "cloudformation", "replace"} & change.object().keys():
             raise error(change, "`change` needs `terraform`, `cloudformation` or `replace`", "TEST-MISSING")
         for name in ("deployed", "stack_resources", "parameters"):
@@ -205,12 +173,13 @@ def read_test_file(path: Path, shown: str, variables: Mapping[str, str]) -> Exam
         path,
         root.text_of("name") or shown,
         root,
-        tuple(_listed(root.get("policies"))),
+        tuple(listed(root.get("policies"))),
         {} if documents is None else dict(documents.members()),
         change,
         _word(root.get("mode"), ("strict", "lenient"), "strict"),
         _word(root.get("unknown_owner"), ("principal", "deny"), "principal"),
         reader.variables,
+        reader.sets,
         read,
     )
 
@@ -233,7 +202,7 @@ def _read(path: Path, shown: str) -> LocatedValue:
         return read_yaml(shown, data, {})
     except SourceError as failed:
         place = {"source": failed.source, "line": failed.line, "column": failed.column}
-        raise SourceError(failed.message, **place, hint=failed.hint or _QUOTES) from None  # type: ignore[arg-type]
+        raise SourceError(failed.message, **place, hint=failed.hint or QUOTES) from None  # type: ignore[arg-type]
 
 
 def _is_text(value: LocatedValue) -> bool:
@@ -242,26 +211,12 @@ def _is_text(value: LocatedValue) -> bool:
     return True
 
 
-def _known(given: LocatedValue, names: Sequence[str]) -> None:
-    for name in given.object():
-        if name not in names:
-            raise error(
-                given.child(name, given.object()[name]), f"unknown key `{name}`", "TEST-KEY", hint=did_you_mean(name, names)
-            )
-
-
 def _word(given: LocatedValue | None, words: Sequence[str], default: str) -> str:
     if given is None:
         return default
     if given.text() not in words:
         raise error(given, f"`{given.text()}` is none of {', '.join(words)}", "TEST-KEY", hint=did_you_mean(given.text(), words))
     return given.text()
-
-
-def _listed(given: LocatedValue | None) -> list[LocatedValue]:
-    if given is None:
-        return []
-    return given.items() if isinstance(given.value, list) else [given]
 
 
 def _members(given: LocatedValue | None) -> list[tuple[str, LocatedValue]]:
@@ -282,9 +237,10 @@ class _Reader:
 
     variables: Variables
     root: LocatedValue
+    sets: Sets
 
     def test(self, given: LocatedValue) -> ExampleTest:
-        _known(given, _TEST_KEYS)
+        known_keys(given, _TEST_KEYS)
         named = given.get("name")
         if named is None:
             raise error(given, "a test needs `name`", "TEST-MISSING")
@@ -313,7 +269,7 @@ class _Reader:
             yield from self._product(test, levels, None, None)
             return
         for case in cases.items():
-            _known(case, _CASE_KEYS)
+            known_keys(case, _CASE_KEYS)
             yield from self._product(case, [*levels, case], None, None)
 
     def _product(
@@ -321,9 +277,9 @@ class _Reader:
     ) -> Iterator[tuple[object, ...]]:
         """Yield the rows of one case: principals, actions, resources and contexts, the last ones fastest."""
         lists = [
-            _listed(self._need(at, levels, "principal")),
-            _listed(actions or self._need(at, levels, "action")),
-            _listed(self._need(at, levels, "resource")),
+            self.sets.expanded("principals", listed(self._need(at, levels, "principal"))),
+            self.sets.expanded("actions", listed(actions or self._need(at, levels, "action"))),
+            self.sets.expanded("resources", listed(self._need(at, levels, "resource"))),
         ]
         for given in lists[0]:
             if isinstance(given.value, dict):
@@ -335,7 +291,7 @@ class _Reader:
         expect = self._last(levels[1:], "expect")
         if words is None:
             words = self._expected(at, expect, n, lists)
-        unknown = tuple(self.variables.text(key) for key in _listed(self._last(levels, "unknown")))
+        unknown = tuple(self.variables.text(key) for key in listed(self._last(levels, "unknown")))
         details = dict(self._details(levels, words))
         if "depends" in words and not unknown and self.root.get("change") is None:
             raise error(expect or at, "`depends` needs `unknown`: no other decision depends on keys", "TEST-EXPECT")
@@ -372,7 +328,7 @@ class _Reader:
     ) -> list[str]:
         if given is None:
             raise error(at, "a test needs `expect`, or `allowed` and `denied`", "TEST-MISSING")
-        words = [_word(each, tuple(EXPECTED), "") for each in _listed(given)]
+        words = [_word(each, tuple(EXPECTED), "") for each in listed(given)]
         if isinstance(given.value, list) and len(words) != n:
             order = ", ".join(f"({a.value}, {r.value})" for a, r in itertools.islice(itertools.product(lists[1], lists[2]), 3))
             raise error(given, f"{len(words)} outcomes for {n} requests; their order is {order}, ...", "TEST-EXPECT")
@@ -380,7 +336,7 @@ class _Reader:
 
     def _contexts(self, levels: Sequence[LocatedValue]) -> Iterator[Context]:
         """Yield the contexts: each level replaces single keys, a list of mappings multiplies."""
-        choices = [_listed(found) for level in levels if (found := level.get("context")) is not None]
+        choices = [listed(found) for level in levels if (found := level.get("context")) is not None]
         for chosen in itertools.product(*choices):
             merged: dict[str, object] = {}
             spelled: dict[str, str] = {}
@@ -394,7 +350,7 @@ class _Reader:
             yield merged
 
     def _absent(self, given: LocatedValue) -> list[tuple[str, None]]:
-        return [(self.variables.text(each), None) for each in _listed(given)]
+        return [(self.variables.text(each), None) for each in listed(given)]
 
     def _value(self, given: LocatedValue) -> object:
         value = given.value
@@ -424,7 +380,7 @@ class _Reader:
             if name == "depends_on":
                 if words[0] != "depends":
                     raise error(given, "`depends_on` needs `expect: depends`", "TEST-EXPECT")
-                yield name, frozenset(self.variables.text(key).lower() for key in _listed(given))
+                yield name, frozenset(self.variables.text(key).lower() for key in listed(given))
             elif name in ("layer", "reason"):
                 yield name, _word(given, [str(each) for each in (Layer if name == "layer" else Reason)], "")
             else:
@@ -433,7 +389,7 @@ class _Reader:
 
 def principal_keys(given: LocatedValue) -> Mapping[str, LocatedValue]:
     """Return the keys of a principal that is a mapping; exactly one of `role`, `user`, `root` and `external` is there."""
-    _known(given, _PRINCIPAL_KEYS)
+    known_keys(given, _PRINCIPAL_KEYS)
     members = dict(given.members())
     issuers = [name for name in ("role", "user", "root", "external") if name in members]
     if len(issuers) != 1:

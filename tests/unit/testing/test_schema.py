@@ -62,6 +62,7 @@ files = st.fixed_dictionaries(
                 {"replace": {"a": "b"}},
             ]
         ),
+        "sets": st.sampled_from([{"actions": {"a": ["s3:GetObject"]}}, {"principals": {"p": "lea"}, "resources": {}}]),
         "variables": st.just({"a": "b", "n": 1}),
         "unknown_owner": st.just("deny"),
         "context": contexts,
@@ -72,6 +73,8 @@ FAULTS = [
     lambda file, test: file.pop("version"),
     lambda file, test: file.update(tests=[]),
     lambda file, test: file.update(polices="x"),
+    lambda file, test: file.update(sets={"actions": {"a": []}}),
+    lambda file, test: file.update(sets={"actons": {"a": ["b"]}}),
     lambda file, test: file.update(change={"account": "1"}),
     lambda file, test: file.update(change={"teraform": "p.json"}),
     lambda file, test: file.update(change={"terraform": "p.json", "deployed": "p.json"}),

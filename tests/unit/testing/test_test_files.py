@@ -309,6 +309,33 @@ def test_variables_are_replaced_once_and_by_the_command_line() -> None:  # T4
     assert "the variable `buckt` is not defined [TEST-VARIABLE]" in message()
 
 
+def test_set_stands_for_its_entries_in_their_order() -> None:  # T5
+    sets = {"actions": {"reads": ["s3:GetObject", "s3:GetObjectTagging"]}, "resources": {"all": REPORT}}
+    write(asked(action=["s3:PutObject", "set:reads"], resource="set:all", expect=["denied", "allowed", "denied"]), sets=sets)
+    report = run(".")
+    assert [result.request["action"] for result in report.results] == ["s3:PutObject", "s3:GetObject", "s3:GetObjectTagging"]
+    assert outcomes(report) == [("t[0]", "passed"), ("t[1]", "passed"), ("t[2]", "passed")]
+    write({"name": "t", "principal": "set:people", "resource": REPORT, "allowed": "set:reads"},
+          sets={"principals": {"people": ["<who>"]}, "actions": {"reads": ["s3:GetObject"]}}, variables={"who": "lea"})  # fmt: skip
+    assert outcomes(run(".")) == [("t", "passed")]
+
+
+@pytest.mark.parametrize(
+    ("sets", "text"),
+    [
+        ({"actions": {"read": ["s3:GetObject"]}}, "did you mean `read`?"),
+        ({"resources": {"reads": [REPORT]}}, "it is a set of resources"),
+        ({"actions": {"reads": []}}, "the set `reads` is empty [TEST-SET]"),
+        ({"actions": {"reads": ["set:x"]}}, "a set has no sets in it [TEST-SET]"),
+        ({"actions": {"reads": ["s3:GetObject"] * 10_001}}, "at most 10,000 entries [TEST-LIMIT]"),
+        ({"action": {"reads": ["s3:GetObject"]}}, "did you mean `actions`?"),
+    ],
+)
+def test_set_that_is_not_there_is_an_error(sets: dict[str, Any], text: str) -> None:
+    write(asked(action="set:reads", expect="allowed"), sets=sets)
+    assert text in message()
+
+
 def test_external_principal_is_decided_by_the_resource_alone() -> None:  # T6
     grant = {"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::222222222222:role/etl"}, "Action": "s3:GetObject"}
     bucket = {"arn": "arn:aws:s3:::reports", "account": "111111111111"}
