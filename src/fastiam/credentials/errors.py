@@ -10,6 +10,9 @@ Each has the `code` that AWS answers with. Messages never hold a secret, nor wha
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from fastiam.errors import FastiamError
 from fastiam.model.decision import Decision, StatementRef
 
@@ -61,9 +64,12 @@ class AccessDeniedError(StsError):
         who, what and on what; `action` may be one that the call needs beside its own (D30).
     layer
         `resource`, `identity`, `scp`, `credential`, ... (spec 6.9).
+    context
+        the condition keys of the decision, of a call that a server has decided.
     """
 
     code = "AccessDenied"
+    context: Mapping[str, object] = MappingProxyType({})
 
     def __init__(
         self,

@@ -84,11 +84,33 @@ def test_admin_call_without_a_caller_or_permission_is_denied(operation):
     names = OPERATIONS[operation].input.members
     given = {name: value for name, value in parameters.items() if name in names}
     before = dict(world.pools._state.tables.users)
-    others = ["arn:aws:iam::222222222222:root"] if "UserPoolId" in given else []
-    for caller in (None, f"arn:aws:iam::{ACCOUNT}:user/eve", "nonsense", *others):
+    for caller in (None, f"arn:aws:iam::{ACCOUNT}:user/eve", "nonsense"):
         with pytest.raises(AccessDeniedError):
             world.pools.call(operation, given, caller=caller)
+    if "UserPoolId" in given:
+        with pytest.raises(CognitoError, match="does not exist") as error:
+            world.pools.call(operation, given, caller="arn:aws:iam::222222222222:root")
+        assert error.value.code == "ResourceNotFoundException"
     assert world.pools._state.tables.users == before
+
+
+@pytest.mark.parametrize(
+    ("operation", "given", "action"),
+    [
+        ("CreateGroup", {"GroupName": "g", "RoleArn": f"arn:aws:iam::{ACCOUNT}:role/power"}, "iam:PassRole"),
+        ("UpdateUserPool", {"UserPoolTags": {"k": "v"}}, "cognito-idp:TagResource"),
+    ],
+)
+def test_call_needs_the_permissions_of_its_parameters(operation, given, action):
+    """As on the server: who may create groups does not choose the role of their users."""
+    world, caller = World(), f"arn:aws:iam::{ACCOUNT}:user/eve"
+    allow = {"Effect": "Allow", "NotAction": action, "Resource": "*"}
+    world.directory.add_principal(caller, identity_policies=[{"Version": "2012-10-17", "Statement": allow}])
+    with pytest.raises(AccessDeniedError) as error:
+        world.pools.call(operation, {"UserPoolId": POOL, **given}, caller=caller)
+    assert (error.value.action, error.value.rule, error.value.code) == (action, "UP1", "AccessDeniedException")
+    with pytest.raises(CognitoError, match="must be of type"):
+        world.pools.call(operation, {"UserPoolId": POOL, **dict.fromkeys(given, 5)}, caller=caller)
 
 
 def test_public_calls_ask_no_policy():

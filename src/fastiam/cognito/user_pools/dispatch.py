@@ -8,18 +8,22 @@ from functools import cache
 from typing import Any
 
 from fastiam.cognito.errors import CognitoError
+from fastiam.cognito.user_pool_permissions import DECIDED_ON, check_own, permissions
 from fastiam.cognito.user_pools.calls import Calls
 from fastiam.cognito.user_pools.operations import OPERATIONS, Json, check, hide, model
 from fastiam.credentials.errors import AccessDeniedError
+from fastiam.credentials.results import Caller
 from fastiam.model.arn import split_arn
 from fastiam.model.session import Session
+from fastiam.sts.signed_calls import SignedCall, authorize
 
-_OF_RESOURCE = {"UserPoolId", "ResourceArn", "Domain"}
 _OF_ACCOUNT = ("CreateUserPool", "ListUserPools")
 
 
 class Dispatch(Calls):
     """Calls by their name."""
+
+    _region: str  # of new pools
 
     @classmethod
     @cache
@@ -40,7 +44,8 @@ class Dispatch(Calls):
             the JSON object of the request.
         caller
             principal that signed the request. For a call that is not public the engine decides whether it may make the call:
-            `cognito-idp:<operation>` on the ARN of the pool.
+            `cognito-idp:<operation>` on the ARN of the pool, beside it `iam:PassRole` for the role of a group, and
+            `cognito-idp:TagResource` for tags.
 
         Returns
         -------
@@ -56,7 +61,7 @@ class Dispatch(Calls):
             there is no caller, or a policy does not allow the call.
         """
         parameters = _hidden(operation, parameters)
-        return self._run(operation, parameters, lambda kwargs: self._authorize(operation, kwargs, caller))
+        return self._run(operation, parameters, lambda: self._authorize(operation, parameters, caller))
 
     def run(self, operation: str, parameters: Mapping[str, Any], *, account: str, region: str) -> Json:
         """As `call`, for a server that has decided about the caller itself.
@@ -68,10 +73,10 @@ class Dispatch(Calls):
         """
         parameters = _hidden(operation, parameters)
         scope = {"account": account, "region": region} if operation in _OF_ACCOUNT else {}
-        return self._run(operation, parameters, lambda _: scope)
+        return self._run(operation, parameters, lambda: scope)
 
-    def _run(self, operation: str, parameters: Mapping[str, Any], authorize: Callable[[Json], Json]) -> Json:
-        """Check the form of a call, authorize it, and run it. The secrets of the parameters are hidden."""
+    def _run(self, operation: str, parameters: Mapping[str, Any], decide: Callable[[], Json]) -> Json:
+        """Check the form of a call, decide it, and run it. The secrets of the parameters are hidden."""
         described = OPERATIONS.get(operation)
         if described is None:
             known, refused = model().operations.get(operation), "OperationNotEnabledException"
@@ -87,52 +92,39 @@ class Dispatch(Calls):
                 raise CognitoError(f"the parameter `{str(member)[:64]}` is not supported", rule="4.1")
             kwargs[names[member]] = value
         with self._state.event(operation):
-            for member in _OF_RESOURCE & parameters.keys():  # the decision is about the resource that they name
+            for member in DECIDED_ON & parameters.keys():  # the decision is about what they name
                 check(parameters[member], described.input.members[member].shape, member)
             if not described.is_public:
-                kwargs |= authorize(kwargs)
+                kwargs |= decide()
             result: Json = getattr(self, described.method)(**kwargs)
         return result
 
-    def _authorize(self, operation: str, kwargs: Json, caller: str | Session | None) -> Json:
+    def _authorize(self, operation: str, parameters: Mapping[str, Any], caller: str | Session | None) -> Json:
         """Decide a call that is not public. The result is the account in which it creates or lists pools."""
-        action = f"cognito-idp:{operation}"
-        arn = caller.arn if isinstance(caller, Session) else caller
-        parts = None if arn is None else split_arn(arn)
-        if caller is None or arn is None or parts is None:
+        action, arn = f"cognito-idp:{operation}", caller.arn if isinstance(caller, Session) else caller
+        if caller is None or arn is None or split_arn(arn) is None:
             raise AccessDeniedError(
                 f"`{action}` needs a caller", principal="*", action=action, resource="*", layer="credential", rule="UP1"
             )
-        resource, owner = self._resource(operation, kwargs, parts.partition, parts.account)
+        base = self._state.base
+        region = str(parameters.get("UserPoolId", self._region)).partition("_")[0]
+        call = SignedCall(
+            action=action,
+            parameters=parameters,
+            caller=Caller(caller),
+            context={"aws:RequestedRegion": region},
+            now=self._state.now(),
+            directory=base.directory,
+            engine=base.engine(),
+        )
         self._state.note(principal=arn)
-        decision = self._state.base.engine().decide(caller, action, resource, resource_account=owner, now=self._state.now())
-        if not decision.allowed:
-            raise AccessDeniedError(
-                f"User: {arn} is not authorized to perform: {action} on resource: {resource}",
-                principal=arn,
-                action=action,
-                resource=resource,
-                layer=str(decision.layer),
-                decision=decision,
-                rule="UP1",
-                code="AccessDeniedException",
-            )
-        return {"account": parts.account} if operation in _OF_ACCOUNT else {}
-
-    def _resource(self, operation: str, kwargs: Json, partition: str, account: str) -> tuple[str, str]:
-        """The resource that a call is decided on, and its account."""
-        if operation in _OF_ACCOUNT:
-            return "*", account
-        if "resource_arn" in kwargs:
-            arn = str(kwargs["resource_arn"])
-            read = split_arn(arn)
-            return arn, account if read is None else read.account
-        domain = self._state.tables.domains.get(kwargs.get("domain", "")) if "user_pool_id" not in kwargs else None
-        pool = self._state.tables.pools.get(domain.pool if domain is not None else kwargs.get("user_pool_id", ""))
-        if pool is not None:
-            return pool.arn, pool.account
-        region = str(kwargs.get("user_pool_id", "")).partition("_")[0]
-        return f"arn:{partition}:cognito-idp:{region}:{account}:userpool/{kwargs.get('user_pool_id', '')}", account
+        try:
+            authorize(call, permissions(operation))
+        except AccessDeniedError as error:
+            error.code, error.rule = "AccessDeniedException", "UP1"
+            raise
+        check_own(call)
+        return {"account": call.account} if operation in _OF_ACCOUNT else {}
 
 
 def _hidden(operation: str, parameters: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from fastiam.api.directory import Directory
-from fastiam.api.engine import Engine
 from fastiam.aws_data.service_models import OperationModel, Service
-from fastiam.credentials.results import Caller, Credentials
-from fastiam.directory.account_records import Entity, Group, InstanceProfile, Tables
+from fastiam.credentials.results import Credentials
+from fastiam.directory.account_records import Entity, Group, InstanceProfile
 from fastiam.directory.principal_refs import parse_principal
 from fastiam.model.profile import WITH_LONG_TERM_KEYS, PrincipalKind
 from fastiam.model.session import Session
 from fastiam.server.protocols.aws.errors import ApiError
 from fastiam.sts import STS
+from fastiam.sts.signed_calls import SignedCall
 
 if TYPE_CHECKING:
     from fastiam.federation import Federation
@@ -25,68 +23,25 @@ if TYPE_CHECKING:
 Result = Mapping[str, Any]
 
 
-@dataclass(slots=True)
-class Call:
-    """A call of one operation, verified and validated, and not yet decided.
+@dataclass(slots=True, kw_only=True)
+class Call(SignedCall):
+    """A call of one operation as the server has it.
 
     Attributes
     ----------
-    parameters
-        members of the input shape; members that were not sent are absent.
-    caller, credentials
+    credentials
         None for an unsigned operation.
-    context
-        condition keys of every call: source address, user agent, transport, Region.
-    engine
-        decides over exactly the records of `tables`.
     prepared
         what the operation's `prepare` returned.
     """
 
     service: Service
     operation: OperationModel
-    parameters: Mapping[str, Any]
-    caller: Caller | None
     credentials: Credentials | None
-    context: Mapping[str, Any]
-    now: datetime
     sts: STS
     services: Services
-    engine: Engine
     prepared: Any = None
     _cache: dict[str, str] = field(default_factory=dict, repr=False)
-
-    @property
-    def directory(self) -> Directory:
-        """The directory that the call acts on."""
-        return self.sts.directory
-
-    @property
-    def tables(self) -> Tables:
-        """The records that the call is decided over."""
-        return self.directory.tables
-
-    @property
-    def principal(self) -> str | Session:
-        """The principal of the verified credentials."""
-        assert self.caller is not None, self.operation.name
-        return self.caller.principal
-
-    @property
-    def principal_arn(self) -> str:
-        """Its ARN."""
-        principal = self.principal
-        return principal if isinstance(principal, str) else principal.arn
-
-    @property
-    def partition(self) -> str:
-        """The partition of the caller."""
-        return self.principal_arn.split(":")[1]
-
-    @property
-    def account(self) -> str:
-        """The account of the caller, in which it acts."""
-        return self.principal_arn.split(":")[4]
 
     @property
     def kind(self) -> PrincipalKind:
@@ -100,12 +55,6 @@ class Call:
     def verifiers(self) -> Federation:
         """The verification of identities from outside, and their providers."""
         return self.services.federation
-
-    @property
-    def region(self) -> str:
-        """The Region that a signed call is for, of a service that is not global."""
-        region: str = self.context["aws:RequestedRegion"]
-        return region
 
     # -- names --------------------------------------------------------------------------------------------------------
 

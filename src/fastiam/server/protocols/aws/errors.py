@@ -8,6 +8,8 @@ from typing import Final
 from fastiam.aws_data.service_models import QUERY, REST_JSON, Service
 from fastiam.credentials.errors import AccessDeniedError, AuthenticationError, StsError, ValidationError
 from fastiam.errors import DirectoryError, FastiamError, PolicyError, RequestValueError, StoreError
+from fastiam.model.decision import Decision
+from fastiam.sts.signed_calls import CallDeniedError, denial_text
 
 # The code of the query protocol: HTTP status, code of the JSON protocols.
 COMMON: Final[dict[str, tuple[int, str]]] = {
@@ -159,8 +161,10 @@ def api_error(error: Exception) -> ApiError:
             return error
         case PolicyError():
             return ApiError("MalformedPolicyDocument", _first_finding(error))
-        case AccessDeniedError():
-            return ApiError(error.code, error.message)
+        case CallDeniedError() | AccessDeniedError(decision=None):
+            return ApiError("AccessDenied", error.message)
+        case AccessDeniedError(decision=Decision() as decision):
+            return ApiError("AccessDenied", denial_text(error.principal, error.action, error.resource, decision))
         case AuthenticationError() | ValidationError() | StsError():
             return ApiError(error.code, _sentence(error.message, error.hint))
         case StoreError():

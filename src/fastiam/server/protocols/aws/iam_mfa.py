@@ -169,7 +169,7 @@ def _listed(call: Call, device: MfaDevice) -> dict[str, Any]:
 def _tags(call: Call, resource: str) -> Mapping[str, Any]:
     """`aws:ResourceTag/...` of a device."""
     device = call.sts.mfa.find(resource)
-    return {} if device is None else {f"aws:ResourceTag/{key}": value for key, value in device.tags.items()}
+    return {} if device is None else p.stored_tag_keys(device.tags)
 
 
 _NEW = p.created("mfa", "VirtualMFADeviceName")

@@ -88,7 +88,7 @@ def stored_tags(call: Call, resource: str) -> Mapping[str, Any]:
     """`aws:ResourceTag/KEY`, of what an ARN ends with."""
     organization = joined(call)
     tags = {} if organization is None else organization.tags.get(resource.rpartition("/")[2], {})
-    return {f"aws:ResourceTag/{key}": value for key, value in tags.items()}
+    return p.stored_tag_keys(tags)
 
 
 def on(*parameters: str, keys: Sequence[p.Keys] = (), action: str = "", only_with: str = "") -> tuple[Permission]:

@@ -1,60 +1,32 @@
-"""What a call asks the engine: an action on a resource, with condition keys.
+"""Resources and condition keys of the permissions of IAM, each named once: `Permission(user, (boundary,))`.
 
-Resources and keys are named here once, so that an operation is described by data: `Permission(user, (boundary,))`. A function for
-keys gets the resource of its permission.
+A function for keys gets the resource of its permission.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 from fastiam.model.key_registry import fold
 from fastiam.server.protocols.aws.calls import Call
 from fastiam.server.protocols.aws.documents import boundary_arn
 from fastiam.server.protocols.aws.errors import ApiError
+from fastiam.sts.signed_calls import (
+    Keys,
+    Permission,
+    Resource,
+    Resources,
+    everything,
+    given,
+    passed_to,
+    sent_tag_keys,
+    stored_tag_keys,
+)
 
-Resource = Callable[[Call], str]
-Resources = Callable[[Call], str | Sequence[str]]
-Keys = Callable[[Call, str], Mapping[str, Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class Permission:
-    """One permission of an operation.
-
-    Attributes
-    ----------
-    resource
-        the ARN, or `*`; or several ARNs, each of them decided.
-    keys
-        condition keys in addition to those of every call.
-    action
-        by default that of the operation.
-    only_with
-        a parameter without which it is not required, such as `Tags`.
-    shown
-        what a denial names in place of the resource. By default what the call names by its name has the path `/` there: the path
-        of a stored ARN would show that it exists.
-    is_own
-        decided as a resource of the caller's account, whatever account the ARN names. The operation checks who may reach it.
-    """
-
-    resource: Resources
-    keys: tuple[Keys, ...] = ()
-    action: str = ""
-    only_with: str = ""
-    shown: Resource | None = None
-    is_own: bool = False
-
+__all__ = ["Keys", "Permission", "Resource", "Resources", "everything", "given", "passed_to", "sent_tag_keys", "stored_tag_keys"]
 
 # -- resources ------------------------------------------------------------------------------------------------------------
-
-
-def everything(_: Call) -> str:
-    """`*`: calls on the whole account."""
-    return "*"
 
 
 def user(call: Call) -> str:
@@ -75,11 +47,6 @@ def role(call: Call) -> str:
 def instance_profile(call: Call) -> str:
     """The instance profile of `InstanceProfileName`."""
     return call.arn("instance-profile", call.parameters["InstanceProfileName"])
-
-
-def given(parameter: str) -> Resource:
-    """The ARN that a parameter holds."""
-    return lambda call: str(call.parameters[parameter])
 
 
 def created(type_: str, parameter: str) -> Resource:
@@ -124,16 +91,9 @@ def boundary(call: Call, resource: str) -> Mapping[str, Any]:
     return {} if arn is None else {"iam:PermissionsBoundary": arn}
 
 
-def passed_to(service: str) -> Keys:
-    """`iam:PassedToService`: the service that gets the role."""
-    return lambda _call, _resource: {"iam:PassedToService": service}
-
-
 def request_tags(call: Call, _: str) -> Mapping[str, Any]:
     """`aws:RequestTag/...` and `aws:TagKeys` of the tags, or of the keys of tags, that the call sends."""
-    tags = tags_of(call)
-    keys = [*tags, *call.parameters.get("TagKeys", ())]
-    return {f"aws:RequestTag/{key}": value for key, value in tags.items()} | ({"aws:TagKeys": keys} if keys else {})
+    return sent_tag_keys(tags_of(call), call.parameters.get("TagKeys", ()))
 
 
 def stored_tags(call: Call, resource: str) -> Mapping[str, Any]:
@@ -145,7 +105,7 @@ def stored_tags(call: Call, resource: str) -> Mapping[str, Any]:
     for table in (tables.managed, tables.instance_profiles, tables.saml_providers, tables.oidc_providers):
         record = table.get(resource)
         if record is not None:
-            return {f"aws:ResourceTag/{key}": value for key, value in record.tags.items()}
+            return stored_tag_keys(record.tags)
     return {}
 
 

@@ -27,7 +27,6 @@ from fastiam.server.http import JSON, Request, Response
 from fastiam.server.identity import AWS
 from fastiam.server.protocol import Elsewhere, Place, Route
 from fastiam.server.protocols.aws import Section, json_protocols, query, sigv4
-from fastiam.server.protocols.aws.authorize import Denied, authorize, denial_of
 from fastiam.server.protocols.aws.call_records import OTHER, call_record, is_audited, issued, named, revokes
 from fastiam.server.protocols.aws.calls import Call, Result
 from fastiam.server.protocols.aws.cors import preflight, share
@@ -47,6 +46,7 @@ from fastiam.server.protocols.aws.sessions import (
     is_session_request,
 )
 from fastiam.sts import STS
+from fastiam.sts.signed_calls import CallDeniedError, authorize
 
 if TYPE_CHECKING:
     from fastiam.cognito.user_pools import CodeMessage
@@ -322,16 +322,18 @@ class _Exchange:
         target = self.target
         assert target.service is not None and target.operation is not None and self._engine is not None
         return Call(
-            target.service,
-            target.operation,
-            parameters,
-            self._caller,
-            credentials,
-            self._context(None if credentials is None else signature),
-            self._now,
-            sts,
-            self._protocol.services_of(sts),
-            self._engine,
+            action=f"{target.service.name}:{target.operation.name}",
+            parameters=parameters,
+            caller=self._caller,
+            context=self._context(None if credentials is None else signature),
+            now=self._now,
+            directory=sts.directory,
+            engine=self._engine,
+            service=target.service,
+            operation=target.operation,
+            credentials=credentials,
+            sts=sts,
+            services=self._protocol.services_of(sts),
         )
 
     def _context(self, signature: sigv4.Signature | None) -> dict[str, Any]:
@@ -440,13 +442,11 @@ class _Exchange:
     def refusal(self, error: Exception, request_id: str) -> Response:
         """The answer for an error."""
         target = self.target
-        if isinstance(error, Denied):
-            self._note(error.action, error.resource, error.context, error.decision, False)
-            self._resources = (error.resource,)
         if isinstance(error, AccessDeniedError):
             if self._caller is not None:
-                self._note(error.action, error.resource, {}, error.decision, False)
-            error = denial_of(error)
+                self._note(error.action, error.resource, error.context, error.decision, False)
+            if isinstance(error, CallDeniedError):
+                self._resources = (error.resource,)
         found = in_words_of(api_error(error), target.service)
         if found.code in ("ServiceFailure", "InternalFailure"):
             log.error("request %s failed", request_id, exc_info=error)
