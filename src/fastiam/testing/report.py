@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from fastiam.errors import FastiamError, PolicyError
+from fastiam.model.decision import StatementRef
 
 Status = Literal["passed", "failed", "error"]
 
+_SNIPPET = re.compile(r"^ *(?:\d+ *\||\||-->)")
 OK, BROKEN, FAILED, REJECTED, UNCERTAIN = 0, 1, 2, 3, 4
 
 
@@ -36,6 +39,8 @@ class ExampleResult:
         the request as an entry of `cases`.
     seconds
         of one request, the mean of its batch.
+    statement
+        what determined a decision that was not expected; None without one, and if it is sensitive.
     """
 
     id: str
@@ -49,6 +54,7 @@ class ExampleResult:
     text: str = ""
     paste: str = ""
     seconds: float = 0.0
+    statement: StatementRef | None = None
 
 
 @dataclass(slots=True)
@@ -103,13 +109,20 @@ class TestReport:
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain values for JSON."""
         return {
-            "files": [{"file": name, "results": [_plain(result) for result in found]} for name, found in self.files.items()],
-            "errors": [{"file": name, "message": str(error)} for name, error in self.broken],
+            "files": [{"file": name, "results": [plain(result) for result in found]} for name, found in self.files.items()],
+            "errors": [{"file": name, "message": message_of(error)} for name, error in self.broken],
             "warnings": self.warnings,
             "counts": {status: self.counts[status] for status in ("passed", "failed", "error")},
             "seconds": self.seconds,
         }
 
 
-def _plain(result: ExampleResult) -> dict[str, Any]:
-    return {name: getattr(result, name) for name in ExampleResult.__slots__}
+def plain(result: ExampleResult) -> dict[str, Any]:
+    """Return a result as plain values for JSON."""
+    shown: dict[str, Any] = {name: getattr(result, name) for name in ExampleResult.__slots__ if name != "statement"}
+    return shown | {"statement": None if result.statement is None else result.statement.to_dict()}
+
+
+def message_of(error: FastiamError) -> str:
+    """Return the text of an error without the lines of the file below it: it may be no policy (T42)."""
+    return "\n".join(line for line in str(error).splitlines() if not _SNIPPET.match(line))

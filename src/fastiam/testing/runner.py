@@ -403,7 +403,7 @@ class Judge:
         line, column = example.at.place()
         shown = _shown(request)
         status: Status = "passed"
-        text = ""
+        text, statement = "", None
         if isinstance(decision, RequestValueError):
             actual = str(decision).partition("\n")[0]
             if example.expected != "error":
@@ -413,9 +413,10 @@ class Judge:
             actual = "; ".join([_word(decision), *wrong])
             if decision.outcome.name not in EXPECTED[example.expected] or wrong:
                 status, text = "failed", self._reasons(request, decision)
+                statement = None if self.planned is not None and self.planned.is_sensitive else decision.statement
         paste = "" if status == "passed" else _paste(request, decision)
         place = example.at.source.name, line, column
-        return ExampleResult(request.id, *place, status, shown, _expected(example), actual, text, paste, seconds)
+        return ExampleResult(request.id, *place, status, shown, _expected(example), actual, text, paste, seconds, statement)
 
 
 def _expected(example: Example) -> str:

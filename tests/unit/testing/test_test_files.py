@@ -315,8 +315,9 @@ def test_set_stands_for_its_entries_in_their_order() -> None:  # T5
     report = run(".")
     assert [result.request["action"] for result in report.results] == ["s3:PutObject", "s3:GetObject", "s3:GetObjectTagging"]
     assert outcomes(report) == [("t[0]", "passed"), ("t[1]", "passed"), ("t[2]", "passed")]
-    write({"name": "t", "principal": "set:people", "resource": REPORT, "allowed": "set:reads"},
-          sets={"principals": {"people": ["<who>"]}, "actions": {"reads": ["s3:GetObject"]}}, variables={"who": "lea"})  # fmt: skip
+    people, reads = {"people": ["<who>"]}, {"reads": ["s3:GetObject"]}
+    test = {"name": "t", "principal": "set:people", "resource": REPORT, "allowed": "set:reads"}
+    write(test, sets={"principals": people, "actions": reads}, variables={"who": "lea"})
     assert outcomes(run(".")) == [("t", "passed")]
 
 

@@ -16,7 +16,7 @@ from fastiam.cli.console import note, write
 if TYPE_CHECKING:
     from fastiam.testing.report import ExampleResult, TestReport
 
-_FORMATS = ("text", "json", "junit", "github")
+_FORMATS = ("text", "json", "jsonl", "junit", "sarif", "html", "github")
 
 
 @click.command("test")
@@ -84,6 +84,11 @@ def command(
     )
     for warning in report.warnings:
         note(f"warning: {warning}")
+    if form == "html":
+        from fastiam.cli.test_reports import write_test_page
+
+        write_test_page(report, out)
+        return 0 if exit_zero else report.exit_code(strict=strict)
     text = _text(report, form)
     if out is None:
         write(text)
@@ -108,6 +113,12 @@ def _text(report: TestReport, form: str) -> str:
 
     if form == "json":
         return json.dumps(report.to_dict(), indent=2, ensure_ascii=False, default=str)
+    if form == "jsonl":
+        return "\n".join(output.json_lines(report))
+    if form == "sarif":
+        from fastiam.cli.test_reports import test_sarif
+
+        return json.dumps(test_sarif(report), indent=2, ensure_ascii=False)
     if form == "junit":
         return output.junit(report).rstrip("\n")
     if form == "github":
