@@ -29,7 +29,7 @@ MODULES = """
     kernel.plan.index_builder kernel.batch.threads
     kernel.saved.verify kernel.plan.planner kernel.plan.match_programs kernel.plan.deny_filters kernel.eval.pattern_sets
     kernel.columns.chunk kernel.plan.index_terms kernel.eval.search kernel.call.context_values
-    server._items server._plain_batch server._scan server._log_lines server._json_lines strict_json._checker
+    server._plain_batch server._scan server._log_lines server._json_lines strict_json._checker
 """.split()
 
 # The id of the layout of the tables. A build reads only engine files with its own id.

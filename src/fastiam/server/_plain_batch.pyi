@@ -1,24 +1,48 @@
-from collections.abc import Callable
-from typing import Any, final
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, final
 
-from fastiam.server._items import PlainItems
+class EntityReader(Protocol):
+    def subject(self, raw: Any) -> object: ...
+    def plain_subject(self, type_: str, id_: str) -> object: ...
+    def plain_resource(self, type_: str, id_: str) -> object: ...
 
 @final
 class Known: ...
 
 @final
 class PlainBatch:
+    missing: list[int]
+    is_whole: bool
     def __len__(self) -> int: ...
-    def requests(self, start: int, stop: int) -> list[tuple[Any, str, str, dict[str, Any]]]: ...
+    def requests(self, start: int, stop: int) -> list[Any]: ...
+    def ignored(self) -> list[tuple[str, ...] | None] | None: ...
 
 @final
 class PlainReader:
-    def __init__(self, items: PlainItems, keys: dict[str, Any], max_action: int) -> None: ...
+    def __init__(
+        self,
+        subjects: dict[Any, Any],
+        resources: dict[Any, Any],
+        actions: dict[Any, Any],
+        keys: dict[str, Any],
+        subject_type: type,
+        resource_type: type,
+        stated: object,
+        unused: object,
+        max_id: int,
+        max_action: int,
+        max_value: int,
+    ) -> None: ...
     def read(
         self,
         body: bytes,
         most: int,
         keys: dict[str, Any],
-        map_subject: Callable[[str, str], object],
-        map_resource: Callable[[str, str], object],
+        tag_keys: dict[str, Any] | None,
+        stored_tags: Callable[[str], Mapping[str, Any]],
+        reader: EntityReader,
     ) -> PlainBatch | None: ...
+
+def write_cached(
+    decisions: list[Any], endings: list[bytes | None] | None, cached: dict[int, Any], most: int
+) -> tuple[bytes, dict[tuple[str, str], int], list[int]] | None: ...

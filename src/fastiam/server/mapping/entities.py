@@ -13,7 +13,6 @@ from fastiam.model.key_registry import fold
 from fastiam.model.profile import ROLES
 from fastiam.model.request import canonical_text, check_resource
 from fastiam.model.session import Session
-from fastiam.server._items import PlainItems
 from fastiam.server._plain_batch import PlainReader
 from fastiam.server.identity import ASSERT_SESSION, ASSERT_TAGS, Identity
 from fastiam.server.mapping.entity_types import BUILT_IN, EntityMapping, ResourceType, SubjectType
@@ -80,10 +79,8 @@ class EntityMapper:
         condition keys that properties of resources state as tags, by their names, as far as they were read.
     hides_ids
         whether names of principals do not show the ids of some type of subjects.
-    items
-        maps the items of a batch that have only such entities.
     bodies
-        reads bodies of such items.
+        reads bodies whose entities and contexts have their usual forms.
     """
 
     def __init__(self, mapping: EntityMapping, records: KnownRecords) -> None:
@@ -94,10 +91,9 @@ class EntityMapper:
         self.resources: dict[tuple[str, str], Resource] = {}
         self.tag_keys: dict[str, Key] = {}
         self._actions: dict[tuple[str, str | None], str] = {}
-        self.items = PlainItems(
-            self.subjects, self.resources, self._actions, Subject, Resource, FactKind.CONTEXT, MAX_ID, MAX_VALUE
-        )
-        self.bodies = PlainReader(self.items, mapping.context.plain, MAX_ACTION)
+        caches = self.subjects, self.resources, self._actions, mapping.context.plain
+        kinds = Subject, Resource, FactKind.CONTEXT, FactKind.KNOWN
+        self.bodies = PlainReader(*caches, *kinds, MAX_ID, MAX_ACTION, MAX_VALUE)
 
     # -- subjects -----------------------------------------------------------------------------------------------------
 

@@ -68,6 +68,7 @@ _SCOPES = {
     FactKind.KNOWN: frozenset({ASSERT_SESSION}),
 }
 _OF_REQUESTS = frozenset({FactKind.CONTEXT, FactKind.TAG})
+_NEVER = frozenset({FactKind.KNOWN, FactKind.OWNER})
 _CLOCK = frozenset({"aws:currenttime", "aws:epochtime"})
 _TAGS = (RESOURCE_TAG, "iam:resourcetag/")
 _OWNER = ("aws:resourceaccount", "aws:resourceorg")
@@ -237,7 +238,10 @@ class FactRules:
     at
         place of `names` in the configuration.
     plain
-        keys that requests may state, by members that stated them, as far as they were read.
+        keys by members that stated them, as far as they were read: those that requests may state, and with the kind `KNOWN` those
+        that none can.
+    unused
+        the same for who may state none: all of them have the kind `KNOWN`.
     """
 
     names: Mapping[str, str] = field(default_factory=dict)
@@ -246,6 +250,7 @@ class FactRules:
     allow_now: bool = False
     at: str = "context"
     plain: dict[str, Key] = field(default_factory=dict, init=False, compare=False, repr=False)
+    unused: dict[str, Key] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "reserved", tuple(map(fold, self.reserved)))
@@ -258,8 +263,22 @@ class FactRules:
                 raise config_error(f"`{key}` is a key that no request can state", place, "choose another key")
 
     def known(self, identity: Identity) -> dict[str, Key]:
-        """The keys of `plain`, if the identity may state any."""
-        return self.plain if ASSERT_CONTEXT in identity.scopes else _NO_PLAIN
+        """The keys of members that were read before, for this identity."""
+        return self.plain if ASSERT_CONTEXT in identity.scopes else self.unused
+
+    def keep(self, identity: Identity, member: str, key: Key | None, at: str) -> None:
+        """Keep the key of a member of one value. For a member that is never used its name is the path in the request."""
+        kept = self.known(identity)
+        if len(member) > MAX_NAME:
+            return
+        if len(kept) >= _MAX_KEPT:
+            kept.clear()
+        if kept is self.unused or key is None or key.folded.startswith(self.reserved) or key.kind in _NEVER:
+            kept[member] = Key(f"{at}.{member}", "", FactKind.KNOWN, None)
+        elif key.kind in _OF_REQUESTS:
+            kept[member] = key
+        elif not self.allow_now:  # the time
+            kept[member] = Key(f"{at}.{member}", "", FactKind.KNOWN, None)
 
 
 @dataclass(slots=True, eq=False)
@@ -289,8 +308,8 @@ class Facts:
 
     @property
     def is_plain(self) -> bool:
-        """Whether there is nothing but the context."""
-        return not (self.reads_tags or self.ignored or self.unknown or self.now)
+        """Whether there is nothing but the context, and what is not used."""
+        return not (self.reads_tags or self.unknown or self.now)
 
     def state(self, key: Key, value: Value, at: str) -> None:
         """Add a key; `at` is the place without `$.`.
@@ -341,8 +360,7 @@ def ignored_names(ignored: Sequence[str]) -> list[str]:
 
 _NO_RULES: Final = FactRules()
 NO_FACTS: Final = Facts()  # shared, so never changed
-_NO_PLAIN: Final[dict[str, Key]] = {}
-_MAX_PLAIN: Final = 1_024
+_MAX_KEPT: Final = 1_024  # members; all are dropped when there are more
 
 
 def facts(
@@ -385,6 +403,7 @@ def facts(
                 key is not None
                 and type(raw) is str
                 and len(raw) <= MAX_VALUE
+                and key.kind is not FactKind.KNOWN
                 and key.folded not in names
                 and (key.read is None or key.read(raw) is not None)
                 and (key.kind is FactKind.CONTEXT or has_tags)
@@ -397,8 +416,7 @@ def facts(
             if len(member) != len(UNKNOWN) or fold(member) != UNKNOWN:
                 key = _key_of(member, member, rules, at)
                 _state(found, identity, rules, key, member, check_scalar(raw, member, at), at, stored_tags)
-                if key is not None and key.kind in _OF_REQUESTS and key.name in stated and len(rules.plain) < _MAX_PLAIN:
-                    rules.plain[member] = key
+                rules.keep(identity, member, key, at)
                 continue
         if fold(member) == UNKNOWN:
             found.unknown = _unknown_keys(raw, f"$.{at}")

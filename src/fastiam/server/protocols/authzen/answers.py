@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Final, Literal, NamedTuple
 
@@ -13,7 +14,7 @@ from fastiam.server.decider import Pinned
 from fastiam.server.decision_records import Record
 from fastiam.server.http import Request, Response
 from fastiam.server.identity import EXPLAIN, Identity
-from fastiam.server.mapping import EntityMapper, EntityMapping, KnownRecords, MappingError
+from fastiam.server.mapping import EntityMapper, EntityMapping, KnownRecords, MappingError, ignored_names
 from fastiam.server.reasons import reason_members
 
 Reasons = Literal["full", "outcome", "none"]
@@ -89,9 +90,9 @@ class View:
         return Response(200, body, headers=headers, record=record)
 
 
-def item_with_ignored(answer: Answer, ignored: list[str]) -> bytes:
-    """An item of `evaluations` whose request stated facts that are not used."""
-    return b'%b,"ignored":%b}}' % (answer.head, orjson.dumps(ignored))
+def ending_with_ignored(ignored: Sequence[str]) -> bytes:
+    """What follows the head of an item whose request stated facts that are not used."""
+    return b',"ignored":%b}}' % orjson.dumps(ignored_names(ignored))
 
 
 def fault_body(fault: MappingError) -> bytes:

@@ -9,21 +9,21 @@ from typing import Any, Final, NamedTuple
 from fastiam.api.engine import Engine
 from fastiam.errors import PolicyError, RequestValueError
 from fastiam.model.decision import Decision
-from fastiam.server._items import write_cached
+from fastiam.server._plain_batch import PlainBatch, write_cached
 from fastiam.server.decision_records import BatchRecord, DecisionRecord
 from fastiam.server.http import Request, Response
 from fastiam.server.identity import Identity
 from fastiam.server.mapping import MappingError, ignored_names
-from fastiam.server.protocols.authzen.answers import Reasons, View, fault_body, form_error, item_with_ignored, reasons_for
+from fastiam.server.protocols.authzen.answers import Reasons, View, ending_with_ignored, fault_body, form_error, reasons_for
 from fastiam.server.protocols.authzen.reading import (
     MAX_ITEMS,
     BatchReader,
     Fault,
-    Options,
     Plain,
     Query,
     Reader,
     check_content_type,
+    plain_queries,
     read_body,
     read_entity,
     sent_id,
@@ -43,9 +43,10 @@ def answer_evaluation(view: View, request: Request, identity: Identity, reasons:
         check_content_type(request)
         reader = Reader(view.mapper, identity, now)
         plain = reader.plain(request.body, 0)
+        found = plain_queries(plain)[0] if plain is not None and plain.is_whole else None
         # PERF: what `plain` has read is read again only to log an id that the name of the principal does not show
-        body = read_body(request) if plain is None or view.mapper.hides_ids else _NO_BODY
-        query = reader.query(body) if plain is None else plain.requests(0, 1)[0]
+        body = read_body(request) if found is None or view.mapper.hides_ids else _NO_BODY
+        query = found or reader.query(body)
         return _single(
             view, request, query, sent_id(view.mapper, body.get("subject")), identity, reasons, now, "authzen/evaluation"
         )
@@ -57,15 +58,17 @@ def answer_evaluations(view: View, request: Request, identity: Identity, reasons
     """Answer `POST /access/v1/evaluations`."""
     try:
         check_content_type(request)
-        if not view.logs_items:
-            plain = _answer_plain(view, request, identity, reasons, now)
-            if plain is not None:
-                return plain
+        reader = BatchReader(view.mapper, identity, now)
+        plain = reader.plain(request.body)
+        if plain is not None and plain.is_whole and not view.logs_items:
+            answer = _answer_plain(view, request, plain, identity, reasons, now)
+            if answer is not None:
+                return answer
         body = read_body(request)
         items = body.get("evaluations")
         stop = _stop(body.get("options"))
         if not items and (items is None or type(items) is list):
-            query = Reader(view.mapper, identity, now).query(body)
+            query = reader.query(body)
             sent = sent_id(view.mapper, body.get("subject"))
             return _single(view, request, query, sent, identity, reasons, now, "authzen/evaluations")
         if type(items) is not list:
@@ -73,7 +76,9 @@ def answer_evaluations(view: View, request: Request, identity: Identity, reasons
         if len(items) > MAX_ITEMS:
             raise MappingError("too_many_items", f"more than {MAX_ITEMS} evaluations", "$.evaluations")
         _check_defaults(body)
-        return _batch(view, request, body, items, stop, identity, reasons, now)
+        defaults = body.get("subject"), body.get("action"), body.get("resource"), body.get("context")
+        queries = reader.queries(items, defaults, plain)
+        return _batch(view, request, items, defaults[0], queries, stop, reasons_for(identity, reasons), now)
     except MappingError as error:
         return form_error(error)
 
@@ -117,15 +122,14 @@ def decide(engine: Engine, query: Plain | Query, now: datetime) -> Decision | Fa
     try:
         if not isinstance(query, Query):
             return engine.decide(*query, now=now)
-        owner, stated, unknown = query.options or _NO_OPTIONS
+        if query.options is None:
+            return engine.decide(*query.request, now=now)
+        owner, stated, unknown = query.options
         return engine.decide(*query.request, unknown=unknown, resource_account=owner, now=stated or now)
     except RequestValueError as error:
         return _refused(error.column)
     except PolicyError:
         return _refused("subject.properties.session_policies")
-
-
-_NO_OPTIONS: Final = Options(None, None, ())
 
 
 def _refused(place: str) -> Fault:
@@ -190,44 +194,44 @@ def _check_defaults(body: dict[str, Any]) -> None:
 def _batch(
     view: View,
     request: Request,
-    body: dict[str, Any],
     items: list[Any],
+    default_subject: Any,
+    queries: list[Plain | Query | Fault],
     stop: bool | None,
-    identity: Identity,
     reasons: Reasons,
     now: datetime,
 ) -> Response:
-    get = body.get
-    defaults = get("subject"), get("action"), get("resource"), get("context")
-    queries = BatchReader(view.mapper, identity, now).queries(items, defaults)
     decisions = decide_all(view.engine, queries, now)
-    reasons = reasons_for(identity, reasons)
-    written = _write_cached(view, list(decisions), reasons) if stop is None and set(map(type, queries)) == {tuple} else None
-    written = written or _write(view, queries, decisions, stop, reasons)
+    written = _write(view, queries, decisions, stop, reasons)
     record = written.record(view)
     if view.logs_items:
         record.items = [
-            (index, _item(record, query, decision, _sent_id_of_item(view, items[index], defaults[0])))
+            (index, _item(record, query, decision, _sent_id_of_item(view, items[index], default_subject)))
             for index, (query, decision) in enumerate(zip(queries[: record.size], decisions, strict=False))
         ]
     return view.response(request, b'{"evaluations":[%b]}' % written.bodies, record)
 
 
-def _answer_plain(view: View, request: Request, identity: Identity, reasons: Reasons, now: datetime) -> Response | None:
-    """Answer a batch whose items state nothing but ids, without reading it as Python objects; None for any other body."""
-    plain = Reader(view.mapper, identity, now).plain(request.body)
-    if plain is None:
-        return None
+def _answer_plain(
+    view: View, request: Request, plain: PlainBatch, identity: Identity, reasons: Reasons, now: datetime
+) -> Response | None:
+    """Answer a batch that was read as a whole, without reading it as Python objects; None if an item cannot be decided."""
     decisions: list[Decision] = []
     try:
         for start in range(0, len(plain), _CHUNK):
             decisions += view.engine.decide_each(plain.requests(start, start + _CHUNK), now=now)
     except (RequestValueError, PolicyError):
-        return None  # one of them cannot be decided: each is decided by itself
+        return None  # each is decided by itself
     reasons = reasons_for(identity, reasons)
-    written = _write_cached(view, decisions, reasons)
-    if written is None:
-        written = _write(view, plain.requests(0, len(plain)), decisions, None, reasons)
+    ignored, endings = plain.ignored() if reasons == "full" else None, None
+    if ignored is not None:
+        by_paths = {paths: ending_with_ignored(paths) for paths in set(ignored) if paths is not None}
+        endings = [None if paths is None else by_paths[paths] for paths in ignored]
+    found = write_cached(decisions, endings, view.kept(reasons), _MAX_DENIED)
+    if found is None:
+        written = _write(view, plain_queries(plain), decisions, None, reasons)
+    else:
+        written = _Written(found[0], len(decisions), found[1], found[2], 0)
     return view.response(request, b'{"evaluations":[%b]}' % written.bodies, written.record(view))
 
 
@@ -271,15 +275,9 @@ def _item(batch: BatchRecord, query: Plain | Query | Fault, decision: Decision |
     return record
 
 
-def _write_cached(view: View, decisions: list[Any], reasons: Reasons) -> _Written | None:
-    """Write decisions on plain queries; None if the answer of one is not cached."""
-    found = write_cached(decisions, view.kept(reasons), _MAX_DENIED)
-    return None if found is None else _Written(found[0], len(decisions), found[1], found[2], 0)
-
-
 def _write(
     view: View,
-    queries: Sequence[Plain | Query | Fault],
+    queries: Sequence[Plain | Query | Fault | None],
     decisions: Sequence[Decision | Fault],
     stop: bool | None,
     reasons: Reasons,
@@ -305,7 +303,7 @@ def _write(
             is_allowed = answer.is_allowed
             outcomes[answer.key] = outcomes.get(answer.key, 0) + 1
             if reasons == "full" and isinstance(query, Query) and query.ignored:
-                bodies.append(item_with_ignored(answer, ignored_names(query.ignored)))
+                bodies.append(answer.head + ending_with_ignored(query.ignored))
             else:
                 bodies.append(answer.whole)
         if not is_allowed and len(denied) < _MAX_DENIED:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NamedTuple, TypeVar
@@ -131,6 +131,17 @@ class Query:
     ignored: list[str]
 
 
+def plain_queries(plain: PlainBatch) -> list[Plain | Query | None]:
+    """The queries that were read of a body; None for one that was not."""
+    found, ignored = plain.requests(0, len(plain)), plain.ignored()
+    if ignored is None:
+        return list(found)
+    return [
+        request if request is None or not paths else Query(request, None, list(paths))
+        for request, paths in zip(found, ignored, strict=True)
+    ]
+
+
 class Action(NamedTuple):
     """An action whose name may need the type of the resource."""
 
@@ -168,44 +179,28 @@ class Reader:
 
     def query(self, body: Members) -> Plain | Query | Fault:
         """The query of an evaluation as sent."""
-        found, _ = self._map([body], (None, None, None, None), None, {}, is_shared=False)
-        plain: Plain | None = found[0]
-        if plain is not None:
-            return plain
         get = body.get
         subject, action, resource, context = get("subject"), get("action"), get("resource"), get("context")
         given = self.context(context)
         return self.combine(self.subject(subject), self.action(action), self.resource(resource), given, context)
 
-    def _map(
-        self,
-        items: list[Any],
-        defaults: Defaults,
-        principal: str | Session | None,
-        given: dict[str, Any] | None,
-        *,
-        is_shared: bool,
-    ) -> tuple[list[Any], list[int]]:
-        """`PlainItems.map` for this identity."""
-        mapper = self._mapper
-        keys = mapper.mapping.context.known(self._identity)
-        tag_keys = mapper.tag_keys if ASSERT_TAGS in self._identity.scopes else None
-        tags = mapper.records.resource_tags
-        return mapper.items.map(
-            items, defaults, principal, given, keys, tag_keys, self._plain_subject, self._plain_resource, tags, is_shared
-        )
-
     def plain(self, body: bytes, most: int = MAX_ITEMS) -> PlainBatch | None:
-        """The requests of a batch whose entities state nothing but their ids, from its bytes; None for any other body.
+        """The requests of a batch from its bytes, as far as their entities and contexts have usual forms.
 
         Parameters
         ----------
         most
             items of the batch; 0: the body is one evaluation.
+
+        Returns
+        -------
+        PlainBatch
+            None for a body of another form. If it is not whole, the body must be read with `read_body`, too.
         """
         mapper = self._mapper
         keys = mapper.mapping.context.known(self._identity)
-        return mapper.bodies.read(body, most, keys, self._plain_subject, self._plain_resource)
+        tag_keys = mapper.tag_keys if ASSERT_TAGS in self._identity.scopes else None
+        return mapper.bodies.read(body, most, keys, tag_keys, mapper.records.resource_tags, self)
 
     def _read(self, raw: Any, kind: str, to_map: Callable[[Entity], _Mapped]) -> _Mapped | Fault:
         try:
@@ -217,13 +212,15 @@ class Reader:
         except MappingError as error:
             return error.as_value()
 
-    def _plain_subject(self, type_: str, id_: str) -> Subject | Fault:
+    def plain_subject(self, type_: str, id_: str) -> Subject | Fault:
+        """The subject of a type and id that have the right form."""
         try:
             return self._mapper.subject(type_, id_, None, self._identity, self._now)
         except MappingError as error:
             return error.as_value()
 
-    def _plain_resource(self, type_: str, id_: str) -> Resource | Fault:
+    def plain_resource(self, type_: str, id_: str) -> Resource | Fault:
+        """The resource of a type and id that have the right form."""
         try:
             return self._mapper.resource(type_, id_, None, self._identity)
         except MappingError as error:
@@ -296,24 +293,21 @@ class BatchReader(Reader):
         self._by_content: dict[Hashable, Any] = {}
         self._comparisons = 16  # contexts that are kept to be compared: where more differ, most do
 
-    def queries(self, items: list[Any], defaults: Defaults) -> list[Plain | Query | Fault]:
+    def queries(self, items: list[Any], defaults: Defaults, plain: PlainBatch | None = None) -> list[Plain | Query | Fault]:
         """The query of each item. An entity of an item replaces the default one as a whole (G61).
 
         Parameters
         ----------
         defaults
             subject, action, resource and context as sent; None: there is none.
+        plain
+            what was read of the body; its other items are read here.
         """
         default_subject, default_action, default_resource, default_context = defaults
-        who, given = self.subject(default_subject), self.context(default_context)
-        stated = given.context if type(given) is Facts and given.is_plain else None
-        principal, is_shared = None, False
-        if type(who) is Subject and who.facts.is_plain:
-            principal, is_shared = who.principal, who.facts is not NO_FACTS
-            if stated is not None:
-                stated = {**who.facts.context, **stated}
-        found, missing = self._map(items, defaults, principal, stated, is_shared=is_shared)
-        queries: list[Plain | Query | Fault] = found
+        queries: list[Any] = [None] * len(items)
+        missing: Sequence[int] = range(len(items))
+        if plain is not None and len(plain) == len(items):
+            queries, missing = plain_queries(plain), plain.missing
         before: tuple[Any, ...] = ()
         for i in missing:
             item = items[i]
