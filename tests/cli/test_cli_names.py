@@ -74,7 +74,7 @@ def test_who_can_of_a_known_owner_reports_no_assumption(more, call):
 
 
 def test_table_of_who_can_has_a_column_of_the_owner(call):
-    _, out, _ = call("who-can", "--policies", "d.json", "s3:GetObject", KEY, "--format", "table")
+    _, out, _ = call("who-can", "--policies", "d.json", "s3:GetObject", KEY, "--format", "text")
     assert "owner" in out and "assumed" in out
 
 

@@ -44,7 +44,7 @@ def test_h63_exit_code_follows_new_access_then_unknowns(changes: list[dict[str, 
 
 def test_h63_undecided_principals_are_listed(call: Run) -> None:
     Path("plan.json").write_text(plan(UNKNOWN_ROLE_POLICY))
-    _, out, err = call(*TERRAFORM)
+    _, out, err = call(*TERRAFORM, "--format", "jsonl")
     assert "undecided: `aws_iam_role_policy.app`: `policy` is known after apply\n  arn:aws:iam::111111111111:role/app\n" in err
     rows = [json.loads(line) for line in out.splitlines()]
     assert {(row["change"], row["principal"]) for row in rows} == {("may gain", APP)}
@@ -52,7 +52,7 @@ def test_h63_undecided_principals_are_listed(call: Run) -> None:
 
 def test_diff_of_a_plan_shows_the_statement_in_the_plan(call: Run) -> None:
     Path("plan.json").write_text(plan(inline("ana", "s3:*")))
-    (row,) = (json.loads(line) for line in call(*TERRAFORM)[1].splitlines())
+    (row,) = (json.loads(line) for line in call(*TERRAFORM, "--format", "jsonl")[1].splitlines())
     assert (row["change"], row["side"], row["statement"]["policy"]) == ("gained", "new", "Ana")
     assert row["statement"]["file"] == "plan.json#aws_iam_user_policy.Ana.policy" and row["statement"]["line"] == 1
 
@@ -60,13 +60,13 @@ def test_diff_of_a_plan_shows_the_statement_in_the_plan(call: Run) -> None:
 def test_diff_of_a_plan_decides_given_requests(call: Run) -> None:
     Path("plan.json").write_text(plan(UNKNOWN_ROLE_POLICY, inline("ana", "s3:*")))
     Path("requests.csv").write_text(f"principal,action,resource\n{APP},s3:GetObject,*\n{ANA},s3:PutObject,*\n")
-    code, out, _ = call(*TERRAFORM, "--requests", "requests.csv")
+    code, out, _ = call(*TERRAFORM, "--requests", "requests.csv", "--format", "jsonl")
     assert [json.loads(line)["change"] for line in out.splitlines()] == ["gained", "may gain"] and code == 2
 
 
 def test_diff_replaces_one_policy(call: Run) -> None:
     Path("new.json").write_text(json.dumps(document(statement("Allow", "s3:*"))))
-    code, out, _ = call("diff", "--policies", "d.json", "--replace", f"{ANA}#Ana=new.json")
+    code, out, _ = call("diff", "--policies", "d.json", "--replace", f"{ANA}#Ana=new.json", "--format", "jsonl")
     assert code == 2 and json.loads(out)["principal"] == ANA
 
 

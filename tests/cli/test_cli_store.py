@@ -317,13 +317,13 @@ def filled(call: Call) -> Call:
 
 
 @pytest.mark.parametrize("group_name", LISTS)
-def test_lists_are_json_lines_in_a_pipe_by_default(group_name: str, filled: Call) -> None:
-    code, out, _ = filled(group_name, "list")
+def test_lists_have_all_formats(group_name: str, filled: Call) -> None:
+    code, out, _ = filled(group_name, "list", "--format", "jsonl")
     (row,) = map(json.loads, out.splitlines())
     assert code == 0 and row.items() >= LISTS[group_name].items()
     assert json.loads(filled(group_name, "list", "--format", "json")[1]) == [row]
     assert filled(group_name, "list", "--format", "csv")[1].startswith(",".join(row))
-    assert "arn" in filled("user", "list", "--format", "table")[1]
+    assert "arn" in filled("user", "list", "--format", "text")[1]
 
 
 def test_change_looks_up_names_in_the_account_of_the_record(filled: Call) -> None:
@@ -335,7 +335,9 @@ def test_change_looks_up_names_in_the_account_of_the_record(filled: Call) -> Non
 
 def test_a_list_may_be_of_one_account(filled: Call) -> None:
     filled("user", "create", arn("user/bob", B))
-    assert [json.loads(line)["name"] for line in filled("user", "list", "--account", B)[1].splitlines()] == ["bob"]
+    assert [json.loads(line)["name"] for line in filled("user", "list", "--account", B, "--format", "jsonl")[1].splitlines()] == [
+        "bob"
+    ]
 
 
 def test_other_verbs_take_a_store_for_policies(filled: Call) -> None:

@@ -121,14 +121,14 @@ def test_wrong_calls_and_wrong_credentials_fail(call, key):
 def test_keys_are_listed_disabled_and_deleted(call, key):
     id_ = json.loads(key.read_text())["AccessKeyId"]
     assert call("key", "deactivate", id_)[:2] == (0, f"AccessKeyId: {id_}\nStatus: Inactive\n")
-    rows = [json.loads(line) for line in call("key", "list", ANA)[1].splitlines()]
+    rows = [json.loads(line) for line in call("key", "list", ANA, "--format", "jsonl")[1].splitlines()]
     assert [(row["id"], row["status"], row["last_used"]) for row in rows] == [(id_, "Inactive", None)]
     code, _, err = call("whoami", "--credentials", "ana.json")
     assert code == 1 and "inactive" in err
     assert call("key", "activate", id_)[0] == 0
     assert call("whoami", "--credentials", "ana.json")[0] == 0
     assert call("key", "delete", id_)[0] == 0
-    assert call("key", "list", ANA)[1] == ""
+    assert call("key", "list", ANA, "--format", "jsonl")[1] == ""
     assert call("key", "delete", id_)[0] == 1
 
 
@@ -136,7 +136,7 @@ def test_a_principal_is_a_user_by_name_or_the_root(call):
     assert call("key", "create", "bo")[0] == 0
     assert call("key", "create", "root")[0] == 0
     assert call("key", "create", BO.replace("user/bo", "root"), "--account", "111111111111")[0] == 0
-    assert len(call("key", "list", "root")[1].splitlines()) == 2
+    assert len(call("key", "list", "root", "--format", "jsonl")[1].splitlines()) == 2
     for verb in ("list", "create"):
         code, out, err = call("key", verb, "root", "--account", "222222222222")
         assert (
@@ -160,14 +160,14 @@ def test_a_device_is_made_enabled_and_used(call, key):
     totp, now = pyotp.TOTP(made["Seed"]), datetime.now(UTC)
     before = [totp.at(now - timedelta(seconds=seconds)) for seconds in (60, 30)]
     assert call("mfa", "enable", made["SerialNumber"], *before)[0] == 0
-    rows = [json.loads(line) for line in call("mfa", "list", ANA)[1].splitlines()]
+    rows = [json.loads(line) for line in call("mfa", "list", ANA, "--format", "jsonl")[1].splitlines()]
     assert [(row["serial"], row["enabled"]) for row in rows] == [(made["SerialNumber"], True)]
     token = ("sts", "get-session-token", "--credentials", "ana.json", "--serial-number", made["SerialNumber"])
     code = totp.at(datetime.now(UTC))
     assert call(*token, "--token-code", code)[0] == 0
     assert call(*token, "--token-code", code)[0] == 2  # used
     assert call("mfa", "delete", made["SerialNumber"])[0] == 0
-    assert call("mfa", "list", ANA)[1] == ""
+    assert call("mfa", "list", ANA, "--format", "jsonl")[1] == ""
 
 
 def test_a_keyring_is_written_once_and_rotated(call, key):

@@ -20,13 +20,13 @@ KEY = "arn:aws:s3:::b/k"
 
 VERBS = [
     ["explain", "--policies", "export.json", ANA, "s3:GetObject", KEY, "--resource-account", A, "--format", "text"],
-    ["what-can", "--policies", "export.json", ANA, "--format", "table"],
-    ["what-can", "--policies", "export.json", ANA, "--resource", KEY, "--format", "table"],
-    ["who-can", "--policies", "export.json", "s3:GetObject", KEY, "--format", "table"],
+    ["what-can", "--policies", "export.json", ANA, "--format", "text"],
+    ["what-can", "--policies", "export.json", ANA, "--resource", KEY, "--format", "text"],
+    ["who-can", "--policies", "export.json", "s3:GetObject", KEY, "--format", "text"],
     ["who-can", "--policies", "export.json", "s3:GetObject", KEY, "--format", "csv"],
     ["who-can", "--policies", "export.json", "s3:GetObject", KEY, "--format", "jsonl"],
-    ["escalations", "--policies", "export.json", "--format", "table"],
-    ["diff", "--old", "old.json", "--new", "export.json", "--format", "table"],
+    ["escalations", "--policies", "export.json", "--format", "text"],
+    ["diff", "--old", "old.json", "--new", "export.json", "--format", "text"],
     ["prove", "no-new-access", "--old", "old.json", "--new", "export.json"],
     ["validate", "export.json"],
     ["lint", "export.json"],

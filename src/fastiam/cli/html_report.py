@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fastiam.cli.file_arguments import check_out, open_out
-from fastiam.cli.render import cell_text, chosen
+from fastiam.cli.render import cell_text
 from fastiam.model.decision import StatementRef
 from fastiam.model.policy import Policy
 from fastiam.model.protocols import AnalysisEngine
@@ -27,9 +27,8 @@ _SOURCES = "fastiam.sources"  # of the command that runs
 _ENGINES = ("saved", "old_engine", "new_engine")  # parameters
 
 
-def chosen_form(form: str | None, out: str | None, *sources: str, default: str | None = None) -> str:
-    """The format of a result: that of `--format`; HTML with `--out`; else the default, or a table on a terminal and JSON lines in
-    a pipe.
+def chosen_form(form: str | None, out: str | None, *sources: str) -> str:
+    """The format of a result: that of `--format`; HTML with `--out`; else text.
 
     Raises
     ------
@@ -43,7 +42,7 @@ def chosen_form(form: str | None, out: str | None, *sources: str, default: str |
     context = click.get_current_context(silent=True)
     if context is not None:
         context.meta[_SOURCES] = sources
-    return HTML if out is not None else chosen(form or default, "table")
+    return HTML if out is not None else form or "text"
 
 
 def write_report(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -14,6 +14,7 @@ from fastiam.cli.file_arguments import read_bytes
 from fastiam.model.key_registry import fold
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+_Verb = TypeVar("_Verb", bound=Callable[..., Any] | click.Command)
 
 
 class Instant(click.ParamType[datetime]):
@@ -170,28 +171,28 @@ unknown_owner = click.option(
 )
 now = click.option("--now", type=Instant(), help="The time of the decision. Default: the clock.")
 exit_zero = click.option("--exit-zero", is_flag=True, help="Exit with 0 whatever the decision is.")
-form = click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
-text_form = click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "json", "jsonl"]),
-    help="The format of the output. Default: text on a terminal, JSON lines in a pipe.",
-)
-table_form = click.option(
-    "--format",
-    "form",
-    type=click.Choice(["table", "json", "jsonl", "csv"]),
-    help="The format of the output. Default: a table on a terminal, JSON lines in a pipe.",
-)
-report_form = chained(
-    click.option(
-        "--format",
-        "form",
-        type=click.Choice(["table", "json", "jsonl", "csv", "html"]),
-        help="The format of the output. Default: a table on a terminal, JSON lines in a pipe.",
-    ),
-    click.option("--out", metavar="FILE", help="The file of an HTML report, in place of standard output."),
-)
+
+
+def formats(*names: str) -> Callable[[_Verb], _Verb]:
+    """The option for the format of a verb's output: `text`, which is the default into pipes too, and others of `render`."""
+    shown = click.Choice(["text", *names])
+    return click.option("--format", "form", type=shown, default="text", show_default=True, help="The format of the output.")
+
+
+form = formats("json")
+record_form = formats("json", "jsonl")
+rows_form = formats("json", "jsonl", "csv")
+
+
+def report_formats(*names: str) -> Callable[[_Verb], _Verb]:
+    """The same for a verb that also writes an HTML report; `html_report.chosen_form` reads both options."""
+    shown = click.Choice(["text", *names, "html"])
+    form = click.option("--format", "form", type=shown, help="The format of the output. Default: text.")
+    out = click.option("--out", metavar="FILE", help="The file of an HTML report, in place of standard output.")
+    return lambda verb: form(out(verb))
+
+
+report_form = report_formats("json", "jsonl", "csv")
 request = chained(
     context := chained(
         click.option(

@@ -6,7 +6,7 @@ import click
 
 from fastiam.cli import entity_commands, options
 from fastiam.cli import exit_codes as exits
-from fastiam.cli.render import chosen, write_rows
+from fastiam.cli.render import write_rows
 from fastiam.cli.store_options import store
 
 COLUMNS = ("id", "name", "canonical_id", "partition")
@@ -37,12 +37,12 @@ def create(
 
 @command.command("list")
 @store
-@options.table_form
-def list_(store: str, form: str | None) -> int:
+@options.rows_form
+def list_(store: str, form: str) -> int:
     """List the accounts."""
     with entity_commands.reading(store) as directory:
         rows = [{name: getattr(record, name) for name in COLUMNS} for record in directory.tables.accounts.values()]
-    write_rows(COLUMNS, rows, chosen(form, "table"))
+    write_rows(COLUMNS, rows, form)
     return exits.OK
 
 

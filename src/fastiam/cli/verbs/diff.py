@@ -112,7 +112,7 @@ def command(
         write_report("Changed decisions", shown, out, summary=[*summary, *not_compared], engines=engines, pictures=pictures)
     else:
         rows = [found.group_to_dict(group) if is_json(form) else _row(found, group) for group in found.groups]
-        write_rows(OF_TABLE if form == "table" else COLUMNS, rows, form)
+        write_rows(OF_TABLE if form == "text" else COLUMNS, rows, form)
     for line in summary:
         note(line)
     note_unseen(found.unseen)

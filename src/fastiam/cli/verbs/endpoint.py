@@ -6,7 +6,7 @@ import click
 
 from fastiam.cli import entity_commands, options
 from fastiam.cli import exit_codes as exits
-from fastiam.cli.render import chosen, write_rows
+from fastiam.cli.render import write_rows
 from fastiam.cli.store_options import show as show_text
 from fastiam.cli.store_options import store
 from fastiam.cli.verbs.resource import documents, owner
@@ -35,15 +35,15 @@ def create(id_: str, policies: tuple[str, ...], account: str | None, gateway: bo
 
 @command.command("list")
 @store
-@options.table_form
-def list_(store: str, form: str | None) -> int:
+@options.rows_form
+def list_(store: str, form: str) -> int:
     """List the endpoints."""
     with entity_commands.reading(store) as directory:
         rows = [
             {"id": e.id, "account": e.account, "gateway": e.gateway, "policies": None if e.policies is None else len(e.policies)}
             for e in directory.tables.endpoints.values()
         ]
-    write_rows(("id", "account", "gateway", "policies"), rows, chosen(form, "table"))
+    write_rows(("id", "account", "gateway", "policies"), rows, form)
     return exits.OK
 
 

@@ -13,7 +13,7 @@ from fastiam.cli.action_names import note_unknown_actions
 from fastiam.cli.console import note, visible, write
 from fastiam.cli.policy_sources import open_engine
 from fastiam.cli.principal_names import find_principal
-from fastiam.cli.render import chosen, write_json
+from fastiam.cli.render import write_json
 from fastiam.cli.unused_columns import note_defaults, note_misspelt
 from fastiam.model.explanation_text import explanation_lines
 from fastiam.model.request import shorten
@@ -35,7 +35,7 @@ from fastiam.model.request import shorten
 )
 @options.unknown
 @options.unknown_owner
-@options.text_form
+@options.record_form
 @options.exit_zero
 def command(
     policies: tuple[str, ...],
@@ -50,13 +50,13 @@ def command(
     now: datetime | None,
     unknown: tuple[str, ...],
     unknown_owner: str | None,
-    form: str | None,
+    form: str,
     exit_zero: bool,
 ) -> int:
     """Explain how a request is decided: the decision first, then every layer with its statements.
 
     PRINCIPAL is an ARN, a service name, `*` for an unsigned caller, or the name of a user or role.
-    The output is text on a terminal, one JSON object in a pipe. Exits with 0 if the request is allowed, 2 if it is denied, 4
+    Exits with 0 if the request is allowed, 2 if it is denied, 4
     if that depends on keys that were declared unknown.
     """
     engine = open_engine(policies, saved, unknown_owner=unknown_owner)
@@ -72,7 +72,6 @@ def command(
     explanation = engine.explain_request(profile or principal, resource, request, resource_account)
     if profile is not None:
         note(f"`{shorten(principal)}` has no record: its own account is assumed to allow the request")
-    form = chosen(form, "text")
     if form == "text":
         for line in explanation_lines(explanation):
             write([(visible(text, ""), style) for text, style in line])

@@ -9,7 +9,7 @@ import click
 
 from fastiam.cli import entity_commands, options
 from fastiam.cli import exit_codes as exits
-from fastiam.cli.render import chosen, write_rows
+from fastiam.cli.render import write_rows
 from fastiam.cli.store_options import of_store, show
 from fastiam.cli.verbs import identity_pool_calls
 from fastiam.cli.verbs.identity_pool_parts import (
@@ -126,13 +126,13 @@ def update(pools: IdentityPools, pool_id: str, name: str | None, **given: Any) -
 @command.command("list")
 @entity_commands.account
 @of_store
-@options.table_form
-def list_(store: str, keyring: str | None, account: str | None, form: str | None) -> int:
+@options.rows_form
+def list_(store: str, keyring: str | None, account: str | None, form: str) -> int:
     """List every identity pool."""
     with open_pools(store, keyring) as pools:
         found = [pool for pool in pools.identity_pools() if account in (None, pool.account)]
     rows = [{"name": pool.identity_pool_name, "id": pool.identity_pool_id, "account": pool.account} for pool in found]
-    write_rows(("name", "id", "account"), rows, chosen(form, "table"))
+    write_rows(("name", "id", "account"), rows, form)
     return exits.OK
 
 

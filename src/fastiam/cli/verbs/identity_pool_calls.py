@@ -9,7 +9,7 @@ import click
 
 from fastiam.cli import exit_codes as exits
 from fastiam.cli import options
-from fastiam.cli.render import chosen, write_rows
+from fastiam.cli.render import write_rows
 from fastiam.cli.store_options import of_store, open_secret_file, secret_out, show
 from fastiam.cli.verbs.identity_pool_parts import Pairs, find_pool, open_pools, plain, pool_argument, read_tokens
 from fastiam.errors import FastiamError
@@ -78,8 +78,8 @@ def _with_id(pools: IdentityPools, given: dict[str, Any]) -> dict[str, Any]:
 @pool_argument
 @click.option("--hide-disabled", is_flag=True, help="Leave out identities that were merged into another one.")
 @of_store
-@options.table_form
-def list_identities(pool: str, hide_disabled: bool, store: str, keyring: str | None, form: str | None) -> int:
+@options.rows_form
+def list_identities(pool: str, hide_disabled: bool, store: str, keyring: str | None, form: str) -> int:
     """List the identities of POOL, in order of creation."""
     rows: list[dict[str, Any]] = []
     with open_pools(store, keyring) as pools:
@@ -92,7 +92,7 @@ def list_identities(pool: str, hide_disabled: bool, store: str, keyring: str | N
             token = page.next_token
             if token is None:
                 break
-    write_rows(("id", "logins", "state"), rows, chosen(form, "table"))
+    write_rows(("id", "logins", "state"), rows, form)
     return exits.OK
 
 

@@ -6,7 +6,7 @@ import click
 
 from fastiam.cli import entity_commands, options
 from fastiam.cli import exit_codes as exits
-from fastiam.cli.render import chosen, write_rows
+from fastiam.cli.render import write_rows
 from fastiam.cli.store_options import Calls, of_store, open_secret_file, open_sts, secret_out, show
 
 COLUMNS = ("id", "status", "created", "last_used")
@@ -35,13 +35,13 @@ def create(principal: str, store: str, keyring: str | None, account: str | None,
 @click.argument("principal")
 @of_store
 @entity_commands.account
-@options.table_form
-def list_(principal: str, store: str, keyring: str | None, account: str | None, form: str | None) -> int:
+@options.rows_form
+def list_(principal: str, store: str, keyring: str | None, account: str | None, form: str) -> int:
     """List the keys of PRINCIPAL."""
     with open_sts(store, keyring) as sts:
         keys = sts.keys.list(entity_commands.find_credential_owner(sts.directory, principal, account))
     rows = [{name: _text(getattr(key, name)) for name in COLUMNS} for key in keys]
-    write_rows(COLUMNS, rows, chosen(form, "table"))
+    write_rows(COLUMNS, rows, form)
     return exits.OK
 
 

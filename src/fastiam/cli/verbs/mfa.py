@@ -6,7 +6,7 @@ import click
 
 from fastiam.cli import entity_commands, options
 from fastiam.cli import exit_codes as exits
-from fastiam.cli.render import chosen, write_rows
+from fastiam.cli.render import write_rows
 from fastiam.cli.store_options import Calls, of_store, open_secret_file, open_sts, secret_out, show
 
 COLUMNS = ("serial", "enabled", "created")
@@ -50,13 +50,13 @@ def enable(serial: str, first: str, second: str, store: str, keyring: str | None
 @click.argument("principal")
 @of_store
 @entity_commands.account
-@options.table_form
-def list_(principal: str, store: str, keyring: str | None, account: str | None, form: str | None) -> int:
+@options.rows_form
+def list_(principal: str, store: str, keyring: str | None, account: str | None, form: str) -> int:
     """List the devices of PRINCIPAL."""
     with open_sts(store, keyring) as sts:
         devices = sts.mfa.list(entity_commands.find_credential_owner(sts.directory, principal, account))
     rows = [{"serial": d.serial, "enabled": d.enabled is not None, "created": str(d.created)} for d in devices]
-    write_rows(COLUMNS, rows, chosen(form, "table"))
+    write_rows(COLUMNS, rows, form)
     return exits.OK
 
 

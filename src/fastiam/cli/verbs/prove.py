@@ -15,7 +15,7 @@ from fastiam.cli import exit_codes as exits
 from fastiam.cli.console import note, write
 from fastiam.cli.file_arguments import read_bytes
 from fastiam.cli.html_report import HTML, chosen_form, write_report
-from fastiam.cli.options import chained
+from fastiam.cli.options import chained, report_formats
 from fastiam.cli.planned_changes import Sides, sides
 from fastiam.cli.policy_sources import check_stdin
 from fastiam.cli.progress import Steps
@@ -39,8 +39,7 @@ _shared = chained(
     click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Number of combinations. Default: 300000."),
     click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Default: 10."),
     click.option("--lenient", is_flag=True, help="Reject only fatal errors, as for existing policies."),
-    click.option("--format", "form", type=click.Choice(["text", "json", "jsonl", "sarif", "html"]), help="Default: text."),
-    click.option("--out", metavar="FILE", help="The file of an HTML report, in place of standard output."),
+    report_formats("json", "jsonl", "sarif"),
     click.option("--exit-zero", is_flag=True, help="Exit with 0 for each result."),
 )
 
@@ -78,7 +77,7 @@ def no_new_access(
     from fastiam.model.policy import PolicyKind
     from fastiam.sources.plans.proofs import prove_change
 
-    form = chosen_form(form, out, *sides.paths, default="text")
+    form = chosen_form(form, out, *sides.paths)
     options: dict[str, Any] = {"actions": actions, **_limits(partitions, limit, timeout)}
     old, new = sides.given["old"], sides.given["new"]
     if not (old and new) or not all(map(_is_document, (*old, *new))):
@@ -115,7 +114,7 @@ def access_not_granted(
     from fastiam.analysis.proof.prove import prove_not_granted
 
     check_stdin(*paths)
-    form = chosen_form(form, out, *paths, default="text")
+    form = chosen_form(form, out, *paths)
     policies = _read_all(paths, kind, lenient)
     options = _limits(partitions, limit, timeout)
     output = Output(form, out, exit_zero, policies)

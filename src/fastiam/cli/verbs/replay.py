@@ -78,7 +78,7 @@ def command(
     with Progress(quiet=quiet) as progress:
         found = engine.replay(_ProgressReader(trail, progress))
     groups = [group for group in found.groups if not only or group.verdict in only]
-    if form == "table":
+    if form == "text":
         shown = groups[:limit] if limit else groups
         write_rows(OF_TABLE, map(_cells, shown), form)
         if len(shown) < len(groups):

@@ -8,7 +8,7 @@ import click
 
 from fastiam.cli import entity_commands, options
 from fastiam.cli import exit_codes as exits
-from fastiam.cli.render import chosen, write_rows
+from fastiam.cli.render import write_rows
 from fastiam.cli.store_options import show as show_text
 from fastiam.cli.store_options import store
 from fastiam.errors import DirectoryError
@@ -60,15 +60,15 @@ def create(
 
 @command.command("list")
 @store
-@options.table_form
-def list_(store: str, form: str | None) -> int:
+@options.rows_form
+def list_(store: str, form: str) -> int:
     """List the resources."""
     with entity_commands.reading(store) as directory:
         rows = [
             {"arn": arn, "account": record.account, "policies": len(record.policies)}
             for arn, record in directory.tables.resources.items()
         ]
-    write_rows(("arn", "account", "policies"), rows, chosen(form, "table"))
+    write_rows(("arn", "account", "policies"), rows, form)
     return exits.OK
 
 

@@ -16,8 +16,6 @@ from fastiam.cli.console import note, write
 if TYPE_CHECKING:
     from fastiam.testing.report import ExampleResult, TestReport
 
-_FORMATS = ("text", "json", "jsonl", "junit", "sarif", "html", "github")
-
 
 @click.command("test")
 @click.argument("paths", nargs=-1, metavar="[PATH]...")
@@ -37,7 +35,7 @@ _FORMATS = ("text", "json", "jsonl", "junit", "sarif", "html", "github")
     metavar="DIR",
     help="Refuse files outside. Default: the next folder upwards with `.git`, else the current one.",
 )
-@click.option("--format", "form", type=click.Choice(_FORMATS), default="text", help="Default: text.")
+@options.formats("json", "jsonl", "sarif", "html", "junit", "github")
 @click.option("--out", metavar="FILE", help="The file of the report, in place of standard output.")
 @click.option("-v", "--verbose", is_flag=True, help="A line for each example.")
 @options.exit_zero

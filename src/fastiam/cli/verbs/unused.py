@@ -107,7 +107,7 @@ def _unseen(rows: Sequence[Unused], engine: Engine, only: Sequence[str]) -> Iter
 
 def _row(row: Unused, form: str) -> dict[str, Any]:
     return {
-        name: _shortened(value) if form == "table" and isinstance(value, tuple) else value
+        name: _shortened(value) if form == "text" and isinstance(value, tuple) else value
         for name in COLUMNS
         for value in [getattr(row, name)]
     }

@@ -76,11 +76,12 @@ def command(
     title = f"What {principal} can do"
     if resource is None:
         grants = engine.what_can(principal, context=given)
-        rows = [grant.to_dict() if is_json(form) else _grant(grant, is_table=form in ("table", HTML)) for grant in grants]
+        rows = [grant.to_dict() if is_json(form) else _grant(grant, is_table=form in ("text", HTML)) for grant in grants]
         if form == HTML:
             write_report(title, {"Grants": (GRANT_TABLE, rows)}, out, summary=[f"{len(rows):,} grants"], engines=[engine])
         else:
-            write_rows(GRANT_TABLE if form == "table" else GRANT, rows, form)
+            write_rows(GRANT_TABLE if form == "text" else GRANT, rows, form)
+        _note_nothing(rows, form)
         return exits.OK if grants or exit_zero else exits.DENIED
     note_defaults(engine, given, unknown)
     about: dict[str, Any] = {"resource_account": resource_account, "now": now}
@@ -99,10 +100,16 @@ def command(
         summary = [f"{len(rows):,} actions on {resource}"]
         write_report(title, {"Actions": (ACTION_TABLE, rows)}, out, summary=summary, engines=[engine])
     else:
-        write_rows(ACTION_TABLE if form == "table" else ACTION, rows, form)
+        write_rows(ACTION_TABLE if form == "text" else ACTION, rows, form)
+    _note_nothing(rows, form)
     if any(one.assumed_owner for one in found):
         note("the owner of the resource is assumed to be the principal's account\nhelp: pass `--resource-account ID`")
     return exits.OK if found or exit_zero else exits.DENIED
+
+
+def _note_nothing(rows: Collection[Any], form: str) -> None:
+    if not rows and form == "text":
+        note("nothing is allowed")
 
 
 def _known(resource: str, listed: Collection[str]) -> list[str]:

@@ -74,7 +74,7 @@ def command(
         summary = [f"{len(callers):,} principals", f"keys that are not given are {_KEYS[bool(unknown)]}"]
         write_report(title, {"Principals": (COLUMNS, rows)}, out, summary=summary, engines=[engine])
     else:
-        write_rows(OF_TABLE if form == "table" else COLUMNS, rows, form)
+        write_rows(OF_TABLE if form == "text" else COLUMNS, rows, form)
     assumed = sum(caller.assumed_owner for caller in callers)
     if assumed:
         note(f"the owner of the resource is assumed to be the principal's account in {assumed:,} of {len(callers):,} rows")
@@ -82,6 +82,8 @@ def command(
     unseen: list[str] = []
     if not callers:
         unseen += [*principals_with_unreadable_policies(engine.snapshot), *unreadable_policy_of(engine.snapshot, resource)]
+    if not callers and form == "text":
+        note("no principal can" if not n_more and not unseen else "no principal was found")
     note_unseen(unseen)
     if exit_zero or Outcome.ALLOW in found.outcome:
         return exits.OK
