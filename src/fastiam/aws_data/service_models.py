@@ -15,6 +15,7 @@ import orjson
 from fastiam.aws_data.service_patterns import compile_pattern
 
 QUERY, JSON, REST_JSON = "query", "json", "rest-json"
+_STEP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z0-9])(?![A-Z]s$)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,12 @@ class Service:
 
 
 SERVICES = ("iam", "sts", "organizations", "cognito-identity", "cognito-idp", "rolesanywhere")
+
+
+@cache
+def snake(name: str) -> str:
+    """A name of AWS in snake case: `AdminSetUserMFAPreference` is `admin_set_user_mfa_preference`."""
+    return _STEP.sub("_", name).lower()
 
 
 @cache

@@ -13,7 +13,7 @@ from functools import cache, wraps
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
 from fastiam.aws_data.service_constraints import Constraint, Violation, violations
-from fastiam.aws_data.service_models import Service, Shape, service
+from fastiam.aws_data.service_models import Service, Shape, service, snake
 from fastiam.cognito.errors import CognitoError
 from fastiam.cognito.rates import check_rate
 from fastiam.credentials.errors import StsError
@@ -33,7 +33,6 @@ _SHOWN = {"AttributeValueType", "ClientIdType", "UserContextDataType", "Username
 _HIDDEN = {"ConfirmationCodeType"}  # a secret, though the model does not say so
 _MAX_TRIGGER_NAME: Final = 2_048
 _TRIGGER = re.compile(r"LambdaConfig\.(?:\w+|PreTokenGenerationConfig\.LambdaArn)")  # ARNs are only names of callables here
-_STEP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z0-9])(?![A-Z]s$)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +53,6 @@ OPERATIONS: Final[dict[str, Operation]] = {}
 def model() -> Service:
     """The service model of user pools."""
     return service("cognito-idp")
-
-
-def snake(name: str) -> str:
-    """A name of AWS in snake case: `AdminSetUserMFAPreference` is `admin_set_user_mfa_preference`."""
-    return _STEP.sub("_", name).lower()
 
 
 @cache
