@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from fastiam.aws_data.service_constraints import Constraint, violations
-from fastiam.aws_data.service_models import SERVICES, Shape, service
+from fastiam.aws_data.service_models import SERVICES, Shape, service, snake
 from fastiam.aws_data.service_patterns import compile_pattern
+from fastiam.server.protocols.aws.model_calls import arguments
 from fastiam.server.protocols.aws.operations import operations
+from fastiam.server.protocols.aws.roles_anywhere import RENAMED
 
 TOOL = Path(__file__).parents[4] / "tools/aws_models.py"
 
@@ -76,3 +80,22 @@ def test_pattern_without_maximum_holds_for_long_texts(size):
 @pytest.mark.parametrize("name", ["iam", "sts"])
 def test_every_served_operation_is_in_the_model(name):
     assert operations(name).keys() <= service(name).operations.keys()
+
+
+def library_of(world, name: str):
+    services = world.protocol.services_of(world.sts)
+    return services.identity_pools if name == "cognito-identity" else services.roles_anywhere.objects
+
+
+@pytest.mark.parametrize(
+    ("name", "operation"),
+    [("cognito-identity", each) for each in operations("cognito-identity")]
+    + [("rolesanywhere", each) for each in operations("rolesanywhere") if each.startswith(("Create", "Update", "Import", "Put"))],
+)
+def test_library_takes_each_parameter_of_the_model(world, name, operation):
+    """They are handed over by name: one that the library does not take would be a failure of the server."""
+    method = getattr(library_of(world, name), snake(operation))
+    taken = inspect.signature(method).parameters.keys()
+    call = SimpleNamespace(parameters=dict.fromkeys(service(name).operations[operation].input.members))
+    read = {each: lambda *_: {} for each in RENAMED}
+    assert arguments(call, read if name == "rolesanywhere" else {}).keys() <= taken

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from fastiam.aws_data.service_models import Shape, snake
@@ -11,18 +11,25 @@ from fastiam.server.protocols.aws.calls import Call, Result
 
 def run(call: Call, service: object, *, keep: Collection[str] = (), **more: Any) -> Result:
     """Run a call by the method of its name. `keep` is as for `shown`, `more` are parameters that the request does not have."""
-    given = {snake(name): value for name, value in call.parameters.items()} | more
-    result = getattr(service, snake(call.operation.name))(**given)
+    result = getattr(service, snake(call.operation.name))(**arguments(call), **more)
     output = call.operation.output
     if isinstance(result, str) and output is not None:
         return dict.fromkeys(output.members, result)
     return {} if output is None else shown(output, result, keep)
 
 
+def arguments(call: Call, read: Mapping[str, Callable[[Call, Any], Mapping[str, Any]]] = {}) -> dict[str, Any]:
+    """The parameters of a call as arguments. `read` has functions for those that the library takes in another form."""
+    given: dict[str, Any] = {}
+    for name, value in call.parameters.items():
+        given |= read[name](call, value) if name in read else {snake(name): value}
+    return given
+
+
 def shown(shape: Shape, value: Any, keep: Collection[str] = ()) -> Any:
     """A result of the library as a value of a shape: each member is the attribute of that name, in snake case.
 
-    A structure that is no attribute is made of the attributes of its parent. A member that is empty or None is left out.
+    A structure without an attribute is made of the attributes of its parent. A member that is empty or None is left out.
 
     Parameters
     ----------

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, cast
 
+from fastiam.aws_data.service_models import snake
 from fastiam.directory.account_records import (
     NotificationSetting,
     RevocationList,
@@ -18,7 +19,8 @@ from fastiam.server.protocols.aws import permissions as p
 from fastiam.server.protocols.aws.calls import Call, Result
 from fastiam.server.protocols.aws.documents import without_nones
 from fastiam.server.protocols.aws.errors import ApiError
-from fastiam.server.protocols.aws.operations import NOTHING, Operation
+from fastiam.server.protocols.aws.model_calls import arguments
+from fastiam.server.protocols.aws.operations import NOTHING, Handler, Operation
 from fastiam.server.protocols.aws.pages import token_page
 from fastiam.server.protocols.aws.permissions import Permission
 
@@ -97,25 +99,22 @@ def _tags(call: Call) -> dict[str, str]:
 
 
 def _request_tags(call: Call, _: str) -> Mapping[str, Any]:
-    tags = _tags(call)
-    keys = [*tags, *call.parameters.get("tagKeys", ())]
-    return {f"aws:RequestTag/{key}": value for key, value in tags.items()} | ({"aws:TagKeys": keys} if keys else {})
+    return p.sent_tag_keys(_tags(call), call.parameters.get("tagKeys", ()))
 
 
 def _stored_tags(call: Call, resource: str) -> Mapping[str, Any]:
     for table in _TABLES.values():
         record = getattr(call.tables, table).get(resource)
         if record is not None:
-            return {f"aws:ResourceTag/{key}": value for key, value in record.tags.items()}
+            return p.stored_tag_keys(record.tags)
     return {}
 
 
-# -- trust anchors ----------------------------------------------------------------------------------------------------------
+# -- parameters of the library ------------------------------------------------------------------------------------------------
 
 
-def _source(call: Call) -> dict[str, Any]:
+def _source(_: Call, source: Mapping[str, Any]) -> dict[str, Any]:
     """Certificates and private authority of `source`."""
-    source = call.parameters["source"]
     data = source.get("sourceData", {})
     kind = {"CERTIFICATE_BUNDLE": "x509CertificateData", "AWS_ACM_PCA": "acmPcaArn"}.get(source.get("sourceType", ""))
     if kind is None or kind not in data:
@@ -124,132 +123,51 @@ def _source(call: Call) -> dict[str, Any]:
     return {names[kind]: data[kind]}
 
 
-def _extra(call: Call) -> dict[str, Any]:
-    """Members that the library refuses if they are there."""
-    given = call.parameters
-    extra = {"alias_name": given.get("aliasName")}
-    if call.operation.name.endswith("Profile"):
-        extra["tip_configuration"] = given.get("tipConfiguration")
-    if call.operation.name.endswith("TrustAnchor"):
-        extra["crl_dp_revocation_enabled"] = given.get("crlDpRevocationEnabled", False)
-    return extra
+def _settings(_: Call, settings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    read = [NotificationSetting(each["event"], each["enabled"], each.get("threshold"), each.get("channel")) for each in settings]
+    return {"notification_settings": read}
 
 
-def create_trust_anchor(call: Call) -> Result:
-    """CreateTrustAnchor."""
-    given = call.parameters
-    settings = [
-        NotificationSetting(each["event"], each["enabled"], each.get("threshold"), each.get("channel"))
-        for each in given.get("notificationSettings", ())
-    ]
-    made = _objects(call).create_trust_anchor(
-        call.account,
-        call.region,
-        given["name"],
-        **_source(call),
-        enabled=given.get("enabled", False),
-        tags=_tags(call),
-        notification_settings=settings,
-        **_extra(call),
-    )
-    return _shown(made)
+RENAMED: Final[Mapping[str, Callable[[Call, Any], Mapping[str, Any]]]] = {
+    "tags": lambda call, _: {"tags": _tags(call)},
+    "source": _source,
+    "notificationSettings": _settings,
+    "certificateField": lambda _, name: {"field": name},
+    "mappingRules": lambda _, rules: {"specifiers": [rule["specifier"] for rule in rules]},
+    "crlData": lambda _, data: {"data": data},
+    "trustAnchorArn": lambda call, arn: {"trust_anchor": _own(call, arn)},
+    "trustAnchorId": lambda *_: {},
+    "profileId": lambda *_: {},
+    "crlId": lambda *_: {},
+}
 
 
-def update_trust_anchor(call: Call) -> Result:
-    """UpdateTrustAnchor."""
-    source = _source(call) if "source" in call.parameters else {}
-    arn = _own(call, _anchor(call))
-    return _shown(_objects(call).update_trust_anchor(arn, name=call.parameters.get("name"), **source, **_extra(call)))
+# -- calls ------------------------------------------------------------------------------------------------------------------
 
 
-def list_trust_anchors(call: Call) -> Result:
-    """ListTrustAnchors."""
-    return token_page(call, "trustAnchors", _records(call, _ANCHOR), lambda each: each.arn, _anchor_of)
+def _run(call: Call, *place: str) -> Result:
+    """Run a call by the method of its name. `place` is what it begins with: account and Region, or an ARN."""
+    given = arguments(call, RENAMED)
+    arns = (_own(call, each) if each.startswith("arn:") else each for each in place)
+    return _shown(getattr(_objects(call), snake(call.operation.name))(*arns, **given))
 
 
-# -- profiles ---------------------------------------------------------------------------------------------------------------
-
-
-def create_profile(call: Call) -> Result:
-    """CreateProfile."""
-    given = call.parameters
-    optional = {"durationSeconds": "duration_seconds", "requireInstanceProperties": "require_instance_properties"}
-    made = _objects(call).create_profile(
-        call.account,
-        call.region,
-        given["name"],
-        role_arns=given["roleArns"],
-        session_policy=given.get("sessionPolicy", ""),
-        managed_policy_arns=given.get("managedPolicyArns", ()),
-        enabled=given.get("enabled", False),
-        accept_role_session_name=given.get("acceptRoleSessionName", False),
-        tags=_tags(call),
-        **{name: given[member] for member, name in optional.items() if member in given},
-        **_extra(call),
-    )
-    return _shown(made)
-
-
-def update_profile(call: Call) -> Result:
-    """UpdateProfile."""
-    given = call.parameters
-    changed = _objects(call).update_profile(
-        _own(call, _profile(call)),
-        name=given.get("name"),
-        role_arns=given.get("roleArns"),
-        session_policy=given.get("sessionPolicy"),
-        managed_policy_arns=given.get("managedPolicyArns"),
-        duration_seconds=given.get("durationSeconds"),
-        accept_role_session_name=given.get("acceptRoleSessionName"),
-        **_extra(call),
-    )
-    return _shown(changed)
-
-
-def list_profiles(call: Call) -> Result:
-    """ListProfiles."""
-    return token_page(call, "profiles", _records(call, _PROFILE), lambda each: each.arn, _profile_of)
-
-
-def put_attribute_mapping(call: Call) -> Result:
-    """PutAttributeMapping."""
-    rules = [rule["specifier"] for rule in call.parameters["mappingRules"]]
-    arn = _own(call, _profile(call))
-    return _shown(_objects(call).put_attribute_mapping(arn, call.parameters["certificateField"], rules))
-
-
-def delete_attribute_mapping(call: Call) -> Result:
-    """DeleteAttributeMapping: some rules of a certificate field, or all of them."""
-    arn, rules = _own(call, _profile(call)), call.parameters.get("specifiers")
-    return _shown(_objects(call).delete_attribute_mapping(arn, call.parameters["certificateField"], rules))
-
-
-# -- revocation lists -------------------------------------------------------------------------------------------------------
+def create(call: Call) -> Result:
+    """CreateTrustAnchor and CreateProfile."""
+    return _run(call, call.account, call.region)
 
 
 def import_crl(call: Call) -> Result:
     """ImportCrl, for a trust anchor of the account and Region."""
-    given = call.parameters
-    made = _objects(call).import_crl(
-        given["name"],
-        given["crlData"],
-        _own(call, given["trustAnchorArn"]),
-        enabled=given.get("enabled", False),
-        tags=_tags(call),
-        **_extra(call),
-    )
-    return _shown(made)
+    return _run(call)
 
 
-def update_crl(call: Call) -> Result:
-    """UpdateCrl."""
-    given, arn = call.parameters, _own(call, _crl(call))
-    return _shown(_objects(call).update_crl(arn, name=given.get("name"), data=given.get("crlData"), **_extra(call)))
+def _changing(resource: p.Resource) -> Handler:
+    return lambda call: _run(call, resource(call))
 
 
-def list_crls(call: Call) -> Result:
-    """ListCrls."""
-    return token_page(call, "crls", _records(call, _CRL), lambda each: each.arn, _crl_of)
+def _listing(member: str, type_: str, render: Callable[[Any], dict[str, Any]]) -> Handler:
+    return lambda call: token_page(call, member, _records(call, type_), lambda each: each.arn, render)
 
 
 # -- tags and subjects ------------------------------------------------------------------------------------------------------
@@ -399,7 +317,7 @@ def _on(resource: p.Resource) -> tuple[Permission, ...]:
 def _life(type_: str, resource: p.Resource) -> dict[str, Operation]:
     """The operations that all objects have."""
 
-    def acting(verb: str) -> Callable[[Call], Result]:
+    def acting(verb: str) -> Handler:
         def handler(call: Call) -> Result:
             record = _record(call, resource(call))
             return _shown(record if verb == "get" else getattr(_objects(call), verb)(record.arn))
@@ -429,19 +347,19 @@ _LIST = (Permission(p.everything),)
 _PASS = Permission(_passed, (p.passed_to("rolesanywhere.amazonaws.com"),), action="iam:PassRole")
 
 OPERATIONS = {
-    "CreateTrustAnchor": Operation(create_trust_anchor, _create(_ANCHOR), writes=True),
-    "UpdateTrustAnchor": Operation(update_trust_anchor, _on(_anchor), writes=True),
-    "ListTrustAnchors": Operation(list_trust_anchors, _LIST),
+    "CreateTrustAnchor": Operation(create, _create(_ANCHOR), writes=True),
+    "UpdateTrustAnchor": Operation(_changing(_anchor), _on(_anchor), writes=True),
+    "ListTrustAnchors": Operation(_listing("trustAnchors", _ANCHOR, _anchor_of), _LIST),
     **_life("TrustAnchor", _anchor),
-    "CreateProfile": Operation(create_profile, (*_create(_PROFILE), _PASS), writes=True),
-    "UpdateProfile": Operation(update_profile, (*_on(_profile), _PASS), writes=True),
-    "ListProfiles": Operation(list_profiles, _LIST),
+    "CreateProfile": Operation(create, (*_create(_PROFILE), _PASS), writes=True),
+    "UpdateProfile": Operation(_changing(_profile), (*_on(_profile), _PASS), writes=True),
+    "ListProfiles": Operation(_listing("profiles", _PROFILE, _profile_of), _LIST),
     **_life("Profile", _profile),
-    "PutAttributeMapping": Operation(put_attribute_mapping, _on(_profile), writes=True),
-    "DeleteAttributeMapping": Operation(delete_attribute_mapping, _on(_profile), writes=True),
+    "PutAttributeMapping": Operation(_changing(_profile), _on(_profile), writes=True),
+    "DeleteAttributeMapping": Operation(_changing(_profile), _on(_profile), writes=True),
     "ImportCrl": Operation(import_crl, _create(_CRL), writes=True),
-    "UpdateCrl": Operation(update_crl, _on(_crl), writes=True),
-    "ListCrls": Operation(list_crls, _LIST),
+    "UpdateCrl": Operation(_changing(_crl), _on(_crl), writes=True),
+    "ListCrls": Operation(_listing("crls", _CRL, _crl_of), _LIST),
     **_life("Crl", _crl),
     "TagResource": Operation(tag_resource, (Permission(_tagged, (_stored_tags, _request_tags)),), writes=True),
     "UntagResource": Operation(untag_resource, (Permission(_tagged, (_stored_tags, _request_tags)),), writes=True),
