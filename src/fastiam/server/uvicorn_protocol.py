@@ -6,6 +6,8 @@
 - A connection that sends bytes without making progress ends: an endless field, chunk extension or trailer.
 - An offer of another protocol (`Upgrade`) is ignored: the body that follows is that of the request.
 
+uvicorn by its public interface, or granian, cannot be used: docs/design.md has what each of them lacks.
+
 A request that is complete when its last byte arrives is given to the application without a task (`Application.answer`), and its
 answer is written as one piece. All other requests take the way of ASGI.
 """
