@@ -22,7 +22,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import fastiam
-from fastiam.analysis.access.logged_calls import Calls, LoggedOutcome
+from fastiam.model.logged_calls import Calls, LoggedOutcome
 
 Granted = dict[str, dict[str, set[str]]]  # a principal or resource to actions, and those to resources or principals
 ACCOUNT = 4  # the field of an ARN

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from fastiam.analysis.access.decision_changes import Change, DiffGroup
     from fastiam.analysis.access.diff import Diff, diff
     from fastiam.analysis.access.grants import Grant, GrantStatement, Limit
-    from fastiam.analysis.access.logged_calls import Calls, LoggedOutcome
     from fastiam.analysis.access.replay import Replay, ReplayGroup, Verdict
     from fastiam.analysis.access.unused_access import Unused
     from fastiam.analysis.access.what_can import AllowedAction
@@ -27,6 +26,8 @@ if TYPE_CHECKING:
     from fastiam.analysis.proof.result import Proof, ProofResult
     from fastiam.api.directory import Directory
     from fastiam.api.engine import Engine
+    from fastiam.api.loading import load
+    from fastiam.api.planned_changes import PlannedChange, Undecided, read_change
     from fastiam.api.suggestion import Suggestion, suggest_policy
     from fastiam.aws_data.catalog import AwsData
     from fastiam.directory.account_records import Account, Endpoint, Entity, Group, ManagedPolicy, Resource
@@ -53,14 +54,14 @@ if TYPE_CHECKING:
     from fastiam.live import LiveEngine
     from fastiam.model.decision import Decision, Layer, MatchClass, Outcome, Reason, StatementRef
     from fastiam.model.explanation import Explanation, LayerResult, MatchedStatement, NearMiss, ResidualStatement
+    from fastiam.model.logged_calls import Calls, LoggedOutcome
     from fastiam.model.policy import ConditionEntry, Effect, PolicyKind
     from fastiam.model.profile import PrincipalKind, Settings
     from fastiam.model.session import Session
     from fastiam.shared_engine import SharedEngine
     from fastiam.simulation.simulate import simulate
-    from fastiam.sources import load, read_cloudtrail
+    from fastiam.sources import read_cloudtrail
     from fastiam.sources.cloudtrail.reader import CloudTrail
-    from fastiam.sources.plans import PlannedChange, Undecided, read_change
 
 __version__ = "0.1.0"
 
@@ -184,7 +185,7 @@ _HOMES = {
     "model.explanation": ("Explanation", "LayerResult", "MatchedStatement", "NearMiss", "ResidualStatement"),
     "model.policy": ("ConditionEntry", "Effect", "PolicyKind"),
     "model.profile": ("PrincipalKind", "Settings"),
-    "analysis.access.logged_calls": ("Calls", "LoggedOutcome"),
+    "model.logged_calls": ("Calls", "LoggedOutcome"),
     "analysis.access.diff": ("Diff", "diff"),
     "analysis.lint.document": ("lint",),
     "aws_data.catalog": ("AwsData",),
@@ -203,9 +204,10 @@ _HOMES = {
     "model.session": ("Session",),
     "shared_engine": ("SharedEngine",),
     "simulation.simulate": ("simulate",),
-    "sources": ("load", "read_cloudtrail"),
+    "api.loading": ("load",),
+    "sources": ("read_cloudtrail",),
     "sources.cloudtrail.reader": ("CloudTrail",),
-    "sources.plans": ("PlannedChange", "Undecided", "read_change"),
+    "api.planned_changes": ("PlannedChange", "Undecided", "read_change"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

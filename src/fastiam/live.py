@@ -530,7 +530,7 @@ def _loader(given: Iterable[Any], reading: Mapping[str, Any]) -> tuple[tuple[Pat
     paths = tuple(as_path(path, "source").absolute() for path in given)
 
     def read() -> Directory:
-        from fastiam.sources import load
+        from fastiam.api.loading import load
 
         return load(*paths, **reading)
 

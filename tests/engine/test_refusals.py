@@ -10,8 +10,8 @@ from cloudtrail_records import ACCOUNT, ANA, OPS, SESSION, record, session, user
 
 import fastiam
 from fastiam import Outcome
-from fastiam.analysis.access.logged_calls import PASS_ROLE, Calls
 from fastiam.analysis.access.replay import ReplayGroup, Verdict
+from fastiam.model.logged_calls import PASS_ROLE, Calls
 from fastiam.sources.cloudtrail.outcomes import refusal_in
 
 BUCKET = "arn:aws:s3:::b"

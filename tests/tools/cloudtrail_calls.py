@@ -7,7 +7,7 @@ from pathlib import Path
 from cloudtrail_records import write_log
 
 import fastiam
-from fastiam.analysis.access.logged_calls import Calls
+from fastiam.model.logged_calls import Calls
 
 
 def calls_of(tmp_path: Path, *records: dict) -> Calls:

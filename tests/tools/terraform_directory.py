@@ -9,7 +9,7 @@ from typing import Any
 from terraform_plans import change, plan
 
 import fastiam
-from fastiam.sources.plans import PlannedChange, read_change
+from fastiam.api.planned_changes import PlannedChange, read_change
 
 A = "111111111111"
 ANA, APP, TEAM = f"arn:aws:iam::{A}:user/ana", f"arn:aws:iam::{A}:role/service/app", f"arn:aws:iam::{A}:group/team"

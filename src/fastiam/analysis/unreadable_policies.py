@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from fastiam.analysis.principal_layers import principal_layers
 from fastiam.model.policy import Policy
+from fastiam.model.principal_layers import principal_layers
 from fastiam.resolve.snapshot import Snapshot
 
 

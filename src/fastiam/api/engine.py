@@ -17,7 +17,6 @@ if TYPE_CHECKING:  # PERF: the analyses are imported on first use, so that a pro
     import polars as pl
 
     from fastiam.analysis.access.grants import Grant
-    from fastiam.analysis.access.logged_calls import Calls
     from fastiam.analysis.access.replay import Replay
     from fastiam.analysis.access.unused_access import Unused
     from fastiam.analysis.access.what_can import AllowedAction
@@ -27,6 +26,7 @@ if TYPE_CHECKING:  # PERF: the analyses are imported on first use, so that a pro
     from fastiam.engine.summary import Summary
     from fastiam.frames.arguments import ContextSpec, FrameOptions, Lit
     from fastiam.frames.table import Table
+    from fastiam.model.logged_calls import Calls
 
     Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame, duckdb.DuckDBPyRelation)
 

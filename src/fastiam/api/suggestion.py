@@ -11,12 +11,12 @@ from typing import Any
 from fastiam.analysis.access.decision_changes import Change
 from fastiam.analysis.access.log_diff import diff_log
 from fastiam.analysis.access.log_usage import PrincipalUsage, unique_ids, usage_of, used_calls
-from fastiam.analysis.access.logged_calls import Calls
 from fastiam.analysis.access.suggested_policy import suggested_policy
 from fastiam.analysis.proof.prove import prove
 from fastiam.analysis.proof.result import Proof
 from fastiam.api.directory import Directory
 from fastiam.errors import RequestValueError, did_you_mean
+from fastiam.model.logged_calls import Calls
 from fastiam.model.policy import PolicyKind
 from fastiam.model.profile import Policies
 from fastiam.policy.document import read_policy

@@ -20,9 +20,9 @@ from fastiam.model.policy import PolicyKind
 from fastiam.report.page import DocumentLink
 
 if TYPE_CHECKING:
+    from fastiam.api.validation import ValidatedDocument
     from fastiam.aws_data.catalog import AwsData
     from fastiam.report.sources import ShownDocument
-    from fastiam.sources.validation import ValidatedDocument
 
 _STYLES = {Severity.ERROR: "bold red", Severity.WARN: "bold yellow", Severity.NOTE: "bold"}
 _ORDER = {severity: i for i, severity in enumerate(Severity)}
@@ -96,8 +96,8 @@ def load_data(path: str | None) -> AwsData:
 
 
 def _check(path: str, kind: PolicyKind | None, data: AwsData | None) -> list[ValidatedDocument]:
+    from fastiam.api.validation import check_file, check_folder, check_store
     from fastiam.sources.files import File, unpacked
-    from fastiam.sources.validation import check_file, check_folder, check_store
     from fastiam.storage import is_sqlite
 
     if path != "-" and os.path.isdir(path):

@@ -15,7 +15,7 @@ from fastiam.cli.policy_sources import check_stdin, given_or_store, open_directo
 
 if TYPE_CHECKING:
     from fastiam.api.engine import Engine
-    from fastiam.sources.plans import Undecided
+    from fastiam.api.planned_changes import Undecided
 
 _SHOWN = 10  # listed principals, and records
 _SIDES = chained(
@@ -84,7 +84,7 @@ class Sides:
         return open_engine(paths, saved, unknown_owner=None if saved else unknown_owner, among=self.paths)
 
     def _planned(self, unknown_owner: str | None) -> Compared:
-        from fastiam.sources.plans import read_change
+        from fastiam.api.planned_changes import read_change
 
         for name in _OF_TEMPLATES:
             if self.given[name] and not self.given["cloudformation"]:

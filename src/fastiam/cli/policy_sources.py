@@ -21,7 +21,7 @@ def open_directory(paths: Sequence[str], *, quiet: bool = False, among: Sequence
 
     `among` : all paths of a verb that reads several directories, so that `--resource-of` can name a file of another one.
     """
-    from fastiam.sources import load
+    from fastiam.api.loading import load
 
     directory = load(*paths, **reading_options(paths, among))
     print_guesses(directory)

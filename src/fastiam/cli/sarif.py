@@ -16,8 +16,8 @@ from fastiam.errors import Finding, Severity
 from fastiam.policy.validation_rules import RULES
 
 if TYPE_CHECKING:
+    from fastiam.api.validation import ValidatedDocument
     from fastiam.aws_data.catalog import AwsData
-    from fastiam.sources.validation import ValidatedDocument
 
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _PROJECT = "https://github.com/fastiam/fastiam"

@@ -6,10 +6,8 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from fastiam.api.directory import Directory
-from fastiam.api.engine import Engine
 from fastiam.credentials.errors import AuthenticationError, ValidationError
 from fastiam.credentials.keyring import Keyring
 from fastiam.credentials.secret import Secret, shown
@@ -18,9 +16,13 @@ from fastiam.directory.credential_records import CredentialStore, Event
 from fastiam.directory.principal_refs import PrincipalRef, parse_principal
 from fastiam.directory.transactions import RecordStore
 from fastiam.errors import RequestValueError
-from fastiam.live import LiveEngine
 from fastiam.model.profile import WITH_LONG_TERM_KEYS, PrincipalKind
 from fastiam.runtime import forking
+
+if TYPE_CHECKING:  # the classes that join several branches
+    from fastiam.api.directory import Directory
+    from fastiam.api.engine import Engine
+    from fastiam.live import LiveEngine
 
 Purpose = Callable[[str], bytes]
 Clock = Callable[[], datetime]

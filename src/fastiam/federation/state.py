@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from fastiam.api.directory import Directory
 from fastiam.directory.account_records import Tables
 from fastiam.directory.federation_records import FederationStore
 from fastiam.federation.audit import Auditor, Entry
@@ -14,6 +14,9 @@ from fastiam.federation.fetch import Fetch
 from fastiam.federation.settings import FederationSettings
 from fastiam.model.arn import split_arn
 from fastiam.sts.session_issuer import Issuer
+
+if TYPE_CHECKING:  # the classes that join several branches
+    from fastiam.api.directory import Directory
 
 
 @dataclass(frozen=True, slots=True)

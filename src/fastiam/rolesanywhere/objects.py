@@ -11,10 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
-from fastiam.api.directory import Directory
 from fastiam.credentials.errors import StsError
 from fastiam.credentials.sts_state import Clock, utc_clock
 from fastiam.directory.account_records import (
@@ -35,6 +34,9 @@ from fastiam.rolesanywhere.errors import absent, invalid
 from fastiam.rolesanywhere.records import RolesAnywhereRecords, Subject
 from fastiam.rolesanywhere.request import MAX_SECONDS, MIN_SECONDS
 from fastiam.sts.parameter_limits import MAX_ARNS
+
+if TYPE_CHECKING:  # the classes that join several branches
+    from fastiam.api.directory import Directory
 
 MAX_ROLES, MAX_MANAGED, MAX_POLICY = 250, 50, 100_000
 _REGION = re.compile("[a-z0-9-]{1,64}")

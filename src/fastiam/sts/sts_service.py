@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from argon2 import PasswordHasher
 
-from fastiam.api.directory import Directory
-from fastiam.api.engine import Engine
 from fastiam.credentials.access_keys import AccessKeys
 from fastiam.credentials.errors import AuthenticationError, ValidationError
 from fastiam.credentials.ids import LONG_TERM, TEMPORARY, account_of
@@ -33,7 +31,6 @@ from fastiam.credentials.root_recovery import Recovery
 from fastiam.credentials.secret import Secret, shown, takes_secrets
 from fastiam.credentials.sts_state import Clock, State, utc_clock
 from fastiam.directory.principal_refs import parse_principal
-from fastiam.live import LiveEngine
 from fastiam.model.profile import WITH_LONG_TERM_KEYS, PrincipalKind
 from fastiam.model.request import shorten
 from fastiam.model.session import Session
@@ -42,6 +39,11 @@ from fastiam.sts import revocation, roles, users
 from fastiam.sts.authorization import ASSUME_ROLE, AuthorizationRequest, require
 from fastiam.sts.session_issuer import Issuer, PolicyText
 from fastiam.sts.session_tokens import CACHED, Claims, Tokens
+
+if TYPE_CHECKING:  # the classes that join several branches
+    from fastiam.api.directory import Directory
+    from fastiam.api.engine import Engine
+    from fastiam.live import LiveEngine
 
 CallerCredentials = Caller | Credentials | Session | str
 

@@ -16,7 +16,7 @@ from fastiam.testing.values import Variables
 
 if TYPE_CHECKING:
     from fastiam.api.directory import Directory
-    from fastiam.sources.plans import PlannedChange, Undecided
+    from fastiam.api.planned_changes import PlannedChange, Undecided
 
 AFTER_APPLY = "known after apply"  # in `depends_on`, for what a plan does not say
 _SINGLE = ("cloudformation", "deployed", "stack_resources")
@@ -98,7 +98,7 @@ def apply_change(
     PolicyError
         a document of the change is rejected.
     """
-    from fastiam.sources.plans import read_change
+    from fastiam.api.planned_changes import read_change
     from fastiam.sources.plans.facts import keys_of
 
     members = dict(given.members())

@@ -16,8 +16,8 @@ import pytest
 
 if TYPE_CHECKING:
     from fastiam.api.engine import Engine
+    from fastiam.boto3.client_calls import SdkCalls
     from fastiam.model.session import Session
-    from fastiam.sources.sdk_calls.client_calls import SdkCalls
     from fastiam.testing.report import ExampleResult
     from fastiam.testing.runner import Runner
     from fastiam.testing.test_file import Example, ExampleFile
@@ -112,7 +112,7 @@ def iam_engine() -> Iterator[Callable[..., Engine]]:
     engines: dict[tuple[object, ...], Engine] = {}
 
     def load(*paths: Any) -> Engine:
-        from fastiam.sources import load as load_directory
+        from fastiam.api.loading import load as load_directory
         from fastiam.sources.files import read_files
 
         key = tuple((file.name, hash(file.data)) for file in read_files(paths))

@@ -262,7 +262,7 @@ class Runner:
 
     def _directory(self, paths: Sequence[str], root: Path, named: Sequence[tuple[Path, LocatedValue, str]]) -> Directory:
         """Load `--policies`, or the policies that a test file names."""
-        from fastiam.sources import load, load_files
+        from fastiam.api.loading import load, load_files
 
         if not paths:
             from fastiam.api.directory import Directory

@@ -16,9 +16,9 @@ from seeds import few_or_all
 import fastiam
 from fastiam import Outcome
 from fastiam.analysis.access.call_decisions import NO_CALLER, NO_RESOURCE, NOT_IN_DIRECTORY
-from fastiam.analysis.access.logged_calls import LoggedOutcome
 from fastiam.analysis.access.replay import ReplayGroup, Verdict, verdict_of
 from fastiam.cli.main import run
+from fastiam.model.logged_calls import LoggedOutcome
 
 ROOT = Path(__file__).resolve().parents[3]
 DATA = ROOT.parent / "shared" / "data"

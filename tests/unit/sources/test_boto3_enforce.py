@@ -135,8 +135,8 @@ def test_key_of_an_object_is_used_by_s3_for_the_caller(aws):
 def test_each_layer_is_read_back():
     """T117."""
     from fastiam.analysis.access.call_decisions import CallDecision
+    from fastiam.boto3.refusals import refusal_message
     from fastiam.model.decision import Layer, Outcome
-    from fastiam.sources.sdk_calls.refusals import refusal_message
 
     for layer in Layer:
         for outcome in (Outcome.IMPLICIT_DENY, Outcome.EXPLICIT_DENY):

@@ -7,7 +7,7 @@ from cloudtrail_calls import calls_of, keys_of
 from cloudtrail_records import ACCOUNT, ANA, OPS, SESSION, assume_role, record, session, temporary, user, write_log
 
 import fastiam
-from fastiam.analysis.access.logged_calls import LoggedOutcome
+from fastiam.model.logged_calls import LoggedOutcome
 from fastiam.model.session import Session
 from fastiam.sources.cloudtrail.outcomes import logged_of
 

@@ -14,9 +14,9 @@ from cloudtrail_records import ACCOUNT, ANA, OPS, assume_role, record, session, 
 
 import fastiam
 from fastiam import Outcome
-from fastiam.analysis.access.logged_calls import PASS_ROLE
 from fastiam.analysis.access.replay import Verdict
 from fastiam.cli.main import run
+from fastiam.model.logged_calls import PASS_ROLE
 from fastiam.sources.cloudtrail import passed_roles as passing
 
 ROOT = Path(__file__).resolve().parents[3]

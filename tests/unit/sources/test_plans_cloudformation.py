@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import fastiam
-from fastiam.sources.plans import PlannedChange
+from fastiam.api.planned_changes import PlannedChange
 
 A, REGION = "111111111111", "eu-west-1"
 APP, ANA = f"arn:aws:iam::{A}:role/app", f"arn:aws:iam::{A}:user/ana"

@@ -10,7 +10,7 @@ import pytest
 from terraform_plans import UNKNOWN, change, plan
 
 import fastiam
-from fastiam.sources.plans import read_change
+from fastiam.api.planned_changes import read_change
 
 A = "111111111111"
 ANA, QUEUE = f"arn:aws:iam::{A}:user/ana", f"arn:aws:sqs:us-east-1:{A}:q"

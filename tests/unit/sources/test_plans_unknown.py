@@ -28,7 +28,7 @@ from terraform_directory import (
 from terraform_plans import UNKNOWN, change, plan
 
 import fastiam
-from fastiam.sources.plans import read_change
+from fastiam.api.planned_changes import read_change
 
 # -- H63: what is known after apply ---------------------------------------------------------------------------------------
 

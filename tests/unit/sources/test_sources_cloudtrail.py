@@ -13,9 +13,9 @@ from cloudtrail_calls import calls_of, keys_of
 from cloudtrail_records import ACCOUNT, ANA, OPS, assume_role, record, write_log
 
 import fastiam
-from fastiam.analysis.access.logged_calls import Calls
 from fastiam.aws_data.catalog import actions_of
 from fastiam.errors import pip_install
+from fastiam.model.logged_calls import Calls
 from fastiam.sources.cloudtrail.event_actions import actions_of_event, renames
 from fastiam.sources.cloudtrail.log_records import read_records
 

@@ -11,9 +11,9 @@ from cloudtrail_records import ACCOUNT, ANA, OPS, assume_role, record, session, 
 
 import fastiam
 from fastiam import Outcome
-from fastiam.analysis.access.logged_calls import Calls, LoggedOutcome
 from fastiam.aws_data.catalog import actions_of
 from fastiam.cli.main import run
+from fastiam.model.logged_calls import Calls, LoggedOutcome
 from fastiam.sources.cloudtrail.named_resources import RequestOrigin, resource_finder
 from fastiam.sources.cloudtrail.outcomes import logged_of
 

@@ -14,8 +14,6 @@ from itertools import filterfalse, zip_longest
 import numpy as np
 
 from fastiam.analysis.access.resource_grants import ResourceGrants, root_of, unrecorded
-from fastiam.analysis.principal_layers import principal_layers
-from fastiam.analysis.proof.principal_change import differing_keys, keys_read
 from fastiam.analysis.representatives import (
     UNMENTIONED,
     Patterns,
@@ -29,9 +27,11 @@ from fastiam.engine.decisions import DictionaryColumn
 from fastiam.model.decision import Layer
 from fastiam.model.key_registry import spelled
 from fastiam.model.policy import Effect, Policy, PolicyKind, Statement
+from fastiam.model.principal_layers import principal_layers
 from fastiam.model.profile import EndpointProfile, Levels, Policies, PrincipalKind, PrincipalProfile, ResourceFacts
 from fastiam.resolve.changes import changes_between
 from fastiam.resolve.derived_keys import TAG
+from fastiam.resolve.keys_read import differing_keys, keys_read
 from fastiam.resolve.snapshot import Snapshot
 from fastiam.runtime.forking import cached_property
 

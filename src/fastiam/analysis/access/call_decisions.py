@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from fastiam.analysis.access.log_usage import are_former, unique_ids
-from fastiam.analysis.access.logged_calls import PASS_ROLE, Calls, LoggedContext, Open
 from fastiam.analysis.pattern_sets import action_pattern_set
 from fastiam.engine.decisions import LAYERS, Decisions, DictionaryColumn
 from fastiam.model.decision import Layer, Outcome, Reason, StatementRef
+from fastiam.model.logged_calls import PASS_ROLE, Calls, LoggedContext, Open
 from fastiam.model.policy import Effect, Statement
 from fastiam.model.profile import WITH_IDENTITY_POLICIES, ResourceFacts
 from fastiam.model.protocols import AnalysisEngine, DecisionEngine

@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from fastiam.analysis.access.decision_changes import CHANGES, GAINING, Change, DiffGroup, flipping_statement, outcomes_suffice
-from fastiam.analysis.principal_layers import principal_layers
 from fastiam.engine.decisions import Decisions
 from fastiam.errors import FastiamError
 from fastiam.kernel.columns.read import TextColumn
 from fastiam.model.decision import Layer, Outcome
 from fastiam.model.explanation import Explanation
+from fastiam.model.principal_layers import principal_layers
 from fastiam.model.profile import Levels
 from fastiam.model.protocols import AnalysisEngine, DecisionEngine
 from fastiam.model.session import Session

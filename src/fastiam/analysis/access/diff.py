@@ -26,7 +26,7 @@ from fastiam.model.session import Session
 from fastiam.runtime.forking import cached_property
 
 if TYPE_CHECKING:
-    from fastiam.analysis.access.logged_calls import Calls
+    from fastiam.model.logged_calls import Calls
     from fastiam.model.result import Json
 
 Side = Literal["old", "new"]

@@ -20,10 +20,10 @@ from fastiam.analysis.access.applicable_statements import (
 from fastiam.analysis.access.grant_pieces import GrantPiece, LimitLevel, limited_pieces
 from fastiam.analysis.access.grants import Grant, GrantStatement, Limit
 from fastiam.analysis.pattern_sets import PatternSet, action_pattern_set, resource_pattern_set
-from fastiam.analysis.principal_layers import principal_layers
 from fastiam.model.arn import split_arn
 from fastiam.model.decision import Layer, StatementRef
 from fastiam.model.policy import ConditionEntry, Effect
+from fastiam.model.principal_layers import principal_layers
 from fastiam.model.profile import (
     NEED_SESSION_POLICIES,
     PROVIDER_CALLS,

@@ -14,8 +14,8 @@ from fastiam.analysis.access.call_decisions import CallDecider, CallDecision, Ca
 from fastiam.analysis.access.compare import RANK, changes_of, in_order
 from fastiam.analysis.access.decision_changes import CHANGES, GAINING, Change, DiffGroup
 from fastiam.analysis.access.diff import Diff
-from fastiam.analysis.access.logged_calls import Calls
 from fastiam.model.decision import Outcome
+from fastiam.model.logged_calls import Calls
 from fastiam.model.protocols import AnalysisEngine
 
 _Texts = tuple[str, str, str]  # principal, action and resource of a call

@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 import numpy as np
 import numpy.typing as npt
 
-from fastiam.analysis.access.logged_calls import Calls, LoggedContext, LoggedOutcome
 from fastiam.directory.account_records import Tables
 from fastiam.model.arguments import check_items, check_type
+from fastiam.model.logged_calls import Calls, LoggedContext, LoggedOutcome
 
 _LOG_HINT = "pass the result of `fastiam.read_cloudtrail`"
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from fastiam.analysis.access.call_decisions import CallDecider, CallDecision, CallDecisions
-from fastiam.analysis.access.logged_calls import Calls, LoggedOutcome
 from fastiam.model.arguments import check_items, check_type
 from fastiam.model.decision import Layer, Outcome, StatementRef
+from fastiam.model.logged_calls import Calls, LoggedOutcome
 from fastiam.model.protocols import AnalysisEngine
 from fastiam.model.result import Result
 

@@ -10,10 +10,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from fastiam.analysis.proof.principal_change import differing_keys, keys_read
 from fastiam.model.arn import split_arn
 from fastiam.model.policy import Effect, Statement
 from fastiam.model.profile import ROLES, PrincipalProfile
+from fastiam.resolve.keys_read import differing_keys, keys_read
 from fastiam.resolve.snapshot import Snapshot
 from fastiam.spec.principal_entries import Form, ParsedPrincipal, read_entry
 

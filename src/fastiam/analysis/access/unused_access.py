@@ -13,10 +13,10 @@ from datetime import datetime
 from fastiam.analysis.access.effective_permissions import EffectivePermissions
 from fastiam.analysis.access.grants import Grant, GrantStatement
 from fastiam.analysis.access.log_usage import PrincipalUsage, unique_ids, usage_of
-from fastiam.analysis.access.logged_calls import Calls
 from fastiam.aws_data.action_patterns import all_actions, matching_actions
 from fastiam.aws_data.log_events import data_events, not_recorded
 from fastiam.errors import RequestValueError
+from fastiam.model.logged_calls import Calls
 from fastiam.model.profile import ROOTS
 from fastiam.model.protocols import AnalysisEngine
 from fastiam.model.result import Result

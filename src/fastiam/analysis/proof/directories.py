@@ -14,7 +14,6 @@ from functools import partial
 from fastiam.analysis.access.compare import different_settings
 from fastiam.analysis.access.decision_changes import Change
 from fastiam.analysis.access.diff import diff
-from fastiam.analysis.principal_layers import principal_layers
 from fastiam.analysis.proof.candidate_requests import (
     NAME,
     NOW,
@@ -26,7 +25,7 @@ from fastiam.analysis.proof.candidate_requests import (
     text_of,
 )
 from fastiam.analysis.proof.formula import Budget
-from fastiam.analysis.proof.principal_change import PrincipalChange, differing_keys, keys_read
+from fastiam.analysis.proof.principal_change import PrincipalChange
 from fastiam.analysis.proof.result import Proof, ProofResult
 from fastiam.analysis.proof.run import run_cases
 from fastiam.analysis.proof.search import ALWAYS_OF_ACCOUNTS, Candidate
@@ -34,12 +33,14 @@ from fastiam.errors import RequestValueError
 from fastiam.model.arn import is_account, split_arn
 from fastiam.model.key_registry import SetBy, fold, key_info
 from fastiam.model.policy import Effect, Policy, PolicyKind, Statement
+from fastiam.model.principal_layers import principal_layers
 from fastiam.model.profile import ROLES, Policies, PrincipalKind, PrincipalProfile
 from fastiam.model.protocols import AnalysisEngine
 from fastiam.model.request import ContextValue
 from fastiam.model.session import Session
 from fastiam.resolve.changes import changes_between
 from fastiam.resolve.derived_keys import TAG
+from fastiam.resolve.keys_read import differing_keys, keys_read
 from fastiam.resolve.snapshot import Snapshot
 from fastiam.runtime.forking import cached_property
 from fastiam.spec.principal_elements import check_principals

@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from itertools import combinations, product
 
-from fastiam.analysis.principal_layers import principal_layers
 from fastiam.analysis.proof.candidate_requests import text_of
 from fastiam.analysis.proof.cells import ProofLimitError
 from fastiam.analysis.proof.formula import Formula, every, negation, some
@@ -27,6 +26,7 @@ from fastiam.model.arn import is_account, split_arn
 from fastiam.model.decision import Layer, Outcome
 from fastiam.model.key_registry import fold
 from fastiam.model.policy import Policy
+from fastiam.model.principal_layers import principal_layers
 from fastiam.model.profile import (
     ROLES,
     WITH_SESSION_POLICIES,
@@ -37,11 +37,11 @@ from fastiam.model.profile import (
 )
 from fastiam.model.request import ContextValue
 from fastiam.resolve.derived_keys import TAG as _TAG
+from fastiam.resolve.keys_read import differing_keys, keys_read
 from fastiam.spec.actions import split_action
 from fastiam.spec.combining import DecisionInputs, combine
 from fastiam.spec.layers import LayerVerdicts
 from fastiam.spec.service_rules import credential_forbids, is_always_allowed, needs_resource_policy, service_refusal
-from fastiam.spec.variables import read_tokens, variables_of
 
 _MAX_DIFFERING = 6
 _USER_ID = "aws:userid"
@@ -296,22 +296,3 @@ def _policies(profile: PrincipalProfile) -> Iterator[tuple[Layer, int, Policy]]:
     for layer, levels in principal_layers(profile).items():
         for level, policies in enumerate(levels if layer is not Layer.SESSION else ()):
             yield from ((layer, level, policy) for policy in policies)
-
-
-def keys_read(policies: Iterable[Policy]) -> Iterator[str]:
-    """Yield the folded keys that statements read, in conditions and in variables."""
-    for policy in policies:
-        for statement in policy.statements:
-            texts = list(statement.resources or ())
-            for entry in statement.conditions:
-                yield fold(entry.key)
-                texts += entry.values
-            for text in texts if policy.variables else ():
-                if "${" in text:
-                    yield from (one.name for one in variables_of(read_tokens(text, True, True)) if one.name)
-
-
-def differing_keys(before: PrincipalProfile, after: PrincipalProfile) -> frozenset[str]:
-    """Return the keys whose values differ between two profiles of a principal."""
-    names = before.keys.keys() | after.keys.keys()
-    return frozenset(name for name in names if before.keys.get(name) != after.keys.get(name))

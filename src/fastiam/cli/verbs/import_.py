@@ -22,7 +22,7 @@ def command(paths: tuple[str, ...], strict: bool, store: str, form: str) -> int:
     All of it comes in, beside what the store holds, or nothing does. Of two records of one name the one in the store stays.
     """
     from fastiam.api.directory import Directory
-    from fastiam.sources import load
+    from fastiam.api.loading import load
 
     with Directory.open(store, mode="strict" if strict else "lenient") as directory:
         load(*paths, into=directory, **reading_options(paths))

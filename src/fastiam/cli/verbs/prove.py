@@ -25,9 +25,9 @@ from fastiam.errors import Finding, Severity, SourceError
 if TYPE_CHECKING:
     from fastiam.analysis.proof.candidate_requests import ProofRequest
     from fastiam.analysis.proof.result import Proof
+    from fastiam.api.validation import ValidatedDocument
     from fastiam.model.profile import Policies
     from fastiam.model.session import Session
-    from fastiam.sources.validation import ValidatedDocument
 
 COLUMNS = ("result", "about", "reason", "principal", "action", "resource", "context", "statement", "stronger")
 KINDS = ("identity", "boundary", "session", "resource", "trust", "scp", "rcp")
@@ -74,8 +74,8 @@ def no_new_access(
     and so is a planned change of --policies: --terraform, --cloudformation or --replace.
     """
     from fastiam.analysis.proof.prove import prove
+    from fastiam.api.change_proofs import prove_change
     from fastiam.model.policy import PolicyKind
-    from fastiam.sources.plans.proofs import prove_change
 
     form = chosen_form(form, out, *sides.paths)
     options: dict[str, Any] = {"actions": actions, **_limits(partitions, limit, timeout)}
@@ -188,7 +188,7 @@ def _report(prove: Callable[[], Proof], title: str, output: Output) -> int:
 
 def _as_findings(proof: Proof) -> Iterator[ValidatedDocument]:
     """The result as a finding at the statement that allows the request; none for a proof."""
-    from fastiam.sources.validation import ValidatedDocument
+    from fastiam.api.validation import ValidatedDocument
 
     statement, request = proof.statement, proof.request
     if proof.proved:

@@ -9,7 +9,6 @@ from typing import Any
 import click
 
 from fastiam.analysis.access.call_decisions import NOT_IN_DIRECTORY
-from fastiam.analysis.access.logged_calls import Calls
 from fastiam.analysis.access.replay import Replay, ReplayGroup, Verdict
 from fastiam.cli import exit_codes as exits
 from fastiam.cli import options
@@ -20,6 +19,7 @@ from fastiam.cli.progress import Progress
 from fastiam.cli.render import is_json, write_rows
 from fastiam.model.decision import Outcome
 from fastiam.model.key_registry import spelled
+from fastiam.model.logged_calls import Calls
 
 COLUMNS = (
     "verdict", "calls", "principal", "action", "outcome", "logged", "layer", "policy", "sid", "position", "depends_on", "note",

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fastiam.api.directory import Directory
 from fastiam.cognito.identity_pools import parameters
 from fastiam.cognito.identity_pools.access import Access
 from fastiam.cognito.identity_pools.guests import as_session_policy
@@ -32,6 +31,9 @@ from fastiam.directory.identity_pool_records import CognitoIdentityProvider, Ide
 from fastiam.directory.identity_records import IdentityPoolStore, token_key_purpose
 from fastiam.federation.federation_service import Federation
 from fastiam.sts.session_issuer import PolicyText
+
+if TYPE_CHECKING:  # the classes that join several branches
+    from fastiam.api.directory import Directory
 
 Struct = Mapping[str, Any]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
-from fastiam.api.directory import Directory
 from fastiam.cognito.rates import Admit, admit_all
 from fastiam.cognito.user_pools.clients import ClientCalls
 from fastiam.cognito.user_pools.codes import CodeMessage
@@ -21,6 +21,9 @@ from fastiam.credentials.secret import takes_secrets
 from fastiam.credentials.sts_state import Clock, State, utc_clock
 from fastiam.federation.audit import Audit, AuditEvent, Auditor
 from fastiam.federation.fetch import Fetch, no_fetch
+
+if TYPE_CHECKING:  # the classes that join several branches
+    from fastiam.api.directory import Directory
 
 _logger = logging.getLogger("fastiam.cognito")
 

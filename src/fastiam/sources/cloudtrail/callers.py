@@ -17,8 +17,8 @@ from typing import Any
 
 import msgspec
 
-from fastiam.analysis.access.logged_calls import LoggedPrincipal, Open
 from fastiam.directory.principal_refs import is_principal
+from fastiam.model.logged_calls import LoggedPrincipal, Open
 from fastiam.model.session import Session
 from fastiam.sources.cloudtrail.log_records import Record
 

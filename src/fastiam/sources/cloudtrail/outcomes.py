@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from fastiam.analysis.access.logged_calls import LoggedOutcome
+from fastiam.model.logged_calls import LoggedOutcome
 
 _DENIED = re.compile(
     r"AccessDenied|UnauthorizedOperation|UnauthorizedAccess|AccessDeniedException|NotAuthorized|AuthorizationError"

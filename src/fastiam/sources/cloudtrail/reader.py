@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fastiam.analysis.access.logged_calls import Calls, LoggedContext, LoggedOutcome, LoggedPrincipal
+from fastiam.model.logged_calls import Calls, LoggedContext, LoggedOutcome, LoggedPrincipal
 from fastiam.runtime.gc_pause import collection_paused
 from fastiam.sources.cloudtrail.callers import Identity, IssuedSessions, Keys, PrincipalReader
 from fastiam.sources.cloudtrail.log_records import Batch, Record, read_records

@@ -8,8 +8,8 @@ from urllib.parse import unquote
 
 import msgspec
 
-from fastiam.analysis.access.logged_calls import PASS_ROLE, Open
 from fastiam.aws_data.catalog import Action
+from fastiam.model.logged_calls import PASS_ROLE, Open
 from fastiam.sources.cloudtrail.callers import MFA, MFA_AGE, Keys, is_visible
 from fastiam.sources.cloudtrail.event_actions import VERSIONED, actions_of_event
 from fastiam.sources.cloudtrail.log_records import ListedResource

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from fastiam.analysis.proof.principal_change import keys_read
 from fastiam.model.key_registry import fold
 from fastiam.model.policy import Policy
+from fastiam.resolve.keys_read import keys_read
 from fastiam.spec.principal_entries import Form, read_entry
 
 USER_ID = "aws:userid"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from os import PathLike
 
-from fastiam.api.directory import Directory
+from fastiam.directory.account_model import AccountModel
 from fastiam.directory.stored_policies import StoredPolicy
 from fastiam.errors import SourceError, did_you_mean
 from fastiam.model.policy import PolicyKind
@@ -12,7 +12,7 @@ from fastiam.sources.files import File, read_files
 from fastiam.sources.plans.facts import Change, ResourceFacts, planned_policy
 
 
-def read_replacement(directory: Directory, target: str, path: str | PathLike[str] | File) -> Change:
+def read_replacement(directory: AccountModel, target: str, path: str | PathLike[str] | File) -> Change:
     """Return the change that replaces the policy `target` by the document in a file.
 
     `target` is the ARN of a managed policy, of a role (its trust policy), of a resource, or `ARN#NAME` of an inline policy.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fastiam.api.directory import Directory
+from fastiam.directory.account_model import AccountModel
 from fastiam.errors import SourceError
 from fastiam.model.arn import is_account
 from fastiam.model.key_registry import fold
@@ -33,7 +33,7 @@ def is_format(node: LocatedValue) -> bool:
 
 
 def read_plan(
-    node: LocatedValue, directory: Directory, *, account: str | None, region: str | None, assume_references: bool
+    node: LocatedValue, directory: AccountModel, *, account: str | None, region: str | None, assume_references: bool
 ) -> Change:
     """Return both sides of a plan.
 
@@ -143,7 +143,7 @@ def _account(
     node: LocatedValue,
     resources: list[PlannedResource],
     given: str | None,
-    directory: Directory,
+    directory: AccountModel,
     configuration: Configuration,
 ) -> str | None:
     """Return the account of new resources, or None if the plan shows several accounts or none."""
@@ -174,7 +174,7 @@ def _caller_accounts(node: LocatedValue | None) -> set[str]:
     return set(filter(is_account, found))
 
 
-def _stored(directory: Directory) -> dict[tuple[str, str, str], str]:
+def _stored(directory: AccountModel) -> dict[tuple[str, str, str], str]:
     """Return the ARNs of users, roles and groups by account, type and folded name."""
     found: dict[tuple[str, str, str], str] = {}
     for arn, entity in directory.tables.entities.items():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from fastiam.api.directory import Directory
+from fastiam.directory.account_model import AccountModel
 from fastiam.directory.account_records import Entity, Group, Tables
 from fastiam.directory.organization import ControlPolicy
 from fastiam.directory.stored_policies import StoredPolicy
@@ -20,7 +20,7 @@ from fastiam.sources.plans.facts import Change, Facts, PrincipalFacts, ResourceF
 class FactWriter:
     """Writes facts into a directory. `differences` are the records that had another value."""
 
-    def __init__(self, directory: Directory) -> None:
+    def __init__(self, directory: AccountModel) -> None:
         self._directory = directory
         self.differences: list[str] = []
 

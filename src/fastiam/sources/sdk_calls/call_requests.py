@@ -12,8 +12,8 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
-from fastiam.analysis.access.logged_calls import PASS_ROLE
 from fastiam.aws_data.catalog import Action, actions_of
+from fastiam.model.logged_calls import PASS_ROLE
 from fastiam.sources.cloudtrail.event_actions import VERSIONED, actions_of_event
 from fastiam.sources.cloudtrail.named_resources import RequestOrigin, names_of, resource_finder
 from fastiam.sources.cloudtrail.passed_roles import role_parameters_of

@@ -19,21 +19,11 @@ import botocore
 from botocore.awsrequest import AWSResponse
 
 from fastiam.analysis.access.call_decisions import RESOURCE, CallDecision, DirectoryLookup
-from fastiam.analysis.access.logged_calls import PASS_ROLE, LoggedOutcome
 from fastiam.api.directory import Directory
 from fastiam.api.suggestion import Suggestion, suggest_policy
-from fastiam.errors import FastiamError, RequestValueError, did_you_mean
-from fastiam.model.arn import split_arn
-from fastiam.model.decision import Layer, Outcome
-from fastiam.model.key_registry import fold, spelled
-from fastiam.model.request import Context
-from fastiam.model.session import Session
-from fastiam.sources.cloudtrail.named_resources import RequestOrigin
-from fastiam.sources.sdk_calls.call_keys import CALLED_VIA, OF_CALL_ALONE, unknown_keys
-from fastiam.sources.sdk_calls.call_requests import SdkRequest, action_data, delete_requests, operation_of
-from fastiam.sources.sdk_calls.errors import UncheckedCall, UndecidedCall, UnknownCredentials, UnmappedCall
-from fastiam.sources.sdk_calls.issued_sessions import issued_session
-from fastiam.sources.sdk_calls.recorded import (
+from fastiam.boto3.errors import UncheckedCall, UndecidedCall, UnknownCredentials, UnmappedCall
+from fastiam.boto3.issued_sessions import issued_session
+from fastiam.boto3.recorded import (
     CheckedRequest,
     SeenCall,
     calls_of,
@@ -42,7 +32,17 @@ from fastiam.sources.sdk_calls.recorded import (
     report_of,
     rows_of,
 )
-from fastiam.sources.sdk_calls.refusals import answer_of_deletion, error_of_deletion, refusal, refusal_message
+from fastiam.boto3.refusals import answer_of_deletion, error_of_deletion, refusal, refusal_message
+from fastiam.errors import FastiamError, RequestValueError, did_you_mean
+from fastiam.model.arn import split_arn
+from fastiam.model.decision import Layer, Outcome
+from fastiam.model.key_registry import fold, spelled
+from fastiam.model.logged_calls import PASS_ROLE, LoggedOutcome
+from fastiam.model.request import Context
+from fastiam.model.session import Session
+from fastiam.sources.cloudtrail.named_resources import RequestOrigin
+from fastiam.sources.sdk_calls.call_keys import CALLED_VIA, OF_CALL_ALONE, unknown_keys
+from fastiam.sources.sdk_calls.call_requests import SdkRequest, action_data, delete_requests, operation_of
 
 if TYPE_CHECKING:
     from fastiam.model.protocols import AnalysisEngine
@@ -449,7 +449,7 @@ def _opened(policies: Policies | None) -> tuple[Directory | None, Any]:
         return policies, policies.compile()
     if hasattr(policies, "decide"):
         return None, policies
-    from fastiam.sources import load
+    from fastiam.api.loading import load
 
     paths = [policies] if isinstance(policies, (str, os.PathLike)) else list(policies)
     directory = load(*paths)

@@ -14,13 +14,14 @@ from dataclasses import dataclass
 
 from fastiam.analysis.lint.document import aws_findings, lint_document
 from fastiam.api.directory import Directory
+from fastiam.api.loading import load, load_files
 from fastiam.aws_data.catalog import AwsData
 from fastiam.directory.readers import PolicyDocument
 from fastiam.errors import Finding, SourceError
 from fastiam.model.policy import PolicyKind
 from fastiam.model.source_map import Origin, Source
 from fastiam.policy.document import Document, guess_kind, read_policy, validate_policy
-from fastiam.sources import known_format, load, load_files
+from fastiam.sources import known_format
 from fastiam.sources.files import File, read_files
 from fastiam.sources.iam_collect import IamCollectReader
 from fastiam.sources.located_values import LocatedValue

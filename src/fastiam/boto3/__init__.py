@@ -17,8 +17,8 @@ from types import MappingProxyType
 from typing import Any, Self, TypeVar, cast
 from weakref import WeakSet
 
+from fastiam.boto3.errors import UncheckedCall, UndecidedCall, UnknownCredentials, UnmappedCall
 from fastiam.errors import RequestValueError, missing_package
-from fastiam.sources.sdk_calls.errors import UncheckedCall, UndecidedCall, UnknownCredentials, UnmappedCall
 
 try:
     import msgspec  # noqa: F401  (of the tables of CloudTrail)
@@ -27,11 +27,11 @@ try:
 except ModuleNotFoundError as error:
     raise missing_package("fastiam.boto3", error, "boto3") from None
 
+from fastiam.boto3.client_calls import _SUSPENDED, Mark, OnUndecided, OnUnmapped, Policies, SdkCalls, not_announced
+from fastiam.boto3.recorded import CheckedRequest, name_of
 from fastiam.model.request import Context
 from fastiam.model.session import Session
 from fastiam.sources.cloudtrail.outcomes import logged_of
-from fastiam.sources.sdk_calls.client_calls import _SUSPENDED, Mark, OnUndecided, OnUnmapped, Policies, SdkCalls, not_announced
-from fastiam.sources.sdk_calls.recorded import CheckedRequest, name_of
 
 __all__ = [
     "CheckedRequest",

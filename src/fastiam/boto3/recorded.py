@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from fastiam.analysis.access.call_decisions import CallDecision
-from fastiam.analysis.access.logged_calls import PASS_ROLE, Calls, LoggedContext, LoggedOutcome, LoggedPrincipal, Open
 from fastiam.model.decision import Outcome
 from fastiam.model.key_registry import spelled
+from fastiam.model.logged_calls import PASS_ROLE, Calls, LoggedContext, LoggedOutcome, LoggedPrincipal, Open
 from fastiam.model.session import Session
 
 Value = str | bool | list[str] | None
