@@ -13,7 +13,7 @@ from sts_fixture import A
 
 import fastiam
 from fastiam.cli.main import run
-from fastiam.directory.federation_records import FederationStore
+from fastiam.credentials.federation_records import FederationStore
 from fastiam.errors import pip_install
 from fastiam.federation import Federation
 from fastiam.sts import STS, Keyring

@@ -25,6 +25,7 @@ from fastiam import __version__
 from fastiam.cli import exit_codes as exits
 from fastiam.cli.console import write
 from fastiam.errors import FastiamError, PolicyError, did_you_mean
+from fastiam.runtime.registered import registered
 
 VERBS = {  # in the order in which `--help` lists them
     "authorize": "decide files of requests",
@@ -56,18 +57,7 @@ VERBS = {  # in the order in which `--help` lists them
     "resource": "resources of a store and their policies",
     "endpoint": "VPC endpoints of a store",
     "instance-profile": "instance profiles of a store",
-    "saml-provider": "SAML providers of a store",
-    "oidc-provider": "OpenID Connect providers of a store",
-    "trust-anchor": "trust anchors of a store, for IAM Roles Anywhere",
-    "profile": "profiles of a store, for IAM Roles Anywhere",
-    "crl": "certificate revocation lists of a store",
-    "identity-pool": "Cognito identity pools of a store",
-    "user-pool": "Cognito user pools of a store",
-    "key": "access keys of a store",
-    "mfa": "MFA devices of a store",
-    "sts": "issue sessions from a store",
-    "rolesanywhere": "issue sessions from a store for a certificate",
-    "whoami": "identify the principal of credentials",
+    **dict(registered("VERBS")),
 }
 
 

@@ -1,4 +1,4 @@
-"""Values that representations and tracebacks do not show, and the conversion of arguments into them.
+"""Secrets as arguments: the conversion of arguments into values that representations and tracebacks do not show.
 
 Invariant: each method that takes a secret converts it before anything can fail. A traceback that shows local variables then
 shows `<secret>`. The same holds for an identifier that is not written like one: it may be a secret in the wrong place.
@@ -10,61 +10,19 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from functools import wraps
 from inspect import signature
-from typing import Any, ParamSpec, Self, SupportsIndex, TypeVar, overload
+from typing import Any, ParamSpec, TypeVar
 
 from fastiam.credentials.errors import ValidationError
 from fastiam.model.request import shorten
+from fastiam.model.secret import Secret, SecretBytes, hidden
+
+__all__ = ["Secret", "SecretBytes", "hidden", "shown", "takes_secrets"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 # an ARN, an access key id, an account id
 _IDENTIFIER = re.compile(r"arn:.*|A[A-Z]{3}[A-Z0-9]{16}|[0-9]{12}", re.ASCII | re.DOTALL)
-
-
-class Secret(str):
-    """A text whose representation is `<secret>`. `str.join`, formatting and comparisons use the text."""
-
-    __slots__ = ()
-
-    def __new__(cls, text: str = "") -> Self:
-        if not isinstance(text, str):
-            kind = type(text).__name__
-            del text  # not into a traceback
-            raise TypeError(f"a secret must be text, not `{kind}`")
-        return super().__new__(cls, text)
-
-    def __repr__(self) -> str:
-        return "<secret>"
-
-    def encode(self, encoding: str = "utf-8", errors: str = "strict") -> SecretBytes:
-        """The text as bytes, which stay hidden."""
-        return SecretBytes(super().encode(encoding, errors))
-
-
-class SecretBytes(bytes):
-    """Bytes whose representation is `<secret>`, slices and the decoded text included."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "<secret>"
-
-    @overload
-    def __getitem__(self, key: SupportsIndex, /) -> int: ...
-    @overload
-    def __getitem__(self, key: slice, /) -> SecretBytes: ...
-    def __getitem__(self, key: SupportsIndex | slice, /) -> int | SecretBytes:
-        return SecretBytes(super().__getitem__(key)) if isinstance(key, slice) else super().__getitem__(key)
-
-    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> Secret:
-        """The bytes as text, which stays hidden."""
-        return Secret(super().decode(encoding, errors))
-
-
-def hidden(text: str) -> Secret:
-    """The text as a `Secret`; PERF: one that is a `Secret` already is returned as it is."""
-    return text if type(text) is Secret else Secret(text)
 
 
 def shown(identifier: object) -> str:

@@ -11,12 +11,14 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import wraps
+from importlib import import_module
 from inspect import signature
 from types import NoneType
 from typing import Any, ClassVar, Concatenate, Generic, NamedTuple, ParamSpec, Protocol, TypeVar, cast
 
 from fastiam.errors import DirectoryError
 from fastiam.runtime import forking
+from fastiam.runtime.registered import registered
 
 T = TypeVar("T")
 B = TypeVar("B", bound="RecordStore[Any]")
@@ -149,16 +151,12 @@ class RecordStore(Generic[T]):
 class TransactionManager:
     """The record stores of one directory. One transaction at a time; other threads wait.
 
-    Parameters
-    ----------
-    dependents
-        record stores that must follow changes of their owners. One that has not joined joins the transaction that removes or
-        replaces an owner: no record outlives its owner.
+    A registered store that has not joined joins the transaction that removes or replaces an owner of its records: no record
+    outlives its owner.
     """
 
-    def __init__(self, dependents: Sequence[type[RecordStore[Any]]] = ()) -> None:
+    def __init__(self) -> None:
         self.record_stores: dict[str, RecordStore[Any]] = {}
-        self._dependents = tuple(dependents)
         self.backend: StorageBackend | None = None
         self.lock = forking.new_lock(forking.DIRECTORY)  # acquired by transactions, and by readers of several tables
         self._is_open = False  # whether a transaction is open
@@ -168,10 +166,10 @@ class TransactionManager:
     def __getstate__(self) -> dict[str, Any]:
         if self.backend is not None:
             raise TypeError("a directory that is kept in a store does not pickle; open the store where it is needed")
-        return {"record_stores": self.record_stores, "dependents": self._dependents}
+        return {"record_stores": self.record_stores}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        TransactionManager.__init__(self, state["dependents"])
+        TransactionManager.__init__(self)
         self.record_stores = state["record_stores"]
         for store in self.record_stores.values():
             store._transaction_manager = weakref.ref(self)
@@ -302,11 +300,13 @@ class TransactionManager:
             self.backend.commit(self._changes)
 
     def _join_dependents(self, changes: Sequence[Change]) -> None:
-        """Join the dependent stores whose owners the changes remove. PERF: other transactions do not read them."""
+        """Join the registered stores whose owners the changes remove. PERF: other transactions do not read them."""
         tables = {change.table for change in changes if change.removes_owner}
-        for kind in self._dependents:
+        for place in registered("RECORD_STORES") if tables else ():
+            module, _, name = place.partition(":")
+            kind: type[RecordStore[Any]] = getattr(import_module(module), name)
             if tables & kind.owner_tables and kind.name not in self.record_stores:
-                self.join(kind())  # type: ignore[call-arg]  # dependents take no arguments
+                self.join(kind())  # type: ignore[call-arg]  # registered stores take no arguments
 
     def _undo(self, start: int) -> None:
         while len(self._changes) > start:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fastiam.credentials.federation_records import FederationStore
 from fastiam.credentials.results import Credentials
 from fastiam.credentials.secret import Secret, takes_secrets
-from fastiam.directory.federation_records import FederationStore
 from fastiam.errors import Findings
 from fastiam.federation.audit import Audit, Auditor, Entry, log_event
 from fastiam.federation.console import ConsoleCalls, ConsoleSession

@@ -10,7 +10,7 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from fastiam.directory.federation_records import FederationStore, Horizon, Redemption
+from fastiam.credentials.federation_records import FederationStore, Horizon, Redemption
 from fastiam.directory.transactions import SINGLE
 from fastiam.federation.errors import IdentityTokenError
 

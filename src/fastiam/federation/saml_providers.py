@@ -15,9 +15,9 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from fastiam.credentials.federation_records import SamlKey
 from fastiam.credentials.secret import takes_secrets
 from fastiam.directory.account_records import SamlProvider
-from fastiam.directory.federation_records import SamlKey
 from fastiam.directory.unique_ids import new_saml_uuid
 from fastiam.errors import DirectoryError
 from fastiam.federation.errors import ProviderError

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from fastiam.credentials.federation_records import FederationStore
 from fastiam.directory.account_records import Tables
-from fastiam.directory.federation_records import FederationStore
 from fastiam.federation.audit import Auditor, Entry
 from fastiam.federation.fetch import Fetch
 from fastiam.federation.settings import FederationSettings

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from fastiam.credentials.secret import Secret, SecretBytes
+from fastiam.model.secret import Secret, SecretBytes
 from fastiam.server.config import ConfigError
 from fastiam.server.decision_log import encode
 from fastiam.server.log_writer import LogWriter

@@ -14,9 +14,9 @@ from typing import Any, Final
 import orjson
 
 from fastiam import __version__
-from fastiam.credentials.secret import Secret, SecretBytes
 from fastiam.model.decision import Decision, Outcome
 from fastiam.model.key_registry import spelled
+from fastiam.model.secret import Secret, SecretBytes
 from fastiam.server._log_lines import LineWriter
 from fastiam.server.config import DecisionLogSection
 from fastiam.server.decision_records import BatchRecord, DecisionRecord, Item, Record

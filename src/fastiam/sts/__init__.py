@@ -14,6 +14,7 @@ try:
 except ModuleNotFoundError as error:
     raise missing_package("issuing sessions", error, "sts") from None
 
+from fastiam.credentials.credential_records import AccessKey, Event, MfaDevice, PasswordPolicy, Status
 from fastiam.credentials.errors import AccessDeniedError, AuthenticationError, StsError, ValidationError
 from fastiam.credentials.keyring import Keyring, KeyringError
 from fastiam.credentials.mfa import NewMfaDevice
@@ -28,7 +29,6 @@ from fastiam.credentials.results import (
 )
 from fastiam.credentials.root_recovery import Proof
 from fastiam.credentials.secret import Secret
-from fastiam.directory.credential_records import AccessKey, Event, MfaDevice, PasswordPolicy, Status
 from fastiam.sts.sts_service import STS
 
 __all__ = [

@@ -18,8 +18,8 @@ from fastiam.cognito.errors import CognitoError
 from fastiam.cognito.identity_pools import CognitoIdentityProvider, GuestLimits, IdentityPools, MappingRule, RoleMapping
 from fastiam.cognito.identity_pools.parameters import MATCH_TYPES
 from fastiam.cognito.identity_pools.roles import matches
+from fastiam.cognito.identity_records import IdentityPoolStore
 from fastiam.cognito.user_pools.keys import jwks
-from fastiam.directory.identity_records import IdentityPoolStore
 
 MODEL = botocore.session.get_session().get_service_model("cognito-identity")
 

@@ -39,7 +39,7 @@ def _mode(given: str) -> str:
 
 def _private_keys(directory: Directory, arn: str) -> dict[str, object]:
     """The ids and dates of the private keys of a provider."""
-    from fastiam.directory.federation_records import FederationStore
+    from fastiam.credentials.federation_records import FederationStore
 
     store = directory.join(FederationStore())
     keys = store.saml_keys(directory.tables.saml_providers[arn].unique_id)

@@ -19,11 +19,11 @@ from fastiam.cognito.identity_pools.roles import choose_role
 from fastiam.cognito.identity_pools.tags import tags_of
 from fastiam.cognito.identity_pools.tokens import Tokens, amr_of
 from fastiam.cognito.identity_pools.verified import VerifiedLogin
+from fastiam.cognito.identity_records import Identity
 from fastiam.cognito.rates import Admit, check_rate
 from fastiam.credentials.errors import AccessDeniedError, AuthenticationError, ValidationError
 from fastiam.credentials.results import Assertion, AssumedRole
 from fastiam.directory.identity_pool_records import IdentityPool
-from fastiam.directory.identity_records import Identity
 from fastiam.federation.audit import Entry, secret_hash
 from fastiam.federation.state import FederationState
 from fastiam.model.request import shorten

@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 from typing import NoReturn
 
 from fastiam.cognito.errors import CognitoError, NotAuthorizedError
+from fastiam.cognito.identity_records import Identity, IdentityPoolStore, Login
 from fastiam.directory.identity_pool_records import IdentityPool
-from fastiam.directory.identity_records import Identity, IdentityPoolStore, Login
 
 MAX_LINKED = 20
 _REMOVED = 100  # guests that may go are removed at a time: the transaction holds up others

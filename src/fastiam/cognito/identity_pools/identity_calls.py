@@ -14,8 +14,8 @@ from fastiam.cognito.identity_pools.pools import Pools, page_token, read_page_to
 from fastiam.cognito.identity_pools.results import DeveloperUsers, IdentityDescription, IdentityPage, OpenIdToken, describe
 from fastiam.cognito.identity_pools.tags import tags_of
 from fastiam.cognito.identity_pools.tokens import Tokens
+from fastiam.cognito.identity_records import Identity, IdentityPoolStore, Login
 from fastiam.directory.identity_pool_records import IdentityPool
-from fastiam.directory.identity_records import Identity, IdentityPoolStore, Login
 from fastiam.federation.state import FederationState
 from fastiam.model.request import shorten
 

@@ -25,10 +25,10 @@ from fastiam.cognito.identity_pools.results import (
 from fastiam.cognito.identity_pools.token_keys import TokenKeys
 from fastiam.cognito.identity_pools.tokens import Tokens
 from fastiam.cognito.identity_pools.user_pools import DirectoryUserPools
+from fastiam.cognito.identity_records import IdentityPoolStore, token_key_purpose
 from fastiam.cognito.rates import Admit, admit_all
 from fastiam.credentials.secret import takes_secrets
 from fastiam.directory.identity_pool_records import CognitoIdentityProvider, IdentityPool, RoleMapping
-from fastiam.directory.identity_records import IdentityPoolStore, token_key_purpose
 from fastiam.federation.federation_service import Federation
 from fastiam.sts.session_issuer import PolicyText
 

@@ -14,10 +14,10 @@ from fastiam.cognito.identity_pools.tags import NAME_ID_CLAIM
 from fastiam.cognito.identity_pools.tokens import Tokens
 from fastiam.cognito.identity_pools.user_pools import DirectoryUserPools
 from fastiam.cognito.identity_pools.verified import VerifiedLogin
+from fastiam.cognito.identity_records import Identity, Login
 from fastiam.credentials.errors import AccessDeniedError, AuthenticationError, ValidationError
 from fastiam.directory.account_records import OidcProvider
 from fastiam.directory.identity_pool_records import CognitoIdentityProvider, IdentityPool
-from fastiam.directory.identity_records import Identity, Login
 from fastiam.federation.audit import Entry
 from fastiam.federation.errors import CommunicationError
 from fastiam.federation.federation_service import Verifiers

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from fastiam.cognito.identity_records import Identity
 from fastiam.credentials.results import AssumedRole
 from fastiam.credentials.secret import Secret
 from fastiam.directory.identity_pool_records import IdentityPool, RoleMapping
-from fastiam.directory.identity_records import Identity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from jwt.algorithms import RSAAlgorithm
 
 from fastiam.cognito.identity_pools.parameters import MAX_TOKEN
-from fastiam.directory.identity_records import IdentityPoolStore, TokenKey, token_key_purpose
+from fastiam.cognito.identity_records import IdentityPoolStore, TokenKey, token_key_purpose
 from fastiam.federation.state import FederationState
 
 ALGORITHM = "RS512"

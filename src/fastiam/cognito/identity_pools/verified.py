@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from fastiam.directory.identity_records import Login
+from fastiam.cognito.identity_records import Login
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

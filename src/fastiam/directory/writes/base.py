@@ -18,9 +18,6 @@ from fastiam.aws_data.managed_policies import DATE
 from fastiam.directory.account_records import Account, Entity, Group, Tables
 from fastiam.directory.account_store import AccountStore
 from fastiam.directory.aws_policies import aws_policy
-from fastiam.directory.credential_records import CredentialStore
-from fastiam.directory.federation_records import FederationStore
-from fastiam.directory.identity_records import IdentityPoolStore
 from fastiam.directory.naming_rules import hint_of_missing_policy, name_errors, policy_account, read_tags, tag_errors
 from fastiam.directory.principal_references import named_entities, names_identity, with_name
 from fastiam.directory.principal_refs import PrincipalRef
@@ -59,7 +56,7 @@ class Writes:
         self.mode: Mode = mode
         self.quotas = quotas or NO_QUOTAS
         self.notes: list[Finding] = []  # readers add theirs
-        self.transaction_manager = TransactionManager(dependents=(CredentialStore, FederationStore, IdentityPoolStore))
+        self.transaction_manager = TransactionManager()
         self._store = self.transaction_manager.join(AccountStore())
         self._levels: dict[tuple[PolicyKind, str, str], StoredPolicy] = {}
 

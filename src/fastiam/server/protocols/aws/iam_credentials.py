@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from fastiam.credentials.access_keys import MOST
+from fastiam.credentials.credential_records import AccessKey, Password, PasswordPolicy, Status
 from fastiam.credentials.errors import AuthenticationError
 from fastiam.credentials.passwords import NewPassword
-from fastiam.directory.credential_records import AccessKey, Password, PasswordPolicy, Status
 from fastiam.model.profile import PrincipalKind
 from fastiam.server.protocols.aws import permissions as p
 from fastiam.server.protocols.aws.calls import Call, Result

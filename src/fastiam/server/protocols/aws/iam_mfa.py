@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from fastiam.directory.credential_records import MfaDevice
+from fastiam.credentials.credential_records import MfaDevice
 from fastiam.model.key_registry import fold
 from fastiam.server.protocols.aws import permissions as p
 from fastiam.server.protocols.aws.calls import Call, Result
