@@ -9,10 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fastiam.api.directory import Directory
-from fastiam.api.engine import Engine
 from fastiam.credentials.errors import AccessDeniedError
 from fastiam.credentials.results import Caller
 from fastiam.directory.account_records import Tables
@@ -20,6 +18,11 @@ from fastiam.model.arn import is_account, split_arn
 from fastiam.model.decision import Decision, Layer, Outcome
 from fastiam.model.session import Session
 from fastiam.sts.authorization import AuthorizationRequest, decide_action
+
+if TYPE_CHECKING:  # the classes that join several branches
+    from fastiam.api.directory import Directory
+    from fastiam.api.engine import Engine
+
 
 _KINDS = {
     Layer.IDENTITY: "an identity-based policy",
