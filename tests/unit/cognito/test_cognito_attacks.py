@@ -188,6 +188,42 @@ def test_guessed_totp_codes_lock_the_user():
     assert "exceeded" in refusal(lambda: world.answer(challenge, {"SOFTWARE_TOKEN_MFA_CODE": world.totp(seed)}))
 
 
+@pytest.mark.parametrize("change", ["by an administrator", "by the user", "by a code"])
+def test_challenge_of_the_old_password_is_void_after_it_changed(change):
+    """Else who knows the old password and has the second factor signs in after the password was changed because of it."""
+    world, seed = mfa_world()
+
+    def answer(challenge):
+        world.pass_time(30)
+        return world.answer(challenge, {"SOFTWARE_TOKEN_MFA_CODE": world.totp(seed)})
+
+    access = answer(world.password_sign_in())["AuthenticationResult"]["AccessToken"]
+    challenge = world.password_sign_in()
+    if change == "by an administrator":
+        world.pools.admin_set_user_password(user_pool_id=POOL, username="ana", password="Other-Horse8", permanent=True)
+    elif change == "by the user":
+        world.pools.change_password(access_token=access, previous_password=PASSWORD, proposed_password="Other-Horse8")
+    else:
+        world.pools.forgot_password(client_id=C, username="ana")
+        given = {"client_id": C, "username": "ana", "confirmation_code": world.code(), "password": "Other-Horse8"}
+        world.pools.confirm_forgot_password(**given)
+    assert refusal(lambda: answer(challenge)).startswith("NotAuthorizedException")
+    assert "AuthenticationResult" in answer(world.password_sign_in("ana", "Other-Horse8"))
+
+
+def test_password_that_changes_during_a_sign_in_gives_no_tokens():
+    """UP72: what a trigger changes is checked again before tokens are recorded."""
+    worlds = []
+
+    def change(event):
+        worlds[0].pools.admin_set_user_password(user_pool_id=POOL, username="ana", password="Other-Horse8", permanent=True)
+        return event
+
+    worlds.append(World(triggers={"PreTokenGeneration": change}))
+    assert refusal(worlds[0].password_sign_in).startswith("NotAuthorizedException")
+    assert not worlds[0].pools._state.tables.sign_ins
+
+
 @pytest.mark.parametrize("code", ["", "12345", "1234567", "١٢٣٤٥٦", "000000 ", "\ud800", "None"])
 def test_totp_code_of_another_form_is_refused(code):
     world, _ = mfa_world()

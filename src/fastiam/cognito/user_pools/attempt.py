@@ -36,6 +36,8 @@ class Attempt:
         the authorization request that a sign-in on a page is for, None for sign-in by the API.
     metadata
         `ClientMetadata`, for triggers.
+    mark
+        that of the password with which it began.
     """
 
     pool: Pool
@@ -48,6 +50,7 @@ class Attempt:
     custom: Json | None = None
     oauth: Json | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
+    mark: str = ""
 
     @property
     def username(self) -> str:
@@ -65,6 +68,7 @@ class Attempt:
             "q": self.subject,
             "f": self.flow,
             "adm": self.is_admin,
+            "w": self.mark,
         }
 
 
@@ -111,13 +115,15 @@ class AttemptCalls(Calls):
         Raises
         ------
         NotAuthorizedError
-            user, client or pool are gone.
+            user, client or pool are gone, or the user has another password.
         """
         tables = self._state.tables
         pool, client = tables.pools.get(content["p"]), tables.clients.get(content["c"])
         user = tables.users.get(f"{content['p']}/{content['s']}") if content["s"] else None
         if pool is None or client is None or (content["s"] and user is None):
             raise NotAuthorizedError(INVALID_SESSION, reason="unknown_principal", rule="UP41")
+        if content.get("w") != self._mark(user):
+            raise NotAuthorizedError(INVALID_SESSION, reason="token_invalid", rule="UP72")
         self._state.note(sub=content["s"], flow=content["f"])
         return Attempt(
             pool,
@@ -130,7 +136,12 @@ class AttemptCalls(Calls):
             content.get("u"),
             content.get("o"),
             metadata or {},
+            content["w"],
         )
+
+    def _mark(self, user: User | None) -> str:
+        """What differs for each password that a user has had."""
+        return "" if user is None else self._passwords.mark(user)
 
     # -- 4.8 --------------------------------------------------------------------------------------------------------------
 
@@ -197,7 +208,7 @@ class AttemptCalls(Calls):
         Raises
         ------
         NotAuthorizedError
-            the user was disabled, deleted or signed out meanwhile, or the string was used meanwhile.
+            the user was disabled, deleted or signed out or got another password meanwhile, or the string was used meanwhile.
         CognitoError
             a trigger refuses.
         """
@@ -233,7 +244,8 @@ class AttemptCalls(Calls):
         """The last check of a sign-in, inside the transaction that records it: nothing has changed meanwhile (UP72)."""
         self._limits.check_lock(attempt.subject)
         current = self._state.current(user)
-        if not current.enabled or current.status != user.status or self._state.millis() <= current.signed_out:
+        is_same = current.enabled and current.status == user.status and self._mark(current) == attempt.mark
+        if not is_same or self._state.millis() <= current.signed_out:
             raise NotAuthorizedError(INVALID_SESSION, reason="token_invalid", rule="UP72")
         if spend is not None:
             self._state.spend(spend)

@@ -146,7 +146,7 @@ class OAuthCalls(SignInCalls, OAuthTokenCalls):
                 raise NotAuthorizedError(WRONG_PASSWORD, reason="not_allowed", rule="UP90")
             subject = self._limits.subject(pool, user, username)
             real = username if user is None else user.username
-            attempt = Attempt(pool, client, USER_PASSWORD, False, user, real, subject, oauth=content)
+            attempt = Attempt(pool, client, USER_PASSWORD, False, user, real, subject, oauth=content, mark=self._mark(user))
             self._limits.check_lock(subject)
             self._run_pre_authentication(attempt)
             if not self._passwords.matches(pool, user, username, hidden(password)):

@@ -146,7 +146,7 @@ class SignInCalls(CustomCalls, RefreshCalls):
         subject = self._limits.subject(pool, user, name)
         custom: Json | None = {"steps": [], "A": f"{public:x}" if public else ""} if flow == CUSTOM else None
         real = name if user is None else user.username
-        attempt = Attempt(pool, client, flow, is_admin, user, real, subject, custom, metadata=metadata)
+        attempt = Attempt(pool, client, flow, is_admin, user, real, subject, custom, metadata=metadata, mark=self._mark(user))
         self._limits.check_lock(subject)
         self._run_pre_authentication(attempt)
         if password is not None:
@@ -309,7 +309,7 @@ class SignInCalls(CustomCalls, RefreshCalls):
             self._passwords.set(pool, user, password, temporary=False)
             user = replace(user, status="CONFIRMED", attributes=attributes)
             self._state.put_user(user)
-        attempt = replace(attempt, user=self._state.current(user))
+        attempt = replace(attempt, user=self._state.current(user), mark=self._mark(user))
         return self._after_new_password(attempt, user, "NewPasswordChallenge")
 
     # -- answers ----------------------------------------------------------------------------------------------------------
