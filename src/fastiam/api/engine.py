@@ -319,13 +319,15 @@ class Engine(CompiledEngine):
 
         return find_administrators(self, to, unknown, now)
 
-    def replay(self, log: Iterable[Calls], *, threads: int = 1) -> Replay:
+    def replay(self, log: Iterable[Calls], *, context: Context | None = None, threads: int = 1) -> Replay:
         """Decide the calls of a log, and compare the decisions with the logged outcomes (docs/replay.md).
 
         Parameters
         ----------
         log
             batches of calls, as `fastiam.read_cloudtrail` gives them.
+        context
+            values of keys for all calls, as far as the log does not contain the key; None is absent.
         threads
             for decisions; the GIL is free meanwhile.
 
@@ -345,7 +347,7 @@ class Engine(CompiledEngine):
         """
         from fastiam.analysis.access.replay import replay
 
-        return replay(self, log, threads=threads)
+        return replay(self, log, context=context, threads=threads)
 
     def unused(self, log: Iterable[Calls], *, since: datetime | None, data_events: Collection[str] = ()) -> list[Unused]:
         """Return the granted actions of each user and role that no call in a log used, most unused actions first.

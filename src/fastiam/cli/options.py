@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
@@ -11,6 +12,7 @@ import click
 
 from fastiam.cli.console import note
 from fastiam.cli.file_arguments import read_bytes
+from fastiam.errors import did_you_mean
 from fastiam.model.key_registry import fold
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -75,15 +77,61 @@ def once(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> 
 def context_of(pairs: tuple[tuple[str, str], ...], absent: Sequence[str] = ()) -> Mapping[str, Any]:
     """The context of the options: a key that occurs once has a text, one that occurs several times a list, an absent one None.
 
-    Keys of `--context-file` are among them; an option replaces the value of the file.
+    Keys of `--context-file` and `--profile` are among them: an option replaces their values, and the first those of the second.
     """
     found: dict[str, list[str]] = {}
     for key, value in pairs:
         found.setdefault(key, []).append(value)
     given: dict[str, Any] = {key: values if len(values) > 1 else values[0] for key, values in found.items()}
     given |= dict.fromkeys(absent)
-    names = set(map(fold, given))
-    return {key: value for key, value in _context_file().items() if fold(key) not in names} | given
+    for others in (_context_file(), _profile_context()):
+        names = set(map(fold, given))
+        given = {key: value for key, value in others.items() if fold(key) not in names} | given
+    return given
+
+
+def _profile_context() -> dict[str, Any]:
+    context = click.get_current_context(silent=True)
+    return {} if context is None else context.meta.get(READING, {}).get("profile_context", {})
+
+
+def _profile(ctx: click.Context, _param: click.Parameter, path: str | None) -> None:
+    """Take defaults of options, and context keys, from a TOML file. A folder is never searched for one (G189)."""
+    if path is None:
+        return
+    try:
+        given = tomllib.loads(read_bytes(path).decode())
+    except ValueError as error:
+        raise click.UsageError(f"--profile {path}: not TOML: {error}") from error
+    context = given.pop("context", {})
+    if not isinstance(context, dict):
+        raise click.UsageError(f"--profile {path}: `context` is a table of keys and values")
+    ctx.meta.setdefault(READING, {})["profile_context"] = context
+    own = _long_options(ctx.command)
+    for name in given.keys() - own.keys():
+        known = _options_of_others(ctx)
+        if name not in known:
+            hint = did_you_mean(name, known)
+            raise click.UsageError(f"--profile {path}: no verb has the option `--{name}`" + (f"\nhelp: {hint}" if hint else ""))
+    ctx.default_map = {own[name]: value for name, value in given.items() if name in own}
+
+
+def _long_options(command: click.Command) -> dict[str, str]:
+    """The options that a profile may give a default, and the names of their parameters."""
+    names = ((opt.removeprefix("--"), param.name) for param in command.params for opt in param.opts if opt.startswith("--"))
+    return {opt: name for opt, name in names if name and opt not in ("profile", "context", "debug")}
+
+
+def _options_of_others(ctx: click.Context) -> set[str]:
+    """The options of all verbs that take a profile."""
+    group = ctx.parent.command if ctx.parent is not None else None
+    verbs = [group.get_command(ctx, name) for name in group.list_commands(ctx)] if isinstance(group, click.Group) else []
+    return {
+        option
+        for verb in verbs
+        if verb is not None and any("--profile" in param.opts for param in verb.params)
+        for option in _long_options(verb)
+    }
 
 
 def _context_file() -> dict[str, Any]:
@@ -209,6 +257,14 @@ request = chained(
             expose_value=False,
             callback=_keep,
             help="A JSON object of context keys and values.",
+        ),
+        click.option(
+            "--profile",
+            metavar="FILE",
+            is_eager=True,
+            expose_value=False,
+            callback=_profile,
+            help="A TOML file with defaults of options, and a table `context`. It is read only if it is named.",
         ),
     ),
     owner := click.option(

@@ -43,8 +43,8 @@ def engine_of(*statements: dict[str, Any], trust: str = ANA) -> fastiam.Engine:
     return directory.compile()
 
 
-def replayed(tmp_path: Path, engine: fastiam.Engine, *records: dict[str, Any], **options: Any) -> Any:
-    return engine.replay(fastiam.read_cloudtrail(write_log(tmp_path / "log.json", *records), **options))
+def replayed(tmp_path: Path, engine: fastiam.Engine, *records: dict[str, Any], context: Any = None, **options: Any) -> Any:
+    return engine.replay(fastiam.read_cloudtrail(write_log(tmp_path / "log.json", *records), **options), context=context)
 
 
 def only(tmp_path: Path, engine: fastiam.Engine, *records: dict[str, Any], **options: Any) -> ReplayGroup:
@@ -351,6 +351,33 @@ def test_diff_with_a_log_shows_decision_changes(tmp_path):
     assert found.is_gained and fastiam.diff(new, new, log=fastiam.read_cloudtrail(log)).groups == ()
 
 
+@pytest.mark.parametrize(
+    ("context", "outcome"),
+    [
+        ({}, DEPENDS),
+        ({"aws:ResourceTag/stage": "live"}, ALLOW),
+        ({"AWS:resourcetag/STAGE": "live"}, ALLOW),
+        ({"aws:ResourceTag/stage": None}, DENY),
+        ({"aws:ResourceTag/stage": "test"}, DENY),
+        ({"aws:ResourceTag/stage": "live", "aws:RequestedRegion": "mars-1"}, ALLOW),
+    ],
+)
+def test_context_of_a_replay_has_what_the_log_has_not(context, outcome, tmp_path):
+    """A record has the Region of its call, which a constant does not replace, and no tags of resources."""
+    tests = {"aws:ResourceTag/stage": "live", "aws:RequestedRegion": "eu-west-1"}
+    engine = engine_of(statement(action="s3:*", StringEquals=tests))
+    found = replayed(tmp_path, engine, record(LIST, awsRegion="eu-west-1"), context=context).groups
+    assert [group.outcome for group in found] == [outcome]
+
+
+def test_diff_with_a_log_takes_a_context(tmp_path):
+    log = write_log(tmp_path / "log.json", record(LIST))
+    old, new = engine_of(), engine_of(statement(action="s3:*", StringEquals={"aws:ResourceTag/stage": "live"}))
+    for context, change in ((None, "may gain"), ({"aws:ResourceTag/stage": "live"}, "gained")):
+        found = fastiam.diff(old, new, log=fastiam.read_cloudtrail(log), context=context)
+        assert [group.change for group in found.groups] == [change]
+
+
 def test_diff_with_a_log_refuses_requests(tmp_path):
     log = fastiam.read_cloudtrail(write_log(tmp_path / "log.json", record(LIST)))
     with pytest.raises(fastiam.RequestValueError, match="a log contains the requests"):
@@ -363,7 +390,7 @@ def test_cli_diff_compares_policies_over_a_log(tmp_path, capsys):
     for name, statements in (("old", [DENY_KMS]), ("new", [EVERYTHING, DENY_KMS])):
         (tmp_path / name).mkdir()
         paths += [f"--{name}", policies_in(tmp_path / name, *statements)]
-    assert run(["diff", *paths, "--log", log]) == 2
+    assert run(["diff", *paths, "--log", log, "--format", "jsonl"]) == 2
     out, err = capsys.readouterr()
     (row,) = map(json.loads, out.splitlines())
     assert (row["change"], row["rows"], row["action"]) == ("gained", 1, "s3:ListAllMyBuckets")
@@ -434,7 +461,7 @@ def test_cli_replay_exit_code_shows_the_comparison(tmp_path, capsys, call, code)
 
 def test_cli_replay_writes_rows_and_summary_to_two_streams(tmp_path, capsys):
     log = str(write_log(tmp_path / "log.json", record(LIST, **DENIED), record(LIST), record("signin:ConsoleLogin")))
-    assert run(["replay", "--policies", policies_in(tmp_path, EVERYTHING), log]) == 2
+    assert run(["replay", "--policies", policies_in(tmp_path, EVERYTHING), log, "--format", "jsonl"]) == 2
     out, err = capsys.readouterr()
     first, second = map(json.loads, out.splitlines())
     assert (first["verdict"], first["outcome"], first["logged"]) == ("disagrees", "ALLOW", "DENIED")
@@ -450,7 +477,7 @@ def test_cli_replay_selects_verdicts_and_limits_a_table(tmp_path, capsys, monkey
     command = ["replay", "--policies", policies_in(tmp_path, EVERYTHING), log, "--exit-zero"]
     run([*command, "--only", "agrees", "--format", "csv", "--quiet"])
     assert [line.split(",")[0] for line in capsys.readouterr().out.splitlines()] == ["verdict", "agrees", "agrees"]
-    run([*command, "--format", "table", "--limit", "1"])
+    run([*command, "--format", "text", "--limit", "1"])
     out, err = capsys.readouterr()
     assert "disagrees" in out and "agrees" in out and "2 more rows" in err
 

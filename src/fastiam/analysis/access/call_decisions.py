@@ -16,12 +16,14 @@ import numpy.typing as npt
 from fastiam.analysis.access.log_usage import are_former, unique_ids
 from fastiam.analysis.pattern_sets import action_pattern_set
 from fastiam.engine.decisions import LAYERS, Decisions, DictionaryColumn
+from fastiam.kernel.columns.read import for_all_rows
 from fastiam.model.decision import Layer, Outcome, Reason, StatementRef
+from fastiam.model.key_registry import fold
 from fastiam.model.logged_calls import PASS_ROLE, Calls, LoggedContext, Open
 from fastiam.model.policy import Effect, Statement
 from fastiam.model.profile import WITH_IDENTITY_POLICIES, ResourceFacts
 from fastiam.model.protocols import AnalysisEngine, DecisionEngine
-from fastiam.model.request import shorten
+from fastiam.model.request import check_context, shorten
 from fastiam.model.session import Session
 from fastiam.runtime.forking import cached_property
 
@@ -83,17 +85,30 @@ class CallDecisions:
 
 
 class CallDecider:
-    """Decides calls, batch by batch. A repeated decision is one object."""
+    """Decides calls, batch by batch. A repeated decision is one object.
 
-    def __init__(self, engine: AnalysisEngine, *, threads: int = 1) -> None:
+    Parameters
+    ----------
+    constants
+        values of keys for all calls, as far as the log contains neither a value nor that the key is absent; None is absent.
+
+    Raises
+    ------
+    RequestValueError
+        a value of `constants` is not one of its key.
+    """
+
+    def __init__(self, engine: AnalysisEngine, *, constants: Mapping[str, Any] = {}, threads: int = 1) -> None:
+        check_context(constants)
         self._engine, self._threads = engine, threads
+        self._constants = {fold(name): (name, value) for name, value in constants.items()}
         self._decisions, self._directory = _DecisionTable(), DirectoryLookup(engine.snapshot)
         self._ids = unique_ids(engine.snapshot.tables)
 
     def replay(self, calls: Calls) -> CallDecisions:
         """Decide a batch of one call or more."""
         resources = self._directory.full(calls.resources)
-        decider = _BatchDecider(self._engine, calls, resources, self._decisions, self._directory, self._threads)
+        decider = _BatchDecider(self._engine, calls, resources, self._decisions, self._directory, self._constants, self._threads)
         rows = decider.decision(are_former(calls, self._ids))
         decided = _deciding_rows(calls, rows, self._decisions)
         return CallDecisions(calls, resources, decided, rows[decided], self._decisions.list)
@@ -207,10 +222,11 @@ class _BatchDecider:
         resources: Sequence[str | None],
         decisions: _DecisionTable,
         known: DirectoryLookup,
+        constants: Mapping[str, tuple[str, Any]],
         threads: int,
     ) -> None:
         self._engine, self._calls, self._resources = engine, calls, resources
-        self._decisions, self._directory, self._threads = decisions, known, threads
+        self._decisions, self._directory, self._constants, self._threads = decisions, known, constants, threads
         self._caller = calls.caller[calls.row_call]
         self._times = _Column(calls.times)
         self._columns: dict[tuple[int, str], _Column] = {}
@@ -261,6 +277,10 @@ class _BatchDecider:
         context: dict[str, object] = {"aws:CurrentTime": self._times.at(of_row)}
         for number, known in enumerate(keys):
             context |= {key: self._column(number, key).at(of_row) for key in known}
+        logged = set(map(fold, context))
+        for folded, (name, value) in self._constants.items():
+            if folded not in logged:
+                context[name] = for_all_rows(value, name) if isinstance(value, list) else value
         principals = {code: calls.callers[code].principal for code in np.unique(self._caller[rows]).tolist()}
         names = {code: principal if isinstance(principal, str) else f"session {code}" for code, principal in principals.items()}
         numbers = rows.tolist()

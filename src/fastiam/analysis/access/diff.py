@@ -190,7 +190,8 @@ def diff(
     principals, actions, resources, context, ... : columns of requests, as in `Engine.decide_many`. Without the first three, the
         requests that the changes between the two directories can affect (see Notes).
     log
-        in place of requests, the calls of a log, such as `fastiam.read_cloudtrail` (docs/replay.md).
+        in place of requests, the calls of a log, such as `fastiam.read_cloudtrail` (docs/replay.md). `context` then has values
+        of keys for all calls, as far as the log does not contain the key.
     unknown
         unknown keys of the given requests. Without requests, each key that is not in `context` is unknown.
 
@@ -221,11 +222,11 @@ def diff(
     if log is not None:
         from fastiam.analysis.access.log_diff import diff_log
 
-        if any(value is not None for value in (*given, context, unknown or None, resource_accounts, sessions, now)):
+        if any(value is not None for value in (*given, unknown or None, resource_accounts, sessions, now)):
             raise RequestValueError(
-                "a log contains the requests, keys and time", column="log", hint="pass `log` without requests and keys"
+                "a log contains the requests and the time", column="log", hint="pass `log` with `context` alone"
             )
-        return diff_log(old, new, log, threads=threads)
+        return diff_log(old, new, log, context=context, threads=threads)
     options = {"unknown": unknown, "accounts": resource_accounts, "sessions": sessions, "now": now, "threads": threads}
     if all(column is None for column in given):
         from fastiam.analysis.access.affected_requests import affected_requests

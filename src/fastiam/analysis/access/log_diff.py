@@ -5,7 +5,8 @@ Each changed call belongs to the group of the statement that causes the change, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +22,9 @@ from fastiam.model.protocols import AnalysisEngine
 _Texts = tuple[str, str, str]  # principal, action and resource of a call
 
 
-def diff_log(old: AnalysisEngine, new: AnalysisEngine, log: Iterable[Calls], *, threads: int = 1) -> Diff:
+def diff_log(
+    old: AnalysisEngine, new: AnalysisEngine, log: Iterable[Calls], *, context: Mapping[str, Any] | None = None, threads: int = 1
+) -> Diff:
     """Return the calls of a log that two engines decide differently. Rows are calls, numbered from 0 through the log.
 
     Calls whose principal or resource is not in one of the directories are counted in `n_errors`.
@@ -32,7 +35,7 @@ def diff_log(old: AnalysisEngine, new: AnalysisEngine, log: Iterable[Calls], *, 
         a file of the log is broken.
     """
     found = _Found()
-    replayers = CallDecider(old, threads=threads), CallDecider(new, threads=threads)
+    replayers = [CallDecider(engine, constants=context or {}, threads=threads) for engine in (old, new)]
     for calls in log:
         if len(calls):
             found.add(*(replayer.replay(calls) for replayer in replayers))

@@ -15,6 +15,7 @@ from fastiam.model.arguments import check_items, check_type
 from fastiam.model.decision import Layer, Outcome, StatementRef
 from fastiam.model.logged_calls import Calls, LoggedOutcome
 from fastiam.model.protocols import AnalysisEngine
+from fastiam.model.request import Context
 from fastiam.model.result import Result
 
 _LOG_HINT = "pass the result of `fastiam.read_cloudtrail`"
@@ -112,7 +113,7 @@ class Replay(Result):
         return {verdict: counts[verdict] for verdict in Verdict if counts[verdict]}
 
 
-def replay(engine: AnalysisEngine, log: Iterable[Calls], *, threads: int = 1) -> Replay:
+def replay(engine: AnalysisEngine, log: Iterable[Calls], *, context: Context | None = None, threads: int = 1) -> Replay:
     """Decide the calls of a log with the policies of an engine, and compare the decisions with the log (docs/replay.md).
 
     Parameters
@@ -121,6 +122,8 @@ def replay(engine: AnalysisEngine, log: Iterable[Calls], *, threads: int = 1) ->
         the policies.
     log
         batches of calls, such as those of `fastiam.read_cloudtrail`.
+    context
+        values of keys for all calls, as far as the log does not contain the key; None is absent.
     threads
         number of threads for decisions, which run without the GIL.
 
@@ -128,11 +131,13 @@ def replay(engine: AnalysisEngine, log: Iterable[Calls], *, threads: int = 1) ->
     ------
     SourceError
         a file of the log is broken.
+    RequestValueError
+        a value of `context` is not one of its key.
     """
     counts: Counter[Any] = Counter()
     first: dict[Any, tuple[str, str, int, str]] = {}
     calls = 0
-    replayer = CallDecider(engine, threads=threads)
+    replayer = CallDecider(engine, constants=context or {}, threads=threads)
     for batch in check_items(log, "log", "batches of calls", _LOG_HINT):
         check_type(batch, Calls, "log", "batches of calls", _LOG_HINT)
         calls += len(batch)

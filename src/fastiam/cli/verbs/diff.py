@@ -71,8 +71,8 @@ def command(
     be decided, if a part of a planned change is unknown, or if something was not checked, else 0.
     """
     constants = options.context_of(context)
-    if log and (source or unknown or now or constants):
-        raise click.UsageError("a log has requests, keys and time: leave out --requests, --context, --unknown and --now")
+    if log and (source or unknown or now):
+        raise click.UsageError("a log has requests and time: leave out --requests, --unknown and --now")
     if unknown and not source:
         raise click.UsageError("--unknown needs --requests: without requests every context key is unknown")
     check_stdin(*sides.paths, *log, source)
@@ -84,7 +84,8 @@ def command(
     if log:
         from fastiam.sources import read_cloudtrail
 
-        found = diff(before, after, log=read_cloudtrail(*log, assume_no_session_policies=no_session_policies), threads=threads)
+        trail = read_cloudtrail(*log, assume_no_session_policies=no_session_policies)
+        found = diff(before, after, log=trail, context=constants, threads=threads)
     elif source is None:
         found = diff(before, after, context=with_constants({}, constants), now=now, threads=threads)
     else:

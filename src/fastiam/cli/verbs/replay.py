@@ -17,6 +17,7 @@ from fastiam.cli.html_report import HTML, chosen_form, write_report
 from fastiam.cli.policy_sources import check_stdin, open_engine
 from fastiam.cli.progress import Progress
 from fastiam.cli.render import is_json, write_rows
+from fastiam.cli.unused_columns import note_misspelt
 from fastiam.model.decision import Outcome
 from fastiam.model.key_registry import spelled
 from fastiam.model.logged_calls import Calls
@@ -44,6 +45,7 @@ _SHOWN = 10  # listed names of actions and operations
     help="Show only calls of this verdict. May be repeated.",
 )
 @options.no_session_policies
+@options.context
 @click.option("--limit", type=click.IntRange(min=0), default=40, show_default=True, help="Rows of a table; 0 shows all.")
 @options.unknown_owner
 @options.report_form
@@ -55,6 +57,7 @@ def command(
     log: tuple[str, ...],
     only: tuple[str, ...],
     no_session_policies: bool,
+    context: tuple[tuple[str, str], ...],
     limit: int,
     unknown_owner: str | None,
     form: str | None,
@@ -66,17 +69,19 @@ def command(
 
     LOG is a file as CloudTrail writes it, one record a line, the output of `aws cloudtrail lookup-events`, a folder of such
     files, or `-`. There is one row for each caller, action, decision and reason, disagreements first. Values that are not in the
-    log are unknown; a decision that depends on them is DEPENDS. Exits with 0 if policies and log agree, 2 if they disagree
-    somewhere, 4 if they do not and some calls depend or are undecided.
+    log are unknown unless --context gives them; a decision that depends on them is DEPENDS. Exits with 0 if policies and log
+    agree, 2 if they disagree somewhere, 4 if they do not and some calls depend or are undecided.
     """
     from fastiam.sources import read_cloudtrail
 
     check_stdin(*policies, *log)
     form = chosen_form(form, out, *policies, *log)
     engine = open_engine(policies, saved, unknown_owner=unknown_owner, quiet=quiet)
+    given = options.context_of(context)
+    note_misspelt(engine, given)
     trail = read_cloudtrail(*log, assume_no_session_policies=no_session_policies)
     with Progress(quiet=quiet) as progress:
-        found = engine.replay(_ProgressReader(trail, progress))
+        found = engine.replay(_ProgressReader(trail, progress), context=given)
     groups = [group for group in found.groups if not only or group.verdict in only]
     if form == "text":
         shown = groups[:limit] if limit else groups
