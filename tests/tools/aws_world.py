@@ -65,7 +65,8 @@ class AwsWorld:
         live = LiveEngine(self.directory)
         self.sts = STS(self.directory, Keyring.generate(), live=live, clock=self.clock, hasher=CHEAP, **options)
         self.decider = LiveDecider(live, self.sts)
-        self.protocol = create(section or Section(), Site((), has_directory=True, has_sts=True))
+        self.site = Site((), has_directory=True, has_sts=True)
+        self.protocol = create(section or Section(), self.site)
         self.admin, self.bo = self.sts.keys.create(ADMIN), self.sts.keys.create(BO)
         self.requests: list[Request] = []
         self.responses: list[Response] = []

@@ -222,6 +222,8 @@ class Site:
     """Gets what is logged at each start."""
     calls: CallLog = field(default_factory=NoCallLog)
     """Gets the calls of AWS services."""
+    lasting: dict[str, Any] = field(default_factory=dict)
+    """What protocols keep over reloads, and share over listeners, by names of their own."""
     timer: Callable[[], int] = perf_counter_ns
     """Nanoseconds of a clock that only goes forward, for durations."""
 

@@ -110,6 +110,7 @@ class Process:
         self._companion_addresses: dict[str, str] = {}
         self._anonymous: dict[bool, Identity] = {}
         """The identity of a peer without proof, by whether it is local."""
+        self._lasting: dict[str, Any] = {}  # what protocols keep over reloads
         self._uvicorn = EdgeState()
         self._warnings: list[str] = []
         self._stop = asyncio.Event()
@@ -336,6 +337,7 @@ class Process:
             logs_items=settings.core.decision_log.mode != "off" and settings.core.decision_log.per == "item",
             warn=self._warnings.append,
             calls=AuditedCalls(self.audit, self.state.calls),
+            lasting=self._lasting,
         )
         made: ServerProtocol = protocol_module(name).create(settings.sections[name], site)
         return made

@@ -10,7 +10,7 @@ from botocore import UNSIGNED
 from botocore.config import Config
 
 from fastiam.server.http import Peer, Request
-from fastiam.server.protocols.aws import Section
+from fastiam.server.protocols.aws import Section, create
 from fastiam.server.protocols.aws.rates import ClientRates
 
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
@@ -46,7 +46,7 @@ def test_many_clients_take_bounded_memory(monkeypatch):
     rates = ClientRates(1.0, 1)
     for n in range(10):
         assert rates.admits(f"192.0.2.{n}", NOW)
-    assert len(rates._clients) == 3 and not rates.admits("192.0.2.9", NOW)
+    assert len(rates._counts.clients) == 3 and not rates.admits("192.0.2.9", NOW)
 
 
 def test_unsigned_calls_beyond_the_rate_are_refused():
@@ -64,3 +64,12 @@ def test_unsigned_calls_beyond_the_rate_are_refused():
     answer = world.handle(made)
     assert answer.status == 400 and (b"x-amzn-errortype", b"ThrottlingException") in answer.headers
     assert world.client("iam").list_users()["Users"], "signed calls are not limited"
+
+
+def test_rate_goes_on_after_a_reload_and_on_another_listener():
+    world = AwsWorld(section=Section(unsigned_burst=1, unsigned_per_second=0.001))
+    users = world.client("cognito-idp", config=Config(signature_version=UNSIGNED))
+    sign_in = {"AuthFlow": "USER_PASSWORD_AUTH", "ClientId": "c" * 20, "AuthParameters": {"USERNAME": "a", "PASSWORD": "b"}}
+    assert refused(users.initiate_auth, **sign_in)["Code"] == "ResourceNotFoundException"
+    world.protocol = create(Section(unsigned_burst=5, unsigned_per_second=0.001), world.site)
+    assert refused(users.initiate_auth, **sign_in)["Code"] == "TooManyRequestsException"

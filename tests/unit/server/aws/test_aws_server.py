@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -201,6 +202,22 @@ def test_caller_of_a_web_identity_needs_no_signature(served):
     call = client(server, "sts").assume_role_with_web_identity
     error = refused(call, RoleArn=f"arn:aws:iam::{A}:role/none", RoleSessionName="s1", WebIdentityToken="x.y.z")
     assert error["Code"] in ("InvalidIdentityToken", "AccessDenied")
+
+
+def test_reload_does_not_start_the_rates_of_unsigned_calls_again(tmp_path: Path):
+    Keyring.generate().save(tmp_path / "keyring")
+    with fastiam.Directory.open(tmp_path / "store.db") as directory:
+        directory.add_principal(ADMIN)
+    settings = SETTINGS.replace("FOLDER", str(tmp_path)).replace(
+        "[aws]", "[aws]\nunsigned_burst = 1\nunsigned_per_second = 0.001"
+    )
+    with running(tmp_path, tmp_path / "store.db", settings) as server:
+        sts = client(server, "sts")
+        token = {"RoleArn": f"arn:aws:iam::{A}:role/r", "RoleSessionName": "s1", "WebIdentityToken": "x.y.z"}
+        assert refused(sts.assume_role_with_web_identity, **token)["Code"] == "InvalidIdentityToken"
+        server.signal(signal.SIGHUP)
+        assert server.log("reload")["result"] == "success"
+        assert refused(sts.assume_role_with_web_identity, **token)["Code"] == "Throttling"
 
 
 def test_server_without_a_keyring_refuses_to_start(tmp_path: Path):

@@ -156,5 +156,6 @@ def create(section: Section, site: Site) -> AwsProtocol:
         if not _HOST.fullmatch(host):
             raise ConfigError(f"aws.oidc.private_hosts: `{host}` is not a host\nhelp: write a name, without scheme and port")
     from fastiam.server.protocols.aws.protocol import AwsProtocol  # PERF: without STS nothing of it is imported
+    from fastiam.server.protocols.aws.rates import ClientCounts
 
-    return AwsProtocol(section, site.calls, section.codes.sender())
+    return AwsProtocol(section, site.calls, section.codes.sender(), site.lasting.setdefault("aws.rates", ClientCounts()))

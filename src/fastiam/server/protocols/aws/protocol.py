@@ -34,7 +34,7 @@ from fastiam.server.protocols.aws.errors import ApiError, api_error, in_words_of
 from fastiam.server.protocols.aws.hosted_pages import HostedPages, is_hosted, is_hosted_path
 from fastiam.server.protocols.aws.key_sets import is_key_set_request, key_set
 from fastiam.server.protocols.aws.operations import Handler, Operation, operations
-from fastiam.server.protocols.aws.rates import ClientRates
+from fastiam.server.protocols.aws.rates import ClientCounts, ClientRates
 from fastiam.server.protocols.aws.requests import SERVED, Target, find_operation, read_parameters, target_of
 from fastiam.server.protocols.aws.services import Services
 from fastiam.server.protocols.aws.sessions import (
@@ -78,11 +78,15 @@ class AwsProtocol:
     """The services of AWS over a store with a keyring."""
 
     def __init__(
-        self, settings: Section, calls: CallLog | None = None, sender: Callable[[CodeMessage], None] | None = None
+        self,
+        settings: Section,
+        calls: CallLog | None = None,
+        sender: Callable[[CodeMessage], None] | None = None,
+        counts: ClientCounts | None = None,
     ) -> None:
         self._settings, self._sender = settings, sender
         self.calls = calls or NoCallLog()
-        self.rates = ClientRates(settings.unsigned_per_second, settings.unsigned_burst)
+        self.rates = ClientRates(settings.unsigned_per_second, settings.unsigned_burst, counts)
         self._prefix = settings.path.rstrip("/")
         self._roots = frozenset({self._prefix.encode(), f"{self._prefix}/".encode()})
         self._services: Services | None = None
