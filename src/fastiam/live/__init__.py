@@ -11,25 +11,22 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial, wraps
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Concatenate, NoReturn, ParamSpec, Self, TypeGuard, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Concatenate, NoReturn, ParamSpec, Self, TypeVar
 
 from fastiam.api.engine import Engine
-from fastiam.engine.engine_file import is_saved
 from fastiam.errors import FastiamError, missing_package
-from fastiam.model.arguments import as_path, check_items, check_type
+from fastiam.live.source import Location, folders_of, followed_directory, reader_of, saved_engine, stamps_of
+from fastiam.model.arguments import as_path
 from fastiam.model.profile import CACHE_BYTES, Settings
 from fastiam.model.request import Context
 from fastiam.resolve.snapshot import UnknownOwner
 from fastiam.runtime import forking
-from fastiam.storage import is_sqlite
 
 if TYPE_CHECKING:  # PERF: a program that answers by a saved engine reads no policies
     from fastiam.api.directory import Directory
@@ -37,7 +34,6 @@ if TYPE_CHECKING:  # PERF: a program that answers by a saved engine reads no pol
 
 P = ParamSpec("P")
 R = TypeVar("R")
-Location = str | os.PathLike[str]
 
 _CHECK_EVERY = 1000  # milliseconds after which the files are checked even without a notification
 _POLL = 0.02  # seconds between two checks of a directory; one takes some 30 microseconds
@@ -46,8 +42,6 @@ _REST = 1.0  # seconds until the next try, after a source could not be read or w
 _STALE = 5.0  # seconds without a check after which a watcher counts as stopped; it checks at least every two seconds
 
 _BOUND = ("is_allowed", "decide")
-
-_SOURCES = "a Directory, a path, a list of paths, or a function that returns a Directory"
 
 log = logging.getLogger("fastiam.live")
 
@@ -116,12 +110,12 @@ class LiveEngine:
         cache_bytes: int | None = None,
     ) -> None:
         self._cache_bytes = cache_bytes
-        self._saved = _saved(source)
-        self._kept = None if self._saved else _kept(source, mode)
+        self._saved = saved_engine(source)
+        self._kept = None if self._saved else followed_directory(source, mode)
         self._is_owner = self._kept is not source
         absolute = {as_path(path, "resource_of").absolute(): arn for path, arn in resource_of.items()}
         reading = {"mode": mode, "resource_of": absolute, "skip_unknown": skip_unknown}
-        self._paths, self._read = _reader(self._saved or self._kept or source, reading)
+        self._paths, self._read = reader_of(self._saved or self._kept or source, reading)
         self._lock = threading.RLock()
         self._stop = threading.Event()
         self._follow: Callable[[threading.Event], None] | None = None  # run by a watcher; None: not wanted
@@ -133,7 +127,7 @@ class LiveEngine:
         self._retry_at, self._logged = 0.0, ""
         self._beat = 0.0  # when the watcher ended its last check; infinite during a check
         began = time.monotonic()
-        self._seen = _stamps(self._paths)
+        self._seen = stamps_of(self._paths)
         if self._saved is None:
             directory = self._read()
             engine = directory.compile(
@@ -253,7 +247,7 @@ class LiveEngine:
         with self._lock:
             began = time.monotonic()
             try:
-                self._seen = _stamps(self._paths)
+                self._seen = stamps_of(self._paths)
                 directory, engine = self._renewed()
             except Exception as error:
                 self._error = error
@@ -373,7 +367,7 @@ class LiveEngine:
     def _follow_files(self, watchfiles: Any, debounce: float, stop: threading.Event) -> None:
         quiet = max(1, round(debounce * 1000))
         events = {"debounce": max(quiet, 1600), "step": quiet, "rust_timeout": _CHECK_EVERY, "yield_on_timeout": True}
-        for _ in watchfiles.watch(*_folders(self._paths), stop_event=stop, raise_interrupt=False, **events):
+        for _ in watchfiles.watch(*folders_of(self._paths), stop_event=stop, raise_interrupt=False, **events):
             self._lost = None
             self._check()  # what came before the watch began, or by no event, is seen too
 
@@ -386,8 +380,8 @@ class LiveEngine:
         self._lost = None
         pause = debounce
         while not stop.wait(pause):
-            began, stamps = time.monotonic(), _stamps(self._paths)
-            while stamps != self._seen and not stop.wait(debounce) and stamps != (now := _stamps(self._paths)):
+            began, stamps = time.monotonic(), stamps_of(self._paths)
+            while stamps != self._seen and not stop.wait(debounce) and stamps != (now := stamps_of(self._paths)):
                 stamps = now  # a file is still being written
             self._check()
             pause = max(debounce, _SHARE * (time.monotonic() - began))
@@ -417,7 +411,7 @@ class LiveEngine:
     def _is_current(self) -> bool:
         if self._kept is None:
             must_retry = self._error is not None and time.monotonic() >= self._retry_at  # the cause may be outside of the files
-            return not must_retry and _stamps(self._paths) == self._seen
+            return not must_retry and stamps_of(self._paths) == self._seen
         self._kept.refresh()
         return self._kept.snapshot() is self._current.engine.snapshot
 
@@ -471,85 +465,3 @@ class LiveEngine:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _saved(source: object) -> Path | None:
-    """The file of a saved engine, where the source is one."""
-    if isinstance(source, (list, tuple)) and len(source) == 1:
-        source = source[0]
-    if isinstance(source, (str, os.PathLike)):
-        source = as_path(source, "source")
-    return Path(source).absolute() if isinstance(source, (str, os.PathLike)) and is_saved(source) else None
-
-
-def _is_directory(source: object) -> TypeGuard[Directory]:
-    from fastiam.api.directory import Directory
-
-    return isinstance(source, Directory)
-
-
-def _kept(source: object, mode: Mode) -> Directory | None:
-    """The directory that is followed from change to change: the one given, or that of a store."""
-    if _is_directory(source):
-        return source
-    if isinstance(source, (list, tuple)) and len(source) == 1:
-        source = source[0]
-    if isinstance(source, (str, os.PathLike)) and is_sqlite(source):
-        from fastiam.api.directory import Directory
-
-        return Directory.open(source, mode=mode, read_only=True)
-    return None
-
-
-def _made(make: Callable[[], object]) -> Directory:
-    """The directory that a function makes."""
-    from fastiam.api.directory import Directory
-
-    directory = make()
-    check_type(directory, Directory, "source", "a function that returns a Directory")
-    return cast("Directory", directory)
-
-
-def _refreshed(directory: Directory) -> Directory:
-    directory.refresh()
-    return directory
-
-
-def _reader(source: object, reading: Mapping[str, Any]) -> tuple[tuple[Path, ...], Callable[[], Directory]]:
-    """The files to watch, and what reads the source."""
-    if isinstance(source, (str, os.PathLike)):
-        return _loader((source,), reading)
-    if _is_directory(source):
-        return (), lambda: _refreshed(source)
-    if callable(source) and not isinstance(source, type):
-        return (), lambda: _made(source)
-    return _loader(check_items(source, "source", _SOURCES), reading)
-
-
-def _loader(given: Iterable[Any], reading: Mapping[str, Any]) -> tuple[tuple[Path, ...], Callable[[], Directory]]:
-    paths = tuple(as_path(path, "source").absolute() for path in given)
-
-    def read() -> Directory:
-        from fastiam.api.loading import load
-
-        return load(*paths, **reading)
-
-    return paths, read
-
-
-def _folders(paths: Iterable[Path]) -> set[Path]:
-    """What to watch: the folder of a file, since a file that is replaced as a whole is another file."""
-    return {path if path.is_dir() else path.parent for path in paths}
-
-
-def _stamps(paths: Iterable[Path]) -> dict[Path, tuple[int, int, int]]:
-    """Attributes that differ if a file was replaced."""
-    found = {}
-    for path in paths:
-        for file in path.rglob("*") if path.is_dir() else (path,):
-            try:
-                stat = file.stat()
-            except OSError:  # gone, or not there yet
-                continue
-            found[file] = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
-    return found
