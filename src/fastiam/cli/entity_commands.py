@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _DOCUMENTS = "fastiam.documents"  # in the context of a command: the file of each document that was read, "" for JSON
 Write = Callable[..., object]  # takes a directory, an ARN, and the options of its verb
+Rows = Callable[["Directory"], Iterable[dict[str, object]]]
 Details = Callable[["Directory", str], dict[str, object]]
 
 
@@ -47,14 +48,27 @@ def _read_boundary(ctx: click.Context, param: click.Parameter, value: str | None
     return value if value is None or value.startswith("arn:") else read_document(value)
 
 
+def _dict(ctx: click.Context, param: click.Parameter, value: tuple[tuple[str, str], ...]) -> dict[str, str]:
+    return dict(value)
+
+
 account = click.option("--account", envvar="FASTIAM_ACCOUNT", metavar="ID", help="The account. Default: FASTIAM_ACCOUNT.")
 new_name = click.argument("name")
 path = click.option("--path", default="/", show_default=True, metavar="PATH", help="The path before the name: `/eng/`.")
-tags = click.option("--tag", "tags", type=options.Pair(), multiple=True, metavar="KEY=VALUE", help="A tag; may be repeated.")
+tags = click.option(
+    "--tag", "tags", type=options.Pair(), multiple=True, metavar="KEY=VALUE", callback=_dict, help="A tag; may be repeated."
+)
 policies = click.option(
     "--policy", "policies", multiple=True, metavar="ARN", help="A managed policy to attach, by name or ARN; may be repeated."
 )
-document = click.argument("document", metavar="DOCUMENT", callback=_read)
+
+
+def document_named(name: str) -> options.Decorator:
+    """An argument DOCUMENT, handed over as the parameter of that name."""
+    return click.argument(name, metavar="DOCUMENT", callback=_read)
+
+
+document = document_named("document")
 boundary = click.option(
     "--boundary",
     metavar="POLICY",
@@ -67,10 +81,8 @@ trust = click.option(
     callback=_read,
     help="The trust policy: JSON, a file or `-`. Default: none; then no principal may assume it.",
 )
-rename_options = (
-    click.argument("new"),
-    click.option("--path", metavar="PATH", help="The new path. Default: the present one."),
-)
+pairs = click.argument("tags", type=options.Pair(), nargs=-1, required=True, metavar="KEY=VALUE...", callback=_dict)
+keys = click.argument("keys", nargs=-1, required=True, metavar="KEY...")
 create_options = options.chained(tags, store, account, options.form)  # of verbs that create a record with tags
 
 
@@ -259,14 +271,12 @@ named = options.chained(click.argument("name", metavar="NAME"), store, account, 
 def add_create(
     group: click.Group, entity_type: EntityType, *own: options.Decorator, name: options.Decorator = new_name
 ) -> Callable[[Write], Write]:
-    """Add `create`, which prints the record that its function creates. The function gets the tags too, if the type has some."""
+    """Add `create`, which prints the record that its function creates."""
 
     def decorate(create: Write) -> Write:
         @group.command("create", help=create.__doc__)
         @options.chained(name, *own)
         def run(name: str, store: str, account: str | None, form: str, path: str = "/", **given: Any) -> int:
-            if "tags" in given:
-                given["tags"] = dict(given["tags"])
             with writing(store) as directory:
                 arn = entity_type.arn(directory, name, path, account)
                 create(directory, arn, **given)
@@ -294,6 +304,48 @@ def add_change(
             return show_record(record, form)
 
         return write
+
+    return decorate
+
+
+def add_call(group: click.Group, entity_type: EntityType, verb: str, method: str, *own: options.Decorator, help: str) -> None:
+    """Add a verb that is one method of the directory, with the parameters that its options are named after."""
+
+    @add_change(group, entity_type, verb, *own, help=help)
+    def call(directory: Directory, arn: str, **given: Any) -> object:
+        return getattr(directory, method)(arn, **given)
+
+
+def add_write(group: click.Group, verb: str, *own: options.Decorator, help: str | None = None) -> Callable[[Write], Write]:
+    """Add a verb of records without name. Its function writes one, and returns it as it is then."""
+
+    def decorate(write: Write) -> Write:
+        @group.command(verb, help=help or write.__doc__)
+        @options.chained(*own, store, options.form)
+        def run(store: str, form: str, **given: Any) -> int:
+            with writing(store) as directory:
+                record = write(directory, **given)
+            return show_record(record, form)
+
+        return write
+
+    return decorate
+
+
+def add_rows(group: click.Group, *columns: str) -> Callable[[Rows], Rows]:
+    """Add `list` for records without name; its function returns the rows."""
+
+    def decorate(rows: Rows) -> Rows:
+        @group.command("list", help=rows.__doc__)
+        @store
+        @options.rows_form
+        def list_(store: str, form: str) -> int:
+            with reading(store) as directory:
+                found = list(rows(directory))
+            write_rows(columns, found, form)
+            return exits.OK
+
+        return rows
 
     return decorate
 
@@ -336,11 +388,11 @@ def add_show(
             return show_record(entity_type.records(directory)[arn], form, **details)
 
 
-def add_show_by_id(group: click.Group, type_: str, find: Callable[[Directory, str], object | None]) -> None:
+def add_show_by_id(group: click.Group, type_: str, find: Callable[[Directory, str], object | None], metavar: str = "ID") -> None:
     """Add `show` for records that have an id and no name; `find` returns None if there is none."""
 
-    @group.command("show", help=f"Show the {type_} ID.")
-    @click.argument("id_", metavar="ID")
+    @group.command("show", help=f"Show the {type_} {metavar}.")
+    @click.argument("id_", metavar=metavar)
     @store
     @options.form
     def show(id_: str, store: str, form: str) -> int:
@@ -349,6 +401,20 @@ def add_show_by_id(group: click.Group, type_: str, find: Callable[[Directory, st
         if record is None:
             raise DirectoryError(f"there is no {type_} `{id_}`", hint="`list` shows the existing ones")
         return show_record(record, form)
+
+
+def add_delete_by_id(group: click.Group, delete: Write, help: str, metavar: str = "ID") -> None:
+    """Add `delete` for records that have an id and no name."""
+
+    @group.command("delete", help=help)
+    @click.argument("id_", metavar=metavar)
+    @store
+    @options.form
+    def delete_(id_: str, store: str, form: str) -> int:
+        with writing(store) as directory:
+            delete(directory, id_)
+        show({"deleted": id_}, form)
+        return exits.OK
 
 
 def add_delete(group: click.Group, entity_type: EntityType, delete: Write) -> None:
@@ -366,16 +432,17 @@ def add_delete(group: click.Group, entity_type: EntityType, delete: Write) -> No
 
 def add_tags(group: click.Group, entity_type: EntityType) -> None:
     """Add `tag` and `untag`."""
-    pairs = click.argument("pairs", type=options.Pair(), nargs=-1, required=True, metavar="KEY=VALUE...")
-    keys = click.argument("keys", nargs=-1, required=True, metavar="KEY...")
+    add_call(group, entity_type, "tag", "tag", pairs, help="Add tags to NAME.")
+    add_call(group, entity_type, "untag", "untag", keys, help="Remove tags from NAME.")
 
-    @add_change(group, entity_type, "tag", pairs, help="Add tags to NAME.")
-    def tag(directory: Directory, arn: str, pairs: tuple[tuple[str, str], ...]) -> None:
-        directory.tag(arn, dict(pairs))
 
-    @add_change(group, entity_type, "untag", keys, help="Remove tags from NAME.")
-    def untag(directory: Directory, arn: str, keys: tuple[str, ...]) -> None:
-        directory.untag(arn, keys)
+def add_rename(group: click.Group, entity_type: EntityType, help: str) -> None:
+    """Add `rename`."""
+    path = click.option("--path", metavar="PATH", help="The new path. Default: the present one.")
+
+    @add_change(group, entity_type, "rename", click.argument("new"), path, help=help)
+    def rename(directory: Directory, arn: str, new: str, path: str | None) -> str:
+        return directory.rename(arn, new, path=path)
 
 
 def add_policies(group: click.Group, entity_type: EntityType) -> None:
@@ -392,14 +459,9 @@ def add_policies(group: click.Group, entity_type: EntityType) -> None:
         is_arn = policy.startswith("arn:")
         directory.detach_policy(arn, policy if is_arn else POLICY.find(directory, policy, account_of(arn)))
 
-    @add_change(
-        group,
-        entity_type,
-        "put-policy",
-        policy,
-        document,
-        help="Add or replace the inline policy POLICY of NAME. DOCUMENT is JSON, a file or `-`.",
-    )
+    text = "Add or replace the inline policy POLICY of NAME. DOCUMENT is JSON, a file or `-`."
+
+    @add_change(group, entity_type, "put-policy", policy, document, help=text)
     def put_policy(directory: Directory, arn: str, policy: str, document: str | bytes) -> None:
         directory.put_inline_policy(arn, policy, document)
 
@@ -416,6 +478,5 @@ def add_boundary(group: click.Group, entity_type: EntityType) -> None:
     def set_boundary(directory: Directory, arn: str, policy: str | bytes) -> None:
         directory.set_permissions_boundary(arn, find_boundary(directory, policy))
 
-    @add_change(group, entity_type, "delete-boundary", help="Delete the permissions boundary of NAME.")
-    def delete_boundary(directory: Directory, arn: str) -> None:
-        directory.delete_permissions_boundary(arn)
+    text = "Delete the permissions boundary of NAME."
+    add_call(group, entity_type, "delete-boundary", "delete_permissions_boundary", help=text)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import click
 
@@ -47,19 +47,8 @@ def account_of_store(directory: Directory, account: str | None) -> str:
 
 
 def add_create(group: click.Group, verb: str, *own: options.Decorator) -> Callable[[Write], Write]:
-    """Add a verb that creates an object and prints it. Its function gets directory, name, account and its options."""
-
-    def decorate(create: Write) -> Write:
-        @group.command(verb, help=create.__doc__)
-        @options.chained(entity_commands.new_name, *own, entity_commands.create_options)
-        def run(name: str, store: str, account: str | None, form: str, tags: Iterable[tuple[str, str]], **given: Any) -> int:
-            with entity_commands.writing(store) as directory:
-                record = create(directory, name, account, tags=dict(tags), **given)
-            return entity_commands.show_record(record, form)
-
-        return create
-
-    return decorate
+    """Add a verb that creates an object, and returns it."""
+    return entity_commands.add_write(group, verb, entity_commands.new_name, *own, entity_commands.tags, entity_commands.account)
 
 
 def add_verbs(group: click.Group, entity_type: EntityType) -> None:

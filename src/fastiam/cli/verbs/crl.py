@@ -27,7 +27,6 @@ def import_(
     directory: Directory,
     name: str,
     account: str | None,
-    *,
     data: bytes,
     anchor: str,
     enabled: bool,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fastiam.cli import entity_commands, options
-from fastiam.cli.entity_commands import GROUP, add_change, add_create, find_policies
+from fastiam.cli.entity_commands import GROUP, add_create, find_policies
 from fastiam.cli.store_options import store
 
 if TYPE_CHECKING:
@@ -34,7 +34,4 @@ entity_commands.add_delete(command, GROUP, lambda directory, arn: directory.dele
 entity_commands.add_policies(command, GROUP)
 
 
-@add_change(command, GROUP, "rename", *entity_commands.rename_options)
-def rename(directory: Directory, arn: str, new: str, path: str | None) -> str:
-    """Rename the group NAME to NEW. Its members stay."""
-    return directory.rename(arn, new, path=path)
+entity_commands.add_rename(command, GROUP, "Rename the group NAME to NEW. Its members stay.")

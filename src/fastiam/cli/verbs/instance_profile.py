@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fastiam.cli import entity_commands
-from fastiam.cli.entity_commands import PROFILE, ROLE, account_of, add_change, add_create
+from fastiam.cli.entity_commands import PROFILE, ROLE, account_of, add_call, add_change, add_create
 
 if TYPE_CHECKING:
     from fastiam.api.directory import Directory
@@ -40,7 +40,5 @@ def add_role(directory: Directory, arn: str, role: str) -> None:
     directory.add_role_to_instance_profile(arn, ROLE.find(directory, role, account_of(arn)))
 
 
-@add_change(command, PROFILE, "remove-role")
-def remove_role(directory: Directory, arn: str) -> None:
-    """Remove the role of the instance profile NAME."""
-    directory.remove_role_from_instance_profile(arn)
+text = "Remove the role of the instance profile NAME."
+add_call(command, PROFILE, "remove-role", "remove_role_from_instance_profile", help=text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -24,30 +23,30 @@ def command() -> None:
     """Create and change the organisation."""
 
 
-def _change(store: str, form: str, write: Callable[[Directory], object]) -> int:
-    with entity_commands.writing(store) as directory:
-        write(directory)
-        record = directory.tables.organization
-    return entity_commands.show_record(record, form)
+def _add(verb: str, method: str, *own: options.Decorator, help: str, given: tuple[str, ...] = ()) -> None:
+    """Add a verb that is one method of the directory, with the parameters that its options are named after."""
+
+    @entity_commands.add_write(command, verb, *own, help=help)
+    def write(directory: Directory, **more: Any) -> object:
+        getattr(directory, method)(*given, **more)
+        return directory.tables.organization
 
 
-@command.command("create")
-@click.argument("id_", metavar="ID")
-@click.option("--root", default="r-1", show_default=True, metavar="ID")
-@click.option("--management-account", metavar="ID")
-@store
-@options.form
-def create(id_: str, root: str, management_account: str | None, store: str, form: str) -> int:
+@entity_commands.add_write(
+    command,
+    "create",
+    click.argument("id_", metavar="ID"),
+    click.option("--root", default="r-1", show_default=True, metavar="ID"),
+    click.option("--management-account", metavar="ID"),
+)
+def create(directory: Directory, id_: str, root: str, management_account: str | None) -> object:
     """Create the organisation ID (`o-...`). A store has one."""
-
-    def write(directory: Directory) -> None:
-        old = directory.tables.organization
-        if old is not None:
-            hint = "`fastiam org show` shows it, the other verbs of `org` change it"
-            raise DirectoryError(f"there is the organisation `{old.id}` already", rule="DIR-EXISTS", hint=hint)
-        directory.set_organization(id_, root=root, management_account=management_account)
-
-    return _change(store, form, write)
+    old = directory.tables.organization
+    if old is not None:
+        hint = "`fastiam org show` shows it, the other verbs of `org` change it"
+        raise DirectoryError(f"there is the organisation `{old.id}` already", rule="DIR-EXISTS", hint=hint)
+    directory.set_organization(id_, root=root, management_account=management_account)
+    return directory.tables.organization
 
 
 @command.command("show")
@@ -62,114 +61,49 @@ def show(store: str, form: str) -> int:
     return entity_commands.show_record(record, form)
 
 
+def _id(name: str) -> options.Decorator:
+    return click.argument(name, metavar="ID")
+
+
 parent = click.option("--parent", metavar="ID", help="The parent unit. Default: the root.")
-
-
-@command.command("create-unit")
-@click.argument("id_", metavar="ID")
-@parent
-@store
-@options.form
-def create_unit(id_: str, parent: str | None, store: str, form: str) -> int:
-    """Create the organisational unit ID (`ou-...`)."""
-    return _change(store, form, lambda directory: directory.create_organizational_unit(id_, parent))
-
-
-@command.command("delete-unit")
-@click.argument("id_", metavar="ID")
-@store
-@options.form
-def delete_unit(id_: str, store: str, form: str) -> int:
-    """Delete the organisational unit ID, which must be empty."""
-    return _change(store, form, lambda directory: directory.delete_organizational_unit(id_))
-
-
-@command.command("move")
-@click.argument("element", metavar="ID")
-@parent
-@store
-@options.form
-def move(element: str, parent: str | None, store: str, form: str) -> int:
-    """Move the account or unit ID. An account from outside joins the organisation."""
-    return _change(store, form, lambda directory: directory.move(element, parent))
-
-
-@command.command("remove-account")
-@click.argument("account", metavar="ID")
-@store
-@options.form
-def remove_account(account: str, store: str, form: str) -> int:
-    """Remove the account ID from the organisation."""
-    return _change(store, form, lambda directory: directory.remove_account_from_organization(account))
-
-
 service = click.option("--service", default="iam.amazonaws.com", show_default=True, metavar="NAME")
+unit, element, account, policy = _id("id"), _id("element"), _id("account"), click.argument("policy")
+
+_add("create-unit", "create_organizational_unit", unit, parent, help="Create the organisational unit ID (`ou-...`).")
+_add("delete-unit", "delete_organizational_unit", unit, help="Delete the organisational unit ID, which must be empty.")
+text = "Move the account or unit ID. An account from outside joins the organisation."
+_add("move", "move", element, parent, help=text)
+_add("remove-account", "remove_account_from_organization", account, help="Remove the account ID from the organisation.")
+text = "egister the account ID as the delegated administrator of a service."
+_add("register-administrator", "register_delegated_administrator", account, service, help=f"R{text}")
+_add("deregister-administrator", "deregister_delegated_administrator", account, service, help=f"Der{text}")
 
 
-@command.command("register-administrator")
-@click.argument("account", metavar="ID")
-@service
-@store
-@options.form
-def register(account: str, service: str, store: str, form: str) -> int:
-    """Register the account ID as the delegated administrator of a service."""
-    return _change(store, form, lambda directory: directory.register_delegated_administrator(account, service))
-
-
-@command.command("deregister-administrator")
-@click.argument("account", metavar="ID")
-@service
-@store
-@options.form
-def deregister(account: str, service: str, store: str, form: str) -> int:
-    """Deregister the account ID as the delegated administrator of a service."""
-    return _change(store, form, lambda directory: directory.deregister_delegated_administrator(account, service))
-
-
-def _add(kind: str) -> None:
+def _add_kind(kind: str) -> None:
     """Add the verbs that SCPs and RCPs share."""
-    name, type_ = kind.upper(), TYPES[kind]
+    name, given = kind.upper(), (TYPES[kind],)
 
-    def attach_to(directory: Directory, element: str, policy: Any) -> None:
-        (directory.attach_scp if kind == "scp" else directory.attach_rcp)(element, policy)
-
-    def detach_from(directory: Directory, element: str, policy: str) -> None:
-        (directory.detach_scp if kind == "scp" else directory.detach_rcp)(element, policy)
-
-    @command.command(
-        f"attach-{kind}", help=f"Attach an {name} called POLICY to the root, unit or account ID: JSON, a file or `-`."
+    @entity_commands.add_write(
+        command,
+        f"attach-{kind}",
+        element,
+        policy,
+        entity_commands.document,
+        help=f"Attach an {name} called POLICY to the root, unit or account ID: JSON, a file or `-`.",
     )
-    @click.argument("element", metavar="ID")
-    @click.argument("policy")
-    @entity_commands.document
-    @store
-    @options.form
-    def attach(element: str, policy: str, document: str | bytes, store: str, form: str) -> int:
-        return _change(store, form, lambda directory: attach_to(directory, element, (policy, document)))
+    def attach(directory: Directory, element: str, policy: str, document: str | bytes) -> object:
+        getattr(directory, f"attach_{kind}")(element, (policy, document))
+        return directory.tables.organization
 
-    @command.command(f"detach-{kind}", help=f"Detach the {name} POLICY from the root, unit or account ID.")
-    @click.argument("element", metavar="ID")
-    @click.argument("policy")
-    @store
-    @options.form
-    def detach(element: str, policy: str, store: str, form: str) -> int:
-        return _change(store, form, lambda directory: detach_from(directory, element, policy))
-
-    @command.command(f"enable-{kind}s", help=f"Enable {name}s.")
-    @store
-    @options.form
-    def enable(store: str, form: str) -> int:
-        return _change(store, form, lambda directory: directory.enable_policy_type(type_))
-
-    @command.command(f"disable-{kind}s", help=f"Disable {name}s. All of them are detached.")
-    @store
-    @options.form
-    def disable(store: str, form: str) -> int:
-        return _change(store, form, lambda directory: directory.disable_policy_type(type_))
+    text = f"Detach the {name} POLICY from the root, unit or account ID."
+    _add(f"detach-{kind}", f"detach_{kind}", element, click.argument("name", metavar="POLICY"), help=text)
+    _add(f"enable-{kind}s", "enable_policy_type", help=f"Enable {name}s.", given=given)
+    text = f"Disable {name}s. All of them are detached."
+    _add(f"disable-{kind}s", "disable_policy_type", help=text, given=given)
 
 
-_add("scp")
-_add("rcp")
+_add_kind("scp")
+_add_kind("rcp")
 
 
 @command.command("path")

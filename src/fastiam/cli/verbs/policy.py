@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fastiam.cli import entity_commands
-from fastiam.cli.entity_commands import POLICY, add_change, add_create
+from fastiam.cli.entity_commands import POLICY, add_call, add_create
 
 if TYPE_CHECKING:
     from fastiam.api.directory import Directory
@@ -34,25 +34,16 @@ def _attached_to(directory: Directory, policy: str) -> dict[str, object]:
 entity_commands.add_common(command, POLICY, lambda directory, arn: directory.delete_policy(arn), _attached_to)
 
 
-@add_change(
+add_call(
     command,
     POLICY,
     "create-version",
+    "create_policy_version",
     entity_commands.document,
     click.option("--set-as-default", is_flag=True, help="Make it the default version."),
+    help="Add a version to the policy NAME. DOCUMENT is JSON, a file or `-`.",
 )
-def create_version(directory: Directory, arn: str, document: str | bytes, set_as_default: bool) -> None:
-    """Add a version to the policy NAME. DOCUMENT is JSON, a file or `-`."""
-    directory.create_policy_version(arn, document, set_as_default=set_as_default)
-
-
-@add_change(command, POLICY, "set-default-version", version)
-def set_default_version(directory: Directory, arn: str, version: str) -> None:
-    """Make VERSION the default version of the policy NAME."""
-    directory.set_default_policy_version(arn, version)
-
-
-@add_change(command, POLICY, "delete-version", version)
-def delete_version(directory: Directory, arn: str, version: str) -> None:
-    """Delete VERSION of the policy NAME, which must not be the default version."""
-    directory.delete_policy_version(arn, version)
+text = "Make VERSION the default version of the policy NAME."
+add_call(command, POLICY, "set-default-version", "set_default_policy_version", version, help=text)
+text = "Delete VERSION of the policy NAME, which must not be the default version."
+add_call(command, POLICY, "delete-version", "delete_policy_version", version, help=text)

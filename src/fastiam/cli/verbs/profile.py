@@ -66,7 +66,6 @@ def create(
     directory: Directory,
     name: str,
     account: str | None,
-    *,
     region: str,
     accept_role_session_name: bool,
     enabled: bool,

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from fastiam.cli import entity_commands, options
-from fastiam.cli import exit_codes as exits
-from fastiam.cli.render import write_rows
-from fastiam.cli.store_options import show as show_text
-from fastiam.cli.store_options import store
+from fastiam.cli import entity_commands
 from fastiam.errors import DirectoryError
 
 if TYPE_CHECKING:
     from fastiam.api.directory import Directory
+    from fastiam.directory.stored_policies import Given
+
+
+def _read(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -> list[str | bytes]:
+    """Documents are read while options are, so that no store is open for writing meanwhile."""
+    return list(map(entity_commands.read_document, given))
+
 
 documents = click.option(
-    "--policy", "policies", multiple=True, metavar="DOCUMENT", help="Its policy: JSON, a file or `-`; may be repeated."
+    "--policy",
+    "policies",
+    multiple=True,
+    metavar="DOCUMENT",
+    callback=_read,
+    help="Its policy: JSON, a file or `-`; may be repeated.",
 )
+new_documents = click.argument("policies", nargs=-1, metavar="DOCUMENT...", callback=_read)
 owner = click.option("--account", metavar="ID", help="The account that owns it, if its ARN does not contain it.")
+arn = click.argument("id_", metavar="ARN")
 
 
 @click.group("resource")
@@ -27,49 +37,32 @@ def command() -> None:
     """Create, change, list and delete resources and their policies."""
 
 
-@command.command("create")
-@click.argument("arn")
-@documents
-@owner
-@click.option("--restrict-public-buckets", is_flag=True, help="The setting of S3 Block Public Access.")
-@entity_commands.tags
-@store
-@options.form
-def create(
-    arn: str,
-    policies: tuple[str, ...],
-    account: str | None,
-    restrict_public_buckets: bool,
-    tags: tuple[tuple[str, str], ...],
-    store: str,
-    form: str,
-) -> int:
+@entity_commands.add_write(
+    command,
+    "create",
+    arn,
+    documents,
+    owner,
+    click.option("--restrict-public-buckets", is_flag=True, help="The setting of S3 Block Public Access."),
+    entity_commands.tags,
+)
+def create(directory: Directory, id_: str, policies: list[Given], **given: Any) -> object:
     """Create the resource ARN. It is the resource that has the policy: a bucket, not its objects."""
-    read = list(map(entity_commands.read_document, policies))
-    with entity_commands.writing(store) as directory:
-        directory.add_resource(
-            arn,
-            account=account,
-            policy=(read[0] if len(read) == 1 else read) or None,
-            tags=dict(tags),
-            restrict_public_buckets=restrict_public_buckets,
-        )
-        record = directory.tables.resources[stored_arn(arn)]
-    return entity_commands.show_record(record, form)
+    directory.add_resource(id_, policy=_one(policies), **given)
+    return _find(directory, id_)
 
 
-@command.command("list")
-@store
-@options.rows_form
-def list_(store: str, form: str) -> int:
+@entity_commands.add_rows(command, "arn", "account", "policies")
+def list_(directory: Directory) -> list[dict[str, object]]:
     """List the resources."""
-    with entity_commands.reading(store) as directory:
-        rows = [
-            {"arn": arn, "account": record.account, "policies": len(record.policies)}
-            for arn, record in directory.tables.resources.items()
-        ]
-    write_rows(("arn", "account", "policies"), rows, form)
-    return exits.OK
+    return [
+        {"arn": arn, "account": record.account, "policies": len(record.policies)}
+        for arn, record in directory.tables.resources.items()
+    ]
+
+
+def _one(policies: list[Given]) -> list[Given] | Given | None:
+    return (policies[0] if len(policies) == 1 else policies) or None
 
 
 def stored_arn(arn: str) -> str:
@@ -86,63 +79,28 @@ def _find(directory: Directory, arn: str) -> object:
     return record
 
 
-@command.command("show")
-@click.argument("arn")
-@store
-@options.form
-def show(arn: str, store: str, form: str) -> int:
-    """Show the resource ARN."""
-    with entity_commands.reading(store) as directory:
-        return entity_commands.show_record(_find(directory, arn), form)
+entity_commands.add_show_by_id(command, "resource", lambda directory, arn: directory.tables.resources.get(stored_arn(arn)), "ARN")
+entity_commands.add_delete_by_id(
+    command, lambda directory, arn: directory.delete_resource(arn), "Delete the resource ARN, with its policies.", "ARN"
+)
 
 
-@command.command("set-policy")
-@click.argument("arn")
-@click.argument("documents", nargs=-1, metavar="DOCUMENT...")
-@store
-@options.form
-def set_policy(arn: str, documents: tuple[str, ...], store: str, form: str) -> int:
+@entity_commands.add_write(command, "set-policy", arn, new_documents)
+def set_policy(directory: Directory, id_: str, policies: list[Given]) -> object:
     """Give the resource ARN another policy: JSON, a file or `-`; without one it has none."""
-    read = list(map(entity_commands.read_document, documents))
-    with entity_commands.writing(store) as directory:
-        directory.set_resource_policy(arn, (read[0] if len(read) == 1 else read) or None)
-        record = _find(directory, arn)
-    return entity_commands.show_record(record, form)
+    directory.set_resource_policy(id_, _one(policies))
+    return _find(directory, id_)
 
 
-@command.command("delete")
-@click.argument("arn")
-@store
-@options.form
-def delete(arn: str, store: str, form: str) -> int:
-    """Delete the resource ARN, with its policies."""
-    with entity_commands.writing(store) as directory:
-        directory.delete_resource(arn)
-    show_text({"deleted": arn}, form)
-    return exits.OK
-
-
-@command.command("tag")
-@click.argument("arn")
-@click.argument("pairs", type=options.Pair(), nargs=-1, required=True, metavar="KEY=VALUE...")
-@store
-@options.form
-def tag(arn: str, pairs: tuple[tuple[str, str], ...], store: str, form: str) -> int:
+@entity_commands.add_write(command, "tag", arn, entity_commands.pairs)
+def tag(directory: Directory, id_: str, tags: dict[str, str]) -> object:
     """Add tags to the resource ARN."""
-    with entity_commands.writing(store) as directory:
-        directory.tag(arn, dict(pairs))
-        record = _find(directory, arn)
-    return entity_commands.show_record(record, form)
+    directory.tag(id_, tags)
+    return _find(directory, id_)
 
 
-@command.command("untag")
-@click.argument("arn")
-@click.argument("keys", nargs=-1, required=True, metavar="KEY...")
-@store
-@options.form
-def untag(arn: str, keys: tuple[str, ...], store: str, form: str) -> int:
+@entity_commands.add_write(command, "untag", arn, entity_commands.keys)
+def untag(directory: Directory, id_: str, keys: tuple[str, ...]) -> object:
     """Remove tags from the resource ARN."""
-    with entity_commands.writing(store) as directory:
-        directory.untag(arn, keys)
-        record = _find(directory, arn)
-    return entity_commands.show_record(record, form)
+    directory.untag(id_, keys)
+    return _find(directory, id_)

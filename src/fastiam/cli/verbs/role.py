@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fastiam.cli import entity_commands
-from fastiam.cli.entity_commands import ROLE, add_change, add_create, find_boundary, find_policies
+from fastiam.cli.entity_commands import ROLE, add_call, add_create, find_boundary, find_policies
 
 if TYPE_CHECKING:
     from fastiam.api.directory import Directory
@@ -53,13 +53,19 @@ entity_commands.add_policies(command, ROLE)
 entity_commands.add_boundary(command, ROLE)
 
 
-@add_change(command, ROLE, "set-trust", entity_commands.document)
-def set_trust(directory: Directory, arn: str, document: str | bytes) -> None:
-    """Set the trust policy of the role NAME. DOCUMENT is JSON, a file or `-`."""
-    directory.set_trust_policy(arn, document)
-
-
-@add_change(command, ROLE, "set-max-session-duration", click.argument("seconds", type=int))
-def set_max_session_duration(directory: Directory, arn: str, seconds: int) -> None:
-    """Set the maximum session duration of the role NAME, 3600 to 43200 seconds."""
-    directory.set_max_session_duration(arn, seconds)
+add_call(
+    command,
+    ROLE,
+    "set-trust",
+    "set_trust_policy",
+    entity_commands.document_named("trust_policy"),
+    help="Set the trust policy of the role NAME. DOCUMENT is JSON, a file or `-`.",
+)
+add_call(
+    command,
+    ROLE,
+    "set-max-session-duration",
+    "set_max_session_duration",
+    click.argument("seconds", type=int),
+    help="Set the maximum session duration of the role NAME, 3600 to 43200 seconds.",
+)

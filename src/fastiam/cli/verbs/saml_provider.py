@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fastiam.cli import entity_commands
-from fastiam.cli.entity_commands import SAML, add_change, named, show_record
+from fastiam.cli.entity_commands import SAML, add_call, named, show_record
 from fastiam.cli.file_arguments import read_bytes
 from fastiam.cli.store_options import keyring, open_federation
 from fastiam.credentials.secret import Secret, SecretBytes
@@ -68,7 +68,7 @@ def create(
     encryption: str | None,
     key: str | None,
     keyring: str | None,
-    tags: tuple[tuple[str, str], ...],
+    tags: dict[str, str],
     store: str,
     account: str | None,
     form: str,
@@ -77,7 +77,7 @@ def create(
     if key is None and encryption in (None, "off"):
         with entity_commands.writing(store) as directory:
             arn = SAML.arn(directory, name, "/", account)
-            directory.create_saml_provider(arn, metadata=metadata, tags=dict(tags))
+            directory.create_saml_provider(arn, metadata=metadata, tags=tags)
             record = directory.tables.saml_providers[arn]
         return show_record(record, form)
     with open_federation(store, keyring) as federation:
@@ -87,7 +87,7 @@ def create(
             parts[5].partition("/")[2],
             metadata,
             partition=parts[1],
-            tags=dict(tags),
+            tags=tags,
             encryption=_mode(encryption or ""),
             private_key=_read_key(key),
         )
@@ -97,10 +97,8 @@ def create(
 entity_commands.add_common(command, SAML, lambda directory, arn: directory.delete_provider(arn), _private_keys)
 
 
-@add_change(command, SAML, "set-metadata", metadata)
-def set_metadata(directory: Directory, arn: str, metadata: str) -> None:
-    """Replace the metadata of the SAML provider NAME."""
-    directory.update_saml_provider(arn, metadata)
+text = "Replace the metadata of the SAML provider NAME."
+add_call(command, SAML, "set-metadata", "update_saml_provider", metadata, help=text)
 
 
 @command.command("set-encryption")

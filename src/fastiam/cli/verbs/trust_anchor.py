@@ -30,7 +30,7 @@ def command() -> None:
 
 
 @add_create(command, "create", data, authority, enabled, region)
-def create(directory: Directory, name: str, account: str | None, *, region: str, data: bytes, **given: Any) -> object:
+def create(directory: Directory, name: str, account: str | None, region: str, data: bytes, **given: Any) -> object:
     """Create the trust anchor NAME. FILE has the certificates of authorities as PEM text, or is `-`."""
     return objects_of(directory).create_trust_anchor(
         account_of_store(directory, account), region, name, certificates=data, **given

@@ -51,10 +51,7 @@ entity_commands.add_boundary(command, USER)
 group = click.argument("group")
 
 
-@add_change(command, USER, "rename", *entity_commands.rename_options)
-def rename(directory: Directory, arn: str, new: str, path: str | None) -> str:
-    """Rename the user NAME to NEW. Its unique id stays, and policies that name it follow."""
-    return directory.rename(arn, new, path=path)
+entity_commands.add_rename(command, USER, "Rename the user NAME to NEW. Its unique id stays, and policies that name it follow.")
 
 
 @add_change(command, USER, "add-to-group", group)
