@@ -202,6 +202,42 @@ def test_default_of_a_key_that_statements_read_is_printed(call: Run, tmp_path: P
         assert message not in call(verb, "--policies", "tls.json", *more, "--unknown", "aws:Secure*")[2]
 
 
+def test_default_of_the_region_is_that_of_the_resource(call: Run, tmp_path: Path) -> None:
+    in_europe = statement("Allow", "sqs:SendMessage", Condition={"StringEquals": {"aws:RequestedRegion": "eu-west-1"}})
+    directory(in_europe).dump(tmp_path / "region.json")
+    queue, start = f"arn:aws:sqs:eu-west-1:{A}:q", "`aws:RequestedRegion` is not given: its default applies, "
+    asked = "explain", "--policies", "region.json", APP, "sqs:SendMessage"
+    code, _, err = call(*asked, queue)
+    assert code == 0 and f"{start}`eu-west-1`, the Region of the resource\n" in err
+    assert f"{start}the Region in the ARN of the resource, `us-east-1` for a global service, else none\n" in call(*asked, "*")[2]
+    assert start not in call(*asked, queue, "--context", "aws:RequestedRegion=eu-west-1")[2]
+
+
+def test_summary_of_files_names_the_defaults_that_apply(call: Run, tmp_path: Path) -> None:
+    directory(READ, IF_TLS).dump(tmp_path / "tls.json")
+    directory(READ).dump(tmp_path / "old.json")
+    message = "`aws:SecureTransport` is not given: its default applies, `false`"
+    for name, column in (("without.csv", ""), ("with.csv", ",aws:SecureTransport")):
+        row = f"{APP},s3:PutObject,{KEY}{',true' if column else ''}"
+        (tmp_path / name).write_text(f"principal,action,resource{column}\n{row}\n")
+    for verb in (("authorize", "--policies", "tls.json", "--out", "-"), ("diff", "--old", "old.json", "--new", "tls.json")):
+        assert message in call(*verb, "--requests", "without.csv")[2]
+        assert message not in call(*verb, "--requests", "with.csv")[2]
+        assert message not in call(*verb, "--requests", "without.csv", "--context", "aws:SecureTransport=true")[2]
+
+
+def test_summary_of_a_diff_names_keys_that_nobody_gave(call: Run, tmp_path: Path) -> None:
+    by_ip = statement("Allow", "s3:PutObject", f"{BUCKET}/*", Condition={"IpAddress": {"aws:SourceIp": "198.51.100.0/24"}})
+    directory(READ).dump(tmp_path / "old.json")
+    directory(READ, by_ip).dump(tmp_path / "new.json")
+    (tmp_path / "r.csv").write_text(f"principal,action,resource\n{APP},s3:PutObject,{KEY}\n")
+    for more in ((), ("--requests", "r.csv"), ("--requests", "r.csv", "--unknown", "*")):
+        _, _, err = call(*BOTH, *more)
+        title, *listed = err[err.index("keys read but never supplied:") :].splitlines()
+        assert [line.split()[-1] for line in listed] == ["aws:SourceIp"], more
+        assert "never supplied" not in call(*BOTH, *more, "--context", "aws:SourceIp=198.51.100.7")[2]
+
+
 def test_diff_takes_keys_of_all_requests(call: Run, tmp_path: Path) -> None:
     directory(READ).dump(tmp_path / "old.json")
     directory(READ, IF_TLS).dump(tmp_path / "new.json")

@@ -10,6 +10,7 @@ from fastiam.cli.console import note
 from fastiam.compile.keys import is_read
 from fastiam.errors import nearest
 from fastiam.frames.nested import TAGS
+from fastiam.model.arn import split_arn
 from fastiam.model.key_names import letters
 from fastiam.model.key_registry import fold, key_info, spelled
 from fastiam.model.request import is_declared
@@ -76,17 +77,24 @@ class UnusedColumns:
         return f"did you mean `{meant[near]}`?" if near else ""
 
 
-def note_defaults(engine: Engine, given: Collection[str], unknown: Collection[str] = ()) -> None:
-    """Print the defaults of keys that statements read and the request does not give (K2)."""
-    read, names = engine._keys_read(), set(map(fold, given))
-    declared = frozenset(map(fold, unknown))
-    for key, value in _DEFAULTS.items():
+def note_defaults(engines: Iterable[Engine], given: Iterable[str], unknown: Iterable[str] = (), resource: str = "") -> None:
+    """Print the defaults of keys that statements read and no request gives (K2), for one resource if it is given."""
+    names, declared = set(map(fold, given)), frozenset(map(fold, unknown))
+    read = {key for engine in engines for key in engine._keys_read()}
+    arn = split_arn(resource)
+    for key, default in _DEFAULTS.items():
         folded = fold(key)
         if folded in read and folded not in names and not is_declared(declared, folded):
-            note(f"`{key}` is not given: its default applies, `{value}`")
+            if arn is not None and arn.region and folded == _REGION:
+                default = f"`{arn.region}`, the Region of the resource"
+            note(f"`{key}` is not given: its default applies, {default}")
 
 
-_DEFAULTS = {"aws:SecureTransport": "false"}
+_REGION = "aws:requestedregion"
+_DEFAULTS = {
+    "aws:SecureTransport": "`false`",
+    "aws:RequestedRegion": "the Region in the ARN of the resource, `us-east-1` for a global service, else none",
+}
 
 
 def note_misspelt(engine: Engine, names: Collection[str]) -> None:

@@ -81,7 +81,7 @@ class Summary(Result):
         lines += self._block("decided in layer", {str(layer): n for layer, n in self.layers.items()})
         lines += self._block("top deny statements", denies)
         lines += self._block("depends on", self.depends_on)
-        lines += self._block("keys read but never supplied", self.missing_keys)
+        lines += self.missing_lines()
         if self.assumed_owner:
             lines.append(f"owner assumed: {self.assumed_owner:,} rows")
         if self.unknown_principal:
@@ -95,6 +95,10 @@ class Summary(Result):
             names = [f"`{shorten(name, 40)}`" for name in self.ignored_columns[:10]] + ([f"{more} more"] if more > 0 else [])
             lines.append(f"columns without `:`, which are not keys: {', '.join(names)}")
         return "\n".join(lines)
+
+    def missing_lines(self) -> list[str]:
+        """The lines about keys that statements read and nobody gave."""
+        return self._block("keys read but never supplied", self.missing_keys)
 
     def _block(self, title: str, counts: Mapping[str, int]) -> list[str]:
         """The largest ten counts under a title, or nothing."""

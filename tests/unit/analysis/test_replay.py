@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -376,6 +377,8 @@ def test_diff_with_a_log_takes_a_context(tmp_path):
     for context, change in ((None, "may gain"), ({"aws:ResourceTag/stage": "live"}, "gained")):
         found = fastiam.diff(old, new, log=fastiam.read_cloudtrail(log), context=context)
         assert [group.change for group in found.groups] == [change]
+        assert found.missing_keys == ({} if context else {"aws:ResourceTag/stage": 1})
+        assert pickle.loads(pickle.dumps(found)).missing_keys == found.missing_keys
 
 
 def test_diff_with_a_log_refuses_requests(tmp_path):

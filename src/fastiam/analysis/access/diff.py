@@ -5,6 +5,7 @@ Both engines decide the same columns of requests. Without requests, `affected_re
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,6 +21,7 @@ from fastiam.kernel.columns.export import stream_of, table_array
 from fastiam.kernel.columns.read import read_column
 from fastiam.model.arguments import check_type
 from fastiam.model.decision import Outcome
+from fastiam.model.key_registry import spelled
 from fastiam.model.protocols import AnalysisEngine
 from fastiam.model.request import check_context, check_key, epoch_seconds, read_unknown
 from fastiam.model.session import Session
@@ -56,6 +58,8 @@ class Diff:
         number of rows whose principal is in neither directory, so that both engines deny them.
     unseen
         changes that can give access and that no row can show, if no requests are given.
+    missing_keys
+        keys that statements read and that no request has, with the number of rows in which a decision may depend on them.
 
     Notes
     -----
@@ -75,12 +79,13 @@ class Diff:
         n_errors: int = 0,
         unseen: tuple[str, ...] = (),
         unknown_principals: int = 0,
+        missing_keys: Mapping[str, int] | None = None,
     ) -> None:
         """Internal. `take` returns texts of a request column."""
         self.n_rows, self.rows, self.groups, self.group = n_rows, rows, groups, group
         self.old_outcome, self.new_outcome = outcomes
         self.undecidable, self.n_errors, self.unseen = undecidable, n_errors, unseen
-        self.unknown_principals = unknown_principals
+        self.unknown_principals, self.missing_keys = unknown_principals, dict(missing_keys or {})
         self._take = take
 
     def __len__(self) -> int:
@@ -93,7 +98,8 @@ class Diff:
     def __reduce__(self) -> tuple[Any, ...]:
         texts = {name: self._take(name, self.rows.tolist()) for name in _REQUEST}
         arguments = self.n_rows, self.rows, (self.old_outcome, self.new_outcome), self.groups, self.group
-        return _unpickled, (texts, arguments, (self.undecidable, self.n_errors, self.unseen, self.unknown_principals))
+        counts = self.undecidable, self.n_errors, self.unseen, self.unknown_principals, self.missing_keys
+        return _unpickled, (texts, arguments, counts)
 
     @property
     def counts(self) -> dict[Change, int]:
@@ -297,7 +303,17 @@ def _compare(old: AnalysisEngine, new: AnalysisEngine, rows: RequestRows) -> Dif
         int(np.count_nonzero((ranks[0] == 1) & (ranks[1] == 1) & ~broken)),
         int(np.count_nonzero(broken)),
         unknown_principals=int(np.count_nonzero(_is_unknown(before) & _is_unknown(after))),
+        missing_keys=Counter(_missing_keys(before)) | Counter(_missing_keys(after)),  # the larger of two counts
     )
+
+
+def _missing_keys(decisions: Decisions) -> dict[str, int]:
+    """The keys that no request has: absent ones that were read, and unknown ones on which rows depend."""
+    found = Counter(decisions.missing_keys)
+    codes = decisions.depends_on.codes
+    for names, rows in zip(decisions.depends_on_sets, np.bincount(codes[codes >= 0], minlength=1).tolist(), strict=False):
+        found.update(dict.fromkeys(map(spelled, names), rows))
+    return +found
 
 
 def _is_unknown(decisions: Decisions) -> npt.NDArray[np.bool_]:

@@ -5,6 +5,7 @@ Each changed call belongs to the group of the statement that causes the change, 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from fastiam.analysis.access.compare import RANK, changes_of, in_order
 from fastiam.analysis.access.decision_changes import CHANGES, GAINING, Change, DiffGroup
 from fastiam.analysis.access.diff import Diff
 from fastiam.model.decision import Outcome
+from fastiam.model.key_registry import spelled
 from fastiam.model.logged_calls import Calls
 from fastiam.model.protocols import AnalysisEngine
 
@@ -47,6 +49,7 @@ class _Found:
 
     def __init__(self) -> None:
         self._n = self._undecidable = self._n_errors = 0
+        self._missing: tuple[Counter[str], Counter[str]] = Counter(), Counter()
         self._rows: list[int] = []
         self._outcomes: list[tuple[Outcome, Outcome]] = []
         self._texts: list[_Texts] = []
@@ -63,6 +66,10 @@ class _Found:
         for call in np.flatnonzero(flips).tolist():
             change = CHANGES[changes[call]]
             self._enter(call, change, one, two)
+        for missing, done in zip(self._missing, (one, two), strict=True):
+            calls = np.bincount(done.decision, minlength=len(done.decisions)).tolist()
+            for decision, n in zip(done.decisions, calls, strict=True):
+                missing.update(dict.fromkeys((spelled(key) for key in decision.depends_on if ":" in key), n))
         self._undecidable += int(np.count_nonzero((before == Outcome.DEPENDS) & (after == Outcome.DEPENDS)))
         self._n_errors += int(np.count_nonzero(broken))
         self._n += len(before)
@@ -94,7 +101,9 @@ class _Found:
             places: npt.NDArray[np.int64] = np.searchsorted(rows, wanted)
             return [self._texts[place][of_name[name]] for place in places.tolist()]
 
-        return Diff(self._n, rows, (outcomes[:, 0], outcomes[:, 1]), groups, group, take, self._undecidable, self._n_errors)
+        missing = self._missing[0] | self._missing[1]  # the larger of two counts
+        counts = outcomes[:, 0], outcomes[:, 1]
+        return Diff(self._n, rows, counts, groups, group, take, self._undecidable, self._n_errors, missing_keys=missing)
 
 
 def _group(change: Change, old: CallDecision, new: CallDecision) -> DiffGroup:

@@ -26,7 +26,7 @@ from fastiam.cli.files.object_store import is_url
 from fastiam.cli.files.result_folder import ResultFolder
 from fastiam.cli.policy_sources import check_stdin, open_engine
 from fastiam.cli.progress import Progress, Share
-from fastiam.cli.unused_columns import note_misspelt
+from fastiam.cli.unused_columns import note_defaults, note_misspelt
 from fastiam.engine.decisions import COLUMNS
 from fastiam.engine.engine_file.engines import engine_bytes
 from fastiam.model.result import Json
@@ -154,6 +154,8 @@ def command(
         seconds = time.perf_counter() - began
     if not quiet:
         _print_summary(job, found, progress.rows, seconds)
+        if progress.rows:
+            note_defaults([engine], (*job.totals.columns, *given))
     return exits.OK
 
 

@@ -22,7 +22,8 @@ from fastiam.cli.html_report import HTML, chosen_form, write_report
 from fastiam.cli.planned_changes import Sides, sides
 from fastiam.cli.policy_sources import check_stdin
 from fastiam.cli.render import is_json, write_rows
-from fastiam.cli.unused_columns import note_misspelt
+from fastiam.cli.unused_columns import note_defaults, note_misspelt
+from fastiam.engine.summary import Summary
 from fastiam.errors import SourceError
 from fastiam.frames.batch import with_constants, with_tags
 from fastiam.report.pictures import Names
@@ -93,6 +94,7 @@ def command(
             requests = open_requests(source, Format(requests_format) if requests_format else None, stack)
             columns, of_rows = _columns(requests)
         owners = of_rows.pop(OWNER, None)
+        note_defaults((before, after), (*of_rows, *constants), unknown)
         who, action, resource = columns
         given = {"unknown": (*unknown, *compared.unknown), "resource_accounts": owners, "now": now, "threads": threads}
         found = diff(before, after, who, action, resource, with_constants(of_rows, constants), **given)
@@ -183,6 +185,8 @@ def _summary(found: Diff) -> list[str]:
     lines = [f"{compared:,} requests compared: {counts}"] if compared or not found.n_rows else []
     if found.undecidable:
         lines.append(f"{found.undecidable:,} depend on unknown keys before and after")
+    if found.missing_keys:
+        lines += Summary(found.n_rows, missing_keys=found.missing_keys).missing_lines()
     return lines
 
 

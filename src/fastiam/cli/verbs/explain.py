@@ -66,7 +66,7 @@ def command(
         principal = find_principal(engine, principal, account, may_be_absent=True)
     given = options.context_of(context)
     note_misspelt(engine, given)
-    note_defaults(engine, given, unknown)
+    note_defaults([engine], given, unknown, resource)
     note_unknown_actions((action,))
     request = engine.read_request(action, given, unknown=unknown, now=now)
     explanation = engine.explain_request(profile or principal, resource, request, resource_account)

@@ -83,7 +83,7 @@ def command(
             write_rows(GRANT_TABLE if form == "text" else GRANT, rows, form)
         _note_nothing(rows, form)
         return exits.OK if grants or exit_zero else exits.DENIED
-    note_defaults(engine, given, unknown)
+    note_defaults([engine], given, unknown, resource)
     about: dict[str, Any] = {"resource_account": resource_account, "now": now}
 
     def decided(unknown: Collection[str]) -> list[AllowedAction]:

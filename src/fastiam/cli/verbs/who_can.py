@@ -60,7 +60,7 @@ def command(
     engine = open_engine(policies, saved, unknown_owner=unknown_owner)
     given = options.context_of(context, absent)
     note_misspelt(engine, given)
-    note_defaults(engine, given, unknown)
+    note_defaults([engine], given, unknown, resource)
     check_role(engine, action, resource)
     note_unknown_actions((action,))
     about: dict[str, Any] = {"resource_account": resource_account, "now": now}
