@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import is_dataclass
-from datetime import datetime
 from typing import Any
 
 import orjson
@@ -12,6 +9,8 @@ import orjson
 from fastiam.directory.account_records import ManagedPolicy, Tables
 from fastiam.directory.format_fields import POOL_PARTS, SECTIONS, format_fields
 from fastiam.directory.organization import ControlPolicy, Handshake, Organization
+from fastiam.directory.record_codec import FieldCodec, FieldCodecs
+from fastiam.directory.record_fields import record_fields
 from fastiam.directory.stored_policies import FULL_ACCESS, FULL_ACCESS_ARN, StoredPolicy
 from fastiam.directory.user_pool_records import Pool, UserPoolTables, configuration_of
 
@@ -42,17 +41,23 @@ def plain_record(record: object) -> dict[str, Any]:
 def _record(record: Any) -> dict[str, Any]:
     if isinstance(record, Organization):
         return _organization(record)
-    kind: Any = type(record)
-    given = ((each, getattr(record, each.field)) for each in format_fields(kind))
-    plain = {each.name: _plain(value) for each, value in given if value != each.default}
+    plain: dict[str, Any] = _format.of(type(record)).write(record)
     if isinstance(record, ManagedPolicy):  # the versions of a policy have no names of their own
         plain["versions"] = {version: orjson.Fragment(stored.text) for version, stored in record.versions.items()}
     return plain
 
 
+def _policy(stored: StoredPolicy) -> str | dict[str, Any]:
+    return FULL_ACCESS_ARN if stored == FULL_ACCESS else {"name": stored.name, "document": orjson.Fragment(stored.text)}
+
+
+_format = FieldCodecs(FieldCodec(_policy, lambda plain: plain, dict), format_fields)  # `sources` reads it, with positions
+_AS_RECORDED = ("scps", "rcps", "names", "tags", "services", "failed_accounts")  # members of an organisation
+
+
 def _organization(organization: Organization) -> dict[str, Any]:
     """The tree has units and accounts apart, and the policy types are always written."""
-    parents = organization.parents
+    parents, types = organization.parents, {each.field: each.type for each in record_fields(Organization)}
     plain = {
         "id": organization.id,
         "root": organization.root,
@@ -61,16 +66,8 @@ def _organization(organization: Organization) -> dict[str, Any]:
         "accounts": {account: parents[account] for account in organization.accounts()},
         "delegated_administrators": {account: sorted(names) for account, names in organization.delegated.items()},
         "policy_types": sorted(organization.policy_types),
-        "scps": _plain(organization.scps),
-        "rcps": _plain(organization.rcps),
-        "names": dict(organization.names),
-        "tags": _plain(organization.tags),
-        "services": _plain(organization.services),
+        **{name: _format.of(types[name]).write(getattr(organization, name)) for name in _AS_RECORDED},
         "policies": {id_: _control_policy(policy) for id_, policy in organization.policies.items()},
-        "failed_accounts": {
-            request: {"name": each.name, "reason": each.reason, "at": _plain(each.at)}
-            for request, each in organization.failed_accounts.items()
-        },
         "handshakes": {id_: _handshake(each) for id_, each in organization.handshakes.items()},
     }
     return {name: value for name, value in plain.items() if value not in (None, {})}
@@ -78,7 +75,7 @@ def _organization(organization: Organization) -> dict[str, Any]:
 
 def _handshake(handshake: Handshake) -> dict[str, Any]:
     plain = {name: getattr(handshake, name) for name in ("account", "email", "notes", "state")}
-    plain |= {"requested": _plain(handshake.requested), "tags": dict(handshake.tags)}
+    plain |= {"requested": handshake.requested.isoformat(), "tags": dict(handshake.tags)}
     return {name: value for name, value in plain.items() if value}
 
 
@@ -94,15 +91,3 @@ def _pool_parts(tables: UserPoolTables, pool: str) -> dict[str, list[Any]]:
         for name, section in POOL_PARTS.items()
     }
     return {name: records for name, records in parts.items() if records}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, StoredPolicy):
-        return FULL_ACCESS_ARN if value == FULL_ACCESS else {"name": value.name, "document": orjson.Fragment(value.text)}
-    if is_dataclass(value):
-        return _record(value)
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, (tuple, frozenset)):
-        return list(map(_plain, value))
-    return {key: _plain(each) for key, each in value.items()} if isinstance(value, Mapping) else value

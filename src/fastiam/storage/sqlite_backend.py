@@ -16,10 +16,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from fastiam.directory.record_codec import FieldCodec, UnknownFieldError, from_text, tables_of, to_text
 from fastiam.directory.transactions import Change, RecordStore
 from fastiam.runtime.gc_pause import collection_paused
 from fastiam.storage.connection import Connection
-from fastiam.storage.record_codec import FieldCodec, UnknownFieldError, from_text, tables_of, to_text
 
 _NOTHING = -1  # no commit: all records are compared
 _RESERVE = 1 << 20  # bytes

@@ -16,6 +16,7 @@ from complete_directory import everything
 import fastiam
 from fastiam.directory.export import plain_record
 from fastiam.directory.format_fields import POOL_PARTS, SECTIONS, Section, format_fields
+from fastiam.directory.record_codec import codec_of, from_text, to_text
 from fastiam.directory.record_fields import RecordField
 from fastiam.directory.stored_policies import StoredPolicy
 from fastiam.model.source_map import Source
@@ -23,7 +24,6 @@ from fastiam.policy.json_text import parse_json
 from fastiam.sources import directory_format
 from fastiam.sources.located_values import LocatedValue, SourceFile
 from fastiam.sources.record_values import read_record
-from fastiam.storage.record_codec import codec_of, from_text, to_text
 
 SCHEMA = json.loads(files("fastiam").joinpath("schema/directory-v1.json").read_text())
 NOT_FIELDS = {"managed_policies": {"document"}, "user_pools": set(POOL_PARTS)}  # names of other things than fields of the record

@@ -19,9 +19,9 @@ from store_world import ALLOW, A, counter, names, tables_of, user
 
 import fastiam
 from fastiam import Directory, StoreError
+from fastiam.directory import record_codec as rows
 from fastiam.directory.account_records import Account
 from fastiam.policy import document
-from fastiam.storage import record_codec as rows
 from fastiam.storage import sqlite_backend as backend_module
 
 # -- what is written is read back ---------------------------------------------------------------------------------------

@@ -53,7 +53,7 @@ def find_pool(pools: IdentityPools, name: str) -> str:
 
 def plain(record: Any) -> dict[str, Any]:
     """A record as JSON, without default values."""
-    from fastiam.storage.record_codec import codec_of
+    from fastiam.directory.record_codec import codec_of
 
     plain: dict[str, Any] = codec_of(type(record)).write(record)
     return plain

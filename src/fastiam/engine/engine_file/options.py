@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fastiam.directory.record_codec import codec_of
 from fastiam.model.profile import Settings
 from fastiam.model.request import canonical_text
-from fastiam.storage.record_codec import codec_of
 
 _SETTINGS = codec_of(Settings)
 _UNKNOWN_OWNER = ("principal", "deny")

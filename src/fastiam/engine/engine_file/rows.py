@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from fastiam.directory.record_codec import codec_of
 from fastiam.model.policy import PolicyKind
-from fastiam.storage.record_codec import codec_of
 
 FULL, NO_ROW = 0xFFFF_FFFE, 0xFFFF_FFFF  # in place of a row: `FullAWSAccess`, which is built in; a policy without a record
 SECTIONS = ("records", "policies", "texts", "tables")

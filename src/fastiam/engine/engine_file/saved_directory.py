@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 from fastiam.directory.account_records import Tables
+from fastiam.directory.record_codec import FieldCodec, FieldCodecs, from_text, tables_of
 from fastiam.directory.stored_policies import FULL_ACCESS, StoredPolicy
 from fastiam.engine.engine_file.file import BROKEN
 from fastiam.engine.engine_file.packing import Unpacker
@@ -22,7 +23,6 @@ from fastiam.model.policy import Policy
 from fastiam.model.source_map import Origin, Source
 from fastiam.resolve.snapshot import Snapshot
 from fastiam.runtime import forking
-from fastiam.storage.record_codec import FieldCodec, FieldCodecs, from_text, tables_of
 
 _BROKEN = (*BROKEN, zlib.error)
 K = TypeVar("K")

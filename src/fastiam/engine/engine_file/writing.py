@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastiam.directory.account_records import Tables
+from fastiam.directory.record_codec import FieldCodec, FieldCodecs, tables_of, to_text
 from fastiam.directory.stored_policies import FULL_ACCESS, StoredPolicy, missing_policy
 from fastiam.engine.engine_file.packing import Packer
 from fastiam.engine.engine_file.rows import FULL, NO_ROW, POLICY, SECTIONS, TEXT, PolicyRow, unchanged
 from fastiam.engine.engine_file.saved_directory import Policies
 from fastiam.model.policy import Policy
 from fastiam.model.source_map import Origin
-from fastiam.storage.record_codec import FieldCodec, FieldCodecs, tables_of, to_text
 
 
 def write_records(tables: Tables, policies: Sequence[Policy]) -> dict[str, bytes]:

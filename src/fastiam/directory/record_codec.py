@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import types
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, is_dataclass
 from datetime import datetime
 from enum import Enum
@@ -19,7 +19,7 @@ from weakref import WeakValueDictionary
 
 import orjson
 
-from fastiam.directory.record_fields import record_fields
+from fastiam.directory.record_fields import RecordField, record_fields
 from fastiam.directory.stored_policies import StoredPolicy
 from fastiam.model.policy import PolicyKind
 
@@ -94,10 +94,11 @@ def _is_union(hint: Any) -> bool:
 
 
 class FieldCodecs:
-    """Codecs by type; `policy` is the codec of stored policies."""
+    """Codecs by type; `policy` is the codec of stored policies, `fields` the table of the names of fields."""
 
-    def __init__(self, policy: FieldCodec) -> None:
+    def __init__(self, policy: FieldCodec, fields: Callable[[type], Iterable[RecordField]] = record_fields) -> None:
         self._known: dict[Any, FieldCodec] = {**_SCALARS, StoredPolicy: policy}
+        self._fields = fields
 
     def of(self, hint: Any) -> FieldCodec:
         """The codec of a type.
@@ -116,7 +117,7 @@ class FieldCodecs:
         if _is_union(hint):
             return _union(get_args(hint), self.of)
         if is_dataclass(hint):
-            return _record(hint, self.of)  # type: ignore[arg-type]
+            return _record(hint, [(each, self.of(each.type)) for each in self._fields(hint)])  # type: ignore[arg-type]
         if isinstance(hint, type) and issubclass(hint, Enum):
             return FieldCodec(lambda member: member.value, hint, type(next(iter(hint)).value))
         origin, arguments = get_origin(hint), get_args(hint)
@@ -194,14 +195,13 @@ def _union(members: tuple[Any, ...], codec_of: Callable[[Any], FieldCodec]) -> F
     return FieldCodec(write, lambda plain: readers[type(plain)](plain), object)
 
 
-def _record(kind: type[Any], codec_of: Callable[[Any], FieldCodec]) -> FieldCodec:
-    """The codec of a dataclass: its fields without default values."""
-    codecs = [(each, codec_of(each.type)) for each in record_fields(kind)]
-    writers = [(each.name, codec.write, each.default) for each, codec in codecs]
+def _record(kind: type[Any], codecs: Sequence[tuple[RecordField, FieldCodec]]) -> FieldCodec:
+    """The codec of a dataclass: its fields without default values. Only records with their own names are read."""
+    writers = [(each.name, each.field, codec.write, each.default) for each, codec in codecs]
     readers = {each.name: codec.read for each, codec in codecs}
 
     def write(record: Any) -> dict[str, Any]:
-        values = ((name, write, getattr(record, name), default) for name, write, default in writers)
+        values = ((name, write, getattr(record, field), default) for name, field, write, default in writers)
         return {name: write(value) for name, write, value, default in values if default is MISSING or value != default}
 
     def read(plain: dict[str, Any]) -> Any:
