@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import ClassVar
 
 _MAX_WORD = 200  # that is compared with known ones
 
@@ -176,17 +177,28 @@ class DirectoryError(FastiamError, ValueError):
 class RequestValueError(FastiamError, ValueError):
     """A request value cannot be read, or contradicts what the directory knows.
 
-    `column` names the argument or context key; `row` is the 0-based row of a batch, None for a single request.
+    `column` names the argument or context key; `row` is the 0-based row of a batch, None for a single request. `code` is that of
+    the row (`docs/errors.md`), the same for all values of one kind; without one, it follows from the argument.
     """
 
-    def __init__(self, message: str, *, column: str = "", row: int | None = None, hint: str = "") -> None:
+    _CODES: ClassVar[dict[str, str]] = {"resource_account": "bad_owner", "resource_accounts": "bad_owner"} | {
+        f"{name}{plural}": f"bad_{name}" for name in ("principal", "action", "resource") for plural in ("", "s")
+    }
+
+    def __init__(self, message: str, *, column: str = "", row: int | None = None, hint: str = "", code: str = "") -> None:
         self.message, self.column, self.row, self.hint = message, column, row, hint
-        at = f" - at `{column}`" if column else ""
-        at += f", row {row}" if row is not None else ""
-        super().__init__(message + at + (f"\nhelp: {hint}" if hint else ""))
+        self.code = code or self._CODES.get(column, "bad_value")
+        at = f", row {row}" if row is not None else ""
+        super().__init__(self.text + at + (f"\nhelp: {hint}" if hint else ""))
+
+    @property
+    def text(self) -> str:
+        """The message with the column, and without the row: equal for rows that have one fault."""
+        return self.message + (f" - at `{self.column}`" if self.column else "")
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _rebuild, (type(self), (self.message,), {"column": self.column, "row": self.row, "hint": self.hint})
+        fields = {name: getattr(self, name) for name in ("column", "row", "hint", "code")}
+        return _rebuild, (type(self), (self.message,), fields)
 
 
 class NotExpressible(FastiamError, ValueError):

@@ -294,36 +294,41 @@ def test_a_file_that_cannot_be_read_ends_the_job(
     assert not (folder / "out.jsonl").exists()
 
 
-# a row, the name of the column to blame, and a piece of the message
-BROKEN_ROWS: list[tuple[str, str, str]] = [
-    (f",s3:GetObject,{KEY},10.0.0.1", "principal", ""),
-    (f"arn:aws:iam::1:user/ana,s3:GetObject,{KEY},", "principal", ""),
-    (f"{ANA},s3:Get*,{KEY},", "action", "is not an action"),
-    (f"{ANA},,{KEY},", "action", ""),
-    (f"{ANA},s3:GetObject,bkt/key,", "resource", "is not a resource"),
-    (f"{ANA},s3:GetObject,{KEY}", "", "3 fields where the header has 4"),
-    (f"{ANA},s3:GetObject,{KEY},10.0.0.1,x", "", "5 fields where the header has 4"),
+# a row, the name of the column to blame, a piece of the message, and the code
+BROKEN_ROWS: list[tuple[str, str, str, str]] = [
+    (f",s3:GetObject,{KEY},10.0.0.1", "principal", "", "bad_principal"),
+    (f"arn:aws:iam::1:user/ana,s3:GetObject,{KEY},", "principal", "", "bad_principal"),
+    (f"{ANA},s3:Get*,{KEY},", "action", "is not an action", "bad_action"),
+    (f"{ANA},,{KEY},", "action", "", "bad_action"),
+    (f"{ANA},s3:GetObject,bkt/key,", "resource", "is not a resource", "bad_resource"),
+    (f"{ANA},s3:GetObject,{KEY}", "", "3 fields where the header has 4", "bad_csv"),
+    (f"{ANA},s3:GetObject,{KEY},10.0.0.1,x", "", "5 fields where the header has 4", "bad_csv"),
 ]
 
 
-@pytest.mark.parametrize(("row", "column", "message"), BROKEN_ROWS)
-def test_a_broken_row_ends_the_job_and_is_named(row: str, column: str, message: str, folder: Path, call: Run) -> None:
+@pytest.mark.parametrize(("row", "column", "message", "code_of_row"), BROKEN_ROWS)
+def test_a_broken_row_ends_the_job_and_is_named(
+    row: str, column: str, message: str, code_of_row: str, folder: Path, call: Run
+) -> None:
     (folder / "r.csv").write_text(as_csv() + row + "\n")
     code, _, err = call("r.csv")
     assert code == 1 and err.startswith("error: r.csv:8: ") and message in err
-    assert f"row 7, column `{column}`" in err if column else "row 7" in err
+    assert f"row 6, column `{column}`" in err if column else "row 6" in err
     assert not (folder / "out.jsonl").exists()
 
 
-@pytest.mark.parametrize(("row", "column", "message"), BROKEN_ROWS)
-def test_a_broken_row_may_be_denied_in_its_place(row: str, column: str, message: str, folder: Path, call: Run) -> None:
+@pytest.mark.parametrize(("row", "column", "message", "code_of_row"), BROKEN_ROWS)
+def test_a_broken_row_may_be_denied_in_its_place(
+    row: str, column: str, message: str, code_of_row: str, folder: Path, call: Run
+) -> None:
     (folder / "r.csv").write_text(as_csv() + row + "\n" + as_csv().partition("\n")[2])
     code, _, err = call("r.csv", "--on-error", "deny")
     assert code == 0
     found = results()
     assert [row["outcome"] for row in found] == [*EXPECTED, "ERROR", *EXPECTED]
-    assert found[6]["error"].startswith("r.csv:8: ") and message in found[6]["error"]
-    assert [row["error"] for row in found[:6] + found[7:]] == [None] * 12
+    assert [found[6][name] for name in ("error_code", "error_file", "error_row")] == [code_of_row, "r.csv", 6]
+    assert message in found[6]["error"] and "row" not in found[6]["error"] and "r.csv" not in found[6]["error"]
+    assert {row[name] for row in found[:6] + found[7:] for name in row if name.startswith("error")} == {None}
     assert "error: r.csv:8: " in err and any("error" in line and " 1 " in line for line in err.splitlines())
 
 
@@ -332,9 +337,51 @@ def test_a_row_that_contradicts_the_directory_is_an_error(folder: Path, call: Ru
     rows = [(ANA, "s3:GetObject", KEY, ANA), (ANA, "s3:GetObject", KEY, APP)]
     (folder / "r.csv").write_text(as_csv(rows, [*NAMES[:3], "aws:PrincipalArn"]))
     code, _, err = call("r.csv")
-    assert code == 1 and "row 2" in err and "aws:PrincipalArn" in err
+    assert code == 1 and "row 1" in err and "aws:PrincipalArn" in err
     assert call("r.csv", "--on-error", "deny")[0] == 0
     assert [row["outcome"] for row in results()] == ["ALLOW", "ERROR"]
+    assert results()[1]["error_code"] == "bad_value"
+
+
+def test_rows_with_one_fault_have_one_code_and_one_text(folder: Path, call: Run) -> None:
+    """The same in files and in Python: rows count from 0, and no text has a row or a file."""
+    rows = [(None if i % 3 else ANA, "s3:GetObject", KEY) for i in range(9)]
+    for name in ("a.csv", "b.csv"):
+        (folder / name).write_text(as_csv(rows, NAMES[:3]))
+    assert call("a.csv", "--requests", "b.csv", "--on-error", "deny")[0] == 0
+    found = [row for row in results() if row["outcome"] == "ERROR"]
+    decisions = fastiam.load("policies.json").compile().decide_many(*zip(*rows, strict=True), on_error="deny")
+    places = [(name, row) for name in ("a.csv", "b.csv") for row in decisions.errors]
+    assert [(row["error_file"], row["error_row"]) for row in found] == places
+    assert {row["error_code"] for row in found} == {*decisions.error_code} - {None} == {"bad_principal"}
+    assert len({row["error"] for row in found}) == len({*decisions.error} - {None}) == 1
+    assert [error.row for error in decisions.errors.values()] == [*decisions.errors] == [1, 2, 4, 5, 7, 8]
+
+
+DAMAGED: dict[str, tuple[str, bytes]] = {
+    "a Parquet file of text": ("r.parquet", b"broken\n"),
+    "a Parquet file without its start": ("r.PQ", b"R1 principal,action,resource\n"),
+    "a Parquet file of JSON lines": ("r.parquet", b'{"principal": "*"}\n'),
+    "an Arrow file of text": ("r.arrow", b"principal,action,resource\n"),
+    "an Arrow file that is Parquet": ("r.feather", b"PAR1 and more"),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGED)
+def test_a_damaged_file_is_not_read_as_another_format(case: str, folder: Path, call: Run) -> None:
+    name, content = DAMAGED[case]
+    (folder / name).write_bytes(content)
+    code, _, err = call(name, "--on-error", "deny")
+    assert code == 1 and err.startswith(f"error: {name}: the content does not have the format ") and "column" not in err
+    assert not (folder / "out.jsonl").exists()
+
+
+@pytest.mark.parametrize("name", ["r.jsonl", "r.ndjson", "r.JSONL"])
+def test_json_lines_with_a_broken_first_line_are_not_csv(name: str, folder: Path, call: Run) -> None:
+    (folder / name).write_text("oops\n" + as_json())
+    assert call(name, "--on-error", "deny")[0] == 0
+    assert [row["outcome"] for row in results()] == ["ERROR", *EXPECTED]
+    assert results()[0]["error_code"] == "bad_json"
 
 
 def test_a_broken_json_line_may_be_denied_in_its_place(folder: Path, call: Run) -> None:

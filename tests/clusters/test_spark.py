@@ -207,7 +207,7 @@ def test_h28_worker_of_another_release_is_found_by_check(df: Any, monkeypatch: p
 def test_empty_frame_has_all_columns_of_their_types(df: Any) -> None:
     decided = iam.decide(df.limit(0), ASKED, unknown=["aws:PrincipalTag/*"], on_error="deny")
     types = {field.name: (field.dataType.simpleString(), field.nullable) for field in decided.schema.fields[len(df.columns) :]}
-    text = dict.fromkeys(("layer", "policy", "sid", "depends_on", "error"), ("string", True))
+    text = dict.fromkeys(("layer", "policy", "sid", "depends_on", "error_code", "error"), ("string", True))
     assert types == {"outcome": ("string", False), "allowed": ("boolean", False), **text}
     assert decided.collect() == []
 

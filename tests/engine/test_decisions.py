@@ -43,7 +43,8 @@ ROWS = {
     "sid": SIDS,
     "reason": [None, None, None, None, "unknown_principal", None, None],
     "assumed_owner": [True, False, False, True, False, False, False],
-    "error": [None, None, None, None, None, str(BROKEN), None],
+    "error_code": [None, None, None, None, None, "bad_action", None],
+    "error": [None, None, None, None, None, "`x` is not an action - at `actions`", None],
     "depends_on": [None] * 7,
 }
 
@@ -74,7 +75,7 @@ def test_row_equals_its_columns() -> None:
     assert rows[0] == RowDecision(Outcome.IMPLICIT_DENY, Layer.IDENTITY, assumed_owner=True)
     assert rows[2] == RowDecision(Outcome.EXPLICIT_DENY, Layer.SCP, SCP, assumed_owner=False)
     assert rows[4].reason == "unknown_principal"
-    assert (rows[5].outcome, rows[5].error, rows[5].layer) == (Outcome.ERROR, str(BROKEN), None)
+    assert (rows[5].outcome, rows[5].error, rows[5].layer) == (Outcome.ERROR, BROKEN.text, None)
     assert [row.allowed for row in rows] == ROWS["allowed"]
     assert decisions()[-1] == rows[6]
     with pytest.raises(IndexError):
@@ -182,7 +183,7 @@ def test_table_without_reasons_has_only_outcomes() -> None:
     answers = {"outcome": outcomes, "allowed": [False, True, False], "assumed_owner": [False] * 3}
     assert pa.table(bare()).to_pydict() == answers
     with_errors = Decisions(np.array([0, 1, 2], np.uint8), errors={})
-    assert pa.table(with_errors).to_pydict() == answers | {"error": [None] * 3}
+    assert pa.table(with_errors).to_pydict() == answers | {"error_code": [None] * 3, "error": [None] * 3}
 
 
 @pytest.mark.parametrize("n", [0, 1, 7, 8, 9, 1_000])

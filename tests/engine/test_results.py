@@ -269,7 +269,8 @@ def test_json_form_uses_public_names_and_keys(engine: Engine) -> None:
     assert residual["conditions"] == [{"operator": "IpAddress", "key": "aws:SourceIp", "values": ["198.51.100.0/24"]}]
     summary = RESULTS["Summary"](engine).to_dict()
     assert [(row["statement"]["sid"], row["rows"]) for row in summary["denies"]] == [("Keep", 1)]
-    assert RESULTS["RowDecision with an error"](engine).to_dict()["error"].startswith("`not an action`")
+    failed = RESULTS["RowDecision with an error"](engine).to_dict()
+    assert (failed["error_code"], failed["error"]) == ("bad_action", "`not an action` is not an action - at `actions`")
 
 
 # -- references -------------------------------------------------------------------------------------------------------

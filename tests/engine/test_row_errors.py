@@ -42,6 +42,9 @@ BROKEN = {
 }
 
 
+CODES = {f"{name}s": f"bad_{name}" for name in ("principal", "action", "resource")} | {"resource_accounts": "bad_owner"}
+
+
 @pytest.mark.parametrize("forms", [list, pa.array], ids=["lists", "Arrow"])
 @pytest.mark.parametrize(("broken", "column"), BROKEN.values(), ids=BROKEN)
 def test_unreadable_row_raises_or_is_an_error_outcome(engine, broken, column, forms):
@@ -56,7 +59,9 @@ def test_unreadable_row_raises_or_is_an_error_outcome(engine, broken, column, fo
     got = engine.decide_many(**given, on_error="deny", reasons=True)
     assert got.outcome.tolist() == [OK, ERROR] and got.allowed.tolist() == [True, False]
     assert list(got.errors) == [1] and str(got.errors[1]) == str(caught.value)
-    assert (got[1].layer, got[1].statement, got[1].reason, got[1].error) == (None, None, None, str(got.errors[1]))
+    assert (got[1].layer, got[1].statement, got[1].reason, got[1].error) == (None, None, None, got.errors[1].text)
+    assert str(got.errors[1]).startswith(f"{got[1].error}, row 1") and got[1].error.endswith(f" - at `{column}`")
+    assert got[1].error_code == got.error_code[1] == CODES.get(column, "bad_value") and got[0].error_code is None
     assert got.layer[1] is None and got.statement[1] is None
     summary = got.summary()
     assert summary.outcomes == {OK: 1, ERROR: 1} and summary.first_errors == (str(caught.value),)

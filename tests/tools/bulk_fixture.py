@@ -113,8 +113,7 @@ class Reply:
 def _as_line(one: dict[str, Any]) -> dict[str, Any]:
     line = {name: value for name, value in one.items() if value not in (None, [])}
     if "error" in line:
-        code, _, message = line["error"].partition(": ")
-        line["error"] = {"code": code, "message": message}
+        line["error"] = {"code": line.pop("error_code"), "message": line["error"]}
     return line
 
 

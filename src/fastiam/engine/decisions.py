@@ -31,7 +31,10 @@ TableColumn = tuple[str, npt.NDArray[Any], npt.NDArray[np.uint8] | None, _Texts 
 LAYERS: tuple[Layer, ...] = tuple(Layer)
 REASONS: tuple[Reason, ...] = tuple(Reason)
 OUTCOMES: tuple[Outcome, ...] = tuple(Outcome)
-COLUMNS = ("outcome", "allowed", "layer", "policy", "sid", "reason", "assumed_owner", "error", "depends_on")  # of a whole frame
+COLUMNS = (  # of a whole frame
+    *("outcome", "allowed", "layer", "policy", "sid", "reason", "assumed_owner"),
+    *("error_code", "error", "depends_on"),
+)
 _UNKNOWN_PRINCIPAL = REASONS.index(Reason.UNKNOWN_PRINCIPAL)
 NO_CODE = 255  # in columns of uint8: none
 NO_STATEMENT = -1
@@ -43,7 +46,7 @@ class RowDecision(Result):
 
     `layer`, `statement` and `reason` (codes as in `Decision`) are None without `reasons=True`, and if there is none.
     `assumed_owner` as in `Decision`. `depends_on` as in `Decision`, with reasons. `error` is the message for
-    outcome ERROR; `Decisions.errors` has the exception.
+    outcome ERROR, without the row, and `error_code` its kind; `Decisions.errors` has the exception.
     """
 
     outcome: Outcome
@@ -53,6 +56,7 @@ class RowDecision(Result):
     assumed_owner: bool = False
     depends_on: tuple[str, ...] = ()
     error: str | None = field(default=None, compare=False)
+    error_code: str | None = field(default=None, compare=False)
 
     _derived = ("allowed",)
 
@@ -163,8 +167,8 @@ class Decisions:
     -----
     An Arrow consumer takes it as a table: `pl.DataFrame(decisions)`, `pa.table(decisions)`, `pd.DataFrame.from_arrow(decisions)`,
     or by its name in a query of DuckDB. With reasons the columns are `outcome` (names, not numbers), `allowed`, `layer`,
-    `policy`, `sid`, `reason`, `assumed_owner`, `error` and `depends_on`; without them `outcome`, `allowed`, `assumed_owner` and,
-    with `on_error="deny"`, `error`.
+    `policy`, `sid`, `reason`, `assumed_owner`, `error_code`, `error` and `depends_on`; without them `outcome`, `allowed`,
+    `assumed_owner` and, with `on_error="deny"`, `error_code` and `error`.
 
     It does not inherit from `collections.abc.Sequence`: Polars would read it row by row then, and not as a table.
     """
@@ -232,13 +236,20 @@ class Decisions:
 
     @cached_property
     def error(self) -> DictionaryColumn:
-        """Why a row could not be decided, as text; `errors` has the exceptions."""
-        texts = {row: str(error) for row, error in self.errors.items()}
+        """Why a row could not be decided, as text without the row; `errors` has the exceptions."""
+        return self._error_column("error", {row: error_text(error) for row, error in self.errors.items()})
+
+    @cached_property
+    def error_code(self) -> DictionaryColumn:
+        """The kind of the error of a row: a code of `docs/errors.md`."""
+        return self._error_column("error_code", {row: error_code(error) for row, error in self.errors.items()})
+
+    def _error_column(self, name: str, texts: Mapping[int, str]) -> DictionaryColumn:
         values = list(dict.fromkeys(texts.values()))
         place = {text: code for code, text in enumerate(values)}
         codes = np.full(len(self), NO_STATEMENT, np.int32)
         codes[list(texts)] = [place[text] for text in texts.values()]
-        return DictionaryColumn("error", codes, values)
+        return DictionaryColumn(name, codes, values)
 
     @property
     def statement_refs(self) -> tuple[npt.NDArray[np.int32], tuple[StatementRef, ...]]:
@@ -271,7 +282,8 @@ class Decisions:
             _picked(REASONS, self._reason, at, NO_CODE),
             bool(self.assumed_owner[at]),
             _picked(self.depends_on_sets, self._depends_on, at, NO_STATEMENT) or (),
-            str(self.errors[at]) if at in self.errors else None,
+            error_text(self.errors[at]) if at in self.errors else None,
+            error_code(self.errors[at]) if at in self.errors else None,
         )
 
     def _sliced(self, rows: slice) -> Decisions:
@@ -377,7 +389,7 @@ class Decisions:
             columns += [column.as_table_column() for column in (self.layer, self.policy, self.sid, self.reason)]
         columns.append(_bits("assumed_owner", self.assumed_owner))
         if self._layer is not None or self._has_error_column:
-            columns.append(self.error.as_table_column())
+            columns += [self.error_code.as_table_column(), self.error.as_table_column()]
         if self._layer is not None:
             columns.append(self.depends_on.as_table_column())
         return columns
@@ -413,6 +425,16 @@ class Decisions:
         if column is None:
             raise AttributeError("the batch was decided without reasons\nhelp: pass `reasons=True` to `decide_many`")
         return column
+
+
+def error_code(error: Exception) -> str:
+    """The code of the error of a row: its own, or that of a stored policy that cannot be read."""
+    return str(getattr(error, "code", "bad_policy"))
+
+
+def error_text(error: Exception) -> str:
+    """The text of the error of a row, without the row."""
+    return str(getattr(error, "text", error))
 
 
 def _rebuild(outcome: npt.NDArray[np.uint8], rest: dict[str, Any]) -> Decisions:

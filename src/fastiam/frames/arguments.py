@@ -18,7 +18,7 @@ from fastiam.model.request import check_key, shorten
 from fastiam.model.session import Session
 
 ADDED: Final = ("outcome", "allowed", "layer", "policy", "sid")
-ADDABLE: Final = (*ADDED, "reason", "assumed_owner", "error", "depends_on")
+ADDABLE: Final = (*ADDED, "reason", "assumed_owner", "error_code", "error", "depends_on")
 OWNER: Final = "resource_account"  # the column of owners that is read if the frame has it
 _CONSTANTS = (bool, int, float, Decimal, datetime)
 
@@ -114,18 +114,18 @@ class FrameArguments:
 
     @property
     def added(self) -> tuple[str, ...]:
-        """The columns of decisions to add, each once; `error` and `depends_on` where rows can have them."""
+        """The columns of decisions to add, each once; those of errors and `depends_on` where rows can have them."""
         names = dict.fromkeys(self.add)
         if self.unknown:
             names["depends_on"] = None
         if self.on_error == "deny":
-            names["error"] = None
+            names |= {"error_code": None, "error": None}
         return tuple(names)
 
     @property
     def needs_reasons(self) -> bool:
         """Whether a batch must return reasons."""
-        return not {"outcome", "allowed", "assumed_owner", "error"}.issuperset(self.added)
+        return not {"outcome", "allowed", "assumed_owner", "error_code", "error"}.issuperset(self.added)
 
     def read(self, names: Sequence[str]) -> Selection:
         """The columns of a frame that are read and kept.

@@ -155,7 +155,7 @@ def _in_frame(error: Exception, selection: Selection, first_row: int | None) -> 
         return error
     row = None if error.row is None or first_row is None else error.row + first_row
     label = selection.label(error.column)
-    return RequestValueError(error.message, column=label, row=row, hint=error.hint)
+    return RequestValueError(error.message, column=label, row=row, hint=error.hint, code=error.code)
 
 
 # -- results ------------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from fastiam.engine.summary import Summary
 from fastiam.errors import RequestValueError, ShapeError
 from fastiam.frames.arguments import FrameArguments
 from fastiam.frames.batch import Bools, decide_batch, pinned, results
+from fastiam.frames.row_objects import columns_of
 from fastiam.frames.table import Table
 from fastiam.kernel.columns.export import column_array
 from fastiam.kernel.columns.table import column_chunks
@@ -49,12 +50,10 @@ def decide(
 
 
 def _columns_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    names: dict[str, None] = {}
     for at, row in enumerate(rows):
         if not isinstance(row, Mapping):
             raise RequestValueError(f"`{type(row).__name__}` is not a mapping", column="frame", row=at)
-        names |= dict.fromkeys(row)
-    return {name: [row.get(name) for row in rows] for name in names}
+    return columns_of(rows)
 
 
 class _Numbers:

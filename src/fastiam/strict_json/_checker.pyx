@@ -7,7 +7,7 @@ from libc.string cimport memcmp, memcpy
 cimport cython
 
 cdef enum:
-    MAX_DEPTH = 255
+    MAX_DEPTH = 1024  # that of orjson
 
 cdef struct Frame:
     bint is_object
@@ -149,7 +149,7 @@ cdef class JsonChecker:
     Parameters
     ----------
     depth
-        levels, at most 255.
+        levels, at most 1,024.
     members
         members of an object, items of an array.
     arrays
@@ -162,7 +162,7 @@ cdef class JsonChecker:
 
     def __init__(self, int depth, int members, dict arrays):
         if not 0 < depth <= MAX_DEPTH or members < 1:
-            raise ValueError("depth is 1 to 255, members at least 1")
+            raise ValueError("depth is 1 to 1,024, members at least 1")
         self.depth, self.members = depth, members
         self.names = [name.encode() for name in arrays]
         self.limits = [int(limit) for limit in arrays.values()]

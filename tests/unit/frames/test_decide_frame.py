@@ -149,11 +149,12 @@ def test_h3_error_names_column_and_row_of_the_frame(kind: str) -> None:
 def test_h3_denied_error_row_names_the_frame_in_its_text(kind: str) -> None:
     broken = {**ROWS, "thing": [*ROWS["resource"][:33], "nonsense", *ROWS["resource"][34:]]}
     decided = _python(ASKED.decide_frame(KINDS[kind](broken), resource="thing", on_error="deny", keep=["id"]))
-    assert list(decided) == ["id", *ADDED, "error"]
+    assert list(decided) == ["id", *ADDED, "error_code", "error"]
     assert decided["outcome"][33] == "ERROR"
     assert decided["allowed"][33] is False
-    assert ("at `thing`\n" if kind == "polars lazy" else "at `thing`, row 33") in decided["error"][33]
-    assert decided["error"].count(None) == 59
+    assert decided["error"][33] == "`nonsense` is not a resource - at `thing`"
+    assert decided["error_code"][33] == "bad_resource"
+    assert decided["error"].count(None) == decided["error_code"].count(None) == 59
 
 
 @pytest.mark.parametrize(

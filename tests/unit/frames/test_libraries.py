@@ -45,7 +45,7 @@ def test_polars_namespaces_give_the_decisions_of_the_batch() -> None:
     frame = pl.DataFrame(ROWS)
     assert frame.iam.decide(ASKED).to_dict(as_series=False) == {**ROWS, **ANSWERS}
     lazy = frame.lazy().iam.decide(ASKED).collect().to_dict(as_series=False)
-    assert lazy == {**ROWS, **ANSWERS, "error": [None] * 60}
+    assert lazy == {**ROWS, **ANSWERS, "error_code": [None] * 60, "error": [None] * 60}
     for authorized in (frame.iam.authorized(ASKED), frame.lazy().iam.authorized(ASKED).collect()):
         assert authorized.equals(frame[_ids(ALLOWED)])
 
@@ -57,7 +57,7 @@ def test_polars_expressions_give_the_decisions_of_the_batch() -> None:
     assert frame.select(allowed).to_series().to_list() == ALLOWED
     assert frame.select(by_names).to_series().to_list() == ALLOWED
     decision = pl.col("principal").iam.decision(ASKED, context=KEYS).alias("d")
-    found = frame.select(decision).unnest("d").drop("error")
+    found = frame.select(decision).unnest("d").drop("error_code", "error")
     assert found.to_dict(as_series=False) == ANSWERS
     constant = pl.col("principal").iam.allowed(ASKED, lit("s3:GetObject"), lit(f"{BUCKET}/x"), context={KEYS[0]: lit("10.0.0.1")})
     assert frame.select(constant).to_series().to_list() == [name == READER for name in ROWS["principal"]]

@@ -109,10 +109,11 @@ def test_frames_of_every_kind_equal_decide_many(seed: int) -> None:
         context: Any = "keys" if kind == "struct" else keys
         arguments = FrameArguments(context=context, resource_account="owner", add=ADDED, keep=False, **common)
         decided = _python(decide_frame(engine, frame, arguments))
-        errors = decided.pop("error")
+        errors, codes = decided.pop("error"), decided.pop("error_code")
         assert decided == {name: expected[name] for name in decided}, kind
         assert set(decided) == set(expected)
         assert [row for row, error in enumerate(errors) if error is not None] == list(found.errors), kind
+        assert codes == list(found.error_code), kind
 
 
 def test_random_frames_have_every_outcome() -> None:

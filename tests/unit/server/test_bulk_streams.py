@@ -139,7 +139,7 @@ def test_streams_beyond_the_limit_are_refused_until_one_ends() -> None:
     list(first.feed(json_lines([row()])))
     busy = world.stream(json_lines([row()]))
     assert (busy.status, busy.error["code"]) == (503, "overload")
-    assert first.abort("disconnected") == b'{"error":{"code":"disconnected","row":2}}\n'
+    assert first.abort("disconnected") == b'{"error":{"code":"disconnected","row":1}}\n'
     first.record()
     assert world.stream(json_lines([row()])).status == 200
 

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import lru_cache
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Literal
 
-from fastiam.cli.files.batches import Batch, RowError
+from fastiam.cli.files.batches import Batch, RowError, RowProblem
 from fastiam.cli.files.column_union import REQUEST, ColumnUnion, keys_of, request_columns
 from fastiam.cli.files.columns import as_text, texts
 from fastiam.cli.files.formats import Format
@@ -19,7 +20,7 @@ from fastiam.cli.files.readers import Source
 from fastiam.cli.files.writers import write_results
 from fastiam.cli.progress import Share
 from fastiam.cli.unused_columns import UnusedColumns
-from fastiam.engine.decisions import COLUMNS, Decisions
+from fastiam.engine.decisions import COLUMNS, Decisions, error_code
 from fastiam.engine.summary import Summary
 from fastiam.errors import RequestValueError, SourceError
 from fastiam.frames.batch import with_constants, with_tags
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 OWNER = "resource_account"
 _ARGUMENTS = {f"{name}s": name for name in (*REQUEST, OWNER)}  # of `decide_many`
+PLACES = ("error_file", "error_row")  # of results, behind `COLUMNS`
 OnError = Literal["raise", "deny"]
 _FLAGS = ("allowed", "assumed_owner")
 _MAX_NAMES = 1000  # of columns that are counted by file: lines of JSON may bring any number of them
@@ -164,7 +166,8 @@ class Job:
         columns = [as_text([]) for _ in REQUEST]
         columns += [self._union.kept(name, None, 0, "") for name in self.rules.keep]
         columns += [Array([], type=DataType.bool()) if name in _FLAGS else as_text([]) for name in COLUMNS]
-        return RecordBatch.from_arrays(columns, names=[*REQUEST, *self.rules.keep, *COLUMNS])
+        columns += _places({}, 0)
+        return RecordBatch.from_arrays(columns, names=[*REQUEST, *self.rules.keep, *COLUMNS, *PLACES])
 
     def _check(self, union: ColumnUnion, shown: str) -> None:
         union.check(self.rules.mapping, shown, "--map")
@@ -203,8 +206,7 @@ class FileJob:
     def _decide(self, batch: Batch) -> Any:
         if batch.broken and self.rules.on_error == "raise":
             row = min(batch.broken)
-            column, message = batch.broken[row]
-            raise self._row_error(batch, row, message, column)
+            raise self._row_error(batch, row, batch.broken[row])
         names = request_columns(batch.columns, self.rules.mapping, self.source)
         columns = {name: batch.columns[column] for name, column in names.items()}
         columns |= {name: [None] * batch.length for name in REQUEST if name not in columns}
@@ -227,7 +229,8 @@ class FileJob:
             column = _column_of_argument(error.column, self.rules.mapping)
             if error.row is None:  # the whole column
                 raise SourceError(error.message, source=self.source.name, path=column, hint=error.hint) from error
-            raise self._row_error(batch, error.row, error.message, column, error.hint) from error
+            problem = RowProblem(error.code, column, error.message)
+            raise self._row_error(batch, error.row, problem, error.hint) from error
         errors = self._errors(batch, decisions)
         self._count(decisions, errors)
         return self._result(batch, columns, decisions, errors)
@@ -242,23 +245,18 @@ class FileJob:
             raise SourceError(f"no statement reads the column `{shorten(column)}`", source=self.source.name, path="", hint=hint)
         return keys
 
-    def _row_error(self, batch: Batch, row: int, message: str, column: str, hint: str = "") -> RowError:
-        line, number = batch.line_of(row), batch.first + row + 1
-        return RowError(message, source=self.source.name, row=number, column=column, line=line, hint=hint)
+    def _row_error(self, batch: Batch, row: int, problem: RowProblem, hint: str = "") -> RowError:
+        return RowError(problem, source=self.source.name, row=batch.first + row, line=batch.line_of(row), hint=hint)
 
     def _errors(self, batch: Batch, decisions: Decisions) -> dict[int, RowError]:
         """The errors of rows with the outcome ERROR. For a broken row that of the reader: the engine got an empty row."""
         errors: dict[int, RowError] = {}
         for row, error in sorted(decisions.errors.items()):
-            if row in batch.broken:
-                column, message = batch.broken[row]
-                errors[row] = self._row_error(batch, row, message, column)
-            else:
-                message, column = (
-                    getattr(error, "message", str(error)),
-                    _column_of_argument(getattr(error, "column", ""), self.rules.mapping),
-                )
-                errors[row] = self._row_error(batch, row, message, column)
+            problem = batch.broken.get(row)
+            if problem is None:
+                column = _column_of_argument(getattr(error, "column", ""), self.rules.mapping)
+                problem = RowProblem(error_code(error), column, getattr(error, "message", str(error)))
+            errors[row] = self._row_error(batch, row, problem)
         return errors
 
     def _count(self, decisions: Decisions, errors: Mapping[int, RowError]) -> None:
@@ -275,5 +273,30 @@ class FileJob:
         for name in COLUMNS:
             column = answers.column(name)
             out[name] = column if column.type == DataType.bool() else as_text(column)
-        out["error"] = texts([str(errors[i]) if i in errors else None for i in range(len(decisions))])
+        if batch.broken:
+            out["error_code"] = _by_row(errors, "code", batch.length)
+        if errors:
+            out["error"] = _by_row(errors, "text", batch.length)
+        out |= zip(PLACES, _places(errors, batch.length), strict=True)
         return RecordBatch.from_arrays(list(out.values()), names=list(out))
+
+
+def _by_row(errors: Mapping[int, RowError], field: str, rows: int) -> Any:
+    return texts([getattr(errors[row], field) if row in errors else None for row in range(rows)])
+
+
+def _places(errors: Mapping[int, RowError], rows: int) -> list[Any]:
+    """The columns `PLACES` of some rows: where the rows with errors are in the requests."""
+    from arro3.core import Array, DataType
+
+    if not errors:
+        return _no_places(rows)
+    numbers = [errors[row].row if row in errors else None for row in range(rows)]
+    return [_by_row(errors, "source", rows), Array(numbers, type=DataType.int64())]
+
+
+@lru_cache(maxsize=2)  # PERF: of whole batches, and of the last one
+def _no_places(rows: int) -> list[Any]:
+    from arro3.core import Array, DataType
+
+    return [Array([None] * rows, type=kind) for kind in (DataType.utf8(), DataType.int64())]

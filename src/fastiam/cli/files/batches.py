@@ -5,23 +5,31 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastiam.errors import FastiamError, SourceError
 from fastiam.model.request import shorten
 
 ROWS = 65_536  # a batch: big enough to amortise a call, small enough to keep a few of them in memory
 
-RowProblem = tuple[str, str]  # the column ("" for the whole row), and the error message
+
+class RowProblem(NamedTuple):
+    """Why a row cannot be read or decided: a code of `docs/errors.md`, the column ("" for the whole row), and the message."""
+
+    code: str
+    column: str
+    message: str
 
 
 class RowError(FastiamError):
-    """A row of a file cannot be decided. Rows count from 1; `line` is 0 where the format has no lines."""
+    """A row of a file cannot be decided. Rows count from 0, as in Python; `line` is 0 where the format has no lines."""
 
-    def __init__(self, message: str, *, source: str, row: int, column: str = "", line: int = 0, hint: str = "") -> None:
-        self.source, self.row, self.column, self.line = source, row, column, line
+    def __init__(self, problem: RowProblem, *, source: str, row: int, line: int = 0, hint: str = "") -> None:
+        self.code, self.column, message = problem
+        self.source, self.row, self.line = source, row, line
+        self.text = message + (f" - at `{self.column}`" if self.column else "")  # equal for rows that have one fault
         place = f"{source}:{line}" if line else source
-        where = f"row {row}, column `{column}`" if column else f"row {row}"
+        where = f"row {row}, column `{self.column}`" if self.column else f"row {row}"
         super().__init__(f"{place}: {message} - at {where}" + (f"\nhelp: {hint}" if hint else ""))
 
 

@@ -18,6 +18,7 @@ from fastiam.cli.files.columns import texts
 from fastiam.errors import SourceError
 
 BLOCK = 4 << 20  # bytes
+_BOM = b"\xef\xbb\xbf"
 
 Row = list[str] | csv.Error  # an error replaces a row that breaks the grammar
 
@@ -41,7 +42,8 @@ def open_csv(stream: BinaryIO, source: str) -> tuple[list[str], Iterator[Batch]]
 def _batches(stream: BinaryIO, names: Sequence[str], line: int, source: str) -> Iterator[Batch]:
     first = 0
     for block, rest in _blocks(stream):
-        batch = _clean_block(block, names, first, line) if b'"' not in block else None
+        is_clean = b'"' not in block and not block.startswith(_BOM)  # arro3 leaves out a mark at the start of any block
+        batch = _clean_block(block, names, first, line) if is_clean else None
         batch = batch or _block(block, names, first, line)
         if batch is None:  # the end of the block is inside quotes
             yield from _stream(chain([block], rest), names, first, line, source)
@@ -165,7 +167,7 @@ def _columns(rows: list[Any], names: Sequence[str]) -> tuple[dict[str, Any], dic
     broken: dict[int, RowProblem] = {}
     width = len(names)
     if set(map(type, rows)) != {list} or set(map(len, rows)) != {width}:
-        broken = {i: ("", _row_problem(row, width)) for i, row in enumerate(rows) if not _has_width(row, width)}
+        broken = {i: RowProblem("bad_csv", "", _fault(row, width)) for i, row in enumerate(rows) if not _has_width(row, width)}
         rows = [row if i not in broken else [""] * width for i, row in enumerate(rows)]
     columns = dict(zip(names, zip(*rows, strict=True) if rows else [()] * width, strict=True))
     for name, values in columns.items():
@@ -177,7 +179,7 @@ def _has_width(row: object, width: int) -> bool:
     return isinstance(row, list) and len(row) == width
 
 
-def _row_problem(row: Row, width: int) -> str:
+def _fault(row: Row, width: int) -> str:
     return _csv_message(row) if isinstance(row, csv.Error) else f"{len(row)} fields where the header has {width}"
 
 
@@ -191,7 +193,7 @@ def _check_utf8(name: str, values: Sequence[str], broken: dict[int, RowProblem])
         return
     for i, value in enumerate(values):
         if not _is_utf8(value):
-            broken.setdefault(i, (name, "the value is not UTF-8"))
+            broken.setdefault(i, RowProblem("bad_encoding", name, "the value is not UTF-8"))
 
 
 def _is_utf8(text: str) -> bool:

@@ -67,12 +67,16 @@ def open_requests(name: str, form: Format | None, stack: ExitStack, renamed: Col
         stream = io.BufferedReader(gzip.GzipFile(fileobj=stream))
     with _unpacking(shown):
         head = stream.peek(_HEAD)[:_HEAD]
-    if not head and Format.JSONL in (form, SUFFIXES.get(Path(name).suffix.lower())):
+    named = SUFFIXES.get(Path(name.removesuffix(".gz")).suffix.lower())
+    if not head and Format.JSONL in (form, named):
         found = form = Format.JSONL  # no request at all
     else:
         found = of_content(head, shown)
+    if form is None and named in (*_BINARY, Format.JSONL):
+        form = found if named is Format.JSONL and found in _BINARY else named
     if form in _BINARY and found is not form:
-        raise SourceError(f"the content does not have the format {form}", source=shown)
+        hint = "" if form is not named else "the file is damaged, or has a wrong suffix: `--requests-format` names its format"
+        raise SourceError(f"the content does not have the format {form}", source=shown, hint=hint)
     form = form or found
     if form is Format.CSV:
         with _unpacking(shown):
@@ -204,7 +208,7 @@ def _arrow_batches(reader: Iterable[Any], names: Sequence[str], shown: str) -> I
     except FastiamError:
         raise
     except Exception as error:
-        raise _damaged(error, shown, f", after row {first}") from error
+        raise _damaged(error, shown, f", after {first:,} rows") from error
 
 
 def _counted(source: Source, total: int) -> Source:

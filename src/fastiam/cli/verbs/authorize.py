@@ -17,7 +17,7 @@ from fastiam.cli import exit_codes as exits
 from fastiam.cli import options
 from fastiam.cli.console import note
 from fastiam.cli.file_arguments import check_out
-from fastiam.cli.files.authorize_job import Job, OnError, Rules
+from fastiam.cli.files.authorize_job import PLACES, Job, OnError, Rules
 from fastiam.cli.files.column_union import REQUEST, ColumnUnion, survey
 from fastiam.cli.files.folder_job import Layout, run_job
 from fastiam.cli.files.formats import NAMES, Format, of_name
@@ -125,7 +125,7 @@ def command(
     engine = open_engine(policies, saved, unknown_owner=unknown_owner, quiet=quiet)
     requests_form = Format(requests_format) if requests_format else None
     union = survey(found.files, requests_form, dict(mapping)) if layout or len(found.files) > 1 else None
-    kept = (*keep, *(name for name in layout.by if name not in (*REQUEST, *COLUMNS, *keep))) if layout else keep
+    kept = (*keep, *(name for name in layout.by if name not in (*REQUEST, *COLUMNS, *PLACES, *keep))) if layout else keep
     given = options.context_of(context)
     note_misspelt(engine, given)
     rules = Rules(
@@ -179,7 +179,7 @@ def _check_usage(out: str, layout: Layout | None, resume: bool, keep: Sequence[s
     if is_url(out):
         raise click.UsageError("--out is a local file or folder: copy it to the object store afterwards")
     for name in keep:
-        if name in COLUMNS or (name in REQUEST and (name in mapping or name in mapping.values())):
+        if name in (*COLUMNS, *PLACES) or (name in REQUEST and (name in mapping or name in mapping.values())):
             raise click.UsageError(f"--keep {name}: the results have a column of this name")
 
 

@@ -130,7 +130,8 @@ class ArrowAnswers:
         if "depends_on" in fields:
             columns["depends_on"] = _lists(decided)
         if "error" in fields:
-            columns["error"] = _errors(decided)
+            columns["error_code"] = _errors(decided, "code")
+            columns["error"] = _errors(decided, "message")
         return columns
 
     def finish(self, rows: int, allowed: int, errors: int) -> bytes:
@@ -179,10 +180,10 @@ def _lists(decided: Decided) -> Any:
     return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values, pa.string()))
 
 
-def _errors(decided: Decided) -> Any:
+def _errors(decided: Decided, field: str) -> Any:
     if not decided.errors:
         return pa.nulls(len(decided), pa.string())
-    texts = {row: f"{fault.code}: {fault.message}" for row, fault in decided.errors.items()}
+    texts = {row: getattr(fault, field) for row, fault in decided.errors.items()}
     values = list(dict.fromkeys(texts.values()))
     place = {text: code for code, text in enumerate(values)}
     codes = np.full(len(decided), -1, np.int32)

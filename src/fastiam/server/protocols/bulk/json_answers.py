@@ -99,7 +99,7 @@ class JsonAnswers:
         return orjson.dumps({"summary": summary}, option=orjson.OPT_APPEND_NEWLINE)
 
     def abort(self, code: str, row: int, message: str = "") -> bytes:
-        """The last line of an answer that ends early; `row` counts from 1."""
+        """The last line of an answer that ends early; `row` counts from 0."""
         members: dict[str, Any] = {"code": code, "row": row}
         if message:
             members["message"] = message

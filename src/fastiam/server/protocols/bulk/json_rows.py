@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
-from operator import itemgetter
 from typing import Any, Final
 
 import orjson
 
+from fastiam.frames.row_objects import columns_of, shapes_of
 from fastiam.model.key_registry import fold
 from fastiam.model.request import is_declared
 from fastiam.server._json_lines import read_texts
@@ -27,8 +27,6 @@ _REQUEST: Final = frozenset(REQUEST)
 _NOT_PLAIN: Final = frozenset({OWNER, SESSION, CONTEXT})  # what they contain is checked for each row
 _MAX_COLUMNS: Final = MAX_KEYS  # condition keys that are decided in one call
 
-_Shapes = dict[tuple[str, ...], None]
-"""The names of the members of objects, in their order."""
 Line = bytes | None
 """None: a line that is too long."""
 
@@ -93,13 +91,13 @@ class JsonRows:
         text = b"".join(filter(None, lines))
         may_have_controls = b"\\" in text  # JSON has control characters only as escapes
         found: list[tuple[Sequence[int], Rows]] = []
-        shapes = dict.fromkeys(map(tuple, objects))
+        shapes = shapes_of(objects)
         for at in self._groups(objects, shapes, may_have_lists=b"[" in text):
             rows = Rows(len(at), {})
             if faults:
                 rows.faults = {i: faults[number] for i, number in enumerate(at) if number in faults}
             is_whole = len(at) == len(objects)
-            columns = _columns(objects, shapes) if is_whole else _columns_of([objects[number] for number in at])
+            columns = columns_of(objects, shapes) if is_whole else columns_of([objects[number] for number in at])
             self._fill(rows, columns, may_have_controls=may_have_controls)
             found.append((at, rows))
         return found
@@ -124,7 +122,9 @@ class JsonRows:
                 _mark(rows, columns[name], self._gate.value_faults(key, columns[name].values))
         return rows
 
-    def _groups(self, objects: Sequence[dict[str, Any]], shapes: _Shapes, *, may_have_lists: bool) -> list[Sequence[int]]:
+    def _groups(
+        self, objects: Sequence[dict[str, Any]], shapes: Iterable[tuple[str, ...]], *, may_have_lists: bool
+    ) -> list[Sequence[int]]:
         if not self._prefixes and not may_have_lists:
             groups: list[Sequence[int]] = [range(len(objects))]
         else:
@@ -225,19 +225,6 @@ def _with_context(each: dict[str, Any]) -> dict[str, Any]:
     if len(each) > MAX_KEYS + len(RESERVED):
         raise MappingError("too_many", f"more than {MAX_KEYS} keys", "$")
     return each
-
-
-def _columns_of(objects: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
-    return _columns(objects, dict.fromkeys(map(tuple, objects)))
-
-
-def _columns(objects: Sequence[dict[str, Any]], shapes: _Shapes) -> dict[str, list[Any]]:
-    """One column for each name. PERF: rows mostly have the same names in the same order."""
-    if len(shapes) == 1:
-        (names,) = shapes
-        return {name: list(map(itemgetter(name), objects)) for name in names}
-    names_of_all = dict.fromkeys(chain.from_iterable(shapes))
-    return {name: [each.get(name) for each in objects] for name in names_of_all}
 
 
 def _narrow(group: Sequence[int], objects: Sequence[dict[str, Any]]) -> Iterator[list[int]]:

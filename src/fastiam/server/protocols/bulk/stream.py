@@ -128,7 +128,7 @@ class Processor:
 
     def abort(self, code: str) -> bytes:
         """The last bytes of an answer that ends early."""
-        return self._answers.abort(code, self._rows + 1)
+        return self._answers.abort(code, self._rows)
 
     def record(self) -> BatchRecord:
         """Counts of the whole request. A call that waited for a thread until now does nothing more."""
@@ -169,7 +169,7 @@ class Processor:
     def _end(self, response: Response, code: str, message: str) -> None:
         if not self.has_answered:
             raise StreamRefused(response) from None
-        raise StreamAborted(self._answers.abort(code, self._rows + 1, message)) from None
+        raise StreamAborted(self._answers.abort(code, self._rows, message)) from None
 
     def set_sessions(self, raw: object) -> None:
         """Take the sessions that the body states.
@@ -238,7 +238,7 @@ class Processor:
         written = self._answers.write(decided) if len(decided) or not stops else b""
         if fault is not None:
             self._errors += 1
-            raise StreamAborted(written + self._answers.abort(fault.code, self._rows + 1, fault.message))
+            raise StreamAborted(written + self._answers.abort(fault.code, self._rows, fault.message))
         return written
 
     def _count(self, decided: Decided) -> None:
