@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import fields
 from datetime import datetime
 from functools import partial
@@ -39,6 +39,7 @@ class UserPoolStore(RecordStore[UserPoolTables]):
         self._pools: dict[str, Pool] = {}  # with deleted ones: their fixed settings say how names of their users were folded
         self._names: dict[str, dict[str, str]] = {}  # pool: folded name: key of the user
         self._users: dict[str, dict[str, None]] = {}  # pool: keys, in the order of creation
+        self._unconfirmed: dict[str, dict[str, None]] = {}  # pool: keys of the users that never confirmed, the oldest first
         self._sign_ins: dict[str, dict[str, None]] = {}  # key of the user: keys
         self._identities: dict[str, dict[str, None]] = {}  # key of the user: keys
         self._unknown: dict[str, dict[str, None]] = {}  # pool: keys of the attempts of unknown names, oldest first
@@ -76,6 +77,10 @@ class UserPoolStore(RecordStore[UserPoolTables]):
     def users(self, pool: str) -> list[User]:
         """The users of a pool, in the order of creation."""
         return [self.tables.users[key] for key in self._users.get(pool, ())]
+
+    def unconfirmed(self, pool: str) -> Collection[str]:
+        """The keys of the users of a pool that have signed up and never confirmed, the oldest first."""
+        return self._unconfirmed.get(pool, {})
 
     def known_pools(self) -> Iterable[str]:
         """The ids of all pools that this process has seen, deleted ones too."""
@@ -192,6 +197,7 @@ class UserPoolStore(RecordStore[UserPoolTables]):
             for _, name in names_of(self._pools[pool], new):
                 names[self.fold(pool, name)] = key
         _index(self._users, pool, key, new)
+        _index(self._unconfirmed, pool, key, new if new is not None and new.status == "UNCONFIRMED" else None)
 
 
 def _index(index: dict[str, dict[str, None]], of: str, key: str, new: object) -> None:

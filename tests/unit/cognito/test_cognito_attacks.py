@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import threading
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from cognito_world import PASSWORD, POOL, C, World, refusal
@@ -146,6 +147,30 @@ def test_counts_of_unknown_names_are_bounded():
     world.pass_time(7200)
     refusal(lambda: world.password_sign_in("nobody9", "Wrong-Horse7"))
     assert len([key for key in world.pools._state.tables.attempts if "/~" in key]) == 1
+
+
+def test_users_who_never_confirm_are_bounded():
+    from fastiam.cognito.user_pools import Settings
+
+    world = World(settings=Settings(unconfirmed_users=3, unconfirmed_age=timedelta(days=7)))
+    world.pools.admin_create_user(user_pool_id=POOL, username="made", message_action="SUPPRESS")
+
+    def sign_up(name):
+        world.pools.sign_up(client_id=C, username=name, password=PASSWORD, user_attributes=[])
+
+    def names():
+        return {user.username for user in world.pools._state.store.users(POOL)} - {"ana", "made"}
+
+    for n in range(3):
+        sign_up(f"u{n}")
+    assert refusal(lambda: sign_up("u3")).startswith("LimitExceededException")
+    world.pools.admin_confirm_sign_up(user_pool_id=POOL, username="u0")
+    sign_up("u3")
+    assert refusal(lambda: sign_up("u4")).startswith("LimitExceededException") and names() == {"u0", "u1", "u2", "u3"}
+    world.pass_time(7 * 86_400 + 1)
+    for n in range(4, 6):
+        sign_up(f"u{n}")
+    assert names() == {"u0", "u3", "u4", "u5"}, "the oldest made room, and who confirmed did not"
 
 
 # -- guessing -------------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import islice
 
 from fastiam.cognito.errors import CognitoError, NotAuthorizedError
 from fastiam.cognito.user_pools.attempts import CONFIRM_LIMIT, RECOVERY_LIMIT, SEND_LIMIT
@@ -22,6 +23,7 @@ from fastiam.directory.user_pool_records import Client, Pool, User
 
 Given = Sequence[Mapping[str, str]]
 TOO_MANY = "TooManyFailedAttemptsException"
+_REMOVED = 2  # users that make room for one: deleting a user reads whole tables
 
 
 class SignUpCalls(RefreshCalls):
@@ -65,6 +67,8 @@ class SignUpCalls(RefreshCalls):
                 raise CognitoError("User already exists", code="UsernameExistsException", rule="UP20")
             if is_forced:
                 take_aliases(self._state, user)
+            if user.status == "UNCONFIRMED":
+                self._make_room(pool)
             self._state.put_user(user)
             self._passwords.set(pool, user, Secret(password), temporary=False)
             code = self._codes.make(pool, user, SIGN_UP, sends) if sends else None
@@ -76,6 +80,27 @@ class SignUpCalls(RefreshCalls):
         if user.status == "CONFIRMED":
             self._post_confirmation(pool, client.id, user, "ConfirmSignUp", client_metadata)
         return answer
+
+    def _make_room(self, pool: Pool) -> None:
+        """Make room for one more user that has not confirmed, inside a transaction (UP27).
+
+        Raises
+        ------
+        CognitoError
+            LimitExceededException: the pool has as many as it may have, and none is old enough to go.
+        """
+        settings, unconfirmed = self._state.settings, self._state.store.unconfirmed(pool.id)
+        number = len(unconfirmed)
+        if number < settings.unconfirmed_users:
+            return
+        for key in list(islice(unconfirmed, _REMOVED)):
+            user = self._state.tables.users[key]
+            if self._state.now() - user.created > settings.unconfirmed_age:
+                self._state.store.delete_user(user)
+                number -= 1
+        if number >= settings.unconfirmed_users:
+            message = f"the user pool has {number} users who have not confirmed"
+            raise CognitoError(message, code="LimitExceededException", rule="UP27")
 
     @contextmanager
     def _first_message(self, user: User) -> Iterator[None]:

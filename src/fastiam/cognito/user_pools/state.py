@@ -55,6 +55,9 @@ class Settings:
         the time that a trigger may take, and how often it is tried (UP71).
     unknown_names
         how many unknown user names of a pool are counted (4.17).
+    unconfirmed_users, unconfirmed_age
+        how many users that have signed up and never confirmed a pool has, and the age from which one of them makes room for
+        another (UP27).
     hash_personal_data
         audit events contain a hash in place of data of a person (ST30).
     metadata_hosts
@@ -64,6 +67,8 @@ class Settings:
     trigger_seconds: float = 5.0
     trigger_tries: int = 3
     unknown_names: int = 100_000
+    unconfirmed_users: int = 100_000
+    unconfirmed_age: timedelta = timedelta(days=7)
     hash_personal_data: bool = False
     metadata_hosts: frozenset[str] = frozenset()
 

@@ -99,6 +99,9 @@ class Section(protocol.Section, frozen=True, kw_only=True):
     guests_per_pool, unused_guest_hours, used_guest_days
         how many guests an identity pool keeps, which are made without a signature: those without a session for so many hours, and
         others for so many days since their last one.
+    unconfirmed_per_pool, unconfirmed_days
+        how many users that have signed up and never confirmed a user pool has. Where it has as many, those that are older make
+        room.
     unsigned_body
         bytes of a request without a signature. A larger one is decoded only after its signature was verified.
     cors_origins
@@ -120,6 +123,8 @@ class Section(protocol.Section, frozen=True, kw_only=True):
     guests_per_pool: Annotated[int, msgspec.Meta(ge=0)] = 100_000
     unused_guest_hours: Annotated[float, msgspec.Meta(gt=0, le=87_600)] = 1.0
     used_guest_days: Annotated[float, msgspec.Meta(gt=0, le=3_650)] = 90.0
+    unconfirmed_per_pool: Annotated[int, msgspec.Meta(ge=1)] = 100_000
+    unconfirmed_days: Annotated[float, msgspec.Meta(gt=0, le=3_650)] = 7.0
     unsigned_body: Annotated[int, msgspec.Meta(ge=1)] = 256 * 1024
     cors_origins: tuple[str, ...] = ()
     public_url: str = ""

@@ -58,10 +58,18 @@ class Services:
 
     @cached_property
     def _user_pools(self) -> UserPools:
-        from fastiam.cognito.user_pools import UserPools
+        from fastiam.cognito.user_pools import Settings, UserPools
 
-        state = self.sts.issuer.state
-        return UserPools(state.directory, state.keyring, clock=state.clock, sender=self._sender, issuer=self._settings.public_url)
+        state, given = self.sts.issuer.state, self._settings
+        settings = Settings(unconfirmed_users=given.unconfirmed_per_pool, unconfirmed_age=timedelta(days=given.unconfirmed_days))
+        return UserPools(
+            state.directory,
+            state.keyring,
+            settings=settings,
+            clock=state.clock,
+            sender=self._sender,
+            issuer=given.public_url,
+        )
 
     @property
     def federation(self) -> Federation:
