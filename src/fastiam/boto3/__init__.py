@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextvars import ContextVar
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Literal, Self, TypeVar, cast
 from weakref import WeakSet
 
 from fastiam.boto3.errors import UncheckedCall, UndecidedCall, UnknownCredentials, UnmappedCall
@@ -28,6 +28,7 @@ except ModuleNotFoundError as error:
     raise missing_package("fastiam.boto3", error, "boto3") from None
 
 from fastiam.boto3.client_calls import _SUSPENDED, Mark, OnUndecided, OnUnmapped, Policies, SdkCalls, not_announced
+from fastiam.boto3.endpoint_state import READING, AccountState
 from fastiam.boto3.recorded import CheckedRequest, name_of
 from fastiam.model.request import Context
 from fastiam.model.session import Session
@@ -40,6 +41,7 @@ __all__ = [
     "UndecidedCall",
     "UnknownCredentials",
     "UnmappedCall",
+    "account_state",
     "enforce",
     "record",
 ]
@@ -67,7 +69,7 @@ def enforce(
     Parameters
     ----------
     policies
-        an engine, a `Directory`, or a path or list of paths as `fastiam.load` takes them.
+        an engine, a `Directory`, a path or list of paths as `fastiam.load` takes them, or an `account_state`.
     principal
         the principal of calls whose credentials nothing else determines: an ARN or a `Session`.
     principals
@@ -140,6 +142,29 @@ def record(
     )
 
 
+def account_state(
+    session: Any = None, *, refresh: Literal["writes", "call", "manual"] = "writes", endpoint_url: str | None = None
+) -> AccountState:
+    """Return policies that are read from the endpoint of the calls, such as moto or LocalStack: pass it to `enforce` or `record`.
+
+    Users, roles, groups and managed policies are read when the block begins; the policies of buckets, keys, queues and topics
+    when a call first concerns their service.
+
+    Parameters
+    ----------
+    session
+        a session of boto3 or botocore, whose credentials may read them; by default one of the environment.
+    refresh
+        when they are read again: after a call of this process that may change them (`writes`), before each call (`call`), or by
+        `calls.refresh()` alone (`manual`).
+    endpoint_url
+        the endpoint; by default that of the session.
+    """
+    if refresh not in ("writes", "call", "manual"):
+        raise RequestValueError(f"`{refresh}` is none of writes, call, manual", column="refresh")
+    return AccountState(session, refresh, endpoint_url)
+
+
 # -- the hook in botocore
 
 _BLOCKS: ContextVar[tuple[SdkCalls, ...]] = ContextVar("fastiam_blocks", default=())
@@ -171,18 +196,21 @@ def _remove() -> None:
 def _wrapped(original: Any) -> Any:
     @functools.wraps(original)
     def make_api_call(client: Any, operation_name: str, api_params: Any) -> Any:
-        if not _active:
+        if not _active or READING.get():
             return original(client, operation_name, api_params)
         waiting = _MARK.get()
         if waiting is not None and waiting.wrapper is not make_api_call and not waiting.is_checked:
             return original(client, operation_name, api_params)  # an outer wrapper of ours has begun this call
-        calls = _block_of_call()
+        calls, is_suspended = _block_of_call()
         if calls is None:
             return original(client, operation_name, api_params)
-        if _is_internal():
+        if is_suspended or _is_internal():
             with calls._lock:
-                calls._n_internal += 1
-            return original(client, operation_name, api_params)
+                calls._n_suspended += is_suspended
+                calls._n_internal += not is_suspended
+            answer = original(client, operation_name, api_params)
+            calls._note(client.meta.service_model.service_name, operation_name)
+            return answer
         _prepare(client)
         mark = Mark(calls, client, operation_name, make_api_call)
         token = _MARK.set(mark)
@@ -203,8 +231,8 @@ def _wrapped(original: Any) -> Any:
     return make_api_call
 
 
-def _block_of_call() -> SdkCalls | None:
-    """Return the block that decides a call of this thread or task; None if it is suspended (T103)."""
+def _block_of_call() -> tuple[SdkCalls | None, bool]:
+    """Return the block that decides a call of this thread or task, and whether it is suspended (T103)."""
     own = [block for block in _BLOCKS.get() if block in _active]
     if own:
         block = own[-1]
@@ -213,16 +241,12 @@ def _block_of_call() -> SdkCalls | None:
         with _lock:
             active = list(_active)
         if not active:
-            return None
+            return None, False
         block = active[-1]
         if any(each._outer is not before for before, each in zip([None, *active], active, strict=False)):
             raise active[0]._keep(UncheckedCall(_several(active)))
         is_suspended = block._n_pausing > 0
-    if is_suspended:
-        with block._lock:
-            block._n_suspended += 1
-        return None
-    return block
+    return block, is_suspended
 
 
 def _several(active: Sequence[SdkCalls]) -> str:

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, cast
 from urllib.parse import urlsplit
@@ -18,9 +19,10 @@ from urllib.parse import urlsplit
 import botocore
 from botocore.awsrequest import AWSResponse
 
-from fastiam.analysis.access.call_decisions import RESOURCE, CallDecision, DirectoryLookup
+from fastiam.analysis.access.call_decisions import RESOURCE, SESSION_POLICIES, SESSION_TAGS, CallDecision, DirectoryLookup
 from fastiam.api.directory import Directory
 from fastiam.api.suggestion import Suggestion, suggest_policy
+from fastiam.boto3.endpoint_state import AccountState, OpenState
 from fastiam.boto3.errors import UncheckedCall, UndecidedCall, UnknownCredentials, UnmappedCall
 from fastiam.boto3.issued_sessions import issued_session
 from fastiam.boto3.recorded import (
@@ -76,6 +78,7 @@ class SdkCalls:
         _check_choice("depends", depends, ("error", "deny", "allow", "warn"))
         _check_choice("unmapped", unmapped, ("error", "allow", "warn"))
         self._directory, self._policies = _opened(policies)
+        self._state = self._policies if isinstance(self._policies, OpenState) else None
         self._is_enforced, self._principal, self._principals = is_enforced, principal, dict(principals)
         self._depends, self._unmapped, self._now, self._account = depends, unmapped, now, account
         self._context = dict(context)
@@ -107,7 +110,7 @@ class SdkCalls:
         with self._lock:
             seen = list(self._seen)
         counts = {"calls of emulators, not checked": self._n_internal, "calls while suspended": self._n_suspended}
-        return report_of(seen, counts)
+        return report_of(seen, counts, self._state.findings if self._state is not None else ())
 
     def policy(self) -> Suggestion:
         """Return a smaller policy for the principal of the calls, of what they used, with the guarantees of `suggest_policy`.
@@ -119,7 +122,8 @@ class SdkCalls:
         RequestValueError
             the block has no directory or paths as `policies`, or its calls have no principal or several.
         """
-        if self._directory is None:
+        directory = self._directory if self._state is None else self._state.directory
+        if directory is None:
             hint = "pass a `Directory` or paths: `record(policies, principal)`"
             raise RequestValueError("a smaller policy needs the policies of the principal", column="policies", hint=hint)
         with self._lock:
@@ -130,7 +134,19 @@ class SdkCalls:
         if len(found) != 1:
             shown = ", ".join(sorted(found)) or "none"
             raise RequestValueError(f"the calls have not one principal but: {shown}", column="principal", hint="pass `principal`")
-        return suggest_policy(self._directory, found.pop(), [calls_of(seen)])
+        return suggest_policy(directory, found.pop(), [calls_of(seen)])
+
+    def refresh(self) -> None:
+        """Read the state of the endpoint again before the next call.
+
+        Raises
+        ------
+        RequestValueError
+            the policies are not an `account_state`.
+        """
+        if self._state is None:
+            raise RequestValueError("only an `account_state` is read again", column="policies")
+        self._state.invalidate()
 
     def save(self, path: str | os.PathLike[str]) -> int:
         """Write the requests as JSON lines, which `fastiam authorize --requests` reads. Return how many were written.
@@ -173,6 +189,7 @@ class SdkCalls:
         found = delete_requests(parameters, facts.origin)
         if not found:
             return  # `before-call` reports that the call is not mapped
+        self._read_state([request for _, request in found], facts)
         checked = [self._decided(request, facts) for _, request in found]
         mark.seen, mark.is_filtered = self._add(checked, facts), True
         if not self._is_enforced:
@@ -200,6 +217,7 @@ class SdkCalls:
             mark.seen = self._add([facts.request("", None, {}, None, "the operation has no mapping")], facts)
             self._handle_unmapped(facts)
             return None
+        self._read_state(found, facts)
         checked = [self._decided(each, facts) for each in found]
         mark.seen = self._add(checked, facts)
         if not self._is_enforced:
@@ -258,7 +276,16 @@ class SdkCalls:
             if session is not None:
                 return session
             block = block._outer
-        found = self._principals.get(key, self._principal)
+        found = self._principals.get(key)
+        if found is None and self._state is not None and frozen is not None:
+            region = client.meta.region_name or "us-east-1"
+            try:
+                found = self._state.caller(key, frozen.secret_key, frozen.token, region)
+            except UncheckedCall as failed:
+                raise self._keep(failed) from None
+            if self._principal is not None and isinstance(found, str) and found.endswith(":root"):
+                found = None  # default credentials of an emulator: `principal` says whose they are
+        found = found if found is not None else self._principal
         if found is None and self._is_enforced:
             hint = "pass `principal=` or `principals={KEY: ARN}` for code under test, `with calls.suspended():` for set-up"
             raise self._keep(UnknownCredentials(f"no principal is known for the access key `{key or 'none'}`\nhelp: {hint}"))
@@ -278,6 +305,9 @@ class SdkCalls:
         found = request.resource
         if found is not None and request.passes_profile:
             found = lookup.role_of_profile(found)
+        alias = request.keys.get("kms:RequestAlias")
+        if found is None and self._state is not None and isinstance(alias, str):
+            found = self._state.key_of_alias(facts.origin.region, alias)
         if found is None:
             decision = CallDecision(Outcome.DEPENDS, depends_on=(RESOURCE,))
             if request.action == PASS_ROLE and not lookup.may_pass_roles(principal):
@@ -296,6 +326,8 @@ class SdkCalls:
                 raise self._keep(failed) from None
             return facts.request(request.action, resource, keys, None, str(failed).partition("\n")[0])
         decision = CallDecision(decided.outcome, decided.layer, decided.statement, decided.depends_on)
+        if self._state is not None and self._state.is_unseen(principal):
+            decision = _of_unseen_session(decision, lookup)
         return facts.request(request.action, resource, keys, decision)
 
     def _keys(self, request: SdkRequest, facts: _Facts) -> dict[str, Any]:
@@ -320,6 +352,21 @@ class SdkCalls:
         if self._lookup is None or self._lookup.snapshot is not engine.snapshot:
             self._lookup = DirectoryLookup(engine.snapshot)
         return self._lookup
+
+    def _read_state(self, requests: Sequence[SdkRequest], facts: _Facts) -> None:
+        """Read the resources of the services of a call from the endpoint, where they are not known."""
+        if self._state is None:
+            return
+        try:
+            self._state.prepare({each.action.partition(":")[0] for each in requests}, facts.origin.region)
+            self._engine  # noqa: B018  (read and compiled now, so that an error is one of this call)
+        except UncheckedCall as failed:
+            raise self._keep(failed) from None
+
+    def _note(self, service: str, operation: str) -> None:
+        """Note a successful call of this process, also one that is not checked: it may change the state of the endpoint."""
+        if self._state is not None:
+            self._state.note(service, operation)
 
     def _add(self, requests: Sequence[CheckedRequest], facts: _Facts) -> SeenCall:
         with self._lock:
@@ -363,6 +410,7 @@ class SdkCalls:
         if mark.seen is None or mark.parameters is None:
             return
         mark.seen.outcome = LoggedOutcome.ALLOWED
+        self._note(mark.client.meta.service_model.service_name, mark.operation)
         if mark.client.meta.service_model.service_name == "sts":
             found = issued_session(mark.operation, mark.parameters, answer, mark.principal, mark.seen.at)
             if found is not None:
@@ -445,6 +493,8 @@ class Mark:
 def _opened(policies: Policies | None) -> tuple[Directory | None, Any]:
     if policies is None:
         return None, None
+    if isinstance(policies, AccountState):
+        return None, policies.open()
     if isinstance(policies, Directory):
         return policies, policies.compile()
     if hasattr(policies, "decide"):
@@ -454,6 +504,16 @@ def _opened(policies: Policies | None) -> tuple[Directory | None, Any]:
     paths = [policies] if isinstance(policies, (str, os.PathLike)) else list(policies)
     directory = load(*paths)
     return directory, directory.compile()
+
+
+def _of_unseen_session(decision: CallDecision, lookup: DirectoryLookup) -> CallDecision:
+    """Return the decision of a session whose policies and tags are unknown, as replay does."""
+    outcome, depends_on = decision.outcome, decision.depends_on
+    if outcome in (Outcome.ALLOW, Outcome.DEPENDS):
+        outcome, depends_on = Outcome.DEPENDS, (*depends_on, SESSION_POLICIES)
+    if lookup.are_tags_read and outcome is not Outcome.ERROR:
+        outcome, depends_on = Outcome.DEPENDS, (*depends_on, SESSION_TAGS)
+    return replace(decision, outcome=outcome, depends_on=depends_on)
 
 
 def _check_choice(name: str, value: str, known: Sequence[str]) -> None:

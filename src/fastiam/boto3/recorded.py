@@ -135,8 +135,11 @@ def rows_of(requests: Iterable[CheckedRequest]) -> list[dict[str, Any]]:
     ]
 
 
-def report_of(seen: Sequence[SeenCall], counts: Mapping[str, int]) -> str:
-    """Return what was seen, as text: calls, denied requests, undecided ones, operations without a mapping, passed roles."""
+def report_of(seen: Sequence[SeenCall], counts: Mapping[str, int], not_read: Iterable[str] = ()) -> str:
+    """Return what was seen, as text: calls, denied requests, undecided ones, operations without a mapping, passed roles.
+
+    `not_read` is what the endpoint of an `account_state` does not answer.
+    """
     requests = [request for call in seen for request in call.requests]
     decided = Counter(request.decision.outcome for request in requests if request.decision is not None)
     denied = (Outcome.IMPLICIT_DENY, Outcome.EXPLICIT_DENY)
@@ -157,6 +160,7 @@ def report_of(seen: Sequence[SeenCall], counts: Mapping[str, int]) -> str:
     _section(lines, "operations without a mapping", Counter(f"{r.service}:{r.operation}" for r in requests if not r.action))
     _section(lines, "without a decision", Counter(f"{r.operation}: {r.note}" for r in requests if r.note and r.action))
     _section(lines, "passed roles", Counter(r.resource or "not in the call" for r in requests if r.action == PASS_ROLE))
+    _section(lines, "not read from the endpoint", Counter(not_read))
     return "\n".join(lines)
 
 
