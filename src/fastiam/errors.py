@@ -17,9 +17,9 @@ path of the value (`$.Statement[0].Action`), the place in the text and, where on
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Self
 
 _MAX_WORD = 200  # that is compared with known ones
 
@@ -115,8 +115,29 @@ def _count(n: int, noun: str) -> str:
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
+class Hint(str):
+    """A hint about an argument: the text names the one of Python, `cli` the option of the command line."""
+
+    __slots__ = ("cli",)
+    cli: str
+
+    def __new__(cls, python: str, cli: str) -> Self:
+        """Both texts; one that fits both is a plain `str`."""
+        made = super().__new__(cls, python)
+        made.cli = cli
+        return made
+
+    def __getnewargs__(self) -> tuple[str, str]:  # type: ignore[override]  # of the same class
+        return str(self), self.cli
+
+
 class FastiamError(Exception):
     """The root of everything that fastiam raises on purpose."""
+
+    def cli_text(self) -> str:
+        """The message for the command line: as `str()`, with options where its hint names arguments of Python."""
+        hint = getattr(self, "hint", "")
+        return str(self).removesuffix(hint) + hint.cli if isinstance(hint, Hint) else str(self)
 
 
 class PolicyError(FastiamError, ValueError):
@@ -125,6 +146,12 @@ class PolicyError(FastiamError, ValueError):
     def __init__(self, findings: Sequence[Finding]) -> None:
         self.findings = tuple(findings)
         super().__init__("\n".join(finding.render() for finding in self.findings))
+
+    def cli_text(self) -> str:
+        """The findings for the command line."""
+        hints = (finding.hint for finding in self.findings)
+        shown = zip(self.findings, hints, strict=True)
+        return "\n".join(replace(one, hint=hint.cli if isinstance(hint, Hint) else hint).render() for one, hint in shown)
 
     def __reduce__(self) -> tuple[type[PolicyError], tuple[tuple[Finding, ...]]]:
         return type(self), (self.findings,)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from fastiam.api.directory import Directory
 from fastiam.directory.stored_policies import Mode
 from fastiam.engine.engine_file import is_saved
-from fastiam.errors import SourceError
+from fastiam.errors import Hint, SourceError
 from fastiam.model.arguments import as_path
 from fastiam.runtime.freeing import free
 from fastiam.runtime.gc_pause import collection_paused
@@ -61,7 +61,7 @@ def load(
     for path in map(as_path, paths):
         if not is_saved(path):
             continue
-        hint = "`fastiam.Engine.load` maps it; the command line takes it as `--engine`"
+        hint = Hint("`fastiam.Engine.load` maps it", "pass it as `--engine`")
         raise SourceError("is an engine file, not a file of policies", source=str(path), path="", hint=hint)
     if into is None and any(map(is_sqlite, paths)):
         ResourceOf.of(resource_of).check_used()
@@ -85,7 +85,9 @@ def _load_store(paths: Sequence[str | os.PathLike[str]], mode: Mode) -> Director
     """Read a copy of a store into memory. Writes to the copy are not written to the store."""
     if len(paths) > 1:
         store = next(path for path in paths if is_sqlite(path))
-        hint = "import the files into the store: `fastiam import`"
+        hint = Hint(
+            "read the files into the store: `fastiam.load(*files, into=directory)`", "read them into it: `fastiam import`"
+        )
         raise SourceError("a store cannot be combined with other files", source=str(store), path="", hint=hint)
     with Directory.open(paths[0], mode=mode, read_only=True) as directory:
         return directory.detached()

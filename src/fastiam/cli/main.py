@@ -115,7 +115,7 @@ def _module_of(verb: str) -> str:
 
 
 def _report(error: Exception) -> None:
-    text = str(error)
+    text = error.cli_text() if isinstance(error, FastiamError) else str(error)
     if isinstance(error, OSError):
         reason = (error.strerror or text).lower()
         text = f"{error.filename}: {reason}" if error.filename else reason

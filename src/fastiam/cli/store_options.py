@@ -49,7 +49,7 @@ class Calls(click.Group):
         except FastiamError as error:
             if type(error).__name__ != "AccessDeniedError" or ctx.meta.get("debug"):
                 raise
-            note(str(error))
+            note(error.cli_text())
             return exits.DENIED
 
 

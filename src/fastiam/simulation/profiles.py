@@ -13,7 +13,7 @@ from typing import Any
 
 from fastiam.directory.principal_refs import PrincipalRef, parse_principal, role_arn, role_kind
 from fastiam.directory.stored_policies import Mode, PolicyLike
-from fastiam.errors import RequestValueError
+from fastiam.errors import Hint, RequestValueError
 from fastiam.model.arguments import check_choice
 from fastiam.model.arn import split_arn
 from fastiam.model.policy import Policy, PolicyKind
@@ -299,7 +299,9 @@ def _check_layer(ad_hoc: AdHocPrincipal, is_there: bool, kinds: tuple[PrincipalK
         raise RequestValueError(
             f"`{shorten(ad_hoc.subject.text)}` is a principal of kind {ad_hoc.kind}, which cannot have this layer",
             column=name,
-            hint='leave it out, or decide with `mode="lenient"` (spec D6)',
+            hint=Hint(
+                'leave it out, or decide with `mode="lenient"` (spec D6)', "leave it out, or decide with `--lenient` (spec D6)"
+            ),
         )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from fastiam.directory.account_model import AccountModel
 from fastiam.directory.stored_policies import StoredPolicy
-from fastiam.errors import Severity
+from fastiam.errors import Hint, Severity
 from fastiam.model.policy import PolicyKind
 from fastiam.model.request import shorten
 from fastiam.sources.located_values import LocatedValue
@@ -152,7 +152,8 @@ class ManagedPolicyReader:
         found = [arn for arn in self._outputs if _names_policy(file, arn.rpartition("/")[2])]
         if len(found) != 1:
             several = "several policies, " + " and ".join(f"`{arn}`" for arn in found[:2]) if found else "no policy"
-            hint = 'add `"PolicyArn": "arn:..."` to the output, add the output of `get-policy`, or give `--resource-of FILE=ARN`'
+            add = 'add `"PolicyArn": "arn:..."` to the output, add the output of `get-policy`, or give'
+            hint = Hint(f"{add} `resource_of={{file: arn}}`", f"{add} `--resource-of FILE=ARN`")
             raise output.error(f"the output does not have the ARN of its policy, and the file name matches {several}", hint=hint)
         return found[0]
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from fastiam.directory.account_model import AccountModel
 from fastiam.directory.governing_resources import TRUST, governing_resources_of, stored_arn
 from fastiam.directory.stored_policies import StoredPolicy
-from fastiam.errors import PolicyError, Severity, SourceError
+from fastiam.errors import Hint, PolicyError, Severity, SourceError
 from fastiam.model.arn import split_arn
 from fastiam.model.policy import Policy, PolicyKind
 from fastiam.model.request import shorten
@@ -33,7 +33,6 @@ _ARNS = ("ARN", "Arn", "QueueArn", "TopicArn", "FileSystemArn", "BackupVaultArn"
 _INLINE = {"RoleName": "role/", "UserName": "user/", "GroupName": "group/"}  # of `get-role-policy` and its like
 _BUCKET_FILE = re.compile(r"([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])\.json(?:\.gz)?")
 _WILDCARDS = re.compile(r"\*|\?|\$\{[^}]*\}")
-_HINT = "`--resource-of {file}=ARN` names it; in Python `resource_of={{file: arn}}`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +180,8 @@ class PolicyOutputReader:
 
 
 def _no_owner(node: LocatedValue, why: str) -> SourceError:
-    hint = _HINT.format(file=node.source.name)
+    file = node.source.name
+    hint = Hint(f"name it: `resource_of={{{file!r}: arn}}`", f"name it: `--resource-of {file}=ARN`")
     return node.error(f"the output of a call for one policy does not say which resource has it: {why}", hint=hint)
 
 

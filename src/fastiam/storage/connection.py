@@ -14,12 +14,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from weakref import WeakSet
 
-from fastiam.errors import StoreError
+from fastiam.errors import Hint, StoreError
 from fastiam.storage.schema import MIGRATIONS, migrate, version_of
 
 Stamp = tuple[int, int]
 
 _OF_WRITERS = "foreign_keys = ON", "synchronous = FULL"
+_CREATE = Hint("create one: `fastiam.Directory.open(path)`", "create one with `fastiam init`")
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _CORRUPT = (0, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT)  # 0: text is not UTF-8
 _REASONS = {
@@ -92,7 +93,7 @@ class Connection:
         """As `check`, with an open connection."""
         version, known = version_of(connection), len(MIGRATIONS)
         if version is None or version == 0:
-            raise self.error("foreign", "the file is not a store of fastiam", hint="create one with `fastiam init`")
+            raise self.error("foreign", "the file is not a store of fastiam", hint=_CREATE)
         if version > known:
             message = f"the store has version {version}, this release reads versions up to {known}"
             raise self.error("newer", message, hint="install a newer fastiam; nothing was changed")
@@ -189,7 +190,7 @@ class Connection:
     def _explain(self, error: sqlite3.Error) -> StoreError:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code == sqlite3.SQLITE_CANTOPEN and _is_absent(self.path):
-            return self.error("absent", "the file does not exist", hint="create a store with `fastiam init`")
+            return self.error("absent", "the file does not exist", hint=_CREATE)
         reason, message, hint = _REASONS.get(code, _REASONS[sqlite3.SQLITE_IOERR])
         return self.error(reason, f"{message} ({error})", hint=hint)
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fastiam.engine.engine_file import MAGIC as ENGINE
-from fastiam.errors import SourceError
+from fastiam.errors import Hint, SourceError
 from fastiam.sources.files import File, unpacked, why_skipped
 from fastiam.sources.located_values import LocatedValue
 from fastiam.storage import MAGIC as STORE
@@ -21,6 +21,7 @@ from fastiam.storage import MAGIC as STORE
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a FIFO without a writer does not block
 _BINARY = (STORE, ENGINE)
+_PATHS = "paths are relative to the test file and stay below `{}`; `{}` takes any path"
 
 
 def root_of(start: Path) -> Path:
@@ -54,7 +55,9 @@ def path_inside(root: Path, folder: Path, given: LocatedValue, text: str) -> Pat
         raise _refused(given, text, "is not a relative path")
     path = Path(os.path.normpath(folder / text))
     if not path.is_relative_to(root):
-        raise given.error(f"`{text}` is outside of the root `{root}` [TEST-PATH]", hint="allow it with `--root`")
+        raise given.error(
+            f"`{text}` is outside of the root `{root}` [TEST-PATH]", hint=Hint("allow it with `root`", "allow it with `--root`")
+        )
     return path
 
 
@@ -140,12 +143,12 @@ def _content(descriptor: int, shown: str, given: LocatedValue, text: str) -> Fil
     with open(descriptor, "rb", closefd=False) as file:
         data = file.read()
     if data.startswith(_BINARY):
-        raise _refused(given, text, "is a store or an engine file, which only `--policies` may name")
+        raise _refused(given, text, "is a store or an engine file, which a test file may not name")
     return File(shown, unpacked(data, shown))
 
 
 def _refused(given: LocatedValue, text: str, why: str) -> SourceError:
     return given.error(
         f"`{text}` {why} [TEST-PATH]",
-        hint="paths are relative to the test file and stay below `--root`; `--policies` takes any path",
+        hint=Hint(_PATHS.format("root", "policies"), _PATHS.format("--root", "--policies")),
     )

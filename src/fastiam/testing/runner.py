@@ -17,7 +17,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from fastiam.errors import FastiamError, MissingPackageError, PolicyError, RequestValueError, SourceError
+from fastiam.errors import FastiamError, Hint, MissingPackageError, PolicyError, RequestValueError, SourceError
 from fastiam.model.decision import Decision
 from fastiam.model.profile import PrincipalProfile
 from fastiam.model.session import Session
@@ -233,7 +233,7 @@ class Runner:
         elif file.change is not None:
             paths = ()
         else:
-            hint = "or `change`, or give `--policies`"
+            hint = Hint("or `change`, or give `policies`", "or `change`, or give `--policies`")
             raise error(file.root, "a test file needs `policies` or `documents`", "TEST-SOURCE", hint=hint)
         of_change = None if file.change is None else (folder, json.dumps(file.change.value, default=str), str(file.variables))
         key = (*paths, file.unknown_owner, of_change)

@@ -17,7 +17,7 @@ from fastiam.analysis.pattern_sets import PatternSet, resource_pattern_set
 from fastiam.analysis.representatives import may_match
 from fastiam.aws_data.action_patterns import spelled_action
 from fastiam.aws_data.log_events import data_events, not_recorded
-from fastiam.errors import RequestValueError
+from fastiam.errors import Hint, RequestValueError
 from fastiam.model.policy import ConditionEntry, Effect, Policy, Statement
 from fastiam.model.profile import PrincipalProfile
 from fastiam.model.request import ContextValue
@@ -179,8 +179,9 @@ def _deny(policy: Policy, statement: Statement) -> dict[str, Any]:
     """Return a Deny as it is written in a policy."""
     if statement.undetermined or statement.resources is None or any(each.undetermined for each in statement.conditions):
         label = statement.sid or f"#{statement.index}"
+        hint = Hint("correct the policy first", "correct the policy first: `fastiam validate`")
         message = f"the Deny `{label}` of `{policy.name}` has an element that cannot be read"
-        raise RequestValueError(message, column="principal", hint="correct the policy first: `fastiam validate`")
+        raise RequestValueError(message, column="principal", hint=hint)
     found: dict[str, Any] = {"Effect": "Deny", "NotAction" if statement.not_action else "Action": list(statement.actions or ())}
     found["NotResource" if statement.not_resource else "Resource"] = _texts(policy, statement.resources)
     return found | _condition(policy, statement.conditions)
