@@ -96,7 +96,7 @@ UNNAMED = [
 def test_output_without_one_resource_is_an_error(tmp_path, name, document, named):
     with pytest.raises(SourceError, match="does not say which resource has it") as error:
         load(tmp_path, output(document), name=name)
-    assert named in str(error.value) and f"--resource-of {tmp_path / name}=ARN" in error.value.hint
+    assert named in str(error.value) and f"--resource-of {tmp_path / name}=ARN" in error.value.cli_text()
     for skip_unknown in (False, True):  # it is understood, and may deny
         with pytest.raises(SourceError):
             load(tmp_path, output(document), name=name, skip_unknown=skip_unknown)
