@@ -287,17 +287,16 @@ cdef class PlainBatch:
         cdef list found = []
         cdef Py_ssize_t i
         cdef Item* item
-        cdef Known subject, resource, context
+        cdef dict context
         for i in range(max(start, 0), min(stop, self.size)):
             item = &self.items[i]
             if item.action is NULL:
                 found.append(None)
                 continue
-            subject, resource, context = self.part(item, SUBJECT), self.part(item, RESOURCE), self.part(item, CONTEXT)
-            values = context.value
-            if self.has_stated and (subject.stated is not None or resource.stated is not None):
-                values = {**(subject.stated or {}), **(resource.stated or {}), **values}
-            found.append((subject.value, <object>item.action, resource.value, values))
+            context = <dict>self.part(item, CONTEXT).value
+            if self.has_stated:
+                context = {**(self.part(item, SUBJECT).stated or {}), **(self.part(item, RESOURCE).stated or {}), **context}
+            found.append((self.part(item, SUBJECT).value, <object>item.action, self.part(item, RESOURCE).value, context))
         return found
 
     def ignored(self):
