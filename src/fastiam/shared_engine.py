@@ -21,9 +21,9 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from fastiam import __version__
 from fastiam.api.engine import Engine
-from fastiam.engine.compiled_engine import checked_bytes
 from fastiam.engine.engine_file.engines import engine_bytes, engine_over
 from fastiam.engine.engine_file.file import SavedFile
+from fastiam.engine.resolving import checked_bytes
 from fastiam.errors import RequestValueError, SourceError
 from fastiam.kernel.saved.file import layout
 from fastiam.model.arguments import as_path, check_type

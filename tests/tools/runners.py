@@ -21,7 +21,7 @@ from fastiam.errors import DirectoryError, PolicyError, RequestValueError
 
 REFERENCES = ("reference", "directory")
 ENGINES = (*REFERENCES, "compiled", "numpy", "arrow")
-HAS_ENGINE = find_spec("fastiam.engine.compiled_engine") is not None
+HAS_ENGINE = find_spec("fastiam.api.engine") is not None
 ERRORS = (PolicyError, RequestValueError, DirectoryError)
 
 

@@ -56,7 +56,7 @@ _MAX_REFERENCES = 65_536  # that are cached; all are dropped when there are more
 
 
 class ResolvingCore(Core):
-    """A core with the snapshot that it was compiled from, which resolves misses. `CompiledEngine` adds the public calls."""
+    """A core with the snapshot that it was compiled from, which resolves misses. `Engine` is one with a directory."""
 
     _snapshot: Snapshot | None
     _records: Records | None = None  # of an engine from a file, whose snapshot is built on first use
@@ -331,3 +331,16 @@ def statement_ref(occurrences: Occurrences, occurrence: int, layer: Layer, level
     policy = policies[at]
     statement = policy.statements[occurrence - starts[at]]
     return StatementRef.of(policy, statement, layer, level)
+
+
+def checked_bytes(cache_bytes: object) -> int:
+    """A bound on the run-time cache.
+
+    Raises
+    ------
+    RequestValueError
+        it is not a number of bytes.
+    """
+    if type(cache_bytes) is not int or cache_bytes < 0:
+        raise RequestValueError(f"`{cache_bytes}` is not a number of bytes", column="cache_bytes", hint="use an int, 0 or more")
+    return cache_bytes

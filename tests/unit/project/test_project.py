@@ -47,7 +47,7 @@ def test_every_error_class_is_public() -> None:
 
 
 def test_import_of_package_loads_no_optional_module() -> None:
-    heavy = {"numpy", "orjson", "ahocorasick", "click", "rich", "duckdb", "pyarrow", "json", "fastiam.engine.compiled_engine"}
+    heavy = {"numpy", "orjson", "ahocorasick", "click", "rich", "duckdb", "pyarrow", "json", "fastiam.api.engine"}
     assert loaded_by("import fastiam", heavy) == []
 
 

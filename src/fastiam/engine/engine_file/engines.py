@@ -23,12 +23,12 @@ from fastiam.kernel.saved.verify import check_tables
 from fastiam.model.request import read_context
 
 if TYPE_CHECKING:
-    from fastiam.engine.compiled_engine import CompiledEngine
+    from fastiam.api.engine import Engine
 
-E = TypeVar("E", bound="CompiledEngine")
+E = TypeVar("E", bound="Engine")
 
 
-def save_engine(engine: CompiledEngine, path: str | os.PathLike[str]) -> None:
+def save_engine(engine: Engine, path: str | os.PathLike[str]) -> None:
     """Write the compiled part of an engine.
 
     Raises
@@ -67,7 +67,7 @@ def engine_over(cls: type[E], file: SavedFile, options: Mapping[str, Any]) -> E:
         raise file.impossible(error) from None
 
 
-def engine_bytes(engine: CompiledEngine) -> bytes:
+def engine_bytes(engine: Engine) -> bytes:
     """Return the bytes that `save_engine` writes."""
     return b"".join(build(*_parts(engine)))
 
@@ -83,7 +83,7 @@ def engine_of(cls: type[E], data: bytes) -> E:
     return engine_over(cls, SavedFile(memoryview(data), "a pickled engine"), {})
 
 
-def _parts(engine: CompiledEngine) -> tuple[dict[str, Any], dict[str, bytes]]:
+def _parts(engine: Engine) -> tuple[dict[str, Any], dict[str, bytes]]:
     """Return head and sections. Nothing is evicted meanwhile."""
     compiler, snapshot = engine._compiler, engine.snapshot
     with compiler.building(), compiler.lock:

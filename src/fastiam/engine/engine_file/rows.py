@@ -1,6 +1,6 @@
 """Rows of the directory in an engine file, for the writer and the reader.
 
-A record has the form of a store (`storage.record_codec`), except that policies are ids of rows of their own.
+A record has the form of a store (`directory.record_codec`), except that policies are ids of rows of their own.
 """
 
 from __future__ import annotations
