@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -13,6 +13,7 @@ from fastiam.aws_data.service_models import Shape
 
 _MAX_MATCHED: Final = 4_096  # characters
 _NUMBER = (int, float)
+_NUMBERS = frozenset({"integer", "long", "float", "double"})
 _TYPES: Final[Mapping[str, Any]] = {
     "string": str,
     "boolean": bool,
@@ -23,8 +24,8 @@ _TYPES: Final[Mapping[str, Any]] = {
     "timestamp": (datetime, *_NUMBER),
     "blob": bytes,
     "list": (list, tuple),
-    "map": Mapping,
-    "structure": Mapping,
+    "map": (dict, Mapping),
+    "structure": (dict, Mapping),
 }
 
 
@@ -57,7 +58,7 @@ class Violation:
     value: Any = None
 
 
-def violations(shape: Shape, value: Any, path: str = "", *, forbidden: re.Pattern[str] | None = None) -> Iterator[Violation]:
+def violations(shape: Shape, value: Any, path: str = "", *, forbidden: re.Pattern[str] | None = None) -> list[Violation]:
     """All violations of a value, in the order of its members. A member that is None is absent.
 
     Parameters
@@ -65,62 +66,75 @@ def violations(shape: Shape, value: Any, path: str = "", *, forbidden: re.Patter
     forbidden
         characters that no text may have.
     """
+    found: list[Violation] = []
+    _Check(forbidden, found).value(shape, value, path)
+    return found
 
-    def below(shape: Shape, value: Any, path: str) -> Iterator[Violation]:
-        if not isinstance(value, _TYPES[shape.type]) or (isinstance(value, bool) and shape.type != "boolean"):
-            yield Violation(Constraint.TYPE, shape, path, value)
+
+@dataclass(slots=True)
+class _Check:
+    """A walk over one value. PERF: every call of a server walks its input, so that it makes no generators."""
+
+    forbidden: re.Pattern[str] | None
+    found: list[Violation]
+
+    def value(self, shape: Shape, value: Any, path: str) -> None:
+        type_ = shape.type
+        if not isinstance(value, _TYPES[type_]) or (value.__class__ is bool and type_ != "boolean"):
+            self.found.append(Violation(Constraint.TYPE, shape, path, value))
+        elif type_ == "string":
+            self._text(shape, value, path)
+        elif type_ == "structure":
+            self._members(shape, value, path)
+        elif type_ == "list" or type_ == "map":
+            self._items(shape, value, path)
+        elif type_ in _NUMBERS:
+            self._range(shape, value, path, value, Constraint.MIN_VALUE, Constraint.MAX_VALUE)
+
+    def _members(self, shape: Shape, value: Mapping[str, Any], path: str) -> None:
+        start, members = f"{path}." if path else "", shape.members
+        if not value.keys() <= members.keys():
+            self.found += (Violation(Constraint.MEMBER, shape, path, name) for name in value if name not in members)
+        for name in shape.required:
+            if value.get(name) is None:
+                self.found.append(Violation(Constraint.REQUIRED, shape, start + name))
+        for name, item in value.items():
+            if name in members and item is not None:
+                self.value(members[name].shape, item, start + name)
+
+    def _items(self, shape: Shape, value: Any, path: str) -> None:
+        self._range(shape, len(value), path, value)
+        assert shape.item is not None
+        if shape.key is None:
+            for number, item in enumerate(value, 1):
+                self.value(shape.item, item, f"{path}.{number}.member" if path else str(number))
             return
-        match shape.type:
-            case "string" if forbidden is not None and forbidden.search(value):
-                yield Violation(Constraint.CHARACTER, shape, path, value)
-            case "string":
-                yield from _of_text(shape, value, path)
-            case "integer" | "long" | "float" | "double":
-                yield from _of_range(shape, value, path, value, Constraint.MIN_VALUE, Constraint.MAX_VALUE)
-            case "list":
-                yield from _of_range(shape, len(value), path, value)
-                assert shape.item is not None
-                for number, item in enumerate(value, 1):
-                    yield from below(shape.item, item, f"{path}.{number}.member" if path else str(number))
-            case "map":
-                yield from _of_range(shape, len(value), path, value)
-                assert shape.item is not None and shape.key is not None
-                for key, item in value.items():
-                    yield from below(shape.key, key, f"{path}.key")
-                    yield from below(shape.item, item, f"{path}.{key}")
-            case "structure":
-                start = f"{path}." if path else ""
-                for name in [name for name in value if name not in shape.members]:
-                    yield Violation(Constraint.MEMBER, shape, path, name)
-                for name in shape.required:
-                    if value.get(name) is None:
-                        yield Violation(Constraint.REQUIRED, shape, start + name)
-                for name, item in value.items():
-                    if name in shape.members and item is not None:
-                        yield from below(shape.members[name].shape, item, start + name)
+        for key, item in value.items():
+            self.value(shape.key, key, f"{path}.key")
+            self.value(shape.item, item, f"{path}.{key}")
 
-    return below(shape, value, path)
+    def _text(self, shape: Shape, value: str, path: str) -> None:
+        if self.forbidden is not None and self.forbidden.search(value):
+            self.found.append(Violation(Constraint.CHARACTER, shape, path, value))
+            return
+        self._range(shape, len(value), path, value)
+        if shape.enum and value not in shape.enum:
+            self.found.append(Violation(Constraint.ENUM, shape, path, value))
+        pattern = shape.compiled
+        is_matched = shape.high is None or len(value) <= max(shape.high, _MAX_MATCHED)  # PERF: a longer one is too long anyway
+        if pattern is not None and is_matched and not pattern.fullmatch(value):
+            self.found.append(Violation(Constraint.PATTERN, shape, path, value))
 
-
-def _of_text(shape: Shape, value: str, path: str) -> Iterator[Violation]:
-    yield from _of_range(shape, len(value), path, value)
-    if shape.enum and value not in shape.enum:
-        yield Violation(Constraint.ENUM, shape, path, value)
-    pattern = shape.compiled
-    is_matched = shape.high is None or len(value) <= max(shape.high, _MAX_MATCHED)  # PERF: a longer one is too long anyway
-    if pattern is not None and is_matched and not pattern.fullmatch(value):
-        yield Violation(Constraint.PATTERN, shape, path, value)
-
-
-def _of_range(
-    shape: Shape,
-    size: float,
-    path: str,
-    value: Any,
-    low: Constraint = Constraint.MIN_LENGTH,
-    high: Constraint = Constraint.MAX_LENGTH,
-) -> Iterator[Violation]:
-    if shape.low is not None and size < shape.low:
-        yield Violation(low, shape, path, value)
-    if shape.high is not None and size > shape.high:
-        yield Violation(high, shape, path, value)
+    def _range(
+        self,
+        shape: Shape,
+        size: float,
+        path: str,
+        value: Any,
+        low: Constraint = Constraint.MIN_LENGTH,
+        high: Constraint = Constraint.MAX_LENGTH,
+    ) -> None:
+        if shape.low is not None and size < shape.low:
+            self.found.append(Violation(low, shape, path, value))
+        if shape.high is not None and size > shape.high:
+            self.found.append(Violation(high, shape, path, value))

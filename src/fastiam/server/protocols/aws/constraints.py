@@ -35,7 +35,7 @@ def check(shape: Shape, members: Mapping[str, Any], found: list[Violation]) -> N
     ConstraintError
         `ValidationError` with all violations.
     """
-    found += (each for each in violations(shape, members, forbidden=_FORBIDDEN) if each.constraint is not Constraint.TYPE)
+    found += [each for each in violations(shape, members, forbidden=_FORBIDDEN) if each.constraint is not Constraint.TYPE]
     if found:
         reason = next((each.constraint for each in found if each.constraint is not Constraint.TYPE), "")
         reason = Constraint.PATTERN if reason is Constraint.CHARACTER else reason
