@@ -358,6 +358,13 @@ def test_rows_with_one_fault_have_one_code_and_one_text(folder: Path, call: Run)
     assert [error.row for error in decisions.errors.values()] == [*decisions.errors] == [1, 2, 4, 5, 7, 8]
 
 
+def test_column_that_is_read_as_a_key_is_not_the_principal(folder: Path, call: Run) -> None:
+    """Lines of JSON may lack a column; a column of its name that `--map` reads as something else does not replace it."""
+    (folder / "r.jsonl").write_text(as_json())
+    assert call("r.jsonl", "--map", "principal=app:who", "--on-error", "deny")[0] == 0
+    assert {(row["outcome"], row["principal"], row["error_code"]) for row in results()} == {("ERROR", None, "bad_principal")}
+
+
 DAMAGED: dict[str, tuple[str, bytes]] = {
     "a Parquet file of text": ("r.parquet", b"broken\n"),
     "a Parquet file without its start": ("r.PQ", b"R1 principal,action,resource\n"),

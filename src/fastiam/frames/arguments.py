@@ -216,8 +216,8 @@ class Selection:
         the columns that no argument names and that cannot be keys, since they have no `:`.
     """
 
-    requests: dict[str, str | Lit | Session]
-    context: dict[str, str | Constant]
+    requests: Mapping[str, str | Lit | Session]
+    context: Mapping[str, str | Constant]
     context_column: str | None
     kept_at: tuple[int, ...]
     names: tuple[str, ...]

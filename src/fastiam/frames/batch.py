@@ -41,6 +41,7 @@ def decide_batch(
     rows: int,
     *,
     first_row: int | None = 0,
+    constants: Mapping[str, Any] | None = None,
 ) -> Decisions:
     """Decide the rows of one batch.
 
@@ -52,6 +53,8 @@ def decide_batch(
         how many there are.
     first_row
         of the batch in its frame, for messages; None: not known, and messages have no row.
+    constants
+        further keys, with one value for all rows.
 
     Raises
     ------
@@ -66,7 +69,7 @@ def decide_batch(
         else:
             found = context_columns(column(selection.context_column), selection.context_column)
         labels = {key: selection.context_column or selection.label(key) for key in found}
-        context = with_tags(found, labels)
+        context = with_constants(with_tags(found, labels), constants or {})
         decisions = engine.decide_many(
             requests.pop("principals"),
             requests.pop("actions"),

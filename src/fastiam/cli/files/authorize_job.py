@@ -11,26 +11,24 @@ from functools import lru_cache
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Literal
 
-from fastiam.cli.files.batches import Batch, RowError, RowProblem
+from fastiam.cli.files.batches import Batch, RowError, RowProblem, Source
 from fastiam.cli.files.column_union import REQUEST, ColumnUnion, keys_of, request_columns
 from fastiam.cli.files.columns import as_text, texts
 from fastiam.cli.files.formats import Format
 from fastiam.cli.files.named_files import RequestFile, open_file
-from fastiam.cli.files.readers import Source
 from fastiam.cli.files.writers import write_results
 from fastiam.cli.progress import Share
 from fastiam.cli.unused_columns import UnusedColumns
 from fastiam.engine.decisions import COLUMNS, Decisions, error_code
 from fastiam.engine.summary import Summary
 from fastiam.errors import RequestValueError, SourceError
-from fastiam.frames.batch import with_constants, with_tags
+from fastiam.frames.arguments import ADDABLE, OWNER, FrameArguments, Selection
+from fastiam.frames.batch import decide_batch
 from fastiam.model.request import shorten
 
 if TYPE_CHECKING:
     from fastiam.api.engine import Engine
 
-OWNER = "resource_account"
-_ARGUMENTS = {f"{name}s": name for name in (*REQUEST, OWNER)}  # of `decide_many`
 PLACES = ("error_file", "error_row")  # of results, behind `COLUMNS`
 OnError = Literal["raise", "deny"]
 _FLAGS = ("allowed", "assumed_owner")
@@ -179,11 +177,6 @@ def column_of(name: str, mapping: Mapping[str, str]) -> str:
     return next((column for column, mapped in mapping.items() if mapped == name), name)
 
 
-def _column_of_argument(name: str, mapping: Mapping[str, str]) -> str:
-    """The column of the files that an error of `decide_many` names: an argument, or a key."""
-    return column_of(_ARGUMENTS.get(name, name), mapping)
-
-
 class FileJob:
     """Decides one file of requests; `summary` counts the decided rows, `columns` are the names that it gives to the engine."""
 
@@ -193,6 +186,7 @@ class FileJob:
         self.rules, self.source, self.union, self.unused, self.advance = rules, source, union, unused, advance
         self.summary = Summary()
         self.columns: dict[str, None] = {}
+        self._arguments = FrameArguments(add=ADDABLE, on_error=rules.on_error, now=rules.now, threads=rules.threads)
 
     def results(self) -> Iterator[Any]:
         """The record batches of results, one for each batch of requests."""
@@ -210,23 +204,16 @@ class FileJob:
         names = request_columns(batch.columns, self.rules.mapping, self.source)
         columns = {name: batch.columns[column] for name, column in names.items()}
         columns |= {name: [None] * batch.length for name in REQUEST if name not in columns}
-        keys = self._keys([name for name in columns if name not in (*REQUEST, OWNER)])
+        keys = self._keys([name for name in names if name not in (*REQUEST, OWNER)])
+        requests = {f"{name}s": name for name in (*REQUEST, OWNER) if name in columns}
+        selection = Selection(requests, dict(zip(keys, keys, strict=True)), None, (), ())
         self.columns |= dict.fromkeys(islice((name for name in names if name not in REQUEST), _MAX_NAMES - len(self.columns)))
         try:
-            context = with_constants(with_tags({name: columns[name] for name in keys}, {}), self.rules.context)
-            decisions = self.rules.engine.decide_many(
-                columns["principal"],
-                columns["action"],
-                columns["resource"],
-                context,
-                resource_accounts=columns.get(OWNER),
-                now=self.rules.now,
-                reasons=True,
-                on_error=self.rules.on_error,
-                threads=self.rules.threads,
+            decisions = decide_batch(
+                self.rules.engine, self._arguments, selection, columns.__getitem__, batch.length, constants=self.rules.context
             )
         except RequestValueError as error:
-            column = _column_of_argument(error.column, self.rules.mapping)
+            column = column_of(error.column, self.rules.mapping)
             if error.row is None:  # the whole column
                 raise SourceError(error.message, source=self.source.name, path=column, hint=error.hint) from error
             problem = RowProblem(error.code, column, error.message)
@@ -254,7 +241,7 @@ class FileJob:
         for row, error in sorted(decisions.errors.items()):
             problem = batch.broken.get(row)
             if problem is None:
-                column = _column_of_argument(getattr(error, "column", ""), self.rules.mapping)
+                column = column_of(getattr(error, "column", ""), self.rules.mapping)
                 problem = RowProblem(error_code(error), column, getattr(error, "message", str(error)))
             errors[row] = self._row_error(batch, row, problem)
         return errors

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -74,3 +76,38 @@ class Batch:
     columns: Mapping[str, Any]
     broken: Mapping[int, RowProblem] = field(default_factory=dict)
     line_of: Callable[[int], int] = _no_lines
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """An open file of requests.
+
+    Attributes
+    ----------
+    progress
+        returns the fraction that is read, None if unknown.
+    columns
+        the Arrow types of the columns by name, where the format has columns: JSON lines have none.
+    """
+
+    name: str
+    batches: Iterator[Batch]
+    progress: Callable[[], float | None]
+    columns: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedFile:
+    """A file of requests whose format is known.
+
+    `name` is `-` for standard input, and messages call it `shown`. `stream` is unpacked, and its first bytes `head` are to be
+    read again. `stack` closes what a reader opens; `renamed` are the columns that get other names.
+    """
+
+    name: str
+    shown: str
+    stream: io.BufferedReader
+    head: bytes
+    progress: Callable[[], float | None]
+    stack: ExitStack
+    renamed: Collection[str] = ()

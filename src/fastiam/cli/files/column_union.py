@@ -7,10 +7,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
+from fastiam.cli.files.batches import Source
 from fastiam.cli.files.columns import as_text, text_type
 from fastiam.cli.files.formats import Format
 from fastiam.cli.files.named_files import RequestFile, open_file
-from fastiam.cli.files.readers import Source
 from fastiam.errors import RequestValueError, SourceError
 from fastiam.frames.nested import TAGS
 from fastiam.model.key_names import is_like_key, likely_key
@@ -122,7 +122,7 @@ def request_columns(columns: Iterable[str], mapping: Mapping[str, str], source: 
         if name or column not in mapping:
             found[name] = column
     missing = [name for name in REQUEST if name not in found]
-    if missing and source.form is not Format.JSONL:
+    if missing and source.columns is not None:
         raise no_column(missing[0], list(found), source.name, f"rename one with `--map COLUMN={missing[0]}`")
     return found
 

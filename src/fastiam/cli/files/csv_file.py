@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import Any, BinaryIO
 
-from fastiam.cli.files.batches import ROWS, Batch, RowProblem, check_names
-from fastiam.cli.files.columns import texts
+from fastiam.cli.files.batches import ROWS, Batch, OpenedFile, RowProblem, Source, check_names
+from fastiam.cli.files.columns import text_type, texts
 from fastiam.errors import SourceError
 
 BLOCK = 4 << 20  # bytes
@@ -37,6 +37,12 @@ def open_csv(stream: BinaryIO, source: str) -> tuple[list[str], Iterator[Batch]]
     """
     names, used = _header(stream, source)
     return names, _batches(stream, names, used, source)
+
+
+def open_csv_file(file: OpenedFile) -> Source:
+    """Open a CSV file."""
+    names, batches = open_csv(file.stream, file.shown)
+    return Source(file.shown, batches, file.progress, dict.fromkeys(names, text_type()))
 
 
 def _batches(stream: BinaryIO, names: Sequence[str], line: int, source: str) -> Iterator[Batch]:

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 import orjson
 
-from fastiam.cli.files.batches import ROWS, Batch, RowProblem
+from fastiam.cli.files.batches import ROWS, Batch, OpenedFile, RowProblem, Source
 from fastiam.cli.files.columns import texts
 from fastiam.errors import RequestValueError
 from fastiam.frames.nested import TAGS
@@ -22,6 +22,11 @@ from fastiam.strict_json import JsonLimits, find_fault
 
 _BOM = b"\xef\xbb\xbf"
 _LIMITS = JsonLimits(depth=1024, members=1 << 30)
+
+
+def open_json_lines(file: OpenedFile) -> Source:
+    """Open a file of JSON lines, whose columns are not known before they are read."""
+    return Source(file.shown, read_json_lines(file.stream, file.renamed), file.progress)
 
 
 def read_json_lines(stream: BinaryIO, renamed: Collection[str] = ()) -> Iterator[Batch]:

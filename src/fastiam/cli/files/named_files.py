@@ -18,11 +18,11 @@ from operator import itemgetter
 from typing import Any
 from urllib.parse import unquote
 
-from fastiam.cli.files.batches import Batch, check_names
+from fastiam.cli.files.batches import Batch, Source, check_names
 from fastiam.cli.files.columns import as_text, text_type, texts
 from fastiam.cli.files.formats import SUFFIXES, Format
 from fastiam.cli.files.object_store import is_parquet, is_url, list_parquet, open_object
-from fastiam.cli.files.readers import Source, open_requests
+from fastiam.cli.files.readers import open_requests
 from fastiam.errors import SourceError
 from fastiam.model.request import shorten
 

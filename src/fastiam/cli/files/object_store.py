@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any
 
-from fastiam.cli.files.batches import ROWS
+from fastiam.cli.files.arrow_files import of_reader, open_parquet
+from fastiam.cli.files.batches import ROWS, Source
 from fastiam.cli.files.columns import connect
-from fastiam.cli.files.formats import SUFFIXES, Format
-from fastiam.cli.files.readers import Source, of_reader, open_parquet
+from fastiam.cli.files.formats import Format
 from fastiam.errors import SourceError
 
 EXTENSIONS = {"s3": "httpfs", "gs": "httpfs", "az": "azure"}  # of DuckDB, by scheme
@@ -40,7 +40,7 @@ def is_url(name: str) -> bool:
 
 def is_parquet(name: str) -> bool:
     """Whether the name of an object is that of a Parquet file."""
-    return any(name.lower().endswith(suffix) for suffix, form in SUFFIXES.items() if form is Format.PARQUET)
+    return name.lower().endswith(Format.PARQUET.suffixes)
 
 
 def list_parquet(root: str) -> list[str]:
@@ -99,7 +99,7 @@ def open_object(url: str, form: Format | None) -> Source:
                 yield from RecordBatchReader.from_arrow(part)
                 done += part.height
 
-    return of_reader(batches(), empty.schema, Format.PARQUET, url, lambda: done / total if total else None)
+    return of_reader(batches(), empty.schema, url, lambda: done / total if total else None)
 
 
 def _duckdb(url: str) -> Any:

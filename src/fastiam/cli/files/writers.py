@@ -22,11 +22,6 @@ from fastiam.runtime.output_files import is_replaced
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-_OPTIONS = {
-    Format.PARQUET: "FORMAT parquet",
-    Format.CSV: "FORMAT csv, HEADER true",
-    Format.JSONL: "FORMAT json",
-}
 _CHUNK = 1 << 20
 
 
@@ -49,11 +44,11 @@ def _write(batches: Iterable[Any], schema: Any, file: BinaryIO, form: Format, *,
     raised: list[BaseException] = []  # errors of our own, which DuckDB and arro3 wrap in theirs
     reader = RecordBatchReader.from_batches(schema, _recording(batches, raised))
     try:
-        if form is Format.ARROW:
+        if not form.copy:
             _write_arrow(reader, _RecordingFile(file, raised), is_stream)
         else:
             with _piped(file, raised) as path:
-                connect("write").from_arrow(reader).query("results", f"COPY (FROM results) TO '{path}' ({_OPTIONS[form]})")
+                connect("write").from_arrow(reader).query("results", f"COPY (FROM results) TO '{path}' ({form.copy})")
     except Exception as error:
         if raised:
             raise raised[0] from None

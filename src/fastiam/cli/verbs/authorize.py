@@ -20,7 +20,7 @@ from fastiam.cli.file_arguments import check_out
 from fastiam.cli.files.authorize_job import PLACES, Job, OnError, Rules
 from fastiam.cli.files.column_union import REQUEST, ColumnUnion, survey
 from fastiam.cli.files.folder_job import Layout, run_job
-from fastiam.cli.files.formats import NAMES, Format, of_name
+from fastiam.cli.files.formats import NAMES, Format, of_name, of_option
 from fastiam.cli.files.named_files import RequestFiles, find_requests
 from fastiam.cli.files.object_store import is_url
 from fastiam.cli.files.result_folder import ResultFolder
@@ -112,7 +112,7 @@ def command(
     Results have the order of the requests. A row that cannot be read is never allowed and never dropped.
     Exits with 0 when the job is done, whatever the decisions are.
     """
-    form = Format(out_format) if out_format else None
+    form = of_option(out_format)
     layout = Layout(_columns(partition_by, mirror), form) if mirror or partition_by else None
     _check_usage(out, layout, resume, keep, dict(mapping))
     target = form or (Format.PARQUET if layout else of_name(out))
@@ -123,7 +123,7 @@ def command(
     else:
         check_out(out, "the results", *(file.name for file in found.files), *policies, *filter(None, [saved]))
     engine = open_engine(policies, saved, unknown_owner=unknown_owner, quiet=quiet)
-    requests_form = Format(requests_format) if requests_format else None
+    requests_form = of_option(requests_format)
     union = survey(found.files, requests_form, dict(mapping)) if layout or len(found.files) > 1 else None
     kept = (*keep, *(name for name in layout.by if name not in (*REQUEST, *COLUMNS, *PLACES, *keep))) if layout else keep
     given = options.context_of(context)

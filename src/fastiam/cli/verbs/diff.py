@@ -14,17 +14,17 @@ from fastiam.analysis.access.diff import Diff, diff
 from fastiam.cli import exit_codes as exits
 from fastiam.cli import options
 from fastiam.cli.console import note, note_unseen
+from fastiam.cli.files.batches import RowError, Source
 from fastiam.cli.files.column_union import REQUEST, keys_of, no_column
 from fastiam.cli.files.columns import as_text
-from fastiam.cli.files.formats import NAMES, Format
-from fastiam.cli.files.readers import Source, open_requests
+from fastiam.cli.files.formats import NAMES, of_option
+from fastiam.cli.files.readers import open_requests
 from fastiam.cli.html_report import HTML, chosen_form, write_report
 from fastiam.cli.planned_changes import Sides, sides
 from fastiam.cli.policy_sources import check_stdin
 from fastiam.cli.render import is_json, write_rows
 from fastiam.cli.unused_columns import note_defaults, note_misspelt
 from fastiam.engine.summary import Summary
-from fastiam.errors import SourceError
 from fastiam.frames.batch import with_constants, with_tags
 from fastiam.report.pictures import Names
 
@@ -91,7 +91,7 @@ def command(
         found = diff(before, after, context=with_constants({}, constants), now=now, threads=threads)
     else:
         with ExitStack() as stack:
-            requests = open_requests(source, Format(requests_format) if requests_format else None, stack)
+            requests = open_requests(source, of_option(requests_format), stack)
             columns, of_rows = _columns(requests)
         owners = of_rows.pop(OWNER, None)
         note_defaults((before, after), (*of_rows, *constants), unknown)
@@ -131,7 +131,7 @@ def _columns(requests: Source) -> tuple[list[Any], dict[str, Any]]:
     for batch in requests.batches:
         if batch.broken:
             row = min(batch.broken)
-            raise SourceError(f"row {batch.first + row + 1} cannot be read: {batch.broken[row][1]}", source=requests.name)
+            raise RowError(batch.broken[row], source=requests.name, row=batch.first + row, line=batch.line_of(row))
         for name in (*parts, *(name for name in batch.columns if name not in parts)):
             values = batch.columns.get(name, [None] * batch.length)
             parts.setdefault(name, [] if not n else [[None] * n]).append(values)
