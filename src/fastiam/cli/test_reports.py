@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from fastiam.cli.html_report import write_report
 from fastiam.cli.sarif import artifact, described_rule, log_of
 from fastiam.errors import FastiamError, Severity
+from fastiam.testing.coverage import Coverage
 from fastiam.testing.output import failure_text, summary, visible
+from fastiam.testing.paths import root_of
 from fastiam.testing.report import ExampleResult, TestReport, message_of
 
 _PAGE = "docs/test-files.md"
@@ -27,6 +30,33 @@ def test_sarif(report: TestReport) -> dict[str, Any]:
         invocation["toolExecutionNotifications"] = [_notification(*each) for each in report.broken]
     found["runs"][0]["invocations"] = [invocation]
     return found
+
+
+def coverage_sarif(coverage: Coverage, root: str | None) -> dict[str, Any]:
+    """Return a log of the statements of files below the root that no example reached."""
+    rule = described_rule("statement-not-covered", "no example reaches a statement", Severity.NOTE, _PAGE)
+    base = Path(root).resolve() if root is not None else root_of(Path.cwd())
+    results = []
+    for one in coverage.missing:
+        ref = one.statement
+        if ref.file is None or ref.line is None or not Path(ref.file).resolve().is_relative_to(base):
+            continue
+        text = f"no request of an example matches the {one.unmatched} of {visible(ref.policy)} {visible(ref.label)}"
+        results.append(
+            {
+                "ruleId": "statement-not-covered",
+                "ruleIndex": 0,
+                "level": "note",
+                "message": {"text": text},
+                "locations": [_place(ref.file, ref.line, ref.column or 1)],
+                "partialFingerprints": {"fastiam/v1": _fingerprint(ref.policy, ref.path or str(ref.index))},
+            }
+        )
+    return log_of([rule], results)
+
+
+def _fingerprint(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def _failed(report: TestReport) -> Iterator[dict[str, Any]]:
@@ -47,7 +77,7 @@ def _failed(report: TestReport) -> Iterator[dict[str, Any]]:
             "message": {"text": failure_text(result)},
             "locations": [at_statement or _place(result.file, result.line, result.column)],
             **({"relatedLocations": related} if related else {}),
-            "partialFingerprints": {"fastiam/v1": hashlib.sha256(f"{result.id}\0{name}".encode()).hexdigest()[:32]},
+            "partialFingerprints": {"fastiam/v1": _fingerprint(result.id, name)},
         }
 
 
@@ -72,6 +102,12 @@ def write_test_page(report: TestReport, out: str | None) -> None:
     if wrong:
         columns = ("test", "status", "expected", "actual", "statement", "explanation")
         tables["Examples that did not pass"] = (columns, [{**_row(one), "explanation": failure_text(one)} for one in wrong])
+    if report.coverage is not None:
+        covered: list[dict[str, Any]] = [
+            {**one.to_dict(), "statement": one.statement, "examples": one.count, "not matched": one.unmatched}
+            for one in report.coverage.statements
+        ]
+        tables["Statements"] = (("statement", "effect", "state", "examples", "not matched"), covered)
     columns = ("test", "status", "principal", "action", "resource", "expected")
     tables["Examples"] = (columns, [_row(one) for one in report.results])
     write_report("Tests of policies", tables, out, summary=[summary(report)])

@@ -14,9 +14,11 @@ from typing import Any
 from xml.etree import ElementTree
 
 from fastiam.errors import FastiamError
+from fastiam.testing.coverage import Coverage
 from fastiam.testing.report import ExampleResult, TestReport, message_of, plain
 
 _SHOWN = 20  # failures of one test in full
+_STATEMENTS = 100  # of coverage
 _MARKS = {"passed": ".", "failed": "F", "error": "E"}
 _ANNOTATIONS = 10  # that GitHub shows of a step
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -74,6 +76,19 @@ def failures(report: TestReport) -> Iterator[str]:
     for test, n in shown.items():
         if n > _SHOWN:
             yield f"{n - _SHOWN:,} more failures of {visible(test)}"
+
+
+def coverage_lines(coverage: Coverage) -> Iterator[str]:
+    """Yield the share of statements that applied, and each one that no example reached."""
+    n = len(coverage.statements)
+    yield f"coverage: {coverage.n_reached:,} of {n:,} statements applied ({coverage.percent:.1f} %)"
+    missing = coverage.missing
+    for one in missing[:_STATEMENTS]:
+        ref = one.statement
+        place = f"{ref.file}:{ref.line}:{ref.column} " if ref.file else ""
+        yield visible(f"  {place}{ref.policy} {ref.label} ({one.effect.value}): no request matches its {one.unmatched}")
+    if len(missing) > _STATEMENTS:
+        yield f"  and {len(missing) - _STATEMENTS:,} more"
 
 
 def summary(report: TestReport) -> str:
@@ -177,4 +192,5 @@ def _markdown(text: str) -> str:
 
 def lines(report: TestReport, blocks: Iterable[str]) -> str:
     """Return blocks of text and the last line, as one text."""
-    return "\n\n".join([*blocks, summary(report)])
+    reached = [] if report.coverage is None else ["\n".join(coverage_lines(report.coverage))]
+    return "\n\n".join([*blocks, *reached, summary(report)])

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from fastiam.errors import FastiamError, PolicyError
 from fastiam.model.decision import StatementRef
+from fastiam.testing.coverage import Coverage
 
 Status = Literal["passed", "failed", "error"]
 
@@ -68,6 +69,8 @@ class TestReport:
     """Files that could not be read or compiled, with the error."""
     warnings: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    coverage: Coverage | None = None
+    """The statements that the examples reached, if it was asked for."""
 
     @property
     def results(self) -> Sequence[ExampleResult]:
@@ -82,13 +85,15 @@ class TestReport:
     def __bool__(self) -> bool:
         return self.exit_code() == OK
 
-    def exit_code(self, *, strict: bool = False) -> int:
+    def exit_code(self, *, strict: bool = False, fail_under: float = 0.0) -> int:
         """Return the exit code of `fastiam test`.
 
         Parameters
         ----------
         strict
             a warning counts, if nothing else does.
+        fail_under
+            the percentage of statements that must have applied, else the code is 2.
 
         Returns
         -------
@@ -102,7 +107,7 @@ class TestReport:
             return BROKEN
         if rejected:
             return REJECTED
-        if counts["failed"]:
+        if counts["failed"] or (self.coverage is not None and self.coverage.percent < fail_under):
             return FAILED
         return UNCERTAIN if strict and self.warnings else OK
 
@@ -114,6 +119,7 @@ class TestReport:
             "warnings": self.warnings,
             "counts": {status: self.counts[status] for status in ("passed", "failed", "error")},
             "seconds": self.seconds,
+            "coverage": None if self.coverage is None else self.coverage.to_dict(),
         }
 
 

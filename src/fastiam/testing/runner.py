@@ -21,6 +21,7 @@ from fastiam.errors import FastiamError, Hint, MissingPackageError, PolicyError,
 from fastiam.model.decision import Decision
 from fastiam.model.profile import PrincipalProfile
 from fastiam.model.session import Session
+from fastiam.testing.coverage import CoverageRecorder
 from fastiam.testing.documents import Documents
 from fastiam.testing.paths import files_inside, path_inside, root_of
 from fastiam.testing.planned import Planned, apply_change
@@ -48,6 +49,7 @@ def run(
     filters: Sequence[str] = (),
     fail_fast: bool = False,
     root: str | os.PathLike[str] | None = None,
+    coverage: Literal["own", "aws"] | None = None,
     progress: Progress | None = None,
 ) -> TestReport:
     """Run test files, and return what came of each example. A failing test is a result, not an exception.
@@ -66,6 +68,8 @@ def run(
         end after the first example that does not pass.
     root
         what a test file names must be below this folder; by default the next folder upwards with `.git`, else the current one.
+    coverage
+        `own`: report the statements that the examples reached; `aws`: those of AWS's managed policies too.
     progress
         called with the name and the results of each file.
 
@@ -80,7 +84,8 @@ def run(
         raise SourceError(
             "no test file was found [TEST-NONE]", source=", ".join(map(str, paths or (".",))), hint=f"names end in {SUFFIXES[0]}"
         )
-    runner = Runner(root=root, policies=policies, variables=variables, selects=Selection(filters))
+    recorder = None if coverage is None else CoverageRecorder(with_aws=coverage == "aws")
+    runner = Runner(root=root, policies=policies, variables=variables, selects=Selection(filters), recorder=recorder)
     report = TestReport(warnings=runner.warnings)
     for path in files:
         try:
@@ -94,6 +99,7 @@ def run(
                     progress(runner.shown(path), results)
         if fail_fast and not (report.results and report.exit_code() == 0):
             break
+    report.coverage = None if recorder is None else recorder.coverage()
     report.seconds = time.monotonic() - began
     if not report.results and not report.broken:
         shown = " ".join(f"--filter {pattern!r}" for pattern in filters) or "its files"
@@ -152,9 +158,11 @@ class Runner:
         policies: Sequence[str | os.PathLike[str]] | None = None,
         variables: Mapping[str, str] = {},
         selects: Callable[[str], bool] = Selection(),
+        recorder: CoverageRecorder | None = None,
     ) -> None:
         self._root = None if root is None else Path(root).resolve()
         self._policies, self._variables, self._selects = policies, variables, selects
+        self._recorder = recorder
         self._engines: dict[tuple[object, ...], tuple[Engine, Planned | None]] = {}
         self._asked = 0
         self.now = datetime.now(UTC)
@@ -216,6 +224,7 @@ class Runner:
             documents,
             cast(Literal["strict", "lenient"], file.mode),
             PrincipalReader(engine, file.variables, documents),
+            self._recorder,
         )
 
     def _engine(self, file: ExampleFile, root: Path, folder: Path) -> tuple[Engine | None, Planned | None]:
@@ -322,12 +331,18 @@ class Judge:
     documents: Documents
     mode: Literal["strict", "lenient"]
     principals: PrincipalReader
+    recorder: CoverageRecorder | None
 
     def results(self, requests: Sequence[_Request]) -> list[ExampleResult]:
         """Decide requests that have `now` and `unknown` in common, and compare."""
         began = time.monotonic()
         decided = self._decide(requests)
         each = (time.monotonic() - began) / len(requests)
+        is_sensitive = self.planned is not None and self.planned.is_sensitive
+        if self.recorder is not None and self.engine is not None and not is_sensitive:
+            for request, decision in zip(requests, decided, strict=True):
+                if not isinstance(decision, RequestValueError):
+                    self.recorder.add(self.engine, self._explain(request))
         if self.planned is not None:
             decided = [self._planned_decision(*pair, self.planned) for pair in zip(requests, decided, strict=True)]
         return [self._result(request, decision, each) for request, decision in zip(requests, decided, strict=True)]

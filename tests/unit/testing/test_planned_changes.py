@@ -166,7 +166,7 @@ def test_sensitive_document_is_not_shown(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_files_with_one_change_share_an_engine(monkeypatch: pytest.MonkeyPatch) -> None:  # T20
-    from fastiam.sources import plans
+    from fastiam.api import planned_changes as plans
 
     applied = []
     read = plans.read_change

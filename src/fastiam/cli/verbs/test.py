@@ -14,6 +14,7 @@ from fastiam.cli import options
 from fastiam.cli.console import note, write
 
 if TYPE_CHECKING:
+    from fastiam.testing.coverage import Coverage
     from fastiam.testing.report import ExampleResult, TestReport
 
 
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     help="Only ids that match, with * and ?; `!` excludes.",
 )
 @click.option("--fail-fast", is_flag=True, help="End after the first example that does not pass.")
+@click.option("--coverage", "with_coverage", is_flag=True, help="Report the statements that no example reached.")
+@click.option("--coverage-aws", is_flag=True, help="With the statements of AWS's managed policies.")
+@click.option("--coverage-out", metavar="FILE", help="A file with them: .info (lcov), .json or .sarif.")
+@click.option("--fail-under", type=float, metavar="PERCENT", help="Exit with 2 if fewer statements applied.")
 @click.option("--strict", is_flag=True, help="Exit with 4 if nothing fails and there is a warning.")
 @click.option(
     "--root",
@@ -45,6 +50,10 @@ def command(
     variables: tuple[str, ...],
     filters: tuple[str, ...],
     fail_fast: bool,
+    with_coverage: bool,
+    coverage_aws: bool,
+    coverage_out: str | None,
+    fail_under: float | None,
     strict: bool,
     root: str | None,
     form: str,
@@ -64,6 +73,9 @@ def command(
 
     if out is not None and form == "github":
         raise click.UsageError("--format github writes commands to standard output: leave out --out")
+    if coverage_out is not None and not coverage_out.endswith((".info", ".json", ".sarif")):
+        raise click.UsageError("--coverage-out needs a name that ends in .info, .json or .sarif")
+    is_asked = with_coverage or coverage_out is not None or fail_under is not None
     lines: list[str] = []
 
     def progress(name: str, results: Sequence[ExampleResult]) -> None:
@@ -78,15 +90,19 @@ def command(
         filters=filters,
         fail_fast=fail_fast,
         root=root,
+        coverage="aws" if coverage_aws else "own" if is_asked else None,
         progress=progress,
     )
+    code = 0 if exit_zero else report.exit_code(strict=strict, fail_under=fail_under or 0.0)
+    if coverage_out is not None and report.coverage is not None:
+        Path(coverage_out).write_text(_coverage_text(report.coverage, coverage_out, root), encoding="utf-8")
     for warning in report.warnings:
         note(f"warning: {warning}")
     if form == "html":
         from fastiam.cli.test_reports import write_test_page
 
         write_test_page(report, out)
-        return 0 if exit_zero else report.exit_code(strict=strict)
+        return code
     text = _text(report, form)
     if out is None:
         write(text)
@@ -96,7 +112,19 @@ def command(
     if form == "github" and summary:
         with open(summary, "a", encoding="utf-8") as file:
             file.write(output.github_summary(report))
-    return 0 if exit_zero else report.exit_code(strict=strict)
+    return code
+
+
+def _coverage_text(coverage: Coverage, name: str, root: str | None) -> str:
+    from fastiam.testing.coverage import lcov
+
+    if name.endswith(".info"):
+        return lcov(coverage)
+    if name.endswith(".json"):
+        return json.dumps(coverage.to_dict(), indent=2, ensure_ascii=False) + "\n"
+    from fastiam.cli.test_reports import coverage_sarif
+
+    return json.dumps(coverage_sarif(coverage, root), indent=2, ensure_ascii=False) + "\n"
 
 
 def _variable(given: str) -> tuple[str, str]:
@@ -120,5 +148,6 @@ def _text(report: TestReport, form: str) -> str:
     if form == "junit":
         return output.junit(report).rstrip("\n")
     if form == "github":
-        return "\n".join([*output.github(report), output.summary(report)])
+        reached = [] if report.coverage is None else list(output.coverage_lines(report.coverage))
+        return "\n".join([*output.github(report), *reached, output.summary(report)])
     return output.lines(report, output.failures(report))
