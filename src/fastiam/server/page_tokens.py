@@ -57,10 +57,8 @@ def read_token(listing: bytes, token: str) -> Page:
         raw = base64.b64decode(token.encode("ascii") + b"=" * (-len(token) % 4), b"-_", validate=True)
     except (binascii.Error, ValueError):
         raise PageTokenError("the page token is damaged") from None
-    if _text(raw) != token:
-        raise PageTokenError(
-            "the page token is damaged"
-        )  # other texts decode to the same bytes: the last character has unused bits
+    if _text(raw) != token:  # other texts decode to the same bytes: the last character has unused bits
+        raise PageTokenError("the page token is damaged")
     body, check = raw[:-_CHECK_BYTES], raw[-_CHECK_BYTES:]
     if len(body) < _HEAD or _digest(body, _CHECK_BYTES) != check or body[0] != _VERSION:
         raise PageTokenError("the page token is damaged")

@@ -14,7 +14,7 @@ from fastiam.server.decision_records import BatchRecord
 from fastiam.server.http import Request, Response
 from fastiam.server.identity import Identity
 from fastiam.server.mapping import NO_FACTS, MappingError, Resource, Subject, ignored_names
-from fastiam.server.page_tokens import Page, PageTokenError, read_token, write_token
+from fastiam.server.mapping.pages import WantedPage, wanted_page
 from fastiam.server.protocols.authzen.answers import Reasons, View, form_error, reasons_for
 from fastiam.server.protocols.authzen.candidates import Candidates, TooManyCandidatesError, is_outside_type
 from fastiam.server.protocols.authzen.evaluation import decide_all
@@ -33,23 +33,11 @@ Kind = Literal["subject", "resource", "action"]
 _ENTITIES: Final = ("subject", "action", "resource", "context")
 MAX_PAGE: Final = 1_000
 MAX_RESULTS: Final = 10_000  # of one answer without pages
-_NO_LIMIT: Final = 0  # of a token: the next page has the limit that its request states
 _AT_ONCE: Final = 256  # queries decided in one call, between which other threads run
 
 
 _Parts = dict[str, Any]  # mapped entities by name; None for the searched one
 _ANY_ACTION: Final = Action("sts:GetCallerIdentity", NO_FACTS)
-
-
-class _Wanted(NamedTuple):
-    """The page that a request asks for."""
-
-    limit: int | None
-    """Results; None: as many as one answer may have."""
-    last: str | None
-    """The result after which it begins."""
-    is_asked: bool
-    """Whether the request has a `page`."""
 
 
 def answer_search(
@@ -73,7 +61,7 @@ def answer_search(
         return form_error(MappingError("too_many_candidates", str(error), f"$.{kind}.type"))
     except MappingError as error:
         return form_error(error)
-    return _response(view, request, kind, run, found, page, listing, reasons_for(identity, reasons))
+    return _response(view, request, kind, run, found, page, reasons_for(identity, reasons))
 
 
 def _listing(kind: Kind, body: Mapping[str, Any]) -> bytes:
@@ -84,28 +72,15 @@ def _listing(kind: Kind, body: Mapping[str, Any]) -> bytes:
     return orjson.dumps([kind, asked], option=orjson.OPT_SORT_KEYS)
 
 
-def _read_page(raw: Any, listing: bytes) -> _Wanted:
+def _read_page(raw: Any, listing: bytes) -> WantedPage:
     if raw is None:
-        return _Wanted(None, None, False)
+        return WantedPage(None, None, listing)
     if type(raw) is not dict:
         raise MappingError("bad_type", "`page` is not an object", "$.page")
-    limit, token = raw.get("limit"), raw.get("token")
+    limit = raw.get("limit")
     if limit is not None and (type(limit) is not int or limit < 0):
         raise MappingError("bad_limit", "`limit` is not an integer of at least 0", "$.page.limit")
-    limit = None if limit is None else min(limit, MAX_PAGE)
-    if token is None or token == "":
-        return _Wanted(limit, None, True)
-    if type(token) is not str:
-        raise MappingError("bad_page_token", "`token` is not text", "$.page.token")
-    try:
-        position = read_token(listing, token)
-    except PageTokenError as error:
-        raise MappingError("bad_page_token", str(error), "$.page.token") from None
-    if position.limit == _NO_LIMIT:
-        return _Wanted(limit, position.last, True)
-    if limit is not None and limit != position.limit:
-        raise MappingError("bad_page_token", "the page token is of another limit", "$.page.token")
-    return _Wanted(position.limit, position.last, True)
+    return wanted_page(None if limit is None else min(limit, MAX_PAGE), raw.get("token"), listing, "$.page.token")
 
 
 class _Results(NamedTuple):
@@ -131,7 +106,7 @@ class _Search:
         self._reader = Reader(view.mapper, identity, now)
         self._identity = identity
 
-    def page(self, page: _Wanted) -> _Results:
+    def page(self, page: WantedPage) -> _Results:
         """The results of one page: as many as asked for, and whether there are more.
 
         Raises
@@ -221,13 +196,12 @@ class _Search:
 
 
 def _response(
-    view: View, request: Request, kind: Kind, run: _Search, found: _Results, page: _Wanted, listing: bytes, reasons: Reasons
+    view: View, request: Request, kind: Kind, run: _Search, found: _Results, page: WantedPage, reasons: Reasons
 ) -> Response:
     answer: dict[str, Any] = {}
-    if page.is_asked or found.has_more:
+    if run._body.get("page") is not None or found.has_more:
         last = found.ids[-1] if found.ids else page.last or ""
-        token = write_token(listing, Page(page.limit or _NO_LIMIT, last)) if found.has_more else ""
-        answer["page"] = {"next_token": token, "count": len(found.ids)}
+        answer["page"] = {"next_token": page.token_after(last) if found.has_more else "", "count": len(found.ids)}
         if not found.has_more and page.last is None:
             answer["page"]["total"] = len(found.ids)
     if kind == "action":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import orjson
 
@@ -26,7 +26,7 @@ from fastiam.server.mapping import (
     read_owner,
     read_text,
 )
-from fastiam.server.page_tokens import Page, PageTokenError, read_token, write_token
+from fastiam.server.mapping.pages import WantedPage, wanted_page
 from fastiam.server.protocols.bulk.parameters import NDJSON
 from fastiam.server.protocols.bulk.stated_sessions import StatedSession, principal_of, read_sessions
 from fastiam.server.protocols.bulk.stream import error, refusal
@@ -163,44 +163,27 @@ def read_body(request: Request, members: frozenset[str]) -> dict[str, Any]:
     return body
 
 
-class _Wanted(NamedTuple):
-    """A page: at most `limit` entries, those after `last`."""
-
-    limit: int
-    last: str | None
-    listing: bytes
-
-
-def _read_page(analysis: AnalysisCall, path: str, *, extra: Any = None) -> _Wanted:
+def _read_page(analysis: AnalysisCall, path: str, *, extra: Any = None) -> WantedPage:
     body = analysis.body
     listing = orjson.dumps(
         [path, extra, {name: value for name, value in body.items() if name not in _PAGED}], option=orjson.OPT_SORT_KEYS
     )
-    limit, token = body.get("limit"), body.get("token")
+    limit = body.get("limit")
     if limit is not None and (type(limit) is not int or not 1 <= limit <= MAX_LIMIT):
         raise MappingError("bad_limit", f"`limit` is not an integer from 1 to {MAX_LIMIT}", "$.limit")
-    if token is None or token == "":
-        return _Wanted(limit or DEFAULT_LIMIT, None, listing)
-    if type(token) is not str:
-        raise MappingError("bad_page_token", "`token` is not text", "$.token")
-    try:
-        page = read_token(listing, token)
-    except PageTokenError as fault:
-        raise MappingError("bad_page_token", str(fault), "$.token") from None
-    if limit is not None and limit != page.limit:
-        raise MappingError("bad_page_token", "the page token is of another limit", "$.token")
-    return _Wanted(page.limit, page.last, listing)
+    page = wanted_page(limit, body.get("token"), listing, "$.token")
+    return page._replace(limit=page.limit or DEFAULT_LIMIT)
 
 
-def _paged(names: Sequence[str], page: _Wanted) -> tuple[int, int, dict[str, Any]]:
+def _paged(names: Sequence[str], page: WantedPage) -> tuple[int, int, dict[str, Any]]:
     """Where a page of ordered entries begins and ends, and the member `page`. Entries with one name stay together."""
     start = 0
     if page.last is not None:
         start = next((at for at, name in enumerate(names) if name > page.last), len(names))
-    end = min(start + page.limit, len(names))
+    end = min(start + (page.limit or DEFAULT_LIMIT), len(names))
     while 0 < end < len(names) and names[end] == names[end - 1]:
         end += 1
-    token = write_token(page.listing, Page(page.limit, names[end - 1])) if end < len(names) else ""
+    token = page.token_after(names[end - 1]) if end < len(names) else ""
     return start, end, {"next_token": token, "count": end - start}
 
 
