@@ -64,6 +64,31 @@ _ALIASES = {
     "trailname": "name",
     "userpoolid": "userpoolid",
 }
+# the same for one service, or one type of it, where a name means something else in others
+_ALIASES_OF = {
+    "athena": {"datacatalogname": "catalogname", "workgroupname": "workgroup"},
+    "ec2": {
+        "dedicatedhostid": "hostids",
+        "ipv4poolcoipid": "coippoolid",
+        "naclid": "networkaclid",
+        "vpcendpointserviceid": "serviceid",
+    },
+    "ecs": {"clustername": "cluster", "servicename": "service", "taskid": "tasks"},
+    "lambda": {"layerversion": "versionnumber"},
+    "route53:cidrcollection": {"id": "collectionid"},
+    "route53:delegationset": {"id": "delegationsetid"},
+    "route53:healthcheck": {"id": "healthcheckid"},
+    "route53:hostedzone": {"id": "hostedzoneid"},
+    "sagemaker": {
+        "automljobjobname": "automljobname",
+        "mlflowtrackingservername": "trackingservername",
+        "sessionname": "trainingsessionname",
+    },
+    "ssm:maintenancewindow": {"resourceid": "windowid"},
+    "ssm:opsitem": {"resourceid": "opsitemid"},
+    "ssm:servicesetting": {"resourceid": "settingid"},
+}
+_CATALOG = "arn:${Partition}:glue:${Region}:${Account}:catalog"
 _SUFFIXES = ("withpath", "withoutleadingslash")
 _ONLY = ("name", "names", "id", "ids", "identifier", "resourceid", "resourcename")  # for the only type, or the only required type
 _EC2_IDS = {  # the type of a `resourceId` by its prefix, for tags
@@ -139,6 +164,8 @@ class ResourceFinder:
         """Return the resource of a required type that the call does not contain."""
         if template.kind.name == "user" and self._action.prefix == "iam" and origin.caller:
             return origin.caller  # IAM uses the caller if the call contains no user
+        if template.kind.arn == _CATALOG:
+            return template.all_of(origin)  # the account has one
         return template.all_of(origin) if template.is_created or not names else None
 
     def _about_all(self, names: Names, origin: RequestOrigin) -> list[str | None]:
@@ -176,13 +203,15 @@ class _ArnTemplate:
     def _candidates(self) -> dict[str, tuple[str, ...]]:
         """The parameters that can contain each variable, most likely first."""
         found = {}
+        of_service = _ALIASES_OF.get(self.prefix, {}) | _ALIASES_OF.get(f"{self.prefix}:{self.kind.name}", {})
         for variable in self._own:
             plain = variable
             for suffix in _SUFFIXES:
                 plain = plain.removesuffix(suffix)
-            names = (plain, plain + "s", _ALIASES.get(plain, ""), *(_ONLY if self.is_only else ()))
+            own = of_service.get(plain, "")
+            names = (plain, plain + "s", own or _ALIASES.get(plain, ""), *(_ONLY if self.is_only else ()))
             of_any_type = plain == "resourceid" and not self.is_only
-            found[variable] = () if of_any_type else tuple(name for name in names if name)
+            found[variable] = tuple(name for name in ((own,) if of_any_type else names) if name)
         return found
 
     def among(self, arns: Sequence[str]) -> list[str]:

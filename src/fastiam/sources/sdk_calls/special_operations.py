@@ -67,6 +67,8 @@ def add_arns(prefix: str, names: Names, origin: RequestOrigin) -> None:
         if len(names["functionname"]) == 1:
             arn = function_arn(names["functionname"][0], qualifier, origin)
             names[""] = [each for each in names.get("", ()) if ":function:" not in each] + [arn]
+    elif prefix == "ecs":
+        names.setdefault("cluster", ["default"])
     elif prefix == "ec2" and "groups" in names:
         names.setdefault("groupid", []).extend(group for group in names["groups"] if group.startswith("sg-"))
     elif prefix == "dynamodb" and "tablename" in names:
