@@ -66,4 +66,4 @@ def test_the_tests_that_need_no_identity_pass(copy: Path) -> None:
     ]
     kept = [str(path.relative_to(copy)) for path in named if not OF_IDENTITY.search(path.read_text())]
     assert len(kept) > 20
-    assert " passed" in run(copy, "-m", "pytest", "-q", "-m", "not slow", "-p", "no:cacheprovider", *kept)
+    assert " passed" in run(copy, "-m", "pytest", "-m", "not slow", "-p", "no:cacheprovider", *kept)
