@@ -106,13 +106,14 @@ class Findings(tuple[Finding, ...]):
             return "no findings"
         ordered = sorted(self, key=lambda finding: finding.severity is not Severity.ERROR)
         errors = sum(finding.severity is Severity.ERROR for finding in self)
-        lines = [f"{_count(errors, 'error')}, {_count(len(self) - errors, 'warning')}", *map(str, ordered[: self.SHOWN])]
+        lines = [f"{counted(errors, 'error')}, {counted(len(self) - errors, 'warning')}", *map(str, ordered[: self.SHOWN])]
         more = len(self) - self.SHOWN
         return "\n".join([*lines, f"and {more} more"] if more > 0 else lines)
 
 
-def _count(n: int, noun: str) -> str:
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+def counted(n: int, noun: str) -> str:
+    """A number with its noun: `1 row`, `1,000 rows`."""
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
 
 
 class Hint(str):

@@ -158,7 +158,7 @@ def test_summary_lists_outcomes_denies_and_missing_keys(folder: Path, call: Run)
     assert any("explicit deny" in line and " 3 " in line for line in err.splitlines())
     assert "Work Office (identity)" in err
     assert "aws:sourceip" in err.lower().split("never supplied")[1]
-    assert "owner assumed: 1 rows" in err
+    assert "owner assumed: 1 row\n" in err
     assert "requests/s" not in err  # the job took less than a second
 
 

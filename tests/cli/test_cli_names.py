@@ -190,7 +190,7 @@ def test_diff_over_unknown_principals_exits_with_4(call):
         code == 4 and err.startswith("2 of 2 requests have a principal that is in neither") and "no decision changes" not in err
     )
     code, _, err = call("diff", "--old", "d.json", "--new", "d.json", "--requests", "some.csv")
-    assert code == 4 and err.endswith("1 requests compared: no decision changes\n")
+    assert code == 4 and err.endswith("1 request compared: no decision changes\n")
 
 
 def test_diff_counts_a_principal_of_one_directory_as_a_change(call):
@@ -285,7 +285,7 @@ def test_log_comes_through_a_fifo(inputs):
     os.mkfifo("pipe")
     threading.Thread(target=lambda: Path("pipe").write_bytes(Path("log.json").read_bytes()), daemon=True).start()
     _, _, err = inputs("replay", "--policies", "d.json", "pipe")
-    assert "1 records, 1 calls" in err
+    assert "1 record, 1 call " in err
 
 
 @pytest.mark.parametrize(
@@ -414,7 +414,7 @@ MACHINE = f"arn:aws:ec2:eu-west-1:{A}:instance/i-1"
     ],
     ids=lambda value: " ".join(value[:2]) if value[0].islower() else None,
 )
-@pytest.mark.parametrize("form", ["json"])
+@pytest.mark.parametrize("form", ["text", "json"])
 def test_names_of_actions_and_keys_keep_their_case(arguments, names, form, call):
     old, new = directory(APP), directory(APP)
     changed = [MIXED[0] | {"Action": "ec2:RunInstances"}, MIXED[1]]
@@ -430,3 +430,81 @@ def test_names_of_actions_and_keys_keep_their_case(arguments, names, form, call)
     text = out + err
     assert [name for name in names if name not in text] == []
     assert [name for name in SPELLED if name.lower() in text] == []
+
+
+# -- names that are almost right ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["user/ana", "USER/Ana", "ana"])
+def test_short_form_of_test_files_names_a_principal(name, call):
+    code, out, _ = call("explain", "--policies", "d.json", name, "s3:GetObject", KEY, "--format", "json")
+    assert code == 0 and json.loads(out)["principal"] == ANA
+    assert call("what-can", "--policies", "d.json", name)[0] == 0
+
+
+def test_short_form_of_several_accounts_needs_one(call):
+    asked = "explain", "--policies", "d.json", "role/app", "s3:GetObject", KEY
+    code, _, err = call(*asked)
+    assert code == 1 and f"pass `--account` or one of `{APP}` or `arn:aws:iam::{B}:role/app`" in err
+    assert call(*asked, "--account", A)[0] == 0
+    code, _, err = call("explain", "--policies", "d.json", "user/anna", "s3:GetObject", KEY)
+    assert code == 1 and f"help: did you mean `{ANA}`?" in err
+    assert call("explain", "--policies", "d.json", "role/ana", "s3:GetObject", KEY)[0] == 1, "it is a user"
+
+
+def test_short_form_without_a_directory_has_a_hint(call):
+    hint = "help: write the ARN, `arn:aws:iam::ACCOUNT:user/ana`\n"
+    assert hint in call("simulate", "--principal", "user/ana", "--action", "s3:GetObject", "--resource", "*")[2]
+    Path("r.csv").write_text("principal,action,resource\nuser/ana,s3:GetObject,*\n")
+    code, _, err = call("authorize", "--policies", "d.json", "--requests", "r.csv", "--out", "-")
+    assert code == 1 and hint in err
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_misspelt_names_of_a_table_are_shown_with_their_row(form, call):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    wrong, foreign = f"arn:aws:iam::{A}:user/anna", "arn:aws:iam::333333333333:user/eve"
+    rows = [
+        (ANA, "s3:GetObject"),
+        (wrong, "s3:GetObjct"),
+        ("nobody", "s3:GetObject"),
+        (foreign, "s3:GetObjct"),
+        (wrong, "s3:Put"),
+    ]
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    if form == "csv":
+        lines = [f"{who},{what},{KEY}" for who, what in rows]
+        Path("r.csv").write_text("\n".join(["principal,action,resource", *lines, ""]))
+    else:
+        pq.write_table(pa.table({"principal": columns[0], "action": columns[1], "resource": [KEY] * 5}), "r.parquet")
+    asked = "authorize", "--policies", "d.json", "--requests", f"r.{form}", "--out", "out.csv", "--on-error", "deny"
+    code, _, err = call(*asked)
+    places = ["r.csv:3", "r.csv:5"] if form == "csv" else ["r.parquet, row 1", "r.parquet, row 3"]
+    lines = err.splitlines()
+    at = lines.index("principal not in the directory: 3 rows")
+    assert code == 0 and lines[at + 1 : at + 3] == [
+        f"  {places[0]}: `{wrong}`: did you mean `{ANA}`?",
+        f"  {places[1]}: `{foreign}`",
+    ]
+    assert "assume-allowed" in lines[at + 3], "the hint is below the rows that it is about"
+    at = lines.index("AWS has no action `s3:GetObjct`")
+    assert lines[at + 1] == "help: did you mean `s3:GetObject`?" and "AWS has no action `s3:Put`" in lines
+
+
+def test_numbers_have_the_noun_in_its_form(call):
+    Path("r.csv").write_text(f"principal,action,resource\n{ANA},s3:GetObject,{KEY}\n")
+    err = call("authorize", "--policies", "d.json", "--requests", "r.csv", "--out", "-")[2]
+    assert err.startswith("1 row\n") and "owner assumed: 1 row\n" in err
+    err = call("diff", "--old", "d.json", "--new", "d.json", "--requests", "r.csv")[2]
+    assert err.startswith("1 request compared")
+
+
+def test_failed_example_has_one_line_with_its_status(call):
+    example = {"name": "t", "principal": "user/ana", "action": "s3:GetObject", "resource": KEY, "expect": "denied"}
+    Path("f.iamtest.json").write_text(json.dumps({"version": 1, "policies": "d.json", "variables": {}, "tests": [example]}))
+    for more in ((), ("-v",)):
+        code, out, err = call("test", "f.iamtest.json", *more)
+        assert code == 2, err
+        assert sum(line.startswith("FAILED") for line in out.splitlines()) == 1, out

@@ -274,7 +274,7 @@ keys read but never supplied:
              7  100.0%  aws:RequestedRegion
              3   42.9%  aws:SourceIp
 owner assumed: 2 rows
-principal not in the directory: 1 rows
+principal not in the directory: 1 row
 error: `x` is not an action - at `actions`, row 5"""
 
 

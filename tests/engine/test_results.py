@@ -342,15 +342,16 @@ def test_near_miss_of_a_long_statement_is_shortened() -> None:
 
 # -- what the command line writes -------------------------------------------------------------------------------------
 
+ROWS = ("--format", "jsonl")
 VERBS = {
     "Decision": ("simulate", "--principal", ANA, "--action", "s3:GetObject", "--resource", KEY, "--identity-policy", "p.json",
                  "--format", "json"),
-    "Explanation": ("explain", "--policies", "d.json", ANA, "s3:DeleteObject", KEY),
-    "PrincipalAccess": ("who-can", "--policies", "d.json", "s3:PutObject", KEY, "--unknown", "*"),
-    "Grant": ("what-can", "--policies", "d.json", ANA),
-    "AllowedAction": ("what-can", "--policies", "d.json", ANA, "--resource", KEY, "--action", "s3:GetObject"),
-    "DiffGroup": ("diff", "--old", "d.json", "--new", "new.json"),
-    "ReplayGroup": ("replay", "--policies", "d.json", "log.json"),
+    "Explanation": ("explain", "--policies", "d.json", ANA, "s3:DeleteObject", KEY, *ROWS),
+    "PrincipalAccess": ("who-can", "--policies", "d.json", "s3:PutObject", KEY, "--unknown", "*", *ROWS),
+    "Grant": ("what-can", "--policies", "d.json", ANA, *ROWS),
+    "AllowedAction": ("what-can", "--policies", "d.json", ANA, "--resource", KEY, "--action", "s3:GetObject", *ROWS),
+    "DiffGroup": ("diff", "--old", "d.json", "--new", "new.json", *ROWS),
+    "ReplayGroup": ("replay", "--policies", "d.json", "log.json", *ROWS),
 }  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from fastiam.cli.console import note, write
 from fastiam.cli.file_arguments import read_bytes
 from fastiam.cli.html_report import HTML, chosen_form, write_report
 from fastiam.cli.options import report_formats
-from fastiam.errors import Finding, Severity
+from fastiam.errors import Finding, Severity, counted
 from fastiam.model.policy import PolicyKind
 from fastiam.report.page import DocumentLink
 
@@ -138,11 +138,11 @@ def _print_text(results: Sequence[ValidatedDocument], lenient: bool, data: AwsDa
 
 def _summary(results: Sequence[ValidatedDocument], lenient: bool, data: AwsData | None) -> list[str]:
     found = [finding.severity for result in results for finding in result.findings]
-    counts = [_count(found.count(Severity.ERROR), "error"), _count(found.count(Severity.WARN), "warning")]
+    counts = [counted(found.count(Severity.ERROR), "error"), counted(found.count(Severity.WARN), "warning")]
     if Severity.NOTE in found:
-        counts.append(_count(found.count(Severity.NOTE), "note"))
+        counts.append(counted(found.count(Severity.NOTE), "note"))
     rejected = sum(_is_rejected(result, lenient) for result in results)
-    documents = _count(sum(result.n_documents for result in results), "document")
+    documents = counted(sum(result.n_documents for result in results), "document")
     lines = [f"{documents}: {', '.join(counts)}, {rejected} rejected"]
     if data is not None:
         lines.append(f"AWS's data is of {data.date} ({data.source} {data.version})")
@@ -215,7 +215,3 @@ def _print_json(results: Sequence[ValidatedDocument], lenient: bool, data: AwsDa
         for result in results
     ]
     write(json.dumps(rows, indent=2))
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"

@@ -14,6 +14,7 @@ LINKED_PATH = "/aws-service-role/"  # the path of service-linked roles
 # The DNS suffixes of the partitions (`outputs.dnsSuffix` in `partitions.json` of botocore 1.44.8): names of services end in one.
 DNS_SUFFIXES = tuple("amazonaws.com amazonaws.com.cn amazonaws.eu c2s.ic.gov cloud.adc-e.uk csp.hci.ic.gov sc2s.sgov.gov".split())
 _LABEL = "[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
+_SHORT_FORM = re.compile(r"(?:user|role)/\S+")
 _SERVICE = re.compile(rf"(?:{_LABEL}\.)+(?:{'|'.join(map(re.escape, DNS_SUFFIXES))})")
 _PROVIDER = re.compile(rf"(?i:{_LABEL}(?:\.{_LABEL})+)(?::[0-9]{{1,5}})?(?:/[!-~]*)?")
 _HINT = (
@@ -97,6 +98,8 @@ def _hint(text: str) -> str:
         return f"write the ARN of the account's root, `arn:aws:iam::{text}:root`"
     if _SERVICE.fullmatch(text.lower()):
         return f"the name of a service is in lower case, `{text.lower()}`"
+    if _SHORT_FORM.fullmatch(text):
+        return f"write the ARN, `arn:aws:iam::ACCOUNT:{shorten(text)}`"
     if "://" in text:
         return "name an identity provider without `https://`"
     if _PROVIDER.fullmatch(text):

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from fastiam.errors import counted
 from fastiam.model.decision import Layer, Outcome, StatementRef
 from fastiam.model.request import shorten
 from fastiam.model.result import Result
@@ -76,20 +77,20 @@ class Summary(Result):
         denies: Counter[str] = Counter()
         for ref, n in self.denies.items():
             denies[f"{ref.policy} {ref.label} ({ref.layer})"] += n
-        lines = [f"{self.rows:,} rows"]
+        lines = [counted(self.rows, "row")]
         lines += self._block("outcomes", {OUTCOME_NAMES[outcome]: n for outcome, n in self.outcomes.items()})
         lines += self._block("decided in layer", {str(layer): n for layer, n in self.layers.items()})
         lines += self._block("top deny statements", denies)
         lines += self._block("depends on", self.depends_on)
         lines += self.missing_lines()
         if self.assumed_owner:
-            lines.append(f"owner assumed: {self.assumed_owner:,} rows")
+            lines.append(f"owner assumed: {counted(self.assumed_owner, 'row')}")
         if self.unknown_principal:
-            lines.append(f"principal not in the directory: {self.unknown_principal:,} rows")
+            lines.append(f"principal not in the directory: {counted(self.unknown_principal, 'row')}")
         lines += [f"error: {message}" for message in self.first_errors]
         more_errors = self.outcomes.get(Outcome.ERROR, 0) - len(self.first_errors)
         if self.first_errors and more_errors > 0:
-            lines.append(f"and {more_errors:,} more rows with errors")
+            lines.append(f"and {counted(more_errors, 'more row')} with errors")
         if self.ignored_columns:
             more = len(self.ignored_columns) - 10
             names = [f"`{shorten(name, 40)}`" for name in self.ignored_columns[:10]] + ([f"{more} more"] if more > 0 else [])

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 from xml.etree import ElementTree
 
-from fastiam.errors import FastiamError
+from fastiam.errors import FastiamError, counted
 from fastiam.testing.coverage import Coverage
 from fastiam.testing.report import ExampleResult, TestReport, message_of, plain
 
@@ -41,11 +41,11 @@ def result_lines(results: Sequence[ExampleResult]) -> Iterator[str]:
         yield f"{result.status.upper():<6} {visible(result.id)}"
 
 
-def failure_text(result: ExampleResult, *, paste: bool = True) -> str:
-    """Return what a person needs of one failure (T21)."""
+def failure_text(result: ExampleResult, *, paste: bool = True, has_status: bool = True) -> str:
+    """Return what a person needs of one failure (T21), with its status unless a line before has it."""
     request = result.request
     lines = [
-        f"{result.status.upper()} {result.id}",
+        f"{result.status.upper()} {result.id}" if has_status else result.id,
         f"{result.file}:{result.line}:{result.column}",
         f"  {request['principal']}",
         f"  {request['action']} on {request['resource']}",
@@ -61,7 +61,7 @@ def failure_text(result: ExampleResult, *, paste: bool = True) -> str:
     return "\n".join(body)
 
 
-def failures(report: TestReport) -> Iterator[str]:
+def failures(report: TestReport, *, has_status: bool = True) -> Iterator[str]:
     """Yield the text of failures, at most 20 of one test in full, and of files that are broken."""
     for name, error in report.broken:
         yield f"ERROR {visible(name)}\n{visible(message_of(error), lines=True)}"
@@ -72,7 +72,7 @@ def failures(report: TestReport) -> Iterator[str]:
         test = result.id.partition("[")[0]
         shown[test] += 1
         if shown[test] <= _SHOWN:
-            yield failure_text(result)
+            yield failure_text(result, has_status=has_status)
     for test, n in shown.items():
         if n > _SHOWN:
             yield f"{n - _SHOWN:,} more failures of {visible(test)}"
@@ -94,7 +94,7 @@ def coverage_lines(coverage: Coverage) -> Iterator[str]:
 def summary(report: TestReport) -> str:
     """Return the last line."""
     n = report.counts
-    counts = f"{n['passed']:,} passed, {n['failed']:,} failed, 0 undecided, {n['error']:,} errors"
+    counts = f"{n['passed']:,} passed, {n['failed']:,} failed, 0 undecided, {counted(n['error'], 'error')}"
     return f"{counts} in {report.seconds:.2f} seconds"
 
 

@@ -16,6 +16,7 @@ from fastiam.cli.files.column_union import REQUEST, ColumnUnion, keys_of, reques
 from fastiam.cli.files.columns import as_text, texts
 from fastiam.cli.files.formats import Format
 from fastiam.cli.files.named_files import RequestFile, open_file
+from fastiam.cli.files.noted_names import NotedNames
 from fastiam.cli.files.writers import write_results
 from fastiam.cli.progress import Share
 from fastiam.cli.unused_columns import UnusedColumns
@@ -100,6 +101,8 @@ class Job:
         counts over the files that are decided.
     unused
         the columns that no statement reads.
+    names
+        names that may be misspelt.
     share
         the fraction of the files that is read.
     """
@@ -115,6 +118,7 @@ class Job:
         self.rules, self.files, self.share, self.advance = rules, files, share, advance
         self.totals = Totals()
         self.unused = UnusedColumns(rules.engine._keys_read(), (OWNER,))
+        self.names = NotedNames()
         self._union = union
         if union is not None:
             self._check(union, files[0].name)
@@ -143,7 +147,7 @@ class Job:
                 self._union = ColumnUnion.of([source.columns])
                 self._check(self._union, source.name)
             self.share.begin(file.size, source.progress)
-            part = FileJob(self.rules, source, self._union, self.unused, self.advance)
+            part = FileJob(self.rules, source, self._union, self.unused, self.names, self.advance)
             yield part
         self.share.end()
 
@@ -181,9 +185,16 @@ class FileJob:
     """Decides one file of requests; `summary` counts the decided rows, `columns` are the names that it gives to the engine."""
 
     def __init__(
-        self, rules: Rules, source: Source, union: ColumnUnion, unused: UnusedColumns, advance: Callable[[int], None]
+        self,
+        rules: Rules,
+        source: Source,
+        union: ColumnUnion,
+        unused: UnusedColumns,
+        names: NotedNames,
+        advance: Callable[[int], None],
     ) -> None:
         self.rules, self.source, self.union, self.unused, self.advance = rules, source, union, unused, advance
+        self._names = names
         self.summary = Summary()
         self.columns: dict[str, None] = {}
         self._arguments = FrameArguments(add=ADDABLE, on_error=rules.on_error, now=rules.now, threads=rules.threads)
@@ -219,6 +230,7 @@ class FileJob:
             problem = RowProblem(error.code, column, error.message)
             raise self._row_error(batch, error.row, problem, error.hint) from error
         errors = self._errors(batch, decisions)
+        self._names.add(columns, decisions, lambda row: self._place(batch, row))
         self._count(decisions, errors)
         return self._result(batch, columns, decisions, errors)
 
@@ -231,6 +243,10 @@ class FileJob:
             hint = self.unused.hint(unused) or f"leave it out with `--map {column}=`"
             raise SourceError(f"no statement reads the column `{shorten(column)}`", source=self.source.name, path="", hint=hint)
         return keys
+
+    def _place(self, batch: Batch, row: int) -> str:
+        line = batch.line_of(row)
+        return f"{self.source.name}:{line}" if line else f"{self.source.name}, row {batch.first + row}"
 
     def _row_error(self, batch: Batch, row: int, problem: RowProblem, hint: str = "") -> RowError:
         return RowError(problem, source=self.source.name, row=batch.first + row, line=batch.line_of(row), hint=hint)

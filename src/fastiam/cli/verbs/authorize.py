@@ -15,6 +15,7 @@ import click
 from fastiam import __version__
 from fastiam.cli import exit_codes as exits
 from fastiam.cli import options
+from fastiam.cli.action_names import note_unknown_actions
 from fastiam.cli.console import note
 from fastiam.cli.file_arguments import check_out
 from fastiam.cli.files.authorize_job import PLACES, Job, OnError, Rules
@@ -25,6 +26,7 @@ from fastiam.cli.files.named_files import RequestFiles, find_requests
 from fastiam.cli.files.object_store import is_url
 from fastiam.cli.files.result_folder import ResultFolder
 from fastiam.cli.policy_sources import check_stdin, open_engine
+from fastiam.cli.principal_names import note_absent_principals
 from fastiam.cli.progress import Progress, Share
 from fastiam.cli.unused_columns import note_defaults, note_misspelt
 from fastiam.engine.decisions import COLUMNS
@@ -220,11 +222,12 @@ def _interruptible(folder: ResultFolder, *, quiet: bool) -> Iterator[None]:
 
 
 def _print_summary(job: Job, found: RequestFiles, rows: int, seconds: float) -> None:
-    note(str(job.totals.summary))
-    if job.totals.summary.unknown_principal:
-        note(
-            "help: they are denied; `fastiam explain --outside assume-allowed` decides one as if its account allowed the request"
-        )
+    for line in str(job.totals.summary).split("\n"):
+        note(line)
+        if line.startswith("principal not in the directory"):
+            note_absent_principals(job.rules.engine, job.names.principals)
+            note("help: they are denied; `fastiam explain --outside assume-allowed` decides one as if its account allowed it")
+    note_unknown_actions(job.names.actions)
     for line in (*job.totals.lines(), *job.unused.lines()):
         note(line)
     if found.left_out:

@@ -25,6 +25,7 @@ from fastiam.cli.policy_sources import check_stdin
 from fastiam.cli.render import is_json, write_rows
 from fastiam.cli.unused_columns import note_defaults, note_misspelt
 from fastiam.engine.summary import Summary
+from fastiam.errors import counted
 from fastiam.frames.batch import with_constants, with_tags
 from fastiam.report.pictures import Names
 
@@ -172,7 +173,7 @@ def _not_compared(found: Diff) -> list[str]:
     """What was not compared, one fact a line."""
     lines = []
     if found.n_errors:
-        lines.append(f"{found.n_errors:,} of {found.n_rows:,} requests could not be decided by one of the two")
+        lines.append(f"{found.n_errors:,} of {counted(found.n_rows, 'request')} could not be decided by one of the two")
         lines.append("help: their principals or resources are not in the policies, or not in the log")
     if found.unknown_principals:
         lines.append(f"{found.unknown_principals:,} of {found.n_rows:,} requests have a principal that is in neither of the two")
@@ -182,7 +183,7 @@ def _not_compared(found: Diff) -> list[str]:
 def _summary(found: Diff) -> list[str]:
     counts = ", ".join(f"{count:,} {change.value}" for change, count in found.counts.items()) or "no decision changes"
     compared = found.n_rows - found.n_errors - found.unknown_principals
-    lines = [f"{compared:,} requests compared: {counts}"] if compared or not found.n_rows else []
+    lines = [f"{counted(compared, 'request')} compared: {counts}"] if compared or not found.n_rows else []
     if found.undecidable:
         lines.append(f"{found.undecidable:,} depend on unknown keys before and after")
     if found.missing_keys:

@@ -18,6 +18,7 @@ from fastiam.cli.policy_sources import check_stdin, open_engine
 from fastiam.cli.progress import Progress
 from fastiam.cli.render import is_json, write_rows
 from fastiam.cli.unused_columns import note_misspelt
+from fastiam.errors import counted
 from fastiam.model.decision import Outcome
 from fastiam.model.key_registry import spelled
 from fastiam.model.logged_calls import Calls
@@ -156,7 +157,7 @@ def _why(group: ReplayGroup) -> str:
 
 def _summarize(found: Replay, skipped: Mapping[str, int]) -> None:
     n = max(found.calls, 1)
-    note(f"{found.records:,} records, {found.calls:,} calls with an IAM action")
+    note(f"{counted(found.records, 'record')}, {counted(found.calls, 'call')} with an IAM action")
     for verdict, calls in found.verdicts.items():
         note(f"  {calls:>12,}  {calls / n:6.1%}  {verdict}: {_MEANING[verdict]}")
     if found.groups and all(group.note == NOT_IN_DIRECTORY for group in found.groups):

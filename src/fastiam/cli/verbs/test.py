@@ -103,7 +103,7 @@ def command(
 
         write_test_page(report, out)
         return code
-    text = _text(report, form)
+    text = _text(report, form, verbose=verbose)
     if out is None:
         write(text)
     else:
@@ -134,7 +134,7 @@ def _variable(given: str) -> tuple[str, str]:
     return name, value
 
 
-def _text(report: TestReport, form: str) -> str:
+def _text(report: TestReport, form: str, *, verbose: bool) -> str:
     from fastiam.testing import output
 
     if form == "json":
@@ -150,4 +150,4 @@ def _text(report: TestReport, form: str) -> str:
     if form == "github":
         reached = [] if report.coverage is None else list(output.coverage_lines(report.coverage))
         return "\n".join([*output.github(report), *reached, output.summary(report)])
-    return output.lines(report, output.failures(report))
+    return output.lines(report, output.failures(report, has_status=not verbose))

@@ -19,6 +19,7 @@ from fastiam.cli.policy_sources import open_engine
 from fastiam.cli.principal_names import find_principal
 from fastiam.cli.render import is_json, write_rows
 from fastiam.cli.unused_columns import note_defaults, note_misspelt
+from fastiam.errors import counted
 from fastiam.model.arn import split_arn
 from fastiam.model.key_registry import spelled
 
@@ -78,7 +79,7 @@ def command(
         grants = engine.what_can(principal, context=given)
         rows = [grant.to_dict() if is_json(form) else _grant(grant, is_table=form in ("text", HTML)) for grant in grants]
         if form == HTML:
-            write_report(title, {"Grants": (GRANT_TABLE, rows)}, out, summary=[f"{len(rows):,} grants"], engines=[engine])
+            write_report(title, {"Grants": (GRANT_TABLE, rows)}, out, summary=[counted(len(rows), "grant")], engines=[engine])
         else:
             write_rows(GRANT_TABLE if form == "text" else GRANT, rows, form)
         _note_nothing(rows, form)
@@ -97,7 +98,7 @@ def command(
         options.note_more(len(decided(("*",))) - len(found))
     rows = [one.to_dict() if is_json(form) else _action(one) for one in found]
     if form == HTML:
-        summary = [f"{len(rows):,} actions on {resource}"]
+        summary = [f"{counted(len(rows), 'action')} on {resource}"]
         write_report(title, {"Actions": (ACTION_TABLE, rows)}, out, summary=summary, engines=[engine])
     else:
         write_rows(ACTION_TABLE if form == "text" else ACTION, rows, form)

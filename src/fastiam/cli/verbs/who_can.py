@@ -18,6 +18,7 @@ from fastiam.cli.policy_sources import open_engine
 from fastiam.cli.principal_names import check_role
 from fastiam.cli.render import is_json, write_rows
 from fastiam.cli.unused_columns import note_defaults, note_misspelt
+from fastiam.errors import counted
 from fastiam.model.decision import Outcome
 from fastiam.model.key_registry import spelled
 
@@ -71,13 +72,15 @@ def command(
     rows = (caller.to_dict() if is_json(form) else _row(caller) for caller in callers)
     if form == HTML:
         title = f"Who can {action} on {resource}"
-        summary = [f"{len(callers):,} principals", f"keys that are not given are {_KEYS[bool(unknown)]}"]
+        summary = [counted(len(callers), "principal"), f"keys that are not given are {_KEYS[bool(unknown)]}"]
         write_report(title, {"Principals": (COLUMNS, rows)}, out, summary=summary, engines=[engine])
     else:
         write_rows(OF_TABLE if form == "text" else COLUMNS, rows, form)
     assumed = sum(caller.assumed_owner for caller in callers)
     if assumed:
-        note(f"the owner of the resource is assumed to be the principal's account in {assumed:,} of {len(callers):,} rows")
+        note(
+            f"the owner of the resource is assumed to be the principal's account in {assumed:,} of {counted(len(callers), 'row')}"
+        )
         note("help: pass `--resource-account ID`, or `--unknown-owner deny`")
     unseen: list[str] = []
     if not callers:
