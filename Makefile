@@ -61,19 +61,19 @@ $(COMPILED): | $(RUN)
 	@rm -f $(VENV)/compiled-*
 	@touch $@
 
-$(STAMP): $(COMPILED)
+$(STAMP): $(if $(wildcard $(STAMP)),,$(COMPILED))
 	@echo "3 of 3: the packages of the tests, with which $(VENV) has 1.7 GB; large ones are listed"
 	@$(call shown,$(RUN) $(INSTALL) $(OF_TESTS),$(PACKAGES_SHOWN))
 	@rm -f $(VENV)/built-*
 	@touch $@
 
-$(DEMO): $(COMPILED)
+$(DEMO): $(if $(wildcard $(DEMO)),,$(COMPILED))
 	@echo "3 of 3: the packages of the demo, with which $(VENV) has 0.5 GB; large ones are listed"
 	@$(call shown,$(RUN) $(INSTALL) $(OF_DEMO),$(PACKAGES_SHOWN))
 	@rm -f $(VENV)/demo-*
 	@touch $@
 
-# The packages of the tests include those of the demo.
+# The packages of the tests include those of the demo, and a stamp of either says that it is compiled.
 demo: $(or $(wildcard $(STAMP)),$(DEMO))
 	$(RUN) examples/demo.py
 
