@@ -28,6 +28,7 @@ except ModuleNotFoundError as error:
     raise missing_package("fastiam.boto3", error, "boto3") from None
 
 from fastiam.boto3.client_calls import _SUSPENDED, Mark, OnUndecided, OnUnmapped, Policies, SdkCalls, not_announced
+from fastiam.boto3.draft import Draft
 from fastiam.boto3.endpoint_state import READING, AccountState
 from fastiam.boto3.recorded import CheckedRequest, name_of
 from fastiam.model.request import Context
@@ -36,6 +37,7 @@ from fastiam.sources.cloudtrail.outcomes import logged_of
 
 __all__ = [
     "CheckedRequest",
+    "Draft",
     "SdkCalls",
     "UncheckedCall",
     "UndecidedCall",

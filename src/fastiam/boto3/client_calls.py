@@ -22,6 +22,7 @@ from botocore.awsrequest import AWSResponse
 from fastiam.analysis.access.call_decisions import RESOURCE, SESSION_POLICIES, SESSION_TAGS, CallDecision, DirectoryLookup
 from fastiam.api.directory import Directory
 from fastiam.api.suggestion import Suggestion, suggest_policy
+from fastiam.boto3.draft import Draft, draft_of
 from fastiam.boto3.endpoint_state import AccountState, OpenState
 from fastiam.boto3.errors import UncheckedCall, UndecidedCall, UnknownCredentials, UnmappedCall
 from fastiam.boto3.issued_sessions import issued_session
@@ -112,22 +113,30 @@ class SdkCalls:
         counts = {"calls of emulators, not checked": self._n_internal, "calls while suspended": self._n_suspended}
         return report_of(seen, counts, self._state.findings if self._state is not None else ())
 
-    def policy(self) -> Suggestion:
+    def policy(self, *, conditions: bool = False) -> Suggestion | Draft:
         """Return a smaller policy for the principal of the calls, of what they used, with the guarantees of `suggest_policy`.
 
+        Without policies, it is a `Draft` of the calls alone: the recorded actions on the recorded resources.
         Calls that the endpoint denied, or that failed before authorization, do not count.
+
+        Parameters
+        ----------
+        conditions
+            of a draft: limit each statement to the Region and the tags that its requests have in common.
 
         Raises
         ------
         RequestValueError
-            the block has no directory or paths as `policies`, or its calls have no principal or several.
+            the block has an engine as `policies`, or its calls have no principal or several.
         """
+        with self._lock:
+            seen = list(self._seen)
+        if self._policies is None:
+            return draft_of(seen, conditions=conditions)
         directory = self._directory if self._state is None else self._state.directory
         if directory is None:
             hint = "pass a `Directory` or paths: `record(policies, principal)`"
             raise RequestValueError("a smaller policy needs the policies of the principal", column="policies", hint=hint)
-        with self._lock:
-            seen = list(self._seen)
         found = {identity_of(each.principal) for call in seen for each in call.requests if each.principal is not None}
         if self._principal is not None:
             found = {identity_of(self._principal)}
@@ -243,7 +252,7 @@ class SdkCalls:
         region = "us-east-1" if region in ("", "aws-global", "*") else region
         principal = self._principal_of(client, context)
         arn = split_arn(name_of(principal)) if principal is not None else None
-        account = self._account or (arn.account if arn else "")
+        account = self._account or (arn.account if arn else "") or ("*" if self._policies is None else "")
         caller = name_of(principal) if principal is not None and ":user/" in name_of(principal) else ""
         url = url or client.meta.endpoint_url
         keys: dict[str, Any] = {"aws:RequestedRegion": region, "aws:SecureTransport": _is_secure(url), CALLED_VIA: None}

@@ -480,8 +480,50 @@ def test_recording_needs_no_policies(aws):
         client().list_objects_v2(Bucket="bkt1")
     (request,) = calls.requests
     assert (request.action, request.resource, request.decision) == ("s3:ListBucket", "arn:aws:s3:::bkt1", None)
-    with pytest.raises(fastiam.RequestValueError, match="needs the policies"):
+    with (
+        fastiam.boto3.record(directory_of(READS).compile(), APP) as calls,
+        pytest.raises(fastiam.RequestValueError, match="policies"),
+    ):
         calls.policy()
+
+
+def test_recorded_calls_alone_become_a_draft(aws):
+    """T121: exact resources, with each unknown one listed in place of a wildcard."""
+    with fastiam.boto3.record() as calls:
+        client().put_object(Bucket="bkt1", Key="a*b", Body=b"")
+        client().put_object(Bucket="bkt2", Key="k", Body=b"")
+        client().get_object(Bucket="bkt2", Key="k")
+        client("sqs").create_queue(QueueName="q", tags={"team": "red"})
+        client().list_objects_v2(Bucket="bkt2")
+        with contextlib.suppress(ClientError):
+            client("kms").decrypt(KeyId="alias/app", CiphertextBlob=b"x")
+        with contextlib.suppress(ClientError):
+            client().head_bucket(Bucket="b--euw1-az1--x-s3")
+    draft = calls.policy()
+    assert isinstance(draft, fastiam.boto3.Draft)
+    queue = "arn:aws:sqs:eu-west-1:*:q"  # no principal and no `account` is known
+    assert [(each["Action"], each["Resource"]) for each in draft.document["Statement"]] == [
+        (["s3:GetObject"], ["arn:aws:s3:::bkt2/k"]),
+        (["s3:ListBucket"], ["arn:aws:s3:::bkt2"]),
+        (["s3:PutObject"], ["arn:aws:s3:::bkt1/a${*}b", "arn:aws:s3:::bkt2/k"]),
+        (["sqs:CreateQueue"], [queue]),
+    ]
+    limited = calls.policy(conditions=True).document["Statement"]
+    assert all(each["Condition"]["StringEquals"]["aws:RequestedRegion"] == "eu-west-1" for each in limited)
+    assert limited[-1]["Condition"]["StringEquals"]["aws:RequestTag/team"] == "red"
+
+
+def test_draft_lists_what_it_cannot_allow():
+    """T121."""
+    kms, s3 = client("kms"), client()
+    with Stubber(kms) as one, Stubber(s3) as two, fastiam.boto3.record() as calls:
+        one.add_response("decrypt", {})
+        two.add_response("head_bucket", {})
+        kms.decrypt(KeyId="alias/app", CiphertextBlob=b"x")
+        s3.head_bucket(Bucket="b--euw1-az1--x-s3")
+    draft = calls.policy()
+    assert (draft.unresolved, draft.unmapped) == ((("kms:Decrypt", "Decrypt"),), ("s3:HeadBucket",))
+    assert "not in the policy: `kms:Decrypt` of Decrypt" in str(draft) and draft.document["Statement"] == []
 
 
 # -- blocks
