@@ -21,8 +21,8 @@ import fastiam
 from fastiam.server.http import Request, Response
 from fastiam.server.protocols.aws.iam_users import delete_user, get_user
 from fastiam.server.protocols.aws.operations import Operation, operations
-from fastiam.server.protocols.aws.permissions import Permission, everything
 from fastiam.sts import STS, PasswordPolicy
+from fastiam.sts.signed_calls import Permission, everything
 
 IAM = "Version=2010-05-08"
 WHO = "Action=GetCallerIdentity&Version=2011-06-15"

@@ -17,7 +17,7 @@ from fastiam.server.protocols.aws.iam_roles import role_of
 from fastiam.server.protocols.aws.iam_users import user_of
 from fastiam.server.protocols.aws.operations import NOTHING, Operation
 from fastiam.server.protocols.aws.pages import page, same
-from fastiam.server.protocols.aws.permissions import Permission
+from fastiam.sts.signed_calls import Permission, everything
 
 _OF_AWS = "aws"  # the account field of AWS managed policies
 _QUOTAS = {
@@ -251,7 +251,7 @@ def _user_or_all(call: Call) -> str:
     return "*" if call.parameters.get("AllUsers") else call.user_arn()
 
 
-_ACCOUNT = (Permission(p.everything),)
+_ACCOUNT = (Permission(everything),)
 _USER = (Permission(p.user),)
 
 OPERATIONS = {

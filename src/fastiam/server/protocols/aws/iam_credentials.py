@@ -17,7 +17,7 @@ from fastiam.server.protocols.aws.documents import without_nones
 from fastiam.server.protocols.aws.errors import ApiError
 from fastiam.server.protocols.aws.operations import NOTHING, Operation
 from fastiam.server.protocols.aws.pages import page
-from fastiam.server.protocols.aws.permissions import Permission
+from fastiam.sts.signed_calls import Permission, everything
 
 _NONE = "N/A"  # what AWS answers for a service or Region that is not known
 
@@ -255,7 +255,7 @@ def delete_account_password_policy(call: Call) -> Result:
 
 
 _USER = (Permission(p.user),)
-_ACCOUNT = (Permission(p.everything),)
+_ACCOUNT = (Permission(everything),)
 
 OPERATIONS = {
     "CreateAccessKey": Operation(create_access_key, _USER, writes=True),

@@ -14,7 +14,7 @@ from fastiam.server.protocols.aws.iam_users import user_of
 from fastiam.server.protocols.aws.identity_policies import policy_operations
 from fastiam.server.protocols.aws.operations import NOTHING, Operation
 from fastiam.server.protocols.aws.pages import page
-from fastiam.server.protocols.aws.permissions import Permission
+from fastiam.sts.signed_calls import Permission
 
 
 def create_group(call: Call) -> Result:

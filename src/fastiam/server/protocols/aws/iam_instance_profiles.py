@@ -13,7 +13,7 @@ from fastiam.server.protocols.aws.errors import ApiError
 from fastiam.server.protocols.aws.iam_roles import role_of
 from fastiam.server.protocols.aws.operations import NOTHING, Operation
 from fastiam.server.protocols.aws.pages import page, same, tag_key
-from fastiam.server.protocols.aws.permissions import Permission
+from fastiam.sts.signed_calls import Permission, passed_to
 
 _TYPE, _NAME = "instance-profile", "InstanceProfileName"
 
@@ -115,7 +115,7 @@ def instance_profile_of(call: Call, profile: InstanceProfile, *, with_tags: bool
 _NEW = p.created(_TYPE, _NAME)
 _PROFILE = (Permission(p.instance_profile, (p.stored_tags,)),)
 _TAG = (Permission(p.instance_profile, (p.stored_tags, p.request_tags)),)
-_PASS_ROLE = Permission(p.role, (p.passed_to("ec2.amazonaws.com"),), "iam:PassRole", shown=p.role)
+_PASS_ROLE = Permission(p.role, (passed_to("ec2.amazonaws.com"),), "iam:PassRole", shown=p.role)
 
 OPERATIONS = {
     "CreateInstanceProfile": Operation(

@@ -15,7 +15,7 @@ from fastiam.server.protocols.aws.calls import Call, Result
 from fastiam.server.protocols.aws.errors import ApiError
 from fastiam.server.protocols.aws.iam_roles import role_of
 from fastiam.server.protocols.aws.operations import Operation
-from fastiam.server.protocols.aws.permissions import Permission
+from fastiam.sts.signed_calls import Permission
 
 _PREFIX: Final = "AWSServiceRoleFor"
 _DOMAIN: Final = ".amazonaws.com"

@@ -15,7 +15,7 @@ from fastiam.server.protocols.aws.errors import ApiError
 from fastiam.server.protocols.aws.iam_users import user_of
 from fastiam.server.protocols.aws.operations import NOTHING, Operation
 from fastiam.server.protocols.aws.pages import page, same, tag_key
-from fastiam.server.protocols.aws.permissions import Permission
+from fastiam.sts.signed_calls import Permission, given, stored_tag_keys
 
 
 def create_virtual_mfa_device(call: Call) -> Result:
@@ -169,11 +169,11 @@ def _listed(call: Call, device: MfaDevice) -> dict[str, Any]:
 def _tags(call: Call, resource: str) -> Mapping[str, Any]:
     """`aws:ResourceTag/...` of a device."""
     device = call.sts.mfa.find(resource)
-    return {} if device is None else p.stored_tag_keys(device.tags)
+    return {} if device is None else stored_tag_keys(device.tags)
 
 
 _NEW = p.created("mfa", "VirtualMFADeviceName")
-_SERIAL = p.given("SerialNumber")
+_SERIAL = given("SerialNumber")
 _DEVICE = (Permission(_SERIAL, (_tags,)),)
 _TAG = (Permission(_SERIAL, (_tags, p.request_tags)),)
 _USER = (Permission(p.user),)

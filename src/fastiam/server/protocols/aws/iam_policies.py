@@ -15,7 +15,7 @@ from fastiam.server.protocols.aws.documents import UNKNOWN_DATE, managed_documen
 from fastiam.server.protocols.aws.errors import ApiError
 from fastiam.server.protocols.aws.operations import NOTHING, Operation
 from fastiam.server.protocols.aws.pages import page, same, tag_key
-from fastiam.server.protocols.aws.permissions import Permission
+from fastiam.sts.signed_calls import Permission, everything, given
 
 _OF_AWS = "aws"  # the account field of AWS managed policies
 _MAX_VERSION = 10**18
@@ -231,7 +231,7 @@ def _listed_path(call: Call) -> str:
     return f"policy path {call.parameters.get('PathPrefix', '/')}"
 
 
-_ARN = p.given("PolicyArn")
+_ARN = given("PolicyArn")
 _NEW = p.created("policy", "PolicyName")
 _ONE = (Permission(_ARN, (p.stored_tags,)),)
 _TAG = (Permission(_ARN, (p.stored_tags, p.request_tags)),)
@@ -244,7 +244,7 @@ OPERATIONS = {
     ),
     "GetPolicy": Operation(get_policy, _ONE),
     "DeletePolicy": Operation(delete_policy, _ONE, writes=True),
-    "ListPolicies": Operation(list_policies, (Permission(p.everything, shown=_listed_path),)),
+    "ListPolicies": Operation(list_policies, (Permission(everything, shown=_listed_path),)),
     "ListEntitiesForPolicy": Operation(list_entities_for_policy, _ONE),
     "TagPolicy": Operation(tag_policy, _TAG, writes=True),
     "UntagPolicy": Operation(untag_policy, _TAG, writes=True),

@@ -11,7 +11,7 @@ from fastiam.server.protocols.aws.documents import tag_list, without_nones
 from fastiam.server.protocols.aws.errors import ApiError
 from fastiam.server.protocols.aws.operations import NOTHING, Operation
 from fastiam.server.protocols.aws.pages import page
-from fastiam.server.protocols.aws.permissions import Permission
+from fastiam.sts.signed_calls import Permission, given
 
 if TYPE_CHECKING:
     from fastiam.federation.saml_providers import SamlProviderInfo
@@ -253,10 +253,10 @@ def _every_oidc(call: Call) -> str:
     return call.new_arn("oidc-provider", "*")
 
 
-_OF_SAML = (Permission(p.given(_SAML), (p.stored_tags,)),)
-_OF_OIDC = (Permission(p.given(_OIDC), (p.stored_tags,)),)
-_TAG_SAML = (Permission(p.given(_SAML), (p.stored_tags, p.request_tags)),)
-_TAG_OIDC = (Permission(p.given(_OIDC), (p.stored_tags, p.request_tags)),)
+_OF_SAML = (Permission(given(_SAML), (p.stored_tags,)),)
+_OF_OIDC = (Permission(given(_OIDC), (p.stored_tags,)),)
+_TAG_SAML = (Permission(given(_SAML), (p.stored_tags, p.request_tags)),)
+_TAG_OIDC = (Permission(given(_OIDC), (p.stored_tags, p.request_tags)),)
 
 OPERATIONS = {
     "CreateSAMLProvider": Operation(

@@ -10,13 +10,11 @@ from fastiam.model.explanation import Explanation
 from fastiam.model.key_registry import fold
 from fastiam.model.policy import Effect
 from fastiam.model.source_map import locate, position_of
-from fastiam.server.protocols.aws import permissions as p
 from fastiam.server.protocols.aws.calls import Call, Result
 from fastiam.server.protocols.aws.documents import without_nones
 from fastiam.server.protocols.aws.errors import ApiError
 from fastiam.server.protocols.aws.operations import Operation
 from fastiam.server.protocols.aws.pages import page
-from fastiam.server.protocols.aws.permissions import Permission
 from fastiam.server.protocols.aws.simulation import (
     Simulation,
     context_keys,
@@ -26,6 +24,8 @@ from fastiam.server.protocols.aws.simulation import (
     simulate_stored,
     stored_policies,
 )
+from fastiam.sts import signed_calls as p
+from fastiam.sts.signed_calls import Permission
 
 _MAX_STEPS = 20_000_000  # of the evaluator for one answer: a few seconds at worst
 _WORDS = {Outcome.ALLOW: "allowed", Outcome.EXPLICIT_DENY: "explicitDeny", Outcome.IMPLICIT_DENY: "implicitDeny"}

@@ -20,7 +20,7 @@ from fastiam.server.protocols.aws.errors import ApiError
 from fastiam.server.protocols.aws.identity_policies import policy_operations
 from fastiam.server.protocols.aws.operations import NOTHING, Operation
 from fastiam.server.protocols.aws.pages import page, same, tag_key
-from fastiam.server.protocols.aws.permissions import Permission
+from fastiam.sts.signed_calls import Permission
 
 
 def create_user(call: Call) -> Result:

@@ -12,13 +12,13 @@ from fastiam.server.protocols.aws.documents import document, require_policy
 from fastiam.server.protocols.aws.errors import ApiError
 from fastiam.server.protocols.aws.operations import NOTHING, Operation
 from fastiam.server.protocols.aws.pages import page, same
-from fastiam.server.protocols.aws.permissions import Keys, Permission
+from fastiam.sts.signed_calls import Keys, Permission, Resource
 
 Find = Callable[[Call], Entity | Group]
 
 
 def policy_operations(
-    type_: str, find: Find, resource: p.Resource, keys: tuple[Keys, ...], *, changeable: Find | None = None
+    type_: str, find: Find, resource: Resource, keys: tuple[Keys, ...], *, changeable: Find | None = None
 ) -> Mapping[str, Operation]:
     """The operations on the policies of a type of identity.
 

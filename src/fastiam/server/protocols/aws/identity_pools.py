@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from fastiam.directory.identity_pool_records import IdentityPool
-from fastiam.server.protocols.aws import permissions as p
 from fastiam.server.protocols.aws.calls import Call, Result
 from fastiam.server.protocols.aws.errors import ApiError
 from fastiam.server.protocols.aws.model_calls import run
 from fastiam.server.protocols.aws.operations import Operation
-from fastiam.server.protocols.aws.permissions import Permission
+from fastiam.sts import signed_calls as p
+from fastiam.sts.signed_calls import Permission
 
 if TYPE_CHECKING:
     from fastiam.cognito.identity_pools import IdentityPools

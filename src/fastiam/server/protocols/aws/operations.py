@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import Any, Final
 
 from fastiam.server.protocols.aws.calls import Call, Result
-from fastiam.server.protocols.aws.permissions import Permission
+from fastiam.sts.signed_calls import Permission
 
 Handler = Callable[[Call], Result]
 

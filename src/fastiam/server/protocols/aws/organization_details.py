@@ -27,7 +27,7 @@ from fastiam.server.protocols.aws.organizations import (
     unit_of,
 )
 from fastiam.server.protocols.aws.pages import organization_page, same, tag_key
-from fastiam.server.protocols.aws.permissions import Permission
+from fastiam.sts.signed_calls import Keys, Permission, Resources, everything
 
 _DEPTH: Final = 5  # levels of units below the root
 _ROLE: Final = "OrganizationAccountAccessRole"
@@ -215,7 +215,7 @@ def list_aws_service_access_for_organization(call: Call) -> Result:
 
 
 def create_permissions(
-    resource: p.Resources, keys: Sequence[p.Keys] = (), *, made: p.Resources | None = None
+    resource: Resources, keys: Sequence[Keys] = (), *, made: Resources | None = None
 ) -> tuple[Permission, ...]:
     """The permissions of a call that creates something, and of its tags (G143).
 
@@ -234,16 +234,16 @@ def _new_account_arn(call: Call) -> str:
     return new_arn(call, "account", "*")
 
 
-_ALL = (Permission(p.everything),)
+_ALL = (Permission(everything),)
 _PARENT = on("ParentId")[0].resource
 _TAGGED = policy_key("ResourceId")
 _TAGS = on("ResourceId", keys=(_TAGGED, p.request_tags))
-_SERVICE = (Permission(p.everything, (service_key,)),)
+_SERVICE = (Permission(everything, (service_key,)),)
 
 OPERATIONS = {
     "CreateOrganizationalUnit": Operation(create_organizational_unit, create_permissions(_PARENT, made=_new_unit), writes=True),
     "UpdateOrganizationalUnit": Operation(update_organizational_unit, on("OrganizationalUnitId"), writes=True),
-    "CreateAccount": Operation(create_account, create_permissions(p.everything, made=_new_account_arn), writes=True),
+    "CreateAccount": Operation(create_account, create_permissions(everything, made=_new_account_arn), writes=True),
     "DescribeCreateAccountStatus": Operation(describe_create_account_status, _ALL),
     "ListCreateAccountStatus": Operation(list_create_account_status, _ALL),
     "TagResource": Operation(tag_resource, _TAGS, writes=True),

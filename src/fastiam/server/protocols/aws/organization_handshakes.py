@@ -24,7 +24,7 @@ from fastiam.server.protocols.aws.organizations import (
     on,
 )
 from fastiam.server.protocols.aws.pages import organization_page, same
-from fastiam.server.protocols.aws.permissions import Permission
+from fastiam.sts.signed_calls import Permission, everything
 
 _MAX_OPEN: Final = 20
 _CONFLICT: Final = "HandshakeConstraintViolationException"
@@ -228,7 +228,7 @@ def delete_organization(call: Call) -> Result:
     return NOTHING
 
 
-_ALL = (Permission(p.everything),)
+_ALL = (Permission(everything),)
 _ONE = (Permission(_handshake_arn, is_own=True),)
 
 OPERATIONS = {

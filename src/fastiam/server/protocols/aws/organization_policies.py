@@ -9,7 +9,6 @@ from typing import Any, Final
 from fastiam.directory.organization import RCP_TYPE, ControlPolicy, Organization
 from fastiam.errors import DirectoryError, PolicyError
 from fastiam.model.arn import is_account
-from fastiam.server.protocols.aws import permissions as p
 from fastiam.server.protocols.aws.calls import Call, Result
 from fastiam.server.protocols.aws.documents import document, without_nones
 from fastiam.server.protocols.aws.errors import ApiError, api_error
@@ -29,7 +28,8 @@ from fastiam.server.protocols.aws.organizations import (
     policy_key,
 )
 from fastiam.server.protocols.aws.pages import organization_page, same
-from fastiam.server.protocols.aws.permissions import Permission
+from fastiam.sts import signed_calls as p
+from fastiam.sts.signed_calls import Permission
 
 _CODES: Final = {
     "DIR-EXISTS": "DuplicatePolicyException",

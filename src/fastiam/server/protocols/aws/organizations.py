@@ -10,13 +10,13 @@ from fastiam.directory.organization import FULL_ACCESS_ID, POLICY_TYPES, RCP_TYP
 from fastiam.directory.stored_policies import FULL_ACCESS_ARN
 from fastiam.directory.unique_ids import new_organization_id, new_root_id
 from fastiam.model.arn import is_account
-from fastiam.server.protocols.aws import permissions as p
 from fastiam.server.protocols.aws.calls import Call, Result
 from fastiam.server.protocols.aws.documents import UNKNOWN_DATE, without_nones
 from fastiam.server.protocols.aws.errors import ApiError
 from fastiam.server.protocols.aws.operations import NOTHING, Operation
 from fastiam.server.protocols.aws.pages import organization_page, same
-from fastiam.server.protocols.aws.permissions import Permission
+from fastiam.sts import signed_calls as p
+from fastiam.sts.signed_calls import Permission
 
 UNIT, ACCOUNT = "ORGANIZATIONAL_UNIT", "ACCOUNT"
 RCP_FULL_ACCESS_ID = "p-RCPFullAWSAccess"

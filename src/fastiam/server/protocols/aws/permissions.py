@@ -12,19 +12,7 @@ from fastiam.model.key_registry import fold
 from fastiam.server.protocols.aws.calls import Call
 from fastiam.server.protocols.aws.documents import boundary_arn
 from fastiam.server.protocols.aws.errors import ApiError
-from fastiam.sts.signed_calls import (
-    Keys,
-    Permission,
-    Resource,
-    Resources,
-    everything,
-    given,
-    passed_to,
-    sent_tag_keys,
-    stored_tag_keys,
-)
-
-__all__ = ["Keys", "Permission", "Resource", "Resources", "everything", "given", "passed_to", "sent_tag_keys", "stored_tag_keys"]
+from fastiam.sts.signed_calls import Resource, sent_tag_keys, stored_tag_keys
 
 # -- resources ------------------------------------------------------------------------------------------------------------
 
