@@ -91,6 +91,11 @@ class BuildExt(build_ext):
 
     n_done, lock = 0, threading.Lock()
 
+    def run(self) -> None:
+        if not self.inplace and not self.editable_mode:  # a wheel has no functions that only tests call
+            self.extensions = [each for each in self.extensions if each.name != "fastiam.kernel.testing"]
+        super().run()
+
     def build_extension(self, ext: Extension) -> None:
         began = time.monotonic()
         super().build_extension(ext)
