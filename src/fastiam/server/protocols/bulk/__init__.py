@@ -13,7 +13,7 @@ from fastiam.server.mapping import MappingError
 from fastiam.server.protocol import Place, Route, ServerProtocol, Site, StreamRoute
 from fastiam.server.protocols.bulk import analyses
 from fastiam.server.protocols.bulk.gate import Principals
-from fastiam.server.protocols.bulk.parameters import ARROW, NDJSON, Unsupported, read_parameters
+from fastiam.server.protocols.bulk.parameters import Form, Unsupported, read_parameters
 from fastiam.server.protocols.bulk.section import Section
 from fastiam.server.protocols.bulk.stream import Processor, Slots, error, refusal
 
@@ -72,10 +72,10 @@ class Bulk:
         except ModuleNotFoundError as missing:
             if missing.name != "pyarrow":
                 raise
-            status = 415 if parameters.source == "arrow" else 406
+            status = 415 if parameters.source is Form.ARROW else 406
             return error(status, "bad_content_type", "the server has no library for Arrow"), None
         headers = ((b"x-fastiam-generation", b"%d" % pinned.generation),)
-        return Response(200, content_type=NDJSON if parameters.answer == "jsonl" else ARROW, headers=headers), processor
+        return Response(200, content_type=parameters.answer.types[0], headers=headers), processor
 
 
 def create(section: Section, site: Site) -> ServerProtocol:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -13,9 +14,17 @@ from fastiam.model.key_registry import KeyType
 from fastiam.server.mapping import Key, MappingError
 from fastiam.server.mapping.facts import MAX_KEYS
 from fastiam.server.mapping.values import MAX_VALUE
-from fastiam.server.protocols.bulk.arrow_messages import MAX_MESSAGE, ArrowError, bad_arrow
+from fastiam.server.protocols.bulk.arrow_messages import (
+    BATCH,
+    MAX_MESSAGE,
+    SCHEMA,
+    ArrowError,
+    ArrowMessage,
+    ArrowMessages,
+    bad_arrow,
+)
 from fastiam.server.protocols.bulk.gate import LIMITS, RESERVED, Gate
-from fastiam.server.protocols.bulk.rows import OWNER, REQUEST, SESSION, Rows
+from fastiam.server.protocols.bulk.rows import OWNER, REQUEST, SESSION, Chunk, Part, Rows
 from fastiam.strict_json import JsonError, read_value
 
 ROWS: Final = 65_536  # of one slice: what is decided and answered at a time
@@ -61,6 +70,56 @@ class _Pipe:
     @property
     def closed(self) -> bool:
         return False
+
+
+class ArrowReader:
+    """Reads a body of Arrow messages."""
+
+    def __init__(self, gate: Gate, unknown: frozenset[str]) -> None:
+        self._messages, self._gate = ArrowMessages(), gate
+        self._rows: ArrowRows | None = None
+
+    @property
+    def missing(self) -> int:
+        """Of the next message."""
+        return self._messages.missing
+
+    def feed(self, piece: bytes, *, has_answered: bool) -> Iterator[Chunk]:
+        """The batches that are complete. A piece with a broken message is refused whole where nothing was answered."""
+        messages, refused = self._cut(piece)
+        if refused is not None and not has_answered:
+            raise refused
+        for message in messages:
+            if message.kind == SCHEMA:
+                self._rows = ArrowRows(message.data, self._gate)
+                yield Chunk(0, tuple, self._rows.sessions())
+                continue
+            assert self._rows is not None  # the first message is a schema
+            if message.kind == BATCH:
+                yield Chunk(message.rows, partial(self._read, message.data))
+            else:
+                self._rows.put(message.data)
+        if refused is not None:
+            raise refused
+
+    def finish(self) -> Iterator[Chunk]:
+        """Nothing, if the body is complete."""
+        self._messages.finish()
+        return iter(())
+
+    def _read(self, data: bytes) -> Iterator[list[Part]]:
+        assert self._rows is not None
+        return ([(range(rows.length), rows)] for rows in self._rows.read(data))
+
+    def _cut(self, piece: bytes) -> tuple[list[ArrowMessage], ArrowError | None]:
+        """The messages that are complete, and why the one after them is refused."""
+        found: list[ArrowMessage] = []
+        try:
+            for message in self._messages.feed(piece):
+                found.append(message)
+        except ArrowError as refused:
+            return found, refused
+        return found, None
 
 
 class ArrowRows:

@@ -15,7 +15,7 @@ from fastiam.server._json_lines import read_texts
 from fastiam.server.mapping import MappingError
 from fastiam.server.mapping.facts import MAX_KEYS
 from fastiam.server.protocols.bulk.gate import LIMITS, RESERVED, Gate
-from fastiam.server.protocols.bulk.rows import OWNER, REQUEST, SESSION, Rows
+from fastiam.server.protocols.bulk.rows import OWNER, REQUEST, SESSION, Chunk, Rows
 from fastiam.server.protocols.bulk.text_columns import TextColumn
 from fastiam.strict_json import DEFAULT, JsonError, read_value
 
@@ -162,6 +162,35 @@ class JsonRows:
             checked = gate.values(rows, key, values)
             first = spelled.setdefault(key.folded, name)
             rows.keys[first] = checked if first == name else _both(rows, name, rows.keys[first], checked)
+
+
+class JsonReader:
+    """Reads a body of JSON lines."""
+
+    def __init__(self, gate: Gate, unknown: frozenset[str]) -> None:
+        self._lines, self._rows = Lines(), JsonRows(gate, unknown)
+        self._is_first = True
+
+    @property
+    def missing(self) -> int:
+        """A client may wait for the answer to a line before it sends the next one."""
+        return 1
+
+    def feed(self, piece: bytes, *, has_answered: bool) -> Iterator[Chunk]:
+        """The lines that are complete."""
+        return map(self._chunk, self._lines.feed(piece))
+
+    def finish(self) -> Iterator[Chunk]:
+        """The last line, if it has no line end."""
+        return map(self._chunk, self._lines.finish())
+
+    def _chunk(self, lines: list[Line]) -> Chunk:
+        sessions = None
+        if self._is_first and lines:
+            self._is_first = False
+            sessions = read_header(lines[0])
+            lines = lines if sessions is None else lines[1:]
+        return Chunk(len(lines), lambda: [self._rows.read(lines)] if lines else [], sessions)
 
 
 def _mark(rows: Rows, column: TextColumn, faults: Mapping[str, MappingError]) -> None:

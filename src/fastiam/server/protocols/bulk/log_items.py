@@ -7,11 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from fastiam.engine.decisions import LAYERS
 from fastiam.model.decision import Decision, Outcome
 from fastiam.server.decision_records import DecisionRecord
-from fastiam.server.protocols.bulk.rows import REQUEST, Decided, Rows, listed
+from fastiam.server.protocols.bulk.rows import REQUEST, Decided, Part, listed
 from fastiam.server.protocols.bulk.stated_sessions import StatedSession
-
-Part = tuple[Sequence[int], Rows]
-"""Rows that are decided together, and their numbers in the chunk."""
 
 
 def row_records(

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Literal
+from enum import Enum
+from importlib import import_module
+from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from fastiam.errors import RequestValueError
@@ -14,15 +16,40 @@ from fastiam.server.http import Request
 from fastiam.server.identity import ASSERT_CONTEXT, Identity
 from fastiam.server.mapping import MappingError, read_instant
 
-Form = Literal["jsonl", "arrow"]
 NDJSON: Final = "application/x-ndjson"
 ARROW: Final = "application/vnd.apache.arrow.stream"
-TYPES: Final[Mapping[str, Form]] = {
-    NDJSON: "jsonl",
-    "application/jsonl": "jsonl",
-    "application/json-lines": "jsonl",
-    ARROW: "arrow",
-}
+
+
+class Form(Enum):
+    """The forms of requests and answers: a form is one line here, and the classes that read and write it.
+
+    A line has the media types, that of answers first, and the module and class of the reader and of the writer.
+    """
+
+    JSON_LINES = (NDJSON, "application/jsonl", "application/json-lines"), "json_rows:JsonReader", "json_answers:JsonAnswers"
+    ARROW = (ARROW,), "arrow_rows:ArrowReader", "arrow_answers:ArrowAnswers"
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """The media types."""
+        types: tuple[str, ...] = self.value[0]
+        return types
+
+    def reader(self) -> Any:
+        """The class of a `Reader`."""
+        return _imported(self.value[1])
+
+    def writer(self) -> Any:
+        """The class of `Answers`."""
+        return _imported(self.value[2])
+
+
+def _imported(name: str) -> Any:
+    module, _, attribute = name.partition(":")
+    return getattr(import_module(f"{__package__}.{module}"), attribute)  # PERF: pyarrow only when it is used
+
+
+TYPES: Final[Mapping[str, Form]] = {type_: form for form in Form for type_ in form.types}
 FIELDS: Final = ("outcome", "layer", "policy", "sid", "depends_on", "error")
 _NAMES: Final = frozenset({"reasons", "unknown", "now", "on_error", "threads", "fields", "summary"})
 _MAX_UNKNOWN: Final = 256

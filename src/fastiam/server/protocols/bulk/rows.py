@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -49,6 +49,40 @@ class Rows:
     def fail(self, row: int, fault: MappingError) -> None:
         """Mark a row; the first fault of a row is kept."""
         self.faults.setdefault(row, fault)
+
+
+Part = tuple[Sequence[int], Rows]
+"""Rows that are decided together, and their numbers among those that are answered together."""
+
+
+class Chunk(NamedTuple):
+    """Rows of a body that are complete."""
+
+    rows: int
+    read: Callable[[], Iterable[list[Part]]]
+    """Reads them, in groups that are answered together."""
+    sessions: object = None
+    """What the body states of sessions before them."""
+
+
+class Reader(Protocol):
+    """Reads the body of one request in one form.
+
+    Raises
+    ------
+    ArrowError, MappingError
+        the rest of the body cannot be read.
+    """
+
+    @property
+    def missing(self) -> int:
+        """Bytes without which no further row is complete; at most 1: unknown."""
+
+    def feed(self, piece: bytes, *, has_answered: bool) -> Iterator[Chunk]:
+        """The rows that are complete. `has_answered`: whether a part of the answer was given."""
+
+    def finish(self) -> Iterator[Chunk]:
+        """The rest of the rows."""
 
 
 @dataclass(slots=True)

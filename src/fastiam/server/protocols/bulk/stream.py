@@ -17,13 +17,11 @@ from fastiam.server.http import Response
 from fastiam.server.identity import Identity
 from fastiam.server.mapping import MappingError
 from fastiam.server.protocol import StreamAborted, StreamRefused
-from fastiam.server.protocols.bulk.arrow_messages import BATCH, SCHEMA, ArrowError, ArrowMessage, ArrowMessages
+from fastiam.server.protocols.bulk.arrow_messages import ArrowError
 from fastiam.server.protocols.bulk.gate import Gate, Principals
-from fastiam.server.protocols.bulk.json_answers import JsonAnswers
-from fastiam.server.protocols.bulk.json_rows import JsonRows, Line, Lines, read_header
-from fastiam.server.protocols.bulk.log_items import Part, row_records
+from fastiam.server.protocols.bulk.log_items import row_records
 from fastiam.server.protocols.bulk.parameters import Parameters
-from fastiam.server.protocols.bulk.rows import Decided, Judge, merged
+from fastiam.server.protocols.bulk.rows import Chunk, Decided, Judge, Part, Reader, merged
 from fastiam.server.protocols.bulk.stated_sessions import read_sessions
 
 MAX_ROWS: Final = 10_000_000
@@ -105,8 +103,8 @@ class Processor:
         self._gate = Gate(identity, principals, parameters.unknown)
         self._judge = Judge(pinned.engine, parameters, with_reasons=parameters.reasons or logs_items)
         self._items: list[Item] | None = [] if logs_items else None
-        self._answers = _answers(parameters, pinned.generation)
-        self._body: _Body = (_JsonBody if parameters.source == "jsonl" else _ArrowBody)(self)
+        self._answers: Answers = parameters.answer.writer()(parameters, pinned.generation)
+        self._reader: Reader = parameters.source.reader()(self._gate, parameters.unknown)
         self._rows = self._allowed = self._errors = 0
         self._outcomes: dict[tuple[str, str], int] = {}
         self._denied: list[int] = []
@@ -115,15 +113,15 @@ class Processor:
     @property
     def missing(self) -> int:
         """Bytes without which no further row is complete; at most 1: unknown."""
-        return self._body.missing
+        return self._reader.missing
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
         """The answers to rows that are complete."""
-        return self._guarded(lambda: self._body.feed(chunk))
+        return self._guarded(lambda: self._reader.feed(chunk, has_answered=self.has_answered))
 
     def finish(self) -> Iterator[bytes]:
         """The rest of the answers."""
-        yield from self._guarded(lambda: self._body.finish())
+        yield from self._guarded(self._reader.finish)
         yield self._answers.finish(self._rows, self._allowed, self._errors)
 
     def abort(self, code: str) -> bytes:
@@ -133,7 +131,6 @@ class Processor:
     def record(self) -> BatchRecord:
         """Counts of the whole request. A call that waited for a thread until now does nothing more."""
         self._is_over = True
-        del self._body  # it refers to this object: the cycle would keep the engine until a garbage collection
         if self._has_slot:
             self._has_slot = False
             self._slots.give_back()
@@ -147,8 +144,8 @@ class Processor:
         items, self._items = self._items, []
         return items
 
-    def _guarded(self, work: Callable[[], Iterator[bytes]]) -> Iterator[bytes]:
-        """The answers of a part of the work. What ends the stream is a response as long as nothing is answered."""
+    def _guarded(self, read: Callable[[], Iterator[Chunk]]) -> Iterator[bytes]:
+        """The answers to some rows. What ends the stream is a response as long as nothing is answered."""
         if not self._has_slot:
             if self._is_over:
                 return
@@ -158,7 +155,7 @@ class Processor:
                 raise StreamRefused(busy)
             self._has_slot = True
         try:
-            for piece in work():
+            for piece in self._decided(read()):
                 self.has_answered = self.has_answered or bool(piece)
                 yield piece
         except ArrowError as refused:
@@ -171,45 +168,23 @@ class Processor:
             raise StreamRefused(response) from None
         raise StreamAborted(self._answers.abort(code, self._rows, message)) from None
 
-    def set_sessions(self, raw: object) -> None:
-        """Take the sessions that the body states.
+    def _decided(self, chunks: Iterator[Chunk]) -> Iterator[bytes]:
+        """The answers to rows: columns that the gate has checked, decided, and written."""
+        for chunk in chunks:
+            if chunk.sessions is not None:
+                stated = read_sessions(chunk.sessions, self._identity, self._pinned.engine, self._parameters.now)
+                self._gate.sessions = self._judge.sessions = stated
+            if self._rows + chunk.rows > MAX_ROWS:
+                raise ArrowError(413, "too_many_rows", f"more than {MAX_ROWS} rows")
+            for parts in chunk.read():
+                length = sum(len(numbers) for numbers, _ in parts)
+                try:
+                    decided = merged([(numbers, self._judge.decide(rows)) for numbers, rows in parts], length)
+                except RequestValueError as fault:
+                    raise ArrowError(400, "bad_type", f"the column `{fault.column[:64]}` cannot be read") from None
+                yield self._answer(decided, parts)
 
-        Raises
-        ------
-        MappingError
-            the identity may state none, or one is wrong.
-        """
-        parameters, pinned = self._parameters, self._pinned
-        self._judge.sessions = read_sessions(raw, self._identity, pinned.engine, parameters.now)
-        self._gate.sessions = self._judge.sessions
-
-    def check_count(self, rows: int) -> None:
-        """Check the number of rows before some more are read.
-
-        Raises
-        ------
-        ArrowError
-            there are too many.
-        """
-        if self._rows + rows > MAX_ROWS:
-            raise ArrowError(413, "too_many_rows", f"more than {MAX_ROWS} rows")
-
-    @property
-    def gate(self) -> Gate:
-        """Checks what rows state."""
-        return self._gate
-
-    @property
-    def judge(self) -> Judge:
-        """Decides rows."""
-        return self._judge
-
-    @property
-    def unknown(self) -> frozenset[str]:
-        """The keys that are declared unknown."""
-        return self._parameters.unknown
-
-    def answer(self, decided: Decided, parts: Sequence[Part]) -> bytes:
+    def _answer(self, decided: Decided, parts: Sequence[Part]) -> bytes:
         """Count some decisions, and write them.
 
         Parameters
@@ -251,114 +226,3 @@ class Processor:
         self._rows += len(decided)
         self._allowed += int(np.count_nonzero(allowed))
         self._errors += len(decided.errors)
-
-
-class _Body(Protocol):
-    """The body of one request."""
-
-    @property
-    def missing(self) -> int: ...
-    def feed(self, piece: bytes) -> Iterator[bytes]: ...
-    def finish(self) -> Iterator[bytes]: ...
-
-
-class _JsonBody:
-    """A body of JSON lines."""
-
-    def __init__(self, processor: Processor) -> None:
-        self._processor = processor
-        self._lines = Lines()
-        self._rows = JsonRows(processor.gate, processor.unknown)
-        self._is_first = True
-
-    @property
-    def missing(self) -> int:
-        """A client may wait for the answer to a line before it sends the next one."""
-        return 1
-
-    def feed(self, piece: bytes) -> Iterator[bytes]:
-        return self._answered(self._lines.feed(piece))
-
-    def finish(self) -> Iterator[bytes]:
-        return self._answered(self._lines.finish())
-
-    def _answered(self, chunks: Iterator[list[Line]]) -> Iterator[bytes]:
-        processor = self._processor
-        for lines in chunks:
-            if self._is_first and lines:
-                self._is_first = False
-                sessions = read_header(lines[0])
-                if sessions is not None:
-                    processor.set_sessions(sessions)
-                    lines = lines[1:]
-            if not lines:
-                continue
-            processor.check_count(len(lines))
-            parts = self._rows.read(lines)
-            decided = merged([(at, processor.judge.decide(rows)) for at, rows in parts], len(lines))
-            yield processor.answer(decided, parts)
-
-
-class _ArrowBody:
-    """A body of Arrow messages."""
-
-    def __init__(self, processor: Processor) -> None:
-        from fastiam.server.protocols.bulk.arrow_rows import ArrowRows  # PERF: of the library, only when it is used
-
-        self._make = ArrowRows
-        self._processor = processor
-        self._messages = ArrowMessages()
-        self._rows: ArrowRows | None = None
-
-    @property
-    def missing(self) -> int:
-        """Of the next message."""
-        return self._messages.missing
-
-    def feed(self, piece: bytes) -> Iterator[bytes]:
-        processor = self._processor
-        messages, refused = self._cut(piece)
-        if refused is not None and not processor.has_answered:
-            raise refused
-        for message in messages:
-            if message.kind == SCHEMA:
-                self._rows = self._make(message.data, processor.gate)
-                sessions = self._rows.sessions()
-                if sessions is not None:
-                    processor.set_sessions(sessions)
-                continue
-            assert self._rows is not None  # the first message is a schema
-            if message.kind != BATCH:
-                self._rows.put(message.data)
-                continue
-            processor.check_count(message.rows)
-            for rows in self._rows.read(message.data):
-                try:
-                    decided = processor.judge.decide(rows)
-                except RequestValueError as fault:
-                    raise ArrowError(400, "bad_type", f"the column `{fault.column[:64]}` cannot be read") from None
-                yield processor.answer(decided, [(range(rows.length), rows)])
-        if refused is not None:
-            raise refused
-
-    def _cut(self, piece: bytes) -> tuple[list[ArrowMessage], ArrowError | None]:
-        """The messages that are complete, and why the one after them is refused."""
-        found: list[ArrowMessage] = []
-        try:
-            for message in self._messages.feed(piece):
-                found.append(message)
-        except ArrowError as refused:
-            return found, refused
-        return found, None
-
-    def finish(self) -> Iterator[bytes]:
-        self._messages.finish()
-        return iter(())
-
-
-def _answers(parameters: Parameters, generation: int) -> Answers:
-    if parameters.answer == "jsonl":
-        return JsonAnswers(parameters, generation)
-    from fastiam.server.protocols.bulk.arrow_answers import ArrowAnswers  # PERF: as above
-
-    return ArrowAnswers(parameters, generation)
