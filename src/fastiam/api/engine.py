@@ -346,7 +346,7 @@ class Engine(ResolvingCore):
         sizes["bytes"] += self._runtime_cache_bytes()
         return {**sizes, "cache_limit": self._options["cache_bytes"]}
 
-    # -- analyses ----------------------------------------------------------------------------------------------------
+    # -- analyses, each imported on first use (PERF) ------------------------------------------------------------------
 
     # `self: Any`: `LiveEngine` and `SharedEngine` have this function too
     @overload

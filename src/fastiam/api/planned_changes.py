@@ -88,7 +88,7 @@ class PlannedChange:
 
         The result is PROVED only if nothing is undecided, and NEW_ACCESS only if its request needs nothing that is unknown.
         """
-        from fastiam.api.change_proofs import prove_change
+        from fastiam.api.change_proofs import prove_change  # PERF: only a proof needs it
 
         return prove_change(self.old, self.new, self.undecided, self.unknown, **options)
 
@@ -140,7 +140,7 @@ def read_change(
     PolicyError
         a proposed document cannot be read.
     """
-    from fastiam.sources.plans.terraform import read_plan
+    from fastiam.sources.plans.terraform import read_plan  # PERF: only plans need it
 
     changes = [
         read_plan(node, directory, account=account, region=region, assume_references=assume_references)

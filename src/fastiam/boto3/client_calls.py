@@ -508,7 +508,7 @@ def _opened(policies: Policies | None) -> tuple[Directory | None, Any]:
         return policies, policies.compile()
     if hasattr(policies, "decide"):
         return None, policies
-    from fastiam.api.loading import load
+    from fastiam.api.loading import load  # PERF: an engine or a directory needs no readers
 
     paths = [policies] if isinstance(policies, (str, os.PathLike)) else list(policies)
     directory = load(*paths)

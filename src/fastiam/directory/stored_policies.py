@@ -144,7 +144,7 @@ class Reader:
             raise DirectoryError(f"the name of a policy must be text, not `{type(name).__name__}`")
         if not isinstance(given, (str, bytes, Mapping)):
             raise DirectoryError(f"`{name}` must be JSON text, bytes or a mapping, not `{type(given).__name__}`")
-        from fastiam.policy.document import read_policy
+        from fastiam.policy.document import read_policy  # PERF: as above
 
         found: list[Finding] = []
         policy = read_policy(given, kind, mode=self.mode, name=name, arn=arn, findings=found)
@@ -194,7 +194,7 @@ def denying_policy(
     Its one statement denies everything and is undetermined (V4, F7), and a denial by it is marked (F6). Writing and reading its
     text gives the same policy.
     """
-    from fastiam.policy.document import read_policy
+    from fastiam.policy.document import read_policy  # PERF: as above
 
     text = json.dumps({"Version": "2012-10-17", "Statement": [denying_statement(kind, why)]})
     return StoredPolicy(read_policy(text, kind, mode="lenient", name=name, arn=arn, origin=origin), text)

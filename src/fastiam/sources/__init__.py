@@ -154,7 +154,7 @@ def read_cloudtrail(*paths: str | os.PathLike[str], assume_no_session_policies: 
     SourceError
         the packages of the extra `logs` are missing; while iterating, a file is broken or not a log.
     """
-    from fastiam.sources.cloudtrail import CloudTrail
+    from fastiam.sources.cloudtrail import CloudTrail  # PERF: only logs need it, and its packages
 
     return CloudTrail(*paths, assume_no_session_policies=assume_no_session_policies)
 

@@ -45,7 +45,7 @@ class File:
             raise SourceError("not UTF-8 text, but UTF-16", source=self.name, hint="write it with `Out-File -Encoding utf8`")
         if start in (b"{", b"[") and not self.name.removesuffix(".gz").endswith(_YAML):
             return _read_json(self.name, self.data, policies)
-        from fastiam.sources.yaml_text import read_yaml
+        from fastiam.sources.yaml_text import read_yaml  # PERF: JSON needs no parser of YAML
 
         return [read_yaml(self.name, self.data, policies)]
 

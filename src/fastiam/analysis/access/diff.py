@@ -226,7 +226,7 @@ def diff(
         check_type(engine, AnalysisEngine, name, "a `fastiam.Engine`", hint)
     given = principals, actions, resources
     if log is not None:
-        from fastiam.analysis.access.log_diff import diff_log
+        from fastiam.analysis.access.log_diff import diff_log  # PERF: only logs need it
 
         if any(value is not None for value in (*given, unknown or None, resource_accounts, sessions, now)):
             raise RequestValueError(
@@ -235,7 +235,7 @@ def diff(
         return diff_log(old, new, log, context=context, threads=threads)
     options = {"unknown": unknown, "accounts": resource_accounts, "sessions": sessions, "now": now, "threads": threads}
     if all(column is None for column in given):
-        from fastiam.analysis.access.affected_requests import affected_requests
+        from fastiam.analysis.access.affected_requests import affected_requests  # PERF: given requests do not need it
 
         matrix = affected_requests(old.snapshot, new.snapshot)
         given_keys = {check_key(name): value for name, value in check_context(context).items()}

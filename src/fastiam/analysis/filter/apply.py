@@ -129,7 +129,7 @@ def _of_polars(application: Application, frame: Any) -> Any:
 
 
 def _of_duckdb(application: Application, relation: Any, connection: Any) -> Any:
-    from fastiam.analysis.filter.sql_form import DIALECTS, SqlTarget
+    from fastiam.analysis.filter.sql_form import DIALECTS, SqlTarget  # PERF: only DuckDB needs it
 
     if not hasattr(relation, "__arrow_c_stream__"):
         raise RequestValueError(f"`{type(relation).__name__}` is not a relation", column="frame", hint="pass `con.sql(...)`")

@@ -140,7 +140,7 @@ class Filter:
         RequestValueError
             a column is missing, or with "raise" a value cannot be read.
         """
-        from fastiam.analysis.filter.apply import apply
+        from fastiam.analysis.filter.apply import apply  # PERF: each form is imported when it is asked for
 
         return apply(self, self._arguments, frame, on_error, threads, connection)
 

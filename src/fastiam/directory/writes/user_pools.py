@@ -25,7 +25,7 @@ class UserPoolWrites(Writes):
 
     def _user_pools(self) -> UserPoolStore:
         """The records of user pools, read from the store if they have not been."""
-        from fastiam.directory.user_pool_store import UserPoolStore
+        from fastiam.directory.user_pool_store import UserPoolStore  # PERF: few directories have user pools
 
         return self.transaction_manager.join(UserPoolStore())
 
