@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from functools import lru_cache
 
 from fastiam.analysis.proof.cells import Symbols
 from fastiam.analysis.proof.names import ActionCell, arn_symbols
@@ -44,8 +45,10 @@ def _in_cell(cell: ActionCell) -> Iterator[Action]:
         return
 
 
-def all_actions(cells: Iterable[ActionCell]) -> dict[ActionCell, list[Action]]:
-    """Return all actions of AWS by their cell.
+def all_actions(
+    cells: Iterable[ActionCell], is_of_interest: Callable[[str], bool] = lambda _: True
+) -> dict[ActionCell, list[Action]]:
+    """Return all actions of AWS by their cell, of the services that are of interest.
 
     Raises
     ------
@@ -58,7 +61,7 @@ def all_actions(cells: Iterable[ActionCell]) -> dict[ActionCell, list[Action]]:
         by_prefix.setdefault(id(cell.prefix), {})[cell.name.accepted] = cell
         prefixes[id(cell.prefix)] = cell.prefix
     found: dict[ActionCell, list[Action]] = {}
-    for service in sorted(AwsData.installed().prefixes):
+    for service in sorted(filter(is_of_interest, AwsData.installed().prefixes)):
         for number, prefix in prefixes.items():
             if not prefix.contains(service):
                 continue
@@ -73,6 +76,11 @@ def all_actions(cells: Iterable[ActionCell]) -> dict[ActionCell, list[Action]]:
 
 def arns_of(action: Action, partitions: Collection[str]) -> tuple[Symbols, ...]:
     """Return the patterns of ARNs of the resource types of an action."""
+    return _arns_of(action, tuple(partitions))
+
+
+@lru_cache(maxsize=50_000)
+def _arns_of(action: Action, partitions: tuple[str, ...]) -> tuple[Symbols, ...]:
     found = []
     for kind in action.types:
         fields = _PLACEHOLDER.sub("?*", kind.arn).split(":", 5)

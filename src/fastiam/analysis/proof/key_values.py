@@ -43,7 +43,7 @@ from fastiam.spec.statement_keys import StatementKeys
 from fastiam.spec.three_valued import F, T, Truth, U
 from fastiam.spec.values import date_text, read_date, read_number
 from fastiam.spec.variables import read_tokens, substitute
-from fastiam.spec.wildcards import Glob, Wildcard
+from fastiam.spec.wildcards import Glob, Wildcard, read_glob
 
 CLOCK = ("aws:currenttime", "aws:epochtime")
 CLOCK_NAME = "aws:CurrentTime"  # of both, which are one value
@@ -272,6 +272,11 @@ def _patterns(test: KeyTest) -> Iterable[Symbols]:
             yield folded_symbols("".join(one if isinstance(one, str) else one.value for one in glob))
         else:
             yield glob_symbols(glob)
+
+
+def arn_pattern_symbols(text: str) -> Iterable[Symbols]:
+    """Return the pattern of an ARN operator without variables."""
+    return _arn_symbols(read_glob(text))
 
 
 def _arn_symbols(glob: Glob) -> Iterable[Symbols]:

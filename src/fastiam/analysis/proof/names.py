@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -55,8 +55,15 @@ class PartCell:
         return self.automaton.match(text) == self.accepted
 
 
-def action_cells(elements: Iterable[Element], max_states: int = MAX_STATES) -> list[ActionCell]:
+def action_cells(
+    elements: Iterable[Element],
+    max_states: int = MAX_STATES,
+    *,
+    is_of_interest: Callable[[str], bool] = lambda _: True,
+) -> list[ActionCell]:
     """Return the cells of elements of actions (A1, A2), the shortest names first.
+
+    Patterns that are not of interest split no cell: they match no action of interest.
 
     Prefix and name are matched separately, so that the cells of prefixes come first. The pattern `*`, which matches each name,
     and malformed patterns (A3) split no cell.
@@ -66,7 +73,7 @@ def action_cells(elements: Iterable[Element], max_states: int = MAX_STATES) -> l
     ProofLimitError
         there are too many states.
     """
-    readable = {element: tuple(filter(None, map(_split, element))) for element in elements}
+    readable = {element: tuple(filter(None, map(_split, filter(is_of_interest, element)))) for element in elements}
     prefixes = list(dict.fromkeys(prefix for pairs in readable.values() for prefix, _ in pairs))
     found: list[ActionCell] = []
     for prefix in _part_cells([(text,) for text in prefixes], max_states):
@@ -206,6 +213,7 @@ def resource_cells(
     partitions: Collection[str],
     more: Iterable[Symbols] = (),
     universe: Collection[Symbols] = (),
+    within: Collection[Symbols] = (),
     max_states: int = MAX_STATES,
 ) -> list[str]:
     """Return one ARN for each set of elements that an ARN of these partitions matches exactly, the shortest first.
@@ -218,13 +226,16 @@ def resource_cells(
         further patterns that split cells.
     universe
         the ARNs of interest; empty: all.
+    within
+        an ARN of interest matches one of these patterns too; empty: all.
 
     Raises
     ------
     ProofLimitError
         there are too many states.
     """
-    within = list(universe) or [arn_symbols(partition, "*", "*", "*", "*") for partition in partitions]
+    asked = list(universe) or [arn_symbols(partition, "*", "*", "*", "*") for partition in partitions]
+    needed = [list(within)] if within else []
     alone: dict[Symbols, None] = dict.fromkeys(more)
     elements_of: dict[Symbols, dict[int, None]] = {}
     for number, element in enumerate(elements):
@@ -236,10 +247,11 @@ def resource_cells(
                     elements_of.setdefault(symbols, {})[number] = None
             if pattern.excludes_iam:
                 alone[arn_symbols("*", "iam", "*", "*", "*")] = None
-    groups = [within, *((symbols,) for symbols in alone), *_grouped(elements_of).values()]
-    texts = cells(groups, required=1, max_states=max_states).values()
+    groups = [*needed, asked, *((symbols,) for symbols in alone), *_grouped(elements_of).values()]
+    both = (1 << len(needed) + 1) - 1
+    texts = [text for accepted, text in cells(groups, required=1, max_states=max_states).items() if accepted & both == both]
     automaton = PatternAutomaton(groups)
-    return [_common(text, automaton) for text in sorted(texts, key=lambda text: (len(text), text))]
+    return [_common(text, automaton) for text in sorted(texts, key=lambda text: (":aws:" in text[8:], len(text), text))]
 
 
 def _common(text: str, automaton: PatternAutomaton) -> str:

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Generic, TypeVar
 
 from fastiam.analysis.proof.aws_actions import actions_in, all_actions, arns_of, may_be_star
 from fastiam.analysis.proof.cells import Symbols
+from fastiam.analysis.proof.domains import FREE, KeyDomain
 from fastiam.analysis.proof.formula import Budget, Formula, Literal, every, negation, solve, some
 from fastiam.analysis.proof.key_values import KeyValue
-from fastiam.analysis.proof.names import ActionCell, Element, action_cells, resource_cells
+from fastiam.analysis.proof.names import ActionCell, BoundPattern, Element, action_cells, resource_cells
 from fastiam.analysis.proof.statement_formulas import BoundStatement, StatementFormulas
 from fastiam.aws_data.catalog import Action
+from fastiam.runtime.forking import cached_property
 from fastiam.spec.actions import split_action
 
 V = TypeVar("V")
@@ -43,8 +46,14 @@ class Scope:
         split cells in addition to the patterns of statements.
     resources
         patterns of the ARNs in question; empty: all.
+    within
+        an ARN has to match one of these patterns too; empty: all.
     known_actions
         only the actions that AWS has, on resources of their types.
+    domain_of
+        the domain of a condition key.
+    cells_of
+        the cells of elements of actions, which several searches share.
     covers_action
         whether an action, prefix and name in lower case, is in scope.
     has_star
@@ -59,6 +68,21 @@ class Scope:
     covers_action: Callable[[tuple[str, str]], bool] = lambda _: True
     has_star: bool = True
     known_actions: bool = False
+    within: tuple[Symbols, ...] = ()
+    domain_of: Callable[[str], KeyDomain] = lambda _: FREE
+    cells_of: Callable[[frozenset[Element]], Cells] = lambda elements: Cells(action_cells(elements))
+
+
+class Cells:
+    """Cells of actions, and the actions that AWS has in each."""
+
+    def __init__(self, cells: Sequence[ActionCell], is_of_interest: Callable[[str], bool] = lambda _: True) -> None:
+        self.cells, self._is_of_interest = cells, is_of_interest
+
+    @cached_property
+    def known(self) -> Mapping[ActionCell, Sequence[Action]]:
+        """The actions of AWS by their cell."""
+        return all_actions(self.cells, self._is_of_interest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +99,8 @@ class Candidate:
         AWS has the action, on resources of this form.
     session_name
         the name of the role session, if a policy reads it in `aws:userid`.
+    others
+        a possible value of each key that the statements read, for those without one in `values`.
     """
 
     action: str
@@ -83,6 +109,7 @@ class Candidate:
     is_open: bool = False
     is_of_aws: bool = False
     session_name: str = ""
+    others: Mapping[str, KeyValue] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +129,9 @@ class Search:
         self._scope, self._budget = scope, budget
         budget.spend()
         self._special = frozenset(scope.action_elements)
-        elements = dict.fromkeys((*(one.statement.actions or () for one in statements), *self._special))
-        self._cells = [cell for cell in action_cells(elements) if scope.covers_action(split_action(cell.action))]
-        self._known = all_actions(self._cells) if scope.known_actions else None
+        found = scope.cells_of(frozenset((*(one.statement.actions or () for one in statements), *self._special)))
+        self._cells = [cell for cell in found.cells if scope.covers_action(split_action(cell.action))]
+        self._known = found.known if scope.known_actions else None
 
     def candidates(self, old: Sequence[BoundStatement], new: Sequence[BoundStatement], gain: Gain) -> Iterator[Candidate]:
         """Yield at most one candidate for each cell of actions and resources.
@@ -169,13 +196,15 @@ class _Group:
     ) -> None:
         self._scope, self._budget, self._old, self._new, self._gain = scope, budget, old, new, gain
         self._statements = (*old, *new)
-        self._formulas = StatementFormulas(self._statements, scope.always_present)
+        self._formulas = StatementFormulas(self._statements, scope.always_present, scope.domain_of)
         self._elements = tuple(dict.fromkeys(tuple(one.resource_patterns()) for one in self._statements))
 
     def candidates(self, action: str, arns: Collection[Symbols] | None, *, has_star: bool) -> Iterator[Candidate]:
         """Yield a candidate for each cell of resources that has one: of ARNs that match one of `arns`, of all for None."""
-        more = self._scope.resource_patterns
-        texts = [] if arns is not None and not arns else resource_cells(self._elements, self._scope.partitions, more, arns or ())
+        scope, more = self._scope, self._scope.resource_patterns
+        texts: Sequence[str] = ()
+        if arns is None or arns:
+            texts = _resource_cells(self._elements, tuple(scope.partitions), more, tuple(arns or ()), scope.within)
         seen: set[tuple[Formula, tuple[tuple[int, int], ...]]] = set()
         for resource in (*texts, "*") if has_star else texts:
             self._budget.spend()
@@ -198,11 +227,23 @@ class _Group:
         chosen = solve(formula, domains, self._budget)
         is_text = chosen is not None
         if chosen is None:  # combinations of results that no known text has
-            chosen = solve(formula, self._formulas.domains(resource, self._statements, is_text=False), self._budget)
+            domains = self._formulas.domains(resource, self._statements, is_text=False)
+            chosen = solve(formula, domains, self._budget)
         if chosen is None:
             return None
         is_open = not is_text or self._formulas.has_variables(chosen)
-        return Candidate(action, resource, self._formulas.context(chosen), is_open)
+        return Candidate(action, resource, self._formulas.context(chosen), is_open, others=self._formulas.context({}, domains))
+
+
+@lru_cache(maxsize=2048)  # PERF: kinds of requests with one set of patterns have the same cells
+def _resource_cells(
+    elements: tuple[tuple[BoundPattern, ...], ...],
+    partitions: tuple[str, ...],
+    more: tuple[Symbols, ...],
+    universe: tuple[Symbols, ...],
+    within: tuple[Symbols, ...],
+) -> tuple[str, ...]:
+    return tuple(resource_cells(elements, partitions, more, universe, within))
 
 
 def allowed(applied: Applied) -> Formula:

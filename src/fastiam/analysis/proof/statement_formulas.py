@@ -6,11 +6,12 @@ a variable of its own with any result; equal tests are the same variable. That k
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from fastiam.analysis.proof.cells import ProofLimitError
+from fastiam.analysis.proof.domains import FREE, KeyDomain
 from fastiam.analysis.proof.formula import Formula, Values, every, literal, some
 from fastiam.analysis.proof.key_values import (
     CLOCK,
@@ -44,7 +45,8 @@ class BoundStatement:
     """A statement of a policy, with the keys that have one known value in each request.
 
     `starts` has the text that each value of a key begins with, by its name: the rest is a value that both sides share.
-    `layer` and `level` are its place in a comparison of several layers.
+    `layer` and `level` are its place in a comparison of several layers. `opened`: an undetermined test counts as true in an Allow
+    and as false in a Deny, the other way round than F3.
     """
 
     policy: Policy
@@ -53,17 +55,23 @@ class BoundStatement:
     starts: Starts = ()
     layer: Layer = Layer.IDENTITY
     level: int = 0
+    opened: bool = False
 
     @property
     def is_allow(self) -> bool:
         return self.statement.effect is Effect.ALLOW
 
+    @property
+    def needs_truth(self) -> bool:
+        """Whether only a test that is true lets the statement apply, not one that is undetermined (F3)."""
+        return self.is_allow is not self.opened
+
     def matches_action(self, elements: Container[Element]) -> bool:
         """Whether the statement can apply to an action that these elements match (A1 to A5)."""
-        if self.statement.undetermined and self.is_allow:
+        if self.statement.undetermined and self.needs_truth:
             return False
         result = _check_actions(self.statement, elements)
-        return result is T if self.is_allow else result is not F
+        return result is T if self.needs_truth else result is not F
 
     def resource_patterns(self) -> list[BoundPattern]:
         """Return the resource patterns."""
@@ -71,7 +79,7 @@ class BoundStatement:
 
     def _pattern(self, text: str) -> BoundPattern:
         pattern = BoundPattern(text, self.policy.variables)
-        crosses = self.is_allow is self.statement.not_resource
+        crosses = self.needs_truth is self.statement.not_resource
         names = pattern.variable_names()
         return replace(pattern, known=_known_of(names, self.known), starts=self.starts_of(names), crosses=crosses)
 
@@ -120,7 +128,12 @@ class StatementFormulas:
         the values of each variable of a condition key; None for a test with any result.
     """
 
-    def __init__(self, statements: Sequence[BoundStatement], always_present: Container[str]) -> None:
+    def __init__(
+        self,
+        statements: Sequence[BoundStatement],
+        always_present: Container[str],
+        domain_of: Callable[[str], KeyDomain] = lambda _: FREE,
+    ) -> None:
         self._keys: dict[str, int] = {}
         self._opaque: dict[object, int] = {}
         self._tests: dict[str, tuple[KeyTest, ...]] = {}
@@ -134,7 +147,8 @@ class StatementFormulas:
                     tests.setdefault(_variable_key(test.key), {})[test] = None
         for key, of_key in tests.items():
             self._tests[key] = tuple(of_key)
-            found = _clock(self._tests[key]) if key == CLOCK[0] else _values(key, self._tests[key], key in always_present)
+            tests_of_key = self._tests[key]
+            found = _clock(tests_of_key) if key == CLOCK[0] else _values(key, tests_of_key, key in always_present, domain_of(key))
             self._keys[key] = self._add(found, (1 << len(found)) - 1)
         self._conditions = {id(one): self._of_conditions(one) for one in statements}
 
@@ -160,13 +174,13 @@ class StatementFormulas:
         """Whether one of the chosen variables is a test with any result."""
         return any(self.values[variable] is None for variable in chosen)
 
-    def context(self, chosen: Values) -> dict[str, KeyValue]:
-        """Return the values of the keys that are chosen, by the name that a policy writes."""
+    def context(self, chosen: Values, domains: Mapping[int, int] = {}) -> dict[str, KeyValue]:
+        """Return the values of the keys that are chosen, by the name that a policy writes; of the others a value of `domains`."""
         found = {}
         for key, variable in self._keys.items():
-            values = self.values[variable]
-            if variable in chosen and values is not None:
-                first = (chosen[variable] & -chosen[variable]).bit_length() - 1
+            values, bits = self.values[variable], chosen.get(variable, domains.get(variable, 0))
+            if bits and values is not None:
+                first = (bits & -bits).bit_length() - 1
                 name = CLOCK_NAME if key == CLOCK[0] else self._tests[key][0].entry.key
                 found[name] = values[first]
         return found
@@ -186,18 +200,18 @@ class StatementFormulas:
                 name = (entry.operator, entry.qualifier, entry.if_exists, test.key, frozenset(entry.values), *about)
                 if name not in self._opaque:
                     self._opaque[name] = self._add(None, _ALL_OF_CONDITION)
-                parts.append(literal(self._opaque[name], _IS_T if one.is_allow else _IS_T | _IS_U, _ALL_OF_CONDITION))
+                parts.append(literal(self._opaque[name], _IS_T if one.needs_truth else _IS_T | _IS_U, _ALL_OF_CONDITION))
             elif known is not None:
-                parts.append(_holds(test.check(known[0]), one.is_allow))
+                parts.append(_holds(test.check(known[0]), one.needs_truth))
             else:
-                parts.append(self._of_key(test, one.is_allow))
+                parts.append(self._of_key(test, one.needs_truth))
         return every(parts)
 
-    def _of_key(self, test: KeyTest, is_allow: bool) -> Formula:
+    def _of_key(self, test: KeyTest, needs_truth: bool) -> Formula:
         key = _variable_key(test.key)
         variable, number = self._keys[key], self._tests[key].index(test)
         values = self.values[variable] or ()
-        true = sum(1 << index for index, value in enumerate(values) if _holds(value.results[number], is_allow))
+        true = sum(1 << index for index, value in enumerate(values) if _holds(value.results[number], needs_truth))
         return literal(variable, true, (1 << len(values)) - 1)
 
     def _of_resources(self, one: BoundStatement, arn: str) -> Formula:
@@ -208,23 +222,23 @@ class StatementFormulas:
         texts = {pattern.text for pattern in opaque}
         others = tuple(text for text in statement.resources if text not in texts)
         keys = StatementKeys({name: value for name, value in one.known if value is not None}, (), T)
-        rest = _holds(check_resources(others, statement.not_resource, arn, one.policy.variables, keys), one.is_allow)
+        rest = _holds(check_resources(others, statement.not_resource, arn, one.policy.variables, keys), one.needs_truth)
         literals = []
         for pattern in opaque:
             variable = self._opaque.get(_name_of(pattern))
             if variable is None:
                 variable = self._opaque[_name_of(pattern)] = self._add(None, _ALL_OF_PATTERN)
             if statement.not_resource:
-                results = _IS_F if one.is_allow else _IS_F | _IS_U | _UNRESOLVED
+                results = _IS_F if one.needs_truth else _IS_F | _IS_U | _UNRESOLVED
             else:
-                results = _IS_T if one.is_allow else _IS_T | _IS_U
+                results = _IS_T if one.needs_truth else _IS_T | _IS_U
             literals.append(literal(variable, results, _ALL_OF_PATTERN))
         return every((rest, *literals)) if statement.not_resource else some((rest, *literals))
 
 
-def _holds(result: Truth, is_allow: bool) -> bool:
+def _holds(result: Truth, needs_truth: bool) -> bool:
     """Whether a test lets its statement apply (F3)."""
-    return result is T if is_allow else result is not F
+    return result is T if needs_truth else result is not F
 
 
 def _is_opaque(test: KeyTest) -> bool:
@@ -239,8 +253,15 @@ def _variable_key(key: str) -> str:
     return CLOCK[0] if key in CLOCK else key
 
 
-def _values(key: str, tests: tuple[KeyTest, ...], always_present: bool) -> tuple[KeyValue, ...]:
-    return key_values(key, tests, always_present=always_present)
+def _values(key: str, tests: tuple[KeyTest, ...], always_present: bool, domain: KeyDomain) -> tuple[KeyValue, ...]:
+    """Return values of a domain that have each combination of results. More tests of the forms distinguish what is in it."""
+    found = key_values(key, (*tests, *domain.forms), always_present=always_present or not domain.absent)
+    if domain is FREE:
+        return found
+    kept = tuple(one for one in found if domain.has(one, len(tests)))
+    if not kept:
+        raise ProofLimitError(f"no value of `{key}` is known")
+    return kept
 
 
 def _clock(tests: tuple[KeyTest, ...]) -> tuple[KeyValue, ...]:
