@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from fastiam.analysis.access.who_can import PrincipalAccess, WhoCanResult
     from fastiam.analysis.escalation.paths import EscalationPath, EscalationStep
     from fastiam.analysis.filter import Filter
+    from fastiam.analysis.invariants.model import Invariant, InvariantOutcome, InvariantResult
+    from fastiam.analysis.invariants.prove import prove_invariant
     from fastiam.analysis.lint.document import lint
     from fastiam.analysis.proof.candidate_requests import ProofRequest
     from fastiam.analysis.proof.prove import access_not_granted, no_new_access
@@ -96,6 +98,9 @@ __all__ = [
     "Findings",
     "Grant",
     "Group",
+    "Invariant",
+    "InvariantOutcome",
+    "InvariantResult",
     "Layer",
     "LayerResult",
     "Limit",
@@ -149,6 +154,7 @@ __all__ = [
     "load",
     "no_new_access",
     "not_public",
+    "prove_invariant",
     "read_change",
     "read_cloudtrail",
     "simulate",
@@ -193,6 +199,8 @@ _HOMES = {
     "analysis.escalation.paths": ("EscalationPath", "EscalationStep"),
     "analysis.filter": ("Filter",),
     "analysis.access.grants": ("Grant", "Limit", "GrantStatement"),
+    "analysis.invariants.model": ("Invariant", "InvariantOutcome", "InvariantResult"),
+    "analysis.invariants.prove": ("prove_invariant",),
     "analysis.proof.prove": ("access_not_granted", "no_new_access"),
     "analysis.proof.public": ("not_public",),
     "analysis.proof.candidate_requests": ("ProofRequest",),

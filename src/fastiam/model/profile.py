@@ -45,6 +45,7 @@ PROVIDER_CALLS = {"sts:AssumeRoleWithSAML": PrincipalKind.SAML, "sts:AssumeRoleW
 # For these actions a name that is not an ARN is that of a federated provider (N3).
 FEDERATION = {call.lower(): kind for call, kind in PROVIDER_CALLS.items()}
 WITHOUT_ACCOUNT = (PrincipalKind.SVC, *PROVIDERS, PrincipalKind.ANON)
+OF_SERVICES = (PrincipalKind.SVC, PrincipalKind.SLR)  # AWS services make the requests
 WITH_LONG_TERM_KEYS = (PrincipalKind.USER, PrincipalKind.ROOT)
 WITH_IDENTITY_POLICIES = (*ENTITIES, PrincipalKind.FED)
 WITH_BOUNDARY = (PrincipalKind.USER, PrincipalKind.ROLE, PrincipalKind.FED)

@@ -1,0 +1,260 @@
+"""What an invariant asks of a directory: the statements, principals and owners in scope, once for all of its proofs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import replace
+
+from fastiam.analysis.invariants.cases import Relevance, ScopeCells, World, keys_of
+from fastiam.analysis.invariants.classes import (
+    Member,
+    NamingIndex,
+    OwnerReads,
+    Signatures,
+    SubjectClass,
+    owner_reads,
+    owner_signature,
+)
+from fastiam.analysis.invariants.key_domains import SOURCE
+from fastiam.analysis.invariants.model import Invariant
+from fastiam.analysis.invariants.places import Records
+from fastiam.analysis.invariants.scope import InvariantScope, statement_policy
+from fastiam.analysis.invariants.subjects import Subject
+from fastiam.analysis.invariants.universe import Home, Universe, texts_of
+from fastiam.analysis.proof.key_values import KeyTest, unresolved_variables
+from fastiam.aws_data.catalog import AwsData
+from fastiam.errors import MissingPackageError, RequestValueError
+from fastiam.model.key_registry import fold
+from fastiam.model.policy import Policy, Statement
+from fastiam.model.protocols import AnalysisEngine
+from fastiam.runtime.forking import cached_property
+from fastiam.spec.principal_entries import Form, read_entry
+from fastiam.spec.wildcards import glob_matches, read_glob
+
+Statements = list[tuple[Policy, Statement]]
+
+
+class OrganizationAnalysis:
+    """An invariant over an engine."""
+
+    def __init__(self, engine: AnalysisEngine, invariant: Invariant, scope: InvariantScope) -> None:
+        self.engine, self.invariant, self.scope = engine, invariant, scope
+        self.records, self.relevant = Records(engine.snapshot), Relevance(scope.actions)
+        self._kept_classes: dict[tuple[bool, bool], list[SubjectClass]] = {}
+        self._owner_signatures: dict[tuple[Home, bool], Hashable] = {}
+
+    # -- what is in scope ------------------------------------------------------------------------------------------
+
+    @cached_property
+    def resource_policies(self) -> list[tuple[str, tuple[Policy, ...]]]:
+        """The records with a statement that can apply to the actions of the scope."""
+        return [
+            (arn, policies)
+            for arn, policies in self.records.with_policies()
+            if any(self.relevant(one) for policy in policies for one in policy.statements)
+        ]
+
+    @cached_property
+    def _limit_policies(self) -> list[Policy]:
+        """The RCPs and the policies of endpoints."""
+        tables = self.engine.snapshot.tables
+        found: dict[int, Policy] = {}
+        levels = list(tables.organization.rcps.values()) if tables.organization is not None else []
+        levels += [level for account in tables.accounts.values() for level in account.rcps or ()]
+        levels += [endpoint.policies or () for endpoint in tables.endpoints.values()]
+        for level in levels:
+            for stored in level:
+                found[id(stored.policy)] = stored.policy
+        return list(found.values())
+
+    @cached_property
+    def _asked(self) -> Statements:
+        scope = self.scope
+        policies = [*scope.given, *scope.only_if]
+        patterns = [text for one in (*scope.resources, *scope.except_resources) for text in one.patterns]
+        policies += [replace(statement_policy(Resource=text), variables=False) for text in patterns]
+        return [(policy, policy.statements[0]) for policy in policies]
+
+    def _of(self, policies: list[Policy]) -> Statements:
+        return [(policy, one) for policy in policies for one in policy.statements if self.relevant(one)]
+
+    @cached_property
+    def _shared(self) -> Statements:
+        return self._of([one for _, policies in self.resource_policies for one in policies])
+
+    @cached_property
+    def _limits(self) -> Statements:
+        return [*self._of(self._limit_policies), *self._asked]
+
+    @cached_property
+    def _all(self) -> Statements:
+        return [*self._of(list(self.engine.snapshot.policies())), *self._asked]
+
+    @cached_property
+    def keys(self) -> frozenset[str]:
+        found = {key for policy, one in self._all for key in keys_of(policy, one)}
+        return frozenset(found)
+
+    @cached_property
+    def universe(self) -> Universe:
+        """The universe, with all that statements in scope name."""
+        policies = [
+            Policy(one.kind, one.variables, tuple(s for s in one.statements if self.relevant(s)))
+            for one in self.engine.snapshot.policies()
+        ]
+        texts = texts_of([*policies, *self.scope.given, *self.scope.only_if], self.scope.texts())
+        return Universe(self.engine.snapshot, texts)
+
+    def world(self, opened: bool) -> World:
+        """Return what all cases have in common; with `opened`, undetermined tests count towards an Allow."""
+        services = [one.text for one in self.universe.texts.entries if one.form is Form.SERVICE]
+        return World(
+            self.scope,
+            self.engine.settings,
+            self.records,
+            self.universe.partitions,
+            self.keys,
+            tuple(services),
+            self._cells,
+            opened=opened,
+            aws_keys=self.invariant.keys == "aws",
+        )
+
+    @cached_property
+    def _cells(self) -> ScopeCells:
+        return ScopeCells(self.scope.actions, self.relevant)
+
+    @cached_property
+    def knows_actions(self) -> bool:
+        """Whether AWS's list of actions is installed."""
+        try:
+            AwsData.installed()
+        except MissingPackageError:
+            return False
+        return True
+
+    # -- classes ------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _owner_reads(self) -> tuple[OwnerReads, OwnerReads]:
+        patterns = [text for one in (*self.scope.resources, *self.scope.except_resources) for text in one.patterns]
+        return owner_reads(self._all, patterns), owner_reads([*self._limits, *self._scps], patterns)
+
+    @cached_property
+    def _scps(self) -> Statements:
+        tables = self.engine.snapshot.tables
+        levels = [] if tables.organization is None else list(tables.organization.scps.values())
+        levels += [level for account in tables.accounts.values() for level in account.scps or ()]
+        return self._of([stored.policy for level in levels for stored in level])
+
+    def owner_signature(self, home: Home, *, of_limits: bool = False) -> Hashable:
+        """Return what distinguishes owners; with `of_limits`, what level 1 reads of them."""
+        kept = self._owner_signatures.get((home, of_limits))
+        if kept is None:
+            sets = (self.scope.resources, self.scope.except_resources)
+            choices = tuple(tuple(map(tuple, self.scope.owner_choices(home, given))) for given in sets)
+            found, has_record = owner_signature(home, self._owner_reads[of_limits], choices)
+            kept = self._owner_signatures[home, of_limits] = found if of_limits else (found, has_record)
+        return kept
+
+    @cached_property
+    def owners(self) -> dict[Hashable, Home]:
+        """One owner of each class, those with resources in scope."""
+        found: dict[Hashable, Home] = {}
+        for home in self.universe.homes:
+            if self.scope.owner_choices(home, self.scope.resources):
+                found.setdefault(self.owner_signature(home), home)
+        return found
+
+    @cached_property
+    def source_homes(self) -> list[Home]:
+        """One account of each class that conditions on the source of a call distinguish (T61)."""
+        entries = list(dict.fromkeys((entry, policy.variables) for policy, one in self._all for entry in one.conditions))
+        entries = [(entry, variables) for entry, variables in entries if fold(entry.key) in SOURCE]
+        found: dict[Hashable, Home] = {}
+        for home in self.universe.homes:
+            keys = home.keys("source")
+            if any(unresolved_variables(entry, variables) for entry, variables in entries):
+                return list(self.universe.homes)
+            truths = [str(KeyTest(entry, False).check(keys.get(fold(entry.key)))) for entry, _ in entries]
+            arns = [_account_of(text, home.account) for entry, _ in entries for text in entry.values]
+            found.setdefault((tuple(truths), tuple(arns), home.paths_vary, home.org_id is None), home)
+        return list(found.values())
+
+    def classes(self, with_unrecorded: bool, opened: bool) -> list[SubjectClass]:
+        """Return the classes of the subjects in scope.
+
+        Parameters
+        ----------
+        with_unrecorded
+            users and roles without a record exist in each account (T66).
+        opened
+            as in `world`.
+
+        Raises
+        ------
+        RequestValueError
+            the scope names a principal that does not exist.
+        """
+        kept = self._kept_classes.get((with_unrecorded, opened))
+        if kept is None:
+            members = [*self._members, *(self._unrecorded if with_unrecorded else ())]
+            kept = self._kept_classes[with_unrecorded, opened] = self._classified(members, opened)
+        return kept
+
+    @cached_property
+    def _members(self) -> list[Member]:
+        subjects = list(self.universe.subjects())
+        missing = self.scope.missing_principal([one for one, _ in subjects])
+        if missing is not None:
+            raise RequestValueError(f"no principal has the ARN `{missing}`", column="principals")
+        return [one for one in subjects if self.scope.has_principal(*one)]
+
+    @cached_property
+    def _unrecorded(self) -> list[Member]:
+        return [one for one in self.universe.unrecorded() if self.scope.has_principal(*one)]
+
+    def _classified(self, members: Sequence[Member], opened: bool) -> list[SubjectClass]:
+        def names(statements: Statements) -> NamingIndex:
+            return NamingIndex(read_entry(one.type, one.value) for _, each in statements for one in each.principals or ())
+
+        limits = self._limits
+        signatures = Signatures(
+            self.relevant, [*self._shared, *limits], limits, names([*self._shared, *limits]),
+            self._letters_of_limits(names(limits), opened), opened=opened,
+        )  # fmt: skip
+        found: dict[Hashable, SubjectClass] = {}
+        for subject, home in members:
+            of_home = None if home is None else self.owner_signature(home)
+            signature, of_limits = signatures.of(subject, home, of_home)
+            found.setdefault(signature, SubjectClass(of_limits)).members.append((subject, home))
+        return list(found.values())
+
+    def _letters_of_limits(self, names: NamingIndex, opened: bool) -> Callable[[Subject, Home | None], Hashable]:
+        """Return a function of the classes in which RCPs and endpoint policies name a subject."""
+        named = [(policy, one) for policy, one in self._limits if one.principals is not None]
+        gateways = {
+            id(stored.policy)
+            for endpoint in self.engine.snapshot.tables.endpoints.values()
+            if endpoint.gateway
+            for stored in endpoint.policies or ()
+        }
+        known: dict[Hashable, Hashable] = {}
+        world = self.world(opened)
+
+        def letters(subject: Subject, home: Home | None) -> Hashable:
+            key = names.key(subject), None if home is None else home.partition
+            found = known.get(key)
+            if found is None:
+                found = known[key] = tuple(
+                    world.letters(subject, home, policy, one, id(policy) in gateways) for policy, one in named
+                )
+            return found
+
+        return letters
+
+
+def _account_of(pattern: str, account: str) -> tuple[bool, bool]:
+    """Return what a pattern of ARNs says of an account."""
+    fields = pattern.split(":", 5)
+    return account in pattern, len(fields) < 5 or glob_matches(read_glob(fields[4]), account)

@@ -1,0 +1,365 @@
+"""`fastiam.prove_invariant`: a proof of an invariant over all requests of an organization, or a request that refutes it.
+
+INVARIANT: HOLDS is returned only if no case has a candidate; what has no argument is UNDECIDED.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from fastiam.analysis.invariants.cases import Case, Route, routes, sources
+from fastiam.analysis.invariants.classes import (
+    Member,
+    SubjectClass,
+)
+from fastiam.analysis.invariants.counterexamples import Verified, Verifier, variable_values
+from fastiam.analysis.invariants.key_domains import RESOURCE_TAGS
+from fastiam.analysis.invariants.model import LIMIT, TIMEOUT, Invariant, InvariantOutcome, InvariantResult
+from fastiam.analysis.invariants.organization_analysis import OrganizationAnalysis
+from fastiam.analysis.invariants.places import Place
+from fastiam.analysis.invariants.scope import InvariantScope
+from fastiam.analysis.invariants.universe import Home
+from fastiam.analysis.proof.cells import ProofLimitError
+from fastiam.analysis.proof.formula import Budget
+from fastiam.analysis.proof.run import make_budget
+from fastiam.analysis.proof.search import Candidate, Search
+from fastiam.analysis.proof.variables import assignments, variable_names
+from fastiam.aws_data.catalog import AwsData
+from fastiam.errors import MissingPackageError
+from fastiam.model.arguments import check_type
+from fastiam.model.arn import is_account, split_arn
+from fastiam.model.policy import Policy, Statement
+from fastiam.model.protocols import AnalysisEngine
+from fastiam.model.request import ContextValue
+from fastiam.runtime.forking import cached_property
+
+_MAX_CANDIDATES = 40  # of one case that are verified
+_MAX_ASSIGNMENTS = 12
+_MAX_SPLITS = 200
+_OPEN = "no request verifies a possible violation: it depends on policy variables, or on keys that exclude each other"
+Statements = list[tuple[Policy, Statement]]
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The assumptions that a proof does without (T66)."""
+
+    principals: bool = False
+    resources: bool = False
+    names: bool = False
+    undetermined: bool = False
+
+
+EVERYTHING = Opened(True, True, True, True)
+
+
+def prove_invariant(
+    engine: AnalysisEngine, invariant: Invariant, *, limit: int = LIMIT, timeout: float | None = TIMEOUT, strict: bool = False
+) -> InvariantResult:
+    """Prove that no request of the scope of an invariant is allowed, or find one that is.
+
+    Parameters
+    ----------
+    engine
+        the organization. Options of the engine other than its settings do not matter.
+    limit, timeout
+        combinations and seconds, after which the answer is UNDECIDED. A `timeout` of None sets no limit.
+    strict
+        a proof that needs an assumption is UNDECIDED.
+
+    Returns
+    -------
+    InvariantResult
+        HOLDS if no request of the universe violates the invariant; FAILS with a request that does; else UNDECIDED.
+
+    Raises
+    ------
+    RequestValueError
+        a set or a pattern of the invariant cannot be read.
+    PolicyError
+        a condition of it is rejected.
+    """
+    check_type(engine, AnalysisEngine, "engine", "a `fastiam.Engine`", "of a `LiveEngine` pass `live.engine`")
+    budget = make_budget(limit, timeout)
+    scope = InvariantScope(invariant, engine.snapshot)
+    analysis = OrganizationAnalysis(engine, invariant, scope)
+    run = _Run(analysis, budget, Opened() if invariant.closed else EVERYTHING)
+    result = run.result()
+    if result.result is not InvariantOutcome.HOLDS or not invariant.closed or result.vacuous:
+        return result
+    assumptions = tuple(_assumptions(analysis, budget))
+    if assumptions and strict:
+        reason = "the proof assumes: " + "; ".join(assumptions)
+        return replace(result, result=InvariantOutcome.UNDECIDED, reason=reason, assumptions=assumptions)
+    return replace(result, assumptions=assumptions, combinations=budget.tried)
+
+
+def _assumptions(analysis: OrganizationAnalysis, budget: Budget) -> Iterator[str]:
+    """Yield the assumptions that a proof needs: each row of T66 is opened alone if not all can be."""
+
+    def holds(opened: Opened) -> bool:
+        return _Run(analysis, budget, opened).holds_open()
+
+    if holds(EVERYTHING):
+        return
+    n_accounts = len({one.account for one in analysis.engine.snapshot.tables.entities.values()})
+    if not holds(Opened(principals=True)):
+        yield f"principals of {n_accounts} accounts without a record do not exist"
+    if not holds(Opened(resources=True)):
+        yield "resources without a record have no policy"
+    if not holds(Opened(names=True)):
+        try:
+            yield f"AWS has the actions of {AwsData.installed().date}"
+        except MissingPackageError:
+            pass
+    if not holds(Opened(undetermined=True)):
+        yield 'undetermined tests do not allow, such as `{"AWS": "*"}`, which names no services (N10)'
+
+
+class _Run:
+    """One proof: all cases of an invariant over an engine."""
+
+    def __init__(self, analysis: OrganizationAnalysis, budget: Budget, opened: Opened) -> None:
+        self._analysis, self._budget, self._opened = analysis, budget, opened
+        self._scope, self._records, self._relevant = analysis.scope, analysis.records, analysis.relevant
+        self._world = analysis.world(opened.undetermined)
+        self._knows_actions = analysis.knows_actions and not opened.names
+        self._verifier = Verifier(analysis.engine)
+        self._stops_at_candidates = False
+        self._split: dict[str, Place] = {}
+        self._found: Verified | None = None
+        self._reasons: dict[str, None] = {}
+        self._has_candidates = False
+
+    @cached_property
+    def _classes(self) -> list[SubjectClass]:
+        return self._analysis.classes(self._opened.principals, self._opened.undetermined)
+
+    # -- the proof ----------------------------------------------------------------------------------------------------
+
+    def result(self) -> InvariantResult:
+        """Return the result without assumptions."""
+        try:
+            classes = self._classes
+            vacuous = "" if classes else "no principal is in the scope"
+            vacuous = vacuous or ("" if self._analysis.owners else "no resource is in the scope")
+            self._run()
+        except ProofLimitError as error:
+            self._reasons[str(error)] = None
+            classes, vacuous = [], ""
+        names = {subject.issuer or subject.profile.name for one in classes for subject, _ in one.members if subject.is_recorded}
+        counts = {
+            "principals": len(names),
+            "classes": len(classes),
+            "resources": len(self._analysis.resource_policies),
+            "combinations": self._budget.tried,
+        }
+        if self._found is not None:
+            one = self._found
+            return InvariantResult(InvariantOutcome.FAILS, one.request, one.explanation, one.statement, one.note, **counts)  # type: ignore[arg-type]
+        if self._reasons:
+            reason = "; ".join(list(self._reasons)[:3])
+            return InvariantResult(InvariantOutcome.UNDECIDED, reason=reason, **counts)  # type: ignore[arg-type]
+        return InvariantResult(InvariantOutcome.HOLDS, vacuous=vacuous, **counts)  # type: ignore[arg-type]
+
+    def holds_open(self) -> bool:
+        """Whether there is no candidate; it ends with the first one."""
+        self._stops_at_candidates = True
+        try:
+            self._run()
+        except ProofLimitError:
+            return False
+        return not self._has_candidates
+
+    @property
+    def _is_done(self) -> bool:
+        return self._found is not None or self._stops_at_candidates and self._has_candidates
+
+    def _run(self) -> None:
+        limited = self._proved_by_limits()
+        for one in self._classes:
+            if self._is_done:
+                return
+            self._without_record(one, limited)
+        done: set[str] = set()
+        while True:
+            found = (*(arn for arn, _ in self._analysis.resource_policies), *self._split)
+            waiting = [arn for arn in dict.fromkeys(found) if arn not in done]
+            if not waiting:
+                return
+            for arn in waiting:
+                done.add(arn)
+                owner = self._owner_of(arn)
+                if owner is None:
+                    self._reasons[f"the owner of `{arn}` is not known"] = None
+                elif self._scope.owner_choices(owner, self._scope.resources):
+                    for one in self._classes:
+                        if self._is_done:
+                            return
+                        self._at_record(one, arn, owner, limited)
+
+    def _proved_by_limits(self) -> set[tuple[Hashable, Hashable]]:
+        """Return the pairs of limits and owners that SCPs, RCPs and endpoint policies prove alone (level 1)."""
+        found: set[tuple[Hashable, Hashable]] = set()
+        members: dict[Hashable, Member] = {}
+        owners: dict[Hashable, Home] = {}
+        for one in self._classes:
+            members.setdefault(one.limits, one.first)
+        for owner in self._analysis.owners.values():
+            owners.setdefault(self._analysis.owner_signature(owner, of_limits=True), owner)
+        for limits, (subject, home) in members.items():
+            for signature, owner in owners.items():
+                cases = self._cases(subject, home, owner, limits_only=True)
+                if not any(self._first(case) for case in cases):
+                    found.add((limits, signature))
+        return found
+
+    def _first(self, case: Case) -> Candidate | None:
+        if not case.is_in_scope:
+            return None
+        if not case.is_limited:
+            return Candidate("", "")
+        return next(self._candidates(case, known_actions=False), None) and next(
+            self._candidates(case, known_actions=self._knows_actions), None
+        )
+
+    def _cases(
+        self,
+        subject: object,
+        home: Home | None,
+        owner: Home,
+        *,
+        place: Place | None = None,
+        tags: Mapping[str, ContextValue] | None = None,
+        any_policy: bool = False,
+        limits_only: bool = False,
+    ) -> Iterator[Case]:
+        for route in self._routes:
+            if self._is_done:
+                return
+            for source in sources(self._analysis.source_homes, subject, self._analysis.keys):  # type: ignore[arg-type]
+                yield Case(
+                    self._world, self._relevant, subject, home, owner,  # type: ignore[arg-type]
+                    place=place, tags=tags, route=route, source=source, any_policy=any_policy, limits_only=limits_only,
+                    split=self._split if place is None and not any_policy and not limits_only else {},
+                )  # fmt: skip
+
+    @cached_property
+    def _routes(self) -> list[Route]:
+        if self._analysis.invariant.keys != "aws":
+            return [Route(), *(Route(one) for one in self._analysis.universe.endpoints)]
+        return routes(self._analysis.universe.endpoints, self._analysis.keys)
+
+    def _without_record(self, one: SubjectClass, limited: set[tuple[Hashable, Hashable]]) -> None:
+        """Decide resources without a record: of the account of the principal, and of accounts whose policies are not known."""
+        subject, home = one.first
+        if home is not None and self._scope.owner_choices(home, self._scope.resources):
+            any_policy = not home.has_record or self._opened.resources
+            if (one.limits, self._analysis.owner_signature(home, of_limits=True)) not in limited:
+                self._decide(self._cases(subject, home, home, any_policy=any_policy))
+        for owner in self._analysis.owners.values():
+            if owner.has_record and not self._opened.resources:
+                continue
+            if (one.limits, self._analysis.owner_signature(owner, of_limits=True)) in limited:
+                continue
+            member = one.outside_of(owner.account)
+            if member is not None and not self._is_done:
+                self._decide(self._cases(*member, owner, any_policy=True))
+
+    def _at_record(self, one: SubjectClass, arn: str, owner: Home, limited: set[tuple[Hashable, Hashable]]) -> None:
+        """Decide the resources of a record, for principals of its account and for others."""
+        if (one.limits, self._analysis.owner_signature(owner, of_limits=True)) in limited:
+            return
+        for member in (one.in_account(owner.account), one.outside_of(owner.account)):
+            if member is not None and not self._is_done:
+                for place, tags in self._parts(arn):
+                    self._decide(self._cases(*member, owner, place=place, tags=tags))
+
+    def _owner_of(self, arn: str) -> Home | None:
+        facts, parts = self._records.facts(arn), split_arn(arn)
+        account = facts.account or (parts.account if parts is not None and is_account(parts.account) else None)
+        return None if account is None else self._analysis.universe.home_of(account)
+
+    def _parts(self, arn: str) -> Iterator[tuple[Place, Mapping[str, ContextValue] | None]]:
+        """Yield a record, and what is below it, if statements read its tags; else all of it."""
+        place, tags = self._records.place(arn), self._records.facts(arn).keys
+        if not tags or not any(key.startswith(RESOURCE_TAGS) for key in self._analysis.keys):
+            yield place, None
+            return
+        yield Place(arn, place.patterns[:1]), tags
+        if len(place.patterns) > 1:
+            yield Place(arn, place.patterns[1:]), None
+
+    # -- one case -----------------------------------------------------------------------------------------------------
+
+    def _candidates(self, case: Case, *, known_actions: bool) -> Iterator[Candidate]:
+        scope = case.search_scope(known_actions=known_actions)
+        return Search(scope, case.statements, self._budget).candidates((), case.statements, case.gain)
+
+    def _decide(self, cases: Iterator[Case]) -> None:
+        for case in cases:
+            if self._is_done:
+                return
+            while self._decide_one(case):  # again without the resources of a record that was found
+                case = Case(
+                    case.world, self._relevant, case.subject, case.home, case.owner,
+                    route=case.route, source=case.source, split=self._split,
+                )  # fmt: skip
+
+    def _decide_one(self, case: Case) -> bool:
+        """Decide a case; True if a candidate is about a resource with a record that is not yet a place of its own."""
+        if not case.is_in_scope or not case.can_be_allowed:
+            return False
+        if next(self._candidates(case, known_actions=False), None) is None:
+            return False
+        failed: Candidate | None = None
+        for number, candidate in enumerate(self._candidates(case, known_actions=self._knows_actions)):
+            if self._is_of_new_record(case, candidate):
+                return True
+            self._has_candidates = True
+            if self._stops_at_candidates:
+                return False
+            self._found = self._verifier.verify(case, candidate) or self._with_variables(case, candidate)
+            if self._found is not None:
+                return False
+            failed = failed or candidate
+            if number >= _MAX_CANDIDATES:
+                break
+        if failed is not None:
+            self._reasons[f"{_OPEN} ({case.subject.profile.name}, {failed.action}, {failed.resource})"] = None
+        return False
+
+    def _is_of_new_record(self, case: Case, candidate: Candidate) -> bool:
+        if case.place is not None or case.any_policy or candidate.resource == "*":
+            return False
+        records = [one for one in self._records.of(candidate.resource) if one not in self._split]
+        if not records or len(self._split) + len(records) > _MAX_SPLITS:
+            return False
+        self._split.update({one: self._records.place(one) for one in records})
+        return True
+
+    def _with_variables(self, case: Case, candidate: Candidate) -> Verified | None:
+        """Return a request for a candidate that depends on policy variables, with values that make one of it."""
+        if not candidate.is_open or case.assumed:
+            return None
+        names = [one for one in variable_names(case.statements) if case.known(one) is None]
+        found: list[dict[str, ContextValue | None]] = []
+        patterns = [text for one in case.statements for text in one.statement.resources or () if "${" in text]
+        for text in dict.fromkeys(patterns):
+            for values in variable_values(text, candidate.resource):
+                found.append({name: ContextValue((value,)) for name, value in values.items() if name in names})
+        found += [dict(known) for known in assignments(names)]
+        for assumed in itertools.islice((one for one in found if one), _MAX_ASSIGNMENTS):
+            bound = Case(
+                case.world, self._relevant, case.subject, case.home, case.owner,
+                place=case.place, tags=case.tags, route=case.route, source=case.source,
+                any_policy=case.any_policy, split=case.split, assumed=assumed,
+            )  # fmt: skip
+            candidates = self._candidates(bound, known_actions=self._knows_actions)
+            for each in itertools.islice(candidates, _MAX_CANDIDATES):
+                verified = self._verifier.verify(bound, each)
+                if verified is not None:
+                    return verified
+        return None
