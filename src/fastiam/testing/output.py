@@ -19,7 +19,7 @@ from fastiam.testing.report import ExampleResult, TestReport, message_of, plain
 
 _SHOWN = 20  # failures of one test in full
 _STATEMENTS = 100  # of coverage
-_MARKS = {"passed": ".", "failed": "F", "error": "E"}
+_MARKS = {"passed": ".", "failed": "F", "undecided": "?", "error": "E"}
 _ANNOTATIONS = 10  # that GitHub shows of a step
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
@@ -94,7 +94,7 @@ def coverage_lines(coverage: Coverage) -> Iterator[str]:
 def summary(report: TestReport) -> str:
     """Return the last line."""
     n = report.counts
-    counts = f"{n['passed']:,} passed, {n['failed']:,} failed, 0 undecided, {counted(n['error'], 'error')}"
+    counts = f"{n['passed']:,} passed, {n['failed']:,} failed, {n['undecided']:,} undecided, {counted(n['error'], 'error')}"
     return f"{counts} in {report.seconds:.2f} seconds"
 
 
@@ -119,7 +119,7 @@ def junit(report: TestReport) -> str:
             name=_xml(name),
             tests=str(len(results)),
             failures=str(counts["failed"]),
-            errors=str(counts["error"]),
+            errors=str(counts["error"] + counts["undecided"]),
             time=f"{sum(result.seconds for result in results):.6f}",
         )
         for result in results:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from fastiam.api.engine import Engine
     from fastiam.boto3.client_calls import SdkCalls
     from fastiam.model.session import Session
+    from fastiam.testing.invariants import InvariantTest
     from fastiam.testing.report import ExampleResult
     from fastiam.testing.runner import Runner
     from fastiam.testing.test_file import Example, ExampleFile
@@ -41,7 +42,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> IamTestFil
 class IamTestFile(pytest.File):
     """A test file."""
 
-    def collect(self) -> Iterable[IamTestItem]:
+    def collect(self) -> Iterable[IamTestItem | IamInvariantItem]:
         runner = _runner(self.config)
         read = runner.read(self.path)
         for test in read.tests:
@@ -50,6 +51,9 @@ class IamTestFile(pytest.File):
                 name = test.name if many else examples[0].id
                 item: IamTestItem = IamTestItem.from_parent(self, name=name, read=read, examples=examples)
                 yield item
+        for invariant in read.invariants:
+            proof: IamInvariantItem = IamInvariantItem.from_parent(self, name=invariant.id, read=read, invariant=invariant)
+            yield proof
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         from fastiam.errors import FastiamError
@@ -79,6 +83,29 @@ class IamTestItem(pytest.Item):
 
     def reportinfo(self) -> tuple[Path, int, str]:
         return self.path, max(self.examples[0].at.place()[0] - 1, 0), self.name
+
+
+class IamInvariantItem(pytest.Item):
+    """An invariant."""
+
+    def __init__(self, *, read: ExampleFile, invariant: InvariantTest, **more: Any) -> None:
+        super().__init__(**more)
+        self.read, self.invariant = read, invariant
+
+    def runtest(self) -> None:
+        wrong = [one for one in _runner(self.config).invariants(self.read, [self.invariant]) if one.status != "passed"]
+        if wrong:
+            raise ExampleFailed(wrong)
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        from fastiam.errors import FastiamError
+
+        if isinstance(excinfo.value, (ExampleFailed, FastiamError)):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo)
+
+    def reportinfo(self) -> tuple[Path, int, str]:
+        return self.path, max(self.invariant.at.place()[0] - 1, 0), self.name
 
 
 class ExampleFailed(Exception):

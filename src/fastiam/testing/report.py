@@ -12,7 +12,7 @@ from fastiam.errors import FastiamError, PolicyError
 from fastiam.model.decision import StatementRef
 from fastiam.testing.coverage import Coverage
 
-Status = Literal["passed", "failed", "error"]
+Status = Literal["passed", "failed", "undecided", "error"]
 
 _SNIPPET = re.compile(r"^ *(?:\d+ *\||\||-->)")
 OK, BROKEN, FAILED, REJECTED, UNCERTAIN = 0, 1, 2, 3, 4
@@ -20,7 +20,7 @@ OK, BROKEN, FAILED, REJECTED, UNCERTAIN = 0, 1, 2, 3, 4
 
 @dataclass(frozen=True, slots=True)
 class ExampleResult:
-    """What became of one example.
+    """What became of one example or invariant.
 
     Attributes
     ----------
@@ -29,9 +29,10 @@ class ExampleResult:
     file, line, column
         where the request is written.
     status
-        `error`: the request could not be asked.
+        `error`: the request could not be asked; `undecided`: an invariant is neither proved nor refuted.
     request
-        principal, action, resource and context, and `now` where it is given.
+        principal, action, resource and context, and `now` where it is given; of an invariant its scope as text, or a request
+        that violates it.
     expected, actual
         outcomes, with the details that the file names; `actual` is the message of an error.
     text
@@ -98,8 +99,8 @@ class TestReport:
         Returns
         -------
         int
-            0 all passed; 2 one failed; 3 a document is rejected; 4 only warnings, with `strict`; 1 something could not be asked
-            or read, or there was no test.
+            0 all passed; 2 one failed; 3 a document is rejected; 4 an invariant is undecided, or a warning with `strict`;
+            1 something could not be asked or read, or there was no test.
         """
         rejected = [error for _, error in self.broken if isinstance(error, PolicyError)]
         counts = self.counts
@@ -109,7 +110,7 @@ class TestReport:
             return REJECTED
         if counts["failed"] or (self.coverage is not None and self.coverage.percent < fail_under):
             return FAILED
-        return UNCERTAIN if strict and self.warnings else OK
+        return UNCERTAIN if counts["undecided"] or strict and self.warnings else OK
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain values for JSON."""
@@ -117,7 +118,7 @@ class TestReport:
             "files": [{"file": name, "results": [plain(result) for result in found]} for name, found in self.files.items()],
             "errors": [{"file": name, "message": message_of(error)} for name, error in self.broken],
             "warnings": self.warnings,
-            "counts": {status: self.counts[status] for status in ("passed", "failed", "error")},
+            "counts": {status: self.counts[status] for status in ("passed", "failed", "undecided", "error")},
             "seconds": self.seconds,
             "coverage": None if self.coverage is None else self.coverage.to_dict(),
         }

@@ -23,6 +23,7 @@ from fastiam.model.profile import PrincipalProfile
 from fastiam.model.session import Session
 from fastiam.testing.coverage import CoverageRecorder
 from fastiam.testing.documents import Documents
+from fastiam.testing.invariants import InvariantProver, InvariantTest
 from fastiam.testing.paths import files_inside, path_inside, root_of
 from fastiam.testing.planned import Planned, apply_change
 from fastiam.testing.principal_names import PrincipalReader
@@ -182,9 +183,25 @@ class Runner:
         """Run the examples of a file that are selected."""
         found = self.read(path)
         examples = [example for test in found.tests for example in test.examples]
-        return self.examples(
+        results = self.examples(
             found, [one for one in examples if self._selects(f"{self.shown(path)}::{one.id}")], fail_fast=fail_fast
         )
+        if fail_fast and any(one.status != "passed" for one in results):
+            return results
+        return [*results, *self.invariants(found, found.invariants, fail_fast=fail_fast)]
+
+    def invariants(self, file: ExampleFile, tests: Sequence[InvariantTest], *, fail_fast: bool = False) -> list[ExampleResult]:
+        """Prove invariants of a file that are selected, in their order."""
+        selected = [(id_, test) for test in tests if self._selects(id_ := f"{self.shown(file.path)}::{test.id}")]
+        results: list[ExampleResult] = []
+        if selected:
+            judge = self._judge(file)
+            prover = InvariantProver(judge.engine, judge.planned, self.warnings)
+            for id_, test in selected:
+                results.append(prover.result(id_, test))
+                if fail_fast and results[-1].status != "passed":
+                    break
+        return results
 
     def examples(self, file: ExampleFile, examples: Sequence[Example], *, fail_fast: bool = False) -> list[ExampleResult]:
         """Run examples of a file, in their order."""

@@ -15,6 +15,7 @@ from fastiam.model.decision import Layer, Reason
 from fastiam.policy.json_text import Number
 from fastiam.sources.files import File
 from fastiam.sources.located_values import LocatedValue
+from fastiam.testing.invariants import InvariantTest, read_invariants
 from fastiam.testing.sets import Sets, read_sets
 from fastiam.testing.values import QUOTES, Variables, error, known_keys, listed
 
@@ -55,6 +56,8 @@ _FILE_KEYS = (
     "unknown",
     "unknown_owner",
     "tests",
+    "invariants",
+    "use",
 )
 _PRINCIPAL_KEYS = (
     "role", "user", "root", "external", "name", "kind", "tags", "transitive_tags", "policies", "mfa", "issued_at",
@@ -122,6 +125,7 @@ class ExampleFile:
     variables: Variables
     sets: Sets
     tests: tuple[ExampleTest, ...]
+    invariants: tuple[InvariantTest, ...]
 
 
 def read_test_file(path: Path, shown: str, variables: Mapping[str, str]) -> ExampleFile:
@@ -145,12 +149,14 @@ def read_test_file(path: Path, shown: str, variables: Mapping[str, str]) -> Exam
     known_keys(root, _FILE_KEYS)
     if str(root.object().get("version")) != "1":
         raise error(root.get("version") or root, "a test file begins with `version: 1`", "TEST-MISSING")
+    parts = [found for name in ("tests", "invariants", "use") if (found := root.get(name)) is not None]
+    if not any(part.items() for part in parts):
+        raise error(parts[0] if parts else root, "a test file needs `tests`, `invariants` or `use`", "TEST-MISSING")
     tests = root.get("tests")
-    if tests is None or not tests.items():
-        raise error(tests or root, "a test file needs `tests`", "TEST-MISSING")
+    given = tests.items() if tests is not None else []
     if root.get("policies") is not None and root.get("documents") is not None:
         raise error(root.need("documents"), "`policies` and `documents` exclude each other", "TEST-SOURCE")
-    if len(tests.items()) > MAX_TESTS:
+    if tests is not None and len(given) > MAX_TESTS:
         raise error(tests, f"a file has at most {MAX_TESTS:,} tests", "TEST-LIMIT")
     own = {name: str(value.value) for name, value in _members(root.get("variables")) if _is_text(value)}
     reader = _Reader(Variables({**own, **variables}), root, read_sets(root.get("sets")))
@@ -167,8 +173,9 @@ def read_test_file(path: Path, shown: str, variables: Mapping[str, str]) -> Exam
                 raise error(change.need(name), f"`{name}` needs `cloudformation`", "TEST-SOURCE")
         if documents is not None:
             raise error(change, "`change` and `documents` exclude each other", "TEST-SOURCE")
-    read = tuple(reader.test(test) for test in tests.items())
-    _unique_names(read)
+    read = tuple(map(reader.test, given))
+    invariants = read_invariants(root, reader.variables, reader.sets)
+    _unique_names([*((one.name, one.at) for one in read), *((one.id, one.at) for one in invariants)])
     return ExampleFile(
         path,
         root.text_of("name") or shown,
@@ -181,6 +188,7 @@ def read_test_file(path: Path, shown: str, variables: Mapping[str, str]) -> Exam
         reader.variables,
         reader.sets,
         read,
+        invariants,
     )
 
 
@@ -223,12 +231,12 @@ def _members(given: LocatedValue | None) -> list[tuple[str, LocatedValue]]:
     return [] if given is None else given.members()
 
 
-def _unique_names(tests: Sequence[ExampleTest]) -> None:
+def _unique_names(names: Sequence[tuple[str, LocatedValue]]) -> None:
     seen: set[str] = set()
-    for test in tests:
-        if test.name in seen:
-            raise error(test.at, f"two tests are named `{test.name}`", "TEST-NAME", hint="names are unique in a file")
-        seen.add(test.name)
+    for name, at in names:
+        if name in seen:
+            raise error(at, f"two tests are named `{name}`", "TEST-NAME", hint="names are unique in a file")
+        seen.add(name)
 
 
 @dataclass(slots=True)

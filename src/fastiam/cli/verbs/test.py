@@ -1,4 +1,4 @@
-"""`fastiam test`: examples of decisions in files, as tests of policies."""
+"""`fastiam test`: examples of decisions and invariants in files, as tests of policies."""
 
 from __future__ import annotations
 
@@ -43,6 +43,13 @@ if TYPE_CHECKING:
 @options.formats("json", "jsonl", "sarif", "html", "junit", "github")
 @click.option("--out", metavar="FILE", help="The file of the report, in place of standard output.")
 @click.option("-v", "--verbose", is_flag=True, help="A line for each example.")
+@click.option(
+    "--templates",
+    is_flag=False,
+    flag_value="",
+    metavar="[NAME]",
+    help="List the templates of invariants, or print one, and end.",
+)
 @options.exit_zero
 def command(
     paths: tuple[str, ...],
@@ -59,15 +66,18 @@ def command(
     form: str,
     out: str | None,
     verbose: bool,
+    templates: str | None,
     exit_zero: bool,
 ) -> int:
-    """Run examples of decisions: who may do what, and who must not.
+    """Run examples of decisions, who may do what and who must not, and prove invariants about all requests.
 
     PATH is a test file, or a folder that is searched for `*.iamtest.yaml`, `.yml` and `.json`; by default the current folder.
 
-    Exits with 0 if all pass, 2 if one fails, 3 if a policy is rejected, 4 with --strict if there are warnings, 1 if a file
-    cannot be read or there is no test.
+    Exits with 0 if all pass, 2 if one fails, 3 if a policy is rejected, 4 if an invariant is undecided, or with --strict if
+    there are warnings, 1 if a file cannot be read or there is no test.
     """
+    if templates is not None:
+        return _print_templates(templates)
     from fastiam.testing import output
     from fastiam.testing.runner import run
 
@@ -125,6 +135,22 @@ def _coverage_text(coverage: Coverage, name: str, root: str | None) -> str:
     from fastiam.cli.test_reports import coverage_sarif
 
     return json.dumps(coverage_sarif(coverage, root), indent=2, ensure_ascii=False) + "\n"
+
+
+def _print_templates(name: str) -> int:
+    from fastiam.errors import did_you_mean
+    from fastiam.testing.templates import find_template, template_names
+
+    if not name:
+        for each in template_names():
+            found = find_template(each)
+            write(f"{each:<45} {found.description if found else ''}")
+        return 0
+    template = find_template(name)
+    if template is None:
+        raise click.UsageError(f"there is no template `{name}` {did_you_mean(name, template_names())}".rstrip())
+    write(template.text.rstrip("\n"))
+    return 0
 
 
 def _variable(given: str) -> tuple[str, str]:
