@@ -15,7 +15,7 @@ from contextvars import ContextVar
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Literal, Self, TypeVar, cast
-from weakref import WeakSet
+from weakref import WeakSet, ref
 
 from fastiam.boto3.errors import UncheckedCall, UndecidedCall, UnknownCredentials, UnmappedCall
 from fastiam.errors import RequestValueError, missing_package
@@ -27,7 +27,7 @@ try:
 except ModuleNotFoundError as error:
     raise missing_package("fastiam.boto3", error, "boto3") from None
 
-from fastiam.boto3.client_calls import _SUSPENDED, Mark, OnUndecided, OnUnmapped, Policies, SdkCalls, not_announced
+from fastiam.boto3.client_calls import _SUSPENDED, Mark, OnPresigned, OnUndecided, OnUnmapped, Policies, SdkCalls, not_announced
 from fastiam.boto3.draft import Draft
 from fastiam.boto3.endpoint_state import READING, AccountState
 from fastiam.boto3.recorded import CheckedRequest, name_of
@@ -61,6 +61,7 @@ def enforce(
     principals: Mapping[str, str | Session] = _NOTHING,
     depends: OnUndecided = "error",
     unmapped: OnUnmapped = "error",
+    presigned: OnPresigned = "record",
     context: Context = _NOTHING,
     unknown: Collection[str] = (),
     now: datetime | None = None,
@@ -81,6 +82,9 @@ def enforce(
         end of the block if the code under test caught it; `deny` answers as AWS does; `warn` and `allow` let it pass.
     unmapped
         the same for an operation without known requests, with `UnmappedCall`.
+    presigned
+        what happens to a presigned URL or post: `record` notes its decision, since signing needs no permission; `check` answers
+        as for a call.
     context
         context keys of all requests, in place of what the call determines; None for an absent key.
     unknown
@@ -107,6 +111,7 @@ def enforce(
             principals=principals,
             depends=depends,
             unmapped=unmapped,
+            presigned=presigned,
             context=context,
             unknown=unknown,
             now=now,
@@ -136,6 +141,7 @@ def record(
             principals=principals,
             depends="allow",
             unmapped="allow",
+            presigned="record",
             context=context,
             unknown=(),
             now=now,
@@ -176,10 +182,16 @@ _lock = threading.RLock()
 _prepared: WeakSet[Any] = WeakSet()  # clients with both handlers
 _wrapper: Any = None  # what was set as `_make_api_call`
 _original: Any = None
+_initializer: Any = None  # what was set as `__init__`, so that clients of a block announce what they sign
+_original_initializer: Any = None
 
 
 def _install() -> None:
-    global _wrapper, _original
+    global _wrapper, _original, _initializer, _original_initializer
+    if _initializer is None or BaseClient.__init__ is not _initializer:
+        _original_initializer = BaseClient.__init__
+        _initializer = _initializing(_original_initializer)
+        BaseClient.__init__ = _initializer
     if _wrapper is not None and BaseClient._make_api_call is _wrapper:
         return
     _original = BaseClient._make_api_call
@@ -189,10 +201,23 @@ def _install() -> None:
 
 def _remove() -> None:
     """Put the method back, unless another library has wrapped ours meanwhile: ours stays then, and calls through (T100)."""
-    global _wrapper, _original
+    global _wrapper, _original, _initializer, _original_initializer
     if BaseClient._make_api_call is _wrapper:
         BaseClient._make_api_call = _original
         _wrapper = _original = None
+    if BaseClient.__init__ is _initializer:
+        BaseClient.__init__ = _original_initializer
+        _initializer = _original_initializer = None
+
+
+def _initializing(original: Any) -> Any:
+    @functools.wraps(original)
+    def initialize(client: Any, *given: Any, **options: Any) -> None:
+        original(client, *given, **options)
+        if _active and not READING.get():
+            _prepare(client)
+
+    return initialize
 
 
 def _wrapped(original: Any) -> Any:
@@ -276,6 +301,8 @@ def _prepare(client: Any) -> None:
         events = client.meta.events
         events.register_first("before-parameter-build.*.*", _on_parameters, unique_id="fastiam-parameters")
         events.register_first("before-call.*.*", _on_call, unique_id="fastiam-call")
+        signing = functools.partial(_on_presigning, ref(client))
+        events.register_first("before-parameter-build.*.*", signing, unique_id="fastiam-presigning")
         _prepared.add(client)
 
 
@@ -286,6 +313,14 @@ def _on_parameters(params: Any, model: Any, context: Mapping[str, Any], **_: Any
     mark.parameters = params
     if (model.service_model.service_name, model.name) == _DELETE:
         mark.calls._filter_deletion(mark, model, params, context)
+
+
+def _on_presigning(client: Any, params: Any, model: Any, context: Mapping[str, Any], **_: Any) -> None:
+    if not context.get("is_presign_request") or not _active or READING.get():
+        return
+    calls, is_suspended = _block_of_call()
+    if calls is not None and not is_suspended and not _is_internal():
+        calls._presign(client(), model, params, context)
 
 
 def _on_call(model: Any, params: Any, context: Mapping[str, Any], **_: Any) -> Any:

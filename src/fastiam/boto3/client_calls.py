@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 import botocore
 from botocore.awsrequest import AWSResponse
+from botocore.exceptions import ClientError
 
 from fastiam.analysis.access.call_decisions import RESOURCE, SESSION_POLICIES, SESSION_TAGS, CallDecision, DirectoryLookup
 from fastiam.api.directory import Directory
@@ -52,8 +53,10 @@ if TYPE_CHECKING:
 
 OnUndecided = Literal["error", "deny", "allow", "warn"]
 OnUnmapped = Literal["error", "allow", "warn"]
+OnPresigned = Literal["record", "check"]
 Policies = Any  # an engine, a directory, or paths
 
+_POST = ("s3", "CreateBucket")  # the event of `generate_presigned_post`
 _DENIALS = (Outcome.IMPLICIT_DENY, Outcome.EXPLICIT_DENY)
 _TOKEN = "identity token"
 _SUSPENDED: ContextVar[tuple[SdkCalls, ...]] = ContextVar("fastiam_suspended", default=())
@@ -71,6 +74,7 @@ class SdkCalls:
         principals: Mapping[str, str | Session],
         depends: OnUndecided,
         unmapped: OnUnmapped,
+        presigned: OnPresigned,
         context: Context,
         unknown: Collection[str],
         now: datetime | None,
@@ -78,6 +82,8 @@ class SdkCalls:
     ) -> None:
         _check_choice("depends", depends, ("error", "deny", "allow", "warn"))
         _check_choice("unmapped", unmapped, ("error", "allow", "warn"))
+        _check_choice("presigned", presigned, ("record", "check"))
+        self._presigned = presigned
         self._directory, self._policies = _opened(policies)
         self._state = self._policies if isinstance(self._policies, OpenState) else None
         self._is_enforced, self._principal, self._principals = is_enforced, principal, dict(principals)
@@ -110,7 +116,11 @@ class SdkCalls:
         """Return calls, denials, what undecided requests need, operations without a mapping, and passed roles, as text."""
         with self._lock:
             seen = list(self._seen)
-        counts = {"calls of emulators, not checked": self._n_internal, "calls while suspended": self._n_suspended}
+        counts = {
+            "calls of emulators, not checked": self._n_internal,
+            "calls while suspended": self._n_suspended,
+            "presigned URLs, as of now": sum(any(each.presigned for each in call.requests) for call in seen),
+        }
         return report_of(seen, counts, self._state.findings if self._state is not None else ())
 
     def policy(self, *, conditions: bool = False) -> Suggestion | Draft:
@@ -237,10 +247,37 @@ class SdkCalls:
             denied = next((each for each in checked if self._is_refused(each)), None)
         if denied is None:
             return None
+        return _response(request, *self._refusal(facts, model, denied))
+
+    def _presign(self, client: Any, model: Any, parameters: Mapping[str, Any], context: Mapping[str, Any]) -> None:
+        """Decide a URL that is signed. Signing needs no permission, and its use needs those of the signer (T115)."""
+        mark = Mark(self, client, model.name, None)
+        mark.parameters = dict(parameters)
+        facts = self._facts(mark, model, None, None, context)
+        found = facts.operation.requests(mark.parameters, facts.origin, model.input_shape)
+        if (facts.service, model.name) == _POST:
+            found = [each._replace(action="s3:PutObject", resource=None) for each in found[:1]]
+        self._read_state(found, facts)
+        checked = [replace(self._decided(each, facts, is_presigned=True), presigned=True) for each in found]
+        if not found:
+            checked = [replace(facts.request("", None, {}, None, "the operation has no mapping"), presigned=True)]
+        self._add(checked, facts).outcome = LoggedOutcome.ALLOWED
+        if self._presigned == "record" or not self._is_enforced:
+            return
+        if not found:
+            self._handle_unmapped(facts)
+            return
+        denied = next((each for each in checked if each.decision and each.decision.outcome in _DENIALS), None)
+        if denied is None:
+            self._handle_undecided(checked)
+            denied = next((each for each in checked if self._is_refused(each)), None)
+        if denied is not None:
+            raise ClientError(self._refusal(facts, model, denied)[1], model.name)
+
+    def _refusal(self, facts: _Facts, model: Any, denied: CheckedRequest) -> tuple[int, dict[str, Any]]:
         service = model.service_model
         protocols = service.metadata.get("protocols") or [service.metadata.get("protocol", "")]
-        status, answer = refusal(protocols, facts.operation.prefix, model.http.get("method", ""), _message(denied))
-        return _response(request, status, answer)
+        return refusal(protocols, facts.operation.prefix, model.http.get("method", ""), _message(denied))
 
     def _facts(
         self, mark: Mark, model: Any, url: str | None, headers: Mapping[str, Any] | None, context: Mapping[str, Any]
@@ -300,7 +337,7 @@ class SdkCalls:
             raise self._keep(UnknownCredentials(f"no principal is known for the access key `{key or 'none'}`\nhelp: {hint}"))
         return found
 
-    def _decided(self, request: SdkRequest, facts: _Facts) -> CheckedRequest:
+    def _decided(self, request: SdkRequest, facts: _Facts, *, is_presigned: bool = False) -> CheckedRequest:
         engine, principal = self._engine, facts.principal
         keys = self._keys(request, facts)
         if engine is None or principal is None:
@@ -324,6 +361,8 @@ class SdkCalls:
             return facts.request(request.action, None, keys, decision)
         (resource,) = lookup.full((found,))
         unknown = unknown_keys(action_data(request.action), frozenset(map(fold, keys)), request.closed)
+        if is_presigned and "aws:useragent" not in map(fold, keys):  # another program uses the URL
+            unknown = (*unknown, "aws:useragent")
         if request.is_forwarded:
             unknown = tuple(dict.fromkeys((*unknown, "aws:useragent", *self._opened - {fold(CALLED_VIA)})))
         elif self._opened:

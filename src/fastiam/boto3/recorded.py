@@ -39,6 +39,8 @@ class CheckedRequest:
         None without policies, and where `note` says why there is none.
     note
         why there is no decision, else "".
+    presigned
+        a URL was signed, and nothing was sent.
     """
 
     call: int
@@ -50,6 +52,7 @@ class CheckedRequest:
     context: Mapping[str, Value]
     decision: CallDecision | None
     note: str = ""
+    presigned: bool = False
 
 
 @dataclass(slots=True)

@@ -318,6 +318,47 @@ def test_call_of_an_emulator_is_not_checked(reader, aws):
     assert calls.requests == () and "1 calls of emulators" in calls.report()
 
 
+def test_presigned_urls_are_recorded_or_checked(reader):
+    """T115."""
+    get = ("get_object", {"Bucket": "bkt1", "Key": "k"})
+    with fastiam.boto3.enforce(reader, principal=APP) as calls:
+        client().generate_presigned_url(*get)
+        client().generate_presigned_url("put_object", {"Bucket": "bkt1", "Key": "k"})
+        client().generate_presigned_post("bkt1", "k")
+    assert [(each.action, each.resource, each.presigned) for each in calls.requests] == [
+        ("s3:GetObject", "arn:aws:s3:::bkt1/k", True),
+        ("s3:PutObject", "arn:aws:s3:::bkt1/k", True),
+        ("s3:PutObject", None, True),
+    ]
+    assert [each.decision.outcome.name for each in calls.requests] == ["ALLOW", "IMPLICIT_DENY", "DEPENDS"]
+    assert "3 presigned URLs" in calls.report()
+    with fastiam.boto3.enforce(reader, principal=APP, presigned="check"):
+        assert client().generate_presigned_url(*get).startswith("https://bkt1.s3")
+        with pytest.raises(ClientError, match="not authorized to perform: s3:PutObject"):
+            client().generate_presigned_url("put_object", {"Bucket": "bkt1", "Key": "k"})
+    with pytest.raises(fastiam.boto3.UndecidedCall), fastiam.boto3.enforce(reader, principal=APP, presigned="check"):
+        client().generate_presigned_post("bkt1", "k")
+
+
+def test_url_is_used_by_another_program(reader):
+    """T115: the user agent of its request is not that of the signer."""
+    agent = statement("Allow", "s3:GetObject", Condition={"StringLike": {"aws:UserAgent": "Boto3*"}})
+    with fastiam.boto3.enforce(directory_of(agent), principal=APP) as calls:
+        client().generate_presigned_url("get_object", {"Bucket": "bkt1", "Key": "k"})
+    assert calls.requests[0].decision.depends_on == ("aws:useragent",)
+
+
+def test_client_of_a_block_signs_after_it(reader):
+    """T100, T115: handlers do nothing outside of a block, and the method of botocore is put back."""
+    before = botocore.client.BaseClient.__init__
+    with fastiam.boto3.enforce(reader, principal=APP) as calls:
+        kept = client()
+        with calls.suspended():
+            kept.generate_presigned_url("put_object", {"Bucket": "bkt1", "Key": "k"})
+    kept.generate_presigned_url("put_object", {"Bucket": "bkt1", "Key": "k"})
+    assert calls.requests == () and botocore.client.BaseClient.__init__ is before
+
+
 # -- undecided calls (T113) and principals (T114)
 
 NETWORK = statement("Allow", "s3:ListBucket", Condition={"IpAddress": {"aws:SourceIp": "203.0.113.0/24"}})
