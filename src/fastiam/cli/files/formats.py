@@ -97,8 +97,8 @@ def of_file(name: str, given: Format | None, head: bytes, source: str) -> Format
     found = of_content(head, source)
     if wanted is None or wanted is found:
         return found
-    if wanted.is_text:  # a broken first line is not another format
-        return wanted if given or (found.is_text and wanted.starts) else found
+    if wanted.is_text:  # a broken first line has the start of no format
+        return wanted if given or not found.starts else found
     hint = "" if given else "the file is damaged, or has a wrong suffix: `--requests-format` names its format"
     raise SourceError(f"the content does not have the format {wanted}", source=source, hint=hint)
 
