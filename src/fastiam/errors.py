@@ -82,6 +82,10 @@ class Finding:
         place = f"{self.source}:{self.line}:{self.column}" if self.line else self.source
         return f"{place}: {self.severity}: {self.message} - at `{self.path}` [{self.code}]"
 
+    def for_cli(self) -> Finding:
+        """The finding with its hint for the command line."""
+        return replace(self, hint=self.hint.cli) if isinstance(self.hint, Hint) else self
+
     def render(self) -> str:
         """The finding as a compiler prints it, with the source line and a caret."""
         lines = [str(self)]
@@ -150,9 +154,7 @@ class PolicyError(FastiamError, ValueError):
 
     def cli_text(self) -> str:
         """The findings for the command line."""
-        hints = (finding.hint for finding in self.findings)
-        shown = zip(self.findings, hints, strict=True)
-        return "\n".join(replace(one, hint=hint.cli if isinstance(hint, Hint) else hint).render() for one, hint in shown)
+        return "\n".join(finding.for_cli().render() for finding in self.findings)
 
     def __reduce__(self) -> tuple[type[PolicyError], tuple[tuple[Finding, ...]]]:
         return type(self), (self.findings,)

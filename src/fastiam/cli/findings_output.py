@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, TypeVar
 
 import click
@@ -72,7 +72,7 @@ def report(
         findings of `lint` count for the exit code, except notes.
     """
     form = chosen_form(form, out, *paths)
-    results = [checked for path in paths for checked in _check(path, PolicyKind(kind) if kind else None, data)]
+    results = [_for_cli(checked) for path in paths for checked in _check(path, PolicyKind(kind) if kind else None, data)]
     if form == "sarif":
         from fastiam.cli.sarif import sarif_log
 
@@ -86,6 +86,10 @@ def report(
     if any(_is_rejected(result, lenient) for result in results):
         return exits.INVALID
     return exits.DENIED if any(_counts(finding, strict) for result in results for finding in result.findings) else exits.OK
+
+
+def _for_cli(checked: ValidatedDocument) -> ValidatedDocument:
+    return replace(checked, findings=tuple(finding.for_cli() for finding in checked.findings))
 
 
 def load_data(path: str | None) -> AwsData:

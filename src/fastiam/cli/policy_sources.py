@@ -57,7 +57,7 @@ def print_guesses(directory: Directory) -> None:
 
     for finding in directory.findings:
         if finding.code == GUESSED:
-            note(finding.render())
+            note(finding.for_cli().render())
 
 
 def print_findings(directory: Directory) -> None:
@@ -68,7 +68,7 @@ def print_findings(directory: Directory) -> None:
     if found:
         note(f"findings in the policies, read leniently: {found}")
         missing = [finding for finding in directory.findings if finding.code.startswith("DIR-NO-")]
-        for hint in dict.fromkeys(finding.hint for finding in missing if finding.hint):
+        for hint in dict.fromkeys(finding.for_cli().hint for finding in missing if finding.hint):
             note(f"help: {hint}")
         note("help: `fastiam validate` on the same paths shows all")
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fastiam.directory.account_model import AccountModel
-from fastiam.errors import Finding, Severity, SourceError
+from fastiam.errors import Finding, Hint, Severity, SourceError
 from fastiam.model.source_map import Source
 from fastiam.sources import directory_format
 from fastiam.sources.files import File
@@ -164,16 +164,30 @@ def _skipped_file(name: str, why: str, hint: str = "") -> Finding:
 
 
 _SKIPPED = "SOURCE-SKIPPED"
-_KNOWN = (
+_FORMATS = (
     "known formats: outputs of `aws iam get-account-authorization-details`, of `aws organizations ...` and of calls for one "
     "policy such as `aws s3api get-bucket-policy`, folders of "
     'iam-collect, files of AWS managed policies, and documents with `"format": "fastiam-directory"` (docs/sources.md); '
-    "`--skip-unknown` skips other files, in Python `skip_unknown=True`"
+    "{skip} skips other files"
 )
-_OF_POLICIES = (
-    "for the policy of a resource, `--resource-of FILE=ARN` names it (in Python `resource_of={file: arn}`); put one of a user, "
-    "group or role into an export, a store (`fastiam user put-policy`), or the directory format (docs/directory-format.md); "
-    "`fastiam simulate` decides with documents, `validate` and `lint` check them, and `--skip-unknown` skips them"
+_KNOWN = Hint(_FORMATS.format(skip="`skip_unknown=True`"), _FORMATS.format(skip="`--skip-unknown`"))
+_PLACES = (
+    "for the policy of a resource, {of} names it; put one of a user, group or role into an export, a store, or the directory "
+    "format (docs/directory-format.md); {simulate} decides with documents, {validate} checks them, and {skip} skips them"
+)
+_OF_POLICIES = Hint(
+    _PLACES.format(
+        of="`resource_of={file: arn}`",
+        simulate="`fastiam.simulate`",
+        validate="`fastiam.lint`",
+        skip="`skip_unknown=True`",
+    ),
+    _PLACES.format(
+        of="`--resource-of FILE=ARN`",
+        simulate="`fastiam simulate`",
+        validate="`fastiam validate`",
+        skip="`--skip-unknown`",
+    ),
 )
 
 __all__ = ["read_cloudtrail", "read_into"]

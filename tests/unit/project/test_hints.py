@@ -92,6 +92,17 @@ def test_one_error_has_a_hint_for_each_door(
     assert cli in shown and python not in shown
 
 
+def test_skipped_file_has_a_hint_for_each_door(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "other.json").write_text('{"foo": 1}')
+    with pytest.raises(FastiamError) as raised:
+        fastiam.load(tmp_path)
+    assert "`skip_unknown=True` skips other files" in str(raised.value) and "--skip" not in str(raised.value)
+    run(["lint", str(tmp_path)])
+    captured = capsys.readouterr()
+    shown = captured.out + captured.err
+    assert "`--skip-unknown` skips other files" in shown and "skip_unknown=True" not in shown
+
+
 def test_hints_of_both_doors_survive_pickling() -> None:
     hint = Hint("pass `a=1`", "pass `--a`")
     finding = Finding("V1", Severity.ERROR, "it is wrong", "p.json", "$", hint=hint)

@@ -224,7 +224,7 @@ def test_policy_document_is_refused_with_the_verbs_for_documents(tmp_path):
     for given, skips, message in ((path, False, f"{path}:1:1: "), (tmp_path, False, f"{path}:1:1: "), (tmp_path, True, nothing)):
         with pytest.raises(SourceError, match="does not name the user, role or resource that has it") as error:
             fastiam.load(given, skip_unknown=skips)
-        assert message in str(error.value) and "`fastiam simulate` decides with documents" in error.value.hint
+        assert message in str(error.value) and "`fastiam simulate` decides with documents" in error.value.cli_text()
 
 
 def test_error_of_a_whole_file_names_no_path(tmp_path):

@@ -192,7 +192,7 @@ class PrincipalWrites(Writes):
         prefix = ROLE if ref.kind in ROLES else USER
         if given not in (None, NEW) and not re.fullmatch(prefix + "[A-Za-z0-9_]+", given or ""):
             message = f"`{shorten(given or '')}` is not a unique id of this kind, and policies cannot name it: `{ref.text}`"
-            hint = f"write `{prefix}...`, or None if it is unknown"
+            hint = f"write `{prefix}...`, or leave it out if it is unknown"
             reader.findings.append(Finding("DIR-ID", Severity.WARN, message, HERE, "$", hint=hint))
         return id_for(given, prefix)
 
