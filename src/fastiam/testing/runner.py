@@ -9,7 +9,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -349,6 +349,7 @@ class Judge:
     mode: Literal["strict", "lenient"]
     principals: PrincipalReader
     recorder: CoverageRecorder | None
+    _places: dict[int, tuple[LocatedValue, tuple[int, int]]] = field(default_factory=dict)
 
     def results(self, requests: Sequence[_Request]) -> list[ExampleResult]:
         """Decide requests that have `now` and `unknown` in common, and compare."""
@@ -430,9 +431,16 @@ class Judge:
         text = _SENSITIVE if self.planned.is_sensitive else str(self._explain(request))
         return "\n".join([text, *(f"known after apply: {line}" for line in self.planned.places(decision))])
 
+    def _place(self, given: LocatedValue) -> tuple[int, int]:
+        """Return the place of a test or case. PERF: all examples of a test have one, and its text may be long."""
+        found = self._places.get(id(given))
+        if found is None:
+            found = self._places[id(given)] = (given, given.place())  # the reference keeps the id valid
+        return found[1]
+
     def _result(self, request: _Request, decision: Decision | RequestValueError, seconds: float) -> ExampleResult:
         example = request.example
-        line, column = example.at.place()
+        line, column = self._place(example.at)
         shown = _shown(request)
         status: Status = "passed"
         text, statement = "", None

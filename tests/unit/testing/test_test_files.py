@@ -394,6 +394,17 @@ def test_files_with_the_same_policies_share_an_engine(monkeypatch: pytest.Monkey
     assert len(run(".").results) == 3 and len(compiled) == 1
 
 
+def test_place_of_a_test_is_found_once(monkeypatch: pytest.MonkeyPatch) -> None:  # T20
+    """Its text may be long: a test of 10,000 resources would be scanned 10,000 times."""
+    from fastiam.sources.located_values import LocatedValue
+
+    asked_for: list[int] = []
+    place = LocatedValue.place
+    monkeypatch.setattr(LocatedValue, "place", lambda self: asked_for.append(1) or place(self))
+    write(asked(resource=[f"arn:aws:s3:::reports/{n}" for n in range(500)], expect="allowed"), name="t.iamtest.json")
+    assert len(run(".").results) == 500 and len(asked_for) == 1
+
+
 def test_report_as_json_has_every_result(capsys: pytest.CaptureFixture[str]) -> None:
     write(asked(action=["s3:GetObject", "s3:PutObject"], expect="allowed"))
     assert command_line(["test", "--format", "json"]) == 2
