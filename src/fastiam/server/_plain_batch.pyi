@@ -1,10 +1,5 @@
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, final
-
-class EntityReader(Protocol):
-    def subject(self, raw: Any) -> object: ...
-    def plain_subject(self, type_: str, id_: str) -> object: ...
-    def plain_resource(self, type_: str, id_: str) -> object: ...
+from typing import Any, final
 
 @final
 class Known: ...
@@ -40,7 +35,7 @@ class PlainReader:
         keys: dict[str, Any],
         tag_keys: dict[str, Any] | None,
         stored_tags: Callable[[str], Mapping[str, Any]],
-        reader: EntityReader,
+        reader: Any,
     ) -> PlainBatch | None: ...
 
 def write_cached(

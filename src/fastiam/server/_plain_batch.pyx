@@ -1,8 +1,8 @@
 """AuthZEN evaluations in their usual forms: their requests from the bytes of the body, and the bodies of the answers (G220).
 
 Entities and contexts that were read before are found by their text, so that they are neither parsed nor mapped again.
-`protocols/authzen/reading.py` defines what a request means. What is not read here is left to it, item by item, also an object that
-has a name twice, as `strict_json._checker` finds it.
+`protocols/authzen/reading.py` defines what a request means. What is not read here is left to it, entity by entity and item by
+item, also an object that has a name twice, as `strict_json._checker` finds it.
 
 msgspec and orjson with plain Python in place of this module take 1.1 times the CPU for one evaluation, 1.3 to 1.5 times for 100
 items in full, and 1.6 to 2.2 times for 100 and 1,000 items with defaults.
@@ -38,6 +38,8 @@ cdef enum:  # members of an item, and of the body
     N_PARTS = 4
     ITEMS = 4
     OTHER = 5
+
+cdef object EXACT = 10 ** 15  # integers below it are exact
 
 cdef struct Slot:
     uint64_t hash
@@ -288,6 +290,7 @@ cdef class PlainBatch:
         cdef Py_ssize_t i
         cdef Item* item
         cdef dict context
+        cdef int part
         for i in range(max(start, 0), min(stop, self.size)):
             item = &self.items[i]
             if item.action is NULL:
@@ -295,7 +298,9 @@ cdef class PlainBatch:
                 continue
             context = <dict>self.part(item, CONTEXT).value
             if self.has_stated:
-                context = {**(self.part(item, SUBJECT).stated or {}), **(self.part(item, RESOURCE).stated or {}), **context}
+                for part in (RESOURCE, ACTION, SUBJECT):
+                    if self.part(item, part).stated is not None:
+                        context = {**self.part(item, part).stated, **context}
             found.append((self.part(item, SUBJECT).value, <object>item.action, self.part(item, RESOURCE).value, context))
         return found
 
@@ -338,7 +343,7 @@ cdef class PlainBatch:
         return items
 
     cdef object resolve(self, dict actions):
-        """Find the IAM actions. An item is missing if it lacks an entity, one is not read, or its action was not mapped before."""
+        """Find the IAM actions. An item is missing if it lacks an entity, one was not read, or its action is new."""
         cdef Py_ssize_t i
         cdef Item* item
         cdef Known action, resource
@@ -362,10 +367,23 @@ cdef class PlainBatch:
                 item.action = reference(action.action)
 
 
+cdef dict parsed(bytes text):
+    """An object of any JSON; None for another value, and for what is not JSON."""
+    try:
+        value = loads(text)
+    except JSONDecodeError:
+        return None
+    return value if type(value) is dict else None
+
+
 cdef inline PyObject* reference(object value):
     """The address of an object, with a reference of its own."""
     Py_INCREF(value)
     return <PyObject*>value
+
+
+cdef inline object prefix_of(object resource):
+    return None if resource.type is None else resource.type.action_prefix
 
 
 cdef Known MISSING = Known.__new__(Known)
@@ -412,8 +430,8 @@ cdef class PlainReader:
             free(self.slots)
 
     def __init__(
-        self, dict subjects not None, dict resources not None, dict actions not None, dict keys not None, subject_type, resource_type,
-        stated, unused, Py_ssize_t max_id, Py_ssize_t max_action, Py_ssize_t max_value
+        self, dict subjects not None, dict resources not None, dict actions not None, dict keys not None, subject_type,
+        resource_type, stated, unused, Py_ssize_t max_id, Py_ssize_t max_action, Py_ssize_t max_value
     ):
         self.subjects, self.resources, self.actions, self.keys = subjects, resources, actions, keys
         self.subject_type, self.resource_type, self.stated, self.unused = subject_type, resource_type, stated, unused
@@ -433,8 +451,8 @@ cdef class PlainReader:
         stored_tags
             gives the folded `aws:ResourceTag/*` keys of the record of an ARN.
         reader
-            maps entities: `subject` one as sent, `plain_subject` and `plain_resource` a type and id. They return something else
-            than the classes for a fault.
+            maps entities and contexts as sent (`subject`, `action`, `resource`, `context`), or a type and id (`plain_subject`,
+            `plain_resource`). They return an exception for a fault.
 
         Returns
         -------
@@ -443,8 +461,8 @@ cdef class PlainReader:
             parsed and checked, too.
         """
         # INVARIANT: if the batch is whole, its bytes are of the grammar here, so they are valid JSON without duplicate names: an
-        # object of parts, whose values are texts, bools, nulls and integers, and nothing behind it. If it is not, what was read is
-        # what the text means if it is valid: no part was skipped whose name might be that of another one.
+        # object of parts, whose values are texts, bools, nulls and integers, and nothing behind it. If it is not, what was read
+        # is what the text means if it is valid: no part was skipped whose name might be that of another one.
         # SAFETY: a read behind the last byte gives the null byte that ends every bytes object, which no rule accepts.
         cdef PlainBatch batch = PlainBatch.__new__(PlainBatch)
         cdef const uint8_t* p = skip_space(<const uint8_t*>PyBytes_AS_STRING(body))
@@ -459,7 +477,9 @@ cdef class PlainReader:
         batch.resolve(self.actions)
         return batch if batch.size else None
 
-    cdef bint read_parts(self, PlainBatch batch, PyObject** parts, bint is_body, const uint8_t** at, const uint8_t* end) except -1:
+    cdef bint read_parts(
+        self, PlainBatch batch, PyObject** parts, bint is_body, const uint8_t** at, const uint8_t* end
+    ) except -1:
         """Read the body or an item, and move behind it. False if `read` gives None."""
         cdef const uint8_t* p = at[0]
         cdef int part, seen = 0
@@ -544,17 +564,19 @@ cdef class PlainReader:
                                 batch.has_ignored |= (<Known>found).ignored is not None
                                 return <Known>found
         raw = read_object(at, end, part != CONTEXT)
+        if raw is None:
+            at[0], batch.is_checked, slots = skip_value(text, end), False, NULL
+            raw = parsed(text[:at[0] - text])  # it may have a name twice, so it is not cached
         known = None if raw is None else self.new_known(batch, part, raw)
-        if known is None:
-            if raw is None:
-                at[0] = skip_value(text, end)
-            batch.is_checked = False
-            return MISSING
-        batch.has_ignored |= known.ignored is not None
-        batch.has_stated |= known.stated is not None
-        if slots is not NULL and at[0] - text == size:
+        if known is not None and slots is not NULL and at[0] - text == size:
             known.text = text[:size]
             self.keep(known, slots, hashed)
+        elif known is None:
+            known = MISSING if raw is None else self.general(batch, part, raw)
+        if known is MISSING:
+            batch.is_checked = False  # also a default entity that no item uses has a right form
+        batch.has_ignored |= known.ignored is not None
+        batch.has_stated |= known.stated is not None
         return known
 
     cdef void keep(self, Known known, Slot* slots, uint64_t hashed):
@@ -575,7 +597,7 @@ cdef class PlainReader:
     # -- what was read ------------------------------------------------------------------------------------------------
 
     cdef Known new_known(self, PlainBatch batch, int part, dict raw):
-        """An entity or context for the engine; None if it is not read here."""
+        """An entity or context of a usual form, which means the same for each identity; None for another one."""
         cdef Known known = Known.__new__(Known)
         known.part = part
         if part == CONTEXT:
@@ -583,28 +605,38 @@ cdef class PlainReader:
         properties = member(raw, "properties")
         if type(properties) is not dict and properties is not None:
             return None
-        if part == ACTION:
-            value = member(raw, "name")
-            # checked here, because a default action that no item uses is not mapped
-            if not properties and type(value) is str and 0 < len(<str>value) <= self.max_action:
-                known.value = value
-        elif part == SUBJECT:
-            if not properties:
-                mapped = self.entity(self.subjects, raw, self.subject_type, batch.reader.plain_subject)
-            else:
-                mapped = batch.reader.subject(raw)
-                if type(mapped) is self.subject_type and mapped.facts.is_plain:
-                    known.stated, known.ignored = mapped.facts.context or None, tuple(mapped.facts.ignored) or None
-                else:
-                    mapped = None
-            if mapped is not None:
-                known.value = mapped.principal
-        else:
+        if part == RESOURCE:
             mapped = self.entity(self.resources, raw, self.resource_type, batch.reader.plain_resource)
             if mapped is not None and (not properties or self.read_tags(batch, known, properties, mapped.arn)):
-                known.value = mapped.arn
-                known.prefix = None if mapped.type is None else mapped.type.action_prefix
+                known.value, known.prefix = mapped.arn, prefix_of(mapped)
+        elif not properties and part == SUBJECT:
+            mapped = self.entity(self.subjects, raw, self.subject_type, batch.reader.plain_subject)
+            known.value = None if mapped is None else mapped.principal
+        elif not properties:
+            value = member(raw, "name")
+            # checked here, because a default action that no item uses is not mapped
+            known.value = value if type(value) is str and 0 < len(<str>value) <= self.max_action else None
         return None if known.value is None else known
+
+    cdef Known general(self, PlainBatch batch, int part, dict raw):
+        """An entity or context of any form, as the identity may state it. `MISSING`: a fault, or not keys of a context alone."""
+        cdef Known known = Known.__new__(Known)
+        reader, known.part = batch.reader, part
+        if part == CONTEXT:
+            facts = reader.context(raw)
+            if isinstance(facts, Exception) or not facts.is_plain:
+                return MISSING
+            known.value = facts.context
+        else:
+            mapped = reader.subject(raw) if part == SUBJECT else reader.resource(raw) if part == RESOURCE else reader.action(raw)
+            if isinstance(mapped, Exception) or not mapped.facts.is_plain or (part == RESOURCE and mapped.owner is not None):
+                return MISSING
+            facts = mapped.facts
+            known.stated = facts.context or None
+            known.value = mapped.principal if part == SUBJECT else mapped.arn if part == RESOURCE else mapped.name
+            known.prefix = prefix_of(mapped) if part == RESOURCE else None
+        known.ignored = tuple(facts.ignored) or None
+        return known
 
     cdef object entity(self, dict mapped, dict raw, object kind, object map_new):
         """The entity of a type and id: mapped before, or mapped now; None for another form, and for a fault."""
@@ -658,7 +690,9 @@ cdef class PlainReader:
             if found is NULL or (type(value) is str and len(<str>value) > self.max_value):
                 return False
             key = <tuple><object>found  # `Key`: name, folded, kind, info, read
-            if key[2] is self.unused and value is not None:
+            if key[2] is self.unused:
+                if type(value) not in (str, bool) and (type(value) is not int or not -EXACT < value < EXACT):
+                    return False
                 ignored.append(key[0])
                 continue
             if key[2] is not self.stated or key[1] in read:  # stated twice

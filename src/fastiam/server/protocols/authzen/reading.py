@@ -286,10 +286,6 @@ class BatchReader(Reader):
 
     def __init__(self, mapper: EntityMapper, identity: Identity, now: datetime) -> None:
         super().__init__(mapper, identity, now)
-        # by `id`: all objects are parts of the body, which outlives the reader
-        self._actions: dict[int, Action | Fault] = {}
-        self._resources: dict[int, Resource | Fault] = {}
-        self._contexts: dict[int, Facts | Fault] = {}
         self._by_content: dict[Hashable, Any] = {}
         self._comparisons = 16  # contexts that are kept to be compared: where more differ, most do
 
@@ -326,34 +322,15 @@ class BatchReader(Reader):
             queries[i] = self.combine(who, what, on, given, context)
         return queries
 
-    def resource(self, raw: Any) -> Resource | Fault:
-        """The mapped resource."""
-        found = _without_properties(raw, self._mapper.resources) or self._resources.get(id(raw))
-        if found is None:
-            found = self._resources[id(raw)] = self._read(raw, "resource", self._map_resource)
-        return found
-
-    def action(self, raw: Any) -> Action | Fault:
-        """The mapped action, without its prefix."""
-        found = self._actions.get(id(raw))
-        if found is None:
-            found = self._actions[id(raw)] = self._read(raw, "action", self._map_action)
-        return found
-
     def context(self, raw: Any) -> Facts | Fault:
         """The facts of a context; those that depend on the resource are read again with it."""
-        if raw is None:
-            return NO_FACTS
-        found = self._contexts.get(id(raw))
+        key = _content_key(raw) if self._comparisons else None
+        if key is None:
+            return super().context(raw)
+        found: Facts | Fault | None = self._by_content.get(key)
         if found is None:
-            key = _content_key(raw) if self._comparisons else None
-            found = None if key is None else self._by_content.get(key)
-            if found is None:
-                found = self._read_context(raw, None)
-                if key is not None:
-                    self._comparisons -= 1
-                    self._by_content[key] = found
-            self._contexts[id(raw)] = found
+            self._comparisons -= 1
+            found = self._by_content[key] = super().context(raw)
         return found
 
     def _read(self, raw: Any, kind: str, to_map: Callable[[Entity], _Mapped]) -> _Mapped | Fault:
