@@ -182,6 +182,7 @@ def test_server_is_read_as_the_process_is(server: str) -> None:
     assert outcomes == ["AccessDenied"] * 2 and len(calls.requests) == 4
 
 
+@pytest.mark.slow
 def test_role_of_a_stack_is_known_after_it(aws: None) -> None:
     """TD8."""
     allow = json.loads(document(statement("Allow", "s3:ListBucket")))
