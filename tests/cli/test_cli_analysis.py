@@ -226,7 +226,7 @@ def test_summary_of_files_names_the_defaults_that_apply(call: Run, tmp_path: Pat
         assert message not in call(*verb, "--requests", "without.csv", "--context", "aws:SecureTransport=true")[2]
 
 
-def test_summary_of_a_diff_names_keys_that_nobody_gave(call: Run, tmp_path: Path) -> None:
+def test_summary_of_a_diff_names_keys_that_are_not_given(call: Run, tmp_path: Path) -> None:
     by_ip = statement("Allow", "s3:PutObject", f"{BUCKET}/*", Condition={"IpAddress": {"aws:SourceIp": "198.51.100.0/24"}})
     directory(READ).dump(tmp_path / "old.json")
     directory(READ, by_ip).dump(tmp_path / "new.json")

@@ -132,6 +132,6 @@ def test_rows_that_do_not_fit_are_blocks(monkeypatch: pytest.MonkeyPatch, capsys
     )
 
 
-def test_no_rows_are_no_output(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_rows_there_is_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     write_rows(("principal",), [], "text")
     assert capsys.readouterr().out == ""

@@ -57,7 +57,7 @@ def test_verb_leaves_out_options_of_other_verbs(call: Run) -> None:
         ("polices = []", "no verb has the option `--polices`\nhelp: did you mean `policies`?"),
         ("context = 1", "`context` is a table of keys and values"),
         ("= 1", "not TOML"),
-        ('unknown-owner = "nobody"', "'nobody' is not one of"),
+        ('unknown-owner = "other"', "'other' is not one of"),
     ],
 )
 def test_profile_that_cannot_be_read_is_wrong_usage(text: str, message: str, call: Run) -> None:

@@ -98,7 +98,7 @@ class Summary(Result):
         return "\n".join(lines)
 
     def missing_lines(self) -> list[str]:
-        """The lines about keys that statements read and nobody gave."""
+        """The lines about keys that statements read and no request has."""
         return self._block("keys read but never supplied", self.missing_keys)
 
     def _block(self, title: str, counts: Mapping[str, int]) -> list[str]:

@@ -202,7 +202,7 @@ def note_spelling(key: str) -> None:
 def spelled(folded: str) -> str:
     """A folded key for people: as the registry writes it, else as all policies do that this process read.
 
-    Where they differ, it is folded but for a prefix that the registry has (`aws:RequestTag/`).
+    Where they differ, it is folded, except a prefix that the registry has (`aws:RequestTag/`).
     """
     info = KEYS.get(folded)
     return info.name if info is not None else _written.get(folded) or _neutral(folded)

@@ -1,4 +1,4 @@
-"""A hint speaks the language of its door: Python names arguments, the command line options."""
+"""A hint is written for its API: Python names arguments, the command line options."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PYTHON = re.compile(r"fastiam\.\w+\(|`\w+=|\w+\(\.\.\.\)")
 
 
 def hints(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """The texts of hints, without those of `Hint`, which has one for each door."""
+    """The texts of hints, without those of `Hint`, which has one for each."""
     for node in ast.walk(tree):
         values: list[ast.expr] = []
         if isinstance(node, ast.keyword) and node.arg == "hint":
@@ -36,8 +36,8 @@ def hints(tree: ast.AST) -> Iterator[tuple[int, str]]:
                     yield each.lineno, each.value
 
 
-def test_hint_of_one_text_fits_every_door() -> None:
-    """The server has one door, its configuration."""
+def test_hint_of_one_text_fits_every_api() -> None:
+    """The server has its configuration alone."""
     wrong = []
     for path in SOURCES.rglob("*.py"):
         name = path.relative_to(SOURCES)
@@ -73,7 +73,7 @@ def policy_output(folder: Path) -> list[str]:
         (policy_output, "`resource_of={'out.json': arn}`", "`--resource-of out.json=ARN`"),
     ],
 )
-def test_one_error_has_a_hint_for_each_door(
+def test_one_error_has_a_hint_for_each_api(
     make: Callable[[Path], list[str]],
     python: str,
     cli: str,
@@ -92,7 +92,7 @@ def test_one_error_has_a_hint_for_each_door(
     assert cli in shown and python not in shown
 
 
-def test_skipped_file_has_a_hint_for_each_door(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_skipped_file_has_a_hint_for_each_api(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "other.json").write_text('{"foo": 1}')
     with pytest.raises(FastiamError) as raised:
         fastiam.load(tmp_path)
@@ -103,7 +103,7 @@ def test_skipped_file_has_a_hint_for_each_door(tmp_path: Path, capsys: pytest.Ca
     assert "`--skip-unknown` skips other files" in shown and "skip_unknown=True" not in shown
 
 
-def test_hints_of_both_doors_survive_pickling() -> None:
+def test_hints_of_both_survive_pickling() -> None:
     hint = Hint("pass `a=1`", "pass `--a`")
     finding = Finding("V1", Severity.ERROR, "it is wrong", "p.json", "$", hint=hint)
     for error in (fastiam.SourceError("it is wrong", source="p.json", hint=hint), PolicyError([finding])):

@@ -22,12 +22,12 @@ class NotedNames:
     def __init__(self) -> None:
         self.principals: dict[str, str] = {}
         self.actions: dict[str, None] = {}
-        self._looked = 0  # rows whose actions are there
+        self._n_read = 0  # rows whose actions are there
 
     def add(self, columns: Mapping[str, Any], decisions: Decisions, place: Callable[[int], str]) -> None:
         """Add the names of a batch; `place` gives the place of a row."""
-        n = min(len(decisions), _ROWS - self._looked)
-        self._looked += n
+        n = min(len(decisions), _ROWS - self._n_read)
+        self._n_read += n
         self.actions |= dict.fromkeys(filter(None, _texts(columns["action"], range(n))))
         if len(self.principals) < _SHOWN:
             rows = np.flatnonzero(decisions.reason.codes == _ABSENT)[:_ROWS].tolist()
@@ -37,7 +37,7 @@ class NotedNames:
 
 
 def _texts(column: Any, rows: Iterable[int]) -> Iterable[str | None]:
-    """The texts of a column in some rows; None for what is no text."""
+    """The texts of a column in some rows; None for other values."""
     values = (column[row] for row in islice(rows, _ROWS))
     texts = (value.as_py() if hasattr(value, "as_py") else value for value in values)
     return [text if isinstance(text, str) else None for text in texts]
