@@ -19,6 +19,7 @@ from fastiam.testing.values import Variables, error, known_keys
 if TYPE_CHECKING:
     from fastiam.analysis.invariants.model import Invariant, InvariantResult
     from fastiam.api.engine import Engine
+    from fastiam.directory.stored_policies import Mode
     from fastiam.testing.planned import Planned
 
 MAX_INVARIANTS = 1_000  # of a file
@@ -138,8 +139,10 @@ def _plain(given: LocatedValue, variables: Variables) -> Any:
 class InvariantProver:
     """Proves the invariants of a file over its policies. `warnings` is added to (T28)."""
 
-    def __init__(self, engine: Engine | None, planned: Planned | None, warnings: list[str]) -> None:
-        self._engine, self._planned, self._warnings = engine, planned, warnings
+    def __init__(
+        self, engine: Engine | None, planned: Planned | None, layers: Mapping[str, Any], mode: Mode, warnings: list[str]
+    ) -> None:
+        self._engine, self._planned, self._layers, self._mode, self._warnings = engine, planned, layers, mode, warnings
 
     def result(self, id_: str, test: InvariantTest) -> ExampleResult:
         """Return what came of an invariant.
@@ -149,15 +152,18 @@ class InvariantProver:
         SourceError
             it cannot be read.
         """
+        from fastiam.analysis.invariants.documents import prove_invariant_of_documents
         from fastiam.analysis.invariants.prove import prove_invariant
 
-        if self._engine is None:
-            raise error(test.at, "an invariant needs `policies`, not `documents`", "TEST-SOURCE")
         began = time.monotonic()
         try:
             invariant = self._invariant(test)
             timeout, limit = test.content.get("timeout", _TIMEOUT), test.content.get("limit", _LIMIT)
-            found = prove_invariant(self._engine, invariant, limit=int(float(limit)), timeout=float(timeout))
+            budget: dict[str, Any] = {"limit": int(float(limit)), "timeout": float(timeout)}
+            if self._engine is None:
+                found = prove_invariant_of_documents(invariant, self._layers, mode=self._mode, **budget)
+            else:
+                found = prove_invariant(self._engine, invariant, **budget)
         except RequestValueError as failed:
             raise error(test.at, failed.message, "TEST-INVARIANT", hint=failed.hint) from None
         except PolicyError as rejected:
@@ -184,8 +190,7 @@ class InvariantProver:
         )
 
     def _of_organization(self, test: InvariantTest) -> dict[str, Any]:
-        assert self._engine is not None
-        organization = self._engine.snapshot.tables.organization
+        organization = None if self._engine is None else self._engine.snapshot.tables.organization
         if organization is None:
             raise error(test.at, "the policies have no organization, which the template is about", "TEST-TEMPLATE")
         accounts = sorted(organization.accounts())

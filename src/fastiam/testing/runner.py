@@ -196,7 +196,7 @@ class Runner:
         results: list[ExampleResult] = []
         if selected:
             judge = self._judge(file)
-            prover = InvariantProver(judge.engine, judge.planned, self.warnings)
+            prover = InvariantProver(judge.engine, judge.planned, judge.layers, judge.mode, self.warnings)
             for id_, test in selected:
                 results.append(prover.result(id_, test))
                 if fail_fast and results[-1].status != "passed":

@@ -135,6 +135,14 @@ def test_an_undecided_one_exits_with_4() -> None:
     assert 'errors="1"' in junit(report)
 
 
+def test_documents_have_invariants_about_everyone() -> None:
+    never = {"principals": "everyone", "actions": "s3:PutObject"}
+    for documents, expected in (({"identity": document(FULL)}, "failed"), ({"boundary": document(deny("s3:*"))}, "passed")):
+        content = {"version": 1, "documents": documents, "invariants": [{"name": "no writes", "never": never}]}
+        Path("t.iamtest.yaml").write_text(yaml.safe_dump(content))
+        assert statuses(run(".")) == {"no writes": expected}
+
+
 def test_a_warning_does_not_count() -> None:
     write(invariants=[{"name": "objects", "never": {"principals": APP, "actions": "s3:GetObject"}, "severity": "warning"}])
     report = run(".")

@@ -37,7 +37,7 @@ from fastiam.analysis.proof.statement_formulas import BoundStatement
 from fastiam.model.decision import Layer, Reason
 from fastiam.model.key_registry import fold
 from fastiam.model.policy import Effect, Policy, PolicyKind, Statement
-from fastiam.model.profile import OF_SERVICES, ROOTS, EndpointProfile, PrincipalKind, ResourceProfile, Settings
+from fastiam.model.profile import OF_SERVICES, ROLES, ROOTS, EndpointProfile, PrincipalKind, ResourceProfile, Settings
 from fastiam.model.request import ContextValue
 from fastiam.policy.wildcards import matches_everything
 from fastiam.resolve.keys_read import keys_read
@@ -256,6 +256,8 @@ class Case:
         all layers but SCPs, RCPs and endpoints allow everything (level 1).
     split
         records whose resources are places of their own.
+    everywhere
+        the policies of each resource, where they do not come from records.
     assumed
         values of keys that make a request of a candidate with variables: some requests of the case have them.
     """
@@ -276,8 +278,9 @@ class Case:
         limits_only: bool = False,
         split: Mapping[str, Place] = {},
         assumed: Mapping[str, ContextValue | None] = {},
+        everywhere: tuple[Policy, ...] | None = None,
     ) -> None:
-        self.assumed = assumed
+        self.assumed, self.everywhere = assumed, everywhere
         self.world, self.subject, self.home, self.owner = world, subject, home, owner
         self.place, self.route, self.source, self.tags = place, route, source, tags
         self.any_policy, self.limits_only, self.split = any_policy, limits_only, split
@@ -375,13 +378,21 @@ class Case:
             return
         self._add_all(profile.identity_policies, Layer.IDENTITY)
         self._add_all(profile.boundary or (), Layer.BOUNDARY)
-        if self.subject.kind is PrincipalKind.AROOT:
+        if self._has_session_policies or self.subject.kind is PrincipalKind.AROOT:
             self._add_all(profile.session_policies or (), Layer.SESSION)
+        if self.everywhere is not None:
+            self._resource_policies = frozenset(map(id, self.everywhere))
+            self._add_named(self.everywhere, Layer.RESOURCE)
         if self.place is not None and not self.any_policy:
             records = self.world.records
             policies = tuple(one for arn in records.related(self.place.arn) for one in records.policies(arn))
             self._resource_policies = frozenset(map(id, policies))
             self._add_named(policies, Layer.RESOURCE)
+
+    @property
+    def _has_session_policies(self) -> bool:
+        """Whether the session policies of a role session have to allow."""
+        return self.subject.kind in ROLES and self.subject.profile.session_policies is not None
 
     def _add_all(self, policies: Iterable[Policy], layer: Layer, level: int = 0) -> None:
         for policy in policies:
@@ -560,7 +571,9 @@ class Case:
         if inputs.always_allowed:
             return True
         layers = {one.layer: one for one in applicable_layers(profile, target, self.route.endpoint, call, settings)}
-        in_force = self._policies_of(resource, call) if self.place is not None and not self.any_policy else frozenset()
+        in_force: frozenset[int] | None = self._resource_policies
+        if self.place is not None and not self.any_policy:
+            in_force = self._policies_of(resource, call)
         allows: dict[tuple[Layer, int], list[Formula]] = {}
         match: dict[str, list[Formula]] = {}
         denies: list[Formula] = []
@@ -613,7 +626,7 @@ class Case:
             "vpce": allowed(Layer.VPCE) if has_endpoint else True,
             "identity": True if self.limits_only else allowed(Layer.IDENTITY),
             "boundary": True if self.limits_only or profile.boundary is None else allowed(Layer.BOUNDARY),
-            "session": True,
+            "session": allowed(Layer.SESSION) if self._has_session_policies and not self.limits_only else True,
         }
         if self.limits_only or self.any_policy:
             return {**found, **dict.fromkeys(CLASSES, True)}

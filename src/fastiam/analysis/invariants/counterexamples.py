@@ -150,8 +150,8 @@ class Verifier:
         if case.any_policy:
             policy = _any_policy(profile)
             return case.target(arn, None if arn == "*" else (policy,)), "the policy of the resource is unknown"
-        if arn == "*":
-            return case.target(arn, None), ""
+        if case.everywhere is not None or arn == "*":
+            return case.target(arn, case.everywhere), ""
         try:
             found = self._engine.snapshot.resource(arn, candidate.action, profile, resource_account=case.owner.account)
         except FastiamError:

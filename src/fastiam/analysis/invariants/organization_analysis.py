@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 
-from fastiam.analysis.invariants.cases import Relevance, ScopeCells, World, keys_of
+from fastiam.analysis.invariants.cases import Relevance, Route, ScopeCells, World, keys_of, routes
 from fastiam.analysis.invariants.classes import (
     Member,
     NamingIndex,
@@ -35,7 +35,15 @@ Statements = list[tuple[Policy, Statement]]
 
 
 class OrganizationAnalysis:
-    """An invariant over an engine."""
+    """An invariant over an engine.
+
+    Attributes
+    ----------
+    everywhere
+        the policies of each resource, where they do not come from records.
+    """
+
+    everywhere: tuple[Policy, ...] | None = None
 
     def __init__(self, engine: AnalysisEngine, invariant: Invariant, scope: InvariantScope) -> None:
         self.engine, self.invariant, self.scope = engine, invariant, scope
@@ -78,9 +86,16 @@ class OrganizationAnalysis:
     def _of(self, policies: list[Policy]) -> Statements:
         return [(policy, one) for policy in policies for one in policy.statements if self.relevant(one)]
 
+    def policies(self) -> list[Policy]:
+        """Return all policies in force."""
+        return list(self.engine.snapshot.policies())
+
+    def _policies_of_resources(self) -> list[Policy]:
+        return [one for _, policies in self.resource_policies for one in policies]
+
     @cached_property
     def _shared(self) -> Statements:
-        return self._of([one for _, policies in self.resource_policies for one in policies])
+        return self._of(self._policies_of_resources())
 
     @cached_property
     def _limits(self) -> Statements:
@@ -88,7 +103,7 @@ class OrganizationAnalysis:
 
     @cached_property
     def _all(self) -> Statements:
-        return [*self._of(list(self.engine.snapshot.policies())), *self._asked]
+        return [*self._of(self.policies()), *self._asked]
 
     @cached_property
     def keys(self) -> frozenset[str]:
@@ -99,8 +114,7 @@ class OrganizationAnalysis:
     def universe(self) -> Universe:
         """The universe, with all that statements in scope name."""
         policies = [
-            Policy(one.kind, one.variables, tuple(s for s in one.statements if self.relevant(s)))
-            for one in self.engine.snapshot.policies()
+            Policy(one.kind, one.variables, tuple(s for s in one.statements if self.relevant(s))) for one in self.policies()
         ]
         texts = texts_of([*policies, *self.scope.given, *self.scope.only_if], self.scope.texts())
         return Universe(self.engine.snapshot, texts)
@@ -165,6 +179,10 @@ class OrganizationAnalysis:
             if self.scope.owner_choices(home, self.scope.resources):
                 found.setdefault(self.owner_signature(home), home)
         return found
+
+    def routes(self) -> list[Route]:
+        """Return how requests come."""
+        return routes(self.universe.endpoints, self.keys)
 
     @cached_property
     def source_homes(self) -> list[Home]:

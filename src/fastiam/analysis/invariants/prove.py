@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from fastiam.analysis.invariants.cases import Case, Route, routes, sources
+from fastiam.analysis.invariants.cases import Case, Route, sources
 from fastiam.analysis.invariants.classes import (
     Member,
     SubjectClass,
@@ -26,7 +26,7 @@ from fastiam.analysis.proof.formula import Budget
 from fastiam.analysis.proof.run import make_budget
 from fastiam.analysis.proof.search import Candidate, Search
 from fastiam.analysis.proof.variables import assignments, variable_names
-from fastiam.aws_data.catalog import AwsData
+from fastiam.aws_data.catalog import AwsData, actions_of
 from fastiam.errors import MissingPackageError
 from fastiam.model.arguments import check_type
 from fastiam.model.arn import is_account, split_arn
@@ -94,6 +94,11 @@ def prove_invariant(
         reason = "the proof assumes: " + "; ".join(assumptions)
         return replace(result, result=InvariantOutcome.UNDECIDED, reason=reason, assumptions=assumptions)
     return replace(result, assumptions=assumptions, combinations=budget.tried)
+
+
+def prove_in(analysis: OrganizationAnalysis, *, limit: int = LIMIT, timeout: float | None = TIMEOUT) -> InvariantResult:
+    """Return the proof for principals and owners that an analysis has of its own: nothing is assumed of others."""
+    return _Run(analysis, make_budget(limit, timeout), Opened()).result()
 
 
 def _assumptions(analysis: OrganizationAnalysis, budget: Budget) -> Iterator[str]:
@@ -244,29 +249,31 @@ class _Run:
                     self._world, self._relevant, subject, home, owner,  # type: ignore[arg-type]
                     place=place, tags=tags, route=route, source=source, any_policy=any_policy, limits_only=limits_only,
                     split=self._split if place is None and not any_policy and not limits_only else {},
+                    everywhere=None if limits_only else self._analysis.everywhere,
                 )  # fmt: skip
 
     @cached_property
     def _routes(self) -> list[Route]:
         if self._analysis.invariant.keys != "aws":
             return [Route(), *(Route(one) for one in self._analysis.universe.endpoints)]
-        return routes(self._analysis.universe.endpoints, self._analysis.keys)
+        return self._analysis.routes()
 
     def _without_record(self, one: SubjectClass, limited: set[tuple[Hashable, Hashable]]) -> None:
         """Decide resources without a record: of the account of the principal, and of accounts whose policies are not known."""
         subject, home = one.first
         if home is not None and self._scope.owner_choices(home, self._scope.resources):
-            any_policy = not home.has_record or self._opened.resources
+            any_policy = (not home.has_record or self._opened.resources) and self._analysis.everywhere is None
             if (one.limits, self._analysis.owner_signature(home, of_limits=True)) not in limited:
                 self._decide(self._cases(subject, home, home, any_policy=any_policy))
         for owner in self._analysis.owners.values():
-            if owner.has_record and not self._opened.resources:
+            is_known = self._analysis.everywhere is None and owner.has_record
+            if is_known and not self._opened.resources:
                 continue
             if (one.limits, self._analysis.owner_signature(owner, of_limits=True)) in limited:
                 continue
             member = one.outside_of(owner.account)
             if member is not None and not self._is_done:
-                self._decide(self._cases(*member, owner, any_policy=True))
+                self._decide(self._cases(*member, owner, any_policy=self._analysis.everywhere is None))
 
     def _at_record(self, one: SubjectClass, arn: str, owner: Home, limited: set[tuple[Hashable, Hashable]]) -> None:
         """Decide the resources of a record, for principals of its account and for others."""
@@ -305,7 +312,7 @@ class _Run:
             while self._decide_one(case):  # again without the resources of a record that was found
                 case = Case(
                     case.world, self._relevant, case.subject, case.home, case.owner,
-                    route=case.route, source=case.source, split=self._split,
+                    route=case.route, source=case.source, split=self._split, everywhere=case.everywhere,
                 )  # fmt: skip
 
     def _decide_one(self, case: Case) -> bool:
@@ -321,7 +328,7 @@ class _Run:
             self._has_candidates = True
             if self._stops_at_candidates:
                 return False
-            self._found = self._verifier.verify(case, candidate) or self._with_variables(case, candidate)
+            self._found = self._verified(case, candidate) or self._with_variables(case, candidate)
             if self._found is not None:
                 return False
             failed = failed or candidate
@@ -330,6 +337,20 @@ class _Run:
         if failed is not None:
             self._reasons[f"{_OPEN} ({case.subject.profile.name}, {failed.action}, {failed.resource})"] = None
         return False
+
+    def _verified(self, case: Case, candidate: Candidate) -> Verified | None:
+        """Return the request of a candidate, on a resource of the owner's account if its type has an account."""
+        prefix, _, name = candidate.action.partition(":")
+        parts, action = split_arn(candidate.resource), None
+        if parts is not None and not is_account(parts.account) and self._analysis.knows_actions:
+            action = actions_of(prefix).get(name.lower())
+        if parts is not None and action is not None and all("${Account}" in kind.arn for kind in action.types):
+            fields = candidate.resource.split(":", 5)
+            own = replace(candidate, resource=":".join((*fields[:4], case.owner.account, fields[5])))
+            found = self._verifier.verify(case, own)
+            if found is not None:
+                return found
+        return self._verifier.verify(case, candidate)
 
     def _is_of_new_record(self, case: Case, candidate: Candidate) -> bool:
         if case.place is not None or case.any_policy or candidate.resource == "*":
@@ -355,7 +376,7 @@ class _Run:
             bound = Case(
                 case.world, self._relevant, case.subject, case.home, case.owner,
                 place=case.place, tags=case.tags, route=case.route, source=case.source,
-                any_policy=case.any_policy, split=case.split, assumed=assumed,
+                any_policy=case.any_policy, split=case.split, assumed=assumed, everywhere=case.everywhere,
             )  # fmt: skip
             candidates = self._candidates(bound, known_actions=self._knows_actions)
             for each in itertools.islice(candidates, _MAX_CANDIDATES):
