@@ -125,7 +125,7 @@ class CoverageRecorder:
 
 
 def _policies_in_force(engine: Engine) -> Iterator[Policy]:
-    """Yield all policies but managed ones that nobody has."""
+    """Yield all policies but managed ones that are not attached."""
     tables = engine.snapshot.tables
     attached = {arn for entity in tables.entities.values() for arn in entity.attached}
     attached |= {arn for group in tables.groups.values() for arn in group.attached}
@@ -186,7 +186,7 @@ def _any_matches(patterns: tuple[str, ...] | None, is_negated: bool, values: Ite
 def lcov(coverage: Coverage) -> str:
     """Return an lcov tracefile. A line with several statements has the smallest count, so that it is covered wholly or not.
 
-    Statements of texts that are no file, such as a plan's policies, are left out.
+    Statements of texts without a file, such as a plan's policies, are left out.
     """
     files: dict[str, dict[int, int]] = {}
     for one in coverage.statements:
