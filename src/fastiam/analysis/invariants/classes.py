@@ -117,7 +117,7 @@ class Signatures:
             scps,
             self._letters(subject, home),
             self._values(subject, self._limits),
-            home is None,
+            None if home is None else home.partition,
         )
         own = (
             profile.kind,

@@ -150,6 +150,8 @@ class _Run:
             classes = self._classes
             vacuous = "" if classes else "no principal is in the scope"
             vacuous = vacuous or ("" if self._analysis.owners else "no resource is in the scope")
+            if self._knows_actions and not self._world.cells.of(frozenset()).known:
+                vacuous = vacuous or "AWS has no action of the scope"
             self._run()
         except ProofLimitError as error:
             self._reasons[str(error)] = None

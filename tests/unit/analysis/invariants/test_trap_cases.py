@@ -27,6 +27,7 @@ from trap_world import (
     world,
 )  # fmt: skip
 
+import fastiam
 from fastiam.analysis.invariants.model import Invariant, InvariantOutcome, InvariantResult
 from fastiam.analysis.invariants.prove import prove_invariant
 
@@ -393,3 +394,35 @@ def test_TB46_an_exception_by_ARN_makes_no_class_of_each_role() -> None:
     assert few.result is many.result is HOLDS
     assert few.classes == many.classes
     assert few.combinations == many.combinations
+
+
+@pytest.mark.parametrize(
+    ("scope", "reason"),
+    [
+        (never("federated:x", S3), "no principal"),
+        (never(ANA, S3, "ou:ou-other"), "no resource"),
+        (never(ANA, "acme:*"), "no action"),
+    ],
+)
+def test_a_scope_without_a_request_is_vacuous(scope: Mapping[str, Any], reason: str) -> None:
+    result = prove_invariant(world(), Invariant(never=scope))
+    assert result.result is HOLDS
+    assert reason in result.vacuous
+
+
+def test_a_call_that_no_policy_decides_is_in_scope_if_it_is_named() -> None:
+    engine = world(ana=[deny()])
+    assert prove_invariant(engine, Invariant(never=never(ANA, "sts:Get*"))).result is HOLDS
+    assert prove_invariant(engine, Invariant(never=never(ANA, "sts:GetCallerIdentity"))).result is FAILS
+
+
+def test_classes_of_two_partitions_are_proved_apart() -> None:
+    made = fastiam.Directory()
+    for partition in ("aws", "aws-cn"):
+        made.add_principal(f"arn:{partition}:iam::{A if partition == 'aws' else B}:user/u", identity_policies=[])
+    grants = grant({"AWS": "*"}, GET, "arn:aws-cn:s3:::cn/*")
+    made.add_resource("arn:aws-cn:s3:::cn", account=B, policy={"Version": "2012-10-17", "Statement": [grants]})
+    result = prove_invariant(made.compile(), Invariant(never=never("kind:USER", GET, "known")))
+    assert result.result is FAILS
+    assert result.request is not None
+    assert result.request.principal.startswith("arn:aws-cn:")
