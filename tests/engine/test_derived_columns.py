@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 from datetime import UTC, datetime
 
+import pyarrow as pa
 import pytest
 
 import fastiam
@@ -81,3 +83,83 @@ def test_derived_key_is_refused_as_by_the_reference(organization, key, bucket, e
     assert answers[0] == answers[1]
     assert {error.column for error in rows.errors.values()} == ({answers[0]} if answers[0] else set())
     assert len(rows.errors) == (40 if answers[0] else 0)
+
+
+ANA, RUN, BARE = WHO, f"arn:aws:sts::{ACCOUNT}:assumed-role/app/run", f"arn:aws:iam::{B}:user/bare"
+NEAR, ENTRY, AWAY, STAR = "arn:aws:s3:::near", "arn:aws:s3:::near/k", "arn:aws:s3:::far", "*"
+Facts = dict[str, dict[str, object]]  # key -> principal or resource -> the value that is known
+KNOWN: Facts = {
+    "aws:PrincipalTag/team": {ANA: "red", RUN: "blue"},
+    "aws:PrincipalOrgID": {ANA: "o-x", RUN: "o-x", BARE: "o-x"},
+    "aws:PrincipalOrgPaths": {ANA: ["o-x/r-1/ou-a/"], RUN: ["o-x/r-1/ou-a/"], BARE: ["o-x/r-1/ou-b/"]},
+    "aws:MultiFactorAuthAge": {RUN: "60"},
+    "aws:ResourceTag/stage": {NEAR: "prod"},
+    "aws:ResourceAccount": {NEAR: ACCOUNT, ENTRY: ACCOUNT, AWAY: FAR},
+    "aws:ResourceOrgID": {NEAR: "o-x", ENTRY: "o-x"},
+    "aws:ResourceOrgPaths": {NEAR: ["o-x/r-1/ou-a/"], ENTRY: ["o-x/r-1/ou-a/"]},
+}
+
+
+def tagged_engine():
+    directory = fastiam.Directory(quotas=None)
+    directory.set_organization("o-x", management_account="999999999999", accounts={ACCOUNT: "ou-a", B: "ou-b"})
+    directory.add_account(FAR)
+    directory.add_resource(NEAR, account=ACCOUNT, tags={"stage": "prod"})
+    directory.add_resource(AWAY, account=FAR)
+    allow = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
+    deny = {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": {"StringEquals": {"aws:ResourceOrgID": "o-z"}}}
+    own = [{"Version": "2012-10-17", "Statement": [allow, deny]}]
+    directory.add_principal(ANA, identity_policies=own, tags={"team": "red"})
+    directory.add_principal(f"arn:aws:iam::{ACCOUNT}:role/app", identity_policies=own, tags={"team": "blue"})
+    directory.add_principal(BARE, identity_policies=own)
+    return directory.compile()
+
+
+def drawn_rows(rng: random.Random, n: int, wrong: float):
+    """Principals, resources and columns; of the values some are as known, some are null and some are wrong."""
+    who = [rng.choice([ANA, RUN, BARE]) for _ in range(n)]
+    what = [rng.choice([NEAR, ENTRY, AWAY, STAR]) for _ in range(n)]
+    columns = {}
+    for key in rng.sample(list(KNOWN), 5):
+        values = []
+        for principal, resource in zip(who, what, strict=True):
+            known = KNOWN[key].get(principal, KNOWN[key].get(resource))
+            if rng.random() < wrong:
+                values.append(["o-y/r-1/"] if key.endswith("Paths") else rng.choice(["o-z", "green", B]))
+            else:
+                values.append(known if rng.random() < 0.8 else None)
+        columns[key] = values
+    return who, what, columns
+
+
+@pytest.mark.parametrize("form", ["dictionary", "plain"])
+@pytest.mark.parametrize("seed", range(6))
+def test_columns_that_contradict_fail_their_rows_alone(seed, form):
+    """K1: several columns at once, each row as a single call has it."""
+    engine, rng = tagged_engine(), random.Random(seed)
+    who, what, columns = drawn_rows(rng, 700, 0.03)
+    arrays = {key: pa.array(values) for key, values in columns.items()}
+    if form == "dictionary":
+        arrays = {key: array if pa.types.is_list(array.type) else array.dictionary_encode() for key, array in arrays.items()}
+    for _ in range(2):
+        found = engine.decide_many(who, "s3:GetObject", what, arrays, now=NOW, on_error="deny")
+        for i, (principal, resource) in enumerate(zip(who, what, strict=True)):
+            context = {key: values[i] for key, values in columns.items()}
+            try:
+                expected = engine.decide(principal, "s3:GetObject", resource, context, now=NOW).outcome
+            except fastiam.RequestValueError as error:
+                assert found.errors[i].column == error.column, (principal, resource, context)
+                expected = fastiam.Outcome.ERROR
+            assert found.outcome[i] == expected, (principal, resource, context)
+        assert 0 < len(found.errors) < 350
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_rows_that_agree_run_no_python(monkeypatch, seed):
+    """K1: whatever columns are given together."""
+    engine = tagged_engine()
+    who, what, columns = drawn_rows(random.Random(seed), 700, 0.0)
+    rows = who, "s3:GetObject", what
+    engine.decide_many(*rows, now=NOW)  # the plans are there
+    monkeypatch.setattr(type(engine), "_check_request", lambda *_: pytest.fail("checked in Python"), raising=False)
+    assert len(engine.decide_many(*rows, columns, now=NOW).outcome) == 700

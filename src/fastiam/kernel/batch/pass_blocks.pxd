@@ -8,7 +8,7 @@ from libc.stdlib cimport realloc
 from libc.string cimport memcmp, memcpy, memset
 
 from fastiam.kernel.base.invariants cimport narrow16, narrow32, narrow8
-from fastiam.kernel.base.text cimport Text, prefetch, read_ahead
+from fastiam.kernel.base.text cimport Text, prefetch, read_ahead, short_equal
 from fastiam.kernel.columns.column cimport Column, TEXT_32, item_code, item_text, row_items, value_text
 from fastiam.kernel.columns.validate cimport is_readable
 from fastiam.kernel.decide.attempt cimport attempt
@@ -17,17 +17,19 @@ from fastiam.kernel.decide.blocks cimport (
     Answers, BLOCK, Block, HELD_ROWS, LIST_BITS, Listed, OWN_ROWS, Rows, Side, ask_value, find_rows, is_sifted, list_ways, name_number, number_rows,
     seek_rows, session_number,
 )
+from fastiam.kernel.decide.column_checks cimport ANY_VALUE, OTHER_VALUES, contradicts_owner, contradicts_principal
 from fastiam.kernel.decide.endpoints cimport pass_endpoints
 from fastiam.kernel.decide.fast_path cimport (
-    ACT_HARD, ACT_ON_ROLE, FACTS_LONG, FACTS_STAR, FACTS_TOLD, LIMITS_ASKED_AT, PARTITION, WAYS_AT, limits_left, odd_limits, place_differs,
+    ACCOUNT, ACT_HARD, ACT_ON_ROLE, FACTS_LONG, FACTS_STAR, FACTS_TOLD, LIMITS_ASKED_AT, PARTITION, PLACE, WAYS_AT, limits_left, odd_limits,
+    place_differs,
 )
 from fastiam.kernel.decide.layers cimport find_records, find_rules, hold_rows
 from fastiam.kernel.decide.locate cimport may_name_provider
 from fastiam.kernel.decide.resource_facts cimport fetch_texts, find_facts, look_up_facts, tell_owners
 from fastiam.kernel.decide.row_driver cimport Look, decide_near, look_at
-from fastiam.kernel.decide.zone_filter cimport limit_rows, sift
+from fastiam.kernel.decide.zone_filter cimport account_at, limit_rows, sift
 from fastiam.kernel.eval.literals cimport ANYWHERE, NOWHERE
-from fastiam.kernel.eval.memo cimport by_asker, is_unchecked
+from fastiam.kernel.eval.memo cimport is_of_owner
 from fastiam.kernel.model.call cimport CALLER_CHECKS, CALLER_LIMITED, Call, Caller, ContextColumn
 from fastiam.kernel.model.decision cimport (
     ALLOW, Answer, BAD_CONTEXT, BAD_RESOURCE, DEPENDS, DONE, IMPLICIT_DENY, LAYER_IDENTITY, NO_ACTION, NO_PRINCIPAL, REASON_NONE,
@@ -197,24 +199,58 @@ cdef inline void sort_rows(Side* s, const Call* c, int64_t first, int64_t n) noe
     b.has_stars = (seen & FACTS_STAR) != 0
 
 
-cdef inline void check_rows(Block* b, const Call* c, int64_t at, int64_t n) noexcept nogil:
-    """Find the rows of which some column says what has to be compared with what is known of the principal (K1). Tags of resources are not:
-    a principal that fixes one takes the general path, and `hold_rows` compares them with what is stored about the resource."""
+cdef inline void check_principals(Side* s, Call* c, int64_t at, int64_t n) noexcept nogil:
+    """Send the rows the long way where a column says something else than the principal fixes (K1)."""
+    cdef Block* b = s.block
     cdef const ContextColumn* column
+    cdef const PoolText* fixed
+    cdef PoolText known
+    cdef Text text
     cdef uint32_t i
     cdef int32_t k
-    for i in range(<uint32_t>n):
-        b.checks[i] = 0
-        if not b.caller[i].flags & CALLER_CHECKS:
+    for k in range(c.n_columns):
+        if c.s.cell_of[k] < 0:
             continue
-        for k in range(c.n_columns):
-            column = &c.columns[k]
-            if not column.is_checked or c.t.keys[column.key].is_resource_tag:
+        column = &c.columns[k]
+        fixed = c.s.fixed + c.s.cell_of[k]
+        for i in range(<uint32_t>n):
+            if not b.caller[i].flags & CALLER_CHECKS:
                 continue
-            if is_unchecked(c, column, by_asker(c, column, b.who[i]), at + i):
-                b.checks[i] = 1
-                b.limits[i] |= WAY_NEAR
-                break
+            known = fixed[<size_t>b.who[i] * c.s.n_fixed]
+            if known.size == ANY_VALUE:
+                continue
+            if known.size == OTHER_VALUES or column.column.is_list:
+                if contradicts_principal(c, c.t.principals + b.who[i], column, at + i):
+                    b.limits[i] |= WAY_FAR
+            elif item_text(column.column, column.first + at + i, &text) and (
+                text.size != known.size or not short_equal(text.data, <const char*>c.t.pool + known.text, text.size)
+            ):
+                b.limits[i] |= WAY_FAR
+
+
+cdef inline void check_owners(Side* s, Call* c, int64_t at, int64_t n) noexcept nogil:
+    """The same of what the account that owns the resource fixes, where something tells which one that is."""
+    cdef Block* b = s.block
+    cdef const ContextColumn* column
+    cdef uint64_t facts
+    cdef uint32_t i, account
+    cdef int32_t k
+    for k in range(c.n_columns):
+        column = &c.columns[k]
+        if not is_of_owner(&c.t.keys[column.key]):
+            continue
+        for i in range(<uint32_t>n):
+            facts = b.facts[i]
+            if not facts & FACTS_TOLD or facts & FACTS_LONG:
+                continue
+            account = b.caller[i].account
+            if facts & FACTS_STAR:
+                b.limits[i] |= WAY_FAR
+                continue
+            if place_differs(b.caller[i], facts):
+                account = account_at(s, c.t, facts & PLACE)
+            if contradicts_owner(c, column, at + i, facts & ACCOUNT, account):
+                b.limits[i] |= WAY_FAR
 
 
 cdef inline void limit_own(Side* s, int64_t n) noexcept nogil:
@@ -314,10 +350,8 @@ cdef inline void decide_listed(Side* s, Call* c, const Rows* rows, int64_t first
         i = b.near_way.rows[j]
         look_at(b, &l, at, i)
         l.caller = b.caller[i]
-        if decide_near(s, &l, &a) == DONE:
-            write(s, c, &a, first + at + i)
-        else:
-            postpone(s, c, first + at + i)
+        decide_near(s, &l, &a)
+        write(s, c, &a, first + at + i)
 
 
 cdef inline void decide_all_far(Side* s, Call* c, const Rows* rows, int64_t first, int64_t at) noexcept nogil:
@@ -368,9 +402,9 @@ cdef inline void run_block(Side* s, Call* c, const Rows* rows, int64_t first, in
     if s.has_endpoints:
         pass_endpoints(s, c, rows, at, n)
     if s.limited & CALLER_CHECKS:
-        check_rows(b, c, at, n)
-    else:
-        memset(b.checks, 0, <size_t>n)
+        check_principals(s, c, at, n)
+    if c.gives_owners:
+        check_owners(s, c, at, n)
     sort_rows(s, c, first + at, n)
     b.has_more = False
     if s.limited & CALLER_LIMITED:

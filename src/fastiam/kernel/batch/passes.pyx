@@ -216,7 +216,7 @@ cdef class _Passes:
             k = &self.t.keys[<uint32_t>number]
             if column.is_list and <uint32_t>number == self.t.key_source_vpce:
                 return False                             # D40
-            if k.is_checked and (is_of_owner(k) or k.source in (KEY_ENDPOINT, KEY_SOURCE_ORG, KEY_SOURCE_ORG_PATHS)):
+            if k.is_checked and k.source in (KEY_ENDPOINT, KEY_SOURCE_ORG, KEY_SOURCE_ORG_PATHS):
                 return False                             # K1, where more than who asks must be known
         return True
 
@@ -281,7 +281,7 @@ cdef class _Passes:
         cdef bint is_plain
         cdef bint others = s.frame.s.n_kept < self.t.n_atoms or s.frame.s.kept == NULL or s.truths_of != self.generation
         cdef Text own_name
-        c.has_wide = c.has_texts = c.gives_tags = False
+        c.has_wide = c.has_texts = c.gives_tags = c.gives_owners = False
         rows.principal_codes = rows.action_codes = NULL
         rows.principals = self.principals.chunk_of(row, &rows.principal_first, &here)
         left = min(left, here)
@@ -328,6 +328,7 @@ cdef class _Passes:
             c.has_wide |= chunk.is_list or (chunk.code_width != 0 and not at.keeps_truths)
             c.has_texts |= at.has_texts
             c.gives_tags |= self.t.keys[key].source == KEY_RESOURCE or self.t.keys[key].source == KEY_IAM_TAG
+            c.gives_owners |= is_of_owner(&self.t.keys[key])
         c.columns = s.columns
         c.n_columns = n
         if self.n >= MANY:

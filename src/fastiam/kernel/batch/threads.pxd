@@ -1,8 +1,9 @@
 """State of the threads of a batch, and the part of it that the next batch uses."""
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 from fastiam.kernel.decide.blocks cimport Seen, Side
 from fastiam.kernel.model.call cimport N_PAIRS, N_REGIONS, Caller, ContextColumn, Kept, Never, Pair, Region, Scratch
+from fastiam.kernel.model.string_table cimport PoolText
 from fastiam.kernel.model.tables cimport TablesC
 
 
@@ -14,6 +15,10 @@ cdef class _Callers:
     cdef void* memory
     cdef Caller* at                                      # from a new cache line on: two of them take one
     cdef uint32_t* kin                                   # as `Scratch` has it
+    cdef PoolText* fixed                                 # as `Scratch` has them
+    cdef int32_t* cell_of                                # the same
+    cdef uint32_t n_fixed
+    cdef list cells                                      # `cell_of`
     cdef Never* nevers                                   # as `Scratch` has them
     cdef uint64_t* never_owned                           # the same
     cdef uint32_t* houses                                # the same
@@ -33,7 +38,7 @@ cdef class _Callers:
     cdef int make_room(self, uint64_t n_rows, uint64_t n_records) except -1
     cdef int _grow(self, uint32_t room) except -1
     cdef int fit_crowd(self, Scratch* s) except -1
-    cdef bint fits(self, uint32_t n_principals, uint64_t generation, list keys)
+    cdef bint fits(self, uint32_t n_principals, uint64_t generation, list keys, list cells)
 
 
 cdef class _Sides:

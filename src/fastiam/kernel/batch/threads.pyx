@@ -1,6 +1,6 @@
 """State of the threads of a batch, and the part of it that the next batch uses."""
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
-from libc.stdlib cimport calloc, free, realloc
+from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy, memset
 
 from fastiam.kernel.decide.blocks cimport Block, MOST_LINES, NameLine, NameMemo, Seen, Side
@@ -13,6 +13,7 @@ from fastiam.kernel.model.ids cimport NONE, ONE, Range
 from fastiam.kernel.model.keys cimport KEY_PRINCIPAL, KEY_REGION, Key
 from fastiam.kernel.model.missing_keys cimport TouchedRows
 from fastiam.kernel.model.plan cimport WAY_FAR
+from fastiam.kernel.model.string_table cimport PoolText
 from fastiam.kernel.model.tables cimport TablesC
 
 
@@ -52,7 +53,8 @@ cdef void leave_block(Block* block):
 cdef class _Callers:
     """What there is to know about principals for batches whose columns give the same keys: a batch fills it in, the next one takes it over."""
 
-    def __cinit__(self, uint32_t n, uint32_t n_owned, uint64_t generation, list keys, uint8_t limited):
+    def __cinit__(self, uint32_t n, uint32_t n_owned, uint64_t generation, list keys, list cells, uint8_t limited):
+        cdef Py_ssize_t k
         self.memory = calloc(<size_t>n + 2, sizeof(Caller))
         if self.memory == NULL:
             raise MemoryError()
@@ -64,14 +66,24 @@ cdef class _Callers:
         self.seen = <Seen*>calloc(1, sizeof(Seen))
         if self.kin == NULL or self.nevers == NULL or self.never_owned == NULL or self.houses == NULL or self.seen == NULL:
             raise MemoryError()
+        self.n_fixed = len(cells) - cells.count(-1)
+        # each text is written before it is read
+        self.fixed = <PoolText*>malloc(<size_t>n * self.n_fixed * sizeof(PoolText) + 1)
+        self.cell_of = <int32_t*>malloc((len(cells) + 1) * sizeof(int32_t))
+        if self.fixed == NULL or self.cell_of == NULL:
+            raise MemoryError()
+        for k in range(len(cells)):
+            self.cell_of[k] = cells[k]
         self.n_owned = n_owned
-        self.n, self.generation, self.keys, self.limited = n, generation, keys, limited
+        self.n, self.generation, self.keys, self.cells, self.limited = n, generation, keys, cells, limited
         self.at[n - 1].flags = CALLER_KNOWN              # nobody
         self.at[n - 1].way = WAY_FAR
 
     def __dealloc__(self):
         free(self.memory)
         free(self.kin)
+        free(self.fixed)
+        free(self.cell_of)
         free(self.nevers)
         free(self.never_owned)
         free(self.houses)
@@ -82,7 +94,7 @@ cdef class _Callers:
     def nbytes(self):
         """The memory that this takes."""
         return (
-            self.n * (sizeof(Caller) + sizeof(uint32_t)) + N_NEVERS * sizeof(Never) + (self.n_owned + self.n_told) * sizeof(uint64_t)
+            self.n * (sizeof(Caller) + sizeof(uint32_t) + self.n_fixed * sizeof(PoolText)) + N_NEVERS * sizeof(Never) + (self.n_owned + self.n_told) * sizeof(uint64_t)
             + self.n_owned * sizeof(uint32_t) + sizeof(self.pairs) + sizeof(self.regions) + sizeof(self.never_regions)
             + sizeof(Seen)
         )
@@ -110,9 +122,9 @@ cdef class _Callers:
             s.told, s.told_mask, s.n_crowded = self.told, self.n_told - 1, 0
         return 0
 
-    cdef bint fits(self, uint32_t n_principals, uint64_t generation, list keys):
+    cdef bint fits(self, uint32_t n_principals, uint64_t generation, list keys, list cells):
         """Whether numbers mean the same as when this was filled in."""
-        return self.n > n_principals and self.generation == generation and self.keys == keys
+        return self.n > n_principals and self.generation == generation and self.keys == keys and self.cells == cells
 
 
 cdef int count_touched(Side* side, uint32_t n_keys) except -1:
@@ -171,6 +183,21 @@ cdef bint has_rcps(const TablesC* t):
         if t.accounts[i].rcp_set != NONE:
             return True
     return False
+
+
+cdef list checked_cells(const TablesC* t, list keys):
+    """Of each column of keys, at which place a principal has what it fixes of them; -1: more than the principal tells what contradicts."""
+    cdef const Key* k
+    cells = []
+    n = 0
+    for number in keys:
+        if number < 0:
+            continue
+        k = t.keys + <uint32_t>number
+        is_of_principal = k.is_checked and not k.is_resource_tag and not is_of_owner(k)
+        cells.append(n if is_of_principal else -1)
+        n += is_of_principal
+    return cells
 
 
 cdef class _Sides:
@@ -312,8 +339,9 @@ cdef class _Sides:
         """Begin to know principals and names, or go on with what fits; what an earlier batch `left` about principals is taken over."""
         cdef _Callers callers = self.callers[side.number]
         cdef uint32_t n = t.n_principals
+        cdef list cells = checked_cells(t, keys)
         side.frame.s.n_owned = 0
-        if callers is not None and callers.fits(n, generation, keys):
+        if callers is not None and callers.fits(n, generation, keys, cells):
             callers.fit_crowd(&side.frame.s)
             side.frame.s.n_owned = callers.n_owned
             return 0
@@ -321,12 +349,12 @@ cdef class _Sides:
         room_for_names(&side.memos[1], min(n_rows, <int64_t>t.action_names.n))
         callers = None
         for one in left:
-            if (<_Callers>one).fits(n, generation, keys):
+            if (<_Callers>one).fits(n, generation, keys, cells):
                 callers = one
                 left.remove(one)
                 break
         if callers is None:
-            callers = _Callers(n + (n >> 3) + 64, t.n_accounts + 1, generation, keys, has_rcps(t) * SIFTED)
+            callers = _Callers(n + (n >> 3) + 64, t.n_accounts + 1, generation, keys, cells, has_rcps(t) * SIFTED)
         if n_rows >= MANY:
             callers.make_room(<uint64_t>n_rows, t.n_records)
         side.frame.s.n_crowded = 0
@@ -335,6 +363,7 @@ cdef class _Sides:
         side.callers, side.n_callers, side.limited, side.seen = callers.at, callers.n, callers.limited, callers.seen
         side.denies_much = False
         side.frame.s.callers, side.frame.s.kin = callers.at, callers.kin
+        side.frame.s.fixed, side.frame.s.n_fixed, side.frame.s.cell_of = callers.fixed, callers.n_fixed, callers.cell_of
         side.frame.s.houses, side.frame.s.n_houses = callers.houses, callers.n_owned - 1 if callers.n + callers.n_owned < LAST_ASKER else 0
         side.frame.s.nevers, side.frame.s.never_owned = callers.nevers, callers.never_owned
         side.frame.s.pairs = callers.pairs

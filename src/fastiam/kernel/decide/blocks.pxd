@@ -100,7 +100,6 @@ cdef struct Block:
     uint8_t skipped[BLOCK]     # how many flats of the own rows are denies that are known not to hold
     uint8_t limits[BLOCK]      # WAY_* that SCPs, RCPs and endpoints leave
     uint8_t way[BLOCK]         # and all that is known
-    uint8_t checks[BLOCK]      # whether what columns say has to be compared with what is known of who asks (K1)
     uint8_t has_stars          # some row asks for `*`
     Listed own_way             # the others are decided by flags; before that, rows of which something is sought that most have near
     Listed near_way

@@ -9,9 +9,9 @@ from libc.string cimport memchr, memcmp, memcpy
 from fastiam.kernel.base.arn cimport account_number, account_text, twelve_digits
 from fastiam.kernel.base.invariants cimport narrow32
 from fastiam.kernel.base.text cimport Text, first_bit, places, same, sixteen
+from fastiam.kernel.decide.column_checks cimport read_fixed
 from fastiam.kernel.decide.combine cimport cut_resource
 from fastiam.kernel.decide.locate cimport use_record, symbol_text
-from fastiam.kernel.eval.unknown cimport known_absent
 from fastiam.kernel.model.call cimport (
     CALLER_ALONE, CALLER_ANONYMOUS, CALLER_BOUND, CALLER_CHECKS, CALLER_HOUSED, CALLER_KNOWN, CALLER_LIMITED, CALLER_PLAIN, CALLER_SESSION, Call,
     Caller, MARK_AT, field,
@@ -141,17 +141,6 @@ cdef inline int64_t colon_place(uint64_t facts, int colon) noexcept nogil:
     return (facts >> (COLON_3_AT - 3 * COLON_BITS + COLON_BITS * colon)) & ((1 << COLON_BITS) - 1)
 
 
-cdef inline bint fixes(Call* c, uint32_t key) noexcept nogil:
-    """Whether what a column gives for a key can contradict what is known of who asks (K1)."""
-    cdef const Constant* own = &c.t.constants[c.principal.constants]
-    cdef const Key* k = &c.t.keys[key]
-    cdef uint32_t i
-    for i in range(c.principal.n_constants):
-        if own[i].key == key:
-            return own[i].certainty != FACT_ASSUMED
-    return known_absent(c, k, key)
-
-
 cdef inline bint same_constant(const TablesC* t, const Constant* a, const Constant* b) noexcept nogil:
     cdef const PoolText* x = t.const_texts + a.first
     cdef const PoolText* y = t.const_texts + b.first
@@ -219,7 +208,7 @@ cdef inline void read_caller(Call* c, Caller* caller) noexcept nogil:
     cdef const Principal* p = c.principal
     cdef Text text
     cdef uint64_t number = 0, partition = 0
-    cdef int32_t i
+    cdef bint is_odd
     caller.flags = CALLER_KNOWN
     caller.way = WAY_FAR
     caller.principal_set = p.principal_set
@@ -229,11 +218,10 @@ cdef inline void read_caller(Call* c, Caller* caller) noexcept nogil:
     caller.barred = ACT_OWN_RULES & ~<uint32_t>ACT_ON_ROLE | (<uint32_t>1 << (ACT_FORBID_SHIFT + p.credential))
     if not p.flags & P_KNOWN or p.flags & (P_EXTRA_BOUNDARY | P_EXTRA_SESSION):
         return
-    for i in range(c.n_columns):
-        if c.t.keys[c.columns[i].key].is_checked and fixes(c, c.columns[i].key):
-            if c.t.keys[c.columns[i].key].is_resource_tag:   # a session that carries one
-                return
-            caller.flags |= CALLER_CHECKS
+    if read_fixed(c, caller - c.s.callers, &is_odd):
+        caller.flags |= CALLER_CHECKS
+    if is_odd:
+        return
     if p.kind == KIND_SVC or p.kind == KIND_ANON:
         read_alone(c, caller, p.kind == KIND_SVC)
     if not (p.kind == KIND_USER or p.kind == KIND_ROLE):

@@ -13,14 +13,14 @@ from fastiam.kernel.decide.blocks cimport (
     BLOCK, BOUND_ALLOWS, Block, FROM_ELSEWHERE, HAS_TAGS, HELD_ALLOWS, HELD_ROWS, LIMITS_ASKED, MUST_HOLD, OWN_ALLOWS, OWN_ROWS, RCP_ROWS, Rows,
     SCP_ROWS, Side, is_of_holder, is_sifted, record_of,
 )
+from fastiam.kernel.decide.column_checks cimport contradicts_record
 from fastiam.kernel.decide.fast_path cimport (
     ACT_HARD, ACT_ON_ROLE, FACTS_HOLDS, FACTS_KEY, FACTS_LONG, FACTS_STAR, FACTS_TOLD, LIMITS_ASKED_AT, colon_place, limits_left, odd_limits,
     partition_of,
 )
 from fastiam.kernel.decide.principal_hint cimport is_idle, open_allows
 from fastiam.kernel.decide.zone_filter cimport layer_row, may_deny
-from fastiam.kernel.eval.memo cimport by_record, is_unchecked
-from fastiam.kernel.model.call cimport CALLER_ALONE, CALLER_ANONYMOUS, Call, Caller, ContextColumn
+from fastiam.kernel.model.call cimport CALLER_ALONE, CALLER_ANONYMOUS, Call, Caller
 from fastiam.kernel.model.tables cimport *
 
 
@@ -130,10 +130,10 @@ cdef inline uint32_t may_grant(const Side* s, const Caller* w, const TablesC* t,
     return n & ~is_idle(w, t.flats + held.flat + held.denies if n else &s.block.no_flat, 1)
 
 
-cdef inline uint32_t is_joined(const Layers* of, const Caller* w, uint32_t checks) noexcept nogil:
+cdef inline uint32_t is_joined(const Layers* of, const Caller* w) noexcept nogil:
     """Whether flats of several rows, one after the other, decide. Without a branch."""
     cdef uint32_t odd = (of.own.ways | of.scp.ways | of.rcp.ways | of.held.ways) & WAY_NEAR  # flats do not say all
-    odd |= checks | odd_limits(of.own, limits_left(w, of.own))
+    odd |= odd_limits(of.own, limits_left(w, of.own))
     odd |= (of.scp.n != 0) & ((of.scp.flags & ROW_PASSES) == 0)
     return odd == 0
 
@@ -160,24 +160,13 @@ cdef inline uint32_t is_odd_alone(const Block* b, const Caller* w, const Record*
     return untold | ((r.flags & RECORD_SERVICE) != 0) | ((held.ways & SERVICES_FAR) != 0)
 
 
-cdef inline bint are_tags_unchecked(const Call* c, const Record* r, int64_t row) noexcept nogil:
-    """Whether a column gives a tag that may contradict what is stored about a resource (K1), as far as that was told."""
-    cdef const ContextColumn* column
-    cdef int32_t k
-    for k in range(c.n_columns):
-        column = &c.columns[k]
-        if column.is_checked and c.t.keys[column.key].is_resource_tag and is_unchecked(c, column, by_record(r), row):
-            return True
-    return False
-
-
-cdef inline void hold_rows(Side* s, const Call* c, uint32_t ways_at, int64_t at) noexcept nogil:
+cdef inline void hold_rows(Side* s, Call* c, uint32_t ways_at, int64_t at) noexcept nogil:
     """Send the rows of the near way where what is stored about their resources lets them go; what has rules of its own the long way."""
     cdef Block* b = s.block
     cdef const TablesC* t = c.t
     cdef uint16_t* listed = &b.near_way.rows[0]
     cdef uint32_t j, i, n = b.near_way.n, n_far = b.far_way.n, n_own = b.own_way.n, n_joined = b.joined_way.n, n_near = 0
-    cdef uint32_t here, far, lone, action, counts, checks, joined, alone, asked, has_tags, seen = 0
+    cdef uint32_t here, far, lone, action, counts, joined, alone, asked, has_tags, seen = 0
     cdef const Record* r
     cdef const Caller* w
     cdef Layers of
@@ -201,10 +190,9 @@ cdef inline void hold_rows(Side* s, const Call* c, uint32_t ways_at, int64_t at)
             far |= is_odd_alone(b, w, r, of.held, action, i)
         asked = asked_stages(s, c, &of, w, i, here)
         has_tags = r.n_constants != 0 and not is_of_holder(b, i)
-        checks = b.checks[i]
         if has_tags and c.gives_tags:
-            checks |= are_tags_unchecked(c, r, at + i)
-        joined = is_joined(&of, w, checks) & (far ^ 1)
+            far |= contradicts_record(c, r, at + i)
+        joined = is_joined(&of, w) & (far ^ 1)
         far |= lone & (joined ^ 1)
         seen |= asked & -joined
         # what has tags stays with the rows of which something is stored

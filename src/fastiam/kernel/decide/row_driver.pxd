@@ -14,7 +14,7 @@ from fastiam.kernel.decide.blocks cimport (
 )
 from fastiam.kernel.decide.combine cimport Grant, resource_grant, verdict
 from fastiam.kernel.decide.fast_path cimport FACTS_COLON, FACTS_KEY, FACTS_STAR, colon_place, is_here, put_resource
-from fastiam.kernel.decide.locate cimport locate_endpoint, may_contradict
+from fastiam.kernel.decide.locate cimport locate_endpoint
 from fastiam.kernel.decide.principal_hint cimport is_about_others
 from fastiam.kernel.decide.scratch cimport next_stamp
 from fastiam.kernel.eval.conditions cimport NOT_OPEN, atom_truth, presence_truth
@@ -22,14 +22,13 @@ from fastiam.kernel.eval.glob cimport glob
 from fastiam.kernel.eval.group_filter cimport has_pieces, passed_over
 from fastiam.kernel.eval.key_columns cimport kept_code
 from fastiam.kernel.eval.literals cimport STAR, find_piece, pieces_stand, starts_alike
-from fastiam.kernel.eval.memo cimport Basis, by_asker, by_record, keep_truth, kept_truth, resource_plan, tell_checked, tell_truth, told_truth
+from fastiam.kernel.eval.memo cimport Basis, keep_truth, kept_truth, resource_plan, tell_truth, told_truth
 from fastiam.kernel.eval.operators cimport resolve
 from fastiam.kernel.eval.statement cimport entry_classes, entry_counts, first_counting
 from fastiam.kernel.eval.unknown cimport next_slot, slot_number
 from fastiam.kernel.model.call cimport CALLER_BOUND, CALLER_SESSION, Call, Caller, ContextColumn, Fetched, Kept, NO_REGION, given
 from fastiam.kernel.model.decision cimport (
     ALLOW, Answer, DONE, EXPLICIT_DENY, IMPLICIT_DENY, LAYER_BOUNDARY, LAYER_IDENTITY, LAYER_RESOURCE, LAYER_SCP, LAYER_SESSION, REASON_NONE,
-    UNCHECKED,
 )
 from fastiam.kernel.model.tables cimport *
 
@@ -506,16 +505,6 @@ cdef inline int decide_near(Side* s, Look* l, Answer* a) noexcept nogil:
     cdef const Row* own = b.rows[OWN_ROWS][l.i]
     cdef const Row* scp = b.rows[SCP_ROWS][l.i]
     cdef const Row* held = b.rows[HELD_ROWS][l.i]
-    cdef int32_t k
-    if b.checks[l.i] or l.has_tags:
-        take(s, l)
-        for k in range(l.c.n_columns):
-            if l.c.columns[k].is_checked:
-                if may_contradict(l.c, l.c.columns[k].key):
-                    return UNCHECKED
-                tell_checked(l.c, &l.c.columns[k], by_asker(l.c, &l.c.columns[k], b.who[l.i]))
-                if l.has_tags and l.c.t.keys[l.c.columns[k].key].is_resource_tag:
-                    tell_checked(l.c, &l.c.columns[k], by_record(b.stored[l.i]))
     if row_denies(s, l, b.rows[RCP_ROWS][l.i], a) or row_denies(s, l, scp, a) or row_denies(s, l, held, a) or row_denies(s, l, own, a):
         return DONE
     if scp.n and not scp.flags & ROW_PASSES and not every_level_stands(s, l, scp):

@@ -19,7 +19,7 @@ from fastiam.kernel.model.call cimport (
     PLAN_ABSENT_MORE, PLAN_ABSENT_REGION, PLAN_ABSENT_VIA, PLAN_ABSENT_WHO, PLAN_ACCOUNT, PLAN_ALONE, PLAN_LASTS, PLAN_MADE, PLAN_TOLD, PLAN_VARIES,
     PLAN_WHO, Pair, Region, Scratch, is_supplied,
 )
-from fastiam.kernel.model.conditions cimport ATOM_FIXED, Atom, F, T
+from fastiam.kernel.model.conditions cimport ATOM_FIXED, Atom, F
 from fastiam.kernel.model.ids cimport NONE
 from fastiam.kernel.model.keys cimport (
     KEY_CALLED_FIRST, KEY_CALLED_LAST, KEY_CALLER, KEY_DEFAULT, KEY_EPOCH, KEY_MFA, KEY_MFA_AGE, KEY_PRINCIPAL, KEY_REGION, KEY_RESOURCE,
@@ -27,7 +27,6 @@ from fastiam.kernel.model.keys cimport (
     Key,
 )
 from fastiam.kernel.model.missing_keys cimport count_row
-from fastiam.kernel.model.resources cimport Record
 from fastiam.kernel.model.tables cimport TablesC
 
 
@@ -36,7 +35,6 @@ cdef enum:
     LEAST_TOLD = 1 << 12
     MOST_TOLD = 1 << 20
     LAST_ASKER = (1 << 20) - 2    # the number of the first account, as one that asks
-    OF_STORED = 1 << 20        # what is told by a record, beside what is by who asks
     TOLD_BITS = 3              # of a truth that is told
     EPOCH_BITS = 4
 
@@ -44,13 +42,10 @@ cdef enum:
 cdef extern from *:
     """
     /* A key that is told by a resource - its constants, its owner or its region, one of which tells a condition - or by whether a service
-       calls: 15 bits of the condition, 20 of who asks, 20 of these; others have 20, 20 and 16. One of what was checked (K1): 15 of a
-       context key, 21 of who asks or of a record, 16 of a code. 61 bits with the epoch. */
+       calls: 15 bits of the condition, 20 of who asks, 20 of these; others have 20, 20 and 16. 61 bits with the epoch. */
     #define FASTIAM_BY_RESOURCE ((uint64_t)1 << 56)
-    #define FASTIAM_OF_CHECK ((uint64_t)3 << 55)
     """
     uint64_t BY_RESOURCE "FASTIAM_BY_RESOURCE"
-    uint64_t OF_CHECK "FASTIAM_OF_CHECK"
 
 
 # -- truths by code -----------------------------------------------------------------------------------------------------
@@ -490,55 +485,6 @@ cdef inline void tell_truth(const Call* c, uint32_t id, const Basis* q, int trut
             keep_never(c, id, q)
         if truth == F and c.s.kept[id].sieve and k.source == KEY_REGION and is_region_told(column, q.row):
             keep_regions(c, id, q)
-
-
-cdef inline uint32_t by_asker(const Call* c, const ContextColumn* column, uint32_t who) noexcept nogil:
-    """By whom it is told that a column contradicts nothing that is known (K1); NONE: what it says of a resource is not."""
-    cdef const Key* k = &c.t.keys[column.key]
-    if k.is_resource_tag or who >= OF_STORED:
-        return NONE
-    return who if k.varies else kin_of(c.s, who)
-
-
-cdef inline uint32_t by_record(const Record* r) noexcept nogil:
-    """By what is stored about a resource it is told; NONE: it is not."""
-    return OF_STORED | r.constants if r.constants < OF_STORED else <uint32_t>NONE
-
-
-cdef inline uint64_t* check_place(const Call* c, const ContextColumn* column, uint32_t by, int64_t code, uint64_t* told) noexcept nogil:
-    """Where it is told that a value of a column does not contradict what is known, and as what; NULL: nowhere."""
-    if c.s.kept == NULL or column.key >> 15 or by == NONE or code >> 16:
-        return NULL
-    told[0] = (OF_CHECK | (<uint64_t>column.key << 21 | by) << 16 | <uint64_t>code) << EPOCH_BITS | c.s.told_epoch
-    told[0] = told[0] << TOLD_BITS | T
-    return place_of(c.s, told[0] >> TOLD_BITS)
-
-
-cdef inline bint is_unchecked(const Call* c, const ContextColumn* column, uint32_t by, int64_t row) noexcept nogil:
-    """Whether a column has a value that may contradict what is known, as far as that was told."""
-    cdef uint64_t told
-    cdef const uint64_t* place
-    cdef int64_t code
-    if not column.keeps_truths:
-        return has_value(column, row)
-    code = kept_code(column, row)
-    if code == column.n_codes:
-        return False
-    place = check_place(c, column, by, code, &told)
-    return place == NULL or told_at(place, told >> TOLD_BITS) == NULL
-
-
-cdef inline void tell_checked(const Call* c, const ContextColumn* column, uint32_t by) noexcept nogil:
-    """Tell that the value of the row at hand does not contradict what is known."""
-    cdef uint64_t told
-    cdef uint64_t* place = NULL
-    cdef int64_t code
-    if column.keeps_truths:
-        code = kept_code(column, c.row)
-        if code < column.n_codes:
-            place = check_place(c, column, by, code, &told)
-    if place != NULL:
-        tell(c.s, place, told)
 
 
 cdef inline void forget_told(Scratch* s) noexcept nogil:

@@ -24,7 +24,7 @@ from fastiam.kernel.model.missing_keys cimport TouchedRows, count_row, is_counte
 from fastiam.kernel.model.plan cimport Row
 from fastiam.kernel.model.principals cimport KIND_USER, Principal
 from fastiam.kernel.model.resources cimport Endpoint
-from fastiam.kernel.model.string_table cimport table_find
+from fastiam.kernel.model.string_table cimport PoolText, table_find
 from fastiam.kernel.model.tables cimport TablesC
 
 
@@ -140,7 +140,7 @@ cdef enum CallerFlag:
     CALLER_PLAIN = 2           # a user or role of an account in a partition that is known, or CALLER_ALONE
     CALLER_BOUND = 4           # has a boundary
     CALLER_SESSION = 8         # has session policies
-    CALLER_CHECKS = 16         # a column may give a key that this principal fixes (K1)
+    CALLER_CHECKS = 16         # a column gives a key that this principal fixes (K1)
     CALLER_ALONE = 128         # a service, or anonymous: the resource's policies alone can allow
     CALLER_ANONYMOUS = 32
     CALLER_HOUSED = 64         # has the same as the first caller of its account under all keys that are `is_of_account`
@@ -176,6 +176,9 @@ cdef struct Scratch:           # what a thread needs while it decides; reused fr
     Caller* callers            # of a batch, by number of the principal
     uint32_t* houses           # of each account, one more than the first of its callers that was met
     uint32_t n_houses          # 0: there are too many principals and accounts to tell them apart by numbers (`LAST_ASKER`)
+    PoolText* fixed            # of each of those who are CALLER_CHECKS, what each checked column has to say (`kernel.decide.column_checks`)
+    uint32_t n_fixed           # texts of one
+    const int32_t* cell_of     # of each column, which of these; -1: none
     uint32_t* kin              # of those of them that are known, one more than the principal of which they are copies; else 0
     Never* nevers              # what their `never` stands for, each where its hash tells; the first one is nothing
     uint64_t varied            # bits of which copies know by themselves alone whether they hold
@@ -253,6 +256,7 @@ cdef struct Call:
     uint8_t has_wide           # truths of some column are not kept by its codes, or it has lists
     uint8_t has_texts          # some column is plain text
     uint8_t gives_tags         # some column gives tags of resources, which a record may contradict (K1)
+    uint8_t gives_owners       # some column gives the account of the resource, or its organization
     int64_t row                # of the range
     int64_t batch_row
     int64_t now                # INT64_MIN: nobody has asked yet
