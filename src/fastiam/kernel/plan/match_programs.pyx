@@ -3,7 +3,7 @@
 A plan has either a program for all its statements, if it has few, or none.
 """
 from libc.stdint cimport int8_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memchr, memcpy, memmove, memset
+from libc.string cimport memchr, memcmp, memcpy, memmove, memset
 
 from fastiam.kernel.base.arn cimport account_number
 from fastiam.kernel.base.invariants cimport narrow16, narrow32, narrow8
@@ -22,13 +22,25 @@ cdef enum:
     MOST_LIMITS = 32           # of these
     LOAD = 16                  # bytes that are read at once
     MOST_NTH = 1 << 16         # conditions of a statement that are asked one by one (`kernel.decide.condition_batch`)
-    LEAST_GROUPED = 3          # flats of a group
+    LEAST_GROUPED = 3          # flats of a group: a filter costs a look
+    LEAST_PASSED = 2           # of these, where the resource is one that some of them match: those with another mark
+    MANY_GROUPED = 5           # so many are a group whatever their marks are, for the resources that none of them matches
     LEAST_FIELD = 3            # bytes of the sixth field that are worth a look
 
 
 cdef inline uint8_t spare_of(uint32_t least):
     """How many bits of eight bytes do not count in a mark that is made of so many bytes."""
     return narrow8(64 - 8 * min(least, <uint32_t>GROUPED_BYTES))
+
+
+cdef inline bint are_of_service(const uint8_t* pool, const Flat* one, const Flat* other):
+    """Whether two patterns are about one service: an action is mostly for resources of one, which no filter passes over for another."""
+    cdef const uint8_t* p = pool + one.text
+    cdef const uint8_t* end = p
+    cdef int _
+    for _ in range(3):                                   # INVARIANT: five colons (`Flats._field_of`)
+        end = <const uint8_t*>memchr(end, 58, one.size) + 1
+    return other.size >= end - p and memcmp(p, pool + other.text, <size_t>(end - p)) == 0
 
 
 cdef class Flats(Indexes):
@@ -166,16 +178,19 @@ cdef class Flats(Indexes):
 
         INVARIANT: there is room for them, one for each three.
         """
-        cdef uint32_t least, end, field
+        cdef uint32_t least, end, field, n_passed
         while first < n:
             least, end = MAX_COLON, first
             while end < n and end - first < MOST_GROUPED:
                 field = self._field_bytes(&flats[end])
-                if field < LEAST_FIELD or (end - first >= LEAST_GROUPED and self._blurs(flats + first, end - first, least, field)):
+                if field < LEAST_FIELD or not are_of_service(<const uint8_t*>self.pool.data, flats + first, flats + end):
+                    break
+                if end - first >= LEAST_GROUPED and self._blurs(flats + first, end - first, least, field):
                     break
                 least = min(least, field)
                 end += 1
-            if end - first < LEAST_GROUPED:
+            n_passed = end - first - self._alike(flats + first, end - first, least)
+            if end - first < LEAST_GROUPED or (end - first < MANY_GROUPED and n_passed < LEAST_PASSED):
                 first = max(end, first + 1)
                 continue
             memmove(&flats[first + 1], &flats[first], (n - first) * sizeof(Flat))
