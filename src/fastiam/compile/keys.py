@@ -43,13 +43,6 @@ _READ_WITH = {
 _ALWAYS_READ = ("aws:sourcevpce", "aws:userid", "aws:assumedroot", "aws:principalservicenameslist")  # by rules of evaluation
 _DEFAULTS = {"aws:securetransport": "false", "aws:useragent": ""}  # K2
 # what most callers of an account have in common; who does, a batch finds out
-_OF_ACCOUNT = (
-    "aws:principalaccount",
-    "aws:principalorgid",
-    "aws:principalorgpaths",
-    "aws:principalorgmasteraccountid",
-    "aws:principalisawsservice",
-)
 _UNCHECKED = (
     Source.TIME,
     Source.EPOCH,
@@ -140,7 +133,6 @@ class Keys:
             is_principal_tag=folded.startswith(PRINCIPAL_TAG),
             is_session_entry=folded.startswith(SESSION_ENTRIES),
             is_checked=not set_by_caller,
-            is_of_account=folded in _OF_ACCOUNT,
         )
         del self.names[number:]
         self.names.append(folded)

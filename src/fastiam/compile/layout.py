@@ -73,7 +73,6 @@ class AtomFlag(IntFlag):
     U = 4
     FIXED = 8  # no value has a variable; the tables see to it
     ORDERED = 16  # its values are searched by halves
-    OF_ASKER = 32  # depends only on the principal unless a request gives the key; the tables ensure it
 
 
 class Source(IntEnum):

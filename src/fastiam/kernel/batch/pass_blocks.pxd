@@ -3,19 +3,19 @@
 The stages of a block: find the ids of principals, actions and resources; find the plans; decide the rows that these determine; decide the
 other requests. Rows with misses become deferred rows.
 """
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport realloc
 from libc.string cimport memcmp, memcpy, memset
 
 from fastiam.kernel.base.invariants cimport narrow16, narrow32, narrow8
 from fastiam.kernel.base.text cimport Text, prefetch, read_ahead, short_equal
-from fastiam.kernel.columns.column cimport Column, TEXT_32, item_code, item_text, row_items, value_text
+from fastiam.kernel.columns.column cimport Column, item_code, item_text, row_items, value_text
 from fastiam.kernel.columns.validate cimport is_readable
 from fastiam.kernel.decide.attempt cimport attempt
 from fastiam.kernel.decide.block_driver cimport decide_waves
 from fastiam.kernel.decide.blocks cimport (
-    Answers, BLOCK, Block, HELD_ROWS, LIST_BITS, Listed, OWN_ROWS, Rows, Side, ask_value, find_rows, is_sifted, list_ways, name_number, number_rows,
-    seek_rows, session_number,
+    Answers, BLOCK, Block, LIST_BITS, Listed, OWN_ROWS, Rows, Side, ask_value, find_rows, is_sifted, list_ways, name_number, number_rows, seek_rows,
+    session_number,
 )
 from fastiam.kernel.decide.column_checks cimport ANY_VALUE, OTHER_VALUES, contradicts_owner, contradicts_principal
 from fastiam.kernel.decide.endpoints cimport pass_endpoints
@@ -26,7 +26,7 @@ from fastiam.kernel.decide.fast_path cimport (
 from fastiam.kernel.decide.layers cimport find_records, find_rules, hold_rows
 from fastiam.kernel.decide.locate cimport may_name_provider
 from fastiam.kernel.decide.resource_facts cimport fetch_texts, find_facts, look_up_facts, tell_owners
-from fastiam.kernel.decide.row_driver cimport Look, decide_near, look_at
+from fastiam.kernel.decide.row_driver cimport Look, decide_general, look_at
 from fastiam.kernel.decide.zone_filter cimport account_at, limit_rows, sift
 from fastiam.kernel.eval.literals cimport ANYWHERE, NOWHERE
 from fastiam.kernel.eval.memo cimport is_of_owner
@@ -298,43 +298,6 @@ cdef inline void fetch_codes(const Call* c, int64_t row, int64_t n) noexcept nog
             at += 64
 
 
-cdef inline void fetch_patterns(const Side* s, const TablesC* t, const Listed* listed, uint32_t layer) noexcept nogil:
-    """Ask for the text of the first pattern of the rows of a list."""
-    cdef const Flat* f
-    cdef uint32_t j
-    for j in range(listed.n):
-        f = t.flats + s.block.rows[layer][listed.rows[j]].flat
-        prefetch(t.pool + f.text)
-        prefetch(t.pool + f.text + f.size)
-
-
-cdef inline void fetch_grants(const Side* s, const TablesC* t, const Listed* listed) noexcept nogil:
-    """Ask for whom the first allow of the resources' policies is about, for the rows of a list: each step for what the next one reads."""
-    cdef uint16_t granted[BLOCK]
-    cdef const Row* held
-    cdef const Entry* e
-    cdef uint32_t j, n = 0
-    for j in range(listed.n):
-        held = s.block.rows[HELD_ROWS][listed.rows[j]]
-        granted[n] = listed.rows[j]
-        n += held.n_flats > held.denies
-    for j in range(n):
-        held = s.block.rows[HELD_ROWS][granted[j]]
-        prefetch(t.entries + t.flats[held.flat + held.denies].entry)
-        prefetch(t.principals + s.block.who[granted[j]])
-        prefetch(<const char*>(t.principals + s.block.who[granted[j]] + 1) - 1)
-    for j in range(n):
-        held = s.block.rows[HELD_ROWS][granted[j]]
-        e = t.entries + t.flats[held.flat + held.denies].entry
-        if e.principals != NONE:
-            prefetch(t.principal_elements + e.principals)
-    for j in range(n):
-        held = s.block.rows[HELD_ROWS][granted[j]]
-        e = t.entries + t.flats[held.flat + held.denies].entry
-        if e.principals != NONE:
-            prefetch(t.tokens + t.principal_elements[e.principals].first)
-
-
 cdef inline void decide_listed(Side* s, Call* c, const Rows* rows, int64_t first, int64_t at) noexcept nogil:
     """Decide the rows whose policies have to be looked at."""
     cdef Block* b = s.block
@@ -349,9 +312,7 @@ cdef inline void decide_listed(Side* s, Call* c, const Rows* rows, int64_t first
     for j in range(b.near_way.n):
         i = b.near_way.rows[j]
         look_at(b, &l, at, i)
-        l.caller = b.caller[i]
-        decide_near(s, &l, &a)
-        write(s, c, &a, first + at + i)
+        finish(s, c, &a, decide_general(s, &l, &a))
 
 
 cdef inline void decide_all_far(Side* s, Call* c, const Rows* rows, int64_t first, int64_t at) noexcept nogil:
@@ -429,10 +390,6 @@ cdef inline void run_block(Side* s, Call* c, const Rows* rows, int64_t first, in
     hide_stars(b, &b.own_way)
     hide_stars(b, &b.near_way)
     hide_stars(b, &b.joined_way)
-    if b.near_way.n and t.flats != NULL:
-        fetch_patterns(s, t, &b.near_way, OWN_ROWS)
-        fetch_patterns(s, t, &b.near_way, HELD_ROWS)
-        fetch_grants(s, t, &b.near_way)
     decide_listed(s, c, rows, first, at)
     decide_all_far(s, c, rows, first, at)
 

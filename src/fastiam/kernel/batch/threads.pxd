@@ -2,7 +2,7 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 from fastiam.kernel.decide.blocks cimport Seen, Side
-from fastiam.kernel.model.call cimport N_PAIRS, N_REGIONS, Caller, ContextColumn, Kept, Never, Pair, Region, Scratch
+from fastiam.kernel.model.call cimport N_REGIONS, Caller, ContextColumn, Kept, Never, Region, Scratch
 from fastiam.kernel.model.string_table cimport PoolText
 from fastiam.kernel.model.tables cimport TablesC
 
@@ -21,7 +21,6 @@ cdef class _Callers:
     cdef list cells                                      # `cell_of`
     cdef Never* nevers                                   # as `Scratch` has them
     cdef uint64_t* never_owned                           # the same
-    cdef uint32_t* houses                                # the same
     cdef uint32_t n_owned
     cdef uint32_t n
     cdef uint64_t generation
@@ -30,7 +29,6 @@ cdef class _Callers:
     cdef Seen* seen
     cdef uint64_t* told                                  # truths, as `Scratch` has them
     cdef uint32_t n_told
-    cdef Pair pairs[N_PAIRS]                             # the same
     cdef Region regions[N_REGIONS]
     cdef uint64_t never_regions[N_REGIONS + 1]           # as `Scratch` has them
     cdef uint32_t told_epoch

@@ -6,7 +6,7 @@ from libc.string cimport memcpy, memset
 from fastiam.kernel.decide.blocks cimport Block, MOST_LINES, NameLine, NameMemo, Seen, Side
 from fastiam.kernel.decide.scratch cimport fit as fit_frame, free_frame, new_frame
 from fastiam.kernel.eval.key_columns cimport free_text_codes
-from fastiam.kernel.eval.memo cimport LAST_ASKER, LEAST_TOLD, MOST_TOLD, asks_who_alone, is_of_owner, move_told, reads_what_varies
+from fastiam.kernel.eval.memo cimport LEAST_TOLD, MOST_TOLD, asks_who_alone, is_of_owner, move_told, reads_what_varies
 from fastiam.kernel.model.call cimport CALLER_KNOWN, Caller, ContextColumn, Kept, N_NEVERS, Never, SIFTED, Scratch, is_supplied
 from fastiam.kernel.model.conditions cimport ATOM_FIXED, ATOM_U, Atom, F
 from fastiam.kernel.model.ids cimport NONE, ONE, Range
@@ -62,9 +62,8 @@ cdef class _Callers:
         self.kin = <uint32_t*>calloc(n, sizeof(uint32_t))
         self.nevers = <Never*>calloc(N_NEVERS, sizeof(Never))
         self.never_owned = <uint64_t*>calloc(n_owned, sizeof(uint64_t))
-        self.houses = <uint32_t*>calloc(n_owned, sizeof(uint32_t))
         self.seen = <Seen*>calloc(1, sizeof(Seen))
-        if self.kin == NULL or self.nevers == NULL or self.never_owned == NULL or self.houses == NULL or self.seen == NULL:
+        if self.kin == NULL or self.nevers == NULL or self.never_owned == NULL or self.seen == NULL:
             raise MemoryError()
         self.n_fixed = len(cells) - cells.count(-1)
         # each text is written before it is read
@@ -86,7 +85,6 @@ cdef class _Callers:
         free(self.cell_of)
         free(self.nevers)
         free(self.never_owned)
-        free(self.houses)
         free(self.seen)
         free(self.told)
 
@@ -94,9 +92,8 @@ cdef class _Callers:
     def nbytes(self):
         """The memory that this takes."""
         return (
-            self.n * (sizeof(Caller) + sizeof(uint32_t) + self.n_fixed * sizeof(PoolText)) + N_NEVERS * sizeof(Never) + (self.n_owned + self.n_told) * sizeof(uint64_t)
-            + self.n_owned * sizeof(uint32_t) + sizeof(self.pairs) + sizeof(self.regions) + sizeof(self.never_regions)
-            + sizeof(Seen)
+            self.n * (sizeof(Caller) + sizeof(uint32_t) + self.n_fixed * sizeof(PoolText)) + N_NEVERS * sizeof(Never)
+            + (self.n_owned + self.n_told) * sizeof(uint64_t) + sizeof(self.regions) + sizeof(self.never_regions) + sizeof(Seen)
         )
 
     cdef int make_room(self, uint64_t n_rows, uint64_t n_records) except -1:
@@ -364,9 +361,7 @@ cdef class _Sides:
         side.denies_much = False
         side.frame.s.callers, side.frame.s.kin = callers.at, callers.kin
         side.frame.s.fixed, side.frame.s.n_fixed, side.frame.s.cell_of = callers.fixed, callers.n_fixed, callers.cell_of
-        side.frame.s.houses, side.frame.s.n_houses = callers.houses, callers.n_owned - 1 if callers.n + callers.n_owned < LAST_ASKER else 0
         side.frame.s.nevers, side.frame.s.never_owned = callers.nevers, callers.never_owned
-        side.frame.s.pairs = callers.pairs
         side.frame.s.regions, side.frame.s.never_regions = callers.regions, callers.never_regions
         side.frame.s.told, side.frame.s.told_mask, side.frame.s.told_epoch = callers.told, callers.n_told - 1, callers.told_epoch
         return 0

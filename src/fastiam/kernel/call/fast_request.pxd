@@ -3,10 +3,9 @@
 Invariant: the result equals that of `attempt`. Every request that may differ is left to `attempt`. The plan of the principal is read from its
 match program, which has half a cache line for each op.
 """
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t
 
-from fastiam.kernel.base.invariants cimport narrow8
-from fastiam.kernel.base.text cimport Text, equal, load8, mix
+from fastiam.kernel.base.text cimport Text, equal
 from fastiam.kernel.decide.attempt cimport attempt, contradicts
 from fastiam.kernel.decide.combine cimport action_key, decide, hard_rule, rcp_applies, resource_policy_governs, same_account, verdict
 from fastiam.kernel.decide.fast_path cimport ACT_HARD, ACT_OWN_RULES
@@ -25,15 +24,8 @@ from fastiam.kernel.model.tables cimport *
 
 
 cdef enum:
-    N_SERVICES = 16
     NOT_FLAT = 0xFFFFFFFF      # instead of how many flats: they do not say all, or the row is not there
     NOT_LOOKED_UP = 0xFFFFFFFE
-
-
-cdef struct Services:          # how records of some are found
-    uint64_t names[N_SERVICES]     # of eight bytes at most
-    uint8_t sizes[N_SERVICES]      # 0: none
-    uint32_t modes[N_SERVICES]
 
 
 cdef inline bint is_usual(const Principal* p, const ActionClass* action) noexcept nogil:
@@ -87,27 +79,6 @@ cdef inline bint is_own(const Call* c, const Record* record) noexcept nogil:
     if c.is_kms_key or record.arn != NONE or resource_policy_governs(c):
         return False
     return c.partition == c.principal.partition and c.owner_known and same_account(c)
-
-
-cdef inline uint32_t known_mode(const Call* c, Services* seen) noexcept nogil:
-    """`record_mode`; `seen` remembers what was found."""
-    cdef const char* name
-    cdef int64_t size
-    cdef uint64_t word
-    cdef int at
-    if c.is_star or c.t.services.n == 0:
-        return NONE
-    name = c.resource.data + c.colons[1] + 1
-    size = c.colons[2] - c.colons[1] - 1
-    if size > 8 or size == 0 or c.resource.data + c.resource.size - name < 8:
-        return record_mode(c)
-    word = load8(name) & (~<uint64_t>0 >> (64 - 8 * size))
-    at = mix(word) & (N_SERVICES - 1)
-    if seen.names[at] != word or seen.sizes[at] != size:   # one name may be another one with a NUL behind it
-        seen.names[at] = word
-        seen.sizes[at] = narrow8(size)
-        seen.modes[at] = record_mode(c)
-    return seen.modes[at]
 
 
 # -- the own row --------------------------------------------------------------------------------------------------------------
@@ -175,7 +146,7 @@ cdef inline int decide_home(Call* c, Answer* a, const Range* own) noexcept nogil
     return decide_own(c, own, a)
 
 
-cdef inline int decide_usual(Call* c, Answer* a, const Text* owner, bint checked, Range own, Services* seen) noexcept nogil:
+cdef inline int decide_usual(Call* c, Answer* a, const Text* owner, bint checked, Range own) noexcept nogil:
     """A status of `attempt`, for a call whose resource is cut. `own`: the flats of who asks, if it is known to be usual and they were looked
     up ahead, else as many as NOT_LOOKED_UP."""
     cdef uint32_t record
@@ -188,7 +159,7 @@ cdef inline int decide_usual(Call* c, Answer* a, const Text* owner, bint checked
             return attempt(c, a, owner, checked)
         own = flats_of(find_plan(c.t, c.principal.principal_set, action_key(c, c.principal.principal_set)))
     next_stamp(c.s)
-    status = find_record(c, known_mode(c, seen), &record)
+    status = find_record(c, record_mode(c), &record)
     if status != DONE:
         return status
     if record == NONE and is_at_home(c):

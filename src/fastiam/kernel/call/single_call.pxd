@@ -305,7 +305,7 @@ cdef inline int decide_found(
     c.slots = f.slots
     c.slot_texts = f.texts
     c.n_slots = f.n_slots
-    status = decide_usual(c, a, &owner_text, checked, own, &w.services)
+    status = decide_usual(c, a, &owner_text, checked, own)
     if f.s.failed:                                       # out of memory: the long way says so
         f.s.failed = 0
         return UNSETTLED

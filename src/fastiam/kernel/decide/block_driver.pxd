@@ -3,7 +3,7 @@
 The first op that applies decides the row; denies precede allows. A step evaluates one op of each undecided row, without a branch on the
 result: such branches are unpredictable, and without them the processor loads the memory of later rows in time.
 """
-from libc.stdint cimport INT64_MIN, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport INT64_MIN, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from fastiam.kernel.base.invariants cimport narrow16, narrow32, narrow8
@@ -12,7 +12,7 @@ from fastiam.kernel.decide.blocks cimport (
     BLOCK, BOUND_ALLOWS, FROM_ELSEWHERE, HELD_ALLOWS, HELD_ROWS, MOST_LEFT, MUST_HOLD, OWN_ALLOWS, OWN_ROWS, SESSION_ALLOWS, STAGES, Block, Side,
     is_sifted,
 )
-from fastiam.kernel.base.text cimport first_bit
+from fastiam.kernel.base.text cimport first_bit, prefetch
 from fastiam.kernel.model.call cimport Call
 from fastiam.kernel.model.decision cimport ALLOW, IMPLICIT_DENY, LAYER_BOUNDARY, LAYER_IDENTITY, LAYER_RESOURCE, LAYER_SESSION
 from fastiam.kernel.decide.row_driver cimport Look, conditions_stand, first_of_run, flat_stands, look_at, may_cross, slot_stands, take
@@ -57,12 +57,18 @@ cdef inline void try_groups(Block* b, const TablesC* t) noexcept nogil:
     """Go on with the first flat of groups that may match, or behind them."""
     cdef const uint64_t* flats = b.waves[TURN_GROUP].flats
     cdef const Flat* f
+    cdef uint32_t next_at[BLOCK]
     cdef uint32_t i, j, at, n = take_wave(b, TURN_GROUP)
     for j in range(n):
         i = <uint32_t>flats[j]
         at = <uint32_t>(flats[j] >> 32)
         f = t.flats + at
         at += passed_over(f, t.pool, b.text[i].data, b.text[i].size, colon_place(b.facts[i], 4), b.facts[i] & FACTS_COLON != 0)
+        next_at[j] = at
+        prefetch(t.flats + at + 1)
+    for j in range(n):
+        i = <uint32_t>flats[j]
+        at = next_at[j]
         put(b, t, i, at, TURN_OVER if at + 1 >= b.stop[i] else TURN_NEXT)   # others than that may lie behind the last one
 
 
@@ -159,9 +165,8 @@ cdef inline void seek_inner(Block* b, const TablesC* t) noexcept nogil:
         put(b, t, i, at, inner_turn(b, f, i, at, found))
 
 
-cdef inline void ask_whose(Side* s, Call* c) noexcept nogil:
+cdef inline void ask_whose(Block* b, Call* c) noexcept nogil:
     """Look at patterns with a variable."""
-    cdef Block* b = s.block
     cdef const uint64_t* flats = b.waves[TURN_WHOSE].flats
     cdef const Flat* f
     cdef uint32_t i, j, at, n = take_wave(b, TURN_WHOSE)
@@ -170,7 +175,7 @@ cdef inline void ask_whose(Side* s, Call* c) noexcept nogil:
         i = <uint32_t>flats[j]
         at = <uint32_t>(flats[j] >> 32)
         f = c.t.flats + at
-        stands = slot_stands(s, c, b.who[i], f, &b.text[i], b.facts[i])
+        stands = slot_stands(c, b.who[i], f, &b.text[i], b.facts[i])
         put(b, c.t, i, at, TURN_ODD if stands == U else either(b, i, at, stands, f.turn >> TURN_BITS))
 
 
@@ -300,7 +305,7 @@ cdef inline bint start_denies(Block* b, const TablesC* t, uint32_t i, uint32_t a
 cdef inline bint start_allows(Side* s, const TablesC* t, uint32_t i, Range allows) noexcept nogil:
     """Begin with those allows of a resource's policies that may change something for who asks; False where none does."""
     cdef Block* b = s.block
-    cdef uint64_t left = open_allows(s.seen.opens, b.caller[i], t, b.rows[HELD_ROWS][i], (b.asked[i] & MUST_HOLD) == 0)
+    cdef uint64_t left = open_allows(b.caller[i], t, b.rows[HELD_ROWS][i], (b.asked[i] & MUST_HOLD) == 0)
     cdef Range parts[MOST_LEFT]
     cdef uint32_t n = 0, at, size
     if ~left == 0:
@@ -460,7 +465,7 @@ cdef inline void decide_waves(Side* s, Look* l, int64_t row) noexcept nogil:
         try_inners(b, t)
         try_flats(b, t)
         seek_inner(b, t)
-        ask_whose(s, l.c)
+        ask_whose(b, l.c)
         ask_conditions(b, l, row)
         look_closer(s, l, row)
         look_at_runs(s, l, row)

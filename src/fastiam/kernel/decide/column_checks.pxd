@@ -9,7 +9,6 @@ from fastiam.kernel.base.arn cimport account_number
 from fastiam.kernel.base.text cimport Text, short_equal
 from fastiam.kernel.columns.column cimport item_text
 from fastiam.kernel.decide.locate cimport agrees, differs
-from fastiam.kernel.eval.memo cimport is_of_owner
 from fastiam.kernel.eval.unknown cimport known_absent
 from fastiam.kernel.model.call cimport Call, ContextColumn, Fetched, given
 from fastiam.kernel.model.tables cimport *

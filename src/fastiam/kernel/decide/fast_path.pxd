@@ -3,17 +3,16 @@
 Inputs that do not depend on the row are computed once: a `Caller` for each principal of a batch, the facts of each resource of a dictionary.
 Invariant: the result equals that of `kernel.decide.combine`. Every row that may differ takes the general path.
 """
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memchr, memcmp, memcpy
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.string cimport memchr, memcmp
 
 from fastiam.kernel.base.arn cimport account_number, account_text, twelve_digits
-from fastiam.kernel.base.invariants cimport narrow32
-from fastiam.kernel.base.text cimport Text, first_bit, places, same, sixteen
+from fastiam.kernel.base.text cimport Text, first_bit, places, sixteen
 from fastiam.kernel.decide.column_checks cimport read_fixed
 from fastiam.kernel.decide.combine cimport cut_resource
 from fastiam.kernel.decide.locate cimport use_record, symbol_text
 from fastiam.kernel.model.call cimport (
-    CALLER_ALONE, CALLER_ANONYMOUS, CALLER_BOUND, CALLER_CHECKS, CALLER_HOUSED, CALLER_KNOWN, CALLER_LIMITED, CALLER_PLAIN, CALLER_SESSION, Call,
+    CALLER_ALONE, CALLER_ANONYMOUS, CALLER_BOUND, CALLER_CHECKS, CALLER_KNOWN, CALLER_LIMITED, CALLER_PLAIN, CALLER_SESSION, Call,
     Caller, MARK_AT, field,
 )
 from fastiam.kernel.model.match_ops cimport principal_fingerprint
@@ -141,52 +140,6 @@ cdef inline int64_t colon_place(uint64_t facts, int colon) noexcept nogil:
     return (facts >> (COLON_3_AT - 3 * COLON_BITS + COLON_BITS * colon)) & ((1 << COLON_BITS) - 1)
 
 
-cdef inline bint same_constant(const TablesC* t, const Constant* a, const Constant* b) noexcept nogil:
-    cdef const PoolText* x = t.const_texts + a.first
-    cdef const PoolText* y = t.const_texts + b.first
-    cdef uint32_t i
-    if a.n != b.n or a.form != b.form:
-        return False
-    for i in range(a.n * (a.first != b.first)):
-        if not same(<const char*>t.pool + x[i].text, x[i].size, <const char*>t.pool + y[i].text, y[i].size):
-            return False
-    return True
-
-
-cdef inline uint32_t n_of_account(const TablesC* t, const Principal* p) noexcept nogil:
-    """How many keys a principal has that are `is_of_account`."""
-    cdef uint32_t i, n = 0
-    for i in range(p.n_constants):
-        n += t.keys[t.constants[p.constants + i].key].is_of_account
-    return n
-
-
-cdef inline bint is_housed(Call* c, const Caller* caller) noexcept nogil:
-    """Whether who asks has the same as the first caller of its account that was met, under all keys that are `is_of_account`."""
-    cdef const TablesC* t = c.t
-    cdef const Principal* p = c.principal
-    cdef const Principal* first = p
-    cdef const Constant* own = t.constants + p.constants
-    cdef const Constant* others
-    cdef uint32_t i, k
-    if caller.account >= c.s.n_houses:                   # NONE, too
-        return False
-    if c.s.houses[caller.account]:
-        first = t.principals + c.s.houses[caller.account] - 1
-    else:
-        c.s.houses[caller.account] = narrow32(p - t.principals) + 1
-    others = t.constants + first.constants
-    for i in range(p.n_constants):
-        if not t.keys[own[i].key].is_of_account:
-            continue
-        k = 0
-        while k < first.n_constants and others[k].key != own[i].key:
-            k += 1
-        if k == first.n_constants or not same_constant(t, own + i, others + k):
-            return False
-    return n_of_account(t, p) == n_of_account(t, first)
-
-
 cdef inline void read_alone(const Call* c, Caller* caller, bint is_service) noexcept nogil:
     """What of a service or somebody anonymous goes in waves: as somebody of another account than any resource has, of whom nothing of its own is
     asked.
@@ -243,8 +196,6 @@ cdef inline void read_caller(Call* c, Caller* caller) noexcept nogil:
         caller.account = table_find(&c.t.account_names, c.t.pool, p.account_id, 12, c.t.seed)
     if caller.account != NONE:
         caller.rcp_set = c.t.accounts[caller.account].rcp_set
-    if is_housed(c, caller):
-        caller.flags |= CALLER_HOUSED
     caller.way = 0
     if (p.role == NONE) != (p.user_arn == NONE):
         caller.way = <uint8_t>(principal_fingerprint(p.role if p.user_arn == NONE else p.user_arn) << MARK_AT)

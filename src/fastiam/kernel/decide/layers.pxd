@@ -125,7 +125,7 @@ cdef inline uint32_t may_grant(const Side* s, const Caller* w, const TablesC* t,
     """Whether the policies of a resource, which need not allow, may allow something to somebody."""
     cdef uint32_t n = held.n_flats - held.denies
     if n > 1:
-        return open_allows(s.seen.opens, w, t, held, 1) != 0
+        return open_allows(w, t, held, 1) != 0
     # there is one more often than not, and no branch is foreseen
     return n & ~is_idle(w, t.flats + held.flat + held.denies if n else &s.block.no_flat, 1)
 

@@ -4,20 +4,12 @@ A match op has a hint (`Whom`) and an account; the state of the principal has it
 """
 from libc.stdint cimport uint32_t, uint64_t
 
-from fastiam.kernel.base.text cimport mix
 from fastiam.kernel.model.call cimport MARK_AT, Caller
 from fastiam.kernel.model.tables cimport *
 
 
 cdef enum:
-    N_OPENS = 1024
-    MOST_OPEN = 64             # flats of which it is remembered
-
-
-cdef struct OpenAllows:        # which allows of a row are open for an account and a mark, as it was found
-    uint64_t key               # row and account; 0: nothing
-    uint64_t flats             # as bits
-    uint32_t mark              # and whether the account owns the resource
+    MOST_OPEN = 64             # flats that are told apart
 
 
 cdef extern from *:
@@ -47,16 +39,13 @@ cdef inline uint32_t is_about_others(const Caller* caller, const Flat* f) noexce
     return is_idle(caller, f, 0)
 
 
-cdef inline uint64_t open_allows(OpenAllows* opens, const Caller* caller, const TablesC* t, const Row* row, uint32_t here) noexcept nogil:
-    """The allows of a row that may change something for who asks, as bits; all bits where there are more than those."""
+cdef inline uint64_t open_allows(const Caller* caller, const TablesC* t, const Row* row, uint32_t here) noexcept nogil:
+    """The allows of a row that may change something for the principal, as bits; all bits where there are more than those."""
     cdef const Flat* f = t.flats + row.flat + row.denies
-    cdef uint64_t key = <uint64_t>(row - t.cells.rows) << 32 | <uint32_t>caller.place
-    cdef uint32_t k, n = row.n_flats - row.denies, mark = <uint32_t>caller.way >> MARK_AT << 1 | here
-    cdef OpenAllows* one = &opens[mix(key + (<uint64_t>mark << 58)) & (N_OPENS - 1)]
+    cdef uint64_t allows = 0
+    cdef uint32_t k, n = row.n_flats - row.denies
     if n > MOST_OPEN:
         return ~<uint64_t>0
-    if one.key != key or one.mark != mark:
-        one.key, one.mark, one.flats = key, mark, 0
-        for k in range(n):
-            one.flats |= <uint64_t>(is_idle(caller, f + k, here) ^ 1) << k
-    return one.flats
+    for k in range(n):
+        allows |= <uint64_t>(is_idle(caller, f + k, here) ^ 1) << k
+    return allows

@@ -14,7 +14,7 @@ from fastiam.kernel.columns.column cimport Column, value_text
 from fastiam.kernel.decide.blocks cimport BLOCK, Block, N_OWNERS, OWN_ROWS, RCP_ROWS, Rows, SCP_ROWS, Side, ask_value
 from fastiam.kernel.decide.fast_path cimport ACCOUNT, FACTS_LONG, FACTS_STAR, PLACE, colon_place, place_differs
 from fastiam.kernel.eval.key_columns cimport ask_text_codes, met_code
-from fastiam.kernel.eval.memo cimport Basis, is_region_told, kin_of, pair_never, region_number
+from fastiam.kernel.eval.memo cimport Basis, is_region_told, kin_of, region_number
 from fastiam.kernel.model.call cimport BY_COPIES, CALLER_PLAIN, Call, Caller, ContextColumn, Never, Scratch
 from fastiam.kernel.model.plan_lookup cimport cell_key, find_plan_by_key, plan_at
 from fastiam.kernel.model.string_table cimport table_find
@@ -220,7 +220,7 @@ cdef inline void limit_rows(Side* s, Call* c, const Rows* rows, int64_t at, int6
         if b.differs[i] != 0 and not b.facts[i] & FACTS_LONG:
             owner = account_at(s, t, b.facts[i] & PLACE) + 1   # NONE is 0
             if owner < c.s.n_owned:
-                b.never[i] |= c.s.never_owned[owner] | pair_never(c.s, w, owner)
+                b.never[i] |= c.s.never_owned[owner]
         if t.classes[b.cls[i]].flags & ACT_RCP and w.flags & CALLER_PLAIN and not b.facts[i] & FACTS_LONG:
             far |= find_rcp(t, w, owner, b.cls[i], b.name[i], &rcp)
         b.limits[i] = far

@@ -2,19 +2,18 @@
 
 An atom is evaluated at most once for each call; its truth is memoized under the stamp of the call.
 """
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memchr, memcmp, memcpy
+from libc.stdint cimport int64_t, uint8_t, uint32_t
 
 from fastiam.kernel.base.invariants cimport narrow32, promise
-from fastiam.kernel.base.text cimport Text, mix, same
+from fastiam.kernel.base.text cimport Text, same
 from fastiam.kernel.columns.column cimport Column
 from fastiam.kernel.eval.memo cimport Basis, keep_truth, kept_truth, resource_plan, tell_truth, told_truth
 from fastiam.kernel.eval.operators cimport compare, decides_result
 from fastiam.kernel.eval.pattern_sets cimport MIN_PATTERNS, truth_of_many
 from fastiam.kernel.eval.unknown cimport is_unknown, reads_unknown
-from fastiam.kernel.model.call cimport Call, Fetched, NO_REGION, N_ASKER_TRUTHS, PLAN_ABSENT_HOME, fetch
+from fastiam.kernel.model.call cimport Call, Fetched, NO_REGION, PLAN_ABSENT_HOME, fetch
 from fastiam.kernel.model.conditions cimport (
-    ATOM_IF_EXISTS, ATOM_NEGATED, ATOM_OF_ASKER, ATOM_ORDERED, ATOM_U, Atom, F, FOR_ALL, FOR_ANY, OPEN, OP_ARN, OP_NULL, OP_STRING_LIKE, PLAIN, T,
+    ATOM_IF_EXISTS, ATOM_NEGATED, ATOM_ORDERED, ATOM_U, Atom, F, FOR_ALL, FOR_ANY, OPEN, OP_ARN, OP_NULL, OP_STRING_LIKE, PLAIN, T,
     U, Value,
 )
 from fastiam.kernel.model.ids cimport NONE, ONE, Range
@@ -129,14 +128,6 @@ cdef inline bint is_at_own(const Call* c) noexcept nogil:
     return c.owner_known and c.principal.account != NONE and same(c.owner.data, c.owner.size, c.principal.account_id, 12)
 
 
-cdef inline uint64_t* asker_place(const Call* c, const Atom* atom, uint32_t id, uint64_t* key) noexcept nogil:
-    """Where a single call keeps the truth of an atom that who asks alone tells, by their number; NULL: it keeps none."""
-    if c.s.asker_truths == NULL or c.unknown != NULL or c.s.sources[atom.key] >= 0 or id >> 30:
-        return NULL
-    key[0] = (<uint64_t>(c.principal - c.t.principals) << 32 | id << 2) + 1
-    return &c.s.asker_truths[mix(key[0]) & (N_ASKER_TRUTHS - 1)]
-
-
 cdef inline int atom_truth(Call* c, uint32_t id) noexcept nogil:
     cdef const Atom* atom = &c.t.atoms[id]
     cdef uint32_t kept = c.s.memo[id]
@@ -144,8 +135,6 @@ cdef inline int atom_truth(Call* c, uint32_t id) noexcept nogil:
     cdef uint8_t* place = NULL
     cdef Fetched found = Fetched(NULL, 0, False, False)
     cdef int result = NOT_OPEN
-    cdef uint64_t* known = NULL
-    cdef uint64_t key = 0
     promise(id < c.t.n_atoms and id < c.s.n_memo and atom.op <= OP_NULL and atom.qualifier <= FOR_ANY)
     if kept >> 2 == c.s.stamp:
         return kept & 3
@@ -165,10 +154,6 @@ cdef inline int atom_truth(Call* c, uint32_t id) noexcept nogil:
             result = told_truth(c, id, &q, c.batch_row)
         if result != NOT_OPEN:
             return result
-    if atom.flags & ATOM_OF_ASKER:
-        known = asker_place(c, atom, id, &key)
-        if known != NULL and known[0] - key <= U:
-            return <int>(known[0] - key)
     if atom.flags & ATOM_U:
         result = U
     elif c.unknown != NULL:
@@ -184,8 +169,6 @@ cdef inline int atom_truth(Call* c, uint32_t id) noexcept nogil:
         else:
             result = present_truth(c, atom, &found)
     c.s.memo[id] = (c.s.stamp << 2) | <uint32_t>result
-    if known != NULL:
-        known[0] = key + <uint32_t>result
     if place != NULL:
         keep_truth(c, id, place, result)
     elif c.s.kept != NULL:

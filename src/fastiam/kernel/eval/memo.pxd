@@ -15,9 +15,8 @@ from fastiam.kernel.eval.key_columns cimport MOST_PROBES, kept_code
 from fastiam.kernel.eval.unknown cimport Slots, next_variable
 from fastiam.kernel.model.actions cimport ACT_GLOBAL, ACT_PASS_ROLE
 from fastiam.kernel.model.call cimport (
-    CALLER_HOUSED, Call, Caller, ContextColumn, Kept, MOST_REGION, N_NEVERS, N_PAIRS, N_REGIONS, Never, PLAN_ABSENT_BARE, PLAN_ABSENT_HOME,
-    PLAN_ABSENT_MORE, PLAN_ABSENT_REGION, PLAN_ABSENT_VIA, PLAN_ABSENT_WHO, PLAN_ACCOUNT, PLAN_ALONE, PLAN_LASTS, PLAN_MADE, PLAN_TOLD, PLAN_VARIES,
-    PLAN_WHO, Pair, Region, Scratch, is_supplied,
+    Call, ContextColumn, Kept, MOST_REGION, N_NEVERS, N_REGIONS, Never, PLAN_ABSENT_BARE, PLAN_ABSENT_HOME, PLAN_ABSENT_MORE, PLAN_ABSENT_REGION,
+    PLAN_ABSENT_VIA, PLAN_ABSENT_WHO, PLAN_ALONE, PLAN_LASTS, PLAN_MADE, PLAN_TOLD, PLAN_VARIES, PLAN_WHO, Region, Scratch, is_supplied,
 )
 from fastiam.kernel.model.conditions cimport ATOM_FIXED, Atom, F
 from fastiam.kernel.model.ids cimport NONE
@@ -34,7 +33,6 @@ cdef enum:
     MOST_TRUTHS = 1 << 24      # bytes that a thread keeps arrays of truths in
     LEAST_TOLD = 1 << 12
     MOST_TOLD = 1 << 20
-    LAST_ASKER = (1 << 20) - 2    # the number of the first account, as one that asks
     TOLD_BITS = 3              # of a truth that is told
     EPOCH_BITS = 4
 
@@ -169,16 +167,6 @@ cdef inline bint reads_what_varies(const TablesC* t, const Atom* atom) noexcept 
     return key != NONE
 
 
-cdef inline bint is_of_account(const TablesC* t, const Atom* atom) noexcept nogil:
-    """Whether of who asks an atom reads nothing but what most callers of an account share: its key is such a one or the owner's, and so are
-    its variables."""
-    cdef Slots left = Slots(0, NULL, NULL)
-    cdef uint32_t key = atom.key
-    while key != NONE and (t.keys[key].is_of_account or (key == atom.key and is_of_owner(&t.keys[key]))):
-        key = next_variable(t, atom, &left)
-    return key == NONE
-
-
 cdef inline uint32_t make_plan(const Call* c, const Atom* atom) noexcept nogil:
     """What the truth of an atom depends on in this batch."""
     cdef int32_t at = c.s.sources[atom.key]
@@ -196,8 +184,6 @@ cdef inline uint32_t make_plan(const Call* c, const Atom* atom) noexcept nogil:
             plan |= PLAN_LASTS
     if reads_what_varies(c.t, atom):
         plan |= PLAN_VARIES
-    if is_of_account(c.t, atom):
-        plan |= PLAN_ACCOUNT
     return PLAN_MADE | plan
 
 
@@ -273,16 +259,9 @@ cdef inline uint32_t kin_of(const Scratch* s, uint32_t who) noexcept nogil:
     return kin - 1 if kin else who
 
 
-cdef inline uint32_t asker_of(const Call* c, uint32_t plan, const Key* k, uint32_t who) noexcept nogil:
-    """For whom the truth of a condition on a key is told: what many share is told once for them."""
-    cdef const Caller* caller
-    if plan & PLAN_VARIES:
-        return who
-    if plan & PLAN_ACCOUNT and (k.is_of_account or not k.is_carried):
-        caller = &c.s.callers[who]
-        if caller.flags & CALLER_HOUSED:
-            return LAST_ASKER - caller.account
-    return kin_of(c.s, who)
+cdef inline uint32_t asker_of(const Scratch* s, uint32_t plan, uint32_t who) noexcept nogil:
+    """For which principal the truth of a condition is told: once for the copies of one."""
+    return who if plan & PLAN_VARIES else kin_of(s, who)
 
 
 cdef inline const uint64_t* told_at(const uint64_t* place, uint64_t key) noexcept nogil:
@@ -329,7 +308,7 @@ cdef inline uint64_t* place_alone(const Call* c, uint32_t id, uint32_t plan, uin
     """`told_place`, of an atom that is PLAN_ALONE: that made its plan in this batch, in which nothing is unknown."""
     cdef uint64_t asker = 0
     if plan & (PLAN_WHO | PLAN_ABSENT_WHO):
-        asker = <uint64_t>asker_of(c, plan, &c.t.keys[c.t.atoms[id].key], who) + 1
+        asker = <uint64_t>asker_of(c.s, plan, who) + 1
     if (id | asker) >> 20:
         return NULL
     key[0] = epoch_key(c.s, plan, (<uint64_t>id << 20 | asker) << 16)
@@ -363,7 +342,7 @@ cdef inline uint64_t* told_place(const Call* c, uint32_t id, const Basis* q, uin
             is_absent = code > <uint64_t>column.n_codes
         if code > <uint64_t>column.n_codes + 1:
             return NULL
-    asker = asker_of(c, plan, &c.t.keys[atom.key], q.who)
+    asker = asker_of(s, plan, q.who)
     who = asker + 1 if plan & PLAN_WHO or (is_absent and plan & PLAN_ABSENT_WHO) else 0
     if is_absent and plan & (PLAN_ABSENT_MORE | PLAN_ABSENT_REGION | PLAN_ABSENT_VIA | q.resource):
         if plan & PLAN_ABSENT_REGION:
@@ -422,26 +401,6 @@ cdef inline void let_never(Scratch* s, uint16_t* number, uint64_t bits, bint at_
             return
 
 
-cdef inline uint64_t pair_key(uint32_t account, uint32_t owner) noexcept nogil:
-    return (<uint64_t>account + 1) << 32 | owner
-
-
-cdef inline uint64_t pair_never(const Scratch* s, const Caller* caller, uint32_t owner) noexcept nogil:
-    """What is known not to hold where the account of a caller asks for what another one owns."""
-    cdef uint64_t key = pair_key(caller.account, owner)
-    cdef const Pair* pair = &s.pairs[mix(key) & (N_PAIRS - 1)]
-    return pair.never if pair.key == key and caller.flags & CALLER_HOUSED else 0
-
-
-cdef inline void keep_pair(Scratch* s, uint32_t account, uint32_t owner, uint64_t bits) noexcept nogil:
-    """Let bits not hold for them; what else had their place is forgotten."""
-    cdef uint64_t key = pair_key(account, owner)
-    cdef Pair* pair = &s.pairs[mix(key) & (N_PAIRS - 1)]
-    if pair.key != key:
-        pair[0] = Pair(key, 0)
-    pair.never |= bits
-
-
 cdef inline void keep_never(const Call* c, uint32_t id, const Basis* q) noexcept nogil:
     """Let the bits of a condition that lasts not hold for who asks and its copies, where it does not; of keys that owners tell, for the
     resources of one."""
@@ -454,8 +413,6 @@ cdef inline void keep_never(const Call* c, uint32_t id, const Basis* q) noexcept
         let_never(s, &s.callers[who].never, s.kept[id].sieve, is_owners)
     elif q.owner < s.n_owned and not s.kept[id].plan & PLAN_WHO:
         s.never_owned[q.owner] |= s.kept[id].sieve
-    elif q.owner < s.n_owned and s.kept[id].plan & PLAN_ACCOUNT and s.callers[q.who].flags & CALLER_HOUSED:
-        keep_pair(s, s.callers[q.who].account, q.owner, s.kept[id].sieve)
 
 
 cdef inline bint is_region_told(const ContextColumn* column, int64_t row) noexcept nogil:

@@ -36,7 +36,6 @@ cdef enum AtomFlag:
     ATOM_FIXED = 8             # no value has a variable: the value of the key says it all
     ATOM_ORDERED = 16          # values ascend, for halving, and one that is U comes last: texts by size, then bytes, folded where the operator
     # folds; numbers, dates; base64 by the size of what it stands for, then by its bytes; networks, which are disjoint, by their first address
-    ATOM_OF_ASKER = 32         # fixed, of a key of principals: unless a request gives it, who asks tells it alone
 
 
 cdef enum Truth:               # chosen so that `1 << truth` is a mask

@@ -44,7 +44,6 @@ cdef struct Key:
     uint8_t is_carried         # a principal has it of its own: sessions may carry keys of class S (5.3)
     uint8_t is_single          # of the registry (C5): not more than one value
     uint8_t varies             # among principals that are copies of one
-    uint8_t is_of_account      # most callers of an account have the same
 
 
 cdef enum Declared:            # how a caller declares a key unknown (6.11)

@@ -34,7 +34,6 @@ class Tables(Rows):
         is_principal_tag: bool,
         is_session_entry: bool,
         is_checked: bool,
-        is_of_account: bool,
     ) -> int: ...
     def set_default(self, key: int, constant: int) -> None: ...
     def special_keys(

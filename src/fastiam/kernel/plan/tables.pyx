@@ -85,14 +85,13 @@ cdef class Tables(Rows):
 
     def key(
         self, bytes name, *, source, other, tag, is_multi, is_single, is_resource_tag, is_principal_tag, is_session_entry, is_checked,
-        is_of_account,
     ):
         """Enter a context key by its folded name."""
         cdef uint32_t start = self._text(name)
         cdef Key* k = <Key*>self._push(&self.keys)
         k[0] = Key(
             start, narrow32(len(name)), other, tag, source, is_multi, is_resource_tag, is_checked, is_principal_tag, is_session_entry, False,
-            is_single, False, is_of_account,
+            is_single, False,
         )
         return self.keys.n - 1
 
@@ -252,8 +251,6 @@ cdef class Tables(Rows):
             memcpy(v.address, <const char*>(<bytes>address), 16)
         if not any([value[4] for value in values]):      # has_slots
             flags |= ATOM_FIXED
-            if (<const Key*>self.keys.data)[key].source == KEY_PRINCIPAL and not flags & ATOM_U:
-                flags |= ATOM_OF_ASKER
         a = <Atom*>self._push(&self.atoms)
         a[0] = Atom(key, first, narrow32(len(values)), op, relation, qualifier, flags)
         return self.atoms.n - 1
