@@ -131,10 +131,9 @@ cdef inline uint32_t may_grant(const Side* s, const Caller* w, const TablesC* t,
 
 
 cdef inline uint32_t is_joined(const Layers* of, const Caller* w) noexcept nogil:
-    """Whether flats of several rows, one after the other, decide. Without a branch."""
+    """Whether flats of several rows, one after the other, decide, where the levels of SCPs allow. Without a branch."""
     cdef uint32_t odd = (of.own.ways | of.scp.ways | of.rcp.ways | of.held.ways) & WAY_NEAR  # flats do not say all
     odd |= odd_limits(of.own, limits_left(w, of.own))
-    odd |= (of.scp.n != 0) & ((of.scp.flags & ROW_PASSES) == 0)
     return odd == 0
 
 
@@ -192,7 +191,7 @@ cdef inline void hold_rows(Side* s, Call* c, uint32_t ways_at, int64_t at) noexc
         has_tags = r.n_constants != 0 and not is_of_holder(b, i)
         if has_tags and c.gives_tags:
             far |= contradicts_record(c, r, at + i)
-        joined = is_joined(&of, w) & (far ^ 1)
+        joined = is_joined(&of, w) & (far ^ 1) & ((of.scp.n == 0) | ((of.scp.flags & ROW_PASSES) != 0))
         far |= lone & (joined ^ 1)
         seen |= asked & -joined
         # what has tags stays with the rows of which something is stored
