@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from fastiam.analysis.lint.action_patterns import is_pattern, nearest_name
+from fastiam.analysis.lint.matched_actions import is_pattern, nearest_name
 from fastiam.analysis.lint.report import Entry, Report, WrittenStatement
 from fastiam.model.key_registry import fold
 from fastiam.policy.conditions.operators import OPERATORS

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from fastiam.analysis.lint.action_patterns import ActionIndex, Actions, ActionSet, is_pattern, nearest_name
+from fastiam.analysis.lint.matched_actions import ActionIndex, Actions, ActionSet, is_pattern, nearest_name
 from fastiam.analysis.lint.report import Report, WrittenStatement, shown
 from fastiam.aws_data.catalog import Service
 from fastiam.model.key_registry import KeyInfo, SetBy, fold, key_info, set_by

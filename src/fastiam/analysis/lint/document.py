@@ -1,6 +1,6 @@
 """`lint`: findings about a policy from AWS's data.
 
-`action_patterns`, `resource_types`, `arns`, `condition_keys` and `grants` check one kind of element each.
+`matched_actions`, `resource_types`, `arns`, `condition_keys` and `grants` check one kind of element each.
 `rules` has the codes.
 """
 
@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from fastiam.analysis.lint.action_patterns import action_index, check_actions
 from fastiam.analysis.lint.arns import check_arns
 from fastiam.analysis.lint.condition_keys import check_conditions
 from fastiam.analysis.lint.grants import check_dependent_actions, check_grants
+from fastiam.analysis.lint.matched_actions import action_index, check_actions
 from fastiam.analysis.lint.report import Report, written_statements
 from fastiam.analysis.lint.resource_types import check_resources
 from fastiam.aws_data.catalog import AwsData

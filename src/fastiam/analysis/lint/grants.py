@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from fastiam.analysis.lint.action_patterns import Actions, is_pattern
+from fastiam.analysis.lint.matched_actions import Actions, is_pattern
 from fastiam.analysis.lint.report import Entry, Report, WrittenStatement, shown
 from fastiam.aws_data.catalog import Action, pass_role_actions
 from fastiam.errors import Severity

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-from fastiam.analysis.lint.action_patterns import Actions, is_pattern
+from fastiam.analysis.lint.matched_actions import Actions, is_pattern
 from fastiam.analysis.lint.report import Entry, Report, shown
 from fastiam.errors import Severity
 from fastiam.policy.findings import quote

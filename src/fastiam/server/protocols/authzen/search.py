@@ -14,7 +14,7 @@ from fastiam.server.decision_records import BatchRecord
 from fastiam.server.http import Request, Response
 from fastiam.server.identity import Identity
 from fastiam.server.mapping import NO_FACTS, MappingError, Resource, Subject, ignored_names
-from fastiam.server.mapping.pages import WantedPage, wanted_page
+from fastiam.server.mapping.wanted_pages import WantedPage, wanted_page
 from fastiam.server.protocols.authzen.answers import Reasons, View, form_error, reasons_for
 from fastiam.server.protocols.authzen.candidates import Candidates, TooManyCandidatesError, is_outside_type
 from fastiam.server.protocols.authzen.evaluation import decide_all

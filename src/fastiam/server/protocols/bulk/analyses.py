@@ -26,7 +26,7 @@ from fastiam.server.mapping import (
     read_owner,
     read_text,
 )
-from fastiam.server.mapping.pages import WantedPage, wanted_page
+from fastiam.server.mapping.wanted_pages import WantedPage, wanted_page
 from fastiam.server.protocols.bulk.parameters import NDJSON
 from fastiam.server.protocols.bulk.stated_sessions import StatedSession, principal_of, read_sessions
 from fastiam.server.protocols.bulk.stream import error, refusal
