@@ -27,7 +27,8 @@ try:
 except ModuleNotFoundError as error:
     raise missing_package("fastiam.boto3", error, "boto3") from None
 
-from fastiam.boto3.client_calls import _SUSPENDED, Mark, OnPresigned, OnUndecided, OnUnmapped, Policies, SdkCalls, not_announced
+from fastiam.boto3.call_messages import not_announced
+from fastiam.boto3.client_calls import _SUSPENDED, Mark, OnPresigned, OnUndecided, OnUnmapped, Policies, SdkCalls
 from fastiam.boto3.draft import Draft
 from fastiam.boto3.endpoint_state import READING, AccountState
 from fastiam.boto3.recorded import CheckedRequest, name_of

@@ -23,6 +23,8 @@ from botocore.exceptions import ClientError
 from fastiam.analysis.access.call_decisions import RESOURCE, SESSION_POLICIES, SESSION_TAGS, CallDecision, DirectoryLookup
 from fastiam.api.directory import Directory
 from fastiam.api.suggestion import Suggestion, suggest_policy
+from fastiam.boto3.call_facts import CallFacts
+from fastiam.boto3.call_messages import not_announced, refused_message, undecided_message
 from fastiam.boto3.draft import Draft, draft_of
 from fastiam.boto3.endpoint_state import AccountState, OpenState
 from fastiam.boto3.errors import UncheckedCall, UndecidedCall, UnknownCredentials, UnmappedCall
@@ -36,11 +38,11 @@ from fastiam.boto3.recorded import (
     report_of,
     rows_of,
 )
-from fastiam.boto3.refusals import answer_of_deletion, error_of_deletion, refusal, refusal_message
+from fastiam.boto3.refusals import answer_of_deletion, error_of_deletion, refusal
 from fastiam.errors import FastiamError, RequestValueError, did_you_mean
 from fastiam.model.arn import split_arn
 from fastiam.model.decision import Layer, Outcome
-from fastiam.model.key_registry import fold, spelled
+from fastiam.model.key_registry import fold
 from fastiam.model.logged_calls import PASS_ROLE, LoggedOutcome
 from fastiam.model.request import Context
 from fastiam.model.session import Session
@@ -217,7 +219,7 @@ class SdkCalls:
         allowed = []
         for (entry, _), request in zip(found, checked, strict=True):
             if self._is_refused(request):
-                mark.errors.append(error_of_deletion(entry, _message(request)))
+                mark.errors.append(error_of_deletion(entry, refused_message(request)))
             else:
                 allowed.append(entry)
         if mark.errors:
@@ -274,14 +276,14 @@ class SdkCalls:
         if denied is not None:
             raise ClientError(self._refusal(facts, model, denied)[1], model.name)
 
-    def _refusal(self, facts: _Facts, model: Any, denied: CheckedRequest) -> tuple[int, dict[str, Any]]:
+    def _refusal(self, facts: CallFacts, model: Any, denied: CheckedRequest) -> tuple[int, dict[str, Any]]:
         service = model.service_model
         protocols = service.metadata.get("protocols") or [service.metadata.get("protocol", "")]
-        return refusal(protocols, facts.operation.prefix, model.http.get("method", ""), _message(denied))
+        return refusal(protocols, facts.operation.prefix, model.http.get("method", ""), refused_message(denied))
 
     def _facts(
         self, mark: Mark, model: Any, url: str | None, headers: Mapping[str, Any] | None, context: Mapping[str, Any]
-    ) -> _Facts:
+    ) -> CallFacts:
         """Return what all requests of a call have in common."""
         client, service = mark.client, model.service_model
         signing = context.get("signing") or {}
@@ -299,7 +301,7 @@ class SdkCalls:
         if agent and headers is not None:
             keys["aws:UserAgent"] = agent
         mark.principal = principal
-        return _Facts(
+        return CallFacts(
             operation_of(service.endpoint_prefix, service.signing_name, model.name),
             model.name,
             service.service_name,
@@ -337,7 +339,7 @@ class SdkCalls:
             raise self._keep(UnknownCredentials(f"no principal is known for the access key `{key or 'none'}`\nhelp: {hint}"))
         return found
 
-    def _decided(self, request: SdkRequest, facts: _Facts, *, is_presigned: bool = False) -> CheckedRequest:
+    def _decided(self, request: SdkRequest, facts: CallFacts, *, is_presigned: bool = False) -> CheckedRequest:
         engine, principal = self._engine, facts.principal
         keys = self._keys(request, facts)
         if engine is None or principal is None:
@@ -378,7 +380,7 @@ class SdkCalls:
             decision = _of_unseen_session(decision, lookup)
         return facts.request(request.action, resource, keys, decision)
 
-    def _keys(self, request: SdkRequest, facts: _Facts) -> dict[str, Any]:
+    def _keys(self, request: SdkRequest, facts: CallFacts) -> dict[str, Any]:
         """Return the keys of a request: those of the call and of the request, replaced by `context` and `unknown` of the block.
 
         A request that a service makes for the caller comes from the network of the service.
@@ -401,7 +403,7 @@ class SdkCalls:
             self._lookup = DirectoryLookup(engine.snapshot)
         return self._lookup
 
-    def _read_state(self, requests: Sequence[SdkRequest], facts: _Facts) -> None:
+    def _read_state(self, requests: Sequence[SdkRequest], facts: CallFacts) -> None:
         """Read the resources of the services of a call from the endpoint, where they are not known."""
         if self._state is None:
             return
@@ -416,7 +418,7 @@ class SdkCalls:
         if self._state is not None:
             self._state.note(service, operation)
 
-    def _add(self, requests: Sequence[CheckedRequest], facts: _Facts) -> SeenCall:
+    def _add(self, requests: Sequence[CheckedRequest], facts: CallFacts) -> SeenCall:
         with self._lock:
             number = len(self._seen) + 1
             seen = SeenCall(facts.now, [facts.numbered(each, number) for each in requests])
@@ -434,11 +436,11 @@ class SdkCalls:
             if decision is None or decision.outcome is not Outcome.DEPENDS:
                 continue
             if self._depends == "error":
-                raise self._keep(UndecidedCall(_undecided(each, decision), decision.depends_on))
+                raise self._keep(UndecidedCall(undecided_message(each, decision), decision.depends_on))
             if self._depends == "warn":
-                warnings.warn(_undecided(each, decision), stacklevel=2)
+                warnings.warn(undecided_message(each, decision), stacklevel=2)
 
-    def _handle_unmapped(self, facts: _Facts) -> None:
+    def _handle_unmapped(self, facts: CallFacts) -> None:
         text = f"`{facts.service}` `{facts.name}` is not mapped to IAM actions, or not with these parameters"
         if self._unmapped == "error" and self._is_enforced:
             hint = "pass `unmapped='warn'`, and report it: https://github.com/fastiam/fastiam/issues"
@@ -472,44 +474,6 @@ class SdkCalls:
             if n > 1 and isinstance(first, UncheckedCall):
                 first.add_note(f"{n:,} calls of the block could not be decided; this is the first")
             raise first
-
-
-class _Facts:
-    """What all requests of a call have in common."""
-
-    __slots__ = ("operation", "name", "service", "origin", "principal", "keys", "now")
-
-    def __init__(
-        self,
-        operation: Any,
-        name: str,
-        service: str,
-        origin: RequestOrigin,
-        principal: str | Session | None,
-        keys: Mapping[str, Any],
-        now: datetime,
-    ) -> None:
-        self.operation, self.name, self.service, self.origin = operation, name, service, origin
-        self.principal, self.keys, self.now = principal, keys, now
-
-    def request(
-        self, action: str, resource: str | None, keys: Mapping[str, Any], decision: CallDecision | None, note: str = ""
-    ) -> CheckedRequest:
-        return CheckedRequest(
-            call=0,
-            service=self.service,
-            operation=self.name,
-            principal=self.principal,
-            action=action,
-            resource=resource,
-            context=keys,
-            decision=decision,
-            note=note,
-        )
-
-    def numbered(self, request: CheckedRequest, call: int) -> CheckedRequest:
-        object.__setattr__(request, "call", call)  # PERF: the request is new and no one else has it
-        return request
 
 
 class Mark:
@@ -577,31 +541,3 @@ def _is_secure(url: str) -> bool:
 
 def _response(request: Mapping[str, Any], status: int, answer: dict[str, Any]) -> Any:
     return AWSResponse(request["url"], status, {}, None), answer
-
-
-def _message(request: CheckedRequest) -> str:
-    assert request.decision is not None
-    principal = name_of(request.principal) if request.principal is not None else "*"
-    return refusal_message(principal, request.action, request.resource or "*", request.decision)
-
-
-_LET_PASS = "help: `depends='warn'` lets such calls pass with a warning"
-
-
-def _undecided(request: CheckedRequest, decision: CallDecision) -> str:
-    names = [spelled(key) for key in decision.depends_on]
-    resource = request.resource or "an unknown resource"
-    text = f"`{request.service}` `{request.operation}` is undecided: `{request.action}` on `{resource}` depends on"
-    text += f" {', '.join(names)}"
-    if request.context.get(CALLED_VIA):
-        return f"{text}, and a service makes this request for the caller\n{_LET_PASS}"
-    keys = [name for name in names if ":" in name]
-    if keys:
-        return f"{text}\nhelp: " + ", ".join(f'context={{"{name}": ...}}' for name in keys)
-    return f"{text}, which the call does not contain\n{_LET_PASS}"
-
-
-def not_announced(service: str, operation: str) -> UncheckedCall:
-    """Return the error for a call that botocore did not announce (T102)."""
-    text = f"`{service}` `{operation}` was sent without a check: botocore {botocore.__version__} did not announce it, or a"
-    return UncheckedCall(f"{text} handler that was registered before answered it")
