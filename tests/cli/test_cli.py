@@ -196,6 +196,17 @@ def test_simulate_as_json_is_the_decision(call: Run) -> None:
     assert [answer["statement"][name] for name in ("file", "line", "column")] == ["good.json", 4, 4]
 
 
+def test_simulate_says_that_a_default_applied(call: Run, files: Path) -> None:
+    statement = {"Effect": "Allow", "Action": "s3:*", "Resource": "*", "Condition": {"Bool": {"aws:SecureTransport": "true"}}}
+    (files / "tls.json").write_text(json.dumps({"Version": "2012-10-17", "Statement": statement}))
+    base = ["simulate", "--principal", ANA, "--resource", KEY, "--action", "s3:GetObject", "--identity-policy", "tls.json"]
+    code, out, err = call(*base)
+    assert code == 2 and out.startswith("DENIED")
+    assert "`aws:SecureTransport` is not given: its default applies, `false`" in err
+    assert "default applies" not in call(*base, "--context", "aws:SecureTransport=true")[2]
+    assert "default applies" not in call(*base, "--unknown", "aws:SecureTransport")[2]
+
+
 def test_simulate_decides_each_combination(call: Run) -> None:
     actions, resources = ["s3:DeleteObject", "s3:GetObject"], [KEY, "arn:aws:s3:::other/key"]
     given = [f"--action={action}" for action in actions] + [f"--resource={resource}" for resource in resources]

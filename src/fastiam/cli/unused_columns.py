@@ -78,9 +78,13 @@ class UnusedColumns:
 
 
 def note_defaults(engines: Iterable[Engine], given: Iterable[str], unknown: Iterable[str] = (), resource: str = "") -> None:
-    """Print the defaults of keys that statements read and no request gives (K2), for one resource if it is given."""
+    """Print the defaults of keys that statements of engines read and no request gives (K2), for one resource if it is given."""
+    note_defaults_of({key for engine in engines for key in engine._keys_read()}, given, unknown, resource)
+
+
+def note_defaults_of(read: Collection[str], given: Iterable[str], unknown: Iterable[str] = (), resource: str = "") -> None:
+    """Print the defaults of the folded keys `read` that no request gives (K2)."""
     names, declared = set(map(fold, given)), frozenset(map(fold, unknown))
-    read = {key for engine in engines for key in engine._keys_read()}
     arn = split_arn(resource)
     for key, default in _DEFAULTS.items():
         folded = fold(key)

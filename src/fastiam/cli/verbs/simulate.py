@@ -18,9 +18,12 @@ from fastiam.cli.console import write
 from fastiam.cli.file_arguments import read_bytes
 from fastiam.cli.files.column_union import REQUEST
 from fastiam.cli.render import write_json
+from fastiam.cli.unused_columns import note_defaults_of
 from fastiam.errors import Finding, PolicyError
 from fastiam.model.decision import Decision
 from fastiam.model.explanation_text import decision_lines
+from fastiam.resolve.keys_read import keys_read
+from fastiam.simulation.profiles import profiles_from_documents
 
 
 @click.command("simulate")
@@ -107,6 +110,8 @@ def command(
         decisions = [documents.decided(simulate(who, what, on, **about, **layers)) for who, what, on in requests]
     except PolicyError as error:
         raise PolicyError([documents.found(finding) for finding in error.findings]) from error
+    given = about["context"]
+    note_defaults_of(_keys_read(requests[0], about, layers), given, unknown, resources[0] if len(resources) == 1 else "")
     decided = list(zip(requests, decisions, strict=True))
     if form == "json":
         records = [{**dict(zip(REQUEST, request, strict=True)), **decision.to_dict()} for request, decision in decided]
@@ -126,6 +131,17 @@ def _line(request: tuple[str, str, str], decision: Decision) -> list[tuple[str, 
     (verdict, *layer), *rest = decision_lines(decision)
     principal, action, resource = request
     return [verdict, (f"  {principal}  {action} on {resource}", ""), *layer, *(piece for line in rest for piece in line)]
+
+
+def _keys_read(request: tuple[str, str, str], about: dict[str, Any], layers: dict[str, Any]) -> set[str]:
+    """The folded keys that the documents read. A layer is the same for all requests."""
+    arguments = {name: value for name, value in about.items() if name != "engine"}
+    who, what, on = request
+    principal, resource, endpoint, _ = profiles_from_documents(who, what, on, **arguments, **layers)
+    levels = (*(principal.scps or ()), *(resource.rcps or ()))
+    own = (principal.identity_policies, principal.boundary, principal.session_policies, resource.policies)
+    found = (*own, *levels, endpoint.policies if endpoint else ())
+    return set(keys_read(policy for policies in found for policy in policies or ()))
 
 
 class Documents:
