@@ -196,7 +196,7 @@ def test_simulate_as_json_is_the_decision(call: Run) -> None:
     assert [answer["statement"][name] for name in ("file", "line", "column")] == ["good.json", 4, 4]
 
 
-def test_simulate_says_that_a_default_applied(call: Run, files: Path) -> None:
+def test_simulate_states_that_a_default_applied(call: Run, files: Path) -> None:
     statement = {"Effect": "Allow", "Action": "s3:*", "Resource": "*", "Condition": {"Bool": {"aws:SecureTransport": "true"}}}
     (files / "tls.json").write_text(json.dumps({"Version": "2012-10-17", "Statement": statement}))
     base = ["simulate", "--principal", ANA, "--resource", KEY, "--action", "s3:GetObject", "--identity-policy", "tls.json"]

@@ -14,7 +14,8 @@ from filter_forms import FORMS
 from filter_worlds import Decided
 
 import fastiam
-from fastiam.analysis.filter import build, combining, formula
+from fastiam.analysis import allow_formula
+from fastiam.analysis.filter import build, formula
 from fastiam.analysis.filter import row_conditions as conditions
 from fastiam.analysis.filter import row_keys as keys
 from fastiam.analysis.filter import row_statements as statements
@@ -208,13 +209,13 @@ def _inexpressible_is_true(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _star_for_federated_users(monkeypatch: pytest.MonkeyPatch) -> None:
-    sound = combining.combine
+    sound = allow_formula.combine
 
     def planted(inputs: Any, verdicts: Any) -> Any:
         federated = inputs.kind is PrincipalKind.FED
         return sound(replace(inputs, kind=PrincipalKind.ROLE) if federated else inputs, verdicts)
 
-    monkeypatch.setattr(combining, "combine", planted)
+    monkeypatch.setattr(allow_formula, "combine", planted)
 
 
 def _account_of_the_arn(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""What is told of a call that is refused, undecided, or was sent without a check."""
+"""The messages about a call that is refused, undecided, or was sent without a check."""
 
 from __future__ import annotations
 

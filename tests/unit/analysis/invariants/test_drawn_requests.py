@@ -66,18 +66,18 @@ def test_drawn_requests_of_a_real_account_contradict_no_proof() -> None:
     engine, account = laboratory()
     draw = random.Random(1)
     users = [arn for arn, _ in engine.snapshot.names() if f"::{account}:" in arn and ":root" not in arn]
-    held = 0
+    n_proved = 0
     for scope in scopes(draw, users, account):
         result = prove_invariant(engine, Invariant(never=scope), timeout=None)
         assert result.result is not InvariantOutcome.UNDECIDED, (scope, result.reason)
         if result.result is not InvariantOutcome.HOLDS:
             continue
-        held += 1
+        n_proved += 1
         rows = [drawn_request(draw, scope, users, account) for _ in range(N_REQUESTS)]
         decisions = engine.decide_each(rows)
         wrong = [row for row, decision in zip(rows, decisions, strict=True) if decision.allowed and is_in_scope(row, scope)]
         assert not wrong, (scope, wrong[0])
-    assert held > 3
+    assert n_proved > 3
 
 
 def drawn_request(

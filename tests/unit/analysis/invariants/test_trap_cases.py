@@ -410,7 +410,7 @@ def test_a_scope_without_a_request_is_vacuous(scope: Mapping[str, Any], reason: 
     assert reason in result.vacuous
 
 
-def test_a_call_that_no_policy_decides_is_in_scope_if_it_is_named() -> None:
+def test_undecidable_call_is_in_scope_if_it_is_named() -> None:
     engine = world(ana=[deny()])
     assert prove_invariant(engine, Invariant(never=never(ANA, "sts:Get*"))).result is HOLDS
     assert prove_invariant(engine, Invariant(never=never(ANA, "sts:GetCallerIdentity"))).result is FAILS
