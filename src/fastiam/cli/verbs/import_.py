@@ -27,7 +27,7 @@ def command(paths: tuple[str, ...], strict: bool, store: str, form: str) -> int:
     with Directory.open(store, mode="strict" if strict else "lenient") as directory:
         load(*paths, into=directory, **reading_options(paths))
         print_guesses(directory)
-        print_findings(directory)
+        print_findings(directory, paths)
         tables = directory.tables
     counts = {
         "accounts": len(tables.accounts),

@@ -22,8 +22,8 @@ def command(
     """Check policy documents against AWS's data: unknown actions, resources and condition keys that actions do not have,
     wildcards, and grants of privilege.
 
-    The findings of `fastiam validate` are included. `-` is standard input. Exits with 0 without findings, 2 with findings, and 3
-    if a document is rejected. Findings of AWS's data (codes L1 to L11) count only with `--strict`, and notes never.
+    The findings of `fastiam validate` are included. `-` is standard input. Exits with 3 if a document
+    is rejected, else with 2 if there is an error, or with `--strict` a warning, and else with 0: notes never count.
     """
     data = load_data(aws_data)
     return report(paths, data, kind=kind, lenient=lenient, strict=strict, form=form, out=out, exit_zero=exit_zero)

@@ -23,8 +23,8 @@ def command(
 ) -> int:
     """Check policy documents: files with one or several, and all inputs of `--policies`, such as exports and stores.
 
-    `-` is standard input. Exits with 0 without findings, 2 with findings, and 3 if a document is rejected. `--aws-data` and
-    `--strict` imply `--aws`.
+    `-` is standard input. Exits with 3 if a document is rejected, else with 2 if there is an error, or with `--strict` a
+    warning, and else with 0. `--aws-data` and `--strict` imply `--aws`.
     """
     data = load_data(aws_data) if aws or strict or aws_data else None
     return report(paths, data, kind=kind, lenient=lenient, strict=strict, form=form, out=out, exit_zero=exit_zero)
