@@ -87,10 +87,8 @@ def clauses(keys: Collection[str], extra: Iterable[Clause] = ()) -> Iterator[Cla
     for clause in (_CHAIN, *extra):
         if clause.keys.issubset(keys):
             yield clause
-    if TAG_KEYS in keys:  # 5.4: they list the tags of the request
+    if TAG_KEYS in keys:  # 5.4: they list the tags of the request; calls that remove tags send the list alone
         for key in sorted(keys):
             if key.startswith(REQUEST_TAG):
                 name = key.removeprefix(REQUEST_TAG)
                 yield Clause(((_absent(key),), (entry("StringEqualsIgnoreCase", TAG_KEYS, name, qualifier="ForAnyValue"),)))
-                listed = entry("StringNotEqualsIgnoreCase", TAG_KEYS, name, qualifier="ForAllValues")
-                yield Clause(((entry("Null", key, "false"),), (listed,)))

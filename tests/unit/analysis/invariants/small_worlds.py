@@ -282,6 +282,8 @@ class SmallWorld:
             if self._is_sent(caller, context, read):
                 if "aws:RequestTag/k" in context:
                     context["aws:TagKeys"] = ["k"]
+                elif "aws:RequestTag/k" in read:  # a call that removes tags
+                    yield {**context, "aws:TagKeys": ["k"]}
                 yield context
 
     @staticmethod

@@ -11,6 +11,7 @@ from trap_world import (
     ANA,
     BKT,
     BKT_B,
+    BO,
     DEP,
     DEP_ID,
     FULL,
@@ -80,6 +81,7 @@ VPCE_FOR_A = [
     }
 ]
 AGE = "s3:signatureAge"
+VIA = "aws:ViaAWSService"
 OFFICE = when("IpAddress", "aws:SourceIp", "10.0.0.0/8")
 NOT_OFFICE = when("NotIpAddress", "aws:SourceIp", "10.0.0.0/8")
 HOME = allow("s3:PutObject", f"{BKT}/home/${{aws:username}}/*")
@@ -120,9 +122,24 @@ TRAPS: dict[str, Trap] = {
         never(ANA, "ec2:RunInstances", only_if=HAS_TAGS),
         HOLDS,
     ),
+    "a call that removes tags lists them without their values": Trap(
+        {
+            "ana": [
+                allow("sqs:UntagQueue", when=when("ForAnyValue:StringEquals", TAG_KEYS, "team")),
+                deny(when=when("Null", "aws:RequestTag/team", "false")),
+            ]
+        },
+        never(ANA, "sqs:UntagQueue"),
+        FAILS,
+    ),
     "TB7 sessions lack a level that NotPrincipal lists": Trap(
         {"ana": [allow(S3)], "dep": [allow(S3)], "bucket": [not_principal(S3, ANA, ROOT_A)]},
         never("everyone", S3, [BKT, OBJECTS], except_=[ANA, ROOT_A]),
+        HOLDS,
+    ),
+    "TB8 a boundary ends an exception of NotPrincipal": Trap(
+        {"ana": [allow(S3)], "boundaries": {ANA: [allow()]}, "bucket": [not_principal(S3, ANA, ROOT_A)]},
+        never(ANA, GET, OBJECTS),
         HOLDS,
     ),
     "TB9 a grant to the session bypasses the boundary": Trap(
@@ -147,6 +164,9 @@ TRAPS: dict[str, Trap] = {
         {"bucket_b": [grant({"AWS": A}, GET, OBJECTS_B)], "dep": [allow(S3)]},
         never(ACCOUNT_A, GET, OBJECTS_B, except_=DEP),
         FAILS,
+    ),
+    "TB13 without its policies": Trap(
+        {"bucket_b": [grant({"AWS": A}, GET, OBJECTS_B)]}, never({"all": [ACCOUNT_A, "kind:ROOT"]}, GET, OBJECTS_B), FAILS
     ),
     "TB13 users do": Trap(
         {"bucket_b": [grant({"AWS": A}, GET, OBJECTS_B)], "dep": [allow(S3)]},
@@ -174,6 +194,9 @@ TRAPS: dict[str, Trap] = {
     ),
     "TB19 RCPs do not reach service-linked roles": Trap(
         {"rcps": {"r-1": [deny(GET, Principal="*")]}, "slr": [allow(S3)]}, never(ACCOUNT_A, GET, OBJECTS), FAILS
+    ),
+    "RCPs do not reach all services": Trap(
+        {"rcps": {"r-1": [deny("*", Principal="*")]}, "ana": [allow("ec2:*")]}, never(ANA, "ec2:RunInstances"), FAILS
     ),
     "TB20 SCPs do not reach the management account": Trap(
         {"scps": {"r-1": [FULL, deny(TRAIL)]}, "max_": [allow()], "ana": [allow()]}, never("organization", TRAIL), FAILS
@@ -223,6 +246,11 @@ TRAPS: dict[str, Trap] = {
     ),
     "TB27 the policy of the endpoint": Trap(
         {"bucket": [grant("*", GET, OBJECTS, VPCE_1)], "endpoint": VPCE_FOR_A}, never("anonymous", GET, OBJECTS), HOLDS
+    ),
+    "TB27 a policy of the endpoint that allows": Trap(
+        {"bucket": [grant("*", GET, OBJECTS, VPCE_1)], "endpoint": [grant("*", "*", "*")]},
+        never("anonymous", GET, OBJECTS),
+        FAILS,
     ),
     "TB28 a request without the age of its signature": Trap(
         {"ana": [allow(GET), deny(GET, when=when("NumericGreaterThan", AGE, "600000"))]},
@@ -275,6 +303,31 @@ TRAPS: dict[str, Trap] = {
     "TB30 the source account comes with services": Trap(
         {"bucket": [grant("*", GET, OBJECTS, SOURCE_A)]}, never("anonymous", GET, OBJECTS), HOLDS
     ),
+    "one of two users with equal policies": Trap(
+        {"bucket": [grant({"AWS": "*"}, GET, OBJECTS, when("ArnEquals", "aws:PrincipalArn", BO))]},
+        never([ANA, BO], GET, OBJECTS),
+        FAILS,
+    ),
+    "a Deny of all other actions": Trap(
+        {"ana": [allow()], "scps": {A: [FULL, {"Effect": "Deny", "NotAction": "iam:*", "Resource": "*"}]}},
+        never(ANA, GET),
+        HOLDS,
+    ),
+    "an address after a range in a range": Trap(
+        {"ana": [allow(GET, when=OFFICE), deny(GET, when=when("IpAddress", "aws:SourceIp", "10.0.0.0/9"))]},
+        never(ANA, GET),
+        FAILS,
+    ),
+    "only_if is not true of a value that cannot be read": Trap(
+        {"ana": [allow(GET, when=when("StringEquals", "s3:max-keys", "many"))]},
+        never(ANA, GET, only_if=when("NumericLessThan", "s3:max-keys", "10")),
+        FAILS,
+    ),
+    "given is not true of it": Trap(
+        {"ana": [allow(GET, when=when("StringEquals", "s3:max-keys", "many"))]},
+        never(ANA, GET, given=when("NumericLessThan", "s3:max-keys", "10")),
+        HOLDS,
+    ),
     "TB31 each level of SCPs has to allow": Trap(
         {"scps": {"ou-a": [allow(S3)]}, "ana": [allow()]}, never(ACCOUNT_A, "ec2:*"), HOLDS
     ),
@@ -288,6 +341,11 @@ TRAPS: dict[str, Trap] = {
             ]
         },
         never(ANA, S3, only_if=OFFICE),
+        FAILS,
+    ),
+    "TB32 few services write themselves into the chain": Trap(
+        {"ana": [allow(S3, when=when("Bool", VIA, "true")), deny(when=when("Null", "aws:CalledVia", "false"))]},
+        never(ANA, S3),
         FAILS,
     ),
     "TB33 roles are passed in their own account": Trap(
@@ -318,6 +376,11 @@ TRAPS: dict[str, Trap] = {
     "TB39 sign-in to the console without MFA": Trap(
         {"ana": [allow("iam:*")]},
         never(ANA, "iam:*", only_if=[MFA, when("Null", "aws:TokenIssueTime", "true")]),
+        FAILS,
+    ),
+    "TB39 of a call that a session without MFA cannot make": Trap(
+        {"ana": [allow("iam:*")]},
+        never(ANA, "iam:CreateUser", only_if=[MFA, when("Null", "aws:TokenIssueTime", "true")]),
         FAILS,
     ),
     "TB40 no caller can pass tags": Trap(
