@@ -508,3 +508,42 @@ def test_failed_example_has_one_line_with_its_status(call):
         code, out, err = call("test", "f.iamtest.json", *more)
         assert code == 2, err
         assert sum(line.startswith("FAILED") for line in out.splitlines()) == 1, out
+
+
+# -- messages that name the way on -------------------------------------------------------------------------------------------
+
+
+def test_explain_states_that_root_needs_no_statement(call: Call) -> None:
+    code, out, _ = call("explain", "--policies", "d.json", f"arn:aws:iam::{A}:root", "s3:GetObject", KEY)
+    assert code == 0 and "identity   the root user of the account needs no statement" in out
+    code, out, _ = call("explain", "--policies", "d.json", f"arn:aws:iam::{B}:root", "s3:GetObject", KEY, "--resource-account", A)
+    assert code == 2 and "needs no statement" not in out
+
+
+def test_row_that_ends_the_job_names_the_option(call: Call) -> None:
+    Path("r.csv").write_text(f"principal,action,resource\n{ANA},s3:GetObject,nope\n")
+    code, _, err = call("authorize", "--policies", "d.json", "--requests", "r.csv", "--out", "o.csv")
+    assert code == 1 and "`--on-error deny` gives such rows the outcome ERROR" in err
+    code, _, err = call("authorize", "--policies", "d.json", "--requests", "r.csv", "--out", "o.csv", "--on-error", "deny")
+    assert code == 0 and "--on-error" not in err
+
+
+@pytest.mark.parametrize("verb", [["diff"], ["prove", "no-new-access"]])
+def test_documents_without_a_principal_name_the_way_on(verb: list[str], call: Call) -> None:
+    for name in ("old", "new"):
+        Path(name).mkdir()
+        Path(name, "app.json").write_text(json.dumps(S3))
+    code, _, err = call(*verb, "--old", "old", "--new", "new")
+    assert code == 1 and "prove no-new-access --old FILE --new FILE" in err and "--replace ARN=FILE" in err
+    assert call("prove", "no-new-access", "--old", "old/app.json", "--new", "new/app.json")[0] == 0
+
+
+def test_context_key_is_reported_where_no_statement_reads_any(call: Call) -> None:
+    explain = ("explain", "--policies", "d.json", ANA, "s3:GetObject", KEY, "--context")
+    assert "no statement reads the key `aws:SorceIp`" in call(*explain, "aws:SorceIp=192.0.2.1")[2]
+    assert "no statement reads" not in call(*explain, "aws:SourceIp=192.0.2.1")[2]
+
+
+def test_unknown_option_proposes_only_near_names(call: Call) -> None:
+    assert "Did you mean" not in call("who-can", "--quiet")[2]
+    assert "--policies" in call("who-can", "--polices")[2]

@@ -16,6 +16,7 @@ INVALID: Final = 3  # a policy is rejected
 UNKNOWN: Final = 4  # it depends on unknown keys, or nothing was found and something was not checked
 USAGE: Final = 64  # the command line itself is wrong (EX_USAGE)
 INTERRUPTED: Final = 130  # as the shell reports SIGINT
+PIPE_CLOSED: Final = 141  # as the shell reports SIGPIPE
 
 OF_OUTCOME: Final = {"ALLOW": OK, "DEPENDS": UNKNOWN, "ERROR": FAILED}
 

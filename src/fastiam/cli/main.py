@@ -105,7 +105,9 @@ class Verbs(click.Group):
         except (FastiamError, OSError) as error:
             if ctx.meta.get("debug"):
                 traceback.print_exc()
-            elif not isinstance(error, BrokenPipeError):  # the reader has closed the pipe
+            elif isinstance(error, BrokenPipeError):  # the reader has closed the pipe
+                return exits.PIPE_CLOSED
+            else:
                 _report(error)
             return exits.INVALID if isinstance(error, PolicyError) else exits.FAILED
 
@@ -139,11 +141,20 @@ def fastiam() -> None:
 fastiam.params.append(_debug_option())
 
 
+def _near(option: str, names: Sequence[str]) -> list[str]:
+    from difflib import SequenceMatcher
+
+    return [name for name in names if SequenceMatcher(None, option.strip("-"), name.strip("-")).ratio() > 0.7]
+
+
 def run(arguments: Sequence[str] | None = None) -> int:
     """One command line from arguments to exit code."""
     try:
         code = fastiam.main(arguments, prog_name="fastiam", standalone_mode=False)
     except click.UsageError as error:
+        if isinstance(error, click.NoSuchOption):  # click proposes options that are not near
+            near = _near(error.option_name, error.possibilities or ())
+            error = click.NoSuchOption(error.option_name, possibilities=near, ctx=error.ctx)
         error.show()
         return exits.USAGE
     except click.ClickException as error:

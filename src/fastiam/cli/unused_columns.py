@@ -102,9 +102,13 @@ _DEFAULTS = {
 
 
 def note_misspelt(engine: Engine, names: Collection[str]) -> None:
-    """Print each key of `--context` that is unknown, that no statement reads, and that is like one that statements read."""
+    """Print each key of `--context` that is unknown and that no statement reads, if it is like one that statements read.
+
+    Where statements read no key at all, none is like it, and it is printed all the same.
+    """
     unused = UnusedColumns(engine._keys_read(), ())
     unused.add([name for name in names if key_info(fold(name)) is None])
     for name in unused.names:
-        if hint := unused.hint(name):
-            note(f"no statement reads the key `{name}`\nhelp: {hint}")
+        hint = unused.hint(name)
+        if hint or not engine._keys_read():
+            note(f"no statement reads the key `{name}`" + (f"\nhelp: {hint}" if hint else ""))

@@ -215,6 +215,8 @@ def _layer(layer: Layer, explanation: Explanation) -> Iterator[Line]:
     if not (results or matched or layer in (Layer.IDENTITY, Layer.RESOURCE)):
         return
     notes = [_result(result) for result in results] or [_effects_text(matched)]
+    if layer is Layer.IDENTITY and not matched and _is_allowed_root(explanation):
+        notes = ["the root user of the account needs no statement"]
     notes += ["bypassed: the resource's policy grants by itself"] if layer in explanation.bypassed else []
     yield [(f"  {layer:<10} ", "bold"), ("; ".join(notes), "")]
     for one in matched:
@@ -223,6 +225,13 @@ def _layer(layer: Layer, explanation: Explanation) -> Iterator[Line]:
             actual = explanation.context.get(fold(entry.key))
             has = "no value" if actual is None else _values(actual)
             yield [(f"          {condition_text(entry)}; the request has {has}", "dim")]
+
+
+def _is_allowed_root(explanation: Explanation) -> bool:
+    """Whether a root user is allowed by being root."""
+    decision = explanation.decision
+    is_identity = decision.layer is Layer.IDENTITY and decision.statement is None
+    return explanation.principal_kind == "ROOT" and decision.allowed and is_identity
 
 
 def _effects_text(matched: Sequence[MatchedStatement]) -> str:

@@ -173,19 +173,23 @@ _FORMATS = (
 _KNOWN = Hint(_FORMATS.format(skip="`skip_unknown=True`"), _FORMATS.format(skip="`--skip-unknown`"))
 _PLACES = (
     "for the policy of a resource, {of} names it; put one of a user, group or role into an export, a store, or the directory "
-    "format (docs/directory-format.md); {simulate} decides with documents, {validate} checks them, and {skip} skips them"
+    "format (docs/directory-format.md); {simulate} decides with documents, {validate} checks them, {compare}, "
+    "and {skip} skips them"
 )
 _OF_POLICIES = Hint(
     _PLACES.format(
         of="`resource_of={file: arn}`",
         simulate="`fastiam.simulate`",
         validate="`fastiam.lint`",
+        compare="`fastiam.no_new_access` compares two",
         skip="`skip_unknown=True`",
     ),
     _PLACES.format(
         of="`--resource-of FILE=ARN`",
         simulate="`fastiam simulate`",
         validate="`fastiam validate`",
+        compare="`fastiam prove no-new-access --old FILE --new FILE` compares two, "
+        "`fastiam diff --policies PATH --replace ARN=FILE` one with the policy that it replaces",
         skip="`--skip-unknown`",
     ),
 )

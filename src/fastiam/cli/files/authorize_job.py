@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 PLACES = ("error_file", "error_row")  # of results, behind `COLUMNS`
 OnError = Literal["raise", "deny"]
+_GO_ON = "`--on-error deny` gives such rows the outcome ERROR, and decides the others"
 _FLAGS = ("allowed", "assumed_owner")
 _MAX_NAMES = 1000  # of columns that are counted by file: lines of JSON may bring any number of them
 _SHOWN = 10  # columns in a summary
@@ -211,7 +212,7 @@ class FileJob:
     def _decide(self, batch: Batch) -> Any:
         if batch.broken and self.rules.on_error == "raise":
             row = min(batch.broken)
-            raise self._row_error(batch, row, batch.broken[row])
+            raise self._stopping_error(batch, row, batch.broken[row])
         names = request_columns(batch.columns, self.rules.mapping, self.source)
         columns = {name: batch.columns[column] for name, column in names.items()}
         columns |= {name: [None] * batch.length for name in REQUEST if name not in columns}
@@ -228,7 +229,7 @@ class FileJob:
             if error.row is None:  # the whole column
                 raise SourceError(error.message, source=self.source.name, path=column, hint=error.hint) from error
             problem = RowProblem(error.code, column, error.message)
-            raise self._row_error(batch, error.row, problem, error.hint) from error
+            raise self._stopping_error(batch, error.row, problem, error.hint) from error
         errors = self._errors(batch, decisions)
         self._names.add(columns, decisions, lambda row: self._place(batch, row))
         self._count(decisions, errors)
@@ -250,6 +251,11 @@ class FileJob:
 
     def _row_error(self, batch: Batch, row: int, problem: RowProblem, hint: str = "") -> RowError:
         return RowError(problem, source=self.source.name, row=batch.first + row, line=batch.line_of(row), hint=hint)
+
+    def _stopping_error(self, batch: Batch, row: int, problem: RowProblem, hint: str = "") -> RowError:
+        """The error of a row that ends the job."""
+        text = getattr(hint, "cli", hint)  # a `Hint` has one for the command line
+        return self._row_error(batch, row, problem, f"{text}\nhelp: {_GO_ON}" if text else _GO_ON)
 
     def _errors(self, batch: Batch, decisions: Decisions) -> dict[int, RowError]:
         """The errors of rows with the outcome ERROR. For a broken row that of the reader: the engine got an empty row."""
