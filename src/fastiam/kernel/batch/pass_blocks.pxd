@@ -302,7 +302,6 @@ cdef inline void fetch_codes(const Call* c, int64_t row, int64_t n) noexcept nog
 cdef inline void ask_levels(Side* s, Look* l, int64_t at) noexcept nogil:
     """Let flats decide the rows of the near way that only SCPs keep there, each level of which allows after all (D10)."""
     cdef Block* b = s.block
-    cdef const TablesC* t = l.c.t
     cdef uint32_t j, i, n_near = 0
     cdef Layers of
     for j in range(b.near_way.n):
