@@ -56,6 +56,9 @@ def test_administrators_are_listed_beside_the_paths(policies, tmp_path, capsys):
     assert "1 users and roles are administrators already, 0 of them under conditions" in err
     assert run(["escalations", "--policies", path, "--format", "csv"]) == 0
     assert "administrator" in capsys.readouterr().out
+    assert run(["escalations", "--policies", path]) == 0
+    (line,) = capsys.readouterr().out.splitlines()  # one for each
+    assert line.startswith(f"administrator  {ANA}  ALLOW  by Own of ")
     report = tmp_path / "report.html"
     assert run(["escalations", "--policies", path, "--out", str(report)]) == 0
     assert "Administrators" in report.read_text()

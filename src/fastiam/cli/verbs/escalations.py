@@ -12,7 +12,7 @@ from fastiam.analysis.escalation.paths import ADMINISTRATOR, EscalationPath
 from fastiam.analysis.unreadable_policies import principals_with_unreadable_policies
 from fastiam.cli import exit_codes as exits
 from fastiam.cli import options
-from fastiam.cli.console import note, note_unseen
+from fastiam.cli.console import note, note_unseen, write
 from fastiam.cli.html_report import HTML, chosen_form, write_report
 from fastiam.cli.policy_sources import open_engine
 from fastiam.cli.render import is_json, write_rows
@@ -71,6 +71,12 @@ def command(
         lines = [summary, listed, *(f"not checked: {text}" for text in unseen)]
         pictures = escalation_picture(found)
         write_report("Escalation paths", tables, out, summary=lines, engines=[engine], pictures=pictures)
+    elif form == "text":
+        write_rows(COLUMNS, map(_row, found), form)
+        if found and administrators:
+            write("")
+        for path in administrators:
+            write(_administrator_line(path))
     else:
         write_rows(COLUMNS, (path.to_dict() if is_json(form) else _row(path) for path in found + administrators), form)
     if administrators:
@@ -80,6 +86,13 @@ def command(
     if found and not n_sure:
         unseen.append("paths that depend on unknown keys or on assumptions")
     return exits.OK if exit_zero else exits.of_search(is_found=bool(n_sure), unseen=unseen)
+
+
+def _administrator_line(path: EscalationPath) -> str:
+    """An administrator in one line: who, whether for certain, and by which statements."""
+    row = _row(path)
+    line = f"{ADMINISTRATOR}  {path.principal}  {path.outcome.name}  by {', '.join(row['statements'])}"
+    return f"{line}, depends on {', '.join(row['depends_on'])}" if row["depends_on"] else line
 
 
 def _row(path: EscalationPath) -> dict[str, Any]:
