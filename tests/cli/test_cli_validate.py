@@ -127,6 +127,16 @@ def test_load_counts_findings_and_validate_shows_all(tmp_path, capsys):
     assert out.count("[G23]") == 7 and out.count("[V24]") == 1 and err.startswith("8 documents: 1 error, 7 warnings")
 
 
+def test_placeholder_ids_are_only_counted(tmp_path, capsys):
+    role = {"Arn": f"arn:aws:iam::{A}:role/R", "RoleId": "ROLE", "RolePolicyList": [], "AssumeRolePolicyDocument": TRUST}
+    path: Path = tmp_path / "export.json"
+    path.write_text(json.dumps(export(WARNED) | {"RoleDetailList": [role]}))
+    assert run(["what-can", ANA, "--policies", str(path)]) == 0
+    assert capsys.readouterr().err == f"2 warnings about documents: `fastiam lint {path}` lists them\n"
+    assert run(["validate", str(path)]) == 0 and run(["validate", str(path), "--strict"]) == 2
+    assert "by code: G23 1, GAAD-ID 1" in capsys.readouterr().err
+
+
 def test_load_without_findings_prints_nothing(tmp_path, capsys):
     path = tmp_path / "export.json"
     path.write_text(json.dumps(export(GOOD)))

@@ -16,6 +16,7 @@ from fastiam.cli.console import note, write
 from fastiam.cli.file_arguments import read_bytes
 from fastiam.cli.html_report import HTML, chosen_form, write_report
 from fastiam.cli.options import report_formats
+from fastiam.cli.policy_sources import is_about_documents
 from fastiam.errors import Finding, Severity, counted
 from fastiam.model.policy import PolicyKind
 from fastiam.report.page import DocumentLink
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 _STYLES = {Severity.ERROR: "bold red", Severity.WARN: "bold yellow", Severity.NOTE: "bold"}
 _ORDER = {severity: i for i, severity in enumerate(Severity)}
 _PRIVILEGE = ("L9", "L10")  # grants of privilege
-_WITHOUT_EFFECT = ("G22", "G23", "G24")  # a Sid or an Id that changes no decision
+_WITHOUT_EFFECT = ("G22", "G23", "G24", "GAAD-ID", "DIR-ID")  # Sids and ids that change no decision
 _Command = TypeVar("_Command", bound=Callable[..., int])
 
 
@@ -118,11 +119,10 @@ def _check(path: str, kind: PolicyKind | None, data: AwsData | None) -> list[Val
 def _counts(finding: Finding, strict: bool) -> bool:
     """Whether a finding counts for the exit code: errors and what is not read do, other warnings with `--strict`, notes never."""
     from fastiam.analysis.lint.rules import LINT_RULES
-    from fastiam.policy.validation_rules import RULES
 
     if finding.severity is not Severity.WARN:
         return finding.severity is Severity.ERROR
-    return strict or (finding.code not in RULES and finding.code not in LINT_RULES)
+    return strict or not (is_about_documents(finding) or finding.code in LINT_RULES)
 
 
 def _is_rejected(result: ValidatedDocument, lenient: bool) -> bool:

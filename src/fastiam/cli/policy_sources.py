@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from fastiam.cli.console import note
 from fastiam.cli.options import READING
-from fastiam.errors import Findings, Severity, counted
+from fastiam.errors import Finding, Findings, Severity, counted
 
 if TYPE_CHECKING:
     from fastiam.api.directory import Directory
@@ -61,13 +61,19 @@ def print_guesses(directory: Directory) -> None:
             note(finding.for_cli().render())
 
 
+def is_about_documents(finding: Finding) -> bool:
+    """Whether a finding is a warning about what a document contains, and not about something that was not read."""
+    from fastiam.policy.validation_rules import RULES
+
+    return finding.severity is Severity.WARN and (finding.code in RULES or finding.code in ("GAAD-ID", "DIR-ID"))
+
+
 def print_findings(directory: Directory, paths: Sequence[str]) -> None:
     """Print the findings of a lenient reading: the first few in full, and the number of warnings about documents."""
-    from fastiam.policy.validation_rules import RULES
     from fastiam.sources.policy_outputs import GUESSED
 
     found = Findings(finding for finding in directory.findings if finding.code != GUESSED)
-    shown = Findings(each for each in found if each.severity is Severity.ERROR or each.code not in RULES)
+    shown = Findings(each for each in found if not is_about_documents(each))
     if shown:
         note(f"findings in the policies, read leniently: {shown}")
         missing = [finding for finding in directory.findings if finding.code.startswith("DIR-NO-")]
