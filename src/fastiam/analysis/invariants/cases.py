@@ -6,48 +6,41 @@ INVARIANT: a request of the case that is allowed, in scope and not excepted make
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from dataclasses import dataclass, replace
 
 from fastiam.analysis import allow_formula
 from fastiam.analysis.invariants import key_domains as keys_of_aws
 from fastiam.analysis.invariants.key_domains import (
     HAS_ADDRESS,
-    NETWORK,
     RESOURCE_TAGS,
-    SOURCE,
     SOURCE_IP,
-    SOURCE_VPCE,
     VIA,
     Clause,
 )
-from fastiam.analysis.invariants.places import Place, Records
-from fastiam.analysis.invariants.scope import ALWAYS_ALLOWED, InvariantScope, statement_policy
+from fastiam.analysis.invariants.places import Place
+from fastiam.analysis.invariants.routes import Route, Source
+from fastiam.analysis.invariants.scope import ALWAYS_ALLOWED, statement_policy
 from fastiam.analysis.invariants.subjects import Subject
 from fastiam.analysis.invariants.universe import Home
-from fastiam.analysis.pattern_sets import PatternSet, action_pattern_set
+from fastiam.analysis.invariants.worlds import World, keys_of
 from fastiam.analysis.proof.cells import ProofLimitError, Symbols
 from fastiam.analysis.proof.domains import KeyDomain
 from fastiam.analysis.proof.formula import Formula, every, negation, some
 from fastiam.analysis.proof.key_values import unresolved_variables
-from fastiam.analysis.proof.names import Element, action_cells, arn_symbols
+from fastiam.analysis.proof.names import Element, arn_symbols
 from fastiam.analysis.proof.resource_policies import SPECIAL_ACTIONS
-from fastiam.analysis.proof.search import Applied, Cells, Scope
+from fastiam.analysis.proof.search import Applied, Scope
 from fastiam.analysis.proof.statement_formulas import BoundStatement
 from fastiam.model.decision import Layer, Reason
 from fastiam.model.key_registry import fold
 from fastiam.model.policy import Effect, Policy, PolicyKind, Statement
-from fastiam.model.profile import OF_SERVICES, ROLES, ROOTS, EndpointProfile, PrincipalKind, ResourceProfile, Settings
+from fastiam.model.profile import OF_SERVICES, ROLES, ROOTS, PrincipalKind, ResourceProfile
 from fastiam.model.request import ContextValue
-from fastiam.policy.wildcards import matches_everything
-from fastiam.resolve.keys_read import keys_read
 from fastiam.spec.actions import split_action
 from fastiam.spec.evaluate import decision_inputs
 from fastiam.spec.layers import applicable_layers
-from fastiam.spec.principal_elements import check_principals
-from fastiam.spec.principal_entries import CLASSES, make_request_principal
+from fastiam.spec.principal_entries import CLASSES
 from fastiam.spec.service_rules import credential_forbids
-from fastiam.spec.statement_keys import StatementKeys
 from fastiam.spec.three_valued import F, T
 
 _ALGEBRA: allow_formula.Algebra[Formula] = allow_formula.Algebra(every, some, negation)
@@ -59,177 +52,6 @@ _SPECIAL_ARNS = (
     arn_symbols("*", "iam", "*", "*", "role/aws-service-role/*"),
 )
 _OWNER = ("aws:resourceaccount", "aws:resourceorgid", "aws:resourceorgpaths")
-_NO_NETWORK: dict[str, ContextValue | None] = dict.fromkeys(
-    (SOURCE_VPCE, *keys_of_aws.OF_ENDPOINTS, *keys_of_aws.OF_SOME_ENDPOINTS)
-)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Route:
-    """How a request comes: through no endpoint, one with a record, or one of another account (T62).
-
-    `is_unknown`: an id without a record, which does not restrict.
-    """
-
-    endpoint: EndpointProfile | None = None
-    is_unknown: bool = False
-    fixed: Mapping[str, ContextValue | None] = field(default_factory=dict)
-    domains: Mapping[str, KeyDomain] = field(default_factory=dict)
-
-
-def routes(endpoints: Sequence[EndpointProfile], keys: Iterable[str]) -> list[Route]:
-    """Return the routes that statements which read some keys distinguish."""
-    read = NETWORK.intersection(keys)
-    if not read:
-        return [Route()]
-    through: dict[str, KeyDomain] = {
-        key: KeyDomain(absent=False, forms=keys_of_aws.readable(key)) for key in keys_of_aws.OF_ENDPOINTS
-    }
-    through |= {key: KeyDomain(forms=keys_of_aws.readable(key)) for key in keys_of_aws.OF_SOME_ENDPOINTS}
-    recorded = [one.id for one in endpoints]
-    other = keys_of_aws.form("StringNotEquals", SOURCE_VPCE, *recorded) if recorded else keys_of_aws.readable(SOURCE_VPCE)[0]
-    no_address = {SOURCE_IP: None}
-    found = [
-        Route(fixed=_NO_NETWORK),
-        Route(None, True, no_address, {**through, SOURCE_VPCE: KeyDomain(absent=False, forms=(other,))}),
-    ]
-    if read.isdisjoint((SOURCE_VPCE, *keys_of_aws.OF_SOME_ENDPOINTS)):
-        return found  # an endpoint with a record only restricts more
-    for one in endpoints:
-        right = {
-            key: KeyDomain(forms=(keys_of_aws.form("StringEquals", key, *value.values, qualifier="ForAllValues"),))
-            for key, value in one.keys.items()
-        }
-        fixed = {**no_address, SOURCE_VPCE: ContextValue((one.id,))}
-        found.append(Route(one, False, fixed, {**through, **right}))
-    return found
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Source:
-    """The account of the resource on whose behalf a service calls: each key is absent or right (T61)."""
-
-    home: Home | None = None
-
-    def domain(self, key: str) -> KeyDomain | None:
-        """Return the domain of one of the keys; None if it is no such key."""
-        if self.home is None or key not in SOURCE:
-            return None
-        if key == keys_of_aws.SOURCE_ARN:
-            accounts = (f"arn:*:*:*:{self.home.account}:*", "arn:*:*:*::*")
-            return KeyDomain(forms=(keys_of_aws.form("ArnLike", key, *accounts),))
-        value = self.home.keys("source").get(key)
-        if value is None:
-            return keys_of_aws.ABSENT
-        if key == "aws:sourceorgpaths" and self.home.paths_vary:
-            return KeyDomain()
-        return KeyDomain(forms=(keys_of_aws.form("StringEquals", key, *value.values, qualifier="ForAllValues" * value.multi),))
-
-
-@dataclass(frozen=True, slots=True)
-class World:
-    """What all cases of a proof have in common.
-
-    Attributes
-    ----------
-    opened
-        undetermined tests count towards an Allow (T66).
-    aws_keys
-        keys have the values that AWS sends (T59).
-    keys
-        the folded keys that any statement in scope reads.
-    services
-        the services that any statement names (N12).
-    """
-
-    scope: InvariantScope
-    settings: Settings
-    records: Records
-    partitions: tuple[str, ...]
-    keys: frozenset[str]
-    services: tuple[str, ...]
-    cells: ScopeCells
-    known_actions: bool = True
-    opened: bool = False
-    aws_keys: bool = True
-
-    def letters(
-        self,
-        subject: Subject,
-        home: Home | None,
-        policy: Policy,
-        statement: Statement,
-        gateway: bool = False,
-        call: tuple[str, str] | None = None,
-    ) -> str:
-        """Return the classes in which a statement names a subject (3.3), for a Deny any text; "" if it does not."""
-        profile = subject.profile
-        if profile.kind is PrincipalKind.SVC and statement.not_principal:  # a request can have each name (N12)
-            profile = replace(profile, service_names=tuple(dict.fromkeys((*profile.service_names, *self.services))))
-        request = make_request_principal(profile, home.partition if home is not None else "aws", {}, call)
-        match = check_principals(statement, policy, request, gateway, StatementKeys({}, (), T))
-        if statement.effect is Effect.ALLOW:
-            return match.possible if self.opened else match.classes
-        return "*" if (match.result is T if self.opened else match.result is not F) else ""
-
-
-class Relevance:
-    """Which statements can apply to the actions of a scope (T81): true too often, never too rarely."""
-
-    def __init__(self, actions: Iterable[str]) -> None:
-        self._wanted = [one for text in actions if (one := action_pattern_set(text)) is not None]
-        self._known: dict[tuple[str, ...], bool] = {}
-        self._pattern = lru_cache(maxsize=None)(self._intersects)
-
-    def __call__(self, statement: Statement) -> bool:
-        """Whether a statement is relevant."""
-        if statement.actions is None or statement.not_action:
-            return True
-        found = self._known.get(statement.actions)
-        if found is None:
-            found = self._known[statement.actions] = any(map(self._pattern, statement.actions))
-        return found
-
-    def _intersects(self, text: str) -> bool:
-        one: PatternSet | None = action_pattern_set(text)
-        return one is None or any(one.intersects(wanted) for wanted in self._wanted)
-
-    def of_pattern(self, text: str) -> bool:
-        """Whether a pattern can match an action of the scope."""
-        return self._pattern(text)
-
-    def of_service(self, prefix: str) -> bool:
-        """Whether the scope can have an action of a service."""
-        return self._pattern(f"{prefix}:*")
-
-
-class ScopeCells:
-    """The cells of actions of a scope, once for each set of elements."""
-
-    def __init__(self, actions: Element, relevant: Relevance) -> None:
-        self._actions, self._relevant = actions, relevant
-        self._is_everything = any(map(matches_everything, actions))
-        self._known: dict[frozenset[Element], Cells] = {}
-
-    def of(self, elements: frozenset[Element]) -> Cells:
-        """Return the cells of elements that are in the scope."""
-        found = self._known.get(elements)
-        if found is None:
-            made = action_cells(elements | {self._actions}, is_of_interest=self._relevant.of_pattern)
-            kept = [one for one in made if self._is_everything or self._actions in one.elements]
-            found = self._known[elements] = Cells(kept, self._relevant.of_service)
-        return found
-
-
-@lru_cache(maxsize=100_000)
-def _keys_of(statement: Statement, variables: bool) -> tuple[str, ...]:
-    policy = Policy(PolicyKind.IDENTITY, variables, (statement,))
-    return tuple(dict.fromkeys(keys_read((policy,))))
-
-
-def keys_of(policy: Policy, statement: Statement) -> tuple[str, ...]:
-    """Return the folded keys that a statement reads."""
-    return _keys_of(statement, policy.variables)
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +64,7 @@ class Part:
     letters: str = ""
 
 
+_ROUTE, _SOURCE = Route(), Source()
 _SCOPE = Layer.CREDENTIAL  # of statements of the invariant, which are in no layer
 
 
@@ -272,8 +95,8 @@ class Case:
         *,
         place: Place | None = None,
         tags: Mapping[str, ContextValue] | None = None,
-        route: Route = Route(),
-        source: Source = Source(),
+        route: Route = _ROUTE,
+        source: Source = _SOURCE,
         any_policy: bool = False,
         limits_only: bool = False,
         split: Mapping[str, Place] = {},
@@ -661,10 +484,3 @@ class Case:
 def _is_full(statement: Statement) -> bool:
     everything = (("*",), None)
     return not statement.conditions and statement.actions in everything and statement.resources in everything
-
-
-def sources(homes: Sequence[Home], subject: Subject, keys: Iterable[str]) -> list[Source]:
-    """Return the sources of a subject that statements which read some keys distinguish."""
-    if subject.kind is not PrincipalKind.SVC or SOURCE.isdisjoint(keys):
-        return [Source()]
-    return [Source(home) for home in homes]

@@ -10,10 +10,10 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from fastiam.analysis.invariants.cases import keys_of
 from fastiam.analysis.invariants.key_domains import NETWORK, RESOURCE_TAGS, TAG
 from fastiam.analysis.invariants.subjects import Subject
 from fastiam.analysis.invariants.universe import Home
+from fastiam.analysis.invariants.worlds import keys_of
 from fastiam.analysis.proof.cells import ProofLimitError
 from fastiam.analysis.proof.domains import KeyDomain
 from fastiam.analysis.proof.key_values import CLOCK, KeyTest, key_values, unresolved_variables

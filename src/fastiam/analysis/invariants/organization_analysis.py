@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 
-from fastiam.analysis.invariants.cases import Relevance, Route, ScopeCells, World, keys_of, routes
 from fastiam.analysis.invariants.classes import (
     Member,
     NamingIndex,
@@ -18,9 +17,11 @@ from fastiam.analysis.invariants.classes import (
 from fastiam.analysis.invariants.key_domains import SOURCE
 from fastiam.analysis.invariants.model import Invariant
 from fastiam.analysis.invariants.places import Records
+from fastiam.analysis.invariants.routes import Route, routes
 from fastiam.analysis.invariants.scope import InvariantScope, statement_policy
 from fastiam.analysis.invariants.subjects import Subject
 from fastiam.analysis.invariants.universe import Home, Universe, texts_of
+from fastiam.analysis.invariants.worlds import Relevance, ScopeCells, World, keys_of
 from fastiam.analysis.proof.key_values import KeyTest, unresolved_variables
 from fastiam.aws_data.catalog import AwsData
 from fastiam.errors import MissingPackageError, RequestValueError

@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from fastiam.analysis.invariants.cases import Case, Route, sources
+from fastiam.analysis.invariants.cases import Case
 from fastiam.analysis.invariants.classes import (
     Member,
     SubjectClass,
@@ -19,6 +19,7 @@ from fastiam.analysis.invariants.key_domains import RESOURCE_TAGS
 from fastiam.analysis.invariants.model import LIMIT, TIMEOUT, Invariant, InvariantOutcome, InvariantResult
 from fastiam.analysis.invariants.organization_analysis import OrganizationAnalysis
 from fastiam.analysis.invariants.places import Place
+from fastiam.analysis.invariants.routes import Route, sources
 from fastiam.analysis.invariants.scope import InvariantScope
 from fastiam.analysis.invariants.universe import Home
 from fastiam.analysis.proof.cells import ProofLimitError

@@ -12,7 +12,7 @@ from test_trap_cases import test_TB46_an_exception_by_ARN_makes_no_class_of_each
 from test_trap_cases import test_the_answer_is_that_of_the_rules as answer_of
 
 from fastiam.analysis import allow_formula
-from fastiam.analysis.invariants import cases, classes, key_domains, organization_analysis, subjects, universe
+from fastiam.analysis.invariants import cases, classes, key_domains, organization_analysis, subjects, universe, worlds
 from fastiam.analysis.proof import key_values, search, statement_formulas
 from fastiam.analysis.proof.domains import KeyDomain
 from fastiam.analysis.proof.key_values import KeyTest
@@ -26,7 +26,7 @@ Plant = Callable[[pytest.MonkeyPatch], None]
 def _forget() -> None:
     """Forget what is kept over proofs, so that no fault outlives its test."""
     kept = (
-        allow_formula._expansion, cases._keys_of, classes._only_result, key_domains.readable, key_values.key_values,
+        allow_formula._expansion, worlds._keys_of, classes._only_result, key_domains.readable, key_values.key_values,
         search._resource_cells, statement_formulas._action_at_least,
     )  # fmt: skip
     for one in kept:
@@ -66,18 +66,18 @@ def _is_first_address(spellings: Any, texts: Any) -> bool:
 
 
 def _no_boundaries_in_not_principal(plant: pytest.MonkeyPatch) -> None:
-    sound = cases.make_request_principal
-    plant.setattr(cases, "make_request_principal", lambda profile, *more: sound(replace(profile, bounded=False), *more))
+    sound = worlds.make_request_principal
+    plant.setattr(worlds, "make_request_principal", lambda profile, *more: sound(replace(profile, bounded=False), *more))
 
 
 def _letters_as(plant: pytest.MonkeyPatch, old: str, new: str, kinds: tuple[PrincipalKind, ...]) -> None:
-    sound = cases.World.letters
+    sound = worlds.World.letters
 
     def planted(self: Any, subject: Any, home: Any, policy: Any, statement: Any, *more: Any, **named: Any) -> str:
         found = sound(self, subject, home, policy, statement, *more, **named)
         return found.replace(old, new) if subject.kind in kinds and statement.effect is Effect.ALLOW else found
 
-    plant.setattr(cases.World, "letters", planted)
+    plant.setattr(worlds.World, "letters", planted)
 
 
 def _role_bypasses(plant: pytest.MonkeyPatch) -> None:
@@ -178,13 +178,13 @@ def _merged_by_names(plant: pytest.MonkeyPatch) -> None:
 
 
 def _deny_dropped(plant: pytest.MonkeyPatch) -> None:
-    sound = cases.Relevance.__call__
+    sound = worlds.Relevance.__call__
 
     def planted(self: Any, statement: Any) -> bool:
         inverted = statement.not_action and statement.effect is Effect.DENY
         return sound(self, replace(statement, not_action=False) if inverted else statement)
 
-    plant.setattr(cases.Relevance, "__call__", planted)
+    plant.setattr(worlds.Relevance, "__call__", planted)
 
 
 def _level_left_out(plant: pytest.MonkeyPatch) -> None:

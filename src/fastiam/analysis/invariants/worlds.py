@@ -1,0 +1,129 @@
+"""What the cases of a proof have in common: the scope, the statements that are relevant to it, and its cells of actions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from fastiam.analysis.invariants.places import Records
+from fastiam.analysis.invariants.scope import InvariantScope
+from fastiam.analysis.invariants.subjects import Subject
+from fastiam.analysis.invariants.universe import Home
+from fastiam.analysis.pattern_sets import PatternSet, action_pattern_set
+from fastiam.analysis.proof.names import Element, action_cells
+from fastiam.analysis.proof.search import Cells
+from fastiam.model.policy import Effect, Policy, PolicyKind, Statement
+from fastiam.model.profile import PrincipalKind, Settings
+from fastiam.policy.wildcards import matches_everything
+from fastiam.resolve.keys_read import keys_read
+from fastiam.spec.principal_elements import check_principals
+from fastiam.spec.principal_entries import make_request_principal
+from fastiam.spec.statement_keys import StatementKeys
+from fastiam.spec.three_valued import F, T
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What all cases of a proof have in common.
+
+    Attributes
+    ----------
+    opened
+        undetermined tests count towards an Allow (T66).
+    aws_keys
+        keys have the values that AWS sends (T59).
+    keys
+        the folded keys that any statement in scope reads.
+    services
+        the services that any statement names (N12).
+    """
+
+    scope: InvariantScope
+    settings: Settings
+    records: Records
+    partitions: tuple[str, ...]
+    keys: frozenset[str]
+    services: tuple[str, ...]
+    cells: ScopeCells
+    known_actions: bool = True
+    opened: bool = False
+    aws_keys: bool = True
+
+    def letters(
+        self,
+        subject: Subject,
+        home: Home | None,
+        policy: Policy,
+        statement: Statement,
+        gateway: bool = False,
+        call: tuple[str, str] | None = None,
+    ) -> str:
+        """Return the classes in which a statement names a subject (3.3), for a Deny any text; "" if it does not."""
+        profile = subject.profile
+        if profile.kind is PrincipalKind.SVC and statement.not_principal:  # a request can have each name (N12)
+            profile = replace(profile, service_names=tuple(dict.fromkeys((*profile.service_names, *self.services))))
+        request = make_request_principal(profile, home.partition if home is not None else "aws", {}, call)
+        match = check_principals(statement, policy, request, gateway, StatementKeys({}, (), T))
+        if statement.effect is Effect.ALLOW:
+            return match.possible if self.opened else match.classes
+        return "*" if (match.result is T if self.opened else match.result is not F) else ""
+
+
+class Relevance:
+    """Which statements can apply to the actions of a scope (T81): true too often, never too rarely."""
+
+    def __init__(self, actions: Iterable[str]) -> None:
+        self._wanted = [one for text in actions if (one := action_pattern_set(text)) is not None]
+        self._known: dict[tuple[str, ...], bool] = {}
+        self._pattern = lru_cache(maxsize=None)(self._intersects)
+
+    def __call__(self, statement: Statement) -> bool:
+        """Whether a statement is relevant."""
+        if statement.actions is None or statement.not_action:
+            return True
+        found = self._known.get(statement.actions)
+        if found is None:
+            found = self._known[statement.actions] = any(map(self._pattern, statement.actions))
+        return found
+
+    def _intersects(self, text: str) -> bool:
+        one: PatternSet | None = action_pattern_set(text)
+        return one is None or any(one.intersects(wanted) for wanted in self._wanted)
+
+    def of_pattern(self, text: str) -> bool:
+        """Whether a pattern can match an action of the scope."""
+        return self._pattern(text)
+
+    def of_service(self, prefix: str) -> bool:
+        """Whether the scope can have an action of a service."""
+        return self._pattern(f"{prefix}:*")
+
+
+class ScopeCells:
+    """The cells of actions of a scope, once for each set of elements."""
+
+    def __init__(self, actions: Element, relevant: Relevance) -> None:
+        self._actions, self._relevant = actions, relevant
+        self._is_everything = any(map(matches_everything, actions))
+        self._known: dict[frozenset[Element], Cells] = {}
+
+    def of(self, elements: frozenset[Element]) -> Cells:
+        """Return the cells of elements that are in the scope."""
+        found = self._known.get(elements)
+        if found is None:
+            made = action_cells(elements | {self._actions}, is_of_interest=self._relevant.of_pattern)
+            kept = [one for one in made if self._is_everything or self._actions in one.elements]
+            found = self._known[elements] = Cells(kept, self._relevant.of_service)
+        return found
+
+
+@lru_cache(maxsize=100_000)
+def _keys_of(statement: Statement, variables: bool) -> tuple[str, ...]:
+    policy = Policy(PolicyKind.IDENTITY, variables, (statement,))
+    return tuple(dict.fromkeys(keys_read((policy,))))
+
+
+def keys_of(policy: Policy, statement: Statement) -> tuple[str, ...]:
+    """Return the folded keys that a statement reads."""
+    return _keys_of(statement, policy.variables)
