@@ -23,8 +23,8 @@ from fastiam.spec.three_valued import F
 Plant = Callable[[pytest.MonkeyPatch], None]
 
 
-def _forget() -> None:
-    """Forget what is kept over proofs, so that no fault outlives its test."""
+def _clear() -> None:
+    """Clear what is cached between proofs, so that no fault outlives its test."""
     kept = (
         allow_formula._expansion, worlds._keys_of, classes._only_result, key_domains.readable, key_values.key_values,
         search._resource_cells, statement_formulas._action_at_least,
@@ -35,12 +35,12 @@ def _forget() -> None:
 
 @pytest.fixture(autouse=True)
 def _nothing_kept() -> Iterator[None]:
-    _forget()
+    _clear()
     yield
-    _forget()
+    _clear()
 
 
-def _absence_is_no_value(plant: pytest.MonkeyPatch) -> None:
+def _absence_is_not_a_value(plant: pytest.MonkeyPatch) -> None:
     sound = KeyDomain.has
     plant.setattr(KeyDomain, "has", lambda self, one, n: sound(self, one, n) and (one.value is not None or not self.present))
 
@@ -231,7 +231,7 @@ def _given_undetermined(plant: pytest.MonkeyPatch) -> None:
     _undetermined_is_true(plant, "given")
 
 
-def _owner_is_the_own_account(plant: pytest.MonkeyPatch) -> None:
+def _owner_is_the_account_of_the_principal(plant: pytest.MonkeyPatch) -> None:
     plant.setattr(classes.SubjectClass, "outside_of", lambda self, account: None)
 
 
@@ -275,7 +275,7 @@ def _via_needs_called_via(plant: pytest.MonkeyPatch) -> None:
 
 # what is planted, and the trap case whose answer it changes; None: TB46, about the number of classes
 FAULTS: dict[str, tuple[Plant, str | None]] = {
-    "absence is not a value of a key": (_absence_is_no_value, "TB5 ForAllValues is true without tags"),
+    "absence is not a value of a key": (_absence_is_not_a_value, "TB5 ForAllValues is true without tags"),
     "a negated operator with IfExists is false without the key": (
         _negated_if_exists_is_false,
         "TB2 IfExists changes nothing of a negated operator",
@@ -294,7 +294,7 @@ FAULTS: dict[str, tuple[Plant, str | None]] = {
     "RCPs limit service-linked roles": (_limited_service_linked_roles, "TB19 RCPs do not reach service-linked roles"),
     "RCPs limit every service": (_rcps_of_every_service, "RCPs do not reach all services"),
     "tags of a role are those of its sessions": (_fixed_tags, "TB24 a session tag replaces that of the role"),
-    "an endpoint with a record is no case": (_without_recorded_endpoints, "TB27 a policy of the endpoint that allows"),
+    "an endpoint with a record is not a case": (_without_recorded_endpoints, "TB27 a policy of the endpoint that allows"),
     "classes are joined although a key differs": (_merged_by_keys, "one of two users with equal policies"),
     "classes are joined although a policy names one": (_merged_by_names, "TB9 a grant to the session bypasses the boundary"),
     "a Deny is dropped by the test of an Allow": (_deny_dropped, "a Deny of all other actions"),
@@ -306,8 +306,8 @@ FAULTS: dict[str, tuple[Plant, str | None]] = {
     "identity policies allow for keys": (_key_allowed_by_identity, "TB18 an identity Allow alone is not enough for a key"),
     "only_if counts undetermined as true": (_only_if_undetermined, "only_if is not true of a value that cannot be read"),
     "given counts undetermined as true": (_given_undetermined, "given is not true of it"),
-    "only the own account has resources without a record": (
-        _owner_is_the_own_account,
+    "only the account of the principal has resources without a record": (
+        _owner_is_the_account_of_the_principal,
         "TB36 without the SCP",
     ),
     "endpoints of others are denied": (_without_unknown_endpoints, "TB37 an endpoint of another organization"),
