@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from fastiam.model.decision import Layer, Outcome
 from fastiam.spec.combining import DecisionInputs, combine
@@ -63,7 +63,7 @@ def allowed(inputs: DecisionInputs, verdicts: Mapping[str, F], algebra: Algebra[
 
 def _formula(tree: _Tree, formulas: list[F], algebra: Algebra[F]) -> F:
     if isinstance(tree, bool):
-        return tree  # type: ignore[return-value]
+        return cast(F, tree)  # `Algebra`: a truth value is a formula
     formula = formulas[tree.formula]
     if_true, if_false = (_formula(each, formulas, algebra) for each in (tree.if_true, tree.if_false))
     high = if_true if tree.falls else algebra.every((formula, if_true))

@@ -38,7 +38,7 @@ from fastiam.model.profile import OF_SERVICES, ROLES, ROOTS, PrincipalKind, Reso
 from fastiam.model.request import ContextValue
 from fastiam.spec.actions import split_action
 from fastiam.spec.evaluate import decision_inputs
-from fastiam.spec.layers import applicable_layers
+from fastiam.spec.layers import LayerInput, applicable_layers
 from fastiam.spec.principal_entries import CLASSES
 from fastiam.spec.service_rules import credential_forbids
 from fastiam.spec.three_valued import F, T
@@ -431,14 +431,14 @@ class Case:
 
     def _verdicts(
         self,
-        layers: Mapping[Layer, object],
+        layers: Mapping[Layer, LayerInput],
         allows: Mapping[tuple[Layer, int], list[Formula]],
         match: Mapping[str, list[Formula]],
         denies: list[Formula],
     ) -> dict[str, Formula]:
         profile = self.subject.profile
-        scps = layers[Layer.SCP].levels  # type: ignore[attr-defined]
-        has_endpoint = layers[Layer.VPCE].levels is not None  # type: ignore[attr-defined]
+        scps = layers[Layer.SCP].levels
+        has_endpoint = layers[Layer.VPCE].levels is not None
 
         def allowed(layer: Layer, level: int = 0) -> Formula:
             return some(allows.get((layer, level), ()))

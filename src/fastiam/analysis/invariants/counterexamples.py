@@ -206,9 +206,9 @@ def _external(case: Case) -> str:
 
 def _any_policy(profile: PrincipalProfile) -> Policy:
     """Return a policy of a resource that allows every principal, and the principal by its name."""
-    statements = [{"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}]
+    statements: list[dict[str, object]] = [{"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}]
     if profile.account is not None and (name := profile.session_arn or profile.user_arn):
-        statements.append({"Effect": "Allow", "Principal": {"AWS": name}, "Action": "*", "Resource": "*"})  # type: ignore[dict-item]
+        statements.append({"Effect": "Allow", "Principal": {"AWS": name}, "Action": "*", "Resource": "*"})
     return read_policy({"Version": "2012-10-17", "Statement": statements}, PolicyKind.RESOURCE, mode="lenient", name="any policy")
 
 
@@ -316,7 +316,7 @@ def _caller(case: Case, keys: Keys, now: datetime, name: str) -> tuple[str | Ses
     subject, profile = case.subject, case.subject.profile
     carried = frozenset(key for key in keys if set_by(key) is SetBy.SESSION or key.startswith(TAG))
     issued = _instant(keys.get(ISSUED))
-    context = {
+    context: dict[str, str | list[str] | None] = {
         keys[key].name or spelled(key): _plain(keys[key])
         for key in carried
         if key not in (ISSUED, MFA, MFA_AGE, SOURCE_IDENTITY) and not key.startswith(TAG)
@@ -340,7 +340,7 @@ def _caller(case: Case, keys: Keys, now: datetime, name: str) -> tuple[str | Ses
     source = None if identity is None else identity.values[0]
     if subject.kind in ROLES:
         if MFA not in keys and MFA in case.world.keys:
-            context["aws:MultiFactorAuthPresent"] = None  # type: ignore[assignment]
+            context["aws:MultiFactorAuthPresent"] = None
         session = Session(
             arn, kind=subject.kind, issuer=subject.issuer, tags=tags, issued_at=issued, source_identity=source, context=context
         )

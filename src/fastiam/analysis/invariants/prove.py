@@ -21,6 +21,7 @@ from fastiam.analysis.invariants.organization_analysis import OrganizationAnalys
 from fastiam.analysis.invariants.places import Place
 from fastiam.analysis.invariants.routes import Route, sources
 from fastiam.analysis.invariants.scope import InvariantScope
+from fastiam.analysis.invariants.subjects import Subject
 from fastiam.analysis.invariants.universe import Home
 from fastiam.analysis.proof.cells import ProofLimitError
 from fastiam.analysis.proof.formula import Budget
@@ -158,19 +159,26 @@ class _Run:
             self._reasons[str(error)] = None
             classes, vacuous = [], ""
         names = {subject.issuer or subject.profile.name for one in classes for subject, _ in one.members if subject.is_recorded}
-        counts = {
-            "principals": len(names),
-            "classes": len(classes),
-            "resources": len(self._analysis.resource_policies),
-            "combinations": self._budget.tried,
-        }
+        seen = InvariantResult(
+            InvariantOutcome.HOLDS,
+            principals=len(names),
+            classes=len(classes),
+            resources=len(self._analysis.resource_policies),
+            combinations=self._budget.tried,
+        )
         if self._found is not None:
             one = self._found
-            return InvariantResult(InvariantOutcome.FAILS, one.request, one.explanation, one.statement, one.note, **counts)  # type: ignore[arg-type]
+            return replace(
+                seen,
+                result=InvariantOutcome.FAILS,
+                request=one.request,
+                explanation=one.explanation,
+                statement=one.statement,
+                note=one.note,
+            )
         if self._reasons:
-            reason = "; ".join(list(self._reasons)[:3])
-            return InvariantResult(InvariantOutcome.UNDECIDED, reason=reason, **counts)  # type: ignore[arg-type]
-        return InvariantResult(InvariantOutcome.HOLDS, vacuous=vacuous, **counts)  # type: ignore[arg-type]
+            return replace(seen, result=InvariantOutcome.UNDECIDED, reason="; ".join(list(self._reasons)[:3]))
+        return replace(seen, vacuous=vacuous)
 
     def holds_open(self) -> bool:
         """Whether there is no candidate; it ends with the first one."""
@@ -238,7 +246,7 @@ class _Run:
 
     def _cases(
         self,
-        subject: object,
+        subject: Subject,
         home: Home | None,
         owner: Home,
         *,
@@ -250,9 +258,9 @@ class _Run:
         for route in self._routes:
             if self._is_done:
                 return
-            for source in sources(self._analysis.source_homes, subject, self._analysis.keys):  # type: ignore[arg-type]
+            for source in sources(self._analysis.source_homes, subject, self._analysis.keys):
                 yield Case(
-                    self._world, self._relevant, subject, home, owner,  # type: ignore[arg-type]
+                    self._world, self._relevant, subject, home, owner,
                     place=place, tags=tags, route=route, source=source, any_policy=any_policy, limits_only=limits_only,
                     split=self._split if place is None and not any_policy and not limits_only else {},
                     everywhere=None if limits_only else self._analysis.everywhere,

@@ -286,7 +286,7 @@ class Universe:
         organization = self._organization
         return home.membership != OUTSIDE and organization is not None and home.account != organization.management_account
 
-    def _external(self, home: Home, kind: PrincipalKind, arn: str, **more: object) -> PrincipalProfile:
+    def _external(self, home: Home, kind: PrincipalKind, arn: str) -> PrincipalProfile:
         master = self._organization.management_account if self._organization and home.membership != OUTSIDE else None
         keys = {
             "aws:principalaccount": single(home.account),
@@ -313,7 +313,6 @@ class Universe:
             identity_policies=() if is_root else ALLOW_ALL,
             scps=home.scps,
             scp_note=home.scp_note,
-            **more,  # type: ignore[arg-type]
         )
 
     def _without_records(self, home: Home) -> Iterator[Subject]:
