@@ -198,7 +198,7 @@ class OpenState:
         except FastiamError:
             raise
         except Exception as failed:
-            if _is_refusal(failed):
+            if _is_lacking(failed):
                 self._find(f"resources of {service}", failed)
                 return []
             raise UncheckedCall(f"the state of the endpoint cannot be read: {failed}") from failed
@@ -209,14 +209,18 @@ class OpenState:
             self.findings.append(line)
 
     def _asked(self, what: str, operation: Callable[..., Any], *, absent: str = "", **parameters: Any) -> Any:
-        """Return an answer; None for one that is `absent`, by its code, and for an operation that the endpoint lacks."""
+        """Return an answer; None for one that is `absent`, by its code, and for an operation that the endpoint lacks.
+
+        INVARIANT: any other error ends the reading. A policy that is there and is not read may deny.
+        """
         try:
             return operation(**parameters)
         except Exception as failed:
-            if not _is_refusal(failed):
+            if absent and absent in str(failed):
+                return None
+            if not _is_lacking(failed):
                 raise
-            if not absent or absent not in str(failed):
-                self._find(what, failed)
+            self._find(what, failed)
             return None
 
     def _read_caller(self, access_key: str, secret: str, token: str | None, region: str) -> str | Session | None:
@@ -240,6 +244,9 @@ class OpenState:
         return Session(arn, kind=PrincipalKind.ROLE, issuer=role)
 
 
+_LACKING = frozenset({"NotImplemented", "UnknownOperationException", "InvalidAction"})  # codes of AWS's protocols
+
+
 @contextmanager
 def _unchecked() -> Iterator[None]:
     token = READING.set(True)
@@ -254,6 +261,16 @@ def _is_refusal(failed: Exception) -> bool:
     from botocore.exceptions import ClientError
 
     return isinstance(failed, (ClientError, NotImplementedError))
+
+
+def _is_lacking(failed: Exception) -> bool:
+    """Whether the endpoint has no such operation or service: an emulator says so by status 501, or by a code."""
+    from botocore.exceptions import ClientError
+
+    if not isinstance(failed, ClientError):
+        return isinstance(failed, NotImplementedError)
+    status = failed.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    return status == 501 or failed.response.get("Error", {}).get("Code") in _LACKING
 
 
 def _read_s3(state: OpenState, s3: Any, region: str) -> Iterator[StateResource]:

@@ -14,6 +14,7 @@ from moto import mock_aws
 
 import fastiam.boto3
 from fastiam.boto3 import account_state, enforce, record
+from fastiam.boto3.errors import UncheckedCall
 
 A = "123456789012"
 APP = f"arn:aws:iam::{A}:role/app"
@@ -290,6 +291,22 @@ def test_answer_that_the_endpoint_lacks_is_reported(aws: None) -> None:
         with pytest.raises(ClientError):
             client("sns").publish(TopicArn=topic, Message="x")
     assert "not read from the endpoint:" in calls.report() and "get_topic_attributes is not implemented" in calls.report()
+
+
+def test_policy_that_must_not_be_read_stops_the_call(aws: None) -> None:
+    """T132: a policy that is there and is not read may deny."""
+    session = boto3.session.Session()
+
+    def refuse(**_: Any) -> None:
+        answer: Any = {"Error": {"Code": "AccessDenied", "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": 403}}
+        raise ClientError(answer, "GetBucketPolicy")
+
+    session.events.register("before-call.s3.GetBucketPolicy", refuse)
+    with (
+        pytest.raises(UncheckedCall, match="the state of the endpoint cannot be read"),
+        enforce(account_state(session), principal=APP),
+    ):
+        client("s3").list_objects_v2(Bucket="bkt")
 
 
 def test_recorded_calls_become_a_policy_of_the_state(aws: None) -> None:
