@@ -10,10 +10,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from server_process import ROOT, running
+from server_process import FREE_PORTS, ROOT, running
 
 _BLOCKS = re.compile(r"^```(\w+)\n(.*?)^```", re.M | re.S)
-_LISTENERS = '[listeners.main]\naddress = "127.0.0.1:0"\n[listeners.ops]\naddress = "127.0.0.1:0"\n'
 
 
 def run_page(name: str, folder: Path) -> list[tuple[Any, Any]]:
@@ -28,7 +27,7 @@ def run_page(name: str, folder: Path) -> list[tuple[Any, Any]]:
     (folder / "policies.json").write_text(files["json"])
     commands = [(text, blocks[i + 1][1]) for i, (kind, text) in enumerate(blocks) if kind == "sh" and text.startswith("curl")]
     found = []
-    with running(folder / "run", folder / "policies.json", _LISTENERS + files["toml"]) as server:
+    with running(folder / "run", folder / "policies.json", FREE_PORTS + files["toml"]) as server:
         for command, shown in commands:
             script = command.replace("127.0.0.1:8380", server.address())
             done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, timeout=60, check=True)
@@ -46,7 +45,7 @@ def run_examples(name: str, folder: Path) -> list[tuple[Any, Any]]:
     blocks = _BLOCKS.findall((ROOT / "docs" / name).read_text())
     (folder / "policies.json").write_text(next(text for kind, text in blocks if kind == "json"))
     found = []
-    with running(folder / "run", folder / "policies.json", _LISTENERS) as server:
+    with running(folder / "run", folder / "policies.json", FREE_PORTS) as server:
         for (kind, text), (_, shown) in pairwise(blocks):
             if kind == "py" or (kind == "sh" and text.startswith("curl")):
                 command = ["sh", "-c"] if kind == "sh" else [sys.executable, "-c"]

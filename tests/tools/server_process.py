@@ -355,6 +355,10 @@ def parse(data: bytes) -> Answer:
     return Answer(status, headers, rest[:length], rest[length:])
 
 
+FREE_PORTS = '[listeners.main]\naddress = "127.0.0.1:0"\n[listeners.ops]\naddress = "127.0.0.1:0"\n'
+"""Settings without which two servers of tests that run at once want the same port."""
+
+
 def command(*arguments: str | Path) -> list[str]:
     return [sys.executable, str(Path(__file__)), "serve", *map(str, arguments)]
 

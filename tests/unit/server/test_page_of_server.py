@@ -9,10 +9,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from server_process import ROOT, running
+from server_process import FREE_PORTS, ROOT, running
 
 PAGE = (ROOT / "docs/serve.md").read_text()
-LISTENERS = '[listeners.main]\naddress = "127.0.0.1:0"\n[listeners.ops]\naddress = "127.0.0.1:0"\n'
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
@@ -20,7 +19,7 @@ def test_curl_command_of_the_page_is_answered(tmp_path: Path) -> None:
     row = re.search(r"^\| curl \| `(.*)` \|$", PAGE, re.M)
     assert row is not None
     command = row[1].replace("\\|", "|")
-    with running(tmp_path / "run", ROOT / "examples/account.json", LISTENERS) as server:
+    with running(tmp_path / "run", ROOT / "examples/account.json", FREE_PORTS) as server:
         script = command.replace("127.0.0.1:8380", server.address())
         assert script != command
         done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, timeout=60, check=True)

@@ -25,7 +25,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[server_process.
     directory = fastiam.Directory()
     directory.add_principal("arn:aws:iam::111111111111:user/ana")
     directory.compile().save(folder / "engine.fastiam")
-    with server_process.running(folder, folder / "engine.fastiam", "", "--door", "playground") as running:
+    with server_process.running(folder, folder / "engine.fastiam", server_process.FREE_PORTS, "--door", "playground") as running:
         yield running
 
 
