@@ -30,6 +30,8 @@ cdef class _Declared:
 
 cdef class Core:
     cdef readonly Names names
+    cdef readonly object resolver                    # of misses (`engine.resolving`)
+    cdef object lock                                 # of the builders of the tables
     cdef Tables tables
     cdef uint64_t generation                         # of the tables, when the caches below were last cleared
     cdef uint64_t epoch                              # grows when the caches below are cleared
@@ -46,14 +48,8 @@ cdef class Core:
     cdef bint grew
     cdef uint32_t n_misses                           # since the size of the run-time cache was last compared with its bound
     cdef bint always_general_path                    # every call takes the general path
-    cdef Call ad_hoc_call
-    cdef uint32_t ad_hoc_record
-    cdef uint32_t ad_hoc_owner                       # a symbol, or NONE
-    cdef int64_t ad_hoc_endpoint                     # -1: none
-    cdef readonly bint is_ad_hoc
 
     cdef int _refresh(self) except -1
-    cdef void _rebind_ad_hoc(self, Call* c) noexcept
     cdef object _cached_decision(self, Workspace* w, Call* c, const Answer* a)
     cdef object _decision_of(self, Workspace* w, Call* c, const Answer* a)
     cdef int64_t _key(self, str name) except -2
@@ -69,6 +65,7 @@ cdef class Core:
     cdef int _principal_number(self, Workspace* w, object principal, str action, Call* c) except -1
     cdef int _action_number(self, str action, Call* c) except -1
     cdef int _resolve_miss(self, int status, Call* c, Answer* a, uint64_t generation, tuple request, bint* checked) except -1
+    cdef bint _point(self, Workspace* w, Call* c, _Declared declared) except -1
     cdef int _decide(
         self, Workspace* w, Call* c, Answer* a, object principal, object action, object resource, object context, object owner,
         int64_t now, bint reasons, _Declared declared, list keep,

@@ -4,6 +4,7 @@ from typing import Self
 
 from typing_extensions import disjoint_base
 
+from fastiam.engine.resolving import Resolver
 from fastiam.kernel.plan.names import Names
 from fastiam.model.decision import Decision
 from fastiam.model.request import Context, ContextValue
@@ -15,9 +16,9 @@ _Asked = tuple[str | Session, str, str] | tuple[str | Session, str, str, Context
 @disjoint_base
 class Core:
     names: Names
-    is_ad_hoc: bool
+    resolver: Resolver
 
-    def __new__(cls, names: Names) -> Self: ...
+    def __new__(cls, resolver: Resolver) -> Self: ...
     def is_allowed(
         self,
         principal: str | Session,
@@ -47,16 +48,22 @@ class Core:
         self, requests: Iterable[_Asked], *, unknown: Collection[str] = (), now: datetime | None = None
     ) -> list[Decision]: ...
     def _runtime_cache_bytes(self) -> int: ...
-    def _set_defaults(self, defaults: dict[str, ContextValue]) -> None: ...
-    def _bind_profiles(
-        self,
-        record: int,
-        *,
-        owner: int | None,
-        assumed_owner: bool,
-        owner_override: bool,
-        unknown_owner: bool,
-        rcp_set: int,
-        partition: int,
-        endpoint: int | None,
-    ) -> None: ...
+
+def decide_ad_hoc(
+    core: Core,
+    principal: int,
+    action: str,
+    resource: str,
+    context: dict[str, ContextValue],
+    *,
+    now: int,
+    unknown: frozenset[str],
+    record: int,
+    owner: int | None,
+    partition: int | None,
+    rcp_set: int,
+    endpoint: int | None,
+    assumed_owner: bool,
+    owner_override: bool,
+    unknown_owner: bool,
+) -> Decision: ...

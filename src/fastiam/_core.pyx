@@ -37,6 +37,7 @@ from fastiam.model.request import (
     ContextValue, absent_keys, check_action, check_context, check_key, check_resource, check_root, epoch_seconds, exact_text,
     is_declared as is_declared_name, is_iterable, read_context, read_unknown, read_value,
 )
+from fastiam.model.session import session_content_key
 
 _REQUEST_TAG = "aws:requesttag/"
 _ABSENT = ContextValue(())  # a key that the caller says is absent
@@ -80,11 +81,6 @@ cdef class _Declared:
         return 0
 
 
-cdef inline int64_t seconds_of(Core self, object now) except? -1:
-    """The time of a call. `simulate` passes epoch seconds."""
-    return now if self.is_ad_hoc else epoch_seconds(now)
-
-
 cdef inline Workspace* take(Core self) except NULL:
     """A workspace that no other call works with; its frame is clear."""
     cdef Workspace* w = self.free
@@ -110,30 +106,23 @@ cdef inline bint is_ready(Core self, const Workspace* w) noexcept:
 
 
 cdef class Core:
-    """The compiled tables, and the calls for single requests. The subclass in Python resolves misses. It has these methods:
+    """The compiled tables, and the calls for single requests. What they miss is resolved by a `Resolver` (`engine.resolving`)."""
 
-    `_resolve_principal(name, action)`, `_resolve_session_id(session)`, `_resolve_resource(arn)`: add what an attempt missed.
-    `_session_content_key(session)`: a value that is equal for two sessions only if they have the same content, or None.
-    `_resolve_key(name)`: the id of a context key by any spelling; NOT_READ or NOT_READ_ONE if no statement reads it.
-    `_check_request(principal, action, resource, context, resource_account)`: raise if the request violates K1, D23 or the grammar.
-    `_contradicts(principal, key, value)`: whether a value violates K1 for the principal.
-    `_enforce_cache_bound(needed=0)`: evict the run-time cache if it exceeds its bound, `needed` bytes of it not counted.
-    `_cache_bytes_used()`: the size of the run-time cache in bytes.
-    `_decision(...)`: a `Decision`.
-    """
-
-    def __cinit__(self, *names, **others):
-        """A core over `Names` and tables that are frozen."""
-        if others or len(names) != 1 or type(names[0]) is not Names:
+    def __cinit__(self, *parts, **others):
+        """A core over the names and tables of a resolver, which are frozen."""
+        if others or len(parts) != 1 or type(getattr(parts[0], "names", None)) is not Names:
             raise TypeError("an engine comes out of `Directory.compile()` or `Engine.load(path)`")
-        self.names = names[0]
+        self.resolver = parts[0]
+        self.names = self.resolver.names
+        self.lock = self.resolver.lock
+        self.defaults = self.resolver.defaults           # values by folded key for what a request does not give
+        self.always_general_path = len(self.defaults) > 0
         self.tables = self.names.tables
         self.generation = self.tables.generation
         self.key_ids = {}
         self.session_ids = {}
         self.session_by_content = {}
         self.decisions = {}
-        self.defaults = {}
         self.declared = {}
         self.callers = []
         self.has_many_misses = True
@@ -145,11 +134,6 @@ cdef class Core:
             after = w.next
             free_workspace(w)
             w = after
-
-    def _set_defaults(self, dict defaults):
-        """Values by folded key for what a request does not give."""
-        self.defaults = defaults
-        self.always_general_path = len(defaults) > 0
 
     cdef int _refresh(self) except -1:
         """Forget numbers that were dropped, another engine that shares the tables may have done it; and what is known of keys,
@@ -170,34 +154,6 @@ cdef class Core:
             self.key_ids = {}
         return 0
 
-    def _bind_profiles(self, uint32_t record, *, owner, bint assumed_owner, bint owner_override, bint unknown_owner, rcp_set, partition, endpoint):
-        """Bind one principal, one resource and an endpoint for ad-hoc policies. endpoint: its id, -1 for unknown, None for none."""
-        cdef Call* c = &self.ad_hoc_call
-        self.is_ad_hoc = self.always_general_path = True
-        self.ad_hoc_record = record
-        self.ad_hoc_owner = <uint32_t>NONE if owner is None else <uint32_t>owner
-        self.ad_hoc_endpoint = -1 if endpoint is None else <int64_t>endpoint
-        memset(c, 0, sizeof(Call))
-        c.is_ad_hoc = True
-        c.owner_known = owner is not None
-        c.assumed_owner = assumed_owner
-        c.owner_override = owner_override
-        c.unknown_owner = unknown_owner
-        c.rcp_set = rcp_set
-        c.partition = partition
-        c.account = NONE
-        c.endpoint_state = ENDPOINT_NONE
-        if endpoint is not None:
-            c.endpoint_state = ENDPOINT_UNKNOWN if endpoint < 0 else ENDPOINT_KNOWN
-
-    cdef void _rebind_ad_hoc(self, Call* c) noexcept:
-        """Set the pointers of an ad-hoc call to its record, owner and endpoint: adding a name may have moved them."""
-        use_record(c, self.ad_hoc_record)
-        if self.ad_hoc_owner != NONE:
-            c.owner = symbol_text(c.t, self.ad_hoc_owner)
-        if self.ad_hoc_endpoint >= 0:
-            c.endpoint = &c.t.endpoints[self.ad_hoc_endpoint]
-
     def _runtime_cache_bytes(self):
         """The size in bytes of the pair caches, and of the principal states of batches."""
         cdef const Workspace* w = self.free
@@ -216,7 +172,7 @@ cdef class Core:
         found = self.key_ids.get(name)
         while found is None:
             generation = self.tables.generation
-            found = self._resolve_key(name)
+            found = self.resolver.key_id(name)
             self.grew = True
             self.tables.sync()
             if generation != self.tables.generation:     # another thread has dropped what was found
@@ -331,7 +287,7 @@ cdef class Core:
 
     cdef bint _enter_by_template(self, bytes name) except -1:
         """Enter a name by whom it is like, where that is known already."""
-        with self._lock:
+        with self.lock:
             if not self.names.enter_from_template(name):
                 return False
         self.n_misses += 1
@@ -343,7 +299,7 @@ cdef class Core:
     cdef int _enter_principal(self, str name, str action) except -1:
         """Enter who asks by a name that was not found."""
         if not (name.startswith("arn:") and self._enter_by_template(name.encode())):
-            self._resolve_principal(name, action)
+            self.resolver.add_principal(name, action)
         return 0
 
     cdef tuple _session(self, object session):
@@ -352,9 +308,9 @@ cdef class Core:
         known = self.session_ids.get(id(session))
         if known is not None:
             return known
-        says = self._session_content_key(session)
+        says = session_content_key(session)
         alike = None if says is None else self.session_by_content.get(says)
-        known = (self._resolve_session_id(session) if alike is None else alike[0], session)
+        known = (self.resolver.add_session(session) if alike is None else alike[0], session)
         if generation == self.tables.generation:         # else another thread has dropped it
             if alike is not None:
                 self.session_ids.pop(id(alike[1]), None)
@@ -381,7 +337,7 @@ cdef class Core:
                     found = table_find(&t.principal_names, t.pool, name.data, name.size, t.seed)
             if found == NONE:
                 self.grew = True
-                self._resolve_principal(principal, action)
+                self.resolver.add_principal(principal, action)
                 return False
         else:
             known = self.session_ids.get(id(principal))
@@ -404,7 +360,7 @@ cdef class Core:
         if name == NONE:
             check_action(action)
             self.grew = True
-            with self._lock:  # one builder at a time
+            with self.lock:  # one builder at a time
                 self.tables.find_action(text.data[:text.size], &name)
         c.action_name = name
         c.action_class = self.tables.t.name_classes[name]
@@ -417,21 +373,38 @@ cdef class Core:
         self.grew = True
         if status == MISSING:
             key = PlanKey(a.missing, c.action_class, c.action_name, a.missing_flag)
-            with self._lock:  # one builder at a time
+            with self.lock:  # one builder at a time
                 if generation == self.tables.generation:  # else the numbers of the attempt have been dropped
                     self.tables.make_rows(&key, 1)
         elif status == NO_FACTS:
-            self._resolve_resource(request[2])
+            self.resolver.add_resource(request[2])
         elif status == UNCHECKED:
-            self._check_request(*request)
+            self.resolver.check_request(*request)
             checked[0] = True
         elif status == BAD_UNKNOWN:
             check_root(("aws:assumedroot",))             # raises
         else:
             check_resource(request[2])
-            self._check_request(*request)
+            self.resolver.check_request(*request)
             raise RequestValueError("the request cannot be read", column="resource")
         return 0
+
+    cdef bint _point(self, Workspace* w, Call* c, _Declared declared) except -1:
+        """Point a call at the tables and at its context; False where a builder has added keys meanwhile."""
+        cdef Frame* f = &w.frame
+        c.t = view(self.names)
+        if declared is not None and declared.n_keys < c.t.n_keys:
+            return False
+        c.action = &c.t.classes[c.action_class]
+        fit_frame(f, c.t)
+        c.s = &f.s
+        c.slots = f.slots
+        c.slot_texts = f.texts
+        c.n_slots = f.n_slots
+        if declared is not None:
+            c.unknown = declared.keys
+            c.unknown_tags = declared.tags
+        return True
 
     cdef int _decide(
         self, Workspace* w, Call* c, Answer* a, object principal, object action, object resource, object context, object owner,
@@ -443,7 +416,7 @@ cdef class Core:
         """
         cdef Frame* f = &w.frame
         cdef Text owner_text = Text(NULL, 0)
-        cdef bint checked = self.is_ad_hoc
+        cdef bint checked = False
         cdef uint64_t generation
         cdef int status = NO_ACTION
         if type(principal) is not str and isinstance(principal, str):
@@ -465,15 +438,13 @@ cdef class Core:
         memset(c, 0, sizeof(Call))
         if self.grew:                                    # here nothing is in flight, and a call drops once at most
             self.grew = False
-            self._enforce_cache_bound()
+            self.resolver.enforce_cache_bound()
         for _ in range(MAX_ATTEMPTS):
             self._refresh()
             if w.epoch != self.epoch:
                 w.epoch = self.epoch
                 forget(w)
             generation = self.tables.generation
-            if self.is_ad_hoc:
-                c[0] = self.ad_hoc_call
             c.now = now
             c.reasons = reasons
             c.accept[0] = STRICT
@@ -482,10 +453,7 @@ cdef class Core:
             del keep[n_own:]
             fit_frame(f, &self.tables.t)
             if context is not None:
-                if self.is_ad_hoc:
-                    self._add_values(f, context)
-                else:
-                    self._add_context(f, context, keep)
+                self._add_context(f, context, keep)
             if self.defaults:
                 self._add_defaults(f, declared)
             if declared is not None:
@@ -496,29 +464,10 @@ cdef class Core:
             # SAFETY: from here on the call points at the principal, so nothing may run that adds another
             if not utf8_of(<str>resource, &c.resource):
                 check_resource(resource)                 # raises
-            if generation != self.tables.generation:
+            if generation != self.tables.generation or not self._point(w, c, declared):
                 continue
             # from here to the end of the attempt no Python code runs
-            c.t = view(self.names)
-            if declared is not None and declared.n_keys < c.t.n_keys:
-                continue                                 # a builder has added keys meanwhile
-            c.action = &c.t.classes[c.action_class]
-            fit_frame(f, c.t)
-            c.s = &f.s
-            c.slots = f.slots
-            c.slot_texts = f.texts
-            c.n_slots = f.n_slots
-            if declared is not None:
-                c.unknown = declared.keys
-                c.unknown_tags = declared.tags
-            if self.is_ad_hoc:
-                self._rebind_ad_hoc(c)
-                status = BAD_RESOURCE
-                if cut_resource(c):
-                    next_stamp(c.s)
-                    status = answer(c, a)
-            else:
-                status = attempt(c, a, &owner_text, checked)
+            status = attempt(c, a, &owner_text, checked)
             if f.s.failed:
                 f.s.failed = 0
                 raise MemoryError()
@@ -575,10 +524,10 @@ cdef class Core:
             found = self.decisions.get(name)
             if found is not None:
                 return found
-        with self._lock:                                 # nothing is dropped while it is held
+        with self.lock:                                 # nothing is dropped while it is held
             if generation != self.tables.generation:
                 return None
-            found = self._decision(
+            found = self.resolver.decision(
                 a.outcome, a.layer, a.reason, None if occurrence == NONE else occurrence, level, indeterminate,
                 bool(c.assumed_owner), bool(c.owner_override), matter,
             )
@@ -669,7 +618,7 @@ cdef class Core:
         return self._decide_each(requests, unknown, now, True)
 
     cdef list _decide_each(self, object requests, object unknown, object now, bint reasons):
-        cdef int64_t seconds = time(NULL) if now is None else seconds_of(self, now)
+        cdef int64_t seconds = time(NULL) if now is None else epoch_seconds(now)
         cdef list found = []
         cdef Ahead ahead
         cdef Workspace* w
@@ -730,7 +679,7 @@ cdef object ask_allowed(
 ):
     cdef Call c
     cdef Answer a
-    cdef int64_t seconds = INT64_MIN if now is None else seconds_of(self, now)
+    cdef int64_t seconds = INT64_MIN if now is None else epoch_seconds(now)
     cdef Workspace* w = take(self)
     if unknown is () and is_ready(self, w):
         if decide_plain(
@@ -752,7 +701,7 @@ cdef object ask_decision(
     cdef Call c
     cdef Answer a
     cdef list keep
-    cdef int64_t seconds = INT64_MIN if now is None else seconds_of(self, now)
+    cdef int64_t seconds = INT64_MIN if now is None else epoch_seconds(now)
     cdef Workspace* w = take(self)
     found = None
     try:
@@ -773,6 +722,70 @@ cdef object ask_decision(
 
 take_is_allowed(Core.is_allowed, <Method>ask_allowed)
 take_decide(Core.decide, <Method>ask_decision)
+
+
+def decide_ad_hoc(
+    Core core, uint32_t principal, str action, str resource, dict context, *, int64_t now, frozenset unknown, uint32_t record, owner,
+    partition, uint32_t rcp_set, endpoint, bint assumed_owner, bint owner_override, bint unknown_owner,
+):
+    """The `Decision` on one request whose principal, resource and endpoint are in the tables by number: nothing is looked up by name.
+
+    owner, partition: symbols, or None. endpoint: its number, -1 for an unknown one, None for none. context: `ContextValue`s by folded key.
+    """
+    cdef _Declared declared = _Declared(unknown) if unknown else None
+    cdef Workspace* w = take(core)
+    cdef Frame* f = &w.frame
+    cdef Call c
+    cdef Answer a
+    cdef uint64_t generation
+    cdef int status
+    cdef bint checked = True
+    found = None
+    try:
+        while found is None:
+            core._refresh()
+            generation = core.tables.generation
+            memset(&c, 0, sizeof(Call))
+            c.is_ad_hoc = c.reasons = True
+            c.now = now
+            c.accept[0] = STRICT
+            c.accept[1] = BROAD
+            c.owner_known = owner is not None
+            c.assumed_owner, c.owner_override, c.unknown_owner = assumed_owner, owner_override, unknown_owner
+            c.rcp_set = rcp_set
+            c.partition = <uint32_t>NONE if partition is None else <uint32_t>partition
+            c.account = NONE
+            clear(f)
+            fit_frame(f, &core.tables.t)
+            core._add_values(f, context)
+            if declared is not None:
+                declared.fit(core.tables)
+            core._action_number(action, &c)
+            if not utf8_of(resource, &c.resource):
+                check_resource(resource)                 # raises
+            if not core._point(w, &c, declared):
+                continue
+            c.principal = &c.t.principals[principal]
+            use_record(&c, record)
+            if owner is not None:
+                c.owner = symbol_text(c.t, owner)
+            c.endpoint_state = ENDPOINT_NONE if endpoint is None else ENDPOINT_UNKNOWN if endpoint < 0 else ENDPOINT_KNOWN
+            if c.endpoint_state == ENDPOINT_KNOWN:
+                c.endpoint = &c.t.endpoints[<uint32_t>endpoint]
+            status = BAD_RESOURCE
+            if cut_resource(&c):
+                next_stamp(c.s)
+                status = answer(&c, &a)
+            if f.s.failed:
+                f.s.failed = 0
+                raise MemoryError()
+            if status == DONE:
+                found = core._decision_of(w, &c, &a)
+            else:
+                core._resolve_miss(status, &c, &a, generation, (None, action, resource, context, None, ()), &checked)
+        return found
+    finally:
+        give(core, w)
 
 
 cdef object listed(object requests):

@@ -161,7 +161,7 @@ def test_fork_waits_for_locks_so_that_a_child_can_take_them() -> None:
         directory.put_inline_policy(USER, "more", ALL)
         return engine.is_allowed("arn:aws:iam::111111111111:role/new", *ASKED[1:]), engine.updated(directory).is_allowed(*ASKED)
 
-    for lock in (engine._compiler.lock, directory.transaction_manager.lock):
+    for lock in (engine.resolver.compiler.lock, directory.transaction_manager.lock):
         with acquired_by_a_thread(lock):
             assert Child(use).result() == [False, True]
 
@@ -235,7 +235,7 @@ def test_cached_property_in_computation_is_free_in_a_child() -> None:
 
 
 def test_child_drops_plans_that_a_parent_thread_was_building() -> None:
-    compiler = allowing().compile()._compiler
+    compiler = allowing().compile().resolver.compiler
     is_building, may_end = threading.Event(), threading.Event()
 
     def build() -> None:

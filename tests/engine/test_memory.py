@@ -171,7 +171,7 @@ def test_memory_of_sessions_counts_towards_the_limit(snapshot, documents):
         objects = tracemalloc.get_traced_memory()[0] - before
     finally:
         tracemalloc.stop()
-    counted_objects = engine._compiler.cached_objects
+    counted_objects = engine.resolver.compiler.cached_objects
     assert objects / 2 < counted_objects < 2 * objects
     assert engine.stats()["bytes"] - counted > counted_objects
 
@@ -259,21 +259,18 @@ def reads(*keys):
     )
 
 
-def test_missing_keys_keep_their_names_after_a_drop(snapshot):
+def test_missing_keys_keep_their_names_after_a_drop(snapshot, monkeypatch):
     """Another caller drops the cache between two chunks, and its session takes the ids of the keys."""
 
-    class Shared(Engine):
-        asked = False
+    engine = Engine.from_snapshot(snapshot)
 
-        def _enforce_cache_bound(self, needed=0):
-            if not self.asked:
-                self.asked = True
-                with self._lock:
-                    self._compiler.drop()
-                self.decide(reads("c", "b", "a", "d"), "s3:GetObject", "*", now=NOW)
-                self.asked = False
+    def drop_and_ask(needed=0):
+        with monkeypatch.context() as patch:
+            patch.setattr(engine.resolver, "enforce_cache_bound", lambda: None)
+            engine.resolver.compiler.drop()
+            engine.decide(reads("c", "b", "a", "d"), "s3:GetObject", "*", now=NOW)
 
-    engine = Shared.from_snapshot(snapshot)
+    monkeypatch.setattr(engine.resolver, "enforce_cache_bound", drop_and_ask)
     n = 140_000  # three chunks
     got = engine.decide_many(["s"] * n, "s3:GetObject", "*", sessions={"s": reads("a", "b")}, now=NOW)
     assert engine.stats()["generation"] >= 3
@@ -310,8 +307,8 @@ def test_index_build_frees_its_temporary_memory():
     directory.add_principal(APP, identity_policies=[document({"Effect": "Allow", "Action": "s3:*", "Resource": patterns})])
     engine = directory.compile()
     assert engine.decide(APP, "s3:GetObject", "arn:aws:s3:::x").outcome == NO
-    engine._compiler.drop()
-    assert engine._compiler.cache_bytes_used < 1 << 20
+    engine.resolver.compiler.drop()
+    assert engine.resolver.compiler.cache_bytes_used < 1 << 20
 
 
 def test_principal_without_policies_builds_no_plan():

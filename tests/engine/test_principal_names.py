@@ -149,7 +149,7 @@ def interns(engine: Engine, name: str) -> bool:
 
 @pytest.mark.parametrize("seed", seeds(1, 4))
 def test_tables_of_a_name_equal_the_account_model(engine, snapshot, seed):
-    compiler, names = engine._compiler, engine.names
+    compiler, names = engine.resolver.compiler, engine.names
     for name in shuffled(seed):
         if interns(engine, name):
             number = names.find_principal(name.encode())
@@ -240,7 +240,7 @@ def test_run_time_names_are_counted_and_dropped(snapshot):
     for i in range(30_000):
         name = f"arn:aws:sts::{A}:assumed-role/{('Deploy', 'NoId', f'Unknown{i}')[i % 3]}/i-0{i}"
         assert engine.is_allowed(name, "s3:GetObject", f"{BUCKET}/x") == (i % 3 < 2)
-    assert engine._compiler.tables.generation > 2
+    assert engine.resolver.compiler.tables.generation > 2
     assert engine.stats()["bytes"] - empty < 3 << 20
 
 

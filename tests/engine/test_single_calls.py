@@ -308,7 +308,7 @@ def test_session_with_the_id_of_an_evicted_one_has_its_own_tags():
     for team in ("red", "blue", "red"):
         for _ in range(3):
             assert engine.is_allowed(sessions[team], "s3:GetObject", OBJECT) is (team == "red")
-        engine._compiler.drop()
+        engine.resolver.compiler.drop()
 
 
 def test_pointer_cache_is_freed_with_the_engine(directory):

@@ -32,7 +32,7 @@ def ask(engine, principal, action, resource):
 def pair_cache_bytes(engine):
     """The memory of the pair cache."""
     stats = engine.stats()
-    return stats["bytes"] - stats["compiled_bytes"] - engine._cache_bytes_used()
+    return stats["bytes"] - stats["compiled_bytes"] - engine.resolver.cache_bytes_used()
 
 
 @pytest.fixture(scope="module")

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, overload
 
 import numpy as np
 
+from fastiam._core import Core
 from fastiam.compile.compiler import Compiler
 from fastiam.compile.directory_tables import compile_all, compile_changes
 from fastiam.engine.batch import MAX_THREADS, blank_rows, context_columns, named_sessions, pool_of, read_argument
 from fastiam.engine.decisions import Decisions
-from fastiam.engine.resolving import ResolvingCore, checked_bytes
+from fastiam.engine.resolving import Resolver, checked_bytes
 from fastiam.errors import RequestValueError
 from fastiam.kernel.batch.resolve import decide_columns
 from fastiam.kernel.columns.read import check_lengths
@@ -25,8 +26,8 @@ from fastiam.kernel.plan.names import Names
 from fastiam.model.arguments import as_path, check_choice, check_type
 from fastiam.model.decision import Outcome
 from fastiam.model.explanation import Explanation
-from fastiam.model.profile import CACHE_BYTES, Settings
-from fastiam.model.request import Context, ContextValue, check_context, epoch_seconds, read_context, read_unknown
+from fastiam.model.profile import CACHE_BYTES, EndpointProfile, PrincipalProfile, ResourceProfile, Settings
+from fastiam.model.request import Context, ContextValue, Request, check_context, epoch_seconds, read_context, read_unknown
 from fastiam.model.session import Session
 from fastiam.resolve.changes import changes_between
 from fastiam.resolve.snapshot import Snapshot, UnknownOwner
@@ -54,7 +55,7 @@ if TYPE_CHECKING:  # PERF: the analyses are imported on first use, so that a pro
 _KEPT_SHARE = 8  # an update keeps the run-time cache for good if it takes at most an eighth of its bound
 
 
-class Engine(ResolvingCore):
+class Engine(Core):
     """Policies compiled for decisions. Never changes once built; share it freely between threads, pickle it.
 
     A pickle holds what `save` writes, and is read by the release that made it.
@@ -118,38 +119,38 @@ class Engine(ResolvingCore):
             compiler.keys.number(name)
         compiler.match_actions()
         compiler.freeze(names)
-        return cls._over(snapshot, compiler, names, options, defaults)
+        return cls(Resolver(snapshot, compiler, names, options, defaults))
 
     def over(self, snapshot: Snapshot) -> Self:
         """Compile another snapshot with the options of this engine."""
-        return type(self).from_snapshot(snapshot, **self._options)
+        return type(self).from_snapshot(snapshot, **self.resolver.options)
 
     def __repr__(self) -> str:
-        sizes = self._compiler.tables.sizes()
+        sizes = self.resolver.compiler.tables.sizes()
         counts = {name: sizes[name] for name in ("principals", "policies", "statements", "resources")}
         return f"<{type(self).__name__}: {', '.join(f'{n} {name}' for name, n in counts.items())}>"
 
     @property
     def snapshot(self) -> Snapshot:
         """The directory as it was compiled."""
-        return self._snapshot_or_fail()
+        return self.resolver.snapshot
 
     @property
     def settings(self) -> Settings:
         """The parameters that the specification leaves open, as this engine decides with them."""
-        settings: Settings = self._options["settings"]
+        settings: Settings = self.resolver.options["settings"]
         return settings
 
     @property
     def unknown_owner(self) -> UnknownOwner:
         """How a resource with an unknown owner is decided (D23)."""
-        unknown_owner: UnknownOwner = self._options["unknown_owner"]
+        unknown_owner: UnknownOwner = self.resolver.options["unknown_owner"]
         return unknown_owner
 
     @property
     def context_defaults(self) -> Mapping[str, ContextValue]:
         """The values of keys that a request does not give, by folded key."""
-        return self._defaults
+        return self.resolver.defaults
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the engine to a file that `load` maps. An existing file is replaced atomically.
@@ -205,13 +206,13 @@ class Engine(ResolvingCore):
         from fastiam.directory.account_model import AccountModel  # PERF: an engine that is never updated writes no directory
 
         check_type(directory, AccountModel, "directory", "a Directory")
-        snapshot, compiler = directory.snapshot(), self._compiler
+        snapshot, compiler = directory.snapshot(), self.resolver.compiler
         with collection_paused():  # PERF: of a directory that was loaded again, every record is compared
-            changes = changes_between(self._snapshot_or_fail(), snapshot)
+            changes = changes_between(self.snapshot, snapshot)
         if changes.everything or compiler.needs_rebuild:
-            return type(self).from_snapshot(snapshot, **self._options)
-        if compiler.cache_bytes_used > self._options["cache_bytes"] // _KEPT_SHARE:
-            with self._lock:
+            return type(self).from_snapshot(snapshot, **self.resolver.options)
+        if compiler.cache_bytes_used > self.resolver.options["cache_bytes"] // _KEPT_SHARE:
+            with compiler.lock:
                 compiler.drop()  # otherwise the new engine could not evict it
         with compiler.building():
             with compiler.lock:
@@ -219,7 +220,7 @@ class Engine(ResolvingCore):
             compile_changes(compiler, names, snapshot, changes)
             with compiler.lock:
                 compiler.freeze(names)
-        return type(self)._over(snapshot, compiler, names, self._options, self._defaults)
+        return type(self)(Resolver(snapshot, compiler, names, self.resolver.options, self.resolver.defaults))
 
     def __reduce__(self) -> tuple[Any, ...]:
         from fastiam.engine.engine_file.engines import engine_bytes  # PERF: only engine files need it
@@ -299,7 +300,7 @@ class Engine(ResolvingCore):
         read = {name: read_argument(value, name, "text", unreadable) for name, value in columns.items()}
         values = check_context(context, hint="pass a mapping of context keys to columns, or to one value for all rows")
         declared = read_unknown(unknown, values)
-        given = context_columns(self, values, declared)
+        given = context_columns(self.resolver.defaults, values, declared)
         keys = {name: read_argument(value, name, "context", unreadable) for name, value in given.items()}
         n = check_lengths({**read, **keys})
         with pool_of(threads) as pool:
@@ -330,9 +331,36 @@ class Engine(ResolvingCore):
         Arguments and errors as in `is_allowed`. The specification evaluator decides over the same profiles: the same decision,
         but slower.
         """
-        return self.explain_request(
-            principal, resource, self.read_request(action, context, unknown=unknown, now=now), resource_account
-        )
+        request = self.read_request(action, context, unknown=unknown, now=now)
+        return self.explain_request(principal, resource, request, resource_account)
+
+    def explain_request(
+        self, principal: str | Session | PrincipalProfile, resource: str, request: Request, resource_account: str | None = None
+    ) -> Explanation:
+        """Explain the decision of a request that `read_request` has returned."""
+        from fastiam.spec import decide as decide_by_spec  # PERF: a program that only decides does not load it
+
+        who, what, endpoint = self.profiles(principal, resource, request, resource_account)
+        sources = self.snapshot.account_facts
+        return decide_by_spec(who, what, request, endpoint=endpoint, settings=self.settings, sources=sources)
+
+    def read_request(
+        self, action: str, context: Context | None, *, unknown: Collection[str] = (), now: datetime | None = None
+    ) -> Request:
+        """Return a request for the specification evaluator, with the `context_defaults` of this engine (D71)."""
+        return self.resolver.read_request(action, context, unknown=unknown, now=now)
+
+    def profiles(
+        self, principal: str | Session | PrincipalProfile, resource: str, request: Request, resource_account: str | None = None
+    ) -> tuple[PrincipalProfile, ResourceProfile, EndpointProfile | None]:
+        """Return the profiles that decide a request, as the specification evaluator takes them.
+
+        Raises
+        ------
+        RequestValueError
+            the request contradicts the directory (K1, D23).
+        """
+        return self.resolver.profiles(principal, resource, request, resource_account)
 
     def stats(self) -> dict[str, Any]:
         """Return counts and bytes of the tables and of the run-time cache.
@@ -340,11 +368,12 @@ class Engine(ResolvingCore):
         Counts include run-time entries: `principals` counts those of the directory, and the names and sessions of requests.
         `bytes` is the total; `compiled_bytes` is the part without run-time entries.
         """
-        sizes = {**self._compiler.tables.sizes(), **self.names.counts()}
-        sizes["bytes"] += self.names.size_bytes() + self._compiler.statements.size_bytes() + self._compiler.cached_objects
-        sizes["compiled_bytes"] = sizes["bytes"] - self._cache_bytes_used()
+        compiler = self.resolver.compiler
+        sizes = {**compiler.tables.sizes(), **self.names.counts()}
+        sizes["bytes"] += self.names.size_bytes() + compiler.statements.size_bytes() + compiler.cached_objects
+        sizes["compiled_bytes"] = sizes["bytes"] - self.resolver.cache_bytes_used()
         sizes["bytes"] += self._runtime_cache_bytes()
-        return {**sizes, "cache_limit": self._options["cache_bytes"]}
+        return {**sizes, "cache_limit": self.resolver.options["cache_bytes"]}
 
     # -- analyses, each imported on first use (PERF) ------------------------------------------------------------------
 

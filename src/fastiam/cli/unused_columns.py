@@ -79,7 +79,7 @@ class UnusedColumns:
 
 def note_defaults(engines: Iterable[Engine], given: Iterable[str], unknown: Iterable[str] = (), resource: str = "") -> None:
     """Print the defaults of keys that statements of engines read and no request gives (K2), for one resource if it is given."""
-    note_defaults_of({key for engine in engines for key in engine._keys_read()}, given, unknown, resource)
+    note_defaults_of({key for engine in engines for key in engine.resolver.keys_read()}, given, unknown, resource)
 
 
 def note_defaults_of(read: Collection[str], given: Iterable[str], unknown: Iterable[str] = (), resource: str = "") -> None:
@@ -106,9 +106,9 @@ def note_misspelt(engine: Engine, names: Collection[str]) -> None:
 
     Where statements read no key at all, none is like it, and it is printed all the same.
     """
-    unused = UnusedColumns(engine._keys_read(), ())
+    unused = UnusedColumns(engine.resolver.keys_read(), ())
     unused.add([name for name in names if key_info(fold(name)) is None])
     for name in unused.names:
         hint = unused.hint(name)
-        if hint or not engine._keys_read():
+        if hint or not engine.resolver.keys_read():
             note(f"no statement reads the key `{name}`" + (f"\nhelp: {hint}" if hint else ""))

@@ -7,11 +7,10 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Literal
 
 from fastiam.engine.decisions import NO_CODE, NO_STATEMENT
-from fastiam.engine.resolving import ResolvingCore
 from fastiam.errors import RequestValueError
 from fastiam.kernel.columns.read import TextColumn, are_plain, for_all_rows, read_column
 from fastiam.model.key_registry import fold
-from fastiam.model.request import check_key, exact_text, is_declared, shorten
+from fastiam.model.request import ContextValue, check_key, exact_text, is_declared, shorten
 from fastiam.model.session import Session
 
 if TYPE_CHECKING:
@@ -20,15 +19,17 @@ if TYPE_CHECKING:
 MAX_THREADS = 64
 
 
-def context_columns(engine: ResolvingCore, context: Mapping[str, object], unknown: frozenset[str]) -> dict[str, object]:
-    """The context columns, with the defaults of the engine for keys that have none and are not unknown (D71)."""
+def context_columns(
+    defaults: Mapping[str, ContextValue], context: Mapping[str, object], unknown: frozenset[str]
+) -> dict[str, object]:
+    """The context columns, with the defaults for keys that have none and are not unknown (D71)."""
     given = {check_key(name): value for name, value in context.items()}
     folded: dict[str, str] = {}
     for name in given:
         other = folded.setdefault(fold(name), name)
         if other != name:
             raise RequestValueError(f"`{other}` and `{name}` are one key", column=name, hint="keep one of the two columns")
-    for key, value in engine._defaults.items():
+    for key, value in defaults.items():
         if key not in folded and not is_declared(unknown, key):
             given[value.name] = for_all_rows(value.values if value.multi else value.values[0], value.name)
     return given

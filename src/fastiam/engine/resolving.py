@@ -6,25 +6,21 @@ read from the snapshot here, once, and added to the bounded run-time cache. The 
 
 from __future__ import annotations
 
-import threading
 from bisect import bisect_right
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, Self, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from fastiam._core import Core
 from fastiam.compile.compiler import Compiler
 from fastiam.compile.pattern_text import utf8
 from fastiam.engine.decisions import LAYERS, NO_CODE, REASONS, LazyStatements
 from fastiam.errors import RequestValueError
 from fastiam.kernel.plan.names import Names, provider_key
 from fastiam.model.decision import Decision, Layer, Outcome, StatementRef
-from fastiam.model.explanation import Explanation
-from fastiam.model.key_registry import fold, key_info
 from fastiam.model.profile import FEDERATION, ROOTS, EndpointProfile, PrincipalProfile, ResourceProfile
 from fastiam.model.request import (
     Context,
@@ -41,7 +37,7 @@ from fastiam.model.request import (
     read_context,
     read_unknown,
 )
-from fastiam.model.session import Session, check_principal_type, not_a_principal, session_content_key
+from fastiam.model.session import Session, check_principal_type, not_a_principal
 from fastiam.resolve.context_checks import check_principal
 from fastiam.resolve.snapshot import Snapshot
 
@@ -55,84 +51,96 @@ ReportedPart = tuple[Occurrences, npt.NDArray[np.uint64]]
 _MAX_REFERENCES = 65_536  # that are cached; all are dropped when there are more
 
 
-class ResolvingCore(Core):
-    """A core with the snapshot that it was compiled from, which resolves misses. `Engine` is one with a directory."""
+class Resolver:
+    """What an engine was compiled from, and the tables that it decides by. `_core.Core` calls it for what the tables lack.
 
-    _snapshot: Snapshot | None
-    _records: Records | None = None  # of an engine from a file, whose snapshot is built on first use
-    _compiler: Compiler
-    _options: dict[str, Any]
-    _defaults: dict[str, ContextValue]
-    _lock: threading.RLock
+    Parameters
+    ----------
+    snapshot
+        the directory; None for a resolver of `records`, or of principals that are all in the tables.
+    names
+        are frozen, with the tables of the compiler.
+    records
+        of an engine file, whose snapshot is built on first use.
+    """
 
-    @classmethod
-    def _over(
-        cls,
+    def __init__(
+        self,
         snapshot: Snapshot | None,
         compiler: Compiler,
         names: Names,
         options: dict[str, Any],
         defaults: dict[str, ContextValue],
-    ) -> Self:
-        """Build a core over frozen names and tables. Without a snapshot it decides only for these names."""
-        engine = cls(names)
-        engine._snapshot, engine._compiler, engine._lock = snapshot, compiler, compiler.lock
-        engine._options, engine._defaults = options, defaults
-        engine._set_defaults(defaults)
-        return engine
+        records: Records | None = None,
+    ) -> None:
+        self.compiler, self.names, self.options, self.defaults = compiler, names, options, defaults
+        self.lock = compiler.lock
+        self._snapshot, self._records = snapshot, records
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The directory as it was compiled."""
+        if self._snapshot is None and self._records is not None:
+            with self.lock:
+                self._snapshot = self._snapshot or self._records.snapshot()
+        if self._snapshot is None:
+            raise RequestValueError("the engine decides for one principal only", column="principal")
+        return self._snapshot
 
     # -- resolution of misses -----------------------------------------------------------------------------------------
 
-    def _resolve_principal(self, name: str, action: str) -> None:
-        if not (name.startswith("arn:") and self._resolve_from_template(name)):
-            self._resolve_named(name, action)
+    def add_principal(self, name: str, action: str) -> None:
+        """Add a name that is no session. A service or provider is one for some actions only."""
+        if not (name.startswith("arn:") and self._add_from_template(name)):
+            self._add_named(name, action)
 
-    def _resolve_from_template(self, name: str) -> bool:
+    def _add_from_template(self, name: str) -> bool:
         """Add a name by its principal template, if it has one. `_enter_by_template` has not found the template in the tables."""
-        template_for = self._snapshot_or_fail().template_for(name)
+        template_for = self.snapshot.template_for(name)
         if template_for is None:
             return False
         if self._find(template_for.base) is None:
-            self._resolve_named(template_for.base, "")
-        with self._lock, self._compiler.building():
+            self._add_named(template_for.base, "")
+        with self.lock, self.compiler.building():
             base = self._find(template_for.base)
             if base is not None:  # else it was dropped meanwhile
-                self._compiler.add_template(self.names, template_for, base)
+                self.compiler.add_template(self.names, template_for, base)
             return self.names.enter_from_template(utf8(name))
 
     def _find(self, name: str) -> int | None:
-        with self._lock:
+        with self.lock:
             return self.names.find_principal(utf8(name))
 
-    def _resolve_named(self, name: str, action: str) -> None:
-        profile = self._snapshot_or_fail().principal(name, action)
-        with self._lock, self._compiler.building():
+    def _add_named(self, name: str, action: str) -> None:
+        profile = self.snapshot.principal(name, action)
+        with self.lock, self.compiler.building():
             by_action = not name.startswith("arn:") and action.lower() in FEDERATION
             key = provider_key(name, action) if by_action else utf8(name)
             if self.names.find_principal(key) is None:
-                self.names.principal(key, self._compiler.principal(self.names, profile))
+                self.names.principal(key, self.compiler.principal(self.names, profile))
 
-    def _resolve_session_id(self, session: object) -> int:
+    def add_session(self, session: object) -> int:
+        """Add a session, and return its id as a principal."""
         if not isinstance(session, Session):
             raise not_a_principal(session)
-        profile = self._snapshot_or_fail().principal(session)
-        with self._lock, self._compiler.building():
-            self._compiler.retain_session_policies(session.policies or ())
-            return self._compiler.principal(self.names, profile)
+        profile = self.snapshot.principal(session)
+        with self.lock, self.compiler.building():
+            self.compiler.retain_session_policies(session.policies or ())
+            return self.compiler.principal(self.names, profile)
 
-    _session_content_key = staticmethod(session_content_key)
+    def add_resource(self, arn: str) -> None:
+        """Add what the directory knows of a resource."""
+        facts = self.snapshot.facts(arn)
+        with self.lock, self.compiler.building():
+            self.names.fact(utf8(arn), self.compiler.record(facts, asked=arn), facts.start)
 
-    def _resolve_resource(self, arn: str) -> None:
-        facts = self._snapshot_or_fail().facts(arn)
-        with self._lock, self._compiler.building():
-            self.names.fact(utf8(arn), self._compiler.record(facts, asked=arn), facts.start)
-
-    def _resolve_key(self, name: str) -> int:
+    def key_id(self, name: str) -> int:
+        """Return the id of a context key by any spelling; NOT_READ or NOT_READ_ONE if no statement reads it."""
         check_key(name)
-        with self._lock:
-            return self._compiler.keys.find(name)
+        with self.lock:
+            return self.compiler.keys.find(name)
 
-    def _check_request(
+    def check_request(
         self,
         principal: str | Session,
         action: str,
@@ -152,36 +160,29 @@ class ResolvingCore(Core):
         )
         self.profiles(principal, resource, request, resource_account)
 
-    def _contradicts(self, principal: str | Session, key: str, value: str) -> bool:
+    def contradicts(self, principal: str | Session, key: str, value: str) -> bool:
         """Whether a value contradicts the keys of the principal, an ARN, for any action and resource (K1)."""
-        profile = self._snapshot_or_fail().principal(principal)
+        profile = self.snapshot.principal(principal)
         try:
             check_principal(profile, read_context({key: value}))
         except RequestValueError:
             return True
         return False
 
-    def _enforce_cache_bound(self, needed: int = 0) -> None:
+    def enforce_cache_bound(self, needed: int = 0) -> None:
         """Evict the run-time cache if it exceeds its bound. The `needed` bytes, which are used next, are not counted."""
-        if self._cache_bytes_used() - needed > self._options["cache_bytes"]:
-            with self._lock:
-                self._compiler.drop()
-
-    def _snapshot_or_fail(self) -> Snapshot:
-        if self._snapshot is None and self._records is not None:
-            with self._lock:
-                self._snapshot = self._snapshot or self._records.snapshot()
-        if self._snapshot is None:
-            raise RequestValueError("the engine decides for one principal only", column="principal")
-        return self._snapshot
+        if self.cache_bytes_used() - needed > self.options["cache_bytes"]:
+            with self.lock:
+                self.compiler.drop()
 
     # -- results ------------------------------------------------------------------------------------------------------
 
-    def _occurrences(self) -> Occurrences:
-        occurrences: Occurrences = self._compiler.statements.occurrences
+    def occurrences(self) -> Occurrences:
+        """The policies by the ids of their statements."""
+        occurrences: Occurrences = self.compiler.statements.occurrences
         return occurrences
 
-    def _decision(
+    def decision(
         self,
         outcome: int,
         layer: int,
@@ -193,9 +194,10 @@ class ResolvingCore(Core):
         owner_override: bool,
         deciding_keys: tuple[int, ...],
     ) -> Decision:
+        """Return the decision that the numbers of an answer mean."""
         statement = None
         if occurrence is not None:
-            statement = statement_ref(self._occurrences(), occurrence, LAYERS[layer], level)
+            statement = statement_ref(self.occurrences(), occurrence, LAYERS[layer], level)
         return Decision(
             Outcome(outcome),
             LAYERS[layer],
@@ -204,28 +206,26 @@ class ResolvingCore(Core):
             indeterminate,
             assumed_owner,
             owner_override,
-            tuple(sorted(self._folded_names()[key] for key in deciding_keys)),
+            tuple(sorted(self.folded_names()[key] for key in deciding_keys)),
         )
 
-    def _folded_names(self) -> list[str]:
-        return self._compiler.keys.names
+    def folded_names(self) -> list[str]:
+        """The condition keys by id."""
+        return self.compiler.keys.names
 
-    def _keys_read(self) -> set[str]:
+    def keys_read(self) -> set[str]:
         """The folded names of the condition keys that the policies read."""
-        with self._lock:
-            return self._compiler.keys.read()
+        with self.lock:
+            return self.compiler.keys.read()
 
-    def _is_single(self, name: str) -> bool:
-        info = key_info(fold(name))
-        return info is not None and not info.multi
-
-    def _statement_refs(self, parts: list[ReportedPart]) -> StatementRefs:
+    def statement_refs(self, parts: list[ReportedPart]) -> StatementRefs:
+        """Return the statements that a batch reports."""
         return StatementRefs(parts)
 
     def read_request(
         self, action: str, context: Context | None, *, unknown: Collection[str] = (), now: datetime | None = None
     ) -> Request:
-        """Return a request for the specification evaluator, with the `context_defaults` of this engine (D71)."""
+        """Return a request for the specification evaluator, with the `context_defaults` of the engine (D71)."""
         values = check_context(context)
         declared = read_unknown(unknown, values)
         given, absent = self._given(values, declared)
@@ -234,18 +234,8 @@ class ResolvingCore(Core):
     def _given(self, values: Context, declared: frozenset[str] = frozenset()) -> tuple[dict[str, ContextValue], frozenset[str]]:
         """Return a context with the defaults of the engine, and the keys that it declares absent."""
         absent = absent_keys(values)
-        defaults = {k: v for k, v in self._defaults.items() if k not in absent and not is_declared(declared, k)}
+        defaults = {k: v for k, v in self.defaults.items() if k not in absent and not is_declared(declared, k)}
         return {**defaults, **read_context(values)}, absent
-
-    def explain_request(
-        self, principal: str | Session | PrincipalProfile, resource: str, request: Request, resource_account: str | None = None
-    ) -> Explanation:
-        """Explain a decision by the specification evaluator, over the profiles that the engine was compiled from."""
-        from fastiam.spec import decide as decide_by_spec  # PERF: a program that only decides does not load it
-
-        who, what, endpoint = self.profiles(principal, resource, request, resource_account)
-        sources = self._snapshot_or_fail().account_facts
-        return decide_by_spec(who, what, request, endpoint=endpoint, settings=self._options["settings"], sources=sources)
 
     def profiles(
         self, principal: str | Session | PrincipalProfile, resource: str, request: Request, resource_account: str | None = None
@@ -260,21 +250,22 @@ class ResolvingCore(Core):
         values = request.context.keys() | request.absent
         if not isinstance(principal, PrincipalProfile):
             principal = check_principal_type(principal)
-        profiles = self._snapshot_or_fail().profiles(
+        profiles = self.snapshot.profiles(
             principal,
             request.action,
             check_resource(resource),
             request.context,
             resource_account=resource_account,
-            unknown_owner=self._options["unknown_owner"],
+            unknown_owner=self.options["unknown_owner"],
             endpoint_unknown=_ENDPOINT not in values and is_declared(request.unknown, _ENDPOINT),
         )
         if profiles[0].kind in ROOTS:
             check_root(request.unknown)
         return profiles
 
-    def _cache_bytes_used(self) -> int:
-        return self._compiler.cache_bytes_used + int(self.names.cache_bytes_used())
+    def cache_bytes_used(self) -> int:
+        """The size of the run-time cache in bytes."""
+        return self.compiler.cache_bytes_used + int(self.names.cache_bytes_used())
 
 
 class StatementRefs(LazyStatements):

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from fastiam._core import Core, decide_ad_hoc
 from fastiam.compile.compiler import Compiler
-from fastiam.compile.layout import NONE
 from fastiam.compile.pattern_text import utf8
-from fastiam.engine.resolving import ResolvingCore
+from fastiam.engine.resolving import Resolver
 from fastiam.kernel.plan.names import Names
 from fastiam.model.decision import Decision, Layer
 from fastiam.model.profile import CACHE_BYTES, EndpointProfile, PrincipalKind, PrincipalProfile, ResourceProfile, Settings
 from fastiam.model.request import ContextValue, Request
-
-_REQUEST_PRINCIPAL = "arn:asker"  # the name of the only principal
 
 
 def decide_profiles(
@@ -30,37 +28,35 @@ def decide_profiles(
     names = Names(compiler.tables)
     given_id = request.context.get("aws:userid")
     request_principal = compiler.principal(names, _with_given_id(principal, given_id), unclear_id=_is_unclear(given_id))
-    names.principal(utf8(_REQUEST_PRINCIPAL), request_principal)
     record = compiler.ad_hoc_record(resource)
     number = None
     if endpoint is not None:
         number = compiler.endpoint(names, endpoint) if endpoint.known else -1
     for name in request.context:
         compiler.keys.number(name)
-    symbols = [None if text is None else compiler.tables.symbol(utf8(text)) for text in (resource.account, resource.partition)]
+    owner, partition = [
+        None if text is None else compiler.tables.symbol(utf8(text)) for text in (resource.account, resource.partition)
+    ]
     rcps = compiler.levels(Layer.RCP, resource.rcps)
     compiler.match_actions()
     compiler.freeze(names)
-    engine = ResolvingCore._over(None, compiler, names, {"cache_bytes": CACHE_BYTES, "settings": settings}, {})
-    engine._bind_profiles(
-        record,
-        owner=symbols[0],
+    options = {"cache_bytes": CACHE_BYTES, "settings": settings}
+    return decide_ad_hoc(
+        Core(Resolver(None, compiler, names, options, {})),
+        request_principal,
+        request.action,
+        resource.arn,
+        {**request.context, **{key: ContextValue(()) for key in request.absent - request.context.keys()}},
+        now=request.now,
+        unknown=request.unknown,
+        record=record,
+        owner=owner,
+        partition=partition,
+        rcp_set=rcps,
+        endpoint=number,
         assumed_owner=resource.assumed_owner,
         owner_override=resource.owner_override,
         unknown_owner=resource.unknown_owner,
-        rcp_set=rcps,
-        partition=NONE if symbols[1] is None else symbols[1],
-        endpoint=number,
-    )
-    # with ad-hoc policies, `decide` takes a context of `ContextValue`s, and epoch seconds
-    given = {**request.context, **{key: ContextValue(()) for key in request.absent - request.context.keys()}}
-    return engine.decide(
-        _REQUEST_PRINCIPAL,
-        request.action,
-        resource.arn,
-        given,  # type: ignore[arg-type]
-        unknown=request.unknown,
-        now=request.now,  # type: ignore[arg-type]
     )
 
 

@@ -118,7 +118,7 @@ class Job:
     ) -> None:
         self.rules, self.files, self.share, self.advance = rules, files, share, advance
         self.totals = Totals()
-        self.unused = UnusedColumns(rules.engine._keys_read(), (OWNER,))
+        self.unused = UnusedColumns(rules.engine.resolver.keys_read(), (OWNER,))
         self.names = NotedNames()
         self._union = union
         if union is not None:

@@ -15,6 +15,7 @@ from fastiam.engine.engine_file.file import BROKEN, SavedFile, build, write
 from fastiam.engine.engine_file.options import read_options, write_options
 from fastiam.engine.engine_file.saved_directory import Policies, Records
 from fastiam.engine.engine_file.writing import write_records
+from fastiam.engine.resolving import Resolver
 from fastiam.errors import SourceError
 from fastiam.kernel.plan.names import Names
 from fastiam.kernel.plan.tables import Tables
@@ -85,7 +86,7 @@ def engine_of(cls: type[E], data: bytes) -> E:
 
 def _parts(engine: Engine) -> tuple[dict[str, Any], dict[str, bytes]]:
     """Return head and sections. Nothing is evicted meanwhile."""
-    compiler, snapshot = engine._compiler, engine.snapshot
+    compiler, snapshot = engine.resolver.compiler, engine.snapshot
     with compiler.building(), compiler.lock:
         sections, numbers = dump(compiler.tables, engine.names)
         policies, actions = compiler.statements.compiled()
@@ -94,7 +95,7 @@ def _parts(engine: Engine) -> tuple[dict[str, Any], dict[str, bytes]]:
         "numbers": numbers,
         "keys": keys,
         "actions": [parts and [part.decode("latin-1") for part in parts] for parts in actions],
-        "options": write_options(engine._options),
+        "options": write_options(engine.resolver.options),
     }
     return head, {**sections, **write_records(snapshot.tables, policies)}
 
@@ -115,6 +116,4 @@ def _attached(cls: type[E], file: SavedFile, others: Mapping[str, Any]) -> E:
     compiler.statements.adopt(actions, Policies(records))
     compiler.match_actions()
     compiler.freeze(names)
-    engine = cls._over(None, compiler, names, options, read_context(options["context_defaults"]))
-    engine._records = records
-    return engine
+    return cls(Resolver(None, compiler, names, options, read_context(options["context_defaults"]), records))

@@ -36,7 +36,7 @@ from fastiam.kernel.plan.names import provider_key
 import numpy as np
 
 from fastiam.errors import PolicyError, RequestValueError
-from fastiam.model.key_registry import spelled
+from fastiam.model.key_registry import fold, key_info, spelled
 
 
 cdef enum:
@@ -55,6 +55,12 @@ def _cut(int64_t first, int64_t last, int threads):
         cuts.append((first, first + step))
         first += step
     return cuts
+
+
+cdef bint is_single(str name):
+    """Whether AWS documents a key as one value."""
+    info = key_info(fold(name))
+    return info is not None and not info.multi
 
 
 def _together(work, pool, int threads):
@@ -153,7 +159,7 @@ cdef class _Passes:
 
     def prepare(self):
         """Take a snapshot of the tables, with everything that the batch names itself entered."""
-        with self.core._lock, self.core._compiler.building():    # nothing is dropped meanwhile, not even by a finalizer of this thread
+        with self.core.lock, self.core.resolver.compiler.building():    # nothing is dropped meanwhile, not even by a finalizer of this thread
             self._prepare()
 
     cdef int _prepare(self) except -1:
@@ -180,17 +186,17 @@ cdef class _Passes:
         if self.declared is not None:
             self.declared.fit(core.tables)
         self.is_plain = self._is_plain()
-        self.occurrences = core._occurrences()
-        self.key_names = core._folded_names()
+        self.occurrences = core.resolver.occurrences()
+        self.key_names = core.resolver.folded_names()
 
     cdef int _name_sessions(self) except -1:
         """Enter the sessions that the batch names, and say what they take."""
-        before = self.core._cache_bytes_used()
+        before = self.core.resolver.cache_bytes_used()
         self.session_names = Names(Tables(seed=self.core.tables.t.seed))
         for name, session in self.sessions.items():
             self.session_names.principal((<str>name).encode(), self._session_number(name, session))
         self.session_names.sync()
-        self.session_bytes = self.core._cache_bytes_used() - before
+        self.session_bytes = self.core.resolver.cache_bytes_used() - before
         self.core.tables.sync()                          # they may have brought keys that nothing read before (K1)
         return 0
 
@@ -209,7 +215,7 @@ cdef class _Passes:
         if self.declared is not None or self.t.denies_unknown_owner:
             return False
         for (name, column), number in zip(self.context.items(), self.keys):
-            if column.is_list and self.core._is_single(name):
+            if column.is_list and is_single(name):
                 return False                             # C5
             if number < 0:
                 continue
@@ -317,7 +323,7 @@ cdef class _Passes:
             at.valid_mask = -<int64_t>(chunk.item_valid != NULL)
             left = min(left, here)
             at.key = narrow32(key)
-            at.is_multi = self.t.keys[key].is_multi or (column.is_list and not self.core._is_single(name))
+            at.is_multi = self.t.keys[key].is_multi or (column.is_list and not is_single(name))
             at.is_checked = self.t.keys[key].is_checked
             at.tag = Text(NULL, 0)
             if self.t.keys[key].tag:
@@ -531,7 +537,7 @@ cdef class _Passes:
         if self.told is not None:
             self.told.turn(self.occurrences)
             found |= {"layer": self.told.layer, "reason": self.told.reason, "statement": self.told.statement}
-            found["statements"] = self.core._statement_refs(self.told.reported)
+            found["statements"] = self.core.resolver.statement_refs(self.told.reported)
             if self.told.matter_code is not None:
                 found |= {"depends_on": self.told.matter_code, "depends_on_sets": self.told.matters}
         return found

@@ -56,7 +56,7 @@ def decide_columns(
         batch.settle(errors)
         batch.keep()
         # what the next chunk asks for again is not dropped before it: sessions named in the call count after it alone
-        core._enforce_cache_bound(batch.session_bytes if last < n else 0)
+        core.resolver.enforce_cache_bound(batch.session_bytes if last < n else 0)
         core.has_many_misses = batch.n_resolved * FEW > last - first
         size = CHUNK if core.has_many_misses else LONG_CHUNK
         first = last
@@ -188,7 +188,7 @@ cdef class _Batch(_Passes):
         if value is None or not (principal == "*" or principal.startswith("arn:")):
             return False
         # a key that nothing reads is looked at where another one is in doubt, and not elsewhere
-        return self.core._key(column) >= 0 and self.core._contradicts(self.sessions.get(principal, principal), column, value)
+        return self.core._key(column) >= 0 and self.core.resolver.contradicts(self.sessions.get(principal, principal), column, value)
 
     cdef list _resolve_batch(self, list rows):
         """Settle what many rows miss alike, and decide them. The rows that are left want to be settled one by one."""
@@ -255,7 +255,7 @@ cdef class _Batch(_Passes):
         """Whether an action that has been entered is one that providers ask for."""
         cdef Tables tables = self.core.tables
         cdef uint32_t name
-        with self.core._lock:
+        with self.core.lock:
             tables.find_action(action.encode(), &name)
             return tables.t.classes[tables.t.name_classes[name]].flags & ACT_FEDERATION != 0
 
@@ -295,7 +295,7 @@ cdef class _Batch(_Passes):
             return 0
         resource = self._text(self.resources, tried.row, "resource")
         if tried.status == NO_FACTS:
-            core._resolve_resource(resource)
+            core.resolver.add_resource(resource)
             return 0
         check_resource(resource)
         owner = None
@@ -304,7 +304,7 @@ cdef class _Batch(_Passes):
                 owner = self._text(self.owners, tried.row, "resource_account")
             except RequestValueError:
                 owner = None
-        core._check_request(self.sessions.get(principal, principal), action, resource, self._context_of(tried.row), owner)
+        core.resolver.check_request(self.sessions.get(principal, principal), action, resource, self._context_of(tried.row), owner)
         if tried.status != UNCHECKED:
             raise RequestValueError("the row cannot be read", column="resource")
         is_checked[0] = True
@@ -314,7 +314,7 @@ cdef class _Batch(_Passes):
         """Make rows of policies that are not there yet."""
         cdef Tables tables = self.core.tables
         if n:
-            with self.core._lock:                        # one builder at a time; while it is waited for, the numbers may be dropped
+            with self.core.lock:                        # one builder at a time; while it is waited for, the numbers may be dropped
                 if tables.generation == self.generation:
                     tables.make_rows(keys, n)
         return 0
@@ -322,7 +322,7 @@ cdef class _Batch(_Passes):
     cdef int _enter_action(self, str action) except -1:
         cdef uint32_t name
         check_action(action)
-        with self.core._lock:
+        with self.core.lock:
             self.core.tables.find_action(action.encode(), &name)
         return 0
 
