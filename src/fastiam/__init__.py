@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from fastiam.analysis.access.decision_changes import Change, DiffGroup
-    from fastiam.analysis.access.diff import Diff, diff
+    from fastiam.analysis.access.diff import diff
+    from fastiam.analysis.access.diff_result import Diff
     from fastiam.analysis.access.grants import Grant, GrantStatement, Limit
     from fastiam.analysis.access.replay import Replay, ReplayGroup, Verdict
     from fastiam.analysis.access.unused_access import Unused
@@ -192,7 +193,8 @@ _HOMES = {
     "model.policy": ("ConditionEntry", "Effect", "PolicyKind"),
     "model.profile": ("PrincipalKind", "Settings"),
     "model.logged_calls": ("Calls", "LoggedOutcome"),
-    "analysis.access.diff": ("Diff", "diff"),
+    "analysis.access.diff": ("diff",),
+    "analysis.access.diff_result": ("Diff",),
     "analysis.lint.document": ("lint",),
     "aws_data.catalog": ("AwsData",),
     "analysis.access.decision_changes": ("Change", "DiffGroup"),

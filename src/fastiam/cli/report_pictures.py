@@ -10,7 +10,7 @@ from typing import TypeAlias
 import numpy as np
 
 from fastiam.analysis.access.decision_changes import GAINING, Change, DiffGroup
-from fastiam.analysis.access.diff import Diff
+from fastiam.analysis.access.diff_result import Diff
 from fastiam.analysis.access.unused_access import Unused
 from fastiam.analysis.escalation.paths import EscalationPath, EscalationStep
 from fastiam.analysis.representatives import UNMENTIONED

@@ -12,7 +12,7 @@ from fastiam.model.key_registry import spelled
 from fastiam.model.result import Json, Result
 
 if TYPE_CHECKING:
-    from fastiam.analysis.access.diff import Diff
+    from fastiam.analysis.access.diff_result import Diff
 
 
 def reason_members(decision: Decision, *, is_full: bool) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from fastiam.analysis.access.call_decisions import CallDecider, CallDecision, CallDecisions
 from fastiam.analysis.access.compare import RANK, changes_of, in_order
 from fastiam.analysis.access.decision_changes import CHANGES, GAINING, Change, DiffGroup
-from fastiam.analysis.access.diff import Diff
+from fastiam.analysis.access.diff_result import Diff
 from fastiam.model.decision import Outcome
 from fastiam.model.key_registry import spelled
 from fastiam.model.logged_calls import Calls

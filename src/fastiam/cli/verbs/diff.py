@@ -10,7 +10,8 @@ from typing import Any
 import click
 
 from fastiam.analysis.access.decision_changes import Change, DiffGroup
-from fastiam.analysis.access.diff import Diff, diff
+from fastiam.analysis.access.diff import diff
+from fastiam.analysis.access.diff_result import Diff
 from fastiam.cli import exit_codes as exits
 from fastiam.cli import options
 from fastiam.cli.console import note, note_unseen
