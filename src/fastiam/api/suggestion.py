@@ -12,7 +12,7 @@ from fastiam.analysis.access.decision_changes import Change
 from fastiam.analysis.access.log_diff import diff_log
 from fastiam.analysis.access.log_usage import PrincipalUsage, unique_ids, usage_of, used_calls
 from fastiam.analysis.access.suggested_policy import suggested_policy
-from fastiam.analysis.proof.prove import prove
+from fastiam.analysis.proof.layer_proofs import prove
 from fastiam.analysis.proof.result import Proof
 from fastiam.api.directory import Directory
 from fastiam.errors import RequestValueError, did_you_mean

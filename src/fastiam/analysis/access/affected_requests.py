@@ -14,6 +14,7 @@ from itertools import filterfalse, zip_longest
 import numpy as np
 
 from fastiam.analysis.access.resource_grants import ResourceGrants, root_of, unrecorded
+from fastiam.analysis.proof.layer_proofs import prove
 from fastiam.analysis.representatives import (
     UNMENTIONED,
     Patterns,
@@ -262,8 +263,6 @@ class _ChangeImpact:
 
     def _is_proved(self, before: Policies, after: Policies, kind: PolicyKind, partition: str) -> bool:
         """Whether it is proved that policies newly allow nothing to any principal, as far as the time for proofs suffices."""
-        from fastiam.analysis.proof.prove import prove  # it compares two directories too, if it finds no other request
-
         seconds = self._until - time.monotonic()
         return seconds > 0 and prove(before, after, kind, partitions=(partition,), timeout=seconds).proved
 

@@ -28,7 +28,6 @@ from fastiam.model.session import Session
 if TYPE_CHECKING:
     from fastiam.model.logged_calls import Calls
 
-Side = Literal["old", "new"]
 _COLUMNS = ("principals", "actions", "resources")
 
 

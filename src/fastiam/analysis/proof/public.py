@@ -8,8 +8,8 @@ from typing import Literal
 
 from fastiam.analysis.proof import resource_policies
 from fastiam.analysis.proof.cells import ProofLimitError
+from fastiam.analysis.proof.layer_proofs import LIMIT, TIMEOUT, read_side
 from fastiam.analysis.proof.names import arn_symbols
-from fastiam.analysis.proof.prove import LIMIT, TIMEOUT, read_side
 from fastiam.analysis.proof.result import Proof, ProofResult
 from fastiam.analysis.proof.run import make_budget, run_cases
 from fastiam.analysis.proof.statement_formulas import BoundStatement

@@ -73,7 +73,7 @@ def no_new_access(
     Documents are compared as one layer. Folders, exports, stores and files of fastiam are compared for all of their principals,
     and so is a planned change of --policies: --terraform, --cloudformation or --replace.
     """
-    from fastiam.analysis.proof.prove import prove
+    from fastiam.analysis.proof.layer_proofs import prove
     from fastiam.api.change_proofs import prove_change
     from fastiam.model.policy import PolicyKind
 
@@ -111,7 +111,7 @@ def access_not_granted(
     exit_zero: bool,
 ) -> int:
     """Prove that policies allow none of some actions on some resources."""
-    from fastiam.analysis.proof.prove import prove_not_granted
+    from fastiam.analysis.proof.layer_proofs import prove_not_granted
 
     check_stdin(*paths)
     form = chosen_form(form, out, *paths)
