@@ -13,14 +13,15 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from fastiam.api.directory import Directory
 from fastiam.boto3.errors import UncheckedCall
 from fastiam.errors import FastiamError
 from fastiam.model.arn import split_arn
 from fastiam.model.profile import PrincipalKind
 from fastiam.model.session import Session
+from fastiam.sources.files import File
 
 if TYPE_CHECKING:
-    from fastiam.api.directory import Directory
     from fastiam.api.engine import Engine
 
 Refresh = Literal["writes", "call", "manual"]
@@ -174,9 +175,7 @@ class OpenState:
         return orjson.dumps(export)
 
     def _built(self, export: bytes) -> Directory:
-        from fastiam.api.directory import Directory
-        from fastiam.api.loading import load_files
-        from fastiam.sources.files import File
+        from fastiam.api.loading import load_files  # PERF: calls that no state is read for need no reader
 
         directory = load_files([File("the state of the endpoint", export)], "the state of the endpoint", may_be_empty=True)
         assert isinstance(directory, Directory)

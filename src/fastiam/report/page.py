@@ -93,7 +93,7 @@ def render(report: Report, now: datetime) -> str:
         from markupsafe import Markup
     except ModuleNotFoundError as error:
         raise missing_package("an HTML report", error, "cli") from None
-    from fastiam.report.highlighting import static_text
+    from fastiam.report.highlighting import static_text  # it needs markupsafe
     from fastiam.report.sources import documents_of
 
     shown = [_limited(table) for table in report.tables]
@@ -142,7 +142,7 @@ def render(report: Report, now: datetime) -> str:
 def _template() -> Template:
     from jinja2 import Environment, StrictUndefined
 
-    from fastiam.report.highlighting import prose, visible
+    from fastiam.report.highlighting import prose, visible  # it needs markupsafe
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["visible"] = visible
@@ -152,7 +152,7 @@ def _template() -> Template:
 
 def _pictures(report: Report, tables: Sequence[ReportTable]) -> tuple[list[Mapping[str, Any]], list[object], Words]:
     """Return the pictures for the template, the heat maps for the script, and the names that are listed on demand."""
-    from fastiam.report.graph import drawn_graph
+    from fastiam.report.graph import drawn_graph  # it needs markupsafe
 
     cells = (cell for table in tables for row in table.rows for cell in row)
     names = [name for cell in cells if isinstance(cell, Names) for name in cell.names]

@@ -17,6 +17,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from fastiam.engine.engine_file import is_saved
 from fastiam.errors import FastiamError, Hint, MissingPackageError, PolicyError, RequestValueError, SourceError
 from fastiam.model.decision import Decision
 from fastiam.model.profile import PrincipalProfile
@@ -245,8 +246,6 @@ class Runner:
         )
 
     def _engine(self, file: ExampleFile, root: Path, folder: Path) -> tuple[Engine | None, Planned | None]:
-        from fastiam.engine.engine_file import is_saved
-
         named: list[tuple[Path, LocatedValue, str]] = []
         if self._policies is not None:
             paths = tuple(map(str, self._policies))

@@ -1,10 +1,15 @@
-"""Import rules that import-linter cannot see: what the Cython files cimport (the contract for Python is in pyproject.toml)."""
+"""Import rules that import-linter cannot see: what the Cython files cimport, and what is imported within functions.
+
+The contract for Python is in pyproject.toml.
+"""
 
 from __future__ import annotations
 
 import ast
 import re
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from itertools import accumulate
 from pathlib import Path
 
 import pytest
@@ -83,3 +88,65 @@ def test_analyses_use_no_private_member_of_another_object() -> None:
                 owner = node.value.id if isinstance(node.value, ast.Name) else ""
                 found += [f"{path.name}:{node.lineno}: {node.attr}"] if owner not in ("self", "cls", "other") else []
     assert found == []
+
+
+def python_imports(node: ast.AST, *, within: bool = False) -> Iterator[tuple[str, bool]]:
+    """The names that a module imports, each as a whole path, and whether it does so within a function. Not for types alone."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.ImportFrom):
+            yield from ((f"{child.module}.{alias.name}", within) for alias in child.names)
+        elif isinstance(child, ast.Import):
+            yield from ((alias.name, within) for alias in child.names)
+        elif not (isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test)):
+            is_function = isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef))
+            yield from python_imports(child, within=within or is_function)
+
+
+def prefixes(name: str) -> list[str]:
+    """A name and the packages that it is in, the longest first."""
+    return [*accumulate(name.split("."), "{}.{}".format)][::-1]
+
+
+def modules_and_imports() -> dict[str, dict[bool, set[str]]]:
+    """What each module imports: False for when it is imported, True for later, within functions."""
+    names = {f"fastiam.{module_of(path)}".removesuffix(".__init__"): path for path in PACKAGE.rglob("*.py")}
+    found: dict[str, dict[bool, set[str]]] = {name: {False: set(), True: set()} for name in names}
+    for name, path in names.items():
+        for whole, within in python_imports(ast.parse(path.read_text())):
+            module = next((prefix for prefix in prefixes(whole) if prefix in names), name)
+            if module != name:
+                found[name][within].add(module)
+    return found
+
+
+def loaded_with(name: str, imports: dict[str, dict[bool, set[str]]]) -> set[str]:
+    """All modules that are loaded when a module is."""
+    found: set[str] = set()
+    wanted = {name}
+    while wanted:
+        one = wanted.pop()
+        found.add(one)
+        packages = {prefix for prefix in prefixes(one) if prefix in imports and prefix != "fastiam"}
+        wanted |= (imports[one][False] | packages) - found
+    return found
+
+
+def test_no_modules_import_each_other_even_within_functions() -> None:
+    imports = modules_and_imports()
+    order = [
+        *TopologicalSorter({name: of[False] | of[True] for name, of in imports.items()}).static_order()
+    ]  # raises for a cycle
+    assert order.index("fastiam.analysis.proof.layer_proofs") < order.index("fastiam.analysis.access.affected_requests")
+
+
+def test_import_within_a_function_is_of_a_module_that_is_not_loaded() -> None:
+    """It saves the time of the import; otherwise it belongs to the top of the file."""
+    imports = modules_and_imports()
+    loaded = {name: loaded_with(name, imports) for name, of in imports.items() if of[True]}
+    needless = {
+        (name, module) for name in loaded for module in imports[name][True] - imports[name][False] if module in loaded[name]
+    }
+    assert needless == set()
+    assert ("fastiam.analysis.access.diff", "fastiam.analysis.access.log_diff") in {
+        (name, module) for name in loaded for module in imports[name][True]
+    }

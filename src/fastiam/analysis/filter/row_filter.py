@@ -157,7 +157,7 @@ class Filter:
         NotExpressible
             Polars cannot express a test; names key and operator.
         """
-        from fastiam.analysis.filter.polars_form import PolarsTarget
+        from fastiam.analysis.filter.polars_form import PolarsTarget  # PERF: other forms do not need it
 
         return Writer(PolarsTarget(checked_types(types))).write(self._formula)
 
@@ -190,7 +190,7 @@ class Filter:
         RequestValueError
             a type or the dialect is unknown.
         """
-        from fastiam.analysis.filter.sql_form import write_sql
+        from fastiam.analysis.filter.sql_form import write_sql  # PERF: other forms do not need it
 
         until = None if self.valid_until is None else int(self.valid_until.timestamp())
         return write_sql(self._formula, dialect, alias, checked_types(types), until, enforce_until)
@@ -203,7 +203,7 @@ class Filter:
         NotExpressible
             narwhals cannot express a test; names key and operator.
         """
-        from fastiam.analysis.filter.column_forms import NarwhalsTarget
+        from fastiam.analysis.filter.column_forms import NarwhalsTarget  # PERF: other forms do not need it
 
         return Writer(NarwhalsTarget(checked_types(types))).write(self._formula)
 
@@ -217,7 +217,7 @@ class Filter:
         RequestValueError
             a column is neither text, bool nor integer.
         """
-        from fastiam.analysis.filter.column_forms import IbisTarget
+        from fastiam.analysis.filter.column_forms import IbisTarget  # PERF: other forms do not need it
 
         return Writer(IbisTarget(table)).write(self._formula)
 
@@ -229,7 +229,7 @@ class Filter:
         NotExpressible
             it contains a test that no filter expresses; `prefilter.to_dict()` has none.
         """
-        from fastiam.analysis.filter.json_form import to_json
+        from fastiam.analysis.filter.json_form import to_json  # PERF: other forms do not need it
 
         return {
             "version": 1,

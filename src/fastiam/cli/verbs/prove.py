@@ -21,6 +21,7 @@ from fastiam.cli.policy_sources import check_stdin
 from fastiam.cli.progress import Steps
 from fastiam.cli.render import cell_text, is_json, write_json
 from fastiam.errors import Finding, Severity, SourceError
+from fastiam.model.policy import PolicyKind
 
 if TYPE_CHECKING:
     from fastiam.analysis.proof.candidate_requests import ProofRequest
@@ -75,7 +76,6 @@ def no_new_access(
     """
     from fastiam.analysis.proof.layer_proofs import prove
     from fastiam.api.change_proofs import prove_change
-    from fastiam.model.policy import PolicyKind
 
     form = chosen_form(form, out, *sides.paths)
     options: dict[str, Any] = {"actions": actions, **_limits(partitions, limit, timeout)}
@@ -138,7 +138,6 @@ def _is_document(path: str) -> bool:
 
 def _read_all(paths: Sequence[str], kind: str, lenient: bool) -> Policies:
     """The documents of some files as one layer."""
-    from fastiam.model.policy import PolicyKind
     from fastiam.policy.document import read_policy
 
     mode = "lenient" if lenient else "strict"

@@ -12,6 +12,7 @@ import click
 
 from fastiam.cli import options
 from fastiam.cli.console import note, write
+from fastiam.errors import did_you_mean
 
 if TYPE_CHECKING:
     from fastiam.testing.coverage import Coverage
@@ -138,7 +139,6 @@ def _coverage_text(coverage: Coverage, name: str, root: str | None) -> str:
 
 
 def _print_templates(name: str) -> int:
-    from fastiam.errors import did_you_mean
     from fastiam.testing.templates import find_template, template_names
 
     if not name:

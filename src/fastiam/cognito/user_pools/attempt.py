@@ -16,6 +16,17 @@ from fastiam.directory.user_pool_records import Client, Pool, User
 USER_SRP, USER_PASSWORD, ADMIN_PASSWORD, CUSTOM = "USER_SRP_AUTH", "USER_PASSWORD_AUTH", "ADMIN_USER_PASSWORD_AUTH", "CUSTOM_AUTH"
 REFRESH = "REFRESH_TOKEN_AUTH"
 MAX_SESSION = 4096  # characters
+_OLD = {"ADMIN_NO_SRP_AUTH": ADMIN_PASSWORD, "USER_PASSWORD_AUTH": USER_PASSWORD}
+
+
+def allowed_flows(client: Client) -> set[str]:
+    """The flows that a client allows."""
+    new = {flow.removeprefix("ALLOW_") for flow in client.flows if flow.startswith("ALLOW_")}
+    if new:
+        return new
+    if "CUSTOM_AUTH_FLOW_ONLY" in client.flows:
+        return {CUSTOM, REFRESH}
+    return {USER_SRP, CUSTOM, REFRESH} | {_OLD[flow] for flow in client.flows if flow in _OLD}
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from fastiam.cognito.errors import CognitoError, NotAuthorizedError
-from fastiam.cognito.user_pools.attempt import REFRESH
+from fastiam.cognito.user_pools.attempt import REFRESH, allowed_flows
 from fastiam.cognito.user_pools.calls import Calls, parameter
 from fastiam.cognito.user_pools.operations import operation, plain
 from fastiam.cognito.user_pools.state import Json
@@ -66,8 +66,6 @@ class RefreshCalls(Calls):
         client_metadata: Mapping[str, str] | None = None,
     ) -> Json:
         """New tokens for a refresh token; with rotation a new refresh token as well."""
-        from fastiam.cognito.user_pools.sign_in import allowed_flows
-
         pool, client = self._client(client_id)
         if not self._is_secret(client, client_secret):
             message = f"Unable to verify the secret of client {client.id}"

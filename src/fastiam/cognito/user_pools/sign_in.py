@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from fastiam.cognito.errors import CognitoError, NotAuthorizedError
 from fastiam.cognito.user_pools import srp
-from fastiam.cognito.user_pools.attempt import ADMIN_PASSWORD, CUSTOM, REFRESH, USER_PASSWORD, USER_SRP, Attempt
+from fastiam.cognito.user_pools.attempt import ADMIN_PASSWORD, CUSTOM, REFRESH, USER_PASSWORD, USER_SRP, Attempt, allowed_flows
 from fastiam.cognito.user_pools.attributes import (
     alias_kind,
     changed_values,
@@ -34,18 +34,7 @@ from fastiam.directory.user_pool_records import Client, Pool, User
 
 BLOCK_SECONDS = 60
 _NAMES = {"ADMIN_NO_SRP_AUTH": ADMIN_PASSWORD, "REFRESH_TOKEN": REFRESH}
-_OLD = {"ADMIN_NO_SRP_AUTH": ADMIN_PASSWORD, "USER_PASSWORD_AUTH": USER_PASSWORD}
 _PUBLIC, _ADMIN = {USER_SRP, USER_PASSWORD, CUSTOM, REFRESH}, {USER_SRP, ADMIN_PASSWORD, CUSTOM, REFRESH}
-
-
-def allowed_flows(client: Client) -> set[str]:
-    """The flows that a client allows."""
-    new = {flow.removeprefix("ALLOW_") for flow in client.flows if flow.startswith("ALLOW_")}
-    if new:
-        return new
-    if "CUSTOM_AUTH_FLOW_ONLY" in client.flows:
-        return {CUSTOM, REFRESH}
-    return {USER_SRP, CUSTOM, REFRESH} | {_OLD[flow] for flow in client.flows if flow in _OLD}
 
 
 class SignInCalls(CustomCalls, RefreshCalls):

@@ -38,7 +38,7 @@ class UserPoolWrites(Writes):
         DirectoryError
             the id or account has another form; the pool or a part of it exists; a provider has a secret.
         """
-        from fastiam.directory.user_pool_records import Provider, place_of
+        from fastiam.directory.user_pool_records import Provider, place_of  # PERF: a directory without pools has none
 
         reader, store = self._reader(), self._user_pools()
         if not _ID.fullmatch(pool.id):

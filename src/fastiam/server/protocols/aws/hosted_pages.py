@@ -251,7 +251,7 @@ def _cookie(request: Request, name: str) -> str | None:
 
 def _as_json(run: Callable[[], Mapping[str, Any]]) -> Response:
     """The answer of an endpoint for programs (RFC 6749 5)."""
-    from fastiam.cognito.user_pools import OAuthError
+    from fastiam.cognito.user_pools import OAuthError  # PERF: a store without pools has no pages
 
     no_store = ((b"cache-control", b"no-store"), (b"pragma", b"no-cache"))
     try:

@@ -26,7 +26,7 @@ from fastiam.server.decision_records import CallLog, DecisionRecord, NoCallLog
 from fastiam.server.http import JSON, Request, Response
 from fastiam.server.identity import AWS
 from fastiam.server.protocol import Elsewhere, Place, Route
-from fastiam.server.protocols.aws import Section, json_protocols, query, sigv4
+from fastiam.server.protocols.aws import json_protocols, query, sigv4
 from fastiam.server.protocols.aws.call_records import OTHER, call_record, is_audited, issued, named, revokes
 from fastiam.server.protocols.aws.calls import Call, Result
 from fastiam.server.protocols.aws.cors import preflight, share
@@ -36,6 +36,7 @@ from fastiam.server.protocols.aws.key_sets import is_key_set_request, key_set
 from fastiam.server.protocols.aws.operations import Handler, Operation, operations
 from fastiam.server.protocols.aws.rates import ClientCounts, ClientRates
 from fastiam.server.protocols.aws.requests import SERVED, Target, find_operation, read_parameters, target_of
+from fastiam.server.protocols.aws.section import Section
 from fastiam.server.protocols.aws.services import Services
 from fastiam.server.protocols.aws.sessions import (
     CREATE_SESSION,

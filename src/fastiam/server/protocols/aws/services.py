@@ -9,8 +9,8 @@ from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from fastiam.server.protocols.aws import Section
 from fastiam.server.protocols.aws.errors import ApiError
+from fastiam.server.protocols.aws.section import Section
 from fastiam.sts import STS
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ class Services:
         quotas = settings.quotas
         own = replace(sts.directory.quotas, scp_size=quotas.scp_size, scps_per_element=quotas.scps_per_element)
         sts.directory.quotas = own  # of all writes of this process
+
+    # -- each imported on first use: its packages may be missing ----------------------------------------------------------
 
     @cached_property
     def _federation(self) -> Federation:

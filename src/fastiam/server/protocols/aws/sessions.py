@@ -56,7 +56,7 @@ def is_session_request(request: Request, path: str) -> bool:
 def create_session(request: Request, path: str, services: Services, request_id: str) -> MadeSession:
     """Answer CreateSession. Signature, certificate and trust policy are verified by the library."""
     anywhere = services.roles_anywhere
-    from fastiam.rolesanywhere import SignedRequest, error_response, success_response
+    from fastiam.rolesanywhere import SignedRequest, error_response, success_response  # PERF: as in `services`
 
     signed = SignedRequest(
         headers=[(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers],

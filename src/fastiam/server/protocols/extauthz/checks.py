@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
+from fastiam.server.decider import Pinned
 from fastiam.server.decision_records import Record
-from fastiam.server.mapping import MappingError
+from fastiam.server.mapping import KnownRecords, MappingError
 
 ALLOWED: Final = 0
 DENIED: Final = 7
@@ -95,3 +96,20 @@ class Answer:
     body: bytes = b""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     record: Record | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What sources are read with: one generation and the time."""
+
+    pinned: Pinned
+    records: KnownRecords
+    now: datetime
+
+
+class Unidentified(Exception):
+    """There is no principal, or one that is not right: 401. No other source is tried then."""
+
+    def __init__(self, code: str) -> None:
+        self.code = code
+        super().__init__(code)

@@ -14,9 +14,9 @@ from fastiam.server.identity import Identity
 from fastiam.server.mapping import KnownRecords, MappingError, config_error
 from fastiam.server.protocol import Site
 from fastiam.server.protocols.extauthz.answers import Answers
-from fastiam.server.protocols.extauthz.checks import Answer, CheckRequest
+from fastiam.server.protocols.extauthz.checks import Answer, CheckRequest, Moment, Unidentified
 from fastiam.server.protocols.extauthz.context import read_facts
-from fastiam.server.protocols.extauthz.principal_sources import Found, Moment, Principals, Unidentified
+from fastiam.server.protocols.extauthz.principal_sources import Found, Principals
 from fastiam.server.protocols.extauthz.routes import Matched, Route, Target, read_target
 from fastiam.server.protocols.extauthz.section import Section
 

@@ -5,13 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any, Final
 
 from fastiam.model.session import Session
-from fastiam.server.decider import Pinned
 from fastiam.server.mapping import (
-    KnownRecords,
     MappedPrincipal,
     MappingError,
     PrincipalTemplate,
@@ -20,7 +17,7 @@ from fastiam.server.mapping import (
     read_principal,
 )
 from fastiam.server.protocol import Site, UnmetNeed
-from fastiam.server.protocols.extauthz.checks import CheckRequest
+from fastiam.server.protocols.extauthz.checks import CheckRequest, Moment, Unidentified
 from fastiam.server.protocols.extauthz.section import PrincipalSection, Section
 from fastiam.server.protocols.extauthz.xfcc import HEADER, last_uris
 
@@ -29,14 +26,6 @@ _HEADER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _NEVER_TRUSTED = re.compile(r"authorization|cookie|host|forwarded|x-forwarded-.*")
 _PLACEHOLDER = re.compile(r"\{([A-Za-z0-9_.-]+)\}")
 EXTENSION: Final = "fastiam.principal"
-
-
-class Unidentified(Exception):
-    """There is no principal, or one that is not right: 401. No other source is tried then."""
-
-    def __init__(self, code: str) -> None:
-        self.code = code
-        super().__init__(code)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +41,6 @@ class Found:
     """Condition keys for the context."""
     unknown: tuple[str, ...] = ()
     """Condition keys that are unknown."""
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """What sources are read with: one generation and the time."""
-
-    pinned: Pinned
-    records: KnownRecords
-    now: datetime
 
 
 _Source = Callable[[CheckRequest, Moment], Found | None]

@@ -9,9 +9,8 @@ from fastiam.credentials.results import Caller
 from fastiam.server.http import Request
 from fastiam.server.protocols.aws import sigv4
 from fastiam.server.protocols.aws.errors import ApiError
-from fastiam.server.protocols.extauthz.checks import CheckRequest
+from fastiam.server.protocols.extauthz.checks import CheckRequest, Moment, Unidentified
 from fastiam.server.protocols.extauthz.paths import split_target
-from fastiam.server.protocols.extauthz.principal_sources import Moment, Unidentified
 from fastiam.server.protocols.extauthz.section import SignatureSection
 
 _BAD = "bad_signature"
