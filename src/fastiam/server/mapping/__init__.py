@@ -30,7 +30,7 @@ from fastiam.server.mapping.facts import (
     read_owner,
     scopes_to_state,
 )
-from fastiam.server.mapping.faults import MappingError
+from fastiam.server.mapping.faults import MappingError, RequestRefused
 from fastiam.server.mapping.forms import MAX_ACTION, MAX_ID, read_members, read_text
 from fastiam.server.mapping.known import KnownRecords
 from fastiam.server.mapping.principal_templates import MappedPrincipal, PrincipalTemplate
@@ -54,6 +54,7 @@ __all__ = [
     "MappingError",
     "PartsSection",
     "PrincipalTemplate",
+    "RequestRefused",
     "Resource",
     "ResourceSection",
     "ResourceType",

@@ -1,4 +1,4 @@
-"""Faults of a request that cannot be mapped to a question for the engine (G63)."""
+"""Why a protocol refuses a request, or a part of it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,26 @@ _STATUS: Final = {
 }
 
 
+class RequestRefused(Exception):
+    """A request as a whole is not one that the protocol answers.
+
+    Attributes
+    ----------
+    status
+        of HTTP.
+    code
+        of the protocol.
+    message
+        one line for the client.
+    """
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        self.status, self.code, self.message = status, code, message
+        super().__init__(message)
+
+
 class MappingError(Exception):
-    """A part of a request has the wrong form, or names nothing that can be decided.
+    """A part of a request has the wrong form, or names nothing that can be decided (G63).
 
     Attributes
     ----------

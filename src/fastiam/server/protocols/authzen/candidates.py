@@ -21,10 +21,6 @@ _OUTSIDE: Final = ("service", "account")
 _SCALARS: Final = (str, bool, int, float)
 
 
-class TooManyCandidatesError(Exception):
-    """The directory has more resources of a type than a search decides."""
-
-
 class Candidates:
     """What searches of one generation may list; lists of a type are made once."""
 
@@ -90,8 +86,8 @@ class Candidates:
 
         Raises
         ------
-        TooManyCandidatesError
-            more than 100,000.
+        MappingError
+            `too_many_candidates`: more than 100,000.
         """
         type_ = self.view.mapper.mapping.resources.get(type_name)
         if type_ is None or type_.template is None:
@@ -102,7 +98,8 @@ class Candidates:
             arns = dict.fromkeys([*tables.resources, *tables.entities, *tables.managed])
             found = _reversed(type_.template, type_name, arns)
             if len(found) > MAX_CANDIDATES:
-                raise TooManyCandidatesError(f"the directory has more than {MAX_CANDIDATES} resources of this type")
+                message = f"the directory has more than {MAX_CANDIDATES} resources of this type"
+                raise MappingError("too_many_candidates", message, "$.resource.type")
             self._resources[type_name] = found
 
         def tags(arn: str) -> Mapping[str, str]:

@@ -16,7 +16,7 @@ from fastiam.server.identity import Identity
 from fastiam.server.mapping import NO_FACTS, MappingError, Resource, Subject, ignored_names
 from fastiam.server.mapping.wanted_pages import WantedPage, wanted_page
 from fastiam.server.protocols.authzen.answers import Reasons, View, form_error, reasons_for
-from fastiam.server.protocols.authzen.candidates import Candidates, TooManyCandidatesError, is_outside_type
+from fastiam.server.protocols.authzen.candidates import Candidates, is_outside_type
 from fastiam.server.protocols.authzen.evaluation import decide_all
 from fastiam.server.protocols.authzen.reading import (
     Action,
@@ -57,8 +57,6 @@ def answer_search(
         page = _read_page(body.get("page"), listing)
         run = _Search(kind, view, candidates, body, identity, now)
         found = run.page(page)
-    except TooManyCandidatesError as error:
-        return form_error(MappingError("too_many_candidates", str(error), f"$.{kind}.type"))
     except MappingError as error:
         return form_error(error)
     return _response(view, request, kind, run, found, page, reasons_for(identity, reasons))

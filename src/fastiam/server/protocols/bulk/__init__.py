@@ -9,11 +9,11 @@ from functools import partial
 from fastiam.server.decider import Decider
 from fastiam.server.http import Request, Response
 from fastiam.server.identity import BULK, EXPLAIN, PLAYGROUND, SEARCH, Identity
-from fastiam.server.mapping import MappingError
+from fastiam.server.mapping import MappingError, RequestRefused
 from fastiam.server.protocol import Place, Route, ServerProtocol, Site, StreamRoute
 from fastiam.server.protocols.bulk import analyses
 from fastiam.server.protocols.bulk.gate import Principals
-from fastiam.server.protocols.bulk.parameters import Form, Unsupported, read_parameters
+from fastiam.server.protocols.bulk.parameters import Form, read_parameters
 from fastiam.server.protocols.bulk.section import Section
 from fastiam.server.protocols.bulk.stream import Processor, Slots, error, refusal
 
@@ -62,8 +62,8 @@ class Bulk:
         identity = request.identity or _UNAUTHENTICATED
         try:
             parameters = read_parameters(request, identity, now, self._threads)
-        except Unsupported as unsupported:
-            return error(unsupported.status, "bad_content_type", unsupported.message), None
+        except RequestRefused as refused:
+            return error(refused.status, refused.code, refused.message), None
         except MappingError as fault:
             return refusal(fault), None
         pinned = decider.pin()

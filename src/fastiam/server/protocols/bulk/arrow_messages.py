@@ -10,6 +10,8 @@ import struct
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+from fastiam.server.mapping import RequestRefused
+
 MAX_METADATA: Final = 4 << 20  # bytes; a schema contains the sessions of a request
 MAX_MESSAGE: Final = 64 << 20  # bytes of a body, and of all dictionaries of a stream
 SCHEMA, DICTIONARY, BATCH = 1, 2, 3
@@ -19,28 +21,14 @@ _MARKER: Final = b"\xff\xff\xff\xff"
 _ALIGNMENT: Final = 8
 
 
-class ArrowError(Exception):
-    """A stream that is refused.
-
-    Attributes
-    ----------
-    status
-        400; 413: a part is too large; 415: a form of Arrow that is not supported.
-    """
-
-    def __init__(self, status: int, code: str, message: str) -> None:
-        self.status, self.code, self.message = status, code, message
-        super().__init__(message)
-
-
-def bad_arrow(message: str) -> ArrowError:
+def bad_arrow(message: str) -> RequestRefused:
     """The error for a stream that is damaged."""
-    return ArrowError(400, "bad_arrow", message)
+    return RequestRefused(400, "bad_arrow", message)
 
 
-def unsupported(status: int, message: str) -> ArrowError:
+def unsupported(status: int, message: str) -> RequestRefused:
     """The error for a form of Arrow that is not read."""
-    return ArrowError(status, "unsupported_arrow", message)
+    return RequestRefused(status, "unsupported_arrow", message)
 
 
 class ArrowMessage(NamedTuple):
@@ -77,7 +65,7 @@ class ArrowMessages:
 
         Raises
         ------
-        ArrowError
+        RequestRefused
             the next message is refused.
         """
         self._add(piece)
@@ -138,7 +126,7 @@ class ArrowMessages:
 
         Raises
         ------
-        ArrowError
+        RequestRefused
             in a message, or before the schema.
         """
         if self._size:
@@ -159,7 +147,7 @@ class ArrowMessages:
         if size < 0 or size % _ALIGNMENT:
             raise bad_arrow("the length of metadata is not valid")
         if size > MAX_METADATA:
-            raise ArrowError(413, "message_too_large", f"metadata of more than {MAX_METADATA} bytes")
+            raise RequestRefused(413, "message_too_large", f"metadata of more than {MAX_METADATA} bytes")
         return _HEAD + int(size)
 
     def _checked(self, kind: int, metadata: memoryview, header: int, data: bytes) -> ArrowMessage:
@@ -174,7 +162,7 @@ class ArrowMessages:
                 raise unsupported(400, "a dictionary that replaces another one is not supported")
             self._dictionaries[dictionary] = len(data)
             if sum(self._dictionaries.values()) > MAX_MESSAGE:
-                raise ArrowError(413, "message_too_large", f"dictionaries of more than {MAX_MESSAGE} bytes")
+                raise RequestRefused(413, "message_too_large", f"dictionaries of more than {MAX_MESSAGE} bytes")
             _check_compression(metadata, _table(metadata, header, 1))
         elif kind == BATCH:
             rows = _integer(metadata, header, 0, "<q")
@@ -201,7 +189,7 @@ def _message(metadata: memoryview) -> tuple[int, int, int]:
     if body < 0 or body % _ALIGNMENT:
         raise bad_arrow("the length of a body is not valid")
     if body > MAX_MESSAGE:
-        raise ArrowError(413, "message_too_large", f"a message of more than {MAX_MESSAGE} bytes")
+        raise RequestRefused(413, "message_too_large", f"a message of more than {MAX_MESSAGE} bytes")
     return kind, body, header
 
 

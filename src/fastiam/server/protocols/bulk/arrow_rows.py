@@ -11,14 +11,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from fastiam.model.key_registry import KeyType
-from fastiam.server.mapping import Key, MappingError
+from fastiam.server.mapping import Key, MappingError, RequestRefused
 from fastiam.server.mapping.facts import MAX_KEYS
 from fastiam.server.mapping.values import MAX_VALUE
 from fastiam.server.protocols.bulk.arrow_messages import (
     BATCH,
     MAX_MESSAGE,
     SCHEMA,
-    ArrowError,
     ArrowMessage,
     ArrowMessages,
     bad_arrow,
@@ -111,13 +110,13 @@ class ArrowReader:
         assert self._rows is not None
         return ([(range(rows.length), rows)] for rows in self._rows.read(data))
 
-    def _cut(self, piece: bytes) -> tuple[list[ArrowMessage], ArrowError | None]:
+    def _cut(self, piece: bytes) -> tuple[list[ArrowMessage], RequestRefused | None]:
         """The messages that are complete, and why the one after them is refused."""
         found: list[ArrowMessage] = []
         try:
             for message in self._messages.feed(piece):
                 found.append(message)
-        except ArrowError as refused:
+        except RequestRefused as refused:
             return found, refused
         return found, None
 
@@ -127,7 +126,7 @@ class ArrowRows:
 
     Raises
     ------
-    ArrowError
+    RequestRefused
         the schema is damaged, or has columns that cannot be read.
     """
 
@@ -141,23 +140,23 @@ class ArrowRows:
             self._schema = self._reader.schema
             names: list[str] = self._schema.names
         if len(names) > MAX_KEYS + len(RESERVED):
-            raise ArrowError(400, "too_many", f"more than {MAX_KEYS} columns")
+            raise RequestRefused(400, "too_many", f"more than {MAX_KEYS} columns")
         for name in REQUEST:
             if name not in names and not (name == "principal" and SESSION in names):
-                raise ArrowError(400, "missing", f"there is no column `{name}`")
+                raise RequestRefused(400, "missing", f"there is no column `{name}`")
         found: dict[str, str] = {}
         for name in names:
             key = gate.key(name)
             folded = name if name in RESERVED or isinstance(key, MappingError) else key.folded
             if folded in found:
-                raise ArrowError(400, "bad_value", f"two columns are `{name[:64]}`")
+                raise RequestRefused(400, "bad_value", f"two columns are `{name[:64]}`")
             found[folded] = name
             if name not in RESERVED and isinstance(key, MappingError) and key.code in ("bad_key", "bad_character"):
-                raise ArrowError(400, key.code, key.message)
+                raise RequestRefused(400, key.code, key.message)
             if name in RESERVED and not _is_text(self._schema.field(name).type):
-                raise ArrowError(400, "bad_type", f"the column `{name}` is not text")
+                raise RequestRefused(400, "bad_type", f"the column `{name}` is not text")
             if not _is_text(self._schema.field(name).type) and not _is_bounded(self._schema.field(name).type):
-                raise ArrowError(400, "bad_type", f"the column `{name[:64]}` has a type that is not supported")
+                raise RequestRefused(400, "bad_type", f"the column `{name[:64]}` has a type that is not supported")
 
     def sessions(self) -> Any:
         """The JSON value of the sessions that the schema states; None if it states none.
@@ -184,7 +183,7 @@ class ArrowRows:
 
         Raises
         ------
-        ArrowError
+        RequestRefused
             it is damaged.
         """
         self._pipe.put(batch)
@@ -274,7 +273,7 @@ class ArrowRows:
 
 
 class _Reading:
-    """Turns what the library raises into `ArrowError`, whatever its type is."""
+    """Turns what the library raises into `RequestRefused`, whatever its type is."""
 
     def __enter__(self) -> None:
         return None
@@ -312,7 +311,7 @@ def _listed(column: Any) -> list[Any]:
 
     Raises
     ------
-    ArrowError
+    RequestRefused
         a date or time that Python does not have; views that are much larger than their buffers.
     """
     if pa.types.is_dictionary(column.type):  # one long value in many rows must not be copied for each of them
@@ -392,14 +391,14 @@ def _plain(column: Any) -> Any:
 
     Raises
     ------
-    ArrowError
+    RequestRefused
         its rows are much larger than its buffers, since views overlap.
     """
     if column.type != _TEXTS[2]:
         return column
     views = np.frombuffer(column.buffers()[1], np.int32, len(column) * 4, column.offset * 16)
     if int(views[::4].sum(dtype=np.int64)) > MAX_MESSAGE:
-        raise ArrowError(413, "message_too_large", f"views of more than {MAX_MESSAGE} bytes in {ROWS} rows")
+        raise RequestRefused(413, "message_too_large", f"views of more than {MAX_MESSAGE} bytes in {ROWS} rows")
     return column.cast(_TEXTS[0])
 
 

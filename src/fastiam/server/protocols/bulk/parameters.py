@@ -14,7 +14,7 @@ from fastiam.errors import RequestValueError
 from fastiam.model.request import read_unknown
 from fastiam.server.http import Request
 from fastiam.server.identity import ASSERT_CONTEXT, Identity
-from fastiam.server.mapping import MappingError, read_instant
+from fastiam.server.mapping import MappingError, RequestRefused, read_instant
 
 NDJSON: Final = "application/x-ndjson"
 ARROW: Final = "application/vnd.apache.arrow.stream"
@@ -55,14 +55,6 @@ _NAMES: Final = frozenset({"reasons", "unknown", "now", "on_error", "threads", "
 _MAX_UNKNOWN: Final = 256
 
 
-class Unsupported(Exception):
-    """A type that is not supported: 415, or 406 for the answer."""
-
-    def __init__(self, status: int, message: str) -> None:
-        self.status, self.message = status, message
-        super().__init__(message)
-
-
 @dataclass(frozen=True, slots=True)
 class Parameters:
     """What a request asks for."""
@@ -92,7 +84,7 @@ def read_parameters(request: Request, identity: Identity, now: datetime, threads
 
     Raises
     ------
-    Unsupported
+    RequestRefused
         a type.
     MappingError
         `bad_parameter`; `not_asserted`: the identity may not state the time.
@@ -165,7 +157,7 @@ def _now(text: str | None, identity: Identity, now: datetime) -> datetime:
 def _forms(request: Request) -> tuple[Form, Form]:
     source = TYPES.get(_media_type(request.header(b"content-type") or b""))
     if source is None:
-        raise Unsupported(415, f"the content type is neither `{NDJSON}` nor `{ARROW}`")
+        raise RequestRefused(415, "bad_content_type", f"the content type is neither `{NDJSON}` nor `{ARROW}`")
     accepted = [part for value in request.header_values(b"accept") for part in value.split(b",") if part.strip()]
     if not accepted:
         return source, source
@@ -175,7 +167,7 @@ def _forms(request: Request) -> tuple[Form, Form]:
             return source, TYPES[media]
         if media in ("*/*", "application/*"):
             return source, source
-    raise Unsupported(406, f"the answer is `{NDJSON}` or `{ARROW}`")
+    raise RequestRefused(406, "bad_content_type", f"the answer is `{NDJSON}` or `{ARROW}`")
 
 
 def _media_type(value: bytes) -> str:

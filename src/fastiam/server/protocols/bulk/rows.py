@@ -70,7 +70,7 @@ class Reader(Protocol):
 
     Raises
     ------
-    ArrowError, MappingError
+    RequestRefused, MappingError
         the rest of the body cannot be read.
     """
 

@@ -15,9 +15,8 @@ from fastiam.server.decider import Pinned
 from fastiam.server.decision_records import BatchRecord, Item
 from fastiam.server.http import Response
 from fastiam.server.identity import Identity
-from fastiam.server.mapping import MappingError
+from fastiam.server.mapping import MappingError, RequestRefused
 from fastiam.server.protocol import StreamAborted, StreamRefused
-from fastiam.server.protocols.bulk.arrow_messages import ArrowError
 from fastiam.server.protocols.bulk.gate import Gate, Principals
 from fastiam.server.protocols.bulk.log_items import row_records
 from fastiam.server.protocols.bulk.parameters import Parameters
@@ -158,7 +157,7 @@ class Processor:
             for piece in self._decided(read()):
                 self.has_answered = self.has_answered or bool(piece)
                 yield piece
-        except ArrowError as refused:
+        except RequestRefused as refused:
             self._end(error(refused.status, refused.code, refused.message), refused.code, refused.message)
         except MappingError as fault:
             self._end(refusal(fault), fault.code, fault.message)
@@ -175,13 +174,13 @@ class Processor:
                 stated = read_sessions(chunk.sessions, self._identity, self._pinned.engine, self._parameters.now)
                 self._gate.sessions = self._judge.sessions = stated
             if self._rows + chunk.rows > MAX_ROWS:
-                raise ArrowError(413, "too_many_rows", f"more than {MAX_ROWS} rows")
+                raise RequestRefused(413, "too_many_rows", f"more than {MAX_ROWS} rows")
             for parts in chunk.read():
                 length = sum(len(numbers) for numbers, _ in parts)
                 try:
                     decided = merged([(numbers, self._judge.decide(rows)) for numbers, rows in parts], length)
                 except RequestValueError as fault:
-                    raise ArrowError(400, "bad_type", f"the column `{fault.column[:64]}` cannot be read") from None
+                    raise RequestRefused(400, "bad_type", f"the column `{fault.column[:64]}` cannot be read") from None
                 yield self._answer(decided, parts)
 
     def _answer(self, decided: Decided, parts: Sequence[Part]) -> bytes:

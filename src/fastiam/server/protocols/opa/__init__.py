@@ -15,9 +15,9 @@ from fastiam.server.decider import Decider
 from fastiam.server.decision_records import Record
 from fastiam.server.http import Request, Response
 from fastiam.server.identity import DECIDE, Identity
-from fastiam.server.mapping import EntityMapping, FactRules, config_error
+from fastiam.server.mapping import EntityMapping, FactRules, RequestRefused, config_error
 from fastiam.server.protocol import MIB, Place, Route, ServerProtocol, Site
-from fastiam.server.protocols.opa.answers import UNDEFINED, BadRequest, Call, Form, edge_error, error, read_call
+from fastiam.server.protocols.opa.answers import UNDEFINED, Call, Form, edge_error, error, read_call, undefined_document
 from fastiam.server.protocols.opa.deciding import GenericPath, Path, TrinoAllow, TrinoBatch, View, joined
 from fastiam.server.protocols.opa.generic import BARE, Generic
 from fastiam.server.protocols.opa.section import PathSection, Section
@@ -90,7 +90,7 @@ class Opa:
             call = read_call(request, name, is_bare=is_bare)
             path = self._paths.get(name)
             if not (path is not None and path.is_trino) and operation_of(call.input) in (ROW_FILTERS, COLUMN_MASK):
-                raise BadRequest("row filters and column masks are not configured at this path", 404)
+                raise undefined_document("row filters and column masks are not configured at this path")
             view, read = self._pinned(decider), self._timer()
             identity = request.identity or _UNAUTHENTICATED
             if path is None:
@@ -98,8 +98,8 @@ class Opa:
             else:
                 result, record = path.decide(call, view, identity, now)
             return self._finish(call, result, record, view, began, read)
-        except BadRequest as refused:
-            return error(refused.status, "undefined_document" if refused.status == 404 else "invalid_parameter", refused.message)
+        except RequestRefused as refused:
+            return error(refused.status, refused.code, refused.message)
 
     def _decide_below(self, call: Call, view: View, identity: Identity, now: datetime) -> tuple[Any, Record | None]:
         """The document of a path that has others below it, as packages of OPA have rules; undefined if there are none."""
@@ -111,7 +111,7 @@ class Opa:
         for names, path in below:
             try:
                 result, record = path.decide(call, view, identity, now)
-            except BadRequest:
+            except RequestRefused:
                 continue  # undefined for this input
             at = document
             for name in names[:-1]:

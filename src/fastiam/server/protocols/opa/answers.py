@@ -11,6 +11,7 @@ import orjson
 from fastiam import __version__
 from fastiam.server.decision_records import Record
 from fastiam.server.http import Request, Response
+from fastiam.server.mapping import RequestRefused
 from fastiam.strict_json import JsonError, JsonLimits, read_value
 
 LIMITS: Final = JsonLimits(arrays={"filterResources": 100_000, "columns": 10_000})
@@ -26,12 +27,14 @@ UNDEFINED: Final = object()
 """The result of a path that is not configured."""
 
 
-class BadRequest(Exception):
-    """A request that is not one of the API: 400, or 404 where an undefined result would be read as a permission (G108)."""
+def bad_request(message: str) -> RequestRefused:
+    """A request that is not one of the API."""
+    return RequestRefused(400, "invalid_parameter", message)
 
-    def __init__(self, message: str, status: int = 400) -> None:
-        self.message, self.status = message, status
-        super().__init__(message)
+
+def undefined_document(message: str) -> RequestRefused:
+    """A request whose result would be undefined, which OPA's clients read as a permission (G108)."""
+    return RequestRefused(404, "undefined_document", message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,7 @@ def read_call(request: Request, path: str, *, is_bare: bool) -> Call:
 
     Raises
     ------
-    BadRequest
+    RequestRefused
         YAML, broken JSON, or two inputs.
     """
     parameters = parse_qsl(request.raw_query.decode("ascii", "replace"), keep_blank_values=True)
@@ -69,19 +72,19 @@ def read_call(request: Request, path: str, *, is_bare: bool) -> Call:
     flags = Flags(*(named.get(name) in ("", "true") for name in ("pretty", "metrics", "provenance")))
     for value in request.header_values(b"content-type"):
         if value.partition(b";")[0].strip().lower() in _YAML:
-            raise BadRequest("the body is YAML, and only JSON is read")
+            raise bad_request("the body is YAML, and only JSON is read")
     input_: Any = UNDEFINED
     if request.method == "GET":
         inputs = [value for name, value in parameters if name == "input"]
         if len(inputs) > 1:
-            raise BadRequest("the query string has more than one `input`")
+            raise bad_request("the query string has more than one `input`")
         if inputs:
             input_ = _read(inputs[0].encode())
     elif request.body.strip():
         input_ = _read(request.body)
         if not is_bare:
             if type(input_) is not dict:
-                raise BadRequest("the body is not an object")
+                raise bad_request("the body is not an object")
             input_ = input_.get("input", UNDEFINED)
     return Call(path, input_, is_bare, flags, request)
 
@@ -90,7 +93,7 @@ def _read(text: bytes) -> Any:
     try:
         return read_value(text, LIMITS)
     except JsonError as error:
-        raise BadRequest(str(error)) from None
+        raise bad_request(str(error)) from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from fastiam.server.decider import Pinned
 from fastiam.server.decision_records import BatchRecord, DecisionRecord, Item, Record
 from fastiam.server.identity import EXPLAIN, Identity
 from fastiam.server.mapping import EntityMapper, EntityMapping, KnownRecords, MappedPrincipal, MappingError, ignored_names
-from fastiam.server.protocols.opa.answers import UNDEFINED, BadRequest, Call
+from fastiam.server.protocols.opa.answers import UNDEFINED, Call, bad_request, undefined_document
 from fastiam.server.protocols.opa.generic import Generic
 from fastiam.server.protocols.opa.section import ResultForm
 from fastiam.server.protocols.opa.trino import (
@@ -61,7 +61,7 @@ class Path(Protocol):
 
         Raises
         ------
-        BadRequest
+        RequestRefused
             the input has the wrong form for the path.
         """
 
@@ -292,7 +292,7 @@ def _no_filters(input_: Any, trino: Trino) -> Any:
 
     Raises
     ------
-    BadRequest
+    RequestRefused
         the configuration does not say that there are none.
     """
     action = input_.get("action") if type(input_) is dict else None
@@ -304,9 +304,9 @@ def _no_filters(input_: Any, trino: Trino) -> Any:
             return []
         if type(action.get("resource")) is dict:
             return None
-        raise BadRequest("`action` has neither `resource` nor `filterResources`")
+        raise bad_request("`action` has neither `resource` nor `filterResources`")
     if operation in (ROW_FILTERS, COLUMN_MASK):
-        raise BadRequest("row filters and column masks are not configured", 404)
+        raise undefined_document("row filters and column masks are not configured")
     return UNDEFINED
 
 
@@ -314,19 +314,19 @@ def _items(input_: Any) -> list[Any]:
     action = input_.get("action") if type(input_) is dict else None
     items = action.get("filterResources") if type(action) is dict else None
     if type(items) is not list:
-        raise BadRequest("`input.action.filterResources` is not an array")
+        raise bad_request("`input.action.filterResources` is not an array")
     if len(items) > MAX_ITEMS:
-        raise BadRequest(f"more than {MAX_ITEMS} resources")
+        raise bad_request(f"more than {MAX_ITEMS} resources")
     if isinstance(action, dict) and action.get("operation") == "FilterColumns" and items:
         if len(items) > 1:
-            raise BadRequest("`FilterColumns` has more than one table")
+            raise bad_request("`FilterColumns` has more than one table")
         try:
             table = table_of(items[0])
         except MappingError as error:
-            raise BadRequest(str(error)) from None
+            raise bad_request(str(error)) from None
         columns = table.get("columns") or []
         if type(columns) is not list:
-            raise BadRequest("`columns` is not an array")
+            raise bad_request("`columns` is not an array")
         return [{"column": {**table, "columnName": column}} for column in columns]
     return items
 
@@ -336,7 +336,7 @@ def _queries(asked: Asked, items: list[Any]) -> tuple[list[str], list[int], dict
 
     Raises
     ------
-    BadRequest
+    RequestRefused
         too many of them.
     """
     tables = arns_of_tables(items)
@@ -356,7 +356,7 @@ def _queries(asked: Asked, items: list[Any]) -> tuple[list[str], list[int], dict
         found += each
         owners += [index] * len(each)
         if len(found) > MAX_ITEMS:  # tables with columns have one ARN for each column
-            raise BadRequest(f"more than {MAX_ITEMS} resources and columns")
+            raise bad_request(f"more than {MAX_ITEMS} resources and columns")
     return found, owners, faults
 
 
