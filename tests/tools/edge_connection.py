@@ -11,7 +11,6 @@ import uvicorn
 from served_engine import EngineDecider
 
 import fastiam
-from fastiam.server import config
 from fastiam.server.asgi import Application
 from fastiam.server.auth import Authenticator, Tokens, authenticator
 from fastiam.server.connections import Connections
@@ -20,6 +19,7 @@ from fastiam.server.listeners import Address, Listening
 from fastiam.server.observer import Observer
 from fastiam.server.protocol import ListenerFacts, ServerProtocol
 from fastiam.server.serving import Serving, serving
+from fastiam.server.settings import Auth, Limits, Listener, Trust
 from fastiam.server.thread_pools import Pools
 from fastiam.server.uvicorn_protocol import CONNECTION, EdgeProtocol, EdgeState
 
@@ -61,15 +61,15 @@ class Edge:
 
     def __init__(
         self,
-        limits: config.Limits,
+        limits: Limits,
         *protocols: ServerProtocol,
         access: Authenticator | None = None,
         decider: Any = None,
         peer: Peer | None = None,
     ) -> None:
-        listener = config.Listener(address="127.0.0.1:0", protocols=tuple(each.name for each in protocols))
+        listener = Listener(address="127.0.0.1:0", protocols=tuple(each.name for each in protocols))
         address = Address("127.0.0.1", 1)
-        access = access or authenticator("none", config.Auth(), config.Trust(), Tokens(), is_local=True)
+        access = access or authenticator("none", Auth(), Trust(), Tokens(), is_local=True)
         self.serving: Serving = serving("main", listener, address, protocols, access)
         facts = ListenerFacts("tcp", True, access.kind, False)
         self.listening = Listening(

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from fastiam.errors import did_you_mean
-from fastiam.server.config import Auth, CertificatePeer, ConfigError, Trust, UnixPeer
+from fastiam.server.config import ConfigError
 from fastiam.server.http import Peer
 from fastiam.server.identity import (
     ASSERT_CONTEXT,
@@ -31,6 +31,7 @@ from fastiam.server.identity import (
     USE_SCOPES,
     Identity,
 )
+from fastiam.server.settings import Auth, CertificatePeer, Trust, UnixPeer
 
 _SCOPES: Final = USE_SCOPES | TRUST_SCOPES
 _LOCAL: Final = frozenset({DECIDE, SEARCH, EXPLAIN, BULK, AWS, PLAYGROUND, METRICS})

@@ -14,10 +14,11 @@ from fastiam.live import LiveEngine
 from fastiam.runtime.freeing import free_with
 from fastiam.runtime.gc_pause import load_frozen
 from fastiam.server.call_log import CallCounts
-from fastiam.server.config import ConfigError, Settings
+from fastiam.server.config import ConfigError
 from fastiam.server.decider import Decider, LiveDecider
 from fastiam.server.log_writer import LogWriter
 from fastiam.server.observer import Observer
+from fastiam.server.settings import Settings
 from fastiam.server.thread_pools import Pools
 
 if TYPE_CHECKING:

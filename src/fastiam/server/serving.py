@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fastiam.server.auth import Authenticator
-from fastiam.server.config import ConfigError, Listener
+from fastiam.server.config import ConfigError
 from fastiam.server.listeners import Address
 from fastiam.server.protocol import Route, ServerProtocol, StreamRoute
+from fastiam.server.settings import Listener
 
 _LOCAL_HOSTS = frozenset({b"localhost", b"127.0.0.1", b"[::1]"})
 

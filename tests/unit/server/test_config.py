@@ -15,11 +15,12 @@ from fastiam.errors import FastiamError
 from fastiam.server import config, run
 from fastiam.server.auth import read_tokens
 from fastiam.server.config import ConfigError, Flags, load
+from fastiam.server.settings import FIXED_LIMITS, CoreSettings, Limits, Listener, Settings
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def settings(tmp_path: Path, text: str, environ: dict[str, str] | None = None, flags: Flags = Flags()) -> config.Settings:  # noqa: B008
+def settings(tmp_path: Path, text: str, environ: dict[str, str] | None = None, flags: Flags = Flags()) -> Settings:  # noqa: B008
     file = tmp_path / "serve.toml"
     file.write_text(text)
     file.chmod(0o600)
@@ -80,7 +81,7 @@ def test_configuration_is_refused(tmp_path: Path, text: str, message: str) -> No
 
 
 def test_settings_in_messages_exist() -> None:
-    core = {name: value for name, value in msgspec.structs.asdict(config._Core()).items() if isinstance(value, msgspec.Struct)}
+    core = {name: value for name, value in msgspec.structs.asdict(CoreSettings()).items() if isinstance(value, msgspec.Struct)}
     sections = {name: set(value.__struct_fields__) for name, value in core.items()}
     text = "".join(file.read_text() for file in Path(config.__file__).parent.rglob("*.py"))
     named = re.findall(rf"`({'|'.join(sections)})\.(\w+)`", text)
@@ -208,10 +209,10 @@ def keys_of(kind: Any) -> list[str]:
     return [field.name for field in msgspec.structs.fields(kind)]
 
 
-@pytest.mark.parametrize("part", [field.name for field in msgspec.structs.fields(config._Core)])
+@pytest.mark.parametrize("part", [field.name for field in msgspec.structs.fields(CoreSettings)])
 def test_page_names_every_key(part: str) -> None:
     row = next(line for line in PAGE.splitlines() if line.startswith((f"| `{part}`", f"| `{part}.")))
-    kind = config.Listener if part == "listeners" else type(getattr(config._Core(), part))
+    kind = Listener if part == "listeners" else type(getattr(CoreSettings(), part))
     for key in keys_of(kind):
         assert f"`{key}`" in row, f"docs/serve.md lacks {part}.{key}"
 
@@ -223,10 +224,10 @@ def test_refused_start_is_an_error_of_the_package() -> None:
 def test_documentation_has_each_limit_and_its_default() -> None:
     page = (ROOT / "docs" / "reference" / "settings.md").read_text()
     rows = re.findall(r"^\| `(\w+)` \| ([0-9.]+) \| \w+ \|", page.partition("## Limits of the server")[2], re.M)
-    limits = config.Limits()
+    limits = Limits()
     assert {name: float(default) for name, default in rows} == {name: getattr(limits, name) for name in limits.__struct_fields__}
     fixed = page.partition("## Limits of the server")[2].partition(" need a restart")[0].rpartition("\n")[2]
-    assert re.findall(r"`(\w+)`", fixed) == list(config.FIXED_LIMITS)
+    assert re.findall(r"`(\w+)`", fixed) == list(FIXED_LIMITS)
 
 
 ALL = ("authzen", "opa", "bulk")

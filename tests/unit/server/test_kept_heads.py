@@ -16,12 +16,13 @@ from hypothesis import strategies as st
 from seeds import few_or_all
 from server_process import Echo, parse
 
-from fastiam.server import config, uvicorn_protocol
+from fastiam.server import uvicorn_protocol
 from fastiam.server.serving import Serving
+from fastiam.server.settings import Limits
 
 
 def edge() -> Edge:
-    return Edge(config.Limits(), Echo("", with_health=False))
+    return Edge(Limits(), Echo("", with_health=False))
 
 
 HEADS = [
@@ -225,7 +226,7 @@ def test_reload_lets_go_of_all_kept_heads() -> None:
 
     async def main() -> object:
         echo = Echo("", with_health=False)
-        one = Edge(config.Limits(), echo)
+        one = Edge(Limits(), echo)
         protocol = weakref.ref(echo)
         for head in HEADS[:2]:
             assert parse(await one.send(head + b"0000")).status == 200

@@ -19,8 +19,9 @@ from fastiam.server.protocols.authzen import reading, search
 from fastiam.server.protocols.bulk import arrow_messages, comparison, json_rows, stream
 from fastiam.server.protocols.opa import answers, deciding
 from fastiam.server.protocols.playground import forms as playground_forms
+from fastiam.server.settings import Limits
 
-LIMITS, AWS = config.Limits(), aws.Section()
+LIMITS, AWS = Limits(), aws.Section()
 STREAM = next(field for field in StreamRoute.__dataclass_fields__.values() if field.name == "time").default
 ROWS: dict[str, list[float | str]] = {
     "request line + headers": [asgi.MAX_HEAD, asgi.MAX_FIELDS, asgi.MAX_FIELD],

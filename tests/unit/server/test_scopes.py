@@ -19,12 +19,13 @@ from server_process import parse
 
 from fastiam.server import config
 from fastiam.server.auth import Authenticator, authenticator, read_tokens
-from fastiam.server.config import Auth, CertificatePeer, ConfigError, Trust, UnixPeer
+from fastiam.server.config import ConfigError
 from fastiam.server.decision_source import State
 from fastiam.server.http import Peer
 from fastiam.server.identity import AWS, TRUST_SCOPES, USE_SCOPES
 from fastiam.server.protocol import ListenerFacts, ServerProtocol, Site
 from fastiam.server.protocols.aws import Section
+from fastiam.server.settings import Auth, CertificatePeer, Limits, Trust, UnixPeer
 
 ALL = USE_SCOPES | TRUST_SCOPES
 TOKEN = "t" * 43
@@ -86,7 +87,7 @@ def ask(
     made, peer, fields = access(kind, scopes, folder)
 
     async def main() -> tuple[int, list[tuple[int, str]], bytes]:
-        edge = Edge(config.Limits(), *protocols, access=made, decider=world.decider, peer=other.get("peer", peer))
+        edge = Edge(Limits(), *protocols, access=made, decider=world.decider, peer=other.get("peer", peer))
         answer = parse(await edge.ask(*REQUESTS[needed], *other.get("fields", fields), *other.get("fields_too", ())))
         return answer.status, edge.refusals, answer.body
 

@@ -6,6 +6,7 @@ import os
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import orjson
@@ -14,6 +15,9 @@ from fastiam.cli import exit_codes as exits
 from fastiam.cli.console import note
 from fastiam.errors import FastiamError, missing_package
 from fastiam.runtime.gc_pause import collection_paused
+
+if TYPE_CHECKING:
+    from fastiam.server.settings import Settings
 
 
 @click.command("serve")
@@ -42,7 +46,7 @@ def command(source: tuple[str, ...], config_file: str | None, listen: str | None
     file = None if config_file is None else Path(config_file)
     flags = config.Flags(source, listen, doors)
 
-    def read(*, is_running: bool = False) -> config.Settings:
+    def read(*, is_running: bool = False) -> Settings:
         settings = config.load(file, os.environ, flags)
         run.prepare(settings, is_running=is_running)
         return settings
