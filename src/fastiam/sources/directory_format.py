@@ -53,8 +53,9 @@ def read_groups(model: AccountModel, root: LocatedValue) -> None:
     """Read groups with inline and attached policies."""
     for node in root.list_of("groups"):
         values, policies = _values(node, "groups"), _identity(model, node)
+        values.pop("attached")  # is in `policies`
         with node.writing(model):
-            model.add_group(values["arn"], identity_policies=policies, unique_id=values["unique_id"], created=values["created"])
+            model.add_group(values.pop("arn"), identity_policies=policies, **values)
 
 
 def read_principals(model: AccountModel, root: LocatedValue) -> None:
