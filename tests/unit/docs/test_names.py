@@ -63,3 +63,20 @@ def test_names_are_found_in_each_form() -> None:
     assert names_in(text) == found
     assert [name for name in sorted(found) if not exists(name)] == []
     assert not exists("fastiam.Engine.decide_none")
+
+
+ARCHITECTURE = (ROOT / "docs" / "explanation" / "architecture.md").read_text()
+
+
+def test_table_of_packages_is_that_of_the_tree() -> None:
+    rows = re.findall(r"^\| (`[^|]*) \|", ARCHITECTURE.partition("## The compiled core")[0], re.M)
+    listed = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    places = [place for place in (ROOT / "src" / "fastiam").iterdir() if not place.name.startswith("__")]
+    packages = {place.stem for place in places if (place / "__init__.py").exists() or place.suffix in (".py", ".pyx")}
+    assert listed == packages
+
+
+def test_modules_in_the_pictures_exist() -> None:
+    boxes = set(re.findall(r'\["([a-z_]+(?:\.[a-z_]+)+)', ARCHITECTURE))
+    assert "engine.resolving" in boxes
+    assert {name for name in boxes if not exists(f"fastiam.{name}")} == set()
