@@ -343,8 +343,8 @@ class Decisions:
         return _rebuild, (self.outcome, {**reasons, **rest, "errors": self.errors if self._has_error_column else None})
 
     def to_dict(self) -> dict[str, Json]:
-        """The JSON form: the rows, each as `RowDecision.to_dict` gives it, and `unread`: the missing keys."""
-        return {"rows": [row.to_dict() for row in self], "unread": {**self.missing_keys}}
+        """The JSON form: the rows, each as `RowDecision.to_dict` gives it, and `missing_keys`."""
+        return {"rows": [row.to_dict() for row in self], "missing_keys": {**self.missing_keys}}
 
     def summary(self) -> Summary:
         """Counts over the whole batch; `str()` of it is a short report."""

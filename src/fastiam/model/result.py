@@ -17,7 +17,6 @@ from fastiam.model.policy import ConditionEntry
 
 Json: TypeAlias = "str | int | float | bool | None | list[Json] | dict[str, Json]"
 
-JSON_NAMES = {"missing_keys": "unread", "residual_statements": "open_statements"}  # fields whose names in the JSON form are older
 _KEYS = ("depends_on", "keys", "context", "absent_keys", "unresolved_variables")  # fields that hold folded condition keys
 
 
@@ -76,7 +75,7 @@ def fields_to_json(record: Any) -> dict[str, Json]:
     """A record by the names of its fields, and of what its class derives from them."""
     derived = record._derived if isinstance(record, Result) else ()
     names = (*(field.name for field in fields(record)), *derived)
-    return {JSON_NAMES.get(name, name): _member(name, getattr(record, name)) for name in names}
+    return {name: _member(name, getattr(record, name)) for name in names}
 
 
 def to_json(value: Any) -> Json:

@@ -309,7 +309,7 @@ def summary_of(plain: Mapping[str, Any]) -> Summary:
         outcomes={Outcome[name]: n for name, n in plain["outcomes"].items()},
         layers={Layer(name): n for name, n in plain["layers"].items()},
         denies={_statement(each["statement"]): each["rows"] for each in plain["denies"]} if plain["denies"] else {},
-        missing_keys=plain["unread"],
+        missing_keys=plain["missing_keys"],
         assumed_owner=plain["assumed_owner"],
         unknown_principal=plain["unknown_principal"],
         first_errors=tuple(plain["first_errors"]),
