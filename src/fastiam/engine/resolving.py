@@ -90,7 +90,7 @@ class Resolver:
     # -- resolution of misses -----------------------------------------------------------------------------------------
 
     def add_principal(self, name: str, action: str) -> None:
-        """Add a name that is no session. A service or provider is one for some actions only."""
+        """Add a name. A service or provider is one for some actions only."""
         if not (name.startswith("arn:") and self._add_from_template(name)):
             self._add_named(name, action)
 

@@ -17,12 +17,13 @@ PAGES = sorted([*ROOT.glob("docs/**/*.md"), ROOT / "README.md", ROOT / "CONTRIBU
 MODULES = re.compile(r"(?<![\w./-])fastiam((?:\.[A-Za-z_]\w*)+)")
 IMPORTS = re.compile(r"^ *from (fastiam[\w.]*) import ([\w, ]+)$", re.M)
 MEMBERS = re.compile(rf"`({'|'.join(sorted(fastiam.__all__))})\.([a-z_]+)")
-# members of the metadata of other protocols, and names of files
-OTHERS = {f"fastiam.{name}" for name in "batch_size door generation outcome principal sarif sessions toml".split()}
+ATTRIBUTES = re.compile(r"^.*OpenTelemetry.*$", re.M)  # lines with names of another kind
+OTHERS = {f"fastiam.{name}" for name in "generation principal sarif sessions toml".split()}  # metadata, and names of files
 
 
 def names_in(text: str) -> set[str]:
     """The names of modules, and of what is in them, in a text."""
+    text = ATTRIBUTES.sub("", text)
     found = {f"fastiam{rest}" for rest in MODULES.findall(text)} | {f"fastiam.{name}.{of}" for name, of in MEMBERS.findall(text)}
     for module, names in IMPORTS.findall(text):
         found |= {f"{module}.{name.split(' as ')[0].strip()}" for name in names.split(",")}

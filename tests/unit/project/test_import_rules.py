@@ -139,7 +139,7 @@ def test_no_modules_import_each_other_even_within_functions() -> None:
     assert order.index("fastiam.analysis.proof.layer_proofs") < order.index("fastiam.analysis.access.affected_requests")
 
 
-def test_import_within_a_function_is_of_a_module_that_is_not_loaded() -> None:
+def test_import_within_a_function_is_of_an_unloaded_module() -> None:
     """It saves the time of the import; otherwise it belongs to the top of the file."""
     imports = modules_and_imports()
     loaded = {name: loaded_with(name, imports) for name, of in imports.items() if of[True]}
