@@ -303,7 +303,8 @@ class Case:
         else:
             fields = (self.owner.account, "", "aws")
             within = tuple(arn_symbols(one, "*", "*", field, "*") for one in partitions for field in fields)
-        more: tuple[Symbols, ...] = tuple(one for place in self.split.values() for one in place.patterns)
+        apart = self.split.values() if self.place is None else self.world.records.below(self.place.arn)
+        more: tuple[Symbols, ...] = tuple(one for place in apart for one in place.patterns)
         return Scope(
             partitions,
             action_elements=(*_SPECIAL_ELEMENTS, *exempt, *filter(None, services)),
@@ -373,6 +374,8 @@ class Case:
         if not resource:
             return None
         facts = self.world.records.facts(resource)
+        if self.place is not None and self.place.arn not in self.world.records.of(resource):
+            raise ProofLimitError(f"`{resource}` is near `{self.place.arn}`, whose policy does not apply to it")
         found = facts.policies or ()
         if not self._resource_policies.issuperset(map(id, found)):
             raise ProofLimitError("a resource whose policies come from several records")

@@ -5,30 +5,23 @@ INVARIANT: an ARN that a record governs matches one of the patterns of the recor
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from fastiam.analysis.proof.cells import Symbols
-from fastiam.analysis.proof.names import arn_symbols
-from fastiam.directory.governing_resources import governing_resources_of, partial_secret, stored_arn
-from fastiam.model.arn import Arn, split_arn
+from fastiam.analysis.filter.governed_arns import cases_below, spellings
+from fastiam.analysis.filter.patterns import Part, Symbol
+from fastiam.analysis.proof.cells import FieldWildcard, Symbols
+from fastiam.directory.governing_resources import governing_resources_of, stored_arn
 from fastiam.model.policy import Policy
 from fastiam.model.profile import ResourceFacts
 from fastiam.resolve.snapshot import Snapshot
 from fastiam.runtime.forking import cached_property
+from fastiam.spec.wildcards import Wildcard
 
-# what is below a governing resource, by service: the table of spec 6.10 from right to left
-_BELOW: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
-    "s3": ((r"accesspoint/[^/]+", ("{}/object/*",)), (r"[^/]+", ("{}/*",))),
-    "lambda": ((r"function:[^:]+", ("{}:*",)),),
-    "dynamodb": ((r"table/[^/]+", ("{}/index/*", "{}/export/*")),),
-    "sns": ((r"[^:]+", ("{}:*",)),),
-    "kinesis": ((r"stream/[^/]+", ("{}/consumer/*",)),),
-    "es": ((r"domain/[^/]+", ("{}/*",)),),
-    "acm-pca": ((r"certificate-authority/[^/]+", ("{}/certificate/*",)),),
-    "glue": ((r"catalog", ("database/*", "table/*", "userDefinedFunction/*", "connection/*")),),
-}
+_WILDCARDS = {  # a segment as any text: a record of `codeartifact` matches a few ARNs more, see `Case`
+    Symbol.ANY: Wildcard.ANY, Symbol.ONE: Wildcard.ONE, Symbol.FIELD: FieldWildcard.ANY, Symbol.FIELD_ONE: FieldWildcard.ONE,
+    Symbol.SEGMENT: Wildcard.ANY, Symbol.SEGMENT_ONE: Wildcard.ONE,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,49 +42,19 @@ class Place:
 
 def place_of(arn: str) -> Place:
     """Return the place of a record."""
-    return Place(arn, tuple(dict.fromkeys(_symbols(one) for one in _governed(arn))))
+    below = (case.whole_pattern for case in cases_below(arn, "x"))
+    found = (*((one,) for one in spellings(arn)), *below)
+    return Place(arn, tuple(dict.fromkeys(_symbols(one) for one in found)))
 
 
-def _symbols(text: str) -> Symbols:
-    """Return the pattern of an ARN whose last field ends with a wildcard, or has none."""
-    _, *fields = text.split(":", 5)
-    *heads, rest = fields
-    is_open = rest.endswith("*")
-    base = arn_symbols(*heads, "*" if is_open else "")
-    return (*base[: len(base) - is_open], *rest.removesuffix("*"), *base[len(base) - is_open :])
-
-
-def _governed(text: str) -> Iterator[str]:
-    yield text
-    arn = split_arn(text)
-    if arn is None:
-        return
-    rest = arn.rest
-    for expression, below in _BELOW.get(arn.service, ()):
-        if re.fullmatch(expression, rest, re.DOTALL):
-            yield from (_with_rest(arn, one.format(rest)) for one in below)
-            break
-    if arn.service == "logs":
-        yield from (_with_rest(arn, one) for one in ([f"{rest}:*"] if rest != "*" else ["log-group:*"]))
-    if arn.service == "apigateway" and rest.startswith("/restapis/"):
-        id_ = rest.removeprefix("/restapis/")
-        yield f"{text}/*"
-        yield str(Arn(arn.partition, "execute-api", arn.region, "*", id_))
-        yield str(Arn(arn.partition, "execute-api", arn.region, "*", f"{id_}/*"))
-    if arn.service == "codeartifact":
-        kind, _, name = rest.partition("/")
-        if kind == "repository":
-            yield _with_rest(arn, f"package/{name}/*")
-        if kind == "domain":
-            yield _with_rest(arn, f"package/{name}/*")
-            yield _with_rest(arn, f"package-group/{name}/*")
-    partial = partial_secret(text)
-    if partial is not None:
-        yield partial
-
-
-def _with_rest(arn: Arn, rest: str) -> str:
-    return str(Arn(arn.partition, arn.service, arn.region, arn.account, rest))
+def _symbols(pattern: Iterable[Part]) -> Symbols:
+    found: list[str | Wildcard | FieldWildcard] = []
+    for part in pattern:
+        if isinstance(part, str):
+            found += part
+        elif isinstance(part, Symbol):
+            found.append(_WILDCARDS[part])
+    return tuple(found)
 
 
 class Records:
@@ -129,6 +92,10 @@ class Records:
         """Return a record, those that govern it, and those below it, whose policies can be in force at the same resources."""
         below = [one for one in self._below.get(arn, ()) if one != arn]
         return list(dict.fromkeys((arn, *self.of(arn), *below)))
+
+    def below(self, arn: str) -> Iterator[Place]:
+        """Yield the places of records with policies below a record: their policies are in force at a part of its place."""
+        yield from (self.place(one) for one in self._below.get(arn, ()) if one != arn and self.policies(one))
 
     @cached_property
     def _below(self) -> dict[str, list[str]]:

@@ -1,0 +1,89 @@
+"""The ARNs that a record governs in proofs: no more and no fewer than those at which its policy is in force."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from trap_world import A, M
+
+import fastiam
+from fastiam.analysis.invariants.model import Invariant, InvariantOutcome
+from fastiam.analysis.invariants.places import Records
+from fastiam.analysis.invariants.prove import prove_invariant
+from fastiam.analysis.proof.cells import PatternAutomaton
+
+SERVICE = {"Service": "delivery.amazonaws.com"}
+AT = f"eu-west-1:{A}"
+GROUP, ALL_GROUPS = f"arn:aws:logs:{AT}:log-group:g", f"arn:aws:logs:{AT}:*"
+FUNCTION, DOMAIN = f"arn:aws:lambda:{AT}:function:f", f"arn:aws:codeartifact:{AT}:domain/dom"
+INVOKE = "lambda:InvokeFunction"
+
+
+def statement(effect: str, action: str, resource: str) -> dict[str, Any]:
+    return {"Effect": effect, "Principal": SERVICE, "Action": action, "Resource": resource}
+
+
+def engine_with(records: dict[str, dict[str, Any]]) -> fastiam.Engine:
+    made = fastiam.Directory()
+    made.set_organization("o-1", management_account=M, accounts={A: None})
+    made.add_principal(f"arn:aws:iam::{A}:user/u", identity_policies=[])
+    for arn, one in records.items():
+        made.add_resource(arn, account=A, policy={"Version": "2012-10-17", "Statement": [one]})
+    return made.compile()
+
+
+@pytest.mark.parametrize(
+    ("record", "action", "pattern", "below"),
+    [
+        (GROUP, "logs:PutLogEvents", f"{GROUP}:*", f"{GROUP}:log-stream:s"),
+        (ALL_GROUPS, "logs:PutLogEvents", f"{GROUP}:*", f"{GROUP}:log-stream:s"),
+        (ALL_GROUPS, "logs:PutLogEvents", f"{GROUP[:-1]}/aws/*:*", f"{GROUP[:-1]}/aws/x:log-stream:s"),
+        (DOMAIN, "codeartifact:DescribePackage", f"arn:aws:codeartifact:{AT}:package/dom/*",
+         f"arn:aws:codeartifact:{AT}:package/dom/repo/npm/ns/p"),
+    ],
+)  # fmt: skip
+def test_a_grant_below_a_record_is_found(record: str, action: str, pattern: str, below: str) -> None:
+    engine = engine_with({record: statement("Allow", action, pattern)})
+    assert engine.decide(SERVICE["Service"], action, below).allowed
+    result = prove_invariant(engine, Invariant(never={"principals": "services", "actions": action, "resources": f"account:{A}"}))
+    assert result.result is InvariantOutcome.FAILS
+
+
+def test_records_below_hide_no_other_resource() -> None:
+    """Versions with policies of their own, with the names that a proof tries first."""
+    versions = {f"{FUNCTION}:{name}": statement("Deny", INVOKE, "*") for name in ("", "x", "y", "z", "xx")}
+    engine = engine_with({FUNCTION: statement("Allow", INVOKE, "*"), **versions})
+    assert engine.decide(SERVICE["Service"], INVOKE, f"{FUNCTION}:k").allowed
+    scope = {"principals": "services", "actions": INVOKE, "resources": f"{FUNCTION}:*"}
+    assert prove_invariant(engine, Invariant(never=scope)).result is InvariantOutcome.FAILS
+
+
+RECORDS = (
+    GROUP, ALL_GROUPS, FUNCTION, "arn:aws:s3:::b", f"arn:aws:s3:{AT}:accesspoint/p", f"arn:aws:dynamodb:{AT}:table/t",
+    f"arn:aws:sns:{AT}:topic", f"arn:aws:kinesis:{AT}:stream/s", f"arn:aws:es:{AT}:domain/d", f"arn:aws:glue:{AT}:catalog",
+    f"arn:aws:acm-pca:{AT}:certificate-authority/c", "arn:aws:apigateway:eu-west-1::/restapis/abc", DOMAIN,
+    f"arn:aws:codeartifact:{AT}:repository/dom/repo", f"arn:aws:secretsmanager:{AT}:secret:n-AbCdEf",
+)  # fmt: skip
+ENDS = (
+    "", "/", ":", "/x", ":x", "/*", ":*", ":log-stream:", ":log-stream:s", ":log-group:g:log-stream:s", "/object/o", "/index/i",
+    "/export/e", "/backup/b", "/stream/s", "/consumer/c:1", "/certificate/c", "/x/y", "/x/y/z", ":x:y",
+)  # fmt: skip
+OTHERS = (
+    f"arn:aws:logs:{AT}:log-group:h", f"arn:aws:logs:{AT}:log-group:h:*", f"arn:aws:logs:{AT}:log-group:h:log-stream:s",
+    f"arn:aws:logs:{AT}:log-group:h:x", f"arn:aws:logs:{AT}:destination:d", f"arn:aws:execute-api:{AT}:abc",
+    f"arn:aws:execute-api:{AT}:abc/p/GET", "arn:aws:execute-api:eu-west-1::abc/p", f"arn:aws:execute-api:{AT}:abd/p",
+    f"arn:aws:codeartifact:{AT}:package/dom/repo/npm/ns/p", f"arn:aws:codeartifact:{AT}:package/dom/other/npm",
+    f"arn:aws:codeartifact:{AT}:package/dom/other", f"arn:aws:codeartifact:{AT}:package-group/dom/x",
+    f"arn:aws:glue:{AT}:database/d", f"arn:aws:glue:{AT}:table/d/t", f"arn:aws:glue:{AT}:job/j",
+    f"arn:aws:secretsmanager:{AT}:secret:n",
+)  # fmt: skip
+
+
+def test_the_place_of_a_record_has_the_ARNs_that_it_governs() -> None:
+    engine = engine_with({arn: statement("Allow", "*", "*") for arn in RECORDS})
+    records = Records(engine.snapshot)
+    for record in RECORDS:
+        automaton = PatternAutomaton([records.place(record).patterns])
+        for arn in (*OTHERS, *(f"{one}{end}" for one in RECORDS for end in ENDS)):
+            assert bool(automaton.match(arn)) is (record in records.of(arn)), (record, arn)
