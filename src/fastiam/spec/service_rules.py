@@ -35,6 +35,9 @@ _SERVICE_ROLE_CHANGES = frozenset(
     ).split()
 )
 _ALIAS_CHANGES = frozenset("createalias updatealias deletealias".split())
+FORBIDDEN_CHANGES = (  # by prefix
+    ("iam", _POLICY_CHANGES), ("iam", _RESERVED_ROLE_CHANGES), ("iam", _SERVICE_ROLE_CHANGES), ("kms", _ALIAS_CHANGES),
+)  # fmt: skip
 
 
 def is_always_allowed(principal: PrincipalProfile, action: tuple[str, str]) -> bool:

@@ -13,7 +13,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fastiam.testing.assertions import assert_allowed, assert_denied, assert_depends, assert_explicitly_denied
+    from fastiam.testing.assertions import (
+        assert_allowed,
+        assert_denied,
+        assert_depends,
+        assert_explicitly_denied,
+        assert_invariant,
+    )
     from fastiam.testing.report import ExampleResult, TestReport
     from fastiam.testing.runner import run
 
@@ -24,11 +30,12 @@ __all__ = [
     "assert_denied",
     "assert_depends",
     "assert_explicitly_denied",
+    "assert_invariant",
     "run",
 ]
 
 _HOMES = {
-    "assertions": ("assert_allowed", "assert_denied", "assert_depends", "assert_explicitly_denied"),
+    "assertions": ("assert_allowed", "assert_denied", "assert_depends", "assert_explicitly_denied", "assert_invariant"),
     "report": ("ExampleResult", "TestReport"),
     "runner": ("run",),
 }

@@ -11,6 +11,7 @@ from fastiam.model.request import Context
 from fastiam.model.session import Session
 
 if TYPE_CHECKING:
+    from fastiam.analysis.invariants.model import Invariant
     from fastiam.api.engine import Engine
 
 
@@ -107,6 +108,37 @@ def assert_depends(
         raise AssertionError(
             f"expected a decision that depends on {', '.join(sorted(on))}, not on {', '.join(decision.depends_on)}"
         )
+
+
+def assert_invariant(
+    engine: Engine, invariant: Invariant, *, limit: int = 300_000, timeout: float | None = 60.0, strict: bool = False
+) -> None:
+    """Fail unless an invariant is proved.
+
+    Parameters
+    ----------
+    engine
+        an `Engine`; of a `LiveEngine` pass `live.engine`.
+    limit, timeout, strict
+        as in `prove_invariant`.
+
+    Raises
+    ------
+    AssertionError
+        it fails, with the request that decides it, or it is undecided, with the reason.
+    RequestValueError, PolicyError
+        as in `prove_invariant`.
+    """
+    from fastiam.analysis.invariants.prove import prove_invariant
+
+    found = prove_invariant(engine, invariant, limit=limit, timeout=timeout, strict=strict)
+    if found.holds:
+        return
+    about = f"`{invariant.name}` {found.result.value}"
+    if found.explanation is not None:
+        about += f": {found.request}" + (f" ({found.note})" if found.note else "")
+        raise AssertionError(f"{about}\n\n{found.explanation}")
+    raise AssertionError(f"{about}: {found.reason or found.vacuous or 'no request of the scope is allowed'}")
 
 
 def _check(

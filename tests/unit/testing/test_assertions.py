@@ -56,3 +56,18 @@ def test_failing_assertion_gives_the_reason(engine: fastiam.Engine, call, text: 
 def test_request_that_cannot_be_read_is_not_a_denial(engine: fastiam.Engine) -> None:
     with pytest.raises(fastiam.RequestValueError):
         testing.assert_denied(engine, ANA, "s3:GetObject", "b/k")
+
+
+def test_an_invariant_is_asserted() -> None:
+    made = fastiam.Directory()
+    arn = "arn:aws:iam::111111111111:user/u"
+    statement = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}
+    made.add_principal(arn, identity_policies=[{"Version": "2012-10-17", "Statement": statement}])
+    engine = made.compile()
+    testing.assert_invariant(engine, fastiam.Invariant(never={"principals": arn, "actions": "s3:PutObject"}))
+    with pytest.raises(AssertionError, match="(?s)`reads` fails.*s3:GetObject.*ALLOW"):
+        testing.assert_invariant(engine, fastiam.Invariant(name="reads", never={"principals": arn, "actions": "s3:GetObject"}))
+    with pytest.raises(AssertionError, match="no request of the scope is allowed"):
+        testing.assert_invariant(engine, fastiam.Invariant(sometimes={"principals": arn, "actions": "s3:PutObject"}))
+    with pytest.raises(AssertionError, match="undecided"):
+        testing.assert_invariant(engine, fastiam.Invariant(never={"principals": "everyone", "actions": "*"}), limit=1)

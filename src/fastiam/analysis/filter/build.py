@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from fastiam.analysis.filter import patterns
-from fastiam.analysis.filter.cases import ArnCase, differs, recorded_cases
+from fastiam.analysis.filter.cases import differs, recorded_cases
 from fastiam.analysis.filter.combining import allowed
 from fastiam.analysis.filter.formula import (
     Column,
@@ -31,6 +31,7 @@ from fastiam.analysis.filter.formula import (
     where_text_is,
     where_text_starts,
 )
+from fastiam.analysis.filter.governed_arns import ArnCase
 from fastiam.analysis.filter.patterns import Part, Symbol
 from fastiam.analysis.filter.row_keys import (
     ACCOUNT,

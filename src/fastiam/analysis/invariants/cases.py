@@ -40,7 +40,7 @@ from fastiam.spec.actions import split_action
 from fastiam.spec.evaluate import decision_inputs
 from fastiam.spec.layers import LayerInput, applicable_layers
 from fastiam.spec.principal_entries import CLASSES
-from fastiam.spec.service_rules import credential_forbids
+from fastiam.spec.service_rules import FORBIDDEN_CHANGES, credential_forbids
 from fastiam.spec.three_valued import F, T
 
 _ALGEBRA: allow_formula.Algebra[Formula] = allow_formula.Algebra(every, some, negation)
@@ -50,6 +50,13 @@ _SPECIAL_ARNS = (
     arn_symbols("*", "kms", "*", "*", "key/*"),
     arn_symbols("*", "iam", "*", "*", "role/*"),
     arn_symbols("*", "iam", "*", "*", "role/aws-service-role/*"),
+)
+# changes that AWS forbids (D17), where a proof is about requests that are denied
+_FORBIDDEN_ELEMENTS = tuple(tuple(f"{prefix}:{name}" for name in sorted(names)) for prefix, names in FORBIDDEN_CHANGES)
+_FORBIDDEN_ARNS = (
+    arn_symbols("*", "iam", "*", "aws", "policy/*"),
+    arn_symbols("*", "iam", "*", "*", "role/aws-reserved/*"),
+    arn_symbols("*", "kms", "*", "*", "alias/aws/*"),
 )
 _OWNER = ("aws:resourceaccount", "aws:resourceorgid", "aws:resourceorgpaths")
 
@@ -75,6 +82,8 @@ class Case:
     ----------
     any_policy
         the resource has any policy: no record says which (4.2).
+    may_deny
+        a policy that no record has decides; where the proof is about denied requests, it denies (T58).
     limits_only
         all layers but SCPs, RCPs and endpoints allow everything (level 1).
     split
@@ -98,12 +107,13 @@ class Case:
         route: Route = _ROUTE,
         source: Source = _SOURCE,
         any_policy: bool = False,
+        may_deny: bool = False,
         limits_only: bool = False,
         split: Mapping[str, Place] = {},
         assumed: Mapping[str, ContextValue | None] = {},
         everywhere: tuple[Policy, ...] | None = None,
     ) -> None:
-        self.assumed, self.everywhere = assumed, everywhere
+        self.assumed, self.everywhere, self.may_deny = assumed, everywhere, may_deny
         self.world, self.subject, self.home, self.owner = world, subject, home, owner
         self.place, self.route, self.source, self.tags = place, route, source, tags
         self.any_policy, self.limits_only, self.split = any_policy, limits_only, split
@@ -120,6 +130,14 @@ class Case:
         self._add_policies()
         self._add_in_scope()
         self._add_clauses()
+
+    def again(self, split: Mapping[str, Place], assumed: Mapping[str, ContextValue | None]) -> Case:
+        """Return the case with other records split off, or with values of keys that are assumed."""
+        return Case(
+            self.world, self._relevant, self.subject, self.home, self.owner,
+            place=self.place, tags=self.tags, route=self.route, source=self.source, any_policy=self.any_policy,
+            may_deny=self.may_deny, limits_only=self.limits_only, split=split, assumed=assumed, everywhere=self.everywhere,
+        )  # fmt: skip
 
     # -- keys ---------------------------------------------------------------------------------------------------------
 
@@ -201,7 +219,7 @@ class Case:
             return
         self._add_all(profile.identity_policies, Layer.IDENTITY)
         self._add_all(profile.boundary or (), Layer.BOUNDARY)
-        if self._has_session_policies or self.subject.kind is PrincipalKind.AROOT:
+        if self._needs_session_allow:
             self._add_all(profile.session_policies or (), Layer.SESSION)
         if self.everywhere is not None:
             self._resource_policies = frozenset(map(id, self.everywhere))
@@ -213,9 +231,10 @@ class Case:
             self._add_named(policies, Layer.RESOURCE)
 
     @property
-    def _has_session_policies(self) -> bool:
-        """Whether the session policies of a role session have to allow."""
-        return self.subject.kind in ROLES and self.subject.profile.session_policies is not None
+    def _needs_session_allow(self) -> bool:
+        """Whether the session policies of a role session or of AssumeRoot have to allow; those of others allow everything."""
+        kind = self.subject.kind
+        return kind is PrincipalKind.AROOT or kind in ROLES and self.subject.profile.session_policies is not None
 
     def _add_all(self, policies: Iterable[Policy], layer: Layer, level: int = 0) -> None:
         for policy in policies:
@@ -305,9 +324,12 @@ class Case:
             within = tuple(arn_symbols(one, "*", "*", field, "*") for one in partitions for field in fields)
         apart = self.split.values() if self.place is None else self.world.records.below(self.place.arn)
         more: tuple[Symbols, ...] = tuple(one for place in apart for one in place.patterns)
+        elements = _SPECIAL_ELEMENTS
+        if self.world.denied:
+            more, elements = (*more, *_FORBIDDEN_ARNS), (*elements, *_FORBIDDEN_ELEMENTS)
         return Scope(
             partitions,
-            action_elements=(*_SPECIAL_ELEMENTS, *exempt, *filter(None, services)),
+            action_elements=(*elements, *exempt, *filter(None, services)),
             resource_patterns=(*(_SPECIAL_ARNS if not self.limits_only or has_rcps else ()), *more),
             covers_action=self._covers,
             has_star=self.limits_only or self.same_account and self.place is None,
@@ -324,15 +346,19 @@ class Case:
             return True
         if self.subject.calls is not None and call not in self.subject.calls:
             return False
-        return not credential_forbids(self.subject.profile, call)
+        return self.world.denied or not credential_forbids(self.subject.profile, call)
 
     def gain(self, old: Applied, applied: Applied, action: str, resource: str) -> Sequence[Formula]:
-        """Return when a request is allowed, in scope and not excepted; `resource` is "" if it is not known yet."""
+        """Return when a request is in scope, not excepted, and allowed or denied; `resource` is "" if it is not known yet."""
         formulas = {id(one): formula for one, formula in applied}
         in_scope = self._in_scope(formulas, resource)
         if in_scope is False:
             return (False,)
-        return (every((in_scope, self._allowed(applied, action, resource))),)
+        if not self.world.denied:
+            return (every((in_scope, self._allowed(applied, action, resource))),)
+        if not resource:
+            return (in_scope,)  # an upper bound
+        return (every((in_scope, negation(self._allowed(applied, action, resource)))),)
 
     def _in_scope(self, formulas: Mapping[int, Formula], resource: str) -> Formula:
         named: dict[str, list[Formula]] = {}
@@ -390,7 +416,9 @@ class Case:
         if self.place is not None and resource and self.world.records.facts(resource).blocks_public:
             target = replace(target, blocks_public=True)
         inputs = decision_inputs(profile, target, call, settings)
-        if inputs.service_refusal is Reason.HARD_RULE:  # other actions of the cell may be possible
+        if self.may_deny and self.world.denied or inputs.credential_forbids and not self.limits_only:
+            return False
+        if inputs.service_refusal is Reason.HARD_RULE and not self.world.denied:  # other actions of the cell may be possible
             inputs = replace(inputs, service_refusal=None)
         if not resource:  # not known yet: whatever it is
             inputs = replace(inputs, required=False, service_refusal=None)
@@ -452,7 +480,7 @@ class Case:
             "vpce": allowed(Layer.VPCE) if has_endpoint else True,
             "identity": True if self.limits_only else allowed(Layer.IDENTITY),
             "boundary": True if self.limits_only or profile.boundary is None else allowed(Layer.BOUNDARY),
-            "session": allowed(Layer.SESSION) if self._has_session_policies and not self.limits_only else True,
+            "session": allowed(Layer.SESSION) if self._needs_session_allow and not self.limits_only else True,
         }
         if self.limits_only or self.any_policy:
             return {**found, **dict.fromkeys(CLASSES, True)}

@@ -10,6 +10,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from fastiam.analysis.invariants.directory_facts import DirectoryFacts, EntryResults
 from fastiam.analysis.invariants.key_domains import NETWORK, RESOURCE_TAGS, TAG
 from fastiam.analysis.invariants.subjects import Subject
 from fastiam.analysis.invariants.universe import Home
@@ -21,7 +22,7 @@ from fastiam.model.key_registry import fold
 from fastiam.model.policy import ConditionEntry, Effect, Policy, Statement
 from fastiam.model.profile import PrincipalKind
 from fastiam.spec.principal_entries import Form, ParsedPrincipal
-from fastiam.spec.three_valued import F, T
+from fastiam.spec.three_valued import F, T, Truth
 from fastiam.spec.wildcards import glob_matches, read_glob
 
 Member = tuple[Subject, Home | None]
@@ -98,20 +99,22 @@ class Signatures:
         limits: Sequence[tuple[Policy, Statement]],
         names: NamingIndex,
         letters: Callable[[Subject, Home | None], Hashable],
+        facts: DirectoryFacts,
         *,
         opened: bool,
     ) -> None:
         self._relevant, self._names, self._letters, self._opened = relevant, names, letters, opened
-        self._shared, self._limits = _Reads(shared), _Reads(limits)
+        self._facts = facts
+        self._shared, self._limits = _Reads(shared, facts), _Reads(limits, facts)
         self._own: dict[int, tuple[Policy, tuple[tuple[Policy, Statement], ...]]] = {}
         self._contents: dict[Hashable, int] = {}
         self._reads: dict[int, tuple[Statement, _Reads]] = {}
 
-    def of(self, subject: Subject, home: Home | None, home_signature: Hashable) -> tuple[Hashable, Hashable]:
-        """Return the signature of a subject, and the part of it that level 1 reads."""
+    def limits_of(self, subject: Subject, home: Home | None) -> Hashable:
+        """Return the part of the signature of a subject that level 1 reads."""
         profile = subject.profile
         scps = None if profile.scps is None else tuple(self._policies(subject, level) for level in profile.scps)
-        common = (
+        return (
             profile.kind is PrincipalKind.SLR,
             profile.kind is PrincipalKind.SVC,
             scps,
@@ -119,7 +122,11 @@ class Signatures:
             self._values(subject, self._limits),
             None if home is None else home.partition,
         )
-        own = (
+
+    def own_of(self, subject: Subject, home_signature: Hashable) -> Hashable:
+        """Return the rest of the signature."""
+        profile = subject.profile
+        return (
             profile.kind,
             profile.partition,
             subject.calls,
@@ -135,7 +142,6 @@ class Signatures:
             subject.is_recorded,
             home_signature,
         )
-        return (common, own), common
 
     def _policies(self, subject: Subject, policies: Iterable[Policy]) -> tuple[int, ...]:
         found: dict[int, None] = {}
@@ -157,14 +163,14 @@ class Signatures:
         """Return the number of what a statement says of a subject; None if one of its keys excludes that it applies."""
         kept = self._reads.get(id(statement))
         if kept is None:
-            kept = self._reads[id(statement)] = statement, _Reads([(policy, statement)])
+            kept = self._reads[id(statement)] = statement, _Reads([(policy, statement)], self._facts)
         reads = kept[1]
         needs_truth = (statement.effect is Effect.ALLOW) is not self._opened
         remaining = []
-        for entry, variables in reads.entries:
-            result = _truth(subject, entry, variables)
+        for each in reads.entries:
+            result = _truth(subject, each)
             if result is None:
-                remaining.append(entry)
+                remaining.append(each.entry)
             elif not (result is T if needs_truth else result is not F):
                 return None
         elements = (statement.effect, statement.actions, statement.not_action, statement.resources, statement.not_resource)
@@ -176,19 +182,20 @@ class Signatures:
     def _values(self, subject: Subject, reads: _Reads) -> Hashable:
         truths = []
         remaining = []
-        for entry, variables in reads.entries:
-            result = _truth(subject, entry, variables)
+        for each in reads.entries:
+            result = _truth(subject, each)
             if result is None:
-                remaining.append(entry)
+                remaining.append(each.entry)
             else:
-                truths.append((id(entry), str(result)))
-        return tuple(truths), tuple((key, _value(subject, key)) for key in reads.others(remaining))
+                truths.append(result)
+        # the entries of those that are decided follow from those that are not
+        return tuple(truths), tuple(map(id, remaining)), tuple((key, _value(subject, key)) for key in reads.others(remaining))
 
 
 class _Reads:
     """The condition entries of statements and the keys that their variables read."""
 
-    def __init__(self, statements: Iterable[tuple[Policy, Statement]]) -> None:
+    def __init__(self, statements: Iterable[tuple[Policy, Statement]], facts: DirectoryFacts) -> None:
         entries: dict[tuple[ConditionEntry, bool], None] = {}
         self._variables: dict[str, None] = {}
         for policy, statement in statements:
@@ -199,28 +206,28 @@ class _Reads:
                 self._variables |= dict.fromkeys(names)
                 of_entries.add(fold(entry.key))
             self._variables |= dict.fromkeys(key for key in keys_of(policy, statement) if key not in of_entries)
-        self.entries = tuple(entries)
+        self.entries = tuple(facts.entry(entry, variables) for entry, variables in entries)
 
     def others(self, remaining: Iterable[ConditionEntry]) -> list[str]:
         """Return the keys whose values matter: of variables, and of entries that are not decided."""
         return sorted({*self._variables, *(fold(one.key) for one in remaining)})
 
 
-def _truth(subject: Subject, entry: ConditionEntry, variables: bool) -> object | None:
+def _truth(subject: Subject, one: EntryResults) -> Truth | None:
     """Return the result of an entry in all requests of a subject; None if they differ or it reads a variable."""
-    if unresolved_variables(entry, variables):
+    if one.names:
         return None
-    key = fold(entry.key)
+    key = one.key
     known = subject.known(key)
     if known is not None:
-        return KeyTest(entry, variables).check(known[0])
+        return one.of(known[0])
     if key in CLOCK or key in NETWORK or key.startswith(RESOURCE_TAGS):
         return None  # not of the subject alone
-    return _only_result(key, KeyTest(entry, variables, start=subject.starts.get(key, "")), subject.domain(key))
+    return _only_result(key, KeyTest(one.entry, one.variables, start=subject.starts.get(key, "")), subject.domain(key))
 
 
 @lru_cache(maxsize=50_000)
-def _only_result(key: str, test: KeyTest, domain: KeyDomain) -> object | None:
+def _only_result(key: str, test: KeyTest, domain: KeyDomain) -> Truth | None:
     """Return the one result that a test has for all values of a domain, or None."""
     try:
         found = key_values(key, (test, *domain.forms), always_present=not domain.absent)

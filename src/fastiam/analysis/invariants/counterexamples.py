@@ -54,12 +54,21 @@ Keys = dict[str, ContextValue]
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """A request that is allowed, with its explanation; `note` says what the engine of the directory cannot be asked."""
+    """A request with its explanation.
+
+    Attributes
+    ----------
+    note
+        what the engine of the directory cannot be asked.
+    is_assumed
+        policies that no record has are taken to allow it.
+    """
 
     request: ProofRequest
     explanation: Explanation
     statement: StatementRef | None
     note: str = ""
+    is_assumed: bool = False
 
 
 class Verifier:
@@ -69,43 +78,44 @@ class Verifier:
         self._engine = engine
 
     def verify(self, case: Case, candidate: Candidate) -> Verified | None:
-        """Return the request of a candidate, if both evaluators allow it and it is in scope; else None."""
+        """Return the request of a candidate, if both evaluators decide it as the proof asks and it is in scope; else None."""
         made = _request_of(case, candidate)
         return None if made is None else self._verified(case, candidate, *made)
 
     def _verified(self, case: Case, candidate: Candidate, keys: Keys, now: datetime, name: str) -> Verified | None:
-        subject = case.subject
+        subject, allowed = case.subject, not case.world.denied
         profile = _profile(case, name)
         resource, note = self._resource(case, candidate, profile, keys)
         endpoint = case.route.endpoint
         given = Request(candidate.action, keys, int(now.timestamp()))
         settings = self._engine.settings
         explanation = decide(profile, resource, given, endpoint=endpoint, settings=settings)
-        if not explanation.decision.allowed or not self._is_in_scope(case, profile, resource, endpoint, given):
+        if explanation.decision.allowed is not allowed or not self._is_in_scope(case, profile, resource, endpoint, given):
             return None
-        if not decide_profiles(profile, resource, given, endpoint, settings).allowed:
+        if decide_profiles(profile, resource, given, endpoint, settings).allowed is not allowed:
             return None
         used_clock = CLOCK_NAME in candidate.values or any(fold(one) in CLOCK for one in candidate.values)
         shown = ProofRequest(
             profile.name, candidate.action, candidate.resource, _shown(keys), _owner(case, candidate), now if used_clock else None
         )
         statement = next((one.ref for one in explanation.statements if one.effect is Effect.ALLOW and _grants(one.ref)), None)
+        is_assumed = case.any_policy or case.route.is_unknown or not subject.is_recorded
         if not note and subject.is_recorded:
             asked = self._asked(case, candidate, keys, now, name)
             if asked is not None:
                 request, found = asked
-                return Verified(request, found, found.decision.statement or statement)
+                return Verified(request, found, found.decision.statement or statement, "", is_assumed)
             note = self._unaskable(case, profile)
             if not note:
                 return None  # the engine of the directory decides otherwise: this is not a request of the directory
-        return Verified(shown, explanation, explanation.decision.statement or statement, note or _external(case))
+        return Verified(shown, explanation, explanation.decision.statement or statement, note or _external(case), is_assumed)
 
     # -- the engine of the directory ------------------------------------------------------------------------------------
 
     def _asked(
         self, case: Case, candidate: Candidate, keys: Keys, now: datetime, name: str
     ) -> tuple[ProofRequest, Explanation] | None:
-        """Return the request and its explanation if the engine of the directory allows it."""
+        """Return the request and its explanation if the engine of the directory decides it so."""
         caller = _caller(case, keys, now, name)
         if caller is None:
             return None
@@ -119,12 +129,12 @@ class Verifier:
         arguments = (principal, candidate.action, candidate.resource, {**context, **absent})
         try:
             decision = self._engine.decide(*arguments, resource_account=owner, now=now)
-            if not decision.allowed:
+            if decision.allowed is case.world.denied:
                 return None
             explanation = self._engine.explain(*arguments, resource_account=owner, now=now)
         except FastiamError:
             return None  # the request contradicts the directory
-        if not explanation.decision.allowed:
+        if explanation.decision.allowed is case.world.denied:
             return None
         session = principal if isinstance(principal, Session) else None
         text = principal if isinstance(principal, str) else principal.arn
@@ -148,8 +158,8 @@ class Verifier:
         """Return the profile of the resource, and what the engine cannot be asked about it."""
         arn = candidate.resource
         if case.any_policy:
-            policy = _any_policy(profile)
-            return case.target(arn, None if arn == "*" else (policy,)), "the policy of the resource is unknown"
+            policies = None if arn == "*" or case.world.denied else (_any_policy(profile),)
+            return case.target(arn, policies), "the policy of the resource is unknown"
         if case.everywhere is not None or arn == "*":
             return case.target(arn, case.everywhere), ""
         try:
@@ -324,7 +334,7 @@ def _caller(case: Case, keys: Keys, now: datetime, name: str) -> tuple[str | Ses
     identity = keys.get(SOURCE_IDENTITY)
     tags = {(keys[key].name or key)[len(TAG) :]: keys[key].values[0] for key in carried if key.startswith(TAG)}
     if subject.kind in WITH_LONG_TERM_KEYS:
-        if not subject.sign_in:
+        if not subject.sign_in and not profile.temporary:
             return profile.name, frozenset()
         has_mfa = keys.get(MFA) == single("true")
         age = keys.get(MFA_AGE)

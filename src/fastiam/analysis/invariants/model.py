@@ -14,6 +14,7 @@ from fastiam.model.explanation import Explanation
 from fastiam.model.result import Result
 
 LIMIT, TIMEOUT = 300_000, 60.0
+QUANTIFIERS = ("never", "always", "sometimes")
 SCOPE_KEYS = (
     "principals", "except", "actions", "except_actions", "resources", "except_resources", "given", "only_if",
 )  # fmt: skip
@@ -26,9 +27,10 @@ class Invariant:
 
     Attributes
     ----------
-    never
-        the scope: `principals` and `actions`, and the optional `except`, `except_actions`, `resources`, `except_resources`,
-        `given` and `only_if`. No request of it for which no block of `only_if` is true may be allowed.
+    never, always, sometimes
+        the scope, in exactly one of them: `principals` and `actions`, and the optional `except`, `except_actions`, `resources`,
+        `except_resources` and `given`. `never`: no request of it is allowed, unless a block of `only_if` is true. `always`: each
+        is allowed. `sometimes`: one is.
     name, description
         for people.
     severity
@@ -39,9 +41,16 @@ class Invariant:
         principals and resources without a record are as T66 assumes; False: they may be anything.
     sets
         the lists that `set:NAME` stands for, under `principals`, `actions` and `resources`.
+
+    Raises
+    ------
+    RequestValueError
+        there is no scope, or more than one, or it has a key that it cannot have.
     """
 
-    never: Mapping[str, Any]
+    never: Mapping[str, Any] | None = None
+    always: Mapping[str, Any] | None = None
+    sometimes: Mapping[str, Any] | None = None
     name: str = "invariant"
     description: str = ""
     severity: Literal["error", "warning"] = "error"
@@ -50,12 +59,28 @@ class Invariant:
     sets: Mapping[str, Mapping[str, Sequence[Any]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for key in self.never:
+        given = [name for name in QUANTIFIERS if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise RequestValueError("an invariant has exactly one of `never`, `always` and `sometimes`", column="never")
+        for key in self.scope:
             if key not in SCOPE_KEYS:
-                raise RequestValueError(f"unknown key `{key}`", column="never", hint=did_you_mean(str(key), SCOPE_KEYS))
+                raise RequestValueError(f"unknown key `{key}`", column=given[0], hint=did_you_mean(str(key), SCOPE_KEYS))
         for key in ("principals", "actions"):
-            if not self.never.get(key):
-                raise RequestValueError(f"an invariant needs `{key}`", column="never")
+            if not self.scope.get(key):
+                raise RequestValueError(f"an invariant needs `{key}`", column=given[0])
+        if given[0] != "never" and "only_if" in self.scope:
+            raise RequestValueError(f"`only_if` is a key of `never`, not of `{given[0]}`", column=given[0], hint="write `given`")
+
+    @property
+    def quantifier(self) -> Literal["never", "always", "sometimes"]:
+        """How many requests of the scope are allowed."""
+        return "never" if self.never is not None else "always" if self.always is not None else "sometimes"
+
+    @property
+    def scope(self) -> Mapping[str, Any]:
+        """The value of the quantifier."""
+        found: Mapping[str, Any] = getattr(self, self.quantifier)
+        return found
 
 
 class InvariantOutcome(StrEnum):
@@ -73,13 +98,14 @@ class InvariantResult(Result):
     Attributes
     ----------
     result
-        HOLDS, FAILS with `request`, or UNDECIDED with `reason`.
+        HOLDS, FAILS, or UNDECIDED with `reason`.
     request
-        a request that is allowed and must not be, decided by the engine and by the specification evaluator.
+        of `never` that FAILS and of `sometimes` that HOLDS a request that is allowed, of `always` that FAILS one that is denied:
+        the engine and the specification evaluator decide it so.
     explanation
         of its decision.
     statement
-        the statement that allows it.
+        the statement that decides it.
     note
         what `fastiam explain` cannot be asked, of a request that is decided in another way.
     reason

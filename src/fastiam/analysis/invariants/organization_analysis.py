@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import replace
 
 from fastiam.analysis.invariants.classes import (
@@ -14,12 +14,13 @@ from fastiam.analysis.invariants.classes import (
     owner_reads,
     owner_signature,
 )
+from fastiam.analysis.invariants.directory_facts import facts_of
 from fastiam.analysis.invariants.key_domains import SOURCE
 from fastiam.analysis.invariants.model import Invariant
 from fastiam.analysis.invariants.places import Records
 from fastiam.analysis.invariants.routes import Route, routes
 from fastiam.analysis.invariants.scope import InvariantScope, statement_policy
-from fastiam.analysis.invariants.subjects import Subject
+from fastiam.analysis.invariants.subjects import Subject, of_session_token
 from fastiam.analysis.invariants.universe import Home, Universe, texts_of
 from fastiam.analysis.invariants.worlds import Relevance, ScopeCells, World, keys_of
 from fastiam.analysis.proof.key_values import KeyTest, unresolved_variables
@@ -27,6 +28,7 @@ from fastiam.aws_data.catalog import AwsData
 from fastiam.errors import MissingPackageError, RequestValueError
 from fastiam.model.key_registry import fold
 from fastiam.model.policy import Policy, Statement
+from fastiam.model.profile import PrincipalKind
 from fastiam.model.protocols import AnalysisEngine
 from fastiam.runtime.forking import cached_property
 from fastiam.spec.principal_entries import Form, read_entry
@@ -49,7 +51,9 @@ class OrganizationAnalysis:
     def __init__(self, engine: AnalysisEngine, invariant: Invariant, scope: InvariantScope) -> None:
         self.engine, self.invariant, self.scope = engine, invariant, scope
         self.records, self.relevant = Records(engine.snapshot), Relevance(scope.actions)
-        self._kept_classes: dict[tuple[bool, bool], list[SubjectClass]] = {}
+        self._kept_groups: dict[tuple[bool, bool], dict[Hashable, list[Member]]] = {}
+        self._kept_classes: dict[tuple[bool, bool, Hashable], list[SubjectClass]] = {}
+        self._kept_signatures: dict[bool, Signatures] = {}
         self._owner_signatures: dict[tuple[Home, bool], Hashable] = {}
 
     # -- what is in scope ------------------------------------------------------------------------------------------
@@ -133,6 +137,7 @@ class OrganizationAnalysis:
             self._cells,
             opened=opened,
             aws_keys=self.invariant.keys == "aws",
+            denied=self.invariant.quantifier == "always",
         )
 
     @cached_property
@@ -183,7 +188,7 @@ class OrganizationAnalysis:
 
     def routes(self) -> list[Route]:
         """Return how requests come."""
-        return routes(self.universe.endpoints, self.keys)
+        return routes(self.universe.endpoints, self.keys, denied=self.invariant.quantifier == "always")
 
     @cached_property
     def source_homes(self) -> list[Home]:
@@ -200,8 +205,8 @@ class OrganizationAnalysis:
             found.setdefault((tuple(truths), tuple(arns), home.paths_vary, home.org_id is None), home)
         return list(found.values())
 
-    def classes(self, with_unrecorded: bool, opened: bool) -> list[SubjectClass]:
-        """Return the classes of the subjects in scope.
+    def groups(self, with_unrecorded: bool, opened: bool) -> Mapping[Hashable, list[Member]]:
+        """Return the subjects in scope by their limits; for `always` each of them alone.
 
         Parameters
         ----------
@@ -215,39 +220,66 @@ class OrganizationAnalysis:
         RequestValueError
             the scope names a principal that does not exist.
         """
-        kept = self._kept_classes.get((with_unrecorded, opened))
-        if kept is None:
+        found = self._kept_groups.get((with_unrecorded, opened))
+        if found is None:
+            found = self._kept_groups[with_unrecorded, opened] = {}
             members = [*self._members, *(self._unrecorded if with_unrecorded else ())]
-            kept = self._kept_classes[with_unrecorded, opened] = self._classified(members, opened)
+            if self.invariant.quantifier == "always":
+                found |= {number: [one] for number, one in enumerate(members)}
+            else:
+                signatures = self._signatures(opened)
+                for subject, home in members:
+                    found.setdefault(signatures.limits_of(subject, home), []).append((subject, home))
+        return found
+
+    def classes(self, with_unrecorded: bool, opened: bool, limits: Hashable) -> list[SubjectClass]:
+        """Return the classes of the subjects of a group."""
+        name = with_unrecorded, opened, limits
+        kept = self._kept_classes.get(name)
+        if kept is None:
+            members = self.groups(with_unrecorded, opened)[limits]
+            found: dict[Hashable, SubjectClass] = {}
+            for subject, home in members if len(members) > 1 else ():
+                of_home = None if home is None else self.owner_signature(home)
+                signature = self._signatures(opened).own_of(subject, of_home)
+                found.setdefault(signature, SubjectClass(limits)).members.append((subject, home))
+            kept = self._kept_classes[name] = list(found.values()) or [SubjectClass(limits, list(members))]
         return kept
 
     @cached_property
     def _members(self) -> list[Member]:
-        subjects = list(self.universe.subjects())
+        subjects = list(self._subjects_of_quantifier())
         missing = self.scope.missing_principal([one for one, _ in subjects])
         if missing is not None:
             raise RequestValueError(f"no principal has the ARN `{missing}`", column="principals")
         return [one for one in subjects if self.scope.has_principal(*one)]
 
+    def _subjects_of_quantifier(self) -> Iterator[Member]:
+        """Yield the subjects of the universe of the quantifier (4.2)."""
+        quantifier = self.invariant.quantifier
+        for subject, home in self.universe.subjects():
+            if quantifier != "never" and subject.kind is PrincipalKind.FED:
+                continue
+            yield subject, home
+            if quantifier == "always" and subject.sign_in:  # for the others, the console allows more
+                yield of_session_token(subject), home
+
     @cached_property
     def _unrecorded(self) -> list[Member]:
         return [one for one in self.universe.unrecorded() if self.scope.has_principal(*one)]
 
-    def _classified(self, members: Sequence[Member], opened: bool) -> list[SubjectClass]:
+    def _signatures(self, opened: bool) -> Signatures:
         def names(statements: Statements) -> NamingIndex:
             return NamingIndex(read_entry(one.type, one.value) for _, each in statements for one in each.principals or ())
 
-        limits = self._limits
-        signatures = Signatures(
-            self.relevant, [*self._shared, *limits], limits, names([*self._shared, *limits]),
-            self._letters_of_limits(names(limits), opened), opened=opened,
-        )  # fmt: skip
-        found: dict[Hashable, SubjectClass] = {}
-        for subject, home in members:
-            of_home = None if home is None else self.owner_signature(home)
-            signature, of_limits = signatures.of(subject, home, of_home)
-            found.setdefault(signature, SubjectClass(of_limits)).members.append((subject, home))
-        return list(found.values())
+        kept = self._kept_signatures.get(opened)
+        if kept is None:
+            limits = self._limits
+            kept = self._kept_signatures[opened] = Signatures(
+                self.relevant, [*self._shared, *limits], limits, names([*self._shared, *limits]),
+                self._letters_of_limits(names(limits), opened), facts_of(self.engine.snapshot), opened=opened,
+            )  # fmt: skip
+        return kept
 
     def _letters_of_limits(self, names: NamingIndex, opened: bool) -> Callable[[Subject, Home | None], Hashable]:
         """Return a function of the classes in which RCPs and endpoint policies name a subject."""

@@ -18,7 +18,8 @@ from fastiam.resolve.snapshot import Snapshot
 from fastiam.runtime.forking import cached_property
 from fastiam.spec.wildcards import Wildcard
 
-_WILDCARDS = {  # a segment as any text: a record of `codeartifact` matches a few ARNs more, see `Case`
+# a segment as any text, so that a domain of `codeartifact` has a few ARNs more: `Case` does not take them
+_WILDCARDS: dict[Symbol, Wildcard | FieldWildcard] = {
     Symbol.ANY: Wildcard.ANY, Symbol.ONE: Wildcard.ONE, Symbol.FIELD: FieldWildcard.ANY, Symbol.FIELD_ONE: FieldWildcard.ONE,
     Symbol.SEGMENT: Wildcard.ANY, Symbol.SEGMENT_ONE: Wildcard.ONE,
 }  # fmt: skip

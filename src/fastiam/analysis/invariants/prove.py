@@ -1,6 +1,8 @@
 """`fastiam.prove_invariant`: a proof of an invariant over all requests of an organization, or a request that refutes it.
 
-INVARIANT: HOLDS is returned only if no case has a candidate; what has no argument is UNDECIDED.
+A proof of `never` finds no candidate of a request that is allowed, one of `always` none of a request that is denied. `sometimes`
+is the opposite of `never`: a request that is allowed shows that it holds, and that there is no candidate shows that it fails.
+INVARIANT: that there is no request is returned only if no case has a candidate; what has no argument is UNDECIDED.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from fastiam.analysis.invariants.key_domains import RESOURCE_TAGS
 from fastiam.analysis.invariants.model import LIMIT, TIMEOUT, Invariant, InvariantOutcome, InvariantResult
 from fastiam.analysis.invariants.organization_analysis import OrganizationAnalysis
 from fastiam.analysis.invariants.places import Place
-from fastiam.analysis.invariants.routes import Route, sources
+from fastiam.analysis.invariants.routes import UNKNOWN_ENDPOINT, Route, sources
 from fastiam.analysis.invariants.scope import InvariantScope
 from fastiam.analysis.invariants.subjects import Subject
 from fastiam.analysis.invariants.universe import Home
@@ -40,6 +42,13 @@ from fastiam.runtime.forking import cached_property
 _MAX_CANDIDATES = 40  # of one case that are verified
 _MAX_ASSIGNMENTS = 12
 _MAX_SPLITS = 200
+_NO_ORGANIZATION = "accounts outside of a recorded organization have no SCPs and RCPs"
+_UNRECORDED = "a request is allowed only if policies without a record allow it"
+_OPPOSITE = {
+    InvariantOutcome.HOLDS: InvariantOutcome.FAILS,
+    InvariantOutcome.FAILS: InvariantOutcome.HOLDS,
+    InvariantOutcome.UNDECIDED: InvariantOutcome.UNDECIDED,
+}
 _OPEN = "no request verifies a possible violation: it depends on policy variables, or on keys that exclude each other"
 Statements = list[tuple[Policy, Statement]]
 
@@ -52,15 +61,17 @@ class Opened:
     resources: bool = False
     names: bool = False
     undetermined: bool = False
+    organization: bool = False
+    endpoints: bool = False
 
 
-EVERYTHING = Opened(True, True, True, True)
+EVERYTHING = Opened(True, True, True, True, True, True)
 
 
 def prove_invariant(
     engine: AnalysisEngine, invariant: Invariant, *, limit: int = LIMIT, timeout: float | None = TIMEOUT, strict: bool = False
 ) -> InvariantResult:
-    """Prove that no request of the scope of an invariant is allowed, or find one that is.
+    """Prove an invariant about all requests of its scope, or find a request that decides it.
 
     Parameters
     ----------
@@ -74,7 +85,8 @@ def prove_invariant(
     Returns
     -------
     InvariantResult
-        HOLDS if no request of the universe violates the invariant; FAILS with a request that does; else UNDECIDED.
+        HOLDS if no request of the universe violates the invariant (of `sometimes`: with a request that is allowed); FAILS with
+        a request that does (of `sometimes`: if none is allowed); else UNDECIDED.
 
     Raises
     ------
@@ -89,9 +101,11 @@ def prove_invariant(
     analysis = OrganizationAnalysis(engine, invariant, scope)
     run = _Run(analysis, budget, Opened() if invariant.closed else EVERYTHING)
     result = run.result()
+    if invariant.quantifier == "sometimes":
+        result = replace(result, result=_OPPOSITE[result.result])
     if result.result is not InvariantOutcome.HOLDS or not invariant.closed or result.vacuous:
         return result
-    assumptions = tuple(_assumptions(analysis, budget))
+    assumptions = tuple(_assumptions(analysis, budget, result))
     if assumptions and strict:
         reason = "the proof assumes: " + "; ".join(assumptions)
         return replace(result, result=InvariantOutcome.UNDECIDED, reason=reason, assumptions=assumptions)
@@ -103,8 +117,13 @@ def prove_in(analysis: OrganizationAnalysis, *, limit: int = LIMIT, timeout: flo
     return _Run(analysis, make_budget(limit, timeout), Opened()).result()
 
 
-def _assumptions(analysis: OrganizationAnalysis, budget: Budget) -> Iterator[str]:
+def _assumptions(analysis: OrganizationAnalysis, budget: Budget, result: InvariantResult) -> Iterator[str]:
     """Yield the assumptions that a proof needs: each row of T66 is opened alone if not all can be."""
+    has_organization = analysis.engine.snapshot.tables.organization is not None
+    if result.request is not None:  # of `sometimes`
+        if not has_organization:
+            yield _NO_ORGANIZATION
+        return
 
     def holds(opened: Opened) -> bool:
         return _Run(analysis, budget, opened).holds_open()
@@ -123,6 +142,10 @@ def _assumptions(analysis: OrganizationAnalysis, budget: Budget) -> Iterator[str
             pass
     if not holds(Opened(undetermined=True)):
         yield 'undetermined tests do not allow, such as `{"AWS": "*"}`, which names no services (N10)'
+    if not holds(Opened(organization=True)):
+        yield _NO_ORGANIZATION
+    if not holds(Opened(endpoints=True)):
+        yield "VPC endpoints without a record do not deny"
 
 
 class _Run:
@@ -131,7 +154,11 @@ class _Run:
     def __init__(self, analysis: OrganizationAnalysis, budget: Budget, opened: Opened) -> None:
         self._analysis, self._budget, self._opened = analysis, budget, opened
         self._scope, self._records, self._relevant = analysis.scope, analysis.records, analysis.relevant
-        self._world = analysis.world(opened.undetermined)
+        quantifier = analysis.invariant.quantifier
+        self._is_always, self._is_sometimes = quantifier == "always", quantifier == "sometimes"
+        # undetermined tests deny already, where a proof is about requests that are denied
+        self._undetermined = opened.undetermined and not self._is_always
+        self._world = analysis.world(self._undetermined)
         self._knows_actions = analysis.knows_actions and not opened.names
         self._verifier = Verifier(analysis.engine)
         self._stops_at_candidates = False
@@ -139,30 +166,31 @@ class _Run:
         self._found: Verified | None = None
         self._reasons: dict[str, None] = {}
         self._has_candidates = False
+        self._n_classes = 0
 
     @cached_property
-    def _classes(self) -> list[SubjectClass]:
-        return self._analysis.classes(self._opened.principals, self._opened.undetermined)
+    def _groups(self) -> Mapping[Hashable, list[Member]]:
+        return self._analysis.groups(self._opened.principals, self._undetermined)
 
     # -- the proof ----------------------------------------------------------------------------------------------------
 
     def result(self) -> InvariantResult:
         """Return the result without assumptions."""
         try:
-            classes = self._classes
-            vacuous = "" if classes else "no principal is in the scope"
+            groups = self._groups
+            vacuous = "" if groups else "no principal is in the scope"
             vacuous = vacuous or ("" if self._analysis.owners else "no resource is in the scope")
             if self._knows_actions and not self._world.cells.of(frozenset()).known:
                 vacuous = vacuous or "AWS has no action of the scope"
             self._run()
         except ProofLimitError as error:
             self._reasons[str(error)] = None
-            classes, vacuous = [], ""
-        names = {subject.issuer or subject.profile.name for one in classes for subject, _ in one.members if subject.is_recorded}
+            groups, vacuous = {}, ""
+        names = {subject.issuer or subject.profile.name for one in groups.values() for subject, _ in one if subject.is_recorded}
         seen = InvariantResult(
             InvariantOutcome.HOLDS,
             principals=len(names),
-            classes=len(classes),
+            classes=self._n_classes,
             resources=len(self._analysis.resource_policies),
             combinations=self._budget.tried,
         )
@@ -194,14 +222,31 @@ class _Run:
         return self._found is not None or self._stops_at_candidates and self._has_candidates
 
     def _run(self) -> None:
+        if self._is_always:
+            self._decide_each_alone()
+            return
         limited = self._proved_by_limits()
         owners = {self._analysis.owner_signature(owner, of_limits=True) for owner in self._analysis.owners.values()}
-        # PERF: limits often prove most classes for all owners
-        left = [one for one in self._classes if any((one.limits, owner) not in limited for owner in owners)]
+        left: list[SubjectClass] = []
+        for limits in self._groups:
+            # PERF: limits often prove most subjects for all owners, whose own policies do not matter then
+            if any((limits, owner) not in limited for owner in owners):
+                left += self._analysis.classes(self._opened.principals, self._undetermined, limits)
+            else:
+                self._n_classes += 1
+        self._n_classes += len(left)
         for one in left:
             if self._is_done:
                 return
             self._without_record(one, limited)
+        for arn, owner in self._places():
+            for one in left:
+                if self._is_done:
+                    return
+                self._at_record(one, arn, owner, limited)
+
+    def _places(self) -> Iterator[tuple[str, Home]]:
+        """Yield the records of the scope with their owners, those that cases split off while they are decided included."""
         done: set[str] = set()
         while True:
             found = (*(arn for arn, _ in self._analysis.resource_policies), *self._split)
@@ -214,21 +259,39 @@ class _Run:
                 if owner is None:
                     self._reasons[f"the owner of `{arn}` is not known"] = None
                 elif self._scope.owner_choices(owner, self._scope.resources):
-                    for one in left:
-                        if self._is_done:
-                            return
-                        self._at_record(one, arn, owner, limited)
+                    yield arn, owner
+
+    def _decide_each_alone(self) -> None:
+        """Decide each principal and kind of credentials by itself, with each owner and record (T72)."""
+        members = [one for group in self._groups.values() for one in group]
+        self._n_classes = len(members)
+        for subject, home in members:
+            seen: set[Hashable] = set()
+            for one in self._analysis.universe.homes:
+                is_own = home is not None and one.account == home.account
+                owner = home if home is not None and is_own else one
+                name = is_own, self._analysis.owner_signature(owner)
+                if name in seen or not self._scope.owner_choices(owner, self._scope.resources):
+                    continue
+                seen.add(name)
+                any_policy = not owner.has_record or self._opened.resources
+                self._decide(self._cases(subject, home, owner, any_policy=any_policy))
+                if self._is_done:
+                    return
+        for arn, owner in self._places():
+            for subject, home in members:
+                for place, tags in self._parts(arn):
+                    self._decide(self._cases(subject, home, owner, place=place, tags=tags))
+                if self._is_done:
+                    return
 
     def _proved_by_limits(self) -> set[tuple[Hashable, Hashable]]:
         """Return the pairs of limits and owners that SCPs, RCPs and endpoint policies prove alone (level 1)."""
         found: set[tuple[Hashable, Hashable]] = set()
-        members: dict[Hashable, Member] = {}
         owners: dict[Hashable, Home] = {}
-        for one in self._classes:
-            members.setdefault(one.limits, one.first)
         for owner in self._analysis.owners.values():
             owners.setdefault(self._analysis.owner_signature(owner, of_limits=True), owner)
-        for limits, (subject, home) in members.items():
+        for limits, ((subject, home), *_) in self._groups.items():
             for signature, owner in owners.items():
                 cases = self._cases(subject, home, owner, limits_only=True)
                 if not any(self._first(case) for case in cases):
@@ -255,14 +318,17 @@ class _Run:
         any_policy: bool = False,
         limits_only: bool = False,
     ) -> Iterator[Case]:
+        is_unlimited = self._opened.organization and (home is None or home.org_id is None)
         for route in self._routes:
             if self._is_done:
                 return
+            may_deny = any_policy or not subject.is_recorded or is_unlimited or route.is_unknown and self._opened.endpoints
             for source in sources(self._analysis.source_homes, subject, self._analysis.keys):
                 yield Case(
                     self._world, self._relevant, subject, home, owner,
                     place=place, tags=tags, route=route, source=source, any_policy=any_policy, limits_only=limits_only,
-                    split=self._split if place is None and not any_policy and not limits_only else {},
+                    may_deny=may_deny,
+                    split=self._split if place is None and not limits_only and (self._is_always or not any_policy) else {},
                     everywhere=None if limits_only else self._analysis.everywhere,
                 )  # fmt: skip
 
@@ -270,7 +336,8 @@ class _Run:
     def _routes(self) -> list[Route]:
         if self._analysis.invariant.keys != "aws":
             return [Route(), *(Route(one) for one in self._analysis.universe.endpoints)]
-        return self._analysis.routes()
+        found = self._analysis.routes()
+        return [*found, UNKNOWN_ENDPOINT] if self._is_always and self._opened.endpoints else found
 
     def _without_record(self, one: SubjectClass, limited: set[tuple[Hashable, Hashable]]) -> None:
         """Decide resources without a record: of the account of the principal, and of accounts whose policies are not known."""
@@ -324,14 +391,11 @@ class _Run:
             if self._is_done:
                 return
             while self._decide_one(case):  # again without the resources of a record that was found
-                case = Case(
-                    case.world, self._relevant, case.subject, case.home, case.owner,
-                    route=case.route, source=case.source, split=self._split, everywhere=case.everywhere,
-                )  # fmt: skip
+                case = case.again(self._split, case.assumed)
 
     def _decide_one(self, case: Case) -> bool:
         """Decide a case; True if a candidate is about a resource with a record that is not yet a place of its own."""
-        if not case.is_in_scope or not case.can_be_allowed:
+        if not case.is_in_scope or not self._is_always and not case.can_be_allowed:
             return False
         if next(self._candidates(case, known_actions=False), None) is None:
             return False
@@ -342,13 +406,16 @@ class _Run:
             self._has_candidates = True
             if self._stops_at_candidates:
                 return False
-            self._found = self._verified(case, candidate) or self._with_variables(case, candidate)
-            if self._found is not None:
+            found = self._verified(case, candidate) or self._with_variables(case, candidate)
+            if found is not None and not (self._is_sometimes and found.is_assumed):
+                self._found = found
                 return False
             failed = failed or candidate
+            if found is not None:
+                self._reasons[_UNRECORDED] = None
             if number >= _MAX_CANDIDATES:
                 break
-        if failed is not None:
+        if failed is not None and _UNRECORDED not in self._reasons:
             self._reasons[f"{_OPEN} ({case.subject.profile.name}, {failed.action}, {failed.resource})"] = None
         return False
 
@@ -367,7 +434,7 @@ class _Run:
         return self._verifier.verify(case, candidate)
 
     def _is_of_new_record(self, case: Case, candidate: Candidate) -> bool:
-        if case.place is not None or case.any_policy or candidate.resource == "*":
+        if case.place is not None or case.any_policy and not self._is_always or candidate.resource == "*":
             return False
         records = [one for one in self._records.of(candidate.resource) if one not in self._split]
         if not records or len(self._split) + len(records) > _MAX_SPLITS:
@@ -387,11 +454,7 @@ class _Run:
                 found.append({name: ContextValue((value,)) for name, value in values.items() if name in names})
         found += [dict(known) for known in assignments(names)]
         for assumed in itertools.islice((one for one in found if one), _MAX_ASSIGNMENTS):
-            bound = Case(
-                case.world, self._relevant, case.subject, case.home, case.owner,
-                place=case.place, tags=case.tags, route=case.route, source=case.source,
-                any_policy=case.any_policy, split=case.split, assumed=assumed, everywhere=case.everywhere,
-            )  # fmt: skip
+            bound = case.again(case.split, assumed)
             candidates = self._candidates(bound, known_actions=self._knows_actions)
             for each in itertools.islice(candidates, _MAX_CANDIDATES):
                 verified = self._verifier.verify(bound, each)

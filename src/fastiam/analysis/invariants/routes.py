@@ -36,31 +36,36 @@ class Route:
     domains: Mapping[str, KeyDomain] = field(default_factory=dict)
 
 
-def routes(endpoints: Sequence[EndpointProfile], keys: Iterable[str]) -> list[Route]:
-    """Return the routes that statements which read some keys distinguish."""
-    read = NETWORK.intersection(keys)
-    if not read:
-        return [Route()]
-    through: dict[str, KeyDomain] = {
-        key: KeyDomain(absent=False, forms=keys_of_aws.readable(key)) for key in keys_of_aws.OF_ENDPOINTS
-    }
-    through |= {key: KeyDomain(forms=keys_of_aws.readable(key)) for key in keys_of_aws.OF_SOME_ENDPOINTS}
+_THROUGH: dict[str, KeyDomain] = {
+    **{key: KeyDomain(absent=False, forms=keys_of_aws.readable(key)) for key in keys_of_aws.OF_ENDPOINTS},
+    **{key: KeyDomain(forms=keys_of_aws.readable(key)) for key in keys_of_aws.OF_SOME_ENDPOINTS},
+}
+
+
+def _through_unknown(endpoints: Sequence[EndpointProfile]) -> Route:
     recorded = [one.id for one in endpoints]
     other = keys_of_aws.form("StringNotEquals", SOURCE_VPCE, *recorded) if recorded else keys_of_aws.readable(SOURCE_VPCE)[0]
-    no_address = {SOURCE_IP: None}
-    found = [
-        Route(fixed=_NO_NETWORK),
-        Route(None, True, no_address, {**through, SOURCE_VPCE: KeyDomain(absent=False, forms=(other,))}),
-    ]
-    if read.isdisjoint((SOURCE_VPCE, *keys_of_aws.OF_SOME_ENDPOINTS)):
+    return Route(None, True, {SOURCE_IP: None}, {**_THROUGH, SOURCE_VPCE: KeyDomain(absent=False, forms=(other,))})
+
+
+UNKNOWN_ENDPOINT = _through_unknown(())
+
+
+def routes(endpoints: Sequence[EndpointProfile], keys: Iterable[str], *, denied: bool = False) -> list[Route]:
+    """Return the routes that statements which read some keys distinguish; with `denied` those that can deny."""
+    read = NETWORK.intersection(keys)
+    if not read and not (denied and endpoints):
+        return [Route()]
+    found = [Route(fixed=_NO_NETWORK), _through_unknown(endpoints)]
+    if not denied and read.isdisjoint((SOURCE_VPCE, *keys_of_aws.OF_SOME_ENDPOINTS)):
         return found  # an endpoint with a record only restricts more
     for one in endpoints:
         right = {
             key: KeyDomain(forms=(keys_of_aws.form("StringEquals", key, *value.values, qualifier="ForAllValues"),))
             for key, value in one.keys.items()
         }
-        fixed = {**no_address, SOURCE_VPCE: ContextValue((one.id,))}
-        found.append(Route(one, False, fixed, {**through, **right}))
+        fixed = {SOURCE_IP: None, SOURCE_VPCE: ContextValue((one.id,))}
+        found.append(Route(one, False, fixed, {**_THROUGH, **right}))
     return found
 
 

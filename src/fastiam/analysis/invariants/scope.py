@@ -59,21 +59,21 @@ class InvariantScope:
 
     def __init__(self, invariant: Invariant, snapshot: Snapshot | None) -> None:
         self._sets, self._snapshot = invariant.sets, snapshot
-        never = invariant.never
-        self.principals = self._choices(never["principals"], "principals")
-        self.excepted = self._choices(never.get("except"), "principals")
+        given = invariant.scope
+        self.principals = self._choices(given["principals"], "principals")
+        self.excepted = self._choices(given.get("except"), "principals")
         for choice in (*self.principals, *self.excepted):
             for word in choice:
                 self._check_principal(word)
-        self.actions = self._texts(never["actions"], "actions")
-        self.except_actions = self._texts(never.get("except_actions"), "actions")
+        self.actions = self._texts(given["actions"], "actions")
+        self.except_actions = self._texts(given.get("except_actions"), "actions")
         for text in (*self.actions, *self.except_actions):
             _check_action(text)
-        resources = never.get("resources")
+        resources = given.get("resources")
         self.resources = self._resources(["known"] if resources is None else resources)
-        self.except_resources = self._resources(never.get("except_resources"))
-        self.given = self._blocks(never.get("given"), "given")
-        self.only_if = self._blocks(never.get("only_if"), "only_if")
+        self.except_resources = self._resources(given.get("except_resources"))
+        self.given = self._blocks(given.get("given"), "given")
+        self.only_if = self._blocks(given.get("only_if"), "only_if")
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
@@ -127,6 +127,8 @@ class InvariantScope:
         for block in blocks:
             if not isinstance(block, Mapping) or not block:
                 raise RequestValueError("a condition is a block in IAM syntax", column=name)
+            if any(isinstance(entries, Mapping) and [] in entries.values() for entries in block.values()):
+                raise RequestValueError("a condition compares with an empty list, so that no request satisfies it", column=name)
             found.append(statement_policy(Condition=block))
         return tuple(found)
 

@@ -124,7 +124,7 @@ class Subject:
         """Whether no key of a session comes with the credentials: long-term keys, unsigned requests."""
         if self.kind is PrincipalKind.ANON:
             return True
-        return self.kind in WITH_LONG_TERM_KEYS and not self.sign_in and self.calls is None
+        return self.kind in WITH_LONG_TERM_KEYS and not self.sign_in and not self.profile.temporary and self.calls is None
 
     def _known_tag(self, key: str) -> tuple[ContextValue | None] | None:
         if self.kind in ROOTS or self.kind in (PrincipalKind.ANON, *PROVIDERS):
@@ -192,10 +192,16 @@ def of_long_term(
     yield from _federated(base, sessions)
 
 
+def of_session_token(console: Subject) -> Subject:
+    """Return the GetSessionToken session of a user or root who signs in to the console: its keys, with the limits of 7.4."""
+    profile = replace(console.profile, temporary=True, mfa=console.fixed[MFA] is TRUE)
+    return replace(console, profile=profile, sign_in=False)
+
+
 def _federated(issuer: Subject, sessions: Names) -> Iterator[Subject]:
     """Yield the federated users of a user or root, with session policies that allow everything."""
     profile = issuer.profile
-    start = f"arn:{profile.partition}:sts::{profile.account}:federated-user/"
+    start = start_of_sessions(profile)
     is_root = profile.kind is PrincipalKind.ROOT
     keys = {key: value for key, value in profile.keys.items() if key not in ("aws:username", USER_ID, "aws:principalarn")}
     issued = {ISSUED: KeyDomain(absent=False, forms=readable(ISSUED))}
@@ -231,6 +237,12 @@ def of_assumed_root(root: PrincipalProfile, membership: str, *, is_recorded: boo
         yield replace(subject, issuer=root.name)
 
 
+def start_of_sessions(profile: PrincipalProfile) -> str:
+    """Return the start of the ARNs of the sessions of a role, or of the federated users of a user or root."""
+    start = f"arn:{profile.partition}:sts::{profile.account}:"
+    return f"{start}assumed-role/{profile.role_name}/" if profile.kind in ROLES else f"{start}federated-user/"
+
+
 def sessions_of(
     role: PrincipalProfile,
     sessions: Names,
@@ -241,7 +253,7 @@ def sessions_of(
     is_recorded: bool = True,
 ) -> Iterator[Subject]:
     """Yield the sessions of a role, by their names."""
-    for name in sessions(f"arn:{role.partition}:sts::{role.account}:assumed-role/{role.role_name}/"):
+    for name in sessions(start_of_sessions(role)):
         yield _of_session(role, name, trust, membership, tags, is_recorded)
 
 

@@ -7,12 +7,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
+from fastiam.analysis.invariants.directory_facts import facts_of
 from fastiam.analysis.invariants.subjects import (
     Name,
     Subject,
     after,
     of_assumed_root,
-    of_entity,
     of_long_term,
     sessions_of,
     without_account,
@@ -138,7 +138,7 @@ class Universe:
 
     def __init__(self, snapshot: Snapshot, texts: Texts) -> None:
         self.snapshot, self.texts = snapshot, texts
-        self._tables = snapshot.tables
+        self._tables, self._facts = snapshot.tables, facts_of(snapshot)
         self._organization = snapshot.tables.organization
 
     # -- accounts -----------------------------------------------------------------------------------------------------
@@ -183,6 +183,12 @@ class Universe:
         return next(one for place, one in enumerate(candidates) if place == number)
 
     def _home(self, account: str) -> Home:
+        found = self._facts.homes.get(account)
+        if found is None:
+            found = self._facts.homes[account] = self._made_home(account)
+        return found
+
+    def _made_home(self, account: str) -> Home:
         facts, record = self.snapshot.account_facts(account), self._tables.accounts.get(account)
         partition = "aws" if record is None else record.partition
         root = self.snapshot.principal(f"arn:{partition}:iam::{account}:root")
@@ -256,14 +262,14 @@ class Universe:
         """Yield all subjects with their account; those without an account last."""
         by_account = {home.account: home for home in self.homes if home.membership == LISTED or home.has_record}
         entities = self._tables.entities
-        for profile in self.snapshot.principals():
+        for profile in self._facts.profiles:
             home = by_account.get(profile.account or "")
             if home is None:
                 home = self._home(profile.account or "")
             if profile.kind is PrincipalKind.ROOT and not home.has_record:
                 continue  # a class of its own below
             entity = entities.get(profile.name)
-            for subject in of_entity(profile, entity, self.names_after, home.membership):
+            for subject in self._facts.subjects(profile, entity, self.names_after, home.membership):
                 yield subject, home
             if profile.kind is PrincipalKind.ROOT and self._is_member(home):
                 for subject in of_assumed_root(profile, home.membership):
@@ -329,14 +335,14 @@ class Universe:
 
     def _of_account(self, home: Home) -> Iterator[Subject]:
         start = f"arn:{home.partition}:iam::{home.account}:"
-        canonical = self._canonical_ids()
+        canonical = self._canonical_ids
         if not home.has_record or home.account not in self._tables.accounts:
             root = self._external(home, PrincipalKind.ROOT, f"{start}root")
             for profile in (root, *(replace(root, canonical_id=one) for one in canonical)):
                 yield from self._of_long_term(profile, home)
                 yield from of_assumed_root(profile, home.membership, is_recorded=False)
         for kind, type_ in ((PrincipalKind.USER, "user/"), (PrincipalKind.ROLE, "role/")):
-            ids = [one for one in self._ids() if one.startswith("AIDA" if kind is PrincipalKind.USER else "AROA")]
+            ids = [one for one in self._ids if one.startswith("AIDA" if kind is PrincipalKind.USER else "AROA")]
             for name in self._names_in(home, start + type_):
                 base = self._external(home, kind, start + type_ + name.text)
                 variants = [base, *(replace(base, canonical_id=one) for one in canonical)]
@@ -374,10 +380,12 @@ class Universe:
         named = {"aws:principalarn": after("aws:principalarn", start, "?")}
         return replace(subject, starts=starts, domains={**subject.domains, **free, **named})
 
+    @cached_property
     def _ids(self) -> list[str]:
         known = {one.unique_id for one in self._tables.entities.values()}
         return [one.text for one in self.texts.entries if one.form is Form.UNIQUE_ID and one.text not in known]
 
+    @cached_property
     def _canonical_ids(self) -> list[str]:
         known = {one.canonical_id for one in self._tables.accounts.values()}
         return [one.text for one in self.texts.entries if one.form is Form.CANONICAL_USER and one.text not in known]

@@ -33,6 +33,8 @@ class World:
         undetermined tests count towards an Allow (T66).
     aws_keys
         keys have the values that AWS sends (T59).
+    denied
+        the proof is about requests that are denied, not about those that are allowed (T72).
     keys
         the folded keys that any statement in scope reads.
     services
@@ -49,6 +51,7 @@ class World:
     known_actions: bool = True
     opened: bool = False
     aws_keys: bool = True
+    denied: bool = False
 
     def letters(
         self,
@@ -61,7 +64,7 @@ class World:
     ) -> str:
         """Return the classes in which a statement names a subject (3.3), for a Deny any text; "" if it does not."""
         profile = subject.profile
-        if profile.kind is PrincipalKind.SVC and statement.not_principal:  # a request can have each name (N12)
+        if profile.kind is PrincipalKind.SVC and statement.not_principal and not self.denied:  # it can have each name (N12)
             profile = replace(profile, service_names=tuple(dict.fromkeys((*profile.service_names, *self.services))))
         request = make_request_principal(profile, home.partition if home is not None else "aws", {}, call)
         match = check_principals(statement, policy, request, gateway, StatementKeys({}, (), T))

@@ -223,7 +223,8 @@ class SmallWorld:
             policy = self._of_resource(arn) if self._maybe(0.8) else None
             tags = {"env": "prod"} if self._maybe(0.3) else {}
             self._add("add_resource", arn, account=OWNERS[arn], policy=policy, tags=tags)
-        if self._maybe(0.4):
+        self.has_endpoint = self._maybe(0.4)
+        if self.has_endpoint:
             one = {**self._statement(allow=0.8), "Principal": self.random.choice(["*", {"AWS": A}])}
             self._add("add_endpoint", "vpce-1", policy={"Version": "2012-10-17", "Statement": [one]})
 
@@ -322,6 +323,23 @@ class SmallWorld:
                 if "aws:TagKeys" not in entry and not operator.startswith("For"):
                     found[name] = {operator: entry}
         return found
+
+    def scope_near(self, row: tuple[Caller, str, str, Mapping[str, Any]]) -> dict[str, Any]:
+        """Return a scope of few requests, one of them this one: of its principal, action and resource, with some of its keys."""
+        caller, action, arn, context = row
+        words = {"ANON": "anonymous", "SVC": "services"}
+        principal = words.get(caller.kind, "outside" if caller.account == X else caller.names[-1])
+        given: dict[str, Any] = {}
+        for key in self.keys:
+            if key in VALUES and self._maybe(0.8):
+                value = context.get(key)
+                operator = "StringEquals" if value is not None else "Null"
+                if key == "aws:SourceIp" and value is not None:
+                    operator = "IpAddress"
+                given.setdefault(operator, {})[key] = "true" if value is None else value
+        resources = arn if self._maybe(0.7) or not arn.startswith(f"{BUCKET}/") else f"{BUCKET}/*"
+        found = {"principals": principal, "actions": [action], "resources": resources}
+        return {**found, "given": given} if given else found
 
     def has_principal(self, words: Any, caller: Caller) -> bool:
         """Whether a set contains a caller."""

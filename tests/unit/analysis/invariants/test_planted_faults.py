@@ -7,12 +7,24 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from test_places import test_records_below_hide_no_other_resource as version_is_found
 from test_trap_cases import TRAPS
 from test_trap_cases import test_TB46_an_exception_by_ARN_makes_no_class_of_each_role as few_and_many_roles
 from test_trap_cases import test_the_answer_is_that_of_the_rules as answer_of
+from test_traps_of_quantifiers import TRAPS as TRAPS_OF_QUANTIFIERS
+from test_traps_of_quantifiers import test_the_answer_of_a_quantifier_is_that_of_the_rules as answer_of_quantifier
 
 from fastiam.analysis import allow_formula
-from fastiam.analysis.invariants import cases, classes, key_domains, organization_analysis, subjects, universe, worlds
+from fastiam.analysis.invariants import (
+    cases,
+    classes,
+    key_domains,
+    organization_analysis,
+    places,
+    subjects,
+    universe,
+    worlds,
+)
 from fastiam.analysis.proof import key_values, search, statement_formulas
 from fastiam.analysis.proof.domains import KeyDomain
 from fastiam.analysis.proof.key_values import KeyTest
@@ -158,7 +170,7 @@ def _fixed_tags(plant: pytest.MonkeyPatch) -> None:
 
 def _routes(plant: pytest.MonkeyPatch, keep: Callable[[Any], bool]) -> None:
     sound = organization_analysis.routes
-    plant.setattr(organization_analysis, "routes", lambda endpoints, keys: [one for one in sound(endpoints, keys) if keep(one)])
+    plant.setattr(organization_analysis, "routes", lambda *given, **named: [one for one in sound(*given, **named) if keep(one)])
 
 
 def _without_recorded_endpoints(plant: pytest.MonkeyPatch) -> None:
@@ -257,7 +269,7 @@ def _tags_always_sent(plant: pytest.MonkeyPatch) -> None:
 
 
 def _keys_compared_before_entries(plant: pytest.MonkeyPatch) -> None:
-    plant.setattr(classes, "_truth", lambda subject, entry, variables: None)
+    plant.setattr(classes, "_truth", lambda subject, one: None)
 
 
 def _via_needs_called_via(plant: pytest.MonkeyPatch) -> None:
@@ -271,6 +283,43 @@ def _via_needs_called_via(plant: pytest.MonkeyPatch) -> None:
             yield clause
 
     plant.setattr(key_domains, "clauses", planted)
+
+
+def _no_session_tokens(plant: pytest.MonkeyPatch) -> None:
+    plant.setattr(organization_analysis, "of_session_token", lambda console: console)
+
+
+def _unknown_policies_allow(plant: pytest.MonkeyPatch) -> None:
+    sound = cases.Case._allowed
+
+    def planted(self: Any, *given: Any) -> Any:
+        self.may_deny = False
+        return sound(self, *given)
+
+    plant.setattr(cases.Case, "_allowed", planted)
+
+
+def _forbidden_changes_are_allowed(plant: pytest.MonkeyPatch) -> None:
+    sound = cases.decision_inputs
+    plant.setattr(cases, "decision_inputs", lambda *given: replace(sound(*given), service_refusal=None))
+
+
+def _one_policy_for_versions(plant: pytest.MonkeyPatch) -> None:
+    plant.setattr(places.Records, "below", lambda self, arn: ())
+
+
+def _endpoints_that_no_key_reads_are_left_out(plant: pytest.MonkeyPatch) -> None:
+    sound = organization_analysis.routes
+    plant.setattr(organization_analysis, "routes", lambda endpoints, keys, **_: sound(endpoints, keys))
+
+
+# the same of the other quantifiers
+OF_QUANTIFIERS: dict[str, tuple[Plant, str]] = {
+    "GetSessionToken is left out of always": (_no_session_tokens, "TB34 GetSessionToken without MFA cannot call IAM"),
+    "always takes an approximation as exact": (_unknown_policies_allow, "own policies of an account without a record"),
+    "AWS forbids no change": (_forbidden_changes_are_allowed, "one action of two that AWS forbids"),
+    "endpoints that no key reads are left out": (_endpoints_that_no_key_reads_are_left_out, "an endpoint that does not allow"),
+}
 
 
 # what is planted, and the trap case whose answer it changes; None: TB46, about the number of classes
@@ -330,3 +379,17 @@ def test_a_trap_case_finds_a_planted_fault(monkeypatch: pytest.MonkeyPatch, faul
             few_and_many_roles()
         else:
             answer_of(TRAPS[trap])
+
+
+@pytest.mark.parametrize("fault", OF_QUANTIFIERS)
+def test_a_trap_case_finds_a_fault_of_always(monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
+    plant, trap = OF_QUANTIFIERS[fault]
+    plant(monkeypatch)
+    with pytest.raises(AssertionError):
+        answer_of_quantifier(TRAPS_OF_QUANTIFIERS[trap])
+
+
+def test_a_fault_of_places_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    _one_policy_for_versions(monkeypatch)
+    with pytest.raises(AssertionError):
+        version_is_found()

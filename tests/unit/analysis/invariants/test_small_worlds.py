@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from seeds import seeds
+from seeds import few_or_all, seeds
 from small_worlds import RESOURCES, TEAM, Caller, SmallWorld
 
 import fastiam
@@ -33,14 +33,19 @@ def rows_of(world: SmallWorld, callers: Any) -> list[Row]:
     ]
 
 
-def allowed_rows(world: SmallWorld) -> list[Row]:
-    """Return the requests of the universe that are allowed."""
-    found = []
+def decided_rows(world: SmallWorld) -> list[tuple[Row, bool]]:
+    """Return the requests of the universe, and whether each is allowed."""
+    found: list[tuple[Row, bool]] = []
     for engine, callers in ((world.engine, world.callers()), (world.engine_with_strangers(), world.strangers())):
         rows = rows_of(world, callers)
         decisions = engine.decide_each([(one.principal, action, arn, context) for one, action, arn, context in rows])
-        found += [row for row, decision in zip(rows, decisions, strict=True) if decision.allowed]
+        found += [(row, decision.allowed) for row, decision in zip(rows, decisions, strict=True)]
     return found
+
+
+def allowed_rows(world: SmallWorld) -> list[Row]:
+    """Return the requests of the universe that are allowed."""
+    return [row for row, allowed in decided_rows(world) if allowed]
 
 
 def is_true(block: dict[str, Any], caller: Caller, context: dict[str, Any], world: SmallWorld) -> bool:
@@ -70,7 +75,8 @@ def violates(scope: dict[str, Any], row: Row, world: SmallWorld) -> bool:
 
 def check_world(seed: int, counts: Counter[str]) -> None:
     world = SmallWorld(seed)
-    allowed = allowed_rows(world)
+    decided = decided_rows(world)
+    allowed = [row for row, is_allowed in decided if is_allowed]
     for _ in range(3):
         scope = world.invariant()
         try:
@@ -87,19 +93,50 @@ def check_world(seed: int, counts: Counter[str]) -> None:
             counts["unlisted"] += not against
         if result.result is UNDECIDED:
             counts["undecided violated"] += bool(against)
+    if few_or_all(0, 1) or seed % 4 == 0:
+        check_other_quantifiers(seed, world, decided, counts)
 
 
-def check_counterexample(world: SmallWorld, scope: dict[str, Any], result: InvariantResult) -> None:
+def check_other_quantifiers(seed: int, world: SmallWorld, decided: list[tuple[Row, bool]], counts: Counter[str]) -> None:
+    """Check `always` and `sometimes`, about all of a scope and about what is near one request."""
+    rows = [row for row, _ in decided if row[0].kind != "FED"]
+    # an engine with an endpoint denies the requests through all others (D40), which a proof takes as not restricted
+    denied = [row for row, is_allowed in decided if not is_allowed and row[0].kind != "FED"]
+    denied = [row for row in denied if not world.has_endpoint or row[3].get("aws:SourceVpce") != "vpce-9"]
+    allowed = [row for row, is_allowed in decided if is_allowed and row[0].kind != "FED"]
+    scopes = [world.invariant(), world.scope_near(world.random.choice(rows))]
+    scopes += [world.scope_near(world.random.choice(allowed)) for _ in range(2) if allowed]
+    for scope in scopes:
+        scope.pop("only_if", None)
+        always, sometimes = (
+            prove_invariant(world.engine, Invariant(**{name: scope}), timeout=None) for name in ("always", "sometimes")
+        )
+        counts[f"always {always.result.value}"] += 1
+        counts[f"sometimes {sometimes.result.value}"] += 1
+        against = [row for row in denied if violates(scope, row, world)]
+        if always.result is HOLDS and not always.vacuous:
+            assert not against, (seed, "always", scope, against[0], world._steps)
+        if always.result is FAILS:
+            check_counterexample(world, scope, always, allowed=False)
+            counts["always unlisted"] += not against
+        shown = [row for row in allowed if violates(scope, row, world)]
+        if sometimes.result is FAILS:
+            assert not shown, (seed, "sometimes", scope, shown[0], world._steps)
+        if sometimes.result is HOLDS:
+            check_counterexample(world, scope, sometimes)
+
+
+def check_counterexample(world: SmallWorld, scope: dict[str, Any], result: InvariantResult, *, allowed: bool = True) -> None:
     request = result.request
     assert request is not None
     assert result.explanation is not None
-    assert result.explanation.decision.allowed
+    assert result.explanation.decision.allowed is allowed
     if not result.note:
         caller = request.session or request.principal
         decision = world.engine.decide(
             caller, request.action, request.resource, request.context, resource_account=request.resource_account, now=request.now
         )
-        assert decision.allowed, (scope, request)
+        assert decision.allowed is allowed, (scope, request)
 
 
 @pytest.mark.parametrize("first", [2 * number for number in seeds(50, 500)])
