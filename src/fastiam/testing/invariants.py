@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 MAX_INVARIANTS = 1_000  # of a file
 _SCOPE = ("principals", "except", "actions", "except_actions", "resources", "except_resources", "given", "only_if")
-_KEYS = ("name", "description", "never", "severity", "keys", "closed", "timeout", "limit")
+_QUANTIFIERS = ("never", "always", "sometimes")
+_KEYS = ("name", "description", *_QUANTIFIERS, "severity", "keys", "closed", "timeout", "limit")
 _TIMEOUT, _LIMIT = 60.0, 300_000
 _SENSITIVE = "(sensitive): the plan marks a document as sensitive, so that the explanation is not shown"
 
@@ -76,13 +77,16 @@ def read_invariants(root: LocatedValue, variables: Variables, sets: Sets) -> tup
 def _own(given: LocatedValue | None, variables: Variables, sets: Mapping[str, Any]) -> Iterator[InvariantTest]:
     for one in given.items() if given is not None else ():
         known_keys(one, _KEYS)
-        name, never = one.get("name"), one.get("never")
-        if name is None or never is None:
-            raise error(one, f"an invariant needs `{'name' if name is None else 'never'}`", "TEST-MISSING")
-        known_keys(never, _SCOPE)
+        name, quantifiers = one.get("name"), [key for key in _QUANTIFIERS if one.get(key) is not None]
+        if name is None:
+            raise error(one, "an invariant needs `name`", "TEST-MISSING")
+        if len(quantifiers) != 1:
+            raise error(one, "an invariant needs one of `never`, `always` and `sometimes`", "TEST-MISSING")
+        scope = one.need(quantifiers[0])
+        known_keys(scope, _SCOPE)
         for key in ("principals", "actions"):
-            if never.get(key) is None:
-                raise error(never, f"`never` needs `{key}`", "TEST-MISSING")
+            if scope.get(key) is None:
+                raise error(scope, f"`{quantifiers[0]}` needs `{key}`", "TEST-MISSING")
         content = _plain(one, variables)
         for key, words in (("severity", ("error", "warning")), ("keys", ("aws", "any"))):
             if content.get(key, words[0]) not in words:
@@ -178,9 +182,10 @@ class InvariantProver:
         if test.template is not None:
             parameters = {**self._of_organization(test), **test.template.defaults, **test.given}
             content = expanded(content, parameters)
-            content = {**content, "never": without_empty_blocks(content["never"])}
+            content = {key: without_empty_blocks(value) if key == "never" else value for key, value in content.items()}
+        scopes = {key: content[key] for key in _QUANTIFIERS if key in content}
         return Invariant(
-            never=content["never"],
+            **scopes,
             name=test.id,
             description=content.get("description", ""),
             severity=content.get("severity", "error"),
@@ -206,34 +211,39 @@ class InvariantProver:
         status: Status = "passed" if result == "holds" else "failed" if result == "fails" else "undecided"
         actual, text, paste = result, found.reason, ""
         request: dict[str, Any] = {
-            "principal": _text(invariant.never["principals"]),
-            "action": _text(invariant.never["actions"]),
-            "resource": _text(invariant.never.get("resources", "known")),
+            "principal": _text(invariant.scope["principals"]),
+            "action": _text(invariant.scope["actions"]),
+            "resource": _text(invariant.scope.get("resources", "known")),
             "context": {},
         }
         unknown = self._planned is not None and bool(self._planned.unknown or self._planned.open)
         if unknown and status != "failed":
             status, actual, text = "undecided", "undecided", "values of the plan are known after apply"
         is_sensitive = self._planned is not None and self._planned.is_sensitive
-        if found.request is not None:
+        denied = invariant.quantifier == "always"
+        if status == "failed" and found.request is None:
+            actual, text = "no request is allowed", found.vacuous
+        elif status == "failed" and found.request is not None:
             one = found.request
             context = dict(one.context)
             request = {"principal": one.principal, "action": one.action, "resource": one.resource, "context": context}
-            actual = f"a request is allowed ({found.note})" if found.note else "a request is allowed"
+            actual = "a request is denied" if denied else "a request is allowed"
+            actual += f" ({found.note})" if found.note else ""
             text = _SENSITIVE if is_sensitive else str(found.explanation)
             if not found.note and one.session is None:
-                case = {**request, "expect": "allowed"}
+                case = {**request, "expect": "denied" if denied else "allowed"}
                 paste = f"- {json.dumps({key: value for key, value in case.items() if value}, ensure_ascii=False, default=str)}"
         if found.vacuous:
             self._warnings.append(f"{id_} is vacuous: {found.vacuous}")
         self._warnings += (f"{id_} assumes: {assumption}" for assumption in found.assumptions)
         if status == "failed" and invariant.severity == "warning":
-            self._warnings.append(f"{id_} fails: {request['principal']} is allowed {request['action']} on {request['resource']}")
+            self._warnings.append(f"{id_} fails: {request['principal']}, {request['action']}, {request['resource']}: {actual}")
             status = "passed"
         line, column = test.at.place()
         statement = None if is_sensitive else found.statement
         place = test.at.source.name, line, column
-        return ExampleResult(id_, *place, status, request, "never allowed", actual, text, paste, seconds, statement)
+        expected = f"{invariant.quantifier} allowed"
+        return ExampleResult(id_, *place, status, request, expected, actual, text, paste, seconds, statement)
 
 
 def _text(given: Any) -> str:

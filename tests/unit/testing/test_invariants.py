@@ -15,11 +15,12 @@ from fastiam.testing import TestReport, run
 from fastiam.testing.output import junit
 from fastiam.testing.templates import find_template, template_names
 
-A, M = "111111111111", "999999999999"
+A, M, X = "111111111111", "999999999999", "333333333333"
 APP, ADMIN = f"arn:aws:iam::{A}:role/app", f"arn:aws:iam::{A}:role/break-glass"
 TRAIL = ["cloudtrail:StopLogging", "cloudtrail:DeleteTrail", "cloudtrail:UpdateTrail", "cloudtrail:PutEventSelectors"]
 REGIONS = ["eu-west-1", "eu-central-1"]
 GLOBAL = find_template("baseline/regions").defaults["global_actions"]  # type: ignore[union-attr]
+SELF_SERVICE = find_template("baseline/console-administrators-mfa").defaults["self_service"]  # type: ignore[union-attr]
 FULL = {"Effect": "Allow", "Action": "*", "Resource": "*"}
 BUCKET = "arn:aws:s3:::data"
 ACTIONS = ["s3:*"]
@@ -38,26 +39,65 @@ EXCEPT_ADMIN = {"ArnNotLike": {"aws:PrincipalArn": ADMIN}}
 OUTSIDE_REGIONS = {"StringNotEquals": {"aws:RequestedRegion": REGIONS}}
 OF_ORGANIZATION = {"StringEquals": {"aws:PrincipalOrgID": "o-1"}}
 STRANGERS = {"StringNotEqualsIfExists": {"aws:PrincipalOrgID": "o-1"}, "BoolIfExists": {"aws:PrincipalIsAWSService": "false"}}
-# SCPs of the root, and the policy of a bucket, with which each template holds; then the same with one statement weakened
+OTHER_RESOURCES = {"StringNotEqualsIfExists": {"aws:ResourceOrgID": "o-1"}}
+OTHER_NETWORKS = {
+    "NotIpAddressIfExists": {"aws:SourceIp": "198.51.100.0/24"},
+    "StringNotEqualsIfExists": {"aws:SourceVpc": "vpc-1"},
+    "BoolIfExists": {"aws:ViaAWSService": "false"},
+}
+NOT_SERVICES = {**OTHER_NETWORKS, "BoolIfExists": {"aws:ViaAWSService": "false", "aws:PrincipalIsAWSService": "false"}}
+WITHOUT_MFA = {"BoolIfExists": {"aws:MultiFactorAuthPresent": "false"}}
+ROOT_USERS = {"ArnLike": {"aws:PrincipalArn": "arn:aws:iam::*:root"}}
+PERIMETER = ["s3:*", "kms:*", "sqs:*", "sns:*", "secretsmanager:*"]
+
+
+def grant(action: str, resource: str, condition: Any) -> dict[str, Any]:
+    return {"Effect": "Allow", "Principal": "*", "Action": action, "Resource": resource, "Condition": condition}
+
+
+# the policies with which each template holds; then the same with one statement weakened
+SCPS = {
+    "trail": deny(TRAIL, EXCEPT_ADMIN),
+    "leave": deny("organizations:LeaveOrganization"),
+    "regions": deny(None, OUTSIDE_REGIONS, NotAction=GLOBAL),
+    "resources": deny(PERIMETER, OTHER_RESOURCES),
+    "networks": deny(PERIMETER, OTHER_NETWORKS),
+    "root": deny("*", ROOT_USERS),
+    "pass": deny("iam:PassRole", EXCEPT_ADMIN, Resource=ADMIN),
+}
 HOLDS: dict[str, Any] = {
-    "scps": [deny(TRAIL, EXCEPT_ADMIN), deny("organizations:LeaveOrganization"), deny(None, OUTSIDE_REGIONS, NotAction=GLOBAL)],
-    "bucket": {
-        "Effect": "Allow",
-        "Principal": "*",
-        "Action": "s3:GetObject",
-        "Resource": f"{BUCKET}/*",
-        "Condition": OF_ORGANIZATION,
-    },
+    "scps": SCPS,
+    "rcps": [deny(["s3:*", "kms:*", "sqs:*", "secretsmanager:*"], NOT_SERVICES, Principal="*")],
+    "bucket": grant("s3:GetObject", f"{BUCKET}/*", OF_ORGANIZATION),
+    "key": grant("kms:Decrypt", "*", {"StringEquals": {"aws:PrincipalAccount": A}}),
+    "endpoint": grant("*", "*", {"StringEquals": {"aws:PrincipalOrgID": "o-1", "aws:ResourceOrgID": "o-1"}}),
+    "user": deny(None, WITHOUT_MFA, NotAction=SELF_SERVICE),
 }
 WEAKER: dict[str, dict[str, Any]] = {
-    "baseline/trail": {"scps": [deny(TRAIL[:3], EXCEPT_ADMIN), *HOLDS["scps"][1:]]},
-    "baseline/leave-organization": {"scps": [HOLDS["scps"][0], HOLDS["scps"][2]]},
+    "baseline/trail": {"scps": {**SCPS, "trail": deny(TRAIL[:3], EXCEPT_ADMIN)}},
+    "baseline/trail-works": {"scps": {**SCPS, "trail": deny(TRAIL)}},
+    "baseline/leave-organization": {"scps": {**SCPS, "leave": FULL}},
     "baseline/regions": {
-        "scps": [
-            *HOLDS["scps"][:2],
-            deny(None, {"StringNotEquals": {"aws:RequestedRegion": [*REGIONS, "us-east-1"]}}, NotAction=GLOBAL),
-        ]
+        "scps": {
+            **SCPS,
+            "regions": deny(None, {"StringNotEquals": {"aws:RequestedRegion": [*REGIONS, "us-east-1"]}}, NotAction=GLOBAL),
+        }
     },
+    "baseline/root-user": {"scps": {**SCPS, "root": deny("ec2:*", ROOT_USERS)}},
+    "baseline/pass-admin-role": {"scps": {**SCPS, "pass": deny("iam:PassRole", EXCEPT_ADMIN, Resource=f"{ADMIN}s")}},
+    "baseline/keys-in-organization": {"key": grant("kms:Decrypt", "*", {"StringEquals": {"aws:PrincipalAccount": [A, X]}})},
+    "baseline/console-administrators-mfa": {
+        "user": deny(None, {"Bool": {"aws:MultiFactorAuthPresent": "false"}}, NotAction=SELF_SERVICE)
+    },
+    "data-perimeter/trusted-identities-network": {
+        "endpoint": grant("*", "*", {"StringEqualsIfExists": {"aws:PrincipalOrgID": "o-1"}})
+    },
+    "data-perimeter/trusted-resources-network": {"endpoint": grant("*", "*", OF_ORGANIZATION)},
+    "data-perimeter/trusted-resources-identities": {
+        "scps": {**SCPS, "resources": deny(PERIMETER, {"StringNotEquals": {"aws:ResourceOrgID": ["o-1", "o-2"]}})}
+    },
+    "data-perimeter/expected-networks-identities": {"scps": {**SCPS, "networks": deny(PERIMETER[:3], OTHER_NETWORKS)}},
+    "data-perimeter/expected-networks-resources": {"rcps": []},
     "baseline/no-public-buckets": {
         "bucket": {**HOLDS["bucket"], "Condition": {"StringEqualsIfExists": {"aws:PrincipalOrgID": "o-1"}}}
     },
@@ -66,6 +106,12 @@ WEAKER: dict[str, dict[str, Any]] = {
 WITH: dict[str, dict[str, Any]] = {
     "baseline/trail": {"break_glass": [ADMIN]},
     "baseline/regions": {"regions": REGIONS},
+    "baseline/trail-works": {"break_glass": [ADMIN]},
+    "baseline/pass-admin-role": {"admin_roles": [ADMIN], "administrators": [ADMIN]},
+    "data-perimeter/trusted-identities-network": {"endpoints": ["vpce-1"]},
+    "data-perimeter/trusted-resources-network": {"endpoints": ["vpce-1"]},
+    "data-perimeter/expected-networks-identities": {"ranges": ["198.51.100.0/24"], "vpcs": ["vpc-1"]},
+    "data-perimeter/expected-networks-resources": {"ranges": ["198.51.100.0/24"], "vpcs": ["vpc-1"]},
     "data-perimeter/trusted-identities-resources": {"actions": ACTIONS},
 }
 
@@ -78,15 +124,19 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def organization(*, scps: list[Any], bucket: dict[str, Any], has_organization: bool = True) -> str:
+def organization(has_organization: bool = True, **one: Any) -> str:
     """Return an organization of one member account as a file."""
     made = fastiam.Directory()
     if has_organization:
-        made.set_organization("o-1", management_account=M, accounts={A: None}, scps={"r-1": [document(FULL, *scps)]})
+        scps, rcps = document(FULL, *one["scps"].values()), [document(*one["rcps"])] if one["rcps"] else []
+        made.set_organization("o-1", management_account=M, accounts={A: None}, scps={"r-1": [scps]}, rcps={"r-1": rcps})
+    made.add_principal(f"arn:aws:iam::{A}:user/ana", identity_policies=[document(FULL, one["user"])])
+    made.add_endpoint("vpce-1", policy=document(one["endpoint"]))
+    made.add_resource(f"arn:aws:kms:eu-west-1:{A}:key/1", account=A, policy=document(one["key"]))
     for arn in (APP, ADMIN):
         made.add_principal(arn, identity_policies=[document(FULL)])
     made.add_principal(f"arn:aws:iam::{M}:user/max")
-    made.add_resource(BUCKET, account=A, policy=document(bucket))
+    made.add_resource(BUCKET, account=A, policy=document(one["bucket"]))
     return made.to_json()
 
 
@@ -143,6 +193,36 @@ def test_documents_have_invariants_about_everyone() -> None:
         assert statuses(run(".")) == {"no writes": expected}
 
 
+def test_always_and_sometimes_are_about_requests_that_are_allowed() -> None:
+    reads = {"principals": ADMIN, "actions": TRAIL[0]}
+    write(
+        invariants=[
+            {"name": "stops", "sometimes": reads},
+            {"name": "stops always", "always": {"principals": f"arn:aws:iam::{A}:user/ana", "actions": TRAIL[0]}},
+            {"name": "leaves", "sometimes": {"principals": APP, "actions": "organizations:LeaveOrganization"}},
+        ]
+    )
+    report = run(".")
+    assert statuses(report) == {"stops": "passed", "stops always": "failed", "leaves": "failed"}
+    denied, none = report.results[1:]
+    assert (denied.expected, denied.actual) == ("always allowed", "a request is denied")
+    assert '"expect": "denied"' in denied.paste
+    assert none.actual == "no request is allowed"
+
+
+@pytest.mark.parametrize(
+    ("invariant", "expected"),
+    [
+        ({}, "one of `never`, `always` and `sometimes`"),
+        ({"never": {"principals": APP, "actions": "s3:*"}, "always": {"principals": APP, "actions": "s3:*"}}, "one of `never`"),
+        ({"always": {"principals": APP, "actions": "s3:*", "only_if": {"Null": {"aws:SourceVpc": "true"}}}}, "given"),
+    ],
+)
+def test_an_invariant_has_one_quantifier(invariant: dict[str, Any], expected: str) -> None:
+    write(invariants=[{"name": "x", **invariant}])
+    assert expected in message()
+
+
 def test_a_warning_does_not_count() -> None:
     write(invariants=[{"name": "objects", "never": {"principals": APP, "actions": "s3:GetObject"}, "severity": "warning"}])
     report = run(".")
@@ -164,6 +244,7 @@ def test_an_assumption_is_a_warning() -> None:
     ("never", "expected"),
     [
         ({"principals": "everyone"}, "`never` needs `actions`"),
+        ({"principals": APP, "actions": "s3:*", "given": {"StringEquals": {"aws:SourceVpc": []}}}, "an empty list"),
         ({"principals": "everyone", "actions": "s3:GetObejct"}, "did you mean `s3:GetObject`"),
         ({"principals": "evryone", "actions": "s3:*"}, "did you mean `everyone`"),
         ({"principals": f"{APP}x", "actions": "s3:*"}, "no principal has the ARN"),
@@ -187,10 +268,10 @@ def test_a_template_holds_and_finds_a_weaker_world(name: str) -> None:
     assert "failed" in statuses(run(".")).values()
 
 
-@pytest.mark.parametrize("name", [name for name in template_names() if "public" not in name])
+@pytest.mark.parametrize("name", template_names())
 def test_a_template_needs_an_organization(name: str) -> None:
     use(name, **WITH.get(name, {}))
-    Path("organization.json").write_text(organization(**HOLDS, has_organization=False))
+    Path("organization.json").write_text(organization(False, **HOLDS))
     assert "no organization" in message()
 
 

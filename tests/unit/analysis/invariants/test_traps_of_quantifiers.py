@@ -108,7 +108,7 @@ TRAPS: dict[str, Trap] = {
         {"dep": [allow()], "scps": {A: [FULL, deny(TRAIL, when=when("ArnNotLike", "aws:PrincipalArn", DEP))]}},
         "sometimes", scope(DEP, TRAIL), HOLDS,
     ),
-    "an SCP forgets it": Trap(
+    "an SCP has no exception for it": Trap(
         {"dep": [allow()], "scps": {A: [FULL, deny(TRAIL)]}}, "sometimes", scope(DEP, TRAIL), FAILS
     ),
     "the root user is one of everyone": Trap({}, "sometimes", scope(f"account:{A}", TRAIL), HOLDS),
