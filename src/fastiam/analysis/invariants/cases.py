@@ -45,7 +45,7 @@ from fastiam.spec.three_valued import F, T
 
 _ALGEBRA: allow_formula.Algebra[Formula] = allow_formula.Algebra(every, some, negation)
 # names and forms of ARNs with rules of their own (6.3, 7.4, D14)
-_SPECIAL_ELEMENTS: tuple[Element, ...] = (*SPECIAL_ACTIONS, ("sts:getwebidentitytoken",), ("kms:retiregrant",))
+_SPECIAL_ELEMENTS: tuple[Element, ...] = (*SPECIAL_ACTIONS, ("kms:retiregrant",))
 _SPECIAL_ARNS = (
     arn_symbols("*", "kms", "*", "*", "key/*"),
     arn_symbols("*", "iam", "*", "*", "role/*"),

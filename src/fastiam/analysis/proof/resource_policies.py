@@ -68,6 +68,7 @@ SPECIAL_ACTIONS = tuple(
         "sts:getfederationtoken",
         "sts:getscopedcredentials",
         "sts:getdelegatedaccesstoken",
+        "sts:getwebidentitytoken",
         "sts:*",
         "iam:*",
         "iam:passrole",
