@@ -17,7 +17,7 @@ ROLE = ResourceProfile("arn:aws:iam::111111111111:role/r", "aws", "111111111111"
 
 @pytest.mark.parametrize("service", ["sts", "iam", "s3"])
 @pytest.mark.parametrize("kind", PrincipalKind)
-def test_an_action_without_an_element_of_its_own_has_the_rules_of_its_service(kind: PrincipalKind, service: str) -> None:
+def test_other_actions_have_the_rules_of_their_service(kind: PrincipalKind, service: str) -> None:
     names = [name.lower() for name in AwsData.installed().service(service).actions]
     others = [(service, name) for name in names if f"{service}:{name}" not in NAMED]
     assert others

@@ -193,7 +193,7 @@ def test_documents_have_invariants_about_everyone() -> None:
         assert statuses(run(".")) == {"no writes": expected}
 
 
-def test_always_and_sometimes_are_about_requests_that_are_allowed() -> None:
+def test_always_and_sometimes_are_about_allowed_requests() -> None:
     reads = {"principals": ADMIN, "actions": TRAIL[0]}
     write(
         invariants=[
