@@ -15,8 +15,8 @@ from typing import Any
 
 import botocore.session
 
+from fastiam.sources.cloudtrail.arn_templates import RequestOrigin
 from fastiam.sources.cloudtrail.event_actions import actions_of_event
-from fastiam.sources.cloudtrail.named_resources import RequestOrigin
 from fastiam.sources.sdk_calls.call_requests import operation_of
 
 A, REGION = "111111111111", "eu-west-1"

@@ -14,7 +14,8 @@ from fastiam import Outcome
 from fastiam.aws_data.catalog import actions_of
 from fastiam.cli.main import run
 from fastiam.model.logged_calls import Calls, LoggedOutcome
-from fastiam.sources.cloudtrail.named_resources import RequestOrigin, resource_finder
+from fastiam.sources.cloudtrail.arn_templates import RequestOrigin
+from fastiam.sources.cloudtrail.named_resources import resource_finder
 from fastiam.sources.cloudtrail.outcomes import logged_of
 
 OTHER = "222222222222"

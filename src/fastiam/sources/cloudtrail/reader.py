@@ -16,9 +16,9 @@ import numpy.typing as npt
 
 from fastiam.model.logged_calls import Calls, LoggedContext, LoggedOutcome, LoggedPrincipal
 from fastiam.runtime.gc_pause import collection_paused
+from fastiam.sources.cloudtrail.arn_templates import RequestOrigin
 from fastiam.sources.cloudtrail.callers import Identity, IssuedSessions, Keys, PrincipalReader
 from fastiam.sources.cloudtrail.log_records import Batch, Record, read_records
-from fastiam.sources.cloudtrail.named_resources import RequestOrigin
 from fastiam.sources.cloudtrail.network import NetworkKeys, context_of_network
 from fastiam.sources.cloudtrail.outcomes import logged_of, refusal_in
 from fastiam.sources.cloudtrail.requests import (

@@ -10,10 +10,11 @@ import msgspec
 
 from fastiam.aws_data.catalog import Action
 from fastiam.model.logged_calls import PASS_ROLE, Open
+from fastiam.sources.cloudtrail.arn_templates import Names, RequestOrigin
 from fastiam.sources.cloudtrail.callers import MFA, MFA_AGE, Keys, is_visible
 from fastiam.sources.cloudtrail.event_actions import VERSIONED, actions_of_event
 from fastiam.sources.cloudtrail.log_records import ListedResource
-from fastiam.sources.cloudtrail.named_resources import Names, RequestOrigin, ResourceFinder, names_of, resource_finder
+from fastiam.sources.cloudtrail.named_resources import ResourceFinder, names_of, resource_finder
 from fastiam.sources.cloudtrail.network import NETWORK_CONTEXT_KEYS
 from fastiam.sources.cloudtrail.outcomes import Refusal
 from fastiam.sources.cloudtrail.passed_roles import RoleParameters, may_name_roles, role_parameters_of

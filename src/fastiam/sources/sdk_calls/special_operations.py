@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
-    from fastiam.sources.cloudtrail.named_resources import Names, RequestOrigin
+    from fastiam.sources.cloudtrail.arn_templates import Names, RequestOrigin
 
 Need = tuple[str, str | None]  # an action and its resource; None if the parameters do not determine the resource
 Reader = Callable[[Mapping[str, Any], "RequestOrigin"], "list[Need]"]
