@@ -114,7 +114,7 @@ CASES: list[tuple[str, str, str, dict[str, Any], list[tuple[str, str | None]]]] 
     ("TC28", "iam", "get_user", {}, [("iam:GetUser", USER)]),
     ("TC29", "ecs", "register_task_definition",
      {"family": "f", "containerDefinitions": [], "taskRoleArn": ROLE, "executionRoleArn": f"{ROLE}2"},
-     [("ecs:RegisterTaskDefinition", f"arn:aws:ecs:{R}:task-definition/*:*"),
+     [("ecs:RegisterTaskDefinition", f"arn:aws:ecs:{R}:task-definition/f:*"),
       ("iam:PassRole", f"{ROLE}2"), ("iam:PassRole", ROLE)]),
     ("TC29 run", "ecs", "run_task", {"taskDefinition": "f:1"}, [("ecs:RunTask", f"arn:aws:ecs:{R}:task-definition/f:1")]),
     ("T107 cluster", "ecs", "delete_service", {"cluster": "c", "service": "s"},

@@ -1,4 +1,16 @@
-"""The form of the ARNs of a resource type, and the parameters that contain its variables."""
+"""The form of the ARNs of a resource type, and the parameters that contain its variables.
+
+A variable has its value from the first of these parameters that a call contains:
+
+1. the name of the variable, also as a list: `FunctionName`, `InstanceIds`, `ConnectionNameList`;
+2. a name of the tables below, for what AWS names in two ways;
+3. at the top of the parameters, a part of the name that no other type of the action has: `RuleName` or `InsightRule` for
+   `InsightRuleName`;
+4. at the top, `Name` or `Id` for the only type, if the action is about it: `Name` of `GetCrawler`, but not of `UpdateNamedQuery`,
+   whose type is a work group.
+
+The rules 3 and 4, and such names in the tables, do not look into structures, where a name belongs to something else.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +18,37 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 from fastiam.aws_data.catalog import Action, ResourceType
 from fastiam.runtime.forking import cached_property
 
-Names = dict[str, list[str]]  # parameters by their lower-case names, from any depth, and all ARNs under ""
+
+class Names(dict[str, list[str]]):
+    """Parameters by their lower-case names, from any depth, and all ARNs under ""."""
+
+    def __init__(self, parameters: Any) -> None:
+        super().__init__()
+        self._parameters = parameters
+
+    @cached_property
+    def top(self) -> dict[str, list[str]]:
+        """The texts, numbers and lists of texts at the top, or in the only structure there: `{"DeleteFleetRequest": {...}}`."""
+        given = self._parameters
+        if isinstance(given, dict) and len(given) == 1:
+            (inner,) = given.values()
+            given = inner if isinstance(inner, dict) else given
+        found: dict[str, list[str]] = {}
+        for name, value in given.items() if isinstance(given, dict) else ():
+            items = value if isinstance(value, (list, tuple)) else [value]
+            texts = [str(item) for item in items if isinstance(item, (str, int)) and not isinstance(item, bool) and item != ""]
+            if texts:
+                found[name.lower()] = texts
+            elif isinstance(value, dict) and name.lower().endswith("input"):  # `TableInput` of Glue
+                own_name = value.get("Name", value.get("name"))
+                if isinstance(own_name, str) and own_name:
+                    found.setdefault("name", [own_name])
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,147 +86,329 @@ _ALIASES = {
     "subnetgroupname": "dbsubnetgroupname",
     "securitygroupid": "groupid",
     "topicname": "name",
-    "trailname": "name",
     "userpoolid": "userpoolid",
 }
-# the same for one service, or one type of it, where a name means something else in others
+# the same for one service, or one type of it, where a name means something else in others; `=` before a name such as `name`: it
+# is that of the type in each action
 _ALIASES_OF = {
     "athena": {"datacatalogname": "catalogname", "workgroupname": "workgroup"},
+    "cloudtrail": {"trailname": "=name"},
+    "cloudwatch": {"datasetid": "datasetidentifier"},
     "ec2": {
         "dedicatedhostid": "hostids",
+        "instanceid": "instances",
+        "ipamscopeid": "currentipamscopeid",
         "ipv4poolcoipid": "coippoolid",
         "naclid": "networkaclid",
-        "vpcendpointserviceid": "serviceid",
+        "snapshotid": "sourcesnapshotids",
+        "vpcendpointserviceid": "serviceid serviceids",
     },
-    "ecs": {"clustername": "cluster", "servicename": "service", "taskid": "tasks"},
+    "ec2:coip-pool": {"ipv4poolcoipid": "coippoolid poolid"},
+    "ec2:ipv4pool-ec2": {"ipv4poolec2id": "poolid"},
+    "ec2:ipv6pool-ec2": {"ipv6poolec2id": "poolid"},
+    "ec2:reserved-instances": {"reservationid": "reservedinstancesids reservedinstanceids"},
+    "ecs": {
+        "capacityprovidername": "capacityprovider capacityproviders",
+        "clustername": "cluster clusters",
+        "containerinstanceid": "containerinstance containerinstances",
+        "servicename": "service services",
+        "taskdefinitionfamilyname": "family",
+        "daemontaskdefinitionfamilyname": "family",
+        "taskid": "task tasks",
+        "tasksetid": "taskset tasksets",
+    },
+    "eks:cluster": {"clustername": "=name"},
+    "events:api-destination": {"apidestinationname": "name"},
+    "events:event-bus": {"eventbusname": "name"},
+    "glue": {
+        "connectionname": "name",
+        "connectiontypename": "connectiontype",
+        "databasename": "name",
+        "integrationid": "integrationidentifier",
+        "tablename": "name",
+        "usageprofileid": "name",
+    },
+    "iam": {"certificatename": "servercertificatename"},
     "lambda": {"layerversion": "versionnumber"},
+    "logs:delivery": {"deliveryname": "id"},
+    "logs": {"loggroupname": "loggroupidentifier loggroupidentifiers"},
+    "rds": {
+        "dbclusterendpoint": "dbclusterendpointidentifier",
+        "globalcluster": "globalclusteridentifier",
+        "reserveddbinstancename": "reserveddbinstanceid",
+        "securitygroupname": "dbsecuritygroupname",
+    },
     "route53:cidrcollection": {"id": "collectionid"},
     "route53:delegationset": {"id": "delegationsetid"},
     "route53:healthcheck": {"id": "healthcheckid"},
     "route53:hostedzone": {"id": "hostedzoneid"},
+    "route53:trafficpolicy": {"id": "trafficpolicyid"},
     "sagemaker": {
         "automljobjobname": "automljobname",
         "mlflowtrackingservername": "trackingservername",
+        "monitoringschedulealertname": "monitoringalertname",
         "sessionname": "trainingsessionname",
     },
+    "ssm": {"patchbaselineidresourceid": "baselineid"},
+    "ssm:document": {"documentname": "=name calendarnames"},
+    "ssm:instance": {"instanceid": "target"},
     "ssm:maintenancewindow": {"resourceid": "windowid"},
+    "ssm:managed-instance": {"instanceid": "target"},
     "ssm:opsitem": {"resourceid": "opsitemid"},
     "ssm:servicesetting": {"resourceid": "settingid"},
+    "scheduler:schedule": {"groupname": "group"},
+    "secretsmanager": {"secretid": "name"},
+    "sts:federated-user": {"federatedusername": "=name"},
+}
+# what AWS takes if a call does not name it (API references)
+_DEFAULTS = {
+    "athena:CreateNamedQuery": {"workgroup": "primary"},
+    "athena:ListNamedQueries": {"workgroup": "primary"},
+    "athena:ListQueryExecutions": {"workgroup": "primary"},
+    "athena:StartQueryExecution": {"workgroup": "primary"},
+    "ecs": {"cluster": "default"},
+    "scheduler": {"groupname": "default"},
 }
 _SUFFIXES = ("withpath", "withoutleadingslash")
-_ONLY = ("name", "names", "id", "ids", "identifier", "resourceid", "resourcename")  # for the only type, or the only required type
-_EC2_IDS = {  # the type of a `resourceId` by its prefix, for tags
+_IDS, _OWN_NAMES = ("id", "ids"), ("name", "names")  # `Identifier` may take a name in place of an id
+_OF_ANY_TYPE = frozenset((*_IDS, *_OWN_NAMES, "identifier", "resourcename"))
+EC2_TYPES = {  # the type of an id by its prefix
     "ami": "image",
     "acl": "network-acl",
+    "cgw": "customer-gateway",
     "dopt": "dhcp-options",
+    "eigw": "egress-only-internet-gateway",
     "eipalloc": "elastic-ip",
     "eni": "network-interface",
     "fl": "vpc-flow-log",
+    "h": "dedicated-host",
     "i": "instance",
+    "lgw": "local-gateway",
+    "cagw": "carrier-gateway",
     "igw": "internet-gateway",
     "key": "key-pair",
     "lt": "launch-template",
     "nat": "natgateway",
     "pcx": "vpc-peering-connection",
+    "pl": "prefix-list",
     "rtb": "route-table",
     "sg": "security-group",
+    "sgr": "security-group-rule",
     "snap": "snapshot",
     "subnet": "subnet",
     "tgw": "transit-gateway",
+    "tgw-attach": "transit-gateway-attachment",
+    "tgw-rtb": "transit-gateway-route-table",
+    "vgw": "vpn-gateway",
     "vol": "volume",
     "vpc": "vpc",
     "vpce": "vpc-endpoint",
+    "vpce-svc": "vpc-endpoint-service",
+    "vpn": "vpn-connection",
 }
 _CREATES = ("Create", "Run", "Allocate", "Register", "Copy", "Import", "Request", "Put", "Start")
 _ALSO_CREATED = {
     "ec2:RunInstances": ("volume", "network-interface"),
     "ec2:AllocateAddress": ("elastic-ip",),
+    "ec2:AssociateIpamResourceDiscovery": ("ipam-resource-discovery-association",),
+    "ec2:CreateDelegateMacVolumeOwnershipTask": ("mac-modification-task",),
+    "ec2:CreateFleet": ("instance",),
+    "ec2:CreateImage": ("snapshot",),
+    "ec2:CreateInstanceExportTask": ("export-instance-task",),
+    "ec2:CreateMacSystemIntegrityProtectionModificationTask": ("mac-modification-task",),
+    "ec2:CreateTransitGatewayPeeringAttachment": ("transit-gateway-attachment",),
+    "ec2:CreateTransitGatewayVpcAttachment": ("transit-gateway-attachment",),
+    "ec2:ExportImage": ("export-image-task",),
+    "ec2:ImportInstance": ("instance", "volume"),
+    "ec2:PurchaseCapacityBlock": ("capacity-reservation",),
+    "ec2:RequestSpotFleet": ("spot-fleet-request",),
     "ec2:CreateFlowLogs": ("vpc-flow-log",),
 }
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z][a-z\d]*|[a-z\d]+")
+_PARENT = re.compile(r"arn:([\w-]+):([\w-]+):([\w-]*):(\d*):([\w-]+)[/:]([^/:]+)").fullmatch
 _PLACE = ("partition", "region", "account")
 _MAX_ARNS = 1_000  # of one type in one call; with more, the resource is None
 
 
 class ArnTemplate:
-    """The form of the ARNs of one type: recognises them, and builds them from parameters."""
+    """The form of the ARNs of one type: recognises them, and builds them from parameters.
 
-    def __init__(self, action: Action, kind: ResourceType) -> None:
-        self.kind, self.prefix, self.is_only = kind, action.prefix, False
+    Attributes
+    ----------
+    is_needed
+        whether each call has a resource of the type.
+    is_created
+        whether a call creates the resource, so that its id is not known.
+    parts
+        the parts of names of variables, as names of parameters, by variable.
+    own
+        the variables other than partition, Region and account.
+    """
+
+    def __init__(self, action: Action, kind: ResourceType, *, is_only: bool) -> None:
+        self.kind, self.prefix = kind, action.prefix
+        verb = action.name.partition(":")[2].lower()
         self.is_created = _is_created(action, kind)
         self.is_needed = kind.required or kind.name in _ALSO_CREATED.get(action.name, ())
-        parts = _VARIABLE.split(kind.arn)  # literal, variable, literal, ...
-        self._literals, self._variables = parts[::2], [name.lower() for name in parts[1::2]]
-        self._own = [name for name in self._variables if name not in _PLACE]
+        self._is_about = _plain(kind.name).removesuffix("s") in verb
+        texts = _VARIABLE.split(kind.arn)  # literal, variable, literal, ...
+        self._literals, self._variables = texts[::2], [name.lower() for name in texts[1::2]]
+        self.own = [name for name in self._variables if name not in _PLACE]
+        self.parts = {name.lower(): _parts_of(name) for name in texts[1::2] if name.lower() not in _PLACE}
+        self._is_only, self._shared = is_only, frozenset[str]()
         self._template = "".join(f"{literal.replace('%', '%%')}%s" for literal in self._literals[:-1]) + self._literals[-1]
         self._pattern = re.compile(self._expression()).fullmatch
+        self._defaults = {} if is_of_tags(action) else _DEFAULTS.get(action.name) or _DEFAULTS.get(self.prefix, {})
 
     def _expression(self) -> str:
         """A variable matches a text without slashes and colons; the last variable matches the rest."""
         last = len(self._variables) - 1
         texts = [re.escape(literal).replace(r"\*", ".*") for literal in self._literals]
         for at, name in enumerate(self._variables):
-            texts[at] += "[^:]*" if name in _PLACE else "[^/]+" if name == "bucketname" else ".+" if at == last else "[^/:]+"
+            value = "[^:]*" if name in _PLACE else "[^/]+" if name == "bucketname" else ".+" if at == last else "[^/:]+"
+            texts[at] += value if name in _PLACE else f"({value})"
         return "".join(texts)
 
     @cached_property
-    def _candidates(self) -> dict[str, tuple[str, ...]]:
-        """The parameters that can contain each variable, most likely first."""
+    def names(self) -> dict[str, tuple[str, ...]]:
+        """The parameters that can contain each variable, from any depth, most likely first."""
         found = {}
-        of_service = _ALIASES_OF.get(self.prefix, {}) | _ALIASES_OF.get(f"{self.prefix}:{self.kind.name}", {})
-        for variable in self._own:
-            plain = variable
-            for suffix in _SUFFIXES:
-                plain = plain.removesuffix(suffix)
-            own = of_service.get(plain, "")
-            names = (plain, plain + "s", own or _ALIASES.get(plain, ""), *(_ONLY if self.is_only else ()))
-            of_any_type = plain == "resourceid" and not self.is_only
-            found[variable] = tuple(name for name in ((own,) if of_any_type else names) if name)
+        for variable in self.own:
+            plain = _without_form(variable)
+            own = self._aliases(plain)
+            if plain == "resourceid":
+                kind = _plain(self.kind.name)
+                found[variable] = (*own, kind + "id", kind + "ids")
+            else:
+                found[variable] = (plain, plain + "s", plain + "list", *(own or _ALIASES.get(plain, "").split()))
         return found
+
+    def _aliases(self, variable: str) -> list[str]:
+        of_type, of_service = _ALIASES_OF.get(f"{self.prefix}:{self.kind.name}", {}), _ALIASES_OF.get(self.prefix, {})
+        return (of_type.get(variable) or of_service.get(variable, "")).split()
+
+    @cached_property
+    def _at_top(self) -> dict[str, tuple[str, ...]]:
+        """`Id` or `Name` for the only variable of the only type, and `Name` for the one that is called after the type."""
+        if not self._is_only or not self._is_about:
+            return {}
+        if len(self.own) > 1:
+            kind = _plain(self.kind.name)
+            own = {f"{kind}name": _OWN_NAMES, f"{kind}id": _IDS}
+            return {variable: own[variable] for variable in self.own if variable in own}
+        (variable,) = self.own
+        plain = _without_form(variable)
+        if plain == "resourceid":
+            return {variable: ("resourceid", *_IDS, *_OWN_NAMES)}
+        if plain.endswith(("id", "uuid", "identifier")):
+            return {variable: (*_IDS, "resourceid")}
+        return {variable: (*_OWN_NAMES, "resourcename") if plain.endswith("name") else (*_OWN_NAMES, *_IDS)}
+
+    def share(self, names: set[str]) -> None:
+        """Leave the parts of names that another type has too; in EC2, the id has the type."""
+        if self.prefix == "ec2":
+            self._shared = frozenset(names)
+        else:
+            self.parts = {variable: tuple(part for part in parts if part not in names) for variable, parts in self.parts.items()}
 
     def among(self, arns: Sequence[str]) -> list[str]:
         return [arn for arn in arns if self._pattern(arn)] if arns else []
 
+    def values_in(self, arn: str) -> dict[str, str]:
+        """Return the variables of an ARN of this form; {} for another one."""
+        match = self._pattern(arn)
+        return dict(zip(self.own, match.groups(), strict=True)) if match else {}
+
     def built(self, names: Names, origin: RequestOrigin) -> list[str | None]:
+        """Return the ARNs that the parameters determine; [None] if there are too many, or two lists of variables."""
+        if not self.own or (self._last.isdisjoint(names) and not self._default[self.own[-1]]):
+            return []
         values = []
-        for variable in self._own:
-            found = self._values(variable, names)
+        for variable in self.own:
+            found = self._values(variable, names, origin)
             if not found:
                 return []
             values.append(found)
-        if not values:
-            return []
+        if len(values) == 1 and len(values[0]) == 1:
+            return [self.filled(values[0], origin)]
         counts = sorted(map(len, values))
         if counts[-1] > _MAX_ARNS or (len(values) > 1 and counts[-2] > 1):
             return [None]  # of several lists, the log does not contain which values belong together
-        return [self._filled(own, origin) for own in product(*values)]
+        return [self.filled(own, origin) for own in product(*values)]
+
+    def created(self, names: Names, origin: RequestOrigin) -> str:
+        """Return the ARN of a resource that has no id yet, with `*` for each variable that the parameters do not determine."""
+        values = [self._values(variable, names, origin) for variable in self.own]
+        return self.filled([found[0] if len(found) == 1 else "*" for found in values], origin)
 
     def all_of(self, origin: RequestOrigin) -> str:
-        return self._filled(["*"] * len(self._own), origin)
+        return self.filled(["*"] * len(self.own), origin)
 
-    def _filled(self, own: Sequence[str], origin: RequestOrigin) -> str:
+    def filled(self, own: Sequence[str], origin: RequestOrigin) -> str:
         given = iter(own)
         return self._template % tuple(getattr(origin, name) if name in _PLACE else next(given) for name in self._variables)
 
-    def _values(self, variable: str, names: Names) -> list[str]:
-        for name in self._candidates[variable]:
-            if name in names:
-                found = names[name]
-                break
-        else:
-            found = [id_ for id_ in names.get("resourceid", ()) if self._is_of_type(id_, names)]
-        return [value for text in found if (value := self._read(variable, text, names))]
+    def is_named(self, names: Names) -> bool:
+        """Whether a parameter for each variable is in the call, whatever its value."""
+        return all(self._given(variable, names) is not None for variable in self.own)
+
+    @cached_property
+    def _places(self) -> dict[str, tuple[tuple[str, bool], ...]]:
+        """The parameters that can contain each variable, most likely first, and whether only one at the top counts."""
+        found = {}
+        for variable in self.own:
+            places = []
+            for name in self.names[variable]:
+                plain = name.removeprefix("=")
+                if plain not in _OF_ANY_TYPE:
+                    places.append((plain, False))
+                elif name != plain or self._is_about or (self._is_only and name == variable):
+                    places.append((plain, True))
+            places += ((name, True) for name in (*self.parts[variable], *self._at_top.get(variable, ())))
+            found[variable] = tuple(places)
+        return found
+
+    @cached_property
+    def _last(self) -> frozenset[str]:
+        """The parameters for the last variable. PERF: most types of an action are not in a call, which one look-up decides."""
+        return frozenset(("resourceid", *(name for name, _ in self._places[self.own[-1]])))
+
+    def _given(self, variable: str, names: Names) -> list[str] | None:
+        """Return the values of the parameter for a variable, None without one."""
+        for name, is_at_top in self._places[variable]:
+            if name not in names:
+                continue
+            if not is_at_top:
+                return names[name]
+            if name in names.top:
+                found = names.top[name]
+                return found if name not in self._shared else [id_ for id_ in found if ec2_type(id_) == self.kind.name]
+        return None
+
+    @cached_property
+    def _default(self) -> dict[str, list[str]]:
+        return {
+            variable: [self._defaults[name] for name in names if name in self._defaults] for variable, names in self.names.items()
+        }
+
+    def _values(self, variable: str, names: Names, origin: RequestOrigin) -> list[str]:
+        found = self._given(variable, names)
+        if found is None and "resourceid" in names:
+            found = [id_ for id_ in names["resourceid"] if self._is_of_type(id_, names)]
+        return [value for text in found or self._default[variable] if (value := self._read(variable, text, names, origin))]
 
     def _is_of_type(self, id_: str, names: Names) -> bool:
         """Whether a `resourceId` has this type: by its prefix in EC2, by `resourceType` in other services."""
         if self.prefix == "ec2":
-            return _EC2_IDS.get(id_.partition("-")[0]) == self.kind.name
+            return ec2_type(id_) == self.kind.name
         return [text.lower() for text in names.get("resourcetype", ())] == [self.kind.name.replace("-", "")]
 
-    def _read(self, variable: str, text: str, names: Names) -> str:
+    def _read(self, variable: str, text: str, names: Names, origin: RequestOrigin) -> str:
         """Convert a parameter to its form in an ARN, or return "" if it is not one."""
         if text.startswith("arn:"):
-            return ""  # an ARN of another type; those of this type are found before
+            # an ARN of this type is found before; one of its parent, such as the cluster of a service, has the name
+            return _name_in(text, variable, self.kind.arn.split(":")[2], origin) if len(self.own) > 1 else ""
         if variable == "queuename":
             return text.rpartition("/")[2]
         if variable == "alias":
@@ -200,9 +420,62 @@ class ArnTemplate:
         if variable.endswith("withpath"):
             path = names.get("path", ["/"])[0] if self.is_created else "/"
             return path.removeprefix("/") + text
-        if self.kind.name == "managed-instance" and not text.startswith("mi-"):
-            return ""  # an instance of EC2
+        if self.kind.name in ("instance", "managed-instance") and (self.kind.name == "instance") is text.startswith("mi-"):
+            return ""  # the other kind of instance
+        if self.prefix == "ec2" and ec2_type(text) not in ("", self.kind.name):
+            return ""  # the id of another type
         return text.removeprefix("/") if variable.endswith("withoutleadingslash") else text
+
+
+def arn_templates(action: Action) -> list[ArnTemplate]:
+    """Return the forms of the types of an action."""
+    required = [kind for kind in action.types if kind.required]
+    only = required[0] if len(required) == 1 else action.types[0] if len(action.types) == 1 else None
+    # parameters of EC2 contain the type
+    found = [ArnTemplate(action, kind, is_only=kind is only and action.prefix != "ec2") for kind in action.types]
+    for template in found:
+        others = [other for other in found if other is not template]
+        taken = {name for other in others for names in (*other.names.values(), *other.parts.values()) for name in names}
+        template.share(taken)
+    return found
+
+
+def is_of_tags(action: Action) -> bool:
+    """Whether an action reads or writes the tags of a resource of any of its types."""
+    return "Tag" in action.name
+
+
+def ec2_type(id_: str) -> str:
+    """Return the type of an id of EC2 by its prefix, "" for an unknown one."""
+    return EC2_TYPES.get(id_.rpartition("-")[0], "")
+
+
+def _plain(kind: str) -> str:
+    return re.sub("[-_ /]", "", kind).lower()
+
+
+def _without_form(variable: str) -> str:
+    for suffix in _SUFFIXES:
+        variable = variable.removesuffix(suffix)
+    return variable
+
+
+def _parts_of(variable: str) -> tuple[str, ...]:
+    """Return the ends of a name with two words or more, `RuleName` and `RuleNames` of `InsightRuleName`, and `InsightRule`."""
+    words = _WORD.findall(variable)
+    ends = ["".join(words[at:]).lower() for at in range(1, len(words) - 1)]
+    found = [name for end in ends if not end.startswith("resource") for name in (end, end + "s")]
+    if words[-1] == "Name" and len(words) > 1:
+        found.append("".join(words[:-1]).lower())  # `cluster` is a name
+    return tuple(found)
+
+
+def _name_in(arn: str, variable: str, service: str, origin: RequestOrigin) -> str:
+    """Return the name in the ARN of the parent of a resource, `.../cluster/NAME` for `ClusterName`; "" for another ARN."""
+    match = _PARENT(arn)
+    place = (origin.partition, service, origin.region, origin.account)
+    stem = variable.removesuffix("name").removesuffix("id")
+    return match[6] if match and match.groups()[:4] == place and _plain(match[5]) == stem else ""
 
 
 def _is_created(action: Action, kind: ResourceType) -> bool:
@@ -210,4 +483,4 @@ def _is_created(action: Action, kind: ResourceType) -> bool:
     if kind.name in _ALSO_CREATED.get(action.name, ()):
         return True
     verb = action.name.partition(":")[2]
-    return verb.startswith(_CREATES) and kind.name.replace("-", "") in verb.lower()
+    return verb.startswith(_CREATES) and _plain(kind.name) in verb.lower()

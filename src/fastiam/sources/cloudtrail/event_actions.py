@@ -11,6 +11,7 @@ import re
 from functools import lru_cache
 
 from fastiam.aws_data.catalog import Action, actions_of
+from fastiam.aws_data.rest_paths import rest_method
 
 # `eventSource` without its domain, where actions have another prefix
 _PREFIXES = {
@@ -129,14 +130,6 @@ VERSIONED = {
     "s3:PutObjectTagging": "s3:PutObjectVersionTagging",
 }
 
-# the actions of API Gateway are HTTP methods (Amazon API Gateway API reference)
-_VERBS = (
-    (("Get", "Export", "Test"), "GET"),
-    (("Create", "Import", "Generate", "Flush"), "POST"),
-    (("Delete",), "DELETE"),
-    (("Update",), "PATCH"),
-    (("Put", "Reimport"), "PUT"),
-)
 _CALLS = frozenset(("", "AwsApiCall", "AwsConsoleAction"))  # other event types are not evaluated against policies
 _DOMAIN = re.compile(r"\.(?:amazonaws\.com(?:\.cn)?|aws\.internal|c2s\.ic\.gov)$")
 _DATE = re.compile(r"(?:20\d{6}|20\d\d_\d\d_\d\d)(?:v\d+)?$")  # Lambda and CloudFront name the version of their API
@@ -151,7 +144,9 @@ def actions_of_event(source: str, name: str, kind: str = "AwsApiCall") -> tuple[
     prefix = _PREFIXES.get(service, service)
     known = actions_of(prefix)
     for spelled in (name, _DATE.sub("", name)):
-        renamed = _RENAMED.get(prefix, {}).get(spelled) or (_verb(spelled) if prefix == "apigateway" else spelled)
+        renamed = _RENAMED.get(prefix, {}).get(spelled, spelled)
+        if prefix == "apigateway" and spelled.lower() not in known:
+            renamed = rest_method(spelled)
         found = [known.get(part.lower()) for part in renamed.split()]
         if found and all(found):
             return tuple(action for action in found if action is not None)
@@ -163,7 +158,3 @@ def renames() -> list[tuple[str, str]]:
     named = [(prefix, part) for prefix, table in _RENAMED.items() for names in table.values() for part in names.split()]
     named += [(prefix, "") for prefix in _PREFIXES.values()]
     return named + [("s3", name.partition(":")[2]) for pair in VERSIONED.items() for name in pair]
-
-
-def _verb(name: str) -> str:
-    return next((verb for starts, verb in _VERBS if name.startswith(starts)), name)

@@ -3,9 +3,11 @@
 AWS's list of actions has the resource types of an action and the form of their ARNs. For each type, the first of these applies:
 
 1. ARNs of the form in `resources`, or else in `requestParameters`;
-2. the ARN built from parameters with the names of the variables of the form (`InstanceId`, `instanceId`);
-3. for a required type: `*` for a resource that the call creates, as in AWS's messages (`...:instance/*`), and None for an
-   existing resource that the record does not contain.
+2. the ARN built from parameters with the names of the variables of the form (`InstanceId`, `instanceId`), see `arn_templates`;
+3. for a required type: none, if the call names a type that AWS marks as required too, and that can only be in its place;
+4. else the ARN of the type in an ARN of a type below it (the service of a task set);
+5. else `*` for what the call creates, as in AWS's messages (`...:instance/*`), and None for an existing resource that the record
+   does not contain.
 
 If all types are optional and the record contains none, a call that lists or reads applies to all resources: `...:db:*` for a
 single type, otherwise `*`. For a call that writes with parameters the resource is None.
@@ -13,14 +15,19 @@ single type, otherwise `*`. For a call that writes with parameters the resource 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
 from typing import Any
 
 from fastiam.aws_data.catalog import Action
-from fastiam.sources.cloudtrail.arn_templates import ArnTemplate, Names, RequestOrigin
+from fastiam.sources.cloudtrail.arn_templates import ArnTemplate, Names, RequestOrigin, arn_templates, is_of_tags
 
 _CATALOG = "arn:${Partition}:glue:${Region}:${Account}:catalog"
+_FAMILIES = {"express": "execution", "web-function": "function"}
+# parameters that take the ARN of any type of an action
+_ARN_OF_ANY_TYPE = (
+    "arn", "resource", "resourcearn", "resourcearns", "resourceidentifier", "resourcename", "sourcearn", "destinationarn"
+)  # fmt: skip
 _OBJECTS = ("object", "accesspointobject")  # a record of S3 without a key does not contain the object
 
 
@@ -30,10 +37,8 @@ class ResourceFinder:
     def __init__(self, action: Action) -> None:
         self.name = action.name
         self._action = action
-        self._templates = [ArnTemplate(action, kind) for kind in action.types]
-        required = [template for template in self._templates if template.kind.required]
-        for template in required if len(required) == 1 else self._templates if len(self._templates) == 1 else ():
-            template.is_only = action.prefix != "ec2"  # EC2 parameters contain the type
+        self._templates = arn_templates(action)
+        self._is_of_tags = is_of_tags(action)
 
     @property
     def needs_parameters(self) -> bool:
@@ -42,22 +47,54 @@ class ResourceFinder:
 
     def find(self, names: Names, listed: Sequence[str], origin: RequestOrigin) -> list[str | None]:
         """Return the ARNs, `*`, or None for a resource that the record does not contain."""
-        found: dict[str | None, None] = {}
+        found: dict[ArnTemplate, Sequence[str | None]] = {}
+        by_arn: dict[ArnTemplate, list[str]] = {}
         in_parameters = names.get("", ())
+        missing = []
         for template in self._templates:
-            arns: Sequence[str | None] = template.among(listed) or template.among(in_parameters) or template.built(names, origin)
-            for arn in arns:
-                found[arn] = None
-            if not arns and template.is_needed:
-                found[self._unnamed(template, names, origin)] = None
+            arns = template.among(listed) or template.among(in_parameters) if listed or in_parameters else ()
+            if arns:
+                found[template] = by_arn[template] = arns
+            elif built := template.built(names, origin):
+                found[template] = built
+            elif template.is_needed:
+                missing.append(template)
+                found[template] = ()
+        for template in missing:
+            if not self._is_alternative(template, found, by_arn, names):
+                found[template] = _parents(template, by_arn) or [self._unnamed(template, names, origin)]
+        return self._without_tables(list(dict.fromkeys(arn for arns in found.values() for arn in arns)), names, origin)
+
+    def _without_tables(self, found: list[str | None], names: Names, origin: RequestOrigin) -> list[str | None]:
+        """Return the resources of a call. A read of an index of DynamoDB is not a read of its table."""
         if self._action.prefix == "dynamodb" and any(arn and "/index/" in arn for arn in found):
-            return [arn for arn in found if arn is None or "/index/" in arn]  # a read of an index is not a read of its table
-        return list(found) or self._about_all(names, origin)
+            return [arn for arn in found if arn is None or "/index/" in arn]
+        return found or self._about_all(names, origin)
 
     def listed(self, arns: Sequence[str]) -> list[str]:
         """Return the resources of a record that lists all of them; [] for other records."""
         found = dict.fromkeys(arn for template in self._templates for arn in template.among(arns))
         return list(found) if all(template.among(arns) for template in self._templates if template.kind.required) else []
+
+    def _is_alternative(
+        self,
+        template: ArnTemplate,
+        found: Mapping[ArnTemplate, Sequence[str | None]],
+        by_arn: Mapping[ArnTemplate, list[str]],
+        names: Names,
+    ) -> bool:
+        """Whether a call that names another type has no resource of this one, though AWS's data marks both as required."""
+        if template.is_created:
+            return False
+        others = [other for other, arns in found.items() if arns]
+        if not others:
+            return False
+        if self._is_of_tags or any(_family(template) == _family(other) for other in by_arn):
+            return True
+        if template.is_named(names):
+            return any(other.own == template.own for other in others if other not in by_arn)  # the id is one of the other type
+        given = {arn for name in _ARN_OF_ANY_TYPE for arn in names.top.get(name, ())}
+        return any(given.intersection(arns) for arns in by_arn.values())
 
     def _unnamed(self, template: ArnTemplate, names: Names, origin: RequestOrigin) -> str | None:
         """Return the resource of a required type that the call does not contain."""
@@ -65,7 +102,9 @@ class ResourceFinder:
             return origin.caller  # IAM uses the caller if the call contains no user
         if template.kind.arn == _CATALOG:
             return template.all_of(origin)  # the account has one
-        return template.all_of(origin) if template.is_created or not names else None
+        if template.is_created:
+            return template.created(names, origin)
+        return None if names else template.all_of(origin)
 
     def _about_all(self, names: Names, origin: RequestOrigin) -> list[str | None]:
         if not self._templates:
@@ -77,6 +116,23 @@ class ResourceFinder:
         return [only.all_of(origin) if is_own else "*"]
 
 
+def _parents(template: ArnTemplate, by_arn: Mapping[ArnTemplate, list[str]]) -> list[str]:
+    """Return the resources of a type that contain those of the ARNs of a call: the service of a deployment."""
+    found = []
+    for other, arns in by_arn.items():
+        if template.own and set(template.own) < set(other.own):
+            for arn in arns:
+                values, (_, partition, _, region, account, _) = other.values_in(arn), arn.split(":", 5)
+                owner = RequestOrigin(partition, region, account)
+                found.append(template.filled([values[name] for name in template.own], owner))
+    return found
+
+
+def _family(template: ArnTemplate) -> str:
+    """Return what types have in common whose ARNs one parameter takes: `listener/app` and `listener/net`."""
+    return _FAMILIES.get(template.kind.name) or template.kind.name.partition("/")[0]
+
+
 @cache
 def resource_finder(action: Action) -> ResourceFinder:
     """Return the finder of an action."""
@@ -85,7 +141,7 @@ def resource_finder(action: Action) -> ResourceFinder:
 
 def names_of(parameters: Any) -> Names:
     """Return the parameters by name, without policies, filters and tags, which contain other resources."""
-    names: Names = {}
+    names = Names(parameters)
     waiting: list[tuple[str, Any]] = [("", parameters)]
     while waiting:
         name, value = waiting.pop()

@@ -9,7 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
+
+from fastiam.aws_data.catalog import actions_of
+from fastiam.aws_data.rest_paths import rest_method, rest_paths
+from fastiam.sources.cloudtrail.arn_templates import ec2_type
+from fastiam.sources.cloudtrail.event_actions import actions_of_event
 
 if TYPE_CHECKING:
     from fastiam.sources.cloudtrail.arn_templates import Names, RequestOrigin
@@ -22,6 +27,8 @@ _FUNCTION = re.compile(r"(?:(\d{12}):)?(?:function:)?(.+)").fullmatch
 _ACCESS_POINT = re.compile(r"arn:[\w-]+:s3:[\w-]+:\d{12}:accesspoint[/:]([\w-]+)").fullmatch
 # names that stand for something else: aliases of access points, directory buckets
 _OTHER_BUCKETS = ("-s3alias", "--ol-s3", "--x-s3", "--xa-s3", "--op-s3")
+_PATH_VARIABLE = re.compile(r"\{(\w+)\}")
+_RULES = "DeleteRule DescribeRule DisableRule EnableRule ListTargetsByRule PutRule PutTargets RemoveTargets".split()
 # inference profiles across Regions begin with a geography, models with their provider
 _GEOGRAPHY = re.compile(r"[a-z]{2}|us-gov|apac|global").fullmatch
 _TRANSACTIONS = {
@@ -45,6 +52,10 @@ def reader_of(prefix: str, operation: str) -> Reader | None:
 
     An empty list of the reader: the parameters cannot be read.
     """
+    if prefix == "apigateway" and rest_method(operation):
+        return _rest_call_of(operation)
+    if prefix == "ec2" and operation in ("CreateTags", "DeleteTags"):
+        return _tags_of(f"ec2:{operation}")
     return _READERS.get((prefix, operation))
 
 
@@ -67,8 +78,6 @@ def add_arns(prefix: str, names: Names, origin: RequestOrigin) -> None:
         if len(names["functionname"]) == 1:
             arn = function_arn(names["functionname"][0], qualifier, origin)
             names[""] = [each for each in names.get("", ()) if ":function:" not in each] + [arn]
-    elif prefix == "ecs":
-        names.setdefault("cluster", ["default"])
     elif prefix == "ec2" and "groups" in names:
         names.setdefault("groupid", []).extend(group for group in names["groups"] if group.startswith("sg-"))
     elif prefix == "dynamodb" and "tablename" in names:
@@ -213,14 +222,18 @@ def _parameters_by_path(parameters: Mapping[str, Any], origin: RequestOrigin) ->
 
 
 def _task_of(action: str) -> Reader:
-    """A task definition by family and revision, or by ARN; of a family alone, the call does not contain the revision."""
+    """Task definitions by family and revision, or by ARN; of a family alone, the call does not contain the revision."""
 
     def read(parameters: Mapping[str, Any], origin: RequestOrigin) -> list[Need]:
-        task = member(parameters, "taskDefinition")
-        if not isinstance(task, str) or ":" not in task.rpartition("/")[2]:
-            return [(action, None)]
-        place = f"arn:{origin.partition}:ecs:{origin.region}:{origin.account}"
-        return [(action, task if task.startswith("arn:") else f"{place}:task-definition/{task}")]
+        given = member(parameters, "taskDefinition", "taskDefinitions")
+        found: list[Need] = []
+        for task in given if isinstance(given, list) and given else [given]:
+            if not isinstance(task, str) or ":" not in task.rpartition("/")[2]:
+                found.append((action, None))
+            else:
+                arn = task if task.startswith("arn:") else f"{_place('ecs', origin)}:task-definition/{task}"
+                found.append((action, arn))
+        return found
 
     return read
 
@@ -260,6 +273,95 @@ def _model_arns(model: Any, origin: RequestOrigin) -> list[str | None]:
     return [f"arn:{origin.partition}:bedrock:{origin.region}::foundation-model/{model}"]
 
 
+def _rest_call_of(operation: str) -> Reader:
+    """The resource of a call of API Gateway is its path, the same for both versions of the API.
+
+    Private domain names have an id and an account in their ARN, which the path does not contain.
+    """
+    paths = rest_paths(operation)
+
+    def read(parameters: Mapping[str, Any], origin: RequestOrigin) -> list[Need]:
+        given = {name.lower(): value for name, value in parameters.items() if isinstance(value, str) and value}
+        values = {name: quote(value, safe="") if "arn" in name else value for name, value in given.items()}
+        found: dict[str, None] = {}
+        for path in paths:
+            if all(name.lower() in given for name in _PATH_VARIABLE.findall(path)):
+                found[_PATH_VARIABLE.sub(lambda match: values[match[1].lower()], path)] = None
+        is_private = "domainnameid" in given or any(path.startswith("/domainnameaccessassociations") for path in found)
+        arns = [f"arn:{origin.partition}:apigateway:{origin.region}::{path}" for path in found]
+        (action,) = actions_of_event("apigateway", operation)
+        return [(action.name, arns[0] if len(arns) == 1 and not is_private else None)]
+
+    return read
+
+
+def _rule_of(action: str) -> Reader:
+    """A rule of EventBridge is below its event bus, except for one of the default bus."""
+
+    def read(parameters: Mapping[str, Any], origin: RequestOrigin) -> list[Need]:
+        rule, bus = member(parameters, "name", "rule"), member(parameters, "eventBusName") or "default"
+        if not isinstance(rule, str) or not isinstance(bus, str):
+            return [(action, None)]
+        place = bus.rpartition(":event-bus/")[0] if bus.startswith("arn:") else _place("events", origin)
+        name = bus.rpartition("/")[2] if bus.startswith("arn:") else bus
+        return [(action, f"{place}:rule/{rule}" if name == "default" else f"{place}:rule/{name}/{rule}")]
+
+    return read
+
+
+def _put_events(parameters: Mapping[str, Any], origin: RequestOrigin) -> list[Need]:
+    entries = member(parameters, "entries")
+    found = []
+    for entry in entries if isinstance(entries, list) else ():
+        bus = member(entry, "eventBusName") or "default"
+        found.append(bus if str(bus).startswith("arn:") else f"{_place('events', origin)}:event-bus/{bus}")
+    return [("events:PutEvents", bus) for bus in found] or [("events:PutEvents", None)]
+
+
+def _tags_of(action: str) -> Reader:
+    """The resources of EC2 that get or lose tags, by the prefixes of their ids."""
+    forms = {kind.name: kind.arn for kind in actions_of("ec2")[action.partition(":")[2].lower()].types}
+
+    def read(parameters: Mapping[str, Any], origin: RequestOrigin) -> list[Need]:
+        ids = member(parameters, "resources", "resourcesSet")
+        if isinstance(ids, Mapping):  # in a log
+            items = member(ids, "items")
+            ids = [member(item, "resourceId") for item in items] if isinstance(items, list) else None
+        found: list[Need] = []
+        for id_ in ids if isinstance(ids, list) and ids else [None]:
+            form = forms.get(ec2_type(id_)) if isinstance(id_, str) else None
+            found.append((action, _filled(form, str(id_), origin) if form else None))
+        return found
+
+    return read
+
+
+def _filled(form: str, id_: str, origin: RequestOrigin) -> str:
+    place = {"Partition": origin.partition, "Region": origin.region, "Account": origin.account}
+    return re.sub(r"\$\{(\w+)\}", lambda match: place.get(match[1], id_), form)
+
+
+def _place(service: str, origin: RequestOrigin) -> str:
+    return f"arn:{origin.partition}:{service}:{origin.region}:{origin.account}"
+
+
+def _assume_root(parameters: Mapping[str, Any], origin: RequestOrigin) -> list[Need]:
+    """The member account as an id or as the ARN of its root user."""
+    target = member(parameters, "targetPrincipal")
+    if not isinstance(target, str):
+        return [("sts:AssumeRoot", None)]
+    return [("sts:AssumeRoot", f"arn:{origin.partition}:iam::{target}:root" if _ACCOUNT(target) else target)]
+
+
+def _open_id_provider(parameters: Mapping[str, Any], origin: RequestOrigin) -> list[Need]:
+    """The name of a provider is its URL without the scheme."""
+    url = member(parameters, "url")
+    if not isinstance(url, str):
+        return [("iam:CreateOpenIDConnectProvider", None)]
+    name = url.removeprefix("https://")
+    return [("iam:CreateOpenIDConnectProvider", f"arn:{origin.partition}:iam::{origin.account}:oidc-provider/{name}")]
+
+
 def tagged_on_creation(parameters: Any, origin: RequestOrigin) -> Iterator[tuple[str, list[Mapping[str, Any]]]]:
     """Yield each resource that a call of EC2 creates with tags, as `ec2:CreateTags` has it, and its tags."""
     given = member(parameters, "tagSpecifications", "tagSpecification", "tagSpecificationSet")
@@ -290,6 +392,11 @@ _READERS: dict[tuple[str, str], Reader] = {
     ("sns", "Publish"): _publish,
     ("secretsmanager", "BatchGetSecretValue"): _batch_get_secrets,
     ("ssm", "GetParametersByPath"): _parameters_by_path,
+    ("sts", "AssumeRoot"): _assume_root,
+    ("iam", "CreateOpenIDConnectProvider"): _open_id_provider,
+    ("events", "PutEvents"): _put_events,
+    **{("events", name): _rule_of(f"events:{name}") for name in _RULES},
+    ("ecs", "DeleteTaskDefinitions"): _task_of("ecs:DeleteTaskDefinitions"),
     ("ecs", "RunTask"): _task_of("ecs:RunTask"),
     ("ecs", "StartTask"): _task_of("ecs:StartTask"),
     ("bedrock", "InvokeModel"): _model_of("bedrock:InvokeModel"),

@@ -1,0 +1,240 @@
+"""Operations of AWS's SDKs and the resources that AWS documents for them, in calls of clients and in records of CloudTrail.
+
+Sources: the pages of the services in AWS's service authorization reference (the forms of ARNs, and the types of each action), and
+the API references (what a parameter takes, and its default).
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import botocore.session
+import orjson
+import pytest
+from botocore.validate import ParamValidator
+
+from fastiam.sources.cloudtrail.arn_templates import RequestOrigin
+from fastiam.sources.cloudtrail.requests import RequestPlan
+from fastiam.sources.sdk_calls.call_requests import operation_of
+
+A = "111111111111"
+ORIGIN = RequestOrigin("aws", "eu-west-1", A)
+SESSION = botocore.session.Session()
+
+
+def arn(service: str, resource: str) -> str:
+    return f"arn:aws:{service}:eu-west-1:{A}:{resource}"
+
+
+ROLE = f"arn:aws:iam::{A}:role/svc"
+LISTENER, RULE = "listener/app/web/1a/2b", "listener-rule/app/web/1a/2b/3c"
+RECORD = {"Name": "a.example", "Type": "A"}
+KEY = "11111111-2222-3333-4444-555555555555"
+# service, operation, parameters, and resources without `arn:aws:SERVICE:REGION:ACCOUNT:`, None if the call does not determine it
+CASES: list[tuple[str, str, dict[str, Any], list[str | None]]] = [
+    # one variable, by its name, as a list, by a part of its name
+    ("dynamodb", "DescribeTable", {"TableName": "t"}, ["table/t"]),
+    ("dynamodb", "CreateBackup", {"TableName": "t", "BackupName": "nightly"}, ["table/t"]),
+    ("dynamodb", "UpdateTimeToLive", {"TableName": "t", "TimeToLiveSpecification": {"Enabled": True, "AttributeName": "a"}},
+     ["table/t"]),
+    ("kinesis", "PutRecord", {"StreamName": "s", "Data": b"x", "PartitionKey": "k"}, ["stream/s"]),
+    ("kinesis", "MergeShards", {"StreamARN": arn("kinesis", "stream/s"), "ShardToMerge": "1", "AdjacentShardToMerge": "2"},
+     ["stream/s"]),
+    ("kinesis", "DescribeStreamSummary", {"StreamName": "s"}, ["stream/s"]),
+    ("firehose", "PutRecord", {"DeliveryStreamName": "d", "Record": {"Data": b"x"}}, ["deliverystream/d"]),
+    ("firehose", "DescribeDeliveryStream", {"DeliveryStreamName": "d"}, ["deliverystream/d"]),
+    ("ecr", "PutImage", {"repositoryName": "team/app", "imageManifest": "{}"}, ["repository/team/app"]),
+    ("ecr", "BatchGetImage", {"repositoryName": "app", "imageIds": [{"imageTag": "v1"}]}, ["repository/app"]),
+    ("lambda", "GetFunction", {"FunctionName": "f"}, ["function:f"]),
+    ("lambda", "GetFunction", {"FunctionName": arn("lambda", "function:f")}, ["function:f"]),
+    ("lambda", "PublishVersion", {"FunctionName": "f"}, ["function:f"]),
+    ("lambda", "AddPermission", {"FunctionName": "f", "StatementId": "s", "Action": "lambda:InvokeFunction", "Principal": "*"},
+     ["function:f"]),
+    ("lambda", "TagResource", {"Resource": arn("lambda", "function:f"), "Tags": {"a": "b"}}, ["function:f"]),
+    ("lambda", "GetResourcePolicy", {"ResourceArn": arn("lambda", "function:f")}, ["function:f"]),
+    ("cloudwatch", "PutMetricAlarm", {"AlarmName": "a", "EvaluationPeriods": 1, "ComparisonOperator": "LessThanThreshold"},
+     ["alarm:a"]),
+    ("cloudwatch", "DeleteAlarms", {"AlarmNames": ["a", "b"]}, ["alarm:a", "alarm:b"]),
+    ("cloudwatch", "SetAlarmState", {"AlarmName": "a", "StateValue": "OK", "StateReason": "r"}, ["alarm:a"]),
+    ("cloudwatch", "DeleteInsightRules", {"RuleNames": ["r", "s"]}, ["insight-rule/r", "insight-rule/s"]),
+    ("cloudwatch", "StopMetricStreams", {"Names": ["m"]}, ["metric-stream/m"]),
+    ("logs", "CreateLogStream", {"logGroupName": "/app", "logStreamName": "s"}, ["log-group:/app:log-stream:s"]),
+    ("logs", "PutRetentionPolicy", {"logGroupName": "/app", "retentionInDays": 7}, ["log-group:/app"]),
+    ("logs", "PutLogEvents", {"logGroupName": "/app", "logStreamName": "s", "logEvents": [{"timestamp": 1, "message": "m"}]},
+     ["log-group:/app:log-stream:s"]),
+    ("logs", "GetLogEvents", {"logGroupName": "/app", "logStreamName": "s"}, ["log-group:/app:log-stream:s"]),
+    ("logs", "PutDataProtectionPolicy", {"logGroupIdentifier": "/app", "policyDocument": "{}"}, ["log-group:/app"]),
+    ("logs", "StartLiveTail", {"logGroupIdentifiers": [arn("logs", "log-group:/app")]}, ["log-group:/app"]),
+    ("logs", "DeleteDeliverySource", {"name": "d"}, [None]),
+    ("sqs", "GetQueueAttributes", {"QueueUrl": f"https://sqs.eu-west-1.amazonaws.com/{A}/q"}, ["q"]),
+    ("sqs", "PurgeQueue", {"QueueUrl": f"https://sqs.eu-west-1.amazonaws.com/{A}/q.fifo"}, ["q.fifo"]),
+    ("sns", "CreateTopic", {"Name": "t"}, ["t"]),
+    ("sns", "Subscribe", {"TopicArn": arn("sns", "t"), "Protocol": "sqs"}, ["t"]),
+    ("kms", "DescribeKey", {"KeyId": KEY}, [f"key/{KEY}"]),
+    ("kms", "CreateAlias", {"AliasName": "alias/a", "TargetKeyId": KEY}, ["alias/a", f"key/{KEY}"]),
+    ("kms", "DeleteAlias", {"AliasName": "alias/a"}, ["alias/a", None]),
+    ("secretsmanager", "CreateSecret", {"Name": "db"}, ["secret:db"]),
+    ("secretsmanager", "DeleteSecret", {"SecretId": "db"}, ["secret:db"]),
+    ("ssm", "PutParameter", {"Name": "/app/a", "Value": "v"}, ["parameter/app/a"]),
+    ("ssm", "GetParameterHistory", {"Name": "a"}, ["parameter/a"]),
+    ("ssm", "GetDocument", {"Name": "d"}, ["document/d"]),
+    ("ssm", "DeletePatchBaseline", {"BaselineId": "pb-0123456789abcdef0"}, ["patchbaseline/pb-0123456789abcdef0"]),
+    ("ssm", "UpdatePatchBaseline", {"BaselineId": "pb-0123456789abcdef0", "Name": "name"},
+     ["patchbaseline/pb-0123456789abcdef0"]),
+    ("ssm", "DescribeInstancePatches", {"InstanceId": "mi-1"}, ["managed-instance/mi-1"]),
+    ("ssm", "UpdateMaintenanceWindow", {"WindowId": "mw-0123456789abcdef0"}, ["maintenancewindow/mw-0123456789abcdef0"]),
+    ("ssm", "GetOpsItem", {"OpsItemId": "oi-1"}, ["opsitem/oi-1"]),
+    # the name or id of the type that the action is about
+    ("glue", "GetCrawler", {"Name": "c"}, ["crawler/c"]),
+    ("glue", "StartJobRun", {"JobName": "j"}, ["job/j"]),
+    ("glue", "CreateSession", {"Id": "s", "Role": ROLE, "Command": {"Name": "glueetl"}}, ["session/s"]),
+    ("glue", "DeleteDevEndpoint", {"EndpointName": "e"}, ["devEndpoint/e"]),
+    ("glue", "GetDatabase", {"Name": "d"}, ["database/d", "catalog"]),
+    ("glue", "GetTable", {"DatabaseName": "d", "Name": "t"}, ["database/d", "catalog", "table/d/t"]),
+    ("glue", "CreateTable", {"DatabaseName": "d", "TableInput": {"Name": "t", "StorageDescriptor": {"Columns": [{"Name": "c"}]}}},
+     ["database/d", "catalog", "table/d/t"]),
+    ("glue", "GetUserDefinedFunction", {"DatabaseName": "d", "FunctionName": "f"},
+     ["database/d", "catalog", "userDefinedFunction/d/f"]),
+    ("glue", "GetConnection", {"Name": "c"}, ["connection/c", "catalog"]),
+    ("glue", "GetSchema", {"SchemaId": {"SchemaName": "s", "RegistryName": "r"}}, ["registry/r", "schema/s"]),
+    ("glue", "DeleteIntegration", {"IntegrationIdentifier": "i"}, ["integration:i"]),
+    ("athena", "GetWorkGroup", {"WorkGroup": "w"}, ["workgroup/w"]),
+    ("athena", "CreateWorkGroup", {"Name": "w"}, ["workgroup/w"]),
+    ("athena", "StartQueryExecution", {"QueryString": "x"}, ["workgroup/primary"]),
+    ("athena", "UpdateNamedQuery", {"NamedQueryId": "q", "Name": "n", "QueryString": "x"}, [None]),
+    ("athena", "TagResource", {"ResourceARN": arn("athena", "workgroup/w"), "Tags": []}, ["workgroup/w"]),
+    ("athena", "GetDataCatalog", {"Name": "c"}, ["datacatalog/c"]),
+    ("events", "DescribeEventBus", {"Name": "b"}, ["event-bus/b"]),
+    ("events", "PutRule", {"Name": "r"}, ["rule/r"]),
+    ("events", "PutRule", {"Name": "r", "EventBusName": "default"}, ["rule/r"]),
+    ("events", "PutTargets", {"Rule": "r", "EventBusName": "b", "Targets": [{"Id": "1", "Arn": ROLE}]}, ["rule/b/r"]),
+    ("events", "DeleteRule", {"Name": "r", "EventBusName": "arn:aws:events:eu-west-1:222222222222:event-bus/b"},
+     ["arn:aws:events:eu-west-1:222222222222:rule/b/r"]),
+    ("events", "PutEvents", {"Entries": [{"EventBusName": "b"}, {}]}, ["event-bus/b", "event-bus/default"]),
+    ("events", "UpdateConnection", {"Name": "c"}, ["connection/c"]),
+    ("stepfunctions", "CreateActivity", {"name": "a"}, ["arn:aws:states:eu-west-1:111111111111:activity:a"]),
+    ("stepfunctions", "StartExecution", {"stateMachineArn": arn("states", "stateMachine:m"), "name": "run"},
+     [arn("states", "stateMachine:m")]),
+    ("stepfunctions", "DescribeExecution", {"executionArn": arn("states", "execution:m:run")},
+     [arn("states", "execution:m:run")]),
+    # several variables, a default, an ARN of the parent
+    ("ecs", "UpdateService", {"cluster": "c", "service": "s"}, ["service/c/s"]),
+    ("ecs", "UpdateService", {"cluster": arn("ecs", "cluster/c"), "service": "s"}, ["service/c/s"]),
+    ("ecs", "DescribeServices", {"services": ["s", "t"]}, ["service/default/s", "service/default/t"]),
+    ("ecs", "StopTask", {"cluster": "c", "task": "1a"}, ["task/c/1a"]),
+    ("ecs", "ExecuteCommand", {"cluster": "c", "task": "1a", "command": "sh", "interactive": True}, ["cluster/c", "task/c/1a"]),
+    ("ecs", "DeleteTaskSet", {"cluster": "c", "service": "s", "taskSet": "ts"}, ["task-set/c/s/ts"]),
+    ("ecs", "UpdateContainerAgent", {"containerInstance": "1a"}, ["container-instance/default/1a"]),
+    ("ecs", "RegisterTaskDefinition", {"family": "f", "containerDefinitions": [{"name": "web"}]}, ["task-definition/f:*"]),
+    ("ecs", "TagResource", {"resourceArn": arn("ecs", "service/c/s"), "tags": []}, ["service/c/s"]),
+    ("ecs", "StopServiceDeployment", {"serviceDeploymentArn": arn("ecs", "service-deployment/c/s/1a")},
+     ["service/c/s", "service-deployment/c/s/1a"]),
+    ("eks", "DescribeCluster", {"name": "c"}, ["cluster/c"]),
+    ("eks", "CreateNodegroup", {"clusterName": "c", "nodegroupName": "n", "subnets": [], "nodeRole": ROLE}, ["cluster/c"]),
+    ("eks", "UpdateNodegroupVersion", {"clusterName": "c", "nodegroupName": "n", "launchTemplate": {"name": "lt"}}, [None]),
+    ("elbv2", "DeleteListener", {"ListenerArn": arn("elasticloadbalancing", LISTENER)}, [arn("elasticloadbalancing", LISTENER)]),
+    ("elbv2", "ModifyRule", {"RuleArn": arn("elasticloadbalancing", RULE)}, [arn("elasticloadbalancing", RULE)]),
+    ("elbv2", "CreateTargetGroup", {"Name": "t"}, [arn("elasticloadbalancing", "targetgroup/t/*")]),
+    # a resource that the call creates has no id yet
+    ("autoscaling", "CreateAutoScalingGroup", {"AutoScalingGroupName": "g", "MinSize": 1, "MaxSize": 1},
+     ["autoScalingGroup:*:autoScalingGroupName/g"]),
+    ("autoscaling", "SetDesiredCapacity", {"AutoScalingGroupName": "g", "DesiredCapacity": 1}, [None]),
+    ("cloudformation", "CreateStack", {"StackName": "s"}, ["stack/s/*"]),
+    ("cloudformation", "DeleteStack", {"StackName": "s"}, [None]),
+    ("cloudformation", "DeleteStack", {"StackName": arn("cloudformation", "stack/s/1a")}, ["stack/s/1a"]),
+    ("rds", "DeleteDBInstance", {"DBInstanceIdentifier": "d"}, ["db:d"]),
+    ("rds", "StopDBCluster", {"DBClusterIdentifier": "c"}, ["cluster:c"]),
+    ("rds", "CreateDBSnapshot", {"DBSnapshotIdentifier": "s", "DBInstanceIdentifier": "d"}, ["db:d", "snapshot:s"]),
+    ("rds", "AddTagsToResource", {"ResourceName": arn("rds", "db:d"), "Tags": []}, ["db:d"]),
+    ("rds", "DeleteGlobalCluster", {"GlobalClusterIdentifier": "g"}, [f"arn:aws:rds::{A}:global-cluster:g"]),
+    ("rds", "ModifyDBClusterEndpoint", {"DBClusterEndpointIdentifier": "e"}, ["cluster-endpoint:e"]),
+    ("rds", "DeleteDBProxy", {"DBProxyName": "p"}, [None]),
+    ("route53", "ChangeResourceRecordSets",
+     {"HostedZoneId": "Z1", "ChangeBatch": {"Changes": [{"Action": "DELETE", "ResourceRecordSet": RECORD}]}},
+     ["arn:aws:route53:::hostedzone/Z1"]),
+    ("route53", "ChangeTagsForResource", {"ResourceType": "hostedzone", "ResourceId": "Z1"}, ["arn:aws:route53:::hostedzone/Z1"]),
+    ("route53", "DeleteHealthCheck", {"HealthCheckId": "h"}, ["arn:aws:route53:::healthcheck/h"]),
+    ("sagemaker", "DescribeTrainingJob", {"TrainingJobName": "j"}, ["training-job/j"]),
+    ("sagemaker", "DeleteModelBiasJobDefinition", {"JobDefinitionName": "j"}, ["model-bias-job-definition/j"]),
+    ("sagemaker", "DescribeCluster", {"ClusterName": "c"}, [None]),
+    ("cognito-idp", "AdminGetUser", {"UserPoolId": "eu-west-1_a", "Username": "u"}, ["userpool/eu-west-1_a"]),
+    ("cognito-idp", "DeleteUserPoolClient", {"UserPoolId": "eu-west-1_a", "ClientId": "c"}, ["userpool/eu-west-1_a"]),
+    # IAM and STS have no Region
+    ("iam", "GetRole", {"RoleName": "r"}, [f"arn:aws:iam::{A}:role/r"]),
+    ("iam", "CreateUser", {"UserName": "u", "Path": "/team/"}, [f"arn:aws:iam::{A}:user/team/u"]),
+    ("iam", "DeleteServerCertificate", {"ServerCertificateName": "c"}, [f"arn:aws:iam::{A}:server-certificate/c"]),
+    ("iam", "CreateOpenIDConnectProvider", {"Url": "https://token.actions.githubusercontent.com"},
+     [f"arn:aws:iam::{A}:oidc-provider/token.actions.githubusercontent.com"]),
+    ("iam", "GenerateServiceLastAccessedDetails", {"Arn": ROLE}, [ROLE]),
+    ("sts", "AssumeRoot", {"TargetPrincipal": "222222222222", "TaskPolicyArn": {"arn": "arn:aws:iam::aws:policy/root-task/X"}},
+     ["arn:aws:iam::222222222222:root"]),
+    # EC2 has the type in the id
+    ("ec2", "StartInstances", {"InstanceIds": ["i-1", "i-2"]}, ["instance/i-1", "instance/i-2"]),
+    ("ec2", "DeleteFlowLogs", {"FlowLogIds": ["fl-1"]}, ["vpc-flow-log/fl-1"]),
+    ("ec2", "AssociateRouteTable", {"RouteTableId": "rtb-1", "GatewayId": "igw-1"},
+     ["internet-gateway/igw-1", "route-table/rtb-1"]),
+    ("ec2", "AssociateRouteTable", {"RouteTableId": "rtb-1", "GatewayId": "vgw-1"}, ["route-table/rtb-1", "vpn-gateway/vgw-1"]),
+    ("ec2", "EnableVgwRoutePropagation", {"RouteTableId": "rtb-1", "GatewayId": "vgw-1"},
+     ["route-table/rtb-1", "vpn-gateway/vgw-1"]),
+    ("ec2", "CreateTags", {"Resources": ["i-1", "ami-1"], "Tags": []}, ["instance/i-1", "arn:aws:ec2:eu-west-1::image/ami-1"]),
+    ("ec2", "DeleteTags", {"Resources": ["i-1", "unheard-1"]}, ["instance/i-1", None]),
+    ("ec2", "CreateVolume", {"AvailabilityZone": "eu-west-1a"}, ["volume/*"]),
+    ("ec2", "DeletePlacementGroup", {"GroupName": "g"}, ["placement-group/g"]),
+    ("ec2", "DeleteVpcEndpointServiceConfigurations", {"ServiceIds": ["vpce-svc-1"]}, ["vpc-endpoint-service/vpce-svc-1"]),
+    ("ec2", "DeleteLaunchTemplateVersions", {"LaunchTemplateId": "lt-1", "Versions": ["1"]}, ["launch-template/lt-1"]),
+    # API Gateway has paths
+    ("apigateway", "GetResource", {"restApiId": "a", "resourceId": "r"}, ["/restapis/a/resources/r"]),
+    ("apigateway", "CreateDeployment", {"restApiId": "a"}, ["/restapis/a/deployments"]),
+    ("apigateway", "CreateRestApi", {"name": "n"}, ["/restapis"]),
+    ("apigateway", "FlushStageCache", {"restApiId": "a", "stageName": "s"}, ["/restapis/a/stages/s/cache/data"]),
+    ("apigateway", "TagResource", {"resourceArn": "arn:aws:apigateway:eu-west-1::/restapis/a", "tags": {"a": "b"}},
+     ["/tags/arn%3Aaws%3Aapigateway%3Aeu-west-1%3A%3A%2Frestapis%2Fa"]),
+    ("apigatewayv2", "GetStage", {"ApiId": "a", "StageName": "s"}, ["/apis/a/stages/s"]),
+    ("apigatewayv2", "CreateVpcLink", {"Name": "n", "SubnetIds": []}, ["/vpclinks"]),
+    ("apigateway", "GetDomainName", {"domainName": "d.example", "domainNameId": "1a"}, [None]),
+]  # fmt: skip
+IDS = [f"{service}:{operation}-{number}" for number, (service, operation, _, _) in enumerate(CASES)]
+
+
+@cache
+def model_of(service: str) -> Any:
+    return SESSION.get_service_model(service)
+
+
+def full(service: str, resources: list[str | None]) -> list[str | None]:
+    place = "arn:aws:apigateway:eu-west-1::" if service.startswith("apigateway") else arn(service, "")
+    return [each if each is None or each.startswith("arn:") else f"{place}{each}" for each in resources]
+
+
+@pytest.mark.parametrize(("service", "operation", "parameters", "expected"), CASES, ids=IDS)
+def test_call_of_a_client_has_the_documented_resources(service, operation, parameters, expected):
+    """T107."""
+    model = model_of(service)
+    shape = model.operation_model(operation).input_shape
+    assert not ParamValidator().validate(parameters, shape).has_errors()
+    found = operation_of(model.endpoint_prefix, model.signing_name, operation).requests(parameters, ORIGIN, shape)
+    assert [each.resource for each in found if each.action != "iam:PassRole"] == full(service, expected)
+
+
+def logged(value: Any) -> Any:
+    """Return parameters as CloudTrail writes them."""
+    if isinstance(value, dict):
+        return {name[0].lower() + name[1:]: logged(item) for name, item in value.items() if not isinstance(item, bytes)}
+    return [logged(item) for item in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize(("service", "operation", "parameters", "expected"), CASES, ids=IDS)
+def test_record_of_a_call_has_the_documented_resources(service, operation, parameters, expected):
+    """T107."""
+    model = model_of(service)
+    plan = RequestPlan(f"{model.endpoint_prefix}.amazonaws.com", operation, "AwsApiCall")
+    if not plan.actions:
+        plan = RequestPlan(f"{model.signing_name}.amazonaws.com", operation, "AwsApiCall")
+    found = plan.requests_of(orjson.dumps(logged(parameters)), [], ORIGIN).rows
+    assert [row.resource for row in found if row.action != "iam:PassRole"] == full(service, expected)
+
+
+def test_cases_are_of_many_services_and_operations():
+    assert len({(service, operation) for service, operation, _, _ in CASES}) > 100
+    assert len({service for service, _, _, _ in CASES}) >= 28
