@@ -26,7 +26,7 @@ from fastiam.errors import FastiamError, pip_install
 from fastiam.runtime.gc_pause import collection_paused, freeze_new
 from fastiam.server.asgi import Application
 from fastiam.server.audit_log import AuditLog
-from fastiam.server.auth import Authenticator, Tokens, authenticator, read_tokens
+from fastiam.server.auth import Authenticator, Tokens, authenticator
 from fastiam.server.call_log import AuditedCalls
 from fastiam.server.companion import MODULES, Companion, Services
 from fastiam.server.config import OPS, ConfigError, protocol_module
@@ -36,59 +36,24 @@ from fastiam.server.decision_source import NoDecider, Source, State, shown
 from fastiam.server.identity import Identity
 from fastiam.server.ids import Ids
 from fastiam.server.listeners import (
-    Address,
     Listening,
-    check,
     check_permissions,
     facts,
     file_stamp,
     hazards,
-    read_address,
     tls_context,
     wanted_connections,
 )
 from fastiam.server.log_writer import LogWriter
 from fastiam.server.protocol import ListenerFacts, ServerProtocol, Site
 from fastiam.server.serving import Serving, serving
-from fastiam.server.settings import FIXED_LIMITS, Settings
+from fastiam.server.settings import Settings
+from fastiam.server.start_checks import check_log, check_reload, prepare, running_tokens
 from fastiam.server.thread_pools import Pools
 from fastiam.server.uvicorn_protocol import EdgeProtocol, EdgeState
 
 _SWITCH: Final = 0.0005  # seconds; a thread that runs Python code holds up the loop no longer (G8)
 _POLL: Final = 1.0  # seconds between two checks of the files of tokens and TLS
-
-
-def prepare(settings: Settings, *, is_running: bool = False) -> dict[str, tuple[Address, str]]:
-    """Check what can be checked without the source: the address and the kind of authentication of each listener.
-
-    Parameters
-    ----------
-    is_running
-        whether it is a reload. Then it may revoke the last client of a listener, and the file of tokens may be gone.
-
-    Raises
-    ------
-    ConfigError
-        a listener, the tokens or the authentication are not usable.
-    """
-    found = {}
-    core = settings.core
-    tokens = _tokens(settings) if is_running or core.auth.tokens is None else read_tokens(Path(core.auth.tokens))
-    for name, listener in settings.listeners.items():
-        address = read_address(listener.address or "")
-        auth = check(name, listener, address)
-        access = authenticator(auth, core.auth, core.trust, tokens, is_local=address.is_unix or address.is_loopback)
-        if access.accepts_none and not is_running and (auth != "bearer" or core.auth.tokens is None):
-            key = "tokens" if auth == "bearer" else auth
-            raise ConfigError(f'`auth = "{auth}"` accepts no client\nhelp: add `{key}` to `[auth]`')
-        found[name] = address, auth
-    return found
-
-
-def _tokens(settings: Settings) -> Tokens:
-    """The tokens of a running process: those of a file that was removed are revoked."""
-    path = settings.core.auth.tokens
-    return Tokens() if path is None or not os.path.exists(path) else read_tokens(Path(path))
 
 
 class Process:
@@ -191,7 +156,7 @@ class Process:
             ("decision_log", self.settings.core.decision_log.path),
             ("audit_log", self.settings.core.audit_log.path),
         ):
-            _check_log(name, path)
+            check_log(name, path)
         source = msgspec.structs.replace(self.settings.core.source, watch=False)
         core = msgspec.structs.replace(self.settings.core, source=source)
         self.state.source = _load(replace(self.settings, core=core))
@@ -321,7 +286,7 @@ class Process:
         address, core = listening.address, settings.core
         protocols = [self._protocol(settings, name, listening) for name in listener.protocols or ()]
         is_local = address.is_unix or address.is_loopback
-        auth = authenticator(listening.facts.auth, core.auth, core.trust, _tokens(settings), is_local=is_local)
+        auth = authenticator(listening.facts.auth, core.auth, core.trust, running_tokens(settings), is_local=is_local)
         return serving(listening.name, listener, address, protocols, auth)
 
     def _protocol(self, settings: Settings, name: str, listening: Listening | None) -> ServerProtocol:
@@ -388,7 +353,7 @@ class Process:
         before = source.live.generation
         try:
             settings = await loop.run_in_executor(None, self._reread)
-            self._check_fixed(settings)
+            check_reload(self.settings, settings)
             contexts = {each.name: tls_context(tls) for each in self._listening if (tls := settings.listeners[each.name].tls)}
             self._install(settings)
             self._set_log(settings)
@@ -411,23 +376,6 @@ class Process:
             self.state.error = None
             self.state.reloads["success"] += 1
             self.audit.event("reload", why=why, result="success", before=before, after=source.live.generation)
-
-    def _check_fixed(self, settings: Settings) -> None:
-        """Refuse a change of what a reload cannot change."""
-        old, new = self.settings, settings
-        if old.core.source != new.core.source:
-            raise ConfigError("`source` cannot change while the server runs\nhelp: restart it")
-        if old.core.audit_log != new.core.audit_log:
-            raise ConfigError("`audit_log` cannot change while the server runs\nhelp: restart it")
-        limits = old.core.limits, new.core.limits
-        changed = [name for name in FIXED_LIMITS if getattr(limits[0], name) != getattr(limits[1], name)]
-        if changed:
-            raise ConfigError(f"`limits.{changed[0]}` cannot change while the server runs\nhelp: restart it")
-        fixed = {
-            name: {at: _fixed(each) for at, each in settings.listeners.items()} for name, settings in (("old", old), ("new", new))
-        }
-        if fixed["old"] != fixed["new"]:
-            raise ConfigError("listeners cannot change while the server runs\nhelp: restart it")
 
     def _files(self) -> list[str]:
         found = [self.settings.core.auth.tokens]
@@ -529,26 +477,9 @@ def _anonymous(settings: Settings) -> dict[bool, Identity]:
     return {is_local: Identity("local" if is_local else "remote", each, is_anonymous=True) for is_local, each in scopes.items()}
 
 
-def _fixed(listener: Any) -> Any:
-    """The part of a listener that a reload cannot change."""
-    plain = {name: getattr(listener, name) for name in listener.__struct_fields__}
-    for name in ("hosts", "trusted_proxies", "client_address"):
-        del plain[name]
-    return plain
-
-
 def _load(settings: Settings) -> Source:
     with collection_paused(freeze=True):  # PERF: no collection ever scans the policies (G221)
         return Source(settings)
-
-
-def _check_log(name: str, path: str) -> None:
-    """Check that a log can be written, as far as that is known without writing it."""
-    target = Path(path)
-    if path == "-" or (os.access(target, os.W_OK) and target.is_file() and not target.is_symlink()):
-        return
-    if target.exists() or target.is_symlink() or not os.access(target.parent, os.W_OK | os.X_OK):
-        raise ConfigError(f"{name}: {path}: the file cannot be written\nhelp: name a file in a folder that this user may write")
 
 
 def _nothing(auth: str) -> Serving:

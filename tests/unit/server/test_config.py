@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from fastiam.errors import FastiamError
-from fastiam.server import config, run
+from fastiam.server import config, start_checks
 from fastiam.server.auth import read_tokens
 from fastiam.server.config import ConfigError, Flags, load
 from fastiam.server.settings import FIXED_LIMITS, CoreSettings, Limits, Listener, Settings
@@ -25,7 +25,7 @@ def settings(tmp_path: Path, text: str, environ: dict[str, str] | None = None, f
     file.write_text(text)
     file.chmod(0o600)
     found = load(file, environ or {}, flags)
-    run.prepare(found)
+    start_checks.prepare(found)
     return found
 
 

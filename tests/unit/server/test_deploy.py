@@ -17,7 +17,7 @@ import yaml
 from dockerfile_parse import DockerfileParser
 
 from fastiam.cli.verbs.serve import command
-from fastiam.server import config, run
+from fastiam.server import config, start_checks
 
 ROOT = Path(__file__).resolve().parents[3]
 MANIFEST = [*yaml.safe_load_all((ROOT / "deploy/kubernetes.yaml").read_text())]
@@ -45,7 +45,7 @@ def test_configuration_of_the_manifest_is_accepted(tmp_path: Path) -> None:
     file.write_text(MAPS["fastiam-serve"]["serve.toml"])
     file.chmod(0o600)
     settings = config.load(file, {}, config.Flags())
-    addresses = run.prepare(settings)
+    addresses = start_checks.prepare(settings)
     mounts = {mount["mountPath"] for mount in SIDECAR["volumeMounts"]}
     assert str(addresses["main"][0].path and addresses["main"][0].path.parent) in mounts
     assert set(settings.core.source.paths) <= mounts

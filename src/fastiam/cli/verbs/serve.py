@@ -36,7 +36,7 @@ def command(source: tuple[str, ...], config_file: str | None, listen: str | None
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         with collection_paused(freeze=True):  # PERF: an eighth of the start, and the modules stay
-            from fastiam.server import config, run
+            from fastiam.server import config, run, start_checks
         if find_spec("prometheus_client") is None:  # `run` imports it after the start
             raise ModuleNotFoundError(name="prometheus_client")
     except ModuleNotFoundError as error:
@@ -48,7 +48,7 @@ def command(source: tuple[str, ...], config_file: str | None, listen: str | None
 
     def read(*, is_running: bool = False) -> Settings:
         settings = config.load(file, os.environ, flags)
-        run.prepare(settings, is_running=is_running)
+        start_checks.prepare(settings, is_running=is_running)
         return settings
 
     try:
