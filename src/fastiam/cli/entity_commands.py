@@ -48,16 +48,10 @@ def _read_boundary(ctx: click.Context, param: click.Parameter, value: str | None
     return value if value is None or value.startswith("arn:") else read_document(value)
 
 
-def _dict(ctx: click.Context, param: click.Parameter, value: tuple[tuple[str, str], ...]) -> dict[str, str]:
-    return dict(value)
-
-
 account = click.option("--account", envvar="FASTIAM_ACCOUNT", metavar="ID", help="The account. Default: FASTIAM_ACCOUNT.")
 new_name = click.argument("name")
 path = click.option("--path", default="/", show_default=True, metavar="PATH", help="The path before the name: `/eng/`.")
-tags = click.option(
-    "--tag", "tags", type=options.Pair(), multiple=True, metavar="KEY=VALUE", callback=_dict, help="A tag; may be repeated."
-)
+tags = options.pairs("--tag", "tags", help="A tag; may be repeated.")
 policies = click.option(
     "--policy", "policies", multiple=True, metavar="ARN", help="A managed policy to attach, by name or ARN; may be repeated."
 )
@@ -81,7 +75,7 @@ trust = click.option(
     callback=_read,
     help="The trust policy: JSON, a file or `-`. Default: none; then no principal may assume it.",
 )
-pairs = click.argument("tags", type=options.Pair(), nargs=-1, required=True, metavar="KEY=VALUE...", callback=_dict)
+pairs = click.argument("tags", type=options.Pair(), nargs=-1, required=True, metavar="KEY=VALUE...", callback=options.as_dict)
 keys = click.argument("keys", nargs=-1, required=True, metavar="KEY...")
 create_options = options.chained(tags, store, account, options.form)  # of verbs that create a record with tags
 
@@ -265,7 +259,7 @@ def show_record(record: object, form: str, **more: object) -> int:
 # -- verbs of several entity types ----------------------------------------------------------------------------------------
 
 
-named = options.chained(click.argument("name", metavar="NAME"), store, account, options.form)  # of verbs for one record
+named = options.chained(click.argument("entity", metavar="NAME"), store, account, options.form)  # of verbs for one record
 
 
 def add_create(
@@ -296,9 +290,9 @@ def add_change(
     def decorate(write: Write) -> Write:
         @group.command(verb, help=help or write.__doc__)
         @options.chained(named, *own)
-        def run(name: str, store: str, account: str | None, form: str, **given: Any) -> int:
+        def run(entity: str, store: str, account: str | None, form: str, **given: Any) -> int:
             with writing(store) as directory:
-                arn = entity_type.find(directory, name, account)
+                arn = entity_type.find(directory, entity, account)
                 new = write(directory, arn, **given)
                 record = entity_type.records(directory)[new if isinstance(new, str) and new.startswith("arn:") else arn]
             return show_record(record, form)
@@ -381,9 +375,9 @@ def add_show(
 
     @group.command("show", help="Show NAME, a name or ARN.")
     @named
-    def show(name: str, store: str, account: str | None, form: str) -> int:
+    def show(entity: str, store: str, account: str | None, form: str) -> int:
         with reading(store) as directory:
-            arn = entity_type.find(directory, name, account)
+            arn = entity_type.find(directory, entity, account)
             details = {} if more is None else more(directory, arn)
             return show_record(entity_type.records(directory)[arn], form, **details)
 
@@ -422,9 +416,9 @@ def add_delete(group: click.Group, entity_type: EntityType, delete: Write) -> No
 
     @group.command("delete", help="Delete NAME, a name or ARN. A record that others refer to is not deleted.")
     @named
-    def delete_(name: str, store: str, account: str | None, form: str) -> int:
+    def delete_(entity: str, store: str, account: str | None, form: str) -> int:
         with writing(store) as directory:
-            arn = entity_type.find(directory, name, account)
+            arn = entity_type.find(directory, entity, account)
             delete(directory, arn)
         show({"deleted": arn}, form)
         return exits.OK

@@ -16,6 +16,7 @@ from fastiam.errors import did_you_mean
 from fastiam.model.key_registry import fold
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+_FILES = "fastiam.files"  # in the context of a verb
 _Verb = TypeVar("_Verb", bound=Callable[..., Any] | click.Command)
 
 
@@ -72,6 +73,34 @@ def once(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> 
     if len(value) > 1:
         raise click.BadParameter("it is given twice", ctx, param)
     return value[0] if value else None
+
+
+def note_file(ctx: click.Context, param: click.Parameter, file: str | None) -> str | None:
+    """Note a file that a verb reads: `noted_files` has those that its output does not replace."""
+    if file is not None:
+        ctx.meta.setdefault(_FILES, []).append(file)
+    return file
+
+
+def read_file(ctx: click.Context, param: click.Parameter, file: str | None) -> bytes | None:
+    """The content of a file. Files are read while options are, so that no store is open for writing meanwhile."""
+    return None if note_file(ctx, param, file) is None else read_bytes(str(file))
+
+
+def noted_files() -> list[str]:
+    """The files that the options of this verb name."""
+    files: list[str] = click.get_current_context().meta.get(_FILES, [])
+    return files
+
+
+def as_dict(ctx: click.Context, param: click.Parameter, pairs: tuple[tuple[str, str], ...]) -> dict[str, str]:
+    """The value of an option of `Pair` that may be repeated."""
+    return dict(pairs)
+
+
+def pairs(flag: str, name: str, *, metavar: str = "KEY=VALUE", help: str) -> Decorator:
+    """An option that may be repeated, whose value is a mapping."""
+    return click.option(flag, name, type=Pair(), multiple=True, metavar=metavar, callback=as_dict, help=help)
 
 
 def context_of(pairs: tuple[tuple[str, str], ...], absent: Sequence[str] = ()) -> Mapping[str, Any]:

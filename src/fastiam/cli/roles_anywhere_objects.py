@@ -1,34 +1,31 @@
-"""Functions that `fastiam trust-anchor`, `profile` and `crl` share."""
+"""Functions that `fastiam trust-anchor`, `profile` and `crl` share. A verb is a line: the method of the objects, and its options.
+
+The options have the names of the parameters of the method. `read` makes parameters of options that need the directory.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from fastiam.cli import entity_commands, options
-from fastiam.cli.entity_commands import EntityType, add_change
-from fastiam.cli.file_arguments import read_bytes
+from fastiam.cli.entity_commands import EntityType, account_of
 from fastiam.errors import DirectoryError
 
 if TYPE_CHECKING:
     from fastiam.api.directory import Directory
     from fastiam.rolesanywhere import RolesAnywhereObjects
 
-Write = Callable[..., object]
-
-
-def _read(ctx: click.Context, param: click.Parameter, file: str | None) -> bytes | None:
-    """Files are read while options are, so that no store is open for writing meanwhile."""
-    return None if file is None else read_bytes(file)
-
-
-data = click.argument("data", metavar="FILE", callback=_read)
-certificates = click.option("--certificates", metavar="FILE", callback=_read, help="Other certificates, as PEM text.")
-session_policy = click.option("--session-policy", metavar="FILE", callback=_read, help="An inline session policy.")
+Read = Callable[..., Mapping[str, Any]]  # takes a directory, the account, and the options of a verb
 enabled = click.option("--enabled", is_flag=True, help="Enable it. Default: disabled until `enable`.")
 region = click.option("--region", required=True, envvar="AWS_REGION", metavar="REGION", help="The region. Default: AWS_REGION.")
+
+
+def file(name: str) -> options.Decorator:
+    """An argument FILE, handed over as the parameter of that name."""
+    return click.argument(name, metavar="FILE", callback=options.read_file)
 
 
 def objects_of(directory: Directory) -> RolesAnywhereObjects:
@@ -46,19 +43,38 @@ def account_of_store(directory: Directory, account: str | None) -> str:
     return account or next(iter(known))
 
 
-def add_create(group: click.Group, verb: str, *own: options.Decorator) -> Callable[[Write], Write]:
-    """Add a verb that creates an object, and returns it."""
-    return entity_commands.add_write(group, verb, entity_commands.new_name, *own, entity_commands.tags, entity_commands.account)
+def _as_given(_directory: Directory, _account: str | None, **given: Any) -> Mapping[str, Any]:
+    return given
+
+
+def add_create(group: click.Group, method: str, *own: options.Decorator, help: str, read: Read = _as_given) -> None:
+    """Add `create`, for an object of an account and region."""
+    common = (enabled, region, entity_commands.tags, entity_commands.account)
+
+    @entity_commands.add_write(group, "create", entity_commands.new_name, *own, *common, help=help)
+    def create(directory: Directory, account: str | None, **given: Any) -> object:
+        parameters = read(directory, account, **given)
+        return getattr(objects_of(directory), method)(account_of_store(directory, account), **parameters)
+
+
+def add_call(
+    group: click.Group,
+    entity_type: EntityType,
+    verb: str,
+    method: str,
+    *own: options.Decorator,
+    help: str,
+    read: Read = _as_given,
+) -> None:
+    """Add a verb that is one method for an object."""
+
+    @entity_commands.add_change(group, entity_type, verb, *own, help=help)
+    def call(directory: Directory, arn: str, **given: Any) -> None:
+        getattr(objects_of(directory), method)(arn, **read(directory, account_of(arn), **given))
 
 
 def add_verbs(group: click.Group, entity_type: EntityType) -> None:
     """Add the verbs of all objects: `list`, `show`, `delete`, `tag`, `untag`, `enable` and `disable`."""
     entity_commands.add_common(group, entity_type, lambda directory, arn: directory.delete_roles_anywhere(arn))
-
-    @add_change(group, entity_type, "enable", help=f"Enable the {entity_type.type} NAME.")
-    def enable(directory: Directory, arn: str) -> None:
-        objects_of(directory).enable(arn)
-
-    @add_change(group, entity_type, "disable", help=f"Disable the {entity_type.type} NAME.")
-    def disable(directory: Directory, arn: str) -> None:
-        objects_of(directory).disable(arn)
+    add_call(group, entity_type, "enable", "enable", help=f"Enable the {entity_type.type} NAME.")
+    add_call(group, entity_type, "disable", "disable", help=f"Disable the {entity_type.type} NAME.")

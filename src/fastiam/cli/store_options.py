@@ -18,6 +18,7 @@ import click
 from fastiam.cli import exit_codes as exits
 from fastiam.cli.console import note, visible
 from fastiam.cli.file_arguments import check_out, open_out, read_bytes
+from fastiam.cli.options import note_file
 from fastiam.errors import FastiamError, RequestValueError, pip_install
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ keyring = click.option("--keyring", metavar="FILE", help="The keyring of the sto
 credentials = click.option(
     "--credentials",
     metavar="FILE",
+    callback=note_file,
     help="JSON with AccessKeyId, SecretAccessKey and SessionToken. Default: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and "
     "AWS_SESSION_TOKEN.",
 )

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from fastiam.cli.entity_commands import CRL, TRUST_ANCHOR, add_change
-from fastiam.cli.roles_anywhere_objects import add_create, add_verbs, data, enabled, objects_of
+from fastiam.cli import entity_commands
+from fastiam.cli.entity_commands import CRL, TRUST_ANCHOR
+from fastiam.cli.roles_anywhere_objects import add_call, add_verbs, enabled, file, objects_of
 
 if TYPE_CHECKING:
     from fastiam.api.directory import Directory
 
-anchor = click.option(
-    "--trust-anchor", "anchor", required=True, metavar="NAME", help="Name or ARN of the trust anchor that signed it."
-)
+anchor = click.option("--trust-anchor", required=True, metavar="NAME", help="Name or ARN of the trust anchor that signed it.")
+data = file("data")
 
 
 @click.group("crl")
@@ -22,24 +22,14 @@ def command() -> None:
     """Import, update, list and delete certificate revocation lists."""
 
 
-@add_create(command, "import", data, anchor, enabled)
-def import_(
-    directory: Directory,
-    name: str,
-    account: str | None,
-    data: bytes,
-    anchor: str,
-    enabled: bool,
-    tags: dict[str, str],
-) -> object:
+@entity_commands.add_write(
+    command, "import", entity_commands.new_name, data, anchor, enabled, entity_commands.tags, entity_commands.account
+)
+def import_(directory: Directory, account: str | None, trust_anchor: str, **given: Any) -> object:
     """Import the revocation list NAME. FILE has the list as PEM text, or is `-`."""
-    return objects_of(directory).import_crl(name, data, TRUST_ANCHOR.find(directory, anchor, account), enabled=enabled, tags=tags)
+    arn = TRUST_ANCHOR.find(directory, trust_anchor, account)
+    return objects_of(directory).import_crl(trust_anchor=arn, **given)
 
 
 add_verbs(command, CRL)
-
-
-@add_change(command, CRL, "update", data)
-def update(directory: Directory, arn: str, data: bytes) -> None:
-    """Replace the revocation list NAME by a newer list."""
-    objects_of(directory).update_crl(arn, data=data)
+add_call(command, CRL, "update", "update_crl", data, help="Replace the revocation list NAME by a newer list.")

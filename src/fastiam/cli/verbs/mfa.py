@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-from fastiam.cli import entity_commands, options
-from fastiam.cli import exit_codes as exits
-from fastiam.cli.render import write_rows
-from fastiam.cli.store_options import Calls, of_store, open_secret_file, open_sts, secret_out, show
+from fastiam.cli import entity_commands
+from fastiam.cli.store_calls import SECRET, Rows, add_verb
+from fastiam.cli.store_options import Calls, open_sts
 
-COLUMNS = ("serial", "enabled", "created")
+if TYPE_CHECKING:
+    from fastiam.sts import STS
+
+principal, serial = click.argument("principal"), click.argument("serial")
 
 
 @click.group("mfa", cls=Calls)
@@ -17,56 +21,29 @@ def command() -> None:
     """Create, enable, list and delete virtual MFA devices."""
 
 
-@command.command("create")
-@click.argument("principal")
-@click.argument("name")
-@of_store
-@entity_commands.account
-@secret_out
-@options.form
-def create(principal: str, name: str, store: str, keyring: str | None, account: str | None, out: str, form: str) -> int:
+@add_verb(command, open_sts, "create", principal, click.argument("name"), entity_commands.account, output=SECRET)
+def create(sts: STS, principal: str, name: str, account: str | None) -> dict[str, object]:
     """Create a device for PRINCIPAL. Its seed is shown only now; the address is the content of its QR code."""
-    with open_sts(store, keyring) as sts, open_secret_file(out, store, keyring) as file:
-        made = sts.mfa.create(entity_commands.find_credential_owner(sts.directory, principal, account), name)
-        show({"SerialNumber": made.serial, "Seed": str(made.seed), "Address": str(made.uri)}, form, file)
-    return exits.OK
+    made = sts.mfa.create(entity_commands.find_credential_owner(sts.directory, principal, account), name)
+    return {"SerialNumber": made.serial, "Seed": str(made.seed), "Address": str(made.uri)}
 
 
-@command.command("enable")
-@click.argument("serial")
-@click.argument("first")
-@click.argument("second")
-@of_store
-@options.form
-def enable(serial: str, first: str, second: str, store: str, keyring: str | None, form: str) -> int:
+@add_verb(command, open_sts, "enable", serial, click.argument("first"), click.argument("second"))
+def enable(sts: STS, serial: str, first: str, second: str) -> dict[str, object]:
     """Enable the device SERIAL with two consecutive codes."""
-    with open_sts(store, keyring) as sts:
-        sts.mfa.enable(serial, first, second)
-    show({"SerialNumber": serial, "Status": "Enabled"}, form)
-    return exits.OK
+    sts.mfa.enable(serial, first, second)
+    return {"SerialNumber": serial, "Status": "Enabled"}
 
 
-@command.command("list")
-@click.argument("principal")
-@of_store
-@entity_commands.account
-@options.rows_form
-def list_(principal: str, store: str, keyring: str | None, account: str | None, form: str) -> int:
+@add_verb(command, open_sts, "list", principal, entity_commands.account, columns=("serial", "enabled", "created"))
+def list_(sts: STS, principal: str, account: str | None) -> Rows:
     """List the devices of PRINCIPAL."""
-    with open_sts(store, keyring) as sts:
-        devices = sts.mfa.list(entity_commands.find_credential_owner(sts.directory, principal, account))
-    rows = [{"serial": d.serial, "enabled": d.enabled is not None, "created": str(d.created)} for d in devices]
-    write_rows(COLUMNS, rows, form)
-    return exits.OK
+    devices = sts.mfa.list(entity_commands.find_credential_owner(sts.directory, principal, account))
+    return [{"serial": d.serial, "enabled": d.enabled is not None, "created": str(d.created)} for d in devices]
 
 
-@command.command("delete")
-@click.argument("serial")
-@of_store
-@options.form
-def delete(serial: str, store: str, keyring: str | None, form: str) -> int:
+@add_verb(command, open_sts, "delete", serial)
+def delete(sts: STS, serial: str) -> dict[str, object]:
     """Delete the device SERIAL."""
-    with open_sts(store, keyring) as sts:
-        sts.mfa.delete(serial)
-    show({"SerialNumber": serial, "Status": "Deleted"}, form)
-    return exits.OK
+    sts.mfa.delete(serial)
+    return {"SerialNumber": serial, "Status": "Deleted"}

@@ -108,7 +108,7 @@ add_call(command, SAML, "set-metadata", "update_saml_provider", metadata, help=t
 @click.option("--remove-private-key", "removed", metavar="ID", help="The id of a key, as `show` prints it.")
 @keyring
 def set_encryption(
-    name: str,
+    entity: str,
     encryption: str | None,
     added: str | None,
     removed: str | None,
@@ -122,6 +122,6 @@ def set_encryption(
     if encryption is not None:
         given["encryption"] = _mode(encryption)
     with open_federation(store, keyring) as federation:
-        arn = SAML.find(federation.sts.directory, name, account)
+        arn = SAML.find(federation.sts.directory, entity, account)
         federation.saml_providers.update(arn, **given)
         return _show(federation.sts.directory, arn, form)

@@ -12,18 +12,15 @@ import click
 from fastiam.cli import entity_commands, options
 from fastiam.cli import exit_codes as exits
 from fastiam.cli.console import note
-from fastiam.cli.file_arguments import read_bytes
+from fastiam.cli.store_calls import JSON_SECRET, add_verb
 from fastiam.cli.store_options import (
     Calls,
     accept_own_tokens,
     credentials,
     join_federation,
-    of_store,
     open_federation,
-    open_secret_file,
     open_sts,
     read_credentials,
-    secret_out,
     show,
 )
 from fastiam.errors import FastiamError
@@ -41,43 +38,35 @@ def command() -> None:
 
 duration = click.option("--duration-seconds", "duration", type=int, metavar="N", help="The duration of the session.")
 policies = options.chained(
-    click.option("--policy", metavar="FILE", help="An inline session policy."),
+    click.option("--policy", metavar="FILE", callback=options.read_file, help="An inline session policy."),
     click.option("--policy-arn", "policy_arns", multiple=True, metavar="ARN", help="A managed session policy; repeatable."),
 )
-tags = click.option(
-    "--tag", "tags", type=options.Pair(), multiple=True, metavar="KEY=VALUE", help="A session tag; may be repeated."
-)
+tags = options.pairs("--tag", "tags", help="A session tag; may be repeated.")
 mfa = options.chained(
     click.option("--serial-number", "mfa_serial", metavar="ARN", help="The MFA device."),
     click.option("--token-code", "mfa_code", metavar="CODE", help="The code of the MFA device."),
 )
 role = click.option("--role-arn", "role", required=True, metavar="ARN")
 session_name = click.option("--role-session-name", "session_name", required=True, metavar="NAME")
-_FILES = ("response", "token", "policy")  # options that name files, in the order in which they are read
+
+
+def _file(flag: str, name: str, help: str) -> options.Decorator:
+    return click.option(flag, name, required=True, metavar="FILE", callback=options.read_file, help=help)
 
 
 def issuing(name: str, *own: options.Decorator, with_credentials: bool = True) -> options.Decorator:
     """Decorate the call of a verb that issues a session: add its options, and print the credentials of its result.
 
-    The call gets the options under their names, files as bytes. With the credentials of a caller, its first arguments are an
-    `STS` and these; without, a `Federation`.
+    With the credentials of a caller, the first arguments of the call are an `STS` and these; without, a `Federation`.
     """
-    common = (credentials, of_store, secret_out) if with_credentials else (of_store, secret_out)
+    opener, common = (open_sts, (credentials,)) if with_credentials else (open_federation, ())
 
     def decorate(call: Callable[..., Any]) -> Callable[..., Any]:
-        @command.command(name, help=call.__doc__)
-        @options.chained(*own, *common)
-        def run(store: str, keyring: str | None, out: str, credentials: str | None = None, **given: Any) -> int:
-            opened = open_sts(store, keyring) if with_credentials else open_federation(store, keyring)
-            with opened as calls, open_secret_file(out, store, keyring, credentials) as file:
-                callers = [read_credentials(credentials)] if with_credentials else []
-                for option in _FILES:
-                    if given.get(option) is not None:
-                        given[option] = read_bytes(given[option])
-                if "tags" in given:
-                    given["tags"] = dict(given["tags"])
-                show(call(calls, *callers, **given).credentials.process_json(), "json", file)
-            return exits.OK
+        @add_verb(command, opener, name, *own, *common, output=JSON_SECRET, help=call.__doc__)
+        def run(calls: Any, credentials: str | None = None, **given: Any) -> dict[str, Any]:
+            callers = (read_credentials(credentials),) if with_credentials else ()
+            made: dict[str, Any] = call(calls, *callers, **given).credentials.process_json()
+            return made
 
         return call
 
@@ -107,7 +96,7 @@ def assume_role(sts: STS, caller: Credentials, **given: Any) -> AssumedRole:
     "assume-role-with-saml",
     role,
     click.option("--principal-arn", "provider", required=True, metavar="ARN", help="The SAML provider."),
-    click.option("--saml-assertion", "response", required=True, metavar="FILE", help="Base64 of the response, or `-`."),
+    _file("--saml-assertion", "response", "Base64 of the response, or `-`."),
     duration,
     policies,
     with_credentials=False,
@@ -121,7 +110,7 @@ def assume_role_with_saml(federation: Federation, response: bytes, **given: Any)
     "assume-role-with-web-identity",
     role,
     session_name,
-    click.option("--web-identity-token", "token", required=True, metavar="FILE", help="The ID token, or `-`."),
+    _file("--web-identity-token", "token", "The ID token, or `-`."),
     duration,
     policies,
     with_credentials=False,
@@ -153,17 +142,11 @@ def get_federation_token(sts: STS, caller: Credentials, **given: Any) -> Federat
     return sts.get_federation_token(caller, **given)
 
 
-@command.command("revoke-sessions")
-@click.argument("role")
-@of_store
-@entity_commands.account
-@options.form
-def revoke_sessions(role: str, store: str, keyring: str | None, account: str | None, form: str) -> int:
+@add_verb(command, open_sts, "revoke-sessions", click.argument("role"), entity_commands.account)
+def revoke_sessions(sts: STS, role: str, account: str | None) -> dict[str, Any]:
     """Revoke all sessions of ROLE, a name or ARN, that were issued so far."""
-    with open_sts(store, keyring) as sts:
-        arn = entity_commands.ROLE.find(sts.directory, role, account)
-        show({"Role": arn, "IssuedBefore": sts.revoke_sessions(arn).isoformat()}, form)
-    return exits.OK
+    arn = entity_commands.ROLE.find(sts.directory, role, account)
+    return {"Role": arn, "IssuedBefore": sts.revoke_sessions(arn).isoformat()}
 
 
 def _warn_about_refresh_tokens(store: str) -> None:
@@ -203,12 +186,8 @@ def keyring(file: str, rotate: bool, keep: int | None, store: str | None, form: 
     return exits.OK
 
 
-@command.command("reseal")
-@of_store
-@options.form
-def reseal(store: str, keyring: str | None, form: str) -> int:
+@add_verb(command, open_sts, "reseal")
+def reseal(sts: STS) -> dict[str, Any]:
     """After a rotation, seal the secrets of the store under the newest key."""
-    with open_sts(store, keyring) as sts:
-        join_federation(sts)
-        show({"Resealed": sts.reseal()}, form)
-    return exits.OK
+    join_federation(sts)
+    return {"Resealed": sts.reseal()}
