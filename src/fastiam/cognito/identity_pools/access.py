@@ -11,21 +11,20 @@ from typing import NoReturn
 
 from fastiam.cognito.errors import CognitoError, NotAuthorizedError
 from fastiam.cognito.identity_pools import parameters
-from fastiam.cognito.identity_pools.identities import Identities, check_guests
-from fastiam.cognito.identity_pools.logins import LoginVerifier
-from fastiam.cognito.identity_pools.pools import Pools
+from fastiam.cognito.identity_pools.calls import Calls
+from fastiam.cognito.identity_pools.identities import check_guests
 from fastiam.cognito.identity_pools.results import IdentityCredentials, OpenIdToken
 from fastiam.cognito.identity_pools.roles import choose_role
 from fastiam.cognito.identity_pools.tags import tags_of
-from fastiam.cognito.identity_pools.tokens import Tokens, amr_of
+from fastiam.cognito.identity_pools.tokens import amr_of
 from fastiam.cognito.identity_pools.verified import VerifiedLogin
 from fastiam.cognito.identity_records import Identity
-from fastiam.cognito.rates import Admit, check_rate
+from fastiam.cognito.rates import check_rate
 from fastiam.credentials.errors import AccessDeniedError, AuthenticationError, ValidationError
 from fastiam.credentials.results import Assertion, AssumedRole
+from fastiam.credentials.secret import takes_secrets
 from fastiam.directory.identity_pool_records import IdentityPool
 from fastiam.federation.audit import Entry, secret_hash
-from fastiam.federation.state import FederationState
 from fastiam.model.request import shorten
 from fastiam.sts import federated_roles as asserted
 from fastiam.sts.parameter_limits import HOUR
@@ -34,51 +33,81 @@ from fastiam.sts.roles import RoleRequest
 SESSION_NAME = "CognitoIdentityCredentials"
 
 
-class Access:
-    """What the clients of identity pools call."""
+class AccessCalls(Calls):
+    """What the clients of identity pools call, decided by the logins that they give."""
 
-    def __init__(
-        self,
-        state: FederationState,
-        pools: Pools,
-        identities: Identities,
-        logins: LoginVerifier,
-        tokens: Tokens,
-        guest_policy: str,
-        admit: Admit,
-    ) -> None:
-        self._state, self._pools, self._identities = state, pools, identities
-        self._logins, self._tokens, self._guest_policy, self._admit = logins, tokens, guest_policy, admit
+    @takes_secrets(mappings=("logins",))
+    def get_id(
+        self, identity_pool_id: str, logins: Mapping[str, str] | None = None, *, account_id: str | None = None, source: str = ""
+    ) -> str:
+        """GetId: the id of the identity that has these logins, or of a new one. Without logins, of a new guest.
 
-    def get_id(self, identity_pool_id: str, logins: Mapping[str, str], account_id: str | None, source: str) -> str:
-        """GetId."""
-        now = self._state.now()
+        Parameters
+        ----------
+        logins
+            provider to token, see `get_credentials_for_identity`.
+        source
+            source address, for the audit event.
+
+        Raises
+        ------
+        NotAuthorizedError
+            a login is not valid, or the pool has no guests.
+        CognitoError
+            `InvalidParameterException`, `ResourceNotFoundException`, `ResourceConflictException` or `ExternalServiceException`.
+        """
+        given, now = parameters.read_logins(logins), self._state.now()
         with self._state.auditor.call("GetId", now, source=source, pool=shorten(str(identity_pool_id))) as entry:
             self._check_rate("GetId", identity_pool_id, source)
             self._state.directory.refresh()
-            pool = self._pools.get(identity_pool_id)
+            pool = self._pool(identity_pool_id)
             if account_id not in (None, pool.account):
                 parameters.wrong("the identity pool is not in this account")
             entry.account = pool.account
-            verified = self._logins.verify(pool, logins, now, entry)
+            verified = self._logins.verify(pool, given, now, entry)
             linked = [each.login for each in verified]
             identity = self._identities.find(pool, linked) if linked else None
             if identity is None:
                 with self._state.directory.transaction():
-                    pool = self._pools.get(identity_pool_id)
+                    pool = self._pool(identity_pool_id)
                     identity = self._identities.of_logins(pool, linked, now) if linked else self._identities.guest(pool, now)
             self._note(entry, identity)
             return identity.id
 
-    def get_credentials(
-        self, identity_id: str, logins: Mapping[str, str], custom_role_arn: str | None, source: str
+    @takes_secrets(mappings=("logins",))
+    def get_credentials_for_identity(
+        self,
+        identity_id: str,
+        logins: Mapping[str, str] | None = None,
+        *,
+        custom_role_arn: str | None = None,
+        source: str = "",
     ) -> IdentityCredentials:
-        """GetCredentialsForIdentity."""
-        now = self._state.now()
+        """GetCredentialsForIdentity: a session of the role of an identity (enhanced flow).
+
+        Parameters
+        ----------
+        logins
+            provider to token: an ID token of a user pool, OIDC provider, Google or Apple; an access token of Facebook or Amazon;
+            a SAML response for the ARN of its provider; or a developer token for `cognito-identity.amazonaws.com`.
+        custom_role_arn
+            the role, if the logins lead to several.
+        source
+            source address, for the audit event.
+
+        Raises
+        ------
+        NotAuthorizedError
+            a login is not valid, none is one of the identity, or they do not lead to the role.
+        CognitoError
+            `InvalidParameterException`, `ResourceNotFoundException`, `ResourceConflictException`, `ExternalServiceException`;
+            `InvalidIdentityPoolConfigurationException`: no role, or its trust policy refuses.
+        """
+        given, now = parameters.read_logins(logins), self._state.now()
         with self._state.auditor.call("GetCredentialsForIdentity", now, source=source) as entry:
             self._check_rate("GetCredentialsForIdentity", identity_id, source)
             role = None if custom_role_arn is None else parameters.read_role(custom_role_arn)
-            pool, identity, verified = self._identify(identity_id, logins, now, entry, is_enhanced=True)
+            pool, identity, verified = self._identify(identity_id, given, now, entry, is_enhanced=True)
             choice = choose_role(pool, verified, role)
             entry.add(role=choice.role, role_by=choice.by)
             tags = tags_of(pool, verified, entry)
@@ -93,25 +122,44 @@ class Access:
                 identity_id=identity.id,
             )
 
-    def get_open_id_token(self, identity_id: str, logins: Mapping[str, str], source: str) -> OpenIdToken:
-        """GetOpenIdToken."""
-        now = self._state.now()
+    @takes_secrets(mappings=("logins",))
+    def get_open_id_token(self, identity_id: str, logins: Mapping[str, str] | None = None, *, source: str = "") -> OpenIdToken:
+        """GetOpenIdToken: a token of 10 minutes for AssumeRoleWithWebIdentity (classic flow).
+
+        Raises
+        ------
+        NotAuthorizedError, CognitoError
+            as `get_credentials_for_identity`; `InvalidParameterException`: the pool does not allow the classic flow, or has role
+            mappings.
+        """
+        given, now = parameters.read_logins(logins), self._state.now()
         with self._state.auditor.call("GetOpenIdToken", now, source=source) as entry:
             self._check_rate("GetOpenIdToken", identity_id, source)
-            pool, identity, verified = self._identify(identity_id, logins, now, entry, is_enhanced=False)
+            pool, identity, verified = self._identify(identity_id, given, now, entry, is_enhanced=False)
             tags = tags_of(pool, verified, entry)
             token = self._tokens.issue(pool, identity.id, verified, tags, parameters.TOKEN_SECONDS, now)
             self._record_use(identity, now)
             return OpenIdToken(identity.id, token)
 
-    def unlink(self, identity_id: str, logins: Mapping[str, str], logins_to_remove: Sequence[str], source: str) -> None:
-        """UnlinkIdentity."""
-        now = self._state.now()
+    @takes_secrets(mappings=("logins",))
+    def unlink_identity(
+        self, identity_id: str, logins: Mapping[str, str], logins_to_remove: Sequence[str], *, source: str = ""
+    ) -> None:
+        """UnlinkIdentity: remove logins from an identity, to which all given logins are linked.
+
+        Raises
+        ------
+        NotAuthorizedError
+            the logins do not prove the identity.
+        CognitoError
+            `ResourceNotFoundException`: a login to remove is not linked.
+        """
+        given, now = parameters.read_logins(logins), self._state.now()
         with self._state.auditor.call("UnlinkIdentity", now, source=source) as entry:
             self._check_rate("UnlinkIdentity", identity_id, source)
             names = parameters.read_list(logins_to_remove, "logins_to_remove")
             pool, identity = self._find(identity_id, entry)
-            verified = [each.login for each in self._logins.verify(pool, logins, now, entry)]
+            verified = [each.login for each in self._logins.verify(pool, given, now, entry)]
             with self._state.directory.transaction():
                 identity = self._identities.usable(identity_id)
                 if not verified or any(login not in identity.logins for login in verified):
@@ -131,7 +179,7 @@ class Access:
     def _find(self, identity_id: str, entry: Entry) -> tuple[IdentityPool, Identity]:
         self._state.directory.refresh()
         identity = self._identities.usable(parameters.read_id(identity_id))
-        pool = self._pools.get(identity.pool)
+        pool = self._pool(identity.pool)
         entry.account = pool.account
         entry.add(pool=pool.identity_pool_id)
         self._note(entry, identity)
@@ -169,7 +217,7 @@ class Access:
         entry.add(identity=self.logged_id(identity.id))
 
     def logged_id(self, identity_id: str) -> str:
-        """What represents an identity in a log."""
+        """What represents an identity in a log: its id, or a hash of it if it is that of a guest, which is a bearer secret."""
         is_secret = self._identities.is_secret(identity_id)
         return secret_hash(self._state.issuer.state.keyring, identity_id) if is_secret else identity_id
 

@@ -8,64 +8,71 @@ from itertools import islice
 
 from fastiam.cognito.errors import CognitoError
 from fastiam.cognito.identity_pools import parameters
-from fastiam.cognito.identity_pools.identities import Identities
-from fastiam.cognito.identity_pools.logins import LoginVerifier, developer_login
-from fastiam.cognito.identity_pools.pools import Pools, page_token, read_page_token
+from fastiam.cognito.identity_pools.calls import Calls, page_token, read_page_token
+from fastiam.cognito.identity_pools.logins import developer_login
 from fastiam.cognito.identity_pools.results import DeveloperUsers, IdentityDescription, IdentityPage, OpenIdToken, describe
 from fastiam.cognito.identity_pools.tags import tags_of
-from fastiam.cognito.identity_pools.tokens import Tokens
-from fastiam.cognito.identity_records import Identity, IdentityPoolStore, Login
+from fastiam.cognito.identity_records import Identity, Login
+from fastiam.credentials.secret import takes_secrets
 from fastiam.directory.identity_pool_records import IdentityPool
-from fastiam.federation.state import FederationState
 from fastiam.model.request import shorten
 
 MAX_USER = 1_024  # characters of a developer user's id
 
 
-class IdentityCalls:
-    """What backends and administrators call."""
-
-    def __init__(
-        self,
-        state: FederationState,
-        store: IdentityPoolStore,
-        pools: Pools,
-        identities: Identities,
-        logins: LoginVerifier,
-        tokens: Tokens,
-    ) -> None:
-        self._state, self._store, self._pools, self._identities = state, store, pools, identities
-        self._logins, self._tokens = logins, tokens
+class IdentityCalls(Calls):
+    """What backends and administrators call about identities."""
 
     # -- developer identities -------------------------------------------------------------------------------------------------
 
-    def developer_token(
+    @takes_secrets(mappings=("logins",))
+    def get_open_id_token_for_developer_identity(
         self,
         identity_pool_id: str,
         logins: Mapping[str, str],
-        identity_id: str | None,
-        principal_tags: Mapping[str, str] | None,
-        token_duration: int | None,
+        *,
+        identity_id: str | None = None,
+        principal_tags: Mapping[str, str] | None = None,
+        token_duration: int | None = None,
     ) -> OpenIdToken:
-        """GetOpenIdTokenForDeveloperIdentity (ID42)."""
-        now = self._state.now()
+        """GetOpenIdTokenForDeveloperIdentity: a token for a user for whom the caller, a backend, vouches.
+
+        Parameters
+        ----------
+        logins
+            the name of the developer provider to the user's id, and other logins, which are verified.
+        identity_id
+            an identity to which the user is linked.
+        principal_tags
+            session tags.
+        token_duration
+            seconds, 1 to 86,400; 900 by default.
+
+        Raises
+        ------
+        CognitoError
+            `DeveloperUserAlreadyRegisteredException`: the user is linked to another identity; or as `get_id`.
+        NotAuthorizedError
+            as `get_id`.
+        """
+        given, now = parameters.read_logins(logins), self._state.now()
         kind = "GetOpenIdTokenForDeveloperIdentity"
         with self._state.auditor.call(kind, now, pool=shorten(str(identity_pool_id))) as entry:
             self._state.directory.refresh()
-            pool = self._pools.get(identity_pool_id)
+            pool = self._pool(identity_pool_id)
             entry.account = pool.account
             seconds = parameters.DEVELOPER_SECONDS
             if token_duration is not None:
                 seconds = parameters.read_number(token_duration, "token_duration", 1, parameters.MAX_TOKEN)
             tags = parameters.read_tags({} if principal_tags is None else principal_tags, "principal_tags")
             name = pool.developer_provider_name
-            if not name or name not in logins:
+            if not name or name not in given:
                 parameters.wrong("the logins need the name of the developer provider", "ID42")
-            user = _read_user(str.__str__(logins[name]))
-            others = {key: token for key, token in logins.items() if key != name}
+            user = _read_user(str.__str__(given[name]))
+            others = {key: token for key, token in given.items() if key != name}
             own = developer_login(pool, user, tags=tags)
             verified = [own, *self._logins.verify(pool, others, now, entry)]
-            entry.add(providers=" ".join(sorted(logins)))
+            entry.add(providers=" ".join(sorted(given)))
             with self._state.directory.transaction():
                 identity = self._developer_identity(pool, [each.login for each in verified], identity_id, now)
             entry.add(identity=identity.id)
@@ -85,12 +92,25 @@ class IdentityCalls:
             )
         return self._identities.of_call(pool, identity, logins, now, proven=logins[:1])
 
-    def lookup(
-        self, identity_pool_id: str, identity_id: str | None, user: str | None, max_results: int, next_token: str | None
+    def lookup_developer_identity(
+        self,
+        identity_pool_id: str,
+        *,
+        identity_id: str | None = None,
+        developer_user_identifier: str | None = None,
+        max_results: int = 60,
+        next_token: str | None = None,
     ) -> DeveloperUsers:
-        """LookupDeveloperIdentity."""
+        """LookupDeveloperIdentity: the identity of a developer user, and all users that are linked to it.
+
+        Raises
+        ------
+        CognitoError
+            `ResourceNotFoundException`; `ResourceConflictException`: identity and user do not belong together.
+        """
+        user = developer_user_identifier
         self._state.directory.refresh()
-        pool = self._pools.get(identity_pool_id)
+        pool = self._pool(identity_pool_id)
         parameters.read_number(max_results, "max_results", 1, parameters.MAX_PAGE)
         if identity_id is None and user is None:
             parameters.wrong("give an identity, a developer user, or both", "5.5")
@@ -109,13 +129,22 @@ class IdentityCalls:
         page = tuple(left[:max_results])
         return DeveloperUsers(identity.id, page, page_token("", page[-1]) if len(left) > max_results else None)
 
-    def merge(self, identity_pool_id: str, provider: str, source: str, destination: str) -> str:
-        """MergeDeveloperIdentities (ID30)."""
+    def merge_developer_identities(
+        self, source_user_identifier: str, destination_user_identifier: str, developer_provider_name: str, identity_pool_id: str
+    ) -> str:
+        """MergeDeveloperIdentities: the id of the destination, which takes over all logins of the source.
+
+        Raises
+        ------
+        CognitoError
+            `ResourceNotFoundException`; `ResourceConflictException`: they have two logins of one public provider.
+        """
         now = self._state.now()
         with self._state.auditor.call("MergeDeveloperIdentities", now, pool=shorten(str(identity_pool_id))) as entry:
             with self._state.directory.transaction():
-                pool = self._developer_pool(identity_pool_id, provider)
-                merged, parent = self._owner(pool, source), self._owner(pool, destination)
+                pool = self._developer_pool(identity_pool_id, developer_provider_name)
+                merged = self._owner(pool, source_user_identifier)
+                parent = self._owner(pool, destination_user_identifier)
                 if merged is None or parent is None:
                     raise _not_found("developer user")
                 if merged.id != parent.id:
@@ -123,14 +152,22 @@ class IdentityCalls:
             entry.add(identity=parent.id, merged=merged.id)
             return parent.id
 
-    def unlink(self, identity_pool_id: str, identity_id: str, provider: str, user: str) -> None:
-        """UnlinkDeveloperIdentity (ID30)."""
+    def unlink_developer_identity(
+        self, identity_id: str, identity_pool_id: str, developer_provider_name: str, developer_user_identifier: str
+    ) -> None:
+        """UnlinkDeveloperIdentity: remove a developer user from an identity.
+
+        Raises
+        ------
+        CognitoError
+            `ResourceNotFoundException`.
+        """
         now = self._state.now()
         with self._state.auditor.call("UnlinkDeveloperIdentity", now, pool=shorten(str(identity_pool_id))) as entry:
             with self._state.directory.transaction():
-                pool = self._developer_pool(identity_pool_id, provider)
+                pool = self._developer_pool(identity_pool_id, developer_provider_name)
                 identity = self._of_pool(pool, identity_id)
-                login = developer_login(pool, _read_user(user)).login
+                login = developer_login(pool, _read_user(developer_user_identifier)).login
                 if login not in identity.logins:
                     raise _not_found("developer user")
                 self._identities.unlink(identity, [login], now)
@@ -138,15 +175,17 @@ class IdentityCalls:
 
     # -- identities -----------------------------------------------------------------------------------------------------------
 
-    def describe(self, identity_id: str) -> IdentityDescription:
+    def describe_identity(self, identity_id: str) -> IdentityDescription:
         """DescribeIdentity."""
         self._state.directory.refresh()
         return describe(self._identities.get(parameters.read_id(identity_id)))
 
-    def list(self, identity_pool_id: str, max_results: int, next_token: str | None, hide_disabled: bool) -> IdentityPage:
-        """ListIdentities."""
+    def list_identities(
+        self, identity_pool_id: str, max_results: int = 60, *, next_token: str | None = None, hide_disabled: bool = False
+    ) -> IdentityPage:
+        """ListIdentities, in order of creation."""
         self._state.directory.refresh()
-        pool = self._pools.get(identity_pool_id)
+        pool = self._pool(identity_pool_id)
         parameters.read_number(max_results, "max_results", 1, parameters.MAX_PAGE)
         is_hiding = parameters.read_flag(hide_disabled, "hide_disabled")
         seen = read_page_token(next_token)
@@ -157,10 +196,10 @@ class IdentityCalls:
         token = page_token(page[-1].created.isoformat(), page[-1].id) if len(found) > max_results else None
         return IdentityPage(pool.identity_pool_id, tuple(map(describe, page)), token)
 
-    def delete(self, identity_ids: Sequence[str]) -> None:
-        """DeleteIdentities."""
+    def delete_identities(self, identity_ids_to_delete: Sequence[str]) -> None:
+        """DeleteIdentities: 1 to 60 ids. Ids that do not exist are left out."""
         with self._state.auditor.call("DeleteIdentities", self._state.now()) as entry:
-            ids = [parameters.read_id(id_) for id_ in parameters.read_list(identity_ids, "identity_ids_to_delete")]
+            ids = [parameters.read_id(id_) for id_ in parameters.read_list(identity_ids_to_delete, "identity_ids_to_delete")]
             if not 1 <= len(ids) <= parameters.MAX_DELETED:
                 parameters.wrong(f"`identity_ids_to_delete` has 1 to {parameters.MAX_DELETED} ids", "5.3")
             entry.add(number=str(len(ids)))
@@ -179,7 +218,7 @@ class IdentityCalls:
         return self._store.owner(pool.identity_pool_id, developer_login(pool, _read_user(user)).login)
 
     def _developer_pool(self, identity_pool_id: str, provider: str) -> IdentityPool:
-        pool = self._pools.get(identity_pool_id)
+        pool = self._pool(identity_pool_id)
         if not pool.developer_provider_name or pool.developer_provider_name != provider:
             parameters.wrong("the identity pool does not have this developer provider", "5.5")
         return pool
