@@ -7,6 +7,7 @@ import inspect
 import pytest
 from cognito_world import ACCOUNT, PASSWORD, POOL, C, World
 
+from fastiam.cognito.identity_pools import IdentityPools
 from fastiam.cognito.user_pools import CognitoError, UserPools
 from fastiam.cognito.user_pools.operations import OPERATIONS, model, snake
 from fastiam.sts import AccessDeniedError
@@ -24,6 +25,14 @@ REFUSED = {  # parameters for what is out of scope (4.1)
     "ClientType",
     "WebAuthnMfaSettings", "WebAuthnConfiguration",
 }  # fmt: skip
+
+
+@pytest.mark.parametrize("service", [UserPools, IdentityPools])
+def test_groups_of_calls_do_not_inherit_from_each_other(service):
+    bases = {group.__bases__ for group in service.__bases__}
+    assert len(bases) == 1 and len(service.__bases__) > 2
+    names = [name for group in service.__bases__ for name in vars(group) if not name.startswith("__")]
+    assert sorted(names) == sorted(set(names))  # no group replaces a method of another one
 
 
 def test_names_of_parameters_are_those_of_boto3():

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from fastiam.cognito.errors import CognitoError, NotAuthorizedError
+from fastiam.cognito.user_pools import srp
+from fastiam.cognito.user_pools.attributes import alias_kind
 from fastiam.cognito.user_pools.calls import WRONG_PASSWORD, Calls
-from fastiam.cognito.user_pools.state import INVALID_SESSION, Json
+from fastiam.cognito.user_pools.state import INVALID_SESSION, Json, PoolState
 from fastiam.cognito.user_pools.triggers import attributes_of, run_trigger
 from fastiam.credentials.secret import Secret
 from fastiam.directory.user_pool_records import Client, Pool, User
@@ -16,6 +19,7 @@ from fastiam.directory.user_pool_records import Client, Pool, User
 USER_SRP, USER_PASSWORD, ADMIN_PASSWORD, CUSTOM = "USER_SRP_AUTH", "USER_PASSWORD_AUTH", "ADMIN_USER_PASSWORD_AUTH", "CUSTOM_AUTH"
 REFRESH = "REFRESH_TOKEN_AUTH"
 MAX_SESSION = 4096  # characters
+BLOCK_SECONDS = 60
 _OLD = {"ADMIN_NO_SRP_AUTH": ADMIN_PASSWORD, "USER_PASSWORD_AUTH": USER_PASSWORD}
 
 
@@ -70,7 +74,7 @@ class Attempt:
 
     @property
     def content(self) -> Json:
-        """The attempt in a `Session` string or secret block, for `_resume`."""
+        """The attempt in a `Session` string or secret block, for `resume`."""
         return {
             "p": self.pool.id,
             "c": self.client.id,
@@ -83,181 +87,182 @@ class Attempt:
         }
 
 
-class AttemptCalls(Calls):
-    """Steps that all flows share."""
+def session_string(state: PoolState, attempt: Attempt, step: str, **extra: Any) -> Secret:
+    """The `Session` string for the next step."""
+    content = {**attempt.content, "u": attempt.custom, "o": attempt.oauth, "step": step, **extra}
+    session = state.seal("session", content, attempt.client.session_validity)
+    if len(session) > MAX_SESSION and attempt.oauth is None:
+        raise CognitoError("the challenge is too large", code="InvalidLambdaResponseException", rule="UP41")
+    return session
 
-    # -- session strings --------------------------------------------------------------------------------------------------
 
-    def _session(self, attempt: Attempt, step: str, **extra: Any) -> Secret:
-        """The `Session` string for the next step."""
-        content = {**attempt.content, "u": attempt.custom, "o": attempt.oauth, "step": step, **extra}
-        session = self._state.seal("session", content, attempt.client.session_validity)
-        if len(session) > MAX_SESSION and attempt.oauth is None:
-            raise CognitoError("the challenge is too large", code="InvalidLambdaResponseException", rule="UP41")
-        return session
+def next_challenge(state: PoolState, attempt: Attempt, step: str, parameters: Json, **extra: Any) -> Json:
+    """The answer with the next challenge."""
+    state.note(step=step)
+    return {
+        "ChallengeName": step,
+        "Session": session_string(state, attempt, step, **extra),
+        "ChallengeParameters": parameters,
+    }
 
-    def _challenge(self, attempt: Attempt, step: str, parameters: Json, **extra: Any) -> Json:
-        """The answer with the next challenge."""
-        self._state.note(step=step)
-        return {
-            "ChallengeName": step,
-            "Session": self._session(attempt, step, **extra),
-            "ChallengeParameters": parameters,
-        }
 
-    def _open_session(self, session: str | None, step: str, client_id: str | None = None) -> Json:
-        """The content of a `Session` string for a step; of a client, if the call names one.
+def open_session(state: PoolState, session: str | None, step: str, client_id: str | None = None) -> Json:
+    """The content of a `Session` string for a step; of a client, if the call names one.
 
-        Raises
-        ------
-        NotAuthorizedError
-            unknown, altered, spent, expired, of another client or for another step.
-        """
-        content = None if session is None else self._state.open("session", session)
-        if content is None or content["step"] != step or client_id not in (None, content["c"]) or self._state.is_spent(content):
-            raise NotAuthorizedError(INVALID_SESSION, reason="token_invalid", rule="UP41")
-        if self._state.is_over(content):
-            raise NotAuthorizedError("Invalid session for the user, session is expired.", reason="expired", rule="UP41")
-        return content
+    Raises
+    ------
+    NotAuthorizedError
+        unknown, altered, spent, expired, of another client or for another step.
+    """
+    content = None if session is None else state.open("session", session)
+    if content is None or content["step"] != step or client_id not in (None, content["c"]) or state.is_spent(content):
+        raise NotAuthorizedError(INVALID_SESSION, reason="token_invalid", rule="UP41")
+    if state.is_over(content):
+        raise NotAuthorizedError("Invalid session for the user, session is expired.", reason="expired", rule="UP41")
+    return content
 
-    def _resume(self, content: Json, metadata: Mapping[str, str] | None = None) -> Attempt:
-        """The attempt that a `Session` string or secret block continues.
 
-        Raises
-        ------
-        NotAuthorizedError
-            user, client or pool are gone, or the user has another password.
-        """
-        tables = self._state.tables
-        pool, client = tables.pools.get(content["p"]), tables.clients.get(content["c"])
-        user = tables.users.get(f"{content['p']}/{content['s']}") if content["s"] else None
-        if pool is None or client is None or (content["s"] and user is None):
-            raise NotAuthorizedError(INVALID_SESSION, reason="unknown_principal", rule="UP41")
-        if content.get("w") != self._mark(user):
-            raise NotAuthorizedError(INVALID_SESSION, reason="token_invalid", rule="UP72")
-        self._state.note(sub=content["s"], flow=content["f"])
-        return Attempt(
-            pool,
-            client,
-            content["f"],
-            content["adm"],
-            user,
-            content["n"],
-            content["q"],
-            content.get("u"),
-            content.get("o"),
-            metadata or {},
-            content["w"],
-        )
+def resume(calls: Calls, content: Json, metadata: Mapping[str, str] | None = None) -> Attempt:
+    """The attempt that a `Session` string or secret block continues.
 
-    def _mark(self, user: User | None) -> str:
-        """What differs for each password that a user has had."""
-        return "" if user is None else self._passwords.mark(user)
+    Raises
+    ------
+    NotAuthorizedError
+        user, client or pool are gone, or the user has another password.
+    """
+    tables = calls._state.tables
+    pool, client = tables.pools.get(content["p"]), tables.clients.get(content["c"])
+    user = tables.users.get(f"{content['p']}/{content['s']}") if content["s"] else None
+    if pool is None or client is None or (content["s"] and user is None):
+        raise NotAuthorizedError(INVALID_SESSION, reason="unknown_principal", rule="UP41")
+    if content.get("w") != calls._passwords.mark(user):
+        raise NotAuthorizedError(INVALID_SESSION, reason="token_invalid", rule="UP72")
+    calls._state.note(sub=content["s"], flow=content["f"])
+    return Attempt(
+        pool,
+        client,
+        content["f"],
+        content["adm"],
+        user,
+        content["n"],
+        content["q"],
+        content.get("u"),
+        content.get("o"),
+        metadata or {},
+        content["w"],
+    )
 
-    # -- 4.8 --------------------------------------------------------------------------------------------------------------
 
-    def _run_pre_authentication(self, attempt: Attempt) -> None:
-        """PreAuthentication may refuse, before the password is checked."""
-        request: Json = {"userAttributes": {}, "validationData": dict(attempt.metadata)}
-        if attempt.user is not None:
-            request["userAttributes"] = attributes_of(attempt.user)
-        if attempt.client.hides_existence:
-            request["userNotFound"] = attempt.user is None
-        run_trigger(
-            self._state,
-            attempt.pool,
-            "PreAuthentication",
-            "Authentication",
-            username=attempt.username,
-            client_id=attempt.client.id,
-            request=request,
-            response={},
-        )
+def run_pre_authentication(state: PoolState, attempt: Attempt) -> None:
+    """PreAuthentication may refuse, before the password is checked."""
+    pool, client = attempt.pool, attempt.client
+    request: Json = {"userAttributes": {}, "validationData": dict(attempt.metadata)}
+    if attempt.user is not None:
+        request["userAttributes"] = attributes_of(attempt.user)
+    if client.hides_existence:
+        request["userNotFound"] = attempt.user is None
+    run_trigger(
+        state, pool, "PreAuthentication", "Authentication", username=attempt.username, client_id=client.id, request=request
+    )
 
-    def _check_user(self, attempt: Attempt) -> User:
-        """Step 2: the state of a user whose first factor was right.
 
-        Raises
-        ------
-        NotAuthorizedError
-            disabled.
-        CognitoError
-            UserNotConfirmedException, PasswordResetRequiredException.
-        """
-        user = attempt.user
-        if user is None:
-            raise NotAuthorizedError(WRONG_PASSWORD, reason="wrong_password", rule="4.17")
-        if not user.enabled:
-            message = WRONG_PASSWORD if attempt.client.hides_existence else "User is disabled."
-            raise NotAuthorizedError(message, reason="wrong_password", rule="4.4")
-        if user.status == "UNCONFIRMED":
-            raise CognitoError("User is not confirmed.", code="UserNotConfirmedException", rule="4.4")
-        if user.status == "RESET_REQUIRED":
-            raise CognitoError("Password reset required for the user", code="PasswordResetRequiredException", rule="4.4")
-        return user
+def check_user(attempt: Attempt) -> User:
+    """Step 2: the state of a user whose first factor was right.
 
-    def _is_reset_without_password(self, attempt: Attempt) -> bool:
-        """Whether the user came by import and must set a password first; only clients that do not hide users say so (4.17)."""
-        user = attempt.user
-        return (
-            user is not None
-            and user.status == "RESET_REQUIRED"
-            and user.key not in self._state.tables.passwords
-            and not attempt.client.hides_existence
-        )
+    Raises
+    ------
+    NotAuthorizedError
+        disabled.
+    CognitoError
+        UserNotConfirmedException, PasswordResetRequiredException.
+    """
+    user = attempt.user
+    if user is None:
+        raise NotAuthorizedError(WRONG_PASSWORD, reason="wrong_password", rule="4.17")
+    if not user.enabled:
+        message = WRONG_PASSWORD if attempt.client.hides_existence else "User is disabled."
+        raise NotAuthorizedError(message, reason="wrong_password", rule="4.4")
+    if user.status == "UNCONFIRMED":
+        raise CognitoError("User is not confirmed.", code="UserNotConfirmedException", rule="4.4")
+    if user.status == "RESET_REQUIRED":
+        raise CognitoError("Password reset required for the user", code="PasswordResetRequiredException", rule="4.4")
+    return user
 
-    def _fail(self, attempt: Attempt, message: str = WRONG_PASSWORD) -> NotAuthorizedError:
-        """Count a failed first factor; the error to raise."""
-        if self._is_reset_without_password(attempt):
-            raise CognitoError("Password reset required for the user", code="PasswordResetRequiredException", rule="4.17")
-        self._limits.failed(attempt.subject)
-        return NotAuthorizedError(message, reason="wrong_password", rule="UP100")
 
-    def _finish(self, attempt: Attempt, source: str = "Authentication", spend: Json | None = None) -> Json:
-        """Step 5: tokens. `spend` is a `Session` string that this answers.
+def is_reset_without_password(state: PoolState, attempt: Attempt) -> bool:
+    """Whether the user came by import and must set a password first; only clients that do not hide users say so (4.17)."""
+    user = attempt.user
+    return (
+        user is not None
+        and user.status == "RESET_REQUIRED"
+        and user.key not in state.tables.passwords
+        and not attempt.client.hides_existence
+    )
 
-        Raises
-        ------
-        NotAuthorizedError
-            the user was disabled, deleted or signed out or got another password meanwhile, or the string was used meanwhile.
-        CognitoError
-            a trigger refuses.
-        """
-        state, pool, client, user = self._state, attempt.pool, attempt.client, self._check_user(attempt)
-        if attempt.oauth is not None:
-            return self._finish_page(attempt, user, spend)
-        refresh, sign_in = self._tokens.refresh_token(pool, client, self._tokens.new_sign_in(pool, client, user))
-        result = self._tokens.issue(pool, client, user, sign_in, source, attempt.metadata)
-        self._run_post_authentication(attempt, user)
-        with state.transaction():
-            self._succeed(attempt, user, spend)
-            state.put("sign_ins", sign_in.key, sign_in.record)
-        return {"AuthenticationResult": {**result, "RefreshToken": refresh}, "ChallengeParameters": {}}
 
-    def _finish_page(self, attempt: Attempt, user: User, spend: Json | None) -> Json:
-        """Step 5 of a sign-in on a page."""
-        raise NotImplementedError
+def failed_factor(calls: Calls, attempt: Attempt, message: str = WRONG_PASSWORD) -> NotAuthorizedError:
+    """Count a failed first factor; the error to raise."""
+    if is_reset_without_password(calls._state, attempt):
+        raise CognitoError("Password reset required for the user", code="PasswordResetRequiredException", rule="4.17")
+    calls._limits.failed(attempt.subject)
+    return NotAuthorizedError(message, reason="wrong_password", rule="UP100")
 
-    def _run_post_authentication(self, attempt: Attempt, user: User) -> None:
-        """PostAuthentication observes; its error refuses the tokens."""
-        run_trigger(
-            self._state,
-            attempt.pool,
-            "PostAuthentication",
-            "Authentication",
-            username=user.username,
-            client_id=attempt.client.id,
-            request={"userAttributes": attributes_of(user), "newDeviceUsed": False, "clientMetadata": dict(attempt.metadata)},
-            response={},
-        )
 
-    def _succeed(self, attempt: Attempt, user: User, spend: Json | None) -> None:
-        """The last check of a sign-in, inside the transaction that records it: nothing has changed meanwhile (UP72)."""
-        self._limits.check_lock(attempt.subject)
-        current = self._state.current(user)
-        is_same = current.enabled and current.status == user.status and self._mark(current) == attempt.mark
-        if not is_same or self._state.millis() <= current.signed_out:
-            raise NotAuthorizedError(INVALID_SESSION, reason="token_invalid", rule="UP72")
-        if spend is not None:
-            self._state.spend(spend)
-        self._limits.succeeded(attempt.subject)
+def run_post_authentication(state: PoolState, attempt: Attempt, user: User) -> None:
+    """PostAuthentication observes; its error refuses the tokens."""
+    pool, client = attempt.pool, attempt.client
+    request = {"userAttributes": attributes_of(user), "newDeviceUsed": False, "clientMetadata": dict(attempt.metadata)}
+    run_trigger(state, pool, "PostAuthentication", "Authentication", username=user.username, client_id=client.id, request=request)
+
+
+def succeed(calls: Calls, attempt: Attempt, user: User, spend: Json | None) -> None:
+    """The last check of a sign-in, inside the transaction that records it: nothing has changed meanwhile (UP72)."""
+    calls._limits.check_lock(attempt.subject)
+    current = calls._state.current(user)
+    is_same = current.enabled and current.status == user.status and calls._passwords.mark(current) == attempt.mark
+    if not is_same or calls._state.millis() <= current.signed_out:
+        raise NotAuthorizedError(INVALID_SESSION, reason="token_invalid", rule="UP72")
+    if spend is not None:
+        calls._state.spend(spend)
+    calls._limits.succeeded(attempt.subject)
+
+
+def _srp_name(state: PoolState, attempt: Attempt) -> str:
+    """`USER_ID_FOR_SRP`: the real user name; for an unknown one what cannot be distinguished from it (UP56)."""
+    if attempt.user is not None:
+        return attempt.user.username
+    pool, folded = attempt.pool, state.store.fold(attempt.pool.id, attempt.name)
+    if not pool.username_attributes and alias_kind(attempt.name) not in pool.alias_attributes:
+        return folded
+    raw = bytearray(state.keyed_hash(pool, "srp name", folded)[:16])
+    raw[6], raw[8] = raw[6] & 0x0F | 0x40, raw[8] & 0x3F | 0x80
+    text = raw.hex()
+    return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
+
+
+def srp_challenge(calls: Calls, attempt: Attempt, public: int) -> Json:
+    """The challenge `PASSWORD_VERIFIER`; its state is in the secret block (UP53)."""
+    salt, verifier, _ = calls._passwords.verifier_of(attempt.pool, attempt.user, attempt.name)
+    while (shake := srp.answer(public, verifier, int.from_bytes(calls._state.random(32)))) is None:
+        pass
+    name = _srp_name(calls._state, attempt)
+    numbers = {"A": f"{public:x}", "b": f"{shake.b:x}", "B": f"{shake.public:x}"}
+    content = {**attempt.content, "srp": name, **numbers}
+    block = calls._state.seal("block", content, BLOCK_SECONDS)
+    parameters = {
+        "SALT": f"{salt:x}",
+        "SRP_B": f"{shake.public:x}",
+        "SECRET_BLOCK": base64.b64encode(base64.urlsafe_b64decode(block + "=" * (-len(block) % 4))).decode(),
+        "USERNAME": name,
+        "USER_ID_FOR_SRP": name,
+    }
+    if attempt.custom is not None:
+        return next_challenge(calls._state, attempt, "PASSWORD_VERIFIER", parameters)
+    calls._state.note(step="PASSWORD_VERIFIER")
+    return {"ChallengeName": "PASSWORD_VERIFIER", "ChallengeParameters": parameters}
+
+
+def password_challenge(calls: Calls, attempt: Attempt) -> Json:
+    """The same inside of custom authentication."""
+    assert attempt.custom is not None
+    return srp_challenge(calls, attempt, int(attempt.custom["A"], 16))

@@ -22,7 +22,7 @@ PAGE = 60
 
 
 class Calls:
-    """A group of calls."""
+    """A group of calls. It inherits from no other one: what several need is a function that takes `calls` or the state."""
 
     def __init__(self, state: PoolState) -> None:
         self._state = state

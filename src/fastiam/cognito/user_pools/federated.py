@@ -19,10 +19,21 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from fastiam.cognito.errors import NotAuthorizedError
 from fastiam.cognito.user_pools.attributes import VERIFIABLE
-from fastiam.cognito.user_pools.federated_users import FederatedUsers
-from fastiam.cognito.user_pools.oauth import OAuthCalls
-from fastiam.cognito.user_pools.oauth_requests import OAuthAnswer, OAuthError, Parameters, read_parameters, read_request
-from fastiam.cognito.user_pools.providers import sign_in_location
+from fastiam.cognito.user_pools.calls import Calls
+from fastiam.cognito.user_pools.federated_users import user_of
+from fastiam.cognito.user_pools.grants import signed_in_on_page
+from fastiam.cognito.user_pools.hosts import host_of
+from fastiam.cognito.user_pools.oauth_requests import (
+    OAuthAnswer,
+    OAuthError,
+    Parameters,
+    open_page,
+    read_parameters,
+    read_request,
+    redirect_of,
+    refusal,
+)
+from fastiam.cognito.user_pools.providers import metadata_of, sign_in_location
 from fastiam.cognito.user_pools.social import (
     APPLE,
     ISSUERS,
@@ -32,7 +43,7 @@ from fastiam.cognito.user_pools.social import (
     checker_of,
     endpoints_of,
 )
-from fastiam.cognito.user_pools.state import Json, hidden_texts, millis_of
+from fastiam.cognito.user_pools.state import Json, PoolState, hidden_texts, millis_of
 from fastiam.credentials.errors import StsError
 from fastiam.credentials.secret import Secret, SecretBytes, takes_secrets
 from fastiam.directory.user_pool_records import Client, Pool, Provider, Spent
@@ -69,22 +80,8 @@ def refused(reason: str, rule: str) -> NotAuthorizedError:
     return NotAuthorizedError(_NOT_SIGNED_IN, reason=reason, rule=rule)
 
 
-class FederatedCalls(OAuthCalls, FederatedUsers):
+class FederatedCalls(Calls):
     """`/oauth2/idpresponse` and `/saml2/idpresponse`, and the redirects that lead there."""
-
-    # -- the request ------------------------------------------------------------------------------------------------------
-
-    def _start_provider(self, pool: Pool, client: Client, name: str, request: Secret, browser: Secret) -> OAuthAnswer:
-        provider, host = self._state.provider(pool, name), self._host(pool)
-        content = {"pv": provider.unique_id, "n": name, "p": pool.id, "c": client.id, "r": request}
-        if provider.type == "SAML":
-            content["rid"] = f"_{self._state.random(16).hex()}"
-            location = self._saml_request(pool, provider, host, content)
-        else:
-            content["nonce"] = self._state.new_id()
-            location = self._oauth_request(provider, host, content)
-        is_posted = provider.type in ("SAML", APPLE)
-        return OAuthAnswer(kind="redirect", location=location, browser=browser, browser_crosses_sites=is_posted)
 
     def _open_state(self, text: str, browser: str | None, kinds: tuple[str, ...]) -> tuple[Pool, Client, Provider, Json, Json]:
         """What a `state` is for: pool, client, provider, its content, and the authorization request (UP110).
@@ -97,7 +94,7 @@ class FederatedCalls(OAuthCalls, FederatedUsers):
         content = self._state.open("state", text)
         if content is None or self._state.is_over(content) or self._state.is_spent(content):
             raise refused("token_invalid", "UP110")
-        request = self._open_page(content["r"], browser)
+        request = open_page(self._state, content["r"], browser)
         pool, client = self._state.pool(content["p"]), self._state.client(content["c"])
         provider = self._state.tables.providers.get(f"{pool.id}/{content['n']}")
         if provider is None or provider.unique_id != content["pv"] or provider.type not in kinds:
@@ -109,72 +106,15 @@ class FederatedCalls(OAuthCalls, FederatedUsers):
         self, pool: Pool, client: Client, provider: Provider, subject: str, claims: Mapping[str, Any], state: Json, request: Json
     ) -> OAuthAnswer:
         """The verified identity is there: find or make its user, and go back to the application."""
-        user = self._user_of(pool, client, provider, subject, claims)
+        user = user_of(self._state, pool, client, provider, subject, claims)
         with self._state.transaction():
             self._state.spend(state)
             if "browser" in request:
                 self._state.spend(request)
-        made = self._state.millis()
-        origin = self._origin(user, provider.unique_id)
-        location = self._grant(pool, client, user, {**request, **origin}, made)
-        return OAuthAnswer(kind="redirect", location=location, cookie=self._cookie(pool, user, made, origin))
+        location, cookie = signed_in_on_page(self, pool, client, user, request, provider.unique_id)
+        return OAuthAnswer(kind="redirect", location=location, cookie=cookie)
 
     # -- OAuth 2.0 and OIDC ------------------------------------------------------------------------------------------------
-
-    def _issuer(self, provider: Provider) -> str:
-        return ISSUERS.get(provider.type) or provider.details["oidc_issuer"]
-
-    def _get(self, url: str, rule: str, **options: Any) -> FetchResult:
-        """One document of a provider."""
-        try:
-            result = self._state.fetch(url, FetchLimits(hosts=self._state.settings.metadata_hosts, **options))
-        except FetchError as error:
-            self._state.warn(f"the provider does not answer: {error}")
-            raise refused("unreachable", rule) from None
-        if result.status != 200:
-            raise refused("unreachable", rule)
-        return result
-
-    def _endpoints(self, provider: Provider) -> dict[str, str]:
-        """The addresses of a provider: fixed ones, those given, else those of discovery."""
-        if provider.type in PROFILE_IDS:
-            return endpoints_of(provider)
-        details = provider.details
-        given = {name: details[name] for name in ("authorize_url", "token_url", "attributes_url", "jwks_uri") if name in details}
-        if {"authorize_url", "token_url", "jwks_uri"} <= given.keys():
-            return given
-        issuer = self._issuer(provider)
-        try:
-            document = read_object(self._get(issuer.removesuffix("/") + DISCOVERY, "4.18").body, IDENTITY_LIMITS)
-        except ValueError:
-            raise refused("issuer_invalid", "WI40") from None
-        names = {
-            "authorize_url": "authorization_endpoint",
-            "token_url": "token_endpoint",
-            "attributes_url": "userinfo_endpoint",
-            "jwks_uri": "jwks_uri",
-        }
-        found = {name: document[member] for name, member in names.items() if isinstance(document.get(member), str)}
-        if document.get("issuer") != issuer or not {"authorize_url", "token_url", "jwks_uri"} <= found.keys():
-            raise refused("issuer_invalid", "WI40")
-        if not all(is_https(address) for address in found.values()):
-            raise refused("issuer_invalid", "WI40")
-        return found | given
-
-    def _oauth_request(self, provider: Provider, host: str, content: Json) -> Secret:
-        address = self._endpoints(provider)["authorize_url"]
-        query = {
-            "response_type": "code",
-            "client_id": provider.details["client_id"],
-            "redirect_uri": f"https://{host}/oauth2/idpresponse",
-            "scope": provider.details["authorize_scopes"],
-            "state": self._state.seal("state", content, STATE_SECONDS),
-        }
-        if provider.type not in PROFILE_IDS:
-            query["nonce"] = content["nonce"]
-        if provider.type == APPLE:
-            query["response_mode"] = "form_post"  # the only one that Apple has for scopes
-        return Secret(f"{address}{'&' if '?' in address else '?'}{urlencode(query)}")
 
     @takes_secrets("browser", forms=("parameters",))
     def oauth_idp_response(self, parameters: Parameters, *, browser: str | None) -> OAuthAnswer:
@@ -195,7 +135,7 @@ class FederatedCalls(OAuthCalls, FederatedUsers):
             pool, client, provider, state, request = self._open_state(given.get("state", ""), browser, ("OIDC", *SOCIAL))
             if "error" in given or "code" not in given:
                 raise refused("rejected", "4.18")
-            if provider.type not in PROFILE_IDS and given.get("iss", self._issuer(provider)) != self._issuer(provider):
+            if provider.type not in PROFILE_IDS and given.get("iss", _issuer_of(provider)) != _issuer_of(provider):
                 raise refused("rejected", "4.18")
             try:
                 claims = self._claims_of_code(pool, provider, given["code"], state["nonce"])
@@ -208,12 +148,12 @@ class FederatedCalls(OAuthCalls, FederatedUsers):
 
     def _claims_of_code(self, pool: Pool, provider: Provider, code: str, nonce: str) -> Json:
         """The verified claims for a code; `sub` is the subject."""
-        endpoints, now = self._endpoints(provider), self._state.now().replace(microsecond=0)
+        endpoints, now = _addresses_of(self._state, provider), self._state.now().replace(microsecond=0)
         key, stored = f"{pool.id}/{provider.unique_id}", None
         form = {
             "grant_type": "authorization_code",
             "code": code,
-            "redirect_uri": f"https://{self._host(pool)}/oauth2/idpresponse",
+            "redirect_uri": f"https://{host_of(self._state, pool)}/oauth2/idpresponse",
             "client_id": provider.details["client_id"],
         }
         record = self._state.tables.provider_secrets.get(key)
@@ -222,7 +162,9 @@ class FederatedCalls(OAuthCalls, FederatedUsers):
             form["client_secret"] = apple_client_secret(provider, stored, now) if provider.type == APPLE else stored
         body = SecretBytes(urlencode(form).encode())
         try:
-            answer = hidden_texts(read_object(self._get(endpoints["token_url"], "4.18", form=body).body, IDENTITY_LIMITS))
+            answer = hidden_texts(
+                read_object(_fetched(self._state, endpoints["token_url"], "4.18", form=body).body, IDENTITY_LIMITS)
+            )
         except ValueError:
             raise refused("form", "4.18") from None
         if provider.type in PROFILE_IDS:
@@ -247,7 +189,7 @@ class FederatedCalls(OAuthCalls, FederatedUsers):
         """An object that a provider gives for an access token."""
         try:
             return read_object(
-                self._get(url, "4.18", headers={"Authorization": Secret(f"Bearer {access}")}).body, IDENTITY_LIMITS
+                _fetched(self._state, url, "4.18", headers={"Authorization": Secret(f"Bearer {access}")}).body, IDENTITY_LIMITS
             )
         except ValueError:
             raise refused("form", "4.18") from None
@@ -259,7 +201,7 @@ class FederatedCalls(OAuthCalls, FederatedUsers):
         text, access = answer.get("id_token"), answer.get("access_token")
         if not isinstance(text, str) or len(text) > 20_000:
             raise refused("form", "4.18")
-        token, issuer = read_token(text), self._issuer(provider)
+        token, issuer = read_token(text), _issuer_of(provider)
         if token.issuer != issuer:
             raise refused("unknown_provider", "UP110")
         source = KeySource(key, provider.unique_id, issuer)
@@ -286,7 +228,7 @@ class FederatedCalls(OAuthCalls, FederatedUsers):
         caches: dict[tuple[str, str], IssuerKeys] = self._state.issuer_keys
         found = caches.get((provider.unique_id, jwks_uri))
         if found is None:
-            issuer, fetch = self._issuer(provider), self._state.fetch
+            issuer, fetch = _issuer_of(provider), self._state.fetch
 
             def read(url: str, limits: FetchLimits) -> FetchResult:
                 if url == issuer.removesuffix("/") + DISCOVERY:
@@ -297,26 +239,6 @@ class FederatedCalls(OAuthCalls, FederatedUsers):
         return found
 
     # -- SAML -------------------------------------------------------------------------------------------------------------
-
-    def _saml_request(self, pool: Pool, provider: Provider, host: str, content: Json) -> Secret:
-        """The address with an AuthnRequest (redirect binding)."""
-        address = sign_in_location(self._metadata(provider))
-        issued = self._state.now().strftime("%Y-%m-%dT%H:%M:%SZ")
-        text = (
-            '<samlp:AuthnRequest xmlns:samlp="urn:oasis:names:tc:SAML:2.0:protocol" '
-            'xmlns:saml="urn:oasis:names:tc:SAML:2.0:assertion" Version="2.0" '
-            'ProtocolBinding="urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST" '
-            f"ID={quoteattr(content['rid'])} IssueInstant={quoteattr(issued)} Destination={quoteattr(address)} "
-            f"AssertionConsumerServiceURL={quoteattr(f'https://{host}/saml2/idpresponse')}>"
-            f"<saml:Issuer>urn:amazon:cognito:sp:{pool.id}</saml:Issuer></samlp:AuthnRequest>"
-        )
-        packed = zlib.compressobj(wbits=-15)
-        deflated = packed.compress(text.encode()) + packed.flush()
-        query = {
-            "SAMLRequest": base64.b64encode(deflated).decode(),
-            "RelayState": self._state.seal("state", content, STATE_SECONDS),
-        }
-        return Secret(f"{address}{'&' if '?' in address else '?'}{urlencode(query)}")
 
     @takes_secrets("browser", tokens=("saml_response", "relay_state"))
     def saml_idp_response(
@@ -352,14 +274,14 @@ class FederatedCalls(OAuthCalls, FederatedUsers):
 
     def _read_saml(self, pool: Pool, provider: Provider, response: str) -> tuple[Verified, Facts]:
         """The verified response of a provider."""
-        metadata, now = self._metadata(provider), self._state.now().replace(microsecond=0)
+        metadata, now = metadata_of(self._state, provider), self._state.now().replace(microsecond=0)
         is_encrypted = provider.details.get("EncryptedResponses") == "true"
         keys = ResponseKeys(
             signing=metadata.keys,
             private=self._decryption_keys(pool, provider) if is_encrypted else (),
             encryption="Required" if is_encrypted else "",
         )
-        target = _Target(f"urn:amazon:cognito:sp:{pool.id}", f"https://{self._host(pool)}/saml2/idpresponse")
+        target = _Target(f"urn:amazon:cognito:sp:{pool.id}", f"https://{host_of(self._state, pool)}/saml2/idpresponse")
         try:
             if not metadata.is_valid(now):
                 raise refused("unknown_provider", "IP13")
@@ -409,15 +331,112 @@ class FederatedCalls(OAuthCalls, FederatedUsers):
             given = read_parameters(parse_qsl(str(relay_state), max_num_fields=20))
         except (OAuthError, ValueError):
             raise refused("form", "FD3") from None
-        place = self._redirect_of(given)
+        place = redirect_of(self._state, given)
         if facts.answers or isinstance(place, OAuthAnswer) or place[0].id != pool.id or provider.name not in place[1].providers:
             raise refused("rejected", "UP112")
         _, client, address = place
         try:
             request = read_request(client, given, address)
         except OAuthError as error:
-            return self._refusal(error.code, given.get("state", ""), address, given.get("response_type") == "token")
+            return refusal(self._state, error, given, address)
         self._redeem_assertion(pool, facts)
         state = {"id": self._state.new_id(), "exp": millis_of(self._state.now()) + 1000 * STATE_SECONDS}
         claims = read_all_attributes(verified.assertion)
         return self._complete(pool, client, provider, facts.subject, claims, state, request)
+
+
+# -- the request -------------------------------------------------------------------------------------------------------------
+
+
+def start_provider(state: PoolState, pool: Pool, client: Client, name: str, request: Secret, browser: Secret) -> OAuthAnswer:
+    """Send the browser to an outside provider."""
+    provider, host = state.provider(pool, name), host_of(state, pool)
+    content = {"pv": provider.unique_id, "n": name, "p": pool.id, "c": client.id, "r": request}
+    if provider.type == "SAML":
+        content["rid"] = f"_{state.random(16).hex()}"
+        location = _saml_request(state, pool, provider, host, content)
+    else:
+        content["nonce"] = state.new_id()
+        location = _oauth_request(state, provider, host, content)
+    is_posted = provider.type in ("SAML", APPLE)
+    return OAuthAnswer(kind="redirect", location=location, browser=browser, browser_crosses_sites=is_posted)
+
+
+def _issuer_of(provider: Provider) -> str:
+    return ISSUERS.get(provider.type) or provider.details["oidc_issuer"]
+
+
+def _fetched(state: PoolState, url: str, rule: str, **options: Any) -> FetchResult:
+    """One document of a provider."""
+    try:
+        result = state.fetch(url, FetchLimits(hosts=state.settings.metadata_hosts, **options))
+    except FetchError as error:
+        state.warn(f"the provider does not answer: {error}")
+        raise refused("unreachable", rule) from None
+    if result.status != 200:
+        raise refused("unreachable", rule)
+    return result
+
+
+def _addresses_of(state: PoolState, provider: Provider) -> dict[str, str]:
+    """The addresses of a provider: fixed ones, those given, else those of discovery."""
+    if provider.type in PROFILE_IDS:
+        return endpoints_of(provider)
+    details = provider.details
+    given = {name: details[name] for name in ("authorize_url", "token_url", "attributes_url", "jwks_uri") if name in details}
+    if {"authorize_url", "token_url", "jwks_uri"} <= given.keys():
+        return given
+    issuer = _issuer_of(provider)
+    try:
+        document = read_object(_fetched(state, issuer.removesuffix("/") + DISCOVERY, "4.18").body, IDENTITY_LIMITS)
+    except ValueError:
+        raise refused("issuer_invalid", "WI40") from None
+    names = {
+        "authorize_url": "authorization_endpoint",
+        "token_url": "token_endpoint",
+        "attributes_url": "userinfo_endpoint",
+        "jwks_uri": "jwks_uri",
+    }
+    found = {name: document[member] for name, member in names.items() if isinstance(document.get(member), str)}
+    if document.get("issuer") != issuer or not {"authorize_url", "token_url", "jwks_uri"} <= found.keys():
+        raise refused("issuer_invalid", "WI40")
+    if not all(is_https(address) for address in found.values()):
+        raise refused("issuer_invalid", "WI40")
+    return found | given
+
+
+def _oauth_request(state: PoolState, provider: Provider, host: str, content: Json) -> Secret:
+    address = _addresses_of(state, provider)["authorize_url"]
+    query = {
+        "response_type": "code",
+        "client_id": provider.details["client_id"],
+        "redirect_uri": f"https://{host}/oauth2/idpresponse",
+        "scope": provider.details["authorize_scopes"],
+        "state": state.seal("state", content, STATE_SECONDS),
+    }
+    if provider.type not in PROFILE_IDS:
+        query["nonce"] = content["nonce"]
+    if provider.type == APPLE:
+        query["response_mode"] = "form_post"  # the only one that Apple has for scopes
+    return Secret(f"{address}{'&' if '?' in address else '?'}{urlencode(query)}")
+
+
+def _saml_request(state: PoolState, pool: Pool, provider: Provider, host: str, content: Json) -> Secret:
+    """The address with an AuthnRequest (redirect binding)."""
+    address = sign_in_location(metadata_of(state, provider))
+    issued = state.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+    text = (
+        '<samlp:AuthnRequest xmlns:samlp="urn:oasis:names:tc:SAML:2.0:protocol" '
+        'xmlns:saml="urn:oasis:names:tc:SAML:2.0:assertion" Version="2.0" '
+        'ProtocolBinding="urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST" '
+        f"ID={quoteattr(content['rid'])} IssueInstant={quoteattr(issued)} Destination={quoteattr(address)} "
+        f"AssertionConsumerServiceURL={quoteattr(f'https://{host}/saml2/idpresponse')}>"
+        f"<saml:Issuer>urn:amazon:cognito:sp:{pool.id}</saml:Issuer></samlp:AuthnRequest>"
+    )
+    packed = zlib.compressobj(wbits=-15)
+    deflated = packed.compress(text.encode()) + packed.flush()
+    query = {
+        "SAMLRequest": base64.b64encode(deflated).decode(),
+        "RelayState": state.seal("state", content, STATE_SECONDS),
+    }
+    return Secret(f"{address}{'&' if '?' in address else '?'}{urlencode(query)}")

@@ -8,7 +8,7 @@ from dataclasses import replace
 from fastiam.cognito.errors import CognitoError
 from fastiam.cognito.user_pools.calls import Calls, with_token
 from fastiam.cognito.user_pools.operations import operation
-from fastiam.cognito.user_pools.state import Json
+from fastiam.cognito.user_pools.state import Json, PoolState
 from fastiam.directory.user_pool_records import Domain, Pool, ResourceServer
 
 MAX_SERVERS, MAX_SCOPES = 25, 100
@@ -53,19 +53,6 @@ class HostCalls(Calls):
                 raise CognitoError("No such domain or user pool exists.", code="ResourceNotFoundException")
             self._state.put("domains", domain, None)
         return {}
-
-    def _host(self, pool: Pool) -> str:
-        """The host of the OAuth endpoints of a pool.
-
-        Raises
-        ------
-        CognitoError
-            InvalidParameterException: the pool has no domain.
-        """
-        for stored in self._state.tables.domains.values():
-            if stored.pool == pool.id:
-                return stored.name if stored.custom else f"{stored.name}.auth.{pool.region}.amazoncognito.com"
-        raise CognitoError("the user pool has no domain", hint="call CreateUserPoolDomain", rule="4.16")
 
     # -- resource servers -------------------------------------------------------------------------------------------------
 
@@ -146,3 +133,17 @@ def describe_server(server: ResourceServer) -> Json:
     """`ResourceServer` of an answer."""
     scopes = [{"ScopeName": name, "ScopeDescription": text} for name, text in server.scopes.items()]
     return {"UserPoolId": server.pool, "Identifier": server.identifier, "Name": server.name, "Scopes": scopes}
+
+
+def host_of(state: PoolState, pool: Pool) -> str:
+    """The host of the OAuth endpoints of a pool.
+
+    Raises
+    ------
+    CognitoError
+        InvalidParameterException: the pool has no domain.
+    """
+    for stored in state.tables.domains.values():
+        if stored.pool == pool.id:
+            return stored.name if stored.custom else f"{stored.name}.auth.{pool.region}.amazoncognito.com"
+    raise CognitoError("the user pool has no domain", hint="call CreateUserPoolDomain", rule="4.16")

@@ -11,11 +11,11 @@ from dataclasses import replace
 import pyotp
 
 from fastiam.cognito.errors import CognitoError, NotAuthorizedError
-from fastiam.cognito.user_pools.attempt import Attempt, AttemptCalls
-from fastiam.cognito.user_pools.calls import parameter
+from fastiam.cognito.user_pools.attempt import Attempt, next_challenge, open_session, resume, session_string
+from fastiam.cognito.user_pools.calls import Calls, parameter
 from fastiam.cognito.user_pools.codes import MFA, mask
 from fastiam.cognito.user_pools.operations import operation
-from fastiam.cognito.user_pools.state import INVALID_SESSION, Json
+from fastiam.cognito.user_pools.state import INVALID_SESSION, Json, PoolState
 from fastiam.credentials.secret import Secret
 from fastiam.directory.user_pool_records import Pool, SoftwareToken, User
 
@@ -26,100 +26,8 @@ SETTINGS = {"sms_mfa_settings": SMS, "software_token_mfa_settings": TOTP, "email
 _STEP, _DRIFT, _SECRET_BYTES = 30, 1, 20
 
 
-class MfaCalls(AttemptCalls):
+class MfaCalls(Calls):
     """Challenges for a second factor, and the calls that set factors up."""
-
-    # -- challenges -------------------------------------------------------------------------------------------------------
-
-    def _second_factor(self, attempt: Attempt, user: User) -> Json | None:
-        """Step 4: the challenge that is due; None if there is none."""
-        pool = attempt.pool
-        factors = [factor for factor in user.factors if factor in pool.factors] if pool.mfa != "OFF" else []
-        if pool.mfa == "OFF" or (pool.mfa == "OPTIONAL" and not factors):
-            return None
-        if not factors:
-            return self._challenge(attempt, "MFA_SETUP", {"MFAS_CAN_SETUP": json.dumps(list(pool.factors))})
-        if len(factors) == 1 or user.preferred in factors:
-            return self._factor(attempt, user, factors[0] if len(factors) == 1 else user.preferred)
-        return self._challenge(attempt, "SELECT_MFA_TYPE", {"MFAS_CAN_CHOOSE": json.dumps(factors)})
-
-    def _factor(self, attempt: Attempt, user: User, factor: str) -> Json:
-        """The challenge for one factor; its code is sent."""
-        if factor == TOTP:
-            token = self._state.tables.software_tokens.get(user.key)
-            return self._challenge(attempt, TOTP, {"FRIENDLY_DEVICE_NAME": token.name if token and token.name else "TOTP device"})
-        attribute = ATTRIBUTE_OF[factor]
-        with self._state.transaction():
-            code = self._codes.make(attempt.pool, user, MFA, attribute, seconds=attempt.client.session_validity)
-        self._codes.send(attempt.pool, user, "Authentication", attribute, code, client_id=attempt.client.id)
-        medium = "SMS" if factor == SMS else "EMAIL"
-        parameters = {
-            "CODE_DELIVERY_DELIVERY_MEDIUM": medium,
-            "CODE_DELIVERY_DESTINATION": mask(attribute, user.attributes.get(attribute, "")),
-        }
-        return self._challenge(attempt, factor, parameters)
-
-    def _answer_factor(self, attempt: Attempt, user: User, factor: str, answers: Mapping[str, str], spend: Json) -> None:
-        """Check the code of a factor, and spend the `Session` string.
-
-        Raises
-        ------
-        CognitoError
-            CodeMismatchException, ExpiredCodeException.
-        NotAuthorizedError
-            locked.
-        """
-        code, wrong = parameter(answers, CODE_OF[factor]), None
-        with self._state.transaction():
-            self._limits.check_lock(attempt.subject)
-            user = self._state.current(user)
-            try:
-                if factor == TOTP:
-                    self._use_step(attempt.pool, user, code)
-                else:
-                    self._codes.use(attempt.pool, user, MFA, ATTRIBUTE_OF[factor], code)
-            except CognitoError as error:
-                wrong = error
-                if error.code == "CodeMismatchException":
-                    self._limits.failed(attempt.subject)  # INVARIANT: counted before another answer is checked
-            else:
-                self._state.spend(spend)
-        if wrong is not None:
-            raise wrong
-
-    def _answer_choice(self, attempt: Attempt, user: User, answers: Mapping[str, str], spend: Json) -> Json:
-        """The challenge for the factor that the user chose."""
-        factor = parameter(answers, "ANSWER")
-        if factor not in user.factors or factor not in attempt.pool.factors:
-            raise CognitoError("the answer is not one of the factors", rule="4.8")
-        with self._state.transaction():
-            self._state.spend(spend)
-        return self._factor(attempt, user, factor)
-
-    # -- software tokens --------------------------------------------------------------------------------------------------
-
-    def _use_step(self, pool: Pool, user: User, code: str) -> None:
-        """Check a TOTP code and use up its step, inside a transaction."""
-        stored = self._state.tables.software_tokens.get(user.key)
-        if stored is None or TOTP not in pool.factors:
-            raise CognitoError("no software token", code="SoftwareTokenMFANotFoundException", rule="UP46")
-        seed = self._state.opened("software_tokens", user.key, stored.sealed).decode()
-        step = self._step_of(seed, code)
-        if step is None:
-            raise CognitoError("Invalid code received for user", code="CodeMismatchException", rule="UP46")
-        if step <= stored.last_step:
-            message = "Your software token has already been used once."
-            raise CognitoError(message, code="ExpiredCodeException", rule="UP46")
-        self._state.put("software_tokens", user.key, replace(stored, last_step=step))
-
-    def _step_of(self, seed: str, code: str) -> int | None:
-        """The step that a code belongs to: now, or one step before or after."""
-        totp, now = pyotp.TOTP(seed, interval=_STEP), int(self._state.now().timestamp()) // _STEP
-        raw = code.encode("utf-8", "surrogatepass")
-        steps = [
-            step for step in range(now - _DRIFT, now + _DRIFT + 1) if hmac.compare_digest(totp.generate_otp(step).encode(), raw)
-        ]
-        return steps[-1] if steps else None
 
     def _check_totp_allowed(self, pool: Pool) -> None:
         if TOTP not in pool.factors:
@@ -141,10 +49,10 @@ class MfaCalls(AttemptCalls):
                 sealed = self._state.sealed("software_tokens", key, seed.encode())
                 self._state.put("software_tokens", key, SoftwareToken(sealed, self._state.now()))
             return {"SecretCode": seed}
-        content = self._open_session(session, "MFA_SETUP")
-        attempt = self._resume(content)
+        content = open_session(self._state, session, "MFA_SETUP")
+        attempt = resume(self, content)
         self._check_totp_allowed(attempt.pool)
-        return {"SecretCode": seed, "Session": self._session(attempt, "MFA_SETUP", seed=seed, done=False)}
+        return {"SecretCode": seed, "Session": session_string(self._state, attempt, "MFA_SETUP", seed=seed, done=False)}
 
     @operation
     def verify_software_token(
@@ -166,7 +74,7 @@ class MfaCalls(AttemptCalls):
             if stored is None:
                 raise CognitoError("no software token is associated", code="SoftwareTokenMFANotFoundException", rule="UP46")
             seed = self._state.opened("software_tokens", f"{user.key}/new", stored.sealed).decode()
-            if (step := self._step_of(seed, user_code)) is None:
+            if (step := _step_of(self._state, seed, user_code)) is None:
                 self._limits.failed(user.key)
                 raise CognitoError("Code mismatch", code="EnableSoftwareTokenMFAException", rule="UP46")
             with self._state.transaction():
@@ -175,12 +83,12 @@ class MfaCalls(AttemptCalls):
                     raise CognitoError("Code mismatch", code="EnableSoftwareTokenMFAException", rule="UP46")
                 self._set_token(self._state.current(user), seed, step, friendly_device_name)
             return {"Status": "SUCCESS"}
-        content = self._open_session(session, "MFA_SETUP")
-        attempt = self._resume(content)
+        content = open_session(self._state, session, "MFA_SETUP")
+        attempt = resume(self, content)
         if not content.get("seed") or attempt.user is None:
             raise NotAuthorizedError(INVALID_SESSION, reason="token_invalid", rule="UP46")
         self._limits.check_lock(attempt.subject)
-        if (step := self._step_of(content["seed"], user_code)) is None:
+        if (step := _step_of(self._state, content["seed"], user_code)) is None:
             self._limits.failed(attempt.subject)
             raise CognitoError("Code mismatch", code="CodeMismatchException", rule="UP46")
         with self._state.transaction():
@@ -192,7 +100,7 @@ class MfaCalls(AttemptCalls):
             self._set_token(user, content["seed"], step, friendly_device_name)
             user = self._state.current(user)
             self._state.put_user(replace(user, factors=(*user.factors, TOTP)))
-        return {"Status": "SUCCESS", "Session": self._session(attempt, "MFA_SETUP", done=True)}
+        return {"Status": "SUCCESS", "Session": session_string(self._state, attempt, "MFA_SETUP", done=True)}
 
     def _set_token(self, user: User, seed: str, step: int, name: str) -> None:
         sealed = self._state.sealed("software_tokens", user.key, Secret(seed).encode())
@@ -270,3 +178,100 @@ class MfaCalls(AttemptCalls):
             factors = tuple(factor for factor in user.factors if factor != TOTP)
             self._state.put_user(replace(user, factors=factors, preferred="" if user.preferred == TOTP else user.preferred))
         return {}
+
+
+# -- challenges --------------------------------------------------------------------------------------------------------------
+
+
+def second_factor(calls: Calls, attempt: Attempt, user: User) -> Json | None:
+    """Step 4: the challenge that is due; None if there is none."""
+    pool = attempt.pool
+    factors = [factor for factor in user.factors if factor in pool.factors] if pool.mfa != "OFF" else []
+    if pool.mfa == "OFF" or (pool.mfa == "OPTIONAL" and not factors):
+        return None
+    if not factors:
+        return next_challenge(calls._state, attempt, "MFA_SETUP", {"MFAS_CAN_SETUP": json.dumps(list(pool.factors))})
+    if len(factors) == 1 or user.preferred in factors:
+        return _factor_challenge(calls, attempt, user, factors[0] if len(factors) == 1 else user.preferred)
+    return next_challenge(calls._state, attempt, "SELECT_MFA_TYPE", {"MFAS_CAN_CHOOSE": json.dumps(factors)})
+
+
+def _factor_challenge(calls: Calls, attempt: Attempt, user: User, factor: str) -> Json:
+    """The challenge for one factor; its code is sent."""
+    if factor == TOTP:
+        token = calls._state.tables.software_tokens.get(user.key)
+        return next_challenge(
+            calls._state, attempt, TOTP, {"FRIENDLY_DEVICE_NAME": token.name if token and token.name else "TOTP device"}
+        )
+    attribute = ATTRIBUTE_OF[factor]
+    with calls._state.transaction():
+        code = calls._codes.make(attempt.pool, user, MFA, attribute, seconds=attempt.client.session_validity)
+    calls._codes.send(attempt.pool, user, "Authentication", attribute, code, client_id=attempt.client.id)
+    medium = "SMS" if factor == SMS else "EMAIL"
+    parameters = {
+        "CODE_DELIVERY_DELIVERY_MEDIUM": medium,
+        "CODE_DELIVERY_DESTINATION": mask(attribute, user.attributes.get(attribute, "")),
+    }
+    return next_challenge(calls._state, attempt, factor, parameters)
+
+
+def answer_factor(calls: Calls, attempt: Attempt, user: User, factor: str, answers: Mapping[str, str], spend: Json) -> None:
+    """Check the code of a factor, and spend the `Session` string.
+
+    Raises
+    ------
+    CognitoError
+        CodeMismatchException, ExpiredCodeException.
+    NotAuthorizedError
+        locked.
+    """
+    code, wrong = parameter(answers, CODE_OF[factor]), None
+    with calls._state.transaction():
+        calls._limits.check_lock(attempt.subject)
+        user = calls._state.current(user)
+        try:
+            if factor == TOTP:
+                _use_step(calls._state, attempt.pool, user, code)
+            else:
+                calls._codes.use(attempt.pool, user, MFA, ATTRIBUTE_OF[factor], code)
+        except CognitoError as error:
+            wrong = error
+            if error.code == "CodeMismatchException":
+                calls._limits.failed(attempt.subject)  # INVARIANT: counted before another answer is checked
+        else:
+            calls._state.spend(spend)
+    if wrong is not None:
+        raise wrong
+
+
+def answer_choice(calls: Calls, attempt: Attempt, user: User, answers: Mapping[str, str], spend: Json) -> Json:
+    """The challenge for the factor that the user chose."""
+    factor = parameter(answers, "ANSWER")
+    if factor not in user.factors or factor not in attempt.pool.factors:
+        raise CognitoError("the answer is not one of the factors", rule="4.8")
+    with calls._state.transaction():
+        calls._state.spend(spend)
+    return _factor_challenge(calls, attempt, user, factor)
+
+
+def _use_step(state: PoolState, pool: Pool, user: User, code: str) -> None:
+    """Check a TOTP code and use up its step, inside a transaction."""
+    stored = state.tables.software_tokens.get(user.key)
+    if stored is None or TOTP not in pool.factors:
+        raise CognitoError("no software token", code="SoftwareTokenMFANotFoundException", rule="UP46")
+    seed = state.opened("software_tokens", user.key, stored.sealed).decode()
+    step = _step_of(state, seed, code)
+    if step is None:
+        raise CognitoError("Invalid code received for user", code="CodeMismatchException", rule="UP46")
+    if step <= stored.last_step:
+        message = "Your software token has already been used once."
+        raise CognitoError(message, code="ExpiredCodeException", rule="UP46")
+    state.put("software_tokens", user.key, replace(stored, last_step=step))
+
+
+def _step_of(state: PoolState, seed: str, code: str) -> int | None:
+    """The step that a code belongs to: now, or one step before or after."""
+    totp, now = pyotp.TOTP(seed, interval=_STEP), int(state.now().timestamp()) // _STEP
+    raw = code.encode("utf-8", "surrogatepass")
+    steps = [step for step in range(now - _DRIFT, now + _DRIFT + 1) if hmac.compare_digest(totp.generate_otp(step).encode(), raw)]
+    return steps[-1] if steps else None

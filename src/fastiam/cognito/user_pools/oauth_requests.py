@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
+import hmac
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
-from fastiam.cognito.errors import CognitoError
+from fastiam.cognito.errors import CognitoError, NotAuthorizedError
 from fastiam.cognito.user_pools.oauth_settings import OPENID_SCOPES
-from fastiam.cognito.user_pools.state import Json
+from fastiam.cognito.user_pools.state import Json, PoolState
 from fastiam.credentials.secret import Secret
-from fastiam.directory.user_pool_records import Client
+from fastiam.directory.user_pool_records import Client, Pool
 
 Parameters = Mapping[str, str] | Iterable[tuple[str, str]]
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
@@ -190,3 +192,47 @@ def _basic_parts(header: str) -> tuple[str, Secret] | None:
         return None
     client_id, colon, secret = text.partition(":")
     return (client_id, Secret(secret)) if colon and client_id else None
+
+
+def redirect_of(state: PoolState, given: Json) -> tuple[Pool, Client, str] | OAuthAnswer:
+    """Client and redirect address; an error page if one of them is not known. It never redirects."""
+    client = state.tables.clients.get(given.get("client_id", ""))
+    if client is None:
+        return OAuthAnswer(kind="error", message="the client is not known")
+    address = given.get("redirect_uri")
+    if address is None and len(client.providers) <= 1:
+        address = client.default_redirect or None
+    if address is None or address not in client.callbacks:
+        return OAuthAnswer(kind="error", message="the redirect address is not registered")
+    return state.pool(client.pool), client, address
+
+
+def refusal(state: PoolState, error: OAuthError, given: Json, address: str) -> OAuthAnswer:
+    """The redirect that gives an error to the application."""
+    state.note(refused=error.code)
+    values = {"error": error.code, "state": given.get("state", "")}
+    return OAuthAnswer(kind="redirect", location=redirect(address, values, fragment=given.get("response_type") == "token"))
+
+
+def open_page(state: PoolState, request: str, browser: str | None) -> Json:
+    """The authorization request that a page is for; of this browser.
+
+    Raises
+    ------
+    NotAuthorizedError
+        another text, over, or another browser.
+    """
+    content = state.open("page", request)
+    is_own = content is not None and browser is not None and hmac.compare_digest(content["browser"], digest(browser))
+    if content is None or not is_own or state.is_over(content) or state.is_spent(content):
+        raise NotAuthorizedError("the page has expired, start again", reason="token_invalid", rule="UP96")
+    client = state.tables.clients.get(content["c"])
+    flow = "code" if content["kind"] == "code" else "implicit"
+    if client is None or not client.oauth or flow not in client.oauth_flows or not still_allowed(client, content):
+        raise NotAuthorizedError("the client has changed, start again", reason="token_invalid", rule="UP96")
+    return content
+
+
+def digest(text: str) -> str:
+    """What a page keeps of the secret of its browser."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

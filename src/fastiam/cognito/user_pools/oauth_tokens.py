@@ -6,11 +6,11 @@ import base64
 import hashlib
 import re
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 
 from fastiam.cognito.errors import CognitoError, NotAuthorizedError
-from fastiam.cognito.user_pools.attributes import can_read
-from fastiam.cognito.user_pools.hosts import HostCalls
+from fastiam.cognito.user_pools.calls import Calls
+from fastiam.cognito.user_pools.grants import as_oauth, issue_oauth
+from fastiam.cognito.user_pools.hosts import host_of
 from fastiam.cognito.user_pools.oauth_requests import (
     OAuthError,
     Parameters,
@@ -19,61 +19,18 @@ from fastiam.cognito.user_pools.oauth_requests import (
     read_parameters,
     still_allowed,
 )
-from fastiam.cognito.user_pools.refresh import RefreshCalls
+from fastiam.cognito.user_pools.refresh import opened_sign_in, renewed_tokens, revoke_sign_in, rotated_tokens
 from fastiam.cognito.user_pools.state import Json
 from fastiam.cognito.user_pools.tokens import readable_attributes
 from fastiam.credentials.secret import hidden, takes_secrets
-from fastiam.directory.user_pool_records import Client, Pool, User
+from fastiam.directory.user_pool_records import Client, Pool
 
 _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}", re.ASCII)
 _GRANT = "invalid_grant"
 
 
-class OAuthTokenCalls(RefreshCalls, HostCalls):
+class OAuthTokenCalls(Calls):
     """`/oauth2/token`, `/oauth2/userInfo`, `/oauth2/revoke` and discovery."""
-
-    def _goes_on(self, user: User | None, made: int, origin: Json) -> bool:
-        """Whether a sign-in on a page, that made a code or a session cookie, goes on (UP96).
-
-        Parameters
-        ----------
-        made
-            when the user signed in, in milliseconds.
-        origin
-            what `_origin` gave then. A password may be reset or replaced meanwhile.
-        """
-        if user is None or not user.enabled or made <= user.signed_out:
-            return False
-        return bool(origin["i"]) or (user.status == "CONFIRMED" and origin["w"] == self._passwords.mark(user))
-
-    def _origin(self, user: User, provider: str) -> Json:
-        """What a sign-in on a page rests on: the unique id of an outside provider, else the password of the user."""
-        return {"i": provider, "w": "" if provider else self._passwords.mark(user)}
-
-    def _issue_oauth(
-        self, pool: Pool, client: Client, user: User, request: Json, made: int, *, with_refresh: bool, spend: Json | None = None
-    ) -> Json:
-        """Record a sign-in and give its tokens, in OAuth's form. `spend` is the authorization code."""
-        scopes = tuple(request["scopes"])
-        for scope, attribute in (("email", "email"), ("phone", "phone_number")):
-            if scope in scopes and not can_read(client, attribute):
-                raise OAuthError("the client cannot read an attribute of a scope", code=_GRANT)
-        sign_in = self._tokens.new_sign_in(pool, client, user, scopes=scopes, nonce=request["nonce"])
-        until = datetime.fromtimestamp(made / 1000, UTC) + timedelta(seconds=client.refresh_validity)
-        sign_in = replace(sign_in, record=replace(sign_in.record, made=made, until=until))
-        refresh = None
-        if with_refresh:
-            refresh, sign_in = self._tokens.refresh_token(pool, client, sign_in)
-        result = self._tokens.issue(pool, client, user, sign_in, "HostedAuth")
-        with self._state.transaction():
-            if not self._goes_on(self._state.tables.users.get(user.key), made, request):
-                raise OAuthError("the user has signed out", code=_GRANT)
-            if spend is not None:
-                self._state.spend(spend, sign_in.key)
-            self._state.put("sign_ins", sign_in.key, sign_in.record)
-        return _as_oauth(result) | ({} if refresh is None else {"refresh_token": refresh})
-
-    # -- token ------------------------------------------------------------------------------------------------------------
 
     def _authenticate(self, given: Json, authorization: str | None, status: int = 400) -> tuple[Pool, Client]:
         """The client of a request to the token endpoint (UP92).
@@ -138,7 +95,7 @@ class OAuthTokenCalls(RefreshCalls, HostCalls):
         if user is None or self._state.is_over(content):
             raise OAuthError("the code is over", code=_GRANT)
         try:
-            return self._issue_oauth(pool, client, user, content, content["m"], with_refresh=True, spend=content)
+            return issue_oauth(self, pool, client, user, content, content["m"], with_refresh=True, spend=content)
         except NotAuthorizedError:  # another call has used the code meanwhile
             self._revoke_spent(content)
         raise OAuthError("the code was used", code=_GRANT)
@@ -157,17 +114,17 @@ class OAuthTokenCalls(RefreshCalls, HostCalls):
         content = self._state.open("refresh", given.get("refresh_token", ""))
         try:
             if client.grace is not None:
-                answer = self._rotated(pool, client, content, client.grace, {})
+                answer = rotated_tokens(self, pool, client, content, client.grace, {})
             else:
-                user, key, record = self._opened(client, content)
-                answer = self._renewed(pool, client, user, key, record, {})
+                user, key, record = opened_sign_in(self, client, content)
+                answer = renewed_tokens(self, pool, client, user, key, record, {})
         except (NotAuthorizedError, CognitoError) as error:
             if error.code not in ("NotAuthorizedException", "RefreshTokenReuseException"):
                 raise
             raise OAuthError("the refresh token is not valid", code=_GRANT) from None
         result = answer["AuthenticationResult"]
         refresh = {"refresh_token": result["RefreshToken"]} if "RefreshToken" in result else {}
-        return _as_oauth(result) | refresh
+        return as_oauth(result) | refresh
 
     def _client_credentials(self, pool: Pool, client: Client, given: Json) -> Json:
         """An access token for the client itself (UP94)."""
@@ -230,7 +187,7 @@ class OAuthTokenCalls(RefreshCalls, HostCalls):
                 "UnsupportedOperationException": "invalid_request",
             }
             try:
-                self._revoke(client, hidden(given["token"]))
+                revoke_sign_in(self, client, hidden(given["token"]))
             except CognitoError as error:
                 if error.code in codes:
                     raise OAuthError(error.message, code=codes[error.code], rule="UP95") from None
@@ -250,7 +207,7 @@ class OAuthTokenCalls(RefreshCalls, HostCalls):
                 "code_challenge_methods_supported": ["S256"],
             }
             if any(domain.pool == pool.id for domain in self._state.tables.domains.values()):
-                host = self._host(pool)
+                host = host_of(self._state, pool)
                 for name, path in (
                     ("authorization_endpoint", "oauth2/authorize"),
                     ("token_endpoint", "oauth2/token"),
@@ -264,9 +221,3 @@ class OAuthTokenCalls(RefreshCalls, HostCalls):
 
 def _s256(verifier: str) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
-
-
-def _as_oauth(result: Json) -> Json:
-    """`AuthenticationResult` with the names of OAuth."""
-    names = {"AccessToken": "access_token", "IdToken": "id_token", "ExpiresIn": "expires_in", "TokenType": "token_type"}
-    return {names[name]: value for name, value in result.items() if name in names}

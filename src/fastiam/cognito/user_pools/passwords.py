@@ -127,10 +127,10 @@ class Passwords:
         sealed = self._state.sealed("passwords", user.key, orjson.dumps(content))
         self._state.put("passwords", user.key, Password(sealed, self._state.now(), temporary))
 
-    def mark(self, user: User) -> str:
+    def mark(self, user: User | None) -> str:
         """A text that differs for each password that the user has had; empty without one."""
-        record = self._state.tables.passwords.get(user.key)
-        return "" if record is None else hashlib.sha256(self._open(user, record)["s"].encode()).hexdigest()[:16]
+        record = None if user is None else self._state.tables.passwords.get(user.key)
+        return "" if user is None or record is None else hashlib.sha256(self._open(user, record)["s"].encode()).hexdigest()[:16]
 
     def verifier_of(self, pool: Pool, user: User | None, name: str) -> tuple[int, int, bool]:
         """The salt and verifier of a user, and whether they are real.

@@ -16,10 +16,10 @@ from fastiam.cognito.user_pools.attributes import (
     refused,
     schema_of,
 )
+from fastiam.cognito.user_pools.calls import Calls
 from fastiam.cognito.user_pools.codes import MFA, RECOVER, SIGN_UP, VERIFY
 from fastiam.cognito.user_pools.operations import operation
 from fastiam.cognito.user_pools.passwords import check_policy
-from fastiam.cognito.user_pools.refresh import RefreshCalls
 from fastiam.cognito.user_pools.state import Json
 from fastiam.cognito.user_pools.tokens import readable_attributes
 from fastiam.credentials.secret import Secret
@@ -28,7 +28,7 @@ from fastiam.directory.user_pool_records import Pool, User
 Given = Sequence[Mapping[str, str]]
 
 
-class ProfileCalls(RefreshCalls):
+class ProfileCalls(Calls):
     """GetUser, UpdateUserAttributes, ChangePassword and others."""
 
     @operation
@@ -77,37 +77,8 @@ class ProfileCalls(RefreshCalls):
         """Change attributes of the caller. A new address gets a code."""
         access = self._access(access_token)
         values = read_attributes(access.pool, user_attributes, client=access.client, user=access.user)
-        sent = self._write(access.pool, access.user, values, client_id=access.client.id, is_admin=False)
+        sent = write_attributes(self, access.pool, access.user, values, client_id=access.client.id, is_admin=False)
         return {"CodeDeliveryDetailsList": sent}
-
-    def _write(self, pool: Pool, user: User, values: Mapping[str, str], *, client_id: str = "", is_admin: bool) -> list[Json]:
-        """Change attributes, and send codes to new addresses. The result is a list of `CodeDeliveryDetails`.
-
-        An attribute that must be verified first keeps its value until then (UP25).
-        """
-        codes = {}
-        with self._state.transaction():
-            user = self._state.current(user)
-            direct, pending = dict(values), dict(user.pending)
-            for name in VERIFIABLE:
-                if name not in values:
-                    continue
-                is_new = values[name] != user.attributes.get(name, "")
-                is_dropped = pending.pop(name, None) is not None
-                for purpose in (VERIFY, SIGN_UP, RECOVER, MFA) if is_new else (VERIFY,) if is_dropped else ():
-                    self._codes.void(user, purpose, name)  # a code that went to one address must not prove another one
-                is_proven = is_admin and values.get(f"{name}_verified") == "true"
-                if is_new and values[name] and not is_proven and name in pool.auto_verified:
-                    codes[name] = self._codes.make(pool, user, VERIFY, name, values[name])
-                    if not is_admin and name in pool.verify_before_update:
-                        pending[name] = direct.pop(name)
-            attributes = changed_values(user, direct, keep_verified=is_admin)
-            user = replace(user, attributes=attributes, pending=pending)
-            self._state.put_user(user)
-        return [
-            self._codes.send(pool, user, "UpdateUserAttribute", name, code, client_id=client_id, value=user.pending.get(name, ""))
-            for name, code in codes.items()
-        ]
 
     @operation
     def delete_user_attributes(self, *, access_token: str, user_attribute_names: Sequence[str]) -> Json:
@@ -115,18 +86,8 @@ class ProfileCalls(RefreshCalls):
         access = self._access(access_token)
         if not all(can_write(access.client, name) for name in user_attribute_names):
             raise refused("A client attempted to write unauthorized attribute", code="NotAuthorizedException")
-        self._remove(access.pool, access.user, user_attribute_names)
+        remove_attributes(self, access.pool, access.user, user_attribute_names)
         return {}
-
-    def _remove(self, pool: Pool, user: User, names: Sequence[str]) -> None:
-        """Remove attributes that are neither required nor immutable."""
-        schema = schema_of(pool)
-        for name in names:
-            if name not in schema or name == "sub" or schema[name].required or not schema[name].mutable:
-                raise refused(f"the attribute `{name}` cannot be removed")
-            if name == user.login:
-                raise refused(f"the user signs in by the attribute `{name}`", rule="UP21")
-        self._write(pool, user, dict.fromkeys(names, ""), is_admin=True)
 
     @operation
     def get_user_attribute_verification_code(
@@ -169,3 +130,46 @@ def mfa_settings(user: User) -> Json:
     """The MFA factors of a user, in answers."""
     answer: Json = {"UserMFASettingList": list(user.factors)} if user.factors else {}
     return answer | ({"PreferredMfaSetting": user.preferred} if user.preferred else {})
+
+
+def write_attributes(
+    calls: Calls, pool: Pool, user: User, values: Mapping[str, str], *, client_id: str = "", is_admin: bool
+) -> list[Json]:
+    """Change attributes, and send codes to new addresses. The result is a list of `CodeDeliveryDetails`.
+
+    An attribute that must be verified first keeps its value until then (UP25).
+    """
+    codes = {}
+    with calls._state.transaction():
+        user = calls._state.current(user)
+        direct, pending = dict(values), dict(user.pending)
+        for name in VERIFIABLE:
+            if name not in values:
+                continue
+            is_new = values[name] != user.attributes.get(name, "")
+            is_dropped = pending.pop(name, None) is not None
+            for purpose in (VERIFY, SIGN_UP, RECOVER, MFA) if is_new else (VERIFY,) if is_dropped else ():
+                calls._codes.void(user, purpose, name)  # a code that went to one address must not prove another one
+            is_proven = is_admin and values.get(f"{name}_verified") == "true"
+            if is_new and values[name] and not is_proven and name in pool.auto_verified:
+                codes[name] = calls._codes.make(pool, user, VERIFY, name, values[name])
+                if not is_admin and name in pool.verify_before_update:
+                    pending[name] = direct.pop(name)
+        attributes = changed_values(user, direct, keep_verified=is_admin)
+        user = replace(user, attributes=attributes, pending=pending)
+        calls._state.put_user(user)
+    return [
+        calls._codes.send(pool, user, "UpdateUserAttribute", name, code, client_id=client_id, value=user.pending.get(name, ""))
+        for name, code in codes.items()
+    ]
+
+
+def remove_attributes(calls: Calls, pool: Pool, user: User, names: Sequence[str]) -> None:
+    """Remove attributes that are neither required nor immutable."""
+    schema = schema_of(pool)
+    for name in names:
+        if name not in schema or name == "sub" or schema[name].required or not schema[name].mutable:
+            raise refused(f"the attribute `{name}` cannot be removed")
+        if name == user.login:
+            raise refused(f"the user signs in by the attribute `{name}`", rule="UP21")
+    write_attributes(calls, pool, user, dict.fromkeys(names, ""), is_admin=True)

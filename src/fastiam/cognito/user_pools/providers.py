@@ -17,7 +17,7 @@ from fastiam.cognito.user_pools.attributes import schema_of
 from fastiam.cognito.user_pools.calls import Calls, with_token
 from fastiam.cognito.user_pools.operations import operation
 from fastiam.cognito.user_pools.social import AMAZON, APPLE, FACEBOOK, GOOGLE, SOCIAL, check_details
-from fastiam.cognito.user_pools.state import Json
+from fastiam.cognito.user_pools.state import Json, PoolState
 from fastiam.credentials.secret import Secret
 from fastiam.directory.user_pool_records import ENCRYPTION_CERTIFICATE, Identity, Pool, Provider, ProviderSecret
 from fastiam.federation.fetch import FetchError, FetchLimits
@@ -128,7 +128,7 @@ class ProviderCalls(Calls):
             modified=self._state.now(),
         )
         if kind == "SAML":
-            changed = self._with_metadata(changed, details)
+            changed = _with_metadata(self._state, changed, details)
             if details.get("EncryptedResponses") == "true":
                 certificate = provider.details.get(ENCRYPTION_CERTIFICATE, "")
                 if not certificate:
@@ -152,46 +152,6 @@ class ProviderCalls(Calls):
         )
         pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
         return Secret(pem), certificate.public_bytes(Encoding.PEM).decode()
-
-    # -- SAML metadata ----------------------------------------------------------------------------------------------------
-
-    def _with_metadata(self, provider: Provider, details: Mapping[str, str]) -> Provider:
-        """The provider with metadata of a file or URL. A signing certificate must be valid now (UP112)."""
-        if ("MetadataURL" in details) is ("MetadataFile" in details):
-            raise CognitoError("pass either `MetadataURL` or `MetadataFile`", rule="UP112")
-        now = self._state.now()
-        text = details["MetadataFile"] if "MetadataFile" in details else self._fetch_metadata(details["MetadataURL"])
-        read = _read_metadata(text)
-        if not read.is_valid(now) or not any(key.is_valid(now) for key in read.keys):
-            raise CognitoError("the metadata, or all signing certificates in them, have expired", rule="UP112")
-        if not sign_in_location(read):
-            raise CognitoError("the metadata have no sign-in address with https", rule="UP112")
-        return replace(provider, metadata=text, fetched=now if "MetadataURL" in details else None)
-
-    def _fetch_metadata(self, url: str) -> str:
-        try:
-            result = self._state.fetch(url, FetchLimits(size=MAX_METADATA, hosts=self._state.settings.metadata_hosts))
-            if result.status == 200 and len(result.body) <= MAX_METADATA:
-                return result.body.decode()
-        except (FetchError, UnicodeDecodeError):
-            pass
-        raise CognitoError("the metadata cannot be read from their URL", rule="UP112")
-
-    def _metadata(self, provider: Provider) -> SamlMetadata:
-        """The metadata of a provider, read again from their URL after six hours; the old ones stay if that fails."""
-        url, now = provider.details.get("MetadataURL"), self._state.now()
-        if url and provider.fetched is not None and now >= provider.fetched + REFETCH:
-            key = f"{provider.pool}/{provider.name}"
-            try:
-                renewed = self._with_metadata(provider, {"MetadataURL": url})
-            except CognitoError as error:
-                self._state.warn(f"SAML metadata stay as they are: {error.message}")
-                renewed = replace(provider, fetched=now)
-            with self._state.transaction():
-                if self._state.tables.providers.get(key) is provider:
-                    self._state.put("providers", key, renewed)
-            provider = renewed
-        return _read_metadata(provider.metadata)
 
     # -- reading and changing ---------------------------------------------------------------------------------------------
 
@@ -342,3 +302,47 @@ def describe_provider(provider: Provider) -> Json:
         "LastModifiedDate": provider.modified,
         "CreationDate": provider.created,
     }
+
+
+# -- SAML metadata -----------------------------------------------------------------------------------------------------------
+
+
+def _with_metadata(state: PoolState, provider: Provider, details: Mapping[str, str]) -> Provider:
+    """The provider with metadata of a file or URL. A signing certificate must be valid now (UP112)."""
+    if ("MetadataURL" in details) is ("MetadataFile" in details):
+        raise CognitoError("pass either `MetadataURL` or `MetadataFile`", rule="UP112")
+    now = state.now()
+    text = details["MetadataFile"] if "MetadataFile" in details else _fetch_metadata(state, details["MetadataURL"])
+    read = _read_metadata(text)
+    if not read.is_valid(now) or not any(key.is_valid(now) for key in read.keys):
+        raise CognitoError("the metadata, or all signing certificates in them, have expired", rule="UP112")
+    if not sign_in_location(read):
+        raise CognitoError("the metadata have no sign-in address with https", rule="UP112")
+    return replace(provider, metadata=text, fetched=now if "MetadataURL" in details else None)
+
+
+def _fetch_metadata(state: PoolState, url: str) -> str:
+    try:
+        result = state.fetch(url, FetchLimits(size=MAX_METADATA, hosts=state.settings.metadata_hosts))
+        if result.status == 200 and len(result.body) <= MAX_METADATA:
+            return result.body.decode()
+    except (FetchError, UnicodeDecodeError):
+        pass
+    raise CognitoError("the metadata cannot be read from their URL", rule="UP112")
+
+
+def metadata_of(state: PoolState, provider: Provider) -> SamlMetadata:
+    """The metadata of a provider, read again from their URL after six hours; the old ones stay if that fails."""
+    url, now = provider.details.get("MetadataURL"), state.now()
+    if url and provider.fetched is not None and now >= provider.fetched + REFETCH:
+        key = f"{provider.pool}/{provider.name}"
+        try:
+            renewed = _with_metadata(state, provider, {"MetadataURL": url})
+        except CognitoError as error:
+            state.warn(f"SAML metadata stay as they are: {error.message}")
+            renewed = replace(provider, fetched=now)
+        with state.transaction():
+            if state.tables.providers.get(key) is provider:
+                state.put("providers", key, renewed)
+        provider = renewed
+    return _read_metadata(provider.metadata)

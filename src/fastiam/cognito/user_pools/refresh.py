@@ -9,7 +9,7 @@ from fastiam.cognito.errors import CognitoError, NotAuthorizedError
 from fastiam.cognito.user_pools.attempt import REFRESH, allowed_flows
 from fastiam.cognito.user_pools.calls import Calls, parameter
 from fastiam.cognito.user_pools.operations import operation, plain
-from fastiam.cognito.user_pools.state import Json
+from fastiam.cognito.user_pools.state import Json, PoolState
 from fastiam.cognito.user_pools.tokens import NewSignIn
 from fastiam.credentials.secret import Secret
 from fastiam.directory.user_pool_records import Client, Pool, SignIn, User
@@ -41,21 +41,6 @@ def _with_scopes_of(client: Client, record: SignIn) -> SignIn:
 class RefreshCalls(Calls):
     """Refresh and revoke."""
 
-    def _refresh(self, pool: Pool, client: Client, given: Mapping[str, str], metadata: Mapping[str, str]) -> Json:
-        """`REFRESH_TOKEN_AUTH`."""
-        token = parameter(given, "REFRESH_TOKEN")
-        content, names = self._state.open("refresh", token), [plain(given["USERNAME"])] if given.get("USERNAME") else []
-        user = None if content is None else self._state.tables.users.get(f"{pool.id}/{content['s']}")
-        if not names and user is not None:
-            names = [user.username, user.sub]
-        self._check_hash(client, given.get("SECRET_HASH"), *names)
-        if client.grace is not None:
-            raise _invalid("refresh tokens of this client rotate, call GetTokensFromRefreshToken")
-        user, key, record = self._opened(client, content)
-        if given.get("USERNAME") and self._state.store.user_key(pool.id, names[0]) != user.key:
-            raise _invalid()
-        return self._renewed(pool, client, user, key, record, metadata)
-
     @operation
     def get_tokens_from_refresh_token(
         self,
@@ -74,62 +59,9 @@ class RefreshCalls(Calls):
             raise CognitoError(f"{REFRESH} flow not enabled for this client", rule="UP12")
         content = self._state.open("refresh", refresh_token)
         if client.grace is not None:
-            return self._rotated(pool, client, content, client.grace, client_metadata or {})
-        user, key, record = self._opened(client, content)
-        return self._renewed(pool, client, user, key, record, client_metadata or {})
-
-    def _opened(self, client: Client, content: Json | None) -> tuple[User, str, SignIn]:
-        """The sign-in of a refresh token, if it goes on.
-
-        Raises
-        ------
-        NotAuthorizedError
-            another token, expired, revoked, or the user is disabled or gone.
-        """
-        if content is None or content["c"] != client.id or content["p"] != client.pool:
-            raise _invalid()
-        user = self._state.tables.users.get(f"{content['p']}/{content['s']}")
-        record = self._state.tables.sign_ins.get(content["k"])
-        if user is None:
-            raise _invalid(_REVOKED, "unknown_principal")
-        if self._state.is_over(content) or record is None or record.until <= self._state.now():
-            raise _invalid("Refresh Token has expired", "expired")
-        self._tokens.check_sign_in(user, record, _REVOKED)
-        if client.grace is None and record.live and record.live.get(content["id"]) != 0:
-            raise _invalid(_REVOKED)  # replaced while the client rotated
-        self._state.note(sub=user.sub, origin_jti=record.origin)
-        return user, content["k"], record
-
-    def _renewed(self, pool: Pool, client: Client, user: User, key: str, record: SignIn, metadata: Mapping[str, str]) -> Json:
-        sign_in = NewSignIn(key, _with_scopes_of(client, record))
-        result = self._tokens.issue(pool, client, user, sign_in, "RefreshTokens", metadata)
-        return {"AuthenticationResult": result, "ChallengeParameters": {}}
-
-    def _rotated(self, pool: Pool, client: Client, content: Json | None, grace: int, metadata: Mapping[str, str]) -> Json:
-        """A new refresh token in place of one; a replaced one counts for `grace` seconds longer, then revokes the sign-in."""
-        user, key, record = self._opened(client, content)
-        assert content is not None
-        answer = self._renewed(pool, client, user, key, record, metadata)
-        is_reused = False
-        with self._state.transaction():
-            self._opened(client, content)
-            record, now = self._state.tables.sign_ins[key], self._state.millis()
-            replaced = record.live.get(content["id"]) if record.live else 0  # empty: made before the client rotated
-            if replaced is None or (replaced and now >= replaced + grace * 1000):
-                is_reused = True
-                self._state.put("sign_ins", key, replace(record, revoked=True))
-            else:
-                live = {id_: at for id_, at in record.live.items() if not at or now < at + grace * 1000}
-                if len(live) >= MAX_LIVE:
-                    raise _invalid("too many refresh tokens of this sign-in")
-                live[content["id"]] = replaced or now
-                sign_in = NewSignIn(key, replace(record, live=live))
-                token, sign_in = self._tokens.refresh_token(pool, client, sign_in)
-                self._state.put("sign_ins", key, sign_in.record)
-        if is_reused:
-            raise CognitoError("Refresh Token has been used already", code="RefreshTokenReuseException", rule="UP83")
-        answer["AuthenticationResult"]["RefreshToken"] = token
-        return answer
+            return rotated_tokens(self, pool, client, content, client.grace, client_metadata or {})
+        user, key, record = opened_sign_in(self, client, content)
+        return renewed_tokens(self, pool, client, user, key, record, client_metadata or {})
 
     # -- revocation -------------------------------------------------------------------------------------------------------
 
@@ -144,46 +76,15 @@ class RefreshCalls(Calls):
         if not self._is_secret(client, client_secret):
             message = f"Unable to verify the secret of client {client.id}"
             raise CognitoError(message, code="UnauthorizedException", rule="UP10")
-        self._revoke(client, Secret(token))
+        revoke_sign_in(self, client, Secret(token))
         return {}
-
-    def _revoke(self, client: Client, token: Secret) -> None:
-        """Revoke, for the API and for OAuth.
-
-        Raises
-        ------
-        CognitoError
-            UnsupportedOperationException, UnsupportedTokenTypeException, UnauthorizedException, or InvalidParameterException.
-        """
-        if not client.revocation:
-            message = "Revocation is not enabled for this client"
-            raise CognitoError(message, code="UnsupportedOperationException", rule="UP84")
-        content = self._state.open("refresh", token)
-        if content is None:
-            if self._tokens.read(token) is not None:
-                raise CognitoError("only refresh tokens can be revoked", code="UnsupportedTokenTypeException", rule="UP84")
-            raise CognitoError("the token cannot be read", rule="UP84")
-        if content["c"] != client.id:
-            message = "the token was issued to another client"
-            raise CognitoError(message, code="UnauthorizedException", rule="UP84")
-        with self._state.transaction():
-            record = self._state.tables.sign_ins.get(content["k"])
-            if record is not None and not record.revoked:
-                self._state.put("sign_ins", content["k"], replace(record, revoked=True))
-                self._state.note(sub=record.sub, origin_jti=record.origin)
-
-    def _sign_out(self, user: User) -> User:
-        """End every sign-in of a user made up to now, inside a transaction."""
-        user = replace(self._state.current(user), signed_out=max(self._state.millis(), user.signed_out))
-        self._state.put_user(user)
-        return user
 
     @operation
     def global_sign_out(self, *, access_token: str) -> Json:
         """End every sign-in of the caller."""
         access = self._access(access_token)
         with self._state.transaction():
-            self._sign_out(access.user)
+            sign_out(self._state, access.user)
         return {}
 
     @operation
@@ -191,5 +92,114 @@ class RefreshCalls(Calls):
         """End every sign-in of a user."""
         user = self._state.user(self._state.pool(user_pool_id), username)
         with self._state.transaction():
-            self._sign_out(user)
+            sign_out(self._state, user)
         return {}
+
+
+def refresh_tokens(calls: Calls, pool: Pool, client: Client, given: Mapping[str, str], metadata: Mapping[str, str]) -> Json:
+    """`REFRESH_TOKEN_AUTH`."""
+    token = parameter(given, "REFRESH_TOKEN")
+    content, names = calls._state.open("refresh", token), [plain(given["USERNAME"])] if given.get("USERNAME") else []
+    user = None if content is None else calls._state.tables.users.get(f"{pool.id}/{content['s']}")
+    if not names and user is not None:
+        names = [user.username, user.sub]
+    calls._check_hash(client, given.get("SECRET_HASH"), *names)
+    if client.grace is not None:
+        raise _invalid("refresh tokens of this client rotate, call GetTokensFromRefreshToken")
+    user, key, record = opened_sign_in(calls, client, content)
+    if given.get("USERNAME") and calls._state.store.user_key(pool.id, names[0]) != user.key:
+        raise _invalid()
+    return renewed_tokens(calls, pool, client, user, key, record, metadata)
+
+
+def opened_sign_in(calls: Calls, client: Client, content: Json | None) -> tuple[User, str, SignIn]:
+    """The sign-in of a refresh token, if it goes on.
+
+    Raises
+    ------
+    NotAuthorizedError
+        another token, expired, revoked, or the user is disabled or gone.
+    """
+    if content is None or content["c"] != client.id or content["p"] != client.pool:
+        raise _invalid()
+    user = calls._state.tables.users.get(f"{content['p']}/{content['s']}")
+    record = calls._state.tables.sign_ins.get(content["k"])
+    if user is None:
+        raise _invalid(_REVOKED, "unknown_principal")
+    if calls._state.is_over(content) or record is None or record.until <= calls._state.now():
+        raise _invalid("Refresh Token has expired", "expired")
+    calls._tokens.check_sign_in(user, record, _REVOKED)
+    if client.grace is None and record.live and record.live.get(content["id"]) != 0:
+        raise _invalid(_REVOKED)  # replaced while the client rotated
+    calls._state.note(sub=user.sub, origin_jti=record.origin)
+    return user, content["k"], record
+
+
+def renewed_tokens(
+    calls: Calls, pool: Pool, client: Client, user: User, key: str, record: SignIn, metadata: Mapping[str, str]
+) -> Json:
+    sign_in = NewSignIn(key, _with_scopes_of(client, record))
+    result = calls._tokens.issue(pool, client, user, sign_in, "RefreshTokens", metadata)
+    return {"AuthenticationResult": result, "ChallengeParameters": {}}
+
+
+def rotated_tokens(
+    calls: Calls, pool: Pool, client: Client, content: Json | None, grace: int, metadata: Mapping[str, str]
+) -> Json:
+    """A new refresh token in place of one; a replaced one counts for `grace` seconds longer, then revokes the sign-in."""
+    user, key, record = opened_sign_in(calls, client, content)
+    assert content is not None
+    answer = renewed_tokens(calls, pool, client, user, key, record, metadata)
+    is_reused = False
+    with calls._state.transaction():
+        opened_sign_in(calls, client, content)
+        record, now = calls._state.tables.sign_ins[key], calls._state.millis()
+        replaced = record.live.get(content["id"]) if record.live else 0  # empty: made before the client rotated
+        if replaced is None or (replaced and now >= replaced + grace * 1000):
+            is_reused = True
+            calls._state.put("sign_ins", key, replace(record, revoked=True))
+        else:
+            live = {id_: at for id_, at in record.live.items() if not at or now < at + grace * 1000}
+            if len(live) >= MAX_LIVE:
+                raise _invalid("too many refresh tokens of this sign-in")
+            live[content["id"]] = replaced or now
+            sign_in = NewSignIn(key, replace(record, live=live))
+            token, sign_in = calls._tokens.refresh_token(pool, client, sign_in)
+            calls._state.put("sign_ins", key, sign_in.record)
+    if is_reused:
+        raise CognitoError("Refresh Token has been used already", code="RefreshTokenReuseException", rule="UP83")
+    answer["AuthenticationResult"]["RefreshToken"] = token
+    return answer
+
+
+def revoke_sign_in(calls: Calls, client: Client, token: Secret) -> None:
+    """Revoke, for the API and for OAuth.
+
+    Raises
+    ------
+    CognitoError
+        UnsupportedOperationException, UnsupportedTokenTypeException, UnauthorizedException, or InvalidParameterException.
+    """
+    if not client.revocation:
+        message = "Revocation is not enabled for this client"
+        raise CognitoError(message, code="UnsupportedOperationException", rule="UP84")
+    content = calls._state.open("refresh", token)
+    if content is None:
+        if calls._tokens.read(token) is not None:
+            raise CognitoError("only refresh tokens can be revoked", code="UnsupportedTokenTypeException", rule="UP84")
+        raise CognitoError("the token cannot be read", rule="UP84")
+    if content["c"] != client.id:
+        message = "the token was issued to another client"
+        raise CognitoError(message, code="UnauthorizedException", rule="UP84")
+    with calls._state.transaction():
+        record = calls._state.tables.sign_ins.get(content["k"])
+        if record is not None and not record.revoked:
+            calls._state.put("sign_ins", content["k"], replace(record, revoked=True))
+            calls._state.note(sub=record.sub, origin_jti=record.origin)
+
+
+def sign_out(state: PoolState, user: User) -> User:
+    """End every sign-in of a user made up to now, inside a transaction."""
+    user = replace(state.current(user), signed_out=max(state.millis(), user.signed_out))
+    state.put_user(user)
+    return user

@@ -10,14 +10,15 @@ from itertools import islice
 from fastiam.cognito.errors import CognitoError, NotAuthorizedError
 from fastiam.cognito.user_pools.attempts import CONFIRM_LIMIT, RECOVERY_LIMIT, SEND_LIMIT
 from fastiam.cognito.user_pools.attributes import VERIFIABLE, missing_required, read_attributes, refused
+from fastiam.cognito.user_pools.calls import Calls
 from fastiam.cognito.user_pools.codes import RECOVER, SIGN_UP, delivery_details
 from fastiam.cognito.user_pools.migration import migrate
 from fastiam.cognito.user_pools.naming import new_user, take_aliases
 from fastiam.cognito.user_pools.operations import operation
 from fastiam.cognito.user_pools.passwords import check_policy
-from fastiam.cognito.user_pools.refresh import RefreshCalls
-from fastiam.cognito.user_pools.state import Json
-from fastiam.cognito.user_pools.triggers import attributes_of, flag, run_trigger
+from fastiam.cognito.user_pools.refresh import sign_out
+from fastiam.cognito.user_pools.state import Json, PoolState
+from fastiam.cognito.user_pools.triggers import PRE_SIGN_UP, attributes_of, flag, run_trigger
 from fastiam.credentials.secret import Secret
 from fastiam.directory.user_pool_records import Client, Pool, User
 
@@ -26,7 +27,7 @@ TOO_MANY = "TooManyFailedAttemptsException"
 _REMOVED = 2  # users that make room for one: deleting a user reads whole tables
 
 
-class SignUpCalls(RefreshCalls):
+class SignUpCalls(Calls):
     """SignUp, ConfirmSignUp, ResendConfirmationCode, ForgotPassword, ConfirmForgotPassword."""
 
     @operation
@@ -75,10 +76,10 @@ class SignUpCalls(RefreshCalls):
         self._state.note(sub=user.sub)
         answer: Json = {"UserConfirmed": user.status == "CONFIRMED", "UserSub": user.sub}
         if code is not None and sends:
-            with self._first_message(user):
+            with first_message(self._state, user):
                 answer["CodeDeliveryDetails"] = self._codes.send(pool, user, "SignUp", sends, code, client_id=client.id)
         if user.status == "CONFIRMED":
-            self._post_confirmation(pool, client.id, user, "ConfirmSignUp", client_metadata)
+            post_confirmation(self._state, pool, client.id, user, "ConfirmSignUp", client_metadata)
         return answer
 
     def _make_room(self, pool: Pool) -> None:
@@ -102,17 +103,6 @@ class SignUpCalls(RefreshCalls):
             message = f"the user pool has {number} users who have not confirmed"
             raise CognitoError(message, code="LimitExceededException", rule="UP27")
 
-    @contextmanager
-    def _first_message(self, user: User) -> Iterator[None]:
-        """Send the first message to a new user. A user that it cannot reach is not kept: the call can be made again."""
-        try:
-            yield
-        except CognitoError:
-            with self._state.transaction():
-                if user.key in self._state.tables.users:
-                    self._state.store.delete_user(self._state.current(user))
-            raise
-
     def _pre_sign_up(
         self, pool: Pool, client: Client, user: User, source: str, validation: Given, metadata: Mapping[str, str]
     ) -> tuple[User, bool]:
@@ -122,7 +112,6 @@ class SignUpCalls(RefreshCalls):
             "validationData": {entry["Name"]: entry.get("Value", "") for entry in validation},
             "clientMetadata": dict(metadata),
         }
-        empty = {"autoConfirmUser": False, "autoVerifyEmail": False, "autoVerifyPhone": False}
         answered = run_trigger(
             self._state,
             pool,
@@ -131,7 +120,7 @@ class SignUpCalls(RefreshCalls):
             username=user.username,
             client_id=client.id,
             request=request,
-            response=empty,
+            response=PRE_SIGN_UP,
         )
         values, is_forced = dict(user.attributes), False
         for name, attribute in (("autoVerifyEmail", "email"), ("autoVerifyPhone", "phone_number")):
@@ -147,21 +136,6 @@ class SignUpCalls(RefreshCalls):
         pool, client = self._client(client_id)
         self._check_hash(client, secret_hash, username)
         return pool, client, self._state.store.user(pool.id, username)
-
-    def _post_confirmation(
-        self, pool: Pool, client_id: str, user: User, source: str, metadata: Mapping[str, str] | None = None
-    ) -> None:
-        request = {"userAttributes": attributes_of(user), "clientMetadata": dict(metadata or {})}
-        run_trigger(
-            self._state,
-            pool,
-            "PostConfirmation",
-            source,
-            username=user.username,
-            client_id=client_id,
-            request=request,
-            response={},
-        )
 
     @operation
     def confirm_sign_up(
@@ -195,7 +169,7 @@ class SignUpCalls(RefreshCalls):
                 take_aliases(self._state, user)
             self._state.put_user(user)
         self._state.note(sub=user.sub)
-        self._post_confirmation(pool, client.id, user, "ConfirmSignUp", client_metadata)
+        post_confirmation(self._state, pool, client.id, user, "ConfirmSignUp", client_metadata)
         return {}
 
     @operation
@@ -256,7 +230,7 @@ class SignUpCalls(RefreshCalls):
             user = migrate(self, pool, client, username, "ForgotPassword", None, client_metadata or {})
         subject = self._limits.subject(pool, user, username)
         self._limits.count(subject, "forgot", SEND_LIMIT)
-        attribute = None if user is None else self._recovery_attribute(pool, user)
+        attribute = None if user is None else recovery_attribute(pool, user)
         if client.hides_existence and (user is None or attribute is None or not _may_recover(pool, user)):
             self._limits.request(subject)
             return self._simulated(pool, client, username)
@@ -277,11 +251,6 @@ class SignUpCalls(RefreshCalls):
                 raise
             details = delivery_details(attribute, user.attributes[attribute])  # a failure would show that the user exists
         return {"CodeDeliveryDetails": details}
-
-    def _recovery_attribute(self, pool: Pool, user: User) -> str | None:
-        """The verified address or telephone number that comes first."""
-        names = [name.removeprefix("verified_") for name in pool.recovery_order]
-        return next((name for name in names if user.attributes.get(f"{name}_verified") == "true"), None)
 
     @operation
     def confirm_forgot_password(
@@ -309,14 +278,14 @@ class SignUpCalls(RefreshCalls):
             raise CognitoError(message, code="CodeMismatchException", rule="4.17")
         with self._state.transaction():
             user = self._state.current(user)
-            self._codes.use(pool, user, RECOVER, self._recovery_attribute(pool, user) or "", confirmation_code)
+            self._codes.use(pool, user, RECOVER, recovery_attribute(pool, user) or "", confirmation_code)
             _check_recovery(pool, user)
             self._passwords.set(pool, user, Secret(password), temporary=False)
-            user = self._sign_out(user)
+            user = sign_out(self._state, user)
             self._limits.succeeded(user.key)
             self._state.put_user(replace(user, status="CONFIRMED"))
         self._state.note(sub=user.sub)
-        self._post_confirmation(pool, client.id, user, "ConfirmForgotPassword", client_metadata)
+        post_confirmation(self._state, pool, client.id, user, "ConfirmForgotPassword", client_metadata)
         return {}
 
 
@@ -333,3 +302,28 @@ def _check_recovery(pool: Pool, user: User) -> None:
 def _expired_code() -> CognitoError:
     """The error for an unknown user, whose code cannot be checked (4.17)."""
     return CognitoError("Invalid code provided, please request a code again.", code="ExpiredCodeException", rule="4.17")
+
+
+@contextmanager
+def first_message(state: PoolState, user: User) -> Iterator[None]:
+    """Send the first message to a new user. A user that it cannot reach is not kept: the call can be made again."""
+    try:
+        yield
+    except CognitoError:
+        with state.transaction():
+            if user.key in state.tables.users:
+                state.store.delete_user(state.current(user))
+        raise
+
+
+def post_confirmation(
+    state: PoolState, pool: Pool, client_id: str, user: User, source: str, metadata: Mapping[str, str] | None = None
+) -> None:
+    request = {"userAttributes": attributes_of(user), "clientMetadata": dict(metadata or {})}
+    run_trigger(state, pool, "PostConfirmation", source, username=user.username, client_id=client_id, request=request)
+
+
+def recovery_attribute(pool: Pool, user: User) -> str | None:
+    """The verified address or telephone number that comes first."""
+    names = [name.removeprefix("verified_") for name in pool.recovery_order]
+    return next((name for name in names if user.attributes.get(f"{name}_verified") == "true"), None)

@@ -15,6 +15,7 @@ TRIGGERS = (
     "PreSignUp PostConfirmation PreAuthentication PostAuthentication DefineAuthChallenge CreateAuthChallenge "
     "VerifyAuthChallengeResponse PreTokenGeneration UserMigration CustomMessage"
 ).split()
+PRE_SIGN_UP = {"autoConfirmUser": False, "autoVerifyEmail": False, "autoVerifyPhone": False}  # its empty response
 _RULE = "UP71"
 
 
@@ -51,7 +52,7 @@ def run_trigger(
     username: str,
     client_id: str = "CLIENT_ID_NOT_APPLICABLE",
     request: Mapping[str, Any],
-    response: Mapping[str, Any],
+    response: Mapping[str, Any] = {},
     version: str = "1",
 ) -> Json | None:
     """Run the trigger of a pool; None if the pool has none.

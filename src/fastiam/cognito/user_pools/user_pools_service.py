@@ -1,4 +1,4 @@
-"""`UserPools`: all calls of Cognito user pools. It delegates; each group of calls is a module."""
+"""`UserPools`: all calls of Cognito user pools. Each group of calls is a module, and inherits from `Calls` alone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,16 @@ from fastiam.cognito.user_pools.codes import CodeMessage
 from fastiam.cognito.user_pools.dispatch import Dispatch
 from fastiam.cognito.user_pools.federated import FederatedCalls
 from fastiam.cognito.user_pools.groups import GroupCalls
+from fastiam.cognito.user_pools.hosts import HostCalls
+from fastiam.cognito.user_pools.mfa import MfaCalls
+from fastiam.cognito.user_pools.oauth import OAuthCalls
+from fastiam.cognito.user_pools.oauth_tokens import OAuthTokenCalls
 from fastiam.cognito.user_pools.pools import PoolCalls
+from fastiam.cognito.user_pools.profile import ProfileCalls
+from fastiam.cognito.user_pools.providers import ProviderCalls
+from fastiam.cognito.user_pools.refresh import RefreshCalls
+from fastiam.cognito.user_pools.sign_in import SignInCalls
+from fastiam.cognito.user_pools.sign_up import SignUpCalls
 from fastiam.cognito.user_pools.state import Json, PoolState, Random, Settings, Trigger
 from fastiam.cognito.user_pools.users import UserCalls
 from fastiam.credentials.keyring import Keyring
@@ -35,7 +44,23 @@ def log_event(event: AuditEvent) -> None:
     _logger.log(level, "%s %s %s %s %s", event.kind, event.outcome, event.code, event.rule, values, extra={"event": event})
 
 
-class UserPools(FederatedCalls, UserCalls, GroupCalls, ClientCalls, PoolCalls, Dispatch):
+class UserPools(
+    PoolCalls,
+    ClientCalls,
+    HostCalls,
+    ProviderCalls,
+    UserCalls,
+    GroupCalls,
+    SignUpCalls,
+    ProfileCalls,
+    SignInCalls,
+    MfaCalls,
+    RefreshCalls,
+    OAuthCalls,
+    OAuthTokenCalls,
+    FederatedCalls,
+    Dispatch,
+):
     """Cognito user pools, kept with a directory.
 
     Each call of AWS is a method: `InitiateAuth` is `initiate_auth(client_id=..., auth_flow=..., auth_parameters={...})`. Names of

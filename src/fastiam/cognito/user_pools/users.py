@@ -8,15 +8,15 @@ from dataclasses import replace
 
 from fastiam.cognito.errors import CognitoError, NotAuthorizedError
 from fastiam.cognito.user_pools.attributes import changed_values, listed, read_attributes
-from fastiam.cognito.user_pools.calls import with_token
+from fastiam.cognito.user_pools.calls import Calls, with_token
 from fastiam.cognito.user_pools.codes import MEDIUM, RECOVER
 from fastiam.cognito.user_pools.naming import new_user, take_aliases
 from fastiam.cognito.user_pools.operations import operation
 from fastiam.cognito.user_pools.passwords import check_policy
-from fastiam.cognito.user_pools.profile import ProfileCalls, mfa_settings
-from fastiam.cognito.user_pools.sign_up import SignUpCalls
+from fastiam.cognito.user_pools.profile import mfa_settings, remove_attributes, write_attributes
+from fastiam.cognito.user_pools.sign_up import first_message, post_confirmation, recovery_attribute
 from fastiam.cognito.user_pools.state import Json
-from fastiam.cognito.user_pools.triggers import run_trigger
+from fastiam.cognito.user_pools.triggers import PRE_SIGN_UP, run_trigger
 from fastiam.credentials.secret import Secret
 from fastiam.directory.user_pool_records import Pool, User
 
@@ -41,7 +41,7 @@ def describe_user(user: User, *, attributes: str = "Attributes") -> Json:
     }
 
 
-class UserCalls(SignUpCalls, ProfileCalls):
+class UserCalls(Calls):
     """AdminCreateUser, ListUsers and others."""
 
     @operation
@@ -84,7 +84,7 @@ class UserCalls(SignUpCalls, ProfileCalls):
         if message_action == "RESEND":
             self._invite(pool, user, password, desired_delivery_mediums)
         elif message_action != "SUPPRESS":
-            with self._first_message(user):
+            with first_message(self._state, user):
                 self._invite(pool, user, password, desired_delivery_mediums)
         return {"User": describe_user(self._state.current(user))}
 
@@ -95,8 +95,9 @@ class UserCalls(SignUpCalls, ProfileCalls):
             "validationData": {entry["Name"]: entry.get("Value", "") for entry in validation},
             "clientMetadata": dict(metadata or {}),
         }
-        empty = {"autoConfirmUser": False, "autoVerifyEmail": False, "autoVerifyPhone": False}
-        run_trigger(self._state, pool, "PreSignUp", "AdminCreateUser", username=user.username, request=request, response=empty)
+        run_trigger(
+            self._state, pool, "PreSignUp", "AdminCreateUser", username=user.username, request=request, response=PRE_SIGN_UP
+        )
 
     def _invite(self, pool: Pool, user: User, password: Secret, mediums: Sequence[str]) -> None:
         has = [name for name in ("phone_number", "email") if user.attributes.get(name)]
@@ -124,14 +125,14 @@ class UserCalls(SignUpCalls, ProfileCalls):
         """Change attributes of a user; `email_verified` and `phone_number_verified` as well."""
         pool = self._state.pool(user_pool_id)
         user = self._state.user(pool, username)
-        self._write(pool, user, read_attributes(pool, user_attributes, client=None, user=user), is_admin=True)
+        write_attributes(self, pool, user, read_attributes(pool, user_attributes, client=None, user=user), is_admin=True)
         return {}
 
     @operation
     def admin_delete_user_attributes(self, *, user_pool_id: str, username: str, user_attribute_names: Sequence[str]) -> Json:
         """Remove attributes of a user."""
         pool = self._state.pool(user_pool_id)
-        self._remove(pool, self._state.user(pool, username), user_attribute_names)
+        remove_attributes(self, pool, self._state.user(pool, username), user_attribute_names)
         return {}
 
     @operation
@@ -148,7 +149,7 @@ class UserCalls(SignUpCalls, ProfileCalls):
                 raise NotAuthorizedError(message, reason="not_allowed", rule="4.6")
             user = replace(user, status="CONFIRMED")
             self._state.put_user(user)
-        self._post_confirmation(pool, "CLIENT_ID_NOT_APPLICABLE", user, "ConfirmSignUp", client_metadata)
+        post_confirmation(self._state, pool, "CLIENT_ID_NOT_APPLICABLE", user, "ConfirmSignUp", client_metadata)
         return {}
 
     @operation
@@ -192,7 +193,7 @@ class UserCalls(SignUpCalls, ProfileCalls):
         """Void the password of a user, and send a code for a new one."""
         pool = self._state.pool(user_pool_id)
         user = self._state.user(pool, username)
-        attribute = self._recovery_attribute(pool, user)
+        attribute = recovery_attribute(pool, user)
         if user.status in ("EXTERNAL_PROVIDER", FORCE):
             raise NotAuthorizedError("User password cannot be reset in the current state.", reason="not_allowed", rule="4.6")
         if attribute is None:
