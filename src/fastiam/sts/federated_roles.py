@@ -168,16 +168,8 @@ def request_of(
     assertion: Assertion, role: str, duration: int | None, policy: PolicyText | None, policy_arns: Sequence[str]
 ) -> RoleRequest:
     """The parameters of a call, of which the assertion says the most."""
-    return RoleRequest(
-        role=role,
-        name=assertion.session_name,
-        duration=duration,
-        policy=policy,
-        policy_arns=policy_arns,
-        tags=assertion.tags,
-        transitive_tag_keys=assertion.transitive_tag_keys,
-        source_identity=assertion.source_identity,
-    )
+    tags, keys = assertion.tags, assertion.transitive_tag_keys
+    return RoleRequest(role, assertion.session_name, duration, policy, policy_arns, tags, keys, assertion.source_identity)
 
 
 def _account_of_anchor(keys: Mapping[str, Any]) -> dict[str, str]:

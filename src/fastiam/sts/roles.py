@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -26,9 +26,9 @@ NO_ROLE = "S20"  # rule of the refusal: a trust policy is there without its role
 _OF_THE_CALL = ("sts:", "aws:requesttag/", "aws:tagkeys", "aws:multifactorauth")  # keys that STS itself says of a call
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class RoleRequest:
-    """The parameters that all calls for a role have, see `STS.assume_role`."""
+    """The parameters that all calls for a role have, in the order of `STS.assume_role`."""
 
     role: str
     name: str
@@ -42,14 +42,15 @@ class RoleRequest:
 
 def assume_role(
     issuer: Issuer,
+    mfa: MfaDevices,
     caller: Caller,
     wanted: RoleRequest,
-    *,
     external_id: str | None,
-    mfa: Callable[[], Mapping[str, Any]],
+    mfa_serial: str | None,
+    mfa_code: str | None,
     context: Mapping[str, Any],
 ) -> AssumedRole:
-    """AssumeRole. `mfa` gives the keys of a valid code, and uses it up: it is asked once the call is known to be well-formed."""
+    """AssumeRole. An MFA code is used up, so that it is checked once the call is known to be well-formed."""
     engine, now = issuer.state.engine(), issuer.state.now()
     session = caller.principal if isinstance(caller.principal, Session) else None
     is_chained = engine.snapshot.principal(caller.principal).kind in ROLES
@@ -64,7 +65,7 @@ def assume_role(
     context_keys = {**further(context), **call_context(wanted, draft)}
     if external_id is not None:
         context_keys["sts:ExternalId"] = check_form(external_id, limits.EXTERNAL_ID)
-    context_keys |= mfa()
+    context_keys |= verify_mfa(mfa, caller, mfa_serial, mfa_code, ASSUME_ROLE, wanted.role)
     request = AuthorizationRequest(
         principal=caller.principal,
         actions=role_actions(ASSUME_ROLE, tags=draft.tags, source_identity=draft.source_identity),

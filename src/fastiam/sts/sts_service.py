@@ -36,7 +36,7 @@ from fastiam.model.request import shorten
 from fastiam.model.session import Session
 from fastiam.sts import federated_roles as asserted
 from fastiam.sts import revocation, roles, users
-from fastiam.sts.authorization import ASSUME_ROLE, AuthorizationRequest, require
+from fastiam.sts.authorization import AuthorizationRequest, require
 from fastiam.sts.session_issuer import Issuer, PolicyText
 from fastiam.sts.session_tokens import CACHED, Claims, Tokens
 
@@ -304,22 +304,9 @@ class STS:
         AccessDeniedError
             `sts:AssumeRole`, or one of `sts:TagSession` and `sts:SetSourceIdentity`, is not allowed (6.6, D30).
         """
-        wanted = roles.RoleRequest(
-            role=role,
-            name=session_name,
-            duration=duration,
-            policy=policy,
-            policy_arns=policy_arns,
-            tags=tags,
-            transitive_tag_keys=transitive_tag_keys,
-            source_identity=source_identity,
-        )
+        wanted = roles.RoleRequest(role, session_name, duration, policy, policy_arns, tags, transitive_tag_keys, source_identity)
         known = self._caller(caller)
-
-        def mfa() -> dict[str, Any]:
-            return roles.verify_mfa(self.mfa, known, mfa_serial, mfa_code, ASSUME_ROLE, role)
-
-        return roles.assume_role(self._issuer, known, wanted, external_id=external_id, mfa=mfa, context=context)
+        return roles.assume_role(self._issuer, self.mfa, known, wanted, external_id, mfa_serial, mfa_code, context)
 
     def assume_role_with_saml(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from fastiam.credentials.results import AssumedRole, IssuedSession
@@ -14,41 +15,32 @@ from fastiam.server.protocols.aws.permissions import tags_of
 _UNSIGNED: Final = ("aws:RequestedRegion",)  # no signature says for which Region an unsigned call is
 
 
+_NAMES: Final[Mapping[str, str]] = {  # parameters of the library by AWS's names; those that it does not have have no effect
+    "RoleArn": "role",
+    "RoleSessionName": "session_name",
+    "DurationSeconds": "duration",
+    "ExternalId": "external_id",
+    "TransitiveTagKeys": "transitive_tag_keys",
+    "SourceIdentity": "source_identity",
+    "SerialNumber": "mfa_serial",
+    "TokenCode": "mfa_code",
+    "PrincipalArn": "provider",
+    "SAMLAssertion": "response",
+    "WebIdentityToken": "token",
+    "ProviderId": "provider_id",
+    "TargetPrincipal": "target",
+    "Name": "name",
+}
+
+
 def assume_role(call: Call) -> Result:
     """AssumeRole."""
-    given = call.parameters
-    made = call.sts.assume_role(
-        _caller(call),
-        given["RoleArn"],
-        given["RoleSessionName"],
-        duration=given.get("DurationSeconds"),
-        external_id=given.get("ExternalId"),
-        policy=_policy(call),
-        policy_arns=_policy_arns(call),
-        tags=tags_of(call),
-        transitive_tag_keys=given.get("TransitiveTagKeys", ()),
-        source_identity=given.get("SourceIdentity"),
-        mfa_serial=given.get("SerialNumber"),
-        mfa_code=given.get("TokenCode"),
-        context=call.context,
-    )
-    return _assumed(made)
+    return _assumed(call.sts.assume_role(_caller(call), **_given(call), context=call.context))
 
 
 def assume_role_with_saml(call: Call) -> Result:
     """AssumeRoleWithSAML."""
-    given = call.parameters
-    made = call.verifiers.assume_role_with_saml(
-        given["RoleArn"],
-        given["PrincipalArn"],
-        given["SAMLAssertion"],
-        duration=given.get("DurationSeconds"),
-        policy=_policy(call),
-        policy_arns=_policy_arns(call),
-        source=call.context.get("aws:SourceIp", ""),
-        context=call.context,
-        unknown=_UNSIGNED,
-    )
+    made = call.verifiers.assume_role_with_saml(**_given(call), **_origin(call))
     return _assumed(made) | without_nones(
         {
             "Subject": made.subject,
@@ -62,19 +54,7 @@ def assume_role_with_saml(call: Call) -> Result:
 
 def assume_role_with_web_identity(call: Call) -> Result:
     """AssumeRoleWithWebIdentity."""
-    given = call.parameters
-    made = call.verifiers.assume_role_with_web_identity(
-        given["RoleArn"],
-        given["RoleSessionName"],
-        given["WebIdentityToken"],
-        provider_id=given.get("ProviderId"),
-        duration=given.get("DurationSeconds"),
-        policy=_policy(call),
-        policy_arns=_policy_arns(call),
-        source=call.context.get("aws:SourceIp", ""),
-        context=call.context,
-        unknown=_UNSIGNED,
-    )
+    made = call.verifiers.assume_role_with_web_identity(**_given(call), **_origin(call))
     return _assumed(made) | without_nones(
         {"SubjectFromWebIdentityToken": made.subject, "Audience": made.audience, "Provider": made.provider}
     )
@@ -82,42 +62,18 @@ def assume_role_with_web_identity(call: Call) -> Result:
 
 def assume_root(call: Call) -> Result:
     """AssumeRoot."""
-    given = call.parameters
-    made = call.sts.assume_root(
-        _caller(call),
-        given["TargetPrincipal"],
-        given["TaskPolicyArn"].get("arn", ""),
-        duration=given.get("DurationSeconds"),
-        context=call.context,
-    )
-    return _credentials(made)
+    task = call.parameters["TaskPolicyArn"].get("arn", "")
+    return _credentials(call.sts.assume_root(_caller(call), task_policy_arn=task, **_given(call), context=call.context))
 
 
 def get_session_token(call: Call) -> Result:
     """GetSessionToken."""
-    given = call.parameters
-    made = call.sts.get_session_token(
-        _caller(call),
-        duration=given.get("DurationSeconds"),
-        mfa_serial=given.get("SerialNumber"),
-        mfa_code=given.get("TokenCode"),
-        context=call.context,
-    )
-    return _credentials(made)
+    return _credentials(call.sts.get_session_token(_caller(call), **_given(call), context=call.context))
 
 
 def get_federation_token(call: Call) -> Result:
     """GetFederationToken."""
-    given = call.parameters
-    made = call.sts.get_federation_token(
-        _caller(call),
-        given["Name"],
-        duration=given.get("DurationSeconds"),
-        policy=_policy(call),
-        policy_arns=_policy_arns(call),
-        tags=tags_of(call),
-        context=call.context,
-    )
+    made = call.sts.get_federation_token(_caller(call), **_given(call), context=call.context)
     return _credentials(made) | {
         "FederatedUser": {"FederatedUserId": made.user_id, "Arn": made.arn},
         "PackedPolicySize": made.packed_policy_size,
@@ -138,13 +94,7 @@ def get_access_key_info(call: Call) -> Result:
 def get_scoped_credentials(call: Call) -> Result:
     """GetScopedCredentials."""
     assert call.credentials is not None
-    made = call.sts.get_scoped_credentials(
-        call.credentials,
-        duration=call.parameters.get("DurationSeconds"),
-        policy=_policy(call),
-        context=call.context,
-    )
-    return _credentials(made)
+    return _credentials(call.sts.get_scoped_credentials(call.credentials, **_given(call), context=call.context))
 
 
 def decode_authorization_message(_: Call) -> Result:
@@ -152,7 +102,7 @@ def decode_authorization_message(_: Call) -> Result:
     raise ApiError("InvalidAuthorizationMessageException", "The message is not one that this server has encoded.")
 
 
-# -- members of the output shapes -----------------------------------------------------------------------------------------
+# -- parameters of the library --------------------------------------------------------------------------------------------
 
 
 def _caller(call: Call) -> Any:
@@ -160,16 +110,33 @@ def _caller(call: Call) -> Any:
     return call.caller
 
 
-def _policy(call: Call) -> str | None:
-    return document(call, "Policy") if "Policy" in call.parameters else None
+def _given(call: Call) -> dict[str, Any]:
+    """The parameters of a call.
+
+    Raises
+    ------
+    ApiError
+        an entry of `PolicyArns` without an ARN, a document that is not one, or a tag key that is given twice.
+    """
+    sent = call.parameters
+    given = {_NAMES[name]: value for name, value in sent.items() if name in _NAMES}
+    if "Policy" in sent:
+        given["policy"] = document(call, "Policy")
+    if "PolicyArns" in sent:
+        given["policy_arns"] = tuple(each.get("arn") for each in sent["PolicyArns"])
+        if not all(given["policy_arns"]):
+            raise ApiError("ValidationException", "An entry of PolicyArns has no arn.")
+    if "Tags" in sent:
+        given["tags"] = tags_of(call)
+    return given
 
 
-def _policy_arns(call: Call) -> tuple[str, ...]:
-    """The ARNs of session policies. An entry without one is refused."""
-    arns = tuple(each.get("arn") for each in call.parameters.get("PolicyArns", ()))
-    if not all(arns):
-        raise ApiError("ValidationError", "An entry of PolicyArns has no arn.")
-    return arns
+def _origin(call: Call) -> dict[str, Any]:
+    """What an unsigned call adds."""
+    return {"source": call.context.get("aws:SourceIp", ""), "context": call.context, "unknown": _UNSIGNED}
+
+
+# -- members of the output shapes -----------------------------------------------------------------------------------------
 
 
 def _assumed(made: AssumedRole) -> dict[str, Any]:
