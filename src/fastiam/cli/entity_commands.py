@@ -44,17 +44,10 @@ def _read(ctx: click.Context, param: click.Parameter, value: str | None) -> str 
     return None if value is None else read_document(value)
 
 
-def _read_boundary(ctx: click.Context, param: click.Parameter, value: str | None) -> str | bytes | None:
-    return value if value is None or value.startswith("arn:") else read_document(value)
-
-
 account = click.option("--account", envvar="FASTIAM_ACCOUNT", metavar="ID", help="The account. Default: FASTIAM_ACCOUNT.")
 new_name = click.argument("name")
 path = click.option("--path", default="/", show_default=True, metavar="PATH", help="The path before the name: `/eng/`.")
 tags = options.pairs("--tag", "tags", help="A tag; may be repeated.")
-policies = click.option(
-    "--policy", "policies", multiple=True, metavar="ARN", help="A managed policy to attach, by name or ARN; may be repeated."
-)
 
 
 def document_named(name: str) -> options.Decorator:
@@ -63,14 +56,9 @@ def document_named(name: str) -> options.Decorator:
 
 
 document = document_named("document")
-boundary = click.option(
-    "--boundary",
-    metavar="POLICY",
-    callback=_read_boundary,
-    help="The permissions boundary: the ARN of a managed policy, JSON or a file.",
-)
 trust = click.option(
     "--trust",
+    "trust_policy",
     metavar="DOCUMENT",
     callback=_read,
     help="The trust policy: JSON, a file or `-`. Default: none; then no principal may assume it.",
@@ -186,17 +174,6 @@ def _type_of(arn: str) -> str:
     return "" if parts is None else parts.rest.partition("/")[0]
 
 
-def find_boundary(directory: Directory, given: str | bytes) -> str | bytes:
-    """The value of a permissions boundary: the ARN of an existing managed policy, or a document."""
-    is_arn = isinstance(given, str) and given.startswith("arn:")
-    return find_policy(directory, str(given), None) if is_arn else given
-
-
-def find_policies(directory: Directory, arn: str, names: Iterable[str]) -> list[str]:
-    """The ARNs of managed policies for a record, by name in its account or by ARN."""
-    return [find_policy(directory, name, account_of(arn)) for name in names]
-
-
 def find_policy(directory: Directory, name: str, account: str | None) -> str:
     """The ARN of a managed policy of the store, else of one of AWS that the package has, by name or ARN.
 
@@ -214,6 +191,64 @@ def find_policy(directory: Directory, name: str, account: str | None) -> str:
         if len(of_aws) != 1:
             raise
         return of_aws[0]
+
+
+# -- options that name other records --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Reference:
+    """The name or ARN of another record. Verbs get its ARN: the name is looked up in the account of their own record."""
+
+    name: str
+    find: Callable[[Directory, str, str | None], str]
+
+
+def referring(find: Callable[[Directory, str, str | None], str]) -> Callable[..., Any]:
+    """The callback of an option that names another record, or of one that names several."""
+
+    def refer(ctx: click.Context, param: click.Parameter, value: str | tuple[str, ...] | None) -> Any:
+        if value is None:
+            return None
+        return _Reference(value, find) if isinstance(value, str) else tuple(_Reference(name, find) for name in value)
+
+    return refer
+
+
+def _resolved(directory: Directory, arn: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a verb for a record, with the ARNs of the records that they name."""
+
+    def resolve(value: Any) -> Any:
+        if isinstance(value, tuple):
+            return tuple(map(resolve, value))
+        return value.find(directory, value.name, account_of(arn)) if isinstance(value, _Reference) else value
+
+    return {name: resolve(value) for name, value in given.items()}
+
+
+def _refer_to_boundary(ctx: click.Context, param: click.Parameter, value: str | None) -> Any:
+    """The ARN of a managed policy, or a document."""
+    return _Reference(value, find_policy) if value is not None and value.startswith("arn:") else _read(ctx, param, value)
+
+
+policies = click.option(
+    "--policy",
+    "identity_policies",
+    multiple=True,
+    metavar="ARN",
+    callback=referring(find_policy),
+    help="A managed policy to attach, by name or ARN; may be repeated.",
+)
+boundary = click.option(
+    "--boundary",
+    "permissions_boundary",
+    metavar="POLICY",
+    callback=_refer_to_boundary,
+    help="The permissions boundary: the ARN of a managed policy, JSON or a file.",
+)
+
+
+# -- the store --------------------------------------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -263,23 +298,24 @@ named = options.chained(click.argument("entity", metavar="NAME"), store, account
 
 
 def add_create(
-    group: click.Group, entity_type: EntityType, *own: options.Decorator, name: options.Decorator = new_name
-) -> Callable[[Write], Write]:
-    """Add `create`, which prints the record that its function creates."""
+    group: click.Group,
+    entity_type: EntityType,
+    method: str,
+    *own: options.Decorator,
+    help: str,
+    name: options.Decorator = new_name,
+) -> None:
+    """Add `create`, one method of the directory, with the parameters that its options are named after. It prints the record."""
 
-    def decorate(create: Write) -> Write:
-        @group.command("create", help=create.__doc__)
-        @options.chained(name, *own)
-        def run(name: str, store: str, account: str | None, form: str, path: str = "/", **given: Any) -> int:
-            with writing(store) as directory:
-                arn = entity_type.arn(directory, name, path, account)
-                create(directory, arn, **given)
-                record = entity_type.records(directory)[arn]
-            return show_record(record, form)
-
-        return create
-
-    return decorate
+    @group.command("create", help=help)
+    @options.chained(name, *own)
+    def run(name: str, store: str, account: str | None, form: str, path: str = "/", **given: Any) -> int:
+        with writing(store) as directory:
+            arn = entity_type.arn(directory, name, path, account)
+            parameters = {name: value for name, value in _resolved(directory, arn, given).items() if value is not None}
+            getattr(directory, method)(arn, **parameters)
+            record = entity_type.records(directory)[arn]
+        return show_record(record, form)
 
 
 def add_change(
@@ -293,7 +329,7 @@ def add_change(
         def run(entity: str, store: str, account: str | None, form: str, **given: Any) -> int:
             with writing(store) as directory:
                 arn = entity_type.find(directory, entity, account)
-                new = write(directory, arn, **given)
+                new = write(directory, arn, **_resolved(directory, arn, given))
                 record = entity_type.records(directory)[new if isinstance(new, str) and new.startswith("arn:") else arn]
             return show_record(record, form)
 
@@ -432,45 +468,34 @@ def add_tags(group: click.Group, entity_type: EntityType) -> None:
 
 def add_rename(group: click.Group, entity_type: EntityType, help: str) -> None:
     """Add `rename`."""
+    new = click.argument("name", metavar="NEW")
     path = click.option("--path", metavar="PATH", help="The new path. Default: the present one.")
+    add_call(group, entity_type, "rename", "rename", new, path, help=help)
 
-    @add_change(group, entity_type, "rename", click.argument("new"), path, help=help)
-    def rename(directory: Directory, arn: str, new: str, path: str | None) -> str:
-        return directory.rename(arn, new, path=path)
+
+def _find_attached(directory: Directory, policy: str, account: str | None) -> str:
+    """The ARN of an attached policy. The policy may be deleted: then only its ARN names it."""
+    return policy if policy.startswith("arn:") else POLICY.find(directory, policy, account)
 
 
 def add_policies(group: click.Group, entity_type: EntityType) -> None:
     """Add `attach`, `detach`, `put-policy` and `delete-policy`."""
-    policy = click.argument("policy")
-
-    @add_change(group, entity_type, "attach", policy, help="Attach POLICY, a managed policy by name or ARN, to NAME.")
-    def attach(directory: Directory, arn: str, policy: str) -> None:
-        directory.attach_policy(arn, find_policy(directory, policy, account_of(arn)))
-
-    @add_change(group, entity_type, "detach", policy, help="Detach POLICY from NAME.")
-    def detach(directory: Directory, arn: str, policy: str) -> None:
-        # the attached policy may be deleted: then only its ARN names it
-        is_arn = policy.startswith("arn:")
-        directory.detach_policy(arn, policy if is_arn else POLICY.find(directory, policy, account_of(arn)))
-
+    managed = click.argument("policy", callback=referring(find_policy))
+    attached = click.argument("policy", callback=referring(_find_attached))
+    inline = click.argument("name", metavar="POLICY")
+    text = "Attach POLICY, a managed policy by name or ARN, to NAME."
+    add_call(group, entity_type, "attach", "attach_policy", managed, help=text)
+    add_call(group, entity_type, "detach", "detach_policy", attached, help="Detach POLICY from NAME.")
     text = "Add or replace the inline policy POLICY of NAME. DOCUMENT is JSON, a file or `-`."
-
-    @add_change(group, entity_type, "put-policy", policy, document, help=text)
-    def put_policy(directory: Directory, arn: str, policy: str, document: str | bytes) -> None:
-        directory.put_inline_policy(arn, policy, document)
-
-    @add_change(group, entity_type, "delete-policy", policy, help="Delete the inline policy POLICY of NAME.")
-    def delete_policy(directory: Directory, arn: str, policy: str) -> None:
-        directory.delete_inline_policy(arn, policy)
+    add_call(group, entity_type, "put-policy", "put_inline_policy", inline, document, help=text)
+    text = "Delete the inline policy POLICY of NAME."
+    add_call(group, entity_type, "delete-policy", "delete_inline_policy", inline, help=text)
 
 
 def add_boundary(group: click.Group, entity_type: EntityType) -> None:
     """Add `set-boundary` and `delete-boundary`."""
+    policy = click.argument("boundary", metavar="POLICY", callback=_refer_to_boundary)
     text = "Set the permissions boundary of NAME: the ARN of a managed policy, JSON, a file or `-`."
-
-    @add_change(group, entity_type, "set-boundary", click.argument("policy", callback=_read_boundary), help=text)
-    def set_boundary(directory: Directory, arn: str, policy: str | bytes) -> None:
-        directory.set_permissions_boundary(arn, find_boundary(directory, policy))
-
+    add_call(group, entity_type, "set-boundary", "set_permissions_boundary", policy, help=text)
     text = "Delete the permissions boundary of NAME."
     add_call(group, entity_type, "delete-boundary", "delete_permissions_boundary", help=text)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fastiam.cli import entity_commands, options
-from fastiam.cli.entity_commands import OIDC, add_change, add_create
+from fastiam.cli.entity_commands import OIDC, add_change
 from fastiam.cli.file_arguments import read_bytes
 
 if TYPE_CHECKING:
@@ -32,19 +32,8 @@ def command() -> None:
     """Create, change, list and delete OpenID Connect providers."""
 
 
-@add_create(command, OIDC, settings, entity_commands.create_options, name=url)
-def create(
-    directory: Directory,
-    arn: str,
-    client_ids: tuple[str, ...],
-    thumbprints: tuple[str, ...],
-    keys: str | None,
-    tags: dict[str, str],
-) -> None:
-    """Create the provider of URL, with or without `https://`."""
-    directory.create_oidc_provider(arn, client_ids=client_ids, thumbprints=thumbprints, tags=tags, keys=keys or "")
-
-
+text = "Create the provider of URL, with or without `https://`."
+entity_commands.add_create(command, OIDC, "create_oidc_provider", settings, entity_commands.create_options, help=text, name=url)
 entity_commands.add_common(command, OIDC, lambda directory, arn: directory.delete_provider(arn))
 
 
