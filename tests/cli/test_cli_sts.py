@@ -60,6 +60,14 @@ def assume(call: Call, *more: str) -> tuple[int, str, str]:
     return call("sts", "assume-role", "--role-arn", DEP, "--role-session-name", "run1", "--credentials", "ana.json", *more)
 
 
+@pytest.mark.parametrize("file", ["policy.json", "ana.json", "keyring.json", "iam.db"])
+def test_output_does_not_replace_a_file_that_is_read(call, key, file):
+    Path("policy.json").write_text(json.dumps(document(ALL)))
+    content = Path(file).read_bytes()
+    code, out, err = assume(call, "--policy", "policy.json", "--out", file)
+    assert (code, out) == (1, "") and f"would replace `{file}`" in err and Path(file).read_bytes() == content
+
+
 def test_assume_role_prints_what_credential_process_takes(call, key):
     code, out, err = assume(call, "--tag", "team=blue", "--transitive-tag-key", "team", "--source-identity", "ana")
     assert (code, err) == (0, "")
