@@ -203,10 +203,12 @@ def create(pools: IdentityPools, name: str, account: str | None, region: str | N
     """Create the identity pool NAME."""
     if region is None:
         raise click.UsageError("the region of the pool is unknown: pass `--region`, or set AWS_REGION")
-    known = list(pools.directory.tables.accounts)
-    if account is None and len(known) != 1:
-        raise FastiamError("the account of the pool is unknown\nhelp: pass `--account`")
-    return pools.create_identity_pool(name, account=account or known[0], region=region, **_configured(**given))
+    if account is None:
+        known = list(pools.directory.tables.accounts)
+        if len(known) != 1:
+            raise FastiamError("the account of the pool is unknown\nhelp: pass `--account`")
+        account = known[0]
+    return pools.create_identity_pool(name, account=account, region=region, **_configured(**given))
 
 
 @_add("update", pool, click.option("--name", metavar="NAME", help="Another name. Default: the present one."), configuration)
