@@ -192,6 +192,7 @@ EXAMPLES: dict[str, list[tuple[str, dict[str, Any] | None]]] = {
         (f"set-policy arn:aws:s3:::b {PUBLIC}", {"policies": [named("arn:aws:s3:::b", PUBLIC)]}),
         ("tag arn:aws:s3:::b c=d", {"tags": {"a": "b", "c": "d"}}),
         ("untag arn:aws:s3:::b a", {"tags": {"c": "d"}}),
+        (f"tag {arn('role/app')} c=d", None),  # a record of another kind
         ("show arn:aws:s3:::b", {"account": A}),
         ("delete arn:aws:s3:::b", {"deleted": "arn:aws:s3:::b"}),
         ("show arn:aws:s3:::b", None),

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 import click
 
 from fastiam.cli import entity_commands
-from fastiam.cli.verbs.resource import documents, new_documents, owner
+from fastiam.cli.verbs.resource import add_call, documents, new_documents, owner
 
 if TYPE_CHECKING:
     from fastiam.api.directory import Directory
-    from fastiam.directory.stored_policies import Given
 
 id_ = click.argument("id_", metavar="ID")
 
@@ -21,18 +20,13 @@ def command() -> None:
     """Create, change, list and delete VPC endpoints."""
 
 
-@entity_commands.add_write(
-    command,
-    "create",
-    id_,
-    documents,
-    owner,
-    click.option("--gateway", is_flag=True, help="A gateway endpoint, not an interface."),
-)
-def create(directory: Directory, id_: str, policies: list[Given], account: str | None, gateway: bool) -> object:
-    """Create the endpoint ID (`vpce-...`); without a policy it allows full access."""
-    directory.add_endpoint(id_, policy=policies or None, account=account, gateway=gateway)
-    return directory.tables.endpoints[id_]
+def _find(directory: Directory, id_: str) -> object | None:
+    return directory.tables.endpoints.get(id_)
+
+
+gateway = click.option("--gateway", is_flag=True, help="A gateway endpoint, not an interface.")
+text = "Create the endpoint ID (`vpce-...`); without a policy it allows full access."
+add_call(command, _find, "create", "add_endpoint", id_, documents, owner, gateway, help=text)
 
 
 @entity_commands.add_rows(command, "id", "account", "gateway", "policies")
@@ -44,12 +38,7 @@ def list_(directory: Directory) -> list[dict[str, object]]:
     ]
 
 
-entity_commands.add_show_by_id(command, "endpoint", lambda directory, id_: directory.tables.endpoints.get(id_))
+entity_commands.add_show_by_id(command, "endpoint", _find)
 entity_commands.add_delete_by_id(command, lambda directory, id_: directory.delete_endpoint(id_), "Delete the endpoint ID.")
-
-
-@entity_commands.add_write(command, "set-policy", id_, new_documents)
-def set_policy(directory: Directory, id_: str, policies: list[Given]) -> object:
-    """Give the endpoint ID another policy: JSON, a file or `-`; without one it allows full access again."""
-    directory.set_endpoint_policy(id_, policies or None)
-    return directory.tables.endpoints[id_]
+text = "Give the endpoint ID another policy: JSON, a file or `-`; without one it allows full access again."
+add_call(command, _find, "set-policy", "set_endpoint_policy", id_, new_documents, help=text)

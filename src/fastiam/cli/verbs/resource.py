@@ -2,34 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from fastiam.cli import entity_commands
+from fastiam.cli import entity_commands, options
 from fastiam.errors import DirectoryError
 
 if TYPE_CHECKING:
     from fastiam.api.directory import Directory
-    from fastiam.directory.stored_policies import Given
+    from fastiam.directory.stored_policies import Policies
+
+Find = Callable[["Directory", str], object | None]
 
 
-def _read(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -> list[str | bytes]:
+def _read(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -> Policies | None:
     """Documents are read while options are, so that no store is open for writing meanwhile."""
-    return list(map(entity_commands.read_document, given))
+    read = list(map(entity_commands.read_document, given))
+    return (read[0] if len(read) == 1 else read) or None
 
 
 documents = click.option(
     "--policy",
-    "policies",
+    "policy",
     multiple=True,
     metavar="DOCUMENT",
     callback=_read,
     help="Its policy: JSON, a file or `-`; may be repeated.",
 )
-new_documents = click.argument("policies", nargs=-1, metavar="DOCUMENT...", callback=_read)
+new_documents = click.argument("policy", nargs=-1, metavar="DOCUMENT...", callback=_read)
 owner = click.option("--account", metavar="ID", help="The account that owns it, if its ARN does not contain it.")
 arn = click.argument("id_", metavar="ARN")
+
+
+def add_call(group: click.Group, find: Find, verb: str, method: str, *own: options.Decorator, help: str) -> None:
+    """Add a verb that is one method of the directory, with the parameters that its options are named after.
+
+    Its first argument is `id_`; `find` gives the record to be printed.
+    """
+
+    @entity_commands.add_write(group, verb, *own, help=help)
+    def call(directory: Directory, id_: str, **given: Any) -> object:
+        getattr(directory, method)(id_, **given)
+        record = find(directory, id_)
+        if record is None:  # `tag` takes the ARNs of other records, too
+            raise DirectoryError(f"there is no {group.name} `{id_}`", hint="`list` shows the existing ones")
+        return record
 
 
 @click.group("resource")
@@ -37,19 +56,15 @@ def command() -> None:
     """Create, change, list and delete resources and their policies."""
 
 
-@entity_commands.add_write(
-    command,
-    "create",
-    arn,
-    documents,
-    owner,
-    click.option("--restrict-public-buckets", is_flag=True, help="The setting of S3 Block Public Access."),
-    entity_commands.tags,
-)
-def create(directory: Directory, id_: str, policies: list[Given], **given: Any) -> object:
-    """Create the resource ARN. It is the resource that has the policy: a bucket, not its objects."""
-    directory.add_resource(id_, policy=_one(policies), **given)
-    return _find(directory, id_)
+def _find(directory: Directory, arn: str) -> object | None:
+    from fastiam.directory.governing_resources import stored_arn
+
+    return directory.tables.resources.get(stored_arn(arn))
+
+
+public = click.option("--restrict-public-buckets", is_flag=True, help="The setting of S3 Block Public Access.")
+text = "Create the resource ARN. It is the resource that has the policy: a bucket, not its objects."
+add_call(command, _find, "create", "add_resource", arn, documents, owner, public, entity_commands.tags, help=text)
 
 
 @entity_commands.add_rows(command, "arn", "account", "policies")
@@ -61,46 +76,11 @@ def list_(directory: Directory) -> list[dict[str, object]]:
     ]
 
 
-def _one(policies: list[Given]) -> list[Given] | Given | None:
-    return (policies[0] if len(policies) == 1 else policies) or None
-
-
-def stored_arn(arn: str) -> str:
-    """The ARN under which a resource is stored."""
-    from fastiam.directory.governing_resources import stored_arn as stored
-
-    return stored(arn)
-
-
-def _find(directory: Directory, arn: str) -> object:
-    record = directory.tables.resources.get(stored_arn(arn))
-    if record is None:
-        raise DirectoryError(f"there is no resource `{arn}`", hint="`list` shows the existing ones")
-    return record
-
-
-entity_commands.add_show_by_id(command, "resource", lambda directory, arn: directory.tables.resources.get(stored_arn(arn)), "ARN")
+entity_commands.add_show_by_id(command, "resource", _find, "ARN")
 entity_commands.add_delete_by_id(
     command, lambda directory, arn: directory.delete_resource(arn), "Delete the resource ARN, with its policies.", "ARN"
 )
-
-
-@entity_commands.add_write(command, "set-policy", arn, new_documents)
-def set_policy(directory: Directory, id_: str, policies: list[Given]) -> object:
-    """Give the resource ARN another policy: JSON, a file or `-`; without one it has none."""
-    directory.set_resource_policy(id_, _one(policies))
-    return _find(directory, id_)
-
-
-@entity_commands.add_write(command, "tag", arn, entity_commands.pairs)
-def tag(directory: Directory, id_: str, tags: dict[str, str]) -> object:
-    """Add tags to the resource ARN."""
-    directory.tag(id_, tags)
-    return _find(directory, id_)
-
-
-@entity_commands.add_write(command, "untag", arn, entity_commands.keys)
-def untag(directory: Directory, id_: str, keys: tuple[str, ...]) -> object:
-    """Remove tags from the resource ARN."""
-    directory.untag(id_, keys)
-    return _find(directory, id_)
+text = "Give the resource ARN another policy: JSON, a file or `-`; without one it has none."
+add_call(command, _find, "set-policy", "set_resource_policy", arn, new_documents, help=text)
+add_call(command, _find, "tag", "tag", arn, entity_commands.pairs, help="Add tags to the resource ARN.")
+add_call(command, _find, "untag", "untag", arn, entity_commands.keys, help="Remove tags from the resource ARN.")
