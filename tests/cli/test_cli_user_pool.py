@@ -79,6 +79,15 @@ def test_tokens_are_written_to_a_file_of_the_owner(run, tmp_path):
     assert (tmp_path / "client").stat().st_mode & 0o077 == 0 and "ClientSecret" in (tmp_path / "client").read_text()
 
 
+@pytest.mark.parametrize("out", ["password", "keyring", "store.db"])
+def test_output_does_not_replace_a_file_that_is_read(run, tmp_path, out):
+    (tmp_path / "password").write_text("Correct-Horse7\n")
+    content = (tmp_path / out).read_bytes()
+    person = ("--client-id", "a", "--username", "ana", "--password", "password")
+    assert f"would replace `{out}`" in run("user-pool", "sign-up", *person, "--out", out, code=1)
+    assert (tmp_path / out).read_bytes() == content
+
+
 def test_errors_are_messages(run):
     assert "does not exist" in run("user-pool", "describe-user-pool", "--user-pool-id", "us-east-1_x", code=1)
     wrong = ["--pool-name", "x", "--policies", "{"]

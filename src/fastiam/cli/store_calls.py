@@ -50,8 +50,7 @@ def add_verb(
         def run(store: str, keyring: str | None, form: str = "json", out: str | None = None, **given: Any) -> int:
             with ExitStack() as stack:
                 opened = stack.enter_context(open_(store, keyring))
-                read = (store, keyring, *options.noted_files())
-                file = None if out is None else stack.enter_context(open_secret_file(out, *read))
+                file = None if out is None else stack.enter_context(open_secret_file(out, store, keyring))
                 made = call(opened, **given)
                 if columns:
                     write_rows(columns, made, form)

@@ -18,7 +18,7 @@ import click
 from fastiam.cli import exit_codes as exits
 from fastiam.cli.console import note, visible
 from fastiam.cli.file_arguments import check_out, open_out, read_bytes
-from fastiam.cli.options import note_file
+from fastiam.cli.options import note_file, noted_files
 from fastiam.errors import FastiamError, RequestValueError, pip_install
 
 if TYPE_CHECKING:
@@ -144,12 +144,12 @@ def _json_value(file: str) -> Any:
 
 
 @contextmanager
-def open_secret_file(out: str, *read: str | None) -> Iterator[BinaryIO]:
+def open_secret_file(out: str, store: str, keyring: str | None) -> Iterator[BinaryIO]:
     """Open the file for a secret before the secret is created: one that could not be written would be lost.
 
-    `read` : the files that the verb reads, which are not replaced.
+    It replaces neither the store nor its keyring, nor a file that an option of the verb names.
     """
-    check_out(out, "the credentials", *filter(None, read))
+    check_out(out, "the credentials", store, keyring or os.environ.get("FASTIAM_KEYRING", ""), *noted_files())
     with open_out(out, private=True) as file:
         yield file
 

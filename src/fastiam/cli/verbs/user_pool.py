@@ -12,7 +12,6 @@ import click
 
 from fastiam.cli import entity_commands, options
 from fastiam.cli import exit_codes as exits
-from fastiam.cli.file_arguments import read_bytes
 from fastiam.cli.store_options import keyring, open_secret_file, open_sts, secret_out, show, store
 from fastiam.errors import FastiamError, RequestValueError
 
@@ -118,7 +117,8 @@ def _option(name: str, shape: Shape, *, is_required: bool) -> click.Option:
     if shape.type == "boolean":
         return click.Option([f"{flag}/--no-{flag[2:]}", name], default=None, help="")
     if _is_file(shape):
-        return click.Option([flag, name], required=is_required, metavar="FILE", help="File with the secret, or `-`.")
+        text = "File with the secret, or `-`."
+        return click.Option([flag, name], required=is_required, metavar="FILE", callback=options.read_file, help=text)
     if shape.type in ("integer", "long"):
         return click.Option([flag, name], required=is_required, type=int)
     many = shape.type == "list"
@@ -131,7 +131,7 @@ def _value(given: Any, shape: Shape, option: str) -> Any:
     if _is_file(shape):
         from fastiam.sts import Secret
 
-        text = Secret(read_bytes(given).decode("utf-8", "surrogateescape").removesuffix("\n"))
+        text = Secret(given.decode("utf-8", "surrogateescape").removesuffix("\n"))
         return _json(text, option) if shape.type == "map" else text
     if shape.type == "list":
         items: list[Any] = []
