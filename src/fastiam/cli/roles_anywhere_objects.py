@@ -53,8 +53,8 @@ def add_create(group: click.Group, method: str, *own: options.Decorator, help: s
 
     @entity_commands.add_write(group, "create", entity_commands.new_name, *own, *common, help=help)
     def create(directory: Directory, account: str | None, **given: Any) -> object:
-        parameters = read(directory, account, **given)
-        return getattr(objects_of(directory), method)(account_of_store(directory, account), **parameters)
+        objects, of = objects_of(directory), account_of_store(directory, account)
+        return getattr(objects, method)(of, **read(directory, account, **given))
 
 
 def add_call(

@@ -27,8 +27,8 @@ def command() -> None:
 )
 def import_(directory: Directory, account: str | None, trust_anchor: str, **given: Any) -> object:
     """Import the revocation list NAME. FILE has the list as PEM text, or is `-`."""
-    arn = TRUST_ANCHOR.find(directory, trust_anchor, account)
-    return objects_of(directory).import_crl(trust_anchor=arn, **given)
+    objects, arn = objects_of(directory), TRUST_ANCHOR.find(directory, trust_anchor, account)
+    return objects.import_crl(trust_anchor=arn, **given)
 
 
 add_verbs(command, CRL)
