@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from fastiam.cognito.errors import CognitoError, NotAuthorizedError
 from fastiam.cognito.identity_pools import parameters
-from fastiam.cognito.identity_pools.calls import Calls
+from fastiam.cognito.identity_pools.call_parts import Calls
 from fastiam.cognito.identity_pools.identities import check_guests
 from fastiam.cognito.identity_pools.results import IdentityCredentials, OpenIdToken
 from fastiam.cognito.identity_pools.roles import choose_role

@@ -8,7 +8,7 @@ from itertools import islice
 
 from fastiam.cognito.errors import CognitoError
 from fastiam.cognito.identity_pools import parameters
-from fastiam.cognito.identity_pools.calls import Calls, page_token, read_page_token
+from fastiam.cognito.identity_pools.call_parts import Calls, page_token, read_page_token
 from fastiam.cognito.identity_pools.logins import developer_login
 from fastiam.cognito.identity_pools.results import DeveloperUsers, IdentityDescription, IdentityPage, OpenIdToken, describe
 from fastiam.cognito.identity_pools.tags import tags_of

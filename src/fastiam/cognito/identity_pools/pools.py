@@ -11,7 +11,7 @@ from typing import Any
 from fastiam.aws_data.service_models import service, snake
 from fastiam.cognito.errors import CognitoError
 from fastiam.cognito.identity_pools import parameters
-from fastiam.cognito.identity_pools.calls import Calls, page_token, read_page_token
+from fastiam.cognito.identity_pools.call_parts import Calls, page_token, read_page_token
 from fastiam.cognito.identity_pools.results import IdentityPoolPage, IdentityPoolRoles, PrincipalTagAttributeMap
 from fastiam.cognito.identity_pools.tags import claims_of
 from fastiam.cognito.identity_pools.user_writable import warnings_for

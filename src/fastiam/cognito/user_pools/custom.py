@@ -9,8 +9,8 @@ from typing import Any
 from fastiam.cognito.errors import CognitoError, NotAuthorizedError
 from fastiam.cognito.user_pools.attempt import Attempt, next_challenge, srp_challenge
 from fastiam.cognito.user_pools.calls import WRONG_PASSWORD, Calls, parameter
-from fastiam.cognito.user_pools.grants import finish
 from fastiam.cognito.user_pools.operations import plain
+from fastiam.cognito.user_pools.sign_in_grants import finish
 from fastiam.cognito.user_pools.state import Json, PoolState, hidden_texts
 from fastiam.cognito.user_pools.triggers import attributes_of, flag, invalid_response, run_trigger
 

@@ -21,7 +21,6 @@ from fastiam.cognito.errors import NotAuthorizedError
 from fastiam.cognito.user_pools.attributes import VERIFIABLE
 from fastiam.cognito.user_pools.calls import Calls
 from fastiam.cognito.user_pools.federated_users import user_of
-from fastiam.cognito.user_pools.grants import signed_in_on_page
 from fastiam.cognito.user_pools.hosts import host_of
 from fastiam.cognito.user_pools.oauth_requests import (
     OAuthAnswer,
@@ -34,6 +33,7 @@ from fastiam.cognito.user_pools.oauth_requests import (
     refusal,
 )
 from fastiam.cognito.user_pools.providers import metadata_of, sign_in_location
+from fastiam.cognito.user_pools.sign_in_grants import signed_in_on_page
 from fastiam.cognito.user_pools.social import (
     APPLE,
     ISSUERS,

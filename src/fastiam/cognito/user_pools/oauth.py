@@ -14,7 +14,6 @@ from fastiam.cognito.user_pools.attempt import (
 )
 from fastiam.cognito.user_pools.calls import WRONG_PASSWORD, Calls
 from fastiam.cognito.user_pools.federated import start_provider
-from fastiam.cognito.user_pools.grants import goes_on, grant_redirect
 from fastiam.cognito.user_pools.migration import migrate
 from fastiam.cognito.user_pools.oauth_requests import (
     OAuthAnswer,
@@ -28,6 +27,7 @@ from fastiam.cognito.user_pools.oauth_requests import (
     refusal,
 )
 from fastiam.cognito.user_pools.sign_in import after_password, respond
+from fastiam.cognito.user_pools.sign_in_grants import goes_on, grant_redirect
 from fastiam.cognito.user_pools.state import Json
 from fastiam.credentials.secret import Secret, hidden, takes_secrets
 from fastiam.directory.user_pool_records import Client, Pool, User

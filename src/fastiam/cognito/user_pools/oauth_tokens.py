@@ -9,7 +9,6 @@ from dataclasses import replace
 
 from fastiam.cognito.errors import CognitoError, NotAuthorizedError
 from fastiam.cognito.user_pools.calls import Calls
-from fastiam.cognito.user_pools.grants import as_oauth, issue_oauth
 from fastiam.cognito.user_pools.hosts import host_of
 from fastiam.cognito.user_pools.oauth_requests import (
     OAuthError,
@@ -20,6 +19,7 @@ from fastiam.cognito.user_pools.oauth_requests import (
     still_allowed,
 )
 from fastiam.cognito.user_pools.refresh import opened_sign_in, renewed_tokens, revoke_sign_in, rotated_tokens
+from fastiam.cognito.user_pools.sign_in_grants import as_oauth, issue_oauth
 from fastiam.cognito.user_pools.state import Json
 from fastiam.cognito.user_pools.tokens import readable_attributes
 from fastiam.credentials.secret import hidden, takes_secrets
