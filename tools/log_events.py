@@ -18,7 +18,7 @@ from pathlib import Path
 
 import botocore.session
 
-from fastiam.sources.cloudtrail.event_actions import VERSIONED, actions_of_event
+from fastiam.sources.sdk_calls.event_actions import VERSIONED, actions_of_event
 
 TABLE = Path(__file__).resolve().parents[1] / "src/fastiam/aws_data/log_events.json"
 _DATA_EVENTS = {

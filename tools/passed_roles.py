@@ -33,8 +33,8 @@ from typing import Any, NamedTuple
 import botocore.loaders
 
 from fastiam.aws_data.catalog import Action
-from fastiam.sources.cloudtrail.event_actions import actions_of_event
 from fastiam.sources.cloudtrail.passed_roles import may_pass_role
+from fastiam.sources.sdk_calls.event_actions import actions_of_event
 
 TABLE = Path(__file__).resolve().parents[1] / "src/fastiam/aws_data/passed_roles.json"
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")

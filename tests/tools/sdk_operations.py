@@ -15,9 +15,9 @@ from typing import Any
 
 import botocore.session
 
-from fastiam.sources.cloudtrail.arn_templates import RequestOrigin
-from fastiam.sources.cloudtrail.event_actions import actions_of_event
+from fastiam.sources.sdk_calls.arn_templates import RequestOrigin
 from fastiam.sources.sdk_calls.call_requests import operation_of
+from fastiam.sources.sdk_calls.event_actions import actions_of_event
 
 A, REGION = "111111111111", "eu-west-1"
 ORIGIN = RequestOrigin("aws", REGION, A, f"arn:aws:iam::{A}:user/ana")

@@ -9,7 +9,7 @@ from typing import Any
 from fastiam.analysis.access.call_decisions import CallDecision
 from fastiam.boto3.recorded import CheckedRequest
 from fastiam.model.session import Session
-from fastiam.sources.cloudtrail.arn_templates import RequestOrigin
+from fastiam.sources.sdk_calls.arn_templates import RequestOrigin
 
 
 class CallFacts:

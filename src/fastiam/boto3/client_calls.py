@@ -46,7 +46,7 @@ from fastiam.model.key_registry import fold
 from fastiam.model.logged_calls import PASS_ROLE, LoggedOutcome
 from fastiam.model.request import Context
 from fastiam.model.session import Session
-from fastiam.sources.cloudtrail.arn_templates import RequestOrigin
+from fastiam.sources.sdk_calls.arn_templates import RequestOrigin
 from fastiam.sources.sdk_calls.call_keys import CALLED_VIA, OF_CALL_ALONE, unknown_keys
 from fastiam.sources.sdk_calls.call_requests import SdkRequest, action_data, delete_requests, operation_of
 

@@ -14,8 +14,8 @@ import orjson
 import pytest
 from botocore.validate import ParamValidator
 
-from fastiam.sources.cloudtrail.arn_templates import RequestOrigin
 from fastiam.sources.cloudtrail.requests import RequestPlan
+from fastiam.sources.sdk_calls.arn_templates import RequestOrigin
 from fastiam.sources.sdk_calls.call_requests import operation_of
 
 A = "111111111111"

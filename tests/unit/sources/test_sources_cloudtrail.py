@@ -16,8 +16,8 @@ import fastiam
 from fastiam.aws_data.catalog import actions_of
 from fastiam.errors import pip_install
 from fastiam.model.logged_calls import Calls
-from fastiam.sources.cloudtrail.event_actions import actions_of_event, renames
 from fastiam.sources.cloudtrail.log_records import read_records
+from fastiam.sources.sdk_calls.event_actions import actions_of_event, renames
 
 DATA = Path(__file__).resolve().parents[4] / "shared" / "data" / "cloudtrail-attack-simulation.json.gz"
 needs_data = pytest.mark.skipif(not DATA.exists(), reason="no real data beside the project")

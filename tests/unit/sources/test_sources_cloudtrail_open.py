@@ -14,9 +14,9 @@ from fastiam import Outcome
 from fastiam.aws_data.catalog import actions_of
 from fastiam.cli.main import run
 from fastiam.model.logged_calls import Calls, LoggedOutcome
-from fastiam.sources.cloudtrail.arn_templates import RequestOrigin
 from fastiam.sources.cloudtrail.named_resources import resource_finder
 from fastiam.sources.cloudtrail.outcomes import logged_of
+from fastiam.sources.sdk_calls.arn_templates import RequestOrigin
 
 OTHER = "222222222222"
 

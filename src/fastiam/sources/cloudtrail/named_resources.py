@@ -20,7 +20,7 @@ from functools import cache, lru_cache
 from typing import Any
 
 from fastiam.aws_data.catalog import Action
-from fastiam.sources.cloudtrail.arn_templates import ArnTemplate, Names, RequestOrigin, arn_templates, is_of_tags
+from fastiam.sources.sdk_calls.arn_templates import ArnTemplate, Names, RequestOrigin, arn_templates, is_of_tags
 
 _CATALOG = "arn:${Partition}:glue:${Region}:${Account}:catalog"
 _FAMILIES = {"express": "execution", "web-function": "function"}

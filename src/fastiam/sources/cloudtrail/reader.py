@@ -16,7 +16,6 @@ import numpy.typing as npt
 
 from fastiam.model.logged_calls import Calls, LoggedContext, LoggedOutcome, LoggedPrincipal
 from fastiam.runtime.gc_pause import collection_paused
-from fastiam.sources.cloudtrail.arn_templates import RequestOrigin
 from fastiam.sources.cloudtrail.callers import Identity, IssuedSessions, Keys, PrincipalReader
 from fastiam.sources.cloudtrail.log_records import Batch, Record, read_records
 from fastiam.sources.cloudtrail.network import NetworkKeys, context_of_network
@@ -29,6 +28,7 @@ from fastiam.sources.cloudtrail.requests import (
     decoded,
     narrow_to_refusal,
 )
+from fastiam.sources.sdk_calls.arn_templates import RequestOrigin
 
 _BATCH = 16_384
 _MAX_CACHED = 50_000  # entries of a cache

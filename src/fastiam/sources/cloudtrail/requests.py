@@ -10,14 +10,14 @@ import msgspec
 
 from fastiam.aws_data.catalog import Action
 from fastiam.model.logged_calls import PASS_ROLE, Open
-from fastiam.sources.cloudtrail.arn_templates import Names, RequestOrigin
 from fastiam.sources.cloudtrail.callers import MFA, MFA_AGE, Keys, is_visible
-from fastiam.sources.cloudtrail.event_actions import VERSIONED, actions_of_event
 from fastiam.sources.cloudtrail.log_records import ListedResource
 from fastiam.sources.cloudtrail.named_resources import ResourceFinder, names_of, resource_finder
 from fastiam.sources.cloudtrail.network import NETWORK_CONTEXT_KEYS
 from fastiam.sources.cloudtrail.outcomes import Refusal
 from fastiam.sources.cloudtrail.passed_roles import RoleParameters, may_name_roles, role_parameters_of
+from fastiam.sources.sdk_calls.arn_templates import Names, RequestOrigin
+from fastiam.sources.sdk_calls.event_actions import VERSIONED, actions_of_event
 from fastiam.sources.sdk_calls.special_operations import add_arns, reader_of, tagged_on_creation
 
 _STS_KEYS = {

@@ -14,11 +14,11 @@ from urllib.parse import unquote
 
 from fastiam.aws_data.catalog import Action, actions_of
 from fastiam.model.logged_calls import PASS_ROLE
-from fastiam.sources.cloudtrail.arn_templates import RequestOrigin
-from fastiam.sources.cloudtrail.event_actions import VERSIONED, actions_of_event
 from fastiam.sources.cloudtrail.named_resources import names_of, resource_finder
 from fastiam.sources.cloudtrail.passed_roles import role_parameters_of
+from fastiam.sources.sdk_calls.arn_templates import RequestOrigin
 from fastiam.sources.sdk_calls.call_keys import CALLED_VIA, Keys, keys_of
+from fastiam.sources.sdk_calls.event_actions import VERSIONED, actions_of_event
 from fastiam.sources.sdk_calls.special_operations import (
     Need,
     add_arns,

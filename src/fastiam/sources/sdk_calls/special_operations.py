@@ -13,11 +13,11 @@ from urllib.parse import quote, urlsplit
 
 from fastiam.aws_data.catalog import actions_of
 from fastiam.aws_data.rest_paths import rest_method, rest_paths
-from fastiam.sources.cloudtrail.arn_templates import ec2_type
-from fastiam.sources.cloudtrail.event_actions import actions_of_event
+from fastiam.sources.sdk_calls.arn_templates import ec2_type
+from fastiam.sources.sdk_calls.event_actions import actions_of_event
 
 if TYPE_CHECKING:
-    from fastiam.sources.cloudtrail.arn_templates import Names, RequestOrigin
+    from fastiam.sources.sdk_calls.arn_templates import Names, RequestOrigin
 
 Need = tuple[str, str | None]  # an action and its resource; None if the parameters do not determine the resource
 Reader = Callable[[Mapping[str, Any], "RequestOrigin"], "list[Need]"]
