@@ -14,7 +14,7 @@ from fastiam.sources.located_values import LocatedValue
 from fastiam.testing.report import ExampleResult, Status
 from fastiam.testing.sets import KINDS, Sets
 from fastiam.testing.templates import OF_ORGANIZATION, Template, expanded, find_template, template_names, without_empty_blocks
-from fastiam.testing.values import Variables, error, known_keys
+from fastiam.testing.values import ErrorCollector, Variables, error, known_keys
 
 if TYPE_CHECKING:
     from fastiam.analysis.invariants.model import Invariant, InvariantResult
@@ -56,8 +56,8 @@ class InvariantTest:
     sets: Mapping[str, Mapping[str, Sequence[Any]]]
 
 
-def read_invariants(root: LocatedValue, variables: Variables, sets: Sets) -> tuple[InvariantTest, ...]:
-    """Read `invariants` and `use` of a file.
+def read_invariants(root: LocatedValue, variables: Variables, sets: Sets, errors: ErrorCollector) -> tuple[InvariantTest, ...]:
+    """Read `invariants` and `use` of a file. The errors of single ones are collected.
 
     Raises
     ------
@@ -68,36 +68,40 @@ def read_invariants(root: LocatedValue, variables: Variables, sets: Sets) -> tup
         kind: {name: [_plain(one, variables) for one in items] for name, items in sets.by_kind.get(kind, {}).items()}
         for kind in KINDS
     }
-    found = [*_own(root.get("invariants"), variables, named), *_used(root.get("use"), variables, named)]
+    found: list[InvariantTest] = []
+    for name, read in (("invariants", _own), ("use", _used)):
+        given = root.get(name)
+        for one in given.items() if given is not None else ():
+            with errors.collecting():
+                found += read(one, variables, named)
     if len(found) > MAX_INVARIANTS:
         raise error(root, f"a file has at most {MAX_INVARIANTS:,} invariants", "TEST-LIMIT")
     return tuple(found)
 
 
-def _own(given: LocatedValue | None, variables: Variables, sets: Mapping[str, Any]) -> Iterator[InvariantTest]:
-    for one in given.items() if given is not None else ():
-        known_keys(one, _KEYS)
-        name, quantifiers = one.get("name"), [key for key in _QUANTIFIERS if one.get(key) is not None]
-        if name is None:
-            raise error(one, "an invariant needs `name`", "TEST-MISSING")
-        if len(quantifiers) != 1:
-            raise error(one, "an invariant needs one of `never`, `always` and `sometimes`", "TEST-MISSING")
-        scope = one.need(quantifiers[0])
-        known_keys(scope, _SCOPE)
-        for key in ("principals", "actions"):
-            if scope.get(key) is None:
-                raise error(scope, f"`{quantifiers[0]}` needs `{key}`", "TEST-MISSING")
-        content = _plain(one, variables)
-        for key, words in (("severity", ("error", "warning")), ("keys", ("aws", "any"))):
-            if content.get(key, words[0]) not in words:
-                raise error(one.need(key), f"`{content[key]}` is none of {', '.join(words)}", "TEST-KEY")
-        for key in ("timeout", "limit"):
-            if key in content and not _is_number(content[key]):
-                raise error(one.need(key), f"`{key}` is a number above 0", "TEST-KEY")
-        closed = one.get("closed")
-        yield InvariantTest(
-            variables.text(name), one, {**content, "closed": closed is None or closed.flag()}, None, {}, sets
-        )  # fmt: skip
+def _own(one: LocatedValue, variables: Variables, sets: Mapping[str, Any]) -> Iterator[InvariantTest]:
+    known_keys(one, _KEYS)
+    name, quantifiers = one.get("name"), [key for key in _QUANTIFIERS if one.get(key) is not None]
+    if name is None:
+        raise error(one, "an invariant needs `name`", "TEST-MISSING")
+    if len(quantifiers) != 1:
+        raise error(one, "an invariant needs one of `never`, `always` and `sometimes`", "TEST-MISSING")
+    scope = one.need(quantifiers[0])
+    known_keys(scope, _SCOPE)
+    for key in ("principals", "actions"):
+        if scope.get(key) is None:
+            raise error(scope, f"`{quantifiers[0]}` needs `{key}`", "TEST-MISSING")
+    content = _plain(one, variables)
+    for key, words in (("severity", ("error", "warning")), ("keys", ("aws", "any"))):
+        if content.get(key, words[0]) not in words:
+            raise error(one.need(key), f"`{content[key]}` is none of {', '.join(words)}", "TEST-KEY")
+    for key in ("timeout", "limit"):
+        if key in content and not _is_number(content[key]):
+            raise error(one.need(key), f"`{key}` is a number above 0", "TEST-KEY")
+    closed = one.get("closed")
+    yield InvariantTest(
+        variables.text(name), one, {**content, "closed": closed is None or closed.flag()}, None, {}, sets
+    )  # fmt: skip
 
 
 def _is_number(text: object) -> bool:
@@ -107,25 +111,24 @@ def _is_number(text: object) -> bool:
         return False
 
 
-def _used(given: LocatedValue | None, variables: Variables, sets: Mapping[str, Any]) -> Iterator[InvariantTest]:
-    for one in given.items() if given is not None else ():
-        known_keys(one, ("template", "with"))
-        named = one.get("template")
-        if named is None:
-            raise error(one, "`use` needs `template`", "TEST-MISSING")
-        name = variables.text(named)
-        template = find_template(name)
-        if template is None:
-            raise error(named, f"there is no template `{name}`", "TEST-TEMPLATE", hint=did_you_mean(name, template_names()))
-        arguments = one.get("with")
-        if arguments is not None:
-            known_keys(arguments, list(template.parameters))
-        parameters = {} if arguments is None else _plain(arguments, variables)
-        for parameter in template.parameters:
-            if parameter not in (*parameters, *template.defaults, *OF_ORGANIZATION):
-                raise error(one, f"the template needs `{parameter}`", "TEST-TEMPLATE", hint=template.parameters[parameter])
-        for invariant in template.invariants:
-            yield InvariantTest(f"{name}/{invariant['name']}", one, invariant, template, parameters, sets)
+def _used(one: LocatedValue, variables: Variables, sets: Mapping[str, Any]) -> Iterator[InvariantTest]:
+    known_keys(one, ("template", "with"))
+    named = one.get("template")
+    if named is None:
+        raise error(one, "`use` needs `template`", "TEST-MISSING")
+    name = variables.text(named)
+    template = find_template(name)
+    if template is None:
+        raise error(named, f"there is no template `{name}`", "TEST-TEMPLATE", hint=did_you_mean(name, template_names()))
+    arguments = one.get("with")
+    if arguments is not None:
+        known_keys(arguments, list(template.parameters))
+    parameters = {} if arguments is None else _plain(arguments, variables)
+    for parameter in template.parameters:
+        if parameter not in (*parameters, *template.defaults, *OF_ORGANIZATION):
+            raise error(one, f"the template needs `{parameter}`", "TEST-TEMPLATE", hint=template.parameters[parameter])
+    for invariant in template.invariants:
+        yield InvariantTest(f"{name}/{invariant['name']}", one, invariant, template, parameters, sets)
 
 
 def _plain(given: LocatedValue, variables: Variables) -> Any:

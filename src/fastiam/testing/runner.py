@@ -30,7 +30,7 @@ from fastiam.testing.planned import Planned, apply_change
 from fastiam.testing.principal_names import PrincipalReader
 from fastiam.testing.report import ExampleResult, Status, TestReport
 from fastiam.testing.test_file import EXPECTED, SUFFIXES, Example, ExampleFile, read_test_file
-from fastiam.testing.values import error
+from fastiam.testing.values import ErrorCollector, error
 
 if TYPE_CHECKING:
     from fastiam.api.directory import Directory
@@ -93,7 +93,7 @@ def run(
         try:
             results = runner.file(path, fail_fast=fail_fast)
         except FastiamError as failed:
-            report.broken.append((runner.shown(path), failed))
+            report.broken += ((runner.shown(path), each) for each in getattr(failed, "errors", (failed,)))
         else:
             if results:
                 report.files[runner.shown(path)] = results
@@ -219,7 +219,11 @@ class Runner:
             raise PolicyError([replace(each, source=names.get(each.source, each.source)) for each in rejected.findings]) from None
 
     def _run(self, judge: Judge, file: ExampleFile, examples: Sequence[Example], fail_fast: bool) -> list[ExampleResult]:
-        requests = [self._request(judge, file, example) for example in examples]
+        requests, errors = [], ErrorCollector()
+        for example in examples:
+            with errors.collecting():
+                requests.append(self._request(judge, file, example))
+        errors.check()
         results: list[ExampleResult] = []
         for _, group in groupby(requests, key=lambda one: (one.now, one.example.unknown)):
             together = list(group)

@@ -17,7 +17,7 @@ from fastiam.sources.files import File
 from fastiam.sources.located_values import LocatedValue
 from fastiam.testing.invariants import InvariantTest, read_invariants
 from fastiam.testing.sets import Sets, read_sets
-from fastiam.testing.values import QUOTES, Variables, error, known_keys, listed
+from fastiam.testing.values import QUOTES, ErrorCollector, Variables, error, known_keys, listed
 
 SUFFIXES = (".iamtest.yaml", ".iamtest.yml", ".iamtest.json")
 MAX_BYTES = 4 << 20
@@ -143,38 +143,41 @@ def read_test_file(path: Path, shown: str, variables: Mapping[str, str]) -> Exam
     Raises
     ------
     SourceError
-        it cannot be read, or breaks a rule.
+        it cannot be read, or breaks a rule; a `TestFileErrors` if several values do.
     """
     root = _read(path, shown)
-    known_keys(root, _FILE_KEYS)
     if str(root.object().get("version")) != "1":
         raise error(root.get("version") or root, "a test file begins with `version: 1`", "TEST-MISSING")
+    errors = ErrorCollector()
+    with errors.collecting():
+        known_keys(root, _FILE_KEYS)
     parts = [found for name in ("tests", "invariants", "use") if (found := root.get(name)) is not None]
     if not any(part.items() for part in parts):
+        errors.check()
         raise error(parts[0] if parts else root, "a test file needs `tests`, `invariants` or `use`", "TEST-MISSING")
     tests = root.get("tests")
     given = tests.items() if tests is not None else []
-    if root.get("policies") is not None and root.get("documents") is not None:
-        raise error(root.need("documents"), "`policies` and `documents` exclude each other", "TEST-SOURCE")
     if tests is not None and len(given) > MAX_TESTS:
         raise error(tests, f"a file has at most {MAX_TESTS:,} tests", "TEST-LIMIT")
-    own = {name: str(value.value) for name, value in _members(root.get("variables")) if _is_text(value)}
-    reader = _Reader(Variables({**own, **variables}), root, read_sets(root.get("sets")))
-    documents = root.get("documents")
-    if documents is not None:
-        known_keys(documents, DOCUMENT_LAYERS)
-    change = root.get("change")
-    if change is not None:
-        known_keys(change, CHANGE_KEYS)
-        if not {"terraform", "cloudformation", "replace"} & change.object().keys():
-            raise error(change, "`change` needs `terraform`, `cloudformation` or `replace`", "TEST-MISSING")
-        for name in ("deployed", "stack_resources", "parameters"):
-            if change.get(name) is not None and change.get("cloudformation") is None:
-                raise error(change.need(name), f"`{name}` needs `cloudformation`", "TEST-SOURCE")
-        if documents is not None:
-            raise error(change, "`change` and `documents` exclude each other", "TEST-SOURCE")
-    read = tuple(map(reader.test, given))
-    invariants = read_invariants(root, reader.variables, reader.sets)
+    documents, change = root.get("documents"), root.get("change")
+    with errors.collecting():
+        _check_sources(root, documents, change)
+    with errors.collecting():
+        own = {name: str(value.value) for name, value in _members(root.get("variables")) if _is_text(value)}
+    with errors.collecting():
+        sets = read_sets(root.get("sets"))
+    with errors.collecting():
+        mode = _word(root.get("mode"), ("strict", "lenient"), "strict")
+        unknown_owner = _word(root.get("unknown_owner"), ("principal", "deny"), "principal")
+    errors.check()  # the errors of tests would follow from these
+    reader = _Reader(Variables({**own, **variables}), root, sets, errors)
+    read = []
+    for one in given:
+        with errors.collecting():
+            read.append(reader.test(one))
+    with errors.collecting():
+        invariants = read_invariants(root, reader.variables, reader.sets, errors)
+    errors.check()
     _unique_names([*((one.name, one.at) for one in read), *((one.id, one.at) for one in invariants)])
     return ExampleFile(
         path,
@@ -183,13 +186,31 @@ def read_test_file(path: Path, shown: str, variables: Mapping[str, str]) -> Exam
         tuple(listed(root.get("policies"))),
         {} if documents is None else dict(documents.members()),
         change,
-        _word(root.get("mode"), ("strict", "lenient"), "strict"),
-        _word(root.get("unknown_owner"), ("principal", "deny"), "principal"),
+        mode,
+        unknown_owner,
         reader.variables,
         reader.sets,
-        read,
+        tuple(read),
         invariants,
     )
+
+
+def _check_sources(root: LocatedValue, documents: LocatedValue | None, change: LocatedValue | None) -> None:
+    """Check that the policies are stated in one way."""
+    if root.get("policies") is not None and documents is not None:
+        raise error(documents, "`policies` and `documents` exclude each other", "TEST-SOURCE")
+    if documents is not None:
+        known_keys(documents, DOCUMENT_LAYERS)
+    if change is None:
+        return
+    known_keys(change, CHANGE_KEYS)
+    if not {"terraform", "cloudformation", "replace"} & change.object().keys():
+        raise error(change, "`change` needs `terraform`, `cloudformation` or `replace`", "TEST-MISSING")
+    for name in ("deployed", "stack_resources", "parameters"):
+        if change.get(name) is not None and change.get("cloudformation") is None:
+            raise error(change.need(name), f"`{name}` needs `cloudformation`", "TEST-SOURCE")
+    if documents is not None:
+        raise error(change, "`change` and `documents` exclude each other", "TEST-SOURCE")
 
 
 def _read(path: Path, shown: str) -> LocatedValue:
@@ -241,11 +262,12 @@ def _unique_names(names: Sequence[tuple[str, LocatedValue]]) -> None:
 
 @dataclass(slots=True)
 class _Reader:
-    """Reads tests with the defaults of their file."""
+    """Reads tests with the defaults of their file. The errors of cases are collected; others of a test are raised."""
 
     variables: Variables
     root: LocatedValue
     sets: Sets
+    errors: ErrorCollector
 
     def test(self, given: LocatedValue) -> ExampleTest:
         known_keys(given, _TEST_KEYS)
@@ -277,8 +299,9 @@ class _Reader:
             yield from self._product(test, levels, None, None)
             return
         for case in cases.items():
-            known_keys(case, _CASE_KEYS)
-            yield from self._product(case, [*levels, case], None, None)
+            with self.errors.collecting():
+                known_keys(case, _CASE_KEYS)
+                yield from self._product(case, [*levels, case], None, None)
 
     def _product(
         self, at: LocatedValue, levels: Sequence[LocatedValue], actions: LocatedValue | None, words: list[str] | None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from fastiam.errors import SourceError, did_you_mean
@@ -40,18 +41,57 @@ class Variables:
         return self.values[name]
 
 
+class TestFileErrors(SourceError):
+    """The errors of one test file. `errors` has each; the place is that of the first."""
+
+    __test__ = False  # of pytest: this is not a test class
+
+    def __init__(self, errors: Sequence[SourceError]) -> None:
+        first = errors[0]
+        place = {"source": first.source, "path": first.path, "line": first.line, "column": first.column}
+        super().__init__(first.message, **place, hint=first.hint)  # type: ignore[arg-type]
+        self.errors = tuple(errors)
+        self.args = ("\n".join(map(str, errors)),)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.errors,)
+
+
+@dataclass(slots=True)
+class ErrorCollector:
+    """Collects the errors of a test file, so that all are reported at once."""
+
+    errors: dict[str, SourceError] = field(default_factory=dict)  # by text: the examples of a test share values
+
+    @contextmanager
+    def collecting(self) -> Iterator[None]:
+        """Collect the error of a block, and go on after it."""
+        try:
+            yield
+        except SourceError as failed:
+            for each in getattr(failed, "errors", (failed,)):
+                self.errors.setdefault(str(each), each)
+
+    def check(self) -> None:
+        """Raise what was collected."""
+        found = tuple(self.errors.values())
+        if found:
+            raise found[0] if len(found) == 1 else TestFileErrors(found)
+
+
 def error(given: LocatedValue, message: str, code: str, *, hint: str = "") -> SourceError:
     """Return an error at a value, with its code."""
     return given.error(f"{message} [{code}]", hint=hint)
 
 
 def known_keys(given: LocatedValue, names: Sequence[str]) -> None:
-    """Refuse a key that is not among names."""
-    for name in given.object():
+    """Refuse the keys that are not among names."""
+    errors = ErrorCollector()
+    for name, value in given.object().items():
         if name not in names:
-            raise error(
-                given.child(name, given.object()[name]), f"unknown key `{name}`", "TEST-KEY", hint=did_you_mean(name, names)
-            )
+            with errors.collecting():
+                raise error(given.child(name, value), f"unknown key `{name}`", "TEST-KEY", hint=did_you_mean(name, names))
+    errors.check()
 
 
 def listed(given: LocatedValue | None) -> list[LocatedValue]:

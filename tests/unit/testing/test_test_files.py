@@ -367,6 +367,39 @@ def test_broken_test_is_an_error_with_a_hint(test: dict[str, Any], text: str) ->
     assert text in message() and message().startswith(FILE)
 
 
+def test_all_errors_of_a_file_are_reported_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    cases = [{"action": "s3:GetObjct", "expect": "allowed"}, {"expect": "allowd"}, {"expects": "denied"}]
+    tests = [asked(cases=cases), {"name": "u", "principal": "<who>"}, asked(name="v", expect="allowed")]
+    write(*tests, invariants=[{"name": "i"}, {"never": {}}])
+    report = run(".")
+    assert not report.results and report.exit_code() == 1
+    text = "\n".join(str(failed) for _, failed in report.broken)
+    expected = (
+        "`allowd` is none of",
+        "unknown key `expects`",
+        "a test needs `action`",
+        "an invariant needs one of `never`",
+        "an invariant needs `name`",
+    )
+    assert [part for part in expected if part in text] == list(expected) and len(report.broken) == len(expected)
+    assert command_line(["test"]) == 1
+    assert capsys.readouterr().out.count(f"ERROR {FILE}") == len(expected)
+
+
+def test_all_errors_of_the_head_of_a_file_are_reported_at_once() -> None:
+    head = {"mod": "lenient", "nam": "t", "mode": "strictly", "change": {}}
+    write(asked(expect="allowed", principal="<x>"), **head)
+    found = [str(failed) for _, failed in run(".").broken]
+    parts = ["unknown key `mod`", "unknown key `nam`", "`change` needs", "`strictly` is none of"]
+    assert len(found) == len(parts) and all(part in one for part, one in zip(parts, found, strict=True))
+
+
+def test_all_names_that_are_not_known_are_reported_at_once() -> None:
+    write(asked(action="s3:GetObjct", expect="allowed"), asked(name="u", principal="lee", expect="denied"))
+    found = [str(failed) for _, failed in run(".").broken]
+    assert len(found) == 2 and "AWS has no action `s3:GetObjct`" in found[0] and "`lee`" in found[1]
+
+
 def test_two_sources_exclude_each_other() -> None:
     content = {"version": 1, "policies": "account.json", "documents": {}, "tests": [asked(expect="allowed")]}
     Path(FILE).write_text(json.dumps(content))
