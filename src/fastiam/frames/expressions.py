@@ -40,6 +40,9 @@ def read_expressions(
 
     def source(name: str, given: Any) -> Any:
         if isinstance(given, str):
+            if given == "*":  # libraries read it as all columns
+                hint = 'a text is the name of a column; for the value write `fastiam.lit("*")`'
+                raise RequestValueError("`*` is not the name of a column", column=name, hint=hint)
             given = column(given)
         if not isinstance(given, kind):
             return given

@@ -41,6 +41,23 @@ def _broken(rows: int = 60) -> dict[str, list[Any]]:
 # -- Polars -----------------------------------------------------------------------------------------------------------------
 
 
+def test_star_is_not_read_as_all_columns() -> None:
+    frame = pl.DataFrame(ROWS)
+    asks = [
+        lambda: fastiam.polars.allowed("principal", ASKED, "action", "*"),
+        lambda: fastiam.polars.allowed("principal", ASKED, context={KEYS[0]: "*"}),
+        lambda: ASKED.decide_frame(frame, resource="*"),
+        lambda: frame.lazy().iam.decide(ASKED, resource="*"),
+        lambda: pd.DataFrame(ROWS).iam.allowed(ASKED, resource="*"),
+    ]
+    for ask in asks:
+        with pytest.raises(RequestValueError, match=r"column `\*`|`\*` is not the name of a column") as raised:
+            ask()
+        assert 'write `fastiam.lit("*")`' in raised.value.hint
+    allowed = frame.select(fastiam.polars.allowed("principal", ASKED, "action", lit("*"), context=KEYS))
+    assert allowed.to_series().to_list() == ASKED.decide_frame(frame, resource=lit("*"))["allowed"].to_list()
+
+
 def test_polars_namespaces_give_the_decisions_of_the_batch() -> None:
     frame = pl.DataFrame(ROWS)
     assert frame.iam.decide(ASKED).to_dict(as_series=False) == {**ROWS, **ANSWERS}
