@@ -50,6 +50,16 @@ def test_h63_undecided_principals_are_listed(call: Run) -> None:
     assert {(row["change"], row["principal"]) for row in rows} == {("may gain", APP)}
 
 
+def test_undecided_reason_names_the_option(call: Run) -> None:
+    user = change("aws_iam_user.eve", None, {"name": "eve", "path": "/", "arn": UNKNOWN})
+    providers = {name: {"name": "aws", "alias": name, "expressions": {}} for name in ("aws", "aws.other")}
+    content = json.loads(plan(user)) | {"configuration": {"provider_config": providers, "root_module": {}}}
+    Path("plan.json").write_text(json.dumps(content))
+    err = call(*TERRAFORM)[2]
+    assert "the account is unknown: pass `--account`\n" in err
+    assert "is unknown" not in call(*TERRAFORM, "--account", A)[2]
+
+
 def test_diff_of_a_plan_shows_the_statement_in_the_plan(call: Run) -> None:
     Path("plan.json").write_text(plan(inline("ana", "s3:*")))
     (row,) = (json.loads(line) for line in call(*TERRAFORM, "--format", "jsonl")[1].splitlines())

@@ -37,6 +37,12 @@ def test_profile_gives_options_and_keys(call: Run) -> None:
     assert found["decision"]["assumed_owner"] is False
 
 
+def test_time_without_a_zone_has_a_hint_of_the_command_line(call: Run) -> None:
+    Path("p.toml").write_text(PROFILE + '"x:at" = 2026-11-25T09:00:00\n')
+    code, _, err = call(*ASKED, "--profile", "p.toml")
+    assert code == 1 and "a datetime needs a time zone - at `x:at`\nhelp: write it with its zone, such as `2026-" in err
+
+
 def test_options_replace_those_of_the_profile(call: Run) -> None:
     Path("c.json").write_text('{"aws:sourceip": "203.0.113.9"}')
     for more in (("--context", "aws:SourceIp=203.0.113.9"), ("--context-file", "c.json")):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -105,7 +105,8 @@ class Sides:
         )
         _print_list("these records differ from the state before the change, which is compared", found.differences)
         _print_list("assumed", found.assumed)
-        return Compared(found.old, found.new, found.undecided, found.unknown)
+        undecided = tuple(replace(item, reason=getattr(item.reason, "cli", item.reason)) for item in found.undecided)
+        return Compared(found.old, found.new, undecided, found.unknown)
 
     def _replacements(self, known: Collection[str]) -> list[tuple[str, str]]:
         """Split `ARN=FILE`. A name can contain `=`, so that a known ARN decides."""

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from fastiam.errors import RequestValueError
+from fastiam.errors import Hint, RequestValueError
 from fastiam.model.arn import is_arn
 from fastiam.model.key_names import is_key_of_tag, likely_key
 from fastiam.model.key_registry import fold, key_info
@@ -29,6 +29,7 @@ _NAME_HINT = "write a key such as `aws:SourceIp` or `aws:ResourceTag/cost center
 _TAGS_HINT = "frames and files take tags under this name; give each tag a key of its own here, such as `aws:RequestTag/team`"
 _FIRST_SECOND, _LAST_SECOND = -62135596800, 253402300799  # of the years 1 to 9999
 _NO_YEAR = "a datetime must be in the years 1 to 9999 of UTC"
+_ZONE = Hint("pass `datetime.now(timezone.utc)`", "write it with its zone, such as `2026-11-25T09:00:00Z`")
 _MAX_DIGITS = 4300  # Python writes no longer integers
 
 
@@ -224,7 +225,7 @@ def date_text(value: datetime, column: str = "now") -> str:
 
 def _check_zone(value: datetime, column: str) -> None:
     if value.utcoffset() is None:
-        raise RequestValueError("a datetime needs a time zone", column=column, hint="pass `datetime.now(timezone.utc)`")
+        raise RequestValueError("a datetime needs a time zone", column=column, hint=_ZONE)
 
 
 def epoch_seconds(now: datetime | None) -> int:
@@ -232,9 +233,7 @@ def epoch_seconds(now: datetime | None) -> int:
     if now is None:
         return int(datetime.now(UTC).timestamp())
     if not isinstance(now, datetime):
-        raise RequestValueError(
-            f"`now` must be a datetime, not `{type(now).__name__}`", column="now", hint="pass `datetime.now(timezone.utc)`"
-        )
+        raise RequestValueError(f"`now` must be a datetime, not `{type(now).__name__}`", column="now", hint=_ZONE)
     _check_zone(now, "now")
     seconds = math.floor(now.timestamp())
     if not _FIRST_SECOND <= seconds <= _LAST_SECOND:

@@ -284,7 +284,10 @@ def test_h63_policy_of_a_generated_name_is_reported(planned: Planned) -> None:
     policy = resource("IAM::Policy", PolicyName="i", PolicyDocument=document(statement("s3:*")), Roles=[{"Ref": "App"}])
     unnamed = {"App": role(name=None)}
     found = planned({**unnamed, "P": policy}, unnamed)
-    assert [item.address for item in found.undecided] == ["P"]
+    (item,) = found.undecided
+    reason = "CloudFormation generates the name of `App`: pass `{}`"
+    assert (item.address, item.reason) == ("P", reason.format("stack_resources"))
+    assert item.reason.cli == reason.format("--stack-resources")
     (planned.folder / "ids").write_text(
         json.dumps({"StackResources": [{"LogicalResourceId": "App", "PhysicalResourceId": "stack-App-X1"}]})
     )

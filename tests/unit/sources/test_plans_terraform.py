@@ -205,7 +205,8 @@ def test_account_is_undecided_with_two_providers(planned: Planned) -> None:
     item = change("aws_iam_user.eve", None, {"name": "eve", "path": "/", "arn": UNKNOWN})
     providers = {name: {"name": "aws", "alias": name, "expressions": {}} for name in ("aws", "aws.other")}
     made = planned(item, more={"configuration": {"provider_config": providers, "root_module": {}}})
-    assert "pass `--account`" in made.undecided[0].reason
+    reason = made.undecided[0].reason
+    assert reason == "the account is unknown: pass `account`" and reason.cli == "the account is unknown: pass `--account`"
     assert not planned(item, account=A).undecided
 
 

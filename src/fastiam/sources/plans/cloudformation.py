@@ -27,6 +27,7 @@ from fastiam.sources.plans.facts import (
     planned_policy,
     unknown_key,
     unknown_name,
+    with_option,
 )
 from fastiam.sources.plans.key_changes import ANY_TAG, changed_tags
 from fastiam.sources.plans.plan_values import UNKNOWN
@@ -288,8 +289,7 @@ class _Resource:
         if found is not None:
             return found
         if of_name in properties or self.stack.settings.account is None:
-            unknown = "its name" if of_name in properties else "its account"
-            self.report(f"{unknown} is not known" + ("" if of_name in properties else ": pass `--account`"))
+            self.report("its name is not known" if of_name in properties else with_option("its account is not known", "account"))
             return None
         found = self.stack.identity_arn(what, self.name, properties.get("Path", "/"))
         self.report(f"CloudFormation generates its name: compared as `{self.name}`", (found,) if found else ())
@@ -299,7 +299,8 @@ class _Resource:
         """Return the ARN of a user, group or role that a property names."""
         if isinstance(name, GeneratedName):
             found = self.stack.identity_arn(what, name, self.stack.properties(name).get("Path", "/"))
-            self.report(f"CloudFormation generates the name of `{name}`: pass `--stack-resources`", (found,) if found else ())
+            reason = with_option(f"CloudFormation generates the name of `{name}`", "stack_resources")
+            self.report(reason, (found,) if found else ())
             return found
         if isinstance(name, str):
             for other in self.stack.resources:

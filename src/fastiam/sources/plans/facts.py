@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
 from fastiam.directory.stored_policies import StoredPolicy, not_read_message, why_substituted
-from fastiam.errors import Finding, PolicyError
+from fastiam.errors import Finding, Hint, PolicyError
 from fastiam.model.policy import Policy, PolicyKind
 from fastiam.model.source_map import Origin, Source
 from fastiam.policy.document import read_policy
@@ -175,6 +175,11 @@ def planned_policy(text: str, kind: PolicyKind, name: str, source: str, *, arn: 
     if why is not None:
         raise PolicyError([Finding(why.code, why.severity, not_read_message(name, why.message), source, "$")])
     return StoredPolicy(policy, text)
+
+
+def with_option(reason: str, argument: str) -> Hint:
+    """Return a reason with the argument of Python, and on the command line the option, that says what is unknown."""
+    return Hint(f"{reason}: pass `{argument}`", f"{reason}: pass `--{argument.replace('_', '-')}`")
 
 
 def conflict_reason(arn: str) -> str:

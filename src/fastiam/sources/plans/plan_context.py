@@ -10,7 +10,7 @@ from fastiam.model.arn import split_arn
 from fastiam.model.key_registry import fold
 from fastiam.model.policy import PolicyKind
 from fastiam.sources.located_values import LocatedValue
-from fastiam.sources.plans.facts import Change, Facts, UndecidedFact, placeholder, planned_policy, unknown_key
+from fastiam.sources.plans.facts import Change, Facts, UndecidedFact, placeholder, planned_policy, unknown_key, with_option
 from fastiam.sources.plans.plan_values import UNKNOWN, PlannedResource, Side, Unknown
 
 IDENTITIES = {"aws_iam_user": "user", "aws_iam_role": "role", "aws_iam_group": "group", "aws_iam_policy": "policy"}
@@ -105,7 +105,7 @@ class PlanContext:
     def iam_arn(self, resource: PlannedResource, what: str, path_and_name: str) -> str | None:
         """Return an ARN of the account of the plan."""
         if self.account is None:
-            self.undecided(resource, "the account is unknown: pass `--account`")
+            self.undecided(resource, with_option("the account is unknown", "account"))
             return None
         return f"arn:{self.partition}:iam::{self.account}:{what}/{path_and_name.lstrip('/')}"
 
