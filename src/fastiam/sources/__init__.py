@@ -188,7 +188,7 @@ _OF_POLICIES = Hint(
         of="`--resource-of FILE=ARN`",
         simulate="`fastiam simulate`",
         validate="`fastiam validate`",
-        compare="`fastiam prove no-new-access --old FILE --new FILE` compares two, "
+        compare="`fastiam prove no-new-access --old FILE --new FILE` compares two, each repeated for all of one principal, "
         "`fastiam diff --policies PATH --replace ARN=FILE` one with the policy that it replaces",
         skip="`--skip-unknown`",
     ),
