@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from fastiam.directory.quotas import Quotas
     from fastiam.directory.readers import Attachments, PolicyDocument
     from fastiam.engine.decisions import Decisions, DictionaryColumn, RowDecision
-    from fastiam.engine.summary import Summary
+    from fastiam.engine.summary import Summary, UnreadableValues
     from fastiam.errors import (
         DirectoryError,
         FastiamError,
@@ -145,6 +145,7 @@ __all__ = [
     "Summary",
     "Table",
     "Undecided",
+    "UnreadableValues",
     "Unused",
     "Verdict",
     "__version__",
@@ -167,7 +168,7 @@ _HOMES = {
     "directory.readers": ("Attachments", "PolicyDocument"),
     "directory.account_records": ("Account", "Endpoint", "Entity", "Group", "ManagedPolicy", "Resource"),
     "engine.decisions": ("Decisions", "DictionaryColumn", "RowDecision"),
-    "engine.summary": ("Summary",),
+    "engine.summary": ("Summary", "UnreadableValues"),
     "frames": ("Lit", "Table", "lit"),
     "api.directory": ("Directory",),
     "api.engine": ("Engine",),

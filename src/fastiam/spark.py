@@ -191,8 +191,8 @@ def summary(df: DataFrame, engine: Any, *, ship: Ship = "pickle", **arguments: A
     -------
     DataFrame
         `partition`, `count`, `name`, `rows`. `count` is `rows`, `outcome`, `layer`, `deny` (its statement), `depends_on`,
-        `missing_key`, `assumed_owner`, `unknown_principal` or `error` (the first messages), and `name` what is counted, or
-        null.
+        `missing_key`, `unreadable` (a key), `assumed_owner`, `unknown_principal` or `error` (the first messages), and `name`
+        what is counted, or null.
 
     Raises
     ------
@@ -259,6 +259,8 @@ def _counts(total: Summary) -> Iterator[tuple[str, str | None, int]]:
     for count, counts in (("depends_on", total.depends_on), ("missing_key", total.missing_keys)):
         for name, n in counts.items():
             yield count, name, n
+    for one in total.unreadable:
+        yield "unreadable", one.key, one.rows
     yield "assumed_owner", None, total.assumed_owner
     yield "unknown_principal", None, total.unknown_principal
     for message in total.first_errors:

@@ -128,6 +128,37 @@ def results(path: str = "out.jsonl") -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("target", READ)
 @pytest.mark.parametrize("source", READ)
+def test_values_that_a_test_cannot_read_are_counted_and_marked(source: str, target: str, folder: Path, call: Run) -> None:
+    rows = [*ROWS, *((ANA, "s3:PutObject", KEY, address) for address in ("999.1.2.3", "host", "host"))]
+    if source in (".csv", ".jsonl"):
+        Path(f"r{source}").write_text(as_csv(rows) if source == ".csv" else as_json(rows))
+    else:
+        table = pa.table([pa.array(column) for column in zip(*rows, strict=True)], names=NAMES)
+        if source == ".parquet":
+            duckdb.from_arrow(table).write_parquet("r.parquet")
+        else:
+            with pa.OSFile(f"r{source}", "wb") as out, pa.ipc.new_file(out, table.schema) as writer:
+                writer.write_table(table)
+    code, _, err = call(f"r{source}", out=f"out{target}")
+    assert code == 0
+    line = "           3   33.3%  `aws:SourceIp`: 2 values cannot be read as an IP address, such as `999.1.2.3`"
+    assert f"values that tests cannot read:\n  {line}" in err
+    assert [row["unreadable"] for row in results(f"out{target}")] == [None] * 6 + ["aws:SourceIp"] * 3
+
+
+def test_other_verbs_name_values_that_a_test_cannot_read(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("r.csv").write_text(as_csv([(ANA, "s3:PutObject", KEY, "host"), (ANA, "s3:PutObject", KEY, "10.0.0.1")]))
+    given = ["--policies", "policies.json", "--context", "aws:SourceIp=host"]
+    said = "`aws:SourceIp`: `host` cannot be read as an IP address: a Deny that tests it applies, an Allow does not"
+    for verb in (["who-can", "s3:PutObject", KEY], ["what-can", ANA, "--resource", KEY], ["explain", ANA, "s3:PutObject", KEY]):
+        run([*verb, *given])
+        assert f"{said}\n" in capsys.readouterr().err, verb
+    run(["diff", "--old", "policies.json", "--new", "policies.json", "--requests", "r.csv"])
+    assert f"{said} (1 row)\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("target", READ)
+@pytest.mark.parametrize("source", READ)
 def test_results_are_equal_for_all_pairs_of_formats(source: str, target: str, folder: Path, call: Run) -> None:
     write_requests(folder / f"requests{source}")
     code, printed, err = call(f"requests{source}", out=f"out{target}")

@@ -283,6 +283,16 @@ def test_columns_of_any_type_are_ignored_without_a_colon(call: Run) -> None:
     assert code == 0 and outcomes() == ["ALLOW"] and all(f"  `{name}`" in err for name in others), err
 
 
+@pytest.mark.parametrize("kind", [pa.timestamp("us"), pa.date32(), pa.struct([("a", pa.int64())])], ids=str)
+def test_column_of_a_type_that_is_not_read_has_a_hint(kind: pa.DataType, call: Run) -> None:
+    columns = [*(pa.array([value]) for value in ROW), pa.nulls(1, kind)]
+    pq.write_table(pa.Table.from_arrays(columns, names=[*REQUEST, "x:at"]), "r.parquet")
+    code, err = call("r.parquet")
+    assert code == 1 and "at `x:at`\nhelp: write text, numbers, booleans, times with a zone" in err
+    assert "or leave it out with `--map x:at=`" in err and "pl.col" not in err
+    assert call("r.parquet", "--map", "x:at=")[0] == 0
+
+
 PAIRS = pa.list_(pa.struct([("Key", pa.string()), ("Value", pa.string())]))
 TAGS = {
     "struct": pa.array([{"cost center": "x", "team": "a"}, {"cost center": "y"}, None]),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastiam.cli.console import note
 from fastiam.compile.keys import is_read
-from fastiam.errors import nearest
+from fastiam.engine.unreadable_values import UnreadableReport
+from fastiam.errors import counted, nearest
+from fastiam.frames.batch import with_constants
 from fastiam.frames.nested import TAGS
 from fastiam.model.arn import split_arn
 from fastiam.model.key_names import letters
@@ -101,14 +103,23 @@ _DEFAULTS = {
 }
 
 
-def note_misspelt(engine: Engine, names: Collection[str]) -> None:
+def note_constants(engine: Engine, given: Mapping[str, Any]) -> None:
     """Print each key of `--context` that is unknown and that no statement reads, if it is like one that statements read.
 
-    Where statements read no key at all, none is like it, and it is printed all the same.
+    Where statements read no key at all, none is like it, and it is printed all the same. Values that tests cannot read are
+    printed, too.
     """
+    note_unreadable([engine], with_constants({}, given), 1)
     unused = UnusedColumns(engine.resolver.keys_read(), ())
-    unused.add([name for name in names if key_info(fold(name)) is None])
+    unused.add([name for name in given if key_info(fold(name)) is None])
     for name in unused.names:
         hint = unused.hint(name)
         if hint or not engine.resolver.keys_read():
             note(f"no statement reads the key `{name}`" + (f"\nhelp: {hint}" if hint else ""))
+
+
+def note_unreadable(engines: Iterable[Engine], context: Mapping[str, Any], rows: int) -> None:
+    """Print the values in the columns of a context that tests of statements cannot read (C22)."""
+    found = {one: None for engine in engines for one in UnreadableReport(engine, context, rows).counts()}
+    for one in found:
+        note(f"{one}: a Deny that tests it applies, an Allow does not" + (f" ({counted(one.rows, 'row')})" if rows > 1 else ""))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 
@@ -22,6 +22,7 @@ from fastiam.model.result import Result
 from fastiam.runtime.forking import cached_property
 
 if TYPE_CHECKING:
+    from fastiam.engine.unreadable_values import UnreadableReport
     from fastiam.model.result import Json
 
 _T = TypeVar("_T")
@@ -200,6 +201,22 @@ class Decisions:
         self.assumed_owner = _frozen(np.zeros(len(outcome), np.bool_) if assumed_owner is None else assumed_owner)
         self._depends_on = None if depends_on is None else _frozen(depends_on)
         self.depends_on_sets = depends_on_sets
+        self._find_unreadable: Callable[[], UnreadableReport] | None = None
+
+    def report_unreadable(self, find: Callable[[], UnreadableReport]) -> None:
+        """For frames: what finds the unreadable values of the batch, if they are asked for. It keeps the columns of the batch."""
+        self._find_unreadable = find
+
+    @cached_property
+    def _unreadable(self) -> UnreadableReport | None:
+        return None if self._find_unreadable is None else self._find_unreadable()
+
+    @property
+    def unreadable(self) -> DictionaryColumn:
+        """The keys whose value in the row tests of statements cannot read (C22). Rows of frames have them."""
+        if self._unreadable is None:
+            return DictionaryColumn("unreadable", np.full(len(self), NO_STATEMENT, np.int32), ())
+        return self._unreadable.column()
 
     @cached_property
     def allowed(self) -> npt.NDArray[np.bool_]:
@@ -366,6 +383,7 @@ class Decisions:
             assumed_owner=int(np.count_nonzero(self.assumed_owner)),
             unknown_principal=0 if self._reason is None else int(np.count_nonzero(self._reason == _UNKNOWN_PRINCIPAL)),
             first_errors=tuple(str(self.errors[row]) for row in sorted(self.errors)[:3]),
+            unreadable=() if self._unreadable is None else self._unreadable.counts(),
         )
 
     def __arrow_c_array__(self, requested_schema: object | None = None) -> tuple[object, object]:

@@ -7,7 +7,7 @@ read from the snapshot here, once, and added to the bounded run-time cache. The 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, overload
@@ -39,6 +39,7 @@ from fastiam.model.request import (
 )
 from fastiam.model.session import Session, check_principal_type, not_a_principal
 from fastiam.resolve.context_checks import check_principal
+from fastiam.resolve.keys_read import families_read
 from fastiam.resolve.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -62,6 +63,8 @@ class Resolver:
         are frozen, with the tables of the compiler.
     records
         of an engine file, whose snapshot is built on first use.
+    families
+        what `families_read` returns, where it is known.
     """
 
     def __init__(
@@ -72,10 +75,11 @@ class Resolver:
         options: dict[str, Any],
         defaults: dict[str, ContextValue],
         records: Records | None = None,
+        families: Mapping[str, Collection[str]] | None = None,
     ) -> None:
         self.compiler, self.names, self.options, self.defaults = compiler, names, options, defaults
         self.lock = compiler.lock
-        self._snapshot, self._records = snapshot, records
+        self._snapshot, self._records, self._families = snapshot, records, families
 
     @property
     def snapshot(self) -> Snapshot:
@@ -217,6 +221,12 @@ class Resolver:
         """The folded names of the condition keys that the policies read."""
         with self.lock:
             return self.compiler.keys.read()
+
+    def families_read(self) -> Mapping[str, Collection[str]]:
+        """The families of operators that statements test each folded key with. PERF: an engine file has them."""
+        if self._families is None:
+            self._families = families_read(self.snapshot.policies())
+        return self._families
 
     def statement_refs(self, parts: list[ReportedPart]) -> StatementRefs:
         """Return the statements that a batch reports."""

@@ -13,6 +13,7 @@ from fastiam.model.request import shorten
 from fastiam.model.result import Result
 
 _T = TypeVar("_T")
+MAX_VALUES = 100  # of one key
 OUTCOME_NAMES = {
     Outcome.ALLOW: "allow",
     Outcome.IMPLICIT_DENY: "implicit deny",
@@ -20,6 +21,36 @@ OUTCOME_NAMES = {
     Outcome.DEPENDS: "depends",
     Outcome.ERROR: "error",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadableValues(Result):
+    """Values of a condition key that tests of statements cannot read (C22): a Deny with such a test applies, an Allow does not.
+
+    Attributes
+    ----------
+    key
+        the condition key.
+    kind
+        what the tests read it as: `number`, `date`, `boolean`, `base64 text`, `IP address` or `ARN`.
+    rows
+        how many rows have such a value.
+    values
+        the first 100 of the distinct values.
+    """
+
+    key: str
+    kind: str
+    rows: int
+    values: tuple[str, ...]
+
+    def __str__(self) -> str:
+        n, article = len(self.values), {"base64 text": "", "IP address": "an ", "ARN": "an "}.get(self.kind, "a ")
+        what, example = f"cannot be read as {article}{self.kind}", f"`{shorten(self.values[0], 60)}`"
+        if n == 1:
+            return f"`{self.key}`: {example} {what}"
+        many = f"{MAX_VALUES} or more" if n >= MAX_VALUES else str(n)
+        return f"`{self.key}`: {many} values {what}, such as {example}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +75,8 @@ class Summary(Result):
         rows denied because the directory has no record of the principal, with reasons.
     first_errors
         messages of the first rows with outcome ERROR.
+    unreadable
+        values of condition keys that tests cannot read, by key and kind. Frames and files have it, `Decisions` alone does not.
     ignored_columns
         of a frame, the columns that are neither part of the request nor a key, since no key lacks a `:`.
     """
@@ -57,6 +90,7 @@ class Summary(Result):
     assumed_owner: int = 0
     unknown_principal: int = 0
     first_errors: tuple[str, ...] = ()
+    unreadable: tuple[UnreadableValues, ...] = ()
     ignored_columns: tuple[str, ...] = ()
 
     def __add__(self, other: Summary) -> Summary:
@@ -70,6 +104,7 @@ class Summary(Result):
             self.assumed_owner + other.assumed_owner,
             self.unknown_principal + other.unknown_principal,
             (self.first_errors + other.first_errors)[:3],
+            _joined(self.unreadable, other.unreadable),
             tuple(dict.fromkeys((*self.ignored_columns, *other.ignored_columns))),
         )
 
@@ -83,6 +118,7 @@ class Summary(Result):
         lines += self._block("top deny statements", denies)
         lines += self._block("depends on", self.depends_on)
         lines += self.missing_lines()
+        lines += self._block("values that tests cannot read", {str(one): one.rows for one in self.unreadable})
         if self.assumed_owner:
             lines.append(f"owner assumed: {counted(self.assumed_owner, 'row')}")
         if self.unknown_principal:
@@ -109,3 +145,14 @@ class Summary(Result):
 
 def _sum(one: Mapping[_T, int], two: Mapping[_T, int]) -> dict[_T, int]:
     return dict((Counter(one) + Counter(two)).most_common())
+
+
+def _joined(one: tuple[UnreadableValues, ...], two: tuple[UnreadableValues, ...]) -> tuple[UnreadableValues, ...]:
+    found = {(each.key, each.kind): each for each in one}
+    for each in two:
+        other = found.get((each.key, each.kind))
+        if other is not None:
+            values = tuple(dict.fromkeys((*other.values, *each.values)))[:MAX_VALUES]
+            each = UnreadableValues(each.key, each.kind, other.rows + each.rows, values)
+        found[each.key, each.kind] = each
+    return tuple(found.values())

@@ -18,7 +18,7 @@ from fastiam.model.request import check_key, shorten
 from fastiam.model.session import Session
 
 ADDED: Final = ("outcome", "allowed", "layer", "policy", "sid")
-ADDABLE: Final = (*ADDED, "reason", "assumed_owner", "error_code", "error", "depends_on")
+ADDABLE: Final = (*ADDED, "reason", "assumed_owner", "error_code", "error", "depends_on", "unreadable")
 OWNER: Final = "resource_account"  # the column of owners that is read if the frame has it
 _CONSTANTS = (bool, int, float, Decimal, datetime)
 
@@ -125,7 +125,7 @@ class FrameArguments:
     @property
     def needs_reasons(self) -> bool:
         """Whether a batch must return reasons."""
-        return not {"outcome", "allowed", "assumed_owner", "error_code", "error"}.issuperset(self.added)
+        return not {"outcome", "allowed", "assumed_owner", "error_code", "error", "unreadable"}.issuperset(self.added)
 
     def read(self, names: Sequence[str]) -> Selection:
         """The columns of a frame that are read and kept.
@@ -266,7 +266,7 @@ class _Names:
                 f"the frame has {count} columns `{shorten(name)}`", column=name, hint="rename or drop one of them"
             )
         hint = did_you_mean(name, self.names)
-        if not hint and ":" in name:
+        if not hint and (":" in name or name == "*"):
             hint = f'a text is the name of a column; for a value write `fastiam.lit("{shorten(name)}")`'
         raise RequestValueError(f"the frame has no column `{shorten(name)}`", column=name, hint=hint or self._all())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 
@@ -20,6 +20,8 @@ from fastiam.model.session import Session
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from fastiam.api.engine import Engine
+    from fastiam.engine.unreadable_values import UnreadableReport
     from fastiam.model.protocols import DecisionEngine
 
 OUTCOME_NAMES: Final = tuple(outcome.name for outcome in OUTCOMES)
@@ -89,11 +91,19 @@ def decide_batch(
         decisions = decisions.with_errors(
             {row: _in_frame(error, selection, first_row) for row, error in decisions.errors.items()}
         )
-    if len(decisions) == 1 and all(isinstance(source, (Lit, Session)) for source in selection.requests.values()):
-        return decisions.repeated(rows) if rows != 1 else decisions  # constants alone, or a map without keys
     if len(decisions) != rows:
-        raise ShapeError(f"the columns have {len(decisions)} rows, the frame has {rows} rows")
+        # constants alone, or a map without keys
+        if len(decisions) != 1 or not all(isinstance(source, (Lit, Session)) for source in selection.requests.values()):
+            raise ShapeError(f"the columns have {len(decisions)} rows, the frame has {rows} rows")
+        decisions = decisions.repeated(rows)
+    decisions.report_unreadable(lambda: _unreadable(engine, context, rows))
     return decisions
+
+
+def _unreadable(engine: DecisionEngine, context: Mapping[str, object], rows: int) -> UnreadableReport:
+    from fastiam.engine.unreadable_values import UnreadableReport  # PERF: many batches are not asked for it
+
+    return UnreadableReport(cast("Engine", engine), context, rows)
 
 
 def _value(source: str | Lit | Session, column: Callable[[str], object], sessions: dict[str, Session]) -> object:

@@ -61,7 +61,7 @@ def _types() -> Mapping[str, Any]:
     import polars as pl
 
     fixed = {name: pl.Enum(values) for name, values in enums().items()}
-    texts = dict.fromkeys(("policy", "sid", "reason", "error_code", "depends_on"), pl.Categorical())
+    texts = dict.fromkeys(("policy", "sid", "reason", "error_code", "depends_on", "unreadable"), pl.Categorical())
     return {**fixed, **texts, "allowed": pl.Boolean(), "assumed_owner": pl.Boolean(), "error": pl.String()}
 
 

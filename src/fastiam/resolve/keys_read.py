@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from fastiam.model.key_registry import fold
 from fastiam.model.policy import Policy
 from fastiam.model.profile import PrincipalProfile
+from fastiam.policy.conditions.operators import FAMILY
 from fastiam.spec.variables import read_tokens, variables_of
 
 
@@ -21,6 +22,17 @@ def keys_read(policies: Iterable[Policy]) -> Iterator[str]:
             for text in texts if policy.variables else ():
                 if "${" in text:
                     yield from (one.name for one in variables_of(read_tokens(text, True, True)) if one.name)
+
+
+def families_read(policies: Iterable[Policy]) -> dict[str, frozenset[str]]:
+    """Return the families of operators that statements test each folded key with."""
+    found: dict[str, set[str]] = {}
+    for policy in policies:
+        for statement in policy.statements:
+            for entry in statement.conditions:
+                if entry.operator in FAMILY:
+                    found.setdefault(fold(entry.key), set()).add(FAMILY[entry.operator])
+    return {key: frozenset(families) for key, families in found.items()}
 
 
 def differing_keys(before: PrincipalProfile, after: PrincipalProfile) -> frozenset[str]:

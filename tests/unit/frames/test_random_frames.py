@@ -20,7 +20,7 @@ from fastiam.frames.arguments import ADDABLE, FrameArguments
 from fastiam.frames.decide import decide_frame
 
 ROWS = 40
-ADDED = tuple(name for name in ADDABLE if name != "error")
+ADDED = tuple(name for name in ADDABLE if name not in ("error", "unreadable"))
 
 
 class Slices:

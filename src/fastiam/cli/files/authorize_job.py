@@ -30,9 +30,10 @@ from fastiam.model.request import shorten
 if TYPE_CHECKING:
     from fastiam.api.engine import Engine
 
-PLACES = ("error_file", "error_row")  # of results, behind `COLUMNS`
+FURTHER = ("unreadable", "error_file", "error_row")  # columns of results, behind `COLUMNS`
 OnError = Literal["raise", "deny"]
 _GO_ON = "`--on-error deny` gives such rows the outcome ERROR, and decides the others"
+_TYPES = "write text, numbers, booleans, times with a zone, or lists of these"
 _FLAGS = ("allowed", "assumed_owner")
 _MAX_NAMES = 1000  # of columns that are counted by file: lines of JSON may bring any number of them
 _SHOWN = 10  # columns in a summary
@@ -169,8 +170,8 @@ class Job:
         columns = [as_text([]) for _ in REQUEST]
         columns += [self._union.kept(name, None, 0, "") for name in self.rules.keep]
         columns += [Array([], type=DataType.bool()) if name in _FLAGS else as_text([]) for name in COLUMNS]
-        columns += _places({}, 0)
-        return RecordBatch.from_arrays(columns, names=[*REQUEST, *self.rules.keep, *COLUMNS, *PLACES])
+        columns += [_nulls(0), *_places({}, 0)]
+        return RecordBatch.from_arrays(columns, names=[*REQUEST, *self.rules.keep, *COLUMNS, *FURTHER])
 
     def _check(self, union: ColumnUnion, shown: str) -> None:
         union.check(self.rules.mapping, shown, "--map")
@@ -227,7 +228,8 @@ class FileJob:
         except RequestValueError as error:
             column = column_of(error.column, self.rules.mapping)
             if error.row is None:  # the whole column
-                raise SourceError(error.message, source=self.source.name, path=column, hint=error.hint) from error
+                hint = f"{_TYPES}, or leave it out with `--map {column}=`"  # that of the engine is about frames
+                raise SourceError(error.message, source=self.source.name, path=column, hint=hint) from error
             problem = RowProblem(error.code, column, error.message)
             raise self._stopping_error(batch, error.row, problem, error.hint) from error
         errors = self._errors(batch, decisions)
@@ -286,7 +288,9 @@ class FileJob:
             out["error_code"] = _by_row(errors, "code", batch.length)
         if errors:
             out["error"] = _by_row(errors, "text", batch.length)
-        out |= zip(PLACES, _places(errors, batch.length), strict=True)
+        unreadable = decisions.unreadable
+        marked = as_text(unreadable) if unreadable.values else _nulls(batch.length)
+        out |= zip(FURTHER, (marked, *_places(errors, batch.length)), strict=True)
         return RecordBatch.from_arrays(list(out.values()), names=list(out))
 
 
@@ -295,17 +299,17 @@ def _by_row(errors: Mapping[int, RowError], field: str, rows: int) -> Any:
 
 
 def _places(errors: Mapping[int, RowError], rows: int) -> list[Any]:
-    """The columns `PLACES` of some rows: where the rows with errors are in the requests."""
+    """Where the rows with errors are in the requests: the last two columns of `FURTHER`."""
     from arro3.core import Array, DataType
 
     if not errors:
-        return _no_places(rows)
+        return [_nulls(rows), _nulls(rows, is_text=False)]
     numbers = [errors[row].row if row in errors else None for row in range(rows)]
     return [_by_row(errors, "source", rows), Array(numbers, type=DataType.int64())]
 
 
-@lru_cache(maxsize=2)  # PERF: of whole batches, and of the last one
-def _no_places(rows: int) -> list[Any]:
+@lru_cache(maxsize=4)  # PERF: of whole batches, and of the last one
+def _nulls(rows: int, *, is_text: bool = True) -> Any:
     from arro3.core import Array, DataType
 
-    return [Array([None] * rows, type=kind) for kind in (DataType.utf8(), DataType.int64())]
+    return Array([None] * rows, type=DataType.utf8() if is_text else DataType.int64())

@@ -17,7 +17,7 @@ from typing import Any
 
 from fastiam.cli.files.authorize_job import Totals
 from fastiam.cli.files.named_files import RequestFile
-from fastiam.engine.summary import Summary
+from fastiam.engine.summary import Summary, UnreadableValues
 from fastiam.errors import SourceError
 from fastiam.model.decision import Layer, Outcome, StatementRef
 from fastiam.model.result import Json
@@ -313,6 +313,7 @@ def summary_of(plain: Mapping[str, Any]) -> Summary:
         assumed_owner=plain["assumed_owner"],
         unknown_principal=plain["unknown_principal"],
         first_errors=tuple(plain["first_errors"]),
+        unreadable=tuple(UnreadableValues(**{**each, "values": tuple(each["values"])}) for each in plain["unreadable"]),
     )
 
 

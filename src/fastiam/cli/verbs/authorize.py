@@ -18,7 +18,7 @@ from fastiam.cli import options
 from fastiam.cli.action_names import note_unknown_actions
 from fastiam.cli.console import note
 from fastiam.cli.file_arguments import check_out
-from fastiam.cli.files.authorize_job import PLACES, Job, OnError, Rules
+from fastiam.cli.files.authorize_job import FURTHER, Job, OnError, Rules
 from fastiam.cli.files.column_union import REQUEST, ColumnUnion, survey
 from fastiam.cli.files.folder_job import Layout, run_job
 from fastiam.cli.files.formats import NAMES, Format, of_name, of_option
@@ -28,7 +28,7 @@ from fastiam.cli.files.result_folder import ResultFolder
 from fastiam.cli.policy_sources import check_stdin, open_engine
 from fastiam.cli.principal_names import note_absent_principals
 from fastiam.cli.progress import Progress, Share
-from fastiam.cli.unused_columns import note_defaults, note_misspelt
+from fastiam.cli.unused_columns import note_constants, note_defaults
 from fastiam.engine.decisions import COLUMNS
 from fastiam.engine.engine_file.engines import engine_bytes
 from fastiam.model.result import Json
@@ -127,9 +127,9 @@ def command(
     engine = open_engine(policies, saved, unknown_owner=unknown_owner, quiet=quiet)
     requests_form = of_option(requests_format)
     union = survey(found.files, requests_form, dict(mapping)) if layout or len(found.files) > 1 else None
-    kept = (*keep, *(name for name in layout.by if name not in (*REQUEST, *COLUMNS, *PLACES, *keep))) if layout else keep
+    kept = (*keep, *(name for name in layout.by if name not in (*REQUEST, *COLUMNS, *FURTHER, *keep))) if layout else keep
     given = options.context_of(context)
-    note_misspelt(engine, given)
+    note_constants(engine, given)
     rules = Rules(
         engine,
         requests_form,
@@ -181,7 +181,7 @@ def _check_usage(out: str, layout: Layout | None, resume: bool, keep: Sequence[s
     if is_url(out):
         raise click.UsageError("--out is a local file or folder: copy it to the object store afterwards")
     for name in keep:
-        if name in (*COLUMNS, *PLACES) or (name in REQUEST and (name in mapping or name in mapping.values())):
+        if name in (*COLUMNS, *FURTHER) or (name in REQUEST and (name in mapping or name in mapping.values())):
             raise click.UsageError(f"--keep {name}: the results have a column of this name")
 
 

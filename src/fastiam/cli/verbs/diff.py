@@ -24,7 +24,7 @@ from fastiam.cli.html_report import HTML, chosen_form, write_report
 from fastiam.cli.planned_changes import Sides, sides
 from fastiam.cli.policy_sources import check_stdin
 from fastiam.cli.render import is_json, write_rows
-from fastiam.cli.unused_columns import note_defaults, note_misspelt
+from fastiam.cli.unused_columns import note_constants, note_defaults, note_unreadable
 from fastiam.engine.summary import Summary
 from fastiam.errors import counted
 from fastiam.frames.batch import with_constants, with_tags
@@ -83,7 +83,7 @@ def command(
     compared = sides.open(unknown_owner)
     before, after = compared.old, compared.new
     for engine in (before, after) if constants else ():
-        note_misspelt(engine, constants)
+        note_constants(engine, constants)
     if log:
         from fastiam.sources import read_cloudtrail
 
@@ -98,6 +98,7 @@ def command(
         owners = of_rows.pop(OWNER, None)
         note_defaults((before, after), (*of_rows, *constants), unknown)
         who, action, resource = columns
+        note_unreadable((before, after), of_rows, len(who))
         given = {"unknown": (*unknown, *compared.unknown), "resource_accounts": owners, "now": now, "threads": threads}
         found = diff(before, after, who, action, resource, with_constants(of_rows, constants), **given)
     undecided, summary = [*_not_compared(found), *compared.undecided_lines()], _summary(found)

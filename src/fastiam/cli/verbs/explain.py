@@ -14,7 +14,7 @@ from fastiam.cli.console import note, visible, write
 from fastiam.cli.policy_sources import open_engine
 from fastiam.cli.principal_names import find_principal
 from fastiam.cli.render import write_json
-from fastiam.cli.unused_columns import note_defaults, note_misspelt
+from fastiam.cli.unused_columns import note_constants, note_defaults
 from fastiam.model.explanation_text import explanation_lines
 from fastiam.model.request import shorten
 
@@ -65,7 +65,7 @@ def command(
     if profile is None:
         principal = find_principal(engine, principal, account, may_be_absent=True)
     given = options.context_of(context)
-    note_misspelt(engine, given)
+    note_constants(engine, given)
     note_defaults([engine], given, unknown, resource)
     note_unknown_actions((action,))
     request = engine.read_request(action, given, unknown=unknown, now=now)

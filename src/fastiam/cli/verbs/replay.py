@@ -17,7 +17,7 @@ from fastiam.cli.html_report import HTML, chosen_form, write_report
 from fastiam.cli.policy_sources import check_stdin, open_engine
 from fastiam.cli.progress import Progress
 from fastiam.cli.render import is_json, write_rows
-from fastiam.cli.unused_columns import note_misspelt
+from fastiam.cli.unused_columns import note_constants
 from fastiam.errors import counted
 from fastiam.model.decision import Outcome
 from fastiam.model.key_registry import spelled
@@ -79,7 +79,7 @@ def command(
     form = chosen_form(form, out, *policies, *log)
     engine = open_engine(policies, saved, unknown_owner=unknown_owner, quiet=quiet)
     given = options.context_of(context)
-    note_misspelt(engine, given)
+    note_constants(engine, given)
     trail = read_cloudtrail(*log, assume_no_session_policies=no_session_policies)
     with Progress(quiet=quiet) as progress:
         found = engine.replay(_ProgressReader(trail, progress), context=given)

@@ -18,7 +18,7 @@ from fastiam.cli.html_report import HTML, chosen_form, write_report
 from fastiam.cli.policy_sources import open_engine
 from fastiam.cli.principal_names import find_principal
 from fastiam.cli.render import is_json, write_rows
-from fastiam.cli.unused_columns import note_defaults, note_misspelt
+from fastiam.cli.unused_columns import note_constants, note_defaults
 from fastiam.errors import counted
 from fastiam.model.arn import split_arn
 from fastiam.model.key_registry import spelled
@@ -72,7 +72,7 @@ def command(
     engine = open_engine(policies, saved, unknown_owner=unknown_owner)
     principal = find_principal(engine, principal, account)
     given = options.context_of(context, absent)
-    note_misspelt(engine, given)
+    note_constants(engine, given)
     note_unknown_actions(actions)
     title = f"What {principal} can do"
     if resource is None:

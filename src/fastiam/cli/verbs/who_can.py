@@ -17,7 +17,7 @@ from fastiam.cli.html_report import HTML, chosen_form, write_report
 from fastiam.cli.policy_sources import open_engine
 from fastiam.cli.principal_names import check_role
 from fastiam.cli.render import is_json, write_rows
-from fastiam.cli.unused_columns import note_defaults, note_misspelt
+from fastiam.cli.unused_columns import note_constants, note_defaults
 from fastiam.errors import counted
 from fastiam.model.decision import Outcome
 from fastiam.model.key_registry import spelled
@@ -60,7 +60,7 @@ def command(
     form = chosen_form(form, out, *policies)
     engine = open_engine(policies, saved, unknown_owner=unknown_owner)
     given = options.context_of(context, absent)
-    note_misspelt(engine, given)
+    note_constants(engine, given)
     note_defaults([engine], given, unknown, resource)
     check_role(engine, action, resource)
     note_unknown_actions((action,))

@@ -96,6 +96,7 @@ def _parts(engine: Engine) -> tuple[dict[str, Any], dict[str, bytes]]:
         "keys": keys,
         "actions": [parts and [part.decode("latin-1") for part in parts] for parts in actions],
         "options": write_options(engine.resolver.options),
+        "families": {key: sorted(families) for key, families in engine.resolver.families_read().items()},
     }
     return head, {**sections, **write_records(snapshot.tables, policies)}
 
@@ -116,4 +117,7 @@ def _attached(cls: type[E], file: SavedFile, others: Mapping[str, Any]) -> E:
     compiler.statements.adopt(actions, Policies(records))
     compiler.match_actions()
     compiler.freeze(names)
-    return cls(Resolver(None, compiler, names, options, read_context(options["context_defaults"]), records))
+    families = head.get("families")
+    if families is not None:
+        families = {key: frozenset(map(str, found)) for key, found in families.items()}
+    return cls(Resolver(None, compiler, names, options, read_context(options["context_defaults"]), records, families))

@@ -29,13 +29,13 @@ _FAMILIES: dict[str, str] = {
     "arn": "ArnEquals ArnNotEquals ArnLike ArnNotLike",
     "null": "Null",
 }
-_FAMILY = {base: family for family, bases in _FAMILIES.items() for base in bases.split()}
-BASES = tuple(_FAMILY)
+FAMILY: dict[str, str] = {base: family for family, bases in _FAMILIES.items() for base in bases.split()}
+BASES = tuple(FAMILY)
 
 
 def _spellings() -> dict[str, Operator]:
     found = {}
-    for base, family in _FAMILY.items():
+    for base, family in FAMILY.items():
         wildcards, variables = family == "arn" or base in ("StringLike", "StringNotLike"), family in ("string", "arn")
         for qualifier in ("", *QUALIFIERS):
             for if_exists in (False, True) if base != "Null" else (False,):  # V15: no `NullIfExists`
