@@ -44,7 +44,7 @@ from fastiam.server.protocol import MIB, Section, ServerProtocol
 from fastiam.server.protocols.extauthz import Answer, CheckRequest, ExtAuthz, check_address
 from fastiam.server.protocols.extauthz import Section as ExtAuthzSection
 from fastiam.server.protocols.extauthz.checks import ALLOWED
-from fastiam.server.protocols.extauthz.section import GrpcSection
+from fastiam.server.protocols.extauthz.extauthz_section import GrpcSection
 from fastiam.server.settings import Tls
 
 AUTHORIZATION: Final = "envoy.service.auth.v3.Authorization"

@@ -27,7 +27,7 @@ from fastiam.server.grpc import AUTHORIZATION, GrpcServer, read_check
 from fastiam.server.identity import Identity
 from fastiam.server.mapping import MappingError
 from fastiam.server.observer import Observer
-from fastiam.server.protocols.extauthz.section import GrpcSection
+from fastiam.server.protocols.extauthz.extauthz_section import GrpcSection
 from fastiam.server.settings import Tls
 
 

@@ -12,9 +12,9 @@ from fastiam.server.identity import BULK, EXPLAIN, PLAYGROUND, SEARCH, Identity
 from fastiam.server.mapping import MappingError, RequestRefused
 from fastiam.server.protocol import Place, Route, ServerProtocol, Site, StreamRoute
 from fastiam.server.protocols.bulk import analyses
+from fastiam.server.protocols.bulk.bulk_section import Section
 from fastiam.server.protocols.bulk.gate import Principals
 from fastiam.server.protocols.bulk.parameters import Form, read_parameters
-from fastiam.server.protocols.bulk.section import Section
 from fastiam.server.protocols.bulk.stream import Processor, Slots, error, refusal
 
 __all__ = ["Bulk", "Section", "create"]

@@ -17,7 +17,7 @@ from fastiam.server.protocol import MIB, Route, Site
 from fastiam.server.protocols.extauthz.answers import OUTCOME
 from fastiam.server.protocols.extauthz.checks import ALLOWED, Answer, CheckRequest
 from fastiam.server.protocols.extauthz.core import Core
-from fastiam.server.protocols.extauthz.section import GrpcSection, Section
+from fastiam.server.protocols.extauthz.extauthz_section import GrpcSection, Section
 
 __all__ = ["Answer", "CheckRequest", "ExtAuthz", "Section", "create"]
 

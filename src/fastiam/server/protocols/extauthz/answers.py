@@ -12,8 +12,8 @@ from fastiam.model.decision import Decision
 from fastiam.server.decision_records import DecisionRecord
 from fastiam.server.mapping import config_error
 from fastiam.server.protocols.extauthz.checks import ALLOWED, DENIED, UNIDENTIFIED, Answer
+from fastiam.server.protocols.extauthz.extauthz_section import Section
 from fastiam.server.protocols.extauthz.principal_sources import Found
-from fastiam.server.protocols.extauthz.section import Section
 from fastiam.server.reasons import reason_members
 
 PRINCIPAL: Final = "x-fastiam-principal"

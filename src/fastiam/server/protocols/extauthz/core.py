@@ -16,9 +16,9 @@ from fastiam.server.protocol import Site
 from fastiam.server.protocols.extauthz.answers import Answers
 from fastiam.server.protocols.extauthz.checks import Answer, CheckRequest, Moment, Unidentified
 from fastiam.server.protocols.extauthz.context import read_facts
+from fastiam.server.protocols.extauthz.extauthz_section import Section
 from fastiam.server.protocols.extauthz.principal_sources import Found, Principals
 from fastiam.server.protocols.extauthz.routes import Matched, Route, Target, read_target
-from fastiam.server.protocols.extauthz.section import Section
 
 _PATH: Final = "extauthz/check"
 _KEY = re.compile(r"[\w.-]{1,64}", re.ASCII)

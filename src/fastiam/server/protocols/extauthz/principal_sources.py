@@ -18,7 +18,7 @@ from fastiam.server.mapping import (
 )
 from fastiam.server.protocol import Site, UnmetNeed
 from fastiam.server.protocols.extauthz.checks import CheckRequest, Moment, Unidentified
-from fastiam.server.protocols.extauthz.section import PrincipalSection, Section
+from fastiam.server.protocols.extauthz.extauthz_section import PrincipalSection, Section
 from fastiam.server.protocols.extauthz.xfcc import HEADER, last_uris
 
 _AT: Final = "extauthz"

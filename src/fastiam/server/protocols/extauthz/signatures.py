@@ -10,8 +10,8 @@ from fastiam.server.http import Request
 from fastiam.server.protocols.aws import sigv4
 from fastiam.server.protocols.aws.errors import ApiError
 from fastiam.server.protocols.extauthz.checks import CheckRequest, Moment, Unidentified
+from fastiam.server.protocols.extauthz.extauthz_section import SignatureSection
 from fastiam.server.protocols.extauthz.paths import split_target
-from fastiam.server.protocols.extauthz.section import SignatureSection
 
 _BAD = "bad_signature"
 

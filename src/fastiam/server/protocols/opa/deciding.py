@@ -20,7 +20,7 @@ from fastiam.server.identity import EXPLAIN, Identity
 from fastiam.server.mapping import EntityMapper, EntityMapping, KnownRecords, MappedPrincipal, MappingError, ignored_names
 from fastiam.server.protocols.opa.answers import UNDEFINED, Call, bad_request, undefined_document
 from fastiam.server.protocols.opa.generic import Generic
-from fastiam.server.protocols.opa.section import ResultForm
+from fastiam.server.protocols.opa.opa_section import ResultForm
 from fastiam.server.protocols.opa.trino import (
     COLUMN_MASK,
     ROW_FILTERS,

@@ -22,7 +22,7 @@ from fastiam.server.mapping import (
     read_members,
     read_text,
 )
-from fastiam.server.protocols.opa.section import PathSection
+from fastiam.server.protocols.opa.opa_section import PathSection
 
 BARE: Final = "opa:context/"
 

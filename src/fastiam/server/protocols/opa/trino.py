@@ -22,7 +22,7 @@ from fastiam.server.mapping import (
     read_members,
     read_text,
 )
-from fastiam.server.protocols.opa.section import TrinoSection
+from fastiam.server.protocols.opa.opa_section import TrinoSection
 
 ROW_FILTERS: Final = "GetRowFilters"
 COLUMN_MASK: Final = "GetColumnMask"
