@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any, BinaryIO
 
 from fastiam.cli.files.batches import ROWS, Batch, OpenedFile, Source, check_names
-from fastiam.cli.files.columns import connect
+from fastiam.cli.files.columns import connect, raise_interrupt
 from fastiam.cli.files.formats import ARROW_FILE
 from fastiam.errors import FastiamError, SourceError
 
@@ -131,6 +131,5 @@ def _counted(source: Source, total: int) -> Source:
 
 def _damaged(error: Exception, shown: str, where: str = "") -> SourceError:
     """The error for a file that DuckDB or arro3 cannot read. Their own texts are for `--debug`."""
-    if "interrupt" in str(error).lower():  # how DuckDB reports a KeyboardInterrupt
-        raise KeyboardInterrupt from error
+    raise_interrupt(error)
     return SourceError(f"the file is damaged or incomplete{where}", source=shown, path="", hint="`--debug` shows the cause")

@@ -32,6 +32,12 @@ def _database(_use: str) -> Any:
     return duckdb.connect(config=_LIMITS)
 
 
+def raise_interrupt(error: Exception) -> None:
+    """Raise a KeyboardInterrupt where DuckDB, Polars or arro3 report one as an error of theirs."""
+    if "interrupt" in str(error).lower():
+        raise KeyboardInterrupt from error
+
+
 def text_type() -> Any:
     """The Arrow type of plain text."""
     from arro3.core import DataType

@@ -14,7 +14,7 @@ from typing import Any
 
 from fastiam.cli.files.arrow_files import of_reader, open_parquet
 from fastiam.cli.files.batches import ROWS, Source
-from fastiam.cli.files.columns import connect
+from fastiam.cli.files.columns import connect, raise_interrupt
 from fastiam.cli.files.formats import Format
 from fastiam.errors import SourceError
 
@@ -130,8 +130,7 @@ def _errors(url: str) -> Iterator[None]:
     except SourceError:
         raise
     except Exception as error:
-        if "interrupt" in str(error).lower():  # how the libraries report a KeyboardInterrupt
-            raise KeyboardInterrupt from error
+        raise_interrupt(error)
         text = (str(error).splitlines() or [type(error).__name__])[0][:_LONGEST]
         raise SourceError(
             f"the object store cannot be read: {text}", source=url, path="", hint="`--debug` shows the cause"

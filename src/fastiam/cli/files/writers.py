@@ -14,7 +14,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from fastiam.cli.file_arguments import open_out
-from fastiam.cli.files.columns import connect
+from fastiam.cli.files.columns import connect, raise_interrupt
 from fastiam.cli.files.formats import Format
 from fastiam.errors import SourceError
 from fastiam.runtime.output_files import is_replaced
@@ -52,8 +52,7 @@ def _write(batches: Iterable[Any], schema: Any, file: BinaryIO, form: Format, *,
     except Exception as error:
         if raised:
             raise raised[0] from None
-        if "interrupt" in str(error).lower():  # how DuckDB reports a KeyboardInterrupt
-            raise KeyboardInterrupt from error
+        raise_interrupt(error)
         raise SourceError(
             f"the results cannot be written as {form}", source=shown, path="", hint="`--debug` shows the cause"
         ) from error
