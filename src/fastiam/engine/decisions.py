@@ -9,7 +9,7 @@ from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -86,6 +86,15 @@ class DictionaryColumn:
         self.codes = _frozen(codes)
         self.values = tuple(values)
         self._packed: tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]] | None = None  # the texts as Arrow has them
+
+    @classmethod
+    def of_rows(cls, name: str, length: int, texts: Mapping[int, str]) -> Self:
+        """A column in which some rows have a text."""
+        values = list(dict.fromkeys(texts.values()))
+        place = {text: code for code, text in enumerate(values)}
+        codes = np.full(length, NO_STATEMENT, np.int32)
+        codes[list(texts)] = [place[text] for text in texts.values()]
+        return cls(name, codes, values)
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -215,7 +224,7 @@ class Decisions:
     def unreadable(self) -> DictionaryColumn:
         """The keys whose value in the row tests of statements cannot read (C22). Rows of frames have them."""
         if self._unreadable is None:
-            return DictionaryColumn("unreadable", np.full(len(self), NO_STATEMENT, np.int32), ())
+            return DictionaryColumn.of_rows("unreadable", len(self), {})
         return self._unreadable.column()
 
     @cached_property
@@ -254,19 +263,12 @@ class Decisions:
     @cached_property
     def error(self) -> DictionaryColumn:
         """Why a row could not be decided, as text without the row; `errors` has the exceptions."""
-        return self._error_column("error", {row: error_text(error) for row, error in self.errors.items()})
+        return DictionaryColumn.of_rows("error", len(self), {row: error_text(error) for row, error in self.errors.items()})
 
     @cached_property
     def error_code(self) -> DictionaryColumn:
         """The kind of the error of a row: a code of `docs/errors.md`."""
-        return self._error_column("error_code", {row: error_code(error) for row, error in self.errors.items()})
-
-    def _error_column(self, name: str, texts: Mapping[int, str]) -> DictionaryColumn:
-        values = list(dict.fromkeys(texts.values()))
-        place = {text: code for code, text in enumerate(values)}
-        codes = np.full(len(self), NO_STATEMENT, np.int32)
-        codes[list(texts)] = [place[text] for text in texts.values()]
-        return DictionaryColumn(name, codes, values)
+        return DictionaryColumn.of_rows("error_code", len(self), {row: error_code(error) for row, error in self.errors.items()})
 
     @property
     def statement_refs(self) -> tuple[npt.NDArray[np.int32], tuple[StatementRef, ...]]:
@@ -402,7 +404,7 @@ class Decisions:
         )
 
     def _columns(self) -> list[TableColumn]:
-        columns = [self._outcome_column(), _bits("allowed", self.allowed)]
+        columns = [outcome_column(self.outcome).as_table_column(), _bits("allowed", self.allowed)]
         if self._layer is not None:
             columns += [column.as_table_column() for column in (self.layer, self.policy, self.sid, self.reason)]
         columns.append(_bits("assumed_owner", self.assumed_owner))
@@ -411,13 +413,6 @@ class Decisions:
         if self._layer is not None:
             columns.append(self.depends_on.as_table_column())
         return columns
-
-    def _outcome_column(self) -> TableColumn:
-        """Outcomes as codes into their names; their numbers are the codes, except for ERROR."""
-        codes = self.outcome
-        if self.errors or (codes == Outcome.ERROR).any():
-            codes = np.where(codes == Outcome.ERROR, np.uint8(OUTCOMES.index(Outcome.ERROR)), codes)
-        return DictionaryColumn("outcome", codes, [outcome.name for outcome in OUTCOMES]).as_table_column()
 
     @cached_property
     def _used(self) -> tuple[npt.NDArray[np.int32], tuple[StatementRef, ...]]:
@@ -443,6 +438,13 @@ class Decisions:
         if column is None:
             raise AttributeError("the batch was decided without reasons\nhelp: pass `reasons=True` to `decide_many`")
         return column
+
+
+def outcome_column(outcome: npt.NDArray[np.uint8]) -> DictionaryColumn:
+    """Outcomes as codes into their names; their numbers are the codes, except for ERROR."""
+    is_error = outcome == Outcome.ERROR
+    codes = np.where(is_error, np.uint8(OUTCOMES.index(Outcome.ERROR)), outcome) if is_error.any() else outcome
+    return DictionaryColumn("outcome", codes, [each.name for each in OUTCOMES])
 
 
 def error_code(error: Exception) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastiam.directory.account_model import AccountModel
-from fastiam.engine.decisions import NO_STATEMENT, DictionaryColumn
+from fastiam.engine.decisions import DictionaryColumn
 from fastiam.engine.summary import MAX_VALUES, UnreadableValues
 from fastiam.kernel.columns.read import TextColumn, read_column
 from fastiam.model.decision import Outcome
@@ -83,12 +83,7 @@ class UnreadableReport:
         for one in self._found:
             for row in one.rows.tolist():
                 by_row.setdefault(row, {})[one.key] = None
-        texts = {row: ", ".join(keys) for row, keys in by_row.items()}
-        values = list(dict.fromkeys(texts.values()))
-        place = {text: code for code, text in enumerate(values)}
-        codes = np.full(self._rows, NO_STATEMENT, np.int32)
-        codes[list(texts)] = [place[text] for text in texts.values()]
-        return DictionaryColumn("unreadable", codes, values)
+        return DictionaryColumn.of_rows("unreadable", self._rows, {row: ", ".join(keys) for row, keys in by_row.items()})
 
 
 def _find(engine: Engine, context: Mapping[str, object], rows: int) -> Iterator[_Found]:

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
-from typing import Final, Literal, TypeAlias, TypedDict
+from typing import Final, Literal, Self, TypeAlias, TypedDict
 
 from fastiam.engine.summary import Summary
 from fastiam.errors import RequestValueError, did_you_mean
+from fastiam.frames.key_columns import check_name, key_columns
 from fastiam.frames.nested import TAGS, tags_of
 from fastiam.model.arguments import check_choice
-from fastiam.model.key_names import is_like_key, likely_key
+from fastiam.model.key_names import likely_key
 from fastiam.model.key_registry import fold
-from fastiam.model.request import check_key, shorten
+from fastiam.model.request import shorten
 from fastiam.model.session import Session
 
 ADDED: Final = ("outcome", "allowed", "layer", "policy", "sid")
 ADDABLE: Final = (*ADDED, "reason", "assumed_owner", "error_code", "error", "depends_on", "unreadable")
+REQUEST: Final = ("principal", "action", "resource")
 OWNER: Final = "resource_account"  # the column of owners that is read if the frame has it
 _CONSTANTS = (bool, int, float, Decimal, datetime)
 
@@ -148,16 +150,8 @@ class FrameArguments:
         ignored: tuple[str, ...] = ()
         if self.context == "auto":
             ignored = tuple(dict.fromkeys(name for name in names if ":" not in name and name not in requests.values()))
-            self._check_ignored(ignored)
+            key_columns(ignored, kept=() if isinstance(self.keep, bool) else self.keep)
         return Selection(requests, *self._context(columns), self._kept(columns), columns.names, ignored)
-
-    def _check_ignored(self, names: Sequence[str]) -> None:
-        """Check that no column that is not read is like a key, unless `keep` names it."""
-        kept = () if isinstance(self.keep, bool) else self.keep
-        for name in names:
-            if name not in kept and is_like_key(name):
-                hint = f"rename it to `{likely_key(name)}`, or name the columns that are keys: `context=[...]`"
-                raise RequestValueError(f"`{shorten(name)}` is like a condition key, and is not read", column=name, hint=hint)
 
     def _context(self, columns: _Names) -> tuple[dict[str, str | Constant], str | None]:
         """The source of each context key, and the struct or map column whose entries are keys, if there is one."""
@@ -228,6 +222,12 @@ class Selection:
         sources = [*self.requests.values(), *self.context.values(), self.context_column]
         object.__setattr__(self, "_columns", tuple(dict.fromkeys(source for source in sources if isinstance(source, str))))
 
+    @classmethod
+    def of_columns(cls, columns: Collection[str], keys: Iterable[str]) -> Self:
+        """Columns with the names of a request, and keys with their own names; of files and of bulk requests."""
+        requests = {f"{name}s": name for name in (*REQUEST, OWNER) if name in columns}
+        return cls(requests, {key: key for key in keys}, None, (), ())
+
     @property
     def kept(self) -> tuple[str, ...]:
         """The names of the columns that the result keeps, in order."""
@@ -293,7 +293,7 @@ def _distinct(sources: dict[str, str | Constant], *, is_named: bool = False) -> 
             hint = f'write `context={{"{likely_key(key)}": "{shorten(key)}"}}`'
             raise RequestValueError(f"`{shorten(key)}` is not a context key", column=key, hint=hint)
         if is_named or key.endswith(TAGS):
-            check_key(f"{key.removesuffix('*')}x" if key.endswith(TAGS) else key)
+            check_name(key)
         other = spellings.setdefault(fold(key), key)
         if other != key:
             raise RequestValueError(f"`{other}` and `{key}` are one key", column=key, hint="keep one of the two columns")

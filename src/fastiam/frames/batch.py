@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 
-from fastiam.engine.decisions import LAYERS, OUTCOMES, Decisions, DictionaryColumn
+from fastiam.engine.decisions import LAYERS, OUTCOMES, Decisions, DictionaryColumn, outcome_column
 from fastiam.errors import RequestValueError, ShapeError
 from fastiam.frames.arguments import FrameArguments, Lit, Selection
 from fastiam.frames.nested import TAGS, context_columns, tag_columns
 from fastiam.kernel.columns.read import for_all_rows
-from fastiam.model.decision import Outcome
 from fastiam.model.key_registry import fold
 from fastiam.model.request import shorten
 from fastiam.model.session import Session
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 
 OUTCOME_NAMES: Final = tuple(outcome.name for outcome in OUTCOMES)
 LAYER_NAMES: Final = tuple(str(layer) for layer in LAYERS)
-_OF_ERROR = OUTCOMES.index(Outcome.ERROR)
 
 
 def pinned(engine: DecisionEngine) -> DecisionEngine:
@@ -197,8 +195,7 @@ def results(decisions: Decisions, arguments: FrameArguments) -> dict[str, Result
 
 def _result(decisions: Decisions, name: str) -> Result:
     if name == "outcome":
-        codes = decisions.outcome
-        return DictionaryColumn("outcome", np.where(codes == Outcome.ERROR, np.uint8(_OF_ERROR), codes), OUTCOME_NAMES)
+        return outcome_column(decisions.outcome)
     if name in ("allowed", "assumed_owner"):
         return Bools(name, getattr(decisions, name))
     column: DictionaryColumn = getattr(decisions, name)

@@ -12,18 +12,18 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Literal
 
 from fastiam.cli.files.batches import Batch, RowError, RowProblem, Source
-from fastiam.cli.files.column_union import REQUEST, ColumnUnion, keys_of, request_columns
-from fastiam.cli.files.columns import as_text, texts
+from fastiam.cli.files.column_union import ColumnUnion, keys_of, request_columns
+from fastiam.cli.files.columns import as_text
 from fastiam.cli.files.formats import Format
 from fastiam.cli.files.named_files import RequestFile, open_file
 from fastiam.cli.files.noted_names import NotedNames
 from fastiam.cli.files.writers import write_results
 from fastiam.cli.progress import Share
 from fastiam.cli.unused_columns import UnusedColumns
-from fastiam.engine.decisions import COLUMNS, Decisions, error_code
+from fastiam.engine.decisions import COLUMNS, Decisions, DictionaryColumn, error_code
 from fastiam.engine.summary import Summary
 from fastiam.errors import RequestValueError, SourceError
-from fastiam.frames.arguments import ADDABLE, OWNER, FrameArguments, Selection
+from fastiam.frames.arguments import ADDABLE, OWNER, REQUEST, FrameArguments, Selection
 from fastiam.frames.batch import decide_batch
 from fastiam.model.request import shorten
 
@@ -149,9 +149,14 @@ class Job:
                 self._union = ColumnUnion.of([source.columns])
                 self._check(self._union, source.name)
             self.share.begin(file.size, source.progress)
-            part = FileJob(self.rules, source, self._union, self.unused, self.names, self.advance)
-            yield part
+            yield FileJob(self, source)
         self.share.end()
+
+    @property
+    def union(self) -> ColumnUnion:
+        """The columns of all files, or of the first one when it has been opened."""
+        assert self._union is not None
+        return self._union
 
     def skip(self, file: RequestFile) -> None:
         """Pass over a file whose results are there."""
@@ -166,9 +171,8 @@ class Job:
         """Results without a row; of a single file when it has been opened."""
         from arro3.core import Array, DataType, RecordBatch
 
-        assert self._union is not None
         columns = [as_text([]) for _ in REQUEST]
-        columns += [self._union.kept(name, None, 0, "") for name in self.rules.keep]
+        columns += [self.union.kept(name, None, 0, "") for name in self.rules.keep]
         columns += [Array([], type=DataType.bool()) if name in _FLAGS else as_text([]) for name in COLUMNS]
         columns += [_nulls(0), *_places({}, 0)]
         return RecordBatch.from_arrays(columns, names=[*REQUEST, *self.rules.keep, *COLUMNS, *FURTHER])
@@ -186,20 +190,12 @@ def column_of(name: str, mapping: Mapping[str, str]) -> str:
 class FileJob:
     """Decides one file of requests; `summary` counts the decided rows, `columns` are the names that it gives to the engine."""
 
-    def __init__(
-        self,
-        rules: Rules,
-        source: Source,
-        union: ColumnUnion,
-        unused: UnusedColumns,
-        names: NotedNames,
-        advance: Callable[[int], None],
-    ) -> None:
-        self.rules, self.source, self.union, self.unused, self.advance = rules, source, union, unused, advance
-        self._names = names
+    def __init__(self, job: Job, source: Source) -> None:
+        self.job, self.source, self.rules = job, source, job.rules
         self.summary = Summary()
         self.columns: dict[str, None] = {}
-        self._arguments = FrameArguments(add=ADDABLE, on_error=rules.on_error, now=rules.now, threads=rules.threads)
+        given = self.rules
+        self._arguments = FrameArguments(add=ADDABLE, on_error=given.on_error, now=given.now, threads=given.threads)
 
     def results(self) -> Iterator[Any]:
         """The record batches of results, one for each batch of requests."""
@@ -208,7 +204,7 @@ class FileJob:
         for batch in self.source.batches:
             if batch.length:
                 yield self._decide(batch)
-                self.advance(batch.length)
+                self.job.advance(batch.length)
 
     def _decide(self, batch: Batch) -> Any:
         if batch.broken and self.rules.on_error == "raise":
@@ -218,8 +214,7 @@ class FileJob:
         columns = {name: batch.columns[column] for name, column in names.items()}
         columns |= {name: [None] * batch.length for name in REQUEST if name not in columns}
         keys = self._keys([name for name in names if name not in (*REQUEST, OWNER)])
-        requests = {f"{name}s": name for name in (*REQUEST, OWNER) if name in columns}
-        selection = Selection(requests, dict(zip(keys, keys, strict=True)), None, (), ())
+        selection = Selection.of_columns(columns, keys)
         self.columns |= dict.fromkeys(islice((name for name in names if name not in REQUEST), _MAX_NAMES - len(self.columns)))
         try:
             decisions = decide_batch(
@@ -233,17 +228,17 @@ class FileJob:
             problem = RowProblem(error.code, column, error.message)
             raise self._stopping_error(batch, error.row, problem, error.hint) from error
         errors = self._errors(batch, decisions)
-        self._names.add(columns, decisions, lambda row: self._place(batch, row))
+        self.job.names.add(columns, decisions, lambda row: self._place(batch, row))
         self._count(decisions, errors)
         return self._result(batch, columns, decisions, errors)
 
     def _keys(self, names: Sequence[str]) -> list[str]:
         """The columns that are condition keys. Those that no statement reads are recorded."""
         keys = keys_of(names, self.rules.mapping, self.rules.keep, self.source.name)
-        unused = self.unused.add([name for name in names if column_of(name, self.rules.mapping) not in self.rules.keep])
+        unused = self.job.unused.add([name for name in names if column_of(name, self.rules.mapping) not in self.rules.keep])
         if unused is not None and self.rules.strict_columns:
             column = column_of(unused, self.rules.mapping)
-            hint = self.unused.hint(unused) or f"leave it out with `--map {column}=`"
+            hint = self.job.unused.hint(unused) or f"leave it out with `--map {column}=`"
             raise SourceError(f"no statement reads the column `{shorten(column)}`", source=self.source.name, path="", hint=hint)
         return keys
 
@@ -279,7 +274,7 @@ class FileJob:
 
         out = {name: as_text(columns[name]) for name in REQUEST}
         for name in self.rules.keep:
-            out[name] = self.union.kept(name, batch.columns.get(name), batch.length, self.source.name)
+            out[name] = self.job.union.kept(name, batch.columns.get(name), batch.length, self.source.name)
         answers = RecordBatch.from_arrow(decisions)
         for name in COLUMNS:
             column = answers.column(name)
@@ -295,7 +290,7 @@ class FileJob:
 
 
 def _by_row(errors: Mapping[int, RowError], field: str, rows: int) -> Any:
-    return texts([getattr(errors[row], field) if row in errors else None for row in range(rows)])
+    return as_text(DictionaryColumn.of_rows(field, rows, {row: getattr(error, field) for row, error in errors.items()}))
 
 
 def _places(errors: Mapping[int, RowError], rows: int) -> list[Any]:

@@ -11,12 +11,11 @@ from fastiam.cli.files.batches import Source
 from fastiam.cli.files.columns import as_text, text_type
 from fastiam.cli.files.formats import Format
 from fastiam.cli.files.named_files import RequestFile, open_file
-from fastiam.errors import RequestValueError, SourceError
-from fastiam.frames.nested import TAGS
-from fastiam.model.key_names import is_like_key, likely_key
-from fastiam.model.request import check_key, shorten
+from fastiam.errors import Hint, RequestValueError, SourceError
+from fastiam.frames.arguments import REQUEST
+from fastiam.frames.key_columns import key_columns
+from fastiam.model.request import shorten
 
-REQUEST = ("principal", "action", "resource")
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}  # that some programs write in place of commas
 _SHOWN = 20  # columns in a hint
 
@@ -128,36 +127,28 @@ def request_columns(columns: Iterable[str], mapping: Mapping[str, str], source: 
 
 
 def keys_of(names: Iterable[str], mapping: Mapping[str, str], keep: Collection[str], source: str, advice: str = "") -> list[str]:
-    """The names that are condition keys: those with a `:`, which all keys have, and those that `--map` gives.
+    """The names that are condition keys, as `key_columns` finds them.
 
     Parameters
     ----------
     names
         of columns, as `--map` gives them, without those of the request.
-    keep
-        columns that are copied, and may be like a key.
     advice
         what to write in place of `--map`, where a verb does not have it.
 
     Raises
     ------
     SourceError
-        a name from `--map` is not a key; a column that is not read is like a key, or like a set of tags.
+        a name is not one of a key; a column that is not read is like a key.
     """
-    keys = []
-    for name in names:
-        if ":" in name or name in mapping.values():
-            try:
-                check_key(f"{name.removesuffix('*')}x" if name.endswith(TAGS) else name)
-            except RequestValueError as error:
-                hint = f"{advice or 'rename it with `--map COLUMN=KEY`, or leave it out with `--map COLUMN=`'}; {error.hint}"
-                raise SourceError(error.message, source=source, path="", hint=hint) from error
-            keys.append(name)
-        elif name not in keep and is_like_key(name):
-            hint = advice or f"`--map {shorten(name)}={likely_key(name)}` reads it, `--map {shorten(name)}=` leaves it out"
-            message = f"the column `{shorten(name)}` is like a condition key, and is not read"
-            raise SourceError(message, source=source, path="", hint=hint)
-    return keys
+    try:
+        return key_columns(names, named=mapping.values(), kept=keep)
+    except RequestValueError as error:
+        if isinstance(error.hint, Hint):
+            hint = advice or error.hint.cli
+        else:
+            hint = f"{advice or 'rename it with `--map COLUMN=KEY`, or leave it out with `--map COLUMN=`'}; {error.hint}"
+        raise SourceError(error.message, source=source, path="", hint=hint) from error
 
 
 def no_column(name: str, names: Sequence[str], shown: str, advice: str) -> SourceError:

@@ -16,7 +16,7 @@ from fastiam.cli.files.batches import ROWS, Batch, OpenedFile, RowProblem, Sourc
 from fastiam.cli.files.columns import texts
 from fastiam.errors import RequestValueError
 from fastiam.frames.nested import TAGS
-from fastiam.frames.row_objects import columns_of, shapes_of
+from fastiam.frames.row_objects import columns_of, shapes_of, sound_objects
 from fastiam.model.request import check_key, shorten
 from fastiam.strict_json import JsonLimits, find_fault
 
@@ -68,12 +68,9 @@ def _line_of(numbers: Sequence[int], before: int) -> Callable[[int], int]:
 
 def _rows(raw: Sequence[bytes]) -> tuple[list[dict[str, Any]], dict[int, RowProblem], Sequence[int]]:
     """Objects, problems of rows (which are then empty), and the line of each row from 1."""
-    try:
-        rows = list(map(orjson.loads, raw))
-        if set(map(type, rows)) == {dict} and all(map(_LIMITS.checker.is_sound, raw)):
-            return rows, {}, range(1, len(rows) + 1)
-    except orjson.JSONDecodeError:
-        pass  # read line by line to find the broken ones
+    found = sound_objects(raw, _LIMITS)
+    if found is not None:
+        return found, {}, range(1, len(found) + 1)
     rows, broken, numbers = [], {}, []
     for number, text in enumerate(raw, 1):
         if not text.strip():

@@ -19,7 +19,7 @@ from fastiam.cli.action_names import note_unknown_actions
 from fastiam.cli.console import note
 from fastiam.cli.file_arguments import check_out
 from fastiam.cli.files.authorize_job import FURTHER, Job, OnError, Rules
-from fastiam.cli.files.column_union import REQUEST, ColumnUnion, survey
+from fastiam.cli.files.column_union import ColumnUnion, survey
 from fastiam.cli.files.folder_job import Layout, run_job
 from fastiam.cli.files.formats import NAMES, Format, of_name, of_option
 from fastiam.cli.files.named_files import RequestFiles, find_requests
@@ -31,6 +31,7 @@ from fastiam.cli.progress import Progress, Share
 from fastiam.cli.unused_columns import note_constants, note_defaults
 from fastiam.engine.decisions import COLUMNS
 from fastiam.engine.engine_file.engines import engine_bytes
+from fastiam.frames.arguments import REQUEST
 from fastiam.model.result import Json
 
 if TYPE_CHECKING:

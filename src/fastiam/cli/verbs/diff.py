@@ -16,7 +16,7 @@ from fastiam.cli import exit_codes as exits
 from fastiam.cli import options
 from fastiam.cli.console import note, note_unseen
 from fastiam.cli.files.batches import RowError, Source
-from fastiam.cli.files.column_union import REQUEST, keys_of, no_column
+from fastiam.cli.files.column_union import keys_of, no_column
 from fastiam.cli.files.columns import as_text
 from fastiam.cli.files.formats import NAMES, of_option
 from fastiam.cli.files.readers import open_requests
@@ -27,6 +27,7 @@ from fastiam.cli.render import is_json, write_rows
 from fastiam.cli.unused_columns import note_constants, note_defaults, note_unreadable
 from fastiam.engine.summary import Summary
 from fastiam.errors import counted
+from fastiam.frames.arguments import OWNER, REQUEST
 from fastiam.frames.batch import with_constants, with_tags
 from fastiam.report.pictures import Names
 
@@ -34,7 +35,6 @@ COLUMNS = ("change", "rows", "layer", "statement", "side", "position", "principa
 OF_TABLE = ("change", "rows", "layer", "statement", "position", "example")
 OF_REPORT = ("change", "rows", "layer", "statement", "side", "principals", "actions", "resources")
 UNDECIDED = ("address", "reason", "principals", "about", "position")
-OWNER = "resource_account"
 
 
 @click.command("diff")

@@ -16,10 +16,10 @@ from fastiam.cli import options
 from fastiam.cli.action_names import note_unknown_actions
 from fastiam.cli.console import write
 from fastiam.cli.file_arguments import read_bytes
-from fastiam.cli.files.column_union import REQUEST
 from fastiam.cli.render import write_json
 from fastiam.cli.unused_columns import note_defaults_of
 from fastiam.errors import Finding, PolicyError
+from fastiam.frames.arguments import REQUEST
 from fastiam.model.decision import Decision
 from fastiam.model.explanation_text import decision_lines
 from fastiam.resolve.keys_read import keys_read

@@ -9,15 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from fastiam.engine.decisions import LAYERS, NO_CODE, OUTCOMES
+from fastiam.engine.decisions import LAYERS, NO_CODE, DictionaryColumn, outcome_column
 from fastiam.model.decision import Outcome, StatementRef
 from fastiam.model.key_registry import spelled
 from fastiam.server.protocols.bulk.parameters import Parameters
 from fastiam.server.protocols.bulk.rows import Decided
 
-_OUTCOMES: Final = pa.array([outcome.name for outcome in OUTCOMES], pa.string())
-_LAYERS: Final = pa.array([str(layer) for layer in LAYERS], pa.string())
-_ERROR: Final = OUTCOMES.index(Outcome.ERROR)
 _MOST: Final = 4  # times the statements of a batch: of a larger dictionary, not all is sent again for new texts
 
 Codes = npt.NDArray[Any]
@@ -120,11 +117,11 @@ class ArrowAnswers:
         fields = self._fields
         columns: dict[str, Any] = {}
         if "outcome" in fields:
-            codes = np.where(decided.outcome == Outcome.ERROR, np.uint8(_ERROR), decided.outcome)
-            columns["outcome"] = _dictionary(codes, _OUTCOMES, None)
+            columns["outcome"] = pa.array(outcome_column(decided.outcome))
         columns["allowed"] = _bools(decided.outcome == Outcome.ALLOW)
         if "layer" in fields:
-            columns["layer"] = _layers(decided)
+            layer = np.full(len(decided), NO_CODE, np.uint8) if decided.layer is None else decided.layer
+            columns["layer"] = pa.array(DictionaryColumn("layer", layer, LAYERS))
         if "policy" in fields or "sid" in fields:
             columns |= {name: column for name, column in self._statements.columns(decided).items() if name in fields}
         if "depends_on" in fields:
@@ -160,14 +157,6 @@ def _dictionary(codes: Codes, values: Any, present: Any) -> Any:
     return pa.DictionaryArray.from_arrays(indices, values, safe=False)  # PERF: the codes are places in `values`
 
 
-def _layers(decided: Decided) -> Any:
-    layer = np.full(len(decided), NO_CODE, np.uint8) if decided.layer is None else decided.layer
-    present = _present(layer != NO_CODE)
-    if present is not None:
-        layer = np.where(layer == NO_CODE, np.uint8(0), layer)
-    return _dictionary(layer, _LAYERS, present)
-
-
 def _lists(decided: Decided) -> Any:
     offsets = np.zeros(len(decided) + 1, np.int32)
     values: list[str] = []
@@ -184,8 +173,4 @@ def _errors(decided: Decided, field: str) -> Any:
     if not decided.errors:
         return pa.nulls(len(decided), pa.string())
     texts = {row: getattr(fault, field) for row, fault in decided.errors.items()}
-    values = list(dict.fromkeys(texts.values()))
-    place = {text: code for code, text in enumerate(values)}
-    codes = np.full(len(decided), -1, np.int32)
-    codes[list(texts)] = [place[text] for text in texts.values()]
-    return pa.array(np.array([*values, None], object)[codes], pa.string())
+    return pa.array(DictionaryColumn.of_rows(field, len(decided), texts)).dictionary_decode()

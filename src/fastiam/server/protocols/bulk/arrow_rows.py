@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from fastiam.frames.arguments import OWNER, REQUEST
 from fastiam.model.key_registry import KeyType
 from fastiam.server.mapping import Key, MappingError, RequestRefused
 from fastiam.server.mapping.facts import MAX_KEYS
@@ -23,7 +24,7 @@ from fastiam.server.protocols.bulk.arrow_messages import (
     bad_arrow,
 )
 from fastiam.server.protocols.bulk.gate import LIMITS, RESERVED, Gate
-from fastiam.server.protocols.bulk.rows import OWNER, REQUEST, SESSION, Chunk, Part, Rows
+from fastiam.server.protocols.bulk.rows import SESSION, Chunk, Part, Rows
 from fastiam.strict_json import JsonError, read_value
 
 ROWS: Final = 65_536  # of one slice: what is decided and answered at a time

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from fastiam.frames.arguments import OWNER, REQUEST
 from fastiam.server.identity import Identity
 from fastiam.server.mapping import (
     MAX_ACTION,
@@ -17,7 +18,7 @@ from fastiam.server.mapping import (
     read_principal,
     read_text,
 )
-from fastiam.server.protocols.bulk.rows import OWNER, REQUEST, SESSION, Rows
+from fastiam.server.protocols.bulk.rows import SESSION, Rows
 from fastiam.server.protocols.bulk.stated_sessions import StatedSession
 
 LIMITS: Final = {"principal": MAX_ID, "action": MAX_ACTION, "resource": MAX_ID}

@@ -6,16 +6,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final
 
-import orjson
-
-from fastiam.frames.row_objects import columns_of, shapes_of
+from fastiam.frames.arguments import OWNER, REQUEST
+from fastiam.frames.row_objects import columns_of, shapes_of, sound_objects
 from fastiam.model.key_registry import fold
 from fastiam.model.request import is_declared
 from fastiam.server._json_lines import read_texts
 from fastiam.server.mapping import MappingError
 from fastiam.server.mapping.facts import MAX_KEYS
 from fastiam.server.protocols.bulk.gate import LIMITS, RESERVED, Gate
-from fastiam.server.protocols.bulk.rows import OWNER, REQUEST, SESSION, Chunk, Rows
+from fastiam.server.protocols.bulk.rows import SESSION, Chunk, Rows
 from fastiam.server.protocols.bulk.text_columns import TextColumn
 from fastiam.strict_json import DEFAULT, JsonError, read_value
 
@@ -211,11 +210,8 @@ def _both(rows: Rows, name: str, one: list[Any], two: list[Any]) -> list[Any]:
 def _objects(lines: Sequence[Line]) -> tuple[list[dict[str, Any]], dict[int, MappingError]]:
     """The objects of lines, with the members of `context` among the others; empty where there is a fault."""
     faults: dict[int, MappingError] = {}
-    try:
-        objects = list(map(orjson.loads, lines))  # type: ignore[arg-type]  # None is refused
-        if set(map(type, objects)) != {dict} or not all(map(DEFAULT.checker.is_sound, lines)):  # type: ignore[arg-type]
-            raise ValueError
-    except ValueError:
+    objects = sound_objects(lines, DEFAULT)
+    if objects is None:
         objects = [_object(number, line, faults) for number, line in enumerate(lines)]
     for number, each in enumerate(objects):
         if CONTEXT in each or len(each) > MAX_KEYS:

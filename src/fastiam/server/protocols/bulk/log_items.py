@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from fastiam.engine.decisions import LAYERS
+from fastiam.frames.arguments import REQUEST
 from fastiam.model.decision import Decision, Outcome
 from fastiam.server.decision_records import DecisionRecord
-from fastiam.server.protocols.bulk.rows import REQUEST, Decided, Part, listed
+from fastiam.server.protocols.bulk.rows import Decided, Part, listed
 from fastiam.server.protocols.bulk.stated_sessions import StatedSession
 
 

@@ -12,6 +12,8 @@ import numpy.typing as npt
 from fastiam.api.engine import Engine
 from fastiam.engine.decisions import LAYERS, NO_CODE, NO_STATEMENT, Decisions
 from fastiam.errors import RequestValueError
+from fastiam.frames.arguments import FrameArguments, Selection
+from fastiam.frames.batch import decide_batch
 from fastiam.model.decision import Outcome, StatementRef
 from fastiam.model.key_registry import fold
 from fastiam.model.request import is_declared
@@ -19,10 +21,8 @@ from fastiam.server.mapping import MappingError
 from fastiam.server.protocols.bulk.parameters import Parameters
 from fastiam.server.protocols.bulk.stated_sessions import StatedSession
 
-REQUEST: Final = ("principal", "action", "resource")
-OWNER: Final = "resource_account"
 SESSION: Final = "session"
-_ARGUMENTS: Final = {f"{name}s": name for name in (*REQUEST, OWNER)}  # of `decide_many`
+_REASONS: Final = ("layer", "policy", "sid", "depends_on")
 
 
 @dataclass(slots=True)
@@ -172,20 +172,18 @@ class Judge:
         return merged([(known, decided.at(known)), (others, without.at(others))], rows.length)
 
     def _decide(self, rows: Rows, keys: Mapping[str, Any]) -> Decided:
-        parameters, columns = self._parameters, rows.columns
-        decisions = self._engine.decide_many(
-            columns["principal"],
-            columns["action"],
-            columns["resource"],
-            keys,
-            unknown=parameters.unknown,
-            resource_accounts=columns.get(OWNER),
+        given = self._parameters
+        arguments = FrameArguments(
             sessions={name: stated.session for name, stated in self.sessions.items()},
-            now=parameters.now,
-            reasons=self._with_reasons,
+            unknown=given.unknown,
+            now=given.now,
+            add=_REASONS if self._with_reasons else (),
             on_error="deny",
-            threads=parameters.threads,
+            threads=given.threads,
         )
+        columns = {name: column for name, column in rows.columns.items() if column is not None} | dict(keys)
+        selection = Selection.of_columns(columns, keys)
+        decisions = decide_batch(self._engine, arguments, selection, columns.__getitem__, rows.length)
         return _decided(decisions, rows.faults, with_reasons=self._with_reasons)
 
 
@@ -251,7 +249,6 @@ def _decided(decisions: Decisions, faults: Mapping[int, MappingError], *, with_r
 def _engine_fault(error: Exception) -> MappingError:
     """A value that the engine refuses. Its message may have values of the directory, so only the column is named (G63)."""
     column = error.column if isinstance(error, RequestValueError) else ""
-    column = _ARGUMENTS.get(column, column)
     return MappingError("bad_value", f"the value of `{column}` cannot be decided, or contradicts what is known", f"$.{column}")
 
 
