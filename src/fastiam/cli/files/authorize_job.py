@@ -223,7 +223,8 @@ class FileJob:
         except RequestValueError as error:
             column = column_of(error.column, self.rules.mapping)
             if error.row is None:  # the whole column
-                hint = f"{_TYPES}, or leave it out with `--map {column}=`"  # that of the engine is about frames
+                is_key = error.column not in (*REQUEST, OWNER)  # the engine's hint for these is about columns of a library
+                hint = f"{_TYPES}, or leave it out with `--map {column}=`" if is_key else error.hint
                 raise SourceError(error.message, source=self.source.name, path=column, hint=hint) from error
             problem = RowProblem(error.code, column, error.message)
             raise self._stopping_error(batch, error.row, problem, error.hint) from error
