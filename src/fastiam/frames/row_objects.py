@@ -16,9 +16,10 @@ def sound_objects(lines: Sequence[bytes | None], limits: JsonLimits) -> list[dic
     """The objects of lines of JSON; None if a line has no object or a fault, which the reader of single lines finds."""
     try:
         rows = list(map(orjson.loads, lines))  # type: ignore[arg-type]  # None is refused
+        is_sound = set(map(type, rows)) == {dict} and all(map(limits.checker.is_sound, lines))  # type: ignore[arg-type]
     except ValueError:
         return None
-    return rows if set(map(type, rows)) == {dict} and all(map(limits.checker.is_sound, lines)) else None
+    return rows if is_sound else None
 
 
 def shapes_of(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, ...], None]:

@@ -71,7 +71,8 @@ def _rows(raw: Sequence[bytes]) -> tuple[list[dict[str, Any]], dict[int, RowProb
     found = sound_objects(raw, _LIMITS)
     if found is not None:
         return found, {}, range(1, len(found) + 1)
-    rows, broken, numbers = [], {}, []
+    rows: list[dict[str, Any]] = []
+    broken, numbers = {}, []
     for number, text in enumerate(raw, 1):
         if not text.strip():
             continue
