@@ -39,7 +39,6 @@ from fastiam.model.request import (
 )
 from fastiam.model.session import Session, check_principal_type, not_a_principal
 from fastiam.resolve.context_checks import check_principal
-from fastiam.resolve.keys_read import families_read
 from fastiam.resolve.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -225,6 +224,8 @@ class Resolver:
     def families_read(self) -> Mapping[str, Collection[str]]:
         """The families of operators that statements test each folded key with. PERF: an engine file has them."""
         if self._families is None:
+            from fastiam.resolve.keys_read import families_read  # PERF: it loads the specification evaluator
+
             self._families = families_read(self.snapshot.policies())
         return self._families
 
