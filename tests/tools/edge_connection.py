@@ -13,13 +13,13 @@ from served_engine import EngineDecider
 import fastiam
 from fastiam.server.asgi import Application
 from fastiam.server.auth import Authenticator, Tokens, authenticator
+from fastiam.server.config_sections import Auth, Limits, Listener, Trust
 from fastiam.server.connections import Connections
 from fastiam.server.http import Peer
 from fastiam.server.listeners import Address, Listening
 from fastiam.server.observer import Observer
 from fastiam.server.protocol import ListenerFacts, ServerProtocol
 from fastiam.server.serving import Serving, serving
-from fastiam.server.settings import Auth, Limits, Listener, Trust
 from fastiam.server.thread_pools import Pools
 from fastiam.server.uvicorn_protocol import CONNECTION, EdgeProtocol, EdgeState
 

@@ -16,6 +16,7 @@ from typing import Final
 
 from fastiam.errors import did_you_mean
 from fastiam.server.config import ConfigError
+from fastiam.server.config_sections import Auth, CertificatePeer, Trust, UnixPeer
 from fastiam.server.http import Peer
 from fastiam.server.identity import (
     ASSERT_CONTEXT,
@@ -31,7 +32,6 @@ from fastiam.server.identity import (
     USE_SCOPES,
     Identity,
 )
-from fastiam.server.settings import Auth, CertificatePeer, Trust, UnixPeer
 
 _SCOPES: Final = USE_SCOPES | TRUST_SCOPES
 _LOCAL: Final = frozenset({DECIDE, SEARCH, EXPLAIN, BULK, AWS, PLAYGROUND, METRICS})

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
 
+from fastiam.server.config_sections import Settings
 from fastiam.server.decider import Decider
 from fastiam.server.identity import Identity
 from fastiam.server.observer import Observer
 from fastiam.server.protocol import ServerProtocol
-from fastiam.server.settings import Settings
 
 MODULES: Final = {"extauthz": "fastiam.server.grpc"}
 """Protocols that may have a companion, and its module."""

@@ -20,8 +20,8 @@ from msgspec import inspect
 
 from fastiam.errors import FastiamError, did_you_mean, pip_install
 from fastiam.model.request import shorten
+from fastiam.server.config_sections import CoreSettings, Listener, Settings
 from fastiam.server.protocol import Section
-from fastiam.server.settings import CoreSettings, Listener, Settings
 
 DEFAULT_FILE: Final = Path("/etc/fastiam/serve.toml")
 PREFIX: Final = "FASTIAM_SERVE__"

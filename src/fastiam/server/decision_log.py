@@ -18,10 +18,10 @@ from fastiam.model.decision import Decision, Outcome
 from fastiam.model.key_registry import spelled
 from fastiam.model.secret import Secret, SecretBytes
 from fastiam.server._log_lines import LineWriter
+from fastiam.server.config_sections import DecisionLogSection
 from fastiam.server.decision_records import BatchRecord, DecisionRecord, Item, Record
 from fastiam.server.http import Request
 from fastiam.server.log_writer import LogWriter
-from fastiam.server.settings import DecisionLogSection
 
 MAX_TEXT: Final = 2048
 MAX_DEPTH: Final = 4

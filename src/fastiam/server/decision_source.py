@@ -15,10 +15,10 @@ from fastiam.runtime.freeing import free_with
 from fastiam.runtime.gc_pause import load_frozen
 from fastiam.server.call_log import CallCounts
 from fastiam.server.config import ConfigError
+from fastiam.server.config_sections import Settings
 from fastiam.server.decider import Decider, LiveDecider
 from fastiam.server.log_writer import LogWriter
 from fastiam.server.observer import Observer
-from fastiam.server.settings import Settings
 from fastiam.server.thread_pools import Pools
 
 if TYPE_CHECKING:

@@ -29,6 +29,7 @@ from grpc_health.v1 import health_pb2 as health
 from fastiam.server.client_address import read_hop
 from fastiam.server.companion import Companion, Services
 from fastiam.server.config import ConfigError
+from fastiam.server.config_sections import Tls
 from fastiam.server.http import Peer, Request
 from fastiam.server.identity import Identity
 from fastiam.server.listeners import (
@@ -45,7 +46,6 @@ from fastiam.server.protocols.extauthz import Answer, CheckRequest, ExtAuthz, ch
 from fastiam.server.protocols.extauthz import Section as ExtAuthzSection
 from fastiam.server.protocols.extauthz.checks import ALLOWED
 from fastiam.server.protocols.extauthz.extauthz_section import GrpcSection
-from fastiam.server.settings import Tls
 
 AUTHORIZATION: Final = "envoy.service.auth.v3.Authorization"
 _HEALTH: Final = "grpc.health.v1.Health"

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from fastiam.server.config import OPS, ConfigError
+from fastiam.server.config_sections import Limits, Listener, Tls
 from fastiam.server.protocol import ListenerFacts
-from fastiam.server.settings import Limits, Listener, Tls
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -30,6 +30,7 @@ from fastiam.server.auth import Authenticator, Tokens, authenticator
 from fastiam.server.call_log import AuditedCalls
 from fastiam.server.companion import MODULES, Companion, Services
 from fastiam.server.config import OPS, ConfigError, protocol_module
+from fastiam.server.config_sections import Settings
 from fastiam.server.connections import Connections, TlsServer, share_descriptors
 from fastiam.server.decision_log import DecisionLog
 from fastiam.server.decision_source import NoDecider, Source, State, shown
@@ -47,7 +48,6 @@ from fastiam.server.listeners import (
 from fastiam.server.log_writer import LogWriter
 from fastiam.server.protocol import ListenerFacts, ServerProtocol, Site
 from fastiam.server.serving import Serving, serving
-from fastiam.server.settings import Settings
 from fastiam.server.start_checks import check_log, check_reload, prepare, running_tokens
 from fastiam.server.thread_pools import Pools
 from fastiam.server.uvicorn_protocol import EdgeProtocol, EdgeState

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 from fastiam.server.auth import Authenticator
 from fastiam.server.config import ConfigError
+from fastiam.server.config_sections import Listener
 from fastiam.server.listeners import Address
 from fastiam.server.protocol import Route, ServerProtocol, StreamRoute
-from fastiam.server.settings import Listener
 
 _LOCAL_HOSTS = frozenset({b"localhost", b"127.0.0.1", b"[::1]"})
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from fastiam.server.auth import Tokens, authenticator, read_tokens
 from fastiam.server.config import ConfigError
+from fastiam.server.config_sections import FIXED_LIMITS, Settings
 from fastiam.server.listeners import Address, check, read_address
-from fastiam.server.settings import FIXED_LIMITS, Settings
 
 
 def prepare(settings: Settings, *, is_running: bool = False) -> dict[str, tuple[Address, str]]:

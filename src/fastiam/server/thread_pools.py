@@ -8,8 +8,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import TypeVar
 
+from fastiam.server.config_sections import Limits
 from fastiam.server.protocol import Place
-from fastiam.server.settings import Limits
 
 T = TypeVar("T")
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 from bulk_fixture import ACCOUNT, ALICE, ARROW, World, arrow_stream, row
 
 from fastiam import Directory
-from fastiam.server.settings import Limits
+from fastiam.server.config_sections import Limits
 from fastiam.server.streams import Stream
 from fastiam.server.thread_pools import Pools
 

@@ -21,9 +21,9 @@ from bulk_fixture import ALICE, ARROW, BOB, NDJSON, OBJECT, World, arrow_stream,
 from server_pages import run_examples
 from server_process import Server, parse, running
 
+from fastiam.server.config_sections import Limits
 from fastiam.server.http import Request
 from fastiam.server.protocol import Place, Route
-from fastiam.server.settings import Limits
 from fastiam.server.thread_pools import Overload, Pools
 
 SETTINGS = """

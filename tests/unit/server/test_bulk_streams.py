@@ -23,9 +23,9 @@ from bulk_fixture import (
 )
 from bulk_rows import ALL, SESSIONS, _code, _outcomes
 
+from fastiam.server.config_sections import Limits
 from fastiam.server.protocols.bulk.arrow_messages import ArrowMessages
 from fastiam.server.protocols.bulk.rows import Decided, Rows
-from fastiam.server.settings import Limits
 from fastiam.server.streams import Disconnected, Stream
 from fastiam.server.thread_pools import Pools
 from fastiam.server.uvicorn_protocol import Cycle

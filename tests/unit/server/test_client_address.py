@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from fastiam.server.client_address import find_client
+from fastiam.server.config_sections import Listener
 from fastiam.server.http import Peer
 from fastiam.server.serving import Proxies, _proxies
-from fastiam.server.settings import Listener
 
 PROXY = Peer("tcp", "10.0.0.1")
 CASES = {

@@ -15,7 +15,7 @@ from fastiam.errors import FastiamError
 from fastiam.server import config, start_checks
 from fastiam.server.auth import read_tokens
 from fastiam.server.config import ConfigError, Flags, load
-from fastiam.server.settings import FIXED_LIMITS, CoreSettings, Limits, Listener, Settings
+from fastiam.server.config_sections import FIXED_LIMITS, CoreSettings, Limits, Listener, Settings
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from seeds import few_or_all
 
 from fastiam.model.decision import Decision, Layer, Outcome, StatementRef
+from fastiam.server.config_sections import DecisionLogSection
 from fastiam.server.decision_log import DecisionLog
 from fastiam.server.decision_records import DecisionRecord
 from fastiam.server.http import Peer, Request
 from fastiam.server.identity import Identity
 from fastiam.server.log_writer import LogWriter
-from fastiam.server.settings import DecisionLogSection
 
 _STATEMENT = StatementRef(Layer.IDENTITY, 0, "Jobs", 3, "Sid\u202e")
 _ALLOW = Decision(Outcome.ALLOW, Layer.IDENTITY, _STATEMENT)

@@ -23,12 +23,12 @@ from grpc_health.v1 import health_pb2 as health
 
 from fastiam.server.companion import Services
 from fastiam.server.config import ConfigError
+from fastiam.server.config_sections import Tls
 from fastiam.server.grpc import AUTHORIZATION, GrpcServer, read_check
 from fastiam.server.identity import Identity
 from fastiam.server.mapping import MappingError
 from fastiam.server.observer import Observer
 from fastiam.server.protocols.extauthz.extauthz_section import GrpcSection
-from fastiam.server.settings import Tls
 
 
 class Running:

@@ -17,8 +17,8 @@ from seeds import few_or_all
 from server_process import Echo, parse
 
 from fastiam.server import uvicorn_protocol
+from fastiam.server.config_sections import Limits
 from fastiam.server.serving import Serving
-from fastiam.server.settings import Limits
 
 
 def edge() -> Edge:

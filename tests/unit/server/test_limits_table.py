@@ -11,6 +11,7 @@ import pytest
 from fastiam import strict_json
 from fastiam.policy import json_text
 from fastiam.server import asgi, config, connections, listeners
+from fastiam.server.config_sections import Limits
 from fastiam.server.mapping import forms, values
 from fastiam.server.mapping.facts import MAX_KEYS
 from fastiam.server.protocol import ListenerFacts, Route, Site, StreamRoute
@@ -19,7 +20,6 @@ from fastiam.server.protocols.authzen import reading, search
 from fastiam.server.protocols.bulk import arrow_messages, comparison, json_rows, stream
 from fastiam.server.protocols.opa import answers, deciding
 from fastiam.server.protocols.playground import forms as playground_forms
-from fastiam.server.settings import Limits
 
 LIMITS, AWS = Limits(), aws.Section()
 STREAM = next(field for field in StreamRoute.__dataclass_fields__.values() if field.name == "time").default

@@ -21,11 +21,11 @@ from bulk_fixture import ALICE, ARROW, BOB, NDJSON, OBJECT, SESSION, arrow_strea
 from server_process import running
 
 from fastiam.model.decision import Decision, Layer, Outcome
+from fastiam.server.config_sections import DecisionLogSection, Limits
 from fastiam.server.decision_log import DecisionLog
 from fastiam.server.decision_records import BatchRecord, DecisionRecord, Item
 from fastiam.server.http import Request
 from fastiam.server.log_writer import LogWriter
-from fastiam.server.settings import DecisionLogSection, Limits
 from fastiam.server.streams import Stream
 from fastiam.server.thread_pools import Pools
 

@@ -23,6 +23,7 @@ from fastiam.live import LiveEngine
 from fastiam.model.decision import Decision, Layer, Outcome
 from fastiam.server import config
 from fastiam.server import decision_source as state
+from fastiam.server.config_sections import DecisionLogSection
 from fastiam.server.decider import LiveDecider
 from fastiam.server.decision_log import DecisionLog
 from fastiam.server.decision_records import DecisionRecord
@@ -30,7 +31,6 @@ from fastiam.server.http import Request
 from fastiam.server.identity import TRUST_SCOPES, USE_SCOPES, Identity
 from fastiam.server.protocol import ListenerFacts, Site
 from fastiam.server.protocols import authzen, extauthz, opa
-from fastiam.server.settings import DecisionLogSection
 from fastiam.sts import Keyring
 
 IDENTITY = Identity("pep", frozenset(TRUST_SCOPES) | USE_SCOPES)

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from fastiam.server.config_sections import Limits
 from fastiam.server.protocol import Place
-from fastiam.server.settings import Limits
 from fastiam.server.thread_pools import Overload, Pools
 
 LIMITS = Limits(threads=2)  # one thread for `POOL`

@@ -20,12 +20,12 @@ from server_process import parse
 from fastiam.server import config
 from fastiam.server.auth import Authenticator, authenticator, read_tokens
 from fastiam.server.config import ConfigError
+from fastiam.server.config_sections import Auth, CertificatePeer, Limits, Trust, UnixPeer
 from fastiam.server.decision_source import State
 from fastiam.server.http import Peer
 from fastiam.server.identity import AWS, TRUST_SCOPES, USE_SCOPES
 from fastiam.server.protocol import ListenerFacts, ServerProtocol, Site
 from fastiam.server.protocols.aws import Section
-from fastiam.server.settings import Auth, CertificatePeer, Limits, Trust, UnixPeer
 
 ALL = USE_SCOPES | TRUST_SCOPES
 TOKEN = "t" * 43

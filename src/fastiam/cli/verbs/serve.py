@@ -17,7 +17,7 @@ from fastiam.errors import FastiamError, missing_package
 from fastiam.runtime.gc_pause import collection_paused
 
 if TYPE_CHECKING:
-    from fastiam.server.settings import Settings
+    from fastiam.server.config_sections import Settings
 
 
 @click.command("serve")

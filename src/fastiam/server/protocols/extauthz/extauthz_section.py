@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 import msgspec
 
 from fastiam.server import protocol
+from fastiam.server.config_sections import Tls
 from fastiam.server.mapping import Encoding
-from fastiam.server.settings import Tls
 
 SourceName = Literal["spiffe", "xfcc", "jwt", "header", "sigv4", "context", "anonymous"]
 
