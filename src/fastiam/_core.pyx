@@ -32,7 +32,7 @@ from fastiam.kernel.plan.names cimport Names, view
 from fastiam.kernel.plan.tables cimport Tables
 from fastiam.kernel.plan.names import provider_key
 
-from fastiam.errors import FastiamError, LimitError, RequestValueError, not_resolved
+from fastiam.errors import FastiamError, LimitError, RequestValueError, error_at, not_resolved
 from fastiam.model.request import (
     ContextValue, absent_keys, check_action, check_context, check_key, check_resource, check_root, epoch_seconds, exact_text,
     is_declared as is_declared_name, is_iterable, read_context, read_unknown, read_value,
@@ -665,7 +665,7 @@ cdef class Core:
                 self._decide_general(w, &c, &a, principal, action, resource, context, None, now, reasons, unknown, keep)
                 found = self._decision_of(w, &c, &a) if reasons else a.outcome == ALLOW
         except RequestValueError as error:
-            raise RequestValueError(error.message, column=error.column, row=i, hint=error.hint) from None
+            raise error_at(error, column=error.column, row=i) from None
         except FastiamError as error:
             error.add_note(f"row {i}")
             raise

@@ -231,6 +231,11 @@ class RequestValueError(FastiamError, ValueError):
         return _rebuild, (type(self), (self.message,), fields)
 
 
+def error_at(error: RequestValueError, *, column: str, row: int | None) -> RequestValueError:
+    """Return the same error in a row of a batch, or under the name that a column has for the caller."""
+    return RequestValueError(error.message, column=column, row=row, hint=error.hint, code=error.code)
+
+
 class NotExpressible(FastiamError, ValueError):
     """A library cannot express a test of a filter. `key` and `operator` name the test."""
 

@@ -12,6 +12,7 @@ import pytest
 import fastiam
 from fastiam import Outcome, Session
 from fastiam.errors import RequestValueError
+from fastiam.resolve.snapshot import Snapshot
 
 A, B = "111111111111", "222222222222"
 ANA, APP = f"arn:aws:iam::{A}:user/ana", f"arn:aws:iam::{A}:role/app"
@@ -65,6 +66,29 @@ def test_unreadable_row_raises_or_is_an_error_outcome(engine, broken, column, fo
     assert got.layer[1] is None and got.statement[1] is None
     summary = got.summary()
     assert summary.outcomes == {OK: 1, ERROR: 1} and summary.first_errors == (str(caught.value),)
+
+
+def test_error_of_a_row_keeps_its_code(monkeypatch):
+    """`error_code` is that of the error, not that of the column."""
+
+    def refuse(*_: Any) -> None:
+        raise RequestValueError("the directory is locked", column="principal", code="locked")
+
+    directory = fastiam.Directory()
+    directory.add_principal(ANA, identity_policies=[READ])
+    engine, new = directory.compile(), f"arn:aws:iam::{B}:user/new"
+    monkeypatch.setattr(Snapshot, "principal", refuse)
+    rows = [(ANA, "s3:GetObject", OBJECT), (new, "s3:GetObject", OBJECT)]
+    got = engine.decide_many(*([row[i] for row in rows] for i in range(3)), on_error="deny")
+    assert list(got.error_code) == [None, "locked"] and got.errors[1].column == "principals"
+    for ask in (
+        engine.are_allowed,
+        engine.decide_each,
+        lambda rows: engine.decide_many(*([row[i] for row in rows] for i in range(3))),
+    ):
+        with pytest.raises(RequestValueError, match="locked") as caught:
+            ask(rows)
+        assert (caught.value.row, caught.value.code) == (1, "locked")
 
 
 def test_the_first_broken_row_is_named(engine):

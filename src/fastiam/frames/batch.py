@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import numpy as np
 
 from fastiam.engine.decisions import LAYERS, OUTCOMES, Decisions, DictionaryColumn, outcome_column
-from fastiam.errors import RequestValueError, ShapeError
+from fastiam.errors import RequestValueError, ShapeError, error_at
 from fastiam.frames.arguments import FrameArguments, Lit, Selection
 from fastiam.frames.nested import TAGS, context_columns, tag_columns
 from fastiam.kernel.columns.read import for_all_rows
@@ -165,8 +165,7 @@ def _in_frame(error: Exception, selection: Selection, first_row: int | None) -> 
     if not isinstance(error, RequestValueError):
         return error
     row = None if error.row is None or first_row is None else error.row + first_row
-    label = selection.label(error.column)
-    return RequestValueError(error.message, column=label, row=row, hint=error.hint, code=error.code)
+    return error_at(error, column=selection.label(error.column), row=row)
 
 
 # -- results ------------------------------------------------------------------------------------------------------------

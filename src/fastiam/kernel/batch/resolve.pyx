@@ -18,7 +18,7 @@ from fastiam.kernel.model.plan cimport PlanKey
 from fastiam.kernel.model.tables cimport *
 from fastiam.kernel.plan.tables cimport Tables
 
-from fastiam.errors import PolicyError, RequestValueError, not_resolved
+from fastiam.errors import PolicyError, RequestValueError, error_at, not_resolved
 from fastiam.model.profile import FEDERATION
 from fastiam.model.request import check_action, check_resource, check_root
 
@@ -129,7 +129,7 @@ cdef class _Batch(_Passes):
             if error is None:
                 continue
             if isinstance(error, RequestValueError):
-                error = RequestValueError(error.message, column=_ARGUMENTS.get(error.column, error.column), row=row, hint=error.hint)
+                error = error_at(error, column=_ARGUMENTS.get(error.column, error.column), row=row)
             if errors is None:
                 self.check()                             # what cannot be read comes first
                 raise error
