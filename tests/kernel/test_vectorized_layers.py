@@ -63,15 +63,29 @@ class Made:
         return arn
 
     def organize(self) -> None:
-        some = [self.everything(), self.policy("Deny", ("Deny",))]
+        members = ACCOUNTS[: self.rng.choice((2, 3))]
+        scps = {"r-1": [self.everything()], "ou-work": [self.everything(), self.policy("Deny", ("Deny",))]}
+        if self.rng.random() < 0.6:
+            scps = {target: self.level() for target in ("r-1", "ou-work", "ou-inner", *members)}
         self.directory.set_organization(
             ORGANIZATION,
             management_account="999999999999",
-            organizational_units={"ou-work": "r-1"},
-            accounts=dict.fromkeys(ACCOUNTS[: self.rng.choice((2, 3))], "ou-work"),
-            scps={"r-1": [self.everything()], "ou-work": some},
+            organizational_units={"ou-work": "r-1", "ou-inner": "ou-work"},
+            accounts=dict.fromkeys(members, "ou-inner"),
+            scps=scps,
             rcps={"ou-work": [("R", self.policy("Deny", (), Principal="*"))]} if self.rng.random() < 0.6 else {},
         )
+
+    def level(self) -> list[dict[str, Any]]:
+        """The SCPs of one level: everything, or what some resources or a condition allow; perhaps a deny."""
+        denies = [self.policy("Deny", ())] if self.rng.random() < 0.3 else []
+        if self.rng.random() < 0.5:
+            return [self.everything(), *denies]
+        most = self.rng.choice(("*", ["arn:aws:s3:::*", "arn:aws:sqs:*:*:*"], ["arn:aws:s3:::1*", "arn:aws:sqs:eu-west-1:*:o*"]))
+        wide: dict[str, Any] = {"Effect": "Allow", "Action": "*", "Resource": most}
+        if self.rng.random() < 0.3:
+            wide["Condition"] = self.rng.choice(CONDITIONS)
+        return [{"Version": "2012-10-17", "Statement": [wide, self.statement("Allow")]}, *denies]
 
     def everything(self) -> dict[str, Any]:
         return {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}

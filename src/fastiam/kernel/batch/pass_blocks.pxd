@@ -14,20 +14,19 @@ from fastiam.kernel.columns.validate cimport is_readable
 from fastiam.kernel.decide.attempt cimport attempt
 from fastiam.kernel.decide.block_driver cimport decide_waves
 from fastiam.kernel.decide.blocks cimport (
-    Answers, BLOCK, BOUND_ALLOWS, Block, HELD_ROWS, LIST_BITS, Listed, OWN_ROWS, RCP_ROWS, Rows, SCP_ROWS, Side, ask_value, find_rows, is_sifted,
-    list_ways, name_number, number_rows, seek_rows, session_number,
+    Answers, BLOCK, Block, LIST_BITS, Listed, OWN_ROWS, Rows, Side, ask_value, find_rows, is_sifted, list_ways, name_number, number_rows, seek_rows,
+    session_number,
 )
 from fastiam.kernel.decide.column_checks cimport ANY_VALUE, OTHER_VALUES, contradicts_owner, contradicts_principal
-from fastiam.kernel.decide.combine cimport every_level_allows
 from fastiam.kernel.decide.endpoints cimport pass_endpoints
 from fastiam.kernel.decide.fast_path cimport (
     ACCOUNT, ACT_HARD, ACT_ON_ROLE, FACTS_LONG, FACTS_STAR, FACTS_TOLD, LIMITS_ASKED_AT, PARTITION, PLACE, WAYS_AT, limits_left, odd_limits,
     place_differs,
 )
-from fastiam.kernel.decide.layers cimport Layers, find_records, find_rules, hold_rows, is_joined
+from fastiam.kernel.decide.layers cimport find_records, find_rules, hold_rows
 from fastiam.kernel.decide.locate cimport may_name_provider
 from fastiam.kernel.decide.resource_facts cimport fetch_texts, find_facts, look_up_facts, tell_owners
-from fastiam.kernel.decide.row_driver cimport Look, decide_general, look_at, take
+from fastiam.kernel.decide.row_driver cimport Look, decide_general, look_at
 from fastiam.kernel.decide.zone_filter cimport account_at, limit_rows, sift
 from fastiam.kernel.eval.literals cimport ANYWHERE, NOWHERE
 from fastiam.kernel.eval.memo cimport is_of_owner
@@ -299,27 +298,6 @@ cdef inline void fetch_codes(const Call* c, int64_t row, int64_t n) noexcept nog
             at += 64
 
 
-cdef inline void ask_levels(Side* s, Look* l, int64_t at) noexcept nogil:
-    """Let flats decide the rows of the near way that only SCPs keep there, each level of which allows after all (D10)."""
-    cdef Block* b = s.block
-    cdef uint32_t j, i, n_near = 0
-    cdef Layers of
-    for j in range(b.near_way.n):
-        i = b.near_way.rows[j]
-        of = Layers(b.rows[OWN_ROWS][i], b.rows[SCP_ROWS][i], b.rows[RCP_ROWS][i], b.rows[HELD_ROWS][i])
-        if of.scp.n and is_joined(&of, b.caller[i]):
-            look_at(b, l, at, i)
-            take(s, l)
-            if every_level_allows(l.c, of.scp[0]):
-                b.joined_way.rows[b.joined_way.n] = narrow16(i)
-                b.joined_way.n += 1
-                b.has_more |= b.asked[i] >> BOUND_ALLOWS != 0
-                continue
-        b.near_way.rows[n_near] = narrow16(i)
-        n_near += 1
-    b.near_way.n = n_near
-
-
 cdef inline void decide_listed(Side* s, Call* c, const Rows* rows, int64_t first, int64_t at) noexcept nogil:
     """Decide the rows whose policies have to be looked at."""
     cdef Block* b = s.block
@@ -330,7 +308,6 @@ cdef inline void decide_listed(Side* s, Call* c, const Rows* rows, int64_t first
     l.pool = c.t.pool
     l.colons = NULL
     l.first = first
-    ask_levels(s, &l, at)
     decide_waves(s, &l, at)
     for j in range(b.near_way.n):
         i = b.near_way.rows[j]

@@ -9,12 +9,12 @@ from libc.string cimport memset
 from fastiam.kernel.base.invariants cimport narrow16, narrow32, narrow8
 from fastiam.kernel.decide.condition_batch cimport ask_conditions
 from fastiam.kernel.decide.blocks cimport (
-    BLOCK, BOUND_ALLOWS, FROM_ELSEWHERE, HELD_ALLOWS, HELD_ROWS, MOST_LEFT, MUST_HOLD, OWN_ALLOWS, OWN_ROWS, SESSION_ALLOWS, STAGES, Block, Side,
-    is_sifted,
+    BLOCK, BOUND_ALLOWS, FROM_ELSEWHERE, HELD_ALLOWS, HELD_ROWS, LEVEL_ALLOWS, MOST_LEFT, MUST_HOLD, OWN_ALLOWS, OWN_ROWS, SCP_ROWS,
+    SESSION_ALLOWS, STAGES, Block, Side, is_sifted,
 )
 from fastiam.kernel.base.text cimport first_bit, prefetch
 from fastiam.kernel.model.call cimport Call
-from fastiam.kernel.model.decision cimport ALLOW, IMPLICIT_DENY, LAYER_BOUNDARY, LAYER_IDENTITY, LAYER_RESOURCE, LAYER_SESSION
+from fastiam.kernel.model.decision cimport ALLOW, IMPLICIT_DENY, LAYER_BOUNDARY, LAYER_IDENTITY, LAYER_RESOURCE, LAYER_SCP, LAYER_SESSION
 from fastiam.kernel.decide.row_driver cimport Look, conditions_stand, first_of_run, flat_stands, look_at, may_cross, slot_stands, take
 from fastiam.kernel.eval.group_filter cimport passed_over
 from fastiam.kernel.eval.literals cimport ends_stand, piece_within, windows_stand
@@ -235,6 +235,8 @@ cdef inline void tell(Side* s, const TablesC* t, bint reasons, int64_t first) no
 
 cdef inline uint8_t missing_layer(uint32_t stage) noexcept nogil:
     """The layer that does not allow, where a stage was the last one."""
+    if stage < HELD_ALLOWS:
+        return LAYER_SCP                                 # a stage of denies is not the last one
     if stage == HELD_ALLOWS:
         return LAYER_RESOURCE
     if stage == BOUND_ALLOWS:
@@ -244,18 +246,27 @@ cdef inline uint8_t missing_layer(uint32_t stage) noexcept nogil:
 
 # -- stage after stage ------------------------------------------------------------------------------------------------------
 
+cdef inline const Row* stage_row(const Block* b, uint32_t i, uint32_t stage) noexcept nogil:
+    """The row that a stage asks."""
+    if stage < LEVEL_ALLOWS:
+        return b.rows[stage][i]
+    if stage < HELD_ALLOWS:
+        return b.rows[SCP_ROWS][i]
+    return b.rows[HELD_ROWS if stage == HELD_ALLOWS else OWN_ROWS][i]
+
+
 cdef inline Range stage_flats(const Block* b, uint32_t i, uint32_t stage) noexcept nogil:
     """The flats of a stage. Those of the own allows are its denies, too: where no other allow comes first, they are asked there alone."""
-    cdef const Row* row = b.rows[min(stage, <uint32_t>OWN_ROWS) - (stage == HELD_ALLOWS)][i]
-    if stage == HELD_ALLOWS:
+    cdef const Row* row = stage_row(b, i, stage)
+    if stage < LEVEL_ALLOWS:
+        return Range(row.flat, row.denies)
+    if stage == LEVEL_ALLOWS or stage == HELD_ALLOWS:
         return Range(row.flat + row.denies, row.n_flats - row.denies)
-    if stage == BOUND_ALLOWS:
-        return Range(row.flat + row.n_flats, row.n_bound)
-    if stage == SESSION_ALLOWS:
-        return Range(row.flat + row.n_flats + row.n_bound, row.n_session)
     if stage == OWN_ALLOWS:
         return Range(row.flat + b.skipped[i], row.n_flats - b.skipped[i])
-    return Range(row.flat, row.denies)
+    if stage == LEVEL_ALLOWS + 1 or stage == BOUND_ALLOWS:
+        return Range(row.flat + row.n_flats, row.n_bound)
+    return Range(row.flat + row.n_flats + row.n_bound, row.n_session)
 
 
 cdef inline bint start_parts(Block* b, const TablesC* t, uint32_t i, const Range* parts, uint32_t n) noexcept nogil:
@@ -323,7 +334,7 @@ cdef inline bint start_stage(Side* s, const TablesC* t, uint32_t i, uint32_t sta
     """Begin with the flats of a stage; False where none can tell anything."""
     cdef Range flats = stage_flats(s.block, i, stage)
     s.block.n_left[i] = 0
-    if flats.n > 1 and stage < HELD_ALLOWS:
+    if flats.n > 1 and stage < LEVEL_ALLOWS:
         return start_denies(s.block, t, i, flats.first, flats.first + flats.n, flats.first + flats.n)
     if flats.n > 1 and stage == HELD_ALLOWS:
         return start_allows(s, t, i, flats)
@@ -334,7 +345,7 @@ cdef inline bint start_stage(Side* s, const TablesC* t, uint32_t i, uint32_t sta
 
 cdef inline bint must_allow(const Block* b, uint32_t i) noexcept nogil:
     """Whether the request is denied if no flat of the stage at hand stands."""
-    return b.stage[i] >= OWN_ALLOWS or (b.stage[i] == HELD_ALLOWS and b.asked[i] & MUST_HOLD != 0)
+    return b.stage[i] >= LEVEL_ALLOWS and (b.stage[i] != HELD_ALLOWS or b.asked[i] & MUST_HOLD != 0)
 
 
 cdef inline bint go_on(Side* s, const TablesC* t, uint32_t i) noexcept nogil:

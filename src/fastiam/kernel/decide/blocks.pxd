@@ -57,15 +57,18 @@ cdef enum:                     # the rows that may count for a request, in the o
     HELD_ROWS = 2              # of the resource's policies
     OWN_ROWS = 3               # of the principal's own layers
     N_LAYERED = 4
-    HELD_ALLOWS = 4            # what is asked of a row after these denies, one after the other
-    OWN_ALLOWS = 5
-    BOUND_ALLOWS = 6
-    SESSION_ALLOWS = 7
+    LEVEL_ALLOWS = 4           # what is asked of a row after these denies, one after the other: first the levels of SCPs (`levels_left`)
+    HELD_ALLOWS = 7
+    OWN_ALLOWS = 8
+    BOUND_ALLOWS = 9
+    SESSION_ALLOWS = 10
+    LEVELS_ASKED = 7 << LEVEL_ALLOWS
     LIMITS_ASKED = 1 << BOUND_ALLOWS | 1 << SESSION_ALLOWS
-    FROM_ELSEWHERE = 1 << 8    # in `asked`: another account owns the resource; no grant of its policies is enough
+    FROM_ELSEWHERE = 1 << 11   # in `asked`: another account owns the resource; no grant of its policies is enough
     STAGES = FROM_ELSEWHERE - 1
-    HAS_TAGS = 1 << 9          # what is stored about the resource has constants of its own
-    MUST_HOLD = 1 << 10        # the resource's policies have to allow, as they do from elsewhere
+    HAS_TAGS = 1 << 12         # what is stored about the resource has constants of its own
+    MUST_HOLD = 1 << 13        # the resource's policies have to allow, as they do from elsewhere
+    ASKS_MORE = LEVELS_ASKED | LIMITS_ASKED | FROM_ELSEWHERE | MUST_HOLD   # an allow may not be all that a row needs
 
 
 cdef enum:

@@ -55,7 +55,7 @@ cdef enum:                     # facts of a resource, whoever asks for it: one w
 
 cdef enum:
     LIMITS_AT = 3              # CALLER_BOUND is ROW_BOUND_ALL >> 3, and so on
-    LIMITS_ASKED_AT = 4        # and 1 << BOUND_ALLOWS >> 4
+    LIMITS_ASKED_AT = 7        # and 1 << BOUND_ALLOWS >> 7
 
 
 cdef inline uint64_t partition_number(const char* p, int64_t size) noexcept nogil:

@@ -10,8 +10,8 @@ from fastiam.kernel.base.invariants cimport narrow16
 from fastiam.kernel.base.text cimport Text, prefetch
 from fastiam.kernel.columns.column cimport value_text
 from fastiam.kernel.decide.blocks cimport (
-    BLOCK, BOUND_ALLOWS, Block, FROM_ELSEWHERE, HAS_TAGS, HELD_ALLOWS, HELD_ROWS, LIMITS_ASKED, MUST_HOLD, OWN_ALLOWS, OWN_ROWS, RCP_ROWS, Rows,
-    SCP_ROWS, Side, is_of_holder, is_sifted, record_of,
+    ASKS_MORE, BLOCK, Block, FROM_ELSEWHERE, HAS_TAGS, HELD_ALLOWS, HELD_ROWS, LEVELS_ASKED, LEVEL_ALLOWS, LIMITS_ASKED, MUST_HOLD, OWN_ALLOWS,
+    OWN_ROWS, RCP_ROWS, Rows, SCP_ROWS, Side, is_of_holder, is_sifted, record_of,
 )
 from fastiam.kernel.decide.column_checks cimport contradicts_record
 from fastiam.kernel.decide.fast_path cimport (
@@ -131,10 +131,15 @@ cdef inline uint32_t may_grant(const Side* s, const Caller* w, const TablesC* t,
 
 
 cdef inline uint32_t is_joined(const Layers* of, const Caller* w) noexcept nogil:
-    """Whether flats of several rows, one after the other, decide, where the levels of SCPs allow. Without a branch."""
+    """Whether flats of several rows, one after the other, decide. Without a branch."""
     cdef uint32_t odd = (of.own.ways | of.scp.ways | of.rcp.ways | of.held.ways) & WAY_NEAR  # flats do not say all
     odd |= odd_limits(of.own, limits_left(w, of.own))
     return odd == 0
+
+
+cdef inline uint32_t levels_left(const Row* scp) noexcept nogil:
+    """The levels of SCPs that have to allow because they do not allow everything, as stages; more than three are not flat."""
+    return (((scp.flags << 2 & 1 << LEVEL_ALLOWS) | (scp.flags & 6 << LEVEL_ALLOWS)) ^ LEVELS_ASKED) & -<uint32_t>(scp.n != 0)
 
 
 cdef inline uint32_t asked_stages(const Side* s, const Call* c, const Layers* of, const Caller* w, uint32_t i, uint32_t here) noexcept nogil:
@@ -142,10 +147,11 @@ cdef inline uint32_t asked_stages(const Side* s, const Call* c, const Layers* of
     of who is alone these are all that must."""
     cdef const Block* b = s.block
     cdef uint32_t must = here ^ 1 | (b.facts[i] & FACTS_KEY != 0), others = may_grant(s, w, c.t, of.held) | must
+    cdef uint32_t levels = levels_left(of.scp)
     return (                                             # a deny of no resource has no flat
         (of.rcp.denies != 0) << RCP_ROWS | (of.scp.denies != 0) << SCP_ROWS
-        | may_deny(b, c, of.held, i) << HELD_ROWS | (others & (of.own.denies != b.skipped[i])) << OWN_ROWS
-        | others << HELD_ALLOWS | ((w.flags & CALLER_ALONE) == 0) << OWN_ALLOWS
+        | may_deny(b, c, of.held, i) << HELD_ROWS | ((others | (levels != 0)) & (of.own.denies != b.skipped[i])) << OWN_ROWS
+        | levels | others << HELD_ALLOWS | ((w.flags & CALLER_ALONE) == 0) << OWN_ALLOWS
         | limits_left(w, of.own) << LIMITS_ASKED_AT | (here ^ 1) * FROM_ELSEWHERE | must * MUST_HOLD
     )
 
@@ -191,7 +197,7 @@ cdef inline void hold_rows(Side* s, Call* c, uint32_t ways_at, int64_t at) noexc
         has_tags = r.n_constants != 0 and not is_of_holder(b, i)
         if has_tags and c.gives_tags:
             far |= contradicts_record(c, r, at + i)
-        joined = is_joined(&of, w) & (far ^ 1) & ((of.scp.n == 0) | ((of.scp.flags & ROW_PASSES) != 0))
+        joined = is_joined(&of, w) & (far ^ 1)
         far |= lone & (joined ^ 1)
         seen |= asked & -joined
         # what has tags stays with the rows of which something is stored
@@ -207,4 +213,4 @@ cdef inline void hold_rows(Side* s, Call* c, uint32_t ways_at, int64_t at) noexc
         listed[n_near] = narrow16(i)
         n_near += (far | joined) ^ 1
     b.far_way.n, b.own_way.n, b.joined_way.n, b.near_way.n = n_far, n_own, n_joined, n_near
-    b.has_more |= seen >> BOUND_ALLOWS != 0
+    b.has_more |= (seen & ASKS_MORE) != 0

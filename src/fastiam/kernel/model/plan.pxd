@@ -5,7 +5,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 cdef enum RowFlag:             # what most requests need to know of a row
     ROW_DENIES = 1             # has denies
     ROW_GRANTS = 2             # has allows in the first segment
-    ROW_GRANTS_ALL = 4         # the first segment holds an allow that always counts
+    ROW_GRANTS_ALL = 4         # the first segment holds an allow that always counts; of SCPs this and the next two say it of levels (`_levels`)
     ROW_PASSES = 8             # every segment does
     ROW_FLAT = 16              # the denies and the allows of the first segment are few: `flats` say all
     ROW_BOUND_ALL = 32         # the second segment holds an allow that always counts: a principal's boundary
@@ -24,7 +24,7 @@ cdef enum Way:                 # what is left to do for a request, as bits: the 
 
 cdef struct Row:               # (policy set, action class): one run of denies, then a run of allows a segment
     uint32_t first             # `runs`
-    uint32_t flat              # `flats`: the denies, then the allows of the first segment, of a boundary, of session policies
+    uint32_t flat              # `flats`: the denies, then the allows of the first segment, of a boundary, of session policies; or of levels of SCPs
     uint16_t n                 # 1 + number of segments; 0: the row is not there yet
     uint8_t flags
     uint8_t denies             # how many flats are denies

@@ -21,7 +21,8 @@ cdef class Flats(Indexes):
     cdef bint _may_leave_services_out(self, const Entry* e)
     cdef uint32_t _accounts_of(self, const Entry* e, uint8_t* several)
     cdef uint8_t _whom(self, const Entry* e)
-    cdef uint32_t _limit_flats(self, Row* row, Flat* flats) except? 0xFFFFFFFE
+    cdef bint _levels(self, Row* row, Run** limits)
+    cdef uint32_t _limit_flats(self, Row* row, Run** limits, Flat* flats) except? 0xFFFFFFFE
     cdef uint32_t _run_flats(self, Run* run, Flat* flats, uint32_t n, uint32_t most) except? 0xFFFFFFFE
     cdef uint32_t _alike(self, const Flat* flats, uint32_t n, uint32_t least)
     cdef bint _blurs(self, const Flat* flats, uint32_t n, uint32_t least, uint32_t field)

@@ -10,7 +10,7 @@ from fastiam.kernel.base.invariants cimport narrow16, narrow32, narrow8
 from fastiam.kernel.base.text cimport first_bit
 from fastiam.kernel.eval.group_filter cimport GROUPED_BYTES, MOST_GROUPED, field_mark, has_pieces
 from fastiam.kernel.eval.literals cimport MOST_END_HEAD, MOST_END_SUFFIX, MOST_HEAD, MOST_MID, MOST_SUFFIX
-from fastiam.kernel.model.decision cimport LAYER_BOUNDARY, LAYER_RESOURCE, LAYER_SESSION
+from fastiam.kernel.model.decision cimport LAYER_BOUNDARY, LAYER_RESOURCE, LAYER_SCP, LAYER_SESSION
 from fastiam.kernel.model.match_ops cimport account_bit, principal_fingerprint
 from fastiam.kernel.model.tables cimport *
 from fastiam.kernel.plan.index_builder cimport Indexes
@@ -51,30 +51,55 @@ cdef class Flats(Indexes):
     cdef int _flatten(self, Row* row) except -1:
         """Write the denies and the first allows of a row out as flats, if they are few, and with them those of its limits."""
         cdef Run* runs = <Run*>self.runs.data + row.first
+        cdef Run* limits[3]                              # the allows
         cdef Flat flats[2 * (MOST_FLATS + MOST_LIMITS)]  # those of groups come after the others are there
         cdef uint32_t denies = self._run_flats(runs, flats, 0, MOST_FLATS), n = denies
-        if row.n > 1:
-            n = self._run_flats(runs + 1, flats, denies, MOST_FLATS)
-        if n > MOST_FLATS or (n == 0 and row.flags & (ROW_DENIES | ROW_GRANTS)):
+        cdef bint of_scps = row.n > 1 and runs[1].layer == LAYER_SCP
+        limits[0] = runs + 1 if row.n > 1 else NULL
+        limits[1] = runs + 2 if row.n > 2 and runs[2].layer == LAYER_BOUNDARY and not runs[2].flags & RUN_ALL else NULL
+        limits[2] = runs + 3 if row.n > 3 and runs[3].layer == LAYER_SESSION and not runs[3].flags & RUN_ALL else NULL
+        if of_scps and not self._levels(row, limits):
+            return 0
+        if limits[0] != NULL:
+            n = self._run_flats(limits[0], flats, denies, MOST_FLATS)
+        if n > MOST_FLATS or (n == 0 and row.flags & (ROW_DENIES | ROW_GRANTS) and not of_scps):
             return 0
         row.flags |= ROW_FLAT
         row.denies = narrow8(denies)
         row.n_flats = narrow8(n)
-        n = self._limit_flats(row, flats)
+        n = self._limit_flats(row, limits, flats)
+        if of_scps and not row.flags & ROW_LIMITS_FLAT:
+            row.flags &= ~ROW_FLAT
         if n:
             row.flat = self.flats.n                      # else the first one of all, which can be read
             memcpy(self._push(&self.flats, n), flats, n * sizeof(Flat))
         return 0
 
-    cdef uint32_t _limit_flats(self, Row* row, Flat* flats) except? 0xFFFFFFFE:
-        """Append the flats of a boundary and of session policies to those of a row, if they are few; how many it has then."""
+    cdef bint _levels(self, Row* row, Run** limits):
+        """Find the levels of SCPs that do not allow everything, and clear the flags of those that are there; False where these are too many."""
         cdef Run* runs = <Run*>self.runs.data + row.first
+        cdef uint32_t i, n = 0
+        limits[0] = limits[1] = limits[2] = NULL
+        row.flags |= ROW_GRANTS_ALL | ROW_BOUND_ALL | ROW_SESSION_ALL
+        for i in range(1, row.n):
+            if runs[i].flags & RUN_ALL:
+                continue
+            if n == 3:
+                return False
+            limits[n] = runs + i
+            row.flags &= ~<uint8_t>(ROW_GRANTS_ALL if n == 0 else ROW_BOUND_ALL << (n - 1))
+            n += 1
+        return True
+
+    cdef uint32_t _limit_flats(self, Row* row, Run** limits, Flat* flats) except? 0xFFFFFFFE:
+        """Append the flats of a boundary and of session policies to those of a row, if they are few; how many it has then. Or of the second
+        and third level of SCPs."""
         cdef uint32_t bound = row.n_flats, session
-        if row.n > 2 and runs[2].layer == LAYER_BOUNDARY and not runs[2].flags & RUN_ALL:
-            bound = self._run_flats(runs + 2, flats, bound, MOST_FLATS + MOST_LIMITS)
+        if limits[1] != NULL:
+            bound = self._run_flats(limits[1], flats, bound, MOST_FLATS + MOST_LIMITS)
         session = bound
-        if row.n > 3 and runs[3].layer == LAYER_SESSION and not runs[3].flags & RUN_ALL:
-            session = self._run_flats(runs + 3, flats, bound, MOST_FLATS + MOST_LIMITS)
+        if limits[2] != NULL:
+            session = self._run_flats(limits[2], flats, bound, MOST_FLATS + MOST_LIMITS)
         if session > MOST_FLATS + MOST_LIMITS:
             return row.n_flats
         row.flags |= ROW_LIMITS_FLAT
