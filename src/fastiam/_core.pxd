@@ -1,6 +1,7 @@
 """Declarations of the entry points, for `kernel.batch.resolve`."""
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
+from fastiam.kernel.base.routes cimport Route
 from fastiam.kernel.plan.tables cimport Tables
 from fastiam.kernel.model.call cimport Call
 from fastiam.kernel.model.decision cimport Answer
@@ -14,6 +15,9 @@ cdef enum:
     MAX_COUNTED_NAME = 256     # bytes of a name that is counted as one miss; longer ones check the bound at once
     MAX_TEXTS = 1 << 24       # values of condition keys of a request
     MAX_ATTEMPTS = 10_000      # of one request: each attempt follows a resolved miss, or an eviction by another thread
+
+
+cdef uint64_t calls_by_route(Route route) noexcept
 
 
 cdef class _Declared:

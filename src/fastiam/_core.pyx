@@ -11,6 +11,7 @@ from libc.string cimport memset
 from libc.time cimport time
 
 from fastiam.kernel.base.invariants cimport narrow_int32
+from fastiam.kernel.base.routes cimport ROUTE_CALL_GENERAL, Route, route_count, routed
 from fastiam.kernel.base.text cimport Text
 from fastiam.kernel.call.fastcall cimport Method, take_decide, take_is_allowed
 from fastiam.kernel.call.pair_cache cimport meetings_bytes
@@ -471,7 +472,7 @@ cdef class Core:
             if f.s.failed:
                 f.s.failed = 0
                 raise MemoryError()
-            if status == DONE:
+            if routed(ROUTE_CALL_GENERAL, status) == DONE:
                 return 0
             unknown = () if declared is None else declared.unknown
             self._resolve_miss(status, c, a, generation, (principal, action, resource, context, owner, unknown), &checked)
@@ -672,6 +673,10 @@ cdef class Core:
         finally:
             clear(&w.frame)
         return found
+
+
+cdef uint64_t calls_by_route(Route route) noexcept:
+    return route_count(route)
 
 
 cdef object ask_allowed(

@@ -8,6 +8,7 @@ from libc.stdlib cimport realloc
 from libc.string cimport memcmp, memcpy, memset
 
 from fastiam.kernel.base.invariants cimport narrow16, narrow32, narrow8
+from fastiam.kernel.base.routes cimport ROUTE_FAR, ROUTE_FLAGS, ROUTE_LAYERS, ROUTE_NEAR, ROUTE_OWN, count_route, routed
 from fastiam.kernel.base.text cimport Text, prefetch, read_ahead, short_equal
 from fastiam.kernel.columns.column cimport Column, item_code, item_text, row_items, value_text
 from fastiam.kernel.columns.validate cimport is_readable
@@ -161,7 +162,7 @@ cdef inline void decide_far(Side* s, Call* c, const Rows* rows, int64_t first, i
         status = BAD_RESOURCE
         if item_text(rows.resources, rows.resource_first + at + i, &c.resource):
             status = decide_located(c, rows, at + i, &a, False)
-    finish(s, c, &a, status)
+    finish(s, c, &a, routed(ROUTE_FAR, status))
 
 
 # -- a block --------------------------------------------------------------------------------------------------------------
@@ -303,16 +304,18 @@ cdef inline void decide_listed(Side* s, Call* c, const Rows* rows, int64_t first
     cdef Block* b = s.block
     cdef Answer a
     cdef Look l
-    cdef uint32_t j, i
+    cdef uint32_t j, i, n_near = b.near_way.n
     l.c = c
     l.pool = c.t.pool
     l.colons = NULL
     l.first = first
     decide_waves(s, &l, at)
+    count_route(ROUTE_OWN, b.own_way.n)
+    count_route(ROUTE_LAYERS, b.joined_way.n - (b.near_way.n - n_near))
     for j in range(b.near_way.n):
         i = b.near_way.rows[j]
         look_at(b, &l, at, i)
-        finish(s, c, &a, decide_general(s, &l, &a))
+        finish(s, c, &a, routed(ROUTE_NEAR, decide_general(s, &l, &a)))
 
 
 cdef inline void decide_all_far(Side* s, Call* c, const Rows* rows, int64_t first, int64_t at) noexcept nogil:
@@ -392,6 +395,7 @@ cdef inline void run_block(Side* s, Call* c, const Rows* rows, int64_t first, in
             find_rules(b, t, rows)
         find_records(s, t)
         hold_rows(s, c, REASONS_AT * c.reasons, at)
+    count_route(ROUTE_FLAGS, n - b.own_way.n - b.near_way.n - b.joined_way.n - b.far_way.n)
     fetch_flats(b, t, &b.own_way)
     fetch_texts(s, rows, &b.own_way)
     fetch_texts(s, rows, &b.near_way)

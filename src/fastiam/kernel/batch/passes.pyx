@@ -11,6 +11,7 @@ from libc.string cimport memset
 
 from fastiam._core cimport Core, _Declared
 from fastiam.kernel.base.invariants cimport narrow32
+from fastiam.kernel.base.routes cimport ROUTE_ALONE, ROUTE_TOGETHER, Route, route_count, routed
 from fastiam.kernel.base.text cimport Text
 from fastiam.kernel.batch.misses cimport Attempt, Missing, seek_missing
 from fastiam.kernel.batch.pass_blocks cimport decide_row, finish, run_rows
@@ -74,12 +75,16 @@ cdef inline bint numbered_again(const Column* column):
     return not column.code_width or column.n_values <= MOST_RENUMBERED
 
 
-cdef inline void come_to(Side* s, Call* c, const Answer* a, Attempt* tried) noexcept nogil:
+cdef inline void come_to(Side* s, Call* c, const Answer* a, Attempt* tried, Route route) noexcept nogil:
     """Write down the answer of a row, or what it misses."""
     if tried.status == DONE:
-        finish(s, c, a, DONE)
+        finish(s, c, a, routed(route, DONE))
     elif tried.status == MISSING:
         tried.missing = PlanKey(a.missing, c.action_class, c.action_name, a.missing_flag)
+
+
+cdef uint64_t rows_by_route(Route route) noexcept:
+    return route_count(route)
 
 
 cdef uint8_t ALL_VALID = 0xFF           # eight items of a column without nulls
@@ -461,7 +466,7 @@ cdef class _Passes:
                 while k < n and tried[k].row < first + left:
                     c.batch_row = tried[k].row
                     tried[k].status = decide_row(s, &c, &rows, c.batch_row - first, &a, NONE, False)
-                    come_to(s, &c, &a, &tried[k])
+                    come_to(s, &c, &a, &tried[k], ROUTE_TOGETHER)
                     k += 1
             self._unpoint(0, &c)
         return 0
@@ -482,7 +487,7 @@ cdef class _Passes:
             provider = self._provider(&c, &rows)
             if provider != <uint32_t>NONE:
                 tried.status = decide_row(s, &c, &rows, 0, &a, provider, is_checked)
-        come_to(s, &c, &a, tried)
+        come_to(s, &c, &a, tried, ROUTE_ALONE)
         self._unpoint(0, &c)
         return 0
 

@@ -5,6 +5,7 @@ match program, which has half a cache line for each op.
 """
 from libc.stdint cimport uint8_t, uint32_t
 
+from fastiam.kernel.base.routes cimport ROUTE_CALL_ATTEMPT, ROUTE_CALL_DECIDE, ROUTE_CALL_OWN, routed
 from fastiam.kernel.base.text cimport Text, equal
 from fastiam.kernel.decide.attempt cimport attempt, contradicts
 from fastiam.kernel.decide.combine cimport action_key, decide, hard_rule, rcp_applies, resource_policy_governs, same_account, verdict
@@ -140,10 +141,11 @@ cdef inline int decide_own(Call* c, const Range* own, Answer* a) noexcept nogil:
 cdef inline int decide_home(Call* c, Answer* a, const Range* own) noexcept nogil:
     """Decide a call for a resource of the own account without a policy."""
     if c.principal.flags & (P_HAS_SCP | P_HAS_BOUNDARY | P_HAS_SESSION) or c.endpoint_state != ENDPOINT_NONE or rcp_applies(c):
-        return decide(c, a)
+        return routed(ROUTE_CALL_DECIDE, decide(c, a))
     if own.n == NOT_FLAT or (c.action.flags & ACT_HARD and hard_rule(c)) or (c.resource.size < 16 and not c.is_star):
-        return decide(c, a)                              # MISSING, where the row is not there; 16: see `kernel.eval.literals`
-    return decide_own(c, own, a)
+        # MISSING, where the row is not there; 16: see `kernel.eval.literals`
+        return routed(ROUTE_CALL_DECIDE, decide(c, a))
+    return routed(ROUTE_CALL_OWN, decide_own(c, own, a))
 
 
 cdef inline int decide_usual(Call* c, Answer* a, const Text* owner, bint checked, Range own) noexcept nogil:
@@ -153,10 +155,10 @@ cdef inline int decide_usual(Call* c, Answer* a, const Text* owner, bint checked
     cdef bint is_home = True
     cdef int status
     if owner.data != NULL or c.t.denies_unknown_owner:
-        return attempt(c, a, owner, checked)
+        return routed(ROUTE_CALL_ATTEMPT, attempt(c, a, owner, checked))
     if own.n == NOT_LOOKED_UP:
         if not is_usual(c.principal, c.action):
-            return attempt(c, a, owner, checked)
+            return routed(ROUTE_CALL_ATTEMPT, attempt(c, a, owner, checked))
         own = flats_of(find_plan(c.t, c.principal.principal_set, action_key(c, c.principal.principal_set)))
     next_stamp(c.s)
     status = find_record(c, record_mode(c), &record)
@@ -172,4 +174,4 @@ cdef inline int decide_usual(Call* c, Answer* a, const Text* owner, bint checked
     locate_endpoint(c)
     if not checked and contradicts(c):
         return UNCHECKED
-    return decide_home(c, a, &own) if is_home else decide(c, a)
+    return decide_home(c, a, &own) if is_home else routed(ROUTE_CALL_DECIDE, decide(c, a))
