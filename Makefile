@@ -104,7 +104,7 @@ coverage: build
 bench: build
 	$(RUN) bench/run.py $(BENCH)
 
-# Instructions of eleven small benches, by callgrind; 2 % both ways. Says so where nothing can be compared. And of what is made to be slow, by
+# Instructions of thirteen small benches, by callgrind; 2 % both ways. Says so where nothing can be compared. And of what is made to be slow, by
 # how much they grow.
 gates: build
 	$(RUN) bench/instruction_gates.py

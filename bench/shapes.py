@@ -3,21 +3,26 @@
 Each seed draws the columns of a batch over one organization: given and derived keys, lists, nulls, numbers and times, tags of
 principals and resources, sessions, endpoints, accounts of others, services, long resources. A shape that takes many times as long
 as the median one is a cliff. Some rows of each are compared with single calls before it is measured; CPU time, best of three.
+
+Beside the whole batch it reports batches of 1,000, 100 and 10 of its rows, and `unseen`: the batch with dictionaries that the
+engine never saw and, where sessions are used once, with sessions that it never saw.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import random
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 import fastiam
 
@@ -26,6 +31,9 @@ ACCOUNTS = [f"{100 + i:012d}" for i in range(20)]
 FOREIGN = "999999999999"
 TEAMS, STAGES = ["red", "blue", "green", "grey"], ["dev", "test", "prod"]
 ROLES_EACH = 25
+SMALL = 1_000, 100, 10  # rows of small batches
+MOST_SMALL = 20_000  # rows that are decided in small batches
+REPEATS = 3
 Values = Callable[[random.Random, "Rows"], list[Any]]
 
 
@@ -130,6 +138,25 @@ class Shape:
     def size(self) -> int:
         return len(self.columns[0])
 
+    @property
+    def uses_sessions_once(self) -> bool:
+        return self.words.startswith("session once")
+
+    def mapped(self, change: Callable[[Any], Any]) -> Shape:
+        """The same with each column changed."""
+        *names, context = self.columns
+        principals, actions, resources = map(change, names)
+        return Shape(self.words, (principals, actions, resources, {key: change(column) for key, column in context.items()}))
+
+    def unseen(self, number: int) -> Shape:
+        """The same in new memory; sessions that are used once have other names for each number."""
+        new = self.mapped(_copied)
+        if not self.uses_sessions_once:
+            return new
+        coded = pa.types.is_dictionary(new.columns[0].type)
+        names = pc.binary_join_element_wise(new.columns[0].cast(pa.string()), f"again{number}", "-")
+        return Shape(self.words, (names.dictionary_encode() if coded else names, *new.columns[1:]))
+
 
 def draw(seed: int, n: int) -> Shape:
     rng = random.Random(seed)
@@ -163,6 +190,13 @@ def _column(values: list[Any], is_coded: bool) -> pa.Array:
     return array.dictionary_encode() if is_coded and pa.types.is_string(array.type) else array
 
 
+def _copied(column: pa.Array) -> pa.Array:
+    """An equal column that shares no memory with it."""
+    if pa.types.is_dictionary(column.type):
+        return pa.DictionaryArray.from_arrays(_copied(column.indices), _copied(column.dictionary))
+    return pa.concat_arrays([column.slice(0, 0), column])
+
+
 def check(engine: fastiam.Engine, shape: Shape, outcomes: np.ndarray) -> None:
     """Compare some rows with single calls."""
     principals, actions, resources, context = shape.columns
@@ -173,14 +207,28 @@ def check(engine: fastiam.Engine, shape: Shape, outcomes: np.ndarray) -> None:
             raise SystemExit(f"row {i} of `{shape.words}`: {one.outcome!r}, in the batch {outcomes[i]}")
 
 
-def measure(engine: fastiam.Engine, shape: Shape, repeats: int = 3) -> float:
-    """Nanoseconds of CPU time a row, the best of some runs."""
+def measure(engine: fastiam.Engine, runs: Iterable[Sequence[Shape]]) -> float:
+    """Nanoseconds of CPU time a row, the best of some runs, each of some batches."""
     best = float("inf")
-    for _ in range(repeats):
+    for run in runs:
         began = time.process_time_ns()
-        engine.decide_many(*shape.columns, now=NOW)
-        best = min(best, (time.process_time_ns() - began) / shape.size)
+        for shape in run:
+            engine.decide_many(*shape.columns, now=NOW)
+        best = min(best, (time.process_time_ns() - began) / sum(shape.size for shape in run))
     return best
+
+
+def small(shape: Shape, n: int) -> list[Shape]:
+    """Its first rows in batches of `n`."""
+    starts = range(0, min(shape.size, MOST_SMALL, 100 * n) - n + 1, n)
+    return [shape.mapped(lambda column, at=at: column.slice(at, n)) for at in starts]  # type: ignore[misc]
+
+
+def times(engine: fastiam.Engine, shape: Shape) -> list[float]:
+    """The time of a row in the whole batch, in small ones, and in one that the engine never saw."""
+    found = [measure(engine, itertools.repeat([shape], REPEATS))]
+    found += [measure(engine, itertools.repeat(small(shape, n), REPEATS)) for n in SMALL]
+    return [*found, measure(engine, ([shape.unseen(number)] for number in range(REPEATS)))]
 
 
 def main() -> None:
@@ -188,17 +236,37 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=60, help="how many shapes")
     parser.add_argument("--rows", type=int, default=100_000, help="rows of each")
     parser.add_argument("--seed", type=int, default=0, help="the first seed")
+    parser.add_argument("--markdown", action="store_true", help="print a table for the documentation")
     options = parser.parse_args()
     engine = world()
     found = []
     for seed in range(options.seed, options.seed + options.count):
         shape = draw(seed, options.rows)
         check(engine, shape, engine.decide_many(*shape.columns, now=NOW).outcome)
-        found.append((measure(engine, shape), seed, shape.words))
-    for ns, seed, words in sorted(found):
-        print(f"{ns:10,.0f} ns  seed {seed:3}  {words}")
-    median = statistics.median(ns for ns, _, _ in found)
-    print(f"median {median:,.0f} ns, slowest {max(found)[0] / median:.1f} times that, {options.rows:,} rows")
+        found.append((times(engine, shape), seed, shape.words))
+    heads = [f"{options.rows:,}", *(f"{n:,}" for n in SMALL), "unseen"]
+    (print_markdown if options.markdown else print_text)(heads, sorted(found))
+
+
+Found = Sequence[tuple[Sequence[float], int, str]]
+
+
+def print_text(heads: Sequence[str], found: Found) -> None:
+    """A line for each shape, nanoseconds a row by the size of batches, and a summary."""
+    print("".join(f"{head:>9}" for head in heads), " ns a row in batches of so many rows")
+    for values, seed, words in found:
+        print("".join(f"{ns:9,.0f}" for ns in values), f" seed {seed:3}  {words}")
+    for head, values in zip(heads, zip(*(values for values, _, _ in found), strict=True), strict=True):
+        median = statistics.median(values)
+        print(f"{head}: median {median:,.0f} ns, slowest {max(values) / median:.1f} times that")
+
+
+def print_markdown(heads: Sequence[str], found: Found) -> None:
+    """The same as a table."""
+    print(f"| seed | shape | {' | '.join(heads)} |")
+    print(f"|---:|---|{'---:|' * len(heads)}")
+    for values, seed, words in found:
+        print(f"| {seed} | {words} | {' | '.join(f'{ns:,.0f}' for ns in values)} |")
 
 
 if __name__ == "__main__":
