@@ -83,6 +83,17 @@ cdef inline void come_to(Side* s, Call* c, const Answer* a, Attempt* tried, Rout
         tried.missing = PlanKey(a.missing, c.action_class, c.action_name, a.missing_flag)
 
 
+cdef bint may_know(const TablesC* t, const Rows* rows):
+    """Whether the directory knows some principal of the dictionary of some rows. Else all of them take the general path, which reads no facts."""
+    cdef int64_t i
+    if rows.principal_codes == NULL:
+        return True
+    for i in range(rows.principals.n_values):
+        if rows.principal_codes[i] >= t.n_principals or t.principals[rows.principal_codes[i]].flags & P_KNOWN:
+            return True                                  # NONE, too: it was not looked for yet
+    return False
+
+
 cdef uint64_t rows_by_route(Route route) noexcept:
     return route_count(route)
 
@@ -402,7 +413,8 @@ cdef class _Passes:
         while row < last:
             n = self._point(side, row, last, &c, &rows)
             self._point_codes(s, &rows)
-            self.facts.point(&self.t, &rows, self.is_plain)
+            s.is_plain = self.is_plain and may_know(&self.t, &rows)
+            self.facts.point(&self.t, &rows, s.is_plain)
             reserve_slow(s, n)
             with nogil:
                 decided = run_rows(s, &c, &rows, row, n)

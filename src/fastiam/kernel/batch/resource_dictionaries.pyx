@@ -102,14 +102,17 @@ cdef class _Facts:
         return 0
 
     cdef int point(self, const TablesC* t, Rows* rows, bint is_plain) except -1:
-        """Point at the facts of the dictionary of some rows; NULL where each row finds them for itself."""
+        """Point at the facts of the dictionary of some rows; NULL where each row finds them for itself, or, if they are not `is_plain`, none are
+        read."""
         cdef const Column* chunk = rows.resources
         cdef uint64_t[::1] facts
         cdef uint32_t[::1] records
         rows.facts = NULL
         rows.records = NULL
+        if not is_plain:
+            return 0
         if not self.knows(chunk):
-            found = self.room_for(chunk) if is_plain else None
+            found = self.room_for(chunk)
             if found is not None:
                 self.read(t, chunk, 0, chunk.n_values, found)
             self.keep(chunk, found)
