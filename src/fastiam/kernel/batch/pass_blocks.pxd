@@ -9,7 +9,7 @@ from libc.string cimport memcmp, memcpy, memset
 
 from fastiam.kernel.base.invariants cimport narrow16, narrow32, narrow8
 from fastiam.kernel.base.routes cimport ROUTE_FAR, ROUTE_FLAGS, ROUTE_LAYERS, ROUTE_NEAR, ROUTE_OWN, count_route, routed
-from fastiam.kernel.base.text cimport Text, prefetch, read_ahead, short_equal
+from fastiam.kernel.base.text cimport Text, prefetch, read_ahead
 from fastiam.kernel.columns.column cimport Column, item_code, item_text, row_items, value_text
 from fastiam.kernel.columns.validate cimport is_readable
 from fastiam.kernel.decide.attempt cimport attempt
@@ -18,7 +18,7 @@ from fastiam.kernel.decide.blocks cimport (
     Answers, BLOCK, Block, LIST_BITS, Listed, OWN_ROWS, Rows, Side, ask_value, find_rows, is_sifted, list_ways, name_number, number_rows, seek_rows,
     session_number,
 )
-from fastiam.kernel.decide.column_checks cimport ANY_VALUE, OTHER_VALUES, contradicts_owner, contradicts_principal
+from fastiam.kernel.decide.column_checks cimport AGREED_BITS, contradicts_fixed, contradicts_owner
 from fastiam.kernel.decide.endpoints cimport pass_endpoints
 from fastiam.kernel.decide.fast_path cimport (
     ACCOUNT, ACT_HARD, ACT_ON_ROLE, FACTS_LONG, FACTS_STAR, FACTS_TOLD, LIMITS_ASKED_AT, PARTITION, PLACE, WAYS_AT, limits_left, odd_limits,
@@ -204,29 +204,31 @@ cdef inline void check_principals(Side* s, Call* c, int64_t at, int64_t n) noexc
     """Send the rows the long way where a column says something else than the principal fixes (K1)."""
     cdef Block* b = s.block
     cdef const ContextColumn* column
-    cdef const PoolText* fixed
-    cdef PoolText known
-    cdef Text text
+    cdef uint64_t* agreed
+    cdef uint64_t code
+    cdef size_t cell
+    cdef bint is_coded
     cdef uint32_t i
     cdef int32_t k
     for k in range(c.n_columns):
         if c.s.cell_of[k] < 0:
             continue
         column = &c.columns[k]
-        fixed = c.s.fixed + c.s.cell_of[k]
+        agreed = c.s.agreed + c.s.cell_of[k]
+        is_coded = column.column.code_width and not column.column.is_list and column.column.n_values < 1 << AGREED_BITS
         for i in range(<uint32_t>n):
             if not b.caller[i].flags & CALLER_CHECKS:
                 continue
-            known = fixed[<size_t>b.who[i] * c.s.n_fixed]
-            if known.size == ANY_VALUE:
-                continue
-            if known.size == OTHER_VALUES or column.column.is_list:
-                if contradicts_principal(c, c.t.principals + b.who[i], column, at + i):
-                    b.limits[i] |= WAY_FAR
-            elif item_text(column.column, column.first + at + i, &text) and (
-                text.size != known.size or not short_equal(text.data, <const char*>c.t.pool + known.text, text.size)
-            ):
+            cell = <size_t>b.who[i] * c.s.n_fixed
+            code = c.s.agreed_epoch
+            if is_coded:
+                code += <uint64_t>(item_code(column.column, column.first + at + i) + 1)   # 0: null
+                if agreed[cell] == code:
+                    continue
+            if contradicts_fixed(c, c.s.fixed[cell + <size_t>c.s.cell_of[k]], b.who[i], column, at + i):
                 b.limits[i] |= WAY_FAR
+            elif is_coded:
+                agreed[cell] = code
 
 
 cdef inline void check_owners(Side* s, Call* c, int64_t at, int64_t n) noexcept nogil:

@@ -360,6 +360,7 @@ cdef class _Passes:
                 s.truths_of, s.truths_for = self.generation, self.t.n_principals
             self.sides.fit_sieves(s, &self.t, others)
         self.sides.know_varied(s, &self.t)
+        self.sides.forget_agreed(s)
         s.has_endpoints = self.t.n_endpoints != 0 and s.frame.s.sources[self.t.key_source_vpce] >= 0
         if s.has_endpoints:
             self.sides.fit_endpoints(&s.columns[s.frame.s.sources[self.t.key_source_vpce]], others)

@@ -16,6 +16,8 @@ cdef class _Callers:
     cdef Caller* at                                      # from a new cache line on: two of them take one
     cdef uint32_t* kin                                   # as `Scratch` has it
     cdef PoolText* fixed                                 # as `Scratch` has them
+    cdef uint64_t* agreed                                # the same
+    cdef uint64_t agreed_epoch                           # of the range of rows at hand
     cdef int32_t* cell_of                                # the same
     cdef uint32_t n_fixed
     cdef list cells                                      # `cell_of`
@@ -49,6 +51,7 @@ cdef class _Sides:
     cdef int fit(self, Side* side, const TablesC* t) except -1
     cdef int fit_sieves(self, Side* side, const TablesC* t, bint are_forgotten) except -1
     cdef void know_varied(self, Side* side, const TablesC* t)
+    cdef void forget_agreed(self, Side* side)
     cdef int _fit_block(self, Side* side, const TablesC* t, uint32_t conditions, uint64_t bit) except -1
     cdef int fit_endpoints(self, ContextColumn* column, bint are_forgotten) except -1
     cdef int _fit_column(self, ContextColumn* column, Kept* kept, uint64_t bit) except -1

@@ -4,6 +4,7 @@ from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy, memset
 
 from fastiam.kernel.decide.blocks cimport Block, MOST_LINES, NameLine, NameMemo, Seen, Side
+from fastiam.kernel.decide.column_checks cimport AGREED_BITS
 from fastiam.kernel.decide.scratch cimport fit as fit_frame, free_frame, new_frame
 from fastiam.kernel.eval.key_columns cimport free_text_codes
 from fastiam.kernel.eval.memo cimport LEAST_TOLD, MOST_TOLD, asks_who_alone, is_of_owner, move_told, reads_what_varies
@@ -69,7 +70,8 @@ cdef class _Callers:
         # each text is written before it is read
         self.fixed = <PoolText*>malloc(<size_t>n * self.n_fixed * sizeof(PoolText) + 1)
         self.cell_of = <int32_t*>malloc((len(cells) + 1) * sizeof(int32_t))
-        if self.fixed == NULL or self.cell_of == NULL:
+        self.agreed = <uint64_t*>calloc(<size_t>n * self.n_fixed + 1, sizeof(uint64_t))
+        if self.fixed == NULL or self.agreed == NULL or self.cell_of == NULL:
             raise MemoryError()
         for k in range(len(cells)):
             self.cell_of[k] = cells[k]
@@ -82,6 +84,7 @@ cdef class _Callers:
         free(self.memory)
         free(self.kin)
         free(self.fixed)
+        free(self.agreed)
         free(self.cell_of)
         free(self.nevers)
         free(self.never_owned)
@@ -92,7 +95,7 @@ cdef class _Callers:
     def nbytes(self):
         """The memory that this takes."""
         return (
-            self.n * (sizeof(Caller) + sizeof(uint32_t) + self.n_fixed * sizeof(PoolText)) + N_NEVERS * sizeof(Never)
+            self.n * (sizeof(Caller) + sizeof(uint32_t) + self.n_fixed * (sizeof(PoolText) + sizeof(uint64_t))) + N_NEVERS * sizeof(Never)
             + (self.n_owned + self.n_told) * sizeof(uint64_t) + sizeof(self.regions) + sizeof(self.never_regions) + sizeof(Seen)
         )
 
@@ -257,6 +260,15 @@ cdef class _Sides:
             self._fit_block(side, t, t.sieve_blocks[side.n_sieved], <uint64_t>1 << side.n_sieved)
             side.n_sieved += 1
         return 0
+
+    cdef void forget_agreed(self, Side* side):
+        """Forget which codes of columns agree with what principals fix: other dictionaries may be at hand."""
+        cdef _Callers callers = self.callers[side.number]
+        callers.agreed_epoch += 1
+        if callers.agreed_epoch >> (64 - AGREED_BITS):
+            callers.agreed_epoch = 1
+            memset(callers.agreed, 0, <size_t>callers.n * callers.n_fixed * sizeof(uint64_t))
+        side.frame.s.agreed, side.frame.s.agreed_epoch = callers.agreed, callers.agreed_epoch << AGREED_BITS
 
     cdef void know_varied(self, Side* side, const TablesC* t):
         """Which bits of sieves copies of a principal know by themselves alone. What callers know may come from a batch before, so that each

@@ -19,6 +19,10 @@ cdef enum:                     # instead of the size of a text that is fixed
     OTHER_VALUES = 0xFFFFFFFE  # several values, or none: `contradicts_principal`
 
 
+cdef enum:
+    AGREED_BITS = 20           # of a code of a dictionary in `Scratch.agreed`; larger ones are compared by text
+
+
 cdef inline PoolText fixed_text(Call* c, uint32_t key) noexcept nogil:
     """The text that `c.principal` fixes for a key."""
     cdef const Constant* own = c.t.constants + c.principal.constants
@@ -73,6 +77,18 @@ cdef inline bint contradicts_principal(Call* c, const Principal* p, const Contex
     c.row = row
     given(c, column.key, 0, &value)
     return value.n != 0 and (differs(c, c.t.constants + p.constants, p.n_constants, column.key, &value, &found) or not found)
+
+
+cdef inline bint contradicts_fixed(Call* c, PoolText known, uint32_t who, const ContextColumn* column, int64_t row) noexcept nogil:
+    """Whether a row has another value than what a principal fixes."""
+    cdef Text text
+    if known.size == ANY_VALUE:
+        return False
+    if known.size == OTHER_VALUES or column.column.is_list:
+        return contradicts_principal(c, c.t.principals + who, column, row)
+    return item_text(column.column, column.first + row, &text) and (
+        text.size != known.size or not short_equal(text.data, <const char*>c.t.pool + known.text, text.size)
+    )
 
 
 cdef inline bint contradicts_owner(
