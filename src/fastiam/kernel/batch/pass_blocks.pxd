@@ -114,7 +114,7 @@ cdef inline int decide_located(Call* c, const Rows* rows, int64_t i, Answer* a, 
 cdef inline int decide_row(
     const Side* s, Call* c, const Rows* rows, int64_t i, Answer* a, uint32_t provider, bint checked
 ) noexcept nogil:
-    """A row, the long way; `provider` is who asks where name and action had to be settled together (N3)."""
+    """A row on the general path; `provider` is the principal where name and action are resolved together (N3)."""
     cdef Text text
     cdef uint32_t number
     c.row = i
@@ -128,13 +128,13 @@ cdef inline int decide_row(
     c.action_name = number
     c.action_class = c.t.name_classes[number]
     c.action = &c.t.classes[c.action_class]
-    # who asks
+    # the principal
     if not item_text(rows.principals, rows.principal_first + i, &text):
         return NO_PRINCIPAL
     number = provider
     if provider == NONE:
         if may_name_provider(text, c.action):
-            number = session_number(s, c.t, &text)       # else it has to be looked for with the action
+            number = session_number(s, c.t, &text)       # else it is resolved with the action
         else:
             number = name_number(s, c.t, &text, False)
     if number >= c.t.n_principals:                       # NONE or BROKEN
@@ -168,7 +168,7 @@ cdef inline void decide_far(Side* s, Call* c, const Rows* rows, int64_t first, i
 # -- a block --------------------------------------------------------------------------------------------------------------
 
 cdef inline void sort_rows(Side* s, const Call* c, int64_t first, int64_t n) noexcept nogil:
-    """Answer what the flags of rows say at once, and find the way that the others go.
+    """Decide the rows that flags of plans decide, and find the path of the others.
 
     Without a branch on what a row holds: which way it goes is not to be foreseen.
     """
@@ -201,7 +201,7 @@ cdef inline void sort_rows(Side* s, const Call* c, int64_t first, int64_t n) noe
 
 
 cdef inline void check_principals(Side* s, Call* c, int64_t at, int64_t n) noexcept nogil:
-    """Send the rows the long way where a column says something else than the principal fixes (K1)."""
+    """Send the rows to the general path whose column has another value than the principal fixes (K1)."""
     cdef Block* b = s.block
     cdef const ContextColumn* column
     cdef uint64_t* agreed
@@ -257,7 +257,7 @@ cdef inline void check_owners(Side* s, Call* c, int64_t at, int64_t n) noexcept 
 
 
 cdef inline void limit_own(Side* s, int64_t n) noexcept nogil:
-    """What boundaries and session policies ask of rows, and the way that these go then."""
+    """What boundaries and session policies require of rows, and the path that these take then."""
     cdef Block* b = s.block
     cdef const Row* own
     cdef uint32_t i, limits, seen = 0
@@ -271,14 +271,14 @@ cdef inline void limit_own(Side* s, int64_t n) noexcept nogil:
 
 
 cdef inline void fetch_flats(const Block* b, const TablesC* t, const Listed* listed) noexcept nogil:
-    """Fetch the first flats of the own rows of a list."""
+    """Fetch the first match ops of the principals' plans of a list."""
     cdef uint32_t j
     for j in range(listed.n):
         read_ahead(t.flats + b.rows[OWN_ROWS][listed.rows[j]].flat + b.skipped[listed.rows[j]])
 
 
 cdef inline void hide_stars(Block* b, const Listed* listed) noexcept nogil:
-    """`*` is too short to be compared with pieces of patterns, none of which stands in it: put a text in its place that is not."""
+    """`*` is too short to be compared with literals of patterns, which it never matches: put a longer text in its place."""
     cdef uint32_t j
     for j in range(listed.n * b.has_stars):
         if b.facts[listed.rows[j]] & FACTS_STAR:
@@ -286,7 +286,7 @@ cdef inline void hide_stars(Block* b, const Listed* listed) noexcept nogil:
 
 
 cdef inline void fetch_codes(const Call* c, int64_t row, int64_t n) noexcept nogil:
-    """Ask for the codes of the context of a block."""
+    """Prefetch the codes of the context of a block."""
     cdef const Column* column
     cdef int64_t at, last
     cdef int32_t k
@@ -302,7 +302,7 @@ cdef inline void fetch_codes(const Call* c, int64_t row, int64_t n) noexcept nog
 
 
 cdef inline void decide_listed(Side* s, Call* c, const Rows* rows, int64_t first, int64_t at) noexcept nogil:
-    """Decide the rows whose policies have to be looked at."""
+    """Decide the rows whose policies are evaluated."""
     cdef Block* b = s.block
     cdef Answer a
     cdef Look l
@@ -321,7 +321,7 @@ cdef inline void decide_listed(Side* s, Call* c, const Rows* rows, int64_t first
 
 
 cdef inline void decide_all_far(Side* s, Call* c, const Rows* rows, int64_t first, int64_t at) noexcept nogil:
-    """Decide the rows that go the long way; the texts of their resources are asked for before."""
+    """Decide the rows of the general path; the texts of their resources are prefetched."""
     cdef const Listed* listed = &s.block.far_way
     cdef const Column* column = rows.resources
     cdef Text text
@@ -339,7 +339,7 @@ cdef inline void decide_all_far(Side* s, Call* c, const Rows* rows, int64_t firs
 
 
 cdef inline bint are_all_far(const Block* b, int64_t n) noexcept nogil:
-    """Whether all principals of a block go the long way: a directory does not know them, say."""
+    """Whether all principals of a block take the general path, as those that a directory does not know."""
     cdef uint8_t ways = WAY_FAR
     cdef uint32_t i
     for i in range(<uint32_t>n):
@@ -410,7 +410,7 @@ cdef inline void run_block(Side* s, Call* c, const Rows* rows, int64_t first, in
 
 
 cdef inline bint may_read(const Call* c, const Rows* rows, int64_t at, int64_t n) noexcept nogil:
-    """Whether a block can be read as it is; what it reads is near then."""
+    """Whether a block can be read as it is; what it reads is cached then."""
     cdef int32_t k
     for k in range(c.n_columns):
         if not is_readable(c.columns[k].column, c.columns[k].first + at, n):

@@ -54,7 +54,7 @@ cdef inline uint32_t inner_turn(const Block* b, const Flat* f, uint32_t i, uint3
 
 
 cdef inline void try_groups(Block* b, const TablesC* t) noexcept nogil:
-    """Go on with the first flat of groups that may match, or behind them."""
+    """Go on with the first match op of groups that may match, or behind them."""
     cdef const uint64_t* flats = b.waves[TURN_GROUP].flats
     cdef const Flat* f
     cdef uint32_t next_at[BLOCK]
@@ -73,7 +73,7 @@ cdef inline void try_groups(Block* b, const TablesC* t) noexcept nogil:
 
 
 cdef inline void look_at_runs(Side* s, Look* l, int64_t row) noexcept nogil:
-    """Look at long runs, one row after the other."""
+    """Evaluate long runs, one row after the other."""
     cdef Block* b = s.block
     cdef const TablesC* t = l.c.t
     cdef const uint64_t* flats = b.waves[TURN_RUN].flats
@@ -91,7 +91,7 @@ cdef inline void look_at_runs(Side* s, Look* l, int64_t row) noexcept nogil:
 
 
 cdef inline void try_heads(Block* b, const TablesC* t) noexcept nogil:
-    """Look at the pieces at known places of flats that have no middle."""
+    """Compare the literals at known places of match ops without a middle."""
     cdef const uint64_t* flats = b.waves[TURN_HEAD].flats
     cdef const Flat* f
     cdef const uint8_t* pattern
@@ -108,7 +108,7 @@ cdef inline void try_heads(Block* b, const TablesC* t) noexcept nogil:
 
 
 cdef inline void try_inners(Block* b, const TablesC* t) noexcept nogil:
-    """Look at these and at the piece in between."""
+    """Compare these and the literal in between."""
     cdef const uint64_t* flats = b.waves[TURN_HEAD_INNER].flats
     cdef const Flat* f
     cdef const uint8_t* pattern
@@ -128,7 +128,7 @@ cdef inline void try_inners(Block* b, const TablesC* t) noexcept nogil:
 
 
 cdef inline void try_flats(Block* b, const TablesC* t) noexcept nogil:
-    """Look at the pieces at known places of the flats of a wave."""
+    """Compare the literals at known places of the match ops of a queue."""
     cdef const uint64_t* flats = b.waves[TURN_NEXT].flats
     cdef const Flat* f
     cdef const uint8_t* pattern
@@ -149,7 +149,7 @@ cdef inline void try_flats(Block* b, const TablesC* t) noexcept nogil:
 
 
 cdef inline void seek_inner(Block* b, const TablesC* t) noexcept nogil:
-    """Look for the pieces that have no known place."""
+    """Search the literals that have no known place."""
     cdef const uint64_t* flats = b.waves[TURN_INNER].flats
     cdef const Flat* f
     cdef uint32_t i, j, at, n = take_wave(b, TURN_INNER), found
@@ -166,7 +166,7 @@ cdef inline void seek_inner(Block* b, const TablesC* t) noexcept nogil:
 
 
 cdef inline void ask_whose(Block* b, Call* c) noexcept nogil:
-    """Look at patterns with a variable."""
+    """Match patterns with a variable."""
     cdef const uint64_t* flats = b.waves[TURN_WHOSE].flats
     cdef const Flat* f
     cdef uint32_t i, j, at, n = take_wave(b, TURN_WHOSE)

@@ -57,7 +57,7 @@ cdef enum:                     # the rows that may count for a request, in the o
     HELD_ROWS = 2              # of the resource's policies
     OWN_ROWS = 3               # of the principal's own layers
     N_LAYERED = 4
-    LEVEL_ALLOWS = 4           # what is asked of a row after these denies, one after the other: first the levels of SCPs (`levels_left`)
+    LEVEL_ALLOWS = 4           # the stages after these denies, in their order: first the levels of SCPs (`levels_left`)
     HELD_ALLOWS = 7
     OWN_ALLOWS = 8
     BOUND_ALLOWS = 9
