@@ -15,7 +15,7 @@ from aws_world import AwsWorld
 
 from fastiam.server.config import ConfigError
 from fastiam.server.http import Request, Response
-from fastiam.server.protocols.aws import Codes, Section
+from fastiam.server.protocols.aws.section import Codes, Section
 
 URL, CALLBACK, PASSWORD = "https://login.example/aws", "https://app.example/cb", "Correct-Horse7!"
 VERIFIER = "v" * 50

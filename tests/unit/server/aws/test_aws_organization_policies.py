@@ -8,7 +8,7 @@ import pytest
 from aws_world import BO, A, AwsWorld, refused
 from sts_fixture import ALL, document
 
-from fastiam.server.protocols.aws import Quotas, Section
+from fastiam.server.protocols.aws.section import Quotas, Section
 
 B, C, NEW = "222222222222", "333333333333", "555555555555"
 ORG, ROOT, UNIT = "o-a1b2c3d4e5", "r-ab12", "ou-ab12-12345678"

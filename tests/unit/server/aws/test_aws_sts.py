@@ -22,7 +22,7 @@ from fastiam.server import config
 from fastiam.server.asgi import MAX_FIELD
 from fastiam.server.config import ConfigError
 from fastiam.server.decision_source import Source
-from fastiam.server.protocols.aws import Oidc, Section
+from fastiam.server.protocols.aws.section import Oidc, Section
 from fastiam.sts import Credentials, Keyring
 
 ROLE = f"arn:aws:iam::{A}:role/dep"

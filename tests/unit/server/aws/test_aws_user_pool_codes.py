@@ -14,7 +14,7 @@ from botocore import UNSIGNED
 from botocore.config import Config
 
 from fastiam.server.config import ConfigError
-from fastiam.server.protocols.aws import Codes, Section
+from fastiam.server.protocols.aws.section import Codes, Section
 
 PASSWORD, EMAIL = "Correct-Horse7!", [{"Name": "email", "Value": "z@x.example"}]
 COMMAND = (sys.executable, "-c", "import sys; open(sys.argv[1], 'a').write(sys.stdin.read())")
