@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 MAX_INVARIANTS = 1_000  # of a file
 _SCOPE = ("principals", "except", "actions", "except_actions", "resources", "except_resources", "given", "only_if")
 _QUANTIFIERS = ("never", "always", "sometimes")
-_KEYS = ("name", "description", *_QUANTIFIERS, "severity", "keys", "closed", "timeout", "limit")
+_KEYS = ("name", "description", *_QUANTIFIERS, "through", "severity", "keys", "closed", "timeout", "limit")
 _TIMEOUT, _LIMIT = 60.0, 300_000
 _SENSITIVE = "(sensitive): the plan marks a document as sensitive, so that the explanation is not shown"
 
@@ -92,7 +92,7 @@ def _own(one: LocatedValue, variables: Variables, sets: Mapping[str, Any]) -> It
         if scope.get(key) is None:
             raise error(scope, f"`{quantifiers[0]}` needs `{key}`", "TEST-MISSING")
     content = _plain(one, variables)
-    for key, words in (("severity", ("error", "warning")), ("keys", ("aws", "any"))):
+    for key, words in (("severity", ("error", "warning")), ("keys", ("aws", "any")), ("through", ("none", "roles"))):
         if content.get(key, words[0]) not in words:
             raise error(one.need(key), f"`{content[key]}` is none of {', '.join(words)}", "TEST-KEY")
     for key in ("timeout", "limit"):
@@ -194,6 +194,7 @@ class InvariantProver:
             severity=content.get("severity", "error"),
             keys=content.get("keys", "aws"),
             closed=content.get("closed", True),
+            through=content.get("through", "none"),
             sets=test.sets,
         )
 
@@ -232,7 +233,8 @@ class InvariantProver:
             request = {"principal": one.principal, "action": one.action, "resource": one.resource, "context": context}
             actual = "a request is denied" if denied else "a request is allowed"
             actual += f" ({found.note})" if found.note else ""
-            text = _SENSITIVE if is_sensitive else str(found.explanation)
+            steps = [f"{step.principal} {step.action} {step.resource}" for step in found.path[:-1]]
+            text = _SENSITIVE if is_sensitive else "\n".join([*steps, str(found.explanation)])
             if not found.note and one.session is None:
                 case = {**request, "expect": "denied" if denied else "allowed"}
                 paste = f"- {json.dumps({key: value for key, value in case.items() if value}, ensure_ascii=False, default=str)}"

@@ -210,6 +210,20 @@ def test_always_and_sometimes_are_about_allowed_requests() -> None:
     assert none.actual == "no request is allowed"
 
 
+def test_an_invariant_goes_through_roles() -> None:
+    made = fastiam.Directory()
+    ana, role = f"arn:aws:iam::{A}:user/ana", f"arn:aws:iam::{A}:role/next"
+    trust = {"Effect": "Allow", "Principal": {"AWS": ana}, "Action": "sts:AssumeRole"}
+    made.add_principal(ana)
+    made.add_principal(role, identity_policies=[document(FULL)], trust_policy=document(trust))
+    Path("organization.json").write_text(made.to_json())
+    scope = {"principals": ana, "actions": "s3:GetObject"}
+    write(invariants=[{"name": "own", "never": scope}, {"name": "chain", "never": dict(scope), "through": "roles"}])
+    report = run(".")
+    assert statuses(report) == {"own": "passed", "chain": "failed"}
+    assert f"{ana} sts:AssumeRole {role}" in report.results[1].text
+
+
 @pytest.mark.parametrize(
     ("invariant", "expected"),
     [
@@ -247,6 +261,7 @@ def test_an_assumption_is_a_warning() -> None:
         ({"principals": APP, "actions": "s3:*", "given": {"StringEquals": {"aws:SourceVpc": []}}}, "an empty list"),
         ({"principals": "everyone", "actions": "s3:GetObejct"}, "did you mean `s3:GetObject`"),
         ({"principals": "evryone", "actions": "s3:*"}, "did you mean `everyone`"),
+        ({"principals": "role/app", "actions": "s3:*"}, "write `arn:aws:iam::*:role/app`"),
         ({"principals": f"{APP}x", "actions": "s3:*"}, "no principal has the ARN"),
         ({"principals": "everyone", "actions": "s3:*", "only_if": {"StringEqual": {"aws:SourceVpc": "v"}}}, "StringEquals"),
         ({"principals": "everyone", "action": "s3:*"}, "did you mean `actions`"),

@@ -57,8 +57,8 @@ def prove_invariant_of_documents(
     """
     engine = cast(AnalysisEngine, _NoDirectory())
     scope = InvariantScope(invariant, engine.snapshot)
-    if invariant.quantifier != "never":
-        raise RequestValueError(f"`{invariant.quantifier}` is not for documents", column=invariant.quantifier)
+    if invariant.quantifier != "never" or invariant.through != "none":
+        raise RequestValueError("an invariant over documents is `never`, without `through`", column=invariant.quantifier)
     if scope.principals != (("everyone",),) or scope.excepted:
         raise RequestValueError("an invariant over documents is about `everyone`", column="principals")
     return prove_in(_DocumentAnalysis(engine, invariant, scope, layers, mode), limit=limit, timeout=timeout)

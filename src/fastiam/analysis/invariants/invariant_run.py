@@ -122,6 +122,36 @@ class InvariantRun:
             return False
         return not self._has_candidates
 
+    def open_classes(self) -> list[SubjectClass]:
+        """Return the classes of all principals for which the proof does not exclude a violation; see `reasons` too.
+
+        Raises
+        ------
+        ProofLimitError
+            the budget is spent.
+        """
+        self._stops_at_candidates = True
+        limited = self._proved_by_limits()
+        classes, found = self._left(limited), []
+        waiting = []
+        for one in classes:
+            self._has_candidates = False
+            self._without_record(one, limited)
+            (found if self._has_candidates else waiting).append(one)
+        for arn, owner in self._places():
+            for one in [*waiting]:
+                self._has_candidates = False
+                self._at_record(one, arn, owner, limited)
+                if self._has_candidates:
+                    found.append(one)
+                    waiting.remove(one)
+        return found
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why a proof is not complete."""
+        return list(self._reasons)
+
     @property
     def _is_done(self) -> bool:
         return self._found is not None or self._stops_at_candidates and self._has_candidates
@@ -131,15 +161,7 @@ class InvariantRun:
             self._decide_each_alone()
             return
         limited = self._proved_by_limits()
-        owners = {self._analysis.owner_signature(owner, of_limits=True) for owner in self._analysis.owners.values()}
-        left: list[SubjectClass] = []
-        for limits in self._groups:
-            # PERF: limits often prove most subjects for all owners, whose own policies do not matter then
-            if any((limits, owner) not in limited for owner in owners):
-                left += self._analysis.classes(self._opened.principals, self._undetermined, limits)
-            else:
-                self._n_classes += 1
-        self._n_classes += len(left)
+        left = self._left(limited)
         for one in left:
             if self._is_done:
                 return
@@ -149,6 +171,19 @@ class InvariantRun:
                 if self._is_done:
                     return
                 self._at_record(one, arn, owner, limited)
+
+    def _left(self, limited: set[tuple[Hashable, Hashable]]) -> list[SubjectClass]:
+        """Return the classes that limits do not prove for all owners."""
+        owners = {self._analysis.owner_signature(owner, of_limits=True) for owner in self._analysis.owners.values()}
+        left: list[SubjectClass] = []
+        for limits in self._groups:
+            # PERF: identity policies of the others do not matter
+            if any((limits, owner) not in limited for owner in owners):
+                left += self._analysis.classes(self._opened.principals, self._undetermined, limits)
+            else:
+                self._n_classes += 1
+        self._n_classes += len(left)
+        return left
 
     def _places(self) -> Iterator[tuple[str, Home]]:
         """Yield the records of the scope with their owners, those that cases split off while they are decided included."""
@@ -233,7 +268,7 @@ class InvariantRun:
                     self._world, self._relevant, subject, home, owner,
                     place=place, tags=tags, route=route, source=source, any_policy=any_policy, limits_only=limits_only,
                     may_deny=may_deny,
-                    split=self._split if place is None and not limits_only and (self._is_always or not any_policy) else {},
+                    split=self._split if place is None and not limits_only else {},
                     everywhere=None if limits_only else self._analysis.everywhere,
                 )  # fmt: skip
 
@@ -339,9 +374,11 @@ class InvariantRun:
         return self._verifier.verify(case, candidate)
 
     def _is_of_new_record(self, case: Case, candidate: Candidate) -> bool:
-        if case.place is not None or case.any_policy and not self._is_always or candidate.resource == "*":
+        if case.place is not None or candidate.resource == "*":
             return False
         records = [one for one in self._records.of(candidate.resource) if one not in self._split]
+        if case.any_policy:  # keys and roles have a policy, so that a record without one does not say what it is (4.2)
+            records = [one for one in records if self._records.policies(one) or one.split(":", 3)[2] not in ("kms", "iam")]
         if not records or len(self._split) + len(records) > _MAX_SPLITS:
             return False
         self._split.update({one: self._records.place(one) for one in records})

@@ -39,6 +39,9 @@ class Invariant:
         `aws`: condition keys have the values that AWS sends; `any`: all that an engine accepts.
     closed
         principals and resources without a record are as T66 assumes; False: they may be anything.
+    through
+        `roles`: of `never`, a role that a principal of the scope can reach may not violate it either, by any number of calls of
+        AssumeRole. `none`: the principals' own requests alone.
     sets
         the lists that `set:NAME` stands for, under `principals`, `actions` and `resources`.
 
@@ -56,6 +59,7 @@ class Invariant:
     severity: Literal["error", "warning"] = "error"
     keys: Literal["aws", "any"] = "aws"
     closed: bool = True
+    through: Literal["none", "roles"] = "none"
     sets: Mapping[str, Mapping[str, Sequence[Any]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -70,6 +74,11 @@ class Invariant:
                 raise RequestValueError(f"an invariant needs `{key}`", column=given[0])
         if given[0] != "never" and "only_if" in self.scope:
             raise RequestValueError(f"`only_if` is a key of `never`, not of `{given[0]}`", column=given[0], hint="write `given`")
+
+        if self.through not in ("none", "roles"):
+            raise RequestValueError(f"`{self.through}` is none of none, roles", column="through")
+        if self.through == "roles" and given[0] != "never":
+            raise RequestValueError(f"`through` is for `never`, not for `{given[0]}`", column="through")
 
     @property
     def quantifier(self) -> Literal["never", "always", "sometimes"]:
@@ -108,6 +117,8 @@ class InvariantResult(Result):
         the statement that decides it.
     note
         what `fastiam explain` cannot be asked, of a request that is decided in another way.
+    path
+        with `through`: the calls with which a principal of the scope reaches the role of `request`, and that request.
     reason
         why the invariant is undecided.
     assumptions
@@ -123,6 +134,7 @@ class InvariantResult(Result):
     explanation: Explanation | None = None
     statement: StatementRef | None = None
     note: str = ""
+    path: tuple[ProofRequest, ...] = ()
     reason: str = ""
     assumptions: tuple[str, ...] = ()
     vacuous: str = ""

@@ -13,6 +13,7 @@ from dataclasses import replace
 from fastiam.analysis.invariants.invariant_run import EVERYTHING, InvariantRun, Opened
 from fastiam.analysis.invariants.model import LIMIT, TIMEOUT, Invariant, InvariantOutcome, InvariantResult
 from fastiam.analysis.invariants.organization_analysis import OrganizationAnalysis
+from fastiam.analysis.invariants.role_chains import prove_through_roles
 from fastiam.analysis.invariants.scope import InvariantScope
 from fastiam.analysis.proof.formula import Budget
 from fastiam.analysis.proof.run import make_budget
@@ -64,13 +65,14 @@ def prove_invariant(
     result = run.result()
     if invariant.quantifier == "sometimes":
         result = replace(result, result=_OPPOSITE[result.result])
-    if result.result is not InvariantOutcome.HOLDS or not invariant.closed or result.vacuous:
-        return result
-    assumptions = tuple(_assumptions(analysis, budget, result))
-    if assumptions and strict:
-        reason = "the proof assumes: " + "; ".join(assumptions)
-        return replace(result, result=InvariantOutcome.UNDECIDED, reason=reason, assumptions=assumptions)
-    return replace(result, assumptions=assumptions, combinations=budget.tried)
+    if result.result is InvariantOutcome.HOLDS and invariant.closed and not result.vacuous:
+        result = replace(result, assumptions=tuple(_assumptions(analysis, budget, result)), combinations=budget.tried)
+    if invariant.through == "roles":
+        result = prove_through_roles(engine, invariant, scope, result, budget)
+    if result.holds and result.assumptions and strict:
+        reason = "the proof assumes: " + "; ".join(result.assumptions)
+        return replace(result, result=InvariantOutcome.UNDECIDED, reason=reason)
+    return result
 
 
 def prove_in(analysis: OrganizationAnalysis, *, limit: int = LIMIT, timeout: float | None = TIMEOUT) -> InvariantResult:

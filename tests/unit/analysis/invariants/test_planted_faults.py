@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from test_places import test_records_below_hide_no_other_resource as version_is_found
+from test_role_chains import test_a_chain_of_two_roles_is_found as chain_is_found
 from test_trap_cases import TRAPS
 from test_trap_cases import test_TB46_an_exception_by_ARN_makes_no_class_of_each_role as few_and_many_roles
 from test_trap_cases import test_the_answer_is_that_of_the_rules as answer_of
@@ -18,9 +19,11 @@ from fastiam.analysis import allow_formula
 from fastiam.analysis.invariants import (
     cases,
     classes,
+    invariant_run,
     key_domains,
     organization_analysis,
     places,
+    role_chains,
     subjects,
     universe,
     worlds,
@@ -393,3 +396,28 @@ def test_a_fault_of_places_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     _one_policy_for_versions(monkeypatch)
     with pytest.raises(AssertionError):
         version_is_found()
+
+
+def _no_second_step(plant: pytest.MonkeyPatch) -> None:
+    sound = role_chains._Search._add
+
+    def planted(self: Any, role: Any, is_recorded: bool, following: Any, *more: Any) -> None:
+        if following is None:
+            sound(self, role, is_recorded, following, *more)
+
+    plant.setattr(role_chains._Search, "_add", planted)
+
+
+def _no_records_of_roles(plant: pytest.MonkeyPatch) -> None:
+    plant.setattr(invariant_run.InvariantRun, "_places", lambda self: ())
+
+
+def _roles_assume_nothing(plant: pytest.MonkeyPatch) -> None:
+    plant.setattr(role_chains, "ROLES", ())
+
+
+@pytest.mark.parametrize("fault", [_no_second_step, _no_records_of_roles, _roles_assume_nothing])
+def test_a_chain_finds_a_planted_fault(monkeypatch: pytest.MonkeyPatch, fault: Plant) -> None:
+    fault(monkeypatch)
+    with pytest.raises(AssertionError):
+        chain_is_found()

@@ -434,6 +434,18 @@ def test_the_answer_is_that_of_the_rules(trap: Trap) -> None:
     assert not result.vacuous
 
 
+def test_a_counterexample_is_not_about_a_record_of_another_account() -> None:
+    made = fastiam.Directory()
+    made.set_organization("o-1", management_account=M, accounts={A: None})
+    made.add_principal(ANA, identity_policies=[{"Version": "2012-10-17", "Statement": [allow(S3)]}])
+    made.add_resource(BKT, account=A)
+    scope = never(ANA, S3, [BKT, OBJECTS], given=when("Null", "aws:SourceVpc", "true"))
+    denied = {**scope, "resources": {"all": [f"account:{M}", OBJECTS]}}
+    engine = made.compile()
+    assert prove_invariant(engine, Invariant(never=scope)).result is FAILS
+    assert prove_invariant(engine, Invariant(never=denied)).result is HOLDS
+
+
 def test_TB35_that_a_provider_has_no_request_of_s3() -> None:
     issuer = "token.actions.githubusercontent.com"
     trust = {

@@ -1,0 +1,161 @@
+"""Invariants with `through: roles`: roles that a principal of the scope can assume, one after another."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+from seeds import seeds
+from small_worlds import ANA, BO, DEP, EVE, OPS, A, SmallWorld
+from test_small_worlds import allowed_rows, violates
+from trap_world import BKT, B, X, allow, grant, world
+from trap_world import DEP as ROLE
+
+import fastiam
+from fastiam.analysis.invariants.model import Invariant, InvariantOutcome, InvariantResult
+from fastiam.analysis.invariants.prove import prove_invariant
+
+HOLDS, FAILS, UNDECIDED = InvariantOutcome.HOLDS, InvariantOutcome.FAILS, InvariantOutcome.UNDECIDED
+S3, OBJECTS = "s3:*", f"{BKT}/*"
+ISSUER = "token.actions.githubusercontent.com"
+NEXT = f"arn:aws:iam::{A}:role/Next"
+
+
+def trust(principal: Any, *actions: str, when: Any = None) -> dict[str, Any]:
+    found = grant(principal, list(actions or ("sts:AssumeRole",)), "*", when)
+    found.pop("Resource")
+    return found
+
+
+def through(engine: fastiam.Engine, principals: Any, actions: Any = S3, **more: Any) -> InvariantResult:
+    return prove_invariant(engine, Invariant(never={"principals": principals, "actions": actions, **more}, through="roles"))
+
+
+def check_path(engine: fastiam.Engine, result: InvariantResult) -> None:
+    """Decide each request of a path, and check that each step is by the role of the step before."""
+    assert result.path[-1] == result.request
+    for request in result.path:
+        caller = request.session or request.principal
+        decision = engine.decide(
+            caller, request.action, request.resource, request.context, resource_account=request.resource_account, now=request.now
+        )
+        assert decision.allowed, request
+    for before, after in zip(result.path, result.path[1:], strict=False):
+        assert after.session is not None
+        assert after.session.issuer == before.resource
+
+
+def of_oidc(**more: Any) -> fastiam.Engine:
+    provider = {"Federated": f"arn:aws:iam::{A}:oidc-provider/{ISSUER}"}
+    when = {"StringLike": {f"{ISSUER}:sub": "repo:acme/*"}}
+    return world(dep=[allow(S3)], trust=[trust(provider, "sts:AssumeRoleWithWebIdentity", when=when)], **more)
+
+
+def test_TB35_a_provider_reaches_a_role() -> None:
+    engine = of_oidc()
+    assert prove_invariant(engine, Invariant(never={"principals": "federated:*", "actions": S3})).result is HOLDS
+    result = through(engine, "federated:*")
+    assert result.result is FAILS, result.reason
+    assert [one.action for one in result.path][0] == "sts:AssumeRoleWithWebIdentity"
+    check_path(engine, result)
+
+
+def test_a_user_reaches_a_role() -> None:
+    engine = world(dep=[allow(S3)], ana=[allow("sts:AssumeRole")], trust=[trust({"AWS": ANA})])
+    result = through(engine, ANA)
+    assert result.result is FAILS, result.reason
+    assert [one.principal.rpartition("/")[2] for one in result.path][0] == "ana"
+    check_path(engine, result)
+
+
+def test_a_chain_of_two_roles_is_found() -> None:
+    made = fastiam.Directory()
+    made.set_organization("o-1", management_account="999999999999", accounts={A: None})
+    made.add_principal(ANA, identity_policies=[policy(allow("sts:AssumeRole"))])
+    made.add_principal(BO, identity_policies=[policy(allow("sts:AssumeRole"))])
+    made.add_principal(NEXT, identity_policies=[policy(allow("sts:AssumeRole"))], trust_policy=policy(trust({"AWS": ANA})))
+    made.add_principal(ROLE, identity_policies=[policy(allow(S3))], trust_policy=policy(trust({"AWS": NEXT})))
+    made.add_resource(BKT, account=A)
+    engine = made.compile()
+    result = through(engine, ANA, resources=OBJECTS)
+    assert result.result is FAILS, result.reason
+    assert [one.resource for one in result.path][:2] == [NEXT, ROLE]
+    check_path(engine, result)
+    assert through(engine, BO, resources=OBJECTS).result is HOLDS
+
+
+def policy(*statements: Any) -> dict[str, Any]:
+    return {"Version": "2012-10-17", "Statement": list(statements)}
+
+
+@pytest.mark.parametrize(
+    ("made", "principals", "expected"),
+    [
+        ({"dep": [allow(S3)], "ana": [], "trust": [trust({"AWS": A})]}, ANA, HOLDS),  # no identity Allow of its own
+        ({"dep": [allow(S3)], "trust": [trust({"AWS": ANA})]}, ANA, FAILS),  # named in its account
+        ({"dep": [allow("ec2:*")], "trust": [trust({"AWS": ANA})]}, ANA, HOLDS),
+        ({"dep": [allow(S3)], "trust": [trust({"Service": "ec2.amazonaws.com"})]}, "kind:USER", HOLDS),
+        ({"dep": [allow(S3)], "trust": [trust({"Service": "ec2.amazonaws.com"})]}, "services", FAILS),
+        # the account of a stranger decides whether its principals may
+        ({"dep": [allow(S3)], "trust": [trust({"AWS": X})]}, "outside", UNDECIDED),
+    ],
+)
+def test_who_may_assume_a_role_decides(made: dict[str, Any], principals: str, expected: InvariantOutcome) -> None:
+    engine = world(**made)
+    result = through(engine, principals, resources=OBJECTS)
+    assert result.result is expected, (result.reason, result.path)
+    if expected is FAILS:
+        check_path(engine, result)
+
+
+def test_roles_without_a_trust_policy_are_an_assumption() -> None:
+    result = through(world(dep=[allow(S3)]), "kind:USER", resources=OBJECTS)
+    assert result.result is HOLDS
+    assert "roles without a recorded trust policy are not assumed" in result.assumptions
+
+
+def test_only_never_goes_through_roles() -> None:
+    with pytest.raises(fastiam.RequestValueError, match="through"):
+        Invariant(always={"principals": ANA, "actions": S3}, through="roles")
+
+
+def check_world(seed: int, counts: Counter[str]) -> None:
+    small = SmallWorld(seed)
+    allowed = allowed_rows(small)
+    for principals in (small.random.choice([ANA, BO, EVE]), small.random.choice([f"account:{A}", f"account:{B}", "kind:USER"])):
+        scope = {**small.invariant(), "principals": principals}
+        result = prove_invariant(small.engine, Invariant(never=scope, through="roles"), timeout=None)
+        counts[result.result.value] += 1
+        if result.result is FAILS and result.path:
+            counts["chains"] += 1
+            check_path(small.engine, result)
+        if result.result is HOLDS:
+            own = [row for row in allowed if violates(scope, row, small)]
+            assert not own, (seed, scope, own[0], small._steps)
+            chains = chains_of(small, scope, allowed)
+            assert not chains, (seed, scope, chains[0], small._steps)
+
+
+def chains_of(small: SmallWorld, scope: dict[str, Any], allowed: list[Any]) -> list[Any]:
+    """Return the calls of AssumeRole with which a principal of the scope begins a chain to a role that violates an invariant."""
+    of_roles = {**scope, "principals": "everyone", "except": None}
+    reached = {row[0].names[-1] for row in allowed if row[0].kind in ("ROLE", "SLR") and violates(of_roles, row, small)}
+    calls = [row for row in allowed if row[1] == "sts:AssumeRole" and row[2] in (DEP, OPS)]
+    for _ in range(3):
+        reached |= {row[0].names[-1] for row in calls if row[2] in reached and row[0].kind in ("ROLE", "SLR")}
+    return [
+        row
+        for row in calls
+        if row[2] in reached
+        and small.has_principal(scope["principals"], row[0])
+        and not small.has_principal(scope.get("except"), row[0])
+    ]
+
+
+@pytest.mark.parametrize("first", [2 * number for number in seeds(10, 300)])
+def test_no_chain_of_requests_contradicts_a_proof(first: int) -> None:
+    counts: Counter[str] = Counter()
+    for seed in range(20_000 + first, 20_000 + first + 2):
+        check_world(seed, counts)
+    assert sum(counts.values()) >= 4
