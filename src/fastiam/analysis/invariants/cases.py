@@ -374,6 +374,8 @@ class Case:
         parts += [some(formulas.get(number, False) for number in clause) for clause in self._clauses]
         if resource and self.place is None and self.split and not self._is_unrecorded(resource):
             return False
+        if resource and self.place is not None and self.world.records.owner(resource) not in (None, self.owner.account):
+            return False  # a place of its own
         return every(parts)
 
     @staticmethod

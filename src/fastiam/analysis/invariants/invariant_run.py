@@ -132,9 +132,9 @@ class InvariantRun:
         """
         self._stops_at_candidates = True
         limited = self._proved_by_limits()
-        classes, found = self._left(limited), []
-        waiting = []
-        for one in classes:
+        found: list[SubjectClass] = []
+        waiting: list[SubjectClass] = []
+        for one in self._left(limited):
             self._has_candidates = False
             self._without_record(one, limited)
             (found if self._has_candidates else waiting).append(one)
@@ -193,7 +193,8 @@ class InvariantRun:
             waiting = [arn for arn in dict.fromkeys(found) if arn not in done]
             if not waiting:
                 return
-            for arn in waiting:
+            others = (other for one in waiting for other in self._records.of_other_owners(one) if other not in done)
+            for arn in dict.fromkeys((*waiting, *others)):
                 done.add(arn)
                 owner = self._owner_of(arn)
                 if owner is None:
@@ -306,8 +307,7 @@ class InvariantRun:
                     self._decide(self._cases(*member, owner, place=place, tags=tags))
 
     def _owner_of(self, arn: str) -> Home | None:
-        facts, parts = self._records.facts(arn), split_arn(arn)
-        account = facts.account or (parts.account if parts is not None and is_account(parts.account) else None)
+        account = self._records.owner(arn)
         return None if account is None else self._analysis.universe.home_of(account)
 
     def _parts(self, arn: str) -> Iterator[tuple[Place, Mapping[str, ContextValue] | None]]:

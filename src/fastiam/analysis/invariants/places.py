@@ -12,6 +12,7 @@ from fastiam.analysis.filter.governed_arns import cases_below, spellings
 from fastiam.analysis.filter.patterns import Part, Symbol
 from fastiam.analysis.proof.cells import FieldWildcard, Symbols
 from fastiam.directory.governing_resources import governing_resources_of, stored_arn
+from fastiam.model.arn import is_account, split_arn
 from fastiam.model.policy import Policy
 from fastiam.model.profile import ResourceFacts
 from fastiam.resolve.snapshot import Snapshot
@@ -95,8 +96,20 @@ class Records:
         return list(dict.fromkeys((arn, *self.of(arn), *below)))
 
     def below(self, arn: str) -> Iterator[Place]:
-        """Yield the places of records with policies below a record: their policies are in force at a part of its place."""
-        yield from (self.place(one) for one in self._below.get(arn, ()) if one != arn and self.policies(one))
+        """Yield the places of records with a policy or another owner below a record, which decide a part of its place."""
+        owned = frozenset(self.of_other_owners(arn))
+        below = (one for one in self._below.get(arn, ()) if one != arn)
+        yield from (self.place(one) for one in below if one in owned or self.policies(one))
+
+    def of_other_owners(self, arn: str) -> Iterator[str]:
+        """Yield the records below a record that another account owns."""
+        owner = self.owner(arn)
+        yield from (one for one in self._below.get(arn, ()) if self.owner(one) != owner)
+
+    def owner(self, arn: str) -> str | None:
+        """Return the account that owns a resource, by its record, else by its ARN."""
+        account, parts = self.facts(arn).account, split_arn(arn)
+        return account or (parts.account if parts is not None and is_account(parts.account) else None)
 
     @cached_property
     def _below(self) -> dict[str, list[str]]:

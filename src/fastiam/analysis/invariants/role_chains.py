@@ -36,8 +36,9 @@ class _Step:
     following: _Step | None = None
 
     @property
-    def length(self) -> int:
-        return 1 + (0 if self.following is None else self.following.length)
+    def roles(self) -> tuple[str, ...]:
+        """The roles of the chain in order."""
+        return (self.role, *(() if self.following is None else self.following.roles))
 
 
 def prove_through_roles(
@@ -89,7 +90,7 @@ class _Search:
             self._add(subject.issuer, subject.is_recorded, None, known, waiting)
         while waiting:
             step = waiting.popleft()
-            if step.length > _MAX_STEPS or len(known) > _MAX_ROLES:
+            if len(step.roles) > _MAX_STEPS or len(known) > _MAX_ROLES:
                 raise ProofLimitError(f"a chain of more than {_MAX_STEPS} steps, or of more than {_MAX_ROLES:,} roles")
             for subject, home in self._possible({"principals": "everyone", "actions": _CALLS, "resources": [step.role]}):
                 if self._scope.has_principal(subject, home):
@@ -138,16 +139,14 @@ class _Search:
         if given.get("except") is not None:
             principals["except"] = given["except"]
         found: list[InvariantResult] = []
-        at: _Step | None = step
-        while at is not None:
-            result = self._verified({**principals, "actions": _CALLS, "resources": [at.role]})
+        for role in step.roles:
+            result = self._verified({**principals, "actions": _CALLS, "resources": [role]})
             if result is None:
                 return None
             found.append(result)
-            principals = {"principals": at.role}
-            at, role = at.following, at.role
+            principals = {"principals": role}
         rest = {key: value for key, value in given.items() if key not in ("principals", "except")}
-        last = self._verified({**rest, "principals": role})
+        last = self._verified({**rest, **principals})
         return None if last is None else [*found, last]
 
     def _verified(self, scope: Mapping[str, Any]) -> InvariantResult | None:

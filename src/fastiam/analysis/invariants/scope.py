@@ -143,7 +143,11 @@ class InvariantScope:
             return
         if split_arn(word) is None:
             of_any_account = f"write `arn:aws:iam::*:{word}`" if word.startswith(("user/", "role/")) else ""
-            hint = of_any_account or did_you_mean(word, _WORDS) or "write an ARN pattern, or a set such as `everyone` or `account:ID`"
+            hint = (
+                of_any_account
+                or did_you_mean(word, _WORDS)
+                or "write an ARN pattern, or a set such as `everyone` or `account:ID`"
+            )
             raise RequestValueError(f"`{word}` is not a set of principals", column="principals", hint=hint)
 
     def missing_principal(self, subjects: Sequence[Subject]) -> str | None:

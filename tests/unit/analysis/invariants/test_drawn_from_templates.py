@@ -228,8 +228,8 @@ def is_in_scope(scope: Mapping[str, Any], row: tuple[Any, str, str, dict[str, An
 
     def owns(word: Any) -> bool:
         is_member = owner in members
-        named = {"known": is_member or owner == X, "organization": is_member, "all": True, "outside": not is_member}
-        return named.get(word, word == f"account:{owner}" or fnmatchcase(arn, word) and (is_member or owner == X))
+        named = {"known": is_member, "organization": is_member, "all": True, "outside": not is_member}
+        return named.get(word, word == f"account:{owner}" or fnmatchcase(arn, word) and is_member)
 
     if not any(map(has, listed("principals"))) or any(map(has, listed("except"))):
         return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from trap_world import A, M
+from trap_world import A, B, M
 
 import fastiam
 from fastiam.analysis.invariants.model import Invariant, InvariantOutcome
@@ -57,6 +57,22 @@ def test_records_below_hide_no_other_resource() -> None:
     assert engine.decide(SERVICE["Service"], INVOKE, f"{FUNCTION}:k").allowed
     scope = {"principals": "services", "actions": INVOKE, "resources": f"{FUNCTION}:*"}
     assert prove_invariant(engine, Invariant(never=scope)).result is InvariantOutcome.FAILS
+
+
+def test_an_object_of_another_owner_is_a_resource_of_its_own() -> None:
+    made = fastiam.Directory()
+    made.set_organization("o-1", management_account=M, accounts={A: None, B: None})
+    user = f"arn:aws:iam::{B}:user/u"
+    reads = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}
+    made.add_principal(user, identity_policies=[{"Version": "2012-10-17", "Statement": reads}])
+    made.add_principal(f"arn:aws:iam::{A}:user/v", identity_policies=[])
+    made.add_resource("arn:aws:s3:::bkt", account=A)
+    made.add_resource("arn:aws:s3:::bkt/a", account=B)
+    engine = made.compile()
+    for resource, expected in (("arn:aws:s3:::bkt/*", InvariantOutcome.FAILS), ("arn:aws:s3:::bkt/b*", InvariantOutcome.HOLDS)):
+        scope = {"principals": user, "actions": "s3:GetObject", "resources": resource}
+        assert prove_invariant(engine, Invariant(never=scope)).result is expected
+    assert engine.decide(user, "s3:GetObject", "arn:aws:s3:::bkt/a").allowed
 
 
 RECORDS = (
