@@ -360,6 +360,10 @@ class Case:
             return (in_scope,)  # an upper bound
         return (every((in_scope, negation(self._allowed(applied, action, resource)))),)
 
+    def scope_gain(self, old: Applied, applied: Applied, action: str, resource: str) -> Sequence[Formula]:
+        """Return when a request is in scope and not excepted, whatever its decision."""
+        return (self._in_scope({id(one): formula for one, formula in applied}, resource),)
+
     def _in_scope(self, formulas: Mapping[int, Formula], resource: str) -> Formula:
         named: dict[str, list[Formula]] = {}
         for number, name in self._asked.items():

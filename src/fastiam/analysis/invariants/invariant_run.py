@@ -88,6 +88,8 @@ class InvariantRun:
             if self._knows_actions and not self._world.cells.of(frozenset()).known:
                 vacuous = vacuous or "AWS has no action of the scope"
             self._run()
+            if self._is_always and self._found is None and not self._reasons and not vacuous and not self._has_requests():
+                vacuous = "AWS has no request of the scope"
         except ProofLimitError as error:
             self._reasons[str(error)] = None
             groups, vacuous = {}, ""
@@ -155,6 +157,18 @@ class InvariantRun:
     @property
     def _is_done(self) -> bool:
         return self._found is not None or self._stops_at_candidates and self._has_candidates
+
+    def _has_requests(self) -> bool:
+        """Whether AWS has a request of the scope at all."""
+        self._split = {}
+        return any(
+            case.is_in_scope
+            and next(self._search(case, known_actions=self._knows_actions).candidates((), case.statements, case.scope_gain), None)
+            for group in self._groups.values()
+            for subject, home in group
+            for owner in self._analysis.universe.homes
+            for case in self._cases(subject, home, owner)
+        )
 
     def _run(self) -> None:
         if self._is_always:
@@ -323,8 +337,10 @@ class InvariantRun:
     # -- one case -----------------------------------------------------------------------------------------------------
 
     def _candidates(self, case: Case, *, known_actions: bool) -> Iterator[Candidate]:
-        scope = case.search_scope(known_actions=known_actions)
-        return Search(scope, case.statements, self._budget).candidates((), case.statements, case.gain)
+        return self._search(case, known_actions=known_actions).candidates((), case.statements, case.gain)
+
+    def _search(self, case: Case, *, known_actions: bool) -> Search:
+        return Search(case.search_scope(known_actions=known_actions), case.statements, self._budget)
 
     def _decide(self, cases: Iterator[Case]) -> None:
         for case in cases:

@@ -16,7 +16,7 @@ from fastiam.analysis.invariants.prove import prove_invariant
 
 HOLDS, FAILS, UNDECIDED = InvariantOutcome.HOLDS, InvariantOutcome.FAILS, InvariantOutcome.UNDECIDED
 LONG_TERM = when("Null", "aws:TokenIssueTime", "true")
-LISTS = "iam:ListUsers"
+READS = "iam:GetUser"
 
 
 @dataclass(frozen=True)
@@ -44,14 +44,14 @@ TRAPS: dict[str, Trap] = {
     ),
     "TB34 without session policies": Trap({"dep": [allow(GET, OBJECTS)]}, "always", scope(DEP, GET, OBJECTS), HOLDS),
     "TB34 GetSessionToken without MFA cannot call IAM": Trap(
-        {"ana": [allow(LISTS)]}, "always", scope(ANA, LISTS, f"arn:aws:iam::{A}:*"), FAILS
+        {"ana": [allow(READS)]}, "always", scope(ANA, READS, f"arn:aws:iam::{A}:*"), FAILS
     ),
     "TB34 of long-term keys": Trap(
-        {"ana": [allow(LISTS)]}, "always", scope(ANA, LISTS, f"arn:aws:iam::{A}:*", LONG_TERM), HOLDS
+        {"ana": [allow(READS)]}, "always", scope(ANA, READS, f"arn:aws:iam::{A}:*", LONG_TERM), HOLDS
     ),
     "TB34 of MFA": Trap(
-        {"ana": [allow(LISTS)]}, "always",
-        scope(ANA, LISTS, f"arn:aws:iam::{A}:*", when("Bool", "aws:MultiFactorAuthPresent", "true")), HOLDS,
+        {"ana": [allow(READS)]}, "always",
+        scope(ANA, READS, f"arn:aws:iam::{A}:*", when("Bool", "aws:MultiFactorAuthPresent", "true")), HOLDS,
     ),
     "TB44 a tag that no session replaces": Trap(
         {"dep": [RED_TEAM], "tags": {DEP: RED}, "trust": [ASSUME]}, "always", scope(DEP, GET, OBJECTS), HOLDS
@@ -129,6 +129,13 @@ def test_the_answer_of_a_quantifier_is_that_of_the_rules(trap: Trap) -> None:
         assert result.explanation is not None
         assert result.explanation.decision.allowed is (trap.quantifier == "sometimes")
     assert not result.vacuous
+
+
+def test_always_of_no_request_of_AWS_is_vacuous() -> None:
+    """The action has no resources, and is decided on the resource `*` alone."""
+    result = prove_invariant(world(ana=[]), Invariant(always=scope(ANA, "iam:ListUsers", f"arn:aws:iam::{A}:*", LONG_TERM)))
+    assert result.result is HOLDS
+    assert "no request" in result.vacuous
 
 
 def test_always_assumes_that_no_other_policy_denies() -> None:
