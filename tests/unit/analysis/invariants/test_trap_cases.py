@@ -434,7 +434,7 @@ def test_the_answer_is_that_of_the_rules(trap: Trap) -> None:
     assert not result.vacuous
 
 
-def test_a_counterexample_is_not_about_a_record_of_another_account() -> None:
+def test_a_record_belongs_to_its_own_account_alone() -> None:
     made = fastiam.Directory()
     made.set_organization("o-1", management_account=M, accounts={A: None})
     made.add_principal(ANA, identity_policies=[{"Version": "2012-10-17", "Statement": [allow(S3)]}])
