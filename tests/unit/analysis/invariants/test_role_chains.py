@@ -101,7 +101,7 @@ def policy(*statements: Any) -> dict[str, Any]:
         ({"dep": [allow(S3)], "trust": [trust({"AWS": X})]}, "outside", UNDECIDED),
     ],
 )
-def test_who_may_assume_a_role_decides(made: dict[str, Any], principals: str, expected: InvariantOutcome) -> None:
+def test_trust_and_own_policies_decide_about_a_role(made: dict[str, Any], principals: str, expected: InvariantOutcome) -> None:
     engine = world(**made)
     result = through(engine, principals, resources=OBJECTS)
     assert result.result is expected, (result.reason, result.path)
