@@ -220,10 +220,12 @@ def _cell(key: str, value: Json) -> Json:
 def compare_directory(
     case: Mapping[str, Json], *, forms: tuple[str, ...] = ("numpy", "arrow", "dictionary")
 ) -> Iterator[tuple[int, str]]:
-    """Rows on which the engine and the reference differ, each with how: one by one, and in every form of batch."""
+    """Rows on which the engine and the reference differ, each with how: one by one, in every form of batch, and in a batch of an
+    engine that has met none of their names."""
     world = World(case)
     engine = world.compile()
     runs: dict[str, Callable[[], list[Answer]]] = {
+        "new": lambda: world.batch(world.compile(), forms[0]),
         "single": lambda: [world.single(engine, row) for row in world.rows],
         "again": lambda: [world.again(engine, row) for row in world.rows],
         "list": lambda: world.listed(engine),
