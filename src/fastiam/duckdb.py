@@ -14,10 +14,10 @@ from importlib.util import find_spec
 from typing import Any, Literal
 
 from fastiam.errors import RequestValueError
-from fastiam.frames.arguments import ADDED, FrameArguments
+from fastiam.frames.arguments import ADDED, REQUEST, FrameArguments
 from fastiam.frames.batch import enums
 from fastiam.frames.duckdb_frames import enum_type
-from fastiam.frames.pyarrow_function import REQUEST, ArrowFunction
+from fastiam.frames.pyarrow_function import ArrowFunction
 
 
 def decide(con: Any, query: str, engine: Any, **arguments: Any) -> Any:

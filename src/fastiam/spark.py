@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from fastiam.engine.summary import Summary
 from fastiam.errors import FastiamError, RequestValueError
-from fastiam.frames.arguments import FrameArguments, Lit
+from fastiam.frames.arguments import REQUEST, FrameArguments, Lit
 from fastiam.frames.expressions import read_expressions
 from fastiam.frames.pyarrow_frames import decide_table
-from fastiam.frames.pyarrow_function import REQUEST, ArrowFunction
+from fastiam.frames.pyarrow_function import ArrowFunction
 from fastiam.model.arguments import check_choice
 from fastiam.model.session import Session
 from fastiam.runtime.private_files import private_file
@@ -200,7 +200,7 @@ def summary(df: DataFrame, engine: Any, *, ship: Ship = "pickle", **arguments: A
         as `decide`.
     """
     _refuse_stream(df)
-    given = FrameArguments(**arguments, add=("reason",), keep=False)
+    given = FrameArguments(**arguments, add=("reason",), keep=False, with_summary=True)
     pinned = dataclasses.replace(given, now=given.now or datetime.now(UTC))
     pinned.read(df.columns)
     shared = _shipped(df.sparkSession, engine, ship)

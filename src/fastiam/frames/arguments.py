@@ -74,7 +74,7 @@ class FrameOptions(TypedDict, total=False):
 class FrameArguments:
     """The checked arguments of one call. `read` gives the columns to read for the names that a frame has.
 
-    The fields are the parameters of `Engine.decide_frame`.
+    The fields are the parameters of `Engine.decide_frame`, and `with_summary`: whether its counts are asked for.
     """
 
     principal: str | Session | Lit = "principal"
@@ -90,6 +90,7 @@ class FrameArguments:
     keep: bool | Collection[str] = True
     on_error: Literal["raise", "deny"] = "raise"
     threads: int = 1
+    with_summary: bool = False
 
     def __post_init__(self) -> None:
         check_choice(self.on_error, "on_error", "value", "raise", "deny")

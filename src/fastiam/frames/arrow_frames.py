@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from fastiam.engine.decisions import Decisions
 from fastiam.engine.summary import Summary
 from fastiam.frames.arguments import FrameArguments
 from fastiam.frames.batch import Bools, Result, decide_batch, no_rows, pinned, results
@@ -22,13 +21,14 @@ def decide(engine: DecisionEngine, frame: Any, arguments: FrameArguments) -> tup
     """Read the stream of a table once, and give a `Table`."""
     engine, reader = pinned(engine), TableReader(frame)
     selection = arguments.read(reader.names)
-    decided: list[Decisions] = []
+    total = Summary()
     chunks, rows = [], 0
     kept: list[ArrowColumn]
     added: dict[str, Result]
     for batch in batches(reader):
         decisions = decide_batch(engine, arguments, selection, batch.column, len(batch), first_row=rows)
-        decided.append(decisions)
+        if arguments.with_summary:
+            total += decisions.summary()
         columns = results(decisions, arguments)
         start = 0
         for chunk in batch.chunks:
@@ -42,8 +42,7 @@ def decide(engine: DecisionEngine, frame: Any, arguments: FrameArguments) -> tup
     if not chunks:
         empty = reader.empty()
         chunks = [[*(empty[at] for at in selection.kept_at), *no_rows(arguments).values()]]
-    summary = selection.counted(lambda: sum((decisions.summary() for decisions in decided), Summary()))
-    return Table(names, chunks, rows), summary
+    return Table(names, chunks, rows), selection.counted(lambda: total)
 
 
 def cut(column: Result, start: int, end: int) -> Result:

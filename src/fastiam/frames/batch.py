@@ -94,7 +94,8 @@ def decide_batch(
         if len(decisions) != 1 or not all(isinstance(source, (Lit, Session)) for source in selection.requests.values()):
             raise ShapeError(f"the columns have {len(decisions)} rows, the frame has {rows} rows")
         decisions = decisions.repeated(rows)
-    decisions.report_unreadable(lambda: _unreadable(engine, context, rows))
+    if arguments.with_summary or "unreadable" in arguments.add:  # PERF: otherwise the columns are not kept for it
+        decisions.report_unreadable(lambda: _unreadable(engine, context, rows))
     return decisions
 
 

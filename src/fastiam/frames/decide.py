@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from fastiam.engine.summary import Summary
@@ -37,7 +38,7 @@ def decide_frame_with_summary(
     engine: DecisionEngine, frame: Any, arguments: FrameArguments, *, connection: Any = None
 ) -> tuple[Any, Summary]:
     """The same with the counts of the batch; lazy frames have none."""
-    decided, summary = _decided(engine, frame, arguments, connection)
+    decided, summary = _decided(engine, frame, replace(arguments, with_summary=True), connection)
     if summary is None:
         raise RequestValueError(
             f"`{type(frame).__name__}` is lazy, and nothing is decided yet",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from fastiam.errors import RequestValueError
 from fastiam.frames.arguments import FrameArguments
@@ -13,8 +13,6 @@ from fastiam.frames.pyarrow_frames import array_of
 
 if TYPE_CHECKING:
     from fastiam.model.protocols import DecisionEngine
-
-REQUEST: Final = ("principal", "action", "resource")
 
 
 class ArrowFunction:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,8 @@ from hypothesis import strategies as st
 
 import fastiam
 from fastiam import Engine, UnreadableValues
+from fastiam.frames.arguments import FrameArguments
+from fastiam.frames.batch import decide_batch
 from fastiam.spec.operators import OPERATORS
 
 ANA = "arn:aws:iam::111111111111:user/ana"
@@ -131,3 +135,17 @@ def test_engine_from_a_file_reports_the_same(tmp_path: Path) -> None:
 def test_key_that_no_typed_operator_tests_is_not_reported() -> None:
     _, summary = ENGINE.decide_frame_with_summary(pl.DataFrame({"app:name": ["a"], "app:other": ["x"]}), **PUT)
     assert summary.unreadable == () and "cannot read" not in str(summary)
+
+
+@pytest.mark.parametrize("options", [{}, {"with_summary": True}, {"add": ("unreadable",)}], ids=str)
+def test_columns_are_kept_for_a_report_that_is_asked_for(options: dict[str, Any]) -> None:
+    class Column(list[str]):
+        """A list that can have a weak reference."""
+
+    column = Column(["host"])
+    kept = weakref.ref(column)
+    arguments = FrameArguments(**PUT, **options)
+    decisions = decide_batch(ENGINE, arguments, arguments.read(["aws:SourceIp"]), {"aws:SourceIp": column}.__getitem__, 1)
+    del column
+    gc.collect()
+    assert (kept() is not None) == bool(options) and len(decisions) == 1
