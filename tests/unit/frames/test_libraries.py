@@ -335,8 +335,8 @@ def test_h26_struct_that_is_null_has_no_key(con: Any) -> None:
 
 
 def test_h26_function_takes_arrays_and_chunked_arrays() -> None:
-    from fastiam.frames.arguments import FrameArguments
-    from fastiam.frames.pyarrow_function import REQUEST, ArrowFunction
+    from fastiam.frames.arguments import REQUEST, FrameArguments
+    from fastiam.frames.pyarrow_function import ArrowFunction
 
     function = ArrowFunction(ASKED, FrameArguments(context=KEYS), (*REQUEST, *KEYS), takes_keys=False, columns=("allowed",))
     table = pa.table(ROWS).select(["principal", "action", "resource", *KEYS])

@@ -13,11 +13,13 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+from arro3.core import Array, DataType
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 import fastiam
 from fastiam import Engine, UnreadableValues
+from fastiam.engine.unreadable_values import UnreadableReport
 from fastiam.frames.arguments import FrameArguments
 from fastiam.frames.batch import decide_batch
 from fastiam.spec.operators import OPERATORS
@@ -61,6 +63,15 @@ def test_rows_are_marked_where_the_specification_cannot_read(values: list[str]) 
         base = operator.removesuffix("IfExists").rpartition(":")[2]
         expected = [key if kind and OPERATORS[base].read_context(value) is None else None for value in values]
         assert _marks({key: values}) == expected, key
+
+
+@given(st.lists(st.none() | st.sampled_from(WORDS), min_size=1, max_size=30))
+@example([None, None])
+def test_coded_columns_have_the_marks_of_their_rows(values: list[str | None]) -> None:
+    arrays = {key: Array(values, type=DataType.utf8()) for key in TESTS}
+    found = UnreadableReport(ENGINE, arrays, len(values))
+    by_rows = UnreadableReport(ENGINE, dict.fromkeys(TESTS, values), len(values))
+    assert list(found.column()) == list(by_rows.column()) and found.counts() == by_rows.counts()
 
 
 def test_lists_are_marked_by_their_items() -> None:
