@@ -34,7 +34,7 @@ class UnreadableValues(Result):
     kind
         what the tests read it as: `number`, `date`, `boolean`, `base64 text`, `IP address` or `ARN`.
     rows
-        how many rows have such a value.
+        how many rows that are not allowed have such a value.
     values
         the first 100 of the distinct values.
     """

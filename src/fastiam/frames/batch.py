@@ -95,14 +95,15 @@ def decide_batch(
             raise ShapeError(f"the columns have {len(decisions)} rows, the frame has {rows} rows")
         decisions = decisions.repeated(rows)
     if arguments.with_summary or "unreadable" in arguments.add:  # PERF: otherwise the columns are not kept for it
-        decisions.report_unreadable(lambda: _unreadable(engine, context, rows))
+        allowed = decisions.allowed  # not the decisions, which refer to the function
+        decisions.report_unreadable(lambda: _unreadable(engine, context, allowed))
     return decisions
 
 
-def _unreadable(engine: DecisionEngine, context: Mapping[str, object], rows: int) -> UnreadableReport:
+def _unreadable(engine: DecisionEngine, context: Mapping[str, object], allowed: npt.NDArray[np.bool_]) -> UnreadableReport:
     from fastiam.engine.unreadable_values import UnreadableReport  # PERF: many batches are not asked for it
 
-    return UnreadableReport(cast("Engine", engine), context, rows)
+    return UnreadableReport(cast("Engine", engine), context, len(allowed), np.flatnonzero(~allowed))
 
 
 def _value(source: str | Lit | Session, column: Callable[[str], object], sessions: dict[str, Session]) -> object:

@@ -126,6 +126,15 @@ def test_frame_of_each_library_has_the_marks(library: str) -> None:
     assert pa.table(decided).column("unreadable").to_pylist() == ["aws:SourceIp", None]
 
 
+def test_row_that_is_allowed_is_not_marked() -> None:
+    actions = ["s3:GetObject", "s3:PutObject", "s3:GetObject"]
+    columns = {"action": actions, "aws:SourceIp": ["host"] * 3, "app:digest": [["?"], ["?", "YQ=="], ["?"]]}
+    for frame in (pa.table(columns), {**columns, "aws:SourceIp": Array(["host"] * 3, type=DataType.utf8())}):
+        found = ENGINE.decide_frame(frame, **{**PUT, "action": "action"}, add=["allowed", "unreadable"], keep=False)
+        decided = pa.table(found).to_pydict()
+        assert decided == {"allowed": [True, False, True], "unreadable": [None, "aws:SourceIp, app:digest", None]}
+
+
 def test_constant_marks_all_rows() -> None:
     given = {**PUT, "context": {"aws:SourceIp": fastiam.lit("host")}}
     decided, summary = ENGINE.decide_frame_with_summary(pl.DataFrame({"id": [1, 2, 3]}), **given, add=["unreadable"])
@@ -133,9 +142,20 @@ def test_constant_marks_all_rows() -> None:
     assert [(one.rows, one.values) for one in summary.unreadable] == [(3, ("host",))]
 
 
-def test_tag_is_read_by_both_of_its_names() -> None:
-    engine = _engine({"aws:ResourceTag/level": ("NumericLessThan", "5", "number")})
-    assert _marks({"iam:ResourceTag/level": ["high", "1"]}, engine) == ["iam:ResourceTag/level", None]
+@pytest.mark.parametrize("read", ["aws:ResourceTag/level", "iam:ResourceTag/level"])
+@pytest.mark.parametrize("given", ["aws:ResourceTag/level", "iam:ResourceTag/level"])
+def test_tag_is_marked_where_a_decision_rests_on_it(given: str, read: str) -> None:
+    directory = fastiam.Directory("lenient")
+    deny = {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": {"NumericLessThan": {read: "5"}}}
+    policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}, deny]}
+    directory.add_principal(ANA, identity_policies=[policy])
+    engine, role = directory.compile(), "arn:aws:iam::111111111111:role/x"
+    options = {**PUT, "action": fastiam.lit("iam:GetRole"), "resource": fastiam.lit(role)}
+    decided = engine.decide_frame({given: ["high", "1"]}, **options, add=["unreadable"], keep=False)
+    marks = pa.table(decided).column("unreadable").to_pylist()
+    assert [mark is not None for mark in marks] == [
+        engine.decide(ANA, "iam:GetRole", role, {given: value}).indeterminate for value in ("high", "1")
+    ]
 
 
 def test_engine_from_a_file_reports_the_same(tmp_path: Path) -> None:
