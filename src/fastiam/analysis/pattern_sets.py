@@ -7,7 +7,7 @@ of two patterns with a common text. An unknown variable matches any text in a su
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -92,6 +92,13 @@ def resource_pattern_set(
     text = ":".join(fields[:5]) + ":" + "".join(map(_text_of, rest)) if len(fields) == 6 else pattern + ":*" * read.padded
     written = _joined(tuple(map(_symbols, read.fields[: read.n_written - 1]))) if read.n_written < 6 else None
     return PatternSet(text, (*(_symbols(field) for field in read.fields), symbols), exact, written)
+
+
+def intersects_patterns(patterns: Iterable[PatternSet], inverted: bool, one: PatternSet) -> bool:
+    """Whether a set has a member that one of the patterns matches; if they are inverted, that none of them matches."""
+    if inverted:
+        return not any(map(one.is_subset_of, patterns))
+    return any(map(one.intersects, patterns))
 
 
 def _bound(tokens: Tokens, keys: Mapping[str, ContextValue], absent: frozenset[str]) -> Tokens | None:

@@ -1,4 +1,4 @@
-"""Which statements the examples of a run reached (T32 to T34).
+"""Which statements the examples of a run reached, or the scope of an invariant contains (T32 to T34).
 
 The unit is a statement of a document in force: a policy that ten roles have is one document. AWS's managed policies are left out
 unless they are asked for.
@@ -18,9 +18,12 @@ from fastiam.model.source_map import Origin
 from fastiam.policy.wildcards import glob
 
 if TYPE_CHECKING:
+    from fastiam.analysis.invariants.model import Invariant
     from fastiam.api.engine import Engine
+    from fastiam.testing.scopes import ScopePatterns
 
-State = Literal["determined", "applied", "not reached"]
+State = Literal["determined", "applied", "in scope", "not reached"]
+_STATES: tuple[State, ...] = ("determined", "applied", "in scope", "not reached")  # from the strongest
 _Key = tuple[object, ...]
 _KEYS = "Sid Effect Principal NotPrincipal Action NotAction Resource NotResource Condition".split()
 
@@ -34,11 +37,11 @@ class StatementCoverage:
     statement, effect
         the statement and its effect.
     state
-        `determined` a decision, `applied` beside others, or `not reached`.
+        `determined` a decision, `applied` beside others, `in scope` of an invariant, or `not reached`.
     count
         the number of examples in which it applied.
     unmatched
-        of one that was not reached, the element that no request matched: `action`, `resource`, `principal` or `condition`.
+        of one that no example reached, the element that no request matched: `action`, `resource`, `principal` or `condition`.
     lines
         the lines of its file on which its keys begin.
     """
@@ -65,7 +68,7 @@ class Coverage:
     @property
     def n_reached(self) -> int:
         """The number of statements that applied."""
-        return sum(one.state != "not reached" for one in self.statements)
+        return sum(one.count > 0 for one in self.statements)
 
     @property
     def percent(self) -> float:
@@ -75,7 +78,7 @@ class Coverage:
     @property
     def missing(self) -> list[StatementCoverage]:
         """The statements that no example reached."""
-        return [one for one in self.statements if one.state == "not reached"]
+        return [one for one in self.statements if not one.count]
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -91,6 +94,7 @@ class _Seen:
     determined: set[_Key] = field(default_factory=set)
     actions: set[str] = field(default_factory=set)
     resources: set[str] = field(default_factory=set)
+    scopes: list[ScopePatterns] = field(default_factory=list)
 
 
 class CoverageRecorder:
@@ -112,6 +116,12 @@ class CoverageRecorder:
         seen.determined |= {_key(each.ref) for each in explanation.denies}
         if decision.statement is not None:
             seen.determined.add(_key(decision.statement))
+
+    def add_scope(self, engine: Engine, invariant: Invariant) -> None:
+        """Note the scope of an invariant about an engine."""
+        from fastiam.testing.scopes import ScopePatterns
+
+        self._seen.setdefault(id(engine), _Seen(engine)).scopes.append(ScopePatterns(invariant, engine.snapshot))
 
     def coverage(self) -> Coverage:
         """Return the statements of all engines. One that two engines have in the same file counts once."""
@@ -139,6 +149,8 @@ def _covered(policy: Policy, statement: Statement, seen: _Seen) -> StatementCove
     key = _key(ref)
     count = seen.counts.get(key, 0)
     state: State = "determined" if key in seen.determined else "applied" if count else "not reached"
+    if not count and any(scope.has(policy, statement) for scope in seen.scopes):
+        state = "in scope"
     lines = _lines(policy.origin.child("Statement", statement.index)) if policy.origin is not None else ()
     return StatementCoverage(ref, statement.effect, state, count, "" if count else _unmatched(statement, seen), lines)
 
@@ -149,8 +161,7 @@ def _merge(found: dict[_Key, StatementCoverage], one: StatementCoverage) -> None
     if other is None:
         found[key] = one
         return
-    states: tuple[State, ...] = ("determined", "applied", "not reached")
-    stronger = min(one, other, key=lambda each: states.index(each.state))
+    stronger = min(one, other, key=lambda each: _STATES.index(each.state))
     found[key] = StatementCoverage(
         other.statement, other.effect, stronger.state, one.count + other.count, stronger.unmatched, other.lines
     )

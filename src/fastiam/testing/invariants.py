@@ -149,7 +149,7 @@ class InvariantProver:
     def __init__(
         self, engine: Engine | None, planned: Planned | None, layers: Mapping[str, Any], mode: Mode, warnings: list[str]
     ) -> None:
-        self._engine, self._planned, self._layers, self._mode, self._warnings = engine, planned, layers, mode, warnings
+        self._engine, self._planned, self._layers, self._mode, self.warnings = engine, planned, layers, mode, warnings
 
     def result(self, id_: str, test: InvariantTest) -> ExampleResult:
         """Return what came of an invariant.
@@ -164,7 +164,7 @@ class InvariantProver:
 
         began = time.monotonic()
         try:
-            invariant = self._invariant(test)
+            invariant = self.invariant(test)
             timeout, limit = test.content.get("timeout", _TIMEOUT), test.content.get("limit", _LIMIT)
             budget: dict[str, Any] = {"limit": int(float(limit)), "timeout": float(timeout)}
             if self._engine is None:
@@ -178,7 +178,8 @@ class InvariantProver:
             raise error(test.at, first.message, first.code, hint=first.hint) from None
         return self._shown(id_, test, invariant, found, time.monotonic() - began)
 
-    def _invariant(self, test: InvariantTest) -> Invariant:
+    def invariant(self, test: InvariantTest) -> Invariant:
+        """Return the invariant of a test, of a template with its parameters."""
         from fastiam.analysis.invariants.model import Invariant
 
         content = test.content
@@ -239,10 +240,10 @@ class InvariantProver:
                 case = {**request, "expect": "denied" if denied else "allowed"}
                 paste = f"- {json.dumps({key: value for key, value in case.items() if value}, ensure_ascii=False, default=str)}"
         if found.vacuous:
-            self._warnings.append(f"{id_} is vacuous: {found.vacuous}")
-        self._warnings += (f"{id_} assumes: {assumption}" for assumption in found.assumptions)
+            self.warnings.append(f"{id_} is vacuous: {found.vacuous}")
+        self.warnings += (f"{id_} assumes: {assumption}" for assumption in found.assumptions)
         if status == "failed" and invariant.severity == "warning":
-            self._warnings.append(f"{id_} fails: {request['principal']}, {request['action']}, {request['resource']}: {actual}")
+            self.warnings.append(f"{id_} fails: {request['principal']}, {request['action']}, {request['resource']}: {actual}")
             status = "passed"
         line, column = test.at.place()
         statement = None if is_sensitive else found.statement

@@ -86,7 +86,8 @@ def coverage_lines(coverage: Coverage) -> Iterator[str]:
     for one in missing[:_STATEMENTS]:
         ref = one.statement
         place = f"{ref.file}:{ref.line}:{ref.column} " if ref.file else ""
-        yield visible(f"  {place}{ref.policy} {ref.label} ({one.effect.value}): no request matches its {one.unmatched}")
+        scope = "; in scope of an invariant" if one.state == "in scope" else ""
+        yield visible(f"  {place}{ref.policy} {ref.label} ({one.effect.value}): no request matches its {one.unmatched}{scope}")
     if len(missing) > _STATEMENTS:
         yield f"  and {len(missing) - _STATEMENTS:,} more"
 

@@ -9,6 +9,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
@@ -28,6 +29,7 @@ from fastiam.testing.invariants import InvariantProver, InvariantTest
 from fastiam.testing.paths import files_inside, path_inside, root_of
 from fastiam.testing.planned import Planned, apply_change
 from fastiam.testing.principal_names import PrincipalReader
+from fastiam.testing.processes import results_of
 from fastiam.testing.report import ExampleResult, Status, TestReport
 from fastiam.testing.test_file import EXPECTED, SUFFIXES, Example, ExampleFile, read_test_file
 from fastiam.testing.values import ErrorCollector, error
@@ -52,6 +54,8 @@ def run(
     fail_fast: bool = False,
     root: str | os.PathLike[str] | None = None,
     coverage: Literal["own", "aws"] | None = None,
+    only: Literal["examples", "invariants"] | None = None,
+    jobs: int = 1,
     progress: Progress | None = None,
 ) -> TestReport:
     """Run test files, and return what came of each example. A failing test is a result, not an exception.
@@ -72,6 +76,10 @@ def run(
         what a test file names must be below this folder; by default the next folder upwards with `.git`, else the current one.
     coverage
         `own`: report the statements that the examples reached; `aws`: those of AWS's managed policies too.
+    only
+        run only the examples, or only the invariants.
+    jobs
+        the number of processes that prove the invariants of a file.
     progress
         called with the name and the results of each file.
 
@@ -91,7 +99,7 @@ def run(
     report = TestReport(warnings=runner.warnings)
     for path in files:
         try:
-            results = runner.file(path, fail_fast=fail_fast)
+            results = runner.file(path, fail_fast=fail_fast, only=only, jobs=jobs)
         except FastiamError as failed:
             report.broken += ((runner.shown(path), each) for each in getattr(failed, "errors", (failed,)))
         else:
@@ -104,7 +112,8 @@ def run(
     report.coverage = None if recorder is None else recorder.coverage()
     report.seconds = time.monotonic() - began
     if not report.results and not report.broken:
-        shown = " ".join(f"--filter {pattern!r}" for pattern in filters) or "its files"
+        options = [*(f"--filter {pattern!r}" for pattern in filters), *([f"--only {only}"] if only else ())]
+        shown = " ".join(options) or "its files"
         raise SourceError(f"no test matches {shown} [TEST-NONE]", source=", ".join(map(str, paths or (".",))))
     return report
 
@@ -180,28 +189,40 @@ class Runner:
         """Read a test file; nothing is decided."""
         return read_test_file(path, self.shown(path), self._variables)
 
-    def file(self, path: Path, *, fail_fast: bool = False) -> list[ExampleResult]:
-        """Run the examples of a file that are selected."""
+    def file(
+        self,
+        path: Path,
+        *,
+        fail_fast: bool = False,
+        only: Literal["examples", "invariants"] | None = None,
+        jobs: int = 1,
+    ) -> list[ExampleResult]:
+        """Run the examples and invariants of a file that are selected."""
         found = self.read(path)
-        examples = [example for test in found.tests for example in test.examples]
+        examples = [example for test in found.tests for example in test.examples] if only != "invariants" else []
         results = self.examples(
             found, [one for one in examples if self._selects(f"{self.shown(path)}::{one.id}")], fail_fast=fail_fast
         )
-        if fail_fast and any(one.status != "passed" for one in results):
+        if only == "examples" or (fail_fast and any(one.status != "passed" for one in results)):
             return results
-        return [*results, *self.invariants(found, found.invariants, fail_fast=fail_fast)]
+        return [*results, *self.invariants(found, found.invariants, fail_fast=fail_fast, jobs=jobs)]
 
-    def invariants(self, file: ExampleFile, tests: Sequence[InvariantTest], *, fail_fast: bool = False) -> list[ExampleResult]:
+    def invariants(
+        self, file: ExampleFile, tests: Sequence[InvariantTest], *, fail_fast: bool = False, jobs: int = 1
+    ) -> list[ExampleResult]:
         """Prove invariants of a file that are selected, in their order."""
         selected = [(id_, test) for test in tests if self._selects(id_ := f"{self.shown(file.path)}::{test.id}")]
         results: list[ExampleResult] = []
         if selected:
             judge = self._judge(file)
             prover = InvariantProver(judge.engine, judge.planned, judge.layers, judge.mode, self.warnings)
-            for id_, test in selected:
-                results.append(prover.result(id_, test))
-                if fail_fast and results[-1].status != "passed":
-                    break
+            with closing(results_of(prover, selected, jobs)) as found:
+                for (_, test), result in zip(selected, found, strict=False):
+                    results.append(result)
+                    if self._recorder is not None and judge.engine is not None:
+                        self._recorder.add_scope(judge.engine, prover.invariant(test))
+                    if fail_fast and result.status != "passed":
+                        break
         return results
 
     def examples(self, file: ExampleFile, examples: Sequence[Example], *, fail_fast: bool = False) -> list[ExampleResult]:

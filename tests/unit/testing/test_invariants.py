@@ -11,8 +11,9 @@ import yaml
 
 import fastiam
 from fastiam.cli.main import run as command_line
+from fastiam.errors import SourceError
 from fastiam.testing import TestReport, run
-from fastiam.testing.output import junit
+from fastiam.testing.output import coverage_lines, junit
 from fastiam.testing.templates import find_template, template_names
 
 A, M, X = "111111111111", "999999999999", "333333333333"
@@ -312,3 +313,69 @@ def test_the_result_has_a_JSON_form() -> None:
     found = fastiam.prove_invariant(engine, fastiam.Invariant(never={"principals": APP, "actions": "s3:GetObject"}))
     assert found.result is fastiam.InvariantOutcome.FAILS
     assert json.loads(json.dumps(found.to_dict()))["request"]["action"] == "s3:GetObject"
+
+
+def several() -> None:
+    """Write 30 invariants with each status, an assumption and a vacuous one."""
+    kinds = [
+        {"never": NEVER},
+        {"never": {"principals": APP, "actions": "s3:GetObject"}},
+        {"never": {"principals": "everyone", "actions": "*"}, "limit": 1},
+        {"never": {"principals": "tag:team=none", "actions": "s3:GetObject"}},
+        {"sometimes": {"principals": ADMIN, "actions": TRAIL[0]}},
+    ]
+    named = [{"name": f"{at}", **json.loads(json.dumps(kinds[at % len(kinds)]))} for at in range(30)]  # no aliases in YAML
+    write(sets={"principals": {"admins": [ADMIN]}}, invariants=named)
+
+
+def without_times(report: TestReport) -> dict[str, Any]:
+    found = {**report.to_dict(), "seconds": 0}
+    for result in found["files"][0]["results"]:
+        result["seconds"] = 0
+    return found
+
+
+def test_processes_give_the_same_report() -> None:  # TA23
+    several()
+    one, two = run("."), run(".", jobs=2)
+    assert not one.broken, one.broken
+    assert {result.status for result in one.results} == {"passed", "failed", "undecided"} and one.warnings
+    assert without_times(one) == without_times(two)
+    assert [result.id for result in run(".", jobs=2, fail_fast=True).results] == ["t.iamtest.yaml::0", "t.iamtest.yaml::1"]
+
+
+def test_a_mistake_in_a_process_is_the_error_of_the_file() -> None:
+    write(invariants=[{"name": name, "never": {"principals": APP, "actions": "s3:GetObejct"}} for name in "ab"])
+    (one,), (two,) = run(".").broken, run(".", jobs=2).broken
+    assert str(one[1]) == str(two[1])
+
+
+def test_examples_or_invariants_can_be_left_out() -> None:
+    test = {"name": "reads", "principal": APP, "resource": f"{BUCKET}/k", "allowed": ["s3:GetObject"]}
+    write(tests=[test], invariants=[{"name": "objects", "never": {"principals": APP, "actions": "sqs:SendMessage"}}])
+    assert set(statuses(run(".", only="examples"))) == {"reads"}
+    assert set(statuses(run(".", only="invariants"))) == {"objects"}
+    write(tests=[test])
+    with pytest.raises(SourceError, match="no test matches --only invariants"):
+        run(".", only="invariants")
+
+
+def test_statements_of_a_scope_are_covered_by_its_invariant() -> None:  # T33
+    statements = [
+        {"Sid": "Read", "Effect": "Allow", "Action": "s3:GetObject", "Resource": f"{BUCKET}/*"},
+        {"Sid": "Write", "Effect": "Allow", "Action": "s3:Put*", "Resource": f"{BUCKET}/*"},
+        {"Sid": "Other", "Effect": "Allow", "Action": "s3:PutObject", "Resource": "arn:aws:s3:::other/*"},
+        {"Sid": "All", "Effect": "Allow", "NotAction": "iam:*", "Resource": "*"},
+        {"Sid": "Iam", "Effect": "Allow", "NotAction": "s3:*", "Resource": "*"},
+    ]
+    made = fastiam.Directory()
+    made.add_principal(APP, identity_policies=[document(*statements)])
+    Path("organization.json").write_text(made.to_json())
+    never = {"principals": APP, "actions": "s3:PutObject", "resources": [f"{BUCKET}/k*"]}
+    write(invariants=[{"name": "writes", "never": never}])
+    coverage = run(".", coverage="own").coverage
+    assert coverage is not None and coverage.percent == 0.0
+    states = {one.statement.sid: one.state for one in coverage.statements}
+    in_scope = ("in scope", "not reached")
+    assert states == dict(zip(["Read", "Write", "Other", "All", "Iam"], (in_scope[n] for n in (1, 0, 1, 0, 1)), strict=True))
+    assert any("no request matches its action; in scope of an invariant" in line for line in coverage_lines(coverage))

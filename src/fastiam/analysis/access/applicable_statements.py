@@ -10,7 +10,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from fastiam.analysis.access.grants import GrantStatement
-from fastiam.analysis.pattern_sets import PatternSet, action_pattern_set, resource_pattern_set
+from fastiam.analysis.pattern_sets import PatternSet, action_pattern_set, intersects_patterns, resource_pattern_set
 from fastiam.model.arn import split_arn
 from fastiam.model.decision import Layer, StatementRef
 from fastiam.model.policy import ConditionEntry, Effect, Policy, PrincipalEntry, Statement
@@ -61,7 +61,9 @@ class ApplicableStatement:
 
     def intersects(self, action: PatternSet, resource: PatternSet) -> bool:
         """Whether it can apply to some request with an action and a resource of these sets."""
-        return _intersects(self.actions, self.not_actions, action) and _intersects(self.resources, self.not_resources, resource)
+        return intersects_patterns(self.actions, self.not_actions, action) and intersects_patterns(
+            self.resources, self.not_resources, resource
+        )
 
     def covers(self, action: PatternSet, resource: PatternSet) -> bool:
         """Whether it applies to every request with an action and a resource of these sets."""
@@ -73,12 +75,6 @@ class ApplicableStatement:
         """Return its public form."""
         actions, resources = (tuple(one.text for one in patterns) for patterns in (self.actions, self.resources))
         return GrantStatement(self.ref, actions, resources, self.not_actions, self.not_resources, self.conditions)
-
-
-def _intersects(patterns: tuple[PatternSet, ...], inverted: bool, one: PatternSet) -> bool:
-    if inverted:
-        return not any(map(one.is_subset_of, patterns))
-    return any(map(one.intersects, patterns))
 
 
 def _covers(patterns: tuple[PatternSet, ...], inverted: bool, one: PatternSet) -> bool:

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     metavar="PATTERN",
     help="Only ids that match, with * and ?; `!` excludes.",
 )
+@click.option("--only", type=click.Choice(["examples", "invariants"]), help="Leave the others out.")
+@click.option("--jobs", type=click.IntRange(min=1), default=1, metavar="N", help="Processes for invariants. Default: 1.")
 @click.option("--fail-fast", is_flag=True, help="End after the first example that does not pass.")
 @click.option("--coverage", "with_coverage", is_flag=True, help="Report the statements that no example reached.")
 @click.option("--coverage-aws", is_flag=True, help="With the statements of AWS's managed policies.")
@@ -57,6 +59,8 @@ def command(
     policies: tuple[str, ...],
     variables: tuple[str, ...],
     filters: tuple[str, ...],
+    only: Literal["examples", "invariants"] | None,
+    jobs: int,
     fail_fast: bool,
     with_coverage: bool,
     coverage_aws: bool,
@@ -102,6 +106,8 @@ def command(
         fail_fast=fail_fast,
         root=root,
         coverage="aws" if coverage_aws else "own" if is_asked else None,
+        only=only,
+        jobs=jobs,
         progress=progress,
     )
     code = 0 if exit_zero else report.exit_code(strict=strict, fail_under=fail_under or 0.0)
