@@ -7,7 +7,8 @@ from typing_extensions import disjoint_base
 from fastiam.engine.resolving import Resolver
 from fastiam.kernel.plan.names import Names
 from fastiam.model.decision import Decision
-from fastiam.model.request import Context, ContextValue
+from fastiam.model.profile import ResourceProfile
+from fastiam.model.request import Context, Request
 from fastiam.model.session import Session
 
 # a request of a list: principal, action, resource, and the context if there is one
@@ -51,19 +52,13 @@ class Core:
 
 def decide_ad_hoc(
     core: Core,
-    principal: int,
-    action: str,
-    resource: str,
-    context: dict[str, ContextValue],
+    resource: ResourceProfile,
+    request: Request,
     *,
-    now: int,
-    unknown: frozenset[str],
+    principal: int,
     record: int,
     owner: int | None,
     partition: int | None,
     rcp_set: int,
     endpoint: int | None,
-    assumed_owner: bool,
-    owner_override: bool,
-    unknown_owner: bool,
 ) -> Decision: ...

@@ -729,15 +729,14 @@ take_is_allowed(Core.is_allowed, <Method>ask_allowed)
 take_decide(Core.decide, <Method>ask_decision)
 
 
-def decide_ad_hoc(
-    Core core, uint32_t principal, str action, str resource, dict context, *, int64_t now, frozenset unknown, uint32_t record, owner,
-    partition, uint32_t rcp_set, endpoint, bint assumed_owner, bint owner_override, bint unknown_owner,
-):
-    """The `Decision` on one request whose principal, resource and endpoint are in the tables by number: nothing is looked up by name.
+def decide_ad_hoc(Core core, resource, request, *, uint32_t principal, uint32_t record, owner, partition, uint32_t rcp_set, endpoint):
+    """The `Decision` on a request whose principal, resource and endpoint are in the tables by number: nothing is looked up by name.
 
-    owner, partition: symbols, or None. endpoint: its number, -1 for an unknown one, None for none. context: `ContextValue`s by folded key.
+    owner, partition: symbols, or None. endpoint: its number, -1 for an unknown one, None for none.
     """
-    cdef _Declared declared = _Declared(unknown) if unknown else None
+    cdef _Declared declared = _Declared(request.unknown) if request.unknown else None
+    cdef str action = request.action, arn = resource.arn
+    cdef dict context = {**dict.fromkeys(request.absent, _ABSENT), **request.context}
     cdef Workspace* w = take(core)
     cdef Frame* f = &w.frame
     cdef Call c
@@ -752,11 +751,11 @@ def decide_ad_hoc(
             generation = core.tables.generation
             memset(&c, 0, sizeof(Call))
             c.is_ad_hoc = c.reasons = True
-            c.now = now
+            c.now = request.now
             c.accept[0] = STRICT
             c.accept[1] = BROAD
             c.owner_known = owner is not None
-            c.assumed_owner, c.owner_override, c.unknown_owner = assumed_owner, owner_override, unknown_owner
+            c.assumed_owner, c.owner_override, c.unknown_owner = resource.assumed_owner, resource.owner_override, resource.unknown_owner
             c.rcp_set = rcp_set
             c.partition = <uint32_t>NONE if partition is None else <uint32_t>partition
             c.account = NONE
@@ -766,8 +765,8 @@ def decide_ad_hoc(
             if declared is not None:
                 declared.fit(core.tables)
             core._action_number(action, &c)
-            if not utf8_of(resource, &c.resource):
-                check_resource(resource)                 # raises
+            if not utf8_of(arn, &c.resource):
+                check_resource(arn)                      # raises
             if not core._point(w, &c, declared):
                 continue
             c.principal = &c.t.principals[principal]
@@ -787,7 +786,7 @@ def decide_ad_hoc(
             if status == DONE:
                 found = core._decision_of(w, &c, &a)
             else:
-                core._resolve_miss(status, &c, &a, generation, (None, action, resource, context, None, ()), &checked)
+                core._resolve_miss(status, &c, &a, generation, (None, action, arn, context, None, ()), &checked)
         return found
     finally:
         give(core, w)

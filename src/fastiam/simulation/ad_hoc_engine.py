@@ -34,30 +34,16 @@ def decide_profiles(
         number = compiler.endpoint(names, endpoint) if endpoint.known else -1
     for name in request.context:
         compiler.keys.number(name)
-    owner, partition = [
-        None if text is None else compiler.tables.symbol(utf8(text)) for text in (resource.account, resource.partition)
-    ]
+    symbol = compiler.tables.symbol
+    owner, partition = [None if text is None else symbol(utf8(text)) for text in (resource.account, resource.partition)]
     rcps = compiler.levels(Layer.RCP, resource.rcps)
     compiler.match_actions()
     compiler.freeze(names)
-    options = {"cache_bytes": CACHE_BYTES, "settings": settings}
+    core = Core(Resolver(None, compiler, names, {"cache_bytes": CACHE_BYTES, "settings": settings}, {}))
     return decide_ad_hoc(
-        Core(Resolver(None, compiler, names, options, {})),
-        request_principal,
-        request.action,
-        resource.arn,
-        {**request.context, **{key: ContextValue(()) for key in request.absent - request.context.keys()}},
-        now=request.now,
-        unknown=request.unknown,
-        record=record,
-        owner=owner,
-        partition=partition,
-        rcp_set=rcps,
-        endpoint=number,
-        assumed_owner=resource.assumed_owner,
-        owner_override=resource.owner_override,
-        unknown_owner=resource.unknown_owner,
-    )
+        core, resource, request,
+        principal=request_principal, record=record, owner=owner, partition=partition, rcp_set=rcps, endpoint=number,
+    )  # fmt: skip
 
 
 def _is_unclear(given: ContextValue | None) -> bool:
