@@ -93,7 +93,7 @@ class Records:
     def related(self, arn: str) -> list[str]:
         """Return a record, those that govern it, and those below it, whose policies can be in force at the same resources."""
         below = [one for one in self._below.get(arn, ()) if one != arn]
-        return list(dict.fromkeys((arn, *self.of(arn), *below)))
+        return list(dict.fromkeys((arn, *self._above(arn), *below)))
 
     def below(self, arn: str) -> Iterator[Place]:
         """Yield the places of records with a policy or another owner below a record, which decide a part of its place."""
@@ -115,9 +115,14 @@ class Records:
     def _below(self) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
         for arn, _ in self._snapshot.resources():
-            for governing in self.of(arn):
+            for governing in self._above(arn):
                 found.setdefault(governing, []).append(arn)
         return found
+
+    def _above(self, arn: str) -> list[str]:
+        """Return the records that govern a record, or what is below it: a domain of packages with that of their repository."""
+        below = (one for case in cases_below(arn, "x") for one in self.of(case.sample))
+        return list(dict.fromkeys((*self.of(arn), *(one for one in below if arn not in self.of(one)))))
 
     def of(self, arn: str) -> list[str]:
         """Return the records that are or govern a resource."""
