@@ -1,4 +1,4 @@
-"""More Allows and fewer Denies never turn a decision to allow into a denial: what joined and approximated policies stand on."""
+"""More Allows and fewer Denies never turn a decision to allow into a denial: which joined and approximated policies rely on."""
 
 from __future__ import annotations
 
