@@ -20,7 +20,6 @@ import botocore
 from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ClientError
 
-from fastiam.analysis.access.call_decisions import RESOURCE, SESSION_POLICIES, SESSION_TAGS, CallDecision, DirectoryLookup
 from fastiam.api.directory import Directory
 from fastiam.api.suggestion import Suggestion, suggest_policy
 from fastiam.boto3.call_facts import CallFacts
@@ -39,16 +38,16 @@ from fastiam.boto3.recorded import (
     rows_of,
 )
 from fastiam.boto3.refusals import answer_of_deletion, error_of_deletion, refusal
+from fastiam.boto3.request_decisions import RequestDecider
 from fastiam.errors import FastiamError, RequestValueError, did_you_mean
 from fastiam.model.arn import split_arn
-from fastiam.model.decision import Layer, Outcome
-from fastiam.model.key_registry import fold
-from fastiam.model.logged_calls import PASS_ROLE, LoggedOutcome
+from fastiam.model.decision import Outcome
+from fastiam.model.logged_calls import LoggedOutcome
 from fastiam.model.request import Context
 from fastiam.model.session import Session
 from fastiam.sources.sdk_calls.arn_templates import RequestOrigin
-from fastiam.sources.sdk_calls.call_keys import CALLED_VIA, OF_CALL_ALONE, unknown_keys
-from fastiam.sources.sdk_calls.call_requests import SdkRequest, action_data, delete_requests, operation_of
+from fastiam.sources.sdk_calls.call_keys import CALLED_VIA
+from fastiam.sources.sdk_calls.call_requests import SdkRequest, delete_requests, operation_of
 
 if TYPE_CHECKING:
     from fastiam.model.protocols import AnalysisEngine
@@ -60,7 +59,6 @@ Policies = Any  # an engine, a directory, or paths
 
 _POST = ("s3", "CreateBucket")  # the event of `generate_presigned_post`
 _DENIALS = (Outcome.IMPLICIT_DENY, Outcome.EXPLICIT_DENY)
-_TOKEN = "identity token"
 _SUSPENDED: ContextVar[tuple[SdkCalls, ...]] = ContextVar("fastiam_suspended", default=())
 
 
@@ -90,15 +88,13 @@ class SdkCalls:
         self._state = self._policies if isinstance(self._policies, OpenState) else None
         self._is_enforced, self._principal, self._principals = is_enforced, principal, dict(principals)
         self._depends, self._unmapped, self._now, self._account = depends, unmapped, now, account
-        self._context = dict(context)
-        self._opened = frozenset(map(fold, unknown))
+        self._decider = RequestDecider(context, unknown, is_enforced=is_enforced)
         self._lock = threading.Lock()
         self._seen: list[SeenCall] = []
         self._kept: list[FastiamError] = []
         self._issued: dict[tuple[str, str], Session] = {}
         self._n_internal = self._n_suspended = self._n_pausing = 0
         self._outer: SdkCalls | None = None
-        self._lookup: DirectoryLookup | None = None
         for each in (principal, *self._principals.values()):
             self._check_known(each)
 
@@ -340,68 +336,10 @@ class SdkCalls:
         return found
 
     def _decided(self, request: SdkRequest, facts: CallFacts, *, is_presigned: bool = False) -> CheckedRequest:
-        engine, principal = self._engine, facts.principal
-        keys = self._keys(request, facts)
-        if engine is None or principal is None:
-            note = "" if engine is None else "no principal is known for the credentials"
-            resource = None if request.passes_profile else request.resource
-            return facts.request(request.action, resource, keys, None, note)
-        if request.needs_token:
-            undecided = CallDecision(Outcome.DEPENDS, depends_on=(_TOKEN,))
-            return facts.request(request.action, request.resource, keys, undecided)
-        lookup = self._directory_lookup(engine)
-        found = request.resource
-        if found is not None and request.passes_profile:
-            found = lookup.role_of_profile(found)
-        alias = request.keys.get("kms:RequestAlias")
-        if found is None and self._state is not None and isinstance(alias, str):
-            found = self._state.key_of_alias(facts.origin.region, alias)
-        if found is None:
-            decision = CallDecision(Outcome.DEPENDS, depends_on=(RESOURCE,))
-            if request.action == PASS_ROLE and not lookup.may_pass_roles(principal):
-                decision = CallDecision(Outcome.IMPLICIT_DENY, Layer.IDENTITY)
-            return facts.request(request.action, None, keys, decision)
-        (resource,) = lookup.full((found,))
-        unknown = unknown_keys(action_data(request.action), frozenset(map(fold, keys)), request.closed)
-        if is_presigned and "aws:useragent" not in map(fold, keys):  # another program uses the URL
-            unknown = (*unknown, "aws:useragent")
-        if request.is_forwarded:
-            unknown = tuple(dict.fromkeys((*unknown, "aws:useragent", *self._opened - {fold(CALLED_VIA)})))
-        elif self._opened:
-            unknown = tuple(dict.fromkeys((*unknown, *self._opened)))
         try:
-            decided = engine.decide(principal, request.action, resource or "*", keys, unknown=unknown, now=facts.now)
+            return self._decider.decided(request, facts, self._engine, self._state, is_presigned=is_presigned)
         except RequestValueError as failed:
-            if self._is_enforced:
-                raise self._keep(failed) from None
-            return facts.request(request.action, resource, keys, None, str(failed).partition("\n")[0])
-        decision = CallDecision(decided.outcome, decided.layer, decided.statement, decided.depends_on)
-        if self._state is not None and self._state.is_unseen(principal):
-            decision = _of_unseen_session(decision, lookup)
-        return facts.request(request.action, resource, keys, decision)
-
-    def _keys(self, request: SdkRequest, facts: CallFacts) -> dict[str, Any]:
-        """Return the keys of a request: those of the call and of the request, replaced by `context` and `unknown` of the block.
-
-        A request that a service makes for the caller comes from the network of the service.
-        """
-        keys: dict[str, Any] = {**facts.keys, **request.keys}
-        if self._opened:
-            known = (key for key in keys if fold(key) not in self._opened or (key == CALLED_VIA and request.is_forwarded))
-            keys = {key: keys[key] for key in known}
-        given: Mapping[str, Any] = self._context
-        if request.is_forwarded:
-            keys.pop("aws:UserAgent", None)
-            given = {key: value for key, value in given.items() if fold(key) not in OF_CALL_ALONE}
-        if given:
-            replaced = frozenset(map(fold, given))
-            keys = {key: value for key, value in keys.items() if fold(key) not in replaced} | dict(given)
-        return keys
-
-    def _directory_lookup(self, engine: AnalysisEngine) -> DirectoryLookup:
-        if self._lookup is None or self._lookup.snapshot is not engine.snapshot:
-            self._lookup = DirectoryLookup(engine.snapshot)
-        return self._lookup
+            raise self._keep(failed) from None
 
     def _read_state(self, requests: Sequence[SdkRequest], facts: CallFacts) -> None:
         """Read the resources of the services of a call from the endpoint, where they are not known."""
@@ -516,16 +454,6 @@ def _opened(policies: Policies | None) -> tuple[Directory | None, Any]:
     paths = [policies] if isinstance(policies, (str, os.PathLike)) else list(policies)
     directory = load(*paths)
     return directory, directory.compile()
-
-
-def _of_unseen_session(decision: CallDecision, lookup: DirectoryLookup) -> CallDecision:
-    """Return the decision of a session whose policies and tags are unknown, as replay does."""
-    outcome, depends_on = decision.outcome, decision.depends_on
-    if outcome in (Outcome.ALLOW, Outcome.DEPENDS):
-        outcome, depends_on = Outcome.DEPENDS, (*depends_on, SESSION_POLICIES)
-    if lookup.are_tags_read and outcome is not Outcome.ERROR:
-        outcome, depends_on = Outcome.DEPENDS, (*depends_on, SESSION_TAGS)
-    return replace(decision, outcome=outcome, depends_on=depends_on)
 
 
 def _check_choice(name: str, value: str, known: Sequence[str]) -> None:
