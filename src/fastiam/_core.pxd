@@ -45,7 +45,7 @@ cdef class Core:
     cdef dict session_by_content                     # content key -> the session that represents equal ones
     cdef dict decisions
     cdef dict defaults
-    cdef list callers                                # states that batches left (`kernel.batch.resolve`)
+    cdef list principal_states                       # states that batches left (`kernel.batch.resolve`)
     cdef bint has_many_misses                        # the last chunk of rows had many misses (`kernel.batch.resolve`)
     cdef dict declared
     cdef uint32_t keys_known
@@ -58,7 +58,7 @@ cdef class Core:
     cdef object _decision_of(self, Workspace* w, Call* c, const Answer* a)
     cdef int64_t _key(self, str name) except -2
     cdef int _room(self, Frame* f, int32_t texts) except -1
-    cdef int _add_slot(self, Frame* f, uint32_t key, str name, tuple values, bint is_multi, bint is_conflict) except -1
+    cdef int _add_context_entry(self, Frame* f, uint32_t key, str name, tuple values, bint is_multi, bint is_conflict) except -1
     cdef int _add_values(self, Frame* f, object context) except -1
     cdef int _add_context(self, Frame* f, object context, list keep) except -1
     cdef int _add_defaults(self, Frame* f, _Declared declared) except -1

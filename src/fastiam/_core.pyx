@@ -14,17 +14,17 @@ from fastiam.kernel.base.invariants cimport narrow_int32
 from fastiam.kernel.base.routes cimport ROUTE_CALL_GENERAL, Route, route_count, routed
 from fastiam.kernel.base.text cimport Text
 from fastiam.kernel.call.fastcall cimport Method, take_decide, take_is_allowed
-from fastiam.kernel.call.pair_cache cimport meetings_bytes
-from fastiam.kernel.call.request_pipeline cimport Ahead, BREATH, CALM, breathe, decide_item, length_of, stop
+from fastiam.kernel.call.pair_cache cimport pair_cache_bytes
+from fastiam.kernel.call.request_pipeline cimport Ahead, SIGNAL_INTERVAL, RESTART_AFTER, check_signals, decide_item, length_of, stop
 from fastiam.kernel.call.single_call cimport decide_plain
 from fastiam.kernel.call.workspace cimport (
-    Told, Workspace, answer_key, forget, free_workspace, keep_decision, new_workspace, remember_session, told_place,
+    CachedDecision, Workspace, answer_key, clear_workspace, free_workspace, cache_decision, new_workspace, cache_session, decision_slot,
 )
 from fastiam.kernel.decide.attempt cimport answer, attempt
 from fastiam.kernel.decide.combine cimport cut_resource, is_indeterminate
 from fastiam.kernel.decide.locate cimport may_name_provider, use_record, symbol_text
 from fastiam.kernel.decide.scratch cimport Frame, clear, fit as fit_frame, next_stamp, utf8_of
-from fastiam.kernel.model.call cimport Call, ENDPOINT_KNOWN, ENDPOINT_NONE, ENDPOINT_UNKNOWN, Slot, TAG_AT
+from fastiam.kernel.model.call cimport Call, ENDPOINT_KNOWN, ENDPOINT_NONE, ENDPOINT_UNKNOWN, ContextEntry, TAG_AT
 from fastiam.kernel.model.decision cimport ALLOW, Answer, BAD_RESOURCE, BAD_UNKNOWN, DEPENDS, DONE, MISSING, NO_ACTION, NO_FACTS, UNCHECKED
 from fastiam.kernel.model.plan cimport PlanKey
 from fastiam.kernel.model.string_table cimport table_find
@@ -125,7 +125,7 @@ cdef class Core:
         self.session_by_content = {}
         self.decisions = {}
         self.declared = {}
-        self.callers = []
+        self.principal_states = []
         self.has_many_misses = True
 
     def __dealloc__(self):
@@ -147,7 +147,7 @@ cdef class Core:
             self.session_ids = {}
             self.session_by_content = {}
             self.decisions = {}
-            self.callers = []
+            self.principal_states = []
             self.has_many_misses = True
         if self.keys_known != self.tables.t.key_changes:
             self.keys_known = self.tables.t.key_changes
@@ -160,9 +160,9 @@ cdef class Core:
         cdef const Workspace* w = self.free
         cdef uint64_t total = 0
         while w != NULL:
-            total += meetings_bytes(&w.meetings)
+            total += pair_cache_bytes(&w.pair_cache)
             w = w.next
-        return total + sum(callers.nbytes for callers in self.callers)
+        return total + sum(principal_states.nbytes for principal_states in self.principal_states)
 
     # -- the context of a single call ---------------------------------------------------------------------------------------------
 
@@ -183,33 +183,33 @@ cdef class Core:
         return found
 
     cdef int _room(self, Frame* f, int32_t texts) except -1:
-        if f.n_slots == f.slot_room:
-            f.slot_room = 2 * f.slot_room + 16
-            f.slots = <Slot*>realloc(f.slots, f.slot_room * sizeof(Slot))
-        if f.n_texts + texts >= f.text_room:
-            f.text_room = 2 * (f.n_texts + texts) + 16
-            f.texts = <Text*>realloc(f.texts, f.text_room * sizeof(Text))
-        if f.slots == NULL or f.texts == NULL:
-            f.slot_room = f.text_room = 0
+        if f.n_context_entries == f.entry_capacity:
+            f.entry_capacity = 2 * f.entry_capacity + 16
+            f.context_entries = <ContextEntry*>realloc(f.context_entries, f.entry_capacity * sizeof(ContextEntry))
+        if f.n_texts + texts >= f.text_capacity:
+            f.text_capacity = 2 * (f.n_texts + texts) + 16
+            f.texts = <Text*>realloc(f.texts, f.text_capacity * sizeof(Text))
+        if f.context_entries == NULL or f.texts == NULL:
+            f.entry_capacity = f.text_capacity = 0
             raise MemoryError()
         return 0
 
-    cdef int _add_slot(self, Frame* f, uint32_t key, str name, tuple values, bint is_multi, bint is_conflict) except -1:
-        cdef Slot* s
+    cdef int _add_context_entry(self, Frame* f, uint32_t key, str name, tuple values, bint is_multi, bint is_conflict) except -1:
+        cdef ContextEntry* s
         cdef Text spelled
         if len(values) > MAX_TEXTS - f.n_texts:
             raise LimitError(f"a request has more than {MAX_TEXTS} values of condition keys")
         self._room(f, narrow_int32(len(values)))         # no value: the caller says that the key is absent
-        s = &f.slots[f.n_slots]
-        s[0] = Slot(key, f.n_texts, narrow_int32(len(values)), is_multi, is_conflict, Text(NULL, 0))
+        s = &f.context_entries[f.n_context_entries]
+        s[0] = ContextEntry(key, f.n_texts, narrow_int32(len(values)), is_multi, is_conflict, Text(NULL, 0))
         for value in values:
             utf8_of(value, &f.texts[f.n_texts])
             f.n_texts += 1
         if self.tables.t.keys[key].tag and len(values):
             utf8_of(name, &spelled)
             s.tag = Text(spelled.data + TAG_AT, spelled.size - TAG_AT)
-        f.s.sources[key] = f.n_slots
-        f.n_slots += 1
+        f.s.sources[key] = f.n_context_entries
+        f.n_context_entries += 1
         return 0
 
     cdef int _add_values(self, Frame* f, object context) except -1:
@@ -221,7 +221,7 @@ cdef class Core:
                 if key >= self.tables.t.n_keys:  # dropped meanwhile: the call is made again
                     return 0
                 fit_frame(f, &self.tables.t)
-                self._add_slot(f, <uint32_t>key, value.name or folded, value.values, value.multi, value.conflict)
+                self._add_context_entry(f, <uint32_t>key, value.name or folded, value.values, value.multi, value.conflict)
         return 0
 
     cdef int _add_context(self, Frame* f, object context, list keep) except -1:
@@ -246,7 +246,7 @@ cdef class Core:
                 if f.s.sources[key] >= 0:
                     return self._restart(f, context, keep)
                 k = &self.tables.t.keys[key]
-                self._add_slot(f, <uint32_t>key, <str>name, (value,), k.is_multi, False)
+                self._add_context_entry(f, <uint32_t>key, <str>name, (value,), k.is_multi, False)
                 continue
             read = read_value(name, value)
             if key < 0:
@@ -259,7 +259,7 @@ cdef class Core:
             fit_frame(f, &self.tables.t)
             if f.s.sources[key] >= 0:
                 return self._restart(f, context, keep)
-            self._add_slot(f, <uint32_t>key, <str>name, read.values, read.multi, False)
+            self._add_context_entry(f, <uint32_t>key, <str>name, read.values, read.multi, False)
         return 0
 
     cdef int _add_defaults(self, Frame* f, _Declared declared) except -1:
@@ -272,7 +272,7 @@ cdef class Core:
                 return 0
             fit_frame(f, &self.tables.t)
             if f.s.sources[key] < 0:
-                self._add_slot(f, <uint32_t>key, value.name or folded, value.values, value.multi, value.conflict)
+                self._add_context_entry(f, <uint32_t>key, value.name or folded, value.values, value.multi, value.conflict)
         return 0
 
     cdef int _restart(self, Frame* f, object context, list keep) except -1:
@@ -309,14 +309,14 @@ cdef class Core:
         known = self.session_ids.get(id(session))
         if known is not None:
             return known
-        says = session_content_key(session)
-        alike = None if says is None else self.session_by_content.get(says)
-        known = (self.resolver.add_session(session) if alike is None else alike[0], session)
+        content_key = session_content_key(session)
+        same_content = None if content_key is None else self.session_by_content.get(content_key)
+        known = (self.resolver.add_session(session) if same_content is None else same_content[0], session)
         if generation == self.tables.generation:         # else another thread has dropped it
-            if alike is not None:
-                self.session_ids.pop(id(alike[1]), None)
-            if says is not None:
-                self.session_by_content[says] = known
+            if same_content is not None:
+                self.session_ids.pop(id(same_content[1]), None)
+            if content_key is not None:
+                self.session_by_content[content_key] = known
             self.session_ids[id(session)] = known
         return known
 
@@ -348,7 +348,7 @@ cdef class Core:
                 self.tables.sync()
                 return False
             found = known[0]
-            remember_session(w, principal, found)
+            cache_session(w, principal, found)
         c.principal = &self.tables.t.principals[found]
         return True
 
@@ -399,9 +399,9 @@ cdef class Core:
         c.action = &c.t.classes[c.action_class]
         fit_frame(f, c.t)
         c.s = &f.s
-        c.slots = f.slots
-        c.slot_texts = f.texts
-        c.n_slots = f.n_slots
+        c.context_entries = f.context_entries
+        c.entry_texts = f.texts
+        c.n_context_entries = f.n_context_entries
         if declared is not None:
             c.unknown = declared.keys
             c.unknown_tags = declared.tags
@@ -444,7 +444,7 @@ cdef class Core:
             self._refresh()
             if w.epoch != self.epoch:
                 w.epoch = self.epoch
-                forget(w)
+                clear_workspace(w)
             generation = self.tables.generation
             c.now = now
             c.reasons = reasons
@@ -493,16 +493,16 @@ cdef class Core:
     cdef object _cached_decision(self, Workspace* w, Call* c, const Answer* a):
         """The `Decision` that says an answer, if it was told before and no key is unknown; runs no Python code."""
         cdef uint64_t key
-        cdef Told* place
+        cdef CachedDecision* slot
         if a.outcome == DEPENDS:
             return None
         key = answer_key(c, a, is_indeterminate(c, a))
-        place = told_place(w, key)
-        if place.decision != NULL and place.key == key and w.epoch == self.epoch:
-            return <object>place.decision
+        slot = decision_slot(w, key)
+        if slot.decision != NULL and slot.key == key and w.epoch == self.epoch:
+            return <object>slot.decision
         found = self.decisions.get(key)
         if found is not None and w.epoch == self.epoch:
-            keep_decision(place, key, found)
+            cache_decision(slot, key, found)
         return found
 
     cdef object _decision_of(self, Workspace* w, Call* c, const Answer* a):
@@ -518,10 +518,10 @@ cdef class Core:
         name = answer_key(c, a, indeterminate)
         occurrence = NONE if a.entry == NULL else a.entry.occurrence
         level = 0 if a.entry == NULL else a.entry.level
-        matter = ()
+        deciding_keys = ()
         if a.outcome == DEPENDS:
-            matter = tuple([w.frame.s.matters[i] for i in range(w.frame.s.n_matters)])
-            name = (name, matter)
+            deciding_keys = tuple([w.frame.s.deciding_keys[i] for i in range(w.frame.s.n_deciding_keys)])
+            name = (name, deciding_keys)
             found = self.decisions.get(name)
             if found is not None:
                 return found
@@ -530,7 +530,7 @@ cdef class Core:
                 return None
             found = self.resolver.decision(
                 a.outcome, a.layer, a.reason, None if occurrence == NONE else occurrence, level, indeterminate,
-                bool(c.assumed_owner), bool(c.owner_override), matter,
+                bool(c.assumed_owner), bool(c.owner_override), deciding_keys,
             )
             if len(self.decisions) > 200_000:
                 self.decisions = {}
@@ -576,7 +576,7 @@ cdef class Core:
         RequestValueError
             a value cannot be read, or contradicts the directory (K1, D23); a key is given and declared unknown.
         """
-        return ask_allowed(self, principal, action, resource, context, unknown, resource_account, now)
+        return allowed_positional(self, principal, action, resource, context, unknown, resource_account, now)
 
     @cython.binding(False)
     @cython.embedsignature(True)
@@ -586,7 +586,7 @@ cdef class Core:
 
         Arguments and errors as `is_allowed`.
         """
-        return ask_decision(self, principal, action, resource, context, unknown, resource_account, now)
+        return decision_positional(self, principal, action, resource, context, unknown, resource_account, now)
 
     # -- many requests ------------------------------------------------------------------------------------------------------------------
 
@@ -627,28 +627,28 @@ cdef class Core:
         cdef Py_ssize_t i = 0
         cdef bint is_plain = unknown is ()
         rows = listed(requests)
-        ahead.is_looking = False
-        ahead.calm = CALM
+        ahead.is_active = False
+        ahead.n_fast = RESTART_AFTER
         w = take(self)
         try:
             while True:
-                if i % BREATH == BREATH - 1:
-                    breathe()
+                if i % SIGNAL_INTERVAL == SIGNAL_INTERVAL - 1:
+                    check_signals()
                     stop(&ahead)
                 if i >= length_of(<PyObject*>rows):      # code of others may have run, and changed the list
                     return found
-                told = None
-                if is_plain and (ahead.is_looking or is_ready(self, w)):
+                decided = None
+                if is_plain and (ahead.is_active or is_ready(self, w)):
                     if decide_item(
                         &ahead, w, &a, &self.names.t, <PyObject*>self.key_ids, <PyObject*>rows, i, seconds, reasons
                     ) == DONE:
-                        told = self._cached_decision(w, &w.call, &a) if reasons else a.outcome == ALLOW
+                        decided = self._cached_decision(w, &w.call, &a) if reasons else a.outcome == ALLOW
                     clear(&w.frame)
-                if told is None:
+                if decided is None:
                     stop(&ahead)
-                    ahead.calm = 0
-                    told = self._decide_row(w, rows[i], i, seconds, reasons, unknown)
-                found.append(told)
+                    ahead.n_fast = 0
+                    decided = self._decide_row(w, rows[i], i, seconds, reasons, unknown)
+                found.append(decided)
                 i += 1
         finally:
             give(self, w)
@@ -679,7 +679,7 @@ cdef uint64_t calls_by_route(Route route) noexcept:
     return route_count(route)
 
 
-cdef object ask_allowed(
+cdef object allowed_positional(
     Core self, object principal, object action, object resource, object context, object unknown, object resource_account, object now
 ):
     cdef Call c
@@ -700,7 +700,7 @@ cdef object ask_allowed(
         give(self, w)
 
 
-cdef object ask_decision(
+cdef object decision_positional(
     Core self, object principal, object action, object resource, object context, object unknown, object resource_account, object now
 ):
     cdef Call c
@@ -725,8 +725,8 @@ cdef object ask_decision(
         give(self, w)
 
 
-take_is_allowed(Core.is_allowed, <Method>ask_allowed)
-take_decide(Core.decide, <Method>ask_decision)
+take_is_allowed(Core.is_allowed, <Method>allowed_positional)
+take_decide(Core.decide, <Method>decision_positional)
 
 
 def decide_ad_hoc(Core core, resource, request, *, uint32_t principal, uint32_t record, owner, partition, uint32_t rcp_set, endpoint):

@@ -277,7 +277,8 @@ def test_random_bytes_are_refused_or_harmless(load, whole):
 
 
 @pytest.mark.parametrize(
-    "name", ["patterns", "principals", "atoms", "values", "keys", "bodies", "stacks", "segments", "principal_slots", "words"]
+    "name",
+    ["patterns", "principals", "atoms", "values", "keys", "bodies", "policy_sets", "layer_levels", "principal_slots", "symbols"],
 )
 def test_a_vector_of_ones_is_refused(load, whole, name):
     start, size = places(whole)[name]

@@ -37,7 +37,9 @@ PREFIXES: dict[type[IntEnum | IntFlag], str] = {
     layout.ActionFlag: "ACT_",
     layout.Credential: "CRED_",
 }
-ALONE = {name: getattr(layout, name) for name in ("NONE", "NOT_READ", "NOT_READ_ONE", "TOKEN_ONE", "TOKEN_STAR", "TOKEN_SLOT")}
+ALONE = {
+    name: getattr(layout, name) for name in ("NONE", "NOT_READ", "NOT_READ_ONE", "TOKEN_ONE", "TOKEN_STAR", "TOKEN_VARIABLE")
+}
 
 
 def enums_of(header: Path) -> Iterator[tuple[str, list[str]]]:

@@ -26,7 +26,7 @@ LIST = Path(__file__).with_name("mutations.json")
 # changes of the copy: fast builds, and caches that are enabled with few principals
 CHANGED = (
     ("setup.py", '"-O3"', '"-O0"'),
-    ("src/fastiam/kernel/call/pair_cache.pxd", "MANY_PRINCIPALS = 8192", "MANY_PRINCIPALS = 0"),
+    ("src/fastiam/kernel/call/pair_cache.pxd", "MIN_PAIR_CACHE_PRINCIPALS = 8192", "MIN_PAIR_CACHE_PRINCIPALS = 0"),
 )
 # tests that the second change makes fail
 DESELECTED = (

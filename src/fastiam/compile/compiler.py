@@ -253,7 +253,7 @@ class Compiler:
         if facts.blocks_public:
             flags |= RecordFlag.BLOCKS_PUBLIC
         if is_parent:
-            flags |= RecordFlag.HOLDER
+            flags |= RecordFlag.IS_PARENT
         number: int = self.tables.record(
             account=facts.account,
             policy_set=self.layer(Layer.RESOURCE, facts.policies),

@@ -13,7 +13,7 @@ NOT_READ_ONE = -3  # the same, of one value
 
 TOKEN_ONE = 0xFF
 TOKEN_STAR = 0xFE
-TOKEN_SLOT = 0xFD
+TOKEN_VARIABLE = 0xFD
 
 
 class PatternKind(IntEnum):
@@ -22,9 +22,9 @@ class PatternKind(IntEnum):
     ANY = 0
     PIECES = 1
     FIELDS = 2
-    CROSS = 3
-    SLOTS = 4
-    CROSS_SLOTS = 5
+    CROSSING = 3
+    VARIABLES = 4
+    CROSSING_VARIABLES = 5
     NEVER = 6
     UNRESOLVED = 7
 
@@ -165,7 +165,7 @@ class RecordFlag(IntFlag):
     BLOCKS_PUBLIC = 1
     TRUST = 2
     SERVICE = 4
-    HOLDER = 8
+    IS_PARENT = 8
 
 
 class ServiceMode(IntEnum):

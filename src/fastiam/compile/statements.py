@@ -10,7 +10,7 @@ from fastiam.compile.actions import Parts, read_action
 from fastiam.compile.conditions import OPERATORS, Value, flags_of, in_order, in_search_order, read_value
 from fastiam.compile.interning import Interned, ObjectIds
 from fastiam.compile.keys import Keys
-from fastiam.compile.layout import NONE, QUALIFIERS, TOKEN_SLOT, AtomFlag, BodyFlag, Form
+from fastiam.compile.layout import NONE, QUALIFIERS, TOKEN_VARIABLE, AtomFlag, BodyFlag, Form
 from fastiam.compile.memory_estimates import ENTRY_BYTES, policy_bytes
 from fastiam.compile.pattern_text import Variable, joined, utf8
 from fastiam.compile.principal_elements import read_principal
@@ -185,7 +185,7 @@ class Statements:
 
     def _slot(self, variable: Variable) -> bytes:
         number = self._variables.get(variable, self._make_variable, variable)
-        return bytes([TOKEN_SLOT, number & 127, number >> 7 & 127, number >> 14 & 127, number >> 21])
+        return bytes([TOKEN_VARIABLE, number & 127, number >> 7 & 127, number >> 14 & 127, number >> 21])
 
     def _make_variable(self, variable: Variable) -> int:
         default = None if variable.default is None else utf8(variable.default)

@@ -54,9 +54,9 @@ def numbers():
     """The numbers of the kernels that Python repeats, by their names there."""
     return {
         "NONE": <uint32_t>NONE, "ONE": <uint32_t>ONE, "NOT_READ": NOT_READ, "NOT_READ_ONE": NOT_READ_ONE,
-        "TOKEN_ONE": TOKEN_ONE, "TOKEN_STAR": TOKEN_STAR, "TOKEN_SLOT": TOKEN_SLOT,
-        "PATTERN_ANY": PATTERN_ANY, "PATTERN_PIECES": PATTERN_PIECES, "PATTERN_FIELDS": PATTERN_FIELDS, "PATTERN_CROSS": PATTERN_CROSS,
-        "PATTERN_SLOTS": PATTERN_SLOTS, "PATTERN_CROSS_SLOTS": PATTERN_CROSS_SLOTS, "PATTERN_NEVER": PATTERN_NEVER,
+        "TOKEN_ONE": TOKEN_ONE, "TOKEN_STAR": TOKEN_STAR, "TOKEN_VARIABLE": TOKEN_VARIABLE,
+        "PATTERN_ANY": PATTERN_ANY, "PATTERN_PIECES": PATTERN_PIECES, "PATTERN_FIELDS": PATTERN_FIELDS, "PATTERN_CROSSING": PATTERN_CROSSING,
+        "PATTERN_VARIABLES": PATTERN_VARIABLES, "PATTERN_CROSSING_VARIABLES": PATTERN_CROSSING_VARIABLES, "PATTERN_NEVER": PATTERN_NEVER,
         "PATTERN_UNRESOLVED": PATTERN_UNRESOLVED,
         "MATCH_IS_U": MATCH_IS_U, "MATCH_IS_U_IN_IAM": MATCH_IS_U_IN_IAM, "CROSSES_SHORT": CROSSES_SHORT,
         "OP_STRING": OP_STRING, "OP_STRING_FOLD": OP_STRING_FOLD, "OP_STRING_LIKE": OP_STRING_LIKE, "OP_NUMERIC": OP_NUMERIC,
@@ -86,7 +86,7 @@ def numbers():
         "BODY_NOT_PRINCIPAL": BODY_NOT_PRINCIPAL, "BODY_U": BODY_U, "BODY_ACTION_U": BODY_ACTION_U,
         "BODY_NO_ACTION": BODY_NO_ACTION,
         "RECORD_BLOCKS_PUBLIC": RECORD_BLOCKS_PUBLIC, "RECORD_TRUST": RECORD_TRUST, "RECORD_SERVICE": RECORD_SERVICE,
-        "RECORD_HOLDER": RECORD_HOLDER,
+        "RECORD_IS_PARENT": RECORD_IS_PARENT,
         "MODE_EXACT": MODE_EXACT, "MODE_BUCKET": MODE_BUCKET, "MODE_OBJECT": MODE_OBJECT, "MODE_FACTS": MODE_FACTS,
         "MODE_WHOLE": MODE_WHOLE, "MODE_PARTED": MODE_PARTED, "MODE_SECRET": MODE_SECRET,
         "ACT_CALLER_IDENTITY": ACT_CALLER_IDENTITY, "ACT_SESSION_TOKEN": ACT_SESSION_TOKEN, "ACT_PASS_ROLE": ACT_PASS_ROLE,
@@ -114,9 +114,9 @@ def numbers():
 
 # -- names ---------------------------------------------------------------------------------------------------------
 
-cdef object _symbol(const TablesC* t, uint32_t word):
+cdef object _symbol(const TablesC* t, uint32_t symbol):
     """The text of a word, None for NONE."""
-    return None if word == NONE else t.pool[t.words[word].text:t.words[word].text + t.words[word].size]
+    return None if symbol == NONE else t.pool[t.symbols[symbol].text:t.symbols[symbol].text + t.symbols[symbol].size]
 
 
 cdef list _constants(const TablesC* t, uint32_t first, uint32_t n):
@@ -140,8 +140,8 @@ def principal_of(Names names, uint32_t number):
         "account": _symbol(t, p.account), "partition": _symbol(t, p.partition), "user_arn": _symbol(t, p.user_arn), "role": _symbol(t, p.role),
         "session_arn": _symbol(t, p.session_arn), "federated_arn": _symbol(t, p.federated_arn), "unique_id": _symbol(t, p.unique_id),
         "canonical_id": _symbol(t, p.canonical_id), "principal_set": p.principal_set, "scp_set": p.scp_set, "mfa_at": p.mfa_at,
-        "names": [_symbol(t, t.word_lists[p.names + i]) for i in range(p.n_names)],
-        "absent": [t.word_lists[p.absent + i] for i in range(p.n_absent)],
+        "names": [_symbol(t, t.symbol_lists[p.names + i]) for i in range(p.n_names)],
+        "absent": [t.symbol_lists[p.absent + i] for i in range(p.n_absent)],
         "constants": _constants(t, p.constants, p.n_constants),
     }
 

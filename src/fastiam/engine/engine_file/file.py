@@ -26,7 +26,7 @@ from fastiam.errors import SourceError
 from fastiam.kernel.saved.file import MAPPED, checksum, layout
 from fastiam.runtime.output_files import open_output
 
-FORMAT = 6  # one more with each change of what a file holds
+FORMAT = 7  # one more with each change of what a file holds
 PAGE = 1 << 14  # a multiple of what most machines have
 _STEP = 64
 FIXED = struct.Struct("<16sIIQQ")

@@ -40,13 +40,13 @@ cdef extern from *:
 
 cdef inline bint five_colons(const char* p, int64_t size, uint16_t* colons) noexcept nogil:
     """As `cut`, for a text that is usually an ARN: eight bytes at a time, so that short fields cost no call each."""
-    cdef uint64_t word, hits
+    cdef uint64_t lane, hits
     cdef int64_t at = 0
     cdef int found = 0
     while at + 8 <= size and at <= 0xFFF0:
-        word = load8(p + at) ^ <uint64_t>0x3A3A3A3A3A3A3A3AULL
+        lane = load8(p + at) ^ <uint64_t>0x3A3A3A3A3A3A3A3AULL
         # the high bit of every byte that is zero now, and of no other
-        hits = ~(((word & <uint64_t>0x7F7F7F7F7F7F7F7FULL) + <uint64_t>0x7F7F7F7F7F7F7F7FULL) | word | <uint64_t>0x7F7F7F7F7F7F7F7FULL)
+        hits = ~(((lane & <uint64_t>0x7F7F7F7F7F7F7F7FULL) + <uint64_t>0x7F7F7F7F7F7F7F7FULL) | lane | <uint64_t>0x7F7F7F7F7F7F7F7FULL)
         while hits:
             colons[found] = narrow16(at + (first_bit(hits) >> 3))
             found += 1

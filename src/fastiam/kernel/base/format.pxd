@@ -16,8 +16,8 @@ cdef extern from *:
 
 
 cdef enum:
-    MOST_NATURAL = 20          # digits of 64 bits
-    MOST_FLOAT = 24            # `-0.00012345678901234567`
+    MAX_UINT64_DIGITS = 20     # digits of 64 bits
+    MAX_FLOAT = 24             # `-0.00012345678901234567`
     DAY = 11                   # `YYYY-MM-DDT`
 
 
@@ -28,17 +28,17 @@ cdef inline char* put_pair(char* p, uint32_t value) noexcept nogil:
 
 
 cdef inline char* put_natural(char* p, uint64_t value) noexcept nogil:
-    cdef char digits[MOST_NATURAL]
-    cdef int at = MOST_NATURAL
+    cdef char digits[MAX_UINT64_DIGITS]
+    cdef int at = MAX_UINT64_DIGITS
     while value >= 10:
         at -= 2
         put_pair(&digits[at], <uint32_t>(value % 100))
         value //= 100
-    if value or at == MOST_NATURAL:
+    if value or at == MAX_UINT64_DIGITS:
         at -= 1
         digits[at] = <char>(c'0' + value)
-    memcpy(p, &digits[at], MOST_NATURAL - at)
-    return p + MOST_NATURAL - at
+    memcpy(p, &digits[at], MAX_UINT64_DIGITS - at)
+    return p + MAX_UINT64_DIGITS - at
 
 
 cdef inline char* put_integer(char* p, int64_t value) noexcept nogil:
@@ -49,7 +49,7 @@ cdef inline char* put_integer(char* p, int64_t value) noexcept nogil:
 
 
 cdef inline char* put_float(char* p, double value) noexcept:
-    """The shortest digits of a float, MOST_FLOAT bytes at most; nothing where they need an exponent, or are none.
+    """The shortest digits of a float, MAX_FLOAT bytes at most; nothing where they need an exponent, or are none.
 
     Nor where memory ends, which is no error here: who gets nothing lets Python write the float, and that raises.
     """
@@ -59,7 +59,7 @@ cdef inline char* put_float(char* p, double value) noexcept:
         PyErr_Clear()
         return p
     size = strlen(digits)
-    if size <= MOST_FLOAT and strpbrk(digits, b"en") == NULL:     # nor "inf", "nan"
+    if size <= MAX_FLOAT and strpbrk(digits, b"en") == NULL:     # nor "inf", "nan"
         memcpy(p, digits, size)
         p += size
     PyMem_Free(digits)

@@ -11,10 +11,10 @@ cdef enum Route:
     ROUTE_FLAGS                # a row of a block, by flags of its plan
     ROUTE_OWN                  # by step queues over its principal's own plan
     ROUTE_LAYERS               # by step queues over several layers
-    ROUTE_NEAR                 # by the general evaluator, its resource located with the block
-    ROUTE_FAR                  # by the general evaluator alone
+    ROUTE_GENERAL_LOCATED      # by the general evaluator, its resource located with the block
+    ROUTE_GENERAL              # by the general evaluator alone
     ROUTE_TOGETHER             # a row with a miss, with others
-    ROUTE_ALONE                # a row with a miss, by itself
+    ROUTE_SINGLE               # a row with a miss, by itself
     ROUTE_CALL_OWN             # a single call, by the match program of its principal
     ROUTE_CALL_DECIDE          # by the general evaluator, its resource located
     ROUTE_CALL_ATTEMPT         # by the general evaluator alone

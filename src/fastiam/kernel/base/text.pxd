@@ -16,9 +16,9 @@ cdef extern from *:
     #include <stdint.h>
     #include <string.h>
     #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    static inline uint64_t fastiam_word(const char* p) { uint64_t w; memcpy(&w, p, 8); return __builtin_bswap64(w); }
+    static inline uint64_t fastiam_value(const char* p) { uint64_t w; memcpy(&w, p, 8); return __builtin_bswap64(w); }
     #else
-    static inline uint64_t fastiam_word(const char* p) { uint64_t w; memcpy(&w, p, 8); return w; }
+    static inline uint64_t fastiam_value(const char* p) { uint64_t w; memcpy(&w, p, 8); return w; }
     #endif
     #if defined(__GNUC__) || defined(__clang__)
     #define fastiam_first_bit(x) __builtin_ctzll(x)
@@ -37,14 +37,14 @@ cdef extern from *:
         __m128i found = _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i*)p), _mm_set1_epi8(byte));
         return (uint32_t)_mm_movemask_epi8(found);
     }
-    static inline uint64_t fastiam_sixteen_words(const void* p, uint16_t word) {
+    static inline uint64_t fastiam_sixteen_shorts(const void* p, uint16_t word) {
         __m128i wanted = _mm_set1_epi16((short)word);
         __m128i a = _mm_cmpeq_epi16(_mm_loadu_si128((const __m128i*)p), wanted);
         __m128i b = _mm_cmpeq_epi16(_mm_loadu_si128((const __m128i*)p + 1), wanted);
         return (uint32_t)_mm_movemask_epi8(_mm_packs_epi16(a, b));
     }
     #else
-    static inline uint64_t fastiam_sixteen_words(const void* p, uint16_t word) {
+    static inline uint64_t fastiam_sixteen_shorts(const void* p, uint16_t word) {
         uint64_t bits = 0;
         for (int i = 0; i < 16; i++) { uint16_t one; memcpy(&one, (const char*)p + 2 * i, 2); bits |= (uint64_t)(one == word) << i; }
         return bits;
@@ -105,8 +105,8 @@ cdef extern from *:
         }
     #endif
         if (n >= 8) {
-            for (; i + 8 <= n; i += 8) if (fastiam_word(p + i) != fastiam_word(q + i)) return 0;
-            return fastiam_word(p + n - 8) == fastiam_word(q + n - 8);
+            for (; i + 8 <= n; i += 8) if (fastiam_value(p + i) != fastiam_value(q + i)) return 0;
+            return fastiam_value(p + n - 8) == fastiam_value(q + n - 8);
         }
         if (n >= 4) {
             uint32_t x, y, v, w;
@@ -131,15 +131,15 @@ cdef extern from *:
         const uint64_t k1 = 0x9E3779B97F4A7C15ull, k2 = 0xC2B2AE3D27D4EB4Full, k3 = 0xFF51AFD7ED558CCDull, k4 = 0xC4CEB9FE1A85EC53ull;
         uint64_t h = seed ^ ((uint64_t)size * k1);
         for (; size > 64; p += 32, size -= 32)
-            h = fastiam_fold(fastiam_word(p) ^ h, fastiam_word(p + 8) ^ k2) ^ fastiam_fold(fastiam_word(p + 16) ^ k3, fastiam_word(p + 24) ^ ~h);
+            h = fastiam_fold(fastiam_value(p) ^ h, fastiam_value(p + 8) ^ k2) ^ fastiam_fold(fastiam_value(p + 16) ^ k3, fastiam_value(p + 24) ^ ~h);
         if (size >= 16) {
             int64_t last = size - 16, second = last < 16 ? last : 16, third = last < 32 ? last : 32;
-            return fastiam_fold(fastiam_word(p) ^ h, fastiam_word(p + 8) ^ k1)
-                ^ fastiam_fold(fastiam_word(p + second) ^ k2, fastiam_word(p + second + 8) ^ h)
-                ^ fastiam_fold(fastiam_word(p + third) ^ ~h, fastiam_word(p + third + 8) ^ k3)
-                ^ fastiam_fold(fastiam_word(p + last) ^ k4, fastiam_word(p + last + 8) ^ ~h);
+            return fastiam_fold(fastiam_value(p) ^ h, fastiam_value(p + 8) ^ k1)
+                ^ fastiam_fold(fastiam_value(p + second) ^ k2, fastiam_value(p + second + 8) ^ h)
+                ^ fastiam_fold(fastiam_value(p + third) ^ ~h, fastiam_value(p + third + 8) ^ k3)
+                ^ fastiam_fold(fastiam_value(p + last) ^ k4, fastiam_value(p + last + 8) ^ ~h);
         }
-        if (size >= 8) return fastiam_fold(fastiam_word(p) ^ h, fastiam_word(p + size - 8) ^ k2);
+        if (size >= 8) return fastiam_fold(fastiam_value(p) ^ h, fastiam_value(p + size - 8) ^ k2);
         uint64_t word = 0;
         for (int64_t i = 0; i < size; i++) word |= (uint64_t)(uint8_t)p[i] << (8 * i);
         return fastiam_fold(word ^ h, k2);
@@ -154,14 +154,14 @@ cdef extern from *:
         }
         if ((uint64_t)(size - 8) > 24) return fastiam_hash(p, size, seed);
         FASTIAM_WORDS(size);
-        return fastiam_fold(fastiam_word(p) ^ seed ^ 0x9E3779B97F4A7C15ull, fastiam_word(p + second) ^ 0xC2B2AE3D27D4EB4Full)
-            ^ fastiam_fold(fastiam_word(p + third) ^ 0xFF51AFD7ED558CCDull ^ (uint64_t)size, fastiam_word(p + last) ^ ~seed);
+        return fastiam_fold(fastiam_value(p) ^ seed ^ 0x9E3779B97F4A7C15ull, fastiam_value(p + second) ^ 0xC2B2AE3D27D4EB4Full)
+            ^ fastiam_fold(fastiam_value(p + third) ^ 0xFF51AFD7ED558CCDull ^ (uint64_t)size, fastiam_value(p + last) ^ ~seed);
     }
     static inline int fastiam_short_equal(const char* p, const char* q, int64_t size) {
         if ((uint64_t)(size - 8) > 24) return fastiam_equal(p, q, size);
         FASTIAM_WORDS(size);
-        return ((fastiam_word(p) ^ fastiam_word(q)) | (fastiam_word(p + second) ^ fastiam_word(q + second))
-            | (fastiam_word(p + third) ^ fastiam_word(q + third)) | (fastiam_word(p + last) ^ fastiam_word(q + last))) == 0;
+        return ((fastiam_value(p) ^ fastiam_value(q)) | (fastiam_value(p + second) ^ fastiam_value(q + second))
+            | (fastiam_value(p + third) ^ fastiam_value(q + third)) | (fastiam_value(p + last) ^ fastiam_value(q + last))) == 0;
     }
     /* a bit for each of four tags that is this one */
     #if defined(__SSE2__)
@@ -174,7 +174,7 @@ cdef extern from *:
         return (tags[0] == tag) | (tags[1] == tag) << 1 | (tags[2] == tag) << 2 | (tags[3] == tag) << 3;
     }
     #endif
-    static inline uint64_t fastiam_places(const char* p, int64_t size, char byte) {
+    static inline uint64_t fastiam_byte_positions(const char* p, int64_t size, char byte) {
         uint64_t bits = 0;
         int64_t last = size < 64 ? size - 16 : 48, second = last < 16 ? last : 16, third = last < 32 ? last : 32;
         if (size < 16) {
@@ -186,7 +186,7 @@ cdef extern from *:
             | fastiam_sixteen(p + third, byte) << third | fastiam_sixteen(p + last, byte) << last;
     }
     """
-    uint64_t fastiam_word(const char* p) nogil
+    uint64_t fastiam_value(const char* p) nogil
     int first_bit "fastiam_first_bit" (uint64_t x) nogil
     void prefetch "fastiam_prefetch" (const void* p) noexcept nogil
     # the same of memory that may be read, by reading it: a prefetch may be dropped where the processor does not know where its page lies
@@ -199,16 +199,16 @@ cdef extern from *:
     uint32_t same_tags "fastiam_same_tags" (const uint32_t* tags, uint32_t tag) noexcept nogil
     # a bit for each of 16 bytes that is this one
     uint64_t sixteen "fastiam_sixteen" (const char* p, char byte) noexcept nogil
-    uint64_t sixteen_words "fastiam_sixteen_words" (const void* p, uint16_t word) noexcept nogil   # of two bytes each
+    uint64_t sixteen_shorts "fastiam_sixteen_shorts" (const void* p, uint16_t value) noexcept nogil   # of two bytes each
     # a bit for each of the first 64 bytes that is this one; nothing beyond `size` is read
-    uint64_t places "fastiam_places" (const char* p, int64_t size, char byte) noexcept nogil
+    uint64_t byte_positions "fastiam_byte_positions" (const char* p, int64_t size, char byte) noexcept nogil
     # the same of bytes that are neither a letter, a digit nor beyond ASCII
     uint64_t breaks "fastiam_breaks" (const char* p, int64_t size) noexcept nogil
 
 
 cdef inline uint64_t load8(const char* p) noexcept nogil:
     """Eight bytes, the first one lowest."""
-    return fastiam_word(p)
+    return fastiam_value(p)
 
 
 cdef inline uint64_t load8_big(const uint8_t* p) noexcept nogil:
@@ -220,9 +220,9 @@ cdef inline uint64_t load8_big(const uint8_t* p) noexcept nogil:
 
 
 cdef inline uint64_t load4(const char* p) noexcept nogil:
-    cdef uint32_t word
-    memcpy(&word, p, 4)
-    return word
+    cdef uint32_t value
+    memcpy(&value, p, 4)
+    return value
 
 
 cdef inline uint64_t mix(uint64_t h) noexcept nogil:

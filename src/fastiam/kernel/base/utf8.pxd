@@ -5,17 +5,17 @@ from libc.string cimport memcpy
 
 cdef inline bint is_ascii(const char* data, int64_t size) noexcept nogil:
     """Whether no byte has its high bit set. Reads 32 bytes at a time, and never past `size`."""
-    cdef uint64_t words[4]
+    cdef uint64_t lanes[4]
     cdef uint64_t seen = 0
     cdef uint64_t last = 0
     cdef int64_t i = 0
     while i + 32 <= size:
-        memcpy(words, data + i, 32)     # PERF: the compiler makes two vector loads of it
-        seen |= words[0] | words[1] | words[2] | words[3]
+        memcpy(lanes, data + i, 32)     # PERF: the compiler makes two vector loads of it
+        seen |= lanes[0] | lanes[1] | lanes[2] | lanes[3]
         i += 32
     while i + 8 <= size:
-        memcpy(words, data + i, 8)
-        seen |= words[0]
+        memcpy(lanes, data + i, 8)
+        seen |= lanes[0]
         i += 8
     if i < size:
         memcpy(&last, data + i, size - i)

@@ -5,16 +5,16 @@ PERF: a row with a miss is otherwise attempted three times on the general path. 
 from libc.stdint cimport int64_t, uint32_t
 
 from fastiam.kernel.columns.validate cimport is_readable
-from fastiam.kernel.decide.blocks cimport BLOCK, Block, OWN_ROWS, Rows, Side, find_rows, number_rows, seek_rows
+from fastiam.kernel.decide.blocks cimport BLOCK, Block, PRINCIPAL_PLAN, Rows, ThreadState, find_rows, number_rows, locate_plans
 from fastiam.kernel.decide.zone_filter cimport layer_row
-from fastiam.kernel.model.call cimport CALLER_PLAIN, Call, Caller
+from fastiam.kernel.model.call cimport PS_FAST, Call, PrincipalState
 from fastiam.kernel.model.decision cimport NO_ACTION, NO_PRINCIPAL
 from fastiam.kernel.model.plan cimport PlanKey
 from fastiam.kernel.model.tables cimport *
 
 
 cdef enum:
-    MOST_MISSING = 4 * BLOCK
+    MAX_MISSES = 4 * BLOCK
 
 
 cdef struct Attempt:           # what a try to decide a row came to
@@ -24,31 +24,31 @@ cdef struct Attempt:           # what a try to decide a row came to
 
 
 cdef struct Missing:           # what some rows miss; names come first, for who is not known misses no policies yet
-    Attempt names[MOST_MISSING]    # rows whose action or principal nobody knows yet
+    Attempt names[MAX_MISSES]      # rows whose action or principal nobody knows yet
     uint32_t n_names
-    PlanKey policies[MOST_MISSING]
+    PlanKey policies[MAX_MISSES]
     uint32_t n_policies
 
 
 cdef inline void list_names(const Block* b, const TablesC* t, int64_t row, int64_t n, Missing* missing) noexcept nogil:
     cdef uint32_t i
     for i in range(<uint32_t>n):
-        if b.name[i] == NONE or b.who[i] >= t.n_principals:
+        if b.name[i] == NONE or b.principal_id[i] >= t.n_principals:
             missing.names[missing.n_names].row = row + i
             missing.names[missing.n_names].status = NO_ACTION if b.name[i] == NONE else NO_PRINCIPAL
             missing.n_names += 1
 
 
-cdef inline void list_policies(const Side* s, const TablesC* t, int64_t n, Missing* missing) noexcept nogil:
+cdef inline void list_policies(const ThreadState* s, const TablesC* t, int64_t n, Missing* missing) noexcept nogil:
     """Of the principals' own layers, and of their SCPs; those alone that surely count: who is refused at once has none made."""
     cdef const Block* b = s.block
-    cdef const Caller* w
+    cdef const PrincipalState* w
     cdef uint32_t i
     for i in range(<uint32_t>n):
-        w = b.caller[i]
-        if not w.flags & CALLER_PLAIN or t.classes[b.cls[i]].flags & w.barred:
+        w = b.principal_state[i]
+        if not w.flags & PS_FAST or t.classes[b.cls[i]].flags & w.barred:
             continue
-        if b.rows[OWN_ROWS][i].n == 0:
+        if b.rows[PRINCIPAL_PLAN][i].n == 0:
             missing.policies[missing.n_policies] = PlanKey(w.principal_set, b.cls[i], b.name[i], 0)
             missing.n_policies += 1
         if w.scp_set != NONE and layer_row(t, w.scp_set, b.cls[i], b.name[i]).n == 0:
@@ -56,11 +56,11 @@ cdef inline void list_policies(const Side* s, const TablesC* t, int64_t n, Missi
             missing.n_policies += 1
 
 
-cdef inline int64_t seek_missing(Side* s, Call* c, const Rows* rows, int64_t first, int64_t n, bint names, Missing* missing) noexcept nogil:
+cdef inline int64_t find_misses(ThreadState* s, Call* c, const Rows* rows, int64_t first, int64_t n, bint names, Missing* missing) noexcept nogil:
     """List what a range that starts at row `first` of the batch misses, `names` or policies, up to where the list is full; how many rows were
     looked at: 0 where columns have to be checked first."""
     cdef int64_t at = 0, size
-    while at < n and missing.n_names + BLOCK <= MOST_MISSING and missing.n_policies + 2 * BLOCK <= MOST_MISSING:
+    while at < n and missing.n_names + BLOCK <= MAX_MISSES and missing.n_policies + 2 * BLOCK <= MAX_MISSES:
         size = min(n - at, <int64_t>BLOCK)
         if not (is_readable(rows.principals, rows.principal_first + at, size) and is_readable(rows.actions, rows.action_first + at, size)):
             break
@@ -68,7 +68,7 @@ cdef inline int64_t seek_missing(Side* s, Call* c, const Rows* rows, int64_t fir
         if names:
             list_names(s.block, c.t, first + at, size, missing)
         else:
-            seek_rows(s, c, size)
+            locate_plans(s, c, size)
             find_rows(s, c.t, size)
             list_policies(s, c.t, size, missing)
         at += size

@@ -8,30 +8,30 @@ from libc.stdlib cimport realloc
 from libc.string cimport memcmp, memcpy, memset
 
 from fastiam.kernel.base.invariants cimport narrow16, narrow32, narrow8
-from fastiam.kernel.base.routes cimport ROUTE_FAR, ROUTE_FLAGS, ROUTE_LAYERS, ROUTE_NEAR, ROUTE_OWN, count_route, routed
+from fastiam.kernel.base.routes cimport ROUTE_GENERAL, ROUTE_FLAGS, ROUTE_LAYERS, ROUTE_GENERAL_LOCATED, ROUTE_OWN, count_route, routed
 from fastiam.kernel.base.text cimport Text, prefetch, read_ahead
 from fastiam.kernel.columns.column cimport Column, item_code, item_text, row_items, value_text
 from fastiam.kernel.columns.validate cimport is_readable
 from fastiam.kernel.decide.attempt cimport attempt
-from fastiam.kernel.decide.block_driver cimport decide_waves
+from fastiam.kernel.decide.block_driver cimport decide_vectorized
 from fastiam.kernel.decide.blocks cimport (
-    Answers, BLOCK, Block, LIST_BITS, Listed, OWN_ROWS, Rows, Side, ask_value, find_rows, is_sifted, list_ways, name_number, number_rows, seek_rows,
-    session_number,
+    Answers, BLOCK, Block, LIST_BITS, Listed, PRINCIPAL_PLAN, Rows, ThreadState, prefetch_value, find_rows, is_pruning, split_by_path, name_number,
+    number_rows, locate_plans, session_number,
 )
 from fastiam.kernel.decide.column_checks cimport AGREED_BITS, contradicts_fixed, contradicts_owner
 from fastiam.kernel.decide.endpoints cimport pass_endpoints
 from fastiam.kernel.decide.fast_path cimport (
-    ACCOUNT, ACT_HARD, ACT_ON_ROLE, FACTS_LONG, FACTS_STAR, FACTS_TOLD, LIMITS_ASKED_AT, PARTITION, PLACE, WAYS_AT, limits_left, odd_limits,
-    place_differs,
+    ACCOUNT, ACT_HARD, ACT_ON_ROLE, FACTS_LONG, FACTS_STAR, FACTS_OWNER_KNOWN, LIMIT_STAGES_SHIFT, PARTITION, ACCOUNT_KEY_MASK, PATH_SHIFT,
+    limits_left, limits_without_program, account_key_diff,
 )
 from fastiam.kernel.decide.layers cimport find_records, find_rules, hold_rows
 from fastiam.kernel.decide.locate cimport may_name_provider
-from fastiam.kernel.decide.resource_facts cimport fetch_texts, find_facts, look_up_facts, tell_owners
-from fastiam.kernel.decide.row_driver cimport Look, decide_general, look_at
-from fastiam.kernel.decide.zone_filter cimport account_at, limit_rows, sift
+from fastiam.kernel.decide.resource_facts cimport fetch_texts, find_facts, look_up_facts, set_owners_from_column
+from fastiam.kernel.decide.row_driver cimport RowCursor, decide_general, set_row
+from fastiam.kernel.decide.zone_filter cimport account_at, limit_rows, prune_denies
 from fastiam.kernel.eval.literals cimport ANYWHERE, NOWHERE
-from fastiam.kernel.eval.memo cimport is_of_owner
-from fastiam.kernel.model.call cimport CALLER_CHECKS, CALLER_LIMITED, Call, Caller, ContextColumn
+from fastiam.kernel.eval.memo cimport is_owner_key
+from fastiam.kernel.model.call cimport PS_CHECK_KEYS, PS_LIMITED, Call, PrincipalState, ContextColumn
 from fastiam.kernel.model.decision cimport (
     ALLOW, Answer, BAD_CONTEXT, BAD_RESOURCE, DEPENDS, DONE, IMPLICIT_DENY, LAYER_IDENTITY, NO_ACTION, NO_PRINCIPAL, REASON_NONE,
 )
@@ -40,30 +40,30 @@ from fastiam.kernel.model.tables cimport *
 
 # -- one row ------------------------------------------------------------------------------------------------------------
 
-cdef inline int64_t list_matters(Side* s) noexcept nogil:
+cdef inline int64_t append_deciding_keys(ThreadState* s) noexcept nogil:
     """Where the list of the keys that matter to the row at hand lies; equal neighbours share one."""
-    cdef int64_t size = s.frame.s.n_matters + 1
-    cdef const uint32_t* of = s.frame.s.matters
-    cdef const uint32_t* before = s.matters + s.last_matters
+    cdef int64_t size = s.frame.s.n_deciding_keys + 1
+    cdef const uint32_t* of = s.frame.s.deciding_keys
+    cdef const uint32_t* before = s.deciding_keys + s.last_deciding_keys
     cdef uint32_t* grown
-    if s.n_matters and before[0] == s.frame.s.n_matters and (size == 1 or memcmp(before + 1, of, <size_t>(size - 1) * 4) == 0):
-        return (s.number << LIST_BITS) | s.last_matters
-    if s.n_matters + size > s.room_matters:
-        grown = <uint32_t*>realloc(s.matters, <size_t>(2 * (s.n_matters + size)) * 4)
+    if s.n_deciding_keys and before[0] == s.frame.s.n_deciding_keys and (size == 1 or memcmp(before + 1, of, <size_t>(size - 1) * 4) == 0):
+        return (s.number << LIST_BITS) | s.last_deciding_keys
+    if s.n_deciding_keys + size > s.deciding_keys_capacity:
+        grown = <uint32_t*>realloc(s.deciding_keys, <size_t>(2 * (s.n_deciding_keys + size)) * 4)
         if grown == NULL:
             s.frame.s.failed = 1
             return -1
-        s.matters = grown
-        s.room_matters = 2 * (s.n_matters + size)
-    s.last_matters = s.n_matters
-    s.matters[s.n_matters] = s.frame.s.n_matters
+        s.deciding_keys = grown
+        s.deciding_keys_capacity = 2 * (s.n_deciding_keys + size)
+    s.last_deciding_keys = s.n_deciding_keys
+    s.deciding_keys[s.n_deciding_keys] = s.frame.s.n_deciding_keys
     if size > 1:
-        memcpy(s.matters + s.n_matters + 1, of, <size_t>(size - 1) * 4)
-    s.n_matters += size
-    return (s.number << LIST_BITS) | s.last_matters
+        memcpy(s.deciding_keys + s.n_deciding_keys + 1, of, <size_t>(size - 1) * 4)
+    s.n_deciding_keys += size
+    return (s.number << LIST_BITS) | s.last_deciding_keys
 
 
-cdef inline void write(Side* s, const Call* c, const Answer* a, int64_t row) noexcept nogil:
+cdef inline void write(ThreadState* s, const Call* c, const Answer* a, int64_t row) noexcept nogil:
     cdef Answers* out = &s.answers
     out.outcome[row] = a.outcome
     if c.reasons:
@@ -72,10 +72,10 @@ cdef inline void write(Side* s, const Call* c, const Answer* a, int64_t row) noe
         if a.entry != NULL:
             out.entry[row] = narrow32(a.entry - c.t.entries)
         if a.outcome == DEPENDS:
-            out.matter[row] = list_matters(s)
+            out.deciding_list[row] = append_deciding_keys(s)
 
 
-cdef inline void postpone(Side* s, const Call* c, int64_t row) noexcept nogil:
+cdef inline void postpone(ThreadState* s, const Call* c, int64_t row) noexcept nogil:
     """Put a row on the slow list, with no answer yet."""
     cdef Answers* out = &s.answers
     out.outcome[row] = 255
@@ -83,11 +83,11 @@ cdef inline void postpone(Side* s, const Call* c, int64_t row) noexcept nogil:
     if c.reasons:
         out.layer[row] = 255
         out.reason[row] = 255
-    s.slow[s.n_slow] = row
-    s.n_slow += 1
+    s.deferred_rows[s.n_deferred] = row
+    s.n_deferred += 1
 
 
-cdef inline void finish(Side* s, const Call* c, const Answer* a, int status) noexcept nogil:
+cdef inline void finish(ThreadState* s, const Call* c, const Answer* a, int status) noexcept nogil:
     """Write the answer to the row at hand, or postpone it."""
     if status == DONE:
         s.answers.assumed[c.batch_row] = c.assumed_owner
@@ -112,7 +112,7 @@ cdef inline int decide_located(Call* c, const Rows* rows, int64_t i, Answer* a, 
 
 
 cdef inline int decide_row(
-    const Side* s, Call* c, const Rows* rows, int64_t i, Answer* a, uint32_t provider, bint checked
+    const ThreadState* s, Call* c, const Rows* rows, int64_t i, Answer* a, uint32_t provider, bint checked
 ) noexcept nogil:
     """A row on the general path; `provider` is the principal where name and action are resolved together (N3)."""
     cdef Text text
@@ -145,62 +145,62 @@ cdef inline int decide_row(
     return decide_located(c, rows, i, a, checked)
 
 
-cdef inline void decide_far(Side* s, Call* c, const Rows* rows, int64_t first, int64_t at, uint32_t i) noexcept nogil:
+cdef inline void decide_general_row(ThreadState* s, Call* c, const Rows* rows, int64_t first, int64_t at, uint32_t i) noexcept nogil:
     cdef Answer a
     cdef Block* b = s.block
     cdef int status
     c.batch_row = first + at + i
-    if b.who[i] == s.n_callers - 1 or c.t.classes[b.cls[i]].flags & ACT_FEDERATION:
+    if b.principal_id[i] == s.n_principal_states - 1 or c.t.classes[b.cls[i]].flags & ACT_FEDERATION:
         status = decide_row(s, c, rows, at + i, &a, NONE, False)
     else:
         c.row = at + i
-        c.principal = &c.t.principals[b.who[i]]
+        c.principal = &c.t.principals[b.principal_id[i]]
         c.action_name = b.name[i]
         c.action_class = b.cls[i]
         c.action = &c.t.classes[c.action_class]
-        c.own = b.rows[OWN_ROWS][i][0]
+        c.own = b.rows[PRINCIPAL_PLAN][i][0]
         status = BAD_RESOURCE
         if item_text(rows.resources, rows.resource_first + at + i, &c.resource):
             status = decide_located(c, rows, at + i, &a, False)
-    finish(s, c, &a, routed(ROUTE_FAR, status))
+    finish(s, c, &a, routed(ROUTE_GENERAL, status))
 
 
 # -- a block --------------------------------------------------------------------------------------------------------------
 
-cdef inline void sort_rows(Side* s, const Call* c, int64_t first, int64_t n) noexcept nogil:
+cdef inline void sort_rows(ThreadState* s, const Call* c, int64_t first, int64_t n) noexcept nogil:
     """Decide the rows that flags of plans decide, and find the path of the others.
 
     Without a branch on what a row holds: which way it goes is not to be foreseen.
     """
     cdef Block* b = s.block
     cdef const ActionClass* classes = c.t.classes
-    cdef const Flat* flats = c.t.flats
+    cdef const MatchOp* match_ops = c.t.match_ops
     cdef uint8_t* outcome = s.answers.outcome + first
     cdef uint8_t* assumed = s.answers.assumed + first
     cdef const Row* own
-    cdef const Caller* w
+    cdef const PrincipalState* w
     cdef uint64_t f, other, seen = 0
-    cdef uint32_t i, way, action
-    cdef uint32_t ways_at = REASONS_AT * c.reasons
+    cdef uint32_t i, path, action
+    cdef uint32_t path_shift = REASONS_SHIFT * c.reasons
     for i in range(<uint32_t>n):
-        own = b.rows[OWN_ROWS][i]
+        own = b.rows[PRINCIPAL_PLAN][i]
         f = b.facts[i]
-        w = b.caller[i]
+        w = b.principal_state[i]
         action = classes[b.cls[i]].flags
-        b.differs[i] = other = place_differs(w, f)       # PERF: once more, where `sift` has told it, is less than a loop of its own
-        way = (own.ways >> ways_at & WAYS) | w.way | b.limits[i] | ((f >> WAYS_AT) & (WAY_NEAR | WAY_FAR))
-        way |= ((other | (action & (ACT_HARD | ACT_ON_ROLE))) != 0) * WAY_NEAR
-        way |= (((other & PARTITION) | (action & w.barred)) != 0) * WAY_FAR
-        b.way[i] = narrow8(way)
+        b.differs[i] = other = account_key_diff(w, f)    # PERF: once more, where `prune_denies` has told it, is less than a loop of its own
+        path = (own.paths >> path_shift & PATH_MASK) | w.path | b.limits[i] | ((f >> PATH_SHIFT) & (PATH_LAYERED | PATH_GENERAL))
+        path |= ((other | (action & (ACT_HARD | ACT_ON_ROLE))) != 0) * PATH_LAYERED
+        path |= (((other & PARTITION) | (action & w.barred)) != 0) * PATH_GENERAL
+        b.path[i] = narrow8(path)
         outcome[i] = (own.flags & ROW_GRANTS) != 0       # IMPLICIT_DENY or ALLOW, where nothing else counts
-        assumed[i] = (f & FACTS_TOLD) == 0
+        assumed[i] = (f & FACTS_OWNER_KNOWN) == 0
         seen |= f
-        prefetch(flats + own.flat)
-        prefetch(flats + own.flat + 1)
+        prefetch(match_ops + own.program)
+        prefetch(match_ops + own.program + 1)
     b.has_stars = (seen & FACTS_STAR) != 0
 
 
-cdef inline void check_principals(Side* s, Call* c, int64_t at, int64_t n) noexcept nogil:
+cdef inline void check_principals(ThreadState* s, Call* c, int64_t at, int64_t n) noexcept nogil:
     """Send the rows to the general path whose column has another value than the principal fixes (K1)."""
     cdef Block* b = s.block
     cdef const ContextColumn* column
@@ -217,21 +217,21 @@ cdef inline void check_principals(Side* s, Call* c, int64_t at, int64_t n) noexc
         agreed = c.s.agreed + c.s.cell_of[k]
         is_coded = column.column.code_width and not column.column.is_list and column.column.n_values < 1 << AGREED_BITS
         for i in range(<uint32_t>n):
-            if not b.caller[i].flags & CALLER_CHECKS:
+            if not b.principal_state[i].flags & PS_CHECK_KEYS:
                 continue
-            cell = <size_t>b.who[i] * c.s.n_fixed
+            cell = <size_t>b.principal_id[i] * c.s.n_fixed
             code = c.s.agreed_epoch
             if is_coded:
                 code += <uint64_t>(item_code(column.column, column.first + at + i) + 1)   # 0: null
                 if agreed[cell] == code:
                     continue
-            if contradicts_fixed(c, c.s.fixed[cell + <size_t>c.s.cell_of[k]], b.who[i], column, at + i):
-                b.limits[i] |= WAY_FAR
+            if contradicts_fixed(c, c.s.fixed[cell + <size_t>c.s.cell_of[k]], b.principal_id[i], column, at + i):
+                b.limits[i] |= PATH_GENERAL
             elif is_coded:
                 agreed[cell] = code
 
 
-cdef inline void check_owners(Side* s, Call* c, int64_t at, int64_t n) noexcept nogil:
+cdef inline void check_owners(ThreadState* s, Call* c, int64_t at, int64_t n) noexcept nogil:
     """The same of what the account that owns the resource fixes, where something tells which one that is."""
     cdef Block* b = s.block
     cdef const ContextColumn* column
@@ -240,41 +240,41 @@ cdef inline void check_owners(Side* s, Call* c, int64_t at, int64_t n) noexcept 
     cdef int32_t k
     for k in range(c.n_columns):
         column = &c.columns[k]
-        if not is_of_owner(&c.t.keys[column.key]):
+        if not is_owner_key(&c.t.keys[column.key]):
             continue
         for i in range(<uint32_t>n):
             facts = b.facts[i]
-            if not facts & FACTS_TOLD or facts & FACTS_LONG or b.caller[i].way & WAY_FAR:
+            if not facts & FACTS_OWNER_KNOWN or facts & FACTS_LONG or b.principal_state[i].path & PATH_GENERAL:
                 continue
-            account = b.caller[i].account
+            account = b.principal_state[i].account
             if facts & FACTS_STAR:
-                b.limits[i] |= WAY_FAR
+                b.limits[i] |= PATH_GENERAL
                 continue
-            if place_differs(b.caller[i], facts):
-                account = account_at(s, c.t, facts & PLACE)
+            if account_key_diff(b.principal_state[i], facts):
+                account = account_at(s, c.t, facts & ACCOUNT_KEY_MASK)
             if contradicts_owner(c, column, at + i, facts & ACCOUNT, account):
-                b.limits[i] |= WAY_FAR
+                b.limits[i] |= PATH_GENERAL
 
 
-cdef inline void limit_own(Side* s, int64_t n) noexcept nogil:
+cdef inline void limit_own(ThreadState* s, int64_t n) noexcept nogil:
     """What boundaries and session policies require of rows, and the path that these take then."""
     cdef Block* b = s.block
     cdef const Row* own
     cdef uint32_t i, limits, seen = 0
     for i in range(<uint32_t>n):
-        own = b.rows[OWN_ROWS][i]
-        limits = limits_left(b.caller[i], own)
+        own = b.rows[PRINCIPAL_PLAN][i]
+        limits = limits_left(b.principal_state[i], own)
         seen |= limits
-        b.asked[i] = narrow16(limits << LIMITS_ASKED_AT)
-        b.way[i] |= <uint8_t>((own.ways >> REASONS_AT & -<uint32_t>(limits != 0)) & WAY_OWN | (odd_limits(own, limits) != 0) * WAY_NEAR)
+        b.pending_stages[i] = narrow16(limits << LIMIT_STAGES_SHIFT)
+        b.path[i] |= <uint8_t>((own.paths >> REASONS_SHIFT & -<uint32_t>(limits != 0)) & PATH_PRINCIPAL_ONLY | (limits_without_program(own, limits) != 0) * PATH_LAYERED)
     b.has_more = seen != 0
 
 
-cdef inline void fetch_flats(const Block* b, const TablesC* t, const Listed* listed) noexcept nogil:
+cdef inline void prefetch_ops(const Block* b, const TablesC* t, const Listed* listed) noexcept nogil:
     """Fetch the first match ops of the principals' plans of a list."""
     cdef uint32_t j
     for j in range(listed.n):
-        read_ahead(t.flats + b.rows[OWN_ROWS][listed.rows[j]].flat + b.skipped[listed.rows[j]])
+        read_ahead(t.match_ops + b.rows[PRINCIPAL_PLAN][listed.rows[j]].program + b.skipped[listed.rows[j]])
 
 
 cdef inline void hide_stars(Block* b, const Listed* listed) noexcept nogil:
@@ -301,112 +301,112 @@ cdef inline void fetch_codes(const Call* c, int64_t row, int64_t n) noexcept nog
             at += 64
 
 
-cdef inline void decide_listed(Side* s, Call* c, const Rows* rows, int64_t first, int64_t at) noexcept nogil:
+cdef inline void decide_listed(ThreadState* s, Call* c, const Rows* rows, int64_t first, int64_t at) noexcept nogil:
     """Decide the rows whose policies are evaluated."""
     cdef Block* b = s.block
     cdef Answer a
-    cdef Look l
-    cdef uint32_t j, i, n_near = b.near_way.n
+    cdef RowCursor l
+    cdef uint32_t j, i, n_layered = b.layered_rows.n
     l.c = c
     l.pool = c.t.pool
     l.colons = NULL
     l.first = first
-    decide_waves(s, &l, at)
-    count_route(ROUTE_OWN, b.own_way.n)
-    count_route(ROUTE_LAYERS, b.joined_way.n - (b.near_way.n - n_near))
-    for j in range(b.near_way.n):
-        i = b.near_way.rows[j]
-        look_at(b, &l, at, i)
-        finish(s, c, &a, routed(ROUTE_NEAR, decide_general(s, &l, &a)))
+    decide_vectorized(s, &l, at)
+    count_route(ROUTE_OWN, b.principal_rows.n)
+    count_route(ROUTE_LAYERS, b.vectorized_rows.n - (b.layered_rows.n - n_layered))
+    for j in range(b.layered_rows.n):
+        i = b.layered_rows.rows[j]
+        set_row(b, &l, at, i)
+        finish(s, c, &a, routed(ROUTE_GENERAL_LOCATED, decide_general(s, &l, &a)))
 
 
-cdef inline void decide_all_far(Side* s, Call* c, const Rows* rows, int64_t first, int64_t at) noexcept nogil:
+cdef inline void decide_all_general(ThreadState* s, Call* c, const Rows* rows, int64_t first, int64_t at) noexcept nogil:
     """Decide the rows of the general path; the texts of their resources are prefetched."""
-    cdef const Listed* listed = &s.block.far_way
+    cdef const Listed* listed = &s.block.general_rows
     cdef const Column* column = rows.resources
     cdef Text text
     cdef int64_t code
     cdef uint32_t j
     for j in range(listed.n * (column.code_width != 0)):
-        ask_value(column, max(item_code(column, rows.resource_first + at + listed.rows[j]), <int64_t>0))
+        prefetch_value(column, max(item_code(column, rows.resource_first + at + listed.rows[j]), <int64_t>0))
     for j in range(listed.n * (column.code_width != 0)):
         code = item_code(column, rows.resource_first + at + listed.rows[j])
         if code >= 0 and value_text(column, code, &text):
             prefetch(text.data)
             prefetch(text.data + 63)
     for j in range(listed.n):
-        decide_far(s, c, rows, first, at, listed.rows[j])
+        decide_general_row(s, c, rows, first, at, listed.rows[j])
 
 
-cdef inline bint are_all_far(const Block* b, int64_t n) noexcept nogil:
+cdef inline bint are_all_general(const Block* b, int64_t n) noexcept nogil:
     """Whether all principals of a block take the general path, as those that a directory does not know."""
-    cdef uint8_t ways = WAY_FAR
+    cdef uint8_t paths = PATH_GENERAL
     cdef uint32_t i
     for i in range(<uint32_t>n):
-        ways &= b.caller[i].way
-    return ways != 0
+        paths &= b.principal_state[i].path
+    return paths != 0
 
 
-cdef inline void run_block(Side* s, Call* c, const Rows* rows, int64_t first, int64_t at, int64_t n) noexcept nogil:
+cdef inline void run_block(ThreadState* s, Call* c, const Rows* rows, int64_t first, int64_t at, int64_t n) noexcept nogil:
     """Decide `n` rows of a range that starts at row `first` of the batch, from row `at` of the range."""
     cdef Block* b = s.block
     cdef const TablesC* t = c.t
     cdef uint32_t i
     number_rows(s, t, rows, at, n)
-    seek_rows(s, c, n)
+    locate_plans(s, c, n)
     if s.is_plain:
         find_facts(s, c, rows, at, n)
     find_rows(s, t, n)
-    if not s.is_plain or t.n_classes == 0 or are_all_far(b, n):
+    if not s.is_plain or t.n_classes == 0 or are_all_general(b, n):
         for i in range(<uint32_t>n):
-            b.far_way.rows[i] = narrow16(i)
-        b.far_way.n = narrow32(n)
-        decide_all_far(s, c, rows, first, at)
+            b.general_rows.rows[i] = narrow16(i)
+        b.general_rows.n = narrow32(n)
+        decide_all_general(s, c, rows, first, at)
         return
     look_up_facts(s, c, rows, n)
     if rows.owners != NULL:
-        tell_owners(b, rows, at, n)
-    if is_sifted(s):
-        sift(s, c, at, n)
+        set_owners_from_column(b, rows, at, n)
+    if is_pruning(s):
+        prune_denies(s, c, at, n)
         limit_rows(s, c, rows, at, n)
     else:
         memset(b.limits, 0, <size_t>n)
         memset(b.owner, 0xFF, <size_t>n * sizeof(uint32_t))
-        memset(b.never, 0, <size_t>n * sizeof(uint64_t))
+        memset(b.known_false, 0, <size_t>n * sizeof(uint64_t))
         memset(b.skipped, 0, <size_t>n)
     if s.has_endpoints:
         pass_endpoints(s, c, rows, at, n)
-    if s.limited & CALLER_CHECKS:
+    if s.limited & PS_CHECK_KEYS:
         check_principals(s, c, at, n)
     if c.gives_owners:
         check_owners(s, c, at, n)
     sort_rows(s, c, first + at, n)
     b.has_more = False
-    if s.limited & CALLER_LIMITED:
+    if s.limited & PS_LIMITED:
         limit_own(s, n)
     else:
-        memset(b.asked, 0, sizeof(b.asked))
-    list_ways(b, n)
+        memset(b.pending_stages, 0, sizeof(b.pending_stages))
+    split_by_path(b, n)
     if c.reasons:
         memset(s.answers.layer + first + at, LAYER_IDENTITY, <size_t>n)
         memset(s.answers.reason + first + at, REASON_NONE, <size_t>n)
-    b.joined_way.n = 0
-    if b.near_way.n:
+    b.vectorized_rows.n = 0
+    if b.layered_rows.n:
         fetch_codes(c, at, n)
         if t.actions & (ACT_STS_ROLE | ACT_HARD):
             find_rules(b, t, rows)
         find_records(s, t)
-        hold_rows(s, c, REASONS_AT * c.reasons, at)
-    count_route(ROUTE_FLAGS, n - b.own_way.n - b.near_way.n - b.joined_way.n - b.far_way.n)
-    fetch_flats(b, t, &b.own_way)
-    fetch_texts(s, rows, &b.own_way)
-    fetch_texts(s, rows, &b.near_way)
-    fetch_texts(s, rows, &b.joined_way)
-    hide_stars(b, &b.own_way)
-    hide_stars(b, &b.near_way)
-    hide_stars(b, &b.joined_way)
+        hold_rows(s, c, REASONS_SHIFT * c.reasons, at)
+    count_route(ROUTE_FLAGS, n - b.principal_rows.n - b.layered_rows.n - b.vectorized_rows.n - b.general_rows.n)
+    prefetch_ops(b, t, &b.principal_rows)
+    fetch_texts(s, rows, &b.principal_rows)
+    fetch_texts(s, rows, &b.layered_rows)
+    fetch_texts(s, rows, &b.vectorized_rows)
+    hide_stars(b, &b.principal_rows)
+    hide_stars(b, &b.layered_rows)
+    hide_stars(b, &b.vectorized_rows)
     decide_listed(s, c, rows, first, at)
-    decide_all_far(s, c, rows, first, at)
+    decide_all_general(s, c, rows, first, at)
 
 
 cdef inline bint may_read(const Call* c, const Rows* rows, int64_t at, int64_t n) noexcept nogil:
@@ -423,7 +423,7 @@ cdef inline bint may_read(const Call* c, const Rows* rows, int64_t at, int64_t n
     )
 
 
-cdef inline int64_t run_rows(Side* s, Call* c, const Rows* rows, int64_t first, int64_t n) noexcept nogil:
+cdef inline int64_t run_rows(ThreadState* s, Call* c, const Rows* rows, int64_t first, int64_t n) noexcept nogil:
     """Decide a range of rows, up to a block that has to be checked first; how many rows were decided."""
     cdef int64_t at = 0, size
     while at < n:

@@ -2,7 +2,7 @@
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from fastiam.kernel.base.routes cimport Route
-from fastiam.kernel.decide.blocks cimport Answers, Rows, Side
+from fastiam.kernel.decide.blocks cimport Answers, Rows, ThreadState
 from fastiam.kernel.plan.tables cimport Tables
 from fastiam.kernel.model.call cimport Call
 from fastiam.kernel.columns.column cimport Column
@@ -12,12 +12,12 @@ from fastiam.kernel.columns.read cimport TextColumn
 from fastiam.kernel.batch.misses cimport Attempt, Missing
 from fastiam.kernel.plan.names cimport Names
 from fastiam.kernel.batch.reasons cimport _Reasons
-from fastiam.kernel.batch.threads cimport _Sides
+from fastiam.kernel.batch.threads cimport _ThreadStates
 from fastiam.kernel.model.tables cimport TablesC
 
 
 cdef enum:
-    MOST_RENUMBERED = 65536    # values of a dictionary that are numbered again when names were entered
+    MAX_RENUMBERED = 65536     # values of a dictionary that are numbered again when names were entered
 
 
 cdef uint64_t rows_by_route(Route route) noexcept
@@ -37,8 +37,8 @@ cdef class _Passes:
     cdef int64_t n, now, first, last                      # all rows; those of the chunk at hand
     cdef bint reasons, entered, is_plain
     cdef uint64_t generation
-    cdef _Sides sides
-    cdef _Reasons told                                   # None: nobody asks why
+    cdef _ThreadStates thread_states
+    cdef _Reasons reason_columns                         # None: nobody asks why
     cdef object outcome, assumed
     cdef uint8_t[::1] c_outcome
     cdef uint8_t[::1] c_assumed
@@ -49,20 +49,20 @@ cdef class _Passes:
     cdef dict missing_keys                                     # key -> rows that read it where nobody supplied it
 
     cdef dict _named(self, dict sessions)
-    cdef Side* _side(self, int number) except NULL
+    cdef ThreadState* _thread_state(self, int number) except NULL
     cdef void _point_answers(self, Answers* answers)
     cdef int _prepare(self) except -1
     cdef int _name_sessions(self) except -1
     cdef uint32_t _session_number(self, str name, object session) except? 0xFFFFFFFD
     cdef bint _is_plain(self)
-    cdef object _codes(self, Side* side, const Column* chunk, dict known, bint of_actions)
-    cdef int _point_codes(self, Side* s, Rows* rows) except -1
-    cdef int64_t _point(self, int side, int64_t row, int64_t last, Call* c, Rows* rows) except -1
-    cdef void _start(self, Call* c, Side* s)
-    cdef void _unpoint(self, int side, Call* c)
-    cdef int64_t _seek(self, int64_t row, bint names, Missing* missing) except -1
-    cdef int _try_rows(self, Attempt* tried, int n) except -1
-    cdef int _try_alone(self, Attempt* tried, bint is_checked) except -1
+    cdef object _codes(self, ThreadState* thread, const Column* chunk, dict known, bint of_actions)
+    cdef int _point_codes(self, ThreadState* s, Rows* rows) except -1
+    cdef int64_t _point(self, int thread, int64_t row, int64_t last, Call* c, Rows* rows) except -1
+    cdef void _start(self, Call* c, ThreadState* s)
+    cdef void _unpoint(self, int thread, Call* c)
+    cdef int64_t _find_misses(self, int64_t row, bint names, Missing* missing) except -1
+    cdef int _retry_rows(self, Attempt* tried, int n) except -1
+    cdef int _retry_row(self, Attempt* tried, bint is_checked) except -1
     cdef uint32_t _provider(self, Call* c, const Rows* rows) except? 0xFFFFFFFD
     cdef str _text(self, TextColumn column, int64_t row, str name)
     cdef object _value(self, TextColumn column, int64_t row)

@@ -11,21 +11,21 @@ from libc.string cimport memset
 
 from fastiam._core cimport Core, _Declared
 from fastiam.kernel.base.invariants cimport narrow32
-from fastiam.kernel.base.routes cimport ROUTE_ALONE, ROUTE_TOGETHER, Route, route_count, routed
+from fastiam.kernel.base.routes cimport ROUTE_SINGLE, ROUTE_TOGETHER, Route, route_count, routed
 from fastiam.kernel.base.text cimport Text
-from fastiam.kernel.batch.misses cimport Attempt, Missing, seek_missing
+from fastiam.kernel.batch.misses cimport Attempt, Missing, find_misses
 from fastiam.kernel.batch.pass_blocks cimport decide_row, finish, run_rows
 from fastiam.kernel.batch.reasons cimport _Reasons
 from fastiam.kernel.batch.resource_dictionaries cimport _Facts
-from fastiam.kernel.batch.threads cimport MANY, _Sides, reserve_slow
+from fastiam.kernel.batch.threads cimport MANY, _ThreadStates, reserve_deferred
 from fastiam.kernel.columns.column cimport Column, item_text
 from fastiam.kernel.columns.read cimport TextColumn
-from fastiam.kernel.decide.blocks cimport Answers, Rows, Side, number_values
+from fastiam.kernel.decide.blocks cimport Answers, Rows, ThreadState, number_values
 from fastiam.kernel.decide.locate cimport may_name_provider
-from fastiam.kernel.decide.scratch cimport fit_truths, utf8_of
+from fastiam.kernel.decide.scratch cimport reserve_truths, utf8_of
 from fastiam.kernel.eval.key_columns cimport new_text_codes
-from fastiam.kernel.eval.memo cimport is_of_owner
-from fastiam.kernel.model.call cimport Call, ContextColumn, MOST_TEXT_CODES, TAG_AT
+from fastiam.kernel.eval.memo cimport is_owner_key
+from fastiam.kernel.model.call cimport Call, ContextColumn, MAX_TEXT_CODES, TAG_AT
 from fastiam.kernel.model.decision cimport Answer, DONE, MISSING, NO_PRINCIPAL
 from fastiam.kernel.model.plan cimport PlanKey
 from fastiam.kernel.model.string_table cimport table_find
@@ -41,9 +41,9 @@ from fastiam.model.key_registry import fold, key_info, spelled
 
 
 cdef enum:
-    MOST_CODES = 65000         # of a dictionary by which truths are kept
+    MAX_CODES = 65000          # of a dictionary by which truths are kept
     PIECE = 16384              # rows that a thread takes at a time
-    LEAST_PIECE = 2048         # and the last ones
+    MIN_MORSEL = 2048          # and the last ones
     SHARED = 8192              # fewer are not worth a second thread
     BROKEN = 0xFFFFFFFE        # a session that cannot be read
 
@@ -52,7 +52,7 @@ def _cut(int64_t first, int64_t last, int threads):
     """Ranges of a range that threads can share; the last ones are short, so that no thread has much left when the others are done."""
     cuts = []
     while first < last:
-        step = min(<int64_t>PIECE, max(<int64_t>LEAST_PIECE, (last - first) // (2 * threads)), last - first)
+        step = min(<int64_t>PIECE, max(<int64_t>MIN_MORSEL, (last - first) // (2 * threads)), last - first)
         cuts.append((first, first + step))
         first += step
     return cuts
@@ -72,10 +72,10 @@ def _together(work, pool, int threads):
 
 cdef inline bint numbered_again(const Column* column):
     """Whether rows of a column find names that were entered meanwhile: by their text, or by numbers that are found anew."""
-    return not column.code_width or column.n_values <= MOST_RENUMBERED
+    return not column.code_width or column.n_values <= MAX_RENUMBERED
 
 
-cdef inline void come_to(Side* s, Call* c, const Answer* a, Attempt* tried, Route route) noexcept nogil:
+cdef inline void come_to(ThreadState* s, Call* c, const Answer* a, Attempt* tried, Route route) noexcept nogil:
     """Write down the answer of a row, or what it misses."""
     if tried.status == DONE:
         finish(s, c, a, routed(route, DONE))
@@ -125,8 +125,8 @@ cdef class _Passes:
         self.declared = _Declared(unknown) if unknown else None
         self.missing_keys = {}
         self.generation = 0xFFFFFFFFFFFFFFFF
-        self.sides = _Sides(len(self.context) + len(core.defaults))
-        self.told = _Reasons(n, bool(unknown)) if reasons else None
+        self.thread_states = _ThreadStates(len(self.context) + len(core.defaults))
+        self.reason_columns = _Reasons(n, bool(unknown)) if reasons else None
         self.first = self.last = 0
 
     def __dealloc__(self):
@@ -144,33 +144,33 @@ cdef class _Passes:
 
     # -- before a pass -----------------------------------------------------------------------------------------------------------------
 
-    cdef Side* _side(self, int number) except NULL:
+    cdef ThreadState* _thread_state(self, int number) except NULL:
         """What a thread has of its own, ready for the tables as they are."""
-        cdef Side* side = self.sides.side(number)
+        cdef ThreadState* thread_state = self.thread_states.thread_state(number)
         cdef int64_t n_session_names = 0 if self.session_names is None else self.session_names.t.principal_names.n
-        self._point_answers(&side.answers)
-        self.sides.fit(side, &self.t)
-        side.session_names = NULL
+        self._point_answers(&thread_state.answers)
+        self.thread_states.fit(thread_state, &self.t)
+        thread_state.session_names = NULL
         if n_session_names:
-            side.session_names = &self.session_names.t.principal_names
-            side.session_pool = self.session_names.t.pool
-        side.is_plain = self.is_plain
+            thread_state.session_names = &self.session_names.t.principal_names
+            thread_state.session_pool = self.session_names.t.pool
+        thread_state.is_plain = self.is_plain
         # what is unknown tells what can contradict
-        left = self.core.callers if self.declared is None else []
-        self.sides.know_callers(side, &self.t, self.generation, self.keys, self.n, n_session_names, left)
-        return side
+        left = self.core.principal_states if self.declared is None else []
+        self.thread_states.load_principal_states(thread_state, &self.t, self.generation, self.keys, self.n, n_session_names, left)
+        return thread_state
 
     cdef void _point_answers(self, Answers* answers):
         answers.outcome = &self.c_outcome[0] if self.n else NULL
         answers.assumed = &self.c_assumed[0] if self.n else NULL
-        if self.told is not None and self.n:
-            self.told.point(answers)
+        if self.reason_columns is not None and self.n:
+            self.reason_columns.point(answers)
 
     def begin(self, int64_t first, int64_t last):
         """Take up the next chunk."""
         self.first, self.last = first, last
-        if self.told is not None:
-            self.told.begin(first, last)
+        if self.reason_columns is not None:
+            self.reason_columns.begin(first, last)
         self.prepare()
 
     def prepare(self):
@@ -185,9 +185,9 @@ cdef class _Passes:
             self.keep()
             self.principal_codes = {}
             self.action_codes = {}
-            self.facts.forget()
+            self.facts.clear()
             self.generation = core.tables.generation
-            self.sides.forget_rows()
+            self.thread_states.reset_counts()
             self.session_names, self.session_bytes = None, 0
             if self.sessions:
                 self._name_sessions()
@@ -249,7 +249,7 @@ cdef class _Passes:
         while row < self.last:
             chunk = self.resources.chunk_of(row, &local, &left)
             if not self.facts.knows(chunk):
-                found = self.facts.room_for(chunk) if self.is_plain else None
+                found = self.facts.capacity_for(chunk) if self.is_plain else None
                 if found is not None:
                     parts = iter(_cut(0, chunk.n_values, threads))
                     _together(partial(self.read_facts_parts, row, found, parts), pool, threads)
@@ -263,7 +263,7 @@ cdef class _Passes:
         for first, last in parts:
             self.facts.read(&self.t, chunk, first, last, found)
 
-    cdef object _codes(self, Side* side, const Column* chunk, dict known, bint of_actions):
+    cdef object _codes(self, ThreadState* thread_state, const Column* chunk, dict known, bint of_actions):
         """The number of each dictionary value of a chunk, NONE where it is not in the tables (yet)."""
         cdef uint32_t[::1] numbers
         key = <size_t>chunk.dictionary
@@ -275,10 +275,10 @@ cdef class _Passes:
         array = np.empty(chunk.n_values, np.uint32)
         numbers = array
         with nogil:
-            number_values(side, &self.t, chunk, of_actions, &numbers[0])
+            number_values(thread_state, &self.t, chunk, of_actions, &numbers[0])
         return known.setdefault(key, array)              # another thread may have been as quick: what it points at must stay
 
-    cdef int _point_codes(self, Side* s, Rows* rows) except -1:
+    cdef int _point_codes(self, ThreadState* s, Rows* rows) except -1:
         """Point at the numbers of the dictionaries of principals and actions, where these have any. They stay as long as the pass goes on."""
         cdef uint32_t[::1] codes
         principal_codes = self._codes(s, rows.principals, self.principal_codes, False)
@@ -291,53 +291,53 @@ cdef class _Passes:
             rows.action_codes = &codes[0]
         return 0
 
-    cdef int64_t _point(self, int side, int64_t row, int64_t last, Call* c, Rows* rows) except -1:
+    cdef int64_t _point(self, int thread, int64_t row, int64_t last, Call* c, Rows* rows) except -1:
         """Point at the chunks that hold `row`, without the numbers of dictionaries; how many rows follow in all of them."""
-        cdef Side* s = &self.sides.of[side]
-        cdef int64_t left = last - row, here
+        cdef ThreadState* s = &self.thread_states.of[thread]
+        cdef int64_t left = last - row, in_chunk
         cdef TextColumn column
         cdef ContextColumn* at
         cdef const Column* chunk
         cdef int64_t key
         cdef int n = 0
         cdef bint is_plain
-        cdef bint others = s.frame.s.n_kept < self.t.n_atoms or s.frame.s.kept == NULL or s.truths_of != self.generation
+        cdef bint others = s.frame.s.n_atom_memo < self.t.n_atoms or s.frame.s.atom_memo == NULL or s.memo_generation != self.generation
         cdef Text own_name
         c.has_wide = c.has_texts = c.gives_tags = c.gives_owners = False
         rows.principal_codes = rows.action_codes = NULL
-        rows.principals = self.principals.chunk_of(row, &rows.principal_first, &here)
-        left = min(left, here)
-        rows.actions = self.actions.chunk_of(row, &rows.action_first, &here)
-        left = min(left, here)
-        rows.resources = self.resources.chunk_of(row, &rows.resource_first, &here)
-        left = min(left, here)
+        rows.principals = self.principals.chunk_of(row, &rows.principal_first, &in_chunk)
+        left = min(left, in_chunk)
+        rows.actions = self.actions.chunk_of(row, &rows.action_first, &in_chunk)
+        left = min(left, in_chunk)
+        rows.resources = self.resources.chunk_of(row, &rows.resource_first, &in_chunk)
+        left = min(left, in_chunk)
         rows.owners = NULL
         if self.owners is not None:
-            rows.owners = self.owners.chunk_of(row, &rows.owner_first, &here)
-            left = min(left, here)
+            rows.owners = self.owners.chunk_of(row, &rows.owner_first, &in_chunk)
+            left = min(left, in_chunk)
         for (name, column), number in zip(self.context.items(), self.keys):
             key = number
             if key < 0:
                 continue
             at = &s.columns[n]
-            chunk = column.chunk_of(row, &at.first, &here)
+            chunk = column.chunk_of(row, &at.first, &in_chunk)
             is_plain = not chunk.code_width and not chunk.is_list and self.n >= MANY
             others = others or at.key != <uint32_t>key or not (is_plain and at.has_texts) and (
                 at.column == NULL or at.column.dictionary != chunk.dictionary
             )
             at.column = chunk
-            at.keeps_truths = is_plain or (
-                chunk.code_width and not chunk.is_list and chunk.value_valid == NULL and chunk.n_values <= MOST_CODES
+            at.has_code_memo = is_plain or (
+                chunk.code_width and not chunk.is_list and chunk.value_valid == NULL and chunk.n_values <= MAX_CODES
             )
             at.has_texts = is_plain
-            at.n_codes = MOST_TEXT_CODES if is_plain else chunk.n_values
+            at.n_codes = MAX_TEXT_CODES if is_plain else chunk.n_values
             if is_plain and at.texts == NULL:
                 at.texts = new_text_codes()
                 if at.texts == NULL:
                     raise MemoryError()
             at.valid = chunk.item_valid if chunk.item_valid != NULL else &ALL_VALID
             at.valid_mask = -<int64_t>(chunk.item_valid != NULL)
-            left = min(left, here)
+            left = min(left, in_chunk)
             at.key = narrow32(key)
             at.is_multi = self.t.keys[key].is_multi or (column.is_list and not is_single(name))
             at.is_checked = self.t.keys[key].is_checked
@@ -347,23 +347,23 @@ cdef class _Passes:
                 at.tag = Text(own_name.data + TAG_AT, own_name.size - TAG_AT)
             s.frame.s.sources[key] = n
             n += 1
-            c.has_wide |= chunk.is_list or (chunk.code_width != 0 and not at.keeps_truths)
+            c.has_wide |= chunk.is_list or (chunk.code_width != 0 and not at.has_code_memo)
             c.has_texts |= at.has_texts
             c.gives_tags |= self.t.keys[key].source == KEY_RESOURCE or self.t.keys[key].source == KEY_IAM_TAG
-            c.gives_owners |= is_of_owner(&self.t.keys[key])
+            c.gives_owners |= is_owner_key(&self.t.keys[key])
         c.columns = s.columns
         c.n_columns = n
         if self.n >= MANY:
-            others = others or s.truths_for != self.t.n_principals
+            others = others or s.memo_n_principals != self.t.n_principals
             if others:
-                fit_truths(s.frame, &self.t)
-                s.truths_of, s.truths_for = self.generation, self.t.n_principals
-            self.sides.fit_sieves(s, &self.t, others)
-        self.sides.know_varied(s, &self.t)
-        self.sides.forget_agreed(s)
+                reserve_truths(s.frame, &self.t)
+                s.memo_generation, s.memo_n_principals = self.generation, self.t.n_principals
+            self.thread_states.reserve_filters(s, &self.t, others)
+        self.thread_states.find_template_bits(s, &self.t)
+        self.thread_states.clear_agreed(s)
         s.has_endpoints = self.t.n_endpoints != 0 and s.frame.s.sources[self.t.key_source_vpce] >= 0
         if s.has_endpoints:
-            self.sides.fit_endpoints(&s.columns[s.frame.s.sources[self.t.key_source_vpce]], others)
+            self.thread_states.fit_endpoints(&s.columns[s.frame.s.sources[self.t.key_source_vpce]], others)
         return left
 
     # -- a pass ------------------------------------------------------------------------------------------------------------------------------
@@ -387,21 +387,21 @@ cdef class _Passes:
         """Decide ranges of rows; a thread takes the next one when it is done with one, so that none waits for another."""
         while pieces:
             left = iter(pieces)                          # which threads share
-            unread = _together(partial(self.run_side, left), pool, threads)
-            pieces = [piece for of_side in unread for piece in of_side]
+            undone = _together(partial(self.run_thread, left), pool, threads)
+            pieces = [piece for of_thread in undone for piece in of_thread]
             if pieces:                                   # text that is not ASCII, or what is broken
                 self.check()
 
-    def run_side(self, pieces, int side):
+    def run_thread(self, pieces, int thread):
         """Decide ranges as they come; what is left of those that have to be checked first."""
-        unread = []
+        undone = []
         for first, last in pieces:
-            reached = self.run(side, first, last)
+            reached = self.run(thread, first, last)
             if reached < last:
-                unread.append((reached, last))
-        return unread
+                undone.append((reached, last))
+        return undone
 
-    def run(self, int side, int64_t first, int64_t last):
+    def run(self, int thread, int64_t first, int64_t last):
         """Decide rows [first, last) on the snapshot; rows that miss something are put on the slow list.
 
         Returns the row before which columns have to be checked, `last` if there is none.
@@ -409,17 +409,17 @@ cdef class _Passes:
         cdef Call c
         cdef Rows rows
         cdef int64_t row = first, n, decided
-        cdef Side* s = self._side(side)
+        cdef ThreadState* s = self._thread_state(thread)
         self._start(&c, s)
         while row < last:
-            n = self._point(side, row, last, &c, &rows)
+            n = self._point(thread, row, last, &c, &rows)
             self._point_codes(s, &rows)
             s.is_plain = self.is_plain and may_know(&self.t, &rows)
             self.facts.point(&self.t, &rows, s.is_plain)
-            reserve_slow(s, n)
+            reserve_deferred(s, n)
             with nogil:
                 decided = run_rows(s, &c, &rows, row, n)
-            self._unpoint(side, &c)
+            self._unpoint(thread, &c)
             row += decided
             if decided < n:
                 break
@@ -428,7 +428,7 @@ cdef class _Passes:
             raise MemoryError()
         return row
 
-    cdef void _start(self, Call* c, Side* s):
+    cdef void _start(self, Call* c, ThreadState* s):
         """What all rows of a pass have in common."""
         memset(c, 0, sizeof(Call))
         c.t = &self.t
@@ -441,14 +441,14 @@ cdef class _Passes:
             c.unknown = self.declared.keys
             c.unknown_tags = self.declared.tags
 
-    cdef void _unpoint(self, int side, Call* c):
+    cdef void _unpoint(self, int thread, Call* c):
         cdef int32_t i
         for i in range(c.n_columns):
-            self.sides.of[side].frame.s.sources[c.columns[i].key] = -1
+            self.thread_states.of[thread].frame.s.sources[c.columns[i].key] = -1
 
-    cdef int64_t _seek(self, int64_t row, bint names, Missing* missing) except -1:
+    cdef int64_t _find_misses(self, int64_t row, bint names, Missing* missing) except -1:
         """List what rows of the chunk at hand miss, from `row` on; how many were looked at, 0 where columns have to be checked first."""
-        cdef Side* s = self._side(0)
+        cdef ThreadState* s = self._thread_state(0)
         cdef Call c
         cdef Rows rows
         cdef int64_t n
@@ -457,20 +457,20 @@ cdef class _Passes:
         self._point_codes(s, &rows)
         if not names or (numbered_again(rows.principals) and numbered_again(rows.actions)):   # else names that are there would be listed, too
             with nogil:
-                n = seek_missing(s, &c, &rows, row, n, names, missing)
+                n = find_misses(s, &c, &rows, row, n, names, missing)
         self._unpoint(0, &c)
         return n
 
-    cdef int _try_rows(self, Attempt* tried, int n) except -1:
+    cdef int _retry_rows(self, Attempt* tried, int n) except -1:
         """Decide some rows again, in their order, and say what they came to."""
-        cdef Side* s
+        cdef ThreadState* s
         cdef Call c
         cdef Rows rows
         cdef Answer a
         cdef int64_t first, left
         cdef int k = 0
         self.prepare()
-        s = self._side(0)
+        s = self._thread_state(0)
         self._start(&c, s)
         while k < n:
             first = tried[k].row
@@ -484,14 +484,14 @@ cdef class _Passes:
             self._unpoint(0, &c)
         return 0
 
-    cdef int _try_alone(self, Attempt* tried, bint is_checked) except -1:
+    cdef int _retry_row(self, Attempt* tried, bint is_checked) except -1:
         """The same of one row, which may name a provider; with `is_checked` nothing in it contradicts what is known (K1)."""
-        cdef Side* s
+        cdef ThreadState* s
         cdef Call c
         cdef Rows rows
         cdef Answer a
         self.prepare()
-        s = self._side(0)
+        s = self._thread_state(0)
         self._start(&c, s)
         c.batch_row = tried.row
         self._point(0, tried.row, tried.row + 1, &c, &rows)
@@ -500,7 +500,7 @@ cdef class _Passes:
             provider = self._provider(&c, &rows)
             if provider != <uint32_t>NONE:
                 tried.status = decide_row(s, &c, &rows, 0, &a, provider, is_checked)
-        come_to(s, &c, &a, tried, ROUTE_ALONE)
+        come_to(s, &c, &a, tried, ROUTE_SINGLE)
         self._unpoint(0, &c)
         return 0
 
@@ -535,27 +535,27 @@ cdef class _Passes:
 
     cdef int keep(self) except -1:
         """Turn the numbers of the chunk into what they stand for, while they still mean what they meant."""
-        if self.told is not None:
-            self.told.keep(&self.t, self.sides, self.key_names)
+        if self.reason_columns is not None:
+            self.reason_columns.keep(&self.t, self.thread_states, self.key_names)
             if self.core.tables.generation != self.generation:
-                self.told.turn(self.occurrences)
+                self.reason_columns.number_statements(self.occurrences)
         if self.key_names is not None:
-            self.sides.take_missing_keys(self.t.n_keys, self.key_names, self.missing_keys)
+            self.thread_states.take_missing_keys(self.t.n_keys, self.key_names, self.missing_keys)
         return 0
 
     def give_back(self):
         """Leave what is known about principals to the next batch."""
         if self.declared is None:
-            self.sides.give_back(self.core.callers)
+            self.thread_states.give_back(self.core.principal_states)
 
     def answers(self):
         """What the batch found."""
         missing_keys = {spelled(name): n for name, n in self.missing_keys.items()}
         found = {"outcome": self.outcome, "assumed_owner": self.assumed.view(bool), "missing_keys": missing_keys}
-        if self.told is not None:
-            self.told.turn(self.occurrences)
-            found |= {"layer": self.told.layer, "reason": self.told.reason, "statement": self.told.statement}
-            found["statements"] = self.core.resolver.statement_refs(self.told.reported)
-            if self.told.matter_code is not None:
-                found |= {"depends_on": self.told.matter_code, "depends_on_sets": self.told.matters}
+        if self.reason_columns is not None:
+            self.reason_columns.number_statements(self.occurrences)
+            found |= {"layer": self.reason_columns.layer, "reason": self.reason_columns.reason, "statement": self.reason_columns.statement}
+            found["statements"] = self.core.resolver.statement_refs(self.reason_columns.reported)
+            if self.reason_columns.deciding_code is not None:
+                found |= {"depends_on": self.reason_columns.deciding_code, "depends_on_sets": self.reason_columns.deciding_keys}
         return found

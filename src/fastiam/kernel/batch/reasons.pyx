@@ -7,7 +7,7 @@ from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memset
 
 from fastiam.kernel.base.code_table cimport code_of, free_codes
-from fastiam.kernel.batch.threads cimport _Sides
+from fastiam.kernel.batch.threads cimport _ThreadStates
 from fastiam.kernel.decide.blocks cimport Answers, LIST_BITS
 from fastiam.kernel.model.ids cimport NONE
 from fastiam.kernel.model.tables cimport TablesC
@@ -26,15 +26,15 @@ cdef class _Reasons:
         self.statement = np.empty(n, np.int32)
         self.c_statement = self.statement
         if depends:
-            self.matter = np.full(n, -1, np.int64)
-            self.c_matter = self.matter
-            self.matter_code = np.full(n, -1, np.int32)
-            self.c_matter_code = self.matter_code
-        self.reported, self.matters = [], []
-        self.matter_codes, self.matter_sets = {}, {}
+            self.deciding_list = np.full(n, -1, np.int64)
+            self.c_deciding_list = self.deciding_list
+            self.deciding_code = np.full(n, -1, np.int32)
+            self.c_deciding_code = self.deciding_code
+        self.reported, self.deciding_keys = [], []
+        self.deciding_codes, self.deciding_sets = {}, {}
 
     def __dealloc__(self):
-        self._forget_codes()
+        self._clear_codes()
 
     cdef int begin(self, int64_t first, int64_t last) except -1:
         """Take up the next chunk."""
@@ -51,14 +51,14 @@ cdef class _Reasons:
         answers.layer = &self.c_layer[0]
         answers.reason = &self.c_reason[0]
         answers.entry = &self.c_entry[0] - self.first
-        if self.matter is not None:
-            answers.matter = &self.c_matter[0]
+        if self.deciding_list is not None:
+            answers.deciding_list = &self.c_deciding_list[0]
 
-    cdef int keep(self, const TablesC* t, _Sides sides, list key_names) except -1:
+    cdef int keep(self, const TablesC* t, _ThreadStates thread_states, list key_names) except -1:
         """Turn the entries and keys of the chunk into what they stand for, while their numbers still mean what they meant."""
         self._keep_statements(t)
-        if self.matter is not None:
-            self._keep_matters(sides, key_names)
+        if self.deciding_list is not None:
+            self._store_deciding_keys(thread_states, key_names)
         return 0
 
     cdef int _keep_statements(self, const TablesC* t) except -1:
@@ -69,7 +69,7 @@ cdef class _Reasons:
         cdef uint32_t entry
         cdef uint64_t key
         if self.n_coded < t.n_entries:
-            self._room_for_codes(t.n_entries)
+            self._reserve_codes(t.n_entries)
         known = self.entry_codes
         with nogil:
             for i in range(self.last - self.first):
@@ -89,7 +89,7 @@ cdef class _Reasons:
             raise MemoryError()
         return 0
 
-    cdef int _room_for_codes(self, uint32_t n_entries) except -1:
+    cdef int _reserve_codes(self, uint32_t n_entries) except -1:
         cdef uint32_t room = n_entries + (n_entries >> 2) + 1024
         cdef int32_t* grown = <int32_t*>realloc(self.entry_codes, <size_t>room * 4)
         if grown == NULL:
@@ -99,40 +99,40 @@ cdef class _Reasons:
         self.n_coded = room
         return 0
 
-    cdef int _keep_matters(self, _Sides sides, list key_names) except -1:
+    cdef int _store_deciding_keys(self, _ThreadStates thread_states, list key_names) except -1:
         cdef int64_t row, at, before = -1
         cdef int32_t code = -1
         cdef int i
         cdef const uint32_t* listed
         for row in range(self.first, self.last):
-            at = self.c_matter[row]
+            at = self.c_deciding_list[row]
             if at < 0:
                 continue
             if at != before:
                 before = at
-                listed = sides.of[at >> LIST_BITS].matters + (at & (((<int64_t>1) << LIST_BITS) - 1))
+                listed = thread_states.of[at >> LIST_BITS].deciding_keys + (at & (((<int64_t>1) << LIST_BITS) - 1))
                 key = (<const char*>(listed + 1))[:listed[0] * 4]
-                found = self.matter_codes.get(key)
+                found = self.deciding_codes.get(key)
                 if found is None:
-                    found = self.matter_codes[key] = self._matter_code(np.frombuffer(key, np.uint32).tolist(), key_names)
+                    found = self.deciding_codes[key] = self._deciding_code(np.frombuffer(key, np.uint32).tolist(), key_names)
                 code = found
-            self.c_matter_code[row] = code
-            self.c_matter[row] = -1
-        for i in range(sides.n):
-            sides.of[i].n_matters = 0
-            sides.of[i].last_matters = 0
+            self.c_deciding_code[row] = code
+            self.c_deciding_list[row] = -1
+        for i in range(thread_states.n):
+            thread_states.of[i].n_deciding_keys = 0
+            thread_states.of[i].last_deciding_keys = 0
         return 0
 
-    def _matter_code(self, list numbers, list key_names):
-        """The place of a set of keys in `matters`."""
+    def _deciding_code(self, list numbers, list key_names):
+        """The place of a set of keys in `add_deciding_key`."""
         names = tuple(sorted([key_names[number] for number in numbers]))
-        found = self.matter_sets.get(names)
+        found = self.deciding_sets.get(names)
         if found is None:
-            found = self.matter_sets[names] = len(self.matters)
-            self.matters.append(names)
+            found = self.deciding_sets[names] = len(self.deciding_keys)
+            self.deciding_keys.append(names)
         return found
 
-    cdef int turn(self, object occurrences) except -1:
+    cdef int number_statements(self, object occurrences) except -1:
         """The same numbers mean other things from now on: keep what the codes of statements stand for, and begin again."""
         cdef uint64_t[::1] keys
         if self.codes.n:
@@ -141,11 +141,11 @@ cdef class _Reasons:
             memcpy(&keys[0], self.codes.keys, <size_t>self.codes.n * 8)
             self.reported.append((occurrences, found))
             self.first_statement += self.codes.n
-        self._forget_codes()
-        self.matter_codes = {}
+        self._clear_codes()
+        self.deciding_codes = {}
         return 0
 
-    cdef void _forget_codes(self):
+    cdef void _clear_codes(self):
         free_codes(&self.codes)
         free(self.entry_codes)
         self.entry_codes = NULL

@@ -10,7 +10,7 @@ from libc.stdlib cimport free, malloc
 from fastiam._core cimport Core, MAX_ATTEMPTS
 from fastiam.kernel.base.text cimport Text
 from fastiam.kernel.batch.misses cimport Attempt, Missing
-from fastiam.kernel.batch.passes cimport MOST_RENUMBERED, _Passes
+from fastiam.kernel.batch.passes cimport MAX_RENUMBERED, _Passes
 from fastiam.kernel.columns.column cimport Column, item_text, row_items
 from fastiam.kernel.columns.read cimport TextColumn
 from fastiam.kernel.model.decision cimport BAD_UNKNOWN, DONE, MISSING, NO_ACTION, NO_FACTS, NO_PRINCIPAL, UNCHECKED
@@ -32,8 +32,8 @@ cdef enum:
     LONG_CHUNK = 4 * CHUNK     # where the last ones missed little
     FEW = 64                   # where no more than one row in so many misses something, that is little
     TOGETHER = 1024            # rows that are settled together
-    MOST_CAUSES = 4096         # of errors that are kept, of each column
-    MOST_ROUNDS = 12           # more than there are things that a row can miss one after the other
+    MAX_CAUSES = 4096          # of errors that are kept, of each column
+    MAX_ROUNDS = 12            # more than there are things that a row can miss one after the other
 
 
 def decide_columns(
@@ -51,9 +51,9 @@ def decide_columns(
         batch.begin(first, last)
         batch.n_resolved = 0
         if core.has_many_misses:
-            batch.settle_ahead()
+            batch.resolve_ahead()
         batch.run_chunk(pool, threads)
-        batch.settle(errors)
+        batch.resolve_deferred(errors)
         batch.keep()
         # what the next chunk asks for again is not dropped before it: sessions named in the call count after it alone
         core.resolver.enforce_cache_bound(batch.session_bytes if last < n else 0)
@@ -84,7 +84,7 @@ cdef class _Batch(_Passes):
         """Errors are kept column by column, in the order in which a row is looked at."""
         self.known_errors = {name: {} for name in ("action", "principal", "resource", *self.context)}
 
-    def settle_ahead(self):
+    def resolve_ahead(self):
         """Settle what rows of the chunk at hand miss before they are decided: names first, for who is not known misses no policies yet."""
         cdef Missing* missing = <Missing*>malloc(sizeof(Missing))
         if missing == NULL:
@@ -99,7 +99,7 @@ cdef class _Batch(_Passes):
         cdef int64_t row = self.first, n
         while row < self.last:
             missing.n_names = missing.n_policies = 0
-            n = self._seek(row, names, missing)
+            n = self._find_misses(row, names, missing)
             if n == 0:
                 break
             row += n
@@ -120,9 +120,9 @@ cdef class _Batch(_Passes):
             self._renumber_dictionaries()
         return 0
 
-    def settle(self, errors):
+    def resolve_deferred(self, errors):
         """Decide the rows of the slow lists, with the GIL, on the tables as they become."""
-        for row in self._resolve_batch(self.sides.take_slow()):
+        for row in self._resolve_batch(self.thread_states.take_deferred()):
             error = self._known_error(row)
             if error is None:
                 error = self._error_of(row)
@@ -151,7 +151,7 @@ cdef class _Batch(_Passes):
     cdef int _keep_error(self, error, int64_t row) except -1:
         """Keep an error for the rows that surely have it, too."""
         known = self.known_errors.get(error.column)
-        if known is not None and len(known) < MOST_CAUSES and self._rests_on_cause(error.column, row):
+        if known is not None and len(known) < MAX_CAUSES and self._rests_on_cause(error.column, row):
             known[self._cause(error.column, row)] = error.with_traceback(None)
         return 0
 
@@ -192,25 +192,25 @@ cdef class _Batch(_Passes):
 
     cdef list _resolve_batch(self, list rows):
         """Settle what many rows miss alike, and decide them. The rows that are left want to be settled one by one."""
-        cdef list alone = []
-        for _ in range(MOST_ROUNDS):
+        cdef list single = []
+        for _ in range(MAX_ROUNDS):
             if len(rows) < 2:
                 break
             entered, again = set(), []
             for at in range(0, len(rows), TOGETHER):
-                self._decide_again(rows[at:at + TOGETHER], entered, again, alone)
+                self._decide_again(rows[at:at + TOGETHER], entered, again, single)
             rows = again
             if entered:
                 self._renumber_dictionaries()
-        return sorted(alone + rows)
+        return sorted(single + rows)
 
-    cdef int _decide_again(self, list part, set entered, list again, list alone) except -1:
+    cdef int _decide_again(self, list part, set entered, list again, list single) except -1:
         """Decide some rows, in their order; those that miss something go on a list, `again` where it was settled."""
         cdef Attempt tried[TOGETHER]
         cdef int i, n = <int>len(part)
         for i in range(n):
             tried[i].row = part[i]
-        self._try_rows(tried, n)
+        self._retry_rows(tried, n)
         for i in range(n):
             if tried[i].status == DONE:
                 continue
@@ -218,7 +218,7 @@ cdef class _Batch(_Passes):
                 self.n_resolved += 1
                 again.append(tried[i].row)
             else:
-                alone.append(tried[i].row)
+                single.append(tried[i].row)
         return 0
 
     cdef bint _resolve_row_miss(self, const Attempt* tried, set entered) except -1:
@@ -262,7 +262,7 @@ cdef class _Batch(_Passes):
     cdef void _renumber_dictionaries(self):
         """Number dictionaries again: what they hold has been entered. Not large ones, for each chunk of rows may enter something."""
         for known in (self.principal_codes, self.action_codes):
-            for key in [key for key, codes in known.items() if len(codes) <= MOST_RENUMBERED]:
+            for key in [key for key, codes in known.items() if len(codes) <= MAX_RENUMBERED]:
                 del known[key]
 
     cdef int _decide_row_general(self, int64_t row) except -1:
@@ -271,7 +271,7 @@ cdef class _Batch(_Passes):
         cdef bint is_checked = False
         tried.row = row
         for _ in range(MAX_ATTEMPTS):
-            self._try_alone(&tried, is_checked)
+            self._retry_row(&tried, is_checked)
             if tried.status == DONE:
                 return 0
             self._resolve_status(&tried, &is_checked)

@@ -16,8 +16,8 @@ import numpy as np
 
 
 cdef enum:
-    MOST_VALUES = 4            # of a dictionary, for each row that has one of them, that there is room for facts of
-    MANY_ROWS = 3              # for a value of a dictionary: as good as all are had by some
+    MAX_VALUES = 4             # of a dictionary, for each row that has one of them, that there is room for facts of
+    MIN_ROWS_TO_SHARE = 3      # for a value of a dictionary: as good as all are had by some
 
 
 cdef class _Facts:
@@ -37,12 +37,12 @@ cdef class _Facts:
         self.found.setdefault(<size_t>chunk.dictionary, found)
         return 0
 
-    cdef int forget(self) except -1:
+    cdef int clear(self) except -1:
         """Numbers of records were dropped."""
         self.found = {}
         return 0
 
-    cdef tuple room_for(self, const Column* chunk):
+    cdef tuple capacity_for(self, const Column* chunk):
         """Arrays for the facts and records of the values of a dictionary, and whether a row has each of them (None: as good as all are had).
 
         None where each row finds them for itself: there is no dictionary, or hardly two rows share a value of it.
@@ -53,9 +53,9 @@ cdef class _Facts:
             return None
         used = None
         n_rows = self._rows_with(chunk, NULL)
-        if chunk.n_values > MOST_VALUES * n_rows:
+        if chunk.n_values > MAX_VALUES * n_rows:
             return None
-        if n_rows < MANY_ROWS * chunk.n_values:
+        if n_rows < MIN_ROWS_TO_SHARE * chunk.n_values:
             used = np.zeros(chunk.n_values + 1, np.uint8)
             marks = used
             self._rows_with(chunk, &marks[0])
@@ -112,7 +112,7 @@ cdef class _Facts:
         if not is_plain:
             return 0
         if not self.knows(chunk):
-            found = self.room_for(chunk)
+            found = self.capacity_for(chunk)
             if found is not None:
                 self.read(t, chunk, 0, chunk.n_values, found)
             self.keep(chunk, found)

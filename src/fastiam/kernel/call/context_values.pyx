@@ -6,7 +6,7 @@ from libc.stdint cimport int32_t
 from fastiam.kernel.base.format cimport put_day, put_float, put_integer, put_time
 from fastiam.kernel.base.invariants cimport narrow_int32
 from fastiam.kernel.base.text cimport Text
-from fastiam.kernel.decide.scratch cimport Frame, MOST_DIGITS
+from fastiam.kernel.decide.scratch cimport Frame, MAX_DIGITS
 
 
 cdef extern from *:
@@ -44,7 +44,7 @@ cdef bint number_text(Frame* f, PyObject* value, Text* out) noexcept:
     cdef int overflow
     cdef long long number = PyLong_AsLongLongAndOverflow(value, &overflow)
     cdef char* text = &f.digits[f.n_digits][0]
-    if overflow or f.n_digits == MOST_DIGITS:
+    if overflow or f.n_digits == MAX_DIGITS:
         return False
     f.n_digits += 1
     out[0] = Text(text, put_integer(text, number) - text)
@@ -54,7 +54,7 @@ cdef bint number_text(Frame* f, PyObject* value, Text* out) noexcept:
 cdef bint float_text(Frame* f, PyObject* value, Text* out) noexcept:
     """The shortest digits of a float, where these need no exponent; as `number_text`."""
     cdef char* text = &f.digits[f.n_digits][0]
-    if f.n_digits == MOST_DIGITS:
+    if f.n_digits == MAX_DIGITS:
         return False
     out[0] = Text(text, put_float(text, PyFloat_AS_DOUBLE(value)) - text)
     f.n_digits += 1
@@ -65,7 +65,7 @@ cdef bint date_text(Frame* f, PyObject* value, Text* out) noexcept:
     """A date as the reference writes it, where it is one of UTC; as `number_text`."""
     cdef char* text = &f.digits[f.n_digits][0]
     cdef char* p
-    if f.n_digits == MOST_DIGITS or PyDateTime_DATE_GET_TZINFO(value) != PyDateTime_TimeZone_UTC:
+    if f.n_digits == MAX_DIGITS or PyDateTime_DATE_GET_TZINFO(value) != PyDateTime_TimeZone_UTC:
         return False
     f.n_digits += 1
     p = put_day(text, PyDateTime_GET_YEAR(value), PyDateTime_GET_MONTH(value), PyDateTime_GET_DAY(value))
@@ -98,7 +98,7 @@ cdef int32_t put_items(Frame* f, PyObject* value, int32_t at, Py_ssize_t taken, 
     if not is_list and not PyTuple_CheckExact(value):
         return 0 if item_text(f, value, &f.texts[at]) else NOT_PLAIN
     n = PyList_GET_SIZE(value) if is_list else PyTuple_GET_SIZE(value)
-    first = f.text_room - f.n_items - n
+    first = f.text_capacity - f.n_items - n
     if n == 0 or first < taken or (n > 1 and not may_be_many):
         return NOT_PLAIN
     for i in range(n):

@@ -11,7 +11,7 @@ from fastiam.kernel.decide.attempt cimport attempt, contradicts
 from fastiam.kernel.decide.combine cimport action_key, decide, hard_rule, rcp_applies, resource_policy_governs, same_account, verdict
 from fastiam.kernel.decide.fast_path cimport ACT_HARD, ACT_OWN_RULES
 from fastiam.kernel.decide.locate cimport find_record, locate_endpoint, locate_found, record_mode, symbol_text
-from fastiam.kernel.decide.row_driver cimport Look, first_of_run, flat_matches, may_cross
+from fastiam.kernel.decide.row_driver cimport RowCursor, first_of_run, op_literals_match, may_cross
 from fastiam.kernel.decide.scratch cimport next_stamp
 from fastiam.kernel.eval.conditions cimport conditions_hold
 from fastiam.kernel.eval.group_filter cimport has_pieces, passed_over
@@ -25,7 +25,7 @@ from fastiam.kernel.model.tables cimport *
 
 
 cdef enum:
-    NOT_FLAT = 0xFFFFFFFF      # instead of how many flats: they do not say all, or the row is not there
+    NO_PROGRAM = 0xFFFFFFFF    # instead of how many flats: they do not say all, or the row is not there
     NOT_LOOKED_UP = 0xFFFFFFFE
 
 
@@ -38,7 +38,7 @@ cdef inline bint is_usual(const Principal* p, const ActionClass* action) noexcep
     return not action.flags & (ACT_OWN_RULES | <uint32_t>1 << (ACT_FORBID_SHIFT + p.credential))
 
 
-cdef inline bint is_at_home(Call* c) noexcept nogil:
+cdef inline bint is_own_account_resource(Call* c) noexcept nogil:
     """The resource, which is cut, is one of the partition and the account of who asks, as far as its ARN tells; puts it into the call."""
     cdef const Principal* p = c.principal
     cdef const char* text = c.resource.data
@@ -58,7 +58,7 @@ cdef inline bint is_at_home(Call* c) noexcept nogil:
     return c.assumed_owner or (c.colons[4] - c.colons[3] == 13 and equal(text + c.colons[3] + 1, c.owner.data, 12))
 
 
-cdef inline void put_home(Call* c) noexcept nogil:
+cdef inline void set_own_account_resource(Call* c) noexcept nogil:
     """What `locate_resource` puts into the call, where nothing is stored about the resource."""
     c.owner_known = True
     c.owner_override = False
@@ -84,65 +84,65 @@ cdef inline bint is_own(const Call* c, const Record* record) noexcept nogil:
 
 # -- the own row --------------------------------------------------------------------------------------------------------------
 
-cdef inline bint flat_counts(Call* c, const Look* l, const Flat* f) noexcept nogil:
+cdef inline bint op_applies(Call* c, const RowCursor* l, const MatchOp* f) noexcept nogil:
     """Whether a statement of the own row applies on one of its patterns; `entry_counts`, from the flat."""
-    cdef uint8_t accept = BROAD if f.flags & FLAT_DENIES else STRICT
-    if f.first == TURN_ODD or f.flags & FLAT_PRINCIPALS or (
-        f.flags & FLAT_CROSSES and not c.is_star and tail_has_colon(c) and may_cross(f, l.pool, c.resource.data, <const char*>l.end)
+    cdef uint8_t accept = BROAD if f.flags & MATCHOP_DENY else STRICT
+    if f.first == STEP_FULL_EVAL or f.flags & MATCHOP_HAS_PRINCIPAL or (
+        f.flags & MATCHOP_MAY_CROSS and not c.is_star and tail_has_colon(c) and may_cross(f, l.pool, c.resource.data, <const char*>l.end)
     ):
         return entry_counts(c, &c.t.entries[f.entry], accept) != 0
-    if has_pieces(f) and (c.is_star or not flat_matches(l, f)):
+    if has_pieces(f) and (c.is_star or not op_literals_match(l, f)):
         return False
-    if f.flags & FLAT_ENDS:
+    if f.flags & MATCHOP_ENDS_ONLY:
         return entry_counts(c, &c.t.entries[f.entry], accept) != 0
     return f.conditions == NONE or conditions_hold(c, f.conditions, accept)
 
 
-cdef inline const Flat* standing(Call* c, const Look* l, const Flat* f) noexcept nogil:
+cdef inline const MatchOp* first_applicable_op(Call* c, const RowCursor* l, const MatchOp* f) noexcept nogil:
     """The flat that applies: this one, or the first such one of a long run; NULL if there is none."""
-    if f.first == TURN_INDEX:
+    if f.first == STEP_INDEX_PROBE:
         return first_of_run(c, f)
-    return f if flat_counts(c, l, f) else NULL
+    return f if op_applies(c, l, f) else NULL
 
 
-cdef inline Range flats_of(const Row* own) noexcept nogil:
-    """The flats of an own row, or NOT_FLAT of them."""
-    return Range(own.flat, own.n_flats if own.flags & ROW_FLAT else <uint32_t>NOT_FLAT)
+cdef inline Range program_of(const Row* own) noexcept nogil:
+    """The flats of an own row, or NO_PROGRAM of them."""
+    return Range(own.program, own.n_ops if own.flags & ROW_FLAT else <uint32_t>NO_PROGRAM)
 
 
 cdef inline int decide_own(Call* c, const Range* own, Answer* a) noexcept nogil:
     """The first flat that applies says all: denies stand before allows."""
-    cdef const Flat* f = &c.t.flats[own.first]
-    cdef const Flat* found
+    cdef const MatchOp* f = &c.t.match_ops[own.first]
+    cdef const MatchOp* found
     cdef const Entry* e
     cdef uint32_t i = 0
     cdef bint has_colon
-    cdef Look l
+    cdef RowCursor l
     l.c = c
     l.text = <const uint8_t*>c.resource.data
     l.end = l.text + c.resource.size
     l.pool = c.t.pool
     l.colons = &c.colons[0]
     while i < own.n:
-        if f[i].first == TURN_GROUP:
-            has_colon = f[i].flags & FLAT_CROSSES and not c.is_star and tail_has_colon(c)
+        if f[i].first == STEP_GROUP_FILTER:
+            has_colon = f[i].flags & MATCHOP_MAY_CROSS and not c.is_star and tail_has_colon(c)
             i += passed_over(f + i, l.pool, c.resource.data, c.resource.size, c.colons[4], has_colon)
         else:
-            found = standing(c, &l, f + i)
+            found = first_applicable_op(c, &l, f + i)
             if found != NULL:
                 e = &c.t.entries[found.entry]
-                if found.flags & FLAT_DENIES:
+                if found.flags & MATCHOP_DENY:
                     return verdict(a, EXPLICIT_DENY, e.layer, REASON_NONE, e)
                 return verdict(a, ALLOW, LAYER_IDENTITY, REASON_NONE, e)
         i += 1
     return verdict(a, IMPLICIT_DENY, LAYER_IDENTITY, REASON_NONE, NULL)
 
 
-cdef inline int decide_home(Call* c, Answer* a, const Range* own) noexcept nogil:
+cdef inline int decide_own_account(Call* c, Answer* a, const Range* own) noexcept nogil:
     """Decide a call for a resource of the own account without a policy."""
     if c.principal.flags & (P_HAS_SCP | P_HAS_BOUNDARY | P_HAS_SESSION) or c.endpoint_state != ENDPOINT_NONE or rcp_applies(c):
         return routed(ROUTE_CALL_DECIDE, decide(c, a))
-    if own.n == NOT_FLAT or (c.action.flags & ACT_HARD and hard_rule(c)) or (c.resource.size < 16 and not c.is_star):
+    if own.n == NO_PROGRAM or (c.action.flags & ACT_HARD and hard_rule(c)) or (c.resource.size < 16 and not c.is_star):
         # MISSING, where the row is not there; 16: see `kernel.eval.literals`
         return routed(ROUTE_CALL_DECIDE, decide(c, a))
     return routed(ROUTE_CALL_OWN, decide_own(c, own, a))
@@ -152,26 +152,26 @@ cdef inline int decide_usual(Call* c, Answer* a, const Text* owner, bint checked
     """A status of `attempt`, for a call whose resource is cut. `own`: the flats of who asks, if it is known to be usual and they were looked
     up ahead, else as many as NOT_LOOKED_UP."""
     cdef uint32_t record
-    cdef bint is_home = True
+    cdef bint is_own_account = True
     cdef int status
     if owner.data != NULL or c.t.denies_unknown_owner:
         return routed(ROUTE_CALL_ATTEMPT, attempt(c, a, owner, checked))
     if own.n == NOT_LOOKED_UP:
         if not is_usual(c.principal, c.action):
             return routed(ROUTE_CALL_ATTEMPT, attempt(c, a, owner, checked))
-        own = flats_of(find_plan(c.t, c.principal.principal_set, action_key(c, c.principal.principal_set)))
+        own = program_of(find_plan(c.t, c.principal.principal_set, action_key(c, c.principal.principal_set)))
     next_stamp(c.s)
     status = find_record(c, record_mode(c), &record)
     if status != DONE:
         return status
-    if record == NONE and is_at_home(c):
-        put_home(c)
+    if record == NONE and is_own_account_resource(c):
+        set_own_account_resource(c)
     else:
         status = locate_found(c, owner, record)
         if status != DONE:
             return status
-        is_home = record != NONE and is_own(c, &c.t.records[record])
+        is_own_account = record != NONE and is_own(c, &c.t.records[record])
     locate_endpoint(c)
     if not checked and contradicts(c):
         return UNCHECKED
-    return decide_home(c, a, &own) if is_home else routed(ROUTE_CALL_DECIDE, decide(c, a))
+    return decide_own_account(c, a, &own) if is_own_account else routed(ROUTE_CALL_DECIDE, decide(c, a))

@@ -16,111 +16,111 @@ from fastiam.kernel.model.tables cimport *
 
 
 cdef enum:
-    N_MEETINGS = 1 << 17       # places, a power of two: 4 MB
+    PAIR_CACHE_SIZE = 1 << 17  # places, a power of two: 4 MB
     N_TRIED = 4                # places where a meeting may lie, from the first one of a cache line on
     N_PATTERNS = 2             # whose texts are asked for
-    LONGEST_NAME = 0xFFFF
+    MAX_NAME = 0xFFFF
     LINE = 64                  # bytes
-    MANY_PRINCIPALS = 8192     # PERF: of fewer, what decides is near anyway, and meetings would be one thing more to wait for
+    MIN_PAIR_CACHE_PRINCIPALS = 8192  # PERF: of fewer, what decides is near anyway, and meetings would be one thing more to wait for
 
 
-cdef struct Meeting:           # half a cache line
+cdef struct PairCacheEntry:    # half a cache line
     uint32_t hash              # of the name; 0: none
     uint32_t action            # the number of its name
     uint32_t principal
     uint32_t name              # in the pool
     uint32_t patterns[N_PATTERNS]  # in the pool: the texts of the first flats
-    uint32_t flat              # the own row: all of its flats
+    uint32_t program           # the own row: all of its flats
     uint16_t name_size
-    uint8_t n_flats
+    uint8_t n_ops
 
 
-cdef struct Meetings:
-    Meeting* places            # NULL: none is kept yet
+cdef struct PairCache:
+    PairCacheEntry* entries    # NULL: none is kept yet
     void* memory               # that they lie in, from the first cache line on
     uint32_t n_kept
 
 
-cdef inline void forget_meetings(Meetings* m) noexcept:
+cdef inline void clear_pair_cache(PairCache* m) noexcept:
     free(m.memory)
-    m.memory = m.places = NULL
+    m.memory = m.entries = NULL
 
 
-cdef inline bint make_places(Meetings* m) noexcept:
+cdef inline bint allocate_pair_cache(PairCache* m) noexcept:
     """Memory, which is none before it is written to; False where there is none."""
-    m.memory = calloc(N_MEETINGS + 2, sizeof(Meeting))
+    m.memory = calloc(PAIR_CACHE_SIZE + 2, sizeof(PairCacheEntry))
     if m.memory == NULL:
         return False
-    m.places = <Meeting*>(<char*>m.memory + (LINE - <uintptr_t>m.memory % LINE) % LINE)
+    m.entries = <PairCacheEntry*>(<char*>m.memory + (LINE - <uintptr_t>m.memory % LINE) % LINE)
     return True
 
 
-cdef inline uint64_t meetings_bytes(const Meetings* m) noexcept nogil:
-    return 0 if m.places == NULL else N_MEETINGS * sizeof(Meeting)
+cdef inline uint64_t pair_cache_bytes(const PairCache* m) noexcept nogil:
+    return 0 if m.entries == NULL else PAIR_CACHE_SIZE * sizeof(PairCacheEntry)
 
 
-cdef inline uint32_t meeting_place(uint32_t hash, uint32_t action) noexcept nogil:
+cdef inline uint32_t pair_cache_slot(uint32_t hash, uint32_t action) noexcept nogil:
     """Where a meeting lies, or not far behind."""
-    return ((hash >> 1) ^ action * <uint32_t>0x9E3779B1U) & (N_MEETINGS - 2)
+    return ((hash >> 1) ^ action * <uint32_t>0x9E3779B1U) & (PAIR_CACHE_SIZE - 2)
 
 
-cdef inline void ask_meeting(const Meetings* m, uint32_t hash, uint32_t action) noexcept nogil:
-    prefetch(&m.places[meeting_place(hash, action)])
+cdef inline void prefetch_pair_slot(const PairCache* m, uint32_t hash, uint32_t action) noexcept nogil:
+    prefetch(&m.entries[pair_cache_slot(hash, action)])
 
 
-cdef inline const Meeting* find_meeting(const Meetings* m, uint32_t hash, uint32_t action) noexcept nogil:
+cdef inline const PairCacheEntry* find_pair(const PairCache* m, uint32_t hash, uint32_t action) noexcept nogil:
     """The meeting of a name that has this hash, or NULL. There are places."""
-    cdef uint32_t first = meeting_place(hash, action)
-    cdef const Meeting* found
+    cdef uint32_t first = pair_cache_slot(hash, action)
+    cdef const PairCacheEntry* found
     cdef uint32_t i
     for i in range(N_TRIED):
-        found = &m.places[(first + i) & (N_MEETINGS - 1)]
+        found = &m.entries[(first + i) & (PAIR_CACHE_SIZE - 1)]
         if found.hash == hash and found.action == action:
             return found
     return NULL
 
 
-cdef inline void ask_met(const Meeting* met, const TablesC* t) noexcept nogil:
+cdef inline void prefetch_pair(const PairCacheEntry* pair, const TablesC* t) noexcept nogil:
     """Ask for all that a meeting points to; texts of names and patterns end in the next cache line, as a rule."""
     cdef int i
-    prefetch(t.pool + met.name)
-    prefetch(t.pool + met.name + 48)
-    prefetch(&t.principals[met.principal])
-    prefetch(<const char*>&t.principals[met.principal] + 64)
-    prefetch(&t.flats[met.flat])
-    prefetch(&t.flats[met.flat + 1])
+    prefetch(t.pool + pair.name)
+    prefetch(t.pool + pair.name + 48)
+    prefetch(&t.principals[pair.principal])
+    prefetch(<const char*>&t.principals[pair.principal] + 64)
+    prefetch(&t.match_ops[pair.program])
+    prefetch(&t.match_ops[pair.program + 1])
     for i in range(N_PATTERNS):
-        prefetch(t.pool + met.patterns[i])
-        prefetch(t.pool + met.patterns[i] + 48)
+        prefetch(t.pool + pair.patterns[i])
+        prefetch(t.pool + pair.patterns[i] + 48)
 
 
-cdef inline bint is_of(const Meeting* met, const TablesC* t, const Text* name) noexcept nogil:
-    return same(name.data, name.size, <const char*>t.pool + met.name, met.name_size)
+cdef inline bint is_of(const PairCacheEntry* pair, const TablesC* t, const Text* name) noexcept nogil:
+    return same(name.data, name.size, <const char*>t.pool + pair.name, pair.name_size)
 
 
-cdef inline void keep_meeting(
-    Meetings* m, const TablesC* t, uint32_t hash, uint32_t action, uint32_t principal, PoolText name, const Row* own
+cdef inline void store_pair(
+    PairCache* m, const TablesC* t, uint32_t hash, uint32_t action, uint32_t principal, PoolText name, const Row* own
 ) noexcept:
     """Keep a meeting, if its row is flat, where there is a place or instead of another."""
-    cdef uint32_t first = meeting_place(hash, action)
-    cdef Meeting* place
+    cdef uint32_t first = pair_cache_slot(hash, action)
+    cdef PairCacheEntry* slot
     cdef uint32_t i
-    if not own.flags & ROW_FLAT or name.size > LONGEST_NAME:
+    if not own.flags & ROW_FLAT or name.size > MAX_NAME:
         return
-    if m.places == NULL and not make_places(m):
+    if m.entries == NULL and not allocate_pair_cache(m):
         return
     m.n_kept += 1
-    place = &m.places[(first + m.n_kept % N_TRIED) & (N_MEETINGS - 1)]
+    slot = &m.entries[(first + m.n_kept % N_TRIED) & (PAIR_CACHE_SIZE - 1)]
     for i in range(N_TRIED):
-        if m.places[(first + i) & (N_MEETINGS - 1)].hash == 0:
-            place = &m.places[(first + i) & (N_MEETINGS - 1)]
+        if m.entries[(first + i) & (PAIR_CACHE_SIZE - 1)].hash == 0:
+            slot = &m.entries[(first + i) & (PAIR_CACHE_SIZE - 1)]
             break
-    place.hash = hash
-    place.action = action
-    place.principal = principal
-    place.name = name.text
-    place.name_size = narrow16(name.size)
-    place.flat = own.flat
-    place.n_flats = own.n_flats
+    slot.hash = hash
+    slot.action = action
+    slot.principal = principal
+    slot.name = name.text
+    slot.name_size = narrow16(name.size)
+    slot.program = own.program
+    slot.n_ops = own.n_ops
     for i in range(N_PATTERNS):
-        place.patterns[i] = t.flats[own.flat + i].text if i < own.n_flats else 0
+        slot.patterns[i] = t.match_ops[own.program + i].text if i < own.n_ops else 0

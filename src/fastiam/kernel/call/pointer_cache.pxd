@@ -11,14 +11,14 @@ from fastiam.kernel.model.ids cimport Range
 
 
 cdef enum:
-    N_HABITS = 256             # places, a power of two
+    POINTER_CACHE_SIZE = 256   # places, a power of two
 
 
 cdef extern from *:
     void hold "Py_INCREF" (PyObject* o) noexcept
 
 
-cdef struct Habit:
+cdef struct PointerCacheEntry:
     PyObject* principal        # owned; NULL: none
     PyObject* action           # owned
     uint32_t number            # of who asks
@@ -26,25 +26,25 @@ cdef struct Habit:
     Range own                  # the flats of the own row, which say all
 
 
-cdef inline Habit* habit_place(Habit* habits, PyObject* principal, PyObject* action) noexcept:
+cdef inline PointerCacheEntry* pointer_cache_slot(PointerCacheEntry* pointer_cache, PyObject* principal, PyObject* action) noexcept:
     """Where the habit of two texts lies, if there is one."""
     cdef uint64_t both = <uint64_t><size_t>principal * 31 + <uint64_t><size_t>action
-    return &habits[(both * <uint64_t>0x9E3779B97F4A7C15ULL >> 40) & (N_HABITS - 1)]
+    return &pointer_cache[(both * <uint64_t>0x9E3779B97F4A7C15ULL >> 40) & (POINTER_CACHE_SIZE - 1)]
 
 
-cdef inline bint is_habit(const Habit* habit, PyObject* principal, PyObject* action) noexcept:
-    return habit.principal == principal and habit.action == action
+cdef inline bint pointer_cache_hit(const PointerCacheEntry* entry, PyObject* principal, PyObject* action) noexcept:
+    return entry.principal == principal and entry.action == action
 
 
-cdef inline void forget_habit(Habit* habit) noexcept:
-    Py_XDECREF(habit.principal)                          # texts: nothing runs
-    Py_XDECREF(habit.action)
-    habit.principal = habit.action = NULL
+cdef inline void clear_pointers(PointerCacheEntry* entry) noexcept:
+    Py_XDECREF(entry.principal)                          # texts: nothing runs
+    Py_XDECREF(entry.action)
+    entry.principal = entry.action = NULL
 
 
-cdef inline void keep_habit(Habit* habit, PyObject* principal, PyObject* action, uint32_t number, uint32_t name, Range own) noexcept:
+cdef inline void store_pointers(PointerCacheEntry* entry, PyObject* principal, PyObject* action, uint32_t number, uint32_t name, Range own) noexcept:
     """Keep a habit in its place, instead of another."""
     hold(principal)
     hold(action)
-    forget_habit(habit)
-    habit[0] = Habit(principal, action, number, name, own)
+    clear_pointers(entry)
+    entry[0] = PointerCacheEntry(principal, action, number, name, own)

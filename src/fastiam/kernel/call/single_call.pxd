@@ -10,21 +10,23 @@ from libc.stdint cimport int64_t, uint32_t
 from fastiam.kernel.base.text cimport Text, prefetch
 from fastiam.kernel.call.context_values cimport NOT_PLAIN, put_items, value_text
 from fastiam.kernel.call.fast_request cimport NOT_LOOKED_UP, decide_usual, is_usual
-from fastiam.kernel.call.pair_cache cimport MANY_PRINCIPALS, Meeting, ask_meeting, ask_met, find_meeting, is_of, keep_meeting
-from fastiam.kernel.call.pointer_cache cimport Habit, habit_place, is_habit, keep_habit
-from fastiam.kernel.call.workspace cimport Known, N_KEYS, N_NAMES, N_PAIRS, N_SESSIONS, SELDOM, Workspace, place_of, remember
+from fastiam.kernel.call.pair_cache cimport MIN_PAIR_CACHE_PRINCIPALS, PairCacheEntry, prefetch_pair_slot, prefetch_pair, find_pair, is_of, store_pair
+from fastiam.kernel.call.pointer_cache cimport PointerCacheEntry, pointer_cache_slot, pointer_cache_hit, store_pointers
+from fastiam.kernel.call.workspace cimport (
+    CachedObject, N_KEYS, N_NAMES, N_PAIRS, N_SESSIONS, ADMIT_ONE_IN, Workspace, cached_object_slot, cache_number,
+)
 from fastiam.kernel.decide.combine cimport action_key, cut_resource
 from fastiam.kernel.decide.scratch cimport Frame, text_of
-from fastiam.kernel.model.call cimport Call, Slot, TAG_AT
+from fastiam.kernel.model.call cimport Call, ContextEntry, TAG_AT
 from fastiam.kernel.model.decision cimport Answer, DONE
 from fastiam.kernel.model.plan_lookup cimport find_plan, grid_cell
-from fastiam.kernel.model.string_table cimport ask_name, ask_slot, ask_text, hashed_name, table_find, table_hash
+from fastiam.kernel.model.string_table cimport touch_name, prefetch_slot, touch_text, hashed_name, table_find, table_hash
 from fastiam.kernel.model.tables cimport *
 
 
 cdef enum:
-    UNSETTLED = -1             # the long way decides, or raises
-    NOT_MET = -2               # a key whose name was not met yet
+    NEEDS_GENERAL_PATH = -1    # the long way decides, or raises
+    KEY_NOT_CACHED = -2        # a key whose name was not met yet
     KEY_NUMBER = 0xFFFFFFFF    # of what is remembered of a key
     KEY_IS_MULTI = 0x100000000
     KEY_IS_CHECKED = 0x200000000  # it may contradict the directory (K1)
@@ -47,7 +49,7 @@ cdef extern from *:
     PyObject* Py_None
 
 
-cdef struct Asked:             # who asks, while it is looked for
+cdef struct NameLookup:        # who asks, while it is looked for
     Text text
     uint32_t hash
     uint32_t name              # where its name seems to stand; NONE: nobody knows yet
@@ -66,14 +68,14 @@ cdef struct Pairs:             # some keys of a context with their values
 # -- what the objects of a request stand for -------------------------------------------------------------------------------
 
 cdef inline int64_t key_number(Workspace* w, const TablesC* t, PyObject* key_ids, PyObject* name) noexcept:
-    """The number of a key by its name, beside what is asked of it (`KEY_IS_*`); NOT_READ, NOT_READ_ONE, or NOT_MET where the name was not met yet."""
+    """The number of a key by its name, beside what is asked of it (`KEY_IS_*`); NOT_READ, NOT_READ_ONE, or KEY_NOT_CACHED where the name was not met yet."""
     cdef PyObject* found
     cdef int64_t number
     if not PyUnicode_CheckExact(name):
-        return NOT_MET
+        return KEY_NOT_CACHED
     found = PyDict_GetItemWithError(key_ids, name)
     if found == NULL:
-        return NOT_MET
+        return KEY_NOT_CACHED
     number = PyLong_AsLongLong(found)
     if number >= 0:
         if t.keys[number].is_multi:
@@ -84,7 +86,7 @@ cdef inline int64_t key_number(Workspace* w, const TablesC* t, PyObject* key_ids
             number |= KEY_IS_CHECKED
         if t.keys[number & KEY_NUMBER].tag:
             number |= KEY_IS_TAG
-    remember(w, place_of(w.keys, N_KEYS, name), name, number)
+    cache_number(w, cached_object_slot(w.keys, N_KEYS, name), name, number)
     return number
 
 
@@ -102,34 +104,34 @@ cdef inline void gather(PyObject* context, Pairs* pairs) noexcept:
 cdef inline bint read_pairs(Workspace* w, const TablesC* t, PyObject* key_ids, const Pairs* pairs, bint* checked) noexcept:
     """Put some keys of a context into slots; False where one is not plain."""
     cdef Frame* f = &w.frame
-    cdef int32_t n = f.n_slots, n_items                  # INVARIANT: as many texts; those of lists lie behind them
-    cdef Known* place
+    cdef int32_t n = f.n_context_entries, n_items        # INVARIANT: as many texts; those of lists lie behind them
+    cdef CachedObject* object_slot
     cdef PyObject* name
     cdef int64_t key, number
-    cdef Slot* slot
+    cdef ContextEntry* slot
     cdef Text tag
     cdef int i
-    if n + pairs.n > f.slot_room or n + pairs.n > f.text_room - f.n_items or f.s.n_sources < t.n_keys:
+    if n + pairs.n > f.entry_capacity or n + pairs.n > f.text_capacity - f.n_items or f.s.n_sources < t.n_keys:
         return False
     for i in range(pairs.n):
         name = pairs.names[i]
-        place = w.lately[i]
-        if place == NULL or place.object != name:
-            place = w.lately[i] = place_of(w.keys, N_KEYS, name)
-        key = place.number if place.object == name else key_number(w, t, key_ids, name)
+        object_slot = w.recent_keys[i]
+        if object_slot == NULL or object_slot.object != name:
+            object_slot = w.recent_keys[i] = cached_object_slot(w.keys, N_KEYS, name)
+        key = object_slot.number if object_slot.object == name else key_number(w, t, key_ids, name)
         n_items = 0
         if not value_text(pairs.values[i], &f.texts[n]):
             n_items = put_items(f, pairs.values[i], n, n + pairs.n + pairs.left, key == NOT_READ or not key & KEY_IS_SINGLE)
             if n_items == NOT_PLAIN:
                 return False
         if key < 0:
-            if key == NOT_MET:
+            if key == KEY_NOT_CACHED:
                 return False
             continue
         number = key & KEY_NUMBER
         if f.s.sources[number] >= 0:
             return False
-        slot = &f.slots[n]
+        slot = &f.context_entries[n]
         slot.key = <uint32_t>number
         slot.first = n
         slot.n = 1
@@ -137,7 +139,7 @@ cdef inline bint read_pairs(Workspace* w, const TablesC* t, PyObject* key_ids, c
         slot.is_conflict = False
         slot.tag.data = NULL
         if n_items > 0:
-            slot.first = f.text_room - f.n_items
+            slot.first = f.text_capacity - f.n_items
             slot.n = n_items
             slot.is_multi = key & KEY_IS_SINGLE == 0
         elif n_items:                                    # NO_VALUE: no tag, and nothing to check
@@ -152,7 +154,7 @@ cdef inline bint read_pairs(Workspace* w, const TablesC* t, PyObject* key_ids, c
                 slot.tag = Text(tag.data + TAG_AT, tag.size - TAG_AT)
         f.s.sources[number] = n
         n += 1
-        f.n_slots = n                                    # whatever is in a source is cleared by it
+        f.n_context_entries = n                          # whatever is in a source is cleared by it
         f.n_texts = n
     return True
 
@@ -172,17 +174,17 @@ cdef inline bint read_context(
 
 cdef inline bint find_action(Workspace* w, const TablesC* t, PyObject* action, uint32_t* number) noexcept:
     """The number of an action's name; False where it was not met yet."""
-    cdef Known* place = place_of(w.actions, N_NAMES, action)
+    cdef CachedObject* slot = cached_object_slot(w.actions, N_NAMES, action)
     cdef Text text
-    if place.object == action:
-        number[0] = <uint32_t>place.number
+    if slot.object == action:
+        number[0] = <uint32_t>slot.number
         return True
     if not PyUnicode_CheckExact(action) or not text_of(action, &text):
         return False
     number[0] = table_find(&t.action_names, t.pool, text.data, text.size, t.seed)
     if number[0] == NONE:
         return False
-    remember(w, place, action, number[0])
+    cache_number(w, slot, action, number[0])
     return True
 
 
@@ -195,7 +197,7 @@ cdef inline bint put_action(const TablesC* t, uint32_t number, Call* c) noexcept
     return not c.action.flags & ACT_FEDERATION           # N3: the same text may stand for another caller there
 
 
-cdef inline void ask_caller(PyObject* principal, PyObject* action) noexcept:
+cdef inline void prefetch_principal(PyObject* principal, PyObject* action) noexcept:
     """Ask for the memory of what a request holds, all at once: where every request is new, none of it is near."""
     prefetch(<const char*>principal)
     prefetch(<const char*>principal + 64)
@@ -204,7 +206,7 @@ cdef inline void ask_caller(PyObject* principal, PyObject* action) noexcept:
     prefetch(<const char*>action + 56)
 
 
-cdef inline void ask_asked(PyObject* resource, PyObject* context) noexcept:
+cdef inline void prefetch_lookup(PyObject* resource, PyObject* context) noexcept:
     """The same of what else it holds."""
     prefetch(<const char*>resource)
     prefetch(<const char*>resource + 64)
@@ -213,7 +215,7 @@ cdef inline void ask_asked(PyObject* resource, PyObject* context) noexcept:
     prefetch(<const char*>context + 40)
 
 
-cdef inline bint ask_context(PyObject* context, Pairs* pairs) noexcept:
+cdef inline bint prefetch_context(PyObject* context, Pairs* pairs) noexcept:
     """The same for the keys of a context; False where it is no plain one."""
     cdef const char* keys
     pairs.n = 0
@@ -231,51 +233,51 @@ cdef inline bint ask_context(PyObject* context, Pairs* pairs) noexcept:
     return True
 
 
-cdef inline bint ask_principal(Workspace* w, const TablesC* t, PyObject* principal, Asked* who) noexcept:
+cdef inline bint lookup_principal(Workspace* w, const TablesC* t, PyObject* principal, NameLookup* lookup) noexcept:
     """Begin to look for who asks. The steps from here to `find_principal` ask for memory that the next one reads, so that other things
     can be done meanwhile; False where the long way must look."""
     cdef bint is_text = PyUnicode_CheckExact(principal)
-    cdef Known* place = place_of(w.principals, N_NAMES, principal) if is_text else place_of(w.sessions, N_SESSIONS, principal)
-    who.name = who.guess = who.found = NONE
-    if place.object == principal:
-        who.found = who.guess = <uint32_t>place.number
+    cdef CachedObject* slot = cached_object_slot(w.principals, N_NAMES, principal) if is_text else cached_object_slot(w.sessions, N_SESSIONS, principal)
+    lookup.name = lookup.guess = lookup.found = NONE
+    if slot.object == principal:
+        lookup.found = lookup.guess = <uint32_t>slot.number
         return True
-    if not is_text or not text_of(principal, &who.text):
+    if not is_text or not text_of(principal, &lookup.text):
         return False
-    who.hash = table_hash(who.text.data, who.text.size, t.seed)
-    ask_slot(&t.principal_names, who.hash)
+    lookup.hash = table_hash(lookup.text.data, lookup.text.size, t.seed)
+    prefetch_slot(&t.principal_names, lookup.hash)
     return True
 
 
-cdef inline void ask_principal_name(const TablesC* t, Asked* who) noexcept:
-    if who.found == NONE:
-        who.name = ask_name(&t.principal_names, who.hash)
+cdef inline void touch_principal_name(const TablesC* t, NameLookup* lookup) noexcept:
+    if lookup.found == NONE:
+        lookup.name = touch_name(&t.principal_names, lookup.hash)
 
 
-cdef inline void ask_principal_text(const TablesC* t, Asked* who) noexcept:
+cdef inline void prefetch_principal_text(const TablesC* t, NameLookup* lookup) noexcept:
     """And for the record of who it seems to be."""
-    if who.name != NONE:
-        who.guess = ask_text(&t.principal_names, t.pool, who.name)
-    if who.guess != NONE:
-        prefetch(&t.principals[who.guess])
-        prefetch(<const char*>&t.principals[who.guess] + 64)
+    if lookup.name != NONE:
+        lookup.guess = touch_text(&t.principal_names, t.pool, lookup.name)
+    if lookup.guess != NONE:
+        prefetch(&t.principals[lookup.guess])
+        prefetch(<const char*>&t.principals[lookup.guess] + 64)
 
 
-cdef inline void ask_own_place(const TablesC* t, const Asked* who, uint32_t action_class) noexcept:
+cdef inline void prefetch_principal_plan(const TablesC* t, const NameLookup* lookup, uint32_t action_class) noexcept:
     """And for where the grid has its own row."""
-    if who.guess < t.n_principals:
-        prefetch(grid_cell(t, t.principals[who.guess].principal_set, action_class))
+    if lookup.guess < t.n_principals:
+        prefetch(grid_cell(t, t.principals[lookup.guess].principal_set, action_class))
 
 
-cdef inline bint find_principal(Workspace* w, const TablesC* t, PyObject* principal, Asked* who) noexcept:
+cdef inline bint find_principal(Workspace* w, const TablesC* t, PyObject* principal, NameLookup* lookup) noexcept:
     """The number of who asks; False where nobody is found."""
-    if who.found == NONE:
-        who.name = hashed_name(&t.principal_names, t.pool, who.text.data, who.text.size, who.hash)
-        if who.name != NONE:
-            who.found = t.principal_names.values[who.name]
-        if who.found == NONE:
+    if lookup.found == NONE:
+        lookup.name = hashed_name(&t.principal_names, t.pool, lookup.text.data, lookup.text.size, lookup.hash)
+        if lookup.name != NONE:
+            lookup.found = t.principal_names.values[lookup.name]
+        if lookup.found == NONE:
             return False
-        remember(w, place_of(w.principals, N_NAMES, principal), principal, who.found)
+        cache_number(w, cached_object_slot(w.principals, N_NAMES, principal), principal, lookup.found)
     return True
 
 
@@ -285,7 +287,7 @@ cdef inline bint put_resource(Call* c, PyObject* resource) noexcept:
 
 
 cdef inline int decide_found(
-    Workspace* w, Answer* a, const TablesC* t, uint32_t who, PyObject* owner, bint checked, Range own, int64_t now, bint reasons
+    Workspace* w, Answer* a, const TablesC* t, uint32_t principal_id, PyObject* owner, bint checked, Range own, int64_t now, bint reasons
 ) noexcept:
     """Decide a request whose action and resource stand in `w.call`, and its context in slots; `own` as in `decide_usual`.
 
@@ -295,119 +297,119 @@ cdef inline int decide_found(
     cdef Frame* f = &w.frame
     cdef Text owner_text = Text(NULL, 0)
     cdef int status
-    if f.s.n_memo < t.n_atoms:
-        return UNSETTLED
+    if f.s.n_call_truths < t.n_atoms:
+        return NEEDS_GENERAL_PATH
     if owner != Py_None and (not PyUnicode_CheckExact(owner) or not text_of(owner, &owner_text)):
-        return UNSETTLED
-    c.principal = &t.principals[who]
+        return NEEDS_GENERAL_PATH
+    c.principal = &t.principals[principal_id]
     c.now = now
     c.reasons = reasons
-    c.slots = f.slots
-    c.slot_texts = f.texts
-    c.n_slots = f.n_slots
+    c.context_entries = f.context_entries
+    c.entry_texts = f.texts
+    c.n_context_entries = f.n_context_entries
     status = decide_usual(c, a, &owner_text, checked, own)
     if f.s.failed:                                       # out of memory: the long way says so
         f.s.failed = 0
-        return UNSETTLED
+        return NEEDS_GENERAL_PATH
     return status
 
 
 # -- one request -----------------------------------------------------------------------------------------------------------
 
-cdef inline bint prepare(Workspace* w, const TablesC* t, PyObject* resource, PyObject* context, Asked* who, Pairs* pairs) noexcept:
+cdef inline bint prepare(Workspace* w, const TablesC* t, PyObject* resource, PyObject* context, NameLookup* lookup, Pairs* pairs) noexcept:
     """Take resource and context, and meanwhile find what hangs on the name, link by link. False where something is not plain."""
-    ask_principal_name(t, who)
+    touch_principal_name(t, lookup)
     if not put_resource(&w.call, resource):
         return False
-    ask_principal_text(t, who)
+    prefetch_principal_text(t, lookup)
     if context != Py_None:
         gather(context, pairs)
-    ask_own_place(t, who, w.call.action_class)
+    prefetch_principal_plan(t, lookup, w.call.action_class)
     return True
 
 
-cdef inline bint prepare_met(
-    Workspace* w, const TablesC* t, PyObject* resource, PyObject* context, Asked* who, Pairs* pairs, const Meeting** met
+cdef inline bint prepare_from_pair_cache(
+    Workspace* w, const TablesC* t, PyObject* resource, PyObject* context, NameLookup* lookup, Pairs* pairs, const PairCacheEntry** pair
 ) noexcept:
     """`prepare`, where who asks may have met the action."""
-    ask_meeting(&w.meetings, who.hash, w.call.action_name)
+    prefetch_pair_slot(&w.pair_cache, lookup.hash, w.call.action_name)
     if not put_resource(&w.call, resource):
         return False
     if context != Py_None:
         gather(context, pairs)
-    met[0] = find_meeting(&w.meetings, who.hash, w.call.action_name)
-    if met[0] != NULL:
-        ask_met(met[0], t)
+    pair[0] = find_pair(&w.pair_cache, lookup.hash, w.call.action_name)
+    if pair[0] != NULL:
+        prefetch_pair(pair[0], t)
     else:                                                # one after the other: nothing is left to do meanwhile
-        ask_principal_name(t, who)
-        ask_principal_text(t, who)
-        ask_own_place(t, who, w.call.action_class)
+        touch_principal_name(t, lookup)
+        prefetch_principal_text(t, lookup)
+        prefetch_principal_plan(t, lookup, w.call.action_class)
     return True
 
 
-cdef inline void keep_met(Workspace* w, const TablesC* t, const Asked* who) noexcept:
+cdef inline void store_in_pair_cache(Workspace* w, const TablesC* t, const NameLookup* lookup) noexcept:
     """Keep that who asks has met the action of the call, if it is usual."""
-    cdef uint32_t policy_set = t.principals[who.found].principal_set
-    if not is_usual(&t.principals[who.found], w.call.action):
+    cdef uint32_t policy_set = t.principals[lookup.found].principal_set
+    if not is_usual(&t.principals[lookup.found], w.call.action):
         return
-    keep_meeting(
-        &w.meetings, t, who.hash, w.call.action_name, who.found, t.principal_names.texts[who.name],
+    store_pair(
+        &w.pair_cache, t, lookup.hash, w.call.action_name, lookup.found, t.principal_names.texts[lookup.name],
         find_plan(t, policy_set, action_key(&w.call, policy_set)),
     )
 
 
-cdef inline void keep_known(Workspace* w, const TablesC* t, PyObject* principal, PyObject* action, uint32_t number) noexcept:
+cdef inline void store_in_pointer_cache(Workspace* w, const TablesC* t, PyObject* principal, PyObject* action, uint32_t number) noexcept:
     """Keep the habit of a text and an action that are remembered, if it is usual and its own row flat; seldom instead of another. Not of a
     session: whatever one lets go of may run code."""
     cdef const Principal* p = &t.principals[number]
-    cdef Habit* place = habit_place(w.habits, principal, action)
+    cdef PointerCacheEntry* slot = pointer_cache_slot(w.pointer_cache, principal, action)
     cdef const Row* own
-    w.n_asked += 1
-    if not PyUnicode_CheckExact(principal) or (place.principal != NULL and w.n_asked % SELDOM) or not is_usual(p, w.call.action):
+    w.n_admissions += 1
+    if not PyUnicode_CheckExact(principal) or (slot.principal != NULL and w.n_admissions % ADMIT_ONE_IN) or not is_usual(p, w.call.action):
         return
     own = find_plan(t, p.principal_set, action_key(&w.call, p.principal_set))
-    if own.flags & ROW_FLAT and place_of(w.actions, N_NAMES, action).object == action:
-        keep_habit(place, principal, action, number, w.call.action_name, Range(own.flat, own.n_flats))
+    if own.flags & ROW_FLAT and cached_object_slot(w.actions, N_NAMES, action).object == action:
+        store_pointers(slot, principal, action, number, w.call.action_name, Range(own.program, own.n_ops))
 
 
-cdef inline bint prepare_habit(
-    Workspace* w, const TablesC* t, const Habit* habit, PyObject* resource, PyObject* context, Asked* who, Pairs* pairs
+cdef inline bint prepare_from_pointer_cache(
+    Workspace* w, const TablesC* t, const PointerCacheEntry* entry, PyObject* resource, PyObject* context, NameLookup* lookup, Pairs* pairs
 ) noexcept:
     """`prepare`, for who has asked for the action before."""
-    who.found = habit.number
-    if not ask_context(context, pairs) or not put_action(t, habit.name, &w.call) or not put_resource(&w.call, resource):
+    lookup.found = entry.number
+    if not prefetch_context(context, pairs) or not put_action(t, entry.name, &w.call) or not put_resource(&w.call, resource):
         return False
     if context != Py_None:
         gather(context, pairs)
     return True
 
 
-cdef inline bint prepare_known(
-    Workspace* w, const TablesC* t, PyObject* principal, PyObject* action, PyObject* resource, PyObject* context, Asked* who, Pairs* pairs,
-    const Meeting** met,
+cdef inline bint prepare_from_name(
+    Workspace* w, const TablesC* t, PyObject* principal, PyObject* action, PyObject* resource, PyObject* context, NameLookup* lookup, Pairs* pairs,
+    const PairCacheEntry** pair,
 ) noexcept:
     """Find the action, and begin to look for who asks; `prepare` what else there is. False where the long way must look."""
     cdef uint32_t number
-    if not ask_principal(w, t, principal, who) or not ask_context(context, pairs):
+    if not lookup_principal(w, t, principal, lookup) or not prefetch_context(context, pairs):
         return False
     if not find_action(w, t, action, &number) or not put_action(t, number, &w.call):
         return False
-    if who.found != NONE or w.meetings.places == NULL:
-        return prepare(w, t, resource, context, who, pairs)
-    return prepare_met(w, t, resource, context, who, pairs, met)
+    if lookup.found != NONE or w.pair_cache.entries == NULL:
+        return prepare(w, t, resource, context, lookup, pairs)
+    return prepare_from_pair_cache(w, t, resource, context, lookup, pairs, pair)
 
 
-cdef inline bint settle_principal(Workspace* w, const TablesC* t, PyObject* principal, const Meeting* met, Asked* who, Range* own) noexcept:
+cdef inline bint resolve_principal(Workspace* w, const TablesC* t, PyObject* principal, const PairCacheEntry* pair, NameLookup* lookup, Range* own) noexcept:
     """Find who asks; `own` gets the flats of the own row where the two have met. False where nobody is found."""
-    if met != NULL and is_of(met, t, &who.text):
-        who.found = met.principal
-        own[0] = Range(met.flat, met.n_flats)
-        remember(w, place_of(w.principals, N_NAMES, principal), principal, who.found)
+    if pair != NULL and is_of(pair, t, &lookup.text):
+        lookup.found = pair.principal
+        own[0] = Range(pair.program, pair.n_ops)
+        cache_number(w, cached_object_slot(w.principals, N_NAMES, principal), principal, lookup.found)
         return True
-    if not find_principal(w, t, principal, who):
+    if not find_principal(w, t, principal, lookup):
         return False
-    if who.name != NONE and t.n_principals >= MANY_PRINCIPALS:
-        keep_met(w, t, who)
+    if lookup.name != NONE and t.n_principals >= MIN_PAIR_CACHE_PRINCIPALS:
+        store_in_pair_cache(w, t, lookup)
     return True
 
 
@@ -419,28 +421,28 @@ cdef inline int decide_plain(
 
     PERF: of a new request nothing is near; the order is such that what is waited for was asked for some steps before.
     """
-    cdef const Habit* habit = habit_place(w.habits, principal, action)
-    cdef Asked who
+    cdef const PointerCacheEntry* entry = pointer_cache_slot(w.pointer_cache, principal, action)
+    cdef NameLookup lookup
     cdef Pairs pairs
     cdef Range own = Range(0, NOT_LOOKED_UP)
-    cdef const Meeting* met = NULL
+    cdef const PairCacheEntry* pair = NULL
     cdef bint checked = True, is_known = False
     cdef int status
-    ask_caller(principal, action)
-    ask_asked(resource, context)
-    if is_habit(habit, principal, action):
-        own = habit.own
-        if not prepare_habit(w, t, habit, resource, context, &who, &pairs):
-            return UNSETTLED
-    elif prepare_known(w, t, principal, action, resource, context, &who, &pairs, &met):
-        is_known = who.found != NONE
+    prefetch_principal(principal, action)
+    prefetch_lookup(resource, context)
+    if pointer_cache_hit(entry, principal, action):
+        own = entry.own
+        if not prepare_from_pointer_cache(w, t, entry, resource, context, &lookup, &pairs):
+            return NEEDS_GENERAL_PATH
+    elif prepare_from_name(w, t, principal, action, resource, context, &lookup, &pairs, &pair):
+        is_known = lookup.found != NONE
     else:
-        return UNSETTLED
+        return NEEDS_GENERAL_PATH
     if not read_context(w, t, key_ids, context, &pairs, &checked):
-        return UNSETTLED
-    if own.n == NOT_LOOKED_UP and not settle_principal(w, t, principal, met, &who, &own):
-        return UNSETTLED
-    status = decide_found(w, a, t, who.found, owner, checked, own, now, reasons)
+        return NEEDS_GENERAL_PATH
+    if own.n == NOT_LOOKED_UP and not resolve_principal(w, t, principal, pair, &lookup, &own):
+        return NEEDS_GENERAL_PATH
+    status = decide_found(w, a, t, lookup.found, owner, checked, own, now, reasons)
     if is_known and status == DONE:
-        keep_known(w, t, principal, action, who.found)
+        store_in_pointer_cache(w, t, principal, action, lookup.found)
     return status

@@ -8,8 +8,8 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 
 from fastiam.kernel.base.text cimport mix
-from fastiam.kernel.call.pair_cache cimport Meetings, forget_meetings
-from fastiam.kernel.call.pointer_cache cimport Habit, N_HABITS, forget_habit, hold
+from fastiam.kernel.call.pair_cache cimport PairCache, clear_pair_cache
+from fastiam.kernel.call.pointer_cache cimport PointerCacheEntry, POINTER_CACHE_SIZE, clear_pointers, hold
 from fastiam.kernel.decide.scratch cimport Frame, empty_frame
 from fastiam.kernel.model.call cimport Call
 from fastiam.kernel.model.conditions cimport BROAD, STRICT
@@ -23,15 +23,15 @@ cdef enum:
     N_SESSIONS = 1024          # told by where they lie alone: one that is not remembered goes the long way
     N_DECISIONS = 256
     N_PAIRS = 8                # keys of a context that are looked at together
-    SELDOM = 16                # of so many objects that were not remembered one is put in the place of another
+    ADMIT_ONE_IN = 16          # of so many objects that were not remembered one is put in the place of another
 
 
-cdef struct Known:             # an object that callers pass again
+cdef struct CachedObject:      # an object that callers pass again
     PyObject* object           # owned; NULL: none
     int64_t number             # of the key, with flags (NOT_READ: nothing reads it), the action name, or the principal
 
 
-cdef struct Told:
+cdef struct CachedDecision:
     uint64_t key               # `answer_key`
     PyObject* decision         # owned; NULL: none
 
@@ -41,19 +41,19 @@ cdef struct Workspace:         # what a single call works with, and what is reme
     Call call                  # of plain calls: zero but for what they set
     uint64_t epoch             # `Core.epoch` of what is remembered
     uint32_t n_new             # objects that were not remembered
-    uint32_t n_asked           # requests of a caller who is, and might have a habit
+    uint32_t n_admissions      # requests of a caller who is, and might have a habit
     # memos by the object that is passed; dropped with the tables (`epoch`), in part when others are met
-    Known keys[N_KEYS]
-    Known* lately[N_PAIRS]     # of these, where the names of the last context lie: it mostly has the same ones
-    Known actions[N_NAMES]
-    Known principals[N_NAMES]
-    Known sessions[N_SESSIONS]
+    CachedObject keys[N_KEYS]
+    CachedObject* recent_keys[N_PAIRS]  # of these, where the names of the last context lie: it mostly has the same ones
+    CachedObject actions[N_NAMES]
+    CachedObject principals[N_NAMES]
+    CachedObject sessions[N_SESSIONS]
     # memo by what a `Decision` says; dropped as these; gives 1.35 times for calls that repeat
-    Told decisions[N_DECISIONS]
+    CachedDecision decisions[N_DECISIONS]
     # memo by the objects of principal and action (`pointer_cache`); dropped as these; gives 6 to 9 % of `is_allowed`
-    Habit habits[N_HABITS]
+    PointerCacheEntry pointer_cache[POINTER_CACHE_SIZE]
     # memo by the names of principal and action (`pair_cache`); dropped as these; 1.3 times for new texts of 50,000 roles
-    Meetings meetings
+    PairCache pair_cache
     Workspace* next
 
 
@@ -67,58 +67,58 @@ cdef inline Workspace* new_workspace() except NULL:
     return w
 
 
-cdef inline void forget_objects(Known* known, int n):
+cdef inline void clear_object_cache(CachedObject* known, int n):
     cdef int i
     for i in range(n):
         Py_XDECREF(known[i].object)
         known[i].object = NULL
 
 
-cdef inline void forget(Workspace* w):
+cdef inline void clear_workspace(Workspace* w):
     """Let go of what is remembered."""
     cdef int i
-    forget_objects(w.keys, N_KEYS)
-    forget_objects(w.actions, N_NAMES)
-    forget_objects(w.principals, N_NAMES)
-    forget_objects(w.sessions, N_SESSIONS)
+    clear_object_cache(w.keys, N_KEYS)
+    clear_object_cache(w.actions, N_NAMES)
+    clear_object_cache(w.principals, N_NAMES)
+    clear_object_cache(w.sessions, N_SESSIONS)
     for i in range(<int>N_DECISIONS):
         Py_XDECREF(w.decisions[i].decision)
         w.decisions[i].decision = NULL
-    for i in range(<int>N_HABITS):
-        forget_habit(&w.habits[i])
-    forget_meetings(&w.meetings)
+    for i in range(<int>POINTER_CACHE_SIZE):
+        clear_pointers(&w.pointer_cache[i])
+    clear_pair_cache(&w.pair_cache)
 
 
 cdef inline void free_workspace(Workspace* w):
-    forget(w)
+    clear_workspace(w)
     empty_frame(&w.frame)
     free(w)
 
 
-cdef inline Known* place_of(Known* known, uint32_t n, PyObject* what) noexcept:
+cdef inline CachedObject* cached_object_slot(CachedObject* known, uint32_t n, PyObject* what) noexcept:
     """Where an object is remembered, if it is."""
     return &known[(<uint64_t><size_t>what * <uint64_t>0x9E3779B97F4A7C15ULL >> 40) & (n - 1)]
 
 
-cdef inline void remember(Workspace* w, Known* place, PyObject* text, int64_t number) noexcept:
+cdef inline void cache_number(Workspace* w, CachedObject* slot, PyObject* text, int64_t number) noexcept:
     """Remember a text, seldom in the place of another: a million different ones are not worth the work."""
     w.n_new += 1
-    if place.object != NULL and w.n_new % SELDOM:
+    if slot.object != NULL and w.n_new % ADMIT_ONE_IN:
         return
     hold(text)
-    Py_XDECREF(place.object)                             # a text: nothing runs
-    place.object = text
-    place.number = number
+    Py_XDECREF(slot.object)                              # a text: nothing runs
+    slot.object = text
+    slot.number = number
 
 
-cdef inline void remember_session(Workspace* w, object session, int64_t number):
+cdef inline void cache_session(Workspace* w, object session, int64_t number):
     """Remember a session. May run code of one that is forgotten for it."""
-    cdef Known* place = place_of(w.sessions, N_SESSIONS, <PyObject*>session)
-    cdef PyObject* other = place.object
+    cdef CachedObject* slot = cached_object_slot(w.sessions, N_SESSIONS, <PyObject*>session)
+    cdef PyObject* other = slot.object
     if other != <PyObject*>session:
         Py_INCREF(session)
-        place.object = <PyObject*>session
-        place.number = number
+        slot.object = <PyObject*>session
+        slot.number = number
         Py_XDECREF(other)
 
 
@@ -134,14 +134,14 @@ cdef inline uint64_t answer_key(const Call* c, const Answer* a, bint indetermina
     )
 
 
-cdef inline Told* told_place(Workspace* w, uint64_t key) noexcept nogil:
+cdef inline CachedDecision* decision_slot(Workspace* w, uint64_t key) noexcept nogil:
     """Where the decision with this key is kept, if it is."""
     return &w.decisions[mix(key) & (N_DECISIONS - 1)]
 
 
-cdef inline void keep_decision(Told* place, uint64_t key, object decision):
-    cdef PyObject* other = place.decision
+cdef inline void cache_decision(CachedDecision* slot, uint64_t key, object decision):
+    cdef PyObject* other = slot.decision
     Py_INCREF(decision)
-    place.key = key
-    place.decision = <PyObject*>decision
+    slot.key = key
+    slot.decision = <PyObject*>decision
     Py_XDECREF(other)

@@ -27,8 +27,8 @@ from fastiam.kernel.columns.canon import ABSENT_HINT, canonical_column, canonica
 from fastiam.errors import RequestValueError
 from fastiam.model.request import canonical_text, shorten
 
-cdef int64_t MOST_ITEMS = 1LL << 40      # more than any machine holds: a length beyond is a slip of the producer
-cdef int64_t MOST_BUFFERS = 1LL << 30
+cdef int64_t MAX_ITEMS = 1LL << 40       # more than any machine holds: a length beyond is a slip of the producer
+cdef int64_t MAX_BUFFERS = 1LL << 30
 cdef int64_t MAX_CHILDREN = 1LL << 20
 cdef int MAX_DEPTH = 64
 cdef str NO_UTF8 = "the text is not valid UTF-8"
@@ -90,7 +90,7 @@ cdef class Reader:
     cdef uint8_t code_width
     cdef bint codes_signed
     cdef Chunk shared             # the last one whose dictionary was read
-    cdef tuple lies               # where its values do
+    cdef tuple address            # where its values do
     cdef bint is_whole            # and whether all of them are checked
 
     def __cinit__(self):
@@ -110,7 +110,7 @@ cdef class Reader:
         self.name = name
         self.is_context = is_context
         try:
-            self._open(obj)
+            self._open_stream(obj)
         except (TypeError, ValueError) as fault:
             if isinstance(fault, RequestValueError):
                 raise
@@ -120,11 +120,11 @@ cdef class Reader:
             raise self._broken(fault)
         self._plan(&self.schema)
         if ArrowArrayViewInitFromSchema(&self.view, &self.schema, &error) != 0:
-            raise self._broken(_words(error.message))
+            raise self._broken(_message_text(error.message))
 
     # -- taking over ------------------------------------------------------------------------------------------
 
-    cdef int _open(self, obj) except -1:
+    cdef int _open_stream(self, obj) except -1:
         cdef int code
         if hasattr(obj, "__arrow_c_array__"):
             schema, array = obj.__arrow_c_array__()
@@ -158,8 +158,8 @@ cdef class Reader:
         return 0
 
     cdef str _stream_error(self):
-        cdef const char* words = self.stream.get_last_error(&self.stream)
-        return _words(words) if words != NULL else "the stream failed"
+        cdef const char* message = self.stream.get_last_error(&self.stream)
+        return _message_text(message) if message != NULL else "the stream failed"
 
     cdef _Array _next(self):
         """The next array, or None at the end."""
@@ -215,7 +215,7 @@ cdef class Reader:
         cdef ArrowSchemaView view
         cdef ArrowError error
         if ArrowSchemaViewInit(&view, schema, &error) != 0:
-            raise self._broken(_words(error.message))
+            raise self._broken(_message_text(error.message))
         return view
 
     cdef int _check_leaf(self, const ArrowSchema* schema) except -1:
@@ -260,7 +260,7 @@ cdef class Reader:
         if fault is not None:
             raise self._broken(fault)
         if self._set_array(&array.c, &error) != 0:
-            raise self._broken(_words(error.message))
+            raise self._broken(_message_text(error.message))
         chunk.owners.append(array)
         chunk.rows = v.length
         if chunk.rows == 0:
@@ -315,13 +315,13 @@ cdef class Reader:
             return self._values(chunk, s)
         c.code_width = self.code_width
         c.codes = s.v.buffer_views[1].data.as_uint8 + s.offset * self.code_width
-        lies = _lies(s.v.dictionary)
-        if self.lies == lies and self.is_whole and not self.shared.bad:
+        address = _address(s.v.dictionary)
+        if self.address == address and self.is_whole and not self.shared.bad:
             chunk.share_values(self.shared)              # PERF: tables cut into batches have one dictionary in all of them
         else:
             # PERF: of the first batch with a dictionary, which may be the only one, no values are looked at that hardly a row has
-            self.is_whole = self.lies == lies or self.is_list or FEW * chunk.rows >= s.v.dictionary.length
-            self.shared, self.lies = chunk, lies
+            self.is_whole = self.address == address or self.is_list or FEW * chunk.rows >= s.v.dictionary.length
+            self.shared, self.address = chunk, address
             values = span_of(s.v.dictionary, s.v.dictionary.offset, 0, s.v.dictionary.length, -1)
             c.value_valid = values.valid
             c.value_valid_offset = values.offset
@@ -441,7 +441,7 @@ cdef object _after(int64_t n, array):
     return np.concatenate((np.zeros(n, array.dtype), array)) if n else array
 
 
-cdef tuple _lies(const ArrowArrayView* v):
+cdef tuple _address(const ArrowArrayView* v):
     """Where the values of an array lie, which tells them from others while these are alive."""
     cdef int i
     buffers = [<uintptr_t>v.buffer_views[i].data.as_uint8 for i in range(3)]
@@ -574,7 +574,7 @@ cdef str _shape_fault(const ArrowSchema* schema, ArrowArray* array):
     cdef int64_t i, n_buffers = 0
     if array == NULL or array.release == NULL:
         return "the array is released already"
-    if not 0 <= array.length <= MOST_ITEMS or not 0 <= array.offset <= MOST_ITEMS:
+    if not 0 <= array.length <= MAX_ITEMS or not 0 <= array.offset <= MAX_ITEMS:
         return f"length {array.length} with offset {array.offset}"
     if array.n_children != schema.n_children or (array.n_children and array.children == NULL):
         return f"{array.n_children} children where the type has {schema.n_children}"
@@ -594,7 +594,7 @@ cdef str _shape_fault(const ArrowSchema* schema, ArrowArray* array):
 cdef str _buffer_fault(ArrowArray* array, int64_t n_buffers, bint has_views):
     if has_views:                     # validity, views, any number of buffers, their sizes
         n_buffers = max(array.n_buffers, 3)
-    if array.n_buffers != n_buffers or n_buffers > MOST_BUFFERS or (n_buffers and array.buffers == NULL):
+    if array.n_buffers != n_buffers or n_buffers > MAX_BUFFERS or (n_buffers and array.buffers == NULL):
         return f"{array.n_buffers} buffers where the type has {n_buffers}"
     if has_views and n_buffers > 3 and array.buffers[n_buffers - 1] == NULL:
         return "the sizes of the buffers are missing"
@@ -607,8 +607,8 @@ cdef str _type_name(const ArrowSchema* schema):
     """An Arrow type for a message, with what lies below: `list<item: date32>`, `dictionary(int32)<string>`."""
     cdef char name[160]
     ArrowSchemaToString(schema, name, sizeof(name), True)
-    return shorten(_words(name), 120)
+    return shorten(_message_text(name), 120)
 
 
-cdef str _words(const char* message):
+cdef str _message_text(const char* message):
     return message.decode("utf-8", "replace")

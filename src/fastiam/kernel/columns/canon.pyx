@@ -57,9 +57,9 @@ def canonical_texts(values, unit, column):
     if not len(values):
         return offsets, data, bad
     if values.dtype == np.float64:
-        odd = _write_floats(values, offsets, data, column, bad)
-        if odd:                      # with an exponent, and so perhaps long
-            return offsets, _with_odd(odd, offsets, data), bad
+        special = _write_floats(values, offsets, data, column, bad)
+        if special:                  # with an exponent, and so perhaps long
+            return offsets, _with_special(special, offsets, data), bad
     elif unit:
         for i in _write_instants(values, PER_SECOND[unit], offsets, data):
             bad[i] = f"`{values[i]}` {unit} since 1970 lie outside the years 1 to 9999"
@@ -191,7 +191,7 @@ def _write_floats(const double[::1] values, int64_t[::1] offsets, unsigned char[
     cdef char* end
     cdef int64_t i
     cdef double value
-    odd = {}
+    special = {}
     for i in range(values.shape[0]):
         value = values[i]
         if -EXACT < value < EXACT and value == <double><int64_t>value and value != 0:
@@ -200,19 +200,19 @@ def _write_floats(const double[::1] values, int64_t[::1] offsets, unsigned char[
             end = put_float(p, value)
         if end == p:
             try:
-                odd[i] = canonical_text(value, column).encode()
+                special[i] = canonical_text(value, column).encode()
             except RequestValueError as error:
                 bad[i] = error.message
         p = end
         offsets[i + 1] = p - start
-    return odd
+    return special
 
 
-def _with_odd(odd, offsets, data):
+def _with_special(special, offsets, data):
     """The texts with those that were left out; the offsets are moved in place."""
     pieces, at = [], 0
     longer = np.zeros_like(offsets)
-    for i, text in odd.items():
+    for i, text in special.items():
         pieces += (data[at : offsets[i]], text)
         at = offsets[i]
         longer[i + 1] = len(text)

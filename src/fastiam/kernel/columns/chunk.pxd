@@ -15,5 +15,5 @@ cdef class Chunk:
     cdef int point_at(self, texts) except -1
     cdef int set_texts(self, object offsets, object data) except -1
     cdef int share_values(self, Chunk other) except -1
-    cdef int settle(self, int64_t first_row, object reject) except -1
+    cdef int reject_bad_rows(self, int64_t first_row, object reject) except -1
     cdef int _hide(self) except -1

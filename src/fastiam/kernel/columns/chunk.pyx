@@ -65,7 +65,7 @@ cdef class Chunk:
         self.owners.append(other)
         return 0
 
-    cdef int settle(self, int64_t first_row, object reject) except -1:
+    cdef int reject_bad_rows(self, int64_t first_row, object reject) except -1:
         """Call `reject(row, message, hint)` for every row that uses a bad value or has a null in its list; then hide bad values."""
         cdef Column* c = &self.column
         cdef int64_t row, item, first, last, code

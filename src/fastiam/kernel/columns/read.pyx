@@ -89,7 +89,7 @@ cdef class TextColumn:
             for i in range(self.n_chunks):
                 chunk = self.chunks[i]
                 check_rows(chunk, self.name, self.starts[i])
-                chunk.settle(self.starts[i], reject)
+                chunk.reject_bad_rows(self.starts[i], reject)
         return 0
 
     cdef const Column* chunk_of(self, int64_t row, int64_t* local_row, int64_t* rows_left) noexcept nogil:
@@ -305,7 +305,7 @@ cdef TextColumn _from_arrow(obj, str name, bint is_context, reject):
         if chunk.column.unchecked:
             column.reject = reject
         else:
-            chunk.settle(column.length, reject)
+            chunk.reject_bad_rows(column.length, reject)
         column._append(chunk)
     return column
 
@@ -315,7 +315,7 @@ cdef TextColumn _whole(Chunk chunk, int64_t rows, str name, reject):
     cdef TextColumn column = TextColumn(name, 0, chunk.column.is_list)
     chunk.rows = rows
     if rows:
-        chunk.settle(0, reject)
+        chunk.reject_bad_rows(0, reject)
         column._append(chunk)
     return column
 

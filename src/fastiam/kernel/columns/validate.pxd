@@ -17,7 +17,7 @@ cdef extern from *:
     #if defined(__SSE2__)
     #include <emmintrin.h>
     #endif
-    static inline void fastiam_ask_for(const char* data, int64_t size) { for (int64_t i = 0; i < size; i += 64) fastiam_prefetch(data + i); }
+    static inline void fastiam_prefetch_range(const char* data, int64_t size) { for (int64_t i = 0; i < size; i += 64) fastiam_prefetch(data + i); }
     /* whether no byte has its high bit set; as many bytes behind these are asked for meanwhile */
     static inline int fastiam_ascii_ahead(const char* data, int64_t size) {
         uint64_t seen = 0, word;
@@ -53,12 +53,12 @@ cdef extern from *:
         }
     #endif
         uint64_t seen = 0;
-        for (; i + 8 <= size; i += 8) seen |= fastiam_word(data + i);
-        return ((seen | fastiam_word(data + size - 8)) & 0x8080808080808080ull) == 0;
+        for (; i + 8 <= size; i += 8) seen |= fastiam_value(data + i);
+        return ((seen | fastiam_value(data + size - 8)) & 0x8080808080808080ull) == 0;
     }
     """
     bint ascii_text "fastiam_ascii_text" (const char* data, int64_t size) noexcept nogil
-    void ask_for "fastiam_ask_for" (const char* data, int64_t size) noexcept nogil
+    void prefetch_range "fastiam_prefetch_range" (const char* data, int64_t size) noexcept nogil
     bint ascii_ahead "fastiam_ascii_ahead" (const char* data, int64_t size) noexcept nogil
 
 
@@ -116,7 +116,7 @@ cdef inline bint valid_codes_fit(const uint32_t* codes, const uint8_t* valid, in
 
 cdef inline bint codes_readable(const Column* c, int64_t first, int64_t n) noexcept nogil:
     cdef const uint32_t* codes = <const uint32_t*>c.codes + first
-    ask_for(<const char*>(codes + n), n * 4)
+    prefetch_range(<const char*>(codes + n), n * 4)
     if c.item_valid == NULL:
         return codes_fit(codes, n, <uint32_t>c.n_values)
     return valid_codes_fit(codes, c.item_valid, c.item_valid_offset + first, n, <uint32_t>c.n_values)
@@ -140,13 +140,13 @@ cdef inline bint views_readable(const Column* c, int64_t first, int64_t n) noexc
     cdef const char* end = NULL
     cdef uint32_t seen = 0
     cdef int64_t i
-    ask_for(<const char*>(views + 4 * n), n * 16)
+    prefetch_range(<const char*>(views + 4 * n), n * 16)
     for i in range(n):
         view = views + 4 * i
         if not view_fits(c, view):
             return False
         if view[0] > 12:
-            ask_for(<const char*>c.buffers[view[2]] + view[3], view[0])
+            prefetch_range(<const char*>c.buffers[view[2]] + view[3], view[0])
         else:
             seen |= <uint32_t>(view[1] | view[2] | view[3])
     for i in range(n):                                   # texts that lie one behind the other are looked at as one
@@ -164,7 +164,7 @@ cdef inline bint views_readable(const Column* c, int64_t first, int64_t n) noexc
 
 cdef inline bint texts_readable(const Column* c, const Offset* o, int64_t first, int64_t n) noexcept nogil:
     """Of plain text: whether some rows lie one after another where the column does, and are ASCII."""
-    ask_for(<const char*>(o + first + n), n * <int64_t>sizeof(Offset))
+    prefetch_range(<const char*>(o + first + n), n * <int64_t>sizeof(Offset))
     return (
         ascends(o + first, n) and o[0] <= o[first] and o[first + n] <= o[c.n_values]
         and ascii_ahead(c.data + o[first], <int64_t>(o[first + n] - o[first]))

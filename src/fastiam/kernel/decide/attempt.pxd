@@ -4,7 +4,7 @@ from libc.stdint cimport uint32_t
 from fastiam.kernel.base.text cimport Text
 from fastiam.kernel.decide.combine cimport cut_resource, decide
 from fastiam.kernel.decide.locate cimport locate_endpoint, locate_resource, may_contradict
-from fastiam.kernel.decide.partial cimport decide_open, find_matters
+from fastiam.kernel.decide.partial cimport decide_partial, find_deciding_keys
 from fastiam.kernel.decide.scratch cimport next_stamp
 from fastiam.kernel.eval.principal cimport is_root
 from fastiam.kernel.model.call cimport Call
@@ -20,8 +20,8 @@ cdef inline bint contradicts(Call* c) noexcept nogil:
             if c.t.keys[c.columns[i].key].is_checked and may_contradict(c, c.columns[i].key):
                 return True
     else:
-        for i in range(<uint32_t>c.n_slots):
-            if c.t.keys[c.slots[i].key].is_checked and may_contradict(c, c.slots[i].key):
+        for i in range(<uint32_t>c.n_context_entries):
+            if c.t.keys[c.context_entries[i].key].is_checked and may_contradict(c, c.context_entries[i].key):
                 return True
     return False
 
@@ -50,7 +50,7 @@ cdef inline int answer(Call* c, Answer* a) noexcept nogil:
 
 cdef inline int decide_unknown(Call* c, Answer* a) noexcept nogil:
     """Decide a call with unknown keys; of one that depends on them also find those that matter, where reasons are wanted."""
-    cdef int status = decide_open(c, a)
+    cdef int status = decide_partial(c, a)
     if status == DONE and a.outcome == DEPENDS and c.reasons:
-        return find_matters(c, a)
+        return find_deciding_keys(c, a)
     return status

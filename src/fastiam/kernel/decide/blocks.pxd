@@ -8,12 +8,12 @@ from libc.string cimport memset
 from fastiam.kernel.base.invariants cimport narrow16, narrow32
 from fastiam.kernel.base.text cimport Text, first_bit, mix, prefetch, same_tags, short_equal, short_hash
 from fastiam.kernel.columns.column cimport Column, TEXT_32, TEXT_CONST, TEXT_VIEW, item_code, item_text, value_text, view_text, whole_codes
-from fastiam.kernel.decide.fast_path cimport read_caller
+from fastiam.kernel.decide.fast_path cimport load_principal_state
 from fastiam.kernel.decide.scratch cimport Frame
-from fastiam.kernel.model.call cimport BY_COPIES, CALLER_CHECKS, CALLER_KNOWN, CALLER_LIMITED, Call, Caller, ContextColumn, SIFTED
+from fastiam.kernel.model.call cimport LIMITED_TEMPLATE, PS_CHECK_KEYS, PS_LOADED, PS_LIMITED, Call, PrincipalState, ContextColumn, HAS_ORG_LIMITS
 from fastiam.kernel.model.missing_keys cimport WINDOW_BITS
 from fastiam.kernel.model.plan_lookup cimport cell_key, find_plan_by_key, plan_at
-from fastiam.kernel.model.string_table cimport ask_name, ask_slot, ask_text, hashed_name, table_find, table_hash
+from fastiam.kernel.model.string_table cimport touch_name, prefetch_slot, touch_text, hashed_name, table_find, table_hash
 from fastiam.kernel.model.tables cimport *
 
 
@@ -34,7 +34,7 @@ cdef struct Rows:              # the chunks that hold a range of rows
     const uint32_t* principal_codes   # numbers of dictionary values, or NULL
     const uint32_t* action_codes
     const uint64_t* facts      # of dictionary values, or NULL
-    const uint32_t* records    # and their records, with OF_HOLDER
+    const uint32_t* records    # and their records, with IS_PARENT_RECORD
 
 
 cdef struct Answers:           # where the answers go, a place a row; those of reasons only where they are asked for
@@ -43,7 +43,7 @@ cdef struct Answers:           # where the answers go, a place a row; those of r
     uint8_t* layer
     uint8_t* reason
     uint32_t* entry            # `entries` of the reported statements
-    int64_t* matter
+    int64_t* deciding_list
 
 
 cdef struct Listed:            # rows of a block that go the same way
@@ -52,68 +52,68 @@ cdef struct Listed:            # rows of a block that go the same way
 
 
 cdef enum:                     # the rows that may count for a request, in the order in which their denies are asked (D50)
-    RCP_ROWS = 0
-    SCP_ROWS = 1
-    HELD_ROWS = 2              # of the resource's policies
-    OWN_ROWS = 3               # of the principal's own layers
-    N_LAYERED = 4
+    RCP_PLAN = 0
+    SCP_PLAN = 1
+    RESOURCE_PLAN = 2          # of the resource's policies
+    PRINCIPAL_PLAN = 3         # of the principal's own layers
+    N_LAYER_PLANS = 4
     LEVEL_ALLOWS = 4           # the stages after these denies, in their order: first the levels of SCPs (`levels_left`)
-    HELD_ALLOWS = 7
-    OWN_ALLOWS = 8
-    BOUND_ALLOWS = 9
-    SESSION_ALLOWS = 10
-    LEVELS_ASKED = 7 << LEVEL_ALLOWS
-    LIMITS_ASKED = 1 << BOUND_ALLOWS | 1 << SESSION_ALLOWS
-    FROM_ELSEWHERE = 1 << 11   # in `asked`: another account owns the resource; no grant of its policies is enough
-    STAGES = FROM_ELSEWHERE - 1
+    RESOURCE_ALLOW_STAGE = 7
+    PRINCIPAL_ALLOW_STAGE = 8
+    BOUNDARY_STAGE = 9
+    SESSION_STAGE = 10
+    LEVEL_STAGES = 7 << LEVEL_ALLOWS
+    LIMIT_STAGES = 1 << BOUNDARY_STAGE | 1 << SESSION_STAGE
+    IS_CROSS_ACCOUNT = 1 << 11  # in `pending_stages`: another account owns the resource; no grant of its policies is enough
+    STAGES = IS_CROSS_ACCOUNT - 1
     HAS_TAGS = 1 << 12         # what is stored about the resource has constants of its own
-    MUST_HOLD = 1 << 13        # the resource's policies have to allow, as they do from elsewhere
-    ASKS_MORE = LEVELS_ASKED | LIMITS_ASKED | FROM_ELSEWHERE | MUST_HOLD   # an allow may not be all that a row needs
+    RESOURCE_MUST_ALLOW = 1 << 13  # the resource's policies have to allow, as they do from elsewhere
+    NEEDS_MORE_STAGES = LEVEL_STAGES | LIMIT_STAGES | IS_CROSS_ACCOUNT | RESOURCE_MUST_ALLOW  # an allow may not be all that a row needs
 
 
 cdef enum:
-    MOST_LEFT = 10             # flats, or ranges of them, that a row puts aside
+    MAX_PENDING = 10           # flats, or ranges of them, that a row puts aside
 
 
-cdef struct Wave:              # flats of rows of a block whose turn is the same
-    uint64_t flats[BLOCK]      # flat << 32 | row; of TURN_ASKS, which condition stands above the row
+cdef struct StepQueue:         # flats of rows of a block whose turn is the same
+    uint64_t items[BLOCK]      # flat << 32 | row; of STEP_CONDITION, which condition stands above the row
     uint64_t apart[8]          # waves whose ends lie a whole page from one another would meet in the cache
 
 
 cdef struct Block:
-    uint32_t who[BLOCK]        # principals, NONE where nobody is found
-    Caller* caller[BLOCK]      # what is known of them
+    uint32_t principal_id[BLOCK]  # principals, NONE where nobody is found
+    PrincipalState* principal_state[BLOCK]  # what is known of them
     uint32_t name[BLOCK]       # action names
     uint32_t hash[BLOCK]       # of the names at hand
     uint32_t cls[BLOCK]        # action classes
-    const uint32_t* place[BLOCK]   # where the grid holds the number of a row
+    const uint32_t* plan_cell[BLOCK]  # where the grid holds the number of a row
     uint32_t zero              # a class where there is none
     uint32_t what[BLOCK]       # dictionary values of the resources
     uint64_t facts[BLOCK]
-    uint64_t differs[BLOCK]    # what the place of the resource has other than the caller's (`place_differs`)
-    uint32_t record[BLOCK]     # of texts without a dictionary, with OF_HOLDER
+    uint64_t differs[BLOCK]    # what the place of the resource has other than the caller's (`account_key_diff`)
+    uint32_t record[BLOCK]     # of texts without a dictionary, with IS_PARENT_RECORD
     const Record* stored[BLOCK]
     Record nothing             # where nothing is stored
-    Flat no_flat               # where there are no allows
-    Text text[BLOCK]           # of the resources; for the rows that are listed, but for those of `far_way`, NOWHERE instead of `*`
-    const Row* rows[N_LAYERED][BLOCK]
-    uint32_t owner[BLOCK]      # whose the resource is, as `Basis` has it
-    uint64_t never[BLOCK]      # bits of `sieve_blocks` that are known not to hold
+    MatchOp no_op              # where there are no allows
+    Text text[BLOCK]           # of the resources; for the rows that are listed, but for those of `general_rows`, NOWHERE instead of `*`
+    const Row* rows[N_LAYER_PLANS][BLOCK]
+    uint32_t owner[BLOCK]      # whose the resource is, as `RowInputs` has it
+    uint64_t known_false[BLOCK]  # bits of `filter_conditions` that are known not to hold
     uint8_t skipped[BLOCK]     # how many flats of the own rows are denies that are known not to hold
-    uint8_t limits[BLOCK]      # WAY_* that SCPs, RCPs and endpoints leave
-    uint8_t way[BLOCK]         # and all that is known
+    uint8_t limits[BLOCK]      # PATH_* that SCPs, RCPs and endpoints leave
+    uint8_t path[BLOCK]        # and all that is known
     uint8_t has_stars          # some row asks for `*`
-    Listed own_way             # the others are decided by flags; before that, rows of which something is sought that most have near
-    Listed near_way
-    Listed far_way
-    Listed joined_way          # of `near_way`: flats of several rows, one after the other, say all
-    Wave waves[N_TURNS]
-    uint64_t* ends[N_TURNS]    # of these
+    Listed principal_rows      # the others are decided by flags; before that, rows of which something is sought that most have near
+    Listed layered_rows
+    Listed general_rows
+    Listed vectorized_rows     # of `layered_rows`: flats of several rows, one after the other, say all
+    StepQueue step_queues[N_STEPS]
+    uint64_t* ends[N_STEPS]    # of these
     uint32_t stop[BLOCK]       # behind the flats at hand of a row
-    uint16_t asked[BLOCK]      # what comes after them, as bits
-    Range left[BLOCK][MOST_LEFT]   # flats that come after those at hand, the next ones last: what an index has found, or what is not passed over
-    uint8_t n_left[BLOCK]
-    uint8_t has_left           # some row has such
+    uint16_t pending_stages[BLOCK]  # what comes after them, as bits
+    Range left[BLOCK][MAX_PENDING]  # flats that come after those at hand, the next ones last: what an index has found, or what is not passed over
+    uint8_t n_pending[BLOCK]
+    uint8_t has_pending        # some row has such
     uint8_t stage[BLOCK]       # what these are of
     uint8_t has_more           # an allow may not be all that some row needs
     const uint32_t* records    # of the values of the resources' dictionary; NULL: there is none
@@ -124,20 +124,20 @@ cdef enum:
 
 
 cdef struct Owner:             # an account by its place, as it was found
-    uint64_t place             # 0: nothing
+    uint64_t account_key       # 0: nothing
     uint32_t account
 
 
-cdef struct Seen:              # memo by account number, each at the place that its hash gives it; dropped with `callers`; gives 0 to 2 %
+cdef struct Seen:              # memo by account number, each at the place that its hash gives it; dropped with `principal_states`; gives 0 to 2 %
     Owner owners[N_OWNERS]
 
 
 cdef enum:
     OF_SESSION = 0x80000000    # in the size of a name: the batch itself names it
-    OF_HOLDER = 0x80000000     # beside the record of a resource: it is of what holds the resource, a bucket
-    HOLDER_AT = 31
-    MOST_LINES = 32768
-    FAR_NAMES = 4096           # of so many, the texts may lie beyond the second-level cache
+    IS_PARENT_RECORD = 0x80000000  # beside the record of a resource: it is of what holds the resource, a bucket
+    PARENT_SHIFT = 31
+    MAX_LINES = 32768
+    PREFETCH_NAMES = 4096      # of so many, the texts may lie beyond the second-level cache
 
 
 cdef struct NameLine:          # names whose hashes share a place: one cache line
@@ -147,44 +147,44 @@ cdef struct NameLine:          # names whose hashes share a place: one cache lin
     uint32_t number[4]
 
 
-cdef struct NameMemo:          # memo of text columns by name; dropped with `callers`; gives 1.3 to 1.44 times
+cdef struct NameMemo:          # memo of text columns by name; dropped with `principal_states`; gives 1.3 to 1.44 times
     NameLine* lines
     uint32_t mask
     void* memory
 
 
-cdef struct Side:              # what one thread of a batch has of its own
+cdef struct ThreadState:       # what one thread of a batch has of its own
     int64_t number
     Frame* frame
     Block* block
-    Caller* callers            # by number of the principal, filled as they are met; the last one is nobody
-    uint32_t n_callers
+    PrincipalState* principal_states  # by number of the principal, filled as they are met; the last one is nobody
+    uint32_t n_principal_states
     uint8_t is_plain           # rows may be usual ones; else all of them take the long way
     uint8_t has_endpoints      # some column says which endpoint rows come through
     uint8_t limited            # by what somebody is: BY_*, and flags of callers
-    uint8_t denies_much        # rows deny so much that sifting pays
+    uint8_t pruning_pays       # rows deny so much that sifting pays
     Seen* seen
     NameMemo memos[2]          # principals, actions
     uint32_t n_counted         # keys that the counts of the frame have room for
-    int64_t* slow              # rows that need the GIL
-    int64_t n_slow
+    int64_t* deferred_rows     # rows that need the GIL
+    int64_t n_deferred
     int64_t room
     ContextColumn* columns
-    uint64_t truths_of         # generation of the tables whose atoms truths are kept of
-    uint32_t truths_for        # how many principals there were: one that is new may fix a key that none fixed before
-    uint32_t n_sieved          # `sieve_blocks` that are known
-    uint32_t* matters          # lists of keys that matter (D74): how many, then their numbers
-    int64_t n_matters
-    int64_t room_matters
-    int64_t last_matters       # where the last list starts
+    uint64_t memo_generation   # generation of the tables whose atoms truths are kept of
+    uint32_t memo_n_principals  # how many principals there were: one that is new may fix a key that none fixed before
+    uint32_t n_filtered        # `filter_conditions` that are known
+    uint32_t* deciding_keys    # lists of keys that matter (D74): how many, then their numbers
+    int64_t n_deciding_keys
+    int64_t deciding_keys_capacity
+    int64_t last_deciding_keys  # where the last list starts
     Answers answers
     const StringTable* session_names   # that the batch itself names; NULL: none
     const uint8_t* session_pool
 
 
-cdef inline bint is_sifted(const Side* s) noexcept nogil:
+cdef inline bint is_pruning(const ThreadState* s) noexcept nogil:
     """Whether denies are sifted (`kernel.decide.zone_filter`)."""
-    return s.denies_much or s.limited & SIFTED
+    return s.pruning_pays or s.limited & HAS_ORG_LIMITS
 
 
 cdef extern from *:
@@ -215,35 +215,35 @@ cdef extern from *:
     }
     """
     void fastiam_list(
-        uint8_t* ways, int64_t n, uint16_t* one, uint32_t* n_one, uint16_t* two, uint32_t* n_two, uint16_t* four, uint32_t* n_four
+        uint8_t* paths, int64_t n, uint16_t* one, uint32_t* n_one, uint16_t* two, uint32_t* n_two, uint16_t* four, uint32_t* n_four
     ) noexcept nogil
 
 
-cdef inline void list_ways(Block* b, int64_t n) noexcept nogil:
-    fastiam_list(&b.way[0], n, b.own_way.rows, &b.own_way.n, b.near_way.rows, &b.near_way.n, b.far_way.rows, &b.far_way.n)
+cdef inline void split_by_path(Block* b, int64_t n) noexcept nogil:
+    fastiam_list(&b.path[0], n, b.principal_rows.rows, &b.principal_rows.n, b.layered_rows.rows, &b.layered_rows.n, b.general_rows.rows, &b.general_rows.n)
 
 
 cdef inline uint32_t record_of(const Block* b, uint32_t i) noexcept nogil:
     """The record of the resource of a row, or of what holds it; NONE: there is none."""
     cdef uint32_t record = b.record[i] if b.records == NULL else b.records[b.what[i]]
-    return record if record == NONE else record & ~OF_HOLDER
+    return record if record == NONE else record & ~IS_PARENT_RECORD
 
 
-cdef inline uint32_t is_of_holder(const Block* b, uint32_t i) noexcept nogil:
+cdef inline uint32_t is_parent_record(const Block* b, uint32_t i) noexcept nogil:
     """Whether that record is of what holds the resource."""
-    return (b.record[i] if b.records == NULL else b.records[b.what[i]]) >> HOLDER_AT
+    return (b.record[i] if b.records == NULL else b.records[b.what[i]]) >> PARENT_SHIFT
 
 
 # -- numbers ------------------------------------------------------------------------------------------------------------
 
-cdef inline uint32_t session_number(const Side* s, const TablesC* t, const Text* text) noexcept nogil:
+cdef inline uint32_t session_number(const ThreadState* s, const TablesC* t, const Text* text) noexcept nogil:
     """The number of a session that the batch itself names, BROKEN where it cannot be one, NONE where the batch names none like that."""
     if s.session_names == NULL:
         return NONE
     return table_find(s.session_names, s.session_pool, text.data, text.size, t.seed)
 
 
-cdef inline uint32_t name_number(const Side* s, const TablesC* t, const Text* text, bint of_actions) noexcept nogil:
+cdef inline uint32_t name_number(const ThreadState* s, const TablesC* t, const Text* text, bint of_actions) noexcept nogil:
     cdef uint32_t found
     if of_actions:
         return table_find(&t.action_names, t.pool, text.data, text.size, t.seed)
@@ -267,7 +267,7 @@ cdef inline void number_codes(const Column* column, int64_t first, int64_t n, co
 
 
 cdef inline void number_texts(
-    const Side* s, const TablesC* t, const Column* column, int64_t first, int64_t n, bint of_actions, Block* b, uint32_t* out
+    const ThreadState* s, const TablesC* t, const Column* column, int64_t first, int64_t n, bint of_actions, Block* b, uint32_t* out
 ) noexcept nogil:
     """Numbers of a column of texts, NONE for nulls and for names that are not known."""
     cdef uint32_t number = NONE
@@ -280,18 +280,18 @@ cdef inline void number_texts(
             out[i] = number
         return
     take_texts(column, first, n, b.text)
-    recall(s, t, &s.memos[of_actions], n, out)
+    lookup_memoized_names(s, t, &s.memos[of_actions], n, out)
     look_up_names(s, t, &s.memos[of_actions], of_actions, out)
 
 
-cdef inline void look_up_names(const Side* s, const TablesC* t, const NameMemo* memo, bint of_actions, uint32_t* out) noexcept nogil:
+cdef inline void look_up_names(const ThreadState* s, const TablesC* t, const NameMemo* memo, bint of_actions, uint32_t* out) noexcept nogil:
     """Numbers of the listed texts of a block, NONE for names that are not known."""
     if not of_actions and s.session_names != NULL:
         look_up(s, t, s.session_names, s.session_pool, memo, OF_SESSION, out)
     look_up(s, t, &t.action_names if of_actions else &t.principal_names, t.pool, memo, 0, out)
 
 
-cdef inline void number_values(const Side* s, const TablesC* t, const Column* chunk, bint of_actions, uint32_t* out) noexcept nogil:
+cdef inline void number_values(const ThreadState* s, const TablesC* t, const Column* chunk, bint of_actions, uint32_t* out) noexcept nogil:
     """Numbers of the values of a dictionary, NONE for nulls and for names that are not known. None is remembered: each stands there once."""
     cdef Column plain = chunk[0]
     cdef Block* b = s.block
@@ -303,25 +303,25 @@ cdef inline void number_values(const Side* s, const TablesC* t, const Column* ch
         n = min(<int64_t>BLOCK, chunk.n_values - first)
         take_texts(&plain, first, n, b.text)
         for i in range(<uint32_t>n):
-            b.own_way.rows[i] = narrow16(i)
-        b.own_way.n = narrow32(n)
+            b.principal_rows.rows[i] = narrow16(i)
+        b.principal_rows.n = narrow32(n)
         look_up_names(s, t, NULL, of_actions, out + first)
         first += n
 
 
-cdef inline void recall(const Side* s, const TablesC* t, const NameMemo* memo, int64_t n, uint32_t* out) noexcept nogil:
+cdef inline void lookup_memoized_names(const ThreadState* s, const TablesC* t, const NameMemo* memo, int64_t n, uint32_t* out) noexcept nogil:
     """Numbers of the texts of a block that were met before; the other rows are listed."""
     cdef Block* b = s.block
     cdef const NameLine* m
     cdef const char* pools[2]
     cdef uint32_t i, j, size, n_new = 0
-    cdef bint far = memo.mask >= FAR_NAMES
+    cdef bint is_large = memo.mask >= PREFETCH_NAMES
     pools[0] = <const char*>t.pool
     pools[1] = <const char*>s.session_pool
     for i in range(<uint32_t>n):
         b.hash[i] = <uint32_t>short_hash(b.text[i].data, b.text[i].size, t.seed) | 1
         prefetch(&memo.lines[(b.hash[i] >> 1) & memo.mask])
-    for i in range(<uint32_t>n * far):
+    for i in range(<uint32_t>n * is_large):
         m = &memo.lines[(b.hash[i] >> 1) & memo.mask]
         j = first_bit(same_tags(m.tag, b.hash[i]) | 8)
         prefetch(pools[m.size[j] >> 31] + m.text[j])
@@ -331,49 +331,49 @@ cdef inline void recall(const Side* s, const TablesC* t, const NameMemo* memo, i
         j = first_bit(same_tags(m.tag, b.hash[i]) | 8)
         size = m.size[j]
         out[i] = m.number[j]
-        b.own_way.rows[n_new] = narrow16(i)
+        b.principal_rows.rows[n_new] = narrow16(i)
         n_new += not (
             m.tag[j] == b.hash[i] and b.text[i].size == size & ~<uint32_t>OF_SESSION
             and short_equal(b.text[i].data, pools[size >> 31] + m.text[j], b.text[i].size)
         )
-    b.own_way.n = n_new
+    b.principal_rows.n = n_new
 
 
 cdef inline void look_up(
-    const Side* s, const TablesC* t, const StringTable* table, const uint8_t* pool, const NameMemo* memo, uint32_t kind, uint32_t* out
+    const ThreadState* s, const TablesC* t, const StringTable* table, const uint8_t* pool, const NameMemo* memo, uint32_t kind, uint32_t* out
 ) noexcept nogil:
     """Look up the listed rows in a table, side by side; those that it does not hold stay listed. What is found is remembered, if anywhere."""
     cdef Block* b = s.block
-    cdef uint16_t* listed = &b.own_way.rows[0]
-    cdef uint32_t i, j, v, kept = 0
-    for j in range(b.own_way.n):
+    cdef uint16_t* listed = &b.principal_rows.rows[0]
+    cdef uint32_t i, j, v, n_listed = 0
+    for j in range(b.principal_rows.n):
         i = listed[j]
         b.cls[i] = table_hash(b.text[i].data, b.text[i].size, t.seed)
-        ask_slot(table, b.cls[i])
-    for j in range(b.own_way.n):
+        prefetch_slot(table, b.cls[i])
+    for j in range(b.principal_rows.n):
         i = listed[j]
-        out[i] = ask_name(table, b.cls[i])
-    for j in range(b.own_way.n):
+        out[i] = touch_name(table, b.cls[i])
+    for j in range(b.principal_rows.n):
         i = listed[j]
         if out[i] != NONE:
-            ask_text(table, pool, out[i])
-    for j in range(b.own_way.n):
+            touch_text(table, pool, out[i])
+    for j in range(b.principal_rows.n):
         i = listed[j]
         out[i] = NONE
         v = NONE
         if b.text[i].size:                               # a null has none; no name is empty
             v = hashed_name(table, pool, b.text[i].data, b.text[i].size, b.cls[i])
         if v == NONE:
-            listed[kept] = narrow16(i)
-            kept += 1
+            listed[n_listed] = narrow16(i)
+            n_listed += 1
             continue
         out[i] = table.values[v]
         if memo != NULL:
-            remember(memo, b.hash[i], table.texts[v], kind, out[i])
-    b.own_way.n = kept
+            memoize_name(memo, b.hash[i], table.texts[v], kind, out[i])
+    b.principal_rows.n = n_listed
 
 
-cdef inline void remember(const NameMemo* memo, uint32_t tag, PoolText text, uint32_t kind, uint32_t number) noexcept nogil:
+cdef inline void memoize_name(const NameMemo* memo, uint32_t tag, PoolText text, uint32_t kind, uint32_t number) noexcept nogil:
     """Note a name that was found, in place of another one where four share its place."""
     cdef NameLine* m = &memo.lines[(tag >> 1) & memo.mask]
     cdef uint32_t free = same_tags(m.tag, 0)
@@ -386,7 +386,7 @@ cdef inline void remember(const NameMemo* memo, uint32_t tag, PoolText text, uin
     m.number[j] = number
 
 
-cdef inline void ask_value(const Column* column, int64_t value) noexcept nogil:
+cdef inline void prefetch_value(const Column* column, int64_t value) noexcept nogil:
     """Ask for what tells where a value of a dictionary lies."""
     if column.kind == TEXT_32:
         prefetch(<const int32_t*>column.offsets + value)
@@ -400,7 +400,7 @@ cdef inline void take_values(const Column* column, int64_t first, int64_t n, Tex
     cdef int64_t i
     for i in range(n):
         codes[i] = item_code(column, first + i)
-        ask_value(column, max(codes[i], <int64_t>0))
+        prefetch_value(column, max(codes[i], <int64_t>0))
     for i in range(n):
         if codes[i] < 0 or not value_text(column, codes[i], &out[i]):
             out[i] = Text(NULL, 0)
@@ -430,7 +430,7 @@ cdef inline void take_texts(const Column* column, int64_t first, int64_t n, Text
             out[i] = Text(NULL, 0)
 
 
-cdef inline void number_rows(const Side* s, const TablesC* t, const Rows* rows, int64_t at, int64_t n) noexcept nogil:
+cdef inline void number_rows(const ThreadState* s, const TablesC* t, const Rows* rows, int64_t at, int64_t n) noexcept nogil:
     """Who asks, and what for."""
     cdef Block* b = s.block
     if rows.action_codes != NULL:
@@ -438,85 +438,85 @@ cdef inline void number_rows(const Side* s, const TablesC* t, const Rows* rows, 
     else:
         number_texts(s, t, rows.actions, rows.action_first + at, n, True, b, b.name)
     if rows.principal_codes != NULL:
-        number_codes(rows.principals, rows.principal_first + at, n, rows.principal_codes, b.who)
+        number_codes(rows.principals, rows.principal_first + at, n, rows.principal_codes, b.principal_id)
     else:
-        number_texts(s, t, rows.principals, rows.principal_first + at, n, False, b, b.who)
+        number_texts(s, t, rows.principals, rows.principal_first + at, n, False, b, b.principal_id)
 
 
-cdef inline void know_rows(Side* s, Call* c, int64_t n) noexcept nogil:
+cdef inline void know_rows(ThreadState* s, Call* c, int64_t n) noexcept nogil:
     """Whoever or whatever is not known makes a row one of nobody; and read the callers."""
     cdef Block* b = s.block
     cdef const TablesC* t = c.t
-    cdef Caller* w
-    cdef uint32_t nobody = s.n_callers - 1, n_principals = t.n_principals, known
+    cdef PrincipalState* w
+    cdef uint32_t unknown_principal = s.n_principal_states - 1, n_principals = t.n_principals, known
     cdef int64_t i
     for i in range(n):                                   # several at once
-        known = -<uint32_t>((b.who[i] < n_principals) & (b.name[i] != NONE))
-        b.who[i] = (b.who[i] & known) | (nobody & ~known)
+        known = -<uint32_t>((b.principal_id[i] < n_principals) & (b.name[i] != NONE))
+        b.principal_id[i] = (b.principal_id[i] & known) | (unknown_principal & ~known)
         b.name[i] &= known
     for i in range(n):
-        b.caller[i] = w = s.callers + b.who[i]
-        if not w.flags & CALLER_KNOWN:                   # PERF: this reads ahead, too
-            c.principal = &t.principals[b.who[i]]
-            read_caller(c, w)
-            s.frame.s.kin[b.who[i]] = 0 if c.principal.n_names else c.principal.names
-            s.limited |= w.flags & (CALLER_LIMITED | CALLER_CHECKS) | (w.scp_set != NONE) * SIFTED
-            s.limited |= (s.frame.s.kin[b.who[i]] != 0) * BY_COPIES
+        b.principal_state[i] = w = s.principal_states + b.principal_id[i]
+        if not w.flags & PS_LOADED:                      # PERF: this reads ahead, too
+            c.principal = &t.principals[b.principal_id[i]]
+            load_principal_state(c, w)
+            s.frame.s.template_ids[b.principal_id[i]] = 0 if c.principal.n_names else c.principal.names
+            s.limited |= w.flags & (PS_LIMITED | PS_CHECK_KEYS) | (w.scp_set != NONE) * HAS_ORG_LIMITS
+            s.limited |= (s.frame.s.template_ids[b.principal_id[i]] != 0) * LIMITED_TEMPLATE
 
 
-cdef inline void seek_outside(Side* s, const TablesC* t) noexcept nogil:
+cdef inline void prefetch_hashed_plans(ThreadState* s, const TablesC* t) noexcept nogil:
     """Ask for the cells of the listed rows, which the grid has no place for."""
     cdef Block* b = s.block
-    cdef uint16_t* outside = &b.own_way.rows[0]
+    cdef uint16_t* outside = &b.principal_rows.rows[0]
     cdef uint32_t j
-    for j in range(b.own_way.n):
-        b.place[outside[j]] = &b.zero
+    for j in range(b.principal_rows.n):
+        b.plan_cell[outside[j]] = &b.zero
         prefetch(&t.cells.cells[<uint32_t>mix(own_key(s, t, outside[j])) & t.cells.mask])
 
 
-cdef inline void seek_rows(Side* s, Call* c, int64_t n) noexcept nogil:
+cdef inline void locate_plans(ThreadState* s, Call* c, int64_t n) noexcept nogil:
     """Where the numbers of the rows of the principals' own layers lie; rows that the grid has no place for are listed."""
     cdef Block* b = s.block
     cdef const TablesC* t = c.t
-    cdef Caller* w
+    cdef PrincipalState* w
     cdef const uint32_t* grid = t.cells.grid
     cdef const uint32_t* name_classes = t.name_classes
-    cdef uint32_t cls, n_policy_sets = t.cells.n_policy_sets, last_stack = n_policy_sets - 1, last_class = t.cells.n_classes - 1, n_outside = 0
+    cdef uint32_t cls, n_policy_sets = t.cells.n_policy_sets, last_policy_set = n_policy_sets - 1, last_class = t.cells.n_classes - 1, n_outside = 0
     cdef int64_t i
     if t.n_classes == 0:                                 # no action has been met yet
         memset(b.name, 0xFF, <size_t>n * 4)
         name_classes = &b.zero
     know_rows(s, c, n)
     for i in range(n):
-        w = b.caller[i]
+        w = b.principal_state[i]
         cls = name_classes[b.name[i]]
         b.cls[i] = cls
-        b.place[i] = <const uint32_t*>(<uintptr_t>grid + (<size_t>cls * n_policy_sets + w.principal_set) * 4)
-        prefetch(b.place[i])
-        b.own_way.rows[n_outside] = <uint16_t>i
-        n_outside += (w.principal_set | (last_stack - w.principal_set) | (last_class - cls)) >> 31   # no grid has 2^31 of either
-    b.own_way.n = n_outside
-    seek_outside(s, t)
+        b.plan_cell[i] = <const uint32_t*>(<uintptr_t>grid + (<size_t>cls * n_policy_sets + w.principal_set) * 4)
+        prefetch(b.plan_cell[i])
+        b.principal_rows.rows[n_outside] = <uint16_t>i
+        n_outside += (w.principal_set | (last_policy_set - w.principal_set) | (last_class - cls)) >> 31  # no grid has 2^31 of either
+    b.principal_rows.n = n_outside
+    prefetch_hashed_plans(s, t)
 
 
-cdef inline uint64_t own_key(const Side* s, const TablesC* t, uint32_t i) noexcept nogil:
+cdef inline uint64_t own_key(const ThreadState* s, const TablesC* t, uint32_t i) noexcept nogil:
     """What the cell of a row goes by that the grid has no place for."""
-    cdef uint32_t policy_set = s.block.caller[i].principal_set
+    cdef uint32_t policy_set = s.block.principal_state[i].principal_set
     return cell_key(policy_set, s.block.cls[i] if policy_set < t.n_indexed_sets else s.block.name[i] | BY_NAME)
 
 
-cdef inline void find_rows(const Side* s, const TablesC* t, int64_t n) noexcept nogil:
+cdef inline void find_rows(const ThreadState* s, const TablesC* t, int64_t n) noexcept nogil:
     """Those rows; the empty one where they are not there yet."""
     cdef Block* b = s.block
     cdef const Row* rows = t.cells.rows
     cdef uint32_t n_rows = t.cells.n_rows, number, j
     cdef int64_t i
     for i in range(n):
-        number = b.place[i][0]
+        number = b.plan_cell[i][0]
         number = number if number < n_rows else 0
-        b.rows[OWN_ROWS][i] = rows + number
+        b.rows[PRINCIPAL_PLAN][i] = rows + number
         prefetch(rows + number)
-    for j in range(b.own_way.n):
-        i = b.own_way.rows[j]
-        b.rows[OWN_ROWS][i] = plan_at(t, find_plan_by_key(t, own_key(s, t, <uint32_t>i)))
-        prefetch(b.rows[OWN_ROWS][i])
+    for j in range(b.principal_rows.n):
+        i = b.principal_rows.rows[j]
+        b.rows[PRINCIPAL_PLAN][i] = plan_at(t, find_plan_by_key(t, own_key(s, t, <uint32_t>i)))
+        prefetch(b.rows[PRINCIPAL_PLAN][i])

@@ -35,14 +35,14 @@ cdef inline PoolText fixed_text(Call* c, uint32_t key) noexcept nogil:
     return PoolText(0, OTHER_VALUES if known_absent(c, &c.t.keys[key], key) else ANY_VALUE)
 
 
-cdef inline bint read_fixed(Call* c, int64_t who, bint* is_odd) noexcept nogil:
-    """Read what `c.principal`, which is number `who`, fixes of the keys that columns give; False if it fixes none. `is_odd` tells whether it
+cdef inline bint read_fixed(Call* c, int64_t principal_id, bint* needs_full_eval) noexcept nogil:
+    """Read what `c.principal`, which is number `principal_id`, fixes of the keys that columns give; False if it fixes none. `needs_full_eval` tells whether it
     fixes one of which more must be known than the principal: a session that carries a tag of resources, say."""
     cdef PoolText fixed
-    cdef PoolText* cells = c.s.fixed + who * c.s.n_fixed
+    cdef PoolText* cells = c.s.fixed + principal_id * c.s.n_fixed
     cdef bint found = False
     cdef int32_t k
-    is_odd[0] = False
+    needs_full_eval[0] = False
     for k in range(c.n_columns):
         if not c.t.keys[c.columns[k].key].is_checked:
             continue
@@ -50,7 +50,7 @@ cdef inline bint read_fixed(Call* c, int64_t who, bint* is_odd) noexcept nogil:
         if c.s.cell_of[k] >= 0:
             cells[c.s.cell_of[k]] = fixed
         elif fixed.size != ANY_VALUE:
-            is_odd[0] = True
+            needs_full_eval[0] = True
         found |= fixed.size != ANY_VALUE
     return found
 
@@ -79,13 +79,13 @@ cdef inline bint contradicts_principal(Call* c, const Principal* p, const Contex
     return value.n != 0 and (differs(c, c.t.constants + p.constants, p.n_constants, column.key, &value, &found) or not found)
 
 
-cdef inline bint contradicts_fixed(Call* c, PoolText known, uint32_t who, const ContextColumn* column, int64_t row) noexcept nogil:
+cdef inline bint contradicts_fixed(Call* c, PoolText known, uint32_t principal_id, const ContextColumn* column, int64_t row) noexcept nogil:
     """Whether a row has another value than what a principal fixes."""
     cdef Text text
     if known.size == ANY_VALUE:
         return False
     if known.size == OTHER_VALUES or column.column.is_list:
-        return contradicts_principal(c, c.t.principals + who, column, row)
+        return contradicts_principal(c, c.t.principals + principal_id, column, row)
     return item_text(column.column, column.first + row, &text) and (
         text.size != known.size or not short_equal(text.data, <const char*>c.t.pool + known.text, text.size)
     )
@@ -96,14 +96,14 @@ cdef inline bint contradicts_owner(
 ) noexcept nogil:
     """Whether a row gives another account than the one that owns the resource, by its number, or another organization than it is in."""
     cdef const Key* k = &c.t.keys[column.key]
-    cdef uint64_t told
+    cdef uint64_t number_given
     cdef uint32_t known
     cdef Fetched value
     cdef Text text
     if k.source == KEY_RESOURCE_ACCOUNT:
         if not item_text(column.column, column.first + row, &text):   # INVARIANT: no list (C5)
             return False
-        return not account_number(text.data, text.size, &told) or told != number
+        return not account_number(text.data, text.size, &number_given) or number_given != number
     if account == NONE:
         return False
     known = c.t.accounts[account].org_paths if k.source == KEY_RESOURCE_ORG_PATHS else c.t.accounts[account].org

@@ -8,11 +8,11 @@ from libc.string cimport memcmp
 
 from fastiam.kernel.base.arn cimport five_colons
 from fastiam.kernel.base.invariants cimport narrow16, promise
-from fastiam.kernel.base.text cimport Text, first_bit, places
-from fastiam.kernel.eval.principal cimport is_alone, is_role, is_root
+from fastiam.kernel.base.text cimport Text, first_bit, byte_positions
+from fastiam.kernel.eval.principal cimport has_no_account, is_role, is_root
 from fastiam.kernel.eval.resource cimport tail_has_colon
 from fastiam.kernel.eval.statement cimport entry_counts, first_counting
-from fastiam.kernel.model.call cimport COLON_NOT_SOUGHT, Call, ENDPOINT_KNOWN, ENDPOINT_UNKNOWN, field
+from fastiam.kernel.model.call cimport COLON_UNKNOWN, Call, ENDPOINT_KNOWN, ENDPOINT_UNKNOWN, field
 from fastiam.kernel.model.decision cimport (
     ALLOW, Answer, DEPENDS, DONE, EXPLICIT_DENY, IMPLICIT_DENY, LAYER_BOUNDARY, LAYER_CREDENTIAL, LAYER_IDENTITY, LAYER_RESOURCE, LAYER_SCP,
     LAYER_SERVICE, LAYER_SESSION, LAYER_VPCE, MISSING, REASON_ALWAYS_ALLOWED, REASON_ANONYMOUS, REASON_CREDENTIAL, REASON_HARD_RULE, REASON_NONE,
@@ -109,7 +109,7 @@ cdef inline bint rcp_applies(const Call* c) noexcept nogil:
 cdef inline bint scp_applies(const Call* c) noexcept nogil:
     """D11, D12."""
     return (
-        c.principal.flags & P_HAS_SCP and c.principal.kind != KIND_SLR and not is_alone(c.principal)
+        c.principal.flags & P_HAS_SCP and c.principal.kind != KIND_SLR and not has_no_account(c.principal)
         and not c.action.flags & ACT_SCP_EXEMPT
     )
 
@@ -123,7 +123,7 @@ cdef inline bint resource_policy_governs(const Call* c) noexcept nogil:
     return not (c.resource_governs & RECORD_SERVICE and c.principal.kind != KIND_SVC)
 
 
-cdef inline bint want(Call* c, bint applies, uint32_t policy_set, Row* row, Answer* a) noexcept nogil:
+cdef inline bint require_plan(Call* c, bint applies, uint32_t policy_set, Row* row, Answer* a) noexcept nogil:
     row[0] = c.t.cells.rows[0]
     if not applies:
         return True
@@ -139,11 +139,11 @@ cdef inline bint find_rows(Call* c, Rows* r, Answer* a) noexcept nogil:
     cdef bint vpce = c.endpoint_state == ENDPOINT_KNOWN and c.endpoint.policy_set != NONE and c.principal.kind != KIND_SVC
     r.own = c.own
     return (
-        (r.own.n > 0 or want(c, True, c.principal.principal_set, &r.own, a))
-        and want(c, scp_applies(c), c.principal.scp_set, &r.scp, a)
-        and want(c, resource_policy_governs(c), c.resource_set, &r.resource, a)
-        and want(c, rcp_applies(c), c.rcp_set, &r.rcp, a)
-        and want(c, vpce, c.endpoint.policy_set if vpce else NONE, &r.vpce, a)
+        (r.own.n > 0 or require_plan(c, True, c.principal.principal_set, &r.own, a))
+        and require_plan(c, scp_applies(c), c.principal.scp_set, &r.scp, a)
+        and require_plan(c, resource_policy_governs(c), c.resource_set, &r.resource, a)
+        and require_plan(c, rcp_applies(c), c.rcp_set, &r.rcp, a)
+        and require_plan(c, vpce, c.endpoint.policy_set if vpce else NONE, &r.vpce, a)
     )
 
 
@@ -171,9 +171,9 @@ cdef inline bint endpoint_denies(Call* c) noexcept nogil:
     """The endpoint is not known (D40); where the caller does not say which it is, the best is that there is none (D71)."""
     if c.endpoint_state != ENDPOINT_UNKNOWN or c.principal.kind == KIND_SVC:
         return False
-    if c.endpoint_open:
-        c.met_open = True
-    return not (c.endpoint_open and c.best)
+    if c.endpoint_is_unknown:
+        c.saw_residual = True
+    return not (c.endpoint_is_unknown and c.best)
 
 
 cdef inline bint any_deny(Call* c, const Rows* r, Answer* a) noexcept nogil:
@@ -247,7 +247,7 @@ cdef inline bint session_ok(Call* c, Row own) noexcept nogil:
     return segment_allow(c, own, 2) != NULL
 
 
-cdef inline bint strays(Call* c, Row own, Answer* a) noexcept nogil:
+cdef inline bint limited_by_foreign_layer(Call* c, Row own, Answer* a) noexcept nogil:
     """Layers that the kind cannot have still limit an allow (D6)."""
     if c.principal.flags & P_EXTRA_BOUNDARY and segment_allow(c, own, 1) == NULL:
         verdict(a, IMPLICIT_DENY, LAYER_BOUNDARY, REASON_NONE, NULL)
@@ -325,12 +325,12 @@ cdef inline int same_account_path(Call* c, const Rows* r, Answer* a) noexcept no
 cdef inline int grant_path(Call* c, const Rows* r, Answer* a) noexcept nogil:
     cdef Grant g
     cdef bint chained = c.action.flags & ACT_SET_SOURCE_IDENTITY and is_role(c.principal)
-    if not is_alone(c.principal) and same_account(c) and not chained:
+    if not has_no_account(c.principal) and same_account(c) and not chained:
         return same_account_path(c, r, a)
     resource_grant(c, r.resource, CLASS_ALL, CLASS_ALL, &g)
     if g.classes == 0:
         return verdict(a, IMPLICIT_DENY, LAYER_RESOURCE, REASON_NONE, NULL)
-    if is_alone(c.principal):
+    if has_no_account(c.principal):
         return verdict(a, ALLOW, LAYER_RESOURCE, REASON_NONE, g.entry)
     return identity_path(c, r, g.entry, a)
 
@@ -360,7 +360,7 @@ cdef inline int decide(Call* c, Answer* a) noexcept nogil:
         return verdict(a, IMPLICIT_DENY, LAYER_SERVICE, reason, NULL)
     grant_path(c, &r, a)
     if a.outcome == ALLOW and p.flags & (P_EXTRA_BOUNDARY | P_EXTRA_SESSION):
-        strays(c, r.own, a)
+        limited_by_foreign_layer(c, r.own, a)
     return DONE
 
 
@@ -385,7 +385,7 @@ cdef inline bint is_indeterminate(Call* c, const Answer* a) noexcept nogil:
 
 cdef inline bint arn_colons(Call* c) noexcept nogil:
     """The first five colons of the resource, and whether there are more, where the first 64 bytes tell; False if there are fewer."""
-    cdef uint64_t bits = places(c.resource.data, c.resource.size, 58)
+    cdef uint64_t bits = byte_positions(c.resource.data, c.resource.size, 58)
     cdef int i
     for i in range(5):
         if bits == 0:
@@ -404,7 +404,7 @@ cdef inline bint cut_resource(Call* c) noexcept nogil:
     """
     cdef const char* p = c.resource.data
     c.is_star = c.resource.size == 1 and p[0] == 42
-    c.tail_has_colon = COLON_NOT_SOUGHT
+    c.tail_has_colon = COLON_UNKNOWN
     c.is_iam = False
     c.is_iam_entity = False
     c.is_role = False

@@ -6,13 +6,13 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 from fastiam.kernel.base.text cimport Text, prefetch, read_ahead
 from fastiam.kernel.columns.column cimport item_code, item_text, row_items, value_text
-from fastiam.kernel.decide.blocks cimport BLOCK, Block, HAS_TAGS, ask_value
-from fastiam.kernel.decide.row_driver cimport Look, basis_of
-from fastiam.kernel.decide.step_queue cimport either, put, take_wave
+from fastiam.kernel.decide.blocks cimport BLOCK, Block, HAS_TAGS, prefetch_value
+from fastiam.kernel.decide.row_driver cimport RowCursor, row_inputs
+from fastiam.kernel.decide.step_queue cimport select_step, put, drain_queue
 from fastiam.kernel.eval.conditions cimport presence_truth
-from fastiam.kernel.eval.key_columns cimport ask_code, ask_text_code, kept_code, met_code
-from fastiam.kernel.eval.memo cimport Basis, keep_never, place_alone, told_place, truth_at
-from fastiam.kernel.model.call cimport Call, ContextColumn, Fetched, Kept, PLAN_ALONE
+from fastiam.kernel.eval.key_columns cimport prefetch_code, touch_text_code, row_code, find_text_code
+from fastiam.kernel.eval.memo cimport RowInputs, record_known_false, memo_slot_principal_only, memo_slot, memo_truth
+from fastiam.kernel.model.call cimport Call, ContextColumn, Fetched, AtomMemo, DEP_PRINCIPAL_ONLY
 from fastiam.kernel.model.missing_keys cimport WINDOW_BITS
 from fastiam.kernel.model.tables cimport *
 
@@ -20,31 +20,31 @@ from fastiam.kernel.model.tables cimport *
 cdef enum:
     NTH_AT = WINDOW_BITS       # in an entry of the wave, above the row: which condition of the flat
     ROW_MASK = BLOCK - 1
-    MOST_LISTED = 8            # values of a list
+    MAX_LIST_VALUES = 8        # values of a list
 
 
-cdef struct Asks:              # what is asked for the rows of a wave
+cdef struct ConditionBatch:    # what is asked for the rows of a wave
     uint32_t atom[BLOCK]
     uint32_t more[BLOCK]       # whether the flat has conditions after this one
     const ContextColumn* wide[BLOCK]   # what tells the truth, where none are kept: lists, a dictionary of too many values; else NULL
     Text text[BLOCK]
     uint64_t hash[BLOCK]
     uint8_t is_stored[BLOCK]   # whether a column leaves out what may be stored about the resource
-    const uint64_t* told[BLOCK]    # where rows before may have told the truth, and the key; NULL: nowhere
+    const uint64_t* memo[BLOCK]    # where rows before may have told the truth, and the key; NULL: nowhere
     uint64_t key[BLOCK]
 
 
-cdef inline void take_atoms(Asks* q, const TablesC* t, const uint64_t* flats, uint32_t n) noexcept nogil:
+cdef inline void load_atoms(ConditionBatch* q, const TablesC* t, const uint64_t* queue, uint32_t n) noexcept nogil:
     """Which conditions are asked."""
-    cdef const Flat* f
+    cdef const MatchOp* f
     cdef Range conditions
     cdef uint32_t j, nth
     for j in range(n):
-        f = t.flats + (flats[j] >> 32)
+        f = t.match_ops + (queue[j] >> 32)
         q.atom[j] = f.atom
         q.more[j] = 0
         if not f.conditions & ONE:
-            nth = <uint32_t>flats[j] >> NTH_AT
+            nth = <uint32_t>queue[j] >> NTH_AT
             conditions = t.condition_lists[f.conditions]
             q.atom[j] = t.atom_lists[conditions.first + nth]
             q.more[j] = nth + 1 < conditions.n
@@ -53,7 +53,7 @@ cdef inline void take_atoms(Asks* q, const TablesC* t, const uint64_t* flats, ui
 cdef inline const ContextColumn* wide_column(const Call* c, uint32_t id) noexcept nogil:
     cdef const Atom* atom = &c.t.atoms[id]
     cdef int32_t at = c.s.sources[atom.key]
-    if at < 0 or not atom.flags & ATOM_FIXED or c.columns[at].keeps_truths:
+    if at < 0 or not atom.flags & ATOM_FIXED or c.columns[at].has_code_memo:
         return NULL
     return &c.columns[at] if c.columns[at].column.is_list or c.columns[at].column.code_width else NULL
 
@@ -62,10 +62,10 @@ cdef inline bint is_short(const ContextColumn* column, int64_t row) noexcept nog
     """Whether a list has values, but not many; of none, more than the column has to be known."""
     cdef int64_t first, last
     row_items(column.column, column.first + row, &first, &last)
-    return 0 < last - first <= MOST_LISTED
+    return 0 < last - first <= MAX_LIST_VALUES
 
 
-cdef inline void take_wide(Asks* q, const Call* c, const uint64_t* flats, uint32_t n, int64_t row) noexcept nogil:
+cdef inline void load_wide_texts(ConditionBatch* q, const Call* c, const uint64_t* queue, uint32_t n, int64_t row) noexcept nogil:
     """The texts that wide dictionaries give; they may lie anywhere, so that each step asks for what the next one reads."""
     cdef const ContextColumn* column
     cdef uint32_t j
@@ -73,14 +73,14 @@ cdef inline void take_wide(Asks* q, const Call* c, const uint64_t* flats, uint32
     for j in range(n):
         q.wide[j] = column = wide_column(c, q.atom[j])
         if column != NULL and column.column.is_list:
-            q.wide[j] = column if is_short(column, row + (<uint32_t>flats[j] & ROW_MASK)) else NULL
+            q.wide[j] = column if is_short(column, row + (<uint32_t>queue[j] & ROW_MASK)) else NULL
         elif column != NULL:
-            ask_value(column.column, max(item_code(column.column, column.first + row + (<uint32_t>flats[j] & ROW_MASK)), <int64_t>0))
+            prefetch_value(column.column, max(item_code(column.column, column.first + row + (<uint32_t>queue[j] & ROW_MASK)), <int64_t>0))
     for j in range(n):
         column = q.wide[j]
         if column == NULL or column.column.is_list:
             continue
-        code = item_code(column.column, column.first + row + (<uint32_t>flats[j] & ROW_MASK))
+        code = item_code(column.column, column.first + row + (<uint32_t>queue[j] & ROW_MASK))
         if code < 0 or not value_text(column.column, code, &q.text[j]):
             q.wide[j] = NULL                             # a null: more than the column has to be known
         elif q.text[j].size:
@@ -89,33 +89,33 @@ cdef inline void take_wide(Asks* q, const Call* c, const uint64_t* flats, uint32
 
 cdef inline bint may_be_stored(const Block* b, const Call* c, uint32_t id, uint32_t i, int64_t row) noexcept nogil:
     """Whether a condition is about a tag that its column, of which truths are kept, leaves out in a row whose resource has some."""
-    cdef const ContextColumn* column = &c.columns[c.s.kept[id].column]
-    return b.asked[i] & HAS_TAGS and c.t.keys[c.t.atoms[id].key].is_resource_tag and kept_code(column, row) == column.n_codes
+    cdef const ContextColumn* column = &c.columns[c.s.atom_memo[id].column]
+    return b.pending_stages[i] & HAS_TAGS and c.t.keys[c.t.atoms[id].key].is_resource_tag and row_code(column, row) == column.n_codes
 
 
-cdef inline void take_told(Asks* q, const Block* b, Call* c, const uint64_t* flats, uint32_t n, int64_t row) noexcept nogil:
+cdef inline void load_memo_slots(ConditionBatch* q, const Block* b, Call* c, const uint64_t* queue, uint32_t n, int64_t row) noexcept nogil:
     """Where rows before may have told the truth, of conditions that no column tells by its codes."""
-    cdef Basis basis
-    cdef uint32_t i, j, plan
+    cdef RowInputs basis
+    cdef uint32_t i, j, dependencies
     for j in range(n):
-        i = <uint32_t>flats[j] & ROW_MASK
-        q.told[j] = NULL
+        i = <uint32_t>queue[j] & ROW_MASK
+        q.memo[j] = NULL
         q.is_stored[j] = False
-        if c.s.kept[q.atom[j]].truths != NULL:
+        if c.s.atom_memo[q.atom[j]].truths != NULL:
             q.is_stored[j] = may_be_stored(b, c, q.atom[j], i, row + i)
             if not q.is_stored[j]:
                 continue
         if c.has_wide and q.wide[j] != NULL:
             continue
-        plan = c.s.kept[q.atom[j]].plan
-        if plan & PLAN_ALONE:
-            q.told[j] = place_alone(c, q.atom[j], plan, b.who[i], &q.key[j])
+        dependencies = c.s.atom_memo[q.atom[j]].dependencies
+        if dependencies & DEP_PRINCIPAL_ONLY:
+            q.memo[j] = memo_slot_principal_only(c, q.atom[j], dependencies, b.principal_id[i], &q.key[j])
         else:
             c.action = &c.t.classes[b.cls[i]]
-            basis = basis_of(b, i, row + i, b.asked[i] & HAS_TAGS != 0)
-            q.told[j] = told_place(c, q.atom[j], &basis, &q.key[j])
-        if q.told[j] != NULL:
-            prefetch(q.told[j])
+            basis = row_inputs(b, i, row + i, b.pending_stages[i] & HAS_TAGS != 0)
+            q.memo[j] = memo_slot(c, q.atom[j], &basis, &q.key[j])
+        if q.memo[j] != NULL:
+            prefetch(q.memo[j])
 
 
 cdef inline uint32_t value_truth(Call* c, uint32_t id, const ContextColumn* column, const Text* texts, int64_t n) noexcept nogil:
@@ -127,7 +127,7 @@ cdef inline uint32_t value_truth(Call* c, uint32_t id, const ContextColumn* colu
 
 cdef inline uint32_t list_truth(Call* c, uint32_t id, const ContextColumn* column, int64_t row) noexcept nogil:
     """The same, for a list with values, but not many."""
-    cdef Text texts[MOST_LISTED]
+    cdef Text texts[MAX_LIST_VALUES]
     cdef int64_t first, last, i, n = 0
     row_items(column.column, column.first + row, &first, &last)
     for i in range(first, last):
@@ -137,59 +137,59 @@ cdef inline uint32_t list_truth(Call* c, uint32_t id, const ContextColumn* colum
 
 cdef inline uint32_t text_truth(Call* c, uint32_t id, const ContextColumn* column, const Text* text, uint64_t hash) noexcept nogil:
     """The same of plain text; 0 where it gets a code, but the truth is not known yet."""
-    cdef int64_t code = met_code(column, text[0], hash)
-    return c.s.kept[id].truths[code] if code <= column.n_codes else value_truth(c, id, column, text, 1)
+    cdef int64_t code = find_text_code(column, text[0], hash)
+    return c.s.atom_memo[id].truths[code] if code <= column.n_codes else value_truth(c, id, column, text, 1)
 
 
-cdef inline void ask_conditions(Block* b, Look* l, int64_t row) noexcept nogil:
+cdef inline void evaluate_conditions(Block* b, RowCursor* l, int64_t row) noexcept nogil:
     """Look at a condition of each flat; `row` is the first one of the block in its range."""
     cdef Call* c = l.c
-    cdef const uint64_t* flats = b.waves[TURN_ASKS].flats
-    cdef const Flat* f
-    cdef const Kept* kept = c.s.kept
+    cdef const uint64_t* queue = b.step_queues[STEP_CONDITION].items
+    cdef const MatchOp* f
+    cdef const AtomMemo* atom_memo = c.s.atom_memo
     cdef const ContextColumn* column
-    cdef Asks q
-    cdef Basis basis
-    cdef uint32_t i, j, at, nth, n = take_wave(b, TURN_ASKS), truth, turn
+    cdef ConditionBatch q
+    cdef RowInputs basis
+    cdef uint32_t i, j, at, nth, n = drain_queue(b, STEP_CONDITION), truth, step
     cdef uint8_t accept
-    take_atoms(&q, c.t, flats, n)
+    load_atoms(&q, c.t, queue, n)
     if c.has_wide:
-        take_wide(&q, c, flats, n, row)
-    if kept != NULL:
-        take_told(&q, b, c, flats, n, row)
+        load_wide_texts(&q, c, queue, n, row)
+    if atom_memo != NULL:
+        load_memo_slots(&q, b, c, queue, n, row)
     for j in range(n):
-        if kept == NULL or kept[q.atom[j]].truths == NULL:
+        if atom_memo == NULL or atom_memo[q.atom[j]].truths == NULL:
             continue
-        column = &c.columns[kept[q.atom[j]].column]
+        column = &c.columns[atom_memo[q.atom[j]].column]
         if column.has_texts:
-            q.hash[j] = ask_text_code(column, row + (<uint32_t>flats[j] & ROW_MASK), &q.text[j])
+            q.hash[j] = touch_text_code(column, row + (<uint32_t>queue[j] & ROW_MASK), &q.text[j])
         else:
-            ask_code(column, row + (<uint32_t>flats[j] & ROW_MASK))
+            prefetch_code(column, row + (<uint32_t>queue[j] & ROW_MASK))
     for j in range(n):
-        i = <uint32_t>flats[j] & ROW_MASK
-        nth = <uint32_t>flats[j] >> NTH_AT
-        at = <uint32_t>(flats[j] >> 32)
-        f = c.t.flats + at
+        i = <uint32_t>queue[j] & ROW_MASK
+        nth = <uint32_t>queue[j] >> NTH_AT
+        at = <uint32_t>(queue[j] >> 32)
+        f = c.t.match_ops + at
         truth = 0
-        if kept != NULL and kept[q.atom[j]].truths != NULL and not q.is_stored[j]:
-            column = &c.columns[kept[q.atom[j]].column]
+        if atom_memo != NULL and atom_memo[q.atom[j]].truths != NULL and not q.is_stored[j]:
+            column = &c.columns[atom_memo[q.atom[j]].column]
             if column.has_texts:
                 truth = text_truth(c, q.atom[j], column, &q.text[j], q.hash[j])
             else:
-                truth = kept[q.atom[j]].truths[kept_code(column, row + i)]
+                truth = atom_memo[q.atom[j]].truths[row_code(column, row + i)]
         elif c.has_wide and q.wide[j] != NULL:
             column = q.wide[j]
             if column.column.is_list:
                 truth = list_truth(c, q.atom[j], column, row + i)
             else:
                 truth = value_truth(c, q.atom[j], column, &q.text[j], 1)
-        elif kept != NULL and q.told[j] != NULL:
-            truth = <uint32_t>(1 + truth_at(c, q.atom[j], q.told[j], q.key[j], l.first + row + i))
-            if truth == F + 1 and kept[q.atom[j]].sieve:     # told for another caller of the account, or before the sieve was made
-                basis = basis_of(b, i, row + i, False)
-                keep_never(c, q.atom[j], &basis)
-        accept = BROAD if f.flags & FLAT_DENIES else STRICT
-        turn = TURN_DONE + q.more[j] * (TURN_ASKS - TURN_DONE)
-        turn = either(b, i, at, (<uint32_t>accept << 1 >> truth) & 1, turn)
-        turn = TURN_MORE if truth == 0 else turn
-        put(b, c.t, i | ((nth + 1) << NTH_AT) * (turn == TURN_ASKS), at, turn)
+        elif atom_memo != NULL and q.memo[j] != NULL:
+            truth = <uint32_t>(1 + memo_truth(c, q.atom[j], q.memo[j], q.key[j], l.first + row + i))
+            if truth == F + 1 and atom_memo[q.atom[j]].filter_bits:  # told for another caller of the account, or before the sieve was made
+                basis = row_inputs(b, i, row + i, False)
+                record_known_false(c, q.atom[j], &basis)
+        accept = BROAD if f.flags & MATCHOP_DENY else STRICT
+        step = STEP_MATCHED + q.more[j] * (STEP_CONDITION - STEP_MATCHED)
+        step = select_step(b, i, at, (<uint32_t>accept << 1 >> truth) & 1, step)
+        step = STEP_NEXT_CONDITION if truth == 0 else step
+        put(b, c.t, i | ((nth + 1) << NTH_AT) * (step == STEP_CONDITION), at, step)

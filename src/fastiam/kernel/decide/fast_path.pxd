@@ -1,19 +1,19 @@
 """Fast path of a batch: a user or role, an action without special rules, a resource of its own account. Header only.
 
-Inputs that do not depend on the row are computed once: a `Caller` for each principal of a batch, the facts of each resource of a dictionary.
+Inputs that do not depend on the row are computed once: a `PrincipalState` for each principal of a batch, the facts of each resource of a dictionary.
 Invariant: the result equals that of `kernel.decide.combine`. Every row that may differ takes the general path.
 """
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp
 
 from fastiam.kernel.base.arn cimport account_number, account_text, twelve_digits
-from fastiam.kernel.base.text cimport Text, first_bit, places, sixteen
+from fastiam.kernel.base.text cimport Text, first_bit, byte_positions, sixteen
 from fastiam.kernel.decide.column_checks cimport read_fixed
 from fastiam.kernel.decide.combine cimport cut_resource
 from fastiam.kernel.decide.locate cimport use_record, symbol_text
 from fastiam.kernel.model.call cimport (
-    CALLER_ALONE, CALLER_ANONYMOUS, CALLER_BOUND, CALLER_CHECKS, CALLER_KNOWN, CALLER_LIMITED, CALLER_PLAIN, CALLER_SESSION, Call,
-    Caller, MARK_AT, field,
+    PS_NO_ACCOUNT, PS_ANONYMOUS, PS_BOUNDARY, PS_CHECK_KEYS, PS_LOADED, PS_LIMITED, PS_FAST, PS_SESSION, Call,
+    PrincipalState, FINGERPRINT_SHIFT, field,
 )
 from fastiam.kernel.model.match_ops cimport principal_fingerprint
 from fastiam.kernel.model.string_table cimport table_find
@@ -34,28 +34,28 @@ cdef enum:                     # actions that have rules of their own
 
 
 cdef enum:                     # facts of a resource, whoever asks for it: one word, so that many of them fit in the caches
-    PLACE = 0x3FFFFFFFFFF      # partition << NUMBER_BITS | account, where it is told
+    ACCOUNT_KEY_MASK = 0x3FFFFFFFFFF  # partition << NUMBER_BITS | account, where it is told
     PARTITION = 0x30000000000
     ACCOUNT = 0xFFFFFFFFFF     # the account of services, too: no account has more than twelve digits
-    NOBODYS = 0xFFFFFFFFFE     # and that of who is anonymous: no policy names it, as it may name services
-    FACTS_TOLD = 0x040000000000  # something tells the owner: the record, or the account field
+    ANONYMOUS_ACCOUNT = 0xFFFFFFFFFE  # and that of who is anonymous: no policy names it, as it may name services
+    FACTS_OWNER_KNOWN = 0x040000000000  # something tells the owner: the record, or the account field
     FACTS_STAR = 0x080000000000
     FACTS_HOLDS = 0x100000000000  # there is a record, which says more than who owns it; or there has to be one
     FACTS_LONG = 0x200000000000  # the long way: no ARN, another partition, a record that must be asked for
     COMPARED_AT = 42           # two bits, told and star: which part of the place counts
-    WAYS_AT = 43               # three bits, of which the upper ones are WAY_NEAR where a record holds something, and WAY_FAR
+    PATH_SHIFT = 43            # three bits, of which the upper ones are PATH_LAYERED where a record holds something, and PATH_GENERAL
     FACTS_COLON = 0x400000000000  # more than five colons
     FACTS_KEY = 0x800000000000  # a key of KMS: its policies have to allow, whoever owns it (6.3)
     COLON_BITS = 6             # of the place of a colon
     COLON_3_AT = 48            # where the colons after region and account lie
     COLON_4_AT = COLON_3_AT + COLON_BITS
-    FACTS_NO_ROOM = 0xFFF000000000000  # these are nowhere
+    FACTS_NO_COLONS = 0xFFF000000000000  # these are nowhere
     LAST_BIT = 0x8000000000000000
 
 
 cdef enum:
-    LIMITS_AT = 3              # CALLER_BOUND is ROW_BOUND_ALL >> 3, and so on
-    LIMITS_ASKED_AT = 7        # and 1 << BOUND_ALLOWS >> 7
+    LIMITS_AT = 3              # PS_BOUNDARY is ROW_BOUND_ALL >> 3, and so on
+    LIMIT_STAGES_SHIFT = 7     # and 1 << BOUNDARY_STAGE >> 7
 
 
 cdef inline uint64_t partition_number(const char* p, int64_t size) noexcept nogil:
@@ -99,13 +99,13 @@ cdef inline uint64_t read_facts(const char* p, int64_t size, int* service_start,
     The long way takes whatever is rare: less than 16 bytes (see `kernel.eval.literals`), or five colons that do not lie in the first 64. No
     branch asks what is not to be foreseen, such as whether there is an account.
     """
-    cdef uint64_t number, facts, bits, told
+    cdef uint64_t number, facts, bits, known
     cdef int region_end, account_end, account
     cdef bint is_number
     if size < 16:
-        return FACTS_STAR | FACTS_NO_ROOM if size == 1 and p[0] == 42 else <uint64_t>FACTS_LONG
+        return FACTS_STAR | FACTS_NO_COLONS if size == 1 and p[0] == 42 else <uint64_t>FACTS_LONG
     facts = partition_of(p, service_start) << NUMBER_BITS
-    bits = places(p, size, 58) & (~<uint64_t>0 << service_start[0])
+    bits = byte_positions(p, size, 58) & (~<uint64_t>0 << service_start[0])
     service_end[0] = first_bit(bits | LAST_BIT)
     bits &= bits - 1
     region_end = first_bit(bits | LAST_BIT)
@@ -114,33 +114,33 @@ cdef inline uint64_t read_facts(const char* p, int64_t size, int* service_start,
     if facts == 0 or bits == 0:
         return FACTS_LONG
     account = account_end - region_end - 1
-    told = 0 - <uint64_t>(account != 0)
+    known = 0 - <uint64_t>(account != 0)
     is_number = twelve_digits(p + min(region_end + 1, <int>size - 12), &number)
-    if told & ((account != 12) | (not is_number)):
+    if known & ((account != 12) | (not is_number)):
         return FACTS_LONG
     bits = (bits & (bits - 1)) | later_colons(p, size)
     facts |= (<uint64_t>region_end << COLON_3_AT) | (<uint64_t>account_end << COLON_4_AT)
     if is_kms_key(p, size, service_end[0], account_end + 1):
         facts |= <uint64_t>FACTS_KEY | <uint64_t>FACTS_HOLDS
-    return facts | (told & (number | FACTS_TOLD)) | (<uint64_t>(bits != 0) * FACTS_COLON)
+    return facts | (known & (number | FACTS_OWNER_KNOWN)) | (<uint64_t>(bits != 0) * FACTS_COLON)
 
 
-cdef inline uint64_t with_record(const TablesC* t, uint64_t facts, uint32_t record, bint is_holder) noexcept nogil:
+cdef inline uint64_t with_record(const TablesC* t, uint64_t facts, uint32_t record, bint is_parent) noexcept nogil:
     """The facts of a resource with what is stored about it, or about what holds it, whose tags are not its own."""
     cdef const Record* r = &t.records[record]
     cdef uint64_t numbered = -<uint64_t>((r.flags & RECORD_NUMBERED) != 0)
-    cdef uint64_t holds = (r.policy_set != NONE) | ((r.flags & RECORD_BLOCKS_PUBLIC) != 0) if is_holder else (r.flags & RECORD_HOLDS) != 0
+    cdef uint64_t holds = (r.policy_set != NONE) | ((r.flags & RECORD_BLOCKS_PUBLIC) != 0) if is_parent else (r.flags & RECORD_HOLDS) != 0
     facts &= ~(numbered & ACCOUNT)
     facts |= numbered & (<uint64_t>r.number_high << 32 | r.number)
-    return facts | <uint64_t>(r.account != NONE) * FACTS_TOLD | holds * FACTS_HOLDS
+    return facts | <uint64_t>(r.account != NONE) * FACTS_OWNER_KNOWN | holds * FACTS_HOLDS
 
 
-cdef inline int64_t colon_place(uint64_t facts, int colon) noexcept nogil:
+cdef inline int64_t colon_offset(uint64_t facts, int colon) noexcept nogil:
     """Where the colon after the region of a resource (3), or after its account (4), lies; 0 for 5, which is none."""
     return (facts >> (COLON_3_AT - 3 * COLON_BITS + COLON_BITS * colon)) & ((1 << COLON_BITS) - 1)
 
 
-cdef inline void read_alone(const Call* c, Caller* caller, bint is_service) noexcept nogil:
+cdef inline void init_accountless_principal(const Call* c, PrincipalState* principal_state, bint is_service) noexcept nogil:
     """What of a service or somebody anonymous goes in waves: as somebody of another account than any resource has, of whom nothing of its own is
     asked.
 
@@ -149,34 +149,34 @@ cdef inline void read_alone(const Call* c, Caller* caller, bint is_service) noex
     """
     if is_service and c.s.sources[c.t.key_service_names] >= 0:
         return
-    caller.place = <uint64_t>1 << NUMBER_BITS | (<uint64_t>ACCOUNT if is_service else <uint64_t>NOBODYS)    # of partition aws
-    caller.scp_set = NONE
-    caller.barred |= ACT_GLOBAL
-    caller.flags |= CALLER_PLAIN | CALLER_ALONE | (0 if is_service else CALLER_ANONYMOUS)
-    caller.way = WAY_NEAR
+    principal_state.account_key = <uint64_t>1 << NUMBER_BITS | (<uint64_t>ACCOUNT if is_service else <uint64_t>ANONYMOUS_ACCOUNT)  # of partition aws
+    principal_state.scp_set = NONE
+    principal_state.barred |= ACT_GLOBAL
+    principal_state.flags |= PS_FAST | PS_NO_ACCOUNT | (0 if is_service else PS_ANONYMOUS)
+    principal_state.path = PATH_LAYERED
 
 
-cdef inline void read_caller(Call* c, Caller* caller) noexcept nogil:
+cdef inline void load_principal_state(Call* c, PrincipalState* principal_state) noexcept nogil:
     """What there is to know about `c.principal` in this batch."""
     cdef const Principal* p = c.principal
     cdef Text text
     cdef uint64_t number = 0, partition = 0
-    cdef bint is_odd
-    caller.flags = CALLER_KNOWN
-    caller.way = WAY_FAR
-    caller.principal_set = p.principal_set
-    caller.scp_set = p.scp_set if p.flags & P_HAS_SCP else <uint32_t>NONE
-    caller.account = NONE
-    caller.rcp_set = NONE
-    caller.barred = ACT_OWN_RULES & ~<uint32_t>ACT_ON_ROLE | (<uint32_t>1 << (ACT_FORBID_SHIFT + p.credential))
+    cdef bint needs_full_eval
+    principal_state.flags = PS_LOADED
+    principal_state.path = PATH_GENERAL
+    principal_state.principal_set = p.principal_set
+    principal_state.scp_set = p.scp_set if p.flags & P_HAS_SCP else <uint32_t>NONE
+    principal_state.account = NONE
+    principal_state.rcp_set = NONE
+    principal_state.barred = ACT_OWN_RULES & ~<uint32_t>ACT_ON_ROLE | (<uint32_t>1 << (ACT_FORBID_SHIFT + p.credential))
     if not p.flags & P_KNOWN or p.flags & (P_EXTRA_BOUNDARY | P_EXTRA_SESSION):
         return
-    if read_fixed(c, caller - c.s.callers, &is_odd):
-        caller.flags |= CALLER_CHECKS
-    if is_odd:
+    if read_fixed(c, principal_state - c.s.principal_states, &needs_full_eval):
+        principal_state.flags |= PS_CHECK_KEYS
+    if needs_full_eval:
         return
     if p.kind == KIND_SVC or p.kind == KIND_ANON:
-        read_alone(c, caller, p.kind == KIND_SVC)
+        init_accountless_principal(c, principal_state, p.kind == KIND_SVC)
     if not (p.kind == KIND_USER or p.kind == KIND_ROLE):
         return
     if p.account == NONE or p.partition == NONE or not account_number(p.account_id, 12, &number):
@@ -185,51 +185,51 @@ cdef inline void read_caller(Call* c, Caller* caller) noexcept nogil:
     partition = partition_number(text.data, text.size)
     if partition == 0:
         return
-    caller.place = (partition << NUMBER_BITS) | number
-    caller.flags |= CALLER_PLAIN
+    principal_state.account_key = (partition << NUMBER_BITS) | number
+    principal_state.flags |= PS_FAST
     if p.flags & P_HAS_BOUNDARY:
-        caller.flags |= CALLER_BOUND
+        principal_state.flags |= PS_BOUNDARY
     if p.flags & P_HAS_SESSION:
-        caller.flags |= CALLER_SESSION
-    caller.account = p.account_index
+        principal_state.flags |= PS_SESSION
+    principal_state.account = p.account_index
     if p.account_index == NONE and c.t.n_accounts:
-        caller.account = table_find(&c.t.account_names, c.t.pool, p.account_id, 12, c.t.seed)
-    if caller.account != NONE:
-        caller.rcp_set = c.t.accounts[caller.account].rcp_set
-    caller.way = 0
+        principal_state.account = table_find(&c.t.account_names, c.t.pool, p.account_id, 12, c.t.seed)
+    if principal_state.account != NONE:
+        principal_state.rcp_set = c.t.accounts[principal_state.account].rcp_set
+    principal_state.path = 0
     if (p.role == NONE) != (p.user_arn == NONE):
-        caller.way = <uint8_t>(principal_fingerprint(p.role if p.user_arn == NONE else p.user_arn) << MARK_AT)
+        principal_state.path = <uint8_t>(principal_fingerprint(p.role if p.user_arn == NONE else p.user_arn) << FINGERPRINT_SHIFT)
 
 
-cdef inline uint32_t limits_left(const Caller* caller, const Row* own) noexcept nogil:
+cdef inline uint32_t limits_left(const PrincipalState* principal_state, const Row* own) noexcept nogil:
     """Which of boundary and session policies do not allow everything of an action, without a branch."""
-    return caller.flags & CALLER_LIMITED & ~(own.flags >> LIMITS_AT)
+    return principal_state.flags & PS_LIMITED & ~(own.flags >> LIMITS_AT)
 
 
-cdef inline uint32_t odd_limits(const Row* own, uint32_t limits) noexcept nogil:
+cdef inline uint32_t limits_without_program(const Row* own, uint32_t limits) noexcept nogil:
     """Those of some limits of which flats do not say all."""
     return limits & -<uint32_t>((own.flags & ROW_LIMITS_FLAT) == 0)
 
 
 cdef extern from *:
     """
-    /* of facts, by FACTS_TOLD and FACTS_STAR: N16 where nothing tells the owner, and nothing for `*` */
+    /* of facts, by FACTS_OWNER_KNOWN and FACTS_STAR: N16 where nothing tells the owner, and nothing for `*` */
     static const uint64_t fastiam_compared[4] = {0x30000000000, 0x3FFFFFFFFFF, 0, 0};
     """
     const uint64_t* COMPARED "fastiam_compared"
 
 
-cdef inline uint64_t place_differs(const Caller* caller, uint64_t facts) noexcept nogil:
-    """What the place of a resource has other than the caller's; 0 where `is_here`. Without a branch."""
-    return (facts ^ caller.place) & COMPARED[(facts >> COMPARED_AT) & 3]
+cdef inline uint64_t account_key_diff(const PrincipalState* principal_state, uint64_t facts) noexcept nogil:
+    """What the place of a resource has other than the caller's; 0 where `is_same_owner`. Without a branch."""
+    return (facts ^ principal_state.account_key) & COMPARED[(facts >> COMPARED_AT) & 3]
 
 
-cdef inline bint is_here(const Caller* caller, uint64_t facts) noexcept nogil:
+cdef inline bint is_same_owner(const PrincipalState* principal_state, uint64_t facts) noexcept nogil:
     """The resource belongs to the caller's own account, or nothing tells whose it is."""
-    return place_differs(caller, facts) == 0
+    return account_key_diff(principal_state, facts) == 0
 
 
-cdef inline void put_resource(Call* c, const Caller* caller, uint64_t facts, uint32_t record) noexcept nogil:
+cdef inline void put_resource(Call* c, const PrincipalState* principal_state, uint64_t facts, uint32_t record) noexcept nogil:
     """Put the resource into the call, as `locate_resource` would: it is an ARN of the caller's partition, or `*`."""
     cut_resource(c)
     c.partition = NONE if c.is_star else c.principal.partition
@@ -240,7 +240,7 @@ cdef inline void put_resource(Call* c, const Caller* caller, uint64_t facts, uin
     c.owner_known = True
     c.owner_override = False
     c.unknown_owner = False
-    c.assumed_owner = not facts & FACTS_TOLD
+    c.assumed_owner = not facts & FACTS_OWNER_KNOWN
     if c.assumed_owner or c.is_star:
         c.owner = Text(&c.principal.account_id[0], 12)
     elif record != NONE and c.t.records[record].account != NONE:
@@ -250,8 +250,8 @@ cdef inline void put_resource(Call* c, const Caller* caller, uint64_t facts, uin
     else:
         c.owner = Text(&c.s.owner_text[0], 12)           # a column tells it
         account_text(facts & ACCOUNT, &c.s.owner_text[0])
-    c.account = caller.account
-    if not is_here(caller, facts):
+    c.account = principal_state.account
+    if not is_same_owner(principal_state, facts):
         c.account = table_find(&c.t.account_names, c.t.pool, c.owner.data, c.owner.size, c.t.seed)
     c.rcp_set = NONE if c.account == NONE else c.t.accounts[c.account].rcp_set
     if record != NONE:

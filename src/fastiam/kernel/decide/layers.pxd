@@ -10,17 +10,17 @@ from fastiam.kernel.base.invariants cimport narrow16
 from fastiam.kernel.base.text cimport Text, prefetch
 from fastiam.kernel.columns.column cimport value_text
 from fastiam.kernel.decide.blocks cimport (
-    ASKS_MORE, BLOCK, Block, FROM_ELSEWHERE, HAS_TAGS, HELD_ALLOWS, HELD_ROWS, LEVELS_ASKED, LEVEL_ALLOWS, LIMITS_ASKED, MUST_HOLD, OWN_ALLOWS,
-    OWN_ROWS, RCP_ROWS, Rows, SCP_ROWS, Side, is_of_holder, is_sifted, record_of,
+    NEEDS_MORE_STAGES, BLOCK, Block, IS_CROSS_ACCOUNT, HAS_TAGS, RESOURCE_ALLOW_STAGE, RESOURCE_PLAN, LEVEL_STAGES, LEVEL_ALLOWS, LIMIT_STAGES,
+    RESOURCE_MUST_ALLOW, PRINCIPAL_ALLOW_STAGE, PRINCIPAL_PLAN, RCP_PLAN, Rows, SCP_PLAN, ThreadState, is_parent_record, is_pruning, record_of,
 )
 from fastiam.kernel.decide.column_checks cimport contradicts_record
 from fastiam.kernel.decide.fast_path cimport (
-    ACT_HARD, ACT_ON_ROLE, FACTS_HOLDS, FACTS_KEY, FACTS_LONG, FACTS_STAR, FACTS_TOLD, LIMITS_ASKED_AT, colon_place, limits_left, odd_limits,
-    partition_of,
+    ACT_HARD, ACT_ON_ROLE, FACTS_HOLDS, FACTS_KEY, FACTS_LONG, FACTS_STAR, FACTS_OWNER_KNOWN, LIMIT_STAGES_SHIFT, colon_offset, limits_left,
+    limits_without_program, partition_of,
 )
-from fastiam.kernel.decide.principal_hint cimport is_idle, open_allows
+from fastiam.kernel.decide.principal_hint cimport cannot_change_result, candidate_allows
 from fastiam.kernel.decide.zone_filter cimport layer_row, may_deny
-from fastiam.kernel.model.call cimport CALLER_ALONE, CALLER_ANONYMOUS, Call, Caller
+from fastiam.kernel.model.call cimport PS_NO_ACCOUNT, PS_ANONYMOUS, Call, PrincipalState
 from fastiam.kernel.model.tables cimport *
 
 
@@ -35,7 +35,7 @@ cdef inline bint names_role(const Text* resource, uint64_t facts, int* tail) noe
     """Whether an ARN of a partition that is known names a role, and where field 6 starts."""
     cdef int start
     partition_of(resource.data, &start)
-    tail[0] = <int>colon_place(facts, 4) + 1
+    tail[0] = <int>colon_offset(facts, 4) + 1
     return memcmp(resource.data + start, b"iam:", 4) == 0 and resource.size - tail[0] >= 5 and memcmp(resource.data + tail[0], b"role/", 5) == 0
 
 
@@ -56,8 +56,8 @@ cdef inline void find_rules(Block* b, const TablesC* t, const Rows* rows) noexce
     cdef Text text
     cdef uint32_t j, i, action
     cdef int tail
-    for j in range(b.near_way.n):
-        i = b.near_way.rows[j]
+    for j in range(b.layered_rows.n):
+        i = b.layered_rows.rows[j]
         action = t.classes[b.cls[i]].flags
         if not action & (ACT_STS_ROLE | ACT_HARD) or b.facts[i] & FACTS_STAR:
             continue
@@ -78,20 +78,20 @@ cdef inline uint32_t governs(const Record* r, uint32_t action) noexcept nogil:
     return (r.policy_set != NONE) & ((r.flags & others) == 0)
 
 
-cdef inline void find_records(Side* s, const TablesC* t) noexcept nogil:
+cdef inline void find_records(ThreadState* s, const TablesC* t) noexcept nogil:
     """What is stored about the resources of the near way, and the rows of its policies, each asked for by the step before."""
     cdef Block* b = s.block
     cdef uint16_t stored[BLOCK]
     cdef uint32_t j, i, record, n = 0, n_policy_sets = t.cells.n_policy_sets, n_classes = t.cells.n_classes, n_rows = t.cells.n_rows, row
     cdef const Record* r
     cdef const Row* held
-    cdef const uint32_t* place
+    cdef const uint32_t* plan_cell
     cdef uintptr_t mask
-    for j in range(b.near_way.n):
-        i = b.near_way.rows[j]
+    for j in range(b.layered_rows.n):
+        i = b.layered_rows.rows[j]
         b.stored[i] = &b.nothing
-        b.place[i] = &b.zero
-        b.rows[HELD_ROWS][i] = t.cells.rows
+        b.plan_cell[i] = &b.zero
+        b.rows[RESOURCE_PLAN][i] = t.cells.rows
         stored[n] = narrow16(i)
         n += (b.facts[i] & FACTS_HOLDS) != 0
     for j in range(n * (b.records != NULL)):
@@ -105,112 +105,112 @@ cdef inline void find_records(Side* s, const TablesC* t) noexcept nogil:
         i = stored[j]
         r = b.stored[i]
         mask = -<uintptr_t>((r.policy_set < n_policy_sets) & (b.cls[i] < n_classes) & governs(r, t.classes[b.cls[i]].flags))
-        place = t.cells.grid + (<size_t>b.cls[i] * n_policy_sets + r.policy_set)
-        b.place[i] = <const uint32_t*>((<uintptr_t>place & mask) | (<uintptr_t>&b.zero & ~mask))
-        prefetch(b.place[i])
+        plan_cell = t.cells.grid + (<size_t>b.cls[i] * n_policy_sets + r.policy_set)
+        b.plan_cell[i] = <const uint32_t*>((<uintptr_t>plan_cell & mask) | (<uintptr_t>&b.zero & ~mask))
+        prefetch(b.plan_cell[i])
     for j in range(n):
         i = stored[j]
-        row = b.place[i][0]
+        row = b.plan_cell[i][0]
         row = row if row < n_rows else 0                 # another batch has made it: this snapshot does not hold it
-        b.rows[HELD_ROWS][i] = t.cells.rows + row
-        prefetch(b.rows[HELD_ROWS][i])
-        prefetch(t.sieves + (b.rows[HELD_ROWS][i] - t.cells.rows))
+        b.rows[RESOURCE_PLAN][i] = t.cells.rows + row
+        prefetch(b.rows[RESOURCE_PLAN][i])
+        prefetch(t.deny_filters + (b.rows[RESOURCE_PLAN][i] - t.cells.rows))
     for j in range(n):
-        held = b.rows[HELD_ROWS][stored[j]]
-        prefetch(t.flats + held.flat)
-        prefetch(t.flats + held.flat + held.denies)
+        held = b.rows[RESOURCE_PLAN][stored[j]]
+        prefetch(t.match_ops + held.program)
+        prefetch(t.match_ops + held.program + held.denies)
 
 
-cdef inline uint32_t may_grant(const Side* s, const Caller* w, const TablesC* t, const Row* held) noexcept nogil:
+cdef inline uint32_t may_grant(const ThreadState* s, const PrincipalState* w, const TablesC* t, const Row* held) noexcept nogil:
     """Whether the policies of a resource, which need not allow, may allow something to somebody."""
-    cdef uint32_t n = held.n_flats - held.denies
+    cdef uint32_t n = held.n_ops - held.denies
     if n > 1:
-        return open_allows(w, t, held, 1) != 0
+        return candidate_allows(w, t, held, 1) != 0
     # there is one more often than not, and no branch is foreseen
-    return n & ~is_idle(w, t.flats + held.flat + held.denies if n else &s.block.no_flat, 1)
+    return n & ~cannot_change_result(w, t.match_ops + held.program + held.denies if n else &s.block.no_op, 1)
 
 
-cdef inline uint32_t is_joined(const Layers* of, const Caller* w) noexcept nogil:
+cdef inline uint32_t is_joined(const Layers* of, const PrincipalState* w) noexcept nogil:
     """Whether flats of several rows, one after the other, decide. Without a branch."""
-    cdef uint32_t odd = (of.own.ways | of.scp.ways | of.rcp.ways | of.held.ways) & WAY_NEAR  # flats do not say all
-    odd |= odd_limits(of.own, limits_left(w, of.own))
-    return odd == 0
+    cdef uint32_t needs_general = (of.own.paths | of.scp.paths | of.rcp.paths | of.held.paths) & PATH_LAYERED  # flats do not say all
+    needs_general |= limits_without_program(of.own, limits_left(w, of.own))
+    return needs_general == 0
 
 
 cdef inline uint32_t levels_left(const Row* scp) noexcept nogil:
     """The levels of SCPs that have to allow because they do not allow everything, as stages; more than three are not flat."""
-    return (((scp.flags << 2 & 1 << LEVEL_ALLOWS) | (scp.flags & 6 << LEVEL_ALLOWS)) ^ LEVELS_ASKED) & -<uint32_t>(scp.n != 0)
+    return (((scp.flags << 2 & 1 << LEVEL_ALLOWS) | (scp.flags & 6 << LEVEL_ALLOWS)) ^ LEVEL_STAGES) & -<uint32_t>(scp.n != 0)
 
 
-cdef inline uint32_t asked_stages(const Side* s, const Call* c, const Layers* of, const Caller* w, uint32_t i, uint32_t here) noexcept nogil:
+cdef inline uint32_t plan_stages(const ThreadState* s, const Call* c, const Layers* of, const PrincipalState* w, uint32_t i, uint32_t is_own_owner) noexcept nogil:
     """The stages of a row whose flats have to be looked at, whether its resource is another account's, and whether its policies must allow;
     of who is alone these are all that must."""
     cdef const Block* b = s.block
-    cdef uint32_t must = here ^ 1 | (b.facts[i] & FACTS_KEY != 0), others = may_grant(s, w, c.t, of.held) | must
+    cdef uint32_t must = is_own_owner ^ 1 | (b.facts[i] & FACTS_KEY != 0), others = may_grant(s, w, c.t, of.held) | must
     cdef uint32_t levels = levels_left(of.scp)
     return (                                             # a deny of no resource has no flat
-        (of.rcp.denies != 0) << RCP_ROWS | (of.scp.denies != 0) << SCP_ROWS
-        | may_deny(b, c, of.held, i) << HELD_ROWS | ((others | (levels != 0)) & (of.own.denies != b.skipped[i])) << OWN_ROWS
-        | levels | others << HELD_ALLOWS | ((w.flags & CALLER_ALONE) == 0) << OWN_ALLOWS
-        | limits_left(w, of.own) << LIMITS_ASKED_AT | (here ^ 1) * FROM_ELSEWHERE | must * MUST_HOLD
+        (of.rcp.denies != 0) << RCP_PLAN | (of.scp.denies != 0) << SCP_PLAN
+        | may_deny(b, c, of.held, i) << RESOURCE_PLAN | ((others | (levels != 0)) & (of.own.denies != b.skipped[i])) << PRINCIPAL_PLAN
+        | levels | others << RESOURCE_ALLOW_STAGE | ((w.flags & PS_NO_ACCOUNT) == 0) << PRINCIPAL_ALLOW_STAGE
+        | limits_left(w, of.own) << LIMIT_STAGES_SHIFT | (is_own_owner ^ 1) * IS_CROSS_ACCOUNT | must * RESOURCE_MUST_ALLOW
     )
 
 
-cdef inline uint32_t is_odd_alone(const Block* b, const Caller* w, const Record* r, const Row* held, uint32_t action, uint32_t i) noexcept nogil:
+cdef inline uint32_t needs_full_eval_by_row(const Block* b, const PrincipalState* w, const Record* r, const Row* held, uint32_t action, uint32_t i) noexcept nogil:
     """Whether nothing tells who owns a resource, so that for a service, or who is anonymous, nobody does (D23); whether its policies count for
     services alone (6.10), or name everybody but perhaps them (N12); whether nobody anonymous may ask for the action (D19)."""
-    cdef uint32_t untold = (b.facts[i] & FACTS_TOLD) == 0
-    if w.flags & CALLER_ANONYMOUS:
-        return untold | ((action & ACT_ANONYMOUS) == 0)
-    return untold | ((r.flags & RECORD_SERVICE) != 0) | ((held.ways & SERVICES_FAR) != 0)
+    cdef uint32_t owner_unknown = (b.facts[i] & FACTS_OWNER_KNOWN) == 0
+    if w.flags & PS_ANONYMOUS:
+        return owner_unknown | ((action & ACT_ANONYMOUS) == 0)
+    return owner_unknown | ((r.flags & RECORD_SERVICE) != 0) | ((held.paths & PLAN_SERVICES_GENERAL) != 0)
 
 
-cdef inline void hold_rows(Side* s, Call* c, uint32_t ways_at, int64_t at) noexcept nogil:
+cdef inline void hold_rows(ThreadState* s, Call* c, uint32_t path_shift, int64_t at) noexcept nogil:
     """Send the rows of the near way where what is stored about their resources lets them go; what has rules of its own the long way."""
     cdef Block* b = s.block
     cdef const TablesC* t = c.t
-    cdef uint16_t* listed = &b.near_way.rows[0]
-    cdef uint32_t j, i, n = b.near_way.n, n_far = b.far_way.n, n_own = b.own_way.n, n_joined = b.joined_way.n, n_near = 0
-    cdef uint32_t here, far, lone, action, counts, joined, alone, asked, has_tags, seen = 0
+    cdef uint16_t* listed = &b.layered_rows.rows[0]
+    cdef uint32_t j, i, n = b.layered_rows.n, n_general = b.general_rows.n, n_own = b.principal_rows.n, n_joined = b.vectorized_rows.n, n_layered = 0
+    cdef uint32_t is_own_owner, is_general, lone, action, counts, joined, is_principal_only, pending_stages, has_tags, seen = 0
     cdef const Record* r
-    cdef const Caller* w
+    cdef const PrincipalState* w
     cdef Layers of
     for j in range(n):
         i = listed[j]
         r = b.stored[i]
-        w = b.caller[i]
-        if not is_sifted(s):
-            b.rows[SCP_ROWS][i] = b.rows[RCP_ROWS][i] = t.cells.rows
+        w = b.principal_state[i]
+        if not is_pruning(s):
+            b.rows[SCP_PLAN][i] = b.rows[RCP_PLAN][i] = t.cells.rows
         action = t.classes[b.cls[i]].flags
         counts = governs(r, action)
-        if counts and b.place[i] == &b.zero:
-            b.rows[HELD_ROWS][i] = layer_row(t, r.policy_set, b.cls[i], b.name[i])   # the grid has no place for it
-        of = Layers(b.rows[OWN_ROWS][i], b.rows[SCP_ROWS][i], b.rows[RCP_ROWS][i], b.rows[HELD_ROWS][i])
-        here = b.differs[i] == 0
-        far = (r.arn != NONE) | ((b.facts[i] & FACTS_LONG) != 0) | ((r.flags & RECORD_BLOCKS_PUBLIC) != 0) & (here ^ 1) | counts & (of.held.n == 0)
+        if counts and b.plan_cell[i] == &b.zero:
+            b.rows[RESOURCE_PLAN][i] = layer_row(t, r.policy_set, b.cls[i], b.name[i])  # the grid has no place for it
+        of = Layers(b.rows[PRINCIPAL_PLAN][i], b.rows[SCP_PLAN][i], b.rows[RCP_PLAN][i], b.rows[RESOURCE_PLAN][i])
+        is_own_owner = b.differs[i] == 0
+        is_general = (r.arn != NONE) | ((b.facts[i] & FACTS_LONG) != 0) | ((r.flags & RECORD_BLOCKS_PUBLIC) != 0) & (is_own_owner ^ 1) | counts & (of.held.n == 0)
         if action & ACT_ON_ROLE:                         # policies do not count for iam:PassRole, nor are there tags (6.3)
-            far |= ((action & ACT_PASS_ROLE) != 0) & ((here ^ 1) | c.gives_tags | counts)
-        lone = (w.flags & CALLER_ALONE) != 0
+            is_general |= ((action & ACT_PASS_ROLE) != 0) & ((is_own_owner ^ 1) | c.gives_tags | counts)
+        lone = (w.flags & PS_NO_ACCOUNT) != 0
         if lone:
-            far |= is_odd_alone(b, w, r, of.held, action, i)
-        asked = asked_stages(s, c, &of, w, i, here)
-        has_tags = r.n_constants != 0 and not is_of_holder(b, i)
+            is_general |= needs_full_eval_by_row(b, w, r, of.held, action, i)
+        pending_stages = plan_stages(s, c, &of, w, i, is_own_owner)
+        has_tags = r.n_constants != 0 and not is_parent_record(b, i)
         if has_tags and c.gives_tags:
-            far |= contradicts_record(c, r, at + i)
-        joined = is_joined(&of, w) & (far ^ 1)
-        far |= lone & (joined ^ 1)
-        seen |= asked & -joined
+            is_general |= contradicts_record(c, r, at + i)
+        joined = is_joined(&of, w) & (is_general ^ 1)
+        is_general |= lone & (joined ^ 1)
+        seen |= pending_stages & -joined
         # what has tags stays with the rows of which something is stored
-        alone = joined & ((asked & ~<uint32_t>LIMITS_ASKED) == 1 << OWN_ALLOWS) & (has_tags ^ 1)
-        asked ^= alone << OWN_ALLOWS                     # it starts with these
-        b.asked[i] = narrow16(asked | has_tags * HAS_TAGS)
-        b.far_way.rows[n_far] = narrow16(i)
-        n_far += far
-        b.own_way.rows[n_own] = narrow16(i)              # where its flags do not say all
-        n_own += alone & (of.own.ways >> (ways_at | (asked != 0) * REASONS_AT))
-        b.joined_way.rows[n_joined] = narrow16(i)
-        n_joined += joined ^ alone
-        listed[n_near] = narrow16(i)
-        n_near += (far | joined) ^ 1
-    b.far_way.n, b.own_way.n, b.joined_way.n, b.near_way.n = n_far, n_own, n_joined, n_near
-    b.has_more |= (seen & ASKS_MORE) != 0
+        is_principal_only = joined & ((pending_stages & ~<uint32_t>LIMIT_STAGES) == 1 << PRINCIPAL_ALLOW_STAGE) & (has_tags ^ 1)
+        pending_stages ^= is_principal_only << PRINCIPAL_ALLOW_STAGE  # it starts with these
+        b.pending_stages[i] = narrow16(pending_stages | has_tags * HAS_TAGS)
+        b.general_rows.rows[n_general] = narrow16(i)
+        n_general += is_general
+        b.principal_rows.rows[n_own] = narrow16(i)       # where its flags do not say all
+        n_own += is_principal_only & (of.own.paths >> (path_shift | (pending_stages != 0) * REASONS_SHIFT))
+        b.vectorized_rows.rows[n_joined] = narrow16(i)
+        n_joined += joined ^ is_principal_only
+        listed[n_layered] = narrow16(i)
+        n_layered += (is_general | joined) ^ 1
+    b.general_rows.n, b.principal_rows.n, b.vectorized_rows.n, b.layered_rows.n = n_general, n_own, n_joined, n_layered
+    b.has_more |= (seen & NEEDS_MORE_STAGES) != 0

@@ -30,8 +30,8 @@ cdef inline bint may_name_provider(Text name, const ActionClass* action) noexcep
     return action.flags & ACT_FEDERATION and not (name.size >= 4 and memcmp(name.data, b"arn:", 4) == 0)
 
 
-cdef inline Text symbol_text(const TablesC* t, uint32_t word) noexcept nogil:
-    return Text(<const char*>t.pool + t.words[word].text, t.words[word].size)
+cdef inline Text symbol_text(const TablesC* t, uint32_t symbol) noexcept nogil:
+    return Text(<const char*>t.pool + t.symbols[symbol].text, t.symbols[symbol].size)
 
 
 cdef inline uint32_t bucket_record(Call* c, bint objects) noexcept nogil:
@@ -47,7 +47,7 @@ cdef inline uint32_t bucket_record(Call* c, bint objects) noexcept nogil:
     return found
 
 
-cdef inline bint stands_alone(uint32_t mode, const char* last, int64_t size) noexcept nogil:
+cdef inline bint needs_exact_record(uint32_t mode, const char* last, int64_t size) noexcept nogil:
     """Whether an ARN has no holder but itself (6.10), by its last field: what is not stored need not be asked for."""
     cdef int64_t i, marks = 0
     if mode == MODE_SECRET:
@@ -94,7 +94,7 @@ cdef inline int find_record(Call* c, uint32_t mode, uint32_t* record) noexcept n
         record[0] = bucket_record(c, mode == MODE_OBJECT)
         return DONE
     record[0] = table_find(&c.t.fact_names, c.t.pool, c.resource.data, c.resource.size, c.t.seed)
-    if record[0] != NONE or stands_alone(mode, c.resource.data + c.colons[4] + 1, c.resource.size - c.colons[4] - 1):
+    if record[0] != NONE or needs_exact_record(mode, c.resource.data + c.colons[4] + 1, c.resource.size - c.colons[4] - 1):
         return DONE
     record[0] = shared_record(c.t, c.resource.data, c.resource.size, c.colons[4] + 1)
     return NO_FACTS if record[0] == NONE else DONE
@@ -111,7 +111,7 @@ cdef inline void use_record(Call* c, uint32_t id) noexcept nogil:
     c.n_constants = r.n_constants
     if r.arn != NONE:
         c.resource = Text(<const char*>c.t.pool + r.arn, r.arn_size)
-    elif r.flags & RECORD_HOLDER and memchr(c.resource.data + c.colons[4] + 1, 47, <size_t>(c.resource.size - c.colons[4] - 1)) != NULL:
+    elif r.flags & RECORD_IS_PARENT and memchr(c.resource.data + c.colons[4] + 1, 47, <size_t>(c.resource.size - c.colons[4] - 1)) != NULL:
         c.n_constants = 0
 
 
@@ -203,14 +203,14 @@ cdef inline void locate_endpoint(Call* c) noexcept nogil:
     cdef uint32_t found = NONE
     c.endpoint = NULL
     c.endpoint_state = ENDPOINT_NONE
-    c.endpoint_open = False
+    c.endpoint_is_unknown = False
     if c.t.n_endpoints == 0:
         return
     given(c, c.t.key_source_vpce, 0, &chosen)
     if chosen.n == 0:
         if c.unknown != NULL and c.t.has_endpoints and is_declared(c, c.t.key_source_vpce):
             c.endpoint_state = ENDPOINT_UNKNOWN
-            c.endpoint_open = True
+            c.endpoint_is_unknown = True
         return
     if chosen.n == 1:
         found = table_find(&c.t.endpoint_names, c.t.pool, chosen.texts[0].data, chosen.texts[0].size, c.t.seed)

@@ -1,6 +1,6 @@
 """Decisions with unknown keys (spec 6.11): the pessimistic and the optimistic result, and the deciding keys. Header only.
 
-Nothing here runs unless a key is declared unknown. Masks of truths distinguish residual tests: the mask of an Allow or Deny has `ACCEPT_OPEN` if
+Nothing here runs unless a key is declared unknown. Masks of truths distinguish residual tests: the mask of an Allow or Deny has `ACCEPT_RESIDUAL` if
 a residual test makes the statement apply (D73).
 """
 from libc.stdint cimport uint8_t, uint32_t
@@ -9,15 +9,15 @@ from libc.string cimport memset
 from fastiam.kernel.base.invariants cimport promise
 from fastiam.kernel.decide.combine cimport Rows, action_key, decide, find_rows
 from fastiam.kernel.eval.conditions cimport atom_truth, reads_unknown_values
-from fastiam.kernel.eval.principal cimport AS_OPEN, OPEN_NAME, token_classes
-from fastiam.kernel.eval.resource cimport IF_OPEN, pattern_matches
+from fastiam.kernel.eval.principal cimport RESIDUAL_SHIFT, RESIDUAL_SERVICE_NAME, token_classes
+from fastiam.kernel.eval.resource cimport MATCH_RESIDUAL, pattern_matches
 from fastiam.kernel.eval.statement cimport entry_counts, is_gateway
-from fastiam.kernel.eval.unknown cimport is_unknown, matters, reads_unknown
+from fastiam.kernel.eval.unknown cimport is_unknown, add_deciding_key, reads_unknown
 from fastiam.kernel.model.call cimport Call
-from fastiam.kernel.model.conditions cimport ACCEPT_OPEN, Atom, BROAD, OPEN, OP_NULL, STRICT
+from fastiam.kernel.model.conditions cimport ACCEPT_RESIDUAL, Atom, BROAD, RESIDUAL, OP_NULL, STRICT
 from fastiam.kernel.model.decision cimport ALLOW, Answer, DEPENDS, DONE, LAYER_IDENTITY, LAYER_RESOURCE, MISSING, REASON_NONE
 from fastiam.kernel.model.ids cimport NONE, ONE, Range
-from fastiam.kernel.model.patterns cimport PATTERN_SLOTS, Pattern
+from fastiam.kernel.model.patterns cimport PATTERN_VARIABLES, Pattern
 from fastiam.kernel.model.plan cimport Row, WHOLE
 from fastiam.kernel.model.plan_lookup cimport find_plan
 from fastiam.kernel.model.policies cimport ENTRY_DENY, ENTRY_NOT_PRINCIPAL, ENTRY_NOT_RESOURCE, Entry, RUN_CUT, Run
@@ -28,27 +28,27 @@ cdef enum:
     N_LAYERS = 7               # those that have policies
 
 
-cdef inline void settle_open(Call* c, bint best) noexcept nogil:
+cdef inline void assume_residuals(Call* c, bint best) noexcept nogil:
     """Take open tests in the caller's favour, or against it (D73)."""
     c.best = best
-    c.accept[0] = STRICT | ACCEPT_OPEN if best else STRICT
-    c.accept[1] = BROAD if best else BROAD | ACCEPT_OPEN
+    c.accept[0] = STRICT | ACCEPT_RESIDUAL if best else STRICT
+    c.accept[1] = BROAD if best else BROAD | ACCEPT_RESIDUAL
 
 
-cdef inline int decide_open(Call* c, Answer* a) noexcept nogil:
+cdef inline int decide_partial(Call* c, Answer* a) noexcept nogil:
     """The answer for all values of the unknown keys, or DEPENDS (D73).
 
     A worst run that met no open test is the best run as well. After a denial the call stands as in the best run.
     """
     cdef Answer best
     cdef int status
-    c.met_open = False
-    settle_open(c, False)
+    c.saw_residual = False
+    assume_residuals(c, False)
     status = decide(c, a)
     if status != DONE or a.outcome == ALLOW:
         return status
-    settle_open(c, True)
-    if not c.met_open:
+    assume_residuals(c, True)
+    if not c.saw_residual:
         return DONE
     decide(c, &best)                                     # its rows are there: the worst run has asked for them
     if best.outcome != ALLOW:
@@ -95,11 +95,11 @@ cdef inline bint whole_rows(Call* c, Row* rows, Answer* a) noexcept nogil:
 
 
 cdef inline uint32_t counts_in(Call* c, const Entry* e, bint best) noexcept nogil:
-    settle_open(c, best)
+    assume_residuals(c, best)
     return entry_counts(c, e, c.accept[1 if e.flags & ENTRY_DENY else 0])
 
 
-cdef inline bint is_heard(const Call* c, const Run* run, bint denies) noexcept nogil:
+cdef inline bint layer_counts(const Call* c, const Run* run, bint denies) noexcept nogil:
     """Identity policies that the kind cannot have grant nothing (D6)."""
     cdef uint8_t kind = c.principal.kind
     if denies or run.layer != LAYER_IDENTITY:
@@ -118,7 +118,7 @@ cdef inline void find_differences(Call* c, const Row* row, bint* differs) noexce
     memset(denied, 0, sizeof(denied))
     for i in range(row.n):
         run = &c.t.runs[row.first + i]
-        if not is_heard(c, run, i == 0):
+        if not layer_counts(c, run, i == 0):
             continue
         allowed[0] = allowed[1] = 0
         for j in range(run.n):
@@ -148,65 +148,65 @@ cdef inline bint parts(Call* c, const Entry* e) noexcept nogil:
     return (worst == 0) != (best == 0)
 
 
-cdef inline void open_atom(Call* c, uint32_t id) noexcept nogil:
+cdef inline void add_atom_keys(Call* c, uint32_t id) noexcept nogil:
     cdef const Atom* atom = &c.t.atoms[id]
-    if atom_truth(c, id) != OPEN:
+    if atom_truth(c, id) != RESIDUAL:
         return
     if is_unknown(c, atom.key):
-        matters(c, atom.key)
+        add_deciding_key(c, atom.key)
     if atom.op != OP_NULL:
         reads_unknown_values(c, atom, True)
 
 
-cdef inline void open_pattern(Call* c, const Pattern* p, bint inverted) noexcept nogil:
+cdef inline void add_pattern_keys(Call* c, const Pattern* p, bint inverted) noexcept nogil:
     """An entry of `Resource` is open where it matches at best, in either reading; one of `NotResource` always."""
-    if p.kind != PATTERN_SLOTS or c.is_star:
+    if p.kind != PATTERN_VARIABLES or c.is_star:
         return
-    if inverted or pattern_matches(c, p) == IF_OPEN or (
-        p.crossing != NONE and pattern_matches(c, &c.t.patterns[p.crossing]) == IF_OPEN
+    if inverted or pattern_matches(c, p) == MATCH_RESIDUAL or (
+        p.crossing != NONE and pattern_matches(c, &c.t.patterns[p.crossing]) == MATCH_RESIDUAL
     ):
         reads_unknown(c, c.t.pool + p.text, p.size, True)
 
 
-cdef inline void open_principals(Call* c, const Entry* e) noexcept nogil:
+cdef inline void add_principal_keys(Call* c, const Entry* e) noexcept nogil:
     cdef Range list = c.t.principal_elements[e.principals]
     cdef uint32_t i, classes
     for i in range(list.n):
         classes = token_classes(c, c.principal, &c.t.tokens[list.first + i], is_gateway(c, e))
-        if (classes >> AS_OPEN) & CLASS_ALL:
-            matters(c, c.t.key_user_id)
-        if classes & OPEN_NAME and e.flags & (ENTRY_DENY | ENTRY_NOT_PRINCIPAL):
-            matters(c, c.t.key_service_names)
+        if (classes >> RESIDUAL_SHIFT) & CLASS_ALL:
+            add_deciding_key(c, c.t.key_user_id)
+        if classes & RESIDUAL_SERVICE_NAME and e.flags & (ENTRY_DENY | ENTRY_NOT_PRINCIPAL):
+            add_deciding_key(c, c.t.key_service_names)
 
 
-cdef inline void open_tests(Call* c, const Entry* e) noexcept nogil:
+cdef inline void add_residual_keys(Call* c, const Entry* e) noexcept nogil:
     """Add the unknown keys of the open tests of a statement."""
     cdef Range list
     cdef uint32_t i
     cdef bint inverted = e.flags & ENTRY_NOT_RESOURCE != 0
     if e.conditions != NONE and e.conditions & ONE:
-        open_atom(c, e.conditions ^ ONE)
+        add_atom_keys(c, e.conditions ^ ONE)
     elif e.conditions != NONE:
         list = c.t.condition_lists[e.conditions]
         for i in range(list.n):
-            open_atom(c, c.t.atom_lists[list.first + i])
+            add_atom_keys(c, c.t.atom_lists[list.first + i])
     if e.resources != NONE and e.resources & ONE:
-        open_pattern(c, &c.t.patterns[e.resources ^ ONE], inverted)
+        add_pattern_keys(c, &c.t.patterns[e.resources ^ ONE], inverted)
     elif e.resources != NONE:
         list = c.t.resource_elements[e.resources]
         for i in range(list.n):
-            open_pattern(c, &c.t.patterns[c.t.pattern_lists[list.first + i]], inverted)
+            add_pattern_keys(c, &c.t.patterns[c.t.pattern_lists[list.first + i]], inverted)
     if e.principals != NONE:
-        open_principals(c, e)
+        add_principal_keys(c, e)
 
 
-cdef inline int find_matters(Call* c, Answer* a) noexcept nogil:
+cdef inline int find_deciding_keys(Call* c, Answer* a) noexcept nogil:
     """Put the keys on which a DEPENDS rests into the scratch; MISSING where a whole row is not there yet."""
     cdef Row rows[5]
     cdef bint differs[N_LAYERS]
     cdef const Run* run
     cdef uint32_t i, j, k
-    c.s.n_matters = 0
+    c.s.n_deciding_keys = 0
     if not whole_rows(c, rows, a):
         return MISSING
     memset(differs, 0, sizeof(differs))
@@ -215,11 +215,11 @@ cdef inline int find_matters(Call* c, Answer* a) noexcept nogil:
     for i in range(5):
         for j in range(rows[i].n):
             run = &c.t.runs[rows[i].first + j]
-            if not is_heard(c, run, j == 0):
+            if not layer_counts(c, run, j == 0):
                 continue
             for k in range(run.n):
                 if differs[c.t.entries[run.first + k].layer] and parts(c, &c.t.entries[run.first + k]):
-                    open_tests(c, &c.t.entries[run.first + k])
-    if c.endpoint_open and c.principal.kind != KIND_SVC:
-        matters(c, c.t.key_source_vpce)
+                    add_residual_keys(c, &c.t.entries[run.first + k])
+    if c.endpoint_is_unknown and c.principal.kind != KIND_SVC:
+        add_deciding_key(c, c.t.key_source_vpce)
     return DONE

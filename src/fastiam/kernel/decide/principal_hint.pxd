@@ -1,15 +1,15 @@
 """Principal hints: skip the allows of a resource policy whose principals cannot include the requesting principal. Header only.
 
-A match op has a hint (`Whom`) and an account; the state of the principal has its account and a fingerprint of its name.
+A match op has a hint (`PrincipalHint`) and an account; the state of the principal has its account and a fingerprint of its name.
 """
 from libc.stdint cimport uint32_t, uint64_t
 
-from fastiam.kernel.model.call cimport MARK_AT, Caller
+from fastiam.kernel.model.call cimport FINGERPRINT_SHIFT, PrincipalState
 from fastiam.kernel.model.tables cimport *
 
 
 cdef enum:
-    MOST_OPEN = 64             # flats that are told apart
+    MAX_CANDIDATE_ALLOWS = 64  # flats that are told apart
 
 
 cdef extern from *:
@@ -19,33 +19,33 @@ cdef extern from *:
     static const uint32_t fastiam_other_marks[32] = {
         0, OTHERS(1), OTHERS(2), OTHERS(3), OTHERS_4(4), OTHERS_4(8), OTHERS_4(12), OTHERS_4(16), OTHERS_4(20), OTHERS_4(24), OTHERS_4(28)};
     """
-    const uint32_t* OTHER_MARKS "fastiam_other_marks"    # by a WHOM_MARK, a bit for each that who has it surely does not go by
+    const uint32_t* OTHER_FINGERPRINTS "fastiam_other_marks"    # by a HINT_FINGERPRINT, a bit for each that who has it surely does not go by
 
 
-cdef inline uint32_t is_idle(const Caller* caller, const Flat* f, uint32_t here) noexcept nogil:
-    """Whether an allow surely changes nothing for who asks: it is about others, or, where they are `here`, about their account alone. Without
+cdef inline uint32_t cannot_change_result(const PrincipalState* principal_state, const MatchOp* f, uint32_t is_own_owner) noexcept nogil:
+    """Whether an allow surely changes nothing for who asks: it is about others, or, where they are `is_own_owner`, about their account alone. Without
     a branch."""
-    cdef uint32_t whom = f.sieve, account = <uint32_t>caller.place, others = OTHER_MARKS[caller.way >> MARK_AT]
+    cdef uint32_t hint = f.filter_bit, account = <uint32_t>principal_state.account_key, others = OTHER_FINGERPRINTS[principal_state.path >> FINGERPRINT_SHIFT]
     cdef uint32_t other = f.atom != account
-    other ^= (other ^ ((f.atom & account_bit(account)) == 0)) & (whom >> WHOM_SEVERAL_AT)
-    return (whom >> WHOM_TOLD_AT & 1) & (other | (others >> (whom & WHOM_MARK)) | (here & whom >> WHOM_ACCOUNT_AT))
+    other ^= (other ^ ((f.atom & account_bit(account)) == 0)) & (hint >> HINT_SEVERAL_SHIFT)
+    return (hint >> HINT_KNOWN_SHIFT & 1) & (other | (others >> (hint & HINT_FINGERPRINT)) | (is_own_owner & hint >> HINT_ACCOUNT_SHIFT))
 
 
-cdef inline uint32_t is_about_others(const Caller* caller, const Flat* f) noexcept nogil:
+cdef inline uint32_t excludes_principal(const PrincipalState* principal_state, const MatchOp* f) noexcept nogil:
     """Whether a flat is surely about others: all that its principal element names is of another account, or, of an allow, one of the same that
     goes by another name."""
-    if f.flags & FLAT_DENIES:
-        return ((f.flags & FLAT_PRINCIPALS) != 0) & (f.atom != 0) & (f.atom != <uint32_t>caller.place)
-    return is_idle(caller, f, 0)
+    if f.flags & MATCHOP_DENY:
+        return ((f.flags & MATCHOP_HAS_PRINCIPAL) != 0) & (f.atom != 0) & (f.atom != <uint32_t>principal_state.account_key)
+    return cannot_change_result(principal_state, f, 0)
 
 
-cdef inline uint64_t open_allows(const Caller* caller, const TablesC* t, const Row* row, uint32_t here) noexcept nogil:
+cdef inline uint64_t candidate_allows(const PrincipalState* principal_state, const TablesC* t, const Row* row, uint32_t is_own_owner) noexcept nogil:
     """The allows of a row that may change something for the principal, as bits; all bits where there are more than those."""
-    cdef const Flat* f = t.flats + row.flat + row.denies
+    cdef const MatchOp* f = t.match_ops + row.program + row.denies
     cdef uint64_t allows = 0
-    cdef uint32_t k, n = row.n_flats - row.denies
-    if n > MOST_OPEN:
+    cdef uint32_t k, n = row.n_ops - row.denies
+    if n > MAX_CANDIDATE_ALLOWS:
         return ~<uint64_t>0
     for k in range(n):
-        allows |= <uint64_t>(is_idle(caller, f + k, here) ^ 1) << k
+        allows |= <uint64_t>(cannot_change_result(principal_state, f + k, is_own_owner) ^ 1) << k
     return allows

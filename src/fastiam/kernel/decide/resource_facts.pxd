@@ -4,13 +4,13 @@ from libc.string cimport memchr, memcpy, memset
 
 from fastiam.kernel.base.arn cimport account_number
 from fastiam.kernel.base.invariants cimport narrow16, narrow32, narrow8
-from fastiam.kernel.base.text cimport Text, first_bit, load8, mix, places, prefetch, read_ahead
+from fastiam.kernel.base.text cimport Text, first_bit, load8, mix, byte_positions, prefetch, read_ahead
 from fastiam.kernel.columns.column cimport Column, TEXT_32, item_code, item_text, value_text, whole_codes
-from fastiam.kernel.decide.blocks cimport BLOCK, Block, FAR_NAMES, Listed, OF_HOLDER, Rows, Side, ask_value, take_texts
-from fastiam.kernel.decide.fast_path cimport ACCOUNT, FACTS_LONG, FACTS_STAR, FACTS_TOLD, colon_place, read_facts, with_record
-from fastiam.kernel.decide.locate cimport shared_record, stands_alone
+from fastiam.kernel.decide.blocks cimport BLOCK, Block, PREFETCH_NAMES, Listed, IS_PARENT_RECORD, Rows, ThreadState, prefetch_value, take_texts
+from fastiam.kernel.decide.fast_path cimport ACCOUNT, FACTS_LONG, FACTS_STAR, FACTS_OWNER_KNOWN, colon_offset, read_facts, with_record
+from fastiam.kernel.decide.locate cimport shared_record, needs_exact_record
 from fastiam.kernel.model.call cimport Call
-from fastiam.kernel.model.string_table cimport ask_name, ask_slot, ask_text, hashed_find, table_find, table_hash
+from fastiam.kernel.model.string_table cimport touch_name, prefetch_slot, touch_text, hashed_find, table_find, table_hash
 from fastiam.kernel.model.tables cimport *
 
 
@@ -25,13 +25,13 @@ cdef struct Service:           # the short name of one, and what is stored about
     uint32_t mode
 
 
-cdef struct Sought:            # names under which something may be stored about a resource; of two of one row, the first that is found counts
+cdef struct RecordLookups:     # names under which something may be stored about a resource; of two of one row, the first that is found counts
     Text name[2 * BLOCK]
     uint32_t hash[2 * BLOCK]
     uint32_t guess[2 * BLOCK]  # where the table may hold it
     uint16_t row[2 * BLOCK]
     uint8_t mode[2 * BLOCK]    # of names of MODE_FACTS and those like it, else 0
-    uint8_t is_holder[2 * BLOCK]   # of what holds the resource, a bucket
+    uint8_t is_parent[2 * BLOCK]   # of what holds the resource, a bucket
     uint32_t n
     Service services[N_SERVICES]   # as they were met, each at the place that its hash gives it
 
@@ -40,107 +40,107 @@ cdef inline const StringTable* names_of(const TablesC* t, uint32_t mode) noexcep
     return &t.fact_names if mode else &t.record_names
 
 
-cdef inline void seek_name(
-    const TablesC* t, Sought* sought, uint32_t row, uint32_t mode, const char* data, int64_t size, bint is_holder
+cdef inline void add_lookup(
+    const TablesC* t, RecordLookups* lookups, uint32_t row, uint32_t mode, const char* data, int64_t size, bint is_parent
 ) noexcept nogil:
-    cdef uint32_t n = sought.n
-    sought.name[n] = Text(data, size)
-    sought.hash[n] = table_hash(data, size, t.seed)
-    sought.row[n] = narrow16(row)
-    sought.mode[n] = narrow8(mode)
-    sought.is_holder[n] = is_holder
-    sought.n += 1
-    ask_slot(names_of(t, mode), sought.hash[n])
+    cdef uint32_t n = lookups.n
+    lookups.name[n] = Text(data, size)
+    lookups.hash[n] = table_hash(data, size, t.seed)
+    lookups.row[n] = narrow16(row)
+    lookups.mode[n] = narrow8(mode)
+    lookups.is_parent[n] = is_parent
+    lookups.n += 1
+    prefetch_slot(names_of(t, mode), lookups.hash[n])
 
 
-cdef inline uint32_t service_mode(const TablesC* t, Sought* sought, const Text* text, int start, int end) noexcept nogil:
+cdef inline uint32_t service_mode(const TablesC* t, RecordLookups* lookups, const Text* text, int start, int end) noexcept nogil:
     """Where to look for what is stored about resources of this service, NONE if nothing is."""
     cdef const char* name = text.data + start
     cdef int64_t size = end - start, spare
     cdef uint64_t first, last
-    cdef Service* met
+    cdef Service* service
     if size == 0 or size > 16 or start + 8 > text.size:
         return table_find(&t.services, t.pool, name, size, t.seed)
     spare = 64 - 8 * min(size, <int64_t>8)               # bits that are not of the name
     first = load8(name) << spare
     last = load8(name + size - 8) >> spare                # INVARIANT: eight bytes of the ARN stand before it
-    met = &sought.services[(mix(first ^ last * <uint64_t>0x9E3779B97F4A7C15ULL) >> 16) & (N_SERVICES - 1)]
-    if met.first != first or met.last != last or met.size != size:
-        met[0] = Service(first, last, size, table_find(&t.services, t.pool, name, size, t.seed))
-    return met.mode
+    service = &lookups.services[(mix(first ^ last * <uint64_t>0x9E3779B97F4A7C15ULL) >> 16) & (N_SERVICES - 1)]
+    if service.first != first or service.last != last or service.size != size:
+        service[0] = Service(first, last, size, table_find(&t.services, t.pool, name, size, t.seed))
+    return service.mode
 
 
 cdef inline const char* first_slash(const char* p, int64_t size, int64_t after) noexcept nogil:
     """The first slash of an ARN of 16 bytes or more behind a place among its first 64, NULL: there is none."""
-    cdef uint64_t bits = places(p, size, 47) & (~<uint64_t>0 << after)
+    cdef uint64_t bits = byte_positions(p, size, 47) & (~<uint64_t>0 << after)
     if bits:
         return p + first_bit(bits)
     return <const char*>memchr(p + 64, 47, <size_t>(size - 64)) if size > 64 else NULL
 
 
-cdef inline void seek_record(const TablesC* t, Sought* sought, uint32_t row, uint32_t mode, const Text* text, uint64_t facts) noexcept nogil:
+cdef inline void add_record_lookups(const TablesC* t, RecordLookups* lookups, uint32_t row, uint32_t mode, const Text* text, uint64_t facts) noexcept nogil:
     """Put the names under which something may be stored about a resource on the list, as `find_record` looks them up."""
     cdef const char* slash = NULL
-    cdef int64_t region_end = colon_place(facts, 3), account_end = colon_place(facts, 4)
+    cdef int64_t region_end = colon_offset(facts, 3), account_end = colon_offset(facts, 4)
     if (mode == MODE_BUCKET or mode == MODE_OBJECT) and account_end - region_end == 1 and text.data[region_end - 1] == 58:
         slash = first_slash(text.data, text.size, account_end)       # neither region nor account
     elif mode != MODE_EXACT:
-        seek_name(t, sought, row, mode, text.data, text.size, False)
+        add_lookup(t, lookups, row, mode, text.data, text.size, False)
         return
     if slash == NULL or mode == MODE_OBJECT:
-        seek_name(t, sought, row, 0, text.data, text.size, False)
+        add_lookup(t, lookups, row, 0, text.data, text.size, False)
     if slash != NULL:
-        seek_name(t, sought, row, 0, text.data, slash - text.data, True)
+        add_lookup(t, lookups, row, 0, text.data, slash - text.data, True)
 
 
-cdef inline void find_sought(const TablesC* t, Sought* sought, uint64_t* facts, uint32_t* records) noexcept nogil:
+cdef inline void resolve_lookups(const TablesC* t, RecordLookups* lookups, uint64_t* facts, uint32_t* records) noexcept nogil:
     """Look up what is on the list, side by side."""
     cdef uint32_t j, i, number
     cdef int64_t last
-    cdef bint far = t.n_records >= FAR_NAMES
-    for j in range(sought.n * far):
-        sought.guess[j] = ask_name(names_of(t, sought.mode[j]), sought.hash[j])
-    for j in range(sought.n * far):
-        if sought.guess[j] != NONE:
-            prefetch(t.records + ask_text(names_of(t, sought.mode[j]), t.pool, sought.guess[j]))
-    for j in range(sought.n):
-        i = sought.row[j]
+    cdef bint is_large = t.n_records >= PREFETCH_NAMES
+    for j in range(lookups.n * is_large):
+        lookups.guess[j] = touch_name(names_of(t, lookups.mode[j]), lookups.hash[j])
+    for j in range(lookups.n * is_large):
+        if lookups.guess[j] != NONE:
+            prefetch(t.records + touch_text(names_of(t, lookups.mode[j]), t.pool, lookups.guess[j]))
+    for j in range(lookups.n):
+        i = lookups.row[j]
         if records[i] != NONE:
             continue
-        number = hashed_find(names_of(t, sought.mode[j]), t.pool, sought.name[j].data, sought.name[j].size, sought.hash[j])
-        if number == NONE and sought.mode[j]:
-            last = colon_place(facts[i], 4) + 1
-            if stands_alone(sought.mode[j], sought.name[j].data + last, sought.name[j].size - last):
+        number = hashed_find(names_of(t, lookups.mode[j]), t.pool, lookups.name[j].data, lookups.name[j].size, lookups.hash[j])
+        if number == NONE and lookups.mode[j]:
+            last = colon_offset(facts[i], 4) + 1
+            if needs_exact_record(lookups.mode[j], lookups.name[j].data + last, lookups.name[j].size - last):
                 continue
-            number = shared_record(t, sought.name[j].data, sought.name[j].size, last)
+            number = shared_record(t, lookups.name[j].data, lookups.name[j].size, last)
             if number == NONE:
                 facts[i] = FACTS_LONG
         if number != NONE:
-            records[i] = number | sought.is_holder[j] * OF_HOLDER
-            facts[i] = with_record(t, facts[i], number, sought.is_holder[j])
+            records[i] = number | lookups.is_parent[j] * IS_PARENT_RECORD
+            facts[i] = with_record(t, facts[i], number, lookups.is_parent[j])
 
 
 cdef inline void read_block_facts(Call* c, const Text* texts, int64_t n, uint64_t* facts, uint32_t* records) noexcept nogil:
     """What there is to know about the resources of a block."""
-    cdef Sought sought
+    cdef RecordLookups lookups
     cdef uint16_t stored[BLOCK]                          # rows of which something may be stored, by their services
     cdef uint32_t modes[BLOCK]
     cdef uint32_t i, j, n_stored = 0
     cdef int start, end
     cdef bint may_store = c.t.services.n != 0
-    sought.n = 0
-    memset(sought.services, 0, sizeof(sought.services))
+    lookups.n = 0
+    memset(lookups.services, 0, sizeof(lookups.services))
     memset(records, 0xFF, <size_t>n * 4)                 # NONE
     for i in range(<uint32_t>n):
         facts[i] = read_facts(texts[i].data, texts[i].size, &start, &end)   # a null has no bytes
         if may_store and not facts[i] & (FACTS_LONG | FACTS_STAR):
             stored[n_stored] = narrow16(i)
-            modes[n_stored] = service_mode(c.t, &sought, &texts[i], start, end)
+            modes[n_stored] = service_mode(c.t, &lookups, &texts[i], start, end)
             n_stored += modes[n_stored] != NONE          # no branch: which service comes next is not to be foreseen
     for j in range(n_stored):
         i = stored[j]
-        seek_record(c.t, &sought, i, modes[j], &texts[i], facts[i])
-    find_sought(c.t, &sought, facts, records)
+        add_record_lookups(c.t, &lookups, i, modes[j], &texts[i], facts[i])
+    resolve_lookups(c.t, &lookups, facts, records)
 
 
 cdef inline void mark_values(const Column* column, int64_t n, uint8_t* marks) noexcept nogil:
@@ -201,7 +201,7 @@ cdef inline void read_all_facts(
         first += n
 
 
-cdef inline void find_facts(Side* s, Call* c, const Rows* rows, int64_t at, int64_t n) noexcept nogil:
+cdef inline void find_facts(ThreadState* s, Call* c, const Rows* rows, int64_t at, int64_t n) noexcept nogil:
     """What there is to know about the resources; those of a dictionary are read already."""
     cdef Block* b = s.block
     cdef const uint32_t* codes
@@ -226,7 +226,7 @@ cdef inline void find_facts(Side* s, Call* c, const Rows* rows, int64_t at, int6
             prefetch(facts + what)
 
 
-cdef inline void look_up_facts(Side* s, Call* c, const Rows* rows, int64_t n) noexcept nogil:
+cdef inline void look_up_facts(ThreadState* s, Call* c, const Rows* rows, int64_t n) noexcept nogil:
     """Read them."""
     cdef Block* b = s.block
     cdef const uint64_t* facts = rows.facts
@@ -242,26 +242,26 @@ cdef inline void look_up_facts(Side* s, Call* c, const Rows* rows, int64_t n) no
     read_block_facts(c, b.text, n, b.facts, b.record)
 
 
-cdef inline void tell_owners(Block* b, const Rows* rows, int64_t at, int64_t n) noexcept nogil:
+cdef inline void set_owners_from_column(Block* b, const Rows* rows, int64_t at, int64_t n) noexcept nogil:
     """Let a column say who owns the resources, where nothing else does (D23). What it says otherwise than that, or than what `*` is taken for,
     goes the long way."""
     cdef Text owner
-    cdef uint64_t number, told, facts
+    cdef uint64_t number, compared, facts
     cdef int64_t i
     for i in range(n):
         facts = b.facts[i]
         if facts & FACTS_LONG or not item_text(rows.owners, rows.owner_first + at + i, &owner):
             continue
-        told = b.caller[i].place if facts & FACTS_STAR else facts
+        compared = b.principal_state[i].account_key if facts & FACTS_STAR else facts
         if not account_number(owner.data, owner.size, &number):
             b.facts[i] = FACTS_LONG
-        elif facts & (FACTS_TOLD | FACTS_STAR):
-            b.facts[i] = facts | FACTS_TOLD if told & ACCOUNT == number else <uint64_t>FACTS_LONG
+        elif facts & (FACTS_OWNER_KNOWN | FACTS_STAR):
+            b.facts[i] = facts | FACTS_OWNER_KNOWN if compared & ACCOUNT == number else <uint64_t>FACTS_LONG
         else:
-            b.facts[i] = facts & ~<uint64_t>ACCOUNT | number | FACTS_TOLD
+            b.facts[i] = facts & ~<uint64_t>ACCOUNT | number | FACTS_OWNER_KNOWN
 
 
-cdef inline void fetch_texts(const Side* s, const Rows* rows, const Listed* listed) noexcept nogil:
+cdef inline void fetch_texts(const ThreadState* s, const Rows* rows, const Listed* listed) noexcept nogil:
     """Take up the texts of the resources of a list; those without a dictionary are there already."""
     cdef Block* b = s.block
     cdef const int32_t* offsets = <const int32_t*>rows.resources.offsets
@@ -280,7 +280,7 @@ cdef inline void fetch_texts(const Side* s, const Rows* rows, const Listed* list
             prefetch(b.text[i].data + 63)
     else:
         for j in range(listed.n):
-            ask_value(rows.resources, b.what[listed.rows[j]])
+            prefetch_value(rows.resources, b.what[listed.rows[j]])
         for j in range(listed.n):
             i = listed.rows[j]
             value_text(rows.resources, b.what[i], &b.text[i])

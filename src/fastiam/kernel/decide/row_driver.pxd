@@ -9,31 +9,31 @@ from libc.string cimport memcpy
 from fastiam.kernel.base.invariants cimport narrow32
 from fastiam.kernel.base.text cimport Text, equal
 from fastiam.kernel.columns.column cimport item_text
-from fastiam.kernel.decide.blocks cimport Block, HAS_TAGS, OWN_ROWS, Side, record_of
+from fastiam.kernel.decide.blocks cimport Block, HAS_TAGS, PRINCIPAL_PLAN, ThreadState, record_of
 from fastiam.kernel.decide.combine cimport decide
-from fastiam.kernel.decide.fast_path cimport FACTS_COLON, FACTS_STAR, colon_place, put_resource
+from fastiam.kernel.decide.fast_path cimport FACTS_COLON, FACTS_STAR, colon_offset, put_resource
 from fastiam.kernel.decide.locate cimport locate_endpoint
-from fastiam.kernel.decide.principal_hint cimport is_about_others
+from fastiam.kernel.decide.principal_hint cimport excludes_principal
 from fastiam.kernel.decide.scratch cimport next_stamp
-from fastiam.kernel.eval.conditions cimport NOT_OPEN, atom_truth, presence_truth
+from fastiam.kernel.eval.conditions cimport NOT_RESIDUAL, atom_truth, presence_truth
 from fastiam.kernel.eval.glob cimport glob
 from fastiam.kernel.eval.group_filter cimport has_pieces
-from fastiam.kernel.eval.key_columns cimport kept_code
-from fastiam.kernel.eval.literals cimport STAR, find_piece, pieces_stand, starts_alike
-from fastiam.kernel.eval.memo cimport Basis, keep_truth, kept_truth, resource_plan, tell_truth, told_truth
+from fastiam.kernel.eval.key_columns cimport row_code
+from fastiam.kernel.eval.literals cimport STAR, find_piece, literals_in_order, share_prefix
+from fastiam.kernel.eval.memo cimport RowInputs, store_code_truth, code_truth, resource_dependencies, memoize_truth, memoized_truth
 from fastiam.kernel.eval.operators cimport resolve
 from fastiam.kernel.eval.statement cimport entry_classes, entry_counts, first_counting
-from fastiam.kernel.eval.unknown cimport next_slot, slot_number
-from fastiam.kernel.model.call cimport Call, ContextColumn, Fetched, Kept, NO_REGION, given
+from fastiam.kernel.eval.unknown cimport next_variable_token, variable_index
+from fastiam.kernel.model.call cimport Call, ContextColumn, Fetched, AtomMemo, NO_REGION, given
 from fastiam.kernel.model.decision cimport Answer
 from fastiam.kernel.model.tables cimport *
 
 
 cdef enum:
-    MOST_EXPANDED = 256        # bytes of a pattern behind its first variable, with the texts of others in it
+    MAX_EXPANDED = 256         # bytes of a pattern behind its first variable, with the texts of others in it
 
 
-cdef struct Look:              # the row at hand
+cdef struct RowCursor:         # the row at hand
     Call* c                    # which holds it where `taken` says so
     const uint8_t* pool
     const uint16_t* colons     # of the resource; NULL: the facts tell
@@ -47,7 +47,7 @@ cdef struct Look:              # the row at hand
     uint8_t has_tags           # the record has constants of its own: nulls of columns mean less
 
 
-cdef inline void take(Side* s, Look* l) noexcept nogil:
+cdef inline void load_call(ThreadState* s, RowCursor* l) noexcept nogil:
     """Put the row at hand into the call."""
     cdef Block* b = s.block
     cdef Call* c = l.c
@@ -56,30 +56,30 @@ cdef inline void take(Side* s, Look* l) noexcept nogil:
     l.taken = True
     c.row = l.row
     c.batch_row = l.first + l.row
-    c.principal = &c.t.principals[b.who[l.i]]
+    c.principal = &c.t.principals[b.principal_id[l.i]]
     c.action_name = b.name[l.i]
     c.action_class = b.cls[l.i]
     c.action = &c.t.classes[c.action_class]
-    c.own = b.rows[OWN_ROWS][l.i][0]
+    c.own = b.rows[PRINCIPAL_PLAN][l.i][0]
     c.resource = Text(STAR, 1) if l.facts & FACTS_STAR else b.text[l.i]
     next_stamp(c.s)
-    put_resource(c, b.caller[l.i], l.facts, record_of(b, l.i))
+    put_resource(c, b.principal_state[l.i], l.facts, record_of(b, l.i))
     locate_endpoint(c)
 
 
 # -- statements -----------------------------------------------------------------------------------------------------------
 
-cdef inline bint flat_matches(const Look* l, const Flat* f) noexcept nogil:
+cdef inline bint op_literals_match(const RowCursor* l, const MatchOp* f) noexcept nogil:
     """`pieces_match`, from the flat."""
     cdef const uint8_t* text = l.pool + f.text
     cdef const uint8_t* at = l.text + f.head
     cdef const uint8_t* rest = text + f.mid_at + f.mid
     cdef int64_t inner = f.least - f.head - f.mid - f.suffix
-    if l.end - l.text < f.least or not starts_alike(text, l.text, f.head):
+    if l.end - l.text < f.least or not share_prefix(text, l.text, f.head):
         return False
     if f.mid:
         if f.colon != NO_COLON:
-            at = l.text + (colon_place(l.facts, f.colon) if l.colons == NULL else <int64_t>l.colons[f.colon])
+            at = l.text + (colon_offset(l.facts, f.colon) if l.colons == NULL else <int64_t>l.colons[f.colon])
         if l.end - at < f.mid + inner + f.suffix or not equal(text + f.mid_at, at, f.mid):
             return False
         at += f.mid
@@ -93,152 +93,152 @@ cdef inline bint flat_matches(const Look* l, const Flat* f) noexcept nogil:
     if f.rest == REST_INNER:
         return find_piece(l.text, l.end, at, l.end - f.suffix, rest + 1, inner) != NULL
     if f.rest == REST_PIECES:
-        return pieces_stand(rest, text - f.suffix, l.text, l.end, at, l.end - f.suffix)
+        return literals_in_order(rest, text - f.suffix, l.text, l.end, at, l.end - f.suffix)
     return glob(rest, text - f.suffix, at, l.end - f.suffix)
 
 
-cdef inline int given_truth(Side* s, Look* l, uint32_t id, bint is_met) noexcept nogil:
-    """The truth of an atom that its column alone decides, NOT_OPEN where it does not: the row has no value, or more must be known. It is
-    not kept for a text that has no code, for it `is_met` no second time."""
+cdef inline int given_truth(ThreadState* s, RowCursor* l, uint32_t id, bint has_text_code) noexcept nogil:
+    """The truth of an atom that its column alone decides, NOT_RESIDUAL where it does not: the row has no value, or more must be known. It is
+    not kept for a text that has no code, for it `has_text_code` no second time."""
     cdef Call* c = l.c
     cdef const Atom* atom = &c.t.atoms[id]
     cdef int32_t at = c.s.sources[atom.key]
     cdef Text value
     cdef Fetched found
-    cdef Basis q
-    cdef uint8_t* place
+    cdef RowInputs q
+    cdef uint8_t* slot
     cdef int truth
     if at < 0 or not atom.flags & ATOM_FIXED or atom.flags & ATOM_U:
-        return NOT_OPEN
+        return NOT_RESIDUAL
     c.row = l.row
     if c.columns[at].column.is_list:
         given(c, atom.key, 0, &found)
-        return presence_truth(c, atom, &found) if found.n else NOT_OPEN
+        return presence_truth(c, atom, &found) if found.n else NOT_RESIDUAL
     if not item_text(c.columns[at].column, c.columns[at].first + l.row, &value):
-        return NOT_OPEN
+        return NOT_RESIDUAL
     found = Fetched(&value, 1, c.columns[at].is_multi, False)
     truth = presence_truth(c, atom, &found)
-    if not is_met:
+    if not has_text_code:
         return truth
-    place = kept_truth(c, atom, id)
-    if place != NULL:
-        keep_truth(c, id, place, truth)
+    slot = code_truth(c, atom, id)
+    if slot != NULL:
+        store_code_truth(c, id, slot, truth)
     else:
-        q = Basis(l.row, s.block.who[l.i], NONE, NONE, NULL, 0)  # the column has a value: the resource tells nothing
-        tell_truth(c, id, &q, truth, False)
+        q = RowInputs(l.row, s.block.principal_id[l.i], NONE, NONE, NULL, 0)  # the column has a value: the resource tells nothing
+        memoize_truth(c, id, &q, truth, False)
     return truth
 
 
-cdef inline Basis basis_of(const Block* b, uint32_t i, int64_t row, bint has_tags) noexcept nogil:
+cdef inline RowInputs row_inputs(const Block* b, uint32_t i, int64_t row, bint has_tags) noexcept nogil:
     """What truths may depend on in a row of the block, whose resource has constants of its own or not."""
     cdef uint32_t constants = NONE
-    cdef const char* region_end = b.text[i].data + colon_place(b.facts[i], 3)
+    cdef const char* region_end = b.text[i].data + colon_offset(b.facts[i], 3)
     if has_tags:
         constants = b.stored[i].constants
     if b.facts[i] & FACTS_STAR:
         region_end = NO_REGION + 1
-    return Basis(row, b.who[i], constants, b.owner[i], region_end, resource_plan(has_tags, b.differs[i] == 0))
+    return RowInputs(row, b.principal_id[i], constants, b.owner[i], region_end, resource_dependencies(has_tags, b.differs[i] == 0))
 
 
-cdef inline bint atom_stands(Side* s, Look* l, uint32_t id, uint8_t accept) noexcept nogil:
-    cdef const Kept* kept = l.c.s.kept
+cdef inline bint atom_accepted(ThreadState* s, RowCursor* l, uint32_t id, uint8_t accept) noexcept nogil:
+    cdef const AtomMemo* atom_memo = l.c.s.atom_memo
     cdef const ContextColumn* column
-    cdef Basis q
+    cdef RowInputs q
     cdef int64_t code
-    cdef int truth = NOT_OPEN, told
-    cdef bint is_met = True
-    if kept != NULL and kept[id].truths != NULL:
-        column = &l.c.columns[kept[id].column]
-        code = kept_code(column, l.row)
-        told = kept[id].truths[code]
-        if told and not (l.has_tags and code == column.n_codes):
-            return (accept >> (told - 1)) & 1
-        is_met = code <= column.n_codes
+    cdef int truth = NOT_RESIDUAL, stored
+    cdef bint has_text_code = True
+    if atom_memo != NULL and atom_memo[id].truths != NULL:
+        column = &l.c.columns[atom_memo[id].column]
+        code = row_code(column, l.row)
+        stored = atom_memo[id].truths[code]
+        if stored and not (l.has_tags and code == column.n_codes):
+            return (accept >> (stored - 1)) & 1
+        has_text_code = code <= column.n_codes
     l.c.action = &l.c.t.classes[s.block.cls[l.i]]
-    if is_met:
-        q = basis_of(s.block, l.i, l.row, l.has_tags)
-        truth = told_truth(l.c, id, &q, l.first + l.row)
-    if truth == NOT_OPEN:
-        truth = given_truth(s, l, id, is_met)
-    if truth == NOT_OPEN:
-        take(s, l)
+    if has_text_code:
+        q = row_inputs(s.block, l.i, l.row, l.has_tags)
+        truth = memoized_truth(l.c, id, &q, l.first + l.row)
+    if truth == NOT_RESIDUAL:
+        truth = given_truth(s, l, id, has_text_code)
+    if truth == NOT_RESIDUAL:
+        load_call(s, l)
         truth = atom_truth(l.c, id)
     return (accept >> truth) & 1
 
 
-cdef inline bint conditions_stand(Side* s, Look* l, uint32_t conditions, uint8_t accept) noexcept nogil:
+cdef inline bint conditions_accepted(ThreadState* s, RowCursor* l, uint32_t conditions, uint8_t accept) noexcept nogil:
     cdef Range block
     cdef uint32_t i
     if conditions & ONE:
-        return atom_stands(s, l, conditions ^ ONE, accept)
+        return atom_accepted(s, l, conditions ^ ONE, accept)
     block = l.c.t.condition_lists[conditions]
     for i in range(block.n):
-        if not atom_stands(s, l, l.c.t.atom_lists[block.first + i], accept):
+        if not atom_accepted(s, l, l.c.t.atom_lists[block.first + i], accept):
             return False
     return True
 
 
-cdef inline uint32_t classes_of(Side* s, Look* l, const Flat* f, uint8_t accept) noexcept nogil:
+cdef inline uint32_t classes_of(ThreadState* s, RowCursor* l, const MatchOp* f, uint8_t accept) noexcept nogil:
     """The classes in which a statement is about the principal (the resource is no `*`, whose partition is none)."""
-    l.c.principal = &l.c.t.principals[s.block.who[l.i]]  # all that this asks for, beside the partition that they share
+    l.c.principal = &l.c.t.principals[s.block.principal_id[l.i]]  # all that this asks for, beside the partition that they share
     l.c.partition = l.c.principal.partition
     return entry_classes(l.c, &l.c.t.entries[f.entry], accept)
 
 
-cdef inline int variable_text(Call* c, uint32_t who, uint32_t variable, Text* text) noexcept nogil:
+cdef inline int variable_text(Call* c, uint32_t principal_id, uint32_t variable, Text* text) noexcept nogil:
     """The text of a variable for a principal: T; F: there is none (VR8); U: more tells it than the principal."""
     cdef uint32_t key = c.t.variables[variable].key
     if c.t.keys[key].source != KEY_PRINCIPAL or c.s.sources[key] >= 0:
         return U
-    c.principal = &c.t.principals[who]                   # all that this asks for
+    c.principal = &c.t.principals[principal_id]          # all that this asks for
     return T if resolve(c, variable, text) else F        # INVARIANT: constants of principals, and defaults, lie in the pool
 
 
-cdef inline int rest_stands(
-    Call* c, uint32_t who, const uint8_t* p, const uint8_t* p_end, const uint8_t* text, const uint8_t* end
+cdef inline int tail_matches(
+    Call* c, uint32_t principal_id, const uint8_t* p, const uint8_t* p_end, const uint8_t* text, const uint8_t* end
 ) noexcept nogil:
     """Whether what is left of a text matches what is left of a pattern, which has more variables; U: more tells it than who asks."""
-    cdef uint8_t expanded[MOST_EXPANDED]
-    cdef const uint8_t* slot = next_slot(p, p_end)
+    cdef uint8_t expanded[MAX_EXPANDED]
+    cdef const uint8_t* slot = next_variable_token(p, p_end)
     cdef int64_t n = 0, size
     cdef Text value
     cdef int truth
     while p != p_end:
         size = (slot if slot != NULL else p_end) - p
-        if n + size > MOST_EXPANDED:
+        if n + size > MAX_EXPANDED:
             return U
         memcpy(expanded + n, p, <size_t>size)
         n += size
         p += size
         if slot == NULL:
             break
-        truth = variable_text(c, who, slot_number(slot), &value)
+        truth = variable_text(c, principal_id, variable_index(slot), &value)
         if truth != T:
             return truth
-        if n + value.size > MOST_EXPANDED:
+        if n + value.size > MAX_EXPANDED:
             return U
         memcpy(expanded + n, value.data, <size_t>value.size)
         n += value.size
-        p += SLOT_SIZE
-        slot = next_slot(p, p_end)
+        p += VARIABLE_TOKEN_SIZE
+        slot = next_variable_token(p, p_end)
     return glob(expanded, expanded + n, text, end)
 
 
-cdef inline int64_t slot_place(const Flat* f, const uint8_t* pattern, const char* text, int64_t size, uint64_t facts) noexcept nogil:
-    """Where the first variable of a pattern of TURN_WHOSE has to stand in a resource, whose head stands as far as that is compared; -1: what comes
+cdef inline int64_t variable_position(const MatchOp* f, const uint8_t* pattern, const char* text, int64_t size, uint64_t facts) noexcept nogil:
+    """Where the first variable of a pattern of STEP_VARIABLE has to stand in a resource, whose head stands as far as that is compared; -1: what comes
     before does not stand."""
     cdef int64_t before, start, region_end, field, n
-    if not f.inner & OPEN_MASK:
+    if not f.inner & WILD_MASK:
         return f.mid_at if size >= f.mid_at and equal(pattern + f.head, text + f.head, f.mid_at - f.head) else -1
-    before = f.inner >> OPEN_BITS
+    before = f.inner >> WILD_BITS
     start = f.mid_at - before                            # of field 6 in the pattern
-    region_end = colon_place(facts, 3)
-    field = colon_place(facts, 4) + 1
+    region_end = colon_offset(facts, 3)
+    field = colon_offset(facts, 4) + 1
     n = field - region_end
     if size < field + before or not equal(pattern + start, text + field, before):
         return -1
-    if f.inner & OPEN_REGION:                            # the head ends before it
-        if not f.inner & OPEN_ACCOUNT and not (start - n > f.head and equal(pattern + start - n, text + region_end, n)):
+    if f.inner & WILD_REGION:                            # the head ends before it
+        if not f.inner & WILD_ACCOUNT and not (start - n > f.head and equal(pattern + start - n, text + region_end, n)):
             return -1
     else:
         n = start - 2                                    # as far as the colon after the region
@@ -247,80 +247,80 @@ cdef inline int64_t slot_place(const Flat* f, const uint8_t* pattern, const char
     return field + before
 
 
-cdef inline int slot_stands(Call* c, uint32_t who, const Flat* f, const Text* resource, uint64_t facts) noexcept nogil:
-    """Whether a resource matches a pattern of TURN_WHOSE, whose head stands as far as that is compared; U: more tells it than who asks."""
+cdef inline int variable_matches(Call* c, uint32_t principal_id, const MatchOp* f, const Text* resource, uint64_t facts) noexcept nogil:
+    """Whether a resource matches a pattern of STEP_VARIABLE, whose head stands as far as that is compared; U: more tells it than who asks."""
     cdef const uint8_t* pattern = c.t.pool + f.text
     cdef const uint8_t* rest
     cdef const uint8_t* text = <const uint8_t*>resource.data
     cdef Text value
-    cdef int64_t place
+    cdef int64_t position
     cdef int truth
-    if f.flags & FLAT_CROSSES and facts & FACTS_COLON:
+    if f.flags & MATCHOP_MAY_CROSS and facts & FACTS_COLON:
         return U
-    truth = variable_text(c, who, slot_number(pattern + f.mid_at), &value)
+    truth = variable_text(c, principal_id, variable_index(pattern + f.mid_at), &value)
     if truth != T:
         return truth
-    place = slot_place(f, pattern, resource.data, resource.size, facts)
-    if place < 0 or resource.size < place + value.size or not equal(value.data, text + place, value.size):
+    position = variable_position(f, pattern, resource.data, resource.size, facts)
+    if position < 0 or resource.size < position + value.size or not equal(value.data, text + position, value.size):
         return F
-    rest = pattern + f.mid_at + SLOT_SIZE
-    text += place + value.size
-    if f.inner & OPEN_MORE:
-        return rest_stands(c, who, rest, pattern + f.size, text, <const uint8_t*>resource.data + resource.size)
+    rest = pattern + f.mid_at + VARIABLE_TOKEN_SIZE
+    text += position + value.size
+    if f.inner & MORE_VARIABLES:
+        return tail_matches(c, principal_id, rest, pattern + f.size, text, <const uint8_t*>resource.data + resource.size)
     return glob(rest, pattern + f.size, text, <const uint8_t*>resource.data + resource.size)
 
 
-cdef inline bint may_cross(const Flat* f, const uint8_t* pool, const char* text, const char* end) noexcept nogil:
+cdef inline bint may_cross(const MatchOp* f, const uint8_t* pool, const char* text, const char* end) noexcept nogil:
     """Whether a flat that has crossing matches may match a resource with more than five colons across them: no more than if every star
     stopped nowhere. Its text is no other than that of the crossing pattern: one with variables, or that is short (R6), is none of literal
-    pieces (`_flat_pattern`), and what has not even these ends does not cross either."""
+    pieces (`_pattern_op`), and what has not even these ends does not cross either."""
     return glob(pool + f.text, pool + f.text + f.size, <const uint8_t*>text, <const uint8_t*>end)
 
 
-cdef inline bint is_odd(const Look* l, const Flat* f) noexcept nogil:
+cdef inline bint needs_full_eval(const RowCursor* l, const MatchOp* f) noexcept nogil:
     """The statement has to be looked at as a whole."""
-    if f.first == TURN_ODD or f.flags & FLAT_ENDS or (f.flags & FLAT_PRINCIPALS and l.facts & FACTS_STAR):
+    if f.first == STEP_FULL_EVAL or f.flags & MATCHOP_ENDS_ONLY or (f.flags & MATCHOP_HAS_PRINCIPAL and l.facts & FACTS_STAR):
         return True
-    return f.flags & FLAT_CROSSES and l.facts & FACTS_COLON and may_cross(f, l.pool, <const char*>l.text, <const char*>l.end)
+    return f.flags & MATCHOP_MAY_CROSS and l.facts & FACTS_COLON and may_cross(f, l.pool, <const char*>l.text, <const char*>l.end)
 
 
-cdef inline uint32_t flat_stands(Side* s, Look* l, const Flat* f) noexcept nogil:
+cdef inline uint32_t op_match_classes(ThreadState* s, RowCursor* l, const MatchOp* f) noexcept nogil:
     """The classes in which a statement applies, on one of its patterns; 0 if it does not."""
-    cdef uint8_t accept = BROAD if f.flags & FLAT_DENIES else STRICT
+    cdef uint8_t accept = BROAD if f.flags & MATCHOP_DENY else STRICT
     cdef uint32_t classes = CLASS_STAR
-    if is_odd(l, f):
-        take(s, l)
+    if needs_full_eval(l, f):
+        load_call(s, l)
         return entry_counts(l.c, &l.c.t.entries[f.entry], accept)
-    if f.flags & FLAT_PRINCIPALS:
-        classes = 0 if is_about_others(s.block.caller[l.i], f) else classes_of(s, l, f, accept)
+    if f.flags & MATCHOP_HAS_PRINCIPAL:
+        classes = 0 if excludes_principal(s.block.principal_state[l.i], f) else classes_of(s, l, f, accept)
         if classes == 0:
             return 0
-    if has_pieces(f) and (l.facts & FACTS_STAR or not flat_matches(l, f)):
+    if has_pieces(f) and (l.facts & FACTS_STAR or not op_literals_match(l, f)):
         return 0
-    return classes if f.conditions == NONE or conditions_stand(s, l, f.conditions, accept) else 0
+    return classes if f.conditions == NONE or conditions_accepted(s, l, f.conditions, accept) else 0
 
 
-cdef inline const Flat* flat_of(const TablesC* t, const Flat* f, const Run* run, uint32_t entry) noexcept nogil:
+cdef inline const MatchOp* op_of_statement(const TablesC* t, const MatchOp* f, const Run* run, uint32_t entry) noexcept nogil:
     """The first flat of a statement of a long run, which has one: they are in order."""
-    cdef const Flat* flats = &t.flats[f.atom]
+    cdef const MatchOp* match_ops = &t.match_ops[f.atom]
     cdef uint32_t first = 0, last = t.indexes[run.index].n_items, middle
     while first < last:
         middle = (first + last) // 2
-        if flats[middle].entry < entry:
+        if match_ops[middle].entry < entry:
             first = middle + 1
         else:
             last = middle
-    return flats + first
+    return match_ops + first
 
 
-cdef inline const Flat* first_of_run(Call* c, const Flat* f) noexcept nogil:
+cdef inline const MatchOp* first_of_run(Call* c, const MatchOp* f) noexcept nogil:
     """The flat of the first statement of a long run that applies, or NULL."""
     cdef const Run* run = &c.t.runs[f.entry]
-    cdef const Entry* e = first_counting(c, run, BROAD if f.flags & FLAT_DENIES else STRICT)
-    return NULL if e == NULL else flat_of(c.t, f, run, narrow32(e - c.t.entries))
+    cdef const Entry* e = first_counting(c, run, BROAD if f.flags & MATCHOP_DENY else STRICT)
+    return NULL if e == NULL else op_of_statement(c.t, f, run, narrow32(e - c.t.entries))
 
 
-cdef inline void look_at(const Block* b, Look* l, int64_t at, uint32_t i) noexcept nogil:
+cdef inline void set_row(const Block* b, RowCursor* l, int64_t at, uint32_t i) noexcept nogil:
     """Turn to a row of the block."""
     l.i = i
     l.row = at + i
@@ -328,10 +328,10 @@ cdef inline void look_at(const Block* b, Look* l, int64_t at, uint32_t i) noexce
     l.text = <const uint8_t*>b.text[i].data
     l.end = l.text + b.text[i].size
     l.taken = False
-    l.has_tags = b.asked[i] & HAS_TAGS != 0
+    l.has_tags = b.pending_stages[i] & HAS_TAGS != 0
 
 
-cdef inline int decide_general(Side* s, Look* l, Answer* a) noexcept nogil:
+cdef inline int decide_general(ThreadState* s, RowCursor* l, Answer* a) noexcept nogil:
     """Decide the row at hand by `kernel.decide.combine`: its resource is located, and its columns are checked (K1)."""
-    take(s, l)
+    load_call(s, l)
     return decide(l.c, a)

@@ -6,8 +6,8 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memset
 
 from fastiam.kernel.base.text cimport Text
-from fastiam.kernel.eval.memo cimport forget_told
-from fastiam.kernel.model.call cimport Kept, Scratch, Slot
+from fastiam.kernel.eval.memo cimport invalidate_memo
+from fastiam.kernel.model.call cimport AtomMemo, Scratch, ContextEntry
 from fastiam.kernel.model.tables cimport TablesC
 
 
@@ -26,20 +26,20 @@ cdef extern from *:
 
 cdef enum:
     DIGITS = 28                # room for those of an int or float with its sign, or of a date
-    MOST_DIGITS = 8            # of these, in the context of a usual call
+    MAX_DIGITS = 8             # of these, in the context of a usual call
 
 
 cdef struct Frame:
     Scratch s
-    Slot* slots
+    ContextEntry* context_entries
     Text* texts
-    int32_t n_slots
+    int32_t n_context_entries
     int32_t n_texts
-    int32_t slot_room
-    int32_t text_room
+    int32_t entry_capacity
+    int32_t text_capacity
     int32_t n_items            # texts of lists, at the end of that room
     int32_t n_digits
-    char digits[MOST_DIGITS][DIGITS]   # of numbers and dates in the context of a call
+    char digits[MAX_DIGITS][DIGITS]    # of numbers and dates in the context of a call
 
 
 cdef inline Frame* new_frame() except NULL:
@@ -49,27 +49,27 @@ cdef inline Frame* new_frame() except NULL:
     return f
 
 
-cdef inline void forget_kept(Scratch* s) noexcept nogil:
+cdef inline void free_atom_memo(Scratch* s) noexcept nogil:
     """The codes of columns mean other values from now on."""
     cdef uint32_t i
-    for i in range(s.n_kept):
-        free(s.kept[i].truths)
-        s.kept[i].truths = NULL
-        s.kept[i].plan = 0
-        s.kept[i].sieve = 0                              # bits are given anew when the tables are dropped
-    s.truth_bytes = 0
+    for i in range(s.n_atom_memo):
+        free(s.atom_memo[i].truths)
+        s.atom_memo[i].truths = NULL
+        s.atom_memo[i].dependencies = 0
+        s.atom_memo[i].filter_bits = 0                   # bits are given anew when the tables are dropped
+    s.atom_memo_bytes = 0
 
 
-cdef inline int fit_truths(Frame* f, const TablesC* t) except -1:
+cdef inline int reserve_truths(Frame* f, const TablesC* t) except -1:
     """Room for the truths of every atom, forgotten."""
-    forget_told(&f.s)
-    forget_kept(&f.s)
-    if f.s.n_kept < t.n_atoms or f.s.kept == NULL:
-        free(f.s.kept)
-        f.s.n_kept = t.n_atoms + (t.n_atoms >> 1) + 16
-        f.s.kept = <Kept*>calloc(f.s.n_kept, sizeof(Kept))
-        if f.s.kept == NULL:
-            f.s.n_kept = 0
+    invalidate_memo(&f.s)
+    free_atom_memo(&f.s)
+    if f.s.n_atom_memo < t.n_atoms or f.s.atom_memo == NULL:
+        free(f.s.atom_memo)
+        f.s.n_atom_memo = t.n_atoms + (t.n_atoms >> 1) + 16
+        f.s.atom_memo = <AtomMemo*>calloc(f.s.n_atom_memo, sizeof(AtomMemo))
+        if f.s.atom_memo == NULL:
+            f.s.n_atom_memo = 0
             raise MemoryError()
     return 0
 
@@ -77,19 +77,19 @@ cdef inline int fit_truths(Frame* f, const TablesC* t) except -1:
 cdef inline void empty_frame(Frame* f):
     """Free what a frame holds."""
     cdef int i
-    if f.s.kept != NULL:
-        forget_kept(&f.s)
-    free(f.s.kept)
-    free(f.s.memo)
+    if f.s.atom_memo != NULL:
+        free_atom_memo(&f.s)
+    free(f.s.atom_memo)
+    free(f.s.call_truths)
     free(f.s.sources)
-    free(f.s.touched)
-    free(f.s.touched_rows)
-    free(f.s.matters)
+    free(f.s.missing_key_counts)
+    free(f.s.counted_rows)
+    free(f.s.deciding_keys)
     for i in range(2):
         free(f.s.texts[i])
         free(f.s.expanded[i].data)
         free(f.s.folded[i].data)
-    free(f.slots)
+    free(f.context_entries)
     free(f.texts)
 
 
@@ -101,13 +101,13 @@ cdef inline void free_frame(Frame* f):
 cdef inline int fit(Frame* f, const TablesC* t) except -1:
     """Room for every atom and key there is."""
     cdef uint32_t i
-    if f.s.n_memo < t.n_atoms or f.s.memo == NULL:
-        free(f.s.memo)
-        f.s.n_memo = t.n_atoms + (t.n_atoms >> 1) + 16
-        f.s.memo = <uint32_t*>calloc(f.s.n_memo, 4)
+    if f.s.n_call_truths < t.n_atoms or f.s.call_truths == NULL:
+        free(f.s.call_truths)
+        f.s.n_call_truths = t.n_atoms + (t.n_atoms >> 1) + 16
+        f.s.call_truths = <uint32_t*>calloc(f.s.n_call_truths, 4)
         f.s.stamp = 0
-        if f.s.memo == NULL:
-            f.s.n_memo = 0
+        if f.s.call_truths == NULL:
+            f.s.n_call_truths = 0
             raise MemoryError()
     if f.s.n_sources < t.n_keys or f.s.sources == NULL:
         free(f.s.sources)
@@ -124,9 +124,9 @@ cdef inline int fit(Frame* f, const TablesC* t) except -1:
 cdef inline void clear(Frame* f) noexcept nogil:
     """Forget the context of a call."""
     cdef int32_t i
-    for i in range(f.n_slots):
-        f.s.sources[f.slots[i].key] = -1
-    f.n_slots = 0
+    for i in range(f.n_context_entries):
+        f.s.sources[f.context_entries[i].key] = -1
+    f.n_context_entries = 0
     f.n_texts = 0
     f.n_items = 0
     f.n_digits = 0
@@ -135,7 +135,7 @@ cdef inline void clear(Frame* f) noexcept nogil:
 cdef inline void next_stamp(Scratch* s) noexcept nogil:
     s.stamp += 1
     if s.stamp >> 30:
-        memset(s.memo, 0, <size_t>s.n_memo * 4)
+        memset(s.call_truths, 0, <size_t>s.n_call_truths * 4)
         s.stamp = 1
 
 

@@ -7,37 +7,37 @@ from fastiam.kernel.base.text cimport prefetch
 from fastiam.kernel.model.tables cimport *
 
 
-cdef inline void put(Block* b, const TablesC* t, uint32_t i, uint32_t at, uint32_t turn) noexcept nogil:
-    """Enqueue the step that follows an op of row `i`. TURN_ASKS may name the condition as well (`condition_batch`). The step may enter
+cdef inline void put(Block* b, const TablesC* t, uint32_t i, uint32_t at, uint32_t step) noexcept nogil:
+    """Enqueue the step that follows an op of row `i`. STEP_CONDITION may name the condition as well (`condition_batch`). The step may enter
     the queue that is being drained, behind the items that were read."""
-    cdef uint32_t after = at + (turn == TURN_NEXT)
-    cdef const Flat* f = t.flats + after
-    cdef uint64_t** end = &b.ends[turn | (-<uint32_t>(turn == TURN_NEXT) & f.first)]
+    cdef uint32_t after = at + (step == STEP_LITERALS)
+    cdef const MatchOp* f = t.match_ops + after
+    cdef uint64_t** end = &b.ends[step | (-<uint32_t>(step == STEP_LITERALS) & f.first)]
     end[0][0] = <uint64_t>after << 32 | i
     end[0] += 1
     prefetch(t.pool + f.text)
     prefetch(t.pool + f.text + f.size)
 
 
-cdef inline uint32_t n_held(const Block* b, uint32_t turn) noexcept nogil:
+cdef inline uint32_t queue_length(const Block* b, uint32_t step) noexcept nogil:
     """How many rows a wave holds."""
-    return narrow32(b.ends[turn] - b.waves[turn].flats)
+    return narrow32(b.ends[step] - b.step_queues[step].items)
 
 
-cdef inline uint32_t take_wave(Block* b, uint32_t turn) noexcept nogil:
+cdef inline uint32_t drain_queue(Block* b, uint32_t step) noexcept nogil:
     """The same; it is empty then."""
-    cdef uint32_t n = n_held(b, turn)
-    b.ends[turn] = b.waves[turn].flats
+    cdef uint32_t n = queue_length(b, step)
+    b.ends[step] = b.step_queues[step].items
     return n
 
 
-cdef inline uint32_t either(const Block* b, uint32_t i, uint32_t at, uint32_t stands, uint32_t turn) noexcept nogil:
+cdef inline uint32_t select_step(const Block* b, uint32_t i, uint32_t at, uint32_t matches, uint32_t step) noexcept nogil:
     """This turn, if a flat stands as far as that is known, else what comes if it does not."""
-    cdef uint32_t missed = at + 1 == b.stop[i]           # TURN_NEXT or TURN_OVER
-    return missed ^ ((missed ^ turn) & -stands)
+    cdef uint32_t missed = at + 1 == b.stop[i]           # STEP_LITERALS or STEP_NO_MATCH
+    return missed ^ ((missed ^ step) & -matches)
 
 
-cdef inline void start(Block* b, const TablesC* t, uint32_t i, uint32_t flat, uint32_t n) noexcept nogil:
+cdef inline void start(Block* b, const TablesC* t, uint32_t i, uint32_t first_op, uint32_t n) noexcept nogil:
     """Begin with some flats of a row, of which there are any, as if the one before them had not applied."""
-    b.stop[i] = flat + n
-    put(b, t, i, flat - 1, TURN_NEXT)
+    b.stop[i] = first_op + n
+    put(b, t, i, first_op - 1, STEP_LITERALS)

@@ -2,7 +2,7 @@
 
 Most denies have conditions that are false. The deny filter records, per column code, principal, owner and region, which conditions are known to
 be false. A deny whose conditions are all known false is skipped. The filter covers SCPs and RCPs, and other layers if an organization limits a
-principal or if plans have many denies (`is_sifted`): otherwise reading the columns would cost more than the denies.
+principal or if plans have many denies (`is_pruning`): otherwise reading the columns would cost more than the denies.
 """
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.string cimport memcpy
@@ -11,11 +11,11 @@ from fastiam.kernel.base.arn cimport account_text
 from fastiam.kernel.base.invariants cimport narrow16
 from fastiam.kernel.base.text cimport Text, mix, prefetch
 from fastiam.kernel.columns.column cimport Column, value_text
-from fastiam.kernel.decide.blocks cimport BLOCK, Block, N_OWNERS, OWN_ROWS, RCP_ROWS, Rows, SCP_ROWS, Side, ask_value
-from fastiam.kernel.decide.fast_path cimport ACCOUNT, FACTS_LONG, FACTS_STAR, PLACE, colon_place, place_differs
-from fastiam.kernel.eval.key_columns cimport ask_text_codes, met_code
-from fastiam.kernel.eval.memo cimport Basis, is_region_told, kin_of, region_number
-from fastiam.kernel.model.call cimport BY_COPIES, CALLER_PLAIN, Call, Caller, ContextColumn, Never, Scratch
+from fastiam.kernel.decide.blocks cimport BLOCK, Block, N_OWNERS, PRINCIPAL_PLAN, RCP_PLAN, Rows, SCP_PLAN, ThreadState, prefetch_value
+from fastiam.kernel.decide.fast_path cimport ACCOUNT, FACTS_LONG, FACTS_STAR, ACCOUNT_KEY_MASK, colon_offset, account_key_diff
+from fastiam.kernel.eval.key_columns cimport prefetch_text_codes, find_text_code
+from fastiam.kernel.eval.memo cimport RowInputs, is_region_from_resource, template_principal, region_number
+from fastiam.kernel.model.call cimport LIMITED_TEMPLATE, PS_FAST, Call, PrincipalState, ContextColumn, KnownFalse, Scratch
 from fastiam.kernel.model.plan_lookup cimport cell_key, find_plan_by_key, plan_at
 from fastiam.kernel.model.string_table cimport table_find
 from fastiam.kernel.model.tables cimport *
@@ -30,29 +30,29 @@ cdef inline const Row* layer_row(const TablesC* t, uint32_t policy_set, uint32_t
     return plan_at(t, find_plan_by_key(t, cell_key(policy_set, cls if policy_set < t.n_indexed_sets else name | BY_NAME)))
 
 
-cdef inline uint32_t account_at(Side* s, const TablesC* t, uint64_t place) noexcept nogil:
+cdef inline uint32_t account_at(ThreadState* s, const TablesC* t, uint64_t account_key) noexcept nogil:
     """The account with this number, NONE: it is not modelled."""
-    cdef uint32_t slot = <uint32_t>mix(place) & (N_OWNERS - 1)
+    cdef uint32_t slot = <uint32_t>mix(account_key) & (N_OWNERS - 1)
     cdef char text[12]
-    if s.seen.owners[slot].place != place:
-        account_text(place & ACCOUNT, &text[0])
-        s.seen.owners[slot].place = place
+    if s.seen.owners[slot].account_key != account_key:
+        account_text(account_key & ACCOUNT, &text[0])
+        s.seen.owners[slot].account_key = account_key
         s.seen.owners[slot].account = table_find(&t.account_names, t.pool, &text[0], 12, t.seed)
     return s.seen.owners[slot].account
 
 
 cdef inline uint8_t find_rcp(
-    const TablesC* t, const Caller* w, uint32_t owner, uint32_t cls, uint32_t name, const Row** row
+    const TablesC* t, const PrincipalState* w, uint32_t owner, uint32_t cls, uint32_t name, const Row** row
 ) noexcept nogil:
-    """The row of the RCPs of who owns the resource; WAY_FAR where it is not there yet."""
+    """The row of the RCPs of who owns the resource; PATH_GENERAL where it is not there yet."""
     cdef uint32_t policy_set = w.rcp_set
     if owner != NONE:
         policy_set = NONE if owner == 0 else t.accounts[owner - 1].rcp_set
     row[0] = layer_row(t, policy_set, cls, name)
-    return WAY_FAR * (row[0].n == 0 and policy_set != NONE)
+    return PATH_GENERAL * (row[0].n == 0 and policy_set != NONE)
 
 
-cdef inline void sift_codes(Block* b, const ContextColumn* column, int64_t at, int64_t n) noexcept nogil:
+cdef inline void prune_by_codes(Block* b, const ContextColumn* column, int64_t at, int64_t n) noexcept nogil:
     """What a column tells by its codes not to hold."""
     cdef const Column* k = column.column
     cdef int64_t first = column.first + at, valid_first = first + k.item_valid_offset, i, there
@@ -73,69 +73,69 @@ cdef inline void sift_codes(Block* b, const ContextColumn* column, int64_t at, i
             there = (column.valid[(valid_first + i) >> 3] >> ((valid_first + i) & 7)) & 1
             codes[i] ^= (codes[i] ^ <uint32_t>k.n_values) & <uint32_t>(there - 1)
     for i in range(n):
-        b.never[i] |= column.never[codes[i]]
+        b.known_false[i] |= column.known_false[codes[i]]
 
 
-cdef inline void sift_copies(Block* b, const Scratch* s, int64_t n) noexcept nogil:
+cdef inline void prune_by_template(Block* b, const Scratch* s, int64_t n) noexcept nogil:
     """The same, of what is known not to hold for the principal of which who asks is a copy, but for what varies: that is its own."""
-    cdef const Never* never
+    cdef const KnownFalse* known_false
     cdef int64_t i
     for i in range(n):
-        never = &s.nevers[s.callers[kin_of(s, b.who[i])].never]
-        b.never[i] |= (never.anywhere | (never.at_home & -<uint64_t>(b.differs[i] == 0))) & ~s.varied
+        known_false = &s.known_false_table[s.principal_states[template_principal(s, b.principal_id[i])].known_false_id]
+        b.known_false[i] |= (known_false.anywhere | (known_false.own_account & -<uint64_t>(b.differs[i] == 0))) & ~s.template_bits
 
 
-cdef inline void sift(Side* s, const Call* c, int64_t at, int64_t n) noexcept nogil:
-    """What is known not to hold, for each row of a block, but for plain text: that costs more, and is asked where it counts (`sift_texts`)."""
+cdef inline void prune_denies(ThreadState* s, const Call* c, int64_t at, int64_t n) noexcept nogil:
+    """What is known not to hold, for each row of a block, but for plain text: that costs more, and is asked where it counts (`prune_by_texts`)."""
     cdef Block* b = s.block
     cdef const ContextColumn* column
-    cdef const Never* nevers = s.frame.s.nevers
-    cdef const Caller* w
+    cdef const KnownFalse* known_false_table = s.frame.s.known_false_table
+    cdef const PrincipalState* w
     cdef int32_t k
     cdef int64_t i
     for i in range(n):
-        w = b.caller[i]
-        b.differs[i] = place_differs(w, b.facts[i])
-        b.never[i] = nevers[w.never].anywhere | (nevers[w.never].at_home & -<uint64_t>(b.differs[i] == 0))
-    if s.limited & BY_COPIES:
-        sift_copies(b, &s.frame.s, n)
+        w = b.principal_state[i]
+        b.differs[i] = account_key_diff(w, b.facts[i])
+        b.known_false[i] = known_false_table[w.known_false_id].anywhere | (known_false_table[w.known_false_id].own_account & -<uint64_t>(b.differs[i] == 0))
+    if s.limited & LIMITED_TEMPLATE:
+        prune_by_template(b, &s.frame.s, n)
     for k in range(c.n_columns):
         column = &c.columns[k]
-        if column.never == NULL or column.has_texts:
+        if column.known_false == NULL or column.has_texts:
             continue
-        sift_codes(b, column, at, n)
+        prune_by_codes(b, column, at, n)
 
 
-cdef inline void sift_texts(Block* b, const Call* c, int64_t at, int64_t n) noexcept nogil:
+cdef inline void prune_by_texts(Block* b, const Call* c, int64_t at, int64_t n) noexcept nogil:
     """What is known not to hold by the plain text of a block, where a sieve asks for it; side by side, column after column."""
     cdef const ContextColumn* column
     cdef const Row* empty = c.t.cells.rows
     cdef Text text[BLOCK]
     cdef uint64_t hash[BLOCK]
-    cdef uint64_t sieve[BLOCK]
-    cdef uint64_t asked = 0
+    cdef uint64_t filter_bits[BLOCK]
+    cdef uint64_t needed = 0
     cdef uint16_t listed[BLOCK]
     cdef uint32_t i, j, m
     cdef int32_t k
     for i in range(<uint32_t>n):
-        sieve[i] = c.t.sieves[b.rows[SCP_ROWS][i] - empty] | c.t.sieves[b.rows[RCP_ROWS][i] - empty]
-        asked |= sieve[i]
+        filter_bits[i] = c.t.deny_filters[b.rows[SCP_PLAN][i] - empty] | c.t.deny_filters[b.rows[RCP_PLAN][i] - empty]
+        needed |= filter_bits[i]
     for k in range(c.n_columns):
         column = &c.columns[k]
-        if not column.has_texts or column.never == NULL or not asked & column.never_bits:
+        if not column.has_texts or column.known_false == NULL or not needed & column.prunable_bits:
             continue
         m = 0
         for i in range(<uint32_t>n):
             listed[m] = narrow16(i)
-            m += (sieve[i] & ~b.never[i] & column.never_bits) != 0
-        ask_text_codes(column, at, listed, m, text, hash)
+            m += (filter_bits[i] & ~b.known_false[i] & column.prunable_bits) != 0
+        prefetch_text_codes(column, at, listed, m, text, hash)
         for j in range(m):
-            b.never[listed[j]] |= column.never[met_code(column, text[j], hash[j])]
+            b.known_false[listed[j]] |= column.known_false[find_text_code(column, text[j], hash[j])]
 
 
 cdef inline uint32_t may_deny(const Block* b, const Call* c, const Row* row, uint32_t i) noexcept nogil:
     """Whether a deny of a row may apply, as far as that is known ahead; 0 where it has none."""
-    return (c.t.sieves[row - c.t.cells.rows] & ~b.never[i]) != 0
+    return (c.t.deny_filters[row - c.t.cells.rows] & ~b.known_false[i]) != 0
 
 
 cdef inline const Row* row_if(uint32_t counts, const Row* row, const Row* empty) noexcept nogil:
@@ -145,13 +145,13 @@ cdef inline const Row* row_if(uint32_t counts, const Row* row, const Row* empty)
 
 cdef inline const Row* own_denies(const Block* b, const Row* empty, uint32_t i) noexcept nogil:
     """The own row; where it denies nothing the empty one, whose sieve is near."""
-    return row_if(b.rows[OWN_ROWS][i].denies != 0, b.rows[OWN_ROWS][i], empty)
+    return row_if(b.rows[PRINCIPAL_PLAN][i].denies != 0, b.rows[PRINCIPAL_PLAN][i], empty)
 
 
 cdef inline uint32_t may_be_region(const Block* b, const Call* c, const Row* row, uint32_t i) noexcept nogil:
     """Whether the region of the resource may tell that no deny of a row applies, of which one may as far as that is known."""
-    cdef uint64_t left = c.t.sieves[row - c.t.cells.rows] & ~b.never[i]
-    return (left != 0) & ((left & ~c.s.never_regions[0]) == 0)
+    cdef uint64_t left = c.t.deny_filters[row - c.t.cells.rows] & ~b.known_false[i]
+    return (left != 0) & ((left & ~c.s.known_false_by_region[0]) == 0)
 
 
 cdef inline const ContextColumn* region_column(const Call* c) noexcept nogil:
@@ -163,7 +163,7 @@ cdef inline const ContextColumn* region_column(const Call* c) noexcept nogil:
     return NULL
 
 
-cdef inline void sift_regions(Block* b, Call* c, const Rows* rows, int64_t at, int64_t n) noexcept nogil:
+cdef inline void prune_by_region(Block* b, Call* c, const Rows* rows, int64_t at, int64_t n) noexcept nogil:
     """What is known not to hold by the regions of resources, where no column gives one and a sieve asks for nothing else."""
     cdef const TablesC* t = c.t
     cdef const Row* empty = t.cells.rows
@@ -171,17 +171,17 @@ cdef inline void sift_regions(Block* b, Call* c, const Rows* rows, int64_t at, i
     cdef Text text[BLOCK]
     cdef const ContextColumn* column = region_column(c)
     cdef uint32_t i, j, m = 0, number
-    cdef Basis q
+    cdef RowInputs q
     for i in range(<uint32_t>n):
         listed[m] = narrow16(i)
         # what has no account, such as a bucket, has hardly ever a region
-        m += (b.facts[i] & (FACTS_LONG | FACTS_STAR) == 0) & (colon_place(b.facts[i], 4) - colon_place(b.facts[i], 3) > 1) & (
-            may_be_region(b, c, b.rows[SCP_ROWS][i], i)
-            | may_be_region(b, c, b.rows[RCP_ROWS][i], i)
+        m += (b.facts[i] & (FACTS_LONG | FACTS_STAR) == 0) & (colon_offset(b.facts[i], 4) - colon_offset(b.facts[i], 3) > 1) & (
+            may_be_region(b, c, b.rows[SCP_PLAN][i], i)
+            | may_be_region(b, c, b.rows[RCP_PLAN][i], i)
             | may_be_region(b, c, own_denies(b, empty, i), i)
-        ) & is_region_told(column, at + i)
+        ) & is_region_from_resource(column, at + i)
     for j in range(m * (rows.facts != NULL)):
-        ask_value(rows.resources, b.what[listed[j]])
+        prefetch_value(rows.resources, b.what[listed[j]])
     for j in range(m):
         i = listed[j]
         if rows.facts == NULL:
@@ -193,52 +193,52 @@ cdef inline void sift_regions(Block* b, Call* c, const Rows* rows, int64_t at, i
         i = listed[j]
         c.action = &t.classes[b.cls[i]]
         # INVARIANT: rows of nobody have no sieve, and are not listed
-        q = Basis(0, b.who[i], NONE, NONE, text[j].data + colon_place(b.facts[i], 3), 0)
+        q = RowInputs(0, b.principal_id[i], NONE, NONE, text[j].data + colon_offset(b.facts[i], 3), 0)
         number = region_number(c, &q)
         if number != NONE and number != 0:
-            b.never[i] |= c.s.never_regions[number]
+            b.known_false[i] |= c.s.known_false_by_region[number]
 
 
-cdef inline void limit_rows(Side* s, Call* c, const Rows* rows, int64_t at, int64_t n) noexcept nogil:
+cdef inline void limit_rows(ThreadState* s, Call* c, const Rows* rows, int64_t at, int64_t n) noexcept nogil:
     """The rows of the SCPs and RCPs that apply, and what they leave to do; the empty one instead of those that leave nothing."""
     cdef Block* b = s.block
     cdef const TablesC* t = c.t
     cdef const Row* empty = t.cells.rows
     cdef const Row* scp
     cdef const Row* rcp
-    cdef const Caller* w
+    cdef const PrincipalState* w
     cdef uint32_t i, owner, scp_counts, rcp_counts
-    cdef uint8_t far
+    cdef uint8_t general
     for i in range(<uint32_t>n):
-        w = b.caller[i]
+        w = b.principal_state[i]
         scp = rcp = empty
-        far = 0
+        general = 0
         if w.scp_set != NONE:
             scp = layer_row(t, w.scp_set, b.cls[i], b.name[i])
-            far = WAY_FAR * (scp.n == 0)
+            general = PATH_GENERAL * (scp.n == 0)
         owner = NONE
         if b.differs[i] != 0 and not b.facts[i] & FACTS_LONG:
-            owner = account_at(s, t, b.facts[i] & PLACE) + 1   # NONE is 0
+            owner = account_at(s, t, b.facts[i] & ACCOUNT_KEY_MASK) + 1  # NONE is 0
             if owner < c.s.n_owned:
-                b.never[i] |= c.s.never_owned[owner]
-        if t.classes[b.cls[i]].flags & ACT_RCP and w.flags & CALLER_PLAIN and not b.facts[i] & FACTS_LONG:
-            far |= find_rcp(t, w, owner, b.cls[i], b.name[i], &rcp)
-        b.limits[i] = far
+                b.known_false[i] |= c.s.known_false_by_owner[owner]
+        if t.classes[b.cls[i]].flags & ACT_RCP and w.flags & PS_FAST and not b.facts[i] & FACTS_LONG:
+            general |= find_rcp(t, w, owner, b.cls[i], b.name[i], &rcp)
+        b.limits[i] = general
         b.owner[i] = owner
-        b.rows[SCP_ROWS][i] = scp
-        b.rows[RCP_ROWS][i] = rcp
-        prefetch(&t.sieves[scp - empty])
-        prefetch(&t.sieves[rcp - empty])
-        prefetch(&t.sieves[own_denies(b, empty, i) - empty])
+        b.rows[SCP_PLAN][i] = scp
+        b.rows[RCP_PLAN][i] = rcp
+        prefetch(&t.deny_filters[scp - empty])
+        prefetch(&t.deny_filters[rcp - empty])
+        prefetch(&t.deny_filters[own_denies(b, empty, i) - empty])
     if c.has_texts:
-        sift_texts(b, c, at, n)
-    if c.s.never_regions[0] and c.s.n_owned:
-        sift_regions(b, c, rows, at, n)
+        prune_by_texts(b, c, at, n)
+    if c.s.known_false_by_region[0] and c.s.n_owned:
+        prune_by_region(b, c, rows, at, n)
     for i in range(<uint32_t>n):
-        scp = b.rows[SCP_ROWS][i]
+        scp = b.rows[SCP_PLAN][i]
         scp_counts = may_deny(b, c, scp, i) | ((scp.n != 0) & ((scp.flags & ROW_PASSES) == 0))
-        rcp_counts = may_deny(b, c, b.rows[RCP_ROWS][i], i)
-        b.rows[SCP_ROWS][i] = row_if(scp_counts, scp, empty)
-        b.rows[RCP_ROWS][i] = row_if(rcp_counts, b.rows[RCP_ROWS][i], empty)
-        b.limits[i] |= (scp_counts | rcp_counts) * WAY_NEAR
-        b.skipped[i] = b.rows[OWN_ROWS][i].denies & <uint8_t>(may_deny(b, c, own_denies(b, empty, i), i) - 1)
+        rcp_counts = may_deny(b, c, b.rows[RCP_PLAN][i], i)
+        b.rows[SCP_PLAN][i] = row_if(scp_counts, scp, empty)
+        b.rows[RCP_PLAN][i] = row_if(rcp_counts, b.rows[RCP_PLAN][i], empty)
+        b.limits[i] |= (scp_counts | rcp_counts) * PATH_LAYERED
+        b.skipped[i] = b.rows[PRINCIPAL_PLAN][i].denies & <uint8_t>(may_deny(b, c, own_denies(b, empty, i), i) - 1)

@@ -7,27 +7,27 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t
 from fastiam.kernel.base.invariants cimport narrow32, promise
 from fastiam.kernel.base.text cimport Text, same
 from fastiam.kernel.columns.column cimport Column
-from fastiam.kernel.eval.memo cimport Basis, keep_truth, kept_truth, resource_plan, tell_truth, told_truth
+from fastiam.kernel.eval.memo cimport RowInputs, store_code_truth, code_truth, resource_dependencies, memoize_truth, memoized_truth
 from fastiam.kernel.eval.operators cimport compare, decides_result
 from fastiam.kernel.eval.pattern_sets cimport MIN_PATTERNS, truth_of_many
 from fastiam.kernel.eval.unknown cimport is_unknown, reads_unknown
-from fastiam.kernel.model.call cimport Call, Fetched, NO_REGION, PLAN_ABSENT_HOME, fetch
+from fastiam.kernel.model.call cimport Call, Fetched, NO_REGION, DEP_NULL_OWNER, fetch
 from fastiam.kernel.model.conditions cimport (
-    ATOM_IF_EXISTS, ATOM_NEGATED, ATOM_ORDERED, ATOM_U, Atom, F, FOR_ALL, FOR_ANY, OPEN, OP_ARN, OP_NULL, OP_STRING_LIKE, PLAIN, T,
+    ATOM_IF_EXISTS, ATOM_NEGATED, ATOM_ORDERED, ATOM_U, Atom, F, FOR_ALL, FOR_ANY, RESIDUAL, OP_ARN, OP_NULL, OP_STRING_LIKE, PLAIN, T,
     U, Value,
 )
 from fastiam.kernel.model.ids cimport NONE, ONE, Range
 
 
 cdef enum:
-    NOT_OPEN = -1              # no unknown key is read
+    NOT_RESIDUAL = -1          # no unknown key is read
 
 
 # -- atoms --------------------------------------------------------------------------------------------------------------
 
 cdef inline int null_truth(Call* c, const Atom* atom, const Fetched* found) noexcept nogil:
     """`Null` (C15, C16), with a set operator as V16 says; values are parsed to 1 (`true`), 0 (`false`) or `U`."""
-    cdef bint is_null = True, asks_null
+    cdef bint is_null = True, tests_null
     cdef int64_t i
     cdef int one, result = F
     for i in range(found.n):
@@ -37,13 +37,13 @@ cdef inline int null_truth(Call* c, const Atom* atom, const Fetched* found) noex
         if c.t.values[atom.first + i].is_u:
             one = U
         else:
-            asks_null = c.t.values[atom.first + i].number == 1
+            tests_null = c.t.values[atom.first + i].number == 1
             if atom.qualifier == FOR_ALL:
-                one = T if is_null or not asks_null else U
+                one = T if is_null or not tests_null else U
             elif atom.qualifier == FOR_ANY:
-                one = F if is_null or asks_null else U
+                one = F if is_null or tests_null else U
             else:
-                one = asks_null == is_null
+                one = tests_null == is_null
         if one == T:
             return T
         if one == U:
@@ -92,7 +92,7 @@ cdef inline bint reads_unknown_values(Call* c, const Atom* atom, bint collect) n
     cdef bint found = False
     for i in range(atom.n):
         v = &c.t.values[atom.first + i]
-        if v.has_slots and reads_unknown(c, c.t.pool + v.text, v.size, collect):
+        if v.has_variables and reads_unknown(c, c.t.pool + v.text, v.size, collect):
             found = True
     return found
 
@@ -105,22 +105,22 @@ cdef inline int presence_truth(Call* c, const Atom* atom, const Fetched* found) 
 
 
 cdef inline int truth_of_unknown(Call* c, const Atom* atom) noexcept nogil:
-    """OPEN, or what the entry is for every value of the unknown keys that it reads; NOT_OPEN where it reads none (D72)."""
+    """OPEN, or what the entry is for every value of the unknown keys that it reads; NOT_RESIDUAL where it reads none (D72)."""
     cdef Text present = Text(b"present", 7)
     cdef Fetched without = Fetched(NULL, 0, False, False)
     cdef Fetched with_value = Fetched(&present, 1, False, False)
     cdef int found
     if atom.op == OP_NULL or atom.n == 0:
         if not is_unknown(c, atom.key):
-            return NOT_OPEN
+            return NOT_RESIDUAL
         found = presence_truth(c, atom, &without)
-        return found if found == presence_truth(c, atom, &with_value) else OPEN
+        return found if found == presence_truth(c, atom, &with_value) else RESIDUAL
     if is_unknown(c, atom.key):
-        return OPEN
+        return RESIDUAL
     if not reads_unknown_values(c, atom, False):
-        return NOT_OPEN
+        return NOT_RESIDUAL
     fetch(c, atom.key, 0, &with_value)
-    return OPEN if with_value.n else NOT_OPEN            # where the key is absent, no value matters
+    return RESIDUAL if with_value.n else NOT_RESIDUAL    # where the key is absent, no value matters
 
 
 cdef inline bint is_at_own(const Call* c) noexcept nogil:
@@ -130,37 +130,37 @@ cdef inline bint is_at_own(const Call* c) noexcept nogil:
 
 cdef inline int atom_truth(Call* c, uint32_t id) noexcept nogil:
     cdef const Atom* atom = &c.t.atoms[id]
-    cdef uint32_t kept = c.s.memo[id]
-    cdef Basis q = Basis(c.row, 0, NONE, NONE, NULL, 0)
-    cdef uint8_t* place = NULL
+    cdef uint32_t stored = c.s.call_truths[id]
+    cdef RowInputs q = RowInputs(c.row, 0, NONE, NONE, NULL, 0)
+    cdef uint8_t* slot = NULL
     cdef Fetched found = Fetched(NULL, 0, False, False)
-    cdef int result = NOT_OPEN
-    promise(id < c.t.n_atoms and id < c.s.n_memo and atom.op <= OP_NULL and atom.qualifier <= FOR_ANY)
-    if kept >> 2 == c.s.stamp:
-        return kept & 3
-    if c.s.kept != NULL and c.unknown == NULL:
-        place = kept_truth(c, atom, id)
-        if place != NULL and place[0]:
-            return place[0] - 1
-        q.who = narrow32(c.principal - c.t.principals)
-        if place == NULL:
-            q.resource = resource_plan(c.n_constants != 0, is_at_own(c))
-            if q.resource & PLAN_ABSENT_HOME and not c.is_ad_hoc:
+    cdef int result = NOT_RESIDUAL
+    promise(id < c.t.n_atoms and id < c.s.n_call_truths and atom.op <= OP_NULL and atom.qualifier <= FOR_ANY)
+    if stored >> 2 == c.s.stamp:
+        return stored & 3
+    if c.s.atom_memo != NULL and c.unknown == NULL:
+        slot = code_truth(c, atom, id)
+        if slot != NULL and slot[0]:
+            return slot[0] - 1
+        q.principal_id = narrow32(c.principal - c.t.principals)
+        if slot == NULL:
+            q.resource = resource_dependencies(c.n_constants != 0, is_at_own(c))
+            if q.resource & DEP_NULL_OWNER and not c.is_ad_hoc:
                 q.owner = c.account + 1                  # NONE is 0
             if c.is_star or c.partition == c.principal.partition:
                 q.region_end = NO_REGION + 1 if c.is_star else c.resource.data + c.colons[3]
             if c.n_constants:
                 q.constants = narrow32(c.constants - c.t.constants)
-            result = told_truth(c, id, &q, c.batch_row)
-        if result != NOT_OPEN:
+            result = memoized_truth(c, id, &q, c.batch_row)
+        if result != NOT_RESIDUAL:
             return result
     if atom.flags & ATOM_U:
         result = U
     elif c.unknown != NULL:
         result = truth_of_unknown(c, atom)
-        if result == OPEN:
-            c.met_open = True
-    if result == NOT_OPEN:
+        if result == RESIDUAL:
+            c.saw_residual = True
+    if result == NOT_RESIDUAL:
         fetch(c, atom.key, 0, &found)
         if atom.op == OP_NULL:
             result = null_truth(c, atom, &found)
@@ -168,11 +168,11 @@ cdef inline int atom_truth(Call* c, uint32_t id) noexcept nogil:
             result = absent_truth(atom)
         else:
             result = present_truth(c, atom, &found)
-    c.s.memo[id] = (c.s.stamp << 2) | <uint32_t>result
-    if place != NULL:
-        keep_truth(c, id, place, result)
-    elif c.s.kept != NULL:
-        tell_truth(c, id, &q, result, found.n == 0)
+    c.s.call_truths[id] = (c.s.stamp << 2) | <uint32_t>result
+    if slot != NULL:
+        store_code_truth(c, id, slot, result)
+    elif c.s.atom_memo != NULL:
+        memoize_truth(c, id, &q, result, found.n == 0)
     return result
 
 

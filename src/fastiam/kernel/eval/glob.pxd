@@ -19,7 +19,7 @@ cdef enum:
 cdef inline bint glob(const uint8_t* p, const uint8_t* p_end, const uint8_t* t, const uint8_t* t_end) noexcept nogil:
     """Whether the pattern matches the whole text; every star matches anything."""
     cdef const uint8_t* star = NULL      # what follows the last star
-    cdef const uint8_t* held = NULL      # where the text stood then
+    cdef const uint8_t* resume = NULL    # where the text stood then
     cdef int64_t vain = 0                # steps that were taken back
     while True:
         if p < p_end and p[0] == TOKEN_STAR:
@@ -27,7 +27,7 @@ cdef inline bint glob(const uint8_t* p, const uint8_t* p_end, const uint8_t* t, 
             if p == p_end:
                 return True
             star = p
-            held = t
+            resume = t
         elif t == t_end:
             return p == p_end
         elif p < p_end and p[0] == TOKEN_ONE:
@@ -39,16 +39,16 @@ cdef inline bint glob(const uint8_t* p, const uint8_t* p_end, const uint8_t* t, 
         elif star == NULL:
             return False
         else:
-            held = next_char(held, t_end)
+            resume = next_char(resume, t_end)
             vain += p - star
             if vain > FREE_STEPS:
-                return glob_after_star(star, p_end, held, t_end)
+                return glob_after_star(star, p_end, resume, t_end)
             p = star
             if p[0] < TOKEN_STAR:        # a literal: jump to where it can be
-                held = <const uint8_t*>memchr(held, p[0], <size_t>(t_end - held))
-                if held == NULL:
+                resume = <const uint8_t*>memchr(resume, p[0], <size_t>(t_end - resume))
+                if resume == NULL:
                     return False
-            t = held
+            t = resume
 
 
 cdef inline bint glob_fields(

@@ -6,17 +6,17 @@ without the lowest `suffix` bits.
 """
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
-from fastiam.kernel.base.text cimport first_bit, load8, mix, sixteen_words
-from fastiam.kernel.model.match_ops cimport FLAT_CROSSES, Flat, TURN_HEAD, TURN_HEAD_INNER, TURN_NEXT
+from fastiam.kernel.base.text cimport first_bit, load8, mix, sixteen_shorts
+from fastiam.kernel.model.match_ops cimport MATCHOP_MAY_CROSS, MatchOp, STEP_ENDS, STEP_ENDS_AND_INNER, STEP_LITERALS
 
 
 cdef enum:
-    MOST_GROUPED = 16          # flats of a group
+    MAX_GROUP = 16             # flats of a group
     GROUPED_BYTES = 8          # that a mark is made of
 
 
-cdef inline bint has_pieces(const Flat* f) noexcept nogil:
-    return f.first == TURN_NEXT or f.first == TURN_HEAD or f.first == TURN_HEAD_INNER
+cdef inline bint has_pieces(const MatchOp* f) noexcept nogil:
+    return f.first == STEP_LITERALS or f.first == STEP_ENDS or f.first == STEP_ENDS_AND_INNER
 
 
 cdef inline uint16_t field_mark(const char* end, uint8_t spare) noexcept nogil:
@@ -25,7 +25,7 @@ cdef inline uint16_t field_mark(const char* end, uint8_t spare) noexcept nogil:
 
 
 cdef inline uint32_t passed_over(
-    const Flat* group, const uint8_t* pool, const char* text, int64_t size, int64_t colon, bint has_colon
+    const MatchOp* group, const uint8_t* pool, const char* text, int64_t size, int64_t colon, bint has_colon
 ) noexcept nogil:
     """How many flats of a group cannot match before the first one that may, given where the fifth colon of a resource lies, and whether
     there are more.
@@ -33,7 +33,7 @@ cdef inline uint32_t passed_over(
     What their patterns have of the sixth field is compared, which says nothing of matches across colons.
     """
     cdef int64_t end = colon + 1 + group.least
-    cdef uint64_t may = 1 if has_colon and group.flags & FLAT_CROSSES else 0
+    cdef uint64_t may = 1 if has_colon and group.flags & MATCHOP_MAY_CROSS else 0
     if GROUPED_BYTES <= end <= size:
-        may |= sixteen_words(pool + group.text, field_mark(text + end, group.suffix))
+        may |= sixteen_shorts(pool + group.text, field_mark(text + end, group.suffix))
     return <uint32_t>first_bit(may | <uint64_t>1 << group.head)

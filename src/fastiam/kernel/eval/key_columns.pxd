@@ -6,11 +6,11 @@ from libc.string cimport memcpy
 from fastiam.kernel.base.invariants cimport narrow16
 from fastiam.kernel.base.text cimport Text, prefetch, short_equal, short_hash
 from fastiam.kernel.columns.column cimport Column, TEXT_32, item_text
-from fastiam.kernel.model.call cimport ContextColumn, LEAST_TEXT_CODES, MOST_TEXT, MOST_TEXT_CODES, TextCode, TextCodes
+from fastiam.kernel.model.call cimport ContextColumn, MIN_TEXT_CODES, MAX_CODED_TEXT, MAX_TEXT_CODES, TextCode, TextCodes
 
 
 cdef enum:
-    MOST_PROBES = 8
+    MAX_PROBES = 8
 
 
 cdef inline TextCode* code_line(const TextCodes* codes, uint64_t hash) noexcept nogil:
@@ -18,11 +18,11 @@ cdef inline TextCode* code_line(const TextCodes* codes, uint64_t hash) noexcept 
     return &codes.lines[(hash >> 32) & codes.mask]
 
 
-cdef inline bint room_for_codes(TextCodes* codes, uint32_t n) noexcept nogil:
+cdef inline bint reserve_codes(TextCodes* codes, uint32_t n) noexcept nogil:
     """Room for so many codes; those that there are stay. False if there is no memory."""
     cdef TextCodes old = codes[0]
     cdef const TextCode* line
-    cdef TextCode* place
+    cdef TextCode* slot
     cdef uint32_t i, probe
     codes.lines = <TextCode*>calloc(2 * n, sizeof(TextCode))
     if codes.lines == NULL:
@@ -33,10 +33,10 @@ cdef inline bint room_for_codes(TextCodes* codes, uint32_t n) noexcept nogil:
         line = old.lines + i
         if line.tag == 0:
             continue
-        for probe in range(MOST_PROBES):                 # one that finds no place gets another code, when it is met again
-            place = code_line(codes, short_hash(line.text, line.size, 0) + (<uint64_t>probe << 32))
-            if place.tag == 0:
-                place[0] = line[0]
+        for probe in range(MAX_PROBES):                  # one that finds no place gets another code, when it is met again
+            slot = code_line(codes, short_hash(line.text, line.size, 0) + (<uint64_t>probe << 32))
+            if slot.tag == 0:
+                slot[0] = line[0]
                 break
     free(old.lines)
     return True
@@ -45,7 +45,7 @@ cdef inline bint room_for_codes(TextCodes* codes, uint32_t n) noexcept nogil:
 cdef inline TextCodes* new_text_codes() noexcept nogil:
     """NULL: there is no memory."""
     cdef TextCodes* codes = <TextCodes*>calloc(1, sizeof(TextCodes))
-    if codes != NULL and not room_for_codes(codes, LEAST_TEXT_CODES):
+    if codes != NULL and not reserve_codes(codes, MIN_TEXT_CODES):
         free(codes)
         return NULL
     return codes
@@ -64,9 +64,9 @@ cdef inline int64_t hashed_code(const ContextColumn* column, Text text, uint64_t
     cdef uint32_t i
     if text.data == NULL:
         return column.n_codes
-    if text.size > MOST_TEXT:
+    if text.size > MAX_CODED_TEXT:
         return column.n_codes + 1
-    for i in range(MOST_PROBES):
+    for i in range(MAX_PROBES):
         line = code_line(codes, hash + (<uint64_t>i << 32))
         if line.tag == 0:
             if codes.n <= codes.mask >> 1:
@@ -79,12 +79,12 @@ cdef inline int64_t hashed_code(const ContextColumn* column, Text text, uint64_t
             break
         if line.tag == (<uint32_t>hash | 1) and line.size == text.size and short_equal(line.text, text.data, text.size):
             return line.code
-    if codes.mask < 2 * MOST_TEXT_CODES - 1 and room_for_codes(codes, codes.mask + 1):
+    if codes.mask < 2 * MAX_TEXT_CODES - 1 and reserve_codes(codes, codes.mask + 1):
         return hashed_code(column, text, hash)
     return column.n_codes + 1
 
 
-cdef inline int64_t met_code(const ContextColumn* column, Text text, uint64_t hash) noexcept nogil:
+cdef inline int64_t find_text_code(const ContextColumn* column, Text text, uint64_t hash) noexcept nogil:
     """The same; most texts were met before, and lie where their hash says."""
     cdef const TextCode* line = code_line(column.texts, hash)
     if text.size and line.tag == (<uint32_t>hash | 1) and line.size == text.size and short_equal(line.text, text.data, text.size):
@@ -94,7 +94,7 @@ cdef inline int64_t met_code(const ContextColumn* column, Text text, uint64_t ha
 
 cdef inline uint64_t text_hash(Text text) noexcept nogil:
     """The hash of a text that may have a code, 0 of others."""
-    return short_hash(text.data, text.size, 0) if text.data != NULL and text.size <= MOST_TEXT else 0
+    return short_hash(text.data, text.size, 0) if text.data != NULL and text.size <= MAX_CODED_TEXT else 0
 
 
 cdef inline uint64_t hash_row(const ContextColumn* column, int64_t row, Text* text) noexcept nogil:
@@ -104,20 +104,20 @@ cdef inline uint64_t hash_row(const ContextColumn* column, int64_t row, Text* te
     return text_hash(text[0])
 
 
-cdef inline void ask_line(const ContextColumn* column, uint64_t hash) noexcept nogil:
+cdef inline void prefetch_line(const ContextColumn* column, uint64_t hash) noexcept nogil:
     """Ask for what tells the code of a text."""
     prefetch(code_line(column.texts, hash))
     prefetch(<const char*>(code_line(column.texts, hash) + 1) - 1)
 
 
-cdef inline uint64_t ask_text_code(const ContextColumn* column, int64_t row, Text* text) noexcept nogil:
+cdef inline uint64_t touch_text_code(const ContextColumn* column, int64_t row, Text* text) noexcept nogil:
     """`hash_row`; what tells its code is asked for."""
     cdef uint64_t hash = hash_row(column, row, text)
-    ask_line(column, hash)
+    prefetch_line(column, hash)
     return hash
 
 
-cdef inline void ask_text_codes(
+cdef inline void prefetch_text_codes(
     const ContextColumn* column, int64_t at, const uint16_t* rows, uint32_t n, Text* texts, uint64_t* hashes
 ) noexcept nogil:
     """The same of some rows behind one; plain text without nulls is read where it lies."""
@@ -126,23 +126,23 @@ cdef inline void ask_text_codes(
     cdef uint32_t j
     if k.kind != TEXT_32 or k.item_valid != NULL or k.value_valid != NULL:
         for j in range(n):
-            hashes[j] = ask_text_code(column, at + rows[j], &texts[j])
+            hashes[j] = touch_text_code(column, at + rows[j], &texts[j])
         return
     offsets = <const int32_t*>k.offsets + column.first + at
     for j in range(n):
         texts[j] = Text(k.data + offsets[rows[j]], offsets[rows[j] + 1] - offsets[rows[j]])
         hashes[j] = text_hash(texts[j])
-        ask_line(column, hashes[j])
+        prefetch_line(column, hashes[j])
 
 
 cdef inline int64_t text_code(const ContextColumn* column, int64_t row) noexcept nogil:
-    """`met_code` of a row."""
+    """`find_text_code` of a row."""
     cdef Text text
     cdef uint64_t hash = hash_row(column, row, &text)
-    return met_code(column, text, hash)
+    return find_text_code(column, text, hash)
 
 
-cdef inline int64_t kept_code(const ContextColumn* column, int64_t row) noexcept nogil:
+cdef inline int64_t row_code(const ContextColumn* column, int64_t row) noexcept nogil:
     """Which of the kept truths is that of a row: by its code, `n_codes` for a null, and one more where it has none."""
     cdef const Column* k = column.column
     cdef int64_t at = column.first + row, code
@@ -162,8 +162,8 @@ cdef inline int64_t kept_code(const ContextColumn* column, int64_t row) noexcept
     return code ^ ((code ^ k.n_values) & (there - 1))    # no branch: whether there is a value is not to be foreseen
 
 
-cdef inline void ask_code(const ContextColumn* column, int64_t row) noexcept nogil:
-    """Ask for what `kept_code` reads."""
+cdef inline void prefetch_code(const ContextColumn* column, int64_t row) noexcept nogil:
+    """Ask for what `row_code` reads."""
     cdef const Column* k = column.column
     if column.has_texts:                                 # they lie near since they were checked
         return

@@ -10,12 +10,12 @@ from fastiam.kernel.eval.search cimport find_literal
 from fastiam.kernel.model.patterns cimport TOKEN_STAR
 
 
-cdef enum:                     # the longest that `windows_stand` compares
-    MOST_HEAD = 64
-    MOST_MID = 64
-    MOST_SUFFIX = 32
-    MOST_END_HEAD = 32         # and that `ends_stand` does
-    MOST_END_SUFFIX = 16
+cdef enum:                     # the longest that `windows_match` compares
+    MAX_PREFIX = 64
+    MAX_MID = 64
+    MAX_SUFFIX = 32
+    MAX_END_PREFIX = 32        # and that `ends_match` does
+    MAX_END_SUFFIX = 16
     ANYWHERE = 128
     MAX_SHORT = 48             # and of what `find_in_short` searches
 
@@ -153,17 +153,17 @@ cdef extern from *:
     #endif
     """
     # whether `n` bytes, at most 64, are the same in two texts that have as many
-    bint starts_alike "fastiam_starts" (const void* a, const void* b, int64_t n) noexcept nogil
+    bint share_prefix "fastiam_starts" (const void* a, const void* b, int64_t n) noexcept nogil
     const char* NOWHERE "fastiam_nowhere"      # ANYWHERE bytes 0: a text in which nothing stands
     const char* STAR "fastiam_star"            # `*`
     # whether the literal pieces of a pattern that lie at known places do so in a text, if that has room for them: its first `head` bytes,
     # the `mid` ones that start at `mid_at` in the pattern and at `at` in the text, and its last `suffix` ones: bit 0. Bit 1: the first ones do
-    uint32_t windows_stand "fastiam_windows" (
+    uint32_t windows_match "fastiam_windows" (
         const void* pattern, const void* pattern_end, int64_t head, int64_t mid, int64_t mid_at, int64_t suffix,
         const void* text, int64_t size, int64_t at
     ) noexcept nogil
-    # the same, of a pattern that has no middle, and ends that are shorter: MOST_END_HEAD, MOST_END_SUFFIX
-    uint32_t ends_stand "fastiam_ends" (
+    # the same, of a pattern that has no middle, and ends that are shorter: MAX_END_PREFIX, MAX_END_SUFFIX
+    uint32_t ends_match "fastiam_ends" (
         const void* pattern, const void* pattern_end, int64_t head, int64_t suffix, const void* text, int64_t size
     ) noexcept nogil
     # whether a piece of 16 bytes at most stands between two places of a text: SURE bit 0; bit 1: look otherwise
@@ -184,7 +184,7 @@ cdef inline const uint8_t* find_piece(
     return find_literal(at, stop, piece, n)
 
 
-cdef inline bint pieces_stand(
+cdef inline bint literals_in_order(
     const uint8_t* p, const uint8_t* p_end, const uint8_t* text, const uint8_t* end, const uint8_t* at, const uint8_t* stop
 ) noexcept nogil:
     """Whether the literal pieces of a pattern that begins and ends with stars, and has no other tokens, stand in this order."""

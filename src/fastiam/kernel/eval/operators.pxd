@@ -11,14 +11,14 @@ from fastiam.kernel.base.values cimport (
     read_instant,
 )
 from fastiam.kernel.eval.glob cimport glob, glob_fields
-from fastiam.kernel.eval.unknown cimport is_unknown, slot_number
+from fastiam.kernel.eval.unknown cimport is_unknown, variable_index
 from fastiam.kernel.model.call cimport Buffer, Call, Fetched, fetch, reserve
 from fastiam.kernel.model.conditions cimport (
     ATOM_NEGATED, ATOM_ORDERED, Atom, F, FOR_ANY, OP_ARN, OP_BOOL, OP_DATE, OP_IP, OP_NUMERIC, OP_STRING, OP_STRING_FOLD, OP_STRING_LIKE, REL_EQ,
     REL_GT, REL_LE, REL_LT, T, U, Value,
 )
 from fastiam.kernel.model.ids cimport NONE
-from fastiam.kernel.model.patterns cimport SLOT_SIZE, TOKEN_SLOT, TOKEN_STAR, Variable
+from fastiam.kernel.model.patterns cimport VARIABLE_TOKEN_SIZE, TOKEN_VARIABLE, TOKEN_STAR, Variable
 from fastiam.kernel.model.tables cimport TablesC
 
 
@@ -50,9 +50,9 @@ cdef inline int64_t expand(Call* c, const uint8_t* p, int64_t size, Buffer* buff
     cdef int64_t n = 0, part
     cdef uint32_t variable
     cdef Text value
-    c.s.expanded_open = False
+    c.s.has_unknown_variable = False
     while p < end:
-        slot = <const uint8_t*>memchr(p, TOKEN_SLOT, <size_t>(end - p))
+        slot = <const uint8_t*>memchr(p, TOKEN_VARIABLE, <size_t>(end - p))
         part = (end if slot == NULL else slot) - p
         if not reserve(buffer, n + part + 1, &c.s.failed):
             return -1
@@ -60,11 +60,11 @@ cdef inline int64_t expand(Call* c, const uint8_t* p, int64_t size, Buffer* buff
         n += part
         if slot == NULL:
             break
-        promise(slot + SLOT_SIZE <= end)
-        variable = slot_number(slot)
-        p = slot + SLOT_SIZE
+        promise(slot + VARIABLE_TOKEN_SIZE <= end)
+        variable = variable_index(slot)
+        p = slot + VARIABLE_TOKEN_SIZE
         if c.unknown != NULL and is_unknown(c, c.t.variables[variable].key):
-            c.s.expanded_open = True
+            c.s.has_unknown_variable = True
             buffer.data[n] = TOKEN_STAR                  # there is room: one byte more was reserved
             n += 1
             continue
@@ -131,7 +131,7 @@ cdef inline Text folded_text(Call* c, const Text* actual) noexcept nogil:
 
 cdef inline bint string_like(const Text* actual, const uint8_t* p, int64_t size) noexcept nogil:
     """PERF: most of many patterns are told by their last byte."""
-    if size and p[size - 1] < TOKEN_SLOT and (actual.size == 0 or <uint8_t>actual.data[actual.size - 1] != p[size - 1]):
+    if size and p[size - 1] < TOKEN_VARIABLE and (actual.size == 0 or <uint8_t>actual.data[actual.size - 1] != p[size - 1]):
         return False
     return glob(p, p + size, <const uint8_t*>actual.data, <const uint8_t*>actual.data + actual.size)
 
@@ -160,7 +160,7 @@ cdef inline bint value_text(Call* c, const Value* v, Text* out) noexcept nogil:
     out[0] = Text(<const char*>c.t.pool + v.text, v.size)
     if v.unresolved:
         return False
-    if v.has_slots:
+    if v.has_variables:
         size = expand(c, c.t.pool + v.text, v.size, &c.s.expanded[1])
         if size < 0:
             return False
@@ -185,7 +185,7 @@ cdef inline int compare_text(Call* c, const Atom* atom, const Value* v, const Te
     return arn_like(actual, p, size)
 
 
-cdef inline bint stands(int order, int relation) noexcept nogil:
+cdef inline bint relation_holds(int order, int relation) noexcept nogil:
     if relation == REL_EQ:
         return order == 0
     if relation == REL_LT:
@@ -316,7 +316,7 @@ cdef inline int any_typed(Call* c, const Atom* atom, const Text* text) noexcept 
         v = &c.t.values[atom.first + i]
         if v.is_u:
             found = U
-        elif stands(order_with(c.t, atom, v, &actual), atom.relation):
+        elif relation_holds(order_with(c.t, atom, v, &actual), atom.relation):
             return T
     return found
 

@@ -21,8 +21,8 @@ from fastiam.kernel.model.principals cimport (
 cdef enum:
     AS_U = 8                   # shift of classes that hold as `U`
     AS_DENY = 16               # shift of classes that an Allow may not use
-    AS_OPEN = 24               # shift of classes that are open
-    OPEN_NAME = 0x80000000     # an open CLASS_D that an Allow may not use: a further name of a service
+    RESIDUAL_SHIFT = 24        # shift of classes that are open
+    RESIDUAL_SERVICE_NAME = 0x80000000  # an open CLASS_D that an Allow may not use: a further name of a service
 
 
 cdef inline bint is_root(const Principal* p) noexcept nogil:
@@ -33,7 +33,7 @@ cdef inline bint is_role(const Principal* p) noexcept nogil:
     return p.kind == KIND_ROLE or p.kind == KIND_SLR
 
 
-cdef inline bint is_alone(const Principal* p) noexcept nogil:
+cdef inline bint has_no_account(const Principal* p) noexcept nogil:
     """Without an account: only a resource policy can grant."""
     return p.kind >= KIND_SVC
 
@@ -52,7 +52,7 @@ cdef inline uint32_t account_class(const Principal* p, const PrincipalToken* k, 
         return 0
     if is_root(p):
         return CLASS_D
-    return 0 if gateway or is_alone(p) else CLASS_A
+    return 0 if gateway or has_no_account(p) else CLASS_A
 
 
 cdef inline uint32_t unique_class(Call* c, const Principal* p, const PrincipalToken* k) noexcept nogil:
@@ -67,8 +67,8 @@ cdef inline uint32_t unique_class(Call* c, const Principal* p, const PrincipalTo
     elif not is_role(p):
         return 0
     if c.unknown != NULL and is_unknown(c, c.t.key_user_id):
-        c.met_open = True
-        return <uint32_t>(CLASS_D if k.other == 1 else CLASS_R) << AS_OPEN
+        c.saw_residual = True
+        return <uint32_t>(CLASS_D if k.other == 1 else CLASS_R) << RESIDUAL_SHIFT
     if p.flags & P_UNCLEAR_ID:
         return (CLASS_D if k.other == 1 else CLASS_R) << AS_U
     if p.unique_id == k.value:
@@ -76,25 +76,25 @@ cdef inline uint32_t unique_class(Call* c, const Principal* p, const PrincipalTo
     return 0
 
 
-cdef inline uint32_t service_class(Call* c, const Principal* p, uint32_t word) noexcept nogil:
+cdef inline uint32_t service_class(Call* c, const Principal* p, uint32_t symbol) noexcept nogil:
     """The primary name for every effect, further names not for Allow; the caller may give the list (N12, K1)."""
     cdef Fetched names
     cdef uint32_t i
     if p.kind != KIND_SVC:
         return 0
-    if c.t.word_lists[p.names] == word:
+    if c.t.symbol_lists[p.names] == symbol:
         return CLASS_D
     if c.unknown != NULL and is_unknown(c, c.t.key_service_names):
-        c.met_open = True
-        return OPEN_NAME
+        c.saw_residual = True
+        return RESIDUAL_SERVICE_NAME
     given(c, c.t.key_service_names, 1, &names)
     for i in range(names.n):
-        if same(names.texts[i].data, names.texts[i].size, <const char*>c.t.pool + c.t.words[word].text, c.t.words[word].size):
+        if same(names.texts[i].data, names.texts[i].size, <const char*>c.t.pool + c.t.symbols[symbol].text, c.t.symbols[symbol].size):
             return CLASS_D << AS_DENY
     if names.n > 0:
         return 0
     for i in range(1, p.n_names):
-        if c.t.word_lists[p.names + i] == word:
+        if c.t.symbol_lists[p.names + i] == symbol:
             return CLASS_D << AS_DENY
     return 0
 
@@ -104,7 +104,7 @@ cdef inline uint32_t token_classes(Call* c, const Principal* p, const PrincipalT
     if k.form == FORM_STAR:
         return CLASS_STAR
     if k.form == FORM_AWS_STAR:
-        return CLASS_STAR << AS_U if is_alone(p) and p.kind != KIND_ANON else CLASS_STAR
+        return CLASS_STAR << AS_U if has_no_account(p) and p.kind != KIND_ANON else CLASS_STAR
     if k.form == FORM_ACCOUNT or k.form == FORM_CANONICAL:
         return account_class(p, k, c.partition, gateway)
     if k.form == FORM_USER:
@@ -129,7 +129,7 @@ cdef inline uint32_t token_classes(Call* c, const Principal* p, const PrincipalT
     elif k.form == FORM_SERVICE:
         return service_class(c, p, k.value)
     elif k.form == FORM_PROVIDER:
-        if (p.kind == KIND_OIDC or p.kind == KIND_SAML) and p.kind == k.other and c.t.word_lists[p.names] == k.value:
+        if (p.kind == KIND_OIDC or p.kind == KIND_SAML) and p.kind == k.other and c.t.symbol_lists[p.names] == k.value:
             if c.action.flags & (ACT_OF_SAML if p.kind == KIND_SAML else ACT_OF_OIDC):   # V36
                 return CLASS_D
     elif k.form == FORM_U:
@@ -157,20 +157,20 @@ cdef inline uint32_t identity_levels(const Principal* p) noexcept nogil:
     return 0 if p.kind == KIND_ANON else CLASS_D
 
 
-cdef inline uint32_t counted_classes(uint32_t classes, bint with_names, bint with_open) noexcept nogil:
+cdef inline uint32_t counted_classes(uint32_t classes, bint with_names, bint with_assumed) noexcept nogil:
     """The classes that count beside those that hold as `U`."""
     cdef uint32_t found = classes
     if with_names:
         found |= classes >> AS_DENY
-    if with_open:
-        found |= (classes >> AS_OPEN) & CLASS_ALL
-        if with_names and classes & OPEN_NAME:
+    if with_assumed:
+        found |= (classes >> RESIDUAL_SHIFT) & CLASS_ALL
+        if with_names and classes & RESIDUAL_SERVICE_NAME:
             found |= CLASS_D
     return found & CLASS_ALL
 
 
 cdef inline bint listed_levels(
-    Call* c, uint32_t element, bint gateway, bint with_open, uint32_t* certain, uint32_t* possible
+    Call* c, uint32_t element, bint gateway, bint with_assumed, uint32_t* certain, uint32_t* possible
 ) noexcept nogil:
     """The levels that a NotPrincipal lists, surely or perhaps, with or without the open ones; True if it names everybody."""
     cdef Range list = c.t.principal_elements[element]
@@ -187,7 +187,7 @@ cdef inline bint listed_levels(
             possible[0] |= CLASS_ALL
         else:
             classes = token_classes(c, c.principal, k, gateway)
-            certain[0] |= counted_classes(classes, True, with_open)
+            certain[0] |= counted_classes(classes, True, with_assumed)
             possible[0] |= (classes >> AS_U) & CLASS_ALL
     possible[0] |= certain[0]
     return everyone
@@ -200,11 +200,11 @@ cdef inline bint level_is_unknown(const Principal* p) noexcept nogil:
     return is_role(p) and p.session_arn == NONE
 
 
-cdef inline int exempt(Call* c, uint32_t element, bint gateway, bint with_open) noexcept nogil:
+cdef inline int exempt(Call* c, uint32_t element, bint gateway, bint with_assumed) noexcept nogil:
     """Whether a Deny with NotPrincipal leaves the caller out (N21 to N23)."""
     cdef const Principal* p = c.principal
     cdef uint32_t certain, possible, levels = identity_levels(p)
-    cdef bint everyone = listed_levels(c, element, gateway, with_open, &certain, &possible)
+    cdef bint everyone = listed_levels(c, element, gateway, with_assumed, &certain, &possible)
     if p.flags & P_BOUNDED and (p.kind == KIND_USER or p.kind == KIND_FED or is_role(p)):
         return F                                         # N22
     if everyone:
@@ -216,9 +216,9 @@ cdef inline int exempt(Call* c, uint32_t element, bint gateway, bint with_open) 
     return U if possible & levels == levels else F
 
 
-cdef inline int none_listed(Call* c, uint32_t element, bint gateway, bint with_open) noexcept nogil:
+cdef inline int none_listed(Call* c, uint32_t element, bint gateway, bint with_assumed) noexcept nogil:
     """Whether an Allow with NotPrincipal takes the caller in: no level is listed (N24, lenient alone)."""
     cdef uint32_t certain, possible, levels = identity_levels(c.principal)
-    if listed_levels(c, element, gateway, with_open, &certain, &possible) or certain & levels:
+    if listed_levels(c, element, gateway, with_assumed, &certain, &possible) or certain & levels:
         return F
     return U if possible & levels else T

@@ -12,25 +12,25 @@ from fastiam.kernel.eval.glob cimport glob, glob_fields
 from fastiam.kernel.eval.operators cimport expand
 from fastiam.kernel.eval.search cimport find_literal, glob_crossing
 from fastiam.kernel.eval.unknown cimport reads_unknown
-from fastiam.kernel.model.call cimport COLON_NOT_SOUGHT, Call
-from fastiam.kernel.model.conditions cimport ACCEPT_OPEN, ACCEPT_U
+from fastiam.kernel.model.call cimport COLON_UNKNOWN, Call
+from fastiam.kernel.model.conditions cimport ACCEPT_RESIDUAL, ACCEPT_U
 from fastiam.kernel.model.ids cimport NONE, ONE, Range
 from fastiam.kernel.model.patterns cimport (
-    MATCH_IS_U, MATCH_IS_U_IN_IAM, PATTERN_ANY, PATTERN_CROSS, PATTERN_CROSS_SLOTS, PATTERN_FIELDS, PATTERN_NEVER, PATTERN_PIECES, PATTERN_SLOTS,
-    PATTERN_UNRESOLVED, Pattern, REST_ANYTHING, REST_INNER, REST_NOTHING, REST_SUFFIX,
+    MATCH_IS_U, MATCH_IS_U_IN_IAM, PATTERN_ANY, PATTERN_CROSSING, PATTERN_CROSSING_VARIABLES, PATTERN_FIELDS, PATTERN_NEVER, PATTERN_PIECES,
+    PATTERN_VARIABLES, PATTERN_UNRESOLVED, Pattern, REST_ANYTHING, REST_INNER, REST_NOTHING, REST_SUFFIX,
 )
 
 
 cdef enum:
     UNRESOLVED = -1            # a variable of the pattern has no value
-    IF_OPEN = 2                # it matches with its unknown variables read as `*` (D72)
+    MATCH_RESIDUAL = 2         # it matches with its unknown variables read as `*` (D72)
     MAX_CONTAINED = 64        # bytes that are searched byte by byte
 
 
 cdef inline bint tail_has_colon(Call* c) noexcept nogil:
     """Whether the resource has more than five colons."""
     cdef int64_t at = c.colons[4] + 1
-    if c.tail_has_colon == COLON_NOT_SOUGHT:
+    if c.tail_has_colon == COLON_UNKNOWN:
         c.tail_has_colon = memchr(c.resource.data + at, 58, <size_t>(c.resource.size - at)) != NULL
     return c.tail_has_colon
 
@@ -74,13 +74,13 @@ cdef inline bint fields_match(Call* c, const Pattern* p, const uint8_t* text, co
     return glob(tail, end, t + c.colons[4] + 1, t + c.resource.size)
 
 
-cdef inline int slots_match(Call* c, const Pattern* p, const uint8_t* text) noexcept nogil:
+cdef inline int variables_match(Call* c, const Pattern* p, const uint8_t* text) noexcept nogil:
     """A pattern with variables, which stand in field 6 alone (VR1)."""
     cdef int64_t tail = p.colons[4] + 1
     cdef const uint8_t* t = <const uint8_t*>c.resource.data
     cdef int64_t size
     cdef bint found
-    if p.kind == PATTERN_SLOTS:
+    if p.kind == PATTERN_VARIABLES:
         size = expand(c, text + tail, p.size - tail, &c.s.expanded[0])
         if size < 0:
             return UNRESOLVED
@@ -90,14 +90,14 @@ cdef inline int slots_match(Call* c, const Pattern* p, const uint8_t* text) noex
         if size < 0:
             return UNRESOLVED
         found = glob_crossing(c.s.expanded[0].data, size, tail, t, t + c.resource.size)
-    if found and c.s.expanded_open:
-        c.met_open = True
-        return IF_OPEN
+    if found and c.s.has_unknown_variable:
+        c.saw_residual = True
+        return MATCH_RESIDUAL
     return found
 
 
 cdef inline int pattern_matches(Call* c, const Pattern* p) noexcept nogil:
-    """1, 0, UNRESOLVED or IF_OPEN, before the flags of the pattern say what a match is worth."""
+    """1, 0, UNRESOLVED or MATCH_RESIDUAL, before the flags of the pattern say what a match is worth."""
     cdef const uint8_t* text = c.t.pool + p.text
     cdef const uint8_t* t = <const uint8_t*>c.resource.data
     if p.kind == PATTERN_ANY:
@@ -110,14 +110,14 @@ cdef inline int pattern_matches(Call* c, const Pattern* p) noexcept nogil:
         return fields_match(c, p, text, text + p.colons[4] + 1, text + p.size)
     if p.kind == PATTERN_UNRESOLVED:
         return UNRESOLVED
-    if p.kind == PATTERN_SLOTS:
-        return slots_match(c, p, text)
-    promise(p.kind == PATTERN_CROSS or p.kind == PATTERN_CROSS_SLOTS)
+    if p.kind == PATTERN_VARIABLES:
+        return variables_match(c, p, text)
+    promise(p.kind == PATTERN_CROSSING or p.kind == PATTERN_CROSSING_VARIABLES)
     # a pattern of six fields has nothing to cross in a resource with five colons
     if p.colons[4] != 0 and not tail_has_colon(c):
         return 0
-    if p.kind == PATTERN_CROSS_SLOTS:
-        return slots_match(c, p, text)
+    if p.kind == PATTERN_CROSSING_VARIABLES:
+        return variables_match(c, p, text)
     # what no star stops at a colon matches no more than this
     if not glob(text, text + p.size, t, t + c.resource.size):
         return 0
@@ -130,7 +130,7 @@ cdef inline bint match_is_u(Call* c, const Pattern* p) noexcept nogil:
 
 cdef inline bint reading_matches(Call* c, const Pattern* p, uint8_t accept) noexcept nogil:
     cdef int found = pattern_matches(c, p)
-    return found == 1 or (found == IF_OPEN and accept & ACCEPT_OPEN)
+    return found == 1 or (found == MATCH_RESIDUAL and accept & ACCEPT_RESIDUAL)
 
 
 cdef inline bint entry_matches(Call* c, const Pattern* p, uint8_t accept) noexcept nogil:
@@ -154,18 +154,18 @@ cdef inline bint resources_match(Call* c, uint32_t element, uint8_t accept) noex
     return False
 
 
-cdef inline bint is_open_entry(Call* c, const Pattern* p) noexcept nogil:
+cdef inline bint is_residual_entry(Call* c, const Pattern* p) noexcept nogil:
     """Whether an entry of `NotResource` has an unknown variable (D72)."""
-    return p.kind == PATTERN_SLOTS and not c.is_star and reads_unknown(c, c.t.pool + p.text, p.size, False)
+    return p.kind == PATTERN_VARIABLES and not c.is_star and reads_unknown(c, c.t.pool + p.text, p.size, False)
 
 
 cdef inline bint entry_excludes(Call* c, const Pattern* p, uint8_t accept) noexcept nogil:
     """One entry of `NotResource`. Where `U` counts, an entry that is `U` excludes nothing; an unresolved one is `U` (VR8)."""
     cdef bint broad = accept & ACCEPT_U != 0
     cdef int found
-    if c.unknown != NULL and is_open_entry(c, p):
-        c.met_open = True
-        return not accept & ACCEPT_OPEN
+    if c.unknown != NULL and is_residual_entry(c, p):
+        c.saw_residual = True
+        return not accept & ACCEPT_RESIDUAL
     found = pattern_matches(c, p)
     if found != 0 and (not broad or (found == 1 and not match_is_u(c, p))):
         return True

@@ -7,7 +7,7 @@ from fastiam.kernel.model.call cimport Call, Fetched, is_to_count, peek
 from fastiam.kernel.eval.conditions cimport conditions_hold
 from fastiam.kernel.eval.principal cimport AS_U, counted_classes, exempt, none_listed, principal_classes
 from fastiam.kernel.eval.term_hashes cimport (
-    AT_ONCE, MOST_OF_TEXT, Hashing, begin_hashing, gram_hashes, listed_in, piece_hashes, slot_of, text_hashes, word_hashes,
+    AT_ONCE, MAX_TEXT_HASHES, Hashing, begin_hashing, gram_hashes, listed_in, piece_hashes, slot_of, text_hashes, word_hashes,
 )
 from fastiam.kernel.eval.resource cimport not_resources_match, resources_match, tail_has_colon
 from fastiam.kernel.model.tables cimport *
@@ -22,7 +22,7 @@ cdef inline uint32_t entry_classes(Call* c, const Entry* e, uint8_t accept) noex
     """The match classes of the principal element that count; CLASS_STAR where there is none."""
     cdef bint gateway = is_gateway(c, e)
     cdef bint broad = accept & ACCEPT_U != 0
-    cdef bint with_open = accept & ACCEPT_OPEN != 0
+    cdef bint with_assumed = accept & ACCEPT_RESIDUAL != 0
     cdef uint32_t classes
     cdef int found
     if e.principals == NONE:
@@ -30,15 +30,15 @@ cdef inline uint32_t entry_classes(Call* c, const Entry* e, uint8_t accept) noex
     if e.flags & ENTRY_NOT_PRINCIPAL:
         # what hinders the statement to apply is settled the other way round (D73)
         if e.flags & ENTRY_DENY:
-            found = exempt(c, e.principals, gateway, not with_open)
+            found = exempt(c, e.principals, gateway, not with_assumed)
             found = 1 - found if found != U else U
         else:
-            found = none_listed(c, e.principals, gateway, not with_open)
+            found = none_listed(c, e.principals, gateway, not with_assumed)
         return CLASS_STAR if found == T or (found == U and broad) else 0
     classes = principal_classes(c, e.principals, gateway)
     if broad:
-        return counted_classes(classes, e.flags & ENTRY_DENY != 0, with_open) | ((classes >> AS_U) & CLASS_ALL)
-    return counted_classes(classes, e.flags & ENTRY_DENY != 0, with_open)
+        return counted_classes(classes, e.flags & ENTRY_DENY != 0, with_assumed) | ((classes >> AS_U) & CLASS_ALL)
+    return counted_classes(classes, e.flags & ENTRY_DENY != 0, with_assumed)
 
 
 cdef inline uint32_t entry_counts(Call* c, const Entry* e, uint8_t accept) noexcept nogil:
@@ -127,7 +127,7 @@ cdef inline const Entry* first_split(
     """`first_listed` over entries that ask for different texts of a key: where it has one text, those that ask for another do not count."""
     cdef const Split* split = &c.t.index_splits[slot.split]
     cdef Fetched found
-    cdef uint32_t hashes[MOST_OF_TEXT]
+    cdef uint32_t hashes[MAX_TEXT_HASHES]
     cdef uint32_t k, n = NONE
     if c.unknown != NULL:
         return first_listed(c, run, listed_in(c.t, slot), slot.n, accept, best)

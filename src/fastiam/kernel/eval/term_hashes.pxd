@@ -4,15 +4,15 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from fastiam.kernel.base.arn cimport cut_arn
-from fastiam.kernel.base.text cimport Text, breaks, first_bit, hash_bytes, load4, load8, mix, places
+from fastiam.kernel.base.text cimport Text, breaks, first_bit, hash_bytes, load4, load8, mix, byte_positions
 from fastiam.kernel.base.values cimport read_address
 from fastiam.kernel.model.tables cimport *
 
 
 cdef enum:
     AT_ONCE = 64               # hashes of a resource
-    MOST_SIZES = 4             # of one kind of shape of a split
-    MOST_OF_TEXT = AT_ONCE + 3 * MOST_SIZES + 1   # hashes: of its slashes, of three kinds, of all of it
+    MAX_SIZES = 4              # of one kind of shape of a split
+    MAX_TEXT_HASHES = AT_ONCE + 3 * MAX_SIZES + 1  # hashes: of its slashes, of three kinds, of all of it
 
 
 cdef struct Hashing:           # a resource, and what was hashed of it
@@ -109,7 +109,7 @@ cdef inline uint32_t path_hashes(
 ) noexcept nogil:
     """Of what stands before each slash among the first 64 bytes of field 6; how many there are."""
     cdef const char* tail = h.arn + h.colons[4] + 1
-    cdef uint64_t slashes = places(tail, h.arn + h.size - tail, 47), before = seed
+    cdef uint64_t slashes = byte_positions(tail, h.arn + h.size - tail, 47), before = seed
     cdef int64_t at = 0                                  # what was hashed for longer prefixes says nothing of these
     cdef uint32_t n = 0
     while slashes:
@@ -186,7 +186,7 @@ cdef inline uint32_t slash_hashes(
     const uint64_t* filter, uint8_t shift, uint32_t h, uint32_t key, const Text* text, uint64_t seed, uint32_t* out
 ) noexcept nogil:
     """Of what stands before each slash among the first 64 bytes; how many there are."""
-    cdef uint64_t slashes = places(text.data, text.size, 47)
+    cdef uint64_t slashes = byte_positions(text.data, text.size, 47)
     cdef uint32_t n = 0
     while slashes:
         out[n] = split_hash(h, key, SHAPE_PATH, text.data, first_bit(slashes) + 1, seed)
@@ -196,7 +196,7 @@ cdef inline uint32_t slash_hashes(
 
 
 cdef inline uint32_t text_hashes(const TablesC* t, const Index* index, const IndexSlot* slot, const Text* text, uint32_t* out) noexcept nogil:
-    """Of a text that a request has of the key of a split: MOST_OF_TEXT at most; how many there are. NONE: it is no address, or no ARN,
+    """Of a text that a request has of the key of a split: MAX_TEXT_HASHES at most; how many there are. NONE: it is no address, or no ARN,
     of which conditions say `U`."""
     cdef const uint64_t* filter = &t.index_filters[index.first_filter]
     cdef const Split* split = &t.index_splits[slot.split]

@@ -18,43 +18,43 @@ from fastiam.kernel.model.keys cimport (
     KEY_RESOURCE_ACCOUNT, KEY_RESOURCE_ORG, KEY_RESOURCE_ORG_PATHS, KEY_SOURCE_ORG, KEY_SOURCE_ORG_PATHS, KEY_TAG_KEYS, KEY_TIME, KEY_VIA_SERVICE,
     Key,
 )
-from fastiam.kernel.model.patterns cimport SLOT_SIZE, TOKEN_SLOT
+from fastiam.kernel.model.patterns cimport VARIABLE_TOKEN_SIZE, TOKEN_VARIABLE
 from fastiam.kernel.model.principals cimport KIND_AROOT, KIND_ROOT, KIND_USER, P_SESSION_KNOWN, P_TAGS_KNOWN
 from fastiam.kernel.model.tables cimport TablesC
 
 
-cdef inline uint32_t slot_number(const uint8_t* slot) noexcept nogil:
+cdef inline uint32_t variable_index(const uint8_t* slot) noexcept nogil:
     """The variable that a slot stands for."""
     promise((slot[1] | slot[2] | slot[3] | slot[4]) < 128)
     return slot[1] | (<uint32_t>slot[2] << 7) | (<uint32_t>slot[3] << 14) | (<uint32_t>slot[4] << 21)
 
 
-cdef inline const uint8_t* next_slot(const uint8_t* p, const uint8_t* end) noexcept nogil:
+cdef inline const uint8_t* next_variable_token(const uint8_t* p, const uint8_t* end) noexcept nogil:
     """The first slot of a text from a place on that is none, or is behind one; NULL: there is none."""
-    return <const uint8_t*>memchr(p, TOKEN_SLOT, <size_t>(end - p))
+    return <const uint8_t*>memchr(p, TOKEN_VARIABLE, <size_t>(end - p))
 
 
-cdef struct Slots:             # the variables of an atom's values that are to come
+cdef struct VariableCursor:    # the variables of an atom's values that are to come
     uint32_t value             # from this value on
     const uint8_t* at          # and those of the one before, from here on
     const uint8_t* end
 
 
-cdef inline uint32_t next_variable(const TablesC* t, const Atom* atom, Slots* left) noexcept nogil:
+cdef inline uint32_t next_variable(const TablesC* t, const Atom* atom, VariableCursor* left) noexcept nogil:
     """The key that the next variable of an atom's values stands for; NONE: there is none left."""
     cdef const Value* v
     cdef const uint8_t* p
     while True:
-        p = next_slot(left.at, left.end) if left.at != left.end else NULL
+        p = next_variable_token(left.at, left.end) if left.at != left.end else NULL
         if p != NULL:
-            left.at = p + SLOT_SIZE
-            return t.variables[slot_number(p)].key
+            left.at = p + VARIABLE_TOKEN_SIZE
+            return t.variables[variable_index(p)].key
         if atom.flags & ATOM_FIXED or left.value == atom.n:
             return NONE
         v = &t.values[atom.first + left.value]
         left.value += 1
         left.end = t.pool + v.text + v.size
-        left.at = t.pool + v.text if v.has_slots else left.end
+        left.at = t.pool + v.text if v.has_variables else left.end
 
 
 cdef inline bint has_constant(const Constant* constants, uint32_t n, uint32_t key) noexcept nogil:
@@ -67,7 +67,7 @@ cdef inline bint has_constant(const Constant* constants, uint32_t n, uint32_t ke
 
 cdef inline bint known_absent(Call* c, const Key* k, uint32_t key) noexcept nogil:
     """Whether who asks is known not to have a key."""
-    cdef const uint32_t* absent = &c.t.word_lists[c.principal.absent]
+    cdef const uint32_t* absent = &c.t.symbol_lists[c.principal.absent]
     cdef uint32_t i
     if k.is_principal_tag and c.principal.flags & P_TAGS_KNOWN:
         return True
@@ -141,7 +141,7 @@ cdef inline bint has_value(Call* c, uint32_t key) noexcept nogil:
     if at < 0:
         return False
     if c.columns == NULL:
-        return c.slots[at].n > 0
+        return c.context_entries[at].n > 0
     row_items(c.columns[at].column, c.columns[at].first + c.row, &first, &last)
     for i in range(first, last):
         if item_text(c.columns[at].column, i, &text):
@@ -168,23 +168,23 @@ cdef inline bint is_unknown(Call* c, uint32_t key) noexcept nogil:
     return other != NONE and is_declared(c, other) and not has_value(c, key)
 
 
-cdef inline void matters(Call* c, uint32_t key) noexcept nogil:
+cdef inline void add_deciding_key(Call* c, uint32_t key) noexcept nogil:
     """Add a key to those on which the answer depends."""
     cdef Scratch* s = c.s
     cdef uint32_t* grown
     cdef uint32_t i
-    for i in range(s.n_matters):
-        if s.matters[i] == key:
+    for i in range(s.n_deciding_keys):
+        if s.deciding_keys[i] == key:
             return
-    if s.n_matters == s.room_matters:
-        grown = <uint32_t*>realloc(s.matters, (2 * s.room_matters + 16) * 4)
+    if s.n_deciding_keys == s.deciding_keys_capacity:
+        grown = <uint32_t*>realloc(s.deciding_keys, (2 * s.deciding_keys_capacity + 16) * 4)
         if grown == NULL:
             s.failed = 1
             return
-        s.matters = grown
-        s.room_matters = 2 * s.room_matters + 16
-    s.matters[s.n_matters] = key
-    s.n_matters += 1
+        s.deciding_keys = grown
+        s.deciding_keys_capacity = 2 * s.deciding_keys_capacity + 16
+    s.deciding_keys[s.n_deciding_keys] = key
+    s.n_deciding_keys += 1
 
 
 cdef inline bint reads_unknown(Call* c, const uint8_t* p, int64_t size, bint collect) noexcept nogil:
@@ -193,13 +193,13 @@ cdef inline bint reads_unknown(Call* c, const uint8_t* p, int64_t size, bint col
     cdef uint32_t key
     cdef bint found = False
     while True:
-        p = next_slot(p, end)
+        p = next_variable_token(p, end)
         if p == NULL:
             return found
-        key = c.t.variables[slot_number(p)].key
+        key = c.t.variables[variable_index(p)].key
         if is_unknown(c, key):
             if not collect:
                 return True
             found = True
-            matters(c, key)
-        p += SLOT_SIZE
+            add_deciding_key(c, key)
+        p += VARIABLE_TOKEN_SIZE

@@ -20,7 +20,7 @@ from fastiam.kernel.model.keys cimport (
     KEY_MFA, KEY_MFA_AGE, KEY_PRINCIPAL, KEY_REGION, KEY_RESOURCE, KEY_RESOURCE_ACCOUNT, KEY_RESOURCE_ORG, KEY_RESOURCE_ORG_PATHS, KEY_SOURCE_ORG,
     KEY_SOURCE_ORG_PATHS, KEY_TAG_KEYS, KEY_TIME, KEY_VIA_SERVICE, Key,
 )
-from fastiam.kernel.model.missing_keys cimport TouchedRows, count_row, is_counted
+from fastiam.kernel.model.missing_keys cimport CountedRows, count_row, is_counted
 from fastiam.kernel.model.plan cimport Row
 from fastiam.kernel.model.principals cimport KIND_USER, Principal
 from fastiam.kernel.model.resources cimport Endpoint
@@ -32,9 +32,9 @@ cdef enum:
     TAG_AT = 15                # len("aws:RequestTag/")
 
 
-cdef struct Slot:              # a context key of a single call
+cdef struct ContextEntry:      # a context key of a single call
     uint32_t key
-    int32_t first              # `slot_texts`
+    int32_t first              # `entry_texts`
     int32_t n
     uint8_t is_multi
     uint8_t is_conflict        # C6
@@ -42,16 +42,16 @@ cdef struct Slot:              # a context key of a single call
 
 
 cdef enum:
-    MOST_TEXT = 56             # bytes of a text that gets a code
-    LEAST_TEXT_CODES = 1 << 7
-    MOST_TEXT_CODES = 1 << 13
+    MAX_CODED_TEXT = 56        # bytes of a text that gets a code
+    MIN_TEXT_CODES = 1 << 7
+    MAX_TEXT_CODES = 1 << 13
 
 
 cdef struct TextCode:          # a text of a plain column, as it was met: one cache line
     uint32_t tag               # of its hash, 0: none
     uint16_t size
     uint16_t code
-    char text[MOST_TEXT]
+    char text[MAX_CODED_TEXT]
 
 
 cdef struct TextCodes:         # memo of text columns by text; dropped with the batch; gives 1.2 to 1.4 times
@@ -66,43 +66,43 @@ cdef struct ContextColumn:     # a context key of a batch, in the chunk where th
     uint32_t key
     uint8_t is_multi
     uint8_t is_checked         # as `Key` has it
-    uint8_t keeps_truths       # truths of conditions are kept by its codes
+    uint8_t has_code_memo      # truths of conditions are kept by its codes
     int64_t n_codes            # the code of a null; values have smaller ones
     uint8_t has_texts          # of a plain column: its texts get codes as they are met
     TextCodes* texts           # those; NULL: there was none at this place yet
-    uint64_t* never            # by code: the bits of `sieve_blocks` that are known not to hold; NULL: of this column none are
-    uint64_t never_bits        # those that this column tells
+    uint64_t* known_false      # by code: the bits of `filter_conditions` that are known not to hold; NULL: of this column none are
+    uint64_t prunable_bits     # those that this column tells
     uint32_t* endpoints        # by code: which one `aws:SourceVpce` names, as far as it was sought; NULL: of this column none is
     const uint8_t* valid       # then: a bit for each item, or one byte for all of them, as the mask of a byte's place tells
     int64_t valid_mask
     Text tag
 
 
-cdef enum Plan:                # what the truth of an atom depends on in a batch, beside the value that a column has
-    PLAN_MADE = 1              # it is known
-    PLAN_TOLD = 2              # on nothing but what is said here
-    PLAN_WHO = 4               # on who asks
-    PLAN_ABSENT_WHO = 8        # that, where no column has a value
-    PLAN_ABSENT_MORE = 16      # on more than that then
-    PLAN_ABSENT_BARE = 32      # on constants of the resource, then; if it has none, on nothing more
-    PLAN_LASTS = 64            # on who asks alone: in the next batch, too, if no column gives the key there
-    PLAN_ABSENT_HOME = 128     # on who owns the resource, then; if that is the account of who asks, on nothing more
-    PLAN_ABSENT_REGION = 256   # on the region of the resource, then
-    PLAN_ABSENT_VIA = 512      # on whether `aws:CalledVia` has a value, then
-    PLAN_VARIES = 1024         # where on who asks, on what varies among copies of one principal
-    PLAN_ALONE = 4096          # on nothing but who asks, if on that: no column gives the key, no resource tells it
+cdef enum Dependency:          # what the truth of an atom depends on in a batch, beside the value that a column has
+    DEP_COMPUTED = 1           # it is known
+    DEP_MEMOIZABLE = 2         # on nothing but what is said here
+    DEP_PRINCIPAL = 4          # on who asks
+    DEP_NULL_PRINCIPAL = 8     # that, where no column has a value
+    DEP_NULL_OTHER = 16        # on more than that then
+    DEP_NULL_RESOURCE_KEYS = 32  # on constants of the resource, then; if it has none, on nothing more
+    DEP_CROSS_BATCH = 64       # on who asks alone: in the next batch, too, if no column gives the key there
+    DEP_NULL_OWNER = 128       # on who owns the resource, then; if that is the account of who asks, on nothing more
+    DEP_NULL_REGION = 256      # on the region of the resource, then
+    DEP_NULL_CALLED_VIA = 512  # on whether `aws:CalledVia` has a value, then
+    DEP_TEMPLATE_KEY = 1024    # where on who asks, on what varies among copies of one principal
+    DEP_PRINCIPAL_ONLY = 4096  # on nothing but who asks, if on that: no column gives the key, no resource tells it
 
 
-cdef struct Kept:              # of an atom: what it is for each value of its column
+cdef struct AtomMemo:          # of an atom: what it is for each value of its column
     uint8_t* truths            # by code, then of a null, then 0: truth plus 1, 0 where it is not known yet; NULL: none are kept
     uint32_t column
-    uint16_t plan              # PLAN_*
-    uint64_t sieve             # the bits that do not hold where it does not
+    uint16_t dependencies      # DEP_*
+    uint64_t filter_bits       # the bits that do not hold where it does not
 
 
 cdef enum:
     N_REGIONS = 256
-    MOST_REGION = 23
+    MAX_REGION = 23
 
 
 cdef extern from *:
@@ -113,7 +113,7 @@ cdef extern from *:
 
 
 cdef struct Region:            # one that was met
-    char text[MOST_REGION]
+    char text[MAX_REGION]
     uint8_t size               # 0: none
 
 
@@ -122,74 +122,74 @@ cdef struct Buffer:
     int64_t capacity
 
 
-cdef struct Caller:            # of a principal, as far as this batch is concerned
-    uint64_t place
+cdef struct PrincipalState:    # of a principal, as far as this batch is concerned
+    uint64_t account_key
     uint32_t principal_set
     uint32_t scp_set         # NONE: SCPs do not apply
     uint32_t account           # its own, in `accounts`; NONE: not modelled
     uint32_t rcp_set         # of its own account, NONE: none
     uint32_t barred            # actions with these flags may have rules of their own for it
     uint8_t flags
-    uint8_t way                # WAY_* that all its requests go, at least; from MARK_AT on its WHOM_MARK, 0: none
-    uint16_t never             # in `nevers`
+    uint8_t path               # PATH_* that all its requests go, at least; from FINGERPRINT_SHIFT on its HINT_FINGERPRINT, 0: none
+    uint16_t known_false_id    # in `known_false_table`
 
 
-cdef enum CallerFlag:
-    CALLER_KNOWN = 1           # this is filled in
-    CALLER_PLAIN = 2           # a user or role of an account in a partition that is known, or CALLER_ALONE
-    CALLER_BOUND = 4           # has a boundary
-    CALLER_SESSION = 8         # has session policies
-    CALLER_CHECKS = 16         # a column gives a key that this principal fixes (K1)
-    CALLER_ALONE = 128         # a service, or anonymous: the resource's policies alone can allow
-    CALLER_ANONYMOUS = 32
-    CALLER_LIMITED = CALLER_BOUND | CALLER_SESSION
-    MARK_AT = 3
-    SIFTED = 1                 # among these flags, SCPs or RCPs limit somebody
-    BY_COPIES = 32             # and that somebody is a copy of another principal
+cdef enum PrincipalStateFlag:
+    PS_LOADED = 1              # this is filled in
+    PS_FAST = 2                # a user or role of an account in a partition that is known, or PS_NO_ACCOUNT
+    PS_BOUNDARY = 4            # has a boundary
+    PS_SESSION = 8             # has session policies
+    PS_CHECK_KEYS = 16         # a column gives a key that this principal fixes (K1)
+    PS_NO_ACCOUNT = 128        # a service, or anonymous: the resource's policies alone can allow
+    PS_ANONYMOUS = 32
+    PS_LIMITED = PS_BOUNDARY | PS_SESSION
+    FINGERPRINT_SHIFT = 3
+    HAS_ORG_LIMITS = 1         # among these flags, SCPs or RCPs limit somebody
+    LIMITED_TEMPLATE = 32      # and that somebody is a copy of another principal
 
 
 cdef enum:
-    N_NEVERS = 1 << 13
+    N_KNOWN_FALSE = 1 << 13
 
 
-cdef struct Never:             # bits of `sieve_blocks` that are known not to hold, of some callers
+cdef struct KnownFalse:        # bits of `filter_conditions` that are known not to hold, of some callers
     uint64_t anywhere
-    uint64_t at_home           # where the resource is of the own account
+    uint64_t own_account       # where the resource is of the own account
 
 
 cdef struct Scratch:           # what a thread needs while it decides; reused from call to call
     # memo by atom; dropped with each call (`stamp`): a call evaluates each atom once
-    uint32_t* memo             # truth of an atom: stamp << 2 | truth
-    # memo by atom and column code; dropped when codes or tables change (`forget_kept`); gives 1.4 to 2.4 times
-    Kept* kept                 # of a batch: truths of each atom by the codes of its column; or NULL
-    uint32_t n_kept
-    # memo by principal; dropped with the tables, or when columns have other keys (`_Callers.fits`); small batches of 2,000 roles: 1.8 times
-    Caller* callers            # of a batch, by number of the principal
-    # memo by principal and column; dropped with `callers`; K1: a check is one compare of texts
-    PoolText* fixed            # of each of those who are CALLER_CHECKS, what each checked column has to say (`kernel.decide.column_checks`)
+    uint32_t* call_truths      # truth of an atom: stamp << 2 | truth
+    # memo by atom and column code; dropped when codes or tables change (`free_atom_memo`); gives 1.4 to 2.4 times
+    AtomMemo* atom_memo        # of a batch: truths of each atom by the codes of its column; or NULL
+    uint32_t n_atom_memo
+    # memo by principal; dropped with the tables, or when columns have other keys (`_PrincipalStates.fits`); small batches of 2,000 roles: 1.8 times
+    PrincipalState* principal_states  # of a batch, by number of the principal
+    # memo by principal and column; dropped with `principal_states`; K1: a check is one compare of texts
+    PoolText* fixed            # of each of those who are PS_CHECK_KEYS, what each checked column has to say (`kernel.decide.column_checks`)
     # memo beside `fixed`: the dictionary code of a column that was last found to agree; dropped with each range of rows; gives 10 to 15 %
     uint64_t* agreed           # agreed_epoch | code
     uint64_t agreed_epoch
     uint32_t n_fixed           # texts of one
     const int32_t* cell_of     # of each column, which of these; -1: none
-    uint32_t* kin              # of those of them that are known, one more than the principal of which they are copies; else 0
-    # deny filters by principal, owner and region; dropped with `callers`; with those of column codes 1.3 (all layers) to 2.2 times (perimeters)
-    Never* nevers              # what their `never` stands for, each where its hash tells; the first one is nothing
-    uint64_t varied            # bits of which copies know by themselves alone whether they hold
-    uint64_t* never_owned      # of each account, plus 1, and before it of those not modelled: those of its resources for everybody else
-    uint32_t n_owned           # entries of `never_owned`
-    uint64_t* never_regions    # of each region by its number, for its resources; the first are those of all of them
-    int64_t truth_bytes        # what the truths in `kept` take
-    # memo by atom with principal, record, owner, region or text code; dropped by `told_epoch`, or with `callers`; gives 1.3 to 4.9 times
-    uint64_t* told             # and truths by a key: key << 3 | whether the row is to be counted << 2 | truth
-    uint32_t told_mask
-    uint32_t n_crowded         # of these were forgotten for want of room
-    uint32_t told_epoch        # of the keys that mean something
+    uint32_t* template_ids     # of those of them that are known, one more than the principal of which they are copies; else 0
+    # deny filters by principal, owner and region; dropped with `principal_states`; with those of column codes 1.3 (all layers) to 2.2 times (perimeters)
+    KnownFalse* known_false_table  # what their `known_false` stands for, each where its hash tells; the first one is nothing
+    uint64_t template_bits     # bits of which copies know by themselves alone whether they hold
+    uint64_t* known_false_by_owner  # of each account, plus 1, and before it of those not modelled: those of its resources for everybody else
+    uint32_t n_owned           # entries of `known_false_by_owner`
+    uint64_t* known_false_by_region  # of each region by its number, for its resources; the first are those of all of them
+    int64_t atom_memo_bytes    # what the truths in `atom_memo` take
+    # memo by atom with principal, record, owner, region or text code; dropped by `memo_epoch`, or with `principal_states`; gives 1.3 to 4.9 times
+    uint64_t* truth_memo       # and truths by a key: key << 3 | whether the row is to be counted << 2 | truth
+    uint32_t truth_memo_mask
+    uint32_t n_evicted         # of these were forgotten for want of room
+    uint32_t memo_epoch        # of the keys that mean something
     Region* regions            # that these keys name by their place
     int32_t* sources           # slot or column of a key, -1: not given
-    int64_t* touched           # rows that read a key which nobody supplied, or NULL
-    TouchedRows* touched_rows  # those of a key that were counted last
-    uint32_t n_memo
+    int64_t* missing_key_counts  # rows that read a key which nobody supplied, or NULL
+    CountedRows* counted_rows  # those of a key that were counted last
+    uint32_t n_call_truths
     uint32_t n_sources
     uint32_t stamp
     int32_t failed             # out of memory: the call must not be believed
@@ -197,10 +197,10 @@ cdef struct Scratch:           # what a thread needs while it decides; reused fr
     int64_t n_texts[2]
     Buffer expanded[2]         # a pattern or value with its variables: [0] pattern, [1] value
     Buffer folded[2]           # case folded: [0] context, [1] policy
-    uint8_t expanded_open      # the last expanded text has an unknown variable, read as `*`
-    uint32_t* matters          # keys on which the answer depends (D74)
-    uint32_t n_matters
-    uint32_t room_matters
+    uint8_t has_unknown_variable  # the last expanded text has an unknown variable, read as `*`
+    uint32_t* deciding_keys    # keys on which the answer depends (D74)
+    uint32_t n_deciding_keys
+    uint32_t deciding_keys_capacity
     char time_text[32]         # derived texts of this call
     char epoch_text[24]
     char age_text[24]
@@ -220,7 +220,7 @@ cdef struct Call:
     uint8_t reasons            # the reported statement is asked for (D51)
     uint8_t resource_governs   # RECORD_* flags that say when the resource policies count
     uint8_t is_star            # resource `*`
-    uint8_t tail_has_colon     # COLON_NOT_SOUGHT until somebody asks
+    uint8_t tail_has_colon     # COLON_UNKNOWN until somebody asks
     uint8_t is_iam             # service of the resource
     uint8_t is_iam_entity      # an IAM user or role
     uint8_t is_kms_key
@@ -241,9 +241,9 @@ cdef struct Call:
     const Constant* constants  # of the resource
     uint32_t n_constants
     const Endpoint* endpoint   # NULL: none
-    const Slot* slots          # single call
-    const Text* slot_texts
-    int32_t n_slots
+    const ContextEntry* context_entries  # single call
+    const Text* entry_texts
+    int32_t n_context_entries
     const ContextColumn* columns   # batch; NULL in a single call
     int32_t n_columns
     uint8_t has_wide           # truths of some column are not kept by its codes, or it has lists
@@ -256,12 +256,12 @@ cdef struct Call:
     const uint8_t* unknown     # how each key is declared unknown, DECLARED_*; NULL: nothing is
     uint8_t unknown_tags       # some `aws:RequestTag/*` is
     uint8_t best               # open tests are settled in the caller's favour (D73)
-    uint8_t met_open           # an open test was met
-    uint8_t endpoint_open      # ENDPOINT_UNKNOWN because `aws:SourceVpce` is unknown (D71)
+    uint8_t saw_residual       # an open test was met
+    uint8_t endpoint_is_unknown  # ENDPOINT_UNKNOWN because `aws:SourceVpce` is unknown (D71)
 
 
 cdef enum:
-    COLON_NOT_SOUGHT = 2
+    COLON_UNKNOWN = 2
 
 
 cdef enum EndpointState:
@@ -361,7 +361,7 @@ cdef inline void column_values(Call* c, const ContextColumn* column, int depth, 
 cdef inline void given(Call* c, uint32_t key, int depth, Fetched* out) noexcept nogil:
     """What the caller gives for a key; `n` is 0 if nothing."""
     cdef int32_t at = c.s.sources[key]
-    promise(key < c.s.n_sources and at < (c.n_columns if c.columns != NULL else c.n_slots))
+    promise(key < c.s.n_sources and at < (c.n_columns if c.columns != NULL else c.n_context_entries))
     out.n = 0
     out.is_multi = False
     out.is_conflict = False
@@ -370,10 +370,10 @@ cdef inline void given(Call* c, uint32_t key, int depth, Fetched* out) noexcept 
     if c.columns != NULL:
         column_values(c, &c.columns[at], depth, out)
         return
-    out.texts = c.slot_texts + c.slots[at].first
-    out.n = c.slots[at].n
-    out.is_multi = c.slots[at].is_multi
-    out.is_conflict = c.slots[at].is_conflict
+    out.texts = c.entry_texts + c.context_entries[at].first
+    out.n = c.context_entries[at].n
+    out.is_multi = c.context_entries[at].is_multi
+    out.is_conflict = c.context_entries[at].is_conflict
 
 
 cdef inline void tag_keys(Call* c, int depth, Fetched* out) noexcept nogil:
@@ -382,11 +382,11 @@ cdef inline void tag_keys(Call* c, int depth, Fetched* out) noexcept nogil:
     cdef Fetched tag
     cdef int64_t n = 0
     cdef int other = 1 - depth
-    if not reserve_texts(c.s, depth, c.n_slots + c.n_columns):
+    if not reserve_texts(c.s, depth, c.n_context_entries + c.n_columns):
         return
-    for i in range(c.n_slots):
-        if c.slots[i].tag.data != NULL:                  # never of a key that is said to be absent
-            c.s.texts[depth][n] = c.slots[i].tag
+    for i in range(c.n_context_entries):
+        if c.context_entries[i].tag.data != NULL:        # never of a key that is said to be absent
+            c.s.texts[depth][n] = c.context_entries[i].tag
             n += 1
     for i in range(c.n_columns):
         if c.columns[i].tag.data != NULL:
@@ -445,8 +445,8 @@ cdef inline void region_value(Call* c, int depth, Fetched* out) noexcept nogil:
     else:
         if c.principal.partition == NONE:
             return                                       # no partition is known, so not `aws` (K6)
-        region.size = c.t.words[c.principal.partition].size
-        if region.size != 3 or memcmp(c.t.pool + c.t.words[c.principal.partition].text, b"aws", 3) != 0:
+        region.size = c.t.symbols[c.principal.partition].size
+        if region.size != 3 or memcmp(c.t.pool + c.t.symbols[c.principal.partition].text, b"aws", 3) != 0:
             return
     if c.action.flags & ACT_GLOBAL:
         one_text(c, depth, b"us-east-1", 9, out)
@@ -535,14 +535,14 @@ cdef inline bint is_supplied(const Key* k) noexcept nogil:
 cdef inline bint is_to_count(const Call* c, uint32_t key) noexcept nogil:
     """Whether the row is to be counted under a key once something reads it, and was not yet: nobody supplies it."""
     cdef const Key* k = &c.t.keys[key]
-    if c.s.touched == NULL or is_counted(&c.s.touched_rows[key], c.batch_row):
+    if c.s.missing_key_counts == NULL or is_counted(&c.s.counted_rows[key], c.batch_row):
         return False
     return c.s.sources[key] < 0 and not is_supplied(k) and not is_withheld(c, k)
 
 
 cdef inline void count_reading(Call* c, uint32_t key, bint is_absent) noexcept nogil:
     if is_to_count(c, key) and (is_absent or c.t.keys[key].source == KEY_DEFAULT):
-        count_row(&c.s.touched_rows[key], &c.s.touched[key], c.batch_row)
+        count_row(&c.s.counted_rows[key], &c.s.missing_key_counts[key], c.batch_row)
 
 
 cdef inline void peek(Call* c, uint32_t key, int depth, Fetched* out) noexcept nogil:
@@ -569,5 +569,5 @@ cdef inline void peek(Call* c, uint32_t key, int depth, Fetched* out) noexcept n
 cdef inline void fetch(Call* c, uint32_t key, int depth, Fetched* out) noexcept nogil:
     """The values of a key; `n` is 0 where it is absent. `depth` picks the scratch list: 0 condition, 1 variable."""
     peek(c, key, depth, out)
-    if c.s.touched != NULL:
+    if c.s.missing_key_counts != NULL:
         count_reading(c, key, out.n == 0)

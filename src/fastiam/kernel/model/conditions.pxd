@@ -42,14 +42,14 @@ cdef enum Truth:               # chosen so that `1 << truth` is a mask
     F = 0
     T = 1
     U = 2
-    OPEN = 3                   # rests on an unknown key (D72)
+    RESIDUAL = 3               # rests on an unknown key (D72)
 
 
 cdef enum:
     STRICT = 0b010             # mask of truths that count: T
     BROAD = 0b110              # T and U
     ACCEPT_U = 0b0100
-    ACCEPT_OPEN = 0b1000       # open tests help the statement to apply: the best of an Allow, the worst of a Deny (D73)
+    ACCEPT_RESIDUAL = 0b1000   # open tests help the statement to apply: the best of an Allow, the worst of a Deny (D73)
 
 
 cdef struct Value:             # one policy value of an atom, parsed for its operator
@@ -58,7 +58,7 @@ cdef struct Value:             # one policy value of an atom, parsed for its ope
     int64_t number             # seconds (date), 0 or 1 (bool), prefix length (IP)
     int32_t nanos
     uint8_t is_u               # cannot be parsed: compares `U`
-    uint8_t has_slots
+    uint8_t has_variables
     uint8_t unresolved         # malformed variable: equals nothing
     uint8_t address[16]        # IP, IPv4 as ::ffff:a.b.c.d
 

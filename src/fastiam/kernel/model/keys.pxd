@@ -41,9 +41,9 @@ cdef struct Key:
     uint8_t is_checked         # derived: a caller of an engine may not contradict it (K1)
     uint8_t is_principal_tag
     uint8_t is_session_entry   # `aws:OriginIdentity/*`, `aws:TransactionContext/*`: known with the session
-    uint8_t is_carried         # a principal has it of its own: sessions may carry keys of class S (5.3)
+    uint8_t is_principal_fixed  # a principal has it of its own: sessions may carry keys of class S (5.3)
     uint8_t is_single          # of the registry (C5): not more than one value
-    uint8_t varies             # among principals that are copies of one
+    uint8_t is_template_key    # among principals that are copies of one
 
 
 cdef enum Declared:            # how a caller declares a key unknown (6.11)

@@ -8,17 +8,17 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t
 cdef enum:
     TOKEN_ONE = 0xFF           # `?`
     TOKEN_STAR = 0xFE          # `*`
-    TOKEN_SLOT = 0xFD          # a variable: four more bytes, seven bits each, least first, give its index
-    SLOT_SIZE = 5              # of that, in all
+    TOKEN_VARIABLE = 0xFD      # a variable: four more bytes, seven bits each, least first, give its index
+    VARIABLE_TOKEN_SIZE = 5    # of that, in all
 
 
 cdef enum PatternKind:
     PATTERN_ANY = 0            # matches every resource, `*` included
     PATTERN_PIECES = 1         # literal bytes at known places; region and account may be `*`, field 6 anything
     PATTERN_FIELDS = 2         # other wildcards in fields 2 to 5: field by field
-    PATTERN_CROSS = 3          # whole string; a star that ends a field crosses colons (R5)
-    PATTERN_SLOTS = 4          # has variables: expanded first, then field by field
-    PATTERN_CROSS_SLOTS = 5    # has variables: expanded first, then as PATTERN_CROSS
+    PATTERN_CROSSING = 3       # whole string; a star that ends a field crosses colons (R5)
+    PATTERN_VARIABLES = 4      # has variables: expanded first, then field by field
+    PATTERN_CROSSING_VARIABLES = 5  # has variables: expanded first, then as PATTERN_CROSSING
     PATTERN_NEVER = 6          # matches nothing
     PATTERN_UNRESOLVED = 7     # a variable that never resolves (V29)
 

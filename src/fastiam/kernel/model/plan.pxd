@@ -7,31 +7,31 @@ cdef enum RowFlag:             # what most requests need to know of a row
     ROW_GRANTS = 2             # has allows in the first segment
     ROW_GRANTS_ALL = 4         # the first segment holds an allow that always counts; of SCPs this and the next two say it of levels (`_levels`)
     ROW_PASSES = 8             # every segment does
-    ROW_FLAT = 16              # the denies and the allows of the first segment are few: `flats` say all
+    ROW_FLAT = 16              # the denies and the allows of the first segment are few: `match_ops` say all
     ROW_BOUND_ALL = 32         # the second segment holds an allow that always counts: a principal's boundary
     ROW_SESSION_ALL = 64       # the third one does: its session policies
-    ROW_LIMITS_FLAT = 128      # where these two do not, `flats` say all of them
+    ROW_LIMITS_FLAT = 128      # where these two do not, `match_ops` say all of them
 
 
-cdef enum Way:                 # what is left to do for a request, as bits: the highest one tells
-    WAY_OWN = 1                # nothing counts but its own row
-    WAY_NEAR = 2               # other layers, or what is stored about the resource, do too
-    WAY_FAR = 4                # it may have rules of its own, or something is not there yet
-    WAYS = 7                   # all of these
-    REASONS_AT = 4             # in `Row.ways`
-    SERVICES_FAR = 128         # there, too: some allow is about everybody but services, which flats do not tell apart
+cdef enum EvalPath:            # what is left to do for a request, as bits: the highest one tells
+    PATH_PRINCIPAL_ONLY = 1    # nothing counts but its own row
+    PATH_LAYERED = 2           # other layers, or what is stored about the resource, do too
+    PATH_GENERAL = 4           # it may have rules of its own, or something is not there yet
+    PATH_MASK = 7              # all of these
+    REASONS_SHIFT = 4          # in `Row.paths`
+    PLAN_SERVICES_GENERAL = 128  # there, too: some allow is about everybody but services, which flats do not tell apart
 
 
 cdef struct Row:               # (policy set, action class): one run of denies, then a run of allows a segment
     uint32_t first             # `runs`
-    uint32_t flat              # `flats`: the denies, then the allows of the first segment, of a boundary, of session policies; or of levels of SCPs
+    uint32_t program           # `match_ops`: the denies, then the allows of the first segment, of a boundary, of session policies; or of levels of SCPs
     uint16_t n                 # 1 + number of segments; 0: the row is not there yet
     uint8_t flags
     uint8_t denies             # how many flats are denies
-    uint8_t n_flats            # these, and the allows of the first segment
+    uint8_t n_ops              # these, and the allows of the first segment
     uint8_t n_bound
     uint8_t n_session
-    uint8_t ways               # WAY_* as the row of a principal's own layers; from REASONS_AT on where the reported statement is asked for
+    uint8_t paths              # PATH_* as the row of a principal's own layers; from REASONS_SHIFT on where the reported statement is asked for
 
 
 cdef enum:

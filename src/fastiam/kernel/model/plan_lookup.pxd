@@ -34,5 +34,5 @@ cdef inline uint64_t find_plan_by_key(const TablesC* t, uint64_t key) noexcept n
 
 cdef inline const Row* find_plan(const TablesC* t, uint32_t policy_set, uint32_t action) noexcept nogil:
     """The row of a cell."""
-    cdef const uint32_t* place = grid_cell(t, policy_set, action)
-    return plan_at(t, find_plan_by_key(t, cell_key(policy_set, action)) if place == NULL else place[0])
+    cdef const uint32_t* cell = grid_cell(t, policy_set, action)
+    return plan_at(t, find_plan_by_key(t, cell_key(policy_set, action)) if cell == NULL else cell[0])

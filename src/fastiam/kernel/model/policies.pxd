@@ -21,15 +21,15 @@ cdef struct Body:              # a statement without its name: shared by all sta
     uint8_t flags
 
 
-cdef struct Segment:           # of a policy set: the policies of one layer at one level
-    uint32_t first             # `stack_policies`
+cdef struct LayerLevel:        # of a policy set: the policies of one layer at one level
+    uint32_t first             # `set_policies`
     uint16_t n
     uint8_t layer
     uint8_t level
 
 
-cdef struct Stack:
-    uint32_t first             # `segments`
+cdef struct PolicySet:
+    uint32_t first             # `layer_levels`
     uint32_t n
 
 

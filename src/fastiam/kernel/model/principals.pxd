@@ -52,12 +52,12 @@ cdef struct Principal:
     uint32_t canonical_id
     uint32_t principal_set         # identity, boundary, session
     uint32_t scp_set
-    # in `word_lists`: service names, primary first, or the provider. Where there are none, one more than the principal of which this
+    # in `symbol_lists`: service names, primary first, or the provider. Where there are none, one more than the principal of which this
     # one is a copy but for its own ARN and constants that vary; 0: of none
     uint32_t names
     uint32_t n_constants
     uint32_t constants
-    uint32_t absent            # `word_lists`: keys that it is known not to have (K1)
+    uint32_t absent            # `symbol_lists`: keys that it is known not to have (K1)
     uint16_t n_absent
     uint16_t n_names
     int64_t mfa_at             # epoch seconds; INT64_MIN: no MFA

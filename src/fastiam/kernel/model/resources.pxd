@@ -10,7 +10,7 @@ cdef enum RecordFlag:
     RECORD_BLOCKS_PUBLIC = 1
     RECORD_TRUST = 2           # its policies count for STS calls alone
     RECORD_SERVICE = 4         # its policies count for service principals alone
-    RECORD_HOLDER = 8          # found for what it holds too: its tags are not theirs
+    RECORD_IS_PARENT = 8       # found for what it holds too: its tags are not theirs
 
 
 cdef enum RecordMark:          # beside them: what follows from the rest of the record
@@ -41,7 +41,7 @@ cdef enum ServiceMode:         # how the record of an ARN is found, by its servi
 
 
 cdef struct Account:
-    uint32_t word              # its id
+    uint32_t symbol            # its id
     uint32_t rcp_set         # NONE: no RCPs
     uint32_t org               # constant of its `aws:...OrgID`, NONE: none
     uint32_t org_paths

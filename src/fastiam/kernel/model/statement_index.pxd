@@ -32,18 +32,18 @@ cdef struct Item:              # what an index finds: a statement of a run, on o
     uint32_t resources         # as in an `Entry`
 
 
-cdef struct Noted:             # a pattern of an item, while an index is made
+cdef struct DraftPattern:      # a pattern of an item, while an index is made
     uint32_t item
     uint32_t pattern
     uint8_t grams              # which part of `kernel.plan.index_terms` are its grams
-    uint8_t is_open            # its best way is good
-    Range ways
+    uint8_t has_good_term      # its best way is good
+    Range terms
     uint64_t best              # 0: none
     uint32_t n_best            # how many patterns share it
 
 
-cdef struct WayCount:
-    uint64_t way
+cdef struct TermCount:
+    uint64_t term
     uint32_t n                 # how many patterns it finds; 0: empty
 
 
@@ -74,7 +74,7 @@ cdef struct Index:             # candidates of a long run: too many, never too f
     uint8_t slot_shift
     uint8_t filter_shift
     uint8_t has_fields         # some shape has
-    uint8_t is_sieved          # denies, each of which has a bit of a sieve
+    uint8_t has_deny_filter    # denies, each of which has a bit of a sieve
     IndexSlot always           # items that no hash finds
     uint32_t crossing          # those that may match a resource with more than five colons where `U` counts (R5)
     uint32_t n_crossing

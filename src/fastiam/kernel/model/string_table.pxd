@@ -57,12 +57,12 @@ cdef inline uint32_t hashed_find(
 # What a lookup reads, asked for before: the slot, what it points to, the text. They look at the first slot alone, and guess that it
 # holds the text that is looked for.
 
-cdef inline void ask_slot(const StringTable* table, uint32_t h) noexcept nogil:
+cdef inline void prefetch_slot(const StringTable* table, uint32_t h) noexcept nogil:
     if table.n:
         prefetch(&table.slots[(h >> 1) & table.mask])
 
 
-cdef inline uint32_t guessed_name(const StringTable* table, uint32_t h) noexcept nogil:
+cdef inline uint32_t guess_name(const StringTable* table, uint32_t h) noexcept nogil:
     """Where the table holds what has this hash, or NONE."""
     cdef const StringSlot* slot
     if table.n == 0:
@@ -71,15 +71,15 @@ cdef inline uint32_t guessed_name(const StringTable* table, uint32_t h) noexcept
     return slot.value if slot.hash == h and slot.value < table.n else <uint32_t>NONE
 
 
-cdef inline uint32_t ask_name(const StringTable* table, uint32_t h) noexcept nogil:
-    cdef uint32_t v = guessed_name(table, h)
+cdef inline uint32_t touch_name(const StringTable* table, uint32_t h) noexcept nogil:
+    cdef uint32_t v = guess_name(table, h)
     if v != NONE:
         prefetch(&table.texts[v])
         prefetch(&table.values[v])
     return v
 
 
-cdef inline uint32_t ask_text(const StringTable* table, const uint8_t* pool, uint32_t v) noexcept nogil:
+cdef inline uint32_t touch_text(const StringTable* table, const uint8_t* pool, uint32_t v) noexcept nogil:
     """The number under a name that was guessed."""
     cdef const uint8_t* text = pool + table.texts[v].text
     prefetch(text)

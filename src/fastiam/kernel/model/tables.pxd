@@ -34,8 +34,8 @@ cdef struct TablesC:
     const PoolText* const_texts
     const PrincipalToken* tokens
     const Range* principal_elements
-    const uint32_t* word_lists
-    const PoolText* words
+    const uint32_t* symbol_lists
+    const PoolText* symbols
     const Principal* principals
     const Record* records
     const Account* accounts
@@ -43,9 +43,9 @@ cdef struct TablesC:
     const ActionClass* classes
     const uint32_t* name_classes   # class of an action name
     const Entry* entries
-    const Flat* flats
-    const uint64_t* sieves     # of each row: 0 where it has no denies
-    const uint32_t* sieve_blocks   # the conditions of a deny that each bit stands for, as in `Flat`
+    const MatchOp* match_ops
+    const uint64_t* deny_filters  # of each row: 0 where it has no denies
+    const uint32_t* filter_conditions  # the conditions of a deny that each bit stands for, as in `MatchOp`
     const Run* runs
     const Index* indexes
     const Shape* shapes
@@ -54,7 +54,7 @@ cdef struct TablesC:
     const uint32_t* index_lists
     const Split* index_splits
     const uint64_t* index_filters
-    uint32_t n_sieve_blocks
+    uint32_t n_filter_conditions
     uint32_t n_atoms
     uint32_t n_keys
     uint32_t key_changes       # goes up with each key, and where one that was there may contradict what is known (K1) from now on

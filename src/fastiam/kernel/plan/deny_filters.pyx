@@ -4,57 +4,57 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from fastiam.kernel.base.invariants cimport narrow8
 from fastiam.kernel.model.decision cimport LAYER_SCP
 from fastiam.kernel.model.call cimport is_supplied
-from fastiam.kernel.plan.match_programs cimport Flats
-from fastiam.kernel.eval.memo cimport asks_who_alone, is_of_owner
+from fastiam.kernel.plan.match_programs cimport MatchPrograms
+from fastiam.kernel.eval.memo cimport variables_are_principal_keys, is_owner_key
 from fastiam.kernel.model.tables cimport *
-from fastiam.kernel.eval.unknown cimport next_slot, slot_number
+from fastiam.kernel.eval.unknown cimport next_variable_token, variable_index
 
 
-cdef class Sieves(Flats):
+cdef class DenyFilterBuilder(MatchPrograms):
     """Vectors with sieves."""
 
-    cdef uint64_t _sieve_of(self, const Row* row) except? 0xFFFFFFFFFFFFFFFE:
+    cdef uint64_t _filter_of(self, const Row* row) except? 0xFFFFFFFFFFFFFFFE:
         """The blocks of conditions of which one must hold for a deny to apply, as bits."""
-        cdef Flat* f
+        cdef MatchOp* f
         cdef Index* index
-        cdef uint64_t sieve = 0
+        cdef uint64_t filter_bits = 0
         cdef uint32_t i, j, n
         if row.flags & ROW_DENIES and not row.flags & ROW_FLAT:
-            return SIEVE_ANY
+            return FILTER_ALWAYS
         if row.denies == 0:
             return 0
         self.sync()                                      # flats may have moved the pool
         for i in range(row.denies):
-            f = <Flat*>self.flats.data + row.flat + i
+            f = <MatchOp*>self.match_ops.data + row.program + i
             n, index = 1, NULL
-            if f.first == TURN_INDEX:
+            if f.first == STEP_INDEX_PROBE:
                 index = <Index*>self.indexes.data + f.conditions
-                index.is_sieved = True
+                index.has_deny_filter = True
                 n = index.n_items
-                f = <Flat*>self.flats.data + f.atom
-            elif f.first == TURN_GROUP:
+                f = <MatchOp*>self.match_ops.data + f.atom
+            elif f.first == STEP_GROUP_FILTER:
                 continue
             for j in range(n):
                 if self._reads_what_is_supplied(f + j):
-                    f[j].sieve = self._sieve_bit(
-                        f[j].conditions, SIEVE_BITS if f[j].flags >> FLAT_LAYER_SHIFT <= LAYER_SCP else OWN_SIEVE_BITS
+                    f[j].filter_bit = self._filter_bit(
+                        f[j].conditions, FILTER_BITS if f[j].flags >> MATCHOP_LAYER_SHIFT <= LAYER_SCP else NON_ORG_FILTER_BITS
                     )
-                sieve |= <uint64_t>1 << f[j].sieve
-                if index != NULL and f[j].sieve == SIEVE_NONE:
-                    index.is_sieved = False
-        if sieve >> SIEVE_NONE:
-            return SIEVE_ANY
-        return sieve
+                filter_bits |= <uint64_t>1 << f[j].filter_bit
+                if index != NULL and f[j].filter_bit == FILTER_BIT_ALWAYS:
+                    index.has_deny_filter = False
+        if filter_bits >> FILTER_BIT_ALWAYS:
+            return FILTER_ALWAYS
+        return filter_bits
 
-    cdef bint _reads_what_is_supplied(self, const Flat* f):
+    cdef bint _reads_what_is_supplied(self, const MatchOp* f):
         """Whether all that comes before the conditions of a statement surely reads no key under which rows are counted."""
         cdef const Entry* e = <const Entry*>self.entries.data + f.entry
         cdef const Pattern* p
         cdef Range element = Range(0, 1)
         cdef uint32_t i, only = e.resources ^ ONE
         cdef const uint32_t* members = &only
-        if f.first != TURN_ODD:
-            return not f.flags & FLAT_ENDS or self._needs_no_caller(f.text, f.size)
+        if f.first != STEP_FULL_EVAL:
+            return not f.flags & MATCHOP_ENDS_ONLY or self._needs_no_caller(f.text, f.size)
         if e.flags & ~<uint8_t>(ENTRY_DENY | ENTRY_NOT_RESOURCE):
             return False
         if e.resources == NONE:
@@ -77,22 +77,22 @@ cdef class Sieves(Flats):
         cdef const uint8_t* p = <const uint8_t*>self.pool.data + text
         cdef const uint8_t* end = p + size
         cdef const Key* key
-        p = next_slot(p, end)
+        p = next_variable_token(p, end)
         while p != NULL:
-            key = <const Key*>self.keys.data + (<const Variable*>self.variables.data)[slot_number(p)].key
+            key = <const Key*>self.keys.data + (<const Variable*>self.variables.data)[variable_index(p)].key
             if not is_supplied(key):
                 return False
-            p = next_slot(p + SLOT_SIZE, end)
+            p = next_variable_token(p + VARIABLE_TOKEN_SIZE, end)
         return True
 
-    cdef int _keep_sieve(self, uint64_t sieve) except -1:
+    cdef int _store_filter(self, uint64_t filter_bits) except -1:
         """Of the last row. One that was not finished, for want of memory, has a sieve that lets everything through."""
-        while self.sieves.n < self.rows.n:
-            (<uint64_t*>self._push(&self.sieves))[0] = SIEVE_ANY
-        (<uint64_t*>self.sieves.data)[self.rows.n - 1] = sieve
+        while self.deny_filters.n < self.rows.n:
+            (<uint64_t*>self._push(&self.deny_filters))[0] = FILTER_ALWAYS
+        (<uint64_t*>self.deny_filters.data)[self.rows.n - 1] = filter_bits
         return 0
 
-    cdef bint _may_tell(self, uint32_t conditions):
+    cdef bint _is_prunable(self, uint32_t conditions):
         """Whether something may be known ahead of the conditions of a statement: of its first one, and so on until one tells nothing."""
         cdef Range block = Range(0, 1)
         cdef const uint32_t* ids
@@ -108,20 +108,20 @@ cdef class Sieves(Flats):
         for i in range(block.n):
             atom = <const Atom*>self.atoms.data + ids[i]
             key = <const Key*>self.keys.data + atom.key
-            if atom.flags & ATOM_U or key.is_resource_tag or not asks_who_alone(&self.t, atom):
+            if atom.flags & ATOM_U or key.is_resource_tag or not variables_are_principal_keys(&self.t, atom):
                 return False
-            if atom.flags & ATOM_FIXED or key.source == KEY_PRINCIPAL or is_of_owner(key):
+            if atom.flags & ATOM_FIXED or key.source == KEY_PRINCIPAL or is_owner_key(key):
                 return True
         return False
 
-    cdef uint8_t _sieve_bit(self, uint32_t conditions, uint32_t most) except? 0xFE:
-        """The bit of the conditions of a deny, SIEVE_NONE: they have none, and none of the first `most` is left."""
-        cdef const uint32_t* told = <const uint32_t*>self.sieve_blocks.data
+    cdef uint8_t _filter_bit(self, uint32_t conditions, uint32_t most) except? 0xFE:
+        """The bit of the conditions of a deny, FILTER_BIT_ALWAYS: they have none, and none of the first `most` is left."""
+        cdef const uint32_t* known = <const uint32_t*>self.filter_conditions.data
         cdef uint32_t i
-        for i in range(self.sieve_blocks.n):
-            if told[i] == conditions:
+        for i in range(self.filter_conditions.n):
+            if known[i] == conditions:
                 return narrow8(i)
-        if self.sieve_blocks.n >= most or not self._may_tell(conditions):
-            return SIEVE_NONE
-        (<uint32_t*>self._push(&self.sieve_blocks))[0] = conditions
-        return narrow8(self.sieve_blocks.n - 1)
+        if self.filter_conditions.n >= most or not self._is_prunable(conditions):
+            return FILTER_BIT_ALWAYS
+        (<uint32_t*>self._push(&self.filter_conditions))[0] = conditions
+        return narrow8(self.filter_conditions.n - 1)

@@ -5,8 +5,8 @@ from fastiam.kernel.model.conditions cimport Atom
 from fastiam.kernel.model.ids cimport Range
 from fastiam.kernel.model.patterns cimport Pattern
 from fastiam.kernel.model.policies cimport Entry
-from fastiam.kernel.model.statement_index cimport Index, IndexSlot, Item, Noted, WayCount
-from fastiam.kernel.plan.index_terms cimport Part, Ways
+from fastiam.kernel.model.statement_index cimport Index, IndexSlot, Item, DraftPattern, TermCount
+from fastiam.kernel.plan.index_terms cimport Part, IndexTerms
 
 
 cdef class _Draft:
@@ -19,18 +19,18 @@ cdef class _Draft:
     cdef uint32_t few
 
 
-cdef class Indexes(Ways):
-    cdef uint32_t count_mask                             # of `way_counts`, which may have more room
+cdef class Indexes(IndexTerms):
+    cdef uint32_t count_mask                             # of `term_counts`, which may have more room
 
     cdef uint32_t _item(self, _Draft draft, uint32_t entry, uint32_t resources) except? 0xFFFFFFFE
     cdef bint _is_anywhere(self, const Pattern* p)
     cdef int _add_entry(self, _Draft draft, uint32_t entry, const Entry* e) except -1
     cdef int _add_pattern(self, uint32_t item, uint32_t pattern, Part grams) except -1
-    cdef WayCount* _count_of(self, uint64_t way)
+    cdef TermCount* _count_of(self, uint64_t term)
     cdef int _count(self) except -1
-    cdef WayCount _rarest(self, Range ways, uint32_t few)
-    cdef int _go(self, _Draft draft, Noted* noted, uint64_t way) except -1
-    cdef bint _is_good(self, const Noted* noted, uint64_t way, uint32_t few)
+    cdef TermCount _rarest(self, Range terms, uint32_t few)
+    cdef int _go(self, _Draft draft, DraftPattern* draft_patterns, uint64_t term) except -1
+    cdef bint _is_good(self, const DraftPattern* draft_patterns, uint64_t term, uint32_t few)
     cdef uint32_t _best_shape(self, uint32_t few)
     cdef int _cover(self, _Draft draft) except -1
     cdef int _choose(self, _Draft draft) except -1
@@ -38,9 +38,9 @@ cdef class Indexes(Ways):
     cdef uint32_t _end_of(self, uint32_t first)
     cdef list _pieces_of(self, const Atom* a)
     cdef tuple _piece_of(self, bytes text)
-    cdef dict _asked_of(self, const Entry* e)
-    cdef dict _told_apart(self, dict pieces)
-    cdef int _split(self, _Draft draft, uint32_t h, list places, const Entry* entries, const Item* items) except -1
+    cdef dict _condition_texts(self, const Entry* e)
+    cdef dict _distinguishing_literals(self, dict pieces)
+    cdef int _split(self, _Draft draft, uint32_t h, list positions, const Entry* entries, const Item* items) except -1
     cdef int _split_all(self, _Draft draft, const Entry* entries, const Item* items) except -1
     cdef IndexSlot _slot(self, _Draft draft, uint32_t h, uint32_t first, uint32_t n) except *
     cdef int _write_slots(self, _Draft draft, Index* index) except -1

@@ -14,16 +14,16 @@ from fastiam.kernel.base.arn cimport cut_arn
 from fastiam.kernel.base.invariants cimport narrow16, narrow32, narrow8
 from fastiam.kernel.base.text cimport mix
 from fastiam.kernel.eval.operators cimport is_arn
-from fastiam.kernel.eval.term_hashes cimport MOST_SIZES, keep_bits, split_hash
+from fastiam.kernel.eval.term_hashes cimport MAX_SIZES, keep_bits, split_hash
 from fastiam.kernel.model.tables cimport *
-from fastiam.kernel.plan.index_terms cimport CROSSING_GRAMS, GRAMS, PIECES, Part, Ways
+from fastiam.kernel.plan.index_terms cimport CROSSING_GRAMS, GRAMS, PIECES, Part, IndexTerms
 
 
 cdef enum:
     SPLIT_ALWAYS = 0           # stands for the hash of the items that no hash finds
-    MOST_TEXTS = 64            # of an item that lies under each of them
-    MOST_SHAPES = 64           # that are weighed at once
-    MOST_PIECE = 1024          # bytes of how a text begins or ends
+    MAX_TEXTS = 64             # of an item that lies under each of them
+    MAX_SHAPES = 64            # that are weighed at once
+    MAX_LITERAL = 1024         # bytes of how a text begins or ends
     PLACED = 0xFFFFFFFF        # as the item of a draft: it is done
 
 
@@ -46,7 +46,7 @@ cdef class _Draft:
         self.few = few
 
 
-cdef class Indexes(Ways):
+cdef class Indexes(IndexTerms):
     """Vectors that can index the entries of a run."""
 
     cdef uint32_t _item(self, _Draft draft, uint32_t entry, uint32_t resources) except? 0xFFFFFFFE:
@@ -87,91 +87,91 @@ cdef class Indexes(Ways):
     cdef int _add_pattern(self, uint32_t item, uint32_t pattern, Part grams) except -1:
         """Note a pattern of an item. What a star crosses may hold more of the text than the fields do: of a crossing reading nothing but grams
         can be told."""
-        cdef Noted one = Noted(item, pattern, grams, False, Range(0, 0), 0, 0)
+        cdef DraftPattern one = DraftPattern(item, pattern, grams, False, Range(0, 0), 0, 0)
         if grams == GRAMS:
-            one.ways = self._ways_of(pattern, PIECES)
-        (<Noted*>self._push(&self.noted))[0] = one
+            one.terms = self._terms_of(pattern, PIECES)
+        (<DraftPattern*>self._push(&self.draft_patterns))[0] = one
         return 0
 
     # -- a way for each pattern ------------------------------------------------------------------------------------------------------
 
-    cdef WayCount* _count_of(self, uint64_t way):
+    cdef TermCount* _count_of(self, uint64_t term):
         """Where it is counted how many patterns a way finds."""
-        cdef WayCount* counts = <WayCount*>self.way_counts.data
-        cdef uint32_t at = <uint32_t>mix(way) & self.count_mask
-        while counts[at].n and counts[at].way != way:
+        cdef TermCount* counts = <TermCount*>self.term_counts.data
+        cdef uint32_t at = <uint32_t>mix(term) & self.count_mask
+        while counts[at].n and counts[at].term != term:
             at = (at + 1) & self.count_mask
         return counts + at
 
     cdef int _count(self) except -1:
         """Count the ways of what has no place yet."""
-        cdef const Noted* noted = <Noted*>self.noted.data
-        cdef const uint64_t* ways = <uint64_t*>self.ways.data
-        cdef WayCount* count
+        cdef const DraftPattern* draft_patterns = <DraftPattern*>self.draft_patterns.data
+        cdef const uint64_t* terms = <uint64_t*>self.terms.data
+        cdef TermCount* count
         cdef uint64_t n = 0, room = 64
         cdef uint32_t i, k
-        for i in range(self.noted.n):
-            n += noted[i].ways.n
+        for i in range(self.draft_patterns.n):
+            n += draft_patterns[i].terms.n
         while room < 2 * n:
             room *= 2
-        if self.way_counts.capacity < room:
-            self._resize(&self.way_counts, room)
-        memset(self.way_counts.data, 0, <size_t>room * sizeof(WayCount))
+        if self.term_counts.capacity < room:
+            self._resize(&self.term_counts, room)
+        memset(self.term_counts.data, 0, <size_t>room * sizeof(TermCount))
         self.count_mask = narrow32(room - 1)
-        for i in range(self.noted.n):
-            if noted[i].item != PLACED:
-                for k in range(noted[i].ways.n):
-                    count = self._count_of(ways[noted[i].ways.first + k])
-                    count.way = ways[noted[i].ways.first + k]
+        for i in range(self.draft_patterns.n):
+            if draft_patterns[i].item != PLACED:
+                for k in range(draft_patterns[i].terms.n):
+                    count = self._count_of(terms[draft_patterns[i].terms.first + k])
+                    count.term = terms[draft_patterns[i].terms.first + k]
                     count.n += 1
         return 0
 
-    cdef WayCount _rarest(self, Range ways, uint32_t few):
+    cdef TermCount _rarest(self, Range terms, uint32_t few):
         """Of some ways the first that few patterns share, else the one that fewest share; `n` is 0 where there is none."""
-        cdef WayCount best = WayCount(0, 0), one
+        cdef TermCount best = TermCount(0, 0), one
         cdef uint32_t k
-        for k in range(ways.n):
-            one = self._count_of((<uint64_t*>self.ways.data)[ways.first + k])[0]
+        for k in range(terms.n):
+            one = self._count_of((<uint64_t*>self.terms.data)[terms.first + k])[0]
             if best.n == 0 or one.n < best.n:
                 best = one
                 if one.n <= few:
                     break
         return best
 
-    cdef int _go(self, _Draft draft, Noted* noted, uint64_t way) except -1:
+    cdef int _go(self, _Draft draft, DraftPattern* draft_patterns, uint64_t term) except -1:
         """Go a way to an item."""
-        (<uint64_t*>self._push(&self.placed))[0] = way << 32 | noted.item
-        if way >> 32 != draft.last_shape:
-            draft.last_shape = <uint32_t>(way >> 32)
+        (<uint64_t*>self._push(&self.placed))[0] = term << 32 | draft_patterns.item
+        if term >> 32 != draft.last_shape:
+            draft.last_shape = <uint32_t>(term >> 32)
             draft.shapes.add(draft.last_shape)
-        noted.item = PLACED
+        draft_patterns.item = PLACED
         return 0
 
-    cdef bint _is_good(self, const Noted* noted, uint64_t way, uint32_t few):
+    cdef bint _is_good(self, const DraftPattern* draft_patterns, uint64_t term, uint32_t few):
         """Whether few patterns share a way, or fewer than any other."""
-        return way == noted.best or self._count_of(way).n <= few
+        return term == draft_patterns.best or self._count_of(term).n <= few
 
     cdef uint32_t _best_shape(self, uint32_t few):
         """The shape by which most patterns without a place gain most; NONE if none can have one."""
-        cdef const Noted* noted = <Noted*>self.noted.data
-        cdef uint32_t[MOST_SHAPES] shapes, gains, last
+        cdef const DraftPattern* draft_patterns = <DraftPattern*>self.draft_patterns.data
+        cdef uint32_t[MAX_SHAPES] shapes, gains, last
         cdef uint32_t i, k, s, n = 0, best = 0
-        cdef uint64_t way
-        for i in range(self.noted.n):
-            for k in range(noted[i].ways.n if noted[i].item != PLACED and noted[i].is_open else 0):
-                way = (<uint64_t*>self.ways.data)[noted[i].ways.first + k]
-                if not self._is_good(noted + i, way, few):
+        cdef uint64_t term
+        for i in range(self.draft_patterns.n):
+            for k in range(draft_patterns[i].terms.n if draft_patterns[i].item != PLACED and draft_patterns[i].has_good_term else 0):
+                term = (<uint64_t*>self.terms.data)[draft_patterns[i].terms.first + k]
+                if not self._is_good(draft_patterns + i, term, few):
                     continue
                 s = 0
-                while s < n and shapes[s] != way >> 32:
+                while s < n and shapes[s] != term >> 32:
                     s += 1
-                if s == MOST_SHAPES:
+                if s == MAX_SHAPES:
                     continue
                 if s == n:
-                    shapes[s], gains[s], last[s] = <uint32_t>(way >> 32), 0, NONE
+                    shapes[s], gains[s], last[s] = <uint32_t>(term >> 32), 0, NONE
                     n += 1
                 if last[s] != i:                         # once, however many words it has
-                    gains[s] += GAINS[way >> 56]
+                    gains[s] += GAINS[term >> 56]
                     last[s] = i
         for s in range(n):
             if gains[s] > gains[best]:
@@ -180,42 +180,42 @@ cdef class Indexes(Ways):
 
     cdef int _cover(self, _Draft draft) except -1:
         """Go one good way to each pattern that has any, so that a request has to be hashed for few shapes, and cheap ones."""
-        cdef Noted* noted = <Noted*>self.noted.data
+        cdef DraftPattern* draft_patterns = <DraftPattern*>self.draft_patterns.data
         cdef uint32_t i, k, shape = self._best_shape(draft.few)
-        cdef uint64_t way
+        cdef uint64_t term
         while shape != NONE:
-            for i in range(self.noted.n):
-                for k in range(noted[i].ways.n if noted[i].is_open else 0):
-                    way = (<uint64_t*>self.ways.data)[noted[i].ways.first + k]
-                    if noted[i].item != PLACED and way >> 32 == shape and self._is_good(noted + i, way, draft.few):
-                        self._go(draft, noted + i, way)
+            for i in range(self.draft_patterns.n):
+                for k in range(draft_patterns[i].terms.n if draft_patterns[i].has_good_term else 0):
+                    term = (<uint64_t*>self.terms.data)[draft_patterns[i].terms.first + k]
+                    if draft_patterns[i].item != PLACED and term >> 32 == shape and self._is_good(draft_patterns + i, term, draft.few):
+                        self._go(draft, draft_patterns + i, term)
             shape = self._best_shape(draft.few)
         return 0
 
     cdef int _choose(self, _Draft draft) except -1:
         """Give every pattern a place, or its item one on a list."""
-        cdef Noted* noted = <Noted*>self.noted.data
-        cdef WayCount best
+        cdef DraftPattern* draft_patterns = <DraftPattern*>self.draft_patterns.data
+        cdef TermCount best
         cdef uint32_t i
         self._count()
-        for i in range(self.noted.n):
-            best = self._rarest(noted[i].ways, draft.few)
-            noted[i].best, noted[i].n_best = best.way, best.n
-            noted[i].is_open = 0 < best.n <= 2 * draft.few
+        for i in range(self.draft_patterns.n):
+            best = self._rarest(draft_patterns[i].terms, draft.few)
+            draft_patterns[i].best, draft_patterns[i].n_best = best.term, best.n
+            draft_patterns[i].has_good_term = 0 < best.n <= 2 * draft.few
         self._cover(draft)
-        for i in range(self.noted.n):                    # what is left shares all of its ways with many
-            noted[i].ways = Range(0, 0) if noted[i].item == PLACED else self._ways_of(noted[i].pattern, <Part>noted[i].grams)
+        for i in range(self.draft_patterns.n):           # what is left shares all of its ways with many
+            draft_patterns[i].terms = Range(0, 0) if draft_patterns[i].item == PLACED else self._terms_of(draft_patterns[i].pattern, <Part>draft_patterns[i].grams)
         self._count()
-        for i in range(self.noted.n):
-            best = self._rarest(noted[i].ways, draft.few)
-            if best.n == 0 or (noted[i].n_best and 2 * best.n > noted[i].n_best):
-                best = WayCount(noted[i].best, noted[i].n_best)
-            if noted[i].item == PLACED:
+        for i in range(self.draft_patterns.n):
+            best = self._rarest(draft_patterns[i].terms, draft.few)
+            if best.n == 0 or (draft_patterns[i].n_best and 2 * best.n > draft_patterns[i].n_best):
+                best = TermCount(draft_patterns[i].best, draft_patterns[i].n_best)
+            if draft_patterns[i].item == PLACED:
                 continue
             if best.n:
-                self._go(draft, noted + i, best.way)
+                self._go(draft, draft_patterns + i, best.term)
             else:
-                (draft.crossing if noted[i].grams == CROSSING_GRAMS else draft.always).append(noted[i].item)
+                (draft.crossing if draft_patterns[i].grams == CROSSING_GRAMS else draft.always).append(draft_patterns[i].item)
         return 0
 
     cdef int _sort_placed(self) except -1:
@@ -250,7 +250,7 @@ cdef class Indexes(Ways):
         cdef list found = []
         for i in range(a.n):
             v = <Value*>self.values.data + a.first + i
-            if v.has_slots or v.is_u:
+            if v.has_variables or v.is_u:
                 return []
             if v.unresolved:
                 continue
@@ -268,20 +268,20 @@ cdef class Indexes(Ways):
     cdef tuple _piece_of(self, bytes text):
         """The piece of a text by which it is found; None: it has none."""
         cdef Py_ssize_t first = 0, last = len(text)
-        while first < last and text[first] < TOKEN_SLOT:
+        while first < last and text[first] < TOKEN_VARIABLE:
             first += 1
         if first == last:
             return SHAPE_EXACT, text, last
-        while text[last - 1] < TOKEN_SLOT:
+        while text[last - 1] < TOKEN_VARIABLE:
             last -= 1
         if 0 < first <= 64 and text[first - 1] == 47:    # "/"
             return SHAPE_PATH, text[:first], first
-        first, last = min(first, <Py_ssize_t>MOST_PIECE), max(last, <Py_ssize_t>len(text) - MOST_PIECE)
+        first, last = min(first, <Py_ssize_t>MAX_LITERAL), max(last, <Py_ssize_t>len(text) - MAX_LITERAL)
         if first >= <Py_ssize_t>len(text) - last:
             return (SHAPE_PREFIX, text[:first], first) if first else None
         return SHAPE_SUFFIX, text[last:], len(text) - last
 
-    cdef dict _asked_of(self, const Entry* e):
+    cdef dict _condition_texts(self, const Entry* e):
         """By condition key, what the text that it has must be for an entry to count, if `U` is not in question: whether it must be an ARN,
         and as `_pieces_of`."""
         cdef const uint32_t* members
@@ -295,7 +295,7 @@ cdef class Indexes(Ways):
         members = &only if e.conditions & ONE else <uint32_t*>self.atom_lists.data + block.first
         for i in range(block.n):
             a = <Atom*>self.atoms.data + members[i]
-            if not 0 < a.n <= MOST_TEXTS or a.qualifier == FOR_ALL:
+            if not 0 < a.n <= MAX_TEXTS or a.qualifier == FOR_ALL:
                 continue
             if a.op != OP_STRING and a.op != OP_STRING_LIKE and a.op != OP_IP and a.op != OP_ARN:
                 continue
@@ -306,7 +306,7 @@ cdef class Indexes(Ways):
                 found[a.key] = a.op == OP_ARN, pieces    # of two operators the last one: either tells enough
         return found
 
-    cdef dict _told_apart(self, dict pieces):
+    cdef dict _distinguishing_literals(self, dict pieces):
         """Items by the shapes and pieces that are hashed, from the pieces of each of them. Of one kind there are few sizes: what is longer is
         cut to one of them."""
         cdef dict sizes = {}, found = {}
@@ -316,7 +316,7 @@ cdef class Indexes(Ways):
                 sizes.setdefault(kind, []).append(size)
         for kind, some in sizes.items():
             some.sort()
-            sizes[kind] = sorted({some[i * len(some) // MOST_SIZES] for i in range(MOST_SIZES)})
+            sizes[kind] = sorted({some[i * len(some) // MAX_SIZES] for i in range(MAX_SIZES)})
         for position, listed in pieces.items():
             for kind, piece, size in listed:
                 if kind == SHAPE_EXACT or kind == SHAPE_PATH:
@@ -332,20 +332,20 @@ cdef class Indexes(Ways):
                 found.setdefault((kind, size, piece), []).append(position)
         return found
 
-    cdef int _split(self, _Draft draft, uint32_t h, list places, const Entry* entries, const Item* items) except -1:
+    cdef int _split(self, _Draft draft, uint32_t h, list positions, const Entry* entries, const Item* items) except -1:
         """Tell items under one hash apart by the texts that they ask for, if these are different ones."""
         cdef dict keys = {}
         cdef set of_arns = set()
         cdef uint32_t position
-        for position in places:
-            for key, (is_arn, pieces) in self._asked_of(entries + items[position].entry).items():
+        for position in positions:
+            for key, (is_arn, pieces) in self._condition_texts(entries + items[position].entry).items():
                 keys.setdefault(key, {})[position] = pieces
                 if is_arn:
                     of_arns.add(key)
-        best, least = None, len(places) / 2
+        best, least = None, len(positions) / 2
         for key, pieces in keys.items():
-            apart = self._told_apart(pieces)
-            n = len(places) - len(pieces) + sum(map(len, apart.values())) / len(apart)
+            apart = self._distinguishing_literals(pieces)
+            n = len(positions) - len(pieces) + sum(map(len, apart.values())) / len(apart)
             if n <= least:
                 best, least = (key, apart), n
         if best is None:
@@ -357,7 +357,7 @@ cdef class Indexes(Ways):
                     <uint64_t>split_hash(h, key, kind, piece, len(piece), self.t.seed) << 32 | <uint32_t>position
                 )
         shapes = sorted({(kind, -size) for kind, size, _ in apart})   # INVARIANT: the longest network first (`text_hashes`)
-        draft.splits[h] = key, [position for position in places if position not in keys[key]], shapes, key in of_arns
+        draft.splits[h] = key, [position for position in positions if position not in keys[key]], shapes, key in of_arns
         return 0
 
     cdef int _split_all(self, _Draft draft, const Entry* entries, const Item* items) except -1:
@@ -434,7 +434,7 @@ cdef class Indexes(Ways):
         cdef _Draft draft = _Draft((self.index_from + 5) // 6)
         cdef Index index
         cdef uint32_t i
-        self.noted.n = self.placed.n = 0
+        self.draft_patterns.n = self.placed.n = 0
         index.first_item = self.index_items.n
         for i in range(n):
             self._add_entry(draft, i, entries + i)
@@ -450,12 +450,12 @@ cdef class Indexes(Ways):
         index.n_crossing = narrow32(len(draft.crossing))
         index.first_shape = self.shapes.n
         index.n_shapes = narrow32(len(draft.shapes))
-        index.is_sieved = False
+        index.has_deny_filter = False
         index.has_fields = any(i & 0xFF for i in draft.shapes)
         for i in sorted(draft.shapes):                   # so the sizes of prefixes ascend
             (<Shape*>self._push(&self.shapes))[0] = Shape(<uint16_t>(i >> 8), <uint8_t>(i >> 24), <uint8_t>i)
         (<Index*>self._push(&self.indexes))[0] = index
-        self._release_memory(&self.noted)
-        self._release_memory(&self.way_counts)
+        self._release_memory(&self.draft_patterns)
+        self._release_memory(&self.term_counts)
         self._release_memory(&self.placed)
         return self.indexes.n - 1

@@ -13,9 +13,9 @@ cdef enum Part:                # kinds of ways, by what they cost a request
     N_PARTS = 3
 
 
-cdef class Ways(Vectors):
-    cdef Range _ways_of(self, uint32_t pattern, Part part) except *
-    cdef int _add_way(self, uint32_t first, uint8_t kind, int64_t size, uint8_t fields, uint32_t h) except -1
+cdef class IndexTerms(Vectors):
+    cdef Range _terms_of(self, uint32_t pattern, Part part) except *
+    cdef int _add_term(self, uint32_t first, uint8_t kind, int64_t size, uint8_t fields, uint32_t h) except -1
     cdef int _add_piece(self, uint32_t first, const Pattern* p, int64_t start, int64_t size, uint8_t kind, uint8_t fields) except -1
     cdef int _add_pieces(self, uint32_t first, const Pattern* p) except -1
     cdef int _add_ends(self, uint32_t first, const Pattern* p, int64_t prefix, int64_t suffix, uint8_t fields) except -1

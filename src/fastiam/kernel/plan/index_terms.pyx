@@ -14,8 +14,8 @@ from fastiam.kernel.storage.vectors cimport Vectors
 
 
 cdef enum:
-    MOST_HASHED = 1024         # bytes of a pattern
-    MOST_PLACES = 256          # of words and grams: some of the ways of a long pattern are enough
+    MAX_HASHED = 1024          # bytes of a pattern
+    MAX_POSITIONS = 256        # of words and grams: some of the ways of a long pattern are enough
 
 
 cdef int64_t usual_size(int64_t n):
@@ -29,36 +29,36 @@ cdef int64_t usual_size(int64_t n):
 
 cdef int64_t past_token(const uint8_t* tail, int64_t i):
     """Behind a star, a question mark or a variable."""
-    return i + (SLOT_SIZE if tail[i] == TOKEN_SLOT else 1)
+    return i + (VARIABLE_TOKEN_SIZE if tail[i] == TOKEN_VARIABLE else 1)
 
 
-cdef class Ways(Vectors):
+cdef class IndexTerms(Vectors):
     """Vectors that know the ways to find patterns of six fields."""
 
-    cdef Range _ways_of(self, uint32_t pattern, Part part) except *:
-        """The ways of one kind to find a pattern, in `ways`; the cheapest first."""
+    cdef Range _terms_of(self, uint32_t pattern, Part part) except *:
+        """The ways of one kind to find a pattern, in `terms`; the cheapest first."""
         cdef const Pattern* p = <const Pattern*>self.patterns.data + pattern
-        cdef uint32_t at = pattern * N_PARTS + part, n = self.pattern_ways.n, first = self.ways.n
+        cdef uint32_t at = pattern * N_PARTS + part, n = self.pattern_terms.n, first = self.terms.n
         if n <= at:
-            memset(self._push(&self.pattern_ways, at + 1 - n), 0, (at + 1 - n) * sizeof(Range))
-        if (<Range*>self.pattern_ways.data)[at].n == 0:
+            memset(self._push(&self.pattern_terms, at + 1 - n), 0, (at + 1 - n) * sizeof(Range))
+        if (<Range*>self.pattern_terms.data)[at].n == 0:
             if part == PIECES:
                 self._add_pieces(first, p)
                 self._add_words(first, p)
             else:
                 self._add_grams(first, p, 8, SHAPE_GRAM if part == GRAMS else SHAPE_CROSSING)
                 self._add_grams(first, p, 4, SHAPE_GRAM if part == GRAMS else SHAPE_CROSSING)
-            (<Range*>self.pattern_ways.data)[at] = Range(first, self.ways.n - first)
-        return (<Range*>self.pattern_ways.data)[at]
+            (<Range*>self.pattern_terms.data)[at] = Range(first, self.terms.n - first)
+        return (<Range*>self.pattern_terms.data)[at]
 
-    cdef int _add_way(self, uint32_t first, uint8_t kind, int64_t size, uint8_t fields, uint32_t h) except -1:
+    cdef int _add_term(self, uint32_t first, uint8_t kind, int64_t size, uint8_t fields, uint32_t h) except -1:
         """Append a way to those of a pattern, which start at `first`, if it is not among them."""
-        cdef uint64_t way = (<uint64_t>kind << 24 | <uint64_t>size << 8 | fields) << 32 | h
+        cdef uint64_t term = (<uint64_t>kind << 24 | <uint64_t>size << 8 | fields) << 32 | h
         cdef uint32_t i
-        for i in range(first, self.ways.n):
-            if (<uint64_t*>self.ways.data)[i] == way:
+        for i in range(first, self.terms.n):
+            if (<uint64_t*>self.terms.data)[i] == term:
                 return 0
-        (<uint64_t*>self._push(&self.ways))[0] = way
+        (<uint64_t*>self._push(&self.terms))[0] = term
         return 0
 
     cdef int _add_piece(self, uint32_t first, const Pattern* p, int64_t start, int64_t size, uint8_t kind, uint8_t fields) except -1:
@@ -71,7 +71,7 @@ cdef class Ways(Vectors):
             piece = prefix_hash(tail, size, &at, &before)
         else:
             piece = hash_bytes(tail + start, size, self.t.seed)
-        return self._add_way(first, kind, shape.size, fields, shape_hash(fields_hash(self.pool.data + p.text, p.colons, fields), piece, &shape))
+        return self._add_term(first, kind, shape.size, fields, shape_hash(fields_hash(self.pool.data + p.text, p.colons, fields), piece, &shape))
 
     cdef int _add_pieces(self, uint32_t first, const Pattern* p) except -1:
         """By the whole of field 6, or how it begins or ends, without the fields before it and with those that are literal."""
@@ -83,10 +83,10 @@ cdef class Ways(Vectors):
             fields |= SHAPE_REGION
         if p.literal_fields & 8:
             fields |= SHAPE_ACCOUNT
-        while prefix < n and tail[prefix] < TOKEN_SLOT:
+        while prefix < n and tail[prefix] < TOKEN_VARIABLE:
             prefix += 1
         while at < n:
-            if tail[at] >= TOKEN_SLOT:
+            if tail[at] >= TOKEN_VARIABLE:
                 at = last = past_token(tail, at)
             else:
                 at += 1
@@ -94,7 +94,7 @@ cdef class Ways(Vectors):
             if prefix == n:
                 self._add_piece(first, p, 0, n, SHAPE_EXACT, hashed)
             else:
-                self._add_ends(first, p, min(prefix, <int64_t>MOST_HASHED), min(n - last, <int64_t>MOST_HASHED), hashed)
+                self._add_ends(first, p, min(prefix, <int64_t>MAX_HASHED), min(n - last, <int64_t>MAX_HASHED), hashed)
                 if 0 < prefix <= 64 and tail[prefix - 1] == 47:
                     self._add_piece(first, p, 0, prefix, SHAPE_PATH, hashed)
                 if hashed:
@@ -116,14 +116,14 @@ cdef class Ways(Vectors):
         """By every word that stands whole in field 6; a star, or a variable, may stand for the first or last letters of one."""
         cdef const uint8_t* tail = <const uint8_t*>self.pool.data + p.text + p.colons[4] + 1
         cdef int64_t n = p.size - p.colons[4] - 1, i = 0, at = 0
-        while i <= n and i <= MOST_PLACES:
-            if i < n and tail[i] >= TOKEN_SLOT:
+        while i <= n and i <= MAX_POSITIONS:
+            if i < n and tail[i] >= TOKEN_VARIABLE:
                 i = past_token(tail, i)
                 at = -1
                 continue
             if i == n or breaks(<const char*>tail + i, 1):
                 if 0 <= at < i:
-                    self._add_way(first, SHAPE_WORD, 0, 0, word_hash(<const char*>tail + at, i - at))
+                    self._add_term(first, SHAPE_WORD, 0, 0, word_hash(<const char*>tail + at, i - at))
                 at = i + 1
             i += 1
         return 0
@@ -133,11 +133,11 @@ cdef class Ways(Vectors):
         cdef const uint8_t* tail = <const uint8_t*>self.pool.data + p.text + p.colons[4] + 1
         cdef int64_t n = p.size - p.colons[4] - 1, i = 0, start = 0
         cdef Shape shape = Shape(narrow16(size), kind, 0)
-        while i < n and i < MOST_PLACES:
-            if tail[i] >= TOKEN_SLOT:
+        while i < n and i < MAX_POSITIONS:
+            if tail[i] >= TOKEN_VARIABLE:
                 i = start = past_token(tail, i)
                 continue
             i += 1
             if i - start >= size:
-                self._add_way(first, kind, size, 0, gram_hash(<const char*>tail + i - size, &shape))
+                self._add_term(first, kind, size, 0, gram_hash(<const char*>tail + i - size, &shape))
         return 0

@@ -8,8 +8,8 @@ from libc.string cimport memchr, memcmp, memcpy, memmove, memset
 from fastiam.kernel.base.arn cimport account_number
 from fastiam.kernel.base.invariants cimport narrow16, narrow32, narrow8
 from fastiam.kernel.base.text cimport first_bit
-from fastiam.kernel.eval.group_filter cimport GROUPED_BYTES, MOST_GROUPED, field_mark, has_pieces
-from fastiam.kernel.eval.literals cimport MOST_END_HEAD, MOST_END_SUFFIX, MOST_HEAD, MOST_MID, MOST_SUFFIX
+from fastiam.kernel.eval.group_filter cimport GROUPED_BYTES, MAX_GROUP, field_mark, has_pieces
+from fastiam.kernel.eval.literals cimport MAX_END_PREFIX, MAX_END_SUFFIX, MAX_PREFIX, MAX_MID, MAX_SUFFIX
 from fastiam.kernel.model.decision cimport LAYER_BOUNDARY, LAYER_RESOURCE, LAYER_SCP, LAYER_SESSION
 from fastiam.kernel.model.match_ops cimport account_bit, principal_fingerprint
 from fastiam.kernel.model.tables cimport *
@@ -18,14 +18,14 @@ from fastiam.kernel.plan.patterns cimport MAX_COLON
 
 
 cdef enum:
-    MOST_FLATS = 64            # of a row, without those of limits
-    MOST_LIMITS = 32           # of these
+    MAX_PROGRAM = 64           # of a row, without those of limits
+    MAX_LIMIT_OPS = 32         # of these
     LOAD = 16                  # bytes that are read at once
-    MOST_NTH = 1 << 16         # conditions of a statement that are asked one by one (`kernel.decide.condition_batch`)
-    LEAST_GROUPED = 3          # flats of a group: a filter costs a look
-    LEAST_PASSED = 2           # of these, where the resource is one that some of them match: those with another mark
-    MANY_GROUPED = 5           # so many are a group whatever their marks are, for the resources that none of them matches
-    LEAST_FIELD = 3            # bytes of the sixth field that are worth a look
+    MAX_CONDITION_INDEX = 1 << 16  # conditions of a statement that are asked one by one (`kernel.decide.condition_batch`)
+    MIN_GROUP = 3              # flats of a group: a filter costs a look
+    MIN_SKIPPED = 2            # of these, where the resource is one that some of them match: those with another mark
+    LARGE_GROUP = 5            # so many are a group whatever their marks are, for the resources that none of them matches
+    MIN_FIELD = 3              # bytes of the sixth field that are worth a look
 
 
 cdef inline uint8_t spare_of(uint32_t least):
@@ -33,27 +33,27 @@ cdef inline uint8_t spare_of(uint32_t least):
     return narrow8(64 - 8 * min(least, <uint32_t>GROUPED_BYTES))
 
 
-cdef inline bint are_of_service(const uint8_t* pool, const Flat* one, const Flat* other):
+cdef inline bint are_of_service(const uint8_t* pool, const MatchOp* one, const MatchOp* other):
     """Whether two patterns are about one service: an action is mostly for resources of one, which no filter passes over for another."""
     cdef const uint8_t* p = pool + one.text
     cdef const uint8_t* end = p
     cdef int _
-    for _ in range(3):                                   # INVARIANT: five colons (`Flats._field_of`)
+    for _ in range(3):                                   # INVARIANT: five colons (`MatchPrograms._field_of`)
         end = <const uint8_t*>memchr(end, 58, one.size) + 1
     return other.size >= end - p and memcmp(p, pool + other.text, <size_t>(end - p)) == 0
 
 
-cdef class Flats(Indexes):
+cdef class MatchPrograms(Indexes):
     """Vectors with flats."""
 
     # -- flats -----------------------------------------------------------------------------------------------------------------------
 
-    cdef int _flatten(self, Row* row) except -1:
+    cdef int _build_program(self, Row* row) except -1:
         """Write the denies and the first allows of a row out as flats, if they are few, and with them those of its limits."""
         cdef Run* runs = <Run*>self.runs.data + row.first
         cdef Run* limits[3]                              # the allows
-        cdef Flat flats[2 * (MOST_FLATS + MOST_LIMITS)]  # those of groups come after the others are there
-        cdef uint32_t denies = self._run_flats(runs, flats, 0, MOST_FLATS), n = denies
+        cdef MatchOp match_ops[2 * (MAX_PROGRAM + MAX_LIMIT_OPS)]  # those of groups come after the others are there
+        cdef uint32_t denies = self._append_run_ops(runs, match_ops, 0, MAX_PROGRAM), n = denies
         cdef bint of_scps = row.n > 1 and runs[1].layer == LAYER_SCP
         limits[0] = runs + 1 if row.n > 1 else NULL
         limits[1] = runs + 2 if row.n > 2 and runs[2].layer == LAYER_BOUNDARY and not runs[2].flags & RUN_ALL else NULL
@@ -61,18 +61,18 @@ cdef class Flats(Indexes):
         if of_scps and not self._levels(row, limits):
             return 0
         if limits[0] != NULL:
-            n = self._run_flats(limits[0], flats, denies, MOST_FLATS)
-        if n > MOST_FLATS or (n == 0 and row.flags & (ROW_DENIES | ROW_GRANTS) and not of_scps):
+            n = self._append_run_ops(limits[0], match_ops, denies, MAX_PROGRAM)
+        if n > MAX_PROGRAM or (n == 0 and row.flags & (ROW_DENIES | ROW_GRANTS) and not of_scps):
             return 0
         row.flags |= ROW_FLAT
         row.denies = narrow8(denies)
-        row.n_flats = narrow8(n)
-        n = self._limit_flats(row, limits, flats)
+        row.n_ops = narrow8(n)
+        n = self._append_limit_ops(row, limits, match_ops)
         if of_scps and not row.flags & ROW_LIMITS_FLAT:
             row.flags &= ~ROW_FLAT
         if n:
-            row.flat = self.flats.n                      # else the first one of all, which can be read
-            memcpy(self._push(&self.flats, n), flats, n * sizeof(Flat))
+            row.program = self.match_ops.n               # else the first one of all, which can be read
+            memcpy(self._push(&self.match_ops, n), match_ops, n * sizeof(MatchOp))
         return 0
 
     cdef bint _levels(self, Row* row, Run** limits):
@@ -91,44 +91,44 @@ cdef class Flats(Indexes):
             n += 1
         return True
 
-    cdef uint32_t _limit_flats(self, Row* row, Run** limits, Flat* flats) except? 0xFFFFFFFE:
+    cdef uint32_t _append_limit_ops(self, Row* row, Run** limits, MatchOp* match_ops) except? 0xFFFFFFFE:
         """Append the flats of a boundary and of session policies to those of a row, if they are few; how many it has then. Or of the second
         and third level of SCPs."""
-        cdef uint32_t bound = row.n_flats, session
+        cdef uint32_t bound = row.n_ops, session
         if limits[1] != NULL:
-            bound = self._run_flats(limits[1], flats, bound, MOST_FLATS + MOST_LIMITS)
+            bound = self._append_run_ops(limits[1], match_ops, bound, MAX_PROGRAM + MAX_LIMIT_OPS)
         session = bound
         if limits[2] != NULL:
-            session = self._run_flats(limits[2], flats, bound, MOST_FLATS + MOST_LIMITS)
-        if session > MOST_FLATS + MOST_LIMITS:
-            return row.n_flats
+            session = self._append_run_ops(limits[2], match_ops, bound, MAX_PROGRAM + MAX_LIMIT_OPS)
+        if session > MAX_PROGRAM + MAX_LIMIT_OPS:
+            return row.n_ops
         row.flags |= ROW_LIMITS_FLAT
-        row.n_bound = narrow8(bound - row.n_flats)
+        row.n_bound = narrow8(bound - row.n_ops)
         row.n_session = narrow8(session - bound)
         return session
 
-    cdef uint32_t _run_flats(self, Run* run, Flat* flats, uint32_t n, uint32_t most) except? 0xFFFFFFFE:
+    cdef uint32_t _append_run_ops(self, Run* run, MatchOp* match_ops, uint32_t n, uint32_t most) except? 0xFFFFFFFE:
         """Append the flats of a run to the `n` that are there; how many these are, more than `most` if they are not few."""
-        cdef uint32_t j, first = n, looks
+        cdef uint32_t j, first = n, n_probes
         if n > most or run.n == 0:
             return n
         for j in range(run.n):
             if n <= most:
-                n = self._flats_of(run.first + j, flats, n)
+                n = self._append_ops(run.first + j, match_ops, n)
         if n > most:
-            looks = n - first
+            n_probes = n - first
         else:
-            n = self._group(flats, first, n)
-            looks = self._looks(flats, first, n)
-        if looks < self.index_from or self._is_grant(run):
+            n = self._group(match_ops, first, n)
+            n_probes = self._count_probes(match_ops, first, n)
+        if n_probes < self.index_from or self._is_grant(run):
             return n
         if run.index == NONE:
             run.index = self._index(run.first, run.n)
-        if n <= most and looks < self.index_from + self._unsought(run):
+        if n <= most and n_probes < self.index_from + self._n_unindexed(run):
             return n
-        return self._run_flat(run, flats, first)
+        return self._run_op(run, match_ops, first)
 
-    cdef uint32_t _unsought(self, const Run* run):
+    cdef uint32_t _n_unindexed(self, const Run* run):
         """How many items of a run are looked at whatever is asked for."""
         cdef const Index* index = <const Index*>self.indexes.data + run.index
         return index.always.n if index.always.split == NONE else 0
@@ -138,67 +138,67 @@ cdef class Flats(Indexes):
         cdef const Entry* e = <const Entry*>self.entries.data + run.first
         return e.layer == LAYER_RESOURCE and not e.flags & ENTRY_DENY
 
-    cdef uint32_t _looks(self, const Flat* flats, uint32_t first, uint32_t n):
+    cdef uint32_t _count_probes(self, const MatchOp* match_ops, uint32_t first, uint32_t n):
         """How many looks flats may take: of a group, one for it and those whose marks are the same."""
-        cdef uint32_t looks = 0
+        cdef uint32_t n_probes = 0
         while first < n:
-            looks += 1
-            if flats[first].first == TURN_GROUP:
-                looks += self._alike(flats + first + 1, flats[first].head, flats[first].least)
-                first += flats[first].head
+            n_probes += 1
+            if match_ops[first].first == STEP_GROUP_FILTER:
+                n_probes += self._n_equal_fingerprints(match_ops + first + 1, match_ops[first].head, match_ops[first].least)
+                first += match_ops[first].head
             first += 1
-        return looks
+        return n_probes
 
-    cdef uint32_t _alike(self, const Flat* flats, uint32_t n, uint32_t least):
+    cdef uint32_t _n_equal_fingerprints(self, const MatchOp* match_ops, uint32_t n, uint32_t least):
         """How many of some flats have the same mark, made of so many bytes of the sixth field, at most."""
-        cdef uint16_t marks[MOST_GROUPED]
-        cdef uint32_t i, j, alike, most = 0
+        cdef uint16_t marks[MAX_GROUP]
+        cdef uint32_t i, j, n_equal, most = 0
         for i in range(n):
-            marks[i] = self._mark_of(flats + i, least)
+            marks[i] = self._mark_of(match_ops + i, least)
         for i in range(n):
-            alike = 0
+            n_equal = 0
             for j in range(n):
-                alike += marks[i] == marks[j]
-            most = max(most, alike)
+                n_equal += marks[i] == marks[j]
+            most = max(most, n_equal)
         return most
 
-    cdef bint _blurs(self, const Flat* flats, uint32_t n, uint32_t least, uint32_t field):
+    cdef bint _blurs(self, const MatchOp* match_ops, uint32_t n, uint32_t least, uint32_t field):
         """Whether marks of so few bytes as one more flat has tell those of a group apart less well."""
-        return field < least and self._alike(flats, n, field) > self._alike(flats, n, least)
+        return field < least and self._n_equal_fingerprints(match_ops, n, field) > self._n_equal_fingerprints(match_ops, n, least)
 
-    cdef uint16_t _mark_of(self, const Flat* f, uint32_t least):
+    cdef uint16_t _mark_of(self, const MatchOp* f, uint32_t least):
         """The mark of a flat."""
         return field_mark(<const char*>self._field_of(f) + least, spare_of(least))
 
-    cdef uint32_t _run_flat(self, const Run* run, Flat* flats, uint32_t n) except? 0xFFFFFFFE:
+    cdef uint32_t _run_op(self, const Run* run, MatchOp* match_ops, uint32_t n) except? 0xFFFFFFFE:
         """Append one flat for a whole run to the `n` that are there; how many these are. Each item of its index gets one, apart from them."""
         cdef const Index* index = <const Index*>self.indexes.data + run.index
         cdef const Item* item
-        cdef Flat f = self._statement_flat(run.first)
-        cdef uint32_t j, first = self.flats.n
-        self._push(&self.flats, index.n_items)
+        cdef MatchOp f = self._statement_op(run.first)
+        cdef uint32_t j, first = self.match_ops.n
+        self._push(&self.match_ops, index.n_items)
         for j in range(index.n_items):
             item = <const Item*>self.index_items.data + index.first_item + j
-            f = self._statement_flat(run.first + item.entry)
-            if item.resources != NONE and f.first != TURN_ODD:
+            f = self._statement_op(run.first + item.entry)
+            if item.resources != NONE and f.first != STEP_FULL_EVAL:
                 if item.resources & ONE and not (<const Entry*>self.entries.data)[run.first + item.entry].flags & ENTRY_NOT_RESOURCE:
-                    self._flat_pattern(&f, item.resources ^ ONE)
+                    self._pattern_op(&f, item.resources ^ ONE)
                 else:
-                    f.first = TURN_ODD
-            (<Flat*>self.flats.data)[first + j] = f
-        memset(&flats[n], 0, sizeof(Flat))
-        flats[n].flags = f.flags & FLAT_DENIES
-        flats[n].entry = narrow32(run - <const Run*>self.runs.data)
-        flats[n].conditions = run.index
-        flats[n].atom = first
-        flats[n].first = TURN_INDEX
-        flats[n].sieve = SIEVE_NONE
+                    f.first = STEP_FULL_EVAL
+            (<MatchOp*>self.match_ops.data)[first + j] = f
+        memset(&match_ops[n], 0, sizeof(MatchOp))
+        match_ops[n].flags = f.flags & MATCHOP_DENY
+        match_ops[n].entry = narrow32(run - <const Run*>self.runs.data)
+        match_ops[n].conditions = run.index
+        match_ops[n].atom = first
+        match_ops[n].first = STEP_INDEX_PROBE
+        match_ops[n].filter_bit = FILTER_BIT_ALWAYS
         if run.flags & RUN_ALL:                          # the last one always counts
-            flats[n + 1] = f
+            match_ops[n + 1] = f
             return n + 2
         return n + 1
 
-    cdef uint32_t _group(self, Flat* flats, uint32_t first, uint32_t n) except? 0xFFFFFFFE:
+    cdef uint32_t _group(self, MatchOp* match_ops, uint32_t first, uint32_t n) except? 0xFFFFFFFE:
         """Put a flat that tells which may match before some that follow one another, from `first` on; how many all are then.
 
         INVARIANT: there is room for them, one for each three.
@@ -206,25 +206,25 @@ cdef class Flats(Indexes):
         cdef uint32_t least, end, field, n_passed
         while first < n:
             least, end = MAX_COLON, first
-            while end < n and end - first < MOST_GROUPED:
-                field = self._field_bytes(&flats[end])
-                if field < LEAST_FIELD or not are_of_service(<const uint8_t*>self.pool.data, flats + first, flats + end):
+            while end < n and end - first < MAX_GROUP:
+                field = self._field_bytes(&match_ops[end])
+                if field < MIN_FIELD or not are_of_service(<const uint8_t*>self.pool.data, match_ops + first, match_ops + end):
                     break
-                if end - first >= LEAST_GROUPED and self._blurs(flats + first, end - first, least, field):
+                if end - first >= MIN_GROUP and self._blurs(match_ops + first, end - first, least, field):
                     break
                 least = min(least, field)
                 end += 1
-            n_passed = end - first - self._alike(flats + first, end - first, least)
-            if end - first < LEAST_GROUPED or (end - first < MANY_GROUPED and n_passed < LEAST_PASSED):
+            n_passed = end - first - self._n_equal_fingerprints(match_ops + first, end - first, least)
+            if end - first < MIN_GROUP or (end - first < LARGE_GROUP and n_passed < MIN_SKIPPED):
                 first = max(end, first + 1)
                 continue
-            memmove(&flats[first + 1], &flats[first], (n - first) * sizeof(Flat))
-            self._mark_group(&flats[first], end - first, least)
+            memmove(&match_ops[first + 1], &match_ops[first], (n - first) * sizeof(MatchOp))
+            self._mark_group(&match_ops[first], end - first, least)
             first = end + 1
             n += 1
         return n
 
-    cdef const uint8_t* _field_of(self, const Flat* f):
+    cdef const uint8_t* _field_of(self, const MatchOp* f):
         """Where the sixth field of its pattern starts, as if every colon stood between fields: so it is in a resource."""
         cdef const uint8_t* p = <const uint8_t*>self.pool.data + f.text
         cdef int _
@@ -232,85 +232,85 @@ cdef class Flats(Indexes):
             p = <const uint8_t*>memchr(p, 58, f.size) + 1
         return p
 
-    cdef uint32_t _field_bytes(self, const Flat* f):
+    cdef uint32_t _field_bytes(self, const MatchOp* f):
         """How many literal bytes the sixth field of a pattern starts with; 0 where it must not be grouped."""
         cdef const uint8_t* end = <const uint8_t*>self.pool.data + f.text + f.size
         cdef const uint8_t* field
         cdef const uint8_t* p
-        if not has_pieces(f) or f.flags & FLAT_PRINCIPALS:
+        if not has_pieces(f) or f.flags & MATCHOP_HAS_PRINCIPAL:
             return 0
         p = field = self._field_of(f)
-        while p < end and p[0] < TOKEN_SLOT:
+        while p < end and p[0] < TOKEN_VARIABLE:
             p += 1
         return narrow32(p - field)
 
-    cdef int _mark_group(self, Flat* group, uint32_t n, uint32_t least) except -1:
+    cdef int _mark_group(self, MatchOp* group, uint32_t n, uint32_t least) except -1:
         """Make the first flat, which stands twice, that of a group."""
         cdef uint32_t i, at = self.pool.n
-        cdef uint16_t marks[MOST_GROUPED]
+        cdef uint16_t marks[MAX_GROUP]
         memset(marks, 0, sizeof(marks))
         group.suffix = spare_of(least)
         for i in range(1, n + 1):
             marks[i - 1] = self._mark_of(group + i, least)
-            group.flags |= group[i].flags & FLAT_CROSSES
+            group.flags |= group[i].flags & MATCHOP_MAY_CROSS
         memcpy(self._push(&self.pool, sizeof(marks)), marks, sizeof(marks))
-        group.flags &= ~<uint8_t>FLAT_ENDS
-        group.first, group.head, group.least, group.text, group.size = TURN_GROUP, narrow8(n), narrow16(least), at, 0
+        group.flags &= ~<uint8_t>MATCHOP_ENDS_ONLY
+        group.first, group.head, group.least, group.text, group.size = STEP_GROUP_FILTER, narrow8(n), narrow16(least), at, 0
         return 0
 
-    cdef uint32_t _flats_of(self, uint32_t entry, Flat* flats, uint32_t n) except? 0xFFFFFFFE:
+    cdef uint32_t _append_ops(self, uint32_t entry, MatchOp* match_ops, uint32_t n) except? 0xFFFFFFFE:
         """Append the flats of a statement to the `n` that are there, while there is room; how many these are, or would be."""
         cdef const Entry* e = <const Entry*>self.entries.data + entry
         cdef const uint32_t* members
         cdef Range element = Range(0, 1)
-        cdef Flat f = self._statement_flat(entry)
+        cdef MatchOp f = self._statement_op(entry)
         cdef uint32_t i, only = e.resources ^ ONE
-        if e.resources == NONE or f.first == TURN_ODD:
-            if n < MOST_FLATS + MOST_LIMITS:
-                flats[n] = f
+        if e.resources == NONE or f.first == STEP_FULL_EVAL:
+            if n < MAX_PROGRAM + MAX_LIMIT_OPS:
+                match_ops[n] = f
             return n + 1
         members = &only
         if not e.resources & ONE:
             element = (<const Range*>self.resource_elements.data)[e.resources]
             members = <const uint32_t*>self.pattern_lists.data + element.first
         for i in range(element.n):
-            if n + i < MOST_FLATS + MOST_LIMITS:
-                flats[n + i] = f
-                self._flat_pattern(&flats[n + i], members[i])
+            if n + i < MAX_PROGRAM + MAX_LIMIT_OPS:
+                match_ops[n + i] = f
+                self._pattern_op(&match_ops[n + i], members[i])
         return n + element.n
 
-    cdef Flat _statement_flat(self, uint32_t entry):
+    cdef MatchOp _statement_op(self, uint32_t entry):
         """The flat of a statement, but for what its patterns say."""
         cdef const Entry* e = <const Entry*>self.entries.data + entry
         cdef uint8_t several = False
-        cdef Flat f
-        memset(&f, 0, sizeof(Flat))
+        cdef MatchOp f
+        memset(&f, 0, sizeof(MatchOp))
         f.entry = entry
         f.conditions = e.conditions
-        f.flags = FLAT_DENIES if e.flags & ENTRY_DENY else 0
-        f.flags |= e.layer << FLAT_LAYER_SHIFT
-        f.sieve = SIEVE_NONE
-        f.first = TURN_DONE
+        f.flags = MATCHOP_DENY if e.flags & ENTRY_DENY else 0
+        f.flags |= e.layer << MATCHOP_LAYER_SHIFT
+        f.filter_bit = FILTER_BIT_ALWAYS
+        f.first = STEP_MATCHED
         if e.conditions != NONE:
-            f.first = TURN_ASKS
+            f.first = STEP_CONDITION
             f.atom = e.conditions ^ ONE
             if not e.conditions & ONE:
                 f.atom = (<const uint32_t*>self.atom_lists.data)[(<const Range*>self.condition_lists.data)[e.conditions].first]
         if e.principals != NONE and not self._is_about_all(e):
-            f.flags |= FLAT_PRINCIPALS
+            f.flags |= MATCHOP_HAS_PRINCIPAL
             f.atom = self._accounts_of(e, &several)
             if several and e.flags & ENTRY_DENY:
                 f.atom = 0
             if f.atom and not e.flags & ENTRY_DENY:
-                f.sieve = narrow8(self._whom(e) | 1 << WHOM_TOLD_AT | several << WHOM_SEVERAL_AT)
-            f.first = TURN_WHOM
+                f.filter_bit = narrow8(self._principal_hint(e) | 1 << HINT_KNOWN_SHIFT | several << HINT_SEVERAL_SHIFT)
+            f.first = STEP_PRINCIPAL
         if e.flags & ~<uint8_t>ENTRY_DENY or self._has_too_many(e.conditions):
-            f.first = TURN_ODD
+            f.first = STEP_FULL_EVAL
         return f
 
     cdef bint _has_too_many(self, uint32_t conditions):
         """Whether a statement has more conditions than waves count."""
-        return conditions != NONE and not conditions & ONE and (<const Range*>self.condition_lists.data)[conditions].n > MOST_NTH
+        return conditions != NONE and not conditions & ONE and (<const Range*>self.condition_lists.data)[conditions].n > MAX_CONDITION_INDEX
 
     cdef bint _is_about_all(self, const Entry* e):
         """Its principal element holds `*`: every user or role. Of services: `_may_leave_services_out`."""
@@ -339,7 +339,7 @@ cdef class Flats(Indexes):
         cdef PoolText text
         cdef const char* p
         cdef uint64_t number
-        cdef uint32_t i, word, found = NONE, bits = 0
+        cdef uint32_t i, symbol, found = NONE, bits = 0
         cdef bint services = False
         if e.flags & ENTRY_NOT_PRINCIPAL:
             return 0
@@ -348,10 +348,10 @@ cdef class Flats(Indexes):
             services = services or k.form == FORM_SERVICE
             if k.form == FORM_SERVICE or k.form == FORM_FEDERATED_USER or k.form == FORM_NEVER:
                 continue                                 # neither user nor role
-            word = k.value if k.form == FORM_ACCOUNT or k.form == FORM_ROLE else k.other
-            if not FORM_ACCOUNT <= k.form <= FORM_SESSION or word >= self.words.texts.n:
+            symbol = k.value if k.form == FORM_ACCOUNT or k.form == FORM_ROLE else k.other
+            if not FORM_ACCOUNT <= k.form <= FORM_SESSION or symbol >= self.symbols.texts.n:
                 return 0
-            text = (<const PoolText*>self.words.texts.data)[word]
+            text = (<const PoolText*>self.symbols.texts.data)[symbol]
             p = <const char*>self.pool.data + text.text
             if k.form == FORM_ROLE or k.form == FORM_SESSION:    # partition, account and name
                 p = <const char*>memchr(p, 0, text.size)
@@ -367,7 +367,7 @@ cdef class Flats(Indexes):
             return 0
         return bits if several[0] else found
 
-    cdef uint8_t _whom(self, const Entry* e):
+    cdef uint8_t _principal_hint(self, const Entry* e):
         """Whom of the accounts that it is about a principal element names."""
         cdef Range list = (<const Range*>self.principal_elements.data)[e.principals]
         cdef const PrincipalToken* k
@@ -383,111 +383,111 @@ cdef class Flats(Indexes):
         mark = first_bit(marks) if marks else 0
         if marks != <uint32_t>1 << mark:
             return 0
-        return narrow8(mark if mark else 1 << WHOM_ACCOUNT_AT)
+        return narrow8(mark if mark else 1 << HINT_ACCOUNT_SHIFT)
 
-    cdef int _flat_pattern(self, Flat* f, uint32_t pattern) except -1:
+    cdef int _pattern_op(self, MatchOp* f, uint32_t pattern) except -1:
         cdef const Pattern* p = <const Pattern*>self.patterns.data + pattern
         cdef const uint8_t* rest = <const uint8_t*>self.pool.data + p.text
         cdef uint32_t head = p.head, mid = p.mid, at = p.colons[p.colon]
         cdef uint8_t after
         if mid == 0:                                     # what is too long of the head goes for the middle
-            at = head = min(head, <uint32_t>MOST_HEAD)
+            at = head = min(head, <uint32_t>MAX_PREFIX)
             mid = p.head - head
         if p.kind == PATTERN_ANY and not p.flags:
             return 0
-        if p.kind == PATTERN_SLOTS or p.kind == PATTERN_FIELDS:
-            self._flat_ends(f, p)
+        if p.kind == PATTERN_VARIABLES or p.kind == PATTERN_FIELDS:
+            self._ends_op(f, p)
             return 0
         # what is read before a piece, where it is shorter than what is read at once, lies in the pool
         if (
-            p.flags or p.kind != PATTERN_PIECES or head > MOST_HEAD or mid > MOST_MID or p.suffix > MOST_SUFFIX
+            p.flags or p.kind != PATTERN_PIECES or head > MAX_PREFIX or mid > MAX_MID or p.suffix > MAX_SUFFIX
             or p.text + min(at, <uint32_t>p.size) < LOAD
         ):
-            f.first = TURN_ODD
+            f.first = STEP_FULL_EVAL
             return 0
-        after = f.turn = f.first
-        f.first = TURN_NEXT
+        after = f.on_match = f.first
+        f.first = STEP_LITERALS
         f.text, f.size, f.mid_at = p.text, narrow16(p.size), narrow16(at)
         f.head, f.mid, f.suffix = narrow8(head), narrow8(mid), narrow8(p.suffix)
         f.least = p.head + p.mid + p.need
         f.colon = p.colon if p.mid else NO_COLON
         f.rest = -1 if p.rest == REST_NOTHING else <int8_t>p.rest
-        if p.crossing != NONE and f.flags & FLAT_DENIES:
-            f.flags |= FLAT_CROSSES
+        if p.crossing != NONE and f.flags & MATCHOP_DENY:
+            f.flags |= MATCHOP_MAY_CROSS
         if p.rest >= REST_INNER:
             if memchr(rest, TOKEN_ONE, p.size) == NULL and p.rest == REST_GLOB:
                 f.rest = REST_PIECES
-            f.turn = TURN_ODD
+            f.on_match = STEP_FULL_EVAL
             rest += at + mid
             at = 1
             while rest[at] < TOKEN_STAR and at <= LOAD and at < p.need - p.suffix + 1:
                 at += 1
-            if rest[0] == TOKEN_STAR and at > 1 and not f.flags & FLAT_PRINCIPALS:
-                f.turn = TURN_INNER
+            if rest[0] == TOKEN_STAR and at > 1 and not f.flags & MATCHOP_HAS_PRINCIPAL:
+                f.on_match = STEP_INNER_LITERAL
                 f.inner = narrow8(at - 1)
                 if f.inner < p.need - p.suffix:
                     f.rest = REST_PIECES if f.rest == REST_INNER else f.rest
-                f.turn |= (after if f.rest == REST_INNER else TURN_ODD) << TURN_BITS
-        if mid == 0 and head <= MOST_END_HEAD and p.suffix <= MOST_END_SUFFIX and not f.flags & FLAT_CROSSES:
-            f.first = TURN_HEAD_INNER if f.turn & TURN_MASK == TURN_INNER else TURN_HEAD
-        self._room_beyond(p)
+                f.on_match |= (after if f.rest == REST_INNER else STEP_FULL_EVAL) << STEP_BITS
+        if mid == 0 and head <= MAX_END_PREFIX and p.suffix <= MAX_END_SUFFIX and not f.flags & MATCHOP_MAY_CROSS:
+            f.first = STEP_ENDS_AND_INNER if f.on_match & STEP_MASK == STEP_INNER_LITERAL else STEP_ENDS
+        self._reserve_over_read(p)
         return 0
 
-    cdef int _flat_ends(self, Flat* f, const Pattern* p) except -1:
+    cdef int _ends_op(self, MatchOp* f, const Pattern* p) except -1:
         """Of a pattern that is no pieces, its literal ends: whatever else it may match across colons (R5) has them, too, but for one that is
         too short (R6)."""
         cdef const uint8_t* text = <const uint8_t*>self.pool.data + p.text
         cdef uint32_t head = 0, at, last, after = f.first
-        while head < p.size and text[head] < TOKEN_SLOT:
+        while head < p.size and text[head] < TOKEN_VARIABLE:
             head += 1
         at = last = head
         while at < p.size:
-            if text[at] >= TOKEN_SLOT:
-                at += (SLOT_SIZE - 1) * (text[at] == TOKEN_SLOT)
+            if text[at] >= TOKEN_VARIABLE:
+                at += (VARIABLE_TOKEN_SIZE - 1) * (text[at] == TOKEN_VARIABLE)
                 last = at + 1
             at += 1
-        f.first = TURN_ODD
+        f.first = STEP_FULL_EVAL
         if p.flags == MATCH_IS_U or head <= p.colons[1] or head == p.size or p.size > MAX_COLON or p.text + p.size < LOAD:
             return 0
-        f.first, f.turn = TURN_HEAD, TURN_ODD
-        f.flags |= FLAT_ENDS | (FLAT_CROSSES if p.crossing != NONE and f.flags & FLAT_DENIES else 0)
+        f.first, f.on_match = STEP_ENDS, STEP_FULL_EVAL
+        f.flags |= MATCHOP_ENDS_ONLY | (MATCHOP_MAY_CROSS if p.crossing != NONE and f.flags & MATCHOP_DENY else 0)
         f.text, f.size, f.rest, f.colon = p.text, narrow16(p.size), REST_SUFFIX, NO_COLON
-        f.head, f.suffix = narrow8(min(head, <uint32_t>MOST_END_HEAD)), narrow8(min(p.size - last, <uint32_t>MOST_END_SUFFIX))
+        f.head, f.suffix = narrow8(min(head, <uint32_t>MAX_END_PREFIX)), narrow8(min(p.size - last, <uint32_t>MAX_END_SUFFIX))
         f.mid_at = narrow16(head)
         f.least = f.head + f.suffix
-        if p.kind == PATTERN_SLOTS and not p.flags and not f.flags & FLAT_PRINCIPALS and self._flat_slot(f, p, head):
-            f.turn = narrow8(after << TURN_BITS | TURN_WHOSE)
-        self._room_beyond(p)
+        if p.kind == PATTERN_VARIABLES and not p.flags and not f.flags & MATCHOP_HAS_PRINCIPAL and self._variable_op(f, p, head):
+            f.on_match = narrow8(after << STEP_BITS | STEP_VARIABLE)
+        self._reserve_over_read(p)
         return 0
 
-    cdef bint _flat_slot(self, Flat* f, const Pattern* p, uint32_t head):
+    cdef bint _variable_op(self, MatchOp* f, const Pattern* p, uint32_t head):
         """Where the first variable of a pattern stands, if nothing is open before it but the region and the account, as a whole: all
         colons are between fields then, so that what matches field by field is worth T. `inner` says what is open, and how far into field 6
         it stands then."""
         cdef const uint8_t* text = <const uint8_t*>self.pool.data + p.text
-        cdef uint32_t field = p.colons[4] + 1, at = field, open = 0, i
+        cdef uint32_t field = p.colons[4] + 1, at = field, wildcards = 0, i
         if self._field_of(f) != text + field or field >= p.size:
             return False
-        if text[p.colons[2] + 1] == TOKEN_STAR and p.colons[3] == p.colons[2] + 2 and head <= MOST_END_HEAD:
-            open |= OPEN_REGION
+        if text[p.colons[2] + 1] == TOKEN_STAR and p.colons[3] == p.colons[2] + 2 and head <= MAX_END_PREFIX:
+            wildcards |= WILD_REGION
         if text[p.colons[3] + 1] == TOKEN_STAR and p.colons[4] == p.colons[3] + 2:
-            open |= OPEN_ACCOUNT
+            wildcards |= WILD_ACCOUNT
         for i in range(p.colons[1] + 1, field):
-            if text[i] >= TOKEN_SLOT and not (i == p.colons[2] + 1 and open & OPEN_REGION) and not (
-                i == p.colons[3] + 1 and open & OPEN_ACCOUNT
+            if text[i] >= TOKEN_VARIABLE and not (i == p.colons[2] + 1 and wildcards & WILD_REGION) and not (
+                i == p.colons[3] + 1 and wildcards & WILD_ACCOUNT
             ):
                 return False
-        while at < p.size and text[at] < TOKEN_SLOT:
+        while at < p.size and text[at] < TOKEN_VARIABLE:
             at += 1
-        if at == p.size or text[at] != TOKEN_SLOT or (open and (at - field) >> (8 - OPEN_BITS)):
+        if at == p.size or text[at] != TOKEN_VARIABLE or (wildcards and (at - field) >> (8 - WILD_BITS)):
             return False
         f.mid_at = narrow16(at)
-        f.inner = narrow8(open | (at - field) << OPEN_BITS if open else 0)
-        if memchr(text + at + SLOT_SIZE, TOKEN_SLOT, p.size - at - SLOT_SIZE) != NULL:
-            f.inner |= OPEN_MORE
+        f.inner = narrow8(wildcards | (at - field) << WILD_BITS if wildcards else 0)
+        if memchr(text + at + VARIABLE_TOKEN_SIZE, TOKEN_VARIABLE, p.size - at - VARIABLE_TOKEN_SIZE) != NULL:
+            f.inner |= MORE_VARIABLES
         return True
 
-    cdef int _room_beyond(self, const Pattern* p) except -1:
+    cdef int _reserve_over_read(self, const Pattern* p) except -1:
         """What is read beyond a pattern lies in the pool, too."""
         if self.pool.n < p.text + p.size + 2 * LOAD:
             self._push(&self.pool, 2 * LOAD)

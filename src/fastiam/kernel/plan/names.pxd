@@ -24,7 +24,7 @@ cdef struct TemplateKey:            # a constant that tells one caller from othe
 cdef class _Template:
     cdef uint32_t base, n_template_keys
     cdef bytes role
-    cdef TemplateKey varied[MAX_TEMPLATE_KEYS]
+    cdef TemplateKey template_keys[MAX_TEMPLATE_KEYS]
 
 
 cdef class Names:
@@ -46,7 +46,7 @@ cdef class Names:
     cdef int sync(self) except -1
     cdef int enter(self, TablesC* snapshot) except -1
     cdef uint32_t _entry_of(self, const NameTable* names, bytes text) except? 0xFFFFFFFE
-    cdef int _forget(self, NameTable* names, bytes text) except -1
+    cdef int _remove_name(self, NameTable* names, bytes text) except -1
     cdef int _append_name(self, NameTable* names, bytes text, uint32_t value) except -1
     cpdef bint enter_from_template(self, bytes name) except -1
     cdef int _enter_from_template(self, _Template templates, bytes name, bytes last, bytes role) except -1

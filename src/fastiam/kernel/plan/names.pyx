@@ -19,8 +19,8 @@ from fastiam.kernel.storage.vectors cimport NameTable, Vector, bytes_of, free_it
 
 
 cdef enum:
-    NEVER = 0xFFFFFFFFFFFFFFFF
-    LIKENESS = 250             # bytes that an entry of `templates` takes, about
+    UNSEEN = 0xFFFFFFFFFFFFFFFF
+    TEMPLATE_CAPACITY = 250    # bytes that an entry of `templates` takes, about
 
 
 cdef bint may_end_principal(bytes text):
@@ -59,7 +59,7 @@ cdef class Names:
         cdef int i
         self.tables = tables
         self.generation = tables.generation
-        self.seen = NEVER
+        self.seen = UNSEEN
         self.templates = {}
         for i in range(N_LISTS):
             self._list(i).item = 4
@@ -206,7 +206,7 @@ cdef class Names:
     cdef int _append_name(self, NameTable* names, bytes text, uint32_t value) except -1:
         """Enter a text, or give it another value."""
         cdef uint32_t at = self._entry_of(names, text)
-        self.seen = NEVER
+        self.seen = UNSEEN
         if at == NONE:
             return self.tables._name(names, text, value)
         (<uint32_t*>names.values.data)[at] = value
@@ -216,25 +216,25 @@ cdef class Names:
         """Let a principal be found by its ARN or name."""
         self._append_name(&self.principals, text, principal)
 
-    def add_template(self, bytes start, uint32_t base, bytes role, list varied):
+    def add_template(self, bytes start, uint32_t base, bytes role, list template_keys):
         """Let `enter_from_template` enter names that begin so, up to the last slash, as principals like `base`.
 
-        `role` stands before what follows the slash in the word of the caller's role; None where `base` has that word. `varied` are
+        `role` stands before what follows the slash in the word of the caller's role; None where `base` has that word. `template_keys` are
         constants that differ, each (key, before, certainty): a text before what follows the slash, or None for the whole name.
         """
         cdef _Template templates = _Template()
         cdef TemplateKey* v
         templates.base, templates.role = base, role
-        for key, before, certainty in varied:
-            v = &templates.varied[templates.n_template_keys]            # INVARIANT: they are MAX_TEMPLATE_KEYS at most (`PrincipalTemplate`)
+        for key, before, certainty in template_keys:
+            v = &templates.template_keys[templates.n_template_keys]     # INVARIANT: they are MAX_TEMPLATE_KEYS at most (`PrincipalTemplate`)
             v[0] = TemplateKey(key, PoolText(0, NONE), certainty)
             if before is not None:
                 v.before = PoolText(self.tables._text(before), narrow32(len(<bytes>before)))
             self.tables._check_key(v.key)
-            (<Key*>self.tables.keys.data)[v.key].varies = True
+            (<Key*>self.tables.keys.data)[v.key].is_template_key = True
             templates.n_template_keys += 1
         if start not in self.templates:
-            self.template_bytes += LIKENESS + <uint64_t>len(start)
+            self.template_bytes += TEMPLATE_CAPACITY + <uint64_t>len(start)
         self.templates[start] = templates
 
     cpdef bint enter_from_template(self, bytes name) except -1:
@@ -254,7 +254,7 @@ cdef class Names:
             return False
         if templates.role is not None:
             role = templates.role + last
-            if self.tables._find(&self.tables.words, role) != NONE:
+            if self.tables._find(&self.tables.symbols, role) != NONE:
                 return False
         self._enter_from_template(templates, name, last, role)
         return True
@@ -274,15 +274,15 @@ cdef class Names:
             p.session_arn = self._symbol_at(text, name)
         self._fill_template_keys(&p, templates, text, last)
         (<Principal*>t._push(&t.principals))[0] = p
-        self.seen = NEVER
+        self.seen = UNSEEN
         return t._name_at(&self.principals, text, t.principals.n - 1)
 
     cdef uint32_t _symbol_at(self, PoolText text, bytes name) except? 0xFFFFFFFE:
         """The word of a name that lies in the pool already."""
-        cdef uint32_t found = self.tables._find(&self.tables.words, name)
+        cdef uint32_t found = self.tables._find(&self.tables.symbols, name)
         if found == NONE:
-            found = self.tables.words.texts.n
-            self.tables._name_at(&self.tables.words, text, found)
+            found = self.tables.symbols.texts.n
+            self.tables._name_at(&self.tables.symbols, text, found)
         return found
 
     cdef int _fill_template_keys(self, Principal* p, _Template templates, PoolText name, bytes last) except -1:
@@ -293,7 +293,7 @@ cdef class Names:
         cdef const TemplateKey* v
         memcpy(at, <const Constant*>t.constants.data + p.constants, n * sizeof(Constant))
         for k in range(templates.n_template_keys):
-            v = &templates.varied[k]
+            v = &templates.template_keys[k]
             (<PoolText*>t._push(&t.const_texts))[0] = name if v.before.size == NONE else self._joined(v.before, last)
             i = 0
             while i < n and at[i].key != v.key:
@@ -321,10 +321,10 @@ cdef class Names:
         record of their own."""
         self._append_name(&self.facts, start_key(start) or text, record)
 
-    cdef int _forget(self, NameTable* names, bytes text) except -1:
+    cdef int _remove_name(self, NameTable* names, bytes text) except -1:
         """Let nothing be found by a text: what was entered is no name any more, and what requests bring is another one."""
         cdef uint32_t at = self._entry_of(names, text)
-        self.seen = NEVER
+        self.seen = UNSEEN
         if at != NONE:
             (<PoolText*>names.texts.data)[at] = PoolText(0, 0)
             (<uint32_t*>names.values.data)[at] = NONE
@@ -332,11 +332,11 @@ cdef class Names:
 
     def no_principal(self, bytes text):
         """Let the directory be asked for who has this name."""
-        self._forget(&self.principals, text)
+        self._remove_name(&self.principals, text)
 
     def no_fact(self, bytes text):
         """Let it be asked for this ARN."""
-        self._forget(&self.facts, text)
+        self._remove_name(&self.facts, text)
 
     def service(self, bytes text, uint32_t mode):
         """Say how records of a service are found."""
@@ -352,7 +352,7 @@ cdef class Names:
             self._append_name(&self.account_ids, id, at)
         a = <Account*>self.accounts.data + at
         a[0] = Account(self.tables.symbol(id), rcp_set, org, org_paths)
-        self.seen = NEVER
+        self.seen = UNSEEN
 
     def endpoint(self, bytes id, *, uint32_t policy_set, is_gateway, list constants):
         """A VPC endpoint; its number."""
@@ -369,12 +369,12 @@ cdef class Names:
     def judge_endpoints(self, bint has_policies):
         """Whether an unknown endpoint leaves its layer undetermined (D40)."""
         self.has_endpoints = has_policies
-        self.seen = NEVER
+        self.seen = UNSEEN
 
     def deny_unknown_owner(self):
         """Deny requests on ARNs whose owner nothing tells (D23)."""
         self.denies_unknown_owner = True
-        self.seen = NEVER
+        self.seen = UNSEEN
 
     def freeze(self):
         """End of compilation: what comes later can be cut off."""

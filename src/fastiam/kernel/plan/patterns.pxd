@@ -20,10 +20,10 @@ cdef inline bint has_tokens(const uint8_t* text, int64_t first, int64_t end) noe
     return False
 
 
-cdef inline bint has_slots(const uint8_t* text, int64_t first, int64_t end) noexcept nogil:
+cdef inline bint has_variables(const uint8_t* text, int64_t first, int64_t end) noexcept nogil:
     cdef int64_t i
     for i in range(first, end):                          # INVARIANT: what follows the token of a slot is below 128
-        if text[i] == TOKEN_SLOT:
+        if text[i] == TOKEN_VARIABLE:
             return True
     return False
 
@@ -36,7 +36,7 @@ cdef inline bint is_mixed(const uint8_t* text, int64_t at, int64_t end) noexcept
             tokens = True
         else:
             others = True
-        at += SLOT_SIZE if text[at] == TOKEN_SLOT else 1
+        at += VARIABLE_TOKEN_SIZE if text[at] == TOKEN_VARIABLE else 1
     return tokens and others
 
 
@@ -116,8 +116,8 @@ cdef inline void read_pattern(const uint8_t* text, int64_t size, const int64_t* 
         p.flags = MATCH_IS_U                             # R6, V26
     elif is_mixed(text, colons[4] + 1, size) and may_be_iam(text, colons):
         p.flags = MATCH_IS_U_IN_IAM                      # R9
-    if has_slots(text, colons[4] + 1, size):
-        p.kind = PATTERN_SLOTS
+    if has_variables(text, colons[4] + 1, size):
+        p.kind = PATTERN_VARIABLES
     else:
         p.kind = PATTERN_PIECES if read_pieces(text, size, colons, p) else PATTERN_FIELDS
 
@@ -137,11 +137,11 @@ cdef inline int64_t read_crossing(const uint8_t* text, int64_t size, const int64
     if not may_cross:
         return -1
     p.flags = MATCH_IS_U
-    p.kind = PATTERN_CROSS
+    p.kind = PATTERN_CROSSING
     if n_fields < 6:
         return colons[n_fields - 1]
     for i in range(5):
         p.colons[i] = narrow16(colons[i])
-    if has_slots(text, colons[4] + 1, size):
-        p.kind = PATTERN_CROSS_SLOTS
+    if has_variables(text, colons[4] + 1, size):
+        p.kind = PATTERN_CROSSING_VARIABLES
     return size

@@ -2,12 +2,12 @@
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from fastiam.kernel.model.plan cimport Row, PlanKey
-from fastiam.kernel.model.policies cimport Body, Entry, Segment
-from fastiam.kernel.plan.deny_filters cimport Sieves
+from fastiam.kernel.model.policies cimport Body, Entry, LayerLevel
+from fastiam.kernel.plan.deny_filters cimport DenyFilterBuilder
 from fastiam.kernel.storage.vectors cimport Vector
 
 
-cdef class Rows(Sieves):
+cdef class Rows(DenyFilterBuilder):
     cdef uint32_t n_cells, n_hashed
     cdef uint32_t stamp
     cdef dict class_ids
@@ -22,10 +22,10 @@ cdef class Rows(Sieves):
     cdef int _stamp(self, uint32_t action_class) except -1
     cdef int _stamp_name(self, uint32_t name) except -1
     cdef int _action_truth(self, const Body* b)
-    cdef int _collect(self, Segment s) except -1
+    cdef int _collect(self, LayerLevel s) except -1
     cdef int _close_run(self, Vector* scratch, uint32_t first, uint8_t layer, uint8_t level, bint whole) except -1
     cdef int make_rows(self, const PlanKey* keys, uint32_t n) except -1
-    cdef void _ask_for(self, const PlanKey* keys, uint32_t n)
+    cdef void _prefetch_inputs(self, const PlanKey* keys, uint32_t n)
     cdef int _make_row(self, const PlanKey* row) except -1
     cdef uint32_t _row_number(self, bint whole) except? 0xFFFFFFFE
     cdef int _grow_row_slots(self) except -1
@@ -33,5 +33,5 @@ cdef class Rows(Sieves):
     cdef bint _is_row(self, uint32_t number)
     cdef int _add_row(self, bint whole) except -1
     cdef Row _flags_of(self, uint32_t first, uint32_t n)
-    cdef void _find_ways(self, Row* row)
+    cdef void _find_paths(self, Row* row)
     cdef bint _may_mean_services(self, const Row* row)

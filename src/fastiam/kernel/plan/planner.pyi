@@ -1,6 +1,6 @@
 from typing_extensions import disjoint_base
 
-from fastiam.kernel.plan.deny_filters import Sieves
+from fastiam.kernel.plan.deny_filters import DenyFilterBuilder
 
 @disjoint_base
-class Rows(Sieves): ...
+class Rows(DenyFilterBuilder): ...

@@ -11,15 +11,15 @@ from fastiam.kernel.eval.glob cimport glob
 from fastiam.kernel.model.decision cimport LAYER_RCP, LAYER_RESOURCE
 from fastiam.kernel.model.plan_lookup cimport cell_key, find_plan, grid_cell
 from fastiam.kernel.model.tables cimport *
-from fastiam.kernel.plan.deny_filters cimport Sieves
+from fastiam.kernel.plan.deny_filters cimport DenyFilterBuilder
 from fastiam.kernel.storage.vectors cimport LIMIT, Vector, emptied, fastiam_publish, free_items
 
 
 cdef enum:
-    MOST_GRID = 1 << 24        # cells of the grid
-    ASKED_FOR = 32             # rows of which all that they are built of is asked for before
-    MOST_POLICIES = 1024       # policies of these, at most
-    MOST_BODIES = 16           # and statements of each
+    MAX_GRID = 1 << 24         # cells of the grid
+    PREFETCH_DISTANCE = 32     # rows of which all that they are built of is asked for before
+    MAX_POLICIES = 1024        # policies of these, at most
+    MAX_BODIES = 16            # and statements of each
 
 
 cdef extern from "Python.h":
@@ -27,7 +27,7 @@ cdef extern from "Python.h":
     int PyGC_Disable()         # whether it was enabled
 
 
-cdef class Rows(Sieves):
+cdef class Rows(DenyFilterBuilder):
     """Vectors with action names, action classes and rows."""
 
     def __cinit__(self):
@@ -77,7 +77,7 @@ cdef class Rows(Sieves):
         cdef Vector cells = emptied(&self.cells), slots = emptied(&self.row_slots)
         if self.rows.n == 0:
             (<Row*>self._push(&self.rows))[0] = self._flags_of(0, 0)     # of all that are not there yet
-            self._keep_sieve(0)
+            self._store_filter(0)
         self._resize(&cells, capacity)
         self._release(self.cells.data)
         self.cells = cells
@@ -95,7 +95,7 @@ cdef class Rows(Sieves):
         self.n_cells += 1
         if policy_set < self.t.n_indexed_sets < LIMIT and action < <uint32_t>BY_NAME:
             needed = (<uint64_t>action + 1) * self.t.n_indexed_sets
-            if not action & <uint32_t>WHOLE and needed <= MOST_GRID:
+            if not action & <uint32_t>WHOLE and needed <= MAX_GRID:
                 if needed > self.grid.n:
                     self._push(&self.grid, needed - self.grid.n)
                 self.sync()                              # the row is there before its number is
@@ -178,9 +178,9 @@ cdef class Rows(Sieves):
                 break
         return 1 - found if b.flags & BODY_NOT_ACTION and found != U else found
 
-    cdef int _collect(self, Segment s) except -1:
+    cdef int _collect(self, LayerLevel s) except -1:
         """The statements of a segment that can apply, into the two scratch lists."""
-        cdef const uint32_t* members = <uint32_t*>self.stack_policies.data + s.first
+        cdef const uint32_t* members = <uint32_t*>self.set_policies.data + s.first
         cdef Range policy
         cdef Body b
         cdef Entry* e
@@ -246,59 +246,59 @@ cdef class Rows(Sieves):
         cdef uint32_t first, i
         cdef bint collects = PyGC_Disable()
         try:
-            for first in range(0, n, ASKED_FOR):
-                self._ask_for(keys + first, min(n - first, <uint32_t>ASKED_FOR))
-                for i in range(first, min(n, first + <uint32_t>ASKED_FOR)):
+            for first in range(0, n, PREFETCH_DISTANCE):
+                self._prefetch_inputs(keys + first, min(n - first, <uint32_t>PREFETCH_DISTANCE))
+                for i in range(first, min(n, first + <uint32_t>PREFETCH_DISTANCE)):
                     self._make_row(keys + i)
         finally:
             if collects:
                 PyGC_Enable()
         return 0
 
-    cdef void _ask_for(self, const PlanKey* keys, uint32_t n):
+    cdef void _prefetch_inputs(self, const PlanKey* keys, uint32_t n):
         """PERF: ask for what some rows are built of, each step for what the next one reads."""
-        cdef const Stack* stacks = <Stack*>self.stacks.data
-        cdef const Segment* segments = <Segment*>self.segments.data
-        cdef const uint32_t* members = <uint32_t*>self.stack_policies.data
+        cdef const PolicySet* policy_sets = <PolicySet*>self.policy_sets.data
+        cdef const LayerLevel* layer_levels = <LayerLevel*>self.layer_levels.data
+        cdef const uint32_t* members = <uint32_t*>self.set_policies.data
         cdef const Range* policies = <Range*>self.policies.data
         cdef const uint32_t* listed = <uint32_t*>self.policy_bodies.data
         cdef const Body* bodies = <Body*>self.bodies.data
         cdef const uint32_t* actions = <uint32_t*>self.action_lists.data
-        cdef uint32_t found[MOST_POLICIES]
+        cdef uint32_t found[MAX_POLICIES]
         cdef uint32_t n_policies = 0, i, j, k
         cdef Range r
         if n < 2:
             return
         for i in range(n):
-            prefetch(stacks + keys[i].policy_set)
+            prefetch(policy_sets + keys[i].policy_set)
             prefetch(grid_cell(&self.t, keys[i].policy_set, keys[i].cls))
         for i in range(n):
-            prefetch(segments + stacks[keys[i].policy_set].first)
+            prefetch(layer_levels + policy_sets[keys[i].policy_set].first)
         for i in range(n):
-            for j in range(stacks[keys[i].policy_set].n):
-                prefetch(members + segments[stacks[keys[i].policy_set].first + j].first)
+            for j in range(policy_sets[keys[i].policy_set].n):
+                prefetch(members + layer_levels[policy_sets[keys[i].policy_set].first + j].first)
         for i in range(n):
-            for j in range(stacks[keys[i].policy_set].n):
-                for k in range(segments[stacks[keys[i].policy_set].first + j].n):
-                    if n_policies < MOST_POLICIES:
-                        found[n_policies] = members[segments[stacks[keys[i].policy_set].first + j].first + k]
+            for j in range(policy_sets[keys[i].policy_set].n):
+                for k in range(layer_levels[policy_sets[keys[i].policy_set].first + j].n):
+                    if n_policies < MAX_POLICIES:
+                        found[n_policies] = members[layer_levels[policy_sets[keys[i].policy_set].first + j].first + k]
                         prefetch(policies + found[n_policies])
                         n_policies += 1
         for i in range(n_policies):
             prefetch(listed + policies[found[i]].first)
         for i in range(n_policies):
             r = policies[found[i]]
-            for j in range(min(r.n, <uint32_t>MOST_BODIES)):
+            for j in range(min(r.n, <uint32_t>MAX_BODIES)):
                 prefetch(bodies + listed[r.first + j])
         for i in range(n_policies):
             r = policies[found[i]]
-            for j in range(min(r.n, <uint32_t>MOST_BODIES)):
+            for j in range(min(r.n, <uint32_t>MAX_BODIES)):
                 prefetch(actions + bodies[listed[r.first + j]].actions)
 
     cdef int _make_row(self, const PlanKey* row) except -1:
         """The denies of all segments, then the allows of each."""
-        cdef Stack s = (<Stack*>self.stacks.data)[row.policy_set]
-        cdef Segment* segments = <Segment*>self.segments.data + s.first
+        cdef PolicySet s = (<PolicySet*>self.policy_sets.data)[row.policy_set]
+        cdef LayerLevel* layer_levels = <LayerLevel*>self.layer_levels.data + s.first
         cdef bint late = row.policy_set >= self.t.n_indexed_sets
         cdef uint32_t key = (row.name | BY_NAME if late else row.cls) | row.flag
         cdef uint32_t i, first
@@ -311,9 +311,9 @@ cdef class Rows(Sieves):
         self.scratch_denies.n = self.scratch_allows.n = self.scratch_runs.n = 0
         for i in range(s.n):
             first = self.scratch_allows.n
-            self._collect(segments[i])
-            if segments[i].layer != LAYER_RCP:
-                self._close_run(&self.scratch_allows, first, segments[i].layer, segments[i].level, row.flag != 0)
+            self._collect(layer_levels[i])
+            if layer_levels[i].layer != LAYER_RCP:
+                self._close_run(&self.scratch_allows, first, layer_levels[i].layer, layer_levels[i].level, row.flag != 0)
         self._close_run(&self.scratch_denies, 0, 0, 0, row.flag != 0)
         self._enter_cell(row.policy_set, key, self._row_number(row.flag != 0))
         self.sync()
@@ -395,9 +395,9 @@ cdef class Rows(Sieves):
         row = <Row*>self._push(&self.rows)
         row[0] = self._flags_of(first, self.runs.n - first)
         if not whole:
-            self._flatten(row)
-        self._find_ways(row)
-        self._keep_sieve(self._sieve_of(row))
+            self._build_program(row)
+        self._find_paths(row)
+        self._store_filter(self._filter_of(row))
         return 0
 
     cdef Row _flags_of(self, uint32_t first, uint32_t n):
@@ -408,7 +408,7 @@ cdef class Rows(Sieves):
         memset(&row, 0, sizeof(Row))
         row.first = first
         row.n = narrow16(n)
-        row.ways = WAY_FAR << REASONS_AT | WAY_FAR
+        row.paths = PATH_GENERAL << REASONS_SHIFT | PATH_GENERAL
         if n == 0:
             return row
         if n > 1:
@@ -428,14 +428,14 @@ cdef class Rows(Sieves):
                 row.flags |= ROW_GRANTS_ALL
         return row
 
-    cdef void _find_ways(self, Row* row):
+    cdef void _find_paths(self, Row* row):
         """What the flags leave to do."""
-        cdef uint8_t own = 0 if row.flags & ROW_FLAT else WAY_NEAR, reasons = own
+        cdef uint8_t own = 0 if row.flags & ROW_FLAT else PATH_LAYERED, reasons = own
         if row.flags & ROW_DENIES or (row.flags & ROW_GRANTS and not row.flags & ROW_GRANTS_ALL):
-            own |= WAY_OWN
+            own |= PATH_PRINCIPAL_ONLY
         if row.flags & (ROW_DENIES | ROW_GRANTS):
-            reasons |= WAY_OWN
-        row.ways = reasons << REASONS_AT | own | SERVICES_FAR * self._may_mean_services(row)
+            reasons |= PATH_PRINCIPAL_ONLY
+        row.paths = reasons << REASONS_SHIFT | own | PLAN_SERVICES_GENERAL * self._may_mean_services(row)
 
     cdef bint _may_mean_services(self, const Row* row):
         """Whether an allow of a resource's policies is perhaps about services."""

@@ -20,7 +20,7 @@ class Tables(Rows):
     generation: int  # how often something was dropped
     # words, keys, constants
     def symbol(self, text: bytes) -> int: ...
-    def symbol_list(self, words: list[int]) -> int: ...
+    def symbol_list(self, symbols: list[int]) -> int: ...
     def key(
         self,
         name: bytes,
@@ -72,7 +72,7 @@ class Tables(Rows):
     def policy(self, bodies: list[int]) -> int: ...
     def first_occurrence(self, policy: int) -> int: ...
     def first_occurrences(self) -> bytearray: ...  # uint32 of each policy, and of the next one
-    def policy_set(self, segments: tuple[tuple[int, int, tuple[int, ...]], ...]) -> int: ...  # layer, level, policies
+    def policy_set(self, layer_levels: tuple[tuple[int, int, tuple[int, ...]], ...]) -> int: ...  # layer, level, policies
     # who and what
     def principal(
         self,

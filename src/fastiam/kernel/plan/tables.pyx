@@ -19,13 +19,13 @@ from fastiam.errors import LimitError
 
 
 cdef enum:
-    MOST_LISTED = 0xFFFF       # texts of a key, policies of a layer, names of a principal
+    MAX_LIST_VALUES = 0xFFFF   # texts of a key, policies of a layer, names of a principal
 
 
 cdef uint16_t counted(tuple items, str what) except? 0:
     """How many items a list has, if so many can be counted."""
-    if len(items) > MOST_LISTED:
-        raise LimitError(f"{len(items)} {what}, the limit is {MOST_LISTED}")
+    if len(items) > MAX_LIST_VALUES:
+        raise LimitError(f"{len(items)} {what}, the limit is {MAX_LIST_VALUES}")
     return narrow16(len(items))
 
 
@@ -73,15 +73,15 @@ cdef class Tables(Rows):
         if text is None:
             return NONE
         data = (<str>text).encode("utf-8", "surrogatepass") if type(text) is str else text
-        found = self._find(&self.words, data)
+        found = self._find(&self.symbols, data)
         if found == NONE:
-            found = self.words.texts.n
-            self._name(&self.words, data, found)
+            found = self.symbols.texts.n
+            self._name(&self.symbols, data, found)
         return found
 
-    def symbol_list(self, list words):
+    def symbol_list(self, list symbols):
         """Consecutive words; the index of the first."""
-        return self._numbers(&self.word_lists, words)
+        return self._numbers(&self.symbol_lists, symbols)
 
     def key(
         self, bytes name, *, source, other, tag, is_multi, is_single, is_resource_tag, is_principal_tag, is_session_entry, is_checked,
@@ -149,7 +149,7 @@ cdef class Tables(Rows):
             at[0] = Constant(key, found, n, CONSTANT_MULTI * <bint>is_multi | CONSTANT_CONFLICT * <bint>is_conflict, certainty)
             if own:
                 self._check_key(key)
-                (<Key*>self.keys.data)[<uint32_t>key].is_carried = True
+                (<Key*>self.keys.data)[<uint32_t>key].is_principal_fixed = True
         return first
 
     cdef uint32_t _shared_constants(self, list constants) except? 0xFFFFFFFE:
@@ -234,11 +234,11 @@ cdef class Tables(Rows):
         return self._range(&self.condition_lists, &self.atom_lists, atoms)
 
     def atom(self, int op, int relation, int qualifier, int flags, uint32_t key, values):
-        """An atom with its values, each (text, number, nanos, is_u, has_slots, unresolved, address)."""
+        """An atom with its values, each (text, number, nanos, is_u, has_variables, unresolved, address)."""
         cdef uint32_t first = self.values.n, start
         cdef Value* v
         cdef Atom* a
-        for text, number, nanos, is_u, has_slots, unresolved, address in values:
+        for text, number, nanos, is_u, has_variables, unresolved, address in values:
             start = self._text(text)
             v = <Value*>self._push(&self.values)
             v.text = start
@@ -246,10 +246,10 @@ cdef class Tables(Rows):
             v.number = number
             v.nanos = nanos
             v.is_u = is_u
-            v.has_slots = has_slots
+            v.has_variables = has_variables
             v.unresolved = unresolved
             memcpy(v.address, <const char*>(<bytes>address), 16)
-        if not any([value[4] for value in values]):      # has_slots
+        if not any([value[4] for value in values]):      # has_variables
             flags |= ATOM_FIXED
         a = <Atom*>self._push(&self.atoms)
         a[0] = Atom(key, first, narrow32(len(values)), op, relation, qualifier, flags)
@@ -302,58 +302,58 @@ cdef class Tables(Rows):
         out[self.policies.n] = self.policy_bodies.n
         return found
 
-    def policy_set(self, tuple segments):
+    def policy_set(self, tuple layer_levels):
         """Layers that are decided together, each (layer, level, policies); equal ones are one."""
-        cdef uint32_t first = self.segments.n, listed = self.stack_policies.n, policies, at, mask
-        cdef uint32_t new = self.stacks.n, h
+        cdef uint32_t first = self.layer_levels.n, listed = self.set_policies.n, policies, at, mask
+        cdef uint32_t new = self.policy_sets.n, h
         cdef uint16_t n
-        cdef Segment* s
+        cdef LayerLevel* s
         cdef const StringSlot* slots
-        for layer, level, members in segments:
+        for layer, level, members in layer_levels:
             n = counted(tuple(members), "policies in one layer")
-            policies = self._numbers(&self.stack_policies, list(members))
-            s = <Segment*>self._push(&self.segments)
-            s[0] = Segment(policies, n, layer, level)
-        (<Stack*>self._push(&self.stacks))[0] = Stack(first, narrow32(len(segments)))
+            policies = self._numbers(&self.set_policies, list(members))
+            s = <LayerLevel*>self._push(&self.layer_levels)
+            s[0] = LayerLevel(policies, n, layer, level)
+        (<PolicySet*>self._push(&self.policy_sets))[0] = PolicySet(first, narrow32(len(layer_levels)))
         h = self._policy_set_hash(new)
-        slots = <const StringSlot*>self.stack_slots.data
-        mask = self.stack_slots.capacity - 1
+        slots = <const StringSlot*>self.policy_set_slots.data
+        mask = self.policy_set_slots.capacity - 1
         at = (h >> 1) & mask
         while slots[at].hash != 0:
             if slots[at].hash == h and self._equal_policy_sets(slots[at].value, new):
-                self.stacks.n, self.segments.n, self.stack_policies.n = new, first, listed
+                self.policy_sets.n, self.layer_levels.n, self.set_policies.n = new, first, listed
                 return slots[at].value
             at = (at + 1) & mask
-        if slots_for(self.stacks.n) > self.stack_slots.capacity:
-            self._index_policy_sets(slots_for(self.stacks.n))
+        if slots_for(self.policy_sets.n) > self.policy_set_slots.capacity:
+            self._index_policy_sets(slots_for(self.policy_sets.n))
         else:
-            self._place(&self.stack_slots, h, new)
+            self._insert_slot(&self.policy_set_slots, h, new)
         return new
 
     cdef int _index_policy_sets(self, uint64_t capacity) except -1:
         """Slots for the stacks there are."""
         cdef uint32_t i
-        self.stack_slots.n = 0
-        self._resize(&self.stack_slots, capacity)
-        for i in range(self.stacks.n):
-            self._place(&self.stack_slots, self._policy_set_hash(i), i)
+        self.policy_set_slots.n = 0
+        self._resize(&self.policy_set_slots, capacity)
+        for i in range(self.policy_sets.n):
+            self._insert_slot(&self.policy_set_slots, self._policy_set_hash(i), i)
         return 0
 
     cdef uint32_t _policy_set_hash(self, uint32_t policy_set):
-        cdef Stack s = (<Stack*>self.stacks.data)[policy_set]
-        cdef const Segment* g = <Segment*>self.segments.data + s.first
+        cdef PolicySet s = (<PolicySet*>self.policy_sets.data)[policy_set]
+        cdef const LayerLevel* g = <LayerLevel*>self.layer_levels.data + s.first
         cdef uint64_t h = s.n
         cdef uint32_t i
         for i in range(s.n):
             h = mix(h ^ (<uint64_t>g[i].layer << 40 | <uint64_t>g[i].level << 32 | g[i].n))
-            h = hash_bytes(<const char*>(<uint32_t*>self.stack_policies.data + g[i].first), <int64_t>g[i].n * 4, h)
+            h = hash_bytes(<const char*>(<uint32_t*>self.set_policies.data + g[i].first), <int64_t>g[i].n * 4, h)
         return <uint32_t>h | 1
 
     cdef bint _equal_policy_sets(self, uint32_t a, uint32_t b):
-        cdef Stack s = (<Stack*>self.stacks.data)[a], o = (<Stack*>self.stacks.data)[b]
-        cdef const Segment* g = <Segment*>self.segments.data + s.first
-        cdef const Segment* k = <Segment*>self.segments.data + o.first
-        cdef const uint32_t* policies = <uint32_t*>self.stack_policies.data
+        cdef PolicySet s = (<PolicySet*>self.policy_sets.data)[a], o = (<PolicySet*>self.policy_sets.data)[b]
+        cdef const LayerLevel* g = <LayerLevel*>self.layer_levels.data + s.first
+        cdef const LayerLevel* k = <LayerLevel*>self.layer_levels.data + o.first
+        cdef const uint32_t* policies = <uint32_t*>self.set_policies.data
         cdef uint32_t i
         if s.n != o.n:
             return False
@@ -372,12 +372,12 @@ cdef class Tables(Rows):
         uint16_t n_absent, mfa_at,
     ):
         """A principal; texts are None where there is none."""
-        cdef uint32_t fixed = self._constants(constants, True), listed = self.word_lists.n
+        cdef uint32_t fixed = self._constants(constants, True), listed = self.symbol_lists.n
         cdef Principal k
         cdef Principal* p
         memset(&k, 0, sizeof(Principal))
         for name in names:
-            self._number(&self.word_lists, self._symbol(name))
+            self._number(&self.symbol_lists, self._symbol(name))
         k.kind = kind
         k.flags = flags
         k.credential = credential
@@ -433,7 +433,7 @@ cdef class Tables(Rows):
         """
         self.match_actions = match_actions
         self.n_matched = len(self.pattern_texts)
-        self.t.n_indexed_sets = self.stacks.n
+        self.t.n_indexed_sets = self.policy_sets.n
 
     def freeze(self):
         """End of compilation: what is there now stays."""
@@ -456,17 +456,17 @@ cdef class Tables(Rows):
     def drop(self):
         """Forget everything that requests brought since `freeze`."""
         cdef Vector* v
-        cdef bint has_words = self.words.texts.n > self.words.texts.mark, has_stacks = self.stacks.n > self.stacks.mark
+        cdef bint has_symbols = self.symbols.texts.n > self.symbols.texts.mark, has_policy_sets = self.policy_sets.n > self.policy_sets.mark
         cdef int i
         for i in range(len(self._vectors())):
             v = self._vector(i)
             if v.role == COMPILED or v.role == CACHE:
                 self._cut(v)
         self._make_slots(&self.action_names, 16)
-        if has_words:
-            self._make_slots(&self.words, slots_for(self.words.texts.n))
-        if has_stacks:
-            self._index_policy_sets(slots_for(self.stacks.n))
+        if has_symbols:
+            self._make_slots(&self.symbols, slots_for(self.symbols.texts.n))
+        if has_policy_sets:
+            self._index_policy_sets(slots_for(self.policy_sets.n))
         del self.pattern_texts[self.n_patterns:]
         self.class_ids = {}
         self._cells(64)
@@ -496,7 +496,7 @@ cdef class Tables(Rows):
             "statements": self.policy_bodies.n,
             "bodies": self.bodies.n,
             "policies": self.policies.n,
-            "stacks": self.stacks.n,
+            "stacks": self.policy_sets.n,
             "principals": self.principals.n,
             "resources": self.records.n,
             "patterns": self.patterns.n,

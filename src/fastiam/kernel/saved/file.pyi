@@ -13,7 +13,7 @@ def attach(
     names: Names,
     data: bytes | memoryview,
     file: int,  # a descriptor, or -1
-    places: dict[str, tuple[int, int]],  # offset, bytes
+    sections: dict[str, tuple[int, int]],  # offset, bytes
     numbers: dict[str, Any],
     patterns: list[tuple[bytes, bytes] | None],
 ) -> None: ...

@@ -51,7 +51,7 @@ cdef extern from *:
 
 
 cdef enum:
-    ROOM_STEP = 1 << 16        # room is a multiple of it, and so of any page
+    CAPACITY_STEP = 1 << 16    # room is a multiple of it, and so of any page
     ROOM = 1 << 18             # behind a section, at least; a quarter of it otherwise
 
 cdef uint64_t SUM = <uint64_t>0x9E3779B97F4A7C15ULL
@@ -72,18 +72,18 @@ def checksum(const uint8_t[::1] data not None):
     with nogil:
         for _ in range(n // 32):                         # PERF: twice as fast as without the prefetch
             prefetch(p + 2048)
-            a = stirred(a, load8(p))
-            b = stirred(b, load8(p + 8))
-            c = stirred(c, load8(p + 16))
-            d = stirred(d, load8(p + 24))
+            a = mix_lane(a, load8(p))
+            b = mix_lane(b, load8(p + 8))
+            c = mix_lane(c, load8(p + 16))
+            d = mix_lane(d, load8(p + 24))
             p += 32
     lanes[0], lanes[1], lanes[2], lanes[3] = a, b, c, d
     return hash_bytes(p, n % 32, hash_bytes(<const char*>lanes, sizeof(lanes), <uint64_t>n))
 
 
-cdef inline uint64_t stirred(uint64_t lane, uint64_t word) noexcept nogil:
+cdef inline uint64_t mix_lane(uint64_t lane, uint64_t value) noexcept nogil:
     """One to one in the lane and in the word, so that one changed word is always seen."""
-    lane = (lane ^ word) * <uint64_t>0xFF51AFD7ED558CCDULL
+    lane = (lane ^ value) * <uint64_t>0xFF51AFD7ED558CCDULL
     return lane ^ (lane >> 29)
 
 
@@ -120,10 +120,10 @@ def dump(Tables tables not None, Names names not None):
     cdef dict found = {}
     for name, address in vectors_of(tables, fork):
         v = <Vector*><size_t>address
-        if name == "word_slots":
-            found[name] = compiled_slots(tables, tables.words.texts.mark, False)
-        elif name == "stack_slots":
-            found[name] = compiled_slots(tables, tables.stacks.mark, True)
+        if name == "symbol_slots":
+            found[name] = compiled_slots(tables, tables.symbols.texts.mark, False)
+        elif name == "policy_set_slots":
+            found[name] = compiled_slots(tables, tables.policy_sets.mark, True)
         else:
             found[name] = items_of(v, v.capacity if name.endswith("_slots") else v.mark)
     numbers = {
@@ -142,7 +142,7 @@ cdef bytes items_of(const Vector* v, uint64_t n):
     return v.data[:n * v.item] if n else b""
 
 
-cdef bytes compiled_slots(Tables tables, uint32_t n, bint of_stacks):
+cdef bytes compiled_slots(Tables tables, uint32_t n, bint of_policy_sets):
     """Slots for the words or stacks that are compiled, without those of requests."""
     cdef Vector fresh
     cdef uint32_t i
@@ -154,14 +154,14 @@ cdef bytes compiled_slots(Tables tables, uint32_t n, bint of_stacks):
         raise MemoryError()
     try:
         for i in range(n):
-            tables._place(&fresh, tables._policy_set_hash(i) if of_stacks else tables._hash((<PoolText*>tables.words.texts.data)[i]), i)
+            tables._insert_slot(&fresh, tables._policy_set_hash(i) if of_policy_sets else tables._hash((<PoolText*>tables.symbols.texts.data)[i]), i)
         return items_of(&fresh, fresh.capacity)
     finally:
         free(fresh.data)
 
 
 def attach(
-    Tables tables not None, Names names not None, const uint8_t[::1] data not None, int file, dict places not None,
+    Tables tables not None, Names names not None, const uint8_t[::1] data not None, int file, dict sections not None,
     dict numbers not None, list patterns not None,
 ):
     """Put sections into tables and names that are empty.
@@ -189,23 +189,23 @@ def attach(
     vectors = vectors_of(tables, names)
     for name, address in vectors:
         v = <Vector*><size_t>address
-        size = places[name][1]
+        size = sections[name][1]
         if size % v.item or size // v.item >= <uint64_t><uint32_t>LIMIT:
             raise ValueError(f"`{name}` has {size} bytes")
-        total += room_of(size)
-    tables.region = fastiam_reserve(total + ROOM_STEP)
+        total += reserved_size(size)
+    tables.region = fastiam_reserve(total + CAPACITY_STEP)
     if tables.region == NULL:
         raise MemoryError()
-    tables.region_size = total + ROOM_STEP
+    tables.region_size = total + CAPACITY_STEP
     for name, address in vectors:
         v = <Vector*><size_t>address
-        offset, size = places[name]
+        offset, size = sections[name]
         if size == 0:
             continue
         if file < 0 or size < MAPPED or fastiam_map(tables.region + at, size, file, offset) != 0:
             memcpy(tables.region + at, &data[offset], size)
         hold(tables, v, tables.region + at, size, name.endswith("_slots"))
-        at += room_of(size)
+        at += reserved_size(size)
     tables.special_keys(*numbers["keys"])
     tables.t.seed = numbers["seed"]
     names.has_endpoints = numbers["has_endpoints"]
@@ -221,10 +221,10 @@ cdef int hold(Tables tables, Vector* v, char* data, uint64_t size, bint is_slots
     v.data = data
     v.is_mapped = True
     v.n = v.mark = 0 if is_slots else n
-    v.capacity = n if is_slots else narrow32(min(<uint64_t><uint32_t>LIMIT, room_of(size) // v.item - 1))
+    v.capacity = n if is_slots else narrow32(min(<uint64_t><uint32_t>LIMIT, reserved_size(size) // v.item - 1))
     return 0
 
 
-cdef uint64_t room_of(uint64_t size):
+cdef uint64_t reserved_size(uint64_t size):
     """Bytes of address space for a section, with the room behind it."""
-    return 0 if size == 0 else (size + max(<uint64_t>ROOM, size // 4) + ROOM_STEP - 1) // ROOM_STEP * ROOM_STEP
+    return 0 if size == 0 else (size + max(<uint64_t>ROOM, size // 4) + CAPACITY_STEP - 1) // CAPACITY_STEP * CAPACITY_STEP

@@ -96,15 +96,15 @@ cdef bint has_good_slots(Tables s, uint32_t start, uint32_t size, Budget* left) 
         return False
     left.bytes -= size
     while True:
-        at = <const uint8_t*>memchr(at, TOKEN_SLOT, <size_t>(end - at))
+        at = <const uint8_t*>memchr(at, TOKEN_VARIABLE, <size_t>(end - at))
         if at == NULL:
             return True
-        if end - at < SLOT_SIZE or (at[1] | at[2] | at[3] | at[4]) & 128:
+        if end - at < VARIABLE_TOKEN_SIZE or (at[1] | at[2] | at[3] | at[4]) & 128:
             return False
         number = at[1] | <uint32_t>at[2] << 7 | <uint32_t>at[3] << 14 | <uint32_t>at[4] << 21
         if number >= s.variables.n:
             return False
-        at += SLOT_SIZE
+        at += VARIABLE_TOKEN_SIZE
 
 
 cdef bint are_pieces(const Pattern* p) noexcept nogil:
@@ -132,7 +132,7 @@ cdef bint is_pattern(Tables s, const Pattern* p, Budget* left) noexcept nogil:
         if p.crossing >= s.patterns.n:
             return False
         i = (<const Pattern*>s.patterns.data)[p.crossing].kind
-        if i != PATTERN_CROSS and i != PATTERN_CROSS_SLOTS:
+        if i != PATTERN_CROSSING and i != PATTERN_CROSSING_VARIABLES:
             return False
     if has_fields:
         if p.colons[0] != 3 or p.colons[4] >= p.size:
@@ -143,13 +143,13 @@ cdef bint is_pattern(Tables s, const Pattern* p, Budget* left) noexcept nogil:
         for i in range(5):
             if (<const uint8_t*>s.pool.data)[p.text + p.colons[i]] != 58:
                 return False
-    elif p.kind == PATTERN_PIECES or p.kind == PATTERN_FIELDS or p.kind == PATTERN_SLOTS:
+    elif p.kind == PATTERN_PIECES or p.kind == PATTERN_FIELDS or p.kind == PATTERN_VARIABLES:
         return False
-    elif p.kind == PATTERN_CROSS_SLOTS:
+    elif p.kind == PATTERN_CROSSING_VARIABLES:
         return False
     if p.kind == PATTERN_PIECES and not are_pieces(p):
         return False
-    if p.kind == PATTERN_SLOTS or p.kind == PATTERN_CROSS_SLOTS:
+    if p.kind == PATTERN_VARIABLES or p.kind == PATTERN_CROSSING_VARIABLES:
         return has_good_slots(s, p.text, p.size, left)
     return True
 
@@ -173,7 +173,7 @@ cdef bint are_values(Tables s, Budget* left) noexcept nogil:
     for i in range(s.values.n):
         v = <const Value*>s.values.data + i
         prefetch(<const char*>v + AHEAD)
-        if not within(v.text, v.size, s.pool.n) or (v.has_slots and not has_good_slots(s, v.text, v.size, left)):
+        if not within(v.text, v.size, s.pool.n) or (v.has_variables and not has_good_slots(s, v.text, v.size, left)):
             return False
     return True
 
@@ -236,7 +236,7 @@ cdef bint are_constants(Tables s) noexcept nogil:
 cdef bint is_token(Tables s, const PrincipalToken* k) noexcept nogil:
     if k.form > FORM_U:
         return False
-    return k.form != FORM_SERVICE or k.value < s.words.texts.n
+    return k.form != FORM_SERVICE or k.value < s.symbols.texts.n
 
 
 cdef bint are_tokens(Tables s) noexcept nogil:
@@ -249,11 +249,11 @@ cdef bint are_tokens(Tables s) noexcept nogil:
 
 cdef uint32_t n_allows(Tables s, uint32_t policy_set) noexcept nogil:
     """How many runs of allows the rows of a policy set have, of its first three segments; RCPs have none."""
-    cdef const Stack* at
-    cdef const Segment* g
+    cdef const PolicySet* at
+    cdef const LayerLevel* g
     cdef uint32_t i, found = 0
-    at = <const Stack*>s.stacks.data + policy_set
-    g = <const Segment*>s.segments.data + at.first
+    at = <const PolicySet*>s.policy_sets.data + policy_set
+    g = <const LayerLevel*>s.layer_levels.data + at.first
     for i in range(min(at.n, <uint32_t>3)):
         found += g[i].layer != LAYER_RCP
     return found
@@ -261,39 +261,39 @@ cdef uint32_t n_allows(Tables s, uint32_t policy_set) noexcept nogil:
 
 cdef bint grants(Tables s, uint32_t policy_set) noexcept nogil:
     """NONE, or a policy set with a run of allows."""
-    return policy_set == NONE or (policy_set < s.stacks.n and n_allows(s, policy_set) > 0)
+    return policy_set == NONE or (policy_set < s.policy_sets.n and n_allows(s, policy_set) > 0)
 
 
 cdef bint are_names(Tables s, const Principal* p) noexcept nogil:
-    cdef const uint32_t* words = <const uint32_t*>s.word_lists.data
+    cdef const uint32_t* symbols = <const uint32_t*>s.symbol_lists.data
     cdef uint32_t i
-    if not within(p.absent, p.n_absent, s.word_lists.n):
+    if not within(p.absent, p.n_absent, s.symbol_lists.n):
         return False
     if p.n_names == 0 and p.names > s.principals.n:
         return False
-    if p.n_names and not within(p.names, p.n_names, s.word_lists.n):
+    if p.n_names and not within(p.names, p.n_names, s.symbol_lists.n):
         return False
     for i in range(p.n_names):
-        if words[p.names + i] >= s.words.texts.n:
+        if symbols[p.names + i] >= s.symbols.texts.n:
             return False
     return p.n_names > 0 or not (p.kind == KIND_SVC or p.kind == KIND_OIDC or p.kind == KIND_SAML)
 
 
 cdef bint is_principal(Tables s, const Principal* p) noexcept nogil:
-    cdef uint32_t segments = 1
-    if p.kind > KIND_ANON or p.credential > CRED_ROOT_TOKEN_MFA or not is_index(p.partition, s.words.texts.n):
+    cdef uint32_t layer_levels = 1
+    if p.kind > KIND_ANON or p.credential > CRED_ROOT_TOKEN_MFA or not is_index(p.partition, s.symbols.texts.n):
         return False
     if not are_names(s, p) or not within(p.constants, p.n_constants, s.constants.n):
         return False
-    if p.principal_set >= s.stacks.n or not is_index(p.scp_set, s.stacks.n) or (p.flags & P_HAS_SCP and p.scp_set == NONE):
+    if p.principal_set >= s.policy_sets.n or not is_index(p.scp_set, s.policy_sets.n) or (p.flags & P_HAS_SCP and p.scp_set == NONE):
         return False
     if p.mfa_at != INT64_MIN and not -LATEST <= p.mfa_at <= LATEST:
         return False
     if p.flags & (P_HAS_BOUNDARY | P_EXTRA_BOUNDARY):
-        segments = 2
+        layer_levels = 2
     if p.flags & (P_HAS_SESSION | P_EXTRA_SESSION):
-        segments = 3
-    return n_allows(s, p.principal_set) >= segments
+        layer_levels = 3
+    return n_allows(s, p.principal_set) >= layer_levels
 
 
 cdef bint are_principals(Tables s) noexcept nogil:
@@ -305,7 +305,7 @@ cdef bint are_principals(Tables s) noexcept nogil:
     return True
 
 
-cdef bint are_at_home(Tables s, Names names) noexcept nogil:
+cdef bint are_accounts_valid(Tables s, Names names) noexcept nogil:
     """Whether the accounts of all who have a name are there; those of others are of engines that share the tables."""
     cdef const Principal* principals = <const Principal*>s.principals.data
     cdef const uint32_t* values = <const uint32_t*>names.principals.values.data
@@ -345,12 +345,12 @@ cdef bint are_policies(Tables s) noexcept nogil:
 
 
 cdef bint are_segments(Tables s) noexcept nogil:
-    cdef const Segment* g
+    cdef const LayerLevel* g
     cdef uint32_t i
-    for i in range(s.segments.n):
-        g = <const Segment*>s.segments.data + i
+    for i in range(s.layer_levels.n):
+        g = <const LayerLevel*>s.layer_levels.data + i
         prefetch(<const char*>g + AHEAD)
-        if not within(g.first, g.n, s.stack_policies.n) or g.layer > LAYER_SESSION:
+        if not within(g.first, g.n, s.set_policies.n) or g.layer > LAYER_SESSION:
             return False
     return True
 
@@ -358,9 +358,9 @@ cdef bint are_segments(Tables s) noexcept nogil:
 # -- resources, accounts, endpoints ---------------------------------------------------------------------------------------------
 
 
-cdef bint is_account(Tables s, uint32_t word) noexcept nogil:
+cdef bint is_account(Tables s, uint32_t symbol) noexcept nogil:
     """NONE, or a word of which twelve bytes can be compared."""
-    return word == NONE or (word < s.words.texts.n and within((<const PoolText*>s.words.texts.data)[word].text, ACCOUNT_SIZE, s.pool.n))
+    return symbol == NONE or (symbol < s.symbols.texts.n and within((<const PoolText*>s.symbols.texts.data)[symbol].text, ACCOUNT_SIZE, s.pool.n))
 
 
 cdef bint are_records(Tables s) noexcept nogil:
@@ -392,7 +392,7 @@ cdef bint are_accounts(Tables s, Names names) noexcept nogil:
     cdef uint32_t i
     for i in range(names.accounts.n):
         a = <const Account*>names.accounts.data + i
-        if not is_index(a.rcp_set, s.stacks.n) or not is_index(a.org, s.constants.n) or not is_index(a.org_paths, s.constants.n):
+        if not is_index(a.rcp_set, s.policy_sets.n) or not is_index(a.org, s.constants.n) or not is_index(a.org_paths, s.constants.n):
             return False
     return True
 
@@ -431,9 +431,9 @@ cdef const char* first_wrong(Tables s, Names names) noexcept nogil:
     cdef Budget left
     cdef uint32_t i
     left.bytes = 16 * <uint64_t>s.pool.n + 65536         # patterns share texts, two or three each
-    if not are_texts(s, &s.const_texts) or not are_texts(s, &s.words.texts) or not are_slots(&s.words.slots, s.words.texts.n):
+    if not are_texts(s, &s.const_texts) or not are_texts(s, &s.symbols.texts) or not are_slots(&s.symbols.slots, s.symbols.texts.n):
         return "texts"
-    if s.words.values.n != s.words.texts.n or not are_below(&s.words.values, s.words.texts.n):
+    if s.symbols.values.n != s.symbols.texts.n or not are_below(&s.symbols.values, s.symbols.texts.n):
         return "words"
     if not are_keys(s) or not are_variables(s) or not are_constants(s):
         return "keys"
@@ -451,9 +451,9 @@ cdef const char* first_wrong(Tables s, Names names) noexcept nogil:
         return "principals of statements"
     if not are_bodies(s) or not are_policies(s) or not are_below(&s.policy_bodies, s.bodies.n):
         return "policies"
-    if not are_segments(s) or not are_below(&s.stack_policies, s.policies.n) or not are_ranges(&s.stacks, s.segments.n):
+    if not are_segments(s) or not are_below(&s.set_policies, s.policies.n) or not are_ranges(&s.policy_sets, s.layer_levels.n):
         return "stacks"
-    if not are_slots(&s.stack_slots, s.stacks.n) or s.folds_from.n != s.folds_to.n:
+    if not are_slots(&s.policy_set_slots, s.policy_sets.n) or s.folds_from.n != s.folds_to.n:
         return "stacks"
     if not are_principals(s):
         return "principals"
@@ -461,7 +461,7 @@ cdef const char* first_wrong(Tables s, Names names) noexcept nogil:
         return "resources"
     if not are_all_found(s, names):
         return "names"
-    if not are_at_home(s, names):
+    if not are_accounts_valid(s, names):
         return "principals"
     if not lead_to_themselves(s, &names.records) or not lead_to_themselves(s, &names.facts):
         return "resources"

@@ -55,7 +55,7 @@ cdef extern from *:
 
 cdef enum:
     LIMIT = 0xFFFFFFF0         # items of a vector
-    MOST_KEPT = 8192           # of one that nobody needs for now
+    MAX_RETAINED = 8192        # of one that nobody needs for now
 
 
 cdef enum:                     # what becomes of a vector
@@ -103,20 +103,20 @@ cdef class Vectors:
     cdef TablesC t
     # these in the order of `VECTORS`
     cdef Vector pool, patterns, pattern_lists, resource_elements, variables, values, atoms, atom_lists, condition_lists
-    cdef Vector keys, constants, const_texts, tokens, principal_elements, word_lists
+    cdef Vector keys, constants, const_texts, tokens, principal_elements, symbol_lists
     cdef Vector principals, records
-    cdef Vector bodies, action_lists, policies, policy_bodies, stacks, segments, stack_policies
+    cdef Vector bodies, action_lists, policies, policy_bodies, policy_sets, layer_levels, set_policies
     cdef Vector folds_from, folds_to
-    cdef NameTable words
-    cdef Vector stack_slots    # stacks by what they hold
+    cdef NameTable symbols
+    cdef Vector policy_set_slots  # stacks by what they hold
     cdef Vector classes, class_patterns, name_classes
     cdef NameTable action_names
     cdef Vector entries, runs, indexes, shapes, index_items, index_slots, index_lists, index_splits, index_filters
-    cdef Vector ways, pattern_ways
-    cdef Vector rows, grid, flats, sieves, sieve_blocks
+    cdef Vector terms, pattern_terms
+    cdef Vector rows, grid, match_ops, deny_filters, filter_conditions
     cdef Vector cells, row_slots
     cdef Vector stamps, scratch_denies, scratch_allows, scratch_runs
-    cdef Vector noted, way_counts, placed
+    cdef Vector draft_patterns, term_counts, placed
     cdef uint64_t end_of_vectors
     cdef dict texts            # where a text lies in the pool, by its bytes, and values of constants, by these; None once an engine is compiled
     cdef dict shared           # the first of the constants of records, by all of them; None then, too
@@ -142,7 +142,7 @@ cdef class Vectors:
     cdef void _publish_table(self, NameTable* names, StringTable* table)
     cdef void sync(self)
     cdef void leave(self)
-    cdef int _place(self, Vector* slots, uint32_t h, uint32_t value) except -1
+    cdef int _insert_slot(self, Vector* slots, uint32_t h, uint32_t value) except -1
     cdef int _make_slots(self, NameTable* names, uint64_t capacity) except -1
     cdef uint32_t _hash(self, PoolText text)
     cdef int _name(self, NameTable* names, bytes text, uint32_t value) except -1

@@ -32,22 +32,22 @@ cdef list VECTORS = [
     ("const_texts", sizeof(PoolText), COMPILED),
     ("tokens", sizeof(PrincipalToken), COMPILED),
     ("principal_elements", sizeof(Range), COMPILED),
-    ("word_lists", 4, COMPILED),
+    ("symbol_lists", 4, COMPILED),
     ("principals", sizeof(Principal), COMPILED),
     ("records", sizeof(Record), COMPILED),
     ("bodies", sizeof(Body), COMPILED),
     ("action_lists", 4, COMPILED),
     ("policies", sizeof(Range), COMPILED),
     ("policy_bodies", 4, COMPILED),
-    ("stacks", sizeof(Stack), COMPILED),
-    ("segments", sizeof(Segment), COMPILED),
-    ("stack_policies", 4, COMPILED),
+    ("policy_sets", sizeof(PolicySet), COMPILED),
+    ("layer_levels", sizeof(LayerLevel), COMPILED),
+    ("set_policies", 4, COMPILED),
     ("folds_from", 4, COMPILED),
     ("folds_to", 4, COMPILED),
-    ("word_slots", sizeof(StringSlot), LOOKUP),
-    ("words", sizeof(PoolText), COMPILED),
-    ("word_values", 4, COMPILED),
-    ("stack_slots", sizeof(StringSlot), LOOKUP),
+    ("symbol_slots", sizeof(StringSlot), LOOKUP),
+    ("symbols", sizeof(PoolText), COMPILED),
+    ("symbol_values", 4, COMPILED),
+    ("policy_set_slots", sizeof(StringSlot), LOOKUP),
     ("classes", sizeof(ActionClass), CACHE),
     ("class_patterns", 4, CACHE),
     ("name_classes", 4, CACHE),
@@ -63,21 +63,21 @@ cdef list VECTORS = [
     ("index_lists", 4, CACHE),
     ("index_splits", sizeof(Split), CACHE),
     ("index_filters", 8, CACHE),
-    ("ways", 8, CACHE),
-    ("pattern_ways", sizeof(Range), CACHE),
+    ("terms", 8, CACHE),
+    ("pattern_terms", sizeof(Range), CACHE),
     ("rows", sizeof(Row), CACHE),
     ("grid", 4, CACHE),
-    ("flats", sizeof(Flat), CACHE),
-    ("sieves", 8, CACHE),
-    ("sieve_blocks", 4, CACHE),
+    ("match_ops", sizeof(MatchOp), CACHE),
+    ("deny_filters", 8, CACHE),
+    ("filter_conditions", 4, CACHE),
     ("cells", sizeof(Cell), WORK),
     ("row_slots", sizeof(StringSlot), WORK),
     ("stamps", 4, WORK),
     ("scratch_denies", sizeof(Entry), WORK),
     ("scratch_allows", sizeof(Entry), WORK),
     ("scratch_runs", sizeof(Run), WORK),
-    ("noted", sizeof(Noted), WORK),
-    ("way_counts", sizeof(WayCount), WORK),
+    ("draft_patterns", sizeof(DraftPattern), WORK),
+    ("term_counts", sizeof(TermCount), WORK),
     ("placed", 8, WORK),
 ]
 cdef int N_VECTORS = len(VECTORS)
@@ -163,7 +163,7 @@ cdef class Vectors:
 
     cdef int _release_memory(self, Vector* v) except -1:
         """Release what one large thing has needed while it was made."""
-        if v.capacity > MOST_KEPT:
+        if v.capacity > MAX_RETAINED:
             self._release(v.data)
             v[0] = emptied(v)
         return 0
@@ -243,17 +243,17 @@ cdef class Vectors:
         t.const_texts = <const PoolText*>self.const_texts.data
         t.tokens = <const PrincipalToken*>self.tokens.data
         t.principal_elements = <const Range*>self.principal_elements.data
-        t.word_lists = <const uint32_t*>self.word_lists.data
-        t.words = <const PoolText*>self.words.texts.data
+        t.symbol_lists = <const uint32_t*>self.symbol_lists.data
+        t.symbols = <const PoolText*>self.symbols.texts.data
         t.principals = <const Principal*>self.principals.data
         t.records = <const Record*>self.records.data
         t.classes = <const ActionClass*>self.classes.data
         t.name_classes = <const uint32_t*>self.name_classes.data
         t.entries = <const Entry*>self.entries.data
-        t.flats = <const Flat*>self.flats.data
-        t.sieves = <const uint64_t*>self.sieves.data
-        t.sieve_blocks = <const uint32_t*>self.sieve_blocks.data
-        t.n_sieve_blocks = self.sieve_blocks.n
+        t.match_ops = <const MatchOp*>self.match_ops.data
+        t.deny_filters = <const uint64_t*>self.deny_filters.data
+        t.filter_conditions = <const uint32_t*>self.filter_conditions.data
+        t.n_filter_conditions = self.filter_conditions.n
         t.runs = <const Run*>self.runs.data
         t.indexes = <const Index*>self.indexes.data
         t.shapes = <const Shape*>self.shapes.data
@@ -297,7 +297,7 @@ cdef class Vectors:
 
     # -- names -----------------------------------------------------------------------------------------------------------
 
-    cdef int _place(self, Vector* slots, uint32_t h, uint32_t value) except -1:
+    cdef int _insert_slot(self, Vector* slots, uint32_t h, uint32_t value) except -1:
         cdef StringSlot* s = <StringSlot*>slots.data
         cdef uint32_t mask = slots.capacity - 1
         cdef uint32_t at = (h >> 1) & mask
@@ -313,7 +313,7 @@ cdef class Vectors:
         cdef uint32_t i
         self._resize(&fresh, capacity)
         for i in range(names.texts.n):
-            self._place(&fresh, self._hash(texts[i]), i)
+            self._insert_slot(&fresh, self._hash(texts[i]), i)
         self._release(names.slots.data)
         names.slots = fresh
         self.sync()
@@ -329,7 +329,7 @@ cdef class Vectors:
     cdef int _name_at(self, NameTable* names, PoolText text, uint32_t value) except -1:
         """The same for a text that lies in the pool."""
         cdef uint64_t n = <uint64_t>names.texts.n + 1
-        cdef uint64_t needed = slots_for(n if names == &self.words else n * 8 // 5)   # of what requests search, half the slots are empty
+        cdef uint64_t needed = slots_for(n if names == &self.symbols else n * 8 // 5)  # of what requests search, half the slots are empty
         if needed > names.slots.capacity:                # before there is a text: none is without a slot where memory ends
             self._make_slots(names, needed)
         self._number(&names.values, value)
@@ -338,7 +338,7 @@ cdef class Vectors:
         except BaseException:
             names.values.n -= 1
             raise
-        self._place(&names.slots, self._hash(text), names.texts.n - 1)
+        self._insert_slot(&names.slots, self._hash(text), names.texts.n - 1)
         return 0
 
     cdef uint32_t _find(self, NameTable* names, bytes text) except? 0xFFFFFFFE:
