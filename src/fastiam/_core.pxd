@@ -4,7 +4,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from fastiam.kernel.base.routes cimport Route
 from fastiam.kernel.plan.tables cimport Tables
 from fastiam.kernel.model.call cimport Call
-from fastiam.kernel.model.decision cimport Answer
+from fastiam.kernel.model.decision cimport RawDecision
 from fastiam.kernel.decide.scratch cimport Frame
 from fastiam.kernel.plan.names cimport Names
 from fastiam.kernel.call.workspace cimport Workspace
@@ -54,8 +54,8 @@ cdef class Core:
     cdef bint always_general_path                    # every call takes the general path
 
     cdef int _refresh(self) except -1
-    cdef object _cached_decision(self, Workspace* w, Call* c, const Answer* a)
-    cdef object _decision_of(self, Workspace* w, Call* c, const Answer* a)
+    cdef object _cached_decision(self, Workspace* w, Call* c, const RawDecision* a)
+    cdef object _decision_of(self, Workspace* w, Call* c, const RawDecision* a)
     cdef int64_t _key(self, str name) except -2
     cdef int _room(self, Frame* f, int32_t texts) except -1
     cdef int _add_context_entry(self, Frame* f, uint32_t key, str name, tuple values, bint is_multi, bint is_conflict) except -1
@@ -68,14 +68,14 @@ cdef class Core:
     cdef tuple _session(self, object session)
     cdef int _principal_number(self, Workspace* w, object principal, str action, Call* c) except -1
     cdef int _action_number(self, str action, Call* c) except -1
-    cdef int _resolve_miss(self, int status, Call* c, Answer* a, uint64_t generation, tuple request, bint* checked) except -1
+    cdef int _resolve_miss(self, int status, Call* c, RawDecision* a, uint64_t generation, tuple request, bint* checked) except -1
     cdef bint _point(self, Workspace* w, Call* c, _Declared declared) except -1
     cdef int _decide(
-        self, Workspace* w, Call* c, Answer* a, object principal, object action, object resource, object context, object owner,
+        self, Workspace* w, Call* c, RawDecision* a, object principal, object action, object resource, object context, object owner,
         int64_t now, bint reasons, _Declared declared, list keep,
     ) except -1
     cdef int _decide_general(
-        self, Workspace* w, Call* c, Answer* a, object principal, object action, object resource, object context, object owner,
+        self, Workspace* w, Call* c, RawDecision* a, object principal, object action, object resource, object context, object owner,
         int64_t now, bint reasons, object unknown, list keep,
     ) except -1
     cdef _Declared _declare(self, object unknown, object context)

@@ -25,7 +25,7 @@ from fastiam.kernel.decide.combine cimport cut_resource, is_indeterminate
 from fastiam.kernel.decide.locate cimport may_name_provider, use_record, symbol_text
 from fastiam.kernel.decide.scratch cimport Frame, clear, fit as fit_frame, next_stamp, utf8_of
 from fastiam.kernel.model.call cimport Call, ENDPOINT_KNOWN, ENDPOINT_NONE, ENDPOINT_UNKNOWN, ContextEntry, TAG_AT
-from fastiam.kernel.model.decision cimport ALLOW, Answer, BAD_RESOURCE, BAD_UNKNOWN, DEPENDS, DONE, MISSING, NO_ACTION, NO_FACTS, UNCHECKED
+from fastiam.kernel.model.decision cimport ALLOW, RawDecision, BAD_RESOURCE, BAD_UNKNOWN, DEPENDS, DONE, MISSING, NO_ACTION, NO_FACTS, UNCHECKED
 from fastiam.kernel.model.plan cimport PlanKey
 from fastiam.kernel.model.string_table cimport table_find
 from fastiam.kernel.model.tables cimport *
@@ -368,7 +368,7 @@ cdef class Core:
         c.action = &self.tables.t.classes[c.action_class]
         return 0
 
-    cdef int _resolve_miss(self, int status, Call* c, Answer* a, uint64_t generation, tuple request, bint* checked) except -1:
+    cdef int _resolve_miss(self, int status, Call* c, RawDecision* a, uint64_t generation, tuple request, bint* checked) except -1:
         """Make ready for another attempt, or raise."""
         cdef PlanKey key
         self.grew = True
@@ -376,7 +376,7 @@ cdef class Core:
             key = PlanKey(a.missing, c.action_class, c.action_name, a.missing_flag)
             with self.lock:  # one builder at a time
                 if generation == self.tables.generation:  # else the numbers of the attempt have been dropped
-                    self.tables.make_rows(&key, 1)
+                    self.tables.build_plans(&key, 1)
         elif status == NO_FACTS:
             self.resolver.add_resource(request[2])
         elif status == UNCHECKED:
@@ -408,7 +408,7 @@ cdef class Core:
         return True
 
     cdef int _decide(
-        self, Workspace* w, Call* c, Answer* a, object principal, object action, object resource, object context, object owner,
+        self, Workspace* w, Call* c, RawDecision* a, object principal, object action, object resource, object context, object owner,
         int64_t now, bint reasons, _Declared declared, list keep,
     ) except -1:
         """Decide one request of any kind; `w` holds the context, and `keep` what that borrows from.
@@ -490,7 +490,7 @@ cdef class Core:
             found = self.declared[read] = _Declared(read)
         return found
 
-    cdef object _cached_decision(self, Workspace* w, Call* c, const Answer* a):
+    cdef object _cached_decision(self, Workspace* w, Call* c, const RawDecision* a):
         """The `Decision` that says an answer, if it was told before and no key is unknown; runs no Python code."""
         cdef uint64_t key
         cdef CachedDecision* slot
@@ -505,7 +505,7 @@ cdef class Core:
             cache_decision(slot, key, found)
         return found
 
-    cdef object _decision_of(self, Workspace* w, Call* c, const Answer* a):
+    cdef object _decision_of(self, Workspace* w, Call* c, const RawDecision* a):
         """The `Decision` that says an answer, always the same object; None where the tables were dropped meanwhile."""
         cdef bint indeterminate
         cdef uint64_t generation = self.tables.generation
@@ -538,7 +538,7 @@ cdef class Core:
         return found
 
     cdef int _decide_general(
-        self, Workspace* w, Call* c, Answer* a, object principal, object action, object resource, object context, object owner,
+        self, Workspace* w, Call* c, RawDecision* a, object principal, object action, object resource, object context, object owner,
         int64_t now, bint reasons, object unknown, list keep,
     ) except -1:
         """`kernel.decide.combine` for whatever a caller declares unknown."""
@@ -623,7 +623,7 @@ cdef class Core:
         cdef list found = []
         cdef Ahead ahead
         cdef Workspace* w
-        cdef Answer a
+        cdef RawDecision a
         cdef Py_ssize_t i = 0
         cdef bint is_plain = unknown is ()
         rows = listed(requests)
@@ -656,7 +656,7 @@ cdef class Core:
     cdef object _decide_row(self, Workspace* w, object row, Py_ssize_t i, int64_t now, bint reasons, object unknown):
         """The answer to a request of a list, the long way."""
         cdef Call c
-        cdef Answer a
+        cdef RawDecision a
         cdef list keep
         found = None
         try:
@@ -683,7 +683,7 @@ cdef object allowed_positional(
     Core self, object principal, object action, object resource, object context, object unknown, object resource_account, object now
 ):
     cdef Call c
-    cdef Answer a
+    cdef RawDecision a
     cdef int64_t seconds = INT64_MIN if now is None else epoch_seconds(now)
     cdef Workspace* w = take(self)
     if unknown is () and is_ready(self, w):
@@ -704,7 +704,7 @@ cdef object decision_positional(
     Core self, object principal, object action, object resource, object context, object unknown, object resource_account, object now
 ):
     cdef Call c
-    cdef Answer a
+    cdef RawDecision a
     cdef list keep
     cdef int64_t seconds = INT64_MIN if now is None else epoch_seconds(now)
     cdef Workspace* w = take(self)
@@ -740,7 +740,7 @@ def decide_ad_hoc(Core core, resource, request, *, uint32_t principal, uint32_t 
     cdef Workspace* w = take(core)
     cdef Frame* f = &w.frame
     cdef Call c
-    cdef Answer a
+    cdef RawDecision a
     cdef uint64_t generation
     cdef int status
     cdef bint checked = True

@@ -5,8 +5,8 @@ PERF: a row with a miss is otherwise attempted three times on the general path. 
 from libc.stdint cimport int64_t, uint32_t
 
 from fastiam.kernel.columns.validate cimport is_readable
-from fastiam.kernel.decide.blocks cimport BLOCK, Block, PRINCIPAL_PLAN, Rows, ThreadState, find_rows, number_rows, locate_plans
-from fastiam.kernel.decide.zone_filter cimport layer_row
+from fastiam.kernel.decide.blocks cimport BLOCK, Block, PRINCIPAL_PLAN, InputRange, ThreadState, load_plans, resolve_row_ids, locate_plans
+from fastiam.kernel.decide.zone_filter cimport layer_plan
 from fastiam.kernel.model.call cimport PS_FAST, Call, PrincipalState
 from fastiam.kernel.model.decision cimport NO_ACTION, NO_PRINCIPAL
 from fastiam.kernel.model.plan cimport PlanKey
@@ -48,15 +48,15 @@ cdef inline void list_policies(const ThreadState* s, const TablesC* t, int64_t n
         w = b.principal_state[i]
         if not w.flags & PS_FAST or t.classes[b.cls[i]].flags & w.barred:
             continue
-        if b.rows[PRINCIPAL_PLAN][i].n == 0:
+        if b.plans[PRINCIPAL_PLAN][i].n == 0:
             missing.policies[missing.n_policies] = PlanKey(w.principal_set, b.cls[i], b.name[i], 0)
             missing.n_policies += 1
-        if w.scp_set != NONE and layer_row(t, w.scp_set, b.cls[i], b.name[i]).n == 0:
+        if w.scp_set != NONE and layer_plan(t, w.scp_set, b.cls[i], b.name[i]).n == 0:
             missing.policies[missing.n_policies] = PlanKey(w.scp_set, b.cls[i], b.name[i], 0)
             missing.n_policies += 1
 
 
-cdef inline int64_t find_misses(ThreadState* s, Call* c, const Rows* rows, int64_t first, int64_t n, bint names, Missing* missing) noexcept nogil:
+cdef inline int64_t find_misses(ThreadState* s, Call* c, const InputRange* rows, int64_t first, int64_t n, bint names, Missing* missing) noexcept nogil:
     """List what a range that starts at row `first` of the batch misses, `names` or policies, up to where the list is full; how many rows were
     looked at: 0 where columns have to be checked first."""
     cdef int64_t at = 0, size
@@ -64,12 +64,12 @@ cdef inline int64_t find_misses(ThreadState* s, Call* c, const Rows* rows, int64
         size = min(n - at, <int64_t>BLOCK)
         if not (is_readable(rows.principals, rows.principal_first + at, size) and is_readable(rows.actions, rows.action_first + at, size)):
             break
-        number_rows(s, c.t, rows, at, size)
+        resolve_row_ids(s, c.t, rows, at, size)
         if names:
             list_names(s.block, c.t, first + at, size, missing)
         else:
             locate_plans(s, c, size)
-            find_rows(s, c.t, size)
+            load_plans(s, c.t, size)
             list_policies(s, c.t, size, missing)
         at += size
     return at

@@ -15,8 +15,8 @@ from fastiam.kernel.columns.validate cimport is_readable
 from fastiam.kernel.decide.attempt cimport attempt
 from fastiam.kernel.decide.block_driver cimport decide_vectorized
 from fastiam.kernel.decide.blocks cimport (
-    Answers, BLOCK, Block, LIST_BITS, Listed, PRINCIPAL_PLAN, Rows, ThreadState, prefetch_value, find_rows, is_pruning, split_by_path, name_number,
-    number_rows, locate_plans, session_number,
+    OutputColumns, BLOCK, Block, LIST_BITS, SelectionVector, PRINCIPAL_PLAN, InputRange, ThreadState, prefetch_value, load_plans, is_pruning,
+    split_by_path, name_number, resolve_row_ids, locate_plans, session_number,
 )
 from fastiam.kernel.decide.column_checks cimport AGREED_BITS, contradicts_fixed, contradicts_owner
 from fastiam.kernel.decide.endpoints cimport pass_endpoints
@@ -24,16 +24,16 @@ from fastiam.kernel.decide.fast_path cimport (
     ACCOUNT, ACT_HARD, ACT_ON_ROLE, FACTS_LONG, FACTS_STAR, FACTS_OWNER_KNOWN, LIMIT_STAGES_SHIFT, PARTITION, ACCOUNT_KEY_MASK, PATH_SHIFT,
     limits_left, limits_without_program, account_key_diff,
 )
-from fastiam.kernel.decide.layers cimport find_records, find_rules, hold_rows
+from fastiam.kernel.decide.layers cimport find_records, find_special_rules, load_resource_plans
 from fastiam.kernel.decide.locate cimport may_name_provider
 from fastiam.kernel.decide.resource_facts cimport fetch_texts, find_facts, look_up_facts, set_owners_from_column
 from fastiam.kernel.decide.row_driver cimport RowCursor, decide_general, set_row
-from fastiam.kernel.decide.zone_filter cimport account_at, limit_rows, prune_denies
+from fastiam.kernel.decide.zone_filter cimport account_at, load_limit_plans, prune_denies
 from fastiam.kernel.eval.literals cimport ANYWHERE, NOWHERE
 from fastiam.kernel.eval.memo cimport is_owner_key
 from fastiam.kernel.model.call cimport PS_CHECK_KEYS, PS_LIMITED, Call, PrincipalState, ContextColumn
 from fastiam.kernel.model.decision cimport (
-    ALLOW, Answer, BAD_CONTEXT, BAD_RESOURCE, DEPENDS, DONE, IMPLICIT_DENY, LAYER_IDENTITY, NO_ACTION, NO_PRINCIPAL, REASON_NONE,
+    ALLOW, RawDecision, BAD_CONTEXT, BAD_RESOURCE, DEPENDS, DONE, IMPLICIT_DENY, LAYER_IDENTITY, NO_ACTION, NO_PRINCIPAL, REASON_NONE,
 )
 from fastiam.kernel.model.tables cimport *
 
@@ -63,8 +63,8 @@ cdef inline int64_t append_deciding_keys(ThreadState* s) noexcept nogil:
     return (s.number << LIST_BITS) | s.last_deciding_keys
 
 
-cdef inline void write(ThreadState* s, const Call* c, const Answer* a, int64_t row) noexcept nogil:
-    cdef Answers* out = &s.answers
+cdef inline void write(ThreadState* s, const Call* c, const RawDecision* a, int64_t row) noexcept nogil:
+    cdef OutputColumns* out = &s.answers
     out.outcome[row] = a.outcome
     if c.reasons:
         out.layer[row] = a.layer
@@ -77,7 +77,7 @@ cdef inline void write(ThreadState* s, const Call* c, const Answer* a, int64_t r
 
 cdef inline void postpone(ThreadState* s, const Call* c, int64_t row) noexcept nogil:
     """Put a row on the slow list, with no answer yet."""
-    cdef Answers* out = &s.answers
+    cdef OutputColumns* out = &s.answers
     out.outcome[row] = 255
     out.assumed[row] = False
     if c.reasons:
@@ -87,7 +87,7 @@ cdef inline void postpone(ThreadState* s, const Call* c, int64_t row) noexcept n
     s.n_deferred += 1
 
 
-cdef inline void finish(ThreadState* s, const Call* c, const Answer* a, int status) noexcept nogil:
+cdef inline void finish(ThreadState* s, const Call* c, const RawDecision* a, int status) noexcept nogil:
     """Write the answer to the row at hand, or postpone it."""
     if status == DONE:
         s.answers.assumed[c.batch_row] = c.assumed_owner
@@ -96,7 +96,7 @@ cdef inline void finish(ThreadState* s, const Call* c, const Answer* a, int stat
         postpone(s, c, c.batch_row)
 
 
-cdef inline int decide_located(Call* c, const Rows* rows, int64_t i, Answer* a, bint checked) noexcept nogil:
+cdef inline int decide_located(Call* c, const InputRange* rows, int64_t i, RawDecision* a, bint checked) noexcept nogil:
     """A row whose principal, action and resource are known."""
     cdef Text owner = Text(NULL, 0)
     cdef int64_t lo, hi
@@ -112,13 +112,13 @@ cdef inline int decide_located(Call* c, const Rows* rows, int64_t i, Answer* a, 
 
 
 cdef inline int decide_row(
-    const ThreadState* s, Call* c, const Rows* rows, int64_t i, Answer* a, uint32_t provider, bint checked
+    const ThreadState* s, Call* c, const InputRange* rows, int64_t i, RawDecision* a, uint32_t provider, bint checked
 ) noexcept nogil:
     """A row on the general path; `provider` is the principal where name and action are resolved together (N3)."""
     cdef Text text
     cdef uint32_t number
     c.row = i
-    c.own = c.t.cells.rows[0]
+    c.own = c.t.cells.plans[0]
     # the action
     if not item_text(rows.actions, rows.action_first + i, &text):
         return NO_ACTION
@@ -145,8 +145,8 @@ cdef inline int decide_row(
     return decide_located(c, rows, i, a, checked)
 
 
-cdef inline void decide_general_row(ThreadState* s, Call* c, const Rows* rows, int64_t first, int64_t at, uint32_t i) noexcept nogil:
-    cdef Answer a
+cdef inline void decide_general_row(ThreadState* s, Call* c, const InputRange* rows, int64_t first, int64_t at, uint32_t i) noexcept nogil:
+    cdef RawDecision a
     cdef Block* b = s.block
     cdef int status
     c.batch_row = first + at + i
@@ -158,7 +158,7 @@ cdef inline void decide_general_row(ThreadState* s, Call* c, const Rows* rows, i
         c.action_name = b.name[i]
         c.action_class = b.cls[i]
         c.action = &c.t.classes[c.action_class]
-        c.own = b.rows[PRINCIPAL_PLAN][i][0]
+        c.own = b.plans[PRINCIPAL_PLAN][i][0]
         status = BAD_RESOURCE
         if item_text(rows.resources, rows.resource_first + at + i, &c.resource):
             status = decide_located(c, rows, at + i, &a, False)
@@ -177,13 +177,13 @@ cdef inline void sort_rows(ThreadState* s, const Call* c, int64_t first, int64_t
     cdef const MatchOp* match_ops = c.t.match_ops
     cdef uint8_t* outcome = s.answers.outcome + first
     cdef uint8_t* assumed = s.answers.assumed + first
-    cdef const Row* own
+    cdef const Plan* own
     cdef const PrincipalState* w
     cdef uint64_t f, other, seen = 0
     cdef uint32_t i, path, action
     cdef uint32_t path_shift = REASONS_SHIFT * c.reasons
     for i in range(<uint32_t>n):
-        own = b.rows[PRINCIPAL_PLAN][i]
+        own = b.plans[PRINCIPAL_PLAN][i]
         f = b.facts[i]
         w = b.principal_state[i]
         action = classes[b.cls[i]].flags
@@ -192,7 +192,7 @@ cdef inline void sort_rows(ThreadState* s, const Call* c, int64_t first, int64_t
         path |= ((other | (action & (ACT_HARD | ACT_ON_ROLE))) != 0) * PATH_LAYERED
         path |= (((other & PARTITION) | (action & w.barred)) != 0) * PATH_GENERAL
         b.path[i] = narrow8(path)
-        outcome[i] = (own.flags & ROW_GRANTS) != 0       # IMPLICIT_DENY or ALLOW, where nothing else counts
+        outcome[i] = (own.flags & PLAN_HAS_ALLOW) != 0   # IMPLICIT_DENY or ALLOW, where nothing else counts
         assumed[i] = (f & FACTS_OWNER_KNOWN) == 0
         seen |= f
         prefetch(match_ops + own.program)
@@ -256,13 +256,13 @@ cdef inline void check_owners(ThreadState* s, Call* c, int64_t at, int64_t n) no
                 b.limits[i] |= PATH_GENERAL
 
 
-cdef inline void limit_own(ThreadState* s, int64_t n) noexcept nogil:
+cdef inline void apply_principal_limits(ThreadState* s, int64_t n) noexcept nogil:
     """What boundaries and session policies require of rows, and the path that these take then."""
     cdef Block* b = s.block
-    cdef const Row* own
+    cdef const Plan* own
     cdef uint32_t i, limits, seen = 0
     for i in range(<uint32_t>n):
-        own = b.rows[PRINCIPAL_PLAN][i]
+        own = b.plans[PRINCIPAL_PLAN][i]
         limits = limits_left(b.principal_state[i], own)
         seen |= limits
         b.pending_stages[i] = narrow16(limits << LIMIT_STAGES_SHIFT)
@@ -270,14 +270,14 @@ cdef inline void limit_own(ThreadState* s, int64_t n) noexcept nogil:
     b.has_more = seen != 0
 
 
-cdef inline void prefetch_ops(const Block* b, const TablesC* t, const Listed* listed) noexcept nogil:
+cdef inline void prefetch_ops(const Block* b, const TablesC* t, const SelectionVector* listed) noexcept nogil:
     """Fetch the first match ops of the principals' plans of a list."""
     cdef uint32_t j
     for j in range(listed.n):
-        read_ahead(t.match_ops + b.rows[PRINCIPAL_PLAN][listed.rows[j]].program + b.skipped[listed.rows[j]])
+        read_ahead(t.match_ops + b.plans[PRINCIPAL_PLAN][listed.rows[j]].program + b.skipped[listed.rows[j]])
 
 
-cdef inline void hide_stars(Block* b, const Listed* listed) noexcept nogil:
+cdef inline void hide_stars(Block* b, const SelectionVector* listed) noexcept nogil:
     """`*` is too short to be compared with literals of patterns, which it never matches: put a longer text in its place."""
     cdef uint32_t j
     for j in range(listed.n * b.has_stars):
@@ -301,10 +301,10 @@ cdef inline void fetch_codes(const Call* c, int64_t row, int64_t n) noexcept nog
             at += 64
 
 
-cdef inline void decide_listed(ThreadState* s, Call* c, const Rows* rows, int64_t first, int64_t at) noexcept nogil:
+cdef inline void decide_listed(ThreadState* s, Call* c, const InputRange* rows, int64_t first, int64_t at) noexcept nogil:
     """Decide the rows whose policies are evaluated."""
     cdef Block* b = s.block
-    cdef Answer a
+    cdef RawDecision a
     cdef RowCursor l
     cdef uint32_t j, i, n_layered = b.layered_rows.n
     l.c = c
@@ -320,9 +320,9 @@ cdef inline void decide_listed(ThreadState* s, Call* c, const Rows* rows, int64_
         finish(s, c, &a, routed(ROUTE_GENERAL_LOCATED, decide_general(s, &l, &a)))
 
 
-cdef inline void decide_all_general(ThreadState* s, Call* c, const Rows* rows, int64_t first, int64_t at) noexcept nogil:
+cdef inline void decide_all_general(ThreadState* s, Call* c, const InputRange* rows, int64_t first, int64_t at) noexcept nogil:
     """Decide the rows of the general path; the texts of their resources are prefetched."""
-    cdef const Listed* listed = &s.block.general_rows
+    cdef const SelectionVector* listed = &s.block.general_rows
     cdef const Column* column = rows.resources
     cdef Text text
     cdef int64_t code
@@ -347,16 +347,16 @@ cdef inline bint are_all_general(const Block* b, int64_t n) noexcept nogil:
     return paths != 0
 
 
-cdef inline void run_block(ThreadState* s, Call* c, const Rows* rows, int64_t first, int64_t at, int64_t n) noexcept nogil:
+cdef inline void run_block(ThreadState* s, Call* c, const InputRange* rows, int64_t first, int64_t at, int64_t n) noexcept nogil:
     """Decide `n` rows of a range that starts at row `first` of the batch, from row `at` of the range."""
     cdef Block* b = s.block
     cdef const TablesC* t = c.t
     cdef uint32_t i
-    number_rows(s, t, rows, at, n)
+    resolve_row_ids(s, t, rows, at, n)
     locate_plans(s, c, n)
     if s.is_plain:
         find_facts(s, c, rows, at, n)
-    find_rows(s, t, n)
+    load_plans(s, t, n)
     if not s.is_plain or t.n_classes == 0 or are_all_general(b, n):
         for i in range(<uint32_t>n):
             b.general_rows.rows[i] = narrow16(i)
@@ -368,7 +368,7 @@ cdef inline void run_block(ThreadState* s, Call* c, const Rows* rows, int64_t fi
         set_owners_from_column(b, rows, at, n)
     if is_pruning(s):
         prune_denies(s, c, at, n)
-        limit_rows(s, c, rows, at, n)
+        load_limit_plans(s, c, rows, at, n)
     else:
         memset(b.limits, 0, <size_t>n)
         memset(b.owner, 0xFF, <size_t>n * sizeof(uint32_t))
@@ -383,7 +383,7 @@ cdef inline void run_block(ThreadState* s, Call* c, const Rows* rows, int64_t fi
     sort_rows(s, c, first + at, n)
     b.has_more = False
     if s.limited & PS_LIMITED:
-        limit_own(s, n)
+        apply_principal_limits(s, n)
     else:
         memset(b.pending_stages, 0, sizeof(b.pending_stages))
     split_by_path(b, n)
@@ -394,9 +394,9 @@ cdef inline void run_block(ThreadState* s, Call* c, const Rows* rows, int64_t fi
     if b.layered_rows.n:
         fetch_codes(c, at, n)
         if t.actions & (ACT_STS_ROLE | ACT_HARD):
-            find_rules(b, t, rows)
+            find_special_rules(b, t, rows)
         find_records(s, t)
-        hold_rows(s, c, REASONS_SHIFT * c.reasons, at)
+        load_resource_plans(s, c, REASONS_SHIFT * c.reasons, at)
     count_route(ROUTE_FLAGS, n - b.principal_rows.n - b.layered_rows.n - b.vectorized_rows.n - b.general_rows.n)
     prefetch_ops(b, t, &b.principal_rows)
     fetch_texts(s, rows, &b.principal_rows)
@@ -409,7 +409,7 @@ cdef inline void run_block(ThreadState* s, Call* c, const Rows* rows, int64_t fi
     decide_all_general(s, c, rows, first, at)
 
 
-cdef inline bint may_read(const Call* c, const Rows* rows, int64_t at, int64_t n) noexcept nogil:
+cdef inline bint may_read(const Call* c, const InputRange* rows, int64_t at, int64_t n) noexcept nogil:
     """Whether a block can be read as it is; what it reads is cached then."""
     cdef int32_t k
     for k in range(c.n_columns):
@@ -423,7 +423,7 @@ cdef inline bint may_read(const Call* c, const Rows* rows, int64_t at, int64_t n
     )
 
 
-cdef inline int64_t run_rows(ThreadState* s, Call* c, const Rows* rows, int64_t first, int64_t n) noexcept nogil:
+cdef inline int64_t run_rows(ThreadState* s, Call* c, const InputRange* rows, int64_t first, int64_t n) noexcept nogil:
     """Decide a range of rows, up to a block that has to be checked first; how many rows were decided."""
     cdef int64_t at = 0, size
     while at < n:

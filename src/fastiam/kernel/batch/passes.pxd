@@ -2,7 +2,7 @@
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from fastiam.kernel.base.routes cimport Route
-from fastiam.kernel.decide.blocks cimport Answers, Rows, ThreadState
+from fastiam.kernel.decide.blocks cimport OutputColumns, InputRange, ThreadState
 from fastiam.kernel.plan.tables cimport Tables
 from fastiam.kernel.model.call cimport Call
 from fastiam.kernel.columns.column cimport Column
@@ -50,20 +50,20 @@ cdef class _Passes:
 
     cdef dict _named(self, dict sessions)
     cdef ThreadState* _thread_state(self, int number) except NULL
-    cdef void _point_answers(self, Answers* answers)
+    cdef void _point_answers(self, OutputColumns* answers)
     cdef int _prepare(self) except -1
     cdef int _name_sessions(self) except -1
     cdef uint32_t _session_number(self, str name, object session) except? 0xFFFFFFFD
     cdef bint _is_plain(self)
     cdef object _codes(self, ThreadState* thread, const Column* chunk, dict known, bint of_actions)
-    cdef int _point_codes(self, ThreadState* s, Rows* rows) except -1
-    cdef int64_t _point(self, int thread, int64_t row, int64_t last, Call* c, Rows* rows) except -1
+    cdef int _point_codes(self, ThreadState* s, InputRange* rows) except -1
+    cdef int64_t _point(self, int thread, int64_t row, int64_t last, Call* c, InputRange* rows) except -1
     cdef void _start(self, Call* c, ThreadState* s)
     cdef void _unpoint(self, int thread, Call* c)
     cdef int64_t _find_misses(self, int64_t row, bint names, Missing* missing) except -1
     cdef int _retry_rows(self, Attempt* tried, int n) except -1
     cdef int _retry_row(self, Attempt* tried, bint is_checked) except -1
-    cdef uint32_t _provider(self, Call* c, const Rows* rows) except? 0xFFFFFFFD
+    cdef uint32_t _provider(self, Call* c, const InputRange* rows) except? 0xFFFFFFFD
     cdef str _text(self, TextColumn column, int64_t row, str name)
     cdef object _value(self, TextColumn column, int64_t row)
     cdef int keep(self) except -1

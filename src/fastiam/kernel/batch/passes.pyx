@@ -20,13 +20,13 @@ from fastiam.kernel.batch.resource_dictionaries cimport _Facts
 from fastiam.kernel.batch.threads cimport MANY, _ThreadStates, reserve_deferred
 from fastiam.kernel.columns.column cimport Column, item_text
 from fastiam.kernel.columns.read cimport TextColumn
-from fastiam.kernel.decide.blocks cimport Answers, Rows, ThreadState, number_values
+from fastiam.kernel.decide.blocks cimport OutputColumns, InputRange, ThreadState, number_values
 from fastiam.kernel.decide.locate cimport may_name_provider
 from fastiam.kernel.decide.scratch cimport reserve_truths, utf8_of
 from fastiam.kernel.eval.key_columns cimport new_text_codes
 from fastiam.kernel.eval.memo cimport is_owner_key
 from fastiam.kernel.model.call cimport Call, ContextColumn, MAX_TEXT_CODES, TAG_AT
-from fastiam.kernel.model.decision cimport Answer, DONE, MISSING, NO_PRINCIPAL
+from fastiam.kernel.model.decision cimport RawDecision, DONE, MISSING, NO_PRINCIPAL
 from fastiam.kernel.model.plan cimport PlanKey
 from fastiam.kernel.model.string_table cimport table_find
 from fastiam.kernel.model.tables cimport *
@@ -75,7 +75,7 @@ cdef inline bint numbered_again(const Column* column):
     return not column.code_width or column.n_values <= MAX_RENUMBERED
 
 
-cdef inline void come_to(ThreadState* s, Call* c, const Answer* a, Attempt* tried, Route route) noexcept nogil:
+cdef inline void come_to(ThreadState* s, Call* c, const RawDecision* a, Attempt* tried, Route route) noexcept nogil:
     """Write down the answer of a row, or what it misses."""
     if tried.status == DONE:
         finish(s, c, a, routed(route, DONE))
@@ -83,7 +83,7 @@ cdef inline void come_to(ThreadState* s, Call* c, const Answer* a, Attempt* trie
         tried.missing = PlanKey(a.missing, c.action_class, c.action_name, a.missing_flag)
 
 
-cdef bint may_know(const TablesC* t, const Rows* rows):
+cdef bint may_know(const TablesC* t, const InputRange* rows):
     """Whether the directory knows some principal of the dictionary of some rows. Else all of them take the general path, which reads no facts."""
     cdef int64_t i
     if rows.principal_codes == NULL:
@@ -160,7 +160,7 @@ cdef class _Passes:
         self.thread_states.load_principal_states(thread_state, &self.t, self.generation, self.keys, self.n, n_session_names, left)
         return thread_state
 
-    cdef void _point_answers(self, Answers* answers):
+    cdef void _point_answers(self, OutputColumns* answers):
         answers.outcome = &self.c_outcome[0] if self.n else NULL
         answers.assumed = &self.c_assumed[0] if self.n else NULL
         if self.reason_columns is not None and self.n:
@@ -278,7 +278,7 @@ cdef class _Passes:
             number_values(thread_state, &self.t, chunk, of_actions, &numbers[0])
         return known.setdefault(key, array)              # another thread may have been as quick: what it points at must stay
 
-    cdef int _point_codes(self, ThreadState* s, Rows* rows) except -1:
+    cdef int _point_codes(self, ThreadState* s, InputRange* rows) except -1:
         """Point at the numbers of the dictionaries of principals and actions, where these have any. They stay as long as the pass goes on."""
         cdef uint32_t[::1] codes
         principal_codes = self._codes(s, rows.principals, self.principal_codes, False)
@@ -291,7 +291,7 @@ cdef class _Passes:
             rows.action_codes = &codes[0]
         return 0
 
-    cdef int64_t _point(self, int thread, int64_t row, int64_t last, Call* c, Rows* rows) except -1:
+    cdef int64_t _point(self, int thread, int64_t row, int64_t last, Call* c, InputRange* rows) except -1:
         """Point at the chunks that hold `row`, without the numbers of dictionaries; how many rows follow in all of them."""
         cdef ThreadState* s = &self.thread_states.of[thread]
         cdef int64_t left = last - row, in_chunk
@@ -407,7 +407,7 @@ cdef class _Passes:
         Returns the row before which columns have to be checked, `last` if there is none.
         """
         cdef Call c
-        cdef Rows rows
+        cdef InputRange rows
         cdef int64_t row = first, n, decided
         cdef ThreadState* s = self._thread_state(thread)
         self._start(&c, s)
@@ -450,7 +450,7 @@ cdef class _Passes:
         """List what rows of the chunk at hand miss, from `row` on; how many were looked at, 0 where columns have to be checked first."""
         cdef ThreadState* s = self._thread_state(0)
         cdef Call c
-        cdef Rows rows
+        cdef InputRange rows
         cdef int64_t n
         self._start(&c, s)
         n = self._point(0, row, self.last, &c, &rows)
@@ -465,8 +465,8 @@ cdef class _Passes:
         """Decide some rows again, in their order, and say what they came to."""
         cdef ThreadState* s
         cdef Call c
-        cdef Rows rows
-        cdef Answer a
+        cdef InputRange rows
+        cdef RawDecision a
         cdef int64_t first, left
         cdef int k = 0
         self.prepare()
@@ -488,8 +488,8 @@ cdef class _Passes:
         """The same of one row, which may name a provider; with `is_checked` nothing in it contradicts what is known (K1)."""
         cdef ThreadState* s
         cdef Call c
-        cdef Rows rows
-        cdef Answer a
+        cdef InputRange rows
+        cdef RawDecision a
         self.prepare()
         s = self._thread_state(0)
         self._start(&c, s)
@@ -504,7 +504,7 @@ cdef class _Passes:
         self._unpoint(0, &c)
         return 0
 
-    cdef uint32_t _provider(self, Call* c, const Rows* rows) except? 0xFFFFFFFD:
+    cdef uint32_t _provider(self, Call* c, const InputRange* rows) except? 0xFFFFFFFD:
         """A federated provider by its name and the action (N3), NONE where the tables do not have it, or who asks is none."""
         cdef Text text
         if c.action == NULL or not item_text(rows.principals, rows.principal_first, &text) or not may_name_provider(text, c.action):

@@ -1,7 +1,7 @@
 """Result columns that give the reasons of decisions."""
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 
-from fastiam.kernel.decide.blocks cimport Answers
+from fastiam.kernel.decide.blocks cimport OutputColumns
 from fastiam.kernel.base.code_table cimport Codes
 from fastiam.kernel.batch.threads cimport _ThreadStates
 from fastiam.kernel.model.tables cimport TablesC
@@ -28,7 +28,7 @@ cdef class _Reasons:
     cdef dict deciding_codes, deciding_sets              # list of numbers, and set of names, -> place in `deciding_keys`
 
     cdef int begin(self, int64_t first, int64_t last) except -1
-    cdef void point(self, Answers* answers)
+    cdef void point(self, OutputColumns* answers)
     cdef int keep(self, const TablesC* t, _ThreadStates thread_states, list key_names) except -1
     cdef int _keep_statements(self, const TablesC* t) except -1
     cdef int _reserve_codes(self, uint32_t n_entries) except -1

@@ -8,7 +8,7 @@ from libc.string cimport memcpy, memset
 
 from fastiam.kernel.base.code_table cimport code_of, free_codes
 from fastiam.kernel.batch.threads cimport _ThreadStates
-from fastiam.kernel.decide.blocks cimport Answers, LIST_BITS
+from fastiam.kernel.decide.blocks cimport OutputColumns, LIST_BITS
 from fastiam.kernel.model.ids cimport NONE
 from fastiam.kernel.model.tables cimport TablesC
 
@@ -46,7 +46,7 @@ cdef class _Reasons:
         self.statement[first:last] = -1
         return 0
 
-    cdef void point(self, Answers* answers):
+    cdef void point(self, OutputColumns* answers):
         """Say where a pass writes, by the number of the row."""
         answers.layer = &self.c_layer[0]
         answers.reason = &self.c_reason[0]

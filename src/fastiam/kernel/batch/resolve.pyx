@@ -105,7 +105,7 @@ cdef class _Batch(_Passes):
             row += n
             if missing.n_names or missing.n_policies:
                 self._enter_names(missing.names, missing.n_names)
-                self._make_rows(missing.policies, missing.n_policies)
+                self._build_missing_plans(missing.policies, missing.n_policies)
                 self.n_resolved += missing.n_policies
                 self.prepare()
         return 0
@@ -227,7 +227,7 @@ cdef class _Batch(_Passes):
         if core.tables.generation != self.generation:
             return tried.status == MISSING
         if tried.status == MISSING:
-            self._make_rows(&tried.missing, 1)
+            self._build_missing_plans(&tried.missing, 1)
             return True
         if (tried.status != NO_ACTION and tried.status != NO_PRINCIPAL) or self._known_error(tried.row) is not None:
             return False
@@ -281,7 +281,7 @@ cdef class _Batch(_Passes):
         """Settle what a row came to, or raise what is wrong with it."""
         cdef Core core = self.core
         if tried.status == MISSING:
-            return self._make_rows(&tried.missing, 1)
+            return self._build_missing_plans(&tried.missing, 1)
         action = self._text(self.actions, tried.row, "action")
         if tried.status == NO_ACTION:
             return self._enter_action(action)
@@ -310,13 +310,13 @@ cdef class _Batch(_Passes):
         is_checked[0] = True
         return 0
 
-    cdef int _make_rows(self, const PlanKey* keys, uint32_t n) except -1:
+    cdef int _build_missing_plans(self, const PlanKey* keys, uint32_t n) except -1:
         """Make rows of policies that are not there yet."""
         cdef Tables tables = self.core.tables
         if n:
             with self.core.lock:                        # one builder at a time; while it is waited for, the numbers may be dropped
                 if tables.generation == self.generation:
-                    tables.make_rows(keys, n)
+                    tables.build_plans(keys, n)
         return 0
 
     cdef int _enter_action(self, str action) except -1:

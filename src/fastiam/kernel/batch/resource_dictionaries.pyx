@@ -5,7 +5,7 @@ Of a large dictionary, only the values that rows use are read. If few rows share
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
 
-from fastiam.kernel.decide.blocks cimport Rows
+from fastiam.kernel.decide.blocks cimport InputRange
 from fastiam.kernel.model.call cimport Call
 from fastiam.kernel.columns.column cimport Column
 from fastiam.kernel.decide.resource_facts cimport mark_values, read_all_facts
@@ -101,7 +101,7 @@ cdef class _Facts:
             read_all_facts(&c, chunk, first, last, &facts[0], &records[0], marks)
         return 0
 
-    cdef int point(self, const TablesC* t, Rows* rows, bint is_plain) except -1:
+    cdef int point(self, const TablesC* t, InputRange* rows, bint is_plain) except -1:
         """Point at the facts of the dictionary of some rows; NULL where each row finds them for itself, or, if they are not `is_plain`, none are
         read."""
         cdef const Column* chunk = rows.resources

@@ -16,9 +16,9 @@ from fastiam.kernel.decide.scratch cimport next_stamp
 from fastiam.kernel.eval.conditions cimport conditions_hold
 from fastiam.kernel.eval.group_filter cimport has_pieces, passed_over
 from fastiam.kernel.eval.resource cimport tail_has_colon
-from fastiam.kernel.eval.statement cimport entry_counts
+from fastiam.kernel.eval.statement cimport entry_applies
 from fastiam.kernel.model.call cimport Call, ENDPOINT_NONE
-from fastiam.kernel.model.decision cimport ALLOW, Answer, DONE, EXPLICIT_DENY, IMPLICIT_DENY, LAYER_IDENTITY, REASON_NONE, UNCHECKED
+from fastiam.kernel.model.decision cimport ALLOW, RawDecision, DONE, EXPLICIT_DENY, IMPLICIT_DENY, LAYER_IDENTITY, REASON_NONE, UNCHECKED
 from fastiam.kernel.model.plan_lookup cimport find_plan
 from fastiam.kernel.model.string_table cimport table_find
 from fastiam.kernel.model.tables cimport *
@@ -85,16 +85,16 @@ cdef inline bint is_own(const Call* c, const Record* record) noexcept nogil:
 # -- the own row --------------------------------------------------------------------------------------------------------------
 
 cdef inline bint op_applies(Call* c, const RowCursor* l, const MatchOp* f) noexcept nogil:
-    """Whether a statement of the own row applies on one of its patterns; `entry_counts`, from the flat."""
+    """Whether a statement of the own row applies on one of its patterns; `entry_applies`, from the flat."""
     cdef uint8_t accept = BROAD if f.flags & MATCHOP_DENY else STRICT
     if f.first == STEP_FULL_EVAL or f.flags & MATCHOP_HAS_PRINCIPAL or (
         f.flags & MATCHOP_MAY_CROSS and not c.is_star and tail_has_colon(c) and may_cross(f, l.pool, c.resource.data, <const char*>l.end)
     ):
-        return entry_counts(c, &c.t.entries[f.entry], accept) != 0
+        return entry_applies(c, &c.t.entries[f.entry], accept) != 0
     if has_pieces(f) and (c.is_star or not op_literals_match(l, f)):
         return False
     if f.flags & MATCHOP_ENDS_ONLY:
-        return entry_counts(c, &c.t.entries[f.entry], accept) != 0
+        return entry_applies(c, &c.t.entries[f.entry], accept) != 0
     return f.conditions == NONE or conditions_hold(c, f.conditions, accept)
 
 
@@ -105,12 +105,12 @@ cdef inline const MatchOp* first_applicable_op(Call* c, const RowCursor* l, cons
     return f if op_applies(c, l, f) else NULL
 
 
-cdef inline Range program_of(const Row* own) noexcept nogil:
+cdef inline Range program_of(const Plan* own) noexcept nogil:
     """The flats of an own row, or NO_PROGRAM of them."""
-    return Range(own.program, own.n_ops if own.flags & ROW_FLAT else <uint32_t>NO_PROGRAM)
+    return Range(own.program, own.n_ops if own.flags & PLAN_HAS_PROGRAM else <uint32_t>NO_PROGRAM)
 
 
-cdef inline int decide_own(Call* c, const Range* own, Answer* a) noexcept nogil:
+cdef inline int decide_own(Call* c, const Range* own, RawDecision* a) noexcept nogil:
     """The first flat that applies says all: denies stand before allows."""
     cdef const MatchOp* f = &c.t.match_ops[own.first]
     cdef const MatchOp* found
@@ -138,7 +138,7 @@ cdef inline int decide_own(Call* c, const Range* own, Answer* a) noexcept nogil:
     return verdict(a, IMPLICIT_DENY, LAYER_IDENTITY, REASON_NONE, NULL)
 
 
-cdef inline int decide_own_account(Call* c, Answer* a, const Range* own) noexcept nogil:
+cdef inline int decide_own_account(Call* c, RawDecision* a, const Range* own) noexcept nogil:
     """Decide a call for a resource of the own account without a policy."""
     if c.principal.flags & (P_HAS_SCP | P_HAS_BOUNDARY | P_HAS_SESSION) or c.endpoint_state != ENDPOINT_NONE or rcp_applies(c):
         return routed(ROUTE_CALL_DECIDE, decide(c, a))
@@ -148,7 +148,7 @@ cdef inline int decide_own_account(Call* c, Answer* a, const Range* own) noexcep
     return routed(ROUTE_CALL_OWN, decide_own(c, own, a))
 
 
-cdef inline int decide_usual(Call* c, Answer* a, const Text* owner, bint checked, Range own) noexcept nogil:
+cdef inline int decide_usual(Call* c, RawDecision* a, const Text* owner, bint checked, Range own) noexcept nogil:
     """A status of `attempt`, for a call whose resource is cut. `own`: the flats of who asks, if it is known to be usual and they were looked
     up ahead, else as many as NOT_LOOKED_UP."""
     cdef uint32_t record

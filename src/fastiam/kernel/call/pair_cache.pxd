@@ -38,7 +38,7 @@ cdef struct PairCacheEntry:    # half a cache line
 cdef struct PairCache:
     PairCacheEntry* entries    # NULL: none is kept yet
     void* memory               # that they lie in, from the first cache line on
-    uint32_t n_kept
+    uint32_t n_stored
 
 
 cdef inline void clear_pair_cache(PairCache* m) noexcept:
@@ -99,18 +99,18 @@ cdef inline bint is_of(const PairCacheEntry* pair, const TablesC* t, const Text*
 
 
 cdef inline void store_pair(
-    PairCache* m, const TablesC* t, uint32_t hash, uint32_t action, uint32_t principal, PoolText name, const Row* own
+    PairCache* m, const TablesC* t, uint32_t hash, uint32_t action, uint32_t principal, PoolText name, const Plan* own
 ) noexcept:
     """Keep a meeting, if its row is flat, where there is a place or instead of another."""
     cdef uint32_t first = pair_cache_slot(hash, action)
     cdef PairCacheEntry* slot
     cdef uint32_t i
-    if not own.flags & ROW_FLAT or name.size > MAX_NAME:
+    if not own.flags & PLAN_HAS_PROGRAM or name.size > MAX_NAME:
         return
     if m.entries == NULL and not allocate_pair_cache(m):
         return
-    m.n_kept += 1
-    slot = &m.entries[(first + m.n_kept % N_TRIED) & (PAIR_CACHE_SIZE - 1)]
+    m.n_stored += 1
+    slot = &m.entries[(first + m.n_stored % N_TRIED) & (PAIR_CACHE_SIZE - 1)]
     for i in range(N_TRIED):
         if m.entries[(first + i) & (PAIR_CACHE_SIZE - 1)].hash == 0:
             slot = &m.entries[(first + i) & (PAIR_CACHE_SIZE - 1)]

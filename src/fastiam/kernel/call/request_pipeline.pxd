@@ -15,7 +15,7 @@ from fastiam.kernel.call.single_call cimport (
     read_context,
 )
 from fastiam.kernel.call.workspace cimport Workspace
-from fastiam.kernel.model.decision cimport Answer
+from fastiam.kernel.model.decision cimport RawDecision
 from fastiam.kernel.model.plan_lookup cimport find_plan
 from fastiam.kernel.model.tables cimport *
 
@@ -59,7 +59,7 @@ cdef struct PipelinedRequest:  # a request that was looked at
     Pairs pairs                # of the context
     uint32_t action_name
     bint is_plain              # else the long way decides
-    const Row* own             # NULL: not looked up, for who asks is not usual, or the row is not by class
+    const Plan* own            # NULL: not looked up, for who asks is not usual, or the row is not by class
 
 
 cdef struct Ahead:
@@ -158,13 +158,13 @@ cdef inline void prefetch_plan(PipelinedRequest* one, const TablesC* t) noexcept
 
 
 cdef inline void prefetch_program(PipelinedRequest* one, const TablesC* t) noexcept:
-    if one.own != NULL and one.own.flags & ROW_FLAT:
+    if one.own != NULL and one.own.flags & PLAN_HAS_PROGRAM:
         prefetch(&t.match_ops[one.own.program])
         prefetch(&t.match_ops[one.own.program + 2])
 
 
 cdef inline void prefetch_patterns(PipelinedRequest* one, const TablesC* t) noexcept:
-    if one.own != NULL and one.own.flags & ROW_FLAT and one.own.n_ops:
+    if one.own != NULL and one.own.flags & PLAN_HAS_PROGRAM and one.own.n_ops:
         prefetch(t.pool + t.match_ops[one.own.program].text)
 
 
@@ -208,7 +208,7 @@ cdef inline void begin(Ahead* ahead, Workspace* w, const TablesC* t, PyObject* r
 # -- the turn of a request ------------------------------------------------------------------------------------------------------
 
 cdef inline int decide_pipelined(
-    Ahead* ahead, Workspace* w, Answer* a, const TablesC* t, PyObject* key_ids, Py_ssize_t i, int64_t now, bint reasons
+    Ahead* ahead, Workspace* w, RawDecision* a, const TablesC* t, PyObject* key_ids, Py_ssize_t i, int64_t now, bint reasons
 ) noexcept:
     """Decide a request that has passed the stages. A status of `kernel.decide.combine`, or UNSETTLED."""
     cdef PipelinedRequest* one = pipeline_slot(ahead, i)
@@ -224,7 +224,7 @@ cdef inline int decide_pipelined(
 
 
 cdef inline int decide_item(
-    Ahead* ahead, Workspace* w, Answer* a, const TablesC* t, PyObject* key_ids, PyObject* rows, Py_ssize_t i, int64_t now, bint reasons
+    Ahead* ahead, Workspace* w, RawDecision* a, const TablesC* t, PyObject* key_ids, PyObject* rows, Py_ssize_t i, int64_t now, bint reasons
 ) noexcept:
     """Decide a request of a list on the tables as they are. A status of `kernel.decide.combine`, or UNSETTLED."""
     cdef PipelinedRequest one_request

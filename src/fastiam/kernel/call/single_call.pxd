@@ -18,7 +18,7 @@ from fastiam.kernel.call.workspace cimport (
 from fastiam.kernel.decide.combine cimport action_key, cut_resource
 from fastiam.kernel.decide.scratch cimport Frame, text_of
 from fastiam.kernel.model.call cimport Call, ContextEntry, TAG_AT
-from fastiam.kernel.model.decision cimport Answer, DONE
+from fastiam.kernel.model.decision cimport RawDecision, DONE
 from fastiam.kernel.model.plan_lookup cimport find_plan, grid_cell
 from fastiam.kernel.model.string_table cimport touch_name, prefetch_slot, touch_text, hashed_name, table_find, table_hash
 from fastiam.kernel.model.tables cimport *
@@ -287,7 +287,7 @@ cdef inline bint put_resource(Call* c, PyObject* resource) noexcept:
 
 
 cdef inline int decide_found(
-    Workspace* w, Answer* a, const TablesC* t, uint32_t principal_id, PyObject* owner, bint checked, Range own, int64_t now, bint reasons
+    Workspace* w, RawDecision* a, const TablesC* t, uint32_t principal_id, PyObject* owner, bint checked, Range own, int64_t now, bint reasons
 ) noexcept:
     """Decide a request whose action and resource stand in `w.call`, and its context in slots; `own` as in `decide_usual`.
 
@@ -363,12 +363,12 @@ cdef inline void store_in_pointer_cache(Workspace* w, const TablesC* t, PyObject
     session: whatever one lets go of may run code."""
     cdef const Principal* p = &t.principals[number]
     cdef PointerCacheEntry* slot = pointer_cache_slot(w.pointer_cache, principal, action)
-    cdef const Row* own
+    cdef const Plan* own
     w.n_admissions += 1
     if not PyUnicode_CheckExact(principal) or (slot.principal != NULL and w.n_admissions % ADMIT_ONE_IN) or not is_usual(p, w.call.action):
         return
     own = find_plan(t, p.principal_set, action_key(&w.call, p.principal_set))
-    if own.flags & ROW_FLAT and cached_object_slot(w.actions, N_NAMES, action).object == action:
+    if own.flags & PLAN_HAS_PROGRAM and cached_object_slot(w.actions, N_NAMES, action).object == action:
         store_pointers(slot, principal, action, number, w.call.action_name, Range(own.program, own.n_ops))
 
 
@@ -414,7 +414,7 @@ cdef inline bint resolve_principal(Workspace* w, const TablesC* t, PyObject* pri
 
 
 cdef inline int decide_plain(
-    Workspace* w, Answer* a, const TablesC* t, PyObject* key_ids, PyObject* principal, PyObject* action, PyObject* resource,
+    Workspace* w, RawDecision* a, const TablesC* t, PyObject* key_ids, PyObject* principal, PyObject* action, PyObject* resource,
     PyObject* context, PyObject* owner, int64_t now, bint reasons,
 ) noexcept:
     """A status of `kernel.decide.combine`, or UNSETTLED. The slots of `w` must be cleared afterwards.

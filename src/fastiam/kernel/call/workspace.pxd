@@ -13,7 +13,7 @@ from fastiam.kernel.call.pointer_cache cimport PointerCacheEntry, POINTER_CACHE_
 from fastiam.kernel.decide.scratch cimport Frame, empty_frame
 from fastiam.kernel.model.call cimport Call
 from fastiam.kernel.model.conditions cimport BROAD, STRICT
-from fastiam.kernel.model.decision cimport Answer
+from fastiam.kernel.model.decision cimport RawDecision
 from fastiam.kernel.model.ids cimport NONE
 
 
@@ -124,7 +124,7 @@ cdef inline void cache_session(Workspace* w, object session, int64_t number):
 
 # -- answers ---------------------------------------------------------------------------------------------------------------
 
-cdef inline uint64_t answer_key(const Call* c, const Answer* a, bint indeterminate) noexcept nogil:
+cdef inline uint64_t answer_key(const Call* c, const RawDecision* a, bint indeterminate) noexcept nogil:
     """All that a `Decision` says, but for the unknown keys that matter."""
     cdef uint64_t occurrence = NONE if a.entry == NULL else a.entry.occurrence
     cdef uint32_t level = 0 if a.entry == NULL else a.entry.level

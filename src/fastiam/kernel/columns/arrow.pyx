@@ -110,7 +110,7 @@ cdef class Reader:
         self.name = name
         self.is_context = is_context
         try:
-            self._open_stream(obj)
+            self._connect(obj)
         except (TypeError, ValueError) as fault:
             if isinstance(fault, RequestValueError):
                 raise
@@ -124,7 +124,7 @@ cdef class Reader:
 
     # -- taking over ------------------------------------------------------------------------------------------
 
-    cdef int _open_stream(self, obj) except -1:
+    cdef int _connect(self, obj) except -1:
         cdef int code
         if hasattr(obj, "__arrow_c_array__"):
             schema, array = obj.__arrow_c_array__()

@@ -8,7 +8,7 @@ from fastiam.kernel.decide.partial cimport decide_partial, find_deciding_keys
 from fastiam.kernel.decide.scratch cimport next_stamp
 from fastiam.kernel.eval.principal cimport is_root
 from fastiam.kernel.model.call cimport Call
-from fastiam.kernel.model.decision cimport Answer, BAD_RESOURCE, BAD_UNKNOWN, DEPENDS, DONE, UNCHECKED
+from fastiam.kernel.model.decision cimport RawDecision, BAD_RESOURCE, BAD_UNKNOWN, DEPENDS, DONE, UNCHECKED
 from fastiam.kernel.model.keys cimport DECLARED_BY_NAME
 
 
@@ -26,7 +26,7 @@ cdef inline bint contradicts(Call* c) noexcept nogil:
     return False
 
 
-cdef inline int attempt(Call* c, Answer* a, const Text* owner, bint checked) noexcept nogil:
+cdef inline int attempt(Call* c, RawDecision* a, const Text* owner, bint checked) noexcept nogil:
     """Locate and decide. `c` has principal, action, resource and context."""
     cdef int status
     if not cut_resource(c):
@@ -43,12 +43,12 @@ cdef inline int attempt(Call* c, Answer* a, const Text* owner, bint checked) noe
     return answer(c, a)
 
 
-cdef inline int answer(Call* c, Answer* a) noexcept nogil:
+cdef inline int answer(Call* c, RawDecision* a) noexcept nogil:
     """Decide a call that is located."""
     return decide(c, a) if c.unknown == NULL else decide_unknown(c, a)
 
 
-cdef inline int decide_unknown(Call* c, Answer* a) noexcept nogil:
+cdef inline int decide_unknown(Call* c, RawDecision* a) noexcept nogil:
     """Decide a call with unknown keys; of one that depends on them also find those that matter, where reasons are wanted."""
     cdef int status = decide_partial(c, a)
     if status == DONE and a.outcome == DEPENDS and c.reasons:

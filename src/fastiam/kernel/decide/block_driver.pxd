@@ -248,27 +248,27 @@ cdef inline uint8_t missing_layer(uint32_t stage) noexcept nogil:
 
 # -- stage after stage ------------------------------------------------------------------------------------------------------
 
-cdef inline const Row* stage_row(const Block* b, uint32_t i, uint32_t stage) noexcept nogil:
+cdef inline const Plan* stage_row(const Block* b, uint32_t i, uint32_t stage) noexcept nogil:
     """The row that a stage asks."""
     if stage < LEVEL_ALLOWS:
-        return b.rows[stage][i]
+        return b.plans[stage][i]
     if stage < RESOURCE_ALLOW_STAGE:
-        return b.rows[SCP_PLAN][i]
-    return b.rows[RESOURCE_PLAN if stage == RESOURCE_ALLOW_STAGE else PRINCIPAL_PLAN][i]
+        return b.plans[SCP_PLAN][i]
+    return b.plans[RESOURCE_PLAN if stage == RESOURCE_ALLOW_STAGE else PRINCIPAL_PLAN][i]
 
 
 cdef inline Range stage_ops(const Block* b, uint32_t i, uint32_t stage) noexcept nogil:
     """The flats of a stage. Those of the own allows are its denies, too: where no other allow comes first, they are asked there alone."""
-    cdef const Row* row = stage_row(b, i, stage)
+    cdef const Plan* plan = stage_row(b, i, stage)
     if stage < LEVEL_ALLOWS:
-        return Range(row.program, row.denies)
+        return Range(plan.program, plan.denies)
     if stage == LEVEL_ALLOWS or stage == RESOURCE_ALLOW_STAGE:
-        return Range(row.program + row.denies, row.n_ops - row.denies)
+        return Range(plan.program + plan.denies, plan.n_ops - plan.denies)
     if stage == PRINCIPAL_ALLOW_STAGE:
-        return Range(row.program + b.skipped[i], row.n_ops - b.skipped[i])
+        return Range(plan.program + b.skipped[i], plan.n_ops - b.skipped[i])
     if stage == LEVEL_ALLOWS + 1 or stage == BOUNDARY_STAGE:
-        return Range(row.program + row.n_ops, row.n_bound)
-    return Range(row.program + row.n_ops + row.n_bound, row.n_session)
+        return Range(plan.program + plan.n_ops, plan.n_bound)
+    return Range(plan.program + plan.n_ops + plan.n_bound, plan.n_session)
 
 
 cdef inline bint start_parts(Block* b, const TablesC* t, uint32_t i, const Range* parts, uint32_t n) noexcept nogil:
@@ -318,7 +318,7 @@ cdef inline bint start_denies(Block* b, const TablesC* t, uint32_t i, uint32_t a
 cdef inline bint start_allows(ThreadState* s, const TablesC* t, uint32_t i, Range allows) noexcept nogil:
     """Begin with those allows of a resource's policies that may change something for who asks; False where none does."""
     cdef Block* b = s.block
-    cdef uint64_t left = candidate_allows(b.principal_state[i], t, b.rows[RESOURCE_PLAN][i], (b.pending_stages[i] & RESOURCE_MUST_ALLOW) == 0)
+    cdef uint64_t left = candidate_allows(b.principal_state[i], t, b.plans[RESOURCE_PLAN][i], (b.pending_stages[i] & RESOURCE_MUST_ALLOW) == 0)
     cdef Range parts[MAX_PENDING]
     cdef uint32_t n = 0, at, size
     if ~left == 0:
@@ -413,10 +413,10 @@ cdef inline void pass_on(ThreadState* s, const TablesC* t, bint reasons, int64_t
                 b.ends[STEP_NO_MATCH] += 1
 
 
-cdef inline uint32_t n_denied(const TablesC* t, const Row* row) noexcept nogil:
+cdef inline uint32_t n_denied(const TablesC* t, const Plan* plan) noexcept nogil:
     """How many flats of a row deny, those of a long run one by one."""
-    cdef const MatchOp* f = t.match_ops + row.program
-    return t.indexes[f.conditions].n_items if row.denies and f.first == STEP_INDEX_PROBE else row.denies
+    cdef const MatchOp* f = t.match_ops + plan.program
+    return t.indexes[f.conditions].n_items if plan.denies and f.first == STEP_INDEX_PROBE else plan.denies
 
 
 cdef inline bint has_many_denies(const Block* b, const Call* c) noexcept nogil:
@@ -425,11 +425,11 @@ cdef inline bint has_many_denies(const Block* b, const Call* c) noexcept nogil:
     cdef const TablesC* t = c.t
     cdef uint32_t j, i, n_of_own = 0, n_resource_denies = 0, own = (b.principal_rows.n + SAMPLE_STRIDE - 1) // SAMPLE_STRIDE, joined = b.vectorized_rows.n // SAMPLE_STRIDE
     for j in range(own):
-        n_of_own += n_denied(t, b.rows[PRINCIPAL_PLAN][b.principal_rows.rows[j * SAMPLE_STRIDE]])
+        n_of_own += n_denied(t, b.plans[PRINCIPAL_PLAN][b.principal_rows.rows[j * SAMPLE_STRIDE]])
     for j in range(joined):
         i = b.vectorized_rows.rows[j * SAMPLE_STRIDE]
-        n_of_own += n_denied(t, b.rows[PRINCIPAL_PLAN][i])
-        n_resource_denies += n_denied(t, b.rows[RESOURCE_PLAN][i])
+        n_of_own += n_denied(t, b.plans[PRINCIPAL_PLAN][i])
+        n_resource_denies += n_denied(t, b.plans[RESOURCE_PLAN][i])
     return (n_of_own > own + joined and not c.has_texts) or n_resource_denies > max(joined, <uint32_t>MIN_SAMPLED_DENIES)
 
 
@@ -437,7 +437,7 @@ cdef inline void decide_vectorized(ThreadState* s, RowCursor* l, int64_t row) no
     """Decide the rows of a block's `principal_rows` and `vectorized_rows`; some of these may be left to the near way."""
     cdef Block* b = s.block
     cdef const TablesC* t = l.c.t
-    cdef const Row* own
+    cdef const Plan* own
     cdef uint32_t i, j, n_over = 0, n_done = 0, n_layered = b.layered_rows.n, n = b.principal_rows.n + b.vectorized_rows.n
     for j in range(N_STEPS):
         b.ends[j] = b.step_queues[j].items
@@ -445,9 +445,9 @@ cdef inline void decide_vectorized(ThreadState* s, RowCursor* l, int64_t row) no
     memset(b.n_pending, 0, sizeof(b.n_pending))
     for j in range(b.principal_rows.n):                  # INVARIANT: a row of this way has flats
         i = b.principal_rows.rows[j]
-        own = b.rows[PRINCIPAL_PLAN][i]
+        own = b.plans[PRINCIPAL_PLAN][i]
         b.stage[i] = PRINCIPAL_ALLOW_STAGE
-        if b.pending_stages[i] and own.flags & ROW_GRANTS_ALL and own.denies == 0 and not l.c.reasons:
+        if b.pending_stages[i] and own.flags & PLAN_ALLOWS_ALL and own.denies == 0 and not l.c.reasons:
             start(b, t, i, own.program + own.n_ops - 1, 1)   # that always counts
         elif own.denies > 1 and b.skipped[i] == 0 and is_pruning(s) and start_denies(
             b, t, i, own.program, own.program + own.denies, own.program + own.n_ops

@@ -22,7 +22,7 @@ cdef enum:
     LIST_BITS = 48             # a list of keys that matter: number of the thread, then where it starts
 
 
-cdef struct Rows:              # the chunks that hold a range of rows
+cdef struct InputRange:        # the chunks that hold a range of rows
     const Column* principals
     const Column* actions
     const Column* resources
@@ -37,7 +37,7 @@ cdef struct Rows:              # the chunks that hold a range of rows
     const uint32_t* records    # and their records, with IS_PARENT_RECORD
 
 
-cdef struct Answers:           # where the answers go, a place a row; those of reasons only where they are asked for
+cdef struct OutputColumns:     # where the answers go, a place a row; those of reasons only where they are asked for
     uint8_t* outcome
     uint8_t* assumed
     uint8_t* layer
@@ -46,7 +46,7 @@ cdef struct Answers:           # where the answers go, a place a row; those of r
     int64_t* deciding_list
 
 
-cdef struct Listed:            # rows of a block that go the same way
+cdef struct SelectionVector:   # rows of a block that go the same way
     uint16_t rows[BLOCK]
     uint32_t n
 
@@ -96,17 +96,17 @@ cdef struct Block:
     Record nothing             # where nothing is stored
     MatchOp no_op              # where there are no allows
     Text text[BLOCK]           # of the resources; for the rows that are listed, but for those of `general_rows`, NOWHERE instead of `*`
-    const Row* rows[N_LAYER_PLANS][BLOCK]
+    const Plan* plans[N_LAYER_PLANS][BLOCK]
     uint32_t owner[BLOCK]      # whose the resource is, as `RowInputs` has it
     uint64_t known_false[BLOCK]  # bits of `filter_conditions` that are known not to hold
     uint8_t skipped[BLOCK]     # how many flats of the own rows are denies that are known not to hold
     uint8_t limits[BLOCK]      # PATH_* that SCPs, RCPs and endpoints leave
     uint8_t path[BLOCK]        # and all that is known
     uint8_t has_stars          # some row asks for `*`
-    Listed principal_rows      # the others are decided by flags; before that, rows of which something is sought that most have near
-    Listed layered_rows
-    Listed general_rows
-    Listed vectorized_rows     # of `layered_rows`: flats of several rows, one after the other, say all
+    SelectionVector principal_rows  # the others are decided by flags; before that, rows of which something is sought that most have near
+    SelectionVector layered_rows
+    SelectionVector general_rows
+    SelectionVector vectorized_rows  # of `layered_rows`: flats of several rows, one after the other, say all
     StepQueue step_queues[N_STEPS]
     uint64_t* ends[N_STEPS]    # of these
     uint32_t stop[BLOCK]       # behind the flats at hand of a row
@@ -177,7 +177,7 @@ cdef struct ThreadState:       # what one thread of a batch has of its own
     int64_t n_deciding_keys
     int64_t deciding_keys_capacity
     int64_t last_deciding_keys  # where the last list starts
-    Answers answers
+    OutputColumns answers
     const StringTable* session_names   # that the batch itself names; NULL: none
     const uint8_t* session_pool
 
@@ -430,7 +430,7 @@ cdef inline void take_texts(const Column* column, int64_t first, int64_t n, Text
             out[i] = Text(NULL, 0)
 
 
-cdef inline void number_rows(const ThreadState* s, const TablesC* t, const Rows* rows, int64_t at, int64_t n) noexcept nogil:
+cdef inline void resolve_row_ids(const ThreadState* s, const TablesC* t, const InputRange* rows, int64_t at, int64_t n) noexcept nogil:
     """Who asks, and what for."""
     cdef Block* b = s.block
     if rows.action_codes != NULL:
@@ -502,21 +502,21 @@ cdef inline void locate_plans(ThreadState* s, Call* c, int64_t n) noexcept nogil
 cdef inline uint64_t own_key(const ThreadState* s, const TablesC* t, uint32_t i) noexcept nogil:
     """What the cell of a row goes by that the grid has no place for."""
     cdef uint32_t policy_set = s.block.principal_state[i].principal_set
-    return cell_key(policy_set, s.block.cls[i] if policy_set < t.n_indexed_sets else s.block.name[i] | BY_NAME)
+    return cell_key(policy_set, s.block.cls[i] if policy_set < t.n_indexed_sets else s.block.name[i] | BY_ACTION_NAME)
 
 
-cdef inline void find_rows(const ThreadState* s, const TablesC* t, int64_t n) noexcept nogil:
+cdef inline void load_plans(const ThreadState* s, const TablesC* t, int64_t n) noexcept nogil:
     """Those rows; the empty one where they are not there yet."""
     cdef Block* b = s.block
-    cdef const Row* rows = t.cells.rows
-    cdef uint32_t n_rows = t.cells.n_rows, number, j
+    cdef const Plan* plans = t.cells.plans
+    cdef uint32_t n_plans = t.cells.n_plans, number, j
     cdef int64_t i
     for i in range(n):
         number = b.plan_cell[i][0]
-        number = number if number < n_rows else 0
-        b.rows[PRINCIPAL_PLAN][i] = rows + number
-        prefetch(rows + number)
+        number = number if number < n_plans else 0
+        b.plans[PRINCIPAL_PLAN][i] = plans + number
+        prefetch(plans + number)
     for j in range(b.principal_rows.n):
         i = b.principal_rows.rows[j]
-        b.rows[PRINCIPAL_PLAN][i] = plan_at(t, find_plan_by_key(t, own_key(s, t, <uint32_t>i)))
-        prefetch(b.rows[PRINCIPAL_PLAN][i])
+        b.plans[PRINCIPAL_PLAN][i] = plan_at(t, find_plan_by_key(t, own_key(s, t, <uint32_t>i)))
+        prefetch(b.plans[PRINCIPAL_PLAN][i])

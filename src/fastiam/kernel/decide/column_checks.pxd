@@ -10,7 +10,7 @@ from fastiam.kernel.base.text cimport Text, short_equal
 from fastiam.kernel.columns.column cimport item_text
 from fastiam.kernel.decide.locate cimport agrees, differs
 from fastiam.kernel.eval.unknown cimport known_absent
-from fastiam.kernel.model.call cimport Call, ContextColumn, Fetched, given
+from fastiam.kernel.model.call cimport Call, ContextColumn, KeyValues, given
 from fastiam.kernel.model.tables cimport *
 
 
@@ -58,7 +58,7 @@ cdef inline bint read_fixed(Call* c, int64_t principal_id, bint* needs_full_eval
 cdef inline bint contradicts_constant(Call* c, const ContextColumn* column, int64_t row, const Constant* k) noexcept nogil:
     """Whether a row has another value than a constant."""
     cdef PoolText known
-    cdef Fetched value
+    cdef KeyValues value
     cdef Text text
     if k.n == 1 and not column.column.is_list:
         if not item_text(column.column, column.first + row, &text):
@@ -72,7 +72,7 @@ cdef inline bint contradicts_constant(Call* c, const ContextColumn* column, int6
 
 cdef inline bint contradicts_principal(Call* c, const Principal* p, const ContextColumn* column, int64_t row) noexcept nogil:
     """Whether a row has a value where a principal, which fixes the key, has several or none."""
-    cdef Fetched value
+    cdef KeyValues value
     cdef bint found
     c.row = row
     given(c, column.key, 0, &value)
@@ -98,7 +98,7 @@ cdef inline bint contradicts_owner(
     cdef const Key* k = &c.t.keys[column.key]
     cdef uint64_t number_given
     cdef uint32_t known
-    cdef Fetched value
+    cdef KeyValues value
     cdef Text text
     if k.source == KEY_RESOURCE_ACCOUNT:
         if not item_text(column.column, column.first + row, &text):   # INVARIANT: no list (C5)

@@ -11,10 +11,10 @@ from fastiam.kernel.base.invariants cimport narrow16, promise
 from fastiam.kernel.base.text cimport Text, first_bit, byte_positions
 from fastiam.kernel.eval.principal cimport has_no_account, is_role, is_root
 from fastiam.kernel.eval.resource cimport tail_has_colon
-from fastiam.kernel.eval.statement cimport entry_counts, first_counting
+from fastiam.kernel.eval.statement cimport entry_applies, first_applicable
 from fastiam.kernel.model.call cimport COLON_UNKNOWN, Call, ENDPOINT_KNOWN, ENDPOINT_UNKNOWN, field
 from fastiam.kernel.model.decision cimport (
-    ALLOW, Answer, DEPENDS, DONE, EXPLICIT_DENY, IMPLICIT_DENY, LAYER_BOUNDARY, LAYER_CREDENTIAL, LAYER_IDENTITY, LAYER_RESOURCE, LAYER_SCP,
+    ALLOW, RawDecision, DEPENDS, DONE, EXPLICIT_DENY, IMPLICIT_DENY, LAYER_BOUNDARY, LAYER_CREDENTIAL, LAYER_IDENTITY, LAYER_RESOURCE, LAYER_SCP,
     LAYER_SERVICE, LAYER_SESSION, LAYER_VPCE, MISSING, REASON_ALWAYS_ALLOWED, REASON_ANONYMOUS, REASON_CREDENTIAL, REASON_HARD_RULE, REASON_NONE,
     REASON_PARTITION, REASON_PASS_ROLE, REASON_PUBLIC_ACCESS, REASON_UNKNOWN_ENDPOINT, REASON_UNKNOWN_OWNER, REASON_UNKNOWN_PRINCIPAL,
 )
@@ -26,7 +26,7 @@ from fastiam.kernel.model.tables cimport *
 
 cdef inline uint32_t action_key(const Call* c, uint32_t policy_set) noexcept nogil:
     """What a cell of this policy set goes by: the class of the action, or its name where the classes do not know the policy set's patterns."""
-    return c.action_class if policy_set < c.t.n_indexed_sets else c.action_name | BY_NAME
+    return c.action_class if policy_set < c.t.n_indexed_sets else c.action_name | BY_ACTION_NAME
 
 
 # -- what needs no policy ---------------------------------------------------------------------------------------------------
@@ -91,12 +91,12 @@ cdef inline uint8_t service_refusal(const Call* c) noexcept nogil:
 
 # -- the decision -------------------------------------------------------------------------------------------------------------
 
-cdef struct Rows:              # of a request; `n` is 0 where the layer does not apply
-    Row rcp
-    Row scp
-    Row vpce
-    Row resource
-    Row own
+cdef struct RequestPlans:      # of a request; `n` is 0 where the layer does not apply
+    Plan rcp
+    Plan scp
+    Plan vpce
+    Plan resource
+    Plan own
 
 
 cdef inline bint rcp_applies(const Call* c) noexcept nogil:
@@ -123,19 +123,19 @@ cdef inline bint resource_policy_governs(const Call* c) noexcept nogil:
     return not (c.resource_governs & RECORD_SERVICE and c.principal.kind != KIND_SVC)
 
 
-cdef inline bint require_plan(Call* c, bint applies, uint32_t policy_set, Row* row, Answer* a) noexcept nogil:
-    row[0] = c.t.cells.rows[0]
+cdef inline bint require_plan(Call* c, bint applies, uint32_t policy_set, Plan* plan, RawDecision* a) noexcept nogil:
+    plan[0] = c.t.cells.plans[0]
     if not applies:
         return True
-    row[0] = find_plan(c.t, policy_set, action_key(c, policy_set))[0]
-    if row.n == 0:
+    plan[0] = find_plan(c.t, policy_set, action_key(c, policy_set))[0]
+    if plan.n == 0:
         a.missing = policy_set
         a.missing_flag = 0
         return False
     return True
 
 
-cdef inline bint find_rows(Call* c, Rows* r, Answer* a) noexcept nogil:
+cdef inline bint find_plans(Call* c, RequestPlans* r, RawDecision* a) noexcept nogil:
     cdef bint vpce = c.endpoint_state == ENDPOINT_KNOWN and c.endpoint.policy_set != NONE and c.principal.kind != KIND_SVC
     r.own = c.own
     return (
@@ -147,7 +147,7 @@ cdef inline bint find_rows(Call* c, Rows* r, Answer* a) noexcept nogil:
     )
 
 
-cdef inline int verdict(Answer* a, uint8_t outcome, uint8_t layer, uint8_t reason, const Entry* entry) noexcept nogil:
+cdef inline int verdict(RawDecision* a, uint8_t outcome, uint8_t layer, uint8_t reason, const Entry* entry) noexcept nogil:
     promise(outcome <= DEPENDS and layer <= LAYER_SERVICE)
     a.outcome = outcome
     a.layer = layer
@@ -156,11 +156,11 @@ cdef inline int verdict(Answer* a, uint8_t outcome, uint8_t layer, uint8_t reaso
     return DONE
 
 
-cdef inline bint denied(Call* c, Row row, Answer* a) noexcept nogil:
+cdef inline bint denied(Call* c, Plan plan, RawDecision* a) noexcept nogil:
     cdef const Entry* e
-    if not row.flags & ROW_DENIES:
+    if not plan.flags & PLAN_HAS_DENY:
         return False
-    e = first_counting(c, &c.t.runs[row.first], c.accept[1])
+    e = first_applicable(c, &c.t.runs[plan.first], c.accept[1])
     if e == NULL:
         return False
     verdict(a, EXPLICIT_DENY, e.layer, REASON_NONE, e)
@@ -176,7 +176,7 @@ cdef inline bint endpoint_denies(Call* c) noexcept nogil:
     return not (c.endpoint_is_unknown and c.best)
 
 
-cdef inline bint any_deny(Call* c, const Rows* r, Answer* a) noexcept nogil:
+cdef inline bint any_deny(Call* c, const RequestPlans* r, RawDecision* a) noexcept nogil:
     """The first applicable Deny in the order of D50."""
     if denied(c, r.rcp, a) or denied(c, r.scp, a):
         return True
@@ -186,20 +186,20 @@ cdef inline bint any_deny(Call* c, const Rows* r, Answer* a) noexcept nogil:
     return denied(c, r.vpce, a) or denied(c, r.resource, a) or denied(c, r.own, a)
 
 
-cdef inline const Entry* segment_allow(Call* c, Row row, uint32_t segment) noexcept nogil:
-    promise(segment + 1 < row.n)
-    return first_counting(c, &c.t.runs[row.first + 1 + segment], c.accept[0])
+cdef inline const Entry* level_allow(Call* c, Plan plan, uint32_t level) noexcept nogil:
+    promise(level + 1 < plan.n)
+    return first_applicable(c, &c.t.runs[plan.first + 1 + level], c.accept[0])
 
 
-cdef inline bint every_level_allows(Call* c, Row row) noexcept nogil:
+cdef inline bint every_level_allows(Call* c, Plan plan) noexcept nogil:
     """D10; no level at all allows nothing."""
     cdef uint32_t i
-    if row.flags & ROW_PASSES:
+    if plan.flags & PLAN_EVERY_LEVEL_ALLOWS:
         return True
-    for i in range(1, row.n):
-        if segment_allow(c, row, i - 1) == NULL:
+    for i in range(1, plan.n):
+        if level_allow(c, plan, i - 1) == NULL:
             return False
-    return row.n > 1
+    return plan.n > 1
 
 
 cdef struct Grant:             # what the resource policies allow
@@ -207,19 +207,19 @@ cdef struct Grant:             # what the resource policies allow
     const Entry* entry         # the first statement with a class that suffices
 
 
-cdef inline void resource_grant(Call* c, Row row, uint32_t sufficient, uint32_t bypass, Grant* g) noexcept nogil:
+cdef inline void resource_grant(Call* c, Plan plan, uint32_t sufficient, uint32_t bypass, Grant* g) noexcept nogil:
     """`M` of 6.4, up to the first class that decides by itself (`bypass`)."""
     cdef const Run* run
     cdef const Entry* e
     cdef uint32_t i, found
     g.classes = 0
     g.entry = NULL
-    if row.n == 0:
+    if plan.n == 0:
         return
-    run = &c.t.runs[row.first + 1]
+    run = &c.t.runs[plan.first + 1]
     for i in range(run.n):
         e = &c.t.entries[run.first + i]
-        found = entry_counts(c, e, c.accept[0])
+        found = entry_applies(c, e, c.accept[0])
         if found == 0:
             continue
         g.classes |= found
@@ -229,14 +229,14 @@ cdef inline void resource_grant(Call* c, Row row, uint32_t sufficient, uint32_t 
             return
 
 
-cdef inline bint bound_ok(Call* c, Row own) noexcept nogil:
+cdef inline bint boundary_allows(Call* c, Plan own) noexcept nogil:
     """The boundary, where the kind has one: segment 1."""
     if not c.principal.flags & P_HAS_BOUNDARY or c.principal.flags & P_EXTRA_BOUNDARY:
         return True
-    return segment_allow(c, own, 1) != NULL
+    return level_allow(c, own, 1) != NULL
 
 
-cdef inline bint session_ok(Call* c, Row own) noexcept nogil:
+cdef inline bint session_policies_allow(Call* c, Plan own) noexcept nogil:
     """Session policies, where the kind has them; mandatory for FED and AROOT, whose task policy needs no Allow (6.1): segment 2."""
     if c.principal.flags & P_EXTRA_SESSION:
         return True
@@ -244,25 +244,25 @@ cdef inline bint session_ok(Call* c, Row own) noexcept nogil:
         return c.principal.kind != KIND_FED and c.principal.kind != KIND_AROOT
     if c.principal.kind == KIND_AROOT:
         return True
-    return segment_allow(c, own, 2) != NULL
+    return level_allow(c, own, 2) != NULL
 
 
-cdef inline bint limited_by_foreign_layer(Call* c, Row own, Answer* a) noexcept nogil:
+cdef inline bint limited_by_foreign_layer(Call* c, Plan own, RawDecision* a) noexcept nogil:
     """Layers that the kind cannot have still limit an allow (D6)."""
-    if c.principal.flags & P_EXTRA_BOUNDARY and segment_allow(c, own, 1) == NULL:
+    if c.principal.flags & P_EXTRA_BOUNDARY and level_allow(c, own, 1) == NULL:
         verdict(a, IMPLICIT_DENY, LAYER_BOUNDARY, REASON_NONE, NULL)
         return True
-    if c.principal.flags & P_EXTRA_SESSION and segment_allow(c, own, 2) == NULL:
+    if c.principal.flags & P_EXTRA_SESSION and level_allow(c, own, 2) == NULL:
         verdict(a, IMPLICIT_DENY, LAYER_SESSION, REASON_NONE, NULL)
         return True
     return False
 
 
-cdef inline bint within_limits(Call* c, Row own, Answer* a) noexcept nogil:
-    if not bound_ok(c, own):
+cdef inline bint limits_allow(Call* c, Plan own, RawDecision* a) noexcept nogil:
+    if not boundary_allows(c, own):
         verdict(a, IMPLICIT_DENY, LAYER_BOUNDARY, REASON_NONE, NULL)
         return False
-    if not session_ok(c, own):
+    if not session_policies_allow(c, own):
         verdict(a, IMPLICIT_DENY, LAYER_SESSION, REASON_NONE, NULL)
         return False
     return True
@@ -272,32 +272,32 @@ cdef inline bint identity_needed(const Principal* p) noexcept nogil:
     return not is_root(p) and not (p.kind == KIND_FED and p.flags & P_ISSUER_ROOT)
 
 
-cdef inline int identity_path(Call* c, const Rows* r, const Entry* granted, Answer* a) noexcept nogil:
+cdef inline int identity_path(Call* c, const RequestPlans* r, const Entry* granted, RawDecision* a) noexcept nogil:
     """Identity, then its limits; ALLOW is reported in `resource` with `granted` where the caller says so."""
     cdef const Entry* e = NULL
     cdef bint needed = identity_needed(c.principal)
     if needed:
-        e = segment_allow(c, r.own, 0)
+        e = level_allow(c, r.own, 0)
         if e == NULL:
             return verdict(a, IMPLICIT_DENY, LAYER_IDENTITY, REASON_NONE, NULL)
-    if not within_limits(c, r.own, a):
+    if not limits_allow(c, r.own, a):
         return DONE
     if granted != NULL and not needed:
         return verdict(a, ALLOW, LAYER_RESOURCE, REASON_NONE, granted)
     return verdict(a, ALLOW, LAYER_IDENTITY, REASON_NONE, e)
 
 
-cdef inline int root_path(Call* c, const Rows* r, const Grant* g, bint required, Answer* a) noexcept nogil:
+cdef inline int root_path(Call* c, const RequestPlans* r, const Grant* g, bint required, RawDecision* a) noexcept nogil:
     if required and g.classes == 0:
         return verdict(a, IMPLICIT_DENY, LAYER_RESOURCE, REASON_NONE, NULL)
-    if not session_ok(c, r.own):
+    if not session_policies_allow(c, r.own):
         return verdict(a, IMPLICIT_DENY, LAYER_SESSION, REASON_NONE, NULL)
     if g.classes:
         return verdict(a, ALLOW, LAYER_RESOURCE, REASON_NONE, g.entry)
     return verdict(a, ALLOW, LAYER_IDENTITY, REASON_NONE, NULL)
 
 
-cdef inline int same_account_path(Call* c, const Rows* r, Answer* a) noexcept nogil:
+cdef inline int same_account_path(Call* c, const RequestPlans* r, RawDecision* a) noexcept nogil:
     """6.4 `same_account`, with the rows of 6.5."""
     cdef bint is_fed = c.principal.kind == KIND_FED
     cdef bint required = (
@@ -314,7 +314,7 @@ cdef inline int same_account_path(Call* c, const Rows* r, Answer* a) noexcept no
     if g.classes & bypass:
         return verdict(a, ALLOW, LAYER_RESOURCE, REASON_NONE, g.entry)
     if g.classes & (CLASS_R | CLASS_P):
-        if within_limits(c, r.own, a):
+        if limits_allow(c, r.own, a):
             return verdict(a, ALLOW, LAYER_RESOURCE, REASON_NONE, g.entry)
         return DONE
     if required and g.classes == 0:
@@ -322,7 +322,7 @@ cdef inline int same_account_path(Call* c, const Rows* r, Answer* a) noexcept no
     return identity_path(c, r, g.entry if required else NULL, a)
 
 
-cdef inline int grant_path(Call* c, const Rows* r, Answer* a) noexcept nogil:
+cdef inline int grant_path(Call* c, const RequestPlans* r, RawDecision* a) noexcept nogil:
     cdef Grant g
     cdef bint chained = c.action.flags & ACT_SET_SOURCE_IDENTITY and is_role(c.principal)
     if not has_no_account(c.principal) and same_account(c) and not chained:
@@ -335,17 +335,17 @@ cdef inline int grant_path(Call* c, const Rows* r, Answer* a) noexcept nogil:
     return identity_path(c, r, g.entry, a)
 
 
-cdef inline int decide(Call* c, Answer* a) noexcept nogil:
+cdef inline int decide(Call* c, RawDecision* a) noexcept nogil:
     cdef const Principal* p = c.principal
     cdef uint8_t reason
-    cdef Rows r
+    cdef RequestPlans r
     if not p.flags & P_KNOWN:
         return verdict(a, IMPLICIT_DENY, LAYER_CREDENTIAL, REASON_UNKNOWN_PRINCIPAL, NULL)
     if always_allowed(c):
         return verdict(a, ALLOW, LAYER_SERVICE, REASON_ALWAYS_ALLOWED, NULL)
     if (c.action.flags >> (ACT_FORBID_SHIFT + p.credential)) & 1:
         return verdict(a, IMPLICIT_DENY, LAYER_CREDENTIAL, REASON_CREDENTIAL, NULL)
-    if not find_rows(c, &r, a):
+    if not find_plans(c, &r, a):
         return MISSING
     if any_deny(c, &r, a):
         return DONE
@@ -353,7 +353,7 @@ cdef inline int decide(Call* c, Answer* a) noexcept nogil:
         return verdict(a, EXPLICIT_DENY, LAYER_SERVICE, REASON_PUBLIC_ACCESS, NULL)
     if r.scp.n and not every_level_allows(c, r.scp):
         return verdict(a, IMPLICIT_DENY, LAYER_SCP, REASON_NONE, NULL)
-    if r.vpce.n and segment_allow(c, r.vpce, 0) == NULL:
+    if r.vpce.n and level_allow(c, r.vpce, 0) == NULL:
         return verdict(a, IMPLICIT_DENY, LAYER_VPCE, REASON_NONE, NULL)
     reason = service_refusal(c)
     if reason != REASON_NONE:
@@ -364,15 +364,15 @@ cdef inline int decide(Call* c, Answer* a) noexcept nogil:
     return DONE
 
 
-cdef inline bint is_indeterminate(Call* c, const Answer* a) noexcept nogil:
+cdef inline bint is_indeterminate(Call* c, const RawDecision* a) noexcept nogil:
     """Whether a denial rests on `U` (F6): its Deny applies through `U`, or with every `U` in the caller's favour it is an allow."""
-    cdef Answer other
+    cdef RawDecision other
     cdef bint found
     cdef uint8_t allow = c.accept[0], deny = c.accept[1]
     if a.outcome == ALLOW or a.outcome == DEPENDS or a.layer == LAYER_CREDENTIAL:
         return False
     if a.outcome == EXPLICIT_DENY:
-        return a.reason == REASON_UNKNOWN_ENDPOINT or (a.entry != NULL and entry_counts(c, a.entry, STRICT) == 0)
+        return a.reason == REASON_UNKNOWN_ENDPOINT or (a.entry != NULL and entry_applies(c, a.entry, STRICT) == 0)
     c.accept[0] = allow | ACCEPT_U
     c.accept[1] = deny & ~ACCEPT_U
     found = decide(c, &other) == DONE and other.outcome == ALLOW

@@ -12,7 +12,7 @@ from fastiam.kernel.decide.step_queue cimport select_step, put, drain_queue
 from fastiam.kernel.eval.conditions cimport presence_truth
 from fastiam.kernel.eval.key_columns cimport prefetch_code, touch_text_code, row_code, find_text_code
 from fastiam.kernel.eval.memo cimport RowInputs, record_known_false, memo_slot_principal_only, memo_slot, memo_truth
-from fastiam.kernel.model.call cimport Call, ContextColumn, Fetched, AtomMemo, DEP_PRINCIPAL_ONLY
+from fastiam.kernel.model.call cimport Call, ContextColumn, KeyValues, AtomMemo, DEP_PRINCIPAL_ONLY
 from fastiam.kernel.model.missing_keys cimport WINDOW_BITS
 from fastiam.kernel.model.tables cimport *
 
@@ -121,7 +121,7 @@ cdef inline void load_memo_slots(ConditionBatch* q, const Block* b, Call* c, con
 cdef inline uint32_t value_truth(Call* c, uint32_t id, const ContextColumn* column, const Text* texts, int64_t n) noexcept nogil:
     """The truth of a condition, plus 1, for texts that nothing is kept of, at least one."""
     cdef const Atom* atom = &c.t.atoms[id]
-    cdef Fetched found = Fetched(texts, n, column.is_multi, False)
+    cdef KeyValues found = KeyValues(texts, n, column.is_multi, False)
     return 1 + (U if atom.flags & ATOM_U else presence_truth(c, atom, &found))
 
 

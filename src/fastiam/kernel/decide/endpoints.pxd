@@ -7,11 +7,11 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from fastiam.kernel.base.invariants cimport narrow16
 from fastiam.kernel.base.text cimport Text
 from fastiam.kernel.columns.column cimport item_text
-from fastiam.kernel.decide.blocks cimport Block, Rows, ThreadState, is_pruning
+from fastiam.kernel.decide.blocks cimport Block, InputRange, ThreadState, is_pruning
 from fastiam.kernel.decide.fast_path cimport FACTS_COLON, FACTS_LONG, FACTS_STAR
 from fastiam.kernel.decide.resource_facts cimport fetch_texts
 from fastiam.kernel.decide.row_driver cimport RowCursor, op_literals_match, needs_full_eval
-from fastiam.kernel.decide.zone_filter cimport layer_row
+from fastiam.kernel.decide.zone_filter cimport layer_plan
 from fastiam.kernel.eval.group_filter cimport has_pieces
 from fastiam.kernel.eval.key_columns cimport row_code
 from fastiam.kernel.eval.memo cimport RowInputs, MEMO_VALUE_BITS, resource_dependencies, memo_find, memo_slot
@@ -22,7 +22,7 @@ from fastiam.kernel.model.match_ops cimport (
     MATCHOP_MAY_CROSS, MATCHOP_ENDS_ONLY, MATCHOP_HAS_PRINCIPAL, MatchOp, STEP_CONDITION, STEP_MATCHED, STEP_GROUP_FILTER, STEP_INDEX_PROBE,
     STEP_FULL_EVAL,
 )
-from fastiam.kernel.model.plan cimport ROW_FLAT, Row, PATH_GENERAL
+from fastiam.kernel.model.plan cimport PLAN_HAS_PROGRAM, Plan, PATH_GENERAL
 from fastiam.kernel.model.string_table cimport table_find
 from fastiam.kernel.model.tables cimport TablesC
 
@@ -138,24 +138,24 @@ cdef inline bint is_known_match(RowCursor* l, const MatchOp* f, const RowInputs*
     return f.conditions == NONE or all_hold(l.c, f.conditions, q)
 
 
-cdef inline uint32_t passes(const Block* b, RowCursor* l, const Row* row, const RowInputs* q) noexcept nogil:
+cdef inline uint32_t passes(const Block* b, RowCursor* l, const Plan* plan, const RowInputs* q) noexcept nogil:
     """Whether the policy of an endpoint surely leaves a row as it is: none of its denies may hold, and one of its allows does."""
     cdef const MatchOp* f
     cdef uint32_t k
-    if not row.flags & ROW_FLAT:                         # nor is the empty one flat
+    if not plan.flags & PLAN_HAS_PROGRAM:                # nor is the empty one flat
         return MAY_NOT
     l.c.action = &l.c.t.classes[b.cls[l.i]]
-    for k in range(row.n_ops):
-        f = l.c.t.match_ops + row.program + k
+    for k in range(plan.n_ops):
+        f = l.c.t.match_ops + plan.program + k
         if f.first == STEP_GROUP_FILTER:
             continue
         if has_pieces(f) and l.text == NULL:
             return NEEDS_RESOURCE_TEXT
-        if k >= row.denies and is_known_match(l, f, q):
+        if k >= plan.denies and is_known_match(l, f, q):
             return PASSES
-        if cannot_match(l, f) or (k < row.denies and (b.known_false[l.i] >> f.filter_bit) & 1):
+        if cannot_match(l, f) or (k < plan.denies and (b.known_false[l.i] >> f.filter_bit) & 1):
             continue
-        if k < row.denies or not reads_what_is_supplied(l.c, f):
+        if k < plan.denies or not reads_what_is_supplied(l.c, f):
             return MAY_NOT
     return MAY_NOT
 
@@ -177,10 +177,10 @@ cdef inline uint32_t through_endpoint(
     l.facts = b.facts[i]
     l.text = <const uint8_t*>b.text[i].data if has_text else NULL
     l.end = l.text + b.text[i].size
-    return passes(b, l, layer_row(l.c.t, policy_set, b.cls[i], b.name[i]), &q)
+    return passes(b, l, layer_plan(l.c.t, policy_set, b.cls[i], b.name[i]), &q)
 
 
-cdef inline void pass_endpoints(ThreadState* s, Call* c, const Rows* rows, int64_t at, int64_t n) noexcept nogil:
+cdef inline void pass_endpoints(ThreadState* s, Call* c, const InputRange* rows, int64_t at, int64_t n) noexcept nogil:
     """Send rows the long way that their endpoint may deny; the texts of resources are fetched where its policy names some."""
     cdef Block* b = s.block
     cdef const ContextColumn* column = &c.columns[c.s.sources[c.t.key_source_vpce]]

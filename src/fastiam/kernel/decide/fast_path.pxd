@@ -54,7 +54,7 @@ cdef enum:                     # facts of a resource, whoever asks for it: one w
 
 
 cdef enum:
-    LIMITS_AT = 3              # PS_BOUNDARY is ROW_BOUND_ALL >> 3, and so on
+    LIMITS_AT = 3              # PS_BOUNDARY is PLAN_BOUNDARY_ALLOWS_ALL >> 3, and so on
     LIMIT_STAGES_SHIFT = 7     # and 1 << BOUNDARY_STAGE >> 7
 
 
@@ -201,14 +201,14 @@ cdef inline void load_principal_state(Call* c, PrincipalState* principal_state) 
         principal_state.path = <uint8_t>(principal_fingerprint(p.role if p.user_arn == NONE else p.user_arn) << FINGERPRINT_SHIFT)
 
 
-cdef inline uint32_t limits_left(const PrincipalState* principal_state, const Row* own) noexcept nogil:
+cdef inline uint32_t limits_left(const PrincipalState* principal_state, const Plan* own) noexcept nogil:
     """Which of boundary and session policies do not allow everything of an action, without a branch."""
     return principal_state.flags & PS_LIMITED & ~(own.flags >> LIMITS_AT)
 
 
-cdef inline uint32_t limits_without_program(const Row* own, uint32_t limits) noexcept nogil:
+cdef inline uint32_t limits_without_program(const Plan* own, uint32_t limits) noexcept nogil:
     """Those of some limits of which flats do not say all."""
-    return limits & -<uint32_t>((own.flags & ROW_LIMITS_FLAT) == 0)
+    return limits & -<uint32_t>((own.flags & PLAN_LIMITS_HAVE_PROGRAM) == 0)
 
 
 cdef extern from *:

@@ -11,7 +11,7 @@ from fastiam.kernel.base.text cimport Text, prefetch
 from fastiam.kernel.columns.column cimport value_text
 from fastiam.kernel.decide.blocks cimport (
     NEEDS_MORE_STAGES, BLOCK, Block, IS_CROSS_ACCOUNT, HAS_TAGS, RESOURCE_ALLOW_STAGE, RESOURCE_PLAN, LEVEL_STAGES, LEVEL_ALLOWS, LIMIT_STAGES,
-    RESOURCE_MUST_ALLOW, PRINCIPAL_ALLOW_STAGE, PRINCIPAL_PLAN, RCP_PLAN, Rows, SCP_PLAN, ThreadState, is_parent_record, is_pruning, record_of,
+    RESOURCE_MUST_ALLOW, PRINCIPAL_ALLOW_STAGE, PRINCIPAL_PLAN, RCP_PLAN, InputRange, SCP_PLAN, ThreadState, is_parent_record, is_pruning, record_of,
 )
 from fastiam.kernel.decide.column_checks cimport contradicts_record
 from fastiam.kernel.decide.fast_path cimport (
@@ -19,16 +19,16 @@ from fastiam.kernel.decide.fast_path cimport (
     limits_without_program, partition_of,
 )
 from fastiam.kernel.decide.principal_hint cimport cannot_change_result, candidate_allows
-from fastiam.kernel.decide.zone_filter cimport layer_row, may_deny
+from fastiam.kernel.decide.zone_filter cimport layer_plan, may_deny
 from fastiam.kernel.model.call cimport PS_NO_ACCOUNT, PS_ANONYMOUS, Call, PrincipalState
 from fastiam.kernel.model.tables cimport *
 
 
-cdef struct Layers:            # the rows of policies that count for a request
-    const Row* own
-    const Row* scp
-    const Row* rcp
-    const Row* held
+cdef struct LayerPlans:        # the rows of policies that count for a request
+    const Plan* own
+    const Plan* scp
+    const Plan* rcp
+    const Plan* resource_plan
 
 
 cdef inline bint names_role(const Text* resource, uint64_t facts, int* tail) noexcept nogil:
@@ -50,7 +50,7 @@ cdef inline bint is_reserved(const Text* resource, int tail) noexcept nogil:
     )
 
 
-cdef inline void find_rules(Block* b, const TablesC* t, const Rows* rows) noexcept nogil:
+cdef inline void find_special_rules(Block* b, const TablesC* t, const InputRange* rows) noexcept nogil:
     """Of rows of the near way that call STS for a role, whose trust policy has to allow (6.3), or that write what AWS may own (D17). Where
     that has rules of its own - RCPs do not apply to a role that is linked to a service (D15) - they go the long way."""
     cdef Text text
@@ -82,16 +82,16 @@ cdef inline void find_records(ThreadState* s, const TablesC* t) noexcept nogil:
     """What is stored about the resources of the near way, and the rows of its policies, each asked for by the step before."""
     cdef Block* b = s.block
     cdef uint16_t stored[BLOCK]
-    cdef uint32_t j, i, record, n = 0, n_policy_sets = t.cells.n_policy_sets, n_classes = t.cells.n_classes, n_rows = t.cells.n_rows, row
+    cdef uint32_t j, i, record, n = 0, n_policy_sets = t.cells.n_policy_sets, n_classes = t.cells.n_classes, n_plans = t.cells.n_plans, plan
     cdef const Record* r
-    cdef const Row* held
+    cdef const Plan* resource_plan
     cdef const uint32_t* plan_cell
     cdef uintptr_t mask
     for j in range(b.layered_rows.n):
         i = b.layered_rows.rows[j]
         b.stored[i] = &b.nothing
         b.plan_cell[i] = &b.zero
-        b.rows[RESOURCE_PLAN][i] = t.cells.rows
+        b.plans[RESOURCE_PLAN][i] = t.cells.plans
         stored[n] = narrow16(i)
         n += (b.facts[i] & FACTS_HOLDS) != 0
     for j in range(n * (b.records != NULL)):
@@ -110,62 +110,62 @@ cdef inline void find_records(ThreadState* s, const TablesC* t) noexcept nogil:
         prefetch(b.plan_cell[i])
     for j in range(n):
         i = stored[j]
-        row = b.plan_cell[i][0]
-        row = row if row < n_rows else 0                 # another batch has made it: this snapshot does not hold it
-        b.rows[RESOURCE_PLAN][i] = t.cells.rows + row
-        prefetch(b.rows[RESOURCE_PLAN][i])
-        prefetch(t.deny_filters + (b.rows[RESOURCE_PLAN][i] - t.cells.rows))
+        plan = b.plan_cell[i][0]
+        plan = plan if plan < n_plans else 0             # another batch has made it: this snapshot does not hold it
+        b.plans[RESOURCE_PLAN][i] = t.cells.plans + plan
+        prefetch(b.plans[RESOURCE_PLAN][i])
+        prefetch(t.deny_filters + (b.plans[RESOURCE_PLAN][i] - t.cells.plans))
     for j in range(n):
-        held = b.rows[RESOURCE_PLAN][stored[j]]
-        prefetch(t.match_ops + held.program)
-        prefetch(t.match_ops + held.program + held.denies)
+        resource_plan = b.plans[RESOURCE_PLAN][stored[j]]
+        prefetch(t.match_ops + resource_plan.program)
+        prefetch(t.match_ops + resource_plan.program + resource_plan.denies)
 
 
-cdef inline uint32_t may_grant(const ThreadState* s, const PrincipalState* w, const TablesC* t, const Row* held) noexcept nogil:
+cdef inline uint32_t may_allow(const ThreadState* s, const PrincipalState* w, const TablesC* t, const Plan* resource_plan) noexcept nogil:
     """Whether the policies of a resource, which need not allow, may allow something to somebody."""
-    cdef uint32_t n = held.n_ops - held.denies
+    cdef uint32_t n = resource_plan.n_ops - resource_plan.denies
     if n > 1:
-        return candidate_allows(w, t, held, 1) != 0
+        return candidate_allows(w, t, resource_plan, 1) != 0
     # there is one more often than not, and no branch is foreseen
-    return n & ~cannot_change_result(w, t.match_ops + held.program + held.denies if n else &s.block.no_op, 1)
+    return n & ~cannot_change_result(w, t.match_ops + resource_plan.program + resource_plan.denies if n else &s.block.no_op, 1)
 
 
-cdef inline uint32_t is_joined(const Layers* of, const PrincipalState* w) noexcept nogil:
+cdef inline uint32_t is_vectorizable(const LayerPlans* of, const PrincipalState* w) noexcept nogil:
     """Whether flats of several rows, one after the other, decide. Without a branch."""
-    cdef uint32_t needs_general = (of.own.paths | of.scp.paths | of.rcp.paths | of.held.paths) & PATH_LAYERED  # flats do not say all
+    cdef uint32_t needs_general = (of.own.paths | of.scp.paths | of.rcp.paths | of.resource_plan.paths) & PATH_LAYERED  # flats do not say all
     needs_general |= limits_without_program(of.own, limits_left(w, of.own))
     return needs_general == 0
 
 
-cdef inline uint32_t levels_left(const Row* scp) noexcept nogil:
+cdef inline uint32_t levels_left(const Plan* scp) noexcept nogil:
     """The levels of SCPs that have to allow because they do not allow everything, as stages; more than three are not flat."""
     return (((scp.flags << 2 & 1 << LEVEL_ALLOWS) | (scp.flags & 6 << LEVEL_ALLOWS)) ^ LEVEL_STAGES) & -<uint32_t>(scp.n != 0)
 
 
-cdef inline uint32_t plan_stages(const ThreadState* s, const Call* c, const Layers* of, const PrincipalState* w, uint32_t i, uint32_t is_own_owner) noexcept nogil:
+cdef inline uint32_t plan_stages(const ThreadState* s, const Call* c, const LayerPlans* of, const PrincipalState* w, uint32_t i, uint32_t is_own_owner) noexcept nogil:
     """The stages of a row whose flats have to be looked at, whether its resource is another account's, and whether its policies must allow;
     of who is alone these are all that must."""
     cdef const Block* b = s.block
-    cdef uint32_t must = is_own_owner ^ 1 | (b.facts[i] & FACTS_KEY != 0), others = may_grant(s, w, c.t, of.held) | must
+    cdef uint32_t must = is_own_owner ^ 1 | (b.facts[i] & FACTS_KEY != 0), others = may_allow(s, w, c.t, of.resource_plan) | must
     cdef uint32_t levels = levels_left(of.scp)
     return (                                             # a deny of no resource has no flat
         (of.rcp.denies != 0) << RCP_PLAN | (of.scp.denies != 0) << SCP_PLAN
-        | may_deny(b, c, of.held, i) << RESOURCE_PLAN | ((others | (levels != 0)) & (of.own.denies != b.skipped[i])) << PRINCIPAL_PLAN
+        | may_deny(b, c, of.resource_plan, i) << RESOURCE_PLAN | ((others | (levels != 0)) & (of.own.denies != b.skipped[i])) << PRINCIPAL_PLAN
         | levels | others << RESOURCE_ALLOW_STAGE | ((w.flags & PS_NO_ACCOUNT) == 0) << PRINCIPAL_ALLOW_STAGE
         | limits_left(w, of.own) << LIMIT_STAGES_SHIFT | (is_own_owner ^ 1) * IS_CROSS_ACCOUNT | must * RESOURCE_MUST_ALLOW
     )
 
 
-cdef inline uint32_t needs_full_eval_by_row(const Block* b, const PrincipalState* w, const Record* r, const Row* held, uint32_t action, uint32_t i) noexcept nogil:
+cdef inline uint32_t needs_full_eval_by_row(const Block* b, const PrincipalState* w, const Record* r, const Plan* resource_plan, uint32_t action, uint32_t i) noexcept nogil:
     """Whether nothing tells who owns a resource, so that for a service, or who is anonymous, nobody does (D23); whether its policies count for
     services alone (6.10), or name everybody but perhaps them (N12); whether nobody anonymous may ask for the action (D19)."""
     cdef uint32_t owner_unknown = (b.facts[i] & FACTS_OWNER_KNOWN) == 0
     if w.flags & PS_ANONYMOUS:
         return owner_unknown | ((action & ACT_ANONYMOUS) == 0)
-    return owner_unknown | ((r.flags & RECORD_SERVICE) != 0) | ((held.paths & PLAN_SERVICES_GENERAL) != 0)
+    return owner_unknown | ((r.flags & RECORD_SERVICE) != 0) | ((resource_plan.paths & PLAN_SERVICES_GENERAL) != 0)
 
 
-cdef inline void hold_rows(ThreadState* s, Call* c, uint32_t path_shift, int64_t at) noexcept nogil:
+cdef inline void load_resource_plans(ThreadState* s, Call* c, uint32_t path_shift, int64_t at) noexcept nogil:
     """Send the rows of the near way where what is stored about their resources lets them go; what has rules of its own the long way."""
     cdef Block* b = s.block
     cdef const TablesC* t = c.t
@@ -174,30 +174,30 @@ cdef inline void hold_rows(ThreadState* s, Call* c, uint32_t path_shift, int64_t
     cdef uint32_t is_own_owner, is_general, lone, action, counts, joined, is_principal_only, pending_stages, has_tags, seen = 0
     cdef const Record* r
     cdef const PrincipalState* w
-    cdef Layers of
+    cdef LayerPlans of
     for j in range(n):
         i = listed[j]
         r = b.stored[i]
         w = b.principal_state[i]
         if not is_pruning(s):
-            b.rows[SCP_PLAN][i] = b.rows[RCP_PLAN][i] = t.cells.rows
+            b.plans[SCP_PLAN][i] = b.plans[RCP_PLAN][i] = t.cells.plans
         action = t.classes[b.cls[i]].flags
         counts = governs(r, action)
         if counts and b.plan_cell[i] == &b.zero:
-            b.rows[RESOURCE_PLAN][i] = layer_row(t, r.policy_set, b.cls[i], b.name[i])  # the grid has no place for it
-        of = Layers(b.rows[PRINCIPAL_PLAN][i], b.rows[SCP_PLAN][i], b.rows[RCP_PLAN][i], b.rows[RESOURCE_PLAN][i])
+            b.plans[RESOURCE_PLAN][i] = layer_plan(t, r.policy_set, b.cls[i], b.name[i])  # the grid has no place for it
+        of = LayerPlans(b.plans[PRINCIPAL_PLAN][i], b.plans[SCP_PLAN][i], b.plans[RCP_PLAN][i], b.plans[RESOURCE_PLAN][i])
         is_own_owner = b.differs[i] == 0
-        is_general = (r.arn != NONE) | ((b.facts[i] & FACTS_LONG) != 0) | ((r.flags & RECORD_BLOCKS_PUBLIC) != 0) & (is_own_owner ^ 1) | counts & (of.held.n == 0)
+        is_general = (r.arn != NONE) | ((b.facts[i] & FACTS_LONG) != 0) | ((r.flags & RECORD_BLOCKS_PUBLIC) != 0) & (is_own_owner ^ 1) | counts & (of.resource_plan.n == 0)
         if action & ACT_ON_ROLE:                         # policies do not count for iam:PassRole, nor are there tags (6.3)
             is_general |= ((action & ACT_PASS_ROLE) != 0) & ((is_own_owner ^ 1) | c.gives_tags | counts)
         lone = (w.flags & PS_NO_ACCOUNT) != 0
         if lone:
-            is_general |= needs_full_eval_by_row(b, w, r, of.held, action, i)
+            is_general |= needs_full_eval_by_row(b, w, r, of.resource_plan, action, i)
         pending_stages = plan_stages(s, c, &of, w, i, is_own_owner)
         has_tags = r.n_constants != 0 and not is_parent_record(b, i)
         if has_tags and c.gives_tags:
             is_general |= contradicts_record(c, r, at + i)
-        joined = is_joined(&of, w) & (is_general ^ 1)
+        joined = is_vectorizable(&of, w) & (is_general ^ 1)
         is_general |= lone & (joined ^ 1)
         seen |= pending_stages & -joined
         # what has tags stays with the rows of which something is stored

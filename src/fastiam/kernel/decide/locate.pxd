@@ -5,7 +5,7 @@ from libc.string cimport memchr, memcmp
 from fastiam.kernel.base.invariants cimport promise
 from fastiam.kernel.base.text cimport Text, same
 from fastiam.kernel.eval.unknown cimport is_declared, known_absent
-from fastiam.kernel.model.call cimport Call, ENDPOINT_KNOWN, ENDPOINT_NONE, ENDPOINT_UNKNOWN, Fetched, field, given, source_account
+from fastiam.kernel.model.call cimport Call, ENDPOINT_KNOWN, ENDPOINT_NONE, ENDPOINT_UNKNOWN, KeyValues, field, given, source_account
 from fastiam.kernel.model.decision cimport BAD_OWNER, DONE, NO_FACTS
 from fastiam.kernel.model.string_table cimport table_find
 from fastiam.kernel.model.tables cimport *
@@ -199,7 +199,7 @@ cdef inline int locate_resource(Call* c, const Text* override) noexcept nogil:
 
 cdef inline void locate_endpoint(Call* c) noexcept nogil:
     """The endpoint that `aws:SourceVpce` names (D40)."""
-    cdef Fetched chosen
+    cdef KeyValues chosen
     cdef uint32_t found = NONE
     c.endpoint = NULL
     c.endpoint_state = ENDPOINT_NONE
@@ -222,7 +222,7 @@ cdef inline void locate_endpoint(Call* c) noexcept nogil:
         c.endpoint_state = ENDPOINT_UNKNOWN
 
 
-cdef inline bint agrees(Call* c, const Constant* k, const Fetched* value) noexcept nogil:
+cdef inline bint agrees(Call* c, const Constant* k, const KeyValues* value) noexcept nogil:
     """Whether what is given is letter by letter what is known."""
     cdef PoolText text
     cdef int32_t i
@@ -235,7 +235,7 @@ cdef inline bint agrees(Call* c, const Constant* k, const Fetched* value) noexce
     return True
 
 
-cdef inline bint differs(Call* c, const Constant* constants, uint32_t n, uint32_t key, const Fetched* value, bint* found) noexcept nogil:
+cdef inline bint differs(Call* c, const Constant* constants, uint32_t n, uint32_t key, const KeyValues* value, bint* found) noexcept nogil:
     """Whether a constant of this key says something else."""
     cdef uint32_t i
     found[0] = False
@@ -246,7 +246,7 @@ cdef inline bint differs(Call* c, const Constant* constants, uint32_t n, uint32_
     return False
 
 
-cdef inline bint differs_from_organization(Call* c, uint32_t account, bint paths, const Fetched* value) noexcept nogil:
+cdef inline bint differs_from_organization(Call* c, uint32_t account, bint paths, const KeyValues* value) noexcept nogil:
     """Whether what is given is another organization than that of an account; NONE: nothing is known of it."""
     cdef uint32_t known
     if account == NONE:
@@ -268,7 +268,7 @@ cdef inline bint is_of_known_account(Call* c) noexcept nogil:
     return False
 
 
-cdef inline bint differs_from_endpoint(Call* c, uint32_t key, const Fetched* value) noexcept nogil:
+cdef inline bint differs_from_endpoint(Call* c, uint32_t key, const KeyValues* value) noexcept nogil:
     """Whether what is given is not what is known of the endpoint; where its account is known, that it is in no organization."""
     cdef bint found
     if c.endpoint == NULL:
@@ -281,7 +281,7 @@ cdef inline bint differs_from_endpoint(Call* c, uint32_t key, const Fetched* val
 cdef inline bint may_contradict(Call* c, uint32_t key) noexcept nogil:
     """Whether a given derived key needs the full check of K1; False only where it surely does not contradict."""
     cdef const Key* k = &c.t.keys[key]
-    cdef Fetched value
+    cdef KeyValues value
     cdef bint found
     given(c, key, 0, &value)
     if value.n == 0:

@@ -7,18 +7,18 @@ from libc.stdint cimport uint8_t, uint32_t
 from libc.string cimport memset
 
 from fastiam.kernel.base.invariants cimport promise
-from fastiam.kernel.decide.combine cimport Rows, action_key, decide, find_rows
+from fastiam.kernel.decide.combine cimport RequestPlans, action_key, decide, find_plans
 from fastiam.kernel.eval.conditions cimport atom_truth, reads_unknown_values
 from fastiam.kernel.eval.principal cimport RESIDUAL_SHIFT, RESIDUAL_SERVICE_NAME, token_classes
 from fastiam.kernel.eval.resource cimport MATCH_RESIDUAL, pattern_matches
-from fastiam.kernel.eval.statement cimport entry_counts, is_gateway
+from fastiam.kernel.eval.statement cimport entry_applies, is_gateway
 from fastiam.kernel.eval.unknown cimport is_unknown, add_deciding_key, reads_unknown
 from fastiam.kernel.model.call cimport Call
 from fastiam.kernel.model.conditions cimport ACCEPT_RESIDUAL, Atom, BROAD, RESIDUAL, OP_NULL, STRICT
-from fastiam.kernel.model.decision cimport ALLOW, Answer, DEPENDS, DONE, LAYER_IDENTITY, LAYER_RESOURCE, MISSING, REASON_NONE
+from fastiam.kernel.model.decision cimport ALLOW, RawDecision, DEPENDS, DONE, LAYER_IDENTITY, LAYER_RESOURCE, MISSING, REASON_NONE
 from fastiam.kernel.model.ids cimport NONE, ONE, Range
 from fastiam.kernel.model.patterns cimport PATTERN_VARIABLES, Pattern
-from fastiam.kernel.model.plan cimport Row, WHOLE
+from fastiam.kernel.model.plan cimport Plan, FULL_PLAN
 from fastiam.kernel.model.plan_lookup cimport find_plan
 from fastiam.kernel.model.policies cimport ENTRY_DENY, ENTRY_NOT_PRINCIPAL, ENTRY_NOT_RESOURCE, Entry, RUN_CUT, Run
 from fastiam.kernel.model.principals cimport CLASS_ALL, KIND_FED, KIND_ROLE, KIND_SLR, KIND_SVC, KIND_USER
@@ -35,12 +35,12 @@ cdef inline void assume_residuals(Call* c, bint best) noexcept nogil:
     c.accept[1] = BROAD if best else BROAD | ACCEPT_RESIDUAL
 
 
-cdef inline int decide_partial(Call* c, Answer* a) noexcept nogil:
+cdef inline int decide_partial(Call* c, RawDecision* a) noexcept nogil:
     """The answer for all values of the unknown keys, or DEPENDS (D73).
 
     A worst run that met no open test is the best run as well. After a denial the call stands as in the best run.
     """
-    cdef Answer best
+    cdef RawDecision best
     cdef int status
     c.saw_residual = False
     assume_residuals(c, False)
@@ -61,42 +61,42 @@ cdef inline int decide_partial(Call* c, Answer* a) noexcept nogil:
 
 # -- the keys that matter (D74) -----------------------------------------------------------------------------------------
 
-cdef inline bint widen(Call* c, uint32_t policy_set, Row* row, Answer* a) noexcept nogil:
+cdef inline bint use_full_plan(Call* c, uint32_t policy_set, Plan* plan, RawDecision* a) noexcept nogil:
     """Take the row with every statement, where the one that decides leaves some out; False where it is not there yet."""
     cdef uint32_t i
-    for i in range(row.n):
-        if c.t.runs[row.first + i].flags & RUN_CUT:
-            row[0] = find_plan(c.t, policy_set, action_key(c, policy_set) | WHOLE)[0]
-            if row.n == 0:
+    for i in range(plan.n):
+        if c.t.runs[plan.first + i].flags & RUN_CUT:
+            plan[0] = find_plan(c.t, policy_set, action_key(c, policy_set) | FULL_PLAN)[0]
+            if plan.n == 0:
                 a.missing = policy_set
-                a.missing_flag = WHOLE
+                a.missing_flag = FULL_PLAN
                 return False
             return True
     return True
 
 
-cdef inline bint whole_rows(Call* c, Row* rows, Answer* a) noexcept nogil:
+cdef inline bint full_plans(Call* c, Plan* plans, RawDecision* a) noexcept nogil:
     """The rows of all layers, in the order of D50."""
-    cdef Rows r
-    if not find_rows(c, &r, a):
+    cdef RequestPlans r
+    if not find_plans(c, &r, a):
         return False
-    rows[0] = r.rcp
-    rows[1] = r.scp
-    rows[2] = r.vpce
-    rows[3] = r.resource
-    rows[4] = r.own
+    plans[0] = r.rcp
+    plans[1] = r.scp
+    plans[2] = r.vpce
+    plans[3] = r.resource
+    plans[4] = r.own
     return (
-        widen(c, c.rcp_set, &rows[0], a)
-        and widen(c, c.principal.scp_set, &rows[1], a)
-        and widen(c, c.endpoint.policy_set if rows[2].n else NONE, &rows[2], a)
-        and widen(c, c.resource_set, &rows[3], a)
-        and widen(c, c.principal.principal_set, &rows[4], a)
+        use_full_plan(c, c.rcp_set, &plans[0], a)
+        and use_full_plan(c, c.principal.scp_set, &plans[1], a)
+        and use_full_plan(c, c.endpoint.policy_set if plans[2].n else NONE, &plans[2], a)
+        and use_full_plan(c, c.resource_set, &plans[3], a)
+        and use_full_plan(c, c.principal.principal_set, &plans[4], a)
     )
 
 
-cdef inline uint32_t counts_in(Call* c, const Entry* e, bint best) noexcept nogil:
+cdef inline uint32_t result_in(Call* c, const Entry* e, bint best) noexcept nogil:
     assume_residuals(c, best)
-    return entry_counts(c, e, c.accept[1 if e.flags & ENTRY_DENY else 0])
+    return entry_applies(c, e, c.accept[1 if e.flags & ENTRY_DENY else 0])
 
 
 cdef inline bint layer_counts(const Call* c, const Run* run, bint denies) noexcept nogil:
@@ -107,7 +107,7 @@ cdef inline bint layer_counts(const Call* c, const Run* run, bint denies) noexce
     return kind == KIND_USER or kind == KIND_ROLE or kind == KIND_SLR or kind == KIND_FED
 
 
-cdef inline void find_differences(Call* c, const Row* row, bint* differs) noexcept nogil:
+cdef inline void find_differences(Call* c, const Plan* plan, bint* differs) noexcept nogil:
     """Which layers of a row say something else at best than at worst: a Deny, an Allow of a level, or classes of grants."""
     cdef const Run* run
     cdef const Entry* e
@@ -116,8 +116,8 @@ cdef inline void find_differences(Call* c, const Row* row, bint* differs) noexce
     cdef uint32_t i, j, found
     cdef int best
     memset(denied, 0, sizeof(denied))
-    for i in range(row.n):
-        run = &c.t.runs[row.first + i]
+    for i in range(plan.n):
+        run = &c.t.runs[plan.first + i]
         if not layer_counts(c, run, i == 0):
             continue
         allowed[0] = allowed[1] = 0
@@ -125,7 +125,7 @@ cdef inline void find_differences(Call* c, const Row* row, bint* differs) noexce
             e = &c.t.entries[run.first + j]
             promise(e.layer < N_LAYERS)
             for best in range(2):
-                found = counts_in(c, e, best)
+                found = result_in(c, e, best)
                 if found != 0 and (i == 0 or e.layer != LAYER_RESOURCE):
                     found = 1
                 if i == 0:
@@ -141,8 +141,8 @@ cdef inline void find_differences(Call* c, const Row* row, bint* differs) noexce
 
 cdef inline bint parts(Call* c, const Entry* e) noexcept nogil:
     """Whether a statement applies in one run alone, or grants in other classes."""
-    cdef uint32_t worst = counts_in(c, e, False)
-    cdef uint32_t best = counts_in(c, e, True)
+    cdef uint32_t worst = result_in(c, e, False)
+    cdef uint32_t best = result_in(c, e, True)
     if e.layer == LAYER_RESOURCE and not e.flags & ENTRY_DENY:
         return worst != best
     return (worst == 0) != (best == 0)
@@ -200,21 +200,21 @@ cdef inline void add_residual_keys(Call* c, const Entry* e) noexcept nogil:
         add_principal_keys(c, e)
 
 
-cdef inline int find_deciding_keys(Call* c, Answer* a) noexcept nogil:
+cdef inline int find_deciding_keys(Call* c, RawDecision* a) noexcept nogil:
     """Put the keys on which a DEPENDS rests into the scratch; MISSING where a whole row is not there yet."""
-    cdef Row rows[5]
+    cdef Plan plans[5]
     cdef bint differs[N_LAYERS]
     cdef const Run* run
     cdef uint32_t i, j, k
     c.s.n_deciding_keys = 0
-    if not whole_rows(c, rows, a):
+    if not full_plans(c, plans, a):
         return MISSING
     memset(differs, 0, sizeof(differs))
     for i in range(5):
-        find_differences(c, &rows[i], differs)
+        find_differences(c, &plans[i], differs)
     for i in range(5):
-        for j in range(rows[i].n):
-            run = &c.t.runs[rows[i].first + j]
+        for j in range(plans[i].n):
+            run = &c.t.runs[plans[i].first + j]
             if not layer_counts(c, run, j == 0):
                 continue
             for k in range(run.n):

@@ -6,7 +6,9 @@ from fastiam.kernel.base.arn cimport account_number
 from fastiam.kernel.base.invariants cimport narrow16, narrow32, narrow8
 from fastiam.kernel.base.text cimport Text, first_bit, load8, mix, byte_positions, prefetch, read_ahead
 from fastiam.kernel.columns.column cimport Column, TEXT_32, item_code, item_text, value_text, whole_codes
-from fastiam.kernel.decide.blocks cimport BLOCK, Block, PREFETCH_NAMES, Listed, IS_PARENT_RECORD, Rows, ThreadState, prefetch_value, take_texts
+from fastiam.kernel.decide.blocks cimport (
+    BLOCK, Block, PREFETCH_NAMES, SelectionVector, IS_PARENT_RECORD, InputRange, ThreadState, prefetch_value, take_texts,
+)
 from fastiam.kernel.decide.fast_path cimport ACCOUNT, FACTS_LONG, FACTS_STAR, FACTS_OWNER_KNOWN, colon_offset, read_facts, with_record
 from fastiam.kernel.decide.locate cimport shared_record, needs_exact_record
 from fastiam.kernel.model.call cimport Call
@@ -201,7 +203,7 @@ cdef inline void read_all_facts(
         first += n
 
 
-cdef inline void find_facts(ThreadState* s, Call* c, const Rows* rows, int64_t at, int64_t n) noexcept nogil:
+cdef inline void find_facts(ThreadState* s, Call* c, const InputRange* rows, int64_t at, int64_t n) noexcept nogil:
     """What there is to know about the resources; those of a dictionary are read already."""
     cdef Block* b = s.block
     cdef const uint32_t* codes
@@ -226,7 +228,7 @@ cdef inline void find_facts(ThreadState* s, Call* c, const Rows* rows, int64_t a
             prefetch(facts + what)
 
 
-cdef inline void look_up_facts(ThreadState* s, Call* c, const Rows* rows, int64_t n) noexcept nogil:
+cdef inline void look_up_facts(ThreadState* s, Call* c, const InputRange* rows, int64_t n) noexcept nogil:
     """Read them."""
     cdef Block* b = s.block
     cdef const uint64_t* facts = rows.facts
@@ -242,7 +244,7 @@ cdef inline void look_up_facts(ThreadState* s, Call* c, const Rows* rows, int64_
     read_block_facts(c, b.text, n, b.facts, b.record)
 
 
-cdef inline void set_owners_from_column(Block* b, const Rows* rows, int64_t at, int64_t n) noexcept nogil:
+cdef inline void set_owners_from_column(Block* b, const InputRange* rows, int64_t at, int64_t n) noexcept nogil:
     """Let a column say who owns the resources, where nothing else does (D23). What it says otherwise than that, or than what `*` is taken for,
     goes the long way."""
     cdef Text owner
@@ -261,7 +263,7 @@ cdef inline void set_owners_from_column(Block* b, const Rows* rows, int64_t at, 
             b.facts[i] = facts & ~<uint64_t>ACCOUNT | number | FACTS_OWNER_KNOWN
 
 
-cdef inline void fetch_texts(const ThreadState* s, const Rows* rows, const Listed* listed) noexcept nogil:
+cdef inline void fetch_texts(const ThreadState* s, const InputRange* rows, const SelectionVector* listed) noexcept nogil:
     """Take up the texts of the resources of a list; those without a dictionary are there already."""
     cdef Block* b = s.block
     cdef const int32_t* offsets = <const int32_t*>rows.resources.offsets

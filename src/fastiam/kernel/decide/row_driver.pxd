@@ -22,10 +22,10 @@ from fastiam.kernel.eval.key_columns cimport row_code
 from fastiam.kernel.eval.literals cimport STAR, find_piece, literals_in_order, share_prefix
 from fastiam.kernel.eval.memo cimport RowInputs, store_code_truth, code_truth, resource_dependencies, memoize_truth, memoized_truth
 from fastiam.kernel.eval.operators cimport resolve
-from fastiam.kernel.eval.statement cimport entry_classes, entry_counts, first_counting
+from fastiam.kernel.eval.statement cimport entry_classes, entry_applies, first_applicable
 from fastiam.kernel.eval.unknown cimport next_variable_token, variable_index
-from fastiam.kernel.model.call cimport Call, ContextColumn, Fetched, AtomMemo, NO_REGION, given
-from fastiam.kernel.model.decision cimport Answer
+from fastiam.kernel.model.call cimport Call, ContextColumn, KeyValues, AtomMemo, NO_REGION, given
+from fastiam.kernel.model.decision cimport RawDecision
 from fastiam.kernel.model.tables cimport *
 
 
@@ -60,7 +60,7 @@ cdef inline void load_call(ThreadState* s, RowCursor* l) noexcept nogil:
     c.action_name = b.name[l.i]
     c.action_class = b.cls[l.i]
     c.action = &c.t.classes[c.action_class]
-    c.own = b.rows[PRINCIPAL_PLAN][l.i][0]
+    c.own = b.plans[PRINCIPAL_PLAN][l.i][0]
     c.resource = Text(STAR, 1) if l.facts & FACTS_STAR else b.text[l.i]
     next_stamp(c.s)
     put_resource(c, b.principal_state[l.i], l.facts, record_of(b, l.i))
@@ -104,7 +104,7 @@ cdef inline int given_truth(ThreadState* s, RowCursor* l, uint32_t id, bint has_
     cdef const Atom* atom = &c.t.atoms[id]
     cdef int32_t at = c.s.sources[atom.key]
     cdef Text value
-    cdef Fetched found
+    cdef KeyValues found
     cdef RowInputs q
     cdef uint8_t* slot
     cdef int truth
@@ -116,7 +116,7 @@ cdef inline int given_truth(ThreadState* s, RowCursor* l, uint32_t id, bint has_
         return presence_truth(c, atom, &found) if found.n else NOT_RESIDUAL
     if not item_text(c.columns[at].column, c.columns[at].first + l.row, &value):
         return NOT_RESIDUAL
-    found = Fetched(&value, 1, c.columns[at].is_multi, False)
+    found = KeyValues(&value, 1, c.columns[at].is_multi, False)
     truth = presence_truth(c, atom, &found)
     if not has_text_code:
         return truth
@@ -290,7 +290,7 @@ cdef inline uint32_t op_match_classes(ThreadState* s, RowCursor* l, const MatchO
     cdef uint32_t classes = CLASS_STAR
     if needs_full_eval(l, f):
         load_call(s, l)
-        return entry_counts(l.c, &l.c.t.entries[f.entry], accept)
+        return entry_applies(l.c, &l.c.t.entries[f.entry], accept)
     if f.flags & MATCHOP_HAS_PRINCIPAL:
         classes = 0 if excludes_principal(s.block.principal_state[l.i], f) else classes_of(s, l, f, accept)
         if classes == 0:
@@ -316,7 +316,7 @@ cdef inline const MatchOp* op_of_statement(const TablesC* t, const MatchOp* f, c
 cdef inline const MatchOp* first_of_run(Call* c, const MatchOp* f) noexcept nogil:
     """The flat of the first statement of a long run that applies, or NULL."""
     cdef const Run* run = &c.t.runs[f.entry]
-    cdef const Entry* e = first_counting(c, run, BROAD if f.flags & MATCHOP_DENY else STRICT)
+    cdef const Entry* e = first_applicable(c, run, BROAD if f.flags & MATCHOP_DENY else STRICT)
     return NULL if e == NULL else op_of_statement(c.t, f, run, narrow32(e - c.t.entries))
 
 
@@ -331,7 +331,7 @@ cdef inline void set_row(const Block* b, RowCursor* l, int64_t at, uint32_t i) n
     l.has_tags = b.pending_stages[i] & HAS_TAGS != 0
 
 
-cdef inline int decide_general(ThreadState* s, RowCursor* l, Answer* a) noexcept nogil:
+cdef inline int decide_general(ThreadState* s, RowCursor* l, RawDecision* a) noexcept nogil:
     """Decide the row at hand by `kernel.decide.combine`: its resource is located, and its columns are checked (K1)."""
     load_call(s, l)
     return decide(l.c, a)

@@ -11,7 +11,7 @@ from fastiam.kernel.base.arn cimport account_text
 from fastiam.kernel.base.invariants cimport narrow16
 from fastiam.kernel.base.text cimport Text, mix, prefetch
 from fastiam.kernel.columns.column cimport Column, value_text
-from fastiam.kernel.decide.blocks cimport BLOCK, Block, N_OWNERS, PRINCIPAL_PLAN, RCP_PLAN, Rows, SCP_PLAN, ThreadState, prefetch_value
+from fastiam.kernel.decide.blocks cimport BLOCK, Block, N_OWNERS, PRINCIPAL_PLAN, RCP_PLAN, InputRange, SCP_PLAN, ThreadState, prefetch_value
 from fastiam.kernel.decide.fast_path cimport ACCOUNT, FACTS_LONG, FACTS_STAR, ACCOUNT_KEY_MASK, colon_offset, account_key_diff
 from fastiam.kernel.eval.key_columns cimport prefetch_text_codes, find_text_code
 from fastiam.kernel.eval.memo cimport RowInputs, is_region_from_resource, template_principal, region_number
@@ -21,13 +21,13 @@ from fastiam.kernel.model.string_table cimport table_find
 from fastiam.kernel.model.tables cimport *
 
 
-cdef inline const Row* layer_row(const TablesC* t, uint32_t policy_set, uint32_t cls, uint32_t name) noexcept nogil:
+cdef inline const Plan* layer_plan(const TablesC* t, uint32_t policy_set, uint32_t cls, uint32_t name) noexcept nogil:
     """The row of a layer; the empty one where the layer is not there, or the row is not there yet."""
     if policy_set < t.cells.n_policy_sets and cls < t.cells.n_classes:
         return plan_at(t, t.cells.grid[<size_t>cls * t.cells.n_policy_sets + policy_set])
     if policy_set == NONE:
-        return t.cells.rows
-    return plan_at(t, find_plan_by_key(t, cell_key(policy_set, cls if policy_set < t.n_indexed_sets else name | BY_NAME)))
+        return t.cells.plans
+    return plan_at(t, find_plan_by_key(t, cell_key(policy_set, cls if policy_set < t.n_indexed_sets else name | BY_ACTION_NAME)))
 
 
 cdef inline uint32_t account_at(ThreadState* s, const TablesC* t, uint64_t account_key) noexcept nogil:
@@ -42,14 +42,14 @@ cdef inline uint32_t account_at(ThreadState* s, const TablesC* t, uint64_t accou
 
 
 cdef inline uint8_t find_rcp(
-    const TablesC* t, const PrincipalState* w, uint32_t owner, uint32_t cls, uint32_t name, const Row** row
+    const TablesC* t, const PrincipalState* w, uint32_t owner, uint32_t cls, uint32_t name, const Plan** plan
 ) noexcept nogil:
     """The row of the RCPs of who owns the resource; PATH_GENERAL where it is not there yet."""
     cdef uint32_t policy_set = w.rcp_set
     if owner != NONE:
         policy_set = NONE if owner == 0 else t.accounts[owner - 1].rcp_set
-    row[0] = layer_row(t, policy_set, cls, name)
-    return PATH_GENERAL * (row[0].n == 0 and policy_set != NONE)
+    plan[0] = layer_plan(t, policy_set, cls, name)
+    return PATH_GENERAL * (plan[0].n == 0 and policy_set != NONE)
 
 
 cdef inline void prune_by_codes(Block* b, const ContextColumn* column, int64_t at, int64_t n) noexcept nogil:
@@ -109,7 +109,7 @@ cdef inline void prune_denies(ThreadState* s, const Call* c, int64_t at, int64_t
 cdef inline void prune_by_texts(Block* b, const Call* c, int64_t at, int64_t n) noexcept nogil:
     """What is known not to hold by the plain text of a block, where a sieve asks for it; side by side, column after column."""
     cdef const ContextColumn* column
-    cdef const Row* empty = c.t.cells.rows
+    cdef const Plan* empty = c.t.cells.plans
     cdef Text text[BLOCK]
     cdef uint64_t hash[BLOCK]
     cdef uint64_t filter_bits[BLOCK]
@@ -118,7 +118,7 @@ cdef inline void prune_by_texts(Block* b, const Call* c, int64_t at, int64_t n) 
     cdef uint32_t i, j, m
     cdef int32_t k
     for i in range(<uint32_t>n):
-        filter_bits[i] = c.t.deny_filters[b.rows[SCP_PLAN][i] - empty] | c.t.deny_filters[b.rows[RCP_PLAN][i] - empty]
+        filter_bits[i] = c.t.deny_filters[b.plans[SCP_PLAN][i] - empty] | c.t.deny_filters[b.plans[RCP_PLAN][i] - empty]
         needed |= filter_bits[i]
     for k in range(c.n_columns):
         column = &c.columns[k]
@@ -133,24 +133,24 @@ cdef inline void prune_by_texts(Block* b, const Call* c, int64_t at, int64_t n) 
             b.known_false[listed[j]] |= column.known_false[find_text_code(column, text[j], hash[j])]
 
 
-cdef inline uint32_t may_deny(const Block* b, const Call* c, const Row* row, uint32_t i) noexcept nogil:
+cdef inline uint32_t may_deny(const Block* b, const Call* c, const Plan* plan, uint32_t i) noexcept nogil:
     """Whether a deny of a row may apply, as far as that is known ahead; 0 where it has none."""
-    return (c.t.deny_filters[row - c.t.cells.rows] & ~b.known_false[i]) != 0
+    return (c.t.deny_filters[plan - c.t.cells.plans] & ~b.known_false[i]) != 0
 
 
-cdef inline const Row* row_if(uint32_t counts, const Row* row, const Row* empty) noexcept nogil:
+cdef inline const Plan* select_plan(uint32_t counts, const Plan* plan, const Plan* empty) noexcept nogil:
     cdef uintptr_t mask = -<uintptr_t>counts
-    return <const Row*>((<uintptr_t>row & mask) | (<uintptr_t>empty & ~mask))
+    return <const Plan*>((<uintptr_t>plan & mask) | (<uintptr_t>empty & ~mask))
 
 
-cdef inline const Row* own_denies(const Block* b, const Row* empty, uint32_t i) noexcept nogil:
+cdef inline const Plan* principal_deny_plan(const Block* b, const Plan* empty, uint32_t i) noexcept nogil:
     """The own row; where it denies nothing the empty one, whose sieve is near."""
-    return row_if(b.rows[PRINCIPAL_PLAN][i].denies != 0, b.rows[PRINCIPAL_PLAN][i], empty)
+    return select_plan(b.plans[PRINCIPAL_PLAN][i].denies != 0, b.plans[PRINCIPAL_PLAN][i], empty)
 
 
-cdef inline uint32_t may_be_region(const Block* b, const Call* c, const Row* row, uint32_t i) noexcept nogil:
+cdef inline uint32_t may_be_region(const Block* b, const Call* c, const Plan* plan, uint32_t i) noexcept nogil:
     """Whether the region of the resource may tell that no deny of a row applies, of which one may as far as that is known."""
-    cdef uint64_t left = c.t.deny_filters[row - c.t.cells.rows] & ~b.known_false[i]
+    cdef uint64_t left = c.t.deny_filters[plan - c.t.cells.plans] & ~b.known_false[i]
     return (left != 0) & ((left & ~c.s.known_false_by_region[0]) == 0)
 
 
@@ -163,10 +163,10 @@ cdef inline const ContextColumn* region_column(const Call* c) noexcept nogil:
     return NULL
 
 
-cdef inline void prune_by_region(Block* b, Call* c, const Rows* rows, int64_t at, int64_t n) noexcept nogil:
+cdef inline void prune_by_region(Block* b, Call* c, const InputRange* rows, int64_t at, int64_t n) noexcept nogil:
     """What is known not to hold by the regions of resources, where no column gives one and a sieve asks for nothing else."""
     cdef const TablesC* t = c.t
-    cdef const Row* empty = t.cells.rows
+    cdef const Plan* empty = t.cells.plans
     cdef uint16_t listed[BLOCK]
     cdef Text text[BLOCK]
     cdef const ContextColumn* column = region_column(c)
@@ -176,9 +176,9 @@ cdef inline void prune_by_region(Block* b, Call* c, const Rows* rows, int64_t at
         listed[m] = narrow16(i)
         # what has no account, such as a bucket, has hardly ever a region
         m += (b.facts[i] & (FACTS_LONG | FACTS_STAR) == 0) & (colon_offset(b.facts[i], 4) - colon_offset(b.facts[i], 3) > 1) & (
-            may_be_region(b, c, b.rows[SCP_PLAN][i], i)
-            | may_be_region(b, c, b.rows[RCP_PLAN][i], i)
-            | may_be_region(b, c, own_denies(b, empty, i), i)
+            may_be_region(b, c, b.plans[SCP_PLAN][i], i)
+            | may_be_region(b, c, b.plans[RCP_PLAN][i], i)
+            | may_be_region(b, c, principal_deny_plan(b, empty, i), i)
         ) & is_region_from_resource(column, at + i)
     for j in range(m * (rows.facts != NULL)):
         prefetch_value(rows.resources, b.what[listed[j]])
@@ -199,13 +199,13 @@ cdef inline void prune_by_region(Block* b, Call* c, const Rows* rows, int64_t at
             b.known_false[i] |= c.s.known_false_by_region[number]
 
 
-cdef inline void limit_rows(ThreadState* s, Call* c, const Rows* rows, int64_t at, int64_t n) noexcept nogil:
+cdef inline void load_limit_plans(ThreadState* s, Call* c, const InputRange* rows, int64_t at, int64_t n) noexcept nogil:
     """The rows of the SCPs and RCPs that apply, and what they leave to do; the empty one instead of those that leave nothing."""
     cdef Block* b = s.block
     cdef const TablesC* t = c.t
-    cdef const Row* empty = t.cells.rows
-    cdef const Row* scp
-    cdef const Row* rcp
+    cdef const Plan* empty = t.cells.plans
+    cdef const Plan* scp
+    cdef const Plan* rcp
     cdef const PrincipalState* w
     cdef uint32_t i, owner, scp_counts, rcp_counts
     cdef uint8_t general
@@ -214,7 +214,7 @@ cdef inline void limit_rows(ThreadState* s, Call* c, const Rows* rows, int64_t a
         scp = rcp = empty
         general = 0
         if w.scp_set != NONE:
-            scp = layer_row(t, w.scp_set, b.cls[i], b.name[i])
+            scp = layer_plan(t, w.scp_set, b.cls[i], b.name[i])
             general = PATH_GENERAL * (scp.n == 0)
         owner = NONE
         if b.differs[i] != 0 and not b.facts[i] & FACTS_LONG:
@@ -225,20 +225,20 @@ cdef inline void limit_rows(ThreadState* s, Call* c, const Rows* rows, int64_t a
             general |= find_rcp(t, w, owner, b.cls[i], b.name[i], &rcp)
         b.limits[i] = general
         b.owner[i] = owner
-        b.rows[SCP_PLAN][i] = scp
-        b.rows[RCP_PLAN][i] = rcp
+        b.plans[SCP_PLAN][i] = scp
+        b.plans[RCP_PLAN][i] = rcp
         prefetch(&t.deny_filters[scp - empty])
         prefetch(&t.deny_filters[rcp - empty])
-        prefetch(&t.deny_filters[own_denies(b, empty, i) - empty])
+        prefetch(&t.deny_filters[principal_deny_plan(b, empty, i) - empty])
     if c.has_texts:
         prune_by_texts(b, c, at, n)
     if c.s.known_false_by_region[0] and c.s.n_owned:
         prune_by_region(b, c, rows, at, n)
     for i in range(<uint32_t>n):
-        scp = b.rows[SCP_PLAN][i]
-        scp_counts = may_deny(b, c, scp, i) | ((scp.n != 0) & ((scp.flags & ROW_PASSES) == 0))
-        rcp_counts = may_deny(b, c, b.rows[RCP_PLAN][i], i)
-        b.rows[SCP_PLAN][i] = row_if(scp_counts, scp, empty)
-        b.rows[RCP_PLAN][i] = row_if(rcp_counts, b.rows[RCP_PLAN][i], empty)
+        scp = b.plans[SCP_PLAN][i]
+        scp_counts = may_deny(b, c, scp, i) | ((scp.n != 0) & ((scp.flags & PLAN_EVERY_LEVEL_ALLOWS) == 0))
+        rcp_counts = may_deny(b, c, b.plans[RCP_PLAN][i], i)
+        b.plans[SCP_PLAN][i] = select_plan(scp_counts, scp, empty)
+        b.plans[RCP_PLAN][i] = select_plan(rcp_counts, b.plans[RCP_PLAN][i], empty)
         b.limits[i] |= (scp_counts | rcp_counts) * PATH_LAYERED
-        b.skipped[i] = b.rows[PRINCIPAL_PLAN][i].denies & <uint8_t>(may_deny(b, c, own_denies(b, empty, i), i) - 1)
+        b.skipped[i] = b.plans[PRINCIPAL_PLAN][i].denies & <uint8_t>(may_deny(b, c, principal_deny_plan(b, empty, i), i) - 1)

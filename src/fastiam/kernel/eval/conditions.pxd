@@ -11,7 +11,7 @@ from fastiam.kernel.eval.memo cimport RowInputs, store_code_truth, code_truth, r
 from fastiam.kernel.eval.operators cimport compare, decides_result
 from fastiam.kernel.eval.pattern_sets cimport MIN_PATTERNS, truth_of_many
 from fastiam.kernel.eval.unknown cimport is_unknown, reads_unknown
-from fastiam.kernel.model.call cimport Call, Fetched, NO_REGION, DEP_NULL_OWNER, fetch
+from fastiam.kernel.model.call cimport Call, KeyValues, NO_REGION, DEP_NULL_OWNER, fetch
 from fastiam.kernel.model.conditions cimport (
     ATOM_IF_EXISTS, ATOM_NEGATED, ATOM_ORDERED, ATOM_U, Atom, F, FOR_ALL, FOR_ANY, RESIDUAL, OP_ARN, OP_NULL, OP_STRING_LIKE, PLAIN, T,
     U, Value,
@@ -25,7 +25,7 @@ cdef enum:
 
 # -- atoms --------------------------------------------------------------------------------------------------------------
 
-cdef inline int null_truth(Call* c, const Atom* atom, const Fetched* found) noexcept nogil:
+cdef inline int null_truth(Call* c, const Atom* atom, const KeyValues* found) noexcept nogil:
     """`Null` (C15, C16), with a set operator as V16 says; values are parsed to 1 (`true`), 0 (`false`) or `U`."""
     cdef bint is_null = True, tests_null
     cdef int64_t i
@@ -64,7 +64,7 @@ cdef inline int absent_truth(const Atom* atom) noexcept nogil:
     return T if atom.flags & ATOM_NEGATED else F
 
 
-cdef inline int present_truth(Call* c, const Atom* atom, const Fetched* found) noexcept nogil:
+cdef inline int present_truth(Call* c, const Atom* atom, const KeyValues* found) noexcept nogil:
     """The other columns of 4.3."""
     cdef int result
     cdef int64_t i
@@ -97,7 +97,7 @@ cdef inline bint reads_unknown_values(Call* c, const Atom* atom, bint collect) n
     return found
 
 
-cdef inline int presence_truth(Call* c, const Atom* atom, const Fetched* found) noexcept nogil:
+cdef inline int presence_truth(Call* c, const Atom* atom, const KeyValues* found) noexcept nogil:
     """An entry that asks only whether its key is there."""
     if atom.op == OP_NULL:
         return null_truth(c, atom, found)
@@ -107,8 +107,8 @@ cdef inline int presence_truth(Call* c, const Atom* atom, const Fetched* found) 
 cdef inline int truth_of_unknown(Call* c, const Atom* atom) noexcept nogil:
     """OPEN, or what the entry is for every value of the unknown keys that it reads; NOT_RESIDUAL where it reads none (D72)."""
     cdef Text present = Text(b"present", 7)
-    cdef Fetched without = Fetched(NULL, 0, False, False)
-    cdef Fetched with_value = Fetched(&present, 1, False, False)
+    cdef KeyValues without = KeyValues(NULL, 0, False, False)
+    cdef KeyValues with_value = KeyValues(&present, 1, False, False)
     cdef int found
     if atom.op == OP_NULL or atom.n == 0:
         if not is_unknown(c, atom.key):
@@ -133,7 +133,7 @@ cdef inline int atom_truth(Call* c, uint32_t id) noexcept nogil:
     cdef uint32_t stored = c.s.call_truths[id]
     cdef RowInputs q = RowInputs(c.row, 0, NONE, NONE, NULL, 0)
     cdef uint8_t* slot = NULL
-    cdef Fetched found = Fetched(NULL, 0, False, False)
+    cdef KeyValues found = KeyValues(NULL, 0, False, False)
     cdef int result = NOT_RESIDUAL
     promise(id < c.t.n_atoms and id < c.s.n_call_truths and atom.op <= OP_NULL and atom.qualifier <= FOR_ANY)
     if stored >> 2 == c.s.stamp:

@@ -12,7 +12,7 @@ from fastiam.kernel.base.values cimport (
 )
 from fastiam.kernel.eval.glob cimport glob, glob_fields
 from fastiam.kernel.eval.unknown cimport is_unknown, variable_index
-from fastiam.kernel.model.call cimport Buffer, Call, Fetched, fetch, reserve
+from fastiam.kernel.model.call cimport Buffer, Call, KeyValues, fetch, reserve
 from fastiam.kernel.model.conditions cimport (
     ATOM_NEGATED, ATOM_ORDERED, Atom, F, FOR_ANY, OP_ARN, OP_BOOL, OP_DATE, OP_IP, OP_NUMERIC, OP_STRING, OP_STRING_FOLD, OP_STRING_LIKE, REL_EQ,
     REL_GT, REL_LE, REL_LT, T, U, Value,
@@ -27,7 +27,7 @@ from fastiam.kernel.model.tables cimport TablesC
 cdef inline bint resolve(Call* c, uint32_t variable, Text* out) noexcept nogil:
     """The text of a variable (VR6, VR7); False where it is unresolved."""
     cdef const Variable* v = &c.t.variables[variable]
-    cdef Fetched found
+    cdef KeyValues found
     if c.t.keys[v.key].is_multi:
         return False
     fetch(c, v.key, 1, &found)

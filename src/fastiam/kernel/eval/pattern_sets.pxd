@@ -1,7 +1,7 @@
 """Search for many patterns in one pass over a text."""
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
-from fastiam.kernel.model.call cimport Call, Fetched
+from fastiam.kernel.model.call cimport Call, KeyValues
 from fastiam.kernel.model.conditions cimport Atom
 
 
@@ -61,4 +61,4 @@ cdef struct PatternSet:
     uint8_t failed             # no memory: the set must not be asked
 
 
-cdef int truth_of_many(Call* c, const Atom* atom, const Fetched* found) noexcept nogil
+cdef int truth_of_many(Call* c, const Atom* atom, const KeyValues* found) noexcept nogil

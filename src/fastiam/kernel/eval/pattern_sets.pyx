@@ -15,7 +15,7 @@ from fastiam.kernel.base.invariants cimport narrow16, narrow32
 from fastiam.kernel.base.text cimport Text, mix
 from fastiam.kernel.eval.glob cimport glob, glob_fields
 from fastiam.kernel.eval.operators cimport compare, decides_result, fold_text, folded_text, is_arn, value_text
-from fastiam.kernel.model.call cimport Call, Fetched
+from fastiam.kernel.model.call cimport Call, KeyValues
 from fastiam.kernel.model.conditions cimport Atom, F, FOR_ANY, OP_ARN, OP_STRING_FOLD, T, U
 from fastiam.kernel.model.patterns cimport TOKEN_ONE, TOKEN_STAR
 
@@ -354,7 +354,7 @@ cdef int compare_with_set(Call* c, const Atom* atom, PatternSet* patterns, const
     return U if patterns.has_broken else F               # C62
 
 
-cdef int truth_of_many(Call* c, const Atom* atom, const Fetched* found) noexcept nogil:
+cdef int truth_of_many(Call* c, const Atom* atom, const KeyValues* found) noexcept nogil:
     """`present_truth` of a string or ARN operator, whose policy values are made a set once the texts have cost as much one by one."""
     cdef PatternSet* patterns = NULL
     cdef int one, result = F if atom.qualifier == FOR_ANY else T

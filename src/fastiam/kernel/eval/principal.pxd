@@ -8,7 +8,7 @@ from libc.stdint cimport uint32_t
 from fastiam.kernel.base.text cimport same
 from fastiam.kernel.eval.unknown cimport is_unknown
 from fastiam.kernel.model.actions cimport ACT_OF_OIDC, ACT_OF_SAML
-from fastiam.kernel.model.call cimport Call, Fetched, given
+from fastiam.kernel.model.call cimport Call, KeyValues, given
 from fastiam.kernel.model.conditions cimport F, T, U
 from fastiam.kernel.model.ids cimport NONE, Range
 from fastiam.kernel.model.principals cimport (
@@ -78,7 +78,7 @@ cdef inline uint32_t unique_class(Call* c, const Principal* p, const PrincipalTo
 
 cdef inline uint32_t service_class(Call* c, const Principal* p, uint32_t symbol) noexcept nogil:
     """The primary name for every effect, further names not for Allow; the caller may give the list (N12, K1)."""
-    cdef Fetched names
+    cdef KeyValues names
     cdef uint32_t i
     if p.kind != KIND_SVC:
         return 0

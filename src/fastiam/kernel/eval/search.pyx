@@ -102,12 +102,12 @@ cdef const uint8_t* find_tokens_plainly(const uint8_t* p, int64_t n, const uint8
     return NULL
 
 
-cdef struct Rows:              # for each byte of a text, which tokens of a pattern may take it: a bit each
+cdef struct TextWindows:       # for each byte of a text, which tokens of a pattern may take it: a bit each
     uint64_t* data             # the first row is what `?` takes of bytes that begin a character, the second one what it takes of others: nothing
     uint64_t* row[256]
 
 
-cdef bint make_rows(Rows* rows, const uint8_t* p, int64_t n, int64_t width, int apart) noexcept nogil:
+cdef bint make_windows(TextWindows* rows, const uint8_t* p, int64_t n, int64_t width, int apart) noexcept nogil:
     """Rows of `width` blocks, and of their own for the bytes that the pattern has, and for `apart` (-1: for none). False: no memory."""
     cdef uint8_t known[256]
     cdef int64_t i
@@ -138,7 +138,7 @@ cdef bint make_rows(Rows* rows, const uint8_t* p, int64_t n, int64_t width, int 
     return True
 
 
-cdef const uint8_t* find_few_tokens(const Rows* rows, const uint8_t* p, int64_t n, const uint8_t* t, const uint8_t* end) noexcept nogil:
+cdef const uint8_t* find_few_tokens(const TextWindows* rows, const uint8_t* p, int64_t n, const uint8_t* t, const uint8_t* end) noexcept nogil:
     """`find_many_tokens`, of 64 at most; returns the position of the last byte."""
     cdef uint64_t takes[256]
     cdef uint64_t now = 0, ones = rows.data[0], last = <uint64_t>1 << (n - 1)
@@ -158,7 +158,7 @@ cdef const uint8_t* find_few_tokens(const Rows* rows, const uint8_t* p, int64_t 
 
 
 cdef const uint8_t* find_many_tokens(
-    const Rows* rows, uint64_t* blocks, const uint8_t* p, int64_t n, const uint8_t* t, const uint8_t* end
+    const TextWindows* rows, uint64_t* blocks, const uint8_t* p, int64_t n, const uint8_t* t, const uint8_t* end
 ) noexcept nogil:
     """Shift-and: bit `i` says that the tokens up to `i` end here. The further bytes of a character stay with the `?` that took the first one.
     `blocks` are zero, and three times as many as the tokens need; those after the last bit are skipped."""
@@ -206,14 +206,14 @@ cdef bint run_occurs(const uint8_t* p, int64_t n, const uint8_t* t, const uint8_
 
 cdef const uint8_t* find_tokens(const uint8_t* p, int64_t n, const uint8_t* t, const uint8_t* end) noexcept nogil:
     """The end of the first occurrence of literal bytes and `?` in a text, or NULL."""
-    cdef Rows rows
+    cdef TextWindows rows
     cdef int64_t width = (n + 63) >> 6
     cdef uint64_t* blocks
     cdef const uint8_t* last
     if not run_occurs(p, n, t, end):
         return NULL
     blocks = <uint64_t*>calloc(<size_t>(3 * width), sizeof(uint64_t))
-    if blocks == NULL or not make_rows(&rows, p, n, width, -1):
+    if blocks == NULL or not make_windows(&rows, p, n, width, -1):
         free(blocks)
         return find_tokens_plainly(p, n, t, end)
     last = find_few_tokens(&rows, p, n, t, end) if width == 1 else find_many_tokens(&rows, blocks, p, n, t, end)
@@ -263,7 +263,7 @@ cdef bint glob_crossing(const uint8_t* p, int64_t size, int64_t tail, const uint
 
     Stars that end a field match anything, other tokens before `tail` match no colon. Bit `i` says that the tokens before `i` have matched.
     """
-    cdef Rows rows
+    cdef TextWindows rows
     cdef int64_t width = (size + 64) >> 6, i, n = 0, w
     cdef uint64_t* now = <uint64_t*>calloc(<size_t>(4 * width), sizeof(uint64_t))
     cdef uint64_t* stars = now + width                   # bits of what stays where it is, at any byte but a colon
@@ -289,7 +289,7 @@ cdef bint glob_crossing(const uint8_t* p, int64_t size, int64_t tail, const uint
         n += 1
         if p[i] == TOKEN_ONE:
             within[n >> 6] |= <uint64_t>1 << (n & 63)
-    if not make_rows(&rows, tokens, n, width, 58):
+    if not make_windows(&rows, tokens, n, width, 58):
         free(now)
         free(tokens)
         return True

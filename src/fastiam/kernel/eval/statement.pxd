@@ -3,7 +3,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t
 
 from fastiam.kernel.model.decision cimport LAYER_VPCE
 from fastiam.kernel.base.invariants cimport promise
-from fastiam.kernel.model.call cimport Call, Fetched, is_to_count, peek
+from fastiam.kernel.model.call cimport Call, KeyValues, is_to_count, peek
 from fastiam.kernel.eval.conditions cimport conditions_hold
 from fastiam.kernel.eval.principal cimport AS_U, counted_classes, exempt, none_listed, principal_classes
 from fastiam.kernel.eval.term_hashes cimport (
@@ -41,12 +41,12 @@ cdef inline uint32_t entry_classes(Call* c, const Entry* e, uint8_t accept) noex
     return counted_classes(classes, e.flags & ENTRY_DENY != 0, with_assumed)
 
 
-cdef inline uint32_t entry_counts(Call* c, const Entry* e, uint8_t accept) noexcept nogil:
+cdef inline uint32_t entry_applies(Call* c, const Entry* e, uint8_t accept) noexcept nogil:
     """The classes in which a statement applies, 0 if it does not; `accept` says which truths count (F3)."""
-    return entry_counts_on(c, e, e.resources, accept)
+    return entry_applies_to_pattern(c, e, e.resources, accept)
 
 
-cdef inline uint32_t entry_counts_on(Call* c, const Entry* e, uint32_t resources, uint8_t accept) noexcept nogil:
+cdef inline uint32_t entry_applies_to_pattern(Call* c, const Entry* e, uint32_t resources, uint8_t accept) noexcept nogil:
     """The same, on some of its patterns: it matches on one of them, or not at all."""
     cdef uint32_t classes = CLASS_STAR
     if e.flags & ENTRY_U and not accept & ACCEPT_U:
@@ -83,7 +83,7 @@ cdef inline const Entry* first_listed(
         e = &c.t.entries[run.first + item.entry]
         if best != NULL and e >= best:
             break                                        # lists are in the order of the run
-        if entry_counts_on(c, e, item.resources, accept):
+        if entry_applies_to_pattern(c, e, item.resources, accept):
             return e
     return best
 
@@ -126,7 +126,7 @@ cdef inline const Entry* first_split(
 ) noexcept nogil:
     """`first_listed` over entries that ask for different texts of a key: where it has one text, those that ask for another do not count."""
     cdef const Split* split = &c.t.index_splits[slot.split]
-    cdef Fetched found
+    cdef KeyValues found
     cdef uint32_t hashes[MAX_TEXT_HASHES]
     cdef uint32_t k, n = NONE
     if c.unknown != NULL:
@@ -203,7 +203,7 @@ cdef inline const Entry* first_shaped(Call* c, const Run* run, const Index* inde
 
 
 cdef inline const Entry* first_indexed(Call* c, const Run* run, uint8_t accept) noexcept nogil:
-    """As `first_counting`, for a run with an index."""
+    """As `first_applicable`, for a run with an index."""
     cdef const Index* index = &c.t.indexes[run.index]
     cdef const Entry* best = NULL
     if index.always.split != NONE:
@@ -219,7 +219,7 @@ cdef inline const Entry* first_indexed(Call* c, const Run* run, uint8_t accept) 
     return first_shaped(c, run, index, accept, best)
 
 
-cdef inline const Entry* first_counting(Call* c, const Run* run, uint8_t accept) noexcept nogil:
+cdef inline const Entry* first_applicable(Call* c, const Run* run, uint8_t accept) noexcept nogil:
     """The first entry of a run that counts (D51), or NULL; any one that counts where nobody asks for the reason."""
     cdef const Entry* e = &c.t.entries[run.first]
     cdef uint32_t i
@@ -231,6 +231,6 @@ cdef inline const Entry* first_counting(Call* c, const Run* run, uint8_t accept)
     if run.index != NONE:
         return first_indexed(c, run, accept)
     for i in range(run.n):
-        if entry_counts(c, e + i, accept):
+        if entry_applies(c, e + i, accept):
             return e + i
     return NULL

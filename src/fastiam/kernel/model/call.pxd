@@ -21,7 +21,7 @@ from fastiam.kernel.model.keys cimport (
     KEY_SOURCE_ORG_PATHS, KEY_TAG_KEYS, KEY_TIME, KEY_VIA_SERVICE, Key,
 )
 from fastiam.kernel.model.missing_keys cimport CountedRows, count_row, is_counted
-from fastiam.kernel.model.plan cimport Row
+from fastiam.kernel.model.plan cimport Plan
 from fastiam.kernel.model.principals cimport KIND_USER, Principal
 from fastiam.kernel.model.resources cimport Endpoint
 from fastiam.kernel.model.string_table cimport PoolText, table_find
@@ -214,7 +214,7 @@ cdef struct Call:
     const ActionClass* action
     uint32_t action_class
     uint32_t action_name
-    Row own                    # the row of the principal's own layers, where it was looked up ahead
+    Plan own                   # the row of the principal's own layers, where it was looked up ahead
     Text resource
     uint16_t colons[5]         # of the resource
     uint8_t reasons            # the reported statement is asked for (D51)
@@ -270,7 +270,7 @@ cdef enum EndpointState:
     ENDPOINT_UNKNOWN = 2       # D40: the layer is U
 
 
-cdef struct Fetched:
+cdef struct KeyValues:
     const Text* texts
     int64_t n
     bint is_multi
@@ -315,14 +315,14 @@ cdef inline Text field(const Call* c, int i) noexcept nogil:
     return Text(c.resource.data + c.colons[i] + 1, c.colons[i + 1] - c.colons[i] - 1)
 
 
-cdef inline void one_text(Call* c, int depth, const char* data, int64_t size, Fetched* out) noexcept nogil:
+cdef inline void one_text(Call* c, int depth, const char* data, int64_t size, KeyValues* out) noexcept nogil:
     if reserve_texts(c.s, depth, 1):
         c.s.texts[depth][0] = Text(data, size)
         out.texts = c.s.texts[depth]
         out.n = 1
 
 
-cdef inline void from_constant(Call* c, const Constant* constant, int depth, Fetched* out) noexcept nogil:
+cdef inline void from_constant(Call* c, const Constant* constant, int depth, KeyValues* out) noexcept nogil:
     cdef int32_t i
     if not reserve_texts(c.s, depth, constant.n + 1):
         return
@@ -336,7 +336,7 @@ cdef inline void from_constant(Call* c, const Constant* constant, int depth, Fet
     out.is_conflict = constant.form & CONSTANT_CONFLICT
 
 
-cdef inline bint search(Call* c, const Constant* constants, uint32_t n, uint32_t key, int depth, Fetched* out) noexcept nogil:
+cdef inline bint search(Call* c, const Constant* constants, uint32_t n, uint32_t key, int depth, KeyValues* out) noexcept nogil:
     cdef uint32_t i
     for i in range(n):
         if constants[i].key == key:
@@ -345,7 +345,7 @@ cdef inline bint search(Call* c, const Constant* constants, uint32_t n, uint32_t
     return False
 
 
-cdef inline void column_values(Call* c, const ContextColumn* column, int depth, Fetched* out) noexcept nogil:
+cdef inline void column_values(Call* c, const ContextColumn* column, int depth, KeyValues* out) noexcept nogil:
     """The values of a row; nulls in a list are not there."""
     cdef int64_t first, last, i
     row_items(column.column, column.first + c.row, &first, &last)
@@ -358,7 +358,7 @@ cdef inline void column_values(Call* c, const ContextColumn* column, int depth, 
     out.is_multi = column.is_multi
 
 
-cdef inline void given(Call* c, uint32_t key, int depth, Fetched* out) noexcept nogil:
+cdef inline void given(Call* c, uint32_t key, int depth, KeyValues* out) noexcept nogil:
     """What the caller gives for a key; `n` is 0 if nothing."""
     cdef int32_t at = c.s.sources[key]
     promise(key < c.s.n_sources and at < (c.n_columns if c.columns != NULL else c.n_context_entries))
@@ -376,10 +376,10 @@ cdef inline void given(Call* c, uint32_t key, int depth, Fetched* out) noexcept 
     out.is_conflict = c.context_entries[at].is_conflict
 
 
-cdef inline void tag_keys(Call* c, int depth, Fetched* out) noexcept nogil:
+cdef inline void tag_keys(Call* c, int depth, KeyValues* out) noexcept nogil:
     """`aws:TagKeys`: the names of the `aws:RequestTag/` keys that are given."""
     cdef int32_t i
-    cdef Fetched tag
+    cdef KeyValues tag
     cdef int64_t n = 0
     cdef int other = 1 - depth
     if not reserve_texts(c.s, depth, c.n_context_entries + c.n_columns):
@@ -407,9 +407,9 @@ cdef inline int write_time(int64_t seconds, char* out) noexcept nogil:
     return <int>(put_time_of(put_day_of(out, days), <uint32_t>(seconds - days * 86400), 0) - out)
 
 
-cdef inline void time_value(Call* c, bint as_epoch, int depth, Fetched* out) noexcept nogil:
+cdef inline void time_value(Call* c, bint as_epoch, int depth, KeyValues* out) noexcept nogil:
     """`aws:CurrentTime` or `aws:EpochTime`: from the other one if the caller gives that, else from `now` (K5)."""
-    cdef Fetched other
+    cdef KeyValues other
     cdef Instant read
     cdef int64_t seconds
     cdef int size
@@ -431,7 +431,7 @@ cdef inline void time_value(Call* c, bint as_epoch, int depth, Fetched* out) noe
         out[0] = other
 
 
-cdef inline void region_value(Call* c, int depth, Fetched* out) noexcept nogil:
+cdef inline void region_value(Call* c, int depth, KeyValues* out) noexcept nogil:
     """`aws:RequestedRegion`: the region field, else `us-east-1` for a global service in partition `aws` (5.4, K6)."""
     cdef Text region
     if not c.is_star:
@@ -452,7 +452,7 @@ cdef inline void region_value(Call* c, int depth, Fetched* out) noexcept nogil:
         one_text(c, depth, b"us-east-1", 9, out)
 
 
-cdef inline void org_value(Call* c, uint32_t account, bint paths, int depth, Fetched* out) noexcept nogil:
+cdef inline void org_value(Call* c, uint32_t account, bint paths, int depth, KeyValues* out) noexcept nogil:
     cdef uint32_t constant
     promise(account == NONE or account < c.t.n_accounts)
     if account != NONE:
@@ -463,16 +463,16 @@ cdef inline void org_value(Call* c, uint32_t account, bint paths, int depth, Fet
 
 cdef inline uint32_t source_account(Call* c, int depth) noexcept nogil:
     """The account that `aws:SourceAccount` names, in `accounts`, or NONE."""
-    cdef Fetched source
+    cdef KeyValues source
     given(c, c.t.key_source_account, depth, &source)
     if source.n != 1:
         return NONE
     return table_find(&c.t.account_names, c.t.pool, source.texts[0].data, source.texts[0].size, c.t.seed)
 
 
-cdef inline void derive(Call* c, const Key* k, uint32_t key, int depth, Fetched* out) noexcept nogil:
+cdef inline void derive(Call* c, const Key* k, uint32_t key, int depth, KeyValues* out) noexcept nogil:
     """The value of a key that the caller does not give."""
-    cdef Fetched other
+    cdef KeyValues other
     if search(c, &c.t.constants[c.principal.constants], c.principal.n_constants, key, depth, out):
         return
     if k.source == KEY_CALLER or k.source == KEY_PRINCIPAL:
@@ -545,7 +545,7 @@ cdef inline void count_reading(Call* c, uint32_t key, bint is_absent) noexcept n
         count_row(&c.s.counted_rows[key], &c.s.missing_key_counts[key], c.batch_row)
 
 
-cdef inline void peek(Call* c, uint32_t key, int depth, Fetched* out) noexcept nogil:
+cdef inline void peek(Call* c, uint32_t key, int depth, KeyValues* out) noexcept nogil:
     """`fetch`, which nobody counts as reading the key."""
     cdef const Key* k = &c.t.keys[key]
     promise(key < c.t.n_keys)
@@ -566,7 +566,7 @@ cdef inline void peek(Call* c, uint32_t key, int depth, Fetched* out) noexcept n
         derive(c, k, key, depth, out)
 
 
-cdef inline void fetch(Call* c, uint32_t key, int depth, Fetched* out) noexcept nogil:
+cdef inline void fetch(Call* c, uint32_t key, int depth, KeyValues* out) noexcept nogil:
     """The values of a key; `n` is 0 where it is absent. `depth` picks the scratch list: 0 condition, 1 variable."""
     peek(c, key, depth, out)
     if c.s.missing_key_counts != NULL:

@@ -50,7 +50,7 @@ cdef enum Status:              # how an attempt to decide ends; all but DONE are
     BAD_UNKNOWN = 9            # `aws:AssumedRoot` of a root principal cannot be unknown (D71)
 
 
-cdef struct Answer:
+cdef struct RawDecision:
     const Entry* entry         # the reported statement, or NULL
     uint32_t missing           # the policy set whose row is not there
     uint32_t missing_flag      # WHOLE, or 0

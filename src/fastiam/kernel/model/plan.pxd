@@ -2,15 +2,15 @@
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 
-cdef enum RowFlag:             # what most requests need to know of a row
-    ROW_DENIES = 1             # has denies
-    ROW_GRANTS = 2             # has allows in the first segment
-    ROW_GRANTS_ALL = 4         # the first segment holds an allow that always counts; of SCPs this and the next two say it of levels (`_levels`)
-    ROW_PASSES = 8             # every segment does
-    ROW_FLAT = 16              # the denies and the allows of the first segment are few: `match_ops` say all
-    ROW_BOUND_ALL = 32         # the second segment holds an allow that always counts: a principal's boundary
-    ROW_SESSION_ALL = 64       # the third one does: its session policies
-    ROW_LIMITS_FLAT = 128      # where these two do not, `match_ops` say all of them
+cdef enum PlanFlag:            # what most requests need to know of a row
+    PLAN_HAS_DENY = 1          # has denies
+    PLAN_HAS_ALLOW = 2         # has allows in the first segment
+    PLAN_ALLOWS_ALL = 4        # the first segment holds an allow that always counts; of SCPs this and the next two say it of levels (`_levels`)
+    PLAN_EVERY_LEVEL_ALLOWS = 8  # every segment does
+    PLAN_HAS_PROGRAM = 16      # the denies and the allows of the first segment are few: `match_ops` say all
+    PLAN_BOUNDARY_ALLOWS_ALL = 32  # the second segment holds an allow that always counts: a principal's boundary
+    PLAN_SESSION_ALLOWS_ALL = 64  # the third one does: its session policies
+    PLAN_LIMITS_HAVE_PROGRAM = 128  # where these two do not, `match_ops` say all of them
 
 
 cdef enum EvalPath:            # what is left to do for a request, as bits: the highest one tells
@@ -18,11 +18,11 @@ cdef enum EvalPath:            # what is left to do for a request, as bits: the 
     PATH_LAYERED = 2           # other layers, or what is stored about the resource, do too
     PATH_GENERAL = 4           # it may have rules of its own, or something is not there yet
     PATH_MASK = 7              # all of these
-    REASONS_SHIFT = 4          # in `Row.paths`
+    REASONS_SHIFT = 4          # in `Plan.paths`
     PLAN_SERVICES_GENERAL = 128  # there, too: some allow is about everybody but services, which flats do not tell apart
 
 
-cdef struct Row:               # (policy set, action class): one run of denies, then a run of allows a segment
+cdef struct Plan:              # (policy set, action class): one run of denies, then a run of allows a segment
     uint32_t first             # `runs`
     uint32_t program           # `match_ops`: the denies, then the allows of the first segment, of a boundary, of session policies; or of levels of SCPs
     uint16_t n                 # 1 + number of segments; 0: the row is not there yet
@@ -35,21 +35,21 @@ cdef struct Row:               # (policy set, action class): one run of denies, 
 
 
 cdef enum:
-    BY_NAME = 0x80000000       # in a cell: an action name, not a class
-    WHOLE = 0x40000000         # in a cell: the row with nothing left out, which says what an answer depends on (D74)
+    BY_ACTION_NAME = 0x80000000  # in a cell: an action name, not a class
+    FULL_PLAN = 0x40000000     # in a cell: the row with nothing left out, which says what an answer depends on (D74)
 
 
-cdef struct Cell:              # (policy set, class or name) -> row
+cdef struct PlanCell:          # (policy set, class or name) -> row
     uint64_t key               # policy_set << 32 | class, plus 1; 0: empty
-    uint64_t row               # index in `rows`
+    uint64_t plan              # index in `rows`
 
 
-cdef struct RowTable:          # cells in a grid, class by class, and those that it has no place for by hash
-    const Row* rows            # the first one stands for all that are not there yet
+cdef struct PlanTable:         # cells in a grid, class by class, and those that it has no place for by hash
+    const Plan* plans          # the first one stands for all that are not there yet
     const uint32_t* grid       # [class * n_policy_sets + policy_set]: index in `rows`
-    const Cell* cells
+    const PlanCell* cells
     uint32_t mask
-    uint32_t n_rows
+    uint32_t n_plans
     uint32_t n_policy_sets
     uint32_t n_classes
 

@@ -2,7 +2,7 @@
 from libc.stdint cimport uint32_t, uint64_t
 
 from fastiam.kernel.base.text cimport mix
-from fastiam.kernel.model.plan cimport Row
+from fastiam.kernel.model.plan cimport Plan
 from fastiam.kernel.model.tables cimport TablesC
 
 
@@ -17,9 +17,9 @@ cdef inline const uint32_t* grid_cell(const TablesC* t, uint32_t policy_set, uin
     return &t.cells.grid[<size_t>action * t.cells.n_policy_sets + policy_set]
 
 
-cdef inline const Row* plan_at(const TablesC* t, uint64_t number) noexcept nogil:
+cdef inline const Plan* plan_at(const TablesC* t, uint64_t number) noexcept nogil:
     """A row by its number; the first one, whose `n` is 0, where it lies beyond this snapshot of the tables."""
-    return &t.cells.rows[number if number < t.cells.n_rows else 0]
+    return &t.cells.plans[number if number < t.cells.n_plans else 0]
 
 
 cdef inline uint64_t find_plan_by_key(const TablesC* t, uint64_t key) noexcept nogil:
@@ -27,12 +27,12 @@ cdef inline uint64_t find_plan_by_key(const TablesC* t, uint64_t key) noexcept n
     cdef uint32_t at = <uint32_t>mix(key) & t.cells.mask
     while t.cells.cells[at].key != 0:
         if t.cells.cells[at].key == key:
-            return t.cells.cells[at].row
+            return t.cells.cells[at].plan
         at = (at + 1) & t.cells.mask
     return 0
 
 
-cdef inline const Row* find_plan(const TablesC* t, uint32_t policy_set, uint32_t action) noexcept nogil:
+cdef inline const Plan* find_plan(const TablesC* t, uint32_t policy_set, uint32_t action) noexcept nogil:
     """The row of a cell."""
     cdef const uint32_t* cell = grid_cell(t, policy_set, action)
     return plan_at(t, find_plan_by_key(t, cell_key(policy_set, action)) if cell == NULL else cell[0])

@@ -90,4 +90,4 @@ cdef struct TablesC:
     StringTable account_names
     StringTable endpoint_names
     StringTable services       # of ARNs with records -> ServiceMode
-    RowTable cells
+    PlanTable cells

@@ -2,12 +2,12 @@
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from fastiam.kernel.model.match_ops cimport MatchOp
-from fastiam.kernel.model.plan cimport Row
+from fastiam.kernel.model.plan cimport Plan
 from fastiam.kernel.plan.match_programs cimport MatchPrograms
 
 
 cdef class DenyFilterBuilder(MatchPrograms):
-    cdef uint64_t _filter_of(self, const Row* row) except? 0xFFFFFFFFFFFFFFFE
+    cdef uint64_t _filter_of(self, const Plan* plan) except? 0xFFFFFFFFFFFFFFFE
     cdef bint _reads_what_is_supplied(self, const MatchOp* f)
     cdef bint _needs_no_caller(self, uint32_t text, uint32_t size)
     cdef int _store_filter(self, uint64_t filter_bits) except -1

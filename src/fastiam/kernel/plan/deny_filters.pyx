@@ -13,19 +13,19 @@ from fastiam.kernel.eval.unknown cimport next_variable_token, variable_index
 cdef class DenyFilterBuilder(MatchPrograms):
     """Vectors with sieves."""
 
-    cdef uint64_t _filter_of(self, const Row* row) except? 0xFFFFFFFFFFFFFFFE:
+    cdef uint64_t _filter_of(self, const Plan* plan) except? 0xFFFFFFFFFFFFFFFE:
         """The blocks of conditions of which one must hold for a deny to apply, as bits."""
         cdef MatchOp* f
         cdef Index* index
         cdef uint64_t filter_bits = 0
         cdef uint32_t i, j, n
-        if row.flags & ROW_DENIES and not row.flags & ROW_FLAT:
+        if plan.flags & PLAN_HAS_DENY and not plan.flags & PLAN_HAS_PROGRAM:
             return FILTER_ALWAYS
-        if row.denies == 0:
+        if plan.denies == 0:
             return 0
         self.sync()                                      # flats may have moved the pool
-        for i in range(row.denies):
-            f = <MatchOp*>self.match_ops.data + row.program + i
+        for i in range(plan.denies):
+            f = <MatchOp*>self.match_ops.data + plan.program + i
             n, index = 1, NULL
             if f.first == STEP_INDEX_PROBE:
                 index = <Index*>self.indexes.data + f.conditions
@@ -87,9 +87,9 @@ cdef class DenyFilterBuilder(MatchPrograms):
 
     cdef int _store_filter(self, uint64_t filter_bits) except -1:
         """Of the last row. One that was not finished, for want of memory, has a sieve that lets everything through."""
-        while self.deny_filters.n < self.rows.n:
+        while self.deny_filters.n < self.plans.n:
             (<uint64_t*>self._push(&self.deny_filters))[0] = FILTER_ALWAYS
-        (<uint64_t*>self.deny_filters.data)[self.rows.n - 1] = filter_bits
+        (<uint64_t*>self.deny_filters.data)[self.plans.n - 1] = filter_bits
         return 0
 
     cdef bint _is_prunable(self, uint32_t conditions):

@@ -3,13 +3,13 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t
 
 from fastiam.kernel.model.match_ops cimport MatchOp
 from fastiam.kernel.model.patterns cimport Pattern
-from fastiam.kernel.model.plan cimport Row
+from fastiam.kernel.model.plan cimport Plan
 from fastiam.kernel.model.policies cimport Entry, Run
 from fastiam.kernel.plan.index_builder cimport Indexes
 
 
 cdef class MatchPrograms(Indexes):
-    cdef int _build_program(self, Row* row) except -1
+    cdef int _build_program(self, Plan* plan) except -1
     cdef bint _variable_op(self, MatchOp* f, const Pattern* p, uint32_t head)
     cdef uint32_t _append_ops(self, uint32_t entry, MatchOp* match_ops, uint32_t n) except? 0xFFFFFFFE
     cdef uint32_t _count_probes(self, const MatchOp* match_ops, uint32_t first, uint32_t n)
@@ -21,8 +21,8 @@ cdef class MatchPrograms(Indexes):
     cdef bint _may_leave_services_out(self, const Entry* e)
     cdef uint32_t _accounts_of(self, const Entry* e, uint8_t* several)
     cdef uint8_t _principal_hint(self, const Entry* e)
-    cdef bint _levels(self, Row* row, Run** limits)
-    cdef uint32_t _append_limit_ops(self, Row* row, Run** limits, MatchOp* match_ops) except? 0xFFFFFFFE
+    cdef bint _levels(self, Plan* plan, Run** limits)
+    cdef uint32_t _append_limit_ops(self, Plan* plan, Run** limits, MatchOp* match_ops) except? 0xFFFFFFFE
     cdef uint32_t _append_run_ops(self, Run* run, MatchOp* match_ops, uint32_t n, uint32_t most) except? 0xFFFFFFFE
     cdef uint32_t _n_equal_fingerprints(self, const MatchOp* match_ops, uint32_t n, uint32_t least)
     cdef bint _blurs(self, const MatchOp* match_ops, uint32_t n, uint32_t least, uint32_t field)

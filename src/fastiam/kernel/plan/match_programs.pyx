@@ -48,63 +48,63 @@ cdef class MatchPrograms(Indexes):
 
     # -- flats -----------------------------------------------------------------------------------------------------------------------
 
-    cdef int _build_program(self, Row* row) except -1:
+    cdef int _build_program(self, Plan* plan) except -1:
         """Write the denies and the first allows of a row out as flats, if they are few, and with them those of its limits."""
-        cdef Run* runs = <Run*>self.runs.data + row.first
+        cdef Run* runs = <Run*>self.runs.data + plan.first
         cdef Run* limits[3]                              # the allows
         cdef MatchOp match_ops[2 * (MAX_PROGRAM + MAX_LIMIT_OPS)]  # those of groups come after the others are there
         cdef uint32_t denies = self._append_run_ops(runs, match_ops, 0, MAX_PROGRAM), n = denies
-        cdef bint of_scps = row.n > 1 and runs[1].layer == LAYER_SCP
-        limits[0] = runs + 1 if row.n > 1 else NULL
-        limits[1] = runs + 2 if row.n > 2 and runs[2].layer == LAYER_BOUNDARY and not runs[2].flags & RUN_ALL else NULL
-        limits[2] = runs + 3 if row.n > 3 and runs[3].layer == LAYER_SESSION and not runs[3].flags & RUN_ALL else NULL
-        if of_scps and not self._levels(row, limits):
+        cdef bint of_scps = plan.n > 1 and runs[1].layer == LAYER_SCP
+        limits[0] = runs + 1 if plan.n > 1 else NULL
+        limits[1] = runs + 2 if plan.n > 2 and runs[2].layer == LAYER_BOUNDARY and not runs[2].flags & RUN_ALL else NULL
+        limits[2] = runs + 3 if plan.n > 3 and runs[3].layer == LAYER_SESSION and not runs[3].flags & RUN_ALL else NULL
+        if of_scps and not self._levels(plan, limits):
             return 0
         if limits[0] != NULL:
             n = self._append_run_ops(limits[0], match_ops, denies, MAX_PROGRAM)
-        if n > MAX_PROGRAM or (n == 0 and row.flags & (ROW_DENIES | ROW_GRANTS) and not of_scps):
+        if n > MAX_PROGRAM or (n == 0 and plan.flags & (PLAN_HAS_DENY | PLAN_HAS_ALLOW) and not of_scps):
             return 0
-        row.flags |= ROW_FLAT
-        row.denies = narrow8(denies)
-        row.n_ops = narrow8(n)
-        n = self._append_limit_ops(row, limits, match_ops)
-        if of_scps and not row.flags & ROW_LIMITS_FLAT:
-            row.flags &= ~ROW_FLAT
+        plan.flags |= PLAN_HAS_PROGRAM
+        plan.denies = narrow8(denies)
+        plan.n_ops = narrow8(n)
+        n = self._append_limit_ops(plan, limits, match_ops)
+        if of_scps and not plan.flags & PLAN_LIMITS_HAVE_PROGRAM:
+            plan.flags &= ~PLAN_HAS_PROGRAM
         if n:
-            row.program = self.match_ops.n               # else the first one of all, which can be read
+            plan.program = self.match_ops.n              # else the first one of all, which can be read
             memcpy(self._push(&self.match_ops, n), match_ops, n * sizeof(MatchOp))
         return 0
 
-    cdef bint _levels(self, Row* row, Run** limits):
+    cdef bint _levels(self, Plan* plan, Run** limits):
         """Find the levels of SCPs that do not allow everything, and clear the flags of those that are there; False where these are too many."""
-        cdef Run* runs = <Run*>self.runs.data + row.first
+        cdef Run* runs = <Run*>self.runs.data + plan.first
         cdef uint32_t i, n = 0
         limits[0] = limits[1] = limits[2] = NULL
-        row.flags |= ROW_GRANTS_ALL | ROW_BOUND_ALL | ROW_SESSION_ALL
-        for i in range(1, row.n):
+        plan.flags |= PLAN_ALLOWS_ALL | PLAN_BOUNDARY_ALLOWS_ALL | PLAN_SESSION_ALLOWS_ALL
+        for i in range(1, plan.n):
             if runs[i].flags & RUN_ALL:
                 continue
             if n == 3:
                 return False
             limits[n] = runs + i
-            row.flags &= ~<uint8_t>(ROW_GRANTS_ALL if n == 0 else ROW_BOUND_ALL << (n - 1))
+            plan.flags &= ~<uint8_t>(PLAN_ALLOWS_ALL if n == 0 else PLAN_BOUNDARY_ALLOWS_ALL << (n - 1))
             n += 1
         return True
 
-    cdef uint32_t _append_limit_ops(self, Row* row, Run** limits, MatchOp* match_ops) except? 0xFFFFFFFE:
+    cdef uint32_t _append_limit_ops(self, Plan* plan, Run** limits, MatchOp* match_ops) except? 0xFFFFFFFE:
         """Append the flats of a boundary and of session policies to those of a row, if they are few; how many it has then. Or of the second
         and third level of SCPs."""
-        cdef uint32_t bound = row.n_ops, session
+        cdef uint32_t bound = plan.n_ops, session
         if limits[1] != NULL:
             bound = self._append_run_ops(limits[1], match_ops, bound, MAX_PROGRAM + MAX_LIMIT_OPS)
         session = bound
         if limits[2] != NULL:
             session = self._append_run_ops(limits[2], match_ops, bound, MAX_PROGRAM + MAX_LIMIT_OPS)
         if session > MAX_PROGRAM + MAX_LIMIT_OPS:
-            return row.n_ops
-        row.flags |= ROW_LIMITS_FLAT
-        row.n_bound = narrow8(bound - row.n_ops)
-        row.n_session = narrow8(session - bound)
+            return plan.n_ops
+        plan.flags |= PLAN_LIMITS_HAVE_PROGRAM
+        plan.n_bound = narrow8(bound - plan.n_ops)
+        plan.n_session = narrow8(session - bound)
         return session
 
     cdef uint32_t _append_run_ops(self, Run* run, MatchOp* match_ops, uint32_t n, uint32_t most) except? 0xFFFFFFFE:

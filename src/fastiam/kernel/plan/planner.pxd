@@ -1,13 +1,13 @@
 """Plans, and the names and classes of actions."""
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
-from fastiam.kernel.model.plan cimport Row, PlanKey
+from fastiam.kernel.model.plan cimport Plan, PlanKey
 from fastiam.kernel.model.policies cimport Body, Entry, LayerLevel
 from fastiam.kernel.plan.deny_filters cimport DenyFilterBuilder
 from fastiam.kernel.storage.vectors cimport Vector
 
 
-cdef class Rows(DenyFilterBuilder):
+cdef class Planner(DenyFilterBuilder):
     cdef uint32_t n_cells, n_hashed
     cdef uint32_t stamp
     cdef dict class_ids
@@ -24,14 +24,14 @@ cdef class Rows(DenyFilterBuilder):
     cdef int _action_truth(self, const Body* b)
     cdef int _collect(self, LayerLevel s) except -1
     cdef int _close_run(self, Vector* scratch, uint32_t first, uint8_t layer, uint8_t level, bint whole) except -1
-    cdef int make_rows(self, const PlanKey* keys, uint32_t n) except -1
+    cdef int build_plans(self, const PlanKey* keys, uint32_t n) except -1
     cdef void _prefetch_inputs(self, const PlanKey* keys, uint32_t n)
-    cdef int _make_row(self, const PlanKey* row) except -1
-    cdef uint32_t _row_number(self, bint whole) except? 0xFFFFFFFE
+    cdef int _build_plan(self, const PlanKey* plan) except -1
+    cdef uint32_t _intern_plan(self, bint whole) except? 0xFFFFFFFE
     cdef int _grow_row_slots(self) except -1
     cdef const Entry* _scratch_of(self, uint32_t i)
-    cdef bint _is_row(self, uint32_t number)
-    cdef int _add_row(self, bint whole) except -1
-    cdef Row _flags_of(self, uint32_t first, uint32_t n)
-    cdef void _find_paths(self, Row* row)
-    cdef bint _may_mean_services(self, const Row* row)
+    cdef bint _is_plan(self, uint32_t number)
+    cdef int _append_plan(self, bint whole) except -1
+    cdef Plan _summarize_plan(self, uint32_t first, uint32_t n)
+    cdef void _find_paths(self, Plan* plan)
+    cdef bint _may_mean_services(self, const Plan* plan)

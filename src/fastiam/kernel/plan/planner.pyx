@@ -27,7 +27,7 @@ cdef extern from "Python.h":
     int PyGC_Disable()         # whether it was enabled
 
 
-cdef class Rows(DenyFilterBuilder):
+cdef class Planner(DenyFilterBuilder):
     """Vectors with action names, action classes and rows."""
 
     def __cinit__(self):
@@ -74,9 +74,9 @@ cdef class Rows(DenyFilterBuilder):
 
     cdef int _cells(self, uint64_t capacity) except -1:
         """An empty table of cells, and no rows."""
-        cdef Vector cells = emptied(&self.cells), slots = emptied(&self.row_slots)
-        if self.rows.n == 0:
-            (<Row*>self._push(&self.rows))[0] = self._flags_of(0, 0)     # of all that are not there yet
+        cdef Vector cells = emptied(&self.cells), slots = emptied(&self.plan_slots)
+        if self.plans.n == 0:
+            (<Plan*>self._push(&self.plans))[0] = self._summarize_plan(0, 0)  # of all that are not there yet
             self._store_filter(0)
         self._resize(&cells, capacity)
         self._release(self.cells.data)
@@ -84,8 +84,8 @@ cdef class Rows(DenyFilterBuilder):
         self.n_cells = 0
         self.n_hashed = 0
         self._resize(&slots, 64)
-        self._release(self.row_slots.data)
-        self.row_slots = slots
+        self._release(self.plan_slots.data)
+        self.plan_slots = slots
         self.sync()
         return 0
 
@@ -93,9 +93,9 @@ cdef class Rows(DenyFilterBuilder):
         """Let a cell be found: in the grid, or by hash where the grid would become too large."""
         cdef uint64_t needed
         self.n_cells += 1
-        if policy_set < self.t.n_indexed_sets < LIMIT and action < <uint32_t>BY_NAME:
+        if policy_set < self.t.n_indexed_sets < LIMIT and action < <uint32_t>BY_ACTION_NAME:
             needed = (<uint64_t>action + 1) * self.t.n_indexed_sets
-            if not action & <uint32_t>WHOLE and needed <= MAX_GRID:
+            if not action & <uint32_t>FULL_PLAN and needed <= MAX_GRID:
                 if needed > self.grid.n:
                     self._push(&self.grid, needed - self.grid.n)
                 self.sync()                              # the row is there before its number is
@@ -104,8 +104,8 @@ cdef class Rows(DenyFilterBuilder):
         return self._enter_hashed(cell_key(policy_set, action), number)
 
     cdef int _enter_hashed(self, uint64_t key, uint64_t number) except -1:
-        cdef Cell* old
-        cdef Cell* cells
+        cdef PlanCell* old
+        cdef PlanCell* cells
         cdef uint32_t i, n, at
         cdef Vector before, larger
         if self.n_hashed * 2 >= self.cells.capacity:
@@ -114,18 +114,18 @@ cdef class Rows(DenyFilterBuilder):
             before = self.cells
             self.cells = larger
             self.sync()
-            old = <Cell*>before.data
+            old = <PlanCell*>before.data
             n = before.capacity
             self.n_hashed = 0
             for i in range(n):
                 if old[i].key != 0:
-                    self._enter_hashed(old[i].key, old[i].row)
+                    self._enter_hashed(old[i].key, old[i].plan)
             self._release(before.data)
-        cells = <Cell*>self.cells.data
+        cells = <PlanCell*>self.cells.data
         at = <uint32_t>mix(key) & (self.cells.capacity - 1)
         while cells[at].key != 0:
             at = (at + 1) & (self.cells.capacity - 1)
-        cells[at].row = number
+        cells[at].plan = number
         fastiam_publish(&cells[at].key, key)
         self.n_hashed += 1
         return 0
@@ -238,7 +238,7 @@ cdef class Rows(DenyFilterBuilder):
         run.flags = flags
         return 0
 
-    cdef int make_rows(self, const PlanKey* keys, uint32_t n) except -1:
+    cdef int build_plans(self, const PlanKey* keys, uint32_t n) except -1:
         """Build the rows of cells that have none; one may be named twice.
 
         Nothing is collected meanwhile: a finalizer may decide with the same engine, and would build a row in the midst of another one.
@@ -249,7 +249,7 @@ cdef class Rows(DenyFilterBuilder):
             for first in range(0, n, PREFETCH_DISTANCE):
                 self._prefetch_inputs(keys + first, min(n - first, <uint32_t>PREFETCH_DISTANCE))
                 for i in range(first, min(n, first + <uint32_t>PREFETCH_DISTANCE)):
-                    self._make_row(keys + i)
+                    self._build_plan(keys + i)
         finally:
             if collects:
                 PyGC_Enable()
@@ -295,64 +295,64 @@ cdef class Rows(DenyFilterBuilder):
             for j in range(min(r.n, <uint32_t>MAX_BODIES)):
                 prefetch(actions + bodies[listed[r.first + j]].actions)
 
-    cdef int _make_row(self, const PlanKey* row) except -1:
+    cdef int _build_plan(self, const PlanKey* plan) except -1:
         """The denies of all segments, then the allows of each."""
-        cdef PolicySet s = (<PolicySet*>self.policy_sets.data)[row.policy_set]
+        cdef PolicySet s = (<PolicySet*>self.policy_sets.data)[plan.policy_set]
         cdef LayerLevel* layer_levels = <LayerLevel*>self.layer_levels.data + s.first
-        cdef bint late = row.policy_set >= self.t.n_indexed_sets
-        cdef uint32_t key = (row.name | BY_NAME if late else row.cls) | row.flag
+        cdef bint late = plan.policy_set >= self.t.n_indexed_sets
+        cdef uint32_t key = (plan.name | BY_ACTION_NAME if late else plan.cls) | plan.flag
         cdef uint32_t i, first
-        if find_plan(&self.t, row.policy_set, key).n:
+        if find_plan(&self.t, plan.policy_set, key).n:
             return 0
         if late:
-            self._stamp_name(row.name)
+            self._stamp_name(plan.name)
         else:
-            self._stamp(row.cls)
+            self._stamp(plan.cls)
         self.scratch_denies.n = self.scratch_allows.n = self.scratch_runs.n = 0
         for i in range(s.n):
             first = self.scratch_allows.n
             self._collect(layer_levels[i])
             if layer_levels[i].layer != LAYER_RCP:
-                self._close_run(&self.scratch_allows, first, layer_levels[i].layer, layer_levels[i].level, row.flag != 0)
-        self._close_run(&self.scratch_denies, 0, 0, 0, row.flag != 0)
-        self._enter_cell(row.policy_set, key, self._row_number(row.flag != 0))
+                self._close_run(&self.scratch_allows, first, layer_levels[i].layer, layer_levels[i].level, plan.flag != 0)
+        self._close_run(&self.scratch_denies, 0, 0, 0, plan.flag != 0)
+        self._enter_cell(plan.policy_set, key, self._intern_plan(plan.flag != 0))
         self.sync()
         return 0
 
     # -- equal rows exist once ---------------------------------------------------------------------------------------------------
 
-    cdef uint32_t _row_number(self, bint whole) except? 0xFFFFFFFE:
+    cdef uint32_t _intern_plan(self, bint whole) except? 0xFFFFFFFE:
         """The number of the row that the scratch lists hold, which is new or known."""
-        cdef StringSlot* slots = <StringSlot*>self.row_slots.data
+        cdef StringSlot* slots = <StringSlot*>self.plan_slots.data
         cdef uint64_t h
         cdef uint32_t at
         h = hash_bytes(self.scratch_denies.data, <int64_t>self.scratch_denies.n * <int64_t>sizeof(Entry), self.t.seed)
         h = hash_bytes(self.scratch_allows.data, <int64_t>self.scratch_allows.n * <int64_t>sizeof(Entry), h)
         h = hash_bytes(self.scratch_runs.data, <int64_t>self.scratch_runs.n * <int64_t>sizeof(Run), h)
-        at = (<uint32_t>h >> 1) & (self.row_slots.capacity - 1)
+        at = (<uint32_t>h >> 1) & (self.plan_slots.capacity - 1)
         while slots[at].hash != 0:
-            if slots[at].hash == <uint32_t>h | 1 and self._is_row(slots[at].value):
+            if slots[at].hash == <uint32_t>h | 1 and self._is_plan(slots[at].value):
                 return slots[at].value
-            at = (at + 1) & (self.row_slots.capacity - 1)
-        self._add_row(whole)
-        slots[at] = StringSlot(<uint32_t>h | 1, self.rows.n - 1)
-        if self.rows.n * 2 > self.row_slots.capacity:
+            at = (at + 1) & (self.plan_slots.capacity - 1)
+        self._append_plan(whole)
+        slots[at] = StringSlot(<uint32_t>h | 1, self.plans.n - 1)
+        if self.plans.n * 2 > self.plan_slots.capacity:
             self._grow_row_slots()
-        return self.rows.n - 1
+        return self.plans.n - 1
 
     cdef int _grow_row_slots(self) except -1:
-        cdef Vector before = self.row_slots, larger = emptied(&before)
+        cdef Vector before = self.plan_slots, larger = emptied(&before)
         cdef StringSlot* old = <StringSlot*>before.data
         cdef StringSlot* slots
         cdef uint32_t i, at
         self._resize(&larger, <uint64_t>before.capacity * 2)
-        self.row_slots = larger
-        slots = <StringSlot*>self.row_slots.data
+        self.plan_slots = larger
+        slots = <StringSlot*>self.plan_slots.data
         for i in range(before.capacity):
             if old[i].hash != 0:
-                at = (old[i].hash >> 1) & (self.row_slots.capacity - 1)
+                at = (old[i].hash >> 1) & (self.plan_slots.capacity - 1)
                 while slots[at].hash != 0:
-                    at = (at + 1) & (self.row_slots.capacity - 1)
+                    at = (at + 1) & (self.plan_slots.capacity - 1)
                 slots[at] = old[i]
         free_items(before.data)
         return 0
@@ -362,16 +362,16 @@ cdef class Rows(DenyFilterBuilder):
         cdef const Run* run = <Run*>self.scratch_runs.data + (self.scratch_runs.n - 1 if i == 0 else i - 1)
         return <Entry*>(self.scratch_denies.data if i == 0 else self.scratch_allows.data) + run.first
 
-    cdef bint _is_row(self, uint32_t number):
+    cdef bint _is_plan(self, uint32_t number):
         """Whether a row is the one that the scratch lists hold."""
-        cdef Row row = (<Row*>self.rows.data)[number]
+        cdef Plan plan = (<Plan*>self.plans.data)[number]
         cdef const Run* run
         cdef const Run* other
         cdef uint32_t i
-        if row.n != self.scratch_runs.n:
+        if plan.n != self.scratch_runs.n:
             return False
-        for i in range(row.n):
-            run = <Run*>self.runs.data + row.first + i
+        for i in range(plan.n):
+            run = <Run*>self.runs.data + plan.first + i
             other = <Run*>self.scratch_runs.data + (self.scratch_runs.n - 1 if i == 0 else i - 1)
             if run.n != other.n or run.layer != other.layer or run.level != other.level or run.flags != other.flags:
                 return False
@@ -379,11 +379,11 @@ cdef class Rows(DenyFilterBuilder):
                 return False
         return True
 
-    cdef int _add_row(self, bint whole) except -1:
+    cdef int _append_plan(self, bint whole) except -1:
         """Append the row that the scratch lists hold; nobody sees it before its number is in a cell."""
         cdef uint32_t first = self.runs.n, i, at
         cdef Run run
-        cdef Row* row
+        cdef Plan* plan
         for i in range(self.scratch_runs.n):
             run = (<Run*>self.scratch_runs.data)[self.scratch_runs.n - 1 if i == 0 else i - 1]
             at = self.entries.n
@@ -392,59 +392,59 @@ cdef class Rows(DenyFilterBuilder):
             run.first = at
             run.index = self._index(at, run.n) if run.n >= self.index_from and not whole else NONE
             (<Run*>self._push(&self.runs))[0] = run
-        row = <Row*>self._push(&self.rows)
-        row[0] = self._flags_of(first, self.runs.n - first)
+        plan = <Plan*>self._push(&self.plans)
+        plan[0] = self._summarize_plan(first, self.runs.n - first)
         if not whole:
-            self._build_program(row)
-        self._find_paths(row)
-        self._store_filter(self._filter_of(row))
+            self._build_program(plan)
+        self._find_paths(plan)
+        self._store_filter(self._filter_of(plan))
         return 0
 
-    cdef Row _flags_of(self, uint32_t first, uint32_t n):
+    cdef Plan _summarize_plan(self, uint32_t first, uint32_t n):
         """A row, with what can be told of it at once."""
         cdef const Run* runs = <const Run*>self.runs.data + first
         cdef uint32_t i
-        cdef Row row
-        memset(&row, 0, sizeof(Row))
-        row.first = first
-        row.n = narrow16(n)
-        row.paths = PATH_GENERAL << REASONS_SHIFT | PATH_GENERAL
+        cdef Plan plan
+        memset(&plan, 0, sizeof(Plan))
+        plan.first = first
+        plan.n = narrow16(n)
+        plan.paths = PATH_GENERAL << REASONS_SHIFT | PATH_GENERAL
         if n == 0:
-            return row
+            return plan
         if n > 1:
-            row.flags = ROW_PASSES
+            plan.flags = PLAN_EVERY_LEVEL_ALLOWS
         if runs[0].n:
-            row.flags |= ROW_DENIES
+            plan.flags |= PLAN_HAS_DENY
         for i in range(1, n):
             if not runs[i].flags & RUN_ALL:
-                row.flags &= ~ROW_PASSES
+                plan.flags &= ~PLAN_EVERY_LEVEL_ALLOWS
         if n > 2 and runs[2].flags & RUN_ALL:
-            row.flags |= ROW_BOUND_ALL
+            plan.flags |= PLAN_BOUNDARY_ALLOWS_ALL
         if n > 3 and runs[3].flags & RUN_ALL:
-            row.flags |= ROW_SESSION_ALL
+            plan.flags |= PLAN_SESSION_ALLOWS_ALL
         if n > 1 and runs[1].n:
-            row.flags |= ROW_GRANTS
+            plan.flags |= PLAN_HAS_ALLOW
             if runs[1].flags & RUN_ALL:
-                row.flags |= ROW_GRANTS_ALL
-        return row
+                plan.flags |= PLAN_ALLOWS_ALL
+        return plan
 
-    cdef void _find_paths(self, Row* row):
+    cdef void _find_paths(self, Plan* plan):
         """What the flags leave to do."""
-        cdef uint8_t own = 0 if row.flags & ROW_FLAT else PATH_LAYERED, reasons = own
-        if row.flags & ROW_DENIES or (row.flags & ROW_GRANTS and not row.flags & ROW_GRANTS_ALL):
+        cdef uint8_t own = 0 if plan.flags & PLAN_HAS_PROGRAM else PATH_LAYERED, reasons = own
+        if plan.flags & PLAN_HAS_DENY or (plan.flags & PLAN_HAS_ALLOW and not plan.flags & PLAN_ALLOWS_ALL):
             own |= PATH_PRINCIPAL_ONLY
-        if row.flags & (ROW_DENIES | ROW_GRANTS):
+        if plan.flags & (PLAN_HAS_DENY | PLAN_HAS_ALLOW):
             reasons |= PATH_PRINCIPAL_ONLY
-        row.paths = reasons << REASONS_SHIFT | own | PLAN_SERVICES_GENERAL * self._may_mean_services(row)
+        plan.paths = reasons << REASONS_SHIFT | own | PLAN_SERVICES_GENERAL * self._may_mean_services(plan)
 
-    cdef bint _may_mean_services(self, const Row* row):
+    cdef bint _may_mean_services(self, const Plan* plan):
         """Whether an allow of a resource's policies is perhaps about services."""
         cdef const Run* run
         cdef const Entry* e
         cdef uint32_t i
-        if row.n < 2:
+        if plan.n < 2:
             return False
-        run = <const Run*>self.runs.data + row.first + 1
+        run = <const Run*>self.runs.data + plan.first + 1
         e = <const Entry*>self.entries.data + run.first
         for i in range(run.n):
             if e[i].layer == LAYER_RESOURCE and e[i].principals != NONE and self._may_leave_services_out(e + i):

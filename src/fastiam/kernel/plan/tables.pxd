@@ -2,11 +2,11 @@
 from libc.stdint cimport uint32_t, uint64_t
 
 from fastiam.kernel.model.patterns cimport Pattern
-from fastiam.kernel.plan.planner cimport Rows
+from fastiam.kernel.plan.planner cimport Planner
 from fastiam.kernel.storage.vectors cimport Vector
 
 
-cdef class Tables(Rows):
+cdef class Tables(Planner):
     cdef Py_ssize_t n_patterns                           # action patterns that `drop` keeps
     cdef public uint64_t generation
 

@@ -3,7 +3,7 @@ from typing import TypeAlias
 
 from typing_extensions import disjoint_base
 
-from fastiam.kernel.plan.planner import Rows
+from fastiam.kernel.plan.planner import Planner
 
 # Numbers are indexes, NONE (layout.py) where there is none; texts are UTF-8, patterns with tokens.
 _Constant: TypeAlias = tuple[int, tuple[str, ...], bool, bool, int]  # key, texts, is_multi, is_conflict, certainty
@@ -16,7 +16,7 @@ def parse_address(text: bytes) -> bytes | None: ...  # 16 bytes
 def is_base64(text: bytes) -> bool: ...
 
 @disjoint_base
-class Tables(Rows):
+class Tables(Planner):
     generation: int  # how often something was dropped
     # words, keys, constants
     def symbol(self, text: bytes) -> int: ...

@@ -10,7 +10,7 @@ from fastiam.kernel.base.invariants cimport narrow16, narrow32
 from fastiam.kernel.base.text cimport hash_bytes, mix
 from fastiam.kernel.eval.glob cimport glob
 from fastiam.kernel.plan.patterns cimport read_crossing, read_pattern
-from fastiam.kernel.plan.planner cimport Rows
+from fastiam.kernel.plan.planner cimport Planner
 from fastiam.kernel.model.tables cimport *
 from fastiam.kernel.base.values cimport Instant, base64_size, read_address, read_instant
 from fastiam.kernel.storage.vectors cimport CACHE, COMPILED, Vector, bytes_of, slots_for
@@ -51,7 +51,7 @@ def is_base64(bytes text):
     return base64_size(text, len(text)) >= 0
 
 
-cdef class Tables(Rows):
+cdef class Tables(Planner):
     """What the policies of one or more engines say.
 
     Thread-safety: methods are called with the GIL held; kernels read a snapshot (`Names.enter`, `leave`).
@@ -505,7 +505,7 @@ cdef class Tables(Rows):
             "action_classes": self.classes.n,
             "action_names": self.action_names.texts.n,
             "rows": self.n_cells,
-            "distinct_rows": self.rows.n - 1,
+            "distinct_rows": self.plans.n - 1,
             "row_entries": self.entries.n,
             "indexed_runs": self.indexes.n,
             "generation": self.generation,

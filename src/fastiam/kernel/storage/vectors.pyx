@@ -65,13 +65,13 @@ cdef list VECTORS = [
     ("index_filters", 8, CACHE),
     ("terms", 8, CACHE),
     ("pattern_terms", sizeof(Range), CACHE),
-    ("rows", sizeof(Row), CACHE),
+    ("plans", sizeof(Plan), CACHE),
     ("grid", 4, CACHE),
     ("match_ops", sizeof(MatchOp), CACHE),
     ("deny_filters", 8, CACHE),
     ("filter_conditions", 4, CACHE),
-    ("cells", sizeof(Cell), WORK),
-    ("row_slots", sizeof(StringSlot), WORK),
+    ("cells", sizeof(PlanCell), WORK),
+    ("plan_slots", sizeof(StringSlot), WORK),
     ("stamps", 4, WORK),
     ("scratch_denies", sizeof(Entry), WORK),
     ("scratch_allows", sizeof(Entry), WORK),
@@ -278,10 +278,10 @@ cdef class Vectors:
         t.n_entries = self.entries.n
         t.n_patterns = self.patterns.n
         self._publish_table(&self.action_names, &t.action_names)
-        t.cells.cells = <const Cell*>self.cells.data
+        t.cells.cells = <const PlanCell*>self.cells.data
         t.cells.mask = self.cells.capacity - 1
-        t.cells.rows = <const Row*>self.rows.data
-        t.cells.n_rows = self.rows.n
+        t.cells.plans = <const Plan*>self.plans.data
+        t.cells.n_plans = self.plans.n
         t.cells.grid = <const uint32_t*>self.grid.data
         t.cells.n_policy_sets = 0 if t.n_indexed_sets == LIMIT else t.n_indexed_sets
         t.cells.n_classes = 0 if t.cells.n_policy_sets == 0 else self.grid.n // t.cells.n_policy_sets
