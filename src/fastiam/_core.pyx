@@ -98,7 +98,7 @@ cdef inline void give(Core self, Workspace* w) noexcept:
 
 
 cdef inline bint is_ready(Core self, const Workspace* w) noexcept:
-    """Whether requests can be decided on the tables as they are, and with what `w` remembers of them."""
+    """Whether requests can be decided on the tables as they are, and with what `w` has cached of them."""
     if self.always_general_path or self.grew or w.epoch != self.epoch or self.keys_known != self.names.t.key_changes:
         return False
     if self.generation != self.tables.generation or self.names.generation != self.tables.generation:
@@ -137,7 +137,7 @@ cdef class Core:
             w = after
 
     cdef int _refresh(self) except -1:
-        """Forget numbers that were dropped, another engine that shares the tables may have done it; and what is known of keys,
+        """Clear numbers that were dropped, since another engine that shares the tables may have dropped them; and what is known of keys,
         where a session has brought some, or is the first to carry one."""
         view(self.names)
         if self.generation != self.tables.generation:
@@ -298,13 +298,13 @@ cdef class Core:
         return True
 
     cdef int _enter_principal(self, str name, str action) except -1:
-        """Enter who asks by a name that was not found."""
+        """Enter the principal by a name that was not found."""
         if not (name.startswith("arn:") and self._enter_by_template(name.encode())):
             self.resolver.add_principal(name, action)
         return 0
 
     cdef tuple _session(self, object session):
-        """The number of a session, with the session. Those that say the same are one principal, and the last one of them is kept."""
+        """The number of a session, with the session. Sessions with equal content are one principal; the last one is retained."""
         cdef uint64_t generation = self.tables.generation
         known = self.session_ids.get(id(session))
         if known is not None:
@@ -321,13 +321,13 @@ cdef class Core:
         return known
 
     cdef int _principal_number(self, Workspace* w, object principal, str action, Call* c) except -1:
-        """Find who asks in the tables; False where the directory must be asked first."""
+        """Find the principal in the tables; False where the directory must be read first."""
         cdef Text name
         cdef uint32_t found = NONE
         cdef const TablesC* t = view(self.names)
         if type(principal) is str:
             if not utf8_of(<str>principal, &name):
-                raise RequestValueError("a principal holds a lone surrogate and is no valid text", column="principal")
+                raise RequestValueError("a principal holds a lone surrogate and is not a valid text", column="principal")
             if may_name_provider(name, c.action):            # a service elsewhere
                 key = provider_key(principal, action)
                 found = table_find(&t.principal_names, t.pool, key, len(key), t.seed)
@@ -428,7 +428,7 @@ cdef class Core:
             resource = check_resource(resource)
         if type(owner) is not str and isinstance(owner, str):
             owner = exact_text(owner)
-        keep += (principal, action, resource, owner)     # where they lie is put into the call
+        keep += (principal, action, resource, owner)     # their addresses are put into the call
         if type(context) is dict:
             context = dict(context)                      # every attempt, and the check between them, reads the same
         elif context is not None:
@@ -491,7 +491,7 @@ cdef class Core:
         return found
 
     cdef object _cached_decision(self, Workspace* w, Call* c, const RawDecision* a):
-        """The `Decision` that says an answer, if it was told before and no key is unknown; runs no Python code."""
+        """The cached `Decision` of a result, if no key is unknown; runs no Python code."""
         cdef uint64_t key
         cdef CachedDecision* slot
         if a.outcome == DEPENDS:
@@ -525,7 +525,7 @@ cdef class Core:
             found = self.decisions.get(name)
             if found is not None:
                 return found
-        with self.lock:                                 # nothing is dropped while it is held
+        with self.lock:                                 # nothing is dropped while this lock is taken
             if generation != self.tables.generation:
                 return None
             found = self.resolver.decision(
@@ -545,7 +545,7 @@ cdef class Core:
         cdef _Declared declared = None if unknown is () else self._declare(unknown, context)
         return self._decide(w, c, a, principal, action, resource, context, owner, now, reasons, declared, keep)
 
-    # PERF: a plain built-in method is called at less cost than one that is bound; its text tells the signature
+    # PERF: a plain built-in method is called at less cost than one that is bound; its text gives the signature
     @cython.binding(False)
     @cython.embedsignature(True)
     @cython.embedsignature.format("clinic")
@@ -564,7 +564,7 @@ cdef class Core:
             mapping of condition keys to values: text, bool, int, float, Decimal, aware datetime, bytes, or a list of these. None
             says that the key is absent; a key that is derived (K1) keeps its derived value.
         unknown
-            condition keys of which nothing is known, or prefixes such as `aws:ResourceTag/*` (spec 6.11). The answer is True only
+            condition keys whose values are unknown, or prefixes such as `aws:ResourceTag/*` (spec 6.11). The answer is True only
             if the request is authorised whatever their values are.
         resource_account
             the owner of the resource, where the caller knows it (D23).
@@ -582,7 +582,7 @@ cdef class Core:
     @cython.embedsignature(True)
     @cython.embedsignature.format("clinic")
     def decide(self, principal, action, resource, context=None, *, unknown=(), resource_account=None, now=None):
-        """The `Decision` on one request: outcome, layer, statement, and where it is DEPENDS the unknown keys that matter.
+        """The `Decision` on one request: outcome, layer, statement, and where it is DEPENDS the deciding keys.
 
         Arguments and errors as `is_allowed`.
         """
@@ -654,7 +654,7 @@ cdef class Core:
             give(self, w)
 
     cdef object _decide_row(self, Workspace* w, object row, Py_ssize_t i, int64_t now, bint reasons, object unknown):
-        """The answer to a request of a list, the long way."""
+        """Decide a request of a list on the general path."""
         cdef Call c
         cdef RawDecision a
         cdef list keep
@@ -798,7 +798,7 @@ cdef object listed(object requests):
         return requests
     if isinstance(requests, (str, bytes)) or not is_iterable(requests):
         raise RequestValueError(
-            f"a `{type(requests).__name__}` is no list of requests",
+            f"a `{type(requests).__name__}` is not a list of requests",
             column="requests",
             hint="pass a list of tuples `(principal, action, resource, context)`",
         )
@@ -810,7 +810,7 @@ cdef tuple parts_of(object row):
     if not isinstance(row, tuple) or not 3 <= len(row) <= 4:
         size = f" of {len(row)}" if isinstance(row, tuple) else ""
         raise RequestValueError(
-            f"a `{type(row).__name__}`{size} is no request",
+            f"a `{type(row).__name__}`{size} is not a request",
             column="requests",
             hint="pass tuples `(principal, action, resource)` or `(principal, action, resource, context)`",
         )

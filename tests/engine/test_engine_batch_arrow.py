@@ -91,7 +91,7 @@ def test_late_broken_string_view_is_refused(engine, view, threads):
     views[LATE] = view
     buffers = [None, pa.py_buffer(views), pa.py_buffer(b"live and longer!")]
     context["app:stage"] = pa.Array.from_buffers(pa.string_view(), MANY, buffers)
-    with pytest.raises(RequestValueError, match="a string view lies outside its buffer") as caught:
+    with pytest.raises(RequestValueError, match="a string view is outside its buffer") as caught:
         engine.decide_many(**columns, context=context, threads=threads, on_error="deny")
     assert caught.value.row == LATE
 
@@ -120,7 +120,7 @@ def coded_columns(late, code, nulls):
 @pytest.mark.parametrize("column", ["principals", "actions", "resources", "stage", "other"])
 def test_late_out_of_range_code_is_refused(engine, column, code, nulls, threads):
     columns, context = coded_columns(column, code, nulls)
-    with pytest.raises(RequestValueError, match="a dictionary code lies beyond the 1 values") as caught:
+    with pytest.raises(RequestValueError, match="a dictionary code is beyond the 1 values") as caught:
         engine.decide_many(**columns, context=context, threads=threads, on_error="deny")
     assert caught.value.row == LATE
 

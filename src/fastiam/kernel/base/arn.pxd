@@ -65,7 +65,7 @@ cdef inline bint five_colons(const char* p, int64_t size, uint16_t* colons) noex
 
 
 cdef inline bint cut(const uint8_t* p, int64_t size, uint16_t* colons) noexcept nogil:
-    """The first five colons of a text; False if there are fewer, or the fifth lies beyond 64 KiB."""
+    """The first five colons of a text; False if there are fewer, or the fifth is beyond 64 KiB."""
     cdef const uint8_t* at = p
     cdef const uint8_t* end = p + size
     cdef int i

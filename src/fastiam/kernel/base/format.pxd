@@ -51,7 +51,7 @@ cdef inline char* put_integer(char* p, int64_t value) noexcept nogil:
 cdef inline char* put_float(char* p, double value) noexcept:
     """The shortest digits of a float, MAX_FLOAT bytes at most; nothing where they need an exponent, or are none.
 
-    Nor where memory ends, which is no error here: who gets nothing lets Python write the float, and that raises.
+    Nor where memory ends, which is not an error here: the caller that gets nothing lets Python write the float, and that raises.
     """
     cdef char* digits = PyOS_double_to_string(value, c'r', 0, 0, NULL)
     cdef size_t size

@@ -144,7 +144,7 @@ cdef extern from *:
         for (int64_t i = 0; i < size; i++) word |= (uint64_t)(uint8_t)p[i] << (8 * i);
         return fastiam_fold(word ^ h, k2);
     }
-    /* Hash and compare for texts of which many have 8 to 32 bytes: these without a branch on the size. */
+    /* Hash and compare for texts that often have 8 to 32 bytes: these without a branch on the size. */
     #define FASTIAM_WORDS(n) int64_t last = (n) - 8, second = last < 8 ? last : 8, third = last < 16 ? last : 16
     static inline uint64_t fastiam_short_hash(const char* p, int64_t size, uint64_t seed) {
         if (size >= 4 && size < 8) {
@@ -189,7 +189,7 @@ cdef extern from *:
     uint64_t fastiam_value(const char* p) nogil
     int first_bit "fastiam_first_bit" (uint64_t x) nogil
     void prefetch "fastiam_prefetch" (const void* p) noexcept nogil
-    # the same of memory that may be read, by reading it: a prefetch may be dropped where the processor does not know where its page lies
+    # the same of memory that may be read, by reading it: a prefetch may be dropped where the processor has not mapped its page
     void read_ahead "fastiam_read_ahead" (const void* p) noexcept nogil
     bint equal "fastiam_equal" (const void* a, const void* b, int64_t n) noexcept nogil
     # 64 bits of `size` bytes, the same on every machine that has the same order of bytes
@@ -231,7 +231,7 @@ cdef inline uint64_t mix(uint64_t h) noexcept nogil:
 
 
 cdef inline bint contains(const void* text, int64_t size, const void* piece, int64_t n) noexcept nogil:
-    """Whether `n` bytes, at least one, stand anywhere in a short text."""
+    """Whether `n` bytes, at least one, occur anywhere in a short text."""
     cdef const char* t = <const char*>text
     cdef const char* p = <const char*>piece
     cdef int64_t i

@@ -20,11 +20,11 @@ cdef enum:
 cdef struct Attempt:           # what a try to decide a row came to
     int64_t row
     int status
-    PlanKey missing             # MISSING: the row of policies that it misses
+    PlanKey missing             # MISSING: the plan that it misses
 
 
 cdef struct Missing:           # what some rows miss; names come first, for who is not known misses no policies yet
-    Attempt names[MAX_MISSES]      # rows whose action or principal nobody knows yet
+    Attempt names[MAX_MISSES]      # rows whose action or principal is not in the tables yet
     uint32_t n_names
     PlanKey policies[MAX_MISSES]
     uint32_t n_policies
@@ -56,9 +56,11 @@ cdef inline void list_policies(const ThreadState* s, const TablesC* t, int64_t n
             missing.n_policies += 1
 
 
-cdef inline int64_t find_misses(ThreadState* s, Call* c, const InputRange* rows, int64_t first, int64_t n, bint names, Missing* missing) noexcept nogil:
+cdef inline int64_t find_misses(
+    ThreadState* s, Call* c, const InputRange* rows, int64_t first, int64_t n, bint names, Missing* missing
+) noexcept nogil:
     """List what a range that starts at row `first` of the batch misses, `names` or policies, up to where the list is full; how many rows were
-    looked at: 0 where columns have to be checked first."""
+    scanned: 0 where columns have to be checked first."""
     cdef int64_t at = 0, size
     while at < n and missing.n_names + BLOCK <= MAX_MISSES and missing.n_policies + 2 * BLOCK <= MAX_MISSES:
         size = min(n - at, <int64_t>BLOCK)

@@ -41,7 +41,7 @@ from fastiam.kernel.model.tables cimport *
 # -- one row ------------------------------------------------------------------------------------------------------------
 
 cdef inline int64_t append_deciding_keys(ThreadState* s) noexcept nogil:
-    """Where the list of the keys that matter to the row at hand lies; equal neighbours share one."""
+    """Where the list of the deciding keys of the row at hand starts; equal neighbours share one."""
     cdef int64_t size = s.frame.s.n_deciding_keys + 1
     cdef const uint32_t* of = s.frame.s.deciding_keys
     cdef const uint32_t* before = s.deciding_keys + s.last_deciding_keys
@@ -187,7 +187,7 @@ cdef inline void sort_rows(ThreadState* s, const Call* c, int64_t first, int64_t
         f = b.facts[i]
         w = b.principal_state[i]
         action = classes[b.cls[i]].flags
-        b.differs[i] = other = account_key_diff(w, f)    # PERF: once more, where `prune_denies` has told it, is less than a loop of its own
+        b.differs[i] = other = account_key_diff(w, f)    # PERF: computed again, where `prune_denies` has done so: less than a loop of its own
         path = (own.paths >> path_shift & PATH_MASK) | w.path | b.limits[i] | ((f >> PATH_SHIFT) & (PATH_LAYERED | PATH_GENERAL))
         path |= ((other | (action & (ACT_HARD | ACT_ON_ROLE))) != 0) * PATH_LAYERED
         path |= (((other & PARTITION) | (action & w.barred)) != 0) * PATH_GENERAL
@@ -232,7 +232,7 @@ cdef inline void check_principals(ThreadState* s, Call* c, int64_t at, int64_t n
 
 
 cdef inline void check_owners(ThreadState* s, Call* c, int64_t at, int64_t n) noexcept nogil:
-    """The same of what the account that owns the resource fixes, where something tells which one that is."""
+    """The same of what the account that owns the resource fixes, where the owner is known."""
     cdef Block* b = s.block
     cdef const ContextColumn* column
     cdef uint64_t facts
@@ -266,7 +266,10 @@ cdef inline void apply_principal_limits(ThreadState* s, int64_t n) noexcept nogi
         limits = limits_left(b.principal_state[i], own)
         seen |= limits
         b.pending_stages[i] = narrow16(limits << LIMIT_STAGES_SHIFT)
-        b.path[i] |= <uint8_t>((own.paths >> REASONS_SHIFT & -<uint32_t>(limits != 0)) & PATH_PRINCIPAL_ONLY | (limits_without_program(own, limits) != 0) * PATH_LAYERED)
+        b.path[i] |= <uint8_t>(
+            (own.paths >> REASONS_SHIFT & -<uint32_t>(limits != 0)) & PATH_PRINCIPAL_ONLY
+            | (limits_without_program(own, limits) != 0) * PATH_LAYERED
+        )
     b.has_more = seen != 0
 
 

@@ -38,7 +38,7 @@ cdef class _Passes:
     cdef bint reasons, entered, is_plain
     cdef uint64_t generation
     cdef _ThreadStates thread_states
-    cdef _Reasons reason_columns                         # None: nobody asks why
+    cdef _Reasons reason_columns                         # None: reasons are not requested
     cdef object outcome, assumed
     cdef uint8_t[::1] c_outcome
     cdef uint8_t[::1] c_assumed
@@ -46,7 +46,7 @@ cdef class _Passes:
     cdef _Facts facts
     cdef object occurrences
     cdef _Declared declared                              # None: no key is unknown
-    cdef dict missing_keys                                     # key -> rows that read it where nobody supplied it
+    cdef dict missing_keys                                     # key -> rows that read it where no column supplied it
 
     cdef dict _named(self, dict sessions)
     cdef ThreadState* _thread_state(self, int number) except NULL

@@ -134,7 +134,7 @@ cdef class _Passes:
             self.tables.leave()
 
     cdef dict _named(self, dict sessions):
-        """The sessions that rows name, where there are few rows: to enter one takes longer than to look at a row."""
+        """The sessions that rows name, where there are few rows: to enter one takes longer than to decide a row."""
         cdef int64_t row, n = min(self.n, 1) if self.principals.length < 0 else self.n
         if 2 * n >= len(sessions):                       # PERF: all of them may be named
             return sessions
@@ -155,7 +155,7 @@ cdef class _Passes:
             thread_state.session_names = &self.session_names.t.principal_names
             thread_state.session_pool = self.session_names.t.pool
         thread_state.is_plain = self.is_plain
-        # what is unknown tells what can contradict
+        # the unknown keys determine what can contradict
         left = self.core.principal_states if self.declared is None else []
         self.thread_states.load_principal_states(thread_state, &self.t, self.generation, self.keys, self.n, n_session_names, left)
         return thread_state
@@ -194,7 +194,7 @@ cdef class _Passes:
         self.keys = [core._key(name) for name in self.context]
         for column, number in zip(self.context.values(), self.keys):
             if number < 0:
-                (<TextColumn>column).check()             # no pass looks at it
+                (<TextColumn>column).check()             # no pass reads it
         if self.entered:
             core.tables.leave()
         core.names.enter(&self.t)
@@ -239,7 +239,7 @@ cdef class _Passes:
             if column.is_list and <uint32_t>number == self.t.key_source_vpce:
                 return False                             # D40
             if k.is_checked and k.source in (KEY_ENDPOINT, KEY_SOURCE_ORG, KEY_SOURCE_ORG_PATHS):
-                return False                             # K1, where more than who asks must be known
+                return False                             # K1, where more than the principal must be known
         return True
 
     def read_facts(self, pool, int threads):
@@ -376,7 +376,7 @@ cdef class _Passes:
                 column.check()
 
     def run_chunk(self, pool, int threads):
-        """Decide the chunk at hand, but for what goes on slow lists."""
+        """Decide the chunk at hand, except for the deferred rows."""
         if threads > 1 and self.last - self.first >= SHARED:
             self.read_facts(pool, threads)
             self.run_pieces(_cut(self.first, self.last, threads), pool, threads)
@@ -447,7 +447,7 @@ cdef class _Passes:
             self.thread_states.of[thread].frame.s.sources[c.columns[i].key] = -1
 
     cdef int64_t _find_misses(self, int64_t row, bint names, Missing* missing) except -1:
-        """List what rows of the chunk at hand miss, from `row` on; how many were looked at, 0 where columns have to be checked first."""
+        """List what rows of the chunk at hand miss, from `row` on; how many were scanned, 0 where columns have to be checked first."""
         cdef ThreadState* s = self._thread_state(0)
         cdef Call c
         cdef InputRange rows
@@ -505,7 +505,7 @@ cdef class _Passes:
         return 0
 
     cdef uint32_t _provider(self, Call* c, const InputRange* rows) except? 0xFFFFFFFD:
-        """A federated provider by its name and the action (N3), NONE where the tables do not have it, or who asks is none."""
+        """A federated provider by its name and the action (N3), NONE where the tables do not have it, or the principal is not one."""
         cdef Text text
         if c.action == NULL or not item_text(rows.principals, rows.principal_first, &text) or not may_name_provider(text, c.action):
             return NONE

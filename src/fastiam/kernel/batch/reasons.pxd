@@ -20,7 +20,7 @@ cdef class _Reasons:
     cdef object deciding_list                            # of a row that depends: its list of keys, as LIST_BITS says
     cdef int64_t[::1] c_deciding_list
     cdef Codes codes                                     # of the statements of this generation of the tables
-    cdef int32_t* entry_codes                            # of its entries, -1: not met yet
+    cdef int32_t* entry_codes                            # of its entries, -1: none yet
     cdef uint32_t n_coded
     cdef int32_t first_statement                         # what code 0 is among all that are reported
     cdef list reported                                   # of each generation that reported any, as `StatementRefs` takes it

@@ -31,7 +31,7 @@ cdef enum:
     CHUNK = 65536              # rows between two settlements, for each thread
     LONG_CHUNK = 4 * CHUNK     # where the last ones missed little
     FEW = 64                   # where no more than one row in so many misses something, that is little
-    TOGETHER = 1024            # rows that are settled together
+    TOGETHER = 1024            # rows that are resolved together
     MAX_CAUSES = 4096          # of errors that are kept, of each column
     MAX_ROUNDS = 12            # more than there are things that a row can miss one after the other
 
@@ -75,17 +75,17 @@ def _refuses(check, value):
 
 @no_gc_clear  # as the passes
 cdef class _Batch(_Passes):
-    """One call of `decide_many`: passes, and what a row misses is settled between them."""
+    """One call of `decide_many`: passes, and between them the resolution of what rows miss."""
 
-    cdef int64_t n_resolved                               # names and rows of policies that rows of the chunk at hand missed
+    cdef int64_t n_resolved                               # names and plans that rows of the chunk at hand missed
     cdef dict known_errors                               # column -> cause -> error, of those that rest on nothing else
 
     def __cinit__(self, *_):
-        """Errors are kept column by column, in the order in which a row is looked at."""
+        """Errors are stored column by column, in the order in which a row is evaluated."""
         self.known_errors = {name: {} for name in ("action", "principal", "resource", *self.context)}
 
     def resolve_ahead(self):
-        """Settle what rows of the chunk at hand miss before they are decided: names first, for who is not known misses no policies yet."""
+        """Resolve what rows of the chunk at hand miss before they are decided: names first, since an unknown principal misses no plans yet."""
         cdef Missing* missing = <Missing*>malloc(sizeof(Missing))
         if missing == NULL:
             raise MemoryError()
@@ -111,7 +111,7 @@ cdef class _Batch(_Passes):
         return 0
 
     cdef int _enter_names(self, const Attempt* tried, uint32_t n) except -1:
-        """Enter the names that rows miss; those that cannot be are told when their rows are decided."""
+        """Enter the names that rows miss; the errors of names that cannot be entered are reported when their rows are decided."""
         cdef uint32_t i
         entered = set()
         for i in range(n):
@@ -136,7 +136,7 @@ cdef class _Batch(_Passes):
             errors[row] = error
 
     cdef object _error_of(self, int64_t row):
-        """Settle a row; what is wrong with it, or None."""
+        """Resolve a row; its error, or None."""
         try:
             self._decide_row_general(row)
         except PolicyError as error:
@@ -164,7 +164,7 @@ cdef class _Batch(_Passes):
         return None
 
     cdef object _cause(self, str column, int64_t row):
-        """What may tell alone that there is an error which is named after this column."""
+        """The arguments that determine an error which is named after this column."""
         if column == "action":
             return self._value(self.actions, row)
         if column == "resource":
@@ -176,7 +176,7 @@ cdef class _Batch(_Passes):
         return principal, self._value(self.context[column], row)
 
     cdef bint _rests_on_cause(self, str column, int64_t row) except -1:
-        """Whether the cause of an error tells it alone, whatever else the row has."""
+        """Whether the cause of an error determines it, whatever else the row has."""
         cause = self._cause(column, row)
         if column == "action":
             return _refuses(check_action, cause)
@@ -187,11 +187,11 @@ cdef class _Batch(_Passes):
         principal, value = cause
         if value is None or not (principal == "*" or principal.startswith("arn:")):
             return False
-        # a key that nothing reads is looked at where another one is in doubt, and not elsewhere
+        # a key that nothing reads is checked where another one is in doubt, and not elsewhere
         return self.core._key(column) >= 0 and self.core.resolver.contradicts(self.sessions.get(principal, principal), column, value)
 
     cdef list _resolve_batch(self, list rows):
-        """Settle what many rows miss alike, and decide them. The rows that are left want to be settled one by one."""
+        """Resolve what many rows miss, and decide them. The rows that are left are resolved one by one."""
         cdef list single = []
         for _ in range(MAX_ROUNDS):
             if len(rows) < 2:
@@ -205,7 +205,7 @@ cdef class _Batch(_Passes):
         return sorted(single + rows)
 
     cdef int _decide_again(self, list part, set entered, list again, list single) except -1:
-        """Decide some rows, in their order; those that miss something go on a list, `again` where it was settled."""
+        """Decide some rows, in their order; those that miss something are appended to a list, `again` where it was resolved."""
         cdef Attempt tried[TOGETHER]
         cdef int i, n = <int>len(part)
         for i in range(n):
@@ -222,7 +222,7 @@ cdef class _Batch(_Passes):
         return 0
 
     cdef bint _resolve_row_miss(self, const Attempt* tried, set entered) except -1:
-        """Settle what a row misses; False where it has to be looked at by itself. `entered` holds the names that were."""
+        """Resolve what a row misses; False where it has to be resolved by itself. `entered` holds the names that were."""
         cdef Core core = self.core
         if core.tables.generation != self.generation:
             return tried.status == MISSING
@@ -246,7 +246,7 @@ cdef class _Batch(_Passes):
                 entered.add(principal)
             return True
         except PolicyError:
-            return False                                 # raised again where the row is settled by itself
+            return False                                 # raised again where the row is resolved by itself
         except RequestValueError as error:
             self._keep_error(error, tried.row)
             return False
@@ -278,7 +278,7 @@ cdef class _Batch(_Passes):
         raise not_resolved()
 
     cdef int _resolve_status(self, const Attempt* tried, bint* is_checked) except -1:
-        """Settle what a row came to, or raise what is wrong with it."""
+        """Resolve the status of a row, or raise its error."""
         cdef Core core = self.core
         if tried.status == MISSING:
             return self._build_missing_plans(&tried.missing, 1)
@@ -311,7 +311,7 @@ cdef class _Batch(_Passes):
         return 0
 
     cdef int _build_missing_plans(self, const PlanKey* keys, uint32_t n) except -1:
-        """Make rows of policies that are not there yet."""
+        """Build plans that are not there yet."""
         cdef Tables tables = self.core.tables
         if n:
             with self.core.lock:                        # one builder at a time; while it is waited for, the numbers may be dropped

@@ -10,7 +10,7 @@ from fastiam.kernel.model.tables cimport TablesC
 cdef class _Facts:
     cdef TextColumn resources
     cdef dict found                                      # dictionary -> `capacity_for`, filled
-    cdef dict chunks_with                                # dictionary -> its chunks; None: not sought yet
+    cdef dict chunks_with                                # dictionary -> its chunks; None: not looked up yet
 
     cdef bint knows(self, const Column* chunk) except -1
     cdef int keep(self, const Column* chunk, tuple found) except -1

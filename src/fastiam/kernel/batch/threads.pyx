@@ -29,7 +29,7 @@ cdef int n_spare_blocks = 0
 
 
 cdef Block* take_block() except NULL:
-    """A block that an earlier batch has left, or a new one: they say nothing from one block of rows to the next, but take longer to be cleared
+    """A block that an earlier batch has left, or a new one: a block keeps nothing from one block of rows to the next, but takes longer to clear
     than a few rows to be decided."""
     global n_spare_blocks
     cdef Block* block
@@ -79,7 +79,7 @@ cdef class _PrincipalStates:
             self.cell_of[k] = cells[k]
         self.n_owned = n_owned
         self.n, self.generation, self.keys, self.cells, self.limited = n, generation, keys, cells, limited
-        self.at[n - 1].flags = PS_LOADED                 # nobody
+        self.at[n - 1].flags = PS_LOADED                 # no principal
         self.at[n - 1].path = PATH_GENERAL
 
     def __dealloc__(self):
@@ -97,12 +97,12 @@ cdef class _PrincipalStates:
     def nbytes(self):
         """The memory that this takes."""
         return (
-            self.n * (sizeof(PrincipalState) + sizeof(uint32_t) + self.n_fixed * (sizeof(PoolText) + sizeof(uint64_t))) + N_KNOWN_FALSE * sizeof(KnownFalse)
-            + (self.n_owned + self.n_truth_memo) * sizeof(uint64_t) + sizeof(self.regions) + sizeof(self.known_false_by_region) + sizeof(Seen)
+            self.n * (sizeof(PrincipalState) + sizeof(uint32_t) + self.n_fixed * (sizeof(PoolText) + sizeof(uint64_t)))
+            + N_KNOWN_FALSE * sizeof(KnownFalse) + (self.n_owned + self.n_truth_memo) * sizeof(uint64_t) + sizeof(self.regions) + sizeof(self.known_false_by_region) + sizeof(Seen)
         )
 
     cdef int grow_capacity(self, uint64_t n_rows, uint64_t n_records) except -1:
-        """Room to tell so many rows truths."""
+        """Reserve the memo for so many rows."""
         cdef uint32_t room = MIN_MEMO
         while room < MAX_MEMO and room < 2 * n_rows and room < 8 * (self.n + n_records):
             room *= 2
@@ -118,7 +118,7 @@ cdef class _PrincipalStates:
         return 0
 
     cdef int grow_memo(self, Scratch* s) except -1:
-        """Twice the room, where many truths were forgotten for want of it."""
+        """Double the memo, where many truths were evicted for lack of capacity."""
         if s.n_evicted > self.n_truth_memo >> 3 and self.n_truth_memo < MAX_MEMO:
             self._grow(2 * self.n_truth_memo)
             s.truth_memo, s.truth_memo_mask, s.n_evicted = self.truth_memo, self.n_truth_memo - 1, 0
@@ -130,7 +130,7 @@ cdef class _PrincipalStates:
 
 
 cdef int reserve_counts(ThreadState* thread_state, uint32_t n_keys) except -1:
-    """Room to count the rows that read keys which nobody supplies; other calls may have brought keys since the last pass."""
+    """Reserve counts of the rows that read keys which no column supplies; other calls may have added keys since the last pass."""
     cdef Scratch* s = &thread_state.frame.s
     cdef uint32_t room = n_keys + (n_keys >> 1) + 64
     cdef int64_t* counts
@@ -154,7 +154,7 @@ cdef int reserve_counts(ThreadState* thread_state, uint32_t n_keys) except -1:
 
 
 cdef int reserve_names(NameMemo* memo, int64_t n) except -1:
-    """Room for so many names, forgotten; each cache line holds those of one."""
+    """Reserve lines for so many names, and clear them; each cache line holds those of one."""
     cdef uint32_t room = 64
     while room < MAX_LINES and room < n:
         room *= 2
@@ -188,7 +188,7 @@ cdef bint has_rcps(const TablesC* t):
 
 
 cdef list checked_cells(const TablesC* t, list keys):
-    """Of each column of keys, at which place a principal has what it fixes of them; -1: more than the principal tells what contradicts."""
+    """For each column of keys, the cell in which a principal has what it fixes of them; -1: more than the principal determines what contradicts."""
     cdef const Key* k
     cells = []
     n = 0
@@ -264,7 +264,7 @@ cdef class _ThreadStates:
         return 0
 
     cdef void clear_agreed(self, ThreadState* thread_state):
-        """Forget which codes of columns agree with what principals fix: other dictionaries may be at hand."""
+        """Clear which codes of columns agree with what principals fix: other dictionaries may be at hand."""
         cdef _PrincipalStates principal_states = self.principal_states[thread_state.number]
         principal_states.agreed_epoch += 1
         if principal_states.agreed_epoch >> (64 - AGREED_BITS):
@@ -273,7 +273,7 @@ cdef class _ThreadStates:
         thread_state.frame.s.agreed, thread_state.frame.s.agreed_epoch = principal_states.agreed, principal_states.agreed_epoch << AGREED_BITS
 
     cdef void find_template_bits(self, ThreadState* thread_state, const TablesC* t):
-        """Which bits of sieves copies of a principal know by themselves alone. What callers know may come from a batch before, so that each
+        """Which filter bits depend on what varies among principals of one template. The states may come from a batch before, so that each
         batch asks, however small it is."""
         cdef const uint32_t* ids
         cdef Range block
@@ -292,7 +292,7 @@ cdef class _ThreadStates:
     cdef int _fit_filter_bit(self, ThreadState* thread_state, const TablesC* t, uint32_t conditions, uint64_t bit) except -1:
         """Let the bit of a block not hold where one of its conditions is known not to.
 
-        Nothing is told by a condition that comes after the reading of a key under which rows are counted.
+        A condition that comes after the reading of a key under which rows are counted is not used.
         """
         cdef const Atom* atom
         cdef const Key* key
@@ -320,7 +320,7 @@ cdef class _ThreadStates:
         return 0
 
     cdef int _fit_column(self, ContextColumn* column, AtomMemo* atom_memo, uint64_t bit) except -1:
-        """The same, of a condition that a column tells; what is kept of its truths counts."""
+        """The same, of a condition that a column determines; its memoized truths count."""
         cdef int64_t code
         if column.known_false == NULL:
             column.known_false = <uint64_t*>calloc(<size_t>column.n_codes + 2, sizeof(uint64_t))
@@ -371,13 +371,17 @@ cdef class _ThreadStates:
         thread_state.frame.s.n_evicted = 0
         self.principal_states[thread_state.number] = principal_states
         thread_state.frame.s.n_owned = principal_states.n_owned
-        thread_state.principal_states, thread_state.n_principal_states, thread_state.limited, thread_state.seen = principal_states.at, principal_states.n, principal_states.limited, principal_states.seen
+        thread_state.principal_states, thread_state.n_principal_states = principal_states.at, principal_states.n
+        thread_state.limited, thread_state.seen = principal_states.limited, principal_states.seen
         thread_state.pruning_pays = False
         thread_state.frame.s.principal_states, thread_state.frame.s.template_ids = principal_states.at, principal_states.template_ids
-        thread_state.frame.s.fixed, thread_state.frame.s.n_fixed, thread_state.frame.s.cell_of = principal_states.fixed, principal_states.n_fixed, principal_states.cell_of
-        thread_state.frame.s.known_false_table, thread_state.frame.s.known_false_by_owner = principal_states.known_false_table, principal_states.known_false_by_owner
+        thread_state.frame.s.fixed, thread_state.frame.s.n_fixed = principal_states.fixed, principal_states.n_fixed
+        thread_state.frame.s.cell_of = principal_states.cell_of
+        thread_state.frame.s.known_false_table = principal_states.known_false_table
+        thread_state.frame.s.known_false_by_owner = principal_states.known_false_by_owner
         thread_state.frame.s.regions, thread_state.frame.s.known_false_by_region = principal_states.regions, principal_states.known_false_by_region
-        thread_state.frame.s.truth_memo, thread_state.frame.s.truth_memo_mask, thread_state.frame.s.memo_epoch = principal_states.truth_memo, principal_states.n_truth_memo - 1, principal_states.memo_epoch
+        thread_state.frame.s.truth_memo, thread_state.frame.s.truth_memo_mask = principal_states.truth_memo, principal_states.n_truth_memo - 1
+        thread_state.frame.s.memo_epoch = principal_states.memo_epoch
         return 0
 
     cdef void give_back(self, list left):
@@ -395,7 +399,7 @@ cdef class _ThreadStates:
         del left[MAX_UNUSED_BYTES:]
 
     cdef int take_missing_keys(self, uint32_t n_keys, list names, dict missing_keys) except -1:
-        """Add the rows that read keys which nobody supplied, by the name of the key; they count from 0 again."""
+        """Add the rows that read keys which no column supplied, by the name of the key; the counts start from 0 again."""
         cdef int64_t* missing_key_counts
         cdef uint32_t key
         cdef int i

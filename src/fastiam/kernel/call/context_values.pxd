@@ -13,7 +13,7 @@ cdef extern from *:
 
 
 cdef enum:
-    NOT_PLAIN = -1             # the long way reads it, or raises
+    NOT_PLAIN = -1             # the general path reads it, or raises
     NO_VALUE = -2              # the caller says that the key is absent
 
 

@@ -90,7 +90,7 @@ cdef bint item_text(Frame* f, PyObject* value, Text* out) noexcept:
 
 cdef int32_t put_items(Frame* f, PyObject* value, int32_t at, Py_ssize_t taken, bint may_be_many) noexcept:
     """Put the text of a number or a date into a frame at its place, or those of a list or tuple behind all others; as many as `taken` have
-    other uses. How many stand behind them, NO_VALUE of None, or NOT_PLAIN."""
+    other uses. How many follow them, NO_VALUE of None, or NOT_PLAIN."""
     cdef bint is_list = PyList_CheckExact(value)
     cdef Py_ssize_t n, i, first
     if value == Py_None:

@@ -25,7 +25,7 @@ from fastiam.kernel.model.tables cimport *
 
 
 cdef enum:
-    NO_PROGRAM = 0xFFFFFFFF    # instead of how many flats: they do not say all, or the row is not there
+    NO_PROGRAM = 0xFFFFFFFF    # instead of the number of ops: the program is not complete, or the plan is not there
     NOT_LOOKED_UP = 0xFFFFFFFE
 
 
@@ -39,7 +39,7 @@ cdef inline bint is_usual(const Principal* p, const ActionClass* action) noexcep
 
 
 cdef inline bint is_own_account_resource(Call* c) noexcept nogil:
-    """The resource, which is cut, is one of the partition and the account of who asks, as far as its ARN tells; puts it into the call."""
+    """The resource, which is cut, is one of the principal's partition and account, as far as its ARN shows; puts it into the call."""
     cdef const Principal* p = c.principal
     cdef const char* text = c.resource.data
     cdef Text partition
@@ -76,16 +76,16 @@ cdef inline void set_own_account_resource(Call* c) noexcept nogil:
 
 
 cdef inline bint is_own(const Call* c, const Record* record) noexcept nogil:
-    """A resource that is located is of the partition and the account of who asks, and no policy governs it."""
+    """A resource that is located is of the principal's partition and account, and no policy governs it."""
     if c.is_kms_key or record.arn != NONE or resource_policy_governs(c):
         return False
     return c.partition == c.principal.partition and c.owner_known and same_account(c)
 
 
-# -- the own row --------------------------------------------------------------------------------------------------------------
+# -- the principal's plan -----------------------------------------------------------------------------------------------------
 
 cdef inline bint op_applies(Call* c, const RowCursor* l, const MatchOp* f) noexcept nogil:
-    """Whether a statement of the own row applies on one of its patterns; `entry_applies`, from the flat."""
+    """Whether a statement of the principal's plan applies on one of its patterns; `entry_applies`, from the op."""
     cdef uint8_t accept = BROAD if f.flags & MATCHOP_DENY else STRICT
     if f.first == STEP_FULL_EVAL or f.flags & MATCHOP_HAS_PRINCIPAL or (
         f.flags & MATCHOP_MAY_CROSS and not c.is_star and tail_has_colon(c) and may_cross(f, l.pool, c.resource.data, <const char*>l.end)
@@ -99,19 +99,19 @@ cdef inline bint op_applies(Call* c, const RowCursor* l, const MatchOp* f) noexc
 
 
 cdef inline const MatchOp* first_applicable_op(Call* c, const RowCursor* l, const MatchOp* f) noexcept nogil:
-    """The flat that applies: this one, or the first such one of a long run; NULL if there is none."""
+    """The op that applies: this one, or the first such one of a long run; NULL if there is none."""
     if f.first == STEP_INDEX_PROBE:
         return first_of_run(c, f)
     return f if op_applies(c, l, f) else NULL
 
 
 cdef inline Range program_of(const Plan* own) noexcept nogil:
-    """The flats of an own row, or NO_PROGRAM of them."""
+    """The ops of a principal's plan, or NO_PROGRAM of them."""
     return Range(own.program, own.n_ops if own.flags & PLAN_HAS_PROGRAM else <uint32_t>NO_PROGRAM)
 
 
 cdef inline int decide_own(Call* c, const Range* own, RawDecision* a) noexcept nogil:
-    """The first flat that applies says all: denies stand before allows."""
+    """The first op that applies decides: denies precede allows."""
     cdef const MatchOp* f = &c.t.match_ops[own.first]
     cdef const MatchOp* found
     cdef const Entry* e
@@ -139,7 +139,7 @@ cdef inline int decide_own(Call* c, const Range* own, RawDecision* a) noexcept n
 
 
 cdef inline int decide_own_account(Call* c, RawDecision* a, const Range* own) noexcept nogil:
-    """Decide a call for a resource of the own account without a policy."""
+    """Decide a call for a resource of the principal's account without a policy."""
     if c.principal.flags & (P_HAS_SCP | P_HAS_BOUNDARY | P_HAS_SESSION) or c.endpoint_state != ENDPOINT_NONE or rcp_applies(c):
         return routed(ROUTE_CALL_DECIDE, decide(c, a))
     if own.n == NO_PROGRAM or (c.action.flags & ACT_HARD and hard_rule(c)) or (c.resource.size < 16 and not c.is_star):
@@ -149,7 +149,7 @@ cdef inline int decide_own_account(Call* c, RawDecision* a, const Range* own) no
 
 
 cdef inline int decide_usual(Call* c, RawDecision* a, const Text* owner, bint checked, Range own) noexcept nogil:
-    """A status of `attempt`, for a call whose resource is cut. `own`: the flats of who asks, if it is known to be usual and they were looked
+    """A status of `attempt`, for a call whose resource is cut. `own`: the ops of the principal, if it takes the fast path and they were looked
     up ahead, else as many as NOT_LOOKED_UP."""
     cdef uint32_t record
     cdef bint is_own_account = True

@@ -26,7 +26,7 @@ cdef extern from *:
             fastiam_##name##_parsed = (fastiam_parsed)(void (*)(void))def->ml_meth;                                                           \\
             def->ml_meth = (PyCFunction)(void (*)(void))fastiam_##name;                                                                       \\
         }
-    static PyObject* fastiam_no_keys;    /* of which nothing is known: the empty tuple, which there is once */
+    static PyObject* fastiam_no_keys;    /* no unknown keys: the empty tuple, which there is once */
     FASTIAM_METHOD(is_allowed)
     FASTIAM_METHOD(decide)
     """

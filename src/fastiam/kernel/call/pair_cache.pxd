@@ -17,11 +17,11 @@ from fastiam.kernel.model.tables cimport *
 
 cdef enum:
     PAIR_CACHE_SIZE = 1 << 17  # places, a power of two: 4 MB
-    N_TRIED = 4                # places where a meeting may lie, from the first one of a cache line on
+    N_TRIED = 4                # slots in which a pair may be, from the first one of a cache line on
     N_PATTERNS = 2             # whose texts are asked for
     MAX_NAME = 0xFFFF
     LINE = 64                  # bytes
-    MIN_PAIR_CACHE_PRINCIPALS = 8192  # PERF: of fewer, what decides is near anyway, and meetings would be one thing more to wait for
+    MIN_PAIR_CACHE_PRINCIPALS = 8192  # PERF: with fewer, the tables stay in the caches, and the pair would be one load more to wait for
 
 
 cdef struct PairCacheEntry:    # half a cache line
@@ -29,8 +29,8 @@ cdef struct PairCacheEntry:    # half a cache line
     uint32_t action            # the number of its name
     uint32_t principal
     uint32_t name              # in the pool
-    uint32_t patterns[N_PATTERNS]  # in the pool: the texts of the first flats
-    uint32_t program           # the own row: all of its flats
+    uint32_t patterns[N_PATTERNS]  # in the pool: the texts of the first ops
+    uint32_t program           # the principal's plan: all of its ops
     uint16_t name_size
     uint8_t n_ops
 
@@ -60,7 +60,7 @@ cdef inline uint64_t pair_cache_bytes(const PairCache* m) noexcept nogil:
 
 
 cdef inline uint32_t pair_cache_slot(uint32_t hash, uint32_t action) noexcept nogil:
-    """Where a meeting lies, or not far behind."""
+    """The first slot of a pair; it may be in one of the next ones."""
     return ((hash >> 1) ^ action * <uint32_t>0x9E3779B1U) & (PAIR_CACHE_SIZE - 2)
 
 
@@ -69,7 +69,7 @@ cdef inline void prefetch_pair_slot(const PairCache* m, uint32_t hash, uint32_t 
 
 
 cdef inline const PairCacheEntry* find_pair(const PairCache* m, uint32_t hash, uint32_t action) noexcept nogil:
-    """The meeting of a name that has this hash, or NULL. There are places."""
+    """The pair of a name that has this hash, or NULL. The cache is allocated."""
     cdef uint32_t first = pair_cache_slot(hash, action)
     cdef const PairCacheEntry* found
     cdef uint32_t i
@@ -81,7 +81,7 @@ cdef inline const PairCacheEntry* find_pair(const PairCache* m, uint32_t hash, u
 
 
 cdef inline void prefetch_pair(const PairCacheEntry* pair, const TablesC* t) noexcept nogil:
-    """Ask for all that a meeting points to; texts of names and patterns end in the next cache line, as a rule."""
+    """Prefetch all that a pair points to; texts of names and patterns end in the next cache line, as a rule."""
     cdef int i
     prefetch(t.pool + pair.name)
     prefetch(t.pool + pair.name + 48)
@@ -101,7 +101,7 @@ cdef inline bint is_of(const PairCacheEntry* pair, const TablesC* t, const Text*
 cdef inline void store_pair(
     PairCache* m, const TablesC* t, uint32_t hash, uint32_t action, uint32_t principal, PoolText name, const Plan* own
 ) noexcept:
-    """Keep a meeting, if its row is flat, where there is a place or instead of another."""
+    """Store a pair, if its plan has a program, in an empty slot or instead of another."""
     cdef uint32_t first = pair_cache_slot(hash, action)
     cdef PairCacheEntry* slot
     cdef uint32_t i

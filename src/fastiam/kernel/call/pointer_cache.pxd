@@ -21,13 +21,13 @@ cdef extern from *:
 cdef struct PointerCacheEntry:
     PyObject* principal        # owned; NULL: none
     PyObject* action           # owned
-    uint32_t number            # of who asks
+    uint32_t number            # of the principal
     uint32_t name              # of the action
-    Range own                  # the flats of the own row, which say all
+    Range own                  # the ops of the principal's plan, which decide
 
 
 cdef inline PointerCacheEntry* pointer_cache_slot(PointerCacheEntry* pointer_cache, PyObject* principal, PyObject* action) noexcept:
-    """Where the habit of two texts lies, if there is one."""
+    """The slot of two texts."""
     cdef uint64_t both = <uint64_t><size_t>principal * 31 + <uint64_t><size_t>action
     return &pointer_cache[(both * <uint64_t>0x9E3779B97F4A7C15ULL >> 40) & (POINTER_CACHE_SIZE - 1)]
 
@@ -43,7 +43,7 @@ cdef inline void clear_pointers(PointerCacheEntry* entry) noexcept:
 
 
 cdef inline void store_pointers(PointerCacheEntry* entry, PyObject* principal, PyObject* action, uint32_t number, uint32_t name, Range own) noexcept:
-    """Keep a habit in its place, instead of another."""
+    """Store an entry in its slot, instead of another."""
     hold(principal)
     hold(action)
     clear_pointers(entry)

@@ -21,12 +21,12 @@ from fastiam.kernel.model.tables cimport *
 
 
 cdef enum:
-    N_AHEAD = 32               # places for requests that are looked at, a power of two
-    RESTART_AFTER = 8          # plain requests after one that was not, before others are looked at again
-    SIGNAL_INTERVAL = 4096     # requests after which other threads, and signals, have their turn
+    N_AHEAD = 32               # slots for requests that are in the pipeline, a power of two
+    RESTART_AFTER = 8          # plain requests after one that was not, before the pipeline starts again
+    SIGNAL_INTERVAL = 4096     # requests after which other threads and signals are served
 
 
-cdef enum Stage:               # how many requests before its turn one passes it
+cdef enum Stage:               # how many requests before its decision a request passes it
     AT_ROW = 24
     AT_PARTS = 20
     AT_TEXTS = 16
@@ -52,14 +52,14 @@ cdef extern from *:
     PyObject* PyTuple_GET_ITEM(PyObject* row, Py_ssize_t i) noexcept
 
 
-cdef struct PipelinedRequest:  # a request that was looked at
+cdef struct PipelinedRequest:  # a request in the pipeline
     PyObject* row              # borrowed; NULL: the list ends before
     PyObject* parts[4]         # borrowed: principal, action, resource, context
     NameLookup lookup
     Pairs pairs                # of the context
     uint32_t action_name
-    bint is_plain              # else the long way decides
-    const Plan* own            # NULL: not looked up, for who asks is not usual, or the row is not by class
+    bint is_plain              # else the general path decides
+    const Plan* own            # NULL: not looked up, since the principal does not take the fast path, or the plan is not by class
 
 
 cdef struct Ahead:
@@ -69,7 +69,7 @@ cdef struct Ahead:
 
 
 cdef inline int check_signals() except -1:
-    """Let signals and other threads have their turn."""
+    """Let signals and other threads be served."""
     PyErr_CheckSignals()
     with nogil:
         pass
@@ -77,7 +77,7 @@ cdef inline int check_signals() except -1:
 
 
 cdef inline void stop(Ahead* ahead) noexcept:
-    """Forget what was looked up: Python code may have run."""
+    """Clear what was looked up: Python code may have run."""
     ahead.is_active = False
 
 
@@ -169,7 +169,7 @@ cdef inline void prefetch_patterns(PipelinedRequest* one, const TablesC* t) noex
 
 
 cdef inline void pass_stages(Ahead* ahead, Workspace* w, const TablesC* t, PyObject* rows, Py_ssize_t i) noexcept:
-    """What is done ahead while request `i` has its turn."""
+    """The stages of later requests that run while request `i` is decided."""
     prefetch_row(pipeline_slot(ahead, i + AT_ROW), rows, i + AT_ROW)
     prefetch_parts(pipeline_slot(ahead, i + AT_PARTS))
     prefetch_texts(pipeline_slot(ahead, i + AT_TEXTS), w, t)
@@ -182,7 +182,7 @@ cdef inline void pass_stages(Ahead* ahead, Workspace* w, const TablesC* t, PyObj
 
 
 cdef inline void begin(Ahead* ahead, Workspace* w, const TablesC* t, PyObject* rows, Py_ssize_t i) noexcept:
-    """Look at the requests from `i` on."""
+    """Prefetch the requests from `i` on."""
     cdef Py_ssize_t k
     ahead.is_active = True
     for k in range(i, i + AT_ROW):
@@ -210,7 +210,7 @@ cdef inline void begin(Ahead* ahead, Workspace* w, const TablesC* t, PyObject* r
 cdef inline int decide_pipelined(
     Ahead* ahead, Workspace* w, RawDecision* a, const TablesC* t, PyObject* key_ids, Py_ssize_t i, int64_t now, bint reasons
 ) noexcept:
-    """Decide a request that has passed the stages. A status of `kernel.decide.combine`, or UNSETTLED."""
+    """Decide a request that has passed the stages. A status of `kernel.decide.combine`, or NEEDS_GENERAL_PATH."""
     cdef PipelinedRequest* one = pipeline_slot(ahead, i)
     cdef Range own = Range(0, NOT_LOOKED_UP)
     cdef bint checked = True
@@ -226,7 +226,7 @@ cdef inline int decide_pipelined(
 cdef inline int decide_item(
     Ahead* ahead, Workspace* w, RawDecision* a, const TablesC* t, PyObject* key_ids, PyObject* rows, Py_ssize_t i, int64_t now, bint reasons
 ) noexcept:
-    """Decide a request of a list on the tables as they are. A status of `kernel.decide.combine`, or UNSETTLED."""
+    """Decide a request of a list on the tables as they are. A status of `kernel.decide.combine`, or NEEDS_GENERAL_PATH."""
     cdef PipelinedRequest one_request
     if not ahead.is_active and ahead.n_fast >= RESTART_AFTER:
         begin(ahead, w, t, rows, i)

@@ -1,6 +1,6 @@
 """Fast path of single calls, on the Python objects of the call. Header only.
 
-Invariant: the result equals that of `Core._decide`, or is UNSETTLED, and then the general path decides and raises. Values of other types than
+Invariant: the result equals that of `Core._decide`, or is NEEDS_GENERAL_PATH: then the general path decides and raises. Values of other types than
 str, bool, number, datetime, None or lists of these, keys in two spellings, and new names or plans take the general path. No Python code runs
 here, so nothing changes between lookup and decision, and nothing is allocated that outlives the call.
 """
@@ -25,9 +25,9 @@ from fastiam.kernel.model.tables cimport *
 
 
 cdef enum:
-    NEEDS_GENERAL_PATH = -1    # the long way decides, or raises
-    KEY_NOT_CACHED = -2        # a key whose name was not met yet
-    KEY_NUMBER = 0xFFFFFFFF    # of what is remembered of a key
+    NEEDS_GENERAL_PATH = -1    # the general path decides, or raises
+    KEY_NOT_CACHED = -2        # a key whose name is not cached yet
+    KEY_NUMBER = 0xFFFFFFFF    # of what is cached of a key
     KEY_IS_MULTI = 0x100000000
     KEY_IS_CHECKED = 0x200000000  # it may contradict the directory (K1)
     KEY_IS_TAG = 0x400000000   # it is an `aws:RequestTag/`
@@ -49,10 +49,10 @@ cdef extern from *:
     PyObject* Py_None
 
 
-cdef struct NameLookup:        # who asks, while it is looked for
+cdef struct NameLookup:        # the principal, while it is looked up
     Text text
     uint32_t hash
-    uint32_t name              # where its name seems to stand; NONE: nobody knows yet
+    uint32_t name              # its probable entry in the names; NONE: not known yet
     uint32_t guess             # the number that it seems to have
     uint32_t found             # NONE: not yet
 
@@ -68,7 +68,7 @@ cdef struct Pairs:             # some keys of a context with their values
 # -- what the objects of a request stand for -------------------------------------------------------------------------------
 
 cdef inline int64_t key_number(Workspace* w, const TablesC* t, PyObject* key_ids, PyObject* name) noexcept:
-    """The number of a key by its name, beside what is asked of it (`KEY_IS_*`); NOT_READ, NOT_READ_ONE, or KEY_NOT_CACHED where the name was not met yet."""
+    """The number of a key by its name, with what is required of it (`KEY_IS_*`); NOT_READ, NOT_READ_ONE, or KEY_NOT_CACHED where the name is new."""
     cdef PyObject* found
     cdef int64_t number
     if not PyUnicode_CheckExact(name):
@@ -104,7 +104,7 @@ cdef inline void gather(PyObject* context, Pairs* pairs) noexcept:
 cdef inline bint read_pairs(Workspace* w, const TablesC* t, PyObject* key_ids, const Pairs* pairs, bint* checked) noexcept:
     """Put some keys of a context into slots; False where one is not plain."""
     cdef Frame* f = &w.frame
-    cdef int32_t n = f.n_context_entries, n_items        # INVARIANT: as many texts; those of lists lie behind them
+    cdef int32_t n = f.n_context_entries, n_items        # INVARIANT: as many texts; those of lists follow them
     cdef CachedObject* object_slot
     cdef PyObject* name
     cdef int64_t key, number
@@ -154,7 +154,7 @@ cdef inline bint read_pairs(Workspace* w, const TablesC* t, PyObject* key_ids, c
                 slot.tag = Text(tag.data + TAG_AT, tag.size - TAG_AT)
         f.s.sources[number] = n
         n += 1
-        f.n_context_entries = n                          # whatever is in a source is cleared by it
+        f.n_context_entries = n                          # everything that is in a source is cleared by it
         f.n_texts = n
     return True
 
@@ -173,7 +173,7 @@ cdef inline bint read_context(
 
 
 cdef inline bint find_action(Workspace* w, const TablesC* t, PyObject* action, uint32_t* number) noexcept:
-    """The number of an action's name; False where it was not met yet."""
+    """The number of an action's name; False where it is new."""
     cdef CachedObject* slot = cached_object_slot(w.actions, N_NAMES, action)
     cdef Text text
     if slot.object == action:
@@ -189,7 +189,7 @@ cdef inline bint find_action(Workspace* w, const TablesC* t, PyObject* action, u
 
 
 cdef inline bint put_action(const TablesC* t, uint32_t number, Call* c) noexcept:
-    """Put an action into the call; False where the long way must look who asks."""
+    """Put an action into the call; False where the general path must look it up."""
     c.t = t
     c.action_name = number
     c.action_class = t.name_classes[number]
@@ -216,7 +216,7 @@ cdef inline void prefetch_lookup(PyObject* resource, PyObject* context) noexcept
 
 
 cdef inline bint prefetch_context(PyObject* context, Pairs* pairs) noexcept:
-    """The same for the keys of a context; False where it is no plain one."""
+    """The same for the keys of a context; False where it is not a plain one."""
     cdef const char* keys
     pairs.n = 0
     pairs.left = 0
@@ -234,10 +234,12 @@ cdef inline bint prefetch_context(PyObject* context, Pairs* pairs) noexcept:
 
 
 cdef inline bint lookup_principal(Workspace* w, const TablesC* t, PyObject* principal, NameLookup* lookup) noexcept:
-    """Begin to look for who asks. The steps from here to `find_principal` ask for memory that the next one reads, so that other things
-    can be done meanwhile; False where the long way must look."""
+    """Begin the lookup of the principal. The steps from here to `find_principal` prefetch the memory that the next one reads, so that other
+    work can be done at the same time; False where the general path must look it up."""
     cdef bint is_text = PyUnicode_CheckExact(principal)
-    cdef CachedObject* slot = cached_object_slot(w.principals, N_NAMES, principal) if is_text else cached_object_slot(w.sessions, N_SESSIONS, principal)
+    cdef CachedObject* slot = cached_object_slot(
+        &w.principals[0] if is_text else &w.sessions[0], N_NAMES if is_text else N_SESSIONS, principal
+    )
     lookup.name = lookup.guess = lookup.found = NONE
     if slot.object == principal:
         lookup.found = lookup.guess = <uint32_t>slot.number
@@ -264,13 +266,13 @@ cdef inline void prefetch_principal_text(const TablesC* t, NameLookup* lookup) n
 
 
 cdef inline void prefetch_principal_plan(const TablesC* t, const NameLookup* lookup, uint32_t action_class) noexcept:
-    """And for where the grid has its own row."""
+    """And the cell of its plan in the grid."""
     if lookup.guess < t.n_principals:
         prefetch(grid_cell(t, t.principals[lookup.guess].principal_set, action_class))
 
 
 cdef inline bint find_principal(Workspace* w, const TablesC* t, PyObject* principal, NameLookup* lookup) noexcept:
-    """The number of who asks; False where nobody is found."""
+    """The number of the principal; False where there is none."""
     if lookup.found == NONE:
         lookup.name = hashed_name(&t.principal_names, t.pool, lookup.text.data, lookup.text.size, lookup.hash)
         if lookup.name != NONE:
@@ -289,9 +291,9 @@ cdef inline bint put_resource(Call* c, PyObject* resource) noexcept:
 cdef inline int decide_found(
     Workspace* w, RawDecision* a, const TablesC* t, uint32_t principal_id, PyObject* owner, bint checked, Range own, int64_t now, bint reasons
 ) noexcept:
-    """Decide a request whose action and resource stand in `w.call`, and its context in slots; `own` as in `decide_usual`.
+    """Decide a request whose action and resource are in `w.call`, and its context in context entries; `own` as in `decide_usual`.
 
-    A status of `kernel.decide.combine`, or UNSETTLED.
+    A status of `kernel.decide.combine`, or NEEDS_GENERAL_PATH.
     """
     cdef Call* c = &w.call
     cdef Frame* f = &w.frame
@@ -308,7 +310,7 @@ cdef inline int decide_found(
     c.entry_texts = f.texts
     c.n_context_entries = f.n_context_entries
     status = decide_usual(c, a, &owner_text, checked, own)
-    if f.s.failed:                                       # out of memory: the long way says so
+    if f.s.failed:                                       # out of memory: the general path reports it
         f.s.failed = 0
         return NEEDS_GENERAL_PATH
     return status
@@ -317,7 +319,7 @@ cdef inline int decide_found(
 # -- one request -----------------------------------------------------------------------------------------------------------
 
 cdef inline bint prepare(Workspace* w, const TablesC* t, PyObject* resource, PyObject* context, NameLookup* lookup, Pairs* pairs) noexcept:
-    """Take resource and context, and meanwhile find what hangs on the name, link by link. False where something is not plain."""
+    """Read resource and context, and at the same time follow the links from the name, one by one. False where something is not plain."""
     touch_principal_name(t, lookup)
     if not put_resource(&w.call, resource):
         return False
@@ -331,7 +333,7 @@ cdef inline bint prepare(Workspace* w, const TablesC* t, PyObject* resource, PyO
 cdef inline bint prepare_from_pair_cache(
     Workspace* w, const TablesC* t, PyObject* resource, PyObject* context, NameLookup* lookup, Pairs* pairs, const PairCacheEntry** pair
 ) noexcept:
-    """`prepare`, where who asks may have met the action."""
+    """`prepare`, where the pair of principal and action may be cached."""
     prefetch_pair_slot(&w.pair_cache, lookup.hash, w.call.action_name)
     if not put_resource(&w.call, resource):
         return False
@@ -348,7 +350,7 @@ cdef inline bint prepare_from_pair_cache(
 
 
 cdef inline void store_in_pair_cache(Workspace* w, const TablesC* t, const NameLookup* lookup) noexcept:
-    """Keep that who asks has met the action of the call, if it is usual."""
+    """Store the pair of the principal and the action of the call, if it takes the fast path."""
     cdef uint32_t policy_set = t.principals[lookup.found].principal_set
     if not is_usual(&t.principals[lookup.found], w.call.action):
         return
@@ -359,7 +361,7 @@ cdef inline void store_in_pair_cache(Workspace* w, const TablesC* t, const NameL
 
 
 cdef inline void store_in_pointer_cache(Workspace* w, const TablesC* t, PyObject* principal, PyObject* action, uint32_t number) noexcept:
-    """Keep the habit of a text and an action that are remembered, if it is usual and its own row flat; seldom instead of another. Not of a
+    """Store a text and an action that are cached, if the principal takes the fast path and its plan has a program; rarely over another. Not of a
     session: whatever one lets go of may run code."""
     cdef const Principal* p = &t.principals[number]
     cdef PointerCacheEntry* slot = pointer_cache_slot(w.pointer_cache, principal, action)
@@ -375,7 +377,7 @@ cdef inline void store_in_pointer_cache(Workspace* w, const TablesC* t, PyObject
 cdef inline bint prepare_from_pointer_cache(
     Workspace* w, const TablesC* t, const PointerCacheEntry* entry, PyObject* resource, PyObject* context, NameLookup* lookup, Pairs* pairs
 ) noexcept:
-    """`prepare`, for who has asked for the action before."""
+    """`prepare`, for a pair of objects that is cached."""
     lookup.found = entry.number
     if not prefetch_context(context, pairs) or not put_action(t, entry.name, &w.call) or not put_resource(&w.call, resource):
         return False
@@ -388,7 +390,7 @@ cdef inline bint prepare_from_name(
     Workspace* w, const TablesC* t, PyObject* principal, PyObject* action, PyObject* resource, PyObject* context, NameLookup* lookup, Pairs* pairs,
     const PairCacheEntry** pair,
 ) noexcept:
-    """Find the action, and begin to look for who asks; `prepare` what else there is. False where the long way must look."""
+    """Find the action, and begin the lookup of the principal; `prepare` what else there is. False where the general path must look it up."""
     cdef uint32_t number
     if not lookup_principal(w, t, principal, lookup) or not prefetch_context(context, pairs):
         return False
@@ -399,8 +401,10 @@ cdef inline bint prepare_from_name(
     return prepare_from_pair_cache(w, t, resource, context, lookup, pairs, pair)
 
 
-cdef inline bint resolve_principal(Workspace* w, const TablesC* t, PyObject* principal, const PairCacheEntry* pair, NameLookup* lookup, Range* own) noexcept:
-    """Find who asks; `own` gets the flats of the own row where the two have met. False where nobody is found."""
+cdef inline bint resolve_principal(
+    Workspace* w, const TablesC* t, PyObject* principal, const PairCacheEntry* pair, NameLookup* lookup, Range* own
+) noexcept:
+    """Find the principal; `own` gets the ops of its plan where the pair is cached. False where there is no principal."""
     if pair != NULL and is_of(pair, t, &lookup.text):
         lookup.found = pair.principal
         own[0] = Range(pair.program, pair.n_ops)
@@ -417,7 +421,7 @@ cdef inline int decide_plain(
     Workspace* w, RawDecision* a, const TablesC* t, PyObject* key_ids, PyObject* principal, PyObject* action, PyObject* resource,
     PyObject* context, PyObject* owner, int64_t now, bint reasons,
 ) noexcept:
-    """A status of `kernel.decide.combine`, or UNSETTLED. The slots of `w` must be cleared afterwards.
+    """A status of `kernel.decide.combine`, or NEEDS_GENERAL_PATH. The context entries of `w` must be cleared afterwards.
 
     PERF: of a new request nothing is near; the order is such that what is waited for was asked for some steps before.
     """

@@ -18,12 +18,12 @@ from fastiam.kernel.model.ids cimport NONE
 
 
 cdef enum:
-    N_KEYS = 256               # places for what is remembered, powers of two
+    N_KEYS = 256               # slots of the caches, powers of two
     N_NAMES = 128
-    N_SESSIONS = 1024          # told by where they lie alone: one that is not remembered goes the long way
+    N_SESSIONS = 1024          # by address only: a session that is not cached takes the general path
     N_DECISIONS = 256
-    N_PAIRS = 8                # keys of a context that are looked at together
-    ADMIT_ONE_IN = 16          # of so many objects that were not remembered one is put in the place of another
+    N_PAIRS = 8                # keys of a context that are prefetched together
+    ADMIT_ONE_IN = 16          # of so many objects that were not cached one replaces another
 
 
 cdef struct CachedObject:      # an object that callers pass again
@@ -36,15 +36,15 @@ cdef struct CachedDecision:
     PyObject* decision         # owned; NULL: none
 
 
-cdef struct Workspace:         # what a single call works with, and what is remembered from one to the next
+cdef struct Workspace:         # what a single call works with, and what is cached from one to the next
     Frame frame
-    Call call                  # of plain calls: zero but for what they set
-    uint64_t epoch             # `Core.epoch` of what is remembered
-    uint32_t n_new             # objects that were not remembered
-    uint32_t n_admissions      # requests of a caller who is, and might have a habit
-    # memos by the object that is passed; dropped with the tables (`epoch`), in part when others are met
+    Call call                  # of plain calls: zero, except for what they set
+    uint64_t epoch             # `Core.epoch` of what is cached
+    uint32_t n_new             # objects that were not cached
+    uint32_t n_admissions      # requests of cached principals, which might be stored in the pointer cache
+    # memos by the object that is passed; dropped with the tables (`epoch`), in part when others come
     CachedObject keys[N_KEYS]
-    CachedObject* recent_keys[N_PAIRS]  # of these, where the names of the last context lie: it mostly has the same ones
+    CachedObject* recent_keys[N_PAIRS]  # of these, the slots of the names of the last context, which mostly has the same ones
     CachedObject actions[N_NAMES]
     CachedObject principals[N_NAMES]
     CachedObject sessions[N_SESSIONS]
@@ -75,7 +75,7 @@ cdef inline void clear_object_cache(CachedObject* known, int n):
 
 
 cdef inline void clear_workspace(Workspace* w):
-    """Let go of what is remembered."""
+    """Clear what is cached."""
     cdef int i
     clear_object_cache(w.keys, N_KEYS)
     clear_object_cache(w.actions, N_NAMES)
@@ -96,12 +96,12 @@ cdef inline void free_workspace(Workspace* w):
 
 
 cdef inline CachedObject* cached_object_slot(CachedObject* known, uint32_t n, PyObject* what) noexcept:
-    """Where an object is remembered, if it is."""
+    """The slot of an object, if it is cached."""
     return &known[(<uint64_t><size_t>what * <uint64_t>0x9E3779B97F4A7C15ULL >> 40) & (n - 1)]
 
 
 cdef inline void cache_number(Workspace* w, CachedObject* slot, PyObject* text, int64_t number) noexcept:
-    """Remember a text, seldom in the place of another: a million different ones are not worth the work."""
+    """Cache a text, seldom instead of another: a million different ones are not worth the work."""
     w.n_new += 1
     if slot.object != NULL and w.n_new % ADMIT_ONE_IN:
         return
@@ -112,7 +112,7 @@ cdef inline void cache_number(Workspace* w, CachedObject* slot, PyObject* text, 
 
 
 cdef inline void cache_session(Workspace* w, object session, int64_t number):
-    """Remember a session. May run code of one that is forgotten for it."""
+    """Cache a session. May run code of one that is evicted for it."""
     cdef CachedObject* slot = cached_object_slot(w.sessions, N_SESSIONS, <PyObject*>session)
     cdef PyObject* other = slot.object
     if other != <PyObject*>session:
@@ -125,7 +125,7 @@ cdef inline void cache_session(Workspace* w, object session, int64_t number):
 # -- answers ---------------------------------------------------------------------------------------------------------------
 
 cdef inline uint64_t answer_key(const Call* c, const RawDecision* a, bint indeterminate) noexcept nogil:
-    """All that a `Decision` says, but for the unknown keys that matter."""
+    """All that a `Decision` contains, except for the deciding keys."""
     cdef uint64_t occurrence = NONE if a.entry == NULL else a.entry.occurrence
     cdef uint32_t level = 0 if a.entry == NULL else a.entry.level
     return (

@@ -59,7 +59,7 @@ cdef frozenset LARGE = frozenset((NANOARROW_TYPE_LARGE_STRING, NANOARROW_TYPE_LA
 
 
 cdef class _Array:
-    """An array moved out of a producer; released when nobody uses it."""
+    """An array moved out of a producer; released with its last reference."""
 
     cdef ArrowArray c
 
@@ -72,7 +72,7 @@ cdef class _Array:
 
 
 cdef class Reader:
-    """The arrays of one producer, and where in each of them the column lies.
+    """The arrays of one producer, and the position of the column in each of them.
 
     row --(struct of one field)--> --(list)--> item --(dictionary)--> value of type `leaf`
     """
@@ -191,7 +191,7 @@ cdef class Reader:
     cdef int _plan(self, const ArrowSchema* schema) except -1:
         """Walk down the type to the values, refusing what is not read."""
         cdef ArrowSchemaView view = self._type(schema)
-        # a table of one column is one; what may be null is a column of structs, whose fields are no rows
+        # a table of one column is one; what may be null is a column of structs, whose fields are not rows
         if view.type == NANOARROW_TYPE_STRUCT and schema.n_children == 1 and not schema.flags & ARROW_FLAG_NULLABLE:
             self.in_struct = True
             schema = schema.children[0]
@@ -229,7 +229,7 @@ cdef class Reader:
         if schema.dictionary != NULL or not (
             type_ in NUMPY_TYPES or type_ in BINARIES or type_ in DECIMALS or type_ == NANOARROW_TYPE_BOOL
         ):
-            raise self._refused("is no context value", self._hint(schema))
+            raise self._refused("is not a context value", self._hint(schema))
         return 0
 
     cdef str _hint(self, const ArrowSchema* schema):
@@ -297,7 +297,7 @@ cdef class Reader:
         return code
 
     cdef int _list(self, Chunk chunk, Span s) except -1:
-        # SAFETY: SetArray has held the last offset against the length of the child, and the first against zero.
+        # SAFETY: SetArray has compared the last offset with the length of the child, and the first with zero.
         cdef Column* c = &chunk.column
         c.is_list = True
         c.list_width = self.list_width
@@ -319,7 +319,7 @@ cdef class Reader:
         if self.address == address and self.is_whole and not self.shared.bad:
             chunk.share_values(self.shared)              # PERF: tables cut into batches have one dictionary in all of them
         else:
-            # PERF: of the first batch with a dictionary, which may be the only one, no values are looked at that hardly a row has
+            # PERF: of the first batch with a dictionary, which may be the only one, values that hardly a row has are not checked
             self.is_whole = self.address == address or self.is_list or FEW * chunk.rows >= s.v.dictionary.length
             self.shared, self.address = chunk, address
             values = span_of(s.v.dictionary, s.v.dictionary.offset, 0, s.v.dictionary.length, -1)
@@ -374,7 +374,7 @@ cdef class Reader:
         return _check_ascending(self.name, c.offsets, width, s)
 
     cdef bint _is_left(self, int type_):
-        """Whether these values are left for a pass to look at: plain text."""
+        """Whether these values are left for a pass to check: plain text."""
         return type_ in TEXTS and self.code_width == 0 and not self.is_list
 
     # -- values that are not text -----------------------------------------------------------------------------
@@ -406,7 +406,7 @@ cdef class Reader:
         values, unit = self._loaded(s)
         if values.dtype == np.float64:
             chunk.hint = ABSENT_HINT
-        if s.valid != NULL:         # what lies under a null may be anything
+        if s.valid != NULL:         # the bytes under a null may be anything
             values[~_bits(s.valid, s.offset + s.first, s.last - s.first)] = 0
         if self.leaf.type == NANOARROW_TYPE_BOOL:
             offsets, data, codes = np.array((0, 5, 9)), np.frombuffer(b"falsetrue", np.uint8), values.astype(np.uint32)
@@ -442,7 +442,7 @@ cdef object _after(int64_t n, array):
 
 
 cdef tuple _address(const ArrowArrayView* v):
-    """Where the values of an array lie, which tells them from others while these are alive."""
+    """The addresses of the values of an array, which identify them while these are alive."""
     cdef int i
     buffers = [<uintptr_t>v.buffer_views[i].data.as_uint8 for i in range(3)]
     for i in range(v.n_variadic_buffers):
@@ -450,7 +450,7 @@ cdef tuple _address(const ArrowArrayView* v):
     return (v.offset, v.length, *buffers)
 
 
-# -- what may be looked at later --------------------------------------------------------------------------------
+# -- what may be checked later ----------------------------------------------------------------------------------
 
 cdef int check_rows(Chunk chunk, str name, int64_t first_row) except -1:
     """Check what `Reader` has left unchecked: codes, and whole columns of plain text."""
@@ -488,7 +488,7 @@ cdef int _check_codes(str name, const Column* c, int64_t n_values, bint is_signe
     with nogil:
         bad = bad_code(c, n_values, is_signed, s)
     if bad >= 0:
-        raise _fault(name, f"a dictionary code lies beyond the {n_values} values", _row(bad, s))
+        raise _fault(name, f"a dictionary code is beyond the {n_values} values", _row(bad, s))
     return 0
 
 
@@ -497,7 +497,7 @@ cdef int _check_views(str name, const Column* c, Span s) except -1:
     with nogil:
         bad = bad_view(c, s)
     if bad >= 0:
-        raise _fault(name, "a string view lies outside its buffer", _row(bad, s))
+        raise _fault(name, "a string view is outside its buffer", _row(bad, s))
     return 0
 
 
@@ -536,7 +536,7 @@ cdef int _check_utf8(Chunk chunk, Span s) except -1:
 
 
 cdef int _check_used(Chunk chunk) except -1:
-    """`_check_utf8` of the values that rows use; codes that are none are told elsewhere."""
+    """`_check_utf8` of the values that rows use; codes that are invalid are reported elsewhere."""
     cdef const Column* c = &chunk.column
     cdef int64_t i, code
     cdef Text text
@@ -604,7 +604,7 @@ cdef str _buffer_fault(ArrowArray* array, int64_t n_buffers, bint has_views):
 
 
 cdef str _type_name(const ArrowSchema* schema):
-    """An Arrow type for a message, with what lies below: `list<item: date32>`, `dictionary(int32)<string>`."""
+    """An Arrow type for a message, with its children: `list<item: date32>`, `dictionary(int32)<string>`."""
     cdef char name[160]
     ArrowSchemaToString(schema, name, sizeof(name), True)
     return shorten(_message_text(name), 120)

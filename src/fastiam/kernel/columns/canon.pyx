@@ -62,7 +62,7 @@ def canonical_texts(values, unit, column):
             return offsets, _with_special(special, offsets, data), bad
     elif unit:
         for i in _write_instants(values, PER_SECOND[unit], offsets, data):
-            bad[i] = f"`{values[i]}` {unit} since 1970 lie outside the years 1 to 9999"
+            bad[i] = f"`{values[i]}` {unit} since 1970 is outside the years 1 to 9999"
     elif values.dtype == np.uint64:
         _write_naturals(values, offsets, data)
     else:
@@ -74,7 +74,7 @@ def distinct(values, may_give_up=False):
     """`(codes, firsts)`: a uint32 code for each value, and for each code the row where it came first. Or, if it may give up,
     `(None, None)` where most of the first values differ.
 
-    Values are told apart by their 64 bits, so that `-0.0` and every NaN keep their own text.
+    Values are distinguished by their 64 bits, so that `-0.0` and every NaN keep their own text.
     """
     codes = np.empty(len(values), np.uint32)
     firsts = np.empty(len(values), np.int64)

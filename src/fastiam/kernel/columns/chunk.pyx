@@ -26,7 +26,7 @@ cdef class Chunk:
         return <const void*><uintptr_t>array.ctypes.data
 
     cdef int point_at(self, texts) except -1:
-        """The values are these Python strings (None: null), used where they lie."""
+        """The values are these Python strings (None: null), used without a copy."""
         cdef int64_t i, n = len(texts)
         cdef Py_ssize_t size
         cdef Text* ptrs = <Text*>self.keep(np.zeros((max(n, 1), 2), np.int64))
@@ -38,7 +38,7 @@ cdef class Chunk:
                     ptrs[i].data = PyUnicode_AsUTF8AndSize(text, &size)
                     ptrs[i].size = size
                 except UnicodeEncodeError:
-                    self.bad[i] = "the text holds a lone surrogate and is no valid text"
+                    self.bad[i] = "the text holds a lone surrogate and is not a valid text"
             elif text is not None:
                 self.bad[i] = f"the value must be text, not `{type(text).__name__}`"
         self.column.kind = TEXT_PTRS
@@ -47,7 +47,7 @@ cdef class Chunk:
         return 0
 
     cdef int set_texts(self, object offsets, object data) except -1:
-        """The values lie one after another in `data` (uint8), cut by `offsets` (int64)."""
+        """The values follow one another in `data` (uint8), cut by `offsets` (int64)."""
         self.column.kind = TEXT_64
         self.column.offsets = self.keep(offsets)
         self.column.data = <const char*>self.keep(data)

@@ -26,7 +26,7 @@ cdef struct Column:
     uint8_t is_list
     uint8_t list_width           # 4 or 8 bytes an offset; 0: every row holds all values
     uint8_t code_width           # 0 = no dictionary, else 1, 2, 4 or 8 bytes a code
-    uint8_t unchecked            # nobody has looked yet: at codes of 4 bytes, or at places and bytes of plain text; see `kernel.columns.validate`
+    uint8_t unchecked            # not checked yet: codes of 4 bytes, or places and bytes of plain text; see `kernel.columns.validate`
     const void* list_offsets     # row r holds items [offsets[r], offsets[r + 1])
     const uint8_t* list_valid    # bitmap of rows (list columns), or NULL
     int64_t list_valid_offset

@@ -12,7 +12,7 @@ cdef class TextColumn:
     cdef const Column** columns       # one a chunk
     cdef int64_t* starts              # n_chunks + 1: the first row of each chunk, and the end
     cdef list chunks                  # of `_chunk.Chunk`: the owners
-    cdef object reject                # of a column that is not checked yet: what bad values are told; else None
+    cdef object reject                # of a column that is not checked yet: called with bad values; else None
 
     cdef const Column* chunk_of(self, int64_t row, int64_t* local_row, int64_t* rows_left) noexcept nogil
     cdef int _grow(self) except -1

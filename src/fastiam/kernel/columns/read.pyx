@@ -81,7 +81,7 @@ cdef class TextColumn:
         return 0
 
     cdef int check(self) except -1:
-        """Check what was left for later; bad values become null, as their rows are told."""
+        """Check what was left for later; bad values become null, and their rows are reported."""
         cdef Chunk chunk
         cdef int64_t i
         reject, self.reject = self.reject, None
@@ -225,7 +225,7 @@ def check_lengths(dict columns):
 
 
 def are_plain(dict names):
-    """Whether all names are text, of no class of somebody's own, and ASCII, which is usual and needs no further look."""
+    """Whether all names are exact `str` objects, and ASCII, which is usual and needs no further check."""
     for name in names:
         if type(name) is not str or not PyUnicode_IS_ASCII(name):
             return False
@@ -423,7 +423,7 @@ cdef TextColumn _from_numpy(array, str name, bint is_context, reject):
         return _from_numbers(array, mask, name, reject)
     if kind == "S":
         return _from_list(_listed(array, mask), name, is_context, reject)
-    raise RequestValueError(f"an array of `{array.dtype}` is no context value", column=name, hint=COLUMN_HINT)
+    raise RequestValueError(f"an array of `{array.dtype}` is not a context value", column=name, hint=COLUMN_HINT)
 
 
 cdef list _listed(array, mask):
@@ -459,7 +459,7 @@ cdef TextColumn _from_fixed(array, mask, str name, reject):
     offsets = np.zeros(len(array) + 1, np.int64)
     data = np.empty(4 * points.size, np.uint8)
     for row in _write_cells(points, offsets, data):
-        chunk.bad[row] = "the text holds a lone surrogate and is no valid text"
+        chunk.bad[row] = "the text holds a lone surrogate and is not a valid text"
     chunk.set_texts(offsets, data[: offsets[len(array)]].copy())
     if mask is not None:
         chunk.column.item_valid = <const unsigned char*>chunk.keep(np.packbits(~mask, bitorder="little"))

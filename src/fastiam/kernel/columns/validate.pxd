@@ -63,7 +63,7 @@ cdef extern from *:
 
 
 cdef inline bint codes_fit(const uint32_t* codes, int64_t n, uint32_t n_values) noexcept nogil:
-    """Whether all codes lie in [0, n_values), those of nulls too: without a branch, so that several are looked at at once."""
+    """Whether all codes are in [0, n_values), those of nulls too: without a branch, so that several are compared at once."""
     cdef uint32_t top = 0
     cdef int64_t i
     for i in range(n):
@@ -77,7 +77,7 @@ cdef extern from *:
     #if defined(__SSE2__)
     #include <emmintrin.h>
     #endif
-    /* What is wrong with eight codes, of which those with a bit in `valid` count: the top bit of some part of it, or nothing. */
+    /* What is wrong with eight codes; those with a bit in `valid` count: the top bit of some part of it, or nothing. */
     #if defined(__SSE2__)
     static inline int fastiam_wrong_codes(const uint32_t* codes, unsigned valid, uint32_t last) {
         const __m128i low = _mm_set_epi32(8, 4, 2, 1), high = _mm_set_epi32(128, 64, 32, 16);
@@ -149,7 +149,7 @@ cdef inline bint views_readable(const Column* c, int64_t first, int64_t n) noexc
             prefetch_range(<const char*>c.buffers[view[2]] + view[3], view[0])
         else:
             seen |= <uint32_t>(view[1] | view[2] | view[3])
-    for i in range(n):                                   # texts that lie one behind the other are looked at as one
+    for i in range(n):                                   # adjacent texts are checked as one
         view = views + 4 * i
         if view[0] <= 12:
             continue
@@ -163,7 +163,7 @@ cdef inline bint views_readable(const Column* c, int64_t first, int64_t n) noexc
 
 
 cdef inline bint texts_readable(const Column* c, const Offset* o, int64_t first, int64_t n) noexcept nogil:
-    """Of plain text: whether some rows lie one after another where the column does, and are ASCII."""
+    """Of plain text: whether some rows are adjacent in the column, and are ASCII."""
     prefetch_range(<const char*>(o + first + n), n * <int64_t>sizeof(Offset))
     return (
         ascends(o + first, n) and o[0] <= o[first] and o[first + n] <= o[c.n_values]
@@ -187,7 +187,7 @@ cdef inline bint is_readable(const Column* c, int64_t first, int64_t n) noexcept
 # -- spans ------------------------------------------------------------------------------------------------------------
 
 cdef struct Span:
-    # items [first, last) of `v`; item 0 lies at `offset`, also in `valid` (NULL: no nulls); `row` is the global row of
+    # items [first, last) of `v`; item 0 is at `offset`, also in `valid` (NULL: no nulls); `row` is the global row of
     # item 0, or -1 where items are not rows
     const ArrowArrayView* v
     int64_t offset
@@ -238,7 +238,7 @@ cdef inline int64_t descent64(const int64_t* offsets, Span s) noexcept nogil:
 
 
 cdef inline int64_t bad_code(const Column* c, int64_t n_values, bint is_signed, Span s) noexcept nogil:
-    """The first item whose code is no index of a value, or -1."""
+    """The first item whose code is not an index of a value, or -1."""
     # the top bit of a signed code is its sign: read as unsigned it must stay below half of the range
     cdef uint64_t limit = <uint64_t>n_values
     cdef uint64_t half = 1ULL << (8 * c.code_width - 1)

@@ -28,7 +28,7 @@ from fastiam.kernel.decide.principal_hint cimport candidate_allows
 
 
 cdef enum:
-    SAMPLE_STRIDE = 8          # every eighth row is looked at to tell whether they deny much: more than one flat a row
+    SAMPLE_STRIDE = 8          # every eighth row is sampled, to find whether they have many denies: more than one op a row
     MIN_SAMPLED_DENIES = 4     # of a block: those of resources' policies of fewer rows are not worth it
 
 
@@ -38,8 +38,8 @@ cdef inline int64_t middle_of(const Block* b, const MatchOp* f, uint32_t i) noex
 
 
 cdef inline uint32_t crosses(const Block* b, const TablesC* t, const MatchOp* f, uint32_t i, uint32_t starts) noexcept nogil:
-    """STEP_FULL_EVAL, where a flat whose pieces do not stand may match across colons (R5), else 0. That needs the head, too, and no less room, for
-    no colon comes earlier; so where they do stand, what is left of the pattern finds all that it would find behind a later one."""
+    """STEP_FULL_EVAL, where an op whose literals do not match may match across colons (R5), else 0. That needs the prefix, too, and as much room, for
+    no colon comes earlier; so where they match, the rest of the pattern finds all that it would find behind a later one."""
     if not (f.flags >> 1) & <uint32_t>((b.facts[i] & FACTS_COLON) != 0) & starts & 1:
         return 0
     return STEP_FULL_EVAL * may_cross(f, t.pool, b.text[i].data, b.text[i].data + b.text[i].size)
@@ -71,7 +71,7 @@ cdef inline void filter_groups(Block* b, const TablesC* t) noexcept nogil:
     for j in range(n):
         i = <uint32_t>items[j]
         at = next_at[j]
-        put(b, t, i, at, STEP_NO_MATCH if at + 1 >= b.stop[i] else STEP_LITERALS)  # others than that may lie behind the last one
+        put(b, t, i, at, STEP_NO_MATCH if at + 1 >= b.stop[i] else STEP_LITERALS)  # behind the last one there may be other ops
 
 
 cdef inline void scan_runs(ThreadState* s, RowCursor* l, int64_t row) noexcept nogil:
@@ -143,7 +143,7 @@ cdef inline void match_literals(Block* b, const TablesC* t) noexcept nogil:
         pattern = t.pool + f.text
         size = b.text[i].size
         mid = middle_of(b, f, i)
-        room = size - (mid + f.least - f.head)           # where the head stands, the middle starts no earlier than it ends
+        room = size - (mid + f.least - f.head)           # where the prefix matches, the middle starts no earlier than it ends
         matches = windows_match(pattern, pattern + f.size, f.head, f.mid, f.mid_at, f.suffix, b.text[i].data, size, mid)
         starts = matches >> 1 & <uint32_t>(room >= 0)
         matches &= fits(f, room)
@@ -182,7 +182,7 @@ cdef inline void match_variables(Block* b, Call* c) noexcept nogil:
 
 
 cdef inline void evaluate_full_statements(ThreadState* s, RowCursor* l, int64_t row) noexcept nogil:
-    """Look at all conditions of flats where what columns tell is not enough, and at whole statements."""
+    """Evaluate all conditions of ops where the columns are not enough, and full statements."""
     cdef Block* b = s.block
     cdef const TablesC* t = l.c.t
     cdef const uint64_t* items = b.step_queues[STEP_NEXT_CONDITION].items
@@ -205,7 +205,7 @@ cdef inline void evaluate_full_statements(ThreadState* s, RowCursor* l, int64_t 
                 if classes & (CLASS_D | CLASS_STAR):
                     b.pending_stages[l.i] &= ~STAGES     # nothing else has to allow
                 elif classes & (CLASS_R | CLASS_P) or (b.pending_stages[l.i] & RESOURCE_MUST_ALLOW and (b.n_pending[l.i] or at + 1 != b.stop[l.i])):
-                    b.layered_rows.rows[b.layered_rows.n] = narrow16(l.i)  # limits have to allow, but nothing else; or what follows may be enough (6.4)
+                    b.layered_rows.rows[b.layered_rows.n] = narrow16(l.i)  # only limits have to allow; or what follows may be enough (6.4)
                     b.layered_rows.n += 1
                     continue
                 elif not b.pending_stages[l.i] & RESOURCE_MUST_ALLOW:
@@ -258,7 +258,7 @@ cdef inline const Plan* stage_row(const Block* b, uint32_t i, uint32_t stage) no
 
 
 cdef inline Range stage_ops(const Block* b, uint32_t i, uint32_t stage) noexcept nogil:
-    """The flats of a stage. Those of the own allows are its denies, too: where no other allow comes first, they are asked there alone."""
+    """The ops of a stage. Those of the principal's allows include its denies: where no other allow comes first, they are evaluated only there."""
     cdef const Plan* plan = stage_row(b, i, stage)
     if stage < LEVEL_ALLOWS:
         return Range(plan.program, plan.denies)
@@ -272,7 +272,7 @@ cdef inline Range stage_ops(const Block* b, uint32_t i, uint32_t stage) noexcept
 
 
 cdef inline bint start_parts(Block* b, const TablesC* t, uint32_t i, const Range* parts, uint32_t n) noexcept nogil:
-    """Begin with the first of `n` ranges of flats, and put the others aside; False where there are none."""
+    """Begin with the first of `n` ranges of ops, and keep the others for later; False where there are none."""
     cdef uint32_t k
     if n == 0:
         return False
@@ -285,7 +285,7 @@ cdef inline bint start_parts(Block* b, const TablesC* t, uint32_t i, const Range
 
 
 cdef inline uint32_t add_part(Range* parts, uint32_t n, uint32_t first, uint32_t size) noexcept nogil:
-    """Add some flats to the `n` ranges of others, as one more unless there is no room; how many these are."""
+    """Add some ops to the `n` ranges of others, as one more unless there is no room; how many these are."""
     if n == 0 or (parts[n - 1].first + parts[n - 1].n != first and n < MAX_PENDING):
         parts[n] = Range(first, 0)
         n += 1
@@ -297,7 +297,7 @@ cdef inline bint start_denies(Block* b, const TablesC* t, uint32_t i, uint32_t a
     """Begin with those denies of a row, up to `stop`, that are not known not to hold, and all that follows up to `last`; False where there is
     neither.
 
-    Flats that are passed over together stay together, and what an index finds is put aside where these would be.
+    Ops that are skipped together stay together, and what an index finds is kept for later in their position.
     """
     cdef const MatchOp* ops = t.match_ops
     cdef Range parts[MAX_PENDING]
@@ -316,7 +316,7 @@ cdef inline bint start_denies(Block* b, const TablesC* t, uint32_t i, uint32_t a
 
 
 cdef inline bint start_allows(ThreadState* s, const TablesC* t, uint32_t i, Range allows) noexcept nogil:
-    """Begin with those allows of a resource's policies that may change something for who asks; False where none does."""
+    """Begin with those allows of a resource's policies that may change something for the principal; False where none does."""
     cdef Block* b = s.block
     cdef uint64_t left = candidate_allows(b.principal_state[i], t, b.plans[RESOURCE_PLAN][i], (b.pending_stages[i] & RESOURCE_MUST_ALLOW) == 0)
     cdef Range parts[MAX_PENDING]
@@ -333,7 +333,7 @@ cdef inline bint start_allows(ThreadState* s, const TablesC* t, uint32_t i, Rang
 
 
 cdef inline bint start_stage(ThreadState* s, const TablesC* t, uint32_t i, uint32_t stage) noexcept nogil:
-    """Begin with the flats of a stage; False where none can tell anything."""
+    """Begin with the ops of a stage; False where none can change the result."""
     cdef Range ops = stage_ops(s.block, i, stage)
     s.block.n_pending[i] = 0
     if ops.n > 1 and stage < LEVEL_ALLOWS:
@@ -346,12 +346,12 @@ cdef inline bint start_stage(ThreadState* s, const TablesC* t, uint32_t i, uint3
 
 
 cdef inline bint must_allow(const Block* b, uint32_t i) noexcept nogil:
-    """Whether the request is denied if no flat of the stage at hand stands."""
+    """Whether the request is denied if no op of the stage at hand applies."""
     return b.stage[i] >= LEVEL_ALLOWS and (b.stage[i] != RESOURCE_ALLOW_STAGE or b.pending_stages[i] & RESOURCE_MUST_ALLOW != 0)
 
 
 cdef inline bint go_on(ThreadState* s, const TablesC* t, uint32_t i) noexcept nogil:
-    """Go on with the next stage of a row; False where it has no flats, but must allow. INVARIANT: one that must allow is to come."""
+    """Continue with the next stage of a row; False where it has no ops, but must allow. INVARIANT: one that must allow is to come."""
     cdef Block* b = s.block
     cdef uint32_t stage
     while True:
@@ -365,7 +365,7 @@ cdef inline bint go_on(ThreadState* s, const TablesC* t, uint32_t i) noexcept no
 
 
 cdef inline void pass_over(ThreadState* s, const TablesC* t, uint32_t* n_over) noexcept nogil:
-    """Go on with rows of which no flat of a stage stands, and need not; the first `n_over` are looked at, and are denied."""
+    """Continue with rows for which no op of a stage applies, and need not; the first `n_over` are done, and are denied."""
     cdef Block* b = s.block
     cdef uint64_t* over = b.step_queues[STEP_NO_MATCH].items
     cdef uint32_t j, i
@@ -380,14 +380,15 @@ cdef inline void pass_over(ThreadState* s, const TablesC* t, uint32_t* n_over) n
 
 
 cdef inline bint is_enough(const Block* b, const MatchOp* f, uint32_t i) noexcept nogil:
-    """Whether a flat that stands decides its row."""
+    """Whether an op that applies decides its row."""
     if f.flags & MATCHOP_DENY or not b.pending_stages[i] & STAGES:
         return True
-    return b.stage[i] == RESOURCE_ALLOW_STAGE and not b.pending_stages[i] & IS_CROSS_ACCOUNT and not f.flags & MATCHOP_HAS_PRINCIPAL  # for whom else: `evaluate_full_statements`
+    # with a principal element: `evaluate_full_statements`
+    return b.stage[i] == RESOURCE_ALLOW_STAGE and not b.pending_stages[i] & IS_CROSS_ACCOUNT and not f.flags & MATCHOP_HAS_PRINCIPAL
 
 
 cdef inline void pass_on(ThreadState* s, const TablesC* t, bint reasons, int64_t first, uint32_t* n_done) noexcept nogil:
-    """Go on with rows of which a flat stands that is not enough; the first `n_done` are looked at, and are decided."""
+    """Continue with rows for which an op applies that is not enough; the first `n_done` are done, and are decided."""
     cdef Block* b = s.block
     cdef uint64_t* done = b.step_queues[STEP_MATCHED].items
     cdef uint64_t undecided[BLOCK]
@@ -414,16 +415,17 @@ cdef inline void pass_on(ThreadState* s, const TablesC* t, bint reasons, int64_t
 
 
 cdef inline uint32_t n_denied(const TablesC* t, const Plan* plan) noexcept nogil:
-    """How many flats of a row deny, those of a long run one by one."""
+    """How many statements of a plan deny, those of a long run one by one."""
     cdef const MatchOp* f = t.match_ops + plan.program
     return t.indexes[f.conditions].n_items if plan.denies and f.first == STEP_INDEX_PROBE else plan.denies
 
 
 cdef inline bint has_many_denies(const Block* b, const Call* c) noexcept nogil:
-    """Whether the rows that waves decide have so many denies that sifting them pays, going by some of them. Plain text is not asked ahead for
+    """Whether the vectorised rows have so many denies that pruning them pays, by a sample. Plain text is not compared for
     own ones."""
     cdef const TablesC* t = c.t
-    cdef uint32_t j, i, n_of_own = 0, n_resource_denies = 0, own = (b.principal_rows.n + SAMPLE_STRIDE - 1) // SAMPLE_STRIDE, joined = b.vectorized_rows.n // SAMPLE_STRIDE
+    cdef uint32_t own = (b.principal_rows.n + SAMPLE_STRIDE - 1) // SAMPLE_STRIDE, joined = b.vectorized_rows.n // SAMPLE_STRIDE
+    cdef uint32_t j, i, n_of_own = 0, n_resource_denies = 0
     for j in range(own):
         n_of_own += n_denied(t, b.plans[PRINCIPAL_PLAN][b.principal_rows.rows[j * SAMPLE_STRIDE]])
     for j in range(joined):
@@ -434,7 +436,7 @@ cdef inline bint has_many_denies(const Block* b, const Call* c) noexcept nogil:
 
 
 cdef inline void decide_vectorized(ThreadState* s, RowCursor* l, int64_t row) noexcept nogil:
-    """Decide the rows of a block's `principal_rows` and `vectorized_rows`; some of these may be left to the near way."""
+    """Decide the rows of a block's `principal_rows` and `vectorized_rows`; some of these may be left to the layered path."""
     cdef Block* b = s.block
     cdef const TablesC* t = l.c.t
     cdef const Plan* own
@@ -443,7 +445,7 @@ cdef inline void decide_vectorized(ThreadState* s, RowCursor* l, int64_t row) no
         b.ends[j] = b.step_queues[j].items
     b.has_pending = False
     memset(b.n_pending, 0, sizeof(b.n_pending))
-    for j in range(b.principal_rows.n):                  # INVARIANT: a row of this way has flats
+    for j in range(b.principal_rows.n):                  # INVARIANT: a row of this path has ops
         i = b.principal_rows.rows[j]
         own = b.plans[PRINCIPAL_PLAN][i]
         b.stage[i] = PRINCIPAL_ALLOW_STAGE

@@ -19,7 +19,7 @@ from fastiam.kernel.model.tables cimport *
 
 cdef enum:
     BLOCK = 1 << WINDOW_BITS
-    LIST_BITS = 48             # a list of keys that matter: number of the thread, then where it starts
+    LIST_BITS = 48             # a list of deciding keys: number of the thread, then where it starts
 
 
 cdef struct InputRange:        # the chunks that hold a range of rows
@@ -72,16 +72,16 @@ cdef enum:                     # the rows that may count for a request, in the o
 
 
 cdef enum:
-    MAX_PENDING = 10           # flats, or ranges of them, that a row puts aside
+    MAX_PENDING = 10           # ops, or ranges of them, that a row keeps for later
 
 
-cdef struct StepQueue:         # flats of rows of a block whose turn is the same
-    uint64_t items[BLOCK]      # flat << 32 | row; of STEP_CONDITION, which condition stands above the row
-    uint64_t apart[8]          # waves whose ends lie a whole page from one another would meet in the cache
+cdef struct StepQueue:         # (row, op) pairs of a block that wait for the same step
+    uint64_t items[BLOCK]      # op << 32 | row; of STEP_CONDITION, the index of the condition above the row
+    uint64_t apart[8]          # queues whose ends are a whole page apart would share a cache set
 
 
 cdef struct Block:
-    uint32_t principal_id[BLOCK]  # principals, NONE where nobody is found
+    uint32_t principal_id[BLOCK]  # principals, NONE where there is none
     PrincipalState* principal_state[BLOCK]  # what is known of them
     uint32_t name[BLOCK]       # action names
     uint32_t hash[BLOCK]       # of the names at hand
@@ -95,23 +95,23 @@ cdef struct Block:
     const Record* stored[BLOCK]
     Record nothing             # where nothing is stored
     MatchOp no_op              # where there are no allows
-    Text text[BLOCK]           # of the resources; for the rows that are listed, but for those of `general_rows`, NOWHERE instead of `*`
+    Text text[BLOCK]           # of the resources; for the rows that are listed, except those of `general_rows`, NOWHERE instead of `*`
     const Plan* plans[N_LAYER_PLANS][BLOCK]
     uint32_t owner[BLOCK]      # whose the resource is, as `RowInputs` has it
     uint64_t known_false[BLOCK]  # bits of `filter_conditions` that are known not to hold
-    uint8_t skipped[BLOCK]     # how many flats of the own rows are denies that are known not to hold
+    uint8_t skipped[BLOCK]     # how many ops of the principal's plan are denies that are known false
     uint8_t limits[BLOCK]      # PATH_* that SCPs, RCPs and endpoints leave
     uint8_t path[BLOCK]        # and all that is known
     uint8_t has_stars          # some row asks for `*`
-    SelectionVector principal_rows  # the others are decided by flags; before that, rows of which something is sought that most have near
+    SelectionVector principal_rows  # the others are decided by flags; before that, rows whose names most likely are in the caches
     SelectionVector layered_rows
     SelectionVector general_rows
-    SelectionVector vectorized_rows  # of `layered_rows`: flats of several rows, one after the other, say all
+    SelectionVector vectorized_rows  # of `layered_rows`: ops of several plans, one after the other, decide
     StepQueue step_queues[N_STEPS]
     uint64_t* ends[N_STEPS]    # of these
-    uint32_t stop[BLOCK]       # behind the flats at hand of a row
+    uint32_t stop[BLOCK]       # behind the ops at hand of a row
     uint16_t pending_stages[BLOCK]  # what comes after them, as bits
-    Range left[BLOCK][MAX_PENDING]  # flats that come after those at hand, the next ones last: what an index has found, or what is not passed over
+    Range left[BLOCK][MAX_PENDING]  # ops that come after those at hand, the next ones last: what an index has found, or what is not skipped
     uint8_t n_pending[BLOCK]
     uint8_t has_pending        # some row has such
     uint8_t stage[BLOCK]       # what these are of
@@ -137,7 +137,7 @@ cdef enum:
     IS_PARENT_RECORD = 0x80000000  # beside the record of a resource: it is of what holds the resource, a bucket
     PARENT_SHIFT = 31
     MAX_LINES = 32768
-    PREFETCH_NAMES = 4096      # of so many, the texts may lie beyond the second-level cache
+    PREFETCH_NAMES = 4096      # of so many, the texts may be beyond the second-level cache
 
 
 cdef struct NameLine:          # names whose hashes share a place: one cache line
@@ -157,12 +157,12 @@ cdef struct ThreadState:       # what one thread of a batch has of its own
     int64_t number
     Frame* frame
     Block* block
-    PrincipalState* principal_states  # by number of the principal, filled as they are met; the last one is nobody
+    PrincipalState* principal_states  # by number of the principal, filled on first use; the last one has no principal
     uint32_t n_principal_states
-    uint8_t is_plain           # rows may be usual ones; else all of them take the long way
+    uint8_t is_plain           # rows may take the fast path; else all of them take the general path
     uint8_t has_endpoints      # some column says which endpoint rows come through
-    uint8_t limited            # by what somebody is: BY_*, and flags of callers
-    uint8_t pruning_pays       # rows deny so much that sifting pays
+    uint8_t limited            # by which limits: BY_*, and flags of principal states
+    uint8_t pruning_pays       # rows have so many denies that pruning pays
     Seen* seen
     NameMemo memos[2]          # principals, actions
     uint32_t n_counted         # keys that the counts of the frame have room for
@@ -173,7 +173,7 @@ cdef struct ThreadState:       # what one thread of a batch has of its own
     uint64_t memo_generation   # generation of the tables whose atoms truths are kept of
     uint32_t memo_n_principals  # how many principals there were: one that is new may fix a key that none fixed before
     uint32_t n_filtered        # `filter_conditions` that are known
-    uint32_t* deciding_keys    # lists of keys that matter (D74): how many, then their numbers
+    uint32_t* deciding_keys    # lists of deciding keys (D74): how many, then their numbers
     int64_t n_deciding_keys
     int64_t deciding_keys_capacity
     int64_t last_deciding_keys  # where the last list starts
@@ -183,7 +183,7 @@ cdef struct ThreadState:       # what one thread of a batch has of its own
 
 
 cdef inline bint is_pruning(const ThreadState* s) noexcept nogil:
-    """Whether denies are sifted (`kernel.decide.zone_filter`)."""
+    """Whether denies are pruned (`kernel.decide.zone_filter`)."""
     return s.pruning_pays or s.limited & HAS_ORG_LIMITS
 
 
@@ -220,7 +220,9 @@ cdef extern from *:
 
 
 cdef inline void split_by_path(Block* b, int64_t n) noexcept nogil:
-    fastiam_list(&b.path[0], n, b.principal_rows.rows, &b.principal_rows.n, b.layered_rows.rows, &b.layered_rows.n, b.general_rows.rows, &b.general_rows.n)
+    fastiam_list(
+        &b.path[0], n, b.principal_rows.rows, &b.principal_rows.n, b.layered_rows.rows, &b.layered_rows.n, b.general_rows.rows, &b.general_rows.n
+    )
 
 
 cdef inline uint32_t record_of(const Block* b, uint32_t i) noexcept nogil:
@@ -292,7 +294,7 @@ cdef inline void look_up_names(const ThreadState* s, const TablesC* t, const Nam
 
 
 cdef inline void number_values(const ThreadState* s, const TablesC* t, const Column* chunk, bint of_actions, uint32_t* out) noexcept nogil:
-    """Numbers of the values of a dictionary, NONE for nulls and for names that are not known. None is remembered: each stands there once."""
+    """Numbers of the values of a dictionary, NONE for nulls and for names that are not known. None is cached: each occurs once."""
     cdef Column plain = chunk[0]
     cdef Block* b = s.block
     cdef int64_t first = 0, n
@@ -310,7 +312,7 @@ cdef inline void number_values(const ThreadState* s, const TablesC* t, const Col
 
 
 cdef inline void lookup_memoized_names(const ThreadState* s, const TablesC* t, const NameMemo* memo, int64_t n, uint32_t* out) noexcept nogil:
-    """Numbers of the texts of a block that were met before; the other rows are listed."""
+    """Numbers of the texts of a block that are cached; the other rows are listed."""
     cdef Block* b = s.block
     cdef const NameLine* m
     cdef const char* pools[2]
@@ -342,7 +344,7 @@ cdef inline void lookup_memoized_names(const ThreadState* s, const TablesC* t, c
 cdef inline void look_up(
     const ThreadState* s, const TablesC* t, const StringTable* table, const uint8_t* pool, const NameMemo* memo, uint32_t kind, uint32_t* out
 ) noexcept nogil:
-    """Look up the listed rows in a table, side by side; those that it does not hold stay listed. What is found is remembered, if anywhere."""
+    """Look up the listed rows in a table, as a batch; those that it does not have stay listed. What is found is cached, if there is a cache."""
     cdef Block* b = s.block
     cdef uint16_t* listed = &b.principal_rows.rows[0]
     cdef uint32_t i, j, v, n_listed = 0
@@ -387,7 +389,7 @@ cdef inline void memoize_name(const NameMemo* memo, uint32_t tag, PoolText text,
 
 
 cdef inline void prefetch_value(const Column* column, int64_t value) noexcept nogil:
-    """Ask for what tells where a value of a dictionary lies."""
+    """Prefetch what gives the address of a value of a dictionary."""
     if column.kind == TEXT_32:
         prefetch(<const int32_t*>column.offsets + value)
     elif column.kind == TEXT_VIEW:
@@ -395,7 +397,7 @@ cdef inline void prefetch_value(const Column* column, int64_t value) noexcept no
 
 
 cdef inline void take_values(const Column* column, int64_t first, int64_t n, Text* out) noexcept nogil:
-    """`take_texts` of a dictionary column: where its values lie is asked for, and then what they are."""
+    """`take_texts` of a dictionary column: the addresses of its values are prefetched, then the values."""
     cdef int64_t codes[BLOCK]
     cdef int64_t i
     for i in range(n):
@@ -431,7 +433,7 @@ cdef inline void take_texts(const Column* column, int64_t first, int64_t n, Text
 
 
 cdef inline void resolve_row_ids(const ThreadState* s, const TablesC* t, const InputRange* rows, int64_t at, int64_t n) noexcept nogil:
-    """Who asks, and what for."""
+    """The ids of principals and actions."""
     cdef Block* b = s.block
     if rows.action_codes != NULL:
         number_codes(rows.actions, rows.action_first + at, n, rows.action_codes, b.name)
@@ -444,7 +446,7 @@ cdef inline void resolve_row_ids(const ThreadState* s, const TablesC* t, const I
 
 
 cdef inline void know_rows(ThreadState* s, Call* c, int64_t n) noexcept nogil:
-    """Whoever or whatever is not known makes a row one of nobody; and read the callers."""
+    """Give rows whose principal or action is not known the last state, which has no principal; and load the principal states."""
     cdef Block* b = s.block
     cdef const TablesC* t = c.t
     cdef PrincipalState* w
@@ -475,7 +477,7 @@ cdef inline void prefetch_hashed_plans(ThreadState* s, const TablesC* t) noexcep
 
 
 cdef inline void locate_plans(ThreadState* s, Call* c, int64_t n) noexcept nogil:
-    """Where the numbers of the rows of the principals' own layers lie; rows that the grid has no place for are listed."""
+    """The cells of the plans of the principals; rows that the grid has no cell for are listed."""
     cdef Block* b = s.block
     cdef const TablesC* t = c.t
     cdef PrincipalState* w
@@ -483,7 +485,7 @@ cdef inline void locate_plans(ThreadState* s, Call* c, int64_t n) noexcept nogil
     cdef const uint32_t* name_classes = t.name_classes
     cdef uint32_t cls, n_policy_sets = t.cells.n_policy_sets, last_policy_set = n_policy_sets - 1, last_class = t.cells.n_classes - 1, n_outside = 0
     cdef int64_t i
-    if t.n_classes == 0:                                 # no action has been met yet
+    if t.n_classes == 0:                                 # there is no action yet
         memset(b.name, 0xFF, <size_t>n * 4)
         name_classes = &b.zero
     know_rows(s, c, n)

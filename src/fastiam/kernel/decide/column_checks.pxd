@@ -36,7 +36,7 @@ cdef inline PoolText fixed_text(Call* c, uint32_t key) noexcept nogil:
 
 
 cdef inline bint read_fixed(Call* c, int64_t principal_id, bint* needs_full_eval) noexcept nogil:
-    """Read what `c.principal`, which is number `principal_id`, fixes of the keys that columns give; False if it fixes none. `needs_full_eval` tells whether it
+    """Read what `c.principal`, number `principal_id`, fixes of the keys that columns give; False if it fixes none. `needs_full_eval` is set if it
     fixes one of which more must be known than the principal: a session that carries a tag of resources, say."""
     cdef PoolText fixed
     cdef PoolText* cells = c.s.fixed + principal_id * c.s.n_fixed

@@ -365,7 +365,7 @@ cdef inline int decide(Call* c, RawDecision* a) noexcept nogil:
 
 
 cdef inline bint is_indeterminate(Call* c, const RawDecision* a) noexcept nogil:
-    """Whether a denial rests on `U` (F6): its Deny applies through `U`, or with every `U` in the caller's favour it is an allow."""
+    """Whether a denial depends on `U` (F6): its Deny applies through `U`, or with every `U` taken towards an allow it is an allow."""
     cdef RawDecision other
     cdef bint found
     cdef uint8_t allow = c.accept[0], deny = c.accept[1]
@@ -384,7 +384,7 @@ cdef inline bint is_indeterminate(Call* c, const RawDecision* a) noexcept nogil:
 # -- the resource of a call -----------------------------------------------------------------------------------------------------
 
 cdef inline bint arn_colons(Call* c) noexcept nogil:
-    """The first five colons of the resource, and whether there are more, where the first 64 bytes tell; False if there are fewer."""
+    """The first five colons of the resource, and whether there are more, as far as its first 64 bytes show; False if there are fewer."""
     cdef uint64_t bits = byte_positions(c.resource.data, c.resource.size, 58)
     cdef int i
     for i in range(5):

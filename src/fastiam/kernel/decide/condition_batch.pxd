@@ -18,19 +18,19 @@ from fastiam.kernel.model.tables cimport *
 
 
 cdef enum:
-    NTH_AT = WINDOW_BITS       # in an entry of the wave, above the row: which condition of the flat
+    NTH_AT = WINDOW_BITS       # in an item of the queue, above the row: the index of the condition of the op
     ROW_MASK = BLOCK - 1
     MAX_LIST_VALUES = 8        # values of a list
 
 
-cdef struct ConditionBatch:    # what is asked for the rows of a wave
+cdef struct ConditionBatch:    # the inputs of the conditions of a queue
     uint32_t atom[BLOCK]
-    uint32_t more[BLOCK]       # whether the flat has conditions after this one
-    const ContextColumn* wide[BLOCK]   # what tells the truth, where none are kept: lists, a dictionary of too many values; else NULL
+    uint32_t more[BLOCK]       # whether the op has conditions after this one
+    const ContextColumn* wide[BLOCK]   # the column that determines the truth, where codes have no memo: lists, too many values; else NULL
     Text text[BLOCK]
     uint64_t hash[BLOCK]
     uint8_t is_stored[BLOCK]   # whether a column leaves out what may be stored about the resource
-    const uint64_t* memo[BLOCK]    # where rows before may have told the truth, and the key; NULL: nowhere
+    const uint64_t* memo[BLOCK]    # the memo slot of the truth, and the key; NULL: none
     uint64_t key[BLOCK]
 
 
@@ -66,7 +66,7 @@ cdef inline bint is_short(const ContextColumn* column, int64_t row) noexcept nog
 
 
 cdef inline void load_wide_texts(ConditionBatch* q, const Call* c, const uint64_t* queue, uint32_t n, int64_t row) noexcept nogil:
-    """The texts that wide dictionaries give; they may lie anywhere, so that each step asks for what the next one reads."""
+    """The texts that wide dictionaries give; they may be anywhere, so that each step prefetches what the next one reads."""
     cdef const ContextColumn* column
     cdef uint32_t j
     cdef int64_t code
@@ -88,13 +88,13 @@ cdef inline void load_wide_texts(ConditionBatch* q, const Call* c, const uint64_
 
 
 cdef inline bint may_be_stored(const Block* b, const Call* c, uint32_t id, uint32_t i, int64_t row) noexcept nogil:
-    """Whether a condition is about a tag that its column, of which truths are kept, leaves out in a row whose resource has some."""
+    """Whether a condition is about a tag that its column, whose truths are memoized, leaves out in a row whose resource has some."""
     cdef const ContextColumn* column = &c.columns[c.s.atom_memo[id].column]
     return b.pending_stages[i] & HAS_TAGS and c.t.keys[c.t.atoms[id].key].is_resource_tag and row_code(column, row) == column.n_codes
 
 
 cdef inline void load_memo_slots(ConditionBatch* q, const Block* b, Call* c, const uint64_t* queue, uint32_t n, int64_t row) noexcept nogil:
-    """Where rows before may have told the truth, of conditions that no column tells by its codes."""
+    """The memo slots of conditions that no column determines by its codes."""
     cdef RowInputs basis
     cdef uint32_t i, j, dependencies
     for j in range(n):
@@ -142,7 +142,7 @@ cdef inline uint32_t text_truth(Call* c, uint32_t id, const ContextColumn* colum
 
 
 cdef inline void evaluate_conditions(Block* b, RowCursor* l, int64_t row) noexcept nogil:
-    """Look at a condition of each flat; `row` is the first one of the block in its range."""
+    """Evaluate a condition of each op; `row` is the first one of the block in its range."""
     cdef Call* c = l.c
     cdef const uint64_t* queue = b.step_queues[STEP_CONDITION].items
     cdef const MatchOp* f
@@ -185,7 +185,7 @@ cdef inline void evaluate_conditions(Block* b, RowCursor* l, int64_t row) noexce
                 truth = value_truth(c, q.atom[j], column, &q.text[j], 1)
         elif atom_memo != NULL and q.memo[j] != NULL:
             truth = <uint32_t>(1 + memo_truth(c, q.atom[j], q.memo[j], q.key[j], l.first + row + i))
-            if truth == F + 1 and atom_memo[q.atom[j]].filter_bits:  # told for another caller of the account, or before the sieve was made
+            if truth == F + 1 and atom_memo[q.atom[j]].filter_bits:  # memoized for another principal of the account, or before the filter was made
                 basis = row_inputs(b, i, row + i, False)
                 record_known_false(c, q.atom[j], &basis)
         accept = BROAD if f.flags & MATCHOP_DENY else STRICT

@@ -29,15 +29,15 @@ from fastiam.kernel.model.tables cimport TablesC
 
 cdef enum Through:             # what a row comes through, else the number of an endpoint and NAMED
     ENDPOINT_UNRESOLVED = 0
-    NOTHING = 1                # no endpoint, or one that nobody knows where none has a policy
-    UNKNOWN = 2                # one that nobody knows, where some have
+    NOTHING = 1                # no endpoint, or one that is not stored where none has a policy
+    UNKNOWN = 2                # one that is not stored, where some have a policy
     NAMED = 3
 
 
 cdef enum:                     # whether an endpoint leaves a row as it is
     MAY_NOT = 0
     PASSES = 1
-    NEEDS_RESOURCE_TEXT = 2    # the text of the resource tells
+    NEEDS_RESOURCE_TEXT = 2    # depends on the text of the resource
 
 
 cdef inline uint32_t named_by(const TablesC* t, const Text* text) noexcept nogil:
@@ -49,7 +49,7 @@ cdef inline uint32_t named_by(const TablesC* t, const Text* text) noexcept nogil
 
 
 cdef inline uint32_t endpoint_of(const TablesC* t, const ContextColumn* column, int64_t row) noexcept nogil:
-    """The endpoint that a row comes through, as `Through`; what a code says is sought once."""
+    """The endpoint that a row comes through, as `Through`; the endpoint of a code is looked up once."""
     cdef Text text
     cdef int64_t code = -1
     cdef uint32_t found
@@ -71,7 +71,7 @@ cdef inline RowInputs principal_inputs(const Block* b, bint pruning, uint32_t i,
 
 
 cdef inline bint is_known_true(Call* c, uint32_t id, const RowInputs* q) noexcept nogil:
-    """Whether a condition is known to hold by the value of a column, or who asks, and nothing is to be counted."""
+    """Whether a condition is known to hold by the value of a column, or by the principal, and nothing is to be counted."""
     cdef const ContextColumn* column
     cdef const uint64_t* memo
     cdef uint64_t key = 0
@@ -142,7 +142,7 @@ cdef inline uint32_t passes(const Block* b, RowCursor* l, const Plan* plan, cons
     """Whether the policy of an endpoint surely leaves a row as it is: none of its denies may hold, and one of its allows does."""
     cdef const MatchOp* f
     cdef uint32_t k
-    if not plan.flags & PLAN_HAS_PROGRAM:                # nor is the empty one flat
+    if not plan.flags & PLAN_HAS_PROGRAM:                # the empty plan has no program either
         return MAY_NOT
     l.c.action = &l.c.t.classes[b.cls[l.i]]
     for k in range(plan.n_ops):
@@ -163,7 +163,7 @@ cdef inline uint32_t passes(const Block* b, RowCursor* l, const Plan* plan, cons
 cdef inline uint32_t through_endpoint(
     const Block* b, RowCursor* l, const ContextColumn* column, bint pruning, bint has_text, uint32_t i
 ) noexcept nogil:
-    """Whether the endpoint of a row surely leaves it as it is, as far as that is told with its text or without."""
+    """Whether the endpoint of a row is known to leave it as it is, with or without its text."""
     cdef RowInputs q = principal_inputs(b, pruning, i, l.row)
     cdef uint32_t through = endpoint_of(l.c.t, column, l.row), policy_set
     if b.facts[i] & FACTS_LONG:                          # SAFETY: it may have less than 16 bytes (`kernel.eval.literals`), or no text
@@ -181,7 +181,7 @@ cdef inline uint32_t through_endpoint(
 
 
 cdef inline void pass_endpoints(ThreadState* s, Call* c, const InputRange* rows, int64_t at, int64_t n) noexcept nogil:
-    """Send rows the long way that their endpoint may deny; the texts of resources are fetched where its policy names some."""
+    """Send rows to the general path that their endpoint may deny; the texts of resources are fetched where its policy names some."""
     cdef Block* b = s.block
     cdef const ContextColumn* column = &c.columns[c.s.sources[c.t.key_source_vpce]]
     cdef RowCursor l

@@ -30,24 +30,24 @@ cdef enum:                     # actions that have rules of their own
         | ACT_SCP_EXEMPT | ACT_NEEDS_RESOURCE | ACT_FEDERATION | ACT_TRUST
     )
     ACT_HARD = ACT_HARD_POLICY | ACT_HARD_RESERVED | ACT_HARD_LINKED | ACT_HARD_ALIAS
-    ACT_ON_ROLE = ACT_PASS_ROLE | ACT_STS_ROLE | ACT_TRUST  # what the near way knows of these own rules
+    ACT_ON_ROLE = ACT_PASS_ROLE | ACT_STS_ROLE | ACT_TRUST  # the special rules that the layered path evaluates
 
 
-cdef enum:                     # facts of a resource, whoever asks for it: one word, so that many of them fit in the caches
-    ACCOUNT_KEY_MASK = 0x3FFFFFFFFFF  # partition << NUMBER_BITS | account, where it is told
+cdef enum:                     # facts of a resource, independent of the principal: 64 bits, so that many of them fit in the caches
+    ACCOUNT_KEY_MASK = 0x3FFFFFFFFFF  # partition << NUMBER_BITS | account, where it is known
     PARTITION = 0x30000000000
     ACCOUNT = 0xFFFFFFFFFF     # the account of services, too: no account has more than twelve digits
     ANONYMOUS_ACCOUNT = 0xFFFFFFFFFE  # and that of who is anonymous: no policy names it, as it may name services
-    FACTS_OWNER_KNOWN = 0x040000000000  # something tells the owner: the record, or the account field
+    FACTS_OWNER_KNOWN = 0x040000000000  # the owner is known: by the record, or the account field
     FACTS_STAR = 0x080000000000
     FACTS_HOLDS = 0x100000000000  # there is a record, which says more than who owns it; or there has to be one
-    FACTS_LONG = 0x200000000000  # the long way: no ARN, another partition, a record that must be asked for
-    COMPARED_AT = 42           # two bits, told and star: which part of the place counts
+    FACTS_LONG = 0x200000000000  # the general path: not an ARN, another partition, a record that must be read
+    COMPARED_AT = 42           # two bits, owner known and star: which part of the account key counts
     PATH_SHIFT = 43            # three bits, of which the upper ones are PATH_LAYERED where a record holds something, and PATH_GENERAL
     FACTS_COLON = 0x400000000000  # more than five colons
-    FACTS_KEY = 0x800000000000  # a key of KMS: its policies have to allow, whoever owns it (6.3)
+    FACTS_KEY = 0x800000000000  # a key of KMS: its policies have to allow, also within the account (6.3)
     COLON_BITS = 6             # of the place of a colon
-    COLON_3_AT = 48            # where the colons after region and account lie
+    COLON_3_AT = 48            # the positions of the colons after region and account
     COLON_4_AT = COLON_3_AT + COLON_BITS
     FACTS_NO_COLONS = 0xFFF000000000000  # these are nowhere
     LAST_BIT = 0x8000000000000000
@@ -59,7 +59,7 @@ cdef enum:
 
 
 cdef inline uint64_t partition_number(const char* p, int64_t size) noexcept nogil:
-    """1 to 3 for the partitions that AWS has for everybody, 0 for others."""
+    """1 to 3 for the public partitions of AWS, 0 for others."""
     if size == 3 and p[0] == 97 and p[1] == 119 and p[2] == 115:
         return 1
     if size == 6 and p[0] == 97 and p[1] == 119 and p[2] == 115 and p[3] == 45 and p[4] == 99 and p[5] == 110:
@@ -94,9 +94,9 @@ cdef inline uint64_t later_colons(const char* p, int64_t size) noexcept nogil:
 
 
 cdef inline uint64_t read_facts(const char* p, int64_t size, int* service_start, int* service_end) noexcept nogil:
-    """What the text of a resource tells, and where its service starts and ends.
+    """The facts that the text of a resource gives, and where its service starts and ends.
 
-    The long way takes whatever is rare: less than 16 bytes (see `kernel.eval.literals`), or five colons that do not lie in the first 64. No
+    The general path takes what is rare: less than 16 bytes (see `kernel.eval.literals`), or five colons that are not in the first 64. No
     branch asks what is not to be foreseen, such as whether there is an account.
     """
     cdef uint64_t number, facts, bits, known
@@ -136,15 +136,15 @@ cdef inline uint64_t with_record(const TablesC* t, uint64_t facts, uint32_t reco
 
 
 cdef inline int64_t colon_offset(uint64_t facts, int colon) noexcept nogil:
-    """Where the colon after the region of a resource (3), or after its account (4), lies; 0 for 5, which is none."""
+    """The position of the colon after the region of a resource (3), or after its account (4); 0 for 5, which is none."""
     return (facts >> (COLON_3_AT - 3 * COLON_BITS + COLON_BITS * colon)) & ((1 << COLON_BITS) - 1)
 
 
 cdef inline void init_accountless_principal(const Call* c, PrincipalState* principal_state, bint is_service) noexcept nogil:
-    """What of a service or somebody anonymous goes in waves: as somebody of another account than any resource has, of whom nothing of its own is
+    """The state of a service or an anonymous principal in step queues: one of another account than any resource has, with no policies of its own
     asked.
 
-    The long way takes what a service's names are told for row by row, and what depends on the partition of who asks: it has none (6.4, K6). So it
+    The general path takes what depends on a service's names row by row, and on the partition of the principal: it has none (6.4, K6). So it
     does where an endpoint, which does not count for a service, may not let a row pass.
     """
     if is_service and c.s.sources[c.t.key_service_names] >= 0:
@@ -207,13 +207,13 @@ cdef inline uint32_t limits_left(const PrincipalState* principal_state, const Pl
 
 
 cdef inline uint32_t limits_without_program(const Plan* own, uint32_t limits) noexcept nogil:
-    """Those of some limits of which flats do not say all."""
+    """Those of some limits for which there is no program."""
     return limits & -<uint32_t>((own.flags & PLAN_LIMITS_HAVE_PROGRAM) == 0)
 
 
 cdef extern from *:
     """
-    /* of facts, by FACTS_OWNER_KNOWN and FACTS_STAR: N16 where nothing tells the owner, and nothing for `*` */
+    /* of facts, by FACTS_OWNER_KNOWN and FACTS_STAR: N16 where the owner is unknown, and nothing for `*` */
     static const uint64_t fastiam_compared[4] = {0x30000000000, 0x3FFFFFFFFFF, 0, 0};
     """
     const uint64_t* COMPARED "fastiam_compared"
@@ -225,7 +225,7 @@ cdef inline uint64_t account_key_diff(const PrincipalState* principal_state, uin
 
 
 cdef inline bint is_same_owner(const PrincipalState* principal_state, uint64_t facts) noexcept nogil:
-    """The resource belongs to the caller's own account, or nothing tells whose it is."""
+    """The resource belongs to the principal's account, or its owner is unknown."""
     return account_key_diff(principal_state, facts) == 0
 
 
@@ -248,7 +248,7 @@ cdef inline void put_resource(Call* c, const PrincipalState* principal_state, ui
     elif c.colons[4] - c.colons[3] > 1:
         c.owner = field(c, 3)
     else:
-        c.owner = Text(&c.s.owner_text[0], 12)           # a column tells it
+        c.owner = Text(&c.s.owner_text[0], 12)           # a column gives it
         account_text(facts & ACCOUNT, &c.s.owner_text[0])
     c.account = principal_state.account
     if not is_same_owner(principal_state, facts):

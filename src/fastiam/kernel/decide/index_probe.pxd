@@ -21,15 +21,15 @@ from fastiam.kernel.model.tables cimport *
 
 cdef enum:
     MAX_ROW_HASHES = 8         # hashes of a row
-    MAX_QUEUE_HASHES = (MAX_ROW_HASHES + 1) * (BLOCK + 1)  # of a wave
+    MAX_QUEUE_HASHES = (MAX_ROW_HASHES + 1) * (BLOCK + 1)  # of a queue
     MAX_FOUND_ITEMS = MAX_PENDING - 1  # items
     TOO_MANY = 0xFF
-    MAX_SCANNED_RUN = 64       # items of a run that are all looked at where too many were found
+    MAX_SCANNED_RUN = 64       # items of a run that are all scanned where too many were found
 
 
-cdef struct IndexProbe:        # what the rows of a wave are known by, and what that finds
+cdef struct IndexProbe:        # the hashes of the rows of a queue, and the items that they find
     uint32_t hash[MAX_QUEUE_HASHES + MAX_TEXT_HASHES]
-    uint16_t of[MAX_QUEUE_HASHES + MAX_TEXT_HASHES]  # which of the wave
+    uint16_t of[MAX_QUEUE_HASHES + MAX_TEXT_HASHES]  # the row of the queue
     uint32_t n
     uint32_t found[BLOCK][MAX_FOUND_ITEMS]       # items, as they are found
     uint8_t n_found[BLOCK]
@@ -45,7 +45,7 @@ cdef inline void add_hashes(IndexProbe* q, const Index* index, const TablesC* t,
 
 
 cdef inline void first_colons(const Text* text, uint16_t* colons) noexcept nogil:
-    """Where the first four colons lie, all of them among the first 64 bytes."""
+    """The positions of the first four colons, all of them among the first 64 bytes."""
     cdef uint64_t bits = byte_positions(text.data, text.size, 58)
     cdef uint32_t i
     for i in range(4):
@@ -85,7 +85,7 @@ cdef inline void know(IndexProbe* q, const TablesC* t, const Index* index, const
 cdef inline void add_found(
     IndexProbe* q, const MatchOp* items, const PrincipalState* w, uint64_t known_false, uint32_t j, const uint32_t* listed, uint32_t n
 ) noexcept nogil:
-    """Take up `n` items for a row of the wave, but for those that are about others than who asks, and denies of which it is known that they
+    """Add `n` items for a row of the queue, except for those that are about other principals, and denies that are known
     do not hold."""
     cdef const MatchOp* f
     cdef uint32_t k
@@ -101,7 +101,7 @@ cdef inline void add_found(
 
 
 cdef inline bint principal_text(const TablesC* t, const Principal* principal, uint32_t key, Text* text) noexcept nogil:
-    """The only text of a key that no column gives, where who asks tells it; it has no data where it is known that there is none."""
+    """The only text of a key that no column gives, where the principal has it; without data where it is known that there is none."""
     cdef const Constant* k = &t.constants[principal.constants]
     cdef uint32_t i
     for i in range(principal.n_constants):
@@ -128,14 +128,14 @@ cdef inline uint64_t known_false_of(const Block* b, const MatchOp* f, uint32_t i
 
 
 cdef inline bint is_learned(const Call* c, const Index* index) noexcept nogil:
-    """Whether it is worth it to look at all denies of a run, once for each who asks: from then on they are known not to hold."""
+    """Whether it pays to evaluate all denies of a run, once for each principal: from then on they are known false."""
     return index.has_deny_filter and c.s.atom_memo != NULL
 
 
 cdef inline void add_posting_list(
     IndexProbe* q, const Call* c, const Block* b, const Index* index, const IndexSlot* slot, const MatchOp* f, uint32_t i, int64_t row, uint32_t j
 ) noexcept nogil:
-    """Take up the items under a hash for a row of the block. Those that ask for different texts of a key lie under the hashes of the one
+    """Add the items under a hash for a row of the block. Those that require different texts of a key are under the hashes of the one
     that the row has."""
     cdef const TablesC* t = c.t
     cdef const MatchOp* items = t.match_ops + f.atom
@@ -165,7 +165,7 @@ cdef inline void add_posting_list(
 
 
 cdef inline void probe_index(IndexProbe* q, const Call* c, const Block* b, const uint64_t* queue, uint32_t n, int64_t row) noexcept nogil:
-    """Find the items that the rows of a wave may match."""
+    """Find the items that the rows of a queue may match."""
     cdef const TablesC* t = c.t
     cdef const MatchOp* f
     cdef const Index* index
@@ -201,14 +201,14 @@ cdef inline void probe_index(IndexProbe* q, const Call* c, const Block* b, const
 
 
 cdef inline uint32_t keep_rest(Block* b, uint32_t i, uint32_t at) noexcept nogil:
-    """Put the flats of a row behind a run aside, if there are any; how many ranges these are."""
+    """Keep the ops of a row behind a run for later, if there are any; how many ranges these are."""
     b.has_pending = True
     b.left[i][0] = Range(at + 1, b.stop[i] - at - 1)
     return at + 1 != b.stop[i]
 
 
 cdef inline void keep_run(Block* b, const TablesC* t, const MatchOp* f, uint32_t i, uint32_t at) noexcept nogil:
-    """Put flats of a row aside, the last ones first: those behind the run, then those of all its items."""
+    """Keep ops of a row for later, the last ones first: those behind the run, then those of all its items."""
     cdef uint32_t n = keep_rest(b, i, at)
     b.left[i][n] = Range(f.atom, t.indexes[f.conditions].n_items)
     b.n_pending[i] = <uint8_t>(n + 1)
@@ -232,7 +232,7 @@ cdef inline void keep_found(Block* b, const MatchOp* f, uint32_t* found, uint32_
 
 
 cdef inline void try_left(Block* b, const TablesC* t, uint32_t i) noexcept nogil:
-    """Go on with the flats of a row that were put aside, of which there are any."""
+    """Continue with the ops of a row that were kept for later; there are some."""
     cdef uint32_t n = b.n_pending[i] - 1
     b.n_pending[i] = <uint8_t>n
     start(b, t, i, b.left[i][n].first, b.left[i][n].n)

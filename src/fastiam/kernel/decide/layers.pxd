@@ -24,7 +24,7 @@ from fastiam.kernel.model.call cimport PS_NO_ACCOUNT, PS_ANONYMOUS, Call, Princi
 from fastiam.kernel.model.tables cimport *
 
 
-cdef struct LayerPlans:        # the rows of policies that count for a request
+cdef struct LayerPlans:        # the plans that count for a request
     const Plan* own
     const Plan* scp
     const Plan* rcp
@@ -40,7 +40,7 @@ cdef inline bint names_role(const Text* resource, uint64_t facts, int* tail) noe
 
 
 cdef inline bint is_reserved(const Text* resource, int tail) noexcept nogil:
-    """Whether an ARN may name what AWS owns, so that D17 has to be asked; its policies are in no account of twelve digits, and go the long way
+    """Whether an ARN may name what AWS owns, so that D17 must be evaluated; its policies are in no account of 12 digits, and take the general path
     anyhow."""
     cdef const char* name = resource.data + tail
     cdef int64_t size = resource.size - tail
@@ -51,8 +51,8 @@ cdef inline bint is_reserved(const Text* resource, int tail) noexcept nogil:
 
 
 cdef inline void find_special_rules(Block* b, const TablesC* t, const InputRange* rows) noexcept nogil:
-    """Of rows of the near way that call STS for a role, whose trust policy has to allow (6.3), or that write what AWS may own (D17). Where
-    that has rules of its own - RCPs do not apply to a role that is linked to a service (D15) - they go the long way."""
+    """Of layered rows that call STS for a role, whose trust policy has to allow (6.3), or that write what AWS may own (D17). Where
+    that has rules of its own - RCPs do not apply to a role that is linked to a service (D15) - they take the general path."""
     cdef Text text
     cdef uint32_t j, i, action
     cdef int tail
@@ -71,7 +71,7 @@ cdef inline void find_special_rules(Block* b, const TablesC* t, const InputRange
 
 
 cdef inline uint32_t governs(const Record* r, uint32_t action) noexcept nogil:
-    """Whether the policies of a record count for a user or role that asks for an action (6.10), but for iam:PassRole."""
+    """Whether the policies of a record count for a user or role that requests an action (6.10), except for iam:PassRole."""
     cdef uint32_t others = RECORD_SERVICE | RECORD_TRUST
     if action & ACT_TRUST:
         others = RECORD_SERVICE
@@ -79,7 +79,7 @@ cdef inline uint32_t governs(const Record* r, uint32_t action) noexcept nogil:
 
 
 cdef inline void find_records(ThreadState* s, const TablesC* t) noexcept nogil:
-    """What is stored about the resources of the near way, and the rows of its policies, each asked for by the step before."""
+    """What is stored about the resources of layered rows, and the plans of its policies, each prefetched by the step before."""
     cdef Block* b = s.block
     cdef uint16_t stored[BLOCK]
     cdef uint32_t j, i, record, n = 0, n_policy_sets = t.cells.n_policy_sets, n_classes = t.cells.n_classes, n_plans = t.cells.n_plans, plan
@@ -122,7 +122,7 @@ cdef inline void find_records(ThreadState* s, const TablesC* t) noexcept nogil:
 
 
 cdef inline uint32_t may_allow(const ThreadState* s, const PrincipalState* w, const TablesC* t, const Plan* resource_plan) noexcept nogil:
-    """Whether the policies of a resource, which need not allow, may allow something to somebody."""
+    """Whether the policies of a resource, which need not allow, may allow something to a principal."""
     cdef uint32_t n = resource_plan.n_ops - resource_plan.denies
     if n > 1:
         return candidate_allows(w, t, resource_plan, 1) != 0
@@ -131,24 +131,26 @@ cdef inline uint32_t may_allow(const ThreadState* s, const PrincipalState* w, co
 
 
 cdef inline uint32_t is_vectorizable(const LayerPlans* of, const PrincipalState* w) noexcept nogil:
-    """Whether flats of several rows, one after the other, decide. Without a branch."""
-    cdef uint32_t needs_general = (of.own.paths | of.scp.paths | of.rcp.paths | of.resource_plan.paths) & PATH_LAYERED  # flats do not say all
+    """Whether ops of several plans, one after the other, decide. Without a branch."""
+    cdef uint32_t needs_general = (of.own.paths | of.scp.paths | of.rcp.paths | of.resource_plan.paths) & PATH_LAYERED  # no complete program
     needs_general |= limits_without_program(of.own, limits_left(w, of.own))
     return needs_general == 0
 
 
 cdef inline uint32_t levels_left(const Plan* scp) noexcept nogil:
-    """The levels of SCPs that have to allow because they do not allow everything, as stages; more than three are not flat."""
+    """The levels of SCPs that have to allow because they do not allow everything, as stages; more than three have no program."""
     return (((scp.flags << 2 & 1 << LEVEL_ALLOWS) | (scp.flags & 6 << LEVEL_ALLOWS)) ^ LEVEL_STAGES) & -<uint32_t>(scp.n != 0)
 
 
-cdef inline uint32_t plan_stages(const ThreadState* s, const Call* c, const LayerPlans* of, const PrincipalState* w, uint32_t i, uint32_t is_own_owner) noexcept nogil:
-    """The stages of a row whose flats have to be looked at, whether its resource is another account's, and whether its policies must allow;
+cdef inline uint32_t plan_stages(
+    const ThreadState* s, const Call* c, const LayerPlans* of, const PrincipalState* w, uint32_t i, uint32_t is_own_owner
+) noexcept nogil:
+    """The stages of a row whose ops have to be evaluated, whether its resource is another account's, and whether its policies must allow;
     of who is alone these are all that must."""
     cdef const Block* b = s.block
     cdef uint32_t must = is_own_owner ^ 1 | (b.facts[i] & FACTS_KEY != 0), others = may_allow(s, w, c.t, of.resource_plan) | must
     cdef uint32_t levels = levels_left(of.scp)
-    return (                                             # a deny of no resource has no flat
+    return (                                             # a deny that names no resource has no op
         (of.rcp.denies != 0) << RCP_PLAN | (of.scp.denies != 0) << SCP_PLAN
         | may_deny(b, c, of.resource_plan, i) << RESOURCE_PLAN | ((others | (levels != 0)) & (of.own.denies != b.skipped[i])) << PRINCIPAL_PLAN
         | levels | others << RESOURCE_ALLOW_STAGE | ((w.flags & PS_NO_ACCOUNT) == 0) << PRINCIPAL_ALLOW_STAGE
@@ -156,9 +158,11 @@ cdef inline uint32_t plan_stages(const ThreadState* s, const Call* c, const Laye
     )
 
 
-cdef inline uint32_t needs_full_eval_by_row(const Block* b, const PrincipalState* w, const Record* r, const Plan* resource_plan, uint32_t action, uint32_t i) noexcept nogil:
-    """Whether nothing tells who owns a resource, so that for a service, or who is anonymous, nobody does (D23); whether its policies count for
-    services alone (6.10), or name everybody but perhaps them (N12); whether nobody anonymous may ask for the action (D19)."""
+cdef inline uint32_t needs_full_eval_by_row(
+    const Block* b, const PrincipalState* w, const Record* r, const Plan* resource_plan, uint32_t action, uint32_t i
+) noexcept nogil:
+    """Whether the owner of a resource is unknown, so that for a service, or an anonymous principal, it has none (D23); whether its policies count for
+    services only (6.10), or name every principal except possibly services (N12); whether an anonymous principal may not request the action (D19)."""
     cdef uint32_t owner_unknown = (b.facts[i] & FACTS_OWNER_KNOWN) == 0
     if w.flags & PS_ANONYMOUS:
         return owner_unknown | ((action & ACT_ANONYMOUS) == 0)
@@ -166,7 +170,7 @@ cdef inline uint32_t needs_full_eval_by_row(const Block* b, const PrincipalState
 
 
 cdef inline void load_resource_plans(ThreadState* s, Call* c, uint32_t path_shift, int64_t at) noexcept nogil:
-    """Send the rows of the near way where what is stored about their resources lets them go; what has rules of its own the long way."""
+    """Send the layered rows to the path that what is stored about their resources allows; those with special rules to the general path."""
     cdef Block* b = s.block
     cdef const TablesC* t = c.t
     cdef uint16_t* listed = &b.layered_rows.rows[0]
@@ -187,7 +191,8 @@ cdef inline void load_resource_plans(ThreadState* s, Call* c, uint32_t path_shif
             b.plans[RESOURCE_PLAN][i] = layer_plan(t, r.policy_set, b.cls[i], b.name[i])  # the grid has no place for it
         of = LayerPlans(b.plans[PRINCIPAL_PLAN][i], b.plans[SCP_PLAN][i], b.plans[RCP_PLAN][i], b.plans[RESOURCE_PLAN][i])
         is_own_owner = b.differs[i] == 0
-        is_general = (r.arn != NONE) | ((b.facts[i] & FACTS_LONG) != 0) | ((r.flags & RECORD_BLOCKS_PUBLIC) != 0) & (is_own_owner ^ 1) | counts & (of.resource_plan.n == 0)
+        is_general = (r.arn != NONE) | ((b.facts[i] & FACTS_LONG) != 0) | counts & (of.resource_plan.n == 0)
+        is_general |= ((r.flags & RECORD_BLOCKS_PUBLIC) != 0) & (is_own_owner ^ 1)
         if action & ACT_ON_ROLE:                         # policies do not count for iam:PassRole, nor are there tags (6.3)
             is_general |= ((action & ACT_PASS_ROLE) != 0) & ((is_own_owner ^ 1) | c.gives_tags | counts)
         lone = (w.flags & PS_NO_ACCOUNT) != 0
@@ -200,13 +205,13 @@ cdef inline void load_resource_plans(ThreadState* s, Call* c, uint32_t path_shif
         joined = is_vectorizable(&of, w) & (is_general ^ 1)
         is_general |= lone & (joined ^ 1)
         seen |= pending_stages & -joined
-        # what has tags stays with the rows of which something is stored
+        # what has tags stays with the rows that have stored attributes
         is_principal_only = joined & ((pending_stages & ~<uint32_t>LIMIT_STAGES) == 1 << PRINCIPAL_ALLOW_STAGE) & (has_tags ^ 1)
         pending_stages ^= is_principal_only << PRINCIPAL_ALLOW_STAGE  # it starts with these
         b.pending_stages[i] = narrow16(pending_stages | has_tags * HAS_TAGS)
         b.general_rows.rows[n_general] = narrow16(i)
         n_general += is_general
-        b.principal_rows.rows[n_own] = narrow16(i)       # where its flags do not say all
+        b.principal_rows.rows[n_own] = narrow16(i)       # where its flags do not decide
         n_own += is_principal_only & (of.own.paths >> (path_shift | (pending_stages != 0) * REASONS_SHIFT))
         b.vectorized_rows.rows[n_joined] = narrow16(i)
         n_joined += joined ^ is_principal_only

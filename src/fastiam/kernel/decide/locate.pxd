@@ -26,7 +26,7 @@ cdef inline bint is_account_id(Text t) noexcept nogil:
 
 
 cdef inline bint may_name_provider(Text name, const ActionClass* action) noexcept nogil:
-    """Whether who asks goes by a name and the action (N3), a `provider_key`, and not by a name alone: a federated provider."""
+    """Whether the principal is identified by a name and the action (N3), a `provider_key`, and not only by a name: a federated provider."""
     return action.flags & ACT_FEDERATION and not (name.size >= 4 and memcmp(name.data, b"arn:", 4) == 0)
 
 
@@ -48,7 +48,7 @@ cdef inline uint32_t bucket_record(Call* c, bint objects) noexcept nogil:
 
 
 cdef inline bint needs_exact_record(uint32_t mode, const char* last, int64_t size) noexcept nogil:
-    """Whether an ARN has no holder but itself (6.10), by its last field: what is not stored need not be asked for."""
+    """Whether an ARN has no governing resource but itself (6.10), by its last field: no record must be looked up where none is stored."""
     cdef int64_t i, marks = 0
     if mode == MODE_SECRET:
         if size < 8 or last[size - 7] != 45:

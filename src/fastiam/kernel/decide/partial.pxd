@@ -29,7 +29,7 @@ cdef enum:
 
 
 cdef inline void assume_residuals(Call* c, bint best) noexcept nogil:
-    """Take open tests in the caller's favour, or against it (D73)."""
+    """Evaluate residual tests optimistically or pessimistically (D73)."""
     c.best = best
     c.accept[0] = STRICT | ACCEPT_RESIDUAL if best else STRICT
     c.accept[1] = BROAD if best else BROAD | ACCEPT_RESIDUAL
@@ -38,7 +38,7 @@ cdef inline void assume_residuals(Call* c, bint best) noexcept nogil:
 cdef inline int decide_partial(Call* c, RawDecision* a) noexcept nogil:
     """The answer for all values of the unknown keys, or DEPENDS (D73).
 
-    A worst run that met no open test is the best run as well. After a denial the call stands as in the best run.
+    A pessimistic run without a residual test is the optimistic run as well. After a denial the call is as in the optimistic run.
     """
     cdef RawDecision best
     cdef int status
@@ -59,7 +59,7 @@ cdef inline int decide_partial(Call* c, RawDecision* a) noexcept nogil:
     return DONE
 
 
-# -- the keys that matter (D74) -----------------------------------------------------------------------------------------
+# -- the deciding keys (D74) --------------------------------------------------------------------------------------------
 
 cdef inline bint use_full_plan(Call* c, uint32_t policy_set, Plan* plan, RawDecision* a) noexcept nogil:
     """Take the row with every statement, where the one that decides leaves some out; False where it is not there yet."""
@@ -180,7 +180,7 @@ cdef inline void add_principal_keys(Call* c, const Entry* e) noexcept nogil:
 
 
 cdef inline void add_residual_keys(Call* c, const Entry* e) noexcept nogil:
-    """Add the unknown keys of the open tests of a statement."""
+    """Add the unknown keys of the residual tests of a statement."""
     cdef Range list
     cdef uint32_t i
     cdef bint inverted = e.flags & ENTRY_NOT_RESOURCE != 0

@@ -9,7 +9,7 @@ from fastiam.kernel.model.tables cimport *
 
 
 cdef enum:
-    MAX_CANDIDATE_ALLOWS = 64  # flats that are told apart
+    MAX_CANDIDATE_ALLOWS = 64  # ops that are distinguished
 
 
 cdef extern from *:
@@ -23,23 +23,26 @@ cdef extern from *:
 
 
 cdef inline uint32_t cannot_change_result(const PrincipalState* principal_state, const MatchOp* f, uint32_t is_own_owner) noexcept nogil:
-    """Whether an allow surely changes nothing for who asks: it is about others, or, where they are `is_own_owner`, about their account alone. Without
+    """Whether an allow is known to change nothing for the principal: it is about others, or, for `is_own_owner`, about their account only. Without
     a branch."""
-    cdef uint32_t hint = f.filter_bit, account = <uint32_t>principal_state.account_key, others = OTHER_FINGERPRINTS[principal_state.path >> FINGERPRINT_SHIFT]
+    cdef uint32_t hint = f.filter_bit, account = <uint32_t>principal_state.account_key
+    cdef uint32_t others = OTHER_FINGERPRINTS[principal_state.path >> FINGERPRINT_SHIFT]
     cdef uint32_t other = f.atom != account
     other ^= (other ^ ((f.atom & account_bit(account)) == 0)) & (hint >> HINT_SEVERAL_SHIFT)
     return (hint >> HINT_KNOWN_SHIFT & 1) & (other | (others >> (hint & HINT_FINGERPRINT)) | (is_own_owner & hint >> HINT_ACCOUNT_SHIFT))
 
 
 cdef inline uint32_t excludes_principal(const PrincipalState* principal_state, const MatchOp* f) noexcept nogil:
-    """Whether a flat is surely about others: all that its principal element names is of another account, or, of an allow, one of the same that
+    """Whether an op is known to be about others: all that its principal element names is of another account, or, of an allow, one of the same that
     goes by another name."""
     if f.flags & MATCHOP_DENY:
         return ((f.flags & MATCHOP_HAS_PRINCIPAL) != 0) & (f.atom != 0) & (f.atom != <uint32_t>principal_state.account_key)
     return cannot_change_result(principal_state, f, 0)
 
 
-cdef inline uint64_t candidate_allows(const PrincipalState* principal_state, const TablesC* t, const Plan* plan, uint32_t is_own_owner) noexcept nogil:
+cdef inline uint64_t candidate_allows(
+    const PrincipalState* principal_state, const TablesC* t, const Plan* plan, uint32_t is_own_owner
+) noexcept nogil:
     """The allows of a row that may change something for the principal, as bits; all bits where there are more than those."""
     cdef const MatchOp* f = t.match_ops + plan.program + plan.denies
     cdef uint64_t allows = 0

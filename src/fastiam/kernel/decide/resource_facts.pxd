@@ -35,7 +35,7 @@ cdef struct RecordLookups:     # names under which something may be stored about
     uint8_t mode[2 * BLOCK]    # of names of MODE_FACTS and those like it, else 0
     uint8_t is_parent[2 * BLOCK]   # of what holds the resource, a bucket
     uint32_t n
-    Service services[N_SERVICES]   # as they were met, each at the place that its hash gives it
+    Service services[N_SERVICES]   # cached services, each in the slot of its hash
 
 
 cdef inline const StringTable* names_of(const TablesC* t, uint32_t mode) noexcept nogil:
@@ -65,7 +65,7 @@ cdef inline uint32_t service_mode(const TablesC* t, RecordLookups* lookups, cons
         return table_find(&t.services, t.pool, name, size, t.seed)
     spare = 64 - 8 * min(size, <int64_t>8)               # bits that are not of the name
     first = load8(name) << spare
-    last = load8(name + size - 8) >> spare                # INVARIANT: eight bytes of the ARN stand before it
+    last = load8(name + size - 8) >> spare                # INVARIANT: eight bytes of the ARN precede it
     service = &lookups.services[(mix(first ^ last * <uint64_t>0x9E3779B97F4A7C15ULL) >> 16) & (N_SERVICES - 1)]
     if service.first != first or service.last != last or service.size != size:
         service[0] = Service(first, last, size, table_find(&t.services, t.pool, name, size, t.seed))
@@ -80,7 +80,9 @@ cdef inline const char* first_slash(const char* p, int64_t size, int64_t after) 
     return <const char*>memchr(p + 64, 47, <size_t>(size - 64)) if size > 64 else NULL
 
 
-cdef inline void add_record_lookups(const TablesC* t, RecordLookups* lookups, uint32_t row, uint32_t mode, const Text* text, uint64_t facts) noexcept nogil:
+cdef inline void add_record_lookups(
+    const TablesC* t, RecordLookups* lookups, uint32_t row, uint32_t mode, const Text* text, uint64_t facts
+) noexcept nogil:
     """Put the names under which something may be stored about a resource on the list, as `find_record` looks them up."""
     cdef const char* slash = NULL
     cdef int64_t region_end = colon_offset(facts, 3), account_end = colon_offset(facts, 4)
@@ -125,7 +127,7 @@ cdef inline void resolve_lookups(const TablesC* t, RecordLookups* lookups, uint6
 cdef inline void read_block_facts(Call* c, const Text* texts, int64_t n, uint64_t* facts, uint32_t* records) noexcept nogil:
     """What there is to know about the resources of a block."""
     cdef RecordLookups lookups
-    cdef uint16_t stored[BLOCK]                          # rows of which something may be stored, by their services
+    cdef uint16_t stored[BLOCK]                          # rows that may have stored attributes, by their services
     cdef uint32_t modes[BLOCK]
     cdef uint32_t i, j, n_stored = 0
     cdef int start, end
@@ -146,7 +148,7 @@ cdef inline void read_block_facts(Call* c, const Text* texts, int64_t n, uint64_
 
 
 cdef inline void mark_values(const Column* column, int64_t n, uint8_t* marks) noexcept nogil:
-    """Mark the values of a dictionary that the rows of a chunk have; what is no value, or a null, behind them. Codes may be unchecked."""
+    """Mark the values of a dictionary that the rows of a chunk have; what is not a value, or a null, behind them. Codes may be unchecked."""
     cdef const uint32_t* codes = whole_codes(column, 0)
     cdef uint64_t n_values = <uint64_t>column.n_values
     cdef int64_t i
@@ -187,7 +189,7 @@ cdef inline void read_used_facts(
 cdef inline void read_all_facts(
     Call* c, const Column* chunk, int64_t first, int64_t last, uint64_t* facts, uint32_t* records, const uint8_t* used
 ) noexcept nogil:
-    """The facts of some values of a dictionary, block after block; where `used` is told, of those that it marks."""
+    """The facts of some values of a dictionary, block after block; where `used` is given, of those that it marks."""
     cdef Text texts[BLOCK]
     cdef Column plain = chunk[0]
     cdef int64_t n
@@ -245,8 +247,8 @@ cdef inline void look_up_facts(ThreadState* s, Call* c, const InputRange* rows, 
 
 
 cdef inline void set_owners_from_column(Block* b, const InputRange* rows, int64_t at, int64_t n) noexcept nogil:
-    """Let a column say who owns the resources, where nothing else does (D23). What it says otherwise than that, or than what `*` is taken for,
-    goes the long way."""
+    """Let a column give the owners of the resources, where nothing else does (D23). A value that contradicts what is known, or what `*` is taken for,
+    sends its row to the general path."""
     cdef Text owner
     cdef uint64_t number, compared, facts
     cdef int64_t i

@@ -36,7 +36,7 @@ cdef enum:
 cdef struct RowCursor:         # the row at hand
     Call* c                    # which holds it where `taken` says so
     const uint8_t* pool
-    const uint16_t* colons     # of the resource; NULL: the facts tell
+    const uint16_t* colons     # of the resource; NULL: the facts have them
     uint64_t facts
     const uint8_t* text        # of the resource
     const uint8_t* end
@@ -70,7 +70,7 @@ cdef inline void load_call(ThreadState* s, RowCursor* l) noexcept nogil:
 # -- statements -----------------------------------------------------------------------------------------------------------
 
 cdef inline bint op_literals_match(const RowCursor* l, const MatchOp* f) noexcept nogil:
-    """`pieces_match`, from the flat."""
+    """`pieces_match`, for an op."""
     cdef const uint8_t* text = l.pool + f.text
     cdef const uint8_t* at = l.text + f.head
     cdef const uint8_t* rest = text + f.mid_at + f.mid
@@ -124,7 +124,7 @@ cdef inline int given_truth(ThreadState* s, RowCursor* l, uint32_t id, bint has_
     if slot != NULL:
         store_code_truth(c, id, slot, truth)
     else:
-        q = RowInputs(l.row, s.block.principal_id[l.i], NONE, NONE, NULL, 0)  # the column has a value: the resource tells nothing
+        q = RowInputs(l.row, s.block.principal_id[l.i], NONE, NONE, NULL, 0)  # the column has a value: the resource determines nothing
         memoize_truth(c, id, &q, truth, False)
     return truth
 
@@ -179,14 +179,14 @@ cdef inline bint conditions_accepted(ThreadState* s, RowCursor* l, uint32_t cond
 
 
 cdef inline uint32_t classes_of(ThreadState* s, RowCursor* l, const MatchOp* f, uint8_t accept) noexcept nogil:
-    """The classes in which a statement is about the principal (the resource is no `*`, whose partition is none)."""
+    """The classes in which a statement is about the principal (the resource is not `*`, which has no partition)."""
     l.c.principal = &l.c.t.principals[s.block.principal_id[l.i]]  # all that this asks for, beside the partition that they share
     l.c.partition = l.c.principal.partition
     return entry_classes(l.c, &l.c.t.entries[f.entry], accept)
 
 
 cdef inline int variable_text(Call* c, uint32_t principal_id, uint32_t variable, Text* text) noexcept nogil:
-    """The text of a variable for a principal: T; F: there is none (VR8); U: more tells it than the principal."""
+    """The text of a variable for a principal: T; F: there is none (VR8); U: it depends on more than the principal."""
     cdef uint32_t key = c.t.variables[variable].key
     if c.t.keys[key].source != KEY_PRINCIPAL or c.s.sources[key] >= 0:
         return U
@@ -197,7 +197,7 @@ cdef inline int variable_text(Call* c, uint32_t principal_id, uint32_t variable,
 cdef inline int tail_matches(
     Call* c, uint32_t principal_id, const uint8_t* p, const uint8_t* p_end, const uint8_t* text, const uint8_t* end
 ) noexcept nogil:
-    """Whether what is left of a text matches what is left of a pattern, which has more variables; U: more tells it than who asks."""
+    """Whether the rest of a text matches the rest of a pattern, which has more variables; U: it depends on more than the principal."""
     cdef uint8_t expanded[MAX_EXPANDED]
     cdef const uint8_t* slot = next_variable_token(p, p_end)
     cdef int64_t n = 0, size
@@ -225,8 +225,8 @@ cdef inline int tail_matches(
 
 
 cdef inline int64_t variable_position(const MatchOp* f, const uint8_t* pattern, const char* text, int64_t size, uint64_t facts) noexcept nogil:
-    """Where the first variable of a pattern of STEP_VARIABLE has to stand in a resource, whose head stands as far as that is compared; -1: what comes
-    before does not stand."""
+    """The position of the first variable of a pattern of STEP_VARIABLE in a resource, whose prefix matches as far as it is compared; -1: what comes
+    before does not match."""
     cdef int64_t before, start, region_end, field, n
     if not f.inner & WILD_MASK:
         return f.mid_at if size >= f.mid_at and equal(pattern + f.head, text + f.head, f.mid_at - f.head) else -1
@@ -248,7 +248,7 @@ cdef inline int64_t variable_position(const MatchOp* f, const uint8_t* pattern, 
 
 
 cdef inline int variable_matches(Call* c, uint32_t principal_id, const MatchOp* f, const Text* resource, uint64_t facts) noexcept nogil:
-    """Whether a resource matches a pattern of STEP_VARIABLE, whose head stands as far as that is compared; U: more tells it than who asks."""
+    """Whether a resource matches a pattern of STEP_VARIABLE, whose prefix matches as far as it is compared; U: it needs more than the principal."""
     cdef const uint8_t* pattern = c.t.pool + f.text
     cdef const uint8_t* rest
     cdef const uint8_t* text = <const uint8_t*>resource.data
@@ -271,14 +271,14 @@ cdef inline int variable_matches(Call* c, uint32_t principal_id, const MatchOp* 
 
 
 cdef inline bint may_cross(const MatchOp* f, const uint8_t* pool, const char* text, const char* end) noexcept nogil:
-    """Whether a flat that has crossing matches may match a resource with more than five colons across them: no more than if every star
+    """Whether an op that has crossing matches may match a resource with more than five colons across them: no more than if every star
     stopped nowhere. Its text is no other than that of the crossing pattern: one with variables, or that is short (R6), is none of literal
     pieces (`_pattern_op`), and what has not even these ends does not cross either."""
     return glob(pool + f.text, pool + f.text + f.size, <const uint8_t*>text, <const uint8_t*>end)
 
 
 cdef inline bint needs_full_eval(const RowCursor* l, const MatchOp* f) noexcept nogil:
-    """The statement has to be looked at as a whole."""
+    """The statement has to be evaluated in full."""
     if f.first == STEP_FULL_EVAL or f.flags & MATCHOP_ENDS_ONLY or (f.flags & MATCHOP_HAS_PRINCIPAL and l.facts & FACTS_STAR):
         return True
     return f.flags & MATCHOP_MAY_CROSS and l.facts & FACTS_COLON and may_cross(f, l.pool, <const char*>l.text, <const char*>l.end)
@@ -301,7 +301,7 @@ cdef inline uint32_t op_match_classes(ThreadState* s, RowCursor* l, const MatchO
 
 
 cdef inline const MatchOp* op_of_statement(const TablesC* t, const MatchOp* f, const Run* run, uint32_t entry) noexcept nogil:
-    """The first flat of a statement of a long run, which has one: they are in order."""
+    """The first op of a statement of a long run, which has one: they are in order."""
     cdef const MatchOp* match_ops = &t.match_ops[f.atom]
     cdef uint32_t first = 0, last = t.indexes[run.index].n_items, middle
     while first < last:
@@ -314,7 +314,7 @@ cdef inline const MatchOp* op_of_statement(const TablesC* t, const MatchOp* f, c
 
 
 cdef inline const MatchOp* first_of_run(Call* c, const MatchOp* f) noexcept nogil:
-    """The flat of the first statement of a long run that applies, or NULL."""
+    """The op of the first statement of a long run that applies, or NULL."""
     cdef const Run* run = &c.t.runs[f.entry]
     cdef const Entry* e = first_applicable(c, run, BROAD if f.flags & MATCHOP_DENY else STRICT)
     return NULL if e == NULL else op_of_statement(c.t, f, run, narrow32(e - c.t.entries))

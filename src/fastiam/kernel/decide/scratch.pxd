@@ -61,7 +61,7 @@ cdef inline void free_atom_memo(Scratch* s) noexcept nogil:
 
 
 cdef inline int reserve_truths(Frame* f, const TablesC* t) except -1:
-    """Room for the truths of every atom, forgotten."""
+    """Reserve the truths of every atom, and clear them."""
     invalidate_memo(&f.s)
     free_atom_memo(&f.s)
     if f.s.n_atom_memo < t.n_atoms or f.s.atom_memo == NULL:
@@ -122,7 +122,7 @@ cdef inline int fit(Frame* f, const TablesC* t) except -1:
 
 
 cdef inline void clear(Frame* f) noexcept nogil:
-    """Forget the context of a call."""
+    """Clear the context of a call."""
     cdef int32_t i
     for i in range(f.n_context_entries):
         f.s.sources[f.context_entries[i].key] = -1

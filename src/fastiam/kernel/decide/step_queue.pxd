@@ -20,7 +20,7 @@ cdef inline void put(Block* b, const TablesC* t, uint32_t i, uint32_t at, uint32
 
 
 cdef inline uint32_t queue_length(const Block* b, uint32_t step) noexcept nogil:
-    """How many rows a wave holds."""
+    """How many rows wait in a queue."""
     return narrow32(b.ends[step] - b.step_queues[step].items)
 
 
@@ -32,12 +32,12 @@ cdef inline uint32_t drain_queue(Block* b, uint32_t step) noexcept nogil:
 
 
 cdef inline uint32_t select_step(const Block* b, uint32_t i, uint32_t at, uint32_t matches, uint32_t step) noexcept nogil:
-    """This turn, if a flat stands as far as that is known, else what comes if it does not."""
+    """This step, if an op matches as far as that is known, else the step after it."""
     cdef uint32_t missed = at + 1 == b.stop[i]           # STEP_LITERALS or STEP_NO_MATCH
     return missed ^ ((missed ^ step) & -matches)
 
 
 cdef inline void start(Block* b, const TablesC* t, uint32_t i, uint32_t first_op, uint32_t n) noexcept nogil:
-    """Begin with some flats of a row, of which there are any, as if the one before them had not applied."""
+    """Begin with some ops of a row, at least one, as if the one before them had not applied."""
     b.stop[i] = first_op + n
     put(b, t, i, first_op - 1, STEP_LITERALS)

@@ -53,7 +53,7 @@ cdef inline uint8_t find_rcp(
 
 
 cdef inline void prune_by_codes(Block* b, const ContextColumn* column, int64_t at, int64_t n) noexcept nogil:
-    """What a column tells by its codes not to hold."""
+    """The conditions that the codes of a column make known false."""
     cdef const Column* k = column.column
     cdef int64_t first = column.first + at, valid_first = first + k.item_valid_offset, i, there
     cdef uint32_t codes[BLOCK]
@@ -77,7 +77,7 @@ cdef inline void prune_by_codes(Block* b, const ContextColumn* column, int64_t a
 
 
 cdef inline void prune_by_template(Block* b, const Scratch* s, int64_t n) noexcept nogil:
-    """The same, of what is known not to hold for the principal of which who asks is a copy, but for what varies: that is its own."""
+    """The same, of what is known false for the template of the principal, except for the template keys, which differ."""
     cdef const KnownFalse* known_false
     cdef int64_t i
     for i in range(n):
@@ -86,7 +86,7 @@ cdef inline void prune_by_template(Block* b, const Scratch* s, int64_t n) noexce
 
 
 cdef inline void prune_denies(ThreadState* s, const Call* c, int64_t at, int64_t n) noexcept nogil:
-    """What is known not to hold, for each row of a block, but for plain text: that costs more, and is asked where it counts (`prune_by_texts`)."""
+    """The known false conditions of each row of a block, except by plain text: that costs more: only where it counts (`prune_by_texts`)."""
     cdef Block* b = s.block
     cdef const ContextColumn* column
     cdef const KnownFalse* known_false_table = s.frame.s.known_false_table
@@ -96,7 +96,8 @@ cdef inline void prune_denies(ThreadState* s, const Call* c, int64_t at, int64_t
     for i in range(n):
         w = b.principal_state[i]
         b.differs[i] = account_key_diff(w, b.facts[i])
-        b.known_false[i] = known_false_table[w.known_false_id].anywhere | (known_false_table[w.known_false_id].own_account & -<uint64_t>(b.differs[i] == 0))
+        b.known_false[i] = known_false_table[w.known_false_id].anywhere
+        b.known_false[i] |= (known_false_table[w.known_false_id].own_account & -<uint64_t>(b.differs[i] == 0))
     if s.limited & LIMITED_TEMPLATE:
         prune_by_template(b, &s.frame.s, n)
     for k in range(c.n_columns):
@@ -107,7 +108,7 @@ cdef inline void prune_denies(ThreadState* s, const Call* c, int64_t at, int64_t
 
 
 cdef inline void prune_by_texts(Block* b, const Call* c, int64_t at, int64_t n) noexcept nogil:
-    """What is known not to hold by the plain text of a block, where a sieve asks for it; side by side, column after column."""
+    """The conditions that the plain text of a block makes known false, where a deny filter has them; as a batch, column after column."""
     cdef const ContextColumn* column
     cdef const Plan* empty = c.t.cells.plans
     cdef Text text[BLOCK]
@@ -144,12 +145,12 @@ cdef inline const Plan* select_plan(uint32_t counts, const Plan* plan, const Pla
 
 
 cdef inline const Plan* principal_deny_plan(const Block* b, const Plan* empty, uint32_t i) noexcept nogil:
-    """The own row; where it denies nothing the empty one, whose sieve is near."""
+    """The principal's plan; where it has no denies the empty one, whose filter is in the caches."""
     return select_plan(b.plans[PRINCIPAL_PLAN][i].denies != 0, b.plans[PRINCIPAL_PLAN][i], empty)
 
 
 cdef inline uint32_t may_be_region(const Block* b, const Call* c, const Plan* plan, uint32_t i) noexcept nogil:
-    """Whether the region of the resource may tell that no deny of a row applies, of which one may as far as that is known."""
+    """Whether the region of the resource may show that no deny of a plan applies, one of which may apply as far as is known."""
     cdef uint64_t left = c.t.deny_filters[plan - c.t.cells.plans] & ~b.known_false[i]
     return (left != 0) & ((left & ~c.s.known_false_by_region[0]) == 0)
 
@@ -164,7 +165,7 @@ cdef inline const ContextColumn* region_column(const Call* c) noexcept nogil:
 
 
 cdef inline void prune_by_region(Block* b, Call* c, const InputRange* rows, int64_t at, int64_t n) noexcept nogil:
-    """What is known not to hold by the regions of resources, where no column gives one and a sieve asks for nothing else."""
+    """The conditions that the regions of resources make known false, where no column gives one and a deny filter has nothing else."""
     cdef const TablesC* t = c.t
     cdef const Plan* empty = t.cells.plans
     cdef uint16_t listed[BLOCK]
@@ -192,7 +193,7 @@ cdef inline void prune_by_region(Block* b, Call* c, const InputRange* rows, int6
     for j in range(m):
         i = listed[j]
         c.action = &t.classes[b.cls[i]]
-        # INVARIANT: rows of nobody have no sieve, and are not listed
+        # INVARIANT: rows without a principal have no filter, and are not listed
         q = RowInputs(0, b.principal_id[i], NONE, NONE, text[j].data + colon_offset(b.facts[i], 3), 0)
         number = region_number(c, &q)
         if number != NONE and number != 0:

@@ -124,7 +124,7 @@ cdef inline int truth_of_unknown(Call* c, const Atom* atom) noexcept nogil:
 
 
 cdef inline bint is_at_own(const Call* c) noexcept nogil:
-    """Whether the account of who asks owns the resource, as far as that is known."""
+    """Whether the principal's account owns the resource, as far as that is known."""
     return c.owner_known and c.principal.account != NONE and same(c.owner.data, c.owner.size, c.principal.account_id, 12)
 
 

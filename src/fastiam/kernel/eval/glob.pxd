@@ -19,7 +19,7 @@ cdef enum:
 cdef inline bint glob(const uint8_t* p, const uint8_t* p_end, const uint8_t* t, const uint8_t* t_end) noexcept nogil:
     """Whether the pattern matches the whole text; every star matches anything."""
     cdef const uint8_t* star = NULL      # what follows the last star
-    cdef const uint8_t* resume = NULL    # where the text stood then
+    cdef const uint8_t* resume = NULL    # the position in the text at that time
     cdef int64_t vain = 0                # steps that were taken back
     while True:
         if p < p_end and p[0] == TOKEN_STAR:

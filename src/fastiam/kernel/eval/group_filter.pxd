@@ -11,7 +11,7 @@ from fastiam.kernel.model.match_ops cimport MATCHOP_MAY_CROSS, MatchOp, STEP_END
 
 
 cdef enum:
-    MAX_GROUP = 16             # flats of a group
+    MAX_GROUP = 16             # ops of a group
     GROUPED_BYTES = 8          # that a mark is made of
 
 
@@ -20,17 +20,17 @@ cdef inline bint has_pieces(const MatchOp* f) noexcept nogil:
 
 
 cdef inline uint16_t field_mark(const char* end, uint8_t spare) noexcept nogil:
-    """A number for the last eight bytes of a text, so many bits of which do not count."""
+    """A number for the last eight bytes of a text, without so many bits."""
     return <uint16_t>mix(load8(end - GROUPED_BYTES) >> spare)
 
 
 cdef inline uint32_t passed_over(
     const MatchOp* group, const uint8_t* pool, const char* text, int64_t size, int64_t colon, bint has_colon
 ) noexcept nogil:
-    """How many flats of a group cannot match before the first one that may, given where the fifth colon of a resource lies, and whether
+    """How many ops of a group cannot match before the first one that may, given the position of the fifth colon of a resource, and whether
     there are more.
 
-    What their patterns have of the sixth field is compared, which says nothing of matches across colons.
+    The part of their patterns in the sixth field is compared, which excludes no match across colons.
     """
     cdef int64_t end = colon + 1 + group.least
     cdef uint64_t may = 1 if has_colon and group.flags & MATCHOP_MAY_CROSS else 0

@@ -14,7 +14,7 @@ cdef enum:
 
 
 cdef inline TextCode* code_line(const TextCodes* codes, uint64_t hash) noexcept nogil:
-    """Where a text with this hash may lie, or not far behind."""
+    """The first line that a text with this hash may have; it may be in one of the next ones."""
     return &codes.lines[(hash >> 32) & codes.mask]
 
 
@@ -33,7 +33,7 @@ cdef inline bint reserve_codes(TextCodes* codes, uint32_t n) noexcept nogil:
         line = old.lines + i
         if line.tag == 0:
             continue
-        for probe in range(MAX_PROBES):                  # one that finds no place gets another code, when it is met again
+        for probe in range(MAX_PROBES):                  # a text that finds no line gets another code when it comes again
             slot = code_line(codes, short_hash(line.text, line.size, 0) + (<uint64_t>probe << 32))
             if slot.tag == 0:
                 slot[0] = line[0]
@@ -58,7 +58,7 @@ cdef inline void free_text_codes(TextCodes* codes) noexcept nogil:
 
 
 cdef inline int64_t hashed_code(const ContextColumn* column, Text text, uint64_t hash) noexcept nogil:
-    """The code that a text got when it was first met; `n_codes` for a null, one more for a text without a code."""
+    """The code that a text got on first use; `n_codes` for a null, one more for a text without a code."""
     cdef TextCodes* codes = column.texts
     cdef TextCode* line
     cdef uint32_t i
@@ -85,7 +85,7 @@ cdef inline int64_t hashed_code(const ContextColumn* column, Text text, uint64_t
 
 
 cdef inline int64_t find_text_code(const ContextColumn* column, Text text, uint64_t hash) noexcept nogil:
-    """The same; most texts were met before, and lie where their hash says."""
+    """The same; most texts have a code, in the line of their hash."""
     cdef const TextCode* line = code_line(column.texts, hash)
     if text.size and line.tag == (<uint32_t>hash | 1) and line.size == text.size and short_equal(line.text, text.data, text.size):
         return line.code
@@ -105,13 +105,13 @@ cdef inline uint64_t hash_row(const ContextColumn* column, int64_t row, Text* te
 
 
 cdef inline void prefetch_line(const ContextColumn* column, uint64_t hash) noexcept nogil:
-    """Ask for what tells the code of a text."""
+    """Load what determines the code of a text."""
     prefetch(code_line(column.texts, hash))
     prefetch(<const char*>(code_line(column.texts, hash) + 1) - 1)
 
 
 cdef inline uint64_t touch_text_code(const ContextColumn* column, int64_t row, Text* text) noexcept nogil:
-    """`hash_row`; what tells its code is asked for."""
+    """`hash_row`; what determines its code is prefetched."""
     cdef uint64_t hash = hash_row(column, row, text)
     prefetch_line(column, hash)
     return hash
@@ -120,7 +120,7 @@ cdef inline uint64_t touch_text_code(const ContextColumn* column, int64_t row, T
 cdef inline void prefetch_text_codes(
     const ContextColumn* column, int64_t at, const uint16_t* rows, uint32_t n, Text* texts, uint64_t* hashes
 ) noexcept nogil:
-    """The same of some rows behind one; plain text without nulls is read where it lies."""
+    """The same of some rows behind one; plain text without nulls is read in place."""
     cdef const Column* k = column.column
     cdef const int32_t* offsets
     cdef uint32_t j
@@ -163,9 +163,9 @@ cdef inline int64_t row_code(const ContextColumn* column, int64_t row) noexcept 
 
 
 cdef inline void prefetch_code(const ContextColumn* column, int64_t row) noexcept nogil:
-    """Ask for what `row_code` reads."""
+    """Prefetch what `row_code` reads."""
     cdef const Column* k = column.column
-    if column.has_texts:                                 # they lie near since they were checked
+    if column.has_texts:                                 # they are in the caches since they were checked
         return
     prefetch(<const char*>k.codes + (column.first + row) * k.code_width)
     prefetch(&column.valid[((column.first + row + k.item_valid_offset) >> 3) & column.valid_mask])

@@ -126,13 +126,13 @@ cdef extern from *:
         uint64_t tails = FASTIAM_BITS(p, tail) | FASTIAM_BITS(p + second, tail) << second | FASTIAM_BITS(p + last, tail) << last;
         uint64_t hits = (heads & ((tails & ((1ull << (stop - base)) - 1)) >> (n - 1))) >> before;
         uint64_t same, wanted = (1ull << n) - 1;
-        uint32_t stands;
+        uint32_t matches;
         found = base + before + fastiam_first_bit(hits | (hits == 0));
         window = found < size - 16 ? found : size - 16;
         wanted <<= found - window;
         same = (uint64_t)_mm_movemask_epi8(FASTIAM_EQ16(t + window, piece + window - found));
-        stands = ((same & wanted) == wanted) & (hits != 0);
-        return stands | ((uint32_t)((at < base) | ((hits & (hits - 1)) != 0)) & ~stands) << 1;
+        matches = ((same & wanted) == wanted) & (hits != 0);
+        return matches | ((uint32_t)((at < base) | ((hits & (hits - 1)) != 0)) & ~matches) << 1;
     }
     #else
     FASTIAM_INLINE uint32_t fastiam_ends(
@@ -154,9 +154,9 @@ cdef extern from *:
     """
     # whether `n` bytes, at most 64, are the same in two texts that have as many
     bint share_prefix "fastiam_starts" (const void* a, const void* b, int64_t n) noexcept nogil
-    const char* NOWHERE "fastiam_nowhere"      # ANYWHERE bytes 0: a text in which nothing stands
+    const char* NOWHERE "fastiam_nowhere"      # ANYWHERE bytes 0: a text in which no literal occurs
     const char* STAR "fastiam_star"            # `*`
-    # whether the literal pieces of a pattern that lie at known places do so in a text, if that has room for them: its first `head` bytes,
+    # whether the anchored literals of a pattern match a text, if that has room for them: its first `head` bytes,
     # the `mid` ones that start at `mid_at` in the pattern and at `at` in the text, and its last `suffix` ones: bit 0. Bit 1: the first ones do
     uint32_t windows_match "fastiam_windows" (
         const void* pattern, const void* pattern_end, int64_t head, int64_t mid, int64_t mid_at, int64_t suffix,
@@ -166,7 +166,7 @@ cdef extern from *:
     uint32_t ends_match "fastiam_ends" (
         const void* pattern, const void* pattern_end, int64_t head, int64_t suffix, const void* text, int64_t size
     ) noexcept nogil
-    # whether a piece of 16 bytes at most stands between two places of a text: SURE bit 0; bit 1: look otherwise
+    # whether a literal of 16 bytes at most occurs between two places of a text: SURE bit 0; bit 1: search otherwise
     uint32_t piece_within "fastiam_within" (
         const void* text, int64_t size, int64_t at, int64_t stop, const void* piece, int64_t n
     ) noexcept nogil
@@ -187,7 +187,7 @@ cdef inline const uint8_t* find_piece(
 cdef inline bint literals_in_order(
     const uint8_t* p, const uint8_t* p_end, const uint8_t* text, const uint8_t* end, const uint8_t* at, const uint8_t* stop
 ) noexcept nogil:
-    """Whether the literal pieces of a pattern that begins and ends with stars, and has no other tokens, stand in this order."""
+    """Whether the literals of a pattern that begins and ends with stars, and has no other tokens, occur in this order."""
     cdef const uint8_t* after
     while p + 1 < p_end:
         p += 1

@@ -34,14 +34,14 @@ cdef enum:
     MAX_ATOM_MEMO_BYTES = 1 << 24  # bytes that a thread keeps arrays of truths in
     MIN_MEMO = 1 << 12
     MAX_MEMO = 1 << 20
-    MEMO_VALUE_BITS = 3        # of a truth that is told
+    MEMO_VALUE_BITS = 3        # of a memoized truth
     EPOCH_BITS = 4
 
 
 cdef extern from *:
     """
-    /* A key that is told by a resource - its constants, its owner or its region, one of which tells a condition - or by whether a service
-       calls: 15 bits of the condition, 20 of who asks, 20 of these; others have 20, 20 and 16. 61 bits with the epoch. */
+    /* A key that depends on a resource - its constants, its owner or its region, one of which determines a condition - or on whether a service
+       calls: 15 bits of the condition, 20 of the principal, 20 of these; others have 20, 20 and 16. 61 bits with the epoch. */
     #define FASTIAM_BY_RESOURCE ((uint64_t)1 << 56)
     """
     uint64_t BY_RESOURCE "FASTIAM_BY_RESOURCE"
@@ -50,7 +50,7 @@ cdef extern from *:
 # -- truths by code -----------------------------------------------------------------------------------------------------
 
 cdef inline bint null_is_absent(const Call* c, const Key* k) noexcept nogil:
-    """Whether a key that a column leaves out is the same for everybody: nothing that who asks or what for could tell."""
+    """Whether a key that a column leaves out is the same for all requests: neither principal nor action determines it."""
     if k.source == KEY_RESOURCE:
         return c.n_constants == 0
     return not k.is_checked and (k.source == KEY_CALLER or k.source == KEY_DEFAULT)
@@ -92,20 +92,20 @@ cdef inline void store_code_truth(Call* c, uint32_t id, uint8_t* slot, int truth
         c.columns[atom_memo.column].known_false[slot - atom_memo.truths] |= atom_memo.filter_bits
 
 
-# -- truths by who asks, by text, by tags, or once a batch ---------------------------------------------------------------
+# -- truths by principal, by text, by tags, or once a batch --------------------------------------------------------------
 
 cdef inline bint is_owner_key(const Key* k) noexcept nogil:
-    """Whether the owner of the resource tells the value of a key; no record of a directory does (5.3)."""
+    """Whether the owner of the resource determines the value of a key; no record of a directory does (5.3)."""
     return k.source == KEY_RESOURCE_ACCOUNT or k.source == KEY_RESOURCE_ORG or k.source == KEY_RESOURCE_ORG_PATHS
 
 
 cdef inline bint is_principal_key(const Key* k) noexcept nogil:
-    """Whether who asks tells the value of a key that nobody gives, at any time."""
+    """Whether the principal determines the value of a key that no column gives, at any time."""
     return k.source == KEY_PRINCIPAL or k.source == KEY_CALLER or k.source == KEY_DEFAULT or k.source == KEY_MFA
 
 
 cdef inline bint variables_are_principal_keys(const TablesC* t, const Atom* atom) noexcept nogil:
-    """Whether all variables of an atom's values stand for what is known of who asks."""
+    """Whether all variables of an atom's values are keys of the principal."""
     cdef VariableCursor left = VariableCursor(0, NULL, NULL)
     cdef uint32_t key = next_variable(t, atom, &left)
     while key != NONE and t.keys[key].source == KEY_PRINCIPAL:
@@ -150,7 +150,7 @@ cdef inline uint32_t variable_dependencies(const Call* c, const Atom* atom) noex
     cdef uint32_t dependencies = DEP_MEMOIZABLE, key = next_variable(c.t, atom, &left), of_key
     while key != NONE:
         of_key = null_dependencies(c, key)
-        # nor is a key that rows are counted under: they are where the condition is looked at
+        # nor is a key that rows are counted under: they are counted where the condition is evaluated
         if c.s.sources[key] >= 0 or of_key & ~<uint32_t>DEP_NULL_PRINCIPAL or not is_supplied(&c.t.keys[key]):
             return 0
         if of_key:
@@ -179,8 +179,10 @@ cdef inline uint32_t find_dependencies(const Call* c, const Atom* atom) noexcept
     if at < 0 and not dependencies & (DEP_NULL_OTHER | DEP_NULL_RESOURCE_KEYS | DEP_NULL_OWNER | DEP_NULL_REGION | DEP_NULL_CALLED_VIA):
         if not k.is_resource_tag:
             dependencies |= DEP_PRINCIPAL_ONLY
-    # INVARIANT: who asks is in the keys of what lasts, none of which is 0
-    if at < 0 and dependencies & (DEP_PRINCIPAL | DEP_NULL_PRINCIPAL) and (is_owner_key(k) or is_principal_key(k) and dependencies & DEP_PRINCIPAL_ONLY):
+    # INVARIANT: the principal is in the keys of what is kept across batches, none of which is 0
+    if at < 0 and dependencies & (DEP_PRINCIPAL | DEP_NULL_PRINCIPAL) and (
+        is_owner_key(k) or is_principal_key(k) and dependencies & DEP_PRINCIPAL_ONLY
+    ):
         if variables_are_principal_keys(c.t, atom):
             dependencies |= DEP_CROSS_BATCH
     if reads_template_key(c.t, atom):
@@ -191,10 +193,10 @@ cdef inline uint32_t find_dependencies(const Call* c, const Atom* atom) noexcept
 cdef struct RowInputs:         # what a truth may depend on, of a row of the range
     int64_t row
     uint32_t principal_id
-    uint32_t constants         # of the resource, if all of them are its own; NONE: not told
-    uint32_t owner             # its account, plus 1, if it is another one than that of who asks; 0: one that is not modelled; NONE: not told
-    const char* region_end     # the colon behind the region of the resource, which need not have one; NULL: not told
-    uint8_t resource           # what the resource has, as DEP_*: constants, or an owner who is another one than the account of who asks
+    uint32_t constants         # of the resource, if all of them are its own; NONE: not known
+    uint32_t owner             # its account, plus 1, if it is another one than the principal's; 0: one that is not modelled; NONE: not known
+    const char* region_end     # the colon behind the region of the resource, which need not have one; NULL: not known
+    uint8_t resource           # what the resource has, as DEP_*: constants, or another owner than the principal's account
 
 
 cdef inline uint8_t resource_dependencies(bint has_constants, bint is_own_owner) noexcept nogil:
@@ -212,7 +214,7 @@ cdef inline bint is_by_owner(const RowInputs* q, uint32_t dependencies, const Ke
 
 
 cdef inline uint32_t intern_region(Scratch* s, const char* text, int64_t size) noexcept nogil:
-    """The number of a region that is met, from 1 on; NONE: there is no place for it."""
+    """The number of a region, from 1 on; NONE: there is no slot for it."""
     cdef uint64_t hash = short_hash(text, size, 0)
     cdef Region* slot
     cdef uint32_t i, at
@@ -255,30 +257,30 @@ cdef inline bint has_value(const ContextColumn* column, int64_t row) noexcept no
 
 
 cdef inline uint32_t template_principal(const Scratch* s, uint32_t principal_id) noexcept nogil:
-    """The principal of which who asks is a copy, or who asks: a condition that reads nothing that varies says the same of both."""
+    """The template of a principal, or the principal: a condition that reads no template key is the same for both."""
     cdef uint32_t template = s.template_ids[principal_id]
     return template - 1 if template else principal_id
 
 
 cdef inline uint32_t memo_principal_of(const Scratch* s, uint32_t dependencies, uint32_t principal_id) noexcept nogil:
-    """For which principal the truth of a condition is told: once for the copies of one."""
+    """The principal for which the truth of a condition is memoized: once for all of one template."""
     return principal_id if dependencies & DEP_TEMPLATE_KEY else template_principal(s, principal_id)
 
 
 cdef inline const uint64_t* memo_find(const uint64_t* slot, uint64_t key) noexcept nogil:
-    """Where something is told under a key: at its place, or beside it; NULL: nowhere."""
+    """The entry of a key: in its slot, or beside it; NULL: none."""
     slot += slot[0] >> MEMO_VALUE_BITS != key            # no branch: which of the two is not to be foreseen
     return slot if slot[0] >> MEMO_VALUE_BITS == key else NULL
 
 
 cdef inline bint is_live_memo(const Scratch* s, uint64_t entry) noexcept nogil:
-    """Whether something was told in this epoch, or lasts."""
+    """Whether an entry is of this epoch, or is kept across batches."""
     cdef uint32_t epoch = <uint32_t>(entry >> MEMO_VALUE_BITS) & ((1 << EPOCH_BITS) - 1)
     return epoch == 0 or epoch == s.memo_epoch
 
 
 cdef inline void memo_put(Scratch* s, uint64_t* slot, uint64_t entry) noexcept nogil:
-    """Tell something at a place; what was there goes beside it, and what was beside it is forgotten."""
+    """Store an entry in a slot; the former entry goes beside it, and what was beside it is evicted."""
     if slot[0] >> MEMO_VALUE_BITS != entry >> MEMO_VALUE_BITS:
         s.n_evicted += slot[1] != 0 and is_live_memo(s, slot[1])
         slot[1] = slot[0]
@@ -286,7 +288,7 @@ cdef inline void memo_put(Scratch* s, uint64_t* slot, uint64_t entry) noexcept n
 
 
 cdef inline void rehash_memo(const uint64_t* old, uint64_t n, uint64_t* room, uint64_t mask) noexcept nogil:
-    """Tell what was told in a table in a larger one."""
+    """Store the entries of a table in a larger one."""
     cdef uint64_t i
     cdef uint64_t* slot
     for i in range(n):
@@ -301,11 +303,13 @@ cdef inline uint64_t memo_key(const Scratch* s, uint32_t dependencies, uint64_t 
 
 
 cdef inline uint64_t* memo_bucket(Scratch* s, uint64_t key) noexcept nogil:
-    """Where something is told under a key: there, or beside it."""
+    """The slot of a key, and the one beside it."""
     return &s.truth_memo[mix(key) & s.truth_memo_mask & ~<uint64_t>1]
 
 
-cdef inline uint64_t* memo_slot_principal_only(const Call* c, uint32_t id, uint32_t dependencies, uint32_t principal_id, uint64_t* key) noexcept nogil:
+cdef inline uint64_t* memo_slot_principal_only(
+    const Call* c, uint32_t id, uint32_t dependencies, uint32_t principal_id, uint64_t* key
+) noexcept nogil:
     """`memo_slot`, of an atom that is DEP_PRINCIPAL_ONLY: that made its plan in this batch, in which nothing is unknown."""
     cdef uint64_t memo_principal = 0
     if dependencies & (DEP_PRINCIPAL | DEP_NULL_PRINCIPAL):
@@ -317,7 +321,7 @@ cdef inline uint64_t* memo_slot_principal_only(const Call* c, uint32_t id, uint3
 
 
 cdef inline uint64_t* memo_slot(const Call* c, uint32_t id, const RowInputs* q, uint64_t* key) noexcept nogil:
-    """Where the truth of an atom would be told for a row, and the key under which; NULL: nowhere."""
+    """The memo slot of the truth of an atom for a row, and its key; NULL: none."""
     cdef Scratch* s = c.s
     cdef const Atom* atom = &c.t.atoms[id]
     cdef const ContextColumn* column
@@ -367,7 +371,7 @@ cdef inline uint64_t* memo_slot(const Call* c, uint32_t id, const RowInputs* q, 
 
 
 cdef inline int memo_truth(const Call* c, uint32_t id, const uint64_t* slot, uint64_t key, int64_t batch_row) noexcept nogil:
-    """The truth of an atom as it was told before at its place; -1 if it was not. The row is counted under the key that nobody supplies."""
+    """The memoized truth of an atom; -1 if there is none. The row is counted under the key that no column supplies."""
     cdef const uint64_t* entry = NULL if slot == NULL else memo_find(slot, key)
     cdef uint32_t unsupplied
     if entry == NULL:
@@ -403,7 +407,7 @@ cdef inline void add_known_false(Scratch* s, uint16_t* number, uint64_t bits, bi
 
 
 cdef inline void record_known_false(const Call* c, uint32_t id, const RowInputs* q) noexcept nogil:
-    """Let the bits of a condition that lasts not hold for who asks and its copies, where it does not; of keys that owners tell, for the
+    """Make the bits of a condition that is false, and kept across batches, known false for the principal and its template; of keys of owners, for the
     resources of one."""
     cdef Scratch* s = c.s
     cdef bint is_owners = is_owner_key(&c.t.keys[c.t.atoms[id].key])
@@ -417,7 +421,7 @@ cdef inline void record_known_false(const Call* c, uint32_t id, const RowInputs*
 
 
 cdef inline bint is_region_from_resource(const ContextColumn* column, int64_t row) noexcept nogil:
-    """Whether the resource of a row tells the region: no column does, or the one that does (NULL: none) has no value."""
+    """Whether the resource of a row determines the region: no column does, or the one that does (NULL: none) has no value."""
     return column == NULL or item_code(column.column, column.first + row) < 0
 
 
@@ -430,7 +434,7 @@ cdef inline void record_region_known_false(const Call* c, uint32_t id, const Row
 
 
 cdef inline void memoize_truth(const Call* c, uint32_t id, const RowInputs* q, int truth, bint is_absent) noexcept nogil:
-    """Tell the truth of an atom to the rows that come."""
+    """Memoize the truth of an atom for the rows to come."""
     cdef uint64_t key
     cdef uint64_t* slot = memo_slot(c, id, q, &key)
     cdef const Key* k = &c.t.keys[c.t.atoms[id].key]
@@ -446,7 +450,7 @@ cdef inline void memoize_truth(const Call* c, uint32_t id, const RowInputs* q, i
 
 
 cdef inline void invalidate_memo(Scratch* s) noexcept nogil:
-    """The keys of what was told mean other things from now on, but for what lasts: its epoch is 0."""
+    """Start a new epoch: the entries of earlier ones are void, except for what is kept across batches, whose epoch is 0."""
     s.memo_epoch += 1
     if s.memo_epoch >> EPOCH_BITS:
         memset(s.truth_memo, 0, (<size_t>s.truth_memo_mask + 1) * sizeof(uint64_t))

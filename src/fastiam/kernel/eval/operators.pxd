@@ -130,7 +130,7 @@ cdef inline Text folded_text(Call* c, const Text* actual) noexcept nogil:
 
 
 cdef inline bint string_like(const Text* actual, const uint8_t* p, int64_t size) noexcept nogil:
-    """PERF: most of many patterns are told by their last byte."""
+    """PERF: most of many patterns are excluded by their last byte."""
     if size and p[size - 1] < TOKEN_VARIABLE and (actual.size == 0 or <uint8_t>actual.data[actual.size - 1] != p[size - 1]):
         return False
     return glob(p, p + size, <const uint8_t*>actual.data, <const uint8_t*>actual.data + actual.size)

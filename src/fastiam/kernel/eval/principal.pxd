@@ -172,7 +172,7 @@ cdef inline uint32_t counted_classes(uint32_t classes, bint with_names, bint wit
 cdef inline bint listed_levels(
     Call* c, uint32_t element, bint gateway, bint with_assumed, uint32_t* certain, uint32_t* possible
 ) noexcept nogil:
-    """The levels that a NotPrincipal lists, surely or perhaps, with or without the open ones; True if it names everybody."""
+    """The levels that a NotPrincipal lists, certainly or possibly, with or without the assumed ones; True if it names every principal."""
     cdef Range list = c.t.principal_elements[element]
     cdef const PrincipalToken* k
     cdef uint32_t i, classes
@@ -194,7 +194,7 @@ cdef inline bint listed_levels(
 
 
 cdef inline bint level_is_unknown(const Principal* p) noexcept nogil:
-    """N4, N5: nobody can list an issuer or a session that is not known."""
+    """N4, N5: an issuer or a session that is not known can be listed by no element."""
     if p.kind == KIND_FED:
         return not p.flags & P_ISSUER_KNOWN
     return is_role(p) and p.session_arn == NONE

@@ -38,7 +38,7 @@ cdef inline bint tail_has_colon(Call* c) noexcept nogil:
 cdef inline bint pieces_match(
     const Pattern* p, const uint8_t* text, const uint8_t* t, const uint8_t* t_end, const uint16_t* colons
 ) noexcept nogil:
-    """PATTERN_PIECES against an ARN, given where its first five colons lie: the literal pieces first, then what lies between them."""
+    """PATTERN_PIECES against an ARN, given the positions of its first five colons: the literals first, then what is between them."""
     cdef const uint8_t* at = t + p.head
     cdef const uint8_t* rest = text + p.head
     if t_end < at or not equal(text, t, p.head):
@@ -67,7 +67,7 @@ cdef inline bint pieces_match(
 
 
 cdef inline bint fields_match(Call* c, const Pattern* p, const uint8_t* text, const uint8_t* tail, const uint8_t* end) noexcept nogil:
-    """Fields 2 to 5 of the pattern, then field 6, which may lie elsewhere (expanded)."""
+    """Fields 2 to 5 of the pattern, then field 6, which may be elsewhere (expanded)."""
     cdef const uint8_t* t = <const uint8_t*>c.resource.data
     if not glob_fields(text, p.colons, t, c.colons, p.literal_fields):
         return False
@@ -75,7 +75,7 @@ cdef inline bint fields_match(Call* c, const Pattern* p, const uint8_t* text, co
 
 
 cdef inline int variables_match(Call* c, const Pattern* p, const uint8_t* text) noexcept nogil:
-    """A pattern with variables, which stand in field 6 alone (VR1)."""
+    """A pattern with variables, which are only in field 6 (VR1)."""
     cdef int64_t tail = p.colons[4] + 1
     cdef const uint8_t* t = <const uint8_t*>c.resource.data
     cdef int64_t size

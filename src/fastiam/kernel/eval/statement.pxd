@@ -14,7 +14,7 @@ from fastiam.kernel.model.tables cimport *
 
 
 cdef inline bint is_gateway(const Call* c, const Entry* e) noexcept nogil:
-    """The entry stands in the policy of a gateway endpoint (N17)."""
+    """The entry is in the policy of a gateway endpoint (N17)."""
     return e.layer == LAYER_VPCE and c.endpoint != NULL and c.endpoint.is_gateway
 
 
@@ -28,7 +28,7 @@ cdef inline uint32_t entry_classes(Call* c, const Entry* e, uint8_t accept) noex
     if e.principals == NONE:
         return CLASS_STAR
     if e.flags & ENTRY_NOT_PRINCIPAL:
-        # what hinders the statement to apply is settled the other way round (D73)
+        # what prevents the statement from applying is assumed the other way round (D73)
         if e.flags & ENTRY_DENY:
             found = exempt(c, e.principals, gateway, not with_assumed)
             found = 1 - found if found != U else U
@@ -71,7 +71,7 @@ cdef inline uint32_t entry_applies_to_pattern(Call* c, const Entry* e, uint32_t 
 cdef inline const Entry* first_listed(
     Call* c, const Run* run, const uint32_t* listed, uint32_t n, uint8_t accept, const Entry* best
 ) noexcept nogil:
-    """The first entry that counts on an item of a list and stands before `best`."""
+    """The first entry that applies on an item of a list and precedes `best`."""
     cdef const Index* index = &c.t.indexes[run.index]
     cdef const Item* item
     cdef const Entry* e
@@ -220,7 +220,7 @@ cdef inline const Entry* first_indexed(Call* c, const Run* run, uint8_t accept) 
 
 
 cdef inline const Entry* first_applicable(Call* c, const Run* run, uint8_t accept) noexcept nogil:
-    """The first entry of a run that counts (D51), or NULL; any one that counts where nobody asks for the reason."""
+    """The first entry of a run that applies (D51), or NULL; any one that applies where the reason is not requested."""
     cdef const Entry* e = &c.t.entries[run.first]
     cdef uint32_t i
     promise(run.first + run.n <= c.t.n_entries)

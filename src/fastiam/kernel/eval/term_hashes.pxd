@@ -92,7 +92,7 @@ cdef inline uint64_t fields_hash(const char* arn, const uint16_t* colons, uint8_
     return h
 
 
-# -- of a resource: those under which an index has something, as far as its filter tells; without a branch on what that says ---
+# -- of a resource: those under which an index has something, as far as its filter shows; without a branch on the result --------
 
 cdef inline void begin_hashing(Hashing* h, const TablesC* t, const char* arn, int64_t size, const uint16_t* colons) noexcept nogil:
     h.arn, h.size, h.colons = arn, size, colons
@@ -100,17 +100,17 @@ cdef inline void begin_hashing(Hashing* h, const TablesC* t, const char* arn, in
 
 
 cdef inline bint may_have(const uint64_t* filter, uint8_t shift, uint32_t h) noexcept nogil:
-    """Whether some entries may lie under a hash; most hashes of requests end here."""
+    """Whether some entries may be under a hash; most hashes of requests end here."""
     return (filter[h >> shift >> 6] >> (h >> shift & 63)) & 1
 
 
 cdef inline uint32_t path_hashes(
     const uint64_t* filter, uint8_t shift, const Shape* shape, Hashing* h, uint64_t fields, uint64_t seed, uint32_t* out
 ) noexcept nogil:
-    """Of what stands before each slash among the first 64 bytes of field 6; how many there are."""
+    """Of the text before each slash among the first 64 bytes of field 6; how many there are."""
     cdef const char* tail = h.arn + h.colons[4] + 1
     cdef uint64_t slashes = byte_positions(tail, h.arn + h.size - tail, 47), before = seed
-    cdef int64_t at = 0                                  # what was hashed for longer prefixes says nothing of these
+    cdef int64_t at = 0                                  # the hashes of longer prefixes are independent of these
     cdef uint32_t n = 0
     while slashes:
         out[n] = shape_hash(fields, prefix_hash(tail, first_bit(slashes) + 1, &at, &before), shape)
@@ -163,7 +163,7 @@ cdef inline uint32_t word_hashes(const TablesC* t, const Index* index, const cha
     cdef uint32_t n = 0
     if left < AT_ONCE:
         bits |= <uint64_t>1 << left                      # the end of all
-    elif bits == 0:                                      # longer than what is looked at
+    elif bits == 0:                                      # longer than what is hashed
         end = AT_ONCE
         while end < left and not breaks(p + at[0] + end, 1):
             end += 1
@@ -185,7 +185,7 @@ cdef inline uint32_t word_hashes(const TablesC* t, const Index* index, const cha
 cdef inline uint32_t slash_hashes(
     const uint64_t* filter, uint8_t shift, uint32_t h, uint32_t key, const Text* text, uint64_t seed, uint32_t* out
 ) noexcept nogil:
-    """Of what stands before each slash among the first 64 bytes; how many there are."""
+    """Of the text before each slash among the first 64 bytes; how many there are."""
     cdef uint64_t slashes = byte_positions(text.data, text.size, 47)
     cdef uint32_t n = 0
     while slashes:
@@ -196,8 +196,8 @@ cdef inline uint32_t slash_hashes(
 
 
 cdef inline uint32_t text_hashes(const TablesC* t, const Index* index, const IndexSlot* slot, const Text* text, uint32_t* out) noexcept nogil:
-    """Of a text that a request has of the key of a split: MAX_TEXT_HASHES at most; how many there are. NONE: it is no address, or no ARN,
-    of which conditions say `U`."""
+    """Of a text that a request has of the key of a split: MAX_TEXT_HASHES at most; how many there are. NONE: it is not an address, or not an ARN,
+    for which conditions are `U`."""
     cdef const uint64_t* filter = &t.index_filters[index.first_filter]
     cdef const Split* split = &t.index_splits[slot.split]
     cdef const Shape* shapes = &t.shapes[split.first_shape]
@@ -231,10 +231,10 @@ cdef inline uint32_t text_hashes(const TablesC* t, const Index* index, const Ind
     return n
 
 
-# -- what lies under them ---------------------------------------------------------------------------------------------------
+# -- the posting lists ------------------------------------------------------------------------------------------------------
 
 cdef inline const IndexSlot* slot_of(const TablesC* t, const Index* index, uint32_t h) noexcept nogil:
-    """What lies under a hash, or NULL."""
+    """The posting list of a hash, or NULL."""
     cdef const IndexSlot* slots = &t.index_slots[index.first_slot]
     cdef uint32_t at = h >> index.slot_shift
     while slots[at].hash != 0:

@@ -66,7 +66,7 @@ cdef inline bint has_constant(const Constant* constants, uint32_t n, uint32_t ke
 
 
 cdef inline bint known_absent(Call* c, const Key* k, uint32_t key) noexcept nogil:
-    """Whether who asks is known not to have a key."""
+    """Whether the principal is known not to have a key."""
     cdef const uint32_t* absent = &c.t.symbol_lists[c.principal.absent]
     cdef uint32_t i
     if k.is_principal_tag and c.principal.flags & P_TAGS_KNOWN:
@@ -80,7 +80,7 @@ cdef inline bint known_absent(Call* c, const Key* k, uint32_t key) noexcept nogi
 
 
 cdef inline bint is_known(Call* c, const Key* k, uint32_t key) noexcept nogil:
-    """Whether principal, resource or endpoint tell a key, so that its declaration is ignored (D71)."""
+    """Whether principal, resource or endpoint determine a key, so that its declaration is ignored (D71)."""
     cdef const Constant* own = &c.t.constants[c.principal.constants]
     cdef uint32_t i
     for i in range(c.principal.n_constants):
@@ -115,7 +115,7 @@ cdef inline uint32_t followed(Call* c, const Key* k) noexcept nogil:
 
 
 cdef inline bint is_declared(Call* c, uint32_t key) noexcept nogil:
-    """Declared unknown by name, or by a prefix where the caller does not tell it; and not known (D71)."""
+    """Declared unknown by name, or by a prefix where the caller does not give it; and not known (D71)."""
     cdef const Key* k = &c.t.keys[key]
     cdef uint8_t how = c.unknown[key]
     cdef uint32_t other
@@ -188,7 +188,7 @@ cdef inline void add_deciding_key(Call* c, uint32_t key) noexcept nogil:
 
 
 cdef inline bint reads_unknown(Call* c, const uint8_t* p, int64_t size, bint collect) noexcept nogil:
-    """Whether a text has an unknown variable; with `collect` all of them are added to the keys that matter."""
+    """Whether a text has an unknown variable; with `collect` all of them are added to the deciding keys."""
     cdef const uint8_t* end = p + size
     cdef uint32_t key
     cdef bint found = False

@@ -47,7 +47,7 @@ cdef enum:
     MAX_TEXT_CODES = 1 << 13
 
 
-cdef struct TextCode:          # a text of a plain column, as it was met: one cache line
+cdef struct TextCode:          # a text of a plain column that has a code: one cache line
     uint32_t tag               # of its hash, 0: none
     uint16_t size
     uint16_t code
@@ -60,7 +60,7 @@ cdef struct TextCodes:         # memo of text columns by text; dropped with the 
     uint32_t n
 
 
-cdef struct ContextColumn:     # a context key of a batch, in the chunk where the row lies
+cdef struct ContextColumn:     # a context key of a batch, in the chunk that has the row
     const Column* column
     int64_t first              # the row of the chunk that is row 0 of the range
     uint32_t key
@@ -68,29 +68,29 @@ cdef struct ContextColumn:     # a context key of a batch, in the chunk where th
     uint8_t is_checked         # as `Key` has it
     uint8_t has_code_memo      # truths of conditions are kept by its codes
     int64_t n_codes            # the code of a null; values have smaller ones
-    uint8_t has_texts          # of a plain column: its texts get codes as they are met
+    uint8_t has_texts          # of a plain column: its texts get codes on first use
     TextCodes* texts           # those; NULL: there was none at this place yet
     uint64_t* known_false      # by code: the bits of `filter_conditions` that are known not to hold; NULL: of this column none are
-    uint64_t prunable_bits     # those that this column tells
-    uint32_t* endpoints        # by code: which one `aws:SourceVpce` names, as far as it was sought; NULL: of this column none is
-    const uint8_t* valid       # then: a bit for each item, or one byte for all of them, as the mask of a byte's place tells
+    uint64_t prunable_bits     # those that this column determines
+    uint32_t* endpoints        # by code: the endpoint that `aws:SourceVpce` names, as far as it was looked up; NULL: of this column none is
+    const uint8_t* valid       # then: a bit for each item, or one byte for all of them, as the mask of a byte's place shows
     int64_t valid_mask
     Text tag
 
 
 cdef enum Dependency:          # what the truth of an atom depends on in a batch, beside the value that a column has
     DEP_COMPUTED = 1           # it is known
-    DEP_MEMOIZABLE = 2         # on nothing but what is said here
-    DEP_PRINCIPAL = 4          # on who asks
+    DEP_MEMOIZABLE = 2         # on nothing but what is listed here
+    DEP_PRINCIPAL = 4          # on the principal
     DEP_NULL_PRINCIPAL = 8     # that, where no column has a value
     DEP_NULL_OTHER = 16        # on more than that then
     DEP_NULL_RESOURCE_KEYS = 32  # on constants of the resource, then; if it has none, on nothing more
-    DEP_CROSS_BATCH = 64       # on who asks alone: in the next batch, too, if no column gives the key there
-    DEP_NULL_OWNER = 128       # on who owns the resource, then; if that is the account of who asks, on nothing more
+    DEP_CROSS_BATCH = 64       # on the principal only: in the next batch, too, if no column gives the key there
+    DEP_NULL_OWNER = 128       # on the owner of the resource, then; if that is the principal's account, on nothing more
     DEP_NULL_REGION = 256      # on the region of the resource, then
     DEP_NULL_CALLED_VIA = 512  # on whether `aws:CalledVia` has a value, then
-    DEP_TEMPLATE_KEY = 1024    # where on who asks, on what varies among copies of one principal
-    DEP_PRINCIPAL_ONLY = 4096  # on nothing but who asks, if on that: no column gives the key, no resource tells it
+    DEP_TEMPLATE_KEY = 1024    # where on the principal, on keys that vary among principals of one template
+    DEP_PRINCIPAL_ONLY = 4096  # on nothing but the principal, if on that: no column gives the key, no resource determines it
 
 
 cdef struct AtomMemo:          # of an atom: what it is for each value of its column
@@ -112,7 +112,7 @@ cdef extern from *:
     const char* NO_REGION "fastiam_no_region"
 
 
-cdef struct Region:            # one that was met
+cdef struct Region:            # one that has a number
     char text[MAX_REGION]
     uint8_t size               # 0: none
 
@@ -144,8 +144,8 @@ cdef enum PrincipalStateFlag:
     PS_ANONYMOUS = 32
     PS_LIMITED = PS_BOUNDARY | PS_SESSION
     FINGERPRINT_SHIFT = 3
-    HAS_ORG_LIMITS = 1         # among these flags, SCPs or RCPs limit somebody
-    LIMITED_TEMPLATE = 32      # and that somebody is a copy of another principal
+    HAS_ORG_LIMITS = 1         # among these flags, SCPs or RCPs limit some principal
+    LIMITED_TEMPLATE = 32      # and that principal has a template
 
 
 cdef enum:
@@ -154,7 +154,7 @@ cdef enum:
 
 cdef struct KnownFalse:        # bits of `filter_conditions` that are known not to hold, of some callers
     uint64_t anywhere
-    uint64_t own_account       # where the resource is of the own account
+    uint64_t own_account       # where the principal's account owns the resource
 
 
 cdef struct Scratch:           # what a thread needs while it decides; reused from call to call
@@ -172,22 +172,22 @@ cdef struct Scratch:           # what a thread needs while it decides; reused fr
     uint64_t agreed_epoch
     uint32_t n_fixed           # texts of one
     const int32_t* cell_of     # of each column, which of these; -1: none
-    uint32_t* template_ids     # of those of them that are known, one more than the principal of which they are copies; else 0
-    # deny filters by principal, owner and region; dropped with `principal_states`; with those of column codes 1.3 (all layers) to 2.2 times (perimeters)
-    KnownFalse* known_false_table  # what their `known_false` stands for, each where its hash tells; the first one is nothing
-    uint64_t template_bits     # bits of which copies know by themselves alone whether they hold
-    uint64_t* known_false_by_owner  # of each account, plus 1, and before it of those not modelled: those of its resources for everybody else
+    uint32_t* template_ids     # of those of them that are known, one more than the principal that is their template; else 0
+    # deny filters by principal, owner and region; dropped with `principal_states`; with those of codes 1.3 (all layers) to 2.2 times (perimeters)
+    KnownFalse* known_false_table  # the entries that `known_false_id` is an index of, each in the slot of its hash; the first one is nothing
+    uint64_t template_bits     # bits whose conditions read template keys
+    uint64_t* known_false_by_owner  # of each account, plus 1, and before it of those not modelled: those of its resources for all other principals
     uint32_t n_owned           # entries of `known_false_by_owner`
     uint64_t* known_false_by_region  # of each region by its number, for its resources; the first are those of all of them
     int64_t atom_memo_bytes    # what the truths in `atom_memo` take
     # memo by atom with principal, record, owner, region or text code; dropped by `memo_epoch`, or with `principal_states`; gives 1.3 to 4.9 times
     uint64_t* truth_memo       # and truths by a key: key << 3 | whether the row is to be counted << 2 | truth
     uint32_t truth_memo_mask
-    uint32_t n_evicted         # of these were forgotten for want of room
+    uint32_t n_evicted         # of these were evicted for lack of capacity
     uint32_t memo_epoch        # of the keys that mean something
     Region* regions            # that these keys name by their place
     int32_t* sources           # slot or column of a key, -1: not given
-    int64_t* missing_key_counts  # rows that read a key which nobody supplied, or NULL
+    int64_t* missing_key_counts  # rows that read a key which no column supplied, or NULL
     CountedRows* counted_rows  # those of a key that were counted last
     uint32_t n_call_truths
     uint32_t n_sources
@@ -220,7 +220,7 @@ cdef struct Call:
     uint8_t reasons            # the reported statement is asked for (D51)
     uint8_t resource_governs   # RECORD_* flags that say when the resource policies count
     uint8_t is_star            # resource `*`
-    uint8_t tail_has_colon     # COLON_UNKNOWN until somebody asks
+    uint8_t tail_has_colon     # COLON_UNKNOWN until it is needed
     uint8_t is_iam             # service of the resource
     uint8_t is_iam_entity      # an IAM user or role
     uint8_t is_kms_key
@@ -252,11 +252,11 @@ cdef struct Call:
     uint8_t gives_owners       # some column gives the account of the resource, or its organization
     int64_t row                # of the range
     int64_t batch_row
-    int64_t now                # INT64_MIN: nobody has asked yet
+    int64_t now                # INT64_MIN: not read yet
     const uint8_t* unknown     # how each key is declared unknown, DECLARED_*; NULL: nothing is
     uint8_t unknown_tags       # some `aws:RequestTag/*` is
-    uint8_t best               # open tests are settled in the caller's favour (D73)
-    uint8_t saw_residual       # an open test was met
+    uint8_t best               # residual tests are taken towards an allow (D73)
+    uint8_t saw_residual       # a residual test was evaluated
     uint8_t endpoint_is_unknown  # ENDPOINT_UNKNOWN because `aws:SourceVpce` is unknown (D71)
 
 
@@ -304,7 +304,7 @@ cdef inline bint reserve_texts(Scratch* s, int depth, int64_t n) noexcept nogil:
 
 
 cdef inline int64_t instant(Call* c) noexcept nogil:
-    """The time of the call; the clock is read once, and only where somebody asks (K5)."""
+    """The time of the call; the clock is read once, and only where it is needed (K5)."""
     if c.now == INT64_MIN:
         c.now = time(NULL)
     return c.now
@@ -385,7 +385,7 @@ cdef inline void tag_keys(Call* c, int depth, KeyValues* out) noexcept nogil:
     if not reserve_texts(c.s, depth, c.n_context_entries + c.n_columns):
         return
     for i in range(c.n_context_entries):
-        if c.context_entries[i].tag.data != NULL:        # never of a key that is said to be absent
+        if c.context_entries[i].tag.data != NULL:        # never of a key that is declared absent
             c.s.texts[depth][n] = c.context_entries[i].tag
             n += 1
     for i in range(c.n_columns):
@@ -520,7 +520,7 @@ cdef inline void derive(Call* c, const Key* k, uint32_t key, int depth, KeyValue
 
 
 cdef inline bint is_withheld(const Call* c, const Key* k) noexcept nogil:
-    """Tags of what iam:PassRole passes are absent, whoever gives them."""
+    """Tags of what iam:PassRole passes are absent, also where they are given."""
     return k.is_resource_tag and c.action.flags & ACT_PASS_ROLE
 
 
@@ -533,7 +533,7 @@ cdef inline bint is_supplied(const Key* k) noexcept nogil:
 
 
 cdef inline bint is_to_count(const Call* c, uint32_t key) noexcept nogil:
-    """Whether the row is to be counted under a key once something reads it, and was not yet: nobody supplies it."""
+    """Whether the row is to be counted under a key once something reads it, and was not yet: no column supplies it."""
     cdef const Key* k = &c.t.keys[key]
     if c.s.missing_key_counts == NULL or is_counted(&c.s.counted_rows[key], c.batch_row):
         return False
@@ -546,7 +546,7 @@ cdef inline void count_reading(Call* c, uint32_t key, bint is_absent) noexcept n
 
 
 cdef inline void peek(Call* c, uint32_t key, int depth, KeyValues* out) noexcept nogil:
-    """`fetch`, which nobody counts as reading the key."""
+    """`fetch`, which does not count as reading the key."""
     cdef const Key* k = &c.t.keys[key]
     promise(key < c.t.n_keys)
     out.n = 0

@@ -49,7 +49,7 @@ cdef enum:
     STRICT = 0b010             # mask of truths that count: T
     BROAD = 0b110              # T and U
     ACCEPT_U = 0b0100
-    ACCEPT_RESIDUAL = 0b1000   # open tests help the statement to apply: the best of an Allow, the worst of a Deny (D73)
+    ACCEPT_RESIDUAL = 0b1000   # residual tests help the statement to apply: optimistic for an Allow, pessimistic for a Deny (D73)
 
 
 cdef struct Value:             # one policy value of an atom, parsed for its operator

@@ -37,14 +37,14 @@ cdef enum ReasonCode:          # as in `bulk.REASONS`
     REASON_NONE = 255
 
 
-cdef enum Status:              # how an attempt to decide ends; all but DONE are settled with the GIL
+cdef enum Status:              # how an attempt to decide ends; all but DONE are resolved with the GIL
     DONE = 0
     MISSING = 1                # the row of policy set `missing` for this action
     NO_PRINCIPAL = 2           # not in the table of names
     NO_ACTION = 3
     NO_FACTS = 4               # the directory was not asked for this resource yet
     BAD_RESOURCE = 5           # no `*` and no ARN
-    BAD_OWNER = 6              # `resource_account` is no account, or contradicts the record
+    BAD_OWNER = 6              # `resource_account` is not an account, or contradicts the record
     UNCHECKED = 7              # the caller gives a derived key: may contradict (K1)
     BAD_CONTEXT = 8            # several values of a single-valued key (C5)
     BAD_UNKNOWN = 9            # `aws:AssumedRoot` of a root principal cannot be unknown (D71)

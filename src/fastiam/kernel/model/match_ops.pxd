@@ -5,7 +5,7 @@ from libc.stdint cimport int8_t, uint8_t, uint16_t, uint32_t
 cdef enum DenyFilter:          # conditions of denies as bits: those of a row deny nothing where none of its bits may hold
     FILTER_BITS = 63
     NON_ORG_FILTER_BITS = 40   # so many at most are for other layers than SCPs and RCPs
-    FILTER_BIT_ALWAYS = 63     # of a deny of which nothing can be told ahead: this bit may always hold
+    FILTER_BIT_ALWAYS = 63     # of a deny with a condition that cannot be known ahead: this bit may always be set
     FILTER_ALWAYS = 0x8000000000000000  # that bit: of a row that has such denies
 
 
@@ -13,26 +13,26 @@ cdef enum MatchOpFlag:
     MATCHOP_DENY = 1
     MATCHOP_MAY_CROSS = 2      # where `U` counts, and the resource has more than five colons, the crossing reading may match (R5)
     MATCHOP_HAS_PRINCIPAL = 4  # it says whom it is about
-    MATCHOP_ENDS_ONLY = 8      # its pieces are but the ends of the pattern: where they stand, the statement has to be looked at as a whole
+    MATCHOP_ENDS_ONLY = 8      # its literals are only the ends of the pattern: where they match, the statement has to be evaluated in full
     MATCHOP_LAYER_SHIFT = 4    # the layer, in the upper half
     NO_COLON = 5               # the middle follows the head
 
 
-cdef enum:                     # where a row stands with its flats (`kernel.decide.block_driver`)
-    STEP_LITERALS = 0          # look at this one, which has literal pieces; the one before did not apply
+cdef enum:                     # the next step of a row with its ops (`kernel.decide.block_driver`)
+    STEP_LITERALS = 0          # match this one, which has literals; the one before did not apply
     STEP_NO_MATCH = 1          # none applies
     STEP_MATCHED = 2           # this one applies
     STEP_CONDITION = 3         # if its conditions hold
-    STEP_INNER_LITERAL = 4     # if a piece stands in between, too
+    STEP_INNER_LITERAL = 4     # if an inner literal occurs, too
     STEP_NEXT_CONDITION = 5    # if the conditions after the first one hold
-    STEP_PRINCIPAL = 6         # if it is about who asks, and its conditions hold
-    STEP_FULL_EVAL = 7         # its statement has to be looked at as a whole
+    STEP_PRINCIPAL = 6         # if it is about the principal, and its conditions hold
+    STEP_FULL_EVAL = 7         # its statement has to be evaluated in full
     STEP_ENDS = 8              # STEP_LITERALS, of a pattern without a middle, and with short ends
     STEP_ENDS_AND_INNER = 9    # that, with the piece in between
     STEP_VARIABLE = 10         # if a variable behind its head stands for what the resource has there, and the rest matches
-    STEP_GROUP_FILTER = 11     # no statement: which of the flats that follow may match, by some bytes of the resource's sixth field
-    STEP_INDEX_PROBE = 12      # no statement, but all of a long run: which of them may match is told by its index
-    STEP_SCAN_RUN = 13         # that, where too much is to be looked at, and one by one is as good
+    STEP_GROUP_FILTER = 11     # no statement: which of the ops that follow may match, by some bytes of the resource's sixth field
+    STEP_INDEX_PROBE = 12      # no statement, but all of a long run: its index finds which of them may match
+    STEP_SCAN_RUN = 13         # that, where too many would be found, and one by one is as good
     N_STEPS = 14
     STEP_BITS = 4
     STEP_MASK = 15
@@ -41,8 +41,9 @@ cdef enum:                     # where a row stands with its flats (`kernel.deci
 cdef struct MatchOp:           # one resource pattern of a statement in half a cache line; or a group filter, or a run
     uint32_t entry             # of STEP_INDEX_PROBE: the run
     uint32_t conditions        # ONE | atom, or a list; NONE: no condition. Of STEP_INDEX_PROBE: its index
-    uint32_t atom              # the first of these; with MATCHOP_HAS_PRINCIPAL, the account that it is about, or bits of several: `cannot_change_result`. Of STEP_INDEX_PROBE:
-    # the flat of the first item of the index, each of which has one
+    uint32_t atom              # the first of these; with MATCHOP_HAS_PRINCIPAL, the account that it is about, or bits of several:
+    # `cannot_change_result`. Of STEP_INDEX_PROBE:
+    # the op of the first item of the index, each of which has one
     uint32_t text              # from here: of the pattern, where there are pieces (`has_pieces`)
     uint16_t size
     uint16_t least             # so many bytes a resource has that matches
@@ -54,15 +55,15 @@ cdef struct MatchOp:           # one resource pattern of a statement in half a c
     uint8_t colon
     uint8_t filter_bit         # of a deny: the bit of `filter_conditions` for its conditions; of an allow: `PrincipalHint`
     int8_t rest                # what follows the pieces, as `Rest`; below 0: nothing may
-    uint8_t on_match           # what comes where its pieces at known places stand; upper half: where the one in between does, too
-    uint8_t first              # the first turn: a look at its pieces, or what comes at once for want of them
+    uint8_t on_match           # the step after its anchored literals match; upper half: after the inner one does, too
+    uint8_t first              # the first step: the match of its literals, or what comes first because there are none
     uint8_t flags
 
 
 cdef enum PrincipalHint:       # an allow is about
     HINT_FINGERPRINT = 31      # a number for the only role or user of the account that is named; 0: several are
-    HINT_ACCOUNT_SHIFT = 5     # this bit: accounts alone are, which by itself lets nobody of them do anything with what is their account's (6.4)
-    HINT_KNOWN_SHIFT = 6       # this bit: `atom` says which account; else whom it is about is not told
+    HINT_ACCOUNT_SHIFT = 5     # this bit: only accounts are, which by itself allows their principals nothing on what is their account's (6.4)
+    HINT_KNOWN_SHIFT = 6       # this bit: `atom` gives the account; else the principals are not known
     HINT_SEVERAL_SHIFT = 7     # this bit: which ones, by their bits (`account_bit`)
 
 

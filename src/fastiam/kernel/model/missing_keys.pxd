@@ -7,7 +7,7 @@ from libc.string cimport memset
 
 
 cdef enum:
-    WINDOW_BITS = 9            # of the number of rows that are met in any order: a block
+    WINDOW_BITS = 9            # of the number of rows that come in any order: a block
 
 
 cdef struct CountedRows:       # which rows of two windows are counted, those of a block among them

@@ -29,7 +29,7 @@ cdef enum Rest:                # what follows the pieces of PATTERN_PIECES
     REST_SUFFIX = 2            # anything, then the suffix
     REST_INNER = 3             # anything, `need - suffix` literal bytes, anything, then the suffix
     REST_GLOB = 4              # other wildcards, then the suffix
-    REST_PIECES = 5            # of a flat: a glob of stars alone
+    REST_PIECES = 5            # of an op: a glob of stars only
 
 
 cdef enum PatternFlag:
@@ -43,13 +43,13 @@ cdef struct Pattern:
     uint32_t crossing          # the pattern of the crossing reading (R5), NONE: it matches no more
     uint8_t kind
     uint8_t flags
-    uint8_t colon              # of the resource, where `mid` lies
+    uint8_t colon              # of the resource, where `mid` starts
     uint8_t rest               # Rest
     uint16_t head              # PATTERN_PIECES: literal bytes at the start
     uint16_t mid               # literal bytes from `colon` on, with which the last `*` before field 6 ends; 0: there is none
     uint16_t suffix            # literal bytes at the end
     uint16_t need              # at least so many bytes follow head and mid
-    uint16_t colons[5]         # where the first five colons of the pattern lie (six-field kinds)
+    uint16_t colons[5]         # the positions of the first five colons of the pattern (six-field kinds)
     uint16_t literal_fields    # bit i: field i + 2 has no token
     uint32_t size
 

@@ -7,27 +7,27 @@ cdef enum PlanFlag:            # what most requests need to know of a row
     PLAN_HAS_ALLOW = 2         # has allows in the first segment
     PLAN_ALLOWS_ALL = 4        # the first segment holds an allow that always counts; of SCPs this and the next two say it of levels (`_levels`)
     PLAN_EVERY_LEVEL_ALLOWS = 8  # every segment does
-    PLAN_HAS_PROGRAM = 16      # the denies and the allows of the first segment are few: `match_ops` say all
+    PLAN_HAS_PROGRAM = 16      # the denies and the allows of the first segment are few: `match_ops` has all of them
     PLAN_BOUNDARY_ALLOWS_ALL = 32  # the second segment holds an allow that always counts: a principal's boundary
     PLAN_SESSION_ALLOWS_ALL = 64  # the third one does: its session policies
-    PLAN_LIMITS_HAVE_PROGRAM = 128  # where these two do not, `match_ops` say all of them
+    PLAN_LIMITS_HAVE_PROGRAM = 128  # where these two do not, `match_ops` has all of them
 
 
-cdef enum EvalPath:            # what is left to do for a request, as bits: the highest one tells
-    PATH_PRINCIPAL_ONLY = 1    # nothing counts but its own row
+cdef enum EvalPath:            # what is left to do for a request, as bits: the highest one decides
+    PATH_PRINCIPAL_ONLY = 1    # nothing counts but the principal's plan
     PATH_LAYERED = 2           # other layers, or what is stored about the resource, do too
     PATH_GENERAL = 4           # it may have rules of its own, or something is not there yet
     PATH_MASK = 7              # all of these
     REASONS_SHIFT = 4          # in `Plan.paths`
-    PLAN_SERVICES_GENERAL = 128  # there, too: some allow is about everybody but services, which flats do not tell apart
+    PLAN_SERVICES_GENERAL = 128  # there, too: some allow is about every principal except services, which ops do not distinguish
 
 
 cdef struct Plan:              # (policy set, action class): one run of denies, then a run of allows a segment
     uint32_t first             # `runs`
-    uint32_t program           # `match_ops`: the denies, then the allows of the first segment, of a boundary, of session policies; or of levels of SCPs
+    uint32_t program           # `match_ops`: the denies, then the allows of the first segment, of boundary and session policies; or of levels of SCPs
     uint16_t n                 # 1 + number of segments; 0: the row is not there yet
     uint8_t flags
-    uint8_t denies             # how many flats are denies
+    uint8_t denies             # how many ops are denies
     uint8_t n_ops              # these, and the allows of the first segment
     uint8_t n_bound
     uint8_t n_session
@@ -54,7 +54,7 @@ cdef struct PlanTable:         # cells in a grid, class by class, and those that
     uint32_t n_classes
 
 
-cdef struct PlanKey:            # a row of policies, be it there or not
+cdef struct PlanKey:            # a plan, whether it is built or not
     uint32_t policy_set
     uint32_t cls               # of the action
     uint32_t name

@@ -18,7 +18,7 @@ cdef inline const uint32_t* grid_cell(const TablesC* t, uint32_t policy_set, uin
 
 
 cdef inline const Plan* plan_at(const TablesC* t, uint64_t number) noexcept nogil:
-    """A row by its number; the first one, whose `n` is 0, where it lies beyond this snapshot of the tables."""
+    """A plan by its number; the first one, whose `n` is 0, where it is beyond this snapshot of the tables."""
     return &t.cells.plans[number if number < t.cells.n_plans else 0]
 
 

@@ -12,7 +12,7 @@ cdef enum BodyFlag:
     BODY_NO_ACTION = 64        # no action element: its test is T
 
 
-cdef struct Body:              # a statement without its name: shared by all statements that say the same
+cdef struct Body:              # a statement without its name: shared by all equal statements
     uint32_t actions           # Range into `action_lists`
     uint32_t n_actions
     uint32_t resources         # ONE | pattern, or an element in `resource_elements`; NONE: no element

@@ -52,8 +52,8 @@ cdef struct Principal:
     uint32_t canonical_id
     uint32_t principal_set         # identity, boundary, session
     uint32_t scp_set
-    # in `symbol_lists`: service names, primary first, or the provider. Where there are none, one more than the principal of which this
-    # one is a copy but for its own ARN and constants that vary; 0: of none
+    # in `symbol_lists`: service names, primary first, or the provider. Where there are none, one more than the template of this
+    # one, which differs in its own ARN and the template keys; 0: none
     uint32_t names
     uint32_t n_constants
     uint32_t constants

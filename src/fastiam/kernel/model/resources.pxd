@@ -19,7 +19,7 @@ cdef enum RecordMark:          # beside them: what follows from the rest of the 
 
 
 cdef struct Record:            # what is stored about a resource ARN
-    uint32_t account           # word; NONE: not told
+    uint32_t account           # symbol; NONE: not known
     uint32_t policy_set             # resource policies; NONE: none
     uint32_t constants
     uint32_t n_constants

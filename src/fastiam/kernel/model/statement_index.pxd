@@ -54,7 +54,7 @@ cdef struct IndexSlot:         # items that are found under one hash
     uint32_t split             # `index_splits`; NONE: none
 
 
-cdef struct Split:             # of the items under one hash: those that ask for texts of a key lie under the hashes of these, too
+cdef struct Split:             # of the items under one hash: those that require texts of a key are under the hashes of these, too
     uint32_t key
     uint32_t rest              # `index_lists`: the others
     uint32_t n_rest
@@ -74,7 +74,7 @@ cdef struct Index:             # candidates of a long run: too many, never too f
     uint8_t slot_shift
     uint8_t filter_shift
     uint8_t has_fields         # some shape has
-    uint8_t has_deny_filter    # denies, each of which has a bit of a sieve
+    uint8_t has_deny_filter    # denies, each of which has a bit of a deny filter
     IndexSlot always           # items that no hash finds
     uint32_t crossing          # those that may match a resource with more than five colons where `U` counts (R5)
     uint32_t n_crossing

@@ -54,7 +54,7 @@ cdef inline uint32_t hashed_find(
     return NONE if v == NONE else table.values[v]
 
 
-# What a lookup reads, asked for before: the slot, what it points to, the text. They look at the first slot alone, and guess that it
+# What a lookup reads, prefetched: the slot, what it points to, the text. They read only the first slot, and guess that it
 # holds the text that is looked for.
 
 cdef inline void prefetch_slot(const StringTable* table, uint32_t h) noexcept nogil:

@@ -11,7 +11,7 @@ from fastiam.kernel.eval.unknown cimport next_variable_token, variable_index
 
 
 cdef class DenyFilterBuilder(MatchPrograms):
-    """Vectors with sieves."""
+    """Vectors with deny filters."""
 
     cdef uint64_t _filter_of(self, const Plan* plan) except? 0xFFFFFFFFFFFFFFFE:
         """The blocks of conditions of which one must hold for a deny to apply, as bits."""
@@ -23,7 +23,7 @@ cdef class DenyFilterBuilder(MatchPrograms):
             return FILTER_ALWAYS
         if plan.denies == 0:
             return 0
-        self.sync()                                      # flats may have moved the pool
+        self.sync()                                      # ops may have moved the pool
         for i in range(plan.denies):
             f = <MatchOp*>self.match_ops.data + plan.program + i
             n, index = 1, NULL
@@ -86,14 +86,14 @@ cdef class DenyFilterBuilder(MatchPrograms):
         return True
 
     cdef int _store_filter(self, uint64_t filter_bits) except -1:
-        """Of the last row. One that was not finished, for want of memory, has a sieve that lets everything through."""
+        """Of the last plan. One that was not finished, for lack of memory, has a filter that prunes nothing."""
         while self.deny_filters.n < self.plans.n:
             (<uint64_t*>self._push(&self.deny_filters))[0] = FILTER_ALWAYS
         (<uint64_t*>self.deny_filters.data)[self.plans.n - 1] = filter_bits
         return 0
 
     cdef bint _is_prunable(self, uint32_t conditions):
-        """Whether something may be known ahead of the conditions of a statement: of its first one, and so on until one tells nothing."""
+        """Whether something may be known ahead of the conditions of a statement: of its first one, and so on until one is not known."""
         cdef Range block = Range(0, 1)
         cdef const uint32_t* ids
         cdef const Atom* atom

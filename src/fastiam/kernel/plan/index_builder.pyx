@@ -21,7 +21,7 @@ from fastiam.kernel.plan.index_terms cimport CROSSING_GRAMS, GRAMS, PIECES, Part
 
 cdef enum:
     SPLIT_ALWAYS = 0           # stands for the hash of the items that no hash finds
-    MAX_TEXTS = 64             # of an item that lies under each of them
+    MAX_TEXTS = 64             # of an item that is under each of them
     MAX_SHAPES = 64            # that are weighed at once
     MAX_LITERAL = 1024         # bytes of how a text begins or ends
     PLACED = 0xFFFFFFFF        # as the item of a draft: it is done
@@ -86,7 +86,7 @@ cdef class Indexes(IndexTerms):
 
     cdef int _add_pattern(self, uint32_t item, uint32_t pattern, Part grams) except -1:
         """Note a pattern of an item. What a star crosses may hold more of the text than the fields do: of a crossing reading nothing but grams
-        can be told."""
+        can be found."""
         cdef DraftPattern one = DraftPattern(item, pattern, grams, False, Range(0, 0), 0, 0)
         if grams == GRAMS:
             one.terms = self._terms_of(pattern, PIECES)
@@ -204,7 +204,9 @@ cdef class Indexes(IndexTerms):
             draft_patterns[i].has_good_term = 0 < best.n <= 2 * draft.few
         self._cover(draft)
         for i in range(self.draft_patterns.n):           # what is left shares all of its ways with many
-            draft_patterns[i].terms = Range(0, 0) if draft_patterns[i].item == PLACED else self._terms_of(draft_patterns[i].pattern, <Part>draft_patterns[i].grams)
+            draft_patterns[i].terms = Range(0, 0)
+            if draft_patterns[i].item != PLACED:
+                draft_patterns[i].terms = self._terms_of(draft_patterns[i].pattern, <Part>draft_patterns[i].grams)
         self._count()
         for i in range(self.draft_patterns.n):
             best = self._rarest(draft_patterns[i].terms, draft.few)
@@ -303,7 +305,7 @@ cdef class Indexes(IndexTerms):
                 continue
             pieces = self._pieces_of(a)
             if pieces:
-                found[a.key] = a.op == OP_ARN, pieces    # of two operators the last one: either tells enough
+                found[a.key] = a.op == OP_ARN, pieces    # of two operators the last one: either is selective enough
         return found
 
     cdef dict _distinguishing_literals(self, dict pieces):
@@ -333,7 +335,7 @@ cdef class Indexes(IndexTerms):
         return found
 
     cdef int _split(self, _Draft draft, uint32_t h, list positions, const Entry* entries, const Item* items) except -1:
-        """Tell items under one hash apart by the texts that they ask for, if these are different ones."""
+        """Split the items under one hash by the texts that they require, if these are different ones."""
         cdef dict keys = {}
         cdef set of_arns = set()
         cdef uint32_t position

@@ -113,7 +113,7 @@ cdef class IndexTerms(Vectors):
         return 0
 
     cdef int _add_words(self, uint32_t first, const Pattern* p) except -1:
-        """By every word that stands whole in field 6; a star, or a variable, may stand for the first or last letters of one."""
+        """By every word that is whole in field 6; a star, or a variable, may match the first or last letters of one."""
         cdef const uint8_t* tail = <const uint8_t*>self.pool.data + p.text + p.colons[4] + 1
         cdef int64_t n = p.size - p.colons[4] - 1, i = 0, at = 0
         while i <= n and i <= MAX_POSITIONS:

@@ -22,7 +22,7 @@ cdef enum:
     MAX_LIMIT_OPS = 32         # of these
     LOAD = 16                  # bytes that are read at once
     MAX_CONDITION_INDEX = 1 << 16  # conditions of a statement that are asked one by one (`kernel.decide.condition_batch`)
-    MIN_GROUP = 3              # flats of a group: a filter costs a look
+    MIN_GROUP = 3              # ops of a group: a filter costs a probe
     MIN_SKIPPED = 2            # of these, where the resource is one that some of them match: those with another mark
     LARGE_GROUP = 5            # so many are a group whatever their marks are, for the resources that none of them matches
     MIN_FIELD = 3              # bytes of the sixth field that are worth a look
@@ -44,12 +44,12 @@ cdef inline bint are_of_service(const uint8_t* pool, const MatchOp* one, const M
 
 
 cdef class MatchPrograms(Indexes):
-    """Vectors with flats."""
+    """Vectors with match ops."""
 
-    # -- flats -----------------------------------------------------------------------------------------------------------------------
+    # -- match programs --------------------------------------------------------------------------------------------------------------
 
     cdef int _build_program(self, Plan* plan) except -1:
-        """Write the denies and the first allows of a row out as flats, if they are few, and with them those of its limits."""
+        """Append the denies and the first allows of a plan as ops, if they are few, and with them those of its limits."""
         cdef Run* runs = <Run*>self.runs.data + plan.first
         cdef Run* limits[3]                              # the allows
         cdef MatchOp match_ops[2 * (MAX_PROGRAM + MAX_LIMIT_OPS)]  # those of groups come after the others are there
@@ -92,7 +92,7 @@ cdef class MatchPrograms(Indexes):
         return True
 
     cdef uint32_t _append_limit_ops(self, Plan* plan, Run** limits, MatchOp* match_ops) except? 0xFFFFFFFE:
-        """Append the flats of a boundary and of session policies to those of a row, if they are few; how many it has then. Or of the second
+        """Append the ops of a boundary and of session policies to those of a plan, if they are few; how many it has then. Or of the second
         and third level of SCPs."""
         cdef uint32_t bound = plan.n_ops, session
         if limits[1] != NULL:
@@ -108,7 +108,7 @@ cdef class MatchPrograms(Indexes):
         return session
 
     cdef uint32_t _append_run_ops(self, Run* run, MatchOp* match_ops, uint32_t n, uint32_t most) except? 0xFFFFFFFE:
-        """Append the flats of a run to the `n` that are there; how many these are, more than `most` if they are not few."""
+        """Append the ops of a run to the `n` that are there; how many these are, more than `most` if they are not few."""
         cdef uint32_t j, first = n, n_probes
         if n > most or run.n == 0:
             return n
@@ -129,17 +129,17 @@ cdef class MatchPrograms(Indexes):
         return self._run_op(run, match_ops, first)
 
     cdef uint32_t _n_unindexed(self, const Run* run):
-        """How many items of a run are looked at whatever is asked for."""
+        """How many items of a run are evaluated for any request."""
         cdef const Index* index = <const Index*>self.indexes.data + run.index
         return index.always.n if index.always.split == NONE else 0
 
     cdef bint _is_grant(self, const Run* run):
-        """Its statements are allows of a resource's policy: these are looked at one by one."""
+        """Its statements are allows of a resource's policy: these are evaluated one by one."""
         cdef const Entry* e = <const Entry*>self.entries.data + run.first
         return e.layer == LAYER_RESOURCE and not e.flags & ENTRY_DENY
 
     cdef uint32_t _count_probes(self, const MatchOp* match_ops, uint32_t first, uint32_t n):
-        """How many looks flats may take: of a group, one for it and those whose marks are the same."""
+        """How many probes ops may take: of a group, one for it and those whose fingerprints are the same."""
         cdef uint32_t n_probes = 0
         while first < n:
             n_probes += 1
@@ -150,7 +150,7 @@ cdef class MatchPrograms(Indexes):
         return n_probes
 
     cdef uint32_t _n_equal_fingerprints(self, const MatchOp* match_ops, uint32_t n, uint32_t least):
-        """How many of some flats have the same mark, made of so many bytes of the sixth field, at most."""
+        """How many of some ops have the same fingerprint, made of so many bytes of the sixth field, at most."""
         cdef uint16_t marks[MAX_GROUP]
         cdef uint32_t i, j, n_equal, most = 0
         for i in range(n):
@@ -163,15 +163,15 @@ cdef class MatchPrograms(Indexes):
         return most
 
     cdef bint _blurs(self, const MatchOp* match_ops, uint32_t n, uint32_t least, uint32_t field):
-        """Whether marks of so few bytes as one more flat has tell those of a group apart less well."""
+        """Whether fingerprints of so few bytes as one more op has distinguish those of a group less well."""
         return field < least and self._n_equal_fingerprints(match_ops, n, field) > self._n_equal_fingerprints(match_ops, n, least)
 
     cdef uint16_t _mark_of(self, const MatchOp* f, uint32_t least):
-        """The mark of a flat."""
+        """The fingerprint of an op."""
         return field_mark(<const char*>self._field_of(f) + least, spare_of(least))
 
     cdef uint32_t _run_op(self, const Run* run, MatchOp* match_ops, uint32_t n) except? 0xFFFFFFFE:
-        """Append one flat for a whole run to the `n` that are there; how many these are. Each item of its index gets one, apart from them."""
+        """Append one op for a whole run to the `n` that are there; how many these are. Each item of its index gets one, apart from them."""
         cdef const Index* index = <const Index*>self.indexes.data + run.index
         cdef const Item* item
         cdef MatchOp f = self._statement_op(run.first)
@@ -199,7 +199,7 @@ cdef class MatchPrograms(Indexes):
         return n + 1
 
     cdef uint32_t _group(self, MatchOp* match_ops, uint32_t first, uint32_t n) except? 0xFFFFFFFE:
-        """Put a flat that tells which may match before some that follow one another, from `first` on; how many all are then.
+        """Insert an op that selects which may match before some that follow one another, from `first` on; how many all are then.
 
         INVARIANT: there is room for them, one for each three.
         """
@@ -225,7 +225,7 @@ cdef class MatchPrograms(Indexes):
         return n
 
     cdef const uint8_t* _field_of(self, const MatchOp* f):
-        """Where the sixth field of its pattern starts, as if every colon stood between fields: so it is in a resource."""
+        """The position of the sixth field of its pattern, as if every colon separated fields: so it is in a resource."""
         cdef const uint8_t* p = <const uint8_t*>self.pool.data + f.text
         cdef int _
         for _ in range(5):                               # INVARIANT: five colons, and no slot before the fifth (`kernel.saved.verify`)
@@ -245,7 +245,7 @@ cdef class MatchPrograms(Indexes):
         return narrow32(p - field)
 
     cdef int _mark_group(self, MatchOp* group, uint32_t n, uint32_t least) except -1:
-        """Make the first flat, which stands twice, that of a group."""
+        """Make the first op, which occurs twice, that of a group."""
         cdef uint32_t i, at = self.pool.n
         cdef uint16_t marks[MAX_GROUP]
         memset(marks, 0, sizeof(marks))
@@ -259,7 +259,7 @@ cdef class MatchPrograms(Indexes):
         return 0
 
     cdef uint32_t _append_ops(self, uint32_t entry, MatchOp* match_ops, uint32_t n) except? 0xFFFFFFFE:
-        """Append the flats of a statement to the `n` that are there, while there is room; how many these are, or would be."""
+        """Append the ops of a statement to the `n` that are there, while there is room; how many these are, or would be."""
         cdef const Entry* e = <const Entry*>self.entries.data + entry
         cdef const uint32_t* members
         cdef Range element = Range(0, 1)
@@ -280,7 +280,7 @@ cdef class MatchPrograms(Indexes):
         return n + element.n
 
     cdef MatchOp _statement_op(self, uint32_t entry):
-        """The flat of a statement, but for what its patterns say."""
+        """The op of a statement, without its patterns."""
         cdef const Entry* e = <const Entry*>self.entries.data + entry
         cdef uint8_t several = False
         cdef MatchOp f
@@ -309,7 +309,7 @@ cdef class MatchPrograms(Indexes):
         return f
 
     cdef bint _has_too_many(self, uint32_t conditions):
-        """Whether a statement has more conditions than waves count."""
+        """Whether a statement has more conditions than step queues count."""
         return conditions != NONE and not conditions & ONE and (<const Range*>self.condition_lists.data)[conditions].n > MAX_CONDITION_INDEX
 
     cdef bint _is_about_all(self, const Entry* e):
@@ -323,7 +323,7 @@ cdef class MatchPrograms(Indexes):
         return False
 
     cdef bint _may_leave_services_out(self, const Entry* e):
-        """Its principal element holds `{"AWS": "*"}`, of which it is not known whether services are meant (N12)."""
+        """Its principal element holds `{"AWS": "*"}`, for which it is not known whether services are meant (N12)."""
         cdef Range list = (<const Range*>self.principal_elements.data)[e.principals]
         cdef uint32_t i
         for i in range(list.n):
@@ -333,7 +333,7 @@ cdef class MatchPrograms(Indexes):
 
     cdef uint32_t _accounts_of(self, const Entry* e, uint8_t* several):
         """The lower half of the number of the only account whose users and roles a principal element names, and no services, or the bits of
-        several; NONE: it names services alone, or nobody; 0: that cannot be told."""
+        several; NONE: it names only services, or no principal; 0: that is not known."""
         cdef Range list = (<const Range*>self.principal_elements.data)[e.principals]
         cdef const PrincipalToken* k
         cdef PoolText text
@@ -371,7 +371,7 @@ cdef class MatchPrograms(Indexes):
         """Whom of the accounts that it is about a principal element names."""
         cdef Range list = (<const Range*>self.principal_elements.data)[e.principals]
         cdef const PrincipalToken* k
-        cdef uint32_t i, mark, marks = 0                 # a bit for each that is met, and 1 for the account itself
+        cdef uint32_t i, mark, marks = 0                 # a bit for each account, and 1 for the account itself
         for i in range(list.n):
             k = <const PrincipalToken*>self.tokens.data + list.first + i
             if k.form == FORM_ACCOUNT:
@@ -434,7 +434,7 @@ cdef class MatchPrograms(Indexes):
         return 0
 
     cdef int _ends_op(self, MatchOp* f, const Pattern* p) except -1:
-        """Of a pattern that is no pieces, its literal ends: whatever else it may match across colons (R5) has them, too, but for one that is
+        """Of a pattern without literals as a whole, its literal ends: all that it may match across colons (R5) has them, too, except for one that is
         too short (R6)."""
         cdef const uint8_t* text = <const uint8_t*>self.pool.data + p.text
         cdef uint32_t head = 0, at, last, after = f.first
@@ -461,9 +461,9 @@ cdef class MatchPrograms(Indexes):
         return 0
 
     cdef bint _variable_op(self, MatchOp* f, const Pattern* p, uint32_t head):
-        """Where the first variable of a pattern stands, if nothing is open before it but the region and the account, as a whole: all
+        """The position of the first variable of a pattern, if no wildcard precedes it but the region and the account, as a whole: all
         colons are between fields then, so that what matches field by field is worth T. `inner` says what is open, and how far into field 6
-        it stands then."""
+        its position is known then."""
         cdef const uint8_t* text = <const uint8_t*>self.pool.data + p.text
         cdef uint32_t field = p.colons[4] + 1, at = field, wildcards = 0, i
         if self._field_of(f) != text + field or field >= p.size:

@@ -14,7 +14,7 @@ cdef enum:
     MAX_TEMPLATE_KEYS = 2
 
 
-cdef struct TemplateKey:            # a constant that tells one caller from others that are like it
+cdef struct TemplateKey:            # a constant that differs among principals of one template
     uint32_t key
     PoolText before            # goes before what follows the last slash of the name; its size is NONE where the whole name counts
     uint8_t certainty
@@ -37,7 +37,7 @@ cdef class Names:
     cdef bint has_endpoints, denies_unknown_owner
     cdef Vector accounts, endpoints
     cdef NameTable principals, records, facts, account_ids, endpoint_ids, services
-    cdef dict templates            # how names begin -> what `add_template` was told of those who have them
+    cdef dict templates            # how names begin -> the template of those that do, as `add_template` got it
     cdef uint64_t template_bytes
 
     cdef NameTable* _table(self, int i)

@@ -34,19 +34,19 @@ cdef bint may_end_principal(bytes text):
 
 def provider_key(str name, str action):
     """What a federated provider is known by: its name and an action of federation (N3). No text holds the byte between the two, so that
-    nobody has this name."""
+    no principal has this name."""
     return name.encode() + b"\xff" + action.lower().encode()
 
 
 cdef bytes start_key(str start):
     """What all resources are known by whose ARNs begin so and that have no record of their own (6.10), None where `shared_record` would not
-    look that far. Without its `arn`, so that it is no ARN."""
+    be read that far. Without its `arn`, so that it is not an ARN."""
     cdef str last = start.split(":", 5)[5] if start else ""
     return start[START_AT:].encode() if 0 < last.count("/") + last.count(":") <= MAX_PREFIX_CUTS else None
 
 
 cdef class _Template:
-    """What `add_template` was told."""
+    """The arguments of `add_template`."""
 
 
 cdef class Names:
@@ -127,7 +127,7 @@ cdef class Names:
         return 0
 
     cdef int _cut(self) except -1:
-        """Forget what requests brought: the tables have."""
+        """Clear what requests have added: the tables have."""
         cdef NameTable* names
         cdef bint late[N_TABLES]
         cdef int i
@@ -219,7 +219,7 @@ cdef class Names:
     def add_template(self, bytes start, uint32_t base, bytes role, list template_keys):
         """Let `enter_from_template` enter names that begin so, up to the last slash, as principals like `base`.
 
-        `role` stands before what follows the slash in the word of the caller's role; None where `base` has that word. `template_keys` are
+        `role` precedes what follows the slash in the symbol of the principal's role; None where `base` has that symbol. `template_keys` are
         constants that differ, each (key, before, certainty): a text before what follows the slash, or None for the whole name.
         """
         cdef _Template templates = _Template()
@@ -238,9 +238,9 @@ cdef class Names:
         self.templates[start] = templates
 
     cpdef bint enter_from_template(self, bytes name) except -1:
-        """See that a name is there; False where nothing tells what principals it is like.
+        """Enter a name, unless it is there; False where its template is not known.
 
-        INVARIANT: the role of each principal of a directory has its word, so that of a word that is not there no record tells.
+        INVARIANT: the role of each principal of a directory has its symbol, so that no record has a symbol that is not there.
         """
         cdef Py_ssize_t end = name.rfind(b"/") + 1
         cdef bytes last = name[end:], role = None
@@ -263,7 +263,7 @@ cdef class Names:
         cdef Tables t = self.tables
         cdef PoolText text = PoolText(t._text(name), narrow32(len(name)))
         cdef Principal p = (<const Principal*>t.principals.data)[templates.base]
-        p.names = templates.base + 1                         # INVARIANT: it has no names: neither services nor providers have likenesses
+        p.names = templates.base + 1                         # INVARIANT: it has no names: neither services nor providers have templates
         if role is not None:
             p.role = t._symbol(role)
         elif p.kind == KIND_USER:
@@ -317,12 +317,12 @@ cdef class Names:
         self._append_name(&self.records, text, record)
 
     def fact(self, bytes text, uint32_t record, str start=""):
-        """Keep the answer of the directory for an ARN of MODE_FACTS; for all that begin with `start`, if that is told, unless they have a
+        """Cache the result of the directory for an ARN of MODE_FACTS; for all that begin with `start`, if that is given, unless they have a
         record of their own."""
         self._append_name(&self.facts, start_key(start) or text, record)
 
     cdef int _remove_name(self, NameTable* names, bytes text) except -1:
-        """Let nothing be found by a text: what was entered is no name any more, and what requests bring is another one."""
+        """Let nothing be found by a text: what was entered is no longer a name, and what requests add is another one."""
         cdef uint32_t at = self._entry_of(names, text)
         self.seen = UNSEEN
         if at != NONE:
@@ -372,7 +372,7 @@ cdef class Names:
         self.seen = UNSEEN
 
     def deny_unknown_owner(self):
-        """Deny requests on ARNs whose owner nothing tells (D23)."""
+        """Deny requests on ARNs whose owner is unknown (D23)."""
         self.denies_unknown_owner = True
         self.seen = UNSEEN
 
@@ -394,7 +394,7 @@ cdef class Names:
     cdef int _copy_slots(self, NameTable* to, const NameTable* source) except -1:
         """The slots of the texts that were copied.
 
-        INVARIANT: those were entered before all others, so that none of them lies behind one that is cleared.
+        INVARIANT: those were entered before all others, so that none of them is behind one that is cleared.
         """
         cdef StringSlot* slots
         cdef uint32_t i, at, mask = source.slots.capacity - 1

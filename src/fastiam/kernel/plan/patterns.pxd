@@ -9,7 +9,7 @@ from fastiam.kernel.model.tables cimport *
 
 
 cdef enum:
-    MAX_COLON = 0xFFFF         # where the fifth colon may lie at most: a pattern holds it in 16 bits
+    MAX_COLON = 0xFFFF         # the last position of the fifth colon: a pattern has it in 16 bits
 
 
 cdef inline bint has_tokens(const uint8_t* text, int64_t first, int64_t end) noexcept nogil:
@@ -29,7 +29,7 @@ cdef inline bint has_variables(const uint8_t* text, int64_t first, int64_t end) 
 
 
 cdef inline bint is_mixed(const uint8_t* text, int64_t at, int64_t end) noexcept nogil:
-    """Whether a wildcard stands together with text or a variable before the first `/` of field 6 (R9)."""
+    """Whether a wildcard is together with text or a variable before the first `/` of field 6 (R9)."""
     cdef bint tokens = False, others = False
     while at < end and text[at] != 47:
         if text[at] >= TOKEN_STAR:
@@ -123,7 +123,7 @@ cdef inline void read_pattern(const uint8_t* text, int64_t size, const int64_t* 
 
 
 cdef inline int64_t read_crossing(const uint8_t* text, int64_t size, const int64_t* colons, int n_fields, Pattern* p) noexcept nogil:
-    """The entry as one string, if a star ends one of its fields 2 to 5, or a colon stands in one; how much of the text it is, or -1.
+    """The entry as one string, if a star ends one of its fields 2 to 5, or a colon is in one; how much of the text it is, or -1.
 
     A short one ends with its last field: it has no field 6, and `colons` are 0.
     """

@@ -53,7 +53,7 @@ cdef class Planner(DenyFilterBuilder):
             return (<uint32_t*>self.name_classes.data)[found]
         number = self.class_ids.get(key)
         if self.name_classes.data == NULL:
-            self._resize(&self.name_classes, 8)          # where there is a class, kernels look at this
+            self._resize(&self.name_classes, 8)          # where there is a class, kernels read this
         if number is None:
             first = self._numbers(&self.class_patterns, patterns)
             k = <ActionClass*>self._push(&self.classes)
@@ -230,7 +230,7 @@ cdef class Planner(DenyFilterBuilder):
                 break
         scratch.n = n
         run = <Run*>self._push(&self.scratch_runs)
-        run.first = first                                # one by one: what lies between them must stay zero, for rows are hashed
+        run.first = first                                # one by one: the padding between them must stay zero, for plans are hashed
         run.n = n - first
         run.index = NONE
         run.layer = layer
@@ -256,7 +256,7 @@ cdef class Planner(DenyFilterBuilder):
         return 0
 
     cdef void _prefetch_inputs(self, const PlanKey* keys, uint32_t n):
-        """PERF: ask for what some rows are built of, each step for what the next one reads."""
+        """PERF: prefetch the inputs of some plans, each step what the next one reads."""
         cdef const PolicySet* policy_sets = <PolicySet*>self.policy_sets.data
         cdef const LayerLevel* layer_levels = <LayerLevel*>self.layer_levels.data
         cdef const uint32_t* members = <uint32_t*>self.set_policies.data
@@ -380,7 +380,7 @@ cdef class Planner(DenyFilterBuilder):
         return True
 
     cdef int _append_plan(self, bint whole) except -1:
-        """Append the row that the scratch lists hold; nobody sees it before its number is in a cell."""
+        """Append the plan that the scratch lists hold; it is not visible before its number is in a cell."""
         cdef uint32_t first = self.runs.n, i, at
         cdef Run run
         cdef Plan* plan
@@ -401,7 +401,7 @@ cdef class Planner(DenyFilterBuilder):
         return 0
 
     cdef Plan _summarize_plan(self, uint32_t first, uint32_t n):
-        """A row, with what can be told of it at once."""
+        """A plan, with its flags."""
         cdef const Run* runs = <const Run*>self.runs.data + first
         cdef uint32_t i
         cdef Plan plan

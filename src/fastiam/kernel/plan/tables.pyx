@@ -54,7 +54,7 @@ def is_base64(bytes text):
 cdef class Tables(Planner):
     """What the policies of one or more engines say.
 
-    Thread-safety: methods are called with the GIL held; kernels read a snapshot (`Names.enter`, `leave`).
+    Thread-safety: the caller of a method has the GIL; kernels read a snapshot (`Names.enter`, `leave`).
     """
 
     def __cinit__(self):
@@ -112,7 +112,7 @@ cdef class Tables(Planner):
         self, uint32_t called_via, uint32_t source_account, uint32_t source_vpce, uint32_t service_names, uint32_t time, uint32_t epoch,
         uint32_t user_id, uint32_t assumed_root,
     ):
-        """Tell the keys that a rule names."""
+        """Set the keys that rules name."""
         self.t.key_called_via = called_via
         self.t.key_source_account = source_account
         self.t.key_source_vpce = source_vpce
@@ -153,7 +153,7 @@ cdef class Tables(Planner):
         return first
 
     cdef uint32_t _shared_constants(self, list constants) except? 0xFFFFFFFE:
-        """The same, once for all records that have them, as long as policies are compiled: what they tell of a condition is told for all."""
+        """The same, once for all records that have them, as long as policies are compiled: the truth of a condition is memoized for all of them."""
         if self.shared is None:
             return self._constants(constants, False)
         key = tuple(constants)
@@ -454,7 +454,7 @@ cdef class Tables(Planner):
         return 0
 
     def drop(self):
-        """Forget everything that requests brought since `freeze`."""
+        """Evict everything that requests added since `freeze`."""
         cdef Vector* v
         cdef bint has_symbols = self.symbols.texts.n > self.symbols.texts.mark, has_policy_sets = self.policy_sets.n > self.policy_sets.mark
         cdef int i

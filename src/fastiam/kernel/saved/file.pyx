@@ -36,7 +36,7 @@ cdef extern from *:
         void* p = mmap(at, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, fd, (off_t)offset);
         if (p == MAP_FAILED) return -1;
     #if defined(MADV_POPULATE_READ)
-        madvise(p, n, MADV_POPULATE_READ);  /* every page will be looked at: one call instead of a fault for each */
+        madvise(p, n, MADV_POPULATE_READ);  /* every page will be read: one call instead of a fault for each */
     #endif
         return 0;
     }
@@ -61,7 +61,7 @@ cdef tuple NAME_TABLES = ("principal", "record", "fact", "account", "endpoint", 
 
 
 def checksum(const uint8_t[::1] data not None):
-    """64 bits of a block of bytes. Against accidents; whoever can write the file can also write its checksums."""
+    """64 bits of a block of bytes. Against accidents; a writer of the file can also write its checksums."""
     cdef uint64_t lanes[4]
     cdef uint64_t a = SUM, b = 2 * SUM, c = 3 * SUM, d = 4 * SUM
     cdef const char* p
@@ -88,7 +88,7 @@ cdef inline uint64_t mix_lane(uint64_t lane, uint64_t value) noexcept nogil:
 
 
 def layout():
-    """What the arrays of this build look like; a file of another layout says nothing here."""
+    """The layout of the arrays of this build; a file of another layout is not readable here."""
     cdef uint32_t one = 1
     order = "little" if (<char*>&one)[0] == 1 else "big"
     return f"{order} {8 * sizeof(void*)} {(<bytes>FASTIAM_TYPES).decode()}"
@@ -169,7 +169,7 @@ def attach(
     Parameters
     ----------
     data
-        the whole file, in which all sections lie.
+        the whole file, which contains all sections.
     file
         its descriptor, to map them; -1 copies them.
     places
@@ -215,7 +215,7 @@ def attach(
 
 
 cdef int hold(Tables tables, Vector* v, char* data, uint64_t size, bint is_slots) except -1:
-    """Let a vector lie where a section is. Slots are all capacity, other vectors have room to grow into."""
+    """Attach a vector to a section. Slots are all capacity, other vectors have room to grow into."""
     cdef uint32_t n = narrow32(size // v.item)
     tables._release(v.data)
     v.data = data

@@ -17,7 +17,7 @@ from fastiam.kernel.storage.vectors cimport NameTable, Vector
 
 cdef enum:
     TAG_SIZE = 15              # len("aws:requesttag/")
-    AHEAD = 2048               # bytes that are asked for before their turn
+    AHEAD = 2048               # bytes that are prefetched
 
 cdef int64_t LATEST = 1 << 40  # seconds: no sum with an instant of a call overflows
 
@@ -111,12 +111,12 @@ cdef bint are_pieces(const Pattern* p) noexcept nogil:
     """Whether the pieces of PATTERN_PIECES lie in its text; its colons do."""
     cdef uint32_t start = p.head
     if p.size > 0xFFFF or p.rest > REST_GLOB or p.colon > 4 or (p.mid != 0) != (p.colon >= 3) or p.suffix > p.need:
-        return False                                     # a row written out flat has the size in 16 bits
+        return False                                     # a match op has the size in 16 bits
     if p.mid:
         start = <uint32_t>p.colons[p.colon] + p.mid
         if p.head > p.colons[p.colon]:
             return False
-    if p.head > p.size or start + p.need > p.size:       # so `need` and what stands before it have 16 bits, too
+    if p.head > p.size or start + p.need > p.size:       # so `need` and what precedes it have 16 bits, too
         return False
     if p.rest == REST_INNER:
         return p.need > p.suffix and start + 1 + p.need <= p.size
@@ -359,7 +359,7 @@ cdef bint are_segments(Tables s) noexcept nogil:
 
 
 cdef bint is_account(Tables s, uint32_t symbol) noexcept nogil:
-    """NONE, or a word of which twelve bytes can be compared."""
+    """NONE, or a symbol with twelve bytes that can be compared."""
     return symbol == NONE or (symbol < s.symbols.texts.n and within((<const PoolText*>s.symbols.texts.data)[symbol].text, ACCOUNT_SIZE, s.pool.n))
 
 
@@ -427,7 +427,7 @@ cdef bint are_all_found(Tables s, Names names) noexcept nogil:
 
 
 cdef const char* first_wrong(Tables s, Names names) noexcept nogil:
-    """The first kind of thing that refers to what is not there. Each is looked at after what it is looked at through."""
+    """The first kind of entry that refers to an entry that does not exist. Each is checked after what it is reached through."""
     cdef Budget left
     cdef uint32_t i
     left.bytes = 16 * <uint64_t>s.pool.n + 65536         # patterns share texts, two or three each

@@ -55,7 +55,7 @@ cdef extern from *:
 
 cdef enum:
     LIMIT = 0xFFFFFFF0         # items of a vector
-    MAX_RETAINED = 8192        # of one that nobody needs for now
+    MAX_RETAINED = 8192        # of one that is not used for now
 
 
 cdef enum:                     # what becomes of a vector
@@ -86,7 +86,7 @@ cdef inline uint64_t bytes_of(const Vector* v) noexcept nogil:
 
 
 cdef inline uint64_t slots_for(uint64_t n) noexcept nogil:
-    """How many slots a table of `n` things has that nobody but a builder searches: of a power of two a fifth stays empty."""
+    """How many slots a table of `n` entries has that only a builder searches: of a power of two a fifth stays empty."""
     cdef uint64_t slots = 16
     while n * 5 > slots * 4:
         slots *= 2

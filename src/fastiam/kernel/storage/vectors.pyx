@@ -87,12 +87,12 @@ cdef int N_VECTORS = len(VECTORS)
 cdef class Vectors:
     """All arrays of the tables, and the texts in them.
 
-    Thread-safety: methods are called with the GIL held; kernels read a snapshot (`Names.enter`, `leave`).
+    Thread-safety: the caller of a method has the GIL; kernels read a snapshot (`Names.enter`, `leave`).
     """
 
     def __cinit__(self, *, uint64_t seed=0, uint32_t index_from=8):
         cdef Vector* v
-        # INVARIANT: vectors lie side by side, and each has its line in `VECTORS`
+        # INVARIANT: vectors are adjacent, and each has its line in `VECTORS`
         if <char*>&self.end_of_vectors - <char*>&self.pool != <Py_ssize_t>(len(VECTORS) * sizeof(Vector)):
             raise SystemError("a vector is missing in `VECTORS`")
         for i, (_, item, role) in enumerate(VECTORS):
@@ -105,7 +105,7 @@ cdef class Vectors:
         self.shared = {}
         self.t.seed = seed
         self.t.n_indexed_sets = LIMIT
-        self._resize(&self.pool, 64)                     # an empty text lies somewhere, too
+        self._resize(&self.pool, 64)                     # an empty text has an address, too
 
     def __dealloc__(self):
         cdef int i
@@ -169,7 +169,7 @@ cdef class Vectors:
         return 0
 
     cdef int _cut(self, Vector* v) except -1:
-        """Take a vector back to what is compiled. What lies behind it is zero again, and elsewhere if a batch may read it."""
+        """Take a vector back to what is compiled. What is behind it is zero again, and elsewhere if a batch may read it."""
         if v.n > v.mark:
             if v.is_mapped and not self.readers:
                 memset(v.data + <size_t>v.mark * v.item, 0, <size_t>(v.n - v.mark) * v.item)
@@ -211,7 +211,7 @@ cdef class Vectors:
         return start
 
     cdef uint32_t _shared(self, bytes text) except? 0xFFFFFFFE:
-        """Where a text lies in the pool; while an engine is compiled, equal texts lie there once."""
+        """The position of a text in the pool; while an engine is compiled, equal texts are stored once."""
         if self.texts is None:
             return self._text(text)
         found = self.texts.get(text)
