@@ -98,7 +98,8 @@ cdef class _PrincipalStates:
         """The memory that this takes."""
         return (
             self.n * (sizeof(PrincipalState) + sizeof(uint32_t) + self.n_fixed * (sizeof(PoolText) + sizeof(uint64_t)))
-            + N_KNOWN_FALSE * sizeof(KnownFalse) + (self.n_owned + self.n_truth_memo) * sizeof(uint64_t) + sizeof(self.regions) + sizeof(self.known_false_by_region) + sizeof(Seen)
+            + N_KNOWN_FALSE * sizeof(KnownFalse) + (self.n_owned + self.n_truth_memo) * sizeof(uint64_t)
+            + sizeof(self.regions) + sizeof(self.known_false_by_region) + sizeof(Seen)
         )
 
     cdef int grow_capacity(self, uint64_t n_rows, uint64_t n_records) except -1:
