@@ -10,7 +10,8 @@ from generator_names import A, B
 
 import fastiam
 from fastiam.analysis.filter import patterns
-from fastiam.analysis.filter.cases import ArnCase, cases_below, recorded_arns
+from fastiam.analysis.filter.cases import all_below, recorded_arns
+from fastiam.analysis.filter.governed_arns import ArnCase
 from fastiam.analysis.filter.patterns import Symbol
 
 POLICY = {
@@ -32,7 +33,7 @@ def case_of(snapshot: fastiam.resolve.snapshot.Snapshot, arn: str) -> ArnCase | 
     """The case of an ARN: its record, or the longest start that contains it."""
     if arn in set(recorded_arns(snapshot)):
         return ArnCase(arn)
-    below = [case for case in cases_below(snapshot) if patterns.matches(case.pattern or (case.start, Symbol.ANY), arn)]
+    below = [case for case in all_below(snapshot) if patterns.matches(case.pattern or (case.start, Symbol.ANY), arn)]
     return below[-1] if below else None
 
 
@@ -63,12 +64,12 @@ def test_samples_have_no_record_of_their_own(snapshot: fastiam.resolve.snapshot.
     for arn in ("arn:aws:s3:::data", "arn:aws:s3:::data/zq0", f"arn:aws:sns:us-east-1:{A}:zq00"):
         directory.add_resource(arn, account=A, tags={"x": "y"})
     found = directory.snapshot()
-    assert not any(found.has_record(case.sample) for case in cases_below(found))
+    assert not any(found.has_record(case.sample) for case in all_below(found))
 
 
 def test_cases_of_one_start_are_disjoint(snapshot: fastiam.resolve.snapshot.Snapshot) -> None:
     arns = [record + end for record, end in itertools.product(RECORDS, ENDS)] + list(OTHERS)
-    for one, other in itertools.combinations(cases_below(snapshot), 2):
+    for one, other in itertools.combinations(all_below(snapshot), 2):
         if one.start == other.start:
             both = [arn for arn in arns if all(patterns.matches(case.pattern, arn) for case in (one, other))]
             assert both == []

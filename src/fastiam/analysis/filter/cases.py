@@ -46,7 +46,7 @@ def recorded_cases(snapshot: Snapshot) -> RecordedCases:
     if found is None:
         exact = [ArnCase(arn) for arn in dict.fromkeys(recorded_arns(snapshot))]
         found = _RECORDED[snapshot] = RecordedCases(
-            below=tuple((case, snapshot.facts(case.sample)) for case in _all_below(snapshot)),
+            below=tuple((case, snapshot.facts(case.sample)) for case in all_below(snapshot)),
             exact=((ArnCase("*"), ResourceFacts("*")), *((case, snapshot.facts(case.sample)) for case in exact)),
             unused=unused_name(snapshot),
             accounts=frozenset(facts.id for facts in snapshot.accounts()),
@@ -61,7 +61,7 @@ def recorded_arns(snapshot: Snapshot) -> Iterator[str]:
     yield from snapshot.entity_resources()
 
 
-def _all_below(snapshot: Snapshot) -> list[ArnCase]:
+def all_below(snapshot: Snapshot) -> list[ArnCase]:
     """The ARNs below each record that it governs (6.10), those of longer starts last. They include ARNs with other records."""
     found: dict[tuple[str, tuple[Part, ...]], ArnCase] = {}
     name = unused_name(snapshot)

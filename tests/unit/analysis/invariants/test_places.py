@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from filter_records import ENDS, OTHERS, RECORDS
 from trap_world import A, B, M
 
 import fastiam
@@ -73,27 +74,6 @@ def test_an_object_of_another_owner_is_a_resource_of_its_own() -> None:
         scope = {"principals": user, "actions": "s3:GetObject", "resources": resource}
         assert prove_invariant(engine, Invariant(never=scope)).result is expected
     assert engine.decide(user, "s3:GetObject", "arn:aws:s3:::bkt/a").allowed
-
-
-RECORDS = (
-    GROUP, ALL_GROUPS, FUNCTION, "arn:aws:s3:::b", f"arn:aws:s3:{AT}:accesspoint/p", f"arn:aws:dynamodb:{AT}:table/t",
-    f"arn:aws:sns:{AT}:topic", f"arn:aws:kinesis:{AT}:stream/s", f"arn:aws:es:{AT}:domain/d", f"arn:aws:glue:{AT}:catalog",
-    f"arn:aws:acm-pca:{AT}:certificate-authority/c", "arn:aws:apigateway:eu-west-1::/restapis/abc", DOMAIN,
-    f"arn:aws:codeartifact:{AT}:repository/dom/repo", f"arn:aws:secretsmanager:{AT}:secret:n-AbCdEf",
-)  # fmt: skip
-ENDS = (
-    "", "/", ":", "/x", ":x", "/*", ":*", ":log-stream:", ":log-stream:s", ":log-group:g:log-stream:s", "/object/o", "/index/i",
-    "/export/e", "/backup/b", "/stream/s", "/consumer/c:1", "/certificate/c", "/x/y", "/x/y/z", ":x:y",
-)  # fmt: skip
-OTHERS = (
-    f"arn:aws:logs:{AT}:log-group:h", f"arn:aws:logs:{AT}:log-group:h:*", f"arn:aws:logs:{AT}:log-group:h:log-stream:s",
-    f"arn:aws:logs:{AT}:log-group:h:x", f"arn:aws:logs:{AT}:destination:d", f"arn:aws:execute-api:{AT}:abc",
-    f"arn:aws:execute-api:{AT}:abc/p/GET", "arn:aws:execute-api:eu-west-1::abc/p", f"arn:aws:execute-api:{AT}:abd/p",
-    f"arn:aws:codeartifact:{AT}:package/dom/repo/npm/ns/p", f"arn:aws:codeartifact:{AT}:package/dom/other/npm",
-    f"arn:aws:codeartifact:{AT}:package/dom/other", f"arn:aws:codeartifact:{AT}:package-group/dom/x",
-    f"arn:aws:glue:{AT}:database/d", f"arn:aws:glue:{AT}:table/d/t", f"arn:aws:glue:{AT}:job/j",
-    f"arn:aws:secretsmanager:{AT}:secret:n",
-)  # fmt: skip
 
 
 def test_the_place_of_a_record_has_the_ARNs_that_it_governs() -> None:
