@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from fastiam.analysis.access.call_decisions import RESOURCE, SESSION_POLICIES, SESSION_TAGS, CallDecision, DirectoryLookup
+from fastiam.analysis.access.resource_forms import representatives
 from fastiam.boto3.call_facts import CallFacts
 from fastiam.boto3.endpoint_state import OpenState
 from fastiam.boto3.recorded import CheckedRequest
 from fastiam.errors import RequestValueError
-from fastiam.model.decision import Layer, Outcome
+from fastiam.model.decision import Decision, Layer, Outcome
 from fastiam.model.key_registry import fold
 from fastiam.model.logged_calls import PASS_ROLE
 from fastiam.model.request import Context
+from fastiam.model.session import Session
 from fastiam.sources.sdk_calls.call_keys import CALLED_VIA, OF_CALL_ALONE, unknown_keys
 from fastiam.sources.sdk_calls.call_requests import SdkRequest, action_data
 
@@ -40,6 +42,7 @@ class RequestDecider:
     def __init__(self, context: Context, unknown: Collection[str], *, is_enforced: bool) -> None:
         self._context, self._opened, self._is_enforced = dict(context), frozenset(map(fold, unknown)), is_enforced
         self._lookup: DirectoryLookup | None = None
+        self._representatives: dict[tuple[str, str], list[str] | None] = {}  # by action and form
 
     def decided(
         self,
@@ -80,12 +83,10 @@ class RequestDecider:
         alias = request.keys.get("kms:RequestAlias")
         if found is None and state is not None and isinstance(alias, str):
             found = state.key_of_alias(facts.origin.region, alias)
-        if found is None:
-            decision = CallDecision(Outcome.DEPENDS, depends_on=(RESOURCE,))
-            if request.action == PASS_ROLE and not lookup.may_pass_roles(principal):
-                decision = CallDecision(Outcome.IMPLICIT_DENY, Layer.IDENTITY)
-            return facts.request(request.action, None, keys, decision)
-        (resource,) = lookup.full((found,))
+        if found is None and request.action == PASS_ROLE and not lookup.may_pass_roles(principal):
+            return facts.request(request.action, None, keys, CallDecision(Outcome.IMPLICIT_DENY, Layer.IDENTITY))
+        resource = lookup.full((found,))[0] if found is not None else None
+        candidates = [resource or "*"] if found is not None else self._candidates(engine, principal, request)
         unknown = unknown_keys(action_data(request.action), frozenset(map(fold, keys)), request.closed)
         if is_presigned and "aws:useragent" not in map(fold, keys):  # another program uses the URL
             unknown = (*unknown, "aws:useragent")
@@ -94,15 +95,30 @@ class RequestDecider:
         elif self._opened:
             unknown = tuple(dict.fromkeys((*unknown, *self._opened)))
         try:
-            decided = engine.decide(principal, request.action, resource or "*", keys, unknown=unknown, now=facts.now)
+            decided = [engine.decide(principal, request.action, one, keys, unknown=unknown, now=facts.now) for one in candidates]
         except RequestValueError as failed:
             if self._is_enforced:
                 raise
             return facts.request(request.action, resource, keys, None, str(failed).partition("\n")[0])
-        decision = CallDecision(decided.outcome, decided.layer, decided.statement, decided.depends_on)
+        decision = _in_common(decided)
         if state is not None and state.is_unseen(principal):
             decision = _of_unseen_session(decision, lookup)
         return facts.request(request.action, resource, keys, decision)
+
+    def _candidates(self, engine: AnalysisEngine, principal: str | Session, request: SdkRequest) -> list[str]:
+        """Return resources that stand for all that the request may be about, none if policies tell them apart."""
+        if isinstance(principal, Session) and principal.policies:
+            return []
+        found: list[str] = []
+        for form in request.forms:
+            key = request.action, form
+            if key not in self._representatives:
+                self._representatives[key] = representatives(engine.snapshot, *key)
+            resources = self._representatives[key]
+            if resources is None:
+                return []
+            found += resources
+        return found
 
     def _keys(self, request: SdkRequest, facts: CallFacts) -> dict[str, Any]:
         """Return the keys of a request: those of the call and of the request, replaced by `context` and `unknown` of the block.
@@ -125,7 +141,18 @@ class RequestDecider:
     def _directory_lookup(self, engine: AnalysisEngine) -> DirectoryLookup:
         if self._lookup is None or self._lookup.snapshot is not engine.snapshot:
             self._lookup = DirectoryLookup(engine.snapshot)
+            self._representatives.clear()
         return self._lookup
+
+
+def _in_common(decided: Sequence[Decision]) -> CallDecision:
+    """Return the decision of all resources that a request may be about; it depends on the resource if they differ."""
+    outcomes = {one.outcome for one in decided}
+    if not decided or (len(outcomes) > 1 and not outcomes <= {Outcome.IMPLICIT_DENY, Outcome.EXPLICIT_DENY}):
+        return CallDecision(Outcome.DEPENDS, depends_on=(RESOURCE,))
+    first = decided[0]
+    depends_on = tuple(dict.fromkeys(key for one in decided for key in one.depends_on))
+    return CallDecision(first.outcome, first.layer, first.statement, depends_on)
 
 
 def _of_unseen_session(decision: CallDecision, lookup: DirectoryLookup) -> CallDecision:

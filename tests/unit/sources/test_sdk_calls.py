@@ -165,7 +165,7 @@ def test_role_of_an_instance_profile_comes_from_the_policies(nothing):
     directory = fastiam.Directory()
     directory.add_account(A)
     directory.add_principal(USER, identity_policies=[{"Version": "2012-10-17", "Statement": [
-        {"Effect": "Allow", "Action": ["ec2:*", "iam:PassRole"], "Resource": "*"}]}])  # fmt: skip
+        {"Effect": "Allow", "Action": "iam:PassRole", "Resource": "*"}]}])  # fmt: skip
     directory.add_principal(ROLE)
     profile = f"arn:aws:iam::{A}:instance-profile/web/p"
     directory.create_instance_profile(profile)

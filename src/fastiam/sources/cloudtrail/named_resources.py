@@ -28,6 +28,7 @@ _FAMILIES = {"express": "execution", "web-function": "function"}
 _ARN_OF_ANY_TYPE = (
     "arn", "resource", "resourcearn", "resourcearns", "resourceidentifier", "resourcename", "sourcearn", "destinationarn"
 )  # fmt: skip
+_MAX_TYPES = 8  # of an action whose call names none
 _OBJECTS = ("object", "accesspointobject")  # a record of S3 without a key does not contain the object
 
 
@@ -64,6 +65,29 @@ class ResourceFinder:
             if not self._is_alternative(template, found, by_arn, names):
                 found[template] = _parents(template, by_arn) or [self._unnamed(template, names, origin)]
         return self._without_tables(list(dict.fromkeys(arn for arns in found.values() for arn in arns)), names, origin)
+
+    def forms(self, names: Names, origin: RequestOrigin) -> tuple[str, ...]:
+        """Return patterns with a resource each of a call whose resource `find` does not know; () if there are none.
+
+        They are of the account of the call, so that one that names another account has none. The key of an alias of KMS may be in
+        any.
+        """
+        arns = names.get("", ())
+        if self._action.prefix == "kms" or any(arn.split(":", 5)[4:5] not in ([origin.account], [""]) for arn in arns):
+            return ()
+        missing = []
+        for template in self._templates:
+            if not template.among(arns) and not (built := template.built(names, origin)):
+                missing.append(template)
+            elif not template.among(arns) and None in built:
+                return ()
+        needed = [template.created(names, origin) for template in missing if template.is_needed and not template.is_created]
+        if needed:
+            return tuple(needed)
+        is_about_any = len(missing) == len(self._templates) <= _MAX_TYPES and not any(
+            each.kind.name in _OBJECTS for each in missing
+        )
+        return ("*", *(template.created(names, origin) for template in missing)) if is_about_any else ()
 
     def _without_tables(self, found: list[str | None], names: Names, origin: RequestOrigin) -> list[str | None]:
         """Return the resources of a call. A read of an index of DynamoDB is not a read of its table."""

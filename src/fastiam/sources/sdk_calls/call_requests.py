@@ -16,7 +16,7 @@ from fastiam.aws_data.catalog import Action, actions_of
 from fastiam.model.logged_calls import PASS_ROLE
 from fastiam.sources.cloudtrail.named_resources import names_of, resource_finder
 from fastiam.sources.cloudtrail.passed_roles import role_parameters_of
-from fastiam.sources.sdk_calls.arn_templates import RequestOrigin
+from fastiam.sources.sdk_calls.arn_templates import Names, RequestOrigin
 from fastiam.sources.sdk_calls.call_keys import CALLED_VIA, Keys, keys_of
 from fastiam.sources.sdk_calls.event_actions import VERSIONED, actions_of_event
 from fastiam.sources.sdk_calls.special_operations import (
@@ -71,12 +71,14 @@ class SdkRequest(NamedTuple):
 
     `resource` is None if the parameters do not determine it, and for a passed role may be an instance profile. `keys` maps
     condition keys to values, or to None for absent ones; the keys of `closed` are absent where `keys` does not have them.
+    `forms` are patterns with a resource each, where the parameters determine all but an id of `resource`.
     """
 
     action: str
     resource: str | None
     keys: Keys
     closed: frozenset[str]
+    forms: tuple[str, ...] = ()
 
     @property
     def needs_token(self) -> bool:
@@ -123,15 +125,23 @@ class Operation:
             return []
         keys, closed = keys_of(self.prefix, parameters)
         own = [SdkRequest(action, resource, keys, closed) for action, resource in dict.fromkeys(needs)]
+        if not self._read and self.prefix != "s3" and any(each.resource is None for each in own):
+            names = self._names(parameters, origin, shape)
+            forms = {finder.name: finder.forms(names, origin) for finder in self._finders}
+            own = [each._replace(forms=forms[each.action]) if each.resource is None else each for each in own]
         return [*own, *self._further(parameters, origin, own)]
 
     def _found(self, parameters: Mapping[str, Any], origin: RequestOrigin, shape: Any) -> list[Need]:
         if self.prefix == "s3":
             return self._of_s3(parameters, origin)
-        names = names_of(_top(parameters) if self.prefix in _AT_THE_TOP else _without_maps(parameters, shape))
-        add_arns(self.prefix, names, origin)
+        names = self._names(parameters, origin, shape)
         pairs = zip(self._finders, self._actions, strict=True)
         return [(action.name, resource) for finder, action in pairs for resource in finder.find(names, (), origin)]
+
+    def _names(self, parameters: Mapping[str, Any], origin: RequestOrigin, shape: Any) -> Names:
+        names = names_of(_top(parameters) if self.prefix in _AT_THE_TOP else _without_maps(parameters, shape))
+        add_arns(self.prefix, names, origin)
+        return names
 
     def _of_s3(self, parameters: Mapping[str, Any], origin: RequestOrigin) -> list[Need]:
         bucket, key = parameters.get("Bucket"), parameters.get("Key")
