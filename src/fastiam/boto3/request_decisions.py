@@ -106,7 +106,7 @@ class RequestDecider:
         return facts.request(request.action, resource, keys, decision)
 
     def _candidates(self, engine: AnalysisEngine, principal: str | Session, request: SdkRequest) -> list[str]:
-        """Return resources that stand for all that the request may be about, none if policies tell them apart."""
+        """Return resources that stand for all that the request may be about, none if policies distinguish them."""
         if isinstance(principal, Session) and principal.policies:
             return []
         found: list[str] = []

@@ -110,6 +110,8 @@ def run(
         if fail_fast and not (report.results and report.exit_code() == 0):
             break
     report.coverage = None if recorder is None else recorder.coverage()
+    if report.coverage is not None and not report.coverage.statements:
+        report.warnings.append("no statement counts for the coverage: those of `documents` do not")
     report.seconds = time.monotonic() - began
     if not report.results and not report.broken:
         options = [*(f"--filter {pattern!r}" for pattern in filters), *([f"--only {only}"] if only else ())]

@@ -141,3 +141,14 @@ def test_policies_of_aws_and_unused_ones_are_left_out() -> None:  # T32
         found = run(".", coverage=coverage).coverage  # type: ignore[arg-type]
         assert found is not None and len(found.statements) == n
     assert run(".").coverage is None
+
+
+def test_documents_alone_are_a_warning() -> None:
+    Path("t.iamtest.yaml").write_text(yaml.safe_dump({
+        "version": 1,
+        "documents": {"identity": {"Version": "2012-10-17", "Statement": [READ]}},
+        "tests": [{"name": "t", "principal": ANA, "resource": KEY, "allowed": ["s3:GetObject"]}],
+    }))  # fmt: skip
+    report = run(".", coverage="own")
+    assert report.warnings == ["no statement counts for the coverage: those of `documents` do not"]
+    assert (report.exit_code(fail_under=80), report.exit_code(strict=True, fail_under=80)) == (0, 4)

@@ -18,7 +18,7 @@ _NO_ID = "id-that-the-call-does-not-contain"
 
 
 def representatives(snapshot: Snapshot, action: str, form: str) -> list[str] | None:
-    """Return resources that stand for all of a form, an ARN with `*`; None if policies or records tell too many apart."""
+    """Return resources that stand for all of a form, an ARN with `*`; None if policies or records distinguish too many."""
     if form == "*":
         return [form]
     target, wanted = resource_pattern_set(form, False, {}, frozenset()), action_pattern_set(action)
