@@ -23,10 +23,10 @@ from setuptools.command.build_ext import build_ext
 
 # PERF: the slowest modules come first, so that two cores finish at the same time.
 MODULES = """
-    kernel.batch.passes _core kernel.columns.read kernel.batch.resolve kernel.columns.canon kernel.columns.arrow
-    kernel.plan.tables kernel.batch.resource_dictionaries kernel.batch.reasons kernel.saved.file kernel.testing
+    _core kernel.columns.read kernel.columns.canon kernel.columns.arrow
+    kernel.plan.tables kernel.saved.file kernel.testing
     kernel.plan.names kernel.storage.vectors kernel.columns.export kernel.columns.table
-    kernel.plan.index_builder kernel.batch.threads
+    kernel.plan.index_builder
     kernel.saved.verify kernel.plan.planner kernel.plan.match_programs kernel.plan.deny_filters kernel.eval.pattern_sets
     kernel.columns.chunk kernel.plan.index_terms kernel.eval.search kernel.call.context_values
     server._plain_batch server._scan server._log_lines server._json_lines strict_json._checker

@@ -1,4 +1,4 @@
-"""Declarations of the entry points, for `kernel.batch.resolve`."""
+"""Declarations of what decides: single requests here, columns of them in `kernel/batch`."""
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 from fastiam.kernel.base.routes cimport Route
@@ -45,8 +45,8 @@ cdef class Core:
     cdef dict session_by_content                     # content key -> the session that represents equal ones
     cdef dict decisions
     cdef dict defaults
-    cdef list principal_states                       # states that batches left (`kernel.batch.resolve`)
-    cdef bint has_many_misses                        # the last chunk of rows had many misses (`kernel.batch.resolve`)
+    cdef list principal_states                       # states that batches left (`kernel/batch/resolve.pyx`)
+    cdef bint has_many_misses                        # the last chunk of rows had many misses (`kernel/batch/resolve.pyx`)
     cdef dict declared
     cdef uint32_t keys_known
     cdef bint grew
@@ -81,3 +81,9 @@ cdef class Core:
     cdef _Declared _declare(self, object unknown, object context)
     cdef list _decide_each(self, object requests, object unknown, object now, bint reasons)
     cdef object _decide_row(self, Workspace* w, object row, Py_ssize_t i, int64_t now, bint reasons, object unknown)
+
+
+include "kernel/batch/threads.pxd"
+include "kernel/batch/reasons.pxd"
+include "kernel/batch/resource_dictionaries.pxd"
+include "kernel/batch/passes.pxd"

@@ -1,4 +1,4 @@
-"""Entry points for single requests; `kernel.batch.resolve` decides columns of requests.
+"""What decides: single requests here, columns of them in the files of `kernel/batch`, which are included at the end.
 
 A call is attempted on the tables as they are. If something is missing (a plan, the id of an action, a principal), the attempt ends with a
 status. Python code resolves the miss, and the call is attempted again. No attempt runs Python code, so no other thread can interrupt one.
@@ -815,3 +815,11 @@ cdef tuple parts_of(object row):
             hint="pass tuples `(principal, action, resource)` or `(principal, action, resource, context)`",
         )
     return row if len(row) == 4 else (*row, None)
+
+
+# PERF: one module, not six: each would have a copy of all that decides, which takes a minute to build.
+include "kernel/batch/threads.pyx"
+include "kernel/batch/reasons.pyx"
+include "kernel/batch/resource_dictionaries.pyx"
+include "kernel/batch/passes.pyx"
+include "kernel/batch/resolve.pyx"

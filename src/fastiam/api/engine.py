@@ -1,6 +1,6 @@
 """`Engine`: a directory compiled into tables, with the calls that decide over it.
 
-The class checks arguments and wraps results. `_core` and `kernel.batch.resolve` decide, `engine.resolving` resolves their misses.
+The class checks arguments and wraps results. `_core` decides, `engine.resolving` resolves their misses.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
-from fastiam._core import Core
+from fastiam._core import Core, decide_columns
 from fastiam.api.analyses import EngineAnalyses
 from fastiam.compile.compiler import Compiler
 from fastiam.compile.directory_tables import compile_all, compile_changes
@@ -20,7 +20,6 @@ from fastiam.engine.batch import MAX_THREADS, blank_rows, context_columns, named
 from fastiam.engine.decisions import Decisions
 from fastiam.engine.resolving import Resolver, checked_bytes
 from fastiam.errors import RequestValueError
-from fastiam.kernel.batch.resolve import decide_columns
 from fastiam.kernel.columns.read import check_lengths
 from fastiam.kernel.plan.names import Names
 from fastiam.model.arguments import as_path, check_choice, check_type

@@ -14,7 +14,7 @@ from fastiam.model.request import ContextValue, check_key, exact_text, is_declar
 from fastiam.model.session import Session
 
 if TYPE_CHECKING:
-    from fastiam.kernel.batch.resolve import _Answers
+    from fastiam._core import _Answers
 
 MAX_THREADS = 64
 

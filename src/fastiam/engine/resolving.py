@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from fastiam.engine.engine_file.saved_directory import Records
 
 _ENDPOINT = "aws:sourcevpce"
-# the policies of statement ids, and for each code the id, the level and the layer, packed as `kernel.batch.resolve` does
+# the policies of statement ids, and for each code the id, the level and the layer, packed as `kernel/batch/resolve.pyx` does
 Occurrences = tuple[Sequence[int], Sequence[Any], dict[int, StatementRef]]
 ReportedPart = tuple[Occurrences, npt.NDArray[np.uint64]]
 _MAX_REFERENCES = 65_536  # that are cached; all are dropped when there are more

@@ -6,13 +6,9 @@ from fastiam.kernel.decide.blocks cimport OutputColumns, InputRange, ThreadState
 from fastiam.kernel.plan.tables cimport Tables
 from fastiam.kernel.model.call cimport Call
 from fastiam.kernel.columns.column cimport Column
-from fastiam._core cimport Core, _Declared
-from fastiam.kernel.batch.resource_dictionaries cimport _Facts
 from fastiam.kernel.columns.read cimport TextColumn
 from fastiam.kernel.batch.misses cimport Attempt, Missing
 from fastiam.kernel.plan.names cimport Names
-from fastiam.kernel.batch.reasons cimport _Reasons
-from fastiam.kernel.batch.threads cimport _ThreadStates
 from fastiam.kernel.model.tables cimport TablesC
 
 

@@ -1,7 +1,7 @@
 """Passes over columns of requests, without the GIL.
 
 A pass works on a snapshot of the tables. Rows that miss something (a name, a plan, a check for a contradiction) become deferred rows.
-`kernel.batch.resolve` resolves their misses and decides them again.
+`resolve.pyx` resolves their misses and decides them again.
 """
 from functools import partial
 
@@ -9,15 +9,11 @@ from cython cimport no_gc_clear
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.string cimport memset
 
-from fastiam._core cimport Core, _Declared
 from fastiam.kernel.base.invariants cimport narrow32
 from fastiam.kernel.base.routes cimport ROUTE_SINGLE, ROUTE_TOGETHER, Route, route_count, routed
 from fastiam.kernel.base.text cimport Text
 from fastiam.kernel.batch.misses cimport Attempt, Missing, find_misses
 from fastiam.kernel.batch.pass_blocks cimport decide_row, finish, run_rows
-from fastiam.kernel.batch.reasons cimport _Reasons
-from fastiam.kernel.batch.resource_dictionaries cimport _Facts
-from fastiam.kernel.batch.threads cimport MANY, _ThreadStates, reserve_deferred
 from fastiam.kernel.columns.column cimport Column, item_text
 from fastiam.kernel.columns.read cimport TextColumn
 from fastiam.kernel.decide.blocks cimport OutputColumns, InputRange, ThreadState, number_values

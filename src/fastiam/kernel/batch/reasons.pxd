@@ -3,7 +3,6 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 
 from fastiam.kernel.decide.blocks cimport OutputColumns
 from fastiam.kernel.base.code_table cimport Codes
-from fastiam.kernel.batch.threads cimport _ThreadStates
 from fastiam.kernel.model.tables cimport TablesC
 
 

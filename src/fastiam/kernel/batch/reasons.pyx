@@ -7,7 +7,6 @@ from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memset
 
 from fastiam.kernel.base.code_table cimport code_of, free_codes
-from fastiam.kernel.batch.threads cimport _ThreadStates
 from fastiam.kernel.decide.blocks cimport OutputColumns, LIST_BITS
 from fastiam.kernel.model.ids cimport NONE
 from fastiam.kernel.model.tables cimport TablesC

@@ -7,10 +7,8 @@ from cython cimport no_gc_clear
 from libc.stdint cimport int64_t, uint32_t
 from libc.stdlib cimport free, malloc
 
-from fastiam._core cimport Core, MAX_ATTEMPTS
 from fastiam.kernel.base.text cimport Text
 from fastiam.kernel.batch.misses cimport Attempt, Missing
-from fastiam.kernel.batch.passes cimport MAX_RENUMBERED, _Passes
 from fastiam.kernel.columns.column cimport Column, item_text, row_items
 from fastiam.kernel.columns.read cimport TextColumn
 from fastiam.kernel.model.decision cimport BAD_UNKNOWN, DONE, MISSING, NO_ACTION, NO_FACTS, NO_PRINCIPAL, UNCHECKED
