@@ -20,7 +20,7 @@ CYTHON_FILES = $(sort $(shell find src -name '*.pyx' -o -name '*.pxd'))
 # The compiled modules that Python code imports; the others have no stubs.
 STUBBED = $(subst /,.,$(patsubst src/%.pyi,%,$(sort $(shell find src -name '*.pyi'))))
 
-.PHONY: help build demo test test-slow test-spark test-clusters coverage bench bench-single gates gates-record lint format types debug sanitize fuzz fuzz-readers refute fuzz-filter mutate docs site clean
+.PHONY: help build demo test test-slow test-spark test-clusters coverage bench bench-single gates gates-record lint format types debug debug-build debug-test sanitize fuzz fuzz-readers refute fuzz-filter mutate docs site clean
 
 help:
 	@echo "make demo    generate an organisation and authorise a million requests"
@@ -79,7 +79,7 @@ demo: $(or $(wildcard $(STAMP)),$(DEMO))
 
 # Compiled modules are kept, whatever the environment says: each process that a test starts would compile its imports again, and each
 # worker all tests.
-test test-slow coverage debug: export PYTHONDONTWRITEBYTECODE :=
+test test-slow coverage debug-test: export PYTHONDONTWRITEBYTECODE :=
 
 # Each worker begins with half of the tests, and who is done first takes from the other one.
 test: build
@@ -151,8 +151,13 @@ PYTHONPATH='$(CURDIR)/build/$(1)-tree/src' $(RUN) -c 'import fastiam; assert "$(
 endef
 
 # Bounds checks and invariants on. `make debug ALL=1` draws every seed of the tests of random worlds.
-debug: build
+debug: debug-build
+	@$(MAKE) --no-print-directory debug-test
+
+debug-build: build
 	$(call copied,debug,FASTIAM_CHECKS=1)
+
+debug-test:
 	cd build/debug-tree && $(if $(ALL),FASTIAM_ALL_SEEDS=1) PYTHONPATH='$(CURDIR)/build/debug-tree/src' $(abspath $(RUN)) -m pytest -n 2 --dist worksteal \
 		$(or $(PYTEST),$(COMPILED_TESTS))
 

@@ -26,9 +26,8 @@ MODULES = """
     _core kernel.columns.read kernel.columns.canon kernel.columns.arrow
     kernel.plan.tables kernel.saved.file kernel.testing
     kernel.plan.names kernel.storage.vectors kernel.columns.export kernel.columns.table
-    kernel.plan.index_builder
-    kernel.saved.verify kernel.plan.planner kernel.plan.match_programs kernel.plan.deny_filters kernel.eval.pattern_sets
-    kernel.columns.chunk kernel.plan.index_terms kernel.eval.search kernel.call.context_values
+    kernel.saved.verify kernel.eval.pattern_sets
+    kernel.columns.chunk kernel.eval.search kernel.call.context_values
     server._plain_batch server._scan server._log_lines server._json_lines strict_json._checker
 """.split()
 

@@ -35,7 +35,7 @@ cdef struct Item:              # what an index finds: a statement of a run, on o
 cdef struct DraftPattern:      # a pattern of an item, while an index is made
     uint32_t item
     uint32_t pattern
-    uint8_t grams              # which part of `kernel.plan.index_terms` are its grams
+    uint8_t grams              # which part of `kernel/plan/index_terms.pyx` are its grams
     uint8_t has_good_term      # its best way is good
     Range terms
     uint64_t best              # 0: none

@@ -3,7 +3,6 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from fastiam.kernel.model.match_ops cimport MatchOp
 from fastiam.kernel.model.plan cimport Plan
-from fastiam.kernel.plan.match_programs cimport MatchPrograms
 
 
 cdef class DenyFilterBuilder(MatchPrograms):

@@ -4,7 +4,6 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from fastiam.kernel.base.invariants cimport narrow8
 from fastiam.kernel.model.decision cimport LAYER_SCP
 from fastiam.kernel.model.call cimport is_supplied
-from fastiam.kernel.plan.match_programs cimport MatchPrograms
 from fastiam.kernel.eval.memo cimport variables_are_principal_keys, is_owner_key
 from fastiam.kernel.model.tables cimport *
 from fastiam.kernel.eval.unknown cimport next_variable_token, variable_index

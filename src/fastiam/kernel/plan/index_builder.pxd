@@ -6,7 +6,6 @@ from fastiam.kernel.model.ids cimport Range
 from fastiam.kernel.model.patterns cimport Pattern
 from fastiam.kernel.model.policies cimport Entry
 from fastiam.kernel.model.statement_index cimport Index, IndexSlot, Item, DraftPattern, TermCount
-from fastiam.kernel.plan.index_terms cimport Part, IndexTerms
 
 
 cdef class _Draft:

@@ -2,7 +2,7 @@
 
 Invariant: the candidates of a resource include every statement that matches (no false negatives). Each candidate is verified.
 
-A pattern has several terms (`kernel.plan.index_terms`): its whole field 6, or a start or end of it, each with or without the fields before; its
+A pattern has several terms (`index_terms.pyx`): its whole field 6, or a start or end of it, each with or without the fields before; its
 paths; a word or some bytes anywhere in it. Of the terms that few other patterns share, the index selects those that need few probes. If many
 patterns share their best term and their statements test different texts of a condition key, the texts become second-level terms.
 """
@@ -16,7 +16,6 @@ from fastiam.kernel.base.text cimport mix
 from fastiam.kernel.eval.operators cimport is_arn
 from fastiam.kernel.eval.term_hashes cimport MAX_SIZES, keep_bits, split_hash
 from fastiam.kernel.model.tables cimport *
-from fastiam.kernel.plan.index_terms cimport CROSSING_GRAMS, GRAMS, PIECES, Part, IndexTerms
 
 
 cdef enum:

@@ -5,7 +5,6 @@ from fastiam.kernel.model.match_ops cimport MatchOp
 from fastiam.kernel.model.patterns cimport Pattern
 from fastiam.kernel.model.plan cimport Plan
 from fastiam.kernel.model.policies cimport Entry, Run
-from fastiam.kernel.plan.index_builder cimport Indexes
 
 
 cdef class MatchPrograms(Indexes):

@@ -13,7 +13,6 @@ from fastiam.kernel.eval.literals cimport MAX_END_PREFIX, MAX_END_SUFFIX, MAX_PR
 from fastiam.kernel.model.decision cimport LAYER_BOUNDARY, LAYER_RESOURCE, LAYER_SCP, LAYER_SESSION
 from fastiam.kernel.model.match_ops cimport account_bit, principal_fingerprint
 from fastiam.kernel.model.tables cimport *
-from fastiam.kernel.plan.index_builder cimport Indexes
 from fastiam.kernel.plan.patterns cimport MAX_COLON
 
 

@@ -3,7 +3,6 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from fastiam.kernel.model.plan cimport Plan, PlanKey
 from fastiam.kernel.model.policies cimport Body, Entry, LayerLevel
-from fastiam.kernel.plan.deny_filters cimport DenyFilterBuilder
 from fastiam.kernel.storage.vectors cimport Vector
 
 

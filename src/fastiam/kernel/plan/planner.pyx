@@ -11,7 +11,6 @@ from fastiam.kernel.eval.glob cimport glob
 from fastiam.kernel.model.decision cimport LAYER_RCP, LAYER_RESOURCE
 from fastiam.kernel.model.plan_lookup cimport cell_key, find_plan, grid_cell
 from fastiam.kernel.model.tables cimport *
-from fastiam.kernel.plan.deny_filters cimport DenyFilterBuilder
 from fastiam.kernel.storage.vectors cimport LIMIT, Vector, emptied, fastiam_publish, free_items
 
 

@@ -2,8 +2,13 @@
 from libc.stdint cimport uint32_t, uint64_t
 
 from fastiam.kernel.model.patterns cimport Pattern
-from fastiam.kernel.plan.planner cimport Planner
 from fastiam.kernel.storage.vectors cimport Vector
+
+include "index_terms.pxd"
+include "index_builder.pxd"
+include "match_programs.pxd"
+include "deny_filters.pxd"
+include "planner.pxd"
 
 
 cdef class Tables(Planner):

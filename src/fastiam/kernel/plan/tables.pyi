@@ -3,7 +3,7 @@ from typing import TypeAlias
 
 from typing_extensions import disjoint_base
 
-from fastiam.kernel.plan.planner import Planner
+from fastiam.kernel.storage.vectors import Vectors
 
 # Numbers are indexes, NONE (layout.py) where there is none; texts are UTF-8, patterns with tokens.
 _Constant: TypeAlias = tuple[int, tuple[str, ...], bool, bool, int]  # key, texts, is_multi, is_conflict, certainty
@@ -14,6 +14,17 @@ def glob_matches(pattern: bytes, text: bytes) -> bool: ...
 def parse_instant(text: bytes) -> tuple[int, int] | None: ...  # seconds, nanoseconds
 def parse_address(text: bytes) -> bytes | None: ...  # 16 bytes
 def is_base64(text: bytes) -> bool: ...
+
+class IndexTerms(Vectors): ...
+
+@disjoint_base
+class Indexes(IndexTerms): ...
+
+class MatchPrograms(Indexes): ...
+class DenyFilterBuilder(MatchPrograms): ...
+
+@disjoint_base
+class Planner(DenyFilterBuilder): ...
 
 @disjoint_base
 class Tables(Planner):

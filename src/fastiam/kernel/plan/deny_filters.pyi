@@ -1,3 +1,0 @@
-from fastiam.kernel.plan.match_programs import MatchPrograms
-
-class DenyFilterBuilder(MatchPrograms): ...

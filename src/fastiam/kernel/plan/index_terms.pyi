@@ -1,3 +1,0 @@
-from fastiam.kernel.storage.vectors import Vectors
-
-class IndexTerms(Vectors): ...

@@ -1,3 +1,0 @@
-from fastiam.kernel.plan.index_builder import Indexes
-
-class MatchPrograms(Indexes): ...
