@@ -7,7 +7,7 @@ from fastiam._core cimport calls_by_route
 from fastiam.kernel.base.invariants cimport narrow16, narrow32, narrow8
 from fastiam.kernel.base.routes cimport Route
 from fastiam.kernel.base.text cimport Text
-from fastiam.kernel.batch.passes cimport rows_by_route
+from fastiam._core cimport rows_by_route
 from fastiam.kernel.columns.column cimport Column, item_text, row_items
 from fastiam.kernel.columns.read cimport TextColumn
 from fastiam.kernel.model.call cimport Buffer, Call, Scratch, write_time as c_write_time
