@@ -1,7 +1,7 @@
 """Declarations of what decides: single requests here, columns of them in `kernel/batch`."""
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
-from fastiam.kernel.base.routes cimport Route
+from fastiam.kernel.decide.routes cimport Route
 from fastiam.kernel.plan.tables cimport Tables
 from fastiam.kernel.model.call cimport Call
 from fastiam.kernel.model.decision cimport RawDecision

@@ -11,7 +11,7 @@ from libc.string cimport memset
 from libc.time cimport time
 
 from fastiam.kernel.base.invariants cimport narrow_int32
-from fastiam.kernel.base.routes cimport ROUTE_CALL_GENERAL, Route, route_count, routed
+from fastiam.kernel.decide.routes cimport ROUTE_CALL_GENERAL, Route, route_count, routed
 from fastiam.kernel.base.text cimport Text
 from fastiam.kernel.call.fastcall cimport Method, take_decide, take_is_allowed
 from fastiam.kernel.call.pair_cache cimport pair_cache_bytes

@@ -5,7 +5,7 @@ from libc.string cimport memset
 
 from fastiam._core cimport calls_by_route
 from fastiam.kernel.base.invariants cimport narrow16, narrow32, narrow8
-from fastiam.kernel.base.routes cimport Route
+from fastiam.kernel.decide.routes cimport Route
 from fastiam.kernel.base.text cimport Text
 from fastiam._core cimport rows_by_route
 from fastiam.kernel.columns.column cimport Column, item_text, row_items

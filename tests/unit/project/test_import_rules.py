@@ -16,7 +16,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[3] / "src" / "fastiam"
 # A kernel imports from its own folder and from folders to the left.
-ORDER = "base columns model storage eval plan decide call _core batch saved testing fastiam.strict_json fastiam.server".split()
+ORDER = "base columns model storage eval plan decide call batch _core saved testing fastiam.strict_json fastiam.server".split()
 _IMPORT = re.compile(r"^\s*(?:from\s+fastiam\.([\w.]+)\s+c?import\s|c?import\s+fastiam\.([\w.]+))", re.M)
 
 

@@ -8,7 +8,7 @@ from libc.stdlib cimport realloc
 from libc.string cimport memcmp, memcpy, memset
 
 from fastiam.kernel.base.invariants cimport narrow16, narrow32, narrow8
-from fastiam.kernel.base.routes cimport ROUTE_GENERAL, ROUTE_FLAGS, ROUTE_LAYERS, ROUTE_GENERAL_LOCATED, ROUTE_OWN, count_route, routed
+from fastiam.kernel.decide.routes cimport ROUTE_GENERAL, ROUTE_FLAGS, ROUTE_LAYERS, ROUTE_GENERAL_LOCATED, ROUTE_OWN, count_route, routed
 from fastiam.kernel.base.text cimport Text, prefetch, read_ahead
 from fastiam.kernel.columns.column cimport Column, item_code, item_text, row_items, value_text
 from fastiam.kernel.columns.validate cimport is_readable

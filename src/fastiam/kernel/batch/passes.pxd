@@ -1,7 +1,7 @@
 """Passes over columns of requests, without the GIL."""
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
-from fastiam.kernel.base.routes cimport Route
+from fastiam.kernel.decide.routes cimport Route
 from fastiam.kernel.decide.blocks cimport OutputColumns, InputRange, ThreadState
 from fastiam.kernel.plan.tables cimport Tables
 from fastiam.kernel.model.call cimport Call

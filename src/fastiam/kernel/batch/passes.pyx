@@ -10,7 +10,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.string cimport memset
 
 from fastiam.kernel.base.invariants cimport narrow32
-from fastiam.kernel.base.routes cimport ROUTE_SINGLE, ROUTE_TOGETHER, Route, route_count, routed
+from fastiam.kernel.decide.routes cimport ROUTE_SINGLE, ROUTE_TOGETHER, Route, route_count, routed
 from fastiam.kernel.base.text cimport Text
 from fastiam.kernel.batch.misses cimport Attempt, Missing, find_misses
 from fastiam.kernel.batch.pass_blocks cimport decide_row, finish, run_rows

@@ -5,7 +5,7 @@ match program, which has half a cache line for each op.
 """
 from libc.stdint cimport uint8_t, uint32_t
 
-from fastiam.kernel.base.routes cimport ROUTE_CALL_ATTEMPT, ROUTE_CALL_DECIDE, ROUTE_CALL_OWN, routed
+from fastiam.kernel.decide.routes cimport ROUTE_CALL_ATTEMPT, ROUTE_CALL_DECIDE, ROUTE_CALL_OWN, routed
 from fastiam.kernel.base.text cimport Text, equal
 from fastiam.kernel.decide.attempt cimport attempt, contradicts
 from fastiam.kernel.decide.combine cimport action_key, decide, hard_rule, rcp_applies, resource_policy_governs, same_account, verdict
