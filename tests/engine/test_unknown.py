@@ -31,7 +31,7 @@ pytestmark = pytest.mark.slow
 N = 1_000  # cases of the generator; 500 are too few for a share of 99 in 100
 MOST, ALL = 25, 4_000  # values tried for definite outcomes, for others
 NEAR = ("true", "false", "-99", "5", "99999", "1900-01-01", "2199-01-01", "192.0.2.77", "2001:db9::1", "::fffe:1.2.3.4")
-FRESH = {"string": "fresh", "number": "123.5", "date": "2027-07-07T07:07:07Z", "bool": "true", "binary": "RlJFU0g=",
+FRESH = {"string": "fresh", "numeric": "123.5", "date": "2027-07-07T07:07:07Z", "bool": "true", "binary": "RlJFU0g=",
          "ip": "198.18.7.7", "arn": "arn:aws:fresh:eu-west-3:444444444444:fresh/er"}  # fmt: skip
 SESSION_KEYS = v.AD_HOC_ONLY - {"aws:PrincipalTag/team"}  # known with the session (D71)
 FOLLOWED = {"aws:CurrentTime", "aws:EpochTime", "aws:CalledVia", "aws:SourceAccount"}  # others are derived from them

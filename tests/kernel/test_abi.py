@@ -12,20 +12,20 @@ import pytest
 from fastiam import Outcome
 from fastiam.compile import compiler, layout
 from fastiam.engine.decisions import LAYERS, NO_CODE, REASONS
-from fastiam.kernel.testing import numbers
 from fastiam.model.decision import Layer
 from fastiam.model.profile import PrincipalKind
+from fastiam.policy.conditions import operators
 
-HEADERS = sorted((Path(__file__).resolve().parents[2] / "src" / "fastiam" / "kernel" / "model").glob("*.pxd"))
-IN_C = numbers()
+KERNEL = Path(__file__).resolve().parents[2] / "src" / "fastiam" / "kernel"
+HEADERS = [*sorted((KERNEL / "model").glob("*.pxd")), KERNEL / "eval" / "operators.pxd"]
 QUALIFIERS_IN_C = {"": "PLAIN", "ForAllValues": "FOR_ALL", "ForAnyValue": "FOR_ANY"}
 
 # what layout.py repeats, by the prefix of its names in C
 PREFIXES: dict[type[IntEnum | IntFlag], str] = {
     layout.PatternKind: "PATTERN_",
     layout.PatternFlag: "",
-    layout.Op: "OP_",
-    layout.Relation: "REL_",
+    operators.Comparison: "OP_",
+    operators.Relation: "REL_",
     layout.AtomFlag: "ATOM_",
     layout.Source: "KEY_",
     layout.PrincipalFlag: "P_",
@@ -48,11 +48,31 @@ def enums_of(header: Path) -> Iterator[tuple[str, list[str]]]:
         yield enum, re.findall(r"^    ([A-Z]\w*) =", body, re.M)
 
 
+def numbers() -> dict[str, int]:
+    """Each number of an enum of the headers, by its name."""
+    found: dict[str, int] = {}
+    for header in HEADERS:
+        for _, body in re.findall(r"^cdef enum ?(\w*):[^\n]*\n((?:    .*\n)+)", header.read_text(), re.M):
+            for name, value in re.findall(r"^    ([A-Z]\w*) = ([^#\n]+)", body, re.M):
+                found[name] = eval(value, {}, found)
+    return found
+
+
+IN_C = numbers()
+
+
 @pytest.mark.parametrize(("enum", "prefix"), PREFIXES.items(), ids=lambda value: getattr(value, "__name__", value))
 def test_layout_enum_equals_kernel_enum(enum: type[IntEnum | IntFlag], prefix: str) -> None:
     assert {prefix + name: int(member) for name, member in enum.__members__.items()} == {
         prefix + name: IN_C.get(prefix + name) for name in enum.__members__
     }
+
+
+def test_operator_sets_equal_properties_of_operators() -> None:
+    """The kernel has sets of operators as bits."""
+    of_text = {comparison for comparison in operators.Comparison if IN_C["TEXT_OPERATORS"] >> comparison & 1}
+    assert of_text == operators.TEXT_COMPARISONS
+    assert max(operators.Comparison) == IN_C["OP_LAST"]
 
 
 def test_layout_constants_equal_kernel_constants() -> None:
@@ -72,6 +92,7 @@ def test_kernel_enum_has_no_member_missing_in_layout() -> None:
     repeated |= {*ALONE, "ACT_FORBID_SHIFT", *QUALIFIERS_IN_C.values(), *(f"KIND_{kind.name}" for kind in PrincipalKind)}
     seen = 0
     tables = [header for header in HEADERS if header.stem not in {"call", "decision"}]
+    repeated.add("OP_LAST")
     for enum, names in (pair for header in tables for pair in enums_of(header)):
         if repeated & set(names) and enum:
             assert set(names) <= repeated, enum

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from fastiam.policy.conditions.operators import BASE_OPERATORS
+
 A, B, M, X = "111111111111", "222222222222", "999999999999", "333333333333"
 ANA = f"arn:aws:iam::{A}:user/eng/ana"
 BO = f"arn:aws:iam::{A}:user/bo"
@@ -103,29 +105,8 @@ OTHER_RESOURCES = ("arn:aws:s3:::other/*", f"arn:aws:sqs:*:{X}:*", "arn:aws-cn:s
 
 # -- conditions -----------------------------------------------------------------------------------------------------------
 
-STRING_OPS = (
-    "StringEquals",
-    "StringNotEquals",
-    "StringEqualsIgnoreCase",
-    "StringNotEqualsIgnoreCase",
-    "StringLike",
-    "StringNotLike",
-)
-NUMERIC_OPS = (
-    "NumericEquals",
-    "NumericNotEquals",
-    "NumericLessThan",
-    "NumericLessThanEquals",
-    "NumericGreaterThan",
-    "NumericGreaterThanEquals",
-)
-DATE_OPS = ("DateEquals", "DateNotEquals", "DateLessThan", "DateLessThanEquals", "DateGreaterThan", "DateGreaterThanEquals")
-IP_OPS, ARN_OPS = ("IpAddress", "NotIpAddress"), ("ArnEquals", "ArnLike", "ArnNotEquals", "ArnNotLike")
-OPERATORS = (*STRING_OPS, *NUMERIC_OPS, *DATE_OPS, "Bool", "BinaryEquals", *IP_OPS, *ARN_OPS, "Null")
-FAMILY = {
-    **dict.fromkeys(STRING_OPS, "string"), **dict.fromkeys(NUMERIC_OPS, "number"), **dict.fromkeys(DATE_OPS, "date"),
-    **dict.fromkeys(IP_OPS, "ip"), **dict.fromkeys(ARN_OPS, "arn"), "Bool": "bool", "BinaryEquals": "binary", "Null": "null",
-}  # fmt: skip
+OPERATORS = tuple(BASE_OPERATORS)
+FAMILY = {name: operator.family for name, operator in BASE_OPERATORS.items()}
 QUALIFIERS = ("", "ForAllValues:", "ForAnyValue:")
 BAD_OPERATORS = (
     "StringEqual",
@@ -138,7 +119,7 @@ BAD_OPERATORS = (
 # Values of the request and of policies by family; those in BAD are good in a request and need lenient mode in a policy.
 VALUES: dict[str, tuple[str, ...]] = {
     "string": ("a", "b", "A", "ab", "a*", "", "red", "ana", "abc", "a?c", "ß", "aXc", "ä", "Ä", "é", "É"),
-    "number": ("0", "10", "10.0", "-1", "9007199254740993", "9007199254740992", "0.1", "0.10000000000000001", "-0.0", "11"),
+    "numeric": ("0", "10", "10.0", "-1", "9007199254740993", "9007199254740992", "0.1", "0.10000000000000001", "-0.0", "11"),
     "date": ("2024-05-06T00:00:00Z", "2024-05-06", "1714953600", "2024-05-06T02:00:00+02:00",
              "2024-05-05T22:00:00-02:00", "2024-05", "+1714953600", "2024-05-06T00:00:00.0000000009Z",
              "9999-12-31", "2024-05-06T00:00:00.000000001Z", "2030-01-01T00:00:00Z"),
@@ -156,7 +137,7 @@ ARN_PATTERNS = ("arn:aws:sns:*:*:*", "arn:aws:s3:::*", f"arn:aws:logs:*:{A}:log-
                 f"arn:aws:iam::{A}:role/ops/${{aws:PrincipalTag/role}}", "arn:aws:s3:::b?t",
                 "${aws:PrincipalTag/src}")  # fmt: skip
 BAD: dict[str, tuple[str, ...]] = {
-    "number": ("ten", "5abc", " 1", "1e3", "+1", ".5", "", "${aws:EpochTime}"),
+    "numeric": ("ten", "5abc", " 1", "1e3", "+1", ".5", "", "${aws:EpochTime}"),
     "date": ("2024", "2024", "1970", "2024-05-06T00:00:00", "2024-05-06T00:00:60Z", "tomorrow", "2023-02-29", "9" * 30),
     "bool": ("yes", "0", "", "${aws:username}"),
     "binary": ("QUJ", "!!", "QU JD"),
@@ -173,15 +154,15 @@ KEYS: dict[str, tuple[str, bool]] = {
     "app:str": ("string", False), "s3:prefix": ("string", False), "aws:RequestTag/team": ("string", False),
     "aws:PrincipalTag/team": ("string", False), "aws:ResourceTag/env": ("string", False), "app:list": ("string", True),
     "aws:TagKeys": ("string", True), "aws:CalledVia": ("string", True), "sts:ExternalId": ("string", False),
-    "aws:UserAgent": ("string", False), "s3:max-keys": ("number", False), "app:num": ("number", False), "app:nums": ("number",
+    "aws:UserAgent": ("string", False), "s3:max-keys": ("numeric", False), "app:num": ("numeric", False), "app:nums": ("numeric",
     True),
-    "aws:MultiFactorAuthAge": ("number", False), "app:date": ("date", False), "app:dates": ("date", True),
+    "aws:MultiFactorAuthAge": ("numeric", False), "app:date": ("date", False), "app:dates": ("date", True),
     "aws:TokenIssueTime": ("date", False), "aws:SecureTransport": ("bool", False), "app:bool": ("bool", False),
     "aws:MultiFactorAuthPresent": ("bool", False), "app:bin": ("binary", False), "aws:SourceIp": ("ip", False),
     "app:ips": ("ip", True),
     "aws:SourceArn": ("arn", False), "app:arns": ("arn", True), "aws:SourceAccount": ("string", False),
     "aws:RequestedRegion": ("string", False), "iam:PassedToService": ("string", False), "aws:ViaAWSService": ("bool", False),
-    "aws:CurrentTime": ("date", False), "aws:EpochTime": ("number", False),
+    "aws:CurrentTime": ("date", False), "aws:EpochTime": ("numeric", False),
 }  # fmt: skip
 # keys that many requests of a directory say, so that many statements are about them, and one value comes again and again
 USUAL = ("app:str", "app:num", "app:bool", "aws:SourceIp", "aws:RequestTag/team")
@@ -223,7 +204,7 @@ DERIVED_KEYS: dict[str, tuple[str, tuple[str, ...], bool]] = {
     "aws:ResourceAccount": ("string", (A, B), False),
     "aws:ResourceOrgID": ("string", ("o-1",), False),
     "aws:CurrentTime": ("date", ("2030-01-01T00:00:00Z", "2024-05-06"), False),
-    "aws:EpochTime": ("number", ("1893456000", "1893456001"), False),
+    "aws:EpochTime": ("numeric", ("1893456000", "1893456001"), False),
     "aws:CalledViaFirst": ("string", ("a", "b"), False),
     "aws:CalledViaLast": ("string", ("a", "b"), False),
     "aws:RequestedRegion": ("string", ("us-east-1", "eu-west-1"), False),

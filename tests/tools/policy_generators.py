@@ -288,12 +288,12 @@ class Maker:
     def matching(self, family: str, base: str, actual: Json) -> Json:
         """A value that `actual` very likely matches."""
         text = str(actual).lower() if isinstance(actual, bool) else str(actual)
-        if family == "number" and _NUMBER.fullmatch(text) and self.chance(0.5):
+        if family == "numeric" and _NUMBER.fullmatch(text) and self.chance(0.5):
             return self.pick(*_near_numbers(text))
         if base.endswith(("LessThan", "LessThanEquals")):
-            return self.pick("9007199254740993") if family == "number" else self.pick("9999-12-31", "2300-01-01")
+            return self.pick("9007199254740993") if family == "numeric" else self.pick("9999-12-31", "2300-01-01")
         if base.endswith(("GreaterThan", "GreaterThanEquals")):
-            return self.pick(-1, "-2") if family == "number" else self.pick("1970-01-01", "-1")
+            return self.pick(-1, "-2") if family == "numeric" else self.pick("1970-01-01", "-1")
         if family == "ip":
             if ":" in text[:5]:
                 return self.pick("::/0", "2001:DB8::/32", "2001:db8::/33")
@@ -324,7 +324,7 @@ class Maker:
             return self.pick(*v.ARN_PATTERNS)
         if family == "bool" and self.chance(0.3):
             return self.chance(0.5)
-        if family == "number" and self.chance(0.2):
+        if family == "numeric" and self.chance(0.2):
             return self.pick(0, 10, -1, 11)
         return self.pick(*(text for text in v.VALUES[family] if text))
 
@@ -433,7 +433,7 @@ class Maker:
             return self.pick(*v.BAD[family])
         if family == "bool" and self.chance(0.5):
             return self.chance(0.5)
-        if family == "number" and self.chance(0.3):
+        if family == "numeric" and self.chance(0.3):
             return self.pick(0, 10, -1, 0.1, 11)
         return {"base64": "QUJD"} if family == "binary" and self.chance(0.3) else self.pick(*v.VALUES[family])
 

@@ -37,31 +37,6 @@ class PatternFlag(IntFlag):
     CROSSES_SHORT = 4
 
 
-class Op(IntEnum):
-    """What an atom compares."""
-
-    STRING = 0
-    STRING_FOLD = 1
-    STRING_LIKE = 2
-    NUMERIC = 3
-    DATE = 4
-    BOOL = 5
-    BINARY = 6
-    IP = 7
-    ARN = 8
-    NULL = 9
-
-
-class Relation(IntEnum):
-    """Of numbers and dates: context value to policy value."""
-
-    EQ = 0
-    LT = 1
-    LE = 2
-    GT = 3
-    GE = 4
-
-
 QUALIFIERS = {"": 0, "ForAllValues": 1, "ForAnyValue": 2}
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fastiam.compile.actions import Parts, read_action
-from fastiam.compile.conditions import OPERATORS, Value, flags_of, in_order, in_search_order, read_value
+from fastiam.compile.conditions import Value, flags_of, in_order, in_search_order, read_value
 from fastiam.compile.interning import Interned, ObjectIds
 from fastiam.compile.keys import Keys
 from fastiam.compile.layout import NONE, QUALIFIERS, TOKEN_VARIABLE, AtomFlag, BodyFlag, Form
@@ -18,6 +18,7 @@ from fastiam.compile.resource_patterns import read_resource
 from fastiam.kernel.plan.tables import Tables
 from fastiam.model.key_registry import fold
 from fastiam.model.policy import ConditionEntry, Effect, Policy, PolicyKind, PrincipalEntry, Statement
+from fastiam.policy.conditions.operators import BASE_OPERATORS
 
 _WITH_PRINCIPALS = (PolicyKind.RESOURCE, PolicyKind.TRUST, PolicyKind.RCP, PolicyKind.VPCE)
 
@@ -205,21 +206,21 @@ class Statements:
         return number
 
     def _atom(self, entry: ConditionEntry, variables: bool) -> int:
-        operator = OPERATORS.get(entry.operator)
+        operator = BASE_OPERATORS.get(entry.operator)
         key = self._keys.number(fold(entry.key))
         qualifier = QUALIFIERS.get(entry.qualifier, 0)
         if operator is None:  # V15: undetermined
-            number: int = self._tables.atom(0, 0, qualifier, flags_of(entry, OPERATORS["StringEquals"]), key, [])
+            number: int = self._tables.atom(0, 0, qualifier, flags_of(entry, BASE_OPERATORS["StringEquals"]), key, [])
             return number
         values: list[Value] = []
         for text in entry.values:
-            value = read_value(text, operator.op, variables=variables)
+            value = read_value(text, operator, variables=variables)
             has_variables = any(isinstance(piece, Variable) for piece in value.text) and not value.unresolved
             data = b"" if value.unresolved else joined(value.text, self._slot)
             values.append(Value(data, value.number, value.nanos, value.is_u, has_variables, value.unresolved, value.address))
-        values, ordered = in_search_order(operator.op, operator.relation, values)
+        values, ordered = in_search_order(operator, values)
         flags = flags_of(entry, operator) | (AtomFlag.ORDERED if ordered else 0)
-        number = self._tables.atom(operator.op, operator.relation, qualifier, flags, key, values)
+        number = self._tables.atom(operator.comparison, operator.relation, qualifier, flags, key, values)
         return number
 
     # -- principals ---------------------------------------------------------------------------------------------------

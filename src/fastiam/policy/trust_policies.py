@@ -6,6 +6,7 @@ from __future__ import annotations
 from fastiam.model.key_registry import fold
 from fastiam.model.policy import ConditionEntry, Effect, PolicyKind, PrincipalEntry, Statement
 from fastiam.model.source_map import Path
+from fastiam.policy.conditions.operators import BASE_OPERATORS
 from fastiam.policy.findings import Reading, quote
 from fastiam.policy.principal_entries import WEB_PROVIDERS
 from fastiam.policy.wildcards import glob
@@ -30,7 +31,6 @@ _CLAIMS_OF_WARNED: dict[str, tuple[str, ...]] = {  # IAM only advises a conditio
     "www.amazon.com": ("app_id",),
     "graph.facebook.com": ("app_id",),
 }
-_COMPARING = ("StringEquals", "StringEqualsIgnoreCase", "StringLike")
 _ROLES_ANYWHERE = PrincipalEntry("Service", "rolesanywhere.amazonaws.com")
 _TAGS = ("aws:principaltag/x509", "aws:requesttag/x509")
 _ROLES_ANYWHERE_CALLS = ("sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity")
@@ -88,8 +88,10 @@ def _check_shared_issuers(reading: Reading, path: Path, statement: Statement) ->
 
 def _can_fail(entry: ConditionEntry) -> bool:
     """Whether a condition can fail for a token of another customer: it compares, and is false for an absent key (IP51)."""
-    is_comparing = entry.operator in _COMPARING and entry.qualifier != "ForAllValues" and not entry.if_exists
-    return is_comparing and all(value.strip("*?") for value in entry.values)
+    operator = BASE_OPERATORS.get(entry.operator)
+    if operator is None or not operator.restricts or operator.family != "string":
+        return False
+    return entry.qualifier != "ForAllValues" and not entry.if_exists and all(value.strip("*?") for value in entry.values)
 
 
 def _check_roles_anywhere(reading: Reading, statements: list[tuple[Path, Statement]]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from fastiam.model.key_registry import fold
 from fastiam.model.policy import Policy
 from fastiam.model.profile import PrincipalProfile
-from fastiam.policy.conditions.operators import FAMILY
+from fastiam.policy.conditions.operators import BASE_OPERATORS
 from fastiam.spec.variables import read_tokens, variables_of
 
 
@@ -30,8 +30,8 @@ def families_read(policies: Iterable[Policy]) -> dict[str, frozenset[str]]:
     for policy in policies:
         for statement in policy.statements:
             for entry in statement.conditions:
-                if entry.operator in FAMILY:
-                    found.setdefault(fold(entry.key), set()).add(FAMILY[entry.operator])
+                if entry.operator in BASE_OPERATORS:
+                    found.setdefault(fold(entry.key), set()).add(BASE_OPERATORS[entry.operator].family)
     return {key: frozenset(families) for key, families in found.items()}
 
 

@@ -8,8 +8,8 @@ import re
 from fastiam.model.arn import is_account, split_arn
 from fastiam.model.key_registry import fold
 from fastiam.model.policy import ConditionEntry, Effect, Policy, PrincipalEntry, Statement
+from fastiam.policy.conditions.operators import BASE_OPERATORS
 
-_POSITIVE = frozenset("StringEquals StringEqualsIgnoreCase StringLike ArnEquals ArnLike IpAddress".split())
 _KEYS = frozenset(
     map(
         fold,
@@ -44,8 +44,8 @@ def _is_wildcard(entry: PrincipalEntry) -> bool:
 
 
 def _holds(entry: ConditionEntry) -> bool:
-    key = fold(entry.key)
-    fitting = entry.operator in _POSITIVE and entry.qualifier != "ForAllValues" and not entry.if_exists
+    key, operator = fold(entry.key), BASE_OPERATORS.get(entry.operator)
+    fitting = operator is not None and operator.restricts and entry.qualifier != "ForAllValues" and not entry.if_exists
     if not fitting or entry.undetermined or key not in _KEYS or not entry.values:
         return False
     return all(_is_fixed(key, value) for value in entry.values)

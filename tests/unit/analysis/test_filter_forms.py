@@ -21,6 +21,7 @@ from fastiam.analysis.filter.row_conditions import check_entry_of_rows
 from fastiam.analysis.filter.sql_form import DIALECTS
 from fastiam.model.key_registry import fold_char
 from fastiam.model.policy import ConditionEntry
+from fastiam.policy.conditions.operators import BASE_OPERATORS, BaseOperator, Comparison
 from fastiam.spec.operators import OPERATORS
 
 A, B = "111111111111", "222222222222"
@@ -64,6 +65,7 @@ class Columns:
 def test_operator_that_filters_do_not_know_is_unknown(operator: str, is_known: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """A new operator of the specification is not taken as `StringLike` until filters express it."""
     monkeypatch.setitem(OPERATORS, "StringStartsWith", replace(OPERATORS["StringEquals"], holds=str.startswith))
+    monkeypatch.setitem(BASE_OPERATORS, "StringStartsWith", BaseOperator("string", Comparison.NULL, variables=True))
     entry = ConditionEntry(operator, "", False, "acme:k", ("red",))
     found = check_entry_of_rows(entry, True, Columns())  # type: ignore[arg-type]
     assert ("Unknown" not in f"{found}") is is_known

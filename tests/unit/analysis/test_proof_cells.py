@@ -29,6 +29,7 @@ from fastiam.analysis.proof.statement_formulas import BoundStatement
 from fastiam.model.key_registry import fold, fold_char
 from fastiam.model.policy import ConditionEntry, Effect, Policy, PolicyKind, Statement
 from fastiam.model.request import ContextValue
+from fastiam.policy.conditions.operators import BASE_OPERATORS, BaseOperator, Comparison
 from fastiam.spec.actions import check_actions, split_action
 from fastiam.spec.operators import OPERATORS
 from fastiam.spec.resource_patterns import check_resources
@@ -154,6 +155,7 @@ def test_values_with_a_text_have_their_results(family):
 def test_operator_without_patterns_is_undecided(monkeypatch):
     """A new operator of the specification is not taken as a pattern until the proofs know its texts."""
     monkeypatch.setitem(OPERATORS, "StringStartsWith", replace(OPERATORS["StringEquals"], holds=str.startswith))
+    monkeypatch.setitem(BASE_OPERATORS, "StringStartsWith", BaseOperator("string", Comparison.NULL, variables=True))
     with pytest.raises(ProofLimitError, match="operator StringStartsWith"):
         key_values("acme:k", (KeyTest(ConditionEntry("StringStartsWith", "", False, "acme:k", ("a",)), True),))
 

@@ -31,6 +31,7 @@ from fastiam.analysis.filter.row_keys import VALID_ARN, Alternatives, Field, Row
 from fastiam.model.key_registry import fold
 from fastiam.model.policy import ConditionEntry
 from fastiam.model.request import ContextValue
+from fastiam.policy.conditions.operators import BASE_OPERATORS, TEXT_COMPARISONS, Comparison
 from fastiam.spec.conditions import ANY, check_entry
 from fastiam.spec.operators import OPERATORS, Operator, compare, read_arn_pattern, variables_in
 from fastiam.spec.statement_keys import StatementKeys
@@ -39,8 +40,6 @@ from fastiam.spec.variables import Tokens, Variable, read_tokens, resolve
 from fastiam.spec.wildcards import Wildcard
 
 _MAX_ALTERNATIVES = 256  # of one entry: combinations of the values of its keys
-_STRINGS = ("StringEquals", "StringLike", "StringEqualsIgnoreCase")
-_ARNS = ("ArnEquals", "ArnLike")
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,23 +202,22 @@ def substituted(tokens: Tokens, values: Mapping[str, Value]) -> list[tuple[Formu
 
 def _readable(entry: ConditionEntry, value: Text | Field) -> Formula:
     """The value can be read as one of the operator (C22)."""
-    name = positive_operator(entry.operator)
-    if name in _STRINGS:
+    comparison = BASE_OPERATORS[entry.operator].comparison
+    if comparison in TEXT_COMPARISONS and comparison is not Comparison.ARN:
         return True
     if isinstance(value, Field):
         return Unknown(entry.key, entry.operator_text)
-    if name in _ARNS:
+    if comparison is Comparison.ARN:
         return matches(value, VALID_ARN)
-    if name == "Bool":
+    if comparison is Comparison.BOOL:
         return equals(value, *spellings_of_bool(True), *spellings_of_bool(False))
-    return Readable(value, name, entry.key)
+    return Readable(value, positive_operator(entry.operator), entry.key)
 
 
 def _compare(
     entry: ConditionEntry, op: Operator, value: Text | Field, expected: str, variables: bool, values: Mapping[str, Value]
 ) -> Pair:
     """A value of the row with one policy value, without the negation of the operator (C2)."""
-    name = positive_operator(entry.operator)
     unknown = _unknown(entry)
     if not op.variables:
         if op.read_policy(expected) is None:
@@ -227,10 +225,10 @@ def _compare(
         if isinstance(value, Field):
             return unknown
         leaf: Formula
-        if name == "Bool":
+        if BASE_OPERATORS[entry.operator].comparison is Comparison.BOOL:
             leaf = equals(value, *spellings_of_bool(op.read_policy(expected)))
         else:
-            leaf = Compares(value, name, (expected,), entry.key)
+            leaf = Compares(value, positive_operator(entry.operator), (expected,), entry.key)
         return Pair(leaf, leaf)
     cases = substituted(read_tokens(expected, variables, op.wildcards), values)
     if not cases:
@@ -240,27 +238,28 @@ def _compare(
         if parts is None:
             found.append((condition, FALSE))  # VR9
             continue
-        pair = _compare_text(name, value, parts, entry)
+        pair = _compare_text(value, parts, entry)
         found.append((condition, unknown if pair is None else pair))
     return where(found)
 
 
-def _compare_text(name: str, value: Text | Field, parts: Parts, entry: ConditionEntry) -> Pair | None:
+def _compare_text(value: Text | Field, parts: Parts, entry: ConditionEntry) -> Pair | None:
     """A text of the row with a policy value in which variables are replaced; None if it cannot be expressed."""
-    if name not in _STRINGS and name not in _ARNS:
+    comparison = BASE_OPERATORS[entry.operator].comparison
+    if comparison not in TEXT_COMPARISONS:
         return None
     columns = [part for part in parts if isinstance(part, Column)]
     glob = tuple(part for part in parts if not isinstance(part, Column))
     if isinstance(value, Field):
-        if columns or name in _ARNS or name == "StringEqualsIgnoreCase":
+        if columns or comparison in (Comparison.ARN, Comparison.STRING_FOLD):
             return None
         if any(isinstance(part, str) and ":" in part for part in glob):
             return FALSE  # no field has a colon
         leaf = matches(value.arn, field_pattern(value.number, of_glob(glob, in_field=True)))
         return Pair(leaf, leaf)
     if not columns:
-        return _compare_literal(name, value, glob, entry)
-    if name == "StringEqualsIgnoreCase" or name in _ARNS:
+        return _compare_literal(comparison, value, glob, entry)
+    if comparison in (Comparison.ARN, Comparison.STRING_FOLD):
         return None
     *before, last = parts
     starts = last is Wildcard.ANY
@@ -271,9 +270,9 @@ def _compare_text(name: str, value: Text | Field, parts: Parts, entry: Condition
     return Pair(leaf, leaf)
 
 
-def _compare_literal(name: str, value: Text, glob: tuple[str | Wildcard, ...], entry: ConditionEntry) -> Pair | None:
+def _compare_literal(comparison: Comparison, value: Text, glob: tuple[str | Wildcard, ...], entry: ConditionEntry) -> Pair | None:
     leaf: Formula
-    if name in _ARNS:
+    if comparison is Comparison.ARN:
         fields = read_arn_pattern(glob)
         if fields is None:
             return UNDETERMINED  # V18, V30
@@ -283,11 +282,13 @@ def _compare_literal(name: str, value: Text, glob: tuple[str | Wildcard, ...], e
         leaf = matches(value, (*parts, *of_glob(fields[4])))
         return Pair(leaf, leaf)
     text = "".join(part for part in glob if isinstance(part, str))
-    if name == "StringEquals":
+    if comparison is Comparison.STRING:
         leaf = equals(value, text)
-    elif name == "StringEqualsIgnoreCase":
+    elif comparison is Comparison.STRING_FOLD:
         folded = patterns.ignoring_case(text)
-        leaf = Compares(value, name, (text,), entry.key) if folded is None else matches(value, folded)
+        leaf = (
+            Compares(value, positive_operator(entry.operator), (text,), entry.key) if folded is None else matches(value, folded)
+        )
     else:
         leaf = True if glob == (Wildcard.ANY,) else matches(value, of_glob(glob))
     return Pair(leaf, leaf)
@@ -311,7 +312,7 @@ def _check_known(entry: ConditionEntry, op: Operator, text: str, variables: bool
 
 
 def _equal_known(entry: ConditionEntry, text: str, parts: Parts) -> Pair:
-    if positive_operator(entry.operator) not in ("StringEquals", "StringLike"):
+    if BASE_OPERATORS[entry.operator].comparison not in (Comparison.STRING, Comparison.STRING_LIKE):
         return _unknown(entry)
     if any(isinstance(part, Wildcard) for part in parts):
         return _unknown(entry)

@@ -37,6 +37,7 @@ from fastiam.errors import MissingPackageError, SourceError
 from fastiam.model.key_registry import fold, key_info
 from fastiam.model.policy import ConditionEntry
 from fastiam.model.request import ContextValue
+from fastiam.policy.conditions.operators import BASE_OPERATORS, TEXT_COMPARISONS, Comparison
 from fastiam.spec.conditions import check_entry
 from fastiam.spec.operators import OPERATORS, read_arn_pattern, variables_in
 from fastiam.spec.statement_keys import StatementKeys
@@ -51,10 +52,13 @@ _SPELLED_TWICE = ("aws:resourcetag/", "iam:resourcetag/")  # one request can hav
 _MAX_VALUES = 20_000
 _MAX_CHECKS = 500_000  # a few seconds
 _TEXT, _NUMBER, _DATE, _ADDRESS, _BOOL, _BINARY = "text", "number", "date", "address", "bool", "binary"
-_PATTERNED = frozenset(  # operators that match a text with a pattern; a proof about another one is undecided
-    "StringEquals StringNotEquals StringEqualsIgnoreCase StringNotEqualsIgnoreCase StringLike StringNotLike "
-    "ArnEquals ArnNotEquals ArnLike ArnNotLike".split()
-)
+_FAMILIES = {  # of the values that are compared; all others are texts
+    Comparison.NUMERIC: _NUMBER,
+    Comparison.DATE: _DATE,
+    Comparison.BOOL: _BOOL,
+    Comparison.BINARY: _BINARY,
+    Comparison.IP: _ADDRESS,
+}
 _ARN: Symbols = (*"arn", *(":", FieldWildcard.ANY) * 4, ":", Wildcard.ANY)  # an ARN that an ARN operator can read
 
 Known = tuple[tuple[str, ContextValue | None], ...]  # keys with the same value in each request; None: absent
@@ -213,13 +217,9 @@ def _elements(tests: Sequence[KeyTest], *, multi: bool) -> dict[Results, str | N
 
 
 def _family(entry: ConditionEntry) -> str:
-    name = entry.operator
-    if name == "Null" or not entry.values or entry.undetermined:
+    if entry.operator == "Null" or not entry.values or entry.undetermined:
         return _TEXT  # only the presence of a value, and whether it is ""
-    for start, family in (("Numeric", _NUMBER), ("Date", _DATE), ("Bool", _BOOL), ("Binary", _BINARY)):
-        if name.startswith(start):
-            return family
-    return _ADDRESS if name.endswith("IpAddress") else _TEXT
+    return _FAMILIES.get(BASE_OPERATORS[entry.operator].comparison, _TEXT)
 
 
 _VALUES: Mapping[str, Callable[[Iterable[str]], list[Spellings]]] = {
@@ -257,9 +257,10 @@ def _text_cells(tests: Sequence[KeyTest]) -> tuple[list[str], list[str]]:
 def _patterns(test: KeyTest) -> Iterable[Symbols]:
     op = OPERATORS[test.entry.operator]
     context = {name: value for name, value in test.known if value is not None}
-    if test.entry.operator not in _PATTERNED:
+    comparison = BASE_OPERATORS[test.entry.operator].comparison
+    if comparison not in TEXT_COMPARISONS:  # INVARIANT: only texts are compared with patterns; a proof about others is undecided
         raise ProofLimitError(f"a condition with the operator {test.entry.operator}")
-    is_arn = test.entry.operator.startswith("Arn")
+    is_arn = comparison is Comparison.ARN
     if is_arn:
         yield _ARN
     for text in test.entry.values:
@@ -268,7 +269,7 @@ def _patterns(test: KeyTest) -> Iterable[Symbols]:
             continue  # VR9: it equals nothing
         if is_arn:
             yield from _arn_symbols(glob)
-        elif test.entry.operator.endswith("IgnoreCase"):
+        elif comparison is Comparison.STRING_FOLD:
             yield folded_symbols("".join(one if isinstance(one, str) else one.value for one in glob))
         else:
             yield glob_symbols(glob)

@@ -9,12 +9,13 @@ from libc.string cimport memset
 from fastiam.kernel.base.invariants cimport promise
 from fastiam.kernel.decide.combine cimport RequestPlans, action_key, decide, find_plans
 from fastiam.kernel.eval.conditions cimport atom_truth, reads_unknown_values
+from fastiam.kernel.eval.operators cimport OP_NULL
 from fastiam.kernel.eval.principal cimport RESIDUAL_SHIFT, RESIDUAL_SERVICE_NAME, token_classes
 from fastiam.kernel.eval.resource cimport MATCH_RESIDUAL, pattern_matches
 from fastiam.kernel.eval.statement cimport entry_applies, is_gateway
 from fastiam.kernel.eval.unknown cimport is_unknown, add_deciding_key, reads_unknown
 from fastiam.kernel.model.call cimport Call
-from fastiam.kernel.model.conditions cimport ACCEPT_RESIDUAL, Atom, BROAD, RESIDUAL, OP_NULL, STRICT
+from fastiam.kernel.model.conditions cimport ACCEPT_RESIDUAL, Atom, BROAD, RESIDUAL, STRICT
 from fastiam.kernel.model.decision cimport ALLOW, RawDecision, DEPENDS, DONE, LAYER_IDENTITY, LAYER_RESOURCE, MISSING, REASON_NONE
 from fastiam.kernel.model.ids cimport NONE, ONE, Range
 from fastiam.kernel.model.patterns cimport PATTERN_VARIABLES, Pattern

@@ -8,13 +8,12 @@ from fastiam.kernel.base.invariants cimport narrow32, promise
 from fastiam.kernel.base.text cimport Text, same
 from fastiam.kernel.columns.column cimport Column
 from fastiam.kernel.eval.memo cimport RowInputs, store_code_truth, code_truth, resource_dependencies, memoize_truth, memoized_truth
-from fastiam.kernel.eval.operators cimport compare, decides_result
+from fastiam.kernel.eval.operators cimport OP_LAST, OP_NULL, compare, compares_text, decides_result
 from fastiam.kernel.eval.pattern_sets cimport MIN_PATTERNS, truth_of_many
 from fastiam.kernel.eval.unknown cimport is_unknown, reads_unknown
 from fastiam.kernel.model.call cimport Call, KeyValues, NO_REGION, DEP_NULL_OWNER, fetch
 from fastiam.kernel.model.conditions cimport (
-    ATOM_IF_EXISTS, ATOM_NEGATED, ATOM_ORDERED, ATOM_U, Atom, F, FOR_ALL, FOR_ANY, RESIDUAL, OP_ARN, OP_NULL, OP_STRING_LIKE, PLAIN, T,
-    U, Value,
+    ATOM_IF_EXISTS, ATOM_NEGATED, ATOM_ORDERED, ATOM_U, Atom, F, FOR_ALL, FOR_ANY, RESIDUAL, PLAIN, T, U, Value,
 )
 from fastiam.kernel.model.ids cimport NONE, ONE, Range
 
@@ -76,7 +75,7 @@ cdef inline int present_truth(Call* c, const Atom* atom, const KeyValues* found)
         return U
     if atom.qualifier == PLAIN and (found.is_multi or found.n > 1):
         return U                                         # C20
-    if atom.n >= MIN_PATTERNS and not atom.flags & ATOM_ORDERED and (atom.op <= OP_STRING_LIKE or atom.op == OP_ARN):
+    if atom.n >= MIN_PATTERNS and not atom.flags & ATOM_ORDERED and compares_text(atom):
         return truth_of_many(c, atom, found)
     result = F if atom.qualifier == FOR_ANY else T
     for i in range(found.n):
@@ -135,7 +134,7 @@ cdef inline int atom_truth(Call* c, uint32_t id) noexcept nogil:
     cdef uint8_t* slot = NULL
     cdef KeyValues found = KeyValues(NULL, 0, False, False)
     cdef int result = NOT_RESIDUAL
-    promise(id < c.t.n_atoms and id < c.s.n_call_truths and atom.op <= OP_NULL and atom.qualifier <= FOR_ANY)
+    promise(id < c.t.n_atoms and id < c.s.n_call_truths and atom.op <= OP_LAST and atom.qualifier <= FOR_ANY)
     if stored >> 2 == c.s.stamp:
         return stored & 3
     if c.s.atom_memo != NULL and c.unknown == NULL:

@@ -14,12 +14,34 @@ from fastiam.kernel.eval.glob cimport glob, glob_fields
 from fastiam.kernel.eval.unknown cimport is_unknown, variable_index
 from fastiam.kernel.model.call cimport Buffer, Call, KeyValues, fetch, reserve
 from fastiam.kernel.model.conditions cimport (
-    ATOM_NEGATED, ATOM_ORDERED, Atom, F, FOR_ANY, OP_ARN, OP_BOOL, OP_DATE, OP_IP, OP_NUMERIC, OP_STRING, OP_STRING_FOLD, OP_STRING_LIKE, REL_EQ,
-    REL_GT, REL_LE, REL_LT, T, U, Value,
+    ATOM_NEGATED, ATOM_ORDERED, Atom, F, FOR_ANY, REL_EQ, REL_GT, REL_LE, REL_LT, T, U, Value,
 )
 from fastiam.kernel.model.ids cimport NONE
 from fastiam.kernel.model.patterns cimport VARIABLE_TOKEN_SIZE, TOKEN_VARIABLE, TOKEN_STAR, Variable
 from fastiam.kernel.model.tables cimport TablesC
+
+
+cdef enum Operator:            # what an atom compares, as `Comparison` of `fastiam.policy.conditions.operators` numbers it
+    OP_STRING = 0
+    OP_STRING_FOLD = 1
+    OP_STRING_LIKE = 2
+    OP_NUMERIC = 3
+    OP_DATE = 4
+    OP_BOOL = 5
+    OP_BINARY = 6
+    OP_IP = 7
+    OP_ARN = 8
+    OP_NULL = 9
+    OP_LAST = OP_NULL
+
+
+cdef enum:                     # sets of operators, as bits by number
+    TEXT_OPERATORS = 1 << OP_STRING | 1 << OP_STRING_FOLD | 1 << OP_STRING_LIKE | 1 << OP_ARN   # compare texts with patterns
+    INDEXED_OPERATORS = 1 << OP_STRING | 1 << OP_STRING_LIKE | 1 << OP_IP | 1 << OP_ARN         # an index can find their values
+
+
+cdef inline bint compares_text(const Atom* atom) noexcept nogil:
+    return (<uint32_t>TEXT_OPERATORS >> atom.op) & 1
 
 
 # -- variables ------------------------------------------------------------------------------------------------------
@@ -357,7 +379,7 @@ cdef inline int any_bool(Call* c, const Atom* atom, const Text* actual) noexcept
 
 cdef inline int compare(Call* c, const Atom* atom, const Text* actual) noexcept nogil:
     """`P` of 4.3 for one context value: whether it matches one of the policy values."""
-    if atom.op <= OP_STRING_LIKE or atom.op == OP_ARN:
+    if compares_text(atom):
         return any_text(c, atom, actual)
     if atom.op == OP_IP:
         return any_address(c, atom, actual)

@@ -2,19 +2,6 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 
 
-cdef enum Operator:
-    OP_STRING = 0
-    OP_STRING_FOLD = 1
-    OP_STRING_LIKE = 2
-    OP_NUMERIC = 3
-    OP_DATE = 4
-    OP_BOOL = 5
-    OP_BINARY = 6
-    OP_IP = 7
-    OP_ARN = 8
-    OP_NULL = 9
-
-
 cdef enum Relation:            # of numbers and dates: context ? policy
     REL_EQ = 0
     REL_LT = 1

@@ -13,7 +13,7 @@ from libc.string cimport memcpy, memset
 from fastiam.kernel.base.arn cimport cut_arn
 from fastiam.kernel.base.invariants cimport narrow16, narrow32, narrow8
 from fastiam.kernel.base.text cimport mix
-from fastiam.kernel.eval.operators cimport is_arn
+from fastiam.kernel.eval.operators cimport INDEXED_OPERATORS, OP_ARN, OP_IP, is_arn
 from fastiam.kernel.eval.term_hashes cimport MAX_SIZES, keep_bits, split_hash
 from fastiam.kernel.model.tables cimport *
 
@@ -298,7 +298,7 @@ cdef class Indexes(IndexTerms):
             a = <Atom*>self.atoms.data + members[i]
             if not 0 < a.n <= MAX_TEXTS or a.qualifier == FOR_ALL:
                 continue
-            if a.op != OP_STRING and a.op != OP_STRING_LIKE and a.op != OP_IP and a.op != OP_ARN:
+            if not (<uint32_t>INDEXED_OPERATORS >> a.op) & 1:
                 continue
             if a.flags & (ATOM_NEGATED | ATOM_IF_EXISTS | ATOM_U):
                 continue

@@ -9,6 +9,7 @@ from libc.string cimport memchr, memcmp
 
 from fastiam.kernel.plan.tables cimport Tables
 from fastiam.kernel.base.text cimport prefetch
+from fastiam.kernel.eval.operators cimport OP_IP, OP_LAST
 from fastiam.kernel.model.decision cimport LAYER_RCP, LAYER_SESSION
 from fastiam.kernel.plan.names cimport Names
 from fastiam.kernel.model.tables cimport *
@@ -187,7 +188,7 @@ cdef bint are_atoms(Tables s) noexcept nogil:
     for i in range(s.atoms.n):
         a = <const Atom*>s.atoms.data + i
         prefetch(<const char*>a + AHEAD)
-        if a.key >= s.keys.n or a.op > OP_NULL or a.relation > REL_GE or a.qualifier > FOR_ANY:
+        if a.key >= s.keys.n or a.op > OP_LAST or a.relation > REL_GE or a.qualifier > FOR_ANY:
             return False
         if a.first != next or not within(a.first, a.n, s.values.n):
             return False

@@ -15,7 +15,7 @@ from fastiam.model.key_registry import KEYS, KeyInfo, fold, key_info, note_spell
 from fastiam.model.policy import ConditionEntry, Effect, PolicyKind
 from fastiam.model.source_map import Path
 from fastiam.policy import variables as variable_syntax
-from fastiam.policy.conditions.operators import BASES, BY_FOLDED_NAME, IF_EXISTS, OPERATORS, QUALIFIERS, Operator
+from fastiam.policy.conditions.operators import BASE_OPERATORS, BY_FOLDED_NAME, IF_EXISTS, OPERATORS, QUALIFIERS, Operator
 from fastiam.policy.conditions.value_syntax import READERS, is_arn_pattern
 from fastiam.policy.elements import is_mixed_account, misplaced, no_variables
 from fastiam.policy.findings import Problem, Problems, Reading, quote
@@ -89,7 +89,7 @@ def _operator_hint(reading: Reading, name: str) -> str:
     base = rest.removesuffix(IF_EXISTS)
     if base == "Null":
         return "`Null` tests whether a key exists; leave out `IfExists`"
-    similar = reading.did_you_mean(base, BASES)
+    similar = reading.did_you_mean(base, BASE_OPERATORS)
     return similar.replace("`?", f"{rest[len(base) :]}`?").replace("mean `", f"mean `{qualifier}{colon}")
 
 
