@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator
 from enum import IntEnum, IntFlag
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fastiam import Outcome
-from fastiam.compile import compiler, layout
+from fastiam.compile import compiler, keys, layout
 from fastiam.engine.decisions import LAYERS, NO_CODE, REASONS
 from fastiam.model.decision import Layer
 from fastiam.model.profile import PrincipalKind
@@ -68,6 +69,19 @@ def test_layout_enum_equals_kernel_enum(enum: type[IntEnum | IntFlag], prefix: s
     }
 
 
+def test_sets_of_sources_of_keys_equal_python_table() -> None:
+    """Each source is in one set of what determines a key, or is treated by itself; `compile/keys.py` names the same keys."""
+    sets = {name: bits for name, bits in IN_C.items() if name.startswith("OF_")}
+    assert sum(bits.bit_count() for bits in sets.values()) == (functools.reduce(int.__or__, sets.values())).bit_count()
+    alone = {source.name for source in layout.Source if not any(bits >> source & 1 for bits in sets.values())}
+    assert alone == {"REGION", "TAG_KEYS"}
+    clock = {layout.Source.TIME: "aws:epochtime", layout.Source.EPOCH: "aws:currenttime"}
+    names = {"OF_CALLED_VIA": "aws:calledvia", "OF_SOURCE_ACCOUNT": "aws:sourceaccount", "OF_SOURCE_VPCE": "aws:sourcevpce"}
+    followed = {source: name for of, name in names.items() for source in layout.Source if sets[of] >> source & 1}
+    assert keys.DERIVED_FROM == followed | clock
+    assert sets["OF_CLOCK"] == sum(1 << source for source in clock)
+
+
 def test_operator_sets_equal_properties_of_operators() -> None:
     """The kernel has sets of operators as bits."""
     of_text = {comparison for comparison in operators.Comparison if IN_C["TEXT_OPERATORS"] >> comparison & 1}
@@ -118,3 +132,10 @@ def test_kernel_outcomes_equal_model_outcomes() -> None:  # 0.2
     assert {name: IN_C[name] for name in ("IMPLICIT_DENY", "ALLOW", "EXPLICIT_DENY")} == {
         outcome.name: int(outcome) for outcome in (Outcome.IMPLICIT_DENY, Outcome.ALLOW, Outcome.EXPLICIT_DENY)
     }
+
+
+def test_key_that_another_one_follows_from_counts_as_read() -> None:  # 7.6
+    assert keys.is_read("aws:CalledVia", {"aws:multifactorauthpresent"})
+    assert keys.is_read("aws:SourceAccount", {"aws:sourceorgid"}) and not keys.is_read(
+        "aws:SourceAccount", {"aws:calledviafirst"}
+    )

@@ -33,12 +33,17 @@ _SOURCES = {
     "aws:multifactorauthage": Source.MFA_AGE,
     "aws:multifactorauthpresent": Source.MFA,
 }
-# keys from which others follow: a condition on one of these reads them, too
-_READ_WITH = {
-    "aws:calledvia": ("aws:calledviafirst", "aws:calledvialast", "aws:viaawsservice"),
-    "aws:sourceaccount": ("aws:sourceorgid", "aws:sourceorgpaths"),
-    "aws:currenttime": ("aws:epochtime",),
-    "aws:epochtime": ("aws:currenttime",),
+# the key from which the value of a key follows, if the caller does not give that; `aws:SourceVpce` is read always
+DERIVED_FROM = {
+    Source.VIA_SERVICE: "aws:calledvia",
+    Source.CALLED_FIRST: "aws:calledvia",
+    Source.CALLED_LAST: "aws:calledvia",
+    Source.MFA: "aws:calledvia",  # of a user (7.6)
+    Source.SOURCE_ORG: "aws:sourceaccount",
+    Source.SOURCE_ORG_PATHS: "aws:sourceaccount",
+    Source.TIME: "aws:epochtime",
+    Source.EPOCH: "aws:currenttime",
+    Source.ENDPOINT: "aws:sourcevpce",
 }
 _ALWAYS_READ = ("aws:sourcevpce", "aws:userid", "aws:assumedroot", "aws:principalservicenameslist")  # by rules of evaluation
 _DEFAULTS = {"aws:securetransport": "false", "aws:useragent": ""}  # K2
@@ -168,7 +173,7 @@ def is_read(name: str, read: Collection[str]) -> bool:
     for start, other in ((RESOURCE_TAG, IAM_TAG), (IAM_TAG, RESOURCE_TAG)):
         if folded.startswith(start):
             return other + folded[len(start) :] in read
-    return any(other in read for other in _READ_WITH.get(folded, ()))
+    return any(DERIVED_FROM.get(source) == folded and name in read for name, source in _SOURCES.items())
 
 
 def _source(folded: str) -> Source:

@@ -30,7 +30,6 @@ from fastiam.kernel.decide.resource_facts cimport fetch_texts, find_facts, look_
 from fastiam.kernel.decide.row_driver cimport RowCursor, decide_general, set_row
 from fastiam.kernel.decide.zone_filter cimport account_at, load_limit_plans, prune_denies
 from fastiam.kernel.eval.literals cimport ANYWHERE, NOWHERE
-from fastiam.kernel.eval.memo cimport is_owner_key
 from fastiam.kernel.model.call cimport PS_CHECK_KEYS, PS_LIMITED, Call, PrincipalState, ContextColumn
 from fastiam.kernel.model.decision cimport (
     ALLOW, RawDecision, BAD_CONTEXT, BAD_RESOURCE, DEPENDS, DONE, IMPLICIT_DENY, LAYER_IDENTITY, NO_ACTION, NO_PRINCIPAL, REASON_NONE,
@@ -240,7 +239,7 @@ cdef inline void check_owners(ThreadState* s, Call* c, int64_t at, int64_t n) no
     cdef int32_t k
     for k in range(c.n_columns):
         column = &c.columns[k]
-        if not is_owner_key(&c.t.keys[column.key]):
+        if not has_trait(&c.t.keys[column.key], OF_OWNER):
             continue
         for i in range(<uint32_t>n):
             facts = b.facts[i]

@@ -20,7 +20,6 @@ from fastiam.kernel.decide.blocks cimport OutputColumns, InputRange, ThreadState
 from fastiam.kernel.decide.locate cimport may_name_provider
 from fastiam.kernel.decide.scratch cimport reserve_truths, utf8_of
 from fastiam.kernel.eval.key_columns cimport new_text_codes
-from fastiam.kernel.eval.memo cimport is_owner_key
 from fastiam.kernel.model.call cimport Call, ContextColumn, MAX_TEXT_CODES, TAG_AT
 from fastiam.kernel.model.decision cimport RawDecision, DONE, MISSING, NO_PRINCIPAL
 from fastiam.kernel.model.plan cimport PlanKey
@@ -234,7 +233,7 @@ cdef class _Passes:
             k = &self.t.keys[<uint32_t>number]
             if column.is_list and <uint32_t>number == self.t.key_source_vpce:
                 return False                             # D40
-            if k.is_checked and k.source in (KEY_ENDPOINT, KEY_SOURCE_ORG, KEY_SOURCE_ORG_PATHS):
+            if k.is_checked and has_trait(k, OF_SOURCE_VPCE | OF_SOURCE_ACCOUNT):
                 return False                             # K1, where more than the principal must be known
         return True
 
@@ -345,8 +344,8 @@ cdef class _Passes:
             n += 1
             c.has_wide |= chunk.is_list or (chunk.code_width != 0 and not at.has_code_memo)
             c.has_texts |= at.has_texts
-            c.gives_tags |= self.t.keys[key].source == KEY_RESOURCE or self.t.keys[key].source == KEY_IAM_TAG
-            c.gives_owners |= is_owner_key(&self.t.keys[key])
+            c.gives_tags |= has_trait(&self.t.keys[key], OF_TAGS)
+            c.gives_owners |= has_trait(&self.t.keys[key], OF_OWNER)
         c.columns = s.columns
         c.n_columns = n
         if self.n >= MANY:

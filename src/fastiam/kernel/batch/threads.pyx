@@ -7,13 +7,13 @@ from fastiam.kernel.decide.blocks cimport Block, MAX_LINES, NameLine, NameMemo, 
 from fastiam.kernel.decide.column_checks cimport AGREED_BITS
 from fastiam.kernel.decide.scratch cimport fit as fit_frame, free_frame, new_frame
 from fastiam.kernel.eval.key_columns cimport free_text_codes
-from fastiam.kernel.eval.memo cimport MIN_MEMO, MAX_MEMO, variables_are_principal_keys, is_owner_key, rehash_memo, reads_template_key
+from fastiam.kernel.eval.memo cimport MIN_MEMO, MAX_MEMO, variables_are_principal_keys, rehash_memo, reads_template_key
 from fastiam.kernel.model.call cimport (
     PS_LOADED, PrincipalState, ContextColumn, AtomMemo, N_KNOWN_FALSE, KnownFalse, HAS_ORG_LIMITS, Scratch, is_supplied,
 )
 from fastiam.kernel.model.conditions cimport ATOM_FIXED, ATOM_U, Atom, F
 from fastiam.kernel.model.ids cimport NONE, ONE, Range
-from fastiam.kernel.model.keys cimport KEY_PRINCIPAL, KEY_REGION, Key
+from fastiam.kernel.model.keys cimport KEY_PRINCIPAL, KEY_REGION, Key, OF_OWNER, has_trait
 from fastiam.kernel.model.missing_keys cimport CountedRows
 from fastiam.kernel.model.plan cimport PATH_GENERAL
 from fastiam.kernel.model.string_table cimport PoolText
@@ -197,7 +197,7 @@ cdef list checked_cells(const TablesC* t, list keys):
         if number < 0:
             continue
         k = t.keys + <uint32_t>number
-        is_of_principal = k.is_checked and not k.is_resource_tag and not is_owner_key(k)
+        is_of_principal = k.is_checked and not k.is_resource_tag and not has_trait(k, OF_OWNER)
         cells.append(n if is_of_principal else -1)
         n += is_of_principal
     return cells
@@ -314,7 +314,7 @@ cdef class _ThreadStates:
                 return 0
             if at >= 0 and atom.flags & ATOM_FIXED and thread_state.columns[at].has_code_memo:
                 self._fit_column(&thread_state.columns[at], &thread_state.frame.s.atom_memo[ids[i]], bit)
-            elif at < 0 and (key.source == KEY_PRINCIPAL or is_owner_key(key) or (key.source == KEY_REGION and atom.flags & ATOM_FIXED)):
+            elif at < 0 and (has_trait(key, 1 << KEY_PRINCIPAL | OF_OWNER) or (key.source == KEY_REGION and atom.flags & ATOM_FIXED)):
                 thread_state.frame.s.atom_memo[ids[i]].filter_bits |= bit
             if at < 0 and not is_supplied(key):
                 return 0

@@ -295,12 +295,12 @@ cdef inline bint may_contradict(Call* c, uint32_t key) noexcept nogil:
         return c.owner_known and not c.assumed_owner and not (
             value.n == 1 and same(value.texts[0].data, value.texts[0].size, c.owner.data, c.owner.size)
         )
-    if k.source == KEY_RESOURCE_ORG or k.source == KEY_RESOURCE_ORG_PATHS:
+    if has_trait(k, OF_OWNER):
         return not c.assumed_owner and differs_from_organization(c, c.account, k.source == KEY_RESOURCE_ORG_PATHS, &value)
-    if k.source == KEY_ENDPOINT:
+    if has_trait(k, OF_SOURCE_VPCE):
         return differs_from_endpoint(c, key, &value)
-    if k.source == KEY_SOURCE_ORG or k.source == KEY_SOURCE_ORG_PATHS:
+    if has_trait(k, OF_SOURCE_ACCOUNT):
         return differs_from_organization(c, source_account(c, 1), k.source == KEY_SOURCE_ORG_PATHS, &value)
-    if k.source == KEY_RESOURCE or k.source == KEY_IAM_TAG:
+    if has_trait(k, OF_TAGS):
         return differs(c, c.constants, c.n_constants, k.other if k.source == KEY_IAM_TAG else key, &value, &found)
     return False

@@ -12,7 +12,7 @@ from fastiam.kernel.base.invariants cimport narrow16, narrow32, narrow8
 from fastiam.kernel.base.text cimport Text, mix, short_equal, short_hash
 from fastiam.kernel.columns.column cimport item_code, item_text, row_items
 from fastiam.kernel.eval.key_columns cimport MAX_PROBES, row_code
-from fastiam.kernel.eval.unknown cimport VariableCursor, next_variable
+from fastiam.kernel.eval.unknown cimport VariableCursor, derived_from, next_variable
 from fastiam.kernel.model.actions cimport ACT_GLOBAL, ACT_PASS_ROLE
 from fastiam.kernel.model.call cimport (
     Call, ContextColumn, AtomMemo, MAX_REGION, N_KNOWN_FALSE, N_REGIONS, KnownFalse, DEP_NULL_RESOURCE_KEYS, DEP_NULL_OWNER, DEP_NULL_OTHER,
@@ -22,9 +22,8 @@ from fastiam.kernel.model.call cimport (
 from fastiam.kernel.model.conditions cimport ATOM_FIXED, Atom, F
 from fastiam.kernel.model.ids cimport NONE
 from fastiam.kernel.model.keys cimport (
-    KEY_CALLED_FIRST, KEY_CALLED_LAST, KEY_CALLER, KEY_DEFAULT, KEY_EPOCH, KEY_MFA, KEY_MFA_AGE, KEY_PRINCIPAL, KEY_REGION, KEY_RESOURCE,
-    KEY_RESOURCE_ACCOUNT, KEY_RESOURCE_ORG, KEY_RESOURCE_ORG_PATHS, KEY_SOURCE_ORG, KEY_SOURCE_ORG_PATHS, KEY_TAG_KEYS, KEY_TIME, KEY_VIA_SERVICE,
-    Key,
+    KEY_DEFAULT, KEY_ENDPOINT, KEY_IAM_TAG, KEY_PRINCIPAL, KEY_REGION, KEY_RESOURCE, KEY_RESOURCE_ACCOUNT, KEY_TAG_KEYS, KEY_VIA_SERVICE, Key,
+    LASTING, OF_NOTHING, OF_OWNER, OF_PRINCIPAL, has_trait,
 )
 from fastiam.kernel.model.missing_keys cimport count_row
 from fastiam.kernel.model.tables cimport TablesC
@@ -53,7 +52,7 @@ cdef inline bint null_is_absent(const Call* c, const Key* k) noexcept nogil:
     """Whether a key that a column leaves out is the same for all requests: neither principal nor action determines it."""
     if k.source == KEY_RESOURCE:
         return c.n_constants == 0
-    return not k.is_checked and (k.source == KEY_CALLER or k.source == KEY_DEFAULT)
+    return not k.is_checked and has_trait(k, OF_NOTHING)
 
 
 cdef inline uint8_t* code_truth(Call* c, const Atom* atom, uint32_t id) noexcept nogil:
@@ -94,16 +93,6 @@ cdef inline void store_code_truth(Call* c, uint32_t id, uint8_t* slot, int truth
 
 # -- truths by principal, by text, by tags, or once a batch --------------------------------------------------------------
 
-cdef inline bint is_owner_key(const Key* k) noexcept nogil:
-    """Whether the owner of the resource determines the value of a key; no record of a directory does (5.3)."""
-    return k.source == KEY_RESOURCE_ACCOUNT or k.source == KEY_RESOURCE_ORG or k.source == KEY_RESOURCE_ORG_PATHS
-
-
-cdef inline bint is_principal_key(const Key* k) noexcept nogil:
-    """Whether the principal determines the value of a key that no column gives, at any time."""
-    return k.source == KEY_PRINCIPAL or k.source == KEY_CALLER or k.source == KEY_DEFAULT or k.source == KEY_MFA
-
-
 cdef inline bint variables_are_principal_keys(const TablesC* t, const Atom* atom) noexcept nogil:
     """Whether all variables of an atom's values are keys of the principal."""
     cdef VariableCursor left = VariableCursor(0, NULL, NULL)
@@ -116,32 +105,28 @@ cdef inline bint variables_are_principal_keys(const TablesC* t, const Atom* atom
 cdef inline uint32_t null_dependencies(const Call* c, uint32_t key) noexcept nogil:
     """What the value of a key depends on where no column gives it."""
     cdef const Key* k = &c.t.keys[key]
-    cdef uint32_t principal_bit = DEP_NULL_PRINCIPAL if k.is_checked else 0, other = NONE
+    cdef uint32_t principal_bit = DEP_NULL_PRINCIPAL if k.is_checked else 0
     cdef int32_t i
+    if has_trait(k, OF_NOTHING):
+        return principal_bit
+    if has_trait(k, OF_PRINCIPAL):
+        return DEP_NULL_PRINCIPAL
+    if has_trait(k, OF_OWNER):
+        return DEP_NULL_OWNER | DEP_NULL_PRINCIPAL
     if k.source == KEY_RESOURCE:
         return DEP_NULL_RESOURCE_KEYS | principal_bit
-    if k.source == KEY_CALLER or k.source == KEY_DEFAULT:
-        return principal_bit
-    if is_owner_key(k):
-        return DEP_NULL_OWNER | DEP_NULL_PRINCIPAL
     if k.source == KEY_REGION:
         return DEP_NULL_REGION | principal_bit
-    if k.source == KEY_PRINCIPAL or k.source == KEY_MFA_AGE:
-        return DEP_NULL_PRINCIPAL
     if k.source == KEY_TAG_KEYS:
         for i in range(c.n_columns):
             if c.columns[i].tag.data != NULL:
                 return DEP_NULL_OTHER
         return principal_bit
-    if k.source == KEY_VIA_SERVICE and c.s.sources[c.t.key_called_via] >= 0:
-        return DEP_NULL_CALLED_VIA | principal_bit
-    if k.source == KEY_TIME or k.source == KEY_EPOCH:
-        other = c.t.key_epoch if k.source == KEY_TIME else c.t.key_time
-    elif k.source == KEY_VIA_SERVICE or k.source == KEY_CALLED_FIRST or k.source == KEY_CALLED_LAST or k.source == KEY_MFA:
-        other = c.t.key_called_via
-    elif k.source == KEY_SOURCE_ORG or k.source == KEY_SOURCE_ORG_PATHS:
-        other = c.t.key_source_account
-    return principal_bit if other != NONE and c.s.sources[other] < 0 else DEP_NULL_OTHER
+    if k.source == KEY_IAM_TAG or k.source == KEY_ENDPOINT:
+        return DEP_NULL_OTHER
+    if c.s.sources[derived_from(c.t, k)] < 0:
+        return principal_bit
+    return DEP_NULL_CALLED_VIA | principal_bit if k.source == KEY_VIA_SERVICE else <uint32_t>DEP_NULL_OTHER
 
 
 cdef inline uint32_t variable_dependencies(const Call* c, const Atom* atom) noexcept nogil:
@@ -180,9 +165,7 @@ cdef inline uint32_t find_dependencies(const Call* c, const Atom* atom) noexcept
         if not k.is_resource_tag:
             dependencies |= DEP_PRINCIPAL_ONLY
     # INVARIANT: the principal is in the keys of what is kept across batches, none of which is 0
-    if at < 0 and dependencies & (DEP_PRINCIPAL | DEP_NULL_PRINCIPAL) and (
-        is_owner_key(k) or is_principal_key(k) and dependencies & DEP_PRINCIPAL_ONLY
-    ):
+    if at < 0 and dependencies & (DEP_PRINCIPAL | DEP_NULL_PRINCIPAL) and (has_trait(k, OF_OWNER) or has_trait(k, LASTING) and dependencies & DEP_PRINCIPAL_ONLY):
         if variables_are_principal_keys(c.t, atom):
             dependencies |= DEP_CROSS_BATCH
     if reads_template_key(c.t, atom):
@@ -410,7 +393,7 @@ cdef inline void record_known_false(const Call* c, uint32_t id, const RowInputs*
     """Make the bits of a condition that is false, and kept across batches, known false for the principal and its template; of keys of owners, for the
     resources of one."""
     cdef Scratch* s = c.s
-    cdef bint is_owners = is_owner_key(&c.t.keys[c.t.atoms[id].key])
+    cdef bint is_owners = has_trait(&c.t.keys[c.t.atoms[id].key], OF_OWNER)
     cdef uint32_t principal_id = q.principal_id if s.atom_memo[id].dependencies & DEP_TEMPLATE_KEY else template_principal(s, q.principal_id)
     if not s.atom_memo[id].dependencies & DEP_CROSS_BATCH or not s.atom_memo[id].filter_bits:
         return

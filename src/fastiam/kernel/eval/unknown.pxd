@@ -14,9 +14,8 @@ from fastiam.kernel.model.call cimport Call, Scratch
 from fastiam.kernel.model.conditions cimport ATOM_FIXED, Atom, Value
 from fastiam.kernel.model.ids cimport NONE
 from fastiam.kernel.model.keys cimport (
-    Constant, DECLARED_BY_PREFIX, DECLARED_NOT, FACT_KNOWN, KEY_CALLED_FIRST, KEY_CALLED_LAST, KEY_ENDPOINT, KEY_EPOCH, KEY_IAM_TAG, KEY_MFA,
-    KEY_RESOURCE_ACCOUNT, KEY_RESOURCE_ORG, KEY_RESOURCE_ORG_PATHS, KEY_SOURCE_ORG, KEY_SOURCE_ORG_PATHS, KEY_TAG_KEYS, KEY_TIME, KEY_VIA_SERVICE,
-    Key,
+    Constant, DECLARED_BY_PREFIX, DECLARED_NOT, FACT_KNOWN, KEY_IAM_TAG, KEY_MFA, KEY_RESOURCE_ACCOUNT, KEY_RESOURCE_ORG, KEY_RESOURCE_ORG_PATHS,
+    KEY_TAG_KEYS, KEY_TIME, Key, OF_CALLED_VIA, OF_CLOCK, OF_SOURCE_ACCOUNT, OF_SOURCE_VPCE, ONE_KEY, has_trait,
 )
 from fastiam.kernel.model.patterns cimport VARIABLE_TOKEN_SIZE, TOKEN_VARIABLE
 from fastiam.kernel.model.principals cimport KIND_AROOT, KIND_ROOT, KIND_USER, P_SESSION_KNOWN, P_TAGS_KNOWN
@@ -101,17 +100,24 @@ cdef inline bint is_known(Call* c, const Key* k, uint32_t key) noexcept nogil:
     return has_constant(c.constants, c.n_constants, key)
 
 
+cdef inline uint32_t derived_from(const TablesC* t, const Key* k) noexcept nogil:
+    """The key from which another one follows if the caller does not give that; NONE: none, or several (`aws:TagKeys`)."""
+    if has_trait(k, OF_CALLED_VIA):
+        return t.key_called_via
+    if has_trait(k, OF_SOURCE_ACCOUNT):
+        return t.key_source_account
+    if has_trait(k, OF_CLOCK):
+        return t.key_epoch if k.source == KEY_TIME else t.key_time
+    if has_trait(k, OF_SOURCE_VPCE):
+        return t.key_source_vpce
+    return k.other if k.source == KEY_IAM_TAG else <uint32_t>NONE
+
+
 cdef inline uint32_t followed(Call* c, const Key* k) noexcept nogil:
     """The key that this one follows from, and nothing else; NONE where there is none."""
-    if k.source == KEY_VIA_SERVICE or k.source == KEY_CALLED_FIRST or k.source == KEY_CALLED_LAST:
-        return c.t.key_called_via
-    if k.source == KEY_TIME:
-        return c.t.key_epoch
-    if k.source == KEY_EPOCH:
-        return c.t.key_time
-    if k.source == KEY_IAM_TAG and c.is_iam_entity:
-        return k.other
-    return NONE
+    if not has_trait(k, ONE_KEY) or (k.source == KEY_IAM_TAG and not c.is_iam_entity):
+        return NONE
+    return derived_from(c.t, k)
 
 
 cdef inline bint is_declared(Call* c, uint32_t key) noexcept nogil:
@@ -157,14 +163,9 @@ cdef inline bint is_unknown(Call* c, uint32_t key) noexcept nogil:
         return True
     if k.source == KEY_TAG_KEYS:
         return c.unknown_tags and not has_value(c, key)
-    if k.source == KEY_SOURCE_ORG or k.source == KEY_SOURCE_ORG_PATHS:
-        other = c.t.key_source_account
-    elif k.source == KEY_ENDPOINT:
-        other = c.t.key_source_vpce
-    elif k.source == KEY_MFA:
-        other = c.t.key_called_via if c.principal.kind == KIND_USER and not is_known(c, k, key) else NONE
-    else:
-        other = followed(c, k)
+    if (k.source == KEY_IAM_TAG and not c.is_iam_entity) or (k.source == KEY_MFA and (c.principal.kind != KIND_USER or is_known(c, k, key))):
+        return False
+    other = derived_from(c.t, k)
     return other != NONE and is_declared(c, other) and not has_value(c, key)
 
 

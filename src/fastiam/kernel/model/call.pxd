@@ -18,7 +18,7 @@ from fastiam.kernel.model.ids cimport NONE
 from fastiam.kernel.model.keys cimport (
     CONSTANT_CONFLICT, CONSTANT_MULTI, Constant, KEY_CALLED_FIRST, KEY_CALLED_LAST, KEY_CALLER, KEY_DEFAULT, KEY_ENDPOINT, KEY_EPOCH, KEY_IAM_TAG,
     KEY_MFA, KEY_MFA_AGE, KEY_PRINCIPAL, KEY_REGION, KEY_RESOURCE, KEY_RESOURCE_ACCOUNT, KEY_RESOURCE_ORG, KEY_RESOURCE_ORG_PATHS, KEY_SOURCE_ORG,
-    KEY_SOURCE_ORG_PATHS, KEY_TAG_KEYS, KEY_TIME, KEY_VIA_SERVICE, Key,
+    KEY_SOURCE_ORG_PATHS, KEY_TAG_KEYS, KEY_TIME, KEY_VIA_SERVICE, Key, NOT_SUPPLIED, has_trait,
 )
 from fastiam.kernel.model.missing_keys cimport CountedRows, count_row, is_counted
 from fastiam.kernel.model.plan cimport Plan
@@ -526,10 +526,7 @@ cdef inline bint is_withheld(const Call* c, const Key* k) noexcept nogil:
 
 cdef inline bint is_supplied(const Key* k) noexcept nogil:
     """Whether the absence of a key is knowledge: its source is the model or the clock, not the caller."""
-    return not (
-        k.source == KEY_CALLER or k.source == KEY_DEFAULT or k.source == KEY_IAM_TAG or k.source == KEY_RESOURCE
-        or k.source == KEY_REGION
-    )
+    return not has_trait(k, NOT_SUPPLIED)
 
 
 cdef inline bint is_to_count(const Call* c, uint32_t key) noexcept nogil:

@@ -25,6 +25,23 @@ cdef enum KeySource:           # where a key comes from if the caller does not g
     KEY_MFA = 19               # what a principal fixes, else of a user whom a service calls for
 
 
+cdef enum:                     # what determines a key that the request does not give: sets of sources, as bits by their numbers
+    OF_NOTHING = 1 << KEY_CALLER | 1 << KEY_DEFAULT       # it is absent, or has its default
+    OF_PRINCIPAL = 1 << KEY_PRINCIPAL | 1 << KEY_MFA_AGE  # the principal; MFA_AGE: and the clock
+    OF_TAGS = 1 << KEY_RESOURCE | 1 << KEY_IAM_TAG        # the record of the resource
+    OF_OWNER = 1 << KEY_RESOURCE_ACCOUNT | 1 << KEY_RESOURCE_ORG | 1 << KEY_RESOURCE_ORG_PATHS   # the account that owns the resource
+    OF_CALLED_VIA = 1 << KEY_VIA_SERVICE | 1 << KEY_CALLED_FIRST | 1 << KEY_CALLED_LAST | 1 << KEY_MFA   # `aws:CalledVia`; MFA: the principal first
+    OF_SOURCE_ACCOUNT = 1 << KEY_SOURCE_ORG | 1 << KEY_SOURCE_ORG_PATHS   # `aws:SourceAccount`
+    OF_CLOCK = 1 << KEY_TIME | 1 << KEY_EPOCH             # each other, else the clock
+    OF_SOURCE_VPCE = 1 << KEY_ENDPOINT                    # the record of `aws:SourceVpce`
+
+
+cdef enum:                     # other traits of sources
+    NOT_SUPPLIED = OF_NOTHING | OF_TAGS | 1 << KEY_REGION  # the caller may know more than the model: absence is not knowledge
+    LASTING = OF_NOTHING | 1 << KEY_PRINCIPAL | 1 << KEY_MFA  # the same at any time, as far as it is the principal's
+    ONE_KEY = 1 << KEY_VIA_SERVICE | 1 << KEY_CALLED_FIRST | 1 << KEY_CALLED_LAST | OF_CLOCK | 1 << KEY_IAM_TAG  # another key determines all of it
+
+
 cdef enum:                     # instead of its number, of one that nothing reads
     NOT_READ = -1
     NOT_READ_ONE = -3          # and that takes one value (C5)
@@ -44,6 +61,10 @@ cdef struct Key:
     uint8_t is_principal_fixed  # a principal has it of its own: sessions may carry keys of class S (5.3)
     uint8_t is_single          # of the registry (C5): not more than one value
     uint8_t is_template_key    # among principals that are copies of one
+
+
+cdef inline bint has_trait(const Key* k, uint32_t sources) noexcept nogil:
+    return (sources >> k.source) & 1
 
 
 cdef enum Declared:            # how a caller declares a key unknown (6.11)

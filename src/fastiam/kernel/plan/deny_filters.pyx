@@ -4,7 +4,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from fastiam.kernel.base.invariants cimport narrow8
 from fastiam.kernel.model.decision cimport LAYER_SCP
 from fastiam.kernel.model.call cimport is_supplied
-from fastiam.kernel.eval.memo cimport variables_are_principal_keys, is_owner_key
+from fastiam.kernel.eval.memo cimport variables_are_principal_keys
 from fastiam.kernel.model.tables cimport *
 from fastiam.kernel.eval.unknown cimport next_variable_token, variable_index
 
@@ -109,7 +109,7 @@ cdef class DenyFilterBuilder(MatchPrograms):
             key = <const Key*>self.keys.data + atom.key
             if atom.flags & ATOM_U or key.is_resource_tag or not variables_are_principal_keys(&self.t, atom):
                 return False
-            if atom.flags & ATOM_FIXED or key.source == KEY_PRINCIPAL or is_owner_key(key):
+            if atom.flags & ATOM_FIXED or has_trait(key, 1 << KEY_PRINCIPAL | OF_OWNER):
                 return True
         return False
 
