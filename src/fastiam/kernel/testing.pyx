@@ -10,6 +10,7 @@ from fastiam.kernel.base.text cimport Text
 from fastiam._core cimport rows_by_route
 from fastiam.kernel.columns.column cimport Column, item_text, row_items
 from fastiam.kernel.columns.read cimport TextColumn
+from fastiam.kernel.decide.combine cimport N_RELATIONS, needed_after, sufficient_classes
 from fastiam.kernel.model.call cimport Buffer, Call, Scratch, write_time as c_write_time
 from fastiam.kernel.model.tables cimport *
 from fastiam.kernel.plan.names cimport Names, view
@@ -77,6 +78,15 @@ def principal_of(Names names, uint32_t number):
         "absent": [t.symbol_lists[p.absent + i] for i in range(p.n_absent)],
         "constants": _constants(t, p.constants, p.n_constants),
     }
+
+
+# -- combining ----------------------------------------------------------------------------------------------------------
+
+def combining(uint32_t relation):
+    """For each set of classes, what else has to allow, and which of these classes are reported, of a relation to the owner; None: there is none."""
+    if relation >= N_RELATIONS:
+        return None
+    return [needed_after(relation, classes) for classes in range(CLASS_ALL + 1)], sufficient_classes(relation)
 
 
 # -- columns --------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from libc.stdint cimport INT64_MIN, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from fastiam.kernel.base.invariants cimport narrow16, narrow32, narrow8
+from fastiam.kernel.decide.combine cimport HERE, NEEDS_IDENTITY, NEEDS_LIMITS, needed_after
 from fastiam.kernel.decide.condition_batch cimport evaluate_conditions
 from fastiam.kernel.decide.blocks cimport (
     BLOCK, BOUNDARY_STAGE, IS_CROSS_ACCOUNT, RESOURCE_ALLOW_STAGE, RESOURCE_PLAN, LEVEL_ALLOWS, MAX_PENDING, RESOURCE_MUST_ALLOW,
@@ -187,7 +188,7 @@ cdef inline void evaluate_full_statements(ThreadState* s, RowCursor* l, int64_t 
     cdef const TablesC* t = l.c.t
     cdef const uint64_t* items = b.step_queues[STEP_NEXT_CONDITION].items
     cdef const MatchOp* f
-    cdef uint32_t j, k, at, n = drain_queue(b, STEP_NEXT_CONDITION), matches, classes
+    cdef uint32_t j, k, at, n = drain_queue(b, STEP_NEXT_CONDITION), matches, classes, needed
     for j in range(n):
         at = <uint32_t>(items[j] >> 32)
         f = t.match_ops + at
@@ -202,9 +203,10 @@ cdef inline void evaluate_full_statements(ThreadState* s, RowCursor* l, int64_t 
             set_row(b, l, row, <uint32_t>items[j])
             classes = op_match_classes(s, l, t.match_ops + at)
             if classes and b.stage[l.i] == RESOURCE_ALLOW_STAGE and not b.pending_stages[l.i] & IS_CROSS_ACCOUNT:
-                if classes & (CLASS_D | CLASS_STAR):
-                    b.pending_stages[l.i] &= ~STAGES     # nothing else has to allow
-                elif classes & (CLASS_R | CLASS_P) or (b.pending_stages[l.i] & RESOURCE_MUST_ALLOW and (b.n_pending[l.i] or at + 1 != b.stop[l.i])):
+                needed = needed_after(HERE, classes)
+                if not needed & (NEEDS_IDENTITY | NEEDS_LIMITS):
+                    b.pending_stages[l.i] &= ~STAGES
+                elif not needed & NEEDS_IDENTITY or (b.pending_stages[l.i] & RESOURCE_MUST_ALLOW and (b.n_pending[l.i] or at + 1 != b.stop[l.i])):
                     b.layered_rows.rows[b.layered_rows.n] = narrow16(l.i)  # only limits have to allow; or what follows may be enough (6.4)
                     b.layered_rows.n += 1
                     continue

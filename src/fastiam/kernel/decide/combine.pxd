@@ -9,6 +9,7 @@ from libc.string cimport memcmp
 from fastiam.kernel.base.arn cimport five_colons
 from fastiam.kernel.base.invariants cimport narrow16, promise
 from fastiam.kernel.base.text cimport Text, first_bit, byte_positions
+from fastiam.kernel.eval.conditions cimport is_at_own
 from fastiam.kernel.eval.principal cimport has_no_account, is_role, is_root
 from fastiam.kernel.eval.resource cimport tail_has_colon
 from fastiam.kernel.eval.statement cimport entry_applies, first_applicable
@@ -69,9 +70,7 @@ cdef inline bint hard_rule(const Call* c) noexcept nogil:
 
 
 cdef inline bint same_account(const Call* c) noexcept nogil:
-    if c.principal.account == NONE or not c.owner_known:
-        return c.principal.account == NONE and not c.owner_known
-    return memcmp(c.principal.account_id, c.owner.data, 12) == 0
+    return is_at_own(c) or (c.principal.account == NONE and not c.owner_known)
 
 
 cdef inline uint8_t service_refusal(const Call* c) noexcept nogil:
@@ -258,81 +257,104 @@ cdef inline bint limited_by_foreign_layer(Call* c, Plan own, RawDecision* a) noe
     return False
 
 
-cdef inline bint limits_allow(Call* c, Plan own, RawDecision* a) noexcept nogil:
-    if not boundary_allows(c, own):
-        verdict(a, IMPLICIT_DENY, LAYER_BOUNDARY, REASON_NONE, NULL)
-        return False
-    if not session_policies_allow(c, own):
-        verdict(a, IMPLICIT_DENY, LAYER_SESSION, REASON_NONE, NULL)
-        return False
-    return True
-
-
 cdef inline bint identity_needed(const Principal* p) noexcept nogil:
     return not is_root(p) and not (p.kind == KIND_FED and p.flags & P_ISSUER_ROOT)
 
 
-cdef inline int identity_path(Call* c, const RequestPlans* r, const Entry* granted, RawDecision* a) noexcept nogil:
-    """Identity, then its limits; ALLOW is reported in `resource` with `granted` where the caller says so."""
-    cdef const Entry* e = NULL
-    cdef bint needed = identity_needed(c.principal)
-    if needed:
-        e = level_allow(c, r.own, 0)
-        if e == NULL:
-            return verdict(a, IMPLICIT_DENY, LAYER_IDENTITY, REASON_NONE, NULL)
-    if not limits_allow(c, r.own, a):
-        return DONE
-    if granted != NULL and not needed:
-        return verdict(a, ALLOW, LAYER_RESOURCE, REASON_NONE, granted)
-    return verdict(a, ALLOW, LAYER_IDENTITY, REASON_NONE, e)
+# -- grants: the combining table -------------------------------------------------------------------------------------------
+
+cdef enum OwnerRelation:       # of the principal to the owner of the resource; each HERE is followed by itself where 6.3 requires a grant
+    NO_ACCOUNT = 0             # a service, a provider, anonymous
+    ELSEWHERE = 1              # another account owns the resource, or what 6.4 treats like that
+    ELSEWHERE_ROOT = 2         # and the principal needs no identity policy
+    HERE = 3
+    HERE_FED = 5
+    HERE_FED_OF_ROOT = 7
+    HERE_ROOT = 9
+    N_RELATIONS = 11
 
 
-cdef inline int root_path(Call* c, const RequestPlans* r, const Grant* g, bint required, RawDecision* a) noexcept nogil:
-    if required and g.classes == 0:
-        return verdict(a, IMPLICIT_DENY, LAYER_RESOURCE, REASON_NONE, NULL)
-    if not session_policies_allow(c, r.own):
-        return verdict(a, IMPLICIT_DENY, LAYER_SESSION, REASON_NONE, NULL)
-    if g.classes:
-        return verdict(a, ALLOW, LAYER_RESOURCE, REASON_NONE, g.entry)
-    return verdict(a, ALLOW, LAYER_IDENTITY, REASON_NONE, NULL)
+cdef enum Needed:              # a cell of the table: what else has to allow
+    NEEDS_IDENTITY = 1
+    NEEDS_LIMITS = 2           # the boundary and the session policies, where the principal has them
+    BY_GRANT = 4               # an ALLOW is reported with the grant
+    REFUSED = 8                # the resource policies have to allow
+    COLUMNS = 5
 
 
-cdef inline int same_account_path(Call* c, const RequestPlans* r, RawDecision* a) noexcept nogil:
-    """6.4 `same_account`, with the rows of 6.5."""
-    cdef bint is_fed = c.principal.kind == KIND_FED
-    cdef bint required = (
-        (c.action.flags & ACT_STS_ROLE and c.is_role) or c.is_kms_key or c.action.flags & ACT_NEEDS_RESOURCE
-    )
-    cdef uint32_t bypass = CLASS_D if is_fed else CLASS_D | CLASS_STAR
-    cdef uint32_t sufficient = CLASS_ALL
-    cdef Grant g
-    if identity_needed(c.principal) or (is_fed and not required):
-        sufficient = bypass | CLASS_R | CLASS_P
-    resource_grant(c, r.resource, sufficient, bypass, &g)
-    if is_root(c.principal):
-        return root_path(c, r, &g, required, a)
-    if g.classes & bypass:
-        return verdict(a, ALLOW, LAYER_RESOURCE, REASON_NONE, g.entry)
-    if g.classes & (CLASS_R | CLASS_P):
-        if limits_allow(c, r.own, a):
-            return verdict(a, ALLOW, LAYER_RESOURCE, REASON_NONE, g.entry)
-        return DONE
-    if required and g.classes == 0:
-        return verdict(a, IMPLICIT_DENY, LAYER_RESOURCE, REASON_NONE, NULL)
-    return identity_path(c, r, g.entry if required else NULL, a)
+cdef extern from *:
+    """
+    /* 6.4, 6.5 by relation: where nothing is granted, where something is, where a role or session is named, where the grant is in a class
+       of the last column, which is enough by itself; that column. D is 1, R 2, P 4, A 8, `*` 16. A test compares each entry with the
+       specification. */
+    static const uint8_t fastiam_combining[] = {
+        8, 4, 4, 4, 31,        /* NO_ACCOUNT */
+        8, 3, 3, 3, 31,        /* ELSEWHERE */
+        8, 6, 6, 6, 31,        /* ELSEWHERE_ROOT */
+        3, 3, 6, 4, 17,        /* HERE */
+        8, 3, 6, 4, 17,        /* HERE, a grant is required */
+        3, 3, 6, 4, 1,         /* HERE_FED */
+        8, 3, 6, 4, 1,         /* HERE_FED, required */
+        2, 2, 6, 4, 1,         /* HERE_FED_OF_ROOT */
+        8, 6, 6, 4, 1,         /* HERE_FED_OF_ROOT, required */
+        2, 6, 6, 6, 17,        /* HERE_ROOT */
+        8, 6, 6, 6, 17,        /* HERE_ROOT, required */
+    };
+    """
+    const uint8_t* COMBINING "fastiam_combining"
+
+
+cdef inline uint32_t relation_of(const Call* c) noexcept nogil:
+    cdef const Principal* p = c.principal
+    cdef bint needed = identity_needed(p)
+    cdef uint32_t required
+    if has_no_account(p):
+        return NO_ACCOUNT
+    if not same_account(c) or (c.action.flags & ACT_SET_SOURCE_IDENTITY and is_role(p)):
+        return ELSEWHERE if needed else ELSEWHERE_ROOT
+    required = (c.action.flags & ACT_STS_ROLE and c.is_role) or c.is_kms_key or c.action.flags & ACT_NEEDS_RESOURCE != 0
+    if is_root(p):
+        return HERE_ROOT + required
+    if p.kind != KIND_FED:
+        return HERE + required
+    return (HERE_FED if needed else HERE_FED_OF_ROOT) + required
+
+
+cdef inline uint32_t needed_after(uint32_t relation, uint32_t classes) noexcept nogil:
+    """What else has to allow, where resource policies allow in some classes."""
+    cdef const uint8_t* plan = &COMBINING[relation * COLUMNS]
+    if classes & plan[4]:
+        return plan[3]
+    return plan[2] if classes & (CLASS_R | CLASS_P) else plan[1] if classes else plan[0]
+
+
+cdef inline uint32_t sufficient_classes(uint32_t relation) noexcept nogil:
+    """The classes whose grants are reported with an ALLOW (D51)."""
+    cdef const uint8_t* plan = &COMBINING[relation * COLUMNS]
+    if plan[1] & BY_GRANT:
+        return CLASS_ALL
+    return (CLASS_R | CLASS_P if plan[2] & BY_GRANT else 0) | (plan[4] if plan[3] & BY_GRANT else 0)
 
 
 cdef inline int grant_path(Call* c, const RequestPlans* r, RawDecision* a) noexcept nogil:
+    cdef uint32_t relation = relation_of(c), needed
+    cdef const Entry* e = NULL
     cdef Grant g
-    cdef bint chained = c.action.flags & ACT_SET_SOURCE_IDENTITY and is_role(c.principal)
-    if not has_no_account(c.principal) and same_account(c) and not chained:
-        return same_account_path(c, r, a)
-    resource_grant(c, r.resource, CLASS_ALL, CLASS_ALL, &g)
-    if g.classes == 0:
+    resource_grant(c, r.resource, sufficient_classes(relation), COMBINING[relation * COLUMNS + 4], &g)
+    needed = needed_after(relation, g.classes)
+    if needed == REFUSED:
         return verdict(a, IMPLICIT_DENY, LAYER_RESOURCE, REASON_NONE, NULL)
-    if has_no_account(c.principal):
+    if needed & NEEDS_IDENTITY:
+        e = level_allow(c, r.own, 0)
+        if e == NULL:
+            return verdict(a, IMPLICIT_DENY, LAYER_IDENTITY, REASON_NONE, NULL)
+    if needed & NEEDS_LIMITS and not boundary_allows(c, r.own):
+        return verdict(a, IMPLICIT_DENY, LAYER_BOUNDARY, REASON_NONE, NULL)
+    if needed & NEEDS_LIMITS and not session_policies_allow(c, r.own):
+        return verdict(a, IMPLICIT_DENY, LAYER_SESSION, REASON_NONE, NULL)
+    if needed & BY_GRANT:
         return verdict(a, ALLOW, LAYER_RESOURCE, REASON_NONE, g.entry)
-    return identity_path(c, r, g.entry, a)
+    return verdict(a, ALLOW, LAYER_IDENTITY, REASON_NONE, e)
 
 
 cdef inline int decide(Call* c, RawDecision* a) noexcept nogil:
