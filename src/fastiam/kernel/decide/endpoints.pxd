@@ -8,9 +8,9 @@ from fastiam.kernel.base.invariants cimport narrow16
 from fastiam.kernel.base.text cimport Text
 from fastiam.kernel.columns.column cimport item_text
 from fastiam.kernel.decide.blocks cimport Block, InputRange, ThreadState, is_pruning
-from fastiam.kernel.decide.fast_path cimport FACTS_COLON, FACTS_LONG, FACTS_STAR
+from fastiam.kernel.decide.fast_path cimport FACTS_LONG, FACTS_STAR
 from fastiam.kernel.decide.resource_facts cimport fetch_texts
-from fastiam.kernel.decide.row_driver cimport RowCursor, op_literals_match, needs_full_eval
+from fastiam.kernel.decide.row_driver cimport RowCursor, op_literals_match, needs_full_eval, reads_across
 from fastiam.kernel.decide.zone_filter cimport layer_plan
 from fastiam.kernel.eval.group_filter cimport has_pieces
 from fastiam.kernel.eval.key_columns cimport row_code
@@ -19,8 +19,7 @@ from fastiam.kernel.model.call cimport Call, ContextColumn, is_supplied
 from fastiam.kernel.model.conditions cimport ATOM_FIXED, Atom, T
 from fastiam.kernel.model.ids cimport NONE, ONE, Range
 from fastiam.kernel.model.match_ops cimport (
-    MATCHOP_MAY_CROSS, MATCHOP_ENDS_ONLY, MATCHOP_HAS_PRINCIPAL, MatchOp, STEP_CONDITION, STEP_MATCHED, STEP_GROUP_FILTER, STEP_INDEX_PROBE,
-    STEP_FULL_EVAL,
+    MATCHOP_ENDS_ONLY, MATCHOP_HAS_PRINCIPAL, MatchOp, STEP_CONDITION, STEP_MATCHED, STEP_GROUP_FILTER, STEP_INDEX_PROBE, STEP_FULL_EVAL,
 )
 from fastiam.kernel.model.plan cimport PLAN_HAS_PROGRAM, Plan, PATH_GENERAL
 from fastiam.kernel.model.string_table cimport table_find
@@ -128,7 +127,7 @@ cdef inline bint cannot_match(const RowCursor* l, const MatchOp* f) noexcept nog
 
 cdef inline bint is_known_match(RowCursor* l, const MatchOp* f, const RowInputs* q) noexcept nogil:
     """Whether a statement surely applies."""
-    if f.flags & (MATCHOP_HAS_PRINCIPAL | MATCHOP_ENDS_ONLY) or (f.flags & MATCHOP_MAY_CROSS and l.facts & FACTS_COLON):
+    if f.flags & (MATCHOP_HAS_PRINCIPAL | MATCHOP_ENDS_ONLY) or reads_across(f, l.facts):
         return False
     if has_pieces(f):
         if l.facts & FACTS_STAR or not op_literals_match(l, f):

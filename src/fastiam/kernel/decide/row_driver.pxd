@@ -247,6 +247,11 @@ cdef inline int64_t variable_position(const MatchOp* f, const uint8_t* pattern, 
     return field + before
 
 
+cdef inline bint reads_across(const MatchOp* f, uint64_t facts) noexcept nogil:
+    """Whether the crossing reading of a pattern counts for a resource (R5)."""
+    return f.flags & MATCHOP_MAY_CROSS != 0 and facts & FACTS_COLON != 0
+
+
 cdef inline int variable_matches(Call* c, uint32_t principal_id, const MatchOp* f, const Text* resource, uint64_t facts) noexcept nogil:
     """Whether a resource matches a pattern of STEP_VARIABLE, whose prefix matches as far as it is compared; U: it needs more than the principal."""
     cdef const uint8_t* pattern = c.t.pool + f.text
@@ -255,7 +260,7 @@ cdef inline int variable_matches(Call* c, uint32_t principal_id, const MatchOp* 
     cdef Text value
     cdef int64_t position
     cdef int truth
-    if f.flags & MATCHOP_MAY_CROSS and facts & FACTS_COLON:
+    if reads_across(f, facts):
         return U
     truth = variable_text(c, principal_id, variable_index(pattern + f.mid_at), &value)
     if truth != T:
@@ -281,7 +286,7 @@ cdef inline bint needs_full_eval(const RowCursor* l, const MatchOp* f) noexcept 
     """The statement has to be evaluated in full."""
     if f.first == STEP_FULL_EVAL or f.flags & MATCHOP_ENDS_ONLY or (f.flags & MATCHOP_HAS_PRINCIPAL and l.facts & FACTS_STAR):
         return True
-    return f.flags & MATCHOP_MAY_CROSS and l.facts & FACTS_COLON and may_cross(f, l.pool, <const char*>l.text, <const char*>l.end)
+    return reads_across(f, l.facts) and may_cross(f, l.pool, <const char*>l.text, <const char*>l.end)
 
 
 cdef inline uint32_t op_match_classes(ThreadState* s, RowCursor* l, const MatchOp* f) noexcept nogil:
