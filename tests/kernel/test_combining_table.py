@@ -14,7 +14,15 @@ from fastiam.spec.layers import WITH_BOUNDARY, WITH_SESSION, WITHOUT_ACCOUNT, La
 
 CLASSES = {"D": 1, "R": 2, "P": 4, "A": 8, "*": 16}
 NEEDS_IDENTITY, NEEDS_LIMITS, BY_GRANT, REFUSED = 1, 2, 4, 8
-NO_ACCOUNT, ELSEWHERE, ELSEWHERE_ROOT, HERE, HERE_FED, HERE_FED_OF_ROOT, HERE_ROOT = 0, 1, 2, 3, 5, 7, 9
+NO_ACCOUNT, OTHER_ACCOUNT, OTHER_ACCOUNT_ROOT, SAME_ACCOUNT, SAME_ACCOUNT_FED, SAME_ACCOUNT_FED_OF_ROOT, SAME_ACCOUNT_ROOT = (
+    0,
+    1,
+    2,
+    3,
+    5,
+    7,
+    9,
+)
 ROOTS = (PrincipalKind.ROOT, PrincipalKind.AROOT)
 ROLES = (PrincipalKind.ROLE, PrincipalKind.SLR)
 BOOLS = (False, True)
@@ -25,10 +33,10 @@ def relation_of(inputs: DecisionInputs) -> int:
     if inputs.kind in WITHOUT_ACCOUNT:
         return NO_ACCOUNT
     if not inputs.same_account or inputs.chained_identity:
-        return ELSEWHERE if inputs.identity_needed else ELSEWHERE_ROOT
+        return OTHER_ACCOUNT if inputs.identity_needed else OTHER_ACCOUNT_ROOT
     if inputs.kind is PrincipalKind.FED:
-        return (HERE_FED_OF_ROOT if inputs.issued_by_root else HERE_FED) + inputs.required
-    return (HERE_ROOT if inputs.kind in ROOTS else HERE) + inputs.required
+        return (SAME_ACCOUNT_FED_OF_ROOT if inputs.issued_by_root else SAME_ACCOUNT_FED) + inputs.required
+    return (SAME_ACCOUNT_ROOT if inputs.kind in ROOTS else SAME_ACCOUNT) + inputs.required
 
 
 def verdict(needed: int, identity: bool, boundary: bool, session: bool) -> tuple[Outcome, Layer]:
@@ -62,4 +70,4 @@ def test_each_entry_of_the_combining_table_equals_the_specification(kind: Princi
 
 
 def test_combining_table_has_no_other_rows() -> None:
-    assert combining(HERE_ROOT + 1) is not None and combining(HERE_ROOT + 2) is None
+    assert combining(SAME_ACCOUNT_ROOT + 1) is not None and combining(SAME_ACCOUNT_ROOT + 2) is None

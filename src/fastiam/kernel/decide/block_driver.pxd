@@ -7,7 +7,7 @@ from libc.stdint cimport INT64_MIN, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from fastiam.kernel.base.invariants cimport narrow16, narrow32, narrow8
-from fastiam.kernel.decide.combine cimport HERE, NEEDS_IDENTITY, NEEDS_LIMITS, needed_after
+from fastiam.kernel.decide.combine cimport SAME_ACCOUNT, NEEDS_IDENTITY, NEEDS_LIMITS, needed_after
 from fastiam.kernel.decide.condition_batch cimport evaluate_conditions
 from fastiam.kernel.decide.blocks cimport (
     BLOCK, BOUNDARY_STAGE, IS_CROSS_ACCOUNT, RESOURCE_ALLOW_STAGE, RESOURCE_PLAN, LEVEL_ALLOWS, MAX_PENDING, RESOURCE_MUST_ALLOW,
@@ -203,7 +203,7 @@ cdef inline void evaluate_full_statements(ThreadState* s, RowCursor* l, int64_t 
             set_row(b, l, row, <uint32_t>items[j])
             classes = op_match_classes(s, l, t.match_ops + at)
             if classes and b.stage[l.i] == RESOURCE_ALLOW_STAGE and not b.pending_stages[l.i] & IS_CROSS_ACCOUNT:
-                needed = needed_after(HERE, classes)
+                needed = needed_after(SAME_ACCOUNT, classes)
                 if not needed & (NEEDS_IDENTITY | NEEDS_LIMITS):
                     b.pending_stages[l.i] &= ~STAGES
                 elif not needed & NEEDS_IDENTITY or (b.pending_stages[l.i] & RESOURCE_MUST_ALLOW and (b.n_pending[l.i] or at + 1 != b.stop[l.i])):

@@ -123,10 +123,10 @@ cdef inline bint resource_policy_governs(const Call* c) noexcept nogil:
 
 
 cdef inline bint require_plan(Call* c, bint applies, uint32_t policy_set, Plan* plan, RawDecision* a) noexcept nogil:
-    plan[0] = c.t.cells.plans[0]
+    cells[0] = c.t.cells.plans[0]
     if not applies:
         return True
-    plan[0] = find_plan(c.t, policy_set, action_key(c, policy_set))[0]
+    cells[0] = find_plan(c.t, policy_set, action_key(c, policy_set))[0]
     if plan.n == 0:
         a.missing = policy_set
         a.missing_flag = 0
@@ -263,14 +263,14 @@ cdef inline bint identity_needed(const Principal* p) noexcept nogil:
 
 # -- grants: the combining table -------------------------------------------------------------------------------------------
 
-cdef enum OwnerRelation:       # of the principal to the owner of the resource; each HERE is followed by itself where 6.3 requires a grant
+cdef enum OwnerRelation:       # of the principal to the owner of the resource; behind each SAME_ACCOUNT comes the same where 6.3 requires a grant
     NO_ACCOUNT = 0             # a service, a provider, anonymous
-    ELSEWHERE = 1              # another account owns the resource, or what 6.4 treats like that
-    ELSEWHERE_ROOT = 2         # and the principal needs no identity policy
-    HERE = 3
-    HERE_FED = 5
-    HERE_FED_OF_ROOT = 7
-    HERE_ROOT = 9
+    OTHER_ACCOUNT = 1          # another account owns the resource, or what 6.4 treats like that
+    OTHER_ACCOUNT_ROOT = 2     # and the principal needs no identity policy
+    SAME_ACCOUNT = 3
+    SAME_ACCOUNT_FED = 5
+    SAME_ACCOUNT_FED_OF_ROOT = 7
+    SAME_ACCOUNT_ROOT = 9
     N_RELATIONS = 11
 
 
@@ -289,16 +289,16 @@ cdef extern from *:
        specification. */
     static const uint8_t fastiam_combining[] = {
         8, 4, 4, 4, 31,        /* NO_ACCOUNT */
-        8, 3, 3, 3, 31,        /* ELSEWHERE */
-        8, 6, 6, 6, 31,        /* ELSEWHERE_ROOT */
-        3, 3, 6, 4, 17,        /* HERE */
-        8, 3, 6, 4, 17,        /* HERE, a grant is required */
-        3, 3, 6, 4, 1,         /* HERE_FED */
-        8, 3, 6, 4, 1,         /* HERE_FED, required */
-        2, 2, 6, 4, 1,         /* HERE_FED_OF_ROOT */
-        8, 6, 6, 4, 1,         /* HERE_FED_OF_ROOT, required */
-        2, 6, 6, 6, 17,        /* HERE_ROOT */
-        8, 6, 6, 6, 17,        /* HERE_ROOT, required */
+        8, 3, 3, 3, 31,        /* OTHER_ACCOUNT */
+        8, 6, 6, 6, 31,        /* OTHER_ACCOUNT_ROOT */
+        3, 3, 6, 4, 17,        /* SAME_ACCOUNT */
+        8, 3, 6, 4, 17,        /* SAME_ACCOUNT, a grant is required */
+        3, 3, 6, 4, 1,         /* SAME_ACCOUNT_FED */
+        8, 3, 6, 4, 1,         /* SAME_ACCOUNT_FED, required */
+        2, 2, 6, 4, 1,         /* SAME_ACCOUNT_FED_OF_ROOT */
+        8, 6, 6, 4, 1,         /* SAME_ACCOUNT_FED_OF_ROOT, required */
+        2, 6, 6, 6, 17,        /* SAME_ACCOUNT_ROOT */
+        8, 6, 6, 6, 17,        /* SAME_ACCOUNT_ROOT, required */
     };
     """
     const uint8_t* COMBINING "fastiam_combining"
@@ -311,29 +311,29 @@ cdef inline uint32_t relation_of(const Call* c) noexcept nogil:
     if has_no_account(p):
         return NO_ACCOUNT
     if not same_account(c) or (c.action.flags & ACT_SET_SOURCE_IDENTITY and is_role(p)):
-        return ELSEWHERE if needed else ELSEWHERE_ROOT
+        return OTHER_ACCOUNT if needed else OTHER_ACCOUNT_ROOT
     required = (c.action.flags & ACT_STS_ROLE and c.is_role) or c.is_kms_key or c.action.flags & ACT_NEEDS_RESOURCE != 0
     if is_root(p):
-        return HERE_ROOT + required
+        return SAME_ACCOUNT_ROOT + required
     if p.kind != KIND_FED:
-        return HERE + required
-    return (HERE_FED if needed else HERE_FED_OF_ROOT) + required
+        return SAME_ACCOUNT + required
+    return (SAME_ACCOUNT_FED if needed else SAME_ACCOUNT_FED_OF_ROOT) + required
 
 
 cdef inline uint32_t needed_after(uint32_t relation, uint32_t classes) noexcept nogil:
     """What else has to allow, where resource policies allow in some classes."""
-    cdef const uint8_t* plan = &COMBINING[relation * COLUMNS]
-    if classes & plan[4]:
-        return plan[3]
-    return plan[2] if classes & (CLASS_R | CLASS_P) else plan[1] if classes else plan[0]
+    cdef const uint8_t* cells = &COMBINING[relation * COLUMNS]
+    if classes & cells[4]:
+        return cells[3]
+    return cells[2] if classes & (CLASS_R | CLASS_P) else cells[1] if classes else cells[0]
 
 
 cdef inline uint32_t sufficient_classes(uint32_t relation) noexcept nogil:
     """The classes whose grants are reported with an ALLOW (D51)."""
-    cdef const uint8_t* plan = &COMBINING[relation * COLUMNS]
-    if plan[1] & BY_GRANT:
+    cdef const uint8_t* cells = &COMBINING[relation * COLUMNS]
+    if cells[1] & BY_GRANT:
         return CLASS_ALL
-    return (CLASS_R | CLASS_P if plan[2] & BY_GRANT else 0) | (plan[4] if plan[3] & BY_GRANT else 0)
+    return (CLASS_R | CLASS_P if cells[2] & BY_GRANT else 0) | (cells[4] if cells[3] & BY_GRANT else 0)
 
 
 cdef inline int grant_path(Call* c, const RequestPlans* r, RawDecision* a) noexcept nogil:

@@ -165,7 +165,9 @@ cdef inline uint32_t find_dependencies(const Call* c, const Atom* atom) noexcept
         if not k.is_resource_tag:
             dependencies |= DEP_PRINCIPAL_ONLY
     # INVARIANT: the principal is in the keys of what is kept across batches, none of which is 0
-    if at < 0 and dependencies & (DEP_PRINCIPAL | DEP_NULL_PRINCIPAL) and (has_trait(k, OF_OWNER) or has_trait(k, LASTING) and dependencies & DEP_PRINCIPAL_ONLY):
+    if at < 0 and dependencies & (DEP_PRINCIPAL | DEP_NULL_PRINCIPAL) and (
+        has_trait(k, OF_OWNER) or has_trait(k, LASTING) and dependencies & DEP_PRINCIPAL_ONLY
+    ):
         if variables_are_principal_keys(c.t, atom):
             dependencies |= DEP_CROSS_BATCH
     if reads_template_key(c.t, atom):
