@@ -123,10 +123,10 @@ cdef inline bint resource_policy_governs(const Call* c) noexcept nogil:
 
 
 cdef inline bint require_plan(Call* c, bint applies, uint32_t policy_set, Plan* plan, RawDecision* a) noexcept nogil:
-    cells[0] = c.t.cells.plans[0]
+    plan[0] = c.t.cells.plans[0]
     if not applies:
         return True
-    cells[0] = find_plan(c.t, policy_set, action_key(c, policy_set))[0]
+    plan[0] = find_plan(c.t, policy_set, action_key(c, policy_set))[0]
     if plan.n == 0:
         a.missing = policy_set
         a.missing_flag = 0
