@@ -32,7 +32,7 @@ FOREIGN = "999999999999"
 TEAMS, STAGES = ["red", "blue", "green", "grey"], ["dev", "test", "prod"]
 ROLES_EACH = 25
 SMALL = 1_000, 100, 10  # rows of small batches
-MOST_SMALL = 20_000  # rows that are decided in small batches
+MAX_SMALL = 20_000  # rows that are decided in small batches
 REPEATS = 3
 Values = Callable[[random.Random, "Rows"], list[Any]]
 
@@ -220,7 +220,7 @@ def measure(engine: fastiam.Engine, runs: Iterable[Sequence[Shape]]) -> float:
 
 def small(shape: Shape, n: int) -> list[Shape]:
     """Its first rows in batches of `n`."""
-    starts = range(0, min(shape.size, MOST_SMALL, 100 * n) - n + 1, n)
+    starts = range(0, min(shape.size, MAX_SMALL, 100 * n) - n + 1, n)
     return [shape.mapped(lambda column, at=at: column.slice(at, n)) for at in starts]  # type: ignore[misc]
 
 

@@ -149,12 +149,12 @@ def test_values_that_a_test_cannot_read_are_counted_and_marked(source: str, targ
 def test_other_verbs_name_values_that_a_test_cannot_read(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("r.csv").write_text(as_csv([(ANA, "s3:PutObject", KEY, "host"), (ANA, "s3:PutObject", KEY, "10.0.0.1")]))
     given = ["--policies", "policies.json", "--context", "aws:SourceIp=host"]
-    said = "`aws:SourceIp`: `host` cannot be read as an IP address: a Deny that tests it applies, an Allow does not"
+    stated = "`aws:SourceIp`: `host` cannot be read as an IP address: a Deny that tests it applies, an Allow does not"
     for verb in (["who-can", "s3:PutObject", KEY], ["what-can", ANA, "--resource", KEY], ["explain", ANA, "s3:PutObject", KEY]):
         run([*verb, *given])
-        assert f"{said}\n" in capsys.readouterr().err, verb
+        assert f"{stated}\n" in capsys.readouterr().err, verb
     run(["diff", "--old", "policies.json", "--new", "policies.json", "--requests", "r.csv"])
-    assert f"{said} (1 row)\n" in capsys.readouterr().err
+    assert f"{stated} (1 row)\n" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("target", READ)

@@ -221,7 +221,7 @@ def compare_directory(
     case: Mapping[str, Json], *, forms: tuple[str, ...] = ("numpy", "arrow", "dictionary")
 ) -> Iterator[tuple[int, str]]:
     """Rows on which the engine and the reference differ, each with how: one by one, in every form of batch, and in a batch of an
-    engine that has met none of their names."""
+    engine that has seen none of their names."""
     world = World(case)
     engine = world.compile()
     runs: dict[str, Callable[[], list[Answer]]] = {

@@ -35,7 +35,7 @@ def results_of(prover: InvariantProver, tests: _Tests, jobs: int) -> Generator[E
             prover.warnings += warnings
             yield result
     except BrokenProcessPool:
-        message = "a process that proves invariants was killed, perhaps for want of memory"
+        message = "a process that proves invariants was killed, perhaps because there is no memory left"
         raise SourceError(
             message, source=tests[0][1].at.source.name, hint=Hint("use fewer `jobs`", "use fewer `--jobs`")
         ) from None

@@ -1,4 +1,4 @@
-"""The actions that proofs look at one by one, against the rules that no policy changes."""
+"""The actions that proofs decide one by one, against the rules that no policy changes."""
 
 from __future__ import annotations
 
