@@ -254,7 +254,7 @@ def test_gate_counts_of_another_compiler_are_not_compared():
 
 def test_gate_record_contains_all_benches():
     record = json.loads(gates.RECORD.read_text())
-    assert len(record["instructions_per_thousand_requests"]) == 14
+    assert len(record["instructions_per_thousand_requests"]) == 13
     assert {"compiler", "python", "machine"} <= set(record)
 
 
