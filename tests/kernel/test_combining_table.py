@@ -53,7 +53,7 @@ def verdict(needed: int, identity: bool, boundary: bool, session: bool) -> tuple
 
 
 @pytest.mark.parametrize("kind", PrincipalKind)
-def test_each_entry_of_the_combining_table_equals_the_specification(kind: PrincipalKind) -> None:
+def test_entry_of_the_combining_table_is_as_specified(kind: PrincipalKind) -> None:
     chained = BOOLS if kind in ROLES else (False,)
     roots = BOOLS if kind is PrincipalKind.FED else (False,)
     for same, chains, required, of_root in product(BOOLS, chained, BOOLS, roots):

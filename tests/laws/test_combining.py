@@ -135,7 +135,7 @@ SLOW = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("ROLE", "FED")]
 
 @pytest.mark.parametrize("kind", ["USER", *SLOW, "SLR", "ROOT", "AROOT", "other"])
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
-def test_each_combination_of_layers_is_decided_as_by_the_specification(world: World, kind: str, endpoint: str) -> None:
+def test_combination_of_layers_is_decided_as_specified(world: World, kind: str, endpoint: str) -> None:
     context = {} if ENDPOINTS[endpoint] is None else {"aws:SourceVpce": ENDPOINTS[endpoint]}
     asking = world.asking[kind]
     rows = [

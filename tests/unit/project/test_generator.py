@@ -155,7 +155,7 @@ def test_specification_and_table_have_the_same_operators():
     assert {*spec_operators.OPERATORS, "Null"} == set(BASE_OPERATORS) == set(v.OPERATORS)
 
 
-def test_specification_and_table_agree_on_the_properties_of_operators():
+def test_specification_and_table_agree_on_operators():
     """Columns V and W of 4.2, and C2."""
     of_spec = {name: (op.negated, op.variables, op.wildcards) for name, op in spec_operators.OPERATORS.items()}
     of_table = {name: (op.negated, op.variables, op.wildcards) for name, op in BASE_OPERATORS.items()}
