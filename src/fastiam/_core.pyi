@@ -19,6 +19,8 @@ from fastiam.model.session import Session
 # a request of a list: principal, action, resource, and the context if there is one
 _Asked = tuple[str | Session, str, str] | tuple[str | Session, str, str, Context | None]
 
+__pyx_capi__: dict[str, object]  # what other modules call
+
 @disjoint_base
 class Core:
     names: Names
