@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from fastiam.analysis.escalation.paths import EscalationPath, EscalationStep
     from fastiam.analysis.filter import Filter
     from fastiam.analysis.invariants.model import Invariant, InvariantOutcome, InvariantResult
-    from fastiam.analysis.invariants.prove import prove_invariant
+    from fastiam.analysis.invariants.prove_invariant import prove_invariant
     from fastiam.analysis.lint.document import lint
     from fastiam.analysis.proof.candidate_requests import ProofRequest
     from fastiam.analysis.proof.prove import access_not_granted, no_new_access
@@ -203,7 +203,7 @@ _HOMES = {
     "analysis.filter": ("Filter",),
     "analysis.access.grants": ("Grant", "Limit", "GrantStatement"),
     "analysis.invariants.model": ("Invariant", "InvariantOutcome", "InvariantResult"),
-    "analysis.invariants.prove": ("prove_invariant",),
+    "analysis.invariants.prove_invariant": ("prove_invariant",),
     "analysis.proof.prove": ("access_not_granted", "no_new_access"),
     "analysis.proof.public": ("not_public",),
     "analysis.proof.candidate_requests": ("ProofRequest",),

@@ -29,7 +29,7 @@ import fastiam
 from fastiam import Decision, Engine, Explanation, MatchClass, Outcome, Reason, StatementRef
 from fastiam.analysis.access.decision_changes import Change
 from fastiam.analysis.access.replay import Verdict
-from fastiam.credentials.errors import AccessDeniedError
+from fastiam.credentials.sts_errors import AccessDeniedError
 from fastiam.model.result import Result
 
 A = "111111111111"

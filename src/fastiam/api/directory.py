@@ -141,7 +141,7 @@ class Directory(AccountModel):
 
     def to_json(self) -> str:
         """Return the directory in fastiam's own format, version 1, which `fastiam.load` reads."""
-        from fastiam.directory.export import write_directory  # PERF: few programs write files
+        from fastiam.directory.directory_export import write_directory  # PERF: few programs write files
 
         return write_directory(self.tables, self._user_pools().tables)
 

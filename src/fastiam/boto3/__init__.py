@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import Any, Literal, Self, TypeVar, cast
 from weakref import WeakSet, ref
 
-from fastiam.boto3.errors import UncheckedCall, UndecidedCall, UnknownCredentials, UnmappedCall
+from fastiam.boto3.call_errors import UncheckedCall, UndecidedCall, UnknownCredentials, UnmappedCall
 from fastiam.errors import RequestValueError, missing_package
 
 try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import botocore
 
 from fastiam.analysis.access.call_decisions import CallDecision
-from fastiam.boto3.errors import UncheckedCall
+from fastiam.boto3.call_errors import UncheckedCall
 from fastiam.boto3.recorded import CheckedRequest, name_of
 from fastiam.boto3.refusals import refusal_message
 from fastiam.model.key_registry import spelled

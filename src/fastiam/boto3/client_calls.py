@@ -22,11 +22,11 @@ from botocore.exceptions import ClientError
 
 from fastiam.api.directory import Directory
 from fastiam.api.suggestion import Suggestion, suggest_policy
+from fastiam.boto3.call_errors import UncheckedCall, UndecidedCall, UnknownCredentials, UnmappedCall
 from fastiam.boto3.call_facts import CallFacts
 from fastiam.boto3.call_messages import not_announced, refused_message, undecided_message
 from fastiam.boto3.draft import Draft, draft_of
 from fastiam.boto3.endpoint_state import AccountState, OpenState
-from fastiam.boto3.errors import UncheckedCall, UndecidedCall, UnknownCredentials, UnmappedCall
 from fastiam.boto3.issued_sessions import issued_session
 from fastiam.boto3.recorded import (
     CheckedRequest,

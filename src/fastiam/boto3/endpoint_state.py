@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from fastiam.api.directory import Directory
-from fastiam.boto3.errors import UncheckedCall
+from fastiam.boto3.call_errors import UncheckedCall
 from fastiam.errors import FastiamError
 from fastiam.model.arn import split_arn
 from fastiam.model.profile import PrincipalKind

@@ -285,7 +285,7 @@ def _with_file(error: PolicyError) -> PolicyError:
 
 def show_record(record: object, form: str, **more: object) -> int:
     """Print a record as it is now."""
-    from fastiam.directory.export import plain_record
+    from fastiam.directory.directory_export import plain_record
 
     show(plain_record(record) | more, form)
     return exits.OK

@@ -11,8 +11,8 @@ from fastiam.cli.html_report import write_report
 from fastiam.cli.sarif import artifact, described_rule, log_of
 from fastiam.errors import FastiamError, Severity
 from fastiam.testing.coverage import Coverage
+from fastiam.testing.file_paths import root_of
 from fastiam.testing.output import failure_text, summary, visible
-from fastiam.testing.paths import root_of
 from fastiam.testing.report import ExampleResult, TestReport, message_of
 
 _PAGE = "docs/test-files.md"

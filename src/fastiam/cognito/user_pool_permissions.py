@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from fastiam.aws_data.service_models import service
-from fastiam.cognito.errors import CognitoError
+from fastiam.cognito.cognito_errors import CognitoError
 from fastiam.directory.user_pool_records import Pool
 from fastiam.directory.user_pool_store import UserPoolStore
 from fastiam.sts.signed_calls import Permission, SignedCall, everything, given, passed_to, sent_tag_keys, stored_tag_keys

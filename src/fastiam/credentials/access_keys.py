@@ -9,11 +9,11 @@ from datetime import datetime, timedelta
 from functools import lru_cache, partial
 
 from fastiam.credentials.credential_records import AccessKey, Status
-from fastiam.credentials.errors import AuthenticationError, ValidationError
 from fastiam.credentials.ids import LONG_TERM, new_key_id, new_secret
 from fastiam.credentials.keyring import Keyring
 from fastiam.credentials.results import Credentials
 from fastiam.credentials.secret import Secret, shown, takes_secrets
+from fastiam.credentials.sts_errors import AuthenticationError, ValidationError
 from fastiam.credentials.sts_state import State, access_key_purpose
 from fastiam.errors import StoreError
 from fastiam.model.request import shorten

@@ -15,8 +15,8 @@ from datetime import datetime, timedelta
 import pyotp
 
 from fastiam.credentials.credential_records import MfaDevice
-from fastiam.credentials.errors import AuthenticationError, ValidationError
 from fastiam.credentials.secret import Secret, shown, takes_secrets
+from fastiam.credentials.sts_errors import AuthenticationError, ValidationError
 from fastiam.credentials.sts_state import State, mfa_purpose
 from fastiam.credentials.text_rules import TextRule, check_form
 from fastiam.directory.naming_rules import read_tags, tag_errors

@@ -11,8 +11,8 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from fastiam.credentials.credential_records import Password, PasswordPolicy
-from fastiam.credentials.errors import AuthenticationError, ValidationError
 from fastiam.credentials.secret import Secret, SecretBytes, shown, takes_secrets
+from fastiam.credentials.sts_errors import AuthenticationError, ValidationError
 from fastiam.credentials.sts_state import State
 from fastiam.directory.naming_rules import check_account
 from fastiam.model.profile import PrincipalKind

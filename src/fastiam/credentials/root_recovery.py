@@ -11,10 +11,10 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from fastiam.credentials.credential_records import Event, RootContact
-from fastiam.credentials.errors import AuthenticationError, StsError, ValidationError
 from fastiam.credentials.mfa import MfaDevices
 from fastiam.credentials.passwords import Passwords
 from fastiam.credentials.secret import Secret, takes_secrets
+from fastiam.credentials.sts_errors import AuthenticationError, StsError, ValidationError
 from fastiam.credentials.sts_state import State
 from fastiam.directory.naming_rules import check_account
 

@@ -12,7 +12,7 @@ from functools import wraps
 from inspect import signature
 from typing import Any, ParamSpec, TypeVar
 
-from fastiam.credentials.errors import ValidationError
+from fastiam.credentials.sts_errors import ValidationError
 from fastiam.model.request import shorten
 from fastiam.model.secret import Secret, SecretBytes, hidden
 

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from fastiam.credentials.credential_records import CredentialStore, Event
-from fastiam.credentials.errors import AuthenticationError, ValidationError
 from fastiam.credentials.keyring import Keyring
 from fastiam.credentials.secret import Secret, shown
+from fastiam.credentials.sts_errors import AuthenticationError, ValidationError
 from fastiam.directory.account_records import Entity, Tables
 from fastiam.directory.principal_refs import PrincipalRef, parse_principal
 from fastiam.directory.transactions import RecordStore

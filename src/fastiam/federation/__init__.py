@@ -17,7 +17,13 @@ except ModuleNotFoundError as error:
     raise missing_package("verifying outside identities", error, "federation") from None
 
 from fastiam.federation.audit import Audit, AuditEvent, log_event
-from fastiam.federation.errors import CommunicationError, ExpiredTokenError, IdentityTokenError, ProviderError, RejectedClaimError
+from fastiam.federation.federation_errors import (
+    CommunicationError,
+    ExpiredTokenError,
+    IdentityTokenError,
+    ProviderError,
+    RejectedClaimError,
+)
 from fastiam.federation.federation_service import Federation
 from fastiam.federation.fetch import Fetch, FetchError, FetchLimits, FetchResult
 from fastiam.federation.group_roles import roles_of_groups

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from fastiam.credentials.errors import AuthenticationError, StsError
 from fastiam.credentials.keyring import Keyring
+from fastiam.credentials.sts_errors import AuthenticationError, StsError
 from fastiam.errors import FastiamError
 
 _logger = logging.getLogger("fastiam.federation")

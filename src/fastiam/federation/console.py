@@ -12,11 +12,11 @@ from datetime import UTC, datetime, timedelta
 
 import orjson
 
-from fastiam.credentials.errors import ValidationError
 from fastiam.credentials.keyring import KeyringError
 from fastiam.credentials.results import Caller, Credentials
 from fastiam.credentials.secret import Secret
-from fastiam.federation.errors import ExpiredTokenError, IdentityTokenError
+from fastiam.credentials.sts_errors import ValidationError
+from fastiam.federation.federation_errors import ExpiredTokenError, IdentityTokenError
 from fastiam.federation.replay_protection import Replays
 from fastiam.federation.saml import CONSOLE, SamlCalls
 from fastiam.federation.state import FederationState

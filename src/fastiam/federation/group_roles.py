@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from fastiam.credentials.errors import ValidationError
+from fastiam.credentials.sts_errors import ValidationError
 from fastiam.model.arn import is_account
 
 BY_ACCOUNT = r"AWS-(?P<account>[0-9]{12})-(?P<role>[\w+=,.@-]{1,64})"

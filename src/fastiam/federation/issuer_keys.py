@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
-from fastiam.federation.errors import CommunicationError, IdentityTokenError
+from fastiam.federation.federation_errors import CommunicationError, IdentityTokenError
 from fastiam.federation.fetch import Fetch, FetchError, FetchLimits
 from fastiam.federation.jwks import KeySet, read_jwks
 from fastiam.runtime import forking

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from fastiam.credentials.secret import Secret
-from fastiam.federation.errors import CommunicationError, ExpiredTokenError, IdentityTokenError, RejectedClaimError
+from fastiam.federation.federation_errors import CommunicationError, ExpiredTokenError, IdentityTokenError, RejectedClaimError
 from fastiam.federation.fetch import Fetch, FetchError, FetchLimits
 from fastiam.federation.oidc_token import MAX_SUBJECT, has_control
 from fastiam.strict_json import IDENTITY_LIMITS, read_object

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from fastiam.credentials.errors import AccessDeniedError, ValidationError
 from fastiam.credentials.results import Assertion, AssumedRole
+from fastiam.credentials.sts_errors import AccessDeniedError, ValidationError
 from fastiam.credentials.text_rules import check_form
 from fastiam.federation.audit import Entry, digest_of, secret_hash
-from fastiam.federation.errors import IdentityTokenError
+from fastiam.federation.federation_errors import IdentityTokenError
 from fastiam.federation.issuer_keys import IssuerKeys, KeySource
 from fastiam.federation.oauth_tokens import USER_KEYS, AccessToken, TokenChecker, check_access_token
 from fastiam.federation.oidc_claims import SessionClaims, read_keys, read_session_claims

@@ -7,9 +7,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fastiam.credentials.errors import ValidationError
+from fastiam.credentials.sts_errors import ValidationError
 from fastiam.credentials.text_rules import check_form
-from fastiam.federation.errors import IdentityTokenError
+from fastiam.federation.federation_errors import IdentityTokenError
 from fastiam.federation.oidc_token import Audience, has_control
 from fastiam.model.request import shorten
 from fastiam.sts import parameter_limits as limits

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from fastiam.directory.account_records import OidcProvider
 from fastiam.errors import DirectoryError
-from fastiam.federation.errors import ProviderError
+from fastiam.federation.federation_errors import ProviderError
 from fastiam.federation.jwks import read_jwks
 from fastiam.federation.state import FederationState
 from fastiam.model.request import shorten

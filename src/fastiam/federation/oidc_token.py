@@ -17,7 +17,7 @@ from typing import Any
 from jwt.api_jws import PyJWS
 from jwt.exceptions import PyJWTError
 
-from fastiam.federation.errors import ExpiredTokenError, IdentityTokenError
+from fastiam.federation.federation_errors import ExpiredTokenError, IdentityTokenError
 from fastiam.federation.jwks import ALGORITHMS, VerificationKey
 from fastiam.model.request import shorten
 from fastiam.strict_json import IDENTITY_LIMITS, read_object

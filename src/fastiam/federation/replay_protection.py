@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from fastiam.credentials.federation_records import FederationStore, Horizon, Redemption
 from fastiam.directory.transactions import SINGLE
-from fastiam.federation.errors import IdentityTokenError
+from fastiam.federation.federation_errors import IdentityTokenError
 
 _SWEEP = timedelta(minutes=5)  # between two sweeps
 

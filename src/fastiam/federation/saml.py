@@ -9,11 +9,11 @@ from datetime import datetime, timedelta
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-from fastiam.credentials.errors import AccessDeniedError, ValidationError
 from fastiam.credentials.results import Assertion, AssumedRole
+from fastiam.credentials.sts_errors import AccessDeniedError, ValidationError
 from fastiam.directory.account_records import SamlProvider
 from fastiam.federation.audit import Entry, digest_of
-from fastiam.federation.errors import IdentityTokenError
+from fastiam.federation.federation_errors import IdentityTokenError
 from fastiam.federation.replay_protection import Replays, Use
 from fastiam.federation.saml_assertion import REDEEM, Facts, name_qualifier, read_facts
 from fastiam.federation.saml_attributes import (

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple, NoReturn, Protocol
 
 from fastiam.directory.account_records import SamlProvider
-from fastiam.federation.errors import ExpiredTokenError
+from fastiam.federation.federation_errors import ExpiredTokenError
 from fastiam.federation.saml_response import Verified, invalid
 from fastiam.federation.saml_times import read_time
 from fastiam.federation.settings import FederationSettings

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from fastiam.credentials.errors import ValidationError
+from fastiam.credentials.sts_errors import ValidationError
 from fastiam.credentials.text_rules import check_form
 from fastiam.federation.audit import Entry
 from fastiam.federation.saml_response import invalid

@@ -20,7 +20,7 @@ from fastiam.credentials.secret import takes_secrets
 from fastiam.directory.account_records import SamlProvider
 from fastiam.directory.unique_ids import new_saml_uuid
 from fastiam.errors import DirectoryError
-from fastiam.federation.errors import ProviderError
+from fastiam.federation.federation_errors import ProviderError
 from fastiam.federation.saml_metadata import MAX_CHARACTERS, MIN_CHARACTERS, SamlMetadata, read_metadata
 from fastiam.federation.state import FederationState
 from fastiam.federation.xml_reading import XmlError

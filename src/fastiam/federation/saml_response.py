@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from lxml import etree
 
 from fastiam.credentials.secret import SecretBytes
-from fastiam.federation.errors import IdentityTokenError, RejectedClaimError
+from fastiam.federation.federation_errors import IdentityTokenError, RejectedClaimError
 from fastiam.federation.saml_encryption import decrypted
 from fastiam.federation.saml_metadata import SigningKey
 from fastiam.federation.saml_signature import SignatureError, signature_of, verified

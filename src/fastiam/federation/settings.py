@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from fastiam.credentials.errors import ValidationError
+from fastiam.credentials.sts_errors import ValidationError
 
 MAX_SKEW = 60  # seconds, 9.3
 Replay = Literal["per_role", "strict", "off"]

@@ -15,11 +15,11 @@ except ModuleNotFoundError as error:
 
 from fastiam.directory.account_records import NotificationSetting, RevocationList, RolesAnywhereProfile, TrustAnchor
 from fastiam.rolesanywhere.client import sign_request
-from fastiam.rolesanywhere.errors import CertificateError
 from fastiam.rolesanywhere.objects import RolesAnywhereObjects
 from fastiam.rolesanywhere.records import Subject
 from fastiam.rolesanywhere.request import SignedRequest
 from fastiam.rolesanywhere.response import CreatedSession, Response, error_response, success_response
+from fastiam.rolesanywhere.roles_anywhere_errors import CertificateError
 from fastiam.rolesanywhere.roles_anywhere_service import RolesAnywhere
 from fastiam.rolesanywhere.settings import RolesAnywhereSettings
 

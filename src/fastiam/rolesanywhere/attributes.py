@@ -10,7 +10,7 @@ from cryptography import x509
 
 from fastiam.directory.account_records import default_mappings
 from fastiam.model.request import shorten
-from fastiam.rolesanywhere.errors import CertificateError, invalid, refusing
+from fastiam.rolesanywhere.roles_anywhere_errors import CertificateError, invalid, refusing
 from fastiam.sts.parameter_limits import MAX_TAGS, SOURCE_IDENTITY, is_tag_value
 
 SUBJECT, ISSUER, SAN = default_mappings()

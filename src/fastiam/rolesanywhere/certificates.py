@@ -18,8 +18,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from cryptography.x509.verification import Criticality, ExtensionPolicy, PolicyBuilder, Store, VerificationError
 
 from fastiam.federation.jwks import MAX_RSA_BITS, MIN_RSA_BITS, is_usable_rsa
-from fastiam.rolesanywhere.errors import CertificateError, refusing, untrusted
 from fastiam.rolesanywhere.request import MAX_INTERMEDIATES
+from fastiam.rolesanywhere.roles_anywhere_errors import CertificateError, refusing, untrusted
 
 MAX_CHECKS = 20  # signatures verified for one request (RW22)
 MAX_CERTIFICATES = 50  # of a trust anchor (RW10)

@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
-from fastiam.rolesanywhere.errors import invalid
 from fastiam.rolesanywhere.request import SignedRequest
+from fastiam.rolesanywhere.roles_anywhere_errors import invalid
 from fastiam.rolesanywhere.signature import PrivateKey, canonical_request, sign, string_to_sign
 
 

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from fastiam.directory.account_records import RevocationList
 from fastiam.rolesanywhere.certificates import has_strong_hash, has_whole_signature, read_bundle, usable_key, usage_of
-from fastiam.rolesanywhere.errors import refusing, untrusted
+from fastiam.rolesanywhere.roles_anywhere_errors import refusing, untrusted
 
 MAX_LENGTH = 300_000  # bytes of PEM text
 MAX_PER_ANCHOR = 2

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
-from fastiam.credentials.errors import StsError
+from fastiam.credentials.sts_errors import StsError
 from fastiam.credentials.sts_state import Clock, utc_clock
 from fastiam.directory.account_records import (
     SESSION_DURATION,
@@ -30,9 +30,9 @@ from fastiam.model.arn import is_account
 from fastiam.model.request import shorten
 from fastiam.rolesanywhere import certificates, crls
 from fastiam.rolesanywhere.attributes import read_specifiers
-from fastiam.rolesanywhere.errors import absent, invalid
 from fastiam.rolesanywhere.records import RolesAnywhereRecords, Subject
 from fastiam.rolesanywhere.request import MAX_SECONDS, MIN_SECONDS
+from fastiam.rolesanywhere.roles_anywhere_errors import absent, invalid
 from fastiam.sts.parameter_limits import MAX_ARNS
 
 if TYPE_CHECKING:  # the classes that join several branches

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from fastiam.model.request import shorten
-from fastiam.rolesanywhere.errors import invalid
+from fastiam.rolesanywhere.roles_anywhere_errors import invalid
 from fastiam.strict_json import NOT_OBJECT, JsonError, read_object
 
 PATH, METHOD = "/sessions", "POST"

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from datetime import UTC
 from typing import Any
 
-from fastiam.credentials.errors import AccessDeniedError, StsError
 from fastiam.credentials.results import AssumedRole
+from fastiam.credentials.sts_errors import AccessDeniedError, StsError
 from fastiam.errors import FastiamError, PolicyError
 
 _STATUS = {"ValidationException": 400, "AccessDeniedException": 403, "ResourceNotFoundException": 404}

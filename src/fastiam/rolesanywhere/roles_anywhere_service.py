@@ -11,8 +11,8 @@ from uuid import UUID
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from fastiam.credentials.errors import StsError
 from fastiam.credentials.results import Assertion, AssumedRole
+from fastiam.credentials.sts_errors import StsError
 from fastiam.directory.account_records import RevocationList, RolesAnywhereProfile, TrustAnchor
 from fastiam.directory.transactions import SINGLE
 from fastiam.errors import FastiamError
@@ -20,11 +20,11 @@ from fastiam.federation.audit import Audit, Auditor, Entry, log_event
 from fastiam.rolesanywhere.attributes import check_tags, hexadecimal_serial, map_attributes, source_identity
 from fastiam.rolesanywhere.certificates import check_end_entity, find_path, read_bundle
 from fastiam.rolesanywhere.crls import check_revocation
-from fastiam.rolesanywhere.errors import CertificateError, absent, refused_role, refusing
 from fastiam.rolesanywhere.objects import RolesAnywhereObjects
 from fastiam.rolesanywhere.records import InstanceProperties, RolesAnywhereRecords, Subject, SubjectCredential, UsedRequest
 from fastiam.rolesanywhere.request import SessionCall, SignedRequest, read_request
 from fastiam.rolesanywhere.response import CreatedSession
+from fastiam.rolesanywhere.roles_anywhere_errors import CertificateError, absent, refused_role, refusing
 from fastiam.rolesanywhere.settings import RolesAnywhereSettings
 from fastiam.rolesanywhere.signature import read_certificates, verify_signature
 from fastiam.sts import federated_roles as asserted

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fastiam.credentials.errors import ValidationError
+from fastiam.credentials.sts_errors import ValidationError
 
 MAX_SKEW = 300  # seconds, 9.3
 

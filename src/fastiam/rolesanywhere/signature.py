@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPubl
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from fastiam.rolesanywhere.certificates import has_whole_signature, usable_key
-from fastiam.rolesanywhere.errors import CertificateError, refusing
 from fastiam.rolesanywhere.request import METHOD, PATH, SessionCall
+from fastiam.rolesanywhere.roles_anywhere_errors import CertificateError, refusing
 
 PrivateKey = RSAPrivateKey | EllipticCurvePrivateKey
 _AUTHORIZATION = re.compile(

@@ -1,6 +1,6 @@
 """Reader of the directory format, version 1: the complete content of a directory (docs/directory-format.md).
 
-`directory.export` writes it. JSON and YAML have the same structure. An unknown name is an error.
+`directory.directory_export` writes it. JSON and YAML have the same structure. An unknown name is an error.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 from fastiam.directory.account_model import AccountModel
 from fastiam.directory.account_records import RevocationList, RolesAnywhereProfile, TrustAnchor, default_mappings
-from fastiam.directory.export import FORMAT, VERSION
+from fastiam.directory.directory_export import FORMAT, VERSION
 from fastiam.directory.format_fields import POOL_PARTS, SECTIONS
 from fastiam.directory.identity_pool_records import IdentityPool
 from fastiam.directory.organization import POLICY_TYPES, SCP_TYPE, ControlPolicy, FailedAccount, Handshake

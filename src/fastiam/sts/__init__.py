@@ -15,7 +15,6 @@ except ModuleNotFoundError as error:
     raise missing_package("issuing sessions", error, "sts") from None
 
 from fastiam.credentials.credential_records import AccessKey, Event, MfaDevice, PasswordPolicy, Status
-from fastiam.credentials.errors import AccessDeniedError, AuthenticationError, StsError, ValidationError
 from fastiam.credentials.keyring import Keyring, KeyringError
 from fastiam.credentials.mfa import NewMfaDevice
 from fastiam.credentials.results import (
@@ -29,6 +28,7 @@ from fastiam.credentials.results import (
 )
 from fastiam.credentials.root_recovery import Proof
 from fastiam.credentials.secret import Secret
+from fastiam.credentials.sts_errors import AccessDeniedError, AuthenticationError, StsError, ValidationError
 from fastiam.sts.sts_service import STS
 
 __all__ = [

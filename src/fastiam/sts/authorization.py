@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
-from fastiam.credentials.errors import AccessDeniedError
+from fastiam.credentials.sts_errors import AccessDeniedError
 from fastiam.model.decision import Decision, Layer, Outcome, Reason
 from fastiam.model.key_registry import fold
 from fastiam.model.protocols import SnapshotEngine

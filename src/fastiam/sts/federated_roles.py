@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from fastiam.credentials.errors import AuthenticationError, ValidationError
 from fastiam.credentials.results import Assertion, AssumedRole
+from fastiam.credentials.sts_errors import AuthenticationError, ValidationError
 from fastiam.directory.principal_refs import is_principal, parse_principal
 from fastiam.model.arn import split_arn
 from fastiam.model.key_registry import fold

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fastiam.credentials.errors import ValidationError
+from fastiam.credentials.sts_errors import ValidationError
 from fastiam.credentials.text_rules import TextRule
 from fastiam.directory.aws_policies import aws_policy
 from fastiam.directory.stored_policies import is_managed_arn

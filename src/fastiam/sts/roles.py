@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from fastiam.credentials.errors import AccessDeniedError, AuthenticationError, ValidationError
 from fastiam.credentials.mfa import MfaDevices
 from fastiam.credentials.results import AssumedRole, Caller
+from fastiam.credentials.sts_errors import AccessDeniedError, AuthenticationError, ValidationError
 from fastiam.credentials.text_rules import check_form
 from fastiam.directory.principal_refs import parse_principal
 from fastiam.errors import RequestValueError

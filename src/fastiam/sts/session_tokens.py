@@ -16,11 +16,11 @@ from datetime import UTC, datetime
 
 import orjson
 
-from fastiam.credentials.errors import AuthenticationError
 from fastiam.credentials.ids import TEMPORARY, new_key_id, secret_text
 from fastiam.credentials.keyring import HEADER_BYTES, KEY_BYTES, Keyring, KeyringError, decrypt, encrypt
 from fastiam.credentials.results import Credentials
 from fastiam.credentials.secret import Secret, hidden
+from fastiam.credentials.sts_errors import AuthenticationError
 from fastiam.model.profile import PrincipalKind
 from fastiam.model.session import Session
 from fastiam.runtime import forking

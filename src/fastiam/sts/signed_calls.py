@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from fastiam.credentials.errors import AccessDeniedError
 from fastiam.credentials.results import Caller
+from fastiam.credentials.sts_errors import AccessDeniedError
 from fastiam.directory.account_records import Tables
 from fastiam.model.arn import is_account, split_arn
 from fastiam.model.decision import Decision, Layer, Outcome

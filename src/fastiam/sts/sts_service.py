@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from argon2 import PasswordHasher
 
 from fastiam.credentials.access_keys import AccessKeys
-from fastiam.credentials.errors import AuthenticationError, ValidationError
 from fastiam.credentials.ids import LONG_TERM, TEMPORARY, account_of
 from fastiam.credentials.keyring import Keyring
 from fastiam.credentials.mfa import MfaDevices
@@ -29,6 +28,7 @@ from fastiam.credentials.results import (
 )
 from fastiam.credentials.root_recovery import Recovery
 from fastiam.credentials.secret import Secret, shown, takes_secrets
+from fastiam.credentials.sts_errors import AuthenticationError, ValidationError
 from fastiam.credentials.sts_state import Clock, State, utc_clock
 from fastiam.directory.principal_refs import parse_principal
 from fastiam.model.profile import WITH_LONG_TERM_KEYS, PrincipalKind

@@ -8,9 +8,9 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from fastiam.credentials.errors import AccessDeniedError, ValidationError
 from fastiam.credentials.mfa import MfaDevices
 from fastiam.credentials.results import Caller, FederatedUser, IssuedSession
+from fastiam.credentials.sts_errors import AccessDeniedError, ValidationError
 from fastiam.credentials.text_rules import check_form
 from fastiam.directory.principal_refs import PrincipalRef, parse_principal
 from fastiam.model.arn import is_account

@@ -129,7 +129,7 @@ def assert_invariant(
     RequestValueError, PolicyError
         as in `prove_invariant`.
     """
-    from fastiam.analysis.invariants.prove import prove_invariant
+    from fastiam.analysis.invariants.prove_invariant import prove_invariant
 
     found = prove_invariant(engine, invariant, limit=limit, timeout=timeout, strict=strict)
     if found.holds:

@@ -10,8 +10,8 @@ from typing import Any
 from fastiam.directory.stored_policies import PolicyLike, text_of_parsed
 from fastiam.errors import DirectoryError
 from fastiam.sources.located_values import LocatedValue
-from fastiam.testing.paths import file_inside, path_inside
-from fastiam.testing.values import Variables, error
+from fastiam.testing.file_paths import file_inside, path_inside
+from fastiam.testing.file_values import Variables, error
 
 _LEVELS = ("scps", "rcps")
 _ARGUMENTS = {

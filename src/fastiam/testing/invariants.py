@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from fastiam.errors import PolicyError, RequestValueError, did_you_mean
 from fastiam.policy.json_text import Number
 from fastiam.sources.located_values import LocatedValue
+from fastiam.testing.file_values import ErrorCollector, Variables, error, known_keys
 from fastiam.testing.report import ExampleResult, Status
 from fastiam.testing.sets import KINDS, Sets
 from fastiam.testing.templates import OF_ORGANIZATION, Template, expanded, find_template, template_names, without_empty_blocks
-from fastiam.testing.values import ErrorCollector, Variables, error, known_keys
 
 if TYPE_CHECKING:
     from fastiam.analysis.invariants.model import Invariant, InvariantResult
@@ -159,8 +159,8 @@ class InvariantProver:
         SourceError
             it cannot be read.
         """
-        from fastiam.analysis.invariants.documents import prove_invariant_of_documents
-        from fastiam.analysis.invariants.prove import prove_invariant
+        from fastiam.analysis.invariants.ad_hoc_documents import prove_invariant_of_documents
+        from fastiam.analysis.invariants.prove_invariant import prove_invariant
 
         began = time.monotonic()
         try:

@@ -11,8 +11,8 @@ from fastiam.model.decision import Decision, Outcome
 from fastiam.model.key_registry import fold
 from fastiam.sources.files import File
 from fastiam.sources.located_values import LocatedValue
-from fastiam.testing.paths import file_inside, path_inside
-from fastiam.testing.values import Variables
+from fastiam.testing.file_paths import file_inside, path_inside
+from fastiam.testing.file_values import Variables
 
 if TYPE_CHECKING:
     from fastiam.api.directory import Directory

@@ -13,8 +13,8 @@ from fastiam.model.arn import split_arn
 from fastiam.model.profile import PrincipalKind, PrincipalProfile
 from fastiam.model.session import Session
 from fastiam.sources.located_values import LocatedValue
+from fastiam.testing.file_values import Variables, error
 from fastiam.testing.test_file import principal_keys
-from fastiam.testing.values import Variables, error
 
 if TYPE_CHECKING:
     from fastiam.api.engine import Engine

@@ -25,14 +25,14 @@ from fastiam.model.profile import PrincipalProfile
 from fastiam.model.session import Session
 from fastiam.testing.coverage import CoverageRecorder
 from fastiam.testing.documents import Documents
+from fastiam.testing.file_paths import files_inside, path_inside, root_of
+from fastiam.testing.file_values import ErrorCollector, error
 from fastiam.testing.invariants import InvariantProver, InvariantTest
-from fastiam.testing.paths import files_inside, path_inside, root_of
 from fastiam.testing.planned import Planned, apply_change
 from fastiam.testing.principal_names import PrincipalReader
 from fastiam.testing.processes import results_of
 from fastiam.testing.report import ExampleResult, Status, TestReport
 from fastiam.testing.test_file import EXPECTED, SUFFIXES, Example, ExampleFile, read_test_file
-from fastiam.testing.values import ErrorCollector, error
 
 if TYPE_CHECKING:
     from fastiam.api.directory import Directory

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from fastiam.errors import did_you_mean
 from fastiam.sources.located_values import LocatedValue
-from fastiam.testing.values import error, known_keys, listed
+from fastiam.testing.file_values import error, known_keys, listed
 
 KINDS = ("principals", "actions", "resources")
 MAX_ENTRIES = 10_000  # of one set

@@ -15,9 +15,9 @@ from fastiam.model.decision import Layer, Reason
 from fastiam.policy.json_text import Number
 from fastiam.sources.files import File
 from fastiam.sources.located_values import LocatedValue
+from fastiam.testing.file_values import QUOTES, ErrorCollector, Variables, error, known_keys, listed
 from fastiam.testing.invariants import InvariantTest, read_invariants
 from fastiam.testing.sets import Sets, read_sets
-from fastiam.testing.values import QUOTES, ErrorCollector, Variables, error, known_keys, listed
 
 SUFFIXES = (".iamtest.yaml", ".iamtest.yml", ".iamtest.json")
 MAX_BYTES = 4 << 20

@@ -14,7 +14,7 @@ from botocore import xform_name
 from identity_world import BACKEND, COGNITO, CORP, NAMES, OIDC, IdentityWorld, P, role
 from sts_fixture import A
 
-from fastiam.cognito.errors import CognitoError
+from fastiam.cognito.cognito_errors import CognitoError
 from fastiam.cognito.identity_pools import CognitoIdentityProvider, GuestLimits, IdentityPools, MappingRule, RoleMapping
 from fastiam.cognito.identity_pools.parameters import MATCH_TYPES
 from fastiam.cognito.identity_pools.roles import matches

@@ -14,7 +14,7 @@ import pytest
 from identity_world import BACKEND, COGNITO, CORP, NAMES, IdentityWorld, P, issuer_key, refused, role
 from saml_world import encoded, good, response_tree, rsa_key
 
-from fastiam.cognito.errors import CognitoError, NotAuthorizedError
+from fastiam.cognito.cognito_errors import CognitoError, NotAuthorizedError
 from fastiam.sts import StsError
 
 

@@ -14,7 +14,7 @@ import pytest
 from complete_directory import everything
 
 import fastiam
-from fastiam.directory.export import plain_record
+from fastiam.directory.directory_export import plain_record
 from fastiam.directory.format_fields import POOL_PARTS, SECTIONS, Section, format_fields
 from fastiam.directory.record_codec import codec_of, from_text, to_text
 from fastiam.directory.record_fields import RecordField

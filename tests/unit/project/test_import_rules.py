@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from itertools import accumulate
@@ -155,3 +156,10 @@ def test_import_within_a_function_is_of_an_unloaded_module() -> None:
     assert ("fastiam.analysis.access.diff", "fastiam.analysis.access.log_diff") in {
         (name, module) for name in loaded for module in imports[name][True]
     }
+
+
+def test_no_three_modules_have_one_name() -> None:
+    """A name in a traceback or a tab of an editor says which module it is."""
+    modules = {path.relative_to(PACKAGE).with_suffix("") for path in PACKAGE.rglob("*") if path.suffix in (".py", ".pyx")}
+    names = Counter(module.name for module in modules if module.name != "__init__")
+    assert {name for name, n in names.items() if n > 2} == set()

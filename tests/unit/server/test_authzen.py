@@ -357,7 +357,7 @@ def test_resource_search_refuses_too_many_candidates(monkeypatch):
 
 
 def test_answer_without_pages_ends_at_its_maximum(monkeypatch):
-    monkeypatch.setattr("fastiam.server.protocols.authzen.search.MAX_RESULTS", 1)
+    monkeypatch.setattr("fastiam.server.protocols.authzen.authzen_search.MAX_RESULTS", 1)
     world, body = World(), entities("alice", "read", None) | {"resource": {"type": "record"}}
     _, first = world.ask("search/resource", body)
     _, second = world.ask("search/resource", body | {"page": {"token": first["page"]["next_token"]}})

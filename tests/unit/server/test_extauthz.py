@@ -13,7 +13,7 @@ from fastiam.model.decision import Outcome
 from fastiam.server.config import ConfigError
 from fastiam.server.protocol import ListenerFacts, UnmetNeed
 from fastiam.server.protocols.extauthz import CheckRequest
-from fastiam.server.protocols.extauthz.paths import canonical_path
+from fastiam.server.protocols.extauthz.request_paths import canonical_path
 
 XFCC = {"principal": ["xfcc"], "trust_xfcc": True}
 CERTIFICATE = {"host": "orders.example", "x-forwarded-client-cert": f"URI={SPIFFE}"}

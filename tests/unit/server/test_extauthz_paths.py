@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fastiam.server.mapping import MappingError
-from fastiam.server.protocols.extauthz.paths import canonical_path
+from fastiam.server.protocols.extauthz.request_paths import canonical_path
 
 _PIECES = [
     ".",

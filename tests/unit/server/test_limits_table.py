@@ -12,13 +12,13 @@ from fastiam import strict_json
 from fastiam.policy import json_text
 from fastiam.server import asgi, config, connections, listeners
 from fastiam.server.config_sections import Limits
-from fastiam.server.mapping import forms, values
+from fastiam.server.mapping import forms, member_values
 from fastiam.server.mapping.facts import MAX_KEYS
 from fastiam.server.protocol import ListenerFacts, Route, Site, StreamRoute
 from fastiam.server.protocols import aws, opa
-from fastiam.server.protocols.authzen import reading, search
+from fastiam.server.protocols.authzen import authzen_search, reading
 from fastiam.server.protocols.bulk import arrow_messages, comparison, json_rows, stream
-from fastiam.server.protocols.opa import answers, deciding
+from fastiam.server.protocols.opa import deciding, opa_answers
 from fastiam.server.protocols.playground import forms as playground_forms
 
 LIMITS, AWS = Limits(), aws.Section()
@@ -29,10 +29,10 @@ ROWS: dict[str, list[float | str]] = {
     "body: ": [1 << 20, 2 << 20, 16 << 20],  # of the routes, below
     "bulk: ": [json_rows.MAX_LINE, arrow_messages.MAX_MESSAGE],
     "JSON depth": [strict_json.DEFAULT.depth, json_text._MAX_DEPTH],
-    "JSON members": [strict_json.DEFAULT.members, answers.LIMITS.arrays["columns"]],
+    "JSON members": [strict_json.DEFAULT.members, opa_answers.LIMITS.arrays["columns"]],
     "evaluations": [reading.MAX_ITEMS, deciding.MAX_ITEMS, stream.MAX_ROWS],
-    "search results": [search.MAX_PAGE, search.MAX_RESULTS],
-    "one id": [forms.MAX_ID, forms.MAX_ACTION, forms.MAX_ID, values.MAX_VALUE, MAX_KEYS],
+    "search results": [authzen_search.MAX_PAGE, authzen_search.MAX_RESULTS],
+    "one id": [forms.MAX_ID, forms.MAX_ACTION, forms.MAX_ID, member_values.MAX_VALUE, MAX_KEYS],
     "policy text": [comparison.MAX_DOCUMENT, comparison.MAX_DOCUMENTS],
     "time: ": [
         "head_seconds",

@@ -14,7 +14,7 @@ from moto import mock_aws
 
 import fastiam.boto3
 from fastiam.boto3 import account_state, enforce, record
-from fastiam.boto3.errors import UncheckedCall
+from fastiam.boto3.call_errors import UncheckedCall
 
 A = "123456789012"
 APP = f"arn:aws:iam::{A}:role/app"

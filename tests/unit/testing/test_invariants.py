@@ -178,12 +178,13 @@ def test_one_that_fails_shows_a_request_and_its_decision() -> None:
     assert result.statement is not None
 
 
-def test_an_undecided_one_exits_with_4() -> None:
+def test_TA21_an_undecided_one_exits_with_4() -> None:
     write(invariants=[{"name": "objects", "never": {"principals": "everyone", "actions": "*"}, "limit": 1}])
     report = run(".")
     assert statuses(report) == {"objects": "undecided"}
     assert report.exit_code() == 4
     assert 'errors="1"' in junit(report)
+    assert [command_line(["test", "."]), command_line(["test", ".", "--exit-zero"])] == [4, 0]
 
 
 def test_documents_have_invariants_about_everyone() -> None:

@@ -225,7 +225,7 @@ def test_component_that_becomes_a_link_is_not_followed(
 
     write(asked(expect="allowed"), policies="sub/inner/a.json")
     assert outcomes(run(".")) == [("t", "passed")]
-    monkeypatch.setattr("fastiam.testing.paths.os.open", exchanging)
+    monkeypatch.setattr("fastiam.testing.file_paths.os.open", exchanging)
     assert "cannot be read" in message() and "[TEST-PATH]" in message()
 
 

@@ -25,7 +25,7 @@ from fastiam.analysis.invariants.universe import Home
 from fastiam.analysis.proof.cells import ProofLimitError
 from fastiam.analysis.proof.formula import Budget
 from fastiam.analysis.proof.search import Candidate, Search
-from fastiam.analysis.proof.variables import assignments, variable_names
+from fastiam.analysis.proof.variable_values import assignments, variable_names
 from fastiam.aws_data.catalog import actions_of
 from fastiam.model.arn import is_account, split_arn
 from fastiam.model.request import ContextValue

@@ -11,7 +11,7 @@ from fastiam.analysis.proof.formula import Budget
 from fastiam.analysis.proof.result import Proof, ProofResult
 from fastiam.analysis.proof.search import Candidate, Case, Gain, Scope, Search
 from fastiam.analysis.proof.statement_formulas import BoundStatement
-from fastiam.analysis.proof.variables import assignments, bound, completed, variable_names
+from fastiam.analysis.proof.variable_values import assignments, bound, completed, variable_names
 
 _MAX_FAILED = 5  # candidates with unknown variables that are tried as they are
 _MAX_UNUSUAL = 50  # candidates that are tried after a request that no action of AWS has

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fastiam.federation as _federation  # noqa: F401  (says which package is missing)
-from fastiam.cognito.errors import CognitoError, NotAuthorizedError
+from fastiam.cognito.cognito_errors import CognitoError, NotAuthorizedError
 from fastiam.cognito.identity_pools.identities import GuestLimits
 from fastiam.cognito.identity_pools.identity_pools_service import IdentityPools
 from fastiam.cognito.identity_pools.results import (

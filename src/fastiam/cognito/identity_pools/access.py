@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NoReturn
 
-from fastiam.cognito.errors import CognitoError, NotAuthorizedError
+from fastiam.cognito.cognito_errors import CognitoError, NotAuthorizedError
 from fastiam.cognito.identity_pools import parameters
 from fastiam.cognito.identity_pools.call_parts import Calls
 from fastiam.cognito.identity_pools.identities import check_guests
@@ -20,9 +20,9 @@ from fastiam.cognito.identity_pools.tokens import amr_of
 from fastiam.cognito.identity_pools.verified import VerifiedLogin
 from fastiam.cognito.identity_records import Identity
 from fastiam.cognito.rates import check_rate
-from fastiam.credentials.errors import AccessDeniedError, AuthenticationError, ValidationError
 from fastiam.credentials.results import Assertion, AssumedRole
 from fastiam.credentials.secret import takes_secrets
+from fastiam.credentials.sts_errors import AccessDeniedError, AuthenticationError, ValidationError
 from fastiam.directory.identity_pool_records import IdentityPool
 from fastiam.federation.audit import Entry, secret_hash
 from fastiam.model.request import shorten

@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 import binascii
 
-from fastiam.cognito.errors import CognitoError
+from fastiam.cognito.cognito_errors import CognitoError
 from fastiam.cognito.identity_pools import parameters
 from fastiam.cognito.identity_pools.identities import Identities
 from fastiam.cognito.identity_pools.logins import LoginVerifier
 from fastiam.cognito.identity_pools.tokens import Tokens
-from fastiam.cognito.identity_pools.user_pools import DirectoryUserPools
+from fastiam.cognito.identity_pools.user_pool_tokens import DirectoryUserPools
 from fastiam.cognito.identity_records import IdentityPoolStore
 from fastiam.cognito.rates import Admit
 from fastiam.directory.identity_pool_records import IdentityPool

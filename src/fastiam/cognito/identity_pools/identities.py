@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import NoReturn
 
-from fastiam.cognito.errors import CognitoError, NotAuthorizedError
+from fastiam.cognito.cognito_errors import CognitoError, NotAuthorizedError
 from fastiam.cognito.identity_records import Identity, IdentityPoolStore, Login
 from fastiam.directory.identity_pool_records import IdentityPool
 

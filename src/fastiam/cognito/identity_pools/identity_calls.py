@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 
-from fastiam.cognito.errors import CognitoError
+from fastiam.cognito.cognito_errors import CognitoError
 from fastiam.cognito.identity_pools import parameters
 from fastiam.cognito.identity_pools.call_parts import Calls, page_token, read_page_token
 from fastiam.cognito.identity_pools.logins import developer_login

@@ -13,7 +13,7 @@ from fastiam.cognito.identity_pools.logins import LoginVerifier
 from fastiam.cognito.identity_pools.pools import PoolCalls
 from fastiam.cognito.identity_pools.token_keys import TokenKeys
 from fastiam.cognito.identity_pools.tokens import Tokens
-from fastiam.cognito.identity_pools.user_pools import DirectoryUserPools
+from fastiam.cognito.identity_pools.user_pool_tokens import DirectoryUserPools
 from fastiam.cognito.identity_records import IdentityPoolStore, token_key_purpose
 from fastiam.cognito.rates import Admit, admit_all
 from fastiam.directory.identity_pool_records import IdentityPool

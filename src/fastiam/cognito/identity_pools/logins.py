@@ -8,18 +8,18 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, NoReturn
 
-from fastiam.cognito.errors import CognitoError, NotAuthorizedError
+from fastiam.cognito.cognito_errors import CognitoError, NotAuthorizedError
 from fastiam.cognito.identity_pools.parameters import AMAZON, APPLE, FACEBOOK, GOOGLE, OWN
 from fastiam.cognito.identity_pools.tags import NAME_ID_CLAIM
 from fastiam.cognito.identity_pools.tokens import Tokens
-from fastiam.cognito.identity_pools.user_pools import DirectoryUserPools
+from fastiam.cognito.identity_pools.user_pool_tokens import DirectoryUserPools
 from fastiam.cognito.identity_pools.verified import VerifiedLogin
 from fastiam.cognito.identity_records import Identity, Login
-from fastiam.credentials.errors import AccessDeniedError, AuthenticationError, ValidationError
+from fastiam.credentials.sts_errors import AccessDeniedError, AuthenticationError, ValidationError
 from fastiam.directory.account_records import OidcProvider
 from fastiam.directory.identity_pool_records import CognitoIdentityProvider, IdentityPool
 from fastiam.federation.audit import Entry
-from fastiam.federation.errors import CommunicationError
+from fastiam.federation.federation_errors import CommunicationError
 from fastiam.federation.federation_service import Verifiers
 from fastiam.federation.issuer_keys import KeySource
 from fastiam.federation.oidc_token import (

@@ -7,9 +7,9 @@ import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar
 
-from fastiam.cognito.errors import CognitoError
-from fastiam.credentials.errors import ValidationError
+from fastiam.cognito.cognito_errors import CognitoError
 from fastiam.credentials.secret import Secret
+from fastiam.credentials.sts_errors import ValidationError
 from fastiam.directory.identity_pool_records import CognitoIdentityProvider, MappingRule, PrincipalTagMap, RoleMapping
 from fastiam.directory.principal_refs import parse_principal
 from fastiam.errors import RequestValueError

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from fastiam.aws_data.service_models import service, snake
-from fastiam.cognito.errors import CognitoError
+from fastiam.cognito.cognito_errors import CognitoError
 from fastiam.cognito.identity_pools import parameters
 from fastiam.cognito.identity_pools.call_parts import Calls, page_token, read_page_token
 from fastiam.cognito.identity_pools.results import IdentityPoolPage, IdentityPoolRoles, PrincipalTagAttributeMap

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from fastiam.cognito.errors import CognitoError, NotAuthorizedError
+from fastiam.cognito.cognito_errors import CognitoError, NotAuthorizedError
 from fastiam.cognito.identity_pools.parameters import AUTHENTICATED, TOKEN, UNAUTHENTICATED
 from fastiam.cognito.identity_pools.verified import VerifiedLogin
 from fastiam.directory.identity_pool_records import IdentityPool, MappingRule, RoleMapping

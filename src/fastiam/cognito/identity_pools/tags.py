@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from fastiam.cognito.errors import NotAuthorizedError
+from fastiam.cognito.cognito_errors import NotAuthorizedError
 from fastiam.cognito.identity_pools.roles import claim_text
 from fastiam.cognito.identity_pools.verified import VerifiedLogin
-from fastiam.credentials.errors import ValidationError
+from fastiam.credentials.sts_errors import ValidationError
 from fastiam.directory.identity_pool_records import IdentityPool, PrincipalTagMap
 from fastiam.federation.audit import Entry
 from fastiam.model.key_registry import fold

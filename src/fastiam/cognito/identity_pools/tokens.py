@@ -12,7 +12,7 @@ from fastiam.cognito.identity_pools.token_keys import ALGORITHM, TokenKeys
 from fastiam.cognito.identity_pools.verified import VerifiedLogin
 from fastiam.credentials.secret import Secret
 from fastiam.directory.identity_pool_records import IdentityPool
-from fastiam.federation.errors import IdentityTokenError
+from fastiam.federation.federation_errors import IdentityTokenError
 from fastiam.federation.jwks import read_jwks
 from fastiam.federation.oidc_claims import read_session_claims
 from fastiam.federation.oidc_token import MAX_TOKEN, check_times, read_token

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fastiam.cognito.identity_pools.parameters import is_user_pool
-from fastiam.cognito.identity_pools.user_pools import DirectoryUserPools
+from fastiam.cognito.identity_pools.user_pool_tokens import DirectoryUserPools
 from fastiam.directory.identity_pool_records import IdentityPool
 
 CODE = "user_writable_claim"

@@ -9,7 +9,7 @@ try:
 except ModuleNotFoundError as error:
     raise missing_package("running user pools", error, "federation") from None
 
-from fastiam.cognito.errors import CognitoError, NotAuthorizedError
+from fastiam.cognito.cognito_errors import CognitoError, NotAuthorizedError
 from fastiam.cognito.user_pools.codes import CodeMessage, FileSender
 from fastiam.cognito.user_pools.oauth_requests import OAuthAnswer, OAuthError
 from fastiam.cognito.user_pools.operations import error_code

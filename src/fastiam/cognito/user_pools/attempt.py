@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from fastiam.cognito.errors import CognitoError, NotAuthorizedError
+from fastiam.cognito.cognito_errors import CognitoError, NotAuthorizedError
 from fastiam.cognito.user_pools import srp
 from fastiam.cognito.user_pools.attributes import alias_kind
 from fastiam.cognito.user_pools.calls import WRONG_PASSWORD, Calls

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from fastiam.cognito.errors import CognitoError
+from fastiam.cognito.cognito_errors import CognitoError
 from fastiam.directory.user_pool_records import Attribute, Client, Pool, User
 
 NUMBERS, BOOLEANS = {"updated_at"}, {"email_verified", "phone_number_verified"}

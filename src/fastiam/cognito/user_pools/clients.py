@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from fastiam.cognito.errors import CognitoError
+from fastiam.cognito.cognito_errors import CognitoError
 from fastiam.cognito.user_pools.attributes import schema_of
 from fastiam.cognito.user_pools.calls import Calls, with_token
 from fastiam.cognito.user_pools.oauth_settings import OPENID_SCOPES, check_logout, check_redirect

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from fastiam.cognito.errors import CognitoError
+from fastiam.cognito.cognito_errors import CognitoError
 from fastiam.cognito.user_pools.state import Json, PoolState
 from fastiam.cognito.user_pools.triggers import attributes_of, invalid_response, run_trigger
 from fastiam.credentials.secret import Secret

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from fastiam.cognito.errors import CognitoError, NotAuthorizedError
+from fastiam.cognito.cognito_errors import CognitoError, NotAuthorizedError
 from fastiam.cognito.user_pools.attempt import Attempt, next_challenge, srp_challenge
 from fastiam.cognito.user_pools.calls import WRONG_PASSWORD, Calls, parameter
 from fastiam.cognito.user_pools.operations import plain

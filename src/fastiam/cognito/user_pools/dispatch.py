@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
-from fastiam.cognito.errors import CognitoError
+from fastiam.cognito.cognito_errors import CognitoError
 from fastiam.cognito.user_pool_permissions import DECIDED_ON, check_own, permissions
 from fastiam.cognito.user_pools.calls import Calls
 from fastiam.cognito.user_pools.operations import OPERATIONS, Json, check, hide, model
-from fastiam.credentials.errors import AccessDeniedError
 from fastiam.credentials.results import Caller
+from fastiam.credentials.sts_errors import AccessDeniedError
 from fastiam.model.arn import split_arn
 from fastiam.model.session import Session
 from fastiam.sts.signed_calls import SignedCall, authorize

@@ -17,7 +17,7 @@ from xml.sax.saxutils import quoteattr
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from fastiam.cognito.errors import NotAuthorizedError
+from fastiam.cognito.cognito_errors import NotAuthorizedError
 from fastiam.cognito.user_pools.attributes import VERIFIABLE
 from fastiam.cognito.user_pools.calls import Calls
 from fastiam.cognito.user_pools.federated_users import user_of
@@ -44,8 +44,8 @@ from fastiam.cognito.user_pools.social import (
     endpoints_of,
 )
 from fastiam.cognito.user_pools.state import Json, PoolState, hidden_texts, millis_of
-from fastiam.credentials.errors import StsError
 from fastiam.credentials.secret import Secret, SecretBytes, takes_secrets
+from fastiam.credentials.sts_errors import StsError
 from fastiam.directory.user_pool_records import Client, Pool, Provider, Spent
 from fastiam.federation.fetch import FetchError, FetchLimits, FetchResult
 from fastiam.federation.issuer_keys import IssuerKeys, KeySource, is_https

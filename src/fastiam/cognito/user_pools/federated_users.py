@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from fastiam.cognito.errors import CognitoError, NotAuthorizedError
+from fastiam.cognito.cognito_errors import CognitoError, NotAuthorizedError
 from fastiam.cognito.user_pools.attributes import BOOLEANS, VERIFIABLE, check_value, missing_required, refused, schema_of
 from fastiam.cognito.user_pools.providers import SUBJECT
 from fastiam.cognito.user_pools.state import PoolState

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from fastiam.cognito.errors import CognitoError
+from fastiam.cognito.cognito_errors import CognitoError
 from fastiam.cognito.user_pools.calls import Calls, with_token
 from fastiam.cognito.user_pools.operations import operation
 from fastiam.cognito.user_pools.state import Json, PoolState

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from fastiam.cognito.errors import CognitoError
+from fastiam.cognito.cognito_errors import CognitoError
 from fastiam.cognito.user_pools.attributes import listed, read_attributes
 from fastiam.cognito.user_pools.calls import Calls
 from fastiam.cognito.user_pools.naming import new_user, take_aliases

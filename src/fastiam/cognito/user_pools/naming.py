@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from fastiam.cognito.errors import CognitoError
+from fastiam.cognito.cognito_errors import CognitoError
 from fastiam.cognito.user_pools.attributes import alias_kind, refused
 from fastiam.cognito.user_pools.social import SOCIAL
 from fastiam.cognito.user_pools.state import PoolState

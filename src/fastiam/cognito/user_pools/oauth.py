@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from fastiam.cognito.errors import NotAuthorizedError
+from fastiam.cognito.cognito_errors import NotAuthorizedError
 from fastiam.cognito.user_pools.attempt import (
     USER_PASSWORD,
     Attempt,

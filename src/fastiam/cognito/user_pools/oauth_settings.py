@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
-from fastiam.cognito.errors import CognitoError
+from fastiam.cognito.cognito_errors import CognitoError
 from fastiam.cognito.user_pools.tokens import API_SCOPE
 
 OPENID_SCOPES = frozenset({"openid", "email", "phone", "profile", API_SCOPE})

@@ -7,7 +7,7 @@ import hashlib
 import re
 from dataclasses import replace
 
-from fastiam.cognito.errors import CognitoError, NotAuthorizedError
+from fastiam.cognito.cognito_errors import CognitoError, NotAuthorizedError
 from fastiam.cognito.user_pools.calls import Calls
 from fastiam.cognito.user_pools.hosts import host_of
 from fastiam.cognito.user_pools.oauth_requests import (

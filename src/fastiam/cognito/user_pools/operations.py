@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
 from fastiam.aws_data.service_constraints import Constraint, Violation, violations
 from fastiam.aws_data.service_models import Service, Shape, service, snake
-from fastiam.cognito.errors import CognitoError
+from fastiam.cognito.cognito_errors import CognitoError
 from fastiam.cognito.rates import check_rate
-from fastiam.credentials.errors import StsError
 from fastiam.credentials.secret import Secret, hidden
+from fastiam.credentials.sts_errors import StsError
 
 if TYPE_CHECKING:
     from fastiam.cognito.user_pools.calls import Calls

@@ -11,7 +11,7 @@ import orjson
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
-from fastiam.cognito.errors import CognitoError
+from fastiam.cognito.cognito_errors import CognitoError
 from fastiam.cognito.user_pools import srp
 from fastiam.cognito.user_pools.state import PoolState
 from fastiam.credentials.secret import Secret

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fastiam.cognito.errors import CognitoError
+from fastiam.cognito.cognito_errors import CognitoError
 from fastiam.cognito.user_pools.attributes import describe_schema
 from fastiam.cognito.user_pools.passwords import describe_rules, read_rules
 from fastiam.cognito.user_pools.state import Json, PoolState

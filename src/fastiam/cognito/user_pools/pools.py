@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from fastiam.cognito.errors import CognitoError
+from fastiam.cognito.cognito_errors import CognitoError
 from fastiam.cognito.user_pools import keys
 from fastiam.cognito.user_pools.attributes import read_schema
 from fastiam.cognito.user_pools.calls import Calls, with_token

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from fastiam.cognito.errors import CognitoError
+from fastiam.cognito.cognito_errors import CognitoError
 from fastiam.cognito.user_pools.attributes import schema_of
 from fastiam.cognito.user_pools.calls import Calls, with_token
 from fastiam.cognito.user_pools.operations import operation

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from fastiam.cognito.errors import CognitoError, NotAuthorizedError
+from fastiam.cognito.cognito_errors import CognitoError, NotAuthorizedError
 from fastiam.cognito.user_pools.attempt import REFRESH, allowed_flows
 from fastiam.cognito.user_pools.calls import Calls, parameter
 from fastiam.cognito.user_pools.operations import operation, plain

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 
-from fastiam.cognito.errors import CognitoError, NotAuthorizedError
+from fastiam.cognito.cognito_errors import CognitoError, NotAuthorizedError
 from fastiam.cognito.user_pools import srp
 from fastiam.cognito.user_pools.attempt import (
     ADMIN_PASSWORD,
@@ -39,13 +39,13 @@ from fastiam.cognito.user_pools.attributes import (
 )
 from fastiam.cognito.user_pools.calls import WRONG_PASSWORD, Calls, parameter
 from fastiam.cognito.user_pools.custom import answer_custom, define, with_step
-from fastiam.cognito.user_pools.mfa import answer_choice, answer_factor, second_factor
 from fastiam.cognito.user_pools.migration import migrate
 from fastiam.cognito.user_pools.operations import operation, plain
 from fastiam.cognito.user_pools.passwords import check_policy
 from fastiam.cognito.user_pools.refresh import refresh_tokens
 from fastiam.cognito.user_pools.sign_in_grants import finish
 from fastiam.cognito.user_pools.state import INVALID_SESSION, Json, PoolState
+from fastiam.cognito.user_pools.user_mfa import answer_choice, answer_factor, second_factor
 from fastiam.credentials.secret import Secret
 from fastiam.directory.user_pool_records import Client, Pool, User
 

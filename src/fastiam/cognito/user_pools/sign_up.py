@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
 
-from fastiam.cognito.errors import CognitoError, NotAuthorizedError
+from fastiam.cognito.cognito_errors import CognitoError, NotAuthorizedError
 from fastiam.cognito.user_pools.attempts import CONFIRM_LIMIT, RECOVERY_LIMIT, SEND_LIMIT
 from fastiam.cognito.user_pools.attributes import VERIFIABLE, missing_required, read_attributes, refused
 from fastiam.cognito.user_pools.calls import Calls

@@ -16,7 +16,7 @@ from typing import Any
 
 import orjson
 
-from fastiam.cognito.errors import CognitoError, NotAuthorizedError
+from fastiam.cognito.cognito_errors import CognitoError, NotAuthorizedError
 from fastiam.cognito.rates import Admit, admit_all
 from fastiam.credentials.keyring import KeyringError
 from fastiam.credentials.secret import Secret, SecretBytes, hidden

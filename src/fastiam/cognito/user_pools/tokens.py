@@ -12,14 +12,14 @@ from typing import Any
 
 import jwt
 
-from fastiam.cognito.errors import NotAuthorizedError
+from fastiam.cognito.cognito_errors import NotAuthorizedError
 from fastiam.cognito.user_pools import keys
 from fastiam.cognito.user_pools.attributes import BOOLEANS, can_read
 from fastiam.cognito.user_pools.overrides import override_claims
 from fastiam.cognito.user_pools.state import Json, PoolState, millis_of
 from fastiam.credentials.secret import Secret
 from fastiam.directory.user_pool_records import Client, Pool, SignIn, SigningKey, User
-from fastiam.federation.errors import IdentityTokenError
+from fastiam.federation.federation_errors import IdentityTokenError
 from fastiam.federation.jwks import VerificationKey
 from fastiam.federation.oidc_token import Token, read_token
 

@@ -14,16 +14,16 @@ from fastiam.cognito.user_pools.dispatch import Dispatch
 from fastiam.cognito.user_pools.federated import FederatedCalls
 from fastiam.cognito.user_pools.groups import GroupCalls
 from fastiam.cognito.user_pools.hosts import HostCalls
-from fastiam.cognito.user_pools.mfa import MfaCalls
 from fastiam.cognito.user_pools.oauth import OAuthCalls
 from fastiam.cognito.user_pools.oauth_tokens import OAuthTokenCalls
 from fastiam.cognito.user_pools.pools import PoolCalls
-from fastiam.cognito.user_pools.profile import ProfileCalls
 from fastiam.cognito.user_pools.providers import ProviderCalls
 from fastiam.cognito.user_pools.refresh import RefreshCalls
 from fastiam.cognito.user_pools.sign_in import SignInCalls
 from fastiam.cognito.user_pools.sign_up import SignUpCalls
 from fastiam.cognito.user_pools.state import Json, PoolState, Random, Settings, Trigger
+from fastiam.cognito.user_pools.user_mfa import MfaCalls
+from fastiam.cognito.user_pools.user_profile import ProfileCalls
 from fastiam.cognito.user_pools.users import UserCalls
 from fastiam.credentials.keyring import Keyring
 from fastiam.credentials.secret import takes_secrets

@@ -6,17 +6,17 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from fastiam.cognito.errors import CognitoError, NotAuthorizedError
+from fastiam.cognito.cognito_errors import CognitoError, NotAuthorizedError
 from fastiam.cognito.user_pools.attributes import changed_values, listed, read_attributes
 from fastiam.cognito.user_pools.calls import Calls, with_token
 from fastiam.cognito.user_pools.codes import MEDIUM, RECOVER
 from fastiam.cognito.user_pools.naming import new_user, take_aliases
 from fastiam.cognito.user_pools.operations import operation
 from fastiam.cognito.user_pools.passwords import check_policy
-from fastiam.cognito.user_pools.profile import mfa_settings, remove_attributes, write_attributes
 from fastiam.cognito.user_pools.sign_up import first_message, post_confirmation, recovery_attribute
 from fastiam.cognito.user_pools.state import Json
 from fastiam.cognito.user_pools.triggers import PRE_SIGN_UP, run_trigger
+from fastiam.cognito.user_pools.user_profile import mfa_settings, remove_attributes, write_attributes
 from fastiam.credentials.secret import Secret
 from fastiam.directory.user_pool_records import Pool, User
 

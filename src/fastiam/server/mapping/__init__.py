@@ -33,10 +33,10 @@ from fastiam.server.mapping.facts import (
 from fastiam.server.mapping.faults import MappingError, RequestRefused
 from fastiam.server.mapping.forms import MAX_ACTION, MAX_ID, read_members, read_text
 from fastiam.server.mapping.known import KnownRecords
+from fastiam.server.mapping.member_values import read_instant
 from fastiam.server.mapping.principal_templates import MappedPrincipal, PrincipalTemplate
 from fastiam.server.mapping.request_principals import named_principal, read_principal, role_session, stated_session
 from fastiam.server.mapping.templates import Template, config_error
-from fastiam.server.mapping.values import read_instant
 
 __all__ = [
     "BUILT_IN",

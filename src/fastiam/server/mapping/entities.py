@@ -20,6 +20,7 @@ from fastiam.server.mapping.facts import MAX_KEYS, NO_FACTS, FactKind, Facts, Ke
 from fastiam.server.mapping.faults import MappingError
 from fastiam.server.mapping.forms import MAX_ACTION, MAX_ID
 from fastiam.server.mapping.known import KnownRecords
+from fastiam.server.mapping.member_values import MAX_VALUE, Value, member_values, text_of
 from fastiam.server.mapping.request_principals import (
     SESSION_MEMBERS,
     named_principal,
@@ -28,7 +29,6 @@ from fastiam.server.mapping.request_principals import (
     stated_session,
     tagged_session,
 )
-from fastiam.server.mapping.values import MAX_VALUE, Value, member_values, text_of
 
 _KEPT: Final = 8_192  # ids that are cached; all are dropped when there are more
 _MAX_KEPT_ID: Final = 256

@@ -21,8 +21,7 @@ from fastiam.model.key_registry import KeyInfo, KeyType, SetBy, fold, key_info, 
 from fastiam.model.request import ContextValue, check_key, shorten
 from fastiam.server.identity import ASSERT_CONTEXT, ASSERT_OWNER, ASSERT_SESSION, ASSERT_TAGS, Identity
 from fastiam.server.mapping.faults import MappingError
-from fastiam.server.mapping.templates import config_error
-from fastiam.server.mapping.values import (
+from fastiam.server.mapping.member_values import (
     MAX_NAME,
     MAX_VALUE,
     READERS,
@@ -34,6 +33,7 @@ from fastiam.server.mapping.values import (
     member_values,
     text_of,
 )
+from fastiam.server.mapping.templates import config_error
 
 MAX_KEYS: Final = 256  # of one context, or of the properties of one entity
 MAX_IGNORED: Final = 20

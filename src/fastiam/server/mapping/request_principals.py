@@ -17,7 +17,7 @@ from fastiam.model.request import check_key, shorten
 from fastiam.model.session import Session
 from fastiam.server.mapping.encodings import MAX_NAME
 from fastiam.server.mapping.faults import MappingError
-from fastiam.server.mapping.values import read_instant
+from fastiam.server.mapping.member_values import read_instant
 
 if TYPE_CHECKING:
     from fastiam.server.mapping.known import KnownRecords

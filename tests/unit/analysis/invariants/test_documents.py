@@ -9,7 +9,7 @@ import pytest
 from trap_world import allow, deny, document, grant
 
 import fastiam
-from fastiam.analysis.invariants.documents import prove_invariant_of_documents
+from fastiam.analysis.invariants.ad_hoc_documents import prove_invariant_of_documents
 from fastiam.analysis.invariants.model import Invariant, InvariantOutcome, InvariantResult
 from fastiam.errors import RequestValueError
 

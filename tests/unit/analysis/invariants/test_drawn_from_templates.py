@@ -16,7 +16,7 @@ from surroundings import SHARED
 
 import fastiam
 from fastiam.analysis.invariants.model import Invariant, InvariantOutcome
-from fastiam.analysis.invariants.prove import prove_invariant
+from fastiam.analysis.invariants.prove_invariant import prove_invariant
 from fastiam.analysis.proof.key_values import KeyTest
 from fastiam.aws_data.catalog import AwsData
 from fastiam.model.key_registry import fold

@@ -14,7 +14,7 @@ from trap_world import ANA, BKT, DEP, FULL, A, B, M, allow, deny, grant, world
 
 import fastiam
 from fastiam.analysis.invariants.model import Invariant, InvariantOutcome
-from fastiam.analysis.invariants.prove import prove_invariant
+from fastiam.analysis.invariants.prove_invariant import prove_invariant
 
 REGIONS = ["eu-west-1", "eu-central-1"]
 GLOBAL = ["iam:*", "sts:*", "organizations:*", "route53:*", "cloudfront:*"]

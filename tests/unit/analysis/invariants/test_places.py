@@ -11,7 +11,7 @@ from trap_world import A, B, M
 import fastiam
 from fastiam.analysis.invariants.model import Invariant, InvariantOutcome
 from fastiam.analysis.invariants.places import Records
-from fastiam.analysis.invariants.prove import prove_invariant
+from fastiam.analysis.invariants.prove_invariant import prove_invariant
 from fastiam.analysis.proof.cells import PatternAutomaton
 
 SERVICE = {"Service": "delivery.amazonaws.com"}

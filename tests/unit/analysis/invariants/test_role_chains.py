@@ -14,7 +14,7 @@ from trap_world import DEP as ROLE
 
 import fastiam
 from fastiam.analysis.invariants.model import Invariant, InvariantOutcome, InvariantResult
-from fastiam.analysis.invariants.prove import prove_invariant
+from fastiam.analysis.invariants.prove_invariant import prove_invariant
 
 HOLDS, FAILS, UNDECIDED = InvariantOutcome.HOLDS, InvariantOutcome.FAILS, InvariantOutcome.UNDECIDED
 S3, OBJECTS = "s3:*", f"{BKT}/*"

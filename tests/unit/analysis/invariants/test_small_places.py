@@ -13,7 +13,7 @@ from trap_world import A, B, M
 
 import fastiam
 from fastiam.analysis.invariants.model import Invariant, InvariantOutcome
-from fastiam.analysis.invariants.prove import prove_invariant
+from fastiam.analysis.invariants.prove_invariant import prove_invariant
 
 USERS = (f"arn:aws:iam::{A}:user/u", f"arn:aws:iam::{B}:user/w")
 QUANTIFIERS = ("always", "sometimes")

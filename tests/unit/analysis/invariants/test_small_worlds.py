@@ -11,7 +11,7 @@ from small_worlds import RESOURCES, TEAM, Caller, SmallWorld
 
 import fastiam
 from fastiam.analysis.invariants.model import Invariant, InvariantOutcome, InvariantResult
-from fastiam.analysis.invariants.prove import prove_invariant
+from fastiam.analysis.invariants.prove_invariant import prove_invariant
 from fastiam.analysis.proof.key_values import KeyTest
 from fastiam.model.key_registry import fold
 from fastiam.model.policy import PolicyKind

@@ -30,7 +30,7 @@ from trap_world import (
 
 import fastiam
 from fastiam.analysis.invariants.model import Invariant, InvariantOutcome, InvariantResult
-from fastiam.analysis.invariants.prove import prove_invariant
+from fastiam.analysis.invariants.prove_invariant import prove_invariant
 
 HOLDS, FAILS = InvariantOutcome.HOLDS, InvariantOutcome.FAILS
 OBJECTS, OBJECTS_B = f"{BKT}/*", f"{BKT_B}/*"

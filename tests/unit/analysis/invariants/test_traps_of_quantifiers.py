@@ -12,7 +12,7 @@ from trap_world import ANA, BKT, DEP, FULL, RUN1, A, M, X, allow, deny, grant, w
 
 import fastiam
 from fastiam.analysis.invariants.model import Invariant, InvariantOutcome
-from fastiam.analysis.invariants.prove import prove_invariant
+from fastiam.analysis.invariants.prove_invariant import prove_invariant
 
 HOLDS, FAILS, UNDECIDED = InvariantOutcome.HOLDS, InvariantOutcome.FAILS, InvariantOutcome.UNDECIDED
 LONG_TERM = when("Null", "aws:TokenIssueTime", "true")

@@ -10,7 +10,7 @@ from aws_world import ADMIN, BO, A, AwsWorld, refused
 from sts_fixture import CHEAP
 
 import fastiam
-from fastiam.credentials.errors import AuthenticationError
+from fastiam.credentials.sts_errors import AuthenticationError
 from fastiam.sts import STS, Credentials, Keyring
 
 GOOD, BETTER, BEST = "Correct-horse-1", "Correct-horse-2", "Correct-horse-3"

@@ -9,9 +9,9 @@ import pytest
 
 import fastiam
 from fastiam.aws_data.service_models import JSON, QUERY, REST_JSON, service
-from fastiam.credentials.errors import AuthenticationError
+from fastiam.credentials.sts_errors import AuthenticationError
 from fastiam.errors import DirectoryError, StoreError
-from fastiam.server.protocols.aws.errors import DIRECTORY, ApiError, api_error, wire_error
+from fastiam.server.protocols.aws.aws_errors import DIRECTORY, ApiError, api_error, wire_error
 
 DIRECTORY_PACKAGE = Path(fastiam.__file__).parent / "directory"
 

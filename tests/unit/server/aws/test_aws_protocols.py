@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from fastiam.aws_data.service_models import service
 from fastiam.server.protocols.aws import json_protocols, query
-from fastiam.server.protocols.aws.errors import ApiError
+from fastiam.server.protocols.aws.aws_errors import ApiError
 
 INSTANT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 TAGS = [{"Key": "a", "Value": "b c+&=é"}, {"Key": "d", "Value": ""}]

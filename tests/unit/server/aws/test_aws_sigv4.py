@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from fastiam.server.http import Request
 from fastiam.server.protocols.aws import sigv4
-from fastiam.server.protocols.aws.errors import ApiError
+from fastiam.server.protocols.aws.aws_errors import ApiError
 
 KEY, SECRET = "AKIAEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 NOW = datetime(2026, 11, 29, 9, 0, tzinfo=UTC)

@@ -12,12 +12,12 @@ from fastiam.server.http import Request, Response
 from fastiam.server.identity import DECIDE, SEARCH, Identity
 from fastiam.server.mapping import EntityMapping
 from fastiam.server.protocol import Place, Route, ServerProtocol, Site
-from fastiam.server.protocols.authzen.answers import Reasons, View
+from fastiam.server.protocols.authzen.authzen_answers import Reasons, View
+from fastiam.server.protocols.authzen.authzen_search import Kind, answer_search
 from fastiam.server.protocols.authzen.authzen_section import Section
 from fastiam.server.protocols.authzen.candidates import Candidates
 from fastiam.server.protocols.authzen.evaluation import answer_evaluation, answer_evaluations
 from fastiam.server.protocols.authzen.metadata import document, well_known_path
-from fastiam.server.protocols.authzen.search import Kind, answer_search
 
 __all__ = ["AuthZen", "Section", "create"]
 

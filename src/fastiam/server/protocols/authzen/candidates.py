@@ -12,7 +12,7 @@ from fastiam.model.arn import split_arn
 from fastiam.model.key_registry import fold
 from fastiam.model.request import canonical_text
 from fastiam.server.mapping import BUILT_IN, MappingError, Template
-from fastiam.server.protocols.authzen.answers import View
+from fastiam.server.protocols.authzen.authzen_answers import View
 from fastiam.server.protocols.authzen.reading import Options, Plain, Query
 
 MAX_CANDIDATES: Final = 100_000  # resources of one type

@@ -14,7 +14,14 @@ from fastiam.server.decision_records import BatchRecord, DecisionRecord
 from fastiam.server.http import Request, Response
 from fastiam.server.identity import Identity
 from fastiam.server.mapping import MappingError, ignored_names
-from fastiam.server.protocols.authzen.answers import Reasons, View, ending_with_ignored, fault_body, form_error, reasons_for
+from fastiam.server.protocols.authzen.authzen_answers import (
+    Reasons,
+    View,
+    ending_with_ignored,
+    fault_body,
+    form_error,
+    reasons_for,
+)
 from fastiam.server.protocols.authzen.reading import (
     MAX_ITEMS,
     BatchReader,

@@ -12,7 +12,7 @@ from fastiam.directory.account_records import Entity, Group, InstanceProfile
 from fastiam.directory.principal_refs import parse_principal
 from fastiam.model.profile import WITH_LONG_TERM_KEYS, PrincipalKind
 from fastiam.model.session import Session
-from fastiam.server.protocols.aws.errors import ApiError
+from fastiam.server.protocols.aws.aws_errors import ApiError
 from fastiam.sts import STS
 from fastiam.sts.signed_calls import SignedCall
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 from fastiam.aws_data.service_constraints import Constraint, Violation, violations
 from fastiam.aws_data.service_models import Shape
 from fastiam.model.request import shorten
-from fastiam.server.protocols.aws.errors import ConstraintError
+from fastiam.server.protocols.aws.aws_errors import ConstraintError
 
 # XML 1.0 cannot express these, so that no answer could hold them.
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")

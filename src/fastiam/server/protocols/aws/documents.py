@@ -11,8 +11,8 @@ import orjson
 
 from fastiam.directory.aws_policies import aws_policy
 from fastiam.directory.stored_policies import StoredPolicy
+from fastiam.server.protocols.aws.aws_errors import ApiError
 from fastiam.server.protocols.aws.calls import Call
-from fastiam.server.protocols.aws.errors import ApiError
 
 UNKNOWN_DATE: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """`CreateDate` of a record that was loaded from a source without dates: clients require the member."""

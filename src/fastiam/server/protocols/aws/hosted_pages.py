@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl
 
 import orjson
 
-from fastiam.credentials.errors import StsError
+from fastiam.credentials.sts_errors import StsError
 from fastiam.server.http import JSON, Request, Response
 from fastiam.server.protocols.aws.services import Services
 

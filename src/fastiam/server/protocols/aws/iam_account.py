@@ -9,9 +9,9 @@ from fastiam.directory.account_records import Entity, Group, InstanceProfile, Ma
 from fastiam.directory.stored_policies import StoredPolicy
 from fastiam.model.profile import ROLES, PrincipalKind
 from fastiam.server.protocols.aws import permissions as p
+from fastiam.server.protocols.aws.aws_errors import ApiError
 from fastiam.server.protocols.aws.calls import Call, Result
 from fastiam.server.protocols.aws.documents import UNKNOWN_DATE, boundary_of, tag_list, without_nones
-from fastiam.server.protocols.aws.errors import ApiError
 from fastiam.server.protocols.aws.iam_policies import policy_of, version_of
 from fastiam.server.protocols.aws.iam_roles import role_of
 from fastiam.server.protocols.aws.iam_users import user_of

@@ -8,13 +8,13 @@ from typing import Any
 
 from fastiam.credentials.access_keys import MOST
 from fastiam.credentials.credential_records import AccessKey, Password, PasswordPolicy, Status
-from fastiam.credentials.errors import AuthenticationError
 from fastiam.credentials.passwords import NewPassword
+from fastiam.credentials.sts_errors import AuthenticationError
 from fastiam.model.profile import PrincipalKind
 from fastiam.server.protocols.aws import permissions as p
+from fastiam.server.protocols.aws.aws_errors import ApiError
 from fastiam.server.protocols.aws.calls import Call, Result
 from fastiam.server.protocols.aws.documents import without_nones
-from fastiam.server.protocols.aws.errors import ApiError
 from fastiam.server.protocols.aws.operations import NOTHING, Operation
 from fastiam.server.protocols.aws.pages import page
 from fastiam.sts.signed_calls import Permission, everything

@@ -7,9 +7,9 @@ from typing import Any
 
 from fastiam.directory.account_records import Group
 from fastiam.server.protocols.aws import permissions as p
+from fastiam.server.protocols.aws.aws_errors import ApiError
 from fastiam.server.protocols.aws.calls import Call, Result
 from fastiam.server.protocols.aws.documents import UNKNOWN_DATE, without_nones
-from fastiam.server.protocols.aws.errors import ApiError
 from fastiam.server.protocols.aws.iam_users import user_of
 from fastiam.server.protocols.aws.identity_policies import policy_operations
 from fastiam.server.protocols.aws.operations import NOTHING, Operation

@@ -11,8 +11,8 @@ from fastiam.aws_data.catalog import AwsData
 from fastiam.directory.aws_policies import aws_policy
 from fastiam.model.profile import PrincipalKind
 from fastiam.server.protocols.aws import permissions as p
+from fastiam.server.protocols.aws.aws_errors import ApiError
 from fastiam.server.protocols.aws.calls import Call, Result
-from fastiam.server.protocols.aws.errors import ApiError
 from fastiam.server.protocols.aws.iam_roles import role_of
 from fastiam.server.protocols.aws.operations import Operation
 from fastiam.sts.signed_calls import Permission

@@ -9,9 +9,9 @@ from typing import Any
 from fastiam.credentials.credential_records import MfaDevice
 from fastiam.model.key_registry import fold
 from fastiam.server.protocols.aws import permissions as p
+from fastiam.server.protocols.aws.aws_errors import ApiError
 from fastiam.server.protocols.aws.calls import Call, Result
 from fastiam.server.protocols.aws.documents import UNKNOWN_DATE, tag_list, without_nones
-from fastiam.server.protocols.aws.errors import ApiError
 from fastiam.server.protocols.aws.iam_users import user_of
 from fastiam.server.protocols.aws.operations import NOTHING, Operation
 from fastiam.server.protocols.aws.pages import page, same, tag_key

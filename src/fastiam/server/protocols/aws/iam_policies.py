@@ -10,9 +10,9 @@ from fastiam.directory.aws_policies import aws_policy, listed_aws_policies
 from fastiam.directory.naming_rules import is_version
 from fastiam.model.key_registry import fold
 from fastiam.server.protocols.aws import permissions as p
+from fastiam.server.protocols.aws.aws_errors import ApiError
 from fastiam.server.protocols.aws.calls import Call, Result
 from fastiam.server.protocols.aws.documents import UNKNOWN_DATE, managed_document, tag_list, without_nones
-from fastiam.server.protocols.aws.errors import ApiError
 from fastiam.server.protocols.aws.operations import NOTHING, Operation
 from fastiam.server.protocols.aws.pages import page, same, tag_key
 from fastiam.sts.signed_calls import Permission, everything, given

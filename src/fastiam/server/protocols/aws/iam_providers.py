@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from fastiam.directory.account_records import OidcProvider
 from fastiam.server.protocols.aws import permissions as p
+from fastiam.server.protocols.aws.aws_errors import ApiError
 from fastiam.server.protocols.aws.calls import Call, Result
 from fastiam.server.protocols.aws.documents import tag_list, without_nones
-from fastiam.server.protocols.aws.errors import ApiError
 from fastiam.server.protocols.aws.operations import NOTHING, Operation
 from fastiam.server.protocols.aws.pages import page
 from fastiam.sts.signed_calls import Permission, given

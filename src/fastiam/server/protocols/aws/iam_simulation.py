@@ -10,9 +10,9 @@ from fastiam.model.explanation import Explanation
 from fastiam.model.key_registry import fold
 from fastiam.model.policy import Effect
 from fastiam.model.source_map import locate, position_of
+from fastiam.server.protocols.aws.aws_errors import ApiError
 from fastiam.server.protocols.aws.calls import Call, Result
 from fastiam.server.protocols.aws.documents import without_nones
-from fastiam.server.protocols.aws.errors import ApiError
 from fastiam.server.protocols.aws.operations import Operation
 from fastiam.server.protocols.aws.pages import page
 from fastiam.server.protocols.aws.simulation import (

@@ -8,6 +8,7 @@ from typing import Any
 from fastiam.directory.account_records import Entity
 from fastiam.model.profile import PrincipalKind
 from fastiam.server.protocols.aws import permissions as p
+from fastiam.server.protocols.aws.aws_errors import ApiError
 from fastiam.server.protocols.aws.calls import Call, Result
 from fastiam.server.protocols.aws.documents import (
     UNKNOWN_DATE,
@@ -16,7 +17,6 @@ from fastiam.server.protocols.aws.documents import (
     tag_list,
     without_nones,
 )
-from fastiam.server.protocols.aws.errors import ApiError
 from fastiam.server.protocols.aws.identity_policies import policy_operations
 from fastiam.server.protocols.aws.operations import NOTHING, Operation
 from fastiam.server.protocols.aws.pages import page, same, tag_key

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from fastiam.directory.account_records import Entity, Group
 from fastiam.directory.stored_policies import StoredPolicy
 from fastiam.server.protocols.aws import permissions as p
+from fastiam.server.protocols.aws.aws_errors import ApiError
 from fastiam.server.protocols.aws.calls import Call, Result
 from fastiam.server.protocols.aws.documents import document, require_policy
-from fastiam.server.protocols.aws.errors import ApiError
 from fastiam.server.protocols.aws.operations import NOTHING, Operation
 from fastiam.server.protocols.aws.pages import page, same
 from fastiam.sts.signed_calls import Keys, Permission, Resource

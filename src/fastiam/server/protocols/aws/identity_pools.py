@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from fastiam.directory.identity_pool_records import IdentityPool
+from fastiam.server.protocols.aws.aws_errors import ApiError
 from fastiam.server.protocols.aws.calls import Call, Result
-from fastiam.server.protocols.aws.errors import ApiError
 from fastiam.server.protocols.aws.model_calls import run
 from fastiam.server.protocols.aws.operations import Operation
 from fastiam.sts import signed_calls as p

@@ -12,8 +12,8 @@ from urllib.parse import unquote
 import orjson
 
 from fastiam.aws_data.service_models import REST_JSON, OperationModel, Shape
+from fastiam.server.protocols.aws.aws_errors import ApiError
 from fastiam.server.protocols.aws.constraints import check
-from fastiam.server.protocols.aws.errors import ApiError
 from fastiam.server.protocols.aws.query import read_timestamp
 from fastiam.strict_json import JsonError, read_object
 

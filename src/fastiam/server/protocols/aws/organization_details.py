@@ -11,9 +11,9 @@ from fastiam.directory.organization import FailedAccount, Organization
 from fastiam.directory.unique_ids import new_account_request_id, new_unit_id
 from fastiam.errors import DirectoryError
 from fastiam.server.protocols.aws import permissions as p
+from fastiam.server.protocols.aws.aws_errors import ApiError
 from fastiam.server.protocols.aws.calls import Call, Result
 from fastiam.server.protocols.aws.documents import tag_list
-from fastiam.server.protocols.aws.errors import ApiError
 from fastiam.server.protocols.aws.operations import NOTHING, Operation
 from fastiam.server.protocols.aws.organizations import (
     as_manager,

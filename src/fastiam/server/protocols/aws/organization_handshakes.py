@@ -10,8 +10,8 @@ from typing import Any, Final
 from fastiam.directory.organization import Handshake, Organization
 from fastiam.model.arn import is_account
 from fastiam.server.protocols.aws import permissions as p
+from fastiam.server.protocols.aws.aws_errors import ApiError
 from fastiam.server.protocols.aws.calls import Call, Result
-from fastiam.server.protocols.aws.errors import ApiError
 from fastiam.server.protocols.aws.operations import NOTHING, Operation
 from fastiam.server.protocols.aws.organizations import (
     LINK,

@@ -9,9 +9,9 @@ from typing import Any, Final
 from fastiam.directory.organization import RCP_TYPE, ControlPolicy, Organization
 from fastiam.errors import DirectoryError, PolicyError
 from fastiam.model.arn import is_account
+from fastiam.server.protocols.aws.aws_errors import ApiError, api_error
 from fastiam.server.protocols.aws.calls import Call, Result
 from fastiam.server.protocols.aws.documents import document, without_nones
-from fastiam.server.protocols.aws.errors import ApiError, api_error
 from fastiam.server.protocols.aws.operations import NOTHING, Operation
 from fastiam.server.protocols.aws.organization_details import add_tags, create_permissions
 from fastiam.server.protocols.aws.organizations import (

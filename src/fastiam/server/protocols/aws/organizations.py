@@ -10,9 +10,9 @@ from fastiam.directory.organization import FULL_ACCESS_ID, POLICY_TYPES, RCP_TYP
 from fastiam.directory.stored_policies import FULL_ACCESS_ARN
 from fastiam.directory.unique_ids import new_organization_id, new_root_id
 from fastiam.model.arn import is_account
+from fastiam.server.protocols.aws.aws_errors import ApiError
 from fastiam.server.protocols.aws.calls import Call, Result
 from fastiam.server.protocols.aws.documents import UNKNOWN_DATE, without_nones
-from fastiam.server.protocols.aws.errors import ApiError
 from fastiam.server.protocols.aws.operations import NOTHING, Operation
 from fastiam.server.protocols.aws.pages import organization_page, same
 from fastiam.sts import signed_calls as p

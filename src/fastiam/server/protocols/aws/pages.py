@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 import orjson
 
 from fastiam.server.page_tokens import Page, PageTokenError, read_token, write_token
+from fastiam.server.protocols.aws.aws_errors import ApiError
 from fastiam.server.protocols.aws.calls import Call
-from fastiam.server.protocols.aws.errors import ApiError
 
 T = TypeVar("T")
 _DEFAULT, MAX_ITEMS = 100, 1_000

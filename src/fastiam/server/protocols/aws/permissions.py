@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from fastiam.model.key_registry import fold
+from fastiam.server.protocols.aws.aws_errors import ApiError
 from fastiam.server.protocols.aws.calls import Call
 from fastiam.server.protocols.aws.documents import boundary_arn
-from fastiam.server.protocols.aws.errors import ApiError
 from fastiam.sts.signed_calls import Resource, sent_tag_keys, stored_tag_keys
 
 # -- resources ------------------------------------------------------------------------------------------------------------

@@ -17,8 +17,8 @@ import orjson
 from fastiam.api.engine import Engine
 from fastiam.aws_data.service_models import QUERY, REST_JSON
 from fastiam.aws_data.service_models import service as model
-from fastiam.credentials.errors import AccessDeniedError
 from fastiam.credentials.results import Caller, Credentials
+from fastiam.credentials.sts_errors import AccessDeniedError
 from fastiam.errors import FastiamError, StoreError
 from fastiam.model.decision import Decision
 from fastiam.server.decider import Decider
@@ -27,10 +27,10 @@ from fastiam.server.http import JSON, Request, Response
 from fastiam.server.identity import AWS
 from fastiam.server.protocol import Elsewhere, Place, Route
 from fastiam.server.protocols.aws import json_protocols, query, sigv4
+from fastiam.server.protocols.aws.aws_errors import ApiError, api_error, in_words_of, wire_error
 from fastiam.server.protocols.aws.call_records import OTHER, call_record, is_audited, issued, named, revokes
 from fastiam.server.protocols.aws.calls import Call, Result
 from fastiam.server.protocols.aws.cors import preflight, share
-from fastiam.server.protocols.aws.errors import ApiError, api_error, in_words_of, wire_error
 from fastiam.server.protocols.aws.hosted_pages import HostedPages, is_hosted, is_hosted_path
 from fastiam.server.protocols.aws.key_sets import is_key_set_request, key_set
 from fastiam.server.protocols.aws.operations import Handler, Operation, operations

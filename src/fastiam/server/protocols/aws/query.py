@@ -13,8 +13,8 @@ from xml.sax.saxutils import escape
 
 from fastiam.aws_data.service_constraints import Constraint, Violation
 from fastiam.aws_data.service_models import OperationModel, Service, Shape
+from fastiam.server.protocols.aws.aws_errors import ApiError, is_server_error
 from fastiam.server.protocols.aws.constraints import check
-from fastiam.server.protocols.aws.errors import ApiError, is_server_error
 
 XML = "text/xml"
 _MAX_PARAMETERS = 10_000

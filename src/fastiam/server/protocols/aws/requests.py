@@ -12,7 +12,7 @@ from fastiam.aws_data.service_models import JSON, QUERY, REST_JSON, OperationMod
 from fastiam.model.request import shorten
 from fastiam.server.http import Request
 from fastiam.server.protocols.aws import json_protocols, query
-from fastiam.server.protocols.aws.errors import ApiError
+from fastiam.server.protocols.aws.aws_errors import ApiError
 from fastiam.server.protocols.aws.sigv4 import Signature, mismatch
 
 SERVED: Final = ("iam", "sts", "organizations", "rolesanywhere", "cognito-identity", "cognito-idp")

@@ -15,9 +15,9 @@ from fastiam.directory.account_records import (
 )
 from fastiam.errors import DirectoryError
 from fastiam.model.request import shorten
+from fastiam.server.protocols.aws.aws_errors import ApiError
 from fastiam.server.protocols.aws.calls import Call, Result
 from fastiam.server.protocols.aws.documents import without_nones
-from fastiam.server.protocols.aws.errors import ApiError
 from fastiam.server.protocols.aws.model_calls import arguments
 from fastiam.server.protocols.aws.operations import NOTHING, Handler, Operation
 from fastiam.server.protocols.aws.pages import token_page

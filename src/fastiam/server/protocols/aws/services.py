@@ -9,7 +9,7 @@ from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from fastiam.server.protocols.aws.errors import ApiError
+from fastiam.server.protocols.aws.aws_errors import ApiError
 from fastiam.server.protocols.aws.section import Section
 from fastiam.sts import STS
 

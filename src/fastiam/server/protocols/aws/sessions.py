@@ -11,8 +11,8 @@ from typing import Final
 
 from fastiam.errors import FastiamError
 from fastiam.server.http import Request, Response
+from fastiam.server.protocols.aws.aws_errors import ApiError
 from fastiam.server.protocols.aws.calls import Result
-from fastiam.server.protocols.aws.errors import ApiError
 from fastiam.server.protocols.aws.services import Services
 
 SESSIONS: Final = b"/sessions"

@@ -18,7 +18,7 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from fastiam.model.request import shorten
 from fastiam.server.http import Request
-from fastiam.server.protocols.aws.errors import ApiError
+from fastiam.server.protocols.aws.aws_errors import ApiError
 
 ALGORITHM: Final = "AWS4-HMAC-SHA256"
 SKEW: Final = timedelta(minutes=15)

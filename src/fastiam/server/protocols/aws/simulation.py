@@ -22,8 +22,8 @@ from fastiam.model.policy import Policy, PolicyKind, Statement
 from fastiam.model.profile import WITH_LONG_TERM_KEYS, PrincipalKind, PrincipalProfile
 from fastiam.policy.document import read_policy
 from fastiam.policy.variables import names
+from fastiam.server.protocols.aws.aws_errors import ApiError, api_error
 from fastiam.server.protocols.aws.calls import Call
-from fastiam.server.protocols.aws.errors import ApiError, api_error
 from fastiam.simulation.profiles import profiles_from_documents
 from fastiam.spec import decide
 from fastiam.spec.values import read_address, read_binary, read_bool, read_date, read_number

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from fastiam.credentials.results import AssumedRole, IssuedSession
+from fastiam.server.protocols.aws.aws_errors import ApiError
 from fastiam.server.protocols.aws.calls import Call, Result
 from fastiam.server.protocols.aws.documents import document, without_nones
-from fastiam.server.protocols.aws.errors import ApiError
 from fastiam.server.protocols.aws.operations import Operation
 from fastiam.server.protocols.aws.permissions import tags_of
 

@@ -14,7 +14,7 @@ from fastiam.frames.arguments import OWNER, REQUEST
 from fastiam.model.key_registry import KeyType
 from fastiam.server.mapping import Key, MappingError, RequestRefused
 from fastiam.server.mapping.facts import MAX_KEYS
-from fastiam.server.mapping.values import MAX_VALUE
+from fastiam.server.mapping.member_values import MAX_VALUE
 from fastiam.server.protocols.bulk.arrow_messages import (
     BATCH,
     MAX_MESSAGE,

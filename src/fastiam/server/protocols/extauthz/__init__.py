@@ -14,9 +14,9 @@ from fastiam.server.http import JSON, Request, Response
 from fastiam.server.identity import DECIDE, Identity
 from fastiam.server.listeners import read_address
 from fastiam.server.protocol import MIB, Route, Site
-from fastiam.server.protocols.extauthz.answers import OUTCOME
 from fastiam.server.protocols.extauthz.checks import ALLOWED, Answer, CheckRequest
 from fastiam.server.protocols.extauthz.core import Core
+from fastiam.server.protocols.extauthz.extauthz_answers import OUTCOME
 from fastiam.server.protocols.extauthz.extauthz_section import GrpcSection, Section
 
 __all__ = ["Answer", "CheckRequest", "ExtAuthz", "Section", "create"]

@@ -13,9 +13,9 @@ from fastiam.server.decision_records import DecisionRecord
 from fastiam.server.identity import Identity
 from fastiam.server.mapping import KnownRecords, MappingError, config_error
 from fastiam.server.protocol import Site
-from fastiam.server.protocols.extauthz.answers import Answers
 from fastiam.server.protocols.extauthz.checks import Answer, CheckRequest, Moment, Unidentified
 from fastiam.server.protocols.extauthz.context import read_facts
+from fastiam.server.protocols.extauthz.extauthz_answers import Answers
 from fastiam.server.protocols.extauthz.extauthz_section import Section
 from fastiam.server.protocols.extauthz.principal_sources import Found, Principals
 from fastiam.server.protocols.extauthz.routes import Matched, Route, Target, read_target

@@ -14,7 +14,7 @@ from fastiam.server.json_pointer import read_pointer
 from fastiam.server.mapping import MAX_ID, MappingError, Template, config_error, encode
 from fastiam.server.protocols.extauthz.checks import CheckRequest
 from fastiam.server.protocols.extauthz.extauthz_section import RouteSection
-from fastiam.server.protocols.extauthz.paths import canonical_path, raw_path, split_target
+from fastiam.server.protocols.extauthz.request_paths import canonical_path, raw_path, split_target
 
 INVOKE: Final = "execute-api:Invoke"
 MAX_TARGET: Final = 16_384

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 
-from fastiam.credentials.errors import AuthenticationError
 from fastiam.credentials.results import Caller
+from fastiam.credentials.sts_errors import AuthenticationError
 from fastiam.server.http import Request
 from fastiam.server.protocols.aws import sigv4
-from fastiam.server.protocols.aws.errors import ApiError
+from fastiam.server.protocols.aws.aws_errors import ApiError
 from fastiam.server.protocols.extauthz.checks import CheckRequest, Moment, Unidentified
 from fastiam.server.protocols.extauthz.extauthz_section import SignatureSection
-from fastiam.server.protocols.extauthz.paths import split_target
+from fastiam.server.protocols.extauthz.request_paths import split_target
 
 _BAD = "bad_signature"
 

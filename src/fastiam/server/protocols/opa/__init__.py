@@ -17,9 +17,9 @@ from fastiam.server.http import Request, Response
 from fastiam.server.identity import DECIDE, Identity
 from fastiam.server.mapping import EntityMapping, FactRules, RequestRefused, config_error
 from fastiam.server.protocol import MIB, Place, Route, ServerProtocol, Site
-from fastiam.server.protocols.opa.answers import UNDEFINED, Call, Form, edge_error, error, read_call, undefined_document
 from fastiam.server.protocols.opa.deciding import GenericPath, Path, TrinoAllow, TrinoBatch, View, joined
 from fastiam.server.protocols.opa.generic import BARE, Generic
+from fastiam.server.protocols.opa.opa_answers import UNDEFINED, Call, Form, edge_error, error, read_call, undefined_document
 from fastiam.server.protocols.opa.opa_section import PathSection, Section
 from fastiam.server.protocols.opa.trino import COLUMN_MASK, ROW_FILTERS, Trino, operation_of
 

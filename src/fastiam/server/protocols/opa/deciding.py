@@ -18,8 +18,8 @@ from fastiam.server.decider import Pinned
 from fastiam.server.decision_records import BatchRecord, DecisionRecord, Item, Record
 from fastiam.server.identity import EXPLAIN, Identity
 from fastiam.server.mapping import EntityMapper, EntityMapping, KnownRecords, MappedPrincipal, MappingError, ignored_names
-from fastiam.server.protocols.opa.answers import UNDEFINED, Call, bad_request, undefined_document
 from fastiam.server.protocols.opa.generic import Generic
+from fastiam.server.protocols.opa.opa_answers import UNDEFINED, Call, bad_request, undefined_document
 from fastiam.server.protocols.opa.opa_section import ResultForm
 from fastiam.server.protocols.opa.trino import (
     COLUMN_MASK,

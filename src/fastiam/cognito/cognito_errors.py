@@ -11,7 +11,7 @@ Each has the `rule` of the specification. Messages never contain a password, cod
 
 from __future__ import annotations
 
-from fastiam.credentials.errors import AuthenticationError, ValidationError
+from fastiam.credentials.sts_errors import AuthenticationError, ValidationError
 
 
 class CognitoError(ValidationError):

@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from fastiam.aws_data.service_models import QUERY, REST_JSON, Service
-from fastiam.credentials.errors import AccessDeniedError, AuthenticationError, StsError, ValidationError
+from fastiam.credentials.sts_errors import AccessDeniedError, AuthenticationError, StsError, ValidationError
 from fastiam.errors import DirectoryError, FastiamError, PolicyError, RequestValueError, StoreError
 from fastiam.model.decision import Decision
 from fastiam.sts.signed_calls import CallDeniedError, denial_text

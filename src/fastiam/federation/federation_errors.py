@@ -14,7 +14,7 @@ Each has AWS's `code` and the `rule` of the specification. Messages never contai
 
 from __future__ import annotations
 
-from fastiam.credentials.errors import AuthenticationError, ValidationError
+from fastiam.credentials.sts_errors import AuthenticationError, ValidationError
 
 
 class IdentityTokenError(AuthenticationError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from fastiam.cognito.errors import CognitoError, NotAuthorizedError
+from fastiam.cognito.cognito_errors import CognitoError, NotAuthorizedError
 from fastiam.cognito.user_pools.attempts import CHANGE_LIMIT, CONFIRM_LIMIT, SEND_LIMIT
 from fastiam.cognito.user_pools.attributes import (
     VERIFIABLE,

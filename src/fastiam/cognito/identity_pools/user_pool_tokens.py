@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from fastiam.cognito.errors import NotAuthorizedError
+from fastiam.cognito.cognito_errors import NotAuthorizedError
 from fastiam.cognito.user_pools.attributes import STANDARD, schema_of
 from fastiam.cognito.user_pools.state import PoolState, Settings
 from fastiam.cognito.user_pools.tokens import Tokens

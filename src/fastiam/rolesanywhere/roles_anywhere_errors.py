@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from fastiam.credentials.errors import AccessDeniedError, AuthenticationError, StsError, ValidationError
+from fastiam.credentials.sts_errors import AccessDeniedError, AuthenticationError, StsError, ValidationError
 
 NOT_FOUND = "ResourceNotFoundException"
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pyotp
 
-from fastiam.cognito.errors import CognitoError, NotAuthorizedError
+from fastiam.cognito.cognito_errors import CognitoError, NotAuthorizedError
 from fastiam.cognito.user_pools.attempt import Attempt, next_challenge, open_session, resume, session_string
 from fastiam.cognito.user_pools.calls import Calls, parameter
 from fastiam.cognito.user_pools.codes import MFA, mask

@@ -15,7 +15,7 @@ from fastiam.server.http import Request, Response
 from fastiam.server.identity import Identity
 from fastiam.server.mapping import NO_FACTS, MappingError, Resource, Subject, ignored_names
 from fastiam.server.mapping.wanted_pages import WantedPage, wanted_page
-from fastiam.server.protocols.authzen.answers import Reasons, View, form_error, reasons_for
+from fastiam.server.protocols.authzen.authzen_answers import Reasons, View, form_error, reasons_for
 from fastiam.server.protocols.authzen.candidates import Candidates, is_outside_type
 from fastiam.server.protocols.authzen.evaluation import decide_all
 from fastiam.server.protocols.authzen.reading import (

@@ -12,7 +12,7 @@ from typing import Any, Literal, cast
 from fastiam.analysis.invariants.classes import Member
 from fastiam.analysis.invariants.model import LIMIT, TIMEOUT, Invariant, InvariantResult
 from fastiam.analysis.invariants.organization_analysis import OrganizationAnalysis
-from fastiam.analysis.invariants.prove import prove_in
+from fastiam.analysis.invariants.prove_invariant import prove_in
 from fastiam.analysis.invariants.routes import Route
 from fastiam.analysis.invariants.scope import InvariantScope
 from fastiam.analysis.invariants.subjects import of_long_term, sessions_of
