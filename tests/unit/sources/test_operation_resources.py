@@ -193,6 +193,51 @@ CASES: list[tuple[str, str, dict[str, Any], list[str | None]]] = [
     ("apigatewayv2", "GetStage", {"ApiId": "a", "StageName": "s"}, ["/apis/a/stages/s"]),
     ("apigatewayv2", "CreateVpcLink", {"Name": "n", "SubnetIds": []}, ["/vpclinks"]),
     ("apigateway", "GetDomainName", {"domainName": "d.example", "domainNameId": "1a"}, [None]),
+    # a queue of another account
+    ("sqs", "GetQueueUrl", {"QueueName": "q", "QueueOwnerAWSAccountId": "222222222222"},
+     ["arn:aws:sqs:eu-west-1:222222222222:q"]),
+    ("ecr", "BatchGetImage", {"repositoryName": "app", "registryId": "222222222222", "imageIds": [{"imageTag": "v1"}]},
+     ["arn:aws:ecr:eu-west-1:222222222222:repository/app"]),
+    ("glue", "GetDatabase", {"Name": "d", "CatalogId": "222222222222"},
+     ["arn:aws:glue:eu-west-1:222222222222:database/d", "arn:aws:glue:eu-west-1:222222222222:catalog"]),
+    ("glue", "GetDatabase", {"Name": "d", "CatalogId": A}, ["database/d", "catalog"]),
+    # the zone of a call, not that of the target of an alias; as Route 53 returns it
+    ("route53", "ChangeResourceRecordSets", {"HostedZoneId": "/hostedzone/Z1", "ChangeBatch": {"Changes": [{
+        "Action": "CREATE", "ResourceRecordSet": {**RECORD, "AliasTarget": {
+            "HostedZoneId": "Z2", "DNSName": "d", "EvaluateTargetHealth": False}}}]}}, ["arn:aws:route53:::hostedzone/Z1"]),
+    # the type of a load balancer is in its ARN
+    ("elbv2", "CreateLoadBalancer", {"Name": "web", "Type": "network"},
+     [arn("elasticloadbalancing", "loadbalancer/net/web/*")]),
+    ("elbv2", "CreateLoadBalancer", {"Name": "web"}, [arn("elasticloadbalancing", "loadbalancer/app/web/*")]),
+    ("cloudformation", "DescribeStacks", {"StackName": "s"}, ["stack/s/*"]),
+    # the version or label of a parameter is not a part of its ARN
+    ("ssm", "GetParameter", {"Name": "/a/b:3"}, ["parameter/a/b"]),
+    ("ssm", "GetParameter", {"Name": arn("ssm", "parameter/a:live")}, ["parameter/a"]),
+    ("ssm", "GetParameters", {"Names": ["a:3", "/b"]}, ["parameter/a", "parameter/b"]),
+    # the instances that targets determine; all of them for a tag
+    ("ssm", "SendCommand", {"DocumentName": "d", "Targets": [{"Key": "InstanceIds", "Values": ["i-1", "mi-2"]}]},
+     ["document/d", arn("ec2", "instance/i-1"), "managed-instance/mi-2"]),
+    ("ssm", "SendCommand", {"DocumentName": "d", "Targets": [{"Key": "tag:env", "Values": ["test"]}]},
+     ["document/d", arn("ec2", "instance/*")]),
+    ("ssm", "SendCommand", {"DocumentName": arn("ssm", "document/d"), "InstanceIds": ["i-1"]},
+     ["document/d", arn("ec2", "instance/i-1")]),
+    # the group that gets a rule, not those that the rule names
+    ("ec2", "AuthorizeSecurityGroupIngress",
+     {"GroupId": "sg-1", "IpPermissions": [{"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": "sg-2"}]}]},
+     ["security-group/sg-1"]),
+    ("ec2", "RevokeSecurityGroupIngress",
+     {"GroupName": "web", "IpPermissions": [{"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": "sg-2"}]}]}, [None]),
+    # what a call creates, besides the ARN of what it copies
+    ("rds", "CreateDBCluster", {"DBClusterIdentifier": "c", "Engine": "e", "DBClusterParameterGroupName": "g",
+     "OptionGroupName": "o", "DBSubnetGroupName": "s", "ReplicationSourceIdentifier": arn("rds", "cluster:source")},
+     ["cluster:source", "cluster:c", "cluster-pg:g", "og:o", "subgrp:s"]),
+    ("dynamodb", "RestoreTableFromBackup", {"BackupArn": arn("dynamodb", "table/t/backup/01"), "TargetTableName": "new"},
+     ["table/t/backup/01", "table/new"]),
+    # a role of a service is below the path of the service
+    ("iam", "CreateServiceLinkedRole", {"AWSServiceName": "ecs.amazonaws.com"},
+     [f"arn:aws:iam::{A}:role/aws-service-role/ecs.amazonaws.com/*"]),
+    # the owner of a key is in no parameter
+    ("iam", "GetAccessKeyLastUsed", {"AccessKeyId": "AKIAIOSFODNN7EXAMPLE"}, [None]),
 ]  # fmt: skip
 IDS = [f"{service}:{operation}-{number}" for number, (service, operation, _, _) in enumerate(CASES)]
 
@@ -233,6 +278,15 @@ def test_record_of_a_call_has_the_documented_resources(service, operation, param
         plan = RequestPlan(f"{model.signing_name}.amazonaws.com", operation, "AwsApiCall")
     found = plan.requests_of(orjson.dumps(logged(parameters)), [], ORIGIN).rows
     assert [row.resource for row in found if row.action != "iam:PassRole"] == full(service, expected)
+
+
+def test_owner_of_an_access_key_is_not_the_caller():
+    """T107."""
+    origin = RequestOrigin("aws", "eu-west-1", A, f"arn:aws:iam::{A}:user/ana")
+    shape = model_of("iam").operation_model("GetAccessKeyLastUsed").input_shape
+    operation = operation_of("iam", "iam", "GetAccessKeyLastUsed")
+    (request,) = operation.requests({"AccessKeyId": "AKIAIOSFODNN7EXAMPLE"}, origin, shape)
+    assert (request.resource, request.forms) == (None, (f"arn:aws:iam::{A}:user/*",))
 
 
 def test_cases_are_of_many_services_and_operations():

@@ -15,7 +15,9 @@ single type, otherwise `*`. For a call that writes with parameters the resource 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache, lru_cache
 from typing import Any
 
@@ -28,6 +30,10 @@ _FAMILIES = {"express": "execution", "web-function": "function"}
 _ARN_OF_ANY_TYPE = (
     "arn", "resource", "resourcearn", "resourcearns", "resourceidentifier", "resourcename", "sourcearn", "destinationarn"
 )  # fmt: skip
+_OF_KEY = "iam:GetAccessKeyLastUsed"  # its user is the owner of the access key, whom the call does not contain
+_ARNS_OF_NAMES = ("dynamodb", "lambda", "sqs")  # `add_arns` adds those of the names in a call
+_OWNERS = {"ecr": "registryid", "glue": "catalogid", "sqs": "queueownerawsaccountid"}  # parameters with the account of a resource
+_is_account = re.compile(r"\d{12}").fullmatch
 _MAX_TYPES = 8  # of an action whose call names none
 _OBJECTS = ("object", "accesspointobject")  # a record of S3 without a key does not contain the object
 
@@ -48,6 +54,7 @@ class ResourceFinder:
 
     def find(self, names: Names, listed: Sequence[str], origin: RequestOrigin) -> list[str | None]:
         """Return the ARNs, `*`, or None for a resource that the record does not contain."""
+        origin = self._place(names, origin)
         found: dict[ArnTemplate, Sequence[str | None]] = {}
         by_arn: dict[ArnTemplate, list[str]] = {}
         in_parameters = names.get("", ())
@@ -56,6 +63,8 @@ class ResourceFinder:
             arns = template.among(listed) or template.among(in_parameters) if listed or in_parameters else ()
             if arns:
                 found[template] = by_arn[template] = arns
+                if template.is_created and not listed and self._action.prefix not in _ARNS_OF_NAMES:
+                    found[template] = [*arns, *template.built(names, origin)]  # the ARN is of its source
             elif built := template.built(names, origin):
                 found[template] = built
             elif template.is_needed:
@@ -72,7 +81,7 @@ class ResourceFinder:
         They are of the account of the call, so that one that names another account has none. The key of an alias of KMS may be in
         any.
         """
-        arns = names.get("", ())
+        arns, origin = names.get("", ()), self._place(names, origin)
         if self._action.prefix == "kms" or any(arn.split(":", 5)[4:5] not in ([origin.account], [""]) for arn in arns):
             return ()
         missing = []
@@ -88,6 +97,11 @@ class ResourceFinder:
             each.kind.name in _OBJECTS for each in missing
         )
         return ("*", *(template.created(names, origin) for template in missing)) if is_about_any else ()
+
+    def _place(self, names: Names, origin: RequestOrigin) -> RequestOrigin:
+        """Return the origin, or with another account if a parameter names the owner of the resources."""
+        owner = names.top.get(_OWNERS[self._action.prefix], [""])[0] if self._action.prefix in _OWNERS else ""
+        return replace(origin, account=owner) if owner != origin.account and _is_account(owner) else origin
 
     def _without_tables(self, found: list[str | None], names: Names, origin: RequestOrigin) -> list[str | None]:
         """Return the resources of a call. A read of an index of DynamoDB is not a read of its table."""
@@ -122,7 +136,7 @@ class ResourceFinder:
 
     def _unnamed(self, template: ArnTemplate, names: Names, origin: RequestOrigin) -> str | None:
         """Return the resource of a required type that the call does not contain."""
-        if template.kind.name == "user" and self._action.prefix == "iam" and origin.caller:
+        if template.kind.name == "user" and self._action.prefix == "iam" and self.name != _OF_KEY and origin.caller:
             return origin.caller  # IAM uses the caller if the call contains no user
         if template.kind.arn == _CATALOG:
             return template.all_of(origin)  # the account has one
@@ -137,7 +151,7 @@ class ResourceFinder:
             return [None]
         only = self._templates[0]
         is_own = len(self._templates) == 1 and only.kind.arn.split(":")[2] == self._action.prefix
-        return [only.all_of(origin) if is_own else "*"]
+        return [only.created(names, origin) if is_own else "*"]
 
 
 def _parents(template: ArnTemplate, by_arn: Mapping[ArnTemplate, list[str]]) -> list[str]:
@@ -164,7 +178,10 @@ def resource_finder(action: Action) -> ResourceFinder:
 
 
 def names_of(parameters: Any) -> Names:
-    """Return the parameters by name, without policies, filters and tags, which contain other resources."""
+    """Return the parameters by name.
+
+    Policies, filters, tags, rules of groups and targets of aliases, which contain other resources, are left out.
+    """
     names = Names(parameters)
     waiting: list[tuple[str, Any]] = [("", parameters)]
     while waiting:
@@ -189,4 +206,9 @@ def names_of(parameters: Any) -> Names:
 
 @lru_cache(maxsize=4096)
 def _describes_other(name: str) -> bool:
-    return "policy" in name or name.startswith(("filter", "tag")) or name.endswith(("tags", "tagset"))
+    return (
+        "policy" in name
+        or name == "aliastarget"
+        or name.startswith(("filter", "tag", "ippermissions"))
+        or name.endswith(("tags", "tagset"))
+    )

@@ -409,6 +409,8 @@ class ArnTemplate:
         if text.startswith("arn:"):
             # an ARN of this type is found before; one of its parent, such as the cluster of a service, has the name
             return _name_in(text, variable, self.kind.arn.split(":")[2], origin) if len(self.own) > 1 else ""
+        if self.prefix == "route53":
+            return text.rpartition("/")[2]  # also `/hostedzone/ID`
         if variable == "queuename":
             return text.rpartition("/")[2]
         if variable == "alias":

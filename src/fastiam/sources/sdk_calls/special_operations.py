@@ -38,6 +38,7 @@ _TRANSACTIONS = {
     "conditionCheck": "dynamodb:ConditionCheckItem",
     "get": "dynamodb:GetItem",
 }
+_LOAD_BALANCERS = {"application": "app", "network": "net", "gateway": "gwy"}
 _TABLE = r"""(?:"(?P<table>[\w.-]+)"|(?P<plain>[\w-]+))(?:\."(?P<index>[\w.-]+)")?(?=\s|$)"""
 _PARTIQL = (
     ("dynamodb:PartiQLSelect", re.compile(r"\s*SELECT\s+(?:\"[^\"\s]+\"|[\w*.,\[\]\s])+?\s+FROM\s+" + _TABLE, re.I)),
@@ -362,6 +363,67 @@ def _open_id_provider(parameters: Mapping[str, Any], origin: RequestOrigin) -> l
     return [("iam:CreateOpenIDConnectProvider", f"arn:{origin.partition}:iam::{origin.account}:oidc-provider/{name}")]
 
 
+def _create_linked_role(parameters: Mapping[str, Any], origin: RequestOrigin) -> list[Need]:
+    """The role is below the path of its service; its name is that which the service chooses."""
+    service = member(parameters, "aWSServiceName")
+    place = f"arn:{origin.partition}:iam::{origin.account}:role/aws-service-role"
+    return [("iam:CreateServiceLinkedRole", f"{place}/{service}/*" if isinstance(service, str) else None)]
+
+
+def _create_load_balancer(parameters: Mapping[str, Any], origin: RequestOrigin) -> list[Need]:
+    """A load balancer of the second version has its type in its ARN, and `Name` in place of `LoadBalancerName`."""
+    classic, name = member(parameters, "loadBalancerName"), member(parameters, "name")
+    kind = _LOAD_BALANCERS.get(str(member(parameters, "type") or "application"))
+    place = f"{_place('elasticloadbalancing', origin)}:loadbalancer"
+    resource = f"{place}/{classic}" if isinstance(classic, str) else None
+    if isinstance(name, str) and kind:
+        resource = f"{place}/{kind}/{name}/*"
+    return [("elasticloadbalancing:CreateLoadBalancer", resource)]
+
+
+def _restore_backup(parameters: Mapping[str, Any], origin: RequestOrigin) -> list[Need]:
+    backup, table = member(parameters, "backupArn"), member(parameters, "targetTableName")
+    given = [backup if isinstance(backup, str) else None, table_arn(table, origin) if isinstance(table, str) else None]
+    return [("dynamodb:RestoreTableFromBackup", resource) for resource in given]
+
+
+def _send_command(parameters: Mapping[str, Any], origin: RequestOrigin) -> list[Need]:
+    """The document, and the instances by id, or all of them: the call contains no ids where targets are tags."""
+    document = member(parameters, "documentName")
+    if isinstance(document, str) and not document.startswith("arn:"):
+        document = f"{_place('ssm', origin)}:document/{document}"
+    targets = member(parameters, "targets")
+    ids = list(found) if isinstance(found := member(parameters, "instanceIds"), list) else []
+    for target in targets if isinstance(targets, list) else ():
+        values = member(target, "values")
+        is_of_ids = member(target, "key") == "InstanceIds" and isinstance(values, list) and values
+        ids += values if is_of_ids else ["*"]
+    found = [
+        f"{_place('ssm', origin)}:managed-instance/{id_}"
+        if str(id_).startswith("mi-")
+        else f"{_place('ec2', origin)}:instance/{id_}"
+        for id_ in ids
+    ]
+    return [("ssm:SendCommand", each) for each in (document if isinstance(document, str) else None, *(found or [None]))]
+
+
+def _parameters_named(action: str) -> Reader:
+    """Parameters of Systems Manager by name or ARN. The version or label behind a colon is not a part of the ARN."""
+
+    def read(parameters: Mapping[str, Any], origin: RequestOrigin) -> list[Need]:
+        given = member(parameters, "name", "names")
+        found: list[Need] = []
+        for text in given if isinstance(given, list) and given else [given]:
+            if not isinstance(text, str) or not text:
+                found.append((action, None))
+                continue
+            place, _, name = text.rpartition(":parameter/") if text.startswith("arn:") else (_place("ssm", origin), "", text)
+            found.append((action, f"{place}:parameter/{name.removeprefix('/').partition(':')[0]}" if place else None))
+        return found
+
+    return read
+
+
 def tagged_on_creation(parameters: Any, origin: RequestOrigin) -> Iterator[tuple[str, list[Mapping[str, Any]]]]:
     """Yield each resource that a call of EC2 creates with tags, as `ec2:CreateTags` has it, and its tags."""
     given = member(parameters, "tagSpecifications", "tagSpecification", "tagSpecificationSet")
@@ -391,9 +453,15 @@ _READERS: dict[tuple[str, str], Reader] = {
     ("kms", "ReEncrypt"): _re_encrypt,
     ("sns", "Publish"): _publish,
     ("secretsmanager", "BatchGetSecretValue"): _batch_get_secrets,
+    ("elasticloadbalancing", "CreateLoadBalancer"): _create_load_balancer,
+    ("dynamodb", "RestoreTableFromBackup"): _restore_backup,
     ("ssm", "GetParametersByPath"): _parameters_by_path,
+    ("ssm", "GetParameter"): _parameters_named("ssm:GetParameter"),
+    ("ssm", "SendCommand"): _send_command,
+    ("ssm", "GetParameters"): _parameters_named("ssm:GetParameters"),
     ("sts", "AssumeRoot"): _assume_root,
     ("iam", "CreateOpenIDConnectProvider"): _open_id_provider,
+    ("iam", "CreateServiceLinkedRole"): _create_linked_role,
     ("events", "PutEvents"): _put_events,
     **{("events", name): _rule_of(f"events:{name}") for name in _RULES},
     ("ecs", "DeleteTaskDefinitions"): _task_of("ecs:DeleteTaskDefinitions"),
