@@ -97,7 +97,7 @@ def test_protocols_have_the_limits_on_bodies_of_the_table() -> None:
     found = {}
     for name in ("authzen", "bulk", "aws", "opa", "playground"):
         module = config.protocol_module(name)
-        made = module.create(module.Section(**({"paths": {"x": opa.section.PathSection()}} if name == "opa" else {})), site)
+        made = module.create(module.Section(**({"paths": {"x": opa.opa_section.PathSection()}} if name == "opa" else {})), site)
         found[name] = max(route.max_body for route in made.routes() if isinstance(route, Route))
     assert [found["authzen"], found["bulk"], found["aws"]] == [1 << 20, 1 << 20, 2 << 20]
     assert [found["playground"], found["opa"]] == [16 << 20] * 2
