@@ -85,6 +85,9 @@ class Verifier:
     def _verified(self, case: Case, candidate: Candidate, keys: Keys, now: datetime, name: str) -> Verified | None:
         subject, allowed = case.subject, not case.world.denied
         profile = _profile(case, name)
+        named = replace(subject, names=(profile.name, *subject.names[1:]))
+        if not case.world.scope.has_principal(named, case.home):
+            return None  # keys such as `aws:userid` say the name of a session that is not in scope
         resource, note = self._resource(case, candidate, profile, keys)
         endpoint = case.route.endpoint
         given = Request(candidate.action, keys, int(now.timestamp()))

@@ -16,15 +16,21 @@ from fastiam.analysis.invariants.invariant_run import EVERYTHING, InvariantRun, 
 from fastiam.analysis.invariants.model import Invariant, InvariantOutcome, InvariantResult
 from fastiam.analysis.invariants.organization_analysis import OrganizationAnalysis
 from fastiam.analysis.invariants.scope import InvariantScope
-from fastiam.analysis.proof.candidate_requests import ProofRequest
+from fastiam.analysis.proof.candidate_requests import NOW, ProofRequest
 from fastiam.analysis.proof.cells import ProofLimitError
 from fastiam.analysis.proof.formula import Budget
+from fastiam.model.arn import split_arn
+from fastiam.model.key_registry import fold
 from fastiam.model.profile import PROVIDERS, ROLES, PrincipalKind
 from fastiam.model.protocols import AnalysisEngine
 
 _MAX_ROLES, _MAX_STEPS, _MAX_VERIFIED = 1_000, 10, 20
 _CALLS = ("sts:AssumeRole", "sts:AssumeRoleWithSAML", "sts:AssumeRoleWithWebIdentity")
+_NAME_OF_SESSION = "sts:rolesessionname"
+_PASSED = ("aws:requesttag/", "aws:tagkeys", "sts:transitivetagkeys", "sts:sourceidentity")  # keys of a call that its session has
+_OF_PROVIDERS = ("aws:federatedprovider", "aws:multifactorauthpresent")  # differ between sessions of AssumeRole and of providers
 _OPEN = "no request verifies each step of a chain of roles"
+_UNRECORDED = "roles of accounts without a record may be assumed"
 _ELSEWHERE = "`fastiam escalations --to` finds other ways, such as iam:PassRole"
 
 
@@ -61,6 +67,7 @@ class _Search:
     def __init__(self, engine: AnalysisEngine, invariant: Invariant, scope: InvariantScope, budget: Budget) -> None:
         self._engine, self._invariant, self._scope, self._budget = engine, invariant, scope, budget
         self._assumptions: dict[str, None] = {}
+        self._has_unrecorded = False
 
     def result(self, own: InvariantResult) -> InvariantResult:
         """Return the result."""
@@ -76,17 +83,28 @@ class _Search:
                 return self._failed(own, path)
         if is_open:
             return replace(own, result=InvariantOutcome.UNDECIDED, reason=f"{_OPEN}; {_ELSEWHERE}")
+        if not self._invariant.closed:
+            if self._has_unrecorded:
+                return replace(own, result=InvariantOutcome.UNDECIDED, reason=own.reason or _UNRECORDED)
+            return own
+        if not self._assumptions and not self._opened_run(self._of_roles).holds_open():
+            self._assumptions["principals, resources, actions and tests that are not known allow roles nothing"] = None
         assumptions = (*own.assumptions, *(one for one in self._assumptions if one not in own.assumptions))
         return replace(own, assumptions=assumptions, vacuous="" if self._assumptions else own.vacuous)
+
+    @property
+    def _of_roles(self) -> Mapping[str, Any]:
+        """The scope of the invariant for all roles."""
+        given = {key: value for key, value in self._invariant.scope.items() if key not in ("principals", "except")}
+        return {**given, "principals": ["kind:ROLE", "kind:SLR"]}
 
     # -- backwards ------------------------------------------------------------------------------------------------------
 
     def _chains(self) -> Iterator[tuple[Member, _Step]]:
         """Yield the principals of the scope that may reach a violating role, each with its first role."""
-        given = {key: value for key, value in self._invariant.scope.items() if key not in ("principals", "except")}
         known: set[str] = set()
         waiting: deque[_Step] = deque()
-        for subject, _ in self._possible({**given, "principals": ["kind:ROLE", "kind:SLR"]}):
+        for subject, _ in self._possible(self._of_roles):
             self._add(subject.issuer, subject.is_recorded, None, known, waiting)
         while waiting:
             step = waiting.popleft()
@@ -100,6 +118,7 @@ class _Search:
 
     def _add(self, role: str | None, is_recorded: bool, following: _Step | None, known: set[str], waiting: deque[_Step]) -> None:
         if not is_recorded or role is None:
+            self._has_unrecorded = True
             self._assumptions["roles of accounts without a record are not assumed"] = None
             return
         if role in known:
@@ -120,9 +139,14 @@ class _Search:
         return found
 
     def _run(self, scope: Mapping[str, Any]) -> InvariantRun:
+        return InvariantRun(self._analysis(scope), self._budget, Opened() if self._invariant.closed else EVERYTHING)
+
+    def _opened_run(self, scope: Mapping[str, Any]) -> InvariantRun:
+        return InvariantRun(self._analysis(scope), self._budget, EVERYTHING)
+
+    def _analysis(self, scope: Mapping[str, Any]) -> OrganizationAnalysis:
         invariant = replace(self._invariant, never=scope, through="none")
-        analysis = OrganizationAnalysis(self._engine, invariant, InvariantScope(invariant, self._engine.snapshot))
-        return InvariantRun(analysis, self._budget, Opened() if invariant.closed else EVERYTHING)
+        return OrganizationAnalysis(self._engine, invariant, InvariantScope(invariant, self._engine.snapshot))
 
     # -- forwards -------------------------------------------------------------------------------------------------------
 
@@ -140,16 +164,44 @@ class _Search:
             principals["except"] = given["except"]
         found: list[InvariantResult] = []
         for role in step.roles:
-            result = self._verified({**principals, "actions": _CALLS, "resources": [role]})
-            if result is None:
+            scope = {**principals, "actions": _CALLS, "resources": [role]}
+            result = self._verified(scope, found)
+            session = None if result is None else self._session_after(scope, result)
+            if result is None or session is None:
                 return None
             found.append(result)
-            principals = {"principals": role}
+            principals = {"principals": session}
         rest = {key: value for key, value in given.items() if key not in ("principals", "except")}
-        last = self._verified({**rest, **principals})
-        return None if last is None else [*found, last]
+        last = self._verified({**rest, **principals}, found)
+        if last is None or len({one.request.now or NOW for one in (*found, last) if one.request is not None}) > 1:
+            return None  # a session does not last from one instant to another
+        return [*found, last]
 
-    def _verified(self, scope: Mapping[str, Any]) -> InvariantResult | None:
+    def _session_after(self, scope: Mapping[str, Any], call: InvariantResult) -> str | None:
+        """Return the role or session that a call gives, as principals; None if it would have what the next request lacks."""
+        request = call.request
+        if request is None:
+            return None
+        context = {fold(key): value for key, value in (request.context or {}).items()}
+        if any(key.startswith(_PASSED) for key in context):
+            return None
+        name = context.get(_NAME_OF_SESSION)
+        if name is None:  # each call has a name
+            return None if _NAME_OF_SESSION in self._analysis(scope).keys else request.resource
+        role = split_arn(request.resource)
+        if role is None or not isinstance(name, str):
+            return None
+        return f"arn:{role.partition}:sts::{role.account}:assumed-role/{role.rest.rpartition('/')[2]}/{name}"
+
+    def _verified(self, scope: Mapping[str, Any], before: Sequence[InvariantResult]) -> InvariantResult | None:
+        """Return a request that is allowed, by the session of the call before it if there is one."""
+        call = before[-1].request if before else None
+        if call is not None:
+            keys = self._analysis(scope).keys
+            if any("." in key.partition(":")[0] or key.startswith("saml:") for key in keys):
+                return None  # a provider decides what the session has
+            if call.action != "sts:AssumeRole" and not keys.isdisjoint(_OF_PROVIDERS):
+                return None
         result = self._run(scope).result()
         if result.result is not InvariantOutcome.FAILS or result.request is None or result.note:
             return None

@@ -253,6 +253,8 @@ class Universe:
         groups += [found for one in self.texts.patterns if _may_begin(one, start) and (found := list(remainders(one, start)))]
         if len(groups) == 1:
             return [Name(NAME, False)]
+        # a name in the scope is a name too: the sessions of its class have no other
+        literals += ["".join(map(str, one)) for group in groups for one in group if all(isinstance(each, str) for each in one)]
         known = cells(groups, required=1, is_allowed=lambda char: _is_of_name(char) or char in separators)
         return [Name(text, text in literals) for text in known.values()]
 

@@ -180,7 +180,7 @@ class Search:
         """Yield candidates of AWS's actions, once for each form of their resources (H58)."""
         by_form = {(arns_of(action, self._scope.partitions), may_be_star(action)): action for action in self._known_in(same)}
         for (arns, has_star), action in by_form.items():
-            for one in group.candidates(action.name, arns, has_star=has_star):
+            for one in group.candidates(action.name, arns, has_star=has_star and self._scope.has_star):
                 yield replace(one, is_of_aws=True)
 
     def _known_in(self, same: Sequence[ActionCell]) -> Iterator[Action]:

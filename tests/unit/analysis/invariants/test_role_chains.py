@@ -9,7 +9,7 @@ import pytest
 from seeds import seeds
 from small_worlds import ANA, BO, DEP, EVE, OPS, A, SmallWorld
 from test_small_worlds import allowed_rows, violates
-from trap_world import BKT, B, X, allow, grant, world
+from trap_world import BKT, B, X, allow, deny, grant, world
 from trap_world import DEP as ROLE
 
 import fastiam
@@ -118,6 +118,87 @@ def test_roles_without_a_trust_policy_are_an_assumption() -> None:
 def test_only_never_goes_through_roles() -> None:
     with pytest.raises(fastiam.RequestValueError, match="through"):
         Invariant(always={"principals": ANA, "actions": S3}, through="roles")
+
+
+NAMED = {"StringEquals": {"sts:RoleSessionName": "alice"}}
+CURRENT = "aws:CurrentTime"
+
+
+def of_saml(*dep: Any) -> dict[str, Any]:
+    provider = {"Federated": f"arn:aws:iam::{A}:saml-provider/corp"}
+    return {"dep": [allow(S3), *dep], "trust": [trust(provider, "sts:AssumeRoleWithSAML")]}
+
+
+def reached(given: Any, *dep: Any, actions: tuple[str, ...] = ()) -> dict[str, Any]:
+    return {"dep": list(dep), "ana": [allow("sts:*")], "trust": [trust({"AWS": ANA}, "sts:AssumeRole", *actions, when=given)]}
+
+
+@pytest.mark.parametrize(
+    ("made", "expected"),
+    [
+        (reached(NAMED, allow(S3)), FAILS),
+        (reached(NAMED, allow(S3, when={"StringLike": {"aws:userid": "*:alice"}})), FAILS),
+        # the session would have another name
+        (reached(NAMED, allow(S3, when={"StringLike": {"aws:userid": "*:bob"}})), UNDECIDED),
+        (
+            reached({"StringNotEquals": {"sts:RoleSessionName": "bob"}}, allow(S3, when={"StringLike": {"aws:userid": "*:bob"}})),
+            UNDECIDED,
+        ),
+        # it would have the tag, or the identity
+        (
+            reached(
+                {"StringEquals": {"aws:RequestTag/team": "red"}},
+                allow(S3),
+                deny(S3, when={"Null": {"aws:PrincipalTag/team": "false"}}),
+                actions=("sts:TagSession",),
+            ),
+            UNDECIDED,
+        ),
+        (
+            reached(
+                {"StringEquals": {"sts:SourceIdentity": "ana"}},
+                allow(S3),
+                deny(S3, when={"Null": {"aws:SourceIdentity": "false"}}),
+                actions=("sts:SetSourceIdentity",),
+            ),
+            UNDECIDED,
+        ),
+        # no session lasts for ten years
+        (
+            reached(
+                {"DateLessThan": {CURRENT: "2020-01-01T00:00:00Z"}},
+                allow(S3, when={"DateGreaterThan": {CURRENT: "2030-01-01T00:00:00Z"}}),
+            ),
+            UNDECIDED,
+        ),
+        # only a provider gives it
+        (reached(None, allow(S3, when={"StringEquals": {"saml:aud": "x"}})), UNDECIDED),
+    ],
+)
+def test_a_chain_is_shown_only_if_its_calls_give_the_sessions_of_the_next_requests(made: Any, expected: InvariantOutcome) -> None:
+    result = through(world(**made), ANA, resources=OBJECTS)
+    assert result.result is expected, (result.reason, result.path)
+
+
+def test_a_chain_does_not_guess_keys_that_a_provider_gives_a_session() -> None:
+    for without in ({"Null": {"aws:FederatedProvider": "false"}}, {"Null": {"aws:MultiFactorAuthPresent": "true"}}):
+        result = through(world(**of_saml(deny(S3, when=without))), "federated:*", resources=OBJECTS)
+        assert result.result is UNDECIDED, result.path
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        # a role of a stranger that ana may assume may be trusted by the role, or may be what the bucket allows
+        {"dep": [allow(S3)], "trust": [trust({"AWS": f"arn:aws:iam::{X}:role/Between"})]},
+        {"bucket": [grant({"AWS": X}, S3, [BKT, OBJECTS])]},
+    ],
+)
+def test_roles_without_a_record_are_open_where_nothing_is_assumed_of_them(made: dict[str, Any]) -> None:
+    engine = world(ana=[allow("sts:*")], **made)
+    scope = {"principals": ANA, "actions": S3, "resources": OBJECTS}
+    assert prove_invariant(engine, Invariant(never=scope, through="roles")).assumptions
+    assert prove_invariant(engine, Invariant(never=scope, through="roles", closed=False)).result is UNDECIDED
 
 
 def check_world(seed: int, counts: Counter[str]) -> None:
