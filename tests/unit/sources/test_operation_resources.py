@@ -233,9 +233,26 @@ CASES: list[tuple[str, str, dict[str, Any], list[str | None]]] = [
      ["cluster:source", "cluster:c", "cluster-pg:g", "og:o", "subgrp:s"]),
     ("dynamodb", "RestoreTableFromBackup", {"BackupArn": arn("dynamodb", "table/t/backup/01"), "TargetTableName": "new"},
      ["table/t/backup/01", "table/new"]),
+    ("dynamodb", "ImportTable",
+     {"S3BucketSource": {"S3Bucket": "b"}, "InputFormat": "CSV", "TableCreationParameters": {
+         "TableName": "new", "AttributeDefinitions": [], "KeySchema": [{"AttributeName": "a", "KeyType": "HASH"}]}},
+     ["table/new"]),
     # a role of a service is below the path of the service
     ("iam", "CreateServiceLinkedRole", {"AWSServiceName": "ecs.amazonaws.com"},
      [f"arn:aws:iam::{A}:role/aws-service-role/ecs.amazonaws.com/*"]),
+    # IAM asks for both names of what is renamed
+    ("iam", "UpdateUser", {"UserName": "u", "NewUserName": "v", "NewPath": "/x/"},
+     [f"arn:aws:iam::{A}:user/u", f"arn:aws:iam::{A}:user/x/v"]),
+    ("iam", "UpdateGroup", {"GroupName": "g", "NewGroupName": "h"}, [f"arn:aws:iam::{A}:group/g", f"arn:aws:iam::{A}:group/h"]),
+    ("iam", "CreateVirtualMFADevice", {"VirtualMFADeviceName": "m", "Path": "/x/"}, [f"arn:aws:iam::{A}:mfa/x/m"]),
+    ("iam", "UploadServerCertificate",
+     {"ServerCertificateName": "c", "Path": "/cloudfront/", "CertificateBody": "b", "PrivateKey": "k"},
+     [f"arn:aws:iam::{A}:server-certificate/cloudfront/c"]),
+    ("rds", "CopyDBSnapshot", {"SourceDBSnapshotIdentifier": "a", "TargetDBSnapshotIdentifier": "b"},
+     ["snapshot:a", "snapshot:b"]),
+    ("rds", "CopyDBClusterSnapshot",
+     {"SourceDBClusterSnapshotIdentifier": arn("rds", "cluster-snapshot:a"), "TargetDBClusterSnapshotIdentifier": "b"},
+     ["cluster-snapshot:a", "cluster-snapshot:b"]),
     # the owner of a key is in no parameter
     ("iam", "GetAccessKeyLastUsed", {"AccessKeyId": "AKIAIOSFODNN7EXAMPLE"}, [None]),
 ]  # fmt: skip

@@ -128,7 +128,7 @@ _ALIASES_OF = {
         "tablename": "name",
         "usageprofileid": "name",
     },
-    "iam": {"certificatename": "servercertificatename"},
+    "iam": {"certificatename": "servercertificatename", "mfatokenid": "virtualmfadevicename"},
     "lambda": {"layerversion": "versionnumber"},
     "logs:delivery": {"deliveryname": "id"},
     "logs": {"loggroupname": "loggroupidentifier loggroupidentifiers"},
@@ -206,7 +206,7 @@ EC2_TYPES = {  # the type of an id by its prefix
     "vpce-svc": "vpc-endpoint-service",
     "vpn": "vpn-connection",
 }
-_CREATES = ("Create", "Run", "Allocate", "Register", "Copy", "Import", "Request", "Put", "Start")
+_CREATES = ("Create", "Run", "Allocate", "Register", "Copy", "Import", "Request", "Put", "Start", "Upload")
 _ALSO_CREATED = {
     "ec2:RunInstances": ("volume", "network-interface"),
     "ec2:AllocateAddress": ("elastic-ip",),

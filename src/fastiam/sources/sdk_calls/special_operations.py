@@ -381,6 +381,36 @@ def _create_load_balancer(parameters: Mapping[str, Any], origin: RequestOrigin) 
     return [("elasticloadbalancing:CreateLoadBalancer", resource)]
 
 
+def _renamed(action: str, kind: str, *names: str) -> Reader:
+    """What gets a new name or path, and what it is called then: IAM asks for both (API reference)."""
+
+    def read(parameters: Mapping[str, Any], origin: RequestOrigin) -> list[Need]:
+        place = f"arn:{origin.partition}:iam::{origin.account}:{kind}"
+        name, new_name, new_path = (member(parameters, each) for each in (*names, "newPath"))
+        if not isinstance(name, str):
+            return [(action, None)]
+        path = str(new_path or "/").removeprefix("/")
+        is_new = new_name is not None or new_path is not None
+        return [(action, f"{place}/{name}"), *([(action, f"{place}/{path}{new_name or name}")] if is_new else [])]
+
+    return read
+
+
+def _copied_snapshot(action: str, kind: str, *names: str) -> Reader:
+    def read(parameters: Mapping[str, Any], origin: RequestOrigin) -> list[Need]:
+        given = [member(parameters, name) for name in names]
+        place, group = _place("rds", origin), member(parameters, "optionGroupName")
+        found = [each if str(each).startswith("arn:") else f"{place}:{kind}:{each}" if each else None for each in given]
+        return [(action, each) for each in (*found, *([f"{place}:og:{group}"] if group else ()))]
+
+    return read
+
+
+def _import_table(parameters: Mapping[str, Any], origin: RequestOrigin) -> list[Need]:
+    name = member(member(parameters, "tableCreationParameters"), "tableName")
+    return [("dynamodb:ImportTable", table_arn(name, origin) if isinstance(name, str) else None)]
+
+
 def _restore_backup(parameters: Mapping[str, Any], origin: RequestOrigin) -> list[Need]:
     backup, table = member(parameters, "backupArn"), member(parameters, "targetTableName")
     given = [backup if isinstance(backup, str) else None, table_arn(table, origin) if isinstance(table, str) else None]
@@ -454,6 +484,15 @@ _READERS: dict[tuple[str, str], Reader] = {
     ("sns", "Publish"): _publish,
     ("secretsmanager", "BatchGetSecretValue"): _batch_get_secrets,
     ("elasticloadbalancing", "CreateLoadBalancer"): _create_load_balancer,
+    ("iam", "UpdateUser"): _renamed("iam:UpdateUser", "user", "userName", "newUserName"),
+    ("iam", "UpdateGroup"): _renamed("iam:UpdateGroup", "group", "groupName", "newGroupName"),
+    ("rds", "CopyDBSnapshot"): _copied_snapshot(
+        "rds:CopyDBSnapshot", "snapshot", "sourceDBSnapshotIdentifier", "targetDBSnapshotIdentifier"
+    ),
+    ("rds", "CopyDBClusterSnapshot"): _copied_snapshot(
+        "rds:CopyDBClusterSnapshot", "cluster-snapshot", "sourceDBClusterSnapshotIdentifier", "targetDBClusterSnapshotIdentifier"
+    ),
+    ("dynamodb", "ImportTable"): _import_table,
     ("dynamodb", "RestoreTableFromBackup"): _restore_backup,
     ("ssm", "GetParametersByPath"): _parameters_by_path,
     ("ssm", "GetParameter"): _parameters_named("ssm:GetParameter"),
