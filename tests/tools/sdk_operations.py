@@ -118,7 +118,7 @@ def kind_of(service: Any, operation: str, model: Any) -> str:
         # `*` of an action that has types is a guess, if the call names something
         is_right = not _types_of(service, operation) or not any(map(_NAMES_RESOURCE, parameters))
         return "no resource type" if is_right else "unknown"
-    if any("*" in str(resource) for resource in resources):
+    if any("*" in str(resource).removesuffix(":*") for resource in resources):
         return "created" if _CREATES(operation) else "pattern"  # a resource that a call creates has no id yet
     return "full ARN"
 

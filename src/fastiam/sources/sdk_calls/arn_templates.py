@@ -224,6 +224,8 @@ _ALSO_CREATED = {
     "ec2:RequestSpotFleet": ("spot-fleet-request",),
     "ec2:CreateFlowLogs": ("vpc-flow-log",),
 }
+# AWS's guide of CloudWatch Logs: policies name a log group with `:*` for all actions but these.
+_NAME_LOG_GROUPS = frozenset(("logs:TagResource", "logs:UntagResource", "logs:ListTagsForResource"))
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z][a-z\d]*|[a-z\d]+")
 _PARENT = re.compile(r"arn:([\w-]+):([\w-]+):([\w-]*):(\d*):([\w-]+)[/:]([^/:]+)").fullmatch
@@ -252,12 +254,16 @@ class ArnTemplate:
         self.is_created = _is_created(action, kind)
         self.is_needed = kind.required or kind.name in _ALSO_CREATED.get(action.name, ())
         self._is_about = _plain(kind.name).removesuffix("s") in verb
+        is_group = self.prefix == "logs" and kind.name == "log-group" and action.name not in _NAME_LOG_GROUPS
+        self._end = ":*" if is_group else ""
         texts = _VARIABLE.split(kind.arn)  # literal, variable, literal, ...
         self._literals, self._variables = texts[::2], [name.lower() for name in texts[1::2]]
         self.own = [name for name in self._variables if name not in _PLACE]
         self.parts = {name.lower(): _parts_of(name) for name in texts[1::2] if name.lower() not in _PLACE}
         self._is_only, self._shared = is_only, frozenset[str]()
-        self._template = "".join(f"{literal.replace('%', '%%')}%s" for literal in self._literals[:-1]) + self._literals[-1]
+        self._template = (
+            "".join(f"{literal.replace('%', '%%')}%s" for literal in self._literals[:-1]) + self._literals[-1] + self._end
+        )
         self._pattern = re.compile(self._expression()).fullmatch
         self._defaults = {} if is_of_tags(action) else _DEFAULTS.get(action.name) or _DEFAULTS.get(self.prefix, {})
 
@@ -313,11 +319,12 @@ class ArnTemplate:
             self.parts = {variable: tuple(part for part in parts if part not in names) for variable, parts in self.parts.items()}
 
     def among(self, arns: Sequence[str]) -> list[str]:
-        return [arn for arn in arns if self._pattern(arn)] if arns else []
+        found = [arn for arn in arns if self._pattern(arn)] if arns else []
+        return [arn if arn.endswith(self._end) else arn + self._end for arn in found] if self._end else found
 
     def values_in(self, arn: str) -> dict[str, str]:
         """Return the variables of an ARN of this form; {} for another one."""
-        match = self._pattern(arn)
+        match = self._pattern(arn.removesuffix(self._end))
         return dict(zip(self.own, match.groups(), strict=True)) if match else {}
 
     def built(self, names: Names, origin: RequestOrigin) -> list[str | None]:
