@@ -38,8 +38,8 @@ def policy(layer: str, allows: bool, **more: Any) -> dict[str, Any]:
     return {"Version": "2012-10-17", "Statement": [allow, {"Effect": "Deny", "Action": denied, "Resource": "*", **more}]}
 
 
-def limit(layer: str, says: str) -> Any:
-    return None if LAYERS[says] is None else policy(layer, LAYERS[says])
+def limit(layer: str, states: str) -> Any:
+    return None if LAYERS[states] is None else policy(layer, LAYERS[states])
 
 
 class World:
@@ -93,8 +93,8 @@ class World:
         self.asking.setdefault(kind or type_.upper(), {})[name] = arn
         return arn
 
-    def session(self, kind: str, name: str, arn: str, issuer: str | None, says: str) -> None:
-        policies = limit("session", says)
+    def session(self, kind: str, name: str, arn: str, issuer: str | None, states: str) -> None:
+        policies = limit("session", states)
         session = Session(arn, kind=kind, issuer=issuer, policies=None if policies is None else [policies])
         self.asking.setdefault(kind, {})[name] = session
 
