@@ -17,7 +17,7 @@ cdef enum:
     MAX_ATTEMPTS = 10_000      # of one request: each attempt follows a resolved miss, or an eviction by another thread
 
 
-cdef uint64_t calls_by_route(Route route) noexcept
+cdef uint64_t decided_by_route(Route route) noexcept
 
 
 cdef class _Declared:

@@ -675,7 +675,7 @@ cdef class Core:
         return found
 
 
-cdef uint64_t calls_by_route(Route route) noexcept:
+cdef uint64_t decided_by_route(Route route) noexcept:
     return route_count(route)
 
 

@@ -3,11 +3,10 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free
 from libc.string cimport memset
 
-from fastiam._core cimport calls_by_route
+from fastiam._core cimport decided_by_route
 from fastiam.kernel.base.invariants cimport narrow16, narrow32, narrow8
 from fastiam.kernel.decide.routes cimport Route
 from fastiam.kernel.base.text cimport Text
-from fastiam._core cimport rows_by_route
 from fastiam.kernel.columns.column cimport Column, item_text, row_items
 from fastiam.kernel.columns.read cimport TextColumn
 from fastiam.kernel.decide.combine cimport N_RELATIONS, needed_after, sufficient_classes
@@ -38,7 +37,7 @@ def has_checks():
 def routes():
     """How many rows of batches and single calls took each route, since the process began: all 0 in a build without checks."""
     names = "flags own layers near far together alone call_own call_decide call_attempt call_general".split()
-    return {name: rows_by_route(<Route>i) + calls_by_route(<Route>i) for i, name in enumerate(names)}
+    return {name: decided_by_route(<Route>i) for i, name in enumerate(names)}
 
 
 def narrow(int bits, int64_t number):

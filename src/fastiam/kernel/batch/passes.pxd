@@ -1,7 +1,6 @@
 """Passes over columns of requests, without the GIL."""
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
-from fastiam.kernel.decide.routes cimport Route
 from fastiam.kernel.decide.blocks cimport OutputColumns, InputRange, ThreadState
 from fastiam.kernel.plan.tables cimport Tables
 from fastiam.kernel.model.call cimport Call
@@ -14,9 +13,6 @@ from fastiam.kernel.model.tables cimport TablesC
 
 cdef enum:
     MAX_RENUMBERED = 65536     # values of a dictionary that are numbered again when names were entered
-
-
-cdef uint64_t rows_by_route(Route route) noexcept
 
 
 cdef class _Passes:

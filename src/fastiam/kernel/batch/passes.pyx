@@ -10,7 +10,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.string cimport memset
 
 from fastiam.kernel.base.invariants cimport narrow32
-from fastiam.kernel.decide.routes cimport ROUTE_SINGLE, ROUTE_TOGETHER, Route, route_count, routed
+from fastiam.kernel.decide.routes cimport ROUTE_SINGLE, ROUTE_TOGETHER, Route, routed
 from fastiam.kernel.base.text cimport Text
 from fastiam.kernel.batch.misses cimport Attempt, Missing, find_misses
 from fastiam.kernel.batch.pass_blocks cimport decide_row, finish, run_rows
@@ -87,10 +87,6 @@ cdef bint may_know(const TablesC* t, const InputRange* rows):
         if rows.principal_codes[i] >= t.n_principals or t.principals[rows.principal_codes[i]].flags & P_KNOWN:
             return True                                  # NONE, too: it was not looked for yet
     return False
-
-
-cdef uint64_t rows_by_route(Route route) noexcept:
-    return route_count(route)
 
 
 cdef uint8_t ALL_VALID = 0xFF           # eight items of a column without nulls

@@ -1,6 +1,6 @@
 """By which route each row of a batch and each single call was decided: counted in builds with FASTIAM_CHECKS. Header only.
 
-A compiled module that decides counts for itself; `fastiam.kernel.testing` adds the counts.
+`fastiam._core` counts: it is the one module that decides.
 """
 from libc.stdint cimport int64_t, uint64_t
 
