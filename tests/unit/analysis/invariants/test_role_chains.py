@@ -175,12 +175,12 @@ def reached(given: Any, *dep: Any, actions: tuple[str, ...] = ()) -> dict[str, A
         (reached(None, allow(S3, when={"StringEquals": {"saml:aud": "x"}})), UNDECIDED),
     ],
 )
-def test_a_chain_is_shown_only_if_its_calls_give_the_sessions_of_the_next_requests(made: Any, expected: InvariantOutcome) -> None:
+def test_chain_is_shown_only_if_its_calls_give_its_sessions(made: Any, expected: InvariantOutcome) -> None:
     result = through(world(**made), ANA, resources=OBJECTS)
     assert result.result is expected, (result.reason, result.path)
 
 
-def test_a_chain_does_not_guess_keys_that_a_provider_gives_a_session() -> None:
+def test_chain_does_not_guess_keys_that_a_provider_gives() -> None:
     for without in ({"Null": {"aws:FederatedProvider": "false"}}, {"Null": {"aws:MultiFactorAuthPresent": "true"}}):
         result = through(world(**of_saml(deny(S3, when=without))), "federated:*", resources=OBJECTS)
         assert result.result is UNDECIDED, result.path
@@ -194,7 +194,7 @@ def test_a_chain_does_not_guess_keys_that_a_provider_gives_a_session() -> None:
         {"bucket": [grant({"AWS": X}, S3, [BKT, OBJECTS])]},
     ],
 )
-def test_roles_without_a_record_are_open_where_nothing_is_assumed_of_them(made: dict[str, Any]) -> None:
+def test_roles_without_a_record_are_open_without_assumptions(made: dict[str, Any]) -> None:
     engine = world(ana=[allow("sts:*")], **made)
     scope = {"principals": ANA, "actions": S3, "resources": OBJECTS}
     assert prove_invariant(engine, Invariant(never=scope, through="roles")).assumptions
