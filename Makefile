@@ -52,7 +52,7 @@ $(RUN):
 
 # Build requirements are installed once, so that a rebuild after an edit downloads nothing.
 $(COMPILED): | $(RUN)
-	@echo "building fastiam in $(VENV): it compiles for 2 to 4 minutes"
+	@echo "building fastiam in $(VENV): it compiles for 1 to 3 minutes"
 	@echo "1 of 3: the compiler's packages"
 	@$(RUN) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
 		| $(RUN) -m pip install --quiet --disable-pip-version-check --requirement /dev/stdin
