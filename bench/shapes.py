@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from operator import methodcaller
 from typing import Any
 
 import numpy as np
@@ -221,7 +222,7 @@ def measure(engine: fastiam.Engine, runs: Iterable[Sequence[Shape]]) -> float:
 def small(shape: Shape, n: int) -> list[Shape]:
     """Its first rows in batches of `n`."""
     starts = range(0, min(shape.size, MAX_SMALL, 100 * n) - n + 1, n)
-    return [shape.mapped(lambda column, at=at: column.slice(at, n)) for at in starts]  # type: ignore[misc]
+    return [shape.mapped(methodcaller("slice", at, n)) for at in starts]
 
 
 def times(engine: fastiam.Engine, shape: Shape) -> list[float]:

@@ -320,6 +320,8 @@ class ArnTemplate:
 
     def among(self, arns: Sequence[str]) -> list[str]:
         found = [arn for arn in arns if self._pattern(arn)] if arns else []
+        if self._end:  # a stream is no group
+            found = [arn for arn in found if ":log-stream:" not in arn]
         return [arn if arn.endswith(self._end) else arn + self._end for arn in found] if self._end else found
 
     def values_in(self, arn: str) -> dict[str, str]:
