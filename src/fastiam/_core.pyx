@@ -15,14 +15,16 @@ from fastiam.kernel.decide.routes cimport ROUTE_CALL_GENERAL, Route, route_count
 from fastiam.kernel.base.text cimport Text
 from fastiam.kernel.call.fastcall cimport Method, take_decide, take_is_allowed
 from fastiam.kernel.call.pair_cache cimport pair_cache_bytes
-from fastiam.kernel.call.request_pipeline cimport Ahead, SIGNAL_INTERVAL, RESTART_AFTER, check_signals, decide_item, length_of, stop
-from fastiam.kernel.call.single_call cimport decide_plain
+from fastiam.kernel.call.request_pipeline cimport (
+    RequestPipeline, SIGNAL_INTERVAL, RESTART_AFTER, check_signals, decide_list_item, length_of, flush_pipeline,
+)
+from fastiam.kernel.call.single_call cimport decide_single_fast
 from fastiam.kernel.call.workspace cimport (
-    CachedDecision, Workspace, answer_key, clear_workspace, free_workspace, cache_decision, new_workspace, cache_session, decision_slot,
+    CachedDecision, Workspace, decision_key, clear_workspace, free_workspace, cache_decision, new_workspace, cache_session, decision_slot,
 )
 from fastiam.kernel.decide.attempt cimport answer, attempt
 from fastiam.kernel.decide.combine cimport cut_resource, is_indeterminate
-from fastiam.kernel.decide.locate cimport may_name_provider, use_record, symbol_text
+from fastiam.kernel.decide.locate cimport may_name_provider, apply_record, symbol_text
 from fastiam.kernel.decide.scratch cimport Frame, clear, fit as fit_frame, next_stamp, utf8_of
 from fastiam.kernel.model.call cimport Call, ENDPOINT_KNOWN, ENDPOINT_NONE, ENDPOINT_UNKNOWN, ContextEntry, TAG_AT
 from fastiam.kernel.model.decision cimport ALLOW, RawDecision, BAD_RESOURCE, BAD_UNKNOWN, DEPENDS, DONE, MISSING, NO_ACTION, NO_FACTS, UNCHECKED
@@ -496,7 +498,7 @@ cdef class Core:
         cdef CachedDecision* slot
         if a.outcome == DEPENDS:
             return None
-        key = answer_key(c, a, is_indeterminate(c, a))
+        key = decision_key(c, a, is_indeterminate(c, a))
         slot = decision_slot(w, key)
         if slot.decision != NULL and slot.key == key and w.epoch == self.epoch:
             return <object>slot.decision
@@ -515,7 +517,7 @@ cdef class Core:
             return found
         # what the answer points to is read before anything is made: that may run code, and move the tables
         indeterminate = is_indeterminate(c, a)
-        name = answer_key(c, a, indeterminate)
+        name = decision_key(c, a, indeterminate)
         occurrence = NONE if a.entry == NULL else a.entry.occurrence
         level = 0 if a.entry == NULL else a.entry.level
         deciding_keys = ()
@@ -621,7 +623,7 @@ cdef class Core:
     cdef list _decide_each(self, object requests, object unknown, object now, bint reasons):
         cdef int64_t seconds = time(NULL) if now is None else epoch_seconds(now)
         cdef list found = []
-        cdef Ahead ahead
+        cdef RequestPipeline ahead
         cdef Workspace* w
         cdef RawDecision a
         cdef Py_ssize_t i = 0
@@ -634,18 +636,18 @@ cdef class Core:
             while True:
                 if i % SIGNAL_INTERVAL == SIGNAL_INTERVAL - 1:
                     check_signals()
-                    stop(&ahead)
+                    flush_pipeline(&ahead)
                 if i >= length_of(<PyObject*>rows):      # code of others may have run, and changed the list
                     return found
                 decided = None
                 if is_plain and (ahead.is_active or is_ready(self, w)):
-                    if decide_item(
+                    if decide_list_item(
                         &ahead, w, &a, &self.names.t, <PyObject*>self.key_ids, <PyObject*>rows, i, seconds, reasons
                     ) == DONE:
                         decided = self._cached_decision(w, &w.call, &a) if reasons else a.outcome == ALLOW
                     clear(&w.frame)
                 if decided is None:
-                    stop(&ahead)
+                    flush_pipeline(&ahead)
                     ahead.n_fast = 0
                     decided = self._decide_row(w, rows[i], i, seconds, reasons, unknown)
                 found.append(decided)
@@ -687,7 +689,7 @@ cdef object allowed_positional(
     cdef int64_t seconds = INT64_MIN if now is None else epoch_seconds(now)
     cdef Workspace* w = take(self)
     if unknown is () and is_ready(self, w):
-        if decide_plain(
+        if decide_single_fast(
             w, &a, &self.names.t, <PyObject*>self.key_ids, <PyObject*>principal, <PyObject*>action, <PyObject*>resource,
             <PyObject*>context, <PyObject*>resource_account, seconds, False,
         ) == DONE:
@@ -711,7 +713,7 @@ cdef object decision_positional(
     found = None
     try:
         if unknown is () and is_ready(self, w):
-            if decide_plain(
+            if decide_single_fast(
                 w, &a, &self.names.t, <PyObject*>self.key_ids, <PyObject*>principal, <PyObject*>action, <PyObject*>resource,
                 <PyObject*>context, <PyObject*>resource_account, seconds, True,
             ) == DONE:
@@ -770,7 +772,7 @@ def decide_ad_hoc(Core core, resource, request, *, uint32_t principal, uint32_t 
             if not core._point(w, &c, declared):
                 continue
             c.principal = &c.t.principals[principal]
-            use_record(&c, record)
+            apply_record(&c, record)
             if owner is not None:
                 c.owner = symbol_text(c.t, owner)
             c.endpoint_state = ENDPOINT_NONE if endpoint is None else ENDPOINT_UNKNOWN if endpoint < 0 else ENDPOINT_KNOWN

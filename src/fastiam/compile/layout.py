@@ -20,7 +20,7 @@ class PatternKind(IntEnum):
     """How a resource pattern is matched."""
 
     ANY = 0
-    PIECES = 1
+    LITERALS = 1
     FIELDS = 2
     CROSSING = 3
     VARIABLES = 4

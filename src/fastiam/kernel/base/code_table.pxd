@@ -10,7 +10,7 @@ cdef struct CodeSlot:
     int32_t code
 
 
-cdef struct Codes:
+cdef struct CodeTable:
     CodeSlot* slots
     uint64_t* keys             # by code
     uint64_t mask
@@ -18,7 +18,7 @@ cdef struct Codes:
     int32_t room
 
 
-cdef inline void free_codes(Codes* c) noexcept nogil:
+cdef inline void free_codes(CodeTable* c) noexcept nogil:
     free(c.slots)
     free(c.keys)
     c.slots = NULL
@@ -26,7 +26,7 @@ cdef inline void free_codes(Codes* c) noexcept nogil:
     c.n = c.room = 0
 
 
-cdef inline bint grow_codes(Codes* c) noexcept nogil:
+cdef inline bint grow_codes(CodeTable* c) noexcept nogil:
     """Room for twice as many; False where there is no memory."""
     cdef int32_t room = max(64, 2 * c.room), i
     cdef uint64_t at, mask = 4 * <uint64_t>room - 1
@@ -49,7 +49,7 @@ cdef inline bint grow_codes(Codes* c) noexcept nogil:
     return True
 
 
-cdef inline int32_t code_of(Codes* c, uint64_t key) noexcept nogil:
+cdef inline int32_t code_of(CodeTable* c, uint64_t key) noexcept nogil:
     """The code of a key, -1 where there is no memory for a new one."""
     cdef uint64_t at
     if c.n == c.room and not grow_codes(c):

@@ -17,20 +17,20 @@ cdef enum:
     MAX_MISSES = 4 * BLOCK
 
 
-cdef struct Attempt:           # what a try to decide a row came to
+cdef struct RetryKey:          # what a try to decide a row came to
     int64_t row
     int status
     PlanKey missing             # MISSING: the plan that it misses
 
 
-cdef struct Missing:           # what some rows miss; names come first, for who is not known misses no policies yet
-    Attempt names[MAX_MISSES]      # rows whose action or principal is not in the tables yet
+cdef struct Misses:            # what some rows miss; names come first, for who is not known misses no policies yet
+    RetryKey names[MAX_MISSES]     # rows whose action or principal is not in the tables yet
     uint32_t n_names
     PlanKey policies[MAX_MISSES]
     uint32_t n_policies
 
 
-cdef inline void list_names(const Block* b, const TablesC* t, int64_t row, int64_t n, Missing* missing) noexcept nogil:
+cdef inline void collect_missing_names(const Block* b, const TablesC* t, int64_t row, int64_t n, Misses* missing) noexcept nogil:
     cdef uint32_t i
     for i in range(<uint32_t>n):
         if b.name[i] == NONE or b.principal_id[i] >= t.n_principals:
@@ -39,7 +39,7 @@ cdef inline void list_names(const Block* b, const TablesC* t, int64_t row, int64
             missing.n_names += 1
 
 
-cdef inline void list_policies(const ThreadState* s, const TablesC* t, int64_t n, Missing* missing) noexcept nogil:
+cdef inline void collect_missing_plans(const ThreadState* s, const TablesC* t, int64_t n, Misses* missing) noexcept nogil:
     """Of the principals' own layers, and of their SCPs; those alone that surely count: who is refused at once has none made."""
     cdef const Block* b = s.block
     cdef const PrincipalState* w
@@ -57,7 +57,7 @@ cdef inline void list_policies(const ThreadState* s, const TablesC* t, int64_t n
 
 
 cdef inline int64_t find_misses(
-    ThreadState* s, Call* c, const InputRange* rows, int64_t first, int64_t n, bint names, Missing* missing
+    ThreadState* s, Call* c, const InputRange* rows, int64_t first, int64_t n, bint names, Misses* missing
 ) noexcept nogil:
     """List what a range that starts at row `first` of the batch misses, `names` or policies, up to where the list is full; how many rows were
     scanned: 0 where columns have to be checked first."""
@@ -68,10 +68,10 @@ cdef inline int64_t find_misses(
             break
         resolve_row_ids(s, c.t, rows, at, size)
         if names:
-            list_names(s.block, c.t, first + at, size, missing)
+            collect_missing_names(s.block, c.t, first + at, size, missing)
         else:
             locate_plans(s, c, size)
             load_plans(s, c.t, size)
-            list_policies(s, c.t, size, missing)
+            collect_missing_plans(s, c.t, size, missing)
         at += size
     return at

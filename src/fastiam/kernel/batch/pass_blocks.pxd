@@ -19,10 +19,10 @@ from fastiam.kernel.decide.blocks cimport (
     split_by_path, name_number, resolve_row_ids, locate_plans, session_number,
 )
 from fastiam.kernel.decide.column_checks cimport AGREED_BITS, contradicts_fixed, contradicts_owner
-from fastiam.kernel.decide.endpoints cimport pass_endpoints
+from fastiam.kernel.decide.endpoints cimport apply_endpoints
 from fastiam.kernel.decide.fast_path cimport (
-    ACCOUNT, ACT_HARD, ACT_ON_ROLE, FACTS_LONG, FACTS_STAR, FACTS_OWNER_KNOWN, LIMIT_STAGES_SHIFT, PARTITION, ACCOUNT_KEY_MASK, PATH_SHIFT,
-    limits_left, limits_without_program, account_key_diff,
+    ACCOUNT, ACT_HARD, ACT_ON_ROLE, FACTS_GENERAL_PATH, FACTS_STAR, FACTS_OWNER_KNOWN, LIMIT_STAGES_SHIFT, PARTITION, ACCOUNT_KEY_MASK, PATH_SHIFT,
+    active_limits, limits_without_program, account_key_diff,
 )
 from fastiam.kernel.decide.layers cimport find_records, find_special_rules, load_resource_plans
 from fastiam.kernel.decide.locate cimport may_name_provider
@@ -74,7 +74,7 @@ cdef inline void write(ThreadState* s, const Call* c, const RawDecision* a, int6
             out.deciding_list[row] = append_deciding_keys(s)
 
 
-cdef inline void postpone(ThreadState* s, const Call* c, int64_t row) noexcept nogil:
+cdef inline void defer_row(ThreadState* s, const Call* c, int64_t row) noexcept nogil:
     """Put a row on the slow list, with no answer yet."""
     cdef OutputColumns* out = &s.answers
     out.outcome[row] = 255
@@ -92,7 +92,7 @@ cdef inline void finish(ThreadState* s, const Call* c, const RawDecision* a, int
         s.answers.assumed[c.batch_row] = c.assumed_owner
         write(s, c, a, c.batch_row)
     else:
-        postpone(s, c, c.batch_row)
+        defer_row(s, c, c.batch_row)
 
 
 cdef inline int decide_located(Call* c, const InputRange* rows, int64_t i, RawDecision* a, bint checked) noexcept nogil:
@@ -243,7 +243,7 @@ cdef inline void check_owners(ThreadState* s, Call* c, int64_t at, int64_t n) no
             continue
         for i in range(<uint32_t>n):
             facts = b.facts[i]
-            if not facts & FACTS_OWNER_KNOWN or facts & FACTS_LONG or b.principal_state[i].path & PATH_GENERAL:
+            if not facts & FACTS_OWNER_KNOWN or facts & FACTS_GENERAL_PATH or b.principal_state[i].path & PATH_GENERAL:
                 continue
             account = b.principal_state[i].account
             if facts & FACTS_STAR:
@@ -262,24 +262,24 @@ cdef inline void apply_principal_limits(ThreadState* s, int64_t n) noexcept nogi
     cdef uint32_t i, limits, seen = 0
     for i in range(<uint32_t>n):
         own = b.plans[PRINCIPAL_PLAN][i]
-        limits = limits_left(b.principal_state[i], own)
+        limits = active_limits(b.principal_state[i], own)
         seen |= limits
         b.pending_stages[i] = narrow16(limits << LIMIT_STAGES_SHIFT)
         b.path[i] |= <uint8_t>(
             (own.paths >> REASONS_SHIFT & -<uint32_t>(limits != 0)) & PATH_PRINCIPAL_ONLY
             | (limits_without_program(own, limits) != 0) * PATH_LAYERED
         )
-    b.has_more = seen != 0
+    b.may_need_more = seen != 0
 
 
 cdef inline void prefetch_ops(const Block* b, const TablesC* t, const SelectionVector* listed) noexcept nogil:
     """Fetch the first match ops of the principals' plans of a list."""
     cdef uint32_t j
     for j in range(listed.n):
-        read_ahead(t.match_ops + b.plans[PRINCIPAL_PLAN][listed.rows[j]].program + b.skipped[listed.rows[j]])
+        read_ahead(t.match_ops + b.plans[PRINCIPAL_PLAN][listed.rows[j]].program + b.n_skipped_denies[listed.rows[j]])
 
 
-cdef inline void hide_stars(Block* b, const SelectionVector* listed) noexcept nogil:
+cdef inline void mask_star_resources(Block* b, const SelectionVector* listed) noexcept nogil:
     """`*` is too short to be compared with literals of patterns, which it never matches: put a longer text in its place."""
     cdef uint32_t j
     for j in range(listed.n * b.has_stars):
@@ -375,15 +375,15 @@ cdef inline void run_block(ThreadState* s, Call* c, const InputRange* rows, int6
         memset(b.limits, 0, <size_t>n)
         memset(b.owner, 0xFF, <size_t>n * sizeof(uint32_t))
         memset(b.known_false, 0, <size_t>n * sizeof(uint64_t))
-        memset(b.skipped, 0, <size_t>n)
+        memset(b.n_skipped_denies, 0, <size_t>n)
     if s.has_endpoints:
-        pass_endpoints(s, c, rows, at, n)
+        apply_endpoints(s, c, rows, at, n)
     if s.limited & PS_CHECK_KEYS:
         check_principals(s, c, at, n)
     if c.gives_owners:
         check_owners(s, c, at, n)
     sort_rows(s, c, first + at, n)
-    b.has_more = False
+    b.may_need_more = False
     if s.limited & PS_LIMITED:
         apply_principal_limits(s, n)
     else:
@@ -404,9 +404,9 @@ cdef inline void run_block(ThreadState* s, Call* c, const InputRange* rows, int6
     fetch_texts(s, rows, &b.principal_rows)
     fetch_texts(s, rows, &b.layered_rows)
     fetch_texts(s, rows, &b.vectorized_rows)
-    hide_stars(b, &b.principal_rows)
-    hide_stars(b, &b.layered_rows)
-    hide_stars(b, &b.vectorized_rows)
+    mask_star_resources(b, &b.principal_rows)
+    mask_star_resources(b, &b.layered_rows)
+    mask_star_resources(b, &b.vectorized_rows)
     decide_listed(s, c, rows, first, at)
     decide_all_general(s, c, rows, first, at)
 

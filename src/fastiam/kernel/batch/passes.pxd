@@ -6,7 +6,7 @@ from fastiam.kernel.plan.tables cimport Tables
 from fastiam.kernel.model.call cimport Call
 from fastiam.kernel.columns.column cimport Column
 from fastiam.kernel.columns.read cimport TextColumn
-from fastiam.kernel.batch.misses cimport Attempt, Missing
+from fastiam.kernel.batch.misses cimport RetryKey, Misses
 from fastiam.kernel.plan.names cimport Names
 from fastiam.kernel.model.tables cimport TablesC
 
@@ -49,12 +49,12 @@ cdef class _Passes:
     cdef bint _is_plain(self)
     cdef object _codes(self, ThreadState* thread, const Column* chunk, dict known, bint of_actions)
     cdef int _point_codes(self, ThreadState* s, InputRange* rows) except -1
-    cdef int64_t _point(self, int thread, int64_t row, int64_t last, Call* c, InputRange* rows) except -1
+    cdef int64_t _set_pointers(self, int thread, int64_t row, int64_t last, Call* c, InputRange* rows) except -1
     cdef void _start(self, Call* c, ThreadState* s)
-    cdef void _unpoint(self, int thread, Call* c)
-    cdef int64_t _find_misses(self, int64_t row, bint names, Missing* missing) except -1
-    cdef int _retry_rows(self, Attempt* tried, int n) except -1
-    cdef int _retry_row(self, Attempt* tried, bint is_checked) except -1
+    cdef void _clear_pointers(self, int thread, Call* c)
+    cdef int64_t _find_misses(self, int64_t row, bint names, Misses* missing) except -1
+    cdef int _retry_rows(self, RetryKey* tried, int n) except -1
+    cdef int _retry_row(self, RetryKey* tried, bint is_checked) except -1
     cdef uint32_t _provider(self, Call* c, const InputRange* rows) except? 0xFFFFFFFD
     cdef str _text(self, TextColumn column, int64_t row, str name)
     cdef object _value(self, TextColumn column, int64_t row)

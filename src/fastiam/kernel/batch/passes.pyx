@@ -12,11 +12,11 @@ from libc.string cimport memset
 from fastiam.kernel.base.invariants cimport narrow32
 from fastiam.kernel.decide.routes cimport ROUTE_SINGLE, ROUTE_TOGETHER, Route, routed
 from fastiam.kernel.base.text cimport Text
-from fastiam.kernel.batch.misses cimport Attempt, Missing, find_misses
+from fastiam.kernel.batch.misses cimport RetryKey, Misses, find_misses
 from fastiam.kernel.batch.pass_blocks cimport decide_row, finish, run_rows
 from fastiam.kernel.columns.column cimport Column, item_text
 from fastiam.kernel.columns.read cimport TextColumn
-from fastiam.kernel.decide.blocks cimport OutputColumns, InputRange, ThreadState, number_values
+from fastiam.kernel.decide.blocks cimport OutputColumns, InputRange, ThreadState, ids_of_dictionary
 from fastiam.kernel.decide.locate cimport may_name_provider
 from fastiam.kernel.decide.scratch cimport reserve_truths, utf8_of
 from fastiam.kernel.eval.key_columns cimport new_text_codes
@@ -70,7 +70,7 @@ cdef inline bint numbered_again(const Column* column):
     return not column.code_width or column.n_values <= MAX_RENUMBERED
 
 
-cdef inline void come_to(ThreadState* s, Call* c, const RawDecision* a, Attempt* tried, Route route) noexcept nogil:
+cdef inline void come_to(ThreadState* s, Call* c, const RawDecision* a, RetryKey* tried, Route route) noexcept nogil:
     """Write down the answer of a row, or what it misses."""
     if tried.status == DONE:
         finish(s, c, a, routed(route, DONE))
@@ -266,7 +266,7 @@ cdef class _Passes:
         array = np.empty(chunk.n_values, np.uint32)
         numbers = array
         with nogil:
-            number_values(thread_state, &self.t, chunk, of_actions, &numbers[0])
+            ids_of_dictionary(thread_state, &self.t, chunk, of_actions, &numbers[0])
         return known.setdefault(key, array)              # another thread may have been as quick: what it points at must stay
 
     cdef int _point_codes(self, ThreadState* s, InputRange* rows) except -1:
@@ -282,7 +282,7 @@ cdef class _Passes:
             rows.action_codes = &codes[0]
         return 0
 
-    cdef int64_t _point(self, int thread, int64_t row, int64_t last, Call* c, InputRange* rows) except -1:
+    cdef int64_t _set_pointers(self, int thread, int64_t row, int64_t last, Call* c, InputRange* rows) except -1:
         """Point at the chunks that hold `row`, without the numbers of dictionaries; how many rows follow in all of them."""
         cdef ThreadState* s = &self.thread_states.of[thread]
         cdef int64_t left = last - row, in_chunk
@@ -370,11 +370,11 @@ cdef class _Passes:
         """Decide the chunk at hand, except for the deferred rows."""
         if threads > 1 and self.last - self.first >= SHARED:
             self.read_facts(pool, threads)
-            self.run_pieces(_cut(self.first, self.last, threads), pool, threads)
+            self.run_morsels(_cut(self.first, self.last, threads), pool, threads)
         else:
-            self.run_pieces([(self.first, self.last)], pool, 1)
+            self.run_morsels([(self.first, self.last)], pool, 1)
 
-    def run_pieces(self, list pieces, pool, int threads):
+    def run_morsels(self, list pieces, pool, int threads):
         """Decide ranges of rows; a thread takes the next one when it is done with one, so that none waits for another."""
         while pieces:
             left = iter(pieces)                          # which threads share
@@ -403,14 +403,14 @@ cdef class _Passes:
         cdef ThreadState* s = self._thread_state(thread)
         self._start(&c, s)
         while row < last:
-            n = self._point(thread, row, last, &c, &rows)
+            n = self._set_pointers(thread, row, last, &c, &rows)
             self._point_codes(s, &rows)
             s.is_plain = self.is_plain and may_know(&self.t, &rows)
             self.facts.point(&self.t, &rows, s.is_plain)
             reserve_deferred(s, n)
             with nogil:
                 decided = run_rows(s, &c, &rows, row, n)
-            self._unpoint(thread, &c)
+            self._clear_pointers(thread, &c)
             row += decided
             if decided < n:
                 break
@@ -432,27 +432,27 @@ cdef class _Passes:
             c.unknown = self.declared.keys
             c.unknown_tags = self.declared.tags
 
-    cdef void _unpoint(self, int thread, Call* c):
+    cdef void _clear_pointers(self, int thread, Call* c):
         cdef int32_t i
         for i in range(c.n_columns):
             self.thread_states.of[thread].frame.s.sources[c.columns[i].key] = -1
 
-    cdef int64_t _find_misses(self, int64_t row, bint names, Missing* missing) except -1:
+    cdef int64_t _find_misses(self, int64_t row, bint names, Misses* missing) except -1:
         """List what rows of the chunk at hand miss, from `row` on; how many were scanned, 0 where columns have to be checked first."""
         cdef ThreadState* s = self._thread_state(0)
         cdef Call c
         cdef InputRange rows
         cdef int64_t n
         self._start(&c, s)
-        n = self._point(0, row, self.last, &c, &rows)
+        n = self._set_pointers(0, row, self.last, &c, &rows)
         self._point_codes(s, &rows)
         if not names or (numbered_again(rows.principals) and numbered_again(rows.actions)):   # else names that are there would be listed, too
             with nogil:
                 n = find_misses(s, &c, &rows, row, n, names, missing)
-        self._unpoint(0, &c)
+        self._clear_pointers(0, &c)
         return n
 
-    cdef int _retry_rows(self, Attempt* tried, int n) except -1:
+    cdef int _retry_rows(self, RetryKey* tried, int n) except -1:
         """Decide some rows again, in their order, and say what they came to."""
         cdef ThreadState* s
         cdef Call c
@@ -465,17 +465,17 @@ cdef class _Passes:
         self._start(&c, s)
         while k < n:
             first = tried[k].row
-            left = self._point(0, first, self.last, &c, &rows)
+            left = self._set_pointers(0, first, self.last, &c, &rows)
             with nogil:
                 while k < n and tried[k].row < first + left:
                     c.batch_row = tried[k].row
                     tried[k].status = decide_row(s, &c, &rows, c.batch_row - first, &a, NONE, False)
                     come_to(s, &c, &a, &tried[k], ROUTE_TOGETHER)
                     k += 1
-            self._unpoint(0, &c)
+            self._clear_pointers(0, &c)
         return 0
 
-    cdef int _retry_row(self, Attempt* tried, bint is_checked) except -1:
+    cdef int _retry_row(self, RetryKey* tried, bint is_checked) except -1:
         """The same of one row, which may name a provider; with `is_checked` nothing in it contradicts what is known (K1)."""
         cdef ThreadState* s
         cdef Call c
@@ -485,14 +485,14 @@ cdef class _Passes:
         s = self._thread_state(0)
         self._start(&c, s)
         c.batch_row = tried.row
-        self._point(0, tried.row, tried.row + 1, &c, &rows)
+        self._set_pointers(0, tried.row, tried.row + 1, &c, &rows)
         tried.status = decide_row(s, &c, &rows, 0, &a, NONE, is_checked)
         if tried.status == NO_PRINCIPAL:
             provider = self._provider(&c, &rows)
             if provider != <uint32_t>NONE:
                 tried.status = decide_row(s, &c, &rows, 0, &a, provider, is_checked)
         come_to(s, &c, &a, tried, ROUTE_SINGLE)
-        self._unpoint(0, &c)
+        self._clear_pointers(0, &c)
         return 0
 
     cdef uint32_t _provider(self, Call* c, const InputRange* rows) except? 0xFFFFFFFD:

@@ -2,7 +2,7 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 
 from fastiam.kernel.decide.blocks cimport OutputColumns
-from fastiam.kernel.base.code_table cimport Codes
+from fastiam.kernel.base.code_table cimport CodeTable
 from fastiam.kernel.model.tables cimport TablesC
 
 
@@ -18,7 +18,7 @@ cdef class _Reasons:
     cdef uint32_t[::1] c_entry
     cdef object deciding_list                            # of a row that depends: its list of keys, as LIST_BITS says
     cdef int64_t[::1] c_deciding_list
-    cdef Codes codes                                     # of the statements of this generation of the tables
+    cdef CodeTable codes                                 # of the statements of this generation of the tables
     cdef int32_t* entry_codes                            # of its entries, -1: none yet
     cdef uint32_t n_coded
     cdef int32_t first_statement                         # what code 0 is among all that are reported

@@ -8,7 +8,7 @@ from libc.stdint cimport int64_t, uint32_t
 from libc.stdlib cimport free, malloc
 
 from fastiam.kernel.base.text cimport Text
-from fastiam.kernel.batch.misses cimport Attempt, Missing
+from fastiam.kernel.batch.misses cimport RetryKey, Misses
 from fastiam.kernel.columns.column cimport Column, item_text, row_items
 from fastiam.kernel.columns.read cimport TextColumn
 from fastiam.kernel.model.decision cimport BAD_UNKNOWN, DONE, MISSING, NO_ACTION, NO_FACTS, NO_PRINCIPAL, UNCHECKED
@@ -84,7 +84,7 @@ cdef class _Batch(_Passes):
 
     def resolve_ahead(self):
         """Resolve what rows of the chunk at hand miss before they are decided: names first, since an unknown principal misses no plans yet."""
-        cdef Missing* missing = <Missing*>malloc(sizeof(Missing))
+        cdef Misses* missing = <Misses*>malloc(sizeof(Misses))
         if missing == NULL:
             raise MemoryError()
         try:
@@ -93,7 +93,7 @@ cdef class _Batch(_Passes):
         finally:
             free(missing)
 
-    cdef int _find_and_resolve(self, bint names, Missing* missing) except -1:
+    cdef int _find_and_resolve(self, bint names, Misses* missing) except -1:
         cdef int64_t row = self.first, n
         while row < self.last:
             missing.n_names = missing.n_policies = 0
@@ -108,7 +108,7 @@ cdef class _Batch(_Passes):
                 self.prepare()
         return 0
 
-    cdef int _enter_names(self, const Attempt* tried, uint32_t n) except -1:
+    cdef int _enter_names(self, const RetryKey* tried, uint32_t n) except -1:
         """Enter the names that rows miss; the errors of names that cannot be entered are reported when their rows are decided."""
         cdef uint32_t i
         entered = set()
@@ -149,19 +149,19 @@ cdef class _Batch(_Passes):
     cdef int _keep_error(self, error, int64_t row) except -1:
         """Keep an error for the rows that surely have it, too."""
         known = self.known_errors.get(error.column)
-        if known is not None and len(known) < MAX_CAUSES and self._rests_on_cause(error.column, row):
-            known[self._cause(error.column, row)] = error.with_traceback(None)
+        if known is not None and len(known) < MAX_CAUSES and self._depends_on_error_column(error.column, row):
+            known[self._error_column(error.column, row)] = error.with_traceback(None)
         return 0
 
     cdef object _known_error(self, int64_t row):
         """What is wrong with a row that has what was wrong with another one, or None."""
         for column, known in self.known_errors.items():
-            error = known.get(self._cause(column, row)) if known else None
+            error = known.get(self._error_column(column, row)) if known else None
             if error is not None:
                 return error
         return None
 
-    cdef object _cause(self, str column, int64_t row):
+    cdef object _error_column(self, str column, int64_t row):
         """The arguments that determine an error which is named after this column."""
         if column == "action":
             return self._value(self.actions, row)
@@ -173,9 +173,9 @@ cdef class _Batch(_Passes):
             return principal, action is not None and action.lower() in FEDERATION
         return principal, self._value(self.context[column], row)
 
-    cdef bint _rests_on_cause(self, str column, int64_t row) except -1:
+    cdef bint _depends_on_error_column(self, str column, int64_t row) except -1:
         """Whether the cause of an error determines it, whatever else the row has."""
-        cause = self._cause(column, row)
+        cause = self._error_column(column, row)
         if column == "action":
             return _refuses(check_action, cause)
         if column == "resource":
@@ -204,7 +204,7 @@ cdef class _Batch(_Passes):
 
     cdef int _decide_again(self, list part, set entered, list again, list single) except -1:
         """Decide some rows, in their order; those that miss something are appended to a list, `again` where it was resolved."""
-        cdef Attempt tried[TOGETHER]
+        cdef RetryKey tried[TOGETHER]
         cdef int i, n = <int>len(part)
         for i in range(n):
             tried[i].row = part[i]
@@ -219,7 +219,7 @@ cdef class _Batch(_Passes):
                 single.append(tried[i].row)
         return 0
 
-    cdef bint _resolve_row_miss(self, const Attempt* tried, set entered) except -1:
+    cdef bint _resolve_row_miss(self, const RetryKey* tried, set entered) except -1:
         """Resolve what a row misses; False where it has to be resolved by itself. `entered` holds the names that were."""
         cdef Core core = self.core
         if core.tables.generation != self.generation:
@@ -265,7 +265,7 @@ cdef class _Batch(_Passes):
 
     cdef int _decide_row_general(self, int64_t row) except -1:
         """One row of a batch: as `Core._decide`, but its context lies in columns."""
-        cdef Attempt tried
+        cdef RetryKey tried
         cdef bint is_checked = False
         tried.row = row
         for _ in range(MAX_ATTEMPTS):
@@ -275,7 +275,7 @@ cdef class _Batch(_Passes):
             self._resolve_status(&tried, &is_checked)
         raise not_resolved()
 
-    cdef int _resolve_status(self, const Attempt* tried, bint* is_checked) except -1:
+    cdef int _resolve_status(self, const RetryKey* tried, bint* is_checked) except -1:
         """Resolve the status of a row, or raise its error."""
         cdef Core core = self.core
         if tried.status == MISSING:

@@ -3,7 +3,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t, uintptr_
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy, memset
 
-from fastiam.kernel.decide.blocks cimport Block, MAX_LINES, NameLine, NameMemo, Seen, ThreadState
+from fastiam.kernel.decide.blocks cimport Block, MAX_LINES, NameMemoLine, NameMemo, LookupCaches, ThreadState
 from fastiam.kernel.decide.column_checks cimport AGREED_BITS
 from fastiam.kernel.decide.scratch cimport fit as fit_frame, free_frame, new_frame
 from fastiam.kernel.eval.key_columns cimport free_text_codes
@@ -65,7 +65,7 @@ cdef class _PrincipalStates:
         self.template_ids = <uint32_t*>calloc(n, sizeof(uint32_t))
         self.known_false_table = <KnownFalse*>calloc(N_KNOWN_FALSE, sizeof(KnownFalse))
         self.known_false_by_owner = <uint64_t*>calloc(n_owned, sizeof(uint64_t))
-        self.seen = <Seen*>calloc(1, sizeof(Seen))
+        self.seen = <LookupCaches*>calloc(1, sizeof(LookupCaches))
         if self.template_ids == NULL or self.known_false_table == NULL or self.known_false_by_owner == NULL or self.seen == NULL:
             raise MemoryError()
         self.n_fixed = len(cells) - cells.count(-1)
@@ -99,7 +99,7 @@ cdef class _PrincipalStates:
         return (
             self.n * (sizeof(PrincipalState) + sizeof(uint32_t) + self.n_fixed * (sizeof(PoolText) + sizeof(uint64_t)))
             + N_KNOWN_FALSE * sizeof(KnownFalse) + (self.n_owned + self.n_truth_memo) * sizeof(uint64_t)
-            + sizeof(self.regions) + sizeof(self.known_false_by_region) + sizeof(Seen)
+            + sizeof(self.regions) + sizeof(self.known_false_by_region) + sizeof(LookupCaches)
         )
 
     cdef int grow_capacity(self, uint64_t n_rows, uint64_t n_records) except -1:
@@ -160,10 +160,10 @@ cdef int reserve_names(NameMemo* memo, int64_t n) except -1:
     while room < MAX_LINES and room < n:
         room *= 2
     free(memo.memory)
-    memo.memory = calloc(room + 1, sizeof(NameLine))
+    memo.memory = calloc(room + 1, sizeof(NameMemoLine))
     if memo.memory == NULL:
         raise MemoryError()
-    memo.lines = <NameLine*>((<uintptr_t>memo.memory + 63) & ~<uintptr_t>63)
+    memo.lines = <NameMemoLine*>((<uintptr_t>memo.memory + 63) & ~<uintptr_t>63)
     memo.mask = room - 1
     return 0
 

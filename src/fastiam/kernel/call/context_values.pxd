@@ -17,7 +17,7 @@ cdef enum:
     NO_VALUE = -2              # the caller says that the key is absent
 
 
-cdef inline bint value_text(PyObject* value, Text* out) noexcept:
+cdef inline bint python_text(PyObject* value, Text* out) noexcept:
     """The text of a value that is text or a bool."""
     if PyUnicode_CheckExact(value):
         return text_of(value, out)

@@ -85,7 +85,7 @@ cdef bint item_text(Frame* f, PyObject* value, Text* out) noexcept:
         return float_text(f, value, out)
     if PyDateTime_CheckExact(value):
         return date_text(f, value, out)
-    return value_text(value, out)
+    return python_text(value, out)
 
 
 cdef int32_t put_items(Frame* f, PyObject* value, int32_t at, Py_ssize_t taken, bint may_be_many) noexcept:

@@ -8,13 +8,13 @@ from libc.stdint cimport uint8_t, uint32_t
 from fastiam.kernel.decide.routes cimport ROUTE_CALL_ATTEMPT, ROUTE_CALL_DECIDE, ROUTE_CALL_OWN, routed
 from fastiam.kernel.base.text cimport Text, equal
 from fastiam.kernel.decide.attempt cimport attempt, contradicts
-from fastiam.kernel.decide.combine cimport action_key, decide, hard_rule, rcp_applies, resource_policy_governs, same_account, verdict
+from fastiam.kernel.decide.combine cimport action_key, decide, is_reserved_change, rcp_applies, resource_policy_governs, same_account, verdict
 from fastiam.kernel.decide.fast_path cimport ACT_HARD, ACT_OWN_RULES
 from fastiam.kernel.decide.locate cimport find_record, locate_endpoint, locate_found, record_mode, symbol_text
-from fastiam.kernel.decide.row_driver cimport RowCursor, first_of_run, op_literals_match, may_cross
+from fastiam.kernel.decide.row_driver cimport RowCursor, first_matching_op_of_run, op_literals_match, may_cross
 from fastiam.kernel.decide.scratch cimport next_stamp
 from fastiam.kernel.eval.conditions cimport conditions_hold
-from fastiam.kernel.eval.group_filter cimport has_pieces, passed_over
+from fastiam.kernel.eval.group_filter cimport has_literals, group_skip
 from fastiam.kernel.eval.resource cimport tail_has_colon
 from fastiam.kernel.eval.statement cimport entry_applies
 from fastiam.kernel.model.call cimport Call, ENDPOINT_NONE
@@ -29,7 +29,7 @@ cdef enum:
     NOT_LOOKED_UP = 0xFFFFFFFE
 
 
-cdef inline bint is_usual(const Principal* p, const ActionClass* action) noexcept nogil:
+cdef inline bint is_fast_request(const Principal* p, const ActionClass* action) noexcept nogil:
     """A user or role with no layers that it cannot have, and an action without rules of its own."""
     if p.flags & (P_KNOWN | P_EXTRA_BOUNDARY | P_EXTRA_SESSION) != P_KNOWN or not (p.kind == KIND_USER or p.kind == KIND_ROLE):
         return False
@@ -75,7 +75,7 @@ cdef inline void set_own_account_resource(Call* c) noexcept nogil:
         c.rcp_set = c.t.accounts[c.account].rcp_set
 
 
-cdef inline bint is_own(const Call* c, const Record* record) noexcept nogil:
+cdef inline bint is_principal_account(const Call* c, const ResourceRecord* record) noexcept nogil:
     """A resource that is located is of the principal's partition and account, and no policy governs it."""
     if c.is_kms_key or record.arn != NONE or resource_policy_governs(c):
         return False
@@ -91,7 +91,7 @@ cdef inline bint op_applies(Call* c, const RowCursor* l, const MatchOp* f) noexc
         f.flags & MATCHOP_MAY_CROSS and not c.is_star and tail_has_colon(c) and may_cross(f, l.pool, c.resource.data, <const char*>l.end)
     ):
         return entry_applies(c, &c.t.entries[f.entry], accept) != 0
-    if has_pieces(f) and (c.is_star or not op_literals_match(l, f)):
+    if has_literals(f) and (c.is_star or not op_literals_match(l, f)):
         return False
     if f.flags & MATCHOP_ENDS_ONLY:
         return entry_applies(c, &c.t.entries[f.entry], accept) != 0
@@ -101,7 +101,7 @@ cdef inline bint op_applies(Call* c, const RowCursor* l, const MatchOp* f) noexc
 cdef inline const MatchOp* first_applicable_op(Call* c, const RowCursor* l, const MatchOp* f) noexcept nogil:
     """The op that applies: this one, or the first such one of a long run; NULL if there is none."""
     if f.first == STEP_INDEX_PROBE:
-        return first_of_run(c, f)
+        return first_matching_op_of_run(c, f)
     return f if op_applies(c, l, f) else NULL
 
 
@@ -110,11 +110,11 @@ cdef inline Range program_of(const Plan* own) noexcept nogil:
     return Range(own.program, own.n_ops if own.flags & PLAN_HAS_PROGRAM else <uint32_t>NO_PROGRAM)
 
 
-cdef inline int decide_own(Call* c, const Range* own, RawDecision* a) noexcept nogil:
+cdef inline int decide_principal_plan(Call* c, const Range* own, RawDecision* a) noexcept nogil:
     """The first op that applies decides: denies precede allows."""
     cdef const MatchOp* f = &c.t.match_ops[own.first]
     cdef const MatchOp* found
-    cdef const Entry* e
+    cdef const StatementEntry* e
     cdef uint32_t i = 0
     cdef bint has_colon
     cdef RowCursor l
@@ -126,7 +126,7 @@ cdef inline int decide_own(Call* c, const Range* own, RawDecision* a) noexcept n
     while i < own.n:
         if f[i].first == STEP_GROUP_FILTER:
             has_colon = f[i].flags & MATCHOP_MAY_CROSS and not c.is_star and tail_has_colon(c)
-            i += passed_over(f + i, l.pool, c.resource.data, c.resource.size, c.colons[4], has_colon)
+            i += group_skip(f + i, l.pool, c.resource.data, c.resource.size, c.colons[4], has_colon)
         else:
             found = first_applicable_op(c, &l, f + i)
             if found != NULL:
@@ -142,13 +142,13 @@ cdef inline int decide_own_account(Call* c, RawDecision* a, const Range* own) no
     """Decide a call for a resource of the principal's account without a policy."""
     if c.principal.flags & (P_HAS_SCP | P_HAS_BOUNDARY | P_HAS_SESSION) or c.endpoint_state != ENDPOINT_NONE or rcp_applies(c):
         return routed(ROUTE_CALL_DECIDE, decide(c, a))
-    if own.n == NO_PROGRAM or (c.action.flags & ACT_HARD and hard_rule(c)) or (c.resource.size < 16 and not c.is_star):
+    if own.n == NO_PROGRAM or (c.action.flags & ACT_HARD and is_reserved_change(c)) or (c.resource.size < 16 and not c.is_star):
         # MISSING, where the row is not there; 16: see `kernel.eval.literals`
         return routed(ROUTE_CALL_DECIDE, decide(c, a))
-    return routed(ROUTE_CALL_OWN, decide_own(c, own, a))
+    return routed(ROUTE_CALL_OWN, decide_principal_plan(c, own, a))
 
 
-cdef inline int decide_usual(Call* c, RawDecision* a, const Text* owner, bint checked, Range own) noexcept nogil:
+cdef inline int decide_fast_request(Call* c, RawDecision* a, const Text* owner, bint checked, Range own) noexcept nogil:
     """A status of `attempt`, for a call whose resource is cut. `own`: the ops of the principal, if it takes the fast path and they were looked
     up ahead, else as many as NOT_LOOKED_UP."""
     cdef uint32_t record
@@ -157,7 +157,7 @@ cdef inline int decide_usual(Call* c, RawDecision* a, const Text* owner, bint ch
     if owner.data != NULL or c.t.denies_unknown_owner:
         return routed(ROUTE_CALL_ATTEMPT, attempt(c, a, owner, checked))
     if own.n == NOT_LOOKED_UP:
-        if not is_usual(c.principal, c.action):
+        if not is_fast_request(c.principal, c.action):
             return routed(ROUTE_CALL_ATTEMPT, attempt(c, a, owner, checked))
         own = program_of(find_plan(c.t, c.principal.principal_set, action_key(c, c.principal.principal_set)))
     next_stamp(c.s)
@@ -170,7 +170,7 @@ cdef inline int decide_usual(Call* c, RawDecision* a, const Text* owner, bint ch
         status = locate_found(c, owner, record)
         if status != DONE:
             return status
-        is_own_account = record != NONE and is_own(c, &c.t.records[record])
+        is_own_account = record != NONE and is_principal_account(c, &c.t.records[record])
     locate_endpoint(c)
     if not checked and contradicts(c):
         return UNCHECKED

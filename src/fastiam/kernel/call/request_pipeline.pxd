@@ -1,18 +1,18 @@
 """Software pipelining of a list of requests. Header only.
 
 While one request is decided, the memory that later requests need is prefetched. Each request passes several stages, and each stage prefetches
-what the next one reads. Invariant: a lookup is valid until Python code runs; after that, `stop` flushes the pipeline.
+what the next one reads. Invariant: a lookup is valid until Python code runs; after that, `flush_pipeline` flushes the pipeline.
 """
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.ref cimport PyObject
 from libc.stdint cimport int64_t, uint32_t
 
 from fastiam.kernel.base.text cimport prefetch
-from fastiam.kernel.call.fast_request cimport NOT_LOOKED_UP, program_of, is_usual
+from fastiam.kernel.call.fast_request cimport NOT_LOOKED_UP, program_of, is_fast_request
 from fastiam.kernel.call.single_call cimport (
-    NameLookup, Pairs, NEEDS_GENERAL_PATH, prefetch_lookup, prefetch_principal, prefetch_context, prefetch_principal_plan, lookup_principal,
-    touch_principal_name, prefetch_principal_text, decide_found, decide_plain, find_action, find_principal, gather, put_action, put_resource,
-    read_context,
+    NameLookup, ContextItems, NEEDS_GENERAL_PATH, prefetch_lookup, prefetch_principal, prefetch_context, prefetch_principal_plan, lookup_principal,
+    touch_principal_name, prefetch_principal_text, decide_found, decide_single_fast, find_action, find_principal, collect_items, put_action,
+    set_call_resource, read_context,
 )
 from fastiam.kernel.call.workspace cimport Workspace
 from fastiam.kernel.model.decision cimport RawDecision
@@ -21,7 +21,7 @@ from fastiam.kernel.model.tables cimport *
 
 
 cdef enum:
-    N_AHEAD = 32               # slots for requests that are in the pipeline, a power of two
+    PIPELINE_DEPTH = 32        # slots for requests that are in the pipeline, a power of two
     RESTART_AFTER = 8          # plain requests after one that was not, before the pipeline starts again
     SIGNAL_INTERVAL = 4096     # requests after which other threads and signals are served
 
@@ -56,14 +56,14 @@ cdef struct PipelinedRequest:  # a request in the pipeline
     PyObject* row              # borrowed; NULL: the list ends before
     PyObject* parts[4]         # borrowed: principal, action, resource, context
     NameLookup lookup
-    Pairs pairs                # of the context
+    ContextItems pairs         # of the context
     uint32_t action_name
     bint is_plain              # else the general path decides
     const Plan* own            # NULL: not looked up, since the principal does not take the fast path, or the plan is not by class
 
 
-cdef struct Ahead:
-    PipelinedRequest requests[N_AHEAD]
+cdef struct RequestPipeline:
+    PipelinedRequest requests[PIPELINE_DEPTH]
     bint is_active
     int n_fast                 # plain requests since the last one that was not
 
@@ -76,13 +76,13 @@ cdef inline int check_signals() except -1:
     return 0
 
 
-cdef inline void stop(Ahead* ahead) noexcept:
+cdef inline void flush_pipeline(RequestPipeline* ahead) noexcept:
     """Clear what was looked up: Python code may have run."""
     ahead.is_active = False
 
 
-cdef inline PipelinedRequest* pipeline_slot(Ahead* ahead, Py_ssize_t i) noexcept:
-    return &ahead.requests[i & (N_AHEAD - 1)]
+cdef inline PipelinedRequest* pipeline_slot(RequestPipeline* ahead, Py_ssize_t i) noexcept:
+    return &ahead.requests[i & (PIPELINE_DEPTH - 1)]
 
 
 # -- the stages ---------------------------------------------------------------------------------------------------------------
@@ -98,7 +98,7 @@ cdef inline void prefetch_row(PipelinedRequest* one, PyObject* rows, Py_ssize_t 
     prefetch(<const char*>row + 48)
 
 
-cdef inline bint take_parts(PipelinedRequest* one) noexcept:
+cdef inline bint unpack_request(PipelinedRequest* one) noexcept:
     """The parts of a request; False if it is none."""
     cdef Py_ssize_t i, n
     if one.row == NULL or not PyTuple_Check(one.row):
@@ -115,7 +115,7 @@ cdef inline bint take_parts(PipelinedRequest* one) noexcept:
 cdef inline void prefetch_parts(PipelinedRequest* one) noexcept:
     one.action_name = NONE
     one.own = NULL
-    one.is_plain = take_parts(one)
+    one.is_plain = unpack_request(one)
     if one.is_plain:
         prefetch_principal(one.parts[0], one.parts[1])
         prefetch_lookup(one.parts[2], one.parts[3])
@@ -131,7 +131,7 @@ cdef inline void prefetch_ids(PipelinedRequest* one, Workspace* w, const TablesC
         return
     touch_principal_name(t, &one.lookup)
     if one.parts[3] != Py_None:
-        gather(one.parts[3], &one.pairs)
+        collect_items(one.parts[3], &one.pairs)
     one.is_plain = find_action(w, t, one.parts[1], &one.action_name)
 
 
@@ -152,7 +152,7 @@ cdef inline void prefetch_plan(PipelinedRequest* one, const TablesC* t) noexcept
     if one.is_plain:
         p = &t.principals[one.lookup.found]
         action = t.name_classes[one.action_name]
-        if p.principal_set < t.n_indexed_sets and is_usual(p, &t.classes[action]):
+        if p.principal_set < t.n_indexed_sets and is_fast_request(p, &t.classes[action]):
             one.own = find_plan(t, p.principal_set, action)
             prefetch(one.own)
 
@@ -168,7 +168,7 @@ cdef inline void prefetch_patterns(PipelinedRequest* one, const TablesC* t) noex
         prefetch(t.pool + t.match_ops[one.own.program].text)
 
 
-cdef inline void pass_stages(Ahead* ahead, Workspace* w, const TablesC* t, PyObject* rows, Py_ssize_t i) noexcept:
+cdef inline void advance_pipeline(RequestPipeline* ahead, Workspace* w, const TablesC* t, PyObject* rows, Py_ssize_t i) noexcept:
     """The stages of later requests that run while request `i` is decided."""
     prefetch_row(pipeline_slot(ahead, i + AT_ROW), rows, i + AT_ROW)
     prefetch_parts(pipeline_slot(ahead, i + AT_PARTS))
@@ -181,7 +181,7 @@ cdef inline void pass_stages(Ahead* ahead, Workspace* w, const TablesC* t, PyObj
     prefetch_patterns(pipeline_slot(ahead, i + AT_PATTERNS), t)
 
 
-cdef inline void begin(Ahead* ahead, Workspace* w, const TablesC* t, PyObject* rows, Py_ssize_t i) noexcept:
+cdef inline void fill_pipeline(RequestPipeline* ahead, Workspace* w, const TablesC* t, PyObject* rows, Py_ssize_t i) noexcept:
     """Prefetch the requests from `i` on."""
     cdef Py_ssize_t k
     ahead.is_active = True
@@ -208,13 +208,13 @@ cdef inline void begin(Ahead* ahead, Workspace* w, const TablesC* t, PyObject* r
 # -- the turn of a request ------------------------------------------------------------------------------------------------------
 
 cdef inline int decide_pipelined(
-    Ahead* ahead, Workspace* w, RawDecision* a, const TablesC* t, PyObject* key_ids, Py_ssize_t i, int64_t now, bint reasons
+    RequestPipeline* ahead, Workspace* w, RawDecision* a, const TablesC* t, PyObject* key_ids, Py_ssize_t i, int64_t now, bint reasons
 ) noexcept:
     """Decide a request that has passed the stages. A status of `kernel.decide.combine`, or NEEDS_GENERAL_PATH."""
     cdef PipelinedRequest* one = pipeline_slot(ahead, i)
     cdef Range own = Range(0, NOT_LOOKED_UP)
     cdef bint checked = True
-    if not one.is_plain or not put_action(t, one.action_name, &w.call) or not put_resource(&w.call, one.parts[2]):
+    if not one.is_plain or not put_action(t, one.action_name, &w.call) or not set_call_resource(&w.call, one.parts[2]):
         return NEEDS_GENERAL_PATH
     if not read_context(w, t, key_ids, one.parts[3], &one.pairs, &checked):
         return NEEDS_GENERAL_PATH
@@ -223,20 +223,20 @@ cdef inline int decide_pipelined(
     return decide_found(w, a, t, one.lookup.found, Py_None, checked, own, now, reasons)
 
 
-cdef inline int decide_item(
-    Ahead* ahead, Workspace* w, RawDecision* a, const TablesC* t, PyObject* key_ids, PyObject* rows, Py_ssize_t i, int64_t now, bint reasons
+cdef inline int decide_list_item(
+    RequestPipeline* ahead, Workspace* w, RawDecision* a, const TablesC* t, PyObject* key_ids, PyObject* rows, Py_ssize_t i, int64_t now, bint reasons
 ) noexcept:
     """Decide a request of a list on the tables as they are. A status of `kernel.decide.combine`, or NEEDS_GENERAL_PATH."""
     cdef PipelinedRequest one_request
     if not ahead.is_active and ahead.n_fast >= RESTART_AFTER:
-        begin(ahead, w, t, rows, i)
+        fill_pipeline(ahead, w, t, rows, i)
     if ahead.is_active:
-        pass_stages(ahead, w, t, rows, i)
+        advance_pipeline(ahead, w, t, rows, i)
         return decide_pipelined(ahead, w, a, t, key_ids, i, now, reasons)
     ahead.n_fast += 1
     one_request.row = item_of(rows, i)
-    if not take_parts(&one_request):
+    if not unpack_request(&one_request):
         return NEEDS_GENERAL_PATH
-    return decide_plain(
+    return decide_single_fast(
         w, a, t, key_ids, one_request.parts[0], one_request.parts[1], one_request.parts[2], one_request.parts[3], Py_None, now, reasons
     )

@@ -8,12 +8,12 @@ from cpython.ref cimport PyObject
 from libc.stdint cimport int64_t, uint32_t
 
 from fastiam.kernel.base.text cimport Text, prefetch
-from fastiam.kernel.call.context_values cimport NOT_PLAIN, put_items, value_text
-from fastiam.kernel.call.fast_request cimport NOT_LOOKED_UP, decide_usual, is_usual
+from fastiam.kernel.call.context_values cimport NOT_PLAIN, put_items, python_text
+from fastiam.kernel.call.fast_request cimport NOT_LOOKED_UP, decide_fast_request, is_fast_request
 from fastiam.kernel.call.pair_cache cimport MIN_PAIR_CACHE_PRINCIPALS, PairCacheEntry, prefetch_pair_slot, prefetch_pair, find_pair, is_of, store_pair
 from fastiam.kernel.call.pointer_cache cimport PointerCacheEntry, pointer_cache_slot, pointer_cache_hit, store_pointers
 from fastiam.kernel.call.workspace cimport (
-    CachedObject, N_KEYS, N_NAMES, N_PAIRS, N_SESSIONS, ADMIT_ONE_IN, Workspace, cached_object_slot, cache_number,
+    CachedObject, N_KEYS, N_NAMES, MAX_CONTEXT_ITEMS, N_SESSIONS, ADMIT_ONE_IN, Workspace, cached_object_slot, cache_number,
 )
 from fastiam.kernel.decide.combine cimport action_key, cut_resource
 from fastiam.kernel.decide.scratch cimport Frame, text_of
@@ -57,9 +57,9 @@ cdef struct NameLookup:        # the principal, while it is looked up
     uint32_t found             # NONE: not yet
 
 
-cdef struct Pairs:             # some keys of a context with their values
-    PyObject* names[N_PAIRS]   # borrowed
-    PyObject* values[N_PAIRS]
+cdef struct ContextItems:      # some keys of a context with their values
+    PyObject* names[MAX_CONTEXT_ITEMS]  # borrowed
+    PyObject* values[MAX_CONTEXT_ITEMS]
     int n
     Py_ssize_t left            # how many come after them
     Py_ssize_t next            # where `PyDict_Next` goes on
@@ -90,9 +90,9 @@ cdef inline int64_t key_number(Workspace* w, const TablesC* t, PyObject* key_ids
     return number
 
 
-cdef inline void gather(PyObject* context, Pairs* pairs) noexcept:
+cdef inline void collect_items(PyObject* context, ContextItems* pairs) noexcept:
     """The next keys and values of a context; none is waited for before the memory of all is asked for."""
-    cdef int n = 0, most = <int>min(pairs.left, <Py_ssize_t>N_PAIRS)   # so that no call has to say that there are no more
+    cdef int n = 0, most = <int>min(pairs.left, <Py_ssize_t>MAX_CONTEXT_ITEMS)  # so that no call has to say that there are no more
     while n < most and PyDict_Next(context, &pairs.next, &pairs.names[n], &pairs.values[n]):
         prefetch(pairs.values[n])
         prefetch(<const char*>pairs.values[n] + 56)
@@ -101,7 +101,7 @@ cdef inline void gather(PyObject* context, Pairs* pairs) noexcept:
     pairs.left -= n
 
 
-cdef inline bint read_pairs(Workspace* w, const TablesC* t, PyObject* key_ids, const Pairs* pairs, bint* checked) noexcept:
+cdef inline bint read_pairs(Workspace* w, const TablesC* t, PyObject* key_ids, const ContextItems* pairs, bint* checked) noexcept:
     """Put some keys of a context into slots; False where one is not plain."""
     cdef Frame* f = &w.frame
     cdef int32_t n = f.n_context_entries, n_items        # INVARIANT: as many texts; those of lists follow them
@@ -120,7 +120,7 @@ cdef inline bint read_pairs(Workspace* w, const TablesC* t, PyObject* key_ids, c
             object_slot = w.recent_keys[i] = cached_object_slot(w.keys, N_KEYS, name)
         key = object_slot.number if object_slot.object == name else key_number(w, t, key_ids, name)
         n_items = 0
-        if not value_text(pairs.values[i], &f.texts[n]):
+        if not python_text(pairs.values[i], &f.texts[n]):
             n_items = put_items(f, pairs.values[i], n, n + pairs.n + pairs.left, key == NOT_READ or not key & KEY_IS_SINGLE)
             if n_items == NOT_PLAIN:
                 return False
@@ -160,7 +160,7 @@ cdef inline bint read_pairs(Workspace* w, const TablesC* t, PyObject* key_ids, c
 
 
 cdef inline bint read_context(
-    Workspace* w, const TablesC* t, PyObject* key_ids, PyObject* context, Pairs* pairs, bint* checked
+    Workspace* w, const TablesC* t, PyObject* key_ids, PyObject* context, ContextItems* pairs, bint* checked
 ) noexcept:
     """Put a context, of which the first pairs are gathered, into slots; `checked` is cleared where a key is among them that may
     contradict the directory (K1)."""
@@ -169,7 +169,7 @@ cdef inline bint read_context(
             return False
         if pairs.left <= 0 or pairs.n == 0:
             return True
-        gather(context, pairs)
+        collect_items(context, pairs)
 
 
 cdef inline bint find_action(Workspace* w, const TablesC* t, PyObject* action, uint32_t* number) noexcept:
@@ -215,7 +215,7 @@ cdef inline void prefetch_lookup(PyObject* resource, PyObject* context) noexcept
     prefetch(<const char*>context + 40)
 
 
-cdef inline bint prefetch_context(PyObject* context, Pairs* pairs) noexcept:
+cdef inline bint prefetch_context(PyObject* context, ContextItems* pairs) noexcept:
     """The same for the keys of a context; False where it is not a plain one."""
     cdef const char* keys
     pairs.n = 0
@@ -283,7 +283,7 @@ cdef inline bint find_principal(Workspace* w, const TablesC* t, PyObject* princi
     return True
 
 
-cdef inline bint put_resource(Call* c, PyObject* resource) noexcept:
+cdef inline bint set_call_resource(Call* c, PyObject* resource) noexcept:
     """Put a resource into the call, and find its fields; False where it is not plain."""
     return PyUnicode_CheckExact(resource) and text_of(resource, &c.resource) and cut_resource(c)
 
@@ -291,7 +291,7 @@ cdef inline bint put_resource(Call* c, PyObject* resource) noexcept:
 cdef inline int decide_found(
     Workspace* w, RawDecision* a, const TablesC* t, uint32_t principal_id, PyObject* owner, bint checked, Range own, int64_t now, bint reasons
 ) noexcept:
-    """Decide a request whose action and resource are in `w.call`, and its context in context entries; `own` as in `decide_usual`.
+    """Decide a request whose action and resource are in `w.call`, and its context in context entries; `own` as in `decide_fast_request`.
 
     A status of `kernel.decide.combine`, or NEEDS_GENERAL_PATH.
     """
@@ -309,7 +309,7 @@ cdef inline int decide_found(
     c.context_entries = f.context_entries
     c.entry_texts = f.texts
     c.n_context_entries = f.n_context_entries
-    status = decide_usual(c, a, &owner_text, checked, own)
+    status = decide_fast_request(c, a, &owner_text, checked, own)
     if f.s.failed:                                       # out of memory: the general path reports it
         f.s.failed = 0
         return NEEDS_GENERAL_PATH
@@ -318,27 +318,27 @@ cdef inline int decide_found(
 
 # -- one request -----------------------------------------------------------------------------------------------------------
 
-cdef inline bint prepare(Workspace* w, const TablesC* t, PyObject* resource, PyObject* context, NameLookup* lookup, Pairs* pairs) noexcept:
+cdef inline bint prepare(Workspace* w, const TablesC* t, PyObject* resource, PyObject* context, NameLookup* lookup, ContextItems* pairs) noexcept:
     """Read resource and context, and at the same time follow the links from the name, one by one. False where something is not plain."""
     touch_principal_name(t, lookup)
-    if not put_resource(&w.call, resource):
+    if not set_call_resource(&w.call, resource):
         return False
     prefetch_principal_text(t, lookup)
     if context != Py_None:
-        gather(context, pairs)
+        collect_items(context, pairs)
     prefetch_principal_plan(t, lookup, w.call.action_class)
     return True
 
 
 cdef inline bint prepare_from_pair_cache(
-    Workspace* w, const TablesC* t, PyObject* resource, PyObject* context, NameLookup* lookup, Pairs* pairs, const PairCacheEntry** pair
+    Workspace* w, const TablesC* t, PyObject* resource, PyObject* context, NameLookup* lookup, ContextItems* pairs, const PairCacheEntry** pair
 ) noexcept:
     """`prepare`, where the pair of principal and action may be cached."""
     prefetch_pair_slot(&w.pair_cache, lookup.hash, w.call.action_name)
-    if not put_resource(&w.call, resource):
+    if not set_call_resource(&w.call, resource):
         return False
     if context != Py_None:
-        gather(context, pairs)
+        collect_items(context, pairs)
     pair[0] = find_pair(&w.pair_cache, lookup.hash, w.call.action_name)
     if pair[0] != NULL:
         prefetch_pair(pair[0], t)
@@ -352,7 +352,7 @@ cdef inline bint prepare_from_pair_cache(
 cdef inline void store_in_pair_cache(Workspace* w, const TablesC* t, const NameLookup* lookup) noexcept:
     """Store the pair of the principal and the action of the call, if it takes the fast path."""
     cdef uint32_t policy_set = t.principals[lookup.found].principal_set
-    if not is_usual(&t.principals[lookup.found], w.call.action):
+    if not is_fast_request(&t.principals[lookup.found], w.call.action):
         return
     store_pair(
         &w.pair_cache, t, lookup.hash, w.call.action_name, lookup.found, t.principal_names.texts[lookup.name],
@@ -367,7 +367,7 @@ cdef inline void store_in_pointer_cache(Workspace* w, const TablesC* t, PyObject
     cdef PointerCacheEntry* slot = pointer_cache_slot(w.pointer_cache, principal, action)
     cdef const Plan* own
     w.n_admissions += 1
-    if not PyUnicode_CheckExact(principal) or (slot.principal != NULL and w.n_admissions % ADMIT_ONE_IN) or not is_usual(p, w.call.action):
+    if not PyUnicode_CheckExact(principal) or (slot.principal != NULL and w.n_admissions % ADMIT_ONE_IN) or not is_fast_request(p, w.call.action):
         return
     own = find_plan(t, p.principal_set, action_key(&w.call, p.principal_set))
     if own.flags & PLAN_HAS_PROGRAM and cached_object_slot(w.actions, N_NAMES, action).object == action:
@@ -375,20 +375,20 @@ cdef inline void store_in_pointer_cache(Workspace* w, const TablesC* t, PyObject
 
 
 cdef inline bint prepare_from_pointer_cache(
-    Workspace* w, const TablesC* t, const PointerCacheEntry* entry, PyObject* resource, PyObject* context, NameLookup* lookup, Pairs* pairs
+    Workspace* w, const TablesC* t, const PointerCacheEntry* entry, PyObject* resource, PyObject* context, NameLookup* lookup, ContextItems* pairs
 ) noexcept:
     """`prepare`, for a pair of objects that is cached."""
     lookup.found = entry.number
-    if not prefetch_context(context, pairs) or not put_action(t, entry.name, &w.call) or not put_resource(&w.call, resource):
+    if not prefetch_context(context, pairs) or not put_action(t, entry.name, &w.call) or not set_call_resource(&w.call, resource):
         return False
     if context != Py_None:
-        gather(context, pairs)
+        collect_items(context, pairs)
     return True
 
 
 cdef inline bint prepare_from_name(
-    Workspace* w, const TablesC* t, PyObject* principal, PyObject* action, PyObject* resource, PyObject* context, NameLookup* lookup, Pairs* pairs,
-    const PairCacheEntry** pair,
+    Workspace* w, const TablesC* t, PyObject* principal, PyObject* action, PyObject* resource, PyObject* context, NameLookup* lookup,
+    ContextItems* pairs, const PairCacheEntry** pair,
 ) noexcept:
     """Find the action, and begin the lookup of the principal; `prepare` what else there is. False where the general path must look it up."""
     cdef uint32_t number
@@ -417,7 +417,7 @@ cdef inline bint resolve_principal(
     return True
 
 
-cdef inline int decide_plain(
+cdef inline int decide_single_fast(
     Workspace* w, RawDecision* a, const TablesC* t, PyObject* key_ids, PyObject* principal, PyObject* action, PyObject* resource,
     PyObject* context, PyObject* owner, int64_t now, bint reasons,
 ) noexcept:
@@ -427,7 +427,7 @@ cdef inline int decide_plain(
     """
     cdef const PointerCacheEntry* entry = pointer_cache_slot(w.pointer_cache, principal, action)
     cdef NameLookup lookup
-    cdef Pairs pairs
+    cdef ContextItems pairs
     cdef Range own = Range(0, NOT_LOOKED_UP)
     cdef const PairCacheEntry* pair = NULL
     cdef bint checked = True, is_known = False

@@ -22,7 +22,7 @@ cdef enum:
     N_NAMES = 128
     N_SESSIONS = 1024          # by address only: a session that is not cached takes the general path
     N_DECISIONS = 256
-    N_PAIRS = 8                # keys of a context that are prefetched together
+    MAX_CONTEXT_ITEMS = 8      # keys of a context that are prefetched together
     ADMIT_ONE_IN = 16          # of so many objects that were not cached one replaces another
 
 
@@ -32,7 +32,7 @@ cdef struct CachedObject:      # an object that callers pass again
 
 
 cdef struct CachedDecision:
-    uint64_t key               # `answer_key`
+    uint64_t key               # `decision_key`
     PyObject* decision         # owned; NULL: none
 
 
@@ -44,7 +44,7 @@ cdef struct Workspace:         # what a single call works with, and what is cach
     uint32_t n_admissions      # requests of cached principals, which might be stored in the pointer cache
     # memos by the object that is passed; dropped with the tables (`epoch`), in part when others come
     CachedObject keys[N_KEYS]
-    CachedObject* recent_keys[N_PAIRS]  # of these, the slots of the names of the last context, which mostly has the same ones
+    CachedObject* recent_keys[MAX_CONTEXT_ITEMS]  # of these, the slots of the names of the last context, which mostly has the same ones
     CachedObject actions[N_NAMES]
     CachedObject principals[N_NAMES]
     CachedObject sessions[N_SESSIONS]
@@ -124,7 +124,7 @@ cdef inline void cache_session(Workspace* w, object session, int64_t number):
 
 # -- answers ---------------------------------------------------------------------------------------------------------------
 
-cdef inline uint64_t answer_key(const Call* c, const RawDecision* a, bint indeterminate) noexcept nogil:
+cdef inline uint64_t decision_key(const Call* c, const RawDecision* a, bint indeterminate) noexcept nogil:
     """All that a `Decision` contains, except for the deciding keys."""
     cdef uint64_t occurrence = NONE if a.entry == NULL else a.entry.occurrence
     cdef uint32_t level = 0 if a.entry == NULL else a.entry.level

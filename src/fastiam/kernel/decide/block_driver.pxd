@@ -17,14 +17,14 @@ from fastiam.kernel.base.text cimport first_bit, prefetch
 from fastiam.kernel.model.call cimport Call
 from fastiam.kernel.model.decision cimport ALLOW, IMPLICIT_DENY, LAYER_BOUNDARY, LAYER_IDENTITY, LAYER_RESOURCE, LAYER_SCP, LAYER_SESSION
 from fastiam.kernel.decide.row_driver cimport (
-    RowCursor, conditions_accepted, first_of_run, op_match_classes, set_row, may_cross, variable_matches, load_call,
+    RowCursor, conditions_accepted, first_matching_op_of_run, op_match_classes, set_row, may_cross, variable_matches, load_call,
 )
-from fastiam.kernel.eval.group_filter cimport passed_over
-from fastiam.kernel.eval.literals cimport ends_match, piece_within, windows_match
+from fastiam.kernel.eval.group_filter cimport group_skip
+from fastiam.kernel.eval.literals cimport ends_match, find_inner, windows_match
 from fastiam.kernel.decide.fast_path cimport FACTS_COLON, colon_offset
-from fastiam.kernel.decide.index_probe cimport try_indexes, try_left
+from fastiam.kernel.decide.index_probe cimport probe_indexes, next_range
 from fastiam.kernel.model.tables cimport *
-from fastiam.kernel.decide.step_queue cimport select_step, queue_length, put, start, drain_queue
+from fastiam.kernel.decide.step_queue cimport select_step, queue_length, enqueue, enqueue_first, drain_queue
 from fastiam.kernel.decide.principal_hint cimport candidate_allows
 
 
@@ -33,9 +33,9 @@ cdef enum:
     MIN_SAMPLED_DENIES = 4     # of a block: those of resources' policies of fewer rows are not worth it
 
 
-cdef inline int64_t middle_of(const Block* b, const MatchOp* f, uint32_t i) noexcept nogil:
+cdef inline int64_t mid_position(const Block* b, const MatchOp* f, uint32_t i) noexcept nogil:
     """Where the middle of a pattern would start in the resource: at a colon, or where its head ends."""
-    return colon_offset(b.facts[i], f.colon) + (-<int64_t>(f.colon == NO_COLON) & f.head)
+    return colon_offset(b.facts[i], f.colon) + (-<int64_t>(f.colon == NO_COLON) & f.prefix_size)
 
 
 cdef inline uint32_t crosses(const Block* b, const TablesC* t, const MatchOp* f, uint32_t i, uint32_t starts) noexcept nogil:
@@ -48,11 +48,11 @@ cdef inline uint32_t crosses(const Block* b, const TablesC* t, const MatchOp* f,
 
 cdef inline uint32_t fits(const MatchOp* f, int64_t room) noexcept nogil:
     """Whether a resource has room for a pattern, and no more than may be."""
-    return (room & (f.rest >> 7 | <int64_t>INT64_MIN)) == 0
+    return (room & (f.tail >> 7 | <int64_t>INT64_MIN)) == 0
 
 
 cdef inline uint32_t inner_step(const Block* b, const MatchOp* f, uint32_t i, uint32_t at, uint32_t found) noexcept nogil:
-    """What comes after a look for the piece in between, which says what `piece_within` does."""
+    """What comes after a look for the piece in between, which says what `find_inner` does."""
     return select_step(b, i, at, found & 1, f.on_match >> STEP_BITS) | (-(found >> 1) & STEP_FULL_EVAL)
 
 
@@ -66,13 +66,13 @@ cdef inline void filter_groups(Block* b, const TablesC* t) noexcept nogil:
         i = <uint32_t>items[j]
         at = <uint32_t>(items[j] >> 32)
         f = t.match_ops + at
-        at += passed_over(f, t.pool, b.text[i].data, b.text[i].size, colon_offset(b.facts[i], 4), b.facts[i] & FACTS_COLON != 0)
+        at += group_skip(f, t.pool, b.text[i].data, b.text[i].size, colon_offset(b.facts[i], 4), b.facts[i] & FACTS_COLON != 0)
         next_at[j] = at
         prefetch(t.match_ops + at + 1)
     for j in range(n):
         i = <uint32_t>items[j]
         at = next_at[j]
-        put(b, t, i, at, STEP_NO_MATCH if at + 1 >= b.stop[i] else STEP_LITERALS)  # behind the last one there may be other ops
+        enqueue(b, t, i, at, STEP_NO_MATCH if at + 1 >= b.range_end[i] else STEP_LITERALS)  # behind the last one there may be other ops
 
 
 cdef inline void scan_runs(ThreadState* s, RowCursor* l, int64_t row) noexcept nogil:
@@ -86,11 +86,11 @@ cdef inline void scan_runs(ThreadState* s, RowCursor* l, int64_t row) noexcept n
         at = <uint32_t>(items[j] >> 32)
         set_row(b, l, row, <uint32_t>items[j])
         load_call(s, l)
-        f = first_of_run(l.c, t.match_ops + at)
+        f = first_matching_op_of_run(l.c, t.match_ops + at)
         if f != NULL:
-            put(b, t, l.i, narrow32(f - t.match_ops), STEP_MATCHED)
+            enqueue(b, t, l.i, narrow32(f - t.match_ops), STEP_MATCHED)
         else:
-            put(b, t, l.i, at, STEP_NO_MATCH if at + 1 == b.stop[l.i] else STEP_LITERALS)
+            enqueue(b, t, l.i, at, STEP_NO_MATCH if at + 1 == b.range_end[l.i] else STEP_LITERALS)
 
 
 cdef inline void match_ends(Block* b, const TablesC* t) noexcept nogil:
@@ -106,8 +106,8 @@ cdef inline void match_ends(Block* b, const TablesC* t) noexcept nogil:
         f = t.match_ops + at
         pattern = t.pool + f.text
         size = b.text[i].size
-        matches = ends_match(pattern, pattern + f.size, f.head, f.suffix, b.text[i].data, size) & fits(f, size - f.least)
-        put(b, t, i, at, select_step(b, i, at, matches, f.on_match & STEP_MASK))
+        matches = ends_match(pattern, pattern + f.size, f.prefix_size, f.suffix_size, b.text[i].data, size) & fits(f, size - f.min_size)
+        enqueue(b, t, i, at, select_step(b, i, at, matches, f.on_match & STEP_MASK))
 
 
 cdef inline void match_ends_and_inner(Block* b, const TablesC* t) noexcept nogil:
@@ -125,9 +125,9 @@ cdef inline void match_ends_and_inner(Block* b, const TablesC* t) noexcept nogil
         pattern = t.pool + f.text
         text = b.text[i].data
         size = b.text[i].size
-        matches = ends_match(pattern, pattern + f.size, f.head, f.suffix, text, size) & (size >= f.least)
-        found = piece_within(text, size, min(<int64_t>f.head, size), size - f.suffix, pattern + f.head + 1, f.inner)
-        put(b, t, i, at, inner_step(b, f, i, at, found & -matches))
+        matches = ends_match(pattern, pattern + f.size, f.prefix_size, f.suffix_size, text, size) & (size >= f.min_size)
+        found = find_inner(text, size, min(<int64_t>f.prefix_size, size), size - f.suffix_size, pattern + f.prefix_size + 1, f.inner_size)
+        enqueue(b, t, i, at, inner_step(b, f, i, at, found & -matches))
 
 
 cdef inline void match_literals(Block* b, const TablesC* t) noexcept nogil:
@@ -143,12 +143,12 @@ cdef inline void match_literals(Block* b, const TablesC* t) noexcept nogil:
         f = t.match_ops + at
         pattern = t.pool + f.text
         size = b.text[i].size
-        mid = middle_of(b, f, i)
-        room = size - (mid + f.least - f.head)           # where the prefix matches, the middle starts no earlier than it ends
-        matches = windows_match(pattern, pattern + f.size, f.head, f.mid, f.mid_at, f.suffix, b.text[i].data, size, mid)
+        mid = mid_position(b, f, i)
+        room = size - (mid + f.min_size - f.prefix_size)  # where the prefix matches, the middle starts no earlier than it ends
+        matches = windows_match(pattern, pattern + f.size, f.prefix_size, f.mid_size, f.mid_offset, f.suffix_size, b.text[i].data, size, mid)
         starts = matches >> 1 & <uint32_t>(room >= 0)
         matches &= fits(f, room)
-        put(b, t, i, at, select_step(b, i, at, matches, f.on_match & STEP_MASK) | crosses(b, t, f, i, starts & ~matches))
+        enqueue(b, t, i, at, select_step(b, i, at, matches, f.on_match & STEP_MASK) | crosses(b, t, f, i, starts & ~matches))
 
 
 cdef inline void find_inner_literal(Block* b, const TablesC* t) noexcept nogil:
@@ -162,10 +162,11 @@ cdef inline void find_inner_literal(Block* b, const TablesC* t) noexcept nogil:
         at = <uint32_t>(items[j] >> 32)
         f = t.match_ops + at
         size = b.text[i].size
-        found = piece_within(
-            b.text[i].data, size, middle_of(b, f, i) + f.mid, size - f.suffix, t.pool + f.text + f.mid_at + f.mid + 1, f.inner
+        found = find_inner(
+            b.text[i].data, size, mid_position(b, f, i) + f.mid_size, size - f.suffix_size,
+            t.pool + f.text + f.mid_offset + f.mid_size + 1, f.inner_size,
         )
-        put(b, t, i, at, inner_step(b, f, i, at, found))
+        enqueue(b, t, i, at, inner_step(b, f, i, at, found))
 
 
 cdef inline void match_variables(Block* b, Call* c) noexcept nogil:
@@ -179,7 +180,7 @@ cdef inline void match_variables(Block* b, Call* c) noexcept nogil:
         at = <uint32_t>(items[j] >> 32)
         f = c.t.match_ops + at
         matches = variable_matches(c, b.principal_id[i], f, &b.text[i], b.facts[i])
-        put(b, c.t, i, at, STEP_FULL_EVAL if matches == U else select_step(b, i, at, matches, f.on_match >> STEP_BITS))
+        enqueue(b, c.t, i, at, STEP_FULL_EVAL if matches == U else select_step(b, i, at, matches, f.on_match >> STEP_BITS))
 
 
 cdef inline void evaluate_full_statements(ThreadState* s, RowCursor* l, int64_t row) noexcept nogil:
@@ -194,7 +195,7 @@ cdef inline void evaluate_full_statements(ThreadState* s, RowCursor* l, int64_t 
         f = t.match_ops + at
         set_row(b, l, row, <uint32_t>items[j])
         matches = conditions_accepted(s, l, f.conditions, BROAD if f.flags & MATCHOP_DENY else STRICT)
-        put(b, t, l.i, at, select_step(b, l.i, at, matches, STEP_MATCHED))
+        enqueue(b, t, l.i, at, select_step(b, l.i, at, matches, STEP_MATCHED))
     for k in range(STEP_PRINCIPAL, STEP_FULL_EVAL + 1):
         items = b.step_queues[k].items
         n = drain_queue(b, k)
@@ -206,13 +207,13 @@ cdef inline void evaluate_full_statements(ThreadState* s, RowCursor* l, int64_t 
                 needed = needed_after(SAME_ACCOUNT, classes)
                 if not needed & (NEEDS_IDENTITY | NEEDS_LIMITS):
                     b.pending_stages[l.i] &= ~STAGES
-                elif not needed & NEEDS_IDENTITY or (b.pending_stages[l.i] & RESOURCE_MUST_ALLOW and (b.n_pending[l.i] or at + 1 != b.stop[l.i])):
+                elif not needed & NEEDS_IDENTITY or (b.pending_stages[l.i] & RESOURCE_MUST_ALLOW and (b.n_pending[l.i] or at + 1 != b.range_end[l.i])):
                     b.layered_rows.rows[b.layered_rows.n] = narrow16(l.i)  # only limits have to allow; or what follows may be enough (6.4)
                     b.layered_rows.n += 1
                     continue
                 elif not b.pending_stages[l.i] & RESOURCE_MUST_ALLOW:
                     classes = 0
-            put(b, t, l.i, at, select_step(b, l.i, at, classes != 0, STEP_MATCHED))
+            enqueue(b, t, l.i, at, select_step(b, l.i, at, classes != 0, STEP_MATCHED))
 
 
 cdef inline void write_results(ThreadState* s, const TablesC* t, bint reasons, int64_t first) noexcept nogil:
@@ -263,30 +264,30 @@ cdef inline Range stage_ops(const Block* b, uint32_t i, uint32_t stage) noexcept
     """The ops of a stage. Those of the principal's allows include its denies: where no other allow comes first, they are evaluated only there."""
     cdef const Plan* plan = stage_row(b, i, stage)
     if stage < LEVEL_ALLOWS:
-        return Range(plan.program, plan.denies)
+        return Range(plan.program, plan.n_deny_ops)
     if stage == LEVEL_ALLOWS or stage == RESOURCE_ALLOW_STAGE:
-        return Range(plan.program + plan.denies, plan.n_ops - plan.denies)
+        return Range(plan.program + plan.n_deny_ops, plan.n_ops - plan.n_deny_ops)
     if stage == PRINCIPAL_ALLOW_STAGE:
-        return Range(plan.program + b.skipped[i], plan.n_ops - b.skipped[i])
+        return Range(plan.program + b.n_skipped_denies[i], plan.n_ops - b.n_skipped_denies[i])
     if stage == LEVEL_ALLOWS + 1 or stage == BOUNDARY_STAGE:
-        return Range(plan.program + plan.n_ops, plan.n_bound)
-    return Range(plan.program + plan.n_ops + plan.n_bound, plan.n_session)
+        return Range(plan.program + plan.n_ops, plan.n_boundary_ops)
+    return Range(plan.program + plan.n_ops + plan.n_boundary_ops, plan.n_session_ops)
 
 
-cdef inline bint start_parts(Block* b, const TablesC* t, uint32_t i, const Range* parts, uint32_t n) noexcept nogil:
+cdef inline bint start_ranges(Block* b, const TablesC* t, uint32_t i, const Range* parts, uint32_t n) noexcept nogil:
     """Begin with the first of `n` ranges of ops, and keep the others for later; False where there are none."""
     cdef uint32_t k
     if n == 0:
         return False
     for k in range(1, n):
-        b.left[i][n - 1 - k] = parts[k]
+        b.pending_ranges[i][n - 1 - k] = parts[k]
     b.n_pending[i] = narrow8(n - 1)
     b.has_pending |= n > 1
-    start(b, t, i, parts[0].first, parts[0].n)
+    enqueue_first(b, t, i, parts[0].first, parts[0].n)
     return True
 
 
-cdef inline uint32_t add_part(Range* parts, uint32_t n, uint32_t first, uint32_t size) noexcept nogil:
+cdef inline uint32_t add_range(Range* parts, uint32_t n, uint32_t first, uint32_t size) noexcept nogil:
     """Add some ops to the `n` ranges of others, as one more unless there is no room; how many these are."""
     if n == 0 or (parts[n - 1].first + parts[n - 1].n != first and n < MAX_PENDING):
         parts[n] = Range(first, 0)
@@ -295,7 +296,7 @@ cdef inline uint32_t add_part(Range* parts, uint32_t n, uint32_t first, uint32_t
     return n
 
 
-cdef inline bint start_denies(Block* b, const TablesC* t, uint32_t i, uint32_t at, uint32_t stop, uint32_t last) noexcept nogil:
+cdef inline bint start_deny_stage(Block* b, const TablesC* t, uint32_t i, uint32_t at, uint32_t stop, uint32_t last) noexcept nogil:
     """Begin with those denies of a row, up to `stop`, that are not known not to hold, and all that follows up to `last`; False where there is
     neither.
 
@@ -306,32 +307,32 @@ cdef inline bint start_denies(Block* b, const TablesC* t, uint32_t i, uint32_t a
     cdef uint32_t first = at, n = 0, size
     while at < stop:
         if ops[at].first == STEP_INDEX_PROBE:
-            start(b, t, i, first, last - first)
+            enqueue_first(b, t, i, first, last - first)
             return True
-        size = 1 + ops[at].head if ops[at].first == STEP_GROUP_FILTER else 1
+        size = 1 + ops[at].prefix_size if ops[at].first == STEP_GROUP_FILTER else 1
         if (b.known_false[i] >> ops[at].filter_bit) & 1 == 0:
-            n = add_part(parts, n, at, size)
+            n = add_range(parts, n, at, size)
         at += size
     if stop != last:
-        n = add_part(parts, n, stop, last - stop)
-    return start_parts(b, t, i, parts, n)
+        n = add_range(parts, n, stop, last - stop)
+    return start_ranges(b, t, i, parts, n)
 
 
-cdef inline bint start_allows(ThreadState* s, const TablesC* t, uint32_t i, Range allows) noexcept nogil:
+cdef inline bint start_allow_stage(ThreadState* s, const TablesC* t, uint32_t i, Range allows) noexcept nogil:
     """Begin with those allows of a resource's policies that may change something for the principal; False where none does."""
     cdef Block* b = s.block
     cdef uint64_t left = candidate_allows(b.principal_state[i], t, b.plans[RESOURCE_PLAN][i], (b.pending_stages[i] & RESOURCE_MUST_ALLOW) == 0)
     cdef Range parts[MAX_PENDING]
     cdef uint32_t n = 0, at, size
     if ~left == 0:
-        start(b, t, i, allows.first, allows.n)
+        enqueue_first(b, t, i, allows.first, allows.n)
         return True
     while left:
         at = first_bit(left)
         size = first_bit(~(left >> at))
-        n = add_part(parts, n, allows.first + at, size)
+        n = add_range(parts, n, allows.first + at, size)
         left &= ~(((<uint64_t>1 << size) - 1) << at)
-    return start_parts(b, t, i, parts, n)
+    return start_ranges(b, t, i, parts, n)
 
 
 cdef inline bint start_stage(ThreadState* s, const TablesC* t, uint32_t i, uint32_t stage) noexcept nogil:
@@ -339,11 +340,11 @@ cdef inline bint start_stage(ThreadState* s, const TablesC* t, uint32_t i, uint3
     cdef Range ops = stage_ops(s.block, i, stage)
     s.block.n_pending[i] = 0
     if ops.n > 1 and stage < LEVEL_ALLOWS:
-        return start_denies(s.block, t, i, ops.first, ops.first + ops.n, ops.first + ops.n)
+        return start_deny_stage(s.block, t, i, ops.first, ops.first + ops.n, ops.first + ops.n)
     if ops.n > 1 and stage == RESOURCE_ALLOW_STAGE:
-        return start_allows(s, t, i, ops)
+        return start_allow_stage(s, t, i, ops)
     if ops.n:
-        start(s.block, t, i, ops.first, ops.n)
+        enqueue_first(s.block, t, i, ops.first, ops.n)
     return ops.n != 0
 
 
@@ -352,7 +353,7 @@ cdef inline bint must_allow(const Block* b, uint32_t i) noexcept nogil:
     return b.stage[i] >= LEVEL_ALLOWS and (b.stage[i] != RESOURCE_ALLOW_STAGE or b.pending_stages[i] & RESOURCE_MUST_ALLOW != 0)
 
 
-cdef inline bint go_on(ThreadState* s, const TablesC* t, uint32_t i) noexcept nogil:
+cdef inline bint next_stage(ThreadState* s, const TablesC* t, uint32_t i) noexcept nogil:
     """Continue with the next stage of a row; False where it has no ops, but must allow. INVARIANT: one that must allow is to come."""
     cdef Block* b = s.block
     cdef uint32_t stage
@@ -366,7 +367,7 @@ cdef inline bint go_on(ThreadState* s, const TablesC* t, uint32_t i) noexcept no
             return False
 
 
-cdef inline void pass_over(ThreadState* s, const TablesC* t, uint32_t* n_over) noexcept nogil:
+cdef inline void advance_unmatched(ThreadState* s, const TablesC* t, uint32_t* n_over) noexcept nogil:
     """Continue with rows for which no op of a stage applies, and need not; the first `n_over` are done, and are denied."""
     cdef Block* b = s.block
     cdef uint64_t* over = b.step_queues[STEP_NO_MATCH].items
@@ -374,14 +375,14 @@ cdef inline void pass_over(ThreadState* s, const TablesC* t, uint32_t* n_over) n
     for j in range(n_over[0], queue_length(b, STEP_NO_MATCH)):
         i = <uint32_t>over[j]
         if b.n_pending[i]:
-            try_left(b, t, i)
-        elif must_allow(b, i) or not go_on(s, t, i):
+            next_range(b, t, i)
+        elif must_allow(b, i) or not next_stage(s, t, i):
             over[n_over[0]] = over[j]
             n_over[0] += 1
-    b.ends[STEP_NO_MATCH] = over + n_over[0]
+    b.queue_ends[STEP_NO_MATCH] = over + n_over[0]
 
 
-cdef inline bint is_enough(const Block* b, const MatchOp* f, uint32_t i) noexcept nogil:
+cdef inline bint decides_row(const Block* b, const MatchOp* f, uint32_t i) noexcept nogil:
     """Whether an op that applies decides its row."""
     if f.flags & MATCHOP_DENY or not b.pending_stages[i] & STAGES:
         return True
@@ -389,7 +390,7 @@ cdef inline bint is_enough(const Block* b, const MatchOp* f, uint32_t i) noexcep
     return b.stage[i] == RESOURCE_ALLOW_STAGE and not b.pending_stages[i] & IS_CROSS_ACCOUNT and not f.flags & MATCHOP_HAS_PRINCIPAL
 
 
-cdef inline void pass_on(ThreadState* s, const TablesC* t, bint reasons, int64_t first, uint32_t* n_done) noexcept nogil:
+cdef inline void advance_matched(ThreadState* s, const TablesC* t, bint reasons, int64_t first, uint32_t* n_done) noexcept nogil:
     """Continue with rows for which an op applies that is not enough; the first `n_done` are done, and are decided."""
     cdef Block* b = s.block
     cdef uint64_t* done = b.step_queues[STEP_MATCHED].items
@@ -399,27 +400,27 @@ cdef inline void pass_on(ThreadState* s, const TablesC* t, bint reasons, int64_t
     while queue_length(b, STEP_MATCHED) > n_done[0]:
         n = 0
         for j in range(n_done[0], queue_length(b, STEP_MATCHED)):
-            if is_enough(b, t.match_ops + (done[j] >> 32), <uint32_t>done[j]):
+            if decides_row(b, t.match_ops + (done[j] >> 32), <uint32_t>done[j]):
                 done[n_done[0]] = done[j]
                 n_done[0] += 1
             else:
                 undecided[n] = done[j]
                 n += 1
-        b.ends[STEP_MATCHED] = done + n_done[0]
+        b.queue_ends[STEP_MATCHED] = done + n_done[0]
         for j in range(n):
             i = <uint32_t>undecided[j]
             f = t.match_ops + (undecided[j] >> 32)
             if reasons and b.stage[i] == PRINCIPAL_ALLOW_STAGE:
                 s.answers.entry[first + i] = f.entry
-            if not go_on(s, t, i):
-                b.ends[STEP_NO_MATCH][0] = i
-                b.ends[STEP_NO_MATCH] += 1
+            if not next_stage(s, t, i):
+                b.queue_ends[STEP_NO_MATCH][0] = i
+                b.queue_ends[STEP_NO_MATCH] += 1
 
 
-cdef inline uint32_t n_denied(const TablesC* t, const Plan* plan) noexcept nogil:
+cdef inline uint32_t n_deny_statements(const TablesC* t, const Plan* plan) noexcept nogil:
     """How many statements of a plan deny, those of a long run one by one."""
     cdef const MatchOp* f = t.match_ops + plan.program
-    return t.indexes[f.conditions].n_items if plan.denies and f.first == STEP_INDEX_PROBE else plan.denies
+    return t.indexes[f.conditions].n_items if plan.n_deny_ops and f.first == STEP_INDEX_PROBE else plan.n_deny_ops
 
 
 cdef inline bint has_many_denies(const Block* b, const Call* c) noexcept nogil:
@@ -429,11 +430,11 @@ cdef inline bint has_many_denies(const Block* b, const Call* c) noexcept nogil:
     cdef uint32_t own = (b.principal_rows.n + SAMPLE_STRIDE - 1) // SAMPLE_STRIDE, joined = b.vectorized_rows.n // SAMPLE_STRIDE
     cdef uint32_t j, i, n_of_own = 0, n_resource_denies = 0
     for j in range(own):
-        n_of_own += n_denied(t, b.plans[PRINCIPAL_PLAN][b.principal_rows.rows[j * SAMPLE_STRIDE]])
+        n_of_own += n_deny_statements(t, b.plans[PRINCIPAL_PLAN][b.principal_rows.rows[j * SAMPLE_STRIDE]])
     for j in range(joined):
         i = b.vectorized_rows.rows[j * SAMPLE_STRIDE]
-        n_of_own += n_denied(t, b.plans[PRINCIPAL_PLAN][i])
-        n_resource_denies += n_denied(t, b.plans[RESOURCE_PLAN][i])
+        n_of_own += n_deny_statements(t, b.plans[PRINCIPAL_PLAN][i])
+        n_resource_denies += n_deny_statements(t, b.plans[RESOURCE_PLAN][i])
     return (n_of_own > own + joined and not c.has_texts) or n_resource_denies > max(joined, <uint32_t>MIN_SAMPLED_DENIES)
 
 
@@ -444,40 +445,40 @@ cdef inline void decide_vectorized(ThreadState* s, RowCursor* l, int64_t row) no
     cdef const Plan* own
     cdef uint32_t i, j, n_over = 0, n_done = 0, n_layered = b.layered_rows.n, n = b.principal_rows.n + b.vectorized_rows.n
     for j in range(N_STEPS):
-        b.ends[j] = b.step_queues[j].items
+        b.queue_ends[j] = b.step_queues[j].items
     b.has_pending = False
     memset(b.n_pending, 0, sizeof(b.n_pending))
     for j in range(b.principal_rows.n):                  # INVARIANT: a row of this path has ops
         i = b.principal_rows.rows[j]
         own = b.plans[PRINCIPAL_PLAN][i]
         b.stage[i] = PRINCIPAL_ALLOW_STAGE
-        if b.pending_stages[i] and own.flags & PLAN_ALLOWS_ALL and own.denies == 0 and not l.c.reasons:
-            start(b, t, i, own.program + own.n_ops - 1, 1)   # that always counts
-        elif own.denies > 1 and b.skipped[i] == 0 and is_pruning(s) and start_denies(
-            b, t, i, own.program, own.program + own.denies, own.program + own.n_ops
+        if b.pending_stages[i] and own.flags & PLAN_ALLOWS_ALL and own.n_deny_ops == 0 and not l.c.reasons:
+            enqueue_first(b, t, i, own.program + own.n_ops - 1, 1)  # that always counts
+        elif own.n_deny_ops > 1 and b.n_skipped_denies[i] == 0 and is_pruning(s) and start_deny_stage(
+            b, t, i, own.program, own.program + own.n_deny_ops, own.program + own.n_ops
         ):
             continue
-        elif own.n_ops != b.skipped[i]:
-            start(b, t, i, own.program + b.skipped[i], own.n_ops - b.skipped[i])
+        elif own.n_ops != b.n_skipped_denies[i]:
+            enqueue_first(b, t, i, own.program + b.n_skipped_denies[i], own.n_ops - b.n_skipped_denies[i])
         else:
-            b.ends[STEP_NO_MATCH][0] = i
-            b.ends[STEP_NO_MATCH] += 1
+            b.queue_ends[STEP_NO_MATCH][0] = i
+            b.queue_ends[STEP_NO_MATCH] += 1
     for j in range(b.vectorized_rows.n):
         i = b.vectorized_rows.rows[j]
-        if not go_on(s, t, i):
-            b.ends[STEP_NO_MATCH][0] = i
-            b.ends[STEP_NO_MATCH] += 1
+        if not next_stage(s, t, i):
+            b.queue_ends[STEP_NO_MATCH][0] = i
+            b.queue_ends[STEP_NO_MATCH] += 1
     if not is_pruning(s):
         s.pruning_pays = has_many_denies(b, l.c)
     while True:
         if b.vectorized_rows.n or b.has_pending:
-            pass_over(s, t, &n_over)
-        if b.has_more:
-            pass_on(s, t, l.c.reasons, l.first + row, &n_done)
+            advance_unmatched(s, t, &n_over)
+        if b.may_need_more:
+            advance_matched(s, t, l.c.reasons, l.first + row, &n_done)
         if queue_length(b, STEP_NO_MATCH) + queue_length(b, STEP_MATCHED) + b.layered_rows.n - n_layered == n:
             break
         filter_groups(b, t)
-        try_indexes(b, l.c, row)
+        probe_indexes(b, l.c, row)
         match_ends(b, t)
         match_ends_and_inner(b, t)
         match_literals(b, t)

@@ -77,7 +77,7 @@ cdef enum:
 
 cdef struct StepQueue:         # (row, op) pairs of a block that wait for the same step
     uint64_t items[BLOCK]      # op << 32 | row; of STEP_CONDITION, the index of the condition above the row
-    uint64_t apart[8]          # queues whose ends are a whole page apart would share a cache set
+    uint64_t padding[8]        # queues whose ends are a whole page apart would share a cache set
 
 
 cdef struct Block:
@@ -92,14 +92,14 @@ cdef struct Block:
     uint64_t facts[BLOCK]
     uint64_t differs[BLOCK]    # what the place of the resource has other than the caller's (`account_key_diff`)
     uint32_t record[BLOCK]     # of texts without a dictionary, with IS_PARENT_RECORD
-    const Record* stored[BLOCK]
-    Record nothing             # where nothing is stored
+    const ResourceRecord* stored[BLOCK]
+    ResourceRecord nothing     # where nothing is stored
     MatchOp no_op              # where there are no allows
     Text text[BLOCK]           # of the resources; for the rows that are listed, except those of `general_rows`, NOWHERE instead of `*`
     const Plan* plans[N_LAYER_PLANS][BLOCK]
     uint32_t owner[BLOCK]      # whose the resource is, as `RowInputs` has it
     uint64_t known_false[BLOCK]  # bits of `filter_conditions` that are known not to hold
-    uint8_t skipped[BLOCK]     # how many ops of the principal's plan are denies that are known false
+    uint8_t n_skipped_denies[BLOCK]  # how many ops of the principal's plan are denies that are known false
     uint8_t limits[BLOCK]      # PATH_* that SCPs, RCPs and endpoints leave
     uint8_t path[BLOCK]        # and all that is known
     uint8_t has_stars          # some row asks for `*`
@@ -108,14 +108,14 @@ cdef struct Block:
     SelectionVector general_rows
     SelectionVector vectorized_rows  # of `layered_rows`: ops of several plans, one after the other, decide
     StepQueue step_queues[N_STEPS]
-    uint64_t* ends[N_STEPS]    # of these
-    uint32_t stop[BLOCK]       # behind the ops at hand of a row
+    uint64_t* queue_ends[N_STEPS]  # of these
+    uint32_t range_end[BLOCK]  # behind the ops at hand of a row
     uint16_t pending_stages[BLOCK]  # what comes after them, as bits
-    Range left[BLOCK][MAX_PENDING]  # ops that come after those at hand, the next ones last: what an index has found, or what is not skipped
+    Range pending_ranges[BLOCK][MAX_PENDING]  # ops that come after those at hand, the next ones last: what an index has found, or what is not skipped
     uint8_t n_pending[BLOCK]
     uint8_t has_pending        # some row has such
     uint8_t stage[BLOCK]       # what these are of
-    uint8_t has_more           # an allow may not be all that some row needs
+    uint8_t may_need_more      # an allow may not be all that some row needs
     const uint32_t* records    # of the values of the resources' dictionary; NULL: there is none
 
 
@@ -123,13 +123,13 @@ cdef enum:
     N_OWNERS = 2048
 
 
-cdef struct Owner:             # an account by its place, as it was found
+cdef struct OwnerCacheEntry:   # an account by its place, as it was found
     uint64_t account_key       # 0: nothing
     uint32_t account
 
 
-cdef struct Seen:              # memo by account number, each at the place that its hash gives it; dropped with `principal_states`; gives 0 to 2 %
-    Owner owners[N_OWNERS]
+cdef struct LookupCaches:      # memo by account number, each at the place that its hash gives it; dropped with `principal_states`; gives 0 to 2 %
+    OwnerCacheEntry owners[N_OWNERS]
 
 
 cdef enum:
@@ -140,7 +140,7 @@ cdef enum:
     PREFETCH_NAMES = 4096      # of so many, the texts may be beyond the second-level cache
 
 
-cdef struct NameLine:          # names whose hashes share a place: one cache line
+cdef struct NameMemoLine:      # names whose hashes share a place: one cache line
     uint32_t tag[4]            # hashes, 0: none
     uint32_t size[4]
     uint32_t text[4]           # in the pool
@@ -148,7 +148,7 @@ cdef struct NameLine:          # names whose hashes share a place: one cache lin
 
 
 cdef struct NameMemo:          # memo of text columns by name; dropped with `principal_states`; gives 1.3 to 1.44 times
-    NameLine* lines
+    NameMemoLine* lines
     uint32_t mask
     void* memory
 
@@ -163,7 +163,7 @@ cdef struct ThreadState:       # what one thread of a batch has of its own
     uint8_t has_endpoints      # some column says which endpoint rows come through
     uint8_t limited            # by which limits: BY_*, and flags of principal states
     uint8_t pruning_pays       # rows have so many denies that pruning pays
-    Seen* seen
+    LookupCaches* seen
     NameMemo memos[2]          # principals, actions
     uint32_t n_counted         # keys that the counts of the frame have room for
     int64_t* deferred_rows     # rows that need the GIL
@@ -255,7 +255,7 @@ cdef inline uint32_t name_number(const ThreadState* s, const TablesC* t, const T
     return table_find(&t.principal_names, t.pool, text.data, text.size, t.seed)
 
 
-cdef inline void number_codes(const Column* column, int64_t first, int64_t n, const uint32_t* codes, uint32_t* out) noexcept nogil:
+cdef inline void ids_of_codes(const Column* column, int64_t first, int64_t n, const uint32_t* codes, uint32_t* out) noexcept nogil:
     """Numbers of a dictionary column; NONE for nulls."""
     cdef int64_t i, code
     cdef const uint32_t* wide = whole_codes(column, first)
@@ -268,7 +268,7 @@ cdef inline void number_codes(const Column* column, int64_t first, int64_t n, co
         out[i] = NONE if code < 0 else codes[code]
 
 
-cdef inline void number_texts(
+cdef inline void ids_of_texts(
     const ThreadState* s, const TablesC* t, const Column* column, int64_t first, int64_t n, bint of_actions, Block* b, uint32_t* out
 ) noexcept nogil:
     """Numbers of a column of texts, NONE for nulls and for names that are not known."""
@@ -281,19 +281,19 @@ cdef inline void number_texts(
         for i in range(n):
             out[i] = number
         return
-    take_texts(column, first, n, b.text)
+    load_texts(column, first, n, b.text)
     lookup_memoized_names(s, t, &s.memos[of_actions], n, out)
-    look_up_names(s, t, &s.memos[of_actions], of_actions, out)
+    lookup_listed_names(s, t, &s.memos[of_actions], of_actions, out)
 
 
-cdef inline void look_up_names(const ThreadState* s, const TablesC* t, const NameMemo* memo, bint of_actions, uint32_t* out) noexcept nogil:
+cdef inline void lookup_listed_names(const ThreadState* s, const TablesC* t, const NameMemo* memo, bint of_actions, uint32_t* out) noexcept nogil:
     """Numbers of the listed texts of a block, NONE for names that are not known."""
     if not of_actions and s.session_names != NULL:
-        look_up(s, t, s.session_names, s.session_pool, memo, OF_SESSION, out)
-    look_up(s, t, &t.action_names if of_actions else &t.principal_names, t.pool, memo, 0, out)
+        lookup_names(s, t, s.session_names, s.session_pool, memo, OF_SESSION, out)
+    lookup_names(s, t, &t.action_names if of_actions else &t.principal_names, t.pool, memo, 0, out)
 
 
-cdef inline void number_values(const ThreadState* s, const TablesC* t, const Column* chunk, bint of_actions, uint32_t* out) noexcept nogil:
+cdef inline void ids_of_dictionary(const ThreadState* s, const TablesC* t, const Column* chunk, bint of_actions, uint32_t* out) noexcept nogil:
     """Numbers of the values of a dictionary, NONE for nulls and for names that are not known. None is cached: each occurs once."""
     cdef Column plain = chunk[0]
     cdef Block* b = s.block
@@ -303,18 +303,18 @@ cdef inline void number_values(const ThreadState* s, const TablesC* t, const Col
     plain.item_valid = NULL
     while first < chunk.n_values:
         n = min(<int64_t>BLOCK, chunk.n_values - first)
-        take_texts(&plain, first, n, b.text)
+        load_texts(&plain, first, n, b.text)
         for i in range(<uint32_t>n):
             b.principal_rows.rows[i] = narrow16(i)
         b.principal_rows.n = narrow32(n)
-        look_up_names(s, t, NULL, of_actions, out + first)
+        lookup_listed_names(s, t, NULL, of_actions, out + first)
         first += n
 
 
 cdef inline void lookup_memoized_names(const ThreadState* s, const TablesC* t, const NameMemo* memo, int64_t n, uint32_t* out) noexcept nogil:
     """Numbers of the texts of a block that are cached; the other rows are listed."""
     cdef Block* b = s.block
-    cdef const NameLine* m
+    cdef const NameMemoLine* m
     cdef const char* pools[2]
     cdef uint32_t i, j, size, n_new = 0
     cdef bint is_large = memo.mask >= PREFETCH_NAMES
@@ -341,7 +341,7 @@ cdef inline void lookup_memoized_names(const ThreadState* s, const TablesC* t, c
     b.principal_rows.n = n_new
 
 
-cdef inline void look_up(
+cdef inline void lookup_names(
     const ThreadState* s, const TablesC* t, const StringTable* table, const uint8_t* pool, const NameMemo* memo, uint32_t kind, uint32_t* out
 ) noexcept nogil:
     """Look up the listed rows in a table, as a batch; those that it does not have stay listed. What is found is cached, if there is a cache."""
@@ -377,7 +377,7 @@ cdef inline void look_up(
 
 cdef inline void memoize_name(const NameMemo* memo, uint32_t tag, PoolText text, uint32_t kind, uint32_t number) noexcept nogil:
     """Note a name that was found, in place of another one where four share its place."""
-    cdef NameLine* m = &memo.lines[(tag >> 1) & memo.mask]
+    cdef NameMemoLine* m = &memo.lines[(tag >> 1) & memo.mask]
     cdef uint32_t free = same_tags(m.tag, 0)
     cdef int j = first_bit(free) if free else number & 3
     if same_tags(m.tag, tag) or text.size & OF_SESSION:
@@ -396,8 +396,8 @@ cdef inline void prefetch_value(const Column* column, int64_t value) noexcept no
         prefetch(column.views + 16 * value)
 
 
-cdef inline void take_values(const Column* column, int64_t first, int64_t n, Text* out) noexcept nogil:
-    """`take_texts` of a dictionary column: the addresses of its values are prefetched, then the values."""
+cdef inline void load_dictionary_texts(const Column* column, int64_t first, int64_t n, Text* out) noexcept nogil:
+    """`load_texts` of a dictionary column: the addresses of its values are prefetched, then the values."""
     cdef int64_t codes[BLOCK]
     cdef int64_t i
     for i in range(n):
@@ -410,13 +410,13 @@ cdef inline void take_values(const Column* column, int64_t first, int64_t n, Tex
         prefetch(out[i].data + 63)
 
 
-cdef inline void take_texts(const Column* column, int64_t first, int64_t n, Text* out) noexcept nogil:
+cdef inline void load_texts(const Column* column, int64_t first, int64_t n, Text* out) noexcept nogil:
     """The texts of some rows of a block, NULL and empty for nulls."""
     cdef const int32_t* offsets = <const int32_t*>column.offsets + first
     cdef const char* data = column.data
     cdef int64_t i
     if column.code_width:
-        take_values(column, first, n, out)
+        load_dictionary_texts(column, first, n, out)
         return
     if column.kind == TEXT_32 and column.item_valid == NULL and column.value_valid == NULL:
         for i in range(n):
@@ -436,16 +436,16 @@ cdef inline void resolve_row_ids(const ThreadState* s, const TablesC* t, const I
     """The ids of principals and actions."""
     cdef Block* b = s.block
     if rows.action_codes != NULL:
-        number_codes(rows.actions, rows.action_first + at, n, rows.action_codes, b.name)
+        ids_of_codes(rows.actions, rows.action_first + at, n, rows.action_codes, b.name)
     else:
-        number_texts(s, t, rows.actions, rows.action_first + at, n, True, b, b.name)
+        ids_of_texts(s, t, rows.actions, rows.action_first + at, n, True, b, b.name)
     if rows.principal_codes != NULL:
-        number_codes(rows.principals, rows.principal_first + at, n, rows.principal_codes, b.principal_id)
+        ids_of_codes(rows.principals, rows.principal_first + at, n, rows.principal_codes, b.principal_id)
     else:
-        number_texts(s, t, rows.principals, rows.principal_first + at, n, False, b, b.principal_id)
+        ids_of_texts(s, t, rows.principals, rows.principal_first + at, n, False, b, b.principal_id)
 
 
-cdef inline void know_rows(ThreadState* s, Call* c, int64_t n) noexcept nogil:
+cdef inline void load_row_states(ThreadState* s, Call* c, int64_t n) noexcept nogil:
     """Give rows whose principal or action is not known the last state, which has no principal; and load the principal states."""
     cdef Block* b = s.block
     cdef const TablesC* t = c.t
@@ -488,7 +488,7 @@ cdef inline void locate_plans(ThreadState* s, Call* c, int64_t n) noexcept nogil
     if t.n_classes == 0:                                 # there is no action yet
         memset(b.name, 0xFF, <size_t>n * 4)
         name_classes = &b.zero
-    know_rows(s, c, n)
+    load_row_states(s, c, n)
     for i in range(n):
         w = b.principal_state[i]
         cls = name_classes[b.name[i]]

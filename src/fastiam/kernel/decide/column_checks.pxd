@@ -114,7 +114,7 @@ cdef inline bint contradicts_owner(
     return value.n != 0
 
 
-cdef inline bint contradicts_record(Call* c, const Record* r, int64_t row) noexcept nogil:
+cdef inline bint contradicts_record(Call* c, const ResourceRecord* r, int64_t row) noexcept nogil:
     """Whether a row gives another tag than the resource has."""
     cdef const ContextColumn* column
     cdef const Constant* own = c.t.constants + r.constants

@@ -32,7 +32,7 @@ cdef inline uint32_t action_key(const Call* c, uint32_t policy_set) noexcept nog
 
 # -- what needs no policy ---------------------------------------------------------------------------------------------------
 
-cdef inline bint always_allowed(const Call* c) noexcept nogil:
+cdef inline bint is_always_allowed(const Call* c) noexcept nogil:
     """6.3: `sts:GetCallerIdentity` by anyone authenticated, `sts:GetSessionToken` with long-term keys."""
     cdef uint8_t kind = c.principal.kind
     if c.action.flags & ACT_CALLER_IDENTITY:
@@ -42,7 +42,7 @@ cdef inline bint always_allowed(const Call* c) noexcept nogil:
     return False
 
 
-cdef inline bint tail_starts(const Call* c, const char* text, int64_t n) noexcept nogil:
+cdef inline bint resource_part_starts_with(const Call* c, const char* text, int64_t n) noexcept nogil:
     cdef int64_t at = c.colons[4] + 1
     return c.resource.size - at >= n and memcmp(c.resource.data + at, text, <size_t>n) == 0
 
@@ -51,22 +51,22 @@ cdef inline bint service_is(const Call* c, const char* text, int64_t n) noexcept
     return not c.is_star and c.colons[2] - c.colons[1] - 1 == n and memcmp(c.resource.data + c.colons[1] + 1, text, <size_t>n) == 0
 
 
-cdef inline bint hard_rule(const Call* c) noexcept nogil:
+cdef inline bint is_reserved_change(const Call* c) noexcept nogil:
     """Changes to what AWS owns (D17)."""
     cdef uint32_t flags = c.action.flags
     cdef Text account
     if not flags & (ACT_HARD_POLICY | ACT_HARD_RESERVED | ACT_HARD_LINKED | ACT_HARD_ALIAS) or c.is_star:
         return False
     if flags & ACT_HARD_ALIAS:
-        return service_is(c, b"kms", 3) and tail_starts(c, b"alias/aws/", 10)
+        return service_is(c, b"kms", 3) and resource_part_starts_with(c, b"alias/aws/", 10)
     if not c.is_iam:
         return False
-    if tail_starts(c, b"policy/", 7):
+    if resource_part_starts_with(c, b"policy/", 7):
         account = field(c, 3)
         return flags & ACT_HARD_POLICY and account.size == 3 and memcmp(account.data, b"aws", 3) == 0
-    if tail_starts(c, b"role/aws-reserved/", 18):
+    if resource_part_starts_with(c, b"role/aws-reserved/", 18):
         return flags & ACT_HARD_RESERVED != 0
-    return flags & ACT_HARD_LINKED and tail_starts(c, b"role/aws-service-role/", 22)
+    return flags & ACT_HARD_LINKED and resource_part_starts_with(c, b"role/aws-service-role/", 22)
 
 
 cdef inline bint same_account(const Call* c) noexcept nogil:
@@ -75,7 +75,7 @@ cdef inline bint same_account(const Call* c) noexcept nogil:
 
 cdef inline uint8_t service_refusal(const Call* c) noexcept nogil:
     """The reason for an implicit deny in layer `service`, the first of 6.4."""
-    if hard_rule(c):
+    if is_reserved_change(c):
         return REASON_HARD_RULE
     if c.principal.kind == KIND_ANON and not c.action.flags & ACT_ANONYMOUS:
         return REASON_ANONYMOUS
@@ -102,7 +102,7 @@ cdef inline bint rcp_applies(const Call* c) noexcept nogil:
     """D14, D15."""
     if c.rcp_set == NONE or c.principal.kind == KIND_SLR or not c.action.flags & ACT_RCP or c.action.flags & ACT_RETIRE_GRANT:
         return False
-    return not (c.action.flags & ACT_STS_ROLE and c.is_role and tail_starts(c, b"role/aws-service-role/", 22))
+    return not (c.action.flags & ACT_STS_ROLE and c.is_role and resource_part_starts_with(c, b"role/aws-service-role/", 22))
 
 
 cdef inline bint scp_applies(const Call* c) noexcept nogil:
@@ -146,7 +146,7 @@ cdef inline bint find_plans(Call* c, RequestPlans* r, RawDecision* a) noexcept n
     )
 
 
-cdef inline int verdict(RawDecision* a, uint8_t outcome, uint8_t layer, uint8_t reason, const Entry* entry) noexcept nogil:
+cdef inline int verdict(RawDecision* a, uint8_t outcome, uint8_t layer, uint8_t reason, const StatementEntry* entry) noexcept nogil:
     promise(outcome <= DEPENDS and layer <= LAYER_SERVICE)
     a.outcome = outcome
     a.layer = layer
@@ -155,8 +155,8 @@ cdef inline int verdict(RawDecision* a, uint8_t outcome, uint8_t layer, uint8_t 
     return DONE
 
 
-cdef inline bint denied(Call* c, Plan plan, RawDecision* a) noexcept nogil:
-    cdef const Entry* e
+cdef inline bint find_deny(Call* c, Plan plan, RawDecision* a) noexcept nogil:
+    cdef const StatementEntry* e
     if not plan.flags & PLAN_HAS_DENY:
         return False
     e = first_applicable(c, &c.t.runs[plan.first], c.accept[1])
@@ -175,17 +175,17 @@ cdef inline bint endpoint_denies(Call* c) noexcept nogil:
     return not (c.endpoint_is_unknown and c.best)
 
 
-cdef inline bint any_deny(Call* c, const RequestPlans* r, RawDecision* a) noexcept nogil:
+cdef inline bint find_first_deny(Call* c, const RequestPlans* r, RawDecision* a) noexcept nogil:
     """The first applicable Deny in the order of D50."""
-    if denied(c, r.rcp, a) or denied(c, r.scp, a):
+    if find_deny(c, r.rcp, a) or find_deny(c, r.scp, a):
         return True
     if endpoint_denies(c):
         verdict(a, EXPLICIT_DENY, LAYER_VPCE, REASON_UNKNOWN_ENDPOINT, NULL)
         return True
-    return denied(c, r.vpce, a) or denied(c, r.resource, a) or denied(c, r.own, a)
+    return find_deny(c, r.vpce, a) or find_deny(c, r.resource, a) or find_deny(c, r.own, a)
 
 
-cdef inline const Entry* level_allow(Call* c, Plan plan, uint32_t level) noexcept nogil:
+cdef inline const StatementEntry* level_allow(Call* c, Plan plan, uint32_t level) noexcept nogil:
     promise(level + 1 < plan.n)
     return first_applicable(c, &c.t.runs[plan.first + 1 + level], c.accept[0])
 
@@ -203,13 +203,13 @@ cdef inline bint every_level_allows(Call* c, Plan plan) noexcept nogil:
 
 cdef struct Grant:             # what the resource policies allow
     uint32_t classes           # M
-    const Entry* entry         # the first statement with a class that suffices
+    const StatementEntry* entry  # the first statement with a class that suffices
 
 
 cdef inline void resource_grant(Call* c, Plan plan, uint32_t sufficient, uint32_t bypass, Grant* g) noexcept nogil:
     """`M` of 6.4, up to the first class that decides by itself (`bypass`)."""
-    cdef const Run* run
-    cdef const Entry* e
+    cdef const StatementRun* run
+    cdef const StatementEntry* e
     cdef uint32_t i, found
     g.classes = 0
     g.entry = NULL
@@ -338,7 +338,7 @@ cdef inline uint32_t sufficient_classes(uint32_t relation) noexcept nogil:
 
 cdef inline int grant_path(Call* c, const RequestPlans* r, RawDecision* a) noexcept nogil:
     cdef uint32_t relation = relation_of(c), needed
-    cdef const Entry* e = NULL
+    cdef const StatementEntry* e = NULL
     cdef Grant g
     resource_grant(c, r.resource, sufficient_classes(relation), COMBINING[relation * COLUMNS + 4], &g)
     needed = needed_after(relation, g.classes)
@@ -363,13 +363,13 @@ cdef inline int decide(Call* c, RawDecision* a) noexcept nogil:
     cdef RequestPlans r
     if not p.flags & P_KNOWN:
         return verdict(a, IMPLICIT_DENY, LAYER_CREDENTIAL, REASON_UNKNOWN_PRINCIPAL, NULL)
-    if always_allowed(c):
+    if is_always_allowed(c):
         return verdict(a, ALLOW, LAYER_SERVICE, REASON_ALWAYS_ALLOWED, NULL)
     if (c.action.flags >> (ACT_FORBID_SHIFT + p.credential)) & 1:
         return verdict(a, IMPLICIT_DENY, LAYER_CREDENTIAL, REASON_CREDENTIAL, NULL)
     if not find_plans(c, &r, a):
         return MISSING
-    if any_deny(c, &r, a):
+    if find_first_deny(c, &r, a):
         return DONE
     if c.blocks_public and p.kind != KIND_SVC and (p.kind == KIND_ANON or not same_account(c)):
         return verdict(a, EXPLICIT_DENY, LAYER_SERVICE, REASON_PUBLIC_ACCESS, NULL)
@@ -439,7 +439,7 @@ cdef inline bint cut_resource(Call* c) noexcept nogil:
         return False
     if c.colons[2] - c.colons[1] == 4:
         c.is_iam = memcmp(p + c.colons[1] + 1, b"iam", 3) == 0
-        c.is_role = c.is_iam and tail_starts(c, b"role/", 5)
-        c.is_iam_entity = c.is_role or (c.is_iam and tail_starts(c, b"user/", 5))
-        c.is_kms_key = memcmp(p + c.colons[1] + 1, b"kms", 3) == 0 and tail_starts(c, b"key/", 4)
+        c.is_role = c.is_iam and resource_part_starts_with(c, b"role/", 5)
+        c.is_iam_entity = c.is_role or (c.is_iam and resource_part_starts_with(c, b"user/", 5))
+        c.is_kms_key = memcmp(p + c.colons[1] + 1, b"kms", 3) == 0 and resource_part_starts_with(c, b"key/", 4)
     return True

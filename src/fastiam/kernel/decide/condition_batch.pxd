@@ -8,7 +8,7 @@ from fastiam.kernel.base.text cimport Text, prefetch, read_ahead
 from fastiam.kernel.columns.column cimport item_code, item_text, row_items, value_text
 from fastiam.kernel.decide.blocks cimport BLOCK, Block, HAS_TAGS, prefetch_value
 from fastiam.kernel.decide.row_driver cimport RowCursor, row_inputs
-from fastiam.kernel.decide.step_queue cimport select_step, put, drain_queue
+from fastiam.kernel.decide.step_queue cimport select_step, enqueue, drain_queue
 from fastiam.kernel.eval.conditions cimport presence_truth
 from fastiam.kernel.eval.key_columns cimport prefetch_code, touch_text_code, row_code, find_text_code
 from fastiam.kernel.eval.memo cimport RowInputs, record_known_false, memo_slot_principal_only, memo_slot, memo_truth
@@ -18,7 +18,7 @@ from fastiam.kernel.model.tables cimport *
 
 
 cdef enum:
-    NTH_AT = WINDOW_BITS       # in an item of the queue, above the row: the index of the condition of the op
+    CONDITION_INDEX_SHIFT = WINDOW_BITS  # in an item of the queue, above the row: the index of the condition of the op
     ROW_MASK = BLOCK - 1
     MAX_LIST_VALUES = 8        # values of a list
 
@@ -44,13 +44,13 @@ cdef inline void load_atoms(ConditionBatch* q, const TablesC* t, const uint64_t*
         q.atom[j] = f.atom
         q.more[j] = 0
         if not f.conditions & ONE:
-            nth = <uint32_t>queue[j] >> NTH_AT
+            nth = <uint32_t>queue[j] >> CONDITION_INDEX_SHIFT
             conditions = t.condition_lists[f.conditions]
             q.atom[j] = t.atom_lists[conditions.first + nth]
             q.more[j] = nth + 1 < conditions.n
 
 
-cdef inline const ContextColumn* wide_column(const Call* c, uint32_t id) noexcept nogil:
+cdef inline const ContextColumn* unmemoized_column(const Call* c, uint32_t id) noexcept nogil:
     cdef const Atom* atom = &c.t.atoms[id]
     cdef int32_t at = c.s.sources[atom.key]
     if at < 0 or not atom.flags & ATOM_FIXED or c.columns[at].has_code_memo:
@@ -71,7 +71,7 @@ cdef inline void load_wide_texts(ConditionBatch* q, const Call* c, const uint64_
     cdef uint32_t j
     cdef int64_t code
     for j in range(n):
-        q.wide[j] = column = wide_column(c, q.atom[j])
+        q.wide[j] = column = unmemoized_column(c, q.atom[j])
         if column != NULL and column.column.is_list:
             q.wide[j] = column if is_short(column, row + (<uint32_t>queue[j] & ROW_MASK)) else NULL
         elif column != NULL:
@@ -87,7 +87,7 @@ cdef inline void load_wide_texts(ConditionBatch* q, const Call* c, const uint64_
             read_ahead(q.text[j].data)
 
 
-cdef inline bint may_be_stored(const Block* b, const Call* c, uint32_t id, uint32_t i, int64_t row) noexcept nogil:
+cdef inline bint may_be_resource_tag(const Block* b, const Call* c, uint32_t id, uint32_t i, int64_t row) noexcept nogil:
     """Whether a condition is about a tag that its column, whose truths are memoized, leaves out in a row whose resource has some."""
     cdef const ContextColumn* column = &c.columns[c.s.atom_memo[id].column]
     return b.pending_stages[i] & HAS_TAGS and c.t.keys[c.t.atoms[id].key].is_resource_tag and row_code(column, row) == column.n_codes
@@ -102,7 +102,7 @@ cdef inline void load_memo_slots(ConditionBatch* q, const Block* b, Call* c, con
         q.memo[j] = NULL
         q.is_stored[j] = False
         if c.s.atom_memo[q.atom[j]].truths != NULL:
-            q.is_stored[j] = may_be_stored(b, c, q.atom[j], i, row + i)
+            q.is_stored[j] = may_be_resource_tag(b, c, q.atom[j], i, row + i)
             if not q.is_stored[j]:
                 continue
         if c.has_wide and q.wide[j] != NULL:
@@ -167,7 +167,7 @@ cdef inline void evaluate_conditions(Block* b, RowCursor* l, int64_t row) noexce
             prefetch_code(column, row + (<uint32_t>queue[j] & ROW_MASK))
     for j in range(n):
         i = <uint32_t>queue[j] & ROW_MASK
-        nth = <uint32_t>queue[j] >> NTH_AT
+        nth = <uint32_t>queue[j] >> CONDITION_INDEX_SHIFT
         at = <uint32_t>(queue[j] >> 32)
         f = c.t.match_ops + at
         truth = 0
@@ -192,4 +192,4 @@ cdef inline void evaluate_conditions(Block* b, RowCursor* l, int64_t row) noexce
         step = STEP_MATCHED + q.more[j] * (STEP_CONDITION - STEP_MATCHED)
         step = select_step(b, i, at, (<uint32_t>accept << 1 >> truth) & 1, step)
         step = STEP_NEXT_CONDITION if truth == 0 else step
-        put(b, c.t, i | ((nth + 1) << NTH_AT) * (step == STEP_CONDITION), at, step)
+        enqueue(b, c.t, i | ((nth + 1) << CONDITION_INDEX_SHIFT) * (step == STEP_CONDITION), at, step)

@@ -8,11 +8,11 @@ from fastiam.kernel.base.invariants cimport narrow16
 from fastiam.kernel.base.text cimport Text
 from fastiam.kernel.columns.column cimport item_text
 from fastiam.kernel.decide.blocks cimport Block, InputRange, ThreadState, is_pruning
-from fastiam.kernel.decide.fast_path cimport FACTS_LONG, FACTS_STAR
+from fastiam.kernel.decide.fast_path cimport FACTS_GENERAL_PATH, FACTS_STAR
 from fastiam.kernel.decide.resource_facts cimport fetch_texts
 from fastiam.kernel.decide.row_driver cimport RowCursor, op_literals_match, needs_full_eval, reads_across
 from fastiam.kernel.decide.zone_filter cimport layer_plan
-from fastiam.kernel.eval.group_filter cimport has_pieces
+from fastiam.kernel.eval.group_filter cimport has_literals
 from fastiam.kernel.eval.key_columns cimport row_code
 from fastiam.kernel.eval.memo cimport RowInputs, MEMO_VALUE_BITS, resource_dependencies, memo_find, memo_slot
 from fastiam.kernel.model.call cimport Call, ContextColumn, is_supplied
@@ -26,7 +26,7 @@ from fastiam.kernel.model.string_table cimport table_find
 from fastiam.kernel.model.tables cimport TablesC
 
 
-cdef enum Through:             # what a row comes through, else the number of an endpoint and NAMED
+cdef enum EndpointRef:         # what a row comes through, else the number of an endpoint and NAMED
     ENDPOINT_UNRESOLVED = 0
     NOTHING = 1                # no endpoint, or one that is not stored where none has a policy
     UNKNOWN = 2                # one that is not stored, where some have a policy
@@ -34,21 +34,21 @@ cdef enum Through:             # what a row comes through, else the number of an
 
 
 cdef enum:                     # whether an endpoint leaves a row as it is
-    MAY_NOT = 0
+    MAY_DENY = 0
     PASSES = 1
     NEEDS_RESOURCE_TEXT = 2    # depends on the text of the resource
 
 
-cdef inline uint32_t named_by(const TablesC* t, const Text* text) noexcept nogil:
-    """The endpoint of a name, as `Through`."""
+cdef inline uint32_t find_endpoint(const TablesC* t, const Text* text) noexcept nogil:
+    """The endpoint of a name, as `EndpointRef`."""
     cdef uint32_t found = table_find(&t.endpoint_names, t.pool, text.data, text.size, t.seed)
     if found != NONE:
         return found + NAMED
     return UNKNOWN if t.has_endpoints else NOTHING
 
 
-cdef inline uint32_t endpoint_of(const TablesC* t, const ContextColumn* column, int64_t row) noexcept nogil:
-    """The endpoint that a row comes through, as `Through`; the endpoint of a code is looked up once."""
+cdef inline uint32_t row_endpoint(const TablesC* t, const ContextColumn* column, int64_t row) noexcept nogil:
+    """The endpoint that a row comes through, as `EndpointRef`; the endpoint of a code is looked up once."""
     cdef Text text
     cdef int64_t code = -1
     cdef uint32_t found
@@ -56,7 +56,7 @@ cdef inline uint32_t endpoint_of(const TablesC* t, const ContextColumn* column, 
         code = row_code(column, row)
         if column.endpoints[code]:
             return column.endpoints[code]
-    found = named_by(t, &text) if item_text(column.column, column.first + row, &text) else <uint32_t>NOTHING
+    found = find_endpoint(t, &text) if item_text(column.column, column.first + row, &text) else <uint32_t>NOTHING
     if code >= 0:
         column.endpoints[code] = found
     return found
@@ -98,7 +98,7 @@ cdef inline bint all_hold(Call* c, uint32_t conditions, const RowInputs* q) noex
     return True
 
 
-cdef inline bint reads_what_is_supplied(const Call* c, const MatchOp* f) noexcept nogil:
+cdef inline bint reads_no_missing_key(const Call* c, const MatchOp* f) noexcept nogil:
     """Whether a statement surely reads no key under which rows are counted: it may be left out then, if a later one holds."""
     cdef Range block = Range(0, 1)
     cdef uint32_t only = f.conditions ^ ONE, i
@@ -122,14 +122,14 @@ cdef inline bint reads_what_is_supplied(const Call* c, const MatchOp* f) noexcep
 
 cdef inline bint cannot_match(const RowCursor* l, const MatchOp* f) noexcept nogil:
     """Whether a statement surely does not apply by its resource, so that nothing else of it is read."""
-    return has_pieces(f) and not needs_full_eval(l, f) and (l.facts & FACTS_STAR or not op_literals_match(l, f))
+    return has_literals(f) and not needs_full_eval(l, f) and (l.facts & FACTS_STAR or not op_literals_match(l, f))
 
 
 cdef inline bint is_known_match(RowCursor* l, const MatchOp* f, const RowInputs* q) noexcept nogil:
     """Whether a statement surely applies."""
     if f.flags & (MATCHOP_HAS_PRINCIPAL | MATCHOP_ENDS_ONLY) or reads_across(f, l.facts):
         return False
-    if has_pieces(f):
+    if has_literals(f):
         if l.facts & FACTS_STAR or not op_literals_match(l, f):
             return False
     elif f.first != STEP_MATCHED and f.first != STEP_CONDITION:
@@ -142,31 +142,31 @@ cdef inline uint32_t passes(const Block* b, RowCursor* l, const Plan* plan, cons
     cdef const MatchOp* f
     cdef uint32_t k
     if not plan.flags & PLAN_HAS_PROGRAM:                # the empty plan has no program either
-        return MAY_NOT
+        return MAY_DENY
     l.c.action = &l.c.t.classes[b.cls[l.i]]
     for k in range(plan.n_ops):
         f = l.c.t.match_ops + plan.program + k
         if f.first == STEP_GROUP_FILTER:
             continue
-        if has_pieces(f) and l.text == NULL:
+        if has_literals(f) and l.text == NULL:
             return NEEDS_RESOURCE_TEXT
-        if k >= plan.denies and is_known_match(l, f, q):
+        if k >= plan.n_deny_ops and is_known_match(l, f, q):
             return PASSES
-        if cannot_match(l, f) or (k < plan.denies and (b.known_false[l.i] >> f.filter_bit) & 1):
+        if cannot_match(l, f) or (k < plan.n_deny_ops and (b.known_false[l.i] >> f.filter_bit) & 1):
             continue
-        if k < plan.denies or not reads_what_is_supplied(l.c, f):
-            return MAY_NOT
-    return MAY_NOT
+        if k < plan.n_deny_ops or not reads_no_missing_key(l.c, f):
+            return MAY_DENY
+    return MAY_DENY
 
 
-cdef inline uint32_t through_endpoint(
+cdef inline uint32_t endpoint_passes(
     const Block* b, RowCursor* l, const ContextColumn* column, bint pruning, bint has_text, uint32_t i
 ) noexcept nogil:
     """Whether the endpoint of a row is known to leave it as it is, with or without its text."""
     cdef RowInputs q = principal_inputs(b, pruning, i, l.row)
-    cdef uint32_t through = endpoint_of(l.c.t, column, l.row), policy_set
-    if b.facts[i] & FACTS_LONG:                          # SAFETY: it may have less than 16 bytes (`kernel.eval.literals`), or no text
-        return MAY_NOT
+    cdef uint32_t through = row_endpoint(l.c.t, column, l.row), policy_set
+    if b.facts[i] & FACTS_GENERAL_PATH:                  # SAFETY: it may have less than 16 bytes (`kernel.eval.literals`), or no text
+        return MAY_DENY
     if through < NAMED:
         return PASSES * (through == NOTHING)
     policy_set = l.c.t.endpoints[through - NAMED].policy_set
@@ -179,7 +179,7 @@ cdef inline uint32_t through_endpoint(
     return passes(b, l, layer_plan(l.c.t, policy_set, b.cls[i], b.name[i]), &q)
 
 
-cdef inline void pass_endpoints(ThreadState* s, Call* c, const InputRange* rows, int64_t at, int64_t n) noexcept nogil:
+cdef inline void apply_endpoints(ThreadState* s, Call* c, const InputRange* rows, int64_t at, int64_t n) noexcept nogil:
     """Send rows to the general path that their endpoint may deny; the texts of resources are fetched where its policy names some."""
     cdef Block* b = s.block
     cdef const ContextColumn* column = &c.columns[c.s.sources[c.t.key_source_vpce]]
@@ -191,8 +191,8 @@ cdef inline void pass_endpoints(ThreadState* s, Call* c, const InputRange* rows,
     b.principal_rows.n = 0
     for i in range(<uint32_t>n):
         l.row = at + i
-        found = through_endpoint(b, &l, column, is_pruning(s), rows.facts == NULL, i)
-        if found == MAY_NOT:
+        found = endpoint_passes(b, &l, column, is_pruning(s), rows.facts == NULL, i)
+        if found == MAY_DENY:
             b.limits[i] |= PATH_GENERAL
         elif found == NEEDS_RESOURCE_TEXT:
             b.principal_rows.rows[b.principal_rows.n] = narrow16(i)
@@ -201,5 +201,5 @@ cdef inline void pass_endpoints(ThreadState* s, Call* c, const InputRange* rows,
     for j in range(b.principal_rows.n):
         i = b.principal_rows.rows[j]
         l.row = at + i
-        if through_endpoint(b, &l, column, is_pruning(s), True, i) != PASSES:
+        if endpoint_passes(b, &l, column, is_pruning(s), True, i) != PASSES:
             b.limits[i] |= PATH_GENERAL

@@ -10,7 +10,7 @@ from fastiam.kernel.base.arn cimport account_number, account_text, twelve_digits
 from fastiam.kernel.base.text cimport Text, first_bit, byte_positions, sixteen
 from fastiam.kernel.decide.column_checks cimport read_fixed
 from fastiam.kernel.decide.combine cimport cut_resource
-from fastiam.kernel.decide.locate cimport use_record, symbol_text
+from fastiam.kernel.decide.locate cimport apply_record, symbol_text
 from fastiam.kernel.model.call cimport (
     PS_NO_ACCOUNT, PS_ANONYMOUS, PS_BOUNDARY, PS_CHECK_KEYS, PS_LOADED, PS_LIMITED, PS_FAST, PS_SESSION, Call,
     PrincipalState, FINGERPRINT_SHIFT, field,
@@ -40,12 +40,12 @@ cdef enum:                     # facts of a resource, independent of the princip
     ANONYMOUS_ACCOUNT = 0xFFFFFFFFFE  # and that of who is anonymous: no policy names it, as it may name services
     FACTS_OWNER_KNOWN = 0x040000000000  # the owner is known: by the record, or the account field
     FACTS_STAR = 0x080000000000
-    FACTS_HOLDS = 0x100000000000  # there is a record, which says more than who owns it; or there has to be one
-    FACTS_LONG = 0x200000000000  # the general path: not an ARN, another partition, a record that must be read
-    COMPARED_AT = 42           # two bits, owner known and star: which part of the account key counts
+    FACTS_HAS_RECORD = 0x100000000000  # there is a record, which says more than who owns it; or there has to be one
+    FACTS_GENERAL_PATH = 0x200000000000  # the general path: not an ARN, another partition, a record that must be read
+    COMPARED_SHIFT = 42        # two bits, owner known and star: which part of the account key counts
     PATH_SHIFT = 43            # three bits, of which the upper ones are PATH_LAYERED where a record holds something, and PATH_GENERAL
     FACTS_COLON = 0x400000000000  # more than five colons
-    FACTS_KEY = 0x800000000000  # a key of KMS: its policies have to allow, also within the account (6.3)
+    FACTS_KMS_KEY = 0x800000000000  # a key of KMS: its policies have to allow, also within the account (6.3)
     COLON_BITS = 6             # of the place of a colon
     COLON_3_AT = 48            # the positions of the colons after region and account
     COLON_4_AT = COLON_3_AT + COLON_BITS
@@ -103,7 +103,7 @@ cdef inline uint64_t read_facts(const char* p, int64_t size, int* service_start,
     cdef int region_end, account_end, account
     cdef bint is_number
     if size < 16:
-        return FACTS_STAR | FACTS_NO_COLONS if size == 1 and p[0] == 42 else <uint64_t>FACTS_LONG
+        return FACTS_STAR | FACTS_NO_COLONS if size == 1 and p[0] == 42 else <uint64_t>FACTS_GENERAL_PATH
     facts = partition_of(p, service_start) << NUMBER_BITS
     bits = byte_positions(p, size, 58) & (~<uint64_t>0 << service_start[0])
     service_end[0] = first_bit(bits | LAST_BIT)
@@ -112,27 +112,27 @@ cdef inline uint64_t read_facts(const char* p, int64_t size, int* service_start,
     bits &= bits - 1
     account_end = first_bit(bits | LAST_BIT)
     if facts == 0 or bits == 0:
-        return FACTS_LONG
+        return FACTS_GENERAL_PATH
     account = account_end - region_end - 1
     known = 0 - <uint64_t>(account != 0)
     is_number = twelve_digits(p + min(region_end + 1, <int>size - 12), &number)
     if known & ((account != 12) | (not is_number)):
-        return FACTS_LONG
+        return FACTS_GENERAL_PATH
     bits = (bits & (bits - 1)) | later_colons(p, size)
     facts |= (<uint64_t>region_end << COLON_3_AT) | (<uint64_t>account_end << COLON_4_AT)
     if is_kms_key(p, size, service_end[0], account_end + 1):
-        facts |= <uint64_t>FACTS_KEY | <uint64_t>FACTS_HOLDS
+        facts |= <uint64_t>FACTS_KMS_KEY | <uint64_t>FACTS_HAS_RECORD
     return facts | (known & (number | FACTS_OWNER_KNOWN)) | (<uint64_t>(bits != 0) * FACTS_COLON)
 
 
-cdef inline uint64_t with_record(const TablesC* t, uint64_t facts, uint32_t record, bint is_parent) noexcept nogil:
+cdef inline uint64_t add_record_facts(const TablesC* t, uint64_t facts, uint32_t record, bint is_parent) noexcept nogil:
     """The facts of a resource with what is stored about it, or about what holds it, whose tags are not its own."""
-    cdef const Record* r = &t.records[record]
-    cdef uint64_t numbered = -<uint64_t>((r.flags & RECORD_NUMBERED) != 0)
-    cdef uint64_t holds = (r.policy_set != NONE) | ((r.flags & RECORD_BLOCKS_PUBLIC) != 0) if is_parent else (r.flags & RECORD_HOLDS) != 0
+    cdef const ResourceRecord* r = &t.records[record]
+    cdef uint64_t numbered = -<uint64_t>((r.flags & RECORD_HAS_ACCOUNT_NUMBER) != 0)
+    cdef uint64_t holds = (r.policy_set != NONE) | ((r.flags & RECORD_BLOCKS_PUBLIC) != 0) if is_parent else (r.flags & RECORD_HAS_ATTRIBUTES) != 0
     facts &= ~(numbered & ACCOUNT)
     facts |= numbered & (<uint64_t>r.number_high << 32 | r.number)
-    return facts | <uint64_t>(r.account != NONE) * FACTS_OWNER_KNOWN | holds * FACTS_HOLDS
+    return facts | <uint64_t>(r.account != NONE) * FACTS_OWNER_KNOWN | holds * FACTS_HAS_RECORD
 
 
 cdef inline int64_t colon_offset(uint64_t facts, int colon) noexcept nogil:
@@ -201,7 +201,7 @@ cdef inline void load_principal_state(Call* c, PrincipalState* principal_state) 
         principal_state.path = <uint8_t>(principal_fingerprint(p.role if p.user_arn == NONE else p.user_arn) << FINGERPRINT_SHIFT)
 
 
-cdef inline uint32_t limits_left(const PrincipalState* principal_state, const Plan* own) noexcept nogil:
+cdef inline uint32_t active_limits(const PrincipalState* principal_state, const Plan* own) noexcept nogil:
     """Which of boundary and session policies do not allow everything of an action, without a branch."""
     return principal_state.flags & PS_LIMITED & ~(own.flags >> LIMITS_AT)
 
@@ -221,7 +221,7 @@ cdef extern from *:
 
 cdef inline uint64_t account_key_diff(const PrincipalState* principal_state, uint64_t facts) noexcept nogil:
     """What the place of a resource has other than the caller's; 0 where `is_same_owner`. Without a branch."""
-    return (facts ^ principal_state.account_key) & COMPARED[(facts >> COMPARED_AT) & 3]
+    return (facts ^ principal_state.account_key) & COMPARED[(facts >> COMPARED_SHIFT) & 3]
 
 
 cdef inline bint is_same_owner(const PrincipalState* principal_state, uint64_t facts) noexcept nogil:
@@ -229,7 +229,7 @@ cdef inline bint is_same_owner(const PrincipalState* principal_state, uint64_t f
     return account_key_diff(principal_state, facts) == 0
 
 
-cdef inline void put_resource(Call* c, const PrincipalState* principal_state, uint64_t facts, uint32_t record) noexcept nogil:
+cdef inline void set_call_resource(Call* c, const PrincipalState* principal_state, uint64_t facts, uint32_t record) noexcept nogil:
     """Put the resource into the call, as `locate_resource` would: it is an ARN of the caller's partition, or `*`."""
     cut_resource(c)
     c.partition = NONE if c.is_star else c.principal.partition
@@ -255,4 +255,4 @@ cdef inline void put_resource(Call* c, const PrincipalState* principal_state, ui
         c.account = table_find(&c.t.account_names, c.t.pool, c.owner.data, c.owner.size, c.t.seed)
     c.rcp_set = NONE if c.account == NONE else c.t.accounts[c.account].rcp_set
     if record != NONE:
-        use_record(c, record)
+        apply_record(c, record)

@@ -11,9 +11,9 @@ from fastiam.kernel.columns.column cimport item_text
 from fastiam.kernel.decide.blocks cimport BLOCK, Block, MAX_PENDING
 from fastiam.kernel.decide.fast_path cimport FACTS_COLON, FACTS_STAR, colon_offset
 from fastiam.kernel.decide.principal_hint cimport excludes_principal
-from fastiam.kernel.decide.step_queue cimport put, start, drain_queue
+from fastiam.kernel.decide.step_queue cimport enqueue, enqueue_first, drain_queue
 from fastiam.kernel.eval.term_hashes cimport (
-    AT_ONCE, Hashing, MAX_TEXT_HASHES, begin_hashing, gram_hashes, listed_in, piece_hashes, slot_of, text_hashes, word_hashes,
+    AT_ONCE, HashState, MAX_TEXT_HASHES, init_hash_state, ngram_hashes, listed_in, literal_hashes, slot_of, text_hashes, word_hashes,
 )
 from fastiam.kernel.model.call cimport Call, PrincipalState
 from fastiam.kernel.model.tables cimport *
@@ -55,26 +55,26 @@ cdef inline void first_colons(const Text* text, uint16_t* colons) noexcept nogil
 
 cdef inline void know(IndexProbe* q, const TablesC* t, const Index* index, const Text* text, int64_t colon, bint crosses, uint32_t j) noexcept nogil:
     """Find the hashes of a resource; `crosses`: those of matches across colons (R5), too."""
-    cdef const Shape* shapes = &t.shapes[index.first_shape]
+    cdef const TermShape* shapes = &t.shapes[index.first_shape]
     cdef uint16_t colons[5]
-    cdef Hashing h
+    cdef HashState h
     cdef const char* tail = text.data + colon + 1
     cdef int64_t size = text.data + text.size - tail, at = 0
     cdef uint32_t i, before = q.n
     colons[4] = <uint16_t>colon
     if index.has_fields:
         first_colons(text, colons)
-    begin_hashing(&h, t, text.data, text.size, colons)
+    init_hash_state(&h, t, text.data, text.size, colons)
     for i in range(index.n_shapes):
-        if (size >= AT_ONCE and shapes[i].kind >= SHAPE_WORD) or colon >= AT_ONCE:
+        if (size >= AT_ONCE and shapes[i].kind >= TERM_WORD) or colon >= AT_ONCE:
             q.n_found[j] = TOO_MANY
             break
-        if shapes[i].kind < SHAPE_WORD:
-            add_hashes(q, index, t, j, piece_hashes(t, index, shapes[i], &h, q.hash + q.n))
-        elif shapes[i].kind == SHAPE_WORD:
+        if shapes[i].kind < TERM_WORD:
+            add_hashes(q, index, t, j, literal_hashes(t, index, shapes[i], &h, q.hash + q.n))
+        elif shapes[i].kind == TERM_WORD:
             add_hashes(q, index, t, j, word_hashes(t, index, tail, size, &at, q.hash + q.n))
-        elif shapes[i].kind == SHAPE_GRAM or crosses:
-            add_hashes(q, index, t, j, gram_hashes(t, index, shapes[i], tail, size - shapes[i].size + 1, q.hash + q.n))
+        elif shapes[i].kind == TERM_NGRAM or crosses:
+            add_hashes(q, index, t, j, ngram_hashes(t, index, shapes[i], tail, size - shapes[i].size + 1, q.hash + q.n))
         if q.n - before > MAX_ROW_HASHES:
             q.n_found[j] = TOO_MANY
             break
@@ -127,20 +127,20 @@ cdef inline uint64_t known_false_of(const Block* b, const MatchOp* f, uint32_t i
     return b.known_false[i] & -<uint64_t>(f.flags & MATCHOP_DENY)
 
 
-cdef inline bint is_learned(const Call* c, const Index* index) noexcept nogil:
+cdef inline bint is_filter_complete(const Call* c, const Index* index) noexcept nogil:
     """Whether it pays to evaluate all denies of a run, once for each principal: from then on they are known false."""
     return index.has_deny_filter and c.s.atom_memo != NULL
 
 
 cdef inline void add_posting_list(
-    IndexProbe* q, const Call* c, const Block* b, const Index* index, const IndexSlot* slot, const MatchOp* f, uint32_t i, int64_t row, uint32_t j
+    IndexProbe* q, const Call* c, const Block* b, const Index* index, const PostingSlot* slot, const MatchOp* f, uint32_t i, int64_t row, uint32_t j
 ) noexcept nogil:
     """Add the items under a hash for a row of the block. Those that require different texts of a key are under the hashes of the one
     that the row has."""
     cdef const TablesC* t = c.t
     cdef const MatchOp* items = t.match_ops + f.atom
     cdef const PrincipalState* w = b.principal_state[i]
-    cdef const Split* split
+    cdef const ConditionSplit* split
     cdef uint64_t known_false = known_false_of(b, f, i)
     cdef uint32_t n = 0
     cdef Text text
@@ -148,7 +148,7 @@ cdef inline void add_posting_list(
         add_found(q, items, w, known_false, j, listed_in(t, slot), slot.n)
         return
     split = &t.index_splits[slot.split]
-    if is_learned(c, index) and c.s.sources[split.key] < 0:
+    if is_filter_complete(c, index) and c.s.sources[split.key] < 0:
         q.n_found[j] = TOO_MANY
         return
     if q.n >= MAX_QUEUE_HASHES or not text_of(c, split.key, b.principal_id[i], row + i, &text):
@@ -161,7 +161,7 @@ cdef inline void add_posting_list(
         return
     add_hashes(q, index, t, j, n)
     if q.n_found[j] != TOO_MANY:
-        add_found(q, items, w, known_false, j, &t.index_lists[split.rest], split.n_rest)
+        add_found(q, items, w, known_false, j, &t.index_lists[split.others], split.n_others)
 
 
 cdef inline void probe_index(IndexProbe* q, const Call* c, const Block* b, const uint64_t* queue, uint32_t n, int64_t row) noexcept nogil:
@@ -169,7 +169,7 @@ cdef inline void probe_index(IndexProbe* q, const Call* c, const Block* b, const
     cdef const TablesC* t = c.t
     cdef const MatchOp* f
     cdef const Index* index
-    cdef const IndexSlot* slot
+    cdef const PostingSlot* slot
     cdef uint32_t i, j, k
     cdef bint crosses
     q.n = 0
@@ -200,23 +200,23 @@ cdef inline void probe_index(IndexProbe* q, const Call* c, const Block* b, const
         k += 1
 
 
-cdef inline uint32_t keep_rest(Block* b, uint32_t i, uint32_t at) noexcept nogil:
+cdef inline uint32_t enqueue_unindexed(Block* b, uint32_t i, uint32_t at) noexcept nogil:
     """Keep the ops of a row behind a run for later, if there are any; how many ranges these are."""
     b.has_pending = True
-    b.left[i][0] = Range(at + 1, b.stop[i] - at - 1)
-    return at + 1 != b.stop[i]
+    b.pending_ranges[i][0] = Range(at + 1, b.range_end[i] - at - 1)
+    return at + 1 != b.range_end[i]
 
 
-cdef inline void keep_run(Block* b, const TablesC* t, const MatchOp* f, uint32_t i, uint32_t at) noexcept nogil:
+cdef inline void enqueue_run(Block* b, const TablesC* t, const MatchOp* f, uint32_t i, uint32_t at) noexcept nogil:
     """Keep ops of a row for later, the last ones first: those behind the run, then those of all its items."""
-    cdef uint32_t n = keep_rest(b, i, at)
-    b.left[i][n] = Range(f.atom, t.indexes[f.conditions].n_items)
+    cdef uint32_t n = enqueue_unindexed(b, i, at)
+    b.pending_ranges[i][n] = Range(f.atom, t.indexes[f.conditions].n_items)
     b.n_pending[i] = <uint8_t>(n + 1)
 
 
-cdef inline void keep_found(Block* b, const MatchOp* f, uint32_t* found, uint32_t n_found, uint32_t i, uint32_t at) noexcept nogil:
+cdef inline void enqueue_found(Block* b, const MatchOp* f, uint32_t* found, uint32_t n_found, uint32_t i, uint32_t at) noexcept nogil:
     """The same, of the items that were found."""
-    cdef uint32_t k, m, one, n = keep_rest(b, i, at)
+    cdef uint32_t k, m, one, n = enqueue_unindexed(b, i, at)
     for k in range(1, n_found):
         one, m = found[k], k
         while m > 0 and found[m - 1] > one:
@@ -226,19 +226,19 @@ cdef inline void keep_found(Block* b, const MatchOp* f, uint32_t* found, uint32_
     for k in range(n_found):
         one = found[n_found - 1 - k]
         if k == 0 or one != found[n_found - k]:          # an item may be found by both readings of its pattern
-            b.left[i][n] = Range(f.atom + one, 1)
+            b.pending_ranges[i][n] = Range(f.atom + one, 1)
             n += 1
     b.n_pending[i] = <uint8_t>n
 
 
-cdef inline void try_left(Block* b, const TablesC* t, uint32_t i) noexcept nogil:
+cdef inline void next_range(Block* b, const TablesC* t, uint32_t i) noexcept nogil:
     """Continue with the ops of a row that were kept for later; there are some."""
     cdef uint32_t n = b.n_pending[i] - 1
     b.n_pending[i] = <uint8_t>n
-    start(b, t, i, b.left[i][n].first, b.left[i][n].n)
+    enqueue_first(b, t, i, b.pending_ranges[i][n].first, b.pending_ranges[i][n].n)
 
 
-cdef inline void try_indexes(Block* b, const Call* c, int64_t row) noexcept nogil:
+cdef inline void probe_indexes(Block* b, const Call* c, int64_t row) noexcept nogil:
     """Go on with the statements that indexes find, or behind their runs; `row` is the first one of the block in its range."""
     cdef const TablesC* t = c.t
     cdef const uint64_t* queue = b.step_queues[STEP_INDEX_PROBE].items
@@ -252,17 +252,17 @@ cdef inline void try_indexes(Block* b, const Call* c, int64_t row) noexcept nogi
         i = <uint32_t>queue[j]
         at = <uint32_t>(queue[j] >> 32)
         f = t.match_ops + at
-        over = at + 1 == b.stop[i]
-        if q.n_found[j] == TOO_MANY and t.indexes[f.conditions].n_items > MAX_SCANNED_RUN and not is_learned(c, &t.indexes[f.conditions]):
-            put(b, t, i, at, STEP_SCAN_RUN)
+        over = at + 1 == b.range_end[i]
+        if q.n_found[j] == TOO_MANY and t.indexes[f.conditions].n_items > MAX_SCANNED_RUN and not is_filter_complete(c, &t.indexes[f.conditions]):
+            enqueue(b, t, i, at, STEP_SCAN_RUN)
         elif q.n_found[j] == TOO_MANY:
-            keep_run(b, t, f, i, at)
-            try_left(b, t, i)
+            enqueue_run(b, t, f, i, at)
+            next_range(b, t, i)
         elif q.n_found[j] > over:                        # several, or something comes after it
-            keep_found(b, f, q.found[j], q.n_found[j], i, at)
-            try_left(b, t, i)
+            enqueue_found(b, f, q.found[j], q.n_found[j], i, at)
+            next_range(b, t, i)
         else:                                            # one or none, which is not to be foreseen
             hit = -<uint32_t>q.n_found[j]
             found = f.atom + q.found[j][0]
-            b.stop[i] ^= (b.stop[i] ^ (found + 1)) & hit
-            put(b, t, i, at ^ ((at ^ (found - 1)) & hit), over & ~hit)   # STEP_NO_MATCH or STEP_LITERALS
+            b.range_end[i] ^= (b.range_end[i] ^ (found + 1)) & hit
+            enqueue(b, t, i, at ^ ((at ^ (found - 1)) & hit), over & ~hit)  # STEP_NO_MATCH or STEP_LITERALS

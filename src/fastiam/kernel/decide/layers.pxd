@@ -15,8 +15,8 @@ from fastiam.kernel.decide.blocks cimport (
 )
 from fastiam.kernel.decide.column_checks cimport contradicts_record
 from fastiam.kernel.decide.fast_path cimport (
-    ACT_HARD, ACT_ON_ROLE, FACTS_HOLDS, FACTS_KEY, FACTS_LONG, FACTS_STAR, FACTS_OWNER_KNOWN, LIMIT_STAGES_SHIFT, colon_offset, limits_left,
-    limits_without_program, partition_of,
+    ACT_HARD, ACT_ON_ROLE, FACTS_HAS_RECORD, FACTS_KMS_KEY, FACTS_GENERAL_PATH, FACTS_STAR, FACTS_OWNER_KNOWN, LIMIT_STAGES_SHIFT, colon_offset,
+    active_limits, limits_without_program, partition_of,
 )
 from fastiam.kernel.decide.principal_hint cimport cannot_change_result, candidate_allows
 from fastiam.kernel.decide.zone_filter cimport layer_plan, may_deny
@@ -65,12 +65,12 @@ cdef inline void find_special_rules(Block* b, const TablesC* t, const InputRange
         if rows.facts != NULL:
             value_text(rows.resources, b.what[i], &text)
         if names_role(&text, b.facts[i], &tail) and action & ACT_STS_ROLE:
-            b.facts[i] |= <uint64_t>FACTS_KEY | <uint64_t>FACTS_HOLDS
+            b.facts[i] |= <uint64_t>FACTS_KMS_KEY | <uint64_t>FACTS_HAS_RECORD
         if is_reserved(&text, tail):
-            b.facts[i] |= FACTS_LONG
+            b.facts[i] |= FACTS_GENERAL_PATH
 
 
-cdef inline uint32_t governs(const Record* r, uint32_t action) noexcept nogil:
+cdef inline uint32_t governs(const ResourceRecord* r, uint32_t action) noexcept nogil:
     """Whether the policies of a record count for a user or role that requests an action (6.10), except for iam:PassRole."""
     cdef uint32_t others = RECORD_SERVICE | RECORD_TRUST
     if action & ACT_TRUST:
@@ -83,7 +83,7 @@ cdef inline void find_records(ThreadState* s, const TablesC* t) noexcept nogil:
     cdef Block* b = s.block
     cdef uint16_t stored[BLOCK]
     cdef uint32_t j, i, record, n = 0, n_policy_sets = t.cells.n_policy_sets, n_classes = t.cells.n_classes, n_plans = t.cells.n_plans, plan
-    cdef const Record* r
+    cdef const ResourceRecord* r
     cdef const Plan* resource_plan
     cdef const uint32_t* plan_cell
     cdef uintptr_t mask
@@ -93,7 +93,7 @@ cdef inline void find_records(ThreadState* s, const TablesC* t) noexcept nogil:
         b.plan_cell[i] = &b.zero
         b.plans[RESOURCE_PLAN][i] = t.cells.plans
         stored[n] = narrow16(i)
-        n += (b.facts[i] & FACTS_HOLDS) != 0
+        n += (b.facts[i] & FACTS_HAS_RECORD) != 0
     for j in range(n * (b.records != NULL)):
         prefetch(b.records + b.what[stored[j]])
     for j in range(n):
@@ -118,22 +118,22 @@ cdef inline void find_records(ThreadState* s, const TablesC* t) noexcept nogil:
     for j in range(n):
         resource_plan = b.plans[RESOURCE_PLAN][stored[j]]
         prefetch(t.match_ops + resource_plan.program)
-        prefetch(t.match_ops + resource_plan.program + resource_plan.denies)
+        prefetch(t.match_ops + resource_plan.program + resource_plan.n_deny_ops)
 
 
 cdef inline uint32_t may_allow(const ThreadState* s, const PrincipalState* w, const TablesC* t, const Plan* resource_plan) noexcept nogil:
     """Whether the policies of a resource, which need not allow, may allow something to a principal."""
-    cdef uint32_t n = resource_plan.n_ops - resource_plan.denies
+    cdef uint32_t n = resource_plan.n_ops - resource_plan.n_deny_ops
     if n > 1:
         return candidate_allows(w, t, resource_plan, 1) != 0
     # there is one more often than not, and no branch is foreseen
-    return n & ~cannot_change_result(w, t.match_ops + resource_plan.program + resource_plan.denies if n else &s.block.no_op, 1)
+    return n & ~cannot_change_result(w, t.match_ops + resource_plan.program + resource_plan.n_deny_ops if n else &s.block.no_op, 1)
 
 
 cdef inline uint32_t is_vectorizable(const LayerPlans* of, const PrincipalState* w) noexcept nogil:
     """Whether ops of several plans, one after the other, decide. Without a branch."""
     cdef uint32_t needs_general = (of.own.paths | of.scp.paths | of.rcp.paths | of.resource_plan.paths) & PATH_LAYERED  # no complete program
-    needs_general |= limits_without_program(of.own, limits_left(w, of.own))
+    needs_general |= limits_without_program(of.own, active_limits(w, of.own))
     return needs_general == 0
 
 
@@ -148,18 +148,18 @@ cdef inline uint32_t plan_stages(
     """The stages of a row whose ops have to be evaluated, whether its resource is another account's, and whether its policies must allow;
     of who is alone these are all that must."""
     cdef const Block* b = s.block
-    cdef uint32_t must = is_own_owner ^ 1 | (b.facts[i] & FACTS_KEY != 0), others = may_allow(s, w, c.t, of.resource_plan) | must
+    cdef uint32_t must = is_own_owner ^ 1 | (b.facts[i] & FACTS_KMS_KEY != 0), others = may_allow(s, w, c.t, of.resource_plan) | must
     cdef uint32_t levels = levels_left(of.scp)
     return (                                             # a deny that names no resource has no op
-        (of.rcp.denies != 0) << RCP_PLAN | (of.scp.denies != 0) << SCP_PLAN
-        | may_deny(b, c, of.resource_plan, i) << RESOURCE_PLAN | ((others | (levels != 0)) & (of.own.denies != b.skipped[i])) << PRINCIPAL_PLAN
+        (of.rcp.n_deny_ops != 0) << RCP_PLAN | (of.scp.n_deny_ops != 0) << SCP_PLAN
+        | may_deny(b, c, of.resource_plan, i) << RESOURCE_PLAN | ((others | (levels != 0)) & (of.own.n_deny_ops != b.n_skipped_denies[i])) << PRINCIPAL_PLAN
         | levels | others << RESOURCE_ALLOW_STAGE | ((w.flags & PS_NO_ACCOUNT) == 0) << PRINCIPAL_ALLOW_STAGE
-        | limits_left(w, of.own) << LIMIT_STAGES_SHIFT | (is_own_owner ^ 1) * IS_CROSS_ACCOUNT | must * RESOURCE_MUST_ALLOW
+        | active_limits(w, of.own) << LIMIT_STAGES_SHIFT | (is_own_owner ^ 1) * IS_CROSS_ACCOUNT | must * RESOURCE_MUST_ALLOW
     )
 
 
 cdef inline uint32_t needs_full_eval_by_row(
-    const Block* b, const PrincipalState* w, const Record* r, const Plan* resource_plan, uint32_t action, uint32_t i
+    const Block* b, const PrincipalState* w, const ResourceRecord* r, const Plan* resource_plan, uint32_t action, uint32_t i
 ) noexcept nogil:
     """Whether the owner of a resource is unknown, so that for a service, or an anonymous principal, it has none (D23); whether its policies count for
     services only (6.10), or name every principal except possibly services (N12); whether an anonymous principal may not request the action (D19)."""
@@ -176,7 +176,7 @@ cdef inline void load_resource_plans(ThreadState* s, Call* c, uint32_t path_shif
     cdef uint16_t* listed = &b.layered_rows.rows[0]
     cdef uint32_t j, i, n = b.layered_rows.n, n_general = b.general_rows.n, n_own = b.principal_rows.n, n_joined = b.vectorized_rows.n, n_layered = 0
     cdef uint32_t is_own_owner, is_general, lone, action, counts, joined, is_principal_only, pending_stages, has_tags, seen = 0
-    cdef const Record* r
+    cdef const ResourceRecord* r
     cdef const PrincipalState* w
     cdef LayerPlans of
     for j in range(n):
@@ -191,7 +191,7 @@ cdef inline void load_resource_plans(ThreadState* s, Call* c, uint32_t path_shif
             b.plans[RESOURCE_PLAN][i] = layer_plan(t, r.policy_set, b.cls[i], b.name[i])  # the grid has no place for it
         of = LayerPlans(b.plans[PRINCIPAL_PLAN][i], b.plans[SCP_PLAN][i], b.plans[RCP_PLAN][i], b.plans[RESOURCE_PLAN][i])
         is_own_owner = b.differs[i] == 0
-        is_general = (r.arn != NONE) | ((b.facts[i] & FACTS_LONG) != 0) | counts & (of.resource_plan.n == 0)
+        is_general = (r.arn != NONE) | ((b.facts[i] & FACTS_GENERAL_PATH) != 0) | counts & (of.resource_plan.n == 0)
         is_general |= ((r.flags & RECORD_BLOCKS_PUBLIC) != 0) & (is_own_owner ^ 1)
         if action & ACT_ON_ROLE:                         # policies do not count for iam:PassRole, nor are there tags (6.3)
             is_general |= ((action & ACT_PASS_ROLE) != 0) & ((is_own_owner ^ 1) | c.gives_tags | counts)
@@ -218,4 +218,4 @@ cdef inline void load_resource_plans(ThreadState* s, Call* c, uint32_t path_shif
         listed[n_layered] = narrow16(i)
         n_layered += (is_general | joined) ^ 1
     b.general_rows.n, b.principal_rows.n, b.vectorized_rows.n, b.layered_rows.n = n_general, n_own, n_joined, n_layered
-    b.has_more |= (seen & NEEDS_MORE_STAGES) != 0
+    b.may_need_more |= (seen & NEEDS_MORE_STAGES) != 0

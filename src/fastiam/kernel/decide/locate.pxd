@@ -61,7 +61,7 @@ cdef inline bint needs_exact_record(uint32_t mode, const char* last, int64_t siz
     return mode > MODE_FACTS and marks <= (mode != MODE_WHOLE)
 
 
-cdef inline uint32_t shared_record(const TablesC* t, const char* arn, int64_t size, int64_t last) noexcept nogil:
+cdef inline uint32_t find_prefix_record(const TablesC* t, const char* arn, int64_t size, int64_t last) noexcept nogil:
     """The record of all resources that have none of their own and begin as this one does, up to a mark of its last field, which starts
     at `last`: a `start_key` of `kernel.plan.names`. NONE: the directory was not asked for one of them yet."""
     cdef uint32_t record = NONE, marks = 0
@@ -96,13 +96,13 @@ cdef inline int find_record(Call* c, uint32_t mode, uint32_t* record) noexcept n
     record[0] = table_find(&c.t.fact_names, c.t.pool, c.resource.data, c.resource.size, c.t.seed)
     if record[0] != NONE or needs_exact_record(mode, c.resource.data + c.colons[4] + 1, c.resource.size - c.colons[4] - 1):
         return DONE
-    record[0] = shared_record(c.t, c.resource.data, c.resource.size, c.colons[4] + 1)
+    record[0] = find_prefix_record(c.t, c.resource.data, c.resource.size, c.colons[4] + 1)
     return NO_FACTS if record[0] == NONE else DONE
 
 
-cdef inline void use_record(Call* c, uint32_t id) noexcept nogil:
+cdef inline void apply_record(Call* c, uint32_t id) noexcept nogil:
     """Take policies and constants of a record; tags only of exactly this resource."""
-    cdef const Record* r = &c.t.records[id]
+    cdef const ResourceRecord* r = &c.t.records[id]
     promise(id < c.t.n_records)
     c.resource_set = r.policy_set
     c.resource_governs = r.flags
@@ -178,7 +178,7 @@ cdef inline int locate_found(Call* c, const Text* override, uint32_t record) noe
     if status != DONE:
         return status
     if record != NONE:
-        use_record(c, record)
+        apply_record(c, record)
     if c.owner_known and c.t.n_accounts > 0:
         if c.principal.account_index != NONE and memcmp(c.principal.account_id, c.owner.data, 12) == 0:
             c.account = c.principal.account_index

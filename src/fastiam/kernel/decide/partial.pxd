@@ -21,7 +21,7 @@ from fastiam.kernel.model.ids cimport NONE, ONE, Range
 from fastiam.kernel.model.patterns cimport PATTERN_VARIABLES, Pattern
 from fastiam.kernel.model.plan cimport Plan, FULL_PLAN
 from fastiam.kernel.model.plan_lookup cimport find_plan
-from fastiam.kernel.model.policies cimport ENTRY_DENY, ENTRY_NOT_PRINCIPAL, ENTRY_NOT_RESOURCE, Entry, RUN_CUT, Run
+from fastiam.kernel.model.policies cimport ENTRY_DENY, ENTRY_NOT_PRINCIPAL, ENTRY_NOT_RESOURCE, StatementEntry, RUN_CUT, StatementRun
 from fastiam.kernel.model.principals cimport CLASS_ALL, KIND_FED, KIND_ROLE, KIND_SLR, KIND_SVC, KIND_USER
 
 
@@ -95,12 +95,12 @@ cdef inline bint full_plans(Call* c, Plan* plans, RawDecision* a) noexcept nogil
     )
 
 
-cdef inline uint32_t result_in(Call* c, const Entry* e, bint best) noexcept nogil:
+cdef inline uint32_t result_in(Call* c, const StatementEntry* e, bint best) noexcept nogil:
     assume_residuals(c, best)
     return entry_applies(c, e, c.accept[1 if e.flags & ENTRY_DENY else 0])
 
 
-cdef inline bint layer_counts(const Call* c, const Run* run, bint denies) noexcept nogil:
+cdef inline bint layer_counts(const Call* c, const StatementRun* run, bint denies) noexcept nogil:
     """Identity policies that the kind cannot have grant nothing (D6)."""
     cdef uint8_t kind = c.principal.kind
     if denies or run.layer != LAYER_IDENTITY:
@@ -110,13 +110,13 @@ cdef inline bint layer_counts(const Call* c, const Run* run, bint denies) noexce
 
 cdef inline void find_differences(Call* c, const Plan* plan, bint* differs) noexcept nogil:
     """Which layers of a row say something else at best than at worst: a Deny, an Allow of a level, or classes of grants."""
-    cdef const Run* run
-    cdef const Entry* e
-    cdef uint32_t denied[2][N_LAYERS]
+    cdef const StatementRun* run
+    cdef const StatementEntry* e
+    cdef uint32_t find_deny[2][N_LAYERS]
     cdef uint32_t allowed[2]
     cdef uint32_t i, j, found
     cdef int best
-    memset(denied, 0, sizeof(denied))
+    memset(find_deny, 0, sizeof(find_deny))
     for i in range(plan.n):
         run = &c.t.runs[plan.first + i]
         if not layer_counts(c, run, i == 0):
@@ -130,17 +130,17 @@ cdef inline void find_differences(Call* c, const Plan* plan, bint* differs) noex
                 if found != 0 and (i == 0 or e.layer != LAYER_RESOURCE):
                     found = 1
                 if i == 0:
-                    denied[best][e.layer] |= found
+                    find_deny[best][e.layer] |= found
                 else:
                     allowed[best] |= found
         if allowed[0] != allowed[1]:
             differs[run.layer] = True
     for i in range(<uint32_t>N_LAYERS):
-        if denied[0][i] != denied[1][i]:
+        if find_deny[0][i] != find_deny[1][i]:
             differs[i] = True
 
 
-cdef inline bint parts(Call* c, const Entry* e) noexcept nogil:
+cdef inline bint parts(Call* c, const StatementEntry* e) noexcept nogil:
     """Whether a statement applies in one run alone, or grants in other classes."""
     cdef uint32_t worst = result_in(c, e, False)
     cdef uint32_t best = result_in(c, e, True)
@@ -169,7 +169,7 @@ cdef inline void add_pattern_keys(Call* c, const Pattern* p, bint inverted) noex
         reads_unknown(c, c.t.pool + p.text, p.size, True)
 
 
-cdef inline void add_principal_keys(Call* c, const Entry* e) noexcept nogil:
+cdef inline void add_principal_keys(Call* c, const StatementEntry* e) noexcept nogil:
     cdef Range list = c.t.principal_elements[e.principals]
     cdef uint32_t i, classes
     for i in range(list.n):
@@ -180,7 +180,7 @@ cdef inline void add_principal_keys(Call* c, const Entry* e) noexcept nogil:
             add_deciding_key(c, c.t.key_service_names)
 
 
-cdef inline void add_residual_keys(Call* c, const Entry* e) noexcept nogil:
+cdef inline void add_residual_keys(Call* c, const StatementEntry* e) noexcept nogil:
     """Add the unknown keys of the residual tests of a statement."""
     cdef Range list
     cdef uint32_t i
@@ -205,7 +205,7 @@ cdef inline int find_deciding_keys(Call* c, RawDecision* a) noexcept nogil:
     """Put the keys on which a DEPENDS rests into the scratch; MISSING where a whole row is not there yet."""
     cdef Plan plans[5]
     cdef bint differs[N_LAYERS]
-    cdef const Run* run
+    cdef const StatementRun* run
     cdef uint32_t i, j, k
     c.s.n_deciding_keys = 0
     if not full_plans(c, plans, a):

@@ -44,9 +44,9 @@ cdef inline uint64_t candidate_allows(
     const PrincipalState* principal_state, const TablesC* t, const Plan* plan, uint32_t is_own_owner
 ) noexcept nogil:
     """The allows of a row that may change something for the principal, as bits; all bits where there are more than those."""
-    cdef const MatchOp* f = t.match_ops + plan.program + plan.denies
+    cdef const MatchOp* f = t.match_ops + plan.program + plan.n_deny_ops
     cdef uint64_t allows = 0
-    cdef uint32_t k, n = plan.n_ops - plan.denies
+    cdef uint32_t k, n = plan.n_ops - plan.n_deny_ops
     if n > MAX_CANDIDATE_ALLOWS:
         return ~<uint64_t>0
     for k in range(n):

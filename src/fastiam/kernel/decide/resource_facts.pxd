@@ -7,10 +7,10 @@ from fastiam.kernel.base.invariants cimport narrow16, narrow32, narrow8
 from fastiam.kernel.base.text cimport Text, first_bit, load8, mix, byte_positions, prefetch, read_ahead
 from fastiam.kernel.columns.column cimport Column, TEXT_32, item_code, item_text, value_text, whole_codes
 from fastiam.kernel.decide.blocks cimport (
-    BLOCK, Block, PREFETCH_NAMES, SelectionVector, IS_PARENT_RECORD, InputRange, ThreadState, prefetch_value, take_texts,
+    BLOCK, Block, PREFETCH_NAMES, SelectionVector, IS_PARENT_RECORD, InputRange, ThreadState, prefetch_value, load_texts,
 )
-from fastiam.kernel.decide.fast_path cimport ACCOUNT, FACTS_LONG, FACTS_STAR, FACTS_OWNER_KNOWN, colon_offset, read_facts, with_record
-from fastiam.kernel.decide.locate cimport shared_record, needs_exact_record
+from fastiam.kernel.decide.fast_path cimport ACCOUNT, FACTS_GENERAL_PATH, FACTS_STAR, FACTS_OWNER_KNOWN, colon_offset, read_facts, add_record_facts
+from fastiam.kernel.decide.locate cimport find_prefix_record, needs_exact_record
 from fastiam.kernel.model.call cimport Call
 from fastiam.kernel.model.string_table cimport touch_name, prefetch_slot, touch_text, hashed_find, table_find, table_hash
 from fastiam.kernel.model.tables cimport *
@@ -20,7 +20,7 @@ cdef enum:
     N_SERVICES = 32
 
 
-cdef struct Service:           # the short name of one, and what is stored about its resources
+cdef struct ServiceEntry:      # the short name of one, and what is stored about its resources
     uint64_t first             # the first and the last eight bytes; of shorter names all, at the upper and at the lower end
     uint64_t last
     int64_t size
@@ -35,7 +35,7 @@ cdef struct RecordLookups:     # names under which something may be stored about
     uint8_t mode[2 * BLOCK]    # of names of MODE_FACTS and those like it, else 0
     uint8_t is_parent[2 * BLOCK]   # of what holds the resource, a bucket
     uint32_t n
-    Service services[N_SERVICES]   # cached services, each in the slot of its hash
+    ServiceEntry services[N_SERVICES]  # cached services, each in the slot of its hash
 
 
 cdef inline const StringTable* names_of(const TablesC* t, uint32_t mode) noexcept nogil:
@@ -60,7 +60,7 @@ cdef inline uint32_t service_mode(const TablesC* t, RecordLookups* lookups, cons
     cdef const char* name = text.data + start
     cdef int64_t size = end - start, spare
     cdef uint64_t first, last
-    cdef Service* service
+    cdef ServiceEntry* service
     if size == 0 or size > 16 or start + 8 > text.size:
         return table_find(&t.services, t.pool, name, size, t.seed)
     spare = 64 - 8 * min(size, <int64_t>8)               # bits that are not of the name
@@ -68,7 +68,7 @@ cdef inline uint32_t service_mode(const TablesC* t, RecordLookups* lookups, cons
     last = load8(name + size - 8) >> spare                # INVARIANT: eight bytes of the ARN precede it
     service = &lookups.services[(mix(first ^ last * <uint64_t>0x9E3779B97F4A7C15ULL) >> 16) & (N_SERVICES - 1)]
     if service.first != first or service.last != last or service.size != size:
-        service[0] = Service(first, last, size, table_find(&t.services, t.pool, name, size, t.seed))
+        service[0] = ServiceEntry(first, last, size, table_find(&t.services, t.pool, name, size, t.seed))
     return service.mode
 
 
@@ -116,12 +116,12 @@ cdef inline void resolve_lookups(const TablesC* t, RecordLookups* lookups, uint6
             last = colon_offset(facts[i], 4) + 1
             if needs_exact_record(lookups.mode[j], lookups.name[j].data + last, lookups.name[j].size - last):
                 continue
-            number = shared_record(t, lookups.name[j].data, lookups.name[j].size, last)
+            number = find_prefix_record(t, lookups.name[j].data, lookups.name[j].size, last)
             if number == NONE:
-                facts[i] = FACTS_LONG
+                facts[i] = FACTS_GENERAL_PATH
         if number != NONE:
             records[i] = number | lookups.is_parent[j] * IS_PARENT_RECORD
-            facts[i] = with_record(t, facts[i], number, lookups.is_parent[j])
+            facts[i] = add_record_facts(t, facts[i], number, lookups.is_parent[j])
 
 
 cdef inline void read_block_facts(Call* c, const Text* texts, int64_t n, uint64_t* facts, uint32_t* records) noexcept nogil:
@@ -137,7 +137,7 @@ cdef inline void read_block_facts(Call* c, const Text* texts, int64_t n, uint64_
     memset(records, 0xFF, <size_t>n * 4)                 # NONE
     for i in range(<uint32_t>n):
         facts[i] = read_facts(texts[i].data, texts[i].size, &start, &end)   # a null has no bytes
-        if may_store and not facts[i] & (FACTS_LONG | FACTS_STAR):
+        if may_store and not facts[i] & (FACTS_GENERAL_PATH | FACTS_STAR):
             stored[n_stored] = narrow16(i)
             modes[n_stored] = service_mode(c.t, &lookups, &texts[i], start, end)
             n_stored += modes[n_stored] != NONE          # no branch: which service comes next is not to be foreseen
@@ -200,7 +200,7 @@ cdef inline void read_all_facts(
     plain.item_valid = NULL
     while first < last:
         n = min(last - first, <int64_t>BLOCK)
-        take_texts(&plain, first, n, texts)
+        load_texts(&plain, first, n, texts)
         read_block_facts(c, texts, n, facts + first, records + first)
         first += n
 
@@ -214,7 +214,7 @@ cdef inline void find_facts(ThreadState* s, Call* c, const InputRange* rows, int
     cdef int64_t i, code
     b.records = NULL if facts == NULL else rows.records
     if facts == NULL:
-        take_texts(rows.resources, rows.resource_first + at, n, b.text)
+        load_texts(rows.resources, rows.resource_first + at, n, b.text)
         return
     codes = whole_codes(rows.resources, rows.resource_first + at)
     if codes != NULL:
@@ -241,7 +241,7 @@ cdef inline void look_up_facts(ThreadState* s, Call* c, const InputRange* rows, 
         return
     if facts != NULL:
         for i in range(n):
-            b.facts[i] = FACTS_LONG if b.what[i] == NONE else facts[b.what[i]]
+            b.facts[i] = FACTS_GENERAL_PATH if b.what[i] == NONE else facts[b.what[i]]
         return
     read_block_facts(c, b.text, n, b.facts, b.record)
 
@@ -254,13 +254,13 @@ cdef inline void set_owners_from_column(Block* b, const InputRange* rows, int64_
     cdef int64_t i
     for i in range(n):
         facts = b.facts[i]
-        if facts & FACTS_LONG or not item_text(rows.owners, rows.owner_first + at + i, &owner):
+        if facts & FACTS_GENERAL_PATH or not item_text(rows.owners, rows.owner_first + at + i, &owner):
             continue
         compared = b.principal_state[i].account_key if facts & FACTS_STAR else facts
         if not account_number(owner.data, owner.size, &number):
-            b.facts[i] = FACTS_LONG
+            b.facts[i] = FACTS_GENERAL_PATH
         elif facts & (FACTS_OWNER_KNOWN | FACTS_STAR):
-            b.facts[i] = facts | FACTS_OWNER_KNOWN if compared & ACCOUNT == number else <uint64_t>FACTS_LONG
+            b.facts[i] = facts | FACTS_OWNER_KNOWN if compared & ACCOUNT == number else <uint64_t>FACTS_GENERAL_PATH
         else:
             b.facts[i] = facts & ~<uint64_t>ACCOUNT | number | FACTS_OWNER_KNOWN
 
@@ -279,7 +279,7 @@ cdef inline void fetch_texts(const ThreadState* s, const InputRange* rows, const
         for j in range(listed.n):
             i = listed.rows[j]
             at = offsets[b.what[i]]
-            b.text[i] = Text(rows.resources.data + at, offsets[b.what[i] + 1] - at)  # INVARIANT: a null has FACTS_LONG, and is in no such list
+            b.text[i] = Text(rows.resources.data + at, offsets[b.what[i] + 1] - at)  # INVARIANT: a null has FACTS_GENERAL_PATH: it is in no list
             prefetch(b.text[i].data)
             prefetch(b.text[i].data + 63)
     else:

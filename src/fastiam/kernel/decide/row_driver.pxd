@@ -11,13 +11,13 @@ from fastiam.kernel.base.text cimport Text, equal
 from fastiam.kernel.columns.column cimport item_text
 from fastiam.kernel.decide.blocks cimport Block, HAS_TAGS, PRINCIPAL_PLAN, ThreadState, record_of
 from fastiam.kernel.decide.combine cimport decide
-from fastiam.kernel.decide.fast_path cimport FACTS_COLON, FACTS_STAR, colon_offset, put_resource
+from fastiam.kernel.decide.fast_path cimport FACTS_COLON, FACTS_STAR, colon_offset, set_call_resource
 from fastiam.kernel.decide.locate cimport locate_endpoint
 from fastiam.kernel.decide.principal_hint cimport excludes_principal
 from fastiam.kernel.decide.scratch cimport next_stamp
 from fastiam.kernel.eval.conditions cimport NOT_RESIDUAL, atom_truth, presence_truth
 from fastiam.kernel.eval.glob cimport glob
-from fastiam.kernel.eval.group_filter cimport has_pieces
+from fastiam.kernel.eval.group_filter cimport has_literals
 from fastiam.kernel.eval.key_columns cimport row_code
 from fastiam.kernel.eval.literals cimport STAR, find_piece, literals_in_order, share_prefix
 from fastiam.kernel.eval.memo cimport RowInputs, store_code_truth, code_truth, resource_dependencies, memoize_truth, memoized_truth
@@ -63,38 +63,38 @@ cdef inline void load_call(ThreadState* s, RowCursor* l) noexcept nogil:
     c.own = b.plans[PRINCIPAL_PLAN][l.i][0]
     c.resource = Text(STAR, 1) if l.facts & FACTS_STAR else b.text[l.i]
     next_stamp(c.s)
-    put_resource(c, b.principal_state[l.i], l.facts, record_of(b, l.i))
+    set_call_resource(c, b.principal_state[l.i], l.facts, record_of(b, l.i))
     locate_endpoint(c)
 
 
 # -- statements -----------------------------------------------------------------------------------------------------------
 
 cdef inline bint op_literals_match(const RowCursor* l, const MatchOp* f) noexcept nogil:
-    """`pieces_match`, for an op."""
+    """`literals_match`, for an op."""
     cdef const uint8_t* text = l.pool + f.text
-    cdef const uint8_t* at = l.text + f.head
-    cdef const uint8_t* rest = text + f.mid_at + f.mid
-    cdef int64_t inner = f.least - f.head - f.mid - f.suffix
-    if l.end - l.text < f.least or not share_prefix(text, l.text, f.head):
+    cdef const uint8_t* at = l.text + f.prefix_size
+    cdef const uint8_t* rest = text + f.mid_offset + f.mid_size
+    cdef int64_t inner = f.min_size - f.prefix_size - f.mid_size - f.suffix_size
+    if l.end - l.text < f.min_size or not share_prefix(text, l.text, f.prefix_size):
         return False
-    if f.mid:
+    if f.mid_size:
         if f.colon != NO_COLON:
             at = l.text + (colon_offset(l.facts, f.colon) if l.colons == NULL else <int64_t>l.colons[f.colon])
-        if l.end - at < f.mid + inner + f.suffix or not equal(text + f.mid_at, at, f.mid):
+        if l.end - at < f.mid_size + inner + f.suffix_size or not equal(text + f.mid_offset, at, f.mid_size):
             return False
-        at += f.mid
-    if f.rest < 0:
+        at += f.mid_size
+    if f.tail < 0:
         return at == l.end
     text += f.size
-    if not equal(text - f.suffix, l.end - f.suffix, f.suffix):
+    if not equal(text - f.suffix_size, l.end - f.suffix_size, f.suffix_size):
         return False
     if inner == 0:
         return True
-    if f.rest == REST_INNER:
-        return find_piece(l.text, l.end, at, l.end - f.suffix, rest + 1, inner) != NULL
-    if f.rest == REST_PIECES:
-        return literals_in_order(rest, text - f.suffix, l.text, l.end, at, l.end - f.suffix)
-    return glob(rest, text - f.suffix, at, l.end - f.suffix)
+    if f.tail == TAIL_INNER:
+        return find_piece(l.text, l.end, at, l.end - f.suffix_size, rest + 1, inner) != NULL
+    if f.tail == TAIL_LITERALS:
+        return literals_in_order(rest, text - f.suffix_size, l.text, l.end, at, l.end - f.suffix_size)
+    return glob(rest, text - f.suffix_size, at, l.end - f.suffix_size)
 
 
 cdef inline int given_truth(ThreadState* s, RowCursor* l, uint32_t id, bint has_text_code) noexcept nogil:
@@ -228,21 +228,21 @@ cdef inline int64_t variable_position(const MatchOp* f, const uint8_t* pattern, 
     """The position of the first variable of a pattern of STEP_VARIABLE in a resource, whose prefix matches as far as it is compared; -1: what comes
     before does not match."""
     cdef int64_t before, start, region_end, field, n
-    if not f.inner & WILD_MASK:
-        return f.mid_at if size >= f.mid_at and equal(pattern + f.head, text + f.head, f.mid_at - f.head) else -1
-    before = f.inner >> WILD_BITS
-    start = f.mid_at - before                            # of field 6 in the pattern
+    if not f.inner_size & WILD_MASK:
+        return f.mid_offset if size >= f.mid_offset and equal(pattern + f.prefix_size, text + f.prefix_size, f.mid_offset - f.prefix_size) else -1
+    before = f.inner_size >> WILD_BITS
+    start = f.mid_offset - before                        # of field 6 in the pattern
     region_end = colon_offset(facts, 3)
     field = colon_offset(facts, 4) + 1
     n = field - region_end
     if size < field + before or not equal(pattern + start, text + field, before):
         return -1
-    if f.inner & WILD_REGION:                            # the head ends before it
-        if not f.inner & WILD_ACCOUNT and not (start - n > f.head and equal(pattern + start - n, text + region_end, n)):
+    if f.inner_size & WILD_REGION:                       # the head ends before it
+        if not f.inner_size & WILD_ACCOUNT and not (start - n > f.prefix_size and equal(pattern + start - n, text + region_end, n)):
             return -1
     else:
         n = start - 2                                    # as far as the colon after the region
-        if region_end + 1 != n or not equal(pattern + f.head, text + f.head, n - f.head):
+        if region_end + 1 != n or not equal(pattern + f.prefix_size, text + f.prefix_size, n - f.prefix_size):
             return -1
     return field + before
 
@@ -262,15 +262,15 @@ cdef inline int variable_matches(Call* c, uint32_t principal_id, const MatchOp* 
     cdef int truth
     if reads_across(f, facts):
         return U
-    truth = variable_text(c, principal_id, variable_index(pattern + f.mid_at), &value)
+    truth = variable_text(c, principal_id, variable_index(pattern + f.mid_offset), &value)
     if truth != T:
         return truth
     position = variable_position(f, pattern, resource.data, resource.size, facts)
     if position < 0 or resource.size < position + value.size or not equal(value.data, text + position, value.size):
         return F
-    rest = pattern + f.mid_at + VARIABLE_TOKEN_SIZE
+    rest = pattern + f.mid_offset + VARIABLE_TOKEN_SIZE
     text += position + value.size
-    if f.inner & MORE_VARIABLES:
+    if f.inner_size & MORE_VARIABLES:
         return tail_matches(c, principal_id, rest, pattern + f.size, text, <const uint8_t*>resource.data + resource.size)
     return glob(rest, pattern + f.size, text, <const uint8_t*>resource.data + resource.size)
 
@@ -300,12 +300,12 @@ cdef inline uint32_t op_match_classes(ThreadState* s, RowCursor* l, const MatchO
         classes = 0 if excludes_principal(s.block.principal_state[l.i], f) else classes_of(s, l, f, accept)
         if classes == 0:
             return 0
-    if has_pieces(f) and (l.facts & FACTS_STAR or not op_literals_match(l, f)):
+    if has_literals(f) and (l.facts & FACTS_STAR or not op_literals_match(l, f)):
         return 0
     return classes if f.conditions == NONE or conditions_accepted(s, l, f.conditions, accept) else 0
 
 
-cdef inline const MatchOp* op_of_statement(const TablesC* t, const MatchOp* f, const Run* run, uint32_t entry) noexcept nogil:
+cdef inline const MatchOp* op_of_statement(const TablesC* t, const MatchOp* f, const StatementRun* run, uint32_t entry) noexcept nogil:
     """The first op of a statement of a long run, which has one: they are in order."""
     cdef const MatchOp* match_ops = &t.match_ops[f.atom]
     cdef uint32_t first = 0, last = t.indexes[run.index].n_items, middle
@@ -318,10 +318,10 @@ cdef inline const MatchOp* op_of_statement(const TablesC* t, const MatchOp* f, c
     return match_ops + first
 
 
-cdef inline const MatchOp* first_of_run(Call* c, const MatchOp* f) noexcept nogil:
+cdef inline const MatchOp* first_matching_op_of_run(Call* c, const MatchOp* f) noexcept nogil:
     """The op of the first statement of a long run that applies, or NULL."""
-    cdef const Run* run = &c.t.runs[f.entry]
-    cdef const Entry* e = first_applicable(c, run, BROAD if f.flags & MATCHOP_DENY else STRICT)
+    cdef const StatementRun* run = &c.t.runs[f.entry]
+    cdef const StatementEntry* e = first_applicable(c, run, BROAD if f.flags & MATCHOP_DENY else STRICT)
     return NULL if e == NULL else op_of_statement(c.t, f, run, narrow32(e - c.t.entries))
 
 

@@ -12,7 +12,7 @@ from fastiam.kernel.base.invariants cimport narrow16
 from fastiam.kernel.base.text cimport Text, mix, prefetch
 from fastiam.kernel.columns.column cimport Column, value_text
 from fastiam.kernel.decide.blocks cimport BLOCK, Block, N_OWNERS, PRINCIPAL_PLAN, RCP_PLAN, InputRange, SCP_PLAN, ThreadState, prefetch_value
-from fastiam.kernel.decide.fast_path cimport ACCOUNT, FACTS_LONG, FACTS_STAR, ACCOUNT_KEY_MASK, colon_offset, account_key_diff
+from fastiam.kernel.decide.fast_path cimport ACCOUNT, FACTS_GENERAL_PATH, FACTS_STAR, ACCOUNT_KEY_MASK, colon_offset, account_key_diff
 from fastiam.kernel.eval.key_columns cimport prefetch_text_codes, find_text_code
 from fastiam.kernel.eval.memo cimport RowInputs, is_region_from_resource, template_principal, region_number
 from fastiam.kernel.model.call cimport LIMITED_TEMPLATE, PS_FAST, Call, PrincipalState, ContextColumn, KnownFalse, Scratch
@@ -146,10 +146,10 @@ cdef inline const Plan* select_plan(uint32_t counts, const Plan* plan, const Pla
 
 cdef inline const Plan* principal_deny_plan(const Block* b, const Plan* empty, uint32_t i) noexcept nogil:
     """The principal's plan; where it has no denies the empty one, whose filter is in the caches."""
-    return select_plan(b.plans[PRINCIPAL_PLAN][i].denies != 0, b.plans[PRINCIPAL_PLAN][i], empty)
+    return select_plan(b.plans[PRINCIPAL_PLAN][i].n_deny_ops != 0, b.plans[PRINCIPAL_PLAN][i], empty)
 
 
-cdef inline uint32_t may_be_region(const Block* b, const Call* c, const Plan* plan, uint32_t i) noexcept nogil:
+cdef inline uint32_t may_prune_by_region(const Block* b, const Call* c, const Plan* plan, uint32_t i) noexcept nogil:
     """Whether the region of the resource may show that no deny of a plan applies, one of which may apply as far as is known."""
     cdef uint64_t left = c.t.deny_filters[plan - c.t.cells.plans] & ~b.known_false[i]
     return (left != 0) & ((left & ~c.s.known_false_by_region[0]) == 0)
@@ -176,10 +176,10 @@ cdef inline void prune_by_region(Block* b, Call* c, const InputRange* rows, int6
     for i in range(<uint32_t>n):
         listed[m] = narrow16(i)
         # what has no account, such as a bucket, has hardly ever a region
-        m += (b.facts[i] & (FACTS_LONG | FACTS_STAR) == 0) & (colon_offset(b.facts[i], 4) - colon_offset(b.facts[i], 3) > 1) & (
-            may_be_region(b, c, b.plans[SCP_PLAN][i], i)
-            | may_be_region(b, c, b.plans[RCP_PLAN][i], i)
-            | may_be_region(b, c, principal_deny_plan(b, empty, i), i)
+        m += (b.facts[i] & (FACTS_GENERAL_PATH | FACTS_STAR) == 0) & (colon_offset(b.facts[i], 4) - colon_offset(b.facts[i], 3) > 1) & (
+            may_prune_by_region(b, c, b.plans[SCP_PLAN][i], i)
+            | may_prune_by_region(b, c, b.plans[RCP_PLAN][i], i)
+            | may_prune_by_region(b, c, principal_deny_plan(b, empty, i), i)
         ) & is_region_from_resource(column, at + i)
     for j in range(m * (rows.facts != NULL)):
         prefetch_value(rows.resources, b.what[listed[j]])
@@ -218,11 +218,11 @@ cdef inline void load_limit_plans(ThreadState* s, Call* c, const InputRange* row
             scp = layer_plan(t, w.scp_set, b.cls[i], b.name[i])
             general = PATH_GENERAL * (scp.n == 0)
         owner = NONE
-        if b.differs[i] != 0 and not b.facts[i] & FACTS_LONG:
+        if b.differs[i] != 0 and not b.facts[i] & FACTS_GENERAL_PATH:
             owner = account_at(s, t, b.facts[i] & ACCOUNT_KEY_MASK) + 1  # NONE is 0
             if owner < c.s.n_owned:
                 b.known_false[i] |= c.s.known_false_by_owner[owner]
-        if t.classes[b.cls[i]].flags & ACT_RCP and w.flags & PS_FAST and not b.facts[i] & FACTS_LONG:
+        if t.classes[b.cls[i]].flags & ACT_RCP and w.flags & PS_FAST and not b.facts[i] & FACTS_GENERAL_PATH:
             general |= find_rcp(t, w, owner, b.cls[i], b.name[i], &rcp)
         b.limits[i] = general
         b.owner[i] = owner
@@ -242,4 +242,4 @@ cdef inline void load_limit_plans(ThreadState* s, Call* c, const InputRange* row
         b.plans[SCP_PLAN][i] = select_plan(scp_counts, scp, empty)
         b.plans[RCP_PLAN][i] = select_plan(rcp_counts, b.plans[RCP_PLAN][i], empty)
         b.limits[i] |= (scp_counts | rcp_counts) * PATH_LAYERED
-        b.skipped[i] = b.plans[PRINCIPAL_PLAN][i].denies & <uint8_t>(may_deny(b, c, principal_deny_plan(b, empty, i), i) - 1)
+        b.n_skipped_denies[i] = b.plans[PRINCIPAL_PLAN][i].n_deny_ops & <uint8_t>(may_deny(b, c, principal_deny_plan(b, empty, i), i) - 1)

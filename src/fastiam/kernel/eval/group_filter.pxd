@@ -12,19 +12,19 @@ from fastiam.kernel.model.match_ops cimport MATCHOP_MAY_CROSS, MatchOp, STEP_END
 
 cdef enum:
     MAX_GROUP = 16             # ops of a group
-    GROUPED_BYTES = 8          # that a mark is made of
+    FINGERPRINT_BYTES = 8      # that a mark is made of
 
 
-cdef inline bint has_pieces(const MatchOp* f) noexcept nogil:
+cdef inline bint has_literals(const MatchOp* f) noexcept nogil:
     return f.first == STEP_LITERALS or f.first == STEP_ENDS or f.first == STEP_ENDS_AND_INNER
 
 
-cdef inline uint16_t field_mark(const char* end, uint8_t spare) noexcept nogil:
+cdef inline uint16_t field_fingerprint(const char* end, uint8_t spare) noexcept nogil:
     """A number for the last eight bytes of a text, without so many bits."""
-    return <uint16_t>mix(load8(end - GROUPED_BYTES) >> spare)
+    return <uint16_t>mix(load8(end - FINGERPRINT_BYTES) >> spare)
 
 
-cdef inline uint32_t passed_over(
+cdef inline uint32_t group_skip(
     const MatchOp* group, const uint8_t* pool, const char* text, int64_t size, int64_t colon, bint has_colon
 ) noexcept nogil:
     """How many ops of a group cannot match before the first one that may, given the position of the fifth colon of a resource, and whether
@@ -32,8 +32,8 @@ cdef inline uint32_t passed_over(
 
     The part of their patterns in the sixth field is compared, which excludes no match across colons.
     """
-    cdef int64_t end = colon + 1 + group.least
+    cdef int64_t end = colon + 1 + group.min_size
     cdef uint64_t may = 1 if has_colon and group.flags & MATCHOP_MAY_CROSS else 0
-    if GROUPED_BYTES <= end <= size:
-        may |= sixteen_shorts(pool + group.text, field_mark(text + end, group.suffix))
-    return <uint32_t>first_bit(may | <uint64_t>1 << group.head)
+    if FINGERPRINT_BYTES <= end <= size:
+        may |= sixteen_shorts(pool + group.text, field_fingerprint(text + end, group.suffix_size))
+    return <uint32_t>first_bit(may | <uint64_t>1 << group.prefix_size)

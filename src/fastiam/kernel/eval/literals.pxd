@@ -167,7 +167,7 @@ cdef extern from *:
         const void* pattern, const void* pattern_end, int64_t head, int64_t suffix, const void* text, int64_t size
     ) noexcept nogil
     # whether a literal of 16 bytes at most occurs between two places of a text: SURE bit 0; bit 1: search otherwise
-    uint32_t piece_within "fastiam_within" (
+    uint32_t find_inner "fastiam_within" (
         const void* text, int64_t size, int64_t at, int64_t stop, const void* piece, int64_t n
     ) noexcept nogil
     const uint8_t* find_in_short "(const uint8_t*)fastiam_seek" (

@@ -151,7 +151,7 @@ cdef inline Text folded_text(Call* c, const Text* actual) noexcept nogil:
     return Text(<const char*>c.s.folded[0].data, n)
 
 
-cdef inline bint string_like(const Text* actual, const uint8_t* p, int64_t size) noexcept nogil:
+cdef inline bint matches_string_like(const Text* actual, const uint8_t* p, int64_t size) noexcept nogil:
     """PERF: most of many patterns are excluded by their last byte."""
     if size and p[size - 1] < TOKEN_VARIABLE and (actual.size == 0 or <uint8_t>actual.data[actual.size - 1] != p[size - 1]):
         return False
@@ -176,7 +176,7 @@ cdef inline bint is_arn(const Text* text) noexcept nogil:
     return cut_arn(<const uint8_t*>text.data, text.size, colons)
 
 
-cdef inline bint value_text(Call* c, const Value* v, Text* out) noexcept nogil:
+cdef inline bint policy_value_text(Call* c, const Value* v, Text* out) noexcept nogil:
     """A policy value of a string or ARN operator with its variables put in; False where one is unresolved (VR9)."""
     cdef int64_t size
     out[0] = Text(<const char*>c.t.pool + v.text, v.size)
@@ -194,7 +194,7 @@ cdef inline int compare_text(Call* c, const Atom* atom, const Value* v, const Te
     cdef Text value
     cdef const uint8_t* p
     cdef int64_t size
-    if not value_text(c, v, &value):
+    if not policy_value_text(c, v, &value):
         return F
     p = <const uint8_t*>value.data
     size = value.size
@@ -203,7 +203,7 @@ cdef inline int compare_text(Call* c, const Atom* atom, const Value* v, const Te
     if atom.op == OP_STRING_FOLD:
         return equal_folded(c, actual, p, size)
     if atom.op == OP_STRING_LIKE:
-        return string_like(actual, p, size)
+        return matches_string_like(actual, p, size)
     return arn_like(actual, p, size)
 
 

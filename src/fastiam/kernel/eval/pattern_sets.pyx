@@ -14,7 +14,7 @@ from fastiam.kernel.base.arn cimport cut, cut_arn
 from fastiam.kernel.base.invariants cimport narrow16, narrow32
 from fastiam.kernel.base.text cimport Text, mix
 from fastiam.kernel.eval.glob cimport glob, glob_fields
-from fastiam.kernel.eval.operators cimport OP_ARN, OP_STRING_FOLD, compare, decides_result, fold_text, folded_text, is_arn, value_text
+from fastiam.kernel.eval.operators cimport OP_ARN, OP_STRING_FOLD, compare, decides_result, fold_text, folded_text, is_arn, policy_value_text
 from fastiam.kernel.model.call cimport Call, KeyValues
 from fastiam.kernel.model.conditions cimport Atom, F, FOR_ANY, T, U
 from fastiam.kernel.model.patterns cimport TOKEN_ONE, TOKEN_STAR
@@ -331,7 +331,7 @@ cdef PatternSet* set_of_values(Call* c, const Atom* atom) noexcept nogil:
     if patterns == NULL:
         return NULL
     for i in range(atom.n):
-        if value_text(c, &c.t.values[atom.first + i], &value):
+        if policy_value_text(c, &c.t.values[atom.first + i], &value):
             if atom.op == OP_STRING_FOLD:
                 size = fold_text(c, <const uint8_t*>value.data, value.size, &c.s.folded[1])
                 value = Text(<const char*>c.s.folded[1].data, size)

@@ -19,8 +19,8 @@ from fastiam.kernel.model.principals cimport (
 
 
 cdef enum:
-    AS_U = 8                   # shift of classes that hold as `U`
-    AS_DENY = 16               # shift of classes that an Allow may not use
+    UNDETERMINED_SHIFT = 8     # shift of classes that hold as `U`
+    DENY_ONLY_SHIFT = 16       # shift of classes that an Allow may not use
     RESIDUAL_SHIFT = 24        # shift of classes that are open
     RESIDUAL_SERVICE_NAME = 0x80000000  # an open CLASS_D that an Allow may not use: a further name of a service
 
@@ -60,7 +60,7 @@ cdef inline uint32_t unique_class(Call* c, const Principal* p, const PrincipalTo
     if k.other == 1:
         if p.kind == KIND_FED:
             if not p.flags & P_ISSUER_KNOWN:
-                return CLASS_P << AS_U                   # N4
+                return CLASS_P << UNDETERMINED_SHIFT     # N4
             return CLASS_P if p.unique_id == k.value and not p.flags & P_ISSUER_ROOT else 0
         if p.kind != KIND_USER:
             return 0
@@ -70,7 +70,7 @@ cdef inline uint32_t unique_class(Call* c, const Principal* p, const PrincipalTo
         c.saw_residual = True
         return <uint32_t>(CLASS_D if k.other == 1 else CLASS_R) << RESIDUAL_SHIFT
     if p.flags & P_UNCLEAR_ID:
-        return (CLASS_D if k.other == 1 else CLASS_R) << AS_U
+        return (CLASS_D if k.other == 1 else CLASS_R) << UNDETERMINED_SHIFT
     if p.unique_id == k.value:
         return CLASS_D if k.other == 1 else CLASS_R
     return 0
@@ -90,12 +90,12 @@ cdef inline uint32_t service_class(Call* c, const Principal* p, uint32_t symbol)
     given(c, c.t.key_service_names, 1, &names)
     for i in range(names.n):
         if same(names.texts[i].data, names.texts[i].size, <const char*>c.t.pool + c.t.symbols[symbol].text, c.t.symbols[symbol].size):
-            return CLASS_D << AS_DENY
+            return CLASS_D << DENY_ONLY_SHIFT
     if names.n > 0:
         return 0
     for i in range(1, p.n_names):
         if c.t.symbol_lists[p.names + i] == symbol:
-            return CLASS_D << AS_DENY
+            return CLASS_D << DENY_ONLY_SHIFT
     return 0
 
 
@@ -104,21 +104,21 @@ cdef inline uint32_t token_classes(Call* c, const Principal* p, const PrincipalT
     if k.form == FORM_STAR:
         return CLASS_STAR
     if k.form == FORM_AWS_STAR:
-        return CLASS_STAR << AS_U if has_no_account(p) and p.kind != KIND_ANON else CLASS_STAR
+        return CLASS_STAR << UNDETERMINED_SHIFT if has_no_account(p) and p.kind != KIND_ANON else CLASS_STAR
     if k.form == FORM_ACCOUNT or k.form == FORM_CANONICAL:
         return account_class(p, k, c.partition, gateway)
     if k.form == FORM_USER:
         if p.user_arn != NONE and p.user_arn == k.value:
             return CLASS_D if p.kind == KIND_USER else CLASS_P
         if p.kind == KIND_FED and not p.flags & P_ISSUER_KNOWN and p.account == k.other and p.partition == k.third:
-            return CLASS_P << AS_U                       # N4
+            return CLASS_P << UNDETERMINED_SHIFT         # N4
     elif k.form == FORM_ROLE:
         if p.role != NONE and p.role == k.value:
             return CLASS_R
     elif k.form == FORM_SESSION:
         if is_role(p):
             if p.session_arn == NONE:
-                return CLASS_D << AS_U if p.role == k.other else 0   # N5
+                return CLASS_D << UNDETERMINED_SHIFT if p.role == k.other else 0  # N5
             if p.session_arn == k.value:
                 return CLASS_D
     elif k.form == FORM_FEDERATED_USER:
@@ -133,7 +133,7 @@ cdef inline uint32_t token_classes(Call* c, const Principal* p, const PrincipalT
             if c.action.flags & (ACT_OF_SAML if p.kind == KIND_SAML else ACT_OF_OIDC):   # V36
                 return CLASS_D
     elif k.form == FORM_U:
-        return CLASS_D << AS_U                           # V32, V41
+        return CLASS_D << UNDETERMINED_SHIFT             # V32, V41
     return 0
 
 
@@ -161,7 +161,7 @@ cdef inline uint32_t counted_classes(uint32_t classes, bint with_names, bint wit
     """The classes that count beside those that hold as `U`."""
     cdef uint32_t found = classes
     if with_names:
-        found |= classes >> AS_DENY
+        found |= classes >> DENY_ONLY_SHIFT
     if with_assumed:
         found |= (classes >> RESIDUAL_SHIFT) & CLASS_ALL
         if with_names and classes & RESIDUAL_SERVICE_NAME:
@@ -188,7 +188,7 @@ cdef inline bint listed_levels(
         else:
             classes = token_classes(c, c.principal, k, gateway)
             certain[0] |= counted_classes(classes, True, with_assumed)
-            possible[0] |= (classes >> AS_U) & CLASS_ALL
+            possible[0] |= (classes >> UNDETERMINED_SHIFT) & CLASS_ALL
     possible[0] |= certain[0]
     return everyone
 
@@ -216,7 +216,7 @@ cdef inline int exempt(Call* c, uint32_t element, bint gateway, bint with_assume
     return U if possible & levels == levels else F
 
 
-cdef inline int none_listed(Call* c, uint32_t element, bint gateway, bint with_assumed) noexcept nogil:
+cdef inline int lists_no_level(Call* c, uint32_t element, bint gateway, bint with_assumed) noexcept nogil:
     """Whether an Allow with NotPrincipal takes the caller in: no level is listed (N24, lenient alone)."""
     cdef uint32_t certain, possible, levels = identity_levels(c.principal)
     if listed_levels(c, element, gateway, with_assumed, &certain, &possible) or certain & levels:

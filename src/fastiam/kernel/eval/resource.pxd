@@ -16,8 +16,8 @@ from fastiam.kernel.model.call cimport COLON_UNKNOWN, Call
 from fastiam.kernel.model.conditions cimport ACCEPT_RESIDUAL, ACCEPT_U
 from fastiam.kernel.model.ids cimport NONE, ONE, Range
 from fastiam.kernel.model.patterns cimport (
-    MATCH_IS_U, MATCH_IS_U_IN_IAM, PATTERN_ANY, PATTERN_CROSSING, PATTERN_CROSSING_VARIABLES, PATTERN_FIELDS, PATTERN_NEVER, PATTERN_PIECES,
-    PATTERN_VARIABLES, PATTERN_UNRESOLVED, Pattern, REST_ANYTHING, REST_INNER, REST_NOTHING, REST_SUFFIX,
+    MATCH_IS_U, MATCH_IS_U_IN_IAM, PATTERN_ANY, PATTERN_CROSSING, PATTERN_CROSSING_VARIABLES, PATTERN_FIELDS, PATTERN_NEVER, PATTERN_LITERALS,
+    PATTERN_VARIABLES, PATTERN_UNRESOLVED, Pattern, TAIL_ANY, TAIL_INNER, TAIL_NONE, TAIL_SUFFIX,
 )
 
 
@@ -35,35 +35,35 @@ cdef inline bint tail_has_colon(Call* c) noexcept nogil:
     return c.tail_has_colon
 
 
-cdef inline bint pieces_match(
+cdef inline bint literals_match(
     const Pattern* p, const uint8_t* text, const uint8_t* t, const uint8_t* t_end, const uint16_t* colons
 ) noexcept nogil:
-    """PATTERN_PIECES against an ARN, given the positions of its first five colons: the literals first, then what is between them."""
-    cdef const uint8_t* at = t + p.head
-    cdef const uint8_t* rest = text + p.head
-    if t_end < at or not equal(text, t, p.head):
+    """PATTERN_LITERALS against an ARN, given the positions of its first five colons: the literals first, then what is between them."""
+    cdef const uint8_t* at = t + p.prefix_size
+    cdef const uint8_t* rest = text + p.prefix_size
+    if t_end < at or not equal(text, t, p.prefix_size):
         return False
-    if p.mid:
+    if p.mid_size:
         at = t + colons[p.colon]
         rest = text + p.colons[p.colon]
-        if t_end - at < p.mid or not equal(rest, at, p.mid):
+        if t_end - at < p.mid_size or not equal(rest, at, p.mid_size):
             return False
-        at += p.mid
-        rest += p.mid
-    if p.rest == REST_ANYTHING:
+        at += p.mid_size
+        rest += p.mid_size
+    if p.tail == TAIL_ANY:
         return True
-    if p.rest == REST_NOTHING:
+    if p.tail == TAIL_NONE:
         return at == t_end
-    promise(p.suffix <= p.need)
-    if t_end - at < p.need or not equal(text + p.size - p.suffix, t_end - p.suffix, p.suffix):
+    promise(p.suffix_size <= p.min_rest_size)
+    if t_end - at < p.min_rest_size or not equal(text + p.size - p.suffix_size, t_end - p.suffix_size, p.suffix_size):
         return False
-    if p.rest == REST_SUFFIX:
+    if p.tail == TAIL_SUFFIX:
         return True
-    if p.rest == REST_INNER:
+    if p.tail == TAIL_INNER:
         if t_end - at > MAX_CONTAINED:
-            return find_literal(at, t_end - p.suffix, rest + 1, p.need - p.suffix) != NULL
-        return contains(at, t_end - p.suffix - at, rest + 1, p.need - p.suffix)
-    return glob(rest, text + p.size - p.suffix, at, t_end - p.suffix)
+            return find_literal(at, t_end - p.suffix_size, rest + 1, p.min_rest_size - p.suffix_size) != NULL
+        return contains(at, t_end - p.suffix_size - at, rest + 1, p.min_rest_size - p.suffix_size)
+    return glob(rest, text + p.size - p.suffix_size, at, t_end - p.suffix_size)
 
 
 cdef inline bint fields_match(Call* c, const Pattern* p, const uint8_t* text, const uint8_t* tail, const uint8_t* end) noexcept nogil:
@@ -104,8 +104,8 @@ cdef inline int pattern_matches(Call* c, const Pattern* p) noexcept nogil:
         return 1
     if c.is_star or p.kind == PATTERN_NEVER:
         return 0
-    if p.kind == PATTERN_PIECES:
-        return pieces_match(p, text, t, t + c.resource.size, c.colons)
+    if p.kind == PATTERN_LITERALS:
+        return literals_match(p, text, t, t + c.resource.size, c.colons)
     if p.kind == PATTERN_FIELDS:
         return fields_match(c, p, text, text + p.colons[4] + 1, text + p.size)
     if p.kind == PATTERN_UNRESOLVED:

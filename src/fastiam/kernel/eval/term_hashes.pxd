@@ -15,7 +15,7 @@ cdef enum:
     MAX_TEXT_HASHES = AT_ONCE + 3 * MAX_SIZES + 1  # hashes: of its slashes, of three kinds, of all of it
 
 
-cdef struct Hashing:           # a resource, and what was hashed of it
+cdef struct HashState:         # a resource, and what was hashed of it
     const char* arn
     int64_t size
     const uint16_t* colons     # the first five
@@ -25,7 +25,7 @@ cdef struct Hashing:           # a resource, and what was hashed of it
     uint64_t fields[8]
 
 
-cdef inline uint32_t shape_hash(uint64_t fields, uint64_t piece, const Shape* shape) noexcept nogil:
+cdef inline uint32_t shape_hash(uint64_t fields, uint64_t piece, const TermShape* shape) noexcept nogil:
     """Of a pattern. The lowest two bits are those of no text of a split, and of no empty slot."""
     cdef uint64_t h = fields ^ piece ^ (<uint64_t>shape.kind << 16) ^ shape.size
     return (<uint32_t>((h * <uint64_t>0x9E3779B97F4A7C15ULL) >> 32) & <uint32_t>0xFFFFFFFC) | 1
@@ -36,7 +36,7 @@ cdef inline uint32_t split_hash(uint32_t h, uint32_t key, uint8_t kind, const ch
     return <uint32_t>hash_bytes(piece, size, seed ^ (<uint64_t>kind << 60) ^ (<uint64_t>key << 32) ^ h) | 3
 
 
-cdef inline void keep_bits(uint8_t* address, uint32_t n) noexcept nogil:
+cdef inline void mask_address(uint8_t* address, uint32_t n) noexcept nogil:
     """Leave `n` bits of an address, 128 at most."""
     if n & 7:
         address[n >> 3] &= <uint8_t>(0xFF << (8 - (n & 7)))
@@ -55,7 +55,7 @@ cdef inline uint64_t prefix_hash(const char* tail, int64_t size, int64_t* at, ui
     return before[0] ^ last
 
 
-cdef inline uint32_t gram_hash(const char* p, const Shape* shape) noexcept nogil:
+cdef inline uint32_t ngram_hash(const char* p, const TermShape* shape) noexcept nogil:
     """Of four or eight bytes; cheap, for it is asked at every place of a resource."""
     cdef uint64_t h = (load8(p) if shape.size == 8 else load4(p)) ^ (<uint64_t>(shape.kind + shape.size) << 32)
     return (<uint32_t>((h * <uint64_t>0x9E3779B97F4A7C15ULL) >> 32) & <uint32_t>0xFFFFFFFC) | 1
@@ -83,29 +83,29 @@ cdef inline uint64_t field_end(const char* arn, int64_t start, int64_t end) noex
 cdef inline uint64_t fields_hash(const char* arn, const uint16_t* colons, uint8_t fields) noexcept nogil:
     """Of some of the fields 2 to 5 of an ARN or a pattern, by how they end."""
     cdef uint64_t h = fields
-    if fields & SHAPE_SERVICE:
+    if fields & TERM_SERVICE:
         h ^= mix(field_end(arn, 0, colons[2]))
-    if fields & SHAPE_REGION:
+    if fields & TERM_REGION:
         h ^= mix(field_end(arn, colons[2], colons[3]) + 1)
-    if fields & SHAPE_ACCOUNT:
+    if fields & TERM_ACCOUNT:
         h ^= mix(field_end(arn, colons[3], colons[4]) + 2)
     return h
 
 
 # -- of a resource: those under which an index has something, as far as its filter shows; without a branch on the result --------
 
-cdef inline void begin_hashing(Hashing* h, const TablesC* t, const char* arn, int64_t size, const uint16_t* colons) noexcept nogil:
+cdef inline void init_hash_state(HashState* h, const TablesC* t, const char* arn, int64_t size, const uint16_t* colons) noexcept nogil:
     h.arn, h.size, h.colons = arn, size, colons
     h.at, h.before, h.have = 0, t.seed, 0
 
 
-cdef inline bint may_have(const uint64_t* filter, uint8_t shift, uint32_t h) noexcept nogil:
+cdef inline bint may_contain(const uint64_t* filter, uint8_t shift, uint32_t h) noexcept nogil:
     """Whether some entries may be under a hash; most hashes of requests end here."""
     return (filter[h >> shift >> 6] >> (h >> shift & 63)) & 1
 
 
 cdef inline uint32_t path_hashes(
-    const uint64_t* filter, uint8_t shift, const Shape* shape, Hashing* h, uint64_t fields, uint64_t seed, uint32_t* out
+    const uint64_t* filter, uint8_t shift, const TermShape* shape, HashState* h, uint64_t fields, uint64_t seed, uint32_t* out
 ) noexcept nogil:
     """Of the text before each slash among the first 64 bytes of field 6; how many there are."""
     cdef const char* tail = h.arn + h.colons[4] + 1
@@ -114,12 +114,12 @@ cdef inline uint32_t path_hashes(
     cdef uint32_t n = 0
     while slashes:
         out[n] = shape_hash(fields, prefix_hash(tail, first_bit(slashes) + 1, &at, &before), shape)
-        n += may_have(filter, shift, out[n])
+        n += may_contain(filter, shift, out[n])
         slashes &= slashes - 1
     return n
 
 
-cdef inline uint32_t piece_hashes(const TablesC* t, const Index* index, Shape shape, Hashing* h, uint32_t* out) noexcept nogil:
+cdef inline uint32_t literal_hashes(const TablesC* t, const Index* index, TermShape shape, HashState* h, uint32_t* out) noexcept nogil:
     """Of pieces at known places of field 6: AT_ONCE at most; how many there are. Shapes come in their order."""
     cdef const uint64_t* filter = &t.index_filters[index.first_filter]
     cdef const char* tail = h.arn + h.colons[4] + 1
@@ -130,27 +130,27 @@ cdef inline uint32_t piece_hashes(const TablesC* t, const Index* index, Shape sh
     if not h.have & (1 << shape.fields):
         h.have |= 1 << shape.fields
         h.fields[shape.fields] = fields_hash(h.arn, h.colons, shape.fields)
-    if shape.kind == SHAPE_PATH:
+    if shape.kind == TERM_PATH_PREFIX:
         return path_hashes(filter, index.filter_shift, &shape, h, h.fields[shape.fields], t.seed, out)
-    if shape.kind == SHAPE_PREFIX:
+    if shape.kind == TERM_PREFIX:
         piece = prefix_hash(tail, shape.size, &h.at, &h.before)
-    elif shape.kind == SHAPE_EXACT:
+    elif shape.kind == TERM_EXACT:
         piece = hash_bytes(tail, size, t.seed)
     else:
         piece = hash_bytes(tail + size - shape.size, shape.size, t.seed)
     out[0] = shape_hash(h.fields[shape.fields], piece, &shape)
-    return may_have(filter, index.filter_shift, out[0])
+    return may_contain(filter, index.filter_shift, out[0])
 
 
-cdef inline uint32_t gram_hashes(const TablesC* t, const Index* index, Shape shape, const char* p, int64_t n, uint32_t* out) noexcept nogil:
+cdef inline uint32_t ngram_hashes(const TablesC* t, const Index* index, TermShape shape, const char* p, int64_t n, uint32_t* out) noexcept nogil:
     """Of the bytes at `n` places, AT_ONCE at most; how many there are."""
     cdef const uint64_t* filter = &t.index_filters[index.first_filter]
     cdef uint8_t shift = index.filter_shift
     cdef int64_t i
     cdef uint32_t found = 0
     for i in range(n):
-        out[found] = gram_hash(p + i, &shape)
-        found += may_have(filter, shift, out[found])
+        out[found] = ngram_hash(p + i, &shape)
+        found += may_contain(filter, shift, out[found])
     return found
 
 
@@ -169,11 +169,11 @@ cdef inline uint32_t word_hashes(const TablesC* t, const Index* index, const cha
             end += 1
         out[0] = word_hash(p + at[0], end)
         at[0] += end + 1
-        return may_have(filter, shift, out[0])
+        return may_contain(filter, shift, out[0])
     while bits:
         end = first_bit(bits)
         out[n] = word_hash(p + at[0] + start, end - start)   # of no word nothing counts
-        n += (end > start) & may_have(filter, shift, out[n])
+        n += (end > start) & may_contain(filter, shift, out[n])
         start = end + 1
         bits &= bits - 1
     at[0] += start
@@ -189,18 +189,18 @@ cdef inline uint32_t slash_hashes(
     cdef uint64_t slashes = byte_positions(text.data, text.size, 47)
     cdef uint32_t n = 0
     while slashes:
-        out[n] = split_hash(h, key, SHAPE_PATH, text.data, first_bit(slashes) + 1, seed)
-        n += may_have(filter, shift, out[n])
+        out[n] = split_hash(h, key, TERM_PATH_PREFIX, text.data, first_bit(slashes) + 1, seed)
+        n += may_contain(filter, shift, out[n])
         slashes &= slashes - 1
     return n
 
 
-cdef inline uint32_t text_hashes(const TablesC* t, const Index* index, const IndexSlot* slot, const Text* text, uint32_t* out) noexcept nogil:
+cdef inline uint32_t text_hashes(const TablesC* t, const Index* index, const PostingSlot* slot, const Text* text, uint32_t* out) noexcept nogil:
     """Of a text that a request has of the key of a split: MAX_TEXT_HASHES at most; how many there are. NONE: it is not an address, or not an ARN,
     for which conditions are `U`."""
     cdef const uint64_t* filter = &t.index_filters[index.first_filter]
-    cdef const Split* split = &t.index_splits[slot.split]
-    cdef const Shape* shapes = &t.shapes[split.first_shape]
+    cdef const ConditionSplit* split = &t.index_splits[slot.split]
+    cdef const TermShape* shapes = &t.shapes[split.first_shape]
     cdef uint8_t address[16]
     cdef const char* piece
     cdef int64_t size
@@ -211,31 +211,31 @@ cdef inline uint32_t text_hashes(const TablesC* t, const Index* index, const Ind
         return NONE
     for i in range(split.n_shapes):
         piece, size = text.data, shapes[i].size
-        if shapes[i].kind == SHAPE_NETWORK:              # INVARIANT: the longest one comes first
+        if shapes[i].kind == TERM_NETWORK:               # INVARIANT: the longest one comes first
             if not is_read and not read_address(<const uint8_t*>text.data, text.size, address):
                 return NONE
             is_read = True
-            keep_bits(address, shapes[i].size)
+            mask_address(address, shapes[i].size)
             piece, size = <const char*>address, 16
-        elif shapes[i].kind == SHAPE_PATH:
+        elif shapes[i].kind == TERM_PATH_PREFIX:
             n += slash_hashes(filter, index.filter_shift, slot.hash, split.key, text, t.seed, out + n)
             continue
-        elif shapes[i].kind == SHAPE_EXACT:
+        elif shapes[i].kind == TERM_EXACT:
             size = text.size
         elif size > text.size:
             continue
-        elif shapes[i].kind == SHAPE_SUFFIX:
+        elif shapes[i].kind == TERM_SUFFIX:
             piece += text.size - size
         out[n] = split_hash(slot.hash, split.key, shapes[i].kind, piece, size, t.seed)
-        n += may_have(filter, index.filter_shift, out[n])
+        n += may_contain(filter, index.filter_shift, out[n])
     return n
 
 
 # -- the posting lists ------------------------------------------------------------------------------------------------------
 
-cdef inline const IndexSlot* slot_of(const TablesC* t, const Index* index, uint32_t h) noexcept nogil:
+cdef inline const PostingSlot* slot_of(const TablesC* t, const Index* index, uint32_t h) noexcept nogil:
     """The posting list of a hash, or NULL."""
-    cdef const IndexSlot* slots = &t.index_slots[index.first_slot]
+    cdef const PostingSlot* slots = &t.index_slots[index.first_slot]
     cdef uint32_t at = h >> index.slot_shift
     while slots[at].hash != 0:
         if slots[at].hash == h:
@@ -244,5 +244,5 @@ cdef inline const IndexSlot* slot_of(const TablesC* t, const Index* index, uint3
     return NULL
 
 
-cdef inline const uint32_t* listed_in(const TablesC* t, const IndexSlot* slot) noexcept nogil:
+cdef inline const uint32_t* listed_in(const TablesC* t, const PostingSlot* slot) noexcept nogil:
     return &slot.first if slot.n == 1 else &t.index_lists[slot.first]

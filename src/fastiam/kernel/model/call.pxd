@@ -529,7 +529,7 @@ cdef inline bint is_supplied(const Key* k) noexcept nogil:
     return not has_trait(k, NOT_SUPPLIED)
 
 
-cdef inline bint is_to_count(const Call* c, uint32_t key) noexcept nogil:
+cdef inline bint must_count_read(const Call* c, uint32_t key) noexcept nogil:
     """Whether the row is to be counted under a key once something reads it, and was not yet: no column supplies it."""
     cdef const Key* k = &c.t.keys[key]
     if c.s.missing_key_counts == NULL or is_counted(&c.s.counted_rows[key], c.batch_row):
@@ -537,8 +537,8 @@ cdef inline bint is_to_count(const Call* c, uint32_t key) noexcept nogil:
     return c.s.sources[key] < 0 and not is_supplied(k) and not is_withheld(c, k)
 
 
-cdef inline void count_reading(Call* c, uint32_t key, bint is_absent) noexcept nogil:
-    if is_to_count(c, key) and (is_absent or c.t.keys[key].source == KEY_DEFAULT):
+cdef inline void count_read(Call* c, uint32_t key, bint is_absent) noexcept nogil:
+    if must_count_read(c, key) and (is_absent or c.t.keys[key].source == KEY_DEFAULT):
         count_row(&c.s.counted_rows[key], &c.s.missing_key_counts[key], c.batch_row)
 
 
@@ -567,4 +567,4 @@ cdef inline void fetch(Call* c, uint32_t key, int depth, KeyValues* out) noexcep
     """The values of a key; `n` is 0 where it is absent. `depth` picks the scratch list: 0 condition, 1 variable."""
     peek(c, key, depth, out)
     if c.s.missing_key_counts != NULL:
-        count_reading(c, key, out.n == 0)
+        count_read(c, key, out.n == 0)

@@ -1,7 +1,7 @@
 """Results: the raw decision, and the status of an attempt to decide. Header only."""
 from libc.stdint cimport uint8_t, uint32_t
 
-from fastiam.kernel.model.policies cimport Entry
+from fastiam.kernel.model.policies cimport StatementEntry
 
 
 cdef enum OutcomeCode:
@@ -51,7 +51,7 @@ cdef enum Status:              # how an attempt to decide ends; all but DONE are
 
 
 cdef struct RawDecision:
-    const Entry* entry         # the reported statement, or NULL
+    const StatementEntry* entry  # the reported statement, or NULL
     uint32_t missing           # the policy set whose row is not there
     uint32_t missing_flag      # WHOLE, or 0
     uint8_t outcome

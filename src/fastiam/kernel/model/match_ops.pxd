@@ -44,17 +44,17 @@ cdef struct MatchOp:           # one resource pattern of a statement in half a c
     uint32_t atom              # the first of these; with MATCHOP_HAS_PRINCIPAL, the account that it is about, or bits of several:
     # `cannot_change_result`. Of STEP_INDEX_PROBE:
     # the op of the first item of the index, each of which has one
-    uint32_t text              # from here: of the pattern, where there are pieces (`has_pieces`)
+    uint32_t text              # from here: of the pattern, where there are pieces (`has_literals`)
     uint16_t size
-    uint16_t least             # so many bytes a resource has that matches
-    uint16_t mid_at            # where the middle starts; where the head ends, if there is none
-    uint8_t head
-    uint8_t mid
-    uint8_t suffix
-    uint8_t inner              # of the first piece with a star before it, as far as `kernel.eval.literals` compares
+    uint16_t min_size          # so many bytes a resource has that matches
+    uint16_t mid_offset        # where the middle starts; where the head ends, if there is none
+    uint8_t prefix_size
+    uint8_t mid_size
+    uint8_t suffix_size
+    uint8_t inner_size         # of the first piece with a star before it, as far as `kernel.eval.literals` compares
     uint8_t colon
     uint8_t filter_bit         # of a deny: the bit of `filter_conditions` for its conditions; of an allow: `PrincipalHint`
-    int8_t rest                # what follows the pieces, as `Rest`; below 0: nothing may
+    int8_t tail                # what follows the pieces, as `TailKind`; below 0: nothing may
     uint8_t on_match           # the step after its anchored literals match; upper half: after the inner one does, too
     uint8_t first              # the first step: the match of its literals, or what comes first because there are none
     uint8_t flags

@@ -14,7 +14,7 @@ cdef enum:
 
 cdef enum PatternKind:
     PATTERN_ANY = 0            # matches every resource, `*` included
-    PATTERN_PIECES = 1         # literal bytes at known places; region and account may be `*`, field 6 anything
+    PATTERN_LITERALS = 1       # literal bytes at known places; region and account may be `*`, field 6 anything
     PATTERN_FIELDS = 2         # other wildcards in fields 2 to 5: field by field
     PATTERN_CROSSING = 3       # whole string; a star that ends a field crosses colons (R5)
     PATTERN_VARIABLES = 4      # has variables: expanded first, then field by field
@@ -23,13 +23,13 @@ cdef enum PatternKind:
     PATTERN_UNRESOLVED = 7     # a variable that never resolves (V29)
 
 
-cdef enum Rest:                # what follows the pieces of PATTERN_PIECES
-    REST_NOTHING = 0
-    REST_ANYTHING = 1
-    REST_SUFFIX = 2            # anything, then the suffix
-    REST_INNER = 3             # anything, `need - suffix` literal bytes, anything, then the suffix
-    REST_GLOB = 4              # other wildcards, then the suffix
-    REST_PIECES = 5            # of an op: a glob of stars only
+cdef enum TailKind:            # what follows the pieces of PATTERN_LITERALS
+    TAIL_NONE = 0
+    TAIL_ANY = 1
+    TAIL_SUFFIX = 2            # anything, then the suffix
+    TAIL_INNER = 3             # anything, `need - suffix` literal bytes, anything, then the suffix
+    TAIL_GLOB = 4              # other wildcards, then the suffix
+    TAIL_LITERALS = 5          # of an op: a glob of stars only
 
 
 cdef enum PatternFlag:
@@ -44,11 +44,11 @@ cdef struct Pattern:
     uint8_t kind
     uint8_t flags
     uint8_t colon              # of the resource, where `mid` starts
-    uint8_t rest               # Rest
-    uint16_t head              # PATTERN_PIECES: literal bytes at the start
-    uint16_t mid               # literal bytes from `colon` on, with which the last `*` before field 6 ends; 0: there is none
-    uint16_t suffix            # literal bytes at the end
-    uint16_t need              # at least so many bytes follow head and mid
+    uint8_t tail               # Rest
+    uint16_t prefix_size       # PATTERN_LITERALS: literal bytes at the start
+    uint16_t mid_size          # literal bytes from `colon` on, with which the last `*` before field 6 ends; 0: there is none
+    uint16_t suffix_size       # literal bytes at the end
+    uint16_t min_rest_size     # at least so many bytes follow head and mid
     uint16_t colons[5]         # the positions of the first five colons of the pattern (six-field kinds)
     uint16_t literal_fields    # bit i: field i + 2 has no token
     uint32_t size

@@ -27,10 +27,10 @@ cdef struct Plan:              # (policy set, action class): one run of denies, 
     uint32_t program           # `match_ops`: the denies, then the allows of the first segment, of boundary and session policies; or of levels of SCPs
     uint16_t n                 # 1 + number of segments; 0: the row is not there yet
     uint8_t flags
-    uint8_t denies             # how many ops are denies
+    uint8_t n_deny_ops         # how many ops are denies
     uint8_t n_ops              # these, and the allows of the first segment
-    uint8_t n_bound
-    uint8_t n_session
+    uint8_t n_boundary_ops
+    uint8_t n_session_ops
     uint8_t paths              # PATH_* as the row of a principal's own layers; from REASONS_SHIFT on where the reported statement is asked for
 
 

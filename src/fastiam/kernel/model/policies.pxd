@@ -12,7 +12,7 @@ cdef enum BodyFlag:
     BODY_NO_ACTION = 64        # no action element: its test is T
 
 
-cdef struct Body:              # a statement without its name: shared by all equal statements
+cdef struct StatementBody:     # a statement without its name: shared by all equal statements
     uint32_t actions           # Range into `action_lists`
     uint32_t n_actions
     uint32_t resources         # ONE | pattern, or an element in `resource_elements`; NONE: no element
@@ -40,7 +40,7 @@ cdef enum EntryFlag:
     ENTRY_DENY = 8
 
 
-cdef struct Entry:             # a statement of a row
+cdef struct StatementEntry:    # a statement of a row
     uint32_t occurrence        # `policy.first_occurrence + index`
     uint32_t resources         # ONE | pattern, or an element; NONE: matches every resource
     uint32_t conditions        # ONE | atom, or a list; NONE: no condition
@@ -55,7 +55,7 @@ cdef enum RunFlag:
     RUN_CUT = 2                # and others after it, which are left out
 
 
-cdef struct Run:               # entries of one segment and effect that can apply to an action
+cdef struct StatementRun:      # entries of one segment and effect that can apply to an action
     uint32_t first
     uint32_t n
     uint32_t index             # NONE: scan

@@ -13,12 +13,12 @@ cdef enum RecordFlag:
     RECORD_IS_PARENT = 8       # found for what it holds too: its tags are not theirs
 
 
-cdef enum RecordMark:          # beside them: what follows from the rest of the record
-    RECORD_NUMBERED = 16       # its account is a number
-    RECORD_HOLDS = 32          # it says more than who owns it
+cdef enum RecordDerivedFlag:   # beside them: what follows from the rest of the record
+    RECORD_HAS_ACCOUNT_NUMBER = 16  # its account is a number
+    RECORD_HAS_ATTRIBUTES = 32  # it says more than who owns it
 
 
-cdef struct Record:            # what is stored about a resource ARN
+cdef struct ResourceRecord:    # what is stored about a resource ARN
     uint32_t account           # symbol; NONE: not known
     uint32_t policy_set             # resource policies; NONE: none
     uint32_t constants

@@ -37,22 +37,22 @@ cdef struct TablesC:
     const uint32_t* symbol_lists
     const PoolText* symbols
     const Principal* principals
-    const Record* records
+    const ResourceRecord* records
     const Account* accounts
     const Endpoint* endpoints
     const ActionClass* classes
     const uint32_t* name_classes   # class of an action name
-    const Entry* entries
+    const StatementEntry* entries
     const MatchOp* match_ops
     const uint64_t* deny_filters  # of each row: 0 where it has no denies
     const uint32_t* filter_conditions  # the conditions of a deny that each bit stands for, as in `MatchOp`
-    const Run* runs
+    const StatementRun* runs
     const Index* indexes
-    const Shape* shapes
-    const IndexSlot* index_slots
-    const Item* index_items
+    const TermShape* shapes
+    const PostingSlot* index_slots
+    const IndexItem* index_items
     const uint32_t* index_lists
-    const Split* index_splits
+    const ConditionSplit* index_splits
     const uint64_t* index_filters
     uint32_t n_filter_conditions
     uint32_t n_atoms

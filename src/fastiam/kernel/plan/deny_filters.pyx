@@ -20,10 +20,10 @@ cdef class DenyFilterBuilder(MatchPrograms):
         cdef uint32_t i, j, n
         if plan.flags & PLAN_HAS_DENY and not plan.flags & PLAN_HAS_PROGRAM:
             return FILTER_ALWAYS
-        if plan.denies == 0:
+        if plan.n_deny_ops == 0:
             return 0
         self.sync()                                      # ops may have moved the pool
-        for i in range(plan.denies):
+        for i in range(plan.n_deny_ops):
             f = <MatchOp*>self.match_ops.data + plan.program + i
             n, index = 1, NULL
             if f.first == STEP_INDEX_PROBE:
@@ -34,7 +34,7 @@ cdef class DenyFilterBuilder(MatchPrograms):
             elif f.first == STEP_GROUP_FILTER:
                 continue
             for j in range(n):
-                if self._reads_what_is_supplied(f + j):
+                if self._reads_no_missing_key(f + j):
                     f[j].filter_bit = self._filter_bit(
                         f[j].conditions, FILTER_BITS if f[j].flags >> MATCHOP_LAYER_SHIFT <= LAYER_SCP else NON_ORG_FILTER_BITS
                     )
@@ -45,15 +45,15 @@ cdef class DenyFilterBuilder(MatchPrograms):
             return FILTER_ALWAYS
         return filter_bits
 
-    cdef bint _reads_what_is_supplied(self, const MatchOp* f):
+    cdef bint _reads_no_missing_key(self, const MatchOp* f):
         """Whether all that comes before the conditions of a statement surely reads no key under which rows are counted."""
-        cdef const Entry* e = <const Entry*>self.entries.data + f.entry
+        cdef const StatementEntry* e = <const StatementEntry*>self.entries.data + f.entry
         cdef const Pattern* p
         cdef Range element = Range(0, 1)
         cdef uint32_t i, only = e.resources ^ ONE
         cdef const uint32_t* members = &only
         if f.first != STEP_FULL_EVAL:
-            return not f.flags & MATCHOP_ENDS_ONLY or self._needs_no_caller(f.text, f.size)
+            return not f.flags & MATCHOP_ENDS_ONLY or self._variables_need_no_context(f.text, f.size)
         if e.flags & ~<uint8_t>(ENTRY_DENY | ENTRY_NOT_RESOURCE):
             return False
         if e.resources == NONE:
@@ -63,15 +63,15 @@ cdef class DenyFilterBuilder(MatchPrograms):
             members = <const uint32_t*>self.pattern_lists.data + element.first
         for i in range(element.n):
             p = <const Pattern*>self.patterns.data + members[i]
-            if not self._needs_no_caller(p.text, p.size):
+            if not self._variables_need_no_context(p.text, p.size):
                 return False
             if p.crossing != NONE:
                 p = <const Pattern*>self.patterns.data + p.crossing
-                if not self._needs_no_caller(p.text, p.size):
+                if not self._variables_need_no_context(p.text, p.size):
                     return False
         return True
 
-    cdef bint _needs_no_caller(self, uint32_t text, uint32_t size):
+    cdef bint _variables_need_no_context(self, uint32_t text, uint32_t size):
         """Whether the variables of a pattern surely read no key that a request alone gives, under which rows are counted."""
         cdef const uint8_t* p = <const uint8_t*>self.pool.data + text
         cdef const uint8_t* end = p + size

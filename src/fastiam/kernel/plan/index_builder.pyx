@@ -14,7 +14,7 @@ from fastiam.kernel.base.arn cimport cut_arn
 from fastiam.kernel.base.invariants cimport narrow16, narrow32, narrow8
 from fastiam.kernel.base.text cimport mix
 from fastiam.kernel.eval.operators cimport INDEXED_OPERATORS, OP_ARN, OP_IP, is_arn
-from fastiam.kernel.eval.term_hashes cimport MAX_SIZES, keep_bits, split_hash
+from fastiam.kernel.eval.term_hashes cimport MAX_SIZES, mask_address, split_hash
 from fastiam.kernel.model.tables cimport *
 
 
@@ -26,7 +26,7 @@ cdef enum:
     PLACED = 0xFFFFFFFF        # as the item of a draft: it is done
 
 
-# What a pattern gains by a shape, the more the less that costs a request: of those below SHAPE_GRAM.
+# What a pattern gains by a shape, the more the less that costs a request: of those below TERM_NGRAM.
 cdef uint32_t[5] GAINS = [6, 6, 3, 6, 2]
 
 
@@ -35,7 +35,7 @@ cdef int by_number(const void* a, const void* b) noexcept nogil:
     return (x > y) - (x < y)
 
 
-cdef class _Draft:
+cdef class _IndexDraft:
     """What of an index is found before it is written."""
 
     def __cinit__(self, uint32_t few):
@@ -48,19 +48,19 @@ cdef class _Draft:
 cdef class Indexes(IndexTerms):
     """Vectors that can index the entries of a run."""
 
-    cdef uint32_t _item(self, _Draft draft, uint32_t entry, uint32_t resources) except? 0xFFFFFFFE:
+    cdef uint32_t _item(self, _IndexDraft draft, uint32_t entry, uint32_t resources) except? 0xFFFFFFFE:
         """The position of a new item."""
-        (<Item*>self._push(&self.index_items))[0] = Item(entry, resources)
+        (<IndexItem*>self._push(&self.index_items))[0] = IndexItem(entry, resources)
         draft.n_items += 1
         return draft.n_items - 1
 
-    cdef bint _is_anywhere(self, const Pattern* p):
+    cdef bint _matches_any_resource(self, const Pattern* p):
         """Whether a pattern may match any resource, as far as it is known: a short one may cross."""
         if p.crossing != NONE and (<Pattern*>self.patterns.data)[p.crossing].colons[4] == 0:
             return True
         return p.colons[4] == 0 and p.kind != PATTERN_NEVER and p.kind != PATTERN_UNRESOLVED     # PATTERN_ANY
 
-    cdef int _add_entry(self, _Draft draft, uint32_t entry, const Entry* e) except -1:
+    cdef int _add_entry(self, _IndexDraft draft, uint32_t entry, const StatementEntry* e) except -1:
         cdef Range element
         cdef const Pattern* p
         cdef const uint32_t* members
@@ -74,21 +74,21 @@ cdef class Indexes(IndexTerms):
         for i in range(element.n):
             p = <Pattern*>self.patterns.data + members[i]
             position = self._item(draft, entry, ONE | members[i])
-            if self._is_anywhere(p):
+            if self._matches_any_resource(p):
                 draft.always.append(position)
                 continue
             if p.kind != PATTERN_NEVER and p.kind != PATTERN_UNRESOLVED:
-                self._add_pattern(position, members[i], GRAMS)
+                self._add_pattern(position, members[i], NGRAM_TERMS)
             if p.crossing != NONE:
-                self._add_pattern(position, p.crossing, CROSSING_GRAMS)
+                self._add_pattern(position, p.crossing, CROSSING_NGRAM_TERMS)
         return 0
 
-    cdef int _add_pattern(self, uint32_t item, uint32_t pattern, Part grams) except -1:
+    cdef int _add_pattern(self, uint32_t item, uint32_t pattern, TermClass grams) except -1:
         """Note a pattern of an item. What a star crosses may hold more of the text than the fields do: of a crossing reading nothing but grams
         can be found."""
         cdef DraftPattern one = DraftPattern(item, pattern, grams, False, Range(0, 0), 0, 0)
-        if grams == GRAMS:
-            one.terms = self._terms_of(pattern, PIECES)
+        if grams == NGRAM_TERMS:
+            one.terms = self._terms_of(pattern, LITERAL_TERMS)
         (<DraftPattern*>self._push(&self.draft_patterns))[0] = one
         return 0
 
@@ -125,7 +125,7 @@ cdef class Indexes(IndexTerms):
                     count.n += 1
         return 0
 
-    cdef TermCount _rarest(self, Range terms, uint32_t few):
+    cdef TermCount _rarest_term(self, Range terms, uint32_t few):
         """Of some ways the first that few patterns share, else the one that fewest share; `n` is 0 where there is none."""
         cdef TermCount best = TermCount(0, 0), one
         cdef uint32_t k
@@ -137,7 +137,7 @@ cdef class Indexes(IndexTerms):
                     break
         return best
 
-    cdef int _go(self, _Draft draft, DraftPattern* draft_patterns, uint64_t term) except -1:
+    cdef int _assign_item(self, _IndexDraft draft, DraftPattern* draft_patterns, uint64_t term) except -1:
         """Go a way to an item."""
         (<uint64_t*>self._push(&self.placed))[0] = term << 32 | draft_patterns.item
         if term >> 32 != draft.last_shape:
@@ -146,11 +146,11 @@ cdef class Indexes(IndexTerms):
         draft_patterns.item = PLACED
         return 0
 
-    cdef bint _is_good(self, const DraftPattern* draft_patterns, uint64_t term, uint32_t few):
+    cdef bint _is_selective(self, const DraftPattern* draft_patterns, uint64_t term, uint32_t few):
         """Whether few patterns share a way, or fewer than any other."""
         return term == draft_patterns.best or self._count_of(term).n <= few
 
-    cdef uint32_t _best_shape(self, uint32_t few):
+    cdef uint32_t _best_term_shape(self, uint32_t few):
         """The shape by which most patterns without a place gain most; NONE if none can have one."""
         cdef const DraftPattern* draft_patterns = <DraftPattern*>self.draft_patterns.data
         cdef uint32_t[MAX_SHAPES] shapes, gains, last
@@ -159,7 +159,7 @@ cdef class Indexes(IndexTerms):
         for i in range(self.draft_patterns.n):
             for k in range(draft_patterns[i].terms.n if draft_patterns[i].item != PLACED and draft_patterns[i].has_good_term else 0):
                 term = (<uint64_t*>self.terms.data)[draft_patterns[i].terms.first + k]
-                if not self._is_good(draft_patterns + i, term, few):
+                if not self._is_selective(draft_patterns + i, term, few):
                     continue
                 s = 0
                 while s < n and shapes[s] != term >> 32:
@@ -177,46 +177,46 @@ cdef class Indexes(IndexTerms):
                 best = s
         return shapes[best] if n else NONE
 
-    cdef int _cover(self, _Draft draft) except -1:
+    cdef int _cover_greedily(self, _IndexDraft draft) except -1:
         """Go one good way to each pattern that has any, so that a request has to be hashed for few shapes, and cheap ones."""
         cdef DraftPattern* draft_patterns = <DraftPattern*>self.draft_patterns.data
-        cdef uint32_t i, k, shape = self._best_shape(draft.few)
+        cdef uint32_t i, k, shape = self._best_term_shape(draft.few)
         cdef uint64_t term
         while shape != NONE:
             for i in range(self.draft_patterns.n):
                 for k in range(draft_patterns[i].terms.n if draft_patterns[i].has_good_term else 0):
                     term = (<uint64_t*>self.terms.data)[draft_patterns[i].terms.first + k]
-                    if draft_patterns[i].item != PLACED and term >> 32 == shape and self._is_good(draft_patterns + i, term, draft.few):
-                        self._go(draft, draft_patterns + i, term)
-            shape = self._best_shape(draft.few)
+                    if draft_patterns[i].item != PLACED and term >> 32 == shape and self._is_selective(draft_patterns + i, term, draft.few):
+                        self._assign_item(draft, draft_patterns + i, term)
+            shape = self._best_term_shape(draft.few)
         return 0
 
-    cdef int _choose(self, _Draft draft) except -1:
+    cdef int _choose_terms(self, _IndexDraft draft) except -1:
         """Give every pattern a place, or its item one on a list."""
         cdef DraftPattern* draft_patterns = <DraftPattern*>self.draft_patterns.data
         cdef TermCount best
         cdef uint32_t i
         self._count()
         for i in range(self.draft_patterns.n):
-            best = self._rarest(draft_patterns[i].terms, draft.few)
+            best = self._rarest_term(draft_patterns[i].terms, draft.few)
             draft_patterns[i].best, draft_patterns[i].n_best = best.term, best.n
             draft_patterns[i].has_good_term = 0 < best.n <= 2 * draft.few
-        self._cover(draft)
+        self._cover_greedily(draft)
         for i in range(self.draft_patterns.n):           # what is left shares all of its ways with many
             draft_patterns[i].terms = Range(0, 0)
             if draft_patterns[i].item != PLACED:
-                draft_patterns[i].terms = self._terms_of(draft_patterns[i].pattern, <Part>draft_patterns[i].grams)
+                draft_patterns[i].terms = self._terms_of(draft_patterns[i].pattern, <TermClass>draft_patterns[i].grams)
         self._count()
         for i in range(self.draft_patterns.n):
-            best = self._rarest(draft_patterns[i].terms, draft.few)
+            best = self._rarest_term(draft_patterns[i].terms, draft.few)
             if best.n == 0 or (draft_patterns[i].n_best and 2 * best.n > draft_patterns[i].n_best):
                 best = TermCount(draft_patterns[i].best, draft_patterns[i].n_best)
             if draft_patterns[i].item == PLACED:
                 continue
             if best.n:
-                self._go(draft, draft_patterns + i, best.term)
+                self._assign_item(draft, draft_patterns + i, best.term)
             else:
-                (draft.crossing if draft_patterns[i].grams == CROSSING_GRAMS else draft.always).append(draft_patterns[i].item)
+                (draft.crossing if draft_patterns[i].grams == CROSSING_NGRAM_TERMS else draft.always).append(draft_patterns[i].item)
         return 0
 
     cdef int _sort_placed(self) except -1:
@@ -242,7 +242,7 @@ cdef class Indexes(IndexTerms):
 
     # -- conditions ------------------------------------------------------------------------------------------------------------
 
-    cdef list _pieces_of(self, const Atom* a):
+    cdef list _literals_of(self, const Atom* a):
         """What a text must be, or begin or end with, or the networks one of which an address must be in, for an entry of conditions to be
         more than F: kinds of shapes, pieces and their sizes; empty where that is not known of one of its values."""
         cdef const Value* v
@@ -256,35 +256,35 @@ cdef class Indexes(IndexTerms):
             if v.unresolved:
                 continue
             if a.op == OP_IP:
-                found.append((SHAPE_NETWORK, (<const char*>v.address)[:16], v.number))
+                found.append((TERM_NETWORK, (<const char*>v.address)[:16], v.number))
                 continue
             if a.op == OP_ARN and not cut_arn(<const uint8_t*>self.pool.data + v.text, v.size, colons):
                 return []
-            piece = self._piece_of(self.pool.data[v.text:v.text + v.size])
+            piece = self._literal_of(self.pool.data[v.text:v.text + v.size])
             if piece is None:
                 return []
             found.append(piece)
         return found
 
-    cdef tuple _piece_of(self, bytes text):
+    cdef tuple _literal_of(self, bytes text):
         """The piece of a text by which it is found; None: it has none."""
         cdef Py_ssize_t first = 0, last = len(text)
         while first < last and text[first] < TOKEN_VARIABLE:
             first += 1
         if first == last:
-            return SHAPE_EXACT, text, last
+            return TERM_EXACT, text, last
         while text[last - 1] < TOKEN_VARIABLE:
             last -= 1
         if 0 < first <= 64 and text[first - 1] == 47:    # "/"
-            return SHAPE_PATH, text[:first], first
+            return TERM_PATH_PREFIX, text[:first], first
         first, last = min(first, <Py_ssize_t>MAX_LITERAL), max(last, <Py_ssize_t>len(text) - MAX_LITERAL)
         if first >= <Py_ssize_t>len(text) - last:
-            return (SHAPE_PREFIX, text[:first], first) if first else None
-        return SHAPE_SUFFIX, text[last:], len(text) - last
+            return (TERM_PREFIX, text[:first], first) if first else None
+        return TERM_SUFFIX, text[last:], len(text) - last
 
-    cdef dict _condition_texts(self, const Entry* e):
+    cdef dict _condition_texts(self, const StatementEntry* e):
         """By condition key, what the text that it has must be for an entry to count, if `U` is not in question: whether it must be an ARN,
-        and as `_pieces_of`."""
+        and as `_literals_of`."""
         cdef const uint32_t* members
         cdef const Atom* a
         cdef Range block
@@ -302,7 +302,7 @@ cdef class Indexes(IndexTerms):
                 continue
             if a.flags & (ATOM_NEGATED | ATOM_IF_EXISTS | ATOM_U):
                 continue
-            pieces = self._pieces_of(a)
+            pieces = self._literals_of(a)
             if pieces:
                 found[a.key] = a.op == OP_ARN, pieces    # of two operators the last one: either is selective enough
         return found
@@ -320,20 +320,20 @@ cdef class Indexes(IndexTerms):
             sizes[kind] = sorted({some[i * len(some) // MAX_SIZES] for i in range(MAX_SIZES)})
         for position, listed in pieces.items():
             for kind, piece, size in listed:
-                if kind == SHAPE_EXACT or kind == SHAPE_PATH:
+                if kind == TERM_EXACT or kind == TERM_PATH_PREFIX:
                     found.setdefault((kind, 0, piece), []).append(position)
                     continue
                 size = max(one for one in sizes[kind] if one <= size)
-                if kind == SHAPE_NETWORK:
+                if kind == TERM_NETWORK:
                     memcpy(address, <const char*>piece, 16)
-                    keep_bits(address, size)
+                    mask_address(address, size)
                     piece = (<const char*>address)[:16]
                 else:
-                    piece = piece[:size] if kind == SHAPE_PREFIX else piece[-size:]
+                    piece = piece[:size] if kind == TERM_PREFIX else piece[-size:]
                 found.setdefault((kind, size, piece), []).append(position)
         return found
 
-    cdef int _split(self, _Draft draft, uint32_t h, list positions, const Entry* entries, const Item* items) except -1:
+    cdef int _split(self, _IndexDraft draft, uint32_t h, list positions, const StatementEntry* entries, const IndexItem* items) except -1:
         """Split the items under one hash by the texts that they require, if these are different ones."""
         cdef dict keys = {}
         cdef set of_arns = set()
@@ -361,7 +361,7 @@ cdef class Indexes(IndexTerms):
         draft.splits[h] = key, [position for position in positions if position not in keys[key]], shapes, key in of_arns
         return 0
 
-    cdef int _split_all(self, _Draft draft, const Entry* entries, const Item* items) except -1:
+    cdef int _split_all(self, _IndexDraft draft, const StatementEntry* entries, const IndexItem* items) except -1:
         """Split what many items share."""
         cdef uint32_t first = 0, end, n = self.placed.n
         while first < n:
@@ -378,24 +378,24 @@ cdef class Indexes(IndexTerms):
 
     # -- the arrays --------------------------------------------------------------------------------------------------------------
 
-    cdef IndexSlot _slot(self, _Draft draft, uint32_t h, uint32_t first, uint32_t n) except *:
-        cdef IndexSlot slot = IndexSlot(h, first, n, NONE)
+    cdef PostingSlot _slot(self, _IndexDraft draft, uint32_t h, uint32_t first, uint32_t n) except *:
+        cdef PostingSlot slot = PostingSlot(h, first, n, NONE)
         if h in draft.splits:
             key, rest, shapes, of_arns = draft.splits[h]
             slot.split = self.index_splits.n
             first = self._numbers(&self.index_lists, rest)
-            (<Split*>self._push(&self.index_splits))[0] = Split(
+            (<ConditionSplit*>self._push(&self.index_splits))[0] = ConditionSplit(
                 key, first, narrow32(len(rest)), self.shapes.n, narrow16(len(shapes)), of_arns
             )
             for kind, size in shapes:
-                (<Shape*>self._push(&self.shapes))[0] = Shape(narrow16(-size), kind, 0)
+                (<TermShape*>self._push(&self.shapes))[0] = TermShape(narrow16(-size), kind, 0)
         return slot
 
-    cdef int _write_slots(self, _Draft draft, Index* index) except -1:
+    cdef int _write_slots(self, _IndexDraft draft, Index* index) except -1:
         """Slots for the hashes, of which a third and more stay empty; and a filter with a bit in sixteen set, or less."""
         cdef uint32_t bits = 1, filter_bits = 6, at, h, i, first = 0, end, listed
         cdef uint64_t n = 0
-        cdef IndexSlot slot
+        cdef PostingSlot slot
         while first < self.placed.n:
             first = self._end_of(first)
             n += 1
@@ -421,9 +421,9 @@ cdef class Indexes(IndexTerms):
                     self._number(&self.index_lists, <uint32_t>(<uint64_t*>self.placed.data)[i])
             slot = self._slot(draft, h, listed, end - first)
             at = h >> index.slot_shift
-            while (<IndexSlot*>self.index_slots.data)[index.first_slot + at].hash != 0:
+            while (<PostingSlot*>self.index_slots.data)[index.first_slot + at].hash != 0:
                 at = (at + 1) & index.mask
-            (<IndexSlot*>self.index_slots.data)[index.first_slot + at] = slot
+            (<PostingSlot*>self.index_slots.data)[index.first_slot + at] = slot
             at = h >> index.filter_shift
             (<uint64_t*>self.index_filters.data)[index.first_filter + (at >> 6)] |= <uint64_t>1 << (at & 63)
             first = end
@@ -431,8 +431,8 @@ cdef class Indexes(IndexTerms):
 
     cdef uint32_t _index(self, uint32_t first, uint32_t n) except? 0xFFFFFFFE:
         """The index of a run of entries."""
-        cdef const Entry* entries = <Entry*>self.entries.data + first
-        cdef _Draft draft = _Draft((self.index_from + 5) // 6)
+        cdef const StatementEntry* entries = <StatementEntry*>self.entries.data + first
+        cdef _IndexDraft draft = _IndexDraft((self.index_from + 5) // 6)
         cdef Index index
         cdef uint32_t i
         self.draft_patterns.n = self.placed.n = 0
@@ -440,10 +440,10 @@ cdef class Indexes(IndexTerms):
         for i in range(n):
             self._add_entry(draft, i, entries + i)
         index.n_items = draft.n_items
-        self._choose(draft)
+        self._choose_terms(draft)
         self._sort_placed()
         draft.always, draft.crossing = sorted(set(draft.always)), sorted(set(draft.crossing))
-        self._split_all(draft, entries, <Item*>self.index_items.data + index.first_item)
+        self._split_all(draft, entries, <IndexItem*>self.index_items.data + index.first_item)
         self._write_slots(draft, &index)
         i = draft.always[0] if len(draft.always) == 1 else self._numbers(&self.index_lists, draft.always)
         index.always = self._slot(draft, SPLIT_ALWAYS, i, narrow32(len(draft.always)))
@@ -454,7 +454,7 @@ cdef class Indexes(IndexTerms):
         index.has_deny_filter = False
         index.has_fields = any(i & 0xFF for i in draft.shapes)
         for i in sorted(draft.shapes):                   # so the sizes of prefixes ascend
-            (<Shape*>self._push(&self.shapes))[0] = Shape(<uint16_t>(i >> 8), <uint8_t>(i >> 24), <uint8_t>i)
+            (<TermShape*>self._push(&self.shapes))[0] = TermShape(<uint16_t>(i >> 8), <uint8_t>(i >> 24), <uint8_t>i)
         (<Index*>self._push(&self.indexes))[0] = index
         self._release_memory(&self.draft_patterns)
         self._release_memory(&self.term_counts)

@@ -8,7 +8,7 @@ from libc.string cimport memchr, memcmp, memcpy, memmove, memset
 from fastiam.kernel.base.arn cimport account_number
 from fastiam.kernel.base.invariants cimport narrow16, narrow32, narrow8
 from fastiam.kernel.base.text cimport first_bit
-from fastiam.kernel.eval.group_filter cimport GROUPED_BYTES, MAX_GROUP, field_mark, has_pieces
+from fastiam.kernel.eval.group_filter cimport FINGERPRINT_BYTES, MAX_GROUP, field_fingerprint, has_literals
 from fastiam.kernel.eval.literals cimport MAX_END_PREFIX, MAX_END_SUFFIX, MAX_PREFIX, MAX_MID, MAX_SUFFIX
 from fastiam.kernel.model.decision cimport LAYER_BOUNDARY, LAYER_RESOURCE, LAYER_SCP, LAYER_SESSION
 from fastiam.kernel.model.match_ops cimport account_bit, principal_fingerprint
@@ -29,7 +29,7 @@ cdef enum:
 
 cdef inline uint8_t spare_of(uint32_t least):
     """How many bits of eight bytes do not count in a mark that is made of so many bytes."""
-    return narrow8(64 - 8 * min(least, <uint32_t>GROUPED_BYTES))
+    return narrow8(64 - 8 * min(least, <uint32_t>FINGERPRINT_BYTES))
 
 
 cdef inline bint are_of_service(const uint8_t* pool, const MatchOp* one, const MatchOp* other):
@@ -49,8 +49,8 @@ cdef class MatchPrograms(Indexes):
 
     cdef int _build_program(self, Plan* plan) except -1:
         """Append the denies and the first allows of a plan as ops, if they are few, and with them those of its limits."""
-        cdef Run* runs = <Run*>self.runs.data + plan.first
-        cdef Run* limits[3]                              # the allows
+        cdef StatementRun* runs = <StatementRun*>self.runs.data + plan.first
+        cdef StatementRun* limits[3]                     # the allows
         cdef MatchOp match_ops[2 * (MAX_PROGRAM + MAX_LIMIT_OPS)]  # those of groups come after the others are there
         cdef uint32_t denies = self._append_run_ops(runs, match_ops, 0, MAX_PROGRAM), n = denies
         cdef bint of_scps = plan.n > 1 and runs[1].layer == LAYER_SCP
@@ -64,7 +64,7 @@ cdef class MatchPrograms(Indexes):
         if n > MAX_PROGRAM or (n == 0 and plan.flags & (PLAN_HAS_DENY | PLAN_HAS_ALLOW) and not of_scps):
             return 0
         plan.flags |= PLAN_HAS_PROGRAM
-        plan.denies = narrow8(denies)
+        plan.n_deny_ops = narrow8(denies)
         plan.n_ops = narrow8(n)
         n = self._append_limit_ops(plan, limits, match_ops)
         if of_scps and not plan.flags & PLAN_LIMITS_HAVE_PROGRAM:
@@ -74,9 +74,9 @@ cdef class MatchPrograms(Indexes):
             memcpy(self._push(&self.match_ops, n), match_ops, n * sizeof(MatchOp))
         return 0
 
-    cdef bint _levels(self, Plan* plan, Run** limits):
+    cdef bint _levels(self, Plan* plan, StatementRun** limits):
         """Find the levels of SCPs that do not allow everything, and clear the flags of those that are there; False where these are too many."""
-        cdef Run* runs = <Run*>self.runs.data + plan.first
+        cdef StatementRun* runs = <StatementRun*>self.runs.data + plan.first
         cdef uint32_t i, n = 0
         limits[0] = limits[1] = limits[2] = NULL
         plan.flags |= PLAN_ALLOWS_ALL | PLAN_BOUNDARY_ALLOWS_ALL | PLAN_SESSION_ALLOWS_ALL
@@ -90,7 +90,7 @@ cdef class MatchPrograms(Indexes):
             n += 1
         return True
 
-    cdef uint32_t _append_limit_ops(self, Plan* plan, Run** limits, MatchOp* match_ops) except? 0xFFFFFFFE:
+    cdef uint32_t _append_limit_ops(self, Plan* plan, StatementRun** limits, MatchOp* match_ops) except? 0xFFFFFFFE:
         """Append the ops of a boundary and of session policies to those of a plan, if they are few; how many it has then. Or of the second
         and third level of SCPs."""
         cdef uint32_t bound = plan.n_ops, session
@@ -102,11 +102,11 @@ cdef class MatchPrograms(Indexes):
         if session > MAX_PROGRAM + MAX_LIMIT_OPS:
             return plan.n_ops
         plan.flags |= PLAN_LIMITS_HAVE_PROGRAM
-        plan.n_bound = narrow8(bound - plan.n_ops)
-        plan.n_session = narrow8(session - bound)
+        plan.n_boundary_ops = narrow8(bound - plan.n_ops)
+        plan.n_session_ops = narrow8(session - bound)
         return session
 
-    cdef uint32_t _append_run_ops(self, Run* run, MatchOp* match_ops, uint32_t n, uint32_t most) except? 0xFFFFFFFE:
+    cdef uint32_t _append_run_ops(self, StatementRun* run, MatchOp* match_ops, uint32_t n, uint32_t most) except? 0xFFFFFFFE:
         """Append the ops of a run to the `n` that are there; how many these are, more than `most` if they are not few."""
         cdef uint32_t j, first = n, n_probes
         if n > most or run.n == 0:
@@ -127,14 +127,14 @@ cdef class MatchPrograms(Indexes):
             return n
         return self._run_op(run, match_ops, first)
 
-    cdef uint32_t _n_unindexed(self, const Run* run):
+    cdef uint32_t _n_unindexed(self, const StatementRun* run):
         """How many items of a run are evaluated for any request."""
         cdef const Index* index = <const Index*>self.indexes.data + run.index
         return index.always.n if index.always.split == NONE else 0
 
-    cdef bint _is_grant(self, const Run* run):
+    cdef bint _is_grant(self, const StatementRun* run):
         """Its statements are allows of a resource's policy: these are evaluated one by one."""
-        cdef const Entry* e = <const Entry*>self.entries.data + run.first
+        cdef const StatementEntry* e = <const StatementEntry*>self.entries.data + run.first
         return e.layer == LAYER_RESOURCE and not e.flags & ENTRY_DENY
 
     cdef uint32_t _count_probes(self, const MatchOp* match_ops, uint32_t first, uint32_t n):
@@ -143,8 +143,8 @@ cdef class MatchPrograms(Indexes):
         while first < n:
             n_probes += 1
             if match_ops[first].first == STEP_GROUP_FILTER:
-                n_probes += self._n_equal_fingerprints(match_ops + first + 1, match_ops[first].head, match_ops[first].least)
-                first += match_ops[first].head
+                n_probes += self._n_equal_fingerprints(match_ops + first + 1, match_ops[first].prefix_size, match_ops[first].min_size)
+                first += match_ops[first].prefix_size
             first += 1
         return n_probes
 
@@ -153,7 +153,7 @@ cdef class MatchPrograms(Indexes):
         cdef uint16_t marks[MAX_GROUP]
         cdef uint32_t i, j, n_equal, most = 0
         for i in range(n):
-            marks[i] = self._mark_of(match_ops + i, least)
+            marks[i] = self._fingerprint_of(match_ops + i, least)
         for i in range(n):
             n_equal = 0
             for j in range(n):
@@ -161,33 +161,33 @@ cdef class MatchPrograms(Indexes):
             most = max(most, n_equal)
         return most
 
-    cdef bint _blurs(self, const MatchOp* match_ops, uint32_t n, uint32_t least, uint32_t field):
+    cdef bint _weakens_fingerprint(self, const MatchOp* match_ops, uint32_t n, uint32_t least, uint32_t field):
         """Whether fingerprints of so few bytes as one more op has distinguish those of a group less well."""
         return field < least and self._n_equal_fingerprints(match_ops, n, field) > self._n_equal_fingerprints(match_ops, n, least)
 
-    cdef uint16_t _mark_of(self, const MatchOp* f, uint32_t least):
+    cdef uint16_t _fingerprint_of(self, const MatchOp* f, uint32_t least):
         """The fingerprint of an op."""
-        return field_mark(<const char*>self._field_of(f) + least, spare_of(least))
+        return field_fingerprint(<const char*>self._field_of(f) + least, spare_of(least))
 
-    cdef uint32_t _run_op(self, const Run* run, MatchOp* match_ops, uint32_t n) except? 0xFFFFFFFE:
+    cdef uint32_t _run_op(self, const StatementRun* run, MatchOp* match_ops, uint32_t n) except? 0xFFFFFFFE:
         """Append one op for a whole run to the `n` that are there; how many these are. Each item of its index gets one, apart from them."""
         cdef const Index* index = <const Index*>self.indexes.data + run.index
-        cdef const Item* item
+        cdef const IndexItem* item
         cdef MatchOp f = self._statement_op(run.first)
         cdef uint32_t j, first = self.match_ops.n
         self._push(&self.match_ops, index.n_items)
         for j in range(index.n_items):
-            item = <const Item*>self.index_items.data + index.first_item + j
+            item = <const IndexItem*>self.index_items.data + index.first_item + j
             f = self._statement_op(run.first + item.entry)
             if item.resources != NONE and f.first != STEP_FULL_EVAL:
-                if item.resources & ONE and not (<const Entry*>self.entries.data)[run.first + item.entry].flags & ENTRY_NOT_RESOURCE:
+                if item.resources & ONE and not (<const StatementEntry*>self.entries.data)[run.first + item.entry].flags & ENTRY_NOT_RESOURCE:
                     self._pattern_op(&f, item.resources ^ ONE)
                 else:
                     f.first = STEP_FULL_EVAL
             (<MatchOp*>self.match_ops.data)[first + j] = f
         memset(&match_ops[n], 0, sizeof(MatchOp))
         match_ops[n].flags = f.flags & MATCHOP_DENY
-        match_ops[n].entry = narrow32(run - <const Run*>self.runs.data)
+        match_ops[n].entry = narrow32(run - <const StatementRun*>self.runs.data)
         match_ops[n].conditions = run.index
         match_ops[n].atom = first
         match_ops[n].first = STEP_INDEX_PROBE
@@ -209,7 +209,7 @@ cdef class MatchPrograms(Indexes):
                 field = self._field_bytes(&match_ops[end])
                 if field < MIN_FIELD or not are_of_service(<const uint8_t*>self.pool.data, match_ops + first, match_ops + end):
                     break
-                if end - first >= MIN_GROUP and self._blurs(match_ops + first, end - first, least, field):
+                if end - first >= MIN_GROUP and self._weakens_fingerprint(match_ops + first, end - first, least, field):
                     break
                 least = min(least, field)
                 end += 1
@@ -218,7 +218,7 @@ cdef class MatchPrograms(Indexes):
                 first = max(end, first + 1)
                 continue
             memmove(&match_ops[first + 1], &match_ops[first], (n - first) * sizeof(MatchOp))
-            self._mark_group(&match_ops[first], end - first, least)
+            self._write_group(&match_ops[first], end - first, least)
             first = end + 1
             n += 1
         return n
@@ -236,30 +236,30 @@ cdef class MatchPrograms(Indexes):
         cdef const uint8_t* end = <const uint8_t*>self.pool.data + f.text + f.size
         cdef const uint8_t* field
         cdef const uint8_t* p
-        if not has_pieces(f) or f.flags & MATCHOP_HAS_PRINCIPAL:
+        if not has_literals(f) or f.flags & MATCHOP_HAS_PRINCIPAL:
             return 0
         p = field = self._field_of(f)
         while p < end and p[0] < TOKEN_VARIABLE:
             p += 1
         return narrow32(p - field)
 
-    cdef int _mark_group(self, MatchOp* group, uint32_t n, uint32_t least) except -1:
+    cdef int _write_group(self, MatchOp* group, uint32_t n, uint32_t least) except -1:
         """Make the first op, which occurs twice, that of a group."""
         cdef uint32_t i, at = self.pool.n
         cdef uint16_t marks[MAX_GROUP]
         memset(marks, 0, sizeof(marks))
-        group.suffix = spare_of(least)
+        group.suffix_size = spare_of(least)
         for i in range(1, n + 1):
-            marks[i - 1] = self._mark_of(group + i, least)
+            marks[i - 1] = self._fingerprint_of(group + i, least)
             group.flags |= group[i].flags & MATCHOP_MAY_CROSS
         memcpy(self._push(&self.pool, sizeof(marks)), marks, sizeof(marks))
         group.flags &= ~<uint8_t>MATCHOP_ENDS_ONLY
-        group.first, group.head, group.least, group.text, group.size = STEP_GROUP_FILTER, narrow8(n), narrow16(least), at, 0
+        group.first, group.prefix_size, group.min_size, group.text, group.size = STEP_GROUP_FILTER, narrow8(n), narrow16(least), at, 0
         return 0
 
     cdef uint32_t _append_ops(self, uint32_t entry, MatchOp* match_ops, uint32_t n) except? 0xFFFFFFFE:
         """Append the ops of a statement to the `n` that are there, while there is room; how many these are, or would be."""
-        cdef const Entry* e = <const Entry*>self.entries.data + entry
+        cdef const StatementEntry* e = <const StatementEntry*>self.entries.data + entry
         cdef const uint32_t* members
         cdef Range element = Range(0, 1)
         cdef MatchOp f = self._statement_op(entry)
@@ -280,7 +280,7 @@ cdef class MatchPrograms(Indexes):
 
     cdef MatchOp _statement_op(self, uint32_t entry):
         """The op of a statement, without its patterns."""
-        cdef const Entry* e = <const Entry*>self.entries.data + entry
+        cdef const StatementEntry* e = <const StatementEntry*>self.entries.data + entry
         cdef uint8_t several = False
         cdef MatchOp f
         memset(&f, 0, sizeof(MatchOp))
@@ -311,7 +311,7 @@ cdef class MatchPrograms(Indexes):
         """Whether a statement has more conditions than step queues count."""
         return conditions != NONE and not conditions & ONE and (<const Range*>self.condition_lists.data)[conditions].n > MAX_CONDITION_INDEX
 
-    cdef bint _is_about_all(self, const Entry* e):
+    cdef bint _is_about_all(self, const StatementEntry* e):
         """Its principal element holds `*`: every user or role. Of services: `_may_leave_services_out`."""
         cdef Range list = (<const Range*>self.principal_elements.data)[e.principals]
         cdef uint32_t i, form
@@ -321,7 +321,7 @@ cdef class MatchPrograms(Indexes):
                 return not e.flags & ENTRY_NOT_PRINCIPAL
         return False
 
-    cdef bint _may_leave_services_out(self, const Entry* e):
+    cdef bint _may_leave_services_out(self, const StatementEntry* e):
         """Its principal element holds `{"AWS": "*"}`, for which it is not known whether services are meant (N12)."""
         cdef Range list = (<const Range*>self.principal_elements.data)[e.principals]
         cdef uint32_t i
@@ -330,7 +330,7 @@ cdef class MatchPrograms(Indexes):
                 return True
         return False
 
-    cdef uint32_t _accounts_of(self, const Entry* e, uint8_t* several):
+    cdef uint32_t _accounts_of(self, const StatementEntry* e, uint8_t* several):
         """The lower half of the number of the only account whose users and roles a principal element names, and no services, or the bits of
         several; NONE: it names only services, or no principal; 0: that is not known."""
         cdef Range list = (<const Range*>self.principal_elements.data)[e.principals]
@@ -366,7 +366,7 @@ cdef class MatchPrograms(Indexes):
             return 0
         return bits if several[0] else found
 
-    cdef uint8_t _principal_hint(self, const Entry* e):
+    cdef uint8_t _principal_hint(self, const StatementEntry* e):
         """Whom of the accounts that it is about a principal element names."""
         cdef Range list = (<const Range*>self.principal_elements.data)[e.principals]
         cdef const PrincipalToken* k
@@ -387,11 +387,11 @@ cdef class MatchPrograms(Indexes):
     cdef int _pattern_op(self, MatchOp* f, uint32_t pattern) except -1:
         cdef const Pattern* p = <const Pattern*>self.patterns.data + pattern
         cdef const uint8_t* rest = <const uint8_t*>self.pool.data + p.text
-        cdef uint32_t head = p.head, mid = p.mid, at = p.colons[p.colon]
+        cdef uint32_t head = p.prefix_size, mid = p.mid_size, at = p.colons[p.colon]
         cdef uint8_t after
         if mid == 0:                                     # what is too long of the head goes for the middle
             at = head = min(head, <uint32_t>MAX_PREFIX)
-            mid = p.head - head
+            mid = p.prefix_size - head
         if p.kind == PATTERN_ANY and not p.flags:
             return 0
         if p.kind == PATTERN_VARIABLES or p.kind == PATTERN_FIELDS:
@@ -399,35 +399,35 @@ cdef class MatchPrograms(Indexes):
             return 0
         # what is read before a piece, where it is shorter than what is read at once, lies in the pool
         if (
-            p.flags or p.kind != PATTERN_PIECES or head > MAX_PREFIX or mid > MAX_MID or p.suffix > MAX_SUFFIX
+            p.flags or p.kind != PATTERN_LITERALS or head > MAX_PREFIX or mid > MAX_MID or p.suffix_size > MAX_SUFFIX
             or p.text + min(at, <uint32_t>p.size) < LOAD
         ):
             f.first = STEP_FULL_EVAL
             return 0
         after = f.on_match = f.first
         f.first = STEP_LITERALS
-        f.text, f.size, f.mid_at = p.text, narrow16(p.size), narrow16(at)
-        f.head, f.mid, f.suffix = narrow8(head), narrow8(mid), narrow8(p.suffix)
-        f.least = p.head + p.mid + p.need
-        f.colon = p.colon if p.mid else NO_COLON
-        f.rest = -1 if p.rest == REST_NOTHING else <int8_t>p.rest
+        f.text, f.size, f.mid_offset = p.text, narrow16(p.size), narrow16(at)
+        f.prefix_size, f.mid_size, f.suffix_size = narrow8(head), narrow8(mid), narrow8(p.suffix_size)
+        f.min_size = p.prefix_size + p.mid_size + p.min_rest_size
+        f.colon = p.colon if p.mid_size else NO_COLON
+        f.tail = -1 if p.tail == TAIL_NONE else <int8_t>p.tail
         if p.crossing != NONE and f.flags & MATCHOP_DENY:
             f.flags |= MATCHOP_MAY_CROSS
-        if p.rest >= REST_INNER:
-            if memchr(rest, TOKEN_ONE, p.size) == NULL and p.rest == REST_GLOB:
-                f.rest = REST_PIECES
+        if p.tail >= TAIL_INNER:
+            if memchr(rest, TOKEN_ONE, p.size) == NULL and p.tail == TAIL_GLOB:
+                f.tail = TAIL_LITERALS
             f.on_match = STEP_FULL_EVAL
             rest += at + mid
             at = 1
-            while rest[at] < TOKEN_STAR and at <= LOAD and at < p.need - p.suffix + 1:
+            while rest[at] < TOKEN_STAR and at <= LOAD and at < p.min_rest_size - p.suffix_size + 1:
                 at += 1
             if rest[0] == TOKEN_STAR and at > 1 and not f.flags & MATCHOP_HAS_PRINCIPAL:
                 f.on_match = STEP_INNER_LITERAL
-                f.inner = narrow8(at - 1)
-                if f.inner < p.need - p.suffix:
-                    f.rest = REST_PIECES if f.rest == REST_INNER else f.rest
-                f.on_match |= (after if f.rest == REST_INNER else STEP_FULL_EVAL) << STEP_BITS
-        if mid == 0 and head <= MAX_END_PREFIX and p.suffix <= MAX_END_SUFFIX and not f.flags & MATCHOP_MAY_CROSS:
+                f.inner_size = narrow8(at - 1)
+                if f.inner_size < p.min_rest_size - p.suffix_size:
+                    f.tail = TAIL_LITERALS if f.tail == TAIL_INNER else f.tail
+                f.on_match |= (after if f.tail == TAIL_INNER else STEP_FULL_EVAL) << STEP_BITS
+        if mid == 0 and head <= MAX_END_PREFIX and p.suffix_size <= MAX_END_SUFFIX and not f.flags & MATCHOP_MAY_CROSS:
             f.first = STEP_ENDS_AND_INNER if f.on_match & STEP_MASK == STEP_INNER_LITERAL else STEP_ENDS
         self._reserve_over_read(p)
         return 0
@@ -450,10 +450,10 @@ cdef class MatchPrograms(Indexes):
             return 0
         f.first, f.on_match = STEP_ENDS, STEP_FULL_EVAL
         f.flags |= MATCHOP_ENDS_ONLY | (MATCHOP_MAY_CROSS if p.crossing != NONE and f.flags & MATCHOP_DENY else 0)
-        f.text, f.size, f.rest, f.colon = p.text, narrow16(p.size), REST_SUFFIX, NO_COLON
-        f.head, f.suffix = narrow8(min(head, <uint32_t>MAX_END_PREFIX)), narrow8(min(p.size - last, <uint32_t>MAX_END_SUFFIX))
-        f.mid_at = narrow16(head)
-        f.least = f.head + f.suffix
+        f.text, f.size, f.tail, f.colon = p.text, narrow16(p.size), TAIL_SUFFIX, NO_COLON
+        f.prefix_size, f.suffix_size = narrow8(min(head, <uint32_t>MAX_END_PREFIX)), narrow8(min(p.size - last, <uint32_t>MAX_END_SUFFIX))
+        f.mid_offset = narrow16(head)
+        f.min_size = f.prefix_size + f.suffix_size
         if p.kind == PATTERN_VARIABLES and not p.flags and not f.flags & MATCHOP_HAS_PRINCIPAL and self._variable_op(f, p, head):
             f.on_match = narrow8(after << STEP_BITS | STEP_VARIABLE)
         self._reserve_over_read(p)
@@ -480,10 +480,10 @@ cdef class MatchPrograms(Indexes):
             at += 1
         if at == p.size or text[at] != TOKEN_VARIABLE or (wildcards and (at - field) >> (8 - WILD_BITS)):
             return False
-        f.mid_at = narrow16(at)
-        f.inner = narrow8(wildcards | (at - field) << WILD_BITS if wildcards else 0)
+        f.mid_offset = narrow16(at)
+        f.inner_size = narrow8(wildcards | (at - field) << WILD_BITS if wildcards else 0)
         if memchr(text + at + VARIABLE_TOKEN_SIZE, TOKEN_VARIABLE, p.size - at - VARIABLE_TOKEN_SIZE) != NULL:
-            f.inner |= MORE_VARIABLES
+            f.inner_size |= MORE_VARIABLES
         return True
 
     cdef int _reserve_over_read(self, const Pattern* p) except -1:

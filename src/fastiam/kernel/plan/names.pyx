@@ -39,7 +39,7 @@ def provider_key(str name, str action):
 
 
 cdef bytes start_key(str start):
-    """What all resources are known by whose ARNs begin so and that have no record of their own (6.10), None where `shared_record` would not
+    """What all resources are known by whose ARNs begin so and that have no record of their own (6.10), None where `find_prefix_record` would not
     be read that far. Without its `arn`, so that it is not an ARN."""
     cdef str last = start.split(":", 5)[5] if start else ""
     return start[START_AT:].encode() if 0 < last.count("/") + last.count(":") <= MAX_PREFIX_CUTS else None

@@ -48,12 +48,12 @@ cdef inline bint may_be_iam(const uint8_t* text, const int64_t* colons) noexcept
     return colons[2] - colons[1] == 4 and at[0] == 105 and at[1] == 97 and at[2] == 109
 
 
-cdef inline bint is_free(const uint8_t* text, const int64_t* colons, int i) noexcept nogil:
+cdef inline bint is_star_field(const uint8_t* text, const int64_t* colons, int i) noexcept nogil:
     """Field `i + 2` is `*`."""
     return colons[i + 1] - colons[i] == 2 and text[colons[i] + 1] == TOKEN_STAR
 
 
-cdef inline bint holds_colons(const uint8_t* text, const int64_t* colons) noexcept nogil:
+cdef inline bint has_hidden_colon(const uint8_t* text, const int64_t* colons) noexcept nogil:
     """Whether one of the first five fields has a colon inside, which `${...}` alone can hide (V28): no field of a resource has."""
     cdef int64_t i
     cdef int n = 0
@@ -62,42 +62,42 @@ cdef inline bint holds_colons(const uint8_t* text, const int64_t* colons) noexce
     return n > 4
 
 
-cdef inline bint read_pieces(const uint8_t* text, int64_t size, const int64_t* colons, Pattern* p) noexcept nogil:
+cdef inline bint parse_literals(const uint8_t* text, int64_t size, const int64_t* colons, Pattern* p) noexcept nogil:
     """The pattern as literal pieces at known places; False if it is none."""
     cdef int64_t at = 0, i, before = -1, last = -1
     cdef uint32_t n = 0, stars = 0
-    if size > MAX_COLON or p.literal_fields & 3 != 3 or holds_colons(text, colons):
+    if size > MAX_COLON or p.literal_fields & 3 != 3 or has_hidden_colon(text, colons):
         return False
     for i in range(2, 4):
         if not p.literal_fields & (1 << i):
-            if not is_free(text, colons, <int>i):
+            if not is_star_field(text, colons, <int>i):
                 return False
             if at == 0:
-                p.head = narrow16(colons[i] + 1)
+                p.prefix_size = narrow16(colons[i] + 1)
             p.colon = narrow8(i + 1)
             at = colons[i + 1]
     for i in range(colons[4] + 1, size):
         if text[i] >= TOKEN_STAR:
             if n == 0:
-                p.mid = narrow16(i - at)
+                p.mid_size = narrow16(i - at)
             before = last
             last = i
             n += 1
             stars += text[i] == TOKEN_STAR
     if n == 0:
-        p.mid = narrow16(size - at)
-        p.rest = REST_NOTHING
+        p.mid_size = narrow16(size - at)
+        p.tail = TAIL_NONE
     else:
-        p.suffix = narrow16(size - 1 - last)
-        p.need = narrow16(size - at - p.mid - stars)
-        p.rest = REST_GLOB
+        p.suffix_size = narrow16(size - 1 - last)
+        p.min_rest_size = narrow16(size - at - p.mid_size - stars)
+        p.tail = TAIL_GLOB
         if n == 1 and stars == 1:
-            p.rest = REST_SUFFIX if p.suffix else REST_ANYTHING
+            p.tail = TAIL_SUFFIX if p.suffix_size else TAIL_ANY
         elif n == 2 and stars == 2 and last - before > 1:
-            p.rest = REST_INNER
+            p.tail = TAIL_INNER
     if p.colon == 0:                                     # no field is free: all of it is head
-        p.head = p.mid
-        p.mid = 0
+        p.prefix_size = p.mid_size
+        p.mid_size = 0
     return True
 
 
@@ -119,7 +119,7 @@ cdef inline void read_pattern(const uint8_t* text, int64_t size, const int64_t* 
     if has_variables(text, colons[4] + 1, size):
         p.kind = PATTERN_VARIABLES
     else:
-        p.kind = PATTERN_PIECES if read_pieces(text, size, colons, p) else PATTERN_FIELDS
+        p.kind = PATTERN_LITERALS if parse_literals(text, size, colons, p) else PATTERN_FIELDS
 
 
 cdef inline int64_t read_crossing(const uint8_t* text, int64_t size, const int64_t* colons, int n_fields, Pattern* p) noexcept nogil:
@@ -131,7 +131,7 @@ cdef inline int64_t read_crossing(const uint8_t* text, int64_t size, const int64
     cdef bint may_cross
     if colons[4] > MAX_COLON:
         return -1
-    may_cross = holds_colons(text, colons)
+    may_cross = has_hidden_colon(text, colons)
     for i in range(1, min(n_fields, 5)):
         may_cross |= text[colons[i] - 1] == TOKEN_STAR
     if not may_cross:

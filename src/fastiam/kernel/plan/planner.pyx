@@ -163,7 +163,7 @@ cdef class Planner(DenyFilterBuilder):
                     (<uint32_t*>self.stamps.data)[i] = self.stamp
         return 0
 
-    cdef int _action_truth(self, const Body* b):
+    cdef int _action_truth(self, const StatementBody* b):
         """T, F or U of the action element of a statement, for the marked patterns (A3 to A5)."""
         cdef const uint32_t* actions = <uint32_t*>self.action_lists.data + b.actions
         cdef const uint32_t* stamps = <uint32_t*>self.stamps.data
@@ -181,20 +181,20 @@ cdef class Planner(DenyFilterBuilder):
         """The statements of a segment that can apply, into the two scratch lists."""
         cdef const uint32_t* members = <uint32_t*>self.set_policies.data + s.first
         cdef Range policy
-        cdef Body b
-        cdef Entry* e
+        cdef StatementBody b
+        cdef StatementEntry* e
         cdef uint32_t i, j
         cdef int truth
         for i in range(s.n):
             policy = (<Range*>self.policies.data)[members[i]]
             for j in range(policy.n):
-                b = (<Body*>self.bodies.data)[(<uint32_t*>self.policy_bodies.data)[policy.first + j]]
+                b = (<StatementBody*>self.bodies.data)[(<uint32_t*>self.policy_bodies.data)[policy.first + j]]
                 if s.layer == LAYER_RCP and not b.flags & BODY_DENY:
                     continue                             # D13
                 truth = self._action_truth(&b)
                 if truth == F:
                     continue
-                e = <Entry*>self._push(&self.scratch_denies if b.flags & BODY_DENY else &self.scratch_allows)
+                e = <StatementEntry*>self._push(&self.scratch_denies if b.flags & BODY_DENY else &self.scratch_allows)
                 e.occurrence = policy.first + j
                 e.resources = b.resources
                 e.conditions = b.conditions
@@ -215,10 +215,10 @@ cdef class Planner(DenyFilterBuilder):
     cdef int _close_run(self, Vector* scratch, uint32_t first, uint8_t layer, uint8_t level, bint whole) except -1:
         """Make what a scratch list holds from `first` on a run; what follows an entry that always counts is left out, unless it is
         to be `whole`."""
-        cdef const Entry* e = <Entry*>scratch.data
+        cdef const StatementEntry* e = <StatementEntry*>scratch.data
         cdef uint32_t i, n = scratch.n
         cdef uint8_t flags = 0
-        cdef Run* run
+        cdef StatementRun* run
         for i in range(first, scratch.n):
             # a later grant of a resource policy may match in a class that decides more (6.5)
             if whole or (e[i].layer == LAYER_RESOURCE and not e[i].flags & ENTRY_DENY):
@@ -228,7 +228,7 @@ cdef class Planner(DenyFilterBuilder):
                 n = i + 1
                 break
         scratch.n = n
-        run = <Run*>self._push(&self.scratch_runs)
+        run = <StatementRun*>self._push(&self.scratch_runs)
         run.first = first                                # one by one: the padding between them must stay zero, for plans are hashed
         run.n = n - first
         run.index = NONE
@@ -261,7 +261,7 @@ cdef class Planner(DenyFilterBuilder):
         cdef const uint32_t* members = <uint32_t*>self.set_policies.data
         cdef const Range* policies = <Range*>self.policies.data
         cdef const uint32_t* listed = <uint32_t*>self.policy_bodies.data
-        cdef const Body* bodies = <Body*>self.bodies.data
+        cdef const StatementBody* bodies = <StatementBody*>self.bodies.data
         cdef const uint32_t* actions = <uint32_t*>self.action_lists.data
         cdef uint32_t found[MAX_POLICIES]
         cdef uint32_t n_policies = 0, i, j, k
@@ -325,9 +325,9 @@ cdef class Planner(DenyFilterBuilder):
         cdef StringSlot* slots = <StringSlot*>self.plan_slots.data
         cdef uint64_t h
         cdef uint32_t at
-        h = hash_bytes(self.scratch_denies.data, <int64_t>self.scratch_denies.n * <int64_t>sizeof(Entry), self.t.seed)
-        h = hash_bytes(self.scratch_allows.data, <int64_t>self.scratch_allows.n * <int64_t>sizeof(Entry), h)
-        h = hash_bytes(self.scratch_runs.data, <int64_t>self.scratch_runs.n * <int64_t>sizeof(Run), h)
+        h = hash_bytes(self.scratch_denies.data, <int64_t>self.scratch_denies.n * <int64_t>sizeof(StatementEntry), self.t.seed)
+        h = hash_bytes(self.scratch_allows.data, <int64_t>self.scratch_allows.n * <int64_t>sizeof(StatementEntry), h)
+        h = hash_bytes(self.scratch_runs.data, <int64_t>self.scratch_runs.n * <int64_t>sizeof(StatementRun), h)
         at = (<uint32_t>h >> 1) & (self.plan_slots.capacity - 1)
         while slots[at].hash != 0:
             if slots[at].hash == <uint32_t>h | 1 and self._is_plan(slots[at].value):
@@ -356,41 +356,41 @@ cdef class Planner(DenyFilterBuilder):
         free_items(before.data)
         return 0
 
-    cdef const Entry* _scratch_of(self, uint32_t i):
+    cdef const StatementEntry* _scratch_of(self, uint32_t i):
         """The entries of a scratch run, of which the denies come first in a row and last in the list."""
-        cdef const Run* run = <Run*>self.scratch_runs.data + (self.scratch_runs.n - 1 if i == 0 else i - 1)
-        return <Entry*>(self.scratch_denies.data if i == 0 else self.scratch_allows.data) + run.first
+        cdef const StatementRun* run = <StatementRun*>self.scratch_runs.data + (self.scratch_runs.n - 1 if i == 0 else i - 1)
+        return <StatementEntry*>(self.scratch_denies.data if i == 0 else self.scratch_allows.data) + run.first
 
     cdef bint _is_plan(self, uint32_t number):
         """Whether a row is the one that the scratch lists hold."""
         cdef Plan plan = (<Plan*>self.plans.data)[number]
-        cdef const Run* run
-        cdef const Run* other
+        cdef const StatementRun* run
+        cdef const StatementRun* other
         cdef uint32_t i
         if plan.n != self.scratch_runs.n:
             return False
         for i in range(plan.n):
-            run = <Run*>self.runs.data + plan.first + i
-            other = <Run*>self.scratch_runs.data + (self.scratch_runs.n - 1 if i == 0 else i - 1)
+            run = <StatementRun*>self.runs.data + plan.first + i
+            other = <StatementRun*>self.scratch_runs.data + (self.scratch_runs.n - 1 if i == 0 else i - 1)
             if run.n != other.n or run.layer != other.layer or run.level != other.level or run.flags != other.flags:
                 return False
-            if run.n and memcmp(<Entry*>self.entries.data + run.first, self._scratch_of(i), <size_t>run.n * sizeof(Entry)) != 0:
+            if run.n and memcmp(<StatementEntry*>self.entries.data + run.first, self._scratch_of(i), <size_t>run.n * sizeof(StatementEntry)) != 0:
                 return False
         return True
 
     cdef int _append_plan(self, bint whole) except -1:
         """Append the plan that the scratch lists hold; it is not visible before its number is in a cell."""
         cdef uint32_t first = self.runs.n, i, at
-        cdef Run run
+        cdef StatementRun run
         cdef Plan* plan
         for i in range(self.scratch_runs.n):
-            run = (<Run*>self.scratch_runs.data)[self.scratch_runs.n - 1 if i == 0 else i - 1]
+            run = (<StatementRun*>self.scratch_runs.data)[self.scratch_runs.n - 1 if i == 0 else i - 1]
             at = self.entries.n
             if run.n:
-                memcpy(self._push(&self.entries, run.n), self._scratch_of(i), <size_t>run.n * sizeof(Entry))
+                memcpy(self._push(&self.entries, run.n), self._scratch_of(i), <size_t>run.n * sizeof(StatementEntry))
             run.first = at
             run.index = self._index(at, run.n) if run.n >= self.index_from and not whole else NONE
-            (<Run*>self._push(&self.runs))[0] = run
+            (<StatementRun*>self._push(&self.runs))[0] = run
         plan = <Plan*>self._push(&self.plans)
         plan[0] = self._summarize_plan(first, self.runs.n - first)
         if not whole:
@@ -401,7 +401,7 @@ cdef class Planner(DenyFilterBuilder):
 
     cdef Plan _summarize_plan(self, uint32_t first, uint32_t n):
         """A plan, with its flags."""
-        cdef const Run* runs = <const Run*>self.runs.data + first
+        cdef const StatementRun* runs = <const StatementRun*>self.runs.data + first
         cdef uint32_t i
         cdef Plan plan
         memset(&plan, 0, sizeof(Plan))
@@ -438,13 +438,13 @@ cdef class Planner(DenyFilterBuilder):
 
     cdef bint _may_mean_services(self, const Plan* plan):
         """Whether an allow of a resource's policies is perhaps about services."""
-        cdef const Run* run
-        cdef const Entry* e
+        cdef const StatementRun* run
+        cdef const StatementEntry* e
         cdef uint32_t i
         if plan.n < 2:
             return False
-        run = <const Run*>self.runs.data + plan.first + 1
-        e = <const Entry*>self.entries.data + run.first
+        run = <const StatementRun*>self.runs.data + plan.first + 1
+        e = <const StatementEntry*>self.entries.data + run.first
         for i in range(run.n):
             if e[i].layer == LAYER_RESOURCE and e[i].principals != NONE and self._may_leave_services_out(e + i):
                 return True

@@ -286,8 +286,8 @@ cdef class Tables(Planner):
 
     def body(self, int flags, uint32_t first_action, uint32_t n_actions, uint32_t resources, uint32_t conditions, uint32_t principals):
         """A statement without its name."""
-        cdef Body* b = <Body*>self._push(&self.bodies)
-        b[0] = Body(first_action, n_actions, resources, conditions, principals, flags)
+        cdef StatementBody* b = <StatementBody*>self._push(&self.bodies)
+        b[0] = StatementBody(first_action, n_actions, resources, conditions, principals, flags)
         return self.bodies.n - 1
 
     def policy(self, list bodies):
@@ -417,14 +417,14 @@ cdef class Tables(Planner):
         cdef uint32_t fixed = self._shared_constants(constants)
         cdef uint32_t start = NONE if arn is None else self._text(arn)
         cdef uint32_t owner = self._symbol(account)
-        cdef Record* r = <Record*>self._push(&self.records)
+        cdef ResourceRecord* r = <ResourceRecord*>self._push(&self.records)
         cdef uint64_t number = 0
         if account is not None and len(account) == ACCOUNT_SIZE and account.isascii() and account.isdigit():
             number = int(account)
-            flags |= RECORD_NUMBERED
+            flags |= RECORD_HAS_ACCOUNT_NUMBER
         if policy_set != <uint32_t>NONE or constants or arn is not None or flags & RECORD_BLOCKS_PUBLIC:
-            flags |= RECORD_HOLDS
-        r[0] = Record(
+            flags |= RECORD_HAS_ATTRIBUTES
+        r[0] = ResourceRecord(
             owner, policy_set, fixed, narrow32(len(constants)), start, 0 if arn is None else narrow32(len(arn)), <uint32_t>number, number >> 32,
             flags,
         )

@@ -108,20 +108,20 @@ cdef bint has_good_slots(Tables s, uint32_t start, uint32_t size, Budget* left) 
         at += VARIABLE_TOKEN_SIZE
 
 
-cdef bint are_pieces(const Pattern* p) noexcept nogil:
-    """Whether the pieces of PATTERN_PIECES lie in its text; its colons do."""
-    cdef uint32_t start = p.head
-    if p.size > 0xFFFF or p.rest > REST_GLOB or p.colon > 4 or (p.mid != 0) != (p.colon >= 3) or p.suffix > p.need:
+cdef bint are_literals(const Pattern* p) noexcept nogil:
+    """Whether the pieces of PATTERN_LITERALS lie in its text; its colons do."""
+    cdef uint32_t start = p.prefix_size
+    if p.size > 0xFFFF or p.tail > TAIL_GLOB or p.colon > 4 or (p.mid_size != 0) != (p.colon >= 3) or p.suffix_size > p.min_rest_size:
         return False                                     # a match op has the size in 16 bits
-    if p.mid:
-        start = <uint32_t>p.colons[p.colon] + p.mid
-        if p.head > p.colons[p.colon]:
+    if p.mid_size:
+        start = <uint32_t>p.colons[p.colon] + p.mid_size
+        if p.prefix_size > p.colons[p.colon]:
             return False
-    if p.head > p.size or start + p.need > p.size:       # so `need` and what precedes it have 16 bits, too
+    if p.prefix_size > p.size or start + p.min_rest_size > p.size:  # so `need` and what precedes it have 16 bits, too
         return False
-    if p.rest == REST_INNER:
-        return p.need > p.suffix and start + 1 + p.need <= p.size
-    return p.rest < REST_SUFFIX or start + p.suffix <= p.size
+    if p.tail == TAIL_INNER:
+        return p.min_rest_size > p.suffix_size and start + 1 + p.min_rest_size <= p.size
+    return p.tail < TAIL_SUFFIX or start + p.suffix_size <= p.size
 
 
 cdef bint is_pattern(Tables s, const Pattern* p, Budget* left) noexcept nogil:
@@ -144,11 +144,11 @@ cdef bint is_pattern(Tables s, const Pattern* p, Budget* left) noexcept nogil:
         for i in range(5):
             if (<const uint8_t*>s.pool.data)[p.text + p.colons[i]] != 58:
                 return False
-    elif p.kind == PATTERN_PIECES or p.kind == PATTERN_FIELDS or p.kind == PATTERN_VARIABLES:
+    elif p.kind == PATTERN_LITERALS or p.kind == PATTERN_FIELDS or p.kind == PATTERN_VARIABLES:
         return False
     elif p.kind == PATTERN_CROSSING_VARIABLES:
         return False
-    if p.kind == PATTERN_PIECES and not are_pieces(p):
+    if p.kind == PATTERN_LITERALS and not are_literals(p):
         return False
     if p.kind == PATTERN_VARIABLES or p.kind == PATTERN_CROSSING_VARIABLES:
         return has_good_slots(s, p.text, p.size, left)
@@ -321,10 +321,10 @@ cdef bint are_accounts_valid(Tables s, Names names) noexcept nogil:
 
 
 cdef bint are_bodies(Tables s) noexcept nogil:
-    cdef const Body* b
+    cdef const StatementBody* b
     cdef uint32_t i
     for i in range(s.bodies.n):
-        b = <const Body*>s.bodies.data + i
+        b = <const StatementBody*>s.bodies.data + i
         prefetch(<const char*>b + AHEAD)
         if not within(b.actions, b.n_actions, s.action_lists.n) or not is_member(b.resources, s.patterns.n, s.resource_elements.n):
             return False
@@ -365,10 +365,10 @@ cdef bint is_account(Tables s, uint32_t symbol) noexcept nogil:
 
 
 cdef bint are_records(Tables s) noexcept nogil:
-    cdef const Record* k
+    cdef const ResourceRecord* k
     cdef uint32_t i
     for i in range(s.records.n):
-        k = <const Record*>s.records.data + i
+        k = <const ResourceRecord*>s.records.data + i
         prefetch(<const char*>k + AHEAD)
         if not is_account(s, k.account) or not grants(s, k.policy_set) or not within(k.constants, k.n_constants, s.constants.n):
             return False
@@ -379,7 +379,7 @@ cdef bint are_records(Tables s) noexcept nogil:
 
 cdef bint lead_to_themselves(Tables s, const NameTable* k) noexcept nogil:
     """Whether no name of a resource leads to a record that stands for another ARN (6.10): these go by names that requests bring."""
-    cdef const Record* records = <const Record*>s.records.data
+    cdef const ResourceRecord* records = <const ResourceRecord*>s.records.data
     cdef const uint32_t* values = <const uint32_t*>k.values.data
     cdef uint32_t i
     for i in range(k.values.n):

@@ -34,8 +34,8 @@ cdef list VECTORS = [
     ("principal_elements", sizeof(Range), COMPILED),
     ("symbol_lists", 4, COMPILED),
     ("principals", sizeof(Principal), COMPILED),
-    ("records", sizeof(Record), COMPILED),
-    ("bodies", sizeof(Body), COMPILED),
+    ("records", sizeof(ResourceRecord), COMPILED),
+    ("bodies", sizeof(StatementBody), COMPILED),
     ("action_lists", 4, COMPILED),
     ("policies", sizeof(Range), COMPILED),
     ("policy_bodies", 4, COMPILED),
@@ -54,14 +54,14 @@ cdef list VECTORS = [
     ("action_slots", sizeof(StringSlot), WORK),
     ("action_names", sizeof(PoolText), CACHE),
     ("action_values", 4, CACHE),
-    ("entries", sizeof(Entry), CACHE),
-    ("runs", sizeof(Run), CACHE),
+    ("entries", sizeof(StatementEntry), CACHE),
+    ("runs", sizeof(StatementRun), CACHE),
     ("indexes", sizeof(Index), CACHE),
-    ("shapes", sizeof(Shape), CACHE),
-    ("index_items", sizeof(Item), CACHE),
-    ("index_slots", sizeof(IndexSlot), CACHE),
+    ("shapes", sizeof(TermShape), CACHE),
+    ("index_items", sizeof(IndexItem), CACHE),
+    ("index_slots", sizeof(PostingSlot), CACHE),
     ("index_lists", 4, CACHE),
-    ("index_splits", sizeof(Split), CACHE),
+    ("index_splits", sizeof(ConditionSplit), CACHE),
     ("index_filters", 8, CACHE),
     ("terms", 8, CACHE),
     ("pattern_terms", sizeof(Range), CACHE),
@@ -73,9 +73,9 @@ cdef list VECTORS = [
     ("cells", sizeof(PlanCell), WORK),
     ("plan_slots", sizeof(StringSlot), WORK),
     ("stamps", 4, WORK),
-    ("scratch_denies", sizeof(Entry), WORK),
-    ("scratch_allows", sizeof(Entry), WORK),
-    ("scratch_runs", sizeof(Run), WORK),
+    ("scratch_denies", sizeof(StatementEntry), WORK),
+    ("scratch_allows", sizeof(StatementEntry), WORK),
+    ("scratch_runs", sizeof(StatementRun), WORK),
     ("draft_patterns", sizeof(DraftPattern), WORK),
     ("term_counts", sizeof(TermCount), WORK),
     ("placed", 8, WORK),
@@ -246,21 +246,21 @@ cdef class Vectors:
         t.symbol_lists = <const uint32_t*>self.symbol_lists.data
         t.symbols = <const PoolText*>self.symbols.texts.data
         t.principals = <const Principal*>self.principals.data
-        t.records = <const Record*>self.records.data
+        t.records = <const ResourceRecord*>self.records.data
         t.classes = <const ActionClass*>self.classes.data
         t.name_classes = <const uint32_t*>self.name_classes.data
-        t.entries = <const Entry*>self.entries.data
+        t.entries = <const StatementEntry*>self.entries.data
         t.match_ops = <const MatchOp*>self.match_ops.data
         t.deny_filters = <const uint64_t*>self.deny_filters.data
         t.filter_conditions = <const uint32_t*>self.filter_conditions.data
         t.n_filter_conditions = self.filter_conditions.n
-        t.runs = <const Run*>self.runs.data
+        t.runs = <const StatementRun*>self.runs.data
         t.indexes = <const Index*>self.indexes.data
-        t.shapes = <const Shape*>self.shapes.data
-        t.index_slots = <const IndexSlot*>self.index_slots.data
-        t.index_items = <const Item*>self.index_items.data
+        t.shapes = <const TermShape*>self.shapes.data
+        t.index_slots = <const PostingSlot*>self.index_slots.data
+        t.index_items = <const IndexItem*>self.index_items.data
         t.index_lists = <const uint32_t*>self.index_lists.data
-        t.index_splits = <const Split*>self.index_splits.data
+        t.index_splits = <const ConditionSplit*>self.index_splits.data
         t.index_filters = <const uint64_t*>self.index_filters.data
         t.fold_from = <const uint32_t*>self.folds_from.data
         t.fold_to = <const uint32_t*>self.folds_to.data
