@@ -51,7 +51,7 @@ cdef struct SelectionVector:   # rows of a block that go the same way
     uint32_t n
 
 
-cdef enum:                     # the rows that may count for a request, in the order in which their denies are asked (D50)
+cdef enum:                     # the plans that may count for a request, in the order in which their denies are evaluated (D50)
     RCP_PLAN = 0
     SCP_PLAN = 1
     RESOURCE_PLAN = 2          # of the resource's policies
@@ -67,7 +67,7 @@ cdef enum:                     # the rows that may count for a request, in the o
     IS_CROSS_ACCOUNT = 1 << 11  # in `pending_stages`: another account owns the resource; no grant of its policies is enough
     STAGES = IS_CROSS_ACCOUNT - 1
     HAS_TAGS = 1 << 12         # what is stored about the resource has constants of its own
-    RESOURCE_MUST_ALLOW = 1 << 13  # the resource's policies have to allow, as they do from elsewhere
+    RESOURCE_MUST_ALLOW = 1 << 13  # the resource's policies have to allow, as those of another account have to
     NEEDS_MORE_STAGES = LEVEL_STAGES | LIMIT_STAGES | IS_CROSS_ACCOUNT | RESOURCE_MUST_ALLOW  # an allow may not be all that a row needs
 
 

@@ -60,13 +60,11 @@ cdef enum:
 
 cdef inline uint64_t partition_number(const char* p, int64_t size) noexcept nogil:
     """1 to 3 for the public partitions of AWS, 0 for others."""
-    if size == 3 and p[0] == 97 and p[1] == 119 and p[2] == 115:
+    if size == 3 and memcmp(p, b"aws", 3) == 0:
         return 1
-    if size == 6 and p[0] == 97 and p[1] == 119 and p[2] == 115 and p[3] == 45 and p[4] == 99 and p[5] == 110:
+    if size == 6 and memcmp(p, b"aws-cn", 6) == 0:
         return 2
-    if size == 10 and p[0] == 97 and p[1] == 119 and p[2] == 115 and p[3] == 45 and p[4] == 117 and p[5] == 115 and p[6] == 45:
-        return 3 if p[7] == 103 and p[8] == 111 and p[9] == 118 else 0
-    return 0
+    return 3 if size == 10 and memcmp(p, b"aws-us-gov", 10) == 0 else 0
 
 
 cdef inline bint is_kms_key(const char* p, int64_t size, int service_end, int tail) noexcept nogil:

@@ -143,8 +143,14 @@ cdef enum PrincipalStateFlag:
     PS_NO_ACCOUNT = 128        # a service, or anonymous: the resource's policies alone can allow
     PS_ANONYMOUS = 32
     PS_LIMITED = PS_BOUNDARY | PS_SESSION
-    FINGERPRINT_SHIFT = 3
-    HAS_ORG_LIMITS = 1         # among these flags, SCPs or RCPs limit some principal
+
+
+cdef enum:
+    FINGERPRINT_SHIFT = 3      # in `PrincipalState.path`, above PATH_MASK
+
+
+cdef enum LimitFlag:           # of all principals of a batch, with PS_BOUNDARY and PS_SESSION
+    HAS_ORG_LIMITS = 1         # SCPs or RCPs limit some principal
     LIMITED_TEMPLATE = 32      # and that principal has a template
 
 

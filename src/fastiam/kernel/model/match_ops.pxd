@@ -12,10 +12,13 @@ cdef enum DenyFilter:          # conditions of denies as bits: those of a row de
 cdef enum MatchOpFlag:
     MATCHOP_DENY = 1
     MATCHOP_MAY_CROSS = 2      # where `U` counts, and the resource has more than five colons, the crossing reading may match (R5)
-    MATCHOP_HAS_PRINCIPAL = 4  # it says whom it is about
+    MATCHOP_HAS_PRINCIPAL = 4  # it has a principal element
     MATCHOP_ENDS_ONLY = 8      # its literals are only the ends of the pattern: where they match, the statement has to be evaluated in full
     MATCHOP_LAYER_SHIFT = 4    # the layer, in the upper half
-    NO_COLON = 5               # the middle follows the head
+
+
+cdef enum:
+    NO_COLON = 5               # in `MatchOp.colon`: the middle follows the prefix
 
 
 cdef enum:                     # the next step of a row with its ops (`kernel.decide.block_driver`)

@@ -18,8 +18,11 @@ cdef enum EvalPath:            # what is left to do for a request, as bits: the 
     PATH_LAYERED = 2           # other layers, or what is stored about the resource, do too
     PATH_GENERAL = 4           # it may have rules of its own, or something is not there yet
     PATH_MASK = 7              # all of these
-    REASONS_SHIFT = 4          # in `Plan.paths`
-    PLAN_SERVICES_GENERAL = 128  # there, too: some allow is about every principal except services, which ops do not distinguish
+
+
+cdef enum:                     # in `Plan.paths`
+    REASONS_SHIFT = 4          # the paths where the reported statement is requested
+    PLAN_SERVICES_GENERAL = 128  # some allow is about every principal except services, which ops do not distinguish
 
 
 cdef struct Plan:              # (policy set, action class): one run of denies, then a run of allows a segment

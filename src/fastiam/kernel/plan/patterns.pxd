@@ -3,6 +3,7 @@
 An entry is encoded, split into fields and joined again, so that its first five colons are known: a colon inside `${...}` is not one of them (V28).
 """
 from libc.stdint cimport int64_t, uint8_t, uint32_t
+from libc.string cimport memcmp
 
 from fastiam.kernel.base.invariants cimport narrow16, narrow8
 from fastiam.kernel.model.tables cimport *
@@ -45,7 +46,7 @@ cdef inline bint may_be_iam(const uint8_t* text, const int64_t* colons) noexcept
     cdef const uint8_t* at = text + colons[1] + 1
     if has_tokens(text, colons[1] + 1, colons[2]):
         return True
-    return colons[2] - colons[1] == 4 and at[0] == 105 and at[1] == 97 and at[2] == 109
+    return colons[2] - colons[1] == 4 and memcmp(at, b"iam", 3) == 0
 
 
 cdef inline bint is_star_field(const uint8_t* text, const int64_t* colons, int i) noexcept nogil:
