@@ -152,7 +152,8 @@ cdef inline uint32_t plan_stages(
     cdef uint32_t levels = levels_left(of.scp)
     return (                                             # a deny that names no resource has no op
         (of.rcp.n_deny_ops != 0) << RCP_PLAN | (of.scp.n_deny_ops != 0) << SCP_PLAN
-        | may_deny(b, c, of.resource_plan, i) << RESOURCE_PLAN | ((others | (levels != 0)) & (of.own.n_deny_ops != b.n_skipped_denies[i])) << PRINCIPAL_PLAN
+        | may_deny(b, c, of.resource_plan, i) << RESOURCE_PLAN
+        | ((others | (levels != 0)) & (of.own.n_deny_ops != b.n_skipped_denies[i])) << PRINCIPAL_PLAN
         | levels | others << RESOURCE_ALLOW_STAGE | ((w.flags & PS_NO_ACCOUNT) == 0) << PRINCIPAL_ALLOW_STAGE
         | active_limits(w, of.own) << LIMIT_STAGES_SHIFT | (is_own_owner ^ 1) * IS_CROSS_ACCOUNT | must * RESOURCE_MUST_ALLOW
     )
