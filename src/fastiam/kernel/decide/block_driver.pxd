@@ -207,9 +207,8 @@ cdef inline void evaluate_full_statements(ThreadState* s, RowCursor* l, int64_t 
                 needed = needed_after(SAME_ACCOUNT, classes)
                 if not needed & (NEEDS_IDENTITY | NEEDS_LIMITS):
                     b.pending_stages[l.i] &= ~STAGES
-                elif not needed & NEEDS_IDENTITY or (
-                    b.pending_stages[l.i] & RESOURCE_MUST_ALLOW and (b.n_pending[l.i] or at + 1 != b.range_end[l.i])
-                ):
+                elif not needed & NEEDS_IDENTITY or (b.pending_stages[l.i] & RESOURCE_MUST_ALLOW
+                                                     and (b.n_pending[l.i] or at + 1 != b.range_end[l.i])):
                     b.layered_rows.rows[b.layered_rows.n] = narrow16(l.i)  # only limits have to allow; or what follows may be enough (6.4)
                     b.layered_rows.n += 1
                     continue
