@@ -18,7 +18,8 @@ from fastiam.sources.cloudtrail.outcomes import Refusal
 from fastiam.sources.cloudtrail.passed_roles import RoleParameters, may_name_roles, role_parameters_of
 from fastiam.sources.sdk_calls.arn_templates import Names, RequestOrigin
 from fastiam.sources.sdk_calls.event_actions import VERSIONED, actions_of_event
-from fastiam.sources.sdk_calls.special_operations import add_arns, reader_of, tagged_on_creation
+from fastiam.sources.sdk_calls.resource_operations import tagged_on_creation
+from fastiam.sources.sdk_calls.special_operations import add_arns, reader_of
 
 _STS_KEYS = {
     "externalid": "sts:ExternalId",

@@ -22,6 +22,8 @@ from typing import Any
 
 from fastiam.aws_data.catalog import Action, ResourceType
 from fastiam.runtime.forking import cached_property
+from fastiam.sources.sdk_calls.ec2_ids import ec2_type
+from fastiam.sources.sdk_calls.parameter_names import ALIASES, ALIASES_OF, ALSO_CREATED, DEFAULTS
 
 
 class Names(dict[str, list[str]]):
@@ -61,169 +63,10 @@ class RequestOrigin:
     caller: str = ""
 
 
-# parameters with another name than the variable of the ARN (API references of the services)
-_ALIASES = {
-    "accesspointname": "name",
-    "alarmname": "alarmnames",
-    "alias": "aliasname",
-    "bucketname": "bucket",
-    "cacheclusterid": "cacheclusterid",
-    "clusterparametergroupname": "dbclusterparametergroupname",
-    "clustersnapshotname": "dbclustersnapshotidentifier",
-    "dbclusterinstancename": "dbclusteridentifier",
-    "dbinstancename": "dbinstanceidentifier",
-    "deliverystreamname": "deliverystreamname",
-    "groupfriendlyname": "autoscalinggroupname",
-    "keyid": "targetkeyid",
-    "keypairname": "keyname",
-    "layername": "layername",
-    "objectname": "key",
-    "optiongroupname": "optiongroupname",
-    "parametergroupname": "dbparametergroupname",
-    "queuename": "queueurl",
-    "roleid": "rolename",
-    "snapshotname": "dbsnapshotidentifier",
-    "subnetgroupname": "dbsubnetgroupname",
-    "securitygroupid": "groupid",
-    "topicname": "name",
-    "userpoolid": "userpoolid",
-}
-# the same for one service, or one type of it, where a name means something else in others; `=` before a name such as `name`: it
-# is that of the type in each action
-_ALIASES_OF = {
-    "athena": {"datacatalogname": "catalogname", "workgroupname": "workgroup"},
-    "cloudtrail": {"trailname": "=name"},
-    "cloudwatch": {"datasetid": "datasetidentifier"},
-    "ec2": {
-        "dedicatedhostid": "hostids",
-        "instanceid": "instances",
-        "ipamscopeid": "currentipamscopeid",
-        "ipv4poolcoipid": "coippoolid",
-        "naclid": "networkaclid",
-        "snapshotid": "sourcesnapshotids",
-        "vpcendpointserviceid": "serviceid serviceids",
-    },
-    "ec2:coip-pool": {"ipv4poolcoipid": "coippoolid poolid"},
-    "ec2:ipv4pool-ec2": {"ipv4poolec2id": "poolid"},
-    "ec2:ipv6pool-ec2": {"ipv6poolec2id": "poolid"},
-    "ec2:reserved-instances": {"reservationid": "reservedinstancesids reservedinstanceids"},
-    "ecs": {
-        "capacityprovidername": "capacityprovider capacityproviders",
-        "clustername": "cluster clusters",
-        "containerinstanceid": "containerinstance containerinstances",
-        "servicename": "service services",
-        "taskdefinitionfamilyname": "family",
-        "daemontaskdefinitionfamilyname": "family",
-        "taskid": "task tasks",
-        "tasksetid": "taskset tasksets",
-    },
-    "eks:cluster": {"clustername": "=name"},
-    "events:api-destination": {"apidestinationname": "name"},
-    "events:event-bus": {"eventbusname": "name"},
-    "glue": {
-        "connectionname": "name",
-        "connectiontypename": "connectiontype",
-        "databasename": "name",
-        "integrationid": "integrationidentifier",
-        "tablename": "name",
-        "usageprofileid": "name",
-    },
-    "iam": {"certificatename": "servercertificatename", "mfatokenid": "virtualmfadevicename"},
-    "lambda": {"layerversion": "versionnumber"},
-    "logs:delivery": {"deliveryname": "id"},
-    "logs": {"loggroupname": "loggroupidentifier loggroupidentifiers"},
-    "rds": {
-        "dbclusterendpoint": "dbclusterendpointidentifier",
-        "globalcluster": "globalclusteridentifier",
-        "reserveddbinstancename": "reserveddbinstanceid",
-        "securitygroupname": "dbsecuritygroupname",
-    },
-    "route53:cidrcollection": {"id": "collectionid"},
-    "route53:delegationset": {"id": "delegationsetid"},
-    "route53:healthcheck": {"id": "healthcheckid"},
-    "route53:hostedzone": {"id": "hostedzoneid"},
-    "route53:trafficpolicy": {"id": "trafficpolicyid"},
-    "sagemaker": {
-        "automljobjobname": "automljobname",
-        "mlflowtrackingservername": "trackingservername",
-        "monitoringschedulealertname": "monitoringalertname",
-        "sessionname": "trainingsessionname",
-    },
-    "ssm": {"patchbaselineidresourceid": "baselineid"},
-    "ssm:document": {"documentname": "=name calendarnames"},
-    "ssm:instance": {"instanceid": "target"},
-    "ssm:maintenancewindow": {"resourceid": "windowid"},
-    "ssm:managed-instance": {"instanceid": "target"},
-    "ssm:opsitem": {"resourceid": "opsitemid"},
-    "ssm:servicesetting": {"resourceid": "settingid"},
-    "scheduler:schedule": {"groupname": "group"},
-    "secretsmanager": {"secretid": "name"},
-    "sts:federated-user": {"federatedusername": "=name"},
-}
-# what AWS takes if a call does not name it (API references)
-_DEFAULTS = {
-    "athena:CreateNamedQuery": {"workgroup": "primary"},
-    "athena:ListNamedQueries": {"workgroup": "primary"},
-    "athena:ListQueryExecutions": {"workgroup": "primary"},
-    "athena:StartQueryExecution": {"workgroup": "primary"},
-    "ecs": {"cluster": "default"},
-    "scheduler": {"groupname": "default"},
-}
 _SUFFIXES = ("withpath", "withoutleadingslash")
 _IDS, _OWN_NAMES = ("id", "ids"), ("name", "names")  # `Identifier` may take a name in place of an id
 _OF_ANY_TYPE = frozenset((*_IDS, *_OWN_NAMES, "identifier", "resourcename"))
-EC2_TYPES = {  # the type of an id by its prefix
-    "ami": "image",
-    "acl": "network-acl",
-    "cgw": "customer-gateway",
-    "dopt": "dhcp-options",
-    "eigw": "egress-only-internet-gateway",
-    "eipalloc": "elastic-ip",
-    "eni": "network-interface",
-    "fl": "vpc-flow-log",
-    "h": "dedicated-host",
-    "i": "instance",
-    "lgw": "local-gateway",
-    "cagw": "carrier-gateway",
-    "igw": "internet-gateway",
-    "key": "key-pair",
-    "lt": "launch-template",
-    "nat": "natgateway",
-    "pcx": "vpc-peering-connection",
-    "pl": "prefix-list",
-    "rtb": "route-table",
-    "sg": "security-group",
-    "sgr": "security-group-rule",
-    "snap": "snapshot",
-    "subnet": "subnet",
-    "tgw": "transit-gateway",
-    "tgw-attach": "transit-gateway-attachment",
-    "tgw-rtb": "transit-gateway-route-table",
-    "vgw": "vpn-gateway",
-    "vol": "volume",
-    "vpc": "vpc",
-    "vpce": "vpc-endpoint",
-    "vpce-svc": "vpc-endpoint-service",
-    "vpn": "vpn-connection",
-}
 _CREATES = ("Create", "Run", "Allocate", "Register", "Copy", "Import", "Request", "Put", "Start", "Upload")
-_ALSO_CREATED = {
-    "ec2:RunInstances": ("volume", "network-interface"),
-    "ec2:AllocateAddress": ("elastic-ip",),
-    "ec2:AssociateIpamResourceDiscovery": ("ipam-resource-discovery-association",),
-    "ec2:CreateDelegateMacVolumeOwnershipTask": ("mac-modification-task",),
-    "ec2:CreateFleet": ("instance",),
-    "ec2:CreateImage": ("snapshot",),
-    "ec2:CreateInstanceExportTask": ("export-instance-task",),
-    "ec2:CreateMacSystemIntegrityProtectionModificationTask": ("mac-modification-task",),
-    "ec2:CreateTransitGatewayPeeringAttachment": ("transit-gateway-attachment",),
-    "ec2:CreateTransitGatewayVpcAttachment": ("transit-gateway-attachment",),
-    "ec2:ExportImage": ("export-image-task",),
-    "ec2:ImportInstance": ("instance", "volume"),
-    "ec2:PurchaseCapacityBlock": ("capacity-reservation",),
-    "ec2:RequestSpotFleet": ("spot-fleet-request",),
-    "ec2:CreateFlowLogs": ("vpc-flow-log",),
-}
 # AWS's guide of CloudWatch Logs: policies name a log group with `:*` for all actions but these.
 _NAME_LOG_GROUPS = frozenset(("logs:TagResource", "logs:UntagResource", "logs:ListTagsForResource"))
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
@@ -252,7 +95,7 @@ class ArnTemplate:
         self.kind, self.prefix = kind, action.prefix
         verb = action.name.partition(":")[2].lower()
         self.is_created = _is_created(action, kind)
-        self.is_needed = kind.required or kind.name in _ALSO_CREATED.get(action.name, ())
+        self.is_needed = kind.required or kind.name in ALSO_CREATED.get(action.name, ())
         self._is_about = _plain(kind.name).removesuffix("s") in verb
         is_group = self.prefix == "logs" and kind.name == "log-group" and action.name not in _NAME_LOG_GROUPS
         self._end = ":*" if is_group else ""
@@ -265,7 +108,7 @@ class ArnTemplate:
             "".join(f"{literal.replace('%', '%%')}%s" for literal in self._literals[:-1]) + self._literals[-1] + self._end
         )
         self._pattern = re.compile(self._expression()).fullmatch
-        self._defaults = {} if is_of_tags(action) else _DEFAULTS.get(action.name) or _DEFAULTS.get(self.prefix, {})
+        self._defaults = {} if is_of_tags(action) else DEFAULTS.get(action.name) or DEFAULTS.get(self.prefix, {})
 
     def _expression(self) -> str:
         """A variable matches a text without slashes and colons; the last variable matches the rest."""
@@ -287,11 +130,11 @@ class ArnTemplate:
                 kind = _plain(self.kind.name)
                 found[variable] = (*own, kind + "id", kind + "ids")
             else:
-                found[variable] = (plain, plain + "s", plain + "list", *(own or _ALIASES.get(plain, "").split()))
+                found[variable] = (plain, plain + "s", plain + "list", *(own or ALIASES.get(plain, "").split()))
         return found
 
     def _aliases(self, variable: str) -> list[str]:
-        of_type, of_service = _ALIASES_OF.get(f"{self.prefix}:{self.kind.name}", {}), _ALIASES_OF.get(self.prefix, {})
+        of_type, of_service = ALIASES_OF.get(f"{self.prefix}:{self.kind.name}", {}), ALIASES_OF.get(self.prefix, {})
         return (of_type.get(variable) or of_service.get(variable, "")).split()
 
     @cached_property
@@ -456,11 +299,6 @@ def is_of_tags(action: Action) -> bool:
     return "Tag" in action.name
 
 
-def ec2_type(id_: str) -> str:
-    """Return the type of an id of EC2 by its prefix, "" for an unknown one."""
-    return EC2_TYPES.get(id_.rpartition("-")[0], "")
-
-
 def _plain(kind: str) -> str:
     return re.sub("[-_ /]", "", kind).lower()
 
@@ -491,7 +329,7 @@ def _name_in(arn: str, variable: str, service: str, origin: RequestOrigin) -> st
 
 def _is_created(action: Action, kind: ResourceType) -> bool:
     """Whether a call of the action creates a resource of the type, which has no id yet."""
-    if kind.name in _ALSO_CREATED.get(action.name, ()):
+    if kind.name in ALSO_CREATED.get(action.name, ()):
         return True
     verb = action.name.partition(":")[2]
     return verb.startswith(_CREATES) and _plain(kind.name) in verb.lower()

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from fastiam.aws_data.catalog import Action
-from fastiam.sources.sdk_calls.special_operations import member
+from fastiam.sources.sdk_calls.parameter_arns import member
 
 Value = str | bool | list[str] | None  # None: the key is absent
 Keys = dict[str, Value]

@@ -18,18 +18,11 @@ from fastiam.sources.cloudtrail.named_resources import names_of, resource_finder
 from fastiam.sources.cloudtrail.passed_roles import role_parameters_of
 from fastiam.sources.sdk_calls.arn_templates import Names, RequestOrigin
 from fastiam.sources.sdk_calls.call_keys import CALLED_VIA, Keys, keys_of
+from fastiam.sources.sdk_calls.data_operations import Need, delete_request, objects_to_delete
 from fastiam.sources.sdk_calls.event_actions import VERSIONED, actions_of_event
-from fastiam.sources.sdk_calls.special_operations import (
-    Need,
-    add_arns,
-    bucket_arn,
-    delete_request,
-    key_arn,
-    object_arn,
-    objects_to_delete,
-    reader_of,
-    tagged_on_creation,
-)
+from fastiam.sources.sdk_calls.parameter_arns import bucket_arn, key_arn, object_arn
+from fastiam.sources.sdk_calls.resource_operations import tagged_on_creation
+from fastiam.sources.sdk_calls.special_operations import add_arns, reader_of
 
 _AT_THE_TOP = frozenset(("s3", "sts", "dynamodb", "sqs", "sns", "kms", "lambda", "secretsmanager"))
 # the service that gets a role, where the operation has one
