@@ -88,7 +88,8 @@ def requests():
         who = rng.choice([sessions[i], sessions[i], f"arn:aws:sts::{ACCOUNT}:assumed-role/r{i % ROLES}/bare{k % 400}", role(i)])
         action = rng.choice(["s3:GetObject", "s3:GetX", f"s3:GetX{k}", f"sqs:S{'abcdefgh'[k % 8]}{k % 50}", f"made{k}:Up"])
         queue = f"arn:aws:sqs:eu-west-1:{ACCOUNT}:q{rng.randrange(40)}"
-        what = queue if action.startswith("sqs") else f"arn:aws:s3:::b/{j}/{k}"
+        function = f"arn:aws:lambda:eu-west-1:{ACCOUNT}:function:f{k // 2}:{k}"  # the directory is asked what governs it
+        what = queue if action.startswith("sqs") else function if action.startswith("made") else f"arn:aws:s3:::b/{j}/{k}"
         rows.append((who, action, what, {f"aws:RequestTag/t{k % 500}": "v"} if k % 3 == 0 else {}))
     return rows
 
@@ -203,6 +204,18 @@ def test_sessions_are_interned_while_other_threads_decide(snapshot, requests, ex
         return ask
 
     together(*(arrivals(seed) for seed in range(THREADS - 2)), *(singles(engine, requests, expected, seed) for seed in range(2)))
+
+
+@pytest.mark.parametrize("part", ["", ":live"], ids=["a function", "an alias"])
+def test_resource_that_two_threads_miss_is_added_once(snapshot, part):
+    """What a running batch may read of it does not change."""
+    engine, arn = Engine.from_snapshot(snapshot), f"arn:aws:lambda:eu-west-1:{ACCOUNT}:function:f{part}"
+    engine.resolver.add_resource(arn)
+    added = engine.stats()["resources"]
+    engine.resolver.add_resource(arn)
+    assert engine.stats()["resources"] == added
+    engine.resolver.add_resource(arn.replace("function:f", "function:g"))
+    assert engine.stats()["resources"] == added + 1
 
 
 @pytest.mark.parametrize("coded", [False, True], ids=["lists", "a dictionary"])  # which all threads read at once

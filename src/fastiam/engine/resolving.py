@@ -132,10 +132,11 @@ class Resolver:
             return self.compiler.principal(self.names, profile)
 
     def add_resource(self, arn: str) -> None:
-        """Add what the directory knows of a resource."""
+        """Add what the directory knows of a resource, unless another thread has added it: batches may read what is there."""
         facts = self.snapshot.facts(arn)
         with self.lock, self.compiler.building():
-            self.names.fact(utf8(arn), self.compiler.record(facts, asked=arn), facts.start)
+            if not self.names.has_fact(utf8(arn), facts.start):
+                self.names.fact(utf8(arn), self.compiler.record(facts, asked=arn), facts.start)
 
     def key_id(self, name: str) -> int:
         """Return the id of a context key by any spelling; NOT_READ or NOT_READ_ONE if no statement reads it."""

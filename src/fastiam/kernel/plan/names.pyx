@@ -165,6 +165,11 @@ cdef class Names:
         view(self)
         return self.tables._find(&self.account_ids, id)
 
+    def has_fact(self, bytes text, str start=""):
+        """Whether the result of the directory is cached where `fact` would cache it."""
+        view(self)
+        return self.tables._find(&self.facts, start_key(start) or text) != NONE
+
     def size_bytes(self):
         """The memory of the names."""
         cdef uint64_t total = self.template_bytes
