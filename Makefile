@@ -194,7 +194,7 @@ docs: build $(VENV)/bench-extra
 # The documentation as a site, in build/site. A broken link or a page outside of the navigation fails.
 site: build $(VENV)/docs-extra
 	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict --quiet
-	$(RUN) -m pytest tests/unit/docs/test_site.py
+	SITE=build/site $(RUN) -m pytest tests/unit/docs/test_site.py
 
 # The packages of an extra, on first use.
 $(VENV)/%-extra: pyproject.toml | build
