@@ -51,6 +51,7 @@ cdef class Core:
     cdef uint32_t keys_known
     cdef bint grew
     cdef uint32_t n_misses                           # since the size of the run-time cache was last compared with its bound
+    cdef uint64_t n_resizes                          # of the tables, when a plan was last built for a single call
     cdef bint always_general_path                    # every call takes the general path
 
     cdef int _refresh(self) except -1
@@ -68,6 +69,8 @@ cdef class Core:
     cdef tuple _session(self, object session)
     cdef int _principal_number(self, Workspace* w, object principal, str action, Call* c) except -1
     cdef int _action_number(self, str action, Call* c) except -1
+    cdef int _build_plan(self, const Call* c, const RawDecision* a, uint64_t generation) except -1
+    cdef int _build_missing_plan(self, Workspace* w, const RawDecision* a) except -1
     cdef int _resolve_miss(self, int status, Call* c, RawDecision* a, uint64_t generation, tuple request, bint* checked) except -1
     cdef bint _point(self, Workspace* w, Call* c, _Declared declared) except -1
     cdef int _decide(

@@ -370,15 +370,28 @@ cdef class Core:
         c.action = &self.tables.t.classes[c.action_class]
         return 0
 
+    cdef int _build_plan(self, const Call* c, const RawDecision* a, uint64_t generation) except -1:
+        """Build the plan that an attempt misses, which was made in a generation of the tables."""
+        cdef PlanKey key = PlanKey(a.missing, c.action_class, c.action_name, a.missing_flag)
+        with self.lock:  # one builder at a time
+            if generation == self.tables.generation:  # else the numbers of the attempt have been dropped
+                self.tables.build_plans(&key, 1)
+        return 0
+
+    cdef int _build_missing_plan(self, Workspace* w, const RawDecision* a) except -1:
+        """Build the plan that the fast path misses. The next call checks the bound of the cache, if the tables have taken memory."""
+        self._build_plan(&w.call, a, self.tables.generation)
+        clear(&w.frame)
+        self.grew |= self.tables.n_resizes != self.n_resizes
+        self.n_resizes = self.tables.n_resizes
+        view(self.names)
+        return 0
+
     cdef int _resolve_miss(self, int status, Call* c, RawDecision* a, uint64_t generation, tuple request, bint* checked) except -1:
         """Make ready for another attempt, or raise."""
-        cdef PlanKey key
         self.grew = True
         if status == MISSING:
-            key = PlanKey(a.missing, c.action_class, c.action_name, a.missing_flag)
-            with self.lock:  # one builder at a time
-                if generation == self.tables.generation:  # else the numbers of the attempt have been dropped
-                    self.tables.build_plans(&key, 1)
+            self._build_plan(c, a, generation)
         elif status == NO_FACTS:
             self.resolver.add_resource(request[2])
         elif status == UNCHECKED:
@@ -627,6 +640,7 @@ cdef class Core:
         cdef Workspace* w
         cdef RawDecision a
         cdef Py_ssize_t i = 0
+        cdef int status
         cdef bint is_plain = unknown is ()
         rows = listed(requests)
         ahead.is_active = False
@@ -641,10 +655,16 @@ cdef class Core:
                     return found
                 decided = None
                 if is_plain and (ahead.is_active or is_ready(self, w)):
-                    if decide_list_item(
+                    status = decide_list_item(
                         &ahead, w, &a, &self.names.t, <PyObject*>self.key_ids, <PyObject*>rows, i, seconds, reasons
-                    ) == DONE:
+                    )
+                    if status == DONE:
                         decided = self._cached_decision(w, &w.call, &a) if reasons else a.outcome == ALLOW
+                    elif status == MISSING:
+                        self._build_missing_plan(w, &a)
+                        flush_pipeline(&ahead)
+                        ahead.n_fast = 0
+                        continue
                     clear(&w.frame)
                 if decided is None:
                     flush_pipeline(&ahead)
@@ -687,15 +707,18 @@ cdef object allowed_positional(
     cdef Call c
     cdef RawDecision a
     cdef int64_t seconds = INT64_MIN if now is None else epoch_seconds(now)
+    cdef int status = MISSING
     cdef Workspace* w = take(self)
-    if unknown is () and is_ready(self, w):
-        if decide_single_fast(
-            w, &a, &self.names.t, <PyObject*>self.key_ids, <PyObject*>principal, <PyObject*>action, <PyObject*>resource,
-            <PyObject*>context, <PyObject*>resource_account, seconds, False,
-        ) == DONE:
-            give(self, w)
-            return a.outcome == ALLOW
     try:
+        while status == MISSING and unknown is () and is_ready(self, w):
+            status = decide_single_fast(
+                w, &a, &self.names.t, <PyObject*>self.key_ids, <PyObject*>principal, <PyObject*>action, <PyObject*>resource,
+                <PyObject*>context, <PyObject*>resource_account, seconds, False,
+            )
+            if status == DONE:
+                return a.outcome == ALLOW
+            if status == MISSING:
+                self._build_missing_plan(w, &a)
         self._decide_general(w, &c, &a, principal, action, resource, context, resource_account, seconds, False, unknown, [])
         return a.outcome == ALLOW
     finally:
@@ -709,15 +732,19 @@ cdef object decision_positional(
     cdef RawDecision a
     cdef list keep
     cdef int64_t seconds = INT64_MIN if now is None else epoch_seconds(now)
+    cdef int status = MISSING
     cdef Workspace* w = take(self)
     found = None
     try:
-        if unknown is () and is_ready(self, w):
-            if decide_single_fast(
+        while status == MISSING and unknown is () and is_ready(self, w):
+            status = decide_single_fast(
                 w, &a, &self.names.t, <PyObject*>self.key_ids, <PyObject*>principal, <PyObject*>action, <PyObject*>resource,
                 <PyObject*>context, <PyObject*>resource_account, seconds, True,
-            ) == DONE:
+            )
+            if status == DONE:
                 found = self._decision_of(w, &w.call, &a)
+            elif status == MISSING:
+                self._build_missing_plan(w, &a)
         while found is None:
             keep = []
             self._decide_general(w, &c, &a, principal, action, resource, context, resource_account, seconds, True, unknown, keep)

@@ -125,6 +125,7 @@ cdef class Vectors:
     cdef uint64_t region_size
     cdef public int readers
     cdef public uint64_t version
+    cdef uint64_t n_resizes    # grows whenever a vector gets other memory
     cdef public uint32_t index_from
     cdef uint32_t n_checked    # keys that were there before they could contradict what is known
 

@@ -158,6 +158,7 @@ cdef class Vectors:
         v.data = data
         v.is_mapped = False
         v.capacity = narrow32(capacity)
+        self.n_resizes += 1
         self.sync()                                      # another thread may decide before the builder is done
         return 0
 
