@@ -169,9 +169,8 @@ class Decisions:
     errors
         row to error, for rows with outcome ERROR, ascending. A row with several errors has one of them.
     missing_keys
-        condition keys that statements read and no column supplied, with the number of rows in which they were read. Statements
-        that are not evaluated read nothing. If several would give the same decision, the ones that are evaluated may differ from
-        one batch to the next. A slice has none.
+        condition keys that statements read and no column supplied, with the number of rows concerned (D75): those with a
+        statement whose action matches, whether or not the decision needs it. A slice has none.
 
     Notes
     -----

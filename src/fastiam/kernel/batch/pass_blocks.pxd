@@ -26,6 +26,7 @@ from fastiam.kernel.decide.fast_path cimport (
 )
 from fastiam.kernel.decide.layers cimport find_records, find_special_rules, load_resource_plans
 from fastiam.kernel.decide.locate cimport may_name_provider
+from fastiam.kernel.decide.missing_keys cimport count_block, count_call
 from fastiam.kernel.decide.resource_facts cimport fetch_texts, find_facts, look_up_facts, set_owners_from_column
 from fastiam.kernel.decide.row_driver cimport RowCursor, decide_general, set_row
 from fastiam.kernel.decide.zone_filter cimport account_at, load_limit_plans, prune_denies
@@ -100,6 +101,7 @@ cdef inline int decide_located(Call* c, const InputRange* rows, int64_t i, RawDe
     cdef Text owner = Text(NULL, 0)
     cdef int64_t lo, hi
     cdef int32_t k
+    cdef int status
     if rows.owners != NULL:
         item_text(rows.owners, rows.owner_first + i, &owner)
     for k in range(c.n_columns):                         # C5: one value where the registry has one
@@ -107,7 +109,10 @@ cdef inline int decide_located(Call* c, const InputRange* rows, int64_t i, RawDe
             row_items(c.columns[k].column, c.columns[k].first + i, &lo, &hi)
             if hi - lo > 1:
                 return BAD_CONTEXT
-    return attempt(c, a, &owner, checked)
+    status = attempt(c, a, &owner, checked)
+    if c.lacks_keys and status == DONE:
+        count_call(c)
+    return status
 
 
 cdef inline int decide_row(
@@ -409,6 +414,8 @@ cdef inline void run_block(ThreadState* s, Call* c, const InputRange* rows, int6
     mask_star_resources(b, &b.vectorized_rows)
     decide_listed(s, c, rows, first, at)
     decide_all_general(s, c, rows, first, at)
+    if c.lacks_keys:
+        count_block(s, c, rows, first, at, n)
 
 
 cdef inline bint may_read(const Call* c, const InputRange* rows, int64_t at, int64_t n) noexcept nogil:

@@ -9,12 +9,11 @@ from fastiam.kernel.decide.scratch cimport fit as fit_frame, free_frame, new_fra
 from fastiam.kernel.eval.key_columns cimport free_text_codes
 from fastiam.kernel.eval.memo cimport MIN_MEMO, MAX_MEMO, variables_are_principal_keys, rehash_memo, reads_template_key
 from fastiam.kernel.model.call cimport (
-    PS_LOADED, PrincipalState, ContextColumn, AtomMemo, N_KNOWN_FALSE, KnownFalse, HAS_ORG_LIMITS, Scratch, is_supplied,
+    PS_LOADED, PrincipalState, ContextColumn, AtomMemo, N_KNOWN_FALSE, KnownFalse, HAS_ORG_LIMITS, Scratch,
 )
 from fastiam.kernel.model.conditions cimport ATOM_FIXED, ATOM_U, Atom, F
 from fastiam.kernel.model.ids cimport NONE, ONE, Range
 from fastiam.kernel.model.keys cimport KEY_PRINCIPAL, KEY_REGION, Key, OF_OWNER, has_trait
-from fastiam.kernel.model.missing_keys cimport CountedRows
 from fastiam.kernel.model.plan cimport PATH_GENERAL
 from fastiam.kernel.model.string_table cimport PoolText
 from fastiam.kernel.model.tables cimport TablesC
@@ -131,27 +130,34 @@ cdef class _PrincipalStates:
 
 
 cdef int reserve_counts(ThreadState* thread_state, uint32_t n_keys) except -1:
-    """Reserve counts of the rows that read keys which no column supplies; other calls may have added keys since the last pass."""
+    """Reserve counts of the rows whose plans read keys which no column supplies; other calls may have added keys since the last pass."""
     cdef Scratch* s = &thread_state.frame.s
     cdef uint32_t room = n_keys + (n_keys >> 1) + 64
     cdef int64_t* counts
-    cdef CountedRows* rows
+    cdef int64_t* rows
     if n_keys <= thread_state.n_counted:
         return 0
     counts = <int64_t*>realloc(s.missing_key_counts, <size_t>room * 8)
     if counts == NULL:
         raise MemoryError()
     s.missing_key_counts = counts
-    rows = <CountedRows*>calloc(room, sizeof(CountedRows))
+    rows = <int64_t*>realloc(s.counted_row, <size_t>room * 8)
     if rows == NULL:
         raise MemoryError()
-    if thread_state.n_counted:
-        memcpy(rows, s.counted_rows, <size_t>thread_state.n_counted * sizeof(CountedRows))
-    free(s.counted_rows)
-    s.counted_rows = rows
+    s.counted_row = rows
+    memset(rows + thread_state.n_counted, 0, <size_t>(room - thread_state.n_counted) * 8)
     memset(counts + thread_state.n_counted, 0, <size_t>(room - thread_state.n_counted) * 8)
     thread_state.n_counted = room
     return 0
+
+
+cdef bint lacks_keys(const Scratch* s, const TablesC* t) noexcept:
+    """Whether no column supplies some key that plans read."""
+    cdef uint32_t key
+    for key in range(min(t.n_read, t.n_keys)):
+        if t.is_read[key] and s.sources[key] < 0:
+            return True
+    return False
 
 
 cdef int reserve_names(NameMemo* memo, int64_t n) except -1:
@@ -291,10 +297,7 @@ cdef class _ThreadStates:
                     thread_state.frame.s.template_bits |= <uint64_t>1 << i
 
     cdef int _fit_filter_bit(self, ThreadState* thread_state, const TablesC* t, uint32_t conditions, uint64_t bit) except -1:
-        """Let the bit of a block not hold where one of its conditions is known not to.
-
-        A condition that comes after the reading of a key under which rows are counted is not used.
-        """
+        """Let the bit of a block not hold where one of its conditions is known not to."""
         cdef const Atom* atom
         cdef const Key* key
         cdef uint32_t only = conditions ^ ONE, i
@@ -316,8 +319,6 @@ cdef class _ThreadStates:
                 self._fit_column(&thread_state.columns[at], &thread_state.frame.s.atom_memo[ids[i]], bit)
             elif at < 0 and (has_trait(key, 1 << KEY_PRINCIPAL | OF_OWNER) or (key.source == KEY_REGION and atom.flags & ATOM_FIXED)):
                 thread_state.frame.s.atom_memo[ids[i]].filter_bits |= bit
-            if at < 0 and not is_supplied(key):
-                return 0
         return 0
 
     cdef int _fit_column(self, ContextColumn* column, AtomMemo* atom_memo, uint64_t bit) except -1:
@@ -400,7 +401,7 @@ cdef class _ThreadStates:
         del left[MAX_UNUSED_BYTES:]
 
     cdef int take_missing_keys(self, uint32_t n_keys, list names, dict missing_keys) except -1:
-        """Add the rows that read keys which no column supplied, by the name of the key; the counts start from 0 again."""
+        """Add the rows whose plans read keys which no column supplied, by the name of the key; the counts start from 0 again."""
         cdef int64_t* missing_key_counts
         cdef uint32_t key
         cdef int i
@@ -417,7 +418,7 @@ cdef class _ThreadStates:
         cdef int i
         for i in range(self.n):
             if self.of[i].n_counted:
-                memset(self.of[i].frame.s.counted_rows, 0, <size_t>self.of[i].n_counted * sizeof(CountedRows))
+                memset(self.of[i].frame.s.counted_row, 0, <size_t>self.of[i].n_counted * 8)
 
     cdef list take_deferred(self):
         """The rows that need the GIL, in their order."""

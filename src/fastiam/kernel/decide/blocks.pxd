@@ -11,14 +11,14 @@ from fastiam.kernel.columns.column cimport Column, TEXT_32, TEXT_CONST, TEXT_VIE
 from fastiam.kernel.decide.fast_path cimport load_principal_state
 from fastiam.kernel.decide.scratch cimport Frame
 from fastiam.kernel.model.call cimport LIMITED_TEMPLATE, PS_CHECK_KEYS, PS_LOADED, PS_LIMITED, Call, PrincipalState, ContextColumn, HAS_ORG_LIMITS
-from fastiam.kernel.model.missing_keys cimport WINDOW_BITS
 from fastiam.kernel.model.plan_lookup cimport cell_key, find_plan_by_key, plan_at
 from fastiam.kernel.model.string_table cimport touch_name, prefetch_slot, touch_text, hashed_name, table_find, table_hash
 from fastiam.kernel.model.tables cimport *
 
 
 cdef enum:
-    BLOCK = 1 << WINDOW_BITS
+    BLOCK_BITS = 9
+    BLOCK = 1 << BLOCK_BITS
     LIST_BITS = 48             # a list of deciding keys: number of the thread, then where it starts
 
 

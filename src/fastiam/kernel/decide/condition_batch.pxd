@@ -6,19 +6,18 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 from fastiam.kernel.base.text cimport Text, prefetch, read_ahead
 from fastiam.kernel.columns.column cimport item_code, item_text, row_items, value_text
-from fastiam.kernel.decide.blocks cimport BLOCK, Block, HAS_TAGS, prefetch_value
+from fastiam.kernel.decide.blocks cimport BLOCK, BLOCK_BITS, Block, HAS_TAGS, prefetch_value
 from fastiam.kernel.decide.row_driver cimport RowCursor, row_inputs
 from fastiam.kernel.decide.step_queue cimport select_step, enqueue, drain_queue
 from fastiam.kernel.eval.conditions cimport presence_truth
 from fastiam.kernel.eval.key_columns cimport prefetch_code, touch_text_code, row_code, find_text_code
 from fastiam.kernel.eval.memo cimport RowInputs, record_known_false, memo_slot_principal_only, memo_slot, memo_truth
 from fastiam.kernel.model.call cimport Call, ContextColumn, KeyValues, AtomMemo, DEP_PRINCIPAL_ONLY
-from fastiam.kernel.model.missing_keys cimport WINDOW_BITS
 from fastiam.kernel.model.tables cimport *
 
 
 cdef enum:
-    CONDITION_INDEX_SHIFT = WINDOW_BITS  # in an item of the queue, above the row: the index of the condition of the op
+    CONDITION_INDEX_SHIFT = BLOCK_BITS  # in an item of the queue, above the row: the index of the condition of the op
     ROW_MASK = BLOCK - 1
     MAX_LIST_VALUES = 8        # values of a list
 
@@ -184,7 +183,7 @@ cdef inline void evaluate_conditions(Block* b, RowCursor* l, int64_t row) noexce
             else:
                 truth = value_truth(c, q.atom[j], column, &q.text[j], 1)
         elif atom_memo != NULL and q.memo[j] != NULL:
-            truth = <uint32_t>(1 + memo_truth(c, q.atom[j], q.memo[j], q.key[j], l.first + row + i))
+            truth = <uint32_t>(1 + memo_truth(q.memo[j], q.key[j]))
             if truth == F + 1 and atom_memo[q.atom[j]].filter_bits:  # memoized for another principal of the account, or before the filter was made
                 basis = row_inputs(b, i, row + i, False)
                 record_known_false(c, q.atom[j], &basis)

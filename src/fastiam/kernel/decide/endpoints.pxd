@@ -15,11 +15,11 @@ from fastiam.kernel.decide.zone_filter cimport layer_plan
 from fastiam.kernel.eval.group_filter cimport has_literals
 from fastiam.kernel.eval.key_columns cimport row_code
 from fastiam.kernel.eval.memo cimport RowInputs, MEMO_VALUE_BITS, resource_dependencies, memo_find, memo_slot
-from fastiam.kernel.model.call cimport Call, ContextColumn, is_supplied
-from fastiam.kernel.model.conditions cimport ATOM_FIXED, Atom, T
+from fastiam.kernel.model.call cimport Call, ContextColumn
+from fastiam.kernel.model.conditions cimport T
 from fastiam.kernel.model.ids cimport NONE, ONE, Range
 from fastiam.kernel.model.match_ops cimport (
-    MATCHOP_ENDS_ONLY, MATCHOP_HAS_PRINCIPAL, MatchOp, STEP_CONDITION, STEP_MATCHED, STEP_GROUP_FILTER, STEP_INDEX_PROBE, STEP_FULL_EVAL,
+    MATCHOP_ENDS_ONLY, MATCHOP_HAS_PRINCIPAL, MatchOp, STEP_CONDITION, STEP_MATCHED, STEP_GROUP_FILTER,
 )
 from fastiam.kernel.model.plan cimport PLAN_HAS_PROGRAM, Plan, PATH_GENERAL
 from fastiam.kernel.model.string_table cimport table_find
@@ -70,7 +70,7 @@ cdef inline RowInputs principal_inputs(const Block* b, bint pruning, uint32_t i,
 
 
 cdef inline bint is_known_true(Call* c, uint32_t id, const RowInputs* q) noexcept nogil:
-    """Whether a condition is known to hold by the value of a column, or by the principal, and nothing is to be counted."""
+    """Whether a condition is known to hold by the value of a column, or by the principal."""
     cdef const ContextColumn* column
     cdef const uint64_t* memo
     cdef uint64_t key = 0
@@ -98,30 +98,8 @@ cdef inline bint all_hold(Call* c, uint32_t conditions, const RowInputs* q) noex
     return True
 
 
-cdef inline bint reads_no_missing_key(const Call* c, const MatchOp* f) noexcept nogil:
-    """Whether a statement surely reads no key under which rows are counted: it may be left out then, if a later one holds."""
-    cdef Range block = Range(0, 1)
-    cdef uint32_t only = f.conditions ^ ONE, i
-    cdef const uint32_t* ids = &only
-    cdef const Atom* atom
-    if f.first == STEP_GROUP_FILTER:
-        return True
-    if f.first == STEP_FULL_EVAL or f.first == STEP_INDEX_PROBE or f.flags & MATCHOP_ENDS_ONLY:
-        return False
-    if f.conditions == NONE:
-        return True
-    if not f.conditions & ONE:
-        block = c.t.condition_lists[f.conditions]
-        ids = c.t.atom_lists + block.first
-    for i in range(block.n):
-        atom = &c.t.atoms[ids[i]]
-        if not atom.flags & ATOM_FIXED or (c.s.sources[atom.key] < 0 and not is_supplied(&c.t.keys[atom.key])):
-            return False
-    return True
-
-
 cdef inline bint cannot_match(const RowCursor* l, const MatchOp* f) noexcept nogil:
-    """Whether a statement surely does not apply by its resource, so that nothing else of it is read."""
+    """Whether a statement surely does not apply by its resource."""
     return has_literals(f) and not needs_full_eval(l, f) and (l.facts & FACTS_STAR or not op_literals_match(l, f))
 
 
@@ -154,7 +132,7 @@ cdef inline uint32_t passes(const Block* b, RowCursor* l, const Plan* plan, cons
             return PASSES
         if cannot_match(l, f) or (k < plan.n_deny_ops and (b.known_false[l.i] >> f.filter_bit) & 1):
             continue
-        if k < plan.n_deny_ops or not reads_no_missing_key(l.c, f):
+        if k < plan.n_deny_ops:
             return MAY_DENY
     return MAY_DENY
 

@@ -125,7 +125,7 @@ cdef inline int given_truth(ThreadState* s, RowCursor* l, uint32_t id, bint has_
         store_code_truth(c, id, slot, truth)
     else:
         q = RowInputs(l.row, s.block.principal_id[l.i], NONE, NONE, NULL, 0)  # the column has a value: the resource determines nothing
-        memoize_truth(c, id, &q, truth, False)
+        memoize_truth(c, id, &q, truth)
     return truth
 
 
@@ -157,7 +157,7 @@ cdef inline bint atom_accepted(ThreadState* s, RowCursor* l, uint32_t id, uint8_
     l.c.action = &l.c.t.classes[s.block.cls[l.i]]
     if has_text_code:
         q = row_inputs(s.block, l.i, l.row, l.has_tags)
-        truth = memoized_truth(l.c, id, &q, l.first + l.row)
+        truth = memoized_truth(l.c, id, &q)
     if truth == NOT_RESIDUAL:
         truth = given_truth(s, l, id, has_text_code)
     if truth == NOT_RESIDUAL:

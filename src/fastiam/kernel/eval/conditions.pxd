@@ -150,7 +150,7 @@ cdef inline int atom_truth(Call* c, uint32_t id) noexcept nogil:
                 q.region_end = NO_REGION + 1 if c.is_star else c.resource.data + c.colons[3]
             if c.n_constants:
                 q.constants = narrow32(c.constants - c.t.constants)
-            result = memoized_truth(c, id, &q, c.batch_row)
+            result = memoized_truth(c, id, &q)
         if result != NOT_RESIDUAL:
             return result
     if atom.flags & ATOM_U:
@@ -171,7 +171,7 @@ cdef inline int atom_truth(Call* c, uint32_t id) noexcept nogil:
     if slot != NULL:
         store_code_truth(c, id, slot, result)
     elif c.s.atom_memo != NULL:
-        memoize_truth(c, id, &q, result, found.n == 0)
+        memoize_truth(c, id, &q, result)
     return result
 
 

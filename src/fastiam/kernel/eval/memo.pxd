@@ -17,15 +17,14 @@ from fastiam.kernel.model.actions cimport ACT_GLOBAL, ACT_PASS_ROLE
 from fastiam.kernel.model.call cimport (
     Call, ContextColumn, AtomMemo, MAX_REGION, N_KNOWN_FALSE, N_REGIONS, KnownFalse, DEP_NULL_RESOURCE_KEYS, DEP_NULL_OWNER, DEP_NULL_OTHER,
     DEP_NULL_REGION, DEP_NULL_CALLED_VIA, DEP_NULL_PRINCIPAL, DEP_PRINCIPAL_ONLY, DEP_CROSS_BATCH, DEP_COMPUTED, DEP_MEMOIZABLE, DEP_TEMPLATE_KEY,
-    DEP_PRINCIPAL, Region, Scratch, is_supplied,
+    DEP_PRINCIPAL, Region, Scratch,
 )
 from fastiam.kernel.model.conditions cimport ATOM_FIXED, Atom, F
 from fastiam.kernel.model.ids cimport NONE
 from fastiam.kernel.model.keys cimport (
-    KEY_DEFAULT, KEY_ENDPOINT, KEY_IAM_TAG, KEY_PRINCIPAL, KEY_REGION, KEY_RESOURCE, KEY_RESOURCE_ACCOUNT, KEY_TAG_KEYS, KEY_VIA_SERVICE, Key,
+    KEY_ENDPOINT, KEY_IAM_TAG, KEY_PRINCIPAL, KEY_REGION, KEY_RESOURCE, KEY_RESOURCE_ACCOUNT, KEY_TAG_KEYS, KEY_VIA_SERVICE, Key,
     LASTING, OF_NOTHING, OF_OWNER, OF_PRINCIPAL, has_trait,
 )
-from fastiam.kernel.model.missing_keys cimport count_row
 from fastiam.kernel.model.tables cimport TablesC
 
 
@@ -33,7 +32,7 @@ cdef enum:
     MAX_ATOM_MEMO_BYTES = 1 << 24  # bytes that a thread keeps arrays of truths in
     MIN_MEMO = 1 << 12
     MAX_MEMO = 1 << 20
-    MEMO_VALUE_BITS = 3        # of a memoized truth
+    MEMO_VALUE_BITS = 2        # of a memoized truth
     EPOCH_BITS = 4
 
 
@@ -135,8 +134,7 @@ cdef inline uint32_t variable_dependencies(const Call* c, const Atom* atom) noex
     cdef uint32_t dependencies = DEP_MEMOIZABLE, key = next_variable(c.t, atom, &left), of_key
     while key != NONE:
         of_key = null_dependencies(c, key)
-        # nor is a key that rows are counted under: they are counted where the condition is evaluated
-        if c.s.sources[key] >= 0 or of_key & ~<uint32_t>DEP_NULL_PRINCIPAL or not is_supplied(&c.t.keys[key]):
+        if c.s.sources[key] >= 0 or of_key & ~<uint32_t>DEP_NULL_PRINCIPAL:
             return 0
         if of_key:
             dependencies |= DEP_PRINCIPAL
@@ -355,22 +353,16 @@ cdef inline uint64_t* memo_slot(const Call* c, uint32_t id, const RowInputs* q, 
     return memo_bucket(s, key[0])
 
 
-cdef inline int memo_truth(const Call* c, uint32_t id, const uint64_t* slot, uint64_t key, int64_t batch_row) noexcept nogil:
-    """The memoized truth of an atom; -1 if there is none. The row is counted under the key that no column supplies."""
+cdef inline int memo_truth(const uint64_t* slot, uint64_t key) noexcept nogil:
+    """The memoized truth of an atom; -1 if there is none."""
     cdef const uint64_t* entry = NULL if slot == NULL else memo_find(slot, key)
-    cdef uint32_t unsupplied
-    if entry == NULL:
-        return -1
-    if entry[0] & 4:
-        unsupplied = c.t.atoms[id].key
-        count_row(&c.s.counted_rows[unsupplied], &c.s.missing_key_counts[unsupplied], batch_row)
-    return <int>(entry[0] & 3)
+    return -1 if entry == NULL else <int>(entry[0] & 3)
 
 
-cdef inline int memoized_truth(const Call* c, uint32_t id, const RowInputs* q, int64_t batch_row) noexcept nogil:
+cdef inline int memoized_truth(const Call* c, uint32_t id, const RowInputs* q) noexcept nogil:
     cdef uint64_t key = 0
     cdef const uint64_t* slot = memo_slot(c, id, q, &key)
-    return memo_truth(c, id, slot, key, batch_row)
+    return memo_truth(slot, key)
 
 
 cdef inline void add_known_false(Scratch* s, uint16_t* number, uint64_t bits, bint is_own_account) noexcept nogil:
@@ -411,23 +403,22 @@ cdef inline bint is_region_from_resource(const ContextColumn* column, int64_t ro
 
 
 cdef inline void record_region_known_false(const Call* c, uint32_t id, const RowInputs* q) noexcept nogil:
-    """Let the bits of a condition not hold for resources of a region, where it does not; where there is none, rows are counted."""
+    """Let the bits of a condition not hold for resources of a region, where it does not."""
     cdef uint32_t number = region_number(c, q)
     if number != NONE and number != 0:
         c.s.known_false_by_region[number] |= c.s.atom_memo[id].filter_bits
         c.s.known_false_by_region[0] |= c.s.atom_memo[id].filter_bits
 
 
-cdef inline void memoize_truth(const Call* c, uint32_t id, const RowInputs* q, int truth, bint is_absent) noexcept nogil:
+cdef inline void memoize_truth(const Call* c, uint32_t id, const RowInputs* q, int truth) noexcept nogil:
     """Memoize the truth of an atom for the rows to come."""
     cdef uint64_t key
     cdef uint64_t* slot = memo_slot(c, id, q, &key)
     cdef const Key* k = &c.t.keys[c.t.atoms[id].key]
     cdef int32_t at = c.s.sources[c.t.atoms[id].key]
     cdef const ContextColumn* column = NULL if at < 0 else &c.columns[at]
-    cdef bint counts = at < 0 and not is_supplied(k) and (is_absent or k.source == KEY_DEFAULT)
     if slot != NULL:
-        memo_put(c.s, slot, key << MEMO_VALUE_BITS | <uint64_t>counts << 2 | <uint64_t>truth)
+        memo_put(c.s, slot, key << MEMO_VALUE_BITS | <uint64_t>truth)
         if truth == F:
             record_known_false(c, id, q)
         if truth == F and c.s.atom_memo[id].filter_bits and k.source == KEY_REGION and is_region_from_resource(column, q.row):

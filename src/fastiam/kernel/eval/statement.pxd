@@ -3,7 +3,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t
 
 from fastiam.kernel.model.decision cimport LAYER_VPCE
 from fastiam.kernel.base.invariants cimport promise
-from fastiam.kernel.model.call cimport Call, KeyValues, must_count_read, peek
+from fastiam.kernel.model.call cimport Call, KeyValues, fetch
 from fastiam.kernel.eval.conditions cimport conditions_hold
 from fastiam.kernel.eval.principal cimport UNDETERMINED_SHIFT, counted_classes, exempt, lists_no_level, principal_classes
 from fastiam.kernel.eval.term_hashes cimport (
@@ -108,19 +108,6 @@ cdef inline const StatementEntry* first_text(
     return best if slot == NULL else first_in_posting_list(c, run, listed_in(c.t, slot), slot.n, accept, best)
 
 
-cdef inline const StatementEntry* first_reading(
-    Call* c, const StatementRun* run, const PostingSlot* slot, uint32_t key, uint8_t accept, const StatementEntry* best
-) noexcept nogil:
-    """`first_in_posting_list` over entries none of which counts without a key, up to one that reads it."""
-    cdef const uint32_t* listed = listed_in(c.t, slot)
-    cdef uint32_t i
-    for i in range(slot.n):
-        if not must_count_read(c, key):
-            break
-        best = first_in_posting_list(c, run, listed + i, 1, accept, best)
-    return best
-
-
 cdef inline const StatementEntry* first_by_condition(
     Call* c, const StatementRun* run, const Index* index, const PostingSlot* slot, uint8_t accept, const StatementEntry* best
 ) noexcept nogil:
@@ -131,10 +118,8 @@ cdef inline const StatementEntry* first_by_condition(
     cdef uint32_t k, n = NONE
     if c.unknown != NULL:
         return first_in_posting_list(c, run, listed_in(c.t, slot), slot.n, accept, best)
-    peek(c, split.key, 0, &found)
-    if found.n == 0:
-        best = first_reading(c, run, slot, split.key, accept, best)
-    else:
+    fetch(c, split.key, 0, &found)
+    if found.n:
         if found.n == 1 and not found.is_multi and not found.is_conflict:
             n = text_hashes(c.t, index, slot, &found.texts[0], hashes)
         if n == NONE:                                    # U, or several texts

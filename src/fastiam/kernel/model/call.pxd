@@ -18,9 +18,8 @@ from fastiam.kernel.model.ids cimport NONE
 from fastiam.kernel.model.keys cimport (
     CONSTANT_CONFLICT, CONSTANT_MULTI, Constant, KEY_CALLED_FIRST, KEY_CALLED_LAST, KEY_CALLER, KEY_DEFAULT, KEY_ENDPOINT, KEY_EPOCH, KEY_IAM_TAG,
     KEY_MFA, KEY_MFA_AGE, KEY_PRINCIPAL, KEY_REGION, KEY_RESOURCE, KEY_RESOURCE_ACCOUNT, KEY_RESOURCE_ORG, KEY_RESOURCE_ORG_PATHS, KEY_SOURCE_ORG,
-    KEY_SOURCE_ORG_PATHS, KEY_TAG_KEYS, KEY_TIME, KEY_VIA_SERVICE, Key, NOT_SUPPLIED, has_trait,
+    KEY_SOURCE_ORG_PATHS, KEY_TAG_KEYS, KEY_TIME, KEY_VIA_SERVICE, Key,
 )
-from fastiam.kernel.model.missing_keys cimport CountedRows, count_row, is_counted
 from fastiam.kernel.model.plan cimport Plan
 from fastiam.kernel.model.principals cimport KIND_USER, Principal
 from fastiam.kernel.model.resources cimport Endpoint
@@ -187,14 +186,14 @@ cdef struct Scratch:           # what a thread needs while it decides; reused fr
     uint64_t* known_false_by_region  # of each region by its number, for its resources; the first are those of all of them
     int64_t atom_memo_bytes    # what the truths in `atom_memo` take
     # memo by atom with principal, record, owner, region or text code; dropped by `memo_epoch`, or with `principal_states`; gives 1.3 to 4.9 times
-    uint64_t* truth_memo       # and truths by a key: key << 3 | whether the row is to be counted << 2 | truth
+    uint64_t* truth_memo       # and truths by a key: key << 2 | truth
     uint32_t truth_memo_mask
     uint32_t n_evicted         # of these were evicted for lack of capacity
     uint32_t memo_epoch        # of the keys that mean something
     Region* regions            # that these keys name by their place
     int32_t* sources           # slot or column of a key, -1: not given
-    int64_t* missing_key_counts  # rows that read a key which no column supplied, or NULL
-    CountedRows* counted_rows  # those of a key that were counted last
+    int64_t* missing_key_counts  # rows whose plans read a key which no column supplies (D75), or NULL
+    int64_t* counted_row       # and of each key the last of these rows, plus 1
     uint32_t n_call_truths
     uint32_t n_sources
     uint32_t stamp
@@ -255,6 +254,7 @@ cdef struct Call:
     uint8_t has_wide           # truths of some column are not kept by its codes, or it has lists
     uint8_t has_texts          # some column is plain text
     uint8_t gives_tags         # some column gives tags of resources, which a record may contradict (K1)
+    uint8_t lacks_keys         # no column supplies some key that plans read: rows are counted under it
     uint8_t gives_owners       # some column gives the account of the resource, or its organization
     int64_t row                # of the range
     int64_t batch_row
@@ -530,26 +530,8 @@ cdef inline bint is_withheld(const Call* c, const Key* k) noexcept nogil:
     return k.is_resource_tag and c.action.flags & ACT_PASS_ROLE
 
 
-cdef inline bint is_supplied(const Key* k) noexcept nogil:
-    """Whether the absence of a key is knowledge: its source is the model or the clock, not the caller."""
-    return not has_trait(k, NOT_SUPPLIED)
-
-
-cdef inline bint must_count_read(const Call* c, uint32_t key) noexcept nogil:
-    """Whether the row is to be counted under a key once something reads it, and was not yet: no column supplies it."""
-    cdef const Key* k = &c.t.keys[key]
-    if c.s.missing_key_counts == NULL or is_counted(&c.s.counted_rows[key], c.batch_row):
-        return False
-    return c.s.sources[key] < 0 and not is_supplied(k) and not is_withheld(c, k)
-
-
-cdef inline void count_read(Call* c, uint32_t key, bint is_absent) noexcept nogil:
-    if must_count_read(c, key) and (is_absent or c.t.keys[key].source == KEY_DEFAULT):
-        count_row(&c.s.counted_rows[key], &c.s.missing_key_counts[key], c.batch_row)
-
-
-cdef inline void peek(Call* c, uint32_t key, int depth, KeyValues* out) noexcept nogil:
-    """`fetch`, which does not count as reading the key."""
+cdef inline void fetch(Call* c, uint32_t key, int depth, KeyValues* out) noexcept nogil:
+    """The values of a key; `n` is 0 where it is absent. `depth` picks the scratch list: 0 condition, 1 variable."""
     cdef const Key* k = &c.t.keys[key]
     promise(key < c.t.n_keys)
     out.n = 0
@@ -567,10 +549,3 @@ cdef inline void peek(Call* c, uint32_t key, int depth, KeyValues* out) noexcept
                 derive(c, &c.t.keys[k.other], k.other, depth, out)
     else:
         derive(c, k, key, depth, out)
-
-
-cdef inline void fetch(Call* c, uint32_t key, int depth, KeyValues* out) noexcept nogil:
-    """The values of a key; `n` is 0 where it is absent. `depth` picks the scratch list: 0 condition, 1 variable."""
-    peek(c, key, depth, out)
-    if c.s.missing_key_counts != NULL:
-        count_read(c, key, out.n == 0)

@@ -46,6 +46,9 @@ cdef struct TablesC:
     const MatchOp* match_ops
     const uint64_t* deny_filters  # of each row: 0 where it has no denies
     const uint32_t* filter_conditions  # the conditions of a deny that each bit stands for, as in `MatchOp`
+    const Range* plan_reads    # of each plan, in `read_keys`: the keys that it reads and a caller may supply (`kernel.decide.missing_keys`)
+    const uint32_t* read_keys
+    const uint8_t* is_read     # of each key: some plan reads it
     const StatementRun* runs
     const Index* indexes
     const TermShape* shapes
@@ -55,6 +58,7 @@ cdef struct TablesC:
     const ConditionSplit* index_splits
     const uint64_t* index_filters
     uint32_t n_filter_conditions
+    uint32_t n_read            # entries of `is_read`
     uint32_t n_atoms
     uint32_t n_keys
     uint32_t key_changes       # goes up with each key, and where one that was there may contradict what is known (K1) from now on

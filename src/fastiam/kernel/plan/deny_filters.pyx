@@ -3,10 +3,8 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from fastiam.kernel.base.invariants cimport narrow8
 from fastiam.kernel.model.decision cimport LAYER_SCP
-from fastiam.kernel.model.call cimport is_supplied
 from fastiam.kernel.eval.memo cimport variables_are_principal_keys
 from fastiam.kernel.model.tables cimport *
-from fastiam.kernel.eval.unknown cimport next_variable_token, variable_index
 
 
 cdef class DenyFilterBuilder(MatchPrograms):
@@ -34,55 +32,15 @@ cdef class DenyFilterBuilder(MatchPrograms):
             elif f.first == STEP_GROUP_FILTER:
                 continue
             for j in range(n):
-                if self._reads_no_missing_key(f + j):
-                    f[j].filter_bit = self._filter_bit(
-                        f[j].conditions, FILTER_BITS if f[j].flags >> MATCHOP_LAYER_SHIFT <= LAYER_SCP else NON_ORG_FILTER_BITS
-                    )
+                f[j].filter_bit = self._filter_bit(
+                    f[j].conditions, FILTER_BITS if f[j].flags >> MATCHOP_LAYER_SHIFT <= LAYER_SCP else NON_ORG_FILTER_BITS
+                )
                 filter_bits |= <uint64_t>1 << f[j].filter_bit
                 if index != NULL and f[j].filter_bit == FILTER_BIT_ALWAYS:
                     index.has_deny_filter = False
         if filter_bits >> FILTER_BIT_ALWAYS:
             return FILTER_ALWAYS
         return filter_bits
-
-    cdef bint _reads_no_missing_key(self, const MatchOp* f):
-        """Whether all that comes before the conditions of a statement surely reads no key under which rows are counted."""
-        cdef const StatementEntry* e = <const StatementEntry*>self.entries.data + f.entry
-        cdef const Pattern* p
-        cdef Range element = Range(0, 1)
-        cdef uint32_t i, only = e.resources ^ ONE
-        cdef const uint32_t* members = &only
-        if f.first != STEP_FULL_EVAL:
-            return not f.flags & MATCHOP_ENDS_ONLY or self._variables_need_no_context(f.text, f.size)
-        if e.flags & ~<uint8_t>(ENTRY_DENY | ENTRY_NOT_RESOURCE):
-            return False
-        if e.resources == NONE:
-            return True
-        if not e.resources & ONE:
-            element = (<const Range*>self.resource_elements.data)[e.resources]
-            members = <const uint32_t*>self.pattern_lists.data + element.first
-        for i in range(element.n):
-            p = <const Pattern*>self.patterns.data + members[i]
-            if not self._variables_need_no_context(p.text, p.size):
-                return False
-            if p.crossing != NONE:
-                p = <const Pattern*>self.patterns.data + p.crossing
-                if not self._variables_need_no_context(p.text, p.size):
-                    return False
-        return True
-
-    cdef bint _variables_need_no_context(self, uint32_t text, uint32_t size):
-        """Whether the variables of a pattern surely read no key that a request alone gives, under which rows are counted."""
-        cdef const uint8_t* p = <const uint8_t*>self.pool.data + text
-        cdef const uint8_t* end = p + size
-        cdef const Key* key
-        p = next_variable_token(p, end)
-        while p != NULL:
-            key = <const Key*>self.keys.data + (<const Variable*>self.variables.data)[variable_index(p)].key
-            if not is_supplied(key):
-                return False
-            p = next_variable_token(p + VARIABLE_TOKEN_SIZE, end)
-        return True
 
     cdef int _store_filter(self, uint64_t filter_bits) except -1:
         """Of the last plan. One that was not finished, for lack of memory, has a filter that prunes nothing."""

@@ -32,5 +32,9 @@ cdef class Planner(DenyFilterBuilder):
     cdef bint _is_plan(self, uint32_t number)
     cdef int _append_plan(self, bint whole) except -1
     cdef Plan _summarize_plan(self, uint32_t first, uint32_t n)
+    cdef int _store_reads(self, const Plan* plan) except -1
+    cdef int _read_atom(self, uint32_t id) except -1
+    cdef int _read_variables(self, uint32_t text, uint32_t size) except -1
+    cdef int _read_key(self, uint32_t key) except -1
     cdef void _find_paths(self, Plan* plan)
     cdef bint _may_mean_services(self, const Plan* plan)

@@ -9,6 +9,7 @@ from fastiam.kernel.base.invariants cimport narrow16, narrow32
 from fastiam.kernel.base.text cimport hash_bytes, mix, prefetch
 from fastiam.kernel.eval.glob cimport glob
 from fastiam.kernel.model.decision cimport LAYER_RCP, LAYER_RESOURCE
+from fastiam.kernel.eval.unknown cimport VariableCursor, next_variable, next_variable_token, variable_index
 from fastiam.kernel.model.plan_lookup cimport cell_key, find_plan, grid_cell
 from fastiam.kernel.model.tables cimport *
 from fastiam.kernel.storage.vectors cimport LIMIT, Vector, emptied, fastiam_publish, free_items
@@ -77,6 +78,7 @@ cdef class Planner(DenyFilterBuilder):
         if self.plans.n == 0:
             (<Plan*>self._push(&self.plans))[0] = self._summarize_plan(0, 0)  # of all that are not there yet
             self._store_filter(0)
+            self._push(&self.plan_reads)
         self._resize(&cells, capacity)
         self._release(self.cells.data)
         self.cells = cells
@@ -397,6 +399,74 @@ cdef class Planner(DenyFilterBuilder):
             self._build_program(plan)
         self._find_paths(plan)
         self._store_filter(self._filter_of(plan))
+        self._store_reads(plan)
+        return 0
+
+    # -- the keys that a plan reads and that a caller may supply (D75) ---------------------------------------------------------
+
+    cdef int _store_reads(self, const Plan* plan) except -1:
+        """Of the last plan. One that was not finished, for lack of memory, reads nothing."""
+        cdef const StatementRun* runs = <const StatementRun*>self.runs.data + plan.first
+        cdef const StatementEntry* e
+        cdef const Pattern* p
+        cdef Range element
+        cdef const uint32_t* members
+        cdef uint32_t i, j, k, only, last
+        while self.plan_reads.n < self.plans.n:
+            (<Range*>self._push(&self.plan_reads))[0] = Range(self.read_keys.n, 0)
+        last = self.plans.n - 1
+        self.sync()                                      # ops may have moved the pool
+        for i in range(plan.n):
+            for j in range(runs[i].n):
+                e = <const StatementEntry*>self.entries.data + runs[i].first + j
+                if e.conditions != NONE:
+                    only, element, members = e.conditions ^ ONE, Range(0, 1), &only
+                    if not e.conditions & ONE:
+                        element = (<const Range*>self.condition_lists.data)[e.conditions]
+                        members = <const uint32_t*>self.atom_lists.data + element.first
+                    for k in range(element.n):
+                        self._read_atom(members[k])
+                if e.resources != NONE:
+                    only, element, members = e.resources ^ ONE, Range(0, 1), &only
+                    if not e.resources & ONE:
+                        element = (<const Range*>self.resource_elements.data)[e.resources]
+                        members = <const uint32_t*>self.pattern_lists.data + element.first
+                    for k in range(element.n):           # a pattern that crosses colons has the same variables
+                        p = <const Pattern*>self.patterns.data + members[k]
+                        self._read_variables(p.text, p.size)
+        (<Range*>self.plan_reads.data)[last].n = self.read_keys.n - (<Range*>self.plan_reads.data)[last].first
+        return 0
+
+    cdef int _read_atom(self, uint32_t id) except -1:
+        cdef const Atom* atom = <const Atom*>self.atoms.data + id
+        cdef VariableCursor left = VariableCursor(0, NULL, NULL)
+        cdef uint32_t key = atom.key
+        while key != NONE:
+            self._read_key(key)
+            key = next_variable(&self.t, atom, &left)
+        return 0
+
+    cdef int _read_variables(self, uint32_t text, uint32_t size) except -1:
+        cdef const uint8_t* p = <const uint8_t*>self.pool.data + text
+        cdef const uint8_t* end = p + size
+        p = next_variable_token(p, end)
+        while p != NULL:
+            self._read_key((<const Variable*>self.variables.data)[variable_index(p)].key)
+            p = next_variable_token(p + VARIABLE_TOKEN_SIZE, end)
+        return 0
+
+    cdef int _read_key(self, uint32_t key) except -1:
+        """Append a key to those of the last plan, once, unless its absence is knowledge."""
+        cdef uint32_t i
+        if not has_trait(<const Key*>self.keys.data + key, NOT_SUPPLIED):
+            return 0
+        for i in range((<const Range*>self.plan_reads.data)[self.plan_reads.n - 1].first, self.read_keys.n):
+            if (<const uint32_t*>self.read_keys.data)[i] == key:
+                return 0
+        self._number(&self.read_keys, key)
+        if key >= self.is_read.n:
+            self._push(&self.is_read, key + 1 - self.is_read.n)
+        (<uint8_t*>self.is_read.data)[key] = True
         return 0
 
     cdef Plan _summarize_plan(self, uint32_t first, uint32_t n):

@@ -113,7 +113,7 @@ cdef class Vectors:
     cdef NameTable action_names
     cdef Vector entries, runs, indexes, shapes, index_items, index_slots, index_lists, index_splits, index_filters
     cdef Vector terms, pattern_terms
-    cdef Vector plans, grid, match_ops, deny_filters, filter_conditions
+    cdef Vector plans, grid, match_ops, deny_filters, filter_conditions, plan_reads, read_keys, is_read
     cdef Vector cells, plan_slots
     cdef Vector stamps, scratch_denies, scratch_allows, scratch_runs
     cdef Vector draft_patterns, term_counts, placed

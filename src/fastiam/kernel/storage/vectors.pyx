@@ -70,6 +70,9 @@ cdef list VECTORS = [
     ("match_ops", sizeof(MatchOp), CACHE),
     ("deny_filters", 8, CACHE),
     ("filter_conditions", 4, CACHE),
+    ("plan_reads", sizeof(Range), CACHE),
+    ("read_keys", 4, CACHE),
+    ("is_read", 1, CACHE),
     ("cells", sizeof(PlanCell), WORK),
     ("plan_slots", sizeof(StringSlot), WORK),
     ("stamps", 4, WORK),
@@ -255,6 +258,10 @@ cdef class Vectors:
         t.deny_filters = <const uint64_t*>self.deny_filters.data
         t.filter_conditions = <const uint32_t*>self.filter_conditions.data
         t.n_filter_conditions = self.filter_conditions.n
+        t.plan_reads = <const Range*>self.plan_reads.data
+        t.read_keys = <const uint32_t*>self.read_keys.data
+        t.is_read = <const uint8_t*>self.is_read.data
+        t.n_read = self.is_read.n
         t.runs = <const StatementRun*>self.runs.data
         t.indexes = <const Index*>self.indexes.data
         t.shapes = <const TermShape*>self.shapes.data

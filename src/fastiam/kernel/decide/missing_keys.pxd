@@ -1,0 +1,130 @@
+"""Counts of the rows whose plans read a key that no column supplies (D75), each row once under each key. Header only.
+
+A row reads the keys of all plans of the policies that govern it, whether or not its decision needs them. It is counted once it is decided:
+on the general path when that ends, else at the end of its block.
+"""
+from libc.stdint cimport int64_t, uint32_t
+
+from fastiam.kernel.columns.column cimport value_text
+from fastiam.kernel.decide.blocks cimport Block, InputRange, PRINCIPAL_PLAN, ThreadState, record_of
+from fastiam.kernel.decide.combine cimport action_key, is_always_allowed, rcp_applies, resource_policy_governs, scp_applies
+from fastiam.kernel.decide.endpoints cimport NAMED, row_endpoint
+from fastiam.kernel.decide.fast_path cimport FACTS_HAS_RECORD, FACTS_STAR, colon_offset
+from fastiam.kernel.decide.layers cimport governs
+from fastiam.kernel.decide.row_driver cimport RowCursor, load_call, set_row
+from fastiam.kernel.decide.zone_filter cimport find_rcp, layer_plan
+from fastiam.kernel.eval.unknown cimport is_unknown
+from fastiam.kernel.model.call cimport (
+    Call, ENDPOINT_KNOWN, KeyValues, PS_ANONYMOUS, PS_FAST, PS_NO_ACCOUNT, PrincipalState, fetch, is_withheld,
+)
+from fastiam.kernel.model.plan_lookup cimport find_plan
+from fastiam.kernel.model.tables cimport *
+
+
+cdef inline bint is_absent_anyway(const Key* k, bint has_tags) noexcept nogil:
+    """Whether a key that no column supplies is absent, or its default, whatever else the row has."""
+    if k.is_principal_fixed or k.is_template_key:
+        return False
+    return not has_tags if k.source == KEY_RESOURCE else has_trait(k, OF_NOTHING)
+
+
+cdef inline bint names_region(const RowCursor* l) noexcept nogil:
+    """Whether the resource of a row has a region."""
+    return not l.facts & FACTS_STAR and l.text[colon_offset(l.facts, 3) - 1] != 58
+
+
+cdef inline bint is_absent(ThreadState* s, RowCursor* l, const InputRange* rows, uint32_t key) noexcept nogil:
+    """Whether a key that no column supplies is absent, or its default. `s` and `rows` are NULL on the general path."""
+    cdef Call* c = l.c
+    cdef const Key* k = &c.t.keys[key]
+    cdef KeyValues found
+    if not l.taken and is_absent_anyway(k, l.has_tags):
+        return True
+    if not l.taken:
+        if rows.facts != NULL and not l.facts & FACTS_STAR:  # rows that flags decide have no text yet
+            value_text(rows.resources, s.block.what[l.i], &s.block.text[l.i])
+            l.text = <const uint8_t*>s.block.text[l.i].data
+        if k.source == KEY_REGION and names_region(l):
+            return False
+        load_call(s, l)
+    if c.unknown != NULL and is_unknown(c, key):
+        return False
+    fetch(c, key, 0, &found)
+    return found.n == 0 or k.source == KEY_DEFAULT
+
+
+cdef inline void count_reads(ThreadState* s, RowCursor* l, const InputRange* rows, const Plan* plan) noexcept nogil:
+    """Count the row at hand under the keys that one of its plans reads."""
+    cdef Call* c = l.c
+    cdef Range reads = c.t.plan_reads[plan - c.t.cells.plans]
+    cdef uint32_t i, key
+    for i in range(reads.n):
+        key = c.t.read_keys[reads.first + i]
+        if c.s.sources[key] >= 0 or c.s.counted_row[key] == c.batch_row + 1 or is_withheld(c, &c.t.keys[key]):
+            continue
+        if is_absent(s, l, rows, key):
+            c.s.counted_row[key] = c.batch_row + 1
+            c.s.missing_key_counts[key] += 1
+
+
+cdef inline void count_policies(RowCursor* l, bint applies, uint32_t policy_set) noexcept nogil:
+    """The same, of the plan of a policy set where it governs the row."""
+    if applies and policy_set != NONE:
+        count_reads(NULL, l, NULL, find_plan(l.c.t, policy_set, action_key(l.c, policy_set)))
+
+
+cdef inline void count_call(Call* c) noexcept nogil:
+    """Count a row that the general path has decided, unless that needs no policies."""
+    cdef RowCursor l
+    if not c.principal.flags & P_KNOWN or is_always_allowed(c) or (c.action.flags >> (ACT_FORBID_SHIFT + c.principal.credential)) & 1:
+        return
+    l.c = c
+    l.taken = True
+    count_policies(&l, True, c.principal.principal_set)
+    count_policies(&l, scp_applies(c), c.principal.scp_set)
+    count_policies(&l, resource_policy_governs(c), c.resource_set)
+    count_policies(&l, rcp_applies(c), c.rcp_set)
+    if c.endpoint_state == ENDPOINT_KNOWN:
+        count_policies(&l, c.principal.kind != KIND_SVC, c.endpoint.policy_set)
+
+
+cdef inline void count_row(ThreadState* s, RowCursor* l, const InputRange* rows) noexcept nogil:
+    """Count the row at hand of a block."""
+    cdef Block* b = s.block
+    cdef Call* c = l.c
+    cdef const TablesC* t = c.t
+    cdef const PrincipalState* w = b.principal_state[l.i]
+    cdef uint32_t i = l.i, endpoint, record
+    cdef const Plan* plan
+    c.batch_row = l.first + l.row
+    c.action = &t.classes[b.cls[i]]
+    count_reads(s, l, rows, b.plans[PRINCIPAL_PLAN][i])
+    count_reads(s, l, rows, layer_plan(t, w.scp_set, b.cls[i], b.name[i]))
+    if c.action.flags & ACT_RCP and w.flags & PS_FAST:
+        find_rcp(t, w, b.owner[i], b.cls[i], b.name[i], &plan)
+        count_reads(s, l, rows, plan)
+    if l.facts & FACTS_HAS_RECORD:
+        record = record_of(b, i)
+        if record != NONE and governs(&t.records[record], c.action.flags) and not c.action.flags & ACT_PASS_ROLE:
+            count_reads(s, l, rows, layer_plan(t, t.records[record].policy_set, b.cls[i], b.name[i]))
+    if s.has_endpoints and w.flags & (PS_NO_ACCOUNT | PS_ANONYMOUS) != PS_NO_ACCOUNT:  # it does not count for services
+        endpoint = row_endpoint(t, &c.columns[c.s.sources[t.key_source_vpce]], l.row)
+        if endpoint >= NAMED:
+            count_reads(s, l, rows, layer_plan(t, t.endpoints[endpoint - NAMED].policy_set, b.cls[i], b.name[i]))
+
+
+cdef inline void count_block(ThreadState* s, Call* c, const InputRange* rows, int64_t first, int64_t at, int64_t n) noexcept nogil:
+    """Count the rows of a block that are decided in it, except for those of the general path."""
+    cdef Block* b = s.block
+    cdef RowCursor l
+    cdef uint32_t i, j
+    l.c = c
+    l.pool = c.t.pool
+    l.colons = NULL
+    l.first = first
+    for j in range(b.general_rows.n):
+        b.path[b.general_rows.rows[j]] = PATH_GENERAL
+    for i in range(<uint32_t>n):
+        if not b.path[i] & PATH_GENERAL and s.answers.outcome[first + at + i] != 255:
+            set_row(b, &l, at, i)
+            count_row(s, &l, rows)
