@@ -7,7 +7,7 @@ of two patterns with a common text. An unknown variable matches any text in a su
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -86,12 +86,17 @@ def resource_pattern_set(
         return None
     if grants and (read.padded or read.mixed_type and read.fields[1] == ("iam",)):
         return None
-    exact = not read.padded and not read.mixed_type and not any(isinstance(token, Variable) for token in rest)
+    is_mixed = read.mixed_type and (read.fields[1] == ("iam",) or not _is_literal(read.fields[1]))  # R9 is about IAM alone
+    exact = not read.padded and not is_mixed and not any(isinstance(token, Variable) for token in rest)
     symbols = _symbols(tuple(Wildcard.ANY if isinstance(token, Variable) else token for token in rest))
     fields = pattern.split(":", 5)
     text = ":".join(fields[:5]) + ":" + "".join(map(_text_of, rest)) if len(fields) == 6 else pattern + ":*" * read.padded
     written = _joined(tuple(map(_symbols, read.fields[: read.n_written - 1]))) if read.n_written < 6 else None
     return PatternSet(text, (*(_symbols(field) for field in read.fields), symbols), exact, written)
+
+
+def _is_literal(field: Sequence[object]) -> bool:
+    return len(field) == 1 and isinstance(field[0], str)
 
 
 def intersects_patterns(patterns: Iterable[PatternSet], inverted: bool, one: PatternSet) -> bool:

@@ -13,6 +13,7 @@ from fastiam.boto3.recorded import CheckedRequest, SeenCall
 from fastiam.model.logged_calls import LoggedOutcome
 
 _REGION, _TAG = "aws:RequestedRegion", "aws:RequestTag/"
+_NO_STREAM = ":log-stream:"
 _Conditions = tuple[tuple[str, str], ...]
 
 
@@ -86,6 +87,10 @@ def _statements(requests: Sequence[CheckedRequest], conditions: bool) -> Iterato
 def _pattern(request: CheckedRequest) -> str:
     """Return the ARN of a request as a pattern. Keys of objects are literal, other `*` stand for an id that is not known yet."""
     resource = str(request.resource)
+    if resource.endswith(_NO_STREAM):  # as AWS's guide names a log group
+        return resource.removesuffix(_NO_STREAM) + ":*"
+    if ":secretsmanager:" in resource:
+        return request.forms[0] if request.forms else resource
     if ":s3:" not in resource:
         return resource
     return "".join(f"${{{char}}}" if char in "*?$" else char for char in resource)

@@ -41,6 +41,9 @@ class CheckedRequest:
         why there is no decision, else "".
     presigned
         a URL was signed, and nothing was sent.
+    forms
+        patterns with a resource each, where the call lacks an id of the resource: `stack/app/*`, or `secret:db-??????` for the
+        secret `db`.
     """
 
     call: int
@@ -53,6 +56,7 @@ class CheckedRequest:
     decision: CallDecision | None
     note: str = ""
     presigned: bool = False
+    forms: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)

@@ -67,6 +67,17 @@ class RequestDecider:
         RequestValueError
             a block that enforces has a key that contradicts what the engine knows.
         """
+        found = self._decided(request, facts, engine, state, is_presigned)
+        return replace(found, forms=request.forms) if request.forms else found
+
+    def _decided(
+        self,
+        request: SdkRequest,
+        facts: CallFacts,
+        engine: AnalysisEngine | None,
+        state: OpenState | None,
+        is_presigned: bool,
+    ) -> CheckedRequest:
         principal = facts.principal
         keys = self._keys(request, facts)
         if engine is None or principal is None:
@@ -86,7 +97,7 @@ class RequestDecider:
         if found is None and request.action == PASS_ROLE and not lookup.may_pass_roles(principal):
             return facts.request(request.action, None, keys, CallDecision(Outcome.IMPLICIT_DENY, Layer.IDENTITY))
         resource = lookup.full((found,))[0] if found is not None else None
-        candidates = [resource or "*"] if found is not None else self._candidates(engine, principal, request)
+        candidates = self._candidates(engine, principal, request) if resource is None or request.forms else [resource]
         unknown = unknown_keys(action_data(request.action), frozenset(map(fold, keys)), request.closed)
         if is_presigned and "aws:useragent" not in map(fold, keys):  # another program uses the URL
             unknown = (*unknown, "aws:useragent")
@@ -107,14 +118,16 @@ class RequestDecider:
 
     def _candidates(self, engine: AnalysisEngine, principal: str | Session, request: SdkRequest) -> list[str]:
         """Return resources that stand for all that the request may be about, none if policies distinguish them."""
-        if isinstance(principal, Session) and principal.policies:
-            return []
+        own = engine.snapshot.principal(principal).session_policies if isinstance(principal, Session) else None
         found: list[str] = []
         for form in request.forms:
             key = request.action, form
-            if key not in self._representatives:
-                self._representatives[key] = representatives(engine.snapshot, *key)
-            resources = self._representatives[key]
+            if own or key not in self._representatives:
+                resources = representatives(engine.snapshot, *key, session_policies=own or ())
+            else:
+                resources = self._representatives[key]
+            if not own:
+                self._representatives[key] = resources
             if resources is None:
                 return []
             found += resources

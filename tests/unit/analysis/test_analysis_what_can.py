@@ -338,6 +338,8 @@ def test_pattern_sets_are_compared_by_matching_texts(one: str, two: str, text: s
         ("arn:aws:sqs:eu-west-1:1:q", "arn:aws:sqs:*", True),
         ("arn:aws:sqs:*:1:q", "arn:aws:sqs:eu-west-1:1:q", False),
         ("arn:aws:iam::1:user/x", "arn:aws:iam::1:u*", False),  # R9: undetermined
+        ("arn:aws:sns:eu-west-1:1:a-x", "arn:aws:sns:eu-west-1:1:a-*", True),  # R9 is about IAM
+        ("arn:aws:iam::1:user/x", "arn:aws:i*::1:u*", False),
     ],
 )
 def test_resource_pattern_is_subset_of_another(inner: str, outer: str, expected: bool) -> None:

@@ -256,7 +256,7 @@ RESOURCES = [
     ("dynamodb:Query", {"tableName": "t", "indexName": "i"}, [f"arn:aws:dynamodb:eu-west-1:{ACCOUNT}:table/t/index/i"]),
     ("dynamodb:GetItem", {"tableName": "t"}, [f"arn:aws:dynamodb:eu-west-1:{ACCOUNT}:table/t"]),
     ("sns:Publish", {"topicArn": f"arn:aws:sns:eu-west-1:{ACCOUNT}:t"}, [f"arn:aws:sns:eu-west-1:{ACCOUNT}:t"]),
-    ("logs:DeleteLogGroup", {"logGroupName": "/a/b"}, [f"arn:aws:logs:eu-west-1:{ACCOUNT}:log-group:/a/b:*"]),
+    ("logs:DeleteLogGroup", {"logGroupName": "/a/b"}, [f"arn:aws:logs:eu-west-1:{ACCOUNT}:log-group:/a/b:log-stream:"]),
     ("ssm:GetParameter", {"name": "/a/b"}, [f"arn:aws:ssm:eu-west-1:{ACCOUNT}:parameter/a/b"]),
     ("ssm:ListTagsForResource", {"resourceType": "Parameter", "resourceId": "/a/b"},
      [f"arn:aws:ssm:eu-west-1:{ACCOUNT}:parameter//a/b".replace("//", "/")]),

@@ -34,7 +34,7 @@ def directory(*statements: dict[str, Any]) -> fastiam.Directory:
 
 
 def outcome(
-    policies: Any, service: str, operation: str, parameters: dict[str, Any], **options: Any
+    policies: Any, service: str, operation: str, parameters: dict[str, Any], resource: str | None = None, **options: Any
 ) -> tuple[str, tuple[str, ...]]:
     client = SESSION.create_client(service, region_name="eu-west-1")
     with Stubber(client) as stubber, fastiam.boto3.enforce(policies, depends="deny", **{"principal": USER} | options) as calls:
@@ -44,7 +44,7 @@ def outcome(
         except ClientError:
             pass
     (request,) = calls.requests
-    assert request.resource is None and request.decision is not None
+    assert request.resource == resource and request.decision is not None
     return request.decision.outcome.name, request.decision.depends_on
 
 
@@ -94,13 +94,96 @@ def test_metrics_have_no_resource_or_a_dataset() -> None:
     assert outcome(directory(statement(f"arn:aws:cloudwatch:eu-west-1:{A}:dataset/*")), *put) == OPEN
 
 
-def test_session_policies_leave_the_resource_open() -> None:
+def test_session_policies_may_distinguish_resources_too() -> None:
     made = directory(statement("*"))
     made.add_principal(ROLE, identity_policies=[{"Version": "2012-10-17", "Statement": [statement("*")]}])
-    narrow = {"Version": "2012-10-17", "Statement": [statement(f"{STACK}/app/1a")]}
     session = f"arn:aws:sts::{A}:assumed-role/app/run"
-    assert outcome(made, *DELETE, principal=fastiam.Session(session, kind="ROLE", issuer=ROLE)) == ALLOW
-    assert outcome(made, *DELETE, principal=fastiam.Session(session, kind="ROLE", issuer=ROLE, policies=[narrow])) == OPEN
+
+    def of_session(*resources: str) -> tuple[str, tuple[str, ...]]:
+        policies = [{"Version": "2012-10-17", "Statement": [statement(resource)]} for resource in resources] or None
+        return outcome(made, *DELETE, principal=fastiam.Session(session, kind="ROLE", issuer=ROLE, policies=policies))
+
+    assert of_session() == ALLOW
+    assert of_session(f"{STACK}/app/1a") == OPEN
+    assert of_session(f"{STACK}/app/*") == ALLOW
+    assert of_session(f"{STACK}/web/*") == DENY
+
+
+SECRET = f"arn:aws:secretsmanager:eu-west-1:{A}:secret:db"
+GET = ("secretsmanager", "get_secret_value", {"SecretId": "db"})
+SECRETS = [
+    ([statement(f"{SECRET}-??????")], ALLOW),
+    ([statement(f"{SECRET}-*")], ALLOW),
+    ([statement(SECRET)], DENY),
+    ([statement(f"{SECRET}-AbCdEf")], OPEN),
+    ([statement("*"), statement(f"{SECRET}-??????", "Deny")], ("EXPLICIT_DENY", ())),
+    ([statement("*"), statement(f"{SECRET}-AbCdEf", "Deny")], OPEN),
+    ([statement("*"), statement(SECRET, "Deny")], ALLOW),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("statements", "expected"), SECRETS, ids=range(len(SECRETS)))
+def test_secret_by_name_is_decided_for_each_suffix(
+    statements: list[dict[str, Any]], expected: tuple[str, tuple[str, ...]]
+) -> None:
+    assert outcome(directory(*statements), *GET, resource=SECRET) == expected
+
+
+def test_record_of_a_secret_determines_the_suffix_of_its_name() -> None:
+    made = directory(statement(f"{SECRET}-AbCdEf"))
+    made.add_resource(f"{SECRET}-AbCdEf")
+    assert outcome(made, *GET, resource=SECRET) == ALLOW
+    made.add_resource(f"{SECRET}-GhIjKl")
+    assert outcome(made, *GET, resource=SECRET) == OPEN
+
+
+def test_name_that_looks_like_a_suffix_has_one_too() -> None:
+    named, full = f"{SECRET}-secret", f"{SECRET}-secret-AbCdEf"
+    get = "secretsmanager", "get_secret_value"
+    for_all = directory(statement(f"{named}-??????"))
+    assert outcome(for_all, *get, {"SecretId": "db-secret"}, resource=named) == ALLOW
+    assert outcome(for_all, *get, {"SecretId": full}, resource=full) == ALLOW
+    assert outcome(directory(statement(f"{SECRET}-??????")), *get, {"SecretId": "db-secret"}, resource=named) == DENY
+    assert outcome(directory(statement(f"{SECRET}-??????")), *get, {"SecretId": named}, resource=named) == ALLOW
+
+
+def test_each_secret_of_a_batch_has_its_suffix() -> None:
+    get = "secretsmanager", "batch_get_secret_value", {"SecretIdList": ["db"]}
+    client = SESSION.create_client(get[0], region_name="eu-west-1")
+    allowed = [statement("*", action="secretsmanager:BatchGetSecretValue"), statement(f"{SECRET}-??????")]
+    with Stubber(client) as stubber, fastiam.boto3.enforce(directory(*allowed), principal=USER) as calls:
+        stubber.add_response(get[1], {})
+        client.batch_get_secret_value(**get[2])
+    assert [(each.resource, each.forms) for each in calls.requests] == [("*", ()), (SECRET, (f"{SECRET}-??????",))]
+
+
+def test_draft_names_a_secret_with_its_suffix_and_a_log_group_with_its_streams() -> None:
+    secrets, logs = (SESSION.create_client(name, region_name="eu-west-1") for name in ("secretsmanager", "logs"))
+    with Stubber(secrets) as one, Stubber(logs) as other, fastiam.boto3.record(account=A) as calls:
+        one.add_response("get_secret_value", {})
+        other.add_response("create_log_group", {})
+        secrets.get_secret_value(SecretId="db")
+        logs.create_log_group(logGroupName="/app")
+    (group, secret) = sorted(each["Resource"][0] for each in calls.policy().document["Statement"])
+    assert (secret, group) == (f"{SECRET}-??????", f"arn:aws:logs:eu-west-1:{A}:log-group:/app:*")
+
+
+def test_deny_on_the_streams_of_a_group_is_one_on_the_group() -> None:
+    group = f"arn:aws:logs:eu-west-1:{A}:log-group:/app"
+    call = "logs", "put_retention_policy", {"logGroupName": "/app", "retentionInDays": 7}
+    resource = f"{group}:log-stream:"
+    assert outcome(directory(statement(f"{group}:*")), *call, resource=resource) == ALLOW
+    assert outcome(directory(statement(group)), *call, resource=resource) == DENY
+    denied = directory(statement("*"), statement(f"{group}:log-stream:*", "Deny"))
+    assert outcome(denied, *call, resource=resource) == ("EXPLICIT_DENY", ())
+
+
+def test_tags_of_a_group_are_decided_by_its_name() -> None:
+    tag = {"ResourceId": "g", "ResourceType": "auto-scaling-group", "Key": "a"}
+    place = f"arn:aws:autoscaling:eu-west-1:{A}:autoScalingGroup"
+    call = "autoscaling", "create_or_update_tags", {"Tags": [tag]}
+    assert outcome(directory(statement(f"{place}:*:autoScalingGroupName/g")), *call) == ALLOW
+    assert outcome(directory(statement(f"{place}:*:autoScalingGroupName/h")), *call) == DENY
 
 
 def test_key_of_an_alias_may_be_of_another_account() -> None:

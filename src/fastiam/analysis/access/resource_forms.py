@@ -6,6 +6,7 @@ of the form with a record is one of those returned. So the other ones are decide
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import chain
 
 from fastiam.analysis.pattern_sets import PatternSet, action_pattern_set, intersects_patterns, resource_pattern_set
@@ -15,21 +16,27 @@ from fastiam.resolve.snapshot import Snapshot
 
 _MAX_RECORDS = 20
 _NO_ID = "id-that-the-call-does-not-contain"
+_SUFFIX = "-??????"  # of the ARN of a secret
 
 
-def representatives(snapshot: Snapshot, action: str, form: str) -> list[str] | None:
-    """Return resources that stand for all of a form, an ARN with `*`; None if policies or records distinguish too many."""
+def representatives(snapshot: Snapshot, action: str, form: str, *, session_policies: Iterable[Policy] = ()) -> list[str] | None:
+    """Return resources that stand for all of a form, an ARN with `*`; None if policies or records distinguish too many.
+
+    A form that ends in `-??????` is of a secret by name: one record determines it.
+    """
     if form == "*":
         return [form]
-    target, wanted = resource_pattern_set(form, False, {}, frozenset()), action_pattern_set(action)
-    if target is None or wanted is None:
-        return None
-    for policy in snapshot.policies():
-        if any(_divides(policy, statement, wanted, target) for statement in policy.statements):
-            return None
     matches = glob(form).fullmatch
     recorded = [arn for arn in chain((arn for arn, _ in snapshot.resources()), snapshot.entity_resources()) if matches(arn)]
-    return [form.replace("*", _NO_ID), *recorded] if len(recorded) <= _MAX_RECORDS else None
+    if form.endswith(_SUFFIX) and len(recorded) == 1:
+        return recorded
+    target, wanted = resource_pattern_set(form, False, {}, frozenset()), action_pattern_set(action)
+    if target is None or wanted is None or len(recorded) > _MAX_RECORDS:
+        return None
+    for policy in chain(snapshot.policies(), session_policies):
+        if any(_divides(policy, statement, wanted, target) for statement in policy.statements):
+            return None
+    return [form.replace("*", _NO_ID).replace("?", "x"), *recorded]
 
 
 def _divides(policy: Policy, statement: Statement, wanted: PatternSet, target: PatternSet) -> bool:

@@ -63,7 +63,7 @@ class ResourceFinder:
             arns = template.among(listed) or template.among(in_parameters) if listed or in_parameters else ()
             if arns:
                 found[template] = by_arn[template] = arns
-                if template.is_created and not listed and self._action.prefix not in _ARNS_OF_NAMES:
+                if template.has_source and not listed and self._action.prefix not in _ARNS_OF_NAMES:
                     found[template] = [*arns, *template.built(names, origin)]  # the ARN is of its source
             elif built := template.built(names, origin):
                 found[template] = built
@@ -192,7 +192,11 @@ def names_of(parameters: Any) -> Names:
             lower = key.lower()
             if isinstance(item, str):
                 if item:
-                    names.setdefault(name if lower == "content" else lower, []).append(item)
+                    if lower == "content":
+                        lower = name
+                    elif lower == "groupname" and name == "placement":
+                        lower = "placementgroupname"
+                    names.setdefault(lower, []).append(item)
                     if item.startswith("arn:"):
                         names.setdefault("", []).append(item)
             elif isinstance(item, (dict, list)):

@@ -101,7 +101,7 @@ class RequestPlan:
         parameters = decoded(raw)
         names, is_whole = names_of(parameters), parameters is None or is_visible(parameters)
         if self.actions and is_whole:
-            add_arns(self.actions[0].prefix, names, origin)
+            add_arns(self.actions[0].prefix, names, parameters, origin)
         source = names["x-amz-copy-source"][0] if "x-amz-copy-source" in names else None
         if source is not None and source in names.get("", ()):
             names[""].remove(source)  # not a resource of the action that writes

@@ -22,8 +22,8 @@ from typing import Any
 
 from fastiam.aws_data.catalog import Action, ResourceType
 from fastiam.runtime.forking import cached_property
-from fastiam.sources.sdk_calls.ec2_ids import ec2_type
-from fastiam.sources.sdk_calls.parameter_names import ALIASES, ALIASES_OF, ALSO_CREATED, DEFAULTS
+from fastiam.sources.sdk_calls.ec2_ids import ec2_type, ids_by_type
+from fastiam.sources.sdk_calls.parameter_names import ALIASES, ALIASES_OF, ALSO_CREATED, DEFAULTS, SOURCES
 
 
 class Names(dict[str, list[str]]):
@@ -52,6 +52,11 @@ class Names(dict[str, list[str]]):
                     found.setdefault("name", [own_name])
         return found
 
+    @cached_property
+    def ec2_ids(self) -> dict[str, list[str]]:
+        """The ids of EC2 in the parameters, by type."""
+        return ids_by_type(self)
+
 
 @dataclass(frozen=True, slots=True)
 class RequestOrigin:
@@ -67,7 +72,9 @@ _SUFFIXES = ("withpath", "withoutleadingslash")
 _IDS, _OWN_NAMES = ("id", "ids"), ("name", "names")  # `Identifier` may take a name in place of an id
 _OF_ANY_TYPE = frozenset((*_IDS, *_OWN_NAMES, "identifier", "resourcename"))
 _CREATES = ("Create", "Run", "Allocate", "Register", "Copy", "Import", "Request", "Put", "Start", "Upload")
-# AWS's guide of CloudWatch Logs: policies name a log group with `:*` for all actions but these.
+# CloudWatch Logs decides about a group as about a stream without a name ("on resource: ...:log-group:NAME:log-stream:" in its
+# messages), so that `log-group:NAME:*` of a policy applies; for these actions, the group itself is the resource
+_NO_STREAM = ":log-stream:"
 _NAME_LOG_GROUPS = frozenset(("logs:TagResource", "logs:UntagResource", "logs:ListTagsForResource"))
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z][a-z\d]*|[a-z\d]+")
@@ -98,12 +105,14 @@ class ArnTemplate:
         self.is_needed = kind.required or kind.name in ALSO_CREATED.get(action.name, ())
         self._is_about = _plain(kind.name).removesuffix("s") in verb
         is_group = self.prefix == "logs" and kind.name == "log-group" and action.name not in _NAME_LOG_GROUPS
-        self._end = ":*" if is_group else ""
+        self._end = _NO_STREAM if is_group else ""
         texts = _VARIABLE.split(kind.arn)  # literal, variable, literal, ...
         self._literals, self._variables = texts[::2], [name.lower() for name in texts[1::2]]
         self.own = [name for name in self._variables if name not in _PLACE]
         self.parts = {name.lower(): _parts_of(name) for name in texts[1::2] if name.lower() not in _PLACE}
         self._is_only, self._shared = is_only, frozenset[str]()
+        self._sources: tuple[str, ...] = SOURCES.get(action.name, {}).get(kind.name, ())
+        self._is_named = self.prefix != "ec2" or kind.arn.split(":")[2] == "ec2"  # EC2 names others by ARN: a group of resources
         self._template = (
             "".join(f"{literal.replace('%', '%%')}%s" for literal in self._literals[:-1]) + self._literals[-1] + self._end
         )
@@ -164,30 +173,50 @@ class ArnTemplate:
     def among(self, arns: Sequence[str]) -> list[str]:
         found = [arn for arn in arns if self._pattern(arn)] if arns else []
         if self._end:  # a stream is no group
-            found = [arn for arn in found if ":log-stream:" not in arn]
-        return [arn if arn.endswith(self._end) else arn + self._end for arn in found] if self._end else found
+            found = [arn.removesuffix(self._end).removesuffix(":*") + self._end for arn in found if _NO_STREAM not in arn[:-1]]
+        return found
 
     def values_in(self, arn: str) -> dict[str, str]:
         """Return the variables of an ARN of this form; {} for another one."""
         match = self._pattern(arn.removesuffix(self._end))
         return dict(zip(self.own, match.groups(), strict=True)) if match else {}
 
+    @property
+    def has_source(self) -> bool:
+        """Whether a call names both what it creates and a source of the same type."""
+        return self.is_created or bool(self._sources)
+
     def built(self, names: Names, origin: RequestOrigin) -> list[str | None]:
         """Return the ARNs that the parameters determine; [None] if there are too many, or two lists of variables."""
         if not self.own or (self._last.isdisjoint(names) and not self._default[self.own[-1]]):
-            return []
+            return self._of_ids(names, origin)
         values = []
         for variable in self.own:
             found = self._values(variable, names, origin)
             if not found:
-                return []
+                return self._of_ids(names, origin)
             values.append(found)
+        if len(values) == 1 and self.prefix == "ec2":
+            values = [list(dict.fromkeys((*values[0], *self._other_ids(names))))]
         if len(values) == 1 and len(values[0]) == 1:
             return [self.filled(values[0], origin)]
         counts = sorted(map(len, values))
         if counts[-1] > _MAX_ARNS or (len(values) > 1 and counts[-2] > 1):
             return [None]  # of several lists, the log does not contain which values belong together
         return [self.filled(own, origin) for own in product(*values)]
+
+    def _of_ids(self, names: Names, origin: RequestOrigin) -> list[str | None]:
+        """Return the ARNs of the ids of EC2 in parameters with other names; [None] if the ARN has a name in place of the id."""
+        ids = self._other_ids(names)
+        return [self.filled([id_], origin) for id_ in dict.fromkeys(ids)] if ids else [None] if self._named_by_id(names) else []
+
+    def _other_ids(self, names: Names) -> list[str]:
+        """Return the ids of EC2 of this type in all parameters."""
+        has_id = self.prefix == "ec2" and not self.is_created and self.own[-1].endswith("id")
+        return names.ec2_ids.get(self.kind.name, []) if has_id else []
+
+    def _named_by_id(self, names: Names) -> bool:
+        return self.prefix == "ec2" and not self.is_created and self.kind.name in names.ec2_ids
 
     def created(self, names: Names, origin: RequestOrigin) -> str:
         """Return the ARN of a resource that has no id yet, with `*` for each variable that the parameters do not determine."""
@@ -228,6 +257,10 @@ class ArnTemplate:
 
     def _given(self, variable: str, names: Names) -> list[str] | None:
         """Return the values of the parameter for a variable, None without one."""
+        if not self._is_named:
+            return None
+        if self._sources:
+            return [value for name in self._sources for value in names.top.get(name, ())] or None
         for name, is_at_top in self._places[variable]:
             if name not in names:
                 continue
@@ -278,6 +311,8 @@ class ArnTemplate:
             return ""  # the other kind of instance
         if self.prefix == "ec2" and ec2_type(text) not in ("", self.kind.name):
             return ""  # the id of another type
+        if text == "default" and self.kind.name == "dhcp-options":
+            return ""  # none
         return text.removeprefix("/") if variable.endswith("withoutleadingslash") else text
 
 
@@ -332,4 +367,8 @@ def _is_created(action: Action, kind: ResourceType) -> bool:
     if kind.name in ALSO_CREATED.get(action.name, ()):
         return True
     verb = action.name.partition(":")[2]
-    return verb.startswith(_CREATES) and _plain(kind.name) in verb.lower()
+    if not verb.startswith(_CREATES):
+        return False
+    plain = {each.name: _plain(each.name).removesuffix("s") for each in action.types}
+    ends = [name for name in plain.values() if verb.lower().removesuffix("s").endswith(name)]
+    return bool(ends) and plain[kind.name] == max(ends, key=len)

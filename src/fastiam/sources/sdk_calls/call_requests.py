@@ -20,7 +20,7 @@ from fastiam.sources.sdk_calls.arn_templates import Names, RequestOrigin
 from fastiam.sources.sdk_calls.call_keys import CALLED_VIA, Keys, keys_of
 from fastiam.sources.sdk_calls.data_operations import Need, delete_request, objects_to_delete
 from fastiam.sources.sdk_calls.event_actions import VERSIONED, actions_of_event
-from fastiam.sources.sdk_calls.parameter_arns import bucket_arn, key_arn, object_arn
+from fastiam.sources.sdk_calls.parameter_arns import bucket_arn, key_arn, object_arn, secret_forms
 from fastiam.sources.sdk_calls.resource_operations import tagged_on_creation
 from fastiam.sources.sdk_calls.special_operations import add_arns, reader_of
 
@@ -64,7 +64,7 @@ class SdkRequest(NamedTuple):
 
     `resource` is None if the parameters do not determine it, and for a passed role may be an instance profile. `keys` maps
     condition keys to values, or to None for absent ones; the keys of `closed` are absent where `keys` does not have them.
-    `forms` are patterns with a resource each, where the parameters determine all but an id of `resource`.
+    `forms` are patterns with a resource each, where the parameters determine all but an id of `resource`, or of its end.
     """
 
     action: str
@@ -118,7 +118,9 @@ class Operation:
             return []
         keys, closed = keys_of(self.prefix, parameters)
         own = [SdkRequest(action, resource, keys, closed) for action, resource in dict.fromkeys(needs)]
-        if not self._read and self.prefix != "s3" and any(each.resource is None for each in own):
+        if self.prefix == "secretsmanager":
+            own = [each._replace(forms=secret_forms(parameters, each.resource)) for each in own]
+        elif not self._read and self.prefix != "s3" and any(each.resource is None for each in own):
             names = self._names(parameters, origin, shape)
             forms = {finder.name: finder.forms(names, origin) for finder in self._finders}
             own = [each._replace(forms=forms[each.action]) if each.resource is None else each for each in own]
@@ -133,7 +135,7 @@ class Operation:
 
     def _names(self, parameters: Mapping[str, Any], origin: RequestOrigin, shape: Any) -> Names:
         names = names_of(_top(parameters) if self.prefix in _AT_THE_TOP else _without_maps(parameters, shape))
-        add_arns(self.prefix, names, origin)
+        add_arns(self.prefix, names, parameters, origin)
         return names
 
     def _of_s3(self, parameters: Mapping[str, Any], origin: RequestOrigin) -> list[Need]:

@@ -85,3 +85,13 @@ def secret_arn(secret: str, origin: RequestOrigin) -> str:
     if secret.startswith("arn:"):
         return secret
     return f"arn:{origin.partition}:secretsmanager:{origin.region}:{origin.account}:secret:{secret}"
+
+
+def secret_forms(parameters: Any, arn: str | None) -> tuple[str, ...]:
+    """Return the pattern of the full ARNs of a secret that a call names without its last six characters; () with them."""
+    if arn is None or arn == "*":
+        return ()
+    several = member(parameters, "secretIdList")
+    given = (member(parameters, "secretId"), *(several if isinstance(several, list) else ()))
+    is_full = arn in given and arn[-7:-6] == "-"  # a name may end like it
+    return () if is_full else (f"{arn}-??????",)

@@ -135,7 +135,8 @@ def tags_of(action: str) -> Reader:
         found: list[Need] = []
         for id_ in ids if isinstance(ids, list) and ids else [None]:
             form = forms.get(ec2_type(id_)) if isinstance(id_, str) else None
-            found.append((action, _filled(form, str(id_), origin) if form else None))
+            has_id = form is not None and form.endswith("Id}")  # a key pair and a placement group have their name in place of it
+            found.append((action, _filled(form, str(id_), origin) if form and has_id else None))
         return found
 
     return read
@@ -196,6 +197,23 @@ def _renamed(action: str, kind: str, *names: str) -> Reader:
     return read
 
 
+def _copied_image(action: str, kind: str, source: str) -> Reader:
+    """What is copied, perhaps of another Region, and the copy. The snapshots of an image are not in the call."""
+
+    def read(parameters: Mapping[str, Any], origin: RequestOrigin) -> list[Need]:
+        id_, region = member(parameters, source), member(parameters, "sourceRegion") or origin.region
+        needs: list[Need] = [(action, f"arn:{origin.partition}:ec2:{region}::{kind}/{id_}" if isinstance(id_, str) else None)]
+        needs.append((action, f"arn:{origin.partition}:ec2:{origin.region}::{kind}/*"))
+        return [*needs, (action, None)] if kind == "image" else needs
+
+    return read
+
+
+def _all_log_groups(parameters: Mapping[str, Any], origin: RequestOrigin) -> list[Need]:
+    """CloudWatch Logs decides a list of groups on a group without a name, whatever its prefix."""
+    return [("logs:DescribeLogGroups", f"{place_of('logs', origin)}:log-group::log-stream:")]
+
+
 def _copied_snapshot(action: str, kind: str, *names: str) -> Reader:
     def read(parameters: Mapping[str, Any], origin: RequestOrigin) -> list[Need]:
         given = [member(parameters, name) for name in names]
@@ -240,6 +258,9 @@ READERS: dict[tuple[str, str], Reader] = {
     ("elasticloadbalancing", "CreateLoadBalancer"): _create_load_balancer,
     ("iam", "UpdateUser"): _renamed("iam:UpdateUser", "user", "userName", "newUserName"),
     ("iam", "UpdateGroup"): _renamed("iam:UpdateGroup", "group", "groupName", "newGroupName"),
+    ("ec2", "CopySnapshot"): _copied_image("ec2:CopySnapshot", "snapshot", "sourceSnapshotId"),
+    ("ec2", "CopyImage"): _copied_image("ec2:CopyImage", "image", "sourceImageId"),
+    ("logs", "DescribeLogGroups"): _all_log_groups,
     ("rds", "CopyDBSnapshot"): _copied_snapshot(
         "rds:CopyDBSnapshot", "snapshot", "sourceDBSnapshotIdentifier", "targetDBSnapshotIdentifier"
     ),
