@@ -157,7 +157,7 @@ def test_each_secret_of_a_batch_has_its_suffix() -> None:
     assert [(each.resource, each.forms) for each in calls.requests] == [("*", ()), (SECRET, (f"{SECRET}-??????",))]
 
 
-def test_draft_names_a_secret_with_its_suffix_and_a_log_group_with_its_streams() -> None:
+def test_draft_names_secrets_and_log_groups_as_policies_do() -> None:
     secrets, logs = (SESSION.create_client(name, region_name="eu-west-1") for name in ("secretsmanager", "logs"))
     with Stubber(secrets) as one, Stubber(logs) as other, fastiam.boto3.record(account=A) as calls:
         one.add_response("get_secret_value", {})
