@@ -22,6 +22,7 @@ from fastiam.server import config
 from fastiam.server.asgi import MAX_FIELD
 from fastiam.server.config import ConfigError
 from fastiam.server.decision_source import Source
+from fastiam.server.protocols.aws import sts as sts_operations
 from fastiam.server.protocols.aws.section import Oidc, Section
 from fastiam.sts import Credentials, Keyring
 
@@ -65,6 +66,26 @@ def test_assumed_role_has_the_requested_session(world, role):
     assert "no session policy allows" in refused(iam.list_users)["Message"]
     world.clock.tick(901)
     assert refused(iam.get_user, UserName="bo")["Code"] == "ExpiredToken"
+
+
+def test_parameters_that_cannot_be_honoured_are_refused(world, role):
+    sts = world.client("sts", world.bo)
+    context = {"ProviderArn": "arn:aws:iam::aws:contextProvider/IdentityCenter", "ContextAssertion": "signed-by-aws"}
+    error = refused(sts.assume_role, RoleArn=role, RoleSessionName="s1", ProvidedContexts=[context])
+    assert (error["Code"], error["Status"]) == ("NotImplemented", 501) and "ProvidedContexts is not supported" in error["Message"]
+    for call in (functools.partial(sts.assume_role, RoleArn=role, RoleSessionName="s1"), sts.get_session_token):
+        assert "MinimumSessionTokenSize is not supported" in refused(call, MinimumSessionTokenSize=2_000)["Message"]
+        assert call(MinimumSessionTokenSize=0)["Credentials"]["SessionToken"]
+
+
+def test_no_parameter_of_sts_is_ignored(world):
+    """A parameter is read by its name here or there; a description of a scoped session is for logs alone."""
+    model = world.client("sts", world.bo).meta.service_model
+    known = {*sts_operations._NAMES, *sts_operations._REFUSED, "Policy", "PolicyArns", "Tags", "TaskPolicyArn", "AccessKeyId"}
+    logged = {"ScopedSessionDescription", "EncodedMessage"}  # no message is one that the server has encoded
+    for name in sts_operations.OPERATIONS:
+        shape = model.operation_model(name).input_shape
+        assert set(shape.members if shape else ()) <= known | logged, name
 
 
 def test_assume_role_is_refused_as_aws_refuses_it(world, role):

@@ -15,7 +15,11 @@ from fastiam.server.protocols.aws.permissions import tags_of
 _UNSIGNED: Final = ("aws:RequestedRegion",)  # no signature says for which Region an unsigned call is
 
 
-_NAMES: Final[Mapping[str, str]] = {  # parameters of the library by AWS's names; those that it does not have have no effect
+_REFUSED: Final[Mapping[str, str]] = {  # parameters that change a session in a way that the library has not
+    "ProvidedContexts": "Context assertions, which AWS STS alone can read, are not supported.",
+    "MinimumSessionTokenSize": "Session tokens are not padded.",
+}
+_NAMES: Final[Mapping[str, str]] = {  # parameters of the library by AWS's names
     "RoleArn": "role",
     "RoleSessionName": "session_name",
     "DurationSeconds": "duration",
@@ -116,9 +120,13 @@ def _given(call: Call) -> dict[str, Any]:
     Raises
     ------
     ApiError
-        an entry of `PolicyArns` without an ARN, a document that is not one, or a tag key that is given twice.
+        an entry of `PolicyArns` without an ARN, a document that is not one, a tag key that is given twice, or a parameter that
+        is not supported.
     """
     sent = call.parameters
+    for name, reason in _REFUSED.items():
+        if sent.get(name):
+            raise ApiError("NotImplemented", f"{name} is not supported. {reason}")
     given = {_NAMES[name]: value for name, value in sent.items() if name in _NAMES}
     if "Policy" in sent:
         given["policy"] = document(call, "Policy")
