@@ -1,4 +1,4 @@
-"""The calls of boto3 and botocore: recorded into a smaller policy, or decided before they are sent.
+"""The calls of boto3, botocore and aiobotocore: recorded into a smaller policy, or decided before they are sent.
 
 `enforce` decides each call of the block with the policies, and answers a denied one as AWS does. `record` lets each call pass.
 Both see every client of the process, also those made before. docs/boto3.md has the rules of the mapping.
@@ -10,7 +10,8 @@ import functools
 import inspect
 import sys
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime
 from types import MappingProxyType
@@ -51,7 +52,7 @@ __all__ = [
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
-_SDK = frozenset(("botocore", "boto3", "aiobotocore", "s3transfer")) | sys.stdlib_module_names
+_SDK = frozenset(("botocore", "boto3", "aiobotocore", "aioboto3", "s3transfer")) | sys.stdlib_module_names
 _DELETE = ("s3", "DeleteObjects")
 
 
@@ -181,31 +182,46 @@ _MARK: ContextVar[Mark | None] = ContextVar("fastiam_mark", default=None)
 _active: list[SdkCalls] = []  # outer blocks before inner ones
 _lock = threading.RLock()
 _prepared: WeakSet[Any] = WeakSet()  # clients with both handlers
-_wrapper: Any = None  # what was set as `_make_api_call`
-_original: Any = None
+_wrappers: dict[type, tuple[Any, Any]] = {}  # by class of client: what was set as `_make_api_call`, and what it calls
 _initializer: Any = None  # what was set as `__init__`, so that clients of a block announce what they sign
 _original_initializer: Any = None
 
 
 def _install() -> None:
-    global _wrapper, _original, _initializer, _original_initializer
+    global _initializer, _original_initializer
     if _initializer is None or BaseClient.__init__ is not _initializer:
         _original_initializer = BaseClient.__init__
         _initializer = _initializing(_original_initializer)
         BaseClient.__init__ = _initializer
-    if _wrapper is not None and BaseClient._make_api_call is _wrapper:
+    _wrap(BaseClient)
+    if (asynchronous := _asynchronous_client()) is not None:
+        _wrap(asynchronous)
+
+
+def _asynchronous_client() -> Any:
+    """Return the class of clients of aiobotocore, None if it is not loaded."""
+    loaded = sys.modules.get("aiobotocore.client")
+    return getattr(loaded, "AioBaseClient", None)
+
+
+def _wrap(kind: Any) -> None:
+    """Set our `_make_api_call` on a class of clients, unless it is there."""
+    known = _wrappers.get(kind)
+    if known is not None and kind._make_api_call is known[0]:
         return
-    _original = BaseClient._make_api_call
-    _wrapper = _wrapped(_original)
-    BaseClient._make_api_call = _wrapper
+    original = kind._make_api_call
+    wrapper = _wrapped_coroutine(original) if inspect.iscoroutinefunction(original) else _wrapped(original)
+    _wrappers[kind] = wrapper, original
+    kind._make_api_call = wrapper
 
 
 def _remove() -> None:
     """Put the method back, unless another library has wrapped ours meanwhile: ours stays then, and calls through (T100)."""
-    global _wrapper, _original, _initializer, _original_initializer
-    if BaseClient._make_api_call is _wrapper:
-        BaseClient._make_api_call = _original
-        _wrapper = _original = None
+    global _initializer, _original_initializer
+    for kind, (wrapper, original) in tuple(_wrappers.items()):
+        if cast("Any", kind)._make_api_call is wrapper:
+            cast("Any", kind)._make_api_call = original
+            del _wrappers[kind]
     if BaseClient.__init__ is _initializer:
         BaseClient.__init__ = _original_initializer
         _initializer = _original_initializer = None
@@ -216,6 +232,10 @@ def _initializing(original: Any) -> Any:
     def initialize(client: Any, *given: Any, **options: Any) -> None:
         original(client, *given, **options)
         if _active and not READING.get():
+            with _lock:
+                asynchronous = _asynchronous_client()  # its module may have been loaded since the block began
+                if asynchronous is not None and asynchronous not in _wrappers:
+                    _wrap(asynchronous)
             _prepare(client)
 
     return initialize
@@ -224,39 +244,84 @@ def _initializing(original: Any) -> Any:
 def _wrapped(original: Any) -> Any:
     @functools.wraps(original)
     def make_api_call(client: Any, operation_name: str, api_params: Any) -> Any:
-        if not _active or READING.get():
+        begun = _begun(client, operation_name, make_api_call)
+        if begun is None:
             return original(client, operation_name, api_params)
-        waiting = _MARK.get()
-        if waiting is not None and waiting.wrapper is not make_api_call and not waiting.is_checked:
-            return original(client, operation_name, api_params)  # an outer wrapper of ours has begun this call
-        calls, is_suspended = _block_of_call()
-        if calls is None:
-            return original(client, operation_name, api_params)
-        if is_suspended or _is_internal():
-            with calls._lock:
-                calls._n_suspended += is_suspended
-                calls._n_internal += not is_suspended
+        calls, mark = begun
+        if mark is None:
             answer = original(client, operation_name, api_params)
             calls._note(client.meta.service_model.service_name, operation_name)
             return answer
-        _prepare(client)
-        mark = Mark(calls, client, operation_name, make_api_call)
-        token = _MARK.set(mark)
-        try:
+        with _under(mark):
             answer = original(client, operation_name, api_params)
-        except ClientError as failed:
-            code = str(failed.response.get("Error", {}).get("Code", ""))
-            if mark.seen is not None:
-                mark.seen.outcome, mark.seen.error = logged_of(code), code
-            raise
-        finally:
-            _MARK.reset(token)
-        if not mark.is_checked:
-            raise calls._keep(not_announced(client.meta.service_model.service_name, operation_name))
-        calls._finish(mark, answer)
-        return answer
+        return _ended(mark, answer)
 
     return make_api_call
+
+
+def _wrapped_coroutine(original: Any) -> Any:
+    """The same for clients of aiobotocore."""
+
+    @functools.wraps(original)
+    async def make_api_call(client: Any, operation_name: str, api_params: Any) -> Any:
+        begun = _begun(client, operation_name, make_api_call)
+        if begun is None:
+            return await original(client, operation_name, api_params)
+        calls, mark = begun
+        if mark is None:
+            answer = await original(client, operation_name, api_params)
+            calls._note(client.meta.service_model.service_name, operation_name)
+            return answer
+        credentials = getattr(client._request_signer, "_credentials", None)
+        if credentials is not None and inspect.isawaitable(refreshed := credentials.get_frozen_credentials()):
+            await refreshed  # now, since handlers cannot wait
+        with _under(mark):
+            answer = await original(client, operation_name, api_params)
+        return _ended(mark, answer)
+
+    return make_api_call
+
+
+def _begun(client: Any, operation: str, wrapper: Any) -> tuple[SdkCalls, Mark | None] | None:
+    """Return the block of a call and its mark; no mark for a call that is only counted, None for one outside of blocks."""
+    if not _active or READING.get():
+        return None
+    waiting = _MARK.get()
+    if waiting is not None and waiting.wrapper is not wrapper and not waiting.is_checked:
+        return None  # an outer wrapper of ours has begun this call
+    calls, is_suspended = _block_of_call()
+    if calls is None:
+        return None
+    if is_suspended or _is_internal():
+        with calls._lock:
+            calls._n_suspended += is_suspended
+            calls._n_internal += not is_suspended
+        return calls, None
+    _prepare(client)
+    return calls, Mark(calls, client, operation, wrapper)
+
+
+@contextmanager
+def _under(mark: Mark) -> Iterator[None]:
+    """Let the handlers of this thread or task find the mark of a call, and note an error of the endpoint."""
+    token = _MARK.set(mark)
+    try:
+        yield
+    except ClientError as failed:
+        code = str(failed.response.get("Error", {}).get("Code", ""))
+        if mark.seen is not None:
+            mark.seen.outcome, mark.seen.error = logged_of(code), code
+        raise
+    finally:
+        _MARK.reset(token)
+
+
+def _ended(mark: Mark, answer: Any) -> Any:
+    """Note what came of a call that returned. A call that no handler saw is an error (T102)."""
+    if not mark.is_checked:
+        raise mark.calls._keep(not_announced(mark.client.meta.service_model.service_name, mark.operation))
+    mark.calls._finish(mark, answer)
+    return answer
 
 
 def _block_of_call() -> tuple[SdkCalls | None, bool]:

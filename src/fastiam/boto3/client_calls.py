@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import threading
 import warnings
@@ -18,6 +19,7 @@ from urllib.parse import urlsplit
 
 import botocore
 from botocore.awsrequest import AWSResponse
+from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import ClientError
 
 from fastiam.api.directory import Directory
@@ -312,7 +314,7 @@ class SdkCalls:
         if context.get("auth_type") == "none" or client.meta.config.signature_version is botocore.UNSIGNED:
             return "*"
         credentials = getattr(client._request_signer, "_credentials", None)
-        frozen = credentials.get_frozen_credentials() if credentials is not None else None
+        frozen = _frozen(credentials) if credentials is not None else None
         key = frozen.access_key if frozen is not None else ""
         block: SdkCalls | None = self
         while block is not None:
@@ -454,6 +456,14 @@ def _opened(policies: Policies | None) -> tuple[Directory | None, Any]:
     paths = [policies] if isinstance(policies, (str, os.PathLike)) else list(policies)
     directory = load(*paths)
     return directory, directory.compile()
+
+
+def _frozen(credentials: Any) -> Any:
+    """Return the keys of credentials. Those of aiobotocore are refreshed before, because handlers cannot wait."""
+    if not inspect.iscoroutinefunction(credentials.get_frozen_credentials):
+        return credentials.get_frozen_credentials()
+    kept = getattr(credentials, "_frozen_credentials", None)  # of credentials that are refreshed
+    return kept or ReadOnlyCredentials(credentials.access_key, credentials.secret_key, credentials.token)
 
 
 def _check_choice(name: str, value: str, known: Sequence[str]) -> None:
