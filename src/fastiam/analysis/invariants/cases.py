@@ -19,7 +19,7 @@ from fastiam.analysis.invariants.key_domains import (
 )
 from fastiam.analysis.invariants.places import Place
 from fastiam.analysis.invariants.routes import Route, Source
-from fastiam.analysis.invariants.scope import ALWAYS_ALLOWED, statement_policy
+from fastiam.analysis.invariants.scope import ALWAYS_ALLOWED, action_policy, resource_policy
 from fastiam.analysis.invariants.subjects import Subject
 from fastiam.analysis.invariants.universe import Home
 from fastiam.analysis.invariants.worlds import World, keys_of
@@ -252,9 +252,9 @@ class Case:
 
     def _add_in_scope(self) -> None:
         scope = self.world.scope
-        self._ask("actions", statement_policy(Action=list(scope.actions)))
+        self._ask("actions", action_policy(scope.actions))
         if scope.except_actions:
-            self._ask("except_actions", statement_policy(Action=list(scope.except_actions)))
+            self._ask("except_actions", action_policy(scope.except_actions))
         for name, policies in (("given", scope.given), ("only_if", scope.only_if)):
             for policy in policies:
                 self._ask(name, policy)
@@ -272,8 +272,8 @@ class Case:
         """Add a statement for each pattern of a choice, and return them."""
         found = []
         for text in choice:
-            policy = statement_policy(Resource=text)
-            bound = BoundStatement(replace(policy, variables=False), policy.statements[0], layer=_SCOPE)
+            policy = resource_policy(text)
+            bound = BoundStatement(policy, policy.statements[0], layer=_SCOPE)
             self.statements.append(bound)
             found.append(id(bound))
         return found

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from fastiam.analysis.invariants.cases import Case
 from fastiam.analysis.invariants.key_domains import CALLED_VIA, SOURCE_IP, SOURCE_VPCE, TAG, VIA
-from fastiam.analysis.invariants.scope import statement_policy
+from fastiam.analysis.invariants.scope import action_policy, resource_policy
 from fastiam.analysis.invariants.subjects import ISSUED, MFA, MFA_AGE, SOURCE_IDENTITY, USER_ID
 from fastiam.analysis.proof.candidate_requests import NOW, ProofRequest
 from fastiam.analysis.proof.key_values import CLOCK, CLOCK_NAME
@@ -195,14 +195,14 @@ class Verifier:
             return evaluate_statement(policy.statements[0], location, context).result is T
 
         def matches(choices: Iterable[Iterable[str]]) -> bool:
-            return any(all(holds(statement_policy(Resource=text)) for text in choice) for choice in choices)
+            return any(all(holds(resource_policy(text)) for text in choice) for choice in choices)
 
         scope = case.world.scope
-        if not holds(statement_policy(Action=list(scope.actions))) or scope.given and not any(map(holds, scope.given)):
+        if not holds(action_policy(scope.actions)) or scope.given and not any(map(holds, scope.given)):
             return False
         if any(map(holds, scope.only_if)):
             return False
-        if scope.except_actions and holds(statement_policy(Action=list(scope.except_actions))):
+        if scope.except_actions and holds(action_policy(scope.except_actions)):
             return False
         if not matches(scope.owner_choices(case.owner, scope.resources)):
             return False

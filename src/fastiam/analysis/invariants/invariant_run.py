@@ -17,7 +17,7 @@ from fastiam.analysis.invariants.classes import (
 from fastiam.analysis.invariants.counterexamples import Verified, Verifier, variable_values
 from fastiam.analysis.invariants.key_domains import RESOURCE_TAGS
 from fastiam.analysis.invariants.model import InvariantOutcome, InvariantResult
-from fastiam.analysis.invariants.organization_analysis import OrganizationAnalysis
+from fastiam.analysis.invariants.organization_analysis import Limited, OrganizationAnalysis, Recorded
 from fastiam.analysis.invariants.places import Place
 from fastiam.analysis.invariants.routes import UNKNOWN_ENDPOINT, Route, sources
 from fastiam.analysis.invariants.subjects import Subject
@@ -54,9 +54,23 @@ EVERYTHING = Opened(True, True, True, True, True, True)
 
 
 class InvariantRun:
-    """One proof: all cases of an invariant over an engine."""
+    """One proof: all cases of an invariant over an engine.
 
-    def __init__(self, analysis: OrganizationAnalysis, budget: Budget, opened: Opened) -> None:
+    Parameters
+    ----------
+    only_unrecorded
+        about the users and roles without a record alone, in accounts that have some.
+
+    Attributes
+    ----------
+    needs_names
+        some case has no candidate only because AWS has no such action.
+    """
+
+    needs_names = False
+
+    def __init__(self, analysis: OrganizationAnalysis, budget: Budget, opened: Opened, *, only_unrecorded: bool = False) -> None:
+        self._recorded: Recorded = "no" if only_unrecorded else "both" if opened.principals else "yes"
         self._analysis, self._budget, self._opened = analysis, budget, opened
         self._scope, self._records, self._relevant = analysis.scope, analysis.records, analysis.relevant
         quantifier = analysis.invariant.quantifier
@@ -75,7 +89,7 @@ class InvariantRun:
 
     @cached_property
     def _groups(self) -> Mapping[Hashable, list[Member]]:
-        return self._analysis.groups(self._opened.principals, self._undetermined)
+        return self._analysis.groups(self._recorded, self._undetermined)
 
     # -- the proof ----------------------------------------------------------------------------------------------------
 
@@ -186,14 +200,14 @@ class InvariantRun:
                     return
                 self._at_record(one, arn, owner, limited)
 
-    def _left(self, limited: set[tuple[Hashable, Hashable]]) -> list[SubjectClass]:
+    def _left(self, limited: Limited) -> list[SubjectClass]:
         """Return the classes that limits do not prove for all owners."""
         owners = {self._analysis.owner_signature(owner, of_limits=True) for owner in self._analysis.owners.values()}
         left: list[SubjectClass] = []
         for limits in self._groups:
             # PERF: identity policies of the others do not matter
             if any((limits, owner) not in limited for owner in owners):
-                left += self._analysis.classes(self._opened.principals, self._undetermined, limits)
+                left += self._analysis.classes(self._recorded, self._undetermined, limits)
             else:
                 self._n_classes += 1
         self._n_classes += len(left)
@@ -240,9 +254,13 @@ class InvariantRun:
                 if self._is_done:
                     return
 
-    def _proved_by_limits(self) -> set[tuple[Hashable, Hashable]]:
+    def _proved_by_limits(self) -> Limited:
         """Return the pairs of limits and owners that SCPs, RCPs and endpoint policies prove alone (level 1)."""
-        found: set[tuple[Hashable, Hashable]] = set()
+        name = self._recorded, self._undetermined, self._knows_actions
+        kept = self._analysis.kept_limits.get(name)
+        if kept is not None:
+            return kept
+        found: Limited = set()
         owners: dict[Hashable, Home] = {}
         for owner in self._analysis.owners.values():
             owners.setdefault(self._analysis.owner_signature(owner, of_limits=True), owner)
@@ -251,6 +269,7 @@ class InvariantRun:
                 cases = self._cases(subject, home, owner, limits_only=True)
                 if not any(self._first(case) for case in cases):
                     found.add((limits, signature))
+        self._analysis.kept_limits[name] = found
         return found
 
     def _first(self, case: Case) -> Candidate | None:
@@ -258,9 +277,11 @@ class InvariantRun:
             return None
         if not case.is_limited:
             return Candidate("", "")
-        return next(self._candidates(case, known_actions=False), None) and next(
-            self._candidates(case, known_actions=self._knows_actions), None
-        )
+        if next(self._candidates(case, known_actions=False), None) is None:
+            return None
+        found = next(self._candidates(case, known_actions=self._knows_actions), None)
+        self.needs_names = self.needs_names or found is None
+        return found
 
     def _cases(
         self,
@@ -294,7 +315,7 @@ class InvariantRun:
         found = self._analysis.routes()
         return [*found, UNKNOWN_ENDPOINT] if self._is_always and self._opened.endpoints else found
 
-    def _without_record(self, one: SubjectClass, limited: set[tuple[Hashable, Hashable]]) -> None:
+    def _without_record(self, one: SubjectClass, limited: Limited) -> None:
         """Decide resources without a record: of the account of the principal, and of accounts whose policies are not known."""
         subject, home = one.first
         if home is not None and self._scope.owner_choices(home, self._scope.resources):
@@ -311,7 +332,7 @@ class InvariantRun:
             if member is not None and not self._is_done:
                 self._decide(self._cases(*member, owner, any_policy=self._analysis.everywhere is None))
 
-    def _at_record(self, one: SubjectClass, arn: str, owner: Home, limited: set[tuple[Hashable, Hashable]]) -> None:
+    def _at_record(self, one: SubjectClass, arn: str, owner: Home, limited: Limited) -> None:
         """Decide the resources of a record, for principals of its account and for others."""
         if (one.limits, self._analysis.owner_signature(owner, of_limits=True)) in limited:
             return
@@ -356,6 +377,7 @@ class InvariantRun:
         if next(self._candidates(case, known_actions=False), None) is None:
             return False
         failed: Candidate | None = None
+        number = -1
         for number, candidate in enumerate(self._candidates(case, known_actions=self._knows_actions)):
             if self._is_of_new_record(case, candidate):
                 return True
@@ -371,6 +393,7 @@ class InvariantRun:
                 self._reasons[_UNRECORDED] = None
             if number >= _MAX_CANDIDATES:
                 break
+        self.needs_names = self.needs_names or number < 0
         if failed is not None and _UNRECORDED not in self._reasons:
             self._reasons[f"{_OPEN} ({case.subject.profile.name}, {failed.action}, {failed.resource})"] = None
         return False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping
-from dataclasses import replace
+from typing import Literal
 
 from fastiam.analysis.invariants.classes import (
     Member,
@@ -19,7 +19,7 @@ from fastiam.analysis.invariants.key_domains import SOURCE
 from fastiam.analysis.invariants.model import Invariant
 from fastiam.analysis.invariants.places import Records
 from fastiam.analysis.invariants.routes import Route, routes
-from fastiam.analysis.invariants.scope import InvariantScope, statement_policy
+from fastiam.analysis.invariants.scope import InvariantScope, resource_policy
 from fastiam.analysis.invariants.subjects import Subject, of_session_token
 from fastiam.analysis.invariants.universe import Home, Universe, texts_of
 from fastiam.analysis.invariants.worlds import Relevance, ScopeCells, World, keys_of
@@ -35,6 +35,8 @@ from fastiam.spec.principal_entries import Form, read_entry
 from fastiam.spec.wildcards import glob_matches, read_glob
 
 Statements = list[tuple[Policy, Statement]]
+Recorded = Literal["yes", "no", "both"]  # whether principals have a record
+Limited = set[tuple[Hashable, Hashable]]  # pairs of limits and owners
 
 
 class OrganizationAnalysis:
@@ -51,8 +53,9 @@ class OrganizationAnalysis:
     def __init__(self, engine: AnalysisEngine, invariant: Invariant, scope: InvariantScope) -> None:
         self.engine, self.invariant, self.scope = engine, invariant, scope
         self.records, self.relevant = Records(engine.snapshot), Relevance(scope.actions)
-        self._kept_groups: dict[tuple[bool, bool], dict[Hashable, list[Member]]] = {}
-        self._kept_classes: dict[tuple[bool, bool, Hashable], list[SubjectClass]] = {}
+        self.kept_limits: dict[Hashable, Limited] = {}  # of runs
+        self._kept_groups: dict[tuple[Recorded, bool], dict[Hashable, list[Member]]] = {}
+        self._kept_classes: dict[tuple[Recorded, bool, Hashable], list[SubjectClass]] = {}
         self._kept_signatures: dict[bool, Signatures] = {}
         self._owner_signatures: dict[tuple[Home, bool], Hashable] = {}
 
@@ -85,7 +88,7 @@ class OrganizationAnalysis:
         scope = self.scope
         policies = [*scope.given, *scope.only_if]
         patterns = [text for one in (*scope.resources, *scope.except_resources) for text in one.patterns]
-        policies += [replace(statement_policy(Resource=text), variables=False) for text in patterns]
+        policies += map(resource_policy, patterns)
         return [(policy, policy.statements[0]) for policy in policies]
 
     def _of(self, policies: list[Policy]) -> Statements:
@@ -205,13 +208,13 @@ class OrganizationAnalysis:
             found.setdefault((tuple(truths), tuple(arns), home.paths_vary, home.org_id is None), home)
         return list(found.values())
 
-    def groups(self, with_unrecorded: bool, opened: bool) -> Mapping[Hashable, list[Member]]:
+    def groups(self, recorded: Recorded, opened: bool) -> Mapping[Hashable, list[Member]]:
         """Return the subjects in scope by their limits; for `always` each of them alone.
 
         Parameters
         ----------
-        with_unrecorded
-            users and roles without a record exist in each account (T66).
+        recorded
+            the principals of the universe, the users and roles without a record in accounts that have some (T66), or both.
         opened
             as in `world`.
 
@@ -220,10 +223,10 @@ class OrganizationAnalysis:
         RequestValueError
             the scope names a principal that does not exist.
         """
-        found = self._kept_groups.get((with_unrecorded, opened))
+        found = self._kept_groups.get((recorded, opened))
         if found is None:
-            found = self._kept_groups[with_unrecorded, opened] = {}
-            members = [*self._members, *(self._unrecorded if with_unrecorded else ())]
+            found = self._kept_groups[recorded, opened] = {}
+            members = [*(self._members if recorded != "no" else ()), *(self._unrecorded if recorded != "yes" else ())]
             if self.invariant.quantifier == "always":
                 found |= {number: [one] for number, one in enumerate(members)}
             else:
@@ -232,12 +235,12 @@ class OrganizationAnalysis:
                     found.setdefault(signatures.limits_of(subject, home), []).append((subject, home))
         return found
 
-    def classes(self, with_unrecorded: bool, opened: bool, limits: Hashable) -> list[SubjectClass]:
+    def classes(self, recorded: Recorded, opened: bool, limits: Hashable) -> list[SubjectClass]:
         """Return the classes of the subjects of a group."""
-        name = with_unrecorded, opened, limits
+        name = recorded, opened, limits
         kept = self._kept_classes.get(name)
         if kept is None:
-            members = self.groups(with_unrecorded, opened)[limits]
+            members = self.groups(recorded, opened)[limits]
             found: dict[Hashable, SubjectClass] = {}
             for subject, home in members if len(members) > 1 else ():
                 of_home = None if home is None else self.owner_signature(home)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from fastiam.analysis.filter.governed_arns import cases_below, spellings
 from fastiam.analysis.filter.patterns import Part, Symbol
@@ -14,11 +15,11 @@ from fastiam.analysis.proof.cells import FieldWildcard, Symbols
 from fastiam.directory.governing_resources import governing_resources_of, stored_arn
 from fastiam.model.arn import is_account, split_arn
 from fastiam.model.policy import Policy
-from fastiam.model.profile import ResourceFacts
 from fastiam.resolve.snapshot import Snapshot
 from fastiam.runtime.forking import cached_property
 from fastiam.spec.wildcards import Wildcard
 
+_MAX_KEPT = 50_000  # resources
 # a segment as any text, so that a domain of `codeartifact` has a few ARNs more: `Case` does not take them
 _WILDCARDS: dict[Symbol, Wildcard | FieldWildcard] = {
     Symbol.ANY: Wildcard.ANY, Symbol.ONE: Wildcard.ONE, Symbol.FIELD: FieldWildcard.ANY, Symbol.FIELD_ONE: FieldWildcard.ONE,
@@ -65,6 +66,8 @@ class Records:
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
         self._places: dict[str, Place] = {}
+        self.facts = lru_cache(_MAX_KEPT)(snapshot.facts)  # what the directory knows of a resource
+        self._kept_of = lru_cache(_MAX_KEPT)(self._of)
 
     def place(self, arn: str) -> Place:
         """Return the place of a record."""
@@ -124,12 +127,11 @@ class Records:
         below = (one for case in cases_below(arn, "x") for one in self.of(case.sample))
         return list(dict.fromkeys((*self.of(arn), *(one for one in below if arn not in self.of(one)))))
 
-    def of(self, arn: str) -> list[str]:
+    def of(self, arn: str) -> tuple[str, ...]:
         """Return the records that are or govern a resource."""
+        return self._kept_of(arn)
+
+    def _of(self, arn: str) -> tuple[str, ...]:
         facts = self.facts(arn)
         names = [stored_arn(facts.arn), *(one for group in governing_resources_of(facts.arn).groups for one in group)]
-        return [one for one in dict.fromkeys(names) if self._snapshot.has_record(one)]
-
-    def facts(self, arn: str) -> ResourceFacts:
-        """Return what the directory knows of a resource."""
-        return self._snapshot.facts(arn)
+        return tuple(one for one in dict.fromkeys(names) if self._snapshot.has_record(one))

@@ -66,7 +66,7 @@ def prove_invariant(
     if invariant.quantifier == "sometimes":
         result = replace(result, result=_OPPOSITE[result.result])
     if result.result is InvariantOutcome.HOLDS and invariant.closed and not result.vacuous:
-        result = replace(result, assumptions=tuple(_assumptions(analysis, budget, result)), combinations=budget.tried)
+        result = replace(result, assumptions=tuple(_assumptions(analysis, budget, run, result)), combinations=budget.tried)
     if invariant.through == "roles":
         result = prove_through_roles(engine, invariant, scope, result, budget)
     if result.holds and result.assumptions and strict:
@@ -80,31 +80,34 @@ def prove_in(analysis: OrganizationAnalysis, *, limit: int = LIMIT, timeout: flo
     return InvariantRun(analysis, make_budget(limit, timeout), Opened()).result()
 
 
-def _assumptions(analysis: OrganizationAnalysis, budget: Budget, result: InvariantResult) -> Iterator[str]:
-    """Yield the assumptions that a proof needs: each row of T66 is opened alone if not all can be."""
+def _assumptions(analysis: OrganizationAnalysis, budget: Budget, run: InvariantRun, result: InvariantResult) -> Iterator[str]:
+    """Yield the assumptions that the proof of a run needs: each row of T66 is opened alone if not all can be."""
     has_organization = analysis.engine.snapshot.tables.organization is not None
     if result.request is not None:  # of `sometimes`
         if not has_organization:
             yield _NO_ORGANIZATION
         return
 
-    def holds(opened: Opened) -> bool:
-        return InvariantRun(analysis, budget, opened).holds_open()
+    def holds(opened: Opened, *, only_unrecorded: bool = False) -> bool:
+        return InvariantRun(analysis, budget, opened, only_unrecorded=only_unrecorded).holds_open()
 
     if holds(EVERYTHING):
         return
     n_accounts = len({one.account for one in analysis.engine.snapshot.tables.entities.values()})
-    if not holds(Opened(principals=True)):
+    if not holds(Opened(principals=True), only_unrecorded=True):  # the run is about the others
         yield f"principals of {n_accounts} accounts without a record do not exist"
     if not holds(Opened(resources=True)):
         yield "resources without a record have no policy"
-    if not holds(Opened(names=True)):
+    if run.needs_names and not holds(Opened(names=True)):
         try:
             yield f"AWS has the actions of {AwsData.installed().date}"
         except MissingPackageError:
             pass
-    if not holds(Opened(undetermined=True)):
-        yield 'undetermined tests do not allow, such as `{"AWS": "*"}`, which names no services (N10)'
+    # PERF: a case differs by the rows below only if it is about requests that are allowed, or denied
+    if analysis.invariant.quantifier == "never":
+        if not holds(Opened(undetermined=True)):
+            yield 'undetermined tests do not allow, such as `{"AWS": "*"}`, which names no services (N10)'
+        return
     if not holds(Opened(organization=True)):
         yield _NO_ORGANIZATION
     if not holds(Opened(endpoints=True)):

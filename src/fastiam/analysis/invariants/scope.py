@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Any
@@ -233,6 +233,18 @@ def statement_policy(**elements: Any) -> Policy:
     """Return a policy of one Allow, of everything that elements do not limit."""
     statement = {"Effect": "Allow", "Action": "*", "Resource": "*", **elements}
     return read_policy({"Version": "2012-10-17", "Statement": statement}, PolicyKind.IDENTITY, name="invariant")
+
+
+@lru_cache(maxsize=4096)
+def action_policy(actions: tuple[str, ...]) -> Policy:
+    """Return a policy of one Allow of some actions."""
+    return statement_policy(Action=list(actions))
+
+
+@lru_cache(maxsize=4096)
+def resource_policy(pattern: str) -> Policy:
+    """Return a policy of one Allow of the resources that a pattern without variables matches."""
+    return replace(statement_policy(Resource=pattern), variables=False)
 
 
 def arn_matches(pattern: str, text: str) -> bool:

@@ -197,7 +197,7 @@ class _Group:
         self._scope, self._budget, self._old, self._new, self._gain = scope, budget, old, new, gain
         self._statements = (*old, *new)
         self._formulas = StatementFormulas(self._statements, scope.always_present, scope.domain_of)
-        self._elements = tuple(dict.fromkeys(tuple(one.resource_patterns()) for one in self._statements))
+        self._elements = tuple(dict.fromkeys(one.resource_element().patterns for one in self._statements))
 
     def candidates(self, action: str, arns: Collection[Symbols] | None, *, has_star: bool) -> Iterator[Candidate]:
         """Yield a candidate for each cell of resources that has one: of ARNs that match one of `arns`, of all for None."""

@@ -7,8 +7,9 @@ a variable of its own with any result; equal tests are the same variable. That k
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeVar
 
 from fastiam.analysis.proof.cells import ProofLimitError
 from fastiam.analysis.proof.domains import FREE, KeyDomain
@@ -35,6 +36,8 @@ from fastiam.spec.resource_patterns import check_resources
 from fastiam.spec.statement_keys import StatementKeys
 from fastiam.spec.three_valued import F, T, Truth, U, negate
 
+V = TypeVar("V")
+_MAX_KEPT = 100_000  # results of one element
 # the results of a test with an unknown variable; a resource pattern can be unresolved too (VR8)
 _IS_T, _IS_U, _IS_F, _UNRESOLVED = 1, 2, 4, 8
 _ALL_OF_PATTERN, _ALL_OF_CONDITION = 15, 7
@@ -73,35 +76,73 @@ class BoundStatement:
         result = _check_actions(self.statement, elements)
         return result is T if self.needs_truth else result is not F
 
-    def resource_patterns(self) -> list[BoundPattern]:
-        """Return the resource patterns."""
-        return [self._pattern(text) for text in self.statement.resources or ()]
-
-    def _pattern(self, text: str) -> BoundPattern:
-        pattern = BoundPattern(text, self.policy.variables)
-        crosses = self.needs_truth is self.statement.not_resource
-        names = pattern.variable_names()
-        return replace(pattern, known=_known_of(names, self.known), starts=self.starts_of(names), crosses=crosses)
+    def resource_element(self) -> ResourceElement:
+        """Return the resource patterns with the values of their variables."""
+        statement = self.statement
+        reads_keys = self.policy.variables and any("${" in text for text in statement.resources or ())
+        known, starts = (self.known, self.starts) if reads_keys else ((), ())
+        texts, inverted = statement.resources or (), statement.not_resource
+        return _resource_element(texts, inverted, self.policy.variables, known, starts, self.needs_truth)
 
     def key_test(self, entry: ConditionEntry) -> KeyTest:
         """Return the test of a condition entry."""
         names = unresolved_variables(entry, self.policy.variables)
         start = next((text for name, text in self.starts if name == fold(entry.key)), "")
-        return KeyTest(entry, self.policy.variables, _known_of(names, self.known), start)
+        return KeyTest(entry, self.policy.variables, _named(names, self.known), start)
 
     def starts_of(self, names: Iterable[str]) -> Starts:
         """Return the starts of the values of some keys."""
-        wanted = set(names)
-        return tuple(pair for pair in self.starts if pair[0] in wanted)
+        return _named(names, self.starts)
 
     def known_value(self, key: str) -> tuple[ContextValue | None] | None:
         """Return the value of a key in each request; None if it is not known."""
         return next(((value,) for name, value in self.known if name == key), None)
 
 
-def _known_of(names: Iterable[str], known: Known) -> Known:
+def _named(names: Iterable[str], pairs: tuple[tuple[str, V], ...]) -> tuple[tuple[str, V], ...]:
     wanted = set(names)
-    return tuple(pair for pair in known if pair[0] in wanted)
+    return tuple(pair for pair in pairs if pair[0] in wanted) if wanted else ()
+
+
+class ResourceElement:
+    """The `Resource` or `NotResource` of a statement.
+
+    Attributes
+    ----------
+    patterns
+        all of them.
+    opaque
+        those with a variable whose value is not known.
+    """
+
+    def __init__(self, patterns: tuple[BoundPattern, ...], inverted: bool, needs_truth: bool) -> None:
+        self.patterns, self._inverted, self._needs_truth = patterns, inverted, needs_truth
+        self.opaque = tuple(one for one in patterns if one.is_opaque)
+        self._results: dict[str, bool] = {}
+
+    def holds(self, arn: str) -> bool:
+        """Whether the patterns that are not opaque let the statement apply to a resource (F3)."""
+        found = self._results.get(arn)
+        if found is None:
+            others = [one for one in self.patterns if one not in self.opaque] if arn != "*" else self.patterns
+            known = {name: value for one in others for name, value in one.known if value is not None}
+            texts, variables = tuple(one.text for one in others), any(one.variables for one in others)
+            result = check_resources(texts, self._inverted, arn, variables, StatementKeys(known, (), T))
+            if len(self._results) >= _MAX_KEPT:
+                self._results.clear()
+            found = self._results[arn] = _holds(result, self._needs_truth)
+        return found
+
+
+@lru_cache(maxsize=50_000)  # PERF: statements of many principals and cases have the same patterns
+def _resource_element(
+    texts: Element, inverted: bool, variables: bool, known: Known, starts: Starts, needs_truth: bool
+) -> ResourceElement:
+    found = []
+    for text in texts:
+        names = BoundPattern(text, variables).variable_names()
+        found.append(BoundPattern(text, variables, _named(names, known), _named(names, starts), needs_truth is inverted))
+    return ResourceElement(tuple(found), inverted, needs_truth)
 
 
 def _check_actions(statement: Statement, elements: Container[Element]) -> Truth:
@@ -151,6 +192,7 @@ class StatementFormulas:
             found = _clock(tests_of_key) if key == CLOCK[0] else _values(key, tests_of_key, key in always_present, domain_of(key))
             self._keys[key] = self._add(found, (1 << len(found)) - 1)
         self._conditions = {id(one): self._of_conditions(one) for one in statements}
+        self._elements = {id(one): one.resource_element() for one in statements}
 
     def _add(self, values: tuple[KeyValue, ...] | None, domain: int) -> int:
         self.values.append(values)
@@ -163,8 +205,8 @@ class StatementFormulas:
         for number, values in enumerate(self.values):
             if values is not None and is_text:
                 found[number] = sum(1 << index for index, value in enumerate(values) if value.is_text)
-        for one in statements:
-            for pattern in one.resource_patterns():
+        for one in statements if self._opaque else ():
+            for pattern in one.resource_element().opaque:
                 variable = self._opaque.get(_name_of(pattern))
                 if variable is not None:
                     found[variable] = _possible(pattern, arn)
@@ -218,13 +260,12 @@ class StatementFormulas:
         statement = one.statement
         if statement.resources is None:
             return True
-        opaque = [pattern for pattern in one.resource_patterns() if pattern.is_opaque] if arn != "*" else []
-        texts = {pattern.text for pattern in opaque}
-        others = tuple(text for text in statement.resources if text not in texts)
-        keys = StatementKeys({name: value for name, value in one.known if value is not None}, (), T)
-        rest = _holds(check_resources(others, statement.not_resource, arn, one.policy.variables, keys), one.needs_truth)
+        element = self._elements[id(one)]
+        rest = element.holds(arn)
+        if not element.opaque or arn == "*":
+            return rest
         literals = []
-        for pattern in opaque:
+        for pattern in element.opaque:
             variable = self._opaque.get(_name_of(pattern))
             if variable is None:
                 variable = self._opaque[_name_of(pattern)] = self._add(None, _ALL_OF_PATTERN)

@@ -27,7 +27,7 @@ def variable_names(statements: Iterable[BoundStatement]) -> list[str]:
     found: dict[str, None] = {}
     for one in statements:
         known = {name for name, _ in one.known}
-        names = [name for pattern in one.resource_patterns() for name in pattern.variable_names()]
+        names = [name for pattern in one.resource_element().patterns for name in pattern.variable_names()]
         for entry in one.statement.conditions:
             names += unresolved_variables(entry, one.policy.variables)
         found |= dict.fromkeys(name for name in names if name and name not in known and name not in CLOCK)
