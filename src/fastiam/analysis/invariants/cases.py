@@ -127,6 +127,7 @@ class Case:
         self._resource_policies: frozenset[int] = frozenset()
         self.statements: list[BoundStatement] = []
         self._keys: set[str] = set()
+        self._known: dict[str, tuple[ContextValue | None] | None] = {}
         self._add_policies()
         self._add_in_scope()
         self._add_clauses()
@@ -143,6 +144,13 @@ class Case:
 
     def known(self, key: str) -> tuple[ContextValue | None] | None:
         """Return the value of a key in all requests of the case; None if it differs."""
+        try:
+            return self._known[key]
+        except KeyError:
+            found = self._known[key] = self._known_value(key)
+            return found
+
+    def _known_value(self, key: str) -> tuple[ContextValue | None] | None:
         if key in self.assumed:
             return (self.assumed[key],)
         if key in _OWNER:

@@ -98,6 +98,10 @@ class Relevance:
         """Whether a pattern can match an action of the scope."""
         return self._pattern(text)
 
+    def of_action(self, name: str) -> bool:
+        """Whether an action can be in the scope."""
+        return self._pattern(name)
+
     def of_service(self, prefix: str) -> bool:
         """Whether the scope can have an action of a service."""
         return self._pattern(f"{prefix}:*")
@@ -117,7 +121,7 @@ class ScopeCells:
         if found is None:
             made = action_cells(elements | {self._actions}, is_of_interest=self._relevant.of_pattern)
             kept = [one for one in made if self._is_everything or self._actions in one.elements]
-            found = self._known[elements] = Cells(kept, self._relevant.of_service)
+            found = self._known[elements] = Cells(kept, self._relevant.of_service, self._relevant.of_action)
         return found
 
 

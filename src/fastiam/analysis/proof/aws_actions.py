@@ -46,9 +46,11 @@ def _in_cell(cell: ActionCell) -> Iterator[Action]:
 
 
 def all_actions(
-    cells: Iterable[ActionCell], is_of_interest: Callable[[str], bool] = lambda _: True
+    cells: Iterable[ActionCell],
+    is_of_interest: Callable[[str], bool] = lambda _: True,
+    covers: Callable[[str], bool] = lambda _: True,
 ) -> dict[ActionCell, list[Action]]:
-    """Return all actions of AWS by their cell, of the services that are of interest.
+    """Return all actions of AWS by their cell, of the services that are of interest; `covers` says of an action whether it is.
 
     Raises
     ------
@@ -68,7 +70,7 @@ def all_actions(
             of_prefix = by_prefix[number]
             automaton = next(iter(of_prefix.values())).name.automaton
             for name, action in actions_of(service).items():
-                cell_of_name = of_prefix.get(automaton.match(name))
+                cell_of_name = of_prefix.get(automaton.match(name)) if covers(action.name) else None
                 if cell_of_name is not None:
                     found.setdefault(cell_of_name, []).append(action)
     return found

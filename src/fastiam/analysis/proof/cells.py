@@ -170,8 +170,13 @@ class PatternAutomaton:
         """Return all positions of some groups."""
         return sum(body for number, body in enumerate(self._bodies) if groups >> number & 1)
 
-    def letters(self, states: int, is_allowed: Callable[[str], bool]) -> Iterator[str]:
-        """Yield one character of each kind that the live positions distinguish."""
+    def letters(self, states: int, is_allowed: Callable[[str], bool], needed: int = 0) -> Iterator[str]:
+        """Yield one character of each kind that the live positions distinguish; with `needed`, those that keep one of it live."""
+        needed &= states
+        if needed and not needed & (self._one | self._star | self._one_field | self._star_field) and not self._folded:
+            # PERF: the texts begin alike
+            yield from sorted(char for char, bits in self._exact.items() if bits & needed and is_allowed(char))
+            return
         expected = {char for char, bits in self._exact.items() if bits & states}
         for char, bits in self._folded.items():
             if bits & states:
@@ -241,7 +246,7 @@ def cells(
     todo = deque(((automaton.start, ""),))
     while todo:
         states, text = todo.popleft()
-        for char in automaton.letters(states, is_allowed):
+        for char in automaton.letters(states, is_allowed, needed):
             following = automaton.step(states, char)
             if following in found or needed and not following & needed:
                 continue

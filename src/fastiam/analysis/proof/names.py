@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeVar
 
 from fastiam.analysis.proof.cells import (
@@ -202,6 +203,7 @@ def _crossing(field: tuple[str | Wildcard, ...]) -> Symbols:
     return (*symbols[:-1], Wildcard.ANY) if field and field[-1] is Wildcard.ANY else symbols
 
 
+@lru_cache(maxsize=50_000)
 def arn_symbols(*fields: str) -> Symbols:
     """Return the pattern of ARNs with these fields, which are globs."""
     *heads, rest = (read_glob(field) for field in fields)
@@ -249,16 +251,18 @@ def resource_cells(
                 alone[arn_symbols("*", "iam", "*", "*", "*")] = None
     groups = [*needed, asked, *((symbols,) for symbols in alone), *_grouped(elements_of).values()]
     both = (1 << len(needed) + 1) - 1
-    texts = [text for accepted, text in cells(groups, required=1, max_states=max_states).items() if accepted & both == both]
+    found = cells(groups, required=1, max_states=max_states)
+    texts = {text: accepted for accepted, text in found.items() if accepted & both == both}
     automaton = PatternAutomaton(groups)
-    return [_common(text, automaton) for text in sorted(texts, key=lambda text: (":aws:" in text[8:], len(text), text))]
+    in_order = sorted(texts, key=lambda text: (":aws:" in text[8:], len(text), text))
+    return [_common(text, texts[text], automaton) for text in in_order]
 
 
-def _common(text: str, automaton: PatternAutomaton) -> str:
+def _common(text: str, accepted: int, automaton: PatternAutomaton) -> str:
     """Return an ARN of the same cell with a Region and an account that exist, if it has any Region or account."""
     fields = text.split(":", 5)
     for number, value in ((3, "us-east-1"), (4, "123456789012")):
         changed = ":".join((*fields[:number], value, *fields[number + 1 :]))
-        if fields[number] == _ANY_LETTER and automaton.match(changed) == automaton.match(text):
+        if fields[number] == _ANY_LETTER and automaton.match(changed) == accepted:
             fields[number] = value
     return ":".join(fields)

@@ -76,13 +76,18 @@ class Scope:
 class Cells:
     """Cells of actions, and the actions that AWS has in each."""
 
-    def __init__(self, cells: Sequence[ActionCell], is_of_interest: Callable[[str], bool] = lambda _: True) -> None:
-        self.cells, self._is_of_interest = cells, is_of_interest
+    def __init__(
+        self,
+        cells: Sequence[ActionCell],
+        is_of_interest: Callable[[str], bool] = lambda _: True,
+        covers: Callable[[str], bool] = lambda _: True,
+    ) -> None:
+        self.cells, self._is_of_interest, self._covers = cells, is_of_interest, covers
 
     @cached_property
     def known(self) -> Mapping[ActionCell, Sequence[Action]]:
         """The actions of AWS by their cell."""
-        return all_actions(self.cells, self._is_of_interest)
+        return all_actions(self.cells, self._is_of_interest, self._covers)
 
 
 @dataclass(frozen=True, slots=True)
