@@ -130,7 +130,6 @@ class Signatures:
             profile.kind,
             profile.partition,
             subject.calls,
-            subject.sign_in,
             profile.temporary,
             profile.mfa,
             profile.may_assume_root,

@@ -22,7 +22,7 @@ from fastiam.analysis.invariants.routes import Route, routes
 from fastiam.analysis.invariants.scope import InvariantScope, resource_policy
 from fastiam.analysis.invariants.subjects import Subject, of_session_token
 from fastiam.analysis.invariants.universe import Home, Universe, texts_of
-from fastiam.analysis.invariants.worlds import Relevance, ScopeCells, World, keys_of
+from fastiam.analysis.invariants.worlds import Relevance, ScopeCells, World, keys_of, resource_set
 from fastiam.analysis.proof.key_values import KeyTest, unresolved_variables
 from fastiam.aws_data.catalog import AwsData
 from fastiam.errors import MissingPackageError, RequestValueError
@@ -52,7 +52,7 @@ class OrganizationAnalysis:
 
     def __init__(self, engine: AnalysisEngine, invariant: Invariant, scope: InvariantScope) -> None:
         self.engine, self.invariant, self.scope = engine, invariant, scope
-        self.records, self.relevant = Records(engine.snapshot), Relevance(scope.actions)
+        self.records, self.relevant = Records(engine.snapshot), Relevance(scope.actions, scope.resources)
         self.kept_limits: dict[Hashable, Limited] = {}  # of runs
         self._kept_groups: dict[tuple[Recorded, bool], dict[Hashable, list[Member]]] = {}
         self._kept_classes: dict[tuple[Recorded, bool, Hashable], list[SubjectClass]] = {}
@@ -67,8 +67,12 @@ class OrganizationAnalysis:
         return [
             (arn, policies)
             for arn, policies in self.records.with_policies()
-            if any(self.relevant(one) for policy in policies for one in policy.statements)
+            if any(self.relevant(one) for policy in policies for one in policy.statements) and self._reaches(arn)
         ]
+
+    def _reaches(self, arn: str) -> bool:
+        """Whether a resource that a record governs can be in the scope."""
+        return any(self.relevant.has_resources(resource_set(one)) for one in self.records.place(arn).globs)
 
     @cached_property
     def _limit_policies(self) -> list[Policy]:

@@ -42,6 +42,12 @@ class Place:
     arn: str
     patterns: tuple[Symbols, ...]
 
+    @property
+    def globs(self) -> Iterator[str]:
+        """The patterns as texts, in which a wildcard can match more."""
+        for pattern in self.patterns:
+            yield "".join(one if isinstance(one, str) else str(one.value) for one in pattern)
+
 
 def place_of(arn: str) -> Place:
     """Return the place of a record."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from fastiam.analysis.invariants.places import Records
-from fastiam.analysis.invariants.scope import InvariantScope
+from fastiam.analysis.invariants.scope import InvariantScope, ResourceChoice
 from fastiam.analysis.invariants.subjects import Subject
 from fastiam.analysis.invariants.universe import Home
-from fastiam.analysis.pattern_sets import PatternSet, action_pattern_set
+from fastiam.analysis.pattern_sets import PatternSet, action_pattern_set, resource_pattern_set
 from fastiam.analysis.proof.names import Element, action_cells
 from fastiam.analysis.proof.search import Cells
 from fastiam.model.policy import Effect, Policy, PolicyKind, Statement
@@ -73,16 +74,61 @@ class World:
         return "*" if (match.result is T if self.opened else match.result is not F) else ""
 
 
-class Relevance:
-    """Which statements can apply to the actions of a scope (T81): true too often, never too rarely."""
+@dataclass(frozen=True, slots=True)
+class ResourceSet:
+    """A pattern of ARNs, or more: None for any resource. `start` is the text with which each of them begins."""
 
-    def __init__(self, actions: Iterable[str]) -> None:
+    start: str
+    patterns: PatternSet | None
+
+    def intersects(self, other: ResourceSet) -> bool:
+        """Whether the sets can have a common ARN."""
+        if self.patterns is None or other.patterns is None:
+            return True
+        # PERF: most patterns differ early
+        if not self.start.startswith(other.start) and not other.start.startswith(self.start):
+            return False
+        return self.patterns.intersects(other.patterns)
+
+
+_WILDCARD = re.compile(r"[*?]")
+
+
+@lru_cache(maxsize=100_000)
+def resource_set(text: str) -> ResourceSet:
+    """Return the ARNs that a pattern can match; with a variable all that begin like it."""
+    before, variable, _ = text.partition("${")
+    pattern = f"{before}*" if variable else text
+    return ResourceSet(_WILDCARD.split(pattern, maxsplit=1)[0], resource_pattern_set(pattern, False, {}, frozenset()))
+
+
+class Relevance:
+    """Which statements can apply to the actions and resources of a scope (T81): true too often, never too rarely."""
+
+    def __init__(self, actions: Iterable[str], resources: Iterable[ResourceChoice]) -> None:
         self._wanted = [one for text in actions if (one := action_pattern_set(text)) is not None]
+        self._choices = [tuple(map(resource_set, one.patterns)) for one in resources]
         self._known: dict[tuple[str, ...], bool] = {}
         self._pattern = lru_cache(maxsize=None)(self._intersects)
+        self._resources = lru_cache(maxsize=None)(self._may_match)
 
     def __call__(self, statement: Statement) -> bool:
         """Whether a statement is relevant."""
+        return self._has_action(statement) and self._has_resource(statement)
+
+    def _has_resource(self, statement: Statement) -> bool:
+        if statement.resources is None or statement.not_resource or not all(self._choices):
+            return True
+        return self._resources(statement.resources)
+
+    def _may_match(self, texts: tuple[str, ...]) -> bool:
+        return any(map(self.has_resources, map(resource_set, texts)))
+
+    def has_resources(self, one: ResourceSet) -> bool:
+        """Whether a set can have a resource of the scope."""
+        return any(all(map(one.intersects, choice)) for choice in self._choices)
+
+    def _has_action(self, statement: Statement) -> bool:
         if statement.actions is None or statement.not_action:
             return True
         found = self._known.get(statement.actions)

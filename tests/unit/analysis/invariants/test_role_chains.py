@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from seeds import seeds
 from small_worlds import ANA, BO, DEP, EVE, OPS, A, SmallWorld
-from test_small_worlds import allowed_rows, violates
+from test_small_worlds import allowed_rows, violations
 from trap_world import BKT, B, X, allow, deny, grant, world
 from trap_world import DEP as ROLE
 
@@ -212,7 +212,7 @@ def check_world(seed: int, counts: Counter[str]) -> None:
             counts["chains"] += 1
             check_path(small.engine, result)
         if result.result is HOLDS:
-            own = [row for row in allowed if violates(scope, row, small)]
+            own = violations(scope, allowed, small)
             assert not own, (seed, scope, own[0], small._steps)
             chains = chains_of(small, scope, allowed)
             assert not chains, (seed, scope, chains[0], small._steps)
@@ -221,7 +221,7 @@ def check_world(seed: int, counts: Counter[str]) -> None:
 def chains_of(small: SmallWorld, scope: dict[str, Any], allowed: list[Any]) -> list[Any]:
     """Return the calls of AssumeRole with which a principal of the scope begins a chain to a role that violates an invariant."""
     of_roles = {**scope, "principals": "everyone", "except": None}
-    reached = {row[0].names[-1] for row in allowed if row[0].kind in ("ROLE", "SLR") and violates(of_roles, row, small)}
+    reached = {row[0].names[-1] for row in violations(of_roles, allowed, small) if row[0].kind in ("ROLE", "SLR")}
     calls = [row for row in allowed if row[1] == "sts:AssumeRole" and row[2] in (DEP, OPS)]
     for _ in range(3):
         reached |= {row[0].names[-1] for row in calls if row[2] in reached and row[0].kind in ("ROLE", "SLR")}
