@@ -283,7 +283,7 @@ def missing_resources(seed: int) -> list[object]:
             found.append(result is T if each.is_allow else result is not F)
         return tuple(found)
 
-    known_results = set(map(results, resource_cells([one.resource_patterns() for one in statements], ("aws",))))
+    known_results = set(map(results, resource_cells([one.resource_element().patterns for one in statements], ("aws",))))
     drawn = [draw_resource(chance) for _ in range(100)]
     return [arn for arn in drawn if arn.startswith("arn:aws:") and results(arn) not in known_results]
 

@@ -13,6 +13,7 @@ from trap_world import BKT, B, X, allow, deny, grant, world
 from trap_world import DEP as ROLE
 
 import fastiam
+from fastiam.analysis.invariants import role_chains
 from fastiam.analysis.invariants.model import Invariant, InvariantOutcome, InvariantResult
 from fastiam.analysis.invariants.prove_invariant import prove_invariant
 
@@ -199,6 +200,88 @@ def test_roles_without_a_record_are_open_without_assumptions(made: dict[str, Any
     scope = {"principals": ANA, "actions": S3, "resources": OBJECTS}
     assert prove_invariant(engine, Invariant(never=scope, through="roles")).assumptions
     assert prove_invariant(engine, Invariant(never=scope, through="roles", closed=False)).result is UNDECIDED
+
+
+# -- assumptions, cycles and limits ------------------------------------------------------------------------------------
+
+
+def test_chain_to_a_resource_of_unknown_policy_is_not_shown() -> None:
+    """A role may access what is outside, if policies that no record has allow it: no engine decides its request."""
+    engine = world(dep=[allow(S3)], trust=[trust({"AWS": ANA})])
+    result = through(engine, ANA, resources="outside")
+    assert result.result is UNDECIDED, result.path
+    assert "no request verifies each step" in result.reason
+    assert not result.path
+    assert prove_invariant(engine, Invariant(never={"principals": ROLE, "actions": S3, "resources": "outside"})).note
+
+
+def test_roles_without_access_need_the_assumption_that_it_is_not_given() -> None:
+    engine = world(ana=[allow("sts:*")], trust=[trust({"AWS": ANA})])
+    result = through(engine, ANA, resources=OBJECTS)
+    assert result.result is HOLDS, result.reason
+    assert "principals, resources, actions and tests that are not known allow roles nothing" in result.assumptions
+    strict = prove_invariant(
+        engine, Invariant(never={"principals": ANA, "actions": S3, "resources": OBJECTS}, through="roles"), strict=True
+    )
+    assert strict.result is UNDECIDED
+    assert "allow roles nothing" in strict.reason
+
+
+def of_roles(*roles: tuple[str, Any], last: Any = S3) -> fastiam.Engine:
+    """Return an engine with roles by name, each with the principals that may assume it; the last one has access."""
+    made = fastiam.Directory("lenient")  # roles may trust those that come after them
+    made.set_organization("o-1", management_account="999999999999", accounts={A: None})
+    made.add_principal(ANA, identity_policies=[policy(allow("sts:AssumeRole"))])
+    for name, trusted in roles:
+        may = [allow("sts:AssumeRole"), *([allow(last)] if name == roles[-1][0] else [])]
+        made.add_principal(named(name), identity_policies=[policy(*may)], trust_policy=policy(trust({"AWS": trusted})))
+    made.add_resource(BKT, account=A)
+    return made.compile()
+
+
+def named(role: str) -> str:
+    return f"arn:aws:iam::{A}:role/{role}"
+
+
+@pytest.mark.parametrize(
+    ("of_first", "of_last", "expected"),
+    [
+        ([named("Q")], [named("P")], HOLDS),  # each trusts the other
+        ([named("P")], [named("Q"), named("P")], HOLDS),  # itself
+        ([named("Q"), ANA], [named("P")], FAILS),
+    ],
+)
+def test_roles_that_trust_each_other_end_the_search(of_first: Any, of_last: Any, expected: InvariantOutcome) -> None:
+    engine = of_roles(("P", of_first), ("Q", of_last))
+    result = through(engine, ANA, resources=OBJECTS)
+    assert result.result is expected, result.reason
+    if expected is FAILS:
+        assert [one.resource for one in result.path][:2] == [named("P"), named("Q")]
+        check_path(engine, result)
+
+
+@pytest.mark.parametrize(("n_roles", "expected"), [(3, FAILS), (4, UNDECIDED)])
+def test_chain_beyond_the_limit_of_steps_is_undecided(
+    monkeypatch: pytest.MonkeyPatch, n_roles: int, expected: InvariantOutcome
+) -> None:
+    monkeypatch.setattr(role_chains, "_MAX_STEPS", 3)
+    before = [ANA, *(named(f"R{number}") for number in range(n_roles))]
+    engine = of_roles(*((f"R{number}", before[number]) for number in range(n_roles)))
+    result = through(engine, ANA, resources=OBJECTS)
+    assert result.result is expected, result.reason
+    assert ("a chain of more than 3 steps" in result.reason) is (expected is UNDECIDED)
+    if expected is FAILS:
+        assert len(result.path) == n_roles + 1
+        check_path(engine, result)
+
+
+def test_more_roles_than_the_limit_are_undecided(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = of_roles(*((f"R{number}", named("Last")) for number in range(3)), ("Last", [named(f"R{n}") for n in range(3)]))
+    assert through(engine, ANA, resources=OBJECTS).result is HOLDS
+    monkeypatch.setattr(role_chains, "_MAX_ROLES", 2)
+    result = through(engine, ANA, resources=OBJECTS)
+    assert result.result is UNDECIDED
+    assert "of more than 2 roles" in result.reason
 
 
 def check_world(seed: int, counts: Counter[str]) -> None:
