@@ -102,19 +102,37 @@ def resource_set(text: str) -> ResourceSet:
     return ResourceSet(_WILDCARD.split(pattern, maxsplit=1)[0], resource_pattern_set(pattern, False, {}, frozenset()))
 
 
+class _ActionRelevance:
+    """Which patterns can match an action of a scope."""
+
+    def __init__(self, actions: Iterable[str]) -> None:
+        self._wanted = [one for text in actions if (one := action_pattern_set(text)) is not None]
+        self.of_pattern = lru_cache(maxsize=None)(self._intersects)
+        self.of_element = lru_cache(maxsize=None)(self._has_action)
+
+    def _has_action(self, element: Element) -> bool:
+        return any(map(self.of_pattern, element))
+
+    def _intersects(self, text: str) -> bool:
+        one: PatternSet | None = action_pattern_set(text)
+        return one is None or any(one.intersects(wanted) for wanted in self._wanted)
+
+
+_relevant_actions = lru_cache(maxsize=8)(_ActionRelevance)  # PERF: many invariants have the same actions
+
+
 class Relevance:
     """Which statements can apply to the actions and resources of a scope (T81): true too often, never too rarely."""
 
-    def __init__(self, actions: Iterable[str], resources: Iterable[ResourceChoice]) -> None:
-        self._wanted = [one for text in actions if (one := action_pattern_set(text)) is not None]
+    def __init__(self, actions: Element, resources: Iterable[ResourceChoice]) -> None:
+        self._actions = _relevant_actions(actions)
         self._choices = [tuple(map(resource_set, one.patterns)) for one in resources]
-        self._known: dict[tuple[str, ...], bool] = {}
-        self._pattern = lru_cache(maxsize=None)(self._intersects)
         self._resources = lru_cache(maxsize=None)(self._may_match)
 
     def __call__(self, statement: Statement) -> bool:
         """Whether a statement is relevant."""
-        return self._has_action(statement) and self._has_resource(statement)
+        has_action = statement.actions is None or statement.not_action or self._actions.of_element(statement.actions)
+        return has_action and self._has_resource(statement)
 
     def _has_resource(self, statement: Statement) -> bool:
         if statement.resources is None or statement.not_resource or not all(self._choices):
@@ -128,29 +146,13 @@ class Relevance:
         """Whether a set can have a resource of the scope."""
         return any(all(map(one.intersects, choice)) for choice in self._choices)
 
-    def _has_action(self, statement: Statement) -> bool:
-        if statement.actions is None or statement.not_action:
-            return True
-        found = self._known.get(statement.actions)
-        if found is None:
-            found = self._known[statement.actions] = any(map(self._pattern, statement.actions))
-        return found
-
-    def _intersects(self, text: str) -> bool:
-        one: PatternSet | None = action_pattern_set(text)
-        return one is None or any(one.intersects(wanted) for wanted in self._wanted)
-
     def of_pattern(self, text: str) -> bool:
         """Whether a pattern can match an action of the scope."""
-        return self._pattern(text)
-
-    def of_action(self, name: str) -> bool:
-        """Whether an action can be in the scope."""
-        return self._pattern(name)
+        return self._actions.of_pattern(text)
 
     def of_service(self, prefix: str) -> bool:
         """Whether the scope can have an action of a service."""
-        return self._pattern(f"{prefix}:*")
+        return self._actions.of_pattern(f"{prefix}:*")
 
 
 class ScopeCells:
@@ -167,7 +169,7 @@ class ScopeCells:
         if found is None:
             made = action_cells(elements | {self._actions}, is_of_interest=self._relevant.of_pattern)
             kept = [one for one in made if self._is_everything or self._actions in one.elements]
-            found = self._known[elements] = Cells(kept, self._relevant.of_service, self._relevant.of_action)
+            found = self._known[elements] = Cells(kept, self._relevant.of_service, self._relevant.of_pattern)
         return found
 
 
