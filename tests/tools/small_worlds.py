@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
@@ -61,7 +61,7 @@ OF_POLICIES: Mapping[str, tuple[str, ...]] = {
     ENV: ("prod", "dev"),
 }
 _BOOLS = ("aws:ViaAWSService", "aws:SecureTransport", "aws:MultiFactorAuthPresent", "aws:PrincipalIsAWSService")
-_EVERYTHING = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}
+EVERYTHING = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}
 _ACTIONS: tuple[Any, ...] = (
     "*",
     "s3:*",
@@ -92,16 +92,36 @@ class Caller:
 
 
 class SmallWorld:
-    """A random organization with an invariant."""
+    """A random organization with an invariant.
+
+    Attributes
+    ----------
+    requests
+        the resources that are asked about, by action.
+    actions
+        those of a statement.
+    values, of_policies
+        of keys that a request gives, and that policies read.
+    keys
+        those that the policies of this world read.
+    """
+
+    requests: Mapping[str, tuple[str, ...]] = RESOURCES
+    actions: Sequence[Any] = _ACTIONS
+    values: Mapping[str, tuple[str, ...]] = VALUES
+    of_policies: Mapping[str, tuple[str, ...]] = OF_POLICIES
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
-        self.keys = self.random.sample(sorted(OF_POLICIES), 6)
+        self.keys = self._draw_keys()
         self.trust_tags = self.random.random() < 0.5
         self.tags = {arn: {"team": self.random.choice(["red", "blue"])} for arn in (ANA, DEP) if self.random.random() < 0.6}
         self._steps: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
         self._draw_directory()
         self.engine = self._directory().compile()
+
+    def _draw_keys(self) -> list[str]:
+        return self.random.sample(sorted(self.of_policies), 6)
 
     # -- policies -----------------------------------------------------------------------------------------------------
 
@@ -116,7 +136,7 @@ class SmallWorld:
 
     def entry(self, key: str) -> tuple[str, dict[str, Any]]:
         """Return an operator with a key and values."""
-        draw, values = self.random, list(OF_POLICIES[key])
+        draw, values = self.random, list(self.of_policies[key])
         if self._maybe(0.2):
             return "Null", {key: draw.choice(["true", "false"])}
         chosen = draw.sample(values, draw.randint(1, min(2, len(values))))
@@ -141,9 +161,7 @@ class SmallWorld:
     def _statement(self, *, allow: float, resources: bool = True) -> dict[str, Any]:
         draw = self.random
         found: dict[str, Any] = {"Effect": "Allow" if self._maybe(allow) else "Deny"}
-        actions = draw.choice(
-            ["*", "s3:*", "s3:GetObject", ["s3:GetObject", "sqs:*"], "kms:*", "sts:*", "s3:Get*", "sqs:SendMessage"]
-        )
+        actions = draw.choice(self.actions)
         found["NotAction" if self._maybe(0.12) else "Action"] = actions
         if resources:
             names = ["*", "*", f"{BUCKET}/*", f"{BUCKET}/ana", f"{BUCKET}/${{aws:username}}", f"{BUCKET}/${{{TEAM}}}", QUEUE,
@@ -196,15 +214,19 @@ class SmallWorld:
             getattr(made, method)(*arguments, **options)
         return made
 
+    def _guard(self, scps: dict[str, Any], rcps: dict[str, Any]) -> None:
+        """Add SCPs and RCPs that a kind of world has."""
+
     def _draw_directory(self) -> None:
         scps: dict[str, Any] = {}
         rcps: dict[str, Any] = {}
         for place in ("r-1", "ou-a", A):
             if self._maybe(0.35):
-                scps[place] = [self._document(allow=0.3)] if self._maybe(0.2) else [_EVERYTHING, self._document(allow=0.2)]
+                scps[place] = [self._document(allow=0.3)] if self._maybe(0.2) else [EVERYTHING, self._document(allow=0.2)]
             if self._maybe(0.25):
                 statement = {**self._statement(allow=0.0), "Principal": "*"}
                 rcps[place] = [{"Version": "2012-10-17", "Statement": [statement]}]
+        self._guard(scps, rcps)
         self._add(
             "set_organization", "o-1", management_account=M, organizational_units={"ou-a": "r-1", "ou-b": "r-1"},
             accounts={A: "ou-a", B: "ou-b"}, scps=scps, rcps=rcps,
@@ -240,7 +262,7 @@ class SmallWorld:
                 yield Caller(fastiam.Session(arn, kind=kind, issuer=arn, issued_at=_ISSUED, mfa_at=mfa), (arn,), kind, account)
             for name in ("fay", "fred"):
                 federated = f"arn:aws:sts::{account}:federated-user/{name}"
-                session = fastiam.Session(federated, kind="FED", issuer=arn, policies=[_EVERYTHING], issued_at=_ISSUED)
+                session = fastiam.Session(federated, kind="FED", issuer=arn, policies=[EVERYTHING], issued_at=_ISSUED)
                 yield Caller(session, (federated, arn), "FED", account)
         for role, names in ((DEP, ("run1", "run2")), (OPS, ("run1",)), (SLR, ("run1",))):
             if role == SLR and not self.has_slr:
@@ -271,13 +293,13 @@ class SmallWorld:
         """Return an engine that has records of the strangers."""
         made = self._directory()
         for arn in (STRANGER, f"arn:aws:iam::{X}:user/sam", STRANGE_ROLE):
-            made.add_principal(arn, identity_policies=[_EVERYTHING])
+            made.add_principal(arn, identity_policies=[EVERYTHING])
         return made.compile()
 
     def contexts(self, caller: Caller) -> Iterator[dict[str, Any]]:
         """Yield what AWS can send with requests of a caller, for the keys that policies read."""
-        read = [key for key in VALUES if key in self.keys]
-        choices = [[(key, value) for value in VALUES[key]] + [(key, None)] for key in read]
+        read = [key for key in self.values if key in self.keys]
+        choices = [[(key, value) for value in self.values[key]] + [(key, None)] for key in read]
         for chosen in itertools.product(*choices):
             context = {key: value for key, value in chosen if value is not None}
             if self._is_sent(caller, context, read):

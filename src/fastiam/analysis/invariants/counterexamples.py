@@ -40,7 +40,7 @@ from fastiam.resolve.derived_keys import single
 from fastiam.simulation.ad_hoc_engine import decide_profiles
 from fastiam.spec import decide
 from fastiam.spec.actions import split_action
-from fastiam.spec.context import derive_context
+from fastiam.spec.context import Sources, derive_context
 from fastiam.spec.principal_entries import make_request_principal
 from fastiam.spec.statement import EvaluationContext, StatementLocation, evaluate_statement
 from fastiam.spec.three_valued import T
@@ -104,7 +104,8 @@ class Verifier:
         statement = next((one.ref for one in explanation.statements if one.effect is Effect.ALLOW and _grants(one.ref)), None)
         is_assumed = case.any_policy or case.route.is_unknown or not subject.is_recorded
         if not note and subject.is_recorded:
-            asked = self._asked(case, candidate, keys, now, name)
+            is_same = self._is_in_scope(case, profile, resource, endpoint, given, self._engine.snapshot.account_facts)
+            asked = self._asked(case, candidate, keys, now, name) if is_same else None
             if asked is not None:
                 request, found = asked
                 return Verified(request, found, found.decision.statement or statement, "", is_assumed)
@@ -183,9 +184,10 @@ class Verifier:
         resource: ResourceProfile,
         endpoint: EndpointProfile | None,
         request: Request,
+        sources: Sources | None = None,
     ) -> bool:
-        """Whether the request of the evaluators is in scope and not excepted."""
-        keys, _ = derive_context(profile, resource, endpoint, request, self._engine.settings, None)
+        """Whether the request of the evaluators is in scope and not excepted; with `sources` as the engine derives its keys."""
+        keys, _ = derive_context(profile, resource, endpoint, request, self._engine.settings, sources)
         call = split_action(request.action)
         principal = make_request_principal(profile, resource.partition, request.context, call)
         context = EvaluationContext(principal, call, resource.arn, keys, ())

@@ -19,6 +19,7 @@ from fastiam.resolve.snapshot import Snapshot
 from fastiam.runtime.forking import cached_property
 from fastiam.spec.wildcards import Wildcard
 
+_OF_ONE = (Wildcard.ONE, FieldWildcard.ONE)
 _MAX_KEPT = 50_000  # resources
 # a segment as any text, so that a domain of `codeartifact` has a few ARNs more: `Case` does not take them
 _WILDCARDS: dict[Symbol, Wildcard | FieldWildcard] = {
@@ -46,7 +47,7 @@ class Place:
     def globs(self) -> Iterator[str]:
         """The patterns as texts, in which a wildcard can match more."""
         for pattern in self.patterns:
-            yield "".join(one if isinstance(one, str) else str(one.value) for one in pattern)
+            yield "".join(one if isinstance(one, str) else "?" if one in _OF_ONE else "*" for one in pattern)
 
 
 def place_of(arn: str) -> Place:

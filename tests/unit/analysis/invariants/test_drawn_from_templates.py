@@ -11,19 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from invariant_scopes import ScopeTest
 from seeds import few_or_all
 from surroundings import SHARED
 
 import fastiam
 from fastiam.analysis.invariants.model import Invariant, InvariantOutcome
 from fastiam.analysis.invariants.prove_invariant import prove_invariant
-from fastiam.analysis.proof.key_values import KeyTest
 from fastiam.aws_data.catalog import AwsData
-from fastiam.model.key_registry import fold
-from fastiam.model.policy import PolicyKind
-from fastiam.model.request import ContextValue
-from fastiam.policy.document import read_policy
-from fastiam.spec.three_valued import T
 from fastiam.testing.templates import expanded, find_template, template_names, without_empty_blocks
 
 M, X = "999999999999", "333333333333"
@@ -197,64 +192,12 @@ class Requests:
         return context
 
 
-def is_in_scope(scope: Mapping[str, Any], row: tuple[Any, str, str, dict[str, Any]], accounts: list[str]) -> bool:
-    """Whether a request is in scope, as the tables of the documentation say."""
-    principal, _, arn, context = row
-    is_session = isinstance(principal, fastiam.Session)
-    text = principal.arn if is_session else principal
-    issuer = principal.issuer if is_session else principal
-    account = text.split(":")[4] if text.startswith("arn:") else None
-    members = {*accounts, M}
-    kind = str(principal.kind) if is_session else ""
-    if not is_session:
-        kind = "ANON" if text == "*" else "SVC" if account is None else "ROOT" if text.endswith(":root") else "USER"
-
-    def has(word: Any) -> bool:
-        if isinstance(word, Mapping):
-            return all(has(one) for one in word["all"])
-        named = {"everyone": True, "anonymous": kind == "ANON", "services": kind == "SVC", "organization": account in members}
-        named["outside"] = account is not None and account not in members
-        if word in named:
-            return named[word]
-        return word in (f"account:{account}", f"kind:{kind}") or any(fnmatchcase(one, word) for one in (text, issuer) if one)
-
-    def listed(name: str) -> list[Any]:
-        given = scope.get(name)
-        return [] if given is None else list(given) if isinstance(given, list) else [given]
-
-    field = arn.split(":")[4] if arn.startswith("arn:") else ""
-    owner = field if field.isdigit() else account
-    if arn.startswith(("arn:aws:s3:::one/", "arn:aws:s3:::two/")) or arn in ("arn:aws:s3:::one", "arn:aws:s3:::two"):
-        owner = accounts[0]
-
-    def owns(word: Any) -> bool:
-        is_member = owner in members
-        named = {"known": is_member, "organization": is_member, "all": True, "outside": not is_member}
-        return named.get(word, word == f"account:{owner}" or fnmatchcase(arn, word) and is_member)
-
-    if not any(map(has, listed("principals"))) or any(map(has, listed("except"))):
-        return False
-    if not any(map(owns, listed("resources") or ["known"])) or any(map(owns, listed("except_resources"))):
-        return False
-    keys = {fold(key): ContextValue((value,)) for key, value in context.items()}
-    keys.setdefault("aws:viaawsservice", ContextValue(("false",)))
-    if kind == "SVC" and context.get("aws:SourceAccount") in members:
-        keys["aws:sourceorgid"] = ContextValue(("o-1",))
-
-    def is_true(block: Mapping[str, Any]) -> bool:
-        entries = read_policy(document({**EVERYTHING, "Condition": block}), PolicyKind.IDENTITY).statements[0].conditions
-        return all(KeyTest(entry, False).check(keys.get(fold(entry.key))) is T for entry in entries)
-
-    if listed("given") and not any(map(is_true, listed("given"))):
-        return False
-    return not any(map(is_true, listed("only_if")))
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["lab", "acme"])
 def test_drawn_requests_contradict_no_template_that_holds(name: str) -> None:
     engine, accounts = with_organization(directory(name), strangers=False)
     with_strangers, _ = with_organization(directory(name), strangers=True)
+    owners = dict.fromkeys(("arn:aws:s3:::one", "arn:aws:s3:::two"), accounts[0])
     draw, n_proved, n_drawn = random.Random(1), 0, 0
     for template_name in template_names():
         template = find_template(template_name)
@@ -275,7 +218,8 @@ def test_drawn_requests_contradict_no_template_that_holds(name: str) -> None:
             n_drawn += len(rows)
             decisions = with_strangers.decide_each(rows)
             allowed = [row for row, decision in zip(rows, decisions, strict=True) if decision.allowed]
-            wrong = [row for row in allowed if is_in_scope(scope, row, accounts)]
+            in_scope = ScopeTest(scope, {*accounts, M}, owners)
+            wrong = [row for row in allowed if in_scope.has(row)]
             assert not wrong, (template_name, scope, wrong[0])
     assert n_proved > 8
     assert n_drawn >= n_proved * N_REQUESTS

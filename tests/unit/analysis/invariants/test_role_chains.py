@@ -215,7 +215,7 @@ def test_chain_to_a_resource_of_unknown_policy_is_not_shown() -> None:
     assert prove_invariant(engine, Invariant(never={"principals": ROLE, "actions": S3, "resources": "outside"})).note
 
 
-def test_roles_without_access_need_the_assumption_that_it_is_not_given() -> None:
+def test_roles_without_access_need_an_assumption() -> None:
     engine = world(ana=[allow("sts:*")], trust=[trust({"AWS": ANA})])
     result = through(engine, ANA, resources=OBJECTS)
     assert result.result is HOLDS, result.reason

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from trap_world import ANA, BKT, DEP, A, allow, deny, world
+from trap_world import ANA, BKT, DEP, A, allow, deny, grant, world
 
 from fastiam.analysis.invariants.model import Invariant, InvariantOutcome
 from fastiam.analysis.invariants.prove_invariant import prove_invariant
@@ -41,3 +41,16 @@ def test_no_other_account_owns_the_resource_without_an_arn() -> None:
     scope = {"principals": ANA, "actions": "iam:ListUsers", "given": {"Bool": {"aws:MultiFactorAuthPresent": "true"}}}
     result = prove_invariant(world(ana=[allow("*")]), Invariant(always=scope))
     assert result.result is HOLDS, (result.request, result.reason)
+
+
+def test_keys_that_an_engine_derives_are_not_left_out_in_silence() -> None:
+    """A service may call without `aws:SourceOrgID`; an engine adds it for an account of the organization."""
+    on_behalf = [{"StringEquals": {"aws:SourceOrgID": "o-1"}}, {"Null": {"aws:SourceAccount": "true"}}]
+    scope = {"principals": "service:sns.amazonaws.com", "actions": "sqs:SendMessage", "only_if": on_behalf}
+    of_account = {"StringEquals": {"aws:SourceAccount": A}}
+    engine = world(queue=[grant({"Service": "sns.amazonaws.com"}, "sqs:*", "*", of_account)])
+    result = prove_invariant(engine, Invariant(never=scope))
+    assert result.result is FAILS
+    assert result.request is not None
+    assert "aws:SourceOrgID" not in (result.request.context or {})
+    assert result.note == "the engine derives the organization of `aws:SourceAccount`"
