@@ -146,7 +146,7 @@ class TemplateWorld(SmallWorld):
         yield from self.strangers()
 
     def engine_with_strangers(self) -> fastiam.Engine:
-        """Return an engine that has records of the strangers and of their resources, which they open to everybody."""
+        """Return an engine that has records of the strangers and of their resources, which any caller may use."""
         made = self._directory()
         for arn in (STRANGER, f"arn:aws:iam::{X}:user/sam", STRANGE_ROLE):
             made.add_principal(arn, identity_policies=[EVERYTHING])
