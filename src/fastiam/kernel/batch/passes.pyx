@@ -178,7 +178,6 @@ cdef class _Passes:
             self.action_codes = {}
             self.facts.clear()
             self.generation = core.tables.generation
-            self.thread_states.reset_counts()
             self.session_names, self.session_bytes = None, 0
             if self.sessions:
                 self._name_sessions()
@@ -351,7 +350,7 @@ cdef class _Passes:
                 s.memo_generation, s.memo_n_principals = self.generation, self.t.n_principals
             self.thread_states.reserve_filters(s, &self.t, others)
         self.thread_states.find_template_bits(s, &self.t)
-        c.lacks_keys = lacks_keys(&s.frame.s, &self.t)
+        c.lacks_keys = find_lacking(&s.frame.s, &self.t)
         self.thread_states.clear_agreed(s)
         s.has_endpoints = self.t.n_endpoints != 0 and s.frame.s.sources[self.t.key_source_vpce] >= 0
         if s.has_endpoints:

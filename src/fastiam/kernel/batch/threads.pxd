@@ -60,7 +60,6 @@ cdef class _ThreadStates:
     ) except -1
     cdef void give_back(self, list left)
     cdef int take_missing_keys(self, uint32_t n_keys, list names, dict missing_keys) except -1
-    cdef void reset_counts(self)
     cdef list take_deferred(self)
 
 

@@ -134,30 +134,53 @@ cdef int reserve_counts(ThreadState* thread_state, uint32_t n_keys) except -1:
     cdef Scratch* s = &thread_state.frame.s
     cdef uint32_t room = n_keys + (n_keys >> 1) + 64
     cdef int64_t* counts
-    cdef int64_t* rows
     if n_keys <= thread_state.n_counted:
         return 0
     counts = <int64_t*>realloc(s.missing_key_counts, <size_t>room * 8)
     if counts == NULL:
         raise MemoryError()
     s.missing_key_counts = counts
-    rows = <int64_t*>realloc(s.counted_row, <size_t>room * 8)
-    if rows == NULL:
-        raise MemoryError()
-    s.counted_row = rows
-    memset(rows + thread_state.n_counted, 0, <size_t>(room - thread_state.n_counted) * 8)
     memset(counts + thread_state.n_counted, 0, <size_t>(room - thread_state.n_counted) * 8)
+    free(s.lacking)
+    free(s.lacking_bit)
+    free(s.always_absent)
+    s.lacking = <uint32_t*>malloc(<size_t>room * 4)
+    s.lacking_bit = <uint32_t*>malloc(<size_t>room * 4)
+    s.always_absent = <uint64_t*>malloc(<size_t>(room // 64 + 1) * 8)
+    if s.lacking == NULL or s.lacking_bit == NULL or s.always_absent == NULL:
+        raise MemoryError()
     thread_state.n_counted = room
     return 0
 
 
-cdef bint lacks_keys(const Scratch* s, const TablesC* t) noexcept:
-    """Whether no column supplies some key that plans read."""
-    cdef uint32_t key
+cdef bint find_lacking(Scratch* s, const TablesC* t) except -1:
+    """Find the keys that plans read and no column supplies; whether there are any."""
+    cdef const Key* k
+    cdef uint32_t key, n = 0
+    cdef uint64_t n_masks
+    cdef uint64_t* masks
     for key in range(min(t.n_read, t.n_keys)):
-        if t.is_read[key] and s.sources[key] < 0:
-            return True
-    return False
+        s.lacking_bit[key] = NONE
+        if not t.is_read[key] or s.sources[key] >= 0:
+            continue
+        k = &t.keys[key]
+        if n % 64 == 0:
+            s.always_absent[n // 64] = 0
+        if has_trait(k, OF_NOTHING) and not k.is_principal_fixed and not k.is_template_key:
+            s.always_absent[n // 64] |= <uint64_t>1 << (n % 64)
+        s.lacking_bit[key] = n
+        s.lacking[n] = key
+        n += 1
+    s.n_lacking = n
+    n_masks = <uint64_t>((n + 63) // 64) * t.n_read_sets
+    if n_masks > s.n_read_masks:
+        masks = <uint64_t*>realloc(s.read_masks, <size_t>(2 * n_masks) * 8)
+        if masks == NULL:
+            raise MemoryError()
+        s.read_masks, s.n_read_masks = masks, 2 * n_masks
+    if n:
+        memset(s.read_masks, 0xFF, <size_t>n_masks * 8)
+    return n != 0
 
 
 cdef int reserve_names(NameMemo* memo, int64_t n) except -1:
@@ -412,13 +435,6 @@ cdef class _ThreadStates:
                     missing_keys[names[key]] = missing_keys.get(names[key], 0) + missing_key_counts[key]
                     missing_key_counts[key] = 0
         return 0
-
-    cdef void reset_counts(self):
-        """The numbers of keys mean others: none has been read in the rows at hand."""
-        cdef int i
-        for i in range(self.n):
-            if self.of[i].n_counted:
-                memset(self.of[i].frame.s.counted_row, 0, <size_t>self.of[i].n_counted * 8)
 
     cdef list take_deferred(self):
         """The rows that need the GIL, in their order."""

@@ -3,8 +3,9 @@
 A row reads the keys of all plans of the policies that govern it, whether or not its decision needs them. It is counted once it is decided:
 on the general path when that ends, else at the end of its block.
 """
-from libc.stdint cimport int64_t, uint32_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 
+from fastiam.kernel.base.text cimport first_bit
 from fastiam.kernel.columns.column cimport value_text
 from fastiam.kernel.decide.blocks cimport Block, InputRange, PRINCIPAL_PLAN, ThreadState, record_of
 from fastiam.kernel.decide.combine cimport action_key, is_always_allowed, rcp_applies, resource_policy_governs, scp_applies
@@ -21,11 +22,11 @@ from fastiam.kernel.model.plan_lookup cimport find_plan
 from fastiam.kernel.model.tables cimport *
 
 
-cdef inline bint is_absent_anyway(const Key* k, bint has_tags) noexcept nogil:
-    """Whether a key that no column supplies is absent, or its default, whatever else the row has."""
-    if k.is_principal_fixed or k.is_template_key:
-        return False
-    return not has_tags if k.source == KEY_RESOURCE else has_trait(k, OF_NOTHING)
+cdef extern from *:
+    """
+    #define FASTIAM_NOT_KNOWN ((uint64_t)-1)
+    """
+    uint64_t NOT_KNOWN "FASTIAM_NOT_KNOWN"
 
 
 cdef inline bint names_region(const RowCursor* l) noexcept nogil:
@@ -38,7 +39,9 @@ cdef inline bint is_absent(ThreadState* s, RowCursor* l, const InputRange* rows,
     cdef Call* c = l.c
     cdef const Key* k = &c.t.keys[key]
     cdef KeyValues found
-    if not l.taken and is_absent_anyway(k, l.has_tags):
+    if is_withheld(c, k):
+        return False
+    if not l.taken and k.source == KEY_RESOURCE and not l.has_tags:
         return True
     if not l.taken:
         if rows.facts != NULL and not l.facts & FACTS_STAR:  # rows that flags decide have no text yet
@@ -53,39 +56,60 @@ cdef inline bint is_absent(ThreadState* s, RowCursor* l, const InputRange* rows,
     return found.n == 0 or k.source == KEY_DEFAULT
 
 
-cdef inline void count_reads(ThreadState* s, RowCursor* l, const InputRange* rows, const Plan* plan) noexcept nogil:
-    """Count the row at hand under the keys that one of its plans reads."""
+cdef inline uint64_t read_mask(const Call* c, const Plan* plan, uint32_t group) noexcept nogil:
+    """The keys that a plan reads, of a group of 64 that no column supplies, as bits."""
+    cdef uint32_t reads = c.t.plan_reads[plan - c.t.cells.plans], i, bit
+    cdef uint64_t* slot = &c.s.read_masks[<size_t>group * c.t.n_read_sets + reads]
+    cdef Range keys
+    if slot[0] == NOT_KNOWN:
+        keys = c.t.read_sets[reads]
+        slot[0] = 0
+        for i in range(keys.n):
+            bit = c.s.lacking_bit[c.t.read_keys[keys.first + i]]
+            if bit // 64 == group:
+                slot[0] |= <uint64_t>1 << (bit % 64)
+    return slot[0]
+
+
+cdef inline void count_reads(ThreadState* s, RowCursor* l, const InputRange* rows, const Plan** plans, uint32_t n) noexcept nogil:
+    """Count the row at hand under the keys that its plans read."""
     cdef Call* c = l.c
-    cdef Range reads = c.t.plan_reads[plan - c.t.cells.plans]
-    cdef uint32_t i, key
-    for i in range(reads.n):
-        key = c.t.read_keys[reads.first + i]
-        if c.s.sources[key] >= 0 or c.s.counted_row[key] == c.batch_row + 1 or is_withheld(c, &c.t.keys[key]):
-            continue
-        if is_absent(s, l, rows, key):
-            c.s.counted_row[key] = c.batch_row + 1
-            c.s.missing_key_counts[key] += 1
+    cdef uint64_t mask, always_absent
+    cdef uint32_t i, group, bit, key
+    for group in range((c.s.n_lacking + 63) // 64):
+        mask = 0
+        for i in range(n):
+            mask |= read_mask(c, plans[i], group)
+        always_absent = c.s.always_absent[group] if c.unknown == NULL else 0
+        while mask:
+            bit = first_bit(mask)
+            mask &= mask - 1
+            key = c.s.lacking[64 * group + bit]
+            if (always_absent >> bit) & 1 or is_absent(s, l, rows, key):
+                c.s.missing_key_counts[key] += 1
 
 
-cdef inline void count_policies(RowCursor* l, bint applies, uint32_t policy_set) noexcept nogil:
-    """The same, of the plan of a policy set where it governs the row."""
-    if applies and policy_set != NONE:
-        count_reads(NULL, l, NULL, find_plan(l.c.t, policy_set, action_key(l.c, policy_set)))
+cdef inline const Plan* plan_if(const Call* c, bint applies, uint32_t policy_set) noexcept nogil:
+    """The plan of a policy set where it governs the call, else the empty one."""
+    return find_plan(c.t, policy_set, action_key(c, policy_set)) if applies and policy_set != NONE else c.t.cells.plans
 
 
 cdef inline void count_call(Call* c) noexcept nogil:
     """Count a row that the general path has decided, unless that needs no policies."""
+    cdef const Plan* plans[5]
     cdef RowCursor l
     if not c.principal.flags & P_KNOWN or is_always_allowed(c) or (c.action.flags >> (ACT_FORBID_SHIFT + c.principal.credential)) & 1:
         return
     l.c = c
     l.taken = True
-    count_policies(&l, True, c.principal.principal_set)
-    count_policies(&l, scp_applies(c), c.principal.scp_set)
-    count_policies(&l, resource_policy_governs(c), c.resource_set)
-    count_policies(&l, rcp_applies(c), c.rcp_set)
+    plans[0] = plan_if(c, True, c.principal.principal_set)
+    plans[1] = plan_if(c, scp_applies(c), c.principal.scp_set)
+    plans[2] = plan_if(c, resource_policy_governs(c), c.resource_set)
+    plans[3] = plan_if(c, rcp_applies(c), c.rcp_set)
+    plans[4] = c.t.cells.plans
     if c.endpoint_state == ENDPOINT_KNOWN:
-        count_policies(&l, c.principal.kind != KIND_SVC, c.endpoint.policy_set)
+        plans[4] = plan_if(c, c.principal.kind != KIND_SVC, c.endpoint.policy_set)
+    count_reads(NULL, &l, NULL, plans, 5)
 
 
 cdef inline void count_row(ThreadState* s, RowCursor* l, const InputRange* rows) noexcept nogil:
@@ -94,23 +118,27 @@ cdef inline void count_row(ThreadState* s, RowCursor* l, const InputRange* rows)
     cdef Call* c = l.c
     cdef const TablesC* t = c.t
     cdef const PrincipalState* w = b.principal_state[l.i]
-    cdef uint32_t i = l.i, endpoint, record
-    cdef const Plan* plan
-    c.batch_row = l.first + l.row
+    cdef uint32_t i = l.i, n = 1, endpoint, record
+    cdef const Plan* plans[5]
     c.action = &t.classes[b.cls[i]]
-    count_reads(s, l, rows, b.plans[PRINCIPAL_PLAN][i])
-    count_reads(s, l, rows, layer_plan(t, w.scp_set, b.cls[i], b.name[i]))
+    plans[0] = b.plans[PRINCIPAL_PLAN][i]
+    if w.scp_set != NONE:
+        plans[n] = layer_plan(t, w.scp_set, b.cls[i], b.name[i])
+        n += 1
     if c.action.flags & ACT_RCP and w.flags & PS_FAST:
-        find_rcp(t, w, b.owner[i], b.cls[i], b.name[i], &plan)
-        count_reads(s, l, rows, plan)
+        find_rcp(t, w, b.owner[i], b.cls[i], b.name[i], &plans[n])
+        n += 1
     if l.facts & FACTS_HAS_RECORD:
         record = record_of(b, i)
         if record != NONE and governs(&t.records[record], c.action.flags) and not c.action.flags & ACT_PASS_ROLE:
-            count_reads(s, l, rows, layer_plan(t, t.records[record].policy_set, b.cls[i], b.name[i]))
+            plans[n] = layer_plan(t, t.records[record].policy_set, b.cls[i], b.name[i])
+            n += 1
     if s.has_endpoints and w.flags & (PS_NO_ACCOUNT | PS_ANONYMOUS) != PS_NO_ACCOUNT:  # it does not count for services
         endpoint = row_endpoint(t, &c.columns[c.s.sources[t.key_source_vpce]], l.row)
         if endpoint >= NAMED:
-            count_reads(s, l, rows, layer_plan(t, t.endpoints[endpoint - NAMED].policy_set, b.cls[i], b.name[i]))
+            plans[n] = layer_plan(t, t.endpoints[endpoint - NAMED].policy_set, b.cls[i], b.name[i])
+            n += 1
+    count_reads(s, l, rows, plans, n)
 
 
 cdef inline void count_block(ThreadState* s, Call* c, const InputRange* rows, int64_t first, int64_t at, int64_t n) noexcept nogil:

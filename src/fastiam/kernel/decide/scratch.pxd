@@ -83,7 +83,10 @@ cdef inline void empty_frame(Frame* f):
     free(f.s.call_truths)
     free(f.s.sources)
     free(f.s.missing_key_counts)
-    free(f.s.counted_row)
+    free(f.s.lacking)
+    free(f.s.lacking_bit)
+    free(f.s.always_absent)
+    free(f.s.read_masks)
     free(f.s.deciding_keys)
     for i in range(2):
         free(f.s.texts[i])

@@ -193,7 +193,13 @@ cdef struct Scratch:           # what a thread needs while it decides; reused fr
     Region* regions            # that these keys name by their place
     int32_t* sources           # slot or column of a key, -1: not given
     int64_t* missing_key_counts  # rows whose plans read a key which no column supplies (D75), or NULL
-    int64_t* counted_row       # and of each key the last of these rows, plus 1
+    uint32_t* lacking          # those of these keys that some plan reads
+    uint32_t* lacking_bit      # of each key, which of these it is; NONE: none
+    uint64_t* always_absent    # of each 64 of these, those that are absent, or their default, whatever else a row has
+    uint32_t n_lacking
+    # memo by set of keys; dropped with each range of rows; gives 25 ns a row that lacks keys
+    uint64_t* read_masks       # of each 64 of these, those that are in each of `read_sets`
+    uint64_t n_read_masks
     uint32_t n_call_truths
     uint32_t n_sources
     uint32_t stamp

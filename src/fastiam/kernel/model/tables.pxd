@@ -46,7 +46,8 @@ cdef struct TablesC:
     const MatchOp* match_ops
     const uint64_t* deny_filters  # of each row: 0 where it has no denies
     const uint32_t* filter_conditions  # the conditions of a deny that each bit stands for, as in `MatchOp`
-    const Range* plan_reads    # of each plan, in `read_keys`: the keys that it reads and a caller may supply (`kernel.decide.missing_keys`)
+    const uint32_t* plan_reads  # of each plan, in `read_sets`: the keys that it reads and a caller may supply (`kernel.decide.missing_keys`)
+    const Range* read_sets     # in `read_keys`; the first one is empty
     const uint32_t* read_keys
     const uint8_t* is_read     # of each key: some plan reads it
     const StatementRun* runs
@@ -58,6 +59,7 @@ cdef struct TablesC:
     const ConditionSplit* index_splits
     const uint64_t* index_filters
     uint32_t n_filter_conditions
+    uint32_t n_read_sets
     uint32_t n_read            # entries of `is_read`
     uint32_t n_atoms
     uint32_t n_keys

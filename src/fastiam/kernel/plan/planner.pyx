@@ -78,7 +78,9 @@ cdef class Planner(DenyFilterBuilder):
         if self.plans.n == 0:
             (<Plan*>self._push(&self.plans))[0] = self._summarize_plan(0, 0)  # of all that are not there yet
             self._store_filter(0)
-            self._push(&self.plan_reads)
+            self.read_ids = {}
+            self.scratch_reads.n = 0
+            self._number(&self.plan_reads, self._intern_reads())
         self._resize(&cells, capacity)
         self._release(self.cells.data)
         self.cells = cells
@@ -411,10 +413,10 @@ cdef class Planner(DenyFilterBuilder):
         cdef const Pattern* p
         cdef Range element
         cdef const uint32_t* members
-        cdef uint32_t i, j, k, only, last
+        cdef uint32_t i, j, k, only
         while self.plan_reads.n < self.plans.n:
-            (<Range*>self._push(&self.plan_reads))[0] = Range(self.read_keys.n, 0)
-        last = self.plans.n - 1
+            self._number(&self.plan_reads, 0)
+        self.scratch_reads.n = 0
         self.sync()                                      # ops may have moved the pool
         for i in range(plan.n):
             for j in range(runs[i].n):
@@ -434,8 +436,20 @@ cdef class Planner(DenyFilterBuilder):
                     for k in range(element.n):           # a pattern that crosses colons has the same variables
                         p = <const Pattern*>self.patterns.data + members[k]
                         self._read_variables(p.text, p.size)
-        (<Range*>self.plan_reads.data)[last].n = self.read_keys.n - (<Range*>self.plan_reads.data)[last].first
+        (<uint32_t*>self.plan_reads.data)[self.plans.n - 1] = self._intern_reads()
         return 0
+
+    cdef uint32_t _intern_reads(self) except? 0xFFFFFFFE:
+        """The number of the set of keys that the scratch list holds, which is new or known."""
+        cdef uint32_t i, n = self.scratch_reads.n, first = self.read_keys.n
+        name = (<const char*>self.scratch_reads.data)[:<size_t>n * 4] if n else b""
+        found = self.read_ids.get(name)
+        if found is None:
+            for i in range(n):
+                self._number(&self.read_keys, (<const uint32_t*>self.scratch_reads.data)[i])
+            (<Range*>self._push(&self.read_sets))[0] = Range(first, n)
+            found = self.read_ids[name] = self.read_sets.n - 1
+        return found
 
     cdef int _read_atom(self, uint32_t id) except -1:
         cdef const Atom* atom = <const Atom*>self.atoms.data + id
@@ -456,14 +470,14 @@ cdef class Planner(DenyFilterBuilder):
         return 0
 
     cdef int _read_key(self, uint32_t key) except -1:
-        """Append a key to those of the last plan, once, unless its absence is knowledge."""
+        """Append a key to the scratch list, once, unless its absence is knowledge."""
         cdef uint32_t i
         if not has_trait(<const Key*>self.keys.data + key, NOT_SUPPLIED):
             return 0
-        for i in range((<const Range*>self.plan_reads.data)[self.plan_reads.n - 1].first, self.read_keys.n):
-            if (<const uint32_t*>self.read_keys.data)[i] == key:
+        for i in range(self.scratch_reads.n):
+            if (<const uint32_t*>self.scratch_reads.data)[i] == key:
                 return 0
-        self._number(&self.read_keys, key)
+        self._number(&self.scratch_reads, key)
         if key >= self.is_read.n:
             self._push(&self.is_read, key + 1 - self.is_read.n)
         (<uint8_t*>self.is_read.data)[key] = True

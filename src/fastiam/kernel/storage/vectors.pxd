@@ -113,9 +113,9 @@ cdef class Vectors:
     cdef NameTable action_names
     cdef Vector entries, runs, indexes, shapes, index_items, index_slots, index_lists, index_splits, index_filters
     cdef Vector terms, pattern_terms
-    cdef Vector plans, grid, match_ops, deny_filters, filter_conditions, plan_reads, read_keys, is_read
+    cdef Vector plans, grid, match_ops, deny_filters, filter_conditions, plan_reads, read_sets, read_keys, is_read
     cdef Vector cells, plan_slots
-    cdef Vector stamps, scratch_denies, scratch_allows, scratch_runs
+    cdef Vector stamps, scratch_denies, scratch_allows, scratch_runs, scratch_reads
     cdef Vector draft_patterns, term_counts, placed
     cdef uint64_t end_of_vectors
     cdef dict texts            # where a text lies in the pool, by its bytes, and values of constants, by these; None once an engine is compiled

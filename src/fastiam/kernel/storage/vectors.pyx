@@ -70,7 +70,8 @@ cdef list VECTORS = [
     ("match_ops", sizeof(MatchOp), CACHE),
     ("deny_filters", 8, CACHE),
     ("filter_conditions", 4, CACHE),
-    ("plan_reads", sizeof(Range), CACHE),
+    ("plan_reads", 4, CACHE),
+    ("read_sets", sizeof(Range), CACHE),
     ("read_keys", 4, CACHE),
     ("is_read", 1, CACHE),
     ("cells", sizeof(PlanCell), WORK),
@@ -79,6 +80,7 @@ cdef list VECTORS = [
     ("scratch_denies", sizeof(StatementEntry), WORK),
     ("scratch_allows", sizeof(StatementEntry), WORK),
     ("scratch_runs", sizeof(StatementRun), WORK),
+    ("scratch_reads", 4, WORK),
     ("draft_patterns", sizeof(DraftPattern), WORK),
     ("term_counts", sizeof(TermCount), WORK),
     ("placed", 8, WORK),
@@ -258,7 +260,9 @@ cdef class Vectors:
         t.deny_filters = <const uint64_t*>self.deny_filters.data
         t.filter_conditions = <const uint32_t*>self.filter_conditions.data
         t.n_filter_conditions = self.filter_conditions.n
-        t.plan_reads = <const Range*>self.plan_reads.data
+        t.plan_reads = <const uint32_t*>self.plan_reads.data
+        t.read_sets = <const Range*>self.read_sets.data
+        t.n_read_sets = self.read_sets.n
         t.read_keys = <const uint32_t*>self.read_keys.data
         t.is_read = <const uint8_t*>self.is_read.data
         t.n_read = self.is_read.n
