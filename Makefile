@@ -144,7 +144,7 @@ COMPILED_TESTS := tests/cases tests/engine tests/kernel tests/laws tests/unit/re
 # by PYTHONPATH, which comes before what the environment has installed; that it is the copy is looked at.
 define copied
 rm -rf build/$(1)-tree && mkdir -p build/$(1)-tree
-cp -R pyproject.toml setup.py mkdocs.yml *.md LICENSE NOTICE Makefile src tests bench examples tools docs changelog.d build/$(1)-tree/
+cp -R pyproject.toml setup.py *.yml *.md LICENSE NOTICE Makefile src tests bench examples tools docs changelog.d deploy build/$(1)-tree/
 find build/$(1)-tree/src -name '*.so' -delete
 cd build/$(1)-tree && $(2) $(abspath $(RUN)) setup.py --quiet build_ext --inplace
 PYTHONPATH='$(CURDIR)/build/$(1)-tree/src' $(RUN) -c 'import fastiam; assert "$(1)-tree" in fastiam.__file__, fastiam.__file__'
@@ -161,13 +161,13 @@ debug-test:
 	cd build/debug-tree && $(if $(ALL),FASTIAM_ALL_SEEDS=1) PYTHONPATH='$(CURDIR)/build/debug-tree/src' $(abspath $(RUN)) -m pytest -n 2 --dist worksteal \
 		$(or $(PYTEST),$(COMPILED_TESTS))
 
-# The suite under AddressSanitizer and UBSan: a report ends the run. GCC. It takes three quarters of an hour.
+# The suite under AddressSanitizer and UBSan, without tests of the repository: a report ends the run. GCC. It takes three quarters of an hour.
 SANITIZERS = $(foreach lib,asan ubsan stdc++,$(shell gcc -print-file-name=lib$(lib).so))
 sanitize: build
 	$(call copied,sanitize,FASTIAM_SANITIZE=asan)
 	cd build/sanitize-tree && LD_PRELOAD="$(SANITIZERS)" PYTHONMALLOC=malloc PYTHONPATH='$(CURDIR)/build/sanitize-tree/src' \
 		ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
-		$(abspath $(RUN)) -m pytest -s -p no:xdist $(PYTEST)
+		$(abspath $(RUN)) -m pytest -s -p no:xdist --ignore=tests/unit/project $(PYTEST)
 
 fuzz: build
 	$(RUN) tests/tools/fuzz.py --minutes $(MINUTES)
