@@ -10,6 +10,7 @@ import generator_names as v
 from policy_generators import Maker, Target
 from request_generators import (
     KINDS,
+    LISTS,
     Json,
     account_of,
     aimed,
@@ -18,6 +19,7 @@ from request_generators import (
     keys_in,
     long_statement_list,
     principal_of_kind,
+    resource_account,
     unreadable,
 )
 
@@ -31,8 +33,7 @@ STORED = (
 )  # fmt: skip
 RARE = ((v.ACCESS_POINT, v.A),)  # where it is stored, the governing resource of an object is found in another way
 SHARES = {arn: 0.75 for arn, _ in STORED} | {arn: 0.3 for arn, _ in RARE}
-PLACES = [(action, arn) for _, actions, arns in v.SCENES for action in actions for arn in arns if arn in SHARES]
-AGREEMENTS = ({"aws:username": "ana"}, {"aws:PrincipalAccount": v.A})
+PLACES = [(action, arn) for _, actions, arns in v.SCENES for action in actions for arn in arns if arn in {*SHARES, *v.ROLES}]
 CONTRADICTIONS = ({"aws:username": "zed"}, {"aws:PrincipalAccount": "000000000000"}, {"aws:ResourceAccount": "000000000000"})
 TAG = "aws:ResourceTag/env"
 
@@ -44,9 +45,14 @@ def make_directory(rng: random.Random, rows: int) -> dict[str, Json]:
     make.usual = 0.0 if style == "any" else 0.7
     if make.chance(0.35):  # a truth memoized for one principal, of a key or of a resource, must not reach the next
         make.topic = make.pick(*v.DERIVED_KEYS, *["aws:ResourceTag/env", "aws:ResourceTag/team"] * 8)
-    if make.chance(0.2 if make.topic is None else 0.8):
+    if make.chance(0.4 if make.topic is None else 0.8):
         make.places = tuple(make.rng.sample(PLACES, make.pick(1, 2, 3)))
-    requests = [STYLES[style][1](make) for _ in range(rows)]
+    make.has_endpoints = style != "bare" and make.chance(0.5)
+    make.fixed = make.pick(0, 0.02, 0.3)
+    make.listed = make.pick("app:str", *LISTS)
+    requests = [STYLES[style][1](make) for _ in range(rows // 2)]
+    make.fixed = make.pick(make.fixed, 0.3)  # keys that the first batch does not give (K1)
+    requests += [STYLES[style][1](make) for _ in range(rows - len(requests))]
     targets = [Target(kind, r["principal"], r["action"], r["resource"], r["context"] | carried(r)) for kind, r in requests]
     described: dict[str, Json] = {
         "accounts": [{"id": account, "canonical_id": "cafe" + account[:4]} for account in (v.A, v.B, v.X)],
@@ -59,7 +65,7 @@ def make_directory(rng: random.Random, rows: int) -> dict[str, Json]:
     for name, kind in (("scps", "scp"), ("rcps", "rcp")):
         if make.chance(0.6):
             described[name] = {account: some_levels(make, kind, targets) for account in (v.A, v.B) if make.chance(0.6)}
-    if style == "any" and make.chance(0.6):
+    if make.has_endpoints:
         described["endpoints"] = [endpoint(make, name, targets) for name in ("vpce-1", "vpce-2")]
     if style == "any" and make.chance(0.35):
         read = keys_in([described, [r for _, r in requests]])
@@ -93,7 +99,7 @@ def fitting(make: Maker, targets: Sequence[Target], *, kind: str, count: int = 1
             statements.append(make.statement(target, "Allow", 0.95, kind=kind, conditions=0.4))
         if make.chance(0.3):
             statements.append(make.statement(target, "Deny", 0.9, kind=kind))
-        if target.resource.count(":") > 5 and kind != "trust" and make.chance(0.25):
+        if target.resource.count(":") > 5 and kind != "trust" and make.chance(0.3):
             statements.append(make.crossing_deny(target, kind))
     if kind != "rcp" and (not statements or make.chance(0.65)):
         statements.append(broad(make, aimed(make, targets), kind))
@@ -196,7 +202,10 @@ def grant(make: Maker, target: Target) -> Json:
     if account is not None:
         issuer = target.principal["session"].get("issuer") if not isinstance(target.principal, str) else None
         statement.pop("NotPrincipal", None)
-        statement["Principal"] = {"AWS": make.pick(issuer or target.arn, target.arn, account, v.root_of(account))}
+        names = [make.pick(issuer or target.arn, target.arn, account, v.root_of(account))]
+        if make.chance(0.3):  # 3.3: several accounts, or users of several
+            names += make.rng.sample(make.pick((v.A, v.B, v.X), v.USERS), make.pick(1, 2))
+        statement["Principal"] = {"AWS": make.one_or_list(names)}
     return statement
 
 
@@ -204,7 +213,7 @@ def endpoint(make: Maker, name: str, targets: Sequence[Target]) -> Json:
     through = [t for t in targets if t.context.get("aws:SourceVpce") == name]
     out: dict[str, Json] = {"id": name, "account": v.A, "gateway": make.chance(0.5)}
     if make.chance(0.8):
-        out["policy"] = fitting(make, through or targets, kind="vpce", count=3)
+        out["policy"] = fitting(make, through or targets, kind="vpce", count=make.pick(3, 8))
     return out
 
 
@@ -218,6 +227,8 @@ def directory_request(make: Maker) -> tuple[str, dict[str, Json]]:
         context["aws:SourceVpce"] = make.pick("vpce-1", "vpce-1", "vpce-2", "vpce-9")
     if make.chance(0.02):
         context |= make.pick(*CONTRADICTIONS)
+    if kind == "SVC" and make.chance(0.3):
+        context["aws:PrincipalServiceNamesList"] = [principal, v.SERVICES[0]]  # N12
     if not isinstance(principal, str) and principal["session"]["kind"] in ("ROLE", "FED", "AROOT", "SLR"):
         fill_session(make, Target(kind, principal, action, resource, context))
     request: dict[str, Json] = {"principal": principal, "action": action, "resource": resource, "context": context}
@@ -237,21 +248,40 @@ def bare_request(make: Maker) -> tuple[str, dict[str, Json]]:
     kind = "ROLE" if ":role/" in principal else "USER"
     action, resource = make.scene(kind)
     given = make.context(ad_hoc=False) if make.chance(0.4) else {key: make.value_of(key) for key in v.USUAL if make.chance(0.8)}
+    if make.listed in v.KEYS and make.chance(0.6):
+        given[make.listed] = make.value_of(make.listed)
     context = {k: value for k, value in fit_context(make, given).items() if isinstance(value, (str, bool))}
+    if make.chance(0.05):
+        context[make.pick(*v.USUAL)] = None  # the key is absent (5.3)
     return kind, {"principal": principal, "action": action, "resource": resource, "context": context}
 
 
 def layered_request(make: Maker) -> tuple[str, dict[str, Json]]:
-    """The same, sometimes in a session, or of another account; and it may set keys of the principal (K1)."""
+    """The same, sometimes in a session, of another account or of none, or through an endpoint; it may set derived keys (K1)."""
     kind, request = bare_request(make)
-    if make.chance(0.01):
-        request["context"] |= make.pick(*AGREEMENTS, *CONTRADICTIONS[:2])
-    if make.chance(0.3):
-        kind = make.pick("USER", "ROLE", "ROLE")
+    if make.chance(0.35):
+        kind = make.pick("USER", "ROLE", "ROLE", "ROLE", "SVC", "ANON")
         request["principal"] = principal_of_kind(make, kind)
+    if make.has_endpoints and make.chance(0.5):
+        request["context"]["aws:SourceVpce"] = make.pick(*["vpce-1"] * 5, *["vpce-2"] * 3, "vpce-9")
+    if make.chance(make.fixed):
+        request["context"] |= fixed_key(make, request)
     if not isinstance(request["principal"], str):
         fill_session(make, Target(kind, **request))
     return kind, request
+
+
+def fixed_key(make: Maker, request: dict[str, Json]) -> dict[str, Json]:
+    """A key of which the value follows from principal or resource, mostly with this value (K1)."""
+    account = account_of(request["principal"]) or v.A
+    owner = resource_account(request["resource"]) or v.A
+    name = str(request["principal"]).rpartition("/")[2]
+    key, value = make.pick(
+        ("aws:username", name), ("aws:PrincipalAccount", account), ("aws:ResourceAccount", owner), ("aws:PrincipalOrgID", "o-1"),
+        ("aws:ResourceOrgID", "o-1"), ("aws:PrincipalTag/team", "red"), ("aws:PrincipalType", "User"),
+        ("aws:RequestedRegion", "us-east-1"), (TAG, "red"), (TAG, "a"),
+    )  # fmt: skip
+    return {key: value if make.chance(0.9) else make.pick("zed", v.B, "o-2")}
 
 
 # style -> weight and what writes its requests: `bare` has only principal policies, `layered` what batches decide in blocks

@@ -74,7 +74,8 @@ SCENES: tuple[tuple[int, tuple[str, ...], tuple[str, ...]], ...] = (
     (5, ("sts:AssumeRole",), (DEP, PLAIN_ROLE, WORK, LINKED)),
     (2, ("sts:TagSession", "sts:SetSourceIdentity"), (DEP, WORK)),  # D30, S10
     (1, ("sts:GetCallerIdentity", "sts:GetSessionToken", "sts:GetFederationToken", "sts:AssumeRoot"), ("*",)),  # 6.3, 7.4
-    (3, ("iam:PassRole", "iam:GetRole"), (DEP, WORK)),
+    (3, ("iam:PassRole",), (DEP, PLAIN_ROLE, WORK)),  # D19
+    (2, ("iam:GetRole",), (DEP, WORK)),
     (2, ("iam:GetUser", "iam:ListUsers"), (f"arn:aws:iam::{A}:user/us/x", ANA, f"arn:aws:iam::{A}:user/x")),  # R9
     (1, ("iam:DeletePolicy", "iam:GetPolicy"), ("arn:aws:iam::aws:policy/P",)),  # D17
     (2, ("iam:AttachRolePolicy", "iam:DeleteRole"), (LINKED, DEP, f"arn:aws:iam::{A}:role/aws-reserved/R")),  # D17
@@ -83,7 +84,7 @@ SCENES: tuple[tuple[int, tuple[str, ...], tuple[str, ...]], ...] = (
     (2, ("dynamodb:GetItem",), (TABLE, f"{TABLE}/index/i", f"{TABLE}/stream/s")),
     (1, ("ec2:RunInstances",), (f"arn:aws:ec2:eu-west-1:{A}:instance/i-1",)),  # no RCP support
     (2, ("logs:PutLogEvents",), (f"{GROUP}:log-stream:s", GROUP)),
-    (1, ("secretsmanager:GetSecretValue",), (SECRET, SECRET[:-7])),
+    (1, ("secretsmanager:GetSecretValue",), (SECRET, SECRET[:-7], f"{SECRET[:-1]}ä", f"{SECRET[:-2]}ä")),  # 6.10
     (3, ("s3:GetObject",), ("arn:aws-cn:s3:::bkt/ana/f", "arn:aws-us-gov:s3:::bkt/x")),  # N16
     (2, ("iam:ListUsers", "iam:GetUser"), ("*", GOV, GOV)),  # K6
 )
@@ -118,7 +119,8 @@ BAD_OPERATORS = (
 
 # Values of the request and of policies by family; those in BAD are good in a request and need lenient mode in a policy.
 VALUES: dict[str, tuple[str, ...]] = {
-    "string": ("a", "b", "A", "ab", "a*", "", "red", "ana", "abc", "a?c", "ß", "aXc", "ä", "Ä", "é", "É"),
+    "string": ("a", "b", "A", "ab", "a*", "", "red", "ana", "abc", "a?c", "ß", "aXc", "ä", "Ä", "é", "É",
+               "a/b/c", "red/ab", "deep/" * 14 + "x"),
     "numeric": ("0", "10", "10.0", "-1", "9007199254740993", "9007199254740992", "0.1", "0.10000000000000001", "-0.0", "11"),
     "date": ("2024-05-06T00:00:00Z", "2024-05-06", "1714953600", "2024-05-06T02:00:00+02:00",
              "2024-05-05T22:00:00-02:00", "2024-05", "+1714953600", "2024-05-06T00:00:00.0000000009Z",
@@ -147,7 +149,8 @@ BAD: dict[str, tuple[str, ...]] = {
 }
 STRING_PATTERNS = ("a*", "*", "?", "a?c", "*b*", "${aws:username}", "${aws:PrincipalTag/team}", "${aws:PrincipalTag/no, 'red'}",
     "a${*}", "${?}", "100${$}", "x${aws:PrincipalTag/team}*", "${AWS:UserName}",
-    "${aws:PrincipalTag/no}", "${app:str, 'red'}", "r*d", "${app:list}", "${aws:TagKeys, 'red'}")  # fmt: skip
+    "${aws:PrincipalTag/no}", "${app:str, 'red'}", "r*d", "a/*", "a/b/*", "red/*", "*/c", "*ab",
+    "deep/" * 13 + "*", "${app:list}", "${aws:TagKeys, 'red'}")  # fmt: skip
 
 # context key -> family of its values, and whether it takes several
 KEYS: dict[str, tuple[str, bool]] = {
@@ -184,7 +187,8 @@ AD_HOC_ONLY = frozenset(
 )
 # keys that a session may carry (5.3, K3)
 CARRIED: dict[str, tuple[str, ...]] = {
-    "app:str": ("a", "ab", "red"), "app:num": ("10", "11"), "app:bool": ("true", "false"), "app:date": ("2024-05-06", "2024-05"),
+    "app:str": ("a", "ab", "red", 1, True), "app:num": ("10", "11", 0.0, -0.0),
+    "app:bool": ("true", "false"), "app:date": ("2024-05-06", "2024-05"),
 }  # fmt: skip
 # keys that no request sets: derived or absent ones
 DERIVED_KEYS: dict[str, tuple[str, tuple[str, ...], bool]] = {
@@ -208,8 +212,8 @@ DERIVED_KEYS: dict[str, tuple[str, tuple[str, ...], bool]] = {
     "aws:CalledViaFirst": ("string", ("a", "b"), False),
     "aws:CalledViaLast": ("string", ("a", "b"), False),
     "aws:RequestedRegion": ("string", ("us-east-1", "eu-west-1"), False),
-    "aws:ResourceTag/env": ("string", ("a", "red", "ana"), False),
-    "aws:ResourceTag/team": ("string", ("red", "us"), False),
+    "aws:ResourceTag/env": ("string", ("a", "red", "ana", "${aws:PrincipalTag/team}"), False),
+    "aws:ResourceTag/team": ("string", ("red", "us", "${aws:PrincipalTag/team}"), False),
     "iam:ResourceTag/team": ("string", ("red", "us"), False),
     "iam:ResourceTag/env": ("string", ("a", "red"), False),
     "aws:ResourceOrgPaths": ("string", ("o-1/r-1/ou-a/", "o-1/*"), True),
@@ -235,6 +239,7 @@ RELATED: dict[str, tuple[str, ...]] = {
     "app:arns": ("app:arns",),
     "app:nums": ("app:nums",),
     "aws:ResourceTag/env": ("aws:ResourceTag/env", "iam:ResourceTag/env"),
+    "iam:PassRole": ("aws:ResourceTag/team", "iam:ResourceTag/team", "aws:ResourceTag/env"),  # D19
     "iam": ("aws:RequestedRegion", "aws:RequestedRegion", "aws:ResourceTag/team", "iam:ResourceTag/team"),
     "sts": ("aws:RequestedRegion",),
     "s3": ("aws:ResourceTag/env", "iam:ResourceTag/env"),

@@ -49,6 +49,9 @@ class Maker:
         self.usual = 0.0  # the share of what people write: patterns of literal pieces, conditions on what requests say
         self.topic: str | None = None  # a key that most conditions are about
         self.places: tuple[tuple[str, str], ...] = ()  # what most requests do, and to what
+        self.has_endpoints = False  # whether requests come through endpoints
+        self.fixed = 0.0  # the share of requests that give a key of which the value follows from the others (K1)
+        self.listed = ""  # the key by which many statements of one principal differ
 
     def chance(self, probability: float) -> bool:
         return self.rng.random() < probability
@@ -160,6 +163,7 @@ class Maker:
         return found + [("AWS", v.AIDA)] * (arn == v.ANA) + [("CanonicalUser", "cafe" + account[:4])]
 
     OTHERS = (("AWS", v.BO), ("AWS", v.X), ("Service", "ec2.amazonaws.com"), ("AWS", v.ROLE_BY_NAME.lower()), ("AWS", v.OLD_ID),
+              ("AWS", v.B), ("AWS", v.BEN), ("AWS", v.XIA), ("AWS", v.WORK),
               ("AWS", v.session_arn(v.DEP, "run9")), ("AWS", v.federated(v.A, "zed")))  # fmt: skip
     BAD = (("AWS", "ana"), ("User", "x"), ("AWS", f"arn:aws:iam::{v.A}:user/*"), ("Federated", v.SAML), ("Service", "*"),
            ("AWS", f"arn:aws:iam::{v.A}:group/g"), ("Federated", "*"))  # fmt: skip
@@ -243,7 +247,7 @@ class Maker:
         if self.topic is not None and self.topic not in shunned and self.chance(0.6):
             return self.topic, *family_of(self.topic)
         present = [key for key in target.context if key in v.KEYS and key not in shunned]
-        hints = [*target.context, target.action.partition(":")[0], target.kind]
+        hints = [*target.context, target.action, target.action.partition(":")[0], target.kind]
         related = [hint for hint in hints if not shunned.issuperset(v.RELATED.get(hint, ()))]
         if related and self.chance(0.3) and not self.chance(self.usual):
             key = self.pick(*(key for key in v.RELATED[self.pick(*related)] if key not in shunned))

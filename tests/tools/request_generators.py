@@ -150,10 +150,24 @@ def aimed(make: Maker, targets: Sequence[Target]) -> Target:
     return make.rng.choice(targets)
 
 
+_OF_TEXTS = ("StringEquals", "StringEquals", "StringEquals", "StringLike", "StringEqualsIfExists")
+_TEXTS = tuple(text for text in (*v.VALUES["string"], *v.STRING_PATTERNS) if "$" not in text)
+_ARNS = tuple(text for text in (*v.VALUES["arn"], *v.ARN_PATTERNS) if "$" not in text)
+# a key by which statements differ -> operators and values
+LISTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "app:str": (_OF_TEXTS, v.VALUES["string"]),
+    "app:list": (_OF_TEXTS, v.VALUES["string"]),
+    "s3:prefix": (("StringLike", "StringLike", "StringEquals"), _TEXTS),
+    "aws:SourceIp": (("IpAddress", "IpAddress", "NotIpAddress"), v.RANGES),
+    "aws:SourceArn": (("ArnLike", "ArnEquals", "ArnNotLike"), _ARNS),
+}
+
+
 def long_statement_list(make: Maker, targets: Sequence[Target]) -> list[Json]:
     """Far more statements for one principal than people write, most of them for resources nearby."""
     out = []
-    key, among = make.pick(("app:str", ""), ("app:str", ""), ("app:list", "ForAnyValue:"))
+    make.listed = make.listed or make.pick("app:str", *LISTS)
+    key, among, operators, values = make.listed, "ForAnyValue:" if make.listed == "app:list" else "", *LISTS[make.listed]
     share = make.pick(0.05, 0.8)
     for _ in range(make.pick(20, 60)):
         target = aimed(make, targets)
@@ -164,8 +178,7 @@ def long_statement_list(make: Maker, targets: Sequence[Target]) -> list[Json]:
         if make.chance(share):  # they differ in what they ask for
             statement.pop("NotResource", None)
             statement["Resource"] = make.pick("*", target.resource)
-            operator = make.pick("StringEquals", "StringEquals", "StringEquals", "StringLike", "StringEqualsIfExists")
-            statement["Condition"] = {among + operator: {key: make.pick(*v.VALUES["string"])}}
+            statement["Condition"] = {among + make.pick(*operators): {key: make.pick(*values)}}
         out.append(statement)
     return out
 
@@ -270,8 +283,8 @@ def layers_of(make: Maker, kind: str, target: Target) -> dict[str, Layer]:
     chosen = make.pick(*names)
     if goal == "explicit":
         layers[chosen].deny = 0.97
-        if make.chance(0.2):  # D50
-            layers[make.pick(*names)].deny = 0.97
+        if make.chance(0.3):  # D50: of two layers that deny, one is reported
+            layers |= {name: Layer(fit, 0.97) for name in make.rng.sample(common, 2)}
     elif goal == "implicit":
         layers[chosen].allow = None if make.chance(0.4) else 0.3
     return layers

@@ -93,7 +93,7 @@ _PIECES = {
 USUAL: tuple[Callable[[Maker, str], str], ...] = (
     lambda make, resource: resource,
     lambda make, resource: resource[: max(14, len(resource) - make.rng.randint(0, 8))] + "*",
-    star_field, inside, between,
+    star_field, inside, between, variable, lambda make, resource: star_field(make, variable(make, resource)),
 )  # fmt: skip
 
 ALL: tuple[Callable[[Maker, str], str], ...] = (
