@@ -43,6 +43,18 @@ def organization():
     return organization_engine()
 
 
+@pytest.mark.parametrize("n", [2, 1_000])
+def test_batch_of_another_derived_key_compares_that_key(n):
+    """K1: what batches leave of a principal is used by batches of the same keys alone."""
+    engine, request = organization_engine(), (WHO, "s3:GetObject", "arn:aws:s3:::near/k")
+    fixed = {"aws:username": "ana", "aws:PrincipalAccount": ACCOUNT, "aws:PrincipalArn": WHO}
+    for key, value in (*fixed.items(), *fixed.items()):
+        for other in fixed.values():
+            found = engine.decide_many([WHO] * n, *request[1:], {key: [other] * n}, on_error="deny", now=NOW)
+            assert found.allowed.tolist() == [other == value] * n, (key, other)
+            assert len(found.errors) == (other != value) * n
+
+
 def request_with(key, value):
     return {"aws:SourceVpce": "vpce-1", "aws:SourceAccount": B, key: value}
 
