@@ -180,10 +180,11 @@ fuzz-readers: build $(VENV)/fuzz-extra
 fuzz-filter: build
 	$(RUN) tests/tools/fuzz_filter.py --minutes $(MINUTES)
 
-# Drawn requests against the proofs of random pairs of policies.
+# Drawn requests against the proofs of random pairs of policies, and all requests of small organizations against invariants.
 refute: build
 	$(RUN) tests/tools/refute_proofs.py --pairs 1000 --requests 100
 	$(RUN) tests/tools/refute_proofs.py --pairs 1000 --requests 100 --kind directories
+	$(RUN) tests/tools/refute_invariants.py --worlds 1000
 
 mutate: build
 	$(RUN) tests/tools/mutation_testing.py

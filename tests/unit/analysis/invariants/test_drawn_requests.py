@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 from seeds import few_or_all
+from small_world_checks import allowed_rows, violations
 from small_worlds import SmallWorld
 from surroundings import SHARED
-from test_small_worlds import allowed_rows, violations
 from trap_world import ANA, BKT, DEP, FULL, A, B, M, allow, deny, grant, world
 
 import fastiam

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from seeds import seeds
+from small_world_checks import allowed_rows, violations
 from small_worlds import ANA, BO, DEP, EVE, OPS, A, SmallWorld
-from test_small_worlds import allowed_rows, violations
 from trap_world import BKT, B, X, allow, deny, grant, world
 from trap_world import DEP as ROLE
 
