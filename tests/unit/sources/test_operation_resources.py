@@ -379,3 +379,9 @@ def test_owner_of_an_access_key_is_not_the_caller():
 def test_cases_are_of_many_services_and_operations():
     assert len({(service, operation) for service, operation, _, _ in CASES}) > 100
     assert len({service for service, _, _, _ in CASES}) >= 28
+
+
+def test_hidden_value_of_a_record_is_no_name():
+    hidden = {"roleName": "HIDDEN_DUE_TO_SECURITY_REASONS"}
+    found = RequestPlan("iam.amazonaws.com", "GetRole", "AwsApiCall").requests_of(orjson.dumps(hidden), [], ORIGIN).rows
+    assert [row.resource for row in found] == [None]

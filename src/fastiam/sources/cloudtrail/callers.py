@@ -21,13 +21,13 @@ from fastiam.directory.principal_refs import is_principal
 from fastiam.model.logged_calls import LoggedPrincipal, Open
 from fastiam.model.session import Session
 from fastiam.sources.cloudtrail.log_records import Record
+from fastiam.sources.sdk_calls.parameter_names import HIDDEN
 
 MFA, MFA_AGE, ISSUED_AT = "aws:MultiFactorAuthPresent", "aws:MultiFactorAuthAge", "aws:TokenIssueTime"
 SOURCE_IDENTITY, PROVIDER = "aws:SourceIdentity", "aws:FederatedProvider"
 Keys = Mapping[str, str | Open | None]
 
 _MAX_ISSUED = 200_000  # issued sessions; older ones are evicted
-HIDDEN = "HIDDEN_DUE_TO_SECURITY_REASONS"
 _SERVICE_LINKED = ":role/aws-service-role/"
 _EVERYTHING = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}
 _ISSUING = ("AssumeRole", "GetFederationToken", "GetSessionToken")

@@ -14,8 +14,8 @@ from importlib import resources
 from typing import Any
 
 from fastiam.aws_data.catalog import Action
-from fastiam.sources.cloudtrail.callers import HIDDEN
 from fastiam.sources.sdk_calls.arn_templates import RequestOrigin
+from fastiam.sources.sdk_calls.parameter_names import HIDDEN
 
 _ROLE = re.compile(r"arn:[^:]+:iam::\d*:role/\S+").fullmatch
 _PROFILE = re.compile(r"arn:[^:]+:iam::\d*:instance-profile/\S+").fullmatch

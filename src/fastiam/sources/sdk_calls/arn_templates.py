@@ -23,7 +23,7 @@ from typing import Any
 from fastiam.aws_data.catalog import Action, ResourceType
 from fastiam.runtime.forking import cached_property
 from fastiam.sources.sdk_calls.ec2_ids import ec2_type, ids_by_type
-from fastiam.sources.sdk_calls.parameter_names import ALIASES, ALIASES_OF, ALSO_CREATED, DEFAULTS, SOURCES
+from fastiam.sources.sdk_calls.parameter_names import ALIASES, ALIASES_OF, ALSO_CREATED, DEFAULTS, HIDDEN, SOURCES
 
 
 class Names(dict[str, list[str]]):
@@ -291,6 +291,8 @@ class ArnTemplate:
 
     def _read(self, variable: str, text: str, names: Names, origin: RequestOrigin) -> str:
         """Convert a parameter to its form in an ARN, or return "" if it is not one."""
+        if text == HIDDEN:
+            return ""
         if text.startswith("arn:"):
             # an ARN of this type is found before; one of its parent, such as the cluster of a service, has the name
             return _name_in(text, variable, self.kind.arn.split(":")[2], origin) if len(self.own) > 1 else ""

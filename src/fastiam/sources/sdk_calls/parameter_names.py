@@ -1,5 +1,6 @@
 """What AWS names in two ways: parameters with another name than the variable of an ARN; defaults; what a call creates."""
 
+HIDDEN = "HIDDEN_DUE_TO_SECURITY_REASONS"  # the text of CloudTrail for a value that it leaves out
 # parameters with another name than the variable of the ARN (API references of the services)
 ALIASES = {
     "accesspointname": "name",
