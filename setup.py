@@ -23,11 +23,9 @@ from setuptools.command.build_ext import build_ext
 
 # PERF: the slowest modules come first, so that two cores finish at the same time.
 MODULES = """
-    _core kernel.columns.read kernel.columns.canon kernel.columns.arrow
-    kernel.plan.tables kernel.saved.file kernel.testing
-    kernel.plan.names kernel.storage.vectors kernel.columns.export kernel.columns.table
-    kernel.saved.verify kernel.eval.pattern_sets
-    kernel.columns.chunk kernel.eval.search kernel.call.context_values
+    _core kernel.plan.tables kernel.columns.read kernel.saved.file kernel.testing
+    kernel.plan.names kernel.storage.vectors kernel.columns.table
+    kernel.eval.pattern_sets kernel.eval.search kernel.call.context_values
     server._plain_batch server._scan server._log_lines server._json_lines strict_json._checker
 """.split()
 

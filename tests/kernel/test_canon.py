@@ -12,8 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fastiam.errors import RequestValueError
-from fastiam.kernel.columns.canon import distinct
-from fastiam.kernel.columns.read import read_column
+from fastiam.kernel.columns.read import distinct, read_column
 from fastiam.kernel.testing import column_texts
 from fastiam.model.request import canonical_text
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastiam.engine.summary import OUTCOME_NAMES, Summary
-from fastiam.kernel.columns.export import column_array, stream_of, table_array
+from fastiam.kernel.columns.table import column_array, stream_of, table_array
 from fastiam.model.decision import Layer, Outcome, Reason, StatementRef
 from fastiam.model.key_registry import spelled
 from fastiam.model.result import Result
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 _Texts = tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]
-TableColumn = tuple[str, npt.NDArray[Any], npt.NDArray[np.uint8] | None, _Texts | None]  # as `kernel.columns.export` takes it
+TableColumn = tuple[str, npt.NDArray[Any], npt.NDArray[np.uint8] | None, _Texts | None]  # as `kernel.columns.table` takes it
 
 LAYERS: tuple[Layer, ...] = tuple(Layer)
 REASONS: tuple[Reason, ...] = tuple(Reason)
@@ -127,7 +127,7 @@ class DictionaryColumn:
         return NO_CODE if self.codes.dtype == np.uint8 else NO_STATEMENT
 
     def as_table_column(self) -> TableColumn:
-        """The column as `kernel.columns.export.table_array` takes it."""
+        """The column as `kernel.columns.table.table_array` takes it."""
         present = self.codes != self._none
         if present.all():
             return self.name, self.codes, None, self._texts()

@@ -181,7 +181,7 @@ class Bools:
 
     def __arrow_c_array__(self, requested_schema: object | None = None) -> tuple[object, object]:
         """A bool array without nulls."""
-        from fastiam.kernel.columns.export import column_array  # PERF: only Arrow needs it
+        from fastiam.kernel.columns.table import column_array  # PERF: only Arrow needs it
 
         return column_array((self.name, np.packbits(self.values, bitorder="little"), None, None), len(self.values), is_bits=True)
 

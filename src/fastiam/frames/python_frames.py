@@ -14,8 +14,7 @@ from fastiam.frames.arguments import FrameArguments
 from fastiam.frames.batch import Bools, decide_batch, pinned, results
 from fastiam.frames.row_objects import columns_of
 from fastiam.frames.table import Table
-from fastiam.kernel.columns.export import column_array
-from fastiam.kernel.columns.table import column_chunks
+from fastiam.kernel.columns.table import column_array, column_chunks
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from fastiam.analysis.access.decision_changes import CHANGES, GAINING, Change, DiffGroup
 from fastiam.engine.decisions import NO_STATEMENT, DictionaryColumn
-from fastiam.kernel.columns.export import stream_of, table_array
+from fastiam.kernel.columns.table import stream_of, table_array
 from fastiam.model.decision import Outcome
 from fastiam.runtime.forking import cached_property
 

@@ -19,8 +19,7 @@ from fastiam.engine.resolving import Resolver
 from fastiam.errors import SourceError
 from fastiam.kernel.plan.names import Names
 from fastiam.kernel.plan.tables import Tables
-from fastiam.kernel.saved.file import attach, dump
-from fastiam.kernel.saved.verify import check_tables
+from fastiam.kernel.saved.file import attach, check_tables, dump
 from fastiam.model.request import read_context
 
 if TYPE_CHECKING:

@@ -4,15 +4,6 @@ The texts equal those of `fastiam.model.request.canonical_text`; tests compare t
 without exponent. Instants are `YYYY-MM-DDTHH:MM:SSZ`, with a fraction only if there is one. A float of 16 or 32 bits is the shortest decimal
 that parses to this float: a Float32 of 0.1 is `0.1`.
 """
-from libc.stdint cimport int64_t, uint32_t, uint64_t
-from libc.string cimport memcpy
-
-from fastiam.kernel.base.format cimport DAY, day_of, put_day_of, put_float, put_integer, put_natural, put_time_of
-
-import numpy as np
-
-from fastiam.errors import RequestValueError
-from fastiam.model.request import canonical_text
 
 ABSENT_HINT = "where the key is absent, use None, an Arrow null or a masked array"   # of floats that are no number
 cdef int64_t FIRST_SECOND = -62135596800    # 0001-01-01T00:00:00Z

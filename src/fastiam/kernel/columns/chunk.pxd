@@ -1,7 +1,4 @@
 """One chunk of a column (see `kernel/columns/column.pxd`), and the owners of its memory."""
-from libc.stdint cimport int64_t
-
-from fastiam.kernel.columns.column cimport Column
 
 
 cdef class Chunk:

@@ -1,12 +1,4 @@
 """One chunk of a column and the owners of its memory, for Arrow, NumPy and Python values."""
-from cpython.unicode cimport PyUnicode_AsUTF8AndSize
-from libc.stdint cimport int64_t, uint8_t, uintptr_t
-from libc.string cimport memset
-
-from fastiam.kernel.base.text cimport Text
-from fastiam.kernel.columns.column cimport Column, TEXT_64, TEXT_CONST, TEXT_PTRS, bit_at, item_code, item_text, row_items
-
-import numpy as np
 
 
 cdef class Chunk:

@@ -8,12 +8,6 @@ A column is a tuple `(name, values, valid, dictionary)`:
 
 Every buffer of an array holds a reference to its NumPy array, and lets go of it when the consumer releases the array.
 """
-from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New
-from cpython.ref cimport Py_DECREF, Py_INCREF
-from libc.stdint cimport int64_t, uint8_t, uintptr_t
-
-from fastiam.kernel.columns.capsules cimport check_code, drop_stream, new_array, new_schema, zeroed
-from fastiam.kernel.columns.nanoarrow cimport *
 
 cdef dict FORMATS = {"uint8": b"C", "uint32": b"I", "int32": b"i", "int64": b"l", "float64": b"g"}
 

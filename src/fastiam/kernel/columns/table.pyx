@@ -3,7 +3,7 @@
 Invariants: a struct that is moved out of a capsule is released exactly once. `ArrowColumn` exports copies of the array structs over the same
 buffers; each copy holds a reference to the column, so a consumer may keep, move or release its copy at any time. Types, lengths and children
 are checked here, before anything below them is read. Of the buffers only validity bitmaps of structs and offsets of maps are read here;
-`kernel.columns.arrow` validates each column that a batch reads. A validity bitmap counts whatever `null_count` says, as there.
+`kernel.columns.read` validates each column that a batch reads. A validity bitmap counts whatever `null_count` says, as there.
 """
 from cpython.buffer cimport PyBUF_READ
 from cpython.memoryview cimport PyMemoryView_FromMemory
@@ -13,13 +13,16 @@ from libc.stdint cimport int64_t, uint8_t, uintptr_t
 from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
 
-from fastiam.kernel.columns.arrow cimport fault_of, type_fault
+from fastiam.kernel.columns.read cimport fault_of, type_fault
 from fastiam.kernel.columns.capsules cimport check_code, drop_stream, new_array, new_schema, zeroed
 from fastiam.kernel.columns.nanoarrow cimport *
 
 import numpy as np
 
 from fastiam.errors import RequestValueError
+
+# PERF: one module, not two, which have what they import once.
+include "export.pyx"
 
 cdef const void* NO_VALIDITY[1]
 NO_VALIDITY[0] = NULL

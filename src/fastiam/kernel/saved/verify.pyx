@@ -4,16 +4,6 @@ Invariant: every index that a kernel or a builder follows, and every size that i
 someone has forged them, but they read no foreign memory. A kernel that follows another index adds a check here; the invariants that kernels
 assume of the tables (`promise`) are checked here too.
 """
-from libc.stdint cimport INT64_MIN, int64_t, uint8_t, uint32_t, uint64_t
-from libc.string cimport memchr, memcmp
-
-from fastiam.kernel.plan.tables cimport Tables
-from fastiam.kernel.base.text cimport prefetch
-from fastiam.kernel.eval.operators cimport OP_IP, OP_LAST
-from fastiam.kernel.model.decision cimport LAYER_RCP, LAYER_SESSION
-from fastiam.kernel.plan.names cimport Names
-from fastiam.kernel.model.tables cimport *
-from fastiam.kernel.storage.vectors cimport NameTable, Vector
 
 
 cdef enum:

@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from fastiam.kernel.columns.export import column_array
+from fastiam.kernel.columns.table import column_array
 
 
 class TextColumn:
