@@ -9,7 +9,7 @@ from fastiam.kernel.decide.routes cimport Route
 from fastiam.kernel.base.text cimport Text
 from fastiam.kernel.columns.column cimport Column, item_text, row_items
 from fastiam.kernel.columns.read cimport TextColumn
-from fastiam.kernel.decide.combine cimport N_RELATIONS, needed_after, sufficient_classes
+from fastiam.kernel.model.combining cimport N_RELATIONS, needed_after, sufficient_classes
 from fastiam.kernel.model.call cimport Buffer, Call, Scratch, write_time as c_write_time
 from fastiam.kernel.model.tables cimport *
 from fastiam.kernel.plan.names cimport Names, view

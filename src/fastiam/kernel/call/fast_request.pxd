@@ -10,7 +10,7 @@ from fastiam.kernel.base.text cimport Text, equal
 from fastiam.kernel.decide.attempt cimport attempt, contradicts
 from fastiam.kernel.decide.combine cimport action_key, decide, is_reserved_change, rcp_applies, resource_policy_governs, same_account, verdict
 from fastiam.kernel.decide.fast_path cimport ACT_HARD, ACT_OWN_RULES
-from fastiam.kernel.decide.locate cimport find_record, locate_endpoint, locate_found, record_mode, symbol_text
+from fastiam.kernel.decide.locate cimport clear_record, find_account, find_record, locate_endpoint, locate_found, record_mode, symbol_text
 from fastiam.kernel.decide.row_driver cimport RowCursor, first_matching_op_of_run, op_literals_match, may_cross
 from fastiam.kernel.decide.scratch cimport next_stamp
 from fastiam.kernel.eval.conditions cimport conditions_hold
@@ -20,7 +20,6 @@ from fastiam.kernel.eval.statement cimport entry_applies
 from fastiam.kernel.model.call cimport Call, ENDPOINT_NONE
 from fastiam.kernel.model.decision cimport ALLOW, RawDecision, DONE, EXPLICIT_DENY, IMPLICIT_DENY, LAYER_IDENTITY, REASON_NONE, UNCHECKED
 from fastiam.kernel.model.plan_lookup cimport find_plan
-from fastiam.kernel.model.string_table cimport table_find
 from fastiam.kernel.model.tables cimport *
 
 
@@ -60,19 +59,9 @@ cdef inline bint is_own_account_resource(Call* c) noexcept nogil:
 
 cdef inline void set_own_account_resource(Call* c) noexcept nogil:
     """What `locate_resource` puts into the call, where nothing is stored about the resource."""
+    clear_record(c)
     c.owner_known = True
-    c.owner_override = False
-    c.unknown_owner = False
-    c.blocks_public = False
-    c.resource_set = NONE
-    c.resource_governs = 0
-    c.n_constants = 0
-    c.rcp_set = NONE
-    c.account = c.principal.account_index
-    if c.account == NONE and c.t.n_accounts:
-        c.account = table_find(&c.t.account_names, c.t.pool, c.owner.data, 12, c.t.seed)
-    if c.account != NONE:
-        c.rcp_set = c.t.accounts[c.account].rcp_set
+    find_account(c, c.principal.account_index)
 
 
 cdef inline bint is_principal_account(const Call* c, const ResourceRecord* record) noexcept nogil:

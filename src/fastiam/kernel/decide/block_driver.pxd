@@ -6,8 +6,7 @@ result: such branches are unpredictable, and without them the processor loads th
 from libc.stdint cimport INT64_MIN, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
 
-from fastiam.kernel.base.invariants cimport narrow16, narrow32, narrow8
-from fastiam.kernel.decide.combine cimport SAME_ACCOUNT, NEEDS_IDENTITY, NEEDS_LIMITS, needed_after
+from fastiam.kernel.base.invariants cimport narrow16, narrow32, narrow8, promise
 from fastiam.kernel.decide.condition_batch cimport evaluate_conditions
 from fastiam.kernel.decide.blocks cimport (
     BLOCK, BOUNDARY_STAGE, IS_CROSS_ACCOUNT, RESOURCE_ALLOW_STAGE, RESOURCE_PLAN, LEVEL_ALLOWS, MAX_PENDING, RESOURCE_MUST_ALLOW,
@@ -15,9 +14,10 @@ from fastiam.kernel.decide.blocks cimport (
 )
 from fastiam.kernel.base.text cimport first_bit, prefetch
 from fastiam.kernel.model.call cimport Call
+from fastiam.kernel.model.combining cimport NEEDS_IDENTITY, NEEDS_LIMITS, SAME_ACCOUNT, needed_after
 from fastiam.kernel.model.decision cimport ALLOW, IMPLICIT_DENY, LAYER_BOUNDARY, LAYER_IDENTITY, LAYER_RESOURCE, LAYER_SCP, LAYER_SESSION
 from fastiam.kernel.decide.row_driver cimport (
-    RowCursor, conditions_accepted, first_matching_op_of_run, op_match_classes, set_row, may_cross, variable_matches, load_call,
+    RowCursor, conditions_accepted, first_matching_op_of_run, op_literals_match, op_match_classes, set_row, may_cross, variable_matches, load_call,
 )
 from fastiam.kernel.eval.group_filter cimport group_skip
 from fastiam.kernel.eval.literals cimport ends_match, find_inner, windows_match
@@ -49,6 +49,17 @@ cdef inline uint32_t crosses(const Block* b, const TablesC* t, const MatchOp* f,
 cdef inline uint32_t fits(const MatchOp* f, int64_t room) noexcept nogil:
     """Whether a resource has room for a pattern, and no more than may be."""
     return (room & (f.tail >> 7 | <int64_t>INT64_MIN)) == 0
+
+
+cdef inline bint is_as_row_form(const Block* b, const TablesC* t, const MatchOp* f, uint32_t i, bint matches, uint32_t on_match) noexcept nogil:
+    """Whether `op_literals_match` says the same of an op; where its literals are not all that is asked, no more."""
+    cdef RowCursor l
+    cdef bint found
+    l.pool, l.colons, l.facts = t.pool, NULL, b.facts[i]
+    l.text = <const uint8_t*>b.text[i].data
+    l.end = l.text + b.text[i].size
+    found = op_literals_match(&l, f)
+    return found == matches if on_match == STEP_MATCHED or on_match == STEP_CONDITION or on_match == STEP_PRINCIPAL else matches or not found
 
 
 cdef inline uint32_t inner_step(const Block* b, const MatchOp* f, uint32_t i, uint32_t at, uint32_t found) noexcept nogil:
@@ -107,6 +118,7 @@ cdef inline void match_ends(Block* b, const TablesC* t) noexcept nogil:
         pattern = t.pool + f.text
         size = b.text[i].size
         matches = ends_match(pattern, pattern + f.size, f.prefix_size, f.suffix_size, b.text[i].data, size) & fits(f, size - f.min_size)
+        promise(is_as_row_form(b, t, f, i, matches, f.on_match & STEP_MASK))
         enqueue(b, t, i, at, select_step(b, i, at, matches, f.on_match & STEP_MASK))
 
 
@@ -127,6 +139,7 @@ cdef inline void match_ends_and_inner(Block* b, const TablesC* t) noexcept nogil
         size = b.text[i].size
         matches = ends_match(pattern, pattern + f.size, f.prefix_size, f.suffix_size, text, size) & (size >= f.min_size)
         found = find_inner(text, size, min(<int64_t>f.prefix_size, size), size - f.suffix_size, pattern + f.prefix_size + 1, f.inner_size)
+        promise(found & 2 or is_as_row_form(b, t, f, i, found & matches, f.on_match >> STEP_BITS))
         enqueue(b, t, i, at, inner_step(b, f, i, at, found & -matches))
 
 
@@ -148,6 +161,7 @@ cdef inline void match_literals(Block* b, const TablesC* t) noexcept nogil:
         matches = windows_match(pattern, pattern + f.size, f.prefix_size, f.mid_size, f.mid_offset, f.suffix_size, b.text[i].data, size, mid)
         starts = matches >> 1 & <uint32_t>(room >= 0)
         matches &= fits(f, room)
+        promise(is_as_row_form(b, t, f, i, matches, f.on_match & STEP_MASK))
         enqueue(b, t, i, at, select_step(b, i, at, matches, f.on_match & STEP_MASK) | crosses(b, t, f, i, starts & ~matches))
 
 
@@ -166,6 +180,7 @@ cdef inline void find_inner_literal(Block* b, const TablesC* t) noexcept nogil:
             b.text[i].data, size, mid_position(b, f, i) + f.mid_size, size - f.suffix_size,
             t.pool + f.text + f.mid_offset + f.mid_size + 1, f.inner_size,
         )
+        promise(found & 2 or is_as_row_form(b, t, f, i, found, f.on_match >> STEP_BITS))
         enqueue(b, t, i, at, inner_step(b, f, i, at, found))
 
 
@@ -311,7 +326,7 @@ cdef inline bint start_deny_stage(Block* b, const TablesC* t, uint32_t i, uint32
             enqueue_first(b, t, i, first, last - first)
             return True
         size = 1 + ops[at].prefix_size if ops[at].first == STEP_GROUP_FILTER else 1
-        if (b.known_false[i] >> ops[at].filter_bit) & 1 == 0:
+        if (b.known_false[i] >> ops[at].skip.filter_bit) & 1 == 0:
             n = add_range(parts, n, at, size)
         at += size
     if stop != last:
@@ -387,8 +402,9 @@ cdef inline bint decides_row(const Block* b, const MatchOp* f, uint32_t i) noexc
     """Whether an op that applies decides its row."""
     if f.flags & MATCHOP_DENY or not b.pending_stages[i] & STAGES:
         return True
-    # with a principal element: `evaluate_full_statements`
-    return b.stage[i] == RESOURCE_ALLOW_STAGE and not b.pending_stages[i] & IS_CROSS_ACCOUNT and not f.flags & MATCHOP_HAS_PRINCIPAL
+    if b.stage[i] != RESOURCE_ALLOW_STAGE or b.pending_stages[i] & IS_CROSS_ACCOUNT or f.flags & MATCHOP_HAS_PRINCIPAL:
+        return False                                     # with a principal element: `evaluate_full_statements`
+    return not needed_after(SAME_ACCOUNT, CLASS_STAR) & (NEEDS_IDENTITY | NEEDS_LIMITS)
 
 
 cdef inline void advance_matched(ThreadState* s, const TablesC* t, bint reasons, int64_t first, uint32_t* n_done) noexcept nogil:

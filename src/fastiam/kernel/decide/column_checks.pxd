@@ -2,6 +2,8 @@
 
 A principal, the account that owns a resource, or a resource's record may fix a key that a column gives. A row whose value differs takes the
 general path, which reports it. What a principal fixes is read once (`read_fixed`), and kept for the next batch with the principal.
+
+PERF: `may_contradict` of a located call says the same; a checked build compares them (`decide_general`).
 """
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 
@@ -55,16 +57,19 @@ cdef inline bint read_fixed(Call* c, int64_t principal_id, bint* needs_full_eval
     return found
 
 
+cdef inline bint is_other_text(const Call* c, PoolText known, const ContextColumn* column, int64_t row) noexcept nogil:
+    """Whether a row has another text than the one that is known."""
+    cdef Text text
+    return item_text(column.column, column.first + row, &text) and (
+        text.size != known.size or not short_equal(text.data, <const char*>c.t.pool + known.text, text.size)
+    )
+
+
 cdef inline bint contradicts_constant(Call* c, const ContextColumn* column, int64_t row, const Constant* k) noexcept nogil:
     """Whether a row has another value than a constant."""
-    cdef PoolText known
     cdef KeyValues value
-    cdef Text text
     if k.n == 1 and not column.column.is_list:
-        if not item_text(column.column, column.first + row, &text):
-            return False
-        known = c.t.const_texts[k.first]
-        return text.size != known.size or not short_equal(text.data, <const char*>c.t.pool + known.text, text.size)
+        return is_other_text(c, c.t.const_texts[k.first], column, row)
     c.row = row
     given(c, column.key, 0, &value)
     return value.n != 0 and not agrees(c, k, &value)
@@ -81,14 +86,11 @@ cdef inline bint contradicts_principal(Call* c, const Principal* p, const Contex
 
 cdef inline bint contradicts_fixed(Call* c, PoolText known, uint32_t principal_id, const ContextColumn* column, int64_t row) noexcept nogil:
     """Whether a row has another value than what a principal fixes."""
-    cdef Text text
     if known.size == ANY_VALUE:
         return False
     if known.size == OTHER_VALUES or column.column.is_list:
         return contradicts_principal(c, c.t.principals + principal_id, column, row)
-    return item_text(column.column, column.first + row, &text) and (
-        text.size != known.size or not short_equal(text.data, <const char*>c.t.pool + known.text, text.size)
-    )
+    return is_other_text(c, known, column, row)
 
 
 cdef inline bint contradicts_owner(

@@ -13,6 +13,10 @@ from fastiam.kernel.eval.conditions cimport is_at_own
 from fastiam.kernel.eval.principal cimport has_no_account, is_role, is_root
 from fastiam.kernel.eval.resource cimport tail_has_colon
 from fastiam.kernel.eval.statement cimport entry_applies, first_applicable
+from fastiam.kernel.model.combining cimport (
+    BY_GRANT, COLUMNS, COMBINING, NEEDS_IDENTITY, NEEDS_LIMITS, NO_ACCOUNT, OTHER_ACCOUNT, OTHER_ACCOUNT_ROOT, REFUSED, SAME_ACCOUNT, SAME_ACCOUNT_FED,
+    SAME_ACCOUNT_FED_OF_ROOT, SAME_ACCOUNT_ROOT, needed_after, sufficient_classes,
+)
 from fastiam.kernel.model.call cimport COLON_UNKNOWN, Call, ENDPOINT_KNOWN, ENDPOINT_UNKNOWN, field
 from fastiam.kernel.model.decision cimport (
     ALLOW, RawDecision, DEPENDS, DONE, EXPLICIT_DENY, IMPLICIT_DENY, LAYER_BOUNDARY, LAYER_CREDENTIAL, LAYER_IDENTITY, LAYER_RESOURCE, LAYER_SCP,
@@ -228,30 +232,19 @@ cdef inline void resource_grant(Call* c, Plan plan, uint32_t sufficient, uint32_
             return
 
 
-cdef inline bint boundary_allows(Call* c, Plan own) noexcept nogil:
-    """The boundary, where the kind has one: segment 1."""
-    if not c.principal.flags & P_HAS_BOUNDARY or c.principal.flags & P_EXTRA_BOUNDARY:
-        return True
-    return level_allow(c, own, 1) != NULL
+cdef inline bint session_policies_count(const Principal* p) noexcept nogil:
+    """Session policies, where the kind has them; mandatory for FED and AROOT, whose task policy needs no Allow (6.1)."""
+    if not p.flags & (P_HAS_SESSION | P_EXTRA_SESSION):
+        return p.kind == KIND_FED or p.kind == KIND_AROOT
+    return p.kind != KIND_AROOT and not p.flags & P_EXTRA_SESSION
 
 
-cdef inline bint session_policies_allow(Call* c, Plan own) noexcept nogil:
-    """Session policies, where the kind has them; mandatory for FED and AROOT, whose task policy needs no Allow (6.1): segment 2."""
-    if c.principal.flags & P_EXTRA_SESSION:
-        return True
-    if not c.principal.flags & P_HAS_SESSION:
-        return c.principal.kind != KIND_FED and c.principal.kind != KIND_AROOT
-    if c.principal.kind == KIND_AROOT:
-        return True
-    return level_allow(c, own, 2) != NULL
-
-
-cdef inline bint limited_by_foreign_layer(Call* c, Plan own, RawDecision* a) noexcept nogil:
-    """Layers that the kind cannot have still limit an allow (D6)."""
-    if c.principal.flags & P_EXTRA_BOUNDARY and level_allow(c, own, 1) == NULL:
+cdef inline bint limit_fails(Call* c, Plan own, bint boundary, bint session, RawDecision* a) noexcept nogil:
+    """The implicit deny of the boundary (segment 1) or of the session policies (segment 2), of those that count."""
+    if boundary and level_allow(c, own, 1) == NULL:
         verdict(a, IMPLICIT_DENY, LAYER_BOUNDARY, REASON_NONE, NULL)
         return True
-    if c.principal.flags & P_EXTRA_SESSION and level_allow(c, own, 2) == NULL:
+    if session and (not c.principal.flags & (P_HAS_SESSION | P_EXTRA_SESSION) or level_allow(c, own, 2) == NULL):
         verdict(a, IMPLICIT_DENY, LAYER_SESSION, REASON_NONE, NULL)
         return True
     return False
@@ -261,48 +254,7 @@ cdef inline bint identity_needed(const Principal* p) noexcept nogil:
     return not is_root(p) and not (p.kind == KIND_FED and p.flags & P_ISSUER_ROOT)
 
 
-# -- grants: the combining table -------------------------------------------------------------------------------------------
-
-cdef enum OwnerRelation:       # of the principal to the owner of the resource; behind each SAME_ACCOUNT comes the same where 6.3 requires a grant
-    NO_ACCOUNT = 0             # a service, a provider, anonymous
-    OTHER_ACCOUNT = 1          # another account owns the resource, or what 6.4 treats like that
-    OTHER_ACCOUNT_ROOT = 2     # and the principal needs no identity policy
-    SAME_ACCOUNT = 3
-    SAME_ACCOUNT_FED = 5
-    SAME_ACCOUNT_FED_OF_ROOT = 7
-    SAME_ACCOUNT_ROOT = 9
-    N_RELATIONS = 11
-
-
-cdef enum Needed:              # a cell of the table: what else has to allow
-    NEEDS_IDENTITY = 1
-    NEEDS_LIMITS = 2           # the boundary and the session policies, where the principal has them
-    BY_GRANT = 4               # an ALLOW is reported with the grant
-    REFUSED = 8                # the resource policies have to allow
-    COLUMNS = 5
-
-
-cdef extern from *:
-    """
-    /* 6.4, 6.5 by relation: where nothing is granted, where something is, where a role or session is named, where the grant is in a class
-       of the last column, which is enough by itself; that column. D is 1, R 2, P 4, A 8, `*` 16. A test compares each entry with the
-       specification. */
-    static const uint8_t fastiam_combining[] = {
-        8, 4, 4, 4, 31,        /* NO_ACCOUNT */
-        8, 3, 3, 3, 31,        /* OTHER_ACCOUNT */
-        8, 6, 6, 6, 31,        /* OTHER_ACCOUNT_ROOT */
-        3, 3, 6, 4, 17,        /* SAME_ACCOUNT */
-        8, 3, 6, 4, 17,        /* SAME_ACCOUNT, a grant is required */
-        3, 3, 6, 4, 1,         /* SAME_ACCOUNT_FED */
-        8, 3, 6, 4, 1,         /* SAME_ACCOUNT_FED, required */
-        2, 2, 6, 4, 1,         /* SAME_ACCOUNT_FED_OF_ROOT */
-        8, 6, 6, 4, 1,         /* SAME_ACCOUNT_FED_OF_ROOT, required */
-        2, 6, 6, 6, 17,        /* SAME_ACCOUNT_ROOT */
-        8, 6, 6, 6, 17,        /* SAME_ACCOUNT_ROOT, required */
-    };
-    """
-    const uint8_t* COMBINING "fastiam_combining"
-
+# -- grants: by the combining table (`kernel.model.combining`) -------------------------------------------------------------
 
 cdef inline uint32_t relation_of(const Call* c) noexcept nogil:
     cdef const Principal* p = c.principal
@@ -320,23 +272,8 @@ cdef inline uint32_t relation_of(const Call* c) noexcept nogil:
     return (SAME_ACCOUNT_FED if needed else SAME_ACCOUNT_FED_OF_ROOT) + required
 
 
-cdef inline uint32_t needed_after(uint32_t relation, uint32_t classes) noexcept nogil:
-    """What else has to allow, where resource policies allow in some classes."""
-    cdef const uint8_t* cells = &COMBINING[relation * COLUMNS]
-    if classes & cells[4]:
-        return cells[3]
-    return cells[2] if classes & (CLASS_R | CLASS_P) else cells[1] if classes else cells[0]
-
-
-cdef inline uint32_t sufficient_classes(uint32_t relation) noexcept nogil:
-    """The classes whose grants are reported with an ALLOW (D51)."""
-    cdef const uint8_t* cells = &COMBINING[relation * COLUMNS]
-    if cells[1] & BY_GRANT:
-        return CLASS_ALL
-    return (CLASS_R | CLASS_P if cells[2] & BY_GRANT else 0) | (cells[4] if cells[3] & BY_GRANT else 0)
-
-
 cdef inline int grant_path(Call* c, const RequestPlans* r, RawDecision* a) noexcept nogil:
+    cdef const Principal* p = c.principal
     cdef uint32_t relation = relation_of(c), needed
     cdef const StatementEntry* e = NULL
     cdef Grant g
@@ -348,10 +285,10 @@ cdef inline int grant_path(Call* c, const RequestPlans* r, RawDecision* a) noexc
         e = level_allow(c, r.own, 0)
         if e == NULL:
             return verdict(a, IMPLICIT_DENY, LAYER_IDENTITY, REASON_NONE, NULL)
-    if needed & NEEDS_LIMITS and not boundary_allows(c, r.own):
-        return verdict(a, IMPLICIT_DENY, LAYER_BOUNDARY, REASON_NONE, NULL)
-    if needed & NEEDS_LIMITS and not session_policies_allow(c, r.own):
-        return verdict(a, IMPLICIT_DENY, LAYER_SESSION, REASON_NONE, NULL)
+    if needed & NEEDS_LIMITS and limit_fails(
+        c, r.own, p.flags & (P_HAS_BOUNDARY | P_EXTRA_BOUNDARY) == P_HAS_BOUNDARY, session_policies_count(p), a
+    ):
+        return DONE
     if needed & BY_GRANT:
         return verdict(a, ALLOW, LAYER_RESOURCE, REASON_NONE, g.entry)
     return verdict(a, ALLOW, LAYER_IDENTITY, REASON_NONE, e)
@@ -381,8 +318,8 @@ cdef inline int decide(Call* c, RawDecision* a) noexcept nogil:
     if reason != REASON_NONE:
         return verdict(a, IMPLICIT_DENY, LAYER_SERVICE, reason, NULL)
     grant_path(c, &r, a)
-    if a.outcome == ALLOW and p.flags & (P_EXTRA_BOUNDARY | P_EXTRA_SESSION):
-        limited_by_foreign_layer(c, r.own, a)
+    if a.outcome == ALLOW and p.flags & (P_EXTRA_BOUNDARY | P_EXTRA_SESSION):   # layers that the kind cannot have limit an allow (D6)
+        limit_fails(c, r.own, p.flags & P_EXTRA_BOUNDARY != 0, p.flags & P_EXTRA_SESSION != 0, a)
     return DONE
 
 

@@ -40,7 +40,7 @@ cdef inline void load_atoms(ConditionBatch* q, const TablesC* t, const uint64_t*
     cdef uint32_t j, nth
     for j in range(n):
         f = t.match_ops + (queue[j] >> 32)
-        q.atom[j] = f.atom
+        q.atom[j] = f.operand.atom
         q.more[j] = 0
         if not f.conditions & ONE:
             nth = <uint32_t>queue[j] >> CONDITION_INDEX_SHIFT

@@ -130,7 +130,7 @@ cdef inline uint32_t passes(const Block* b, RowCursor* l, const Plan* plan, cons
             return NEEDS_RESOURCE_TEXT
         if k >= plan.n_deny_ops and is_known_match(l, f, q):
             return PASSES
-        if cannot_match(l, f) or (k < plan.n_deny_ops and (b.known_false[l.i] >> f.filter_bit) & 1):
+        if cannot_match(l, f) or (k < plan.n_deny_ops and (b.known_false[l.i] >> f.skip.filter_bit) & 1):
             continue
         if k < plan.n_deny_ops:
             return MAY_DENY

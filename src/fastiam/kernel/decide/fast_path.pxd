@@ -10,7 +10,7 @@ from fastiam.kernel.base.arn cimport account_number, account_text, twelve_digits
 from fastiam.kernel.base.text cimport Text, first_bit, byte_positions, sixteen
 from fastiam.kernel.decide.column_checks cimport read_fixed
 from fastiam.kernel.decide.combine cimport cut_resource
-from fastiam.kernel.decide.locate cimport apply_record, symbol_text
+from fastiam.kernel.decide.locate cimport apply_record, clear_record, find_account, symbol_text
 from fastiam.kernel.model.call cimport (
     PS_NO_ACCOUNT, PS_ANONYMOUS, PS_BOUNDARY, PS_CHECK_KEYS, PS_LOADED, PS_LIMITED, PS_FAST, PS_SESSION, Call,
     PrincipalState, FINGERPRINT_SHIFT, field,
@@ -227,17 +227,12 @@ cdef inline bint is_same_owner(const PrincipalState* principal_state, uint64_t f
     return account_key_diff(principal_state, facts) == 0
 
 
-cdef inline void set_call_resource(Call* c, const PrincipalState* principal_state, uint64_t facts, uint32_t record) noexcept nogil:
+cdef inline void put_resource(Call* c, const PrincipalState* principal_state, uint64_t facts, uint32_t record) noexcept nogil:
     """Put the resource into the call, as `locate_resource` would: it is an ARN of the caller's partition, or `*`."""
     cut_resource(c)
+    clear_record(c)
     c.partition = NONE if c.is_star else c.principal.partition
-    c.resource_set = NONE
-    c.resource_governs = 0
-    c.blocks_public = False
-    c.n_constants = 0
     c.owner_known = True
-    c.owner_override = False
-    c.unknown_owner = False
     c.assumed_owner = not facts & FACTS_OWNER_KNOWN
     if c.assumed_owner or c.is_star:
         c.owner = Text(&c.principal.account_id[0], 12)
@@ -248,9 +243,6 @@ cdef inline void set_call_resource(Call* c, const PrincipalState* principal_stat
     else:
         c.owner = Text(&c.s.owner_text[0], 12)           # a column gives it
         account_text(facts & ACCOUNT, &c.s.owner_text[0])
-    c.account = principal_state.account
-    if not is_same_owner(principal_state, facts):
-        c.account = table_find(&c.t.account_names, c.t.pool, c.owner.data, c.owner.size, c.t.seed)
-    c.rcp_set = NONE if c.account == NONE else c.t.accounts[c.account].rcp_set
+    find_account(c, principal_state.account if is_same_owner(principal_state, facts) else <uint32_t>NONE)
     if record != NONE:
         apply_record(c, record)

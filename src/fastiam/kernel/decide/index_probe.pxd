@@ -91,7 +91,7 @@ cdef inline void add_found(
     cdef uint32_t k
     for k in range(n):
         f = items + listed[k]
-        if (known_false >> (f.filter_bit & FILTER_BIT_ALWAYS)) & 1 or excludes_principal(w, f):
+        if (known_false >> (f.skip.filter_bit & FILTER_BIT_ALWAYS)) & 1 or excludes_principal(w, f):
             continue
         if q.n_found[j] == MAX_FOUND_ITEMS:
             q.n_found[j] = TOO_MANY
@@ -112,7 +112,7 @@ cdef inline bint principal_text(const TablesC* t, const Principal* principal, ui
     return t.keys[key].source == KEY_PRINCIPAL
 
 
-cdef inline bint text_of(const Call* c, uint32_t key, uint32_t principal_id, int64_t row, Text* text) noexcept nogil:
+cdef inline bint split_text(const Call* c, uint32_t key, uint32_t principal_id, int64_t row, Text* text) noexcept nogil:
     """The same, or the only text that a column gives a row."""
     cdef int32_t at = c.s.sources[key]
     if at < 0:
@@ -138,7 +138,7 @@ cdef inline void add_posting_list(
     """Add the items under a hash for a row of the block. Those that require different texts of a key are under the hashes of the one
     that the row has."""
     cdef const TablesC* t = c.t
-    cdef const MatchOp* items = t.match_ops + f.atom
+    cdef const MatchOp* items = t.match_ops + f.operand.first_item
     cdef const PrincipalState* w = b.principal_state[i]
     cdef const ConditionSplit* split
     cdef uint64_t known_false = known_false_of(b, f, i)
@@ -151,7 +151,7 @@ cdef inline void add_posting_list(
     if is_filter_complete(c, index) and c.s.sources[split.key] < 0:
         q.n_found[j] = TOO_MANY
         return
-    if q.n >= MAX_QUEUE_HASHES or not text_of(c, split.key, b.principal_id[i], row + i, &text):
+    if q.n >= MAX_QUEUE_HASHES or not split_text(c, split.key, b.principal_id[i], row + i, &text):
         q.n_found[j] = TOO_MANY
         return
     if text.data != NULL:
@@ -185,7 +185,7 @@ cdef inline void probe_index(IndexProbe* q, const Call* c, const Block* b, const
         if q.n >= MAX_QUEUE_HASHES:
             q.n_found[j] = TOO_MANY
         if crosses and q.n_found[j] != TOO_MANY:
-            add_found(q, t.match_ops + f.atom, b.principal_state[i], known_false_of(b, f, i), j, &t.index_lists[index.crossing], index.n_crossing)
+            add_found(q, t.match_ops + f.operand.first_item, b.principal_state[i], known_false_of(b, f, i), j, &t.index_lists[index.crossing], index.n_crossing)
         if not b.facts[i] & FACTS_STAR and q.n_found[j] != TOO_MANY:
             know(q, t, index, &b.text[i], colon_offset(b.facts[i], 4), crosses, j)
     k = 0
@@ -196,7 +196,7 @@ cdef inline void probe_index(IndexProbe* q, const Call* c, const Block* b, const
         slot = slot_of(t, index, q.hash[k])
         if slot != NULL and q.n_found[j] != TOO_MANY:
             add_posting_list(q, c, b, index, slot, f, <uint32_t>queue[j], row, j)
-            prefetch(t.match_ops + f.atom + q.found[j][0])
+            prefetch(t.match_ops + f.operand.first_item + q.found[j][0])
         k += 1
 
 
@@ -210,7 +210,7 @@ cdef inline uint32_t enqueue_unindexed(Block* b, uint32_t i, uint32_t at) noexce
 cdef inline void enqueue_run(Block* b, const TablesC* t, const MatchOp* f, uint32_t i, uint32_t at) noexcept nogil:
     """Keep ops of a row for later, the last ones first: those behind the run, then those of all its items."""
     cdef uint32_t n = enqueue_unindexed(b, i, at)
-    b.pending_ranges[i][n] = Range(f.atom, t.indexes[f.conditions].n_items)
+    b.pending_ranges[i][n] = Range(f.operand.first_item, t.indexes[f.conditions].n_items)
     b.n_pending[i] = <uint8_t>(n + 1)
 
 
@@ -226,7 +226,7 @@ cdef inline void enqueue_found(Block* b, const MatchOp* f, uint32_t* found, uint
     for k in range(n_found):
         one = found[n_found - 1 - k]
         if k == 0 or one != found[n_found - k]:          # an item may be found by both readings of its pattern
-            b.pending_ranges[i][n] = Range(f.atom + one, 1)
+            b.pending_ranges[i][n] = Range(f.operand.first_item + one, 1)
             n += 1
     b.n_pending[i] = <uint8_t>n
 
@@ -263,6 +263,6 @@ cdef inline void probe_indexes(Block* b, const Call* c, int64_t row) noexcept no
             next_range(b, t, i)
         else:                                            # one or none, which is not to be foreseen
             hit = -<uint32_t>q.n_found[j]
-            found = f.atom + q.found[j][0]
+            found = f.operand.first_item + q.found[j][0]
             b.range_end[i] ^= (b.range_end[i] ^ (found + 1)) & hit
             enqueue(b, t, i, at ^ ((at ^ (found - 1)) & hit), over & ~hit)  # STEP_NO_MATCH or STEP_LITERALS

@@ -21,6 +21,7 @@ from fastiam.kernel.decide.fast_path cimport (
 from fastiam.kernel.decide.principal_hint cimport cannot_change_result, candidate_allows
 from fastiam.kernel.decide.zone_filter cimport layer_plan, may_deny
 from fastiam.kernel.model.call cimport PS_NO_ACCOUNT, PS_ANONYMOUS, Call, PrincipalState
+from fastiam.kernel.model.combining cimport COLUMNS, COMBINING, NEEDS_IDENTITY, REFUSED, SAME_ACCOUNT
 from fastiam.kernel.model.tables cimport *
 
 
@@ -148,13 +149,17 @@ cdef inline uint32_t plan_stages(
     """The stages of a row whose ops have to be evaluated, whether its resource is another account's, and whether its policies must allow;
     of who is alone these are all that must."""
     cdef const Block* b = s.block
-    cdef uint32_t must = is_own_owner ^ 1 | (b.facts[i] & FACTS_KMS_KEY != 0), others = may_allow(s, w, c.t, of.resource_plan) | must
+    cdef uint32_t is_lone = (w.flags & PS_NO_ACCOUNT) != 0
+    # NO_ACCOUNT, OTHER_ACCOUNT, or SAME_ACCOUNT and whether a grant is required
+    cdef uint32_t relation = (SAME_ACCOUNT - 1) * is_own_owner + (is_lone ^ 1) + (is_own_owner & (b.facts[i] & FACTS_KMS_KEY != 0))
+    cdef uint32_t without = COMBINING[relation * COLUMNS], needed = without | COMBINING[relation * COLUMNS + 1]   # a grant
+    cdef uint32_t must = (without & REFUSED) != 0, others = may_allow(s, w, c.t, of.resource_plan) | must
     cdef uint32_t levels = levels_left(of.scp)
     return (                                             # a deny that names no resource has no op
         (of.rcp.n_deny_ops != 0) << RCP_PLAN | (of.scp.n_deny_ops != 0) << SCP_PLAN
         | may_deny(b, c, of.resource_plan, i) << RESOURCE_PLAN
         | ((others | (levels != 0)) & (of.own.n_deny_ops != b.n_skipped_denies[i])) << PRINCIPAL_PLAN
-        | levels | others << RESOURCE_ALLOW_STAGE | ((w.flags & PS_NO_ACCOUNT) == 0) << PRINCIPAL_ALLOW_STAGE
+        | levels | others << RESOURCE_ALLOW_STAGE | ((needed & NEEDS_IDENTITY) != 0) << PRINCIPAL_ALLOW_STAGE
         | active_limits(w, of.own) << LIMIT_STAGES_SHIFT | (is_own_owner ^ 1) * IS_CROSS_ACCOUNT | must * RESOURCE_MUST_ALLOW
     )
 

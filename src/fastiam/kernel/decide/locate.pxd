@@ -161,16 +161,30 @@ cdef inline void find_partition(Call* c) noexcept nogil:
             c.partition = c.principal.partition
 
 
-cdef inline int locate_found(Call* c, const Text* override, uint32_t record) noexcept nogil:
-    """Owner, what the record says, RCPs of the owner's account."""
-    cdef int status
+cdef inline void clear_record(Call* c) noexcept nogil:
+    """What a resource of which nothing is stored has."""
     c.owner_override = False
-    c.assumed_owner = False
     c.unknown_owner = False
     c.blocks_public = False
     c.resource_set = NONE
     c.resource_governs = 0
     c.n_constants = 0
+
+
+cdef inline void find_account(Call* c, uint32_t known) noexcept nogil:
+    """The account of the owner, which may be known, and its RCPs."""
+    c.account = known
+    if known == NONE and c.t.n_accounts:
+        c.account = table_find(&c.t.account_names, c.t.pool, c.owner.data, c.owner.size, c.t.seed)
+    promise(c.account == NONE or c.account < c.t.n_accounts)
+    c.rcp_set = NONE if c.account == NONE else c.t.accounts[c.account].rcp_set
+
+
+cdef inline int locate_found(Call* c, const Text* override, uint32_t record) noexcept nogil:
+    """Owner, what the record says, RCPs of the owner's account."""
+    cdef int status
+    clear_record(c)
+    c.assumed_owner = False
     c.rcp_set = NONE
     c.account = NONE
     find_partition(c)
@@ -179,14 +193,8 @@ cdef inline int locate_found(Call* c, const Text* override, uint32_t record) noe
         return status
     if record != NONE:
         apply_record(c, record)
-    if c.owner_known and c.t.n_accounts > 0:
-        if c.principal.account_index != NONE and memcmp(c.principal.account_id, c.owner.data, 12) == 0:
-            c.account = c.principal.account_index
-        if c.account == NONE:
-            c.account = table_find(&c.t.account_names, c.t.pool, c.owner.data, c.owner.size, c.t.seed)
-        if c.account != NONE:
-            promise(c.account < c.t.n_accounts)
-            c.rcp_set = c.t.accounts[c.account].rcp_set
+    if c.owner_known:
+        find_account(c, c.principal.account_index if memcmp(c.principal.account_id, c.owner.data, 12) == 0 else <uint32_t>NONE)
     return DONE
 
 

@@ -25,10 +25,10 @@ cdef extern from *:
 cdef inline uint32_t cannot_change_result(const PrincipalState* principal_state, const MatchOp* f, uint32_t is_own_owner) noexcept nogil:
     """Whether an allow is known to change nothing for the principal: it is about others, or, for `is_own_owner`, about their account only. Without
     a branch."""
-    cdef uint32_t hint = f.filter_bit, account = <uint32_t>principal_state.account_key
+    cdef uint32_t hint = f.skip.hint, account = <uint32_t>principal_state.account_key
     cdef uint32_t others = OTHER_FINGERPRINTS[principal_state.path >> FINGERPRINT_SHIFT]
-    cdef uint32_t other = f.atom != account
-    other ^= (other ^ ((f.atom & account_bit(account)) == 0)) & (hint >> HINT_SEVERAL_SHIFT)
+    cdef uint32_t other = f.operand.account != account
+    other ^= (other ^ ((f.operand.account_bits & account_bit(account)) == 0)) & (hint >> HINT_SEVERAL_SHIFT)
     return (hint >> HINT_KNOWN_SHIFT & 1) & (other | (others >> (hint & HINT_FINGERPRINT)) | (is_own_owner & hint >> HINT_ACCOUNT_SHIFT))
 
 
@@ -36,7 +36,7 @@ cdef inline uint32_t excludes_principal(const PrincipalState* principal_state, c
     """Whether an op is known to be about others: all that its principal element names is of another account, or, of an allow, one of the same that
     goes by another name."""
     if f.flags & MATCHOP_DENY:
-        return ((f.flags & MATCHOP_HAS_PRINCIPAL) != 0) & (f.atom != 0) & (f.atom != <uint32_t>principal_state.account_key)
+        return ((f.flags & MATCHOP_HAS_PRINCIPAL) != 0) & (f.operand.account != 0) & (f.operand.account != <uint32_t>principal_state.account_key)
     return cannot_change_result(principal_state, f, 0)
 
 

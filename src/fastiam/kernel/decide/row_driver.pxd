@@ -6,12 +6,13 @@ built once for each row.
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
-from fastiam.kernel.base.invariants cimport narrow32
+from fastiam.kernel.base.invariants cimport narrow32, promise
 from fastiam.kernel.base.text cimport Text, equal
 from fastiam.kernel.columns.column cimport item_text
+from fastiam.kernel.decide.attempt cimport contradicts
 from fastiam.kernel.decide.blocks cimport Block, HAS_TAGS, PRINCIPAL_PLAN, ThreadState, record_of
 from fastiam.kernel.decide.combine cimport decide
-from fastiam.kernel.decide.fast_path cimport FACTS_COLON, FACTS_STAR, colon_offset, set_call_resource
+from fastiam.kernel.decide.fast_path cimport FACTS_COLON, FACTS_STAR, colon_offset, put_resource
 from fastiam.kernel.decide.locate cimport locate_endpoint
 from fastiam.kernel.decide.principal_hint cimport excludes_principal
 from fastiam.kernel.decide.scratch cimport next_stamp
@@ -19,7 +20,7 @@ from fastiam.kernel.eval.conditions cimport NOT_RESIDUAL, atom_truth, presence_t
 from fastiam.kernel.eval.glob cimport glob
 from fastiam.kernel.eval.group_filter cimport has_literals
 from fastiam.kernel.eval.key_columns cimport row_code
-from fastiam.kernel.eval.literals cimport STAR, find_piece, literals_in_order, share_prefix
+from fastiam.kernel.eval.literals cimport STAR, literals_match
 from fastiam.kernel.eval.memo cimport RowInputs, store_code_truth, code_truth, resource_dependencies, memoize_truth, memoized_truth
 from fastiam.kernel.eval.operators cimport resolve
 from fastiam.kernel.eval.statement cimport entry_classes, entry_applies, first_applicable
@@ -63,7 +64,7 @@ cdef inline void load_call(ThreadState* s, RowCursor* l) noexcept nogil:
     c.own = b.plans[PRINCIPAL_PLAN][l.i][0]
     c.resource = Text(STAR, 1) if l.facts & FACTS_STAR else b.text[l.i]
     next_stamp(c.s)
-    set_call_resource(c, b.principal_state[l.i], l.facts, record_of(b, l.i))
+    put_resource(c, b.principal_state[l.i], l.facts, record_of(b, l.i))
     locate_endpoint(c)
 
 
@@ -71,30 +72,13 @@ cdef inline void load_call(ThreadState* s, RowCursor* l) noexcept nogil:
 
 cdef inline bint op_literals_match(const RowCursor* l, const MatchOp* f) noexcept nogil:
     """`literals_match`, for an op."""
-    cdef const uint8_t* text = l.pool + f.text
-    cdef const uint8_t* at = l.text + f.prefix_size
-    cdef const uint8_t* rest = text + f.mid_offset + f.mid_size
-    cdef int64_t inner = f.min_size - f.prefix_size - f.mid_size - f.suffix_size
-    if l.end - l.text < f.min_size or not share_prefix(text, l.text, f.prefix_size):
-        return False
-    if f.mid_size:
-        if f.colon != NO_COLON:
-            at = l.text + (colon_offset(l.facts, f.colon) if l.colons == NULL else <int64_t>l.colons[f.colon])
-        if l.end - at < f.mid_size + inner + f.suffix_size or not equal(text + f.mid_offset, at, f.mid_size):
-            return False
-        at += f.mid_size
-    if f.tail < 0:
-        return at == l.end
-    text += f.size
-    if not equal(text - f.suffix_size, l.end - f.suffix_size, f.suffix_size):
-        return False
-    if inner == 0:
-        return True
-    if f.tail == TAIL_INNER:
-        return find_piece(l.text, l.end, at, l.end - f.suffix_size, rest + 1, inner) != NULL
-    if f.tail == TAIL_LITERALS:
-        return literals_in_order(rest, text - f.suffix_size, l.text, l.end, at, l.end - f.suffix_size)
-    return glob(rest, text - f.suffix_size, at, l.end - f.suffix_size)
+    cdef int64_t mid_at = f.prefix_size
+    if f.mid_size and f.colon != NO_COLON:
+        mid_at = colon_offset(l.facts, f.colon) if l.colons == NULL else <int64_t>l.colons[f.colon]
+    return literals_match(
+        l.pool + f.text, f.size, f.prefix_size, f.mid_offset, f.mid_size, f.min_size - f.prefix_size - f.mid_size, f.suffix_size, f.tail,
+        l.text, l.end, mid_at,
+    )
 
 
 cdef inline int given_truth(ThreadState* s, RowCursor* l, uint32_t id, bint has_text_code) noexcept nogil:
@@ -307,7 +291,7 @@ cdef inline uint32_t op_match_classes(ThreadState* s, RowCursor* l, const MatchO
 
 cdef inline const MatchOp* op_of_statement(const TablesC* t, const MatchOp* f, const StatementRun* run, uint32_t entry) noexcept nogil:
     """The first op of a statement of a long run, which has one: they are in order."""
-    cdef const MatchOp* match_ops = &t.match_ops[f.atom]
+    cdef const MatchOp* match_ops = &t.match_ops[f.operand.first_item]
     cdef uint32_t first = 0, last = t.indexes[run.index].n_items, middle
     while first < last:
         middle = (first + last) // 2
@@ -339,4 +323,5 @@ cdef inline void set_row(const Block* b, RowCursor* l, int64_t at, uint32_t i) n
 cdef inline int decide_general(ThreadState* s, RowCursor* l, RawDecision* a) noexcept nogil:
     """Decide the row at hand by `kernel.decide.combine`: its resource is located, and its columns are checked (K1)."""
     load_call(s, l)
+    promise(not contradicts(l.c))
     return decide(l.c, a)

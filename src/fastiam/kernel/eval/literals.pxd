@@ -1,13 +1,14 @@
 """Literals of a pattern in an ARN, compared without unpredictable branches on their sizes. Header only.
 
-Texts here have at least 16 bytes, so that 16 are loaded at a time. No byte before or after them is read.
+Texts here have at least 16 bytes, so that 16 are loaded at a time, except for `literals_match`. No byte before or after them is read.
 """
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.string cimport memchr
 
-from fastiam.kernel.base.text cimport equal  # whose C the code below calls
+from fastiam.kernel.base.text cimport contains, equal
+from fastiam.kernel.eval.glob cimport glob
 from fastiam.kernel.eval.search cimport find_literal
-from fastiam.kernel.model.patterns cimport TOKEN_STAR
+from fastiam.kernel.model.patterns cimport TAIL_INNER, TAIL_LITERALS, TAIL_NONE, TOKEN_STAR
 
 
 cdef enum:                     # the longest that `windows_match` compares
@@ -17,6 +18,7 @@ cdef enum:                     # the longest that `windows_match` compares
     MAX_END_PREFIX = 32        # and that `ends_match` does
     MAX_END_SUFFIX = 16
     ANYWHERE = 128
+    LOADED = 16                # bytes that are loaded at a time
     MAX_SHORT = 48             # and of what `find_in_short` searches
 
 
@@ -29,14 +31,6 @@ cdef extern from *:
     #include <emmintrin.h>
     #define FASTIAM_EQ16(a, b) _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i*)(a)), _mm_loadu_si128((const __m128i*)(b)))
     #define FASTIAM_BITS(p, byte) ((uint64_t)(uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_loadu_si128((const __m128i*)(p)), byte)))
-    static inline int fastiam_starts(const char* a, const char* b, int64_t n) {
-        int64_t last = n > 16 ? n - 16 : 0, second = last < 16 ? last : 16, third = last < 32 ? last : 32;
-        uint32_t wanted = n < 16 ? (1u << n) - 1 : 0xFFFF;
-        __m128i same = _mm_and_si128(
-            _mm_and_si128(FASTIAM_EQ16(a, b), FASTIAM_EQ16(a + second, b + second)),
-            _mm_and_si128(FASTIAM_EQ16(a + third, b + third), FASTIAM_EQ16(a + last, b + last)));
-        return ((uint32_t)_mm_movemask_epi8(same) & wanted) == wanted;
-    }
     /* where `end - at` and `n` are 48 bytes at most */
     static inline const char* fastiam_seek(
         const char* text, const char* end, const char* at, const char* stop, const char* piece, int64_t n
@@ -55,7 +49,6 @@ cdef extern from *:
         return NULL;
     }
     #else
-    static inline int fastiam_starts(const char* a, const char* b, int64_t n) { return fastiam_equal(a, b, n); }
     static inline const char* fastiam_seek(
         const char* text, const char* end, const char* at, const char* stop, const char* piece, int64_t n
     ) {
@@ -152,8 +145,6 @@ cdef extern from *:
     }
     #endif
     """
-    # whether `n` bytes, at most 64, are the same in two texts that have as many
-    bint share_prefix "fastiam_starts" (const void* a, const void* b, int64_t n) noexcept nogil
     const char* NOWHERE "fastiam_nowhere"      # ANYWHERE bytes 0: a text in which no literal occurs
     const char* STAR "fastiam_star"            # `*`
     # whether the anchored literals of a pattern match a text, if that has room for them: its first `head` bytes,
@@ -199,3 +190,36 @@ cdef inline bint literals_in_order(
             at += after - p
         p = after
     return True
+
+
+cdef inline bint literals_match(
+    const uint8_t* p, int64_t size, int64_t prefix, int64_t mid_offset, int64_t mid, int64_t min_rest, int64_t suffix, int tail,
+    const uint8_t* text, const uint8_t* end, int64_t mid_at
+) noexcept nogil:
+    """Whether a pattern of literal pieces matches a text: its first `prefix` bytes, the `mid` ones from `mid_offset` on where the text has
+    `mid_at`, at least `min_rest` more, the last `suffix` of which are its end, and what `tail` says between them (`Pattern`, `MatchOp`).
+
+    PERF: `kernel.decide.block_driver` compares the pieces of many rows step by step; a checked build compares it with this.
+    """
+    cdef const uint8_t* at = text + prefix
+    cdef const uint8_t* rest = p + mid_offset + mid
+    cdef const uint8_t* stop = end - suffix
+    cdef int64_t inner = min_rest - suffix
+    if end - text < prefix + mid + min_rest or not equal(p, text, prefix):
+        return False
+    if mid:
+        at = text + mid_at
+        if end - at < mid + min_rest or not equal(p + mid_offset, at, mid):
+            return False
+        at += mid
+    if tail <= TAIL_NONE:
+        return at == end
+    if not equal(p + size - suffix, stop, suffix):
+        return False
+    if inner == 0:
+        return True
+    if tail == TAIL_INNER:
+        return contains(at, stop - at, rest + 1, inner) if end - text < LOADED else find_piece(text, end, at, stop, rest + 1, inner) != NULL
+    if tail == TAIL_LITERALS:
+        return literals_in_order(rest, p + size - suffix, text, end, at, stop)
+    return glob(rest, p + size - suffix, at, stop)

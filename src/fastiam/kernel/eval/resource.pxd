@@ -7,24 +7,23 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 from libc.string cimport memchr
 
 from fastiam.kernel.base.invariants cimport promise
-from fastiam.kernel.base.text cimport contains, equal
 from fastiam.kernel.eval.glob cimport glob, glob_fields
+from fastiam.kernel.eval.literals cimport literals_match
 from fastiam.kernel.eval.operators cimport expand
-from fastiam.kernel.eval.search cimport find_literal, glob_crossing
+from fastiam.kernel.eval.search cimport glob_crossing
 from fastiam.kernel.eval.unknown cimport reads_unknown
 from fastiam.kernel.model.call cimport COLON_UNKNOWN, Call
 from fastiam.kernel.model.conditions cimport ACCEPT_RESIDUAL, ACCEPT_U
 from fastiam.kernel.model.ids cimport NONE, ONE, Range
 from fastiam.kernel.model.patterns cimport (
     MATCH_IS_U, MATCH_IS_U_IN_IAM, PATTERN_ANY, PATTERN_CROSSING, PATTERN_CROSSING_VARIABLES, PATTERN_FIELDS, PATTERN_NEVER, PATTERN_LITERALS,
-    PATTERN_VARIABLES, PATTERN_UNRESOLVED, Pattern, TAIL_ANY, TAIL_INNER, TAIL_NONE, TAIL_SUFFIX,
+    PATTERN_VARIABLES, PATTERN_UNRESOLVED, Pattern,
 )
 
 
 cdef enum:
     UNRESOLVED = -1            # a variable of the pattern has no value
     MATCH_RESIDUAL = 2         # it matches with its unknown variables read as `*` (D72)
-    MAX_CONTAINED = 64        # bytes that are searched byte by byte
 
 
 cdef inline bint tail_has_colon(Call* c) noexcept nogil:
@@ -33,37 +32,6 @@ cdef inline bint tail_has_colon(Call* c) noexcept nogil:
     if c.tail_has_colon == COLON_UNKNOWN:
         c.tail_has_colon = memchr(c.resource.data + at, 58, <size_t>(c.resource.size - at)) != NULL
     return c.tail_has_colon
-
-
-cdef inline bint literals_match(
-    const Pattern* p, const uint8_t* text, const uint8_t* t, const uint8_t* t_end, const uint16_t* colons
-) noexcept nogil:
-    """PATTERN_LITERALS against an ARN, given the positions of its first five colons: the literals first, then what is between them."""
-    cdef const uint8_t* at = t + p.prefix_size
-    cdef const uint8_t* rest = text + p.prefix_size
-    if t_end < at or not equal(text, t, p.prefix_size):
-        return False
-    if p.mid_size:
-        at = t + colons[p.colon]
-        rest = text + p.colons[p.colon]
-        if t_end - at < p.mid_size or not equal(rest, at, p.mid_size):
-            return False
-        at += p.mid_size
-        rest += p.mid_size
-    if p.tail == TAIL_ANY:
-        return True
-    if p.tail == TAIL_NONE:
-        return at == t_end
-    promise(p.suffix_size <= p.min_rest_size)
-    if t_end - at < p.min_rest_size or not equal(text + p.size - p.suffix_size, t_end - p.suffix_size, p.suffix_size):
-        return False
-    if p.tail == TAIL_SUFFIX:
-        return True
-    if p.tail == TAIL_INNER:
-        if t_end - at > MAX_CONTAINED:
-            return find_literal(at, t_end - p.suffix_size, rest + 1, p.min_rest_size - p.suffix_size) != NULL
-        return contains(at, t_end - p.suffix_size - at, rest + 1, p.min_rest_size - p.suffix_size)
-    return glob(rest, text + p.size - p.suffix_size, at, t_end - p.suffix_size)
 
 
 cdef inline bint fields_match(Call* c, const Pattern* p, const uint8_t* text, const uint8_t* tail, const uint8_t* end) noexcept nogil:
@@ -105,7 +73,10 @@ cdef inline int pattern_matches(Call* c, const Pattern* p) noexcept nogil:
     if c.is_star or p.kind == PATTERN_NEVER:
         return 0
     if p.kind == PATTERN_LITERALS:
-        return literals_match(p, text, t, t + c.resource.size, c.colons)
+        return literals_match(
+            text, p.size, p.prefix_size, p.colons[p.colon] if p.mid_size else p.prefix_size, p.mid_size, p.min_rest_size, p.suffix_size,
+            p.tail, t, t + c.resource.size, c.colons[p.colon],
+        )
     if p.kind == PATTERN_FIELDS:
         return fields_match(c, p, text, text + p.colons[4] + 1, text + p.size)
     if p.kind == PATTERN_UNRESOLVED:

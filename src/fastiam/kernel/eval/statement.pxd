@@ -100,19 +100,12 @@ cdef inline const StatementEntry* first_slot(
     return first_in_posting_list(c, run, listed_in(c.t, slot), slot.n, accept, best)
 
 
-cdef inline const StatementEntry* first_text(
-    Call* c, const StatementRun* run, const Index* index, uint32_t h, uint8_t accept, const StatementEntry* best
-) noexcept nogil:
-    """The same, of a text of a split."""
-    cdef const PostingSlot* slot = slot_of(c.t, index, h)
-    return best if slot == NULL else first_in_posting_list(c, run, listed_in(c.t, slot), slot.n, accept, best)
-
-
 cdef inline const StatementEntry* first_by_condition(
     Call* c, const StatementRun* run, const Index* index, const PostingSlot* slot, uint8_t accept, const StatementEntry* best
 ) noexcept nogil:
     """`first_in_posting_list` over entries that ask for different texts of a key: where it has one text, those that ask for another do not count."""
     cdef const ConditionSplit* split = &c.t.index_splits[slot.split]
+    cdef const PostingSlot* listed
     cdef KeyValues found
     cdef uint32_t hashes[MAX_TEXT_HASHES]
     cdef uint32_t k, n = NONE
@@ -125,7 +118,9 @@ cdef inline const StatementEntry* first_by_condition(
         if n == NONE:                                    # U, or several texts
             return first_in_posting_list(c, run, listed_in(c.t, slot), slot.n, accept, best)
         for k in range(n):
-            best = first_text(c, run, index, hashes[k], accept, best)
+            listed = slot_of(c.t, index, hashes[k])
+            if listed != NULL:
+                best = first_in_posting_list(c, run, listed_in(c.t, listed), listed.n, accept, best)
     if best != NULL and not c.reasons:
         return best
     return first_in_posting_list(c, run, &c.t.index_lists[split.others], split.n_others, accept, best)

@@ -41,12 +41,22 @@ cdef enum:                     # the next step of a row with its ops (`kernel.de
     STEP_MASK = 15
 
 
+cdef union MatchOpOperand:     # what a match op refers to
+    uint32_t atom              # without MATCHOP_HAS_PRINCIPAL: the first of its conditions
+    uint32_t account           # with it: the lower half of the number of the account that it is about; 0: not known (`PrincipalHint`)
+    uint32_t account_bits      # with HINT_SEVERAL_SHIFT: the bits of several (`account_bit`)
+    uint32_t first_item        # of STEP_INDEX_PROBE: the op of the first item of the index, each of which has one
+
+
+cdef union SkipTest:           # what may show that a match op need not be evaluated
+    uint8_t filter_bit         # of a deny: the bit of `filter_conditions` for its conditions
+    uint8_t hint               # of an allow: `PrincipalHint`
+
+
 cdef struct MatchOp:           # one resource pattern of a statement in half a cache line; or a group filter, or a run
     uint32_t entry             # of STEP_INDEX_PROBE: the run
     uint32_t conditions        # ONE | atom, or a list; NONE: no condition. Of STEP_INDEX_PROBE: its index
-    uint32_t atom              # the first of these; with MATCHOP_HAS_PRINCIPAL, the account that it is about, or bits of several:
-    # `cannot_change_result`. Of STEP_INDEX_PROBE:
-    # the op of the first item of the index, each of which has one
+    MatchOpOperand operand
     uint32_t text              # from here: of the pattern, where there are pieces (`has_literals`)
     uint16_t size
     uint16_t min_size          # so many bytes a resource has that matches
@@ -56,7 +66,7 @@ cdef struct MatchOp:           # one resource pattern of a statement in half a c
     uint8_t suffix_size
     uint8_t inner_size         # of the first piece with a star before it, as far as `kernel.eval.literals` compares
     uint8_t colon
-    uint8_t filter_bit         # of a deny: the bit of `filter_conditions` for its conditions; of an allow: `PrincipalHint`
+    SkipTest skip
     int8_t tail                # what follows the pieces, as `TailKind`; below 0: nothing may
     uint8_t on_match           # the step after its anchored literals match; upper half: after the inner one does, too
     uint8_t first              # the first step: the match of its literals, or what comes first because there are none
@@ -66,7 +76,7 @@ cdef struct MatchOp:           # one resource pattern of a statement in half a c
 cdef enum PrincipalHint:       # an allow is about
     HINT_FINGERPRINT = 31      # a number for the only role or user of the account that is named; 0: several are
     HINT_ACCOUNT_SHIFT = 5     # this bit: only accounts are, which by itself allows their principals nothing on what is their account's (6.4)
-    HINT_KNOWN_SHIFT = 6       # this bit: `atom` gives the account; else the principals are not known
+    HINT_KNOWN_SHIFT = 6       # this bit: the operand gives the account; else the principals are not known
     HINT_SEVERAL_SHIFT = 7     # this bit: which ones, by their bits (`account_bit`)
 
 

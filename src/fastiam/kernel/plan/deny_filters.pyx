@@ -28,15 +28,15 @@ cdef class DenyFilterBuilder(MatchPrograms):
                 index = <Index*>self.indexes.data + f.conditions
                 index.has_deny_filter = True
                 n = index.n_items
-                f = <MatchOp*>self.match_ops.data + f.atom
+                f = <MatchOp*>self.match_ops.data + f.operand.first_item
             elif f.first == STEP_GROUP_FILTER:
                 continue
             for j in range(n):
-                f[j].filter_bit = self._filter_bit(
+                f[j].skip.filter_bit = self._filter_bit(
                     f[j].conditions, FILTER_BITS if f[j].flags >> MATCHOP_LAYER_SHIFT <= LAYER_SCP else NON_ORG_FILTER_BITS
                 )
-                filter_bits |= <uint64_t>1 << f[j].filter_bit
-                if index != NULL and f[j].filter_bit == FILTER_BIT_ALWAYS:
+                filter_bits |= <uint64_t>1 << f[j].skip.filter_bit
+                if index != NULL and f[j].skip.filter_bit == FILTER_BIT_ALWAYS:
                     index.has_deny_filter = False
         if filter_bits >> FILTER_BIT_ALWAYS:
             return FILTER_ALWAYS

@@ -6,10 +6,11 @@ from libc.stdint cimport int8_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy, memmove, memset
 
 from fastiam.kernel.base.arn cimport account_number
-from fastiam.kernel.base.invariants cimport narrow16, narrow32, narrow8
+from fastiam.kernel.base.invariants cimport narrow16, narrow32, narrow8, promise
 from fastiam.kernel.base.text cimport first_bit
 from fastiam.kernel.eval.group_filter cimport FINGERPRINT_BYTES, MAX_GROUP, field_fingerprint, has_literals
 from fastiam.kernel.eval.literals cimport MAX_END_PREFIX, MAX_END_SUFFIX, MAX_PREFIX, MAX_MID, MAX_SUFFIX
+from fastiam.kernel.model.combining cimport SAME_ACCOUNT, needed_after
 from fastiam.kernel.model.decision cimport LAYER_BOUNDARY, LAYER_RESOURCE, LAYER_SCP, LAYER_SESSION
 from fastiam.kernel.model.match_ops cimport account_bit, principal_fingerprint
 from fastiam.kernel.model.tables cimport *
@@ -189,9 +190,9 @@ cdef class MatchPrograms(Indexes):
         match_ops[n].flags = f.flags & MATCHOP_DENY
         match_ops[n].entry = narrow32(run - <const StatementRun*>self.runs.data)
         match_ops[n].conditions = run.index
-        match_ops[n].atom = first
+        match_ops[n].operand.first_item = first
         match_ops[n].first = STEP_INDEX_PROBE
-        match_ops[n].filter_bit = FILTER_BIT_ALWAYS
+        match_ops[n].skip.filter_bit = FILTER_BIT_ALWAYS
         if run.flags & RUN_ALL:                          # the last one always counts
             match_ops[n + 1] = f
             return n + 2
@@ -288,20 +289,20 @@ cdef class MatchPrograms(Indexes):
         f.conditions = e.conditions
         f.flags = MATCHOP_DENY if e.flags & ENTRY_DENY else 0
         f.flags |= e.layer << MATCHOP_LAYER_SHIFT
-        f.filter_bit = FILTER_BIT_ALWAYS
+        f.skip.filter_bit = FILTER_BIT_ALWAYS
         f.first = STEP_MATCHED
         if e.conditions != NONE:
             f.first = STEP_CONDITION
-            f.atom = e.conditions ^ ONE
+            f.operand.atom = e.conditions ^ ONE
             if not e.conditions & ONE:
-                f.atom = (<const uint32_t*>self.atom_lists.data)[(<const Range*>self.condition_lists.data)[e.conditions].first]
+                f.operand.atom = (<const uint32_t*>self.atom_lists.data)[(<const Range*>self.condition_lists.data)[e.conditions].first]
         if e.principals != NONE and not self._is_about_all(e):
             f.flags |= MATCHOP_HAS_PRINCIPAL
-            f.atom = self._accounts_of(e, &several)
+            f.operand.account = self._accounts_of(e, &several)
             if several and e.flags & ENTRY_DENY:
-                f.atom = 0
-            if f.atom and not e.flags & ENTRY_DENY:
-                f.filter_bit = narrow8(self._principal_hint(e) | 1 << HINT_KNOWN_SHIFT | several << HINT_SEVERAL_SHIFT)
+                f.operand.account = 0
+            if f.operand.account and not e.flags & ENTRY_DENY:
+                f.skip.hint = narrow8(self._principal_hint(e) | 1 << HINT_KNOWN_SHIFT | several << HINT_SEVERAL_SHIFT)
             f.first = STEP_PRINCIPAL
         if e.flags & ~<uint8_t>ENTRY_DENY or self._has_too_many(e.conditions):
             f.first = STEP_FULL_EVAL
@@ -382,6 +383,7 @@ cdef class MatchPrograms(Indexes):
         mark = first_bit(marks) if marks else 0
         if marks != <uint32_t>1 << mark:
             return 0
+        promise(needed_after(SAME_ACCOUNT, CLASS_A) == needed_after(SAME_ACCOUNT, 0))   # what the bit says
         return narrow8(mark if mark else 1 << HINT_ACCOUNT_SHIFT)
 
     cdef int _pattern_op(self, MatchOp* f, uint32_t pattern) except -1:
