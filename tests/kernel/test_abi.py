@@ -80,6 +80,7 @@ def test_sets_of_sources_of_keys_equal_python_table() -> None:
     followed = {source: name for of, name in names.items() for source in layout.Source if sets[of] >> source & 1}
     assert keys.DERIVED_FROM == followed | clock
     assert sets["OF_CLOCK"] == sum(1 << source for source in clock)
+    assert max(layout.Source) == IN_C["KEY_SOURCE_LAST"]
 
 
 def test_operator_sets_equal_properties_of_operators() -> None:

@@ -10,7 +10,8 @@ from fastiam.kernel.base.text cimport Text
 from fastiam.kernel.columns.column cimport Column, item_text, row_items
 from fastiam.kernel.columns.read cimport TextColumn
 from fastiam.kernel.model.combining cimport N_RELATIONS, needed_after, sufficient_classes
-from fastiam.kernel.model.call cimport Buffer, Call, Scratch, write_time as c_write_time
+from fastiam.kernel.model.call cimport Buffer, Call, Scratch
+from fastiam.kernel.eval.key_values cimport write_time as c_write_time
 from fastiam.kernel.model.tables cimport *
 from fastiam.kernel.plan.names cimport Names, view
 from fastiam.kernel.plan.tables cimport Tables

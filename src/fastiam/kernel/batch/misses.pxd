@@ -5,7 +5,8 @@ PERF: a row with a miss is otherwise attempted three times on the general path. 
 from libc.stdint cimport int64_t, uint32_t
 
 from fastiam.kernel.columns.validate cimport is_readable
-from fastiam.kernel.decide.blocks cimport BLOCK, Block, PRINCIPAL_PLAN, InputRange, ThreadState, load_plans, resolve_row_ids, locate_plans
+from fastiam.kernel.decide.blocks cimport BLOCK, Block, PRINCIPAL_PLAN, InputRange, ThreadState
+from fastiam.kernel.decide.row_ids cimport load_plans, resolve_row_ids, locate_plans
 from fastiam.kernel.decide.zone_filter cimport layer_plan
 from fastiam.kernel.model.call cimport PS_FAST, Call, PrincipalState
 from fastiam.kernel.model.decision cimport NO_ACTION, NO_PRINCIPAL

@@ -15,9 +15,9 @@ from fastiam.kernel.columns.validate cimport is_readable
 from fastiam.kernel.decide.attempt cimport attempt
 from fastiam.kernel.decide.block_driver cimport decide_vectorized
 from fastiam.kernel.decide.blocks cimport (
-    OutputColumns, BLOCK, Block, LIST_BITS, SelectionVector, PRINCIPAL_PLAN, InputRange, ThreadState, prefetch_value, load_plans, is_pruning,
-    split_by_path, name_number, resolve_row_ids, locate_plans, session_number,
+    OutputColumns, BLOCK, Block, LIST_BITS, SelectionVector, PRINCIPAL_PLAN, InputRange, ThreadState, is_pruning, split_by_path,
 )
+from fastiam.kernel.decide.row_ids cimport prefetch_value, load_plans, name_number, resolve_row_ids, locate_plans, session_number
 from fastiam.kernel.decide.column_checks cimport AGREED_BITS, contradicts_fixed, contradicts_owner
 from fastiam.kernel.decide.endpoints cimport apply_endpoints
 from fastiam.kernel.decide.fast_path cimport (
@@ -33,7 +33,7 @@ from fastiam.kernel.decide.zone_filter cimport account_at, load_limit_plans, pru
 from fastiam.kernel.eval.literals cimport ANYWHERE, NOWHERE
 from fastiam.kernel.model.call cimport PS_CHECK_KEYS, PS_LIMITED, Call, PrincipalState, ContextColumn
 from fastiam.kernel.model.decision cimport (
-    ALLOW, RawDecision, BAD_CONTEXT, BAD_RESOURCE, DEPENDS, DONE, IMPLICIT_DENY, LAYER_IDENTITY, NO_ACTION, NO_PRINCIPAL, REASON_NONE,
+    RawDecision, BAD_CONTEXT, BAD_RESOURCE, DEPENDS, DONE, LAYER_IDENTITY, NO_ACTION, NO_PRINCIPAL, REASON_NONE,
 )
 from fastiam.kernel.model.tables cimport *
 

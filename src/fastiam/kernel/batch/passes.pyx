@@ -16,7 +16,8 @@ from fastiam.kernel.batch.misses cimport RetryKey, Misses, find_misses
 from fastiam.kernel.batch.pass_blocks cimport decide_row, finish, run_rows
 from fastiam.kernel.columns.column cimport Column, item_text
 from fastiam.kernel.columns.read cimport TextColumn
-from fastiam.kernel.decide.blocks cimport OutputColumns, InputRange, ThreadState, ids_of_dictionary
+from fastiam.kernel.decide.blocks cimport OutputColumns, InputRange, ThreadState
+from fastiam.kernel.decide.row_ids cimport ids_of_dictionary
 from fastiam.kernel.decide.locate cimport may_name_provider
 from fastiam.kernel.decide.scratch cimport reserve_truths, utf8_of
 from fastiam.kernel.eval.key_columns cimport new_text_codes

@@ -132,7 +132,7 @@ cdef inline int decide_own_account(Call* c, RawDecision* a, const Range* own) no
     if c.principal.flags & (P_HAS_SCP | P_HAS_BOUNDARY | P_HAS_SESSION) or c.endpoint_state != ENDPOINT_NONE or rcp_applies(c):
         return routed(ROUTE_CALL_DECIDE, decide(c, a))
     if own.n == NO_PROGRAM or (c.action.flags & ACT_HARD and is_reserved_change(c)) or (c.resource.size < 16 and not c.is_star):
-        # MISSING, where the row is not there; 16: see `kernel.eval.literals`
+        # MISSING, where the plan is not there; 16: see `kernel.eval.literals`
         return routed(ROUTE_CALL_DECIDE, decide(c, a))
     return routed(ROUTE_CALL_OWN, decide_principal_plan(c, own, a))
 

@@ -14,7 +14,9 @@ from libc.string cimport memcpy, memset
 from fastiam.kernel.base.format cimport DAY, day_of, put_day_of, put_float, put_integer, put_natural, put_time_of
 from fastiam.kernel.base.text cimport Text
 from fastiam.kernel.base.utf8 cimport is_ascii, is_utf8, write_utf8
-from fastiam.kernel.columns.column cimport Column, TEXT_32, TEXT_64, TEXT_CONST, TEXT_PTRS, TEXT_VIEW, bit_at, item_code, item_text, row_items, value_text
+from fastiam.kernel.columns.column cimport (
+    Column, TEXT_32, TEXT_64, TEXT_CONST, TEXT_PTRS, TEXT_VIEW, bit_at, item_code, item_text, row_items, value_text,
+)
 from fastiam.kernel.columns.nanoarrow cimport *
 from fastiam.kernel.columns.validate cimport Span, all_bytes, bad_code, bad_view, descent32, descent64, item_is_valid, list_items, span_of
 

@@ -17,7 +17,7 @@ from fastiam.kernel.model.call cimport Call
 from fastiam.kernel.model.combining cimport NEEDS_IDENTITY, NEEDS_LIMITS, SAME_ACCOUNT, needed_after
 from fastiam.kernel.model.decision cimport ALLOW, IMPLICIT_DENY, LAYER_BOUNDARY, LAYER_IDENTITY, LAYER_RESOURCE, LAYER_SCP, LAYER_SESSION
 from fastiam.kernel.decide.row_driver cimport (
-    RowCursor, conditions_accepted, first_matching_op_of_run, op_literals_match, op_match_classes, set_row, may_cross, variable_matches, load_call,
+    RowCursor, conditions_accepted, first_matching_op_of_run, is_as_row_form, op_match_classes, set_row, may_cross, variable_matches, load_call,
 )
 from fastiam.kernel.eval.group_filter cimport group_skip
 from fastiam.kernel.eval.literals cimport ends_match, find_inner, windows_match
@@ -49,17 +49,6 @@ cdef inline uint32_t crosses(const Block* b, const TablesC* t, const MatchOp* f,
 cdef inline uint32_t fits(const MatchOp* f, int64_t room) noexcept nogil:
     """Whether a resource has room for a pattern, and no more than may be."""
     return (room & (f.tail >> 7 | <int64_t>INT64_MIN)) == 0
-
-
-cdef inline bint is_as_row_form(const Block* b, const TablesC* t, const MatchOp* f, uint32_t i, bint matches, uint32_t on_match) noexcept nogil:
-    """Whether `op_literals_match` says the same of an op; where its literals are not all that is asked, no more."""
-    cdef RowCursor l
-    cdef bint found
-    l.pool, l.colons, l.facts = t.pool, NULL, b.facts[i]
-    l.text = <const uint8_t*>b.text[i].data
-    l.end = l.text + b.text[i].size
-    found = op_literals_match(&l, f)
-    return found == matches if on_match == STEP_MATCHED or on_match == STEP_CONDITION or on_match == STEP_PRINCIPAL else matches or not found
 
 
 cdef inline uint32_t inner_step(const Block* b, const MatchOp* f, uint32_t i, uint32_t at, uint32_t found) noexcept nogil:
@@ -267,8 +256,8 @@ cdef inline uint8_t missing_layer(uint32_t stage) noexcept nogil:
 
 # -- stage after stage ------------------------------------------------------------------------------------------------------
 
-cdef inline const Plan* stage_row(const Block* b, uint32_t i, uint32_t stage) noexcept nogil:
-    """The row that a stage asks."""
+cdef inline const Plan* stage_plan(const Block* b, uint32_t i, uint32_t stage) noexcept nogil:
+    """The plan that a stage reads."""
     if stage < LEVEL_ALLOWS:
         return b.plans[stage][i]
     if stage < RESOURCE_ALLOW_STAGE:
@@ -278,7 +267,7 @@ cdef inline const Plan* stage_row(const Block* b, uint32_t i, uint32_t stage) no
 
 cdef inline Range stage_ops(const Block* b, uint32_t i, uint32_t stage) noexcept nogil:
     """The ops of a stage. Those of the principal's allows include its denies: where no other allow comes first, they are evaluated only there."""
-    cdef const Plan* plan = stage_row(b, i, stage)
+    cdef const Plan* plan = stage_plan(b, i, stage)
     if stage < LEVEL_ALLOWS:
         return Range(plan.program, plan.n_deny_ops)
     if stage == LEVEL_ALLOWS or stage == RESOURCE_ALLOW_STAGE:

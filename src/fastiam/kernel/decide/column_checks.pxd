@@ -3,7 +3,7 @@
 A principal, the account that owns a resource, or a resource's record may fix a key that a column gives. A row whose value differs takes the
 general path, which reports it. What a principal fixes is read once (`read_fixed`), and kept for the next batch with the principal.
 
-PERF: `may_contradict` of a located call says the same; a checked build compares them (`decide_general`).
+PERF: `may_contradict` checks one located call; a checked build compares both (`decide_general`).
 """
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 
@@ -12,7 +12,8 @@ from fastiam.kernel.base.text cimport Text, short_equal
 from fastiam.kernel.columns.column cimport item_text
 from fastiam.kernel.decide.locate cimport agrees, differs
 from fastiam.kernel.eval.unknown cimport known_absent
-from fastiam.kernel.model.call cimport Call, ContextColumn, KeyValues, given
+from fastiam.kernel.model.call cimport Call, ContextColumn
+from fastiam.kernel.eval.key_values cimport KeyValues, given
 from fastiam.kernel.model.tables cimport *
 
 

@@ -3,7 +3,7 @@
 `decide` never allocates, and reads only policies in the plans of (policy set, action class). A missing plan ends it with `MISSING`; the
 planner builds the plan, and the call is decided again.
 """
-from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t, uint8_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t, uint8_t
 from libc.string cimport memcmp
 
 from fastiam.kernel.base.arn cimport five_colons
@@ -14,10 +14,11 @@ from fastiam.kernel.eval.principal cimport has_no_account, is_role, is_root
 from fastiam.kernel.eval.resource cimport tail_has_colon
 from fastiam.kernel.eval.statement cimport entry_applies, first_applicable
 from fastiam.kernel.model.combining cimport (
-    BY_GRANT, COLUMNS, COMBINING, NEEDS_IDENTITY, NEEDS_LIMITS, NO_ACCOUNT, OTHER_ACCOUNT, OTHER_ACCOUNT_ROOT, REFUSED, SAME_ACCOUNT, SAME_ACCOUNT_FED,
-    SAME_ACCOUNT_FED_OF_ROOT, SAME_ACCOUNT_ROOT, needed_after, sufficient_classes,
+    BY_GRANT, COLUMNS, COMBINING, NEEDS_IDENTITY, NEEDS_LIMITS, NO_ACCOUNT, OTHER_ACCOUNT, OTHER_ACCOUNT_ROOT, REFUSED, SAME_ACCOUNT,
+    SAME_ACCOUNT_FED, SAME_ACCOUNT_FED_OF_ROOT, SAME_ACCOUNT_ROOT, needed_after, sufficient_classes,
 )
-from fastiam.kernel.model.call cimport COLON_UNKNOWN, Call, ENDPOINT_KNOWN, ENDPOINT_UNKNOWN, field
+from fastiam.kernel.model.call cimport COLON_UNKNOWN, Call, ENDPOINT_KNOWN, ENDPOINT_UNKNOWN
+from fastiam.kernel.eval.key_values cimport field
 from fastiam.kernel.model.decision cimport (
     ALLOW, RawDecision, DEPENDS, DONE, EXPLICIT_DENY, IMPLICIT_DENY, LAYER_BOUNDARY, LAYER_CREDENTIAL, LAYER_IDENTITY, LAYER_RESOURCE, LAYER_SCP,
     LAYER_SERVICE, LAYER_SESSION, LAYER_VPCE, MISSING, REASON_ALWAYS_ALLOWED, REASON_ANONYMOUS, REASON_CREDENTIAL, REASON_HARD_RULE, REASON_NONE,
@@ -27,7 +28,7 @@ from fastiam.kernel.model.plan_lookup cimport find_plan
 from fastiam.kernel.model.tables cimport *
 
 
-# -- rows -------------------------------------------------------------------------------------------------------------
+# -- plans ------------------------------------------------------------------------------------------------------------
 
 cdef inline uint32_t action_key(const Call* c, uint32_t policy_set) noexcept nogil:
     """What a cell of this policy set goes by: the class of the action, or its name where the classes do not know the policy set's patterns."""

@@ -6,13 +6,15 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 from fastiam.kernel.base.text cimport Text, prefetch, read_ahead
 from fastiam.kernel.columns.column cimport item_code, item_text, row_items, value_text
-from fastiam.kernel.decide.blocks cimport BLOCK, BLOCK_BITS, Block, HAS_TAGS, prefetch_value
+from fastiam.kernel.decide.blocks cimport BLOCK, BLOCK_BITS, Block, HAS_TAGS
+from fastiam.kernel.decide.row_ids cimport prefetch_value
 from fastiam.kernel.decide.row_driver cimport RowCursor, row_inputs
 from fastiam.kernel.decide.step_queue cimport select_step, enqueue, drain_queue
 from fastiam.kernel.eval.conditions cimport presence_truth
 from fastiam.kernel.eval.key_columns cimport prefetch_code, touch_text_code, row_code, find_text_code
 from fastiam.kernel.eval.memo cimport RowInputs, record_known_false, memo_slot_principal_only, memo_slot, memo_truth
-from fastiam.kernel.model.call cimport Call, ContextColumn, KeyValues, AtomMemo, DEP_PRINCIPAL_ONLY
+from fastiam.kernel.model.call cimport Call, ContextColumn, AtomMemo, DEP_PRINCIPAL_ONLY
+from fastiam.kernel.eval.key_values cimport KeyValues
 from fastiam.kernel.model.tables cimport *
 
 

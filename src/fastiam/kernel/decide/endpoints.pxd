@@ -2,7 +2,7 @@
 
 An endpoint without a policy, or with one that certainly allows, does not change a row. Others are evaluated on the general path (D40).
 """
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from fastiam.kernel.base.invariants cimport narrow16
 from fastiam.kernel.base.text cimport Text

@@ -12,9 +12,9 @@ from fastiam.kernel.decide.column_checks cimport read_fixed
 from fastiam.kernel.decide.combine cimport cut_resource
 from fastiam.kernel.decide.locate cimport apply_record, clear_record, find_account, symbol_text
 from fastiam.kernel.model.call cimport (
-    PS_NO_ACCOUNT, PS_ANONYMOUS, PS_BOUNDARY, PS_CHECK_KEYS, PS_LOADED, PS_LIMITED, PS_FAST, PS_SESSION, Call,
-    PrincipalState, FINGERPRINT_SHIFT, field,
+    PS_NO_ACCOUNT, PS_ANONYMOUS, PS_BOUNDARY, PS_CHECK_KEYS, PS_LOADED, PS_LIMITED, PS_FAST, PS_SESSION, Call, PrincipalState, FINGERPRINT_SHIFT,
 )
+from fastiam.kernel.eval.key_values cimport field
 from fastiam.kernel.model.match_ops cimport principal_fingerprint
 from fastiam.kernel.model.string_table cimport table_find
 from fastiam.kernel.model.tables cimport *

@@ -185,7 +185,10 @@ cdef inline void probe_index(IndexProbe* q, const Call* c, const Block* b, const
         if q.n >= MAX_QUEUE_HASHES:
             q.n_found[j] = TOO_MANY
         if crosses and q.n_found[j] != TOO_MANY:
-            add_found(q, t.match_ops + f.operand.first_item, b.principal_state[i], known_false_of(b, f, i), j, &t.index_lists[index.crossing], index.n_crossing)
+            add_found(
+                q, t.match_ops + f.operand.first_item, b.principal_state[i], known_false_of(b, f, i), j,
+                &t.index_lists[index.crossing], index.n_crossing,
+            )
         if not b.facts[i] & FACTS_STAR and q.n_found[j] != TOO_MANY:
             know(q, t, index, &b.text[i], colon_offset(b.facts[i], 4), crosses, j)
     k = 0

@@ -5,7 +5,8 @@ from libc.string cimport memchr, memcmp
 from fastiam.kernel.base.invariants cimport promise
 from fastiam.kernel.base.text cimport Text, same
 from fastiam.kernel.eval.unknown cimport is_declared, known_absent
-from fastiam.kernel.model.call cimport Call, ENDPOINT_KNOWN, ENDPOINT_NONE, ENDPOINT_UNKNOWN, KeyValues, field, given, source_account
+from fastiam.kernel.model.call cimport Call, ENDPOINT_KNOWN, ENDPOINT_NONE, ENDPOINT_UNKNOWN
+from fastiam.kernel.eval.key_values cimport KeyValues, field, given, source_account
 from fastiam.kernel.model.decision cimport BAD_OWNER, DONE, NO_FACTS
 from fastiam.kernel.model.string_table cimport table_find
 from fastiam.kernel.model.tables cimport *
@@ -162,7 +163,7 @@ cdef inline void find_partition(Call* c) noexcept nogil:
 
 
 cdef inline void clear_record(Call* c) noexcept nogil:
-    """What a resource of which nothing is stored has."""
+    """Nothing is stored about the resource."""
     c.owner_override = False
     c.unknown_owner = False
     c.blocks_public = False

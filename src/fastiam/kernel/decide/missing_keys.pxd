@@ -15,9 +15,8 @@ from fastiam.kernel.decide.layers cimport governs
 from fastiam.kernel.decide.row_driver cimport RowCursor, load_call, set_row
 from fastiam.kernel.decide.zone_filter cimport find_rcp, layer_plan
 from fastiam.kernel.eval.unknown cimport is_unknown
-from fastiam.kernel.model.call cimport (
-    Call, ENDPOINT_KNOWN, KeyValues, PS_ANONYMOUS, PS_FAST, PS_NO_ACCOUNT, PrincipalState, fetch, is_withheld,
-)
+from fastiam.kernel.model.call cimport Call, ENDPOINT_KNOWN, PS_ANONYMOUS, PS_FAST, PS_NO_ACCOUNT, PrincipalState
+from fastiam.kernel.eval.key_values cimport KeyValues, fetch, is_withheld
 from fastiam.kernel.model.plan_lookup cimport find_plan
 from fastiam.kernel.model.tables cimport *
 

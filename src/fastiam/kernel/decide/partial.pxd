@@ -51,7 +51,7 @@ cdef inline int decide_partial(Call* c, RawDecision* a) noexcept nogil:
     assume_residuals(c, True)
     if not c.saw_residual:
         return DONE
-    decide(c, &best)                                     # its rows are there: the worst run has asked for them
+    decide(c, &best)                                     # its plans are there: the worst run has asked for them
     if best.outcome != ALLOW:
         a[0] = best
         return DONE
@@ -63,7 +63,7 @@ cdef inline int decide_partial(Call* c, RawDecision* a) noexcept nogil:
 # -- the deciding keys (D74) --------------------------------------------------------------------------------------------
 
 cdef inline bint use_full_plan(Call* c, uint32_t policy_set, Plan* plan, RawDecision* a) noexcept nogil:
-    """Take the row with every statement, where the one that decides leaves some out; False where it is not there yet."""
+    """Take the plan with every statement, where the one that decides leaves some out; False where it is not there yet."""
     cdef uint32_t i
     for i in range(plan.n):
         if c.t.runs[plan.first + i].flags & RUN_CUT:
@@ -77,7 +77,7 @@ cdef inline bint use_full_plan(Call* c, uint32_t policy_set, Plan* plan, RawDeci
 
 
 cdef inline bint full_plans(Call* c, Plan* plans, RawDecision* a) noexcept nogil:
-    """The rows of all layers, in the order of D50."""
+    """The plans of all layers, in the order of D50."""
     cdef RequestPlans r
     if not find_plans(c, &r, a):
         return False

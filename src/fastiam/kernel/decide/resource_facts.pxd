@@ -6,9 +6,8 @@ from fastiam.kernel.base.arn cimport account_number
 from fastiam.kernel.base.invariants cimport narrow16, narrow32, narrow8
 from fastiam.kernel.base.text cimport Text, first_bit, load8, mix, byte_positions, prefetch, read_ahead
 from fastiam.kernel.columns.column cimport Column, TEXT_32, item_code, item_text, value_text, whole_codes
-from fastiam.kernel.decide.blocks cimport (
-    BLOCK, Block, PREFETCH_NAMES, SelectionVector, IS_PARENT_RECORD, InputRange, ThreadState, prefetch_value, load_texts,
-)
+from fastiam.kernel.decide.blocks cimport BLOCK, Block, PREFETCH_NAMES, SelectionVector, IS_PARENT_RECORD, InputRange, ThreadState
+from fastiam.kernel.decide.row_ids cimport prefetch_value, load_texts
 from fastiam.kernel.decide.fast_path cimport ACCOUNT, FACTS_GENERAL_PATH, FACTS_STAR, FACTS_OWNER_KNOWN, colon_offset, read_facts, add_record_facts
 from fastiam.kernel.decide.locate cimport find_prefix_record, needs_exact_record
 from fastiam.kernel.model.call cimport Call

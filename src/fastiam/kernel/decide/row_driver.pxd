@@ -25,7 +25,8 @@ from fastiam.kernel.eval.memo cimport RowInputs, store_code_truth, code_truth, r
 from fastiam.kernel.eval.operators cimport resolve
 from fastiam.kernel.eval.statement cimport entry_classes, entry_applies, first_applicable
 from fastiam.kernel.eval.unknown cimport next_variable_token, variable_index
-from fastiam.kernel.model.call cimport Call, ContextColumn, KeyValues, AtomMemo, NO_REGION, given
+from fastiam.kernel.model.call cimport Call, ContextColumn, AtomMemo, NO_REGION
+from fastiam.kernel.eval.key_values cimport KeyValues, given
 from fastiam.kernel.model.decision cimport RawDecision
 from fastiam.kernel.model.tables cimport *
 
@@ -79,6 +80,17 @@ cdef inline bint op_literals_match(const RowCursor* l, const MatchOp* f) noexcep
         l.pool + f.text, f.size, f.prefix_size, f.mid_offset, f.mid_size, f.min_size - f.prefix_size - f.mid_size, f.suffix_size, f.tail,
         l.text, l.end, mid_at,
     )
+
+
+cdef inline bint is_as_row_form(const Block* b, const TablesC* t, const MatchOp* f, uint32_t i, bint matches, uint32_t on_match) noexcept nogil:
+    """Whether `op_literals_match` agrees on an op; if more than its literals has to match, whether it matches in no other case."""
+    cdef RowCursor l
+    cdef bint found
+    l.pool, l.colons, l.facts = t.pool, NULL, b.facts[i]
+    l.text = <const uint8_t*>b.text[i].data
+    l.end = l.text + b.text[i].size
+    found = op_literals_match(&l, f)
+    return found == matches if on_match == STEP_MATCHED or on_match == STEP_CONDITION or on_match == STEP_PRINCIPAL else matches or not found
 
 
 cdef inline int given_truth(ThreadState* s, RowCursor* l, uint32_t id, bint has_text_code) noexcept nogil:

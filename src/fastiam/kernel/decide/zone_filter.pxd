@@ -11,7 +11,8 @@ from fastiam.kernel.base.arn cimport account_text
 from fastiam.kernel.base.invariants cimport narrow16
 from fastiam.kernel.base.text cimport Text, mix, prefetch
 from fastiam.kernel.columns.column cimport Column, value_text
-from fastiam.kernel.decide.blocks cimport BLOCK, Block, N_OWNERS, PRINCIPAL_PLAN, RCP_PLAN, InputRange, SCP_PLAN, ThreadState, prefetch_value
+from fastiam.kernel.decide.blocks cimport BLOCK, Block, N_OWNERS, PRINCIPAL_PLAN, RCP_PLAN, InputRange, SCP_PLAN, ThreadState
+from fastiam.kernel.decide.row_ids cimport prefetch_value
 from fastiam.kernel.decide.fast_path cimport ACCOUNT, FACTS_GENERAL_PATH, FACTS_STAR, ACCOUNT_KEY_MASK, colon_offset, account_key_diff
 from fastiam.kernel.eval.key_columns cimport prefetch_text_codes, find_text_code
 from fastiam.kernel.eval.memo cimport RowInputs, is_region_from_resource, template_principal, region_number
@@ -22,7 +23,7 @@ from fastiam.kernel.model.tables cimport *
 
 
 cdef inline const Plan* layer_plan(const TablesC* t, uint32_t policy_set, uint32_t cls, uint32_t name) noexcept nogil:
-    """The row of a layer; the empty one where the layer is not there, or the row is not there yet."""
+    """The plan of a layer; the empty one where the layer is not there, or the plan is not there yet."""
     if policy_set < t.cells.n_policy_sets and cls < t.cells.n_classes:
         return plan_at(t, t.cells.grid[<size_t>cls * t.cells.n_policy_sets + policy_set])
     if policy_set == NONE:
@@ -44,7 +45,7 @@ cdef inline uint32_t account_at(ThreadState* s, const TablesC* t, uint64_t accou
 cdef inline uint8_t find_rcp(
     const TablesC* t, const PrincipalState* w, uint32_t owner, uint32_t cls, uint32_t name, const Plan** plan
 ) noexcept nogil:
-    """The row of the RCPs of who owns the resource; PATH_GENERAL where it is not there yet."""
+    """The plan of the RCPs of who owns the resource; PATH_GENERAL where it is not there yet."""
     cdef uint32_t policy_set = w.rcp_set
     if owner != NONE:
         policy_set = NONE if owner == 0 else t.accounts[owner - 1].rcp_set
@@ -201,7 +202,7 @@ cdef inline void prune_by_region(Block* b, Call* c, const InputRange* rows, int6
 
 
 cdef inline void load_limit_plans(ThreadState* s, Call* c, const InputRange* rows, int64_t at, int64_t n) noexcept nogil:
-    """The rows of the SCPs and RCPs that apply, and what they leave to do; the empty one instead of those that leave nothing."""
+    """The plans of the SCPs and RCPs that apply, and what they leave to do; the empty one instead of those that leave nothing."""
     cdef Block* b = s.block
     cdef const TablesC* t = c.t
     cdef const Plan* empty = t.cells.plans

@@ -6,12 +6,12 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t
 
 from fastiam.kernel.base.invariants cimport narrow32, promise
 from fastiam.kernel.base.text cimport Text, same
-from fastiam.kernel.columns.column cimport Column
 from fastiam.kernel.eval.memo cimport RowInputs, store_code_truth, code_truth, resource_dependencies, memoize_truth, memoized_truth
 from fastiam.kernel.eval.operators cimport OP_LAST, OP_NULL, compare, compares_text, decides_result
 from fastiam.kernel.eval.pattern_sets cimport MIN_PATTERNS, truth_of_many
 from fastiam.kernel.eval.unknown cimport is_unknown, reads_unknown
-from fastiam.kernel.model.call cimport Call, KeyValues, NO_REGION, DEP_NULL_OWNER, fetch
+from fastiam.kernel.model.call cimport Call, NO_REGION, DEP_NULL_OWNER
+from fastiam.kernel.eval.key_values cimport KeyValues, fetch
 from fastiam.kernel.model.conditions cimport (
     ATOM_IF_EXISTS, ATOM_NEGATED, ATOM_ORDERED, ATOM_U, Atom, F, FOR_ALL, FOR_ANY, RESIDUAL, PLAIN, T, U, Value,
 )

@@ -3,8 +3,8 @@
 Patterns contain TOKEN_STAR and TOKEN_ONE; `?` is one UTF-8 character (P1). After a mismatch only the last star is tried again. If that takes too
 many steps, `kernel.eval.search` continues.
 """
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint64_t
-from libc.string cimport memchr, memcmp
+from libc.stdint cimport int64_t, uint8_t, uint16_t
+from libc.string cimport memchr
 
 from fastiam.kernel.base.invariants cimport promise
 from fastiam.kernel.base.text cimport equal, next_char

@@ -197,7 +197,7 @@ cdef inline bint literals_match(
     const uint8_t* text, const uint8_t* end, int64_t mid_at
 ) noexcept nogil:
     """Whether a pattern of literal pieces matches a text: its first `prefix` bytes, the `mid` ones from `mid_offset` on where the text has
-    `mid_at`, at least `min_rest` more, the last `suffix` of which are its end, and what `tail` says between them (`Pattern`, `MatchOp`).
+    `mid_at`, then at least `min_rest` bytes: what `tail` says, and the last `suffix` bytes (`Pattern`, `MatchOp`).
 
     PERF: `kernel.decide.block_driver` compares the pieces of many rows step by step; a checked build compares it with this.
     """

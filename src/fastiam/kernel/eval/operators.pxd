@@ -12,7 +12,8 @@ from fastiam.kernel.base.values cimport (
 )
 from fastiam.kernel.eval.glob cimport glob, glob_fields
 from fastiam.kernel.eval.unknown cimport is_unknown, variable_index
-from fastiam.kernel.model.call cimport Buffer, Call, KeyValues, fetch, reserve
+from fastiam.kernel.model.call cimport Buffer, Call
+from fastiam.kernel.eval.key_values cimport KeyValues, fetch, reserve
 from fastiam.kernel.model.conditions cimport (
     ATOM_NEGATED, ATOM_ORDERED, Atom, F, FOR_ANY, REL_EQ, REL_GT, REL_LE, REL_LT, T, U, Value,
 )

@@ -1,7 +1,8 @@
 """Search for many patterns in one pass over a text."""
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
-from fastiam.kernel.model.call cimport Call, KeyValues
+from fastiam.kernel.model.call cimport Call
+from fastiam.kernel.eval.key_values cimport KeyValues
 from fastiam.kernel.model.conditions cimport Atom
 
 

@@ -15,7 +15,8 @@ from fastiam.kernel.base.invariants cimport narrow16, narrow32
 from fastiam.kernel.base.text cimport Text, mix
 from fastiam.kernel.eval.glob cimport glob, glob_fields
 from fastiam.kernel.eval.operators cimport OP_ARN, OP_STRING_FOLD, compare, decides_result, fold_text, folded_text, is_arn, policy_value_text
-from fastiam.kernel.model.call cimport Call, KeyValues
+from fastiam.kernel.model.call cimport Call
+from fastiam.kernel.eval.key_values cimport KeyValues
 from fastiam.kernel.model.conditions cimport Atom, F, FOR_ANY, T, U
 from fastiam.kernel.model.patterns cimport TOKEN_ONE, TOKEN_STAR
 

@@ -8,7 +8,8 @@ from libc.stdint cimport uint32_t
 from fastiam.kernel.base.text cimport same
 from fastiam.kernel.eval.unknown cimport is_unknown
 from fastiam.kernel.model.actions cimport ACT_OF_OIDC, ACT_OF_SAML
-from fastiam.kernel.model.call cimport Call, KeyValues, given
+from fastiam.kernel.model.call cimport Call
+from fastiam.kernel.eval.key_values cimport KeyValues, given
 from fastiam.kernel.model.conditions cimport F, T, U
 from fastiam.kernel.model.ids cimport NONE, Range
 from fastiam.kernel.model.principals cimport (

@@ -3,7 +3,7 @@
 A text of a policy becomes one or two patterns: the reading field by field, and, if the crossing reading of R5 could match more, a second one whose
 match is only `U`. Only PATTERN_ANY matches a request resource `*` (R2).
 """
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.string cimport memchr
 
 from fastiam.kernel.base.invariants cimport promise

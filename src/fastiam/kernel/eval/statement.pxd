@@ -3,7 +3,8 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t
 
 from fastiam.kernel.model.decision cimport LAYER_VPCE
 from fastiam.kernel.base.invariants cimport promise
-from fastiam.kernel.model.call cimport Call, KeyValues, fetch
+from fastiam.kernel.model.call cimport Call
+from fastiam.kernel.eval.key_values cimport KeyValues, fetch
 from fastiam.kernel.eval.conditions cimport conditions_hold
 from fastiam.kernel.eval.principal cimport UNDETERMINED_SHIFT, counted_classes, exempt, lists_no_level, principal_classes
 from fastiam.kernel.eval.term_hashes cimport (

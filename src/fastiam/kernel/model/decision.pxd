@@ -39,7 +39,7 @@ cdef enum ReasonCode:          # as in `bulk.REASONS`
 
 cdef enum Status:              # how an attempt to decide ends; all but DONE are resolved with the GIL
     DONE = 0
-    MISSING = 1                # the row of policy set `missing` for this action
+    MISSING = 1                # the plan of policy set `missing` for this action
     NO_PRINCIPAL = 2           # not in the table of names
     NO_ACTION = 3
     NO_FACTS = 4               # the directory was not asked for this resource yet
@@ -52,7 +52,7 @@ cdef enum Status:              # how an attempt to decide ends; all but DONE are
 
 cdef struct RawDecision:
     const StatementEntry* entry  # the reported statement, or NULL
-    uint32_t missing           # the policy set whose row is not there
+    uint32_t missing           # the policy set whose plan is not there
     uint32_t missing_flag      # WHOLE, or 0
     uint8_t outcome
     uint8_t layer

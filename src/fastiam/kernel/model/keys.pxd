@@ -23,6 +23,7 @@ cdef enum KeySource:           # where a key comes from if the caller does not g
     KEY_SOURCE_ORG_PATHS = 17
     KEY_MFA_AGE = 18
     KEY_MFA = 19               # what a principal fixes, else of a user whom a service calls for
+    KEY_SOURCE_LAST = KEY_MFA
 
 
 cdef enum:                     # what determines a key that the request does not give: sets of sources, as bits by their numbers

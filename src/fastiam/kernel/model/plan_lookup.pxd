@@ -11,7 +11,7 @@ cdef inline uint64_t cell_key(uint32_t policy_set, uint32_t action) noexcept nog
 
 
 cdef inline const uint32_t* grid_cell(const TablesC* t, uint32_t policy_set, uint32_t action) noexcept nogil:
-    """Where the grid holds the number of a row; NULL where it has no place for it."""
+    """Where the grid holds the number of a plan; NULL where it has no place for it."""
     if action >= t.cells.n_classes or policy_set >= t.cells.n_policy_sets:
         return NULL
     return &t.cells.grid[<size_t>action * t.cells.n_policy_sets + policy_set]
@@ -23,7 +23,7 @@ cdef inline const Plan* plan_at(const TablesC* t, uint64_t number) noexcept nogi
 
 
 cdef inline uint64_t find_plan_by_key(const TablesC* t, uint64_t key) noexcept nogil:
-    """The number of a row that the grid has no place for, by the key of its cell; 0 where it is not there."""
+    """The number of a plan that the grid has no place for, by the key of its cell; 0 where it is not there."""
     cdef uint32_t at = <uint32_t>mix(key) & t.cells.mask
     while t.cells.cells[at].key != 0:
         if t.cells.cells[at].key == key:
@@ -33,6 +33,6 @@ cdef inline uint64_t find_plan_by_key(const TablesC* t, uint64_t key) noexcept n
 
 
 cdef inline const Plan* find_plan(const TablesC* t, uint32_t policy_set, uint32_t action) noexcept nogil:
-    """The row of a cell."""
+    """The plan of a cell."""
     cdef const uint32_t* cell = grid_cell(t, policy_set, action)
     return plan_at(t, find_plan_by_key(t, cell_key(policy_set, action)) if cell == NULL else cell[0])

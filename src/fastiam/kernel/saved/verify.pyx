@@ -193,7 +193,7 @@ cdef bint are_atoms(Tables s) noexcept nogil:
 
 cdef bint is_key(Tables s, const Key* k) noexcept nogil:
     cdef const uint8_t* text = <const uint8_t*>s.pool.data + k.text
-    if not within(k.text, k.size, s.pool.n) or k.source > KEY_MFA:
+    if not within(k.text, k.size, s.pool.n) or k.source > KEY_SOURCE_LAST:
         return False
     if k.tag and (k.tag != TAG_SIZE or k.size < TAG_SIZE or memcmp(text, b"aws:requesttag/", TAG_SIZE) != 0):
         return False
