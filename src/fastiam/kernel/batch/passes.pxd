@@ -15,7 +15,7 @@ cdef enum:
     MAX_RENUMBERED = 65536     # values of a dictionary that are numbered again when names were entered
 
 
-cdef class _Passes:
+cdef class _BatchColumns:
     cdef Core core
     cdef Tables tables
     cdef TextColumn principals, actions, resources, owners
@@ -50,12 +50,15 @@ cdef class _Passes:
     cdef object _codes(self, ThreadState* thread, const Column* chunk, dict known, bint of_actions)
     cdef int _point_codes(self, ThreadState* s, InputRange* rows) except -1
     cdef int64_t _set_pointers(self, int thread, int64_t row, int64_t last, Call* c, InputRange* rows) except -1
+    cdef str _text(self, TextColumn column, int64_t row, str name)
+    cdef object _value(self, TextColumn column, int64_t row)
+    cdef int keep(self) except -1
+
+
+cdef class _Passes(_BatchColumns):
     cdef void _start(self, Call* c, ThreadState* s)
     cdef void _clear_pointers(self, int thread, Call* c)
     cdef int64_t _find_misses(self, int64_t row, bint names, Misses* missing) except -1
     cdef int _retry_rows(self, RetryKey* tried, int n) except -1
     cdef int _retry_row(self, RetryKey* tried, bint is_checked) except -1
     cdef uint32_t _provider(self, Call* c, const InputRange* rows) except? 0xFFFFFFFD
-    cdef str _text(self, TextColumn column, int64_t row, str name)
-    cdef object _value(self, TextColumn column, int64_t row)
-    cdef int keep(self) except -1
