@@ -128,7 +128,7 @@ cdef inline void match_ends_and_inner(Block* b, const TablesC* t) noexcept nogil
         size = b.text[i].size
         matches = ends_match(pattern, pattern + f.size, f.prefix_size, f.suffix_size, text, size) & (size >= f.min_size)
         found = find_inner(text, size, min(<int64_t>f.prefix_size, size), size - f.suffix_size, pattern + f.prefix_size + 1, f.inner_size)
-        promise(found & 2 or is_as_row_form(b, t, f, i, found & matches, f.on_match >> STEP_BITS))
+        promise(is_as_row_form(b, t, f, i, found & -matches, f.on_match >> STEP_BITS))
         enqueue(b, t, i, at, inner_step(b, f, i, at, found & -matches))
 
 
@@ -169,7 +169,7 @@ cdef inline void find_inner_literal(Block* b, const TablesC* t) noexcept nogil:
             b.text[i].data, size, mid_position(b, f, i) + f.mid_size, size - f.suffix_size,
             t.pool + f.text + f.mid_offset + f.mid_size + 1, f.inner_size,
         )
-        promise(found & 2 or is_as_row_form(b, t, f, i, found, f.on_match >> STEP_BITS))
+        promise(is_as_row_form(b, t, f, i, found, f.on_match >> STEP_BITS))
         enqueue(b, t, i, at, inner_step(b, f, i, at, found))
 
 

@@ -82,15 +82,18 @@ cdef inline bint op_literals_match(const RowCursor* l, const MatchOp* f) noexcep
     )
 
 
-cdef inline bint is_as_row_form(const Block* b, const TablesC* t, const MatchOp* f, uint32_t i, bint matches, uint32_t on_match) noexcept nogil:
-    """Whether `op_literals_match` agrees on an op; if more than its literals has to match, whether it matches in no other case."""
+cdef inline bint is_as_row_form(const Block* b, const TablesC* t, const MatchOp* f, uint32_t i, uint32_t matches, uint32_t on_match) noexcept nogil:
+    """Whether `op_literals_match` agrees on an op; if more than its literals has to match, whether it matches in no other case.
+    `matches` is as `find_inner` says."""
     cdef RowCursor l
     cdef bint found
     l.pool, l.colons, l.facts = t.pool, NULL, b.facts[i]
     l.text = <const uint8_t*>b.text[i].data
     l.end = l.text + b.text[i].size
     found = op_literals_match(&l, f)
-    return found == matches if on_match == STEP_MATCHED or on_match == STEP_CONDITION or on_match == STEP_PRINCIPAL else matches or not found
+    if matches > 1 or found == matches:
+        return True
+    return matches and on_match != STEP_MATCHED and on_match != STEP_CONDITION and on_match != STEP_PRINCIPAL
 
 
 cdef inline int given_truth(ThreadState* s, RowCursor* l, uint32_t id, bint has_text_code) noexcept nogil:
