@@ -125,6 +125,24 @@ def test_group_with_common_prefix_is_skipped_without_match(seed: int) -> None:
     assert seen == {Outcome.ALLOW, Outcome.IMPLICIT_DENY, Outcome.EXPLICIT_DENY}
 
 
+@pytest.mark.parametrize("ending", ["-", "-report", "-reports", "-reports-", "-team-reports-archive"])
+@pytest.mark.parametrize("n", [3, 4, 7, 16])
+def test_patterns_with_equal_endings_match_their_own_resources(ending: str, n: int) -> None:
+    """R3: of patterns whose literals differ early, and end alike, each matches what begins as it does."""
+    starts = [f"{'abc'[i % 3]}{'x' * (i % 5)}{i}" for i in range(n)]
+    heads = [f"arn:aws:s3:::{start}{ending}/" for start in starts]
+    directory = fastiam.Directory(quotas=None)
+    statement = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": [f"{head}*" for head in heads]}
+    directory.add_principal(ANN, identity_policies=[{"Version": "2012-10-17", "Statement": statement}])
+    others = [f"arn:aws:s3:::{start}{end}/key" for start in ("", "a", "bx", "c9", "zz") for end in (ending, ending[1:], "-other")]
+    texts = [f"{head}key" for head in heads] + others
+    expected = [any(text.startswith(head) for head in heads) for text in texts]
+    engine = directory.compile()
+    for _ in range(2):
+        assert [engine.is_allowed(ANN, "s3:GetObject", text) for text in texts] == expected
+        assert engine.decide_many(ANN, "s3:GetObject", texts).allowed.tolist() == expected
+
+
 def test_region_far_into_a_pattern_with_any_account_has_to_match() -> None:
     """VR5: behind the 32 bytes by which patterns are filtered."""
     statement = {"Effect": "Allow", "Action": "*", "Resource": "arn:aws:elasticloadbalancing:ap-northeast-1:*:x/${aws:username}"}

@@ -23,8 +23,6 @@ cdef enum:
     LOAD = 16                  # bytes that are read at once
     MAX_CONDITION_INDEX = 1 << 16  # conditions of a statement that are asked one by one (`kernel.decide.condition_batch`)
     MIN_GROUP = 3              # ops of a group: a filter costs a probe
-    MIN_SKIPPED = 2            # of these, where the resource is one that some of them match: those with another mark
-    LARGE_GROUP = 5            # so many are a group whatever their marks are, for the resources that none of them matches
     MIN_FIELD = 3              # bytes of the sixth field that are worth a look
 
 
@@ -144,17 +142,19 @@ cdef class MatchPrograms(Indexes):
         while first < n:
             n_probes += 1
             if match_ops[first].first == STEP_GROUP_FILTER:
-                n_probes += self._n_equal_fingerprints(match_ops + first + 1, match_ops[first].prefix_size, match_ops[first].min_size)
+                n_probes += self._n_equal_fingerprints(
+                    match_ops + first + 1, match_ops[first].prefix_size, match_ops[first].min_size, match_ops[first].mid_offset
+                )
                 first += match_ops[first].prefix_size
             first += 1
         return n_probes
 
-    cdef uint32_t _n_equal_fingerprints(self, const MatchOp* match_ops, uint32_t n, uint32_t least):
-        """How many of some ops have the same fingerprint, made of so many bytes of the sixth field, at most."""
+    cdef uint32_t _n_equal_fingerprints(self, const MatchOp* match_ops, uint32_t n, uint32_t least, uint32_t other):
+        """How many of some ops have the same fingerprint, at most; its parts end after so many bytes of the sixth field."""
         cdef uint16_t marks[MAX_GROUP]
         cdef uint32_t i, j, n_equal, most = 0
         for i in range(n):
-            marks[i] = self._fingerprint_of(match_ops + i, least)
+            marks[i] = self._fingerprint_of(match_ops + i, least, other)
         for i in range(n):
             n_equal = 0
             for j in range(n):
@@ -164,11 +164,26 @@ cdef class MatchPrograms(Indexes):
 
     cdef bint _weakens_fingerprint(self, const MatchOp* match_ops, uint32_t n, uint32_t least, uint32_t field):
         """Whether fingerprints of so few bytes as one more op has distinguish those of a group less well."""
-        return field < least and self._n_equal_fingerprints(match_ops, n, field) > self._n_equal_fingerprints(match_ops, n, least)
+        return field < least and (
+            self._n_equal_fingerprints(match_ops, n, field, field) > self._n_equal_fingerprints(match_ops, n, least, least)
+        )
 
-    cdef uint16_t _fingerprint_of(self, const MatchOp* f, uint32_t least):
+    cdef uint32_t _distinguishing_bytes(self, const MatchOp* match_ops, uint32_t n, uint32_t least):
+        """After how many bytes of the sixth field, at most `least`, the other part of the fingerprints of some ops ends that distinguishes them
+        best."""
+        cdef uint32_t size, n_equal, best = least, fewest = self._n_equal_fingerprints(match_ops, n, least, least)
+        for size in range(least - 1, MIN_FIELD - 1, -1):
+            if fewest == 1:
+                break
+            n_equal = self._n_equal_fingerprints(match_ops, n, least, size)
+            if n_equal < fewest:
+                best, fewest = size, n_equal
+        return best
+
+    cdef uint16_t _fingerprint_of(self, const MatchOp* f, uint32_t least, uint32_t other):
         """The fingerprint of an op."""
-        return field_fingerprint(<const char*>self._field_of(f) + least, spare_of(least))
+        cdef const char* field = <const char*>self._field_of(f)
+        return field_fingerprint(field + least, spare_of(least), field + other, spare_of(other))
 
     cdef uint32_t _run_op(self, const StatementRun* run, MatchOp* match_ops, uint32_t n) except? 0xFFFFFFFE:
         """Append one op for a whole run to the `n` that are there; how many these are. Each item of its index gets one, apart from them."""
@@ -203,7 +218,7 @@ cdef class MatchPrograms(Indexes):
 
         INVARIANT: there is room for them, one for each three.
         """
-        cdef uint32_t least, end, field, n_passed
+        cdef uint32_t least, end, field, other
         while first < n:
             least, end = MAX_COLON, first
             while end < n and end - first < MAX_GROUP:
@@ -214,12 +229,12 @@ cdef class MatchPrograms(Indexes):
                     break
                 least = min(least, field)
                 end += 1
-            n_passed = end - first - self._n_equal_fingerprints(match_ops + first, end - first, least)
-            if end - first < MIN_GROUP or (end - first < LARGE_GROUP and n_passed < MIN_SKIPPED):
+            if end - first < MIN_GROUP:
                 first = max(end, first + 1)
                 continue
+            other = self._distinguishing_bytes(match_ops + first, end - first, least)
             memmove(&match_ops[first + 1], &match_ops[first], (n - first) * sizeof(MatchOp))
-            self._write_group(&match_ops[first], end - first, least)
+            self._write_group(&match_ops[first], end - first, least, other)
             first = end + 1
             n += 1
         return n
@@ -244,14 +259,15 @@ cdef class MatchPrograms(Indexes):
             p += 1
         return narrow32(p - field)
 
-    cdef int _write_group(self, MatchOp* group, uint32_t n, uint32_t least) except -1:
+    cdef int _write_group(self, MatchOp* group, uint32_t n, uint32_t least, uint32_t other) except -1:
         """Make the first op, which occurs twice, that of a group."""
         cdef uint32_t i, at = self.pool.n
         cdef uint16_t marks[MAX_GROUP]
         memset(marks, 0, sizeof(marks))
         group.suffix_size = spare_of(least)
+        group.mid_offset, group.mid_size = narrow16(other), spare_of(other)
         for i in range(1, n + 1):
-            marks[i - 1] = self._fingerprint_of(group + i, least)
+            marks[i - 1] = self._fingerprint_of(group + i, least, other)
             group.flags |= group[i].flags & MATCHOP_MAY_CROSS
         memcpy(self._push(&self.pool, sizeof(marks)), marks, sizeof(marks))
         group.flags &= ~<uint8_t>MATCHOP_ENDS_ONLY
