@@ -175,10 +175,20 @@ cdef class MatchPrograms(Indexes):
         for size in range(least - 1, MIN_FIELD - 1, -1):
             if fewest == 1:
                 break
-            n_equal = self._n_equal_fingerprints(match_ops, n, least, size)
-            if n_equal < fewest:
-                best, fewest = size, n_equal
+            if self._differ_before(match_ops, n, size):  # else what ends a byte earlier distinguishes them as well
+                n_equal = self._n_equal_fingerprints(match_ops, n, least, size)
+                if n_equal < fewest:
+                    best, fewest = size, n_equal
         return best
+
+    cdef bint _differ_before(self, const MatchOp* match_ops, uint32_t n, uint32_t size):
+        """Whether the last of so many bytes of the sixth field differs between some ops."""
+        cdef uint8_t first = self._field_of(match_ops)[size - 1]
+        cdef uint32_t i
+        for i in range(1, n):
+            if self._field_of(match_ops + i)[size - 1] != first:
+                return True
+        return False
 
     cdef uint16_t _fingerprint_of(self, const MatchOp* f, uint32_t least, uint32_t other):
         """The fingerprint of an op."""
