@@ -21,7 +21,7 @@ from fastiam.kernel.decide.row_ids cimport prefetch_value, load_plans, name_numb
 from fastiam.kernel.decide.column_checks cimport AGREED_BITS, contradicts_fixed, contradicts_owner
 from fastiam.kernel.decide.endpoints cimport apply_endpoints
 from fastiam.kernel.decide.fast_path cimport (
-    ACCOUNT, ACT_HARD, ACT_ON_ROLE, FACTS_GENERAL_PATH, FACTS_STAR, FACTS_OWNER_KNOWN, LIMIT_STAGES_SHIFT, PARTITION, PATH_SHIFT,
+    ACCOUNT, ACT_HARD, ACT_ON_ROLE, FACTS_GENERAL_PATH, FACTS_STAR, FACTS_OWNER_KNOWN, LIMIT_STAGES_SHIFT, PARTITION, ACCOUNT_KEY_MASK, PATH_SHIFT,
     active_limits, limits_without_program, account_key_diff,
 )
 from fastiam.kernel.decide.layers cimport find_records, find_special_rules, load_resource_plans
@@ -255,7 +255,7 @@ cdef inline void check_owners(ThreadState* s, Call* c, int64_t at, int64_t n) no
                 b.limits[i] |= PATH_GENERAL
                 continue
             if account_key_diff(b.principal_state[i], facts):
-                account = account_at(c.t, facts)
+                account = account_at(s, c.t, facts & ACCOUNT_KEY_MASK)
             if contradicts_owner(c, column, at + i, facts & ACCOUNT, account):
                 b.limits[i] |= PATH_GENERAL
 

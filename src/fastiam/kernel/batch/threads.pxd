@@ -1,7 +1,7 @@
 """State of the threads of a batch, and the part of it that the next batch uses."""
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
-from fastiam.kernel.decide.blocks cimport ThreadState
+from fastiam.kernel.decide.blocks cimport LookupCaches, ThreadState
 from fastiam.kernel.model.call cimport N_REGIONS, PrincipalState, ContextColumn, AtomMemo, KnownFalse, Region, Scratch
 from fastiam.kernel.model.string_table cimport PoolText
 from fastiam.kernel.model.tables cimport TablesC
@@ -28,6 +28,7 @@ cdef class _PrincipalStates:
     cdef uint64_t generation
     cdef list keys
     cdef uint8_t limited
+    cdef LookupCaches* seen
     cdef uint64_t* truth_memo                            # truths, as `Scratch` has them
     cdef uint32_t n_truth_memo
     cdef Region regions[N_REGIONS]

@@ -1,9 +1,9 @@
 """State of the threads of a batch, and the part of it that the next batch uses."""
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free, malloc, realloc
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
-from fastiam.kernel.decide.blocks cimport Block, MAX_LINES, NameMemoLine, NameMemo, ThreadState
+from fastiam.kernel.decide.blocks cimport Block, MAX_LINES, NameMemoLine, NameMemo, LookupCaches, ThreadState
 from fastiam.kernel.decide.column_checks cimport AGREED_BITS
 from fastiam.kernel.decide.scratch cimport fit as fit_frame, free_frame, new_frame
 from fastiam.kernel.eval.key_columns cimport free_text_codes
@@ -64,7 +64,8 @@ cdef class _PrincipalStates:
         self.template_ids = <uint32_t*>calloc(n, sizeof(uint32_t))
         self.known_false_table = <KnownFalse*>calloc(N_KNOWN_FALSE, sizeof(KnownFalse))
         self.known_false_by_owner = <uint64_t*>calloc(n_owned, sizeof(uint64_t))
-        if self.template_ids == NULL or self.known_false_table == NULL or self.known_false_by_owner == NULL:
+        self.seen = <LookupCaches*>calloc(1, sizeof(LookupCaches))
+        if self.template_ids == NULL or self.known_false_table == NULL or self.known_false_by_owner == NULL or self.seen == NULL:
             raise MemoryError()
         self.n_fixed = len(cells) - cells.count(-1)
         # each text is written before it is read
@@ -88,6 +89,7 @@ cdef class _PrincipalStates:
         free(self.cell_of)
         free(self.known_false_table)
         free(self.known_false_by_owner)
+        free(self.seen)
         free(self.truth_memo)
 
     @property
@@ -96,7 +98,7 @@ cdef class _PrincipalStates:
         return (
             self.n * (sizeof(PrincipalState) + sizeof(uint32_t) + self.n_fixed * (sizeof(PoolText) + sizeof(uint64_t)))
             + N_KNOWN_FALSE * sizeof(KnownFalse) + (self.n_owned + self.n_truth_memo) * sizeof(uint64_t)
-            + sizeof(self.regions) + sizeof(self.known_false_by_region)
+            + sizeof(self.regions) + sizeof(self.known_false_by_region) + sizeof(LookupCaches)
         )
 
     cdef int grow_capacity(self, uint64_t n_rows, uint64_t n_records) except -1:
@@ -395,7 +397,7 @@ cdef class _ThreadStates:
         self.principal_states[thread_state.number] = principal_states
         thread_state.frame.s.n_owned = principal_states.n_owned
         thread_state.principal_states, thread_state.n_principal_states = principal_states.at, principal_states.n
-        thread_state.limited = principal_states.limited
+        thread_state.limited, thread_state.seen = principal_states.limited, principal_states.seen
         thread_state.pruning_pays = False
         thread_state.frame.s.principal_states, thread_state.frame.s.template_ids = principal_states.at, principal_states.template_ids
         thread_state.frame.s.fixed, thread_state.frame.s.n_fixed = principal_states.fixed, principal_states.n_fixed

@@ -34,6 +34,7 @@ cdef enum:                     # actions that have rules of their own
 
 
 cdef enum:                     # facts of a resource, independent of the principal: 64 bits, so that many of them fit in the caches
+    ACCOUNT_KEY_MASK = 0x3FFFFFFFFFF  # partition << NUMBER_BITS | account, where it is known
     PARTITION = 0x30000000000
     ACCOUNT = 0xFFFFFFFFFF     # the account of services, too: no account has more than twelve digits
     ANONYMOUS_ACCOUNT = 0xFFFFFFFFFE  # and that of who is anonymous: no policy names it, as it may name services

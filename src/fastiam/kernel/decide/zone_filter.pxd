@@ -9,11 +9,11 @@ from libc.string cimport memcpy
 
 from fastiam.kernel.base.arn cimport account_text
 from fastiam.kernel.base.invariants cimport narrow16
-from fastiam.kernel.base.text cimport Text, prefetch
+from fastiam.kernel.base.text cimport Text, mix, prefetch
 from fastiam.kernel.columns.column cimport Column, value_text
-from fastiam.kernel.decide.blocks cimport BLOCK, Block, PRINCIPAL_PLAN, RCP_PLAN, InputRange, SCP_PLAN, ThreadState
+from fastiam.kernel.decide.blocks cimport BLOCK, Block, N_OWNERS, PRINCIPAL_PLAN, RCP_PLAN, InputRange, SCP_PLAN, ThreadState
 from fastiam.kernel.decide.row_ids cimport prefetch_value
-from fastiam.kernel.decide.fast_path cimport ACCOUNT, FACTS_GENERAL_PATH, FACTS_STAR, colon_offset, account_key_diff
+from fastiam.kernel.decide.fast_path cimport ACCOUNT, FACTS_GENERAL_PATH, FACTS_STAR, ACCOUNT_KEY_MASK, colon_offset, account_key_diff
 from fastiam.kernel.eval.key_columns cimport prefetch_text_codes, find_text_code
 from fastiam.kernel.eval.memo cimport RowInputs, is_region_from_resource, template_principal, region_number
 from fastiam.kernel.model.call cimport LIMITED_TEMPLATE, PS_FAST, Call, PrincipalState, ContextColumn, KnownFalse, Scratch
@@ -31,11 +31,15 @@ cdef inline const Plan* layer_plan(const TablesC* t, uint32_t policy_set, uint32
     return plan_at(t, find_plan_by_key(t, cell_key(policy_set, cls if policy_set < t.n_indexed_sets else name | BY_ACTION_NAME)))
 
 
-cdef inline uint32_t account_at(const TablesC* t, uint64_t facts) noexcept nogil:
-    """The account that owns a resource, NONE: it is not modelled."""
+cdef inline uint32_t account_at(ThreadState* s, const TablesC* t, uint64_t account_key) noexcept nogil:
+    """The account with this number, NONE: it is not modelled."""
+    cdef uint32_t slot = <uint32_t>mix(account_key) & (N_OWNERS - 1)
     cdef char text[12]
-    account_text(facts & ACCOUNT, &text[0])
-    return table_find(&t.account_names, t.pool, &text[0], 12, t.seed)
+    if s.seen.owners[slot].account_key != account_key:
+        account_text(account_key & ACCOUNT, &text[0])
+        s.seen.owners[slot].account_key = account_key
+        s.seen.owners[slot].account = table_find(&t.account_names, t.pool, &text[0], 12, t.seed)
+    return s.seen.owners[slot].account
 
 
 cdef inline uint8_t find_rcp(
@@ -216,7 +220,7 @@ cdef inline void load_limit_plans(ThreadState* s, Call* c, const InputRange* row
             general = PATH_GENERAL * (scp.n == 0)
         owner = NONE
         if b.differs[i] != 0 and not b.facts[i] & FACTS_GENERAL_PATH:
-            owner = account_at(t, b.facts[i]) + 1  # NONE is 0
+            owner = account_at(s, t, b.facts[i] & ACCOUNT_KEY_MASK) + 1  # NONE is 0
             if owner < c.s.n_owned:
                 b.known_false[i] |= c.s.known_false_by_owner[owner]
         if t.classes[b.cls[i]].flags & ACT_RCP and w.flags & PS_FAST and not b.facts[i] & FACTS_GENERAL_PATH:
