@@ -381,7 +381,7 @@ def test_cases_are_of_many_services_and_operations():
     assert len({service for service, _, _, _ in CASES}) >= 28
 
 
-def test_hidden_value_of_a_record_is_no_name():
+def test_hidden_value_of_a_record_names_nothing():
     hidden = {"roleName": "HIDDEN_DUE_TO_SECURITY_REASONS"}
     found = RequestPlan("iam.amazonaws.com", "GetRole", "AwsApiCall").requests_of(orjson.dumps(hidden), [], ORIGIN).rows
     assert [row.resource for row in found] == [None]

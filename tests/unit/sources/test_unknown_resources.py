@@ -137,7 +137,7 @@ def test_record_of_a_secret_determines_the_suffix_of_its_name() -> None:
     assert outcome(made, *GET, resource=SECRET) == OPEN
 
 
-def test_name_that_looks_like_a_suffix_has_one_too() -> None:
+def test_name_that_ends_like_a_suffix_has_one_too() -> None:
     named, full = f"{SECRET}-secret", f"{SECRET}-secret-AbCdEf"
     get = "secretsmanager", "get_secret_value"
     for_all = directory(statement(f"{named}-??????"))

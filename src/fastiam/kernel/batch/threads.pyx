@@ -1,7 +1,7 @@
 """State of the threads of a batch, and the part of it that the next batch uses."""
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free, malloc, realloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memset
 
 from fastiam.kernel.decide.blocks cimport Block, MAX_LINES, NameMemoLine, NameMemo, LookupCaches, ThreadState
 from fastiam.kernel.decide.column_checks cimport AGREED_BITS
