@@ -1,5 +1,5 @@
 """Match programs of plans."""
-from libc.stdint cimport uint8_t, uint16_t, uint32_t
+from libc.stdint cimport uint8_t, uint32_t
 
 from fastiam.kernel.model.match_ops cimport MatchOp
 from fastiam.kernel.model.patterns cimport Pattern
@@ -7,7 +7,7 @@ from fastiam.kernel.model.plan cimport Plan
 from fastiam.kernel.model.policies cimport StatementEntry, StatementRun
 
 
-cdef class MatchPrograms(Indexes):
+cdef class MatchPrograms(GroupFilters):
     cdef int _build_program(self, Plan* plan) except -1
     cdef bint _variable_op(self, MatchOp* f, const Pattern* p, uint32_t head)
     cdef uint32_t _append_ops(self, uint32_t entry, MatchOp* match_ops, uint32_t n) except? 0xFFFFFFFE
@@ -23,15 +23,6 @@ cdef class MatchPrograms(Indexes):
     cdef bint _levels(self, Plan* plan, StatementRun** limits)
     cdef uint32_t _append_limit_ops(self, Plan* plan, StatementRun** limits, MatchOp* match_ops) except? 0xFFFFFFFE
     cdef uint32_t _append_run_ops(self, StatementRun* run, MatchOp* match_ops, uint32_t n, uint32_t most) except? 0xFFFFFFFE
-    cdef uint32_t _n_equal_fingerprints(self, const MatchOp* match_ops, uint32_t n, uint32_t least, uint32_t other)
-    cdef bint _weakens_fingerprint(self, const MatchOp* match_ops, uint32_t n, uint32_t least, uint32_t field)
-    cdef uint32_t _distinguishing_bytes(self, const MatchOp* match_ops, uint32_t n, uint32_t least)
-    cdef bint _differ_before(self, const MatchOp* match_ops, uint32_t n, uint32_t size)
-    cdef uint16_t _fingerprint_of(self, const MatchOp* f, uint32_t least, uint32_t other)
-    cdef uint32_t _group(self, MatchOp* match_ops, uint32_t first, uint32_t n) except? 0xFFFFFFFE
-    cdef const uint8_t* _field_of(self, const MatchOp* f)
-    cdef uint32_t _field_bytes(self, const MatchOp* f)
-    cdef int _write_group(self, MatchOp* group, uint32_t n, uint32_t least, uint32_t other) except -1
     cdef bint _is_about_all(self, const StatementEntry* e)
     cdef int _pattern_op(self, MatchOp* f, uint32_t pattern) except -1
     cdef int _ends_op(self, MatchOp* f, const Pattern* p) except -1

@@ -6,13 +6,12 @@ from fastiam.kernel.model.policies cimport StatementBody, StatementEntry, LayerL
 from fastiam.kernel.storage.vectors cimport Vector
 
 
-cdef class Planner(DenyFilterBuilder):
+cdef class Planner(PlanReads):
     cdef uint32_t n_cells, n_hashed
     cdef uint32_t stamp
     cdef dict class_ids
     cdef object match_actions
     cdef list pattern_texts
-    cdef dict read_ids         # number of each of `read_sets`, by its keys as bytes
     cdef Py_ssize_t n_matched  # action patterns that classes know
 
     cdef uint32_t find_action(self, bytes action, uint32_t* name) except? 0xFFFFFFFE
@@ -33,10 +32,5 @@ cdef class Planner(DenyFilterBuilder):
     cdef bint _is_plan(self, uint32_t number)
     cdef int _append_plan(self, bint whole) except -1
     cdef Plan _summarize_plan(self, uint32_t first, uint32_t n)
-    cdef uint32_t _intern_reads(self) except? 0xFFFFFFFE
-    cdef int _store_reads(self, const Plan* plan) except -1
-    cdef int _read_atom(self, uint32_t id) except -1
-    cdef int _read_variables(self, uint32_t text, uint32_t size) except -1
-    cdef int _read_key(self, uint32_t key) except -1
     cdef void _find_paths(self, Plan* plan)
     cdef bint _may_mean_services(self, const Plan* plan)

@@ -6,8 +6,10 @@ from fastiam.kernel.storage.vectors cimport Vector
 
 include "index_terms.pxd"
 include "index_builder.pxd"
+include "group_filters.pxd"
 include "match_programs.pxd"
 include "deny_filters.pxd"
+include "plan_reads.pxd"
 include "planner.pxd"
 
 

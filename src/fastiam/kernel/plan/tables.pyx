@@ -19,8 +19,10 @@ from fastiam.errors import LimitError
 # PERF: one module, which have what they import once: the build takes less long.
 include "index_terms.pyx"
 include "index_builder.pyx"
+include "group_filters.pyx"
 include "match_programs.pyx"
 include "deny_filters.pyx"
+include "plan_reads.pyx"
 include "planner.pyx"
 include "value_functions.pyx"
 
