@@ -64,9 +64,9 @@ def compared_with(policies: Json, key: str) -> Iterator[str]:
                     literal = re.sub(r"\$\{([*?$])\}", r"\1", value)
                     yield from (value, literal)
                     yield re.sub(r"\$\{[^}]*\}|[*?]", "x", literal).partition("/")[0] if "/" in literal else literal
-                    yield from (
-                        re.sub(r"\*|\$\{[^}]*\}", filling, literal).replace("?", "x") for filling in ("", "x", "red", "ana")
-                    )
+                    for filling in ("", "x", "red", "ana"):
+                        yield re.sub(r"\*|\$\{[^}]*\}", filling, literal).replace("?", "x")
+                        yield re.sub(r"\$\{[^}]*\}", filling, literal)  # operators that know no wildcards
             else:
                 yield from compared_with(item, key)
 
