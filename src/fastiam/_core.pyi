@@ -22,10 +22,11 @@ _Asked = tuple[str | Session, str, str] | tuple[str | Session, str, str, Context
 __pyx_capi__: dict[str, object]  # what other modules call
 
 @disjoint_base
-class Core:
+class _CoreState:  # the fields, in memory
     names: Names
     resolver: Resolver
 
+class Core(_CoreState):
     def __new__(cls, resolver: Resolver) -> Self: ...
     def is_allowed(
         self,
