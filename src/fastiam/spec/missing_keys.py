@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from fastiam.model.decision import Layer
 from fastiam.model.key_registry import SetBy, fold, key_info
@@ -18,7 +18,7 @@ from fastiam.spec.operators import OPERATORS
 from fastiam.spec.resource_patterns import read_pattern
 from fastiam.spec.three_valued import F, T
 from fastiam.spec.unknown_keys import IAM_RESOURCE_TAG, RESOURCE_TAG
-from fastiam.spec.variables import read_tokens, variables_of
+from fastiam.spec.variables import Variable, read_tokens, variables_of
 
 _OWN = frozenset({Layer.IDENTITY, Layer.BOUNDARY, Layer.SESSION})
 _DEFAULTED = frozenset({"aws:securetransport", "aws:useragent"})  # K2
@@ -141,7 +141,7 @@ def _resource_names(policy: Policy, statement: Statement) -> Iterator[str]:
             yield from _names(read_pattern(text, policy.variables).variables)
 
 
-def _names(variables: object) -> Iterator[str]:
-    for variable in variables:  # type: ignore[attr-defined]
+def _names(variables: Iterable[Variable]) -> Iterator[str]:
+    for variable in variables:
         if variable.name is not None:
             yield variable.name

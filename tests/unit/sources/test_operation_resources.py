@@ -314,7 +314,7 @@ CASES: list[tuple[str, str, dict[str, Any], list[str | None]]] = [
     # what exists is not created with something below it
     ("ec2", "CreateLaunchTemplateVersion", {"LaunchTemplateName": "new", "LaunchTemplateData": {}}, [None]),
     ("cloudformation", "CreateStackInstances", {"StackSetName": "s", "Regions": ["eu-west-1"]}, [None]),
-    # a placement group is no group of resources
+    # a placement group belongs to EC2, not to Resource Groups
     ("ec2", "RunInstances", {"ImageId": "ami-1", "MinCount": 1, "MaxCount": 1, "Placement": {"GroupName": "g"}, "SubnetId":
      "subnet-1", "SecurityGroupIds": ["sg-1"]},
      ["arn:aws:ec2:eu-west-1::image/ami-1", "instance/*", "network-interface/*", "placement-group/g", "security-group/sg-1",

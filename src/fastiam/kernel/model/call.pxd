@@ -182,7 +182,7 @@ cdef struct Scratch:           # what a thread needs while it decides; reused fr
     uint32_t* lacking_bit      # of each key, which of these it is; NONE: none
     uint64_t* always_absent    # of each 64 of these, those that are absent, or their default, whatever else a row has
     uint32_t n_lacking
-    # memo by set of keys; dropped with each range of rows; gives 25 ns a row that lacks keys
+    # memo by set of keys; dropped with each range of rows; without it each row reads the keys of its plans one by one
     uint64_t* read_masks       # of each 64 of these, those that are in each of `read_sets`
     uint64_t n_read_masks
     uint32_t n_call_truths

@@ -172,7 +172,7 @@ class ArnTemplate:
 
     def among(self, arns: Sequence[str]) -> list[str]:
         found = [arn for arn in arns if self._pattern(arn)] if arns else []
-        if self._end:  # a stream is no group
+        if self._end:  # a stream is another resource than its group
             found = [arn.removesuffix(self._end).removesuffix(":*") + self._end for arn in found if _NO_STREAM not in arn[:-1]]
         return found
 

@@ -10,6 +10,8 @@ from small_world_checks import check_templates
 
 from fastiam.testing.templates import template_names
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("seed", seeds(15, 3_000))
 def test_no_request_contradicts_a_template(seed: int) -> None:
