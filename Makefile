@@ -138,7 +138,7 @@ types: build
 	$(RUN) -m mypy.stubtest $(STUBBED)
 
 # What a debug run tests: all that imports a kernel.
-COMPILED_TESTS := tests/cases tests/engine tests/kernel tests/laws tests/unit/resolve
+COMPILED_TESTS := tests/cases tests/engine tests/kernel tests/properties tests/unit/resolve
 
 # A copy of the tree for another build: neither the modules nor their objects mix with the release build. What is imported is said
 # by PYTHONPATH, which comes before what the environment has installed; that it is the copy is looked at.

@@ -32,7 +32,7 @@ WITHOUT_CASE = {
     "VR12": "representation of a compiled pattern",
     "D5": "ACLs are outside the model",
     "D32": "old roles with implicit self-trust are not modelled",
-    "D75": "a count of batches: tests/laws/test_missing_keys.py",
+    "D75": "a count of batches: tests/properties/test_missing_keys.py",
     "N34": "entities are not renamed by a case: tests/unit/directory",
     "S3": "sessions that services assume are not issued here",
     "S5": "calls that are not modelled",

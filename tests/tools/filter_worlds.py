@@ -1,4 +1,4 @@
-"""Random directories with filters and tables of rows for them: what `laws/test_filters.py` and `fuzz_filter.py` compare."""
+"""Random directories with filters and tables of rows for them: what `properties/test_filters.py` and `fuzz_filter.py` compare."""
 
 from __future__ import annotations
 
