@@ -45,7 +45,7 @@ cdef class Core(_CoreState):
     ) except -1
     cdef _Declared _declare(self, object unknown, object context)
     cdef list _decide_each(self, object requests, object unknown, object now, bint reasons)
-    cdef object _decide_row(self, Workspace* w, object row, Py_ssize_t i, int64_t now, bint reasons, object unknown)
+    cdef object _decide_row(self, Workspace* w, object row, int64_t now, bint reasons, object unknown)
 
 
 include "kernel/batch/threads.pxd"

@@ -433,31 +433,29 @@ cdef class Core(_CoreState):
                 if decided is None:
                     flush_pipeline(&ahead)
                     ahead.n_fast = 0
-                    decided = self._decide_row(w, rows[i], i, seconds, reasons, unknown)
+                    decided = self._decide_row(w, rows[i], seconds, reasons, unknown)
                 found.append(decided)
                 i += 1
-        finally:
-            give(self, w)
-
-    cdef object _decide_row(self, Workspace* w, object row, Py_ssize_t i, int64_t now, bint reasons, object unknown):
-        """Decide a request of a list on the general path."""
-        cdef Call c
-        cdef RawDecision a
-        cdef list keep
-        found = None
-        try:
-            principal, action, resource, context = parts_of(row)
-            while found is None:
-                keep = []
-                self._decide_general(w, &c, &a, principal, action, resource, context, None, now, reasons, unknown, keep)
-                found = self._decision_of(w, &c, &a) if reasons else a.outcome == ALLOW
         except RequestValueError as error:
             raise error_at(error, column=error.column, row=i) from None
         except FastiamError as error:
             error.add_note(f"row {i}")
             raise
         finally:
-            clear(&w.frame)
+            give(self, w)
+
+    cdef object _decide_row(self, Workspace* w, object row, int64_t now, bint reasons, object unknown):
+        """Decide a request of a list on the general path."""
+        cdef Call c
+        cdef RawDecision a
+        cdef list keep
+        found = None
+        principal, action, resource, context = parts_of(row)
+        while found is None:
+            keep = []
+            self._decide_general(w, &c, &a, principal, action, resource, context, None, now, reasons, unknown, keep)
+            found = self._decision_of(w, &c, &a) if reasons else a.outcome == ALLOW
+        clear(&w.frame)
         return found
 
 

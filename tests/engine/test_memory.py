@@ -20,6 +20,7 @@ from surroundings import skip_where_sanitized
 
 import fastiam
 from fastiam import Engine, Outcome, Session
+from fastiam.compile.memory_estimates import ENTRY_BYTES
 
 ACCOUNT = "111111111111"
 APP = f"arn:aws:iam::{ACCOUNT}:role/app"
@@ -309,6 +310,24 @@ def test_index_build_frees_its_temporary_memory():
     assert engine.decide(APP, "s3:GetObject", "arn:aws:s3:::x").outcome == NO
     engine.resolver.compiler.drop()
     assert engine.resolver.compiler.cache_bytes_used < 1 << 20
+
+
+def test_interned_classes_and_keys_count_towards_the_limit():
+    """Dictionaries find action classes by their patterns, and sets of keys that plans read (D75) by these."""
+    n = 100
+    each = [
+        {"Effect": "Allow", "Action": f"made:A{i}", "Resource": "*", "Condition": {"StringEquals": {f"app:k{i}": "v"}}}
+        for i in range(n)
+    ]
+    directory = fastiam.Directory(quotas=None)
+    directory.add_principal(APP, identity_policies=[document(*each)])
+    engine = directory.compile()
+    compiler = engine.resolver.compiler
+    before = compiler.cached_objects
+    assert not engine.decide_many(APP, [f"made:A{i}" for i in range(n)], "*").allowed.any()
+    assert compiler.cached_objects - before == 2 * n * ENTRY_BYTES
+    compiler.drop()
+    assert compiler.cached_objects == before
 
 
 def test_principal_without_policies_builds_no_plan():

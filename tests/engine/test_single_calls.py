@@ -22,7 +22,8 @@ from policy_generators import directories
 
 import fastiam
 from fastiam import Engine, LiveEngine, Outcome, Session
-from fastiam.errors import FastiamError, RequestValueError
+from fastiam._core import Core
+from fastiam.errors import FastiamError, LimitError, RequestValueError
 
 A, B = "111111111111", "222222222222"
 ADMIN, BOUND = f"arn:aws:iam::{A}:user/admin", f"arn:aws:iam::{A}:user/bound"
@@ -418,6 +419,33 @@ def test_session_error_names_its_row(engine):
     with pytest.raises(FastiamError) as caught:
         engine.are_allowed([(ANA, "s3:GetObject", OBJECT), (BROKEN, "s3:GetObject", OBJECT)])
     assert caught.value.__notes__ == ["row 1"]
+
+
+class FullTables:
+    """The lock of the tables, whose holder finds them full from a moment on."""
+
+    is_full = False
+
+    def __enter__(self):
+        if self.is_full:
+            raise LimitError("a table of the engine is full")
+
+    def __exit__(self, *_):
+        pass
+
+
+def test_plan_build_error_names_its_row(directory):
+    resolver = directory.compile().resolver
+    resolver.lock = lock = FullTables()
+    core = Core(resolver)
+    known = [(ANA, "s3:GetObject", OBJECT), (ADMIN, "iam:GetUser", "*")] * 2
+    for call in (core.are_allowed, core.decide_each) * 2:
+        call(known)  # from now on these need nothing of the tables that is not there
+    lock.is_full = True
+    for call in (core.are_allowed, core.decide_each):
+        with pytest.raises(LimitError) as caught:
+            call([*known, (ADMIN, "s3:GetObject", OBJECT)])  # its plan is missing
+        assert caught.value.__notes__ == ["row 4"]
 
 
 def test_unknown_keys_and_time_apply_to_all_requests(engine):

@@ -104,7 +104,7 @@ class Compiler:
     @property
     def cached_objects(self) -> int:
         """The estimated size of the Python objects of the run-time cache."""
-        entries = self._absent.n_cached + self.keys.n_cached
+        entries = self._absent.n_cached + self.keys.n_cached + self.tables.n_interned()
         return entries * ENTRY_BYTES + self.statements.cache_bytes_used + self._session_bytes
 
     def retain_session_policies(self, documents: Iterable[object]) -> None:

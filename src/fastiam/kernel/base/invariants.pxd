@@ -1,5 +1,8 @@
 """Invariants of the kernels: asserted in builds with FASTIAM_CHECKS, not checked in others. Header only.
 
+`promise` evaluates its argument in checked builds alone, unless it holds `and`, `or` or `if`: these become statements before it, so an argument
+with one of them calls no function.
+
 `narrow8`, `narrow16`, `narrow32` and `narrow_int32` convert a number that fits into fewer bits. A plain cast to such a type drops bits on
 purpose: of a hash, or of a number that is packed with others.
 """

@@ -467,6 +467,10 @@ cdef class Tables(Planner):
         cdef const Variable* variables = <const Variable*>self.variables.data
         return {atoms[i].key for i in range(self.atoms.n)} | {variables[i].key for i in range(self.variables.n)}
 
+    def n_interned(self):
+        """How many action classes and sets of keys are found by what they hold: entries of dictionaries."""
+        return len(self.class_ids) + len(self.read_ids)
+
     def sizes(self):
         """Counts and bytes, by table."""
         cdef int i
