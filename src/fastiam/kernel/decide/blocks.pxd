@@ -155,7 +155,7 @@ cdef struct ThreadState:       # what one thread of a batch has of its own
     uint8_t is_plain           # rows may take the fast path; else all of them take the general path
     uint8_t has_endpoints      # some column says which endpoint rows come through
     uint8_t limited            # by which limits: BY_*, and flags of principal states
-    uint8_t pruning_pays       # rows have so many denies that pruning pays
+    uint8_t pruning_pays       # resource policies have so many denies that pruning pays
     LookupCaches* seen
     NameMemo memos[2]          # principals, actions
     uint32_t n_counted         # keys that the counts of the frame have room for
