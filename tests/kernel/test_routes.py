@@ -69,7 +69,7 @@ def test_row_takes_the_route_of_its_plan(engine: fastiam.Engine, who: str, actio
 
 @pytest.mark.parametrize(
     ("who", "arn", "ending"),
-    [(BEN, f"{QUEUE}2", "call_own"), (BEN, QUEUE, "call_decide"), (ROOT, f"{QUEUE}2", "call_attempt")],
+    [(BEN, f"{QUEUE}2", "call_own"), (BEN, QUEUE, "call_decide"), (ROOT, f"{QUEUE}2", "call_decide")],
 )
 def test_single_call_ends_as_its_request_demands(engine: fastiam.Engine, who: str, arn: str, ending: str) -> None:
     for _ in range(3):  # the plan is new, then what was entered

@@ -37,7 +37,7 @@ def has_checks():
 
 def routes():
     """How many rows of batches and single calls took each route, since the process began: all 0 in a build without checks."""
-    names = "flags own layers near far together alone call_own call_decide call_attempt call_general".split()
+    names = "flags own layers near far together alone call_own call_decide call_general".split()
     return {name: decided_by_route(<Route>i) for i, name in enumerate(names)}
 
 

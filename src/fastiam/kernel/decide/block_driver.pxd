@@ -6,7 +6,7 @@ result: such branches are unpredictable, and without them the processor loads th
 from libc.stdint cimport INT64_MIN, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
 
-from fastiam.kernel.base.invariants cimport narrow16, narrow32, narrow8, promise
+from fastiam.kernel.base.invariants cimport narrow16, narrow8, promise
 from fastiam.kernel.decide.condition_batch cimport evaluate_conditions
 from fastiam.kernel.decide.blocks cimport (
     BLOCK, BOUNDARY_STAGE, IS_CROSS_ACCOUNT, RESOURCE_ALLOW_STAGE, RESOURCE_PLAN, LEVEL_ALLOWS, MAX_PENDING, RESOURCE_MUST_ALLOW,
@@ -17,8 +17,9 @@ from fastiam.kernel.model.call cimport Call
 from fastiam.kernel.model.combining cimport NEEDS_IDENTITY, NEEDS_LIMITS, SAME_ACCOUNT, needed_after
 from fastiam.kernel.model.decision cimport ALLOW, IMPLICIT_DENY, LAYER_BOUNDARY, LAYER_IDENTITY, LAYER_RESOURCE, LAYER_SCP, LAYER_SESSION
 from fastiam.kernel.decide.row_driver cimport (
-    RowCursor, conditions_accepted, first_matching_op_of_run, is_as_row_form, op_match_classes, set_row, may_cross, variable_matches, load_call,
+    RowCursor, first_applicable_of_run, is_as_row_form, load_call, may_cross, op_match_classes, op_of_statement, set_row, variable_matches,
 )
+from fastiam.kernel.eval.conditions cimport conditions_hold
 from fastiam.kernel.eval.group_filter cimport group_skip
 from fastiam.kernel.eval.literals cimport ends_match, find_inner, windows_match
 from fastiam.kernel.decide.fast_path cimport FACTS_COLON, colon_offset
@@ -80,15 +81,15 @@ cdef inline void scan_runs(ThreadState* s, RowCursor* l, int64_t row) noexcept n
     cdef Block* b = s.block
     cdef const TablesC* t = l.c.t
     cdef const uint64_t* items = b.step_queues[STEP_SCAN_RUN].items
-    cdef const MatchOp* f
+    cdef const StatementEntry* e
     cdef uint32_t j, at, n = drain_queue(b, STEP_SCAN_RUN)
     for j in range(n):
         at = <uint32_t>(items[j] >> 32)
         set_row(b, l, row, <uint32_t>items[j])
         load_call(s, l)
-        f = first_matching_op_of_run(l.c, t.match_ops + at)
-        if f != NULL:
-            enqueue(b, t, l.i, narrow32(f - t.match_ops), STEP_MATCHED)
+        e = first_applicable_of_run(l.c, t.match_ops + at)
+        if e != NULL:
+            enqueue(b, t, l.i, op_of_statement(t, t.match_ops + at, e), STEP_MATCHED)
         else:
             enqueue(b, t, l.i, at, STEP_NO_MATCH if at + 1 == b.range_end[l.i] else STEP_LITERALS)
 
@@ -198,7 +199,8 @@ cdef inline void evaluate_full_statements(ThreadState* s, RowCursor* l, int64_t 
         at = <uint32_t>(items[j] >> 32)
         f = t.match_ops + at
         set_row(b, l, row, <uint32_t>items[j])
-        matches = conditions_accepted(s, l, f.conditions, BROAD if f.flags & MATCHOP_DENY else STRICT)
+        load_call(s, l)
+        matches = conditions_hold(l.c, f.conditions, BROAD if f.flags & MATCHOP_DENY else STRICT)
         enqueue(b, t, l.i, at, select_step(b, l.i, at, matches, STEP_MATCHED))
     for k in range(STEP_PRINCIPAL, STEP_FULL_EVAL + 1):
         items = b.step_queues[k].items

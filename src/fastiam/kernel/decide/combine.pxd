@@ -257,15 +257,19 @@ cdef inline bint identity_needed(const Principal* p) noexcept nogil:
 
 # -- grants: by the combining table (`kernel.model.combining`) -------------------------------------------------------------
 
+cdef inline uint32_t grant_required(const Call* c) noexcept nogil:
+    """Whether the resource policies have to allow also within the account (6.3)."""
+    return (c.action.flags & ACT_STS_ROLE and c.is_role) or c.is_kms_key or c.action.flags & ACT_NEEDS_RESOURCE != 0
+
+
 cdef inline uint32_t relation_of(const Call* c) noexcept nogil:
     cdef const Principal* p = c.principal
     cdef bint needed = identity_needed(p)
-    cdef uint32_t required
+    cdef uint32_t required = grant_required(c)
     if has_no_account(p):
         return NO_ACCOUNT
     if not same_account(c) or (c.action.flags & ACT_SET_SOURCE_IDENTITY and is_role(p)):
         return OTHER_ACCOUNT if needed else OTHER_ACCOUNT_ROOT
-    required = (c.action.flags & ACT_STS_ROLE and c.is_role) or c.is_kms_key or c.action.flags & ACT_NEEDS_RESOURCE != 0
     if is_root(p):
         return SAME_ACCOUNT_ROOT + required
     if p.kind != KIND_FED:

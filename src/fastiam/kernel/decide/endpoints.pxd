@@ -8,9 +8,9 @@ from fastiam.kernel.base.invariants cimport narrow16
 from fastiam.kernel.base.text cimport Text
 from fastiam.kernel.columns.column cimport item_text
 from fastiam.kernel.decide.blocks cimport Block, InputRange, ThreadState, is_pruning
-from fastiam.kernel.decide.fast_path cimport FACTS_GENERAL_PATH, FACTS_STAR
+from fastiam.kernel.decide.fast_path cimport FACTS_GENERAL_PATH
 from fastiam.kernel.decide.resource_facts cimport fetch_texts
-from fastiam.kernel.decide.row_driver cimport RowCursor, op_literals_match, needs_full_eval, reads_across
+from fastiam.kernel.decide.row_driver cimport RowCursor, literals_exclude, needs_full_eval, reads_across
 from fastiam.kernel.decide.zone_filter cimport layer_plan
 from fastiam.kernel.eval.group_filter cimport has_literals
 from fastiam.kernel.eval.key_columns cimport row_code
@@ -100,17 +100,14 @@ cdef inline bint all_hold(Call* c, uint32_t conditions, const RowInputs* q) noex
 
 cdef inline bint cannot_match(const RowCursor* l, const MatchOp* f) noexcept nogil:
     """Whether a statement surely does not apply by its resource."""
-    return has_literals(f) and not needs_full_eval(l, f) and (l.facts & FACTS_STAR or not op_literals_match(l, f))
+    return not needs_full_eval(l, f) and literals_exclude(l, f)
 
 
 cdef inline bint is_known_match(RowCursor* l, const MatchOp* f, const RowInputs* q) noexcept nogil:
     """Whether a statement surely applies."""
     if f.flags & (MATCHOP_HAS_PRINCIPAL | MATCHOP_ENDS_ONLY) or reads_across(f, l.facts):
         return False
-    if has_literals(f):
-        if l.facts & FACTS_STAR or not op_literals_match(l, f):
-            return False
-    elif f.first != STEP_MATCHED and f.first != STEP_CONDITION:
+    if literals_exclude(l, f) or not (has_literals(f) or f.first == STEP_MATCHED or f.first == STEP_CONDITION):
         return False
     return f.conditions == NONE or all_hold(l.c, f.conditions, q)
 

@@ -1,7 +1,8 @@
 """Lookup of the resource and the endpoint of a call in the tables of a directory (D23, 6.10, D40, K1). Header only."""
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp
 
+from fastiam.kernel.base.arn cimport account_number
 from fastiam.kernel.base.invariants cimport promise
 from fastiam.kernel.base.text cimport Text, same
 from fastiam.kernel.eval.unknown cimport is_declared, known_absent
@@ -14,16 +15,6 @@ from fastiam.kernel.model.tables cimport *
 
 cdef enum:
     OTHER_PARTITION = 0xFFFFFFFE   # a word that no principal has
-
-
-cdef inline bint is_account_id(Text t) noexcept nogil:
-    cdef int i
-    if t.size != 12:
-        return False
-    for i in range(12):
-        if not 48 <= <uint8_t>t.data[i] <= 57:
-            return False
-    return True
 
 
 cdef inline bint may_name_provider(Text name, const ActionClass* action) noexcept nogil:
@@ -120,13 +111,14 @@ cdef inline int find_owner(Call* c, const Text* override, uint32_t record) noexc
     """D23, in its order: the caller's word, the record, the ARN's account field, else the principal's account."""
     cdef Text field_text = Text(NULL, 0)
     cdef Text recorded = Text(NULL, 0)
+    cdef uint64_t number
     if not c.is_star:
         field_text = field(c, 3)
     if record != NONE and c.t.records[record].account != NONE:
         recorded = symbol_text(c.t, c.t.records[record].account)
     c.owner_known = True
     if override != NULL and override.data != NULL:
-        if not is_account_id(override[0]):
+        if not account_number(override.data, override.size, &number):
             return BAD_OWNER
         if recorded.data != NULL and memcmp(recorded.data, override.data, 12) != 0:
             return BAD_OWNER
@@ -134,7 +126,7 @@ cdef inline int find_owner(Call* c, const Text* override, uint32_t record) noexc
         c.owner_override = field_text.size > 0 and not same(field_text.data, field_text.size, override.data, 12)
     elif recorded.data != NULL:
         c.owner = recorded
-    elif is_account_id(field_text):
+    elif account_number(field_text.data, field_text.size, &number):
         c.owner = field_text
     else:
         c.unknown_owner = (

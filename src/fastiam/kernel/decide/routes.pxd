@@ -17,7 +17,6 @@ cdef enum Route:
     ROUTE_SINGLE               # a row with a miss, by itself
     ROUTE_CALL_OWN             # a single call, by the match program of its principal
     ROUTE_CALL_DECIDE          # by the general evaluator, its resource located
-    ROUTE_CALL_ATTEMPT         # by the general evaluator alone
     ROUTE_CALL_GENERAL         # with the GIL: names, keys or plans are new, values are not plain, or keys are unknown
     N_ROUTES
 

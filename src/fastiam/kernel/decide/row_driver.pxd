@@ -3,12 +3,11 @@
 Common tests (literals of an ARN, truths that are memoized by column code) are evaluated in place. Other tests need a whole `Call`, which is
 built once for each row.
 """
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from fastiam.kernel.base.invariants cimport narrow32, promise
 from fastiam.kernel.base.text cimport Text, equal
-from fastiam.kernel.columns.column cimport item_text
 from fastiam.kernel.decide.attempt cimport contradicts
 from fastiam.kernel.decide.blocks cimport Block, HAS_TAGS, PRINCIPAL_PLAN, ThreadState, record_of
 from fastiam.kernel.decide.combine cimport decide
@@ -16,17 +15,15 @@ from fastiam.kernel.decide.fast_path cimport FACTS_COLON, FACTS_STAR, colon_offs
 from fastiam.kernel.decide.locate cimport locate_endpoint
 from fastiam.kernel.decide.principal_hint cimport excludes_principal
 from fastiam.kernel.decide.scratch cimport next_stamp
-from fastiam.kernel.eval.conditions cimport NOT_RESIDUAL, atom_truth, presence_truth
+from fastiam.kernel.eval.conditions cimport conditions_hold
 from fastiam.kernel.eval.glob cimport glob
 from fastiam.kernel.eval.group_filter cimport has_literals
-from fastiam.kernel.eval.key_columns cimport row_code
 from fastiam.kernel.eval.literals cimport STAR, literals_match
-from fastiam.kernel.eval.memo cimport RowInputs, store_code_truth, code_truth, resource_dependencies, memoize_truth, memoized_truth
+from fastiam.kernel.eval.memo cimport RowInputs, resource_dependencies
 from fastiam.kernel.eval.operators cimport resolve
 from fastiam.kernel.eval.statement cimport entry_classes, entry_applies, first_applicable
 from fastiam.kernel.eval.unknown cimport next_variable_token, variable_index
-from fastiam.kernel.model.call cimport Call, ContextColumn, AtomMemo, NO_REGION
-from fastiam.kernel.eval.key_values cimport KeyValues, given
+from fastiam.kernel.model.call cimport Call, NO_REGION
 from fastiam.kernel.model.decision cimport RawDecision
 from fastiam.kernel.model.tables cimport *
 
@@ -82,6 +79,11 @@ cdef inline bint op_literals_match(const RowCursor* l, const MatchOp* f) noexcep
     )
 
 
+cdef inline bint literals_exclude(const RowCursor* l, const MatchOp* f) noexcept nogil:
+    """Whether an op has literals, and a resource does not match them."""
+    return has_literals(f) and (l.facts & FACTS_STAR or not op_literals_match(l, f))
+
+
 cdef inline bint is_as_row_form(const Block* b, const TablesC* t, const MatchOp* f, uint32_t i, uint32_t matches, uint32_t on_match) noexcept nogil:
     """Whether `op_literals_match` agrees on an op; if more than its literals has to match, whether it matches in no other case.
     `matches` is as `find_inner` says."""
@@ -96,38 +98,6 @@ cdef inline bint is_as_row_form(const Block* b, const TablesC* t, const MatchOp*
     return matches and on_match != STEP_MATCHED and on_match != STEP_CONDITION and on_match != STEP_PRINCIPAL
 
 
-cdef inline int given_truth(ThreadState* s, RowCursor* l, uint32_t id, bint has_text_code) noexcept nogil:
-    """The truth of an atom that its column alone decides, NOT_RESIDUAL where it does not: the row has no value, or more must be known. It is
-    not kept for a text that has no code, for it `has_text_code` no second time."""
-    cdef Call* c = l.c
-    cdef const Atom* atom = &c.t.atoms[id]
-    cdef int32_t at = c.s.sources[atom.key]
-    cdef Text value
-    cdef KeyValues found
-    cdef RowInputs q
-    cdef uint8_t* slot
-    cdef int truth
-    if at < 0 or not atom.flags & ATOM_FIXED or atom.flags & ATOM_U:
-        return NOT_RESIDUAL
-    c.row = l.row
-    if c.columns[at].column.is_list:
-        given(c, atom.key, 0, &found)
-        return presence_truth(c, atom, &found) if found.n else NOT_RESIDUAL
-    if not item_text(c.columns[at].column, c.columns[at].first + l.row, &value):
-        return NOT_RESIDUAL
-    found = KeyValues(&value, 1, c.columns[at].is_multi, False)
-    truth = presence_truth(c, atom, &found)
-    if not has_text_code:
-        return truth
-    slot = code_truth(c, atom, id)
-    if slot != NULL:
-        store_code_truth(c, id, slot, truth)
-    else:
-        q = RowInputs(l.row, s.block.principal_id[l.i], NONE, NONE, NULL, 0)  # the column has a value: the resource determines nothing
-        memoize_truth(c, id, &q, truth)
-    return truth
-
-
 cdef inline RowInputs row_inputs(const Block* b, uint32_t i, int64_t row, bint has_tags) noexcept nogil:
     """What truths may depend on in a row of the block, whose resource has constants of its own or not."""
     cdef uint32_t constants = NONE
@@ -137,44 +107,6 @@ cdef inline RowInputs row_inputs(const Block* b, uint32_t i, int64_t row, bint h
     if b.facts[i] & FACTS_STAR:
         region_end = NO_REGION + 1
     return RowInputs(row, b.principal_id[i], constants, b.owner[i], region_end, resource_dependencies(has_tags, b.differs[i] == 0))
-
-
-cdef inline bint atom_accepted(ThreadState* s, RowCursor* l, uint32_t id, uint8_t accept) noexcept nogil:
-    cdef const AtomMemo* atom_memo = l.c.s.atom_memo
-    cdef const ContextColumn* column
-    cdef RowInputs q
-    cdef int64_t code
-    cdef int truth = NOT_RESIDUAL, stored
-    cdef bint has_text_code = True
-    if atom_memo != NULL and atom_memo[id].truths != NULL:
-        column = &l.c.columns[atom_memo[id].column]
-        code = row_code(column, l.row)
-        stored = atom_memo[id].truths[code]
-        if stored and not (l.has_tags and code == column.n_codes):
-            return (accept >> (stored - 1)) & 1
-        has_text_code = code <= column.n_codes
-    l.c.action = &l.c.t.classes[s.block.cls[l.i]]
-    if has_text_code:
-        q = row_inputs(s.block, l.i, l.row, l.has_tags)
-        truth = memoized_truth(l.c, id, &q)
-    if truth == NOT_RESIDUAL:
-        truth = given_truth(s, l, id, has_text_code)
-    if truth == NOT_RESIDUAL:
-        load_call(s, l)
-        truth = atom_truth(l.c, id)
-    return (accept >> truth) & 1
-
-
-cdef inline bint conditions_accepted(ThreadState* s, RowCursor* l, uint32_t conditions, uint8_t accept) noexcept nogil:
-    cdef Range block
-    cdef uint32_t i
-    if conditions & ONE:
-        return atom_accepted(s, l, conditions ^ ONE, accept)
-    block = l.c.t.condition_lists[conditions]
-    for i in range(block.n):
-        if not atom_accepted(s, l, l.c.t.atom_lists[block.first + i], accept):
-            return False
-    return True
 
 
 cdef inline uint32_t classes_of(ThreadState* s, RowCursor* l, const MatchOp* f, uint8_t accept) noexcept nogil:
@@ -299,29 +231,30 @@ cdef inline uint32_t op_match_classes(ThreadState* s, RowCursor* l, const MatchO
         classes = 0 if excludes_principal(s.block.principal_state[l.i], f) else classes_of(s, l, f, accept)
         if classes == 0:
             return 0
-    if has_literals(f) and (l.facts & FACTS_STAR or not op_literals_match(l, f)):
+    if literals_exclude(l, f):
         return 0
-    return classes if f.conditions == NONE or conditions_accepted(s, l, f.conditions, accept) else 0
+    if f.conditions == NONE:
+        return classes
+    load_call(s, l)
+    return classes if conditions_hold(l.c, f.conditions, accept) else 0
 
 
-cdef inline const MatchOp* op_of_statement(const TablesC* t, const MatchOp* f, const StatementRun* run, uint32_t entry) noexcept nogil:
+cdef inline uint32_t op_of_statement(const TablesC* t, const MatchOp* f, const StatementEntry* e) noexcept nogil:
     """The first op of a statement of a long run, which has one: they are in order."""
     cdef const MatchOp* match_ops = &t.match_ops[f.operand.first_item]
-    cdef uint32_t first = 0, last = t.indexes[run.index].n_items, middle
+    cdef uint32_t first = 0, last = t.indexes[t.runs[f.entry].index].n_items, middle, entry = narrow32(e - t.entries)
     while first < last:
         middle = (first + last) // 2
         if match_ops[middle].entry < entry:
             first = middle + 1
         else:
             last = middle
-    return match_ops + first
+    return f.operand.first_item + first
 
 
-cdef inline const MatchOp* first_matching_op_of_run(Call* c, const MatchOp* f) noexcept nogil:
-    """The op of the first statement of a long run that applies, or NULL."""
-    cdef const StatementRun* run = &c.t.runs[f.entry]
-    cdef const StatementEntry* e = first_applicable(c, run, BROAD if f.flags & MATCHOP_DENY else STRICT)
-    return NULL if e == NULL else op_of_statement(c.t, f, run, narrow32(e - c.t.entries))
+cdef inline const StatementEntry* first_applicable_of_run(Call* c, const MatchOp* f) noexcept nogil:
+    """The first statement of a long run that applies, or NULL."""
+    return first_applicable(c, &c.t.runs[f.entry], BROAD if f.flags & MATCHOP_DENY else STRICT)
 
 
 cdef inline void set_row(const Block* b, RowCursor* l, int64_t at, uint32_t i) noexcept nogil:

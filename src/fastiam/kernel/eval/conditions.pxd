@@ -124,7 +124,9 @@ cdef inline int truth_of_unknown(Call* c, const Atom* atom) noexcept nogil:
 
 cdef inline bint is_at_own(const Call* c) noexcept nogil:
     """Whether the principal's account owns the resource, as far as that is known."""
-    return c.owner_known and c.principal.account != NONE and same(c.owner.data, c.owner.size, c.principal.account_id, 12)
+    if not c.owner_known or c.principal.account == NONE:
+        return False
+    return c.owner.data == &c.principal.account_id[0] or same(c.owner.data, c.owner.size, c.principal.account_id, 12)
 
 
 cdef inline int atom_truth(Call* c, uint32_t id) noexcept nogil:
