@@ -5,46 +5,19 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
-from collections.abc import Mapping
 from typing import Any
 
 import case_files as casefile
 import policy_generators as strategies
 import pytest
 from differential import World, _cells
-from runners import COLUMNS, ERRORS, settings_of
+from runners import COLUMNS, ERRORS
 
 from fastiam.errors import DirectoryError, PolicyError
 from fastiam.model.key_registry import fold, spelled
-from fastiam.model.request import Request, absent_keys, check_action, epoch_seconds, is_declared, read_context, read_unknown
-from fastiam.spec.missing_keys import missing_keys
 
 N_ROWS = 60
 MANY = 1_500  # rows: several blocks
-
-
-def expected_keys(world: World, row: Mapping[str, Any], context: Mapping[str, Any], keys: set[str]) -> frozenset[str]:
-    """The keys under which the specification counts a row, whose columns are `keys`."""
-    unknown = read_unknown(world.unknown, context)
-    request = Request(check_action(row["action"]), read_context(context), epoch_seconds(world.now), unknown, absent_keys(context))
-    principal, resource, endpoint = world.snapshot.profiles(
-        world.subject(row),
-        row["action"],
-        row["resource"],
-        request.context,
-        resource_account=row.get("resource_account"),
-        unknown_owner=world.check.unknown_owner,
-        endpoint_unknown="aws:sourcevpce" not in keys and is_declared(unknown, "aws:sourcevpce"),
-    )
-    found = missing_keys(
-        principal,
-        resource,
-        request,
-        endpoint=endpoint,
-        settings=settings_of(world.check),
-        sources=world.snapshot.account_facts,
-    )
-    return found - keys
 
 
 def compared(world: World, rng: random.Random) -> int:
@@ -57,7 +30,7 @@ def compared(world: World, rng: random.Random) -> int:
             continue
         context = {key: value for key, value in casefile.context_of(row).items() if key in kept}
         try:
-            keys = expected_keys(world, row, dict.fromkeys(kept) | context, folded)
+            keys = world.missing(row, dict.fromkeys(kept) | context, folded)
         except ERRORS:
             continue
         rows.append(row)

@@ -7,18 +7,34 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping
+from copy import copy
+from datetime import timedelta
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import case_files as casefile
+import numpy as np
 from case_files import Answer, Check, Json
 from request_generators import NOW
-from runners import COLUMNS, ERRORS, build_directory, compile_snapshot, explain_over, run
+from runners import COLUMNS, ERRORS, build_directory, compile_snapshot, explain_over, fill_directory, run, settings_of
 
 from fastiam.errors import DirectoryError, PolicyError, RequestValueError
-from fastiam.model.request import canonical_text
+from fastiam.model.decision import Outcome
+from fastiam.model.key_registry import fold, spelled
+from fastiam.model.request import (
+    Request,
+    absent_keys,
+    canonical_text,
+    check_action,
+    epoch_seconds,
+    is_declared,
+    read_context,
+    read_unknown,
+)
+from fastiam.spec.missing_keys import missing_keys
 
 FOUND = casefile.CASES / "found"
 MANY = 2_400  # rows: several blocks in each half of a column
@@ -108,6 +124,51 @@ class World:
     def compile(self) -> Any:
         return compile_snapshot(self.snapshot, self.check)
 
+    def grown(self, late: Collection[str]) -> Any:
+        """An engine that was asked before some records were there, and then updated; None if others name them."""
+        described = casefile.resolve(self.case["directory"])
+        kinds = ("principals", "resources")
+        added = {kind: [one for one in described.get(kind, ()) if one["arn"] in late] for kind in kinds}
+        before = {kind: [one for one in described.get(kind, ()) if one["arn"] not in late] for kind in kinds}
+        try:
+            directory = build_directory({**described, **before}, self.case["mode"])
+        except (PolicyError, DirectoryError):
+            return None
+        engine = compile_snapshot(directory.snapshot(), self.check)
+        self.batch(engine, "numpy")
+        for row in self.rows:
+            self.single(engine, row)
+        fill_directory(directory, added)
+        return engine.updated(directory)
+
+    def later(self) -> World | None:
+        """An hour later: the rows of sessions whose keys depend on the time, if there are some."""
+        rows = [row for row in self.rows if not isinstance(row["principal"], str) and "mfa_at" in row["principal"]["session"]]
+        if not rows:
+            return None
+        moved = copy(self)
+        moved.rows, moved.now = rows[:10], self.now + timedelta(hours=1)
+        moved.__dict__.pop("expected", None)
+        return moved
+
+    def missing(self, row: Mapping[str, Json], context: Mapping[str, Json], keys: Collection[str]) -> frozenset[str]:
+        """The keys under which the specification counts a row (D75), whose columns are `keys`, folded."""
+        unknown = read_unknown(self.unknown, context)
+        request = Request(
+            check_action(row["action"]), read_context(context), epoch_seconds(self.now), unknown, absent_keys(context)
+        )
+        principal, resource, endpoint = self.snapshot.profiles(
+            self.subject(row),
+            row["action"],
+            row["resource"],
+            request.context,
+            resource_account=row.get("resource_account"),
+            unknown_owner=self.check.unknown_owner,
+            endpoint_unknown="aws:sourcevpce" not in keys and is_declared(unknown, "aws:sourcevpce"),
+        )
+        settings, sources = settings_of(self.check), self.snapshot.account_facts
+        return missing_keys(principal, resource, request, endpoint=endpoint, settings=settings, sources=sources) - keys
+
     def single(self, engine: Any, row: Mapping[str, Json]) -> Answer:
         return self._single(engine.decide, row)
 
@@ -151,6 +212,11 @@ class World:
                 found |= zip(left[:at], map(Answer, ask(rows[:at])), strict=True)
                 found[left[at]] = Answer(error=error)
                 left = left[at + 1 :]
+        fine = [i for i, answer in found.items() if answer.error is None] * 2
+        allowed = engine.are_allowed([self._tuple(self.rows[i]) for i in fine], unknown=self.unknown, now=self.now)
+        for i, one in zip(fine, allowed, strict=True):
+            if found[i].error is None and one is not found[i].decision.allowed:
+                found[i] = Answer(error=AssertionError(f"are_allowed: {one}, decide_each: {found[i].decision}"))
         return [found[i] if i in found else self.single(engine, row) for i, row in enumerate(self.rows)]
 
     def _tuple(self, row: Mapping[str, Json]) -> tuple[Any, str, str, dict[str, Any]]:
@@ -172,34 +238,66 @@ class World:
         """Some rows in one call; a row that is an error keeps its place.
 
         Arrow columns repeat them until there are several blocks: results of one are memoized for the next. Errors are reported
-        row by row, which takes long, so that they are only among the first rows and the last ones.
+        row by row, which takes long, so that they are only among the first rows and the last ones. Without reasons there are
+        shorter ways to decide, which are taken before the others or after them.
         """
         rows, order = [self.rows[i] for i in indexes], list(range(len(indexes)))
         fine = [at for at in order if self.expected[indexes[at]].error is None]
         if fine and form != "numpy" and not self.unknown:
             order = order + fine * -(-MANY // len(fine)) + order
 
-        def column(values: list[Json]) -> Any:
+        def column(values: list[Json], *, whole: bool = False) -> Any:
+            if form == "arrow" and not whole and isinstance(values[0], str) and values.count(values[0]) == len(values):
+                return values[0]  # one value for all rows
             return COLUMNS[form](values, order)
 
         sessions = {json.dumps(r["principal"]): self.subject(r) for r in rows if not isinstance(r["principal"], str)}
         names = [r["principal"] if isinstance(r["principal"], str) else json.dumps(r["principal"]) for r in rows]
         keys = self.keys if self.unknown else sorted({key for row in rows for key in row["context"]})
         contexts = [casefile.context_of(row) for row in rows]
-        decisions = engine.decide_many(
+        ask = partial(
+            engine.decide_many,
             column(names),
             column([r["action"] for r in rows]),
-            column([r["resource"] for r in rows]),
+            column([r["resource"] for r in rows], whole=True),
             {key: column(_cells(contexts, key)) for key in keys},
             unknown=self.unknown,
             resource_accounts=column([r.get("resource_account") for r in rows]) if owned else None,
             sessions=sessions,
             now=self.now,
-            reasons=True,
             on_error="deny",
         )
+        if form == "numpy":
+            decisions, plain = ask(reasons=True), ask()
+        else:
+            plain, decisions = ask(threads=2 if form == "dictionary" else 1), ask(reasons=True)
+        for found in (plain, decisions):
+            if wrong := self._wrong_rows(found, indexes, order):
+                answers = [Answer(error=AssertionError(f"row {wrong[0]} of {len(order)}: {found.outcome[wrong[0]]}, as {form}"))]
+                return [answers[0] if at == order[wrong[0]] else self.expected[i] for at, i in enumerate(indexes)]
+        if self.case.get("counts") and not owned:
+            self._check_missing(plain, indexes, order, keys)
         last = range(len(order) - len(rows), len(order))
         return [Answer(error=decisions.errors[i]) if i in decisions.errors else Answer(decisions[i]) for i in last]
+
+    def _wrong_rows(self, found: Any, indexes: list[int], order: list[int]) -> list[int]:
+        """The rows of a batch whose outcome is not what is expected."""
+        outcomes = [
+            Outcome.ERROR if one.decision is None else one.decision.outcome for one in map(self.expected.__getitem__, indexes)
+        ]
+        return np.flatnonzero(found.outcome != np.array(outcomes, np.uint8)[order]).tolist()
+
+    def _check_missing(self, found: Any, indexes: list[int], order: list[int], keys: Collection[str]) -> None:
+        """Raise if the rows that lack a key are not as many as the specification counts (D75)."""
+        folded, times = {fold(key) for key in keys}, Counter(order)
+        wanted = Counter[str]()
+        for at, index in enumerate(indexes):
+            row = self.rows[index]
+            if self.expected[index].error is None:
+                context = dict.fromkeys(keys) | casefile.context_of(row)
+                wanted.update({spelled(key): times[at] for key in self.missing(row, context, folded)})
+        if found.missing_keys != dict(wanted):
+            raise AssertionError(f"missing keys: {found.missing_keys}, the specification counts {dict(wanted)}")
 
 
 def _cells(contexts: list[dict[str, Any]], key: str) -> list[Json]:
@@ -231,6 +329,8 @@ def compare_directory(
         "list": lambda: world.listed(engine),
     }
     runs |= {form: partial(world.batch, engine, form) for form in forms}
+    if late := case.get("late"):
+        runs["updated"] = lambda: world.expected if (grown := world.grown(late)) is None else world.batch(grown, "arrow")
     for name, answer in runs.items():
         try:
             answers = answer()
@@ -240,6 +340,10 @@ def compare_directory(
         for index, (one, two) in enumerate(zip(world.expected, answers, strict=True)):
             if found := difference_between(one, two):
                 yield index, f"{name}: {found}"
+    if (later := world.later()) is not None:
+        for row, one, two in zip(later.rows, later.expected, later.batch(engine, "arrow"), strict=True):
+            if found := difference_between(one, two):
+                yield world.rows.index(row), f"later: {found}"
 
 
 # -- what is done with a difference ------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ import case_files as casefile
 import filter_forms
 import filter_records
 import generator_names as v
-from policy_generators import directory
+from policy_generators import varied_directory
 from runners import build_directory
 
 import fastiam
@@ -148,7 +148,7 @@ def decided(seeds: Iterable[int], rows: int) -> Iterator[Decided]:
 
 def world(seed: int) -> World | None:
     """The directory of a seed, with records of other services if the seed is odd; None if it is not accepted."""
-    described, rng = directory(seed, 24), random.Random(seed)
+    described, rng = varied_directory(seed, 24), random.Random(seed)
     has_records = seed % 2 == 1
     try:
         built = build_directory(described["directory"], described["mode"])

@@ -20,7 +20,7 @@ from differential import differs, examine
 from fastiam.kernel import testing
 
 spec_memo.memoise()
-AD_HOC_PER_DIRECTORY = 120
+AD_HOC_PER_DIRECTORY = 40
 ENOUGH = 5_000  # comparisons: the largest part of them are rows of some dozens of directories
 
 

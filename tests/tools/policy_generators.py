@@ -282,9 +282,23 @@ def ad_hoc(seed: int) -> dict[str, Json]:
 def directory(seed: int, rows: int = 60) -> dict[str, Json]:
     """A directory and a batch: `{"directory", "requests", "now", "mode", ...}`. Equal seeds give equal ones."""
     from directory_generators import make_directory
+    from list_directories import list_directory
+    from plain_directories import plain_directory
 
     rng = random.Random(seed)
-    return make_directory(rng, rows) | {"index_from": rng.choice(INDEX_FROM)}
+    write = rng.choices((make_directory, plain_directory, list_directory), (4, 7, 5))[0]
+    case = write(rng, rows) | {"index_from": rng.choice(INDEX_FROM)}
+    if rng.random() < 0.25:
+        records = [*case["directory"]["principals"], *case["directory"].get("resources", ())]
+        case["late"] = [one["arn"] for one in records if rng.random() < 0.4]  # what an update adds
+    return case | ({"counts": True} if rng.random() < 0.25 else {})
+
+
+def varied_directory(seed: int, rows: int) -> dict[str, Json]:
+    """A directory of the first kind alone, whose statements have every form."""
+    from directory_generators import make_directory
+
+    return make_directory(random.Random(seed), rows)
 
 
 SEEDS = st.integers(0, 2**32 - 1)

@@ -14,6 +14,7 @@ from typing import Any
 
 import generator_names as v
 from policy_generators import Maker, Target
+from value_generators import some_values
 
 Json = Any
 NOW = "2030-01-01T00:00:00Z"
@@ -204,7 +205,7 @@ def make_ad_hoc(rng: random.Random) -> dict[str, Json]:
     """A case in the form of the case files, without `expect`."""
     make = Maker(rng, lenient=rng.random() < 0.5)
     if make.chance(0.25):
-        return condition_case(make)
+        return value_case(make) if make.chance(0.25) else condition_case(make)
     kind = rng.choices(list(KINDS), [weight for weight, _ in KINDS.values()])[0]
     principal = principal_of_kind(make, kind)
     action, resource = make.scene(kind)
@@ -254,6 +255,19 @@ def condition_case(make: Maker) -> dict[str, Json]:
         "policies": {"identity_policies": [make.document(statements)]},
         "request": request,
     }
+
+
+def value_case(make: Maker) -> dict[str, Json]:
+    """A case in which one condition of many values decides."""
+    names, values, given = some_values(make.rng)
+    among = make.pick("", "", "", "ForAnyValue:", "ForAllValues:")
+    key = "app:list" if among else "app:str"
+    everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    tested = {**everything, "Condition": {among + make.pick(*names) + make.pick("", "", "IfExists"): {key: values}}}
+    statements = [tested] if make.chance(0.5) else [everything, {**tested, "Effect": "Deny"}]
+    context = {key: [given() for _ in range(make.pick(0, 1, 1, 2))] if among else given()}
+    request = {"principal": v.ANA, "action": "s3:GetObject", "resource": v.OBJECTS[0], "context": context, "now": NOW}
+    return {"mode": "lenient", "policies": {"identity_policies": [make.document(statements)]}, "request": request}
 
 
 def is_condition_case(case: Json) -> bool:

@@ -90,6 +90,12 @@ def _ad_hoc_compiled(check: Check) -> Answer:
 def build_directory(arguments: Mapping[str, Json], mode: str = "strict") -> fastiam.Directory:
     """Build a directory from the arguments of each method, in an order in which names resolve."""
     directory = fastiam.Directory(mode=mode, quotas=None)  # cases are about decisions
+    fill_directory(directory, arguments)
+    return directory
+
+
+def fill_directory(directory: fastiam.Directory, arguments: Mapping[str, Json]) -> None:
+    """Add what the arguments of each method describe."""
     for entry in arguments.get("accounts", ()):
         directory.add_account(entry["id"], canonical_id=entry.get("canonical_id"))
     if "organization" in arguments:
@@ -111,7 +117,6 @@ def build_directory(arguments: Mapping[str, Json], mode: str = "strict") -> fast
         directory.set_rcps(account, documents(levels))
     for entry in arguments.get("endpoints", ()):
         directory.add_endpoint(**_with_documents(entry, "policy"))
-    return directory
 
 
 def _with_documents(entry: Mapping[str, Json], *names: str) -> dict[str, Any]:

@@ -121,7 +121,7 @@ def test_generator_resource_denies_name_principals_and_wildcards():
     denies = [
         (json.dumps(statement.get("Principal", "*")), str(statement.get("Resource")).rpartition(":")[2])
         for seed in range(100)
-        for stored in strategies.directory(seed)["directory"].get("resources", [])
+        for stored in strategies.varied_directory(seed, 60)["directory"].get("resources", [])
         for statement in statements_of({"directory": stored})
         if statement["Effect"] == "Deny"
     ]
@@ -265,7 +265,7 @@ def test_generator_makes_unusual_context(cases):
 def test_generator_makes_principals_of_no_form(cases):
     texts = [case["request"]["principal"] for case in cases if isinstance(case["request"]["principal"], str)]
     assert any(text != text.strip() for text in texts) and any(text.startswith("ARN:") for text in texts)
-    requests = [request for seed in range(4) for request in strategies.directory(seed)["requests"]]
+    requests = [request for seed in range(4) for request in strategies.varied_directory(seed, 60)["requests"]]
     assert any(str(request["principal"]) != str(request["principal"]).strip() for request in requests)
 
 
