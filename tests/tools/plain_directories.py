@@ -1,7 +1,7 @@
 """Directories of plain statements: few names, conditions and values, which come again and again in all layers.
 
 Batches decide nearly all of these rows in blocks, with deny filters, memos of truths, principal hints and templates. What differs
-from case to case is which layers there are, who asks for what, and which columns there are.
+from case to case is which layers there are, which principal requests what, and which columns there are.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ class Plain:
     places: list[tuple[str, str]] = field(default_factory=list)
     columns: dict[str, tuple[Json, ...]] = field(default_factory=dict)
     derived: list[str] = field(default_factory=list)  # columns of keys that follow from the others (K1)
-    strays: float = 0.0  # the share of rows that contradict, or cannot be read
+    contradicting: float = 0.0  # the share of rows that contradict, or cannot be read
     organized: bool = False
     openness: float = 0.0  # the share of policies that allow everything: the more there are, the more the others decide
 
@@ -158,7 +158,7 @@ class Plain:
         for key in names:
             self.columns[key] = tuple(rng.sample(GIVEN[key], rng.randint(1, len(GIVEN[key]))))
         self.derived = rng.sample(FROM_OTHERS, rng.choice((0, 0, 0, 1, 2, 4)))
-        self.strays = rng.choice((0, 0, 0.03))
+        self.contradicting = rng.choice((0, 0, 0.03))
         self.openness = rng.choice((0.2, 0.6, 0.9))
         self.organized = self.chance(0.75)
 
@@ -346,7 +346,7 @@ class Plain:
 
     def stored(self) -> list[Json]:
         made = []
-        for arn, account in _HOLDERS.items():
+        for arn, account in _STORED.items():
             if any(resource.startswith(arn) for _, resource in self.places) and self.chance(0.8) or self.chance(0.1):
                 one: dict[str, Json] = {"arn": arn, "account": account, "tags": dict(self.rng.choice(ENVS))}
                 if (policy := self.resource_policy()) is not None:
@@ -368,7 +368,7 @@ class Plain:
         for key in self.derived:
             if key in known and self.chance(0.7):
                 context[key] = known[key]
-        if self.chance(self.strays):
+        if self.chance(self.contradicting):
             context |= rng.choice((
                 {"aws:username": "zed"}, {"aws:PrincipalAccount": v.B}, {"aws:ResourceAccount": v.B},
                 {"aws:PrincipalOrgID": "o-2"},
@@ -379,12 +379,12 @@ class Plain:
                 {"aws:ResourceOrgID": "o-2"}, {"aws:PrincipalTag/team": "zed"},
             ))  # fmt: skip
         made = {"principal": principal, "action": action, "resource": resource, "context": context}
-        if self.strays and self.chance(0.1):
+        if self.contradicting and self.chance(0.1):
             made["resource_account"] = rng.choice((v.A, v.B))
         return made
 
 
-_HOLDERS = {
+_STORED = {
     v.BUCKET: v.A, "arn:aws:s3:::bkt2": v.B, v.QUEUE: v.A, **{arn: arn.split(":")[4] for arn in OTHER_QUEUES[:4]},
     v.KEY: v.A, v.KEY_B: v.B,
     v.TOPIC: v.A, v.FUNCTION: v.A, f"{v.FUNCTION}:live": v.A, v.TABLE: v.A, v.GROUP: v.A, v.SECRET: v.A,
@@ -410,7 +410,7 @@ def known_keys(principal: Json, resource: str, organized: bool) -> Mapping[str, 
         elif ":assumed-role/" in arn:
             found |= {"aws:PrincipalType": "AssumedRole", "aws:PrincipalTag/team": "red"}
     owner = resource.split(":")[4] if resource.count(":") > 4 else ""
-    owner = owner if owner.isdigit() else _HOLDERS.get(resource.split("/")[0], "")
+    owner = owner if owner.isdigit() else _STORED.get(resource.split("/")[0], "")
     if owner:
         found["aws:ResourceAccount"] = owner
         if organized and owner in (v.A, v.B):
