@@ -5,7 +5,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 cdef enum PlanFlag:            # what most requests need to know of a plan
     PLAN_HAS_DENY = 1          # has denies
     PLAN_HAS_ALLOW = 2         # has allows in the first segment
-    PLAN_ALLOWS_ALL = 4        # the first segment holds an allow that always counts; of SCPs this and the next two say it of levels (`_levels`)
+    PLAN_ALLOWS_ALL = 4        # the first segment holds an allow that always counts; of SCPs this and the next two say it of levels (`find_levels`)
     PLAN_EVERY_LEVEL_ALLOWS = 8  # every segment does
     PLAN_HAS_PROGRAM = 16      # the denies and the allows of the first segment are few: `match_ops` has all of them
     PLAN_BOUNDARY_ALLOWS_ALL = 32  # the second segment holds an allow that always counts: a principal's boundary

@@ -2,15 +2,23 @@
 from libc.stdint cimport uint32_t, uint64_t
 
 from fastiam.kernel.model.patterns cimport Pattern
-from fastiam.kernel.storage.vectors cimport Vector
+from fastiam.kernel.model.plan cimport PlanKey
+from fastiam.kernel.storage.vectors cimport Vector, Vectors
 
-include "index_terms.pxd"
-include "index_builder.pxd"
-include "group_filters.pxd"
-include "match_programs.pxd"
-include "deny_filters.pxd"
-include "plan_reads.pxd"
-include "planner.pxd"
+
+cdef class Planner(Vectors):
+    cdef uint32_t n_cells, n_hashed
+    cdef uint32_t stamp
+    cdef dict class_ids        # number of each of `classes`, by its patterns and flags
+    cdef dict read_ids         # number of each of `read_sets`, by its keys as bytes
+    cdef object match_actions
+    cdef list pattern_texts
+    cdef Py_ssize_t n_matched  # action patterns that classes know
+    cdef uint32_t count_mask   # of `term_counts`, which may have more room
+
+    cdef uint32_t find_action(self, bytes action, uint32_t* name) except? 0xFFFFFFFE
+    cdef int _cells(self, uint64_t capacity) except -1
+    cdef int build_plans(self, const PlanKey* keys, uint32_t n) except -1
 
 
 cdef class Tables(Planner):
