@@ -42,6 +42,12 @@ from fastiam.model.request import (
 )
 from fastiam.model.session import session_content_key
 
+cdef enum:
+    CHECK_BOUND_EVERY = 64     # PERF: computing the size of the run-time cache takes longer than adding a name
+    MAX_COUNTED_NAME = 256     # bytes of a name that is counted as one miss; longer ones check the bound at once
+    MAX_TEXTS = 1 << 24       # values of condition keys of a request
+    MAX_ATTEMPTS = 10_000      # of one request: each attempt follows a resolved miss, or an eviction by another thread
+
 _REQUEST_TAG = "aws:requesttag/"
 _ABSENT = ContextValue(())  # a key that the caller says is absent
 

@@ -28,6 +28,30 @@ cdef uint8_t ALL_VALID = 0xFF           # eight items of a column without nulls
 cdef class _BatchColumns:
     """The columns of one call of `decide_many`, as passes read them."""
 
+    cdef Core core
+    cdef Tables tables
+    cdef TextColumn principals, actions, resources, owners
+    cdef dict context                                    # name -> column
+    cdef list keys                                       # number of each, in the snapshot
+    cdef list key_names                                  # by number
+    cdef Names session_names                             # None: there are none
+    cdef dict sessions, broken_sessions                  # those that rows can name
+    cdef int64_t session_bytes                           # of the cache, that the sessions take
+    cdef TablesC t
+    cdef int64_t n, now, first, last                      # all rows; those of the chunk at hand
+    cdef bint reasons, entered, is_plain
+    cdef uint64_t generation
+    cdef _ThreadStates thread_states
+    cdef _Reasons reason_columns                         # None: reasons are not requested
+    cdef object outcome, assumed
+    cdef uint8_t[::1] c_outcome
+    cdef uint8_t[::1] c_assumed
+    cdef dict principal_codes, action_codes              # dictionary -> array of numbers
+    cdef _Facts facts
+    cdef object occurrences
+    cdef _Declared declared                              # None: no key is unknown
+    cdef dict missing_keys                                     # key -> rows that read it where no column supplied it
+
     def __cinit__(
         self, Core core, principals, actions, resources, context, owners, sessions, unknown, int64_t n, int64_t now, bint reasons
     ):

@@ -32,6 +32,7 @@ cdef enum:
     PIECE = 16384              # rows that a thread takes at a time
     MIN_MORSEL = 2048          # and the last ones
     SHARED = 8192              # fewer are not worth a second thread
+    MAX_RENUMBERED = 65536     # values of a dictionary that are numbered again when names were entered
     BROKEN = 0xFFFFFFFE        # a session that cannot be read
 
 

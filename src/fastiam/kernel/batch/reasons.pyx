@@ -2,11 +2,11 @@
 
 A pass writes ids of entries and lists of keys. They are valid until run-time entries are evicted, so each chunk resolves its own.
 """
-from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memset
 
-from fastiam.kernel.base.code_table cimport code_of, free_codes
+from fastiam.kernel.base.code_table cimport CodeTable, code_of, free_codes
 from fastiam.kernel.decide.blocks cimport OutputColumns, LIST_BITS
 from fastiam.kernel.model.ids cimport NONE
 from fastiam.kernel.model.tables cimport TablesC
@@ -16,6 +16,25 @@ import numpy as np
 
 cdef class _Reasons:
     """Those of `n` rows; with `depends`, some keys are unknown."""
+
+    cdef object layer, reason, statement                 # of all rows
+    cdef object deciding_code                            # or None: nothing is unknown
+    cdef uint8_t[::1] c_layer
+    cdef uint8_t[::1] c_reason
+    cdef int32_t[::1] c_statement
+    cdef int32_t[::1] c_deciding_code
+    cdef int64_t first, last                             # the chunk at hand
+    cdef object entry                                    # of its rows, the reported entries
+    cdef uint32_t[::1] c_entry
+    cdef object deciding_list                            # of a row that depends: its list of keys, as LIST_BITS says
+    cdef int64_t[::1] c_deciding_list
+    cdef CodeTable codes                                 # of the statements of this generation of the tables
+    cdef int32_t* entry_codes                            # of its entries, -1: none yet
+    cdef uint32_t n_coded
+    cdef int32_t first_statement                         # what code 0 is among all that are reported
+    cdef list reported                                   # of each generation that reported any, as `StatementRefs` takes it
+    cdef list deciding_keys                              # distinct sets of keys
+    cdef dict deciding_codes, deciding_sets              # list of numbers, and set of names, -> place in `deciding_keys`
 
     def __cinit__(self, int64_t n, bint depends):
         self.layer = np.empty(n, np.uint8)               # every row of these is written: decided, or put on a slow list

@@ -23,6 +23,10 @@ cdef enum:
 cdef class _Facts:
     """The facts of the dictionaries of a batch. Threads of a pass share them."""
 
+    cdef TextColumn resources
+    cdef dict found                                      # dictionary -> `capacity_for`, filled
+    cdef dict chunks_with                                # dictionary -> its chunks; None: not looked up yet
+
     def __cinit__(self, TextColumn resources):
         self.resources = resources
         self.found = {}

@@ -9,10 +9,10 @@ from fastiam.kernel.decide.scratch cimport fit as fit_frame, free_frame, new_fra
 from fastiam.kernel.eval.key_columns cimport free_text_codes
 from fastiam.kernel.eval.memo cimport MIN_MEMO, MAX_MEMO, variables_are_principal_keys, rehash_memo, reads_template_key
 from fastiam.kernel.model.call cimport (
-    PS_LOADED, PrincipalState, ContextColumn, AtomMemo, N_KNOWN_FALSE, KnownFalse, HAS_ORG_LIMITS, Scratch,
+    PS_LOADED, PrincipalState, ContextColumn, AtomMemo, N_KNOWN_FALSE, N_REGIONS, KnownFalse, HAS_ORG_LIMITS, Region, Scratch,
 )
 from fastiam.kernel.model.conditions cimport ATOM_FIXED, ATOM_U, Atom, F
-from fastiam.kernel.model.ids cimport NONE, ONE, Range
+from fastiam.kernel.model.ids cimport NONE, members_of
 from fastiam.kernel.model.keys cimport KEY_PRINCIPAL, KEY_REGION, Key, OF_OWNER, has_trait
 from fastiam.kernel.model.plan cimport PATH_GENERAL
 from fastiam.kernel.model.string_table cimport PoolText
@@ -20,10 +20,11 @@ from fastiam.kernel.model.tables cimport TablesC
 
 
 cdef enum:
-    MAX_UNUSED_BYTES = 4       # `_PrincipalStates` that batches leave, and blocks
+    MANY = 512                 # rows: for fewer, keeping truths costs more than it spares
+    MAX_UNUSED = 4             # `_PrincipalStates` that batches leave, and blocks
 
 
-cdef Block* spare_blocks[MAX_UNUSED_BYTES]
+cdef Block* spare_blocks[MAX_UNUSED]
 cdef int n_spare_blocks = 0
 
 
@@ -45,7 +46,7 @@ cdef Block* take_block() except NULL:
 cdef void leave_block(Block* block):
     """Leave a block, or NULL, to the next batch."""
     global n_spare_blocks
-    if block == NULL or n_spare_blocks == MAX_UNUSED_BYTES:
+    if block == NULL or n_spare_blocks == MAX_UNUSED:
         free(block)
         return
     spare_blocks[n_spare_blocks] = block
@@ -54,6 +55,29 @@ cdef void leave_block(Block* block):
 
 cdef class _PrincipalStates:
     """What there is to know about principals for batches whose columns give the same keys: a batch fills it in, the next one takes it over."""
+
+    cdef void* memory
+    cdef PrincipalState* at                              # from a new cache line on: two of them take one
+    cdef uint32_t* template_ids                          # as `Scratch` has it
+    cdef PoolText* fixed                                 # as `Scratch` has them
+    cdef uint64_t* agreed                                # the same
+    cdef uint64_t agreed_epoch                           # of the range of rows at hand
+    cdef int32_t* cell_of                                # the same
+    cdef uint32_t n_fixed
+    cdef list cells                                      # `cell_of`
+    cdef KnownFalse* known_false_table                   # as `Scratch` has them
+    cdef uint64_t* known_false_by_owner                  # the same
+    cdef uint32_t n_owned
+    cdef uint32_t n
+    cdef uint64_t generation
+    cdef list keys
+    cdef uint8_t limited
+    cdef LookupCaches* seen
+    cdef uint64_t* truth_memo                            # truths, as `Scratch` has them
+    cdef uint32_t n_truth_memo
+    cdef Region regions[N_REGIONS]
+    cdef uint64_t known_false_by_region[N_REGIONS + 1]   # as `Scratch` has them
+    cdef uint32_t memo_epoch
 
     def __cinit__(self, uint32_t n, uint32_t n_owned, uint64_t generation, list keys, list cells, uint8_t limited):
         cdef Py_ssize_t k
@@ -235,6 +259,11 @@ cdef list checked_cells(const TablesC* t, list keys):
 cdef class _ThreadStates:
     """A side for each thread of a batch."""
 
+    cdef ThreadState of[64]
+    cdef int n
+    cdef int n_columns                                   # of context, that there is room for
+    cdef list principal_states                           # of each side, `_PrincipalStates`
+
     def __cinit__(self, int n_columns):
         self.n = 0
         self.n_columns = n_columns
@@ -306,16 +335,11 @@ cdef class _ThreadStates:
         """Which filter bits depend on what varies among principals of one template. The states may come from a batch before, so that each
         batch asks, however small it is."""
         cdef const uint32_t* ids
-        cdef Range block
-        cdef uint32_t i, k, only
+        cdef uint32_t i, k, n, only
         thread_state.frame.s.template_bits = 0
         for i in range(t.n_filter_conditions):
-            only = t.filter_conditions[i] ^ ONE
-            block, ids = Range(0, 1), &only
-            if not t.filter_conditions[i] & ONE:
-                block = t.condition_lists[t.filter_conditions[i]]
-                ids = t.atom_lists + block.first
-            for k in range(block.n):
+            ids = members_of(t.filter_conditions[i], t.condition_lists, t.atom_lists, &only, &n)
+            for k in range(n):
                 if reads_template_key(t, &t.atoms[ids[k]]):
                     thread_state.frame.s.template_bits |= <uint64_t>1 << i
 
@@ -323,14 +347,10 @@ cdef class _ThreadStates:
         """Let the bit of a block not hold where one of its conditions is known not to."""
         cdef const Atom* atom
         cdef const Key* key
-        cdef uint32_t only = conditions ^ ONE, i
-        cdef Range block = Range(0, 1)
-        cdef const uint32_t* ids = &only
+        cdef uint32_t i, n, only
+        cdef const uint32_t* ids = members_of(conditions, t.condition_lists, t.atom_lists, &only, &n)
         cdef int32_t at
-        if not conditions & ONE:
-            block = t.condition_lists[conditions]
-            ids = t.atom_lists + block.first
-        for i in range(block.n):
+        for i in range(n):
             if ids[i] >= thread_state.frame.s.n_atom_memo:  # it came with an update, beside this batch
                 return 0
             atom = &t.atoms[ids[i]]
@@ -421,7 +441,7 @@ cdef class _ThreadStates:
                 self.of[i].frame.s.truth_memo = NULL
                 left.insert(0, principal_states)
         self.principal_states = [None] * len(self.principal_states)
-        del left[MAX_UNUSED_BYTES:]
+        del left[MAX_UNUSED:]
 
     cdef int take_missing_keys(self, uint32_t n_keys, list names, dict missing_keys) except -1:
         """Add the rows whose plans read keys which no column supplied, by the name of the key; the counts start from 0 again."""

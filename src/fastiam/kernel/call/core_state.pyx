@@ -4,6 +4,13 @@
 cdef class _Declared:
     """What a call declares unknown (6.11): folded names and prefixes, and for each key of the tables how it is declared."""
 
+    cdef frozenset unknown
+    cdef object by_key                               # bytes, one of DECLARED_* per key
+    cdef const uint8_t* keys
+    cdef uint64_t generation
+    cdef uint32_t n_keys
+    cdef bint tags                                   # some request tag, and with it `aws:TagKeys`
+
     def __cinit__(self, frozenset unknown):
         self.unknown = unknown
         self.tags = any(
@@ -65,6 +72,27 @@ cdef inline bint is_ready(_CoreState self, const Workspace* w) noexcept:
 
 cdef class _CoreState:
     """The compiled tables, what calls keep of them, and the context of a single call."""
+
+    cdef readonly Names names
+    cdef readonly object resolver                    # of misses (`engine.resolving`)
+    cdef object lock                                 # of the builders of the tables
+    cdef Tables tables
+    cdef uint64_t generation                         # of the tables, when the caches below were last cleared
+    cdef uint64_t epoch                              # grows when the caches below are cleared
+    cdef Workspace* free                             # workspaces that no call uses
+    cdef dict key_ids
+    cdef dict session_ids                            # `id` of a session -> (id of its principal, the session)
+    cdef dict session_by_content                     # content key -> the session that represents equal ones
+    cdef dict decisions
+    cdef dict defaults
+    cdef list principal_states                       # states that batches left (`kernel/batch/resolve.pyx`)
+    cdef bint has_many_misses                        # the last chunk of rows had many misses (`kernel/batch/resolve.pyx`)
+    cdef dict declared
+    cdef uint32_t keys_known
+    cdef bint grew
+    cdef uint32_t n_misses                           # since the size of the run-time cache was last compared with its bound
+    cdef uint64_t n_resizes                          # of the tables, when a plan was last built for a single call
+    cdef bint always_general_path                    # every call takes the general path
 
     def __cinit__(self, *parts, **others):
         """A core over the names and tables of a resolver, which are frozen."""
