@@ -422,7 +422,7 @@ def test_session_error_names_its_row(engine):
 
 
 class FullTables:
-    """The lock of the tables, whose holder finds them full from a moment on."""
+    """The lock of the tables, under which these are full from a moment on."""
 
     is_full = False
 
