@@ -28,6 +28,27 @@ cdef inline bint is_member(uint32_t i, uint32_t n_one, uint32_t n_many) noexcept
     return (i ^ ONE) < n_one if i & ONE else i < n_many
 
 
+cdef struct Progress:          # of the check of all entries
+    uint64_t bytes_left        # texts may lie in each other: what is searched for slots has an end all the same
+    uint64_t next              # where the members of the entry at hand start, if those of a vector follow one another
+
+
+ctypedef bint (*EntryCheck)(Tables s, const void* at, Progress* done) noexcept nogil
+
+
+cdef inline bint are_good(Tables s, const Vector* entries, EntryCheck is_good, Progress* done) noexcept nogil:
+    """Whether every entry of a vector is good."""
+    cdef const char* at = entries.data
+    cdef uint32_t i
+    done.next = 0
+    for i in range(entries.n):
+        prefetch(at + AHEAD)
+        if not is_good(s, at, done):
+            return False
+        at += entries.item
+    return True
+
+
 cdef bint are_ranges(const Vector* ranges, uint32_t total) noexcept nogil:
     cdef const Range* r = <const Range*>ranges.data
     cdef uint32_t i
@@ -74,18 +95,14 @@ cdef bint are_slots(const Vector* slots, uint32_t n) noexcept nogil:
 # -- texts with variables ------------------------------------------------------------------------------------------------
 
 
-cdef struct Budget:            # texts may lie in each other: what is searched for slots has an end all the same
-    uint64_t bytes
-
-
-cdef bint has_good_slots(Tables s, uint32_t start, uint32_t size, Budget* left) noexcept nogil:
+cdef bint has_good_slots(Tables s, uint32_t start, uint32_t size, Progress* done) noexcept nogil:
     """Whether every variable in a text is one that there is."""
     cdef const uint8_t* at = <const uint8_t*>s.pool.data + start
     cdef const uint8_t* end = at + size
     cdef uint32_t number
-    if size > left.bytes:
+    if size > done.bytes_left:
         return False
-    left.bytes -= size
+    done.bytes_left -= size
     while True:
         at = <const uint8_t*>memchr(at, TOKEN_VARIABLE, <size_t>(end - at))
         if at == NULL:
@@ -114,7 +131,8 @@ cdef bint are_literals(const Pattern* p) noexcept nogil:
     return p.tail < TAIL_SUFFIX or start + p.suffix_size <= p.size
 
 
-cdef bint is_pattern(Tables s, const Pattern* p, Budget* left) noexcept nogil:
+cdef bint is_pattern(Tables s, const void* at, Progress* done) noexcept nogil:
+    cdef const Pattern* p = <const Pattern*>at
     cdef bint has_fields = p.colons[4] != 0
     cdef int i
     if p.kind > PATTERN_UNRESOLVED or not within(p.text, p.size, s.pool.n):
@@ -141,57 +159,43 @@ cdef bint is_pattern(Tables s, const Pattern* p, Budget* left) noexcept nogil:
     if p.kind == PATTERN_LITERALS and not are_literals(p):
         return False
     if p.kind == PATTERN_VARIABLES or p.kind == PATTERN_CROSSING_VARIABLES:
-        return has_good_slots(s, p.text, p.size, left)
+        return has_good_slots(s, p.text, p.size, done)
     return True
 
 
-cdef bint are_variables(Tables s) noexcept nogil:
-    cdef const Variable* v
-    cdef uint32_t i
-    for i in range(s.variables.n):
-        v = <const Variable*>s.variables.data + i
-        if v.key >= s.keys.n or (v.default_text != NONE and not within(v.default_text, v.default_size, s.pool.n)):
-            return False
-    return True
+cdef bint is_variable(Tables s, const void* at, Progress* done) noexcept nogil:
+    cdef const Variable* v = <const Variable*>at
+    return v.key < s.keys.n and (v.default_text == NONE or within(v.default_text, v.default_size, s.pool.n))
 
 
 # -- conditions ------------------------------------------------------------------------------------------------------------
 
 
-cdef bint are_values(Tables s, Budget* left) noexcept nogil:
+cdef bint is_value(Tables s, const void* at, Progress* done) noexcept nogil:
+    cdef const Value* v = <const Value*>at
+    return within(v.text, v.size, s.pool.n) and (not v.has_variables or has_good_slots(s, v.text, v.size, done))
+
+
+cdef bint is_atom(Tables s, const void* at, Progress* done) noexcept nogil:
+    """Atoms have their values one after the other."""
+    cdef const Atom* a = <const Atom*>at
     cdef const Value* v
     cdef uint32_t i
-    for i in range(s.values.n):
-        v = <const Value*>s.values.data + i
-        prefetch(<const char*>v + AHEAD)
-        if not within(v.text, v.size, s.pool.n) or (v.has_variables and not has_good_slots(s, v.text, v.size, left)):
-            return False
+    if a.key >= s.keys.n or a.op > OP_LAST or a.relation > REL_GE or a.qualifier > FOR_ANY:
+        return False
+    if a.first != done.next or not within(a.first, a.n, s.values.n):
+        return False
+    done.next += a.n
+    if a.op == OP_IP:
+        for i in range(a.n):
+            v = <const Value*>s.values.data + a.first + i
+            if v.number < 0 or v.number > 128:
+                return False
     return True
 
 
-cdef bint are_atoms(Tables s) noexcept nogil:
-    """Atoms have their values one after the other."""
-    cdef const Atom* a
-    cdef const Value* v
-    cdef uint32_t i, j
-    cdef uint64_t next = 0
-    for i in range(s.atoms.n):
-        a = <const Atom*>s.atoms.data + i
-        prefetch(<const char*>a + AHEAD)
-        if a.key >= s.keys.n or a.op > OP_LAST or a.relation > REL_GE or a.qualifier > FOR_ANY:
-            return False
-        if a.first != next or not within(a.first, a.n, s.values.n):
-            return False
-        next += a.n
-        if a.op == OP_IP:
-            for j in range(a.n):
-                v = <const Value*>s.values.data + a.first + j
-                if v.number < 0 or v.number > 128:
-                    return False
-    return True
-
-
-cdef bint is_key(Tables s, const Key* k) noexcept nogil:
+cdef bint is_key(Tables s, const void* at, Progress* done) noexcept nogil:
+    cdef const Key* k = <const Key*>at
     cdef const uint8_t* text = <const uint8_t*>s.pool.data + k.text
     if not within(k.text, k.size, s.pool.n) or k.source > KEY_SOURCE_LAST:
         return False
@@ -202,40 +206,17 @@ cdef bint is_key(Tables s, const Key* k) noexcept nogil:
     return k.source != KEY_DEFAULT or k.other < s.constants.n
 
 
-cdef bint are_keys(Tables s) noexcept nogil:
-    cdef uint32_t i
-    for i in range(s.keys.n):
-        if not is_key(s, <const Key*>s.keys.data + i):
-            return False
-    return True
-
-
-cdef bint are_constants(Tables s) noexcept nogil:
-    cdef const Constant* c
-    cdef uint32_t i
-    for i in range(s.constants.n):
-        c = <const Constant*>s.constants.data + i
-        prefetch(<const char*>c + AHEAD)
-        if c.key >= s.keys.n or not within(c.first, c.n, s.const_texts.n):
-            return False
-    return True
+cdef bint is_constant(Tables s, const void* at, Progress* done) noexcept nogil:
+    cdef const Constant* c = <const Constant*>at
+    return c.key < s.keys.n and within(c.first, c.n, s.const_texts.n)
 
 
 # -- principals --------------------------------------------------------------------------------------------------------------
 
 
-cdef bint is_token(Tables s, const PrincipalToken* k) noexcept nogil:
-    if k.form > FORM_U:
-        return False
-    return k.form != FORM_SERVICE or k.value < s.symbols.texts.n
-
-
-cdef bint are_tokens(Tables s) noexcept nogil:
-    cdef uint32_t i
-    for i in range(s.tokens.n):
-        if not is_token(s, <const PrincipalToken*>s.tokens.data + i):
-            return False
-    return True
+cdef bint is_token(Tables s, const void* at, Progress* done) noexcept nogil:
+    cdef const PrincipalToken* k = <const PrincipalToken*>at
+    return k.form <= FORM_U and (k.form != FORM_SERVICE or k.value < s.symbols.texts.n)
 
 
 cdef uint32_t n_allows(Tables s, uint32_t policy_set) noexcept nogil:
@@ -270,7 +251,8 @@ cdef bint are_names(Tables s, const Principal* p) noexcept nogil:
     return p.n_names > 0 or not (p.kind == KIND_SVC or p.kind == KIND_OIDC or p.kind == KIND_SAML)
 
 
-cdef bint is_principal(Tables s, const Principal* p) noexcept nogil:
+cdef bint is_principal(Tables s, const void* at, Progress* done) noexcept nogil:
+    cdef const Principal* p = <const Principal*>at
     cdef uint32_t layer_levels = 1
     if p.kind > KIND_ANON or p.credential > CRED_ROOT_TOKEN_MFA or not is_index(p.partition, s.symbols.texts.n):
         return False
@@ -287,15 +269,6 @@ cdef bint is_principal(Tables s, const Principal* p) noexcept nogil:
     return n_allows(s, p.principal_set) >= layer_levels
 
 
-cdef bint are_principals(Tables s) noexcept nogil:
-    cdef uint32_t i
-    for i in range(s.principals.n):
-        prefetch(<const char*>(<const Principal*>s.principals.data + i) + AHEAD)
-        if not is_principal(s, <const Principal*>s.principals.data + i):
-            return False
-    return True
-
-
 cdef bint are_accounts_valid(Tables s, Names names) noexcept nogil:
     """Whether the accounts of all who have a name are there; those of others are of engines that share the tables."""
     cdef const Principal* principals = <const Principal*>s.principals.data
@@ -310,61 +283,41 @@ cdef bint are_accounts_valid(Tables s, Names names) noexcept nogil:
 # -- policies -----------------------------------------------------------------------------------------------------------------
 
 
-cdef bint are_bodies(Tables s) noexcept nogil:
-    cdef const StatementBody* b
-    cdef uint32_t i
-    for i in range(s.bodies.n):
-        b = <const StatementBody*>s.bodies.data + i
-        prefetch(<const char*>b + AHEAD)
-        if not within(b.actions, b.n_actions, s.action_lists.n) or not is_member(b.resources, s.patterns.n, s.resource_elements.n):
-            return False
-        if not is_member(b.conditions, s.atoms.n, s.condition_lists.n) or not is_index(b.principals, s.principal_elements.n):
-            return False
-    return True
+cdef bint is_body(Tables s, const void* at, Progress* done) noexcept nogil:
+    cdef const StatementBody* b = <const StatementBody*>at
+    return (
+        within(b.actions, b.n_actions, s.action_lists.n) and is_member(b.resources, s.patterns.n, s.resource_elements.n)
+        and is_member(b.conditions, s.atoms.n, s.condition_lists.n) and is_index(b.principals, s.principal_elements.n)
+    )
 
 
-cdef bint are_policies(Tables s) noexcept nogil:
+cdef bint is_policy(Tables s, const void* at, Progress* done) noexcept nogil:
     """Policies have their statements one after the other: an occurrence is found by halving."""
-    cdef const Range* r = <const Range*>s.policies.data
-    cdef uint32_t i
-    cdef uint64_t next = 0
-    for i in range(s.policies.n):
-        if r[i].first != next or not within(r[i].first, r[i].n, s.policy_bodies.n):
-            return False
-        next += r[i].n
+    cdef const Range* r = <const Range*>at
+    if r.first != done.next or not within(r.first, r.n, s.policy_bodies.n):
+        return False
+    done.next += r.n
     return True
 
 
-cdef bint are_segments(Tables s) noexcept nogil:
-    cdef const LayerLevel* g
-    cdef uint32_t i
-    for i in range(s.layer_levels.n):
-        g = <const LayerLevel*>s.layer_levels.data + i
-        prefetch(<const char*>g + AHEAD)
-        if not within(g.first, g.n, s.set_policies.n) or g.layer > LAYER_SESSION:
-            return False
-    return True
+cdef bint is_layer_level(Tables s, const void* at, Progress* done) noexcept nogil:
+    cdef const LayerLevel* g = <const LayerLevel*>at
+    return within(g.first, g.n, s.set_policies.n) and g.layer <= LAYER_SESSION
 
 
 # -- resources, accounts, endpoints ---------------------------------------------------------------------------------------------
 
 
-cdef bint is_account(Tables s, uint32_t symbol) noexcept nogil:
+cdef bint is_account_id(Tables s, uint32_t symbol) noexcept nogil:
     """NONE, or a symbol with twelve bytes that can be compared."""
     return symbol == NONE or (symbol < s.symbols.texts.n and within((<const PoolText*>s.symbols.texts.data)[symbol].text, ACCOUNT_SIZE, s.pool.n))
 
 
-cdef bint are_records(Tables s) noexcept nogil:
-    cdef const ResourceRecord* k
-    cdef uint32_t i
-    for i in range(s.records.n):
-        k = <const ResourceRecord*>s.records.data + i
-        prefetch(<const char*>k + AHEAD)
-        if not is_account(s, k.account) or not grants(s, k.policy_set) or not within(k.constants, k.n_constants, s.constants.n):
-            return False
-        if k.arn != NONE and not within(k.arn, k.arn_size, s.pool.n):
-            return False
-    return True
+cdef bint is_record(Tables s, const void* at, Progress* done) noexcept nogil:
+    cdef const ResourceRecord* k = <const ResourceRecord*>at
+    if not is_account_id(s, k.account) or not grants(s, k.policy_set) or not within(k.constants, k.n_constants, s.constants.n):
+        return False
+    return k.arn == NONE or within(k.arn, k.arn_size, s.pool.n)
 
 
 cdef bint lead_to_themselves(Tables s, const NameTable* k) noexcept nogil:
@@ -378,24 +331,14 @@ cdef bint lead_to_themselves(Tables s, const NameTable* k) noexcept nogil:
     return True
 
 
-cdef bint are_accounts(Tables s, Names names) noexcept nogil:
-    cdef const Account* a
-    cdef uint32_t i
-    for i in range(names.accounts.n):
-        a = <const Account*>names.accounts.data + i
-        if not is_index(a.rcp_set, s.policy_sets.n) or not is_index(a.org, s.constants.n) or not is_index(a.org_paths, s.constants.n):
-            return False
-    return True
+cdef bint is_account(Tables s, const void* at, Progress* done) noexcept nogil:
+    cdef const Account* a = <const Account*>at
+    return is_index(a.rcp_set, s.policy_sets.n) and is_index(a.org, s.constants.n) and is_index(a.org_paths, s.constants.n)
 
 
-cdef bint are_endpoints(Tables s, Names names) noexcept nogil:
-    cdef const Endpoint* e
-    cdef uint32_t i
-    for i in range(names.endpoints.n):
-        e = <const Endpoint*>names.endpoints.data + i
-        if not grants(s, e.policy_set) or not within(e.constants, e.n_constants, s.constants.n):
-            return False
-    return True
+cdef bint is_endpoint(Tables s, const void* at, Progress* done) noexcept nogil:
+    cdef const Endpoint* e = <const Endpoint*>at
+    return grants(s, e.policy_set) and within(e.constants, e.n_constants, s.constants.n)
 
 
 cdef bint are_found(Tables s, const NameTable* k, uint32_t limit) noexcept nogil:
@@ -419,36 +362,41 @@ cdef bint are_all_found(Tables s, Names names) noexcept nogil:
 
 cdef const char* first_wrong(Tables s, Names names) noexcept nogil:
     """The first kind of entry that refers to an entry that does not exist. Each is checked after what it is reached through."""
-    cdef Budget left
-    cdef uint32_t i
-    left.bytes = 16 * <uint64_t>s.pool.n + 65536         # patterns share texts, two or three each
+    cdef Progress done
+    done.bytes_left = 16 * <uint64_t>s.pool.n + 65536    # patterns share texts, two or three each
     if not are_texts(s, &s.const_texts) or not are_texts(s, &s.symbols.texts) or not are_slots(&s.symbols.slots, s.symbols.texts.n):
         return "texts"
     if s.symbols.values.n != s.symbols.texts.n or not are_below(&s.symbols.values, s.symbols.texts.n):
         return "words"
-    if not are_keys(s) or not are_variables(s) or not are_constants(s):
+    if not are_good(s, &s.keys, is_key, &done) or not are_good(s, &s.variables, is_variable, &done):
         return "keys"
-    for i in range(s.patterns.n):
-        prefetch(<const char*>(<const Pattern*>s.patterns.data + i) + AHEAD)
-        if not is_pattern(s, <const Pattern*>s.patterns.data + i, &left):
-            return "patterns"
+    if not are_good(s, &s.constants, is_constant, &done):
+        return "keys"
+    if not are_good(s, &s.patterns, is_pattern, &done):
+        return "patterns"
     if not are_below(&s.pattern_lists, s.patterns.n) or not are_ranges(&s.resource_elements, s.pattern_lists.n):
         return "resources"
-    if not are_values(s, &left) or not are_atoms(s):
+    if not are_good(s, &s.values, is_value, &done) or not are_good(s, &s.atoms, is_atom, &done):
         return "conditions"
     if not are_below(&s.atom_lists, s.atoms.n) or not are_ranges(&s.condition_lists, s.atom_lists.n):
         return "conditions"
-    if not are_tokens(s) or not are_ranges(&s.principal_elements, s.tokens.n):
+    if not are_good(s, &s.tokens, is_token, &done) or not are_ranges(&s.principal_elements, s.tokens.n):
         return "principals of statements"
-    if not are_bodies(s) or not are_policies(s) or not are_below(&s.policy_bodies, s.bodies.n):
+    if not are_good(s, &s.bodies, is_body, &done) or not are_good(s, &s.policies, is_policy, &done):
         return "policies"
-    if not are_segments(s) or not are_below(&s.set_policies, s.policies.n) or not are_ranges(&s.policy_sets, s.layer_levels.n):
+    if not are_below(&s.policy_bodies, s.bodies.n):
+        return "policies"
+    if not are_good(s, &s.layer_levels, is_layer_level, &done):
+        return "stacks"
+    if not are_below(&s.set_policies, s.policies.n) or not are_ranges(&s.policy_sets, s.layer_levels.n):
         return "stacks"
     if not are_slots(&s.policy_set_slots, s.policy_sets.n) or s.folds_from.n != s.folds_to.n:
         return "stacks"
-    if not are_principals(s):
+    if not are_good(s, &s.principals, is_principal, &done):
         return "principals"
-    if not are_records(s) or not are_accounts(s, names) or not are_endpoints(s, names):
+    if not are_good(s, &s.records, is_record, &done) or not are_good(s, &names.accounts, is_account, &done):
+        return "resources"
+    if not are_good(s, &names.endpoints, is_endpoint, &done):
         return "resources"
     if not are_all_found(s, names):
         return "names"
