@@ -306,7 +306,7 @@ cdef class _BatchColumns:
                 s.memo_generation, s.memo_n_principals = self.generation, self.t.n_principals
             self.thread_states.reserve_filters(s, &self.t, others)
         self.thread_states.find_template_bits(s, &self.t)
-        c.lacks_keys = find_lacking(&s.frame.s, &self.t)
+        c.lacks_keys = find_lacking(&s.frame.s, &self.t, self.declared is not None)
         self.thread_states.clear_agreed(s)
         s.has_endpoints = self.t.n_endpoints != 0 and s.frame.s.sources[self.t.key_source_vpce] >= 0
         if s.has_endpoints:

@@ -26,7 +26,7 @@ from fastiam.kernel.decide.fast_path cimport (
 )
 from fastiam.kernel.decide.layers cimport find_records, find_special_rules, load_resource_plans
 from fastiam.kernel.decide.locate cimport may_name_provider
-from fastiam.kernel.decide.missing_keys cimport count_block, count_call
+from fastiam.kernel.decide.missing_keys cimport add_set_counts, count_block, count_call
 from fastiam.kernel.decide.resource_facts cimport fetch_texts, find_facts, look_up_facts, set_owners_from_column
 from fastiam.kernel.decide.row_driver cimport RowCursor, decide_general, set_row
 from fastiam.kernel.decide.zone_filter cimport account_at, load_limit_plans, prune_denies
@@ -438,7 +438,8 @@ cdef inline int64_t run_rows(ThreadState* s, Call* c, const InputRange* rows, in
     while at < n:
         size = min(n - at, <int64_t>BLOCK)
         if not may_read(c, rows, at, size):
-            return at
+            break
         run_block(s, c, rows, first, at, size)
         at += size
-    return n
+    add_set_counts(c)
+    return at

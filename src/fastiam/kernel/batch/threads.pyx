@@ -9,7 +9,8 @@ from fastiam.kernel.decide.scratch cimport fit as fit_frame, free_frame, new_fra
 from fastiam.kernel.eval.key_columns cimport free_text_codes
 from fastiam.kernel.eval.memo cimport MIN_MEMO, MAX_MEMO, variables_are_principal_keys, rehash_memo, reads_template_key
 from fastiam.kernel.model.call cimport (
-    PS_LOADED, PrincipalState, ContextColumn, AtomMemo, N_KNOWN_FALSE, N_REGIONS, KnownFalse, HAS_ORG_LIMITS, Region, Scratch,
+    AtomMemo, ContextColumn, HAS_ORG_LIMITS, KeyCount, KnownFalse, LACK_ALWAYS, LACK_BY_ROW, LACK_NONE, N_KNOWN_FALSE, N_REGIONS, PS_LOADED,
+    PrincipalState, Region, Scratch, SetCount,
 )
 from fastiam.kernel.model.conditions cimport ATOM_FIXED, ATOM_U, Atom, F
 from fastiam.kernel.model.ids cimport NONE, members_of
@@ -154,57 +155,46 @@ cdef class _PrincipalStates:
 
 
 cdef int reserve_counts(ThreadState* thread_state, uint32_t n_keys) except -1:
-    """Reserve counts of the rows whose plans read keys which no column supplies; other calls may have added keys since the last pass."""
+    """Room to count rows under so many keys."""
     cdef Scratch* s = &thread_state.frame.s
-    cdef uint32_t room = n_keys + (n_keys >> 1) + 64
-    cdef int64_t* counts
+    cdef uint32_t room = n_keys + (n_keys >> 2) + 16
+    cdef KeyCount* counts
     if n_keys <= thread_state.n_counted:
         return 0
-    counts = <int64_t*>realloc(s.missing_key_counts, <size_t>room * 8)
+    counts = <KeyCount*>realloc(s.key_counts, room * sizeof(KeyCount))
     if counts == NULL:
         raise MemoryError()
-    s.missing_key_counts = counts
-    memset(counts + thread_state.n_counted, 0, <size_t>(room - thread_state.n_counted) * 8)
-    free(s.lacking)
-    free(s.lacking_bit)
-    free(s.always_absent)
-    s.lacking = <uint32_t*>malloc(<size_t>room * 4)
-    s.lacking_bit = <uint32_t*>malloc(<size_t>room * 4)
-    s.always_absent = <uint64_t*>malloc(<size_t>(room // 64 + 1) * 8)
-    if s.lacking == NULL or s.lacking_bit == NULL or s.always_absent == NULL:
-        raise MemoryError()
+    s.key_counts = counts
+    memset(counts + thread_state.n_counted, 0, (room - thread_state.n_counted) * sizeof(KeyCount))
     thread_state.n_counted = room
     return 0
 
 
-cdef bint find_lacking(Scratch* s, const TablesC* t) except -1:
-    """Find the keys that plans read and no column supplies; whether there are any."""
+cdef bint find_lacking(Scratch* s, const TablesC* t, bint has_unknown) except -1:
+    """Find the keys that plans read and no column supplies; whether there are any. Of those declared unknown, none is always lacking."""
     cdef const Key* k
-    cdef uint32_t key, n = 0
-    cdef uint64_t n_masks
-    cdef uint64_t* masks
+    cdef uint32_t key, room
+    cdef uint8_t lack
+    cdef bint found = False
     for key in range(min(t.n_read, t.n_keys)):
-        s.lacking_bit[key] = NONE
-        if not t.is_read[key] or s.sources[key] >= 0:
-            continue
-        k = &t.keys[key]
-        if n % 64 == 0:
-            s.always_absent[n // 64] = 0
-        if has_trait(k, OF_NOTHING) and not k.is_principal_fixed and not k.is_template_key:
-            s.always_absent[n // 64] |= <uint64_t>1 << (n % 64)
-        s.lacking_bit[key] = n
-        s.lacking[n] = key
-        n += 1
-    s.n_lacking = n
-    n_masks = <uint64_t>((n + 63) // 64) * t.n_read_sets
-    if n_masks > s.n_read_masks:
-        masks = <uint64_t*>realloc(s.read_masks, <size_t>(2 * n_masks) * 8)
-        if masks == NULL:
+        lack = LACK_NONE
+        if t.is_read[key] and s.sources[key] < 0:
+            k = &t.keys[key]
+            is_of_row = has_unknown or not has_trait(k, OF_NOTHING) or k.is_principal_fixed or k.is_template_key
+            lack = LACK_BY_ROW if is_of_row else LACK_ALWAYS
+            found = True
+        s.key_counts[key].lack = lack
+    if t.n_read_sets > s.n_set_counts:
+        room = t.n_read_sets + (t.n_read_sets >> 2) + 64
+        free(s.set_counts)
+        free(s.counted_sets)
+        s.n_set_counts = 0
+        s.set_counts = <SetCount*>calloc(room, sizeof(SetCount))
+        s.counted_sets = <uint32_t*>malloc(room * sizeof(uint32_t))
+        if s.set_counts == NULL or s.counted_sets == NULL:
             raise MemoryError()
-        s.read_masks, s.n_read_masks = masks, 2 * n_masks
-    if n:
-        memset(s.read_masks, 0xFF, <size_t>n_masks * 8)
-    return n != 0
+        s.n_set_counts = room
+    return found
 
 
 cdef int reserve_names(NameMemo* memo, int64_t n) except -1:
@@ -445,15 +435,15 @@ cdef class _ThreadStates:
 
     cdef int take_missing_keys(self, uint32_t n_keys, list names, dict missing_keys) except -1:
         """Add the rows whose plans read keys which no column supplied, by the name of the key; the counts start from 0 again."""
-        cdef int64_t* missing_key_counts
+        cdef KeyCount* counts
         cdef uint32_t key
         cdef int i
         for i in range(self.n):
-            missing_key_counts = self.of[i].frame.s.missing_key_counts
+            counts = self.of[i].frame.s.key_counts
             for key in range(min(self.of[i].n_counted, n_keys)):
-                if missing_key_counts[key]:
-                    missing_keys[names[key]] = missing_keys.get(names[key], 0) + missing_key_counts[key]
-                    missing_key_counts[key] = 0
+                if counts[key].n_rows:
+                    missing_keys[names[key]] = missing_keys.get(names[key], 0) + counts[key].n_rows
+                    counts[key].n_rows = 0
         return 0
 
     cdef list take_deferred(self):

@@ -3,10 +3,8 @@
 A row reads the keys of all plans of the policies that govern it, whether or not its decision needs them. It is counted once it is decided:
 on the general path when that ends, else at the end of its block.
 """
-from libc.stdint cimport int64_t, uint32_t, uint64_t
-from libc.string cimport memset
+from libc.stdint cimport int64_t, uint8_t, uint32_t
 
-from fastiam.kernel.base.text cimport first_bit, mix
 from fastiam.kernel.columns.column cimport value_text
 from fastiam.kernel.decide.blocks cimport Block, InputRange, PRINCIPAL_PLAN, ThreadState, record_of
 from fastiam.kernel.decide.combine cimport action_key, is_always_allowed, rcp_applies, resource_policy_governs, scp_applies
@@ -16,17 +14,13 @@ from fastiam.kernel.decide.layers cimport governs
 from fastiam.kernel.decide.row_driver cimport RowCursor, load_call, set_row
 from fastiam.kernel.decide.zone_filter cimport find_rcp, layer_plan
 from fastiam.kernel.eval.unknown cimport is_unknown
-from fastiam.kernel.model.call cimport Call, ENDPOINT_KNOWN, PS_ANONYMOUS, PS_FAST, PS_NO_ACCOUNT, PrincipalState
+from fastiam.kernel.model.call cimport (
+    Call, ENDPOINT_KNOWN, HAS_ORG_LIMITS, KeyCount, LACK_ALWAYS, LACK_BY_ROW, LACK_NONE, PS_ANONYMOUS, PS_FAST, PS_NO_ACCOUNT, PrincipalState,
+    SetCount,
+)
 from fastiam.kernel.eval.key_values cimport KeyValues, fetch, is_withheld
 from fastiam.kernel.model.plan_lookup cimport find_plan
 from fastiam.kernel.model.tables cimport *
-
-
-cdef extern from *:
-    """
-    #define FASTIAM_NOT_KNOWN ((uint64_t)-1)
-    """
-    uint64_t NOT_KNOWN "FASTIAM_NOT_KNOWN"
 
 
 cdef inline bint names_region(const RowCursor* l) noexcept nogil:
@@ -56,153 +50,138 @@ cdef inline bint is_absent(ThreadState* s, RowCursor* l, const InputRange* rows,
     return found.n == 0 or k.source == KEY_DEFAULT
 
 
-cdef inline uint64_t read_mask(const Call* c, const Plan* plan, uint32_t group) noexcept nogil:
-    """The keys that a plan reads, of a group of 64 that no column supplies, as bits."""
-    cdef uint32_t reads = c.t.plan_reads[plan - c.t.cells.plans], i, bit
-    cdef uint64_t* slot = &c.s.read_masks[<size_t>group * c.t.n_read_sets + reads]
-    cdef Range keys
-    if slot[0] == NOT_KNOWN:
-        keys = c.t.read_sets[reads]
-        slot[0] = 0
-        for i in range(keys.n):
-            bit = c.s.lacking_bit[c.t.read_keys[keys.first + i]]
-            if bit // 64 == group:
-                slot[0] |= <uint64_t>1 << (bit % 64)
-    return slot[0]
-
-
-cdef inline uint32_t n_groups(const Call* c) noexcept nogil:
-    """How many groups of 64 keys no column supplies."""
-    return (c.s.n_lacking + 63) // 64
-
-
 cdef enum:
-    TALLY_SLOTS = 64
+    EMPTY_SET = 0              # the first of `read_sets`
+    MAX_ROW_PLANS = 5          # of the principal, SCPs, RCPs, the resource, and an endpoint
 
 
-cdef struct Tally:             # rows by the keys that they are certainly counted under, of the first group
-    uint64_t keys[TALLY_SLOTS]
-    uint32_t n_rows[TALLY_SLOTS]
+cdef struct RowReads:          # sets of keys that the plans of a row read, without empty ones
+    uint32_t sets[MAX_ROW_PLANS]
+    uint32_t n
 
 
-cdef inline void count_tally(Call* c, Tally* tally, uint32_t slot) noexcept nogil:
-    """Count the rows of a slot under its keys."""
-    cdef uint64_t mask = tally.keys[slot]
-    while mask:
-        c.s.missing_key_counts[c.s.lacking[first_bit(mask)]] += tally.n_rows[slot]
-        mask &= mask - 1
-    tally.n_rows[slot] = 0
+cdef inline void add_reads(const TablesC* t, RowReads* reads, const Plan* plan) noexcept nogil:
+    """PERF: most plans read no key that a caller supplies, which takes no branch here."""
+    reads.sets[reads.n] = t.plan_reads[plan - t.cells.plans]
+    reads.n += reads.sets[reads.n] != EMPTY_SET
 
 
-cdef inline void count_certain(Call* c, Tally* tally, uint64_t mask) noexcept nogil:
-    """Count a row under keys of the first group. PERF: rows with the same keys are counted together."""
-    cdef uint32_t slot = <uint32_t>(mix(mask)) & (TALLY_SLOTS - 1)
-    if tally.keys[slot] != mask:
-        count_tally(c, tally, slot)
-        tally.keys[slot] = mask
-    tally.n_rows[slot] += 1
-
-
-cdef inline void count_uncertain(ThreadState* s, RowCursor* l, const InputRange* rows, uint64_t mask, uint32_t group) noexcept nogil:
-    """Count the row at hand under those keys of a group that it lacks."""
-    cdef uint32_t key
-    while mask:
-        key = l.c.s.lacking[64 * group + first_bit(mask)]
-        mask &= mask - 1
-        if is_absent(s, l, rows, key):
-            l.c.s.missing_key_counts[key] += 1
-
-
-cdef inline uint64_t read_by_any(const Call* c, const Plan** plans, uint32_t n, uint32_t group) noexcept nogil:
-    """The keys of a group that some plans read."""
-    cdef uint64_t mask = 0
+cdef inline uint8_t count_set(Call* c, uint32_t number) noexcept nogil:
+    """Count a row that reads one set of keys; the highest `Lack` of these."""
+    cdef SetCount* one = &c.s.set_counts[number]
+    cdef Range keys
     cdef uint32_t i
-    for i in range(n):
-        mask |= read_mask(c, plans[i], group)
-    return mask
+    if one.n_rows == 0:
+        one.lack = LACK_NONE
+        keys = c.t.read_sets[number]
+        for i in range(keys.n):
+            one.lack = max(one.lack, c.s.key_counts[c.t.read_keys[keys.first + i]].lack)
+        c.s.counted_sets[c.s.n_counted_sets] = number
+        c.s.n_counted_sets += 1
+    one.n_rows += 1
+    return one.lack
 
 
-cdef inline const Plan* plan_if(const Call* c, bint applies, uint32_t policy_set) noexcept nogil:
-    """The plan of a policy set where it governs the call, else the empty one."""
-    return find_plan(c.t, policy_set, action_key(c, policy_set)) if applies and policy_set != NONE else c.t.cells.plans
+cdef inline void add_set_counts(Call* c) noexcept nogil:
+    """Add the counts of sets to those of the keys in them that rows always lack."""
+    cdef SetCount* one
+    cdef Range keys
+    cdef uint32_t i, j, key
+    for i in range(c.s.n_counted_sets):
+        one = &c.s.set_counts[c.s.counted_sets[i]]
+        keys = c.t.read_sets[c.s.counted_sets[i]]
+        for j in range(keys.n):
+            key = c.t.read_keys[keys.first + j]
+            if c.s.key_counts[key].lack == LACK_ALWAYS:
+                c.s.key_counts[key].n_rows += one.n_rows
+        one.n_rows = 0
+    c.s.n_counted_sets = 0
+
+
+cdef inline void count_keys(ThreadState* s, RowCursor* l, const InputRange* rows, const RowReads* reads, uint8_t least) noexcept nogil:
+    """Count the row at hand under those keys of some sets that it lacks, from a `Lack` on, once under each."""
+    cdef Call* c = l.c
+    cdef KeyCount* count
+    cdef Range keys
+    cdef uint32_t i, j, key
+    for i in range(reads.n):
+        keys = c.t.read_sets[reads.sets[i]]
+        for j in range(keys.n):
+            key = c.t.read_keys[keys.first + j]
+            count = &c.s.key_counts[key]
+            if count.lack < least or count.last_row == l.first + l.row + 1:
+                continue
+            count.last_row = l.first + l.row + 1
+            count.n_rows += count.lack == LACK_ALWAYS or is_absent(s, l, rows, key)
+
+
+cdef inline void add_reads_if(const Call* c, RowReads* reads, bint applies, uint32_t policy_set) noexcept nogil:
+    """What the plan of a policy set reads, where it governs the call."""
+    if applies and policy_set != NONE:
+        add_reads(c.t, reads, find_plan(c.t, policy_set, action_key(c, policy_set)))
 
 
 cdef inline void count_call(Call* c) noexcept nogil:
     """Count a row that the general path has decided, unless that needs no policies."""
-    cdef const Plan* plans[5]
+    cdef RowReads reads
     cdef RowCursor l
-    cdef uint32_t group
     if not c.principal.flags & P_KNOWN or is_always_allowed(c) or (c.action.flags >> (ACT_FORBID_SHIFT + c.principal.credential)) & 1:
         return
     l.c = c
     l.taken = True
-    plans[0] = plan_if(c, True, c.principal.principal_set)
-    plans[1] = plan_if(c, scp_applies(c), c.principal.scp_set)
-    plans[2] = plan_if(c, resource_policy_governs(c), c.resource_set)
-    plans[3] = plan_if(c, rcp_applies(c), c.rcp_set)
-    plans[4] = c.t.cells.plans
+    l.first, l.row = 0, c.batch_row
+    reads.n = 0
+    add_reads_if(c, &reads, True, c.principal.principal_set)
+    add_reads_if(c, &reads, scp_applies(c), c.principal.scp_set)
+    add_reads_if(c, &reads, resource_policy_governs(c), c.resource_set)
+    add_reads_if(c, &reads, rcp_applies(c), c.rcp_set)
     if c.endpoint_state == ENDPOINT_KNOWN:
-        plans[4] = plan_if(c, c.principal.kind != KIND_SVC, c.endpoint.policy_set)
-    for group in range(n_groups(c)):
-        count_uncertain(NULL, &l, NULL, read_by_any(c, plans, 5, group), group)
+        add_reads_if(c, &reads, c.principal.kind != KIND_SVC, c.endpoint.policy_set)
+    count_keys(NULL, &l, NULL, &reads, LACK_ALWAYS)
 
 
-cdef inline uint32_t plans_of_row(const ThreadState* s, Call* c, int64_t row, uint32_t i, const Plan** plans) noexcept nogil:
-    """Find the plans of the policies that govern a row of the block; how many they are."""
+cdef inline void find_reads(const ThreadState* s, Call* c, int64_t row, uint32_t i, RowReads* reads) noexcept nogil:
+    """Find what the plans of the policies read that govern a row of the block."""
     cdef const Block* b = s.block
     cdef const TablesC* t = c.t
     cdef const PrincipalState* w = b.principal_state[i]
-    cdef uint32_t n = 1, endpoint, record, flags = t.classes[b.cls[i]].flags
-    plans[0] = b.plans[PRINCIPAL_PLAN][i]
+    cdef const Plan* rcp
+    cdef uint32_t endpoint, record, flags = t.classes[b.cls[i]].flags
+    reads.n = 0
+    add_reads(t, reads, b.plans[PRINCIPAL_PLAN][i])
     if w.scp_set != NONE:
-        plans[n] = layer_plan(t, w.scp_set, b.cls[i], b.name[i])
-        n += 1
-    if flags & ACT_RCP and w.flags & PS_FAST:
-        find_rcp(t, w, b.owner[i], b.cls[i], b.name[i], &plans[n])
-        n += 1
+        add_reads(t, reads, layer_plan(t, w.scp_set, b.cls[i], b.name[i]))
+    if s.limited & HAS_ORG_LIMITS and flags & ACT_RCP and w.flags & PS_FAST:
+        find_rcp(t, w, b.owner[i], b.cls[i], b.name[i], &rcp)
+        add_reads(t, reads, rcp)
     if b.facts[i] & FACTS_HAS_RECORD:
         record = record_of(b, i)
         if record != NONE and governs(&t.records[record], flags) and not flags & ACT_PASS_ROLE:
-            plans[n] = layer_plan(t, t.records[record].policy_set, b.cls[i], b.name[i])
-            n += 1
+            add_reads(t, reads, layer_plan(t, t.records[record].policy_set, b.cls[i], b.name[i]))
     if s.has_endpoints and w.flags & (PS_NO_ACCOUNT | PS_ANONYMOUS) != PS_NO_ACCOUNT:  # it does not count for services
         endpoint = row_endpoint(t, &c.columns[c.s.sources[t.key_source_vpce]], row)
         if endpoint >= NAMED:
-            plans[n] = layer_plan(t, t.endpoints[endpoint - NAMED].policy_set, b.cls[i], b.name[i])
-            n += 1
-    return n
+            add_reads(t, reads, layer_plan(t, t.endpoints[endpoint - NAMED].policy_set, b.cls[i], b.name[i]))
 
 
 cdef inline void count_block(ThreadState* s, Call* c, const InputRange* rows, int64_t first, int64_t at, int64_t n) noexcept nogil:
     """Count the rows of a block that are decided in it, except for those of the general path."""
     cdef Block* b = s.block
-    cdef const Plan* plans[5]
-    cdef Tally tally
+    cdef RowReads reads
     cdef RowCursor l
-    cdef uint64_t mask, certain
-    cdef uint32_t i, j, group, n_plans
+    cdef uint32_t i, j
     l.c = c
     l.pool = c.t.pool
     l.colons = NULL
     l.first = first
-    memset(&tally, 0, sizeof(tally))
     for j in range(b.general_rows.n):
         b.path[b.general_rows.rows[j]] = PATH_GENERAL
     for i in range(<uint32_t>n):
         if b.path[i] & PATH_GENERAL or s.answers.outcome[first + at + i] == 255:
             continue
-        n_plans = plans_of_row(s, c, at + i, i, plans)
-        l.taken = False
-        for group in range(n_groups(c)):
-            mask = read_by_any(c, plans, n_plans, group)
-            certain = c.s.always_absent[group] if group == 0 and c.unknown == NULL else 0
-            if mask & certain:
-                count_certain(c, &tally, mask & certain)
-            if mask & ~certain:
-                if not l.taken:
-                    set_row(b, &l, at, i)
-                    c.action = &c.t.classes[b.cls[i]]
-                count_uncertain(s, &l, rows, mask & ~certain, group)
-    for j in range(TALLY_SLOTS):
-        if tally.n_rows[j]:
-            count_tally(c, &tally, j)
+        find_reads(s, c, at + i, i, &reads)
+        if reads.n == 0 or (reads.n == 1 and count_set(c, reads.sets[0]) < LACK_BY_ROW):
+            continue
+        set_row(b, &l, at, i)
+        c.action = &c.t.classes[b.cls[i]]
+        count_keys(s, &l, rows, &reads, LACK_BY_ROW if reads.n == 1 else LACK_ALWAYS)

@@ -147,6 +147,23 @@ cdef struct KnownFalse:        # bits of `filter_conditions` that are known not 
     uint64_t own_account       # where the principal's account owns the resource
 
 
+cdef enum Lack:                # of a key
+    LACK_NONE = 0              # a column supplies it, or no plan reads it
+    LACK_ALWAYS = 1            # it is absent, or has its default, whatever else a row has
+    LACK_BY_ROW = 2
+
+
+cdef struct KeyCount:          # rows whose plans read a key that no column supplies (D75)
+    int64_t n_rows
+    int64_t last_row           # the last one that was counted alone, plus 1
+    uint8_t lack               # Lack
+
+
+cdef struct SetCount:          # rows that read a set of keys and no other one
+    uint32_t n_rows
+    uint8_t lack               # the highest of its keys
+
+
 cdef struct Scratch:           # what a thread needs while it decides; reused from call to call
     # memo by atom; dropped with each call (`stamp`): a call evaluates each atom once
     uint32_t* call_truths      # truth of an atom: stamp << 2 | truth
@@ -177,14 +194,12 @@ cdef struct Scratch:           # what a thread needs while it decides; reused fr
     uint32_t memo_epoch        # of the keys that mean something
     Region* regions            # that these keys name by their place
     int32_t* sources           # slot or column of a key, -1: not given
-    int64_t* missing_key_counts  # rows whose plans read a key which no column supplies (D75), or NULL
-    uint32_t* lacking          # those of these keys that some plan reads
-    uint32_t* lacking_bit      # of each key, which of these it is; NONE: none
-    uint64_t* always_absent    # of each 64 of these, those that are absent, or their default, whatever else a row has
-    uint32_t n_lacking
-    # memo by set of keys; dropped with each range of rows; without it each row reads the keys of its plans one by one
-    uint64_t* read_masks       # of each 64 of these, those that are in each of `read_sets`
-    uint64_t n_read_masks
+    KeyCount* key_counts       # by key
+    # counts by set of keys; added to those of its keys after each range of rows, for most rows read one set
+    SetCount* set_counts       # by number of the set
+    uint32_t* counted_sets     # those that rows of this range read
+    uint32_t n_counted_sets
+    uint32_t n_set_counts      # that there is room for
     uint32_t n_call_truths
     uint32_t n_sources
     uint32_t stamp
