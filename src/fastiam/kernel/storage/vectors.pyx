@@ -16,76 +16,95 @@ from fastiam.kernel.model.tables cimport *
 from fastiam.errors import LimitError
 
 
-# Every vector once, in the order in which `kernel/storage/vectors.pxd` declares them: name, bytes of an item, what becomes of it.
+cdef TablesC FIELDS            # stands for one, where fields are named
+cdef enum:
+    UNPUBLISHED = 0            # kernels do not read it, or by a table of names
+    MAX_VECTORS = 128
+
+# Every vector once, in the order in which `kernel/storage/vectors.pxd` declares them: name, bytes of an item, what becomes of it, and the
+# field of `TablesC` that gets its address.
 cdef list VECTORS = [
-    ("pool", 1, COMPILED),
-    ("patterns", sizeof(Pattern), COMPILED),
-    ("pattern_lists", 4, COMPILED),
-    ("resource_elements", sizeof(Range), COMPILED),
-    ("variables", sizeof(Variable), COMPILED),
-    ("values", sizeof(Value), COMPILED),
-    ("atoms", sizeof(Atom), COMPILED),
-    ("atom_lists", 4, COMPILED),
-    ("condition_lists", sizeof(Range), COMPILED),
-    ("keys", sizeof(Key), COMPILED),
-    ("constants", sizeof(Constant), COMPILED),
-    ("const_texts", sizeof(PoolText), COMPILED),
-    ("tokens", sizeof(PrincipalToken), COMPILED),
-    ("principal_elements", sizeof(Range), COMPILED),
-    ("symbol_lists", 4, COMPILED),
-    ("principals", sizeof(Principal), COMPILED),
-    ("records", sizeof(ResourceRecord), COMPILED),
-    ("bodies", sizeof(StatementBody), COMPILED),
-    ("action_lists", 4, COMPILED),
-    ("policies", sizeof(Range), COMPILED),
-    ("policy_bodies", 4, COMPILED),
-    ("policy_sets", sizeof(PolicySet), COMPILED),
-    ("layer_levels", sizeof(LayerLevel), COMPILED),
-    ("set_policies", 4, COMPILED),
-    ("folds_from", 4, COMPILED),
-    ("folds_to", 4, COMPILED),
-    ("symbol_slots", sizeof(StringSlot), LOOKUP),
-    ("symbols", sizeof(PoolText), COMPILED),
-    ("symbol_values", 4, COMPILED),
-    ("policy_set_slots", sizeof(StringSlot), LOOKUP),
-    ("classes", sizeof(ActionClass), CACHE),
-    ("class_patterns", 4, CACHE),
-    ("name_classes", 4, CACHE),
-    ("action_slots", sizeof(StringSlot), WORK),
-    ("action_names", sizeof(PoolText), CACHE),
-    ("action_values", 4, CACHE),
-    ("entries", sizeof(StatementEntry), CACHE),
-    ("runs", sizeof(StatementRun), CACHE),
-    ("indexes", sizeof(Index), CACHE),
-    ("shapes", sizeof(TermShape), CACHE),
-    ("index_items", sizeof(IndexItem), CACHE),
-    ("index_slots", sizeof(PostingSlot), CACHE),
-    ("index_lists", 4, CACHE),
-    ("index_splits", sizeof(ConditionSplit), CACHE),
-    ("index_filters", 8, CACHE),
-    ("terms", 8, CACHE),
-    ("pattern_terms", sizeof(Range), CACHE),
-    ("plans", sizeof(Plan), CACHE),
-    ("grid", 4, CACHE),
-    ("match_ops", sizeof(MatchOp), CACHE),
-    ("deny_filters", 8, CACHE),
-    ("filter_conditions", 4, CACHE),
-    ("plan_reads", 4, CACHE),
-    ("read_sets", sizeof(Range), CACHE),
-    ("read_keys", 4, CACHE),
-    ("is_read", 1, CACHE),
-    ("cells", sizeof(PlanCell), WORK),
-    ("plan_slots", sizeof(StringSlot), WORK),
-    ("stamps", 4, WORK),
-    ("scratch_denies", sizeof(StatementEntry), WORK),
-    ("scratch_allows", sizeof(StatementEntry), WORK),
-    ("scratch_runs", sizeof(StatementRun), WORK),
-    ("scratch_reads", 4, WORK),
-    ("draft_patterns", sizeof(DraftPattern), WORK),
-    ("term_counts", sizeof(TermCount), WORK),
-    ("placed", 8, WORK),
+    ("pool", 1, COMPILED, <size_t>&FIELDS.pool),
+    ("patterns", sizeof(Pattern), COMPILED, <size_t>&FIELDS.patterns),
+    ("pattern_lists", 4, COMPILED, <size_t>&FIELDS.pattern_lists),
+    ("resource_elements", sizeof(Range), COMPILED, <size_t>&FIELDS.resource_elements),
+    ("variables", sizeof(Variable), COMPILED, <size_t>&FIELDS.variables),
+    ("values", sizeof(Value), COMPILED, <size_t>&FIELDS.values),
+    ("atoms", sizeof(Atom), COMPILED, <size_t>&FIELDS.atoms),
+    ("atom_lists", 4, COMPILED, <size_t>&FIELDS.atom_lists),
+    ("condition_lists", sizeof(Range), COMPILED, <size_t>&FIELDS.condition_lists),
+    ("keys", sizeof(Key), COMPILED, <size_t>&FIELDS.keys),
+    ("constants", sizeof(Constant), COMPILED, <size_t>&FIELDS.constants),
+    ("const_texts", sizeof(PoolText), COMPILED, <size_t>&FIELDS.const_texts),
+    ("tokens", sizeof(PrincipalToken), COMPILED, <size_t>&FIELDS.tokens),
+    ("principal_elements", sizeof(Range), COMPILED, <size_t>&FIELDS.principal_elements),
+    ("symbol_lists", 4, COMPILED, <size_t>&FIELDS.symbol_lists),
+    ("principals", sizeof(Principal), COMPILED, <size_t>&FIELDS.principals),
+    ("records", sizeof(ResourceRecord), COMPILED, <size_t>&FIELDS.records),
+    ("bodies", sizeof(StatementBody), COMPILED, UNPUBLISHED),
+    ("action_lists", 4, COMPILED, UNPUBLISHED),
+    ("policies", sizeof(Range), COMPILED, UNPUBLISHED),
+    ("policy_bodies", 4, COMPILED, UNPUBLISHED),
+    ("policy_sets", sizeof(PolicySet), COMPILED, UNPUBLISHED),
+    ("layer_levels", sizeof(LayerLevel), COMPILED, UNPUBLISHED),
+    ("set_policies", 4, COMPILED, UNPUBLISHED),
+    ("folds_from", 4, COMPILED, <size_t>&FIELDS.fold_from),
+    ("folds_to", 4, COMPILED, <size_t>&FIELDS.fold_to),
+    ("symbol_slots", sizeof(StringSlot), LOOKUP, UNPUBLISHED),
+    ("symbols", sizeof(PoolText), COMPILED, <size_t>&FIELDS.symbols),
+    ("symbol_values", 4, COMPILED, UNPUBLISHED),
+    ("policy_set_slots", sizeof(StringSlot), LOOKUP, UNPUBLISHED),
+    ("classes", sizeof(ActionClass), CACHE, <size_t>&FIELDS.classes),
+    ("class_patterns", 4, CACHE, UNPUBLISHED),
+    ("name_classes", 4, CACHE, <size_t>&FIELDS.name_classes),
+    ("action_slots", sizeof(StringSlot), WORK, UNPUBLISHED),
+    ("action_names", sizeof(PoolText), CACHE, UNPUBLISHED),
+    ("action_values", 4, CACHE, UNPUBLISHED),
+    ("entries", sizeof(StatementEntry), CACHE, <size_t>&FIELDS.entries),
+    ("runs", sizeof(StatementRun), CACHE, <size_t>&FIELDS.runs),
+    ("indexes", sizeof(Index), CACHE, <size_t>&FIELDS.indexes),
+    ("shapes", sizeof(TermShape), CACHE, <size_t>&FIELDS.shapes),
+    ("index_items", sizeof(IndexItem), CACHE, <size_t>&FIELDS.index_items),
+    ("index_slots", sizeof(PostingSlot), CACHE, <size_t>&FIELDS.index_slots),
+    ("index_lists", 4, CACHE, <size_t>&FIELDS.index_lists),
+    ("index_splits", sizeof(ConditionSplit), CACHE, <size_t>&FIELDS.index_splits),
+    ("index_filters", 8, CACHE, <size_t>&FIELDS.index_filters),
+    ("terms", 8, CACHE, UNPUBLISHED),
+    ("pattern_terms", sizeof(Range), CACHE, UNPUBLISHED),
+    ("plans", sizeof(Plan), CACHE, <size_t>&FIELDS.cells.plans),
+    ("grid", 4, CACHE, <size_t>&FIELDS.cells.grid),
+    ("match_ops", sizeof(MatchOp), CACHE, <size_t>&FIELDS.match_ops),
+    ("deny_filters", 8, CACHE, <size_t>&FIELDS.deny_filters),
+    ("filter_conditions", 4, CACHE, <size_t>&FIELDS.filter_conditions),
+    ("plan_reads", 4, CACHE, <size_t>&FIELDS.plan_reads),
+    ("read_sets", sizeof(Range), CACHE, <size_t>&FIELDS.read_sets),
+    ("read_keys", 4, CACHE, <size_t>&FIELDS.read_keys),
+    ("is_read", 1, CACHE, <size_t>&FIELDS.is_read),
+    ("cells", sizeof(PlanCell), WORK, <size_t>&FIELDS.cells.cells),
+    ("plan_slots", sizeof(StringSlot), WORK, UNPUBLISHED),
+    ("stamps", 4, WORK, UNPUBLISHED),
+    ("scratch_denies", sizeof(StatementEntry), WORK, UNPUBLISHED),
+    ("scratch_allows", sizeof(StatementEntry), WORK, UNPUBLISHED),
+    ("scratch_runs", sizeof(StatementRun), WORK, UNPUBLISHED),
+    ("scratch_reads", 4, WORK, UNPUBLISHED),
+    ("draft_patterns", sizeof(DraftPattern), WORK, UNPUBLISHED),
+    ("term_counts", sizeof(TermCount), WORK, UNPUBLISHED),
+    ("placed", 8, WORK, UNPUBLISHED),
 ]
 cdef int N_VECTORS = len(VECTORS)
+
+
+cdef struct Published:         # a vector whose address kernels read
+    int vector
+    size_t place               # in `TablesC`
+
+
+cdef Published published[MAX_VECTORS]
+cdef int n_published = 0
+for number, (_, _, _, field) in enumerate(VECTORS):
+    if field != UNPUBLISHED:
+        published[n_published] = Published(number, <size_t>field - <size_t>&FIELDS)
+        n_published += 1
 
 
 @no_gc_clear  # `__dealloc__` reads the list of retired memory
@@ -100,7 +119,7 @@ cdef class Vectors:
         # INVARIANT: vectors are adjacent, and each has its line in `VECTORS`
         if <char*>&self.end_of_vectors - <char*>&self.pool != <Py_ssize_t>(len(VECTORS) * sizeof(Vector)):
             raise SystemError("a vector is missing in `VECTORS`")
-        for i, (_, item, role) in enumerate(VECTORS):
+        for i, (_, item, role, _) in enumerate(VECTORS):
             v = self._vector(i)
             v.item = item
             v.role = role
@@ -130,7 +149,7 @@ cdef class Vectors:
 
     cdef list _vectors(self):
         """The name of every vector, in the order of `_vector`."""
-        return [name for name, _, _ in VECTORS]
+        return [name for name, *_ in VECTORS]
 
     def total_bytes(self):
         """The memory of all of them."""
@@ -235,47 +254,12 @@ cdef class Vectors:
     cdef void sync(self):
         """Write the addresses and counts into `t`, which kernels copy."""
         cdef TablesC* t = &self.t
-        t.pool = <const uint8_t*>self.pool.data
-        t.patterns = <const Pattern*>self.patterns.data
-        t.pattern_lists = <const uint32_t*>self.pattern_lists.data
-        t.resource_elements = <const Range*>self.resource_elements.data
-        t.variables = <const Variable*>self.variables.data
-        t.values = <const Value*>self.values.data
-        t.atoms = <const Atom*>self.atoms.data
-        t.atom_lists = <const uint32_t*>self.atom_lists.data
-        t.condition_lists = <const Range*>self.condition_lists.data
-        t.keys = <const Key*>self.keys.data
-        t.constants = <const Constant*>self.constants.data
-        t.const_texts = <const PoolText*>self.const_texts.data
-        t.tokens = <const PrincipalToken*>self.tokens.data
-        t.principal_elements = <const Range*>self.principal_elements.data
-        t.symbol_lists = <const uint32_t*>self.symbol_lists.data
-        t.symbols = <const PoolText*>self.symbols.texts.data
-        t.principals = <const Principal*>self.principals.data
-        t.records = <const ResourceRecord*>self.records.data
-        t.classes = <const ActionClass*>self.classes.data
-        t.name_classes = <const uint32_t*>self.name_classes.data
-        t.entries = <const StatementEntry*>self.entries.data
-        t.match_ops = <const MatchOp*>self.match_ops.data
-        t.deny_filters = <const uint64_t*>self.deny_filters.data
-        t.filter_conditions = <const uint32_t*>self.filter_conditions.data
+        cdef int i
+        for i in range(n_published):
+            (<char**>(<char*>t + published[i].place))[0] = self._vector(published[i].vector).data
         t.n_filter_conditions = self.filter_conditions.n
-        t.plan_reads = <const uint32_t*>self.plan_reads.data
-        t.read_sets = <const Range*>self.read_sets.data
         t.n_read_sets = self.read_sets.n
-        t.read_keys = <const uint32_t*>self.read_keys.data
-        t.is_read = <const uint8_t*>self.is_read.data
         t.n_read = self.is_read.n
-        t.runs = <const StatementRun*>self.runs.data
-        t.indexes = <const Index*>self.indexes.data
-        t.shapes = <const TermShape*>self.shapes.data
-        t.index_slots = <const PostingSlot*>self.index_slots.data
-        t.index_items = <const IndexItem*>self.index_items.data
-        t.index_lists = <const uint32_t*>self.index_lists.data
-        t.index_splits = <const ConditionSplit*>self.index_splits.data
-        t.index_filters = <const uint64_t*>self.index_filters.data
-        t.fold_from = <const uint32_t*>self.folds_from.data
-        t.fold_to = <const uint32_t*>self.folds_to.data
         t.n_folds = self.folds_from.n
         t.n_atoms = self.atoms.n
         t.n_keys = self.keys.n
@@ -290,11 +274,8 @@ cdef class Vectors:
         t.n_entries = self.entries.n
         t.n_patterns = self.patterns.n
         self._publish_table(&self.action_names, &t.action_names)
-        t.cells.cells = <const PlanCell*>self.cells.data
         t.cells.mask = self.cells.capacity - 1
-        t.cells.plans = <const Plan*>self.plans.data
         t.cells.n_plans = self.plans.n
-        t.cells.grid = <const uint32_t*>self.grid.data
         t.cells.n_policy_sets = 0 if t.n_indexed_sets == LIMIT else t.n_indexed_sets
         t.cells.n_classes = 0 if t.cells.n_policy_sets == 0 else self.grid.n // t.cells.n_policy_sets
         self.version += 1
