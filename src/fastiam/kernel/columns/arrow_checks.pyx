@@ -27,7 +27,7 @@ cdef object _fault(str name, what, row):
 cdef int _check_ascending(str name, const void* offsets, int width, Span s) except -1:
     cdef int64_t bad
     with nogil:
-        bad = descent32(<const int32_t*>offsets, s) if width == 4 else descent64(<const int64_t*>offsets, s)
+        bad = descent(<const int32_t*>offsets, s) if width == 4 else descent(<const int64_t*>offsets, s)
     if bad >= 0:
         raise _fault(name, "an offset is smaller than the one before it", _row(bad, s))
     return 0

@@ -55,9 +55,9 @@ def canonical_texts(values, unit, column):
         for i in _write_instants(values, PER_SECOND[unit], offsets, data):
             bad[i] = f"`{values[i]}` {unit} since 1970 is outside the years 1 to 9999"
     elif values.dtype == np.uint64:
-        _write_naturals(values, offsets, data)
+        _write_integers[uint64_t](values, offsets, data)
     else:
-        _write_integers(values, offsets, data)
+        _write_integers[int64_t](values, offsets, data)
     return offsets, data[: offsets[len(values)]], bad
 
 
@@ -129,24 +129,20 @@ def _refill(const uint64_t[::1] bits, const int64_t[::1] firsts, uint32_t[::1] s
 
 # -- writing ----------------------------------------------------------------------------------------------------
 
-def _write_naturals(const uint64_t[::1] values, int64_t[::1] offsets, unsigned char[::1] data):
+ctypedef fused Whole:
+    int64_t
+    uint64_t
+
+
+cdef int _write_integers(const Whole[::1] values, int64_t[::1] offsets, unsigned char[::1] data) except -1:
     cdef char* start = <char*>&data[0]
     cdef char* p = start
     cdef int64_t i
     with nogil:
         for i in range(values.shape[0]):
-            p = put_natural(p, values[i])
+            p = put_natural(p, values[i]) if Whole is uint64_t else put_integer(p, values[i])
             offsets[i + 1] = p - start
-
-
-def _write_integers(const int64_t[::1] values, int64_t[::1] offsets, unsigned char[::1] data):
-    cdef char* start = <char*>&data[0]
-    cdef char* p = start
-    cdef int64_t i
-    with nogil:
-        for i in range(values.shape[0]):
-            p = put_integer(p, values[i])
-            offsets[i + 1] = p - start
+    return 0
 
 
 def _write_instants(const int64_t[::1] values, int64_t per_second, int64_t[::1] offsets, unsigned char[::1] data):

@@ -4,6 +4,12 @@
 cdef class Chunk:
     """Rows of a column that lie in one place. Immutable once it belongs to a `TextColumn`."""
 
+    cdef Column column
+    cdef int64_t rows
+    cdef list owners          # whatever owns memory that `column` points to
+    cdef dict bad             # value index -> why that value cannot be read
+    cdef str hint             # and what to do about it
+
     def __cinit__(self):
         memset(&self.column, 0, sizeof(Column))
         self.column.dictionary = &self.column

@@ -40,11 +40,7 @@ def column_array(column, int64_t n_rows, bint is_bits=False):
 
 def stream_of(schema, array):
     """A stream capsule of one batch; it takes over what the two capsules hold."""
-    cdef ArrowArrayStream* stream = <ArrowArrayStream*>zeroed(sizeof(ArrowArrayStream))
-    capsule = PyCapsule_New(stream, "arrow_array_stream", drop_stream)
-    check_code(ArrowBasicArrayStreamInit(stream, <ArrowSchema*>PyCapsule_GetPointer(schema, "arrow_schema"), 1))
-    ArrowBasicArrayStreamSetArray(stream, 0, <ArrowArray*>PyCapsule_GetPointer(array, "arrow_array"))
-    return capsule
+    return _stream([(schema, array)])
 
 
 cdef int _describe(ArrowSchema* s, column, bint is_bits) except -1:

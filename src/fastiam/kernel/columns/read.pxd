@@ -3,9 +3,6 @@ from libc.stdint cimport int64_t
 
 from fastiam.kernel.columns.column cimport Column
 
-include "chunk.pxd"
-
-
 # `ArrowSchema*` and `ArrowArray*`: with their types here, every module that cimports this would contain nanoarrow
 cdef str fault_of(const void* schema, void* array)
 cdef str type_fault(const void* schema, int depth=*)

@@ -18,7 +18,7 @@ from fastiam.kernel.columns.column cimport (
     Column, TEXT_32, TEXT_64, TEXT_CONST, TEXT_PTRS, TEXT_VIEW, bit_at, item_code, item_text, row_items, value_text,
 )
 from fastiam.kernel.columns.nanoarrow cimport *
-from fastiam.kernel.columns.validate cimport Span, all_bytes, bad_code, bad_view, descent32, descent64, item_is_valid, list_items, span_of
+from fastiam.kernel.columns.validate cimport Span, all_bytes, bad_code, bad_view, descent, item_is_valid, list_items, span_of
 
 from collections.abc import Mapping, Sequence, Set
 from datetime import datetime

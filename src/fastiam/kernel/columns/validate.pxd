@@ -218,19 +218,19 @@ cdef inline bint item_is_valid(Span s, int64_t item) noexcept nogil:
     return s.valid == NULL or bit_at(s.valid, s.offset + item)
 
 
-cdef inline int64_t descent32(const int32_t* offsets, Span s) noexcept nogil:
+ctypedef fused SignedOffset:
+    int32_t
+    int64_t
+
+
+cdef inline int64_t descent(const SignedOffset* offsets, Span s) noexcept nogil:
     """The first item that ends before it starts, or -1."""
     cdef int64_t i
-    if ascends(<const uint32_t*>offsets + s.first, s.last - s.first):
+    if SignedOffset is int32_t:
+        if ascends(<const uint32_t*>offsets + s.first, s.last - s.first):
+            return -1
+    elif ascends(<const uint64_t*>offsets + s.first, s.last - s.first):
         return -1
-    for i in range(s.first, s.last):
-        if offsets[i + 1] < offsets[i]:
-            return i
-    return -1
-
-
-cdef inline int64_t descent64(const int64_t* offsets, Span s) noexcept nogil:
-    cdef int64_t i
     for i in range(s.first, s.last):
         if offsets[i + 1] < offsets[i]:
             return i
