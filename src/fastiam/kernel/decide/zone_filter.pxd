@@ -2,7 +2,7 @@
 
 Most denies have conditions that are false. The deny filter records, per column code, principal, owner and region, which conditions are known to
 be false. A deny whose conditions are all known false is skipped. The filter covers SCPs and RCPs, and other layers if an organization limits a
-principal or if plans have many denies (`is_pruning`): otherwise reading the columns would cost more than the denies.
+principal or if resource policies have many denies (`is_pruning`): otherwise reading the columns would cost more than the denies.
 """
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.string cimport memcpy

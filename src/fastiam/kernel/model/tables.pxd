@@ -68,7 +68,6 @@ cdef struct TablesC:
     uint32_t n_records
     uint32_t n_classes
     uint32_t actions           # the flags that some class has, or had
-    uint32_t n_runs
     uint32_t n_entries
     uint32_t n_patterns
     uint32_t n_accounts
@@ -84,7 +83,6 @@ cdef struct TablesC:
     uint32_t key_epoch
     uint32_t key_user_id
     uint32_t key_assumed_root
-    uint32_t text_true         # in `const_texts`: "true", "false", "us-east-1"
     uint64_t seed              # of `hash_bytes`
     const uint32_t* fold_from  # characters beyond ASCII that fold, sorted, and what they fold to
     const uint32_t* fold_to

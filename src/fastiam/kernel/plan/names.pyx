@@ -7,12 +7,11 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from fastiam.kernel.base.invariants cimport narrow32
-from fastiam.kernel.base.text cimport hash_bytes
 from fastiam.kernel.model.ids cimport NONE
 from fastiam.kernel.model.keys cimport Constant, Key
 from fastiam.kernel.model.principals cimport KIND_FED, KIND_USER, Principal
 from fastiam.kernel.model.resources cimport Account, Endpoint, MAX_PREFIX_CUTS, START_AT
-from fastiam.kernel.model.string_table cimport PoolText, StringSlot
+from fastiam.kernel.model.string_table cimport PoolText, StringSlot, StringTable, hashed_name, table_hash
 from fastiam.kernel.model.tables cimport TablesC
 from fastiam.kernel.plan.tables cimport Tables
 from fastiam.kernel.storage.vectors cimport NameTable, Vector, bytes_of, free_items
@@ -192,21 +191,10 @@ cdef class Names:
 
     cdef uint32_t _entry_of(self, const NameTable* names, bytes text) except? 0xFFFFFFFE:
         """Where a text is entered, or NONE."""
-        cdef const StringSlot* slots
-        cdef const PoolText* known
-        cdef uint32_t h, i
+        cdef StringTable table
         view(self)                                       # it may cut tables back
-        if names.texts.n == 0:
-            return NONE
-        slots = <const StringSlot*>names.slots.data
-        h = <uint32_t>hash_bytes(text, len(text), self.tables.t.seed) | 1
-        i = (h >> 1) & (names.slots.capacity - 1)
-        while slots[i].hash != 0:
-            known = <const PoolText*>names.texts.data + slots[i].value
-            if slots[i].hash == h and self.tables.pool.data[known.text:known.text + known.size] == text:
-                return slots[i].value
-            i = (i + 1) & (names.slots.capacity - 1)
-        return NONE
+        self.tables._publish_table(names, &table)
+        return hashed_name(&table, <const uint8_t*>self.tables.pool.data, text, len(text), table_hash(text, len(text), self.tables.t.seed))
 
     cdef int _append_name(self, NameTable* names, bytes text, uint32_t value) except -1:
         """Enter a text, or give it another value."""

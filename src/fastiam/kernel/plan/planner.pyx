@@ -356,18 +356,13 @@ cdef uint32_t intern_plan(Planner self, bint whole) except? 0xFFFFFFFE:
 
 cdef int grow_plan_slots(Planner self) except -1:
     cdef Vector before = self.plan_slots, larger = emptied(&before)
-    cdef StringSlot* old = <StringSlot*>before.data
-    cdef StringSlot* slots
-    cdef uint32_t i, at
+    cdef const StringSlot* slots = <const StringSlot*>before.data
+    cdef uint32_t i
     self._resize(&larger, <uint64_t>before.capacity * 2)
-    self.plan_slots = larger
-    slots = <StringSlot*>self.plan_slots.data
     for i in range(before.capacity):
-        if old[i].hash != 0:
-            at = (old[i].hash >> 1) & (self.plan_slots.capacity - 1)
-            while slots[at].hash != 0:
-                at = (at + 1) & (self.plan_slots.capacity - 1)
-            slots[at] = old[i]
+        if slots[i].hash != 0:
+            self._insert_slot(&larger, slots[i].hash, slots[i].value)
+    self.plan_slots = larger
     free_items(before.data)
     return 0
 

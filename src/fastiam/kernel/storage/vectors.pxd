@@ -140,7 +140,7 @@ cdef class Vectors:
     cdef uint32_t _numbers(self, Vector* v, list values) except? 0xFFFFFFFE
     cdef uint32_t _text(self, bytes text) except? 0xFFFFFFFE
     cdef uint32_t _shared(self, bytes text) except? 0xFFFFFFFE
-    cdef void _publish_table(self, NameTable* names, StringTable* table)
+    cdef void _publish_table(self, const NameTable* names, StringTable* table)
     cdef void sync(self)
     cdef void leave(self)
     cdef int _insert_slot(self, Vector* slots, uint32_t h, uint32_t value) except -1

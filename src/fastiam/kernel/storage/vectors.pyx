@@ -9,8 +9,7 @@ from libc.stdint cimport uint32_t, uint64_t, uintptr_t
 from libc.string cimport memcpy, memset
 
 from fastiam.kernel.base.invariants cimport narrow32
-from fastiam.kernel.base.text cimport hash_bytes
-from fastiam.kernel.model.string_table cimport table_find
+from fastiam.kernel.model.string_table cimport table_find, table_hash
 from fastiam.kernel.model.tables cimport *
 
 from fastiam.errors import LimitError
@@ -244,7 +243,7 @@ cdef class Vectors:
             found = self.texts[text] = self._text(text)
         return found
 
-    cdef void _publish_table(self, NameTable* names, StringTable* table):
+    cdef void _publish_table(self, const NameTable* names, StringTable* table):
         table.slots = <const StringSlot*>names.slots.data
         table.texts = <const PoolText*>names.texts.data
         table.values = <const uint32_t*>names.values.data
@@ -270,7 +269,6 @@ cdef class Vectors:
             t.actions |= t.classes[t.n_classes].flags
             t.n_classes += 1
         t.n_classes = self.classes.n
-        t.n_runs = self.runs.n
         t.n_entries = self.entries.n
         t.n_patterns = self.patterns.n
         self._publish_table(&self.action_names, &t.action_names)
@@ -313,7 +311,7 @@ cdef class Vectors:
         return 0
 
     cdef uint32_t _hash(self, PoolText text):
-        return <uint32_t>hash_bytes(self.pool.data + text.text, text.size, self.t.seed) | 1
+        return table_hash(self.pool.data + text.text, text.size, self.t.seed)
 
     cdef int _name(self, NameTable* names, bytes text, uint32_t value) except -1:
         """Enter a text that is not there yet."""
