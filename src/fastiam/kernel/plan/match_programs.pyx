@@ -366,13 +366,13 @@ cdef int ends_op(Planner self, MatchOp* f, const Pattern* p) except -1:
     f.prefix_size, f.suffix_size = narrow8(min(head, <uint32_t>MAX_END_PREFIX)), narrow8(min(p.size - last, <uint32_t>MAX_END_SUFFIX))
     f.mid_offset = narrow16(head)
     f.min_size = f.prefix_size + f.suffix_size
-    if p.kind == PATTERN_VARIABLES and not p.flags and not f.flags & MATCHOP_HAS_PRINCIPAL and place_variable(self, f, p, head):
+    if p.kind == PATTERN_VARIABLES and not p.flags and not f.flags & MATCHOP_HAS_PRINCIPAL and locate_variable(self, f, p, head):
         f.on_match = narrow8(after << STEP_BITS | STEP_VARIABLE)
     reserve_over_read(self, p)
     return 0
 
 
-cdef bint place_variable(Planner self, MatchOp* f, const Pattern* p, uint32_t head):
+cdef bint locate_variable(Planner self, MatchOp* f, const Pattern* p, uint32_t head):
     """The position of the first variable of a pattern, if no wildcard precedes it but the region and the account, as a whole: all
     colons are between fields then, so that what matches field by field is worth T. `inner` says what is open, and how far into field 6
     its position is known then."""

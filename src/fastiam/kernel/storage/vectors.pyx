@@ -95,7 +95,7 @@ cdef int N_VECTORS = len(VECTORS)
 
 cdef struct Published:         # a vector whose address kernels read
     int vector
-    size_t place               # in `TablesC`
+    size_t offset              # in `TablesC`
 
 
 cdef Published published[MAX_VECTORS]
@@ -255,7 +255,7 @@ cdef class Vectors:
         cdef TablesC* t = &self.t
         cdef int i
         for i in range(n_published):
-            (<char**>(<char*>t + published[i].place))[0] = self._vector(published[i].vector).data
+            (<char**>(<char*>t + published[i].offset))[0] = self._vector(published[i].vector).data
         t.n_filter_conditions = self.filter_conditions.n
         t.n_read_sets = self.read_sets.n
         t.n_read = self.is_read.n
