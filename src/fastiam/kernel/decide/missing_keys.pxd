@@ -3,10 +3,11 @@
 A row reads the keys of all plans of the policies that govern it, whether or not its decision needs them. It is counted once it is decided:
 on the general path when that ends, else at the end of its block.
 """
-from libc.stdint cimport int64_t, uint8_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uintptr_t
 
+from fastiam.kernel.base.invariants cimport narrow16
 from fastiam.kernel.columns.column cimport value_text
-from fastiam.kernel.decide.blocks cimport Block, InputRange, PRINCIPAL_PLAN, ThreadState, record_of
+from fastiam.kernel.decide.blocks cimport BLOCK, Block, InputRange, PRINCIPAL_PLAN, ThreadState, record_of
 from fastiam.kernel.decide.combine cimport action_key, is_always_allowed, rcp_applies, resource_policy_governs, scp_applies
 from fastiam.kernel.decide.endpoints cimport NAMED, row_endpoint
 from fastiam.kernel.decide.fast_path cimport FACTS_HAS_RECORD, FACTS_STAR, colon_offset
@@ -19,7 +20,7 @@ from fastiam.kernel.model.call cimport (
     SetCount,
 )
 from fastiam.kernel.eval.key_values cimport KeyValues, fetch, is_withheld
-from fastiam.kernel.model.plan_lookup cimport find_plan
+from fastiam.kernel.model.plan_lookup cimport find_plan, plan_at
 from fastiam.kernel.model.tables cimport *
 
 
@@ -140,13 +141,26 @@ cdef inline void count_call(Call* c) noexcept nogil:
     count_keys(NULL, &l, NULL, &reads, LACK_ALWAYS)
 
 
+cdef inline const Plan* record_plan(const Block* b, const TablesC* t, uint32_t i, uint32_t flags) noexcept nogil:
+    """The plan of the policies of the record of a row, or the empty one. PERF: whether these govern the row is not to be foreseen, so that no
+    branch asks for it, except where the grid has no place for the plan."""
+    cdef uint32_t record = record_of(b, i)
+    cdef const ResourceRecord* r = t.records + record if record != NONE else &b.nothing
+    cdef uint32_t counts = governs(r, flags) & ((flags & ACT_PASS_ROLE) == 0)
+    cdef uintptr_t mask = -<uintptr_t>(counts & (r.policy_set < t.cells.n_policy_sets) & (b.cls[i] < t.cells.n_classes))
+    cdef const uint32_t* cell = t.cells.grid + (<size_t>b.cls[i] * t.cells.n_policy_sets + r.policy_set)
+    if counts and mask == 0:
+        return layer_plan(t, r.policy_set, b.cls[i], b.name[i])
+    return plan_at(t, (<const uint32_t*>((<uintptr_t>cell & mask) | (<uintptr_t>&b.zero & ~mask)))[0])
+
+
 cdef inline void find_reads(const ThreadState* s, Call* c, int64_t row, uint32_t i, RowReads* reads) noexcept nogil:
     """Find what the plans of the policies read that govern a row of the block."""
     cdef const Block* b = s.block
     cdef const TablesC* t = c.t
     cdef const PrincipalState* w = b.principal_state[i]
     cdef const Plan* rcp
-    cdef uint32_t endpoint, record, flags = t.classes[b.cls[i]].flags
+    cdef uint32_t endpoint, flags = t.classes[b.cls[i]].flags
     reads.n = 0
     add_reads(t, reads, b.plans[PRINCIPAL_PLAN][i])
     if w.scp_set != NONE:
@@ -155,9 +169,7 @@ cdef inline void find_reads(const ThreadState* s, Call* c, int64_t row, uint32_t
         find_rcp(t, w, b.owner[i], b.cls[i], b.name[i], &rcp)
         add_reads(t, reads, rcp)
     if b.facts[i] & FACTS_HAS_RECORD:
-        record = record_of(b, i)
-        if record != NONE and governs(&t.records[record], flags) and not flags & ACT_PASS_ROLE:
-            add_reads(t, reads, layer_plan(t, t.records[record].policy_set, b.cls[i], b.name[i]))
+        add_reads(t, reads, record_plan(b, t, i, flags))
     if s.has_endpoints and w.flags & (PS_NO_ACCOUNT | PS_ANONYMOUS) != PS_NO_ACCOUNT:  # it does not count for services
         endpoint = row_endpoint(t, &c.columns[c.s.sources[t.key_source_vpce]], row)
         if endpoint >= NAMED:
@@ -167,9 +179,10 @@ cdef inline void find_reads(const ThreadState* s, Call* c, int64_t row, uint32_t
 cdef inline void count_block(ThreadState* s, Call* c, const InputRange* rows, int64_t first, int64_t at, int64_t n) noexcept nogil:
     """Count the rows of a block that are decided in it, except for those of the general path."""
     cdef Block* b = s.block
-    cdef RowReads reads
+    cdef RowReads reads[BLOCK]                           # of the rows that are counted one by one
+    cdef uint16_t listed[BLOCK]
     cdef RowCursor l
-    cdef uint32_t i, j
+    cdef uint32_t i, j, m = 0
     l.c = c
     l.pool = c.t.pool
     l.colons = NULL
@@ -179,9 +192,14 @@ cdef inline void count_block(ThreadState* s, Call* c, const InputRange* rows, in
     for i in range(<uint32_t>n):
         if b.path[i] & PATH_GENERAL or s.answers.outcome[first + at + i] == 255:
             continue
-        find_reads(s, c, at + i, i, &reads)
-        if reads.n == 0 or (reads.n == 1 and count_set(c, reads.sets[0]) < LACK_BY_ROW):
-            continue
+        find_reads(s, c, at + i, i, &reads[m])
+        listed[m] = narrow16(i)
+        if reads[m].n < 2:                               # of no set, the empty one is there
+            m += count_set(c, reads[m].sets[0]) == LACK_BY_ROW
+        else:
+            m += 1
+    for j in range(m):
+        i = listed[j]
         set_row(b, &l, at, i)
         c.action = &c.t.classes[b.cls[i]]
-        count_keys(s, &l, rows, &reads, LACK_BY_ROW if reads.n == 1 else LACK_ALWAYS)
+        count_keys(s, &l, rows, &reads[j], LACK_BY_ROW if reads[j].n < 2 else LACK_ALWAYS)
