@@ -14,17 +14,7 @@ cdef dict FORMATS = {"uint8": b"C", "uint32": b"I", "int32": b"i", "int64": b"l"
 
 def table_array(columns, bits, int64_t n_rows):
     """`(schema, array)` capsules of a struct array with these columns; `bits` names the ones of packed bits."""
-    schema, array = new_schema(), new_array()
-    cdef ArrowSchema* s = <ArrowSchema*>PyCapsule_GetPointer(schema, "arrow_schema")
-    cdef ArrowArray* a = <ArrowArray*>PyCapsule_GetPointer(array, "arrow_array")
-    ArrowSchemaInit(s)
-    check_code(ArrowSchemaSetTypeStruct(s, len(columns)))
-    for i, column in enumerate(columns):
-        _describe(s.children[<int64_t>i], column, column[0] in bits)
-    check_code(ArrowArrayInitFromSchema(a, s, NULL))
-    for i, column in enumerate(columns):
-        _fill(a.children[<int64_t>i], column, n_rows)
-    return _finished(schema, array, n_rows)
+    return _struct([column[0] for column in columns], [column_array(column, n_rows, column[0] in bits) for column in columns])
 
 
 def column_array(column, int64_t n_rows, bint is_bits=False):
@@ -35,7 +25,8 @@ def column_array(column, int64_t n_rows, bint is_bits=False):
     _describe(s, column, is_bits)
     check_code(ArrowArrayInitFromSchema(a, s, NULL))
     _fill(a, column, n_rows)
-    return _finished(schema, array, n_rows)
+    check_code(ArrowArrayFinishBuildingDefault(a, NULL))
+    return schema, array
 
 
 def stream_of(schema, array):
@@ -84,10 +75,3 @@ cdef int _publish_table(ArrowArray* a, int64_t i, array) except -1:
 
 cdef void _let_go(ArrowBufferAllocator* allocator, uint8_t* data, int64_t size) noexcept with gil:
     Py_DECREF(<object>allocator.private_data)
-
-
-cdef object _finished(schema, array, int64_t n_rows):
-    cdef ArrowArray* a = <ArrowArray*>PyCapsule_GetPointer(array, "arrow_array")
-    a.length = n_rows
-    check_code(ArrowArrayFinishBuildingDefault(a, NULL))
-    return schema, array

@@ -369,7 +369,7 @@ def table_stream(names, chunks):
         for each chunk its columns: objects with `__arrow_c_array__`, all of one length. The types of the first chunk count;
         without rows, pass one chunk of columns of length 0.
     """
-    return _stream([_struct(names, columns) for columns in chunks])
+    return _stream([_struct(names, [column.__arrow_c_array__() for column in columns]) for columns in chunks])
 
 
 cdef object _stream(list arrays):
@@ -383,13 +383,13 @@ cdef object _stream(list arrays):
     return capsule
 
 
-cdef tuple _struct(names, columns):
-    """`(schema, array)` capsules of a struct array over columns."""
+cdef tuple _struct(names, list arrays):
+    """`(schema, array)` capsules of a struct array; it takes over what the pairs of capsules of its columns hold."""
     schema, array = new_schema(), new_array()
     cdef ArrowSchema* s = <ArrowSchema*>PyCapsule_GetPointer(schema, "arrow_schema")
     cdef ArrowArray* a = <ArrowArray*>PyCapsule_GetPointer(array, "arrow_array")
     cdef ArrowSchema* field
-    cdef int64_t i, n = len(columns)
+    cdef int64_t i, n = len(arrays)
     ArrowSchemaInit(s)
     check_code(ArrowSchemaSetTypeStruct(s, n))
     a.n_buffers, a.buffers, a.release = 1, NO_VALIDITY, _release
@@ -397,7 +397,7 @@ cdef tuple _struct(names, columns):
     Py_INCREF(NO_OWNER)
     a.children = <ArrowArray**>zeroed(max(n, 1) * sizeof(ArrowArray*))
     for i in range(n):
-        child_schema, child = columns[i].__arrow_c_array__()
+        child_schema, child = arrays[i]
         field = <ArrowSchema*>PyCapsule_GetPointer(child_schema, "arrow_schema")
         s.children[i].release(s.children[i])
         check_code(ArrowSchemaDeepCopy(field, s.children[i]))    # the name of another producer cannot be replaced
