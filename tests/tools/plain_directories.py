@@ -7,115 +7,32 @@ from case to case is which layers there are, which principal requests what, and 
 from __future__ import annotations
 
 import random
-import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import generator_names as v
+from plain_names import (
+    ALL,
+    CALLERS,
+    COPIES,
+    ENTRIES,
+    ENVS,
+    FOREIGN,
+    FROM_OTHERS,
+    GIVEN,
+    GONE,
+    LENIENT_ENTRIES,
+    NARROW,
+    OTHER_QUEUES,
+    PLACES,
+    SECRET_PART,
+    STRANGERS,
+    TEAMS,
+)
 from request_generators import session
 
 Json = Any
-GONE = f"arn:aws:iam::{v.A}:role/Gone"  # not stored
-COPIES = [v.session_arn(v.DEP, name) for name in ("run1", "run2", "t1", "t2", "ana", "bo")]
-FOREIGN = re.compile(f"{v.B}|{v.X}|:::bkt2")
-STRANGERS = [f"arn:aws:iam::{v.A}:user/u{n}" for n in range(6)]
-CALLERS: tuple[tuple[int, tuple[str, ...]], ...] = (  # weight, and who
-    (6, (v.ANA, v.BO)), (2, (v.BEN, v.XIA)), (5, tuple(COPIES)), (2, (v.session_arn(v.PLAIN_ROLE, "run1"),
-    v.session_arn(v.WORK, "run1"))),
-    (2, (v.DEP, v.PLAIN_ROLE, v.WORK)), (2, v.SERVICES), (1, ("*",)), (0.5, tuple(STRANGERS)), (1, (v.root_of(v.A),
-    v.root_of(v.B))),
-    (1, (v.session_arn(GONE, "run1"), v.session_arn(v.LINKED, "s"))), (0.5, v.PROVIDERS), (0.5, (v.federated(v.A, "kio"),)),
-)  # fmt: skip
-OTHER_QUEUES = [f"arn:aws:sqs:eu-west-1:{account}:{name}" for account in (v.A, v.B, v.X) for name in ("q", "prod")]
-SECOND_KEY = f"arn:aws:kms:us-east-1:{v.A}:key/k9"  # not stored
-SECRET_PART = v.SECRET[:-7]
-PLACES: tuple[tuple[int, tuple[str, ...], tuple[str, ...]], ...] = (  # weight, actions, resources
-    (6, ("sqs:SendMessage", "sqs:ReceiveMessage"), (v.QUEUE, *OTHER_QUEUES)),
-    (6, ("s3:GetObject", "s3:PutObject"), (f"{v.BUCKET}/ana/f", f"{v.BUCKET}/red/x", "arn:aws:s3:::bkt2/k",
-    "arn:aws:s3:::none/k")),
-    (2, ("s3:ListBucket",), (v.BUCKET, "arn:aws:s3:::bkt2", "arn:aws:s3:::a")),
-    (3, ("kms:Decrypt", "kms:CreateGrant"), (v.KEY, v.KEY_B, SECOND_KEY)),
-    (3, ("sts:AssumeRole", "sts:TagSession"), (v.DEP, v.PLAIN_ROLE, v.WORK, v.LINKED, GONE)),
-    (1, ("sts:AssumeRoleWithSAML", "sts:AssumeRoleWithWebIdentity"), (v.DEP, v.PLAIN_ROLE)),
-    (3, ("iam:PassRole", "iam:GetRole", "iam:DeleteRole"), (v.DEP, v.PLAIN_ROLE, v.WORK, v.LINKED, GONE)),
-    (2, ("iam:GetGroup", "iam:ListUsers", "sqs:ListQueues", "s3:ListAllMyBuckets"), ("*", f"arn:aws:iam::{v.A}:group/g")),
-    (2, ("logs:PutLogEvents", "logs:CreateLogStream"), (v.GROUP, f"{v.GROUP}:log-stream:s", f"{v.GROUP}b")),
-    (2, ("secretsmanager:GetSecretValue",), (v.SECRET, SECRET_PART, f"{SECRET_PART}-ghijkl", f"{v.SECRET[:-2]}é")),
-    (1, ("s3:GetObject",), (f"{v.ACCESS_POINT}/object/x", f"{v.ACCESS_POINT}2/object/x", v.ACCESS_POINT)),
-    (1, ("lambda:InvokeFunction",), (v.FUNCTION, f"{v.FUNCTION}:7", f"{v.FUNCTION}:live")),
-    (1, ("dynamodb:GetItem", "sns:Publish"), (v.TABLE, f"{v.TABLE}/index/i", v.TOPIC, f"{v.TOPIC}:sub")),
-)  # fmt: skip
-# entries of conditions, each an operator with a key and its values
-ENTRIES: tuple[tuple[str, str, Json], ...] = (
-    ("StringEquals", "aws:PrincipalOrgID", "o-1"), ("StringNotEqualsIfExists", "aws:PrincipalOrgID", "o-1"),
-    ("Bool", "aws:PrincipalIsAWSService", "true"), ("BoolIfExists", "aws:PrincipalIsAWSService", "false"),
-    ("StringEquals", "aws:PrincipalTag/team", "red"), ("StringNotEquals", "aws:PrincipalTag/team", ["red", "us"]),
-    ("Null", "aws:PrincipalTag/team", "true"), ("ArnNotLike", "aws:PrincipalArn", "arn:aws:iam::*:user/*/ana"),
-    ("ArnLike", "aws:PrincipalArn", ["arn:aws:iam::*:role/*/Dep", "arn:aws:iam::*:user/u1*"]),
-    ("StringEquals", "aws:PrincipalAccount", v.A), ("StringEquals", "aws:PrincipalType", ["User", "Account"]),
-    ("StringLike", "aws:userid", "*:t*"), ("StringNotLikeIfExists", "aws:userid", "*:${aws:username}"),
-    ("StringLike", "aws:username", "an*"), ("ForAnyValue:StringLike", "aws:PrincipalOrgPaths", "o-1/r-1/ou-a/*"),
-    ("StringEquals", "aws:ResourceAccount", v.A), ("StringNotEquals", "aws:ResourceAccount", [v.A, v.B]),
-    ("StringEquals", "aws:ResourceAccount", "${aws:PrincipalAccount}"), ("StringEquals", "aws:ResourceOrgID", "o-1"),
-    ("StringNotEqualsIfExists", "aws:ResourceOrgID", "${aws:PrincipalOrgID}"), ("Null", "aws:ResourceOrgID", "true"),
-    ("ForAllValues:StringLike", "aws:ResourceOrgPaths", "o-1/r-1/ou-b/*"),
-    ("StringEquals", "aws:ResourceTag/env", "red"), ("StringNotEqualsIfExists", "aws:ResourceTag/env", "a"),
-    ("Null", "aws:ResourceTag/env", "true"), ("Null", "aws:ResourceTag/team", "false"),
-    ("StringEquals", "aws:ResourceTag/env", "${aws:PrincipalTag/team}"), ("StringNotEquals", "aws:ResourceTag/team", "red"),
-    ("StringEquals", "aws:RequestedRegion", "us-east-1"), ("StringNotEquals", "aws:RequestedRegion", "eu-west-1"),
-    ("IpAddress", "aws:SourceIp", ["10.0.0.0/8", "2001:db8::/32"]), ("NotIpAddressIfExists", "aws:SourceIp", "10.0.0.0/8"),
-    ("Bool", "aws:SecureTransport", "false"), ("BoolIfExists", "aws:SecureTransport", "true"),
-    ("StringEquals", "aws:SourceVpce", "vpce-1"), ("StringNotEqualsIfExists", "aws:SourceVpce", ["vpce-1", "vpce-2"]),
-    ("StringEquals", "aws:VpceAccount", v.A), ("StringNotEqualsIfExists", "aws:VpceOrgID", "o-1"),
-    ("Null", "aws:SourceAccount", "false"), ("StringNotEqualsIfExists", "aws:SourceAccount", v.A),
-    ("StringEquals", "aws:SourceOrgID", "o-1"), ("Bool", "aws:ViaAWSService", "true"),
-    ("BoolIfExists", "aws:ViaAWSService", "false"),
-    ("StringEquals", "aws:CalledViaFirst", "a"), ("ForAnyValue:StringEquals", "aws:CalledVia", ["a", "c"]),
-    ("Bool", "aws:MultiFactorAuthPresent", "true"), ("BoolIfExists", "aws:MultiFactorAuthPresent", "false"),
-    ("NumericLessThan", "aws:MultiFactorAuthAge", "3600"), ("NumericGreaterThanIfExists", "aws:MultiFactorAuthAge", "5000"),
-    ("DateLessThan", "aws:TokenIssueTime", "2029-12-31T12:00:00Z"),
-    ("StringEquals", "app:str", "red"), ("StringLike", "app:str", ["${aws:PrincipalTag/team}*", "b*"]),
-    ("StringNotEquals", "app:str", ["${aws:PrincipalTag/team, 'none'}", "ana"]), ("NumericLessThan", "app:str", "5"),
-    ("StringEquals", "app:str", "${aws:username}"), ("StringEqualsIfExists", "app:str", "${app:word}"),
-    ("StringEquals", "app:word", "${aws:userid}"), ("StringEqualsIgnoreCase", "app:word", "RED"), ("Null", "app:word", "true"),
-    ("NumericEquals", "app:num", "10"), ("NumericGreaterThan", "app:num", "4"), ("Bool", "app:bool", "true"),
-    ("ForAnyValue:StringEquals", "app:list", ["a", "red"]), ("ForAllValues:StringLike", "app:list", "r*"),
-    ("StringEquals", "aws:RequestTag/team", ["red", "us"]), ("StringNotEquals", "aws:RequestTag/team",
-    "${aws:PrincipalTag/team}"),
-    ("ForAnyValue:StringEquals", "aws:TagKeys", ["team", "x"]), ("ForAllValues:StringLike", "aws:TagKeys", "t*"),
-    ("DateLessThan", "aws:CurrentTime", "2030-01-01T00:00:01Z"), ("NumericLessThan", "aws:EpochTime", "1893456000"),
-    ("StringEquals", "nobody:says", "x"), ("StringNotEquals", "nobody:says", "${aws:username}"),
-    ("StringEquals", "aws:PrincipalServiceName", "s3.amazonaws.com"),
-    ("ForAnyValue:StringEquals", "aws:PrincipalServiceNamesList", "delivery.logs.amazonaws.com"),
-)  # fmt: skip
-LENIENT_ENTRIES = (("StringEqual", "app:str", "red"), ("ArnEqual", "app:word", "x"), ("StringEquals", "app:list", "a"))
-# the columns of a case, and what they hold
-GIVEN: dict[str, tuple[Json, ...]] = {
-    "aws:SourceIp": ("10.0.0.1", "192.0.2.7", "2001:db8::1", None), "aws:SecureTransport": ("true", "false", None),
-    "aws:SourceVpce": ("vpce-1", "vpce-1", "vpce-2", "vpce-3", None), "aws:RequestedRegion": ("eu-west-1", "us-east-1", None),
-    "aws:CalledVia": (["a"], ["a", "b"], ["b", "c"], None), "aws:SourceAccount": (v.A, v.B, v.X, None),
-    "app:str": ("red", "ana", "bo", "b", "5", "many", "", "red" * 30, None),
-    "app:word": ("red", "ana", "x:t1", "x" * 56, "x" * 57, None),
-    "app:num": ("10", "10.0", "3", "many", None), "app:bool": ("true", "false", "yes", None),
-    "app:list": (["a"], ["b"], ["red", "r"], [], ["a", "red", "b"], None), "aws:RequestTag/team": ("red", "us", "ana", None),
-    "aws:UserAgent": ("ana", "x" * 60, None), "aws:EpochTime": ("1893456000", "1893455999", None),
-    "aws:ResourceTag/env": ("red", "a", None), "aws:ResourceTag/team": ("red", "us", None),
-}  # fmt: skip
-FROM_OTHERS = ("aws:username", "aws:PrincipalAccount", "aws:ResourceAccount", "aws:PrincipalOrgID", "aws:ResourceOrgID",
-               "aws:PrincipalTag/team", "aws:PrincipalType", "aws:PrincipalArn", "aws:ResourceOrgPaths", "aws:PrincipalOrgPaths",
-               "aws:userid", "aws:PrincipalIsAWSService", "aws:ViaAWSService", "aws:MultiFactorAuthPresent", "aws:VpceAccount",
-               "aws:VpceOrgID")  # fmt: skip
-ALL: Json = {"Effect": "Allow", "Action": "*", "Resource": "*"}
-TEAMS = ({"team": "red"}, {"team": "us"}, {}, {"team": "ana", "other": "x"})
-ENVS = ({"env": "red"}, {"env": "a"}, {}, {"env": "red", "team": "us"}, {"team": "red"})
-NARROW: tuple[Json, ...] = (
-    "*",
-    "*",
-    "*",
-    ["arn:aws:s3:::*", "arn:aws:sqs:*:*:*"],
-    ["arn:aws:sqs:us-east-1:*:q*", "arn:aws:s3:::bkt*"],
-)
 
 
 def document(*statements: Json) -> Json:
@@ -135,6 +52,9 @@ class Plain:
     derived: list[str] = field(default_factory=list)  # columns of keys that follow from the others (K1)
     contradicting: float = 0.0  # the share of rows that contradict, or cannot be read
     organized: bool = False
+    federated: tuple[str, ...] = ()  # providers that trust policies name
+    later: list[str] = field(default_factory=list)  # derived columns of the second batch
+    crowd: bool = False  # many principals differ in name and in nothing else
     openness: float = 0.0  # the share of policies that allow everything: the more there are, the more the others decide
 
     def __post_init__(self) -> None:
@@ -161,6 +81,10 @@ class Plain:
         self.contradicting = rng.choice((0, 0, 0.03))
         self.openness = rng.choice((0.2, 0.6, 0.9))
         self.organized = self.chance(0.75)
+
+    def narrow(self, *keys: str) -> None:
+        """Conditions are about some keys alone, as far as there are any."""
+        self.entries = self.rng.sample([one for one in ENTRIES if any(key in str(one) for key in keys)], 4)
 
     def chance(self, probability: float) -> bool:
         return self.rng.random() < probability
@@ -253,7 +177,7 @@ class Plain:
         """One of the forms of 3.2: mostly of one or few principals, which batches compare at once."""
         rng = self.rng
         asking = [one if isinstance(one, str) else one["session"]["arn"] for one in self.callers]
-        known = [one for one in asking if one.startswith("arn:") and "-provider/" not in one]
+        known = [one for one in asking if one.count(":") > 4 and "-provider/" not in one]
         roles = [role for role in v.ROLES if any(f"assumed-role/{role.rsplit('/', 1)[1]}/" in one for one in asking)]
         named = [*known, *roles, *roles, v.BO, v.BEN, v.DEP, v.WORK, f"arn:aws:iam::{v.A}:user/u1"]
         services = [one for one in asking if one.endswith(".amazonaws.com") and one != v.POOLS] or [*v.SERVICES]
@@ -295,6 +219,8 @@ class Plain:
             who = self.rng.choice(({"AWS": v.A}, {"AWS": [v.B, v.X]}, {"AWS": v.ANA}, {"AWS": v.BO},
             {"Service": "s3.amazonaws.com"}, {"AWS": v.DEP},
                                    {"Federated": v.SAML}, {"Federated": v.OIDC}))  # fmt: skip
+            if self.federated and self.chance(0.6):
+                who = {"Federated": self.rng.choice(self.federated)}
             action = "sts:*" if "Federated" in who else self.rng.choice(("sts:*", "sts:AssumeRole", "sts:TagSession"))
             one = {"Effect": "Allow" if self.chance(0.8) else "Deny", "Principal": who, "Action": action}
             if self.chance(0.3):
@@ -357,7 +283,9 @@ class Plain:
     def row(self) -> dict[str, Json]:
         rng = self.rng
         principal, (action, resource) = rng.choice(self.callers), rng.choice(self.places)
-        if isinstance(principal, str) and ":assumed-role/" in principal and self.chance(0.1):
+        if self.crowd and isinstance(principal, str) and (":assumed-role/" in principal or principal in STRANGERS):
+            principal = f"{principal.rpartition('/')[0]}/{rng.choice(('s', 's1', 't', 'u1', 'ana'))}{rng.randrange(9)}"
+        elif isinstance(principal, str) and ":assumed-role/" in principal and self.chance(0.1):
             principal = f"{principal}{rng.randrange(9)}"
         if not isinstance(principal, str) and self.chance(0.1):
             principal = self.session_of(principal["session"]["arn"]) if ":assumed-role/" in str(principal) else principal
@@ -419,12 +347,67 @@ def known_keys(principal: Json, resource: str, organized: bool) -> Mapping[str, 
     return found
 
 
-def plain_directory(rng: random.Random, rows: int) -> dict[str, Json]:
+def about_names(made: Plain) -> None:
+    """Many names of few principals, by which some conditions differ."""
+    made.crowd = True
+    made.callers = [*made.rng.sample(COPIES, 2), made.rng.choice(STRANGERS), made.rng.choice((v.ANA, v.DEP))]
+    made.narrow("userid", "username", "PrincipalArn", "PrincipalTag", "MultiFactor")
+
+
+def about_providers(made: Plain) -> None:
+    """N3: names that are a provider for some actions alone."""
+    made.callers = [*made.callers[:2], *made.rng.sample((*v.PROVIDERS, v.POOLS, v.POOLS, "arn:x", "arn:a"), 3)]
+    made.places += [(made.rng.choice(PLACES[5][1]), made.rng.choice(PLACES[5][2])) for _ in range(4)]
+    made.federated = ("accounts.google.com", *([v.POOLS] * made.lenient))
+
+
+def about_tags(made: Plain) -> None:
+    """Tags of resources, from columns and from records."""
+    made.narrow("ResourceTag")
+    for key in ("aws:ResourceTag/env", "aws:ResourceTag/team"):
+        if made.chance(0.7):
+            made.columns[key] = made.rng.choice((("red", None), ("red", "a", None), ("us", None), (None, "red", None, None)))
+
+
+def about_contradictions(made: Plain) -> None:
+    """K1: what the second batch gives contradicts the principal now and then."""
+    made.derived = []
+    made.later = made.rng.sample(FROM_OTHERS[:7], 3)
+
+
+def about_services(made: Plain) -> None:
+    """Principals without an account."""
+    made.callers = [*made.callers[:1], *made.rng.sample((*v.SERVICES, "*", "*"), 3)]
+    kinds = made.rng.sample([kind for kind in PLACES if kind[0] != 1], 3)
+    made.places = [(made.rng.choice(actions), made.rng.choice(resources)) for _, actions, resources in kinds for _ in range(2)]
+    made.openness = 0.9
+
+
+def about_sessions(made: Plain) -> None:
+    """Sessions that nearly are the same: one value of another type, another tag, or another policy."""
+    arn = made.rng.choice(COPIES)
+    made.callers = [made.session_of(arn) for _ in range(5)]
+    for one in made.callers:
+        key = made.rng.choice(("app:str", "app:num", "app:bool"))
+        one["session"]["context"] = {key: made.rng.choice((1, True, "1", "true", 0.0, -0.0, 0, 1.0, "red"))}
+    made.narrow("app:")
+    for key in ("app:str", "app:num", "app:bool"):
+        made.columns.pop(key, None)
+
+
+TOPICS = (about_names, about_providers, about_tags, about_contradictions, about_services, about_sessions)
+
+
+def plain_directory(rng: random.Random, rows: int, topic: Callable[[Plain], None] | None = None) -> dict[str, Json]:
     """A directory of plain statements, with requests over it."""
     made = Plain(rng, lenient=rng.random() < 0.4)
+    if topic is not None:
+        topic(made)
     described = made.described()
     requests = [made.row() for _ in range(rows // 2)]
     made.derived = rng.choice((made.derived, rng.sample(FROM_OTHERS, 2)))  # columns that the first batch does not have (K1)
+    if made.later:
+        made.derived, made.contradicting = made.later, 0.15
     requests += [made.row() for _ in range(rows - len(requests))]
     return {
         "mode": "lenient" if made.lenient else "strict",

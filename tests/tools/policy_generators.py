@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import random
 import re
+from functools import partial
 from typing import Any
 
 import generator_names as v
@@ -283,10 +284,12 @@ def directory(seed: int, rows: int = 60) -> dict[str, Json]:
     """A directory and a batch: `{"directory", "requests", "now", "mode", ...}`. Equal seeds give equal ones."""
     from directory_generators import make_directory
     from list_directories import list_directory
-    from plain_directories import plain_directory
+    from plain_directories import TOPICS, plain_directory
 
-    rng = random.Random(seed)
+    rng, apart = random.Random(seed), random.Random(f"topic of {seed}")
     write = rng.choices((make_directory, plain_directory, list_directory), (4, 7, 5))[0]
+    if apart.random() < 0.2:
+        write = partial(plain_directory, topic=apart.choice(TOPICS))
     case = write(rng, rows) | {"index_from": rng.choice(INDEX_FROM)}
     if rng.random() < 0.25:
         records = [*case["directory"]["principals"], *case["directory"].get("resources", ())]
