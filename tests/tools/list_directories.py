@@ -10,6 +10,7 @@ import json
 import random
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import generator_names as v
@@ -108,13 +109,19 @@ def asked_for(rng: random.Random, pattern: str) -> str:
     return changed(rng, made) if rng.random() < 0.4 else made
 
 
-def pattern_lists(rng: random.Random, rows: int) -> tuple[list[Json], list[dict[str, Json]]]:
+Form = Callable[[random.Random, int], list[str]]
+SIZES = ((12, 40), (40, 90), (1, 2, 3, 4, 8, 15), (16, 17, 18), (33, 70), (3,) * 20, (1, 2) * 15, (8,) * 8)
+FORMS: tuple[Form, ...] = (of_words, of_words, of_pieces, of_pieces, of_endings)
+
+
+def pattern_lists(
+    rng: random.Random, rows: int, sizes: Sequence[tuple[int, ...]] = SIZES, forms: Sequence[Form] = FORMS
+) -> tuple[list[Json], list[dict[str, Json]]]:
     """Statements about few or many actions, and requests for them."""
     statements, asked, left = [], list[tuple[str, str]](), 160
-    sizes = rng.choice(((12, 40), (40, 90), (1, 2, 3, 4, 8, 15), (16, 17, 18), (33, 70), (3,) * 20, (1, 2) * 15, (8,) * 8))
-    write = rng.choice((of_words, of_words, of_pieces, of_pieces, of_endings))
+    of, write = rng.choice(sizes), rng.choice(forms)
     denied, conditional = rng.choice((0.0, 0.2, 0.5)), rng.choice((0.0, 0.2, 0.6))
-    for i, n in enumerate(rng.sample(sizes, len(sizes))):
+    for i, n in enumerate(rng.sample(of, len(of))):
         patterns, left = write(rng, min(n, left)), left - n
         action, at = f"s3:Act{i}", 0
         while at < len(patterns):
@@ -238,32 +245,42 @@ def value_lists(rng: random.Random, rows: int) -> tuple[list[Json], list[dict[st
 
 # -- where the lists are -------------------------------------------------------------------------------------------------------
 
-WRITERS = (*[pattern_lists] * 5, *[keyed_lists] * 4, *[value_lists] * 2)
+Writer = Callable[[random.Random, int], tuple[list[Json], list[dict[str, Json]]]]
+WRITERS: tuple[Writer, ...] = (*[pattern_lists] * 5, *[keyed_lists] * 4, *[value_lists] * 2)
 LAYERS = ("identity", "identity", "identity", "boundary", "session", "scp", "rcp", "resource", "vpce")
 PARTS = (v.A, v.B, v.X)  # accounts
 
 
-def list_directory(rng: random.Random, rows: int) -> dict[str, Json]:
+def list_directory(
+    rng: random.Random,
+    rows: int,
+    writers: Sequence[Writer] = WRITERS,
+    layers: Sequence[str] = LAYERS,
+    index_from: Sequence[int] = (),
+) -> dict[str, Json]:
     """A directory of few accounts, each with a long list in a layer that is drawn, with requests over it."""
     described: dict[str, Json] = {"accounts": [], "principals": [], "resources": [], "scps": {}, "rcps": {}, "endpoints": []}
     described["organization"] = {"id": "o-1", "management_account": v.M, "accounts": dict.fromkeys(PARTS, "ou-a")}
     requests = []
     accounts = PARTS[: rng.choice((1, 3, 3, 3))]
     for account in accounts:
-        text = json.dumps(one_list(rng, rows // len(accounts)))
+        text = json.dumps(one_list(rng, rows // len(accounts), writers, layers))
         part, asked = json.loads(text.replace(v.A, account).replace(v.BUCKET, f"{v.BUCKET}-{account[0]}"))
         requests += asked
         for name, records in part.items():
             described[name] = described[name] | records if isinstance(records, dict) else described[name] + records
     rng.shuffle(requests)
-    return {"mode": "lenient", "unknown_owner": "principal", "directory": described, "requests": requests}
+    made = {"mode": "lenient", "unknown_owner": "principal", "directory": described, "requests": requests}
+    return made | ({"index_from": rng.choice(index_from)} if index_from else {})
 
 
-def one_list(rng: random.Random, rows: int) -> tuple[dict[str, Json], list[dict[str, Json]]]:
+def one_list(
+    rng: random.Random, rows: int, writers: Sequence[Writer], layers: Sequence[str]
+) -> tuple[dict[str, Json], list[dict[str, Json]]]:
     """The records of one account, and requests of its principals."""
-    write = rng.choice(WRITERS)
+    write = rng.choice(writers)
     statements, requests = write(rng, rows)
-    layer = rng.choice(LAYERS if write is not value_lists else [one for one in LAYERS if one != "session"])  # read strictly
+    layer = rng.choice(layers if write is not value_lists else [one for one in layers if one != "session"])  # read strictly
     everyone = {} if layer in ("identity", "boundary", "session", "scp") else {"Principal": "*"}
     if layer == "rcp":
         statements = [one | {"Effect": "Deny"} for one in statements[: rng.choice((4, len(statements)))]]
@@ -301,3 +318,18 @@ def callers_of(rng: random.Random, layer: str, policies: Sequence[Json]) -> list
         given = [{"Version": "2012-10-17", "Statement": [s for one in json.loads(strict) for s in one["Statement"]]}]
         return [session(RUN, "ROLE", v.DEP, issued_at="2029-12-31T00:00:00Z", policies=given)]
     return [v.ANA, v.ANA, *rng.sample([v.DEP, RUN, v.session_arn(v.DEP, "run2"), session(RUN, "ROLE", v.DEP)], 2)]
+
+
+# directories about one of these alone: groups of patterns without an index, indexes of patterns and of values, many actions
+OWN = ("identity", "identity", "identity", "boundary", "scp")
+GROUPS = (
+    partial(pattern_lists, sizes=((3, 4, 8, 15), (16, 17, 18, 20), (8,) * 8, (33, 70)), forms=(of_pieces, of_pieces, of_endings)),
+)
+INDEXES = (partial(pattern_lists, sizes=((40, 90), (12, 40), (150,)), forms=(of_words, of_words, of_pieces)),)
+ACTIONS = (partial(pattern_lists, sizes=((1,) * 60,), forms=(of_words,)),)
+LIST_TOPICS = (
+    *[partial(list_directory, writers=GROUPS, layers=OWN, index_from=(8, 10**9, 10**9))] * 3,
+    *[partial(list_directory, writers=INDEXES, layers=(*OWN, "resource"), index_from=(8,))] * 2,
+    *[partial(list_directory, writers=(keyed_lists,), layers=OWN)] * 2,
+    partial(list_directory, writers=ACTIONS, layers=("identity",)),
+)

@@ -283,14 +283,15 @@ def ad_hoc(seed: int) -> dict[str, Json]:
 def directory(seed: int, rows: int = 60) -> dict[str, Json]:
     """A directory and a batch: `{"directory", "requests", "now", "mode", ...}`. Equal seeds give equal ones."""
     from directory_generators import make_directory
-    from list_directories import list_directory
+    from list_directories import LIST_TOPICS, list_directory
     from plain_directories import TOPICS, plain_directory
 
     rng, apart = random.Random(seed), random.Random(f"topic of {seed}")
     write = rng.choices((make_directory, plain_directory, list_directory), (4, 7, 5))[0]
-    if apart.random() < 0.2:
-        write = partial(plain_directory, topic=apart.choice(TOPICS))
-    case = write(rng, rows) | {"index_from": rng.choice(INDEX_FROM)}
+    if apart.random() < 0.4:
+        write = apart.choice((*(partial(plain_directory, topic=topic) for topic in TOPICS), *LIST_TOPICS))
+    made = write(rng, rows)
+    case = {"index_from": rng.choice(INDEX_FROM)} | made
     if rng.random() < 0.25:
         records = [*case["directory"]["principals"], *case["directory"].get("resources", ())]
         case["late"] = [one["arn"] for one in records if rng.random() < 0.4]  # what an update adds
