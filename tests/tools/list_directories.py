@@ -94,6 +94,17 @@ def of_pieces(rng: random.Random, n: int) -> list[str]:
     return made
 
 
+def of_variables(rng: random.Random, n: int) -> list[str]:
+    """Patterns of one or two variables each, between texts that begin alike."""
+    start, made = piece(rng, rng.choice((0, 2, 7, 9))), []
+    for _ in range(n):
+        first, last = (rng.choice(VARIABLES) for _ in range(2))
+        tail = f"{start}{piece(rng, rng.choice((0, 1, 3)))}{first}{piece(rng, rng.choice((0, 1, 2)))}"
+        tail += rng.choice(("", "", last)) + rng.choice(("", "*", "/*", piece(rng, 2)))
+        made.append(rng.choice(("arn:aws:s3:::", "arn:aws:s3:::", *OPEN_HEADS)) + tail)
+    return made
+
+
 def of_endings(rng: random.Random, n: int) -> list[str]:
     """Patterns that differ early and end alike."""
     ending = rng.choice(("-", "-report", "-reports-", "-team-reports-archive"))
@@ -106,6 +117,10 @@ def asked_for(rng: random.Random, pattern: str) -> str:
         pattern = pattern.replace(variable, text)
     text = pattern.replace("arn:*", "arn:aws").replace("s3*:", "s3:").replace("s*:", "s3:").replace("eu-*", "eu-west-1")
     made = resource(rng, text, CROSSING) if rng.random() < 0.3 else resource(rng, text)
+    if rng.random() < 0.15:  # of another Region or account
+        fields = made.split(":", 5)
+        fields[3], fields[4] = rng.choice(((fields[3], v.M), ("us-west-2", fields[4]), ("", ""), ("eu-west-1", v.A)))
+        return ":".join(fields)
     return changed(rng, made) if rng.random() < 0.4 else made
 
 
@@ -323,7 +338,11 @@ def callers_of(rng: random.Random, layer: str, policies: Sequence[Json]) -> list
 # directories about one of these alone: groups of patterns without an index, indexes of patterns and of values, many actions
 OWN = ("identity", "identity", "identity", "boundary", "scp")
 GROUPS = (
-    partial(pattern_lists, sizes=((3, 4, 8, 15), (16, 17, 18, 20), (8,) * 8, (33, 70)), forms=(of_pieces, of_pieces, of_endings)),
+    partial(
+        pattern_lists,
+        sizes=((3, 4, 8, 15), (16, 17, 18, 20), (8,) * 8, (33, 70)),
+        forms=(of_pieces, of_pieces, of_variables, of_endings),
+    ),
 )
 INDEXES = (partial(pattern_lists, sizes=((40, 90), (12, 40), (150,)), forms=(of_words, of_words, of_pieces)),)
 ACTIONS = (partial(pattern_lists, sizes=((1,) * 60,), forms=(of_words,)),)

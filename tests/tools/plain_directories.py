@@ -7,7 +7,7 @@ from case to case is which layers there are, which principal requests what, and 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +29,7 @@ from plain_names import (
     SECRET_PART,
     STRANGERS,
     TEAMS,
+    WITH_VARIABLES,
 )
 from request_generators import session
 
@@ -52,8 +53,11 @@ class Plain:
     derived: list[str] = field(default_factory=list)  # columns of keys that follow from the others (K1)
     contradicting: float = 0.0  # the share of rows that contradict, or cannot be read
     organized: bool = False
+    owned: float = 0.0  # the share of rows that give the account of the resource
     federated: tuple[str, ...] = ()  # providers that trust policies name
     later: list[str] = field(default_factory=list)  # derived columns of the second batch
+    narrowness: tuple[float, ...] = (0.0, 0.0, 0.4, 1.0)  # shares of levels that do not allow everything
+    granting: bool = False  # policies of resources have many statements
     crowd: bool = False  # many principals differ in name and in nothing else
     openness: float = 0.0  # the share of policies that allow everything: the more there are, the more the others decide
 
@@ -81,10 +85,22 @@ class Plain:
         self.contradicting = rng.choice((0, 0, 0.03))
         self.openness = rng.choice((0.2, 0.6, 0.9))
         self.organized = self.chance(0.75)
+        self.owned = rng.choice((0.0, 0.0, 0.3))
 
     def narrow(self, *keys: str) -> None:
         """Conditions are about some keys alone, as far as there are any."""
-        self.entries = self.rng.sample([one for one in ENTRIES if any(key in str(one) for key in keys)], 4)
+        self.entries = [one for one in ENTRIES if any(key in str(one) for key in keys)]
+        self.entries = self.rng.sample(self.entries, min(4, len(self.entries)))
+
+    def home(self, resources: Sequence[str]) -> None:
+        """An organization of two accounts, principals of which request these resources and mostly may."""
+        self.openness, self.organized, self.contradicting = 0.9, True, 0.0
+        self.callers = [self.rng.choice((v.ANA, v.BO, v.ANA, v.BEN, *COPIES)) for _ in range(4)]
+        self.places = [(self.action_on(resource), resource) for resource in resources]
+
+    def action_on(self, resource: str) -> str:
+        """An action that is made for a resource."""
+        return str(self.rng.choice(next(actions for _, actions, resources in PLACES if resource in resources)))
 
     def chance(self, probability: float) -> bool:
         return self.rng.random() < probability
@@ -94,7 +110,7 @@ class Plain:
         name = rng.choice(rng.choices(CALLERS, [weight for weight, _ in CALLERS])[0][1])
         if ":assumed-role/" in name and rng.random() < 0.4:
             return self.session_of(name)
-        if name == v.ANA and rng.random() < 0.25:
+        if name == v.ANA and rng.random() < 0.4:
             moments = {"issued_at": "2029-12-31T23:00:00Z"} | ({"mfa_at": "2029-12-31T23:00:00Z"} if rng.random() < 0.7 else {})
             return session(v.ANA, "USER", v.ANA, **moments)
         return name
@@ -109,7 +125,7 @@ class Plain:
             more["tags"] = dict(rng.choice(TEAMS))
         if rng.random() < 0.3:
             more["context"] = {key: rng.choice(v.CARRIED[key]) for key in rng.sample(list(v.CARRIED), rng.choice((1, 1, 2)))}
-        if rng.random() < 0.25:
+        if rng.random() < 0.4:
             more["policies"] = [self.own_policy()]
         return made
 
@@ -127,6 +143,8 @@ class Plain:
         action, resource = rng.choice(self.places)
         made: dict[str, Json] = {"Effect": effect, "Action": rng.choice(("*", "*", f"{action.split(':')[0]}:*", action)), **more}
         about = rng.choice(("all", "all", "all", "one", "like", "others"))
+        if rng.random() < 0.1 and (patterns := WITH_VARIABLES.get(action.split(":")[0])):
+            return made | {"Resource": rng.choice(patterns)}
         near = (
             resource
             if resource == "*"
@@ -160,7 +178,7 @@ class Plain:
     def levels(self) -> list[Json]:
         """SCPs of up to three levels, some of which do not allow everything."""
         rng, made = self.rng, []
-        narrow = rng.choice((0.0, 0.0, 0.4, 1.0))
+        narrow = rng.choice(self.narrowness)
         for _ in range(rng.choice((1, 2, 3, 3))):
             allow = ALL
             if rng.random() < narrow:
@@ -191,11 +209,20 @@ class Plain:
 
     def resource_policy(self) -> Json | None:
         form = "open" if self.chance(self.openness / 2) else self.rng.choice((None, "denies", "grants", "grants", "many"))
+        if self.granting and self.chance(0.8):
+            form = "many"
         if form is None:
             return None
         made = self.denies(Principal="*") if form == "denies" or self.chance(0.3) else []
         if form == "open":
-            made.append({"Effect": "Allow", "Principal": self.rng.choice(("*", {"AWS": v.A})), "Action": "*", "Resource": "*"})
+            made.append(
+                {
+                    "Effect": "Allow",
+                    "Principal": self.rng.choice(("*", {"AWS": v.A}, {"AWS": "*"})),
+                    "Action": "*",
+                    "Resource": "*",
+                }
+            )
         elif form != "denies":
             n = self.rng.choice((1, 2, 3)) if form == "grants" else self.rng.choice((6, 12, 24, 40))
             conditional = self.rng.choice((0.2, 0.8))
@@ -304,11 +331,11 @@ class Plain:
                 {"app:str": ["red", "b"]},
                 {"aws:SecureTransport": ["true"]}, {"aws:PrincipalServiceNamesList": ["s3.amazonaws.com",
                 "delivery.logs.amazonaws.com"]},
-                {"aws:ResourceOrgID": "o-2"}, {"aws:PrincipalTag/team": "zed"},
+                {"aws:ResourceOrgID": "o-2"}, {"aws:ResourceOrgID": "o-1"}, {"aws:PrincipalTag/team": "zed"},
             ))  # fmt: skip
         made = {"principal": principal, "action": action, "resource": resource, "context": context}
-        if self.contradicting and self.chance(0.1):
-            made["resource_account"] = rng.choice((v.A, v.B))
+        if self.chance(self.owned):
+            made["resource_account"] = rng.choice((v.A, v.A, v.A, v.B))
         return made
 
 
@@ -345,57 +372,6 @@ def known_keys(principal: Json, resource: str, organized: bool) -> Mapping[str, 
             found["aws:ResourceOrgID"] = "o-1"
             found["aws:ResourceOrgPaths"] = [f"o-1/r-1/ou-{'a' if owner == v.A else 'b'}/"]
     return found
-
-
-def about_names(made: Plain) -> None:
-    """Many names of few principals, by which some conditions differ."""
-    made.crowd = True
-    made.callers = [*made.rng.sample(COPIES, 2), made.rng.choice(STRANGERS), made.rng.choice((v.ANA, v.DEP))]
-    made.narrow("userid", "username", "PrincipalArn", "PrincipalTag", "MultiFactor")
-
-
-def about_providers(made: Plain) -> None:
-    """N3: names that are a provider for some actions alone."""
-    made.callers = [*made.callers[:2], *made.rng.sample((*v.PROVIDERS, v.POOLS, v.POOLS, "arn:x", "arn:a"), 3)]
-    made.places += [(made.rng.choice(PLACES[5][1]), made.rng.choice(PLACES[5][2])) for _ in range(4)]
-    made.federated = ("accounts.google.com", *([v.POOLS] * made.lenient))
-
-
-def about_tags(made: Plain) -> None:
-    """Tags of resources, from columns and from records."""
-    made.narrow("ResourceTag")
-    for key in ("aws:ResourceTag/env", "aws:ResourceTag/team"):
-        if made.chance(0.7):
-            made.columns[key] = made.rng.choice((("red", None), ("red", "a", None), ("us", None), (None, "red", None, None)))
-
-
-def about_contradictions(made: Plain) -> None:
-    """K1: what the second batch gives contradicts the principal now and then."""
-    made.derived = []
-    made.later = made.rng.sample(FROM_OTHERS[:7], 3)
-
-
-def about_services(made: Plain) -> None:
-    """Principals without an account."""
-    made.callers = [*made.callers[:1], *made.rng.sample((*v.SERVICES, "*", "*"), 3)]
-    kinds = made.rng.sample([kind for kind in PLACES if kind[0] != 1], 3)
-    made.places = [(made.rng.choice(actions), made.rng.choice(resources)) for _, actions, resources in kinds for _ in range(2)]
-    made.openness = 0.9
-
-
-def about_sessions(made: Plain) -> None:
-    """Sessions that nearly are the same: one value of another type, another tag, or another policy."""
-    arn = made.rng.choice(COPIES)
-    made.callers = [made.session_of(arn) for _ in range(5)]
-    for one in made.callers:
-        key = made.rng.choice(("app:str", "app:num", "app:bool"))
-        one["session"]["context"] = {key: made.rng.choice((1, True, "1", "true", 0.0, -0.0, 0, 1.0, "red"))}
-    made.narrow("app:")
-    for key in ("app:str", "app:num", "app:bool"):
-        made.columns.pop(key, None)
-
-
-TOPICS = (about_names, about_providers, about_tags, about_contradictions, about_services, about_sessions)
 
 
 def plain_directory(rng: random.Random, rows: int, topic: Callable[[Plain], None] | None = None) -> dict[str, Json]:

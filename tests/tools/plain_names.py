@@ -33,7 +33,7 @@ PLACES: tuple[tuple[int, tuple[str, ...], tuple[str, ...]], ...] = (  # weight, 
     (3, ("iam:PassRole", "iam:GetRole", "iam:DeleteRole"), (v.DEP, v.PLAIN_ROLE, v.WORK, v.LINKED, GONE)),
     (2, ("iam:GetGroup", "iam:ListUsers", "sqs:ListQueues", "s3:ListAllMyBuckets"), ("*", f"arn:aws:iam::{v.A}:group/g")),
     (2, ("logs:PutLogEvents", "logs:CreateLogStream"), (v.GROUP, f"{v.GROUP}:log-stream:s", f"{v.GROUP}b")),
-    (2, ("secretsmanager:GetSecretValue",), (v.SECRET, SECRET_PART, f"{SECRET_PART}-ghijkl", f"{v.SECRET[:-2]}é")),
+    (2, ("secretsmanager:GetSecretValue",), (v.SECRET, SECRET_PART, f"{SECRET_PART}-ghijkl", f"{v.SECRET[:-1]}é")),
     (1, ("s3:GetObject",), (f"{v.ACCESS_POINT}/object/x", f"{v.ACCESS_POINT}2/object/x", v.ACCESS_POINT)),
     (1, ("lambda:InvokeFunction",), (v.FUNCTION, f"{v.FUNCTION}:7", f"{v.FUNCTION}:live")),
     (1, ("dynamodb:GetItem", "sns:Publish"), (v.TABLE, f"{v.TABLE}/index/i", v.TOPIC, f"{v.TOPIC}:sub")),
@@ -65,7 +65,7 @@ ENTRIES: tuple[tuple[str, str, Json], ...] = (
     ("BoolIfExists", "aws:ViaAWSService", "false"),
     ("StringEquals", "aws:CalledViaFirst", "a"), ("ForAnyValue:StringEquals", "aws:CalledVia", ["a", "c"]),
     ("Bool", "aws:MultiFactorAuthPresent", "true"), ("BoolIfExists", "aws:MultiFactorAuthPresent", "false"),
-    ("NumericLessThan", "aws:MultiFactorAuthAge", "3600"), ("NumericGreaterThanIfExists", "aws:MultiFactorAuthAge", "5000"),
+    ("NumericLessThan", "aws:MultiFactorAuthAge", "5000"), ("NumericGreaterThanIfExists", "aws:MultiFactorAuthAge", "5000"),
     ("DateLessThan", "aws:TokenIssueTime", "2029-12-31T12:00:00Z"),
     ("StringEquals", "app:str", "red"), ("StringLike", "app:str", ["${aws:PrincipalTag/team}*", "b*"]),
     ("StringNotEquals", "app:str", ["${aws:PrincipalTag/team, 'none'}", "ana"]), ("NumericLessThan", "app:str", "5"),
@@ -81,6 +81,11 @@ ENTRIES: tuple[tuple[str, str, Json], ...] = (
     ("StringEquals", "aws:PrincipalServiceName", "s3.amazonaws.com"),
     ("ForAnyValue:StringEquals", "aws:PrincipalServiceNamesList", "delivery.logs.amazonaws.com"),
 )  # fmt: skip
+# patterns with variables, by the service
+WITH_VARIABLES = {
+    "s3": (f"{v.BUCKET}/${{aws:username}}/*", f"{v.BUCKET}/${{app:str}}/*", f"{v.BUCKET}/${{aws:PrincipalTag/team}}/*"),
+    "sqs": ("arn:aws:sqs:*:*:${app:word}", "arn:aws:sqs:*:*:${app:str, 'q'}"),
+}
 LENIENT_ENTRIES = (("StringEqual", "app:str", "red"), ("ArnEqual", "app:word", "x"), ("StringEquals", "app:list", "a"))
 # the columns of a case, and what they hold
 GIVEN: dict[str, tuple[Json, ...]] = {
@@ -88,7 +93,7 @@ GIVEN: dict[str, tuple[Json, ...]] = {
     "aws:SourceVpce": ("vpce-1", "vpce-1", "vpce-2", "vpce-3", None), "aws:RequestedRegion": ("eu-west-1", "us-east-1", None),
     "aws:CalledVia": (["a"], ["a", "b"], ["b", "c"], None), "aws:SourceAccount": (v.A, v.B, v.X, None),
     "app:str": ("red", "ana", "bo", "b", "5", "many", "", "red" * 30, None),
-    "app:word": ("red", "ana", "x:t1", "x" * 56, "x" * 57, None),
+    "app:word": ("red", "ana", "x:t1", "x" * 56, "x" * 57, ["red"], None),
     "app:num": ("10", "10.0", "3", "many", None), "app:bool": ("true", "false", "yes", None),
     "app:list": (["a"], ["b"], ["red", "r"], [], ["a", "red", "b"], None), "aws:RequestTag/team": ("red", "us", "ana", None),
     "aws:UserAgent": ("ana", "x" * 60, None), "aws:EpochTime": ("1893456000", "1893455999", None),

@@ -284,12 +284,15 @@ def directory(seed: int, rows: int = 60) -> dict[str, Json]:
     """A directory and a batch: `{"directory", "requests", "now", "mode", ...}`. Equal seeds give equal ones."""
     from directory_generators import make_directory
     from list_directories import LIST_TOPICS, list_directory
-    from plain_directories import TOPICS, plain_directory
+    from plain_directories import plain_directory
+    from plain_topics import MORE_TOPICS, TOPICS
 
     rng, apart = random.Random(seed), random.Random(f"topic of {seed}")
     write = rng.choices((make_directory, plain_directory, list_directory), (4, 7, 5))[0]
-    if apart.random() < 0.4:
+    if (share := apart.random()) < 0.4:
         write = apart.choice((*(partial(plain_directory, topic=topic) for topic in TOPICS), *LIST_TOPICS))
+    elif share < 0.6:
+        write = partial(plain_directory, topic=apart.choice(MORE_TOPICS))
     made = write(rng, rows)
     case = {"index_from": rng.choice(INDEX_FROM)} | made
     if rng.random() < 0.25:
