@@ -53,6 +53,7 @@ class Plain:
     derived: list[str] = field(default_factory=list)  # columns of keys that follow from the others (K1)
     contradicting: float = 0.0  # the share of rows that contradict, or cannot be read
     organized: bool = False
+    bounded: float = 0.25  # the share of users and roles with a boundary
     owned: float = 0.0  # the share of rows that give the account of the resource
     federated: tuple[str, ...] = ()  # providers that trust policies name
     later: list[str] = field(default_factory=list)  # derived columns of the second batch
@@ -289,7 +290,7 @@ class Plain:
         }
         if arn != v.LINKED:
             made["tags"] = dict(self.rng.choice(TEAMS))
-            if self.chance(0.25):
+            if self.chance(self.bounded):
                 made["permissions_boundary"] = self.own_policy()
         if arn in (v.ANA, v.DEP):
             made["unique_id"] = v.AIDA if arn == v.ANA else v.AROA
@@ -327,8 +328,8 @@ class Plain:
             context |= rng.choice((
                 {"aws:username": "zed"}, {"aws:PrincipalAccount": v.B}, {"aws:ResourceAccount": v.B},
                 {"aws:PrincipalOrgID": "o-2"},
-                {"aws:ResourceTag/env": "zed"}, {"aws:SourceIp": ["10.0.0.1", "10.0.0.2"]}, {"app:str": ["red"]},
-                {"app:str": ["red", "b"]},
+                {"aws:ResourceTag/env": "zed"}, {"aws:SourceIp": ["10.0.0.1", "10.0.0.2"]}, {"aws:SourceIp": ["10.0.0.1"]},
+                {"aws:SecureTransport": ["true", "false"]},
                 {"aws:SecureTransport": ["true"]}, {"aws:PrincipalServiceNamesList": ["s3.amazonaws.com",
                 "delivery.logs.amazonaws.com"]},
                 {"aws:ResourceOrgID": "o-2"}, {"aws:ResourceOrgID": "o-1"}, {"aws:PrincipalTag/team": "zed"},

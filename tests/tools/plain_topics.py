@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import generator_names as v
 from plain_directories import Plain
-from plain_names import COPIES, FROM_OTHERS, GONE, OTHER_QUEUES, PLACES, SECOND_KEY, STRANGERS
+from plain_names import COPIES, ENTRIES, FROM_OTHERS, GONE, LENIENT_ENTRIES, OTHER_QUEUES, PLACES, SECOND_KEY, STRANGERS
+from request_generators import session
 
 
 def about_names(made: Plain) -> None:
@@ -18,9 +19,9 @@ def about_names(made: Plain) -> None:
 
 def about_providers(made: Plain) -> None:
     """N3: names that are a provider for some actions alone."""
-    made.callers = [*made.callers[:2], *made.rng.sample((*v.PROVIDERS, v.POOLS, v.POOLS, "arn:x", "abc:x"), 3)]
+    made.callers = [v.POOLS, made.callers[0], *made.rng.sample((*v.PROVIDERS, "arn:x", "abc:x"), 3)]
     made.places += [(made.rng.choice(PLACES[5][1]), made.rng.choice(PLACES[5][2])) for _ in range(4)]
-    made.federated = ("accounts.google.com", *([v.POOLS] * made.lenient))
+    made.lenient, made.federated = True, ("accounts.google.com", v.POOLS, v.POOLS)
 
 
 def about_tags(made: Plain) -> None:
@@ -70,6 +71,8 @@ def about_sessions(made: Plain) -> None:
     made.columns["app:list"] = ([], [], ["a"], None)
     for key in ("app:str", "app:num", "app:bool"):
         made.columns.pop(key, None)
+    if made.chance(0.4):  # K1: what a session says and a column does not, though no condition may read it
+        made.columns[made.rng.choice(("app:num", "app:bool"))] = ("1", "true", None, None)
 
 
 def about_owners(made: Plain) -> None:
@@ -119,5 +122,44 @@ def about_roles(made: Plain) -> None:
     made.places = [(made.rng.choice(actions), made.rng.choice(roles)) for _ in range(8)]
 
 
-MORE_TOPICS = (about_owners, about_regions, about_endpoints, about_levels, about_grants, about_roles)
+def about_time(made: Plain) -> None:
+    """Sessions with MFA, and calls of services for them: what holds now may not hold in an hour (7.6)."""
+    moments = {"issued_at": "2029-12-31T23:00:00Z"}
+    with_mfa = session(v.ANA, "USER", v.ANA, **moments, mfa_at="2029-12-31T23:00:00Z")
+    made.home([v.QUEUE, OTHER_QUEUES[0], f"{v.BUCKET}/ana/f"])
+    made.narrow("MultiFactor", "TokenIssueTime", "CurrentTime", "ViaAWSService")
+    made.callers = [with_mfa, with_mfa, session(v.ANA, "USER", v.ANA, **moments), v.ANA, v.BO, made.rng.choice(COPIES)]
+    made.openness = 0.3
+    made.columns["aws:CalledVia"] = made.rng.choice(((["a"], None), (None,), (["a", "b"], None)))
+
+
+def about_malformed(made: Plain) -> None:
+    """F5, C20: operators that nobody knows, and lists for keys of which nobody knows whether they may be some."""
+    made.lenient = True
+    made.home([v.QUEUE, OTHER_QUEUES[0], f"{v.BUCKET}/ana/f"])
+    made.entries = [*LENIENT_ENTRIES, *made.rng.sample([one for one in ENTRIES if "app:" in one[1]], 2)]
+    for key in ("app:str", "app:word"):
+        made.columns[key] = made.rng.choice((("red", "x", None), (["red"], ["red"], None), (["red"], ["a", "red"])))
+
+
+def about_limits(made: Plain) -> None:
+    """Boundaries, and session policies that say something else (6.2)."""
+    made.home([v.QUEUE, *OTHER_QUEUES[:2], f"{v.BUCKET}/ana/f"])
+    made.bounded, made.openness = 0.8, 0.5
+    made.callers = [made.session_of(made.rng.choice(COPIES)) for _ in range(6)]
+    for one in made.callers[:4]:
+        one["session"]["policies"] = [made.own_policy()]
+
+
+MORE_TOPICS = (
+    about_time,
+    about_malformed,
+    about_limits,
+    about_owners,
+    about_regions,
+    about_endpoints,
+    about_levels,
+    about_grants,
+    about_roles,
+)
 TOPICS = (about_names, about_providers, about_tags, about_contradictions, about_services, about_sessions)
