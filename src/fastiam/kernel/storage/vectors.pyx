@@ -99,7 +99,8 @@ cdef struct Published:         # a vector whose address kernels read
 
 
 cdef Published published[MAX_VECTORS]
-cdef int n_published = 0
+cdef int n_published = 0, number
+cdef object field
 for number, (_, _, _, field) in enumerate(VECTORS):
     if field != UNPUBLISHED:
         published[n_published] = Published(number, <size_t>field - <size_t>&FIELDS)
