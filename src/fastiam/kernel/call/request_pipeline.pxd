@@ -6,6 +6,7 @@ what the next one reads. Invariant: a lookup is valid until Python code runs; af
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.ref cimport PyObject
 from libc.stdint cimport int64_t, uint32_t
+from libc.string cimport memset
 
 from fastiam.kernel.base.text cimport prefetch
 from fastiam.kernel.call.fast_request cimport NOT_LOOKED_UP, program_of, is_fast_request
@@ -182,27 +183,12 @@ cdef inline void advance_pipeline(RequestPipeline* ahead, Workspace* w, const Ta
 
 
 cdef inline void fill_pipeline(RequestPipeline* ahead, Workspace* w, const TablesC* t, PyObject* rows, Py_ssize_t i) noexcept:
-    """Prefetch the requests from `i` on."""
+    """Prefetch the requests from `i` on: none before it is in the pipeline, and a stage passes over an empty slot."""
     cdef Py_ssize_t k
     ahead.is_active = True
-    for k in range(i, i + AT_ROW):
-        prefetch_row(pipeline_slot(ahead, k), rows, k)
-    for k in range(i, i + AT_PARTS):
-        prefetch_parts(pipeline_slot(ahead, k))
-    for k in range(i, i + AT_TEXTS):
-        prefetch_texts(pipeline_slot(ahead, k), w, t)
-    for k in range(i, i + AT_NUMBERS):
-        prefetch_ids(pipeline_slot(ahead, k), w, t)
-    for k in range(i, i + AT_NAME):
-        prefetch_name(pipeline_slot(ahead, k), t)
-    for k in range(i, i + AT_PLAN):
-        prefetch_plan_cell(pipeline_slot(ahead, k), w, t)
-    for k in range(i, i + AT_POLICIES):
-        prefetch_plan(pipeline_slot(ahead, k), t)
-    for k in range(i, i + AT_OPS):
-        prefetch_program(pipeline_slot(ahead, k), t)
-    for k in range(i, i + AT_PATTERNS):
-        prefetch_patterns(pipeline_slot(ahead, k), t)
+    memset(ahead.requests, 0, sizeof(ahead.requests))
+    for k in range(i - AT_ROW, i):
+        advance_pipeline(ahead, w, t, rows, k)
 
 
 # -- the turn of a request ------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from fastiam.kernel.columns.column cimport item_text
 from fastiam.kernel.decide.locate cimport agrees, differs
 from fastiam.kernel.eval.unknown cimport known_absent
 from fastiam.kernel.model.call cimport Call, ContextColumn
-from fastiam.kernel.eval.key_values cimport KeyValues, given
+from fastiam.kernel.eval.key_values cimport KeyValues, constant_of, given
 from fastiam.kernel.model.tables cimport *
 
 
@@ -28,14 +28,12 @@ cdef enum:
 
 cdef inline PoolText fixed_text(Call* c, uint32_t key) noexcept nogil:
     """The text that `c.principal` fixes for a key."""
-    cdef const Constant* own = c.t.constants + c.principal.constants
-    cdef uint32_t i
-    for i in range(c.principal.n_constants):
-        if own[i].key == key:
-            if own[i].certainty == FACT_ASSUMED:
-                return PoolText(0, ANY_VALUE)
-            return c.t.const_texts[own[i].first] if own[i].n == 1 else PoolText(0, OTHER_VALUES)
-    return PoolText(0, OTHER_VALUES if known_absent(c, &c.t.keys[key], key) else ANY_VALUE)
+    cdef const Constant* own = constant_of(c.t.constants + c.principal.constants, c.principal.n_constants, key)
+    if own == NULL:
+        return PoolText(0, OTHER_VALUES if known_absent(c, &c.t.keys[key], key) else ANY_VALUE)
+    if own.certainty == FACT_ASSUMED:
+        return PoolText(0, ANY_VALUE)
+    return c.t.const_texts[own.first] if own.n == 1 else PoolText(0, OTHER_VALUES)
 
 
 cdef inline bint read_fixed(Call* c, int64_t principal_id, bint* needs_full_eval) noexcept nogil:
@@ -120,19 +118,15 @@ cdef inline bint contradicts_owner(
 cdef inline bint contradicts_record(Call* c, const ResourceRecord* r, int64_t row) noexcept nogil:
     """Whether a row gives another tag than the resource has."""
     cdef const ContextColumn* column
-    cdef const Constant* own = c.t.constants + r.constants
+    cdef const Constant* known
     cdef const Key* k
-    cdef uint32_t key, i
     cdef int32_t at
     for at in range(c.n_columns):
         column = &c.columns[at]
         k = &c.t.keys[column.key]
         if not k.is_checked or not k.is_resource_tag:
             continue
-        key = k.other if k.source == KEY_IAM_TAG else column.key
-        for i in range(r.n_constants):
-            if own[i].key == key:
-                if own[i].certainty != FACT_ASSUMED and contradicts_constant(c, column, row, own + i):
-                    return True
-                break
+        known = constant_of(c.t.constants + r.constants, r.n_constants, k.other if k.source == KEY_IAM_TAG else column.key)
+        if known != NULL and known.certainty != FACT_ASSUMED and contradicts_constant(c, column, row, known):
+            return True
     return False

@@ -12,6 +12,7 @@ from fastiam.kernel.decide.blocks cimport BLOCK, Block, MAX_PENDING
 from fastiam.kernel.decide.fast_path cimport FACTS_COLON, FACTS_STAR, colon_offset
 from fastiam.kernel.decide.principal_hint cimport excludes_principal
 from fastiam.kernel.decide.step_queue cimport enqueue, enqueue_first, drain_queue
+from fastiam.kernel.eval.key_values cimport constant_of
 from fastiam.kernel.eval.term_hashes cimport (
     AT_ONCE, HashState, MAX_TEXT_HASHES, init_hash_state, ngram_hashes, listed_in, literal_hashes, slot_of, text_hashes, word_hashes,
 )
@@ -102,14 +103,12 @@ cdef inline void add_found(
 
 cdef inline bint principal_text(const TablesC* t, const Principal* principal, uint32_t key, Text* text) noexcept nogil:
     """The only text of a key that no column gives, where the principal has it; without data where it is known that there is none."""
-    cdef const Constant* k = &t.constants[principal.constants]
-    cdef uint32_t i
-    for i in range(principal.n_constants):
-        if k[i].key == key:
-            text[0] = Text(<const char*>t.pool + t.const_texts[k[i].first].text, t.const_texts[k[i].first].size)
-            return k[i].n == 1 and k[i].form == 0
-    text[0] = Text(NULL, 0)
-    return t.keys[key].source == KEY_PRINCIPAL
+    cdef const Constant* k = constant_of(&t.constants[principal.constants], principal.n_constants, key)
+    if k == NULL:
+        text[0] = Text(NULL, 0)
+        return t.keys[key].source == KEY_PRINCIPAL
+    text[0] = Text(<const char*>t.pool + t.const_texts[k.first].text, t.const_texts[k.first].size)
+    return k.n == 1 and k.form == 0
 
 
 cdef inline bint split_text(const Call* c, uint32_t key, uint32_t principal_id, int64_t row, Text* text) noexcept nogil:

@@ -7,7 +7,7 @@ from fastiam.kernel.base.invariants cimport promise
 from fastiam.kernel.base.text cimport Text, same
 from fastiam.kernel.eval.unknown cimport is_declared, known_absent
 from fastiam.kernel.model.call cimport Call, ENDPOINT_KNOWN, ENDPOINT_NONE, ENDPOINT_UNKNOWN
-from fastiam.kernel.eval.key_values cimport KeyValues, field, given, source_account
+from fastiam.kernel.eval.key_values cimport KeyValues, constant_of, field, given, source_account
 from fastiam.kernel.model.decision cimport BAD_OWNER, DONE, NO_FACTS
 from fastiam.kernel.model.string_table cimport table_find
 from fastiam.kernel.model.tables cimport *
@@ -238,13 +238,9 @@ cdef inline bint agrees(Call* c, const Constant* k, const KeyValues* value) noex
 
 cdef inline bint differs(Call* c, const Constant* constants, uint32_t n, uint32_t key, const KeyValues* value, bint* found) noexcept nogil:
     """Whether a constant of this key says something else."""
-    cdef uint32_t i
-    found[0] = False
-    for i in range(n):
-        if constants[i].key == key:
-            found[0] = True
-            return constants[i].certainty != FACT_ASSUMED and not agrees(c, &constants[i], value)
-    return False
+    cdef const Constant* known = constant_of(constants, n, key)
+    found[0] = known != NULL
+    return known != NULL and known.certainty != FACT_ASSUMED and not agrees(c, known, value)
 
 
 cdef inline bint differs_from_organization(Call* c, uint32_t account, bint paths, const KeyValues* value) noexcept nogil:

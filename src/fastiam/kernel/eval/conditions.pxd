@@ -97,7 +97,7 @@ cdef inline bint reads_unknown_values(Call* c, const Atom* atom, bint collect) n
 
 
 cdef inline int presence_truth(Call* c, const Atom* atom, const KeyValues* found) noexcept nogil:
-    """An entry that asks only whether its key is there."""
+    """An entry whose values are fixed, for the values that its key has."""
     if atom.op == OP_NULL:
         return null_truth(c, atom, found)
     return absent_truth(atom) if found.n == 0 else present_truth(c, atom, found)
@@ -163,12 +163,7 @@ cdef inline int atom_truth(Call* c, uint32_t id) noexcept nogil:
             c.saw_residual = True
     if result == NOT_RESIDUAL:
         fetch(c, atom.key, 0, &found)
-        if atom.op == OP_NULL:
-            result = null_truth(c, atom, &found)
-        elif found.n == 0:
-            result = absent_truth(atom)
-        else:
-            result = present_truth(c, atom, &found)
+        result = presence_truth(c, atom, &found)
     c.s.call_truths[id] = (c.s.stamp << 2) | <uint32_t>result
     if slot != NULL:
         store_code_truth(c, id, slot, result)

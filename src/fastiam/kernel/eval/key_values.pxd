@@ -91,13 +91,20 @@ cdef inline void from_constant(Call* c, const Constant* constant, int depth, Key
     out.is_conflict = constant.form & CONSTANT_CONFLICT
 
 
-cdef inline bint search(Call* c, const Constant* constants, uint32_t n, uint32_t key, int depth, KeyValues* out) noexcept nogil:
+cdef inline const Constant* constant_of(const Constant* constants, uint32_t n, uint32_t key) noexcept nogil:
+    """The constant of a key, or NULL."""
     cdef uint32_t i
     for i in range(n):
         if constants[i].key == key:
-            from_constant(c, &constants[i], depth, out)
-            return True
-    return False
+            return &constants[i]
+    return NULL
+
+
+cdef inline bint search(Call* c, const Constant* constants, uint32_t n, uint32_t key, int depth, KeyValues* out) noexcept nogil:
+    cdef const Constant* found = constant_of(constants, n, key)
+    if found != NULL:
+        from_constant(c, found, depth, out)
+    return found != NULL
 
 
 cdef inline void column_values(Call* c, const ContextColumn* column, int depth, KeyValues* out) noexcept nogil:

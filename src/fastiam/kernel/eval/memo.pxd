@@ -9,11 +9,12 @@ from libc.stdlib cimport calloc
 from libc.string cimport memcpy, memset
 
 from fastiam.kernel.base.invariants cimport narrow16, narrow32, narrow8
-from fastiam.kernel.base.text cimport Text, mix, short_equal, short_hash
-from fastiam.kernel.columns.column cimport item_code, item_text, row_items
+from fastiam.kernel.base.text cimport mix, short_equal, short_hash
+from fastiam.kernel.columns.column cimport item_code
 from fastiam.kernel.eval.key_columns cimport MAX_PROBES, row_code
-from fastiam.kernel.eval.unknown cimport VariableCursor, derived_from, next_variable
-from fastiam.kernel.model.actions cimport ACT_GLOBAL, ACT_PASS_ROLE
+from fastiam.kernel.eval.key_values cimport is_withheld
+from fastiam.kernel.eval.unknown cimport VariableCursor, derived_from, has_value, next_variable
+from fastiam.kernel.model.actions cimport ACT_GLOBAL
 from fastiam.kernel.model.call cimport (
     Call, ContextColumn, AtomMemo, MAX_REGION, N_KNOWN_FALSE, N_REGIONS, KnownFalse, DEP_NULL_RESOURCE_KEYS, DEP_NULL_OWNER, DEP_NULL_OTHER,
     DEP_NULL_REGION, DEP_NULL_CALLED_VIA, DEP_NULL_PRINCIPAL, DEP_PRINCIPAL_ONLY, DEP_CROSS_BATCH, DEP_COMPUTED, DEP_MEMOIZABLE, DEP_TEMPLATE_KEY,
@@ -63,7 +64,7 @@ cdef inline uint8_t* code_truth(Call* c, const Atom* atom, uint32_t id) noexcept
     cdef int64_t code, n
     if at < 0 or not c.columns[at].has_code_memo or not atom.flags & ATOM_FIXED or id >= c.s.n_atom_memo:
         return NULL
-    if k.is_resource_tag and c.action.flags & ACT_PASS_ROLE:
+    if is_withheld(c, k):
         return NULL                                      # it is absent, whatever the column says
     column = &c.columns[at]
     n = column.n_codes
@@ -231,14 +232,6 @@ cdef inline uint32_t region_number(const Call* c, const RowInputs* q) noexcept n
     return intern_region(c.s, b"us-east-1", 9)
 
 
-cdef inline bint has_value(const ContextColumn* column, int64_t row) noexcept nogil:
-    """Whether a column gives a row something. INVARIANT: no list holds a null (`kernel.columns.read`)."""
-    cdef int64_t first, last
-    cdef Text text
-    row_items(column.column, column.first + row, &first, &last)
-    return last > first and item_text(column.column, first, &text)
-
-
 cdef inline uint32_t template_principal(const Scratch* s, uint32_t principal_id) noexcept nogil:
     """The template of a principal, or the principal: a condition that reads no template key is the same for both."""
     cdef uint32_t template = s.template_ids[principal_id]
@@ -312,7 +305,7 @@ cdef inline uint64_t* memo_slot(const Call* c, uint32_t id, const RowInputs* q, 
     cdef uint32_t dependencies, memo_principal, principal_part, by = NONE
     cdef uint64_t code = 0
     cdef bint is_absent = at < 0
-    if s.atom_memo == NULL or id >= s.n_atom_memo or c.unknown != NULL or (c.t.keys[atom.key].is_resource_tag and c.action.flags & ACT_PASS_ROLE):
+    if s.atom_memo == NULL or id >= s.n_atom_memo or c.unknown != NULL or is_withheld(c, &c.t.keys[atom.key]):
         return NULL
     dependencies = s.atom_memo[id].dependencies
     if dependencies == 0:

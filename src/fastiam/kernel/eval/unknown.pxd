@@ -9,8 +9,8 @@ from libc.string cimport memchr
 from fastiam.kernel.base.invariants cimport promise
 from fastiam.kernel.base.text cimport Text
 from fastiam.kernel.columns.column cimport item_text, row_items
-from fastiam.kernel.model.actions cimport ACT_PASS_ROLE
-from fastiam.kernel.model.call cimport Call, Scratch
+from fastiam.kernel.model.call cimport Call, ContextColumn, Scratch
+from fastiam.kernel.eval.key_values cimport constant_of, is_withheld
 from fastiam.kernel.model.conditions cimport ATOM_FIXED, Atom, Value
 from fastiam.kernel.model.ids cimport NONE
 from fastiam.kernel.model.keys cimport (
@@ -56,14 +56,6 @@ cdef inline uint32_t next_variable(const TablesC* t, const Atom* atom, VariableC
         left.at = t.pool + v.text if v.has_variables else left.end
 
 
-cdef inline bint has_constant(const Constant* constants, uint32_t n, uint32_t key) noexcept nogil:
-    cdef uint32_t i
-    for i in range(n):
-        if constants[i].key == key:
-            return True
-    return False
-
-
 cdef inline bint known_absent(Call* c, const Key* k, uint32_t key) noexcept nogil:
     """Whether the principal is known not to have a key."""
     cdef const uint32_t* absent = &c.t.symbol_lists[c.principal.absent]
@@ -80,11 +72,9 @@ cdef inline bint known_absent(Call* c, const Key* k, uint32_t key) noexcept nogi
 
 cdef inline bint is_known(Call* c, const Key* k, uint32_t key) noexcept nogil:
     """Whether principal, resource or endpoint determine a key, so that its declaration is ignored (D71)."""
-    cdef const Constant* own = &c.t.constants[c.principal.constants]
-    cdef uint32_t i
-    for i in range(c.principal.n_constants):
-        if own[i].key == key:
-            return own[i].certainty == FACT_KNOWN
+    cdef const Constant* own = constant_of(&c.t.constants[c.principal.constants], c.principal.n_constants, key)
+    if own != NULL:
+        return own.certainty == FACT_KNOWN
     if known_absent(c, k, key):
         return True
     if k.source == KEY_RESOURCE_ACCOUNT and c.owner_known and not c.is_ad_hoc:
@@ -93,11 +83,11 @@ cdef inline bint is_known(Call* c, const Key* k, uint32_t key) noexcept nogil:
         return True
     if k.source == KEY_RESOURCE_ORG_PATHS and c.account != NONE and c.t.accounts[c.account].org_paths != NONE:
         return True
-    if c.endpoint != NULL and has_constant(&c.t.constants[c.endpoint.constants], c.endpoint.n_constants, key):
+    if c.endpoint != NULL and constant_of(&c.t.constants[c.endpoint.constants], c.endpoint.n_constants, key) != NULL:
         return True
-    if k.source == KEY_IAM_TAG and c.is_iam_entity and has_constant(c.constants, c.n_constants, k.other):
+    if k.source == KEY_IAM_TAG and c.is_iam_entity and constant_of(c.constants, c.n_constants, k.other) != NULL:
         return True
-    return has_constant(c.constants, c.n_constants, key)
+    return constant_of(c.constants, c.n_constants, key) != NULL
 
 
 cdef inline uint32_t derived_from(const TablesC* t, const Key* k) noexcept nogil:
@@ -132,27 +122,27 @@ cdef inline bint is_declared(Call* c, uint32_t key) noexcept nogil:
         other = followed(c, k)
         if other != NONE and c.s.sources[other] >= 0:
             return False
-    if k.is_resource_tag and c.action.flags & ACT_PASS_ROLE:
+    if is_withheld(c, k):
         return False
     if key == c.t.key_assumed_root and (c.principal.kind == KIND_ROOT or c.principal.kind == KIND_AROOT):
         return False
     return not is_known(c, k, key)
 
 
-cdef inline bint has_value(Call* c, uint32_t key) noexcept nogil:
+cdef inline bint has_value(const ContextColumn* column, int64_t row) noexcept nogil:
+    """Whether a column gives a row something. INVARIANT: no list holds a null (`kernel.columns.read`)."""
+    cdef int64_t first, last
+    cdef Text text
+    row_items(column.column, column.first + row, &first, &last)
+    return last > first and item_text(column.column, first, &text)
+
+
+cdef inline bint is_given(const Call* c, uint32_t key) noexcept nogil:
     """Whether the caller gives a key with a value; without the scratch lists."""
     cdef int32_t at = c.s.sources[key]
-    cdef int64_t first, last, i
-    cdef Text text
     if at < 0:
         return False
-    if c.columns == NULL:
-        return c.context_entries[at].n > 0
-    row_items(c.columns[at].column, c.columns[at].first + c.row, &first, &last)
-    for i in range(first, last):
-        if item_text(c.columns[at].column, i, &text):
-            return True
-    return False
+    return c.context_entries[at].n > 0 if c.columns == NULL else has_value(&c.columns[at], c.row)
 
 
 cdef inline bint is_unknown(Call* c, uint32_t key) noexcept nogil:
@@ -162,11 +152,11 @@ cdef inline bint is_unknown(Call* c, uint32_t key) noexcept nogil:
     if is_declared(c, key):
         return True
     if k.source == KEY_TAG_KEYS:
-        return c.unknown_tags and not has_value(c, key)
+        return c.unknown_tags and not is_given(c, key)
     if (k.source == KEY_IAM_TAG and not c.is_iam_entity) or (k.source == KEY_MFA and (c.principal.kind != KIND_USER or is_known(c, k, key))):
         return False
     other = derived_from(c.t, k)
-    return other != NONE and is_declared(c, other) and not has_value(c, key)
+    return other != NONE and is_declared(c, other) and not is_given(c, key)
 
 
 cdef inline void add_deciding_key(Call* c, uint32_t key) noexcept nogil:
