@@ -70,6 +70,7 @@ class Compiler:
         self._absent: Interned[frozenset[str], tuple[int, int]] = Interned()
         self._n_building = 0
         self._session_bytes = 0  # bytes
+        self._n_interned = 0  # of the compiled tables
         self._first_bytes: int | None = None
         self._empty_bytes: int = self.tables.sizes()["row_bytes"]
 
@@ -85,6 +86,7 @@ class Compiler:
         self.tables.freeze()
         names.freeze()
         self._session_bytes = 0
+        self._n_interned = self.tables.n_interned()
         sizes = self.tables.sizes()
         self.compiled_bytes: int = sizes["bytes"] - sizes["row_bytes"] + self._empty_bytes
         if self._first_bytes is None:
@@ -104,7 +106,8 @@ class Compiler:
     @property
     def cached_objects(self) -> int:
         """The estimated size of the Python objects of the run-time cache."""
-        entries = self._absent.n_cached + self.keys.n_cached + self.tables.n_interned()
+        n_interned = max(0, self.tables.n_interned() - self._n_interned)  # an eviction forgets the compiled ones, too
+        entries = self._absent.n_cached + self.keys.n_cached + n_interned
         return entries * ENTRY_BYTES + self.statements.cache_bytes_used + self._session_bytes
 
     def retain_session_policies(self, documents: Iterable[object]) -> None:
