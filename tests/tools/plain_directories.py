@@ -94,7 +94,7 @@ class Plain:
         self.entries = self.rng.sample(self.entries, min(4, len(self.entries)))
 
     def home(self, resources: Sequence[str]) -> None:
-        """An organization of two accounts, principals of which request these resources and mostly may."""
+        """An organization of two accounts. Its principals request these resources, and mostly may."""
         self.openness, self.organized, self.contradicting = 0.9, True, 0.0
         self.callers = [self.rng.choice((v.ANA, v.BO, v.ANA, v.BEN, *COPIES)) for _ in range(4)]
         self.places = [(self.action_on(resource), resource) for resource in resources]

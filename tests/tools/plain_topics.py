@@ -134,7 +134,7 @@ def about_time(made: Plain) -> None:
 
 
 def about_malformed(made: Plain) -> None:
-    """F5, C20: operators that nobody knows, and lists for keys of which nobody knows whether they may be some."""
+    """F5, C20: unknown operators, and lists for keys that are not registered."""
     made.lenient = True
     made.home([v.QUEUE, OTHER_QUEUES[0], f"{v.BUCKET}/ana/f"])
     made.entries = [*LENIENT_ENTRIES, *made.rng.sample([one for one in ENTRIES if "app:" in one[1]], 2)]
