@@ -135,7 +135,9 @@ class World:
         except (PolicyError, DirectoryError):
             return None
         engine = compile_snapshot(directory.snapshot(), self.check)
-        self.batch(engine, "numpy")
+        asking = copy(self)
+        asking.case = {**self.case, "counts": False}  # other records, other counts
+        asking.batch(engine, "numpy")
         for row in self.rows:
             self.single(engine, row)
         fill_directory(directory, added)
