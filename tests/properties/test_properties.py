@@ -64,7 +64,7 @@ def target_of(case: dict[str, Json]) -> Target:
     request = case["request"]
     principal = request["principal"]
     named = {"*": "ANON", **dict.fromkeys(v.SERVICES, "SVC"), **dict.fromkeys(v.PROVIDERS, "OIDC")}
-    kind = named.get(principal, "USER") if isinstance(principal, str) else principal["session"]["kind"]
+    kind = named.get(principal.lower(), "USER") if isinstance(principal, str) else principal["session"]["kind"]
     return Target(kind, request["principal"], request["action"], request["resource"], request["context"])
 
 
