@@ -64,7 +64,10 @@ def target_of(case: dict[str, Json]) -> Target:
     request = case["request"]
     principal = request["principal"]
     named = {"*": "ANON", **dict.fromkeys(v.SERVICES, "SVC"), **dict.fromkeys(v.PROVIDERS, "OIDC")}
-    kind = named.get(principal.lower(), "USER") if isinstance(principal, str) else principal["session"]["kind"]
+    if not isinstance(principal, str):
+        kind = principal["session"]["kind"]
+    else:
+        kind = named.get(principal.lower(), "USER" if principal.count(":") > 4 else "ANON")  # what is no ARN names nobody
     return Target(kind, request["principal"], request["action"], request["resource"], request["context"])
 
 

@@ -39,9 +39,9 @@ ctypedef bint (*EntryCheck)(Tables s, const void* at, Progress* done) noexcept n
 cdef inline bint are_good(Tables s, const Vector* entries, EntryCheck is_good, Progress* done) noexcept nogil:
     """Whether every entry of a vector is good."""
     cdef const char* at = entries.data
-    cdef uint32_t i
+    cdef uint32_t _i
     done.next = 0
-    for i in range(entries.n):
+    for _i in range(entries.n):
         prefetch(at + AHEAD)
         if not is_good(s, at, done):
             return False
