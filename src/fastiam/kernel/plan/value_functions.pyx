@@ -1,4 +1,15 @@
-"""Values and patterns as the kernel reads them, for the compiler. A part of `tables`."""
+"""Values, patterns and lengths of lists as the kernel reads them, for the compiler. A part of `tables`."""
+
+
+cdef enum:
+    MAX_LIST_VALUES = 0xFFFF   # texts of a key, policies of a layer, names of a principal
+
+
+cdef uint16_t counted(tuple items, str what) except? 0:
+    """How many items a list has, if so many can be counted."""
+    if len(items) > MAX_LIST_VALUES:
+        raise LimitError(f"{len(items)} {what}, the limit is {MAX_LIST_VALUES}")
+    return narrow16(len(items))
 
 
 def glob_matches(bytes pattern, bytes text):
