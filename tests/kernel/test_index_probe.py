@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from pattern_texts import ACCOUNT, CROSSING, changed, resource
+from pattern_texts import ACCOUNT, CROSSING, JOINTS, WORDS, changed, resource
 from seeds import seeds
 from specification import decision
 
@@ -32,20 +32,6 @@ HEADS = (
     "arn:*:s3:::",
     "arn:aws:s*:::",
 )
-WORDS = (
-    "a",
-    "b7",
-    "data",
-    "team-00012",
-    "team-00013",
-    "Data",
-    "x" * 8,
-    "x" * 9,
-    "é",
-    "${aws:username}",
-    "${aws:PrincipalTag/team}",
-)
-JOINTS = ("/", "-", ".", "", "*", "?", "/*/", "-*", "*-", "//", ":")
 CONDITIONS = (
     {"StringEquals": {"aws:RequestTag/team": "red"}},
     {"StringNotEquals": {"aws:RequestTag/team": ["red", "blue"]}},

@@ -67,7 +67,7 @@ def target_of(case: dict[str, Json]) -> Target:
     if not isinstance(principal, str):
         kind = principal["session"]["kind"]
     else:
-        kind = named.get(principal.lower(), "USER" if principal.count(":") > 4 else "ANON")  # what is no ARN names nobody
+        kind = named.get(principal.lower(), "USER" if principal.count(":") > 4 else "ANON")  # only ARNs name principals
     return Target(kind, request["principal"], request["action"], request["resource"], request["context"])
 
 

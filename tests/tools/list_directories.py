@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 import generator_names as v
-from pattern_texts import CROSSING, SHAPES, changed, piece, resource
+from pattern_texts import CROSSING, JOINTS, SHAPES, WORDS, changed, piece, resource
 from request_generators import session
 from value_generators import some_values
 
@@ -37,20 +37,6 @@ OPEN_HEADS = (
     "arn:*:s3:::",
 )
 HEADS = ("arn:aws:s3:::", f"{v.BUCKET}/", f"{v.BUCKET}/", "arn:aws:s3:*:*:", "arn:*:s3:::", "arn:aws:s*:::")
-WORDS = (
-    "a",
-    "b7",
-    "data",
-    "team-00012",
-    "team-00013",
-    "Data",
-    "x" * 8,
-    "x" * 9,
-    "é",
-    "${aws:username}",
-    "${aws:PrincipalTag/team}",
-)
-JOINTS = ("/", "-", ".", "", "*", "?", "/*/", "-*", "*-", "//", ":")
 EDGES = ({"StringEquals": {"aws:RequestTag/team": "red"}}, {"StringNotEquals": {"aws:RequestTag/team": ["red", "us"]}},
          {"Bool": {"aws:SecureTransport": "true"}}, {"StringEquals": {"aws:username": "ana"}},
          {"StringEquals": {"aws:PrincipalTag/team": "ab-"}})  # fmt: skip

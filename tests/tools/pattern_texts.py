@@ -13,6 +13,20 @@ HEADS = (
     "arn:aws:sqs:eu-west-1:*:",
 )
 SHAPES = ("{0}", "{0}*", "{0}*{1}", "{0}*{1}*", "{0}*{1}*{2}", "{0}*{1}*{2}*", "{0}?{1}*", "*{1}", "*{0}*{2}*", "{0}**{1}")
+WORDS = (
+    "a",
+    "b7",
+    "data",
+    "team-00012",
+    "team-00013",
+    "Data",
+    "x" * 8,
+    "x" * 9,
+    "é",
+    "${aws:username}",
+    "${aws:PrincipalTag/team}",
+)
+JOINTS = ("/", "-", ".", "", "*", "?", "/*/", "-*", "*-", "//", ":")  # between words
 LETTERS = "ab-/"  # few, so that pieces occur in more than one place
 
 

@@ -106,7 +106,7 @@ class Compiler:
     @property
     def cached_objects(self) -> int:
         """The estimated size of the Python objects of the run-time cache."""
-        n_interned = max(0, self.tables.n_interned() - self._n_interned)  # an eviction forgets the compiled ones, too
+        n_interned = max(0, self.tables.n_interned() - self._n_interned)  # an eviction clears the compiled ones, too
         entries = self._absent.n_cached + self.keys.n_cached + n_interned
         return entries * ENTRY_BYTES + self.statements.cache_bytes_used + self._session_bytes
 
